@@ -371,7 +371,7 @@ impl Client {
     }
 
     /// Whether so much waits for the Client to read that nothing more must be read from it.
-    pub fn is_choked(&self, connection: &Connection) -> bool {
+    pub(crate) fn is_choked(&self, connection: &Connection) -> bool {
         self.on(connection, |link, _| link.is_choked()).unwrap_or(false)
     }
 
@@ -381,7 +381,7 @@ impl Client {
     }
 
     /// Tells the Client why this connection ends.
-    pub fn tell(&self, connection: &Connection, reason: &CloseReason) {
+    pub(crate) fn tell(&self, connection: &Connection, reason: &CloseReason) {
         self.on(connection, |link, _| link.tell(reason));
     }
 
@@ -450,7 +450,7 @@ impl Client {
     }
 
     /// As the owner: writes what waits for the socket, then goes on with what waited for room.
-    pub fn drain_output(
+    pub(crate) fn drain_output(
         self: &Arc<Self>,
         connection: &Connection,
         turn: &mut Turn,

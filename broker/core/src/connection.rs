@@ -3,12 +3,20 @@
 //! A connection belongs to the thread that it was given to. Foreign threads write to it (through the Client's [`Link`](crate::turn::outbound::Link)) and ask
 //! its owner to look at it or to close it. What carries its bytes is its [`Transport`], which lies in the same memory.
 //!
-//! Invariant: the transport is open for as long as an `Arc` of the connection lives, so that bytes never go to another peer.
-//! Not here: what reads it, and what lies between MQTT and its socket (`net`).
+//! Its owner calls [`drive`](step::drive) whenever it is woken: that is all that a connection needs of a thread. How long it lives after being woken, and
+//! what is due at a time, is in [`open`].
+//!
+//! Invariants: the transport is open for as long as an `Arc` of the connection lives, so that bytes never go to another peer; `input` is locked by the owner,
+//! and for a look by who checks its password, always before a Client's state and never after. Not here: what lies between MQTT and its socket (`net`).
 
 pub mod close;
+pub mod end;
+mod intake;
+pub mod open;
 pub mod peer;
 pub mod refused;
+pub mod source;
+pub mod step;
 
 use std::any::Any;
 use std::fmt::Display;
@@ -25,6 +33,7 @@ use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 
 use crate::connection::close::CloseReason;
+use crate::connection::intake::Input;
 use crate::connection::peer::Peer;
 use crate::connection::refused::Refusals;
 use crate::limits::{Limit, Reached};
@@ -45,16 +54,17 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     /// Changes of subscriptions that wait for the store.
     pub changes_waiting: AtomicU32,
     /// The socket was full: bytes for the Client wait for its owner.
-    pub output_waits: AtomicBool,
+    pub(crate) output_waits: AtomicBool,
     /// It is not read from until the disk has caught up, or the guests.
     pub is_paused: AtomicBool,
     /// There was no time for all packets that have come; its owner reads nothing more until they are handled.
-    pub is_cut: AtomicBool,
+    pub(crate) is_cut: AtomicBool,
     /// Others have their turn before its owner looks what has come.
-    pub has_to_wait: AtomicBool,
+    pub(crate) has_to_wait: AtomicBool,
     /// Others ask something of the owner.
     is_wanted: AtomicBool,
     asked: Mutex<Asked>,
+    input: Mutex<Input>,
     /// What holds where it was accepted.
     pub listener: Arc<ListenerTerms>,
     /// What carries its bytes.
@@ -121,11 +131,12 @@ pub trait Transport: Any + Send + Sync {
     /// When the client's certificate ends, in milliseconds since 1970; `None` where it has shown none.
     fn certificate_ends_ms(&self) -> Option<u64>;
 
-    /// Whether the connection of a Client whose password waits to be checked goes on. For threads that hold no lock.
+    /// Looks whether the connection has ended. Bytes of MQTT that have to be taken to see it go to `kept`, which is empty; many of them say that there is
+    /// something to handle, so that nobody need know.
     ///
     /// # Errors
-    /// Why it has ended, where nothing that came before is left to be handled.
-    fn check_present(&self) -> Result<(), CloseReason>;
+    /// Why it has ended.
+    fn look_for_end(&self, kept: &mut Vec<u8>) -> Result<(), CloseReason>;
 
     /// Whether who has logged in may keep the place that the connection has taken: where there are more than may be, only an administrator.
     fn keeps_place(&self, is_administrator: &dyn Fn() -> bool) -> bool;
@@ -188,6 +199,7 @@ impl<T> Connection<T> {
             has_to_wait: AtomicBool::new(false),
             is_wanted: AtomicBool::new(false),
             asked: Mutex::default(),
+            input: Mutex::new(Input::new()),
             listener,
             transport,
         }
@@ -217,8 +229,19 @@ impl<T: ?Sized> Connection<T> {
     }
 
     /// The reason for which it is to close, once.
-    pub fn take_close(&self) -> Option<CloseReason> {
+    pub(crate) fn take_close(&self) -> Option<CloseReason> {
         self.asked.lock().close.take().map(|reason| *reason)
+    }
+
+    /// Whether the connection of a Client whose password waits to be checked goes on. For threads that hold no lock.
+    ///
+    /// # Errors
+    /// Why it has ended, where nothing that came before is left to be handled.
+    pub fn check_present(&self) -> Result<(), CloseReason>
+    where
+        T: Transport,
+    {
+        self.input.lock().look_for_end(&self.transport)
     }
 
     /// Makes the owner's task look at the connection: to write, to close, or to go on after a login. Callable from any thread.
@@ -231,12 +254,12 @@ impl<T: ?Sized> Connection<T> {
     }
 
     /// Whether the owner was called since this was asked last.
-    pub fn take_wanted(&self) -> bool {
+    pub(crate) fn take_wanted(&self) -> bool {
         self.is_wanted.swap(false, Ordering::AcqRel)
     }
 
     /// Registers the owner's task for calls of other threads.
-    pub fn attend(&self, cx: &Context<'_>) {
+    pub(crate) fn attend(&self, cx: &Context<'_>) {
         let waker = &mut self.asked.lock().waker;
         if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
             *waker = Some(cx.waker().clone());

@@ -47,6 +47,9 @@ pub(crate) const READ_AREA_BYTES: usize = 1 << 20;
 /// 200 packets of 300 bytes already make the system call's share negligible.
 pub const READ_BYTES_MAX: usize = 64 << 10;
 
+/// Longest CONNECT packet in bytes. Its parts are at most 64 KiB each; nobody needs more before being known.
+pub(crate) const CONNECT_BYTES_MAX: u32 = 512 << 10;
+
 /// A turn that has encoded this much is written out before more is routed, so that its memory stays bounded.
 pub(crate) const TURN_ENCODED_BYTES_MAX: usize = 4 << 20;
 
@@ -65,7 +68,7 @@ pub(crate) const ROUTE_CACHE_RECEIVERS: usize = 512 << 10;
 pub(crate) const STORE_FULL_PAUSE: std::time::Duration = std::time::Duration::from_millis(1);
 
 /// How long a login may wait for its password to be checked before it is looked at whether its Client is still there.
-pub const LOGIN_CHECK: std::time::Duration = std::time::Duration::from_millis(500);
+pub(crate) const LOGIN_CHECK: std::time::Duration = std::time::Duration::from_millis(500);
 
 /// Plain bytes that are encrypted or framed at once for a connection that is not plain TCP; what they become waits beside the Client's buffer. Four
 /// full records of TLS.
@@ -187,7 +190,7 @@ pub(crate) const ENDED_AT_ONCE_MAX: usize = 64;
 pub(crate) const ENDED_PER_TURN: usize = 64;
 
 /// Time that all sessions which are ending get of a round of the housekeeping thread, which looks after timers too.
-pub const ENDINGS_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(5);
+pub(crate) const ENDINGS_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// Subscriptions of a session that is ending which leave the index under one lock: 0.3 ms at most, for those with 200 levels.
 pub(crate) const UNSUBSCRIBED_AT_ONCE: usize = 32;

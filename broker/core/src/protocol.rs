@@ -108,32 +108,32 @@ impl Open {
     }
 
     /// Whether nothing else of the Client may be handled yet.
-    pub fn has_unfinished(&self) -> bool {
+    pub(crate) fn has_unfinished(&self) -> bool {
         !matches!(self.unfinished.as_deref(), None | Some(Unfinished::Asked(_)))
     }
 
     /// Whether the packet that was begun last has to be handled once more, from its beginning.
-    pub fn repeats_packet(&self) -> bool {
+    pub(crate) fn repeats_packet(&self) -> bool {
         matches!(self.unfinished.as_deref(), Some(Unfinished::Asking(_) | Unfinished::Asked(_)))
     }
 
     /// How fast the Client may send, where that is bounded.
-    pub fn rate(&self) -> Option<&ClientRate> {
+    pub(crate) fn rate(&self) -> Option<&ClientRate> {
         self.rare.as_ref()?.rate.as_ref()
     }
 
     /// The same, to count what it sends.
-    pub fn rate_mut(&mut self) -> Option<&mut ClientRate> {
+    pub(crate) fn rate_mut(&mut self) -> Option<&mut ClientRate> {
         self.rare.as_mut()?.rate.as_mut()
     }
 
     /// When the Client's certificate ends, if it has shown one.
-    pub fn certificate_ends(&self) -> Option<Time> {
+    pub(crate) fn certificate_ends(&self) -> Option<Time> {
         self.rare.as_ref()?.certificate_ends
     }
 
     /// When the connection is looked at next: as its Keep Alive says, at the latest when its certificate ends.
-    pub fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
+    pub(crate) fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
         match (verdict, self.certificate_ends()) {
             (KeepAliveVerdict::AliveUntil(at), Some(end)) => KeepAliveVerdict::AliveUntil(at.min(end)),
             (KeepAliveVerdict::Off, Some(end)) => KeepAliveVerdict::AliveUntil(end),
@@ -169,7 +169,7 @@ pub enum Unfinished {
 }
 
 /// Handles one packet.
-pub fn handle(
+pub(crate) fn handle(
     connection: &Arc<Connection>,
     open: &mut Open,
     turn: &mut Turn,
@@ -215,7 +215,11 @@ fn disconnect(open: &Open, turn: &Turn, body: Span) -> CloseReason {
 }
 
 /// Goes on with the packet that is unfinished, if one is.
-pub fn finish(connection: &Arc<Connection>, open: &mut Open, turn: &mut Turn) -> Result<(), CloseReason> {
+pub(crate) fn finish(
+    connection: &Arc<Connection>,
+    open: &mut Open,
+    turn: &mut Turn,
+) -> Result<(), CloseReason> {
     match open.unfinished.take().map(|unfinished| *unfinished) {
         Some(Unfinished::Subscribe(it)) => it.go_on(connection, open, turn),
         Some(Unfinished::Unsubscribe(it)) => it.go_on(connection, open, turn),
@@ -236,7 +240,7 @@ pub fn finish(connection: &Arc<Connection>, open: &mut Open, turn: &mut Turn) ->
 }
 
 /// Leaves to the thread what is left of a message whose publisher's connection ends: it was taken, so all of its receivers get it.
-pub fn publish_rest(open: &mut Open, turn: &mut Turn) {
+pub(crate) fn publish_rest(open: &mut Open, turn: &mut Turn) {
     if let Some(Unfinished::Publish(rest)) = open.unfinished.take().map(|unfinished| *unfinished) {
         rest.leave(turn, &open.client.tenant, &open.client);
     }

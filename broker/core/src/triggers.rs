@@ -4,9 +4,12 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::task::Context;
 
 use lotmq_definitions::{Caching, Definition};
 
+use crate::client::Client;
+use crate::connection::Connection;
 use crate::routing::fan_out::Publication;
 use crate::routing::message::Message;
 use crate::tenant::Tenant;
@@ -59,6 +62,15 @@ pub trait GuestRunner: Sync {
 
     /// Whether so much is noted that the turn had better end.
     fn is_full(&self, turn: &Turn) -> bool;
+
+    /// Whether `connection`, whose Client's messages start something, has to wait. It is called, or the task of `cx` is woken, when that has changed.
+    fn hold_back(
+        &self,
+        turn: &mut Turn,
+        connection: &Arc<Connection>,
+        client: &Client,
+        cx: &Context<'_>,
+    ) -> bool;
 
     /// Starts what runs within the turn, before its messages are delivered. What that publishes adds to the turn.
     fn start(&self, turn: &mut Turn);

@@ -108,7 +108,7 @@ pub struct Turn {
     pub time_shares: TimeShares,
     pub(crate) delivery: Delivery,
     /// When this thread's connections are looked at.
-    pub timers: Timers,
+    pub(crate) timers: Timers,
     flusher: Option<Waker>,
     /// The thread, where it is a shard's; `None` for threads without connections.
     home: Option<Arc<Home>>,
@@ -167,7 +167,7 @@ impl Turn {
     }
 
     /// Gives back memory of turns that had many more receivers than those since the last call had.
-    pub fn trim(&mut self) {
+    pub(crate) fn trim(&mut self) {
         self.touched.trim();
         self.time_shares.trim();
     }
@@ -186,7 +186,7 @@ impl Turn {
 
     /// The same between two packets, where the clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
     /// enough to write, or to start.
-    pub fn must_packets_wait(&mut self) -> bool {
+    pub(crate) fn must_packets_wait(&mut self) -> bool {
         if self.time_shares.is_full() || self.has_many_guests() {
             return true;
         }
@@ -205,14 +205,14 @@ impl Turn {
     }
 
     /// A connection of this thread's shard has come, and is looked at first at that time.
-    pub fn connection_came(&mut self, place: u32, first_look: Time) {
+    pub(crate) fn connection_came(&mut self, place: u32, first_look: Time) {
         self.timers.watch(place, first_look);
         self.time_shares.enter(place);
     }
 
     /// Calls, by their places, the connections that may go on in the turn which begins now, behind one that has ended at this time of the coarse clock. What
     /// is to be woken when the runtime has looked at its sockets, if connections wait for that.
-    pub fn call_those_next(&mut self, ended: Duration, call: impl FnMut(u32)) -> Option<Waker> {
+    pub(crate) fn call_those_next(&mut self, ended: Duration, call: impl FnMut(u32)) -> Option<Waker> {
         let mut next = std::mem::take(&mut self.time_shares.next);
         let look = self.time_shares.turn_ended(ended, &*self.core.clock, &mut next);
         next.drain(..).for_each(call);
@@ -221,7 +221,7 @@ impl Turn {
     }
 
     /// A connection of this thread's shard has ended.
-    pub fn connection_left(&mut self, connection: &Connection) {
+    pub(crate) fn connection_left(&mut self, connection: &Connection) {
         self.timers.cancel(connection.place);
         if let Some(home) = &self.home {
             home.connections.fetch_sub(1, Ordering::Relaxed);
@@ -314,7 +314,7 @@ impl Turn {
     }
 
     /// Whether the end of this turn has anything for `client`, as far as that is known yet.
-    pub fn may_hold_for(&self, client: &Arc<Client>) -> bool {
+    pub(crate) fn may_hold_for(&self, client: &Arc<Client>) -> bool {
         self.touched.has(client) || !self.on_commit.is_empty()
     }
 
@@ -521,7 +521,7 @@ impl Turn {
     }
 
     /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
-    pub fn wait_for_store(&mut self, connection: &Arc<Connection>, client: &Client) -> bool {
+    pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>, client: &Client) -> bool {
         let Some(home) = &self.home else { return false };
         if !self.must_rest_for_store(client) {
             return false;
@@ -535,7 +535,7 @@ impl Turn {
 
     /// Calls those who wait for the disk: whoever must go on waiting says so again. Call with every tick, because others may have become those who have
     /// given it too much.
-    pub fn wake_paused(&mut self) {
+    pub(crate) fn wake_paused(&mut self) {
         self.take_settled();
         for connection in std::mem::take(&mut self.paused) {
             connection.is_paused.store(false, Ordering::Relaxed);
@@ -549,12 +549,12 @@ impl Turn {
     }
 
     /// Has `connection` called when it may be read from again. Its reader knows until when that is not so.
-    pub fn rest(&mut self, connection: &Arc<Connection>, until: Time) {
+    pub(crate) fn rest(&mut self, connection: &Arc<Connection>, until: Time) {
         self.resting.push((until, Arc::downgrade(connection)));
     }
 
     /// Calls those who have rested. Call with every tick.
-    pub fn wake_rested(&mut self) {
+    pub(crate) fn wake_rested(&mut self) {
         let now = self.now;
         for (_, connection) in self.resting.extract_if(.., |(until, _)| *until <= now) {
             if let Some(connection) = connection.upgrade() {

@@ -40,7 +40,7 @@ use tracing::debug;
 
 pub(crate) use deploy::{DeployError, Deployed, Deployment, kind_name};
 pub(crate) use effects::encoded;
-pub(crate) use events::{ThreadGuests, hand_to_route, hold_back, triggers};
+pub(crate) use events::{ThreadGuests, hand_to_route, triggers};
 pub(crate) use prepared::Prepared;
 pub(crate) use restore::{KEPT_PER_GROUP, definitions, install as install_stored, run_starts, save_kept};
 pub use routes::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};

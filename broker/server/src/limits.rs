@@ -19,9 +19,6 @@ pub(crate) const ACCEPT_LOG_SECONDS: u64 = 10;
 /// being counted for their address, when of all others something must be known.
 pub(crate) const ADDRESSES_MAX: usize = 100_000;
 
-/// Longest CONNECT packet in bytes. Its parts are at most 64 KiB each; nobody needs more before being known.
-pub(crate) const CONNECT_BYTES_MAX: u32 = 512 << 10;
-
 /// Instances of rules of a tenant that are kept for the next question, at 28 KiB each. Making one anew costs some 10 µs.
 pub(crate) const RULE_INSTANCES_IDLE_MAX: usize = 64;
 

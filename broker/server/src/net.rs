@@ -5,7 +5,6 @@
 pub(crate) mod admission;
 pub(crate) mod certificates;
 mod client_chain;
-mod closing;
 pub(crate) mod connection;
 pub(crate) mod half_open;
 mod inbox;

@@ -58,7 +58,7 @@ impl Bucket {
 
 /// What one Client may send: messages and bytes per second. It is not read from while it has sent too much.
 #[derive(Debug)]
-pub struct ClientRate {
+pub(crate) struct ClientRate {
     messages_per_sec: u32,
     bytes_per_sec: u32,
     messages: Bucket,
@@ -87,18 +87,18 @@ impl ClientRate {
     }
 
     /// A packet has come: a PUBLISH, or another one.
-    pub fn spend(&mut self, is_message: bool, bytes: usize, now: Time) {
+    pub(crate) fn spend(&mut self, is_message: bool, bytes: usize, now: Time) {
         self.messages.spend(u64::from(is_message), self.messages_per_sec, now);
         self.bytes.spend(bytes as u64, self.bytes_per_sec, now);
     }
 
     /// Whether more has come than may.
-    pub fn is_in_debt(&self, now: Time) -> bool {
+    pub(crate) fn is_in_debt(&self, now: Time) -> bool {
         !self.messages.debt(now).max(self.bytes.debt(now)).is_zero()
     }
 
     /// Whether the Client must rest now; with the limit when that begins.
-    pub fn rest(&mut self, now: Time) -> Rest {
+    pub(crate) fn rest(&mut self, now: Time) -> Rest {
         if self.rests_until.is_some_and(|until| now < until) {
             return Rest::GoesOn;
         }
@@ -116,7 +116,7 @@ impl ClientRate {
     }
 
     /// Whether the Client is not read from.
-    pub fn is_resting(&self) -> bool {
+    pub(crate) fn is_resting(&self) -> bool {
         self.rests_until.is_some()
     }
 }

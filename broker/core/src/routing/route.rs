@@ -151,7 +151,7 @@ impl RouteCache {
     }
 
     /// Lets go of the routes of tenants whose generation has passed, so that an idle thread does not keep closed Clients alive.
-    pub fn drop_stale(&mut self, tenants: &[Arc<Tenant>]) {
+    pub(crate) fn drop_stale(&mut self, tenants: &[Arc<Tenant>]) {
         for tenant in tenants {
             let Some(known) = self.tenants.get_mut(tenant.number as usize) else { continue };
             if known.generation != tenant.generation.load(Ordering::Acquire) {

@@ -76,14 +76,14 @@ impl Arena {
     }
 
     /// Whether another read of full size fits before the next [`Arena::reset`].
-    pub fn has_room_to_read(&self, carried: usize) -> bool {
+    pub(crate) fn has_room_to_read(&self, carried: usize) -> bool {
         self.read.len() - self.read_used >= READ_BYTES_MAX + carried
     }
 
     /// Copies bytes that were left over from an earlier read in front of the area for the next one.
     ///
     /// Call only after [`Arena::has_room_to_read`] with their length.
-    pub fn carry(&mut self, left_over: &[u8]) -> Span {
+    pub(crate) fn carry(&mut self, left_over: &[u8]) -> Span {
         let start = self.read_used;
         self.read[start..start + left_over.len()].copy_from_slice(left_over);
         self.read_used += left_over.len();
@@ -91,20 +91,20 @@ impl Arena {
     }
 
     /// Where the next read may write, at most [`READ_BYTES_MAX`] bytes.
-    pub fn read_target(&mut self) -> &mut [u8] {
+    pub(crate) fn read_target(&mut self) -> &mut [u8] {
         let end = self.read.len().min(self.read_used + READ_BYTES_MAX);
         &mut self.read[self.read_used..end]
     }
 
     /// Takes the first `len` bytes of [`Arena::read_target`] into use.
-    pub fn read_done(&mut self, len: usize) -> Span {
+    pub(crate) fn read_done(&mut self, len: usize) -> Span {
         let start = self.read_used;
         self.read_used += len;
         Span { segment: READ, start: offset(start), len: offset(len) }
     }
 
     /// Takes over a buffer that holds whole packets.
-    pub fn adopt(&mut self, buffer: Vec<u8>) -> Span {
+    pub(crate) fn adopt(&mut self, buffer: Vec<u8>) -> Span {
         let span =
             Span { segment: FIRST_LARGE + offset(self.large.len()), start: 0, len: offset(buffer.len()) };
         self.large.push(buffer);

@@ -72,7 +72,7 @@ impl Turn {
     }
 
     /// Whether the disk has to catch up before more of this Client is stored.
-    pub fn must_rest_for_store(&self, client: &Client) -> bool {
+    pub(crate) fn must_rest_for_store(&self, client: &Client) -> bool {
         let (store, more) = (&self.core.store, self.batch.bytes());
         self.is_backed_up()
             || (store.is_congested(more)

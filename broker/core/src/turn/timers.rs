@@ -13,7 +13,7 @@ use lotmq_session::{Time, TimerHandle, TimerWheel};
 pub const TICK: Duration = Duration::from_millis(250);
 
 /// The timers, by the places of the connections.
-pub struct Timers {
+pub(crate) struct Timers {
     handles: Vec<Option<TimerHandle>>,
     deadlines: TimerWheel<u32>,
 }
@@ -24,7 +24,7 @@ impl Timers {
     }
 
     /// Looks after the connection in a place at `at`, and no more at the time that was set before: it comes out of [`Timers::overdue`] then.
-    pub fn watch(&mut self, place: u32, at: Time) {
+    pub(crate) fn watch(&mut self, place: u32, at: Time) {
         let handle = self.handle(place);
         let before = std::mem::take(handle);
         if let Some(before) = before {
@@ -54,7 +54,7 @@ impl Timers {
     }
 
     /// The places of the connections whose time has come; they are not watched any more.
-    pub fn overdue(&mut self, now: Time) -> Vec<u32> {
+    pub(crate) fn overdue(&mut self, now: Time) -> Vec<u32> {
         let mut due = Vec::new();
         let Self { handles, deadlines } = self;
         deadlines.advance(now, |place| {

@@ -181,6 +181,16 @@ impl GuestRunner for ThreadGuests {
         look(turn).is_full()
     }
 
+    fn hold_back(
+        &self,
+        turn: &mut Turn,
+        connection: &Arc<Connection>,
+        client: &Client,
+        cx: &Context<'_>,
+    ) -> bool {
+        noted(&mut turn.guests).hold_back(connection, client, cx)
+    }
+
     fn start(&self, turn: &mut Turn) {
         start_guests(turn);
     }
@@ -202,16 +212,6 @@ fn look(turn: &Turn) -> &GuestEvents {
 /// The same, to be changed.
 fn noted(guests: &mut TurnGuests) -> &mut GuestEvents {
     guests.state.downcast_mut().expect("the state of a thread is made by `ThreadGuests`")
-}
-
-/// Whether `connection`, whose Client's messages start guests, has to wait. It is called, or the task of `cx` is woken, when that has changed.
-pub(crate) fn hold_back(
-    turn: &mut Turn,
-    connection: &Arc<Connection>,
-    client: &Client,
-    cx: &Context<'_>,
-) -> bool {
-    noted(&mut turn.guests).hold_back(connection, client, cx)
 }
 
 impl GuestEvents {
@@ -247,7 +247,7 @@ impl GuestEvents {
         self.is_behind
     }
 
-    /// [`hold_back`].
+    /// [`GuestRunner::hold_back`].
     fn hold_back(&mut self, connection: &Arc<Connection>, client: &Client, cx: &Context<'_>) -> bool {
         if let Some(definition) = self.crowded.get(&client.number) {
             let waits = definition.upgrade().is_some_and(|definition| definition.poll_room(cx).is_pending());

@@ -25,7 +25,7 @@ pub(crate) fn check(broker: &Broker, connection: &Arc<Connection>, pending: Pend
     let (checked, given_up) = (Arc::clone(&outcome), outcome);
     let run = move || {
         let Some(owner) = owner.upgrade() else { return core.counters.logins_abandoned.add(1) };
-        if let Err(reason) = owner.transport.check_present() {
+        if let Err(reason) = owner.check_present() {
             core.counters.logins_abandoned.add(1);
             return owner.request_close(reason);
         }

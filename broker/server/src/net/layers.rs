@@ -28,6 +28,7 @@ use super::validity;
 use super::websocket::WebSocket;
 use super::zstd::Zstd;
 use lotmq_core::connection::close::{CloseReason, TransportFailure};
+use lotmq_core::connection::source::Received;
 #[cfg(doc)]
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
 use lotmq_core::limits::{Limit, READ_BYTES_MAX};
@@ -67,14 +68,6 @@ pub(crate) struct Layers {
     /// Whether the last read left something here, of which the socket will not tell.
     has_more: bool,
     accepted_at: Time,
-}
-
-/// What one read gave.
-pub(crate) struct Received {
-    /// Bytes written to the target.
-    pub(crate) len: usize,
-    /// Whether more is likely to be there: here, or in the socket.
-    pub(crate) is_more: bool,
 }
 
 /// Bytes of frames or of the zstd stream, and of the MQTT in them.

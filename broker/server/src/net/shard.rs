@@ -17,13 +17,11 @@ use std::time::{Duration, Instant};
 
 use lotmq_config::Placement;
 use lotmq_pulse::{Pulse, Pulses};
-use lotmq_session::KeepAliveVerdict;
 use lotmq_store::Ticket;
 use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::closing;
 use super::connection::{Accepted, Drive, SocketConnection, SocketSide};
 use super::inbox::{Inbox, Refused};
 use super::listener::{self, Served};
@@ -39,13 +37,15 @@ use crate::this_turn;
 use crate::vital::Vital;
 use lotmq_core::clock::Stretch;
 use lotmq_core::connection::close::{CloseReason, TransportFailure};
+use lotmq_core::connection::end::before_client;
+use lotmq_core::connection::open::OpenConnections;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::durable::release::Release;
 use lotmq_core::limits::{Limit, SHARE_TIME};
 use lotmq_core::routing::fan_out::{resume_asked, resume_parts};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::home::Home;
-use lotmq_core::turn::next::{self, Next};
+use lotmq_core::turn::next::Next;
 use lotmq_core::turn::timers::TICK;
 
 /// How long connections, and then guests, may take to end when the broker stops.
@@ -327,7 +327,7 @@ async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Acc
             if let Some(limit) = reason.limit() {
                 accepted.listener.limit_reached(limit, &accepted.peer);
             }
-            closing::before_client(&reason, &accepted.listener, &accepted.peer, None);
+            before_client(&reason, &accepted.listener, &accepted.peer, None);
         }
     }
 }
@@ -358,18 +358,17 @@ async fn take_header(broker: &Broker, socket: &Socket, accepted: &mut Accepted) 
 fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) {
     let accepted_at = local.broker.clock.now().minus(age);
     let peer = accepted.peer;
-    let place = open_connections::reserve();
+    let place = open_connections::with(OpenConnections::reserve);
     let home = (local.shard.home.number, place);
     let connection = match SocketSide::connection(socket, accepted, home, accepted_at) {
         Ok(connection) => Arc::new(connection),
         Err(reason) => {
-            open_connections::release(place);
+            open_connections::with(|open| open.release(place));
             return give_up(local, peer, reason.word());
         }
     };
     let first_look = accepted_at.plus(connection.transport.listener.first_look());
-    open_connections::enter(&connection);
-    this_turn::with(|turn| turn.connection_came(place, first_look));
+    this_turn::with(|turn| open_connections::with(|open| open.enter(&connection, first_look, turn)));
     if let Some(waiting) = connection.transport.listener.waiting() {
         waiting.is_of(&connection);
     }
@@ -400,12 +399,7 @@ async fn flush_turns(local: Arc<Local>, _vital: Vital) {
 
 /// Ready when there is more to do, without anything having to happen.
 fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
-    let call = |place| {
-        if let Some(connection) = open_connections::get(place) {
-            connection.call_owner();
-        }
-    };
-    let Next { is_due, look } = next::begin(turn, ended, call);
+    let Next { is_due, look } = open_connections::with(|open| open.begin_turn(turn, ended));
     if let Some(waker) = look {
         wake_behind_look(&waker);
     }
@@ -438,17 +432,12 @@ async fn tick(local: Arc<Local>) {
         interval.tick().await;
         let tenants = local.broker.tenants.all();
         this_turn::with(|turn| {
-            turn.tick();
             local.shard.pulse.begins(Instant::now());
-            expire(turn);
+            open_connections::with(|open| open.time_passed(turn, &tenants));
             if local.broker.overfull.load(Ordering::Relaxed) != overfull {
                 overfull = local.broker.overfull.load(Ordering::Relaxed);
                 shed();
             }
-            turn.wake_rested();
-            turn.wake_paused();
-            turn.routes.drop_stale(&tenants);
-            turn.trim();
         });
         if local.shard.accepts_in_place(&local.broker.shards, Instant::now()) {
             local.broker.listening.accept_waiting();
@@ -457,23 +446,9 @@ async fn tick(local: Arc<Local>) {
     }
 }
 
-/// Closes connections that sent no CONNECT in time, or nothing for 1.5 times their Keep Alive.
-fn expire(turn: &mut Turn) {
-    let now = turn.now();
-    for place in turn.timers.overdue(now) {
-        let Some(connection) = open_connections::get(place) else { continue };
-        match connection.transport.check_alive(&*connection, now) {
-            Ok(KeepAliveVerdict::AliveUntil(deadline)) => turn.timers.watch(place, deadline),
-            Ok(KeepAliveVerdict::Off) => {}
-            Ok(KeepAliveVerdict::Expired) => connection.request_close(CloseReason::KeepAliveTimeout),
-            Err(reason) => connection.request_close(reason),
-        }
-    }
-}
-
 /// Closes connections of this thread that keep most, and more than their share, until what is left is allowed.
 fn shed() {
-    let mut holders: Vec<(u32, Arc<SocketConnection>)> = open_connections::all()
+    let mut holders: Vec<(u32, Arc<SocketConnection>)> = open_connections::with(|open| open.all())
         .into_iter()
         .map(|connection| (connection.transport.listener.held_bytes(), connection))
         .filter(|(held, _)| *held > 0)
@@ -488,11 +463,11 @@ fn shed() {
 }
 
 async fn close_all() {
-    for connection in open_connections::all() {
+    for connection in open_connections::with(|open| open.all()) {
         connection.request_close(CloseReason::ServerShutdown);
     }
     let deadline = Instant::now() + STOP_TIME_MAX;
-    while !open_connections::are_none() && Instant::now() < deadline {
+    while !open_connections::with(|open| open.are_none()) && Instant::now() < deadline {
         tokio::task::yield_now().await;
     }
 }

@@ -1,22 +1,22 @@
-//! The end of a connection, as its owner makes it: tells the peer and those who watch, detaches the Client, closes the socket.
+//! The end of a connection, as its owner makes it: tells the peer and those who watch, detaches the Client, closes the transport.
+//!
+//! Not here: the reasons, and what the peer is told of them (`close`).
 
 use std::fmt::Display;
 use std::sync::Arc;
 
 use tracing::debug;
 
-use super::connection::SocketSide;
-use super::open_connections;
-use lotmq_core::client::session_end;
-use lotmq_core::connection::close::{CloseReason, TransportFailure};
-use lotmq_core::connection::{Connection, ListenerTerms};
-use lotmq_core::protocol;
-use lotmq_core::protocol::Phase;
-use lotmq_core::turn::Turn;
+use super::source::Source;
+use super::{Connection, ListenerTerms};
+use crate::client::session_end;
+use crate::connection::close::{CloseReason, TransportFailure};
+use crate::protocol::{self, Phase};
+use crate::turn::Turn;
 
 /// Tells the log of a connection of `peer` that has come to nothing before there was a Client; `failure` is what a layer below MQTT says of it. Who
 /// leaves by himself, reaches a limit or is refused by CONNACK is told of elsewhere, or is nothing to tell people of.
-pub(crate) fn before_client(
+pub fn before_client(
     reason: &CloseReason,
     listener: &ListenerTerms,
     peer: &dyn Display,
@@ -48,10 +48,10 @@ pub(crate) fn before_client(
     }
 }
 
-/// The owner's last act for a connection: tells the peer, detaches the Client, closes the socket.
-pub(crate) fn connection_closed(
+/// The owner's last act for a connection: tells the peer, detaches the Client, closes the transport.
+pub(super) fn end(
     connection: &Arc<Connection>,
-    side: &SocketSide,
+    source: &impl Source,
     phase: Phase,
     reason: CloseReason,
     turn: &mut Turn,
@@ -60,7 +60,7 @@ pub(crate) fn connection_closed(
     if let Some(limit) = reason.limit() {
         connection.listener.limit_reached(limit, &connection.peer());
     }
-    let failure = side.failure();
+    let failure = source.failure();
     if let Phase::Open(mut open) = phase {
         protocol::publish_rest(&mut open, turn);
         turn.tell(|above, turn| above.disconnects(turn, &open.client, connection, &reason, failure));
@@ -74,12 +74,7 @@ pub(crate) fn connection_closed(
     } else {
         before_client(&reason, &connection.listener, &connection.peer(), failure);
     }
-    side.say_good_bye(&reason);
-    // Dropping the last Arc closes the descriptor, which is cheaper when nobody else has one; the peer shall notice now, also while another
-    // thread still looks at the connection.
-    if Arc::strong_count(connection) > 1 {
-        side.shut_down();
-    }
-    open_connections::release(connection.place);
+    // Dropping the last Arc closes the descriptor, which is cheaper when nobody else has one.
+    source.close(&reason, Arc::strong_count(connection) > 1);
     turn.connection_left(connection);
 }

@@ -1,0 +1,260 @@
+//! What has come on a connection: bytes on their way from its transport to the packets that they are, and how far the connection has come with them.
+//!
+//! A connection owns no buffer while it is idle: it reads into the memory of the thread's [`Turn`], and what is left of a packet is kept here. Not here: when it
+//! reads (`step`), and what packets mean (`protocol`).
+
+use std::sync::atomic::Ordering;
+
+use lotmq_codec::{FixedHeader, PacketType, fixed_header};
+use lotmq_session::Time;
+
+use super::Transport;
+use super::source::{Received, Source};
+use super::step::Driven;
+use crate::connection::close::{CloseReason, TransportFailure};
+use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX};
+use crate::protocol::foreign::Foreign;
+use crate::protocol::violation::Violation;
+use crate::protocol::{self, Open, Phase};
+use crate::turn::Turn;
+use crate::turn::arena::Span;
+
+/// What only the owner of a connection uses, and for a look who checks its password.
+pub(super) struct Input {
+    /// Bytes of an incomplete packet, or of packets that wait.
+    pub(super) partial: Vec<u8>,
+    pub(super) phase: Phase,
+}
+
+impl Input {
+    /// Nothing yet.
+    pub(super) fn new() -> Self {
+        Self { partial: Vec::new(), phase: Phase::New }
+    }
+
+    /// Whether whole packets wait until the Client has rested.
+    pub(super) fn has_waiting(&self) -> bool {
+        let Phase::Open(open) = &self.phase else { return false };
+        open.rate().is_some_and(|rate| rate.has_waiting)
+    }
+
+    /// Whether a packet was begun for the rest of which there was no time.
+    pub(super) fn has_unfinished(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if open.has_unfinished())
+    }
+
+    /// Whether the packet that was begun last has to be handled once more, from its beginning.
+    pub(super) fn repeats_packet(&self) -> bool {
+        matches!(&self.phase, Phase::Open(open) if open.repeats_packet())
+    }
+
+    /// Bytes that are kept of what has come: a packet in part, topics of Topic Aliases.
+    pub(super) fn held_bytes(&self) -> usize {
+        let aliases = match &self.phase {
+            Phase::Open(Open { aliases: Some(aliases), .. }) => aliases.bytes(),
+            Phase::New | Phase::Authenticating(_) | Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => 0,
+        };
+        self.partial.len() + aliases
+    }
+
+    /// Looks whether the connection has ended, where nothing that came before is left to be handled.
+    ///
+    /// # Errors
+    /// Why it has ended.
+    pub(super) fn look_for_end(&mut self, transport: &(impl Transport + ?Sized)) -> Result<(), CloseReason> {
+        if self.partial.is_empty() { transport.look_for_end(&mut self.partial) } else { Ok(()) }
+    }
+}
+
+impl<T: Source> Driven<'_, T> {
+    /// Handles what had come already.
+    pub(super) fn consume_waiting(&self, input: &mut Input, turn: &mut Turn) -> Result<(), CloseReason> {
+        let span = turn.arena.adopt(std::mem::take(&mut input.partial));
+        self.consume(input, turn, span)?;
+        self.source.hold(input.held_bytes()).map_err(CloseReason::Limit)
+    }
+
+    /// Reads once. True when more may be waiting in the socket.
+    pub(super) fn read(&self, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
+        if let Some(missing) = self.missing(input)? {
+            return self.read_large(input, turn, missing);
+        }
+        let carried = input.partial.len();
+        if !turn.arena.has_room_to_read(carried) {
+            turn.flush();
+        }
+        let kept = turn.arena.carry(&input.partial);
+        let Received { len, is_more } = self.source.read(turn.arena.read_target())?;
+        if len == 0 {
+            return Ok(is_more);
+        }
+        turn.counts.bytes_received += len as u64;
+        let fresh = turn.arena.read_done(len);
+        input.partial.clear();
+        let all = if kept.is_empty() { fresh } else { kept.joined(fresh) };
+        self.consume(input, turn, all)?;
+        Ok(is_more)
+    }
+
+    /// How many bytes a packet still lacks that is too large for the shared read area.
+    fn missing(&self, input: &Input) -> Result<Option<usize>, CloseReason> {
+        let Some(header) = fixed_header(&input.partial, self.packet_limit(input))? else { return Ok(None) };
+        let len = header.packet_len();
+        Ok((len > READ_BYTES_MAX).then(|| len - input.partial.len()))
+    }
+
+    /// Reads into the connection's own buffer, which grows only with the bytes that have come.
+    fn read_large(&self, input: &mut Input, turn: &mut Turn, missing: usize) -> Result<bool, CloseReason> {
+        let have = input.partial.len();
+        let room = missing.min(READ_BYTES_MAX);
+        input.partial.resize(have + room, 0);
+        let Received { len, is_more } = self.source.read(&mut input.partial[have..])?;
+        turn.counts.bytes_received += len as u64;
+        input.partial.truncate(have + len);
+        if len == missing {
+            self.consume_waiting(input, turn)?;
+        }
+        Ok(is_more)
+    }
+
+    /// Handles the whole packets in `rest`, until the stretch is over, and keeps what is left for later.
+    fn consume(&self, input: &mut Input, turn: &mut Turn, mut rest: Span) -> Result<(), CloseReason> {
+        if matches!(input.phase, Phase::New)
+            && let Some(foreign) = Foreign::detect(turn.arena.get(rest))
+        {
+            return Err(Violation::from(foreign).into());
+        }
+        if let Phase::Open(open) = &mut input.phase {
+            protocol::finish(self.connection, open, turn)?;
+        }
+        let mut is_cut = input.has_unfinished();
+        while !rest.is_empty() && !is_cut {
+            let header = fixed_header(turn.arena.get(rest), self.packet_limit(input))?;
+            let whole = header.filter(|header| header.packet_len() <= rest.len());
+            let Some(header) = whole else { break };
+            if matches!(input.phase, Phase::LoggingIn(_)) || must_rest(input, turn.now()) {
+                break;
+            }
+            if must_wait_for_store(input, turn, header) {
+                is_cut = true;
+                break;
+            }
+            let len = header.packet_len();
+            turn.counts.packets_received += u64::from(!input.repeats_packet());
+            let was_open = matches!(input.phase, Phase::Open(_));
+            self.handle(input, turn, header, rest.slice(0, len))?;
+            if input.repeats_packet() {
+                is_cut = true;
+                break;
+            }
+            rest = rest.slice(len, rest.len() - len);
+            if !was_open && !rest.is_empty() {
+                self.check_silent()?;
+            }
+            turn.steps += 1;
+            is_cut = input.has_unfinished() || (!rest.is_empty() && turn.must_packets_wait());
+        }
+        self.connection.is_cut.store(is_cut, Ordering::Relaxed);
+        if is_cut {
+            turn.time_shares.wait(self.connection.place);
+            turn.call_flusher();
+        }
+        if !rest.is_empty() {
+            input.partial.extend_from_slice(turn.arena.get(rest));
+        } else if input.partial.capacity() > 0 {
+            input.partial = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Something came behind CONNECT before CONNACK has left, from where the zstd stream counts: nobody can say whether it is compressed.
+    pub(super) fn check_silent(&self) -> Result<(), CloseReason> {
+        match self.source.zstd() {
+            Some(_) => Err(CloseReason::Transport(TransportFailure::Zstd)),
+            None => Ok(()),
+        }
+    }
+
+    fn handle(
+        &self,
+        input: &mut Input,
+        turn: &mut Turn,
+        header: FixedHeader,
+        packet: Span,
+    ) -> Result<(), CloseReason> {
+        match &mut input.phase {
+            Phase::Open(open) => {
+                open.keep_alive.handle_packet(turn.now());
+                let is_repeated = open.repeats_packet();
+                if let Some(rate) = open.rate_mut().filter(|_| !is_repeated) {
+                    rate.spend(header.packet_type() == PacketType::Publish, packet.len(), turn.now());
+                }
+                protocol::handle(self.connection, open, turn, header, packet)
+            }
+            Phase::New => {
+                input.phase = protocol::connect::begin(self.connection, turn, header, packet)?;
+                self.is_known(input);
+                Ok(())
+            }
+            Phase::Authenticating(_) => {
+                let Phase::Authenticating(before) = std::mem::replace(&mut input.phase, Phase::Closed) else {
+                    unreachable!("it was just looked at")
+                };
+                input.phase = before.go_on(self.connection, turn, header, packet)?;
+                self.is_known(input);
+                Ok(())
+            }
+            Phase::LoggingIn(_) | Phase::Closed => Ok(()),
+        }
+    }
+
+    /// Ends the time in which nobody is known, which an exchange of AUTH packets prolongs.
+    fn is_known(&self, input: &Input) {
+        if !matches!(input.phase, Phase::Authenticating(_)) {
+            self.source.connect_came();
+        }
+    }
+
+    fn packet_limit(&self, input: &Input) -> u32 {
+        match input.phase {
+            Phase::New | Phase::Authenticating(_) => {
+                self.connection.listener.limits.max_packet_size.min(CONNECT_BYTES_MAX)
+            }
+            Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => {
+                self.connection.listener.limits.max_packet_size
+            }
+        }
+    }
+}
+
+/// The bits of the first byte of a PUBLISH with this meaning.
+const RETAIN: u8 = 0b0001;
+const QOS: u8 = 0b0110;
+
+/// Whether the next packet waits, because its Client has sent more than it may; it is remembered then.
+fn must_rest(input: &mut Input, now: Time) -> bool {
+    if input.repeats_packet() {
+        // It has been counted.
+        return false;
+    }
+    let Phase::Open(open) = &mut input.phase else { return false };
+    let Some(rate) = open.rate_mut() else { return false };
+    rate.has_waiting = rate.is_in_debt(now);
+    rate.has_waiting
+}
+
+/// Whether the next packet waits until the disk has caught up: a message that is retained, or a large one that may have to be stored, of a Client that
+/// has stored nothing before. It is read from no more then, as others that store much.
+fn must_wait_for_store(input: &mut Input, turn: &Turn, header: FixedHeader) -> bool {
+    let looked_at = if header.packet_len() > READ_BYTES_MAX { RETAIN | QOS } else { RETAIN };
+    // First what nearly every packet ends with.
+    if header.first_byte & looked_at == 0 || header.packet_type() != PacketType::Publish {
+        return false;
+    }
+    let Phase::Open(open) = &mut input.phase else { return false };
+    if open.feeds_store {
+        return false;
+    }
+    open.feeds_store = turn.must_rest_for_store(&open.client);
+    open.feeds_store
+}

@@ -1,0 +1,154 @@
+//! The open connections of one thread by their places, and what the time and the end of a turn bring to them.
+//!
+//! A connection has one place here from its start to its end. Whoever runs the thread says that a tick has passed ([`OpenConnections::time_passed`]) or that a
+//! turn has ended ([`OpenConnections::begin_turn`]); what is due then wakes the connections that it is due for.
+//!
+//! Not here: what a connection does when it is woken (`step`).
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use lotmq_session::{KeepAliveVerdict, Time};
+
+use super::Connection;
+use super::intake::Input;
+use super::source::Source;
+use crate::connection::close::CloseReason;
+use crate::limits::LOGIN_CHECK;
+use crate::protocol::Phase;
+use crate::tenant::Tenant;
+use crate::turn::Turn;
+use crate::turn::next::{self, Next};
+use crate::turn::timers::TICK;
+
+/// See the module's documentation.
+pub struct OpenConnections<T> {
+    /// Free ones have no connection.
+    places: Vec<Weak<Connection<T>>>,
+    free: Vec<u32>,
+}
+
+impl<T> Default for OpenConnections<T> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<T> OpenConnections<T> {
+    /// None yet.
+    pub const fn new() -> Self {
+        Self { places: Vec::new(), free: Vec::new() }
+    }
+
+    /// A place for a connection that is about to be made.
+    pub fn reserve(&mut self) -> u32 {
+        let Self { places, free } = self;
+        free.pop().unwrap_or_else(|| {
+            if places.len() == places.capacity() {
+                // A quarter instead of the double, as all lists with an entry for each connection.
+                places.reserve_exact(places.len() / 4 + 4);
+            }
+            places.push(Weak::new());
+            u32::try_from(places.len() - 1).expect("a process has fewer descriptors than 2^32")
+        })
+    }
+
+    /// Gives a place back, when its connection has ended or was never made.
+    pub fn release(&mut self, place: u32) {
+        self.free.push(place);
+        self.places[place as usize] = Weak::new();
+    }
+
+    /// Puts a connection into the place that was reserved for it; it is looked at first at that time.
+    pub fn enter(&mut self, connection: &Arc<Connection<T>>, first_look: Time, turn: &mut Turn) {
+        self.places[connection.place as usize] = Arc::downgrade(connection);
+        turn.connection_came(connection.place, first_look);
+    }
+
+    /// The connection in a place, if it is open still.
+    fn get(&self, place: u32) -> Option<Arc<Connection<T>>> {
+        self.places.get(place as usize)?.upgrade()
+    }
+
+    /// All of them.
+    pub fn all(&self) -> Vec<Arc<Connection<T>>> {
+        self.places.iter().filter_map(Weak::upgrade).collect()
+    }
+
+    /// Whether there are none.
+    pub fn are_none(&self) -> bool {
+        self.free.len() == self.places.len()
+    }
+}
+
+impl<T: Source> OpenConnections<T> {
+    /// Does what is due by the clock: closes those that have been silent for too long, calls those that have rested. Call every [`TICK`].
+    pub fn time_passed(&self, turn: &mut Turn, tenants: &[Arc<Tenant>]) {
+        turn.tick();
+        self.expire(turn);
+        turn.wake_rested();
+        turn.wake_paused();
+        turn.routes.drop_stale(tenants);
+        turn.trim();
+    }
+
+    /// Closes connections that sent no CONNECT in time, or nothing for 1.5 times their Keep Alive.
+    fn expire(&self, turn: &mut Turn) {
+        let now = turn.now();
+        for place in turn.timers.overdue(now) {
+            let Some(connection) = self.get(place) else { continue };
+            match check_alive(&connection, now) {
+                Ok(KeepAliveVerdict::AliveUntil(deadline)) => turn.timers.watch(place, deadline),
+                Ok(KeepAliveVerdict::Off) => {}
+                Ok(KeepAliveVerdict::Expired) => connection.request_close(CloseReason::KeepAliveTimeout),
+                Err(reason) => connection.request_close(reason),
+            }
+        }
+    }
+
+    /// Begins the turn behind one that was flushed and has ended at this time of any clock that is always the same.
+    pub fn begin_turn(&self, turn: &mut Turn, ended: Duration) -> Next {
+        next::begin(turn, ended, |place| {
+            if let Some(connection) = self.get(place) {
+                connection.call_owner();
+            }
+        })
+    }
+}
+
+/// Judges a Client's silence when its deadline has passed.
+///
+/// # Errors
+/// When there has been no CONNECT at all.
+fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepAliveVerdict, CloseReason> {
+    let input: &mut Input = &mut connection.input.lock();
+    let partial = u32::try_from(input.partial.len()).unwrap_or(u32::MAX);
+    match &mut input.phase {
+        // It is we who do not listen.
+        Phase::Open(open)
+            if connection.is_cut.load(Ordering::Relaxed)
+                || connection.has_to_wait.load(Ordering::Relaxed)
+                || connection.is_paused.load(Ordering::Relaxed)
+                || open.rate().is_some_and(|rate| rate.is_resting()) =>
+        {
+            Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
+        }
+        Phase::Open(open) if open.certificate_ends().is_some_and(|end| now >= end) => {
+            Err(CloseReason::CertificateExpired)
+        }
+        // Packets are dated by the last tick, so the last one may be younger than it says by one tick.
+        Phase::Open(open) => {
+            let verdict = open.keep_alive.handle_timeout(now.minus(TICK), partial);
+            Ok(open.until_certificate_ends(verdict))
+        }
+        Phase::Closed => Ok(KeepAliveVerdict::Off),
+        // Many passwords wait to be checked, or the store takes nothing. Who has left meanwhile is to take nobody's place.
+        Phase::LoggingIn(_) => input
+            .look_for_end(&connection.transport)
+            .map(|()| KeepAliveVerdict::AliveUntil(now.plus(LOGIN_CHECK))),
+        Phase::New | Phase::Authenticating(_) => {
+            connection.transport.check_handshake(now).map(KeepAliveVerdict::AliveUntil)
+        }
+    }
+}

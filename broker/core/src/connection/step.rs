@@ -1,0 +1,190 @@
+//! One call of a connection's owner: does what was asked for, reads once, handles the packets that have come, and ends the connection where that is to be.
+//!
+//! Whoever has a task for each connection calls [`drive`] when the task is woken. Everything that is done later wakes it again: the transport when something
+//! has come, other threads ([`Connection::call_owner`]), the turn when there is time.
+//!
+//! Not here: packets (`intake`), what they mean (`protocol`), who wakes at a time (`open`).
+
+use std::any::Any;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll};
+
+use tracing::error;
+
+use super::Connection;
+use super::end::end;
+use super::intake::Input;
+use super::source::Source;
+use crate::connection::close::CloseReason;
+use crate::limits::Rest;
+use crate::protocol::{self, Phase};
+use crate::turn::Turn;
+
+/// Does what a connection has to do now, as its owner, and arranges for `cx` to be woken when there is more. Ready when the connection has ended.
+///
+/// # Panics
+/// When the connection has another kind of transport.
+pub fn drive<T: Source>(connection: &Arc<Connection>, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
+    let transport: &dyn Any = &connection.transport;
+    let source: &T = transport.downcast_ref().expect("the owner knows what carries its connections");
+    Driven { connection, source }.drive(turn, cx)
+}
+
+/// A connection in the hands of its owner.
+pub(super) struct Driven<'a, T> {
+    pub(super) connection: &'a Arc<Connection>,
+    pub(super) source: &'a T,
+}
+
+impl<T: Source> Driven<'_, T> {
+    fn drive(&self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
+        let mut input = self.connection.input.lock();
+        // A fault of ours in what one Client sends must not leave it with a connection that nobody reads.
+        let stepped = catch_unwind(AssertUnwindSafe(|| self.step(&mut input, turn, cx)));
+        turn.time_shares.worked(&*turn.core.clock);
+        match stepped.unwrap_or_else(|_| Err(self.reading_panicked())) {
+            Ok(()) => Poll::Pending,
+            Err(reason) => {
+                let phase = std::mem::replace(&mut input.phase, Phase::Closed);
+                self.source.leave();
+                drop(input);
+                end(self.connection, self.source, phase, reason, turn);
+                Poll::Ready(())
+            }
+        }
+    }
+
+    fn reading_panicked(&self) -> CloseReason {
+        error!(conn = self.connection.number, peer = %self.connection.peer(), "reading ended by a panic, the connection is closed");
+        CloseReason::InternalError
+    }
+
+    fn step(&self, input: &mut Input, turn: &mut Turn, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        self.connection.attend(cx);
+        if matches!(input.phase, Phase::New) && self.source.is_in_handshake() {
+            turn.time_shares.expect_handshake(self.connection.place);
+        }
+        let Some(stretch) = turn.time_shares.admit(self.connection.place, &*turn.core.clock) else {
+            self.connection.has_to_wait.store(true, Ordering::Relaxed);
+            turn.call_flusher();
+            return Ok(());
+        };
+        self.connection.has_to_wait.store(false, Ordering::Relaxed);
+        turn.stretch = stretch;
+        self.flush(cx)?;
+        self.answer_attention(input, turn, cx)?;
+        if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {
+            return Ok(());
+        }
+        if self.must_not_read(input, turn, cx)
+            || (self.finish_rest(input, turn)? && self.must_not_read(input, turn, cx))
+        {
+            return Ok(());
+        }
+        if self.connection.is_cut.load(Ordering::Relaxed) {
+            return self.go_on(input, turn);
+        }
+        match self.source.poll_readable(cx) {
+            Poll::Pending => return Ok(()),
+            Poll::Ready(ready) => ready?,
+        }
+        let more = self.read(input, turn)?;
+        self.source.hold(input.held_bytes()).map_err(CloseReason::Limit)?;
+        self.flush(cx)?;
+        // Give others their turn after one read; readiness that is still there must not be waited for.
+        if more || input.has_waiting() || self.source.poll_readable(cx).is_ready() {
+            cx.waker().wake_by_ref();
+        }
+        Ok(())
+    }
+
+    /// Writes what lies below MQTT has to say by itself, as in a handshake.
+    fn flush(&self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
+        self.source.poll_flush(cx).map(drop)
+    }
+
+    /// Does what other threads have asked for.
+    fn answer_attention(
+        &self,
+        input: &Input,
+        turn: &mut Turn,
+        cx: &mut Context<'_>,
+    ) -> Result<(), CloseReason> {
+        if !self.connection.take_wanted() && !self.connection.output_waits.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        if let Some(reason) = self.connection.take_close() {
+            return Err(reason);
+        }
+        if let Phase::Open(open) = &input.phase {
+            open.client.drain_output(self.connection, turn, cx)?;
+        }
+        Ok(())
+    }
+
+    /// Whether the Client must wait: it does not read what it is sent, or what it sends is more than it may, or than the disk or the guests take.
+    ///
+    /// In all cases the owner is called when that has changed.
+    fn must_not_read(&self, input: &mut Input, turn: &mut Turn, cx: &Context<'_>) -> bool {
+        let Phase::Open(open) = &mut input.phase else { return false };
+        if let Some(rate) = open.rate_mut() {
+            match rate.rest(turn.now()) {
+                Rest::None => {}
+                Rest::GoesOn => return true,
+                Rest::Begins { until, limit } => {
+                    self.connection.listener.reached.note(limit, &open.client.client_id, turn.now());
+                    turn.rest(self.connection, until);
+                    return true;
+                }
+            }
+        }
+        if self.connection.output_waits.load(Ordering::Acquire) && open.client.is_choked(self.connection) {
+            return true;
+        }
+        let runner = turn.guests.runner;
+        (open.feeds_guests && runner.hold_back(turn, self.connection, &open.client, cx))
+            || (open.feeds_store && turn.wait_for_store(self.connection, &open.client))
+    }
+
+    /// Goes on with a CONNECT whose password has been checked. False while that is not so, or its session is not to be had.
+    fn finish_login(&self, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
+        if matches!(&input.phase, Phase::LoggingIn(login) if !login.is_decided()) {
+            return Ok(false);
+        }
+        let Phase::LoggingIn(login) = std::mem::replace(&mut input.phase, Phase::Closed) else {
+            return Err(CloseReason::InternalError);
+        };
+        input.phase = protocol::connect::finish(self.connection, login, turn)?;
+        if !matches!(input.phase, Phase::Open(_)) {
+            return Ok(false);
+        }
+        if !input.partial.is_empty() {
+            self.check_silent()?;
+            self.consume_waiting(input, turn)?;
+        }
+        Ok(true)
+    }
+
+    /// Goes on with the packets that came before a Client had to rest. True when there were any.
+    fn finish_rest(&self, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
+        let Phase::Open(open) = &mut input.phase else { return Ok(false) };
+        let Some(rate) = open.rate_mut() else { return Ok(false) };
+        if !std::mem::take(&mut rate.has_waiting) {
+            return Ok(false);
+        }
+        self.consume_waiting(input, turn)?;
+        Ok(true)
+    }
+
+    /// Goes on with the packets for which there was no time.
+    fn go_on(&self, input: &mut Input, turn: &mut Turn) -> Result<(), CloseReason> {
+        let gone_on = self.consume_waiting(input, turn);
+        if !self.connection.is_cut.load(Ordering::Relaxed) {
+            // Readiness of the socket is looked at in another turn: this one was long.
+            self.connection.call_owner();
+        }
+        gone_on
+    }
+}
