@@ -10,6 +10,10 @@ use std::sync::Arc;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{BackendError, StorageBackend};
 
+mod resync;
+
+pub(crate) use resync::resynced;
+
 /// Makes the storage under the database; called again after an error, when the file is opened anew.
 pub type BackendFactory = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send>;
 
@@ -105,7 +109,6 @@ macro_rules! delegate_locks {
     };
 }
 
-#[cfg(feature = "fault-points")]
 pub(crate) use {delegate, delegate_locks};
 
 /// Whatever the factory made.

@@ -63,6 +63,11 @@ pub(crate) const RECENTLY_DELETED_MAX: usize = 65_536;
 /// Failed ticket ranges remembered for [`Store::wait`](crate::Store::wait); older tickets count as failed.
 pub(crate) const FAILED_RANGES_MAX: usize = 1024;
 
+/// Places in the file that are remembered as written and not synced; with more, all between the first and the last counts as one.
+///
+/// Pages of a group have some hundred; each takes 16 bytes.
+pub(crate) const UNSYNCED_PLACES_MAX: usize = 16_384;
+
 /// Dead chunks dropped per group at most.
 pub(crate) const CHUNKS_DROPPED_PER_GROUP_MAX: usize = 4096;
 

@@ -160,17 +160,17 @@ impl Store {
         staged::forget(&options.path);
         rescue::forget(&options.path);
         let is_new = create_if_missing(&path)?;
-        let mut loaded = load_file(&options, &path, &cipher);
+        let factory = backend::resynced(backend::factory(options.durability, path.clone()));
+        let mut loaded = load_file(&options, &path, &factory, &cipher);
         if matches!(loaded, Err(OpenError::Corrupted { .. })) {
             for damage in rescue::rescue(&options.path, Consent::Ordinary)? {
                 tracing::error!(table = damage.table, error = %damage, "damaged row put aside");
             }
-            loaded = load_file(&options, &path, &cipher);
+            loaded = load_file(&options, &path, &factory, &cipher);
         }
         let loaded = loaded?;
         let place =
             Place::of(&path, clock.now()).map_err(|source| OpenError::Io { path: path.clone(), source })?;
-        let factory = backend::factory(options.durability, path);
         let directory = Some(options.path.clone());
         let parts = Parts { loaded, cipher, factory, directory, place, on_commit, clock };
         let (store, mut recovered) = Self::start(&options, Some(lock), parts)?;
@@ -190,6 +190,7 @@ impl Store {
         on_commit: OnCommit,
     ) -> Result<(Self, Recovered), OpenError> {
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
+        let factory = backend::resynced(factory);
         let loaded = load_from(&options, &factory, &cipher)?;
         let clock = Clock::of_machine();
         let parts = Parts { loaded, cipher, factory, directory: None, place: None, on_commit, clock };
@@ -212,6 +213,7 @@ impl Store {
     ) -> Result<(Self, Stepper, Recovered), OpenError> {
         let Surroundings { now, random } = surroundings;
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?.with_nonces(random);
+        let factory = backend::resynced(factory);
         let loaded = load_from(&options, &factory, &cipher)?;
         let clock = Clock::Given(now);
         let parts = Parts { loaded, cipher, factory, directory: None, place: None, on_commit, clock };
@@ -514,9 +516,9 @@ impl Store {
 fn load_file(
     options: &StoreOptions,
     path: &Path,
+    factory: &BackendFactory,
     cipher: &SecretCipher,
 ) -> Result<(Loaded, Recovered), OpenError> {
-    let factory = backend::factory(options.durability, path.to_owned());
     let loaded = load::contained(|| {
         let before = rescue::header(path).map_err(LoadError::Io);
         let (overlay, pending) =

@@ -1,0 +1,124 @@
+//! Storage that makes good for a sync that has failed before anything else is changed.
+//!
+//! When a sync fails, systems forget: they take what could not be written for written, reads show it, and the next sync says that all is well. The
+//! database would build on it, and write over what it takes for replaced; a power cut then costs the whole file. So the places that were written since the
+//! last good sync are remembered, and written once more, as reads show them, and synced before the first change that follows.
+//!
+//! Invariant: no sync is good while something is forgotten. Not here: what the failure means (`writer`).
+
+use std::io;
+use std::ops::Bound;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use redb::{BackendError, StorageBackend};
+
+use super::{AnyBackend, BackendFactory, delegate, delegate_locks};
+use crate::limits::UNSYNCED_PLACES_MAX;
+
+/// Bytes that are written again in one piece.
+const PIECE_BYTES: u64 = 1024 * 1024;
+
+/// Makes a factory whose storage, however often it is opened, remembers what a sync has failed for.
+pub(crate) fn resynced(factory: BackendFactory) -> BackendFactory {
+    let unsynced = Arc::<Mutex<Unsynced>>::default();
+    Box::new(move || {
+        let storage = AnyBackend(factory()?);
+        Ok(Box::new(Resynced(storage, Arc::clone(&unsynced))))
+    })
+}
+
+/// Places that were written since the last good sync.
+#[derive(Debug, Default)]
+struct Unsynced {
+    /// First byte and end of each.
+    places: Vec<(u64, u64)>,
+    /// A sync has failed since.
+    has_failed: bool,
+}
+
+impl Unsynced {
+    fn add(&mut self, first: u64, end: u64) {
+        match self.places.last_mut() {
+            Some(last) if last.1 == first => last.1 = end,
+            Some(_) | None => self.places.push((first, end)),
+        }
+        if self.places.len() >= UNSYNCED_PLACES_MAX {
+            let all = self.places.drain(..).reduce(|a, b| (a.0.min(b.0), a.1.max(b.1)));
+            self.places.extend(all);
+        }
+    }
+
+    fn is_synced(&mut self) {
+        self.places.clear();
+        self.has_failed = false;
+    }
+}
+
+#[derive(Debug)]
+struct Resynced(AnyBackend, Arc<Mutex<Unsynced>>);
+
+impl Resynced {
+    /// Writes again what a failed sync may have forgotten.
+    fn make_good(&self, unsynced: &mut Unsynced) -> io::Result<()> {
+        if !unsynced.has_failed {
+            return Ok(());
+        }
+        let len = self.0.len()?;
+        let mut places = unsynced.places.clone();
+        places.sort_unstable();
+        let mut done = 0;
+        for (first, end) in places {
+            let (mut at, end) = (first.max(done), end.min(len));
+            while at < end {
+                let count = (end - at).min(PIECE_BYTES);
+                let mut piece = vec![0; usize::try_from(count).unwrap_or_default()];
+                self.0.read(at, &mut piece)?;
+                self.0.write(at, &piece)?;
+                at += count;
+            }
+            done = done.max(end);
+        }
+        self.0.sync_data()?;
+        tracing::warn!("what a failed sync may have forgotten was written again");
+        unsynced.is_synced();
+        Ok(())
+    }
+}
+
+impl StorageBackend for Resynced {
+    delegate! {
+        len() -> io::Result<u64>;
+        read(offset: u64, out: &mut [u8]) -> io::Result<()>;
+        close() -> io::Result<()>;
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.make_good(&mut self.1.lock())?;
+        self.0.set_len(len)
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        let mut unsynced = self.1.lock();
+        self.make_good(&mut unsynced)?;
+        unsynced.add(offset, offset.saturating_add(data.len() as u64));
+        self.0.write(offset, data)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        let mut unsynced = self.1.lock();
+        self.make_good(&mut unsynced)?;
+        match self.0.sync_data() {
+            Ok(()) => {
+                unsynced.is_synced();
+                Ok(())
+            }
+            Err(error) => {
+                unsynced.has_failed = true;
+                Err(error)
+            }
+        }
+    }
+
+    delegate_locks!();
+}
