@@ -17,6 +17,7 @@ use crate::{
     state::RunState,
     validate::{self, Origin, Summary},
 };
+use lotmq_pulse::Pulses;
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
 use wasmtime::{
     Config, InstanceAllocationStrategy, Module,
@@ -45,6 +46,8 @@ pub struct EngineOptions {
     /// Components with which core modules of our own compiler are linked, one for each world that it compiles to: they import each as the
     /// core module [`MAIN_MODULE`]. Native code, types and glue of a shell are made once for all of its world.
     pub shells: Vec<(World, Cow<'static, [u8]>)>,
+    /// Where the ticker is watched. Default: nowhere.
+    pub pulses: Pulses,
 }
 
 impl Default for EngineOptions {
@@ -57,6 +60,7 @@ impl Default for EngineOptions {
             address_space_bytes: None,
             core_modules: Vec::new(),
             shells: Vec::new(),
+            pulses: Pulses::default(),
         }
     }
 }
@@ -147,7 +151,8 @@ impl Engine {
             Ok((*world, shell.map_err(|error| EngineError::Shell(format!("{error:#}")))?))
         });
         let shells = compiled.collect::<Result<_, EngineError>>()?;
-        let ticker = Ticker::start(engine.weak()).map_err(EngineError::Ticker)?;
+        let pulse = options.pulses.add("the clock of running guests", limits::TICKER_SILENCE_MAX);
+        let ticker = Ticker::start(engine.weak(), pulse).map_err(EngineError::Ticker)?;
         let memory = AllMemory::new(options.all_memory_bytes_max);
         let memory_of_rules = AllMemory::new(u64::MAX);
         let shared = Shared { engine, linker, shells, ticker, cache, pool, memory, memory_of_rules };

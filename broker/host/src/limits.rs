@@ -140,6 +140,9 @@ pub const TURN_TIME_MAX: Duration = Duration::from_millis(2);
 /// run may take, for machines that do much else.
 pub const EXECUTOR_SILENCE_MAX: Duration = Duration::from_secs(60);
 
+/// Time between two ticks of the clock of running guests before it counts as standing still: the runs that it would have ended hold their threads meanwhile.
+pub const TICKER_SILENCE_MAX: Duration = Duration::from_secs(5);
+
 /// First pause after a trap; doubles with each further one. From the language reference §7.8.
 pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 

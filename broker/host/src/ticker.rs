@@ -1,8 +1,10 @@
 //! The clock of running guests: one thread that moves the engine's epoch forward.
 //!
-//! Invariants: it ticks while guests run and sleeps otherwise; it ends when the engine is gone.
+//! Invariants: it ticks while guests run and sleeps otherwise; it ends when the engine is gone. Where it stands still, nothing ends a run that goes on for
+//! ever: its pulse says so.
 
 use crate::limits::{TICK_COARSE, TICK_FINE, TICKER_IDLE};
+use lotmq_pulse::Pulse;
 use std::{
     sync::{
         Arc, OnceLock,
@@ -39,20 +41,42 @@ struct Shared {
 }
 
 impl Ticker {
-    pub(crate) fn start(engine: EngineWeak) -> std::io::Result<Ticker> {
+    /// Starts the thread, which shows by `pulse` that it gets round while guests run.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(engine: EngineWeak, pulse: Arc<Pulse>) -> std::io::Result<Ticker> {
+        Self::start_with(pulse, move || {
+            engine.upgrade().is_some_and(|engine| {
+                engine.increment_epoch();
+                true
+            })
+        })
+    }
+
+    /// The same for anything that ticks until it is false.
+    fn start_with(
+        pulse: Arc<Pulse>,
+        mut tick: impl FnMut() -> bool + Send + 'static,
+    ) -> std::io::Result<Ticker> {
         let shared = Arc::new(Shared { asked: AtomicU8::new(COARSE), thread: OnceLock::new() });
         let weak = Arc::downgrade(&shared);
         let handle = thread::Builder::new().name("lotmq-ticker".into()).spawn(move || {
             let mut fine_until = Instant::now();
             let mut idle_since = Instant::now();
-            while let (Some(shared), Some(engine)) = (weak.upgrade(), engine.upgrade()) {
-                engine.increment_epoch();
-                drop(engine);
+            while let Some(shared) = weak.upgrade() {
+                pulse.begins(Instant::now());
+                if !tick() {
+                    return;
+                }
                 let pause = shared.next_pause(&mut fine_until, &mut idle_since);
                 drop(shared);
                 match pause {
                     Some(pause) => thread::sleep(pause),
-                    None => thread::park_timeout(Duration::from_secs(1)),
+                    None => {
+                        pulse.waits();
+                        thread::park_timeout(Duration::from_secs(1));
+                    }
                 }
             }
         })?;
@@ -93,5 +117,38 @@ impl Shared {
             return None;
         }
         Some(if now < *fine_until { TICK_FINE } else { TICK_COARSE })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use lotmq_pulse::Pulses;
+
+    use super::*;
+
+    #[test]
+    fn a_ticker_that_stands_still_is_missed_and_one_that_has_nothing_to_do_is_not() {
+        const PATIENCE: Duration = Duration::from_secs(60);
+        let pulses = Pulses::default();
+        let (go, may_go) = mpsc::channel();
+        let pulse = pulses.add("the ticker", PATIENCE);
+        // It ticks as often as it is told to.
+        let ticker = Ticker::start_with(pulse, move || may_go.recv().is_ok()).unwrap();
+        let until = |is_silent: bool| {
+            while pulses.silent(Instant::now() + PATIENCE).is_empty() == is_silent {
+                thread::yield_now();
+            }
+        };
+        until(true);
+        // Nothing runs: in a while it sleeps.
+        while ticker.0.asked.load(Ordering::Acquire) != PARKED {
+            go.send(()).unwrap();
+            thread::sleep(TICK_COARSE);
+        }
+        until(false);
+        ticker.run_begins(Pace::Coarse);
+        until(true);
     }
 }

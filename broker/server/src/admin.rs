@@ -31,8 +31,11 @@ use tracing::{debug, warn};
 
 use self::places::{Place, Places};
 use crate::broker::Broker;
-use crate::limits::{HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX};
+use crate::limits::{
+    HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, ROUND_SILENCE_MAX,
+};
 use crate::not_opened;
+use crate::vital::beat;
 
 /// The health port while it is open.
 pub(crate) struct Admin {
@@ -53,8 +56,10 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stop = Arc::new(Notify::new());
         let (broker, stopped) = (Arc::clone(broker), Arc::clone(&stop));
+        let pulse = broker.vitals.pulses.add("the thread of health and metrics", ROUND_SILENCE_MAX);
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
+                tokio::spawn(beat(pulse));
                 let served = Arc::new(Served { places: Places::new(connections_max), broker });
                 for socket in sockets {
                     tokio::spawn(serve(Arc::clone(&served), socket));

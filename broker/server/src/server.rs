@@ -571,6 +571,7 @@ fn assemble(
         ]
         .map(|(world, of)| (world, lot_to_wasm::lower::shell(of).into()))
         .into(),
+        pulses: vitals.pulses.clone(),
         ..EngineOptions::default()
     })?;
     let python = Python::new(&engine);

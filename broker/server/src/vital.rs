@@ -5,7 +5,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lotmq_pulse::{Pulse, Pulses};
+use lotmq_pulse::{Pulse, Pulses, Silence};
 use parking_lot::Mutex;
 use tracing::error;
 
@@ -37,6 +37,24 @@ pub(crate) async fn beat(pulse: Arc<Pulse>) {
     loop {
         interval.tick().await;
         pulse.begins(Instant::now());
+    }
+}
+
+/// Threads that stand still, for the log: not everybody asks for the health, and the thread that would answer may be one of them.
+#[derive(Default)]
+pub(crate) struct StillThreads(Vec<String>);
+
+impl StillThreads {
+    /// Logs those that have not been logged since they stand still. True when there is any.
+    pub(crate) fn tell(&mut self, silent: &[Silence]) -> bool {
+        let is_new = |silence: &&Silence| !self.0.contains(&silence.name);
+        let fresh: Vec<&Silence> = silent.iter().filter(is_new).collect();
+        for silence in &fresh {
+            error!(thread = silence.name, seconds = silence.time.as_secs(), "a thread stands still");
+        }
+        let has_fresh = !fresh.is_empty();
+        self.0 = silent.iter().map(|silence| silence.name.clone()).collect();
+        has_fresh
     }
 }
 
@@ -97,6 +115,19 @@ mod tests {
         drop(go);
         thread.join().unwrap();
         running.server.stop();
+    }
+
+    #[test]
+    fn a_thread_that_stands_still_is_told_once_each_time() {
+        let silence = |name: &str| Silence { name: name.to_owned(), time: ROUND_SILENCE_MAX };
+        let [one, other] = ["one", "other"].map(silence);
+        let mut still = StillThreads::default();
+        assert!(!still.tell(&[]));
+        assert!(still.tell(std::slice::from_ref(&one)));
+        assert!(!still.tell(std::slice::from_ref(&one)));
+        assert!(still.tell(&[one.clone(), other.clone()]));
+        assert!(!still.tell(&[other]));
+        assert!(still.tell(&[one]), "it went on meanwhile");
     }
 
     #[test]

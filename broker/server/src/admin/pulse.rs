@@ -80,6 +80,25 @@ mod tests {
     }
 
     #[test]
+    fn the_thread_that_answers_for_all_is_missed() {
+        const NAME: &str = "the thread of health and metrics";
+        // Longer than one that gets round is without a beat.
+        const LONG: Duration = Duration::from_secs(3);
+        let running = Running::start_with(&[("LOTMQ_ADMIN_HEALTH_PORT", "0")]);
+        until_silent(&running, NAME, ROUND_SILENCE_MAX, true);
+        until_silent(&running, NAME, ROUND_SILENCE_MAX - LONG, false);
+        let looked_at = running.server.broker.not_opened.lock();
+        std::thread::scope(|scope| {
+            let asking = scope.spawn(|| health(&running));
+            until_silent(&running, NAME, ROUND_SILENCE_MAX - LONG, true);
+            drop(looked_at);
+            assert!(asking.join().unwrap().starts_with("HTTP/1.1 200"));
+        });
+        until_silent(&running, NAME, ROUND_SILENCE_MAX - LONG, false);
+        running.server.stop();
+    }
+
+    #[test]
     fn threads_without_clients_are_missed() {
         const WATCHED: [&str; 3] = ["password thread 0", "housekeeping", "the thread of $SYS figures"];
         let running = Running::start("none");

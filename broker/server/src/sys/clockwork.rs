@@ -23,7 +23,7 @@ use crate::exposure::Exposure;
 use crate::limits::ROUND_SILENCE_MAX;
 use crate::managed::Managing as _;
 use crate::this_turn;
-use crate::vital::Vital;
+use crate::vital::{StillThreads, Vital};
 use lotmq_core::connection::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -150,6 +150,7 @@ struct Clockwork {
     /// Generation of the accounts when all sessions were last found to be of living users.
     users_seen: u64,
     warned_at: Option<Instant>,
+    still_threads: StillThreads,
     /// When the rates were taken.
     sampled_at: Instant,
     sampled_cpu: Duration,
@@ -172,6 +173,7 @@ impl Clockwork {
             users_seen: 0,
             warned_at: None,
             sampled_at: now,
+            still_threads: StillThreads::default(),
             sampled_cpu: process::cpu_time(),
             monitor_at: now + monitor_interval(&broker).unwrap_or(FIGURES_INTERVAL),
             figures_at: now + FIGURES_INTERVAL,
@@ -187,6 +189,7 @@ impl Clockwork {
     fn round(&mut self, wants_refresh: bool) {
         self.end_stale_sessions();
         self.warn_of_exposure();
+        self.still_threads.tell(&self.broker.vitals.pulses.silent(Instant::now()));
         self.look_after_audit();
         self.broker.logs.refresh(&self.broker.tenants.default_tenant());
         self.broker.logs.count(&self.broker.counters);
