@@ -4,6 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
+use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_client::{
     Client, ClientError, ConnectOptions, Connection, Endpoint, PropertyId, PropertyValue, ProtocolVersion,
     Publication, QoS, TlsContext, TlsOptions,
@@ -248,6 +249,21 @@ fn a_certificate_says_which_user_a_client_is_where_it_is_asked() {
         assert_eq!(user_of("without"), None);
         let with_password = ConnectOptions::v5("password").user(account, "never-sent");
         Client::connect_at(&endpoint(&broker, &authority.context()), &with_password).unwrap();
+    }
+}
+
+/// Whoever answers chooses the certificates, and all ways through them are tried.
+#[test]
+fn a_long_chain_of_a_broker_is_refused_and_a_short_one_is_not() {
+    let authority = Authority::new();
+    for ignores_name in [false, true] {
+        let trusted = TlsOptions { ignores_name, ..authority.trusted() };
+        let context = TlsContext::new(&trusted).unwrap();
+        let short = with_tls(&authority.server_with_others("short", ISSUERS_MAX)).start();
+        connect(&short, &context, "client").unwrap().ping().unwrap();
+        let long = with_tls(&authority.server_with_others("long", ISSUERS_MAX + 1)).start();
+        let refused = connect(&long, &context, "client").unwrap_err();
+        assert!(refused.to_string().contains("UnknownIssuer"), "{ignores_name}: {refused}");
     }
 }
 

@@ -8,13 +8,14 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 27] = [
+const LAYERS: [(&str, u8); 28] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
     ("lotmq-pulse", 0),
     ("lotmq-disk", 0),
+    ("lotmq-chain", 0),
     ("lotmq-zstd", 0),
     ("lotmq-terminal", 0),
     ("lot-to-wasm", 1),

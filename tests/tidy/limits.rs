@@ -7,7 +7,7 @@ use lotmq_config::KEYS;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 13] = [
+const CRATES: [(&str, &str); 14] = [
     ("broker/core", "The data path"),
     ("broker/server", "Connections, commands, modules"),
     ("broker/session", "A session's flows"),
@@ -20,6 +20,7 @@ const CRATES: [(&str, &str); 13] = [
     ("broker/definitions", "What is deployed"),
     ("broker/host", "Guests"),
     ("broker/client", "Our own client"),
+    ("broker/chain", "Chains of certificates"),
     ("lot-to-wasm", "LoT programs"),
 ];
 

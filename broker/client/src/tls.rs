@@ -5,6 +5,7 @@ use std::io::{self, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use lotmq_chain::ShortServerChains;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::pki_types::pem::PemObject as _;
@@ -88,14 +89,13 @@ impl TlsContext {
         let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
             .with_safe_default_protocol_versions()
             .expect("the provider has cipher suites for both versions");
-        let builder = if options.ignores_name {
-            let inner = WebPkiServerVerifier::builder_with_provider(roots, provider)
-                .build()
-                .map_err(|_| TlsError::NoAuthorities)?;
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyName(inner)))
-        } else {
-            builder.with_root_certificates(roots)
-        };
+        let judge = WebPkiServerVerifier::builder_with_provider(roots, provider)
+            .build()
+            .map_err(|_| TlsError::NoAuthorities)?;
+        let judge: Arc<dyn ServerCertVerifier> =
+            if options.ignores_name { Arc::new(AnyName(judge)) } else { judge };
+        let builder =
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(ShortServerChains(judge)));
         let mut config = match (&options.certificate, &options.key) {
             (Some(certificate), Some(key)) => {
                 let chain = certificates(certificate)?;

@@ -36,9 +36,6 @@ pub const ACTION_TIME: Duration = Duration::from_secs(1);
 /// Linear memory of one instance of an Action, in bytes. From the language reference §7.8.
 pub const ACTION_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 
-/// Most certificates of issuers that a server may show with its own. All ways through them are tried: 64 at most.
-pub const SERVER_CHAIN_MAX: usize = 4;
-
 /// CPU time of one call of a route guest; waiting does not count. Commands reference §14.4.
 pub const ROUTE_TIME: Duration = Duration::from_secs(10);
 

@@ -8,10 +8,10 @@
 //! Not here: dialling again, retries, outboxes, status: that is the driver's, in `server`.
 
 mod bindings;
+mod client_tls;
 mod host;
 mod instance;
 mod net;
-mod server_chain;
 mod tls;
 mod work;
 
@@ -22,8 +22,8 @@ pub use bindings::{
         types::{Argument, Message, Qos, Value},
     },
 };
+pub use client_tls::ClientTls;
 pub use host::{Ingesting, RouteServices};
 pub use instance::{RouteGuest, RouteInstance, RouteSpec};
 pub use net::{Endpoint, EndpointTls};
-pub use server_chain::ClientTls;
 pub use work::HostWork;

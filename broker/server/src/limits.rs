@@ -55,10 +55,6 @@ pub(crate) const LAST_WORDS_BYTES_MAX: usize = 256;
 /// Bytes of a header of the PROXY protocol. Version 1 has at most 107; with all extensions that clouds add, version 2 has some hundred.
 pub(crate) const PROXY_HEADER_BYTES_MAX: usize = 4 << 10;
 
-/// Most certificates of issuers that a client may show with its own; usual are one or two. All ways through them are tried: 200,000 with five
-/// times twelve of one name, 64 at most with four.
-pub(crate) const CLIENT_CHAIN_MAX: usize = 4;
-
 /// Bytes of a file with certificates or a key: a chain has 10 KiB, the authorities of a whole system 200 KiB.
 pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 4 << 20;
 

@@ -4,7 +4,6 @@
 
 pub(crate) mod admission;
 pub(crate) mod certificates;
-mod client_chain;
 pub(crate) mod connection;
 pub(crate) mod half_open;
 mod inbox;

@@ -56,6 +56,15 @@ impl Authority {
         self.sign(name, CertificateParams::new(names).unwrap())
     }
 
+    /// The same that shows so many certificates of others behind its own.
+    pub fn server_with_others(&self, name: &str, others: usize) -> Signed {
+        let signed = self.server(name);
+        let own = std::fs::read_to_string(&signed.certificate).unwrap();
+        let other = std::fs::read_to_string(self.file()).unwrap();
+        write(&signed.certificate, &(own + &other.repeat(others)));
+        signed
+    }
+
     /// The same with a key of RSA 4096, whose signatures are the dearest ones in use.
     pub fn server_with_rsa_4096(&self, name: &str) -> Signed {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];

@@ -3,8 +3,8 @@
 
 use super::{
     bindings::lotmq::guest::net::{Host, HostTcp, Interest, IoError},
+    client_tls::ClientTls,
     host::RouteState,
-    server_chain::ClientTls,
     tls::Tls,
 };
 use std::{

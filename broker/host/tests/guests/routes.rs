@@ -1,10 +1,11 @@
 //! A real route guest over real sockets: suspended waits, TLS in the host, the host's own work, and what it may not do.
 
 use crate::support::{Broker, engine, wrapped};
+use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
     DefinitionId, Grants, GuestLimits, NestedCall, Origin, RunContext, RunError, Services, Severity,
     TopicGrant, TrapKind,
-    limits::{ROUTE_TIME, SERVER_CHAIN_MAX},
+    limits::ROUTE_TIME,
     route::{
         Abilities, Argument, Arrival, ClientTls, Delivery, Endpoint, EndpointTls, Failure, Ingesting,
         Message, Qos, RouteGuest, RouteInstance, RouteServices, RouteSpec, Value,
@@ -246,11 +247,11 @@ async fn a_certificate_that_is_not_trusted_ends_the_connect() {
 
 #[tokio::test]
 async fn a_long_chain_of_a_server_is_refused_and_a_short_one_is_not() {
-    let (server, client) = certificates_behind(SERVER_CHAIN_MAX);
+    let (server, client) = certificates_behind(ISSUERS_MAX);
     let port = listen(|stream| StreamOwned::new(ServerConnection::new(server).unwrap(), stream));
     let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnConnect(client) };
     talks_both_ways(endpoint, "echo").await;
-    let (server, client) = certificates_behind(SERVER_CHAIN_MAX + 1);
+    let (server, client) = certificates_behind(ISSUERS_MAX + 1);
     is_refused(server, client).await;
 }
 

@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use lotmq_chain::ShortClientChains;
 use lotmq_config::{ClientCertificate, Tls, TlsVersion};
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::pem::{self, PemObject as _};
@@ -22,7 +23,6 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tracing::{error, info};
 
-use super::client_chain::ShortChains;
 use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
 use lotmq_core::counters::Counters;
 
@@ -204,7 +204,7 @@ fn verifier(
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let builder = if allows_none { builder.allow_unauthenticated() } else { builder };
     let judge = builder.build().map_err(|reason| bad(reason.to_string()))?;
-    Ok(Arc::new(ShortChains(judge)))
+    Ok(Arc::new(ShortClientChains(judge)))
 }
 
 fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
