@@ -320,6 +320,37 @@ fn a_user_manager_pushes_out_nothing_that_an_administrator_did() {
     assert!(of_ann.len() >= 98 && of_ann.iter().all(|user| *user == "ann"), "{of_ann:?}");
 }
 
+/// Users whom a manager makes have no shares of their own of what is kept of changes, nor have those whom they make.
+#[test]
+fn users_whom_a_manager_makes_count_for_him() {
+    let mut broker = options().start();
+    for user in ["ann", "zoe"] {
+        broker.command_ok(&format!("-addUser {user} pw"));
+        broker.command_ok(&format!("-changeUserSettings {user} AllowedUserManagement true"));
+    }
+    let change = |broker: &Broker, user: &str, commands: &[&str]| {
+        let mut client = broker.connect(&ConnectOptions::v5(user).user(user, "pw"));
+        client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+        for command in commands {
+            give(&mut client, command, 1);
+            let reply = client.receive(WAIT_MAX).unwrap().unwrap().text();
+            assert_eq!(reply.find(r#""success":true"#), Some(1), "{reply}");
+        }
+    };
+    change(&broker, "ann", &["-addUser bob pw", "-changeUserSettings bob AllowedUserManagement true"]);
+    broker.kill();
+    broker.start_again();
+    change(&broker, "bob", &["-addUser cid pw", "-changeUserSettings cid AllowedUserManagement true"]);
+    change(&broker, "cid", &["-addUserToGroup cid shift"]);
+    change(&broker, "zoe", &["-addUserToGroup zoe shift"]);
+    let all = records(&broker, "all.jsonl");
+    let counts_for: Vec<_> = of(&all, "addUserToGroup")
+        .iter()
+        .map(|record| (record["user"].clone(), record["countsFor"].clone()))
+        .collect();
+    assert_eq!(counts_for, [("cid".into(), "ann".into()), ("zoe".into(), Value::Null)]);
+}
+
 /// Publishes a command so often as `client`; none of them changes anything.
 fn give(client: &mut Client, command: &str, times: usize) {
     for _ in 0..times {

@@ -38,7 +38,13 @@ pub struct Account {
     /// Groups of which the user is a member.
     #[serde(default)]
     pub groups: BTreeSet<String>,
+    /// Whom what it does counts for where users have shares: the user manager who made it, or for whom that one counts. `None` where an administrator did.
+    #[serde(default)]
+    pub counts_for: Option<Arc<str>>,
 }
+
+/// The stored setting that says whom an account counts for. No command can set one of this name: it has a control character.
+const COUNTS_FOR: &str = "\u{1}counts-for";
 
 impl Account {
     /// An account without flags, properties and groups. Unchecked: to add a user, use
@@ -52,21 +58,30 @@ impl Account {
             flags: Flags::default(),
             properties: BTreeMap::new(),
             groups: BTreeSet::new(),
+            counts_for: None,
         }
     }
 
-    /// Flags that are set and free properties, as names and values: what is stored, and what
+    /// Who has the share of what it does.
+    pub fn accountable(&self) -> &Arc<str> {
+        self.counts_for.as_ref().unwrap_or(&self.name)
+    }
+
+    /// Flags that are set, free properties and whom it counts for, as names and values: what is stored, and what
     /// [`restore_setting`](Account::restore_setting) takes back.
     pub fn settings(&self) -> Vec<(String, String)> {
         let flags = Flag::ALL.into_iter().filter(|flag| self.flags.contains(*flag));
         let flags = flags.map(|flag| (flag.name().to_owned(), "true".to_owned()));
-        flags.chain(self.properties.iter().map(|(name, value)| (name.clone(), value.clone()))).collect()
+        let counts_for = self.counts_for.iter().map(|user| (COUNTS_FOR.to_owned(), user.to_string()));
+        let properties = self.properties.iter().map(|(name, value)| (name.clone(), value.clone()));
+        flags.chain(properties).chain(counts_for).collect()
     }
 
     /// Puts back a stored setting, without the bounds that held when it was made.
     pub fn restore_setting(&mut self, name: String, value: String) {
         match Flag::by_name(&name) {
             Some(flag) => self.flags.set(flag, value == "true"),
+            None if name == COUNTS_FOR => self.counts_for = Some(value.into()),
             None => drop(self.properties.insert(name, value)),
         }
     }

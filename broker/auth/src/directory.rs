@@ -120,6 +120,19 @@ impl Directory {
     /// # Errors
     /// [`UserError::NameInvalid`], [`UserError::Exists`], [`UserError::TooManyUsers`].
     pub fn add_user(&self, name: &str, credential: Credential) -> Result<Account, UserError> {
+        self.add_user_counted(name, credential, None)
+    }
+
+    /// The same with one that [counts for](Account::counts_for) another user.
+    ///
+    /// # Errors
+    /// As [`Directory::add_user`].
+    pub fn add_user_counted(
+        &self,
+        name: &str,
+        credential: Credential,
+        counts_for: Option<Arc<str>>,
+    ) -> Result<Account, UserError> {
         check_user_name(name).map_err(|reason| UserError::NameInvalid { user: name.to_owned(), reason })?;
         let mut table = self.accounts.write();
         if table.by_name.contains_key(name) {
@@ -128,7 +141,8 @@ impl Directory {
         if table.by_name.len() >= ACCOUNTS_MAX {
             return Err(UserError::TooManyUsers);
         }
-        let account = Account::new(name, credential, table.take_credential_version());
+        let new = Account::new(name, credential, table.take_credential_version());
+        let account = Account { counts_for, ..new };
         table.by_name.insert(Arc::clone(&account.name), Arc::new(account.clone()));
         self.changed();
         Ok(account)

@@ -34,6 +34,9 @@ pub(crate) struct Record<'a> {
     pub(crate) event: Event,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) user: Option<&'a str>,
+    /// Whose share of its sequence it takes, where that is not the user's own; of nobody where the user is gone.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
+    pub(crate) counts_for: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) client_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
@@ -67,6 +70,7 @@ impl<'a> Record<'a> {
         Self {
             event,
             user: None,
+            counts_for: None,
             client_id: None,
             endpoint: None,
             definition: None,

@@ -1,6 +1,6 @@
 //! Shares of actors in a sequence of records: however many changes somebody makes, the newest of everybody else stay.
 //!
-//! Half of the sequence is everybody's in even shares. Where records must go, the oldest do, but for those of actors who have no more than their share:
+//! Half of the sequence is everybody's in even shares; a user manager has one with all whom he makes, so that nobody's becomes smaller by that. Where records must go, the oldest do, but for those of actors who have no more than their share:
 //! these are noted anew behind all others, with the number and digest that they had first. So numbers stay without a gap, and the chain whole.
 //!
 //! A share is at most half an even one, so at most half of what is looked at is noted anew: whoever writes a record causes one more at most.
@@ -42,7 +42,7 @@ fn said(record: &AuditRecord) -> Option<Map<String, Value>> {
 }
 
 fn actor(said: &Map<String, Value>) -> &str {
-    said.get("user").and_then(Value::as_str).unwrap_or_default()
+    said.get("countsFor").or_else(|| said.get("user")).and_then(Value::as_str).unwrap_or_default()
 }
 
 impl Trail {

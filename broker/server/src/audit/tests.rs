@@ -254,6 +254,30 @@ fn who_changes_much_pushes_out_what_he_did_himself() {
 }
 
 #[test]
+fn who_makes_users_makes_nobodys_share_smaller() {
+    let (store, counters) = (store(), Counters::default());
+    let mut audit = Audit::open(&store, TenantId::DEFAULT, settings(200)).unwrap();
+    let mut now_ms = 0;
+    let mut note = |audit: &Audit, record: &Record<'_>| {
+        now_ms += 1;
+        audit.note(Kind::Changes, &counters, now_ms, record);
+        audit.settle(&store, &counters, now_ms);
+    };
+    (0..70).for_each(|_| note(&audit, &change("ann")));
+    for round in 0..3 {
+        for number in 0..700 {
+            let made = format!("made by eve {number}");
+            note(&audit, &Record { counts_for: Some("eve"), ..change(&made) });
+            note(&audit, &change("eve"));
+        }
+        // Half of the half: she shares it with eve alone.
+        assert_eq!(first_numbers(&audit, &store, "ann"), (21..=70).collect::<Vec<_>>(), "round {round}");
+        // Counted anew.
+        audit = Audit::open(&store, TenantId::DEFAULT, settings(200)).unwrap();
+    }
+}
+
+#[test]
 fn what_is_noted_anew_costs_a_record_for_each_that_comes_at_most() {
     let (store, counters) = (store(), Counters::default());
     let audit = Audit::open(&store, TenantId::DEFAULT, settings(1000)).unwrap();

@@ -204,7 +204,7 @@ impl Trail {
             return;
         }
         if let Some(actors) = &mut self.actors {
-            actors.add(record.user.unwrap_or_default());
+            actors.add(record.counts_for.or(record.user).unwrap_or_default());
         }
         self.append(counters, now_ms, &record.to_json(now_ms));
     }

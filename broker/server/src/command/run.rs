@@ -190,8 +190,16 @@ fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
         None => (Some(&*identity.client_id), Some(&*endpoint), None),
         Some(definition) => (None, None, Some(definition)),
     };
+    let account = identity.user.as_ref().and_then(|user| job.tenant.users.account(user));
+    let counts_for = match (&account, &identity.user) {
+        (Some(account), _) => account.counts_for.as_deref(),
+        // He has removed himself.
+        (None, Some(_)) => Some(""),
+        (None, None) => None,
+    };
     let record = Record {
         user: identity.user.as_deref(),
+        counts_for: counts_for.filter(|_| noted.has_changed),
         client_id,
         endpoint,
         definition,

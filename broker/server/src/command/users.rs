@@ -2,6 +2,7 @@
 //!
 //! Whose sessions a removal or a new password ends is found by the sweep of `sys`, once the reply is out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_auth::{
@@ -75,7 +76,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
     let _changes = call.broker.commands.changes.lock();
     refuse_resting(call, &user)?;
-    let account = call.tenant.users.add_user(&user, credential).map_err(refused)?;
+    let counts_for = counts_for(call);
+    let account = call.tenant.users.add_user_counted(&user, credential, counts_for).map_err(refused)?;
     let mut batch = Batch::new();
     accounts::put(&mut batch, call.tenant.id, &account, call.broker.clock.wall_ms());
     call.tenant.managed().removed_names.end(&mut batch, call.tenant.id, &user);
@@ -83,6 +85,12 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     sys::users_changed(call);
     stored?;
     Ok(Done::new(format!("User {} added successfully!", *user)))
+}
+
+/// Whom a user counts for whom the caller makes: for himself, where an administrator makes him.
+fn counts_for(call: &Call<'_>) -> Option<Arc<str>> {
+    let maker = call.tenant.users.account(call.identity.user.as_deref()?)?;
+    (!maker.is_admin()).then(|| Arc::clone(maker.accountable()))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
