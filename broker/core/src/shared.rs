@@ -9,6 +9,7 @@ use lotmq_auth::Identity;
 use lotmq_config::{Config, OnFull};
 use lotmq_session::SessionExpiry;
 use lotmq_store::Store;
+use parking_lot::Mutex;
 
 use crate::above::Above;
 
@@ -23,6 +24,7 @@ use crate::durable::storage::Storage;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::LimitsReached;
 use crate::triggers::GuestRunner;
+use crate::turn::fed::Feeding;
 use crate::turn::unfinished::Unfinished;
 
 /// See the module's documentation.
@@ -55,6 +57,8 @@ pub struct Core {
     pub endings: Endings,
     /// Promised runs that have ended.
     pub ended_runs: Arc<EndedRuns>,
+    /// What was published on threads without Clients and is on its way to the disk.
+    pub feeding: Mutex<Feeding>,
     /// What waits for clients that do not read.
     pub output_bytes: Unfinished,
     /// Messages that wait in memory, for clients whose sessions end with their connections.

@@ -470,6 +470,10 @@ impl Turn {
                 self.seat.handed_over(Some(ticket));
                 self.take_settled();
                 self.releases.fed.handed_over(ticket);
+                if !self.is_of_shard() {
+                    // Nobody may look for long whether it has come there.
+                    self.releases.fed.leave(&mut self.core.feeding.lock());
+                }
                 self.hold(ticket);
             }
             Err((StoreError::Full { .. }, batch)) => {
@@ -545,7 +549,11 @@ impl Turn {
 
     fn take_settled(&mut self) {
         let Self { releases, core, .. } = self;
-        releases.fed.take_settled(|ticket| core.store.settled(ticket).is_some());
+        let is_settled = |ticket| core.store.settled(ticket).is_some();
+        releases.fed.take_settled(is_settled);
+        if let Some(mut feeding) = core.feeding.try_lock() {
+            feeding.take_settled(is_settled);
+        }
     }
 
     /// Has `connection` called when it may be read from again. Its reader knows until when that is not so.

@@ -633,6 +633,7 @@ fn core(config: &Config, store: Store, clock: SystemClock) -> Core {
         numbers: Numbers::default(),
         endings: Endings::default(),
         ended_runs: Arc::default(),
+        feeding: Mutex::default(),
         storage: Storage::default(),
         absences: Absences::default(),
         output_bytes: Unfinished::default(),

@@ -111,7 +111,15 @@ pub fn part(max: u64, of_others: u64) -> u64 {
 impl Shares {
     /// The share of who `identity` is.
     pub fn of(self: &Arc<Self>, identity: &Identity) -> Arc<Share> {
-        let owner = Owner::of(identity);
+        self.of_owner(Owner::of(identity))
+    }
+
+    /// The share of a user.
+    pub fn of_user(self: &Arc<Self>, name: &Arc<str>) -> Arc<Share> {
+        self.of_owner(Owner::User(Arc::clone(name)))
+    }
+
+    fn of_owner(self: &Arc<Self>, owner: Owner) -> Arc<Share> {
         let mut owners = self.owners.lock();
         if let Some(known) = owners.get(&owner).and_then(Weak::upgrade) {
             return known;
@@ -168,10 +176,15 @@ impl Share {
         }
     }
 
+    /// Bytes of this owner on their way to the disk.
+    pub fn fed_bytes(&self) -> usize {
+        self.fed.load(Ordering::Relaxed)
+    }
+
     /// Whether more bytes of this owner are on their way than an even share of `bytes_max`.
     pub(crate) fn feeds_too_much(&self, bytes_max: usize) -> bool {
         let feeding = self.shares.feeding.load(Ordering::Relaxed).max(1);
-        self.fed.load(Ordering::Relaxed) > bytes_max / feeding
+        self.fed_bytes() > bytes_max / feeding
     }
 
     /// Takes one of the messages per second that may be stored for Clients which are away.

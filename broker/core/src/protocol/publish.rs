@@ -465,6 +465,7 @@ fn publication<'a>(open: &'a Open, received: &Received) -> Publication<'a> {
         expires_at_ms: received.expires_at_ms,
         in_place: received.in_place,
         source: Some(&open.client),
+        owner: None,
         origin: None,
         hops: 0,
     }

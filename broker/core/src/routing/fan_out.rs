@@ -55,6 +55,8 @@ pub struct Publication<'a> {
     pub in_place: Option<InPlace>,
     /// Who published it; `None` for guests and the broker.
     pub source: Option<&'a Arc<Client>>,
+    /// The user whose definition publishes it; `None` for Clients, the broker, and definitions of nobody.
+    pub owner: Option<&'a Arc<str>>,
     /// The LoT route that brought it from another system.
     pub origin: Option<DefinitionId>,
     /// How many runs of guests led to it.
@@ -85,6 +87,7 @@ impl<'a> Publication<'a> {
             expires_at_ms: parts.expires_at_ms,
             in_place: None,
             source,
+            owner: None,
             origin: None,
             hops: 0,
         }
@@ -387,7 +390,7 @@ impl<'a> FanOutOf<'a> {
         let before = turn.batch.bytes();
         turn.batch.push(Op::Enqueue { message, deliveries: &deliveries });
         let shared = Arc::new(Message::new(id.0, parts));
-        turn.fed_by(self.publication.source, before);
+        turn.fed_by(tenant, self.publication, before);
         turn.messages.set_shared(index, shared);
         self.durable.clear();
     }
@@ -401,7 +404,7 @@ impl<'a> FanOutOf<'a> {
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         let before = turn.batch.bytes();
         let retained = tenant.retain(&message, self.publication.source, turn);
-        turn.fed_by(self.publication.source, before);
+        turn.fed_by(tenant, self.publication, before);
         if let Err(limit) = retained {
             match self.publication.source {
                 Some(client) => client.limit_reached(limit, &turn.core, turn.now()),

@@ -1,10 +1,10 @@
 //! What owners have on its way to the disk, so that those who have too much rest and nobody else does.
 //!
-//! Counted is what Clients of shards publish that must be stored, for the owner of their session (`shares`), from when it is handed to the store until its batch
-//! is settled. While more than half of what may wait does, owners rest who have more than an even share of that half; above three quarters all do,
-//! so that what waits is bounded however many they are.
+//! Counted is what Clients of shards and definitions publish that must be stored, for the owner of the session or of the definition (`shares`), from when it is
+//! handed to the store until its batch is settled. While more than half of what may wait does, owners rest who have more than an even share of that half;
+//! above three quarters all do, so that what waits is bounded however many they are.
 //!
-//! Not here: what is read from whom (`connection`), and what rests for nobody: acknowledgements, ends of sessions, what guests publish.
+//! Not here: what is read from whom (`connection`), and what rests for nobody: acknowledgements, ends of sessions, what definitions of nobody publish.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,32 +12,61 @@ use std::sync::Arc;
 use lotmq_store::Ticket;
 
 use crate::client::Client;
-use crate::client::shares::Share;
+use crate::client::shares::{Share, Shares};
+use crate::routing::fan_out::Publication;
+use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// What the Clients of one thread have on its way to the disk.
+/// What was published on one thread and is on its way to the disk.
 #[derive(Default)]
 pub(crate) struct Fed {
-    /// Of this turn, by Client.
-    turn: Vec<(Arc<Client>, usize)>,
-    /// With the store, in the order of the tickets.
-    waiting: VecDeque<(Ticket, Arc<Share>, usize)>,
+    /// Of this turn.
+    turn: Vec<(Feeder, usize)>,
+    waiting: Feeding,
+}
+
+/// What is with the store, in the order of the tickets.
+#[derive(Default)]
+pub struct Feeding(VecDeque<(Ticket, Arc<Share>, usize)>);
+
+/// Who has published something.
+enum Feeder {
+    Client(Arc<Client>),
+    /// A definition of this user of a tenant.
+    User(Arc<Shares>, Arc<str>),
+}
+
+impl Feeder {
+    fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Client(this), Self::Client(that)) => Arc::ptr_eq(this, that),
+            (Self::User(of, this), Self::User(there, that)) => Arc::ptr_eq(of, there) && this == that,
+            (Self::Client(_), Self::User(..)) | (Self::User(..), Self::Client(_)) => false,
+        }
+    }
+
+    fn share(&self) -> Arc<Share> {
+        match self {
+            Self::Client(client) => client.share(),
+            Self::User(shares, name) => shares.of_user(name),
+        }
+    }
 }
 
 impl Fed {
-    fn add(&mut self, client: &Arc<Client>, bytes: usize) {
+    fn add(&mut self, feeder: Feeder, bytes: usize) {
         match self.turn.last_mut() {
-            Some((last, sum)) if Arc::ptr_eq(last, client) => *sum += bytes,
-            _ => self.turn.push((Arc::clone(client), bytes)),
+            Some((last, sum)) if last.is(&feeder) => *sum += bytes,
+            _ => self.turn.push((feeder, bytes)),
         }
     }
 
     /// What was published in this turn has been handed to the store.
     pub(crate) fn handed_over(&mut self, ticket: Ticket) {
-        for (client, bytes) in self.turn.drain(..) {
-            let share = client.share();
+        for (feeder, bytes) in self.turn.drain(..) {
+            let share = feeder.share();
             share.feeds(bytes);
-            self.waiting.push_back((ticket, share, bytes));
+            self.waiting.0.push_back((ticket, share, bytes));
         }
     }
 
@@ -48,26 +77,46 @@ impl Fed {
 
     /// Takes off what is settled.
     pub(crate) fn take_settled(&mut self, is_settled: impl Fn(Ticket) -> bool) {
-        while let Some((_, share, bytes)) = self.waiting.pop_front_if(|(ticket, ..)| is_settled(*ticket)) {
+        self.waiting.take_settled(is_settled);
+    }
+
+    /// Leaves what waits to threads that look at it now and then.
+    pub(crate) fn leave(&mut self, feeding: &mut Feeding) {
+        feeding.0.append(&mut self.waiting.0);
+    }
+}
+
+impl Feeding {
+    /// See [`Fed::take_settled`].
+    pub(crate) fn take_settled(&mut self, is_settled: impl Fn(Ticket) -> bool) {
+        while let Some((_, share, bytes)) = self.0.pop_front_if(|(ticket, ..)| is_settled(*ticket)) {
             share.has_fed(bytes);
         }
     }
 }
 
-impl Drop for Fed {
+impl Drop for Feeding {
     fn drop(&mut self) {
         self.take_settled(|_| true);
     }
 }
 
 impl Turn {
-    /// Notes for the Client that has published it what the batch has more than `before`.
-    pub(crate) fn fed_by(&mut self, source: Option<&Arc<Client>>, before: usize) {
-        if let Some(client) = source.filter(|_| self.is_of_shard()) {
-            let bytes = self.batch.bytes().saturating_sub(before);
-            if bytes > 0 {
-                self.releases.fed.add(client, bytes);
+    /// Notes for who has published it what the batch has more than `before`.
+    pub(crate) fn fed_by(&mut self, tenant: &Tenant, publication: &Publication<'_>, before: usize) {
+        let bytes = self.batch.bytes().saturating_sub(before);
+        if bytes == 0 {
+            return;
+        }
+        match (publication.source, publication.owner) {
+            (Some(client), _) if self.is_of_shard() => {
+                self.releases.fed.add(Feeder::Client(Arc::clone(client)), bytes);
             }
+            (None, Some(owner)) => {
+                let user = Feeder::User(Arc::clone(&tenant.shares), Arc::clone(owner));
+                self.releases.fed.add(user, bytes);
+            }
+            (Some(_), _) | (None, None) => {}
         }
     }
 

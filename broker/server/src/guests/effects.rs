@@ -92,7 +92,8 @@ pub(super) fn carry_out(
         };
         match effect {
             Effect::Publish { topic, payload, qos, retain } => {
-                let is_done = publish(turn, run.tenant, topic, payload, (qos, retain), hops);
+                let owner = by.owner().map(|owner| &owner.name);
+                let is_done = publish(turn, (run.tenant, owner), (topic, payload), (qos, retain), hops);
                 undone.0.extend((!is_done).then_some(place));
             }
             Effect::Keep { topic, payload } => keep(turn, by, run, topic, payload),
@@ -133,19 +134,18 @@ fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &st
     }
 }
 
-/// A message of a guest or of the broker itself, into the turn. False when there can be no such packet.
+/// A message of a guest, into the turn. False when there can be no such packet.
 fn publish(
     turn: &mut Turn,
-    tenant: &Arc<Tenant>,
-    topic: &str,
-    payload: &[u8],
+    (tenant, owner): (&Arc<Tenant>, Option<&Arc<str>>),
+    (topic, payload): (&str, &[u8]),
     (qos, retain): (Qos, bool),
     hops: u8,
 ) -> bool {
     turn.counts.publish_internal += 1;
     let publication = encoded(turn, topic, payload, codec_qos(qos), retain, hops);
     if let Some(publication) = &publication {
-        turn.publish(tenant, publication);
+        turn.publish(tenant, &Publication { owner, ..*publication });
     }
     publication.is_some()
 }
@@ -153,6 +153,8 @@ fn publish(
 /// A message of a route.
 pub(super) struct OfRoute<'a> {
     pub(super) route: DefinitionId,
+    /// The user to whom the route belongs.
+    pub(super) owner: Option<&'a Arc<str>>,
     pub(super) topic: &'a str,
     pub(super) payload: &'a [u8],
     pub(super) qos: Qos,
@@ -166,7 +168,7 @@ impl OfRoute<'_> {
         turn.counts.publish_internal += 1;
         let qos = codec_qos(self.qos);
         if let Some(publication) = encoded(turn, self.topic, self.payload, qos, self.retain, self.hops) {
-            turn.publish(tenant, &Publication { origin: Some(self.route), ..publication });
+            turn.publish(tenant, &Publication { origin: Some(self.route), owner: self.owner, ..publication });
         }
     }
 }
@@ -223,6 +225,7 @@ pub(crate) fn encoded<'a>(
             packet_id_at: packet_id_at.map(|at| u32::try_from(at).expect("heads are shorter than 256 KiB")),
         }),
         source: None,
+        owner: None,
         origin: None,
         hops,
     })
@@ -315,5 +318,37 @@ pub(super) fn event_not_taken(
     if has_record {
         let error = RunError { code, message: &error.to_string(), line: 0, column: 0, topic, payload };
         records::record(turn, tenant, definition, &error, 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Running;
+    use crate::this_turn;
+
+    #[test]
+    fn what_a_definition_publishes_counts_for_its_owner_until_it_is_stored() {
+        let running = Running::start("none");
+        let broker = &running.server.broker;
+        let tenant = broker.tenants.default_tenant();
+        let owner: Arc<str> = "ann".into();
+        let share = tenant.shares.of_user(&owner);
+        this_turn::install(Arc::clone(&broker.core), None);
+        let publish = |owner: Option<&Arc<str>>| {
+            this_turn::with(|turn| {
+                publish(turn, (&tenant, owner), ("kept", b"x"), (Qos::AtMostOnce, true), 0);
+                turn.flush();
+                share.fed_bytes()
+            })
+        };
+        assert_eq!(publish(None), 0);
+        // It may be stored before one looks.
+        assert!((0..100).any(|_| publish(Some(&owner)) > 0));
+        this_turn::uninstall();
+        while share.fed_bytes() > 0 {
+            std::thread::yield_now();
+        }
+        running.server.stop();
     }
 }

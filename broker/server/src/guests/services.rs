@@ -244,11 +244,12 @@ impl RouteServices for TenantServices {
             let tenant = self.tenant()?;
             let route = definition_id(run.definition);
             let hops = tenant.managed().guests.route_by_id(route)?.hops();
+            let owner = self.owner.as_ref().map(|owner| &owner.name);
             this_turn::with(|turn| {
                 turn.tick();
                 for Arrival { topic, payload, qos, retain } in &messages {
                     let (topic, retain) = (topic.as_str(), *retain);
-                    let message = OfRoute { route, topic, payload, qos: qos_of(*qos), retain, hops };
+                    let message = OfRoute { route, owner, topic, payload, qos: qos_of(*qos), retain, hops };
                     message.publish(turn, &tenant);
                 }
                 turn.flush();

@@ -37,6 +37,7 @@ struct Waiting {
     tenant: Arc<Tenant>,
     message: Arc<Message>,
     source: Option<Arc<Client>>,
+    owner: Option<Arc<str>>,
     /// The route, or what is left to be asked.
     found: Result<Arc<Route>, Box<Asking>>,
     /// It is a Will that the row of its session in the store has until it is published.
@@ -128,8 +129,9 @@ pub fn wait(
     let index = fan_out.message(turn);
     let message = Arc::clone(turn.messages.shared(index, &turn.arena));
     turn.asked.bytes += message.size();
-    let (tenant, source) = (Arc::clone(tenant), publication.source.map(Arc::clone));
-    turn.asked.waiting.push_back(Waiting { tenant, message, source, found, is_in_row: false });
+    let (source, owner) = (publication.source.map(Arc::clone), publication.owner.map(Arc::clone));
+    let tenant = Arc::clone(tenant);
+    turn.asked.waiting.push_back(Waiting { tenant, message, source, owner, found, is_in_row: false });
 }
 
 /// Begins a turn with asking about receivers of earlier ones' messages, while there is time. True when there were any.
@@ -154,9 +156,10 @@ pub fn resume(turn: &mut Turn) -> bool {
 impl Waiting {
     /// Gives it to its receivers, however long asking about those that are left takes.
     fn finish(self, turn: &mut Turn) {
-        let Self { tenant, message, source, found, is_in_row } = self;
+        let Self { tenant, message, source, owner, found, is_in_row } = self;
         let route = found.unwrap_or_else(|asking| asking.finish(&mut turn.routes, &tenant));
-        let publication = Publication::copied(&mut turn.arena, message.parts(), source.as_ref());
+        let copied = Publication::copied(&mut turn.arena, message.parts(), source.as_ref());
+        let publication = Publication { owner: owner.as_ref(), ..copied };
         let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&route.topic));
         fan_out.send_to_all(turn, &tenant, &route);
         turn.call_flusher();

@@ -414,6 +414,7 @@ impl Serving<'_> {
         }
         let answer = effects::OfRoute {
             route: self.version.definition.id,
+            owner: self.version.definition.owner().map(|owner| &owner.name),
             topic: &topic,
             payload: payload.as_bytes(),
             qos: lotmq_host::Qos::AtMostOnce,
