@@ -1,4 +1,6 @@
-//! The identifiers of stored things, and the [`Ticket`] that stands for a batch on its way to the disk.
+//! The identifiers of stored things, where they come from, and the [`Ticket`] that stands for a batch on its way to the disk.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 /// A tenant's number, the first part of every key.
 ///
@@ -13,17 +15,41 @@ impl TenantId {
 
 /// A session's number, never reused: a clean start or a new session of the same Client gets another one.
 ///
-/// Taken from [`Store::next_session_id`](crate::Store::next_session_id). The top 16 bits are the node's number, so that
+/// Taken from [`Ids::next_session`]. The top 16 bits are the node's number, so that
 /// stale references die by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionId(pub u64);
 
 /// A message's number; it grows from message to message, also across restarts.
 ///
-/// Taken from [`Store::next_message_id`](crate::Store::next_message_id). The queue of a session is ordered by it. Retained
+/// Taken from [`Ids::next_message`]. The queue of a session is ordered by it. Retained
 /// messages use the same numbers as their version: the higher one was written later.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct MessageId(pub u64);
+
+/// Numbers for new messages and sessions. Each is given once, by whoever makes batches, and is part of the batch: what applies one gives none.
+#[derive(Debug)]
+pub struct Ids {
+    message: AtomicU64,
+    session: AtomicU64,
+}
+
+impl Ids {
+    /// Those from these on, which nobody has used.
+    pub fn starting_at(message: MessageId, session: SessionId) -> Self {
+        Self { message: AtomicU64::new(message.0), session: AtomicU64::new(session.0) }
+    }
+
+    /// A message number, higher than all before.
+    pub fn next_message(&self) -> MessageId {
+        MessageId(self.message.fetch_add(1, Relaxed))
+    }
+
+    /// A session number that was never used.
+    pub fn next_session(&self) -> SessionId {
+        SessionId(self.session.fetch_add(1, Relaxed))
+    }
+}
 
 /// The place of an appended batch in the order of all batches of this process; the first is 1.
 ///
@@ -32,6 +58,11 @@ pub struct MessageId(pub u64);
 pub struct Ticket(pub(crate) u64);
 
 impl Ticket {
+    /// The place `number` in the order of batches, which begins with 1; for implementations of the log other than [`Store`](crate::Store).
+    pub fn numbered(number: u64) -> Self {
+        Self(number)
+    }
+
     /// The number, for logs and for a watermark kept in an atomic.
     pub fn number(self) -> u64 {
         self.0

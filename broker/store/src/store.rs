@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -31,7 +31,7 @@ use crate::snapshot::Snapshot;
 use crate::staged;
 use crate::trouble::Trouble;
 use crate::writer::{OnCommit, Shared, Stepper, Steps, Surroundings, Writer};
-use crate::{MessageId, SessionId, Ticket};
+use crate::{Ids, MessageId, SessionId, Ticket};
 
 /// Name of the database file within the data directory.
 pub(crate) const DATABASE_FILE: &str = "lotmq.redb";
@@ -93,8 +93,7 @@ pub struct Store {
     running: Mutex<Option<Running>>,
     /// What stands in for threads in a stepped store.
     steps: Option<Arc<Steps>>,
-    next_message_id: AtomicU64,
-    next_session_id: AtomicU64,
+    ids: Arc<Ids>,
     /// As in its limits.
     snapshot_wait: Duration,
     /// Where its file is; `None` when that is not ours to replace.
@@ -278,8 +277,7 @@ impl Store {
             shared,
             running: Mutex::new(None),
             steps: None,
-            next_message_id: AtomicU64::new(next_message_id),
-            next_session_id: AtomicU64::new(next_session_id),
+            ids: Arc::new(Ids::starting_at(MessageId(next_message_id), SessionId(next_session_id))),
             snapshot_wait: limits.snapshot_wait,
             directory,
             cipher,
@@ -376,14 +374,19 @@ impl Store {
         self.shared.queue.congested_bytes()
     }
 
-    /// A message number, higher than all before.
-    pub fn next_message_id(&self) -> MessageId {
-        MessageId(self.next_message_id.fetch_add(1, Relaxed))
+    /// Where the numbers of new messages and sessions come from.
+    pub fn ids(&self) -> &Arc<Ids> {
+        &self.ids
     }
 
-    /// A session number that was never used.
+    /// [`Ids::next_message`].
+    pub fn next_message_id(&self) -> MessageId {
+        self.ids.next_message()
+    }
+
+    /// [`Ids::next_session`].
     pub fn next_session_id(&self) -> SessionId {
-        SessionId(self.next_session_id.fetch_add(1, Relaxed))
+        self.ids.next_session()
     }
 
     /// What is stored now, to be read while more is written: everything that was appended before.
