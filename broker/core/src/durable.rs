@@ -4,6 +4,7 @@
 
 pub mod changes;
 pub mod ended_runs;
+pub mod log;
 pub mod paging;
 pub mod release;
 pub mod room;

@@ -84,7 +84,7 @@ fn latest(
         false
     });
     if !stale.is_empty()
-        && let Err(error) = core.store.append(stale)
+        && let Err((error, _)) = core.log.offer(stale)
     {
         warn!(%error, "stale sessions not removed");
     }

@@ -1,4 +1,4 @@
-//! The core's shared state: clock, store, settings, counters, sums and tables that the turns of all threads use.
+//! The core's shared state: clock, log, settings, counters, sums and tables that the turns of all threads use.
 //!
 //! Not here: what one tenant has (`tenant`), and what the broker is beside its data path (`lotmq_server`).
 
@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use lotmq_auth::Identity;
 use lotmq_config::{Config, OnFull};
 use lotmq_session::SessionExpiry;
-use lotmq_store::Store;
+use lotmq_store::Ids;
 use parking_lot::Mutex;
 
 use crate::above::Above;
@@ -20,6 +20,7 @@ use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::durable::changes::Turns;
 use crate::durable::ended_runs::EndedRuns;
+use crate::durable::log::Log;
 use crate::durable::storage::Storage;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::LimitsReached;
@@ -40,7 +41,9 @@ pub struct Core {
     /// Where time comes from.
     pub clock: Box<dyn Clock>,
     /// Where durable changes go.
-    pub store: Store,
+    pub log: Arc<dyn Log>,
+    /// Where the numbers come from that durable changes carry.
+    pub ids: Arc<Ids>,
     /// How far the turns of all threads have come.
     pub turns: Turns,
     /// Whether there is room in it.
@@ -75,7 +78,7 @@ impl Core {
         let mut random = [0_u8; 16];
         if !(self.random)(&mut random) {
             // Without entropy the session numbers still make it unique in this store.
-            let number = self.store.next_session_id().0;
+            let number = self.ids.next_session().0;
             random[..8].copy_from_slice(&number.to_be_bytes());
         }
         format!("auto-{}", data_encoding::HEXLOWER.encode(&random))
@@ -83,13 +86,13 @@ impl Core {
 
     /// Why nothing can be stored at the moment.
     pub fn store_failure(&self) -> Option<StoreFailure> {
-        self.store.failure().map(StoreFailure::from)
+        self.log.failure().map(StoreFailure::from)
     }
 
     /// Why nothing that clients want stored is, at the moment.
     pub(crate) fn refuses_to_store(&self) -> Option<StoreFailure> {
         self.store_failure()
-            .or_else(|| self.storage.is_reserved(&self.store).then_some(StoreFailure::Reserved))
+            .or_else(|| self.storage.is_reserved(&*self.log).then_some(StoreFailure::Reserved))
     }
 }
 

@@ -29,6 +29,7 @@ mod touched;
 pub mod unfinished;
 
 use std::any::Any;
+use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Weak};
@@ -83,10 +84,7 @@ pub struct Turn {
     seat: Seat,
     /// Acknowledgements that wait for this turn's batch.
     pub on_commit: Vec<Release>,
-    /// Whether one of them waits for earlier batches, too.
-    waits_for_earlier: bool,
-    /// The store took no more: the batch stays here, and with it whatever waits for it.
-    is_backed_up: bool,
+    log: LogView,
     /// Connections that are not read from until the disk has caught up.
     paused: Vec<Arc<Connection>>,
     /// Connections that are not read from until a time, because their Clients sent too much.
@@ -116,6 +114,17 @@ pub struct Turn {
     wall_ms: u64,
 }
 
+/// What a turn knows of the log.
+#[derive(Default)]
+struct LogView {
+    /// Whether an acknowledgement of the turn waits for earlier batches, too.
+    waits_for_earlier: bool,
+    /// It took no more: the batch stays in the turn, and with it whatever waits for it.
+    is_backed_up: bool,
+    /// Why it refuses what clients want stored, once that was asked for.
+    failure: Cell<Option<Option<StoreFailure>>>,
+}
+
 impl Turn {
     /// A turn of a thread, which is `home` where it serves Clients.
     pub fn new(core: Arc<Core>, home: Option<Arc<Home>>) -> Self {
@@ -128,8 +137,7 @@ impl Turn {
             batch: Batch::default(),
             seat: core.turns.enter(),
             on_commit: Vec::new(),
-            waits_for_earlier: false,
-            is_backed_up: false,
+            log: LogView::default(),
             paused: Vec::new(),
             resting: Vec::new(),
             releases: Releases::default(),
@@ -175,6 +183,7 @@ impl Turn {
     /// Reads the clocks anew. Called at every tick and commit, and whenever another thread begins a turn.
     pub fn tick(&mut self) {
         self.time_shares.others_work();
+        self.log.failure.take();
         self.now = self.core.clock.now();
         self.wall_ms = self.core.clock.wall_ms();
     }
@@ -271,7 +280,7 @@ impl Turn {
     ///
     /// For the answer to a repeated packet, which promises what the answer to the first one does.
     pub(crate) fn when_all_committed(&mut self, release: Release) {
-        self.waits_for_earlier = true;
+        self.log.waits_for_earlier = true;
         self.when_committed(release);
     }
 
@@ -288,7 +297,7 @@ impl Turn {
 
     /// Whether the newest change of something is in the turn of another thread, which a change of this turn would overtake.
     pub(crate) fn is_overtaking(&self, stamp: Stamp) -> bool {
-        self.seat.is_overtaking(stamp, &self.core.turns, &self.core.store)
+        self.seat.is_overtaking(stamp, &self.core.turns, &*self.core.log)
     }
 
     /// Waits where a change of this turn would overtake one of another thread; not on shards. False when that took too long.
@@ -298,7 +307,7 @@ impl Turn {
 
     /// Whether a change is on the disk.
     pub(crate) fn is_on_disk(&self, stamp: Stamp) -> bool {
-        self.core.turns.standing(stamp, &self.core.store) == Standing::OnDisk
+        self.core.turns.standing(stamp, &*self.core.log) == Standing::OnDisk
     }
 
     /// Makes sure that the flusher runs although no receiver was touched.
@@ -354,14 +363,15 @@ impl Turn {
             self.end_runs();
         }
         // Tried again when the store has committed something.
-        self.is_backed_up &= !self.batch.is_empty();
-        if !self.endings.is_empty() && !self.is_backed_up {
+        self.log.is_backed_up &= !self.batch.is_empty();
+        if !self.endings.is_empty() && !self.log.is_backed_up {
             // Their rows say by now that they are ending.
             self.endings.drain(..).for_each(|ending| self.core.endings.add(ending));
             self.core.tell(|above| above.has_work());
         }
         self.end_guests();
         self.time_shares.written();
+        self.log.failure.take();
         self.counts.settle(&self.core.counters);
         self.messages.clear();
     }
@@ -397,12 +407,13 @@ impl Turn {
 
     /// Whether something waits to be handed to the store, which has not just refused to take it.
     fn has_unsubmitted(&self) -> bool {
-        !self.is_backed_up && (!self.batch.is_empty() || !self.on_commit.is_empty() || self.seat.is_stamped())
+        !self.log.is_backed_up
+            && (!self.batch.is_empty() || !self.on_commit.is_empty() || self.seat.is_stamped())
     }
 
     fn has_ended_runs(&self) -> bool {
         let may_leave = self.asked.is_empty() && !self.ended_runs.is_empty();
-        !self.is_backed_up && (may_leave || self.core.ended_runs.has_ended())
+        !self.log.is_backed_up && (may_leave || self.core.ended_runs.has_ended())
     }
 
     /// Lets go of messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
@@ -457,7 +468,7 @@ impl Turn {
     }
 
     fn submit(&mut self) {
-        if self.is_backed_up {
+        if self.log.is_backed_up {
             return;
         }
         if self.batch.is_empty() {
@@ -465,7 +476,7 @@ impl Turn {
             return;
         }
         let batch = std::mem::take(&mut self.batch);
-        match self.core.store.offer(batch) {
+        match self.core.log.offer(batch) {
             Ok(ticket) => {
                 self.seat.handed_over(Some(ticket));
                 self.take_settled();
@@ -493,8 +504,8 @@ impl Turn {
 
     fn nothing_to_submit(&mut self) {
         self.seat.handed_over(None);
-        if std::mem::take(&mut self.waits_for_earlier) {
-            let last = self.core.store.last_ticket();
+        if std::mem::take(&mut self.log.waits_for_earlier) {
+            let last = self.core.log.last_ticket();
             self.hold(last);
             return;
         }
@@ -507,7 +518,7 @@ impl Turn {
     fn back_up(&mut self) {
         match &self.home {
             Some(home) => {
-                self.is_backed_up = true;
+                self.log.is_backed_up = true;
                 home.wait_for_commit(true);
             }
             None => self.core.clock.pause(STORE_FULL_PAUSE),
@@ -521,7 +532,17 @@ impl Turn {
 
     /// Whether the store took no more.
     pub(crate) fn is_backed_up(&self) -> bool {
-        self.is_backed_up
+        self.log.is_backed_up
+    }
+
+    /// Why nothing that clients want stored is: asked once a turn, because each of their messages wants to know it.
+    pub(crate) fn refuses_to_store(&self) -> Option<StoreFailure> {
+        let known = &self.log.failure;
+        known.get().unwrap_or_else(|| {
+            let failure = self.core.refuses_to_store();
+            known.set(Some(failure));
+            failure
+        })
     }
 
     /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
@@ -549,7 +570,7 @@ impl Turn {
 
     fn take_settled(&mut self) {
         let Self { releases, core, .. } = self;
-        let is_settled = |ticket| core.store.settled(ticket).is_some();
+        let is_settled = |ticket| core.log.settled(ticket).is_some();
         releases.fed.take_settled(is_settled);
         if let Some(mut feeding) = core.feeding.try_lock() {
             feeding.take_settled(is_settled);
@@ -572,7 +593,7 @@ impl Turn {
     }
 
     fn hold(&mut self, ticket: Ticket) {
-        self.waits_for_earlier = false;
+        self.log.waits_for_earlier = false;
         if self.on_commit.is_empty() {
             return;
         }
@@ -602,11 +623,11 @@ impl Turn {
 
     /// Does what waits for commits that are settled. Called when the store has committed, and now and then.
     pub fn commits_settled(&mut self) {
-        if std::mem::take(&mut self.is_backed_up) {
+        if std::mem::take(&mut self.log.is_backed_up) {
             self.call_flusher();
         }
         self.release_committed();
-        if !self.core.store.is_congested(0) {
+        if !self.core.log.is_congested(0) {
             self.wake_paused();
         }
         if self.releases.is_empty()

@@ -9,7 +9,7 @@ use lotmq_config::{self as config, RuleTrailingPlus, TimestampUtc};
 use lotmq_definitions::Now;
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, Executor};
-use lotmq_store::QuarantineRow;
+use lotmq_store::{QuarantineRow, Store};
 use parking_lot::{Mutex, RwLock};
 
 use crate::backup::Backups;
@@ -39,6 +39,8 @@ use lotmq_core::turn::unfinished::Unfinished;
 /// See the module's documentation.
 pub(crate) struct Broker {
     pub(crate) core: Arc<Core>,
+    /// What the core knows as its log, with all that only the server does with it.
+    pub(crate) store: Arc<Store>,
     /// What a former run has left of runs that were promised.
     pub(crate) left_runs: LeftRuns,
     pub(crate) storage_watch: StorageWatch,

@@ -556,31 +556,16 @@ fn assemble(
     mut recovered: Recovered,
     report: Option<RestoreReport>,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
-    let is_durable = config.store.durability != lotmq_config::Durability::None;
-    let engine = Engine::new(&EngineOptions {
-        cache_dir: is_durable.then(|| config.data.path.join("cache")),
-        all_memory_bytes_max: machine::guests_memory(&config.limits),
-        core_modules: vec![(
-            lot_to_wasm::lower::RUNTIME_IMPORT.to_owned(),
-            lot_to_wasm::lower::RUNTIME.into(),
-        )],
-        shells: [
-            (World::Action, LotWorld::Action),
-            (World::Model, LotWorld::Model),
-            (World::Rule, LotWorld::Rule),
-        ]
-        .map(|(world, of)| (world, lot_to_wasm::lower::shell(of).into()))
-        .into(),
-        pulses: vitals.pulses.clone(),
-        ..EngineOptions::default()
-    })?;
+    let engine = engine(config, &vitals.pulses)?;
     let python = Python::new(&engine);
     let clock = SystemClock::new();
     let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
     let housekeeping = Arc::new(Housekeeping::default());
-    let core = Arc::new(core(config, store, clock));
+    let store = Arc::new(store);
+    let core = Arc::new(core(config, &store, clock));
     let broker = Broker {
         core,
+        store,
         shards,
         tenants: Tenants::new(tenants),
         left_runs: LeftRuns::default(),
@@ -619,14 +604,37 @@ fn assemble(
     Ok((broker, recovered))
 }
 
-fn core(config: &Config, store: Store, clock: SystemClock) -> Core {
+/// What runs guests, with the parts that all compiled programs share.
+fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
+    let is_durable = config.store.durability != lotmq_config::Durability::None;
+    Engine::new(&EngineOptions {
+        cache_dir: is_durable.then(|| config.data.path.join("cache")),
+        all_memory_bytes_max: machine::guests_memory(&config.limits),
+        core_modules: vec![(
+            lot_to_wasm::lower::RUNTIME_IMPORT.to_owned(),
+            lot_to_wasm::lower::RUNTIME.into(),
+        )],
+        shells: [
+            (World::Action, LotWorld::Action),
+            (World::Model, LotWorld::Model),
+            (World::Rule, LotWorld::Rule),
+        ]
+        .map(|(world, of)| (world, lot_to_wasm::lower::shell(of).into()))
+        .into(),
+        pulses: pulses.clone(),
+        ..EngineOptions::default()
+    })
+}
+
+fn core(config: &Config, store: &Arc<Store>, clock: SystemClock) -> Core {
     Core {
         above: OnceLock::new(),
         random: |bytes| getrandom::fill(bytes).is_ok(),
         guest_runner: &ThreadGuests,
         settings: settings(config),
         clock: Box::new(clock),
-        store,
+        log: Arc::<Store>::clone(store),
+        ids: Arc::clone(store.ids()),
         turns: Turns::default(),
         counters: Counters::default(),
         limits: LimitsReached::default(),

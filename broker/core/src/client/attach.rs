@@ -74,7 +74,7 @@ pub fn attach(
                 will = take_over(client, request, turn)?.map(|left| (left, Arc::clone(client)));
                 client.changed.get()
             }
-            None => sessions.left_behind(key, &turn.core.turns, &turn.core.store),
+            None => sessions.left_behind(key, &turn.core.turns, &*turn.core.log),
         };
         if turn.is_overtaking(before) {
             return Err(NotAttached::InTurn(before));
@@ -218,7 +218,7 @@ fn create(
     state.session.set_window_bytes(state.holding.share().window_bytes());
     fill(&mut state, request, identity, turn);
     state.count(&request.client_id, !request.expiry.ends_with_connection());
-    let session_id = turn.core.store.next_session_id().0;
+    let session_id = turn.core.ids.next_session().0;
     let number = turn.core.numbers.take();
     let client = Arc::new(Client::new(tenant, session_id, number, state));
     if client.is_durable() || ends_durable {

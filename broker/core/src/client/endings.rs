@@ -167,7 +167,8 @@ impl Endings {
             }
         };
         let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
-        if core.store.read_queue(session, after, SLICE_MESSAGES, bytes_max, Box::new(reply)).is_err() {
+        let most = (SLICE_MESSAGES, bytes_max, u64::MAX);
+        if core.log.read_queue(session, after, most, Box::new(reply)).is_err() {
             // The broker stops.
             *self.0.lock() = State::default();
         }

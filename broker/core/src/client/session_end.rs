@@ -205,7 +205,7 @@ pub fn end_now(client: &Arc<Client>, turn: &mut Turn) {
 pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
     let clients = tenant.all_sessions();
     // Behind that: of those which were there, whoever is not among these has ended.
-    let begun = tenant.sessions.lock().all_left_behind(&turn.core.turns, &turn.core.store);
+    let begun = tenant.sessions.lock().all_left_behind(&turn.core.turns, &*turn.core.log);
     let of_user = clients.iter().filter(|client| client.user.as_deref() == Some(user));
     for (number, client) in of_user.enumerate() {
         client.state.lock().will.handle_normal_disconnect();

@@ -11,11 +11,11 @@ use std::sync::Arc;
 use hashbrown::{DefaultHashBuilder, Equivalent, HashMap};
 use lotmq_auth::Identity;
 use lotmq_router::PartedTable;
-use lotmq_store::Store;
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::client::Client;
 use crate::durable::changes::{Stamp, Stamps, Standing, Turns};
+use crate::durable::log::Log;
 use crate::limits::ENDED_SESSIONS_UNSTORED_MAX;
 use crate::turn::Turn;
 
@@ -117,30 +117,30 @@ impl Sessions {
         if self.table.remove(hash, |known| Arc::ptr_eq(known, client)).is_some() {
             let stamp = if client.is_durable() { turn.stamp() } else { client.changed.get() };
             if stamp != Stamp::default() {
-                self.left_behind.note(client, stamp, &turn.core.turns, &turn.core.store);
+                self.left_behind.note(client, stamp, &turn.core.turns, &*turn.core.log);
             }
         }
     }
 
     /// The newest change of a session of this key that has ended, as far as it is not on the disk: without it, the session is there again.
-    pub(crate) fn left_behind(&mut self, key: SessionKey<'_>, turns: &Turns, store: &Store) -> Stamp {
-        self.left_behind.newest(key, turns, store)
+    pub(crate) fn left_behind(&mut self, key: SessionKey<'_>, turns: &Turns, log: &dyn Log) -> Stamp {
+        self.left_behind.newest(key, turns, log)
     }
 
     /// How many sessions have ended whose Client Identifier begins with `prefix`, and are there again after a crash, because that is not on the disk. Ends
     /// that no entry was left for are one for each thread that made them.
-    pub fn ending(&mut self, prefix: &str, turns: &Turns, store: &Store) -> usize {
-        self.left_behind.sweep(turns, store);
+    pub fn ending(&mut self, prefix: &str, turns: &Turns, log: &dyn Log) -> usize {
+        self.left_behind.sweep(turns, log);
         let LeftBehind { by_key, others, .. } = &mut self.left_behind;
         let with_prefix = by_key.keys().filter(|key| key.client_id.starts_with(prefix)).count();
-        with_prefix + others.unstored(turns, store).len()
+        with_prefix + others.unstored(turns, log).len()
     }
 
     /// The changes of sessions that have ended, of whichever key, as far as they are not on the disk.
-    pub fn all_left_behind(&mut self, turns: &Turns, store: &Store) -> Vec<Stamp> {
-        self.left_behind.sweep(turns, store);
+    pub fn all_left_behind(&mut self, turns: &Turns, log: &dyn Log) -> Vec<Stamp> {
+        self.left_behind.sweep(turns, log);
         let LeftBehind { by_key, others, .. } = &mut self.left_behind;
-        by_key.values().copied().chain(others.unstored(turns, store).iter().copied()).collect()
+        by_key.values().copied().chain(others.unstored(turns, log).iter().copied()).collect()
     }
 }
 
@@ -155,9 +155,9 @@ struct LeftBehind {
 }
 
 impl LeftBehind {
-    fn note(&mut self, client: &Client, stamp: Stamp, turns: &Turns, store: &Store) {
+    fn note(&mut self, client: &Client, stamp: Stamp, turns: &Turns, log: &dyn Log) {
         if self.by_key.len() >= LEFT_BEHIND_SWEPT_FROM.max(2 * self.kept) {
-            self.sweep(turns, store);
+            self.sweep(turns, log);
         }
         if self.by_key.len() < ENDED_SESSIONS_UNSTORED_MAX || self.by_key.contains_key(&client.key()) {
             self.by_key.insert(KeptSessionKey::of(client), stamp);
@@ -167,16 +167,16 @@ impl LeftBehind {
     }
 
     /// Forgets what is on the disk by now.
-    fn sweep(&mut self, turns: &Turns, store: &Store) {
-        self.by_key.retain(|_, stamp| turns.standing(*stamp, store) != Standing::OnDisk);
+    fn sweep(&mut self, turns: &Turns, log: &dyn Log) {
+        self.by_key.retain(|_, stamp| turns.standing(*stamp, log) != Standing::OnDisk);
         self.kept = self.by_key.len();
         self.by_key.shrink_to(2 * self.kept);
     }
 
-    fn newest(&mut self, key: SessionKey<'_>, turns: &Turns, store: &Store) -> Stamp {
+    fn newest(&mut self, key: SessionKey<'_>, turns: &Turns, log: &dyn Log) -> Stamp {
         match self.by_key.get(&key) {
-            Some(stamp) if turns.standing(*stamp, store) != Standing::OnDisk => *stamp,
-            Some(_) | None => self.others.newest(turns, store),
+            Some(stamp) if turns.standing(*stamp, log) != Standing::OnDisk => *stamp,
+            Some(_) | None => self.others.newest(turns, log),
         }
     }
 }

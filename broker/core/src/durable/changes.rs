@@ -12,12 +12,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use lotmq_store::{Store, Ticket};
+use lotmq_store::Ticket;
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::clock::Clock;
 use crate::connection::Connection;
+use crate::durable::log::Log;
 
 /// Bits of a stamp that number the turns of a thread; the others number the thread.
 const TURN_BITS: u32 = 48;
@@ -119,7 +120,7 @@ impl Turns {
     }
 
     /// How far the change with this stamp has come. One that failed is on the disk when a later one of its thread is, unless the store has given some up.
-    pub fn standing(&self, stamp: Stamp, store: &Store) -> Standing {
+    pub fn standing(&self, stamp: Stamp, log: &dyn Log) -> Standing {
         if stamp.is_none() {
             return Standing::OnDisk;
         }
@@ -130,8 +131,8 @@ impl Turns {
         }
         let Some(last) = state.last else { return Standing::OnDisk };
         drop(state);
-        match store.settled(last) {
-            Some(Ok(())) if !store.has_lost() => Standing::OnDisk,
+        match log.settled(last) {
+            Some(Ok(())) if !log.has_lost() => Standing::OnDisk,
             _ => Standing::OnItsWay,
         }
     }
@@ -201,8 +202,8 @@ impl Seat {
     }
 
     /// Whether a change with this stamp is in the turn of another thread.
-    pub(crate) fn is_overtaking(&self, stamp: Stamp, turns: &Turns, store: &Store) -> bool {
-        !stamp.is_none() && stamp.thread() != self.number && turns.standing(stamp, store) == Standing::InTurn
+    pub(crate) fn is_overtaking(&self, stamp: Stamp, turns: &Turns, log: &dyn Log) -> bool {
+        !stamp.is_none() && stamp.thread() != self.number && turns.standing(stamp, log) == Standing::InTurn
     }
 
     /// The changes so far are with the store, as this batch, or there were none.
@@ -233,20 +234,20 @@ impl Stamps {
     }
 
     /// Forgets what is on the disk. True when that is all.
-    pub(crate) fn are_on_disk(&mut self, turns: &Turns, store: &Store) -> bool {
-        self.unstored(turns, store).is_empty()
+    pub(crate) fn are_on_disk(&mut self, turns: &Turns, log: &dyn Log) -> bool {
+        self.unstored(turns, log).is_empty()
     }
 
     /// Those that are not on the disk; the others are forgotten.
-    pub(crate) fn unstored(&mut self, turns: &Turns, store: &Store) -> &[Stamp] {
-        self.0.retain(|stamp| turns.standing(*stamp, store) != Standing::OnDisk);
+    pub(crate) fn unstored(&mut self, turns: &Turns, log: &dyn Log) -> &[Stamp] {
+        self.0.retain(|stamp| turns.standing(*stamp, log) != Standing::OnDisk);
         &self.0
     }
 
     /// One of those that are not on the disk; in the turn of a thread still, if there is such a one.
-    pub fn newest(&mut self, turns: &Turns, store: &Store) -> Stamp {
-        self.are_on_disk(turns, store);
-        let in_turn = self.0.iter().find(|stamp| turns.standing(**stamp, store) == Standing::InTurn);
+    pub fn newest(&mut self, turns: &Turns, log: &dyn Log) -> Stamp {
+        self.are_on_disk(turns, log);
+        let in_turn = self.0.iter().find(|stamp| turns.standing(**stamp, log) == Standing::InTurn);
         in_turn.or(self.0.first()).copied().unwrap_or_default()
     }
 }

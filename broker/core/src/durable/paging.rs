@@ -62,7 +62,7 @@ pub fn ask(client: &Arc<Client>, state: &mut ClientState, core: &Core) {
     let first_bytes_max = first_bytes_max.unwrap_or(u64::MAX);
     let bytes_max = first_bytes_max.min(SLICE_BYTES_PER_MESSAGE * messages_max as u64);
     let most = (messages_max, bytes_max, first_bytes_max);
-    let asked = core.store.read_queue_within(session, after, most, Box::new(reply));
+    let asked = core.log.read_queue(session, after, most, Box::new(reply));
     if asked.is_err() {
         // The broker stops.
         state.session.handle_slice_failed();

@@ -73,7 +73,7 @@ impl Release {
                 let Some(version) = client.version_on(&connection) else { return };
                 client.acknowledge(turn, &connection, version, ack_type, packet_id, reason);
             }
-            Self::Repeat { connection, losses, .. } if turn.core.store.losses() != losses => {
+            Self::Repeat { connection, losses, .. } if turn.core.log.losses() != losses => {
                 // When it comes once more, it counts as new.
                 connection.request_close(CloseReason::StoreFailed(StoreFailure::Failing));
             }
@@ -195,7 +195,7 @@ impl Releases {
     /// The next release whose batch is settled, and how.
     fn pop(
         &mut self,
-        settled: impl Fn(Ticket) -> Option<Result<(), StoreFailure>>,
+        settled: impl FnOnce(Ticket) -> Option<Result<(), StoreFailure>>,
     ) -> Option<(Release, Result<(), StoreFailure>)> {
         let (ticket, _) = self.waiting.front()?;
         let outcome = settled(*ticket)?;
@@ -207,9 +207,18 @@ impl Releases {
 impl Turn {
     /// Releases everything whose batch has been settled since the last call.
     pub(crate) fn release_committed(&mut self) {
-        let broker = Arc::clone(&self.core);
-        let settled = |ticket| Some(broker.store.settled(ticket)?.map_err(StoreFailure::from));
-        while let Some((release, outcome)) = self.releases.pop(settled) {
+        let core = Arc::clone(&self.core);
+        // Most that wait do so for the same ticket as the one before.
+        let mut last = None;
+        let mut settled = |ticket| match last {
+            Some((known, outcome)) if known == ticket => Some(outcome),
+            _ => {
+                let outcome = core.log.settled(ticket)?.map_err(StoreFailure::from);
+                last = Some((ticket, outcome));
+                Some(outcome)
+            }
+        };
+        while let Some((release, outcome)) = self.releases.pop(&mut settled) {
             match outcome {
                 Ok(()) => release.granted(self),
                 Err(failure) => release.refused(self, failure),

@@ -85,7 +85,7 @@ impl Turn {
         publication: &Publication<'_>,
         route: &Route,
     ) -> Option<StoreFailure> {
-        let failure = self.core.refuses_to_store()?;
+        let failure = self.refuses_to_store()?;
         if publication.retain
             || publication.source.is_some_and(|it| it.is_durable() && publication.qos == QoS::ExactlyOnce)
         {

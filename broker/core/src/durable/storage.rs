@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use lotmq_store::Store;
+use crate::durable::log::Log;
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
@@ -11,7 +11,7 @@ pub struct Storage {
     is_reserved: AtomicBool,
     /// The disk has less room than may be stored before it is looked at again.
     is_tight: AtomicBool,
-    /// What [`Store::accepted_bytes`](lotmq_store::Store::accepted_bytes) may reach until then.
+    /// What [`Log::accepted_bytes`] may reach until then.
     accepted_max: AtomicU64,
     /// Messages that wait for sessions take as much as they may.
     queues_are_full: AtomicBool,
@@ -21,8 +21,8 @@ pub struct Storage {
 
 impl Storage {
     /// Whether of the disk only the reserve is left.
-    pub fn is_reserved(&self, store: &Store) -> bool {
-        let is_used_up = || store.accepted_bytes() >= self.accepted_max.load(Ordering::Relaxed);
+    pub fn is_reserved(&self, log: &dyn Log) -> bool {
+        let is_used_up = || log.accepted_bytes() >= self.accepted_max.load(Ordering::Relaxed);
         self.is_reserved.load(Ordering::Relaxed) || (self.is_tight.load(Ordering::Relaxed) && is_used_up())
     }
 

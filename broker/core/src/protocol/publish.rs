@@ -392,7 +392,7 @@ fn take_over_acknowledged(
         };
     }
     open.has_exchanges = true;
-    let losses = turn.core.store.losses();
+    let losses = turn.core.log.losses();
     let inbound = open.client.exchange_on(connection, turn, |session| {
         if losses > 0 {
             session.note_losses(losses);

@@ -368,7 +368,7 @@ impl<'a> FanOutOf<'a> {
         }
         self.is_kept = true;
         let index = self.message(turn);
-        let id = turn.core.store.next_message_id();
+        let id = turn.core.ids.next_message();
         let parts = self.parts(&turn.arena);
         let message = MessageRef {
             id,

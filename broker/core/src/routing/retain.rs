@@ -186,11 +186,11 @@ impl Tenant {
     ) -> Result<(), Limit> {
         let topic = message.topic();
         let mut retained = self.retained.write();
-        let version = turn.core.store.next_message_id();
+        let version = turn.core.ids.next_message();
         if message.payload_len() == 0 {
             let existed = retained.remove(topic);
             // Where nothing is to be removed, because that is done and not on the disk yet, it is removed again: the answer rests on that.
-            let is_written = existed || !retained.removals.are_on_disk(&turn.core.turns, &turn.core.store);
+            let is_written = existed || !retained.removals.are_on_disk(&turn.core.turns, &*turn.core.log);
             if is_written {
                 retained.removals.note(turn.stamp());
             }
@@ -277,7 +277,7 @@ impl Tenant {
         if !retained.get(topic).is_some_and(|current| Arc::ptr_eq(current, message)) {
             return;
         }
-        let version = turn.core.store.next_message_id();
+        let version = turn.core.ids.next_message();
         retained.remove(topic);
         retained.removals.note(turn.stamp());
         drop(retained);

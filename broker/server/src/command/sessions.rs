@@ -76,7 +76,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let prefix = arguments.first().map_or("", String::as_str);
     let page = sys::sessions_page(call.tenant, prefix, arguments.get(1).map(String::as_str));
     // Behind the page: what is in neither has ended for good.
-    let ending = call.tenant.sessions.lock().ending(prefix, &call.broker.turns, &call.broker.store);
+    let ending = call.tenant.sessions.lock().ending(prefix, &call.broker.turns, &*call.broker.log);
     let (stored, anonymous) = call.tenant.shares.sessions();
     let data = json!({
         "sessions": page.rows,
@@ -124,7 +124,7 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
 /// Blocks until the sessions that have ended are on the disk as ended: without that, what is not found now is there again after a crash.
 fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
     let (turns, store) = (&call.broker.turns, &call.broker.store);
-    let ends = call.tenant.sessions.lock().all_left_behind(turns, store);
+    let ends = call.tenant.sessions.lock().all_left_behind(turns, &*call.broker.log);
     if ends.is_empty() {
         return Ok(());
     }

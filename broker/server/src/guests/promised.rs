@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use lotmq_codec::QoS;
 use lotmq_store::{
     Batch, Delivery, MessageId, MessageRef, Op, PeerRow, QueueSlice, RecoveredDelivery, RecoveredSession,
-    SessionId, SessionRow, StoreError,
+    SessionId, SessionRow, Store, StoreError,
 };
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
@@ -27,7 +27,6 @@ use crate::broker::Broker;
 use crate::managed::Managing as _;
 use crate::server::StartError;
 use crate::this_turn;
-use lotmq_core::Core;
 use lotmq_core::durable::ended_runs::EndedRuns;
 use lotmq_core::durable::stored;
 use lotmq_core::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
@@ -98,7 +97,7 @@ pub(super) fn promise(
     let of_route = publication.origin.map(|id| guests.client_id_of_route(id));
     let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
     let client_id = client_id.map_or("", |client_id| client_id);
-    let message = turn.core.store.next_message_id();
+    let message = turn.core.ids.next_message();
     let kept = MessageRef {
         id: message,
         tenant: tenant.id,
@@ -130,6 +129,7 @@ fn publisher(hops: u8, client_id: &str) -> Vec<u8> {
 
 /// What a former run of the broker has left in the queue of a tenant.
 pub(crate) struct Unfinished {
+    store: Arc<Store>,
     tenant: Arc<Tenant>,
     session: SessionId,
     /// Messages from here on are those of this run.
@@ -152,7 +152,7 @@ pub(crate) fn recover(
     sessions: &mut Vec<RecoveredSession>,
 ) -> Result<Vec<Unfinished>, StartError> {
     let recovered: Vec<_> = sessions.extract_if(.., |it| it.session.client_id == CLIENT_ID).collect();
-    let end = broker.store.next_message_id();
+    let end = broker.ids.next_message();
     let mut unfinished = Vec::new();
     for tenant in broker.tenants.all().iter() {
         let found = recovered.iter().find(|it| it.session.tenant == tenant.id);
@@ -169,6 +169,7 @@ pub(crate) fn recover(
         if let Some(count) = found.map(|it| it.waiting.messages).filter(|count| *count > 0) {
             info!(tenant = &*tenant.name, count, "messages whose runs had not ended start them again");
             unfinished.push(Unfinished {
+                store: Arc::clone(&broker.store),
                 tenant: Arc::clone(tenant),
                 session,
                 end,
@@ -186,7 +187,7 @@ pub(crate) fn recover(
 fn add(broker: &Broker, tenant: &Tenant) -> Result<SessionId, StartError> {
     let row = SessionRow {
         tenant: tenant.id,
-        id: broker.store.next_session_id(),
+        id: broker.ids.next_session(),
         client_id: CLIENT_ID.to_owned(),
         user: None,
         protocol_level: 5,
@@ -244,7 +245,7 @@ impl Unfinished {
     fn start_levels(&mut self, turn: &mut Turn) -> Result<bool, StoreError> {
         let mut levels = match self.levels.take() {
             Some(levels) => levels,
-            None => self.find_levels(&turn.core)?,
+            None => self.find_levels()?,
         };
         while let Some(level) = levels.last() {
             let is_done = self.start_level(*level, turn);
@@ -259,9 +260,9 @@ impl Unfinished {
         Ok(true)
     }
 
-    fn find_levels(&mut self, core: &Core) -> Result<Vec<u8>, StoreError> {
+    fn find_levels(&mut self) -> Result<Vec<u8>, StoreError> {
         let mut found = BTreeSet::new();
-        while let Some(delivery) = self.next(core)? {
+        while let Some(delivery) = self.next()? {
             found.insert(hops(delivery));
             self.read.pop_front();
         }
@@ -275,10 +276,10 @@ impl Unfinished {
     }
 
     /// The next message that was left, read from the store where needed.
-    fn next(&mut self, core: &Core) -> Result<Option<&RecoveredDelivery>, StoreError> {
+    fn next(&mut self) -> Result<Option<&RecoveredDelivery>, StoreError> {
         while self.read.is_empty() && !self.is_last {
             let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
-            let slice = core.store.queue_slice(self.session, self.after, SLICE_MESSAGES, bytes_max)?;
+            let slice = self.store.queue_slice(self.session, self.after, SLICE_MESSAGES, bytes_max)?;
             self.take(slice);
         }
         Ok(self.read.front().filter(|next| next.message.id < self.end))
@@ -286,7 +287,7 @@ impl Unfinished {
 
     /// Starts messages that have made so many hops.
     fn start_level(&mut self, level: u8, turn: &mut Turn) -> Result<bool, StoreError> {
-        while let Some(delivery) = self.next(&turn.core)? {
+        while let Some(delivery) = self.next()? {
             if hops(delivery) != level {
                 self.read.pop_front();
                 continue;

@@ -61,7 +61,7 @@ fn verify(pending: PendingLogin, tenant: &Tenant, core: &Core) -> Result<Identit
         let mut batch = Batch::new();
         accounts::put_verifier(&mut batch, tenant.id, &account);
         // Not a promise: without it the next login with the password makes it anew.
-        if let Err(error) = core.store.append(batch) {
+        if let Err((error, _)) = core.log.offer(batch) {
             warn!(%error, user = &*account.name, "what SCRAM needs of a password was not stored");
         }
     }

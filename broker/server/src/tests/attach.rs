@@ -78,7 +78,7 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
     first.disconnect().unwrap();
     let broker = Arc::clone(&running.server.broker);
     let is_away = || client.state.lock().left_at.get().is_some();
-    while !is_away() || broker.turns.standing(client.changed.get(), &broker.store) != Standing::OnDisk {
+    while !is_away() || broker.turns.standing(client.changed.get(), &*broker.log) != Standing::OnDisk {
         thread::yield_now();
     }
     let (marked, may_flush) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));

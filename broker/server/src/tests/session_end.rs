@@ -50,7 +50,7 @@ fn the_sessions_of_a_removed_user_are_with_the_store_as_ended_also_connected_one
     let left: Vec<_> = clients.iter().filter(|client| !client.state.lock().is_over).collect();
     assert!(left.is_empty(), "{} of them end only with their connection", left.len());
     for client in &clients {
-        assert_ne!(broker.turns.standing(client.changed.get(), &broker.store), Standing::InTurn);
+        assert_ne!(broker.turns.standing(client.changed.get(), &*broker.log), Standing::InTurn);
     }
     this_turn::uninstall();
     for peer in &mut peers {
@@ -68,7 +68,7 @@ fn an_end_under_way_on_another_thread_is_waited_for_when_its_user_is_removed() {
     let client = tenant.sessions.lock().get(key("away")).cloned().unwrap();
     peers.into_iter().for_each(|peer| peer.disconnect().unwrap());
     while client.state.lock().link.is_some()
-        || broker.turns.standing(client.changed.get(), &broker.store) != Standing::OnDisk
+        || broker.turns.standing(client.changed.get(), &*broker.log) != Standing::OnDisk
     {
         thread::yield_now();
     }
@@ -86,7 +86,7 @@ fn an_end_under_way_on_another_thread_is_waited_for_when_its_user_is_removed() {
         this_turn::install(Arc::clone(&broker.core), None);
         tenant.users.remove_user(USER).unwrap();
         this_turn::with(|turn| end_of_user(&tenant, USER, turn));
-        assert_ne!(broker.turns.standing(client.changed.get(), &broker.store), Standing::InTurn);
+        assert_ne!(broker.turns.standing(client.changed.get(), &*broker.log), Standing::InTurn);
         this_turn::uninstall();
     });
 }

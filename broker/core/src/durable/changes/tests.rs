@@ -1,4 +1,4 @@
-use lotmq_store::{Batch, Durability, EnvironmentRow, Op, StoreOptions, TenantId};
+use lotmq_store::{Batch, Durability, EnvironmentRow, Op, Store, StoreOptions, TenantId};
 
 use super::*;
 use crate::clock::StillClock;

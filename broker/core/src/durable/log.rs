@@ -1,0 +1,135 @@
+//! The log: where durable changes go, how far they have come, and where long queues are read back from.
+//!
+//! What is handed over is a [`Batch`]: the changes of one turn, as bytes that mean the same to whoever applies them, whenever that is. It is self-contained. Every
+//! number in it was given by who made it (from [`Core::ids`](crate::Core::ids), the audit's from its trail), and every time is part of what is stored, as when
+//! a message came; to apply it needs no clock, no counter and no chance, so copies that apply the same batches in the same order hold the same. One thing is
+//! the copy's own: values of secrets and records of the audit lie in a batch in plain text, and whoever writes them encrypts them with a key and a nonce
+//! of its own.
+//!
+//! An implementation promises:
+//! - **Order.** Tickets grow in the order in which batches are taken, over all threads, and batches are applied in the order of their tickets.
+//! - **Whole or not at all.** Nothing is seen of a part of a batch, not after a crash either.
+//! - **Settled.** Tickets are settled in their order, and what became of one does not change: `Ok` when the batch is there after a crash of the process and, as
+//!   the log is configured, after a loss of power. A batch that failed may be stored with a later one after all, until it is counted as
+//!   [lost](Log::losses).
+//! - **Nobody waits.** No call waits for a disk or another machine: whoever wants to know the outcome asks, and is woken by whoever runs the threads when there
+//!   is news.
+//!
+//! Asked how often: [`Log::offer`] once a turn; [`Log::settled`] once for each ticket that something waits for, and for each client that has published with it;
+//! [`Log::is_congested`] once for each read of a client that stores much, and for a packet that is to be retained; [`Log::failure`] once a turn in which something is published, and for CONNECT and SUBSCRIBE;
+//! [`Log::losses`] for a message of QoS 2. Numbers of messages and sessions cost no call.
+//!
+//! Not here: what else a broker has of its store (snapshots, blocking commits, figures), which is nothing to the core.
+
+use lotmq_store::{Batch, CommitErrorKind, MessageId, OnSlice, SessionId, Store, StoreError, Ticket};
+
+/// See the module's documentation.
+pub trait Log: Send + Sync {
+    /// Takes a batch, and says its place among all.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when too much waits, [`StoreError::Closed`] at the end; with the batch, of which nothing is stored.
+    #[allow(
+        clippy::result_large_err,
+        reason = "the batch comes back as it went in, by value, and only when the log is full"
+    )]
+    fn offer(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)>;
+
+    /// The ticket of the batch that was taken last, by whomever: when it is settled, so are all before.
+    fn last_ticket(&self) -> Ticket;
+
+    /// What became of a batch; `None` while it is under way.
+    ///
+    /// # Errors
+    /// [`StoreError::CommitFailed`] when it failed, [`StoreError::OutcomeForgotten`] when that was so long ago that it cannot be told.
+    fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>>;
+
+    /// Whether batches that had failed were given up. As long as that is not so, a batch that is stored has everything in front of it stored, too.
+    fn has_lost(&self) -> bool;
+
+    /// How many batches were given up.
+    fn losses(&self) -> u64;
+
+    /// Whether more than half of what may wait does, with `more` bytes that are about to be offered.
+    fn is_congested(&self, more: usize) -> bool;
+
+    /// Whether more than three quarters of it do.
+    fn is_nearly_full(&self, more: usize) -> bool;
+
+    /// Half of what may wait, in bytes.
+    fn congested_bytes(&self) -> usize;
+
+    /// Bytes of batches that were taken: stored, or on their way. One that failed does not count.
+    fn accepted_bytes(&self) -> u64;
+
+    /// Why nothing is stored at the moment, from a failure until that works again.
+    fn failure(&self) -> Option<CommitErrorKind>;
+
+    /// Reads what waits for a session behind the message `after` and has not been sent: at most so many messages, so many bytes of them, though one message
+    /// at least, and no first message with more than the last number of bytes; the slice is empty and not the last where there is such a one.
+    ///
+    /// `reply` is called later, wherever the implementation reads, which must not be kept waiting. Everything is there that was settled before; what was
+    /// offered later may be there or not.
+    ///
+    /// # Errors
+    /// [`StoreError::Closed`]; `reply` is not called then.
+    fn read_queue(
+        &self,
+        session: SessionId,
+        after: MessageId,
+        most: (usize, u64, u64),
+        reply: OnSlice,
+    ) -> Result<(), StoreError>;
+}
+
+impl Log for Store {
+    fn offer(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)> {
+        self.offer(batch)
+    }
+
+    fn last_ticket(&self) -> Ticket {
+        self.last_ticket()
+    }
+
+    fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>> {
+        self.settled(ticket)
+    }
+
+    fn has_lost(&self) -> bool {
+        self.has_lost()
+    }
+
+    fn losses(&self) -> u64 {
+        self.losses()
+    }
+
+    fn is_congested(&self, more: usize) -> bool {
+        self.is_congested(more)
+    }
+
+    fn is_nearly_full(&self, more: usize) -> bool {
+        self.is_nearly_full(more)
+    }
+
+    fn congested_bytes(&self) -> usize {
+        self.congested_bytes()
+    }
+
+    fn accepted_bytes(&self) -> u64 {
+        self.accepted_bytes()
+    }
+
+    fn failure(&self) -> Option<CommitErrorKind> {
+        self.failure()
+    }
+
+    fn read_queue(
+        &self,
+        session: SessionId,
+        after: MessageId,
+        most: (usize, u64, u64),
+        reply: OnSlice,
+    ) -> Result<(), StoreError> {
+        self.read_queue_within(session, after, most, reply)
+    }
+}
