@@ -99,7 +99,7 @@ impl Disk {
         change(&mut self.0.lock().faults);
     }
 
-    /// Lets the power go when so many more calls were made.
+    /// Lets the power go, or the process be killed, when so many more calls were made.
     pub fn power_off_after(&self, calls: u64) {
         self.0.lock().calls_left = Some(calls);
     }
@@ -109,7 +109,7 @@ impl Disk {
         self.0.lock().is_off = true;
     }
 
-    /// Whether the power is gone. What a store reports as committed afterwards, nobody gets to hear.
+    /// Whether the power, or the process, is gone. What a store reports as committed afterwards, nobody gets to hear.
     #[must_use]
     pub fn is_off(&self) -> bool {
         self.0.lock().is_off
@@ -120,6 +120,24 @@ impl Disk {
     pub fn power_cut(&self, random: &mut Random) -> Self {
         self.power_off();
         self.found(random)
+    }
+
+    /// Takes the disk away from a process that is killed, and comes back as the next one finds it: with all that was written, of which what was not
+    /// synced may still be lost. The faults stay. With [`Disk::power_off_after`] the process is killed at a call.
+    #[must_use]
+    pub fn after_kill(&self) -> Self {
+        let mut state = self.0.lock();
+        state.is_off = true;
+        Self::with(State {
+            current: state.current.clone(),
+            durable: state.durable.clone(),
+            unsynced: state.unsynced.clone(),
+            faults: state.faults.clone(),
+            random: state.random.clone(),
+            calls_left: None,
+            is_off: false,
+            ..*state
+        })
     }
 
     /// The disk as it would be found if the power went now; this one goes on.

@@ -126,6 +126,21 @@ fn nothing_is_done_without_power_and_the_disk_is_on_when_it_is_found_again() {
 }
 
 #[test]
+fn what_a_killed_process_has_written_is_there_and_is_lost_with_the_power_if_it_was_not_synced() {
+    let disk = Disk::new(0);
+    disk.power_off_after(1);
+    disk.write(0, &sector(1)).unwrap();
+    disk.write(0, &sector(2)).unwrap_err();
+    let next = disk.after_kill();
+    assert!(disk.is_off() && !next.is_off());
+    assert_eq!(next.bytes(), sector(1));
+    assert_eq!(found(&next, 100), BTreeSet::from([Vec::new(), sector(1).to_vec()]));
+    next.sync_data().unwrap();
+    assert_eq!(found(&next, 100), BTreeSet::from([sector(1).to_vec()]));
+    assert!(disk.read(0, &mut [0]).is_err(), "it was taken away");
+}
+
+#[test]
 fn planted_calls_fail_and_no_others() {
     let disk = Disk::new(0);
     let (call, failure) = (Call::Sync, Failure::Io);

@@ -42,7 +42,8 @@ impl Stepper {
     }
 
     /// Does what waits, as far as it makes one group: commits it, calls `on_commit`, serves snapshots and reads queues. A group does not wait for more. When
-    /// nothing waits and [`Stepper::next_due`] has come, tries to open a store that has failed. False when there was nothing to do.
+    /// nothing waits and [`Stepper::next_due`] has come, tries to open a store that has failed; without a
+    /// [`Limits::reopen_pause`](crate::Limits) that is always so while it fails. False when there was nothing to do.
     ///
     /// Called within a step, as from `on_commit`, it does nothing.
     pub fn step(&self) -> bool {

@@ -52,7 +52,7 @@ struct Life {
     has_lost: bool,
 }
 
-/// Works until the power goes, or until the process is killed after so many rounds.
+/// Works for so many rounds, or until the power goes or the process is killed.
 fn live(disk: &Disk, reported: u64, rounds_max: usize, random: &mut Random) -> Life {
     let committed = Arc::new(AtomicU64::new(0));
     let (told, seen, now_ms) = (Arc::clone(&committed), disk.clone(), Arc::default());
@@ -115,15 +115,14 @@ fn cut(seed: u64, lies: bool) -> Result<(), String> {
                     if lies { Faults { lies, ..Faults::default() } } else { faults(is_killed, &mut random) };
                 disk.set_faults(|now| *now = faults);
                 let calls_max = if random.is_one_of(1, 4) { 4_000 } else { 400 };
-                disk.power_off_after(if is_killed { u64::MAX } else { random.below(calls_max) as u64 });
-                let rounds_max = if is_killed { random.below(30) } else { usize::MAX };
-                let life = live(&disk, reported, rounds_max, &mut random);
+                disk.power_off_after(random.below(calls_max) as u64);
+                let life = live(&disk, reported, usize::MAX, &mut random);
                 if life.has_lost {
                     return;
                 }
                 reported = life.reported;
+                disk = if is_killed { disk.after_kill() } else { disk.power_cut(&mut random) };
             }
-            disk = disk.power_cut(&mut random);
             disk.set_faults(|now| *now = Faults::default());
             reported = live(&disk, reported, 0, &mut random).reported;
         }
