@@ -100,6 +100,33 @@ fn others_notice_nothing(broker: &Broker) {
     assert_eq!(broker.command("-listUsers").0["success"], true);
 }
 
+/// Nobody knows what becomes of a change while the disk hangs, but whoever asks for it is not left waiting for that.
+#[test]
+fn who_changes_something_while_the_disk_hangs_is_told_and_those_behind_him_at_once() {
+    let mut sick = Sick::new();
+    let broker = &sick.broker;
+    sick.becomes("hang");
+    let first = broker.command("-setEnv SITE=north");
+    assert_eq!(first.code(), "STORE_FAILED", "{first:?}");
+    assert!(first.message().contains("the disk has not answered for 20 s. It is in force"), "{first:?}");
+    for command in ["-setEnv SITE=south", "-addUser bob pw", "-removeAllActions"] {
+        let refused = broker.command(command);
+        assert_eq!(refused.code(), "STORE_FAILED", "{refused:?}");
+        assert!(refused.message().contains("Nothing has changed."), "{refused:?}");
+    }
+    assert_eq!(broker.command("-listUsers").0["success"], true);
+    sick.heals();
+    eventually("changes are stored again", || {
+        Some(()).filter(|()| broker.command("-setEnv LINE=7").0["success"] == true)
+    });
+    sick.broker.kill();
+    sick.broker.start_again();
+    let variables = sick.broker.command_ok("-listEnv").0.to_string();
+    assert!(variables.contains("north") && !variables.contains("south"), "{variables}");
+    let users = sick.broker.command_ok("-listUsers").0.to_string();
+    assert!(!users.contains("bob"), "{users}");
+}
+
 #[test]
 fn nothing_is_acknowledged_that_the_disk_does_not_take_and_all_goes_on_when_it_does() {
     for (state, code, reason) in SICK {

@@ -273,7 +273,7 @@ pub enum StoreError {
     /// The store has been closed.
     #[error("store is closed")]
     Closed,
-    /// The writer is at something that does not end, and can give no snapshot meanwhile.
+    /// The writer is at something that does not end: it gives no snapshot meanwhile, and settles nothing.
     #[error("the disk has not answered for {} s", waited.as_secs())]
     Hangs {
         /// How long was waited.

@@ -54,6 +54,9 @@ pub(crate) const SNAPSHOTS_LOST_MAX: u32 = 3;
 /// How long somebody who reads in a snapshot keeps a failing store from being opened again, which would end the snapshot.
 pub(crate) const SNAPSHOT_HOLD_MAX: Duration = Duration::from_secs(30);
 
+/// The same after holds that were too short, each of which is followed by one of twice that: a backup of this length is got in any case.
+pub(crate) const SNAPSHOT_HOLDS_MAX: Duration = Duration::from_secs(240);
+
 /// Session numbers are reserved on disk in steps of this many, so that giving one out costs no write.
 pub(crate) const SESSION_IDS_RESERVED: u64 = 1024;
 

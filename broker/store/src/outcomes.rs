@@ -7,6 +7,7 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
@@ -79,6 +80,22 @@ impl Outcomes {
         Some(self.state.lock().of(ticket))
     }
 
+    /// As [`Outcomes::wait`], as long as some ticket is settled every now and then.
+    pub(crate) fn wait_for(&self, ticket: Ticket, patience: Duration) -> Result<(), StoreError> {
+        let mut state = self.state.lock();
+        while self.through.load(Ordering::Acquire) < ticket.0 {
+            if state.is_ended {
+                return Err(StoreError::Closed);
+            }
+            let before = self.through.load(Ordering::Relaxed);
+            let is_late = self.changed.wait_for(&mut state, patience).timed_out();
+            if is_late && self.through.load(Ordering::Relaxed) == before {
+                return Err(StoreError::Hangs { waited: patience });
+            }
+        }
+        state.of(ticket)
+    }
+
     pub(crate) fn wait(&self, ticket: Ticket) -> Result<(), StoreError> {
         let mut state = self.state.lock();
         while self.through.load(Ordering::Acquire) < ticket.0 {
@@ -127,6 +144,26 @@ mod tests {
         assert!(outcomes.settled(Ticket(10)).is_none());
         outcomes.end();
         assert!(matches!(outcomes.wait(Ticket(10)), Err(StoreError::Closed)));
+    }
+
+    #[test]
+    fn who_waits_with_patience_waits_as_long_as_anything_is_settled() {
+        const PATIENCE: Duration = Duration::from_millis(500);
+        let outcomes = Outcomes::default();
+        outcomes.committed(Ticket(1));
+        assert!(outcomes.wait_for(Ticket(1), Duration::ZERO).is_ok());
+        let hangs = outcomes.wait_for(Ticket(2), Duration::from_millis(1));
+        assert!(matches!(hangs, Err(StoreError::Hangs { .. })), "{hangs:?}");
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| outcomes.wait_for(Ticket(20), PATIENCE));
+            for number in 2..=20 {
+                std::thread::sleep(PATIENCE / 10);
+                outcomes.committed(Ticket(number));
+            }
+            assert!(waiting.join().unwrap().is_ok(), "longer than that in all");
+        });
+        outcomes.end();
+        assert!(matches!(outcomes.wait_for(Ticket(21), PATIENCE), Err(StoreError::Closed)));
     }
 
     #[test]

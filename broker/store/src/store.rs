@@ -348,6 +348,17 @@ impl Store {
         self.settled(ticket).unwrap_or(Err(StoreError::Closed))
     }
 
+    /// As [`Store::wait`], as long as anything is settled every now and then.
+    ///
+    /// # Errors
+    /// Those of [`Store::wait`], and [`StoreError::Hangs`] when nothing was settled for `patience`: what becomes of the batch is not known then.
+    pub fn wait_for(&self, ticket: Ticket, patience: Duration) -> Result<(), StoreError> {
+        if self.steps.is_some() {
+            return self.wait(ticket);
+        }
+        self.shared.outcomes.wait_for(ticket, patience)
+    }
+
     /// Appends a batch and waits for it.
     ///
     /// # Errors
@@ -414,7 +425,7 @@ impl Store {
     }
 
     /// Reads in a snapshot, and in a new one where `is_lost` says that it was lost: while its disk fails, the store is opened again now and then. What takes
-    /// longer than the half minute for which an attempt is put off is lost again and again, and given up.
+    /// longer than the time for which an attempt is put off begins anew, and has twice as long then.
     ///
     /// # Errors
     /// As [`Store::snapshot`]; those of `read` are inside.

@@ -14,7 +14,7 @@ use std::time::Duration;
 use crate::batch::Batch;
 use crate::directory;
 use crate::error::{CommitError, CommitErrorKind};
-use crate::limits::{FREE_BYTES_MIN, SNAPSHOT_HOLD_MAX};
+use crate::limits::{FREE_BYTES_MIN, SNAPSHOT_HOLD_MAX, SNAPSHOT_HOLDS_MAX};
 use crate::metrics::{self, Counters};
 
 /// An attempt that took long, because all of a large file is read, is followed by a pause of so many times that.
@@ -48,6 +48,8 @@ struct Failure {
     next_attempt: Duration,
     /// Since when the attempt is put off for those who read.
     held_since: Option<Duration>,
+    /// How long it may be.
+    hold_max: Duration,
 }
 
 impl Trouble {
@@ -68,7 +70,7 @@ impl Trouble {
 
     /// Whether the disk may be asked now. When it was full it is not asked before some is free: otherwise every small batch
     /// that finds a hole in the file would look like the end of the trouble. Where somebody reads what the failure has left, the attempt, which would end
-    /// that, is put off for [`SNAPSHOT_HOLD_MAX`] at most.
+    /// that, is put off for [`SNAPSHOT_HOLD_MAX`], and each time that this was not enough for twice as long.
     ///
     /// # Errors
     /// Why not: the failure.
@@ -79,10 +81,12 @@ impl Trouble {
         }
         if is_read && !self.pause.is_zero() {
             let held_since = *failure.held_since.get_or_insert(now);
-            if now.saturating_sub(held_since) < SNAPSHOT_HOLD_MAX {
+            if now.saturating_sub(held_since) < failure.hold_max {
                 failure.next_attempt = now + self.pause;
                 return Err(failure.error.clone());
             }
+            // What has taken longer begins anew now, and has more time.
+            failure.hold_max = (failure.hold_max * 2).min(SNAPSHOT_HOLDS_MAX);
         }
         failure.held_since = None;
         let is_full = failure.error.kind == CommitErrorKind::NoSpace;
@@ -116,7 +120,14 @@ impl Trouble {
                     failure.error = error.clone();
                 }
             }
-            none => *none = Some(Failure { error: error.clone(), next_attempt, held_since: None }),
+            none => {
+                *none = Some(Failure {
+                    error: error.clone(),
+                    next_attempt,
+                    held_since: None,
+                    hold_max: SNAPSHOT_HOLD_MAX,
+                })
+            }
         }
     }
 
@@ -182,5 +193,31 @@ impl Trouble {
     fn forget(&mut self) {
         self.kept = Vec::new();
         self.kept_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_reads_for_long_has_twice_as_long_each_time() {
+        const SECOND: Duration = Duration::from_secs(1);
+        let error = CommitError { kind: CommitErrorKind::Io, detail: "injected".into() };
+        let mut trouble = Trouble::new(SECOND, 1 << 20, None);
+        let mut now = SECOND;
+        trouble.begins(now, &error, Duration::ZERO);
+        for seconds in [30, 60, 120, 240, 240] {
+            let begun = now;
+            while trouble.may_try(now, true).is_err() {
+                now += SECOND;
+            }
+            let held = (now - begun).as_secs();
+            assert!((seconds..=seconds + 1).contains(&held), "{held} s, not {seconds}");
+            // The disk still fails.
+            trouble.begins(now, &error, Duration::ZERO);
+        }
+        now += SECOND;
+        assert!(trouble.may_try(now, false).is_ok(), "nobody reads");
     }
 }

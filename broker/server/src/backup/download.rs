@@ -2,7 +2,6 @@
 //!
 //! Invariant: at most [`CHUNKS_ON_THE_WAY_MAX`] chunks are in memory, however slow the Client is. Not here: who may ask.
 
-use std::io::{self, Read, Seek as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,6 @@ use base64::engine::general_purpose::STANDARD;
 use lotmq_codec::QoS;
 use sha2::{Digest as _, Sha256};
 
-use super::Spool;
 use crate::broker::Broker;
 use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
 use crate::this_turn;
@@ -35,8 +33,6 @@ pub(crate) enum DownloadError {
     Stuck,
     #[error("the broker stops")]
     Stopping,
-    #[error(transparent)]
-    Io(#[from] io::Error),
 }
 
 /// What was sent.
@@ -54,28 +50,27 @@ pub(crate) fn chunk_bytes(client: &Client, topic: &str) -> Option<usize> {
     (bytes >= BACKUP_CHUNK_BYTES_MIN).then_some(bytes)
 }
 
-/// Sends all of `spool`, in chunks of `chunk_bytes`.
-pub(crate) fn send(
+/// Sends a backup of so many bytes, in chunks of `chunk_bytes`, which `read` brings one behind the other.
+///
+/// # Errors
+/// Those of `read`, and when the Client takes no more.
+pub(crate) fn send<E: From<DownloadError>>(
     broker: &Arc<Broker>,
     client: &Arc<Client>,
     topic: &str,
-    spool: &mut Spool,
-    chunk_bytes: usize,
-) -> Result<Sent, DownloadError> {
-    let bytes = spool.seek(io::SeekFrom::End(0))?;
-    spool.rewind()?;
+    (bytes, chunk_bytes): (u64, usize),
+    mut read: impl FnMut(usize) -> Result<Vec<u8>, E>,
+) -> Result<Sent, E> {
     let total = bytes.div_ceil(chunk_bytes as u64);
     let mut all = Sha256::new();
-    let mut chunk = vec![0; chunk_bytes];
     for seq in 1..=total {
         let left = bytes - (seq - 1) * chunk_bytes as u64;
-        let chunk = &mut chunk[..usize::try_from(left).unwrap_or(chunk_bytes).min(chunk_bytes)];
-        spool.read_exact(chunk)?;
-        all.update(&*chunk);
+        let chunk = read(usize::try_from(left).unwrap_or(chunk_bytes).min(chunk_bytes))?;
+        all.update(&chunk);
         let payload = format!(
             r#"{{"seq":{seq},"total":{total},"sha256":"{}","data":"{}"}}"#,
-            data_encoding::HEXLOWER.encode(&Sha256::digest(&*chunk)),
-            STANDARD.encode(chunk)
+            data_encoding::HEXLOWER.encode(&Sha256::digest(&chunk)),
+            STANDARD.encode(&chunk)
         );
         await_room(broker, client)?;
         let is_sent = this_turn::with(|turn| {
@@ -88,7 +83,7 @@ pub(crate) fn send(
             is_sent
         });
         if !is_sent {
-            return Err(DownloadError::Gone);
+            return Err(DownloadError::Gone.into());
         }
     }
     Ok(Sent { bytes, chunks: total, sha256: data_encoding::HEXLOWER.encode(&all.finalize()) })

@@ -1,6 +1,6 @@
 //! `-backup`, `-restoreBackup`. Commands reference §12.3.
 
-use std::io::{BufWriter, Cursor, IntoInnerError};
+use std::io::{self, BufWriter, Cursor, IntoInnerError, Read as _, Seek as _, SeekFrom};
 use std::sync::Arc;
 
 use base64::Engine as _;
@@ -16,6 +16,7 @@ use super::verb::{Call, Effect, Permission, Verb};
 use crate::backup::{
     self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool, WriteError,
 };
+use crate::broker::Broker;
 use crate::limits::{
     BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
 };
@@ -71,10 +72,12 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
         })
     };
     let written = call.broker.commands.aside.read(&call.broker.vitals.pulses, write)?;
-    let (mut spool, manifest) = written
+    let (spool, manifest) = written
         .map_err(|error| not_read(&error))?
         .map_err(|error| if error.is_full() { no_space(&place) } else { not_written(&error) })?;
-    let sent = backup::send(call.broker, &client, &topic, &mut spool, chunk_bytes).map_err(not_sent)?;
+    let mut chunks = Chunks::new(call, spool)?;
+    let sent =
+        backup::send(call.broker, &client, &topic, (chunks.bytes, chunk_bytes), |len| chunks.next(len))?;
     info!(target: "command", bytes = sent.bytes, "backup taken");
     Ok(Done::new(format!("Backup '{name}' with {} bytes was sent to {topic}.", sent.bytes)).with_data(
         json!({
@@ -88,6 +91,35 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
             "tables": tables(&manifest),
         }),
     ))
+}
+
+/// A backup that is read back, beside the thread of its command: also a disk that was written to may hang.
+struct Chunks<'a> {
+    broker: &'a Arc<Broker>,
+    /// Not while it is read.
+    spool: Option<Spool>,
+    bytes: u64,
+}
+
+impl<'a> Chunks<'a> {
+    fn new(call: &Call<'a>, mut spool: Spool) -> Result<Self, Refusal> {
+        let bytes = spool.seek(SeekFrom::End(0)).and_then(|bytes| spool.rewind().map(|()| bytes));
+        Ok(Self { broker: call.broker, bytes: bytes.map_err(not_read_back)?, spool: Some(spool) })
+    }
+
+    /// The next so many bytes.
+    fn next(&mut self, len: usize) -> Result<Vec<u8>, Refusal> {
+        let lost = || not_read_back(io::Error::other("an earlier part was not read"));
+        let mut spool = self.spool.take().ok_or_else(lost)?;
+        let read = move || {
+            let mut chunk = vec![0; len];
+            spool.read_exact(&mut chunk).map(|()| (spool, chunk))
+        };
+        let read = self.broker.commands.aside.read(&self.broker.vitals.pulses, read)?;
+        let (spool, chunk) = read.map_err(not_read_back)?;
+        self.spool = Some(spool);
+        Ok(chunk)
+    }
 }
 
 /// The name and the parts that are wanted.
@@ -250,8 +282,14 @@ fn not_read(error: &StoreError) -> Refusal {
     Refusal::new("STORE_FAILED", format!("The store cannot be read: {error}."))
 }
 
-fn not_sent(error: DownloadError) -> Refusal {
+fn not_read_back(error: io::Error) -> Refusal {
     Refusal::new("DOWNLOAD_FAILED", format!("The backup was not sent: {error}."))
+}
+
+impl From<DownloadError> for Refusal {
+    fn from(error: DownloadError) -> Self {
+        Self::new("DOWNLOAD_FAILED", format!("The backup was not sent: {error}."))
+    }
 }
 
 fn invalid(error: ArchiveError) -> Refusal {

@@ -86,7 +86,7 @@ pub(super) fn assignment<'a>(call: &Call<'a>) -> Result<(&'a str, &'a str), Refu
 
 /// Waits until a change is durable.
 pub(super) fn wait(call: &Call<'_>, ticket: Ticket) -> Result<(), Refusal> {
-    Ok(call.broker.store.wait(ticket)?)
+    call.await_stored(ticket)
 }
 
 pub(super) fn refused(error: VariableError) -> Refusal {

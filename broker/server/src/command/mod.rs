@@ -32,6 +32,7 @@ mod run_action;
 mod secrets;
 mod sessions;
 mod shown;
+mod stored;
 mod text;
 mod themes;
 mod trace_logs;

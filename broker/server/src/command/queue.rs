@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 
 use super::aside::Aside;
 use super::run;
+use super::stored::Stored;
 use super::work::{Running, Work};
 use crate::broker::Broker;
 use crate::limits::{
@@ -79,6 +80,8 @@ pub(crate) struct Commands {
     ready: Condvar,
     /// Held while entities, accounts or variables change, until that is on the disk: such changes are serialised (commands reference §1.9).
     pub(super) changes: Mutex<()>,
+    /// Whether changes come to the disk.
+    pub(super) stored: Stored,
     /// What commands read of the store on other threads.
     pub(super) aside: Aside,
     /// Sessions whose own password is being set by their command, which has not been answered.

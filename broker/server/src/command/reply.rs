@@ -93,6 +93,11 @@ impl Refusal {
         Self::new(failure.command_code(), message)
     }
 
+    /// The same for a store that says nothing of it.
+    pub(crate) fn of_store(error: &StoreError, consequence: &str) -> Self {
+        Self::new("STORE_FAILED", format!("The change could not be stored: {error}. {consequence}"))
+    }
+
     pub(crate) fn permission_denied(verb: &str) -> Self {
         let message = format!("Permission denied: You are not allowed to execute -{verb}");
         Self::new("PERMISSION_DENIED", message)
@@ -101,13 +106,15 @@ impl Refusal {
 
 impl From<StoreError> for Refusal {
     fn from(error: StoreError) -> Self {
+        let in_force =
+            "It is in force and is stored as soon as that works again, unless the broker stops before.";
+        if matches!(error, StoreError::Hangs { .. }) {
+            return Self::of_store(&error, in_force);
+        }
         let StoreError::CommitFailed(error) = error else {
             return Self::new("STORE_FAILED", format!("The change could not be stored: {error}"));
         };
-        Self::not_stored(
-            error.kind.into(),
-            "It is in force and is stored as soon as that works again, unless the broker stops before.",
-        )
+        Self::not_stored(error.kind.into(), in_force)
     }
 }
 

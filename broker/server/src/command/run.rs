@@ -139,6 +139,11 @@ fn execute(call: &mut Call<'_>, payload: &[u8]) -> Result<Done, Refusal> {
     if let Some(failure) = call.broker.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
         return Err(Refusal::not_stored(failure, "Nothing has changed."));
     }
+    if call.verb.effect == Effect::Stores
+        && let Some(hangs) = call.broker.commands.stored.hangs(&call.broker.store)
+    {
+        return Err(Refusal::of_store(&hangs, "Nothing has changed."));
+    }
     if call.verb.effect == Effect::Stores {
         let outcome = (call.verb.execute)(call);
         if outcome.is_err() {
@@ -241,7 +246,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     if has_changed
         && broker.store_failure().is_none()
         && let Some(ticket) = audit.settle(&broker.store, &broker.counters, broker.clock.wall_ms())
-        && let Err(error) = broker.store.wait(ticket)
+        && let Err(error) = broker.commands.stored.wait(&broker.store, ticket)
     {
         warn!(verb = call.verb.name, %error, "the record of a command is stored later");
     }

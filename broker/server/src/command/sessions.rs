@@ -117,7 +117,7 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let words = "The store takes nothing at the moment: after a crash before it does, the session is there again.";
         return Ok(Done::new(message).with_warning("STORE_FAILED", words));
     }
-    call.broker.store.wait(call.broker.store.last_ticket())?;
+    call.await_stored(call.broker.store.last_ticket())?;
     Ok(Done::new(message))
 }
 
@@ -134,7 +134,7 @@ fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
     for stamp in ends {
         turns.await_end(stamp, &*call.broker.clock);
     }
-    Ok(store.wait(store.last_ticket())?)
+    call.await_stored(store.last_ticket())
 }
 
 fn kick(call: &mut Call<'_>) -> Result<Done, Refusal> {

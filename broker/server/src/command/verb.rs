@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lotmq_auth::{Decide as _, Identity, Question, Scope};
 use lotmq_definitions::Owner;
-use lotmq_store::Batch;
+use lotmq_store::{Batch, Ticket};
 use serde_json::Value;
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
@@ -170,9 +170,18 @@ impl Call<'_> {
     /// When they are not stored.
     pub(crate) fn commit(&self, batch: Batch) -> Result<(), Refusal> {
         if !batch.is_empty() {
-            self.broker.store.commit(batch)?;
+            let ticket = self.broker.store.append(batch)?;
+            self.await_stored(ticket)?;
         }
         Ok(())
+    }
+
+    /// Waits until a change is on the disk.
+    ///
+    /// # Errors
+    /// When it is not stored, or the disk hangs.
+    pub(crate) fn await_stored(&self, ticket: Ticket) -> Result<(), Refusal> {
+        Ok(self.broker.commands.stored.wait(&self.broker.store, ticket)?)
     }
 
     /// Publishes a changed retained topic of the `$SYS` tree before the reply; an empty payload clears it.

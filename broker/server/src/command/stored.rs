@@ -1,0 +1,48 @@
+//! Waiting until what a command has changed is on the disk: as long as the disk stores anything.
+//!
+//! From one that hangs nothing comes, not even an error. Whoever has waited for [`COMMIT_PATIENCE`] is told so, and those behind him at once, until what he
+//! waited for is settled: their threads answer other commands meanwhile.
+
+use std::time::Duration;
+
+use lotmq_store::{Store, StoreError, Ticket};
+use parking_lot::Mutex;
+
+use crate::limits::COMMIT_PATIENCE;
+
+/// What is known of a disk that hangs.
+#[derive(Debug, Default)]
+pub(super) struct Stored {
+    /// The change for which somebody has waited in vain.
+    hanging: Mutex<Option<Ticket>>,
+}
+
+impl Stored {
+    /// Why nothing that is changed now would be stored for long, as far as that is known.
+    pub(super) fn hangs(&self, store: &Store) -> Option<StoreError> {
+        let mut hanging = self.hanging.lock();
+        if hanging.is_some_and(|ticket| store.settled(ticket).is_some()) {
+            *hanging = None;
+        }
+        hanging.map(|_| StoreError::Hangs { waited: COMMIT_PATIENCE })
+    }
+
+    /// Waits until a change is on the disk.
+    ///
+    /// # Errors
+    /// Those of [`Store::wait_for`]; at once where the disk is known to hang.
+    pub(super) fn wait(&self, store: &Store, ticket: Ticket) -> Result<(), StoreError> {
+        self.wait_for(store, ticket, COMMIT_PATIENCE)
+    }
+
+    fn wait_for(&self, store: &Store, ticket: Ticket, patience: Duration) -> Result<(), StoreError> {
+        if let Some(hangs) = self.hangs(store) {
+            return store.settled(ticket).unwrap_or(Err(hangs));
+        }
+        let stored = store.wait_for(ticket, patience);
+        if matches!(stored, Err(StoreError::Hangs { .. })) {
+            self.hanging.lock().get_or_insert(ticket);
+        }
+        stored
+    }
+}
