@@ -149,3 +149,28 @@ fn of_publishers_who_are_taken_over() {
     assert!(served.as_secs_f64() < TURN_SECONDS_MAX, "a PINGREQ waited for {served:?} of work");
     drop(lazy);
 }
+
+/// One message that is far larger than what a socket takes, for many who do not read: what waits of it for all of them is one piece of memory.
+#[test]
+fn of_the_largest_size_for_many_who_do_not_read() {
+    const SUBSCRIBERS: usize = 200;
+    const BYTES: usize = 12 << 20;
+    // Of the message itself, and of what a turn copies.
+    const COPIES_MAX: u64 = 16;
+    for qos in [QoS::AtMostOnce, QoS::AtLeastOnce] {
+        let broker = broker().start();
+        let lazy: Vec<TcpStream> =
+            (0..SUBSCRIBERS).map(|number| subscriber(broker.address(), number)).collect();
+        let mut publisher = broker.client("publisher");
+        let before = broker.resident_bytes();
+        others_are_served(&broker, || {
+            let publication = Publication::new("large", vec![7; BYTES]).qos(qos);
+            publisher.send_publish(&publication).unwrap();
+            broker.wait_for_metric("lotmq_publish_sent_total", SUBSCRIBERS as f64);
+        });
+        let grown = broker.resident_bytes().saturating_sub(before);
+        println!("{} MiB more for {SUBSCRIBERS} who wait for {} MiB", grown >> 20, BYTES >> 20);
+        assert!(grown < COPIES_MAX * BYTES as u64, "{grown} bytes with {qos:?}");
+        drop(lazy);
+    }
+}

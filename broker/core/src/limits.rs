@@ -50,6 +50,12 @@ pub const READ_BYTES_MAX: usize = 64 << 10;
 /// Longest CONNECT packet in bytes. Its parts are at most 64 KiB each; nobody needs more before being known.
 pub(crate) const CONNECT_BYTES_MAX: u32 = 512 << 10;
 
+/// Bytes of a part of a message from which on those who wait for it share its memory. For fewer, memory of their own costs less.
+pub(crate) const SHARED_BYTES_MIN: usize = 64 << 10;
+
+/// Receivers of a large message beyond which it is copied once for those who will wait for it.
+pub(crate) const SHARED_RECEIVERS_MIN: usize = 4;
+
 /// A turn that has encoded this much is written out before more is routed, so that its memory stays bounded.
 pub(crate) const TURN_ENCODED_BYTES_MAX: usize = 4 << 20;
 

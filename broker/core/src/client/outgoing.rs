@@ -304,5 +304,8 @@ fn encode(
         core.counters.publish_too_large.add(1);
         return None;
     }
+    let payload_len = parts.payload.len();
+    let payload = span.slice(span.len() - payload_len, payload_len);
+    arena.lies_elsewhere(payload, || sending.message.payload());
     Some(span)
 }

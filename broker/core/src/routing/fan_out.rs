@@ -19,7 +19,7 @@ use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
 use crate::client::Client;
-use crate::limits::{GROUP_TRIES_MAX, OFFLINE_DELIVERIES_FREE};
+use crate::limits::{GROUP_TRIES_MAX, OFFLINE_DELIVERIES_FREE, SHARED_BYTES_MIN, SHARED_RECEIVERS_MIN};
 use crate::routing::message::{Message, MessageParts};
 use crate::routing::route::{Route, Target};
 use crate::routing::subscription::{Identifiers, SharedGroup};
@@ -241,6 +241,11 @@ impl<'a> FanOutOf<'a> {
 
     /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it. How many there are.
     fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
+        if route.targets.len() > SHARED_RECEIVERS_MIN && self.publication.payload.len() >= SHARED_BYTES_MIN {
+            let index = self.message(turn);
+            let message = Arc::clone(turn.messages.shared(index, &turn.arena));
+            turn.arena.lies_elsewhere(self.publication.payload, || message.payload());
+        }
         let mut receivers = 0;
         for target in &route.targets {
             receivers += usize::from(self.send(turn, target).counted(turn) != Fate::NotTheirs);

@@ -8,7 +8,11 @@
 //! only to set packet identifiers and flags just before they are sent to one receiver.
 //! Not here: who receives what (`turn`), how it leaves (`outbound`).
 
-use crate::limits::{READ_AREA_BYTES, READ_BYTES_MAX};
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::limits::{READ_AREA_BYTES, READ_BYTES_MAX, SHARED_BYTES_MIN};
 
 /// A range of bytes in one of the arena's segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +67,8 @@ pub struct Arena {
     scratch: Vec<u8>,
     /// Packets that were collected in a buffer of their own.
     large: Vec<Vec<u8>>,
+    /// Large parts of messages, and where the same bytes lie for longer than the turn.
+    elsewhere: Vec<(Span, Bytes)>,
 }
 
 impl Arena {
@@ -72,6 +78,7 @@ impl Arena {
             read_used: 0,
             scratch: Vec::new(),
             large: Vec::new(),
+            elsewhere: Vec::new(),
         }
     }
 
@@ -163,6 +170,27 @@ impl Arena {
         }
     }
 
+    /// Notes where a range of a message lies for longer, if it is a large one. It is not changed in place.
+    pub(crate) fn lies_elsewhere(&mut self, span: Span, bytes: impl FnOnce() -> Bytes) {
+        if span.len() >= SHARED_BYTES_MIN {
+            let bytes = bytes();
+            debug_assert_eq!(self.get(span).len(), bytes.len(), "they are the same");
+            self.elsewhere.push((span, bytes));
+        }
+    }
+
+    /// The first part of a range whose bytes lie elsewhere as well: where in the range, and those bytes.
+    pub(crate) fn elsewhere(&self, span: Span) -> Option<(Range<usize>, Bytes)> {
+        let end = span.start + span.len;
+        let overlaps = |(of, _): &&(Span, Bytes)| {
+            of.segment == span.segment && of.start < end && span.start < of.start + of.len
+        };
+        let (of, bytes) = self.elsewhere.iter().filter(overlaps).min_by_key(|(of, _)| of.start)?;
+        let (from, to) = (span.start.max(of.start), end.min(of.start + of.len));
+        let part = bytes.slice((from - of.start) as usize..(to - of.start) as usize);
+        Some(((from - span.start) as usize..(to - span.start) as usize, part))
+    }
+
     /// How many bytes were encoded since the last reset.
     pub(crate) fn scratch_len(&self) -> usize {
         self.scratch.len()
@@ -171,19 +199,20 @@ impl Arena {
     /// Forgets what was encoded; spans of received bytes stay valid.
     pub(crate) fn reset_scratch(&mut self) {
         self.scratch.clear();
+        self.elsewhere.clear();
     }
 
     /// Forgets everything; all spans become invalid.
     pub(crate) fn reset(&mut self) {
         self.read_used = 0;
-        self.scratch.clear();
+        self.reset_scratch();
         // One very large turn must not keep its memory for ever.
         self.scratch.shrink_to(READ_AREA_BYTES);
         self.large.clear();
     }
 }
 
-fn range(span: Span) -> std::ops::Range<usize> {
+fn range(span: Span) -> Range<usize> {
     span.start as usize..(span.start + span.len) as usize
 }
 
@@ -224,6 +253,27 @@ mod tests {
             let (copy, ()) = arena.encode_from([source], |[bytes], out| out.extend_from_slice(bytes));
             assert_eq!(arena.get(copy), expected);
         }
+    }
+
+    #[test]
+    fn what_lies_elsewhere_is_found_in_any_range_that_has_a_part_of_it() {
+        let mut arena = Arena::new();
+        let message = Bytes::from((0..=250).cycle().take(SHARED_BYTES_MIN).collect::<Vec<u8>>());
+        let encode = |arena: &mut Arena, bytes: &[u8]| arena.encode(|out| out.extend_from_slice(bytes)).0;
+        let head = encode(&mut arena, b"head");
+        let payload = encode(&mut arena, &message);
+        let next = encode(&mut arena, b"next");
+        arena.lies_elsewhere(payload, || message.clone());
+        arena.lies_elsewhere(next, || Bytes::from_static(b"next"));
+        let all = head.joined(payload).joined(next);
+        assert_eq!(arena.elsewhere(all), Some((4..4 + message.len(), message.clone())));
+        let middle = all.slice(10, 100);
+        assert_eq!(arena.elsewhere(middle), Some((0..100, message.slice(6..106))));
+        assert_eq!(arena.elsewhere(head), None);
+        assert_eq!(arena.elsewhere(next), None, "it is short");
+        arena.reset_scratch();
+        let other = encode(&mut arena, &message);
+        assert_eq!(arena.elsewhere(other), None);
     }
 
     #[test]

@@ -257,12 +257,20 @@ impl Link {
     /// Appends `ranges` without their first `skip` bytes.
     fn keep(&mut self, ranges: &[Span], mut skip: usize, arena: &Arena) {
         for &span in ranges {
-            let bytes = arena.get(span);
-            let done = skip.min(bytes.len());
-            self.output.append(&bytes[done..]);
+            let done = skip.min(span.len());
+            self.keep_range(span.slice(done, span.len() - done), arena);
             skip -= done;
         }
         self.count_waiting();
+    }
+
+    fn keep_range(&mut self, mut span: Span, arena: &Arena) {
+        while let Some((at, bytes)) = arena.elsewhere(span) {
+            self.output.append(arena.get(span.slice(0, at.start)));
+            self.output.share(bytes);
+            span = span.slice(at.end, span.len() - at.end);
+        }
+        self.output.append(arena.get(span));
     }
 
     /// Adds what waits to that of all connections, in steps: most buffers are empty or nearly so.

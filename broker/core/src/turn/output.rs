@@ -1,9 +1,12 @@
 //! Bytes that wait for a socket which took no more.
 //!
 //! Filled at the end of turns, emptied by the connection's owner. They lie in chunks, so that a buffer grows without being copied: hundreds of Clients that
-//! read nothing have theirs grow in one turn. Not here: how much may wait (`outbound`).
+//! read nothing have theirs grow in one turn. What is left of a large message is its own memory, whose bytes all who wait for them share: else one
+//! message of 16 MiB took gigabytes for a thousand of them. Not here: how much may wait (`outbound`).
 
 use std::collections::VecDeque;
+
+use bytes::Bytes;
 
 /// Bytes of a chunk at most.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -17,16 +20,49 @@ pub struct Output(Option<Box<Waiting>>);
 /// Bytes that wait. Invariant: the first of them lie in `first`.
 #[derive(Debug, Default)]
 struct Waiting {
-    first: Vec<u8>,
+    first: Chunk,
     /// Bytes of it that are written.
     written: usize,
     /// What waits behind it; most have nothing there.
     further: Option<Box<Further>>,
 }
 
+#[derive(Debug)]
+enum Chunk {
+    Own(Vec<u8>),
+    /// Of a message that others have, too.
+    Shared(Bytes),
+}
+
+impl Default for Chunk {
+    fn default() -> Self {
+        Self::Own(Vec::new())
+    }
+}
+
+impl Chunk {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
+
+    /// Where bytes may be added, and how many.
+    fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
+        match self {
+            Self::Own(bytes) => {
+                let room = CHUNK_BYTES.saturating_sub(bytes.len());
+                (room > 0).then_some((bytes, room))
+            }
+            Self::Shared(_) => None,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 struct Further {
-    chunks: VecDeque<Vec<u8>>,
+    chunks: VecDeque<Chunk>,
     /// Those of all of them.
     bytes: usize,
 }
@@ -35,15 +71,19 @@ impl Further {
     fn append(&mut self, mut bytes: &[u8]) {
         self.bytes += bytes.len();
         while !bytes.is_empty() {
-            let room = self.chunks.back().map_or(0, |last| CHUNK_BYTES - last.len());
-            if room == 0 {
-                self.chunks.push_back(Vec::with_capacity(bytes.len().min(CHUNK_BYTES)));
+            let Some((last, room)) = self.chunks.back_mut().and_then(Chunk::room) else {
+                self.chunks.push_back(Chunk::Own(Vec::with_capacity(bytes.len().min(CHUNK_BYTES))));
                 continue;
-            }
+            };
             let (now, later) = bytes.split_at(bytes.len().min(room));
-            self.chunks.back_mut().expect("one has room").extend_from_slice(now);
+            last.extend_from_slice(now);
             bytes = later;
         }
+    }
+
+    fn share(&mut self, bytes: Bytes) {
+        self.bytes += bytes.len();
+        self.chunks.push_back(Chunk::Shared(bytes));
     }
 }
 
@@ -66,6 +106,19 @@ impl Output {
         }
     }
 
+    /// Adds bytes at the end that lie elsewhere already.
+    pub(crate) fn share(&mut self, bytes: Bytes) {
+        if bytes.is_empty() {
+            return;
+        }
+        match &mut self.0 {
+            Some(waiting) => waiting.further.get_or_insert_default().share(bytes),
+            None => {
+                self.0 = Some(Box::new(Waiting { first: Chunk::Shared(bytes), ..Waiting::default() }));
+            }
+        }
+    }
+
     /// What is to be written next; empty only when nothing waits.
     pub fn waiting(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |waiting| waiting.next())
@@ -81,21 +134,23 @@ impl Output {
 
     /// Takes out all that waits.
     pub(crate) fn take(&mut self) -> Vec<u8> {
-        let Some(mut all) = self.0.take() else { return Vec::new() };
-        all.first.drain(..all.written);
-        for chunk in all.further.iter().flat_map(|further| &further.chunks) {
-            all.first.extend_from_slice(chunk);
+        let Some(waiting) = self.0.take() else { return Vec::new() };
+        let mut all = waiting.next().to_vec();
+        for chunk in waiting.further.iter().flat_map(|further| &further.chunks) {
+            all.extend_from_slice(chunk.bytes());
         }
-        all.first
+        all
     }
 }
 
 impl Waiting {
     fn append(&mut self, bytes: &[u8]) {
-        let has_room = self.first.len() + bytes.len() <= CHUNK_BYTES;
-        if self.further.is_none() && (has_room || self.first.is_empty()) {
+        if self.further.is_none()
+            && let Chunk::Own(first) = &mut self.first
+            && (first.is_empty() || first.len() + bytes.len() <= CHUNK_BYTES)
+        {
             let (now, later) = bytes.split_at(bytes.len().min(CHUNK_BYTES));
-            self.first.extend_from_slice(now);
+            first.extend_from_slice(now);
             if later.is_empty() {
                 return;
             }
@@ -105,20 +160,20 @@ impl Waiting {
     }
 
     fn next(&self) -> &[u8] {
-        &self.first[self.written..]
+        &self.first.bytes()[self.written..]
     }
 
     /// So many bytes of `next` were written. False when no more wait.
     fn advance(&mut self, len: usize) -> bool {
         self.written += len;
-        debug_assert!(self.written <= self.first.len(), "no more is written than waits");
-        if self.written < self.first.len() {
+        debug_assert!(self.written <= self.first.bytes().len(), "no more is written than waits");
+        if self.written < self.first.bytes().len() {
             return true;
         }
         self.written = 0;
         let Some(further) = &mut self.further else { return false };
         self.first = further.chunks.pop_front().unwrap_or_default();
-        further.bytes -= self.first.len();
+        further.bytes -= self.first.bytes().len();
         if further.bytes == 0 {
             self.further = None;
         }
@@ -153,8 +208,36 @@ mod tests {
         }
         assert_eq!(output.len(), chunk.len());
         let waiting = output.0.unwrap();
-        let further = waiting.further.map_or(0, |further| further.chunks.iter().map(Vec::capacity).sum());
-        assert!(waiting.first.capacity() + further < 1 << 20, "{further} bytes");
+        let capacity = |chunk: &Chunk| match chunk {
+            Chunk::Own(bytes) => bytes.capacity(),
+            Chunk::Shared(bytes) => bytes.len(),
+        };
+        let further = waiting.further.map_or(0, |further| further.chunks.iter().map(capacity).sum());
+        assert!(capacity(&waiting.first) + further < 1 << 20, "{further} bytes");
+    }
+
+    #[test]
+    fn shared_bytes_keep_their_place_among_the_others() {
+        let message = Bytes::from(vec![7; 3 * CHUNK_BYTES]);
+        let mut output = Output::default();
+        output.share(message.slice(CHUNK_BYTES..));
+        output.append(b"abc");
+        output.share(message.slice(..5));
+        output.share(Bytes::new());
+        output.append(b"d");
+        let all = [&message[CHUNK_BYTES..], b"abc", &message[..5], b"d"].concat();
+        assert_eq!(output.waiting().as_ptr(), message[CHUNK_BYTES..].as_ptr(), "not copied");
+        let mut out = Vec::new();
+        while !output.is_empty() {
+            assert_eq!(output.len(), all.len() - out.len());
+            let len = output.waiting().len().min(50_000);
+            out.extend_from_slice(&output.waiting()[..len]);
+            output.advance(len);
+        }
+        assert!(out == all);
+        output.share(message.slice(..9));
+        output.append(b"e");
+        assert_eq!(output.take(), [&message[..9], b"e"].concat());
     }
 
     #[test]

@@ -93,6 +93,7 @@ impl Remainder {
     fn part(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) -> bool {
         turn.call_flusher();
         let publication = Publication::copied(&mut turn.arena, self.message.parts(), Some(source));
+        turn.arena.lies_elsewhere(publication.payload, || self.message.payload());
         let mut fan_out = FanOutOf::new(&publication, false);
         let left = &self.route.targets[self.next..];
         let part = &left[..left.len().min(at_once(publication.bytes()))];
