@@ -17,6 +17,7 @@ pub mod counters;
 pub mod durable;
 #[cfg(test)]
 mod fixture;
+mod hashing;
 pub mod limits;
 pub mod protocol;
 pub mod recover;
@@ -27,4 +28,5 @@ pub mod triggers;
 pub mod turn;
 
 pub use above::Above;
-pub use shared::{Core, Settings};
+pub use hashing::Hashing;
+pub use shared::{Chance, Core, Settings};

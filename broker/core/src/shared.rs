@@ -23,6 +23,7 @@ use crate::durable::ended_runs::EndedRuns;
 use crate::durable::log::Log;
 use crate::durable::storage::Storage;
 use crate::durable::store_failure::StoreFailure;
+use crate::hashing::Hashing;
 use crate::limits::LimitsReached;
 use crate::triggers::GuestRunner;
 use crate::turn::fed::Feeding;
@@ -32,8 +33,8 @@ use crate::turn::unfinished::Unfinished;
 pub struct Core {
     /// The broker above, from its start on.
     pub above: OnceLock<Weak<dyn Above>>,
-    /// Fills an identifier with random bits; false without entropy.
-    pub random: fn(&mut [u8; 16]) -> bool,
+    /// What is left to chance.
+    pub chance: Chance,
     /// Starts what messages start.
     pub guest_runner: &'static dyn GuestRunner,
     /// What the data path needs of the configuration.
@@ -76,7 +77,7 @@ impl Core {
     /// An identifier for a Client that named none; unique, as it is drawn from 128 random bits \[MQTT-3.2.2-16\].
     pub(crate) fn assigned_client_id(&self) -> String {
         let mut random = [0_u8; 16];
-        if !(self.random)(&mut random) {
+        if !(self.chance.random)(&mut random) {
             // Without entropy the session numbers still make it unique in this store.
             let number = self.ids.next_session().0;
             random[..8].copy_from_slice(&number.to_be_bytes());
@@ -94,6 +95,14 @@ impl Core {
         self.store_failure()
             .or_else(|| self.storage.is_reserved(&*self.log).then_some(StoreFailure::Reserved))
     }
+}
+
+/// What is left to chance, where whoever makes the core wants any.
+pub struct Chance {
+    /// Fills an identifier with random bits; false without entropy.
+    pub random: fn(&mut [u8; 16]) -> bool,
+    /// Hashes on which depends what is seen from outside.
+    pub hashing: Hashing,
 }
 
 /// What the data path needs of the configuration.

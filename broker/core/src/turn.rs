@@ -130,7 +130,7 @@ impl Turn {
     pub fn new(core: Arc<Core>, home: Option<Arc<Home>>) -> Self {
         Self {
             arena: Arena::new(),
-            routes: RouteCache::default(),
+            routes: RouteCache::new(core.chance.hashing.clone()),
             messages: Messages::default(),
             touched: Touched::default(),
             counts: TurnCounts::default(),

@@ -7,7 +7,7 @@
 //! written longest ago goes first; kept values are never evicted and have bounds of their own. Not here: retained
 //! messages, writes of the running guest, its trigger payload (they come before and after this in the order of reading).
 
-use std::collections::HashSet;
+use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -95,7 +95,15 @@ pub struct LastValues {
     evictions: AtomicU64,
     keep_topics: AtomicU64,
     keep_bytes: AtomicU64,
-    unsaved: Mutex<HashSet<Arc<str>>>,
+    unsaved: Mutex<Unsaved>,
+}
+
+/// Topics whose kept value has changed and was not taken for saving.
+#[derive(Debug, Default)]
+struct Unsaved {
+    /// In the order in which they came to be.
+    order: VecDeque<Arc<str>>,
+    known: HashSet<Arc<str>>,
 }
 
 impl LastValues {
@@ -112,7 +120,7 @@ impl LastValues {
             evictions: AtomicU64::new(0),
             keep_topics: AtomicU64::new(0),
             keep_bytes: AtomicU64::new(0),
-            unsaved: Mutex::new(HashSet::new()),
+            unsaved: Mutex::default(),
         }
     }
 
@@ -203,19 +211,19 @@ impl LastValues {
 
     /// Whether kept values changed since they were taken for saving.
     pub fn has_unsaved(&self) -> bool {
-        !self.unsaved.lock().is_empty()
+        !self.unsaved.lock().order.is_empty()
     }
 
     /// Hands out at most `topics_max` topics whose kept value changed, with the present value: `Some` is to be stored,
-    /// `None` to be deleted. Only the last value of a topic comes. `save` is called under the lock of the topic's shard and
+    /// `None` to be deleted. Only the last value of a topic comes; those that wait for longest come first. `save` is called under the lock of the topic's shard and
     /// must not call back into this. One caller at a time, or an older value may be stored
     /// after a newer one.
     pub fn take_unsaved(&self, topics_max: usize, mut save: impl FnMut(&str, Option<&[u8]>)) {
         let topics: Vec<Arc<str>> = {
-            let mut unsaved = self.unsaved.lock();
-            let topics: Vec<Arc<str>> = unsaved.iter().take(topics_max).cloned().collect();
+            let Unsaved { order, known } = &mut *self.unsaved.lock();
+            let topics: Vec<Arc<str>> = order.drain(..topics_max.min(order.len())).collect();
             for topic in &topics {
-                unsaved.remove(topic);
+                known.remove(topic);
             }
             topics
         };
@@ -292,9 +300,11 @@ impl LastValues {
     }
 
     fn note_unsaved(&self, topic: &str) {
-        let mut unsaved = self.unsaved.lock();
-        if !unsaved.contains(topic) {
-            unsaved.insert(topic.into());
+        let Unsaved { order, known } = &mut *self.unsaved.lock();
+        if !known.contains(topic) {
+            let topic: Arc<str> = topic.into();
+            known.insert(Arc::clone(&topic));
+            order.push_back(topic);
         }
     }
 

@@ -69,7 +69,7 @@ use lotmq_core::durable::changes::Turns;
 use lotmq_core::durable::storage::Storage;
 use lotmq_core::limits::LimitsReached;
 use lotmq_core::turn::unfinished::Unfinished;
-use lotmq_core::{Above, Core, Settings};
+use lotmq_core::{Above, Chance, Core, Hashing, Settings};
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
 const LOGIN_THREADS: usize = 1;
@@ -627,9 +627,15 @@ fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
 }
 
 fn core(config: &Config, store: &Arc<Store>, clock: SystemClock) -> Core {
+    let mut entropy = [0; 8];
+    // Without it, where the process lies in memory still makes its hashes its own.
+    let _ = getrandom::fill(&mut entropy);
     Core {
         above: OnceLock::new(),
-        random: |bytes| getrandom::fill(bytes).is_ok(),
+        chance: Chance {
+            random: |bytes| getrandom::fill(bytes).is_ok(),
+            hashing: Hashing::random(u64::from_ne_bytes(entropy)),
+        },
         guest_runner: &ThreadGuests,
         settings: settings(config),
         clock: Box::new(clock),

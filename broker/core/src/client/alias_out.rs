@@ -9,8 +9,9 @@
 use std::hash::BuildHasher as _;
 use std::num::NonZeroU16;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::HashTable;
 
+use crate::hashing::Hashing;
 use crate::limits::{ALIASED_TOPIC_BYTES_MAX, ALIASES_OUT_MAX};
 
 /// Bytes that an alias takes in a packet. A topic must be longer.
@@ -42,7 +43,7 @@ pub enum Choice {
 /// See the module's documentation. Takes memory as aliases are given.
 pub struct AliasesOut {
     maximum: usize,
-    hasher: DefaultHashBuilder,
+    hasher: Hashing,
     /// By alias, from 1 on.
     entries: Vec<Entry>,
     /// Places in `entries` by topic.
@@ -72,12 +73,12 @@ struct Seen {
 
 impl AliasesOut {
     /// For a Client with this Topic Alias Maximum; `None` where it allows none.
-    pub fn new(topic_alias_maximum: u16) -> Option<Box<Self>> {
+    pub fn new(topic_alias_maximum: u16, hashing: &Hashing) -> Option<Box<Self>> {
         let maximum = usize::from(topic_alias_maximum.min(ALIASES_OUT_MAX));
         (maximum > 0).then(|| {
             Box::new(Self {
                 maximum,
-                hasher: DefaultHashBuilder::default(),
+                hasher: hashing.clone(),
                 entries: Vec::new(),
                 by_topic: HashTable::new(),
                 seen: Vec::new(),
@@ -217,7 +218,8 @@ pub(crate) mod tests {
         let mut random = Random(1);
         for round in 0..300 {
             let maximum = [1, 2, 5, 32, u16::MAX][round % 5];
-            let (mut aliases, mut receiver) = (AliasesOut::new(maximum).unwrap(), Receiver::default());
+            let (mut aliases, mut receiver) =
+                (AliasesOut::new(maximum, &Hashing::fixed(0)).unwrap(), Receiver::default());
             for _ in 0..600 {
                 let (number, may_set) = (random.below(40), random.below(4) > 0);
                 // Short, usual, and too long for an alias.
@@ -236,8 +238,20 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn the_same_hashes_choose_the_same_aliases() {
+        let choices = |hashing: &Hashing| {
+            let (mut aliases, mut random) = (AliasesOut::new(32, hashing).unwrap(), Random(7));
+            let mut topic = || format!("plant/line/{}", random.below(4 * SEEN));
+            (0..20_000).map(|_| aliases.choose(&topic(), true)).collect::<Vec<_>>()
+        };
+        assert_eq!(choices(&Hashing::fixed(1)), choices(&Hashing::fixed(1)));
+        // More topics come than are remembered, so the hash decides of which it is known that they have come before.
+        assert_ne!(choices(&Hashing::fixed(1)), choices(&Hashing::fixed(2)));
+    }
+
+    #[test]
     fn what_may_not_grow_keeps_its_aliases_and_gets_no_others() {
-        let mut aliases = AliasesOut::new(10).unwrap();
+        let mut aliases = AliasesOut::new(10, &Hashing::fixed(0)).unwrap();
         assert_eq!(aliases.bytes(), 0);
         let first = NonZeroU16::MIN;
         aliases.choose("plant/line/1", true);
@@ -254,7 +268,7 @@ pub(crate) mod tests {
         aliases.choose("plant/line/2", true);
         assert!(matches!(aliases.choose("plant/line/2", true), Choice::Set(_)));
         // Of those that change their topics the former ones count no more.
-        let mut aliases = AliasesOut::new(1).unwrap();
+        let mut aliases = AliasesOut::new(1, &Hashing::fixed(0)).unwrap();
         for number in 0..50 {
             for _ in 0..8 {
                 aliases.choose(&format!("plant/line/{number:02}"), true);
@@ -265,8 +279,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_topic_gets_its_alias_when_it_comes_again() {
-        assert!(AliasesOut::new(0).is_none());
-        let mut aliases = AliasesOut::new(10).unwrap();
+        assert!(AliasesOut::new(0, &Hashing::fixed(0)).is_none());
+        let mut aliases = AliasesOut::new(10, &Hashing::fixed(0)).unwrap();
         let first = NonZeroU16::MIN;
         let choices: Vec<Choice> = (0..4).map(|_| aliases.choose("plant/line/1", true)).collect();
         assert_eq!(choices, [Choice::Topic, Choice::Set(first), Choice::Alias(first), Choice::Alias(first)]);
@@ -279,7 +293,7 @@ pub(crate) mod tests {
 
     /// Messages that leave with an alias alone, of so many for topics that `next` names.
     fn hits(maximum: u16, messages: usize, mut next: impl FnMut(usize) -> usize) -> usize {
-        let mut aliases = AliasesOut::new(maximum).unwrap();
+        let mut aliases = AliasesOut::new(maximum, &Hashing::fixed(0)).unwrap();
         let is_hit =
             |n: &usize| matches!(aliases.choose(&format!("plant/{}", next(*n)), true), Choice::Alias(_));
         (0..messages).filter(is_hit).count()

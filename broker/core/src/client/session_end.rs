@@ -206,8 +206,10 @@ pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
     let clients = tenant.all_sessions();
     // Behind that: of those which were there, whoever is not among these has ended.
     let begun = tenant.sessions.lock().all_left_behind(&turn.core.turns, &*turn.core.log);
-    let of_user = clients.iter().filter(|client| client.user.as_deref() == Some(user));
-    for (number, client) in of_user.enumerate() {
+    let mut of_user: Vec<_> = clients.iter().filter(|client| client.user.as_deref() == Some(user)).collect();
+    // What they leave to others comes in this order.
+    of_user.sort_unstable_by_key(|client| client.session_id);
+    for (number, client) in of_user.into_iter().enumerate() {
         client.state.lock().will.handle_normal_disconnect();
         end_now(client, turn);
         if (number + 1) % ENDED_PER_TURN == 0 {

@@ -17,12 +17,13 @@ use std::hash::BuildHasher;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use hashbrown::{DefaultHashBuilder, HashTable};
+use hashbrown::HashTable;
 use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::QoS;
 use lotmq_definitions::Caching;
 
 use crate::client::Client;
+use crate::hashing::Hashing;
 use crate::limits::{RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPICS};
 use crate::routing::subscription::{Identifiers, SharedGroup};
 use crate::routing::system_topics::may_have_own_replies;
@@ -69,10 +70,9 @@ pub struct Target {
 }
 
 /// One thread's routes.
-#[derive(Default)]
 pub struct RouteCache {
     tenants: Vec<TenantRoutes>,
-    hasher: DefaultHashBuilder,
+    hasher: Hashing,
     /// Routes that were not known, since that was asked last.
     made: usize,
 }
@@ -96,6 +96,11 @@ struct TenantRoutes {
 const SPARE_TARGETS_MAX: usize = 256;
 
 impl RouteCache {
+    /// None yet.
+    pub fn new(hasher: Hashing) -> Self {
+        Self { tenants: Vec::new(), hasher, made: 0 }
+    }
+
     /// The route of `topic`, a text that was decoded as one. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
     pub fn take(&mut self, tenant: &Arc<Tenant>, topic: &[u8]) -> Arc<Route> {
         // Nobody waits for what is asked about at once, so members of groups need not be asked in advance.
@@ -249,7 +254,7 @@ impl TenantRoutes {
         &mut self,
         tenant: &Arc<Tenant>,
         (topic, bytes): (&str, Option<usize>),
-        hasher: &DefaultHashBuilder,
+        hasher: &Hashing,
         made: &mut usize,
     ) -> Result<Arc<Route>, Box<Asking>> {
         let hash = hasher.hash_one(topic);
@@ -276,7 +281,7 @@ impl TenantRoutes {
     }
 
     /// Keeps a route that is good for more than one message.
-    fn remember(&mut self, hash: u64, route: &Arc<Route>, hasher: &DefaultHashBuilder) {
+    fn remember(&mut self, hash: u64, route: &Arc<Route>, hasher: &Hashing) {
         let receivers = route.receivers();
         if !route.is_stable || receivers > ROUTE_CACHE_RECEIVERS {
             return;
@@ -310,7 +315,7 @@ mod tests {
             let client = fixture::client(&tenant, u32::try_from(number).unwrap(), &name);
             tenant.subscribe(&client, "#", fixture::PLAIN);
         }
-        let mut cache = RouteCache::default();
+        let mut cache = RouteCache::new(Hashing::fixed(0));
         let mut most = 0;
         // A route is remembered when its topic comes for the second time.
         for topic in 0..ROUTE_CACHE_RECEIVERS / SUBSCRIBERS + 100 {

@@ -80,6 +80,7 @@ mod tests {
 
     use super::*;
     use crate::client::alias_out::tests::Random;
+    use crate::hashing::Hashing;
     use lotmq_codec::{PacketId, Properties, PropertyBuf, PropertyId, PropertyValue, QoS, encode_publish};
 
     fn packet(
@@ -116,7 +117,7 @@ mod tests {
             let in_scratch = random.below(2) == 0;
             let limit = if random.below(2) == 0 { u32::MAX } else { 100 + random.below(300) as u32 };
             let topics: Vec<usize> = (0..60).map(|_| random.below(6)).collect();
-            let mut aliases = AliasesOut::new(3).unwrap();
+            let mut aliases = AliasesOut::new(3, &Hashing::fixed(0)).unwrap();
             let mut arena = Arena::new();
             let mut known: [Option<String>; 3] = Default::default();
             let ids = [NonZeroU32::new(7).unwrap(), NonZeroU32::new(300).unwrap()];

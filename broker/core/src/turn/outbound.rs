@@ -110,7 +110,8 @@ impl Link {
 
     /// Sends topics as aliases, up to this Topic Alias Maximum \[MQTT-3.1.2-26\]\[MQTT-3.1.2-27\].
     pub(crate) fn allow_aliases(&mut self, topic_alias_maximum: u16) {
-        self.aliases = AliasesOut::new(topic_alias_maximum);
+        let hashing = &self.connection.listener.core.chance.hashing;
+        self.aliases = AliasesOut::new(topic_alias_maximum, hashing);
     }
 
     /// The PUBLISH as it enters the stream of bytes, in two parts: with an alias where its topic has one.

@@ -119,6 +119,22 @@ fn saving_takes_the_last_value_of_each_topic_once() {
 }
 
 #[test]
+fn those_are_saved_first_that_wait_for_longest() {
+    let values = LastValues::new(CacheLimits::default());
+    let take = |topics_max| {
+        let mut taken = Vec::new();
+        values.take_unsaved(topics_max, |topic, _| taken.push(topic.to_owned()));
+        taken
+    };
+    for topic in ["m", "z", "a", "m"] {
+        values.keep(topic, b"1").unwrap();
+    }
+    assert_eq!(take(2), ["m", "z"]);
+    values.keep("m", b"2").unwrap();
+    assert_eq!(take(2), ["a", "m"], "who changes all the time keeps nobody from being saved");
+}
+
+#[test]
 fn saving_goes_in_portions() {
     let values = LastValues::new(CacheLimits::default());
     for n in 0..10 {

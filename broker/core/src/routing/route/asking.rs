@@ -227,6 +227,7 @@ mod tests {
     use super::*;
     use crate::client::Client;
     use crate::fixture;
+    use crate::hashing::Hashing;
 
     const RECEIVERS: usize = 5 * ANSWERS_PER_LOOK;
 
@@ -277,7 +278,7 @@ mod tests {
     #[test]
     fn a_route_that_was_asked_about_in_parts_is_remembered() {
         let (tenant, _clients, answers) = asked(true, "asked/#");
-        let mut cache = RouteCache::default();
+        let mut cache = RouteCache::new(Hashing::fixed(0));
         let even: Vec<String> = (0..RECEIVERS).step_by(2).map(name).collect();
         // The first time it is for this message, the second time the topic comes again.
         for _ in 0..2 {
@@ -295,7 +296,7 @@ mod tests {
     #[test]
     fn a_message_reaches_those_who_are_still_subscribed_when_all_have_been_asked_about() {
         let (tenant, clients, answers) = asked(false, "asked/#");
-        let mut cache = RouteCache::default();
+        let mut cache = RouteCache::new(Hashing::fixed(0));
         let mut asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");
         assert!(!asking.part(&tenant));
         assert!(tenant.unsubscribe(&clients[0], "asked/#"));
@@ -316,7 +317,7 @@ mod tests {
     fn members_of_a_group_that_may_have_a_message_take_turns() {
         for is_lasting in [true, false] {
             let (tenant, _clients, answers) = asked(is_lasting, "$share/g/asked/#");
-            let mut cache = RouteCache::default();
+            let mut cache = RouteCache::new(Hashing::fixed(0));
             let mut chosen = Vec::new();
             for _ in 0..RECEIVERS {
                 let found = cache.begin(&tenant, b"asked/x", Some(1));
@@ -338,7 +339,7 @@ mod tests {
     #[test]
     fn another_member_gets_what_the_one_that_was_asked_about_cannot_take() {
         let (tenant, _clients, _) = asked(false, "$share/g/asked/#");
-        let mut cache = RouteCache::default();
+        let mut cache = RouteCache::new(Hashing::fixed(0));
         let asking = cache.begin(&tenant, b"asked/x", Some(1)).err().expect("they are many");
         let route = asking.finish(&mut cache, &tenant);
         let mut tried = Vec::new();

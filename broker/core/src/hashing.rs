@@ -1,0 +1,34 @@
+//! Hashes of tables in which more depends on a hash than where an entry lies: which topics are remembered, and which get an alias.
+//!
+//! Whoever makes the [`Core`](crate::Core) says where they come from: in a broker nobody outside can tell which keys collide, in a simulation the same happens
+//! each time. Tables in which keys are only looked up have hashers of their own, and nothing is done in the order of such a table
+//! (`docs/decisions/code.md`).
+
+use std::hash::BuildHasher;
+
+use foldhash::SharedSeed;
+use foldhash::fast::{FoldHasher, SeedableRandomState};
+
+/// See the module's documentation.
+#[derive(Clone, Debug)]
+pub struct Hashing(SeedableRandomState);
+
+impl Hashing {
+    /// Hashes of this process, by what it was given of the machine's entropy, and by where it lies in memory.
+    pub fn random(entropy: u64) -> Self {
+        Self(SeedableRandomState::with_seed(entropy, SharedSeed::global_random()))
+    }
+
+    /// Hashes that are the same in each process, which whoever knows them can have collide.
+    pub fn fixed(seed: u64) -> Self {
+        Self(SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()))
+    }
+}
+
+impl BuildHasher for Hashing {
+    type Hasher = FoldHasher<'static>;
+
+    fn build_hasher(&self) -> FoldHasher<'static> {
+        self.0.build_hasher()
+    }
+}
