@@ -10,6 +10,10 @@ use crate::limits::{LITTLE_OWED_BYTES, OWED_BYTES_MAX, RESUMED_BYTES_MAX};
 #[derive(Default)]
 pub(crate) struct Owed {
     bytes: usize,
+    /// Of these nobody's: of what earlier turns have left, most of all.
+    of_nobody: usize,
+    /// The turn before had no room for others because of that.
+    was_filled: bool,
     /// Bytes up to which who works now may go on in a full turn.
     little_until: usize,
     /// The place of who works now.
@@ -22,7 +26,10 @@ impl Owed {
     /// Notes bytes that the connection which works has brought, or an earlier turn.
     pub(crate) fn note(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
-        let Some(place) = self.payer else { return };
+        let Some(place) = self.payer else {
+            self.of_nobody = self.of_nobody.saturating_add(bytes);
+            return;
+        };
         match self.by.last_mut().filter(|(last, _)| *last == place) {
             Some((_, of_last)) => *of_last = of_last.saturating_add(bytes),
             None => self.by.push((place, bytes)),
@@ -56,9 +63,10 @@ impl Owed {
         self.bytes < OWED_BYTES_MAX || self.bytes.saturating_add(bytes) <= self.little_until
     }
 
-    /// Whether a turn may begin with so much more of what earlier ones have left: the rest is for what comes.
+    /// Whether a turn may begin with so much more of what earlier ones have left: the rest is for what comes. What is too much for that fills every second
+    /// turn.
     pub(crate) fn may_resume(&self, bytes: usize) -> bool {
-        self.bytes == 0 || self.bytes.saturating_add(bytes) <= RESUMED_BYTES_MAX
+        self.bytes.saturating_add(bytes) <= RESUMED_BYTES_MAX || (self.bytes == 0 && !self.was_filled)
     }
 
     /// Whether a connection has brought any of it.
@@ -79,7 +87,59 @@ impl Owed {
 
     /// All is written.
     pub(crate) fn written(&mut self) {
-        self.bytes = 0;
+        self.was_filled = self.of_nobody > RESUMED_BYTES_MAX;
+        (self.bytes, self.of_nobody) = (0, 0);
         self.by.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_earlier_turns_have_left_leaves_room_for_others() {
+        let mut owed = Owed::default();
+        let mut resumes = |bytes: usize| {
+            let mut resumed = 0;
+            while owed.may_resume(bytes) {
+                owed.note(bytes);
+                resumed += 1;
+            }
+            let has_room = owed.admits(false);
+            owed.written();
+            (resumed, has_room)
+        };
+        for _ in 0..3 {
+            assert_eq!(resumes(RESUMED_BYTES_MAX / 3), (3, true));
+            assert_eq!(resumes(RESUMED_BYTES_MAX), (1, true));
+        }
+        // A part of a message may be larger than that.
+        for _ in 0..3 {
+            assert_eq!(resumes(8 * OWED_BYTES_MAX), (1, false));
+            assert_eq!(resumes(8 * OWED_BYTES_MAX), (0, true));
+        }
+    }
+
+    #[test]
+    fn who_has_little_finds_room_in_a_full_turn_until_it_is_twice_as_full() {
+        let mut owed = Owed::default();
+        owed.begin(1);
+        owed.note(OWED_BYTES_MAX);
+        assert!(owed.is_full() && !owed.takes(1) && !owed.admits(false));
+        let mut little = 0;
+        while owed.admits(true) {
+            owed.begin(2);
+            assert!(owed.takes(LITTLE_OWED_BYTES) && !owed.takes(LITTLE_OWED_BYTES + 1) && !owed.is_full());
+            owed.note(LITTLE_OWED_BYTES);
+            assert!(owed.is_full());
+            owed.end();
+            little += 1;
+        }
+        assert_eq!(little, OWED_BYTES_MAX / LITTLE_OWED_BYTES);
+        let took: Vec<_> = owed.payers(Duration::from_millis(20)).collect();
+        assert_eq!(took, [1, 2].map(|place| (place, Duration::from_millis(10))));
+        owed.written();
+        assert!(owed.admits(false) && !owed.has_payers());
     }
 }
