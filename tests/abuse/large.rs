@@ -4,7 +4,7 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
-use lotmq_client::{Client, ConnectOptions, ProtocolVersion, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, ProtocolVersion, Publication, QoS, Will};
 use lotmq_codec::{PacketId, Properties, Publish, SubscribeFilter, SubscriptionOptions, encode_subscribe};
 use lotmq_test_support::{Broker, WAIT_MAX, allow_open_files};
 use socket2::{Domain, Socket, Type};
@@ -144,6 +144,34 @@ fn of_publishers_who_are_taken_over() {
             publishers.push(publisher);
             // It is on its way.
             assert_eq!(busy.receive(WAIT_MAX).unwrap().expect("who reads gets all").payload[0], number);
+        }
+    });
+    assert!(served.as_secs_f64() < TURN_SECONDS_MAX, "a PINGREQ waited for {served:?} of work");
+    drop(lazy);
+}
+
+/// What no PUBLISH brings: of an Action, and Wills.
+#[test]
+fn of_definitions_and_wills() {
+    const WILL_BYTES: usize = 60_000;
+    let (broker, lazy, mut busy) = many_who_do_not_read();
+    broker.command_ok(
+        "-addAction DEFINE ACTION Passes ON TOPIC \"pass\" DO\n    PUBLISH TOPIC \"large\" WITH PAYLOAD\n",
+    );
+    let mut publisher = broker.client("publisher");
+    let ((), served) = others_wait(&broker, || {
+        for number in 0..PUBLISHERS {
+            publisher.send_publish(&Publication::new("pass", vec![b'0' + number; PAYLOAD_BYTES])).unwrap();
+            let message = busy.receive(WAIT_MAX).unwrap().expect("who reads gets all");
+            assert_eq!(message.payload, vec![b'0' + number; PAYLOAD_BYTES], "{number}");
+        }
+        for number in 0..PUBLISHERS {
+            let will = Will::new("large", vec![number; WILL_BYTES]);
+            broker.connect(&ConnectOptions::v5(format!("leaves-{number}")).will(will)).abort();
+        }
+        for _ in 0..PUBLISHERS {
+            let message = busy.receive(WAIT_MAX).unwrap().expect("who reads gets all");
+            assert_eq!(message.payload.len(), WILL_BYTES);
         }
     });
     assert!(served.as_secs_f64() < TURN_SECONDS_MAX, "a PINGREQ waited for {served:?} of work");

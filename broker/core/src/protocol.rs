@@ -242,7 +242,7 @@ pub(crate) fn finish(
 /// Leaves to the thread what is left of a message whose publisher's connection ends: it was taken, so all of its receivers get it.
 pub(crate) fn publish_rest(open: &mut Open, turn: &mut Turn) {
     if let Some(Unfinished::Publish(rest)) = open.unfinished.take().map(|unfinished| *unfinished) {
-        rest.leave(turn, &open.client.tenant, &open.client);
+        rest.leave(turn, &open.client.tenant, Some(&open.client));
     }
 }
 

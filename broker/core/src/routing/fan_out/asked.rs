@@ -1,5 +1,5 @@
-//! Messages that no PUBLISH brings, of definitions, the broker and Wills, about whose receivers rules are asked: on a thread that serves Clients over as many
-//! turns as that takes.
+//! Messages that no PUBLISH brings, of definitions, the broker and Wills, about whose receivers rules are asked, or that are large and for many: on a thread
+//! that serves Clients over as many turns as that takes.
 //!
 //! Nobody waits for an answer to such a message, and what it is besides being delivered it is at once: retained, remembered as the last value of its topic, the
 //! start of other runs. So a run reads what those before it have published. Only its receivers get it when all of them have been asked about.
@@ -10,7 +10,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::parts::LeftParts;
+use super::parts::{LeftParts, Remainder, is_in_parts};
 use super::{FanOutOf, Publication};
 use crate::client::Client;
 use crate::client::session_end;
@@ -89,8 +89,9 @@ pub(super) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publi
     let is_behind = turn.asked.has_of(tenant, topic);
     let found = turn.routes.begin(tenant, topic.as_bytes(), Some(publication.bytes()));
     let found = found.or_else(|asking| if is_behind { Err(asking) } else { go_on(asking, turn, tenant) });
+    let lengths = (publication.payload.len(), publication.bytes());
     match found {
-        Ok(route) if !is_behind => {
+        Ok(route) if !is_behind && !is_in_parts(publication.qos, lengths, &route) => {
             turn.publish_on(tenant, publication, route);
             true
         }
@@ -158,15 +159,30 @@ impl Waiting {
     fn finish(self, turn: &mut Turn) {
         let Self { tenant, message, source, owner, found, is_in_row } = self;
         let route = found.unwrap_or_else(|asking| asking.finish(&mut turn.routes, &tenant));
-        let copied = Publication::copied(&mut turn.arena, message.parts(), source.as_ref());
-        let publication = Publication { owner: owner.as_ref(), ..copied };
-        let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&route.topic));
-        fan_out.send_to_all(turn, &tenant, &route);
-        turn.call_flusher();
-        turn.routes.put_back(&tenant, route);
+        if is_in_parts(message.qos, (message.payload_len(), message.size()), &route) {
+            turn.routes.put_back(&tenant, Arc::clone(&route));
+            Remainder::new(message, route, true).leave(turn, &tenant, source.as_ref());
+        } else {
+            Self::send(turn, &tenant, &message, (source.as_ref(), owner.as_ref()), route);
+        }
         if let Some(client) = source.filter(|_| is_in_row) {
             session_end::store(&client, turn);
         }
         turn.relieve();
+    }
+
+    fn send(
+        turn: &mut Turn,
+        tenant: &Arc<Tenant>,
+        message: &Message,
+        (source, owner): (Option<&Arc<Client>>, Option<&Arc<str>>),
+        route: Arc<Route>,
+    ) {
+        let copied = Publication::copied(&mut turn.arena, message.parts(), source);
+        let publication = Publication { owner, ..copied };
+        let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&route.topic));
+        fan_out.send_to_all(turn, tenant, &route);
+        turn.call_flusher();
+        turn.routes.put_back(tenant, route);
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! To write 100 KB to 200 Clients takes as long as a turn may be. Only messages of QoS 0 are taken apart: of others each receiver must have his, and the
 //! store all of them, before they are acknowledged. Between the parts nothing more is read from the publisher, so the order of its messages stays; when its
-//! connection ends, the thread goes on with the rest, its Will on the same topic behind it.
+//! connection ends, the thread goes on with the rest, its Will on the same topic behind it. So it does with what no PUBLISH brings (`asked`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use crate::client::Client;
 use crate::limits::{LEFT_BYTES_MAX, OWED_BYTES_MAX, OWED_PARTS};
 use crate::routing::message::Message;
 use crate::routing::route::Route;
+use crate::routing::system_topics;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
@@ -25,6 +26,13 @@ pub struct Remainder {
     next: usize,
     /// What became of it so far.
     fan_out: FanOut,
+    /// It has been retained and has started what it starts.
+    is_told: bool,
+}
+
+/// Whether a message of so many bytes, with so many of payload, is the work of several turns.
+pub(super) fn is_in_parts(qos: QoS, (payload_len, bytes): (usize, usize), route: &Route) -> bool {
+    payload_len > COPIED_PAYLOAD_BYTES && qos == QoS::AtMostOnce && route.targets.len() > at_once(bytes)
 }
 
 /// Routes a message on the route of its topic as [`Turn::publish_on`] does, or the first parts of one that is too much for a turn.
@@ -38,18 +46,20 @@ pub(crate) fn publish_in_parts(
     source: &Arc<Client>,
     route: Arc<Route>,
 ) -> Result<FanOut, Box<Remainder>> {
-    let is_whole = publication.payload.len() <= COPIED_PAYLOAD_BYTES
-        || publication.qos != QoS::AtMostOnce
-        || route.targets.len() <= at_once(publication.bytes());
-    if is_whole {
+    if !is_in_parts(publication.qos, (publication.payload.len(), publication.bytes()), &route) {
         return Ok(turn.publish_on(tenant, publication, route));
     }
-    turn.routes.put_back(tenant, Arc::clone(&route));
     let message = Arc::new(Message::new(0, FanOutOf::new(publication, false).parts(&turn.arena)));
-    Box::new(Remainder { message, route, next: 0, fan_out: FanOut::default() }).go_on(turn, tenant, source)
+    turn.routes.put_back(tenant, Arc::clone(&route));
+    Remainder::new(message, route, false).go_on(turn, tenant, source)
 }
 
 impl Remainder {
+    /// The whole of a message. `is_told`: it has been retained and has started what it starts.
+    pub(super) fn new(message: Arc<Message>, route: Arc<Route>, is_told: bool) -> Box<Self> {
+        Box::new(Self { message, route, next: 0, fan_out: FanOut::default(), is_told })
+    }
+
     /// Routes further parts while there is time, at least one in a turn that has room.
     ///
     /// # Errors
@@ -61,7 +71,7 @@ impl Remainder {
         source: &Arc<Client>,
     ) -> Result<FanOut, Box<Self>> {
         while turn.time_shares.may_owe(self.part_bytes()) {
-            if self.part(turn, tenant, source) {
+            if self.part(turn, tenant, Some(source)) {
                 return Ok(self.fan_out);
             }
             if turn.is_time_over() {
@@ -78,23 +88,28 @@ impl Remainder {
     }
 
     /// Goes on in later turns, without a connection that would wait for it. Of more than the thread keeps so, the others are dropped: it is of QoS 0.
-    pub(crate) fn leave(self: Box<Self>, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) {
+    pub(crate) fn leave(
+        self: Box<Self>,
+        turn: &mut Turn,
+        tenant: &Arc<Tenant>,
+        source: Option<&Arc<Client>>,
+    ) {
         let left = &mut turn.asked.left;
         if left.bytes + self.message.size() > LEFT_BYTES_MAX && !left.waiting.is_empty() {
             let receivers = self.route.targets.len() - self.next + self.route.groups.len();
             return turn.core.counters.publish_dropped.add(receivers as u64);
         }
         left.bytes += self.message.size();
-        left.waiting.push_back((Arc::clone(tenant), Arc::clone(source), self));
+        left.waiting.push_back((Arc::clone(tenant), source.map(Arc::clone), self));
         turn.call_flusher();
     }
 
     /// Routes one part. True when that was the last one.
-    fn part(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: &Arc<Client>) -> bool {
+    fn part(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>) -> bool {
         turn.call_flusher();
-        let publication = Publication::copied(&mut turn.arena, self.message.parts(), Some(source));
+        let publication = Publication::copied(&mut turn.arena, self.message.parts(), source);
         turn.arena.lies_elsewhere(publication.payload, || self.message.payload());
-        let mut fan_out = FanOutOf::new(&publication, false);
+        let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&self.route.topic));
         let left = &self.route.targets[self.next..];
         let part = &left[..left.len().min(at_once(publication.bytes()))];
         let is_taken = |fate: Fate| usize::from(fate != Fate::NotTheirs);
@@ -111,11 +126,11 @@ impl Remainder {
         }
         fan_out.keep(turn, tenant);
         self.fan_out.is_durable |= fan_out.is_kept;
-        if is_first {
+        if is_first && !self.is_told {
             self.fan_out.is_durable |= fan_out.retain(turn, tenant);
             self.fan_out.is_stored |= fan_out.is_retained();
         }
-        if is_last {
+        if is_last && !self.is_told {
             // What they start is not to be overtaken by what comes of it.
             self.fan_out.is_durable |= fan_out.tell_guests(turn, tenant, &self.route);
             self.fan_out.starts_guests = self.route.triggers.is_some();
@@ -129,10 +144,13 @@ impl Remainder {
     }
 }
 
-/// Messages on their way whose publishers have gone, one behind the other.
+/// One of these: whose it is, who has published it, and what is left.
+type Left = (Arc<Tenant>, Option<Arc<Client>>, Box<Remainder>);
+
+/// Messages on their way for which no connection waits, one behind the other.
 #[derive(Default)]
 pub(crate) struct LeftParts {
-    waiting: VecDeque<(Arc<Tenant>, Arc<Client>, Box<Remainder>)>,
+    waiting: VecDeque<Left>,
     /// Those of the messages.
     bytes: usize,
 }
@@ -151,7 +169,7 @@ pub fn resume(turn: &mut Turn) -> bool {
         && let Some((tenant, source, mut rest)) = turn.asked.left.waiting.pop_front()
     {
         turn.asked.left.bytes -= rest.message.size();
-        if !rest.part(turn, &tenant, &source) {
+        if !rest.part(turn, &tenant, source.as_ref()) {
             turn.asked.left.bytes += rest.message.size();
             turn.asked.left.waiting.push_front((tenant, source, rest));
         }
