@@ -1,7 +1,7 @@
 //! `kill -9` and restart: what was promised is there, with its identifiers.
 
 use crate::bytes::{self, BOTH, four, publish, publish_with, pubrel};
-use crate::{Connect, Peer, V4, V5, broker};
+use crate::{Broker, Connect, Peer, V4, V5, broker};
 
 /// [MQTT-4.4.0-1], [3.1.1: MQTT-4.4.0-1, MQTT-4.1.0-1], [MQTT-3.1.2-23]
 #[test]
@@ -53,6 +53,48 @@ fn sessions_come_back_with_identifiers_in_both_directions() {
         }
         watcher.expect_only(&["PUBLISH up q0: new"]);
     }
+}
+
+/// What a new subscription gets is a message of its own, also where the session has got it as it was published: its end is not that of the first
+/// [MQTT-4.4.0-1].
+#[test]
+fn a_retained_message_that_comes_again_ends_no_open_exchange() {
+    let mut broker = broker();
+    let connect = Connect::kept(V5, "reader");
+    let mut reader = Peer::join(&broker, &connect);
+    reader.subscribe("t", 2);
+    reader.subscribe("n", 2);
+    let mut writer = Peer::clean(&broker, V5, "writer");
+    writer.publish_with(5, "t", &[], "old");
+    reader.expect(&["PUBLISH t q2 #1: old"]);
+    reader.subscribe("t", 1);
+    reader.expect(&["PUBLISH t q1 #2 retain: old"]);
+    reader.send(&bytes::puback(2));
+    reader.expect_only(&[]);
+    // What is stored behind it has been acknowledged.
+    writer.publish_with(3, "barrier", &[], "x");
+    broker.kill();
+    broker.start_again();
+    Peer::clean(&broker, V5, "writer").publish(2, "n", "new");
+    finish_two(&broker, &connect, ["PUBLISH t q2 #1 dup: old", "PUBLISH n q2 #2: new"]);
+}
+
+/// Resumes a session that has a QoS 2 exchange open, and another message behind it: both are finished, and nothing is left.
+#[track_caller]
+fn finish_two(broker: &Broker, connect: &Connect, expected: [&str; 2]) {
+    let mut reader = Peer::join(broker, connect);
+    assert!(reader.present());
+    reader.expect(&expected);
+    for (id, line) in [1, 2].into_iter().zip(expected) {
+        if line.starts_with("PUBLISH") {
+            reader.send(&bytes::pubrec(id));
+            reader.expect(&[&format!("PUBREL {id} 00")]);
+        }
+        reader.send(&bytes::pubcomp(id));
+    }
+    reader.expect_only(&[]);
+    reader.vanish();
+    Peer::join(broker, connect).expect_only(&[]);
 }
 
 #[test]

@@ -2,6 +2,8 @@
 //!
 //! It is copied once out of the turn's memory and shared from then on.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use lotmq_codec::QoS;
 
@@ -87,6 +89,15 @@ impl Message {
     /// The first byte of the topic; 0 where there is none.
     pub fn first_byte(&self) -> u8 {
         self.bytes.first().copied().unwrap_or_default()
+    }
+
+    /// The message without its number in the store, which is that of the copies in the queues of sessions: what a session gets of a retained message later on is
+    /// none of them, so its acknowledgement must not end them.
+    pub(crate) fn without_number(self: &Arc<Self>) -> Arc<Self> {
+        if self.id == 0 {
+            return Arc::clone(self);
+        }
+        Arc::new(Self { id: 0, bytes: self.bytes.clone(), ..**self })
     }
 
     /// Bytes that it counts for in bounds of queues.

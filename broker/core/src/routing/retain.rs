@@ -202,7 +202,7 @@ impl Tenant {
             let keeper = Keeper::of(source);
             retained.has_room(&turn.core.config.limits, &keeper, topic, message.size())?;
             let row = self.retained_row(message, &keeper, (version, turn.wall_ms()));
-            retained.insert(message, keeper);
+            retained.insert(&message.without_number(), keeper);
             drop(retained);
             turn.batch.push(Op::PutRetained(&row));
         }
