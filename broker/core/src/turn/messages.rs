@@ -85,6 +85,11 @@ impl Messages {
         })
     }
 
+    /// Whether two are copies of one publication, and may share the memory of their packets.
+    pub(crate) fn are_copies(&self, one: u32, other: u32) -> bool {
+        one == other || self.all[one as usize].topic == self.all[other as usize].topic
+    }
+
     /// Bytes that it counts for in bounds of queues.
     pub fn size(&self, index: u32) -> usize {
         let message = &self.all[index as usize];

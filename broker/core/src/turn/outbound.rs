@@ -399,7 +399,8 @@ struct Passage {
     plain_passes: bool,
     /// More is waiting that could leave as well.
     goes_on: bool,
-    last_head: Option<Span>,
+    /// The message that left last.
+    last_message: Option<u32>,
     until_stored: Vec<u64>,
 }
 
@@ -415,7 +416,7 @@ impl Passage {
             is_late,
             plain_passes: true,
             goes_on: false,
-            last_head: None,
+            last_message: None,
             until_stored: Vec::new(),
         }
     }
@@ -590,7 +591,8 @@ impl Delivery {
                 turn.counts.publish_bytes_sent += piece.payload_bytes as u64;
                 passage.room = passage.room.saturating_sub(piece.len());
                 // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
-                let is_again = passage.last_head.replace(piece.head) == Some(piece.head);
+                let last = passage.last_message.replace(*message);
+                let is_again = last.is_some_and(|last| turn.messages.are_copies(last, *message));
                 let piece = if is_again { piece.copied(turn.arena) } else { *piece };
                 set_packet_id(turn.arena, &piece, packet_id);
                 let sent = Sent { message: turn.messages.stored_id(*message), qos: *qos, packet_id };
