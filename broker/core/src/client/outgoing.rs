@@ -11,7 +11,7 @@ use lotmq_codec::{
     ReasonCode, encode_ack, encode_publish,
 };
 use lotmq_session::{Offer, Outbound};
-use lotmq_store::Op;
+use lotmq_store::{Delivery, MessageId, MessageRef, Op};
 
 use crate::client::replay::Next;
 use crate::client::{Client, ClientState, Queued};
@@ -242,18 +242,19 @@ fn replayed(
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
     let qos = message.qos.min(options.qos);
     let identifiers = options.identifier.map_or_else(Identifiers::default, Identifiers::one);
+    let copy = needs_copy(client, qos).then(|| store_copy(client, message, (qos, true, &identifiers), turn));
+    let message = copy.as_ref().unwrap_or(message);
     let packet_id = if qos == QoS::AtMostOnce {
         None
     } else {
-        // Retained messages are stored in their own place: this copy is not of any queue.
-        let copy = || Queued::new(message, true, &identifiers);
-        match state.session.offer(qos, message.size(), copy) {
+        let queued = || Queued::new(message, true, &identifiers);
+        match state.session.offer(qos, message.size(), queued) {
             Offer::Send(packet_id) => Some(packet_id),
             Offer::Queued | Offer::QueuedUntilStored | Offer::Offline | Offer::SendUnacknowledged => {
                 return None;
             }
             Offer::Refused(_) => {
-                client.queue_full(state, None, turn);
+                client.queue_full(state, stored_number(message), turn);
                 return None;
             }
         }
@@ -263,11 +264,58 @@ fn replayed(
     if packet.is_some() {
         turn.counts.publish_sent += 1;
         turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
-    } else {
-        // It was in flight for a moment only; whether its identifier is found makes no difference.
-        let _ = packet_id.map(|packet_id| state.session.drop_outbound(packet_id));
+    } else if let Some(packet_id) = packet_id {
+        give_up(client, state, packet_id, &Queued::new(message, true, &identifiers), turn);
     }
-    packet
+    let packet = packet?;
+    let held = packet_id.zip(stored_number(message)).is_some_and(|(packet_id, number)| {
+        let sent = Sent { message: Some(number), qos, packet_id };
+        sent.waits(client, state.link.as_mut(), [packet, Span::EMPTY], turn)
+    });
+    (!held).then_some(packet)
+}
+
+fn stored_number(message: &Message) -> Option<MessageId> {
+    (message.id != 0).then_some(MessageId(message.id))
+}
+
+/// Whether a message that is not stored for a session must be before it is sent. The identifier of a QoS 2 message is in use until the exchange has ended, after a
+/// crash too: without it another message would get the same one, and the Client would take that for a repetition \[MQTT-4.3.3-2\].
+pub(crate) fn needs_copy(client: &Client, qos: QoS) -> bool {
+    qos == QoS::ExactlyOnce && client.is_durable()
+}
+
+/// A copy of a message that is stored for one session alone: of a retained one, or of one that is stored for nobody else.
+pub(crate) fn store_copy(
+    client: &Client,
+    message: &Message,
+    (qos, retain, identifiers): (QoS, bool, &Identifiers),
+    turn: &mut Surroundings<'_>,
+) -> Arc<Message> {
+    let parts = message.parts();
+    let id = turn.core.ids.next_message();
+    let subscription_ids: Vec<u32> = identifiers.as_slice().iter().map(|id| id.get()).collect();
+    let delivery = Delivery {
+        session: client.stored_id(),
+        qos: qos.bits(),
+        retain,
+        packet_id: None,
+        subscription_ids: &subscription_ids,
+    };
+    let stored = MessageRef {
+        id,
+        tenant: client.tenant.id,
+        topic: parts.topic,
+        properties: parts.properties,
+        payload: parts.payload,
+        qos: parts.qos.bits(),
+        published_at_ms: turn.wall_ms,
+        expires_at_ms: parts.expires_at_ms,
+    };
+    turn.batch.push(Op::Enqueue { message: stored, deliveries: &[delivery] });
+    let mut copy = Message::new(id.0, parts);
+    copy.is_shortened = message.is_shortened;
+    Arc::new(copy)
 }
 
 /// `None` when the packet is larger than the Client takes, or when there is none that can hold the message, which is counted.

@@ -17,7 +17,7 @@ use lotmq_store::{Batch, MessageId, Op};
 use smallvec::SmallVec;
 
 use crate::client::alias_out::AliasesOut;
-use crate::client::outgoing::drain;
+use crate::client::outgoing::{drain, needs_copy, store_copy};
 use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
 use crate::connection::close::CloseReason;
 use crate::connection::{Connection, Transport};
@@ -565,7 +565,13 @@ impl Delivery {
         let Tracked { piece, qos, message, retain, identifiers } = tracked;
         let has_room = passage.takes(piece.len());
         let bytes = turn.messages.size(*message);
-        let stored = stored_for(client, turn.messages.stored_id(*message));
+        let mut number = turn.messages.stored_id(*message);
+        let copy = (number.is_none() && needs_copy(client, *qos)).then(|| {
+            let shared = Arc::clone(turn.messages.shared(*message, turn.arena));
+            store_copy(client, &shared, (*qos, *retain, identifiers), turn)
+        });
+        number = number.or(copy.as_ref().map(|copy| MessageId(copy.id)));
+        let stored = stored_for(client, number);
         if state.link.as_ref().is_some_and(|link| link.is_postponed)
             && !takes(state, bytes, (has_room, stored.is_some(), turn.core))
         {
@@ -579,7 +585,10 @@ impl Delivery {
         let is_postponed = passage.is_late
             && piece.payload_bytes > COPIED_PAYLOAD_BYTES
             && may_be_postponed(state, bytes, (passage.is_blocked, stored.is_some(), turn.core));
-        let queued = || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
+        let queued = || {
+            let message = copy.as_ref().unwrap_or_else(|| turn.messages.shared(*message, turn.arena));
+            Queued::new(message, *retain, identifiers)
+        };
         let offer = if has_room && !is_postponed {
             state.session.offer_stored(*qos, bytes, stored, queued)
         } else {
@@ -595,7 +604,7 @@ impl Delivery {
                 let is_again = last.is_some_and(|last| turn.messages.are_copies(last, *message));
                 let piece = if is_again { piece.copied(turn.arena) } else { *piece };
                 set_packet_id(turn.arena, &piece, packet_id);
-                let sent = Sent { message: turn.messages.stored_id(*message), qos: *qos, packet_id };
+                let sent = Sent { message: number, qos: *qos, packet_id };
                 // What waits leaves later, past others: it has its topic in full.
                 let spans = [piece.head, piece.payload];
                 if !sent.waits(client, state.link.as_mut(), spans, turn) {
@@ -617,7 +626,7 @@ impl Delivery {
                 }
             }
             Offer::Offline | Offer::SendUnacknowledged => {}
-            Offer::Refused(_) => client.queue_full(state, turn.messages.stored_id(*message), turn),
+            Offer::Refused(_) => client.queue_full(state, number, turn),
         }
     }
 
