@@ -22,7 +22,6 @@ const LAYERS: [(&str, u8); 28] = [
     ("lotmq-session", 1),
     ("lotmq-router", 1),
     ("lotmq-client", 1),
-    ("lotmq-simulation", 2),
     ("lotmq-connect", 2),
     ("lotmq-config", 2),
     ("lotmq-store", 2),
@@ -32,6 +31,7 @@ const LAYERS: [(&str, u8); 28] = [
     ("lotmq-core", 3),
     ("lotmq-project", 3),
     ("lotmq-server", 4),
+    ("lotmq-simulation", 4),
     ("lotmq-lsp", 5),
     ("lotmq-runner", 5),
     ("lotmq", 6),
@@ -62,8 +62,13 @@ const SANS_IO: [&str; 10] = [
 ];
 
 /// What such a crate calls although it has I/O, chance or a clock inside: a crate of ours, by its own face.
-const CALLED_WITH_IO: [(&str, &[&str]); 1] =
-    [("lotmq-core", &["lotmq-store", "lotmq-auth", "lotmq-config", "lotmq-definitions"])];
+const CALLED_WITH_IO: [(&str, &[&str]); 2] = [
+    ("lotmq-core", &["lotmq-store", "lotmq-auth", "lotmq-config", "lotmq-definitions"]),
+    (
+        "lotmq-simulation",
+        &["lotmq-core", "lotmq-store", "lotmq-auth", "lotmq-config", "lotmq-definitions", "lotmq-disk"],
+    ),
+];
 
 /// What would bring these in.
 const BRINGS_IO: [&str; 11] = [

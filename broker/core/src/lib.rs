@@ -15,6 +15,7 @@ pub mod clock;
 pub mod connection;
 pub mod counters;
 pub mod durable;
+pub mod fault;
 #[cfg(test)]
 mod fixture;
 mod hashing;

@@ -6,7 +6,7 @@ use std::num::NonZeroU16;
 use std::sync::{Arc, OnceLock, Weak};
 
 use lotmq_auth::Identity;
-use lotmq_config::{Config, OnFull};
+use lotmq_config::{Config, OnFull, SessionExpiryMax};
 use lotmq_session::SessionExpiry;
 use lotmq_store::Ids;
 use parking_lot::Mutex;
@@ -74,6 +74,38 @@ pub struct Core {
 }
 
 impl Core {
+    /// The shared state of a broker that has just opened its log; `ids` goes on with the numbers in it.
+    pub fn new(
+        config: &Config,
+        (log, ids): (Arc<dyn Log>, Arc<Ids>),
+        clock: Box<dyn Clock>,
+        chance: Chance,
+        guest_runner: &'static dyn GuestRunner,
+    ) -> Self {
+        Self {
+            above: OnceLock::new(),
+            chance,
+            guest_runner,
+            settings: Settings::of(config),
+            clock,
+            log,
+            ids,
+            turns: Turns::default(),
+            storage: Storage::default(),
+            counters: Counters::default(),
+            limits: LimitsReached::default(),
+            numbers: Numbers::default(),
+            absences: Absences::default(),
+            endings: Endings::default(),
+            ended_runs: Arc::default(),
+            feeding: Mutex::default(),
+            output_bytes: Unfinished::default(),
+            queued_bytes: Unfinished::default(),
+            alias_bytes: Unfinished::default(),
+            config: config.clone(),
+        }
+    }
+
     /// An identifier for a Client that named none; unique, as it is drawn from 128 random bits \[MQTT-3.2.2-16\].
     pub(crate) fn assigned_client_id(&self) -> String {
         let mut random = [0_u8; 16];
@@ -121,6 +153,21 @@ pub struct Settings {
 }
 
 impl Settings {
+    fn of(config: &Config) -> Self {
+        let limits = &config.limits;
+        let expiry = |maximum: SessionExpiryMax| {
+            maximum.seconds().map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds)
+        };
+        let session_expiry_max = expiry(limits.session_expiry_max);
+        Self {
+            session_expiry_max,
+            anonymous_session_expiry_max: expiry(limits.anonymous_session_expiry_max).min(session_expiry_max),
+            takes_discouraged: config.mqtt.control_characters,
+            on_full: limits.on_full,
+            keep_alive_max: NonZeroU16::new(limits.keep_alive_max_sec),
+        }
+    }
+
     /// How long a session of somebody outlives its connection, at most.
     pub(crate) fn session_expiry_max_of(&self, identity: &Identity) -> SessionExpiry {
         match identity.user {

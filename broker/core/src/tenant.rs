@@ -206,6 +206,13 @@ impl Tenant {
         index.group(shared.share_name, shared.filter).is_some_and(|group| group.len() > 1)
     }
 
+    /// Lets go of all sessions and subscriptions, which refer to the tenant: where a broker ends and its process goes on, their memory is freed.
+    pub fn forget_clients(&self) {
+        *self.index.write() = Index::new();
+        *self.sessions.lock() = Sessions::default();
+        *self.retained.write() = Retained::default();
+    }
+
     /// Whether somebody is subscribed to a topic that the broker publishes itself.
     pub fn has_subscribers(&self, topic: &str) -> bool {
         let mut found = false;

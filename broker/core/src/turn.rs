@@ -40,6 +40,7 @@ use lotmq_session::Time;
 use lotmq_store::{Batch, StoreError, Ticket};
 
 use crate::connection::Connection;
+use crate::fault::{Fault, is_planted};
 use crate::turn::arena::Arena;
 use crate::turn::home::Home;
 use crate::turn::outbound::{Delivery, Surroundings};
@@ -594,6 +595,9 @@ impl Turn {
 
     fn hold(&mut self, ticket: Ticket) {
         self.log.waits_for_earlier = false;
+        if is_planted(Fault::AnswerBeforeCommit) {
+            std::mem::take(&mut self.on_commit).into_iter().for_each(|release| release.granted(self));
+        }
         if self.on_commit.is_empty() {
             return;
         }

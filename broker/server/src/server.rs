@@ -10,11 +10,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lot_to_wasm::lower::World as LotWorld;
-use lotmq_config::{self, Config, ListenerPlan, Secret, SessionExpiryMax};
+use lotmq_config::{self, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink, World};
 use lotmq_pulse::Pulses;
-use lotmq_session::SessionExpiry;
 use lotmq_store::{
     Committed, OnCommit, OpenError, QuarantineRow, Recovered, Store, StoreError, StoreOptions,
 };
@@ -58,18 +57,12 @@ use crate::storage_watch::StorageWatch;
 use crate::sys::{self, Sys};
 use crate::system_clock::SystemClock;
 use crate::vital::Vitals;
-use lotmq_core::client::absences::Absences;
-use lotmq_core::client::endings::Endings;
-use lotmq_core::client::numbers::Numbers;
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
-use lotmq_core::counters::Counters;
-use lotmq_core::durable::changes::Turns;
-use lotmq_core::durable::storage::Storage;
-use lotmq_core::limits::LimitsReached;
+use lotmq_core::durable::log::Log;
 use lotmq_core::turn::unfinished::Unfinished;
-use lotmq_core::{Above, Chance, Core, Hashing, Settings};
+use lotmq_core::{Above, Chance, Core, Hashing};
 
 /// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
 const LOGIN_THREADS: usize = 1;
@@ -562,7 +555,8 @@ fn assemble(
     let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
     let housekeeping = Arc::new(Housekeeping::default());
     let store = Arc::new(store);
-    let core = Arc::new(core(config, &store, clock));
+    let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
+    let core = Arc::new(Core::new(config, log, Box::new(clock), chance(), &ThreadGuests));
     let broker = Broker {
         core,
         store,
@@ -626,34 +620,13 @@ fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
     })
 }
 
-fn core(config: &Config, store: &Arc<Store>, clock: SystemClock) -> Core {
+fn chance() -> Chance {
     let mut entropy = [0; 8];
     // Without it, where the process lies in memory still makes its hashes its own.
     let _ = getrandom::fill(&mut entropy);
-    Core {
-        above: OnceLock::new(),
-        chance: Chance {
-            random: |bytes| getrandom::fill(bytes).is_ok(),
-            hashing: Hashing::random(u64::from_ne_bytes(entropy)),
-        },
-        guest_runner: &ThreadGuests,
-        settings: settings(config),
-        clock: Box::new(clock),
-        log: Arc::<Store>::clone(store),
-        ids: Arc::clone(store.ids()),
-        turns: Turns::default(),
-        counters: Counters::default(),
-        limits: LimitsReached::default(),
-        numbers: Numbers::default(),
-        endings: Endings::default(),
-        ended_runs: Arc::default(),
-        feeding: Mutex::default(),
-        storage: Storage::default(),
-        absences: Absences::default(),
-        output_bytes: Unfinished::default(),
-        queued_bytes: Unfinished::default(),
-        alias_bytes: Unfinished::default(),
-        config: config.clone(),
+    Chance {
+        random: |bytes| getrandom::fill(bytes).is_ok(),
+        hashing: Hashing::random(u64::from_ne_bytes(entropy)),
     }
 }
 
@@ -661,22 +634,7 @@ fn unusable(plan: &ListenerPlan, error: &CertificateError) -> StartError {
     StartError::Certificate { listener: plan.name, reason: error.to_string() }
 }
 
-fn settings(config: &Config) -> Settings {
-    let limits = &config.limits;
-    let expiry = |maximum: SessionExpiryMax| {
-        maximum.seconds().map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds)
-    };
-    let session_expiry_max = expiry(limits.session_expiry_max);
-    Settings {
-        session_expiry_max,
-        anonymous_session_expiry_max: expiry(limits.anonymous_session_expiry_max).min(session_expiry_max),
-        takes_discouraged: config.mqtt.control_characters,
-        on_full: limits.on_full,
-        keep_alive_max: std::num::NonZeroU16::new(limits.keep_alive_max_sec),
-    }
-}
-
-/// Switches of the compiler as they are configured.
+/// Who may come without a name.
 fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
     match config.anonymous_login() {
         lotmq_config::AnonymousLogin::Off => lotmq_auth::AnonymousLogin::Refused,

@@ -3,6 +3,9 @@
 //! Operations are encoded when they are pushed, on the caller's thread; the writer thread only copies. A batch is
 //! committed whole or not at all, and batches are committed in the order in which they were appended.
 
+#[cfg(feature = "fault-points")]
+mod lost_op;
+
 use std::num::NonZeroU16;
 
 use bytes::Bytes;
@@ -16,6 +19,9 @@ use crate::table::{
     subscription_key,
 };
 use crate::{MessageId, SessionId, TenantId};
+
+#[cfg(feature = "fault-points")]
+pub use lost_op::{OpKind, lose_operations};
 
 /// One thing to make durable.
 ///
@@ -294,6 +300,14 @@ impl Batch {
 
     /// Adds an operation; the payload is copied.
     pub fn push(&mut self, op: Op<'_>) {
+        #[cfg(feature = "fault-points")]
+        if lost_op::is_lost(&op) {
+            return;
+        }
+        self.append(op);
+    }
+
+    fn append(&mut self, op: Op<'_>) {
         match op {
             Op::Enqueue { message, deliveries } => self.enqueue(&message, deliveries),
             Op::Dequeue { session, message } => self.records.dequeue(session, message),

@@ -56,6 +56,8 @@ mod writer;
 pub use audit::{AuditEnds, AuditRecord};
 pub use backend::{BackendFactory, Durability};
 pub use batch::{Batch, Op};
+#[cfg(feature = "fault-points")]
+pub use batch::{OpKind, lose_operations};
 pub use contain::takes_panic;
 pub use directory::{free_bytes, is_full};
 pub use error::{

@@ -19,6 +19,14 @@ impl Choices {
         Self(Source::Bytes { bytes: bytes.to_vec(), at: 0 })
     }
 
+    /// A seed for something that draws its own decisions.
+    pub(crate) fn seed(&mut self) -> u64 {
+        match &mut self.0 {
+            Source::Seed(state) => split_mix(state),
+            Source::Bytes { .. } => 0,
+        }
+    }
+
     /// Whether the fuzzer's bytes are used up. A seed never is.
     pub(crate) fn is_exhausted(&self) -> bool {
         matches!(&self.0, Source::Bytes { bytes, at } if *at >= bytes.len())
@@ -62,7 +70,7 @@ impl Choices {
 }
 
 /// SplitMix64 (Steele, Lea, Flood 2014): any seed is good, neighbouring ones too.
-fn split_mix(state: &mut u64) -> u64 {
+pub(crate) fn split_mix(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut mixed = *state;
     mixed = (mixed ^ mixed >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);

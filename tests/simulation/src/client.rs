@@ -1,9 +1,10 @@
 //! A Client that does all that the standard asks of it, and judges what it gets.
 //!
-//! It keeps its session state over connections as the broker does, sends again after a reconnect, and remembers everything that was handed to
-//! its application.
+//! It keeps its session state over connections as the broker does, sends again after a reconnect, and tells of everything that happens to it as
+//! [`Event`]s, which the book of promises judges.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use lotmq_codec::limits::PACKET_BYTES_MAX;
 use lotmq_codec::{
@@ -13,8 +14,12 @@ use lotmq_codec::{
     encode_subscribe, encode_unsubscribe, fixed_header,
 };
 
-use crate::broker::{ConnectionId, RECEIVE_MAXIMUM};
-use crate::model::{Checked, ensure, filter_matches};
+use crate::checked::{Checked, ensure, shown};
+use crate::machine::ConnectionId;
+use crate::matching::{filter_matches, unshared};
+
+/// Most messages of QoS 1 and 2 that a Client has under way.
+const IN_FLIGHT_MAX: usize = 8;
 
 /// When a Client hands a QoS 2 message to its application: both are allowed (§4.3.3).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,6 +42,8 @@ pub(crate) struct Hello {
 
 #[derive(Debug, Clone)]
 pub(crate) struct WillOf {
+    /// Tells it from all other messages.
+    pub(crate) tag: Tag,
     pub(crate) topic: &'static str,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
@@ -44,11 +51,20 @@ pub(crate) struct WillOf {
 }
 
 /// A message as an application got it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Got {
     pub(crate) qos: QoS,
     pub(crate) topic: String,
     pub(crate) payload: Vec<u8>,
+}
+
+/// A message's place in the book of promises.
+pub(crate) type MessageId = usize;
+
+impl fmt::Debug for Got {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} [{}] at QoS {}", self.topic, shown(&self.payload).trim_end(), self.qos.bits())
+    }
 }
 
 /// Who published a message, at which QoS, and its place among all of that publisher.
@@ -58,6 +74,9 @@ pub(crate) struct Tag {
     pub(crate) qos: QoS,
     pub(crate) sequence: u32,
 }
+
+/// From here on publishers are Wills, those of the Clients in their order: they were made long before they are published.
+pub(crate) const WILLS: u8 = 100;
 
 /// Publishers from here on do not count properly.
 pub(crate) const RUDE_PUBLISHER: u8 = 200;
@@ -70,7 +89,7 @@ impl Tag {
         payload
     }
 
-    fn read(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn read(payload: &[u8]) -> Option<Self> {
         let (publisher, rest) = payload.split_first()?;
         let (qos, rest) = rest.split_first()?;
         let sequence = u32::from_be_bytes(*rest.first_chunk()?);
@@ -78,14 +97,50 @@ impl Tag {
     }
 }
 
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { id, topic, qos, retain, expiry, payload } = self;
+        let (qos, payload) = (qos.bits(), shown(payload));
+        write!(f, "#{id} {topic} [{}] at QoS {qos}, retain {retain}, {expiry:?}", payload.trim_end())
+    }
+}
+
 /// What a Client publishes.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Outgoing {
+    /// In the book of promises.
+    pub(crate) id: MessageId,
     pub(crate) topic: &'static str,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     pub(crate) expiry: Option<u32>,
     pub(crate) payload: Vec<u8>,
+}
+
+/// What happened to a Client.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Event {
+    /// CONNACK has come and was a welcome. The Client's state belongs to this generation of its sessions; a new one has just begun where it was not there.
+    Opened { is_present: bool },
+    /// CONNACK has come and was none.
+    Refused(ReasonCode),
+    /// The broker has said DISCONNECT.
+    Dismissed(ReasonCode),
+    /// A message was acknowledged by PUBACK or PUBREC, or refused.
+    Acknowledged { message: MessageId, refusal: Option<ReasonCode> },
+    /// SUBACK has come: for each filter whether it was granted.
+    Subscribed(Vec<(&'static str, bool)>),
+    /// UNSUBACK has come: for each filter whether it was done.
+    Unsubscribed(Vec<(&'static str, bool)>),
+    /// The application has got a message, which `has_just_come` for the first time.
+    Got { got: Got, retain: bool, dup: bool, has_just_come: bool },
+}
+
+/// What was asked with a SUBSCRIBE or UNSUBSCRIBE.
+#[derive(Debug)]
+struct Asked {
+    packet_id: PacketId,
+    filters: Vec<&'static str>,
 }
 
 #[derive(Debug)]
@@ -106,22 +161,30 @@ pub(crate) struct Client {
     pub(crate) method: Method,
     /// The connection, until the Client notices that it is gone.
     pub(crate) connection: Option<ConnectionId>,
+    /// The one that it had last.
+    pub(crate) last_connection: Option<ConnectionId>,
     /// CONNACK has come.
     pub(crate) is_open: bool,
     pub(crate) hello: Option<Hello>,
+    /// Its session has state that it does not know.
+    pub(crate) has_foreign_state: bool,
+    /// The disk has failed: what was refused may come again.
+    pub(crate) may_be_refused: bool,
+    /// If there is a session, it may be another one than that of its state: of a CONNECT whose answer it never got.
+    pub(crate) is_in_doubt: bool,
     /// Asks for a clean start until one was confirmed.
     pub(crate) must_be_clean: bool,
     partial: Vec<u8>,
-    /// Which of the broker's sessions of this Client its state belongs to.
-    pub(crate) generation: Option<u64>,
     sent: Vec<Sent>,
+    /// SUBSCRIBE and UNSUBSCRIBE of this connection without an answer.
+    asked: Vec<Asked>,
     /// Open QoS 2 exchanges from the broker.
-    open: BTreeMap<PacketId, Got>,
+    open: BTreeMap<PacketId, (Got, bool)>,
     /// PUBLISH packets of this connection that are not finished.
     unfinished: BTreeSet<PacketId>,
     next_packet_id: PacketId,
-    filters: BTreeSet<String>,
-    pub(crate) got: Vec<Got>,
+    next_asked: u16,
+    filters: BTreeSet<&'static str>,
     /// The newest live message by publisher, topic and the two QoS.
     newest: BTreeMap<(u8, String, QoS, QoS), u32>,
     next_sequence: u32,
@@ -134,7 +197,17 @@ pub(crate) struct Seen {
     pub(crate) resumed: usize,
     pub(crate) repeated: usize,
     pub(crate) retained: usize,
+    pub(crate) refused: usize,
     pub(crate) handed_over: [usize; 3],
+}
+
+/// What a Client makes of bytes that have come.
+#[derive(Debug, Default)]
+pub(crate) struct Heard {
+    /// What it answers.
+    pub(crate) answers: Vec<u8>,
+    /// What has happened to it.
+    pub(crate) events: Vec<Event>,
 }
 
 impl Client {
@@ -144,17 +217,21 @@ impl Client {
             number,
             method,
             connection: None,
+            last_connection: None,
             is_open: false,
             hello: None,
+            has_foreign_state: false,
+            may_be_refused: false,
+            is_in_doubt: false,
             must_be_clean: false,
             partial: Vec::new(),
-            generation: None,
             sent: Vec::new(),
+            asked: Vec::new(),
             open: BTreeMap::new(),
             unfinished: BTreeSet::new(),
             next_packet_id: PacketId::MIN,
+            next_asked: 1000,
             filters: BTreeSet::new(),
-            got: Vec::new(),
             newest: BTreeMap::new(),
             next_sequence: 0,
             seen: Seen::default(),
@@ -170,12 +247,28 @@ impl Client {
         (self.connection, self.is_open) = (None, false);
         self.partial.clear();
         self.unfinished.clear();
+        self.asked.clear();
         self.sent.iter_mut().for_each(|sent| sent.counts = false);
     }
 
-    /// Whether nothing of its own messages is unfinished.
+    /// Whether nothing of its own is unfinished.
     pub(crate) fn is_idle(&self) -> bool {
-        self.sent.is_empty() && self.open.is_empty()
+        self.is_open && self.sent.is_empty() && self.open.is_empty() && self.asked.is_empty()
+    }
+
+    /// Whether no packet has come in part.
+    pub(crate) fn has_whole_packets(&self) -> bool {
+        self.partial.is_empty()
+    }
+
+    /// Whether it sends a message again when it finds its session.
+    pub(crate) fn sends_again(&self, message: MessageId) -> bool {
+        self.sent.iter().any(|sent| sent.message.id == message)
+    }
+
+    /// Messages that are under way.
+    pub(crate) fn under_way(&self) -> impl Iterator<Item = MessageId> {
+        self.sent.iter().map(|sent| sent.message.id)
     }
 
     /// Starts a connection; returns CONNECT.
@@ -183,8 +276,8 @@ impl Client {
         self.leave();
         self.must_be_clean |= hello.clean;
         hello.clean = self.must_be_clean;
-        self.connection = Some(connection);
-        let packet = encode_hello(&self.id, self.number, &hello);
+        (self.connection, self.last_connection) = (Some(connection), Some(connection));
+        let packet = encode_hello(&self.id, &hello);
         self.hello = Some(hello);
         packet
     }
@@ -195,18 +288,23 @@ impl Client {
         Tag { publisher: self.number, qos, sequence: self.next_sequence }
     }
 
-    /// PUBLISH, if the broker's Receive Maximum allows it.
-    pub(crate) fn publish(&mut self, message: Outgoing) -> Option<Vec<u8>> {
+    /// The tag of a Will.
+    pub(crate) fn will_tag(&mut self, qos: QoS) -> Tag {
+        let tag = self.tag(qos);
+        Tag { publisher: WILLS + tag.publisher, ..tag }
+    }
+
+    /// PUBLISH, if not too much is under way.
+    pub(crate) fn publish(&mut self, message: &Outgoing) -> Option<Vec<u8>> {
         if message.qos == QoS::AtMostOnce {
-            return Some(encode_message(self.version(), &message, None, false));
+            return Some(encode_message(self.version(), message, None, false));
         }
-        let counted = self.sent.iter().filter(|sent| sent.counts).count();
-        if counted >= usize::from(RECEIVE_MAXIMUM) {
+        if self.sent.len() >= IN_FLIGHT_MAX {
             return None;
         }
         let packet_id = self.free_packet_id();
-        let packet = encode_message(self.version(), &message, Some(packet_id), false);
-        self.sent.push(Sent { packet_id, message, is_received: false, counts: true });
+        let packet = encode_message(self.version(), message, Some(packet_id), false);
+        self.sent.push(Sent { packet_id, message: message.clone(), is_received: false, counts: true });
         Some(packet)
     }
 
@@ -221,31 +319,39 @@ impl Client {
         }
     }
 
+    fn ask(&mut self, filters: Vec<&'static str>) -> PacketId {
+        // No identifier that a message may have.
+        self.next_asked = if self.next_asked < 60_000 { self.next_asked + 1 } else { 1000 };
+        let packet_id = PacketId::new(self.next_asked).expect("it is 1000 at least");
+        self.asked.push(Asked { packet_id, filters });
+        packet_id
+    }
+
     pub(crate) fn subscribe(
         &mut self,
-        filter: &str,
-        options: SubscriptionOptions,
+        wanted: &[(&'static str, SubscriptionOptions)],
         identifier: Option<u32>,
     ) -> Vec<u8> {
-        self.filters.insert(filter.to_owned());
+        self.filters.extend(wanted.iter().map(|(filter, _)| *filter));
         let mut properties = PropertyBuf::new();
         if let Some(identifier) = identifier.filter(|_| self.version().has_properties()) {
             properties
                 .push(PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(identifier))
                 .expect("identifiers are small and not 0");
         }
-        let packet_id = PacketId::new(1000).expect("1000 is not 0");
-        let filters = [SubscribeFilter { filter, options }];
+        let packet_id = self.ask(wanted.iter().map(|(filter, _)| *filter).collect());
+        let filters: Vec<_> =
+            wanted.iter().map(|&(filter, options)| SubscribeFilter { filter, options }).collect();
         let mut packet = Vec::new();
         encode_subscribe(&mut packet, self.version(), packet_id, properties.properties(), &filters)
             .expect("the filters are legal");
         packet
     }
 
-    pub(crate) fn unsubscribe(&self, filter: &str) -> Vec<u8> {
-        let packet_id = PacketId::new(1001).expect("1001 is not 0");
+    pub(crate) fn unsubscribe(&mut self, filters: &[&'static str]) -> Vec<u8> {
+        let packet_id = self.ask(filters.to_vec());
         let mut packet = Vec::new();
-        encode_unsubscribe(&mut packet, self.version(), packet_id, Properties::EMPTY, &[filter])
+        encode_unsubscribe(&mut packet, self.version(), packet_id, Properties::EMPTY, filters)
             .expect("the filters are legal");
         packet
     }
@@ -266,15 +372,15 @@ impl Client {
         packet
     }
 
-    /// Bytes have come; `generation` is that of the session which CONNACK is about. Returns what the Client answers.
+    /// Bytes have come.
     ///
     /// # Errors
     /// What the broker did wrong.
-    pub(crate) fn receive(&mut self, bytes: &[u8], generation: Option<u64>) -> Checked<Vec<u8>> {
+    pub(crate) fn receive(&mut self, bytes: &[u8]) -> Checked<Heard> {
         self.partial.extend_from_slice(bytes);
         let all = std::mem::take(&mut self.partial);
         let mut rest = &all[..];
-        let mut answers = Vec::new();
+        let mut heard = Heard::default();
         while let Some(header) = fixed_header(rest, PACKET_BYTES_MAX).map_err(|error| error.to_string())?
             && header.packet_len() <= rest.len()
         {
@@ -283,47 +389,72 @@ impl Client {
             let packet =
                 ServerPacket::decode(&header, &packet[usize::from(header.header_len)..], self.version())
                     .map_err(|error| format!("{packet:02X?}: {error}"))?;
-            self.handle(&packet, generation, &mut answers).map_err(|why| format!("{}: {why}", self.id))?;
+            self.handle(&packet, &mut heard).map_err(|why| format!("{}: {why}", self.id))?;
         }
         self.partial = rest.to_vec();
-        Ok(answers)
+        Ok(heard)
     }
 
-    fn handle(
-        &mut self,
-        packet: &ServerPacket<'_>,
-        generation: Option<u64>,
-        answers: &mut Vec<u8>,
-    ) -> Checked {
+    fn handle(&mut self, packet: &ServerPacket<'_>, heard: &mut Heard) -> Checked {
         match packet {
-            ServerPacket::Connack(connack) => self.opened(connack.session_present, generation, answers),
-            packet if !self.is_open => Err(format!("{packet:?} before CONNACK, [MQTT-3.2.0-1]")),
-            ServerPacket::Publish(publish) => self.got(publish, answers),
-            ServerPacket::Ack(ack) => {
-                self.acknowledged(ack, answers);
+            ServerPacket::Connack(connack) if connack.reason.is_failure() => {
+                ensure!(!self.is_open, "a second CONNACK");
+                self.seen.refused += 1;
+                heard.events.push(Event::Refused(connack.reason));
                 Ok(())
             }
-            ServerPacket::Suback(_) | ServerPacket::Unsuback(_) | ServerPacket::Pingresp => Ok(()),
-            ServerPacket::Disconnect(_) | ServerPacket::Auth(_) => Err(format!("unexpected {packet:?}")),
+            ServerPacket::Connack(connack) => self.opened(connack.session_present, heard),
+            packet if !self.is_open => Err(format!("{packet:?} before CONNACK, [MQTT-3.2.0-1]")),
+            ServerPacket::Publish(publish) => self.got(publish, heard),
+            ServerPacket::Ack(ack) => {
+                self.acknowledged(ack, heard);
+                Ok(())
+            }
+            ServerPacket::Suback(suback) => {
+                let filters = self.answered(suback.packet_id)?;
+                ensure!(suback.codes().len() == filters.len(), "{suback:?} for {filters:?}");
+                let granted = suback.codes().map(|code| !code.is_failure());
+                heard.events.push(Event::Subscribed(filters.into_iter().zip(granted).collect()));
+                Ok(())
+            }
+            ServerPacket::Unsuback(unsuback) => {
+                let filters = self.answered(unsuback.packet_id)?;
+                // Before 5.0 there are no codes: it is done.
+                let done = unsuback.codes().map(|code| !code.is_failure()).chain(std::iter::repeat(true));
+                heard.events.push(Event::Unsubscribed(filters.into_iter().zip(done).collect()));
+                Ok(())
+            }
+            ServerPacket::Pingresp => Ok(()),
+            ServerPacket::Disconnect(disconnect) => {
+                heard.events.push(Event::Dismissed(disconnect.reason));
+                Ok(())
+            }
+            ServerPacket::Auth(_) => Err(format!("unexpected {packet:?}")),
         }
     }
 
-    fn opened(&mut self, session_present: bool, generation: Option<u64>, answers: &mut Vec<u8>) -> Checked {
+    fn answered(&mut self, packet_id: PacketId) -> Checked<Vec<&'static str>> {
+        let asked = self.asked.iter().position(|asked| asked.packet_id == packet_id);
+        let asked = asked.ok_or_else(|| format!("an answer to {packet_id}, which nobody asked"))?;
+        Ok(self.asked.remove(asked).filters)
+    }
+
+    fn opened(&mut self, is_present: bool, heard: &mut Heard) -> Checked {
         ensure!(!self.is_open, "a second CONNACK");
-        ensure!(!(session_present && self.must_be_clean), "a session after a clean start, [MQTT-3.2.2-2]");
-        // 3.1 does not say; its Clients hope.
-        let session_present = session_present
-            || (self.version() == ProtocolVersion::V3_1
-                && self.generation == generation
-                && !self.must_be_clean);
-        let goes_on = session_present && self.generation == generation;
-        ensure!(session_present || self.generation != generation, "the session was there and is denied");
+        ensure!(!(is_present && self.must_be_clean), "a session after a clean start, [MQTT-3.2.2-2]");
         self.is_open = true;
         self.must_be_clean = false;
-        if goes_on {
+        heard.events.push(Event::Opened { is_present });
+        if is_present {
             self.seen.resumed += 1;
+            if self.is_in_doubt {
+                self.sent.clear();
+                self.open.clear();
+                self.newest.clear();
+                self.has_foreign_state = true;
+            }
         } else {
-            self.begin_anew(generation);
+            self.begin_anew();
         }
         let version = self.version();
         for sent in &mut self.sent {
@@ -333,32 +464,31 @@ impl Client {
                 sent.counts = true;
                 encode_message(version, &sent.message, Some(sent.packet_id), true)
             };
-            answers.extend(packet);
+            heard.answers.extend(packet);
         }
         Ok(())
     }
 
     /// The broker has another session for this Client than the one that the Client's state belongs to.
-    fn begin_anew(&mut self, generation: Option<u64>) {
-        self.generation = generation;
+    fn begin_anew(&mut self) {
+        self.has_foreign_state = false;
         self.sent.clear();
         self.open.clear();
         self.filters.clear();
-        self.got.clear();
         self.newest.clear();
     }
 
-    fn got(&mut self, publish: &Publish<'_>, answers: &mut Vec<u8>) -> Checked {
-        let matches = |filter: &String| {
-            let shared = filter.strip_prefix("$share/").and_then(|shared| shared.split_once('/'));
-            filter_matches(shared.map_or(filter, |(_, filter)| filter), publish.topic)
-        };
+    fn got(&mut self, publish: &Publish<'_>, heard: &mut Heard) -> Checked {
+        let matches = |filter: &&'static str| filter_matches(unshared(filter), publish.topic);
         ensure!(self.filters.iter().any(matches), "{} matches none of {:?}", publish.topic, self.filters);
         self.seen.repeated += usize::from(publish.dup);
         self.seen.retained += usize::from(publish.retain);
         let (topic, payload) = (publish.topic.to_owned(), publish.payload.to_vec());
         let got = Got { qos: publish.qos, topic, payload };
-        let Some(packet_id) = publish.packet_id else { return self.hand_over(got, publish.retain, false) };
+        let retain = publish.retain;
+        let Some(packet_id) = publish.packet_id else {
+            return self.hand_over(got, (retain, false, true), heard);
+        };
         self.unfinished.insert(packet_id);
         let receive_maximum = self.hello.as_ref().map_or(u16::MAX, |hello| hello.receive_maximum);
         let is_kept = !self.version().has_properties() || self.unfinished.len() <= receive_maximum.into();
@@ -369,59 +499,79 @@ impl Client {
         );
         if publish.qos == QoS::AtLeastOnce {
             self.unfinished.remove(&packet_id);
-            self.hand_over(got, publish.retain, publish.dup)?;
-            answers.extend(ack(self.version(), AckType::Puback, packet_id));
+            self.hand_over(got, (retain, publish.dup, true), heard)?;
+            heard.answers.extend(ack(self.version(), AckType::Puback, packet_id));
             return Ok(());
         }
-        let known = self.open.insert(packet_id, got.clone());
+        let known = self.open.insert(packet_id, (got.clone(), retain));
+        let known = known.map(|(known, _)| known);
         ensure!(known.as_ref().is_none_or(|known| *known == got), "{packet_id} is {known:?} and now {got:?}");
         ensure!(known.is_none() || publish.dup, "{packet_id} came again without DUP, [MQTT-3.3.1-1]");
         if known.is_none() && self.method == Method::AtPublish {
-            self.hand_over(got, publish.retain, false)?;
+            self.hand_over(got, (retain, false, !publish.dup), heard)?;
         }
-        answers.extend(ack(self.version(), AckType::Pubrec, packet_id));
+        heard.answers.extend(ack(self.version(), AckType::Pubrec, packet_id));
         Ok(())
     }
 
     /// Gives a message to the application. Live messages of one publisher, topic and QoS come in order \[MQTT-4.6.0-6\].
-    fn hand_over(&mut self, got: Got, retain: bool, dup: bool) -> Checked {
+    fn hand_over(
+        &mut self,
+        got: Got,
+        (retain, dup, has_just_come): (bool, bool, bool),
+        heard: &mut Heard,
+    ) -> Checked {
         // What a publisher sends again at QoS 1 may be routed again, behind newer ones.
-        let tag = Tag::read(&got.payload)
-            .filter(|tag| tag.publisher < RUDE_PUBLISHER && tag.qos != QoS::AtLeastOnce);
-        if let Some(tag) = tag.filter(|_| !retain && !dup) {
+        let tag = Tag::read(&got.payload).filter(|tag| tag.publisher < WILLS && tag.qos != QoS::AtLeastOnce);
+        // What a member of a group has not got when its session ends, another one gets, behind newer ones.
+        let is_of_group = |filter: &&'static str| {
+            unshared(filter) != *filter && filter_matches(unshared(filter), &got.topic)
+        };
+        let is_ordered = !retain && !dup && !self.may_be_refused && !self.filters.iter().any(is_of_group);
+        if let Some(tag) = tag.filter(|_| is_ordered) {
             let key = (tag.publisher, got.topic.clone(), tag.qos, got.qos);
             let newest = self.newest.insert(key, tag.sequence);
             let is_next = newest.is_none_or(|newest| newest <= tag.sequence);
             ensure!(is_next, "{got:?} with {tag:?} after {newest:?}, [MQTT-4.6.0-6]");
         }
-        self.keep(got);
+        self.keep(got, (retain, dup, has_just_come), heard);
         Ok(())
     }
 
-    fn keep(&mut self, got: Got) {
+    fn keep(&mut self, got: Got, (retain, dup, has_just_come): (bool, bool, bool), heard: &mut Heard) {
         self.seen.handed_over[usize::from(got.qos.bits())] += 1;
-        self.got.push(got);
+        heard.events.push(Event::Got { got, retain, dup, has_just_come });
     }
 
-    fn acknowledged(&mut self, received: &Ack<'_>, answers: &mut Vec<u8>) {
+    fn acknowledged(&mut self, received: &Ack<'_>, heard: &mut Heard) {
         let packet_id = received.packet_id;
         match received.ack_type {
-            AckType::Puback | AckType::Pubcomp => self.sent.retain(|sent| sent.packet_id != packet_id),
-            AckType::Pubrec if received.reason.is_failure() => {
-                self.sent.retain(|sent| sent.packet_id != packet_id)
-            }
+            AckType::Puback => self.is_answered(received, heard),
+            AckType::Pubcomp => self.sent.retain(|sent| sent.packet_id != packet_id),
+            AckType::Pubrec if received.reason.is_failure() => self.is_answered(received, heard),
             AckType::Pubrec => {
                 let same = self.sent.iter_mut().filter(|sent| sent.packet_id == packet_id);
-                same.for_each(|sent| sent.is_received = true);
-                answers.extend(ack(self.version(), AckType::Pubrel, packet_id));
+                same.for_each(|sent| {
+                    sent.is_received = true;
+                    heard.events.push(Event::Acknowledged { message: sent.message.id, refusal: None });
+                });
+                heard.answers.extend(ack(self.version(), AckType::Pubrel, packet_id));
             }
             AckType::Pubrel => {
                 self.unfinished.remove(&packet_id);
-                if let (Some(got), Method::AtPubrel) = (self.open.remove(&packet_id), self.method) {
-                    self.keep(got);
+                if let (Some((got, retain)), Method::AtPubrel) = (self.open.remove(&packet_id), self.method) {
+                    self.keep(got, (retain, false, false), heard);
                 }
-                answers.extend(ack(self.version(), AckType::Pubcomp, packet_id));
+                heard.answers.extend(ack(self.version(), AckType::Pubcomp, packet_id));
             }
+        }
+    }
+
+    /// A message is done with.
+    fn is_answered(&mut self, ack: &Ack<'_>, heard: &mut Heard) {
+        let refusal = ack.reason.is_failure().then_some(ack.reason);
+        for sent in self.sent.extract_if(.., |sent| sent.packet_id == ack.packet_id) {
+            heard.events.push(Event::Acknowledged { message: sent.message.id, refusal });
         }
     }
 }
@@ -433,7 +583,7 @@ fn ack(version: ProtocolVersion, ack_type: AckType, packet_id: PacketId) -> Vec<
     packet
 }
 
-pub(crate) fn encode_hello(id: &str, number: u8, hello: &Hello) -> Vec<u8> {
+pub(crate) fn encode_hello(id: &str, hello: &Hello) -> Vec<u8> {
     let mut properties = PropertyBuf::new();
     let mut will_properties = PropertyBuf::new();
     if hello.version.has_properties() {
@@ -446,7 +596,7 @@ pub(crate) fn encode_hello(id: &str, number: u8, hello: &Hello) -> Vec<u8> {
                 .expect("every delay is legal");
         }
     }
-    let payload = [number, b'w', b'i', b'l', b'l'];
+    let payload = hello.will.as_ref().map(|will| will.tag.payload(4)).unwrap_or_default();
     let connect = Connect {
         version: hello.version,
         clean_start: hello.clean,

@@ -1,54 +1,61 @@
-//! Things that the glue can be told to do wrong, to prove that the simulation would notice.
+//! Things that the broker can be told to do wrong, to prove that the simulation would notice.
 
-/// What the glue does wrong on purpose.
+use std::fmt;
+
+use lotmq_store::OpKind;
+
+/// What is done wrong on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Fault {
-    /// A turn's messages for one session leave in reverse order.
-    DeliveryOrder,
-    /// A repeated QoS 2 PUBLISH of an open exchange is routed again.
-    Qos2Deduplication,
-    /// PUBREL does not end the exchange, so a new message with its identifier is taken for a repeat.
-    PubrelIgnored,
-    /// What is sent again has DUP 0.
-    DupForgotten,
-    /// One message more is in flight than the Client's Receive Maximum allows.
-    ReceiveMaximumExceeded,
-    /// No Local is ignored.
-    NoLocalIgnored,
-    /// An empty retained message clears nothing.
-    RetainedNotCleared,
-    /// Expired messages are sent all the same.
-    ExpiredSent,
-    /// UNSUBSCRIBE is answered and not done.
-    UnsubscribeIgnored,
-    /// A session that is resumed has lost what was in flight and what waited.
-    QueueLost,
-    /// Every member of a shared subscription gets the message.
-    SharedToAll,
-    /// Silent Clients are not closed.
-    KeepAliveIgnored,
-    /// A Will is published after a normal DISCONNECT.
-    WillNotDiscarded,
-    /// Sessions do not expire.
-    ExpiryIgnored,
+    /// By the core.
+    Core(lotmq_core::fault::Fault),
+    /// Operations of one kind never reach the store.
+    Lost(OpKind),
+    /// The disk says that it has synced, and has not.
+    LyingDisk,
 }
+
+/// Kinds of operations without which a promise breaks. Without the others a message comes again that may, or PUBREL does.
+const LOST: [OpKind; 11] = [
+    OpKind::Enqueue,
+    OpKind::Inflight,
+    OpKind::PubrecReceived,
+    OpKind::Qos2Received,
+    OpKind::Qos2Released,
+    OpKind::PutSession,
+    OpKind::DeleteSession,
+    OpKind::PutSubscription,
+    OpKind::DeleteSubscription,
+    OpKind::PutRetained,
+    OpKind::DeleteRetained,
+];
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 14] = [
-        Self::DeliveryOrder,
-        Self::Qos2Deduplication,
-        Self::PubrelIgnored,
-        Self::DupForgotten,
-        Self::ReceiveMaximumExceeded,
-        Self::NoLocalIgnored,
-        Self::RetainedNotCleared,
-        Self::ExpiredSent,
-        Self::UnsubscribeIgnored,
-        Self::QueueLost,
-        Self::SharedToAll,
-        Self::KeepAliveIgnored,
-        Self::WillNotDiscarded,
-        Self::ExpiryIgnored,
-    ];
+    pub fn all() -> impl Iterator<Item = Self> {
+        let of_core = lotmq_core::fault::Fault::ALL.into_iter().map(Self::Core);
+        of_core.chain(LOST.into_iter().map(Self::Lost)).chain([Self::LyingDisk])
+    }
+
+    /// Makes the calling thread do what is wrong by this, or nothing.
+    pub(crate) fn plant(fault: Option<Self>) {
+        let (mut of_core, mut lost) = (None, None);
+        match fault {
+            Some(Self::Core(fault)) => of_core = Some(fault),
+            Some(Self::Lost(kind)) => lost = Some(kind),
+            Some(Self::LyingDisk) | None => {}
+        }
+        lotmq_core::fault::plant(of_core);
+        lotmq_store::lose_operations(lost);
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Core(fault) => write!(f, "{fault:?}"),
+            Self::Lost(kind) => write!(f, "Lost{kind:?}"),
+            Self::LyingDisk => f.write_str("LyingDisk"),
+        }
+    }
 }

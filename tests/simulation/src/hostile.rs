@@ -7,9 +7,9 @@ use lotmq_codec::{
 };
 
 use crate::choices::Choices;
-use crate::client::{Hello, Outgoing, RUDE_PUBLISHER, Tag, WillOf, encode_message};
+use crate::client::{Outgoing, RUDE_PUBLISHER, Tag, encode_message};
 
-pub(crate) const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "b", "b/c", "/", "$x/y"];
+pub(crate) const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "b", "b/c", "/", "x/y"];
 
 pub(crate) const FILTERS: [&str; 16] = [
     "a",
@@ -21,7 +21,7 @@ pub(crate) const FILTERS: [&str; 16] = [
     "+/b",
     "b/#",
     "+/+/c",
-    "$x/#",
+    "x/#",
     "/+",
     "$share/g/a/#",
     "$share/g/#",
@@ -46,29 +46,6 @@ pub(crate) fn options(choices: &mut Choices, filter: &str, version: ProtocolVers
     options
 }
 
-pub(crate) fn hello(choices: &mut Choices) -> Hello {
-    let version = choices.pick(&[
-        ProtocolVersion::V5,
-        ProtocolVersion::V3_1_1,
-        ProtocolVersion::V5,
-        ProtocolVersion::V3_1,
-    ]);
-    let will = choices.chance(30).then(|| WillOf {
-        topic: choices.pick(&TOPICS),
-        qos: choices.pick(&QOS),
-        retain: choices.chance(30),
-        delay: choices.pick(&[0, 5, 60, 4000]),
-    });
-    Hello {
-        version,
-        clean: choices.chance(15),
-        expiry: choices.pick(&[u32::MAX, 3600, 60, 0]),
-        keep_alive: choices.pick(&[0, 0, 30, 120]),
-        receive_maximum: choices.pick(&[1, 2, 3, 8]),
-        will,
-    }
-}
-
 /// Any packet but CONNECT, with small identifiers.
 pub(crate) fn packet(
     choices: &mut Choices,
@@ -86,8 +63,14 @@ pub(crate) fn packet(
             let tag = Tag { publisher: RUDE_PUBLISHER + number, qos, sequence: *serial };
             let expiry = (version.has_properties() && choices.chance(15)).then(|| choices.pick(&[5, 60]));
             let payload = if choices.chance(10) { Vec::new() } else { tag.payload(choices.below(20)) };
-            let message =
-                Outgoing { topic: choices.pick(&TOPICS), qos, retain: choices.chance(20), expiry, payload };
+            let message = Outgoing {
+                id: 0,
+                topic: choices.pick(&TOPICS),
+                qos,
+                retain: choices.chance(20),
+                expiry,
+                payload,
+            };
             let dup = qos != QoS::AtMostOnce && choices.chance(30);
             return encode_message(version, &message, (qos != QoS::AtMostOnce).then_some(packet_id), dup);
         }

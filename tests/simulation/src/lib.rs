@@ -1,19 +1,26 @@
-//! A deterministic simulation of codec, session and router: several Clients, links that delay, cut up and break, and a clock that jumps.
+//! A deterministic simulation of the broker's heart: the real core on the real store, with several Clients, links that delay, cut up and break, a
+//! clock that jumps, and a disk that fails and loses its power.
 //!
-//! One number is a whole run: equal seeds give equal traces. `broker` is the least glue round the real crates, `model` says in lists what must
-//! happen, `client` judges what arrives, `world` makes the steps. No sockets, no threads, no clock.
+//! One number is a whole run: equal seeds give equal traces. `machine` is one life of a broker, all of whose threads are run by hand; [`lotmq_disk`] is what
+//! it stores on; `client` are Clients that keep to the standard, and one that does not; `promises` is the book of what Clients were told, which judges what they
+//! get; `world` makes the steps. No sockets, no threads, no clock.
 //!
-//! The same model judges what a fuzzer makes two Clients say: [`fuzz_two_clients`], [`fuzz_hostile_clients`].
+//! A fuzzer may make the decisions instead of a seed: [`fuzz_two_clients`], [`fuzz_hostile_clients`].
 #![allow(clippy::cast_possible_truncation, reason = "numbers of a simulation are small")]
 
-mod broker;
+mod checked;
 mod choices;
 mod client;
+mod clock;
 mod fault;
 mod fuzz;
 mod hostile;
 mod link;
-mod model;
+mod machine;
+mod matching;
+mod promises;
+mod surface;
+mod transport;
 mod world;
 
 use std::collections::BTreeMap;
@@ -27,15 +34,6 @@ use world::World;
 /// Steps of a run unless told otherwise.
 pub const STEPS: usize = 1_000;
 
-/// How closely a run is watched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Watch {
-    /// Every byte that the broker writes, its state after each turn, and what Clients have got.
-    Everything,
-    /// Only what Clients see, as they would of a broker that they cannot look into.
-    EndToEnd,
-}
-
 /// What a run is like.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -43,8 +41,6 @@ pub struct Settings {
     pub steps: usize,
     /// Something that is done wrong on purpose.
     pub fault: Option<Fault>,
-    /// How closely it is watched.
-    pub watch: Watch,
     /// Whether to keep the trace.
     pub trace: bool,
     /// Fewest Clients that keep to the standard.
@@ -55,14 +51,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self {
-            steps: STEPS,
-            fault: None,
-            watch: Watch::Everything,
-            trace: false,
-            clients_min: 2,
-            clients_max: 5,
-        }
+        Self { steps: STEPS, fault: None, trace: false, clients_min: 2, clients_max: 5 }
     }
 }
 
@@ -103,7 +92,8 @@ pub struct Report {
 /// # Errors
 /// [`Failure`], with the trace if it was wanted.
 pub fn run(seed: u64, settings: &Settings) -> Result<Report, (Failure, Vec<String>)> {
-    let mut world = World::new(Choices::from_seed(seed), settings, settings.fault);
+    Fault::plant(settings.fault);
+    let mut world = World::new(Choices::from_seed(seed), settings);
     let steps = settings.steps;
     for step in 0..=steps {
         let done = if step < steps { world.step() } else { world.settle() };

@@ -20,6 +20,12 @@ pub(crate) struct Link {
 #[derive(Default)]
 pub(crate) struct Stream {
     under_way: VecDeque<u8>,
+    /// Lengths of pieces as they were sent, and when.
+    sent: VecDeque<(usize, u64)>,
+    /// When what has arrived of a piece, and what follows it, was sent, in milliseconds.
+    arriving: Option<u64>,
+    /// It was full: what came later may have been made earlier.
+    was_full: bool,
     /// The sender has gone: nothing follows what is under way.
     pub(crate) is_ended: bool,
     /// The receiver has gone: what is sent is lost.
@@ -27,9 +33,11 @@ pub(crate) struct Stream {
 }
 
 impl Stream {
-    pub(crate) fn send(&mut self, bytes: &[u8]) {
-        if !self.is_ended && !self.is_deaf {
+    pub(crate) fn send(&mut self, bytes: &[u8], now_ms: u64) {
+        if !self.is_ended && !self.is_deaf && !bytes.is_empty() {
             self.under_way.extend(bytes);
+            self.sent.push_back((bytes.len(), now_ms));
+            self.was_full |= self.room() == 0;
         }
     }
 
@@ -49,17 +57,41 @@ impl Stream {
             1 => (1 + choices.below(8)).min(len),
             _ => len,
         };
-        self.under_way.drain(..count.min(len)).collect()
+        self.take(count.min(len))
     }
 
     pub(crate) fn arrive_all(&mut self) -> Vec<u8> {
-        self.under_way.drain(..).collect()
+        self.take(self.under_way.len())
+    }
+
+    fn take(&mut self, count: usize) -> Vec<u8> {
+        let mut left = count;
+        while left > 0
+            && let Some((len, at)) = self.sent.front_mut()
+        {
+            self.arriving.get_or_insert(*at);
+            let taken = left.min(*len);
+            (*len, left) = (*len - taken, left - taken);
+            if *len == 0 {
+                self.sent.pop_front();
+            }
+        }
+        self.under_way.drain(..count).collect()
+    }
+
+    /// When the first of the bytes was made that arrived since this was asked last; none where that is not known. `is_whole` when no packet is left in part.
+    pub(crate) fn made(&mut self, is_whole: bool) -> Option<u64> {
+        let made = self.arriving.filter(|_| !self.was_full);
+        if is_whole {
+            self.arriving = None;
+        }
+        made
     }
 
     /// The stream breaks: of what is under way only a part still arrives.
     pub(crate) fn break_off(&mut self, choices: &mut Choices) -> Vec<u8> {
         let kept = choices.below(self.under_way.len() + 1);
-        let arrived = self.under_way.drain(..kept).collect();
+        let arrived = self.take(kept);
         self.under_way.clear();
         self.is_ended = true;
         arrived

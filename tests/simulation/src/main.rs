@@ -18,10 +18,7 @@ struct Arguments {
 fn main() -> ExitCode {
     // No library for this: the crate must reach none that does input or output.
     if std::env::args().any(|argument| argument == "--help") {
-        println!(
-            "{USAGE}\nwith --seeds it starts at --seed and prints no trace; faults are {:?}",
-            Fault::ALL
-        );
+        println!("{USAGE}\nwith --seeds it starts at --seed and prints no trace; faults are {}", names());
         return ExitCode::SUCCESS;
     }
     match arguments(std::env::args().skip(1)) {
@@ -47,14 +44,18 @@ fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, Strin
                 arguments.settings.steps = usize::try_from(number()?).map_err(|error| error.to_string())?
             }
             "--fault" => {
-                let known = Fault::ALL.into_iter().find(|fault| format!("{fault:?}") == value);
+                let known = Fault::all().find(|fault| fault.to_string() == value);
                 arguments.settings.fault =
-                    Some(known.ok_or_else(|| format!("no such fault; there are {:?}", Fault::ALL))?);
+                    Some(known.ok_or_else(|| format!("no such fault; there are {}", names()))?);
             }
             _ => return Err(format!("unknown argument {name}")),
         }
     }
     Ok(arguments)
+}
+
+fn names() -> String {
+    Fault::all().map(|fault| fault.to_string()).collect::<Vec<_>>().join(", ")
 }
 
 fn one(seed: u64, settings: &Settings) -> ExitCode {

@@ -1,63 +1,136 @@
-//! Clients, links, the broker and its model, and the steps that a run is made of.
+//! Clients, links, the broker on its disk, the book of promises, and the steps that a run is made of.
+
+mod acts;
+mod settle;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_codec::{QoS, ReasonCode};
-use lotmq_session::Time;
+use lotmq_codec::{ProtocolVersion, ReasonCode};
+use lotmq_config::Config;
+use lotmq_disk::{Disk, PerCall, Random};
 
-use crate::broker::{Broker, ConnectionId, Note, Turn};
+use crate::checked::{Checked, ensure, shown};
 use crate::choices::Choices;
-use crate::client::{Client, Got, Hello, Method, Outgoing};
-use crate::hostile::{self, FILTERS, QOS, TOPICS};
+use crate::client::{Client, Event, Heard, Method, Tag};
+use crate::clock::WorldTime;
+use crate::hostile::FILTERS;
 use crate::link::Link;
-use crate::model::{Checked, Expected, Model, ensure};
-use crate::{Fault, Settings, Watch};
+use crate::machine::{ConnectionId, Machine, Task};
+use crate::promises::{Ends, Kind, Promises};
+use crate::{Fault, Settings};
 
-/// Rounds after which everything under way must have arrived.
-const ROUNDS_MAX: usize = 20_000;
+/// Rounds of tasks after which a broker is at rest, unless its disk fails.
+const ROUNDS_TO_REST: usize = 50;
 
 /// See the module's documentation.
 pub(crate) struct World {
     choices: Choices,
-    watch: Watch,
-    now: Time,
-    broker: Broker,
-    model: Model,
-    clients: Vec<Client>,
-    /// The last Client sends what it likes.
+    time: Arc<WorldTime>,
+    config: Config,
+    disk: Disk,
+    /// What power cuts leave.
+    cuts: Random,
+    /// None while the power is off.
+    machine: Option<Machine>,
+    promises: Promises,
+    clients: Vec<Peer>,
+    /// Sends what it likes.
     rude: Option<Rude>,
     links: BTreeMap<ConnectionId, Link>,
+    /// Wills of connections, and whether they have a delay, in which they may be cancelled.
+    wills: BTreeMap<ConnectionId, (Tag, bool)>,
+    /// The store is slower than everything else.
+    is_store_slow: bool,
+    /// The power may go when something was answered.
+    may_power_go: bool,
+    /// The power goes at the end of this step.
+    power_goes: bool,
     next_connection: ConnectionId,
+    /// Whether the disk may fail at any call.
+    is_disk_failing: bool,
+    /// Whether it does so in this run.
+    may_disk_fail: bool,
+    /// It has failed in this life of the broker, or may have.
+    has_failed: bool,
     /// What happened, if it is wanted.
     trace: Option<Vec<String>>,
     counts: BTreeMap<&'static str, usize>,
 }
 
-struct Rude {
+/// A Client with what the world knows of its connection.
+pub(crate) struct Peer {
+    client: Client,
+    /// What had to hold of its session when it sent CONNECT.
+    presence: (bool, bool),
+    ends: Ends,
+    is_clean: bool,
+    /// Its connections that the broker has not closed: what was sent on an older one may be read late.
+    connections: BTreeSet<ConnectionId>,
+    /// There was no other one when it sent CONNECT last.
+    is_alone: bool,
+    /// When the broker closed its newest connection, in milliseconds.
+    closed_ms: Option<u64>,
+    /// What it subscribes to, now and then.
+    filters: Vec<&'static str>,
+    /// Steps for which it stays away.
+    away: usize,
+}
+
+/// A Client that keeps to no rule but the format.
+#[derive(Default)]
+pub(crate) struct Rude {
     connection: Option<ConnectionId>,
-    hello: Option<Hello>,
+    version: Option<ProtocolVersion>,
     serial: u32,
 }
 
 impl World {
-    pub(crate) fn new(mut choices: Choices, settings: &Settings, fault: Option<Fault>) -> Self {
-        let start = Time::from_millis(1_000_000);
+    pub(crate) fn new(mut choices: Choices, settings: &Settings) -> Self {
         let count = settings.clients_min + choices.below(settings.clients_max - settings.clients_min + 1);
         let methods = [Method::AtPublish, Method::AtPubrel];
-        let clients = (0..count).map(|number| Client::new(number as u8, methods[number % 2])).collect();
+        let clients: Vec<Peer> = (0..count)
+            .map(|number| Peer {
+                client: Client::new(number as u8, methods[number % 2]),
+                presence: (false, false),
+                ends: Ends::WithConnection,
+                is_clean: false,
+                connections: BTreeSet::new(),
+                is_alone: true,
+                closed_ms: None,
+                filters: (0..3 + choices.below(5)).map(|_| choices.pick(&FILTERS)).collect(),
+                away: 0,
+            })
+            .collect();
+        let time = Arc::new(WorldTime::default());
+        time.pass(Duration::from_secs(1_000));
+        let looks = choices.pick(&[0, 1_000, 20_000, 200_000]);
+        time.looks_take(Duration::from_nanos(looks));
+        let disk = Disk::new(choices.seed());
+        disk.set_faults(|faults| faults.lies = settings.fault == Some(Fault::LyingDisk));
+        let cuts = Random::new(choices.seed());
         Self {
-            rude: choices.chance(50).then_some(Rude { connection: None, hello: None, serial: 0 }),
-            choices,
-            watch: settings.watch,
-            now: start,
-            broker: Broker::new(start, fault),
-            model: Model::new(start),
             clients,
+            rude: choices.chance(30).then(Rude::default),
+            promises: Promises::new(count),
+            time,
+            config: Config::default(),
+            disk,
+            cuts,
+            machine: None,
             links: BTreeMap::new(),
+            wills: BTreeMap::new(),
+            is_store_slow: choices.chance(50),
+            may_power_go: true,
+            power_goes: false,
             next_connection: 1,
+            is_disk_failing: false,
+            may_disk_fail: choices.chance(40),
+            has_failed: false,
             trace: settings.trace.then(Vec::new),
             counts: BTreeMap::new(),
+            choices,
         }
     }
 
@@ -69,16 +142,28 @@ impl World {
         self.trace.take().unwrap_or_default()
     }
 
+    /// So many of a hundred calls of the disk fail.
+    fn disk_fails(&mut self, percent: u32) {
+        self.is_disk_failing = percent > 0;
+        self.has_failed |= self.is_disk_failing;
+        if self.is_disk_failing {
+            self.promises.something_failed();
+            self.clients.iter_mut().for_each(|peer| peer.client.may_be_refused = true);
+        }
+        self.disk.set_faults(|faults| faults.errors_per_million = PerCall::all(percent * 10_000));
+    }
+
     fn count(&mut self, what: &'static str, times: usize) {
         *self.counts.entry(what).or_default() += times;
     }
 
     /// How often what happened.
     pub(crate) fn take_counts(&mut self) -> BTreeMap<&'static str, usize> {
-        for seen in self.clients.iter().map(|client| client.seen).collect::<Vec<_>>() {
+        for seen in self.clients.iter().map(|peer| peer.client.seen).collect::<Vec<_>>() {
             self.count("sessions resumed", seen.resumed);
             self.count("messages sent again", seen.repeated);
             self.count("messages with RETAIN", seen.retained);
+            self.count("connections refused", seen.refused);
             for (what, times) in
                 ["QoS 0 delivered", "QoS 1 delivered", "QoS 2 delivered"].iter().zip(seen.handed_over)
             {
@@ -90,114 +175,191 @@ impl World {
 
     fn tell(&mut self, line: impl FnOnce() -> String) {
         if let Some(trace) = &mut self.trace {
-            trace.push(format!("{:>9} {}", self.now.as_millis(), line()));
+            trace.push(format!("{:>10} {}", self.time.now_ms(), line()));
         }
+    }
+
+    /// Does one random thing, which is often something rude.
+    pub(crate) fn step_with_rude(&mut self) -> Checked {
+        if self.choices.chance(50) {
+            self.rude.get_or_insert_default();
+            self.promises.step(self.time.now_ms());
+            self.be_rude()?;
+        }
+        self.step()
     }
 
     /// Does one random thing.
     pub(crate) fn step(&mut self) -> Checked {
+        self.promises.step(self.time.now_ms());
         let who = self.choices.below(self.clients.len());
-        match self.choices.weighted(&[56, 56, 44, 14, 3, 3, 1, 1, 1, 7, 1, 8]) {
-            0 => self.arrive_up(),
-            1 => self.arrive_down(),
-            2 => self.publish(who),
-            3 => self.subscribe(who),
-            4 => self.unsubscribe(who),
-            5 => self.break_link(who),
-            6 => self.vanish(who),
-            7 => self.disconnect(who),
-            8 => self.take_over(who),
-            9 => self.pass_time(),
-            10 if self.choices.chance(20) => self.restart(),
-            10 => self.send(who, |_| vec![0xC0, 0]),
+        match self.choices.weighted(&[200, 60, 60, 40, 12, 5, 3, 3, 2, 1, 8, 1, 1, 6]) {
+            0 => self.work(),
+            1 => self.arrive_up(),
+            2 => self.arrive_down(),
+            3 => self.publish(who),
+            4 => self.subscribe(who),
+            5 => self.unsubscribe(who),
+            6 => self.break_link(who),
+            7 => self.vanish(who),
+            8 => self.disconnect(who),
+            9 => self.take_over(who),
+            10 => self.pass_time(),
+            11 if self.choices.chance(60) => self.cut_power(),
+            11 => Ok(()),
+            12 if self.may_disk_fail => self.disk_turns(),
+            12 => Ok(()),
             _ => self.be_rude(),
         }?;
-        if self.clients[who].connection.is_none() {
-            self.connect(who, None)?;
+        if std::mem::take(&mut self.power_goes) {
+            self.cut_power()?;
         }
-        Ok(())
-    }
-
-    fn connect(&mut self, who: usize, hello: Option<Hello>) -> Checked {
-        let hello = hello.unwrap_or_else(|| hostile::hello(&mut self.choices));
-        let id = self.open_connection();
-        self.tell(|| format!("c{who} connects as {id}: {hello:?}"));
-        let packet = self.clients[who].connect(id, hello);
-        self.put_up(id, &packet);
-        Ok(())
-    }
-
-    fn open_connection(&mut self) -> ConnectionId {
-        let id = self.next_connection;
-        self.next_connection += 1;
-        self.links.insert(id, Link::default());
-        self.broker.accept(id);
-        self.model.accept(id);
-        id
-    }
-
-    fn put_up(&mut self, id: ConnectionId, packet: &[u8]) {
-        if let Some(link) = self.links.get_mut(&id) {
-            link.up.send(packet);
-        }
-    }
-
-    /// Sends a packet of an open Client.
-    fn send(&mut self, who: usize, packet: impl FnOnce(&mut Client) -> Vec<u8>) -> Checked {
-        let client = &mut self.clients[who];
-        let Some(id) = client.connection.filter(|_| client.is_open) else { return Ok(()) };
-        let packet = packet(client);
-        self.put_up(id, &packet);
-        Ok(())
-    }
-
-    fn publish(&mut self, who: usize) -> Checked {
-        if !self.clients[who].is_open {
-            return Ok(());
-        }
-        for _ in 0..=self.choices.below(3) {
-            let qos = self.choices.pick(&QOS);
-            let is_v5 = self.clients[who].version().has_properties();
-            let payload = match self.choices.chance(6) {
-                true => Vec::new(),
-                false => self.clients[who].tag(qos).payload(self.choices.below(60)),
-            };
-            let topic = self.choices.pick(&TOPICS);
-            let retain = self.choices.chance(if payload.is_empty() { 80 } else { 15 });
-            let expiry = (is_v5 && self.choices.chance(20)).then(|| self.choices.pick(&[2, 30, 600]));
-            let message = Outgoing { topic, qos, retain, expiry, payload };
-            self.tell(|| format!("c{who} publishes {message:?}"));
-            if let Some(packet) = self.clients[who].publish(message) {
-                self.send(who, |_| packet)?;
+        self.start_again()?;
+        let peer = &mut self.clients[who];
+        if peer.client.connection.is_none() {
+            match peer.away {
+                0 => self.connect(who, None)?,
+                _ => peer.away -= 1,
             }
         }
         Ok(())
     }
 
-    fn subscribe(&mut self, who: usize) -> Checked {
-        if !self.clients[who].is_open {
+    /// Starts the broker where there is none.
+    fn start_again(&mut self) -> Checked {
+        if self.machine.is_some() {
             return Ok(());
         }
-        let filter = self.choices.pick(&FILTERS);
-        let options = hostile::options(&mut self.choices, filter, self.clients[who].version());
-        let identifier = self.choices.chance(30).then(|| 1 + self.choices.below(200) as u32);
-        self.tell(|| format!("c{who} subscribes to {filter} {options:?} {identifier:?}"));
-        self.send(who, |client| client.subscribe(filter, options, identifier))
+        self.tell(|| "the broker starts".to_owned());
+        match Machine::start(&self.time, &self.disk, &self.config) {
+            Ok(machine) => {
+                self.machine = Some(machine);
+                self.count("starts", 1);
+                Ok(())
+            }
+            Err(error) if self.is_disk_failing => {
+                self.tell(|| format!("the broker does not start: {error}"));
+                self.time.pass(Duration::from_millis(100));
+                Ok(())
+            }
+            Err(error) => Err(format!("the broker does not start: {error}")),
+        }
     }
 
-    fn unsubscribe(&mut self, who: usize) -> Checked {
-        let filter = self.choices.pick(&FILTERS);
-        self.tell(|| format!("c{who} unsubscribes from {filter}"));
-        self.send(who, |client| client.unsubscribe(filter))
+    /// The broker does one of the things that it has to.
+    fn work(&mut self) -> Checked {
+        let Some(machine) = &self.machine else { return Ok(()) };
+        let tasks = machine.tasks();
+        if tasks.is_empty() {
+            return Ok(());
+        }
+        let task = self.choices.pick(&tasks);
+        if task == Task::Store && self.is_store_slow && self.choices.chance(80) {
+            return Ok(());
+        }
+        self.run(task)
+    }
+
+    /// The broker does all that it has to, as far as that ends.
+    fn comes_to_rest(&mut self) -> Checked {
+        for _ in 0..ROUNDS_TO_REST {
+            let tasks = self.machine.as_ref().map(Machine::tasks).unwrap_or_default();
+            if tasks.is_empty() {
+                break;
+            }
+            tasks.into_iter().try_for_each(|task| self.run(task))?;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, task: Task) -> Checked {
+        let Some(machine) = &mut self.machine else { return Ok(()) };
+        for id in machine.open() {
+            let room = self.links.get(&id).map_or(usize::MAX, |link| link.down.room());
+            machine.wire(id).into_iter().for_each(|wire| wire.lock().has_room(room));
+        }
+        machine.run(task);
+        self.tell(|| format!("broker: {task:?}"));
+        self.take_output()
+    }
+
+    /// Takes what the broker has written, and hears whom it has closed.
+    fn take_output(&mut self) -> Checked {
+        let Some(machine) = &mut self.machine else { return Ok(()) };
+        let now_ms = self.time.now_ms();
+        let (mut lines, mut closed) = (Vec::new(), Vec::new());
+        lines
+            .extend(machine.take_refused().into_iter().map(|cause| format!("  CONNECT is refused: {cause}")));
+        for ended in machine.take_ended() {
+            lines.push(format!("  {ended:?}"));
+            let Some((tag, is_delayed)) = self.wills.remove(&ended.connection) else { continue };
+            // A newer connection may have taken the session over before, and the Will has been published then.
+            let owner = self.clients.iter().find(|peer| peer.connections.contains(&ended.connection));
+            let is_last = owner.is_some_and(|peer| peer.connections.len() == 1);
+            let is_due = !is_delayed;
+            self.promises.will(tag, |step| match (ended.discards_will, is_due) {
+                (true, _) if is_last => Kind::DiscardedWill,
+                (true, _) => Kind::Will,
+                (false, true) => Kind::DueWill(step),
+                (false, false) => Kind::Will,
+            });
+        }
+        for id in machine.open() {
+            let Some(wire) = machine.wire(id) else { continue };
+            let (written, is_closed) = {
+                let mut wire = wire.lock();
+                (std::mem::take(&mut wire.written), wire.is_closed)
+            };
+            if !written.is_empty() {
+                lines.push(format!("  broker writes on {id} {}", shown(&written)));
+            }
+            if let Some(link) = self.links.get_mut(&id) {
+                link.down.send(&written, now_ms);
+                if is_closed {
+                    // What the broker wrote before it closed still arrives.
+                    link.down.is_ended = true;
+                    link.up.is_deaf = true;
+                    link.up.arrive_all();
+                }
+            }
+            if is_closed {
+                lines.push(format!("  broker closes {id}"));
+                machine.forget(id);
+                closed.push(id);
+                for peer in &mut self.clients {
+                    peer.connections.remove(&id);
+                }
+                let who = self.clients.iter().position(|peer| peer.client.last_connection == Some(id));
+                if let Some(who) = who {
+                    self.clients[who].closed_ms = Some(now_ms);
+                    self.promises.gone(who, true);
+                }
+            }
+        }
+        lines.into_iter().for_each(|line| self.tell(|| line));
+        closed.into_iter().for_each(|id| self.is_unread(id));
+        Ok(())
     }
 
     /// Some bytes arrive at the broker.
     fn arrive_up(&mut self) -> Checked {
-        let busy = self.busy(|link| link.up.len() > 0);
+        let busy = self.busy(|link| link.up.len() > 0 || link.up.is_ended);
         let Some(id) = self.pick_of(&busy) else { return Ok(()) };
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         let bytes = link.up.arrive(&mut self.choices);
-        self.broker_reads(id, &bytes)
+        self.broker_gets(id, &bytes);
+        Ok(())
+    }
+
+    fn broker_gets(&mut self, id: ConnectionId, bytes: &[u8]) {
+        self.tell(|| format!("to the broker on {id} {}", shown(bytes)));
+        let Some(wire) = self.machine.as_ref().and_then(|machine| machine.wire(id)) else { return };
+        if !bytes.is_empty() {
+            wire.lock().arrive(bytes);
+        }
+        if self.links.get(&id).is_none_or(|link| link.up.is_ended && link.up.len() == 0) {
+            wire.lock().end();
+        }
     }
 
     fn busy(&self, is_busy: impl Fn(&Link) -> bool) -> Vec<ConnectionId> {
@@ -208,289 +370,135 @@ impl World {
         (!of.is_empty()).then(|| self.choices.pick(of))
     }
 
-    fn broker_reads(&mut self, id: ConnectionId, bytes: &[u8]) -> Checked {
-        self.tell(|| format!("broker reads on {id} {bytes:02X?}"));
-        self.turn(|broker| broker.receive(id, bytes), |model| model.receive(id, bytes))
-    }
-
-    /// A turn of the broker, judged by the model.
-    fn turn(
-        &mut self,
-        act: impl FnOnce(&mut Broker) -> Turn,
-        expect: impl FnOnce(&mut Model) -> Checked,
-    ) -> Checked {
-        for (id, link) in &self.links {
-            self.broker.set_room(*id, link.down.room());
-        }
-        let Turn { notes, outputs } = act(&mut self.broker);
-        for note in &notes {
-            self.tell(|| format!("  {note:?}"));
-            let what = match note {
-                Note::Chose { .. } => "members chosen",
-                Note::Refused { .. } => "messages that found the queue full",
-                Note::Expired { .. } => "messages expired",
-                Note::Silent { .. } => "silent connections closed",
-            };
-            self.count(what, 1);
-        }
-        self.model.begin_turn(notes);
-        let mut judged = expect(&mut self.model).and_then(|()| self.model.drop_noted());
-        for (id, bytes) in &outputs {
-            self.tell(|| format!("  broker writes on {id} {bytes:02X?}"));
-            judged = judged.and(self.model.sent(*id, bytes));
-            if let Some(link) = self.links.get_mut(id) {
-                link.down.send(bytes);
-            }
-        }
-        for (id, link) in &mut self.links {
-            if !self.broker.is_open(*id) {
-                // What the broker wrote before it closed still arrives.
-                link.down.is_ended = true;
-                link.up.is_deaf = true;
-                link.up.arrive_all();
-            }
-        }
-        let links = &self.links;
-        // Nothing is owed to who does not listen any more.
-        let room = |id| links.get(&id).filter(|link| !link.down.is_deaf).map_or(0, |link| link.down.room());
-        let judged =
-            judged.and_then(|()| self.model.end_turn(room)).and_then(|()| self.model.compare(&self.broker));
-        if self.watch == Watch::Everything { judged } else { Ok(()) }
-    }
-
     /// Some bytes arrive at a Client.
     fn arrive_down(&mut self) -> Checked {
         let busy = self.busy(|link| link.down.len() > 0 || link.down.is_ended);
         let Some(id) = self.pick_of(&busy) else { return Ok(()) };
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         let bytes = link.down.arrive(&mut self.choices);
-        self.client_reads(id, &bytes)
+        self.client_gets(id, &bytes)
     }
 
-    fn client_reads(&mut self, id: ConnectionId, bytes: &[u8]) -> Checked {
-        let who = self.clients.iter().position(|client| client.connection == Some(id));
+    fn client_gets(&mut self, id: ConnectionId, bytes: &[u8]) -> Checked {
+        let who = self.clients.iter().position(|peer| peer.client.connection == Some(id));
         if let Some(who) = who {
-            self.tell(|| format!("c{who} reads on {id} {bytes:02X?}"));
-            let generation = self.model.generations.get(&id).copied();
-            let before = self.clients[who].generation;
-            let known = self.clients[who].got.clone();
-            let answers = self.clients[who].receive(bytes, generation)?;
-            if self.clients[who].generation != before {
-                self.check_ended(before, &known)?;
-            }
+            self.tell(|| format!("c{who} gets on {id} {}", shown(bytes)));
+            let was_open = self.clients[who].client.is_open;
+            let Heard { answers, events } = self.clients[who].client.receive(bytes)?;
+            let is_whole = self.clients[who].client.has_whole_packets();
+            // What waited for CONNACK, which waits for the disk, was made before.
+            let made = self.links.get_mut(&id).and_then(|link| link.down.made(is_whole)).filter(|_| was_open);
             self.put_up(id, &answers);
+            for event in events {
+                self.tell(|| format!("  {event:?}"));
+                self.happens(who, event, made)?;
+            }
         }
-        let link = &self.links[&id];
-        if link.down.is_ended && link.down.len() == 0 {
+        let is_over = self.links.get(&id).is_some_and(|link| link.down.is_ended && link.down.len() == 0);
+        if is_over {
             self.tell(|| format!("end of {id}"));
             self.links.remove(&id);
+            self.broker_gets(id, &[]);
             if let Some(who) = who {
-                self.clients[who].leave();
+                self.leave(who);
             } else if let Some(rude) = self.rude.as_mut().filter(|rude| rude.connection == Some(id)) {
                 rude.connection = None;
             }
-            return match self.broker.is_open(id) {
-                true => self.turn(|broker| broker.lose(id), |model| model.close(id, false)),
-                false => Ok(()),
-            };
-        }
-        self.turn(|broker| broker.writable(id), |_| Ok(()))
-    }
-
-    /// The link breaks at any byte in both directions, and both ends notice.
-    fn break_link(&mut self, who: usize) -> Checked {
-        let Some(id) = self.clients[who].connection else { return Ok(()) };
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
-        let up = link.up.break_off(&mut self.choices);
-        let down = link.down.break_off(&mut self.choices);
-        link.down.is_deaf = true;
-        self.count("links broken", 1);
-        self.tell(|| format!("link {id} of c{who} breaks"));
-        if !up.is_empty() {
-            self.broker_reads(id, &up)?;
-        }
-        self.client_reads(id, &down)?;
-        self.links.remove(&id);
-        self.clients[who].leave();
-        self.turn(|broker| broker.lose(id), |model| model.close(id, false))
-    }
-
-    /// The Client goes, and the broker is not told.
-    fn vanish(&mut self, who: usize) -> Checked {
-        let Some(id) = self.clients[who].connection else { return Ok(()) };
-        self.count("links given up by one side", 1);
-        self.tell(|| format!("c{who} vanishes from {id}"));
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
-        let up = link.up.break_off(&mut self.choices);
-        link.down.arrive_all();
-        link.down.is_deaf = true;
-        self.clients[who].leave();
-        if up.is_empty() { Ok(()) } else { self.broker_reads(id, &up) }
-    }
-
-    fn disconnect(&mut self, who: usize) -> Checked {
-        let Some(id) = self.clients[who].connection.filter(|_| self.clients[who].is_open) else {
-            return Ok(());
-        };
-        let ends = self.clients[who].hello.as_ref().is_none_or(|hello| hello.expiry == 0);
-        let expiry = (!ends && self.choices.chance(30)).then(|| self.choices.pick(&[0, 5, 7200]));
-        let is_normal = !self.clients[who].version().has_properties() || self.choices.chance(70);
-        let reason = if is_normal { ReasonCode::Success } else { ReasonCode::DisconnectWithWillMessage };
-        self.count("disconnects", 1);
-        self.tell(|| format!("c{who} disconnects from {id} with {reason:?} {expiry:?}"));
-        let packet = self.clients[who].disconnect(reason, expiry);
-        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
-        link.up.send(&packet);
-        link.up.is_ended = true;
-        link.down.arrive_all();
-        link.down.is_deaf = true;
-        Ok(())
-    }
-
-    /// The Client connects anew though its old connection lives.
-    fn take_over(&mut self, who: usize) -> Checked {
-        self.count("sessions taken over", 1);
-        self.vanish(who)?;
-        self.connect(who, None)
-    }
-
-    fn pass_time(&mut self) -> Checked {
-        let millis = match self.choices.below(8) {
-            0 => self.choices.pick(&[60_000, 200_000, 4_000_000, 90_000_000]),
-            1 | 2 => self.choices.below(20_000),
-            _ => self.choices.below(700),
-        };
-        self.now = self.now.plus(Duration::from_millis(millis as u64));
-        let now = self.now;
-        self.tell(|| format!("{millis} ms pass"));
-        self.turn(|broker| broker.advance(now), |model| model.advance(now))
-    }
-
-    fn restart(&mut self) -> Checked {
-        self.count("restarts", 1);
-        self.tell(|| "the broker is killed and begins anew".to_owned());
-        self.links.clear();
-        self.clients.iter_mut().for_each(Client::leave);
-        if let Some(rude) = &mut self.rude {
-            rude.connection = None;
-        }
-        self.turn(Broker::restart, Model::restart)
-    }
-
-    fn be_rude(&mut self) -> Checked {
-        let Some(rude) = &mut self.rude else { return Ok(()) };
-        let number = self.clients.len() as u8;
-        if let (Some(id), Some(hello)) = (rude.connection, &rude.hello) {
-            let packet = hostile::packet(&mut self.choices, number, hello.version, &mut rude.serial);
-            self.put_up(id, &packet);
-            self.count("rude packets", 1);
             return Ok(());
         }
-        let hello = hostile::hello(&mut self.choices);
-        let id = self.open_connection();
-        self.tell(|| format!("the rude one connects as {id}: {hello:?}"));
-        self.put_up(id, &crate::client::encode_hello("rude", number, &hello));
-        if let Some(rude) = &mut self.rude {
-            (rude.connection, rude.hello) = (Some(id), Some(hello));
-        }
         Ok(())
     }
 
-    /// Lets everything arrive, brings back whoever is away, and checks what all have got.
-    pub(crate) fn settle(&mut self) -> Checked {
-        self.tell(|| "settling".to_owned());
-        for _ in 0..ROUNDS_MAX {
-            for who in 0..self.clients.len() {
-                if self.clients[who].connection.is_none() {
-                    let mut hello = hostile::hello(&mut self.choices);
-                    (hello.clean, hello.keep_alive, hello.expiry) = (false, 0, u32::MAX);
-                    self.connect(who, Some(hello))?;
+    fn happens(&mut self, who: usize, event: Event, made: Option<u64>) -> Checked {
+        // What was just answered is what a power cut may take back.
+        let is_answer = !matches!(event, Event::Got { .. });
+        self.power_goes |= is_answer && self.may_power_go && self.choices.below(400) == 0;
+        match event {
+            Event::Opened { is_present } => {
+                let Peer { presence, ends, is_clean, is_alone, .. } = self.clients[who];
+                if !self.clients[who].client.version().has_properties() {
+                    self.clients[who].client.under_way().for_each(|id| self.promises.does_not_expire(id));
                 }
+                if !is_present || self.clients[who].client.is_in_doubt {
+                    self.begins_anew(who);
+                }
+                self.promises.opened(who, is_present, (is_clean, ends), presence)?;
+                if !is_alone {
+                    self.promises.may_be_taken_over(who);
+                }
+                if let Some(closed_ms) = self.clients[who].closed_ms {
+                    // The answer was on its way for long.
+                    self.promises.was_gone(who, closed_ms);
+                }
+                Ok(())
             }
-            let busy = self.busy(|link| link.up.len() + link.down.len() > 0 || link.down.is_ended);
-            if busy.is_empty() {
-                return self.check_settled();
+            Event::Refused(reason) => {
+                ensure!(self.has_failed, "c{who} is refused with {reason:?}");
+                Ok(())
             }
-            for id in busy {
-                if let Some(bytes) =
-                    self.links.get_mut(&id).map(|link| link.up.arrive_all()).filter(|b| !b.is_empty())
-                {
-                    self.broker_reads(id, &bytes)?;
-                }
-                if let Some(bytes) = self.links.get_mut(&id).map(|link| link.down.arrive_all()) {
-                    self.client_reads(id, &bytes)?;
-                }
+            Event::Dismissed(reason) => {
+                let is_usual = matches!(reason, ReasonCode::KeepAliveTimeout | ReasonCode::SessionTakenOver);
+                ensure!(is_usual || self.has_failed, "c{who} is dismissed with {reason:?}");
+                self.count("dismissals", 1);
+                Ok(())
+            }
+            Event::Acknowledged { message, refusal } => {
+                let is_foreign = refusal == Some(ReasonCode::PacketIdentifierInUse)
+                    && self.clients[who].client.has_foreign_state;
+                let is_fair = refusal.is_none() || is_foreign || self.has_failed;
+                ensure!(is_fair, "a message of c{who} was refused: {refusal:?}");
+                // With an identifier that was in use it may have been taken for a repetition.
+                let is_taken = refusal.is_none() && !self.clients[who].client.has_foreign_state;
+                self.promises.acknowledged(message, is_taken);
+                Ok(())
+            }
+            Event::Subscribed(answers) => {
+                let is_granted = answers.iter().all(|(_, is_done)| *is_done);
+                ensure!(is_granted || self.has_failed, "c{who} may not subscribe to {answers:?}");
+                self.promises.subscribed(who, &answers);
+                Ok(())
+            }
+            Event::Unsubscribed(answers) => {
+                self.promises.unsubscribed(who, &answers);
+                Ok(())
+            }
+            Event::Got { got, retain, dup, has_just_come } => {
+                self.promises.got(who, &got, (retain, dup), made.filter(|_| has_just_come))
             }
         }
-        Err("it does not settle".to_owned())
     }
 
-    fn check_settled(&self) -> Checked {
-        for client in &self.clients {
-            let Some(generation) = client.generation else {
-                return Err(format!("{} has no session", client.id));
-            };
-            ensure!(client.is_idle(), "{} is not done: {client:?}", client.id);
-            ensure!(
-                !self.model.has_pending(generation) || self.watch == Watch::EndToEnd,
-                "{} lacks something",
-                client.id
-            );
-            let expected = self.model.expected(generation);
-            let due: Vec<Got> = due(expected, QoS::ExactlyOnce);
-            ensure!(
-                of(&client.got, QoS::ExactlyOnce) == due,
-                "{} at QoS 2: {}",
-                client.id,
-                difference(&of(&client.got, QoS::ExactlyOnce), &due)
-            );
-            let (got, due) =
-                (first(of(&client.got, QoS::AtLeastOnce)), first(self::due(expected, QoS::AtLeastOnce)));
-            ensure!(got == due, "{} at QoS 1: {}", client.id, difference(&got, &due));
+    fn put_up(&mut self, id: ConnectionId, packet: &[u8]) {
+        let now_ms = self.time.now_ms();
+        if let Some(link) = self.links.get_mut(&id) {
+            link.up.send(packet, now_ms);
         }
-        Ok(())
     }
 
-    /// A session that is over may lack what was under way, but nothing came twice at QoS 2, and in no other order.
-    fn check_ended(&self, generation: Option<u64>, got: &[Got]) -> Checked {
-        let Some(generation) = generation else { return Ok(()) };
-        let due = due(self.model.expected(generation), QoS::ExactlyOnce);
-        let mut rest = due.iter();
-        let got = of(got, QoS::ExactlyOnce);
-        let is_part = got.iter().all(|got| rest.any(|due| due == got));
-        ensure!(is_part, "session {generation} at QoS 2: {}", difference(&got, &due));
-        Ok(())
+    /// The Client's connection is gone, as it sees it.
+    fn leave(&mut self, who: usize) {
+        self.clients[who].client.leave();
+        self.clients[who].away = if self.choices.chance(20) { self.choices.below(40) } else { 0 };
+        self.promises.left(who);
+        self.promises.gone(who, false);
     }
-}
 
-fn of(got: &[Got], qos: QoS) -> Vec<Got> {
-    got.iter().filter(|got| got.qos == qos).cloned().collect()
-}
+    /// Nobody reads what was sent on a connection any more.
+    fn is_unread(&mut self, id: ConnectionId) {
+        let clients = &self.clients;
+        self.promises.given_up(|message, published| {
+            let publisher = usize::from(published.publisher);
+            let sends_again = || clients.get(publisher).is_some_and(|peer| peer.client.sends_again(message));
+            published.connection == id && !sends_again()
+        });
+    }
 
-fn due(expected: &[Expected], qos: QoS) -> Vec<Got> {
-    let of_qos = expected.iter().filter(|expected| expected.qos == qos && !expected.is_void);
-    of_qos
-        .map(|Expected { content, qos, .. }| Got {
-            qos: *qos,
-            topic: content.topic.clone(),
-            payload: content.payload.clone(),
-        })
-        .collect()
-}
-
-/// The first appearance of each message; those without content cannot be told apart.
-fn first(got: Vec<Got>) -> Vec<Got> {
-    let mut seen = BTreeSet::new();
-    got.into_iter().filter(|got| !got.payload.is_empty() && seen.insert(got.clone())).collect()
-}
-
-fn difference(got: &[Got], due: &[Got]) -> String {
-    let at = got.iter().zip(due).position(|(got, due)| got != due).unwrap_or(got.len().min(due.len()));
-    format!(
-        "{} of {} messages; at {at} got {:?}, due was {:?}",
-        got.len(),
-        due.len(),
-        got.get(at),
-        due.get(at)
-    )
+    /// A Client's session has begun anew: it sends nothing again of what it sent before, and the broker reads nothing of it.
+    fn begins_anew(&mut self, who: usize) {
+        let number = self.clients[who].client.number;
+        let connection = self.clients[who].client.connection;
+        self.promises.given_up(|_, published| {
+            published.publisher == number && Some(published.connection) != connection
+        });
+    }
 }

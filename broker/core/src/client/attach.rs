@@ -19,6 +19,7 @@ use crate::client::{Client, ClientState, LeftAt};
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::changes::Stamp;
+use crate::fault::{Fault, is_planted};
 use crate::protocol::connect::{self, Request};
 use crate::routing::subscription::Subscriptions;
 use crate::tenant::Tenant;
@@ -257,6 +258,9 @@ fn fill(state: &mut ClientState, request: &Request, identity: &Arc<Identity>, tu
 fn session_options(request: &Request, connection: &Connection) -> SessionOptions {
     SessionOptions {
         send_maximum: match request.version {
+            ProtocolVersion::V5 if is_planted(Fault::ReceiveMaximumExceeded) => {
+                request.receive_maximum.saturating_add(1)
+            }
             ProtocolVersion::V5 => request.receive_maximum,
             ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => connection.listener.limits.send_window,
         },

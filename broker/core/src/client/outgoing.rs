@@ -16,6 +16,7 @@ use lotmq_store::{Delivery, MessageId, MessageRef, Op};
 use crate::client::replay::Next;
 use crate::client::{Client, ClientState, Queued};
 use crate::durable::paging;
+use crate::fault::{Fault, is_planted};
 use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES_MAX};
 use crate::routing::message::Message;
 use crate::routing::subscription::{Identifiers, Options};
@@ -60,7 +61,7 @@ pub fn drain(
             Outbound::Pubrel { packet_id } => pubrel(turn.arena, version, packet_id),
             Outbound::Publish { packet_id, qos, message: queued, dup } => {
                 // Once a QoS 2 message was sent it is finished, expired or not [MQTT-4.3.3-7].
-                if !dup && queued.message.is_expired(turn.wall_ms) {
+                if !dup && queued.message.is_expired(turn.wall_ms) && !is_planted(Fault::ExpiredSent) {
                     turn.core.counters.messages_expired.add(1);
                     give_up(client, state, packet_id, &queued, turn);
                     given_up += 1;
@@ -81,7 +82,10 @@ pub fn drain(
                 }
                 let (message, identifiers) = (&queued.message, &queued.identifiers);
                 let retain = queued.retain;
-                let sending = Sending { message, qos, retain, dup, packet_id: Some(packet_id), identifiers };
+                let dup_sent = dup && !is_planted(Fault::DupForgotten);
+                let packet_id_sent = Some(packet_id);
+                let sending =
+                    Sending { message, qos, retain, dup: dup_sent, packet_id: packet_id_sent, identifiers };
                 let Some(span) = encode(turn, version, &sending, packet_max) else {
                     give_up(client, state, packet_id, &queued, turn);
                     given_up += 1;
@@ -282,7 +286,7 @@ fn stored_number(message: &Message) -> Option<MessageId> {
 /// Whether a message that is not stored for a session must be before it is sent. The identifier of a QoS 2 message is in use until the exchange has ended, after a
 /// crash too: without it another message would get the same one, and the Client would take that for a repetition \[MQTT-4.3.3-2\].
 pub(crate) fn needs_copy(client: &Client, qos: QoS) -> bool {
-    qos == QoS::ExactlyOnce && client.is_durable()
+    qos == QoS::ExactlyOnce && client.is_durable() && !is_planted(Fault::ReplayNotStored)
 }
 
 /// A copy of a message that is stored for one session alone: of a retained one, or of one that is stored for nobody else.

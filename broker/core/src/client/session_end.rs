@@ -13,6 +13,7 @@ use crate::client::will::WillMessage;
 use crate::client::{Client, ClientState, LeftAt};
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
+use crate::fault::{Fault, is_planted};
 use crate::limits::ENDED_PER_TURN;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
@@ -64,7 +65,7 @@ fn leave(
     state.session.disconnect();
     state.replays = Replays::default();
     state.left_at = LeftAt::new(now);
-    if reason.discards_will() {
+    if reason.discards_will() && !is_planted(Fault::WillNotDiscarded) {
         state.will.handle_normal_disconnect();
     }
     let expiry = state.expiry;
@@ -234,7 +235,8 @@ pub fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
         let Some(left_at) = state.left_at.get().filter(|_| !state.is_over) else { return };
         let will = state.will.handle_timeout(now);
         state.count(&client.client_id, client.is_durable());
-        let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now);
+        let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now)
+            && !is_planted(Fault::ExpiryIgnored);
         if ends {
             sessions.remove(client, turn);
         }

@@ -15,6 +15,7 @@ use super::Connection;
 use super::intake::Input;
 use super::source::Source;
 use crate::connection::close::CloseReason;
+use crate::fault::{Fault, is_planted};
 use crate::limits::LOGIN_CHECK;
 use crate::protocol::Phase;
 use crate::tenant::Tenant;
@@ -101,6 +102,7 @@ impl<T: Source> OpenConnections<T> {
             match check_alive(&connection, now) {
                 Ok(KeepAliveVerdict::AliveUntil(deadline)) => turn.timers.watch(place, deadline),
                 Ok(KeepAliveVerdict::Off) => {}
+                Ok(KeepAliveVerdict::Expired) if is_planted(Fault::KeepAliveIgnored) => {}
                 Ok(KeepAliveVerdict::Expired) => connection.request_close(CloseReason::KeepAliveTimeout),
                 Err(reason) => connection.request_close(reason),
             }

@@ -14,6 +14,7 @@ use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::paging;
 use crate::durable::store_failure::StoreFailure;
+use crate::fault::{Fault, is_planted};
 use crate::protocol::subscribe::{Granted, TakingBack};
 use crate::protocol::{NotTaken, connect};
 use crate::turn::Turn;
@@ -221,6 +222,7 @@ impl Turn {
         while let Some((release, outcome)) = self.releases.pop(&mut settled) {
             match outcome {
                 Ok(()) => release.granted(self),
+                Err(_) if is_planted(Fault::FailureForgotten) => release.granted(self),
                 Err(failure) => release.refused(self, failure),
             }
         }

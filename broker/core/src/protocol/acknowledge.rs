@@ -11,6 +11,7 @@ use crate::client::{Queued, stored_packet_id};
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::release::Release;
+use crate::fault::{Fault, is_planted};
 use crate::protocol::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
@@ -131,7 +132,11 @@ fn completed(
 
 /// PUBREL: the identifier may be used again when that is durable.
 fn released(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    let outcome = open.client.exchange_on(connection, turn, |session| session.handle_pubrel(packet_id));
+    let outcome =
+        open.client.exchange_on(connection, turn, |session| match is_planted(Fault::PubrelIgnored) {
+            true => PubrelOutcome::Released,
+            false => session.handle_pubrel(packet_id),
+        });
     let Some(outcome) = outcome else { return };
     let reason = match outcome {
         PubrelOutcome::Released => ReasonCode::Success,

@@ -18,6 +18,7 @@ use crate::client::stored_packet_id;
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::release::Release;
+use crate::fault::{Fault, is_planted};
 use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX};
 use crate::protocol::violation::Violation;
 use crate::routing::fan_out::{
@@ -410,6 +411,7 @@ fn take_over_acknowledged(
             }
             Ok(true)
         }
+        InboundPublish::Duplicate if is_planted(Fault::RepetitionRouted) => Ok(true),
         InboundPublish::Duplicate => {
             repeat_pubrec(connection, open, turn, (packet_id, losses));
             Ok(false)

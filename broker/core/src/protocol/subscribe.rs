@@ -23,6 +23,7 @@ use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::release::Release;
 use crate::durable::store_failure::StoreFailure;
+use crate::fault::{Fault, is_planted};
 use crate::limits::{Limit, SHARE_TIME};
 use crate::protocol::violation::Violation;
 use crate::routing::subscription::{Options, SHARED, filter_bytes};
@@ -443,7 +444,7 @@ impl Unsubscribing {
                 state.count(&client.client_id, client.is_durable());
                 // Retained messages that have not been sent yet are not begun any more [MQTT-3.10.4-2].
                 state.replays.end(&filter);
-                client.tenant.unsubscribe(client, &filter)
+                is_planted(Fault::UnsubscribeIgnored) || client.tenant.unsubscribe(client, &filter)
             };
             if (existed || self.is_unsure) && client.is_durable() {
                 is_durable = true;

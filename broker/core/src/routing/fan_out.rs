@@ -19,6 +19,7 @@ use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
 use crate::client::Client;
+use crate::fault::{Fault, is_planted};
 use crate::limits::{GROUP_TRIES_MAX, OFFLINE_DELIVERIES_FREE, SHARED_BYTES_MIN, SHARED_RECEIVERS_MIN};
 use crate::routing::message::{Message, MessageParts};
 use crate::routing::route::{Route, Target};
@@ -282,6 +283,9 @@ impl<'a> FanOutOf<'a> {
             }
             if let Some(message) = self.message.filter(|_| fate == Fate::Taken) {
                 turn.messages.sent_by_group(message, target.client.number, group.id());
+            }
+            if is_planted(Fault::SharedTwice) && tried.len() == 1 {
+                continue;
             }
             break;
         }

@@ -7,6 +7,7 @@ use lotmq_codec::{QoS, RetainHandling};
 use smallvec::{SmallVec, smallvec};
 
 use crate::client::Client;
+use crate::fault::{Fault, is_planted};
 use crate::limits::{
     DEEP_LEVEL_COST, DEEP_LEVELS_FROM, FILTER_LEVEL_COST, FURTHER_PLUS_COST, PLUSES_FREE, SUBSCRIPTION_COST,
 };
@@ -230,7 +231,7 @@ impl Target {
 
     /// What a message published by `source` finds here; `None` if it does not go to this Client.
     pub(crate) fn for_source(&self, source: Option<&Arc<Client>>) -> Option<&Self> {
-        if !self.no_local && self.own.is_none() {
+        if (!self.no_local && self.own.is_none()) || is_planted(Fault::NoLocalIgnored) {
             return Some(self);
         }
         if !source.is_some_and(|source| Arc::ptr_eq(source, &self.client)) {

@@ -24,6 +24,7 @@ use crate::connection::{Connection, Transport};
 use crate::counters::TurnCounts;
 use crate::durable::paging::{self, stored_for};
 use crate::durable::release::Release;
+use crate::fault::{Fault, is_planted};
 use crate::limits::{CONTROL_BYTES_MAX, Limit, WRAPPED_CHUNK_BYTES};
 use crate::protocol::recipient::Recipient;
 use crate::routing::fan_out::COPIED_PAYLOAD_BYTES;
@@ -470,6 +471,9 @@ impl Delivery {
         let before = turn.counts.publish_bytes_sent;
         let goes_on = self.collect(client, state, &entry.items, turn);
         let Some(link) = &mut state.link else { return };
+        if is_planted(Fault::DeliveryOrder) {
+            self.ranges.reverse();
+        }
         let bytes = self.ranges.iter().map(|span| span.len() as u64).sum::<u64>();
         turn.counts.bytes_sent += bytes;
         // What is held back until its identifier is stored is copied now and written later.
@@ -595,23 +599,7 @@ impl Delivery {
             state.session.enqueue_stored(*qos, bytes, stored, queued)
         };
         match offer {
-            Offer::Send(packet_id) => {
-                turn.counts.publish_sent += 1;
-                turn.counts.publish_bytes_sent += piece.payload_bytes as u64;
-                passage.room = passage.room.saturating_sub(piece.len());
-                // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
-                let last = passage.last_message.replace(*message);
-                let is_again = last.is_some_and(|last| turn.messages.are_copies(last, *message));
-                let piece = if is_again { piece.copied(turn.arena) } else { *piece };
-                set_packet_id(turn.arena, &piece, packet_id);
-                let sent = Sent { message: number, qos: *qos, packet_id };
-                // What waits leaves later, past others: it has its topic in full.
-                let spans = [piece.head, piece.payload];
-                if !sent.waits(client, state.link.as_mut(), spans, turn) {
-                    self.push_message(state, turn.arena, piece.head);
-                    self.push(piece.payload);
-                }
-            }
+            Offer::Send(packet_id) => self.leaves(client, state, (tracked, number), packet_id, passage, turn),
             Offer::Queued | Offer::QueuedUntilStored => {
                 if is_postponed && !passage.is_blocked {
                     if let Some(link) = &mut state.link {
@@ -627,6 +615,35 @@ impl Delivery {
             }
             Offer::Offline | Offer::SendUnacknowledged => {}
             Offer::Refused(_) => client.queue_full(state, number, turn),
+        }
+    }
+
+    /// Sends a message that the session has given an identifier, or holds it back until that is stored.
+    fn leaves(
+        &mut self,
+        client: &Arc<Client>,
+        state: &mut ClientState,
+        (tracked, number): (&Tracked, Option<MessageId>),
+        packet_id: PacketId,
+        passage: &mut Passage,
+        turn: &mut Surroundings<'_>,
+    ) {
+        let Tracked { piece, qos, message, .. } = tracked;
+        turn.counts.publish_sent += 1;
+        turn.counts.publish_bytes_sent += piece.payload_bytes as u64;
+        passage.room = passage.room.saturating_sub(piece.len());
+        // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
+        let last = passage.last_message.replace(*message);
+        let is_again = last.is_some_and(|last| turn.messages.are_copies(last, *message))
+            && !is_planted(Fault::CopiesShareIdentifier);
+        let piece = if is_again { piece.copied(turn.arena) } else { *piece };
+        set_packet_id(turn.arena, &piece, packet_id);
+        let sent = Sent { message: number, qos: *qos, packet_id };
+        // What waits leaves later, past others: it has its topic in full.
+        let spans = [piece.head, piece.payload];
+        if !sent.waits(client, state.link.as_mut(), spans, turn) {
+            self.push_message(state, turn.arena, piece.head);
+            self.push(piece.payload);
         }
     }
 

@@ -1,8 +1,13 @@
-//! Topic Filters as the standard describes them (§4.7, §4.8.2), written down a second time.
+//! Matching of Topic Filters as the standard describes it (§4.7, §4.8.2), written down a second time.
 
 /// Share Name and filter of a shared subscription.
-pub(super) fn share(filter: &str) -> Option<(&str, &str)> {
+pub(crate) fn share(filter: &str) -> Option<(&str, &str)> {
     filter.strip_prefix("$share/")?.split_once('/')
+}
+
+/// The filter without its `$share/…/`.
+pub(crate) fn unshared(filter: &str) -> &str {
+    share(filter).map_or(filter, |(_, filter)| filter)
 }
 
 /// Whether a filter without `$share/` matches a Topic Name.
@@ -19,23 +24,4 @@ fn levels_match(filter: &[&str], topic: &[&str]) -> bool {
         ([wanted, filter @ ..], [level, topic @ ..]) => wanted == level && levels_match(filter, topic),
         ([], [_, ..]) | ([_, ..], []) => false,
     }
-}
-
-/// Whether SUBSCRIBE may name it.
-pub(super) fn filter_is_valid(filter: &str) -> bool {
-    let plain = match filter.strip_prefix("$share/") {
-        None => filter,
-        Some(shared) => match shared.split_once('/') {
-            Some((name, filter)) if !name.is_empty() && !name.contains(['+', '#']) => filter,
-            Some(_) | None => return false,
-        },
-    };
-    let levels: Vec<&str> = plain.split('/').collect();
-    let is_last = |at: usize| at + 1 == levels.len();
-    !plain.is_empty()
-        && levels.iter().enumerate().all(|(at, level)| match *level {
-            "#" => is_last(at),
-            "+" => true,
-            level => !level.contains(['+', '#']),
-        })
 }

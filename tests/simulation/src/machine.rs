@@ -1,0 +1,377 @@
+//! One life of a broker: the real core on the real store, with two threads that serve Clients and one that keeps house, all of them run by hand.
+//!
+//! Every thread is a [`Turn`], and everything that a thread would be woken for is a [`Task`] that waits until the world runs it, in whatever order. The world
+//! sees what a machine does through [`Wire`]s alone. Dropping a machine is a crash.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::task::{Context, Wake, Waker};
+use std::time::Duration;
+
+use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, Rulebook};
+use lotmq_config::Config;
+use lotmq_core::client::absences;
+use lotmq_core::connection::open::OpenConnections;
+use lotmq_core::connection::refused::Refusals;
+use lotmq_core::connection::{Connection, ListenerTerms, step};
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::home::Home;
+use lotmq_core::turn::next::Next;
+use lotmq_core::{Above, Chance, Core, Hashing, recover};
+use lotmq_disk::Disk;
+use lotmq_store::{KeySource, Limits, RecoveredQueues, Stepper, Store, StoreOptions, Surroundings, TenantId};
+use parking_lot::Mutex;
+
+use crate::clock::{BrokerClock, WorldTime};
+use crate::surface::{Ended, Everybody, NoDefinitions, NoGuests, Surface};
+use crate::transport::{Socket, Wire};
+
+/// Number of a connection.
+pub(crate) type ConnectionId = u32;
+
+/// Threads that serve Clients.
+const SHARDS: u16 = 2;
+
+/// How long after the clock was read last each thread reads it again.
+const TICK: Duration = lotmq_core::turn::timers::TICK;
+
+/// Something that a thread of the broker has to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Task {
+    /// The owner of a connection looks at it.
+    Connection(ConnectionId),
+    /// A shard ends its turn.
+    Flush(u16),
+    /// A shard looks at its sockets.
+    Look(u16),
+    /// A shard hears of a commit.
+    Commits(u16),
+    /// The first shard takes over what waits for a batch of another thread.
+    Releases,
+    /// A tick has passed for a shard.
+    Tick(u16),
+    /// The store commits a group.
+    Store,
+    /// What is due by the clock.
+    Housekeeping,
+}
+
+/// The tasks that wait.
+#[derive(Clone, Default)]
+pub(crate) struct Tasks(Arc<Mutex<BTreeSet<Task>>>);
+
+impl Tasks {
+    pub(crate) fn call(&self, task: Task) {
+        self.0.lock().insert(task);
+    }
+
+    fn waker(&self, task: Task) -> Waker {
+        Waker::from(Arc::new(Call { tasks: self.clone(), task }))
+    }
+}
+
+struct Call {
+    tasks: Tasks,
+    task: Task,
+}
+
+impl Wake for Call {
+    fn wake(self: Arc<Self>) {
+        self.tasks.call(self.task);
+    }
+}
+
+/// A thread that serves Clients.
+struct Shard {
+    home: Arc<Home>,
+    turn: Turn,
+    connections: OpenConnections<Socket>,
+    /// To be woken when it has looked at its sockets.
+    look: Option<Waker>,
+    ticked: Duration,
+    tasks: Tasks,
+}
+
+impl Shard {
+    /// Ends the turn.
+    fn flush(&mut self, now: Duration) {
+        let Self { turn, connections, look, tasks, home, .. } = self;
+        turn.flush();
+        let Next { is_due, look: wanted } = connections.begin_turn(turn, now);
+        if let Some(waker) = wanted {
+            *look = Some(waker);
+            tasks.call(Task::Look(home.number));
+        }
+        if is_due {
+            tasks.call(Task::Flush(home.number));
+        } else {
+            turn.await_work(&tasks.waker(Task::Flush(home.number)));
+        }
+    }
+}
+
+thread_local! {
+    /// The other threads while one that serves no Clients works, which may wait for them.
+    static OTHERS: RefCell<(Vec<Shard>, Option<Arc<Stepper>>)> = const { RefCell::new((Vec::new(), None)) };
+}
+
+/// Lets the other threads end their turns, and the store commit what they have handed over.
+pub(crate) fn others_go_on(now: Duration) {
+    OTHERS.with_borrow_mut(|(shards, stepper)| {
+        shards.iter_mut().for_each(|shard| shard.flush(now));
+        if let Some(stepper) = stepper {
+            stepper.step();
+        }
+    });
+}
+
+struct Open {
+    connection: Arc<Connection<Socket>>,
+    wire: Arc<Mutex<Wire>>,
+    waker: Waker,
+}
+
+/// See the module's documentation.
+pub(crate) struct Machine {
+    time: Arc<WorldTime>,
+    core: Arc<Core>,
+    tenant: Arc<Tenant>,
+    terms: Arc<ListenerTerms>,
+    surface: Arc<Surface>,
+    shards: Vec<Shard>,
+    keeper: Turn,
+    kept_house: Duration,
+    stepper: Arc<Stepper>,
+    connections: BTreeMap<ConnectionId, Open>,
+}
+
+impl Machine {
+    /// Starts a broker on a disk.
+    ///
+    /// # Errors
+    /// When the store cannot be opened.
+    pub(crate) fn start(time: &Arc<WorldTime>, disk: &Disk, config: &Config) -> Result<Self, String> {
+        let surface = Arc::new(Surface::default());
+        let homes: Vec<_> = (0..SHARDS).map(|number| Arc::new(Home::new(number))).collect();
+        let (to_call, tasks) = (homes.clone(), surface.tasks.clone());
+        let on_commit = Box::new(move |_| {
+            for home in to_call.iter().filter(|home| home.waits_for_commit()) {
+                tasks.call(Task::Commits(home.number));
+            }
+        });
+        let of_store = Arc::clone(time);
+        let surroundings = Surroundings {
+            now: Arc::new(move || of_store.now()),
+            // Nothing of a simulation is secret.
+            random: Box::new(|bytes| bytes.fill(7)),
+        };
+        let opened = Store::open_stepped(store_options(), Box::new(disk.opener()), on_commit, surroundings);
+        let (store, stepper, mut recovered) = opened.map_err(|error| error.to_string())?;
+        let stepper = Arc::new(stepper);
+        let users = Directory::new(DirectoryOptions::default()).map_err(|error| error.to_string())?;
+        let users = Arc::new(users);
+        let permissions = Arc::new(Rulebook::new(Arc::clone(&users)).without_delivery());
+        permissions.put(Everybody::rules());
+        let tenant =
+            Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(NoDefinitions));
+        let tenant = Arc::new(tenant);
+        let clock = BrokerClock::starts(time);
+        let ids = Arc::clone(store.ids());
+        let chance = Chance { random: |_| false, hashing: Hashing::fixed(7) };
+        let core = Arc::new(Core::new(config, (Arc::new(store), ids), Box::new(clock), chance, &NoGuests));
+        let above: Arc<dyn Above> = Arc::<Surface>::clone(&surface);
+        // Nobody else sets it.
+        let _ = core.above.set(Arc::downgrade(&above));
+        let tenants = [Arc::clone(&tenant)];
+        recover::sessions(&core, &tenants, std::mem::take(&mut recovered.sessions), true);
+        recover::retained(&core, &tenants, std::mem::take(&mut recovered.retained));
+        let terms = Arc::new(ListenerTerms {
+            name: "mqtt",
+            core: Arc::clone(&core),
+            tenant: Arc::clone(&tenant),
+            limits: config.limits.for_all(),
+            reached: core.limits.add("mqtt"),
+            anonymous: AnonymousLogin::FromEverywhere,
+            refusals: Refusals::default(),
+        });
+        let now = time.now();
+        let shards = homes.into_iter().map(|home| {
+            let mut turn = Turn::new(Arc::clone(&core), Some(Arc::clone(&home)));
+            turn.await_work(&surface.tasks.waker(Task::Flush(home.number)));
+            Shard {
+                home,
+                turn,
+                connections: OpenConnections::new(),
+                look: None,
+                ticked: now,
+                tasks: surface.tasks.clone(),
+            }
+        });
+        let shards = shards.collect();
+        let keeper = Turn::new(Arc::clone(&core), None);
+        surface.tasks.call(Task::Housekeeping);
+        Ok(Self {
+            time: Arc::clone(time),
+            core,
+            tenant,
+            terms,
+            surface,
+            shards,
+            keeper,
+            kept_house: now,
+            stepper,
+            connections: BTreeMap::new(),
+        })
+    }
+
+    /// A connection comes.
+    pub(crate) fn accept(&mut self, id: ConnectionId) {
+        let shard = &mut self.shards[id as usize % usize::from(SHARDS)];
+        let place = shard.connections.reserve();
+        let wire = Arc::new(Mutex::new(Wire::default()));
+        let socket = Socket(Arc::clone(&wire));
+        let home = (shard.home.number, place);
+        let connection = Arc::new(Connection::new(id, home, Arc::clone(&self.terms), socket));
+        let first_look = self.core.clock.now().plus(self.terms.connect_timeout());
+        shard.connections.enter(&connection, first_look, &mut shard.turn);
+        let waker = self.surface.tasks.waker(Task::Connection(id));
+        self.connections.insert(id, Open { connection, wire, waker });
+        self.surface.tasks.call(Task::Connection(id));
+    }
+
+    /// What both ends of an open connection see.
+    pub(crate) fn wire(&self, id: ConnectionId) -> Option<&Mutex<Wire>> {
+        self.connections.get(&id).map(|open| &*open.wire)
+    }
+
+    /// Connections that are open.
+    pub(crate) fn open(&self) -> Vec<ConnectionId> {
+        self.connections.keys().copied().collect()
+    }
+
+    /// Connections of Clients that have ended.
+    pub(crate) fn take_ended(&self) -> Vec<Ended> {
+        std::mem::take(&mut self.surface.ended.lock())
+    }
+
+    /// Why CONNECT packets were refused.
+    pub(crate) fn take_refused(&self) -> Vec<String> {
+        std::mem::take(&mut self.surface.refused.lock())
+    }
+
+    /// Ticks that have passed.
+    pub(crate) fn ticks(&self) -> Vec<Task> {
+        let now = self.time.now();
+        let passed = self.shards.iter().filter(|shard| now >= shard.ticked + TICK);
+        passed.map(|shard| Task::Tick(shard.home.number)).collect()
+    }
+
+    /// What may be done now.
+    pub(crate) fn tasks(&self) -> Vec<Task> {
+        let now = self.time.now();
+        let mut tasks: Vec<Task> = self.surface.tasks.0.lock().iter().copied().collect();
+        tasks.extend(self.ticks());
+        let is_due = self.stepper.next_due().is_some_and(|due| due <= now);
+        if self.stepper.has_work() || is_due {
+            tasks.push(Task::Store);
+        }
+        if now >= self.kept_house + Duration::from_millis(500) && !tasks.contains(&Task::Housekeeping) {
+            tasks.push(Task::Housekeeping);
+        }
+        tasks
+    }
+
+    /// Whether its store has failed and has not recovered yet.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.core.store_failure().is_some()
+    }
+
+    /// Does one of them.
+    pub(crate) fn run(&mut self, task: Task) {
+        self.surface.tasks.0.lock().remove(&task);
+        match task {
+            Task::Connection(id) => self.drive(id),
+            Task::Flush(shard) => self.shards[usize::from(shard)].flush(self.time.now()),
+            Task::Look(shard) => {
+                self.shards[usize::from(shard)].look.take().into_iter().for_each(Waker::wake)
+            }
+            Task::Commits(shard) => {
+                let turn = &mut self.shards[usize::from(shard)].turn;
+                turn.tick();
+                turn.commits_settled();
+            }
+            Task::Releases => {
+                let all = std::mem::take(&mut *self.surface.releases.lock());
+                let turn = &mut self.shards[0].turn;
+                for (ticket, releases) in all {
+                    turn.time_shares.others_work();
+                    turn.release_when_committed(ticket, releases);
+                }
+            }
+            Task::Tick(shard) => {
+                let Shard { connections, turn, ticked, .. } = &mut self.shards[usize::from(shard)];
+                *ticked = self.time.now();
+                connections.time_passed(turn, &[Arc::clone(&self.tenant)]);
+            }
+            Task::Store => {
+                self.stepper.step();
+            }
+            Task::Housekeeping => self.keep_house(),
+        }
+    }
+
+    fn drive(&mut self, id: ConnectionId) {
+        let Some(Open { connection, waker, .. }) = self.connections.get(&id) else { return };
+        let shard = &mut self.shards[usize::from(connection.home)];
+        let place = connection.place;
+        let connection: Arc<Connection> = Arc::<Connection<Socket>>::clone(connection);
+        let driven = step::drive::<Socket>(&connection, &mut shard.turn, &mut Context::from_waker(waker));
+        if driven.is_ready() {
+            shard.connections.release(place);
+        }
+    }
+
+    /// Takes off a connection that the broker has closed and whose last bytes were taken.
+    pub(crate) fn forget(&mut self, id: ConnectionId) {
+        self.connections.remove(&id);
+    }
+
+    fn keep_house(&mut self) {
+        self.kept_house = self.time.now();
+        OTHERS.set((std::mem::take(&mut self.shards), Some(Arc::clone(&self.stepper))));
+        self.work_by_the_clock();
+        (self.shards, _) = OTHERS.take();
+    }
+
+    fn work_by_the_clock(&mut self) {
+        let turn = &mut self.keeper;
+        turn.tick();
+        let is_behind = absences::work(turn);
+        let ends_more = self.core.endings.work(&self.core, turn);
+        self.tenant.remove_expired(turn);
+        turn.flush();
+        if is_behind || ends_more {
+            self.surface.tasks.call(Task::Housekeeping);
+        }
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // What refers to each other in circles would never be freed, and a run has many lives.
+        self.tenant.forget_clients();
+    }
+}
+
+fn store_options() -> StoreOptions {
+    StoreOptions {
+        cache_bytes: 256 * 1024,
+        secret_key: KeySource::Key([7; 32]),
+        queues: RecoveredQueues::Sent,
+        // Little slack, so that the log is cleaned too.
+        limits: Limits { log_slack_bytes: 16 * 1024, ..Limits::default() },
+        ..StoreOptions::new("unused")
+    }
+}

@@ -1,0 +1,183 @@
+//! What the core finds round it instead of a server: nobody to ask, and somebody who writes down what it tells.
+
+use std::any::Any;
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::task::Context;
+
+use lot_facts::{RuleFacts, RuleInputs};
+use lotmq_auth::{Account, Answer, Ask, Identity, Opinion, PendingLogin, Question, Rule, Scope, Validity};
+use lotmq_codec::{QoS, ReasonCode};
+use lotmq_core::Above;
+use lotmq_core::client::Client;
+use lotmq_core::client::replay::Pending;
+use lotmq_core::connection::Connection;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::durable::release::Release;
+use lotmq_core::protocol::{NotTaken, Outcome};
+use lotmq_core::routing::message::Message;
+use lotmq_core::routing::subscription::Options;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::triggers::{GuestRunner, TenantHooks, Triggers};
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::arena::Span;
+use lotmq_definitions::Caching;
+use lotmq_store::Ticket;
+use parking_lot::Mutex;
+
+use crate::machine::{ConnectionId, Task, Tasks};
+
+/// The end of a Client's connection as the core tells it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ended {
+    pub(crate) connection: ConnectionId,
+    /// DISCONNECT had come, and discards the Will.
+    pub(crate) discards_will: bool,
+}
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(crate) struct Surface {
+    pub(crate) tasks: Tasks,
+    /// Connections that have ended since this was taken last.
+    pub(crate) ended: Mutex<Vec<Ended>>,
+    /// Why CONNECT packets were refused since this was taken last.
+    pub(crate) refused: Mutex<Vec<String>>,
+    /// What waits for batches of threads without Clients.
+    pub(crate) releases: Mutex<VecDeque<(Ticket, Vec<Release>)>>,
+}
+
+impl Above for Surface {
+    fn connect_refused(
+        &self,
+        _: &mut Turn,
+        _: &Connection,
+        _: (&str, Option<&str>),
+        _: ReasonCode,
+        cause: &dyn Display,
+    ) {
+        self.refused.lock().push(cause.to_string());
+    }
+
+    fn authentication_refused(&self, _: &Connection, _: &str, _: Option<&str>, _: &dyn Display) {}
+
+    fn connected(&self, _: &mut Turn, _: &Client, _: &Connection) {}
+
+    fn disconnects(
+        &self,
+        _: &Turn,
+        _: &Client,
+        connection: &Connection,
+        reason: &CloseReason,
+        _: Option<String>,
+    ) {
+        let discards_will = matches!(reason, CloseReason::Disconnected(ReasonCode::Success));
+        self.ended.lock().push(Ended { connection: connection.number, discards_will });
+    }
+
+    fn disconnected(&self, _: &mut Turn, _: &Client, _: &Connection, _: &CloseReason) {}
+
+    fn denied(&self, _: &Client, _: Scope, _: &str) {}
+
+    fn will_denied(&self, _: &Turn, _: &Client, _: &Identity, _: &str) {}
+
+    fn subscribed(&self, _: &Client, _: &str, _: QoS) {}
+
+    fn published_to_tree(
+        &self,
+        _: &mut Turn,
+        _: &Arc<Client>,
+        _: Span,
+        _: Span,
+        _: Span,
+    ) -> Result<(), NotTaken> {
+        Ok(())
+    }
+
+    fn bridge_state(&self, _: &mut Turn, _: &Arc<Tenant>, _: &str, _: &[u8]) {}
+
+    fn retained_of_tree(&self, _: &Tenant, _: &str, _: Options) -> VecDeque<Pending> {
+        VecDeque::new()
+    }
+
+    fn check_password(&self, _: &Arc<Connection>, _: PendingLogin, _: Outcome) {}
+
+    fn is_own_password(&self, _: &Identity, _: &[u8]) -> bool {
+        false
+    }
+
+    fn has_work(&self) {
+        self.tasks.call(Task::Housekeeping);
+    }
+
+    fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
+        self.releases.lock().push_back((ticket, releases));
+        self.tasks.call(Task::Releases);
+    }
+}
+
+/// A tenant without definitions.
+pub(crate) struct NoDefinitions;
+
+impl TenantHooks for NoDefinitions {
+    fn triggers(&self, _: &Tenant, _: &str) -> (Option<Box<dyn Triggers>>, bool) {
+        (None, true)
+    }
+
+    fn caching(&self, _: &str) -> Caching {
+        Caching::Skip
+    }
+
+    fn remember(&self, _: Caching, _: &Message) {}
+}
+
+/// Nothing is ever started.
+pub(crate) struct NoGuests;
+
+impl GuestRunner for NoGuests {
+    fn of_thread(&self) -> Box<dyn Any> {
+        Box::new(())
+    }
+
+    fn has_work(&self, _: &Turn) -> bool {
+        false
+    }
+
+    fn is_full(&self, _: &Turn) -> bool {
+        false
+    }
+
+    fn hold_back(&self, _: &mut Turn, _: &Arc<Connection>, _: &Client, _: &Context<'_>) -> bool {
+        false
+    }
+
+    fn start(&self, _: &mut Turn) {}
+
+    fn post(&self, _: &mut Turn) {}
+
+    fn turn_ended(&self, _: &mut Turn) -> bool {
+        false
+    }
+}
+
+/// A rule that lets everybody do what it is asked about.
+pub(crate) struct Everybody;
+
+impl Everybody {
+    /// For all that Clients do.
+    pub(crate) fn rules() -> Vec<Rule> {
+        let rule = |scope: &str| {
+            let (scope, inputs) = (scope.to_owned(), RuleInputs::default());
+            let facts = RuleFacts { priority: 1, scope: scope.clone(), topic: None, inputs };
+            Rule { name: scope.into(), facts: Some(facts), ask: Arc::new(Self) }
+        };
+        ["Connect", "Publish", "Subscribe"].map(rule).into()
+    }
+}
+
+impl Ask for Everybody {
+    fn ask(&self, _: &Question<'_>, _: Option<&Arc<Account>>) -> Answer {
+        Answer { opinion: Opinion::Allow, validity: Validity::Lasting }
+    }
+}

@@ -1,0 +1,203 @@
+//! The broker's end of a connection: bytes that have arrived, and those that it writes, as far as there is room for them.
+
+use std::collections::VecDeque;
+use std::io::IoSlice;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use lotmq_core::connection::Transport;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::connection::peer::Peer;
+use lotmq_core::connection::source::{Received, Source};
+use lotmq_core::limits::Limit;
+use lotmq_core::protocol::Certified;
+use lotmq_session::Time;
+use lotmq_zstd::Offer;
+use parking_lot::Mutex;
+
+/// What both ends of a [`Socket`] see.
+#[derive(Default)]
+pub(crate) struct Wire {
+    /// Bytes that have arrived and were not read.
+    arrived: VecDeque<u8>,
+    /// Nothing follows them.
+    is_ended: bool,
+    /// Bytes that the broker has written, until the world takes them.
+    pub(crate) written: Vec<u8>,
+    /// How many more it may write.
+    pub(crate) room: usize,
+    /// The broker has closed it.
+    pub(crate) is_closed: bool,
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+impl Wire {
+    /// Bytes arrive.
+    pub(crate) fn arrive(&mut self, bytes: &[u8]) {
+        self.arrived.extend(bytes);
+        self.reader.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// The peer has gone.
+    pub(crate) fn end(&mut self) {
+        self.is_ended = true;
+        self.reader.take().into_iter().for_each(Waker::wake);
+        self.writer.take().into_iter().for_each(Waker::wake);
+    }
+
+    /// There is so much room.
+    pub(crate) fn has_room(&mut self, room: usize) {
+        self.room = room;
+        if room > 0 {
+            self.writer.take().into_iter().for_each(Waker::wake);
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> usize {
+        let len = if self.is_ended { 0 } else { bytes.len().min(self.room) };
+        self.written.extend_from_slice(&bytes[..len]);
+        self.room -= len;
+        len
+    }
+}
+
+/// See the module's documentation.
+pub(crate) struct Socket(pub(crate) Arc<Mutex<Wire>>);
+
+impl Transport for Socket {
+    fn peer(&self) -> Peer {
+        Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)))
+    }
+
+    fn why_not_local(&self) -> Option<String> {
+        None
+    }
+
+    fn certified(&self) -> Option<Certified> {
+        None
+    }
+
+    fn certificate_ends_ms(&self) -> Option<u64> {
+        None
+    }
+
+    fn look_for_end(&self, _: &mut Vec<u8>) -> Result<(), CloseReason> {
+        let wire = self.0.lock();
+        if wire.is_ended && wire.arrived.is_empty() { Err(CloseReason::PeerClosed) } else { Ok(()) }
+    }
+
+    fn keeps_place(&self, _: &dyn Fn() -> bool) -> bool {
+        true
+    }
+
+    fn held_bytes(&self) -> u32 {
+        0
+    }
+
+    fn start_zstd(&self, _: Offer, _: Time) {}
+
+    fn zstd(&self) -> Option<Offer> {
+        None
+    }
+
+    fn is_wrapped(&self) -> bool {
+        false
+    }
+
+    fn begin(&self, _: usize) -> bool {
+        false
+    }
+
+    fn send(&self, bytes: &[IoSlice<'_>]) -> usize {
+        let mut wire = self.0.lock();
+        let mut sent = 0;
+        for slice in bytes {
+            let len = wire.write(slice);
+            sent += len;
+            if len < slice.len() {
+                break;
+            }
+        }
+        sent
+    }
+
+    fn poll_send(&self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<Result<usize, CloseReason>> {
+        let mut wire = self.0.lock();
+        if wire.is_ended {
+            return Poll::Ready(Err(CloseReason::NetworkError));
+        }
+        let len = wire.write(bytes);
+        if len == 0 {
+            wire.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(len))
+    }
+
+    fn make_idle(&self) -> bool {
+        false
+    }
+
+    fn write(&self, _: &[IoSlice<'_>]) {}
+
+    fn is_due(&self, _: usize, _: &mut Context<'_>) -> bool {
+        false
+    }
+
+    fn poll_flush(&self, _: &mut Context<'_>) -> Result<Poll<()>, CloseReason> {
+        Ok(Poll::Ready(()))
+    }
+
+    fn write_directly(&self, packet: &[u8]) {
+        self.0.lock().write(packet);
+    }
+}
+
+impl Source for Socket {
+    fn is_in_handshake(&self) -> bool {
+        false
+    }
+
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
+        let mut wire = self.0.lock();
+        if wire.arrived.is_empty() && !wire.is_ended {
+            wire.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn read(&self, target: &mut [u8]) -> Result<Received, CloseReason> {
+        let mut wire = self.0.lock();
+        let len = target.len().min(wire.arrived.len());
+        if len == 0 && wire.is_ended {
+            return Err(CloseReason::PeerClosed);
+        }
+        for (place, byte) in target.iter_mut().zip(wire.arrived.drain(..len)) {
+            *place = byte;
+        }
+        Ok(Received { len, is_more: !wire.arrived.is_empty() })
+    }
+
+    fn hold(&self, _: usize) -> Result<(), Limit> {
+        Ok(())
+    }
+
+    fn connect_came(&self) {}
+
+    fn check_handshake(&self, _: Time) -> Result<Time, CloseReason> {
+        Err(CloseReason::ConnectTimeout)
+    }
+
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
+    fn leave(&self) {}
+
+    fn close(&self, _: &CloseReason, _: bool) {
+        self.0.lock().is_closed = true;
+    }
+}

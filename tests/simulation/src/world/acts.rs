@@ -1,0 +1,323 @@
+//! What Clients, links, disk and time do.
+
+use std::time::Duration;
+
+use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
+
+use super::World;
+use crate::checked::Checked;
+use crate::choices::Choices;
+use crate::client::{Client, Hello, Method, Outgoing, WillOf, encode_hello};
+use crate::hostile::{self, QOS, TOPICS};
+use crate::link::Link;
+use crate::machine::{ConnectionId, Machine};
+use crate::promises::{Ends, Kind, Published};
+
+/// Where much time passes, the broker is watched for so many stretches of it.
+const WATCHED_STRETCHES: usize = 15;
+const STRETCH: Duration = Duration::from_secs(20);
+
+impl World {
+    pub(super) fn connect(&mut self, who: usize, hello: Option<Hello>) -> Checked {
+        if self.machine.is_none() {
+            return Ok(());
+        }
+        let hello = hello.unwrap_or_else(|| hello_of(&mut self.choices, &mut self.clients[who].client));
+        let id = self.open_connection();
+        self.tell(|| format!("c{who} connects as {id}: {hello:?}"));
+        if let Some(will) = &hello.will {
+            let message = self.promises.message(who as u8, Some(will.tag), will.topic, will.qos);
+            self.promises.publish(Published { retain: will.retain, kind: Kind::Will, ..message });
+        }
+        let presence = self.promises.presence(who);
+        self.tell(|| format!("  its session: must be there, must not be: {presence:?}"));
+        let peer = &mut self.clients[who];
+        peer.presence = presence;
+        if let Some(will) = &hello.will {
+            let is_delayed = hello.version.has_properties() && will.delay > 0;
+            self.wills.insert(id, (will.tag, is_delayed));
+        }
+        peer.is_alone = peer.connections.is_empty();
+        peer.closed_ms = None;
+        peer.connections.insert(id);
+        let packet = peer.client.connect(id, hello);
+        if let Some(hello) = &peer.client.hello {
+            (peer.is_clean, peer.ends) = (hello.clean, ends_of(hello));
+        }
+        let (is_clean, ends) = (peer.is_clean, peer.ends);
+        self.clients[who].client.is_in_doubt = self.promises.connects(who, is_clean, ends);
+        self.put_up(id, &packet);
+        Ok(())
+    }
+
+    pub(super) fn open_connection(&mut self) -> ConnectionId {
+        let id = self.next_connection;
+        self.next_connection += 1;
+        self.links.insert(id, Link::default());
+        self.machine.as_mut().into_iter().for_each(|machine| machine.accept(id));
+        id
+    }
+
+    /// Sends a packet of an open Client.
+    fn send(&mut self, who: usize, packet: impl FnOnce(&mut Client) -> Vec<u8>) {
+        let client = &mut self.clients[who].client;
+        let Some(id) = client.connection.filter(|_| client.is_open) else { return };
+        let packet = packet(client);
+        self.put_up(id, &packet);
+    }
+
+    pub(super) fn publish(&mut self, who: usize) -> Checked {
+        if !self.clients[who].client.is_open {
+            return Ok(());
+        }
+        for _ in 0..=self.choices.below(3) {
+            let qos = self.choices.pick(&QOS);
+            let client = &mut self.clients[who].client;
+            let is_v5 = client.version().has_properties();
+            let topic = self.choices.pick(&TOPICS);
+            let is_empty = self.choices.chance(6);
+            let tag = (!is_empty).then(|| client.tag(qos));
+            let payload = tag.map(|tag| tag.payload(self.choices.below(60))).unwrap_or_default();
+            let retain = self.choices.chance(if is_empty { 80 } else { 15 });
+            let expiry = (is_v5 && self.choices.chance(20)).then(|| self.choices.pick(&[2, 30, 600]));
+            let expiry_ms = expiry.map(|seconds: u32| u64::from(seconds) * 1_000);
+            let id = self.promises.next_message();
+            let outgoing = Outgoing { id, topic, qos, retain, expiry, payload };
+            let Some(packet) = self.clients[who].client.publish(&outgoing) else { return Ok(()) };
+            let message = self.promises.message(who as u8, tag, topic, qos);
+            let connection = self.clients[who].client.connection.unwrap_or_default();
+            self.promises.publish(Published { retain, expiry_ms, connection, ..message });
+            self.tell(|| format!("c{who} publishes {outgoing:?}"));
+            self.send(who, |_| packet);
+        }
+        Ok(())
+    }
+
+    pub(super) fn subscribe(&mut self, who: usize) -> Checked {
+        if !self.clients[who].client.is_open {
+            return Ok(());
+        }
+        let version = self.clients[who].client.version();
+        let mut wanted = Vec::new();
+        for _ in 0..=self.choices.below(3) {
+            let filter = self.choices.pick(&self.clients[who].filters);
+            if wanted.iter().all(|(other, _)| *other != filter) {
+                wanted.push((filter, hostile::options(&mut self.choices, filter, version)));
+            }
+        }
+        let identifier = self.choices.chance(30).then(|| 1 + self.choices.below(200) as u32);
+        self.tell(|| format!("c{who} subscribes to {wanted:?} {identifier:?}"));
+        self.promises.subscribe(who, &wanted);
+        self.send(who, |client| client.subscribe(&wanted, identifier));
+        Ok(())
+    }
+
+    pub(super) fn unsubscribe(&mut self, who: usize) -> Checked {
+        if !self.clients[who].client.is_open {
+            return Ok(());
+        }
+        let filter = self.choices.pick(&self.clients[who].filters);
+        // Often asked once more before the answer has come.
+        for _ in 0..=self.choices.below(2) {
+            self.tell(|| format!("c{who} unsubscribes from {filter}"));
+            self.promises.unsubscribe(who, &[filter]);
+            self.send(who, |client| client.unsubscribe(&[filter]));
+        }
+        Ok(())
+    }
+
+    /// The link breaks at any byte in both directions, and both ends notice.
+    pub(super) fn break_link(&mut self, who: usize) -> Checked {
+        let Some(id) = self.clients[who].client.connection else { return Ok(()) };
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let up = link.up.break_off(&mut self.choices);
+        let down = link.down.break_off(&mut self.choices);
+        self.count("links broken", 1);
+        self.tell(|| format!("link {id} of c{who} breaks"));
+        self.broker_gets(id, &up);
+        self.client_gets(id, &down)
+    }
+
+    /// The Client goes, and the broker is not told.
+    pub(super) fn vanish(&mut self, who: usize) -> Checked {
+        let Some(id) = self.clients[who].client.connection else { return Ok(()) };
+        self.count("links given up by one side", 1);
+        self.tell(|| format!("c{who} vanishes from {id}"));
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        let up = link.up.break_off(&mut self.choices);
+        // The broker does not know.
+        (link.up.is_ended, link.up.is_deaf) = (false, true);
+        link.down.arrive_all();
+        link.down.is_deaf = true;
+        let client = &self.clients[who].client;
+        let keep_alive = client.hello.as_ref().map(|hello| hello.keep_alive).filter(|_| client.is_open);
+        self.leave(who);
+        if self.choices.chance(50) {
+            self.clients[who].away = self.choices.below(150);
+        }
+        if let Some(seconds) = keep_alive.filter(|seconds| *seconds > 0) {
+            // It finds out after one and a half times that.
+            self.promises.is_missed(who, u64::from(seconds) * 1_500 + 1_000);
+        }
+        self.broker_gets(id, &up);
+        Ok(())
+    }
+
+    pub(super) fn disconnect(&mut self, who: usize) -> Checked {
+        let client = &self.clients[who].client;
+        let Some(id) = client.connection.filter(|_| client.is_open) else { return Ok(()) };
+        let ends = client.hello.as_ref().is_none_or(|hello| hello.expiry == 0);
+        let is_v5 = client.version().has_properties();
+        let expiry = (is_v5 && !ends && self.choices.chance(30)).then(|| self.choices.pick(&[0, 5, 7200]));
+        let is_normal = !is_v5 || self.choices.chance(70);
+        let reason = if is_normal { ReasonCode::Success } else { ReasonCode::DisconnectWithWillMessage };
+        self.count("disconnects", 1);
+        self.tell(|| format!("c{who} disconnects from {id} with {reason:?} {expiry:?}"));
+        let packet = self.clients[who].client.disconnect(reason, expiry);
+        self.promises.disconnects(who, expiry.map(Ends::after_seconds));
+        self.leave(who);
+        self.put_up(id, &packet);
+        let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+        link.up.is_ended = true;
+        link.down.arrive_all();
+        link.down.is_deaf = true;
+        Ok(())
+    }
+
+    /// The Client connects anew though its old connection lives.
+    pub(super) fn take_over(&mut self, who: usize) -> Checked {
+        self.count("sessions taken over", 1);
+        self.vanish(who)?;
+        self.connect(who, None)
+    }
+
+    pub(super) fn pass_time(&mut self) -> Checked {
+        let millis = match self.choices.below(16) {
+            0 | 1 => self.choices.pick(&[60_000, 60_000, 200_000, 4_000_000, 90_000_000]),
+            2..=4 => self.choices.below(20_000),
+            _ => self.choices.below(700),
+        };
+        self.tell(|| format!("{millis} ms pass"));
+        let mut left = Duration::from_millis(millis as u64);
+        // Silence is noticed when it is due, and not at the end of a night.
+        for _ in 0..WATCHED_STRETCHES {
+            if left <= STRETCH {
+                break;
+            }
+            self.comes_to_rest()?;
+            self.passes(STRETCH)?;
+            left -= STRETCH;
+        }
+        if left >= Duration::from_secs(1) {
+            // No thread has nothing but work for so long, and no disk takes it for a write.
+            self.comes_to_rest()?;
+        }
+        self.passes(left)
+    }
+
+    fn passes(&mut self, time: Duration) -> Checked {
+        self.time.pass(time);
+        self.promises.step(self.time.now_ms());
+        // A thread that was asleep reads its clock before anything else.
+        let ticks = self.machine.as_ref().map(Machine::ticks).unwrap_or_default();
+        ticks.into_iter().try_for_each(|tick| self.run(tick))
+    }
+
+    /// The power goes, and comes back: what the disk has not promised is there, or not, or in part.
+    pub(super) fn cut_power(&mut self) -> Checked {
+        let Some(machine) = self.machine.take() else { return Ok(()) };
+        self.count("power cuts", 1);
+        self.tell(|| "the power goes".to_owned());
+        drop(machine);
+        self.disk = self.disk.power_cut(&mut self.cuts);
+        self.disk_fails(0);
+        self.has_failed = false;
+        for id in std::mem::take(&mut self.links).into_keys() {
+            self.is_unread(id);
+        }
+        for who in 0..self.clients.len() {
+            if self.clients[who].client.connection.is_some() {
+                self.leave(who);
+            }
+            self.promises.gone(who, true);
+            self.clients[who].connections.clear();
+        }
+        self.wills.clear();
+        self.promises.wills_may_be_lost();
+        if let Some(rude) = &mut self.rude {
+            rude.connection = None;
+        }
+        Ok(())
+    }
+
+    /// The disk begins to fail, or ends to.
+    pub(super) fn disk_turns(&mut self) -> Checked {
+        let fails = !self.is_disk_failing && self.choices.chance(50);
+        let percent = if fails { self.choices.pick(&[1, 20, 100]) } else { 0 };
+        self.tell(|| format!("{percent} of a hundred calls of the disk fail"));
+        self.count("disk failures", usize::from(fails));
+        self.disk_fails(percent);
+        Ok(())
+    }
+
+    pub(super) fn be_rude(&mut self) -> Checked {
+        if self.machine.is_none() {
+            return Ok(());
+        }
+        let number = self.clients.len() as u8;
+        let Some(rude) = &mut self.rude else { return Ok(()) };
+        self.promises.somebody_else_is_there();
+        if let Some(id) = rude.connection {
+            let version = rude.version.unwrap_or(ProtocolVersion::V5);
+            let packet = hostile::packet(&mut self.choices, number, version, &mut rude.serial);
+            self.put_up(id, &packet);
+            self.count("rude packets", 1);
+            return Ok(());
+        }
+        let mut stranger = Client::new(number, Method::AtPublish);
+        let hello = Hello { will: None, ..hello_of(&mut self.choices, &mut stranger) };
+        let id = self.open_connection();
+        self.tell(|| format!("the rude one connects as {id}: {hello:?}"));
+        self.put_up(id, &encode_hello("rude", &hello));
+        if let Some(rude) = &mut self.rude {
+            (rude.connection, rude.version) = (Some(id), Some(hello.version));
+        }
+        Ok(())
+    }
+}
+
+fn ends_of(hello: &Hello) -> Ends {
+    match hello.version {
+        ProtocolVersion::V5 => Ends::after_seconds(hello.expiry),
+        ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 if hello.clean => Ends::WithConnection,
+        ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1 => Ends::Never,
+    }
+}
+
+pub(super) fn hello_of(choices: &mut Choices, client: &mut Client) -> Hello {
+    let version = choices.pick(&[
+        ProtocolVersion::V5,
+        ProtocolVersion::V3_1_1,
+        ProtocolVersion::V5,
+        ProtocolVersion::V3_1,
+    ]);
+    let will = choices.chance(30).then(|| {
+        let qos: QoS = choices.pick(&QOS);
+        WillOf {
+            tag: client.will_tag(qos),
+            topic: choices.pick(&TOPICS),
+            qos,
+            retain: choices.chance(30),
+            delay: choices.pick(&[0, 0, 5, 60, 4000]),
+        }
+    });
+    Hello {
+        version,
+        // 3.1 cannot say that a session is there.
+        clean: choices.chance(15) || version == ProtocolVersion::V3_1,
+        expiry: choices.pick(&[u32::MAX, u32::MAX, 3600, 60, 0]),
+        keep_alive: choices.pick(&[0, 0, 30, 120]),
+        receive_maximum: choices.pick(&[1, 2, 3, 8]),
+        will,
+    }
+}
