@@ -55,6 +55,52 @@ fn groups_and_ordinary_subscriptions_each_get_their_own() {
     }
 }
 
+/// Copies of one QoS have the same bytes but for the identifier; one of the other QoS between them changes nothing about that [MQTT-2.2.1-4], [3.1.1: MQTT-2.3.1-4].
+#[test]
+fn copies_whose_qos_alternates_have_identifiers_of_their_own() {
+    let broker = broker();
+    for version in BOTH {
+        // What comes in the reader's version goes out as it came, in the QoS that it came with.
+        for (writing, length) in BOTH.into_iter().flat_map(|writing| [(writing, 1), (writing, 2000)]) {
+            for (is_kept, first) in [(false, 1), (false, 2), (true, 1), (true, 2)] {
+                let connect =
+                    if is_kept { Connect::kept(version, "member") } else { Connect::new(version, "member") };
+                let mut member = Peer::join(&broker, &connect);
+                let qos = |n: u16| if n % 2 == 1 { first } else { 3 - first };
+                let filters = ["a", "$share/g/a", "$share/h/a", "$share/i/a", "$share/j/a", "$share/k/a"];
+                for (n, filter) in (1..).zip(filters) {
+                    member.subscribe(filter, qos(n));
+                }
+                Peer::clean(&broker, writing, "writer").publish(2, "a", &"x".repeat(length));
+                let text = if length == 1 { "x" } else { "2000 bytes" };
+                for n in 1..=6 {
+                    let expected = format!("PUBLISH a q{} #{n}: {text}", qos(n));
+                    assert_eq!(member.next(), expected, "to {connect:?}, from {writing:?}");
+                }
+                member.expect_only(&[]);
+                for n in 1..=6 {
+                    if qos(n) == 1 {
+                        member.send(&bytes::puback(n));
+                    } else {
+                        member.send(&bytes::pubrec(n));
+                        member.expect(&[&format!("PUBREL {n} 00")]);
+                        member.send(&bytes::pubcomp(n));
+                    }
+                }
+                member.expect_only(&[]);
+                if is_kept {
+                    member.vanish();
+                    member = Peer::join(&broker, &connect);
+                    assert!(member.present());
+                    member.expect_only(&[]);
+                }
+                member.leave();
+                Peer::clean(&broker, version, "member").leave();
+            }
+        }
+    }
+}
+
 #[test]
 fn what_is_too_large_for_one_member_goes_to_another() {
     let broker = broker();
