@@ -55,6 +55,48 @@ fn sessions_come_back_with_identifiers_in_both_directions() {
     }
 }
 
+/// Whether a Client has sent PUBREC for a QoS 2 message with identifier 1 before the broker is killed, and what comes when its session is resumed.
+const UNFINISHED: [(bool, &str); 2] = [(false, "PUBLISH t q2 #1 dup retain: old"), (true, "PUBREL 1 00")];
+
+/// [MQTT-4.4.0-1], [MQTT-2.2.1-4], [3.1.1: MQTT-4.4.0-1, MQTT-2.3.1-4]: a new message with the identifier of an exchange that is open would be taken for a repetition, and lost.
+#[test]
+fn the_identifier_of_a_retained_message_stays_in_use() {
+    for (version, (is_received, resumed)) in BOTH.into_iter().flat_map(|it| UNFINISHED.map(|of| (it, of))) {
+        let mut broker = broker();
+        Peer::clean(&broker, V5, "writer").publish_with(5, "t", &[], "old");
+        let connect = Connect::kept(version, "reader");
+        let mut reader = Peer::join(&broker, &connect);
+        reader.subscribe("t", 2);
+        reader.expect(&["PUBLISH t q2 #1 retain: old"]);
+        if is_received {
+            reader.send(&bytes::pubrec(1));
+            reader.expect(&["PUBREL 1 00"]);
+        }
+        broker.kill();
+        broker.start_again();
+        Peer::clean(&broker, V5, "writer").publish(2, "t", "new");
+        finish_two(&broker, &connect, [resumed, "PUBLISH t q2 #2: new"]);
+    }
+}
+
+/// The same of the `$SYS` tree, of which nothing is stored for those who are not there.
+#[test]
+fn the_identifier_of_a_message_of_the_broker_stays_in_use() {
+    let mut broker = broker();
+    let connect = Connect::kept(V5, "reader").user("root", "coreflux");
+    let mut reader = Peer::join(&broker, &connect);
+    reader.subscribe("t", 2);
+    reader.subscribe("$SYS/Coreflux/Command/Output", 2);
+    let mut root = Peer::root(&broker, V5, "asks");
+    root.publish(1, "$SYS/Coreflux/Command", "-setEnv SITE=north");
+    let reply = reader.next();
+    assert!(reply.starts_with("PUBLISH $SYS/Coreflux/Command/Output q2 #1: "), "{reply}");
+    broker.kill();
+    broker.start_again();
+    Peer::clean(&broker, V5, "writer").publish(2, "t", "new");
+    finish_two(&broker, &connect, [&reply.replace("#1:", "#1 dup:"), "PUBLISH t q2 #2: new"]);
+}
+
 /// What a new subscription gets is a message of its own, also where the session has got it as it was published: its end is not that of the first
 /// [MQTT-4.4.0-1].
 #[test]
@@ -95,6 +137,26 @@ fn finish_two(broker: &Broker, connect: &Connect, expected: [&str; 2]) {
     reader.expect_only(&[]);
     reader.vanish();
     Peer::join(broker, connect).expect_only(&[]);
+}
+
+/// A copy is stored before it is known whether the Client takes a packet of its size.
+#[test]
+fn a_retained_message_that_is_too_large_is_not_kept_for_later() {
+    let mut broker = broker();
+    let mut writer = Peer::clean(&broker, V5, "writer");
+    writer.publish_with(5, "t", &[], "x".repeat(100));
+    let connect = Connect::kept(V5, "reader");
+    let mut reader = Peer::join(&broker, &connect.clone().property(&four(0x27, 60)));
+    reader.subscribe("t", 2);
+    reader.expect_only(&[]);
+    // What is stored behind it has been acknowledged.
+    writer.publish_with(3, "barrier", &[], "x");
+    broker.kill();
+    broker.start_again();
+    let mut reader = Peer::join(&broker, &connect);
+    assert!(reader.present());
+    Peer::clean(&broker, V5, "writer").publish(2, "t", "new");
+    reader.expect_only(&["PUBLISH t q2 #1: new"]);
 }
 
 #[test]
