@@ -16,12 +16,11 @@ pub enum Fault {
 }
 
 /// Kinds of operations without which a promise breaks. Without the others a message comes again that may, or PUBREL does.
-const LOST: [OpKind; 11] = [
+const LOST: [OpKind; 10] = [
     OpKind::Enqueue,
     OpKind::Inflight,
     OpKind::PubrecReceived,
     OpKind::Qos2Received,
-    OpKind::Qos2Released,
     OpKind::PutSession,
     OpKind::DeleteSession,
     OpKind::PutSubscription,

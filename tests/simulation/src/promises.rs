@@ -16,7 +16,7 @@ use lotmq_codec::{QoS, SubscriptionOptions};
 use crate::checked::{Checked, ensure};
 use crate::client::{Got, MessageId, Tag};
 use crate::machine::ConnectionId;
-use crate::matching::{filter_matches, unshared};
+use crate::matching::{filter_matches, share, unshared};
 use filters::Filters;
 pub(crate) use presence::Ends;
 use presence::Presence;
@@ -214,10 +214,12 @@ impl Promises {
         self.messages[id].kind = becomes(self.step);
     }
 
-    /// A Will that was due may have been lost in a crash.
+    /// A Will that was due may have been lost in a crash, and one that was discarded may be there again: nobody acknowledges DISCONNECT.
     pub(crate) fn wills_may_be_lost(&mut self) {
-        for message in self.messages.iter_mut().filter(|message| matches!(message.kind, Kind::DueWill(_))) {
-            message.kind = Kind::Will;
+        for message in &mut self.messages {
+            if matches!(message.kind, Kind::DueWill(_) | Kind::DiscardedWill) {
+                message.kind = Kind::Will;
+            }
         }
     }
 
@@ -265,6 +267,8 @@ impl Promises {
         let Some(&id) = self.by_tag.get(&(tag.publisher, tag.sequence)) else { return Ok(()) };
         let (step, message) = (self.step, self.messages[id].clone());
         let has_failed = self.has_failed;
+        // Of a session that ends nobody knows which copy came by which of its groups: any of them may go to a member of another one.
+        let groups = self.groups_of(message.topic).len();
         ensure!(message.topic == got.topic, "{got:?} was published as {message:?}");
         ensure!(got.qos <= message.qos, "{got:?} was published as {message:?}");
         ensure!(message.retain || !retain, "{got:?} is no retained message: {message:?}");
@@ -299,12 +303,17 @@ impl Promises {
         receipts.exactly_once += usize::from(got.qos == QoS::ExactlyOnce);
         // One for its own subscriptions, and one for each group.
         let own = possible.iter().any(|(filter, _)| unshared(filter) == *filter);
-        let groups: BTreeSet<&str> =
-            possible.iter().map(|(filter, _)| *filter).filter(|filter| unshared(filter) != *filter).collect();
-        let copies = usize::from(own) + groups.len();
+        let is_member = possible.iter().any(|(filter, _)| unshared(filter) != *filter);
+        let copies = usize::from(own) + if is_member { groups } else { 0 };
         let is_once = has_failed || message.qos != QoS::ExactlyOnce || receipts.exactly_once <= copies;
         ensure!(is_once, "c{client} got {got:?} {} times, {copies} at most", receipts.exactly_once);
         Ok(())
+    }
+
+    /// Filters of groups that match a topic.
+    fn groups_of(&self, topic: &str) -> BTreeSet<&'static str> {
+        let all = self.clients.iter().flatten().flat_map(|book| book.filters.all());
+        all.filter(|filter| share(filter).is_some() && filter_matches(unshared(filter), topic)).collect()
     }
 
     /// Whether a filter that is none of a group matches a topic.

@@ -1,13 +1,11 @@
 //! What must have come when everything has settled.
 
-use std::collections::BTreeSet;
-
 use lotmq_codec::QoS;
 
 use super::{Book, Kind, Promises, Published, Step};
 use crate::checked::{Checked, ensure};
 use crate::client::{MessageId, RUDE_PUBLISHER};
-use crate::matching::{filter_matches, share, unshared};
+use crate::matching::unshared;
 
 impl Promises {
     /// Everything was delivered.
@@ -70,10 +68,8 @@ impl Promises {
 
     /// One member of a group must have got a message, and no other one, where nobody came to the group or left it since.
     fn check_groups(&self, id: MessageId, message: &Published, (from, _): (Step, Step)) -> Checked {
-        let filters: BTreeSet<&'static str> = (0..self.clients.len())
-            .flat_map(|client| self.clients[client].iter().flat_map(|book| book.filters.all()))
-            .filter(|filter| share(filter).is_some() && filter_matches(unshared(filter), message.topic))
-            .collect();
+        let filters = self.groups_of(message.topic);
+        let is_only_group = filters.len() == 1;
         for filter in filters {
             let Some(members) = self.members(filter, from) else { continue };
             let is_whole = members.iter().all(|(_, options)| *options >= message.qos);
@@ -88,7 +84,8 @@ impl Promises {
                 ways.iter().all(|(way, _)| *way == filter)
             };
             let all_by_group = members.iter().all(|(client, _)| is_only_way(*client));
-            let is_countable = !self.has_failed
+            let is_countable = is_only_group
+                && !self.has_failed
                 && message.qos == QoS::ExactlyOnce
                 && is_whole
                 && all_by_group

@@ -123,6 +123,13 @@ impl Promises {
         *left = Some((earliest, latest.or(is_noticed.then_some(now))));
     }
 
+    /// The broker starts anew: when a Client left may not have been on the disk, and counts from now.
+    pub(crate) fn broker_restarts(&mut self, client: usize) {
+        let now = self.now_ms;
+        let left = &mut self.presence[client].left_ms;
+        *left = Some((left.map_or(now, |(earliest, _)| earliest), Some(now)));
+    }
+
     /// The connection of a Client has ended at this time already, and the broker knows.
     pub(crate) fn was_gone(&mut self, client: usize, at_ms: u64) {
         self.presence[client].left_ms = Some((at_ms, Some(at_ms)));

@@ -239,7 +239,7 @@ impl World {
             if self.clients[who].client.connection.is_some() {
                 self.leave(who);
             }
-            self.promises.gone(who, true);
+            self.promises.broker_restarts(who);
             self.clients[who].connections.clear();
         }
         self.wills.clear();
