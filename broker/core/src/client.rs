@@ -185,7 +185,7 @@ impl Queued {
 
     /// Its number in the store; `None` for a message that is not stored.
     pub fn stored_id(&self) -> Option<MessageId> {
-        (self.message.id != 0).then_some(MessageId(self.message.id))
+        self.message.stored_id()
     }
 }
 

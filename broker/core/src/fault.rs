@@ -1,5 +1,5 @@
 //! Fault points: places where the core does something wrong when a simulation has asked for it, to prove that it would be noticed. Without the feature
-//! `fault-points` nobody can ask, and nothing of this is left in the binary.
+//! `fault-points` nobody can ask, and the answer is constant.
 
 /// What is done wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

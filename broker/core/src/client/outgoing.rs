@@ -11,7 +11,7 @@ use lotmq_codec::{
     ReasonCode, encode_ack, encode_publish,
 };
 use lotmq_session::{Offer, Outbound};
-use lotmq_store::{Delivery, MessageId, MessageRef, Op};
+use lotmq_store::{Delivery, MessageRef, Op};
 
 use crate::client::replay::Next;
 use crate::client::{Client, ClientState, Queued};
@@ -82,10 +82,9 @@ pub fn drain(
                 }
                 let (message, identifiers) = (&queued.message, &queued.identifiers);
                 let retain = queued.retain;
-                let dup_sent = dup && !is_planted(Fault::DupForgotten);
-                let packet_id_sent = Some(packet_id);
+                let says = dup && !is_planted(Fault::DupForgotten);
                 let sending =
-                    Sending { message, qos, retain, dup: dup_sent, packet_id: packet_id_sent, identifiers };
+                    Sending { message, qos, retain, dup: says, packet_id: Some(packet_id), identifiers };
                 let Some(span) = encode(turn, version, &sending, packet_max) else {
                     give_up(client, state, packet_id, &queued, turn);
                     given_up += 1;
@@ -258,7 +257,7 @@ fn replayed(
                 return None;
             }
             Offer::Refused(_) => {
-                client.queue_full(state, stored_number(message), turn);
+                client.queue_full(state, message.stored_id(), turn);
                 return None;
             }
         }
@@ -272,15 +271,11 @@ fn replayed(
         give_up(client, state, packet_id, &Queued::new(message, true, &identifiers), turn);
     }
     let packet = packet?;
-    let held = packet_id.zip(stored_number(message)).is_some_and(|(packet_id, number)| {
+    let held = packet_id.zip(message.stored_id()).is_some_and(|(packet_id, number)| {
         let sent = Sent { message: Some(number), qos, packet_id };
         sent.waits(client, state.link.as_mut(), [packet, Span::EMPTY], turn)
     });
     (!held).then_some(packet)
-}
-
-fn stored_number(message: &Message) -> Option<MessageId> {
-    (message.id != 0).then_some(MessageId(message.id))
 }
 
 /// Whether a message that is not stored for a session must be before it is sent. The identifier of a QoS 2 message is in use until the exchange has ended, after a

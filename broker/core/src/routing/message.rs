@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use lotmq_codec::QoS;
+use lotmq_store::MessageId;
 
 /// One Application Message, owned.
 #[derive(Debug)]
@@ -110,6 +111,11 @@ impl Message {
         self.bytes == other.bytes
             && (self.topic_len, self.properties_len, self.qos, self.retain, self.expires_at_ms)
                 == (other.topic_len, other.properties_len, other.qos, other.retain, other.expires_at_ms)
+    }
+
+    /// Its number in the store; `None` for a message that is not stored.
+    pub fn stored_id(&self) -> Option<MessageId> {
+        (self.id != 0).then_some(MessageId(self.id))
     }
 
     pub(crate) fn is_expired(&self, now_ms: u64) -> bool {

@@ -98,8 +98,7 @@ impl Messages {
 
     /// The number in the store, for a message that is stored.
     pub fn stored_id(&self, index: u32) -> Option<MessageId> {
-        let shared = self.all[index as usize].shared.as_ref()?;
-        (shared.id != 0).then_some(MessageId(shared.id))
+        self.all[index as usize].shared.as_ref()?.stored_id()
     }
 
     /// Sets the owned form of a message that was made before, as for a durable one.

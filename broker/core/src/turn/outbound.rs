@@ -569,12 +569,12 @@ impl Delivery {
         let Tracked { piece, qos, message, retain, identifiers } = tracked;
         let has_room = passage.takes(piece.len());
         let bytes = turn.messages.size(*message);
-        let mut number = turn.messages.stored_id(*message);
-        let copy = (number.is_none() && needs_copy(client, *qos)).then(|| {
+        let known = turn.messages.stored_id(*message);
+        let copy = (known.is_none() && needs_copy(client, *qos)).then(|| {
             let shared = Arc::clone(turn.messages.shared(*message, turn.arena));
             store_copy(client, &shared, (*qos, *retain, identifiers), turn)
         });
-        number = number.or(copy.as_ref().map(|copy| MessageId(copy.id)));
+        let number = known.or_else(|| copy.as_ref()?.stored_id());
         let stored = stored_for(client, number);
         if state.link.as_ref().is_some_and(|link| link.is_postponed)
             && !takes(state, bytes, (has_room, stored.is_some(), turn.core))

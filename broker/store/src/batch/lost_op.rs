@@ -5,17 +5,14 @@ use std::cell::Cell;
 
 use super::Op;
 
-/// A kind of operation that is about sessions, their messages, or retained ones.
+/// A kind of operation without which a promise to Clients breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are called as those of `Op`")]
 pub enum OpKind {
     Enqueue,
-    Dequeue,
     Inflight,
     PubrecReceived,
-    PubcompReceived,
     Qos2Received,
-    Qos2Released,
     PutSession,
     DeleteSession,
     PutSubscription,
@@ -42,12 +39,9 @@ pub(crate) fn is_lost(op: &Op<'_>) -> bool {
 fn kind_of(op: &Op<'_>) -> Option<OpKind> {
     let kind = match op {
         Op::Enqueue { .. } => OpKind::Enqueue,
-        Op::Dequeue { .. } => OpKind::Dequeue,
         Op::Inflight { .. } => OpKind::Inflight,
         Op::PubrecReceived { .. } => OpKind::PubrecReceived,
-        Op::PubcompReceived { .. } => OpKind::PubcompReceived,
         Op::Qos2Received { .. } => OpKind::Qos2Received,
-        Op::Qos2Released { .. } => OpKind::Qos2Released,
         Op::PutSession(_) => OpKind::PutSession,
         Op::DeleteSession { .. } => OpKind::DeleteSession,
         Op::PutSubscription(_) => OpKind::PutSubscription,
