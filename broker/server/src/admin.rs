@@ -35,7 +35,7 @@ use crate::limits::{
     HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, ROUND_SILENCE_MAX,
 };
 use crate::not_opened;
-use crate::vital::beat;
+use crate::process::watchdog::beat;
 
 /// The health port while it is open.
 pub(crate) struct Admin {
@@ -56,7 +56,7 @@ impl Admin {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let stop = Arc::new(Notify::new());
         let (broker, stopped) = (Arc::clone(broker), Arc::clone(&stop));
-        let pulse = broker.vitals.pulses.add("the thread of health and metrics", ROUND_SILENCE_MAX);
+        let pulse = broker.watchdog.pulses.add("the thread of health and metrics", ROUND_SILENCE_MAX);
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(beat(pulse));
@@ -168,7 +168,7 @@ fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incomin
 
 /// 503 while nothing can be stored, when a part of the broker is no more or gives no sign of life, and when a listener for clients could not be opened.
 fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
-    let ended = broker.vitals.ended().map(|name| format!("{name} ended by a panic"));
+    let ended = broker.watchdog.ended().map(|name| format!("{name} ended by a panic"));
     let failure = ended.or_else(|| broker.store_failure().map(|failure| failure.to_string())).or(silent);
     let failure = failure.or_else(|| not_opened::failure(&broker.not_opened.lock()));
     let is_failing = failure.is_some();

@@ -16,11 +16,8 @@ use crate::backup::Backups;
 use crate::client_lines::ClientLines;
 use crate::command::Commands;
 use crate::compiles::Compiles;
-use crate::descriptors::Descriptors;
 use crate::guests::promised::LeftRuns;
 use crate::guests::routes::{RouteTypes, Routes};
-use crate::heap::Heap;
-use crate::housekeeping::Housekeeping;
 use crate::logins::Logins;
 use crate::logs::Logs;
 use crate::net::admission::Gate;
@@ -28,10 +25,13 @@ use crate::net::certificates::Certificates;
 use crate::net::listener::Listening;
 use crate::net::shard::Shard;
 use crate::not_opened::NotOpened;
+use crate::process::alarm::Alarm;
+use crate::process::clock::definitions_now;
+use crate::process::descriptors::Descriptors;
+use crate::process::heap::Heap;
+use crate::process::watchdog::Watchdog;
 use crate::storage_watch::StorageWatch;
 use crate::sys::Sys;
-use crate::system_clock::definitions_now;
-use crate::vital::Vitals;
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::unfinished::Unfinished;
@@ -49,7 +49,7 @@ pub(crate) struct Broker {
     pub(crate) tenants: Tenants,
     pub(crate) logins: Logins,
     pub(crate) client_lines: ClientLines,
-    pub(crate) housekeeping: Arc<Housekeeping>,
+    pub(crate) housekeeping: Arc<Alarm>,
     pub(crate) logs: Arc<Logs>,
     pub(crate) engine: Engine,
     pub(crate) compiles: Compiles,
@@ -75,8 +75,7 @@ pub(crate) struct Broker {
     pub(crate) certificates: Certificates,
     /// Listeners that are configured and not served.
     pub(crate) not_opened: Mutex<Vec<NotOpened>>,
-    /// Threads and tasks without which the broker does not work.
-    pub(crate) vitals: Vitals,
+    pub(crate) watchdog: Arc<Watchdog>,
     /// What is damaged in the store and was put aside, as it was when the broker started.
     pub(crate) quarantined: Vec<QuarantineRow>,
 }

@@ -7,16 +7,15 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use parking_lot::{Condvar, Mutex};
 use tracing::warn;
 
 use crate::broker::Broker;
 use crate::guests;
 use crate::limits::ROUND_SILENCE_MAX;
 use crate::managed::Managing as _;
-use crate::system_clock::definitions_now;
-use crate::this_turn;
-use crate::vital::Vital;
+use crate::process::clock::definitions_now;
+use crate::process::this_turn;
+use crate::process::watchdog::Watched;
 use lotmq_core::client::absences;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -33,45 +32,6 @@ const RECORDS_PERIOD: Duration = Duration::from_millis(200);
 /// Longest time that the ends of sessions take when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// The face of the thread for others.
-#[derive(Default)]
-pub(crate) struct Housekeeping {
-    state: Mutex<State>,
-    changed: Condvar,
-}
-
-#[derive(Default)]
-struct State {
-    is_woken: bool,
-    is_stopping: bool,
-}
-
-impl Housekeeping {
-    /// Makes the thread look at its timers again.
-    pub(crate) fn wake(&self) {
-        self.state.lock().is_woken = true;
-        self.changed.notify_one();
-    }
-
-    pub(crate) fn stop(&self) {
-        self.state.lock().is_stopping = true;
-        self.changed.notify_one();
-    }
-
-    /// Sleeps; false when it is time to stop.
-    fn sleep(&self, time: Duration) -> bool {
-        let mut state = self.state.lock();
-        let deadline = Instant::now() + time;
-        while !state.is_woken && !state.is_stopping {
-            if self.changed.wait_until(&mut state, deadline).timed_out() {
-                break;
-            }
-        }
-        state.is_woken = false;
-        !state.is_stopping
-    }
-}
-
 /// Starts the thread.
 ///
 /// # Errors
@@ -79,10 +39,10 @@ impl Housekeeping {
 pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
-        let _vital = Vital::new(&broker, "housekeeping");
+        let _watched = Watched::new(&broker.watchdog, "housekeeping");
         this_turn::install(Arc::clone(&broker.core), None);
         let mut records_at = Instant::now();
-        let pulse = broker.vitals.pulses.add("housekeeping", ROUND_SILENCE_MAX);
+        let pulse = broker.watchdog.pulses.add("housekeeping", ROUND_SILENCE_MAX);
         loop {
             pulse.begins(Instant::now());
             let wait = this_turn::with(|turn| {

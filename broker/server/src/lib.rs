@@ -16,20 +16,18 @@ pub mod codes;
 mod command;
 mod compiles;
 mod denials;
-mod descriptors;
 mod exposure;
 mod guests;
-mod heap;
 mod hooks;
 mod housekeeping;
 mod limits;
 mod logins;
 mod logs;
-mod machine;
 mod managed;
 mod modules;
 mod net;
 mod not_opened;
+mod process;
 pub mod projects;
 mod recover;
 mod removed_names;
@@ -38,14 +36,11 @@ mod server;
 mod signals;
 mod storage_watch;
 mod sys;
-mod system_clock;
 #[cfg(test)]
 mod testing;
 #[cfg(test)]
 mod tests;
-mod this_turn;
 mod variables;
-mod vital;
 
 #[doc(hidden)]
 pub use command::fuzz_command;

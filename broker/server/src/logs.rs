@@ -29,8 +29,8 @@ pub use layer::layer;
 pub(crate) use trace_log::{TraceLog, TraceLogError};
 
 use crate::broker::Broker;
-use crate::housekeeping::Housekeeping;
 use crate::limits::LOG_LINES_WAITING_MAX;
+use crate::process::alarm::Alarm;
 use crate::sys;
 #[cfg(test)]
 use line::Level;
@@ -54,7 +54,7 @@ pub(crate) struct Logs {
     refreshing: Mutex<()>,
     queue: Mutex<Queue>,
     dropped: AtomicU64,
-    housekeeping: Arc<Housekeeping>,
+    housekeeping: Arc<Alarm>,
 }
 
 #[derive(Default)]
@@ -72,7 +72,7 @@ struct Queued {
 
 impl Logs {
     /// Begins to listen to the events of the process.
-    pub(crate) fn start(housekeeping: Arc<Housekeeping>) -> Arc<Self> {
+    pub(crate) fn start(housekeeping: Arc<Alarm>) -> Arc<Self> {
         let logs = Arc::new(Self {
             trace_logs: RwLock::default(),
             wanted: RwLock::default(),

@@ -12,8 +12,8 @@ use tracing::{error, info};
 use crate::Server;
 use crate::backup::RestoreReport;
 use crate::net::listener::ListenAddress;
+use crate::process::clock::wall_ms;
 use crate::server::StartError;
-use crate::system_clock::wall_ms;
 
 /// Where a broker that is started again was listening, and why it was stopped.
 #[derive(Default)]

@@ -27,18 +27,15 @@ use crate::broker::{Broker, Tenants};
 use crate::client_lines::ClientLines;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
-use crate::descriptors::Descriptors;
 use crate::exposure::Exposure;
 use crate::guests::promised;
 use crate::guests::promised::LeftRuns;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::guests::{self, GuestSink, ThreadGuests};
-use crate::heap::Heap;
-use crate::housekeeping::{self, Housekeeping};
+use crate::housekeeping;
 use crate::limits::QUARANTINED_LOGGED_MAX;
 use crate::logins::Logins;
 use crate::logs::Logs;
-use crate::machine;
 use crate::managed::Managing as _;
 use crate::modules;
 use crate::net::admission::{Addresses, Gate};
@@ -49,14 +46,18 @@ use crate::net::listener::{self, ListenAddress, Listener, Listening, ListeningSo
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::not_opened::{self, NotOpened};
+use crate::process::alarm::Alarm;
+use crate::process::clock::SystemClock;
+use crate::process::descriptors::Descriptors;
+use crate::process::heap::Heap;
+use crate::process::machine;
+use crate::process::watchdog::Watchdog;
 use crate::projects;
 use crate::recover;
 use crate::restart::Former;
 use crate::signals::{Awaited, Signals};
 use crate::storage_watch::StorageWatch;
 use crate::sys::{self, Sys};
-use crate::system_clock::SystemClock;
-use crate::vital::Vitals;
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
@@ -192,12 +193,13 @@ impl Server {
             return Err(StartError::StoreLeftAside { path });
         }
         let listeners = Arc::new(OnceLock::new());
-        let vitals = Vitals::default();
-        let (store, recovered) = Store::open(store_options(config, &vitals.pulses), on_commit(&listeners))?;
+        let watchdog = Arc::<Watchdog>::default();
+        let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), on_commit(&listeners))?;
         tell_quarantined(&recovered.quarantined);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let (shards, seats) = shard::prepare(cores, &vitals.pulses);
-        let (broker, recovered) = assemble(config, store, shards, vitals, recovered, former.report.clone())?;
+        let (shards, seats) = shard::prepare(cores, &watchdog.pulses);
+        let (broker, recovered) =
+            assemble(config, store, shards, watchdog, recovered, former.report.clone())?;
         // Nobody else sets it.
         let _ = listeners.set(Arc::downgrade(&broker));
         Self::run(config, broker, recovered, seats, &former)
@@ -220,7 +222,8 @@ impl Server {
         recover::keeps(&tenants, recovered.keeps);
         let of_sinks = Arc::clone(&broker);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
-        let options = ExecutorOptions { pulses: broker.vitals.pulses.clone(), ..ExecutorOptions::default() };
+        let options =
+            ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
         let routes = Routes::start(&broker)?;
         guests::definitions(&broker, recovered.definitions, &recovered.settings);
@@ -378,7 +381,7 @@ impl Server {
             }
         }
         if !opened.is_empty() {
-            self.quic = Some(Quic::start(opened, &self.broker.vitals.pulses)?);
+            self.quic = Some(Quic::start(opened, &self.broker.watchdog.pulses)?);
         }
         Ok(())
     }
@@ -545,15 +548,15 @@ fn assemble(
     config: &Config,
     store: Store,
     shards: Vec<Arc<Shard>>,
-    vitals: Vitals,
+    watchdog: Arc<Watchdog>,
     mut recovered: Recovered,
     report: Option<RestoreReport>,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
-    let engine = engine(config, &vitals.pulses)?;
+    let engine = engine(config, &watchdog.pulses)?;
     let python = Python::new(&engine);
     let clock = SystemClock::new();
     let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
-    let housekeeping = Arc::new(Housekeeping::default());
+    let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
     let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
     let core = Arc::new(Core::new(config, log, Box::new(clock), chance(), &ThreadGuests));
@@ -566,7 +569,7 @@ fn assemble(
         storage_watch: StorageWatch::default(),
         heap: Heap::default(),
         client_lines: ClientLines::default(),
-        logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &vitals.pulses)?,
+        logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?,
         logs: Logs::start(Arc::clone(&housekeeping)),
         housekeeping,
         engine,
@@ -585,7 +588,7 @@ fn assemble(
         sys: Sys::default(),
         certificates: Certificates::default(),
         not_opened: Mutex::default(),
-        vitals,
+        watchdog,
         quarantined: std::mem::take(&mut recovered.quarantined),
     };
     let broker = Arc::new(broker);

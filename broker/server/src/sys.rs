@@ -18,7 +18,6 @@ mod listing;
 mod load;
 pub(crate) mod logins;
 mod monitor;
-mod process;
 mod published;
 mod rows;
 mod snapshot;
@@ -42,16 +41,6 @@ pub(crate) use users::{users_changed, users_json};
 
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
-
-/// Memory of this process in bytes.
-pub(crate) fn resident_bytes() -> u64 {
-    process::memory().0
-}
-
-/// Processor time of this process in seconds.
-pub(crate) fn cpu_seconds() -> f64 {
-    process::cpu_time().as_secs_f64()
-}
 
 /// Publishes a topic of the tree to those who are subscribed. `is_retained` says whether later subscribers get it, too, which is then
 /// [`snapshot`]'s to know; an empty payload tells that it is gone.

@@ -74,7 +74,7 @@ pub(crate) fn until_silent(running: &Running, name: &str, later: Duration, is_si
     let deadline = Instant::now() + PATIENCE;
     loop {
         let now = Instant::now();
-        let silent = running.server.broker.vitals.pulses.silent(now + later);
+        let silent = running.server.broker.watchdog.pulses.silent(now + later);
         if silent.iter().any(|silence| silence.name.starts_with(name)) == is_silent {
             return;
         }

@@ -42,8 +42,8 @@ static FIGURES: &[Figure] = figures! {
         |broker| of_tenants(broker, |tenant| tenant.managed().guests.definitions());
     GAUGE "logins_waiting" "Logins whose password waits to be checked." |broker| broker.logins.waiting() as f64;
     GAUGE "commands_waiting" "Commands that wait or run." |broker| broker.commands.waiting() as f64;
-    GAUGE "resident_memory_bytes" "Memory of the process." |_| crate::sys::resident_bytes() as f64;
-    COUNTER "cpu_seconds" "Processor time of the process." |_| crate::sys::cpu_seconds();
+    GAUGE "resident_memory_bytes" "Memory of the process." |_| crate::process::usage::memory().0 as f64;
+    COUNTER "cpu_seconds" "Processor time of the process." |_| crate::process::usage::cpu_time().as_secs_f64();
     COUNTER "store_commits" "Groups written to the store's file." |broker| broker.store.metrics().commits as f64;
     COUNTER "store_commit_failures" "Groups that were not committed." |broker| broker.store.metrics().commit_failures as f64;
     COUNTER "store_batches" "Batches committed." |broker| broker.store.metrics().batches as f64;

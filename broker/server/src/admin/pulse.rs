@@ -13,7 +13,7 @@ pub(super) async fn silent(broker: &Broker) -> Option<String> {
     let deadline = Instant::now() + PULSE_PATIENCE;
     loop {
         let now = Instant::now();
-        let silent = broker.vitals.pulses.silent(now);
+        let silent = broker.watchdog.pulses.silent(now);
         if silent.is_empty() {
             return None;
         }
@@ -113,7 +113,7 @@ mod tests {
             until_silent(&running, name, ROUND_SILENCE_MAX, true);
         }
         for name in WATCHED {
-            let silent = broker.vitals.pulses.silent(Instant::now() + ROUND_SILENCE_MAX);
+            let silent = broker.watchdog.pulses.silent(Instant::now() + ROUND_SILENCE_MAX);
             assert!(silent.iter().any(|silence| silence.name == name), "{name} goes on");
         }
         drop(retained);

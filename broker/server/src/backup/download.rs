@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::broker::Broker;
 use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
-use crate::this_turn;
+use crate::process::this_turn;
 use lotmq_core::client::Client;
 
 /// Chunks that were sent and are not acknowledged.

@@ -10,8 +10,8 @@ use tracing::debug;
 
 use super::queue::{Job, ResponseTo};
 use super::reply::Reply;
+use crate::process::this_turn;
 use crate::sys;
-use crate::this_turn;
 use lotmq_core::routing::fan_out::{Asker, Forms, Publication};
 use lotmq_core::routing::message::MessageParts;
 use lotmq_core::routing::system_topics;

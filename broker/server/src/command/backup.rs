@@ -71,7 +71,7 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
             Ok((out.into_inner().map_err(IntoInnerError::into_error)?, manifest))
         })
     };
-    let written = call.broker.commands.aside.read(&call.broker.vitals.pulses, write)?;
+    let written = call.broker.commands.aside.read(&call.broker.watchdog.pulses, write)?;
     let (spool, manifest) = written
         .map_err(|error| not_read(&error))?
         .map_err(|error| if error.is_full() { no_space(&place) } else { not_written(&error) })?;
@@ -115,7 +115,7 @@ impl<'a> Chunks<'a> {
             let mut chunk = vec![0; len];
             spool.read_exact(&mut chunk).map(|()| (spool, chunk))
         };
-        let read = self.broker.commands.aside.read(&self.broker.vitals.pulses, read)?;
+        let read = self.broker.commands.aside.read(&self.broker.watchdog.pulses, read)?;
         let (spool, chunk) = read.map_err(not_read_back)?;
         self.spool = Some(spool);
         Ok(chunk)

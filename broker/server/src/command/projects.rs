@@ -350,7 +350,7 @@ fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
         let archive = |snapshot: Snapshot| snapshot.archive(tenant, &name);
         broker.store.in_snapshot(SnapshotError::is_lost, archive)
     };
-    let found = call.broker.commands.aside.read(&call.broker.vitals.pulses, read)?;
+    let found = call.broker.commands.aside.read(&call.broker.watchdog.pulses, read)?;
     let found = found.map_err(|error| failed(&error))?;
     found.map_err(|error| failed(&error))?.ok_or_else(|| failed(&"they are not there"))
 }

@@ -31,7 +31,7 @@ use crate::limits::{
     COMMAND_BYTES_WAITING_MAX, COMMAND_SILENCE_MAX, COMMAND_THREADS, COMMANDS_WAITING_MAX,
     COMMANDS_WAITING_PER_CLIENT_MAX,
 };
-use crate::this_turn;
+use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 
 /// A command that was taken.
@@ -238,7 +238,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
     let thread = |number| {
         let broker = Arc::clone(broker);
         let name = format!("command-{number}");
-        let pulse = broker.vitals.pulses.add(format!("command thread {number}"), COMMAND_SILENCE_MAX);
+        let pulse = broker.watchdog.pulses.add(format!("command thread {number}"), COMMAND_SILENCE_MAX);
         std::thread::Builder::new().name(name).spawn(move || serve(&broker, &pulse))
     };
     (0..COMMAND_THREADS).map(thread).collect()

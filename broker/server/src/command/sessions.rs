@@ -11,8 +11,8 @@ use serde_json::json;
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::process::this_turn;
 use crate::sys;
-use crate::this_turn;
 use lotmq_core::client::Client;
 use lotmq_core::client::session_end;
 

@@ -20,8 +20,8 @@ use crate::accounts;
 use crate::limits::OWN_PASSWORD_BYTES_MAX;
 use crate::managed::Managing as _;
 use crate::modules;
+use crate::process::this_turn;
 use crate::sys;
-use crate::this_turn;
 use lotmq_core::client::session_end;
 use lotmq_core::tenant::Tenant;
 

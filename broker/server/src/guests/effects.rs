@@ -13,9 +13,9 @@ use tracing::{debug, trace};
 use super::authority::Writers;
 use super::records;
 use crate::managed::Managing as _;
+use crate::process::clock::definitions_now;
+use crate::process::clock::timestamp;
 use crate::sys;
-use crate::system_clock::definitions_now;
-use crate::system_clock::timestamp;
 use lotmq_core::routing::fan_out::{InPlace, Publication};
 use lotmq_core::routing::message::{Message, MessageParts};
 use lotmq_core::routing::system_topics;
@@ -324,8 +324,8 @@ pub(super) fn event_not_taken(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::this_turn;
     use crate::testing::Running;
-    use crate::this_turn;
 
     #[test]
     fn what_a_definition_publishes_counts_for_its_owner_until_it_is_stored() {

@@ -29,7 +29,7 @@ use super::routes::ForRoute;
 use super::{Starts, Trigger};
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
 use crate::managed::Managing as _;
-use crate::system_clock::timestamp;
+use crate::process::clock::timestamp;
 use lotmq_core::client::Client;
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::Connection;

@@ -10,7 +10,7 @@ use tracing::warn;
 
 use super::effects::Run;
 use crate::managed::Managing as _;
-use crate::system_clock::definitions_now;
+use crate::process::clock::definitions_now;
 use crate::variables::Variables;
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenant;

@@ -45,7 +45,7 @@ use super::{DeployError, Guests, deploy};
 use crate::broker::Broker;
 use crate::limits::ROWS_BYTES_MAX;
 use crate::managed::Managing as _;
-use crate::system_clock::timestamp;
+use crate::process::clock::timestamp;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use mailbox::Addressee;

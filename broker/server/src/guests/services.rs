@@ -18,7 +18,7 @@ use super::rights::{Access, Rights, Variable};
 use super::sink::definition_id;
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::this_turn;
+use crate::process::this_turn;
 use crate::variables::Variables;
 use lotmq_core::tenant::Tenant;
 

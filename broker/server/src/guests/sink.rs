@@ -13,7 +13,7 @@ use super::records;
 use super::run_action::RunReport;
 use crate::broker::Broker;
 use crate::managed::Managing as _;
-use crate::this_turn;
+use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 

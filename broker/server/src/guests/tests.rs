@@ -98,7 +98,7 @@ fn a_stored_name_that_no_topic_can_hold_harms_nobody_and_can_be_removed() {
         let (_, reply) = std::iter::repeat_with(|| receive(&mut root)).find(is_reply).unwrap();
         assert!(reply.contains("removed successfully"), "{verb}: {}", &reply[..200]);
     }
-    assert!(broker.vitals.ended().is_none());
+    assert!(broker.watchdog.ended().is_none());
     running.server.stop();
     let running = Running::start_in(dir.path(), "fsync");
     let tenant = running.server.broker.tenants.default_tenant();

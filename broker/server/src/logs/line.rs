@@ -152,7 +152,7 @@ pub(super) struct Line {
 impl Line {
     pub(super) fn read(event: &Event<'_>, level: Level, category: Category) -> Self {
         let mut line = Self {
-            at_ms: crate::system_clock::wall_ms(),
+            at_ms: crate::process::clock::wall_ms(),
             level,
             category,
             target: event.metadata().target(),

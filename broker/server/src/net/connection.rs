@@ -22,7 +22,7 @@ use crate::net::look::take_idled;
 use crate::net::open_connections;
 use crate::net::socket::Socket;
 use crate::net::zstd::Zstd;
-use crate::this_turn;
+use crate::process::this_turn;
 use lotmq_core::connection::close::CloseReason;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::connection::source::{Received, Source};

@@ -43,7 +43,7 @@ use crate::limits::{
     QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
     SILENCE_MAX,
 };
-use crate::vital::beat;
+use crate::process::watchdog::beat;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::counters::Counters;
 use lotmq_core::limits::Limit;

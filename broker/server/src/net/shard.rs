@@ -32,9 +32,9 @@ use super::socket::{Socket, SocketKind};
 use super::turn_time::turn_ended;
 use crate::broker::Broker;
 use crate::limits::{SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
-use crate::system_clock::thread_cpu;
-use crate::this_turn;
-use crate::vital::Vital;
+use crate::process::clock::thread_cpu;
+use crate::process::this_turn;
+use crate::process::watchdog::Watched;
 use lotmq_core::clock::Stretch;
 use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::connection::end::before_client;
@@ -245,8 +245,8 @@ impl Drop for ClosesInbox<'_> {
 
 async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>) {
     let local = Arc::new(Local { shard: Arc::clone(shard), broker: Arc::clone(broker) });
-    let vital = Vital::new(broker, "the end of a shard's turns");
-    let flusher = tokio::spawn(flush_turns(Arc::clone(&local), vital));
+    let watched = Watched::new(&broker.watchdog, "the end of a shard's turns");
+    let flusher = tokio::spawn(flush_turns(Arc::clone(&local), watched));
     let committer = tokio::spawn(release_commits(Arc::clone(&local)));
     let ticker = tokio::spawn(tick(Arc::clone(&local)));
     let inbox = tokio::spawn(receive(Arc::clone(&local)));
@@ -273,7 +273,7 @@ fn flush_the_last(deadline: Instant) {
 
 /// Does what others ask for, such as to start the task of every connection that arrives, while there is time; then connections have theirs.
 async fn receive(local: Arc<Local>) {
-    let _vital = Vital::new(&local.broker, "the inbox of a shard");
+    let _watched = Watched::new(&local.broker.watchdog, "the inbox of a shard");
     let clock = &*local.broker.clock;
     let mut stretch = Stretch::ENDLESS;
     let is_time_over = |looks| {
@@ -382,7 +382,7 @@ fn give_up(local: &Local, peer: Peer, error: &str) {
 }
 
 /// Ends each turn. Woken by the first receiver that a turn touches, it runs behind all tasks that are ready by then.
-async fn flush_turns(local: Arc<Local>, _vital: Vital) {
+async fn flush_turns(local: Arc<Local>, _watched: Watched) {
     loop {
         poll_fn(|cx| {
             this_turn::with(|turn| {
@@ -412,7 +412,7 @@ fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
 
 /// Releases what waited for a commit.
 async fn release_commits(local: Arc<Local>) {
-    let _vital = Vital::new(&local.broker, "the releases of a shard");
+    let _watched = Watched::new(&local.broker.watchdog, "the releases of a shard");
     loop {
         local.shard.committed.notified().await;
         this_turn::with(|turn| {
@@ -423,7 +423,7 @@ async fn release_commits(local: Arc<Local>) {
 }
 
 async fn tick(local: Arc<Local>) {
-    let _vital = Vital::new(&local.broker, "the timers of a shard");
+    let _watched = Watched::new(&local.broker.watchdog, "the timers of a shard");
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut load = Load::start();

@@ -7,7 +7,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::limits::TURN_TIME_LONG;
-use crate::system_clock::{coarse, thread_cpu};
+use crate::process::clock::{coarse, thread_cpu};
 use lotmq_core::counters::Counters;
 use lotmq_core::turn::home::Home;
 

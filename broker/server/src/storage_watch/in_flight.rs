@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 
 use crate::broker::Broker;
 use crate::limits::{HELD_BACK_BYTES, IN_FLIGHT_LOOK_PERIOD};
-use crate::sys;
-use crate::system_clock::thread_cpu;
+use crate::process::clock::thread_cpu;
+use crate::process::usage;
 use lotmq_core::client::shares::{self, Share};
 use lotmq_core::client::{Client, ClientState};
 use lotmq_core::limits::Limit;
@@ -46,7 +46,7 @@ impl InFlight {
             return;
         }
         let bytes_max = broker.config.limits.all_inflight_bytes;
-        if looked.is_held_back || sys::resident_bytes() > bytes_max / 2 {
+        if looked.is_held_back || usage::memory().0 > bytes_max / 2 {
             looked.is_held_back = hold_back(broker, bytes_max);
         }
         looked.at = Some((Instant::now(), thread_cpu().saturating_sub(cpu)));

@@ -16,14 +16,15 @@ use super::figures::Figures;
 use super::listing::Listings;
 use super::load::Loads;
 use super::time::utc_text;
-use super::{full_queues, monitor, process, publish};
+use super::{full_queues, monitor, publish};
 use crate::audit::AUDIT_DELAY;
 use crate::broker::Broker;
 use crate::exposure::Exposure;
 use crate::limits::ROUND_SILENCE_MAX;
 use crate::managed::Managing as _;
-use crate::this_turn;
-use crate::vital::{StillThreads, Vital};
+use crate::process::this_turn;
+use crate::process::usage;
+use crate::process::watchdog::{StillThreads, Watched};
 use lotmq_core::connection::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -131,9 +132,9 @@ impl Sys {
 pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("sys".to_owned()).spawn(move || {
-        let _vital = Vital::new(&broker, "the figures of $SYS");
+        let _watched = Watched::new(&broker.watchdog, "the figures of $SYS");
         this_turn::install(Arc::clone(&broker.core), None);
-        let pulse = broker.vitals.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
+        let pulse = broker.watchdog.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
         let mut clockwork = Clockwork::new(broker);
         while let Some(wants_refresh) = clockwork.broker.sys.sleep() {
             pulse.begins(Instant::now());
@@ -174,7 +175,7 @@ impl Clockwork {
             warned_at: None,
             sampled_at: now,
             still_threads: StillThreads::default(),
-            sampled_cpu: process::cpu_time(),
+            sampled_cpu: usage::cpu_time(),
             monitor_at: now + monitor_interval(&broker).unwrap_or(FIGURES_INTERVAL),
             figures_at: now + FIGURES_INTERVAL,
             cluster_at: now + CLUSTER_INTERVAL,
@@ -189,7 +190,7 @@ impl Clockwork {
     fn round(&mut self, wants_refresh: bool) {
         self.end_stale_sessions();
         self.warn_of_exposure();
-        self.still_threads.tell(&self.broker.vitals.pulses.silent(Instant::now()));
+        self.still_threads.tell(&self.broker.watchdog.pulses.silent(Instant::now()));
         self.look_after_audit();
         self.broker.logs.refresh(&self.broker.tenants.default_tenant());
         self.broker.logs.count(&self.broker.counters);
@@ -240,7 +241,7 @@ impl Clockwork {
     /// Takes rates and loads.
     fn sample(&mut self, now: Instant) {
         let seconds = now.duration_since(self.sampled_at).as_secs_f64();
-        let cpu = process::cpu_time();
+        let cpu = usage::cpu_time();
         let used = cpu.saturating_sub(self.sampled_cpu).as_secs_f64();
         if seconds > 0.0 {
             let permille = (used / seconds * 1000.0).round();

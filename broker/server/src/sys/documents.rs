@@ -7,12 +7,12 @@ use serde_json::{Map, Value, json};
 
 use super::clients;
 use super::figures::Figures;
-use super::process;
 use super::rows::Rows;
 use super::users::users_json;
 use crate::broker::Broker;
 use crate::limits::LISTING_ROWS_MAX;
 use crate::managed::Managing as _;
+use crate::process::usage;
 use lotmq_core::tenant::Tenant;
 
 /// A topic and its payload.
@@ -62,7 +62,7 @@ pub(super) static CLUSTER: &[Document] = &[
 
 /// Documents that change all the time: published every ten seconds.
 pub(super) static PERIODIC: &[Document] = &[
-    Document { topic: "$SYS/Coreflux/Resources/Memory", payload: |_, _| process::memory().0.to_string() },
+    Document { topic: "$SYS/Coreflux/Resources/Memory", payload: |_, _| usage::memory().0.to_string() },
     Document {
         topic: "$SYS/Coreflux/Resources/Cpu",
         payload: |broker, _| format!("{:.1}", broker.sys.cpu_percent()),

@@ -4,9 +4,9 @@
 
 use super::figures::Figures;
 use super::load::dropped;
-use super::process;
 use super::time::utc_text;
 use crate::broker::Broker;
+use crate::process::usage;
 use lotmq_core::tenant::Tenant;
 
 /// Every topic below `$SYS/broker/` with its payload.
@@ -16,7 +16,7 @@ pub(super) fn topics(broker: &Broker, tenant: &Tenant) -> Vec<(String, String)> 
     let store = broker.store.metrics();
     let retained = tenant.retained.read().len();
     let away = figures.total.saturating_sub(figures.connected);
-    let (heap, heap_maximum) = process::memory();
+    let (heap, heap_maximum) = usage::memory();
     let mut topics = vec![
         ("version", format!("lotmq {}", env!("CARGO_PKG_VERSION"))),
         ("uptime", format!("{} seconds", broker.sys.uptime().as_secs())),

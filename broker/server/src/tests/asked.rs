@@ -7,8 +7,8 @@ use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Validity};
 use lotmq_client::Client;
 use lotmq_codec::QoS;
 
+use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
-use crate::this_turn;
 use lotmq_core::routing::fan_out::{Publication, ask_later, resume_asked};
 use lotmq_core::routing::message::MessageParts;
 use lotmq_core::tenant::Tenant;

@@ -7,8 +7,8 @@ use std::time::Duration;
 use lotmq_client::{ConnectOptions, QoS, ReasonCode};
 use lotmq_store::Op;
 
+use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, connect};
-use crate::this_turn;
 use lotmq_core::client::Client;
 use lotmq_core::client::attach::row;
 use lotmq_core::client::sessions::SessionKey;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use lotmq_client::Publication;
 use lotmq_codec::QoS;
 
+use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, receive};
-use crate::this_turn;
 use lotmq_core::client::sessions::SessionKey;
 use lotmq_core::routing::message::{Message, MessageParts};
 
@@ -40,7 +40,7 @@ fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {
         other.publish(&Publication::new("o", payload)).unwrap();
         assert_eq!(receive(&mut other), ("o".into(), payload.into()));
     }
-    assert!(broker.vitals.ended().is_none());
+    assert!(broker.watchdog.ended().is_none());
     running.server.stop();
 }
 

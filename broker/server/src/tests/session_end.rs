@@ -5,8 +5,8 @@ use std::thread;
 
 use lotmq_client::{Client as Peer, ConnectOptions};
 
+use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, connect};
-use crate::this_turn;
 use lotmq_core::client::session_end::{end_now, end_of_user};
 use lotmq_core::client::sessions::SessionKey;
 use lotmq_core::durable::changes::Standing;

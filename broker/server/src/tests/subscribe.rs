@@ -9,8 +9,8 @@ use lotmq_codec::{
     encode_subscribe,
 };
 
+use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
-use crate::this_turn;
 use lotmq_core::client::replay::Replays;
 use lotmq_core::durable::store_failure::StoreFailure;
 use lotmq_core::protocol::subscribe::{Added, Granted};

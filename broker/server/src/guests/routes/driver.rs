@@ -25,7 +25,7 @@ use crate::guests::sink::host_id;
 use crate::guests::{effects, records};
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::managed::Managing as _;
-use crate::this_turn;
+use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 pub(super) use pause::Pause;
 

@@ -13,8 +13,8 @@ use super::driver::{Driver, Pause};
 use super::runner::RouteRunner;
 use crate::broker::Broker;
 use crate::limits::{ROUND_SILENCE_MAX, ROUTE_ORDERS_MAX as ORDERS_MAX};
-use crate::this_turn;
-use crate::vital::{Vital, beat};
+use crate::process::this_turn;
+use crate::process::watchdog::{Watched, beat};
 use lotmq_core::tenant::Tenant;
 
 /// How often a route tells how it stands when nothing changes.
@@ -93,8 +93,8 @@ impl Routes {
 }
 
 async fn serve(broker: Arc<Broker>, mut orders: mpsc::Receiver<Order>) {
-    let _vital = Vital::new(&broker, "the thread of routes");
-    spawn_local(beat(broker.vitals.pulses.add("the thread of routes", ROUND_SILENCE_MAX)));
+    let _watched = Watched::new(&broker.watchdog, "the thread of routes");
+    spawn_local(beat(broker.watchdog.pulses.add("the thread of routes", ROUND_SILENCE_MAX)));
     while let Some(Order { tenant, route, probe }) = orders.recv().await {
         let driver =
             Driver { broker: Arc::clone(&broker), tenant: Arc::clone(&tenant), route: Arc::clone(&route) };

@@ -263,7 +263,7 @@ fn a_panic_in_reading_ends_one_connection_and_nothing_else() {
         assert_eq!(receive(&mut other), ("o".into(), payload.into()));
     }
     let broker = &running.server.broker;
-    assert!(broker.vitals.ended().is_none());
+    assert!(broker.watchdog.ended().is_none());
     // A Client may see the end of its connection before its session has ended.
     let deadline = Instant::now() + PATIENCE;
     while tenant.sessions.lock().len() > 1 {

@@ -5,7 +5,7 @@ use lotmq_host::{Batch, InlineRuns, RunOutput};
 
 use super::*;
 use crate::guests::effects;
-use crate::this_turn;
+use crate::process::this_turn;
 
 fn is_known(world: &World, kind: DefinitionKind, name: &str) -> bool {
     let tenant = world.running.server.broker.tenants.default_tenant();

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use parking_lot::Mutex;
 use tracing::debug;
 
-use crate::sys;
+use super::usage;
 
 /// How often it is looked how much memory the process has.
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
@@ -42,7 +42,7 @@ impl Heap {
             return;
         }
         looked.at = Some(now);
-        let bytes = sys::resident_bytes();
+        let bytes = usage::memory().0;
         let has_grown = bytes > looked.after + GROWTH_BYTES_MIN.max(looked.after / 4);
         let is_again = looked.again_at.is_some_and(|at| now >= at);
         if !has_grown && !is_again {
@@ -50,7 +50,7 @@ impl Heap {
             return;
         }
         lotmq_host::give_memory_back();
-        looked.after = sys::resident_bytes();
+        looked.after = usage::memory().0;
         debug!(before = bytes, after = looked.after, took = ?now.elapsed(), "memory given back");
         // Once more for as long as there is something to be had.
         let is_worth_it = has_grown || bytes > looked.after + GROWTH_BYTES_MIN;

@@ -1,4 +1,5 @@
-//! Threads and tasks that nobody does without: when one of them ends by a panic or stands still, `/health` says so, for whoever starts the broker again.
+//! Watchdog over the threads and tasks without which the broker does not work: when one of them ends by a panic or stands still, `/health` says so, for
+//! whoever starts the broker again.
 //!
 //! What belongs to one Client, one login, one route, one command or one run is contained where it happens and is none of these.
 
@@ -9,18 +10,16 @@ use lotmq_pulse::{Pulse, Pulses, Silence};
 use parking_lot::Mutex;
 use tracing::error;
 
-use crate::broker::Broker;
-
-/// What is known of the threads and tasks that nobody does without.
+/// Watchdog over all these threads and tasks.
 #[derive(Default)]
-pub(crate) struct Vitals {
-    /// Whether they stand still.
+pub(crate) struct Watchdog {
+    /// Signs of life of each thread.
     pub(crate) pulses: Pulses,
-    /// Those that are no more.
+    /// Names of tasks that have ended by a panic.
     ended_by_panic: Mutex<Vec<&'static str>>,
 }
 
-impl Vitals {
+impl Watchdog {
     /// The first thread or task that has ended by a panic.
     pub(crate) fn ended(&self) -> Option<&'static str> {
         self.ended_by_panic.lock().first().copied()
@@ -58,24 +57,24 @@ impl StillThreads {
     }
 }
 
-/// Kept by such a thread or task as long as it works.
-pub(crate) struct Vital {
-    broker: Arc<Broker>,
+/// Guard that such a thread or task keeps as long as it works; dropped in a panic it tells the watchdog.
+pub(crate) struct Watched {
+    watchdog: Arc<Watchdog>,
     name: &'static str,
 }
 
-impl Vital {
-    pub(crate) fn new(broker: &Arc<Broker>, name: &'static str) -> Self {
-        Self { broker: Arc::clone(broker), name }
+impl Watched {
+    pub(crate) fn new(watchdog: &Arc<Watchdog>, name: &'static str) -> Self {
+        Self { watchdog: Arc::clone(watchdog), name }
     }
 }
 
-impl Drop for Vital {
+impl Drop for Watched {
     fn drop(&mut self) {
         if std::thread::panicking() {
             let thread = std::thread::current().name().unwrap_or_default().to_owned();
             error!(thread, task = self.name, "ended by a panic; the broker must be started again");
-            self.broker.vitals.ended_by_panic.lock().push(self.name);
+            self.watchdog.ended_by_panic.lock().push(self.name);
         }
     }
 }
@@ -96,7 +95,7 @@ mod tests {
         // As that of routes, whose tasks are their own.
         until_silent(&running, "the thread of routes", ROUND_SILENCE_MAX, true);
         until_silent(&running, "the thread of routes", ROUND_SILENCE_MAX - LONG, false);
-        let pulse = running.server.broker.vitals.pulses.add("a thread of tasks", ROUND_SILENCE_MAX);
+        let pulse = running.server.broker.watchdog.pulses.add("a thread of tasks", ROUND_SILENCE_MAX);
         let (go, may_go) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
@@ -133,15 +132,15 @@ mod tests {
     #[test]
     fn what_ends_by_a_panic_is_known_and_what_ends_otherwise_is_not() {
         let running = Running::start("none");
-        let broker = &running.server.broker;
-        drop(Vital::new(broker, "ends well"));
-        let vital = Vital::new(broker, "ends badly");
+        let watchdog = &running.server.broker.watchdog;
+        drop(Watched::new(watchdog, "ends well"));
+        let watched = Watched::new(watchdog, "ends badly");
         let thread = std::thread::spawn(move || {
-            let _vital = vital;
+            let _watched = watched;
             panic!("on purpose");
         });
         thread.join().unwrap_err();
-        assert_eq!(*broker.vitals.ended_by_panic.lock(), ["ends badly"]);
+        assert_eq!(*watchdog.ended_by_panic.lock(), ["ends badly"]);
         running.server.stop();
     }
 }

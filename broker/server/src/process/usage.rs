@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// Resident memory now and at its peak, in bytes; zeros where the system does not tell.
-pub(super) fn memory() -> (u64, u64) {
+pub(crate) fn memory() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     (kibibytes(&status, "VmRSS:"), kibibytes(&status, "VmHWM:"))
 }
@@ -16,7 +16,7 @@ fn kibibytes(status: &str, key: &str) -> u64 {
 }
 
 /// Processor time of all threads since the start.
-pub(super) fn cpu_time() -> Duration {
+pub(crate) fn cpu_time() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
     let (seconds, nanos) = (u64::try_from(time.tv_sec), u32::try_from(time.tv_nsec));
     Duration::new(seconds.unwrap_or(0), nanos.unwrap_or(0))

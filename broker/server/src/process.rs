@@ -1,0 +1,12 @@
+//! What the broker has of its process and machine: clocks, memory, file descriptors, the turn of each thread, and the watchdog over its threads.
+//!
+//! Below everything else of the server; it knows nothing of connections, guests or commands.
+
+pub(crate) mod alarm;
+pub(crate) mod clock;
+pub(crate) mod descriptors;
+pub(crate) mod heap;
+pub(crate) mod machine;
+pub(crate) mod this_turn;
+pub(crate) mod usage;
+pub(crate) mod watchdog;
