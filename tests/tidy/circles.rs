@@ -76,7 +76,6 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
             "logs",
             "managed",
             "modules",
-            "net",
             "projects",
             "recover",
             "restart",

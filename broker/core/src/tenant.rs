@@ -248,6 +248,31 @@ impl Tenant {
     }
 }
 
+/// The tenants of a broker. There are few, and they change rarely.
+#[derive(Default)]
+pub struct Tenants(RwLock<Arc<[Arc<Tenant>]>>);
+
+impl Tenants {
+    /// These tenants, by number.
+    pub fn new(tenants: Vec<Arc<Tenant>>) -> Self {
+        Self(RwLock::new(tenants.into()))
+    }
+
+    /// All of them, by number.
+    pub fn all(&self) -> Arc<[Arc<Tenant>]> {
+        Arc::clone(&self.0.read())
+    }
+
+    /// The tenant `default`, which a broker with one user has.
+    ///
+    /// # Panics
+    /// When there is none, as no broker starts.
+    pub fn default_tenant(&self) -> Arc<Tenant> {
+        let tenants = self.0.read();
+        Arc::clone(tenants.first().expect("the tenant `default` always exists"))
+    }
+}
+
 /// Whether a filter that was granted is that of a shared subscription.
 fn is_shared(filter: &str) -> bool {
     filter.starts_with(SHARED)

@@ -141,6 +141,7 @@ impl Above for Broker {
     }
 
     fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
-        self.shards[ticket.number() as usize % self.shards.len()].release_when_committed(ticket, releases);
+        let shards = &self.net.shards;
+        shards[ticket.number() as usize % shards.len()].release_when_committed(ticket, releases);
     }
 }

@@ -67,7 +67,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
 
 /// One round; how long until the next.
 fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Duration {
-    broker.certificates.check(&broker.counters);
+    broker.net.certificates.check(&broker.counters);
     broker.storage_watch.look(broker);
     broker.heap.look();
     let is_behind = absences::work(turn);

@@ -25,3 +25,90 @@ pub(crate) mod turn_time;
 mod validity;
 pub(crate) mod websocket;
 mod zstd;
+
+use std::ops::Deref;
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
+
+use self::admission::Gate;
+use self::certificates::Certificates;
+use self::listener::Listening;
+use self::shard::Shard;
+use crate::process::descriptors::Descriptors;
+use crate::process::watchdog::Watchdog;
+use lotmq_core::Core;
+use lotmq_core::tenant::Tenants;
+use lotmq_core::turn::unfinished::Unfinished;
+
+/// The network side of the broker: what all listeners and shards share.
+pub(crate) struct Net {
+    pub(crate) core: Arc<Core>,
+    pub(crate) tenants: Arc<Tenants>,
+    pub(crate) watchdog: Arc<Watchdog>,
+    pub(crate) shards: Vec<Arc<Shard>>,
+    /// Connections that are open now, and the rate of new ones.
+    pub(crate) gate: Gate,
+    pub(crate) listening: Listening,
+    /// Certificates of the listeners with TLS.
+    pub(crate) certificates: Certificates,
+    /// Shares of the process' file descriptors; known once everything is open.
+    pub(crate) descriptors: OnceLock<Descriptors>,
+    /// Unfinished input of all connections.
+    pub(crate) partial_bytes: Unfinished,
+    /// How often connections kept too much of it: shards that see it change close some.
+    pub(crate) overfull: AtomicU64,
+}
+
+impl Deref for Net {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl Net {
+    /// The network side of a broker with these shards, before anything listens.
+    pub(crate) fn new(
+        core: Arc<Core>,
+        tenants: Arc<Tenants>,
+        watchdog: Arc<Watchdog>,
+        shards: Vec<Arc<Shard>>,
+    ) -> Self {
+        Self {
+            core,
+            tenants,
+            watchdog,
+            shards,
+            gate: Gate::default(),
+            listening: Listening::default(),
+            certificates: Certificates::default(),
+            descriptors: OnceLock::new(),
+            partial_bytes: Unfinished::default(),
+            overfull: AtomicU64::new(0),
+        }
+    }
+
+    /// Wakes the shards that wait for the store.
+    pub(crate) fn committed(&self) {
+        for shard in &self.shards {
+            shard.committed();
+        }
+    }
+
+    /// Most connections at once: what is configured, or what there are file descriptors for.
+    pub(crate) fn connections_max(&self) -> u32 {
+        let descriptors = self.descriptors.get().map_or(u32::MAX, |shared| shared.connections);
+        descriptors.min(self.config.limits.connections)
+    }
+
+    /// Connections beyond these that are let in until it is known who comes.
+    pub(crate) fn spare_connections(&self) -> u32 {
+        self.descriptors.get().map_or(0, |shared| shared.spare_connections)
+    }
+
+    /// Connections that are open.
+    pub(crate) fn connection_count(&self) -> usize {
+        self.gate.open() as usize
+    }
+}

@@ -4,7 +4,7 @@
 //! everything in place. A stop goes the other way round.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 use crate::admin::{self, Admin};
 use crate::audit;
 use crate::backup::{Backups, RestoreReport};
-use crate::broker::{Broker, Tenants};
+use crate::broker::Broker;
 use crate::client_lines::ClientLines;
 use crate::command::{self, Commands};
 use crate::compiles::Compiles;
@@ -38,10 +38,11 @@ use crate::logins::Logins;
 use crate::logs::Logs;
 use crate::managed::Managing as _;
 use crate::modules;
+use crate::net::Net;
 use crate::net::admission::{Addresses, Gate};
-use crate::net::certificates::{CertificateError, Certificates, ListenerTls};
+use crate::net::certificates::{CertificateError, ListenerTls};
 use crate::net::half_open::HalfOpen;
-use crate::net::listener::{self, ListenAddress, Listener, Listening, ListeningSocket};
+use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
@@ -62,6 +63,7 @@ use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::durable::log::Log;
+use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::unfinished::Unfinished;
 use lotmq_core::{Above, Chance, Core, Hashing};
 
@@ -201,7 +203,7 @@ impl Server {
         let (broker, recovered) =
             assemble(config, store, shards, watchdog, recovered, former.report.clone())?;
         // Nobody else sets it.
-        let _ = listeners.set(Arc::downgrade(&broker));
+        let _ = listeners.set(Arc::downgrade(&broker.net));
         Self::run(config, broker, recovered, seats, &former)
     }
 
@@ -234,7 +236,7 @@ impl Server {
         workers.push(sys::start(&broker)?);
         guests::run_starts(&broker);
         promised::start_again(&broker, unfinished);
-        let threads = seats.start(&broker)?;
+        let threads = seats.start(&broker.net)?;
         let mut server = Self {
             broker,
             threads,
@@ -297,13 +299,13 @@ impl Server {
         };
         let tls = ListenerTls::load(plan.name, &config.tls, certificate, client_certificate, &[b"mqtt"])?;
         let tls = Arc::new(tls);
-        self.broker.certificates.add(&tls);
+        self.broker.net.certificates.add(&tls);
         Ok(Some(tls))
     }
 
     fn plain_listener(&self, config: &Config, plan: &ListenerPlan) -> Listener {
         Listener {
-            broker: Arc::clone(&self.broker),
+            net: Arc::clone(&self.broker.net),
             terms: Arc::new(ListenerTerms {
                 name: plan.name,
                 core: Arc::clone(&self.broker.core),
@@ -347,8 +349,8 @@ impl Server {
             match opened {
                 Ok((address, socket)) => {
                     self.addresses.push((listener.name, address));
-                    let served = self.broker.listening.add(Arc::clone(listener), socket);
-                    self.broker.shards[0].listen(served);
+                    let served = self.broker.net.listening.add(Arc::clone(listener), socket);
+                    self.broker.net.shards[0].listen(served);
                 }
                 Err((reason, kind)) => {
                     self.not_opened(NotOpened::for_clients(listener.name, reason, kind));
@@ -413,7 +415,7 @@ impl Server {
         }
         // One of QUIC has a pair of Unix sockets.
         let per_connection = if config.quic_listener().is_some() { 2 } else { 1 };
-        let shared = self.broker.descriptors.get_or_init(|| Descriptors::share_out(per_connection));
+        let shared = self.broker.net.descriptors.get_or_init(|| Descriptors::share_out(per_connection));
         if !sockets.is_empty() {
             self.admin = Some(Admin::start(&self.broker, sockets, shared.http_connections as usize)?);
         }
@@ -456,7 +458,7 @@ impl Server {
 
     /// Has the files of certificates read again, if they have changed.
     pub fn reread_certificates(&self) {
-        self.broker.certificates.request_check();
+        self.broker.net.certificates.request_check();
         self.broker.housekeeping.wake();
     }
 
@@ -467,7 +469,7 @@ impl Server {
         if let Some(admin) = self.admin {
             admin.stop();
         }
-        for shard in &self.broker.shards {
+        for shard in &self.broker.net.shards {
             shard.stop();
         }
         self.threads.join();
@@ -535,11 +537,11 @@ fn store_options(config: &Config, pulses: &Pulses) -> StoreOptions {
 }
 
 /// Tells the shards of commits, as soon as there are shards.
-fn on_commit(broker: &Arc<OnceLock<Weak<Broker>>>) -> OnCommit {
-    let broker = Arc::clone(broker);
+fn on_commit(net: &Arc<OnceLock<Weak<Net>>>) -> OnCommit {
+    let net = Arc::clone(net);
     Box::new(move |_: Committed| {
-        if let Some(broker) = broker.get().and_then(Weak::upgrade) {
-            broker.committed();
+        if let Some(net) = net.get().and_then(Weak::upgrade) {
+            net.committed();
         }
     })
 }
@@ -556,15 +558,17 @@ fn assemble(
     let python = Python::new(&engine);
     let clock = SystemClock::new();
     let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
+    let tenants = Arc::new(Tenants::new(tenants));
     let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
     let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
     let core = Arc::new(Core::new(config, log, Box::new(clock), chance(), &ThreadGuests));
+    let net = Net::new(Arc::clone(&core), Arc::clone(&tenants), Arc::clone(&watchdog), shards);
     let broker = Broker {
         core,
+        net: Arc::new(net),
         store,
-        shards,
-        tenants: Tenants::new(tenants),
+        tenants,
         left_runs: LeftRuns::default(),
         storage_watch: StorageWatch::default(),
         heap: Heap::default(),
@@ -578,15 +582,9 @@ fn assemble(
         executor: Mutex::new(None),
         routes: Routes::default(),
         route_types: RouteTypes::default(),
-        gate: Gate::default(),
-        listening: Listening::default(),
-        descriptors: OnceLock::new(),
-        partial_bytes: Unfinished::default(),
-        overfull: AtomicU64::new(0),
         commands: Commands::default(),
         backups: Backups::new(report),
         sys: Sys::default(),
-        certificates: Certificates::default(),
         not_opened: Mutex::default(),
         watchdog,
         quarantined: std::mem::take(&mut recovered.quarantined),

@@ -30,7 +30,7 @@ macro_rules! figures {
 #[expect(clippy::cast_precision_loss, reason = "figures beyond 2^53 need no last digit")]
 static FIGURES: &[Figure] = figures! {
     GAUGE "uptime_seconds" "Seconds since the broker started." |broker| broker.sys.uptime().as_secs_f64();
-    GAUGE "connections" "Connections that are open." |broker| broker.connection_count() as f64;
+    GAUGE "connections" "Connections that are open." |broker| broker.net.connection_count() as f64;
     GAUGE "sessions" "Sessions, connected or away." |broker| of_tenants(broker, |tenant| tenant.sessions.lock().len());
     GAUGE "subscriptions" "Subscriptions of all sessions." |broker| of_tenants(broker, |tenant| tenant.subscriptions());
     GAUGE "retained_messages" "Retained messages." |broker| of_tenants(broker, |tenant| tenant.retained.read().len());
@@ -121,18 +121,18 @@ fn limits(text: &mut String, broker: &Broker) {
 /// What each shard does.
 fn shards(text: &mut String, broker: &Broker) {
     sample_head(text, "shard_connections", GAUGE, "Connections of a shard.");
-    for (number, shard) in broker.shards.iter().enumerate() {
+    for (number, shard) in broker.net.shards.iter().enumerate() {
         let connections = shard.home.connections.load(Ordering::Relaxed);
         line(text, &format!("lotmq_shard_connections{{shard=\"{number}\"}} {connections}"));
     }
     sample_head(text, "shard_busy_ratio", GAUGE, "Share of its time that a shard works.");
-    for (number, shard) in broker.shards.iter().enumerate() {
+    for (number, shard) in broker.net.shards.iter().enumerate() {
         let busy = f64::from(shard.busy_permille()) / 1000.0;
         line(text, &format!("lotmq_shard_busy_ratio{{shard=\"{number}\"}} {busy}"));
     }
     let help = "Longest turn of a shard since it started, in processor time: so long it served nobody else.";
     sample_head(text, "shard_turn_seconds_max", GAUGE, help);
-    for (number, shard) in broker.shards.iter().enumerate() {
+    for (number, shard) in broker.net.shards.iter().enumerate() {
         let longest = shard.home.longest_turn.seconds();
         line(text, &format!("lotmq_shard_turn_seconds_max{{shard=\"{number}\"}} {longest}"));
     }

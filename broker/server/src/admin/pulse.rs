@@ -64,7 +64,7 @@ mod tests {
         let running = Running::start_with(&[("LOTMQ_ADMIN_HEALTH_PORT", "0")]);
         assert!(health(&running).starts_with("HTTP/1.1 200"));
         let (work, has_begun, go) = work_that_waits();
-        running.server.broker.shards[0].call(Box::new(work));
+        running.server.broker.net.shards[0].call(Box::new(work));
         has_begun.recv().unwrap();
         let answer = health(&running);
         assert!(answer.starts_with("HTTP/1.1 200"), "it is not long: {answer}");

@@ -167,7 +167,7 @@ fn list_connections(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&[], 1)?;
     let cursor = arguments.first().map_or(Ok(0), |cursor| number(cursor))?;
     let page = sys::connections_page(call.tenant, cursor);
-    let open = call.broker.connection_count();
+    let open = call.broker.net.connection_count();
     let data = json!({ "connections": page.rows, "total": page.total, "open": open, "next": page.next });
     Ok(Done::new(format!("{} connection(s).", page.total)).with_data(data))
 }

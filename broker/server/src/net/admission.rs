@@ -154,8 +154,8 @@ impl Place {
         source: Option<IpAddr>,
     ) -> Result<Self, Limit> {
         let is_local = !listener.proxy_protocol && peer.is_some_and(|peer| peer.for_login().is_loopback());
-        let spare = if is_local { listener.broker.spare_connections() } else { 0 };
-        let (own, all) = (&listener.limits, &listener.broker.config.limits);
+        let spare = if is_local { listener.net.spare_connections() } else { 0 };
+        let (own, all) = (&listener.limits, &listener.net.config.limits);
         let address = source.map_or(0, address_key);
         let entered = listener.half_open.enter(address, own.half_open, spare / 2)?;
         let mut place = Self {
@@ -168,10 +168,10 @@ impl Place {
             is_spare: false,
             is_hurried: entered.is_spare,
         };
-        let now = listener.broker.clock.now();
+        let now = listener.net.clock.now();
         let is_beyond = listener.gate.enter(own.connections, spare, own.connections_per_sec, now)?;
-        let connections = listener.broker.connections_max();
-        match listener.broker.gate.enter(connections, spare, all.connections_per_sec, now) {
+        let connections = listener.net.connections_max();
+        match listener.net.gate.enter(connections, spare, all.connections_per_sec, now) {
             Ok(is_beyond_all) => place.is_spare = is_beyond || is_beyond_all,
             Err(limit) => {
                 listener.gate.leave();
@@ -184,7 +184,7 @@ impl Place {
             && let Some(waiting) = place.waiting()
         {
             // The others are on their way out, or administrators'.
-            if !listener.broker.gate.spares.enter(address, &waiting, (spare / 2).max(1)) {
+            if !listener.net.gate.spares.enter(address, &waiting, (spare / 2).max(1)) {
                 return Err(Limit::Connections);
             }
         }
@@ -198,9 +198,9 @@ impl Place {
 
     /// Whether who has logged in may keep this place: if there are more connections than may be only an administrator.
     pub(crate) fn is_for(&self, is_administrator: impl FnOnce() -> bool) -> bool {
-        let Listener { broker, gate, terms, .. } = &*self.listener;
+        let Listener { net, gate, terms, .. } = &*self.listener;
         let limits = &terms.limits;
-        let is_crowded = || gate.open() > limits.connections || broker.gate.open() > broker.connections_max();
+        let is_crowded = || gate.open() > limits.connections || net.gate.open() > net.connections_max();
         let keeps = !self.is_spare || !is_crowded() || is_administrator();
         if keeps {
             self.leave_spares();
@@ -213,7 +213,7 @@ impl Place {
         if self.is_spare
             && let Some(waiting) = self.waiting.lock().take()
         {
-            self.listener.broker.gate.spares.leave(&waiting);
+            self.listener.net.gate.spares.leave(&waiting);
         }
     }
 
@@ -283,7 +283,7 @@ impl Place {
             is_above |= sum.is_above(bytes_max);
         }
         if is_above {
-            self.listener.broker.overfull.fetch_add(1, Ordering::Relaxed);
+            self.listener.net.overfull.fetch_add(1, Ordering::Relaxed);
         }
         fits
     }
@@ -323,8 +323,8 @@ impl Place {
 
     /// What all connections keep, and how much that may be.
     fn broker_sum(&self) -> (&Unfinished, u64) {
-        let broker = &self.listener.broker;
-        (&broker.partial_bytes, broker.config.limits.partial_bytes)
+        let net = &self.listener.net;
+        (&net.partial_bytes, net.config.limits.partial_bytes)
     }
 
     fn is_half_open(&self) -> bool {
@@ -350,7 +350,7 @@ impl Place {
         self.leave_spares();
         if self.is_open.swap(false, Ordering::Relaxed) {
             self.listener.gate.leave();
-            self.listener.broker.gate.leave();
+            self.listener.net.gate.leave();
         }
         let address = self.address.swap(0, Ordering::Relaxed);
         if address != 0 {

@@ -320,7 +320,7 @@ impl Layers {
             self.ahead.extend_from_slice(&ahead[len..]);
             return Ok(len);
         };
-        let counters = &listener.broker.counters;
+        let counters = &listener.net.counters;
         if !ahead.is_empty() {
             let done = tls.decrypt(&ahead, target, counters)?;
             self.ahead.extend_from_slice(&ahead[done.taken..]);

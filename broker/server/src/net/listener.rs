@@ -19,13 +19,13 @@ use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
+use super::Net;
 use super::admission::{Addresses, Gate, Place};
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::half_open::HalfOpen;
 use super::shard::{Arrival, place, take_none};
 use super::socket::SocketKind;
-use crate::broker::Broker;
 use crate::limits::{ACCEPT_LOG_SECONDS, ACCEPTED_IN_PLACE_MAX};
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::peer::Peer;
@@ -39,7 +39,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// What the connections of one listener have in common.
 pub(crate) struct Listener {
-    pub(crate) broker: Arc<Broker>,
+    pub(crate) net: Arc<Net>,
     /// What the core knows of it.
     pub(crate) terms: Arc<ListenerTerms>,
     /// Connections without CONNECT.
@@ -305,7 +305,7 @@ impl Listening {
         let all: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
         for Served { listener, socket } in all.iter().map(AsRef::as_ref) {
             for _ in 0..ACCEPTED_IN_PLACE_MAX {
-                if take_none(&listener.broker.shards, Instant::now()) {
+                if take_none(&listener.net.shards, Instant::now()) {
                     return;
                 }
                 // Nobody waits; or it is an error that comes again with the next look.
@@ -329,7 +329,7 @@ pub(crate) async fn serve(served: Arc<Served>) -> io::Result<()> {
     let mut failures = AcceptFailures::default();
     loop {
         let mut ready = socket.readable().await?;
-        while take_none(&listener.broker.shards, Instant::now()) {
+        while take_none(&listener.net.shards, Instant::now()) {
             // They wait in the system's queue, which is bounded.
             tokio::time::sleep(ACCEPT_PAUSE).await;
         }
@@ -378,7 +378,7 @@ fn accept(socket: &ListeningSocket) -> io::Result<(OwnedFd, Peer)> {
 }
 
 fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
-    let broker = &listener.broker;
+    let net = &listener.net;
     let source = match peer {
         Peer::Tcp(address) | Peer::Proxied(address) => Some(address.ip()),
         Peer::Unix => None,
@@ -391,7 +391,7 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
             return;
         }
     };
-    let shard = place(&broker.shards, broker.config.broker.placement, Instant::now());
+    let shard = place(&net.shards, net.config.broker.placement, Instant::now());
     let kind = if peer == Peer::Unix { SocketKind::Unix } else { SocketKind::Tcp };
     let accepted = Accepted { peer, listener: own };
     shard.give(Arrival { stream, kind, accepted, age: Duration::ZERO });

@@ -156,7 +156,7 @@ fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
 fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incoming)> {
     let is_crowded = listener.half_open.count() >= listener.limits.half_open / 8;
     if is_crowded && !incoming.remote_address_validated() {
-        listener.broker.counters.quic_retries.add(1);
+        listener.net.counters.quic_retries.add(1);
         // Refused only to those who have been asked before, and they have proved their address.
         let _ = incoming.retry();
         return None;
@@ -177,7 +177,7 @@ fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incomin
 async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
     let started = Instant::now();
     let listener = Arc::clone(&own);
-    let counters = &listener.broker.counters;
+    let counters = &listener.net.counters;
     let peer = incoming.remote_address();
     let opened = timeout(listener.handshake_patience(), open_stream(incoming, config, counters));
     let opened = tokio::select! {
@@ -198,7 +198,7 @@ async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
     };
     let relayed = Arc::new(relayed(&listener, &connection));
     let address = connection.remote_address();
-    if let Err(limit) = own.count_address(address.ip(), listener.broker.clock.now()) {
+    if let Err(limit) = own.count_address(address.ip(), listener.net.clock.now()) {
         listener.limit_reached(limit, &address);
         return connection.close(VarInt::from_u32((limit.reason() as u8).into()), b"");
     }
@@ -242,8 +242,8 @@ fn hand_over(accepted: Accepted, relayed: Arc<Relayed>, started: Instant) -> io:
         SockRef::from(end).set_send_buffer_size(RELAY_BYTES_MAX)?;
     }
     let socket = UnixStream::from_std(ours)?;
-    let broker = Arc::clone(&accepted.listener.broker);
-    let shard = place(&broker.shards, broker.config.broker.placement, Instant::now());
+    let net = Arc::clone(&accepted.listener.net);
+    let shard = place(&net.shards, net.config.broker.placement, Instant::now());
     let kind = SocketKind::Relayed(relayed);
     shard.give(Arrival { stream: theirs.into(), kind, accepted, age: started.elapsed() });
     Ok(socket)

@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::timeout;
 use tracing::warn;
 
+use super::Net;
 use super::connection::{Accepted, Drive, SocketConnection, SocketSide};
 use super::inbox::{Inbox, Refused};
 use super::listener::{self, Served};
@@ -30,7 +31,6 @@ use super::open_connections;
 use super::proxy;
 use super::socket::{Socket, SocketKind};
 use super::turn_time::turn_ended;
-use crate::broker::Broker;
 use crate::limits::{SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
 use crate::process::clock::thread_cpu;
 use crate::process::this_turn;
@@ -191,11 +191,11 @@ pub(crate) fn prepare(count: usize, pulses: &Pulses) -> (Vec<Arc<Shard>>, Seats)
 pub(crate) struct Seats(Vec<Arc<Shard>>);
 
 impl Seats {
-    pub(crate) fn start(self, broker: &Arc<Broker>) -> std::io::Result<ShardThreads> {
+    pub(crate) fn start(self, net: &Arc<Net>) -> std::io::Result<ShardThreads> {
         let mut threads = Vec::new();
         for (number, shard) in self.0.into_iter().enumerate() {
-            let broker = Arc::clone(broker);
-            let (idle, counted) = (Arc::clone(&shard), Arc::clone(&broker));
+            let net = Arc::clone(net);
+            let (idle, counted) = (Arc::clone(&shard), Arc::clone(&net));
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .on_thread_park(move || {
@@ -204,11 +204,11 @@ impl Seats {
                 })
                 .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
-                this_turn::install(Arc::clone(&broker.core), Some(Arc::clone(&shard.home)));
+                this_turn::install(Arc::clone(&net.core), Some(Arc::clone(&shard.home)));
                 shard.pulse.begins(Instant::now());
                 // However the thread ends, nobody waits for it.
                 let _closes = ClosesInbox(&shard);
-                runtime.block_on(run(&shard, &broker));
+                runtime.block_on(run(&shard, &net));
                 this_turn::uninstall();
             })?;
             threads.push(thread);
@@ -231,7 +231,7 @@ impl ShardThreads {
 /// What the tasks of a shard share.
 struct Local {
     shard: Arc<Shard>,
-    broker: Arc<Broker>,
+    net: Arc<Net>,
 }
 
 /// Closes the inbox of a shard whose thread ends.
@@ -243,9 +243,9 @@ impl Drop for ClosesInbox<'_> {
     }
 }
 
-async fn run(shard: &Arc<Shard>, broker: &Arc<Broker>) {
-    let local = Arc::new(Local { shard: Arc::clone(shard), broker: Arc::clone(broker) });
-    let watched = Watched::new(&broker.watchdog, "the end of a shard's turns");
+async fn run(shard: &Arc<Shard>, net: &Arc<Net>) {
+    let local = Arc::new(Local { shard: Arc::clone(shard), net: Arc::clone(net) });
+    let watched = Watched::new(&net.watchdog, "the end of a shard's turns");
     let flusher = tokio::spawn(flush_turns(Arc::clone(&local), watched));
     let committer = tokio::spawn(release_commits(Arc::clone(&local)));
     let ticker = tokio::spawn(tick(Arc::clone(&local)));
@@ -273,8 +273,8 @@ fn flush_the_last(deadline: Instant) {
 
 /// Does what others ask for, such as to start the task of every connection that arrives, while there is time; then connections have theirs.
 async fn receive(local: Arc<Local>) {
-    let _watched = Watched::new(&local.broker.watchdog, "the inbox of a shard");
-    let clock = &*local.broker.clock;
+    let _watched = Watched::new(&local.net.watchdog, "the inbox of a shard");
+    let clock = &*local.net.clock;
     let mut stretch = Stretch::ENDLESS;
     let is_time_over = |looks| {
         if looks == 0 {
@@ -316,14 +316,14 @@ fn serve(local: &Arc<Local>, arrival: Arrival) {
 /// Starts a connection once its header of the PROXY protocol has told from where it comes. From then on it is like any other.
 async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Accepted) {
     let accepted_at = Instant::now();
-    match take_header(&local.broker, &socket, &mut accepted).await {
+    match take_header(&local.net, &socket, &mut accepted).await {
         Ok(()) => {
             start(&local, socket, accepted, accepted_at.elapsed());
         }
         Err(reason) => {
             local.shard.home.connections.fetch_sub(1, Ordering::Relaxed);
-            local.broker.counters.connections_opened.add(1);
-            local.broker.counters.closed(&reason);
+            local.net.counters.connections_opened.add(1);
+            local.net.counters.closed(&reason);
             if let Some(limit) = reason.limit() {
                 accepted.listener.limit_reached(limit, &accepted.peer);
             }
@@ -333,7 +333,7 @@ async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Acc
 }
 
 /// Takes the header from the socket, and counts the connection for the address that it tells.
-async fn take_header(broker: &Broker, socket: &Socket, accepted: &mut Accepted) -> Result<(), CloseReason> {
+async fn take_header(net: &Net, socket: &Socket, accepted: &mut Accepted) -> Result<(), CloseReason> {
     let listener = &accepted.listener;
     if !listener.trusts_proxy(accepted.peer) {
         return Err(CloseReason::Transport(TransportFailure::UnknownProxy));
@@ -347,16 +347,16 @@ async fn take_header(broker: &Broker, socket: &Socket, accepted: &mut Accepted) 
     let header = timeout(listener.handshake_patience(), header)
         .await
         .map_err(|_| CloseReason::Transport(TransportFailure::HandshakeTimeout))??;
-    broker.counters.proxy_headers.add(1);
+    net.counters.proxy_headers.add(1);
     accepted.peer = accepted.peer.behind_proxy(header.source);
     if let Some(source) = header.source {
-        listener.count_address(source.ip(), broker.clock.now()).map_err(CloseReason::Limit)?;
+        listener.count_address(source.ip(), net.clock.now()).map_err(CloseReason::Limit)?;
     }
     Ok(())
 }
 
 fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) {
-    let accepted_at = local.broker.clock.now().minus(age);
+    let accepted_at = local.net.clock.now().minus(age);
     let peer = accepted.peer;
     let place = open_connections::with(OpenConnections::reserve);
     let home = (local.shard.home.number, place);
@@ -372,7 +372,7 @@ fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) 
     if let Some(waiting) = connection.transport.listener.waiting() {
         waiting.is_of(&connection);
     }
-    local.broker.counters.connections_opened.add(1);
+    local.net.counters.connections_opened.add(1);
     tokio::spawn(Drive(connection));
 }
 
@@ -387,7 +387,7 @@ async fn flush_turns(local: Arc<Local>, _watched: Watched) {
         poll_fn(|cx| {
             this_turn::with(|turn| {
                 turn.flush();
-                let ended = turn_ended(&local.shard.home, &local.broker.counters);
+                let ended = turn_ended(&local.shard.home, &local.net.counters);
                 begin_turn(turn, ended, cx)
             })
         })
@@ -412,7 +412,7 @@ fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
 
 /// Releases what waited for a commit.
 async fn release_commits(local: Arc<Local>) {
-    let _watched = Watched::new(&local.broker.watchdog, "the releases of a shard");
+    let _watched = Watched::new(&local.net.watchdog, "the releases of a shard");
     loop {
         local.shard.committed.notified().await;
         this_turn::with(|turn| {
@@ -423,24 +423,24 @@ async fn release_commits(local: Arc<Local>) {
 }
 
 async fn tick(local: Arc<Local>) {
-    let _watched = Watched::new(&local.broker.watchdog, "the timers of a shard");
+    let _watched = Watched::new(&local.net.watchdog, "the timers of a shard");
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     let mut load = Load::start();
     let mut overfull = 0;
     loop {
         interval.tick().await;
-        let tenants = local.broker.tenants.all();
+        let tenants = local.net.tenants.all();
         this_turn::with(|turn| {
             local.shard.pulse.begins(Instant::now());
             open_connections::with(|open| open.time_passed(turn, &tenants));
-            if local.broker.overfull.load(Ordering::Relaxed) != overfull {
-                overfull = local.broker.overfull.load(Ordering::Relaxed);
+            if local.net.overfull.load(Ordering::Relaxed) != overfull {
+                overfull = local.net.overfull.load(Ordering::Relaxed);
                 shed();
             }
         });
-        if local.shard.accepts_in_place(&local.broker.shards, Instant::now()) {
-            local.broker.listening.accept_waiting();
+        if local.shard.accepts_in_place(&local.net.shards, Instant::now()) {
+            local.net.listening.accept_waiting();
         }
         local.shard.busy_permille.store(load.permille(), Ordering::Relaxed);
     }
@@ -504,9 +504,9 @@ mod tests {
     #[test]
     fn new_connections_go_to_shards_that_answer() {
         let running = Running::start_with(&[("LOTMQ_BROKER_PLACEMENT", "spread")]);
-        let broker = &running.server.broker;
+        let net = &running.server.broker.net;
         // Listeners are served by the first one, and there is one for each core.
-        let Some(silent) = broker.shards.get(1) else { return };
+        let Some(silent) = net.shards.get(1) else { return };
         let (begun, has_begun) = mpsc::channel();
         let (go, may_go) = mpsc::channel::<()>();
         silent.call(Box::new(move || {
@@ -522,7 +522,7 @@ mod tests {
         let clients: Vec<_> = (0..8)
             .map(|number| connect(running.address(), &ConnectOptions::v5(format!("client-{number}"))))
             .collect();
-        assert_eq!((connections(silent), connections(&broker.shards[0])), (others, 8));
+        assert_eq!((connections(silent), connections(&net.shards[0])), (others, 8));
         drop(clients);
         go.send(()).unwrap();
         running.server.stop();
@@ -531,7 +531,7 @@ mod tests {
     #[test]
     fn another_shard_accepts_where_the_first_one_stands_still() {
         let running = Running::start("none");
-        let [first, second, ..] = &running.server.broker.shards[..] else { return };
+        let [first, second, ..] = &running.server.broker.net.shards[..] else { return };
         let (begun, has_begun) = mpsc::channel();
         let (go, may_go) = mpsc::channel::<()>();
         first.call(Box::new(move || {
