@@ -139,6 +139,11 @@ impl ClientState {
         (is_open && self.session.can_send_bytes(bytes)) || self.session.can_queue(bytes)
     }
 
+    /// Whether the store has anything of the session, which is `client`'s.
+    pub(crate) fn has_rows(&self, client: &Client) -> bool {
+        client.is_durable() || self.keeps_rows
+    }
+
     /// Whether the Client is away and something of it is due at this time.
     pub(crate) fn is_due_at(&self, at: Time) -> bool {
         let Some(left_at) = self.left_at.get() else { return false };
@@ -174,18 +179,20 @@ pub struct Queued {
     pub message: Arc<Message>,
     /// RETAIN as sent to this Client.
     pub retain: bool,
+    /// The store has the message for this session, and not only for others.
+    is_stored: bool,
     pub(crate) identifiers: Identifiers,
 }
 
 impl Queued {
-    /// A message for one session.
-    pub fn new(message: &Arc<Message>, retain: bool, identifiers: &Identifiers) -> Self {
-        Self { message: Arc::clone(message), retain, identifiers: identifiers.clone() }
+    /// A message for one session. `is_stored`: the store has it for this one.
+    pub fn new(message: &Arc<Message>, (retain, is_stored): (bool, bool), identifiers: &Identifiers) -> Self {
+        Self { message: Arc::clone(message), retain, is_stored, identifiers: identifiers.clone() }
     }
 
-    /// Its number in the store; `None` for a message that is not stored.
+    /// Its number in the session's queue in the store; `None` for a message that is not there.
     pub fn stored_id(&self) -> Option<MessageId> {
-        self.message.stored_id()
+        self.message.stored_id().filter(|_| self.is_stored)
     }
 }
 
@@ -463,14 +470,13 @@ impl Client {
         Ok(())
     }
 
-    /// A message that was to be kept for this Client finds no place: it is lost for it, counted, and nothing of it stays in the store.
+    /// A message that was to be kept for this Client finds no place: it is lost for it, counted, and nothing of it stays in the store. `message` is its number
+    /// in the session's queue there.
     pub fn queue_full(&self, state: &ClientState, message: Option<MessageId>, turn: &mut Surroundings<'_>) {
         turn.core.counters.queue_full_dropped.add(1);
         self.count_full(state, turn.core, turn.now);
         self.tenant.full_queues.note(self, &self.dropped);
-        if self.is_durable()
-            && let Some(message) = message
-        {
+        if let Some(message) = message {
             turn.batch.push(Op::Dequeue { session: self.stored_id(), message });
         }
     }

@@ -469,6 +469,14 @@ impl<M: Clone> Session<M> {
         self.window(packet_id)?.finish(packet_id)
     }
 
+    /// Keeps another handle of a PUBLISH in flight, with which it is sent again and is told to be done: it was stored when it was about to be sent.
+    ///
+    /// # Errors
+    /// [`AckRefusal::PacketIdNotFound`].
+    pub fn replace_outbound(&mut self, packet_id: PacketId, message: M) -> Result<(), AckRefusal> {
+        self.window(packet_id)?.replace(packet_id, message)
+    }
+
     /// The connection is gone; the session waits for its Client.
     pub fn disconnect(&mut self) {
         self.is_connected = false;

@@ -153,6 +153,13 @@ impl<M: Clone> Window<M> {
         packet_id
     }
 
+    /// Keeps another handle of a message that was sent.
+    pub(crate) fn replace(&mut self, packet_id: PacketId, message: M) -> Result<(), AckRefusal> {
+        let kept = self.entry(packet_id)?.message.as_mut();
+        kept.into_iter().for_each(|kept| *kept = message.clone());
+        Ok(())
+    }
+
     pub(crate) fn handle_puback(&mut self, packet_id: PacketId) -> Result<Acked<M>, AckRefusal> {
         match self.entry(packet_id)?.step {
             InflightStep::AwaitsPuback => self.finish(packet_id),

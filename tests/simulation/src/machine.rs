@@ -288,6 +288,11 @@ impl Machine {
         self.core.store_failure().is_some()
     }
 
+    /// Whether its store has given up changes that it could not make.
+    pub(crate) fn has_lost(&self) -> bool {
+        self.core.log.has_lost()
+    }
+
     /// Does one of them.
     pub(crate) fn run(&mut self, task: Task) {
         self.surface.tasks.0.lock().remove(&task);
@@ -375,3 +380,6 @@ fn store_options() -> StoreOptions {
         ..StoreOptions::new("unused")
     }
 }
+
+#[cfg(test)]
+mod tests;

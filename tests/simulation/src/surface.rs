@@ -172,7 +172,7 @@ impl Everybody {
             let facts = RuleFacts { priority: 1, scope: scope.clone(), topic: None, inputs };
             Rule { name: scope.into(), facts: Some(facts), ask: Arc::new(Self) }
         };
-        ["Connect", "Publish", "Subscribe"].map(rule).into()
+        ["Connect", "Publish", "Subscribe", "SubscribeSys"].map(rule).into()
     }
 }
 

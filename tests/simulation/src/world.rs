@@ -54,6 +54,8 @@ pub(crate) struct World {
     may_disk_fail: bool,
     /// It has failed in this life of the broker, or may have.
     has_failed: bool,
+    /// The broker has given up changes that it could not make, which it counts. What was refused, but was done, may be undone by a crash then: the run ends.
+    has_lost: bool,
     /// What happened, if it is wanted.
     trace: Option<Vec<String>>,
     counts: BTreeMap<&'static str, usize>,
@@ -128,6 +130,7 @@ impl World {
             is_disk_failing: false,
             may_disk_fail: choices.chance(40),
             has_failed: false,
+            has_lost: false,
             trace: settings.trace.then(Vec::new),
             counts: BTreeMap::new(),
             choices,
@@ -170,6 +173,7 @@ impl World {
                 self.count(what, times);
             }
         }
+        self.count("runs ended by changes that were given up", usize::from(self.has_lost));
         std::mem::take(&mut self.counts)
     }
 
@@ -191,6 +195,9 @@ impl World {
 
     /// Does one random thing.
     pub(crate) fn step(&mut self) -> Checked {
+        if self.has_lost {
+            return Ok(());
+        }
         self.promises.step(self.time.now_ms());
         let who = self.choices.below(self.clients.len());
         match self.choices.weighted(&[200, 60, 60, 40, 12, 5, 3, 3, 2, 1, 8, 1, 1, 6]) {
@@ -279,6 +286,7 @@ impl World {
             machine.wire(id).into_iter().for_each(|wire| wire.lock().has_room(room));
         }
         machine.run(task);
+        self.has_lost |= machine.has_lost();
         self.tell(|| format!("broker: {task:?}"));
         self.take_output()
     }

@@ -80,6 +80,7 @@ pub fn drain(
                         continue;
                     }
                 }
+                let queued = if dup { queued } else { stored(client, state, (packet_id, qos), queued, turn) };
                 let (message, identifiers) = (&queued.message, &queued.identifiers);
                 let retain = queued.retain;
                 let says = dup && !is_planted(Fault::DupForgotten);
@@ -111,6 +112,23 @@ pub fn drain(
     replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push) || goes_on
 }
 
+/// A message as it is sent from the queue: one that waited in memory alone, as those of the tree do, is stored now where it must be.
+fn stored(
+    client: &Client,
+    state: &mut ClientState,
+    (packet_id, qos): (PacketId, QoS),
+    queued: Queued,
+    turn: &mut Surroundings<'_>,
+) -> Queued {
+    if queued.stored_id().is_some() || !needs_copy(client, qos) {
+        return queued;
+    }
+    let copy = store_copy(client, &queued.message, (qos, queued.retain, &queued.identifiers), turn);
+    let queued = Queued::new(&copy, (queued.retain, true), &queued.identifiers);
+    state.session.replace_outbound(packet_id, queued.clone()).expect("it is in flight since a moment ago");
+    queued
+}
+
 /// Gives out a PUBLISH, with an alias where the Client takes them.
 fn send(state: &mut ClientState, arena: &mut Arena, packet: Span, push: &mut impl FnMut(Span)) {
     match &mut state.link {
@@ -140,7 +158,6 @@ fn give_up(
     turn: &mut Surroundings<'_>,
 ) {
     if state.session.drop_outbound(packet_id).is_ok()
-        && client.is_durable()
         && let Some(message) = queued.stored_id()
     {
         turn.batch.push(Op::Dequeue { session: client.stored_id(), message });
@@ -247,17 +264,17 @@ fn replayed(
     let identifiers = options.identifier.map_or_else(Identifiers::default, Identifiers::one);
     let copy = needs_copy(client, qos).then(|| store_copy(client, message, (qos, true, &identifiers), turn));
     let message = copy.as_ref().unwrap_or(message);
+    let queued = || Queued::new(message, (true, copy.is_some()), &identifiers);
     let packet_id = if qos == QoS::AtMostOnce {
         None
     } else {
-        let queued = || Queued::new(message, true, &identifiers);
-        match state.session.offer(qos, message.size(), queued) {
+        match state.session.offer(qos, message.size(), &queued) {
             Offer::Send(packet_id) => Some(packet_id),
             Offer::Queued | Offer::QueuedUntilStored | Offer::Offline | Offer::SendUnacknowledged => {
                 return None;
             }
             Offer::Refused(_) => {
-                client.queue_full(state, message.stored_id(), turn);
+                client.queue_full(state, queued().stored_id(), turn);
                 return None;
             }
         }
@@ -268,11 +285,11 @@ fn replayed(
         turn.counts.publish_sent += 1;
         turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
     } else if let Some(packet_id) = packet_id {
-        give_up(client, state, packet_id, &Queued::new(message, true, &identifiers), turn);
+        give_up(client, state, packet_id, &queued(), turn);
     }
     let packet = packet?;
-    let held = packet_id.zip(message.stored_id()).is_some_and(|(packet_id, number)| {
-        let sent = Sent { message: Some(number), qos, packet_id };
+    let held = packet_id.is_some_and(|packet_id| {
+        let sent = Sent { message: queued().stored_id(), qos, packet_id };
         sent.waits(client, state.link.as_mut(), [packet, Span::EMPTY], turn)
     });
     (!held).then_some(packet)

@@ -19,12 +19,21 @@ use crate::durable::store_failure::StoreFailure;
 use crate::durable::stored;
 use crate::limits::SLICE_BYTES_PER_MESSAGE;
 use crate::shared::Core;
-use crate::turn::Turn;
 use crate::turn::outbound::Surroundings;
+use crate::turn::piece::Tracked;
+use crate::turn::{Messages, Turn};
 
-/// Under which number a message is stored for a Client's session, if it is.
-pub(crate) fn stored_for(client: &Client, message: Option<MessageId>) -> Option<u64> {
-    Some(message.filter(|_| client.is_durable())?.0)
+/// The number of a message in the queue of a receiver's session in the store, if it is there.
+///
+/// Whether the message is there was decided when it was routed. Since then another thread may have resumed the session for a connection with which it ends:
+/// where its rows were deleted nothing of it is stored, and where they stay, because its queue rests in the store, the message is among them.
+pub(crate) fn stored_for(
+    client: &Client,
+    state: &ClientState,
+    tracked: &Tracked,
+    messages: &Messages,
+) -> Option<MessageId> {
+    messages.stored_id(tracked.message).filter(|_| tracked.is_stored && state.has_rows(client))
 }
 
 /// Has the session told when these messages are stored.

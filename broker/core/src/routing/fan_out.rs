@@ -329,12 +329,14 @@ impl<'a> FanOutOf<'a> {
             return Fate::Taken;
         }
         let message = self.message(turn);
-        if target.client.is_durable() && !self.is_volatile {
+        let is_stored = target.client.is_durable() && !self.is_volatile;
+        if is_stored {
             let identifiers = target.identifiers.clone();
             self.durable.push(Keeping { session: target.client.stored_id(), qos, retain, identifiers });
         }
         let identifiers = target.identifiers.clone();
-        turn.entry(&target.client).items.tracked(Tracked { piece, qos, message, retain, identifiers });
+        let tracked = Tracked { piece, qos, message, retain, is_stored, identifiers };
+        turn.entry(&target.client).items.tracked(tracked);
         Fate::Taken
     }
 

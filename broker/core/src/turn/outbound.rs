@@ -566,16 +566,16 @@ impl Delivery {
         passage: &mut Passage,
         turn: &mut Surroundings<'_>,
     ) {
-        let Tracked { piece, qos, message, retain, identifiers } = tracked;
+        let Tracked { piece, qos, message, retain, .. } = tracked;
         let has_room = passage.takes(piece.len());
         let bytes = turn.messages.size(*message);
-        let known = turn.messages.stored_id(*message);
+        let known = stored_for(client, state, tracked, turn.messages);
         let copy = (known.is_none() && needs_copy(client, *qos)).then(|| {
             let shared = Arc::clone(turn.messages.shared(*message, turn.arena));
-            store_copy(client, &shared, (*qos, *retain, identifiers), turn)
+            store_copy(client, &shared, (*qos, *retain, &tracked.identifiers), turn)
         });
         let number = known.or_else(|| copy.as_ref()?.stored_id());
-        let stored = stored_for(client, number);
+        let stored = number.map(|number| number.0);
         if state.link.as_ref().is_some_and(|link| link.is_postponed)
             && !takes(state, bytes, (has_room, stored.is_some(), turn.core))
         {
@@ -584,14 +584,14 @@ impl Delivery {
         }
         if stored.is_none() && !may_wait(state, bytes, (has_room, turn.core)) {
             state.limits_reached(turn.core).note(Limit::AllQueueBytes, &client.client_id, turn.now);
-            return client.queue_full(state, turn.messages.stored_id(*message), turn);
+            return client.queue_full(state, number, turn);
         }
         let is_postponed = passage.is_late
             && piece.payload_bytes > COPIED_PAYLOAD_BYTES
             && may_be_postponed(state, bytes, (passage.is_blocked, stored.is_some(), turn.core));
         let queued = || {
             let message = copy.as_ref().unwrap_or_else(|| turn.messages.shared(*message, turn.arena));
-            Queued::new(message, *retain, identifiers)
+            Queued::new(message, (*retain, number.is_some()), &tracked.identifiers)
         };
         let offer = if has_room && !is_postponed {
             state.session.offer_stored(*qos, bytes, stored, queued)
@@ -665,14 +665,17 @@ impl Delivery {
             return;
         }
         for item in items.iter() {
-            if let Item::Tracked(Tracked { qos, message, retain, identifiers, .. }) = item {
+            if let Item::Tracked(tracked) = item {
+                let Tracked { qos, message, retain, .. } = tracked;
                 let bytes = turn.messages.size(*message);
-                let stored = stored_for(client, turn.messages.stored_id(*message));
-                let queued = || Queued::new(turn.messages.shared(*message, turn.arena), *retain, identifiers);
+                let number = stored_for(client, state, tracked, turn.messages);
+                let stored = number.map(|number| number.0);
+                let queued = || {
+                    let message = turn.messages.shared(*message, turn.arena);
+                    Queued::new(message, (*retain, number.is_some()), &tracked.identifiers)
+                };
                 match state.session.enqueue_stored(*qos, bytes, stored, queued) {
-                    Offer::Refused(_) => {
-                        client.queue_full(state, turn.messages.stored_id(*message), turn);
-                    }
+                    Offer::Refused(_) => client.queue_full(state, number, turn),
                     Offer::QueuedUntilStored => until_stored.extend(stored),
                     Offer::Send(_) | Offer::SendUnacknowledged | Offer::Queued | Offer::Offline => {}
                 }
@@ -732,7 +735,7 @@ fn may_be_postponed(
 
 /// A message that gets its Packet Identifier and is to leave.
 pub struct Sent {
-    /// `None` when nothing of it is stored.
+    /// Its number in the queue of the session in the store; `None` when it is not there.
     pub message: Option<MessageId>,
     pub(crate) qos: QoS,
     pub(crate) packet_id: PacketId,
@@ -750,7 +753,7 @@ impl Sent {
         spans: [Span; 2],
         turn: &mut Surroundings<'_>,
     ) -> bool {
-        let Some(message) = self.message.filter(|_| client.is_durable()) else { return false };
+        let Some(message) = self.message else { return false };
         let Some(link) = link else { return false };
         let packet_id = stored_packet_id(self.packet_id);
         turn.batch.push(Op::Inflight { session: client.stored_id(), message, packet_id });

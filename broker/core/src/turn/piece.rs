@@ -62,6 +62,8 @@ pub struct Tracked {
     pub message: u32,
     /// RETAIN as sent to this receiver.
     pub retain: bool,
+    /// The turn's batch has it for this receiver's session, which outlived its connection when the message was routed.
+    pub is_stored: bool,
     /// Subscription Identifiers as sent to this receiver.
     pub identifiers: Identifiers,
 }

@@ -23,6 +23,9 @@ impl World {
     pub(crate) fn settle(&mut self) -> Checked {
         self.tell(|| "settling".to_owned());
         self.may_power_go = false;
+        if self.has_lost {
+            return Ok(());
+        }
         if self.choices.chance(50) {
             self.cut_power()?;
         }
@@ -39,7 +42,11 @@ impl World {
                     self.come_back(who)?;
                 }
             }
-            if !self.everything_arrives()? {
+            let is_busy = self.everything_arrives()?;
+            if self.has_lost {
+                return Ok(());
+            }
+            if !is_busy {
                 self.check_idle()?;
                 self.promises.step(self.time.now_ms());
                 self.promises.check_settled()?;

@@ -1,0 +1,193 @@
+//! Stories of a broker whose threads are run in an order that a seed would seldom choose.
+
+use lotmq_codec::{ProtocolVersion, QoS, ReasonCode, SubscriptionOptions};
+
+use lotmq_core::routing::fan_out::Publication;
+use lotmq_core::routing::message::MessageParts;
+
+use super::*;
+use crate::client::{Client, Event, Got, Hello, Method, Outgoing, Tag};
+
+/// A broker, and Clients whose bytes arrive at once.
+struct Stage {
+    machine: Machine,
+    disk: Disk,
+    time: Arc<WorldTime>,
+    clients: Vec<Client>,
+    /// What the application of each has got.
+    got: Vec<Vec<Got>>,
+}
+
+impl Stage {
+    fn new(clients: u8) -> Self {
+        let time = Arc::new(WorldTime::default());
+        time.pass(Duration::from_secs(1_000));
+        let disk = Disk::new(1);
+        Self {
+            machine: Machine::start(&time, &disk, &Config::default()).unwrap(),
+            disk,
+            time,
+            clients: (0..clients).map(|number| Client::new(number, Method::AtPublish)).collect(),
+            got: (0..clients).map(|_| Vec::new()).collect(),
+        }
+    }
+
+    /// The process is killed, and the broker starts anew.
+    fn crash(&mut self) {
+        self.disk = self.disk.after_kill();
+        self.machine = Machine::start(&self.time, &self.disk, &Config::default()).unwrap();
+        self.clients.iter_mut().for_each(Client::leave);
+    }
+
+    /// Bytes of a Client arrive; nobody has read them yet.
+    fn send(&self, who: usize, bytes: &[u8]) {
+        let connection = self.clients[who].connection.unwrap();
+        self.machine.wire(connection).unwrap().lock().arrive(bytes);
+    }
+
+    /// A Client's CONNECT arrives on this connection.
+    fn connects(&mut self, who: usize, connection: ConnectionId, clean: bool, expiry: u32) {
+        let hello = Hello {
+            version: ProtocolVersion::V5,
+            clean,
+            expiry,
+            keep_alive: 0,
+            receive_maximum: 1,
+            will: None,
+        };
+        self.machine.accept(connection);
+        let packet = self.clients[who].connect(connection, hello);
+        self.send(who, &packet);
+    }
+
+    fn subscribes(&mut self, who: usize, filter: &'static str, qos: QoS) {
+        let options = SubscriptionOptions { qos, ..SubscriptionOptions::default() };
+        let packet = self.clients[who].subscribe(&[(filter, options)], None);
+        self.send(who, &packet);
+    }
+
+    fn disconnects(&mut self, who: usize) {
+        let connection = self.clients[who].connection.unwrap();
+        let packet = self.clients[who].disconnect(ReasonCode::Success, None);
+        self.machine.wire(connection).unwrap().lock().arrive(&packet);
+        self.comes_to_rest();
+    }
+
+    fn publishes(&mut self, who: usize, topic: &'static str, qos: QoS) -> Tag {
+        let tag = self.clients[who].tag(qos);
+        let message = Outgoing { id: 0, topic, qos, retain: false, expiry: None, payload: tag.payload(0) };
+        let packet = self.clients[who].publish(&message).unwrap();
+        self.send(who, &packet);
+        tag
+    }
+
+    /// The broker publishes in its own tree, on the thread that keeps house.
+    fn broker_publishes(&mut self, topic: &str) {
+        let parts = MessageParts {
+            topic,
+            properties: &[],
+            payload: b"told",
+            qos: QoS::ExactlyOnce,
+            retain: false,
+            expires_at_ms: None,
+        };
+        let Machine { keeper, tenant, .. } = &mut self.machine;
+        let publication = Publication::copied(&mut keeper.arena, parts, None);
+        keeper.publish(tenant, &publication);
+        keeper.flush();
+    }
+
+    fn run(&mut self, tasks: &[Task]) {
+        for task in tasks {
+            for id in self.machine.open() {
+                self.machine.wire(id).unwrap().lock().has_room(usize::MAX);
+            }
+            self.machine.run(*task);
+        }
+    }
+
+    /// Everybody does what there is to do, Clients too, until nobody has anything.
+    fn comes_to_rest(&mut self) {
+        for _ in 0..200 {
+            let tasks = self.machine.tasks();
+            self.run(&tasks);
+            let heard = (0..self.clients.len()).filter(|who| self.hears(*who)).count();
+            if tasks.is_empty() && heard == 0 {
+                return;
+            }
+        }
+        panic!("it does not come to rest");
+    }
+
+    fn hears(&mut self, who: usize) -> bool {
+        let connection = self.clients[who].connection;
+        let Some(wire) = connection.and_then(|connection| self.machine.wire(connection)) else {
+            return false;
+        };
+        let written = std::mem::take(&mut wire.lock().written);
+        let heard = self.clients[who].receive(&written).unwrap();
+        for event in heard.events {
+            if let Event::Got { got, .. } = event {
+                self.got[who].push(got);
+            }
+        }
+        if !heard.answers.is_empty() {
+            self.send(who, &heard.answers);
+        }
+        !written.is_empty()
+    }
+
+    fn got(&self, who: usize) -> Vec<Tag> {
+        self.got[who].iter().filter_map(|got| Tag::read(&got.payload)).collect()
+    }
+}
+
+/// Shard 1 has routed a message to a session that outlives its connection, and stores it, when shard 0 resumes the session for a connection with which it
+/// ends. What waited for it before rests in the store, and is read from there: the message, too.
+#[test]
+fn a_message_under_way_comes_once_to_a_session_that_is_resumed_to_end() {
+    let mut stage = Stage::new(2);
+    stage.connects(0, 2, true, 60);
+    stage.comes_to_rest();
+    stage.subscribes(0, "#", QoS::ExactlyOnce);
+    stage.comes_to_rest();
+    stage.disconnects(0);
+    stage.connects(1, 1, true, 0);
+    stage.comes_to_rest();
+    let mut sent = vec![stage.publishes(1, "a", QoS::ExactlyOnce), stage.publishes(1, "a", QoS::ExactlyOnce)];
+    stage.comes_to_rest();
+    sent.push(stage.publishes(1, "a", QoS::ExactlyOnce));
+    stage.run(&[Task::Connection(1)]);
+    stage.connects(0, 4, false, 0);
+    stage.run(&[Task::Connection(4), Task::Flush(1), Task::Store]);
+    stage.comes_to_rest();
+    assert_eq!(stage.got(0), sent);
+}
+
+/// What the broker tells a Client that is away at QoS 2 waits in memory, and is stored when it is sent: the identifier stays in use after a crash.
+#[test]
+fn a_message_of_the_tree_that_waited_keeps_its_identifier() {
+    let mut stage = Stage::new(2);
+    stage.connects(0, 2, true, 60);
+    stage.comes_to_rest();
+    stage.subscribes(0, "#", QoS::ExactlyOnce);
+    stage.subscribes(0, "$SYS/told/#", QoS::ExactlyOnce);
+    stage.comes_to_rest();
+    stage.disconnects(0);
+    stage.broker_publishes("$SYS/told/one");
+    stage.connects(0, 4, false, 60);
+    while stage.got[0].is_empty() {
+        let tasks = stage.machine.tasks();
+        stage.run(&tasks);
+        stage.hears(0);
+    }
+    // PUBREC is on its way.
+    stage.crash();
+    stage.connects(0, 2, false, 60);
+    stage.connects(1, 1, true, 0);
+    stage.comes_to_rest();
+    let sent = stage.publishes(1, "a", QoS::ExactlyOnce);
+    stage.comes_to_rest();
+    assert_eq!(stage.got(0), [sent]);
+    assert_eq!(stage.got[0].len(), 2);
+}
