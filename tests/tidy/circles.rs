@@ -70,7 +70,6 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
             "broker",
             "command",
             "exposure",
-            "guests",
             "housekeeping",
             "logins",
             "logs",

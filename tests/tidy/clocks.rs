@@ -44,7 +44,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/core/src/clock.rs", "through the clock of the data path"),
     ("broker/server/src/command/aside.rs", "threads that stand still"),
     ("broker/server/src/command/queue.rs", "threads that stand still"),
-    ("broker/server/src/compiles.rs", "threads that stand still"),
+    ("broker/server/src/guests/compiles.rs", "threads that stand still"),
     ("broker/server/src/guests/promised.rs", "patience at a start"),
     ("broker/server/src/guests/restore.rs", "patience at a start"),
     ("broker/server/src/guests/routes.rs", "latency of a probe"),

@@ -3,6 +3,7 @@
 //! Not here: what matches what (`lotmq_router`), and how the messages leave (`turn`).
 
 pub mod fan_out;
+pub mod internal;
 pub mod message;
 pub mod retain;
 pub mod route;

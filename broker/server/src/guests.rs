@@ -6,13 +6,17 @@
 //! Invariants: a definition is never in the registry without a runner while routes can see it; replacing one keeps its runner and so its
 //! mailbox, so that no event is lost. Lock order: `registry`, then `runners`.
 
+mod above;
 pub(crate) mod authority;
+pub(crate) mod compiles;
 mod deploy;
 mod effects;
 mod events;
+pub(crate) mod hosting;
 pub(crate) mod json;
 mod models;
 mod prepared;
+mod programs;
 pub(crate) mod promised;
 mod records;
 mod restore;
@@ -23,6 +27,7 @@ mod run_action;
 pub(crate) mod scripts;
 mod services;
 mod sink;
+pub(crate) mod variables;
 pub(crate) mod views;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -38,20 +43,21 @@ use lotmq_store::SessionId;
 use parking_lot::RwLock;
 use tracing::debug;
 
+pub(crate) use above::{AboveGuests, GuestCommand};
 pub(crate) use deploy::{DeployError, Deployed, Deployment, kind_name};
-pub(crate) use effects::encoded;
 pub(crate) use events::{ThreadGuests, hand_to_route, triggers};
+pub(crate) use hosting::Hosting;
 pub(crate) use prepared::Prepared;
+pub(crate) use programs::{HasPrograms, Programs};
 pub(crate) use restore::{KEPT_PER_GROUP, definitions, install as install_stored, run_starts, save_kept};
 pub use routes::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;
 
-use crate::broker::Broker;
-use crate::managed::Managing as _;
 use lotmq_core::client::Client;
 use lotmq_core::connection::Connection;
 use lotmq_core::connection::close::CloseReason;
+use lotmq_core::routing::internal;
 use lotmq_core::routing::message::Message;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -79,8 +85,8 @@ pub(crate) struct Guests {
     idle_rules: rules::IdleRules,
     /// Where messages are kept until what they start has ended, with `lot.durable_triggers`.
     promised: OnceLock<SessionId>,
-    /// Takes the commands of runs; known from the start of the broker on.
-    pub(crate) broker: OnceLock<Weak<Broker>>,
+    /// Management above the guests; known from the start of the broker on.
+    pub(crate) above: OnceLock<Weak<dyn AboveGuests>>,
 }
 
 /// A deployed definition that can run.
@@ -121,7 +127,7 @@ impl Guests {
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
             promised: OnceLock::new(),
-            broker: OnceLock::new(),
+            above: OnceLock::new(),
         }
     }
 
@@ -240,22 +246,22 @@ impl Guests {
 
 /// Publishes the error records that changed since the last call, and what scripts had to tell.
 pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
-    for (script, text) in tenant.managed().scripts.take_debug() {
+    for (script, text) in tenant.programs().scripts.take_debug() {
         let topic = format!("$SYS/Coreflux/Python/{script}/debug");
-        let text = tenant.managed().variables.masked_printed(&text);
-        crate::sys::publish_after(turn, tenant, &topic, text.as_bytes(), false, 0);
+        let text = tenant.programs().variables.masked_printed(&text);
+        internal::publish_after(turn, tenant, &topic, text.as_bytes(), false, 0);
     }
-    let changed = std::mem::take(&mut *tenant.managed().guests.changed_errors.lock());
+    let changed = std::mem::take(&mut *tenant.programs().guests.changed_errors.lock());
     for (definition, hops) in changed {
         records::refused(turn, &definition);
         // The topic is that of the version which has the name by now.
-        let now = tenant.managed().guests.registry.read().by_id(definition.id).cloned();
+        let now = tenant.programs().guests.registry.read().by_id(definition.id).cloned();
         if !now.is_some_and(|now| Arc::ptr_eq(&now, &definition)) {
             continue;
         }
         if let Some(record) = definition.activity.last_error() {
             let topic = format!("{}/Error", definition.sys_topic());
-            crate::sys::publish_after(turn, tenant, &topic, record.to_json().as_bytes(), true, hops);
+            internal::publish_after(turn, tenant, &topic, record.to_json().as_bytes(), true, hops);
         }
     }
 }

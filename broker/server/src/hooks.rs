@@ -1,4 +1,4 @@
-//! What the broker does when the core tells it of Clients: log lines, the audit, topics of the `$SYS` tree, commands, passwords.
+//! What the broker does when the core tells it of Clients, and guests of commands: log lines, the audit, topics of the `$SYS` tree, commands, passwords.
 
 use std::collections::VecDeque;
 use std::fmt::Display;
@@ -12,6 +12,7 @@ use tracing::{info, warn};
 use crate::broker::Broker;
 use crate::client_lines::Written;
 use crate::command;
+use crate::guests::{AboveGuests, GuestCommand, HasPrograms as _};
 use crate::logins;
 use crate::managed::Managing as _;
 use crate::sys;
@@ -26,6 +27,12 @@ use lotmq_core::routing::subscription::Options;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::arena::Span;
+
+impl AboveGuests for Broker {
+    fn command_of_guest(&self, turn: &mut Turn, command: GuestCommand<'_>) -> bool {
+        sys::command_of_guest(self, turn, command)
+    }
+}
 
 impl Above for Broker {
     fn connect_refused(
@@ -56,7 +63,7 @@ impl Above for Broker {
     }
 
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection) {
-        client.tenant.managed().guests.connected(client);
+        client.tenant.programs().guests.connected(client);
         if let Some(Written { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
             let (client_id, user) = (&*client.client_id, client.user.as_deref());
             info!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
@@ -84,7 +91,7 @@ impl Above for Broker {
     }
 
     fn disconnected(&self, turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason) {
-        client.tenant.managed().guests.disconnected(client, connection, reason);
+        client.tenant.programs().guests.disconnected(client, connection, reason);
         sys::logins::disconnected(turn, client, connection, reason);
     }
 
@@ -105,7 +112,7 @@ impl Above for Broker {
     }
 
     fn subscribed(&self, client: &Client, filter: &str, qos: QoS) {
-        client.tenant.managed().guests.subscribed(client, filter, qos);
+        client.tenant.programs().guests.subscribed(client, filter, qos);
         self.lines_may_be_wanted(&client.tenant, filter);
     }
 

@@ -11,8 +11,8 @@ use tracing::warn;
 
 use crate::broker::Broker;
 use crate::guests;
+use crate::guests::HasPrograms as _;
 use crate::limits::ROUND_SILENCE_MAX;
-use crate::managed::Managing as _;
 use crate::process::clock::definitions_now;
 use crate::process::this_turn;
 use crate::process::watchdog::Watched;
@@ -82,16 +82,16 @@ fn work(broker: &Arc<Broker>, turn: &mut Turn, records_at: &mut Instant) -> Dura
         wait = wait.min(rests);
     }
     for tenant in broker.tenants.all().iter() {
-        let has_definitions = tenant.managed().guests.has_runners();
+        let has_definitions = tenant.programs().guests.has_runners();
         if has_definitions {
             wait = wait.min(PERIOD);
         }
-        if let Some(timer) = tenant.managed().guests.run_timers(definitions_now(&*turn.core.clock)) {
+        if let Some(timer) = tenant.programs().guests.run_timers(definitions_now(&*turn.core.clock)) {
             wait = wait.min(timer);
         }
         // While the store takes nothing they stay where they are, newest only.
         let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
-        if takes && tenant.managed().guests.values.has_unsaved() {
+        if takes && tenant.programs().guests.values.has_unsaved() {
             save_kept(broker, tenant);
         }
         if publishes_records {

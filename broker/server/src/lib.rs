@@ -14,7 +14,6 @@ mod broker;
 mod client_lines;
 pub mod codes;
 mod command;
-mod compiles;
 mod denials;
 mod exposure;
 mod guests;
@@ -40,7 +39,6 @@ mod sys;
 mod testing;
 #[cfg(test)]
 mod tests;
-mod variables;
 
 #[doc(hidden)]
 pub use command::fuzz_command;

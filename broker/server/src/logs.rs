@@ -31,11 +31,11 @@ pub(crate) use trace_log::{TraceLog, TraceLogError};
 use crate::broker::Broker;
 use crate::limits::LOG_LINES_WAITING_MAX;
 use crate::process::alarm::Alarm;
-use crate::sys;
 #[cfg(test)]
 use line::Level;
 use line::Line;
 use lotmq_core::counters::Counters;
+use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use wanted::Wanted;
@@ -199,7 +199,7 @@ impl Queued {
         let payload = self.line.to_json();
         let mut tell = |topic: &str| {
             turn.core.counters.log_lines_published.add(1);
-            sys::publish_after(turn, tenant, topic, payload.as_bytes(), false, STARTS_NO_GUEST);
+            internal::publish_after(turn, tenant, topic, payload.as_bytes(), false, STARTS_NO_GUEST);
         };
         if self.is_for_log {
             for topic in wanted::topics_of(self.line.level).into_iter().flatten() {

@@ -20,8 +20,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::error;
 
-use crate::broker::Broker;
-use crate::guests::{DeployError, Deployed, Deployment, Guests, authority};
+use crate::guests::HasPrograms as _;
+use crate::guests::{DeployError, Deployed, Deployment, Guests, Hosting, authority};
 use crate::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 
@@ -102,13 +102,13 @@ pub(crate) struct Installed {
 /// [`DeployError`]; what was there runs on.
 pub(crate) fn install(
     tenant: &Arc<Tenant>,
-    broker: &Arc<Broker>,
+    hosting: &Arc<Hosting>,
     module: Module,
     existing: OnExisting,
     batch: &mut Batch,
 ) -> Result<Installed, DeployError> {
-    let permit = broker.compiles.permit(module.bytes.len());
-    let guest = broker.engine.compile(&module.bytes, World::Action, lotmq_host::Origin::Upload)?;
+    let permit = hosting.compiles.permit(module.bytes.len());
+    let guest = hosting.engine.compile(&module.bytes, World::Action, lotmq_host::Origin::Upload)?;
     drop(permit);
     let further_exports = guest.further_exports().to_vec();
     let reads = guest.imports().iter().any(|import| import.contains("topic-store"));
@@ -132,12 +132,12 @@ pub(crate) fn install(
         after_traps: AfterTraps::Stop { traps: STOP_AFTER.0, within: STOP_AFTER.1 },
         existing,
     };
-    let deployed = Guests::deploy(tenant, broker, deployment, batch)?;
+    let deployed = Guests::deploy(tenant, hosting, deployment, batch)?;
     batch.push(Op::PutModule(&row(tenant, &module)));
     let module = Arc::new(module);
     tenant.managed().modules.insert(Arc::clone(&module));
     if module.options.is_disabled {
-        switch(tenant, broker, &module, true, batch);
+        switch(tenant, hosting, &module, true, batch);
     }
     Ok(Installed { deployed, further_exports })
 }
@@ -145,18 +145,18 @@ pub(crate) fn install(
 /// Switches a module off or on, also one that was stopped after its last trap.
 pub(crate) fn switch(
     tenant: &Arc<Tenant>,
-    broker: &Arc<Broker>,
+    hosting: &Arc<Hosting>,
     module: &Module,
     is_disabled: bool,
     batch: &mut Batch,
 ) {
-    let now = broker.definitions_now();
+    let now = hosting.definitions_now();
     let changed = {
-        let mut registry = tenant.managed().guests.registry.write();
+        let mut registry = tenant.programs().guests.registry.write();
         registry.set_disabled(DefinitionKind::Module, &module.name, is_disabled, now)
     };
     if let Ok(changed) = changed {
-        tenant.managed().guests.settle(tenant, broker, &changed);
+        tenant.programs().guests.settle(tenant, hosting, &changed);
     }
     if !is_disabled && let Some(runner) = runner(tenant, &module.name) {
         runner.enable();
@@ -189,8 +189,8 @@ fn of_owner(tenant: &Tenant, user: &str) -> impl Iterator<Item = Module> {
 }
 
 fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Definition>> {
-    let definition = tenant.managed().guests.registry.read().get(DefinitionKind::Module, name).cloned()?;
-    tenant.managed().guests.runner(definition.id).map(|runner| Arc::clone(&runner.definition))
+    let definition = tenant.programs().guests.registry.read().get(DefinitionKind::Module, name).cloned()?;
+    tenant.programs().guests.runner(definition.id).map(|runner| Arc::clone(&runner.definition))
 }
 
 /// Data of `-moduleInfo`, and payload of `Modules/<name>`.
@@ -218,8 +218,8 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
 }
 
 /// Installs what the store held. One that does not load any more is left out and stays in the store.
-pub(crate) fn restore(broker: &Arc<Broker>, rows: Vec<ModuleRow>) {
-    let tenants = broker.tenants.all();
+pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
+    let tenants = hosting.tenants.all();
     for row in rows {
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
         let module = Module {
@@ -231,7 +231,7 @@ pub(crate) fn restore(broker: &Arc<Broker>, rows: Vec<ModuleRow>) {
             installed_at_ms: row.changed_at_ms,
         };
         // It is stored already: what installing would write is dropped.
-        if let Err(reason) = install(tenant, broker, module, OnExisting::Replace, &mut Batch::new()) {
+        if let Err(reason) = install(tenant, hosting, module, OnExisting::Replace, &mut Batch::new()) {
             error!(tenant = &*tenant.name, definition = row.name, kind = "module", %reason, "definition not restored");
         }
     }

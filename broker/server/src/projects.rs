@@ -27,6 +27,7 @@ use serde_json::{Value, json};
 use tracing::warn;
 
 use crate::broker::Broker;
+use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::managed::Managing as _;
 use crate::sys::utc_text;
@@ -287,9 +288,9 @@ impl Project {
 
 /// What a project owns, as `Entities/ownership` says it: definitions, and Python scripts.
 pub(crate) fn owned(tenant: &Tenant) -> BTreeMap<String, Origin> {
-    let mut owned = tenant.managed().guests.registry.read().ownership();
+    let mut owned = tenant.programs().guests.registry.read().ownership();
     let scripts =
-        tenant.managed().scripts.origins().into_iter().filter(|(_, origin)| *origin != Origin::AdHoc);
+        tenant.programs().scripts.origins().into_iter().filter(|(_, origin)| *origin != Origin::AdHoc);
     owned.extend(scripts.map(|(name, origin)| (format!("python:{name}"), origin)));
     owned
 }

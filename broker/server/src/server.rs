@@ -26,12 +26,13 @@ use crate::backup::{Backups, RestoreReport};
 use crate::broker::Broker;
 use crate::client_lines::ClientLines;
 use crate::command::{self, Commands};
-use crate::compiles::Compiles;
 use crate::exposure::Exposure;
+use crate::guests::HasPrograms as _;
+use crate::guests::compiles::Compiles;
 use crate::guests::promised;
 use crate::guests::promised::LeftRuns;
 use crate::guests::routes::{RouteTypes, Routes};
-use crate::guests::{self, GuestSink, ThreadGuests};
+use crate::guests::{self, AboveGuests, GuestSink, Hosting, ThreadGuests};
 use crate::housekeeping;
 use crate::limits::QUARANTINED_LOGGED_MAX;
 use crate::logins::Logins;
@@ -53,7 +54,7 @@ use crate::process::descriptors::Descriptors;
 use crate::process::heap::Heap;
 use crate::process::machine;
 use crate::process::watchdog::Watchdog;
-use crate::projects;
+use crate::projects::{self, displaced};
 use crate::recover;
 use crate::restart::Former;
 use crate::signals::{Awaited, Signals};
@@ -222,20 +223,21 @@ impl Server {
         lotmq_core::recover::sessions(&broker, &tenants, recovered.sessions, are_all_users_known);
         lotmq_core::recover::retained(&broker, &tenants, recovered.retained);
         recover::keeps(&tenants, recovered.keeps);
-        let of_sinks = Arc::clone(&broker);
+        let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
         let options =
             ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
-        let routes = Routes::start(&broker)?;
-        guests::definitions(&broker, recovered.definitions, &recovered.settings);
+        let routes = Routes::start(&broker.hosting)?;
+        let definitions = displaced::restore(&broker.tenants, recovered.definitions);
+        guests::definitions(&broker.hosting, definitions, &recovered.settings, &broker.quarantined);
         projects::restore(&broker, recovered.projects, &recovered.settings);
-        modules::restore(&broker, recovered.modules);
+        modules::restore(&broker.hosting, recovered.modules);
         let housekeeper = housekeeping::start(&broker)?;
         let mut workers = command::start(&broker)?;
         workers.push(sys::start(&broker)?);
         guests::run_starts(&broker);
-        promised::start_again(&broker, unfinished);
+        promised::start_again(&broker.hosting, unfinished);
         let threads = seats.start(&broker.net)?;
         let mut server = Self {
             broker,
@@ -563,38 +565,42 @@ fn assemble(
     let store = Arc::new(store);
     let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
     let core = Arc::new(Core::new(config, log, Box::new(clock), chance(), &ThreadGuests));
-    let net = Net::new(Arc::clone(&core), Arc::clone(&tenants), Arc::clone(&watchdog), shards);
-    let broker = Broker {
-        core,
-        net: Arc::new(net),
+    let hosting = Hosting {
+        core: Arc::clone(&core),
         store,
-        tenants,
-        left_runs: LeftRuns::default(),
-        storage_watch: StorageWatch::default(),
-        heap: Heap::default(),
-        client_lines: ClientLines::default(),
-        logins: Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?,
-        logs: Logs::start(Arc::clone(&housekeeping)),
-        housekeeping,
+        tenants: Arc::clone(&tenants),
+        watchdog: Arc::clone(&watchdog),
+        housekeeping: Arc::clone(&housekeeping),
         engine,
         compiles: Compiles::default(),
         python,
         executor: Mutex::new(None),
         routes: Routes::default(),
         route_types: RouteTypes::default(),
+        left_runs: LeftRuns::default(),
+    };
+    let logins = Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
+    let broker = Broker {
+        net: Arc::new(Net::new(core, tenants, watchdog, shards)),
+        hosting: Arc::new(hosting),
+        storage_watch: StorageWatch::default(),
+        heap: Heap::default(),
+        client_lines: ClientLines::default(),
+        logins,
+        logs: Logs::start(housekeeping),
         commands: Commands::default(),
         backups: Backups::new(report),
         sys: Sys::default(),
         not_opened: Mutex::default(),
-        watchdog,
         quarantined: std::mem::take(&mut recovered.quarantined),
     };
     let broker = Arc::new(broker);
     let above: Arc<dyn Above> = Arc::<Broker>::clone(&broker);
     // Nobody else sets it.
     let _ = broker.core.above.set(Arc::downgrade(&above));
+    let above: Arc<dyn AboveGuests> = Arc::<Broker>::clone(&broker);
     for tenant in broker.tenants.all().iter() {
-        let _ = tenant.managed().guests.broker.set(Arc::downgrade(&broker));
+        let _ = tenant.programs().guests.above.set(Arc::downgrade(&above));
     }
     Ok((broker, recovered))
 }

@@ -24,42 +24,15 @@ mod snapshot;
 mod time;
 mod users;
 
-use std::sync::Arc;
-
-use lotmq_codec::QoS;
-
 pub(crate) use bridges::{BridgeStates, note_state};
 pub(crate) use clients::{connections_page, page as clients_page, sessions_page};
 pub(crate) use clockwork::{Sys, start};
 pub(crate) use definition::{installed_topics, removed_topics, retained_topics};
 use documents::config as config_json;
 pub(crate) use figures::Counted;
-pub(crate) use published::{published, published_by_guest};
+pub(crate) use published::{command_of_guest, published};
 pub(crate) use snapshot::snapshot;
 pub(crate) use time::utc_text;
 pub(crate) use users::{users_changed, users_json};
 
-use lotmq_core::tenant::Tenant;
-use lotmq_core::turn::Turn;
-
-/// Publishes a topic of the tree to those who are subscribed. `is_retained` says whether later subscribers get it, too, which is then
-/// [`snapshot`]'s to know; an empty payload tells that it is gone.
-pub(crate) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8], is_retained: bool) {
-    publish_after(turn, tenant, topic, payload, is_retained, 0);
-}
-
-/// As [`publish`], for what runs of guests led to: so a guest that answers its own traces, errors or commands ends at the hop limit, too.
-pub(crate) fn publish_after(
-    turn: &mut Turn,
-    tenant: &Arc<Tenant>,
-    topic: &str,
-    payload: &[u8],
-    is_retained: bool,
-    hops: u8,
-) {
-    if let Some(publication) =
-        crate::guests::encoded(turn, topic, payload, QoS::ExactlyOnce, is_retained, hops)
-    {
-        turn.publish(tenant, &publication);
-    }
-}
+use lotmq_core::routing::internal::publish;

@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use crate::broker::Broker;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
 use lotmq_core::limits::Limit;
 
 /// One figure that is not in the table of counters.
@@ -39,7 +39,7 @@ static FIGURES: &[Figure] = figures! {
     GAUGE "queued_in_memory" "Messages of queues that are in memory; the others are in the store only."
         |broker| of_tenants(broker, |tenant| tenant.queued_in_memory());
     GAUGE "definitions" "Actions, models, rules, routes and modules that are deployed."
-        |broker| of_tenants(broker, |tenant| tenant.managed().guests.definitions());
+        |broker| of_tenants(broker, |tenant| tenant.programs().guests.definitions());
     GAUGE "logins_waiting" "Logins whose password waits to be checked." |broker| broker.logins.waiting() as f64;
     GAUGE "commands_waiting" "Commands that wait or run." |broker| broker.commands.waiting() as f64;
     GAUGE "resident_memory_bytes" "Memory of the process." |_| crate::process::usage::memory().0 as f64;
@@ -81,7 +81,7 @@ static FIGURES: &[Figure] = figures! {
     GAUGE "session_bytes" "Client identifiers, filters and Wills of all sessions, as they are counted."
         |broker| of_tenants(broker, |tenant| usize::try_from(tenant.shares.bytes()).unwrap_or(usize::MAX));
     GAUGE "last_values_topics" "Topics whose last value is remembered."
-        |broker| of_tenants(broker, |tenant| usize::try_from(tenant.managed().guests.values.figures().topics).unwrap_or(usize::MAX));
+        |broker| of_tenants(broker, |tenant| usize::try_from(tenant.programs().guests.values.figures().topics).unwrap_or(usize::MAX));
 };
 
 #[expect(clippy::cast_precision_loss, reason = "no broker has 2^53 of anything")]

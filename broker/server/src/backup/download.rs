@@ -14,6 +14,7 @@ use crate::broker::Broker;
 use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
 use crate::process::this_turn;
 use lotmq_core::client::Client;
+use lotmq_core::routing::internal;
 
 /// Chunks that were sent and are not acknowledged.
 const CHUNKS_ON_THE_WAY_MAX: usize = 4;
@@ -75,8 +76,7 @@ pub(crate) fn send<E: From<DownloadError>>(
         await_room(broker, client)?;
         let is_sent = this_turn::with(|turn| {
             turn.tick();
-            let publication =
-                crate::guests::encoded(turn, topic, payload.as_bytes(), QoS::ExactlyOnce, false, 0);
+            let publication = internal::encoded(turn, topic, payload.as_bytes(), QoS::ExactlyOnce, false, 0);
             let is_sent = publication
                 .is_some_and(|publication| turn.publish_to_client(&client.tenant, &publication, client));
             turn.flush();

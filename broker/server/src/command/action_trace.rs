@@ -5,7 +5,7 @@ use lotmq_definitions::{DefinitionKind, NotFound};
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
 
 pub(super) static TRACE: Verb = Verb {
     name: "actionTrace",
@@ -21,7 +21,7 @@ pub(super) static TRACE: Verb = Verb {
 fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&["name"], 1)?;
     let now = call.broker.definitions_now();
-    let registry = &call.tenant.managed().guests.registry;
+    let registry = &call.tenant.programs().guests.registry;
     let done = match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["all"] => Done::new("Tracing enabled for all actions.").with_data(registry.write().trace_all(now)),
         ["off"] => {
@@ -52,9 +52,9 @@ fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn measure_traced(call: &Call<'_>) {
     let now = call.broker.definitions_now().wall;
     let actions: Vec<_> =
-        call.tenant.managed().guests.registry.read().list(DefinitionKind::Action).cloned().collect();
+        call.tenant.programs().guests.registry.read().list(DefinitionKind::Action).cloned().collect();
     for action in actions {
-        if let Some(runner) = call.tenant.managed().guests.runner(action.id) {
+        if let Some(runner) = call.tenant.programs().guests.runner(action.id) {
             runner.definition.set_traced(action.activity.is_traced(|| now));
         }
     }

@@ -12,8 +12,8 @@ use serde_json::{Value, json};
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::text::entity_body;
 use super::verb::Call;
+use crate::guests::HasPrograms as _;
 use crate::guests::{DeployError, Deployed, Guests};
-use crate::managed::Managing as _;
 use crate::sys;
 
 /// Missing definitions for which similar names are looked for.
@@ -49,7 +49,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
         return Err(missing_argument(call.verb, "LoT text"));
     }
     let compat = call.broker.compat();
-    let options = CompileOptions { form: Form::Linked, known: &*call.tenant.managed().guests, compat };
+    let options = CompileOptions { form: Form::Linked, known: &*call.tenant.programs().guests, compat };
     let compilation = lot_to_wasm::compile(text, &options);
     let (outside, outside_warnings) = split(&compilation.diagnostics);
     let Compilation { entities, diagnostics } = compilation;
@@ -148,12 +148,12 @@ fn of_deployed(call: &Call<'_>, warning: &Warning) -> Value {
 fn similar(call: &Call<'_>, need: &Need) -> Option<String> {
     match need {
         Need::Definition(kind, name) => {
-            let registry = call.tenant.managed().guests.registry.read();
+            let registry = call.tenant.programs().guests.registry.read();
             let known = registry.list(*kind).map(|definition| &**definition.name());
             nearest(name, known).map(str::to_owned)
         }
         Need::Script(name) => {
-            let known = call.tenant.managed().scripts.names();
+            let known = call.tenant.programs().scripts.names();
             nearest(name, known.iter().map(|name| &**name)).map(str::to_owned)
         }
     }
@@ -180,8 +180,8 @@ fn deploy(
     let mut batch = Batch::new();
     let _changes = broker.commands.changes.lock();
     call.check_current()?;
-    let installed =
-        Guests::install(call.tenant, broker, prepared, &mut batch).map_err(|error| refused(&error))?;
+    let installed = Guests::install(call.tenant, &broker.hosting, prepared, &mut batch)
+        .map_err(|error| refused(&error))?;
     if installed.definition.kind() == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }

@@ -11,8 +11,8 @@ use tracing::debug;
 use super::queue::{Job, ResponseTo};
 use super::reply::Reply;
 use crate::process::this_turn;
-use crate::sys;
 use lotmq_core::routing::fan_out::{Asker, Forms, Publication};
+use lotmq_core::routing::internal;
 use lotmq_core::routing::message::MessageParts;
 use lotmq_core::routing::system_topics;
 use lotmq_core::tenant::Tenant;
@@ -32,7 +32,7 @@ pub(super) fn send(job: &Job, topics: Topics<'_>, reply: Option<&Reply>) {
     this_turn::with(|turn| {
         turn.tick();
         for (topic, payload) in topics.changed {
-            sys::publish_after(turn, &job.tenant, topic, payload, true, job.hops);
+            internal::publish_after(turn, &job.tenant, topic, payload, true, job.hops);
         }
         let asker = Asker::new(&job.identity, job.session());
         for (topic, payload) in topics.told {
@@ -67,7 +67,7 @@ fn publish(
     (whole, shortened): (&[u8], Option<&[u8]>),
     (asker, hops): (&Asker<'_>, u8),
 ) {
-    let mut encoded = |payload| crate::guests::encoded(turn, topic, payload, QoS::ExactlyOnce, false, hops);
+    let mut encoded = |payload| internal::encoded(turn, topic, payload, QoS::ExactlyOnce, false, hops);
     if let Some(whole) = encoded(whole) {
         let shortened = shortened.and_then(encoded);
         turn.publish_forms(tenant, &Forms { whole, shortened }, asker);

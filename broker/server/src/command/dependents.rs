@@ -7,15 +7,15 @@ use serde_json::Value;
 
 use super::reply::problem;
 use super::verb::Call;
+use crate::guests::HasPrograms as _;
 use crate::limits::DEPENDENTS_CHECKED_MAX;
-use crate::managed::Managing as _;
 
 /// A warning for each definition that uses this one and does not fit it.
 pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
-    let users = call.tenant.managed().guests.registry.read().dependents(definition);
+    let users = call.tenant.programs().guests.registry.read().dependents(definition);
     let options = CompileOptions {
         form: Form::Linked,
-        known: &*call.tenant.managed().guests,
+        known: &*call.tenant.programs().guests,
         compat: call.broker.compat(),
     };
     users

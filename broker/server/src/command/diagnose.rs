@@ -8,8 +8,8 @@ use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::guests::HasPrograms as _;
 use crate::guests::rules::is_seed;
-use crate::managed::Managing as _;
 
 pub(super) static DIAGNOSE: Verb = Verb {
     name: "lotDiagnostic",
@@ -52,7 +52,7 @@ fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal::new("ARGUMENT_INVALID", message));
     };
     call.about(entity_type(kind), name);
-    let report = call.tenant.managed().guests.registry.read().diagnose(kind, name);
+    let report = call.tenant.programs().guests.registry.read().diagnose(kind, name);
     let report = report.ok_or_else(|| Refusal::not_found(format!("{} '{name}' not found.", kind.title())))?;
     Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(shown(call, report)))
 }
@@ -68,7 +68,7 @@ fn shown(call: &Call<'_>, report: Report) -> Report {
 
 /// A name without a kind: an older client gives no more. The report itself where there is one, else a list.
 fn diagnose_any(call: &mut Call<'_>, name: &str) -> Result<Done, Refusal> {
-    let mut reports = call.tenant.managed().guests.registry.read().diagnose_any(name);
+    let mut reports = call.tenant.programs().guests.registry.read().diagnose_any(name);
     if reports.len() > 1 {
         let reports: Vec<Report> = reports.into_iter().map(|report| shown(call, report)).collect();
         return Ok(Done::new(format!("{} definitions are named '{name}'.", reports.len())).with_data(reports));
@@ -80,7 +80,7 @@ fn diagnose_any(call: &mut Call<'_>, name: &str) -> Result<Done, Refusal> {
 
 fn pending(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let rows = call.tenant.managed().guests.registry.read().pending_status();
+    let rows = call.tenant.programs().guests.registry.read().pending_status();
     let message = match rows.len() {
         0 => "No pending models or actions.".to_owned(),
         count => format!("{count} pending."),
@@ -90,11 +90,11 @@ fn pending(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let mut rows = call.tenant.managed().guests.registry.read().list_entities();
+    let mut rows = call.tenant.programs().guests.registry.read().list_entities();
     // Nobody has deployed the rules of a fresh installation; -listRules has them.
     rows.retain(|row| row.kind != DefinitionKind::Rule.title() || !is_seed(&row.name));
     let mut rows: Vec<Value> = rows.into_iter().map(|row| json!(row)).collect();
-    let scripts = call.tenant.managed().scripts.origins();
+    let scripts = call.tenant.programs().scripts.origins();
     rows.extend(
         scripts
             .iter()

@@ -7,8 +7,8 @@ use serde_json::json;
 use super::reply::{Done, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
-use crate::managed::Managing as _;
-use crate::variables::{VariableError, unquoted};
+use crate::guests::HasPrograms as _;
+use crate::guests::variables::{VariableError, unquoted};
 
 pub(super) static SET: Verb = Verb {
     name: "setEnv",
@@ -47,26 +47,26 @@ fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
     let _changes = call.broker.commands.changes.lock();
     let ticket =
-        call.tenant.managed().variables.set_environment(&call.broker.store, name, value).map_err(refused)?;
+        call.tenant.programs().variables.set_environment(&call.broker.store, name, value).map_err(refused)?;
     wait(call, ticket)?;
-    call.tenant.managed().guests.variable_changed(name);
+    call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Environment variable '{name}' set successfully!")))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("NAME")?;
     let _changes = call.broker.commands.changes.lock();
-    let removed = call.tenant.managed().variables.remove_environment(&call.broker.store, &name)?;
+    let removed = call.tenant.programs().variables.remove_environment(&call.broker.store, &name)?;
     let ticket =
         removed.ok_or_else(|| Refusal::not_found(format!("Environment variable '{name}' not found.")))?;
     wait(call, ticket)?;
-    call.tenant.managed().guests.variable_changed(&name);
+    call.tenant.programs().guests.variable_changed(&name);
     Ok(Done::new(format!("Environment variable '{name}' removed successfully!")))
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let all = call.tenant.managed().variables.environment_list();
+    let all = call.tenant.programs().variables.environment_list();
     let rows: Vec<_> = all.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect();
     Ok(Done::new(format!("{} environment variable(s).", rows.len())).with_data(rows))
 }

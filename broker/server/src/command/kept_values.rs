@@ -9,8 +9,8 @@ use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests;
+use crate::guests::HasPrograms as _;
 use crate::limits::KEPT_LISTED_MAX;
-use crate::managed::Managing as _;
 
 pub(super) static LIST: Verb = Verb {
     name: "listKept",
@@ -38,7 +38,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let filter = if call.body.trim().is_empty() { None } else { Some(filter(call)?) };
     let mut rows = Vec::new();
     let mut count = 0_usize;
-    call.tenant.managed().guests.values.each_kept(|topic, payload| {
+    call.tenant.programs().guests.values.each_kept(|topic, payload| {
         if filter.as_ref().is_none_or(|filter| filter_matches(filter, topic)) {
             count += 1;
             if rows.len() < KEPT_LISTED_MAX {
@@ -51,7 +51,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let filter = filter(call)?;
-    let count = call.tenant.managed().guests.values.forget_all(|topic| filter_matches(&filter, topic));
+    let count = call.tenant.programs().guests.values.forget_all(|topic| filter_matches(&filter, topic));
     // Values are stored now and then; what is answered is stored before, also that there was nothing to remove.
     let store = &call.broker.store;
     let ticket = guests::save_kept(call.broker, call.tenant, usize::MAX)?;

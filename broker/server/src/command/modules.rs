@@ -164,8 +164,9 @@ fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<Instal
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
     }
     let mut batch = Batch::new();
-    let installed = modules::install(call.tenant, call.broker, module, OnExisting::Replace, &mut batch)
-        .map_err(|error| refused(&error))?;
+    let installed =
+        modules::install(call.tenant, &call.broker.hosting, module, OnExisting::Replace, &mut batch)
+            .map_err(|error| refused(&error))?;
     if installed.deployed.replaced.as_deref().is_some_and(has_error) {
         call.changed(format!("{}/Error", topic(&name)), Vec::new());
     }
@@ -178,8 +179,9 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(EntityType::Module, &name);
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
-    let removed = Guests::remove(call.tenant, call.broker, DefinitionKind::Module, &name, &mut batch)
-        .map_err(|_| not_found(&name))?;
+    let removed =
+        Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, &name, &mut batch)
+            .map_err(|_| not_found(&name))?;
     call.tenant.managed().modules.remove(&name);
     batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name: &name });
     if has_error(&removed.definition) {
@@ -217,7 +219,7 @@ fn switch(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
     {
         let _changes = call.broker.commands.changes.lock();
         let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
-        modules::switch(call.tenant, call.broker, &module, is_disabled, &mut batch);
+        modules::switch(call.tenant, &call.broker.hosting, &module, is_disabled, &mut batch);
         call.commit(batch)?;
     }
     tell(call, &name, if is_disabled { "disabled" } else { "enabled" })

@@ -15,8 +15,8 @@ use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::guests::HasPrograms as _;
 use crate::guests::views;
-use crate::managed::Managing as _;
 use crate::sys;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
@@ -142,14 +142,14 @@ fn row(panel: &Definition) -> Value {
 
 /// All panels or themes by name.
 pub(super) fn all(call: &Call<'_>, kind: DefinitionKind) -> Vec<Arc<Definition>> {
-    let mut all: Vec<_> = call.tenant.managed().guests.registry.read().list(kind).cloned().collect();
+    let mut all: Vec<_> = call.tenant.programs().guests.registry.read().list(kind).cloned().collect();
     all.sort_by(|a, b| a.name().cmp(b.name()));
     all
 }
 
 fn panel(call: &mut Call<'_>, name: &str) -> Result<Arc<Definition>, Refusal> {
     call.about(EntityType::Panel, name);
-    let found = call.tenant.managed().guests.registry.read().get(DefinitionKind::Panel, name).cloned();
+    let found = call.tenant.programs().guests.registry.read().get(DefinitionKind::Panel, name).cloned();
     found.ok_or_else(|| Refusal::not_found(format!("Panel '{name}' not found.")))
 }
 

@@ -2,14 +2,17 @@
 
 use lotmq_auth::Scope;
 use lotmq_definitions::{OnExisting, Origin};
+use lotmq_host::python::PythonError;
 use lotmq_store::{Batch, Op};
+use serde_json::{Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
-use crate::guests::scripts::Provenance;
+use crate::guests::HasPrograms as _;
+use crate::guests::scripts::{Provenance, ScriptError};
 use crate::guests::{Guests, scripts};
-use crate::managed::Managing as _;
+use crate::limits::SCRIPTS_MAX;
 
 pub(super) static ADD: Verb = Verb {
     name: "addPython",
@@ -44,6 +47,40 @@ pub(super) static REMOVE_ALL: Verb = Verb {
     execute: remove_all,
 };
 
+impl From<ScriptError> for Refusal {
+    fn from(error: ScriptError) -> Self {
+        match error {
+            ScriptError::NameMissing(missing) => {
+                let refusal = Self::new("SCRIPT_NAME_MISSING", missing.to_string());
+                match missing.suggestion {
+                    Some(suggestion) => refusal.with_suggestion(suggestion),
+                    None => refusal,
+                }
+            }
+            ScriptError::Python { error, line: shown } => {
+                let PythonError::Raised { message, line } = &error else {
+                    return Self::new(error.code(), format!("Python script was not added: {error}."));
+                };
+                let shown: Vec<String> = shown.into_iter().collect();
+                let found: Value = json!({
+                    "severity": "error", "code": error.code(), "message": message, "line": line, "column": 1, "sourceLines": shown,
+                });
+                let message = format!("Parsing error: {message} ({line},1)");
+                Self { message, errors: vec![found], data: None }
+            }
+            ScriptError::TooMany => {
+                Self::new("QUOTA_EXCEEDED", format!("There are already {SCRIPTS_MAX} scripts."))
+            }
+            ScriptError::OfAnother { script, user } => {
+                let message = format!(
+                    "Python script '{script}' belongs to user '{user}'. Use -replace to take it over."
+                );
+                Self::new("OF_ANOTHER", message)
+            }
+        }
+    }
+}
+
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (source, existing) = match call.body.split_once(char::is_whitespace) {
         Some((word, source)) if word.eq_ignore_ascii_case("-replace") => (source, OnExisting::Replace),
@@ -54,8 +91,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     let name = scripts::name(source)?;
     call.about(EntityType::Python, name);
-    if !call.tenant.managed().scripts.has_room(name) {
-        return Err(scripts::no_room());
+    if !call.tenant.programs().scripts.has_room(name) {
+        return Err(ScriptError::TooMany.into());
     }
     // Before the lock: it takes as long as the script does.
     let loaded = scripts::load(call.broker, name, source)?;
@@ -64,7 +101,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
     let from = Provenance { origin: Origin::AdHoc, owner: call.owner(), existing };
     scripts::install(call.tenant, call.broker, (loaded, from), &mut batch)?;
-    call.changed(scripts::TOPIC, call.tenant.managed().scripts.to_json());
+    call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     call.commit(batch)?;
     Ok(Done::new(format!("Python script '{name}' added successfully!")))
 }
@@ -73,7 +110,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("name")?;
     call.about(EntityType::Python, &name);
     let _changes = call.broker.commands.changes.lock();
-    if !call.tenant.managed().scripts.contains(&name) {
+    if !call.tenant.programs().scripts.contains(&name) {
         return Err(Refusal::not_found(format!("Python script '{name}' not found.")));
     }
     remove_these(call, &[name.as_str().into()])?;
@@ -83,7 +120,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let _changes = call.broker.commands.changes.lock();
-    remove_these(call, &call.tenant.managed().scripts.names())?;
+    remove_these(call, &call.tenant.programs().scripts.names())?;
     Ok(Done::new("Removed all python scripts successfully"))
 }
 
@@ -95,9 +132,9 @@ fn remove_these(call: &mut Call<'_>, names: &[Box<str>]) -> Result<(), Refusal> 
     }
     call.commit(batch)?;
     for name in names {
-        call.tenant.managed().scripts.remove(name);
+        call.tenant.programs().scripts.remove(name);
         Guests::script_is_there(call.tenant, call.broker, name, false);
     }
-    call.changed(scripts::TOPIC, call.tenant.managed().scripts.to_json());
+    call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     Ok(())
 }

@@ -9,7 +9,7 @@ use super::add_entity::entity_type;
 use super::reply::{Done, Refusal};
 use super::verb::Call;
 use crate::guests::Guests;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
 use crate::sys;
 
 /// Removes one.
@@ -21,7 +21,7 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
     call.about(entity_type(kind), &name);
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
-    let removed = Guests::remove(call.tenant, call.broker, kind, &name, &mut batch)
+    let removed = Guests::remove(call.tenant, &call.broker.hosting, kind, &name, &mut batch)
         .map_err(|missing| Refusal::not_found(missing.to_string()))?;
     call.changed_topics.extend(sys::removed_topics(&removed.definition));
     call.commit(batch)?;
@@ -37,11 +37,11 @@ pub(super) fn remove_all(call: &mut Call<'_>, kind: DefinitionKind, plural: &str
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     let names: Vec<Arc<str>> = {
-        let registry = call.tenant.managed().guests.registry.read();
+        let registry = call.tenant.programs().guests.registry.read();
         registry.list(kind).map(|definition| Arc::clone(definition.name())).collect()
     };
     for name in names {
-        if let Ok(removed) = Guests::remove(call.tenant, call.broker, kind, &name, &mut batch) {
+        if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, kind, &name, &mut batch) {
             call.changed_topics.extend(sys::removed_topics(&removed.definition));
         }
     }

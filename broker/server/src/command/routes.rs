@@ -11,8 +11,8 @@ use super::reply::{Done, EntityType, Refusal, problem};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::Guests;
+use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
-use crate::managed::Managing as _;
 
 /// How long `-checkRouteConnection` waits for the far side. Commands reference §1.10.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ struct Row {
 
 fn rows(call: &Call<'_>) -> Vec<Row> {
     let now = call.broker.definitions_now().wall;
-    let routes = call.tenant.managed().guests.routes_in_order();
+    let routes = call.tenant.programs().guests.routes_in_order();
     let row = |route: &Arc<RouteRunner>| {
         let (version, standing) = (route.version(), route.standing());
         let project = match &version.definition.deployed.origin {
@@ -108,7 +108,7 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
 fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("name")?;
     call.about(EntityType::Route, &name);
-    let route = call.tenant.managed().guests.route(&name);
+    let route = call.tenant.programs().guests.route(&name);
     let route = route.ok_or_else(|| Refusal::not_found(format!("Route '{name}' not found.")))?;
     let probe = Guests::probe(call.tenant, call.broker, &route, PROBE_PATIENCE);
     let data = json!({

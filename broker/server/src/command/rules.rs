@@ -13,8 +13,8 @@ use super::remove_entity::remove;
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::guests::HasPrograms as _;
 use crate::guests::{Guests, rules};
-use crate::managed::Managing as _;
 use crate::sys;
 
 pub(super) static ADD: Verb = Verb {
@@ -75,12 +75,13 @@ fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     let names: Vec<Arc<str>> = {
-        let registry = call.tenant.managed().guests.registry.read();
+        let registry = call.tenant.programs().guests.registry.read();
         let all = registry.list(DefinitionKind::Rule).map(|rule| Arc::clone(rule.name()));
         all.filter(|name| !rules::is_seed(name)).collect()
     };
     for name in names {
-        let removed = Guests::remove(call.tenant, call.broker, DefinitionKind::Rule, &name, &mut batch);
+        let removed =
+            Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Rule, &name, &mut batch);
         if let Ok(removed) = removed {
             call.changed_topics.extend(sys::removed_topics(&removed.definition));
         }
@@ -94,7 +95,8 @@ fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
-    for definition in rules::restore_seeds(call.tenant, call.broker, OnExisting::Replace, &mut batch) {
+    for definition in rules::restore_seeds(call.tenant, &call.broker.hosting, OnExisting::Replace, &mut batch)
+    {
         call.changed(definition.sys_topic(), definition.deployed.source.as_bytes());
     }
     count_changed(call);
@@ -104,7 +106,7 @@ fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let registry = call.tenant.managed().guests.registry.read();
+    let registry = call.tenant.programs().guests.registry.read();
     let row = |rule: &Arc<lotmq_definitions::Definition>| {
         let facts = rule.facts().rule.as_ref();
         json!({

@@ -15,6 +15,7 @@ use super::verb::{Call, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
 use crate::audit::{Event, Kind, Record};
 use crate::broker::Broker;
+use crate::guests::HasPrograms as _;
 use crate::managed::Managing as _;
 use lotmq_core::client::Client;
 use lotmq_core::routing::fan_out::Asker;
@@ -230,7 +231,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     let is_formed = !matches!(result, "TOO_MANY_ARGUMENTS" | "ARGUMENT_INVALID");
     let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
     // A definition may have put a secret there.
-    let masked = |text: &str| call.tenant.managed().variables.masked_whole_text(text).into_owned();
+    let masked = |text: &str| call.tenant.programs().variables.masked_whole_text(text).into_owned();
     let arguments = arguments.as_deref().map(masked);
     let target = call.entity.as_ref().map(|(_, name)| masked(name));
     let noted = Noted {

@@ -9,9 +9,9 @@ use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::text::first_argument;
 use super::verb::{Call, Effect, Permission, Verb};
+use crate::guests::HasPrograms as _;
 use crate::guests::json::{json_of_value, value_of_json};
 use crate::guests::{RunActionError, RunReport, RunRequest};
-use crate::managed::Managing as _;
 
 pub(super) static RUN: Verb = Verb {
     name: "runAction",
@@ -29,11 +29,12 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
         first_argument(call.body).map_err(|error| Refusal::new("ARGUMENT_INVALID", error.to_string()))?;
     let Some((name, json)) = argument else { return Err(missing_argument(call.verb, "name")) };
     call.about(EntityType::Action, &name);
-    let definition = call.tenant.managed().guests.registry.read().get(DefinitionKind::Action, &name).cloned();
+    let definition =
+        call.tenant.programs().guests.registry.read().get(DefinitionKind::Action, &name).cloned();
     let definition =
         definition.ok_or_else(|| Refusal::not_found(RunActionError::NotFound(name.clone()).to_string()))?;
     let (request, warning) = request(&definition, json.trim())?;
-    let report = call.tenant.managed().guests.run_action(&name, request).map_err(refused)?;
+    let report = call.tenant.programs().guests.run_action(&name, request).map_err(refused)?;
     let data = data(&name, &report);
     if let Some(error) = report.error {
         let message = format!("Action '{name}' failed: {}", error.message);

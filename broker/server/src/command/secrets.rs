@@ -7,7 +7,7 @@ use super::environment::{assignment, refused, wait};
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
 
 pub(super) static SET: Verb = Verb {
     name: "setSecret",
@@ -46,25 +46,25 @@ fn set(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, value) = assignment(call)?;
     let _changes = call.broker.commands.changes.lock();
     let ticket =
-        call.tenant.managed().variables.set_secret(&call.broker.store, name, value).map_err(refused)?;
+        call.tenant.programs().variables.set_secret(&call.broker.store, name, value).map_err(refused)?;
     wait(call, ticket)?;
-    call.tenant.managed().guests.variable_changed(name);
+    call.tenant.programs().guests.variable_changed(name);
     Ok(Done::new(format!("Secret '{name}' set successfully!")))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("NAME")?;
     let _changes = call.broker.commands.changes.lock();
-    let removed = call.tenant.managed().variables.remove_secret(&call.broker.store, &name)?;
+    let removed = call.tenant.programs().variables.remove_secret(&call.broker.store, &name)?;
     let ticket = removed.ok_or_else(|| Refusal::not_found(format!("Secret '{name}' not found.")))?;
     wait(call, ticket)?;
-    call.tenant.managed().guests.variable_changed(&name);
+    call.tenant.programs().guests.variable_changed(&name);
     Ok(Done::new(format!("Secret '{name}' removed successfully!")))
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let names = call.tenant.managed().variables.secret_names();
+    let names = call.tenant.programs().variables.secret_names();
     let rows: Vec<_> = names.iter().map(|name| json!({ "name": name })).collect();
     Ok(Done::new(format!("{} secret(s).", rows.len())).with_data(rows))
 }

@@ -17,6 +17,7 @@ use super::shown::Shown;
 use super::text::{self, CommandText};
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::accounts;
+use crate::guests::HasPrograms as _;
 use crate::limits::OWN_PASSWORD_BYTES_MAX;
 use crate::managed::Managing as _;
 use crate::modules;
@@ -101,17 +102,18 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.tenant.users.remove_user(&user).map_err(refused)?;
     let mut batch = Batch::new();
     accounts::delete(&mut batch, call.tenant.id, &user);
-    call.tenant.managed().guests.store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.programs().guests.store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.managed().projects.displaced.disown(&user, &mut batch);
     modules::store_without_owner(call.tenant, &user, &mut batch);
-    call.tenant.managed().scripts.store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.programs().scripts.store_without_owner(call.tenant, &user, &mut batch);
     call.tenant.managed().projects.store_without_owner(call.tenant.id, &user, &mut batch);
     let until = (call.broker.clock.wall_ms(), rest(call));
     call.tenant.managed().removed_names.put(&mut batch, call.tenant.id, &user, until);
     // In force whatever becomes of it: the store keeps it for when it works again.
     let stored = call.commit(batch);
-    call.tenant.managed().guests.disown(&user);
+    call.tenant.programs().guests.disown(&user);
     modules::disown(call.tenant, &user);
-    call.tenant.managed().scripts.disown(&user);
+    call.tenant.programs().scripts.disown(&user);
     call.tenant.managed().projects.disown(&user);
     this_turn::with(|turn| {
         turn.tick();
@@ -174,7 +176,7 @@ impl NamedByRules for Named<'_> {
     fn user(&self, name: &str) -> bool {
         let escaped = name.replace('\\', r"\\").replace('"', r#"\""#).replace('\'', r"\'");
         let quoted = [name, &escaped].map(|name| [format!("\"{name}\""), format!("'{name}'")]);
-        let registry = self.0.managed().guests.registry.read();
+        let registry = self.0.programs().guests.registry.read();
         let mut rules = registry.list(DefinitionKind::Rule);
         rules.any(|rule| quoted.iter().flatten().any(|quoted| rule.deployed.source.contains(quoted)))
     }

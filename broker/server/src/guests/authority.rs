@@ -16,7 +16,7 @@ use tracing::warn;
 use super::effects::Run;
 use super::records;
 use super::sink::{definition_id, host_id};
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
@@ -89,7 +89,7 @@ impl<'a> Writers<'a> {
         if writer.definition == host_id(self.tenant, own.id) && is_standing(&own) {
             return Some(Arc::clone(own));
         }
-        let registry = self.tenant.managed().guests.registry.read();
+        let registry = self.tenant.programs().guests.registry.read();
         registry.by_id(definition_id(writer.definition)).filter(is_standing).cloned()
     }
 
@@ -97,7 +97,7 @@ impl<'a> Writers<'a> {
     /// deployed the definition.
     pub(super) fn acting(&mut self, writer: Writer) -> Option<(Arc<Definition>, Option<Identity>)> {
         let definition = {
-            let registry = self.tenant.managed().guests.registry.read();
+            let registry = self.tenant.programs().guests.registry.read();
             registry.by_id(definition_id(writer.definition)).cloned()
         };
         let found = definition.filter(|it| it.acts_for(writer.authority.account)).and_then(|definition| {
@@ -115,8 +115,14 @@ impl<'a> Writers<'a> {
     pub(super) fn tell(self, turn: &mut Turn, run: &Run<'_>) {
         for (writer, count) in self.gone {
             turn.core.counters.guest_effects_dropped.add(count);
-            let now =
-                self.tenant.managed().guests.registry.read().by_id(definition_id(writer.definition)).cloned();
+            let now = self
+                .tenant
+                .programs()
+                .guests
+                .registry
+                .read()
+                .by_id(definition_id(writer.definition))
+                .cloned();
             let version = writer.authority.version;
             let (definition, message) = match now {
                 Some(definition) => (

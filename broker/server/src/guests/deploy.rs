@@ -19,8 +19,8 @@ use tracing::warn;
 use super::services::TenantServices;
 use super::sink::host_id;
 use super::{Guests, Runner, views};
-use crate::broker::Broker;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
 /// A definition that has been compiled and is to run.
@@ -78,7 +78,7 @@ impl Guests {
     /// # Errors
     /// [`DeployError::Load`] when the host refuses it, which is a fault of ours.
     pub(crate) fn load(
-        broker: &Broker,
+        hosting: &Hosting,
         component: &[u8],
         new: NewDefinition,
         existing: OnExisting,
@@ -88,8 +88,8 @@ impl Guests {
         } else {
             (World::Action, Grants::action())
         };
-        let _permit = broker.compiles.permit(component.len());
-        let guest = broker.engine.compile(component, world, lotmq_host::Origin::Compiler)?;
+        let _permit = hosting.compiles.permit(component.len());
+        let guest = hosting.engine.compile(component, world, lotmq_host::Origin::Compiler)?;
         Ok(Deployment {
             new,
             guest,
@@ -107,19 +107,19 @@ impl Guests {
     /// [`DeployError::Install`]; nothing has changed then.
     pub(crate) fn deploy(
         tenant: &Arc<Tenant>,
-        broker: &Arc<Broker>,
+        hosting: &Arc<Hosting>,
         deployment: Deployment,
         batch: &mut Batch,
     ) -> Result<Deployed, DeployError> {
-        let guests = &tenant.managed().guests;
-        let executor = broker.executor.lock();
+        let guests = &tenant.programs().guests;
+        let executor = hosting.executor.lock();
         let executor = executor.as_ref().ok_or(DeployError::Stopping)?;
         let mut registry = guests.registry.write();
-        let now = broker.definitions_now();
+        let now = hosting.definitions_now();
         let installed = registry.install(deployment.new, deployment.existing, now)?;
         let definition = &installed.definition;
         let is_pure = definition.facts().is_pure();
-        let services = Arc::new(TenantServices::new(tenant, broker, definition));
+        let services = Arc::new(TenantServices::new(tenant, hosting, definition));
         let acting = Acting { version: definition.version, account: definition.shared_account() };
         let grants = Arc::new(Grants { acting, ..deployment.grants });
         let order = {
@@ -153,18 +153,18 @@ impl Guests {
             batch.push(Op::PutDefinition(&row(tenant, definition, order)));
         }
         drop(registry);
-        guests.end_taken_over(broker, &installed);
-        guests.settle(tenant, broker, &installed.changed);
+        guests.end_taken_over(hosting, &installed);
+        guests.settle(tenant, hosting, &installed.changed);
         Ok(installed)
     }
 
     /// Ends what an installation took over from another owner: what waited was meant for what he had deployed, and came under his rights.
-    pub(super) fn end_taken_over(&self, broker: &Broker, installed: &Installed) {
+    pub(super) fn end_taken_over(&self, hosting: &Hosting, installed: &Installed) {
         let id = installed.definition.id;
         let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) else { return };
         let dropped = self.end(taken_over);
         if dropped > 0 {
-            broker.counters.guest_events_dropped.add(dropped);
+            hosting.counters.guest_events_dropped.add(dropped);
             let definition = &**taken_over.name();
             warn!(
                 definition,
@@ -189,14 +189,14 @@ impl Guests {
     /// [`NotFound`].
     pub(crate) fn remove(
         tenant: &Arc<Tenant>,
-        broker: &Arc<Broker>,
+        hosting: &Arc<Hosting>,
         kind: DefinitionKind,
         name: &str,
         batch: &mut Batch,
     ) -> Result<Removed, NotFound> {
-        let guests = &tenant.managed().guests;
+        let guests = &tenant.programs().guests;
         let mut registry = guests.registry.write();
-        let removed = registry.remove(kind, name, broker.definitions_now())?;
+        let removed = registry.remove(kind, name, hosting.definitions_now())?;
         if kind == DefinitionKind::Rule {
             tenant.permissions.remove(name);
         }
@@ -205,7 +205,7 @@ impl Guests {
         if kind != DefinitionKind::Module {
             batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind_name(kind), name });
         }
-        guests.settle(tenant, broker, &removed.changed);
+        guests.settle(tenant, hosting, &removed.changed);
         Ok(removed)
     }
 
@@ -216,7 +216,6 @@ impl Guests {
                 batch.push(Op::PutDefinition(&DefinitionRow { owner: String::new(), ..row }));
             }
         }
-        tenant.managed().projects.displaced.disown(user, batch);
     }
 
     /// A definition as it is stored; `None` for what has no row of its own here, as a module.
@@ -241,16 +240,16 @@ impl Guests {
     }
 
     /// Arms what waited for a script, or has what calls it wait.
-    pub(crate) fn script_is_there(tenant: &Tenant, broker: &Broker, name: &str, is_there: bool) {
-        let now = broker.definitions_now();
-        let changed = tenant.managed().guests.registry.write().set_script(name, is_there, now);
-        tenant.managed().guests.settle(tenant, broker, &changed);
+    pub(crate) fn script_is_there(tenant: &Tenant, hosting: &Hosting, name: &str, is_there: bool) {
+        let now = hosting.definitions_now();
+        let changed = tenant.programs().guests.registry.write().set_script(name, is_there, now);
+        tenant.programs().guests.settle(tenant, hosting, &changed);
     }
 
     /// Lets the rest of the broker see a change: routes, timers, `ON START`.
-    pub(crate) fn settle(&self, tenant: &Tenant, broker: &Broker, changed: &Changed) {
+    pub(crate) fn settle(&self, tenant: &Tenant, hosting: &Hosting, changed: &Changed) {
         tenant.routes_changed();
-        broker.housekeeping.wake();
+        hosting.housekeeping.wake();
         self.post(&changed.starts, &OwnedEvent::Start);
     }
 }

@@ -3,25 +3,23 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use lotmq_codec::{
-    ForwardProperties, PacketId, Properties, ProtocolVersion, PublishHead, QoS, encode_publish,
-};
+use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionId, RunError};
 use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
 use tracing::{debug, trace};
 
+use super::above::published_to_tree;
 use super::authority::Writers;
 use super::records;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
 use crate::process::clock::definitions_now;
 use crate::process::clock::timestamp;
-use crate::sys;
-use lotmq_core::routing::fan_out::{InPlace, Publication};
+use lotmq_core::routing::fan_out::Publication;
+use lotmq_core::routing::internal::encoded;
 use lotmq_core::routing::message::{Message, MessageParts};
 use lotmq_core::routing::system_topics;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::arena::Span;
 
 /// The message that started a run, for records.
 #[derive(Clone, Copy, Default)]
@@ -81,7 +79,7 @@ pub(super) fn carry_out(
             && system_topics::is_system(topic)
         {
             let is_done = writers.acting(writer).is_some_and(|(definition, identity)| {
-                sys::published_by_guest(turn, run.tenant, (&definition, identity), (topic, payload), hops)
+                published_to_tree(turn, run.tenant, (&definition, identity), (topic, payload), hops)
             });
             undone.0.extend((!is_done).then_some(place));
             continue;
@@ -97,7 +95,7 @@ pub(super) fn carry_out(
                 undone.0.extend((!is_done).then_some(place));
             }
             Effect::Keep { topic, payload } => keep(turn, by, run, topic, payload),
-            Effect::Forget { topic } => run.tenant.managed().guests.values.forget(topic),
+            Effect::Forget { topic } => run.tenant.programs().guests.values.forget(topic),
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {
                 turn.core.counters.guest_warnings.add(1);
                 let warning = RunError { code, message, line, column, ..RunError::default() };
@@ -115,7 +113,7 @@ pub(super) fn carry_out(
 }
 
 fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &str, payload: &[u8]) {
-    if let Err(refused) = run.tenant.managed().guests.values.keep(topic, payload) {
+    if let Err(refused) = run.tenant.programs().guests.values.keep(topic, payload) {
         record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
         return;
     }
@@ -179,56 +177,6 @@ fn codec_qos(qos: Qos) -> QoS {
         Qos::AtLeastOnce => QoS::AtLeastOnce,
         Qos::ExactlyOnce => QoS::ExactlyOnce,
     }
-}
-
-/// Encodes a message of our own as a 3.1.1 packet, which most receivers get as it is. `None` when no packet can hold it, as one whose topic is
-/// made of a name that an older version took; that is logged and counted.
-pub(crate) fn encoded<'a>(
-    turn: &mut Turn,
-    topic: &str,
-    payload: &[u8],
-    qos: QoS,
-    retain: bool,
-    hops: u8,
-) -> Option<Publication<'a>> {
-    let head = PublishHead {
-        dup: false,
-        qos,
-        retain: false,
-        topic,
-        packet_id: (qos != QoS::AtMostOnce).then_some(PacketId::MIN),
-        properties: ForwardProperties::unaltered(Properties::EMPTY),
-        payload_len: payload.len(),
-    };
-    let (packet, layout) =
-        turn.arena.encode(|out| encode_publish(out, ProtocolVersion::V3_1_1, &head, payload));
-    let layout = match layout {
-        Ok(layout) => layout,
-        Err(error) => {
-            turn.core.counters.unencodable(topic, &error);
-            return None;
-        }
-    };
-    let packet_id_at = layout.packet_id_offset;
-    let topic_at = packet_id_at.unwrap_or(layout.len) - topic.len();
-    let part = |start, len| if len == 0 { Span::EMPTY } else { packet.slice(start, len) };
-    Some(Publication {
-        topic: part(topic_at, topic.len()),
-        properties: Span::EMPTY,
-        payload: part(layout.len, payload.len()),
-        qos,
-        retain,
-        expires_at_ms: None,
-        in_place: Some(InPlace {
-            packet,
-            has_properties: false,
-            packet_id_at: packet_id_at.map(|at| u32::try_from(at).expect("heads are shorter than 256 KiB")),
-        }),
-        source: None,
-        owner: None,
-        origin: None,
-        hops,
-    })
 }
 
 /// Notes the end of a run: counters, an error, a trace.

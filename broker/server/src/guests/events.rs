@@ -27,8 +27,8 @@ use super::promised::{Promise, promise};
 use super::rights;
 use super::routes::ForRoute;
 use super::{Starts, Trigger};
+use crate::guests::HasPrograms as _;
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
-use crate::managed::Managing as _;
 use crate::process::clock::timestamp;
 use lotmq_core::client::Client;
 use lotmq_core::clock::Clock;
@@ -133,7 +133,7 @@ pub(crate) fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers
 
 /// The same as a list.
 pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<Trigger>]>, bool) {
-    let guests = &tenant.managed().guests;
+    let guests = &tenant.programs().guests;
     rights::permitted(tenant, guests.authority, topic, guests.triggers(topic))
 }
 
@@ -143,7 +143,7 @@ impl Triggers for TopicTriggers {
     }
 
     fn are_promised(&self, tenant: &Tenant) -> bool {
-        tenant.managed().guests.promises(&self.0)
+        tenant.programs().guests.promises(&self.0)
     }
 
     fn start(&self, turn: &mut Turn, starting: &Starting<'_>, may_store: bool) -> bool {
@@ -222,7 +222,7 @@ impl GuestEvents {
             trigger: Arc::clone(trigger),
             message: Arc::clone(message),
             source: publication.source.map(Arc::clone),
-            former: publication.origin.map(|id| tenant.managed().guests.client_id_of_route(id)),
+            former: publication.origin.map(|id| tenant.programs().guests.client_id_of_route(id)),
             origin: publication.origin,
             hops: publication.hops,
             promise: promise.map(Arc::clone),

@@ -12,20 +12,20 @@ use lotmq_store::Batch;
 use tracing::warn;
 
 use super::Guests;
-use crate::broker::Broker;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
 impl Guests {
     /// Compiles the models again that are made of the model `name`. One that does not fit any more is stopped, with the reason in its state.
-    pub(crate) fn rebuild_models(tenant: &Arc<Tenant>, broker: &Arc<Broker>, name: &str) {
+    pub(crate) fn rebuild_models(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, name: &str) {
         let is_made_of_it = |definition: &&Arc<Definition>| {
             let needed = &definition.facts().depends_on;
             **definition.name() != *name
                 && needed.iter().any(|need| need.kind == Kind::Model && need.name == name)
         };
         let users: Vec<Arc<Definition>> = tenant
-            .managed()
+            .programs()
             .guests
             .registry
             .read()
@@ -35,7 +35,7 @@ impl Guests {
             .collect();
         for user in users {
             let rebuilt = may_be_made_of(tenant, (user.owner(), user.deployed.installed_at), name)
-                .and_then(|()| rebuild(tenant, broker, &user));
+                .and_then(|()| rebuild(tenant, hosting, &user));
             if let Err(reason) = rebuilt {
                 warn!(
                     tenant = &*tenant.name,
@@ -43,9 +43,9 @@ impl Guests {
                     reason,
                     "model stopped: a part of it changed"
                 );
-                let now = broker.definitions_now();
-                let changed = tenant.managed().guests.registry.write().set_failed(user.id, &reason, now);
-                tenant.managed().guests.settle(tenant, broker, &changed);
+                let now = hosting.definitions_now();
+                let changed = tenant.programs().guests.registry.write().set_failed(user.id, &reason, now);
+                tenant.programs().guests.settle(tenant, hosting, &changed);
             }
         }
     }
@@ -85,10 +85,10 @@ pub(super) fn may_be_made_of(
     (owner, since): (Option<&Owner>, Timestamp),
     part: &str,
 ) -> Result<(), String> {
-    if tenant.managed().guests.authority == Authority::Broker {
+    if tenant.programs().guests.authority == Authority::Broker {
         return Ok(());
     }
-    let registry = tenant.managed().guests.registry.read();
+    let registry = tenant.programs().guests.registry.read();
     let account = owner.map_or(0, |owner| owner.account);
     let is_trusted = |part: &Definition| {
         part.account() == account
@@ -117,9 +117,9 @@ pub(super) fn may_be_made_of(
     Ok(())
 }
 
-fn rebuild(tenant: &Arc<Tenant>, broker: &Arc<Broker>, user: &Definition) -> Result<(), String> {
-    let compat = broker.compat();
-    let options = CompileOptions { form: Form::Linked, known: &*tenant.managed().guests, compat };
+fn rebuild(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, user: &Definition) -> Result<(), String> {
+    let compat = hosting.compat();
+    let options = CompileOptions { form: Form::Linked, known: &*tenant.programs().guests, compat };
     let deployed = &user.deployed;
     let mut compilation = lot_to_wasm::compile(&deployed.source, &options);
     let entity = compilation.entities.pop().ok_or("its source is empty")?;
@@ -127,8 +127,8 @@ fn rebuild(tenant: &Arc<Tenant>, broker: &Arc<Broker>, user: &Definition) -> Res
     let output = entity.output.ok_or(first)?;
     let (facts, owner) = (Arc::new(output.facts), user.owner().cloned());
     let new = NewDefinition { facts, owner, ..deployed.clone() };
-    let deployment = Guests::load(broker, &output.component, new, OnExisting::Replace);
+    let deployment = Guests::load(hosting, &output.component, new, OnExisting::Replace);
     // Its source is stored already: what deploying would write is dropped.
-    let result = deployment.and_then(|new| Guests::deploy(tenant, broker, new, &mut Batch::new()));
+    let result = deployment.and_then(|new| Guests::deploy(tenant, hosting, new, &mut Batch::new()));
     result.map(|_| ()).map_err(|refusal| refusal.to_string())
 }

@@ -9,7 +9,7 @@ use lotmq_store::Batch;
 
 use super::routes::RouteDeployment;
 use super::{DeployError, Deployed, Deployment, Guests, rules, views};
-use crate::broker::Broker;
+use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
 /// A compiled entity that can be installed.
@@ -32,17 +32,17 @@ impl Guests {
     /// # Errors
     /// [`DeployError`].
     pub(crate) fn prepare(
-        broker: &Broker,
+        hosting: &Hosting,
         component: Vec<u8>,
         new: NewDefinition,
         existing: OnExisting,
     ) -> Result<Prepared, DeployError> {
         match new.facts.kind {
             Kind::Action | Kind::Model => {
-                Self::load(broker, &component, new, existing).map(|loaded| Prepared::Guest(Box::new(loaded)))
+                Self::load(hosting, &component, new, existing).map(|loaded| Prepared::Guest(Box::new(loaded)))
             }
             Kind::Route => {
-                Self::load_route(broker, new, existing).map(|loaded| Prepared::Route(Box::new(loaded)))
+                Self::load_route(hosting, new, existing).map(|loaded| Prepared::Route(Box::new(loaded)))
             }
             Kind::Rule if built_in(&new.name).is_some() => {
                 let (kind, name) = (DefinitionKind::Rule, Arc::clone(&new.name));
@@ -59,20 +59,20 @@ impl Guests {
     /// [`DeployError`]; nothing has changed then.
     pub(crate) fn install(
         tenant: &Arc<Tenant>,
-        broker: &Arc<Broker>,
+        hosting: &Arc<Hosting>,
         prepared: Prepared,
         batch: &mut Batch,
     ) -> Result<Deployed, DeployError> {
         let installed = match prepared {
-            Prepared::Guest(deployment) => Self::deploy(tenant, broker, *deployment, batch)?,
-            Prepared::Route(deployment) => Self::deploy_route(tenant, broker, *deployment, batch)?,
+            Prepared::Guest(deployment) => Self::deploy(tenant, hosting, *deployment, batch)?,
+            Prepared::Route(deployment) => Self::deploy_route(tenant, hosting, *deployment, batch)?,
             Prepared::Rule { component, new, existing } => {
-                rules::deploy(tenant, broker, &component, *new, existing, batch)?
+                rules::deploy(tenant, hosting, &component, *new, existing, batch)?
             }
-            Prepared::View(new, existing) => views::deploy(tenant, broker, *new, existing, batch)?,
+            Prepared::View(new, existing) => views::deploy(tenant, hosting, *new, existing, batch)?,
         };
         if installed.definition.kind() == DefinitionKind::Model {
-            Self::rebuild_models(tenant, broker, installed.definition.name());
+            Self::rebuild_models(tenant, hosting, installed.definition.name());
         }
         Ok(installed)
     }

@@ -23,10 +23,9 @@ use tracing::{error, info, warn};
 
 use super::events::{GuestEvent, fires, permitted_triggers, post};
 use super::{Guests, Starts, Trigger};
-use crate::broker::Broker;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use crate::process::this_turn;
-use crate::server::StartError;
 use lotmq_core::durable::ended_runs::EndedRuns;
 use lotmq_core::durable::stored;
 use lotmq_core::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
@@ -89,7 +88,7 @@ pub(super) fn promise(
     starting: &Starting<'_>,
 ) -> Option<Arc<Promise>> {
     let Starting { tenant, publication, .. } = starting;
-    let guests = &tenant.managed().guests;
+    let guests = &tenant.programs().guests;
     let session = *guests.promised.get()?;
     if publication.qos == QoS::AtMostOnce || !guests.promises(triggers) {
         return None;
@@ -146,30 +145,30 @@ pub(crate) struct Unfinished {
 /// Takes the tenants' queues out of `sessions`, and makes those that are missing where they are needed.
 ///
 /// # Errors
-/// [`StartError::FirstStart`] when one that is missing cannot be stored.
+/// When one that is missing cannot be stored.
 pub(crate) fn recover(
-    broker: &Broker,
+    hosting: &Hosting,
     sessions: &mut Vec<RecoveredSession>,
-) -> Result<Vec<Unfinished>, StartError> {
+) -> Result<Vec<Unfinished>, StoreError> {
     let recovered: Vec<_> = sessions.extract_if(.., |it| it.session.client_id == CLIENT_ID).collect();
-    let end = broker.ids.next_message();
+    let end = hosting.ids.next_message();
     let mut unfinished = Vec::new();
-    for tenant in broker.tenants.all().iter() {
+    for tenant in hosting.tenants.all().iter() {
         let found = recovered.iter().find(|it| it.session.tenant == tenant.id);
-        let is_wanted = broker.config.lot.durable_triggers;
+        let is_wanted = hosting.config.lot.durable_triggers;
         let session = match found {
             Some(found) => found.session.id,
-            None if is_wanted => add(broker, tenant)?,
+            None if is_wanted => add(hosting, tenant)?,
             None => continue,
         };
         if is_wanted {
             // Nobody else sets it.
-            let _ = tenant.managed().guests.promised.set(session);
+            let _ = tenant.programs().guests.promised.set(session);
         }
         if let Some(count) = found.map(|it| it.waiting.messages).filter(|count| *count > 0) {
             info!(tenant = &*tenant.name, count, "messages whose runs had not ended start them again");
             unfinished.push(Unfinished {
-                store: Arc::clone(&broker.store),
+                store: Arc::clone(&hosting.store),
                 tenant: Arc::clone(tenant),
                 session,
                 end,
@@ -184,10 +183,10 @@ pub(crate) fn recover(
     Ok(unfinished)
 }
 
-fn add(broker: &Broker, tenant: &Tenant) -> Result<SessionId, StartError> {
+fn add(hosting: &Hosting, tenant: &Tenant) -> Result<SessionId, StoreError> {
     let row = SessionRow {
         tenant: tenant.id,
-        id: broker.ids.next_session(),
+        id: hosting.ids.next_session(),
         client_id: CLIENT_ID.to_owned(),
         user: None,
         protocol_level: 5,
@@ -198,22 +197,22 @@ fn add(broker: &Broker, tenant: &Tenant) -> Result<SessionId, StartError> {
     };
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&row));
-    broker.store.commit(batch)?;
+    hosting.store.commit(batch)?;
     Ok(row.id)
 }
 
 /// Starts what was left, before there are Clients, so that nothing new comes first.
-pub(crate) fn start_again(broker: &Arc<Broker>, unfinished: Vec<Unfinished>) {
+pub(crate) fn start_again(hosting: &Arc<Hosting>, unfinished: Vec<Unfinished>) {
     if unfinished.is_empty() {
         return;
     }
-    *broker.left_runs.0.lock() = unfinished;
+    *hosting.left_runs.0.lock() = unfinished;
     let deadline = Instant::now() + START_WAIT;
-    this_turn::install(Arc::clone(&broker.core), None);
+    this_turn::install(Arc::clone(&hosting.core), None);
     loop {
         let is_done = this_turn::with(|turn| {
             turn.tick();
-            let is_done = broker.left_runs.work(turn);
+            let is_done = hosting.left_runs.work(turn);
             turn.flush();
             is_done
         });

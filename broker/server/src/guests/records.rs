@@ -9,10 +9,11 @@ use lotmq_host::Effect;
 use tracing::warn;
 
 use super::effects::Run;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
+use crate::guests::variables::Variables;
 use crate::process::clock::definitions_now;
-use crate::variables::Variables;
 use lotmq_core::Core;
+use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
@@ -53,7 +54,7 @@ pub(super) fn record_at(
     if count.is_power_of_two() {
         tell_log(tenant, definition, error, count);
     }
-    let mut changed = tenant.managed().guests.changed_errors.lock();
+    let mut changed = tenant.programs().guests.changed_errors.lock();
     if let Some((_, known)) = changed.iter_mut().find(|(known, _)| Arc::ptr_eq(known, definition)) {
         *known = hops.max(*known);
     } else if changed.len() < CHANGED_MAX {
@@ -87,7 +88,7 @@ pub(super) fn record_masked(
     error: &RunError<'_>,
     now: Timestamp,
 ) -> u64 {
-    let variables = &tenant.managed().variables;
+    let variables = &tenant.programs().variables;
     let (message, topic) = (variables.masked_text(error.message), variables.masked_whole_text(error.topic));
     let payload = variables.masked_up_to(error.payload, RECORD_PAYLOAD_BYTES_MAX);
     let error = RunError { message: &message, topic: &topic, payload: &payload, ..*error };
@@ -96,7 +97,7 @@ pub(super) fn record_masked(
 
 /// Notes a warning without the values of secrets.
 pub(super) fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>) {
-    let message = tenant.managed().variables.masked_text(warning.message);
+    let message = tenant.programs().variables.masked_text(warning.message);
     definition.activity.note_warning(&RunError { message: &message, ..*warning });
 }
 
@@ -125,7 +126,7 @@ pub(super) fn trace<'a>(
 ) -> TraceRecord {
     let took = run.timing.map_or(std::time::Duration::ZERO, |(_, took)| took);
     let started = run.trigger.unwrap_or_default();
-    let variables = &run.tenant.managed().variables;
+    let variables = &run.tenant.programs().variables;
     let trigger = masked_message(variables, started.topic, started.payload);
     TraceRecord {
         action: definition.name().to_string(),
@@ -181,5 +182,5 @@ pub(super) fn publish_trace(
     hops: u8,
 ) {
     let topic = format!("{}/Trace", definition.sys_topic());
-    crate::sys::publish_after(turn, tenant, &topic, trace.to_json().as_bytes(), false, hops);
+    internal::publish_after(turn, tenant, &topic, trace.to_json().as_bytes(), false, hops);
 }

@@ -9,13 +9,13 @@ use lot_facts::{Facts, Kind};
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, RunError};
 use lotmq_host::OwnedEvent;
-use lotmq_store::{Batch, DefinitionRow, Op, SettingRow, StoreError, Ticket};
+use lotmq_store::{Batch, DefinitionRow, Op, QuarantineRow, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
 
 use super::deploy::kind_name;
 use super::{Deployed, Guests, RunReport, authority, records, rules, scripts, views};
-use crate::broker::Broker;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
 /// How long `ON START` may hold the listeners, in all (language reference §7.5).
@@ -23,12 +23,17 @@ const START_WAIT: Duration = Duration::from_secs(5);
 
 /// Deploys the definitions of all tenants. One that does not compile any more is in state `error`: it does nothing, can be removed, and stays in the
 /// store until then.
-pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settings: &[SettingRow]) {
+pub(crate) fn definitions(
+    hosting: &Arc<Hosting>,
+    rows: Vec<DefinitionRow>,
+    settings: &[SettingRow],
+    quarantined: &[QuarantineRow],
+) {
     let mut rows: Vec<(DefinitionRow, Arc<Tenant>)> = rows
         .into_iter()
         .filter_map(|row| {
-            let tenant = broker.tenants.all().iter().find(|tenant| tenant.id == row.tenant).cloned()?;
-            Some((tenant.managed().projects.displaced.restore(row)?, tenant))
+            let tenant = hosting.tenants.all().iter().find(|tenant| tenant.id == row.tenant).cloned()?;
+            Some((row, tenant))
         })
         .collect();
     let place = |row: &DefinitionRow| {
@@ -39,10 +44,10 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
     // Together, because each change of the rulebook costs as much as it has rules.
     let mut rules: Vec<(Arc<Tenant>, Vec<lotmq_auth::Rule>)> = Vec::new();
     for (row, tenant) in rows {
-        let guests = &tenant.managed().guests;
+        let guests = &tenant.programs().guests;
         guests.next_order.fetch_max(row.order + 1, std::sync::atomic::Ordering::Relaxed);
         if row.kind == kind_name(DefinitionKind::Rule) {
-            let rule = rules::restore(&tenant, broker, &row);
+            let rule = rules::restore(&tenant, hosting, &row);
             match rules.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &tenant)) {
                 Some((_, of_tenant)) => of_tenant.push(rule),
                 None => rules.push((tenant, vec![rule])),
@@ -50,17 +55,17 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
             continue;
         }
         if row.kind == scripts::KIND {
-            tenant.managed().scripts.restore(
-                &broker.python,
+            tenant.programs().scripts.restore(
+                &hosting.python,
                 &row,
                 authority::owner(&tenant.users, &row.owner),
             );
-            Guests::script_is_there(&tenant, broker, &row.name, true);
+            Guests::script_is_there(&tenant, hosting, &row.name, true);
             // Its native code is at hand, or nearly so, when the first run calls.
-            broker.python.prepare();
+            hosting.python.prepare();
             continue;
         }
-        if let Err(reason) = restore(&tenant, broker, &row) {
+        if let Err(reason) = restore(&tenant, hosting, &row) {
             error!(
                 tenant = &*tenant.name,
                 definition = row.name,
@@ -68,34 +73,34 @@ pub(crate) fn definitions(broker: &Arc<Broker>, rows: Vec<DefinitionRow>, settin
                 reason,
                 "definition not restored"
             );
-            install_failed(&tenant, broker, &row, &reason);
+            install_failed(&tenant, hosting, &row, &reason);
         }
     }
     for (tenant, of_tenant) in rules {
         tenant.permissions.put(of_tenant);
     }
-    for tenant in broker.tenants.all().iter() {
-        rules::seed(tenant, broker, settings);
+    for tenant in hosting.tenants.all().iter() {
+        rules::seed(tenant, hosting, settings, quarantined);
     }
 }
 
 /// The component and the facts of a stored definition.
 pub(super) fn compiled(
     tenant: &Tenant,
-    broker: &Broker,
+    hosting: &Hosting,
     row: &DefinitionRow,
 ) -> Result<(Vec<u8>, Facts), String> {
-    let compat = broker.compat();
-    let options = CompileOptions { form: Form::Linked, known: &*tenant.managed().guests, compat };
+    let compat = hosting.compat();
+    let options = CompileOptions { form: Form::Linked, known: &*tenant.programs().guests, compat };
     let mut compilation = lot_to_wasm::compile(&row.source, &options);
     let output = compilation.entities.pop().and_then(|entity| entity.output);
     let output = output.ok_or("its source does not compile")?;
     Ok((output.component, output.facts))
 }
 
-fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Result<(), String> {
+fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Result<(), String> {
     // It is stored already: what installing would write is dropped.
-    install(tenant, broker, row, &mut Batch::new()).map(drop)
+    install(tenant, hosting, row, &mut Batch::new()).map(drop)
 }
 
 /// Deploys a stored definition anew.
@@ -104,11 +109,11 @@ fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> R
 /// Why it does not compile, or is not taken.
 pub(crate) fn install(
     tenant: &Arc<Tenant>,
-    broker: &Arc<Broker>,
+    hosting: &Arc<Hosting>,
     row: &DefinitionRow,
     batch: &mut Batch,
 ) -> Result<Deployed, String> {
-    let (component, facts) = compiled(tenant, broker, row)?;
+    let (component, facts) = compiled(tenant, hosting, row)?;
     let new = new_definition(tenant, row, views::restored(facts, row));
     if new.kind == DefinitionKind::Model {
         let parts = new.facts.depends_on.iter().filter(|it| it.kind == Kind::Model);
@@ -116,19 +121,19 @@ pub(crate) fn install(
             super::models::may_be_made_of(tenant, (new.owner.as_ref(), new.installed_at), &part.name)?;
         }
     }
-    let prepared = Guests::prepare(broker, component, new, OnExisting::Replace);
-    let installed = prepared.and_then(|new| Guests::install(tenant, broker, new, batch));
+    let prepared = Guests::prepare(hosting, component, new, OnExisting::Replace);
+    let installed = prepared.and_then(|new| Guests::install(tenant, hosting, new, batch));
     installed.map_err(|refusal| refusal.to_string())
 }
 
 /// Lets a definition that was not restored be seen and removed.
-fn install_failed(tenant: &Tenant, broker: &Broker, row: &DefinitionRow, reason: &str) {
+fn install_failed(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow, reason: &str) {
     let Some(kind) = Kind::LOAD_ORDER.into_iter().find(|kind| kind_name((*kind).into()) == row.kind) else {
         return;
     };
     let new = new_definition(tenant, row, Facts::new(kind, row.name.as_str()));
-    let mut registry = tenant.managed().guests.registry.write();
-    let now = broker.definitions_now();
+    let mut registry = tenant.programs().guests.registry.write();
+    let now = hosting.definitions_now();
     if let Ok(installed) = registry.install(new, OnExisting::Replace, now) {
         registry.set_failed(installed.definition.id, reason, now);
     }
@@ -156,29 +161,29 @@ struct Starting {
 }
 
 /// Runs `ON START` of all tenants, and waits for it for at most five seconds. What has not ended then has an error record.
-pub(crate) fn run_starts(broker: &Broker) {
+pub(crate) fn run_starts(hosting: &Hosting) {
     let mut waiting = Vec::new();
-    for tenant in broker.tenants.all().iter() {
-        let starts = tenant.managed().guests.registry.write().finish_loading();
+    for tenant in hosting.tenants.all().iter() {
+        let starts = tenant.programs().guests.registry.write().finish_loading();
         tenant.routes_changed();
         for definition in starts {
-            let Some(runner) = tenant.managed().guests.runner(definition.id) else { continue };
+            let Some(runner) = tenant.programs().guests.runner(definition.id) else { continue };
             // What waits for somebody else does not hold the listeners at all.
             if definition.facts().effects.suspend {
                 let _ = runner.definition.post(OwnedEvent::Start, 0, 0);
                 continue;
             }
             let (sender, receiver) = sync_channel(1);
-            let tag = tenant.managed().guests.waiting.add(definition.id, sender);
+            let tag = tenant.programs().guests.waiting.add(definition.id, sender);
             if runner.definition.post(OwnedEvent::Start, 0, tag).is_ok() {
                 waiting.push(Starting { tenant: Arc::clone(tenant), definition, report: receiver });
             }
         }
     }
-    wait_for_starts(broker, waiting, START_WAIT);
+    wait_for_starts(hosting, waiting, START_WAIT);
 }
 
-fn wait_for_starts(broker: &Broker, waiting: Vec<Starting>, wait: Duration) {
+fn wait_for_starts(hosting: &Hosting, waiting: Vec<Starting>, wait: Duration) {
     let deadline = Instant::now() + wait;
     for Starting { tenant, definition, report } in waiting {
         if report.recv_timeout(deadline.saturating_duration_since(Instant::now())).is_err() {
@@ -186,8 +191,8 @@ fn wait_for_starts(broker: &Broker, waiting: Vec<Starting>, wait: Duration) {
                 format!("ON START held the listeners for {} s; it goes on beside them", wait.as_secs());
             warn!(definition = &**definition.name(), "{message}");
             let error = RunError { code: records::START_SLOW, message: &message, ..RunError::default() };
-            let now = broker.definitions_now().wall;
-            records::record_at(broker, &tenant, &definition, &error, (now, 0));
+            let now = hosting.definitions_now().wall;
+            records::record_at(hosting, &tenant, &definition, &error, (now, 0));
         }
     }
 }
@@ -200,15 +205,15 @@ pub(crate) const KEPT_PER_GROUP: usize = 1000;
 /// # Errors
 /// When the store takes nothing.
 pub(crate) fn save_kept(
-    broker: &Broker,
+    hosting: &Hosting,
     tenant: &Tenant,
     topics_max: usize,
 ) -> Result<Option<Ticket>, StoreError> {
-    let wall_ms = broker.clock.wall_ms();
+    let wall_ms = hosting.clock.wall_ms();
     let mut batch = Batch::new();
     // Until it is with the store: a value that is written by another thread meanwhile must not reach it first.
-    let _saving = tenant.managed().guests.saving.lock();
-    tenant.managed().guests.values.take_unsaved(topics_max, |topic, value| match value {
+    let _saving = tenant.programs().guests.saving.lock();
+    tenant.programs().guests.values.take_unsaved(topics_max, |topic, value| match value {
         Some(payload) => batch.push(Op::PutKeep(&lotmq_store::KeepRow {
             tenant: tenant.id,
             topic: topic.to_owned(),
@@ -217,7 +222,7 @@ pub(crate) fn save_kept(
         })),
         None => batch.push(Op::DeleteKeep { tenant: tenant.id, topic }),
     });
-    if batch.is_empty() { Ok(None) } else { broker.store.append(batch).map(Some) }
+    if batch.is_empty() { Ok(None) } else { hosting.store.append(batch).map(Some) }
 }
 
 #[cfg(test)]
@@ -244,7 +249,7 @@ mod tests {
         let new = new_definition(&tenant, &row, Facts::new(Kind::Action, "Slow"));
         let now = broker.definitions_now();
         let installed =
-            tenant.managed().guests.registry.write().install(new, OnExisting::Replace, now).unwrap();
+            tenant.programs().guests.registry.write().install(new, OnExisting::Replace, now).unwrap();
         let (_unanswered, report) = sync_channel(1);
         let starting = Starting { tenant, definition: Arc::clone(&installed.definition), report };
         wait_for_starts(broker, vec![starting], Duration::ZERO);

@@ -42,9 +42,9 @@ pub use types::runs_route_type;
 pub(crate) use types::{RouteTypes, TYPES};
 
 use super::{DeployError, Guests, deploy};
-use crate::broker::Broker;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use crate::limits::ROWS_BYTES_MAX;
-use crate::managed::Managing as _;
 use crate::process::clock::timestamp;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -104,12 +104,12 @@ impl Guests {
     /// # Errors
     /// [`DeployError::RouteType`] when this build has none.
     pub(crate) fn load_route(
-        broker: &Broker,
+        hosting: &Hosting,
         new: NewDefinition,
         existing: OnExisting,
     ) -> Result<RouteDeployment, DeployError> {
         let kind = new.facts.route.as_ref().map(|route| route.kind.clone()).unwrap_or_default();
-        let guest = broker.route_types.guest(&broker.engine, &kind)?;
+        let guest = hosting.route_types.guest(&hosting.engine, &kind)?;
         let guest = guest.ok_or(DeployError::RouteType { kind })?;
         Ok(RouteDeployment { new, guest, existing })
     }
@@ -120,12 +120,12 @@ impl Guests {
     /// [`DeployError::Install`]; nothing has changed then.
     pub(crate) fn deploy_route(
         tenant: &Arc<Tenant>,
-        broker: &Arc<Broker>,
+        hosting: &Arc<Hosting>,
         deployment: RouteDeployment,
         batch: &mut Batch,
     ) -> Result<Installed, DeployError> {
-        let guests = &tenant.managed().guests;
-        let now = broker.definitions_now();
+        let guests = &tenant.programs().guests;
+        let now = hosting.definitions_now();
         let mut registry = guests.registry.write();
         let installed = registry.install(deployment.new, deployment.existing, now)?;
         let definition = &installed.definition;
@@ -137,7 +137,7 @@ impl Guests {
                 route.order
             } else {
                 let route = Arc::new(RouteRunner::new(guests.order(), version, now.wall));
-                broker.routes.drive(tenant, &route);
+                hosting.routes.drive(tenant, &route);
                 let order = route.order;
                 routes.insert(definition.id, route);
                 order
@@ -145,8 +145,8 @@ impl Guests {
         };
         batch.push(Op::PutDefinition(&deploy::row(tenant, definition, order)));
         drop(registry);
-        guests.end_taken_over(broker, &installed);
-        guests.settle(tenant, broker, &installed.changed);
+        guests.end_taken_over(hosting, &installed);
+        guests.settle(tenant, hosting, &installed.changed);
         Ok(installed)
     }
 
@@ -279,12 +279,12 @@ impl Guests {
     /// Asks a route whether its far side is there, and waits for that.
     pub(crate) fn probe(
         tenant: &Arc<Tenant>,
-        broker: &Broker,
+        hosting: &Hosting,
         route: &Arc<RouteRunner>,
         patience: Duration,
     ) -> Probe {
         let began = Instant::now();
-        let answered = broker.routes.probe(tenant, route);
+        let answered = hosting.routes.probe(tenant, route);
         let refusal = match answered.recv_timeout(patience) {
             Ok(Ok(())) => None,
             Ok(Err(reason)) => Some(reason),
@@ -299,10 +299,10 @@ impl Guests {
 pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, String)> {
     let Some(route) = &facts.route else { return Vec::new() };
     let mut warnings = Vec::new();
-    for name in facts.env.iter().filter(|name| tenant.managed().variables.environment(name).is_none()) {
+    for name in facts.env.iter().filter(|name| tenant.programs().variables.environment(name).is_none()) {
         warnings.push(("VALUE_MISSING", format!("environment value '{name}' is not set")));
     }
-    for name in facts.secrets.iter().filter(|name| tenant.managed().variables.secret(name).is_none()) {
+    for name in facts.secrets.iter().filter(|name| tenant.programs().variables.secret(name).is_none()) {
         warnings.push(("VALUE_MISSING", format!("secret '{name}' is not set")));
     }
     let of_section = |section: &str, keys: &[&str]| -> Vec<String> {

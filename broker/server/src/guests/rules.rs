@@ -15,7 +15,7 @@ use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Scope, Still, Va
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Origin, RunError};
 use lotmq_host::rule::{Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subject, Verdict};
 use lotmq_host::{DefinitionId, Effect, RunContext, RunOutput, Services, Severity, Trap, TrapKind};
-use lotmq_store::{Batch, DefinitionRow, Op, SettingRow};
+use lotmq_store::{Batch, DefinitionRow, Op, QuarantineRow, SettingRow};
 use parking_lot::Mutex;
 use tracing::{error, trace, warn};
 
@@ -24,9 +24,9 @@ use super::records;
 use super::rights::Rights;
 use super::services::TenantServices;
 use super::sink::host_id;
-use crate::broker::Broker;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use crate::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
-use crate::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 
 /// Setting of a tenant that has got the rules of a fresh installation: those that are removed later stay removed.
@@ -64,30 +64,30 @@ struct GuestRule {
     key: u64,
     services: Arc<TenantServices>,
     tenant: Weak<Tenant>,
-    broker: Weak<Broker>,
+    hosting: Weak<Hosting>,
 }
 
 impl GuestRule {
     fn new(
         tenant: &Arc<Tenant>,
-        broker: &Arc<Broker>,
+        hosting: &Arc<Hosting>,
         definition: &Arc<Definition>,
         guest: RuleGuest,
     ) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let (tenant, broker) = (Arc::downgrade(tenant), Arc::downgrade(broker));
+        let (tenant, hosting) = (Arc::downgrade(tenant), Arc::downgrade(hosting));
         let services = Arc::new(TenantServices {
-            broker: Weak::clone(&broker),
+            hosting: Weak::clone(&hosting),
             tenant: Weak::clone(&tenant),
             owner: None,
             rights: Rights::all(),
         });
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
-        GuestRule { definition: Arc::clone(definition), guest, key, services, tenant, broker }
+        GuestRule { definition: Arc::clone(definition), guest, key, services, tenant, hosting }
     }
 
     fn instance(&self, tenant: &Tenant) -> Result<RuleInstance, Trap> {
-        match tenant.managed().guests.idle_rules.take(self.key) {
+        match tenant.programs().guests.idle_rules.take(self.key) {
             Some(instance) => Ok(instance),
             None => self.guest.instance(Arc::clone(&self.services) as Arc<dyn Services>),
         }
@@ -95,9 +95,9 @@ impl GuestRule {
 
     /// Notes an error of the rule: a record below its topic, and a line in the log, seldom where there are many.
     fn failed(&self, question: &Question<'_>, found: RunError<'_>) {
-        let (Some(tenant), Some(broker)) = (self.tenant.upgrade(), self.broker.upgrade()) else { return };
+        let (Some(tenant), Some(hosting)) = (self.tenant.upgrade(), self.hosting.upgrade()) else { return };
         let found = RunError { topic: question.topic.unwrap_or_default(), ..found };
-        let count = note(&tenant, &broker, &self.definition, &found);
+        let count = note(&tenant, &hosting, &self.definition, &found);
         if count.is_power_of_two() {
             let client_id = &*question.identity.client_id;
             warn!(
@@ -106,7 +106,7 @@ impl GuestRule {
                 kind = "rule",
                 client_id,
                 code = found.code,
-                error = &*tenant.managed().variables.masked_text(found.message),
+                error = &*tenant.programs().variables.masked_text(found.message),
                 count,
                 "rule failed"
             );
@@ -115,13 +115,13 @@ impl GuestRule {
 }
 
 /// Records an error of a definition, to be published with the next sweep; how many there were.
-fn note(tenant: &Tenant, broker: &Broker, definition: &Arc<Definition>, found: &RunError<'_>) -> u64 {
-    broker.counters.guest_errors.add(1);
+fn note(tenant: &Tenant, hosting: &Hosting, definition: &Arc<Definition>, found: &RunError<'_>) -> u64 {
+    hosting.counters.guest_errors.add(1);
     let count = records::record_masked(tenant, definition, found, Timestamp::now());
-    let mut changed = tenant.managed().guests.changed_errors.lock();
+    let mut changed = tenant.programs().guests.changed_errors.lock();
     if !changed.iter().any(|(known, _)| Arc::ptr_eq(known, definition)) {
         changed.push((Arc::clone(definition), 0));
-        broker.housekeeping.wake();
+        hosting.housekeeping.wake();
     }
     count
 }
@@ -179,7 +179,7 @@ impl Ask for GuestRule {
             verdict = ?opinion,
             "rule asked"
         );
-        tenant.managed().guests.idle_rules.put(self.key, instance);
+        tenant.programs().guests.idle_rules.put(self.key, instance);
         Answer { opinion, validity: self.validity(reads) }
     }
 }
@@ -268,7 +268,7 @@ impl Ask for Lost {
 /// survive is added to `batch`.
 fn install(
     tenant: &Arc<Tenant>,
-    broker: &Arc<Broker>,
+    hosting: &Arc<Hosting>,
     component: &[u8],
     new: NewDefinition,
     existing: OnExisting,
@@ -276,15 +276,15 @@ fn install(
 ) -> Result<(Deployed, Rule), DeployError> {
     let facts = new.facts.rule.clone().filter(|facts| facts.scope.parse::<Scope>().is_ok());
     let facts = facts.ok_or(DeployError::NoScope)?;
-    let permit = broker.compiles.permit(component.len());
-    let guest = RuleGuest::compile(&broker.engine, component, lotmq_host::Origin::Compiler)?;
+    let permit = hosting.compiles.permit(component.len());
+    let guest = RuleGuest::compile(&hosting.engine, component, lotmq_host::Origin::Compiler)?;
     drop(permit);
-    let mut registry = tenant.managed().guests.registry.write();
-    let installed = registry.install(new, existing, broker.definitions_now())?;
+    let mut registry = tenant.programs().guests.registry.write();
+    let installed = registry.install(new, existing, hosting.definitions_now())?;
     let definition = &installed.definition;
-    let ask = Arc::new(GuestRule::new(tenant, broker, definition, guest));
+    let ask = Arc::new(GuestRule::new(tenant, hosting, definition, guest));
     let state = serde_json::to_vec(&facts).expect("facts have string keys");
-    let row = deploy::row(tenant, definition, tenant.managed().guests.order());
+    let row = deploy::row(tenant, definition, tenant.programs().guests.order());
     batch.push(Op::PutDefinition(&DefinitionRow { state, ..row }));
     let name = Arc::clone(definition.name());
     Ok((installed, Rule { name, facts: Some(facts), ask }))
@@ -296,24 +296,24 @@ fn install(
 /// [`DeployError`]; nothing has changed then.
 pub(crate) fn deploy(
     tenant: &Arc<Tenant>,
-    broker: &Arc<Broker>,
+    hosting: &Arc<Hosting>,
     component: &[u8],
     new: NewDefinition,
     existing: OnExisting,
     batch: &mut Batch,
 ) -> Result<Deployed, DeployError> {
-    let (installed, rule) = install(tenant, broker, component, new, existing, batch)?;
+    let (installed, rule) = install(tenant, hosting, component, new, existing, batch)?;
     tenant.permissions.put(vec![rule]);
-    tenant.managed().guests.settle(tenant, broker, &installed.changed);
+    tenant.programs().guests.settle(tenant, hosting, &installed.changed);
     Ok(installed)
 }
 
 /// Installs a stored rule; what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, a refusal of everything if it cannot be restored.
-pub(super) fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &DefinitionRow) -> Rule {
+pub(super) fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Rule {
     let new = |facts: Facts| super::restore::new_definition(tenant, row, facts);
-    let restored = super::restore::compiled(tenant, broker, row).and_then(|(component, facts)| {
+    let restored = super::restore::compiled(tenant, hosting, row).and_then(|(component, facts)| {
         let mut stored = Batch::new();
-        install(tenant, broker, &component, new(facts), OnExisting::Replace, &mut stored)
+        install(tenant, hosting, &component, new(facts), OnExisting::Replace, &mut stored)
             .map_err(|refusal| refusal.to_string())
     });
     let reason = match restored {
@@ -330,26 +330,31 @@ pub(super) fn restore(tenant: &Arc<Tenant>, broker: &Arc<Broker>, row: &Definiti
         reason,
         "rule not restored; it denies all that it would have been asked"
     );
-    let mut registry = tenant.managed().guests.registry.write();
-    let now = broker.definitions_now();
+    let mut registry = tenant.programs().guests.registry.write();
+    let now = hosting.definitions_now();
     let mut of_lost = Facts::new(Kind::Rule, row.name.as_str());
     of_lost.rule.clone_from(&known);
     if let Ok(installed) = registry.install(new(of_lost), OnExisting::Replace, now) {
         registry.set_failed(installed.definition.id, &reason, now);
         let error = RunError { code: "NOT_RESTORED", message: &reason, ..RunError::default() };
-        note(tenant, broker, &installed.definition, &error);
+        note(tenant, hosting, &installed.definition, &error);
     }
     Rule { name: row.name.as_str().into(), facts: known, ask: Arc::new(Lost) }
 }
 
 /// Gives a tenant that was never given them the rules of a fresh installation.
-pub(super) fn seed(tenant: &Arc<Tenant>, broker: &Arc<Broker>, settings: &[SettingRow]) {
+pub(super) fn seed(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    settings: &[SettingRow],
+    quarantined: &[QuarantineRow],
+) {
     let is_seeded = |row: &SettingRow| row.tenant == tenant.id && row.name == SEEDED;
     if settings.iter().any(is_seeded) {
         return;
     }
     // What was removed must not come back because the note of it is damaged.
-    if broker.quarantined.iter().any(|row| row.table == SETTINGS) {
+    if quarantined.iter().any(|row| row.table == SETTINGS) {
         error!(
             tenant = &*tenant.name,
             "the rules of a fresh installation may have been removed; -restoreRules puts them back"
@@ -357,10 +362,10 @@ pub(super) fn seed(tenant: &Arc<Tenant>, broker: &Arc<Broker>, settings: &[Setti
         return;
     }
     let mut batch = Batch::new();
-    restore_seeds(tenant, broker, OnExisting::Refuse, &mut batch);
+    restore_seeds(tenant, hosting, OnExisting::Refuse, &mut batch);
     let row = SettingRow { tenant: tenant.id, name: SEEDED.to_owned(), value: "true".to_owned() };
     batch.push(Op::PutSetting(&row));
-    if let Err(error) = broker.store.commit(batch) {
+    if let Err(error) = hosting.store.commit(batch) {
         error!(tenant = &*tenant.name, %error, "the rules of a fresh installation were not stored");
     }
 }
@@ -368,7 +373,7 @@ pub(super) fn seed(tenant: &Arc<Tenant>, broker: &Arc<Broker>, settings: &[Setti
 /// Deploys the rules of a fresh installation; names of those that were.
 pub(crate) fn restore_seeds(
     tenant: &Arc<Tenant>,
-    broker: &Arc<Broker>,
+    hosting: &Arc<Hosting>,
     existing: OnExisting,
     batch: &mut Batch,
 ) -> Vec<Arc<Definition>> {
@@ -384,9 +389,9 @@ pub(crate) fn restore_seeds(
             origin: Origin::AdHoc,
             owner: None,
             facts: Arc::new(output.facts),
-            installed_at: broker.definitions_now().wall,
+            installed_at: hosting.definitions_now().wall,
         };
-        match deploy(tenant, broker, &output.component, new, existing, batch) {
+        match deploy(tenant, hosting, &output.component, new, existing, batch) {
             Ok(installed) => deployed.push(installed.definition),
             Err(error) => warn!(tenant = &*tenant.name, definition = seed.name, %error, "rule not deployed"),
         }
@@ -401,7 +406,7 @@ pub(crate) fn is_seed(name: &str) -> bool {
 
 /// How many rules there are, the built-in ones too.
 pub(crate) fn count(tenant: &Tenant) -> usize {
-    BUILT_INS.len() + tenant.managed().guests.registry.read().count(DefinitionKind::Rule)
+    BUILT_INS.len() + tenant.programs().guests.registry.read().count(DefinitionKind::Rule)
 }
 
 #[cfg(test)]

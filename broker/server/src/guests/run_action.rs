@@ -14,7 +14,7 @@ use lotmq_host::{
 use parking_lot::Mutex;
 
 use super::Guests;
-use crate::variables::Variables;
+use crate::guests::variables::Variables;
 
 /// How long a command waits for its run (commands reference §1.10).
 const WAIT: Duration = Duration::from_secs(10);

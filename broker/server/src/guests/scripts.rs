@@ -16,10 +16,9 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Guests;
-use crate::broker::Broker;
-use crate::command::Refusal;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use crate::limits::{SCRIPT_DEBUG_WAITING_MAX, SCRIPTS_MAX};
-use crate::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 
 /// The topic that lists all scripts.
@@ -197,27 +196,34 @@ fn debug_text(function: &str, called: &Called) -> String {
     format!("{}{end}", called.output)
 }
 
+/// Why a script was not installed.
+#[derive(Debug)]
+pub(crate) enum ScriptError {
+    /// Its header has no name.
+    NameMissing(script::NameMissing),
+    /// Python refuses it, or it raised an exception: the error, and the source line that it names.
+    Python { error: PythonError, line: Option<String> },
+    /// There are as many as there may be.
+    TooMany,
+    /// It belongs to another user.
+    OfAnother { script: String, user: Arc<str> },
+}
+
 /// The name in the header of a script.
 ///
 /// # Errors
 /// When there is none.
-pub(crate) fn name(source: &str) -> Result<&str, Refusal> {
-    script::name(source).map_err(|missing| {
-        let refusal = Refusal::new("SCRIPT_NAME_MISSING", missing.to_string());
-        match missing.suggestion {
-            Some(suggestion) => refusal.with_suggestion(suggestion),
-            None => refusal,
-        }
-    })
+pub(crate) fn name(source: &str) -> Result<&str, ScriptError> {
+    script::name(source).map_err(ScriptError::NameMissing)
 }
 
 /// Runs a script once, as [`Script::load`] does.
 ///
 /// # Errors
 /// What is wrong with it, with its line.
-pub(crate) fn load(broker: &Broker, name: &str, source: &str) -> Result<Loaded, Refusal> {
+pub(crate) fn load(hosting: &Hosting, name: &str, source: &str) -> Result<Loaded, ScriptError> {
     let (script, functions, output) =
-        Script::load(&broker.python, source).map_err(|error| refused(&error, source))?;
+        Script::load(&hosting.python, source).map_err(|error| refused(error, source))?;
     Ok(Loaded { name: name.to_owned(), functions: names(&functions), output, script })
 }
 
@@ -228,19 +234,10 @@ fn names(functions: &str) -> Vec<String> {
 }
 
 /// What is wrong with a script, with its line as for LoT.
-fn refused(error: &PythonError, source: &str) -> Refusal {
-    let PythonError::Raised { message, line } = error else {
-        return Refusal::new(error.code(), format!("Python script was not added: {error}."));
-    };
-    let shown: Vec<&str> = usize::try_from(*line)
-        .ok()
-        .and_then(|line| source.lines().nth(line.checked_sub(1)?))
-        .into_iter()
-        .collect();
-    let found: Value = json!({
-        "severity": "error", "code": error.code(), "message": message, "line": line, "column": 1, "sourceLines": shown,
-    });
-    Refusal { message: format!("Parsing error: {message} ({line},1)"), errors: vec![found], data: None }
+fn refused(error: PythonError, source: &str) -> ScriptError {
+    let line = if let PythonError::Raised { line, .. } = &error { *line } else { 0 };
+    let line = usize::try_from(line).ok().and_then(|line| source.lines().nth(line.checked_sub(1)?));
+    ScriptError::Python { line: line.map(str::to_owned), error }
 }
 
 /// From where a script comes, and whose it is.
@@ -256,32 +253,25 @@ pub(crate) struct Provenance {
 /// When there are too many, or it is somebody else's; nothing has changed then.
 pub(crate) fn install(
     tenant: &Tenant,
-    broker: &Broker,
+    hosting: &Hosting,
     (loaded, from): (Loaded, Provenance),
     batch: &mut Batch,
-) -> Result<(), Refusal> {
+) -> Result<(), ScriptError> {
     let Loaded { name, functions, output, script } = loaded;
-    if !tenant.managed().scripts.has_room(&name) {
-        return Err(no_room());
+    if !tenant.programs().scripts.has_room(&name) {
+        return Err(ScriptError::TooMany);
     }
     let Provenance { origin, owner, existing } = from;
-    let of_another = tenant.managed().scripts.owner(&name).filter(|known| owner.as_ref() != Some(known));
+    let of_another = tenant.programs().scripts.owner(&name).filter(|known| owner.as_ref() != Some(known));
     if let Some(other) = of_another.filter(|_| existing == OnExisting::ReplaceOwn) {
-        let message =
-            format!("Python script '{name}' belongs to user '{}'. Use -replace to take it over.", other.name);
-        return Err(Refusal::new("OF_ANOTHER", message));
+        return Err(ScriptError::OfAnother { script: name, user: other.name });
     }
     let entry = Entry { script, functions, origin, owner: Mutex::new(owner.clone()) };
     batch.push(Op::PutDefinition(&row(tenant, &name, &entry, owner.as_ref())));
-    tenant.managed().scripts.put(&name, entry);
-    Guests::script_is_there(tenant, broker, &name, true);
-    tenant.managed().scripts.tell(&name, &format!("{output}{name} completed"));
+    tenant.programs().scripts.put(&name, entry);
+    Guests::script_is_there(tenant, hosting, &name, true);
+    tenant.programs().scripts.tell(&name, &format!("{output}{name} completed"));
     Ok(())
-}
-
-/// The refusal of one script more than there may be.
-pub(crate) fn no_room() -> Refusal {
-    Refusal::new("QUOTA_EXCEEDED", format!("There are already {SCRIPTS_MAX} scripts."))
 }
 
 #[cfg(test)]

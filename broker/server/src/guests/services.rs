@@ -16,15 +16,15 @@ use super::effects::OfRoute;
 use super::records;
 use super::rights::{Access, Rights, Variable};
 use super::sink::definition_id;
-use crate::broker::Broker;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
+use crate::guests::variables::Variables;
 use crate::process::this_turn;
-use crate::variables::Variables;
 use lotmq_core::tenant::Tenant;
 
 /// See the module's documentation.
 pub(crate) struct TenantServices {
-    pub(crate) broker: Weak<Broker>,
+    pub(crate) hosting: Weak<Hosting>,
     pub(crate) tenant: Weak<Tenant>,
     /// Whose code runs; `None` for nobody's, and for rules.
     pub(crate) owner: Option<Owner>,
@@ -34,24 +34,24 @@ pub(crate) struct TenantServices {
 
 impl TenantServices {
     /// For a version of a definition's code.
-    pub(crate) fn new(tenant: &Arc<Tenant>, broker: &Arc<Broker>, definition: &Definition) -> Self {
+    pub(crate) fn new(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, definition: &Definition) -> Self {
         TenantServices {
-            broker: Arc::downgrade(broker),
+            hosting: Arc::downgrade(hosting),
             tenant: Arc::downgrade(tenant),
             owner: definition.owner().cloned(),
-            rights: Rights::of(tenant.managed().guests.authority, definition),
+            rights: Rights::of(tenant.programs().guests.authority, definition),
         }
     }
 
     /// Tells people that the rules deny its owner something that the definition wanted.
     fn denied(&self, run: &RunContext, what: &str) {
-        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return };
-        let found = tenant.managed().guests.registry.read().by_id(definition_id(run.definition)).cloned();
+        let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return };
+        let found = tenant.programs().guests.registry.read().by_id(definition_id(run.definition)).cloned();
         let Some(definition) = found else { return };
         let message = format!("the rules deny the owner of this definition {what}");
         let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
-        let now = broker.definitions_now().wall;
-        records::record_at(&broker, &tenant, &definition, &error, (now, run.hops));
+        let now = hosting.definitions_now().wall;
+        records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
     }
 
     /// Whether it may read or change a variable; that it may not is told.
@@ -71,10 +71,10 @@ impl TenantServices {
 
     /// Changes a variable or secret. It is durable with the next group; nobody waits for it (language reference §8.2).
     fn change(&self, name: &str, change: impl FnOnce(&Variables, &Store) -> bool) -> bool {
-        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
-        let is_changed = change(&tenant.managed().variables, &broker.store);
+        let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
+        let is_changed = change(&tenant.programs().variables, &hosting.store);
         if is_changed {
-            tenant.managed().guests.variable_changed(name);
+            tenant.programs().guests.variable_changed(name);
         }
         is_changed
     }
@@ -82,12 +82,12 @@ impl TenantServices {
 
 impl Services for TenantServices {
     fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
-        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
+        let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
         if !self.rights.may_read(&tenant, topic) {
             self.denied(run, &format!("to read topic '{topic}'"));
             return false;
         }
-        let is_live = tenant.managed().guests.values.read(topic, |live| {
+        let is_live = tenant.programs().guests.values.read(topic, |live| {
             if let Some(live) = live {
                 value.extend_from_slice(live);
             }
@@ -96,25 +96,25 @@ impl Services for TenantServices {
         if is_live {
             return true;
         }
-        let Some(retained) = tenant.retained_payload(topic, broker.clock.wall_ms()) else { return false };
+        let Some(retained) = tenant.retained_payload(topic, hosting.clock.wall_ms()) else { return false };
         value.extend_from_slice(&retained);
         true
     }
 
     fn retained_exists(&self, run: &RunContext, topic: &str) -> bool {
-        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
+        let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
         if !self.rights.may_read(&tenant, topic) {
             self.denied(run, &format!("to read topic '{topic}'"));
             return false;
         }
-        tenant.has_retained(topic, broker.clock.wall_ms())
+        tenant.has_retained(topic, hosting.clock.wall_ms())
     }
 
     fn environment(&self, run: &RunContext, name: &str) -> Option<String> {
         if !self.may_use(run, (Variable::Environment, name), Access::Read) {
             return None;
         }
-        self.tenant()?.managed().variables.environment(name)
+        self.tenant()?.programs().variables.environment(name)
     }
 
     fn set_environment(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
@@ -129,7 +129,7 @@ impl Services for TenantServices {
         if !self.may_use(run, (Variable::Secret, name), Access::Read) {
             return None;
         }
-        let secret = self.tenant()?.managed().variables.secret(name)?;
+        let secret = self.tenant()?.programs().variables.secret(name)?;
         String::from_utf8(secret.to_vec()).ok()
     }
 
@@ -143,7 +143,7 @@ impl Services for TenantServices {
 
     fn may_publish_system(&self, _run: &RunContext, topic: &str) -> bool {
         let Some(tenant) = self.tenant() else { return false };
-        if let Some(route) = tenant.managed().guests.route_of(topic) {
+        if let Some(route) = tenant.programs().guests.route_of(topic) {
             return self.rights.may_feed(&tenant, topic, &route);
         }
         // Only commands, and only while the user who deployed this code may give them (language reference §6).
@@ -157,8 +157,9 @@ impl Services for TenantServices {
     }
 
     fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
-        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else { return false };
-        if !broker.config.compat.model_publish_rules || lotmq_core::routing::system_topics::is_system(topic) {
+        let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
+        if !hosting.config.compat.model_publish_rules || lotmq_core::routing::system_topics::is_system(topic)
+        {
             return true;
         }
         let nobody = Identity::anonymous("".into(), Peer::Guest);
@@ -174,12 +175,12 @@ impl Services for TenantServices {
     ) -> Result<Vec<Value>, RunError> {
         let unknown = || RunError::unknown_action(name);
         let tenant = self.tenant().ok_or_else(unknown)?;
-        let definition = tenant.managed().guests.registry.read().get(DefinitionKind::Action, name).cloned();
+        let definition = tenant.programs().guests.registry.read().get(DefinitionKind::Action, name).cloned();
         let definition = definition.ok_or_else(unknown)?;
         if !self.rights.may_call(&tenant, &definition) {
             return Err(not_for_others("action", name));
         }
-        let runner = tenant.managed().guests.runner(definition.id).ok_or_else(unknown)?;
+        let runner = tenant.programs().guests.runner(definition.id).ok_or_else(unknown)?;
         runner.definition.call_nested(call, inputs)
     }
 
@@ -192,7 +193,7 @@ impl Services for TenantServices {
         let gone = || RunError::unknown_model(name);
         let tenant = self.tenant().ok_or_else(gone)?;
         let model = tenant
-            .managed()
+            .programs()
             .guests
             .registry
             .read()
@@ -202,33 +203,33 @@ impl Services for TenantServices {
         if !self.rights.may_call(&tenant, &model) {
             return Err(not_for_others("model", name));
         }
-        tenant.managed().guests.build_model(call, name, assignments)
+        tenant.programs().guests.build_model(call, name, assignments)
     }
 
     fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
         match self.tenant() {
-            Some(tenant) => tenant.managed().scripts.call(function, arguments),
+            Some(tenant) => tenant.programs().scripts.call(function, arguments),
             None => Called::unknown(function),
         }
     }
 
     fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
-        let (Some(tenant), Some(broker)) = (self.tenant(), self.broker.upgrade()) else {
+        let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else {
             return Err(RowsError::unknown(query.route));
         };
-        let now = broker.definitions_now().wall;
-        drop(broker);
+        let now = hosting.definitions_now().wall;
+        drop(hosting);
         let route =
-            tenant.managed().guests.route(query.route).map(|route| Arc::clone(&route.version().definition));
+            tenant.programs().guests.route(query.route).map(|route| Arc::clone(&route.version().definition));
         if route.is_some_and(|route| !self.rights.may_call(&tenant, &route)) {
             let reason = "it belongs to another user".to_owned();
             return Err(RowsError::Refused { route: query.route.to_owned(), reason });
         }
-        tenant.managed().guests.select_rows(query, now)
+        tenant.programs().guests.select_rows(query, now)
     }
 
     fn now_ms(&self) -> i64 {
-        let now = self.broker.upgrade().map_or(0, |broker| broker.clock.wall_ms());
+        let now = self.hosting.upgrade().map_or(0, |hosting| hosting.clock.wall_ms());
         i64::try_from(now).unwrap_or(i64::MAX)
     }
 }
@@ -243,7 +244,7 @@ impl RouteServices for TenantServices {
         let publish = || {
             let tenant = self.tenant()?;
             let route = definition_id(run.definition);
-            let hops = tenant.managed().guests.route_by_id(route)?.hops();
+            let hops = tenant.programs().guests.route_by_id(route)?.hops();
             let owner = self.owner.as_ref().map(|owner| &owner.name);
             this_turn::with(|turn| {
                 turn.tick();
@@ -262,7 +263,7 @@ impl RouteServices for TenantServices {
 
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
         let Some(tenant) = self.tenant() else { return };
-        let found = tenant.managed().guests.registry.read().by_id(definition_id(run.definition)).cloned();
+        let found = tenant.programs().guests.registry.read().by_id(definition_id(run.definition)).cloned();
         let Some(definition) = found else { return };
         let error = DefinitionError { code, message, ..DefinitionError::default() };
         this_turn::with(|turn| match severity {

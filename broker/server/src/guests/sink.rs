@@ -11,8 +11,8 @@ use tracing::warn;
 use super::effects;
 use super::records;
 use super::run_action::RunReport;
-use crate::broker::Broker;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -32,27 +32,28 @@ pub(super) fn host_id(tenant: &Tenant, id: DefinitionId) -> host::DefinitionId {
 
 /// The sink of one executor thread.
 pub(crate) struct GuestSink {
-    broker: Arc<Broker>,
+    hosting: Arc<Hosting>,
     has_turn: bool,
 }
 
 impl GuestSink {
-    pub(crate) fn new(broker: &Arc<Broker>) -> Self {
-        Self { broker: Arc::clone(broker), has_turn: false }
+    pub(crate) fn new(hosting: &Arc<Hosting>) -> Self {
+        Self { hosting: Arc::clone(hosting), has_turn: false }
     }
 
     fn turn<R>(&mut self, work: impl FnOnce(&mut Turn) -> R) -> R {
         if !self.has_turn {
-            this_turn::install(Arc::clone(&self.broker.core), None);
+            this_turn::install(Arc::clone(&self.hosting.core), None);
             self.has_turn = true;
         }
         this_turn::with(work)
     }
 
     fn find(&self, definition: &host::Definition) -> Option<(Arc<Tenant>, Arc<Definition>)> {
-        let tenants = self.broker.tenants.all();
+        let tenants = self.hosting.tenants.all();
         let tenant = tenants.get(definition.tenant() as usize)?;
-        let found = tenant.managed().guests.registry.read().by_id(definition_id(definition.id())).cloned()?;
+        let found =
+            tenant.programs().guests.registry.read().by_id(definition_id(definition.id())).cloned()?;
         Some((Arc::clone(tenant), found))
     }
 }
@@ -63,7 +64,7 @@ impl Sink for GuestSink {
         let Some((tenant, definition)) = self.find(run.definition) else {
             if output.writes() > 0 {
                 let (definition, count) = (run.definition.id().0, output.writes());
-                self.broker.counters.guest_effects_dropped.add(count.into());
+                self.hosting.counters.guest_effects_dropped.add(count.into());
                 warn!(
                     definition,
                     count, "effects dropped: the definition that ran was removed or taken over meanwhile"
@@ -75,7 +76,7 @@ impl Sink for GuestSink {
             definition.activity.release_tick();
         }
         if matches!(&run.outcome, RunOutcome::Failed(error) if error.code == MESSAGE_PAUSED) {
-            self.broker.counters.guest_events_dropped.add(1);
+            self.hosting.counters.guest_events_dropped.add(1);
         }
         let trace_id = if run.tag == 0 { String::new() } else { records::trace_id() };
         let finished = effects::Run {
@@ -98,11 +99,11 @@ impl Sink for GuestSink {
         if run.tag != 0 {
             let report = RunReport {
                 trace_id,
-                published: records::published(&tenant.managed().variables, undone.done(output)),
+                published: records::published(&tenant.programs().variables, undone.done(output)),
                 dropped: undone.messages(output),
                 ..RunReport::default()
             };
-            tenant.managed().guests.answer(&tenant.managed().variables, &definition, &run, report);
+            tenant.programs().guests.answer(&tenant.programs().variables, &definition, &run, report);
         }
     }
 

@@ -8,13 +8,13 @@ use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
 use lotmq_store::{Batch, DefinitionRow, Op, Store, StoreOptions, TenantId};
 
 use super::{Guests, RunActionError, RunRequest};
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
 use crate::testing::{Running, connect, receive};
 
 fn deploy(running: &Running, source: &str) {
     let broker = &running.server.broker;
     let tenant = broker.tenants.default_tenant();
-    let options = CompileOptions { known: &*tenant.managed().guests, ..CompileOptions::default() };
+    let options = CompileOptions { known: &*tenant.programs().guests, ..CompileOptions::default() };
     for entity in lot_to_wasm::compile(source, &options).entities {
         let output = entity.output.unwrap_or_else(|| panic!("{:?}", entity.diagnostics));
         let text = &source[entity.range];
@@ -28,7 +28,7 @@ fn deploy(running: &Running, source: &str) {
             installed_at: jiff::Timestamp::now(),
         };
         let prepared = Guests::prepare(broker, output.component, new, OnExisting::Replace).unwrap();
-        Guests::install(&tenant, broker, prepared, &mut Batch::new()).unwrap();
+        Guests::install(&tenant, &broker.hosting, prepared, &mut Batch::new()).unwrap();
     }
 }
 
@@ -102,7 +102,7 @@ fn a_stored_name_that_no_topic_can_hold_harms_nobody_and_can_be_removed() {
     running.server.stop();
     let running = Running::start_in(dir.path(), "fsync");
     let tenant = running.server.broker.tenants.default_tenant();
-    assert!(tenant.managed().guests.registry.read().get(DefinitionKind::Action, &name).is_none());
+    assert!(tenant.programs().guests.registry.read().get(DefinitionKind::Action, &name).is_none());
     running.server.stop();
 }
 
@@ -252,7 +252,7 @@ fn run_action_starts_every_kind_of_action() {
         let value = if expected == "ran" { "\"ran\"" } else { "TOPIC" };
         deploy(&running, &format!("DEFINE ACTION A\n{trigger}\n    PUBLISH TOPIC \"o\" WITH {value}\n"));
         let tenant = running.server.broker.tenants.default_tenant();
-        let guests = &tenant.managed().guests;
+        let guests = &tenant.programs().guests;
         let request = RunRequest::Message { topic: "a/b".into(), payload: b"1".to_vec() };
         let report = guests.run_action("A", request).unwrap();
         assert_eq!(report.error, None, "{trigger}");
@@ -272,16 +272,16 @@ fn a_command_that_waits_for_a_removed_action_is_told_at_once() {
     let tenant = broker.tenants.default_tenant();
     std::thread::scope(|scope| {
         let mut run =
-            scope.spawn(|| tenant.managed().guests.run_action("Busy", RunRequest::Inputs(Vec::new())));
-        while tenant.managed().guests.waiting.commands.lock().is_empty() {
+            scope.spawn(|| tenant.programs().guests.run_action("Busy", RunRequest::Inputs(Vec::new())));
+        while tenant.programs().guests.waiting.commands.lock().is_empty() {
             if run.is_finished() {
                 // It ran into its time limit before this thread had its turn.
                 run = scope
-                    .spawn(|| tenant.managed().guests.run_action("Busy", RunRequest::Inputs(Vec::new())));
+                    .spawn(|| tenant.programs().guests.run_action("Busy", RunRequest::Inputs(Vec::new())));
             }
             std::thread::yield_now();
         }
-        Guests::remove(&tenant, broker, DefinitionKind::Action, "Busy", &mut Batch::new()).unwrap();
+        Guests::remove(&tenant, &broker.hosting, DefinitionKind::Action, "Busy", &mut Batch::new()).unwrap();
         let error = run.join().unwrap().unwrap_err();
         assert!(matches!(error, RunActionError::Removed(_) | RunActionError::NotTaken(..)), "{error}");
     });
@@ -365,7 +365,7 @@ fn what_a_full_mailbox_does_not_take_is_counted_together() {
     let dropped = counters.guest_events_dropped.get();
     assert!(dropped > 1, "the mailbox takes 10,000");
     let tenant = running.server.broker.tenants.default_tenant();
-    let slow = tenant.managed().guests.registry.read().get(DefinitionKind::Action, "Slow").cloned().unwrap();
+    let slow = tenant.programs().guests.registry.read().get(DefinitionKind::Action, "Slow").cloned().unwrap();
     let mut client = running.client("c");
     let start = std::time::Instant::now();
     let recorded = || slow.activity.last_error().map_or(0, |record| record.count);

@@ -10,8 +10,8 @@ use lotmq_store::{Batch, DefinitionRow, Op};
 
 use super::deploy::row;
 use super::{DeployError, Deployed};
-use crate::broker::Broker;
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
 /// Installs a Panel or Theme, or replaces the one of that name.
@@ -20,13 +20,13 @@ use lotmq_core::tenant::Tenant;
 /// [`DeployError::Install`]; nothing has changed then.
 pub(super) fn deploy(
     tenant: &Tenant,
-    broker: &Broker,
+    hosting: &Hosting,
     new: NewDefinition,
     existing: OnExisting,
     batch: &mut Batch,
 ) -> Result<Deployed, DeployError> {
-    let mut registry = tenant.managed().guests.registry.write();
-    let installed = registry.install(new, existing, broker.definitions_now())?;
+    let mut registry = tenant.programs().guests.registry.write();
+    let installed = registry.install(new, existing, hosting.definitions_now())?;
     batch.push(Op::PutDefinition(&stored(tenant, &installed.definition)));
     Ok(installed)
 }
@@ -37,7 +37,7 @@ pub(super) fn deploy(
 /// As [`deploy`].
 pub(crate) fn set_state(
     tenant: &Tenant,
-    broker: &Broker,
+    hosting: &Hosting,
     panel: &Definition,
     state: ViewState,
     batch: &mut Batch,
@@ -45,7 +45,7 @@ pub(crate) fn set_state(
     let facts = Arc::new(in_state(panel.facts().clone(), state));
     let owner = panel.owner().cloned();
     let new = NewDefinition { facts, owner, ..panel.deployed.clone() };
-    deploy(tenant, broker, new, OnExisting::Replace, batch)
+    deploy(tenant, hosting, new, OnExisting::Replace, batch)
 }
 
 /// What a Panel or Theme says; `None` for all else.
@@ -73,6 +73,6 @@ pub(super) fn stored(tenant: &Tenant, definition: &Definition) -> DefinitionRow 
     let state = view(definition).map(|view| serde_json::to_vec(&view.state).expect("a state is a text"));
     DefinitionRow {
         state: state.unwrap_or_default(),
-        ..row(tenant, definition, tenant.managed().guests.order())
+        ..row(tenant, definition, tenant.programs().guests.order())
     }
 }

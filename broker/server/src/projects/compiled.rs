@@ -17,6 +17,7 @@ use super::rights::check_owner;
 use super::{Project, displaced};
 use crate::broker::Broker;
 use crate::command::{Call, Refusal, problem, refused};
+use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{self, Loaded, Provenance};
 use crate::guests::{Guests, Prepared, kind_name};
 use crate::limits::PROJECT_PROBLEMS_MAX;
@@ -163,7 +164,7 @@ pub(crate) fn compile(
 ) -> Compiled {
     let (tenant, broker) = (call.tenant, call.broker);
     let options =
-        CompileOptions { form: Form::Linked, known: &*tenant.managed().guests, compat: broker.compat() };
+        CompileOptions { form: Form::Linked, known: &*tenant.programs().guests, compat: broker.compat() };
     let texts: Vec<&str> =
         parts.iter().filter(|part| part.language == Language::Lot).map(|part| &*part.text).collect();
     let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();
@@ -191,9 +192,7 @@ impl Compiled {
         let name = given.map_or_else(|| scripts::name(&part.text), Ok);
         let shown = name.as_ref().map_or("", |name| name).to_owned();
         let loaded = name.and_then(|name| scripts::load(broker, name, &part.text));
-        let made = loaded.map(Made::Script).map_err(|refusal| {
-            refusal.errors.into_iter().for_each(|error| self.problems.error(&place, error));
-        });
+        let made = loaded.map(Made::Script).map_err(|error| self.problems.refused(&place, error.into()));
         self.items.push(Item { title: "Python", name: shown, place, made });
     }
 
@@ -322,7 +321,7 @@ pub(crate) fn install(
                 false
             }
             Ok(Made::Lot(prepared, kind)) => {
-                match Guests::install(call.tenant, call.broker, prepared, batch) {
+                match Guests::install(call.tenant, &call.broker.hosting, prepared, batch) {
                     Ok(new) => {
                         call.changed_topics.extend(sys::installed_topics(&new));
                         for warning in
@@ -342,8 +341,8 @@ pub(crate) fn install(
             Ok(Made::Script(loaded)) => {
                 match scripts::install(call.tenant, call.broker, (loaded, of(project, &place)), batch) {
                     Ok(()) => true,
-                    Err(refusal) => {
-                        problems.refused(&place, refusal);
+                    Err(error) => {
+                        problems.refused(&place, error.into());
                         false
                     }
                 }
@@ -378,7 +377,7 @@ fn warn_of_pending(
     installed: &[(DefinitionKind, Arc<str>, Place)],
     problems: &mut Problems,
 ) {
-    let registry = tenant.managed().guests.registry.read();
+    let registry = tenant.programs().guests.registry.read();
     let pending = registry.pending_status();
     for (kind, name, place) in installed {
         let waits = pending.iter().find(|row| row.kind == *kind && row.name == *name);
@@ -396,17 +395,17 @@ fn warn_of_pending(
 /// A definition or script as it is stored.
 fn stored(tenant: &Tenant, title: &str, name: &str) -> Option<DefinitionRow> {
     let Some(kind) = DefinitionKind::by_name(title) else {
-        return tenant.managed().scripts.stored(tenant, name);
+        return tenant.programs().scripts.stored(tenant, name);
     };
-    let registry = tenant.managed().guests.registry.read();
-    tenant.managed().guests.stored(tenant, registry.get(kind, name)?)
+    let registry = tenant.programs().guests.registry.read();
+    tenant.programs().guests.stored(tenant, registry.get(kind, name)?)
 }
 
 fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
     match DefinitionKind::by_name(title) {
-        None => tenant.managed().scripts.origin(name) == Some(Origin::AdHoc),
+        None => tenant.programs().scripts.origin(name) == Some(Origin::AdHoc),
         Some(kind) => {
-            let registry = tenant.managed().guests.registry.read();
+            let registry = tenant.programs().guests.registry.read();
             registry.get(kind, name).is_some_and(|known| known.deployed.origin == Origin::AdHoc)
         }
     }
@@ -415,12 +414,12 @@ fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
 /// Kind, as the store writes it, and name of everything that the loaded project owns; Rules come first, since what they protect is at stake.
 pub(super) fn owned(tenant: &Tenant) -> Vec<(&'static str, Arc<str>)> {
     let is_owned = |origin: &Origin| *origin != Origin::AdHoc;
-    let registry = tenant.managed().guests.registry.read();
+    let registry = tenant.programs().guests.registry.read();
     let definitions = DefinitionKind::ALL.into_iter().flat_map(|kind| {
         let of_kind = registry.list(kind).filter(|definition| is_owned(&definition.deployed.origin));
         of_kind.map(move |definition| (kind_name(kind), Arc::clone(definition.name())))
     });
-    let scripts = tenant.managed().scripts.origins().into_iter().filter(|(_, origin)| is_owned(origin));
+    let scripts = tenant.programs().scripts.origins().into_iter().filter(|(_, origin)| is_owned(origin));
     let scripts = scripts.map(|(name, _)| (scripts::KIND, Arc::from(name)));
     let mut owned: Vec<(&'static str, Arc<str>)> = definitions.chain(scripts).collect();
     owned.sort_by_key(|(kind, _)| *kind != kind_name(DefinitionKind::Rule));
@@ -451,11 +450,11 @@ pub(crate) fn remove_owned(
 fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut Batch) {
     let Some(definition) = DefinitionKind::ALL.into_iter().find(|known| kind_name(*known) == kind) else {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind, name });
-        call.tenant.managed().scripts.remove(name);
+        call.tenant.programs().scripts.remove(name);
         Guests::script_is_there(call.tenant, call.broker, name, false);
         return;
     };
-    if let Ok(removed) = Guests::remove(call.tenant, call.broker, definition, name, batch) {
+    if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, definition, name, batch) {
         call.changed_topics.extend(sys::removed_topics(&removed.definition));
     }
 }
@@ -464,5 +463,5 @@ fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut B
 pub(crate) fn listings_changed(call: &mut Call<'_>) {
     let rules = crate::guests::rules::count(call.tenant).to_string();
     call.changed("$SYS/Coreflux/Config/Rules", rules);
-    call.changed(scripts::TOPIC, call.tenant.managed().scripts.to_json());
+    call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
 }

@@ -11,11 +11,12 @@ use lotmq_store::{Batch, DefinitionRow, Op};
 use parking_lot::Mutex;
 use tracing::error;
 
-use crate::broker::Broker;
 use crate::command::Call;
-use crate::guests::{Guests, authority, install_stored, kind_name, scripts};
+use crate::guests::HasPrograms as _;
+use crate::guests::{Guests, Hosting, authority, install_stored, kind_name, scripts};
 use crate::managed::Managing as _;
 use crate::sys;
+use lotmq_core::tenant::Tenants;
 
 /// What stands before the kind in the store's table of definitions.
 const PREFIX: &str = "displaced ";
@@ -26,7 +27,7 @@ pub(crate) struct Displaced(Mutex<BTreeMap<(String, String), DefinitionRow>>);
 
 impl Displaced {
     /// Takes a stored row if it is that of a displaced definition; gives any other back.
-    pub(crate) fn restore(&self, mut row: DefinitionRow) -> Option<DefinitionRow> {
+    fn restore(&self, mut row: DefinitionRow) -> Option<DefinitionRow> {
         let Some(kind) = row.kind.strip_prefix(PREFIX).map(str::to_owned) else { return Some(row) };
         row.kind = kind;
         self.0.lock().insert((row.kind.clone(), row.name.clone()), row);
@@ -63,6 +64,16 @@ fn stored(row: &DefinitionRow) -> DefinitionRow {
     DefinitionRow { kind: format!("{PREFIX}{}", row.kind), ..row.clone() }
 }
 
+/// Takes the displaced definitions out of what the store held, for the loaded projects; the others.
+pub(crate) fn restore(tenants: &Tenants, rows: Vec<DefinitionRow>) -> Vec<DefinitionRow> {
+    let tenants = tenants.all();
+    let of = |row: DefinitionRow| match tenants.iter().find(|tenant| tenant.id == row.tenant) {
+        Some(tenant) => tenant.managed().projects.displaced.restore(row),
+        None => Some(row),
+    };
+    rows.into_iter().filter_map(of).collect()
+}
+
 /// Deploys displaced definitions again whose names are not `coming` and that nobody has defined anew; their kinds and names. The caller holds the lock of
 /// changes.
 pub(super) fn give_back(
@@ -94,18 +105,18 @@ pub(super) fn give_back(
 
 fn is_defined(call: &Call<'_>, row: &DefinitionRow) -> bool {
     if row.kind == scripts::KIND {
-        return call.tenant.managed().scripts.contains(&row.name);
+        return call.tenant.programs().scripts.contains(&row.name);
     }
-    let registry = call.tenant.managed().guests.registry.read();
+    let registry = call.tenant.programs().guests.registry.read();
     Kind::LOAD_ORDER.iter().any(|kind| {
         kind_name((*kind).into()) == row.kind && registry.get((*kind).into(), &row.name).is_some()
     })
 }
 
 fn deploy(call: &mut Call<'_>, row: &DefinitionRow, batch: &mut Batch) -> Result<(), String> {
-    let (tenant, broker): (_, &Arc<Broker>) = (call.tenant, call.broker);
+    let (tenant, broker): (_, &Arc<Hosting>) = (call.tenant, &call.broker.hosting);
     if row.kind == scripts::KIND {
-        tenant.managed().scripts.restore(&broker.python, row, authority::owner(&tenant.users, &row.owner));
+        tenant.programs().scripts.restore(&broker.python, row, authority::owner(&tenant.users, &row.owner));
         batch.push(Op::PutDefinition(row));
         Guests::script_is_there(tenant, broker, &row.name, true);
         return Ok(());

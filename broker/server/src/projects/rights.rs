@@ -8,8 +8,8 @@ use lotmq_definitions::DefinitionKind;
 use super::Project;
 use super::compiled::owned;
 use crate::command::{Call, Permission, Refusal};
+use crate::guests::HasPrograms as _;
 use crate::guests::{authority, kind_name};
-use crate::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 
 /// Whether the owner of a project may have it deploy something: he needs the right that the command for it needs, and what another has added by hand is
@@ -33,9 +33,9 @@ pub(super) fn check_owner(
         return Err(Refusal::new("PERMISSION_DENIED", message));
     }
     let known = match DefinitionKind::by_name(title) {
-        None => tenant.managed().scripts.owner(name),
+        None => tenant.programs().scripts.owner(name),
         Some(kind) => {
-            tenant.managed().guests.registry.read().get(kind, name).and_then(|known| known.owner().cloned())
+            tenant.programs().guests.registry.read().get(kind, name).and_then(|known| known.owner().cloned())
         }
     };
     match known.filter(|known| spares_others && project.owner.as_ref() != Some(known)) {

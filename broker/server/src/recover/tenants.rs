@@ -11,11 +11,11 @@ use tracing::{error, warn};
 
 use crate::accounts::{self, Scram};
 use crate::audit::Audit;
-use crate::guests::Guests;
+use crate::guests::HasPrograms as _;
+use crate::guests::variables::Variables;
+use crate::guests::{Guests, Programs};
 use crate::managed::Managed;
-use crate::managed::Managing as _;
 use crate::server::StartError;
-use crate::variables::Variables;
 use lotmq_core::tenant::Tenant;
 
 /// The table of accounts.
@@ -79,9 +79,9 @@ pub(crate) fn tenants(
         let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
         let guests = Guests::new(registry_options(config), config.lot.authority);
         let audit = Audit::open(store, row.id, config.audit.clone()).map_err(StartError::Audit)?;
-        let managed = Managed::new(variables, guests, audit);
+        let managed = Managed::new(audit);
         managed.removed_names.restore(row.id, &recovered.settings);
-        let hooks = Box::new(managed);
+        let hooks = Box::new(Programs::new(guests, variables, Box::new(managed)));
         let tenant = Tenant::new((row.id, number), &row.name, users, permissions, hooks);
         tenants.push(Arc::new(tenant));
     }
@@ -123,7 +123,7 @@ pub(crate) fn keeps(tenants: &[Arc<Tenant>], keeps: Vec<KeepRow>) {
     for keep in keeps {
         if let Some(tenant) = tenants.iter().find(|tenant| tenant.id == keep.tenant) {
             // A value beyond the bounds of today was within those of the day when it was kept.
-            let _ = tenant.managed().guests.values.restore_kept(&keep.topic, &keep.payload);
+            let _ = tenant.programs().guests.values.restore_kept(&keep.topic, &keep.payload);
         }
     }
 }

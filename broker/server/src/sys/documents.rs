@@ -10,6 +10,7 @@ use super::figures::Figures;
 use super::rows::Rows;
 use super::users::users_json;
 use crate::broker::Broker;
+use crate::guests::HasPrograms as _;
 use crate::limits::LISTING_ROWS_MAX;
 use crate::managed::Managing as _;
 use crate::process::usage;
@@ -32,7 +33,7 @@ pub(super) static DOCUMENTS: &[Document] = &[
     Document { topic: "$SYS/Coreflux/Config/Rules", payload: rules },
     Document {
         topic: "$SYS/Coreflux/Python/Scripts",
-        payload: |_, tenant| tenant.managed().scripts.to_json(),
+        payload: |_, tenant| tenant.programs().scripts.to_json(),
     },
     Document {
         topic: "$SYS/Coreflux/Projects/list",
@@ -182,7 +183,7 @@ fn leaf(broker: &Broker, tenant: &Tenant, key: &str) -> String {
 }
 
 fn deployed(tenant: &Tenant, kind: DefinitionKind) -> String {
-    let registry = tenant.managed().guests.registry.read();
+    let registry = tenant.programs().guests.registry.read();
     let listed = registry.listing(kind, LISTING_ROWS_MAX);
     let rows = Rows::of(registry.count(kind));
     drop(registry);
@@ -191,7 +192,7 @@ fn deployed(tenant: &Tenant, kind: DefinitionKind) -> String {
 
 /// The built-in rules, then the others.
 fn rule_listing(tenant: &Tenant) -> String {
-    let registry = tenant.managed().guests.registry.read();
+    let registry = tenant.programs().guests.registry.read();
     let listed = registry.listing(DefinitionKind::Rule, LISTING_ROWS_MAX - BUILT_INS.len());
     drop(registry);
     let rows = Rows::of(crate::guests::rules::count(tenant));

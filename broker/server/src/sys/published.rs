@@ -1,20 +1,18 @@
 //! What is published below `$SYS` by others than the broker: commands, and what bridges tell of themselves; everything else has no effect.
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
-use lotmq_auth::Identity;
 use lotmq_codec::{Properties, PropertyPlace};
 use zeroize::Zeroizing;
 
 use crate::broker::Broker;
 use crate::command::{self, Job, ResponseTo};
-use crate::guests::hand_to_route;
+use crate::guests::HasPrograms as _;
+use crate::guests::{GuestCommand, hand_to_route};
 use crate::limits::OWN_PASSWORDS_WAITING_MAX;
-use crate::managed::Managing as _;
 use lotmq_core::client::Client;
 use lotmq_core::protocol::NotTaken;
 use lotmq_core::routing::system_topics::COMMAND_TOPIC;
-use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::arena::Span;
 
@@ -44,7 +42,7 @@ pub(crate) fn published(
         return Ok(());
     }
     if topic != COMMAND_TOPIC {
-        let (guests, client_id) = (&client.tenant.managed().guests, Arc::clone(&client.client_id));
+        let (guests, client_id) = (&client.tenant.programs().guests, Arc::clone(&client.client_id));
         if let Some(for_route) = guests.for_event(topic, turn.arena.get(payload), client_id, 0) {
             hand_to_route(turn, &client.tenant, for_route);
         }
@@ -77,25 +75,10 @@ pub(crate) fn published(
     Err(NotTaken::CommandsBusy)
 }
 
-/// Takes what a run of a guest published below `$SYS`; the host has asked whether it may. A command is given in the name of the owner of the definition;
-/// one that has none gives no commands. False when nothing comes of it.
-pub(crate) fn published_by_guest(
-    turn: &mut Turn,
-    tenant: &Arc<Tenant>,
-    (definition, owner): (&lotmq_definitions::Definition, Option<Identity>),
-    (topic, payload): (&str, &[u8]),
-    hops: u8,
-) -> bool {
-    if topic != COMMAND_TOPIC {
-        let guests = &tenant.managed().guests;
-        let for_route = guests.for_event(topic, payload, Arc::default(), hops);
-        let Some(for_route) = for_route.or_else(|| guests.for_table(topic, payload, hops)) else {
-            return false;
-        };
-        hand_to_route(turn, tenant, for_route);
-        return true;
-    }
-    let Some(identity) = owner.map(Arc::new) else { return false };
+/// Takes a command that a run of a guest has given; the host has asked whether it may. False when there are too many.
+pub(crate) fn command_of_guest(broker: &Broker, turn: &mut Turn, command: GuestCommand<'_>) -> bool {
+    let GuestCommand { tenant, definition, owner, payload, hops } = command;
+    let identity = Arc::new(owner);
     let job = Job {
         tenant: Arc::clone(tenant),
         identity: Arc::clone(&identity),
@@ -105,8 +88,7 @@ pub(crate) fn published_by_guest(
         hops,
         response: None,
     };
-    let broker = tenant.managed().guests.broker.get().and_then(Weak::upgrade);
-    let is_taken = broker.is_some_and(|broker| broker.commands.submit(job).is_ok());
+    let is_taken = broker.commands.submit(job).is_ok();
     if !is_taken {
         command::busy(turn, tenant, (&identity, None), payload);
     }

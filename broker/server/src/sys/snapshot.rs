@@ -15,6 +15,7 @@ use super::definition::{LEAVES, Leaf};
 use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
 use super::monitor;
 use crate::broker::Broker;
+use crate::guests::HasPrograms as _;
 use crate::managed::Managing as _;
 use lotmq_core::client::replay::Pending;
 use lotmq_core::routing::message::{Message, MessageParts};
@@ -81,7 +82,7 @@ fn may_match(filter: &str, second: &str) -> bool {
 }
 
 fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, found: &mut VecDeque<Pending>) {
-    let registry = tenant.managed().guests.registry.read();
+    let registry = tenant.programs().guests.registry.read();
     let mut add = |definition: &Arc<Definition>| {
         let matching = LEAVES.into_iter().filter(|leaf| wants(&leaf.topic(definition)));
         found.extend(matching.map(|leaf| {

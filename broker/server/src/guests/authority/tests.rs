@@ -9,7 +9,7 @@ use lot_to_wasm::{CompileOptions, Form};
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use serde_json::Value;
 
-use crate::managed::Managing as _;
+use crate::guests::HasPrograms as _;
 use crate::testing::{PATIENCE, Running, connect, receive};
 
 /// What every program here does: a command that only a manager of users may give, a plain message, a sign that it has begun, and then it waits for a
@@ -61,7 +61,7 @@ impl World {
         self.dropped_before = self.running.server.broker.counters.guest_effects_dropped.get();
         self.root.publish(&Publication::new("start", "1").qos(QoS::AtLeastOnce)).unwrap();
         let tenant = self.running.server.broker.tenants.default_tenant();
-        eventually("the run begins", || tenant.managed().variables.environment("BEGAN").is_some());
+        eventually("the run begins", || tenant.programs().variables.environment("BEGAN").is_some());
     }
 
     /// Lets the run end. Whether its plain message went out, whether its command was carried out, and whether effects of it were dropped.
@@ -282,7 +282,7 @@ fn a_project_is_deployed_for_who_has_stored_it() {
     assert_eq!((&loaded["success"], &loaded["data"]["owner"]), (&true.into(), &"cfg".into()));
     let tenant = world.running.server.broker.tenants.default_tenant();
     let owner = |name: &str| {
-        let registry = tenant.managed().guests.registry.read();
+        let registry = tenant.programs().guests.registry.read();
         let found = registry.get(lotmq_definitions::DefinitionKind::Action, name);
         found.and_then(|found| found.owner().map(|owner| owner.name.to_string()))
     };

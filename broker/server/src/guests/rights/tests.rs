@@ -2,8 +2,8 @@
 
 use lotmq_client::{Client, Publication, QoS};
 
+use crate::guests::HasPrograms as _;
 use crate::guests::authority::tests::{code, eventually, ok, user};
-use crate::managed::Managing as _;
 use crate::testing::{Running, receive};
 
 struct World {
@@ -147,7 +147,7 @@ fn messages_are_published_and_kept_as_far_as_the_owner_may() {
         watcher.subscribe_to("private/#", QoS::AtMostOnce).unwrap();
         assert_eq!(receive(&mut watcher).1, "inside");
         let tenant = world.running.server.broker.tenants.default_tenant();
-        let kept = || tenant.managed().guests.values.read("private/k", |value| value.is_some());
+        let kept = || tenant.programs().guests.values.read("private/k", |value| value.is_some());
         for body in [
             "    PUBLISH TOPIC \"private/p\" WITH 1\n",
             "    KEEP TOPIC \"private/k\" WITH 1\n",

@@ -19,19 +19,19 @@ use super::mailbox::{Addressee, Post};
 use super::runner::{RouteRunner, Version, Work};
 use super::standing::Connection;
 use super::template::OfRoute;
-use crate::broker::Broker;
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
 use crate::guests::services::TenantServices;
 use crate::guests::sink::host_id;
 use crate::guests::{effects, records};
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
-use crate::managed::Managing as _;
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 pub(super) use pause::Pause;
 
 /// What a driver works with.
 pub(super) struct Driver {
-    pub(super) broker: Arc<Broker>,
+    pub(super) hosting: Arc<Hosting>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) route: Arc<RouteRunner>,
 }
@@ -123,7 +123,7 @@ impl Driver {
 
     /// What the broker does for a version of the route.
     fn services(&self, version: &Version) -> Arc<TenantServices> {
-        Arc::new(TenantServices::new(&self.tenant, &self.broker, &version.definition))
+        Arc::new(TenantServices::new(&self.tenant, &self.hosting, &version.definition))
     }
 
     /// An instance that is open.
@@ -175,7 +175,7 @@ impl Driver {
     }
 
     fn now(&self) -> jiff::Timestamp {
-        self.broker.definitions_now().wall
+        self.hosting.definitions_now().wall
     }
 
     /// Notes that a drive has ended by a panic: what was being delivered is lost.
@@ -214,7 +214,7 @@ impl Driver {
 
     /// A text without the values of secrets (routes reference §2).
     fn masked(&self, text: &str) -> String {
-        self.tenant.managed().variables.masked_text(text).into_owned()
+        self.tenant.programs().variables.masked_text(text).into_owned()
     }
 }
 
@@ -336,7 +336,7 @@ impl Serving<'_> {
 
     /// Hands a row to another route, if that is one of the same owner or he may.
     fn store(&self, route: &str, (table, row): (&str, &[u8]), hops: u8) -> Result<(), String> {
-        let guests = &self.driver.tenant.managed().guests;
+        let guests = &self.driver.tenant.programs().guests;
         let topic = format!("$SYS/Coreflux/Routes/{route}/Tables/{table}");
         let of_another = guests.route(route).filter(|it| {
             !self.services.rights.may_feed(&self.driver.tenant, &topic, &it.version().definition)

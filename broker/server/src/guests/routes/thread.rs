@@ -11,10 +11,11 @@ use tokio::task::{LocalSet, spawn_local};
 
 use super::driver::{Driver, Pause};
 use super::runner::RouteRunner;
-use crate::broker::Broker;
+use crate::guests::hosting::Hosting;
 use crate::limits::{ROUND_SILENCE_MAX, ROUTE_ORDERS_MAX as ORDERS_MAX};
 use crate::process::this_turn;
 use crate::process::watchdog::{Watched, beat};
+use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;
 
 /// How often a route tells how it stands when nothing changes.
@@ -71,15 +72,15 @@ impl Routes {
     ///
     /// # Errors
     /// When the system gives none.
-    pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
+    pub(crate) fn start(hosting: &Arc<Hosting>) -> std::io::Result<JoinHandle<()>> {
         let (sender, orders) = mpsc::channel(ORDERS_MAX);
-        *broker.routes.orders.lock() = Some(sender);
+        *hosting.routes.orders.lock() = Some(sender);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        let broker = Arc::clone(broker);
+        let hosting = Arc::clone(hosting);
         std::thread::Builder::new().name("routes".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-            this_turn::install(Arc::clone(&broker.core), None);
+            this_turn::install(Arc::clone(&hosting.core), None);
             let tasks = LocalSet::new();
-            tasks.block_on(&runtime, serve(broker, orders));
+            tasks.block_on(&runtime, serve(hosting, orders));
             // Guests publish when they are dropped as little as anybody else does.
             drop(tasks);
             this_turn::uninstall();
@@ -92,19 +93,19 @@ impl Routes {
     }
 }
 
-async fn serve(broker: Arc<Broker>, mut orders: mpsc::Receiver<Order>) {
-    let _watched = Watched::new(&broker.watchdog, "the thread of routes");
-    spawn_local(beat(broker.watchdog.pulses.add("the thread of routes", ROUND_SILENCE_MAX)));
+async fn serve(hosting: Arc<Hosting>, mut orders: mpsc::Receiver<Order>) {
+    let _watched = Watched::new(&hosting.watchdog, "the thread of routes");
+    spawn_local(beat(hosting.watchdog.pulses.add("the thread of routes", ROUND_SILENCE_MAX)));
     while let Some(Order { tenant, route, probe }) = orders.recv().await {
         let driver =
-            Driver { broker: Arc::clone(&broker), tenant: Arc::clone(&tenant), route: Arc::clone(&route) };
+            Driver { hosting: Arc::clone(&hosting), tenant: Arc::clone(&tenant), route: Arc::clone(&route) };
         match probe {
             Some(answer) => drop(spawn_local(async move {
                 // Whoever asked may have gone.
                 let _ = answer.try_send(driver.probe().await);
             })),
             None => {
-                spawn_local(tell(Arc::clone(&broker), tenant, route));
+                spawn_local(tell(Arc::clone(&hosting), tenant, route));
                 spawn_local(drive(driver));
             }
         }
@@ -135,15 +136,15 @@ where
 }
 
 /// Publishes how a route stands, on change and every 30 seconds (routes reference §3.1).
-async fn tell(broker: Arc<Broker>, tenant: Arc<Tenant>, route: Arc<RouteRunner>) {
+async fn tell(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<RouteRunner>) {
     while let Some((_, version)) = route.current() {
         let definition = &version.definition;
-        let now = broker.definitions_now().wall;
+        let now = hosting.definitions_now().wall;
         let status = route.standing().to_json(definition.name(), &version.said().kind, now).to_string();
         let topic = format!("{}/status", definition.sys_topic());
         this_turn::with(|turn| {
             turn.tick();
-            crate::sys::publish(turn, &tenant, &topic, status.as_bytes(), false);
+            internal::publish(turn, &tenant, &topic, status.as_bytes(), false);
             turn.flush();
         });
         drop(version);
@@ -161,8 +162,8 @@ mod tests {
     use lotmq_client::{ConnectOptions, Publication, QoS};
 
     use super::*;
+    use crate::guests::HasPrograms as _;
     use crate::guests::routes::standing::Connection;
-    use crate::managed::Managing as _;
     use crate::testing::{Running, connect, receive};
 
     #[test]
@@ -192,7 +193,7 @@ mod tests {
         root.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
         receive(&mut root);
         let tenant = broker.tenants.default_tenant();
-        let route = tenant.managed().guests.route("R").unwrap();
+        let route = tenant.programs().guests.route("R").unwrap();
         // A thread that takes nothing.
         let (sender, mut orders) = mpsc::channel(ORDERS_MAX);
         let routes = Routes { orders: Mutex::new(Some(sender)) };
@@ -225,9 +226,9 @@ mod tests {
         root.subscribe_to("$SYS/Coreflux/Routes/R/Error", QoS::AtLeastOnce).unwrap();
         let broker = Arc::clone(&running.server.broker);
         let tenant = broker.tenants.default_tenant();
-        let route = tenant.managed().guests.route("R").unwrap();
+        let route = tenant.programs().guests.route("R").unwrap();
         this_turn::install(Arc::clone(&broker.core), None);
-        Driver { broker, tenant, route: Arc::clone(&route) }.panicked();
+        Driver { hosting: Arc::clone(&broker.hosting), tenant, route: Arc::clone(&route) }.panicked();
         this_turn::uninstall();
         assert_eq!(route.standing().connection, Connection::Reconnecting);
         let record = receive(&mut root).1;

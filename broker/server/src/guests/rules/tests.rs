@@ -71,7 +71,8 @@ fn a_rule_that_traps_or_runs_on_denies_and_says_so() {
     ] {
         let new = new_rule(rule_facts(name, &format!("{name}/#")), "");
         let installed =
-            deploy(&tenant, broker, &component(body), new, OnExisting::Refuse, &mut Batch::new()).unwrap();
+            deploy(&tenant, &broker.hosting, &component(body), new, OnExisting::Refuse, &mut Batch::new())
+                .unwrap();
         let mut client = connect(running.address(), &ConnectOptions::v5("c"));
         assert!(is_taken(&mut client, "elsewhere"));
         let options = ConnectOptions::v5("root").user("root", "coreflux");
@@ -159,7 +160,7 @@ fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
             assert_eq!((output.facts.name.clone(), facts.priority, facts.scope.clone(), facts.topic), shown);
             let new = new_rule(output.facts, rule.source);
             let refuse = OnExisting::Refuse;
-            install(&tenant, broker, &output.component, new, refuse, &mut Batch::new()).unwrap().1
+            install(&tenant, &broker.hosting, &output.component, new, refuse, &mut Batch::new()).unwrap().1
         })
         .collect();
     // What the texts say together, by §10.4.

@@ -9,7 +9,7 @@ use crate::process::this_turn;
 
 fn is_known(world: &World, kind: DefinitionKind, name: &str) -> bool {
     let tenant = world.running.server.broker.tenants.default_tenant();
-    let registry = tenant.managed().guests.registry.read();
+    let registry = tenant.programs().guests.registry.read();
     registry.get(kind, name).is_some_and(|found| found.activity.last_error().is_some())
 }
 
@@ -23,7 +23,7 @@ fn module(world: &mut World) -> String {
     let tenant = world.running.server.broker.tenants.default_tenant();
     let options = CompileOptions {
         form: Form::Standalone,
-        known: &*tenant.managed().guests,
+        known: &*tenant.programs().guests,
         ..CompileOptions::default()
     };
     let entity = lot_to_wasm::compile(&source, &options).entities.pop().unwrap();
@@ -67,8 +67,8 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
         let broker = std::sync::Arc::clone(&world.running.server.broker);
         let tenant = broker.tenants.default_tenant();
         let definition =
-            tenant.managed().guests.registry.read().get(DefinitionKind::Action, "Many").cloned().unwrap();
-        let runner = tenant.managed().guests.runner(definition.id).unwrap();
+            tenant.programs().guests.registry.read().get(DefinitionKind::Action, "Many").cloned().unwrap();
+        let runner = tenant.programs().guests.runner(definition.id).unwrap();
         let mut batch = Batch::default();
         ["0", "1"].iter().for_each(|payload| batch.push("in", payload.as_bytes()));
         this_turn::install(std::sync::Arc::clone(&broker.core), None);
@@ -206,7 +206,7 @@ fn a_command_that_runs_an_action_is_told_what_went_out() {
     let tenant = world.running.server.broker.tenants.default_tenant();
     let reply = std::thread::scope(|scope| {
         let reply = scope.spawn(|| command(&mut asker, "-runAction Range"));
-        eventually("the run begins", || tenant.managed().variables.environment("BEGAN").is_some());
+        eventually("the run begins", || tenant.programs().variables.environment("BEGAN").is_some());
         ok(&mut cfg, "-removeAction Limits");
         ok(&mut world.root, "-removeRoute Db");
         reply.join().unwrap()

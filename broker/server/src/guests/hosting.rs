@@ -1,0 +1,72 @@
+//! Hosting of guests: what the guests of all tenants run on.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use lot_to_wasm::{Compat, ModelOutput};
+use lotmq_config::{self as config, RuleTrailingPlus, TimestampUtc};
+use lotmq_definitions::Now;
+use lotmq_host::python::Python;
+use lotmq_host::{Engine, Executor};
+use lotmq_store::Store;
+use parking_lot::Mutex;
+
+use super::compiles::Compiles;
+use super::promised::LeftRuns;
+use super::routes::{RouteTypes, Routes};
+use crate::process::alarm::Alarm;
+use crate::process::clock::definitions_now;
+use crate::process::watchdog::Watchdog;
+use lotmq_core::Core;
+use lotmq_core::tenant::Tenants;
+
+/// What the guests of all tenants run on: engine, executor and the thread of routes, on top of core and store.
+pub(crate) struct Hosting {
+    pub(crate) core: Arc<Core>,
+    /// What the core knows as its log, with all that only the server does with it.
+    pub(crate) store: Arc<Store>,
+    pub(crate) tenants: Arc<Tenants>,
+    pub(crate) watchdog: Arc<Watchdog>,
+    /// Alarm of the housekeeper, which runs timers.
+    pub(crate) housekeeping: Arc<Alarm>,
+    pub(crate) engine: Engine,
+    pub(crate) compiles: Compiles,
+    pub(crate) python: Python,
+    /// Runs guests; taken away when the broker stops.
+    pub(crate) executor: Mutex<Option<Executor>>,
+    /// Drives routes.
+    pub(crate) routes: Routes,
+    pub(crate) route_types: RouteTypes,
+    /// Promised runs that a former run of the broker has not ended.
+    pub(crate) left_runs: LeftRuns,
+}
+
+impl Deref for Hosting {
+    type Target = Core;
+
+    fn deref(&self) -> &Core {
+        &self.core
+    }
+}
+
+impl Hosting {
+    /// How LoT is read.
+    pub(crate) fn compat(&self) -> Compat {
+        let compat = &self.config.compat;
+        Compat {
+            model_output: match compat.model_output {
+                config::ModelOutput::Fields => ModelOutput::Fields,
+                config::ModelOutput::Json => ModelOutput::Json,
+                config::ModelOutput::Both => ModelOutput::Both,
+            },
+            empty_as_zero_value: compat.empty_as_zero_value,
+            utc_as_iso: compat.timestamp_utc == TimestampUtc::Iso,
+            rule_trailing_plus: compat.rule_trailing_plus == RuleTrailingPlus::Subtree,
+        }
+    }
+
+    /// The present instant as definitions take it.
+    pub(crate) fn definitions_now(&self) -> Now {
+        definitions_now(&*self.clock)
+    }
+}
