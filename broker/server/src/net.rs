@@ -11,6 +11,7 @@ pub(crate) mod layers;
 pub(crate) mod listener;
 pub(crate) mod locality;
 mod look;
+pub(crate) mod not_opened;
 mod open_connections;
 pub(crate) mod proxy;
 #[cfg(feature = "quic")]
@@ -30,9 +31,12 @@ use std::ops::Deref;
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, OnceLock};
 
+use parking_lot::Mutex;
+
 use self::admission::Gate;
 use self::certificates::Certificates;
 use self::listener::Listening;
+use self::not_opened::NotOpened;
 use self::shard::Shard;
 use crate::process::descriptors::Descriptors;
 use crate::process::watchdog::Watchdog;
@@ -49,6 +53,8 @@ pub(crate) struct Net {
     /// Connections that are open now, and the rate of new ones.
     pub(crate) gate: Gate,
     pub(crate) listening: Listening,
+    /// Listeners that are configured and not served.
+    pub(crate) not_opened: Mutex<Vec<NotOpened>>,
     /// Certificates of the listeners with TLS.
     pub(crate) certificates: Certificates,
     /// Shares of the process' file descriptors; known once everything is open.
@@ -82,6 +88,7 @@ impl Net {
             shards,
             gate: Gate::default(),
             listening: Listening::default(),
+            not_opened: Mutex::default(),
             certificates: Certificates::default(),
             descriptors: OnceLock::new(),
             partial_bytes: Unfinished::default(),

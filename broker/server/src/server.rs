@@ -3,6 +3,12 @@
 //! The order of a start: store, engine, tenants with what the store held, guests and their `ON START`, and only then sockets; so the first Client finds
 //! everything in place. A stop goes the other way round.
 
+mod admin;
+mod housekeeping;
+mod recover;
+mod restart;
+pub(crate) mod signals;
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, OnceLock, Weak};
@@ -20,46 +26,44 @@ use lotmq_store::{
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use crate::admin::{self, Admin};
-use crate::audit;
-use crate::backup::{Backups, RestoreReport};
-use crate::broker::Broker;
-use crate::client_lines::ClientLines;
-use crate::command::{self, Commands};
-use crate::exposure::Exposure;
+use self::admin::Admin;
+use self::restart::Former;
+use self::signals::{Awaited, Signals};
 use crate::guests::HasPrograms as _;
 use crate::guests::compiles::Compiles;
 use crate::guests::promised;
 use crate::guests::promised::LeftRuns;
 use crate::guests::routes::{RouteTypes, Routes};
 use crate::guests::{self, AboveGuests, GuestSink, Hosting, ThreadGuests};
-use crate::housekeeping;
 use crate::limits::QUARANTINED_LOGGED_MAX;
-use crate::logins::Logins;
-use crate::logs::Logs;
-use crate::managed::Managing as _;
-use crate::modules;
+use crate::management::accounts::AccountsError;
+use crate::management::audit;
+use crate::management::backup::{Backups, RestoreReport};
+use crate::management::broker::Broker;
+use crate::management::client_lines::ClientLines;
+use crate::management::command::{self, Commands};
+use crate::management::exposure::Exposure;
+use crate::management::logins::Logins;
+use crate::management::logs::Logs;
+use crate::management::managed::Managing as _;
+use crate::management::modules;
+use crate::management::projects::{self, displaced};
+use crate::management::storage_watch::StorageWatch;
+use crate::management::sys::{self, Sys};
 use crate::net::Net;
 use crate::net::admission::{Addresses, Gate};
 use crate::net::certificates::{CertificateError, ListenerTls};
 use crate::net::half_open::HalfOpen;
 use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
+use crate::net::not_opened::{self, NotOpened};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
 use crate::net::shard::{self, Seats, Shard, ShardThreads};
-use crate::not_opened::{self, NotOpened};
 use crate::process::alarm::Alarm;
 use crate::process::clock::SystemClock;
 use crate::process::descriptors::Descriptors;
-use crate::process::heap::Heap;
 use crate::process::machine;
 use crate::process::watchdog::Watchdog;
-use crate::projects::{self, displaced};
-use crate::recover;
-use crate::restart::Former;
-use crate::signals::{Awaited, Signals};
-use crate::storage_watch::StorageWatch;
-use crate::sys::{self, Sys};
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
@@ -153,6 +157,15 @@ impl From<OpenError> for StartError {
             Self::DataInUse { dir, pid }
         } else {
             Self::Store(error)
+        }
+    }
+}
+
+impl From<AccountsError> for StartError {
+    fn from(error: AccountsError) -> Self {
+        match error {
+            AccountsError::Password(error) => error.into(),
+            AccountsError::Store(error) => error.into(),
         }
     }
 }
@@ -268,7 +281,7 @@ impl Server {
         }
         self.listen_to_quic(config, former)?;
         let opened: Vec<&str> = self.addresses.iter().map(|(name, _)| *name).collect();
-        if let Some(reasons) = not_opened::fatal(config, &opened, &self.broker.not_opened.lock()) {
+        if let Some(reasons) = not_opened::fatal(config, &opened, &self.broker.net.not_opened.lock()) {
             return Err(StartError::NoListener(reasons));
         }
         self.serve_health(config, former)
@@ -277,7 +290,7 @@ impl Server {
     /// Notes that a listener, or one of its addresses, is not served.
     fn not_opened(&self, refused: NotOpened) {
         error!(listener = refused.listener, reason = refused.reason, "listener not opened");
-        self.broker.not_opened.lock().push(refused);
+        self.broker.net.not_opened.lock().push(refused);
     }
 
     /// What the connections of a listener will have in common.
@@ -584,14 +597,12 @@ fn assemble(
         net: Arc::new(Net::new(core, tenants, watchdog, shards)),
         hosting: Arc::new(hosting),
         storage_watch: StorageWatch::default(),
-        heap: Heap::default(),
         client_lines: ClientLines::default(),
         logins,
         logs: Logs::start(housekeeping),
         commands: Commands::default(),
         backups: Backups::new(report),
         sys: Sys::default(),
-        not_opened: Mutex::default(),
         quarantined: std::mem::take(&mut recovered.quarantined),
     };
     let broker = Arc::new(broker);

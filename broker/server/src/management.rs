@@ -1,0 +1,23 @@
+//! Management of the broker: commands and the `$SYS` tree, and what they are about: accounts, logins, audit, log lines, modules, projects, backups.
+//!
+//! Above `net` and `guests`, which know nothing of it: what the core and guests call of it comes through [`hooks`]. [`broker::Broker`] is what all of it
+//! shares, [`managed::Managed`] what it keeps of a tenant. Not here: when any of it starts and stops (`server`).
+
+pub(crate) mod accounts;
+pub(crate) mod audit;
+pub mod backup;
+pub(crate) mod broker;
+pub(crate) mod client_lines;
+pub mod codes;
+pub(crate) mod command;
+mod denials;
+pub(crate) mod exposure;
+mod hooks;
+pub(crate) mod logins;
+pub(crate) mod logs;
+pub(crate) mod managed;
+pub(crate) mod modules;
+pub mod projects;
+mod removed_names;
+pub(crate) mod storage_watch;
+pub(crate) mod sys;

@@ -1,0 +1,184 @@
+//! Accounts between the store and the directory of users: the stored form, and what a start makes of it.
+
+use std::collections::HashMap;
+
+use lotmq_auth::{
+    Account, Credential, DEFAULT_ROOT_PASSWORD, Directory, PasswordError, ROOT, ScramSecret, ScramVerifier,
+};
+use lotmq_store::{Batch, Op, RecoveredSecret, Store, StoreError, TenantId, UserRow};
+use zeroize::Zeroizing;
+
+/// Names of secrets that are the broker's own begin with it; no variable or secret of a user can be called so.
+const OWN: char = '\u{1}';
+
+/// Bytes of the credential's version in front of a stored verifier.
+const VERSION_BYTES: usize = 8;
+
+/// Why the accounts of a tenant cannot be had at a start.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum AccountsError {
+    #[error(transparent)]
+    Password(#[from] PasswordError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Makes an account durable, with what SCRAM verifies its password against.
+pub(crate) fn put(batch: &mut Batch, tenant: TenantId, account: &Account, now_ms: u64) {
+    batch.push(Op::PutUser(&row(tenant, account, now_ms)));
+    put_verifier(batch, tenant, account);
+}
+
+/// Makes durable what SCRAM verifies the password of this account against: encrypted, as secrets are. Where there is nothing, nothing stays.
+pub(crate) fn put_verifier(batch: &mut Batch, tenant: TenantId, account: &Account) {
+    let name = verifier_name(&account.name);
+    match account.credential.scram() {
+        Some(verifier) => {
+            let version = account.credential_version.to_be_bytes();
+            let value = Zeroizing::new([&version[..], &verifier.to_bytes()].concat());
+            batch.push(Op::PutSecret { tenant, name: &name, value: &value });
+        }
+        None => batch.push(Op::DeleteSecret { tenant, name: &name }),
+    }
+}
+
+/// Removes an account.
+pub(crate) fn delete(batch: &mut Batch, tenant: TenantId, user: &str) {
+    batch.push(Op::DeleteUser { tenant, name: user });
+    batch.push(Op::DeleteSecret { tenant, name: &verifier_name(user) });
+}
+
+fn verifier_name(user: &str) -> String {
+    format!("{OWN}scram/{user}")
+}
+
+fn salts_name() -> String {
+    format!("{OWN}scram")
+}
+
+/// What SCRAM of one tenant has among its stored secrets.
+pub(crate) struct Scram {
+    /// Where salts come from; `None` while it is off.
+    pub(crate) secret: Option<ScramSecret>,
+    verifiers: HashMap<String, Zeroizing<Vec<u8>>>,
+}
+
+impl Scram {
+    /// Takes what belongs to SCRAM out of the secrets that were recovered. While it is off, that is removed from the store.
+    ///
+    /// # Errors
+    /// When there are no random numbers, or the store takes nothing.
+    pub(crate) fn recover(
+        is_on: bool,
+        tenant: TenantId,
+        secrets: &mut Vec<RecoveredSecret>,
+        store: &Store,
+    ) -> Result<Self, AccountsError> {
+        let own = secrets.extract_if(.., |secret| secret.tenant == tenant && secret.name.starts_with(OWN));
+        let mut stored: HashMap<String, Option<Zeroizing<Vec<u8>>>> =
+            own.map(|secret| (secret.name, secret.value)).collect();
+        let mut batch = Batch::new();
+        let mut scram = Self { secret: None, verifiers: HashMap::new() };
+        if is_on {
+            let known = stored.remove(&salts_name()).flatten();
+            let known = known.and_then(|bytes| <[u8; 32]>::try_from(bytes.as_slice()).ok());
+            let secret = known.map_or_else(new_secret, Ok)?;
+            batch.push(Op::PutSecret { tenant, name: &salts_name(), value: &secret });
+            scram.secret = Some(ScramSecret(secret));
+            scram.verifiers = stored.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
+        } else {
+            stored.keys().for_each(|name| batch.push(Op::DeleteSecret { tenant, name }));
+        }
+        if !batch.is_empty() {
+            store.commit(batch)?;
+        }
+        Ok(scram)
+    }
+
+    /// Gives an account its verifier, if that is of its present password.
+    pub(crate) fn equip(&self, mut account: Account) -> Account {
+        let found = self.verifiers.get(&verifier_name(&account.name));
+        let found = found.and_then(|bytes| bytes.split_at_checked(VERSION_BYTES));
+        let current = found.filter(|(version, _)| *version == account.credential_version.to_be_bytes());
+        let verifier = current.and_then(|(_, bytes)| ScramVerifier::from_bytes(bytes));
+        account.credential = account.credential.with_scram(verifier);
+        account
+    }
+}
+
+fn new_secret() -> Result<[u8; 32], AccountsError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(|_| PasswordError::HashFailed)?;
+    Ok(secret)
+}
+
+/// The stored form of an account.
+fn row(tenant: TenantId, account: &Account, now_ms: u64) -> UserRow {
+    UserRow {
+        tenant,
+        name: account.name.as_ref().into(),
+        credential: account.credential.phc().into(),
+        credential_version: account.credential_version,
+        is_default_credential: account.credential.is_default(),
+        groups: account.groups.iter().cloned().collect(),
+        settings: account.settings(),
+        created_at_ms: now_ms,
+    }
+}
+
+/// An account as it was stored.
+pub(crate) fn restored(row: UserRow) -> Account {
+    let credential = Credential::restore(row.credential, row.is_default_credential);
+    let mut account = Account::new(&row.name, credential, row.credential_version);
+    account.groups = row.groups.into_iter().collect();
+    for (name, value) in row.settings {
+        account.restore_setting(name, value);
+    }
+    account
+}
+
+/// Creates `root` where it is missing, durably. With `replaces_default` the password also takes the place of the one that every new broker has.
+///
+/// # Errors
+/// When the password cannot be hashed or the store takes nothing.
+pub(crate) fn ensure_root(
+    users: &Directory,
+    tenant: TenantId,
+    (password, replaces_default): (Option<&str>, bool),
+    store: &Store,
+    now_ms: u64,
+) -> Result<(), AccountsError> {
+    let is_there = users.account(ROOT).is_some();
+    if is_there && !(replaces_default && users.root_has_default_password()) {
+        return Ok(());
+    }
+    let credential = users.hash(password.unwrap_or(DEFAULT_ROOT_PASSWORD))?;
+    let root = if is_there { users.change_password(ROOT, credential) } else { users.create_root(credential) };
+    if let Ok(root) = root {
+        let mut batch = Batch::new();
+        put(&mut batch, tenant, &root, now_ms);
+        store.commit(batch)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_auth::{DirectoryOptions, PasswordCost};
+
+    use super::*;
+
+    #[test]
+    fn accounts_come_back_as_they_were() {
+        let options = DirectoryOptions { cost: PasswordCost::TEST, ..DirectoryOptions::default() };
+        let users = Directory::new(options).unwrap();
+        users.add_user("bob", users.hash("secret").unwrap()).unwrap();
+        users.change_setting("bob", "AllowedLogManagement", "true").unwrap();
+        users.change_setting("bob", "Line", "7").unwrap();
+        let bob = users.add_to_group("bob", "shift").unwrap();
+        assert_eq!(restored(row(TenantId::DEFAULT, &bob, 1)), bob);
+        let eve = users.add_user_counted("eve", users.hash("secret").unwrap(), Some(bob.name)).unwrap();
+        assert_eq!(restored(row(TenantId::DEFAULT, &eve, 1)), eve);
+        assert_eq!(&**eve.accountable(), "bob");
+    }
+}

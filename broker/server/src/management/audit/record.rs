@@ -1,0 +1,134 @@
+//! A record of the audit: one line of JSON whose keys are always in this order.
+
+use lotmq_auth::Identity;
+use serde::{Serialize, Serializer};
+use serde_json::Value;
+
+use crate::limits::AUDIT_FIELD_BYTES_MAX;
+use crate::management::sys::utc_text;
+
+/// What is recorded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Event {
+    /// A command, whatever came of it.
+    Command,
+    /// A CONNECT that was accepted or refused.
+    Login,
+    /// A topic that rules denied.
+    Denial,
+    /// The broker started.
+    Start,
+    /// The configuration is another one than at the start before.
+    Configuration,
+    /// Records that could not be kept while the store took nothing.
+    Lost,
+    /// Records that were there and are gone.
+    Missing,
+}
+
+/// See the module's documentation. Texts are cut to [`AUDIT_FIELD_BYTES_MAX`].
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Record<'a> {
+    pub(crate) event: Event,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
+    pub(crate) user: Option<&'a str>,
+    /// Whose share of its sequence it takes, where that is not the user's own; of nobody where the user is gone.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
+    pub(crate) counts_for: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
+    pub(crate) client_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
+    pub(crate) endpoint: Option<&'a str>,
+    /// The definition in whose name a guest gave the command.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
+    pub(crate) definition: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) verb: Option<&'a str>,
+    /// Scope of what was denied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) scope: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
+    pub(crate) target: Option<&'a str>,
+    /// `success`, or the code of an error, or the reason of a refused login.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
+    pub(crate) result: Option<&'a str>,
+    /// What may be shown of the arguments.
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
+    pub(crate) arguments: Option<&'a str>,
+    /// What else belongs to the event, of bounded length.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) details: Option<&'a Value>,
+    /// How many of this sort have no record of their own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) left_out: Option<u64>,
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn new(event: Event) -> Self {
+        Self {
+            event,
+            user: None,
+            counts_for: None,
+            client_id: None,
+            endpoint: None,
+            definition: None,
+            verb: None,
+            scope: None,
+            target: None,
+            result: None,
+            arguments: None,
+            details: None,
+            left_out: None,
+        }
+    }
+
+    /// With who it was.
+    pub(crate) fn of(event: Event, identity: &'a Identity) -> Self {
+        Self { user: identity.user.as_deref(), client_id: Some(&identity.client_id), ..Self::new(event) }
+    }
+
+    pub(super) fn to_json(self, now_ms: u64) -> String {
+        #[derive(Serialize)]
+        struct Timed<'a> {
+            time: String,
+            #[serde(flatten)]
+            record: Record<'a>,
+        }
+        let timed = Timed { time: utc_text(now_ms), record: self };
+        serde_json::to_string(&timed).expect("a record is texts, numbers and JSON values")
+    }
+}
+
+fn cut<S: Serializer>(text: &Option<&str>, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = text.unwrap_or_default();
+    serializer.serialize_str(&text[..text.floor_char_boundary(AUDIT_FIELD_BYTES_MAX)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_is_a_line_of_bounded_length() {
+        let long = "ü\n".repeat(100_000);
+        let record = Record {
+            user: Some(&long),
+            client_id: Some(&long),
+            endpoint: Some(&long),
+            definition: Some(&long),
+            verb: Some("addUser"),
+            scope: Some("Publish"),
+            target: Some(&long),
+            result: Some(&long),
+            arguments: Some(&long),
+            ..Record::new(Event::Command)
+        };
+        let text = record.to_json(0);
+        assert!(text.len() < 4096 && !text.contains('\n'), "{} bytes", text.len());
+        let whole = Record { user: Some("a\"b"), left_out: Some(3), ..Record::new(Event::Denial) };
+        let expected = r#"{"time":"1970-01-01T00:00:00.001Z","event":"denial","user":"a\"b","leftOut":3}"#;
+        assert_eq!(whole.to_json(1), expected);
+    }
+}

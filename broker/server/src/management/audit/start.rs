@@ -1,0 +1,92 @@
+//! The records of a start: that there was one, and what of the configuration is not as it was at the start before.
+
+use std::collections::BTreeMap;
+
+use lotmq_config::Config;
+use lotmq_store::{Batch, MetaRow, Op};
+use serde_json::{Value, json};
+use tracing::warn;
+
+use super::{Event, Kind, Record};
+use crate::limits::AUDIT_CHANGES_MAX;
+use crate::management::broker::Broker;
+use crate::management::managed::Managing as _;
+
+/// Name of the fact that remembers the configuration.
+const CONFIGURATION: &str = "audit.configuration";
+
+/// Bytes of a value that are shown; paths and lists of addresses have fewer, mostly.
+const VALUE_BYTES_MAX: usize = 64;
+
+/// Records a start of the broker, in the tenant whose `root` owns the configuration. `facts` are those that the store had.
+pub(crate) fn started(broker: &Broker, facts: &[MetaRow]) {
+    let tenant = broker.tenants.default_tenant();
+    let (audit, now_ms) = (&tenant.managed().audit, broker.clock.wall_ms());
+    if !audit.is_enabled() {
+        return;
+    }
+    let details = json!({ "version": env!("CARGO_PKG_VERSION") });
+    let note = |record: &Record<'_>| audit.note(Kind::Administration, &broker.counters, now_ms, record);
+    note(&Record { details: Some(&details), ..Record::new(Event::Start) });
+    for (kind, first, last) in audit.missing() {
+        let details = json!({ "trail": kind.name(), "first": first, "last": last });
+        note(&Record { details: Some(&details), ..Record::new(Event::Missing) });
+    }
+    let now = set_keys(&broker.config);
+    let before = facts.iter().find(|fact| fact.name == CONFIGURATION);
+    let before = before.and_then(|fact| serde_json::from_slice::<BTreeMap<String, Value>>(&fact.value).ok());
+    if before.as_ref() == Some(&now) {
+        return;
+    }
+    if let Some(before) = before {
+        let changes = changes(&before, &now);
+        note(&Record { details: Some(&changes), ..Record::new(Event::Configuration) });
+    }
+    let mut batch = Batch::new();
+    let value = json!(now).to_string().into_bytes();
+    batch.push(Op::PutMeta(&MetaRow { name: CONFIGURATION.to_owned(), value }));
+    if let Err(error) = broker.store.append(batch) {
+        warn!(%error, "the configuration is not remembered for the audit of the next start");
+    }
+}
+
+/// The keys that have another value than their default. None holds a secret: those are in files and variables of their own.
+fn set_keys(config: &Config) -> BTreeMap<String, Value> {
+    let default = Config::default();
+    let set = config.entries().filter(|(key, value, _)| key.get(&default) != *value);
+    set.map(|(key, value, _)| (key.path.to_owned(), value)).collect()
+}
+
+/// The keys that have changed, each with its value before and now; `null` is the default.
+fn changes(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Value {
+    let keys = before.keys().chain(now.keys().filter(|key| !before.contains_key(*key)));
+    let changed = keys.filter(|key| before.get(*key) != now.get(*key));
+    let both = |key: &String| json!([short(before.get(key)), short(now.get(key))]);
+    changed.take(AUDIT_CHANGES_MAX).map(|key| (key.clone(), both(key))).collect()
+}
+
+/// A value, or the beginning of a long one.
+fn short(value: Option<&Value>) -> Value {
+    let Some(value) = value else { return Value::Null };
+    let text = value.to_string();
+    if text.len() <= VALUE_BYTES_MAX {
+        value.clone()
+    } else {
+        text[..text.floor_char_boundary(VALUE_BYTES_MAX)].into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changed_keys_are_told_with_both_values() {
+        let keys = |pairs: &[(&str, u32)]| {
+            pairs.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect::<BTreeMap<_, _>>()
+        };
+        let (before, now) = (keys(&[("a", 1), ("b", 2), ("c", 3)]), keys(&[("a", 1), ("b", 3), ("d", 4)]));
+        assert_eq!(changes(&before, &now), json!({ "b": [2, 3], "c": [3, null], "d": [null, 4] }));
+        assert!(set_keys(&Config::default()).is_empty());
+    }
+}

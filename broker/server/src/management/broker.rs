@@ -1,0 +1,39 @@
+//! What the commands and the `$SYS` tree share, on top of network and guests.
+
+use std::ops::Deref;
+use std::sync::Arc;
+
+use lotmq_store::QuarantineRow;
+
+use crate::guests::Hosting;
+use crate::management::backup::Backups;
+use crate::management::client_lines::ClientLines;
+use crate::management::command::Commands;
+use crate::management::logins::Logins;
+use crate::management::logs::Logs;
+use crate::management::storage_watch::StorageWatch;
+use crate::management::sys::Sys;
+use crate::net::Net;
+
+/// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree share.
+pub(crate) struct Broker {
+    pub(crate) net: Arc<Net>,
+    pub(crate) hosting: Arc<Hosting>,
+    pub(crate) storage_watch: StorageWatch,
+    pub(crate) logins: Logins,
+    pub(crate) client_lines: ClientLines,
+    pub(crate) logs: Arc<Logs>,
+    pub(crate) commands: Commands,
+    pub(crate) backups: Backups,
+    pub(crate) sys: Sys,
+    /// Damaged rows of the store that were put aside, as they were when the broker started.
+    pub(crate) quarantined: Vec<QuarantineRow>,
+}
+
+impl Deref for Broker {
+    type Target = Hosting;
+
+    fn deref(&self) -> &Hosting {
+        &self.hosting
+    }
+}

@@ -1,0 +1,374 @@
+//! The codes that are no diagnostics of the compiler: what stands in `…/Error` topics, in the warnings and errors of replies, and in what
+//! the tools say. `lotmq explain` and docs/codes.md are made of this table; a test over the repository sees that no code is missing.
+
+use std::fmt::Write as _;
+
+/// A code with what it means.
+#[derive(Debug, Clone, Copy)]
+pub struct Code {
+    /// As it is written: upper-case words.
+    pub name: &'static str,
+    /// What it means, in a few words.
+    pub title: &'static str,
+    /// What it means and what to do, in sentences.
+    pub explanation: &'static str,
+    /// Where it is told.
+    pub place: Place,
+}
+
+/// Where a code is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// In the `Error` topic of a definition, in its diagnosis, and in what `lotmq run` reports.
+    Run,
+    /// In the reply to a command that adds definitions, and by `lotmq check`.
+    Load,
+    /// In the replies to other commands.
+    Command,
+}
+
+impl Place {
+    const ALL: [Place; 3] = [Place::Run, Place::Load, Place::Command];
+
+    fn title(self) -> &'static str {
+        match self {
+            Place::Run => "While programs run",
+            Place::Load => "When programs are added",
+            Place::Command => "When other commands are refused",
+        }
+    }
+}
+
+/// All codes, those of one [`Place`] together.
+pub fn all() -> impl Iterator<Item = &'static Code> {
+    ROWS.iter()
+}
+
+/// The code of this name, in any case of letters.
+pub fn find(name: &str) -> Option<&'static Code> {
+    ROWS.iter().find(|code| code.name.eq_ignore_ascii_case(name))
+}
+
+/// The code that was probably meant by a name that is none.
+pub fn similar(name: &str) -> Option<&'static str> {
+    lot_nearest::nearest_name(name, all().map(|code| code.name))
+}
+
+/// The page about them.
+pub fn markdown() -> String {
+    let mut page = String::from(
+        "# Codes\n\nGenerated from `broker/server/src/management/codes.rs`; `lotmq explain CODE` says the same, and explains the codes `LOT101` to `LOT621` of the compiler, too.\n",
+    );
+    for place in Place::ALL {
+        let _ = write!(page, "\n## {}\n\n| code | what it means |\n|---|---|\n", place.title());
+        for code in all().filter(|code| code.place == place) {
+            let _ = writeln!(page, "| `{}` | {}. {} |", code.name, sentence(code.title), code.explanation);
+        }
+    }
+    page
+}
+
+/// With a capital letter.
+fn sentence(text: &str) -> String {
+    let mut characters = text.chars();
+    characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())
+}
+
+macro_rules! codes {
+    ($($place:ident { $($name:ident $title:literal $explanation:literal)* })*) => {
+        const ROWS: &[Code] = &[$($(
+            Code { name: stringify!($name), title: $title, explanation: $explanation, place: Place::$place },
+        )*)*];
+    };
+}
+
+codes! {
+    Run {
+        ACTION_NOT_FOUND "called action does not exist"
+            "CALL ACTION named one that was not there when the run came to it. Add it, or correct the name."
+        AUTHORITY_GONE "effects of a former owner's run were dropped"
+            "While a run was under way, what had written them, the definition itself or one that it called, was removed or replaced by another user, or the user who had deployed it was removed. What was written for him is not done in anybody else's name."
+        CALL_DEPTH "calls are nested too deep"
+            "An action called itself, or several called each other, deeper than the limit (docs/limits.md). The run ends. Look for a call that has no end; LOOP repeats without calling."
+        CALL_NOT_ALLOWED "call was not granted"
+            "A module called an action or published a model that its grants do not name. Grant it when the module is added."
+        GUEST_ARITHMETIC "a module divided by zero"
+            "A component of your own divided whole numbers by zero, or a number did not fit. Its instance was thrown away; the next event starts a fresh one."
+        GUEST_BOUNDS "a module reached outside its memory"
+            "A component of your own read or wrote where it has no memory. Its instance was thrown away; the next event starts a fresh one."
+        GUEST_HOST_CALL "a module broke the contract"
+            "A component called a function of the broker in a way that the contract forbids. Its instance was thrown away."
+        GUEST_MEMORY "a run needed too much memory"
+            "The run was ended at the memory that one may have (docs/limits.md). Keep less at once: shorter texts, smaller JSON, fewer rows."
+        GUEST_PANIC "a module gave up"
+            "A component of your own ended with a panic or an abort. Its instance was thrown away; the next event starts a fresh one."
+        GUEST_POOL "no room for another run"
+            "More instances were wanted at one time than the broker has places for. Nothing is wrong with the definition."
+        GUEST_STACK "a run recursed too deep"
+            "Functions of a component, or of a script, called each other deeper than the stack allows."
+        GUEST_START "a module could not be started"
+            "The start function of a component failed, or it needs more memory or tables than it may have."
+        GUEST_TIME "a run took too long"
+            "The run used more processor time than one may (docs/limits.md) and was ended; what it had written before went out. Make loops shorter, or divide the work over several events."
+        GUEST_TRAP "a module was stopped"
+            "A component did something that ends it, of a kind that has no code of its own. The message says what."
+        HOP_LIMIT "messages trigger each other without end"
+            "A message led to a run, its messages to further runs, and so on, more than 64 times. The next run was not started. Look at what the definition writes: some topic of it starts it again, perhaps by way of others."
+        KEEP_LIMIT "no room for another kept value"
+            "KEEP was refused because the cache of last values is full (docs/limits.md), or the value is too long. Delete what is not needed with DELETE TOPIC."
+        MAILBOX_FULL "events came faster than they were handled"
+            "Events waited for the definition until no more fitted, and further ones were dropped and counted. Make the run shorter, let it be triggered by fewer topics, or slow the senders down."
+        MESSAGE_PAUSED "a message that stopped runs is not tried again yet"
+            "Runs for a message with this topic and payload were stopped by force, more than once. It is refused and counted for a while, 0.1 seconds at first and up to a minute; the definition goes on with others. The records before say what stopped the runs."
+        MODEL_NOT_FOUND "model does not exist"
+            "PUBLISH MODEL named one that was not there when the run came to it. Add it, or correct the name."
+        MODEL_PENDING "model waits for others"
+            "The model is there, but a parent or a collected model of it is not. -getPendingStatus says which."
+        NOT_RESTORED "rule could not be restored"
+            "At the start of the broker a stored rule could not be compiled again. Until it is replaced, whatever it was about is denied."
+        NOT_TRIGGERED "this kind of event does not start a model"
+            "A module of world model was started by something other than a message."
+        PATTERN "a regular expression could not be searched"
+            "The pattern is wrong, or its search took too many steps; it counted as no match. Patterns that come together at run time are only checked then."
+        PYTHON_BUSY "a script was busy"
+            "Other calls kept the script, or all places of Python, for too long."
+        PYTHON_ERROR "a script raised an exception"
+            "The message is that of Python, with the line of the script. The call gave null, and the action went on."
+        PYTHON_PREPARING "Python is being prepared"
+            "Machine code of the interpreter is made once after an installation, which takes some seconds. Try again."
+        PYTHON_UNAVAILABLE "Python does not run here"
+            "The interpreter cannot be used on this machine; the message says why."
+        PYTHON_UNKNOWN "script does not exist"
+            "CALL PYTHON named a script that was not there when the run came to it. Add it with -addPython, or correct the name."
+        ROUTE_AWAY "what a route is connected to does not answer"
+            "The connection failed or was lost. The route tries again, and what waits for it is kept up to its limit."
+        ROUTE_PANIC "a fault of the broker in a route"
+            "The broker's own code for the route gave up, which it should not. What it was delivering is lost, and the route begins anew. The log has more; please report it."
+        ROUTE_REFUSED "a route refused a question"
+            "GET MODEL or a call asked a route for rows, and what it is connected to said no. The message is its answer."
+        ROUTE_REJECTED "a message cannot pass a route"
+            "What the route is connected to will never take this message, for instance because the statement for it is wrong. It was counted and dropped; others go on."
+        ROUTE_STOPPED "a route stopped"
+            "The route failed in a way that trying again does not mend, such as a wrong password. Replace it, or enable it again, when the reason is gone."
+        ROUTE_STORE "a row was not stored"
+            "STORE of a route named another route that is not there or took no more. The message says which."
+        ROUTE_TIMEOUT "a route did not answer in time"
+            "A run asked a route for rows and had no answer within the time that it may wait."
+        ROUTE_UNKNOWN "route does not exist"
+            "A run asked a route for rows that was not there. Add it, or correct the name."
+        RULE_DENIED "a rule denied it"
+            "A definition may what the rules allow who deployed it (docs/security.md): a read gave nothing, or a message was dropped, and the run went on. Change the rule, or have somebody deploy it who may. With lot.compat.model_publish_rules they are asked about published models besides, as about somebody without a user."
+        START_SLOW "ON START took long"
+            "The broker waits for ON START before it opens its listeners, but not for longer than five seconds. The run went on while the listeners opened."
+        STOPPED "the definition was stopped"
+            "An event came for a definition that was being removed or replaced, or that had failed so often that it rests for a while."
+        WRITE_LIMIT "too many writes in one run"
+            "What the run wrote beyond the limits of a run (docs/limits.md) was dropped. A run of LoT ends there, with LOT609. Divide the work over several events."
+    }
+    Load {
+        BASE64_INVALID "argument is not base64"
+            "What stands behind lot64:, zip64: or the like is not valid base64."
+        COMPILE_FAILED "it could not be compiled"
+            "The text has errors, which stand beside this one with their places; or machine code of it could not be made, and the message says why."
+        DEPENDENT_MISFIT "something that uses it does not fit any more"
+            "The definition was replaced, and another one names inputs, outputs, fields or events that it no longer has. That one is left as it is and fails when it comes to that place. Change it, too."
+        EXISTS "a definition of that name is there"
+            "Remove it first, or use the command that replaces."
+        EXPORT_IGNORED "module exports more than its world"
+            "The export is not part of the module's world; nobody calls it."
+        FILTER_INVALID "topic or filter is invalid"
+            "A topic is not empty, has no NUL and at most 65,535 bytes; wildcards are whole levels, and # is the last."
+        HASH_MISMATCH "module was damaged on its way"
+            "The SHA-256 of the bytes that arrived is not the one that was told. Send it again."
+        IMPORT_FORBIDDEN "module wants what no module may have"
+            "The component imports something that is neither of its world nor of the inert part of WASI: no sockets, no files, no HTTP."
+        KIND_MISMATCH "text defines another kind"
+            "The command adds one kind of definition, and the text defines another. Use the command of that kind."
+        LINKED_COMPONENT "module is of the inner form"
+            "The component needs the broker's own runtime. Compile it with lotmq compile, which embeds it."
+        MODULE_EXISTS "a module of that name is there"
+            "Remove it first, or add it with replace."
+        MODULE_NAME_INVALID "name of a module is invalid"
+            "The message says what a name may have."
+        MORE "more problems than are shown"
+            "The reply lists the first of them. Mend those and try again; lotmq check shows all."
+        NAME_INVALID "name is invalid"
+            "The message says what is wrong with it."
+        NAME_RESTS "name of a removed user"
+            "Rules and definitions may still give something to it. Choose another name, let root add the user, or wait for the days that auth.removed_names_rest_days says."
+        NEVER_RUNS "the time of the trigger is past"
+            "ON TIMESTAMP or the like names an instant before now, so the action never starts. It was added all the same."
+        NOT_A_COMPONENT "it is no WebAssembly component"
+            "A core module is made a component with wasm-tools component new."
+        OF_ANOTHER "it belongs to somebody else"
+            "The message names whose it is. A definition acts for who deployed it, so taking it over has to be said: -replace, in front of its text or behind the arguments."
+        OPTION_IGNORED "option of a module has no effect"
+            "The module was added without it; the message says why."
+        OTHER_LOADED "another project is loaded"
+            "The command was told to keep it (-keepLoaded). data.removes lists what would go; without the option its place is taken."
+        OWNER_GONE "a project belongs to nobody"
+            "A project is deployed on behalf of who has stored it, and that user was removed. Store it again, or duplicate it and load the copy, which is yours."
+        PENDING "it waits for another definition"
+            "It names an action, a model or a script that is not there. It was added and starts to work as soon as that is added, too. -getPendingStatus lists all that wait."
+        PROJECT_INVALID "project cannot be read"
+            "The archive or folder has something in it that is no project: a notebook that is none, a text that is not UTF-8, a link, a path outside. The message names it."
+        PROJECT_LOADED "project is loaded"
+            "What is loaded is not changed or removed under the programs that run. Unload it first."
+        PROJECT_NAME_INVALID "name of a project is invalid"
+            "The message says what a name may have."
+        REPLACED "a definition of that name was replaced"
+            "The project brings a definition of a kind and name that was added by hand. The project's is the one that works now."
+        ROUTE_TYPE_UNAVAILABLE "this build does not run routes of that type"
+            "The route is right, but no guest for its type is in this broker. -listTemplates lists those that are."
+        RULE_REMOVED "a rule is gone"
+            "It belonged to the project whose place was taken, or to a former version. What it denied may be allowed now."
+        SCRIPT_NAME_MISSING "script has no name"
+            "One of the first lines of a Python script is a comment with its name: # Script Name: Name."
+        SETTING_IGNORED "setting of a route has no effect yet"
+            "This build does not follow the setting. The route works without it."
+        STOPPING "the broker is stopping"
+            "Nothing is added any more. Try again when it is back."
+        TRIGGER_CYCLE "it may trigger itself"
+            "A topic that it writes may start it again, perhaps by way of others; the message names them. 64 runs after one another is the end (HOP_LIMIT). Write to another topic, or begin with a condition."
+        UNREADABLE "file cannot be read"
+            "lotmq could not read a file of the folder as text or as a notebook, and went on with the others."
+        VALUE_MISSING "environment value or secret is not set"
+            "A route names a value that the broker does not have. Set it with -setEnv or -setSecret."
+        WORLD_MISMATCH "module is of another world"
+            "The component does not export what its kind of module does."
+        WORLD_UNKNOWN "world is not known"
+            "The message names the worlds that this build runs."
+    }
+    Command {
+        ARGUMENT_INVALID "argument is invalid"
+            "The message names the argument, and what the command takes."
+        BACKUP_DAMAGED "backup is damaged"
+            "Some of its content is missing or is not what was written. Nothing was changed."
+        BACKUP_FAILED "backup could not be made"
+            "The message is that of the system or the store."
+        BACKUP_FOREIGN "file is no backup"
+            "It does not begin like a backup of lotmq. Nothing was changed."
+        BACKUP_NAME_INVALID "name of a backup is invalid"
+            "The suggestion says what a name may have."
+        BACKUP_TOO_LARGE "backup is too large"
+            "It unpacks to more than a restore takes (docs/limits.md). Nothing was changed."
+        BACKUP_TOO_NEW "backup is of a later version"
+            "Restore it with the version that made it, or a later one."
+        BUILT_IN "it is built in"
+            "Built-in rules cannot be removed. A rule of your own with a lower number is asked first."
+        BUSY "the broker is busy with something of that kind"
+            "Another backup, restore or long command is under way, or too many commands wait. Try again later."
+        CONFLICT "it was changed meanwhile"
+            "Two commands changed the same thing at one time. Look at it and try again."
+        DAMAGED "some records are damaged"
+            "The audit has records that are not what was written. The others are shown."
+        DATE_INVALID "that is no day"
+            "Days are written YYYY-MM-DD."
+        DOWNLOAD_FAILED "backup was not sent"
+            "The connection ended, or the client did not take it."
+        FILE_EXISTS "file is there already"
+            "Nothing is overwritten. Choose another name."
+        FILE_NOT_WRITTEN "file could not be written"
+            "The message is that of the system."
+        INPUT_UNKNOWN "action has no such input"
+            "-runAction was given an input that the action does not define."
+        INTERNAL_ERROR "a fault of the broker"
+            "The command ended in a way that it should not; nothing more of it happens. The log has more; please report it."
+        JSON_INVALID "argument is no JSON"
+            "The message says where it goes wrong."
+        LEVEL_UNKNOWN "log level is not known"
+            "The message names the levels."
+        MESSAGES_DROPPED "messages of a run were dropped"
+            "What wrote them was removed, or taken over by another user, while it ran, or nobody takes them. published has those that went out."
+        MISSING_ARGUMENT "argument is missing"
+            "The message shows how the command is used."
+        MODULE_NOT_FOUND "module is not there"
+            "-listModules lists those that are."
+        NOT_AVAILABLE "this build does not do that yet"
+            "The command, or this form of it, is known and belongs to a later version. The suggestion names another way where there is one."
+        NOT_FOUND "there is nothing of that name"
+            "The message says what was looked for."
+        NOT_LOADED "no such project is loaded"
+            "-listProjects shows which one is."
+        NOT_REACHABLE "what a route is connected to does not answer"
+            "The test of a route had no connection. The message is that of the other side or the system."
+        NOT_STORED_YET "a change is being stored"
+            "A warning: the disk takes longer than a second for a change that is under way. What the reply tells of it is in force, and holds after a crash when the change has been answered. Of -listSessions: sessions that are not listed any more are there again after a crash, until their end is stored."
+        NOT_SUBSCRIBED "nobody would receive it"
+            "A backup is published to a topic that the client must be subscribed to. The suggestion names the topic."
+        NOT_UTF8 "command is not UTF-8"
+            "Commands are UTF-8 text."
+        NO_MESSAGE "action ran without a message"
+            "The action reads PAYLOAD or TOPIC, and -runAction gave it none."
+        NO_RECEIVER "client is not connected"
+            "A backup is sent to the client that asks for it, over the connection on which it asks."
+        NO_SPACE "disk is full"
+            "There is not enough space for what was asked for."
+        PACKETS_TOO_SMALL "client takes too small packets"
+            "Its Maximum Packet Size leaves no room for a piece of the backup."
+        PASSWORD_INVALID "password cannot be used"
+            "The message says what is wrong with it."
+        PATH_FORBIDDEN "path leads outside"
+            "Files are read and written only below the folder that the message names."
+        PATH_UNREADABLE "path cannot be read"
+            "The message is that of the system."
+        PERMISSION_DENIED "not allowed"
+            "The user lacks the permission for the command, or has less than what he would change."
+        QUOTA_EXCEEDED "there are as many as there may be"
+            "The message names the limit; docs/limits.md says which can be set."
+        REPLY_TOO_LARGE "reply is longer than a message may be"
+            "The command was carried out. Ask for less at once."
+        SECRETS_LOCKED "secrets cannot be opened"
+            "The backup was made with another key, so its secrets are of no use here. Set them anew."
+        STORE_FAILED "the store failed"
+            "What was asked for was not stored, and is as it was. The message is that of the store or the system."
+        STORE_IN_MEMORY "the store is in memory only"
+            "The broker runs without a file, so nothing can be restored into it."
+        TENANT_NOT_FOUND "tenant is not there"
+            "This build has the tenant default."
+        TIMEOUT "it took too long"
+            "The action did not end in the time that the command waits. It may go on."
+        TOO_LARGE "it is too large"
+            "The message names the limit."
+        TOO_MANY_ARGUMENTS "too many arguments"
+            "The message shows how the command is used. An argument with blanks stands in quotes."
+        TOPIC_INVALID "topic is invalid"
+            "The topic of a message is not empty and has no wildcards."
+        TRUNCATED "not all is shown"
+            "There are more records than fit. Ask for a shorter time."
+        UNKNOWN_COMMAND "there is no such command"
+            "-help lists all commands."
+        USERS_REPLACED "users are those of the backup"
+            "The restore brought the users, groups and passwords of the backup."
+        USER_EXISTS "a user of that name is there"
+            "Remove it first, or change it."
+        USER_PROTECTED "root is protected"
+            "The user root is neither removed nor restricted."
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_code_stands_once_in_the_order_of_its_place() {
+        for place in Place::ALL {
+            let names: Vec<&str> = all().filter(|code| code.place == place).map(|code| code.name).collect();
+            assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
+        }
+        let mut names: Vec<&str> = all().map(|code| code.name).collect();
+        names.sort_unstable();
+        names.windows(2).for_each(|pair| assert_ne!(pair[0], pair[1]));
+    }
+
+    #[test]
+    fn codes_are_found_in_any_case_and_titles_are_short() {
+        assert_eq!(find("hop_limit").map(|code| code.name), Some("HOP_LIMIT"));
+        assert!(find("LOT302").is_none());
+        assert_eq!(similar("hop_limits"), Some("HOP_LIMIT"));
+        for code in all() {
+            assert!(code.title.len() < 70 && code.explanation.ends_with('.'), "{}", code.name);
+        }
+    }
+}

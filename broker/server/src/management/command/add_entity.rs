@@ -1,0 +1,229 @@
+//! Adding entities: a body of LoT text, compiled entity by entity, deployed where it is good. Commands reference §4.
+
+use std::sync::Arc;
+
+use lot_nearest::nearest;
+use lot_to_wasm::diagnostic::json::{Entry, reply_message};
+use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
+use lotmq_definitions::{DefinitionKind, Need, NewDefinition, OnExisting, Origin, Warning};
+use lotmq_store::Batch;
+use serde_json::{Value, json};
+
+use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
+use super::text::entity_body;
+use super::verb::Call;
+use crate::guests::HasPrograms as _;
+use crate::guests::{DeployError, Deployed, Guests};
+use crate::management::sys;
+
+/// Missing definitions for which similar names are looked for.
+const SIMILAR_MAX: usize = 3;
+
+/// What came of one entity.
+struct Outcome {
+    kind: DefinitionKind,
+    name: String,
+    message: String,
+    errors: Vec<Value>,
+    warnings: Vec<Value>,
+}
+
+/// Adds the entities of the command's body, all of which must be of `kind`.
+///
+/// # Errors
+/// When one of them was not added; the others are.
+pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Refusal> {
+    add_text(call, kind, call.body)
+}
+
+/// As [`add`], with the entities of a text that came in another form.
+///
+/// # Errors
+/// As [`add`].
+pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) -> Result<Done, Refusal> {
+    let (text, told) = entity_body(body);
+    // Of all kinds rules alone are not replaced without being told so (commands reference §4).
+    let unless_told = if kind == DefinitionKind::Rule { OnExisting::Refuse } else { OnExisting::ReplaceOwn };
+    let existing = told.unwrap_or(unless_told);
+    if text.trim().is_empty() {
+        return Err(missing_argument(call.verb, "LoT text"));
+    }
+    let compat = call.broker.compat();
+    let options = CompileOptions { form: Form::Linked, known: &*call.tenant.programs().guests, compat };
+    let compilation = lot_to_wasm::compile(text, &options);
+    let (outside, outside_warnings) = split(&compilation.diagnostics);
+    let Compilation { entities, diagnostics } = compilation;
+    // With text beside it, the reply must tell that the one entity was added all the same.
+    let is_alone = entities.len() == 1 && outside.is_empty();
+    let mut outcomes = Vec::with_capacity(entities.len());
+    for entity in entities {
+        let source = if is_alone { text } else { text.get(entity.range.clone()).unwrap_or_default() };
+        outcomes.push(add_one(call, (kind, existing), entity, source));
+    }
+    let Some(first) = outcomes.first() else {
+        let message = diagnostics.first().map(reply_message).unwrap_or_default();
+        return Err(Refusal { message, errors: outside, data: None });
+    };
+    call.about(entity_type(first.kind), &first.name);
+    let message = match diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
+        Some(diagnostic) if first.errors.is_empty() => reply_message(diagnostic),
+        _ => first.message.clone(),
+    };
+    let data = (!is_alone).then(|| json!({ "entities": outcomes.iter().map(row).collect::<Vec<_>>() }));
+    let errors: Vec<Value> =
+        outside.into_iter().chain(outcomes.iter().flat_map(|outcome| outcome.errors.clone())).collect();
+    if !errors.is_empty() {
+        return Err(Refusal { message, errors, data });
+    }
+    let warnings = outcomes.into_iter().flat_map(|outcome| outcome.warnings);
+    Ok(Done {
+        message,
+        data,
+        warnings: outside_warnings.into_iter().chain(warnings).collect(),
+        is_silent: false,
+    })
+}
+
+fn row(outcome: &Outcome) -> Value {
+    let Outcome { kind, name, errors, .. } = outcome;
+    json!({ "type": kind.title(), "name": name, "success": errors.is_empty(), "errors": errors })
+}
+
+fn add_one(
+    call: &mut Call<'_>,
+    (wanted, existing): (DefinitionKind, OnExisting),
+    entity: Entity,
+    source: &str,
+) -> Outcome {
+    let kind = entity.kind.map_or(wanted, DefinitionKind::from);
+    let name = entity.name.clone();
+    let of_text: Vec<Diagnostic> =
+        entity.diagnostics.iter().map(|found| found.clone().moved_down(entity.lines_before)).collect();
+    let (errors, mut warnings) = split(&of_text);
+    let failed =
+        |message: String, errors| Outcome { kind, name: name.clone(), message, errors, warnings: Vec::new() };
+    if entity.kind.is_some() && kind != wanted {
+        let title = kind.title();
+        let article = if kind == DefinitionKind::Action { "an" } else { "a" };
+        let message = format!("'{name}' is {article} {}. Use -add{title}.", title.to_lowercase());
+        let errors = vec![problem("KIND_MISMATCH", &message)];
+        return failed(message, errors);
+    }
+    let first_error = of_text.iter().find(|diagnostic| diagnostic.severity == Severity::Error);
+    if let Some(first) = first_error {
+        return failed(reply_message(first), errors);
+    }
+    let Some(output) = entity.output else {
+        let message = format!("{} '{name}' was not compiled.", kind.title());
+        return failed(message.clone(), vec![problem("COMPILE_FAILED", &message)]);
+    };
+    match deploy(call, output, source, existing) {
+        Ok(installed) => {
+            let of_deploy = &installed.warnings;
+            warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));
+            let of_route = crate::guests::routes::warnings(call.tenant, installed.definition.facts());
+            warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
+            warnings.extend(super::dependents::misfits(call, &installed.definition));
+            let message = format!("{} '{name}' added successfully!", kind.title());
+            Outcome { kind, name, message, errors: Vec::new(), warnings }
+        }
+        Err(refusal) => failed(refusal.message, refusal.errors),
+    }
+}
+
+/// A warning, with the names that were probably meant by what is missing.
+fn of_deployed(call: &Call<'_>, warning: &Warning) -> Value {
+    let mut entry = problem(warning.code(), &warning.to_string());
+    if let Warning::Pending { missing } = warning {
+        let similar = missing.iter().take(SIMILAR_MAX).filter_map(|need| similar(call, need));
+        let hints: Vec<String> = similar.map(|name| format!("did you mean {name}?")).collect();
+        if !hints.is_empty() {
+            entry["suggestions"] = json!(hints);
+        }
+    }
+    entry
+}
+
+/// What is there and has almost the name of what is missing.
+fn similar(call: &Call<'_>, need: &Need) -> Option<String> {
+    match need {
+        Need::Definition(kind, name) => {
+            let registry = call.tenant.programs().guests.registry.read();
+            let known = registry.list(*kind).map(|definition| &**definition.name());
+            nearest(name, known).map(str::to_owned)
+        }
+        Need::Script(name) => {
+            let known = call.tenant.programs().scripts.names();
+            nearest(name, known.iter().map(|name| &**name)).map(str::to_owned)
+        }
+    }
+}
+
+fn deploy(
+    call: &mut Call<'_>,
+    output: Output,
+    source: &str,
+    existing: OnExisting,
+) -> Result<Deployed, Refusal> {
+    let new = NewDefinition {
+        kind: output.facts.kind.into(),
+        name: output.facts.name.as_str().into(),
+        source: source.into(),
+        origin: Origin::AdHoc,
+        owner: call.owner(),
+        facts: Arc::new(output.facts),
+        installed_at: call.broker.definitions_now().wall,
+    };
+    let broker = call.broker;
+    let prepared =
+        Guests::prepare(broker, output.component, new, existing).map_err(|error| refused(&error))?;
+    let mut batch = Batch::new();
+    let _changes = broker.commands.changes.lock();
+    call.check_current()?;
+    let installed = Guests::install(call.tenant, &broker.hosting, prepared, &mut batch)
+        .map_err(|error| refused(&error))?;
+    if installed.definition.kind() == DefinitionKind::Rule {
+        super::rules::count_changed(call);
+    }
+    call.changed_topics.extend(sys::installed_topics(&installed));
+    call.commit(batch)?;
+    Ok(installed)
+}
+
+/// Why something was not deployed, as replies say it.
+pub(crate) fn refused(error: &DeployError) -> Refusal {
+    let code = match error {
+        DeployError::Load(error) => error.code(),
+        DeployError::Install(lotmq_definitions::InstallError::Exists { .. }) => "EXISTS",
+        DeployError::Install(lotmq_definitions::InstallError::OfAnother { .. }) => "OF_ANOTHER",
+        DeployError::Install(lotmq_definitions::InstallError::TooMany { .. }) => "QUOTA_EXCEEDED",
+        DeployError::Install(_) => "FILTER_INVALID",
+        DeployError::NoScope => "COMPILE_FAILED",
+        DeployError::RouteType { .. } => "ROUTE_TYPE_UNAVAILABLE",
+        DeployError::Stopping => "STOPPING",
+    };
+    Refusal::new(code, error.to_string())
+}
+
+/// Errors and warnings among diagnostics, as replies show them.
+fn split(diagnostics: &[Diagnostic]) -> (Vec<Value>, Vec<Value>) {
+    let value = |found: &Diagnostic| {
+        serde_json::to_value(Entry::from(found)).expect("an entry is strings and numbers")
+    };
+    let (errors, warnings): (Vec<_>, Vec<_>) =
+        diagnostics.iter().partition(|found| found.severity == Severity::Error);
+    (errors.into_iter().map(value).collect(), warnings.into_iter().map(value).collect())
+}
+
+/// A kind as the envelope names it.
+pub(super) fn entity_type(kind: DefinitionKind) -> EntityType {
+    match kind {
+        DefinitionKind::Action => EntityType::Action,
+        DefinitionKind::Model => EntityType::Model,
+        DefinitionKind::Rule => EntityType::Rule,
+        DefinitionKind::Route => EntityType::Route,
+        DefinitionKind::Module => EntityType::Module,
+        DefinitionKind::Theme => EntityType::Theme,
+        DefinitionKind::Panel => EntityType::Panel,
+    }
+}

@@ -1,0 +1,233 @@
+//! `-auditStatus`, `-auditQuery`, `-decryptAudit`. Commands reference §11.1.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Component, Path, PathBuf};
+
+use jiff::civil::Date;
+use lotmq_auth::Scope;
+use lotmq_config::Durability;
+use serde_json::json;
+
+use super::reply::{Done, Refusal, missing_argument};
+use super::shown::Shown;
+use super::verb::{Call, Effect, Permission, Verb};
+use crate::limits::{AUDIT_FOUND_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::management::audit::Selection;
+use crate::management::managed::Managing as _;
+
+const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
+
+pub(super) static STATUS: Verb = Verb {
+    name: "auditStatus",
+    usage: "",
+    shown: Shown::All,
+    permission: PERMISSION,
+    effect: Effect::Reads,
+    summary: "Tells how much is in the audit, and whether its records follow from one another.",
+    example: "-auditStatus",
+    execute: status,
+};
+
+pub(super) static QUERY: Verb = Verb {
+    name: "auditQuery",
+    usage: "<YYYY-MM-DD[|filter]>",
+    shown: Shown::All,
+    permission: PERMISSION,
+    effect: Effect::Reads,
+    summary: "Shows the records of a day (UTC) that have a text, at most the newest 1,000.",
+    example: "-auditQuery 2026-01-05|addUser",
+    execute: query,
+};
+
+pub(super) static DECRYPT: Verb = Verb {
+    name: "decryptAudit",
+    usage: "[YYYY-MM-DD][|path]",
+    shown: Shown::All,
+    permission: PERMISSION,
+    effect: Effect::Reads,
+    summary: "Writes the records of a day, or all, as lines of JSON into a new file below the data directory's files/<tenant>.",
+    example: "-decryptAudit |audit.jsonl",
+    execute: decrypt,
+};
+
+/// What is recorded by now is read, too, unless the store takes nothing.
+fn flush(call: &Call<'_>) {
+    let broker = call.broker;
+    if broker.store_failure().is_none() {
+        // Reading comes behind it.
+        let _ = call.tenant.managed().audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
+    }
+}
+
+fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    flush(call);
+    let status = call.tenant.managed().audit.status(&call.broker.store)?;
+    let broken_at = status.trails.iter().find_map(|trail| trail.broken_at);
+    let data = json!({
+        "enabled": call.tenant.managed().audit.is_enabled(),
+        "days": status.days,
+        "bytes": status.sum(|trail| trail.bytes),
+        "encrypted": true,
+        "records": status.sum(|trail| trail.records),
+        "intact": status.is_intact(),
+        "brokenAt": broken_at,
+        "damaged": status.sum(|trail| trail.damaged),
+        "locked": status.sum(|trail| trail.locked),
+        "trails": status.to_json(),
+    });
+    let records = status.sum(|trail| trail.records);
+    Ok(Done::new(format!("{records} record(s) of {} day(s).", status.days)).with_data(data))
+}
+
+fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let body = call.body.trim();
+    let (day, filter) = body.split_once('|').unwrap_or((body, ""));
+    let day = day_of(day)?.ok_or_else(|| missing_argument(call.verb, "YYYY-MM-DD"))?;
+    let filter = Some(filter.trim().to_owned()).filter(|filter| !filter.is_empty());
+    let selection = Selection { day: Some(day), filter };
+    flush(call);
+    let found = call.tenant.managed().audit.find(&call.broker.store, &selection, AUDIT_FOUND_MAX)?;
+    let mut done = Done::new(format!("{} record(s).", found.total));
+    if found.total > found.records.len() {
+        let message = format!("Only the newest {} of {} are shown.", found.records.len(), found.total);
+        done = done.with_warning("TRUNCATED", &message);
+    }
+    if found.damaged > 0 {
+        done = done.with_warning("DAMAGED", &format!("{} records are damaged.", found.damaged));
+    }
+    Ok(done.with_data(found.records))
+}
+
+/// A day; nothing for nothing.
+fn day_of(text: &str) -> Result<Option<Date>, Refusal> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    let day = text.parse::<Date>().ok().filter(|day| day.to_string() == text);
+    day.map(Some).ok_or_else(|| {
+        let shown: String = text.chars().take(VERB_SHOWN_CHARS_MAX).collect();
+        Refusal::new("DATE_INVALID", format!("'{shown}' is not a day. Write it as YYYY-MM-DD."))
+    })
+}
+
+fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let body = call.body.trim();
+    let (day, path) = body.split_once('|').unwrap_or((body, ""));
+    let day = day_of(day)?;
+    let path = match path.trim() {
+        "" => day.map_or_else(|| "audit.jsonl".to_owned(), |day| format!("audit-{day}.jsonl")),
+        path => path.to_owned(),
+    };
+    if call.broker.config.store.durability == Durability::None {
+        return Err(Refusal::new("STORE_IN_MEMORY", "The broker writes no files: store.durability is none."));
+    }
+    let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
+    let (file, place) = create(&root, &path)?;
+    // Where on the machine the data directory lies is nobody's business.
+    let shown = format!("files/{}/{path}", call.tenant.name);
+    let failed = |error: &io::Error| {
+        Refusal::new(not_written(error), format!("'{shown}' cannot be written: {error}."))
+    };
+    let mut out = BufWriter::new(file);
+    flush(call);
+    let selection = Selection { day, filter: None };
+    let lines =
+        call.tenant.managed().audit.each_line(&call.broker.store, &selection, |line| writeln!(out, "{line}"));
+    let written = lines.map_err(Refusal::from).and_then(|lines| {
+        let finish = |count| out.into_inner()?.sync_all().map(|()| count);
+        lines.and_then(finish).map_err(|error| failed(&error))
+    });
+    let records = written.inspect_err(|_| {
+        // A half one must not be taken for a whole one.
+        let _ = std::fs::remove_file(&place);
+    })?;
+    let data = json!({ "path": shown, "records": records });
+    Ok(Done::new(format!("{records} record(s) written to '{shown}' of the data directory.")).with_data(data))
+}
+
+/// The code for a file that cannot be written.
+fn not_written(error: &io::Error) -> &'static str {
+    if lotmq_store::is_full(error) { "NO_SPACE" } else { "FILE_NOT_WRITTEN" }
+}
+
+/// Makes a file that was not there, below a root, for its owner only. Links are followed nowhere below the root.
+fn create(root: &Path, asked: &str) -> Result<(File, PathBuf), Refusal> {
+    let outside = || {
+        let message =
+            format!("'{}' is not below the folder 'files' of the data directory.", asked.escape_default());
+        Refusal::new("PATH_FORBIDDEN", message)
+    };
+    let names: Vec<_> = Path::new(asked).components().collect();
+    if asked.ends_with('/') || !names.iter().all(|name| matches!(name, Component::Normal(_))) {
+        return Err(outside());
+    }
+    let place = root.join(asked);
+    let created = || {
+        let folder = place.parent().unwrap_or(root);
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root)?;
+        let is_below =
+            folder.canonicalize()? == root.canonicalize()?.join(folder.strip_prefix(root).unwrap_or(root));
+        if !is_below {
+            return Ok(None);
+        }
+        OpenOptions::new().write(true).create_new(true).mode(0o600).open(&place).map(Some)
+    };
+    match created() {
+        Ok(Some(file)) => Ok((file, place.clone())),
+        Ok(None) => Err(outside()),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let message = format!("'{asked}' is there already.");
+            Err(Refusal::new("FILE_EXISTS", message))
+        }
+        Err(error) => {
+            let message = format!("'{asked}' cannot be made: {error}.");
+            Err(Refusal::new(not_written(&error), message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_made_below_the_root_once_and_nowhere_else() {
+        let directory = tempfile::tempdir().unwrap();
+        let root = directory.path().join("files/default");
+        let code = |asked: &str| create(&root, asked).map(drop).map_err(|refusal| refusal.code().to_owned());
+        assert_eq!(code("audit.jsonl"), Ok(()));
+        std::fs::create_dir(root.join("inside")).unwrap();
+        assert_eq!(code("inside/audit.jsonl"), Ok(()));
+        std::os::unix::fs::symlink(directory.path(), root.join("link")).unwrap();
+        std::os::unix::fs::symlink(directory.path().join("elsewhere"), root.join("linked.jsonl")).unwrap();
+        for (asked, expected) in [
+            ("audit.jsonl", "FILE_EXISTS"),
+            ("linked.jsonl", "FILE_EXISTS"),
+            ("../audit.jsonl", "PATH_FORBIDDEN"),
+            ("inside/../../audit.jsonl", "PATH_FORBIDDEN"),
+            ("/tmp/audit.jsonl", "PATH_FORBIDDEN"),
+            ("inside/", "PATH_FORBIDDEN"),
+            ("link/audit.jsonl", "PATH_FORBIDDEN"),
+            ("nowhere/audit.jsonl", "FILE_NOT_WRITTEN"),
+        ] {
+            assert_eq!(code(asked), Err(expected.to_owned()), "{asked}");
+        }
+        assert!(!directory.path().join("audit.jsonl").exists());
+        assert!(!directory.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn days_are_read_as_they_are_written() {
+        for (text, expected) in
+            [(" 2026-01-05 ", Ok(Some("2026-01-05"))), ("", Ok(None)), ("2026-1-5", Err(()))]
+        {
+            let day = day_of(text).map(|day| day.map(|day| day.to_string())).map_err(drop);
+            assert_eq!(day, expected.map(|day| day.map(str::to_owned)), "{text}");
+        }
+        assert_eq!(day_of("2026-02-30").unwrap_err().code(), "DATE_INVALID");
+    }
+}

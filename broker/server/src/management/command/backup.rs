@@ -1,0 +1,317 @@
+//! `-backup`, `-restoreBackup`. Commands reference §12.3.
+
+use std::io::{self, BufWriter, Cursor, IntoInnerError, Read as _, Seek as _, SeekFrom};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_config::{Config, Durability};
+use lotmq_store::{ImportError, StoreError};
+use serde_json::{Map, Value, json};
+use tracing::{info, warn};
+
+use super::reply::{Done, Refusal};
+use super::shown::Shown;
+use super::verb::{Call, Effect, Permission, Verb};
+use crate::limits::{
+    BACKUP_FREE_BYTES_MIN, BACKUP_NAME_BYTES_MAX, RESTORE_DISK_FACTOR, RESTORE_UNPACKED_BYTES_MAX,
+};
+use crate::management::backup::{
+    self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool, WriteError,
+};
+use crate::management::broker::Broker;
+use crate::management::sys;
+use lotmq_core::client::Client;
+use lotmq_core::client::sessions::SessionKey;
+
+pub(super) static BACKUP: Verb = Verb {
+    name: "backup",
+    usage: "[name] [-retained] [-sessions]",
+    shown: Shown::All,
+    permission: Permission::Root,
+    effect: Effect::Reads,
+    summary: "Sends a backup to $SYS/Coreflux/Backup/<name>/download, to the client that asks and is subscribed to it.",
+    example: "-backup monday -retained",
+    execute: backup,
+};
+
+pub(super) static RESTORE: Verb = Verb {
+    name: "restoreBackup",
+    usage: "[zip64:<base64>]",
+    shown: Shown::All,
+    permission: Permission::Root,
+    effect: Effect::Reads,
+    summary: "Checks a backup, then restarts the broker on it. Without a backup it tells what the last restore came to.",
+    example: "-restoreBackup",
+    execute: restore,
+};
+
+fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (name, parts) = read_arguments(call)?;
+    let topic = format!("$SYS/Coreflux/Backup/{name}/download");
+    let client = receiver(call, &topic)?;
+    let chunk_bytes = backup::chunk_bytes(&client, &topic).ok_or_else(|| {
+        let limit = client.wire().packet_bytes_max;
+        Refusal::new("PACKETS_TOO_SMALL", format!("The client takes packets of at most {limit} bytes."))
+    })?;
+    let _turn = call.broker.backups.begin().ok_or_else(busy)?;
+    let config = &call.broker.config;
+    let place = if is_in_memory(config) { std::env::temp_dir() } else { config.data.path.clone() };
+    let contents = Contents {
+        name: name.clone(),
+        created_utc: sys::utc_text(call.broker.clock.wall_ms()),
+        parts,
+        configuration: configuration(config),
+    };
+    let (broker, place_of_file) = (Arc::clone(call.broker), place.clone());
+    let write = move || {
+        broker.store.in_snapshot(WriteError::is_lost, |snapshot| {
+            let mut out = BufWriter::new(Spool::new(&place_of_file)?);
+            let manifest = backup::write(&mut out, snapshot, &contents)?;
+            Ok((out.into_inner().map_err(IntoInnerError::into_error)?, manifest))
+        })
+    };
+    let written = call.broker.commands.aside.read(&call.broker.watchdog.pulses, write)?;
+    let (spool, manifest) = written
+        .map_err(|error| not_read(&error))?
+        .map_err(|error| if error.is_full() { no_space(&place) } else { not_written(&error) })?;
+    let mut chunks = Chunks::new(call, spool)?;
+    let sent =
+        backup::send(call.broker, &client, &topic, (chunks.bytes, chunk_bytes), |len| chunks.next(len))?;
+    info!(target: "command", bytes = sent.bytes, "backup taken");
+    Ok(Done::new(format!("Backup '{name}' with {} bytes was sent to {topic}.", sent.bytes)).with_data(
+        json!({
+            "name": name,
+            "topic": topic,
+            "bytes": sent.bytes,
+            "sha256": sent.sha256,
+            "chunks": sent.chunks,
+            "createdUtc": manifest.created_utc,
+            "parts": manifest.parts,
+            "tables": tables(&manifest),
+        }),
+    ))
+}
+
+/// A backup that is read back, beside the thread of its command: also a disk that was written to may hang.
+struct Chunks<'a> {
+    broker: &'a Arc<Broker>,
+    /// Not while it is read.
+    spool: Option<Spool>,
+    bytes: u64,
+}
+
+impl<'a> Chunks<'a> {
+    fn new(call: &Call<'a>, mut spool: Spool) -> Result<Self, Refusal> {
+        let bytes = spool.seek(SeekFrom::End(0)).and_then(|bytes| spool.rewind().map(|()| bytes));
+        Ok(Self { broker: call.broker, bytes: bytes.map_err(not_read_back)?, spool: Some(spool) })
+    }
+
+    /// The next so many bytes.
+    fn next(&mut self, len: usize) -> Result<Vec<u8>, Refusal> {
+        let lost = || not_read_back(io::Error::other("an earlier part was not read"));
+        let mut spool = self.spool.take().ok_or_else(lost)?;
+        let read = move || {
+            let mut chunk = vec![0; len];
+            spool.read_exact(&mut chunk).map(|()| (spool, chunk))
+        };
+        let read = self.broker.commands.aside.read(&self.broker.watchdog.pulses, read)?;
+        let (spool, chunk) = read.map_err(not_read_back)?;
+        self.spool = Some(spool);
+        Ok(chunk)
+    }
+}
+
+/// The name and the parts that are wanted.
+fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
+    let mut name = None;
+    let mut parts = vec![Part::Configuration, Part::Secrets];
+    for argument in call.all_arguments()? {
+        match super::text::normalized_verb(&argument).as_deref() {
+            Some("retained") => parts.push(Part::Retained),
+            Some("sessions") => parts.push(Part::Sessions),
+            Some(_) => {
+                let shown: String = argument.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect();
+                return Err(Refusal::new("ARGUMENT_INVALID", format!("Unknown option '{shown}'.")));
+            }
+            None if name.is_none() => name = Some(argument),
+            None => return Err(call.too_many_arguments()),
+        }
+    }
+    let of_time = || {
+        let utc = sys::utc_text(call.broker.clock.wall_ms());
+        utc.chars().filter(char::is_ascii_alphanumeric).collect()
+    };
+    let name: String = name.unwrap_or_else(of_time);
+    if !is_backup_name(&name) {
+        let shown: String = name.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect();
+        let refusal = Refusal::new("BACKUP_NAME_INVALID", format!("Backup name '{shown}' is invalid."));
+        return Err(refusal.with_suggestion(format!(
+            "a name has at most {BACKUP_NAME_BYTES_MAX} letters, digits, dots, hyphens and underscores, and begins with a letter or digit"
+        )));
+    }
+    Ok((name, parts))
+}
+
+fn is_backup_name(name: &str) -> bool {
+    name.len() <= BACKUP_NAME_BYTES_MAX
+        && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
+}
+
+/// The Client that gave the command, if the backup would reach it. Nobody else gets one: it holds hashes of passwords.
+fn receiver(call: &Call<'_>, topic: &str) -> Result<Arc<Client>, Refusal> {
+    let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
+    let client = client.filter(|client| client.session_id == call.queue).ok_or_else(|| {
+        Refusal::new(
+            "NO_RECEIVER",
+            "A backup is sent to the client that asks for it, which must be connected.",
+        )
+    })?;
+    let is_receiver = |target: &lotmq_core::routing::route::Target| Arc::ptr_eq(&target.client, &client);
+    if call.tenant.route(topic).targets.iter().any(is_receiver) {
+        return Ok(client);
+    }
+    let refusal = Refusal::new("NOT_SUBSCRIBED", "Subscribe to the topic of the backup first.");
+    Err(refusal.with_suggestion(format!("the topic is {topic}")))
+}
+
+fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&[], 1)?;
+    let Some(argument) = arguments.first() else { return Ok(last_restore(call)) };
+    let base64 = argument
+        .strip_prefix("zip64:")
+        .ok_or_else(|| Refusal::new("ARGUMENT_INVALID", "The backup is given as zip64:<base64>."))?;
+    let bytes = STANDARD
+        .decode(base64)
+        .map_err(|_| Refusal::new("BASE64_INVALID", "zip64 argument is not valid base64."))?;
+    let _turn = call.broker.backups.begin().ok_or_else(busy)?;
+    let mut archive = Archive::open(Cursor::new(bytes), RESTORE_UNPACKED_BYTES_MAX).map_err(invalid)?;
+    check_space(&call.broker.config, &archive.manifest)?;
+    let staged = call.broker.store.stage(&mut archive.store().map_err(invalid)?).map_err(not_staged)?;
+    let manifest = &archive.manifest;
+    let kept: Vec<&str> =
+        Part::ALL.into_iter().filter(|part| staged.keeps(part.class())).map(Part::name).collect();
+    let mut done = Done::new(format!(
+        "Backup '{}' of {} is good. The broker restarts on it now; all clients are disconnected.",
+        manifest.name, manifest.created_utc
+    ));
+    if !staged.keeps(Part::Configuration.class()) {
+        done = done.with_warning("USERS_REPLACED", "Users and their passwords are those of the backup.");
+    }
+    if !staged.locked_secrets.is_empty() {
+        let names = staged.locked_secrets.join(", ");
+        let warning = format!("The key of this broker does not open these secrets: {names}.");
+        done = done.with_warning("SECRETS_LOCKED", &warning);
+    }
+    warn!(target: "command", name = manifest.name, "restoring a backup");
+    let done = done.with_data(json!({
+        "name": manifest.name,
+        "createdUtc": manifest.created_utc,
+        "broker": manifest.broker,
+        "parts": manifest.parts,
+        "kept": kept,
+        "tables": tables(manifest),
+        "lockedSecrets": staged.locked_secrets,
+    }));
+    call.broker.backups.keep(staged);
+    call.restarts = true;
+    Ok(done)
+}
+
+fn last_restore(call: &Call<'_>) -> Done {
+    let Some(report) = &call.broker.backups.report else {
+        return Done::new("Nothing was restored since the broker was started.")
+            .with_data(json!({"state": "none"}));
+    };
+    let at = sys::utc_text(report.ended_at_ms);
+    match &report.error {
+        None => Done::new(format!("A backup was restored at {at}."))
+            .with_data(json!({"state": "restored", "endedUtc": at})),
+        Some(error) => Done::new(format!("The last restore failed, nothing has changed: {error}."))
+            .with_data(json!({"state": "failed", "endedUtc": at, "reason": error})),
+    }
+}
+
+/// The file of a store is larger than its stream, and what is kept of the present one comes on top.
+fn check_space(config: &Config, manifest: &Manifest) -> Result<(), Refusal> {
+    let unpacked: u64 = manifest.members.iter().map(|member| member.bytes).sum();
+    let present = std::fs::metadata(config.store_path()).map_or(0, |data| data.len());
+    let needed = unpacked.saturating_mul(RESTORE_DISK_FACTOR).saturating_add(present);
+    let free = lotmq_store::free_bytes(&config.data.path).unwrap_or(u64::MAX);
+    if free < needed.saturating_add(BACKUP_FREE_BYTES_MIN) {
+        Err(no_space(&config.data.path))
+    } else {
+        Ok(())
+    }
+}
+
+fn is_in_memory(config: &Config) -> bool {
+    config.store.durability == Durability::None
+}
+
+/// Every key with its value. No key holds a secret: passwords and keys are in files and variables of their own.
+fn configuration(config: &Config) -> Value {
+    let keys: Map<String, Value> =
+        config.entries().map(|(key, value, _)| (key.path.to_owned(), value)).collect();
+    Value::Object(keys)
+}
+
+fn tables(manifest: &Manifest) -> Value {
+    let rows = manifest
+        .tables
+        .iter()
+        .map(|table| (table.name.clone(), json!({"rows": table.rows, "bytes": table.bytes})));
+    Value::Object(rows.collect())
+}
+
+fn busy() -> Refusal {
+    Refusal::new("BUSY", "Another backup or restore is under way.")
+}
+
+fn no_space(place: &std::path::Path) -> Refusal {
+    let free = lotmq_store::free_bytes(place).unwrap_or(0);
+    Refusal::new("NO_SPACE", format!("Not enough space for it: {free} bytes are free."))
+}
+
+fn not_written(error: &WriteError) -> Refusal {
+    Refusal::new("BACKUP_FAILED", format!("The backup cannot be written: {error}."))
+}
+
+fn not_read(error: &StoreError) -> Refusal {
+    Refusal::new("STORE_FAILED", format!("The store cannot be read: {error}."))
+}
+
+fn not_read_back(error: io::Error) -> Refusal {
+    Refusal::new("DOWNLOAD_FAILED", format!("The backup was not sent: {error}."))
+}
+
+impl From<DownloadError> for Refusal {
+    fn from(error: DownloadError) -> Self {
+        Self::new("DOWNLOAD_FAILED", format!("The backup was not sent: {error}."))
+    }
+}
+
+fn invalid(error: ArchiveError) -> Refusal {
+    let code = match error {
+        ArchiveError::Foreign(_) => "BACKUP_FOREIGN",
+        ArchiveError::TooNew { .. } => "BACKUP_TOO_NEW",
+        ArchiveError::TooLarge { .. } => "BACKUP_TOO_LARGE",
+        ArchiveError::Damaged(_) => "BACKUP_DAMAGED",
+    };
+    Refusal::new(code, format!("The backup cannot be used: {error}."))
+}
+
+fn not_staged(error: ImportError) -> Refusal {
+    let code = match &error {
+        ImportError::NoFile => "STORE_IN_MEMORY",
+        ImportError::TooNew { .. } => "BACKUP_TOO_NEW",
+        ImportError::Io(_) => "STORE_FAILED",
+        ImportError::Foreign
+        | ImportError::Damaged(_)
+        | ImportError::Exists(_)
+        | ImportError::Load(_)
+        | _ => "BACKUP_DAMAGED",
+    };
+    Refusal::new(code, format!("The backup cannot be used: {error}."))
+}

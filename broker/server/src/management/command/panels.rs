@@ -1,0 +1,187 @@
+//! `-addPanel`, `-removePanel`, `-listPanels` and what else there is about panels, under their older names too. Commands reference §3.
+
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lot_facts::ViewState;
+use lotmq_auth::Scope;
+use lotmq_definitions::{Definition, DefinitionKind};
+use lotmq_store::Batch;
+use serde_json::{Value, json};
+
+use super::add_entity::{add, add_text, refused};
+use super::remove_entity::remove;
+use super::reply::{Done, EntityType, Refusal};
+use super::shown::Shown;
+use super::verb::{Call, Effect, Permission, Verb};
+use crate::guests::HasPrograms as _;
+use crate::guests::views;
+use crate::management::sys;
+
+const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
+
+pub(super) static ADD: Verb = Verb {
+    name: "addPanel",
+    usage: "<LoT text>",
+    shown: Shown::Digest,
+    permission: PERMISSION,
+    effect: Effect::Stores,
+    summary: "Adds a panel, or replaces the one of that name.",
+    example: "-addPanel DEFINE PANEL \"Plant\"\n    WITH TITLE \"Plant 1\"",
+    execute: |call| add(call, DefinitionKind::Panel),
+};
+
+pub(super) static ADD_VISU: Verb = Verb {
+    name: "addVisu",
+    summary: "As -addPanel.",
+    example: "-addVisu DEFINE VISU Plant\n    WITH TITLE \"Plant 1\"",
+    ..ADD
+};
+
+pub(super) static ADD_FILE: Verb = Verb {
+    name: "addVisuFile",
+    usage: "lot64:<base64 of LoT text>",
+    shown: Shown::Digest,
+    permission: PERMISSION,
+    effect: Effect::Stores,
+    summary: "Adds a panel whose text travels as base64.",
+    example: "-addVisuFile lot64:REVGSU5FIFZJU1UgUA==",
+    execute: add_file,
+};
+
+pub(super) static REMOVE: Verb = Verb {
+    name: "removePanel",
+    usage: "<name>",
+    shown: Shown::All,
+    permission: PERMISSION,
+    effect: Effect::Stores,
+    summary: "Removes a panel.",
+    example: "-removePanel Plant",
+    execute: |call| remove(call, DefinitionKind::Panel),
+};
+
+pub(super) static REMOVE_VISU: Verb =
+    Verb { name: "removeVisu", summary: "As -removePanel.", example: "-removeVisu Plant", ..REMOVE };
+
+pub(super) static LIST: Verb = Verb {
+    name: "listPanels",
+    usage: "",
+    shown: Shown::All,
+    permission: PERMISSION,
+    effect: Effect::TellsWhatIsStored,
+    summary: "Lists the panels with title, state and visibility.",
+    example: "-listPanels",
+    execute: list,
+};
+
+pub(super) static CODE: Verb = Verb {
+    name: "panelCode",
+    usage: "<name>",
+    shown: Shown::All,
+    permission: PERMISSION,
+    effect: Effect::TellsWhatIsStored,
+    summary: "Gives the text of a panel.",
+    example: "-panelCode Plant",
+    execute: code,
+};
+
+pub(super) static UPDATE_STATE: Verb = Verb {
+    name: "updateVisuState",
+    usage: "<name> <DRAFT | PUBLISHED | ARCHIVED>",
+    shown: Shown::All,
+    permission: PERMISSION,
+    effect: Effect::Stores,
+    summary: "Publishes a panel, or takes it back.",
+    example: "-updateVisuState Plant ARCHIVED",
+    execute: update_state,
+};
+
+pub(super) static REFRESH: Verb = Verb {
+    name: "refreshVisu",
+    usage: "",
+    shown: Shown::All,
+    permission: PERMISSION,
+    effect: Effect::Reads,
+    summary: "Publishes all panels and themes again.",
+    example: "-refreshVisu",
+    execute: refresh,
+};
+
+fn add_file(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let argument = call.argument("lot64:<base64>")?;
+    let invalid = |reason: &str| Refusal::new("BASE64_INVALID", format!("lot64 argument {reason}."));
+    let encoded = argument.strip_prefix("lot64:").ok_or_else(|| invalid("must begin with lot64:"))?;
+    let bytes = STANDARD.decode(encoded).map_err(|_| invalid("is not valid base64"))?;
+    let text = String::from_utf8(bytes).map_err(|_| invalid("is not UTF-8 text"))?;
+    add_text(call, DefinitionKind::Panel, &text)
+}
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let rows: Vec<Value> = all(call, DefinitionKind::Panel).iter().map(|panel| row(panel)).collect();
+    let message = match rows.len() {
+        0 => "No panels registered.".to_owned(),
+        count => format!("{count} panel(s)."),
+    };
+    Ok(Done::new(message).with_data(rows))
+}
+
+fn row(panel: &Definition) -> Value {
+    let view = views::view(panel);
+    let said = |key: &str| view.map_or(&Value::Null, |view| &view.tree[key]);
+    json!({
+        "name": &**panel.name(),
+        "title": said("title"),
+        "state": view.map(|view| view.state.word()),
+        "visibility": said("visibility"),
+        "components": said("components").as_array().map_or(0, Vec::len),
+        "origin": panel.deployed.origin.to_string(),
+    })
+}
+
+/// All panels or themes by name.
+pub(super) fn all(call: &Call<'_>, kind: DefinitionKind) -> Vec<Arc<Definition>> {
+    let mut all: Vec<_> = call.tenant.programs().guests.registry.read().list(kind).cloned().collect();
+    all.sort_by(|a, b| a.name().cmp(b.name()));
+    all
+}
+
+fn panel(call: &mut Call<'_>, name: &str) -> Result<Arc<Definition>, Refusal> {
+    call.about(EntityType::Panel, name);
+    let found = call.tenant.programs().guests.registry.read().get(DefinitionKind::Panel, name).cloned();
+    found.ok_or_else(|| Refusal::not_found(format!("Panel '{name}' not found.")))
+}
+
+fn code(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let name = call.argument("name")?;
+    let panel = panel(call, &name)?;
+    Ok(Done::new(format!("Panel '{name}'.")).with_data(&*panel.deployed.source))
+}
+
+fn update_state(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&["name", "state"], 0)?;
+    let (name, word) = (&arguments[0], &arguments[1]);
+    let state = ViewState::by_word(word).ok_or_else(|| {
+        let message = format!("Unknown state '{word}'. Usage: -{} {}", call.verb.name, call.verb.usage);
+        Refusal::new("ARGUMENT_INVALID", message)
+    })?;
+    let mut batch = Batch::new();
+    let _changes = call.broker.commands.changes.lock();
+    let panel = panel(call, name)?;
+    let installed = views::set_state(call.tenant, call.broker, &panel, state, &mut batch)
+        .map_err(|error| refused(&error))?;
+    call.changed_topics.extend(sys::installed_topics(&installed));
+    call.commit(batch)?;
+    Ok(Done::new(format!("State of panel '{name}' set to {} successfully!", state.word())))
+}
+
+fn refresh(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let (panels, themes) = (all(call, DefinitionKind::Panel), all(call, DefinitionKind::Theme));
+    let message = format!("{} panel(s) and {} theme(s) published.", panels.len(), themes.len());
+    for view in panels.iter().chain(&themes) {
+        call.changed_topics.extend(sys::retained_topics(view));
+    }
+    Ok(Done::new(message))
+}

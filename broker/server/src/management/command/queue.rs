@@ -1,0 +1,290 @@
+//! Commands on their way: one queue for each Client, a few threads that serve them.
+//!
+//! Commands of one Client run one after the other and are answered in that order; those of different Clients run side by side. A
+//! command may block its thread (a commit, a run), never one that serves Clients.
+//!
+//! Uploads take some of the threads and no more ([`work`](super::work)): they wait in their queues while others of them run.
+//!
+//! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`. Payloads are wiped when they are done
+//! with, because they may hold passwords.
+
+use std::collections::VecDeque;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use hashbrown::HashMap;
+use lotmq_auth::Identity;
+use lotmq_definitions::Definition;
+use lotmq_pulse::Pulse;
+use parking_lot::{Condvar, Mutex};
+use tracing::error;
+use zeroize::Zeroizing;
+
+use super::aside::Aside;
+use super::run;
+use super::stored::Stored;
+use super::work::{Running, Work};
+use crate::limits::{
+    COMMAND_BYTES_WAITING_MAX, COMMAND_SILENCE_MAX, COMMAND_THREADS, COMMANDS_WAITING_MAX,
+    COMMANDS_WAITING_PER_CLIENT_MAX,
+};
+use crate::management::broker::Broker;
+use crate::process::this_turn;
+use lotmq_core::tenant::Tenant;
+
+/// A command that was taken.
+pub(crate) struct Job {
+    pub(crate) tenant: Arc<Tenant>,
+    pub(crate) identity: Arc<Identity>,
+    /// Whose order it keeps: the number of a session, or one of its own for guests.
+    pub(crate) queue: u64,
+    /// Name of the definition whose run gave it; `None` where a Client did.
+    pub(crate) definition: Option<Arc<str>>,
+    pub(crate) payload: Zeroizing<Vec<u8>>,
+    /// How many runs of guests led to it; what it publishes has as many.
+    pub(crate) hops: u8,
+    pub(crate) response: Option<ResponseTo>,
+}
+
+/// Queues of guests' commands have numbers of their own, above those of sessions.
+const GUEST_QUEUES: u64 = 1 << 63;
+
+impl Job {
+    /// The queue of the commands of a definition.
+    pub(crate) fn queue_of(tenant: &Tenant, definition: &Definition) -> u64 {
+        GUEST_QUEUES | u64::from(tenant.number) << 40 | definition.id.0
+    }
+
+    /// Number of the session that gave the command; `None` where a run of a definition did.
+    pub(super) fn session(&self) -> Option<u64> {
+        self.definition.is_none().then_some(self.queue)
+    }
+}
+
+/// Where a 5.0 Client wants the reply, too.
+pub(crate) struct ResponseTo {
+    pub(crate) topic: String,
+    pub(crate) correlation_data: Option<Vec<u8>>,
+}
+
+/// Too many commands wait already.
+#[derive(Debug)]
+pub(crate) struct Busy;
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(crate) struct Commands {
+    state: Mutex<State>,
+    ready: Condvar,
+    /// Held while entities, accounts or variables change, until that is on the disk: such changes are serialised (commands reference §1.9).
+    pub(super) changes: Mutex<()>,
+    /// Whether changes come to the disk.
+    pub(super) stored: Stored,
+    /// What commands read of the store on other threads.
+    pub(super) aside: Aside,
+    /// Sessions whose own password is being set by their command, which has not been answered.
+    setting_own_password: Mutex<Vec<u64>>,
+}
+
+/// Answer that a session waits for until this is dropped.
+pub(crate) struct OwnPassword<'a> {
+    commands: &'a Commands,
+    session: u64,
+}
+
+impl Drop for OwnPassword<'_> {
+    fn drop(&mut self) {
+        self.commands.setting_own_password.lock().retain(|session| *session != self.session);
+    }
+}
+
+#[derive(Default)]
+struct State {
+    queues: HashMap<u64, VecDeque<Job>>,
+    /// Queues none of whose commands runs, with what the first one does.
+    ready: VecDeque<(u64, Work)>,
+    running: Running,
+    waiting: usize,
+    bytes: usize,
+    is_stopping: bool,
+}
+
+impl Commands {
+    /// Takes a command.
+    ///
+    /// # Errors
+    /// [`Busy`]; the command is not executed.
+    pub(crate) fn submit(&self, job: Job) -> Result<(), Busy> {
+        let mut state = self.state.lock();
+        let of_client = state.queues.get(&job.queue).map_or(0, VecDeque::len);
+        let bytes = state.bytes + job.payload.len();
+        // A single command of any size that a packet holds is always taken.
+        let is_too_much = state.waiting > 0 && bytes > COMMAND_BYTES_WAITING_MAX;
+        if is_too_much
+            || of_client >= COMMANDS_WAITING_PER_CLIENT_MAX
+            || state.waiting >= COMMANDS_WAITING_MAX
+            || state.is_stopping
+        {
+            return Err(Busy);
+        }
+        state.bytes = bytes;
+        state.waiting += 1;
+        let (key, work) = (job.queue, Work::of(&job.payload));
+        let queue = state.queues.entry(key).or_default();
+        queue.push_back(job);
+        if queue.len() == 1 {
+            state.ready.push_back((key, work));
+            drop(state);
+            self.ready.notify_one();
+        }
+        Ok(())
+    }
+
+    /// Commands that wait or run.
+    pub(crate) fn waiting(&self) -> usize {
+        self.state.lock().waiting
+    }
+
+    /// Spares a session that sets its own password until it has been answered. Of a session one command runs at a time, so it is in the list once.
+    pub(crate) fn sets_own_password(&self, session: u64) -> OwnPassword<'_> {
+        self.setting_own_password.lock().push(session);
+        OwnPassword { commands: self, session }
+    }
+
+    /// Whether the session has not had the answer yet to the command by which its user sets his own password.
+    pub(crate) fn is_setting_own_password(&self, session: u64) -> bool {
+        self.setting_own_password.lock().contains(&session)
+    }
+
+    /// Whether the threads are to end.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.state.lock().is_stopping
+    }
+
+    /// Lets the threads end after the commands that run now.
+    pub(crate) fn stop(&self) {
+        self.state.lock().is_stopping = true;
+        self.ready.notify_all();
+    }
+
+    /// The next command that may run; `None` when it is time to end. The command stays at the head of its queue, so that no other of
+    /// its Client starts, until [`Commands::done`].
+    fn next(&self) -> Option<Started> {
+        let mut state = self.state.lock();
+        loop {
+            if state.is_stopping {
+                return None;
+            }
+            if let Some((key, work)) = state.take_ready()
+                && let Some(head) = state.queues.get_mut(&key).and_then(VecDeque::front_mut)
+            {
+                let emptied = Job {
+                    tenant: Arc::clone(&head.tenant),
+                    identity: Arc::clone(&head.identity),
+                    queue: key,
+                    definition: None,
+                    payload: Zeroizing::default(),
+                    hops: 0,
+                    response: None,
+                };
+                let job = std::mem::replace(head, emptied);
+                state.running.begins(work);
+                return Some(Started { work, job });
+            }
+            self.ready.wait(&mut state);
+        }
+    }
+
+    /// Ends a command that had so many bytes. The thread that calls it goes on with [`Commands::next`], so that it takes what may begin now.
+    fn done(&self, key: u64, work: Work, bytes: usize) {
+        let mut state = self.state.lock();
+        state.running.ends(work);
+        state.waiting -= 1;
+        state.bytes -= bytes;
+        let Some(queue) = state.queues.get_mut(&key) else { return };
+        queue.pop_front();
+        if let Some(head) = queue.front() {
+            let work = Work::of(&head.payload);
+            state.ready.push_back((key, work));
+            drop(state);
+            self.ready.notify_one();
+        } else {
+            state.queues.remove(&key);
+        }
+    }
+}
+
+impl State {
+    /// The first queue whose command may begin.
+    fn take_ready(&mut self) -> Option<(u64, Work)> {
+        let at = self.ready.iter().position(|(_, work)| self.running.admits(*work))?;
+        self.ready.remove(at)
+    }
+}
+
+/// A command that a thread executes.
+struct Started {
+    work: Work,
+    job: Job,
+}
+
+/// Starts the threads.
+///
+/// # Errors
+/// When the system gives none.
+pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let thread = |number| {
+        let broker = Arc::clone(broker);
+        let name = format!("command-{number}");
+        let pulse = broker.watchdog.pulses.add(format!("command thread {number}"), COMMAND_SILENCE_MAX);
+        std::thread::Builder::new().name(name).spawn(move || serve(&broker, &pulse))
+    };
+    (0..COMMAND_THREADS).map(thread).collect()
+}
+
+fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
+    this_turn::install(Arc::clone(&broker.core), None);
+    pulse.install();
+    while let Some(Started { work, job }) = broker.commands.next() {
+        pulse.begins(Instant::now());
+        let bytes = job.payload.len();
+        let spared = run::spared(broker, &job);
+        let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
+        if ran.is_err() {
+            error!("a command ended by a panic");
+            // What it left in the turn is of no use to anybody; a new one is clean.
+            this_turn::install(Arc::clone(&broker.core), None);
+            run::panicked(broker, &job);
+        }
+        drop(spared);
+        broker.commands.done(job.queue, work, bytes);
+        pulse.waits();
+    }
+    this_turn::uninstall();
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::{ConnectOptions, Publication, QoS};
+
+    use super::*;
+    use crate::testing::{Running, connect, receive, until_silent};
+
+    #[test]
+    fn a_command_that_stands_still_is_missed() {
+        let running = Running::start("none");
+        let broker = Arc::clone(&running.server.broker);
+        let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+        root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+        let changes = broker.commands.changes.lock();
+        let command = Publication::new("$SYS/Coreflux/Command", "-setEnv SITE north");
+        root.publish(&command.qos(QoS::AtLeastOnce)).unwrap();
+        until_silent(&running, "command thread", COMMAND_SILENCE_MAX, true);
+        drop(changes);
+        receive(&mut root);
+        until_silent(&running, "command thread", COMMAND_SILENCE_MAX, false);
+        running.server.stop();
+    }
+}

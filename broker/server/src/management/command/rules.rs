@@ -1,0 +1,131 @@
+//! `-restoreRules`, `-listRules`, and in what the verbs of rules differ from those of other definitions. Commands reference §3, §8.
+
+use std::sync::Arc;
+
+use lotmq_auth::Scope;
+use lotmq_auth::built_in::{BUILT_INS, built_in};
+use lotmq_definitions::{DefinitionKind, OnExisting};
+use lotmq_store::Batch;
+use serde_json::{Value, json};
+
+use super::definition_verbs;
+use super::remove_entity::remove;
+use super::reply::{Done, EntityType, Refusal};
+use super::shown::Shown;
+use super::verb::{Call, Effect, Permission, Verb};
+use crate::guests::HasPrograms as _;
+use crate::guests::{Guests, rules};
+use crate::management::sys;
+
+pub(super) static ADD: Verb = Verb {
+    summary: "Adds a rule; a rule of that name stays unless -replace stands before DEFINE.",
+    ..definition_verbs::rules::ADD
+};
+
+pub(super) static REMOVE: Verb = Verb { execute: remove_one, ..definition_verbs::rules::REMOVE };
+
+pub(super) static REMOVE_ALL: Verb = Verb {
+    summary: "Removes all rules but the built-in ones and those of a fresh installation.",
+    execute: remove_all,
+    ..definition_verbs::rules::REMOVE_ALL
+};
+
+pub(super) static RESTORE: Verb = Verb {
+    name: "restoreRules",
+    usage: "",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Stores,
+    summary: "Puts the rules of a fresh installation back as they were.",
+    example: "-restoreRules",
+    execute: restore,
+};
+
+pub(super) static LIST: Verb = Verb {
+    name: "listRules",
+    usage: "",
+    shown: Shown::All,
+    permission: Permission::CommandCall,
+    effect: Effect::TellsWhatIsStored,
+    summary: "Lists the rules with priority, scope, topic and state.",
+    example: "-listRules",
+    execute: list,
+};
+
+/// Publishes how many rules there are.
+pub(super) fn count_changed(call: &mut Call<'_>) {
+    let count = rules::count(call.tenant).to_string();
+    call.changed("$SYS/Coreflux/Config/Rules", count);
+}
+
+fn remove_one(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let name = call.argument("name")?;
+    if built_in(&name).is_some() {
+        call.about(EntityType::Rule, &name);
+        let message = format!("Rule '{name}' is a built-in rule and cannot be removed.");
+        return Err(Refusal::new("BUILT_IN", message));
+    }
+    let done = remove(call, DefinitionKind::Rule)?;
+    count_changed(call);
+    Ok(done)
+}
+
+fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let mut batch = Batch::new();
+    let _changes = call.broker.commands.changes.lock();
+    let names: Vec<Arc<str>> = {
+        let registry = call.tenant.programs().guests.registry.read();
+        let all = registry.list(DefinitionKind::Rule).map(|rule| Arc::clone(rule.name()));
+        all.filter(|name| !rules::is_seed(name)).collect()
+    };
+    for name in names {
+        let removed =
+            Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Rule, &name, &mut batch);
+        if let Ok(removed) = removed {
+            call.changed_topics.extend(sys::removed_topics(&removed.definition));
+        }
+    }
+    count_changed(call);
+    call.commit(batch)?;
+    Ok(Done::new("Removed all rules successfully"))
+}
+
+fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let mut batch = Batch::new();
+    let _changes = call.broker.commands.changes.lock();
+    for definition in rules::restore_seeds(call.tenant, &call.broker.hosting, OnExisting::Replace, &mut batch)
+    {
+        call.changed(definition.sys_topic(), definition.deployed.source.as_bytes());
+    }
+    count_changed(call);
+    call.commit(batch)?;
+    Ok(Done::new("Default rules restored successfully!"))
+}
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let registry = call.tenant.programs().guests.registry.read();
+    let row = |rule: &Arc<lotmq_definitions::Definition>| {
+        let facts = rule.facts().rule.as_ref();
+        json!({
+            "name": &**rule.name(),
+            "priority": facts.map(|facts| facts.priority),
+            "scope": facts.map(|facts| &facts.scope),
+            "topic": facts.and_then(|facts| facts.topic.as_ref()),
+            "state": registry.state(rule.id),
+            "origin": rule.deployed.origin.to_string(),
+        })
+    };
+    let mut rows: Vec<Value> = registry.list(DefinitionKind::Rule).map(row).collect();
+    rows.sort_by_key(|row| row["priority"].as_u64());
+    let built_in = BUILT_INS.iter().map(|rule| {
+        json!({
+            "name": rule.name, "priority": rule.priority, "scope": rule.scope, "topic": rule.topic,
+            "state": "running", "origin": "builtin"
+        })
+    });
+    let rows: Vec<Value> = built_in.chain(rows).collect();
+    Ok(Done::new(format!("{} rules.", rows.len())).with_data(rows))
+}

@@ -1,0 +1,299 @@
+//! One command from its text to its reply.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_auth::{Decide as _, Identity, Question};
+use serde_json::Value;
+use tracing::{info, warn};
+
+use super::answer::{Topics, publish_reply, send};
+use super::queue::{Job, OwnPassword};
+use super::reply::{self, Done, Heading, Refusal};
+use super::text::{CommandText, normalized_verb};
+use super::verb::{Call, Effect, Verb};
+use super::{NOT_AVAILABLE, find, is_own_password};
+use crate::guests::HasPrograms as _;
+use crate::management::audit::{Event, Kind, Record};
+use crate::management::broker::Broker;
+use crate::management::managed::Managing as _;
+use lotmq_core::client::Client;
+use lotmq_core::routing::fan_out::Asker;
+use lotmq_core::routing::system_topics;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+
+/// How long a command that tells what is stored waits for one that changes it. A disk that hangs is no reason to tell nothing.
+const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
+
+/// Executes a command and publishes its reply.
+pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
+    broker.counters.commands.add(1);
+    let Ok(payload) = std::str::from_utf8(&job.payload) else {
+        note(broker, job, Noted { result: "NOT_UTF8", ..Noted::default() });
+        let refusal = Refusal::new("NOT_UTF8", "The command is not UTF-8 text.");
+        answer(job, Heading::default(), &Err(refusal));
+        return;
+    };
+    let text = CommandText::new(payload);
+    let name = normalized_verb(text.verb);
+    let heading = Heading { request_id: text.request_id, ..Heading::default() };
+    let Some(verb) = name.as_deref().and_then(find) else {
+        let outcome = Err(match name.as_deref().and_then(not_yet) {
+            Some(name) => {
+                note(broker, job, Noted { verb: Some(name), result: "NOT_AVAILABLE", ..Noted::default() });
+                let heading = Heading { command: Some(name), ..heading };
+                answer(job, heading, &Err(reply::not_available(name)));
+                return;
+            }
+            None => {
+                note(broker, job, Noted { result: "UNKNOWN_COMMAND", ..Noted::default() });
+                reply::unknown_command(&text)
+            }
+        });
+        answer(job, heading, &outcome);
+        return;
+    };
+    let mut call = Call {
+        broker,
+        tenant: &job.tenant,
+        identity: &job.identity,
+        verb,
+        body: text.body,
+        entity: None,
+        details: None,
+        changed_topics: Vec::new(),
+        told_topics: Vec::new(),
+        queue: job.queue,
+        restarts: false,
+        users_changed: false,
+    };
+    let outcome = execute(&mut call, &job.payload);
+    if outcome.is_err() {
+        broker.counters.commands_refused.add(1);
+    }
+    info!(
+        target: "command",
+        tenant = &*job.tenant.name,
+        client_id = &*job.identity.client_id,
+        definition = job.definition.as_deref(),
+        user = job.identity.user.as_deref().unwrap_or(""),
+        verb = verb.name,
+        success = outcome.is_ok(),
+        "command"
+    );
+    note_executed(&call, job, &outcome);
+    let heading = Heading {
+        command: Some(verb.name),
+        entity: call.entity.as_ref().map(|(entity_type, name)| (*entity_type, name.as_str())),
+        ..heading
+    };
+    let is_silent = outcome.as_ref().is_ok_and(|done| done.is_silent);
+    let reply = (!is_silent).then(|| heading.reply(job.identity.user.as_deref(), &outcome));
+    send(job, Topics { changed: &call.changed_topics, told: &call.told_topics }, reply.as_ref());
+    if call.users_changed {
+        broker.sys.users_changed();
+    }
+    if call.restarts {
+        broker.backups.restart();
+    }
+}
+
+/// Spares the session that sets its own password until it has been answered; not one whose password is an old one already.
+pub(super) fn spared<'a>(broker: &'a Broker, job: &Job) -> Option<OwnPassword<'a>> {
+    let session = job.session()?;
+    let identity = &job.identity;
+    let is_setting = is_own_password(identity, &job.payload) && job.tenant.users.is_current(identity);
+    is_setting.then(|| broker.commands.sets_own_password(session))
+}
+
+/// Answers a command whose execution ended by a panic, a fault of ours.
+pub(super) fn panicked(broker: &Broker, job: &Job) {
+    broker.counters.commands_refused.add(1);
+    let text = std::str::from_utf8(&job.payload).map(CommandText::new).ok();
+    let verb = text.and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
+    note(
+        broker,
+        job,
+        Noted { verb: verb.map(|verb| verb.name), result: "INTERNAL_ERROR", ..Noted::default() },
+    );
+    let heading = Heading { request_id: text.and_then(|text| text.request_id), ..Heading::default() };
+    let refusal = Refusal::new("INTERNAL_ERROR", "The command failed by an error of the broker.");
+    answer(job, heading, &Err(refusal));
+}
+
+/// Answers a command that changed nothing.
+fn answer(job: &Job, heading: Heading<'_>, outcome: &Result<Done, Refusal>) {
+    let reply = heading.reply(job.identity.user.as_deref(), outcome);
+    send(job, Topics::default(), Some(&reply));
+}
+
+fn execute(call: &mut Call<'_>, payload: &[u8]) -> Result<Done, Refusal> {
+    // The user may have been removed, or may have lost the right, while the command waited.
+    let may_call = Question::publish(call.identity, system_topics::COMMAND_TOPIC);
+    let is_current = call.tenant.users.is_current(call.identity);
+    let may_call =
+        || call.tenant.permissions.decide(&may_call).is_allowed() || is_own_password(call.identity, payload);
+    if !is_current || !may_call() || !call.verb.permission.admits(call.tenant, call.identity) {
+        return Err(Refusal::permission_denied(call.verb.name));
+    }
+    if let Some(failure) = call.broker.store_failure().filter(|_| call.verb.effect == Effect::Stores) {
+        return Err(Refusal::not_stored(failure, "Nothing has changed."));
+    }
+    if call.verb.effect == Effect::Stores
+        && let Some(hangs) = call.broker.commands.stored.hangs(&call.broker.store)
+    {
+        return Err(Refusal::of_store(&hangs, "Nothing has changed."));
+    }
+    if call.verb.effect == Effect::Stores {
+        let outcome = (call.verb.execute)(call);
+        if outcome.is_err() {
+            // That something is there already, or is not there, may rest on a change that is being stored.
+            drop(call.broker.commands.changes.lock());
+        }
+        return outcome;
+    }
+    if call.verb.effect != Effect::TellsWhatIsStored {
+        return (call.verb.execute)(call);
+    }
+    // A change is in force before it is on the disk.
+    let changes = call.broker.commands.changes.try_lock_for(CHANGE_PATIENCE);
+    let done = (call.verb.execute)(call)?;
+    if changes.is_some() {
+        return Ok(done);
+    }
+    let message = "A change is being stored; what is told of it holds when that is done.";
+    Ok(done.with_warning("NOT_STORED_YET", message))
+}
+
+/// What the audit says of a command besides who gave it.
+#[derive(Default)]
+struct Noted<'a> {
+    verb: Option<&'a str>,
+    target: Option<&'a str>,
+    result: &'a str,
+    arguments: Option<&'a str>,
+    details: Option<&'a Value>,
+    has_changed: bool,
+}
+
+/// Where a command is recorded: with what administrators did if it is one's. What others change must not push that out, nor what they ask for in vain,
+/// or only look at, the former.
+fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
+    let account = identity.user.as_ref().and_then(|user| tenant.users.account(user));
+    match (account.is_some_and(|account| account.is_admin()), has_changed) {
+        (true, _) => Kind::Administration,
+        (false, true) => Kind::Changes,
+        (false, false) => Kind::Access,
+    }
+}
+
+fn note(broker: &Broker, job: &Job, noted: Noted<'_>) {
+    let identity = &job.identity;
+    let endpoint = identity.peer.address();
+    // A guest's command is given in the name of a user who need not be there.
+    let (client_id, endpoint, definition) = match job.definition.as_deref() {
+        None => (Some(&*identity.client_id), Some(&*endpoint), None),
+        Some(definition) => (None, None, Some(definition)),
+    };
+    let account = identity.user.as_ref().and_then(|user| job.tenant.users.account(user));
+    let counts_for = match (&account, &identity.user) {
+        (Some(account), _) => account.counts_for.as_deref(),
+        // He has removed himself.
+        (None, Some(_)) => Some(""),
+        (None, None) => None,
+    };
+    let record = Record {
+        user: identity.user.as_deref(),
+        counts_for: counts_for.filter(|_| noted.has_changed),
+        client_id,
+        endpoint,
+        definition,
+        verb: noted.verb,
+        target: noted.target,
+        result: Some(noted.result),
+        arguments: noted.arguments,
+        details: noted.details,
+        ..Record::new(Event::Command)
+    };
+    let kind = kind_of(&job.tenant, identity, noted.has_changed);
+    job.tenant.managed().audit.command(kind, &broker.counters, broker.clock.wall_ms(), identity, &record);
+}
+
+/// Records a command that was executed. One that changed something is not answered before its record is stored.
+fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
+    let audit = &call.tenant.managed().audit;
+    if !audit.is_enabled() {
+        return;
+    }
+    let result = outcome.as_ref().map_or_else(Refusal::code, |_| "success");
+    // What does not fit the verb may be anything.
+    let is_formed = !matches!(result, "TOO_MANY_ARGUMENTS" | "ARGUMENT_INVALID");
+    let arguments = is_formed.then(|| call.verb.shown.of(call.body)).flatten();
+    // A definition may have put a secret there.
+    let masked = |text: &str| call.tenant.programs().variables.masked_whole_text(text).into_owned();
+    let arguments = arguments.as_deref().map(masked);
+    let target = call.entity.as_ref().map(|(_, name)| masked(name));
+    let noted = Noted {
+        verb: Some(call.verb.name),
+        target: target.as_deref(),
+        result,
+        arguments: arguments.as_deref(),
+        details: call.details.as_ref(),
+        has_changed: outcome.is_ok() && matches!(call.verb.effect, Effect::Stores | Effect::MakesRoom),
+    };
+    let (broker, has_changed) = (call.broker, noted.has_changed);
+    note(broker, job, noted);
+    if has_changed
+        && broker.store_failure().is_none()
+        && let Some(ticket) = audit.settle(&broker.store, &broker.counters, broker.clock.wall_ms())
+        && let Err(error) = broker.commands.stored.wait(&broker.store, ticket)
+    {
+        warn!(verb = call.verb.name, %error, "the record of a command is stored later");
+    }
+}
+
+/// The canonical name of a verb that a later version brings.
+fn not_yet(name: &str) -> Option<&'static str> {
+    NOT_AVAILABLE.iter().find(|known| known.eq_ignore_ascii_case(name)).copied()
+}
+
+/// What a Client is told that publishes a configuration: nothing of it takes effect.
+pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
+    let (tenant, identity) = (&client.tenant, &*client.identity());
+    let endpoint = identity.peer.address();
+    let record = Record {
+        endpoint: Some(&endpoint),
+        verb: Some("configNew"),
+        result: Some("NOT_AVAILABLE"),
+        ..Record::of(Event::Command, identity)
+    };
+    let kind = kind_of(tenant, identity, false);
+    tenant.managed().audit.command(kind, &turn.core.counters, turn.wall_ms(), identity, &record);
+    let heading = Heading { command: Some("ConfigNew"), request_id: None, entity: None };
+    let refusal = Refusal::new(
+        "NOT_AVAILABLE",
+        "Config/New is not available yet. Use lotmq.toml, environment variables or flags.",
+    );
+    let reply = heading.reply(identity.user.as_deref(), &Err(refusal));
+    publish_reply(turn, tenant, &reply, &Asker::new(identity, Some(client.session_id)), 0);
+}
+
+/// What is told at once when too many commands wait.
+pub(crate) fn busy(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    (identity, session): (&Identity, Option<u64>),
+    payload: &[u8],
+) {
+    let text = std::str::from_utf8(payload).map(CommandText::new).ok();
+    let verb = text.and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
+    let heading = Heading {
+        command: verb.map(|verb: &Verb| verb.name),
+        request_id: text.and_then(|text| text.request_id),
+        entity: None,
+    };
+    let refusal = Refusal::new("BUSY", "Too many commands are waiting. Try again later.");
+    let reply = heading.reply(identity.user.as_deref(), &Err(refusal));
+    publish_reply(turn, tenant, &reply, &Asker::new(identity, session), 0);
+}

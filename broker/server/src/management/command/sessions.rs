@@ -1,0 +1,189 @@
+//! `-listSessions`, `-endSession`, `-listConnections`, `-kickClient`, `-endConnection`: what clients have of the broker, and how an administrator takes it
+//! from them.
+//!
+//! All of them work while limits are met and while the disk takes nothing, so that whoever fills the broker can be made to leave.
+
+use std::sync::Arc;
+
+use lotmq_auth::Scope;
+use serde_json::json;
+
+use super::reply::{Done, Refusal};
+use super::shown::Shown;
+use super::verb::{Call, Effect, Permission, Verb};
+use crate::management::sys;
+use crate::process::this_turn;
+use lotmq_core::client::Client;
+use lotmq_core::client::session_end;
+
+pub(super) static LIST: Verb = Verb {
+    name: "listSessions",
+    usage: "[prefix] [cursor]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Reads,
+    summary: "Lists sessions by client id, those of clients that are away too, at most 1,000; the reply's next is the cursor of the next page.",
+    example: "-listSessions sensor-",
+    execute: list,
+};
+
+pub(super) static END: Verb = Verb {
+    name: "endSession",
+    usage: "<client id> [user]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::MakesRoom,
+    summary: "Ends the sessions with a client id, with their subscriptions and all that waits, and closes their connections; those of one user alone where he is named, \"\" for clients without a user.",
+    example: "-endSession sensor-7",
+    execute: end,
+};
+
+pub(super) static KICK: Verb = Verb {
+    name: "kickClient",
+    usage: "<client id> [user]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Reads,
+    summary: "Closes the connections with a client id, and leaves their sessions; those of one user alone where he is named.",
+    example: "-kickClient sensor-7",
+    execute: kick,
+};
+
+pub(super) static LIST_CONNECTIONS: Verb = Verb {
+    name: "listConnections",
+    usage: "[cursor]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Reads,
+    summary: "Lists the connections of clients by number, at most 1,000, with what waits for them and what has come in part; the reply's next is the cursor of the next page.",
+    example: "-listConnections",
+    execute: list_connections,
+};
+
+pub(super) static END_CONNECTION: Verb = Verb {
+    name: "endConnection",
+    usage: "<number>",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Reads,
+    summary: "Closes the connection with a number of -listConnections, and leaves its session.",
+    example: "-endConnection 7",
+    execute: end_connection,
+};
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&[], 2)?;
+    let prefix = arguments.first().map_or("", String::as_str);
+    let page = sys::sessions_page(call.tenant, prefix, arguments.get(1).map(String::as_str));
+    // Behind the page: what is in neither has ended for good.
+    let ending = call.tenant.sessions.lock().ending(prefix, &call.broker.turns, &*call.broker.log);
+    let (stored, anonymous) = call.tenant.shares.sessions();
+    let data = json!({
+        "sessions": page.rows,
+        "total": page.total,
+        "ending": ending,
+        "stored": stored,
+        "storedAnonymous": anonymous,
+        "bytes": call.tenant.shares.bytes(),
+        "next": page.next,
+    });
+    let done = Done::new(format!("{} session(s).", page.total)).with_data(data);
+    if ending == 0 {
+        return Ok(done);
+    }
+    let words =
+        "Sessions have ended that are there again after a crash, until that is stored; ending says how many.";
+    Ok(done.with_warning("NOT_STORED_YET", words))
+}
+
+fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (client_id, found) = match named(call) {
+        Ok(named) => named,
+        Err(not_found) => {
+            await_ends(call)?;
+            return Err(not_found);
+        }
+    };
+    this_turn::with(|turn| {
+        turn.tick();
+        for client in &found {
+            session_end::end_now(client, turn);
+        }
+        turn.flush();
+    });
+    let message = format!("{} session(s) of client '{client_id}' ended.", found.len());
+    // Nothing else could be done about a disk that a session has filled.
+    if call.broker.store_failure().is_some() {
+        let words = "The store takes nothing at the moment: after a crash before it does, the session is there again.";
+        return Ok(Done::new(message).with_warning("STORE_FAILED", words));
+    }
+    call.await_stored(call.broker.store.last_ticket())?;
+    Ok(Done::new(message))
+}
+
+/// Blocks until the sessions that have ended are on the disk as ended: without that, what is not found now is there again after a crash.
+fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
+    let (turns, store) = (&call.broker.turns, &call.broker.store);
+    let ends = call.tenant.sessions.lock().all_left_behind(turns, &*call.broker.log);
+    if ends.is_empty() {
+        return Ok(());
+    }
+    if let Some(failure) = call.broker.store_failure() {
+        return Err(Refusal::not_stored(failure, "The session has ended; after a crash it is there again."));
+    }
+    for stamp in ends {
+        turns.await_end(stamp, &*call.broker.clock);
+    }
+    call.await_stored(store.last_ticket())
+}
+
+fn kick(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (client_id, found) = named(call)?;
+    let closed = found.iter().filter(|client| session_end::disconnect(client)).count();
+    if closed == 0 {
+        return Err(Refusal::not_found(format!("Client '{client_id}' is not connected.")));
+    }
+    Ok(Done::new(format!("{closed} connection(s) of client '{client_id}' closed.")))
+}
+
+/// The sessions that the arguments name; at least one.
+fn named(call: &Call<'_>) -> Result<(String, Vec<Arc<Client>>), Refusal> {
+    let mut arguments = call.arguments(&["client id"], 1)?;
+    let user = arguments.get(1).cloned();
+    let client_id = arguments.swap_remove(0);
+    let all = call.tenant.all_sessions();
+    let with_id = all.into_iter().filter(|client| *client.client_id == *client_id);
+    let is_of = |client: &Client| {
+        user.as_ref().is_none_or(|user| client.identity().user.as_deref().unwrap_or_default() == user)
+    };
+    let found: Vec<Arc<Client>> = with_id.filter(|client| is_of(client)).collect();
+    if found.is_empty() {
+        return Err(Refusal::not_found(format!("Session of client '{client_id}' not found.")));
+    }
+    Ok((client_id, found))
+}
+
+fn list_connections(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let arguments = call.arguments(&[], 1)?;
+    let cursor = arguments.first().map_or(Ok(0), |cursor| number(cursor))?;
+    let page = sys::connections_page(call.tenant, cursor);
+    let open = call.broker.net.connection_count();
+    let data = json!({ "connections": page.rows, "total": page.total, "open": open, "next": page.next });
+    Ok(Done::new(format!("{} connection(s).", page.total)).with_data(data))
+}
+
+fn end_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let text = call.argument("number")?;
+    let number = number(&text)?;
+    let all = call.tenant.all_sessions();
+    let client = all.into_iter().find(|client| number > 0 && client.wire().connection == number);
+    match client.filter(|client| session_end::disconnect(client)) {
+        Some(_) => Ok(Done::new(format!("Connection {number} closed."))),
+        None => Err(Refusal::not_found(format!("Connection {number} not found."))),
+    }
+}
+
+fn number(text: &str) -> Result<u32, Refusal> {
+    text.parse()
+        .map_err(|_| Refusal::new("ARGUMENT_INVALID", format!("'{text}' is not a number of a connection.")))
+}

@@ -1,0 +1,143 @@
+//! `-addTraceLog`, `-listTraceLogs`, `-removeTraceLog`, `-removeAllTraceLogs`. Commands reference §11.2.
+
+use std::sync::atomic::Ordering;
+
+use lotmq_auth::{Decide as _, Question, Scope};
+use lotmq_store::{Batch, Op};
+use serde_json::{Value, json};
+
+use super::reply::{Done, Refusal, missing_argument};
+use super::shown::Shown;
+use super::verb::{Call, Effect, Permission, Verb};
+use crate::limits::TRACE_LOGS_MAX;
+use crate::management::logs::{TraceLog, TraceLogError};
+
+pub(super) static ADD: Verb = Verb {
+    name: "addTraceLog",
+    usage: "<name> [error | warning | info | debug | trace] [category=c] [client=id] [user=u] [definition=d] [route=r] [topic=filter] [text]",
+    shown: Shown::First(2),
+    permission: Permission::Scope(Scope::LogManagementCreation),
+    effect: Effect::Stores,
+    summary: "Publishes log lines that meet every condition on $SYS/Coreflux/Log/Traces/<name>/<category>, while somebody is subscribed.",
+    example: "-addTraceLog pump debug category=lot definition=Pump*",
+    execute: add,
+};
+
+pub(super) static LIST: Verb = Verb {
+    name: "listTraceLogs",
+    usage: "",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::LogManagementRead),
+    effect: Effect::TellsWhatIsStored,
+    summary: "Lists trace logs.",
+    example: "-listTraceLogs",
+    execute: list,
+};
+
+pub(super) static REMOVE: Verb = Verb {
+    name: "removeTraceLog",
+    usage: "<name>",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::LogManagementRemove),
+    effect: Effect::Stores,
+    summary: "Removes a trace log.",
+    example: "-removeTraceLog pump",
+    execute: remove,
+};
+
+pub(super) static REMOVE_ALL: Verb = Verb {
+    name: "removeAllTraceLogs",
+    usage: "",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::LogManagementRemove),
+    effect: Effect::Stores,
+    summary: "Removes all trace logs.",
+    example: "-removeAllTraceLogs",
+    execute: remove_all,
+};
+
+impl From<TraceLogError> for Refusal {
+    fn from(error: TraceLogError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    own_lines(call)?;
+    let mut arguments = call.all_arguments()?;
+    if arguments.is_empty() {
+        return Err(missing_argument(call.verb, "name"));
+    }
+    let name = arguments.remove(0);
+    let log = TraceLog::read(&name, &arguments)?;
+    let _changes = call.broker.commands.changes.lock();
+    let logs = &call.broker.logs;
+    let may_update = Question::operation(call.identity, Scope::LogManagementUpdate);
+    if logs.trace_log(&name).is_some() {
+        if !call.tenant.permissions.decide(&may_update).is_allowed() {
+            return Err(Refusal::permission_denied(call.verb.name));
+        }
+    } else if logs.trace_logs().len() >= TRACE_LOGS_MAX {
+        let message = format!("There are {TRACE_LOGS_MAX} trace logs already.");
+        return Err(Refusal::new("QUOTA_EXCEEDED", message));
+    }
+    let mut batch = Batch::new();
+    batch.push(Op::PutSetting(&log.setting(call.tenant.id, &arguments)));
+    call.commit(batch)?;
+    let data = row(&log);
+    logs.put(log, call.tenant);
+    Ok(Done::new(format!("Trace log '{name}' added successfully!")).with_data(data))
+}
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    own_lines(call)?;
+    call.arguments(&[], 0)?;
+    let rows: Vec<Value> = call.broker.logs.trace_logs().iter().map(|log| row(log)).collect();
+    Ok(Done::new(format!("{} trace log(s).", rows.len())).with_data(rows))
+}
+
+fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    own_lines(call)?;
+    let name = call.argument("name")?;
+    let _changes = call.broker.commands.changes.lock();
+    if call.broker.logs.trace_log(&name).is_none() {
+        return Err(Refusal::not_found(format!("Trace log '{name}' not found.")));
+    }
+    forget(call, &[&name])?;
+    Ok(Done::new(format!("Trace log '{name}' removed successfully!")))
+}
+
+fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    own_lines(call)?;
+    call.arguments(&[], 0)?;
+    let _changes = call.broker.commands.changes.lock();
+    let all = call.broker.logs.trace_logs();
+    forget(call, &all.iter().map(|log| &*log.name).collect::<Vec<_>>())?;
+    Ok(Done::new("Removed all trace logs successfully"))
+}
+
+fn forget(call: &Call<'_>, names: &[&str]) -> Result<(), Refusal> {
+    let mut batch = Batch::new();
+    for name in names {
+        let setting = TraceLog::setting_name(name);
+        batch.push(Op::DeleteSetting { tenant: call.tenant.id, name: &setting });
+    }
+    call.commit(batch)?;
+    names.iter().for_each(|name| call.broker.logs.remove(name, call.tenant));
+    Ok(())
+}
+
+/// The lines are those of the whole broker, so they belong to the tenant that it belongs to.
+fn own_lines(call: &Call<'_>) -> Result<(), Refusal> {
+    if call.tenant.number == 0 { Ok(()) } else { Err(Refusal::permission_denied(call.verb.name)) }
+}
+
+fn row(log: &TraceLog) -> Value {
+    json!({
+        "name": &*log.name,
+        "level": log.level.name().to_lowercase(),
+        "filter": log.filter,
+        "topic": format!("$SYS/Coreflux/Log/Traces/{}/#", log.name),
+        "lines": log.lines.load(Ordering::Relaxed),
+    })
+}

@@ -1,0 +1,274 @@
+//! `-addUser`, `-removeUser`, `-changeUserPassword`, `-listUsers`. Commands reference §7.1.
+//!
+//! Whose sessions a removal or a new password ends is found by the sweep of `sys`, once the reply is out.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_auth::{
+    Identity, NamedByRules, Scope, UserChange, UserChangeRefusal, UserError, check_user_change,
+};
+use lotmq_definitions::DefinitionKind;
+use lotmq_store::Batch;
+use zeroize::Zeroizing;
+
+use super::reply::{Done, EntityType, Refusal};
+use super::shown::Shown;
+use super::text::{self, CommandText};
+use super::verb::{Call, Effect, Permission, Verb};
+use crate::guests::HasPrograms as _;
+use crate::limits::OWN_PASSWORD_BYTES_MAX;
+use crate::management::accounts;
+use crate::management::managed::Managing as _;
+use crate::management::modules;
+use crate::management::sys;
+use crate::process::this_turn;
+use lotmq_core::client::session_end;
+use lotmq_core::tenant::Tenant;
+
+pub(super) static ADD: Verb = Verb {
+    name: "addUser",
+    usage: "<user> <password>",
+    shown: Shown::First(1),
+    permission: Permission::Scope(Scope::UserManagementCreation),
+    effect: Effect::Stores,
+    summary: "Adds a user, without any permission yet.",
+    example: "-addUser bob s3cret-pump",
+    execute: add,
+};
+
+pub(super) static REMOVE: Verb = Verb {
+    name: "removeUser",
+    usage: "<user>",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::UserManagementRemove),
+    effect: Effect::Stores,
+    summary: "Removes a user and closes their sessions; what they deployed runs on without their permissions.",
+    example: "-removeUser bob",
+    execute: remove,
+};
+
+pub(super) static CHANGE_PASSWORD: Verb = Verb {
+    name: "changeUserPassword",
+    usage: "<user> <new password>",
+    shown: Shown::First(1),
+    permission: Permission::ScopeOrOwn(Scope::UserManagementPasswordChange),
+    effect: Effect::Stores,
+    summary: "Sets a new password and closes the sessions that used the old one; one's own is always allowed.",
+    example: "-changeUserPassword bob n3w-s3cret",
+    execute: change_password,
+};
+
+pub(super) static LIST: Verb = Verb {
+    name: "listUsers",
+    usage: "",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::UserManagementUpdate),
+    effect: Effect::TellsWhatIsStored,
+    summary: "Lists users with their groups and settings.",
+    example: "-listUsers",
+    execute: list,
+};
+
+fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let [user, password] = user_and_password(call)?;
+    allow(call, UserChange::Add { user: &user })?;
+    check_password(call, &password)?;
+    let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
+    let _changes = call.broker.commands.changes.lock();
+    refuse_resting(call, &user)?;
+    let counts_for = counts_for(call);
+    let account = call.tenant.users.add_user_counted(&user, credential, counts_for).map_err(refused)?;
+    let mut batch = Batch::new();
+    accounts::put(&mut batch, call.tenant.id, &account, call.broker.clock.wall_ms());
+    call.tenant.managed().removed_names.end(&mut batch, call.tenant.id, &user);
+    let stored = call.commit(batch);
+    sys::users_changed(call);
+    stored?;
+    Ok(Done::new(format!("User {} added successfully!", *user)))
+}
+
+/// Whom a user counts for whom the caller makes: for himself, where an administrator makes him.
+fn counts_for(call: &Call<'_>) -> Option<Arc<str>> {
+    let maker = call.tenant.users.account(call.identity.user.as_deref()?)?;
+    (!maker.is_admin()).then(|| Arc::clone(maker.accountable()))
+}
+
+fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let user = call.argument("user")?;
+    call.about(EntityType::User, &user);
+    let _changes = call.broker.commands.changes.lock();
+    allow(call, UserChange::Remove { user: &user })?;
+    call.tenant.users.remove_user(&user).map_err(refused)?;
+    let mut batch = Batch::new();
+    accounts::delete(&mut batch, call.tenant.id, &user);
+    call.tenant.programs().guests.store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.managed().projects.displaced.disown(&user, &mut batch);
+    modules::store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.programs().scripts.store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.managed().projects.store_without_owner(call.tenant.id, &user, &mut batch);
+    let until = (call.broker.clock.wall_ms(), rest(call));
+    call.tenant.managed().removed_names.put(&mut batch, call.tenant.id, &user, until);
+    // In force whatever becomes of it: the store keeps it for when it works again.
+    let stored = call.commit(batch);
+    call.tenant.programs().guests.disown(&user);
+    modules::disown(call.tenant, &user);
+    call.tenant.programs().scripts.disown(&user);
+    call.tenant.managed().projects.disown(&user);
+    this_turn::with(|turn| {
+        turn.tick();
+        session_end::end_of_user(call.tenant, &user, turn);
+    });
+    sys::users_changed(call);
+    stored?;
+    Ok(Done::new(format!("User {user} removed successfully!")))
+}
+
+fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let [user, password] = user_and_password(call)?;
+    allow(call, UserChange::Password { user: &user })?;
+    check_password(call, &password)?;
+    let credential = call.tenant.users.hash(&password).map_err(invalid_password)?;
+    let _changes = call.broker.commands.changes.lock();
+    // Asked again: the user may have been given more meanwhile.
+    allow(call, UserChange::Password { user: &user })?;
+    let account = call.tenant.users.change_password(&user, credential).map_err(refused)?;
+    store(call, &account)?;
+    Ok(Done::new(format!("Password for user {} changed successfully!", *user)))
+}
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let users = sys::users_json(&call.tenant.users);
+    Ok(Done::new(format!("{} user(s).", users.len())).with_data(users))
+}
+
+fn user_and_password(call: &mut Call<'_>) -> Result<[Zeroizing<String>; 2], Refusal> {
+    let arguments = call.arguments(&["user", "password"], 0)?;
+    let mut arguments = arguments.into_iter().map(Zeroizing::new);
+    let [user, password] = std::array::from_fn(|_| arguments.next().unwrap_or_default());
+    call.about(EntityType::User, &user);
+    Ok([user, password])
+}
+
+/// Whether the one who asks may make the change.
+///
+/// # Errors
+/// The permission message where the scope alone forbids it, else why not.
+pub(super) fn allow(call: &Call<'_>, change: UserChange<'_>) -> Result<(), Refusal> {
+    let tenant = call.tenant;
+    let directory = (&*tenant.users, &Named(tenant) as &dyn NamedByRules);
+    let checked = check_user_change(&*tenant.permissions, directory, call.identity, change);
+    checked.map_err(|refusal| {
+        if matches!(refusal, UserChangeRefusal::ScopeDenied { .. }) {
+            return Refusal::permission_denied(call.verb.name);
+        }
+        Refusal::new("PERMISSION_DENIED", refusal.to_string())
+    })
+}
+
+/// What the rules of a tenant look at about users.
+struct Named<'a>(&'a Tenant);
+
+impl NamedByRules for Named<'_> {
+    /// Rules compare names of users with texts, so the name stands in quotation marks in the rule that means it. A text that means something else is
+    /// taken for it, too: then the change takes an administrator.
+    fn user(&self, name: &str) -> bool {
+        let escaped = name.replace('\\', r"\\").replace('"', r#"\""#).replace('\'', r"\'");
+        let quoted = [name, &escaped].map(|name| [format!("\"{name}\""), format!("'{name}'")]);
+        let registry = self.0.programs().guests.registry.read();
+        let mut rules = registry.list(DefinitionKind::Rule);
+        rules.any(|rule| quoted.iter().flatten().any(|quoted| rule.deployed.source.contains(quoted)))
+    }
+
+    fn group(&self, name: &str) -> bool {
+        self.0.permissions.names_group(name)
+    }
+
+    fn property(&self, name: &str) -> bool {
+        self.0.permissions.names_property(name)
+    }
+}
+
+/// Whether a command is the one that a user may always give: a new password for himself. It needs no CommandCall.
+pub(crate) fn is_own_password(identity: &Identity, payload: &[u8]) -> bool {
+    let Some(user) = identity.user.as_deref().filter(|_| payload.len() <= OWN_PASSWORD_BYTES_MAX) else {
+        return false;
+    };
+    let Ok(text) = std::str::from_utf8(payload).map(CommandText::new) else { return false };
+    let is_verb =
+        text::normalized_verb(text.verb).is_some_and(|name| name.eq_ignore_ascii_case(CHANGE_PASSWORD.name));
+    is_verb && text::first_argument(text.body).is_ok_and(|first| first.is_some_and(|(name, _)| name == user))
+}
+
+/// Refuses the name of a removed user to all but `root`, as long as it rests.
+fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
+    if call.identity.is_root() {
+        return Ok(());
+    }
+    let now_ms = call.broker.clock.wall_ms();
+    match call.tenant.managed().removed_names.resting_since(user, rest(call), now_ms) {
+        Some(at_ms) => Err(Refusal::new(
+            "NAME_RESTS",
+            format!(
+                "User {user} was removed at {}. Only root gives the name again before {} day(s) have passed.",
+                sys::utc_text(at_ms),
+                call.broker.config.auth.removed_names_rest_days
+            ),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// How long names of removed users rest.
+fn rest(call: &Call<'_>) -> Duration {
+    const DAY: Duration = Duration::from_secs(86_400);
+    DAY * call.broker.config.auth.removed_names_rest_days
+}
+
+/// Refuses a password that is too short to withstand guessing.
+fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
+    let min = call.broker.config.auth.password_chars_min as usize;
+    // An empty one has a refusal of its own.
+    if password.is_empty() || password.chars().count() >= min {
+        return Ok(());
+    }
+    let message = format!("The password cannot be used: it has fewer than {min} characters.");
+    let refusal = Refusal::new("PASSWORD_INVALID", message);
+    Err(refusal
+        .with_suggestion("auth.password_chars_min of the configuration says how long it must be".to_owned()))
+}
+
+/// Makes a changed account durable. It is in force in any case, as what every other command changes.
+///
+/// # Errors
+/// When it is not stored.
+pub(super) fn store(call: &mut Call<'_>, account: &lotmq_auth::Account) -> Result<(), Refusal> {
+    let mut batch = Batch::new();
+    accounts::put(&mut batch, call.tenant.id, account, call.broker.clock.wall_ms());
+    let stored = call.commit(batch);
+    sys::users_changed(call);
+    stored
+}
+
+/// The refusal of the directory.
+pub(super) fn refused(error: UserError) -> Refusal {
+    let code = match &error {
+        UserError::Exists { .. } => "USER_EXISTS",
+        UserError::NotFound { .. } | UserError::NotInGroup { .. } => "NOT_FOUND",
+        UserError::RootProtected => "USER_PROTECTED",
+        UserError::NameInvalid { .. } | UserError::GroupNameInvalid { .. } => "NAME_INVALID",
+        UserError::TooManyProperties { .. } | UserError::TooManyGroups { .. } | UserError::TooManyUsers => {
+            "QUOTA_EXCEEDED"
+        }
+        UserError::FlagValueInvalid { .. }
+        | UserError::SettingNameInvalid { .. }
+        | UserError::SettingTooLong { .. }
+        | _ => "ARGUMENT_INVALID",
+    };
+    Refusal::new(code, error.to_string())
+}
+
+fn invalid_password(error: lotmq_auth::PasswordError) -> Refusal {
+    Refusal::new("PASSWORD_INVALID", format!("The password cannot be used: {error}."))
+}

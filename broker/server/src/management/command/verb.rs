@@ -1,0 +1,191 @@
+//! What a verb is, and what it is called with.
+
+use std::sync::Arc;
+
+use lotmq_auth::{Decide as _, Identity, Question, Scope};
+use lotmq_definitions::Owner;
+use lotmq_store::{Batch, Ticket};
+use serde_json::Value;
+
+use super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::shown::Shown;
+use super::text;
+use crate::guests::authority;
+use crate::management::broker::Broker;
+use lotmq_core::tenant::Tenant;
+
+/// One command. Dispatch, permission, `-help` and the reference tables derive from these values.
+pub(crate) struct Verb {
+    /// Canonical name in camel case, without dash.
+    pub(crate) name: &'static str,
+    /// What follows it, as `-help` shows it.
+    pub(crate) usage: &'static str,
+    /// What of it the audit may show.
+    pub(crate) shown: Shown,
+    pub(crate) permission: Permission,
+    pub(crate) effect: Effect,
+    /// One sentence for `-help <verb>`.
+    pub(crate) summary: &'static str,
+    /// A command that works as it is written.
+    pub(crate) example: &'static str,
+    pub(crate) execute: fn(&mut Call<'_>) -> Result<Done, Refusal>,
+}
+
+/// What a verb does to what is stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    /// Nothing, so that it works while the disk is full or fails.
+    Reads,
+    /// Nothing either; but it tells what is stored, and waits for a change that is under way.
+    TellsWhatIsStored,
+    /// It makes room in the store: done although the disk takes nothing, and stored when that works again.
+    MakesRoom,
+    /// It changes something: refused while the disk takes nothing, and not answered before its record of the audit is stored.
+    Stores,
+}
+
+/// Who may execute a verb, beyond CommandCall.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Permission {
+    /// Everybody who may give commands.
+    CommandCall,
+    /// `root` alone.
+    Root,
+    /// Holders of the scope.
+    Scope(Scope),
+    /// Holders of the scope and, in cases that the verb decides, others.
+    ScopeOrOwn(Scope),
+}
+
+impl Permission {
+    /// The scope's name for `-help`; `-` when CommandCall is enough.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::CommandCall => "-",
+            Self::Root => "root",
+            Self::Scope(scope) | Self::ScopeOrOwn(scope) => scope.name(),
+        }
+    }
+
+    /// Whether the verb may be tried.
+    pub(crate) fn admits(self, tenant: &Tenant, identity: &Identity) -> bool {
+        match self {
+            Self::CommandCall | Self::ScopeOrOwn(_) => true,
+            Self::Root => identity.is_root(),
+            Self::Scope(scope) => {
+                tenant.permissions.decide(&Question::operation(identity, scope)).is_allowed()
+            }
+        }
+    }
+}
+
+/// A command while it is executed.
+pub(crate) struct Call<'a> {
+    pub(crate) broker: &'a Arc<Broker>,
+    pub(crate) tenant: &'a Arc<Tenant>,
+    /// Who gave the command.
+    pub(crate) identity: &'a Identity,
+    pub(crate) verb: &'static Verb,
+    /// What follows the verb.
+    pub(crate) body: &'a str,
+    /// What the reply names, once the verb knows it.
+    pub(crate) entity: Option<(EntityType, String)>,
+    /// What the audit tells of it besides; of bounded length.
+    pub(crate) details: Option<Value>,
+    /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
+    pub(crate) changed_topics: Vec<(String, Vec<u8>)>,
+    /// The same for topics that nothing is retained of.
+    pub(crate) told_topics: Vec<(String, Vec<u8>)>,
+    /// Whose order it keeps, see [`Job::queue`](super::Job::queue).
+    pub(crate) queue: u64,
+    /// The broker restarts on a restored store once the reply is out.
+    pub(crate) restarts: bool,
+    /// Accounts changed: sessions are looked through once the reply is out.
+    pub(crate) users_changed: bool,
+}
+
+impl Call<'_> {
+    /// The arguments: at least those that are named, at most `optional` more.
+    ///
+    /// # Errors
+    /// Names the first that is missing, or says that there are too many.
+    pub(crate) fn arguments(&self, required: &[&str], optional: usize) -> Result<Vec<String>, Refusal> {
+        let arguments = self.all_arguments()?;
+        if let Some(missing) = required.get(arguments.len()) {
+            return Err(missing_argument(self.verb, missing));
+        }
+        if arguments.len() > required.len() + optional {
+            return Err(self.too_many_arguments());
+        }
+        Ok(arguments)
+    }
+
+    /// All arguments, however many.
+    ///
+    /// # Errors
+    /// A quotation mark that is not closed.
+    pub(crate) fn all_arguments(&self) -> Result<Vec<String>, Refusal> {
+        text::arguments(self.body).map_err(|error| Refusal::new("ARGUMENT_INVALID", error.to_string()))
+    }
+
+    /// The one argument.
+    ///
+    /// # Errors
+    /// As [`Call::arguments`].
+    pub(crate) fn argument(&self, name: &str) -> Result<String, Refusal> {
+        Ok(self.arguments(&[name], 0)?.swap_remove(0))
+    }
+
+    /// The refusal of a command with more arguments than it has use for.
+    pub(crate) fn too_many_arguments(&self) -> Refusal {
+        let Verb { name, usage, .. } = self.verb;
+        let usage = if usage.is_empty() { format!("-{name}") } else { format!("-{name} {usage}") };
+        Refusal::new("TOO_MANY_ARGUMENTS", format!("Too many arguments. Usage: {usage}"))
+    }
+
+    /// What the reply is about.
+    pub(crate) fn about(&mut self, entity_type: EntityType, name: &str) {
+        self.entity = Some((entity_type, name.to_owned()));
+    }
+
+    /// To whom belongs what the command deploys; `None` when an anonymous Client gave it.
+    pub(crate) fn owner(&self) -> Option<Owner> {
+        authority::owner_of(&self.tenant.users, self.identity)
+    }
+
+    /// Looks again whether who gave the command is there, now that the lock of changes is held: what he deploys must not be left to another user of his name.
+    ///
+    /// # Errors
+    /// When his account was removed or has another password.
+    pub(crate) fn check_current(&self) -> Result<(), Refusal> {
+        match self.tenant.users.is_current(self.identity) {
+            true => Ok(()),
+            false => Err(Refusal::permission_denied(self.verb.name)),
+        }
+    }
+
+    /// Makes changes durable before the reply.
+    ///
+    /// # Errors
+    /// When they are not stored.
+    pub(crate) fn commit(&self, batch: Batch) -> Result<(), Refusal> {
+        if !batch.is_empty() {
+            let ticket = self.broker.store.append(batch)?;
+            self.await_stored(ticket)?;
+        }
+        Ok(())
+    }
+
+    /// Waits until a change is on the disk.
+    ///
+    /// # Errors
+    /// When it is not stored, or the disk hangs.
+    pub(crate) fn await_stored(&self, ticket: Ticket) -> Result<(), Refusal> {
+        Ok(self.broker.commands.stored.wait(&self.broker.store, ticket)?)
+    }
+
+    /// Publishes a changed retained topic of the `$SYS` tree before the reply; an empty payload clears it.
+    pub(crate) fn changed(&mut self, topic: impl Into<String>, payload: impl Into<Vec<u8>>) {
+        self.changed_topics.push((topic.into(), payload.into()));
+    }
+}

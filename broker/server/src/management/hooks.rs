@@ -1,0 +1,154 @@
+//! What the broker does when the core tells it of Clients, and guests of commands: log lines, the audit, topics of the `$SYS` tree, commands, passwords.
+
+use std::collections::VecDeque;
+use std::fmt::Display;
+use std::sync::Arc;
+
+use lotmq_auth::{Identity, PendingLogin, Scope};
+use lotmq_codec::{QoS, ReasonCode};
+use lotmq_store::Ticket;
+use tracing::{info, warn};
+
+use crate::guests::{AboveGuests, GuestCommand, HasPrograms as _};
+use crate::management::broker::Broker;
+use crate::management::client_lines::Written;
+use crate::management::command;
+use crate::management::logins;
+use crate::management::managed::Managing as _;
+use crate::management::sys;
+use lotmq_core::Above;
+use lotmq_core::client::Client;
+use lotmq_core::client::replay::Pending;
+use lotmq_core::connection::Connection;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::durable::release::Release;
+use lotmq_core::protocol::{NotTaken, Outcome};
+use lotmq_core::routing::subscription::Options;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::arena::Span;
+
+impl AboveGuests for Broker {
+    fn command_of_guest(&self, turn: &mut Turn, command: GuestCommand<'_>) -> bool {
+        sys::command_of_guest(self, turn, command)
+    }
+}
+
+impl Above for Broker {
+    fn connect_refused(
+        &self,
+        turn: &mut Turn,
+        connection: &Connection,
+        (client_id, user): (&str, Option<&str>),
+        reason: ReasonCode,
+        cause: &dyn Display,
+    ) {
+        self.authentication_refused(connection, client_id, user, cause);
+        sys::logins::refused(turn, connection, client_id, user, reason as u8);
+    }
+
+    fn authentication_refused(
+        &self,
+        connection: &Connection,
+        client_id: &str,
+        user: Option<&str>,
+        cause: &dyn Display,
+    ) {
+        if let Some(Written { suppressed }) = self.client_lines.refused.next(self.clock.now().as_millis()) {
+            let not_local = connection.transport.why_not_local();
+            warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %cause, not_local, suppressed, "login refused");
+        }
+        let (audit, who) = (&connection.listener.tenant.managed().audit, (user, client_id));
+        audit.refused(&self.counters, self.clock.wall_ms(), who, connection.peer(), cause);
+    }
+
+    fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection) {
+        client.tenant.programs().guests.connected(client);
+        if let Some(Written { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
+            let (client_id, user) = (&*client.client_id, client.user.as_deref());
+            info!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
+        }
+        let (audit, identity) = (&client.tenant.managed().audit, client.identity());
+        audit.accepted(&self.counters, self.clock.wall_ms(), &identity, connection.peer());
+        sys::logins::connected(turn, client, connection);
+    }
+
+    fn disconnects(
+        &self,
+        turn: &Turn,
+        client: &Client,
+        connection: &Connection,
+        reason: &CloseReason,
+        failure: Option<String>,
+    ) {
+        let Some(Written { suppressed }) = self.client_lines.disconnected.next(turn.now().as_millis()) else {
+            return;
+        };
+        let client_id = &*client.client_id;
+        let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
+        let error = failure.unwrap_or_else(|| reason.words());
+        info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error, suppressed, "client disconnected");
+    }
+
+    fn disconnected(&self, turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason) {
+        client.tenant.programs().guests.disconnected(client, connection, reason);
+        sys::logins::disconnected(turn, client, connection, reason);
+    }
+
+    fn denied(&self, client: &Client, scope: Scope, topic: &str) {
+        let (tenant, identity) = (&client.tenant, client.identity());
+        tenant.managed().audit.denied(&self.counters, self.clock.wall_ms(), &identity, (scope.name(), topic));
+        if let Some(count) = tenant.managed().denials.note(identity.user.as_ref(), scope) {
+            let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
+            warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, count, "denied by a rule");
+        }
+    }
+
+    fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str) {
+        let (audit, scope) = (&client.tenant.managed().audit, Scope::of_publish(topic));
+        audit.denied(&self.counters, turn.wall_ms(), identity, (scope.name(), topic));
+        let client_id = &*client.client_id;
+        info!(target: "client", client_id, topic, "will not published, no permission");
+    }
+
+    fn subscribed(&self, client: &Client, filter: &str, qos: QoS) {
+        client.tenant.programs().guests.subscribed(client, filter, qos);
+        self.lines_may_be_wanted(&client.tenant, filter);
+    }
+
+    fn published_to_tree(
+        &self,
+        turn: &mut Turn,
+        client: &Arc<Client>,
+        topic: Span,
+        properties: Span,
+        payload: Span,
+    ) -> Result<(), NotTaken> {
+        sys::published(self, turn, client, (topic, properties, payload))
+    }
+
+    fn bridge_state(&self, turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8]) {
+        sys::note_state(turn, tenant, topic, payload);
+    }
+
+    fn retained_of_tree(&self, tenant: &Tenant, filter: &str, options: Options) -> VecDeque<Pending> {
+        sys::snapshot(self, tenant, filter, options)
+    }
+
+    fn check_password(&self, connection: &Arc<Connection>, pending: PendingLogin, outcome: Outcome) {
+        logins::check(self, connection, pending, outcome);
+    }
+
+    fn is_own_password(&self, identity: &Identity, payload: &[u8]) -> bool {
+        command::is_own_password(identity, payload)
+    }
+
+    fn has_work(&self) {
+        self.housekeeping.wake();
+    }
+
+    fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
+        let shards = &self.net.shards;
+        shards[ticket.number() as usize % shards.len()].release_when_committed(ticket, releases);
+    }
+}

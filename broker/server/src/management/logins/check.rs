@@ -1,0 +1,69 @@
+//! The check of one password: whether it is still wanted, what came of it, and who is told.
+
+use std::sync::Arc;
+
+use lotmq_auth::{Identity, LoginRefusal, LoginStep, PendingLogin};
+use lotmq_store::Batch;
+use tracing::warn;
+
+use super::{Check, GivenUp};
+use crate::management::accounts;
+use crate::management::broker::Broker;
+use lotmq_core::Core;
+use lotmq_core::connection::Connection;
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::protocol::Outcome;
+use lotmq_core::tenant::Tenant;
+
+/// Has a password checked when it is its turn; the connection is called then.
+pub(crate) fn check(broker: &Broker, connection: &Arc<Connection>, pending: PendingLogin, outcome: Outcome) {
+    let (source, user) = pending.origin();
+    let user = (user, pending.is_known());
+    // Weak, so that those who have left leave their descriptors.
+    let (owner, waiting) = (Arc::downgrade(connection), Arc::downgrade(connection));
+    let core = Arc::clone(&broker.core);
+    let (checked, given_up) = (Arc::clone(&outcome), outcome);
+    let run = move || {
+        let Some(owner) = owner.upgrade() else { return core.counters.logins_abandoned.add(1) };
+        if let Err(reason) = owner.check_present() {
+            core.counters.logins_abandoned.add(1);
+            return owner.request_close(reason);
+        }
+        *checked.lock() = Some(verify(pending, &owner.listener.tenant, &core));
+        owner.call_owner();
+    };
+    let give_up = move |why| {
+        let Some(waiting) = waiting.upgrade() else { return };
+        match why {
+            GivenUp::Displaced => {
+                *given_up.lock() = Some(Err(LoginRefusal::Busy));
+                waiting.call_owner();
+            }
+            GivenUp::Panicked => waiting.request_close(CloseReason::InternalError),
+        }
+    };
+    broker.logins.add(source, user, Check { run: Box::new(run), give_up: Box::new(give_up) });
+}
+
+/// Checks a password. One that is right is also kept for SCRAM where that is wanted.
+fn verify(pending: PendingLogin, tenant: &Tenant, core: &Core) -> Result<Identity, LoginRefusal> {
+    let now_ms = || core.clock.now().as_millis();
+    let pending = match tenant.users.check_login(pending, now_ms()) {
+        LoginStep::Admitted(identity) => return Ok(identity),
+        LoginStep::Refused(refusal) => return Err(refusal),
+        LoginStep::Verify(pending) => pending,
+    };
+    core.counters.passwords_checked.add(1);
+    let mut verified = pending.verify();
+    let verifier = verified.take_verifier();
+    let identity = tenant.users.finish_login(verified, now_ms())?;
+    if let Some(account) = verifier.and_then(|verifier| tenant.users.keep_verifier(&identity, verifier)) {
+        let mut batch = Batch::new();
+        accounts::put_verifier(&mut batch, tenant.id, &account);
+        // Not a promise: without it the next login with the password makes it anew.
+        if let Err((error, _)) = core.log.offer(batch) {
+            warn!(%error, user = &*account.name, "what SCRAM needs of a password was not stored");
+        }
+    }
+    Ok(identity)
+}

@@ -1,0 +1,228 @@
+//! Log lines of the process on `$SYS` topics: `Log/<Level>`, the older `Logs/<Level>`, and trace logs. Commands reference §5 and §11.2.
+//!
+//! ```text
+//! an event of tracing -> LogTopics (the layer) -> offer: does anybody want it? -> queue -> publish, by the housekeeper -> subscribers
+//! ```
+//!
+//! What somebody wants is worked out when subscriptions change, and twice a second. While nobody is subscribed, the filter of the layer refuses every
+//! event where it arises, and nothing is formatted or kept.
+//!
+//! Invariants: what waits is bounded, more is counted and dropped, and no thread waits for another; a line that arises while lines are published is
+//! none of them, and no line starts a definition, so that lines do not beget lines. Lines are the broker's, so they are published in the tenant
+//! `default` alone. Not here: the lines on standard error (`cli`).
+
+mod layer;
+mod line;
+mod trace_log;
+mod wanted;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use lotmq_store::SettingRow;
+use parking_lot::{Mutex, RwLock};
+use tracing::{Event, warn};
+
+pub use layer::layer;
+pub(crate) use trace_log::{TraceLog, TraceLogError};
+
+use crate::limits::LOG_LINES_WAITING_MAX;
+use crate::management::broker::Broker;
+use crate::process::alarm::Alarm;
+#[cfg(test)]
+use line::Level;
+use line::Line;
+use lotmq_core::counters::Counters;
+use lotmq_core::routing::internal;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+use wanted::Wanted;
+
+/// Lines are published together, so often at most.
+const PERIOD: Duration = Duration::from_millis(20);
+
+/// So many runs of guests count as having led to a line that it starts none.
+const STARTS_NO_GUEST: u8 = u8::MAX;
+
+/// See the module's documentation.
+pub(crate) struct Logs {
+    trace_logs: RwLock<BTreeMap<Arc<str>, Arc<TraceLog>>>,
+    wanted: RwLock<Arc<Wanted>>,
+    /// Held while it is worked out what is wanted, so that the newest holds.
+    refreshing: Mutex<()>,
+    queue: Mutex<Queue>,
+    dropped: AtomicU64,
+    housekeeping: Arc<Alarm>,
+}
+
+#[derive(Default)]
+struct Queue {
+    lines: VecDeque<Queued>,
+    published_at: Option<Instant>,
+}
+
+/// A line and those who get it.
+struct Queued {
+    line: Line,
+    is_for_log: bool,
+    trace_logs: Vec<Arc<TraceLog>>,
+}
+
+impl Logs {
+    /// Begins to listen to the events of the process.
+    pub(crate) fn start(housekeeping: Arc<Alarm>) -> Arc<Self> {
+        let logs = Arc::new(Self {
+            trace_logs: RwLock::default(),
+            wanted: RwLock::default(),
+            refreshing: Mutex::default(),
+            queue: Mutex::default(),
+            dropped: AtomicU64::new(0),
+            housekeeping,
+        });
+        layer::add(&logs);
+        logs
+    }
+
+    /// Puts back the trace logs that were stored.
+    pub(crate) fn restore(&self, settings: &[SettingRow]) {
+        let mut trace_logs = self.trace_logs.write();
+        for row in settings {
+            match TraceLog::restored(row) {
+                Some(Ok(log)) => drop(trace_logs.insert(Arc::clone(&log.name), Arc::new(log))),
+                Some(Err(error)) => warn!(setting = row.name, %error, "trace log not restored"),
+                None => {}
+            }
+        }
+    }
+
+    /// All trace logs, by name.
+    pub(crate) fn trace_logs(&self) -> Vec<Arc<TraceLog>> {
+        self.trace_logs.read().values().cloned().collect()
+    }
+
+    pub(crate) fn trace_log(&self, name: &str) -> Option<Arc<TraceLog>> {
+        self.trace_logs.read().get(name).cloned()
+    }
+
+    /// Adds a trace log, or replaces the one of its name.
+    pub(crate) fn put(&self, log: TraceLog, tenant: &Tenant) {
+        self.trace_logs.write().insert(Arc::clone(&log.name), Arc::new(log));
+        self.refresh(tenant);
+    }
+
+    pub(crate) fn remove(&self, name: &str, tenant: &Tenant) {
+        self.trace_logs.write().remove(name);
+        self.refresh(tenant);
+    }
+
+    /// Works out what is wanted now, of the tenant that lines are published in.
+    pub(crate) fn refresh(&self, tenant: &Tenant) {
+        if tenant.number != 0 {
+            return;
+        }
+        let refreshing = self.refreshing.lock();
+        let wanted = layer::unheard(|| Wanted::by(tenant, &self.trace_logs()));
+        let has_changed = {
+            let mut now = self.wanted.write();
+            let has_changed = now.verbosity() != wanted.verbosity();
+            *now = Arc::new(wanted);
+            has_changed
+        };
+        if has_changed {
+            layer::verbosity_changed();
+        }
+        drop(refreshing);
+    }
+
+    /// Takes an event that somebody wants; counted and dropped when too many wait.
+    fn offer(&self, event: &Event<'_>) {
+        let wanted = Arc::clone(&self.wanted.read());
+        let Some((level, category)) = line::of(event.metadata()) else { return };
+        if !wanted.wants(level, category) {
+            return;
+        }
+        let line = Line::read(event, level, category);
+        let trace_logs = wanted.trace_logs_of(&line);
+        let is_for_log = wanted.is_for_log(level);
+        if !is_for_log && trace_logs.is_empty() {
+            return;
+        }
+        let mut queue = self.queue.lock();
+        if queue.lines.len() >= LOG_LINES_WAITING_MAX {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+            return;
+        }
+        queue.lines.push_back(Queued { line, is_for_log, trace_logs });
+        let is_first = queue.lines.len() == 1;
+        drop(queue);
+        if is_first {
+            self.housekeeping.wake();
+        }
+    }
+
+    /// Publishes what waits, if the last time is long enough ago; how long until the next time, if something waits.
+    pub(crate) fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>) -> Option<Duration> {
+        let lines = {
+            let mut queue = self.queue.lock();
+            if queue.lines.is_empty() {
+                return None;
+            }
+            let rests = queue.published_at.map(|at| PERIOD.saturating_sub(at.elapsed()));
+            if let Some(rests) = rests.filter(|rests| !rests.is_zero()) {
+                return Some(rests);
+            }
+            queue.published_at = Some(Instant::now());
+            std::mem::take(&mut queue.lines)
+        };
+        layer::unheard(|| {
+            for queued in lines {
+                queued.publish(turn, tenant);
+            }
+            turn.flush();
+        });
+        None
+    }
+
+    /// Adds what was dropped since the last call to the counters.
+    pub(crate) fn count(&self, counters: &Counters) {
+        let dropped = self.dropped.swap(0, Ordering::Relaxed);
+        if dropped > 0 {
+            counters.log_lines_dropped.add(dropped);
+        }
+    }
+}
+
+impl Queued {
+    fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>) {
+        let payload = self.line.to_json();
+        let mut tell = |topic: &str| {
+            turn.core.counters.log_lines_published.add(1);
+            internal::publish_after(turn, tenant, topic, payload.as_bytes(), false, STARTS_NO_GUEST);
+        };
+        if self.is_for_log {
+            for topic in wanted::topics_of(self.line.level).into_iter().flatten() {
+                if tenant.has_subscribers(topic) {
+                    tell(topic);
+                }
+            }
+        }
+        for log in &self.trace_logs {
+            log.lines.fetch_add(1, Ordering::Relaxed);
+            tell(&log.topic(self.line.category));
+        }
+    }
+}
+
+impl Broker {
+    /// Somebody has subscribed below `$SYS`: perhaps to lines of the log.
+    pub(crate) fn lines_may_be_wanted(&self, tenant: &Tenant, filter: &str) {
+        if wanted::may_be_of_log(filter) {
+            self.logs.refresh(tenant);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

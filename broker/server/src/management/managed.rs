@@ -1,0 +1,46 @@
+//! Management of a tenant: its modules, projects, audit, and figures. What is told of them is in the `$SYS` tree.
+
+use crate::guests::HasPrograms as _;
+use crate::management::audit::Audit;
+use crate::management::denials::Denials;
+use crate::management::modules::Modules;
+use crate::management::projects::Projects;
+use crate::management::removed_names::RemovedNames;
+use crate::management::sys::{BridgeStates, Counted};
+use lotmq_core::tenant::Tenant;
+
+/// Management of one tenant.
+pub(crate) struct Managed {
+    pub(crate) counted: Counted,
+    pub(crate) bridges: BridgeStates,
+    pub(crate) modules: Modules,
+    pub(crate) projects: Projects,
+    pub(crate) audit: Audit,
+    pub(crate) denials: Denials,
+    pub(crate) removed_names: RemovedNames,
+}
+
+impl Managed {
+    pub(crate) fn new(audit: Audit) -> Self {
+        Self {
+            counted: Counted::default(),
+            bridges: BridgeStates::default(),
+            modules: Modules::default(),
+            projects: Projects::default(),
+            audit,
+            denials: Denials::default(),
+            removed_names: RemovedNames::default(),
+        }
+    }
+}
+
+/// Access from a tenant to its management.
+pub(crate) trait Managing {
+    fn managed(&self) -> &Managed;
+}
+
+impl Managing for Tenant {
+    fn managed(&self) -> &Managed {
+        self.programs().above.downcast_ref().expect("every tenant is made with its management")
+    }
+}

@@ -1,0 +1,305 @@
+//! The projects of a tenant: folders of programs, uploaded as archives, one of which may be loaded. Commands reference §12.
+//!
+//! ```text
+//! zip64, path ─▶ archive (checked) ─▶ store          -loadProject ─▶ compiled ─▶ installed, as what the project owns
+//! ```
+//!
+//! Invariants: at most one project is loaded; what it owns says so in its origin, and is what is removed when it is unloaded; of the files only
+//! a list is in memory. Not here: the commands (`command::projects`).
+
+pub(crate) mod archive;
+pub(crate) mod compiled;
+pub(crate) mod displaced;
+pub(crate) mod folder;
+pub(crate) mod rights;
+
+pub use archive::ArchiveError;
+pub use folder::{FolderError, pack};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lotmq_definitions::{Origin, Owner};
+use lotmq_store::{Batch, Op, ProjectRow, SettingRow, TenantId};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use tracing::warn;
+
+use crate::guests::HasPrograms as _;
+use crate::guests::authority;
+use crate::management::broker::Broker;
+use crate::management::managed::Managing as _;
+use crate::management::sys::utc_text;
+use lotmq_core::tenant::Tenant;
+
+/// Setting of a tenant that names its loaded project.
+const ACTIVE: &str = "project.active";
+
+/// See the module's documentation.
+#[derive(Default)]
+pub(crate) struct Projects {
+    state: RwLock<State>,
+    pub(crate) displaced: displaced::Displaced,
+}
+
+#[derive(Default)]
+struct State {
+    all: BTreeMap<Arc<str>, Arc<Project>>,
+    active: Option<Active>,
+}
+
+/// Gives all tenants their projects back.
+pub(crate) fn restore(broker: &Broker, mut rows: Vec<ProjectRow>, settings: &[SettingRow]) {
+    for tenant in broker.tenants.all().iter() {
+        let of_tenant = rows.extract_if(.., |row| row.tenant == tenant.id).collect();
+        tenant.managed().projects.restore(tenant, of_tenant, settings);
+    }
+}
+
+/// A stored project.
+#[derive(Debug)]
+pub(crate) struct Project {
+    pub(crate) name: Arc<str>,
+    /// What it was made of: `upload`, or a path.
+    pub(crate) source: String,
+    pub(crate) manifest: Manifest,
+    /// Who stored it, for whom it is deployed.
+    pub(crate) owner: Option<Owner>,
+    pub(crate) changed_at_ms: u64,
+}
+
+/// What is in the archive of a project; stored as JSON.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Manifest {
+    /// Length of the archive.
+    pub(crate) bytes: usize,
+    /// Its digest in hexadecimal.
+    pub(crate) sha256: String,
+    /// By name, as they are loaded.
+    pub(crate) files: Vec<ManifestFile>,
+}
+
+/// A file of a project.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ManifestFile {
+    /// With `/` between folders.
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
+}
+
+/// Which project is loaded, and since when; stored as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct Active {
+    pub(crate) name: Arc<str>,
+    pub(crate) loaded_at: String,
+}
+
+impl Projects {
+    /// Takes back what the store held.
+    fn restore(&self, tenant: &Tenant, rows: Vec<ProjectRow>, settings: &[SettingRow]) {
+        let mut state = self.state.write();
+        for row in rows {
+            let project = Project::restored(tenant, row);
+            state.all.insert(Arc::clone(&project.name), Arc::new(project));
+        }
+        let is_marker = |row: &&SettingRow| row.tenant == tenant.id && row.name == ACTIVE;
+        let Some(marker) = settings.iter().find(is_marker) else { return };
+        match serde_json::from_str(&marker.value) {
+            Ok(active) => state.active = Some(active),
+            Err(error) => {
+                warn!(tenant = &*tenant.name, %error, "which project is loaded cannot be read");
+            }
+        }
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<Arc<Project>> {
+        self.state.read().all.get(name).cloned()
+    }
+
+    /// All of them by name.
+    pub(crate) fn all(&self) -> Vec<Arc<Project>> {
+        self.state.read().all.values().cloned().collect()
+    }
+
+    /// Number of all, and bytes of their archives.
+    pub(crate) fn size(&self) -> (usize, usize) {
+        let state = self.state.read();
+        (state.all.len(), state.all.values().map(|project| project.manifest.bytes).sum())
+    }
+
+    pub(crate) fn insert(&self, project: Arc<Project>) {
+        self.state.write().all.insert(Arc::clone(&project.name), project);
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.state.write().all.remove(name);
+    }
+
+    /// Adds to `batch` that the projects of `user` belong to nobody.
+    pub(crate) fn store_without_owner(&self, tenant: TenantId, user: &str, batch: &mut Batch) {
+        for project in self.all().iter().filter(|project| project.is_of(user)) {
+            batch.push(Op::ChangeProject(&project.without_owner().stored(tenant)));
+        }
+    }
+
+    /// The projects of `user` belong to nobody from now on.
+    pub(crate) fn disown(&self, user: &str) {
+        for project in self.state.write().all.values_mut().filter(|project| project.is_of(user)) {
+            *project = Arc::new(project.without_owner());
+        }
+    }
+
+    /// The loaded one.
+    pub(crate) fn active(&self) -> Option<Active> {
+        self.state.read().active.clone()
+    }
+
+    pub(crate) fn is_active(&self, name: &str) -> bool {
+        self.state.read().active.as_ref().is_some_and(|active| *active.name == *name)
+    }
+
+    pub(crate) fn set_active(&self, active: Option<Active>) {
+        self.state.write().active = active;
+    }
+
+    /// Payload of `Projects/list`, data of `-listProjects`.
+    pub(crate) fn list(&self) -> Value {
+        let state = self.state.read();
+        let row = |project: &Arc<Project>| project.row(state.active.as_ref());
+        state.all.values().map(row).collect()
+    }
+
+    /// Payload of `Projects/active`.
+    pub(crate) fn active_json(&self) -> String {
+        match self.active() {
+            None => json!({ "status": "unloaded" }),
+            Some(Active { name, loaded_at }) => {
+                json!({ "status": "loaded", "name": &*name, "loadedAt": loaded_at })
+            }
+        }
+        .to_string()
+    }
+}
+
+impl Active {
+    /// The setting that remembers it.
+    pub(crate) fn setting(&self, tenant: TenantId) -> SettingRow {
+        let value = serde_json::to_string(self).expect("two texts");
+        SettingRow { tenant, name: ACTIVE.to_owned(), value }
+    }
+
+    /// What forgets it.
+    pub(crate) fn forget(tenant: TenantId) -> Op<'static> {
+        Op::DeleteSetting { tenant, name: ACTIVE }
+    }
+}
+
+impl Project {
+    fn restored(tenant: &Tenant, row: ProjectRow) -> Self {
+        Self {
+            name: row.name.into(),
+            source: row.source,
+            manifest: serde_json::from_str(&row.manifest).unwrap_or_default(),
+            owner: authority::owner(&tenant.users, &row.owner),
+            changed_at_ms: row.changed_at_ms,
+        }
+    }
+
+    fn is_of(&self, user: &str) -> bool {
+        self.owner.as_ref().is_some_and(|owner| *owner.name == *user)
+    }
+
+    fn without_owner(&self) -> Self {
+        let Self { name, source, manifest, owner: _, changed_at_ms } = self;
+        Self {
+            name: Arc::clone(name),
+            source: source.clone(),
+            manifest: manifest.clone(),
+            owner: None,
+            changed_at_ms: *changed_at_ms,
+        }
+    }
+
+    /// How it is stored.
+    pub(crate) fn stored(&self, tenant: TenantId) -> ProjectRow {
+        ProjectRow {
+            tenant,
+            name: self.name.as_ref().to_owned(),
+            source: self.source.clone(),
+            manifest: serde_json::to_string(&self.manifest).expect("texts and numbers"),
+            owner: self.owner.as_ref().map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),
+            changed_at_ms: self.changed_at_ms,
+        }
+    }
+
+    fn row(&self, active: Option<&Active>) -> Value {
+        let is_active = active.is_some_and(|active| active.name == self.name);
+        json!({
+            "name": &*self.name,
+            "status": if is_active { "loaded" } else { "available" },
+            "files": self.manifest.files.len(),
+            "source": self.source,
+            "updatedAt": utc_text(self.changed_at_ms),
+        })
+    }
+
+    /// Data of `-projectStatus`, payload of `Projects/<N>/status`.
+    pub(crate) fn status(&self, tenant: &Tenant) -> Value {
+        let active = tenant.managed().projects.active().filter(|active| active.name == self.name);
+        let mut status = self.row(active.as_ref());
+        let counts = owned(tenant).into_iter().filter(|(_, origin)| self.owns(origin)).fold(
+            BTreeMap::<String, usize>::new(),
+            |mut counts, (key, _)| {
+                let kind = key.split(':').next().unwrap_or_default();
+                *counts.entry(kind.to_owned()).or_default() += 1;
+                counts
+            },
+        );
+        status["loadedAt"] = json!(active.map(|active| active.loaded_at));
+        status["counts"] = json!(counts);
+        status
+    }
+
+    fn owns(&self, origin: &Origin) -> bool {
+        matches!(origin, Origin::Project { project, .. } if *project == self.name)
+    }
+
+    /// Data of `-projectManifest`, payload of `Projects/<N>/manifest`.
+    pub(crate) fn manifest(&self) -> Value {
+        let Manifest { bytes, sha256, files } = &self.manifest;
+        json!({ "name": &*self.name, "bytes": bytes, "sha256": sha256, "files": files })
+    }
+
+    /// A retained topic of the project.
+    pub(crate) fn topic(&self, leaf: &str) -> String {
+        format!("$SYS/Coreflux/Projects/{}/{leaf}", self.name)
+    }
+
+    /// The retained topics of the project with their payloads.
+    pub(crate) fn topics(&self, tenant: &Tenant) -> [(String, String); 2] {
+        [
+            (self.topic("status"), self.status(tenant).to_string()),
+            (self.topic("manifest"), self.manifest().to_string()),
+        ]
+    }
+}
+
+/// What a project owns, as `Entities/ownership` says it: definitions, and Python scripts.
+pub(crate) fn owned(tenant: &Tenant) -> BTreeMap<String, Origin> {
+    let mut owned = tenant.programs().guests.registry.read().ownership();
+    let scripts =
+        tenant.programs().scripts.origins().into_iter().filter(|(_, origin)| *origin != Origin::AdHoc);
+    owned.extend(scripts.map(|(name, origin)| (format!("python:{name}"), origin)));
+    owned
+}
+
+/// Whether a project may be called this: a level of a topic, and a name that every file system takes.
+pub(crate) fn is_name(name: &str) -> bool {
+    !name.is_empty()
+        && name.len() <= crate::limits::PROJECT_NAME_BYTES_MAX
+        && name.trim() == name
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-' | ' '))
+        && !matches!(name, "." | "..")
+}

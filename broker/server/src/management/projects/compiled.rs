@@ -1,0 +1,467 @@
+//! A project on its way from texts to what runs: compiled as a whole, then installed entity by entity in load order.
+//!
+//! What is wrong with one entity does not keep out the others (commands reference §12.2); each is told of with its file, cell and line.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lot_to_wasm::diagnostic::json::Entry;
+use lot_to_wasm::notebook::Language;
+use lot_to_wasm::project::{Part, kinds};
+use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
+use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting, Origin, Warning};
+use lotmq_store::{Batch, DefinitionRow, Op};
+use serde_json::{Value, json};
+
+use super::rights::check_owner;
+use super::{Project, displaced};
+use crate::guests::HasPrograms as _;
+use crate::guests::scripts::{self, Loaded, Provenance};
+use crate::guests::{Guests, Prepared, kind_name};
+use crate::limits::PROJECT_PROBLEMS_MAX;
+use crate::management::broker::Broker;
+use crate::management::command::{Call, Refusal, problem, refused};
+use crate::management::managed::Managing as _;
+use crate::management::sys;
+use lotmq_core::tenant::Tenant;
+
+/// What a project is made of, ready to be installed.
+pub(crate) struct Compiled {
+    /// In load order.
+    items: Vec<Item>,
+    /// What is wrong outside of entities, and with notebooks' cells.
+    problems: Problems,
+    /// Whether it takes the place of what others have added by hand.
+    existing: OnExisting,
+}
+
+/// An entity or a script.
+struct Item {
+    title: &'static str,
+    name: String,
+    place: Place,
+    made: Result<Made, ()>,
+}
+
+enum Made {
+    Lot(Prepared, DefinitionKind),
+    Script(Loaded),
+}
+
+/// Where something is in a project.
+#[derive(Clone)]
+struct Place {
+    file: Arc<str>,
+    cell: Option<u32>,
+}
+
+impl Place {
+    fn of(part: &Part) -> Self {
+        Self { file: part.file.as_str().into(), cell: part.cell }
+    }
+
+    /// Adds file and cell to an error or a warning.
+    fn mark(&self, mut value: Value) -> Value {
+        value["file"] = json!(&*self.file);
+        if let Some(cell) = self.cell {
+            value["cell"] = json!(cell);
+        }
+        value
+    }
+}
+
+/// Errors and warnings, so many of each as are told.
+#[derive(Default)]
+pub(crate) struct Problems {
+    pub(crate) errors: Vec<Value>,
+    pub(crate) warnings: Vec<Value>,
+    /// How many there are, those that are not told included.
+    pub(crate) errors_total: usize,
+    warnings_total: usize,
+}
+
+impl Problems {
+    fn error(&mut self, place: &Place, value: Value) {
+        add(&mut self.errors, &mut self.errors_total, place.mark(value));
+    }
+
+    fn warning(&mut self, place: &Place, value: Value) {
+        add(&mut self.warnings, &mut self.warnings_total, place.mark(value));
+    }
+
+    fn refused(&mut self, place: &Place, refusal: Refusal) {
+        refusal.errors.into_iter().for_each(|error| self.error(place, error));
+    }
+
+    fn outside_warning(&mut self, value: Value) {
+        add(&mut self.warnings, &mut self.warnings_total, value);
+    }
+
+    fn diagnostics(&mut self, place: &Place, found: &[Diagnostic]) {
+        for diagnostic in found {
+            let entry = serde_json::to_value(Entry::from(diagnostic)).expect("strings and numbers");
+            match diagnostic.severity {
+                Severity::Error => self.error(place, entry),
+                Severity::Warning => self.warning(place, entry),
+            }
+        }
+    }
+
+    /// Says in both lists how many more there are.
+    fn closed(mut self) -> Self {
+        for (list, total) in
+            [(&mut self.errors, self.errors_total), (&mut self.warnings, self.warnings_total)]
+        {
+            if total > list.len() {
+                list.push(problem("MORE", &format!("{} more are not shown.", total - list.len())));
+            }
+        }
+        self
+    }
+}
+
+fn add(list: &mut Vec<Value>, total: &mut usize, value: Value) {
+    *total += 1;
+    if list.len() < PROJECT_PROBLEMS_MAX {
+        list.push(value);
+    }
+}
+
+/// Kinds as `data.counts` names them, in load order.
+const TITLES: [&str; 7] = ["Model", "Action", "Route", "Rule", "Python", "Theme", "Panel"];
+
+fn load_order(title: &str) -> usize {
+    TITLES.iter().position(|known| *known == title).unwrap_or(TITLES.len())
+}
+
+/// How many entities of each kind the programs define, whether they are good or not.
+pub(crate) fn counts(parts: &[Part]) -> Value {
+    let mut counts = TITLES.map(|_| 0_usize);
+    let mut count = |title: &str| {
+        if let Some(count) = counts.get_mut(load_order(title)) {
+            *count += 1;
+        }
+    };
+    for part in parts {
+        match part.language {
+            Language::Python => count("Python"),
+            Language::Lot => kinds(&part.text).iter().for_each(|kind| count(kind.title())),
+        }
+    }
+    TITLES
+        .iter()
+        .zip(counts)
+        .map(|(title, count)| ((*title).to_owned(), json!(count)))
+        .collect::<serde_json::Map<_, _>>()
+        .into()
+}
+
+/// Compiles the programs of a project, all of which know each other and what the tenant has. Takes as long as its scripts do to run once.
+pub(crate) fn compile(
+    call: &Call<'_>,
+    (project, existing): (&Project, OnExisting),
+    parts: &[Part],
+) -> Compiled {
+    let (tenant, broker) = (call.tenant, call.broker);
+    let options =
+        CompileOptions { form: Form::Linked, known: &*tenant.programs().guests, compat: broker.compat() };
+    let texts: Vec<&str> =
+        parts.iter().filter(|part| part.language == Language::Lot).map(|part| &*part.text).collect();
+    let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();
+    let mut compiled = Compiled { items: Vec::new(), problems: Problems::default(), existing };
+    for part in parts {
+        match part.language {
+            Language::Python => compiled.script(broker, part),
+            Language::Lot => {
+                let Some(compilation) = compilations.next() else { continue };
+                compiled.problems.diagnostics(&Place::of(part), &compilation.diagnostics);
+                for entity in compilation.entities {
+                    compiled.entity(call, project, part, entity);
+                }
+            }
+        }
+    }
+    compiled.items.sort_by_key(|item| load_order(item.title));
+    compiled
+}
+
+impl Compiled {
+    fn script(&mut self, broker: &Broker, part: &Part) {
+        let place = Place::of(part);
+        let given = part.script_name.as_deref().filter(|name| lot_to_wasm::script::is_name(name));
+        let name = given.map_or_else(|| scripts::name(&part.text), Ok);
+        let shown = name.as_ref().map_or("", |name| name).to_owned();
+        let loaded = name.and_then(|name| scripts::load(broker, name, &part.text));
+        let made = loaded.map(Made::Script).map_err(|error| self.problems.refused(&place, error.into()));
+        self.items.push(Item { title: "Python", name: shown, place, made });
+    }
+
+    fn entity(&mut self, call: &Call<'_>, project: &Project, part: &Part, entity: Entity) {
+        let place = Place::of(part);
+        let found: Vec<Diagnostic> =
+            entity.diagnostics.iter().map(|found| found.clone().moved_down(entity.lines_before)).collect();
+        self.problems.diagnostics(&place, &found);
+        let Some(kind) = entity.kind else { return };
+        let source = part.text.get(entity.range.clone()).unwrap_or_default();
+        let made = match entity.output {
+            None => Err(()),
+            Some(Output { component, facts }) => {
+                let new = NewDefinition {
+                    kind: kind.into(),
+                    name: facts.name.as_str().into(),
+                    source: source.into(),
+                    origin: origin(project, &place),
+                    owner: project.owner.clone(),
+                    facts: Arc::new(facts),
+                    installed_at: call.broker.definitions_now().wall,
+                };
+                let prepared = Guests::prepare(call.broker, component, new, OnExisting::Replace);
+                prepared.map(|prepared| Made::Lot(prepared, kind.into())).map_err(|error| {
+                    refused(&error).errors.into_iter().for_each(|error| self.problems.error(&place, error));
+                })
+            }
+        };
+        self.items.push(Item { title: kind.title(), name: entity.name, place, made });
+    }
+
+    /// What the loaded project has that does not come again, as replies list it.
+    pub(crate) fn would_remove(&self, tenant: &Tenant) -> Vec<Value> {
+        let coming = self.coming();
+        let gone = owned(tenant).into_iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name)));
+        gone.map(|(kind, name)| entity_row(kind, &name)).collect()
+    }
+
+    /// Names of what comes, with their kind as the store writes it.
+    pub(crate) fn coming(&self) -> BTreeSet<(&'static str, &str)> {
+        let of_item = |item: &'_ Item| match item.made {
+            Ok(Made::Script(_)) => Some(scripts::KIND),
+            Ok(Made::Lot(_, kind)) => Some(kind_name(kind)),
+            Err(()) => None,
+        };
+        self.items.iter().filter_map(|item| Some((of_item(item)?, item.name.as_str()))).collect()
+    }
+}
+
+fn origin(project: &Project, place: &Place) -> Origin {
+    let (project, file) = (Arc::clone(&project.name), Arc::clone(&place.file));
+    Origin::Project { project, file, cell: place.cell }
+}
+
+/// What came of loading.
+pub(crate) struct Report {
+    pub(crate) problems: Problems,
+    /// `data.entities` of the reply.
+    pub(crate) entities: Vec<Value>,
+    pub(crate) gone: Gone,
+}
+
+/// What the end of a project has changed, as replies list it.
+#[derive(Default)]
+pub(crate) struct Gone {
+    /// Definitions that were the project's and are no more.
+    pub(crate) removed: Vec<Value>,
+    /// Definitions that it had displaced and that are back.
+    pub(crate) given_back: Vec<Value>,
+}
+
+impl Gone {
+    /// Adds to the data of a reply what there is to tell.
+    pub(crate) fn tell(self, data: &mut Value) {
+        for (key, rows) in [("removed", self.removed), ("givenBack", self.given_back)] {
+            if !rows.is_empty() {
+                data[key] = rows.into();
+            }
+        }
+    }
+}
+
+fn entity_row(kind: &str, name: &str) -> Value {
+    let title = TITLES.iter().find(|title| title.eq_ignore_ascii_case(kind));
+    json!({ "type": title.copied().unwrap_or(kind), "name": name })
+}
+
+/// Installs a project in the place of the loaded one: what comes again is replaced in one step, what does not is removed. The caller holds the
+/// lock of changes.
+pub(crate) fn install(
+    call: &mut Call<'_>,
+    project: &Project,
+    compiled: Compiled,
+    batch: &mut Batch,
+) -> Report {
+    let gone = remove_owned(call, &compiled.coming(), batch);
+    let Compiled { items, mut problems, existing } = compiled;
+    let mut entities = Vec::with_capacity(items.len());
+    let mut installed = Vec::new();
+    for row in gone.removed.iter().filter(|row| row["type"] == "Rule") {
+        let text = format!(
+            "Rule '{}' is gone: what it denied may be allowed now.",
+            row["name"].as_str().unwrap_or_default()
+        );
+        problems.outside_warning(problem("RULE_REMOVED", &text));
+    }
+    for Item { title, name, place, made } in items {
+        let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
+        let displaced = was_ad_hoc.then(|| stored(call.tenant, title, &name)).flatten();
+        let spares_others = was_ad_hoc && existing == OnExisting::ReplaceOwn;
+        let allowed = check_owner(call.tenant, project, (title, &name), spares_others);
+        let made = made.and_then(|made| match allowed {
+            Ok(()) => Ok(made),
+            Err(refusal) => {
+                problems.refused(&place, refusal);
+                Err(())
+            }
+        });
+        let is_there = match made {
+            Err(()) => false,
+            // What it forbids would be allowed when the project is unloaded.
+            Ok(Made::Lot(_, kind @ DefinitionKind::Rule)) if was_ad_hoc => {
+                let exists = InstallError::Exists { kind, name: name.as_str().into() };
+                let text = format!("{exists}, added by hand. A project does not replace rules of others.");
+                problems.error(&place, problem("EXISTS", &text));
+                false
+            }
+            Ok(Made::Lot(prepared, kind)) => {
+                match Guests::install(call.tenant, &call.broker.hosting, prepared, batch) {
+                    Ok(new) => {
+                        call.changed_topics.extend(sys::installed_topics(&new));
+                        for warning in
+                            new.warnings.iter().filter(|found| !matches!(found, Warning::Pending { .. }))
+                        {
+                            problems.warning(&place, problem(warning.code(), &warning.to_string()));
+                        }
+                        installed.push((kind, Arc::clone(new.definition.name()), place.clone()));
+                        true
+                    }
+                    Err(error) => {
+                        problems.refused(&place, refused(&error));
+                        false
+                    }
+                }
+            }
+            Ok(Made::Script(loaded)) => {
+                match scripts::install(call.tenant, call.broker, (loaded, of(project, &place)), batch) {
+                    Ok(()) => true,
+                    Err(error) => {
+                        problems.refused(&place, error.into());
+                        false
+                    }
+                }
+            }
+        };
+        if is_there && was_ad_hoc {
+            let text = format!(
+                "{title} '{name}' was added by hand; project '{}' has replaced it and gives it back when it is unloaded.",
+                project.name
+            );
+            problems.warning(&place, problem("REPLACED", &text));
+            if let Some(row) = displaced {
+                call.tenant.managed().projects.displaced.keep(row, batch);
+            }
+        }
+        entities.push(place.mark(json!({ "type": title, "name": name, "success": is_there })));
+    }
+    warn_of_pending(call.tenant, &installed, &mut problems);
+    listings_changed(call);
+    Report { problems: problems.closed(), entities, gone }
+}
+
+/// Where a script of the project comes from. That it may take the place of another was decided before.
+fn of(project: &Project, place: &Place) -> Provenance {
+    let (origin, owner) = (origin(project, place), project.owner.clone());
+    Provenance { origin, owner, existing: OnExisting::Replace }
+}
+
+/// Only now is it known who waits: what was missing at first may have come later.
+fn warn_of_pending(
+    tenant: &Tenant,
+    installed: &[(DefinitionKind, Arc<str>, Place)],
+    problems: &mut Problems,
+) {
+    let registry = tenant.programs().guests.registry.read();
+    let pending = registry.pending_status();
+    for (kind, name, place) in installed {
+        let waits = pending.iter().find(|row| row.kind == *kind && row.name == *name);
+        if let Some(row) = waits {
+            let text = format!(
+                "{} '{name}' is pending until these are added: {}",
+                kind.title(),
+                row.missing.join(", ")
+            );
+            problems.warning(place, problem("PENDING", &text));
+        }
+    }
+}
+
+/// A definition or script as it is stored.
+fn stored(tenant: &Tenant, title: &str, name: &str) -> Option<DefinitionRow> {
+    let Some(kind) = DefinitionKind::by_name(title) else {
+        return tenant.programs().scripts.stored(tenant, name);
+    };
+    let registry = tenant.programs().guests.registry.read();
+    tenant.programs().guests.stored(tenant, registry.get(kind, name)?)
+}
+
+fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
+    match DefinitionKind::by_name(title) {
+        None => tenant.programs().scripts.origin(name) == Some(Origin::AdHoc),
+        Some(kind) => {
+            let registry = tenant.programs().guests.registry.read();
+            registry.get(kind, name).is_some_and(|known| known.deployed.origin == Origin::AdHoc)
+        }
+    }
+}
+
+/// Kind, as the store writes it, and name of everything that the loaded project owns; Rules come first, since what they protect is at stake.
+pub(super) fn owned(tenant: &Tenant) -> Vec<(&'static str, Arc<str>)> {
+    let is_owned = |origin: &Origin| *origin != Origin::AdHoc;
+    let registry = tenant.programs().guests.registry.read();
+    let definitions = DefinitionKind::ALL.into_iter().flat_map(|kind| {
+        let of_kind = registry.list(kind).filter(|definition| is_owned(&definition.deployed.origin));
+        of_kind.map(move |definition| (kind_name(kind), Arc::clone(definition.name())))
+    });
+    let scripts = tenant.programs().scripts.origins().into_iter().filter(|(_, origin)| is_owned(origin));
+    let scripts = scripts.map(|(name, _)| (scripts::KIND, Arc::from(name)));
+    let mut owned: Vec<(&'static str, Arc<str>)> = definitions.chain(scripts).collect();
+    owned.sort_by_key(|(kind, _)| *kind != kind_name(DefinitionKind::Rule));
+    owned
+}
+
+/// Removes what a project owns and does not come again, and gives back what it had displaced. The caller holds the lock of changes.
+pub(crate) fn remove_owned(
+    call: &mut Call<'_>,
+    coming: &BTreeSet<(&'static str, &str)>,
+    batch: &mut Batch,
+) -> Gone {
+    let is_coming =
+        |kind: &str, name: &str| coming.iter().any(|(other, same)| *other == kind && *same == name);
+    let mut gone = Gone::default();
+    for (kind, name) in owned(call.tenant) {
+        if coming.contains(&(kind, &*name)) {
+            continue;
+        }
+        remove_one(call, kind, &name, batch);
+        gone.removed.push(entity_row(kind, &name));
+    }
+    let given = displaced::give_back(call, is_coming, batch);
+    gone.given_back = given.iter().map(|(kind, name)| entity_row(kind, name)).collect();
+    gone
+}
+
+fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut Batch) {
+    let Some(definition) = DefinitionKind::ALL.into_iter().find(|known| kind_name(*known) == kind) else {
+        batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind, name });
+        call.tenant.programs().scripts.remove(name);
+        Guests::script_is_there(call.tenant, call.broker, name, false);
+        return;
+    };
+    if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, definition, name, batch) {
+        call.changed_topics.extend(sys::removed_topics(&removed.definition));
+    }
+}
+
+/// Tells what lists scripts and counts rules.
+pub(crate) fn listings_changed(call: &mut Call<'_>) {
+    let rules = crate::guests::rules::count(call.tenant).to_string();
+    call.changed("$SYS/Coreflux/Config/Rules", rules);
+    call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
+}

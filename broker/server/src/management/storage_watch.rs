@@ -1,0 +1,86 @@
+//! Watch over storage: how full disk and queues are, and what clients have in memory without acknowledging it, looked at twice a second.
+//!
+//! The disk itself says when it is full; before that, clients are told that it is, so that administrators can still give commands. Between two looks more
+//! can come than the reserve holds, so each says how many bytes there is room for until the next.
+
+mod in_flight;
+
+use std::time::{Duration, Instant};
+
+use lotmq_config::Durability;
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use self::in_flight::InFlight;
+use crate::limits::{DISK_BYTES_PER_BYTE, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
+use crate::management::broker::Broker;
+use lotmq_core::client::shares::StoredQueues;
+use lotmq_core::limits::Limit;
+
+/// A look at all sessions takes some 0.1 s for a million; it rests for so many times as long.
+const LOOK_PAUSE_FACTOR: u32 = 10;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct StorageWatch {
+    looked_at: Mutex<Looked>,
+    in_flight: InFlight,
+}
+
+#[derive(Debug, Default)]
+struct Looked {
+    at: Option<Instant>,
+    /// When it was last looked whose messages wait, and how long that took.
+    at_owners: Option<(Instant, Duration)>,
+}
+
+impl StorageWatch {
+    /// Looks again, if it is time.
+    pub(crate) fn look(&self, broker: &Broker) {
+        self.in_flight.look(broker);
+        let mut looked = self.looked_at.lock();
+        if looked.at.is_some_and(|at| at.elapsed() < STORAGE_LOOK_PERIOD) {
+            return;
+        }
+        looked.at = Some(Instant::now());
+        let limits = &broker.config.limits;
+        let live = broker.store.metrics().live_bytes();
+        let is_much = live >= limits.stored_queue_bytes / 2;
+        if is_much && looked.at_owners.is_none_or(|(at, took)| at.elapsed() >= LOOK_PAUSE_FACTOR * took) {
+            let began = Instant::now();
+            look_at_owners(broker, live);
+            looked.at_owners = Some((Instant::now(), began.elapsed()));
+        }
+        drop(looked);
+        broker.storage.queues_were_seen(live >= limits.stored_queue_bytes, is_much);
+        if limits.disk_reserve_bytes == 0 || broker.config.store.durability == Durability::None {
+            return;
+        }
+        let stored = broker.store.metrics().bytes;
+        let free = lotmq_store::free_bytes(&broker.config.data.path);
+        let is_reserved = free.is_some_and(|free| free < limits.disk_reserve_bytes);
+        let room = free
+            .map_or(u64::MAX, |free| free.saturating_sub(limits.disk_reserve_bytes) / DISK_BYTES_PER_BYTE);
+        let is_tight = room < STORED_BETWEEN_LOOKS_MAX;
+        let is_new = broker.storage.disk_was_seen(is_reserved, stored.saturating_add(room), is_tight);
+        if is_new && is_reserved {
+            broker.limits.elsewhere.count(Limit::DiskReserveBytes);
+            warn!(bytes = free, "the disk is full but for its reserve, nothing is stored for clients");
+        } else if is_new {
+            info!(bytes = free, "the disk has room again");
+        }
+    }
+}
+
+/// Finds out which owners have what they may have of what is stored.
+fn look_at_owners(broker: &Broker, live: u64) {
+    let mut queues = StoredQueues::default();
+    for tenant in broker.tenants.all().iter() {
+        let sessions = tenant.all_sessions();
+        for client in sessions.iter().filter(|client| client.is_durable()) {
+            let state = client.state.lock();
+            queues.add(state.holding.share(), state.session.counts().queued_bytes);
+        }
+    }
+    queues.judge(live, broker.config.limits.stored_queue_bytes);
+}

@@ -1,0 +1,181 @@
+//! The bound on messages that are in memory for sessions: in flight and kept to be sent again, or next to be sent.
+//!
+//! What one session may have is bounded by its window; here is what all of them may have. It is found out by looking at the sessions, not counted as
+//! messages come and go: one for a thousand sessions is in memory once, which only its references tell. An owner whose sessions hold more than his
+//! [part](shares::part) has them held back: they have little in flight, and what is longer rests in the store until others are acknowledged.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use parking_lot::Mutex;
+
+use crate::limits::{HELD_BACK_BYTES, IN_FLIGHT_LOOK_PERIOD};
+use crate::management::broker::Broker;
+use crate::process::clock::thread_cpu;
+use crate::process::usage;
+use lotmq_core::client::shares::{self, Share};
+use lotmq_core::client::{Client, ClientState};
+use lotmq_core::limits::Limit;
+
+/// A look takes some 0.1 s for a million sessions; it rests for so many times as long.
+const LOOK_PAUSE_FACTOR: u32 = 20;
+
+/// One part in so many is shared out evenly, whatever some have.
+const OWNERS_PART: u64 = 4;
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub(crate) struct InFlight(Mutex<Looked>);
+
+#[derive(Debug, Default)]
+struct Looked {
+    /// When the last look ended, and how much processor time it took.
+    at: Option<(Instant, Duration)>,
+    /// It found somebody whose sessions were held back.
+    is_held_back: bool,
+}
+
+impl InFlight {
+    /// Looks again, if it is time, and if the process has so much memory that there may be too much.
+    pub(crate) fn look(&self, broker: &Broker) {
+        let mut looked = self.0.lock();
+        let (now, cpu) = (Instant::now(), thread_cpu());
+        let is_early = |(at, took)| now - at < IN_FLIGHT_LOOK_PERIOD.max(LOOK_PAUSE_FACTOR * took);
+        if looked.at.is_some_and(is_early) {
+            return;
+        }
+        let bytes_max = broker.config.limits.all_inflight_bytes;
+        if looked.is_held_back || usage::memory().0 > bytes_max / 2 {
+            looked.is_held_back = hold_back(broker, bytes_max);
+        }
+        looked.at = Some((Instant::now(), thread_cpu().saturating_sub(cpu)));
+    }
+}
+
+/// Tells each session how much it may have. True when that is less than usual for any.
+fn hold_back(broker: &Broker, bytes_max: u64) -> bool {
+    let tenants = broker.tenants.all();
+    let clients: Vec<Arc<Client>> = tenants.iter().flat_map(|tenant| tenant.all_sessions()).collect();
+    let counted: u64 = clients.iter().map(|client| client.state.lock().session.bytes_in_memory()).sum();
+    let mut holders = Holders::default();
+    if counted > bytes_max / 2 {
+        clients.iter().for_each(|client| holders.add(&client.state.lock()));
+    }
+    tenants.iter().for_each(|tenant| tenant.shares.hold_nobody_back());
+    let full = holders.judge(bytes_max);
+    if let Some(name) = full.first() {
+        broker.limits.elsewhere.note(Limit::AllInflightBytes, name, broker.clock.now());
+    }
+    for client in &clients {
+        let mut state = client.state.lock();
+        let bytes = state.holding.share().window_bytes();
+        let sends_more = state.session.set_window_bytes(bytes);
+        if let Some(link) = state.link.as_ref().filter(|_| sends_more) {
+            link.call_owner();
+        }
+    }
+    !full.is_empty()
+}
+
+/// What the sessions of each owner hold.
+#[derive(Default)]
+struct Holders(HashMap<*const Share, Held>);
+
+struct Held {
+    share: Arc<Share>,
+    bytes: u64,
+    sessions: u64,
+}
+
+impl Holders {
+    fn add(&mut self, state: &ClientState) {
+        let part = |(queued, bytes): (&lotmq_core::client::Queued, u32)| {
+            u64::from(bytes) / Arc::strong_count(&queued.message).max(1) as u64
+        };
+        self.add_bytes(state.holding.share(), state.session.messages_in_memory().map(part).sum());
+    }
+
+    fn add_bytes(&mut self, share: &Arc<Share>, bytes: u64) {
+        let new = || Held { share: Arc::clone(share), bytes: 0, sessions: 0 };
+        let held = self.0.entry(Arc::as_ptr(share)).or_insert_with(new);
+        held.bytes += bytes;
+        held.sessions += u64::from(bytes > 0);
+    }
+
+    /// Finds those who have more than they may, who are told; their names.
+    fn judge(self, bytes_max: u64) -> Vec<String> {
+        let all: u64 = self.0.values().map(|held| held.bytes).sum();
+        let named =
+            self.0.values().filter(|held| held.bytes > 0 && held.share.tenant_of_anonymous().is_none());
+        // What everybody may have, however much others have already.
+        let least = bytes_max / OWNERS_PART / (named.count() as u64 + 1);
+        let window_bytes = |bytes: u64, sessions: u64| {
+            let is_full = bytes >= shares::part(bytes_max, all.saturating_sub(bytes)).max(least);
+            let even = bytes_max / sessions.max(1);
+            is_full.then(|| even.clamp(*HELD_BACK_BYTES.start(), *HELD_BACK_BYTES.end()))
+        };
+        let mut full = Vec::new();
+        // Those without a name, of each tenant.
+        let mut anonymous: HashMap<usize, (Arc<Share>, u64, u64)> = HashMap::new();
+        for Held { share, bytes, sessions } in self.0.into_values() {
+            if let Some(window_bytes) = window_bytes(bytes, sessions) {
+                share.hold_back(window_bytes);
+                full.push(share.name());
+            }
+            if let Some(tenant) = share.tenant_of_anonymous() {
+                let of_tenant = anonymous.entry(tenant).or_insert((share, 0, 0));
+                (of_tenant.1, of_tenant.2) = (of_tenant.1 + bytes, of_tenant.2 + sessions);
+            }
+        }
+        for (share, bytes, sessions) in anonymous.into_values() {
+            if let Some(window_bytes) = window_bytes(bytes, sessions) {
+                share.hold_back_anonymous(window_bytes);
+                full.push(share.name());
+            }
+        }
+        full
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_auth::{Identity, Peer};
+
+    use super::*;
+    use lotmq_core::client::shares::Shares;
+
+    #[test]
+    fn who_holds_more_than_his_part_is_held_back() {
+        let shares = Arc::new(Shares::default());
+        let share = |user: Option<&str>, address: &str| {
+            let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));
+            identity.user = user.map(Into::into);
+            shares.of(&identity)
+        };
+        let ann = share(Some("ann"), "10.0.0.1");
+        let bob = share(Some("bob"), "10.0.0.1");
+        let strangers = [share(None, "10.0.0.1"), share(None, "10.0.0.2")];
+        let usual = u64::MAX;
+        let judged = |of: &[(&Arc<Share>, u64)]| {
+            let mut holders = Holders::default();
+            of.iter().for_each(|(share, bytes)| holders.add_bytes(share, *bytes));
+            shares.hold_nobody_back();
+            [&ann, &bob, &strangers[0], &strangers[1]].iter().for_each(|share| share.hold_back(0));
+            let _ = holders.judge(1_000_000);
+            [&ann, &bob, &strangers[0], &strangers[1]].map(|share| share.window_bytes())
+        };
+        assert_eq!(judged(&[(&ann, 749_999), (&bob, 0)]), [usual; 4]);
+        assert_eq!(judged(&[(&ann, 750_000), (&bob, 0)])[..2], [64 << 10, usual]);
+        assert_eq!(judged(&[(&ann, 750_000), (&bob, 187_499)])[..2], [64 << 10, usual]);
+        // Something is left for the next, also if the others have more than there is.
+        assert_eq!(judged(&[(&ann, 2_000_000), (&bob, 83_000)])[..2], [64 << 10, usual]);
+        assert_eq!(judged(&[(&ann, 2_000_000), (&bob, 84_000)])[..2], [64 << 10; 2]);
+        // All of them together, though none has much; who has a name is not concerned.
+        let held = judged(&[(&strangers[0], 400_000), (&strangers[1], 400_000), (&bob, 10)]);
+        assert_eq!(held, [usual, usual, 64 << 10, 64 << 10]);
+        // An even share, for many sessions of one owner.
+        let many: Vec<_> = (0..100).map(|_| (&ann, 10_000)).collect();
+        assert_eq!(judged(&many)[0], 10_000);
+    }
+}

@@ -1,0 +1,463 @@
+//! The thread of the `$SYS` tree: figures by the clock, listings while somebody is subscribed, sessions whose user is gone.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hashbrown::HashMap;
+use lotmq_store::Op;
+use parking_lot::{Condvar, Mutex};
+use serde_json::json;
+use tracing::info;
+
+use super::documents::{CLUSTER, Document, PERIODIC};
+use super::figures::Figures;
+use super::listing::Listings;
+use super::load::Loads;
+use super::time::utc_text;
+use super::{full_queues, monitor, publish};
+use crate::limits::ROUND_SILENCE_MAX;
+use crate::management::audit::AUDIT_DELAY;
+use crate::management::broker::Broker;
+use crate::management::exposure::Exposure;
+use crate::management::managed::Managing as _;
+use crate::process::this_turn;
+use crate::process::usage;
+use crate::process::watchdog::{StillThreads, Watched};
+use lotmq_core::connection::close::CloseReason;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+
+/// How often the thread looks around. Sessions of a removed user end within a second (commands reference §7.1).
+const PERIOD: Duration = Duration::from_millis(500);
+
+/// Time between two rounds of the figures below `$SYS/Coreflux`.
+const FIGURES_INTERVAL: Duration = Duration::from_secs(10);
+
+/// Time between two rounds of the topics about the cluster.
+const CLUSTER_INTERVAL: Duration = Duration::from_secs(7);
+
+/// Where heads of the audit are told.
+const AUDIT_HEADS_TOPIC: &str = "$SYS/Coreflux/Audit/Heads";
+
+/// Time between two looks for records of the audit that are too old.
+const AUDIT_EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Shortest time between two words about the full queue of a session.
+const FULL_QUEUES_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often the log says what stands open.
+const EXPOSURE_WARNING: Duration = Duration::from_secs(3600);
+
+/// The face of the thread for others.
+#[derive(Default)]
+pub(crate) struct Sys {
+    state: Mutex<State>,
+    changed: Condvar,
+    /// Changes of accounts; sessions are looked through after each.
+    users_generation: AtomicU64,
+    started: Started,
+    /// Tenths of a percent of one core, over the last interval.
+    cpu_permille: AtomicU64,
+    loads: Mutex<Loads>,
+    listings: Listings,
+}
+
+/// When the broker started.
+struct Started(Instant);
+
+impl Default for Started {
+    fn default() -> Self {
+        Self(Instant::now())
+    }
+}
+
+#[derive(Default)]
+struct State {
+    wants_refresh: bool,
+    is_stopping: bool,
+}
+
+impl Sys {
+    /// Publishes all figures now.
+    pub(crate) fn refresh(&self) {
+        self.state.lock().wants_refresh = true;
+        self.changed.notify_one();
+    }
+
+    /// Accounts have changed: sessions of removed users and old passwords are to end.
+    pub(crate) fn users_changed(&self) {
+        self.users_generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    pub(crate) fn uptime(&self) -> Duration {
+        self.started.0.elapsed()
+    }
+
+    /// Processor time of the process over the last interval, in percent of one core.
+    pub(super) fn cpu_percent(&self) -> f64 {
+        self.cpu_permille.load(Ordering::Relaxed) as f64 / 10.0
+    }
+
+    /// Looks at the rates.
+    pub(super) fn loads<R>(&self, look: impl FnOnce(&Loads) -> R) -> R {
+        look(&self.loads.lock())
+    }
+
+    /// A listing for somebody who subscribes.
+    pub(super) fn listing(&self, broker: &Broker, tenant: &Tenant, document: &'static Document) -> Arc<str> {
+        self.listings.get(broker, tenant, document)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.state.lock().is_stopping = true;
+        self.changed.notify_one();
+    }
+
+    /// Sleeps for a period, or until something is wanted; `None` when it is time to stop, else whether a refresh is wanted.
+    fn sleep(&self) -> Option<bool> {
+        let mut state = self.state.lock();
+        if !state.wants_refresh && !state.is_stopping {
+            self.changed.wait_for(&mut state, PERIOD);
+        }
+        (!state.is_stopping).then(|| std::mem::take(&mut state.wants_refresh))
+    }
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the system gives none.
+pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
+    let broker = Arc::clone(broker);
+    std::thread::Builder::new().name("sys".to_owned()).spawn(move || {
+        let _watched = Watched::new(&broker.watchdog, "the figures of $SYS");
+        this_turn::install(Arc::clone(&broker.core), None);
+        let pulse = broker.watchdog.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
+        let mut clockwork = Clockwork::new(broker);
+        while let Some(wants_refresh) = clockwork.broker.sys.sleep() {
+            pulse.begins(Instant::now());
+            clockwork.round(wants_refresh);
+            pulse.waits();
+        }
+        this_turn::uninstall();
+    })
+}
+
+/// What the thread remembers from round to round.
+struct Clockwork {
+    broker: Arc<Broker>,
+    /// Generation of the accounts when all sessions were last found to be of living users.
+    users_seen: u64,
+    warned_at: Option<Instant>,
+    still_threads: StillThreads,
+    /// When the rates were taken.
+    sampled_at: Instant,
+    sampled_cpu: Duration,
+    /// When `$SYS/broker` and the figures of `$SYS/Coreflux` are due.
+    monitor_at: Instant,
+    figures_at: Instant,
+    cluster_at: Instant,
+    full_queues_at: Instant,
+    /// When what waits of the audit is stored, and when what is too old of it is removed.
+    audit_at: Instant,
+    audit_expires_at: Instant,
+    /// What was last told about the modules of each tenant: number, name, state.
+    modules: HashMap<(u32, Arc<str>), String>,
+}
+
+impl Clockwork {
+    fn new(broker: Arc<Broker>) -> Self {
+        let now = Instant::now();
+        Self {
+            users_seen: 0,
+            warned_at: None,
+            sampled_at: now,
+            still_threads: StillThreads::default(),
+            sampled_cpu: usage::cpu_time(),
+            monitor_at: now + monitor_interval(&broker).unwrap_or(FIGURES_INTERVAL),
+            figures_at: now + FIGURES_INTERVAL,
+            cluster_at: now + CLUSTER_INTERVAL,
+            full_queues_at: now,
+            audit_at: now,
+            audit_expires_at: now,
+            modules: HashMap::new(),
+            broker,
+        }
+    }
+
+    fn round(&mut self, wants_refresh: bool) {
+        self.end_stale_sessions();
+        self.warn_of_exposure();
+        self.still_threads.tell(&self.broker.watchdog.pulses.silent(Instant::now()));
+        self.look_after_audit();
+        self.broker.logs.refresh(&self.broker.tenants.default_tenant());
+        self.broker.logs.count(&self.broker.counters);
+        let now = Instant::now();
+        let monitor = monitor_interval(&self.broker);
+        let is_monitor_due = monitor.is_some() && (wants_refresh || now >= self.monitor_at);
+        let are_figures_due = wants_refresh || now >= self.figures_at;
+        if is_monitor_due || are_figures_due {
+            self.sample(now);
+        }
+        if is_monitor_due {
+            self.monitor_at = now + monitor.unwrap_or(FIGURES_INTERVAL);
+        }
+        if are_figures_due {
+            self.figures_at = now + FIGURES_INTERVAL;
+        }
+        let is_cluster_due = now >= self.cluster_at;
+        if is_cluster_due {
+            self.cluster_at = now + CLUSTER_INTERVAL;
+        }
+        let are_full_queues_due = now >= self.full_queues_at;
+        if are_full_queues_due {
+            self.full_queues_at = now + FULL_QUEUES_INTERVAL;
+        }
+        let modules = &mut self.modules;
+        this_turn::with(|turn| {
+            turn.tick();
+            for tenant in self.broker.tenants.all().iter() {
+                if is_monitor_due {
+                    publish_monitor(&self.broker, turn, tenant);
+                }
+                if are_figures_due {
+                    publish_figures(&self.broker, turn, tenant);
+                }
+                if is_cluster_due {
+                    publish_all(&self.broker, turn, tenant, CLUSTER);
+                }
+                if are_full_queues_due {
+                    full_queues::publish(turn, tenant);
+                }
+                self.broker.sys.listings.publish(&self.broker, turn, tenant);
+                publish_modules(turn, tenant, modules);
+            }
+            turn.flush();
+        });
+    }
+
+    /// Takes rates and loads.
+    fn sample(&mut self, now: Instant) {
+        let seconds = now.duration_since(self.sampled_at).as_secs_f64();
+        let cpu = usage::cpu_time();
+        let used = cpu.saturating_sub(self.sampled_cpu).as_secs_f64();
+        if seconds > 0.0 {
+            let permille = (used / seconds * 1000.0).round();
+            // A share of a few hundred cores at most, never negative.
+            self.broker.sys.cpu_permille.store(permille as u64, Ordering::Relaxed);
+        }
+        self.broker.sys.loads.lock().update(&self.broker.counters, seconds);
+        (self.sampled_at, self.sampled_cpu) = (now, cpu);
+    }
+
+    /// Closes the connections of users who were removed or have a new password. Looks twice after each change, because a login that was
+    /// under way may attach a moment later; and again where a session waits for the answer to its own change.
+    fn end_stale_sessions(&mut self) {
+        let generation = self.broker.sys.users_generation.load(Ordering::Acquire) * 2;
+        if self.users_seen >= generation {
+            return;
+        }
+        let mut are_all_ended = true;
+        for tenant in self.broker.tenants.all().iter() {
+            are_all_ended &= end_stale_sessions(&self.broker, tenant);
+            this_turn::with(|turn| end_refused_subscriptions(turn, tenant));
+        }
+        if are_all_ended {
+            self.users_seen = self.users_seen.max(generation.saturating_sub(2)) + 1;
+        }
+    }
+
+    /// Not while the store takes nothing: what waits stays in memory.
+    fn look_after_audit(&mut self) {
+        let (broker, now) = (&self.broker, Instant::now());
+        if now < self.audit_at || broker.store_failure().is_some() {
+            return;
+        }
+        self.audit_at = now + AUDIT_DELAY;
+        let expires = now >= self.audit_expires_at;
+        if expires {
+            self.audit_expires_at = now + AUDIT_EXPIRY_INTERVAL;
+        }
+        for tenant in broker.tenants.all().iter() {
+            if expires {
+                tenant.managed().audit.expire(&broker.store, broker.clock.wall_ms());
+            }
+            // Nobody waits for it.
+            let _ = tenant.managed().audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
+            tell_audit_heads(broker, tenant);
+        }
+    }
+
+    fn warn_of_exposure(&mut self) {
+        if self.warned_at.is_some_and(|at| at.elapsed() < EXPOSURE_WARNING) {
+            return;
+        }
+        self.warned_at = Some(Instant::now());
+        for tenant in self.broker.tenants.all().iter() {
+            Exposure::of(&self.broker, tenant).warn(tenant);
+        }
+    }
+}
+
+/// Time between two rounds of `$SYS/broker`; `None` when they are switched off.
+fn monitor_interval(broker: &Broker) -> Option<Duration> {
+    let seconds = broker.config.sys.interval_sec;
+    (seconds > 0).then(|| Duration::from_secs(seconds.into()))
+}
+
+fn publish_monitor(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
+    // Counts every session, whatever their number: see `figures`.
+    Figures::counted(broker, tenant);
+    for (topic, payload) in monitor::topics(broker, tenant) {
+        publish(turn, tenant, &topic, payload.as_bytes(), true);
+    }
+}
+
+/// Publishes the modules whose state changed by itself, as by too many traps.
+fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u32, Arc<str>), String>) {
+    let modules = tenant.managed().modules.all();
+    told.retain(|(number, name), _| {
+        *number != tenant.number || modules.iter().any(|module| module.name == *name)
+    });
+    for module in modules {
+        let info = crate::management::modules::info(tenant, &module);
+        let state = info["state"].as_str().unwrap_or_default();
+        let before = told.insert((tenant.number, Arc::clone(&module.name)), state.to_owned());
+        if before.is_some_and(|before| before != state) {
+            let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
+            publish(turn, tenant, &topic, info.to_string().as_bytes(), true);
+        }
+    }
+}
+
+fn publish_all(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, documents: &[Document]) {
+    for document in documents {
+        publish(turn, tenant, document.topic, (document.payload)(broker, tenant).as_bytes(), true);
+    }
+}
+
+fn publish_figures(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
+    publish_all(broker, turn, tenant, PERIODIC);
+    let rate = |name| broker.sys.loads(|loads| (loads.rate(name) * 100.0).round() / 100.0);
+    let stats = json!({
+        "clients": Figures::of(broker, tenant).connected,
+        "msgInPerSec": rate("load/publish/received"),
+        "msgOutPerSec": rate("load/publish/sent"),
+        "bytesInPerSec": rate("load/bytes/received"),
+        "bytesOutPerSec": rate("load/bytes/sent"),
+        "uptimeSec": broker.sys.uptime().as_secs(),
+        "timestamp": utc_text(turn.wall_ms()),
+    });
+    publish(turn, tenant, "$SYS/Coreflux/Stats", stats.to_string().as_bytes(), false);
+}
+
+/// False when one is spared until it has the answer to the command with which it set its own password.
+fn end_stale_sessions(broker: &Broker, tenant: &Tenant) -> bool {
+    let mut are_all_ended = true;
+    for client in tenant.all_sessions() {
+        let state = client.state.lock();
+        let Some(link) = state.link.as_ref().filter(|_| !tenant.users.is_current(&state.identity)) else {
+            continue;
+        };
+        if broker.commands.is_setting_own_password(client.session_id) {
+            are_all_ended = false;
+            continue;
+        }
+        info!(target: "client", client_id = &*client.client_id, "session closed, its account has changed");
+        let is_there = state.identity.user.as_ref().is_some_and(|user| tenant.users.account(user).is_some());
+        let reason = if is_there { CloseReason::PasswordChanged } else { CloseReason::Administrative };
+        link.connection.request_close(reason);
+    }
+    are_all_ended
+}
+
+/// Ends subscriptions to the tree that their users may not have any more (commands reference §7.4).
+fn end_refused_subscriptions(turn: &mut Turn, tenant: &Tenant) {
+    let clients = tenant.all_sessions();
+    for client in clients {
+        let (identity, filters) = {
+            let state = client.state.lock();
+            let of_tree = state.subscriptions.filters().filter(|filter| is_of_tree(filter));
+            (Arc::clone(&state.identity), of_tree.map(Box::from).collect::<Vec<Box<str>>>())
+        };
+        for filter in filters {
+            if tenant.still_delivers(&identity, &filter) {
+                continue;
+            }
+            info!(target: "client", client_id = &*client.client_id, filter = &*filter, "subscription ended, its user lost the right");
+            turn.let_pass(client.changed.get());
+            let mut state = client.state.lock();
+            if state.is_over {
+                continue;
+            }
+            tenant.unsubscribe(&client, &filter);
+            state.subscriptions.remove(&filter);
+            if client.is_durable() {
+                turn.changes(&client);
+                let session = client.stored_id();
+                turn.batch.push(Op::DeleteSubscription { tenant: tenant.id, session, filter: &filter });
+            }
+        }
+    }
+    turn.flush();
+}
+
+/// Whether a filter, shared or not, reaches topics of the tree.
+fn is_of_tree(filter: &str) -> bool {
+    let inner = match lotmq_router::parse_shared(filter) {
+        Ok(Some(shared)) => shared.filter,
+        _ => filter,
+    };
+    lotmq_core::routing::system_topics::is_system(inner)
+}
+/// Tells how far the audit has come, in the log and to who is subscribed, so that what is taken away of it later is missed there.
+fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
+    let is_stored = |ticket| matches!(broker.store.settled(ticket), Some(Ok(())));
+    for head in tenant.managed().audit.heads_to_tell(broker.clock.wall_ms(), is_stored) {
+        head.log(&tenant.name);
+        let payload = json!({
+            "trail": head.kind.name(),
+            "number": head.number,
+            "hash": data_encoding::HEXLOWER.encode(&head.digest),
+            "timestamp": utc_text(broker.clock.wall_ms()),
+        });
+        this_turn::with(|turn| {
+            turn.tick();
+            publish(turn, tenant, AUDIT_HEADS_TOPIC, payload.to_string().as_bytes(), false);
+            turn.flush();
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::ConnectOptions;
+
+    use crate::testing::{PATIENCE, Running, connect};
+
+    #[test]
+    fn who_waits_for_the_answer_to_his_own_password_is_spared_and_no_other_session() {
+        let running = Running::start("none");
+        let broker = &running.server.broker;
+        let tenant = broker.tenants.default_tenant();
+        let users = &tenant.users;
+        users.add_user("bob", users.hash("pw").unwrap()).unwrap();
+        let login = |id: &str| connect(running.address(), &ConnectOptions::v5(id).user("bob", "pw"));
+        let (mut asking, mut other) = (login("asking"), login("other"));
+        let asking_session = tenant
+            .all_sessions()
+            .into_iter()
+            .find(|client| &*client.client_id == "asking")
+            .unwrap()
+            .session_id;
+        let answer = broker.commands.sets_own_password(asking_session);
+        users.change_password("bob", users.hash("new").unwrap()).unwrap();
+        broker.sys.users_changed();
+        assert!(other.receive(PATIENCE).is_err());
+        asking.ping().unwrap();
+        drop(answer);
+        assert!(asking.receive(PATIENCE).is_err());
+    }
+}

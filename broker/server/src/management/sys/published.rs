@@ -1,0 +1,96 @@
+//! What is published below `$SYS` by others than the broker: commands, and what bridges tell of themselves; everything else has no effect.
+
+use std::sync::Arc;
+
+use lotmq_codec::{Properties, PropertyPlace};
+use zeroize::Zeroizing;
+
+use crate::guests::HasPrograms as _;
+use crate::guests::{GuestCommand, hand_to_route};
+use crate::limits::OWN_PASSWORDS_WAITING_MAX;
+use crate::management::broker::Broker;
+use crate::management::command::{self, Job, ResponseTo};
+use lotmq_core::client::Client;
+use lotmq_core::protocol::NotTaken;
+use lotmq_core::routing::system_topics::COMMAND_TOPIC;
+use lotmq_core::turn::Turn;
+use lotmq_core::turn::arena::Span;
+
+/// Where configuration is published to (commands reference §9.2); refused by name until a later version takes it.
+const CONFIG_NEW_TOPIC: &str = "$SYS/Coreflux/Config/New";
+
+/// Takes a Client's PUBLISH to a topic of the tree, which it may make.
+///
+/// RETAIN and QoS mean nothing here: a command is executed, anything else is ignored.
+///
+/// # Errors
+/// When it is not taken; it has had no effect then.
+pub(crate) fn published(
+    broker: &Broker,
+    turn: &mut Turn,
+    client: &Arc<Client>,
+    (topic, properties, payload): (Span, Span, Span),
+) -> Result<(), NotTaken> {
+    let topic = turn.arena.text(topic);
+    if topic == CONFIG_NEW_TOPIC {
+        command::config_new(turn, client);
+        return Err(NotTaken::SettingsFixed);
+    }
+    if lotmq_core::routing::system_topics::is_state_of(topic, &client.client_id) {
+        let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
+        super::note_state(turn, &client.tenant, &topic, &payload);
+        return Ok(());
+    }
+    if topic != COMMAND_TOPIC {
+        let (guests, client_id) = (&client.tenant.programs().guests, Arc::clone(&client.client_id));
+        if let Some(for_route) = guests.for_event(topic, turn.arena.get(payload), client_id, 0) {
+            hand_to_route(turn, &client.tenant, for_route);
+        }
+        return Ok(());
+    }
+    let properties = Properties::from_raw(turn.arena.get(properties), PropertyPlace::PublishFromClient)
+        .expect("properties were validated when the message came");
+    let response = properties.response_topic().map(|topic| ResponseTo {
+        topic: topic.to_owned(),
+        correlation_data: properties.correlation_data().map(<[u8]>::to_vec),
+    });
+    let identity = client.identity();
+    let job = Job {
+        tenant: Arc::clone(&client.tenant),
+        identity: Arc::clone(&identity),
+        queue: client.session_id,
+        definition: None,
+        payload: Zeroizing::new(turn.arena.get(payload).to_vec()),
+        hops: 0,
+        response,
+    };
+    // Anybody may give this one, so it leaves room for those who may give commands.
+    let is_too_late = broker.commands.waiting() >= OWN_PASSWORDS_WAITING_MAX
+        && command::is_own_password(&identity, &job.payload);
+    if !is_too_late && broker.commands.submit(job).is_ok() {
+        return Ok(());
+    }
+    let text = Zeroizing::new(turn.arena.get(payload).to_vec());
+    command::busy(turn, &client.tenant, (&identity, Some(client.session_id)), &text);
+    Err(NotTaken::CommandsBusy)
+}
+
+/// Takes a command that a run of a guest has given; the host has asked whether it may. False when there are too many.
+pub(crate) fn command_of_guest(broker: &Broker, turn: &mut Turn, command: GuestCommand<'_>) -> bool {
+    let GuestCommand { tenant, definition, owner, payload, hops } = command;
+    let identity = Arc::new(owner);
+    let job = Job {
+        tenant: Arc::clone(tenant),
+        identity: Arc::clone(&identity),
+        queue: Job::queue_of(tenant, definition),
+        definition: Some(Arc::clone(definition.name())),
+        payload: Zeroizing::new(payload.to_vec()),
+        hops,
+        response: None,
+    };
+    let is_taken = broker.commands.submit(job).is_ok();
+    if !is_taken {
+        command::busy(turn, tenant, (&identity, None), payload);
+    }
+    is_taken
+}

@@ -1,0 +1,124 @@
+//! What a new subscription gets of the `$SYS` tree's retained topics.
+//!
+//! Everything is decided when the subscription is made, before any lock of its Client is taken; only the sources of definitions, which may
+//! be many, are copied when their turn comes. Of a definition that is gone or replaced by then nothing is sent: its end was published.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Weak};
+
+use lotmq_auth::built_in::BUILT_INS;
+use lotmq_codec::QoS;
+use lotmq_definitions::{Definition, DefinitionKind};
+use lotmq_router::filter_matches;
+
+use super::definition::{LEAVES, Leaf};
+use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
+use super::monitor;
+use crate::guests::HasPrograms as _;
+use crate::management::broker::Broker;
+use crate::management::managed::Managing as _;
+use lotmq_core::client::replay::Pending;
+use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::routing::subscription::Options;
+use lotmq_core::tenant::Tenant;
+
+/// The retained topics that a subscription to `filter` gets now, in the order of the tree's tables.
+pub(crate) fn snapshot(
+    broker: &Broker,
+    tenant: &Tenant,
+    filter: &str,
+    options: Options,
+) -> VecDeque<Pending> {
+    let mut found = VecDeque::new();
+    // Wildcards do not reach a first level that begins with $ [MQTT-4.7.2-1].
+    if !lotmq_core::routing::system_topics::is_system(filter) {
+        return found;
+    }
+    let wants = |topic: &str| options.cover(topic) && filter_matches(filter, topic);
+    let mut push = |topic: &str, payload: &[u8]| found.push_back(Pending::Ready(message(topic, payload)));
+    for document in DOCUMENTS.iter().chain(PERIODIC).chain(CLUSTER).filter(|document| wants(document.topic)) {
+        push(document.topic, (document.payload)(broker, tenant).as_bytes());
+    }
+    for document in LISTINGS.iter().filter(|document| wants(document.topic)) {
+        push(document.topic, broker.sys.listing(broker, tenant, document).as_bytes());
+    }
+    if broker.config.sys.interval_sec > 0 && may_match(filter, "broker") {
+        for (topic, payload) in monitor::topics(broker, tenant).iter().filter(|(topic, _)| wants(topic)) {
+            push(topic, payload.as_bytes());
+        }
+    }
+    if may_match(filter, "broker") {
+        for (topic, state) in tenant.managed().bridges.all().iter().filter(|(topic, _)| wants(topic)) {
+            push(topic, state);
+        }
+    }
+    if may_match(filter, "Coreflux") {
+        for module in tenant.managed().modules.all() {
+            let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
+            if wants(&topic) {
+                let info = crate::management::modules::info(tenant, &module).to_string();
+                found.push_back(Pending::Ready(message(&topic, info.as_bytes())));
+            }
+        }
+        for project in tenant.managed().projects.all() {
+            for (topic, payload) in project.topics(tenant).iter().filter(|(topic, _)| wants(topic)) {
+                found.push_back(Pending::Ready(message(topic, payload.as_bytes())));
+            }
+        }
+        for rule in BUILT_INS {
+            let topic = format!("$SYS/Coreflux/Rules/{}", rule.name);
+            if wants(&topic) {
+                found.push_back(Pending::Ready(message(&topic, rule.source.as_bytes())));
+            }
+        }
+        definitions(tenant, filter, &wants, &mut found);
+    }
+    found
+}
+
+/// Whether the filter's second level reaches this one.
+fn may_match(filter: &str, second: &str) -> bool {
+    filter.split('/').nth(1).is_some_and(|level| matches!(level, "+" | "#") || level == second)
+}
+
+fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, found: &mut VecDeque<Pending>) {
+    let registry = tenant.programs().guests.registry.read();
+    let mut add = |definition: &Arc<Definition>| {
+        let matching = LEAVES.into_iter().filter(|leaf| wants(&leaf.topic(definition)));
+        found.extend(matching.map(|leaf| {
+            let definition = Arc::downgrade(definition);
+            Pending::Made(Box::new(move || of_definition(&definition, leaf)))
+        }));
+    };
+    // The name is the last level of a kind's own, so a filter that spells it out needs one look.
+    let levels: Vec<&str> = filter.split('/').collect();
+    for kind in DefinitionKind::ALL {
+        let depth = 2 + kind.sys_level().split('/').count();
+        match levels.get(depth) {
+            Some(name) if !matches!(*name, "+" | "#") => {
+                registry.get(kind, name).into_iter().for_each(&mut add)
+            }
+            _ => registry.list(kind).for_each(&mut add),
+        }
+    }
+}
+
+/// A topic of a definition, unless it is removed by now.
+fn of_definition(definition: &Weak<Definition>, leaf: Leaf) -> Option<Arc<Message>> {
+    let definition = definition.upgrade()?;
+    let payload = leaf.payload(&definition)?;
+    Some(message(&leaf.topic(&definition), payload.as_bytes()))
+}
+
+/// A retained message of the tree. Each subscription gets it with its own QoS.
+fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
+    let parts = MessageParts {
+        topic,
+        properties: &[],
+        payload,
+        qos: QoS::ExactlyOnce,
+        retain: true,
+        expires_at_ms: None,
+    };
+    Arc::new(Message::new(0, parts))
+}

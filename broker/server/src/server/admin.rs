@@ -1,0 +1,214 @@
+//! HTTP for machines: `GET /health` and `GET /metrics`. Commands reference §9.3.
+//!
+//! `/metrics` is for this machine until `admin.bind` is set: whoever opens MQTT to a network has not said that it may read the broker's figures.
+//!
+//! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections (`places`), so long a head, so long a wait for it.
+//! Not here: anything that changes the broker, or that needs to know who asks.
+
+mod host;
+mod metrics;
+mod places;
+mod pulse;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bytes::Bytes;
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::{Method, Request, Response, StatusCode};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::{Map, Value, json};
+use tokio::net::TcpStream;
+use tokio::sync::Notify;
+use tracing::{debug, warn};
+
+use self::places::{Place, Places};
+use crate::limits::{
+    HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, ROUND_SILENCE_MAX,
+};
+use crate::management::broker::Broker;
+use crate::net::not_opened;
+use crate::process::watchdog::beat;
+
+/// The health port while it is open.
+pub(crate) struct Admin {
+    thread: JoinHandle<()>,
+    stop: Arc<Notify>,
+}
+
+impl Admin {
+    /// Serves on sockets that listen already, so many connections at once.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub(crate) fn start(
+        broker: &Arc<Broker>,
+        sockets: Vec<TcpListener>,
+        connections_max: usize,
+    ) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let stop = Arc::new(Notify::new());
+        let (broker, stopped) = (Arc::clone(broker), Arc::clone(&stop));
+        let pulse = broker.watchdog.pulses.add("the thread of health and metrics", ROUND_SILENCE_MAX);
+        let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
+            runtime.block_on(async {
+                tokio::spawn(beat(pulse));
+                let served = Arc::new(Served { places: Places::new(connections_max), broker });
+                for socket in sockets {
+                    tokio::spawn(serve(Arc::clone(&served), socket));
+                }
+                stopped.notified().await;
+            });
+        })?;
+        Ok(Self { thread, stop })
+    }
+
+    /// Closes the port with everything that is open.
+    pub(crate) fn stop(self) {
+        self.stop.notify_one();
+        if self.thread.join().is_err() {
+            warn!("the admin thread ended by a panic");
+        }
+    }
+}
+
+/// What all connections share.
+struct Served {
+    broker: Arc<Broker>,
+    places: Arc<Places>,
+}
+
+/// Accepts connections for ever.
+async fn serve(served: Arc<Served>, socket: TcpListener) -> io::Result<()> {
+    let listener = tokio::net::TcpListener::from_std(socket)?;
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                debug!(%error, "accept failed");
+                tokio::time::sleep(HTTP_HEAD_TIMEOUT / 100).await;
+                continue;
+            }
+        };
+        let place = served.places.take(peer.ip());
+        tokio::spawn(converse(Arc::clone(&served), stream, peer, place));
+    }
+}
+
+/// Answers the requests of one connection until it ends, has lived long enough, or another one needs its place.
+async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, place: Place) {
+    let service = service_fn(|request| answer(&served, peer, &place, request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HTTP_HEAD_TIMEOUT)
+        .max_headers(HTTP_HEADERS_MAX)
+        .max_buf_size(HTTP_HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service);
+    let ended = async {
+        tokio::select! {
+            ended = connection => ended,
+            // What has been asked for and not been answered is lost: the connection was idle for longer than all others.
+            () = place.end.notified() => Ok(()),
+        }
+    };
+    match tokio::time::timeout(HTTP_CONNECTION_TIME, ended).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => debug!(%peer, %error, "http connection failed"),
+        Err(_) => debug!(%peer, "http connection took too long"),
+    }
+}
+
+async fn answer(
+    served: &Served,
+    peer: SocketAddr,
+    place: &Place,
+    request: Request<Incoming>,
+) -> Result<Response<Full<Bytes>>, Infallible> {
+    let mut answer = answer_of(served, peer, &request).await;
+    if place.is_asked() {
+        answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
+    Ok(answer)
+}
+
+async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming>) -> Response<Full<Bytes>> {
+    if !host::is_ours(request, &served.broker.config.admin.hosts) {
+        return response(StatusCode::MISDIRECTED_REQUEST, TEXT, host::REFUSED);
+    }
+    if request.method() != Method::GET && request.method() != Method::HEAD {
+        let mut refusal = response(StatusCode::METHOD_NOT_ALLOWED, TEXT, "only GET\n");
+        refusal.headers_mut().insert(ALLOW, HeaderValue::from_static("GET, HEAD"));
+        return refusal;
+    }
+    match request.uri().path() {
+        "/health" => health(&served.broker, pulse::silent(&served.broker).await),
+        "/metrics" if !may_read_metrics(&served.broker, peer, request) => {
+            response(StatusCode::FORBIDDEN, TEXT, METRICS_REFUSED)
+        }
+        "/metrics" => response(StatusCode::OK, METRICS, metrics::text(&served.broker)),
+        _ => response(StatusCode::NOT_FOUND, TEXT, "there are /health and /metrics\n"),
+    }
+}
+
+/// What is told to those who may not read the figures.
+const METRICS_REFUSED: &str =
+    "metrics are for the broker's own machine until admin.bind says on which addresses they may be read\n";
+
+fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incoming>) -> bool {
+    let is_local = || peer.ip().to_canonical().is_loopback() && !host::is_forwarded(request);
+    broker.config.admin.bind.is_some() || is_local()
+}
+
+/// 503 while nothing can be stored, when a part of the broker is no more or gives no sign of life, and when a listener for clients could not be opened.
+fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
+    let ended = broker.watchdog.ended().map(|name| format!("{name} ended by a panic"));
+    let failure = ended.or_else(|| broker.store_failure().map(|failure| failure.to_string())).or(silent);
+    let failure = failure.or_else(|| not_opened::failure(&broker.net.not_opened.lock()));
+    let is_failing = failure.is_some();
+    let mut body = Map::new();
+    body.insert("status".to_owned(), if is_failing { "failing" } else { "healthy" }.into());
+    if let Some(failure) = failure {
+        body.insert("reason".to_owned(), failure.into());
+    }
+    if !broker.quarantined.is_empty() {
+        body.insert("quarantined_rows".to_owned(), broker.quarantined.len().into());
+    }
+    let damaged = broker.store.metrics().damaged();
+    if damaged > 0 {
+        body.insert("damaged_found".to_owned(), damaged.into());
+    }
+    let not_opened = broker.net.not_opened.lock();
+    if !not_opened.is_empty() {
+        let listeners =
+            not_opened.iter().map(|it| json!({ "listener": it.listener, "reason": it.reason })).collect();
+        body.insert("listeners_not_opened".to_owned(), Value::Array(listeners));
+    }
+    let status = if is_failing { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK };
+    response(status, JSON, Value::Object(body).to_string())
+}
+
+const TEXT: &str = "text/plain; charset=utf-8";
+const JSON: &str = "application/json";
+/// The text format of Prometheus.
+const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {
+    let mut response = Response::new(Full::new(body.into()));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Opens the sockets of the health port.
+pub(crate) fn bind(address: SocketAddr) -> io::Result<(SocketAddr, TcpListener)> {
+    let socket = crate::net::listener::bind(address)?;
+    Ok((socket.local_addr()?, socket))
+}

@@ -1,0 +1,148 @@
+//! The figures of the broker as Prometheus reads them.
+//!
+//! Counters come from their table; the gauges beside them are listed here, one line each.
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+
+use crate::guests::HasPrograms as _;
+use crate::management::broker::Broker;
+use lotmq_core::limits::Limit;
+
+/// One figure that is not in the table of counters.
+struct Figure {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    read: fn(&Broker) -> f64,
+}
+
+const GAUGE: &str = "gauge";
+const COUNTER: &str = "counter";
+
+macro_rules! figures {
+    ($($kind:ident $name:literal $help:literal $read:expr;)*) => {
+        &[$(Figure { name: $name, kind: $kind, help: $help, read: $read },)*]
+    };
+}
+
+/// All of them.
+#[expect(clippy::cast_precision_loss, reason = "figures beyond 2^53 need no last digit")]
+static FIGURES: &[Figure] = figures! {
+    GAUGE "uptime_seconds" "Seconds since the broker started." |broker| broker.sys.uptime().as_secs_f64();
+    GAUGE "connections" "Connections that are open." |broker| broker.net.connection_count() as f64;
+    GAUGE "sessions" "Sessions, connected or away." |broker| of_tenants(broker, |tenant| tenant.sessions.lock().len());
+    GAUGE "subscriptions" "Subscriptions of all sessions." |broker| of_tenants(broker, |tenant| tenant.subscriptions());
+    GAUGE "retained_messages" "Retained messages." |broker| of_tenants(broker, |tenant| tenant.retained.read().len());
+    GAUGE "output_waiting_bytes" "Bytes that wait for Clients which do not read what they are sent."
+        |broker| of_tenants(broker, |tenant| tenant.output_waiting_bytes());
+    GAUGE "queued_in_memory" "Messages of queues that are in memory; the others are in the store only."
+        |broker| of_tenants(broker, |tenant| tenant.queued_in_memory());
+    GAUGE "definitions" "Actions, models, rules, routes and modules that are deployed."
+        |broker| of_tenants(broker, |tenant| tenant.programs().guests.definitions());
+    GAUGE "logins_waiting" "Logins whose password waits to be checked." |broker| broker.logins.waiting() as f64;
+    GAUGE "commands_waiting" "Commands that wait or run." |broker| broker.commands.waiting() as f64;
+    GAUGE "resident_memory_bytes" "Memory of the process." |_| crate::process::usage::memory().0 as f64;
+    COUNTER "cpu_seconds" "Processor time of the process." |_| crate::process::usage::cpu_time().as_secs_f64();
+    COUNTER "store_commits" "Groups written to the store's file." |broker| broker.store.metrics().commits as f64;
+    COUNTER "store_commit_failures" "Groups that were not committed." |broker| broker.store.metrics().commit_failures as f64;
+    COUNTER "store_batches" "Batches committed." |broker| broker.store.metrics().batches as f64;
+    COUNTER "store_records" "Log records committed." |broker| broker.store.metrics().records as f64;
+    COUNTER "store_rows" "Row changes committed." |broker| broker.store.metrics().rows as f64;
+    COUNTER "store_bytes" "Bytes of what was written to it; its own pages are not counted." |broker| broker.store.metrics().bytes as f64;
+    GAUGE "store_commit_seconds" "Mean time of a commit." |broker| broker.store.metrics().commit_us as f64 / 1e6;
+    GAUGE "store_waiting_bytes" "Bytes that wait for the disk." |broker| broker.store.metrics().waiting_bytes as f64;
+    GAUGE "store_log_bytes" "Bytes of the store's log." |broker| broker.store.metrics().log_bytes as f64;
+    GAUGE "store_payload_live_bytes" "Bytes of large messages that wait for sessions, which are not in the log." |broker| broker.store.metrics().payload_live_bytes as f64;
+    GAUGE "store_log_live_bytes" "Bytes of what is alive in the log." |broker| broker.store.metrics().log_live_bytes as f64;
+    GAUGE "store_deliveries" "Messages that sessions must still get, each counted once for each of them." |broker| broker.store.metrics().deliveries as f64;
+    GAUGE "sessions_ending" "Sessions that have ended and whose queues other members of their groups are being given." |broker| broker.endings.len() as f64;
+    GAUGE "store_entries_in_memory" "Deliveries of which the store knows the place without the disk." |broker| broker.store.metrics().entries_in_memory as f64;
+    COUNTER "store_reopens" "How often the store was opened again after a failure." |broker| broker.store.metrics().reopens as f64;
+    GAUGE "store_failing" "Whether nothing can be stored at the moment: 1 then."
+        |broker| f64::from(u8::from(broker.store_failure().is_some()));
+    COUNTER "store_recoveries" "How often a commit worked again after failures." |broker| broker.store.metrics().recoveries as f64;
+    COUNTER "store_messages_never_written" "Messages that all their receivers acknowledged before they were written, so that they never were."
+        |broker| broker.store.metrics().cancelled as f64;
+    COUNTER "store_batches_lost" "Batches that were refused and could not be stored later either."
+        |broker| broker.store.metrics().batches_lost as f64;
+    COUNTER "store_damaged" "Messages of queues and chunks of the log that were damaged when they were read, each time."
+        |broker| broker.store.metrics().damaged() as f64;
+    GAUGE "store_quarantined_rows" "Rows that are damaged and were put aside." |broker| broker.quarantined.len() as f64;
+    GAUGE "listeners_not_opened" "Addresses that the configuration names and that could not be opened."
+        |broker| broker.net.not_opened.lock().len() as f64;
+    GAUGE "guests_warm" "Definitions that have an instance in memory."
+        |broker| broker.executor.lock().as_ref().map_or(0.0, |executor| executor.warm_definitions() as f64);
+    COUNTER "guest_cache_hits" "Components whose native code came from the cache." |broker| broker.engine.cache_counts().0 as f64;
+    COUNTER "guest_cache_misses" "Components that were compiled to native code." |broker| broker.engine.cache_counts().1 as f64;
+    GAUGE "guests_memory_bytes" "Linear memory of all instances of guests, those of rules aside." |broker| broker.engine.memory_bytes() as f64;
+    GAUGE "sessions_stored" "Sessions that outlive their connections."
+        |broker| of_tenants(broker, |tenant| usize::try_from(tenant.shares.sessions().0).unwrap_or(usize::MAX));
+    GAUGE "session_bytes" "Client identifiers, filters and Wills of all sessions, as they are counted."
+        |broker| of_tenants(broker, |tenant| usize::try_from(tenant.shares.bytes()).unwrap_or(usize::MAX));
+    GAUGE "last_values_topics" "Topics whose last value is remembered."
+        |broker| of_tenants(broker, |tenant| usize::try_from(tenant.programs().guests.values.figures().topics).unwrap_or(usize::MAX));
+};
+
+#[expect(clippy::cast_precision_loss, reason = "no broker has 2^53 of anything")]
+fn of_tenants(broker: &Broker, count: impl Fn(&lotmq_core::tenant::Tenant) -> usize) -> f64 {
+    broker.tenants.all().iter().map(|tenant| count(tenant)).sum::<usize>() as f64
+}
+
+/// Everything in the text format.
+pub(super) fn text(broker: &Broker) -> String {
+    let mut text = String::with_capacity(16 << 10);
+    for (name, help, value) in broker.counters.all() {
+        sample_head(&mut text, &format!("{name}_total"), COUNTER, help.trim());
+        line(&mut text, &format!("lotmq_{name}_total {value}"));
+    }
+    for figure in FIGURES {
+        let suffix = if figure.kind == COUNTER { "_total" } else { "" };
+        let name = format!("{}{suffix}", figure.name);
+        sample_head(&mut text, &name, figure.kind, figure.help);
+        line(&mut text, &format!("lotmq_{name} {}", (figure.read)(broker)));
+    }
+    shards(&mut text, broker);
+    limits(&mut text, broker);
+    text
+}
+
+/// How often limits were reached; without a listener where that is of none.
+fn limits(text: &mut String, broker: &Broker) {
+    sample_head(text, "limit_reached_total", COUNTER, "How often a limit of the configuration was reached.");
+    broker.limits.elsewhere.set(Limit::GuestsMemory, broker.engine.memory_refusals());
+    broker.limits.visit(|limit, listener, count| {
+        let (name, listener) = (limit.name(), Some(listener).filter(|listener| !listener.is_empty()));
+        let of = listener.map_or_else(String::new, |listener| format!(",listener=\"{listener}\""));
+        line(text, &format!("lotmq_limit_reached_total{{limit=\"{name}\"{of}}} {count}"));
+    });
+}
+
+/// What each shard does.
+fn shards(text: &mut String, broker: &Broker) {
+    sample_head(text, "shard_connections", GAUGE, "Connections of a shard.");
+    for (number, shard) in broker.net.shards.iter().enumerate() {
+        let connections = shard.home.connections.load(Ordering::Relaxed);
+        line(text, &format!("lotmq_shard_connections{{shard=\"{number}\"}} {connections}"));
+    }
+    sample_head(text, "shard_busy_ratio", GAUGE, "Share of its time that a shard works.");
+    for (number, shard) in broker.net.shards.iter().enumerate() {
+        let busy = f64::from(shard.busy_permille()) / 1000.0;
+        line(text, &format!("lotmq_shard_busy_ratio{{shard=\"{number}\"}} {busy}"));
+    }
+    let help = "Longest turn of a shard since it started, in processor time: so long it served nobody else.";
+    sample_head(text, "shard_turn_seconds_max", GAUGE, help);
+    for (number, shard) in broker.net.shards.iter().enumerate() {
+        let longest = shard.home.longest_turn.seconds();
+        line(text, &format!("lotmq_shard_turn_seconds_max{{shard=\"{number}\"}} {longest}"));
+    }
+}
+
+fn sample_head(text: &mut String, name: &str, kind: &str, help: &str) {
+    line(text, &format!("# HELP lotmq_{name} {help}"));
+    line(text, &format!("# TYPE lotmq_{name} {kind}"));
+}
+
+fn line(text: &mut String, content: &str) {
+    writeln!(text, "{content}").expect("a string takes everything");
+}

@@ -1,0 +1,122 @@
+//! What happens by the clock: timers of definitions, kept values on their way to the store, error records, absences of Clients, old passwords,
+//! changed certificates, how full disk and heap are, log lines on their way to `$SYS` topics.
+//!
+//! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`].
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tracing::warn;
+
+use crate::guests;
+use crate::guests::HasPrograms as _;
+use crate::limits::ROUND_SILENCE_MAX;
+use crate::management::broker::Broker;
+use crate::process::clock::definitions_now;
+use crate::process::heap::Heap;
+use crate::process::this_turn;
+use crate::process::watchdog::Watched;
+use lotmq_core::client::absences;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+
+/// Longest sleep while there is something to look after: kept values are durable within 100 ms.
+const PERIOD: Duration = Duration::from_millis(50);
+
+/// Longest sleep otherwise.
+const PERIOD_IDLE: Duration = Duration::from_millis(500);
+
+/// How often the error topic of a definition may change (commands reference §5).
+const RECORDS_PERIOD: Duration = Duration::from_millis(200);
+
+/// Longest time that the ends of sessions take when the broker stops.
+const STOP_TIME_MAX: Duration = Duration::from_secs(2);
+
+/// Starts the thread.
+///
+/// # Errors
+/// When the system gives none.
+pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
+    let broker = Arc::clone(broker);
+    std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
+        let _watched = Watched::new(&broker.watchdog, "housekeeping");
+        this_turn::install(Arc::clone(&broker.core), None);
+        let heap = Heap::default();
+        let mut records_at = Instant::now();
+        let pulse = broker.watchdog.pulses.add("housekeeping", ROUND_SILENCE_MAX);
+        loop {
+            pulse.begins(Instant::now());
+            let wait = this_turn::with(|turn| {
+                turn.tick();
+                let wait = work(&broker, turn, &heap, &mut records_at);
+                turn.flush();
+                wait
+            });
+            pulse.waits();
+            if !broker.housekeeping.sleep(wait) {
+                break;
+            }
+        }
+        end_the_last(&broker);
+        // Kept values of the last moments.
+        for tenant in broker.tenants.all().iter() {
+            save_kept(&broker, tenant);
+        }
+        this_turn::uninstall();
+    })
+}
+
+/// One round; how long until the next.
+fn work(broker: &Arc<Broker>, turn: &mut Turn, heap: &Heap, records_at: &mut Instant) -> Duration {
+    broker.net.certificates.check(&broker.counters);
+    broker.storage_watch.look(broker);
+    heap.look();
+    let is_behind = absences::work(turn);
+    let ends_more = broker.endings.work(&broker.core, turn);
+    broker.left_runs.work(turn);
+    let publishes_records = records_at.elapsed() >= RECORDS_PERIOD;
+    if publishes_records {
+        *records_at = Instant::now();
+    }
+    let mut wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
+    if let Some(rests) = broker.logs.publish(turn, &broker.tenants.default_tenant()) {
+        wait = wait.min(rests);
+    }
+    for tenant in broker.tenants.all().iter() {
+        let has_definitions = tenant.programs().guests.has_runners();
+        if has_definitions {
+            wait = wait.min(PERIOD);
+        }
+        if let Some(timer) = tenant.programs().guests.run_timers(definitions_now(&*turn.core.clock)) {
+            wait = wait.min(timer);
+        }
+        // While the store takes nothing they stay where they are, newest only.
+        let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
+        if takes && tenant.programs().guests.values.has_unsaved() {
+            save_kept(broker, tenant);
+        }
+        if publishes_records {
+            guests::publish_errors(turn, tenant);
+        }
+        tenant.remove_expired(turn);
+    }
+    wait
+}
+
+/// Hands on what those leave to others whose connections the stop of the broker has ended. What rests in the store goes on after the next start.
+fn end_the_last(broker: &Arc<Broker>) {
+    let deadline = Instant::now() + STOP_TIME_MAX;
+    this_turn::with(|turn| {
+        while broker.endings.work(&broker.core, turn) && Instant::now() < deadline {
+            turn.flush();
+        }
+        turn.flush();
+    });
+}
+
+fn save_kept(broker: &Broker, tenant: &Tenant) {
+    if let Err(error) = guests::save_kept(broker, tenant, guests::KEPT_PER_GROUP) {
+        warn!(%error, "kept values not stored");
+    }
+}

@@ -1,0 +1,129 @@
+//! Tenants at start: each with its accounts, environment and secrets as they were stored.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use lotmq_auth::{Directory, DirectoryOptions, ROOT, Rulebook};
+use lotmq_config::{Config, LotCache, Secret};
+use lotmq_definitions::{CacheLimits, CacheMode, RegistryOptions};
+use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
+use tracing::{error, warn};
+
+use crate::guests::HasPrograms as _;
+use crate::guests::variables::Variables;
+use crate::guests::{Guests, Programs};
+use crate::management::accounts::{self, Scram};
+use crate::management::audit::Audit;
+use crate::management::managed::Managed;
+use crate::server::StartError;
+use lotmq_core::tenant::Tenant;
+
+/// The table of accounts.
+const USERS: &str = "users";
+
+/// Largest file `.env` that is read, in bytes. It holds names and short values; a larger one is a mistake.
+const ENVIRONMENT_FILE_BYTES_MAX: u64 = 1 << 20;
+
+/// Makes the tenants that the store knows. Takes what belongs to them out of `recovered`.
+///
+/// # Errors
+/// When a password cannot be hashed, the first `root` cannot be stored, or the audit cannot be read.
+pub(crate) fn tenants(
+    store: &Store,
+    recovered: &mut Recovered,
+    config: &Config,
+    now_ms: u64,
+) -> Result<Vec<Arc<Tenant>>, StartError> {
+    let password = config.initial_root_password.as_ref().map(Secret::reveal);
+    let mut tenants = Vec::new();
+    for (number, row) in recovered.tenants.iter().enumerate() {
+        let is_on = config.auth.scram_sha_256;
+        let scram = Scram::recover(is_on, row.id, &mut recovered.secrets, store)?;
+        let wait_max_ms = u64::from(config.limits.login_wait_max_sec) * 1000;
+        let options = DirectoryOptions { scram: scram.secret, wait_max_ms, ..DirectoryOptions::default() };
+        let users = Directory::new(options)?;
+        let of_tenant = recovered.users.extract_if(.., |user| user.tenant == row.id);
+        users.restore(of_tenant.map(|row| scram.equip(accounts::restored(row))));
+        // One that is damaged is not replaced by one that everybody knows the password of.
+        let is_damaged = |row: &QuarantineRow| row.table == USERS;
+        if users.account(ROOT).is_none() && recovered.quarantined.iter().any(is_damaged) {
+            error!(
+                "root may be among the damaged users and is not made anew before `lotmq store quarantine --forget`"
+            );
+        } else {
+            accounts::ensure_root(
+                &users,
+                row.id,
+                (password, config.replaces_default_password),
+                store,
+                now_ms,
+            )?;
+        }
+        let users = Arc::new(users);
+        let permissions = Rulebook::new(Arc::clone(&users));
+        let is_decided = config.compat.rules_at_delivery;
+        let permissions = Arc::new(if is_decided { permissions } else { permissions.without_delivery() });
+        let mut variables = Variables::new(row.id, config.lot.process_env.clone());
+        if row.id == TenantId::DEFAULT {
+            read_environment_file(&mut variables, &config.data.path);
+        }
+        for variable in recovered.environment.extract_if(.., |variable| variable.tenant == row.id) {
+            variables.restore_environment(variable);
+        }
+        for secret in recovered.secrets.extract_if(.., |secret| secret.tenant == row.id) {
+            if secret.value.is_none() {
+                warn!(name = secret.name, "secret cannot be read with this key");
+            }
+            variables.restore_secret(secret);
+        }
+        let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
+        let guests = Guests::new(registry_options(config), config.lot.authority);
+        let audit = Audit::open(store, row.id, config.audit.clone()).map_err(StartError::Audit)?;
+        let managed = Managed::new(audit);
+        managed.removed_names.restore(row.id, &recovered.settings);
+        let hooks = Box::new(Programs::new(guests, variables, Box::new(managed)));
+        let tenant = Tenant::new((row.id, number), &row.name, users, permissions, hooks);
+        tenants.push(Arc::new(tenant));
+    }
+    Ok(tenants)
+}
+
+fn registry_options(config: &Config) -> RegistryOptions {
+    let lot = &config.lot;
+    RegistryOptions {
+        cache: match lot.cache {
+            LotCache::ReadTopics => CacheMode::ReadTopics,
+            LotCache::All => CacheMode::All,
+        },
+        cache_limits: CacheLimits {
+            topics_max: usize::try_from(lot.cache_topics).unwrap_or(usize::MAX),
+            bytes_max: lot.cache_bytes,
+            ..CacheLimits::default()
+        },
+        ..RegistryOptions::new(jiff::tz::TimeZone::system())
+    }
+}
+
+/// Commands reference §10: a plain `.env` in the data directory is read for names that the store does not have, and never written.
+fn read_environment_file(variables: &mut Variables, data: &Path) {
+    let path = data.join(".env");
+    let Ok(metadata) = std::fs::metadata(&path) else { return };
+    if metadata.len() > ENVIRONMENT_FILE_BYTES_MAX {
+        warn!(path = %path.display(), bytes = metadata.len(), "environment file is too large and was not read");
+        return;
+    }
+    match std::fs::read_to_string(&path) {
+        Ok(text) => variables.read_file(&text),
+        Err(error) => warn!(path = %path.display(), %error, "environment file was not read"),
+    }
+}
+
+/// Puts back what LoT kept.
+pub(crate) fn keeps(tenants: &[Arc<Tenant>], keeps: Vec<KeepRow>) {
+    for keep in keeps {
+        if let Some(tenant) = tenants.iter().find(|tenant| tenant.id == keep.tenant) {
+            // A value beyond the bounds of today was within those of the day when it was kept.
+            let _ = tenant.programs().guests.values.restore_kept(&keep.topic, &keep.payload);
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! A restart within the process, on a store that was made of a backup.
+//!
+//! The broker stops as it does at its end, the files are swapped, and it starts on the ports that it had. What cannot be started is undone: then the
+//! broker runs on what it had before. Not here: how the files are swapped (`lotmq_store::Staged`).
+
+use std::net::SocketAddr;
+
+use lotmq_config::Config;
+use lotmq_store::Staged;
+use tracing::{error, info};
+
+use crate::Server;
+use crate::management::backup::RestoreReport;
+use crate::net::listener::ListenAddress;
+use crate::process::clock::wall_ms;
+use crate::server::StartError;
+
+/// Where a broker that is started again was listening, and why it was stopped.
+#[derive(Default)]
+pub(crate) struct Former {
+    pub(crate) addresses: Vec<(&'static str, ListenAddress)>,
+    pub(crate) report: Option<RestoreReport>,
+}
+
+impl Former {
+    /// The address for a listener: where the system was to choose a port, the one that it chose before.
+    pub(crate) fn address(&self, listener: &str, wanted: SocketAddr) -> SocketAddr {
+        let had = self.addresses.iter().filter(|(name, _)| wanted.port() == 0 && *name == listener);
+        had.filter_map(|(_, address)| address.network())
+            .find(|address| address.ip() == wanted.ip())
+            .unwrap_or(wanted)
+    }
+}
+
+impl Server {
+    /// Stops, puts the store in its place and starts again.
+    ///
+    /// # Errors
+    /// [`StartError`] when the broker starts neither on the new store nor on the old one.
+    pub(crate) fn restart_on(self, staged: Staged) -> Result<Self, StartError> {
+        info!("stopping to restore a backup");
+        let config = self.broker.config.clone();
+        let addresses = self.addresses().to_vec();
+        self.stop();
+        let started = install_and_start(&config, staged, &addresses);
+        let (server, reason) = match started {
+            Ok(server) => (server, None),
+            Err(reason) => {
+                error!(error = reason, "backup not restored, the former store is used");
+                (start(&config, &addresses, Some(reason.clone()))?, Some(reason))
+            }
+        };
+        if reason.is_none() {
+            info!("backup restored");
+        }
+        Ok(server)
+    }
+}
+
+fn install_and_start(
+    config: &Config,
+    staged: Staged,
+    addresses: &[(&'static str, ListenAddress)],
+) -> Result<Server, String> {
+    let installed = staged.install().map_err(|error| error.to_string())?;
+    start(config, addresses, None).map_err(|error| match installed.undo() {
+        Ok(()) => format!("the broker does not start on it: {error}"),
+        Err(undo) => {
+            format!("the broker does not start on it: {error}; lotmq.redb.before-restore cannot be put back: {undo}")
+        }
+    })
+}
+
+fn start(
+    config: &Config,
+    addresses: &[(&'static str, ListenAddress)],
+    error: Option<String>,
+) -> Result<Server, StartError> {
+    let report = RestoreReport { ended_at_ms: wall_ms(), error };
+    Server::start_after(config, Former { addresses: addresses.to_vec(), report: Some(report) })
+}
