@@ -46,11 +46,7 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
     }
     check_space(dir)?;
     let not_writable = |path: &Path, source| OpenError::NotWritable { path: path.to_owned(), source };
-    DirBuilder::new()
-        .recursive(true)
-        .mode(OWNER_ONLY)
-        .create(dir)
-        .map_err(|error| not_writable(dir, error))?;
+    make(dir).map_err(|error| not_writable(dir, error))?;
     close_to_others(dir);
     let path = dir.join(LOCK_FILE);
     let file = OpenOptions::new()
@@ -64,6 +60,22 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
     let mut lock = lock(file, dir, path.clone())?;
     write_pid(&mut lock.file).map_err(|error| not_writable(&path, error))?;
     Ok(lock)
+}
+
+/// Makes a directory and those above it that are not there, durably: what is acknowledged in it is of no use when the power takes the directory.
+fn make(dir: &Path) -> std::io::Result<()> {
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(dir)?;
+    for made in missing {
+        let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        match sync(above) {
+            // It may be one that we may write to and not read.
+            Err(error) if error.kind() != ErrorKind::PermissionDenied => return Err(error),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// Takes the permissions of others away from a data directory, and says so. One that may be somebody else's, or that is used for other things besides,
