@@ -16,7 +16,8 @@ fn open(disk: &Disk, cache_bytes: usize) -> (Store, Stepper, Recovered) {
     // Little slack, so that the log stays short.
     let limits = Limits { log_slack_bytes: 16 * 1024, ..Limits::default() };
     let options = StoreOptions { cache_bytes, secret_key: key, limits, ..StoreOptions::new("unused") };
-    let surroundings = Surroundings { now: Arc::new(|| Duration::ZERO), random: Box::new(|_| {}) };
+    let surroundings =
+        Surroundings { now: Arc::new(|| Duration::ZERO), random: Box::new(|_| {}), note: Box::new(NoNote) };
     Store::open_stepped(options, Box::new(disk.opener()), Box::new(|_| {}), surroundings).unwrap()
 }
 

@@ -12,7 +12,8 @@ use redb::{BackendError, StorageBackend};
 
 mod resync;
 
-pub(crate) use resync::resynced;
+pub use resync::{NoNote, Note};
+pub(crate) use resync::{NoteFile, resynced};
 
 /// Makes the storage under the database; called again after an error, when the file is opened anew.
 pub type BackendFactory = Box<dyn Fn() -> io::Result<Box<dyn StorageBackend>> + Send>;

@@ -54,7 +54,7 @@ mod trouble;
 mod writer;
 
 pub use audit::{AuditEnds, AuditRecord};
-pub use backend::{BackendFactory, Durability};
+pub use backend::{BackendFactory, Durability, NoNote, Note};
 pub use batch::{Batch, Op};
 #[cfg(feature = "fault-points")]
 pub use batch::{OpKind, lose_operations};

@@ -11,7 +11,7 @@ use std::time::Duration;
 use lotmq_pulse::Pulses;
 use parking_lot::Mutex;
 
-use crate::backend::{self, AnyBackend, BackendFactory, Durability};
+use crate::backend::{self, AnyBackend, BackendFactory, Durability, NoNote, NoteFile};
 use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::directory::{self, DirectoryLock};
@@ -159,7 +159,8 @@ impl Store {
         staged::forget(&options.path);
         rescue::forget(&options.path);
         let is_new = create_if_missing(&path)?;
-        let factory = backend::resynced(backend::factory(options.durability, path.clone()));
+        let note = Box::new(NoteFile::within(&options.path));
+        let factory = backend::resynced(backend::factory(options.durability, path.clone()), note);
         let mut loaded = load_file(&options, &path, &factory, &cipher);
         if matches!(loaded, Err(OpenError::Corrupted { .. })) {
             for damage in rescue::rescue(&options.path, Consent::Ordinary)? {
@@ -189,7 +190,7 @@ impl Store {
         on_commit: OnCommit,
     ) -> Result<(Self, Recovered), OpenError> {
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
-        let factory = backend::resynced(factory);
+        let factory = backend::resynced(factory, Box::new(NoNote));
         let loaded = load_from(&options, &factory, &cipher)?;
         let clock = Clock::of_machine();
         let parts = Parts { loaded, cipher, factory, directory: None, place: None, on_commit, clock };
@@ -210,9 +211,9 @@ impl Store {
         on_commit: OnCommit,
         surroundings: Surroundings,
     ) -> Result<(Self, Stepper, Recovered), OpenError> {
-        let Surroundings { now, random } = surroundings;
+        let Surroundings { now, random, note } = surroundings;
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?.with_nonces(random);
-        let factory = backend::resynced(factory);
+        let factory = backend::resynced(factory, note);
         let loaded = load_from(&options, &factory, &cipher)?;
         let clock = Clock::Given(now);
         let parts = Parts { loaded, cipher, factory, directory: None, place: None, on_commit, clock };
@@ -576,12 +577,15 @@ fn create_if_missing(path: &Path) -> Result<bool, OpenError> {
     if new.exists() {
         std::fs::remove_file(&new).map_err(io)?;
     }
-    let factory = backend::new_file(new.clone());
-    let created = load::contained(|| load::open_database(&factory, 1024 * 1024).map(drop));
-    created.map_err(|error| error.at(&new))?;
+    create(&backend::new_file(new.clone())).map_err(|error| error.at(&new))?;
     std::fs::rename(&new, path).map_err(io)?;
     path.parent().map_or(Ok(()), directory::sync).map_err(io)?;
     Ok(true)
+}
+
+/// Makes an empty database, all of which is on the disk when this returns.
+fn create(factory: &BackendFactory) -> Result<(), LoadError> {
+    load::contained(|| load::open_database(factory, 1024 * 1024).map(drop))
 }
 
 /// Ours are never empty: they are renamed into place when they are complete. Taking an empty one for new would hide a loss.
@@ -598,6 +602,25 @@ impl Drop for Store {
     fn drop(&mut self) {
         if self.steps.is_none() {
             self.close();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_disk::{Disk, Random};
+
+    use super::*;
+
+    /// The file gets its name behind this: whatever the power leaves of it before is thrown away, and then it is whole.
+    #[test]
+    fn a_new_file_is_on_the_disk_before_it_gets_its_name() {
+        for seed in 0..100 {
+            let disk = Disk::new(seed);
+            create(&(Box::new(disk.opener()) as BackendFactory)).unwrap();
+            let whole = disk.bytes();
+            let found = disk.power_cut(&mut Random::new(seed));
+            assert_eq!(found.bytes(), whole, "seed {seed}");
         }
     }
 }

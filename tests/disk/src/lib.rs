@@ -57,6 +57,8 @@ struct State {
     is_off: bool,
     time: Duration,
     fingerprint: u64,
+    /// What a process has left for the next one in the memory of the system.
+    has_note: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -81,6 +83,7 @@ impl Disk {
             is_off: false,
             time: Duration::ZERO,
             fingerprint: 0,
+            has_note: false,
         })
     }
 
@@ -154,8 +157,23 @@ impl Disk {
             random: state.random.clone(),
             calls_left: None,
             is_off: false,
+            has_note: false,
             ..*state
         })
+    }
+
+    /// Whether a process has left a note for the next one. Reads and writes of the file never fail for it, and a power cut takes it.
+    #[must_use]
+    pub fn has_note(&self) -> bool {
+        self.0.lock().has_note
+    }
+
+    /// Leaves a note for the next process, or takes it away; nothing happens when this one is gone.
+    pub fn set_note(&self, is_there: bool) {
+        let mut state = self.0.lock();
+        if !state.is_off {
+            state.has_note = is_there;
+        }
     }
 
     /// Calls of a kind so far, on this disk before power cuts too.

@@ -21,7 +21,10 @@ use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
 use lotmq_core::{Above, Chance, Core, Hashing, recover};
 use lotmq_disk::Disk;
-use lotmq_store::{KeySource, Limits, RecoveredQueues, Stepper, Store, StoreOptions, Surroundings, TenantId};
+use lotmq_store::{
+    KeySource, Limits, Note, OnCommit, Recovered, RecoveredQueues, Stepper, Store, StoreOptions,
+    Surroundings, TenantId,
+};
 use parking_lot::Mutex;
 
 use crate::clock::{BrokerClock, WorldTime};
@@ -148,6 +151,16 @@ pub(crate) struct Machine {
 }
 
 impl Machine {
+    /// Makes an empty store on a disk, as a broker does at its first start under another name: no power cut finds half of it.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub(crate) fn format(time: &Arc<WorldTime>, disk: &Disk) -> Result<(), String> {
+        let (store, _stepper, _) = open(time, disk, Box::new(|_| {}))?;
+        store.close();
+        Ok(())
+    }
+
     /// Starts a broker on a disk.
     ///
     /// # Errors
@@ -161,14 +174,7 @@ impl Machine {
                 tasks.call(Task::Commits(home.number));
             }
         });
-        let of_store = Arc::clone(time);
-        let surroundings = Surroundings {
-            now: Arc::new(move || of_store.now()),
-            // Nothing of a simulation is secret.
-            random: Box::new(|bytes| bytes.fill(7)),
-        };
-        let opened = Store::open_stepped(store_options(), Box::new(disk.opener()), on_commit, surroundings);
-        let (store, stepper, mut recovered) = opened.map_err(|error| error.to_string())?;
+        let (store, stepper, mut recovered) = open(time, disk, on_commit)?;
         let stepper = Arc::new(stepper);
         let users = Directory::new(DirectoryOptions::default()).map_err(|error| error.to_string())?;
         let users = Arc::new(users);
@@ -367,6 +373,37 @@ impl Drop for Machine {
     fn drop(&mut self) {
         // What refers to each other in circles would never be freed, and a run has many lives.
         self.tenant.forget_clients();
+    }
+}
+
+fn open(
+    time: &Arc<WorldTime>,
+    disk: &Disk,
+    on_commit: OnCommit,
+) -> Result<(Store, Stepper, Recovered), String> {
+    let time = Arc::clone(time);
+    let surroundings = Surroundings {
+        now: Arc::new(move || time.now()),
+        // Nothing of a simulation is secret.
+        random: Box::new(|bytes| bytes.fill(7)),
+        note: Box::new(NoteOn(disk.clone())),
+    };
+    let opened = Store::open_stepped(store_options(), Box::new(disk.opener()), on_commit, surroundings);
+    opened.map_err(|error| error.to_string())
+}
+
+/// What one life of a broker leaves for the next, on a disk in the simulation.
+#[derive(Debug)]
+struct NoteOn(Disk);
+
+impl Note for NoteOn {
+    fn is_there(&self) -> bool {
+        self.0.has_note()
+    }
+
+    fn set(&self, is_there: bool) -> std::io::Result<()> {
+        self.0.set_note(is_there);
+        Ok(())
     }
 }
 

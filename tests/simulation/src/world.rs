@@ -110,6 +110,7 @@ impl World {
         let looks = choices.pick(&[0, 1_000, 20_000, 200_000]);
         time.looks_take(Duration::from_nanos(looks));
         let disk = Disk::new(choices.seed());
+        Machine::format(&time, &disk).expect("nothing is wrong with the disk yet");
         disk.set_faults(|faults| faults.lies = settings.fault == Some(Fault::LyingDisk));
         let cuts = Random::new(choices.seed());
         Self {

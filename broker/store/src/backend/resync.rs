@@ -4,10 +4,17 @@
 //! database would build on it, and write over what it takes for replaced; a power cut then costs the whole file. So the places that were written since the
 //! last good sync are remembered, and written once more, as reads show them, and synced before the first change that follows.
 //!
+//! A process that is killed before that takes what it remembers with it, and the system's cache does not end with the process. So a [`Note`] is left when a
+//! sync fails: whoever finds it writes the whole file again first. Where there is none, the first sync of a process counts for the whole file as well, since
+//! systems tell an error of what was written in the background to the next who syncs.
+//!
 //! Invariant: no sync is good while something is forgotten. Not here: what the failure means (`writer`).
 
+use std::fmt;
+use std::fs::File;
 use std::io;
 use std::ops::Bound;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use parking_lot::Mutex;
@@ -16,12 +23,69 @@ use redb::{BackendError, StorageBackend};
 use super::{AnyBackend, BackendFactory, delegate, delegate_locks};
 use crate::limits::UNSYNCED_PLACES_MAX;
 
+/// Name of the file that says that a sync has failed.
+const NOTE_FILE: &str = "lotmq.unsynced";
+
 /// Bytes that are written again in one piece.
 const PIECE_BYTES: u64 = 1024 * 1024;
 
+/// Sign for the next process that a sync has failed and what it was for was not written again. It has to last as long as the system's cache does: the power may
+/// take both.
+pub trait Note: Send + Sync + fmt::Debug {
+    /// Whether somebody has left it.
+    fn is_there(&self) -> bool;
+
+    /// Leaves it, or takes it away.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    fn set(&self, is_there: bool) -> io::Result<()>;
+}
+
+/// A file in the data directory.
+#[derive(Debug)]
+pub(crate) struct NoteFile(PathBuf);
+
+impl NoteFile {
+    pub(crate) fn within(directory: &Path) -> Self {
+        Self(directory.join(NOTE_FILE))
+    }
+}
+
+impl Note for NoteFile {
+    fn is_there(&self) -> bool {
+        self.0.exists()
+    }
+
+    fn set(&self, is_there: bool) -> io::Result<()> {
+        if is_there {
+            return File::create(&self.0).map(drop);
+        }
+        match std::fs::remove_file(&self.0) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+}
+
+/// Where no other process comes after this one.
+#[derive(Debug)]
+pub struct NoNote;
+
+impl Note for NoNote {
+    fn is_there(&self) -> bool {
+        false
+    }
+
+    fn set(&self, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Makes a factory whose storage, however often it is opened, remembers what a sync has failed for.
-pub(crate) fn resynced(factory: BackendFactory) -> BackendFactory {
-    let unsynced = Arc::<Mutex<Unsynced>>::default();
+pub(crate) fn resynced(factory: BackendFactory, note: Box<dyn Note>) -> BackendFactory {
+    let unsynced = Unsynced { places: vec![(0, u64::MAX)], has_failed: note.is_there(), note };
+    let unsynced = Arc::new(Mutex::new(unsynced));
     Box::new(move || {
         let storage = AnyBackend(factory()?);
         Ok(Box::new(Resynced(storage, Arc::clone(&unsynced))))
@@ -29,12 +93,13 @@ pub(crate) fn resynced(factory: BackendFactory) -> BackendFactory {
 }
 
 /// Places that were written since the last good sync.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Unsynced {
-    /// First byte and end of each.
+    /// First byte and end of each; all there is until the first sync.
     places: Vec<(u64, u64)>,
     /// A sync has failed since.
     has_failed: bool,
+    note: Box<dyn Note>,
 }
 
 impl Unsynced {
@@ -51,7 +116,20 @@ impl Unsynced {
 
     fn is_synced(&mut self) {
         self.places.clear();
-        self.has_failed = false;
+        if std::mem::take(&mut self.has_failed)
+            && let Err(error) = self.note.set(false)
+        {
+            // It costs the next start that all is written again.
+            tracing::warn!(%error, "the note of a failed sync cannot be removed");
+        }
+    }
+
+    fn is_not_synced(&mut self) {
+        if !std::mem::replace(&mut self.has_failed, true)
+            && let Err(error) = self.note.set(true)
+        {
+            tracing::error!(%error, "a failed sync cannot be noted for the next process");
+        }
     }
 }
 
@@ -114,7 +192,7 @@ impl StorageBackend for Resynced {
                 Ok(())
             }
             Err(error) => {
-                unsynced.has_failed = true;
+                unsynced.is_not_synced();
                 Err(error)
             }
         }

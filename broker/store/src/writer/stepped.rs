@@ -13,6 +13,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 
 use super::{EndGuard, Shared, Writer};
+use crate::backend::Note;
 use crate::contain;
 use crate::reader::Work;
 use crate::secret::RandomSource;
@@ -23,6 +24,8 @@ pub struct Surroundings {
     pub now: Arc<dyn Fn() -> Duration + Send + Sync>,
     /// Where nonces of secrets and of the audit come from. With a key that protects anything, no 12 bytes may come twice.
     pub random: RandomSource,
+    /// What a process that comes after this one finds of it besides the file.
+    pub note: Box<dyn Note>,
 }
 
 impl fmt::Debug for Surroundings {

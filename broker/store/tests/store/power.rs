@@ -29,7 +29,7 @@ fn open_disk(
     let options = StoreOptions { cache_bytes: 64 * 1024, limits, ..options("unused".as_ref()) };
     let now_ms = Arc::clone(now_ms);
     let now = Arc::new(move || Duration::from_millis(now_ms.load(SeqCst)));
-    let surroundings = Surroundings { now, random: Box::new(|_| {}) };
+    let surroundings = Surroundings { now, random: Box::new(|_| {}), note: Box::new(NoteOn(disk.clone())) };
     Store::open_stepped(options, Box::new(disk.opener()), on_commit, surroundings)
 }
 
@@ -89,12 +89,12 @@ fn live(disk: &Disk, reported: u64, rounds_max: usize, random: &mut Random) -> L
     Life { reported: done + committed.load(SeqCst), has_lost: store.has_lost() }
 }
 
-/// What goes wrong with a disk besides. Of a process that is killed nothing is left that knows what a failed sync has forgotten, so it has no such disk.
-fn faults(is_killed: bool, random: &mut Random) -> Faults {
+/// What goes wrong with a disk besides.
+fn faults(random: &mut Random) -> Faults {
     let none = Faults::default();
     match random.below(3) {
         0 => Faults { errors_per_million: PerCall::all(2_000), ..none },
-        1 if !is_killed => {
+        1 => {
             let errors_per_million = PerCall { sync: 50_000, ..PerCall::default() };
             Faults { errors_per_million, forgets: true, ..none }
         }
@@ -111,8 +111,7 @@ fn cut(seed: u64, lies: bool) -> Result<(), String> {
         for _ in 0..CUTS_PER_DISK {
             // The first processes are killed, the last one loses its power.
             for is_killed in (0..random.below(3)).map(|_| true).chain([false]) {
-                let faults =
-                    if lies { Faults { lies, ..Faults::default() } } else { faults(is_killed, &mut random) };
+                let faults = if lies { Faults { lies, ..Faults::default() } } else { faults(&mut random) };
                 disk.set_faults(|now| *now = faults);
                 let calls_max = if random.is_one_of(1, 4) { 4_000 } else { 400 };
                 disk.power_off_after(random.below(calls_max) as u64);

@@ -56,6 +56,7 @@ impl Machine {
                 bytes.fill(0);
                 bytes[..8].copy_from_slice(&number);
             }),
+            note: Box::new(NoteOn(self.disk.clone())),
         };
         let reports = Arc::clone(&self.reports);
         let on_commit: OnCommit = Box::new(move |report| reports.lock().push(said(&report)));
@@ -255,7 +256,8 @@ fn what_is_called_within_a_step_makes_none() {
             *found.lock() = store.map(|store| store.commit(set(2)).is_err());
         }
     });
-    let surroundings = Surroundings { now: Arc::new(|| Duration::ZERO), random: Box::new(|_| {}) };
+    let surroundings =
+        Surroundings { now: Arc::new(|| Duration::ZERO), random: Box::new(|_| {}), note: Box::new(NoNote) };
     let (store, stepper, _) = Store::open_stepped(
         options("unused".as_ref()),
         Box::new(machine.disk.opener()),

@@ -89,3 +89,18 @@ pub(crate) fn random(state: &mut u64) -> u64 {
     *state ^= *state << 17;
     *state
 }
+
+/// The note that the simulated disk keeps.
+#[derive(Debug)]
+pub(crate) struct NoteOn(pub(crate) lotmq_disk::Disk);
+
+impl Note for NoteOn {
+    fn is_there(&self) -> bool {
+        self.0.has_note()
+    }
+
+    fn set(&self, is_there: bool) -> std::io::Result<()> {
+        self.0.set_note(is_there);
+        Ok(())
+    }
+}
