@@ -131,6 +131,7 @@ fn take_over(client: &Client, request: &Request, turn: &Turn) -> Result<Option<L
         old.tell(&CloseReason::TakenOver);
         old.connection.request_close(CloseReason::TakenOver);
         state.session.disconnect();
+        state.replays.rest();
     }
     let is_resumed = !request.clean_start && !state.expiry.ends_with_connection();
     let will = state.will.handle_takeover(is_resumed);

@@ -67,6 +67,11 @@ impl Replays {
         }
     }
 
+    /// The connection has ended, and the session goes on: what was not sent on it follows on the next one.
+    pub(crate) fn rest(&mut self) {
+        self.0.iter_mut().flat_map(|all| all.values_mut()).for_each(|replay| replay.rest());
+    }
+
     /// Sends nothing more for this subscription.
     pub(crate) fn end(&mut self, filter: &str) {
         self.take_out(|all| drop(all.remove(filter)));
@@ -99,8 +104,12 @@ pub struct Replay {
     pub(crate) options: Options,
     /// A message of it was looked for.
     has_begun: bool,
+    /// Behind which topic the next slice begins, and behind which this one began.
     after: Option<Box<str>>,
-    slice: VecDeque<Arc<Message>>,
+    before: Option<Box<str>>,
+    slice: Vec<Arc<Message>>,
+    /// How many of it were looked at.
+    done: usize,
     /// The slice was looked up in an earlier turn.
     has_waited: bool,
     is_scanned: bool,
@@ -127,7 +136,20 @@ pub enum Next {
 impl Replay {
     pub(crate) fn new(options: Options, system: VecDeque<Pending>) -> Self {
         let (has_begun, has_waited, is_scanned) = (false, false, false);
-        Self { options, has_begun, after: None, slice: VecDeque::new(), has_waited, is_scanned, system }
+        let (after, before, slice, done) = (None, None, Vec::new(), 0);
+        Self { options, has_begun, after, before, slice, done, has_waited, is_scanned, system }
+    }
+
+    /// The rest is for another connection: it is looked for anew behind the last topic that was looked at, and until then it takes no messages' memory. What of
+    /// the tree was not sent is not: those messages were of their moment.
+    fn rest(&mut self) {
+        if self.done < self.slice.len() {
+            let last = self.done.checked_sub(1).map(|last| self.slice[last].topic().into());
+            self.after = last.or_else(|| self.before.take());
+            self.is_scanned = false;
+        }
+        (self.slice, self.done) = (Vec::new(), 0);
+        self.system = VecDeque::new();
     }
 
     /// The next message for `filter`, the subscription that this is for.
@@ -154,7 +176,8 @@ impl Replay {
                 if let Some(next) = pending.message().and_then(allowed) {
                     return next;
                 }
-            } else if let Some(message) = self.slice.pop_front() {
+            } else if let Some(message) = self.slice.get(self.done).map(Arc::clone) {
+                self.done += 1;
                 let is_current = !self.has_waited || tenant.retains(&message, wall_ms);
                 if is_current && let Some(next) = allowed(message) {
                     return next;
@@ -191,7 +214,10 @@ impl Replay {
             .iter()
             .filter(|(topic, message)| !message.is_expired(wall_ms) && self.options.cover(topic));
         self.has_waited = false;
+        self.done = 0;
+        self.slice.clear();
         self.slice.extend(wanted.map(|(_, message)| Arc::clone(message)));
+        self.before = self.after.take();
         self.after = found.resume_after.as_deref().map(Into::into);
         self.is_scanned = found.resume_after.is_none();
     }

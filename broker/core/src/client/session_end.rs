@@ -63,7 +63,11 @@ fn leave(
     state.link = None;
     client.set_wire(None);
     state.session.disconnect();
-    state.replays = Replays::default();
+    if state.expiry.ends_with_connection() {
+        state.replays = Replays::default();
+    } else {
+        state.replays.rest();
+    }
     state.left_at = LeftAt::new(now);
     if reason.discards_will() && !is_planted(Fault::WillNotDiscarded) {
         state.will.handle_normal_disconnect();

@@ -7,6 +7,7 @@ use lotmq_core::routing::message::MessageParts;
 
 use super::*;
 use crate::client::{Client, Event, Got, Hello, Method, Outgoing, Tag};
+use crate::hostile::TOPICS;
 
 /// A broker, and Clients whose bytes arrive at once.
 struct Stage {
@@ -73,9 +74,25 @@ impl Stage {
         self.comes_to_rest();
     }
 
+    /// A Client's connection ends behind what has arrived.
+    fn vanishes(&mut self, who: usize) {
+        let connection = self.clients[who].connection.unwrap();
+        self.clients[who].leave();
+        self.machine.wire(connection).unwrap().lock().end();
+        self.comes_to_rest();
+    }
+
     fn publishes(&mut self, who: usize, topic: &'static str, qos: QoS) -> Tag {
+        self.sends_message(who, topic, (qos, false))
+    }
+
+    fn retains(&mut self, who: usize, topic: &'static str, qos: QoS) -> Tag {
+        self.sends_message(who, topic, (qos, true))
+    }
+
+    fn sends_message(&mut self, who: usize, topic: &'static str, (qos, retain): (QoS, bool)) -> Tag {
         let tag = self.clients[who].tag(qos);
-        let message = Outgoing { id: 0, topic, qos, retain: false, expiry: None, payload: tag.payload(0) };
+        let message = Outgoing { id: 0, topic, qos, retain, expiry: None, payload: tag.payload(0) };
         let packet = self.clients[who].publish(&message).unwrap();
         self.send(who, &packet);
         tag
@@ -190,4 +207,42 @@ fn a_message_of_the_tree_that_waited_keeps_its_identifier() {
     stage.comes_to_rest();
     assert_eq!(stage.got(0), [sent]);
     assert_eq!(stage.got[0].len(), 2);
+}
+
+/// Retained messages that a connection has not brought come on the next one, each once.
+#[test]
+fn what_is_left_of_retained_messages_comes_on_the_next_connection() {
+    for qos in [QoS::AtLeastOnce, QoS::ExactlyOnce] {
+        let mut stage = Stage::new(2);
+        stage.connects(1, 1, true, 0);
+        stage.comes_to_rest();
+        let mut kept: Vec<_> = TOPICS.map(|topic| stage.retains(1, topic, qos)).into();
+        stage.comes_to_rest();
+        stage.connects(0, 2, true, 60);
+        stage.comes_to_rest();
+        stage.subscribes(0, "#", qos);
+        for connection in (4..).step_by(2).take(TOPICS.len() + 3) {
+            let before = stage.got[0].len();
+            while stage.got[0].len() == before && !stage.machine.tasks().is_empty() {
+                let tasks = stage.machine.tasks();
+                stage.run(&tasks);
+                stage.hears(0);
+            }
+            // Every other time it is taken over instead.
+            if connection % 4 == 0 {
+                stage.vanishes(0);
+            }
+            stage.connects(0, connection, false, 60);
+        }
+        stage.comes_to_rest();
+        let mut got = stage.got(0);
+        got.sort_by_key(|tag| tag.sequence);
+        // At QoS 1 any of them may come again.
+        got.dedup();
+        kept.sort_by_key(|tag| tag.sequence);
+        assert_eq!(got, kept, "{qos:?}");
+        if qos == QoS::ExactlyOnce {
+            assert_eq!(stage.got[0].len(), kept.len());
+        }
+    }
 }
