@@ -19,5 +19,4 @@ pub(crate) mod managed;
 pub(crate) mod modules;
 pub mod projects;
 mod removed_names;
-pub(crate) mod storage_watch;
 pub(crate) mod sys;

@@ -8,6 +8,7 @@ mod housekeeping;
 mod recover;
 mod restart;
 pub(crate) mod signals;
+mod storage_watch;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU32;
@@ -48,7 +49,6 @@ use crate::management::logs::Logs;
 use crate::management::managed::Managing as _;
 use crate::management::modules;
 use crate::management::projects::{self, displaced};
-use crate::management::storage_watch::StorageWatch;
 use crate::management::sys::{self, Sys};
 use crate::net::Net;
 use crate::net::admission::{Addresses, Gate};
@@ -229,7 +229,7 @@ impl Server {
         former: &Former,
     ) -> Result<Self, StartError> {
         let tenants = broker.tenants.all();
-        audit::started(&broker, &recovered.meta);
+        audit::started(&broker.hosting, &broker.tenants.default_tenant().managed().audit, &recovered.meta);
         broker.logs.restore(&recovered.settings);
         let unfinished = promised::recover(&broker, &mut recovered.sessions)?;
         let are_all_users_known = broker.quarantined.is_empty();
@@ -446,7 +446,7 @@ impl Server {
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         let tenant = self.broker.tenants.default_tenant();
-        Exposure::of(&self.broker, &tenant).advice()
+        Exposure::of(&self.broker.config, &tenant).advice()
     }
 
     /// Whether `root` has this password, which may be the one that was made for it. Hashes it.
@@ -596,7 +596,6 @@ fn assemble(
     let broker = Broker {
         net: Arc::new(Net::new(core, tenants, watchdog, shards)),
         hosting: Arc::new(hosting),
-        storage_watch: StorageWatch::default(),
         client_lines: ClientLines::default(),
         logins,
         logs: Logs::start(housekeeping),

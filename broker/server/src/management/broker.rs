@@ -11,7 +11,6 @@ use crate::management::client_lines::ClientLines;
 use crate::management::command::Commands;
 use crate::management::logins::Logins;
 use crate::management::logs::Logs;
-use crate::management::storage_watch::StorageWatch;
 use crate::management::sys::Sys;
 use crate::net::Net;
 
@@ -19,7 +18,6 @@ use crate::net::Net;
 pub(crate) struct Broker {
     pub(crate) net: Arc<Net>,
     pub(crate) hosting: Arc<Hosting>,
-    pub(crate) storage_watch: StorageWatch,
     pub(crate) logins: Logins,
     pub(crate) client_lines: ClientLines,
     pub(crate) logs: Arc<Logs>,

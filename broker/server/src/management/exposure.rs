@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use lotmq_auth::{Decide as _, Identity, Peer, Question, Scope};
-use lotmq_config::AnonymousLogin;
+use lotmq_config::{AnonymousLogin, Config};
 use tracing::warn;
 
-use crate::management::broker::Broker;
 use lotmq_core::tenant::Tenant;
 
 /// A topic that no rule names, so that only rules about all topics deny it.
@@ -24,14 +23,14 @@ pub(crate) struct Exposure {
 
 impl Exposure {
     /// What holds now. Asks the rules.
-    pub(crate) fn of(broker: &Broker, tenant: &Tenant) -> Self {
-        let anonymous = broker.config.anonymous_login();
+    pub(crate) fn of(config: &Config, tenant: &Tenant) -> Self {
+        let anonymous = config.anonymous_login();
         let public = match anonymous {
-            AnonymousLogin::Everywhere if may_everybody_publish(tenant) => broker.config.public_addresses(),
+            AnonymousLogin::Everywhere if may_everybody_publish(tenant) => config.public_addresses(),
             AnonymousLogin::Everywhere | AnonymousLogin::LoopbackOnly | AnonymousLogin::Off => Vec::new(),
         };
         let open = public.into_iter().map(|(listener, address)| format!("{listener} {address}")).collect();
-        let gullible = broker.config.gullible_listeners();
+        let gullible = config.gullible_listeners();
         Self { has_default_password: tenant.users.root_has_default_password(), anonymous, open, gullible }
     }
 

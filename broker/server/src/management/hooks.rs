@@ -113,7 +113,7 @@ impl Above for Broker {
 
     fn subscribed(&self, client: &Client, filter: &str, qos: QoS) {
         client.tenant.programs().guests.subscribed(client, filter, qos);
-        self.lines_may_be_wanted(&client.tenant, filter);
+        self.logs.may_be_wanted(&client.tenant, filter);
     }
 
     fn published_to_tree(
@@ -136,7 +136,7 @@ impl Above for Broker {
     }
 
     fn check_password(&self, connection: &Arc<Connection>, pending: PendingLogin, outcome: Outcome) {
-        logins::check(self, connection, pending, outcome);
+        logins::check(&self.core, &self.logins, connection, pending, outcome);
     }
 
     fn is_own_password(&self, identity: &Identity, payload: &[u8]) -> bool {

@@ -29,7 +29,6 @@ pub use layer::layer;
 pub(crate) use trace_log::{TraceLog, TraceLogError};
 
 use crate::limits::LOG_LINES_WAITING_MAX;
-use crate::management::broker::Broker;
 use crate::process::alarm::Alarm;
 #[cfg(test)]
 use line::Level;
@@ -136,6 +135,13 @@ impl Logs {
         drop(refreshing);
     }
 
+    /// Somebody has subscribed to a filter: perhaps to lines of the log.
+    pub(crate) fn may_be_wanted(&self, tenant: &Tenant, filter: &str) {
+        if wanted::may_be_of_log(filter) {
+            self.refresh(tenant);
+        }
+    }
+
     /// Takes an event that somebody wants; counted and dropped when too many wait.
     fn offer(&self, event: &Event<'_>) {
         let wanted = Arc::clone(&self.wanted.read());
@@ -211,15 +217,6 @@ impl Queued {
         for log in &self.trace_logs {
             log.lines.fetch_add(1, Ordering::Relaxed);
             tell(&log.topic(self.line.category));
-        }
-    }
-}
-
-impl Broker {
-    /// Somebody has subscribed below `$SYS`: perhaps to lines of the log.
-    pub(crate) fn lines_may_be_wanted(&self, tenant: &Tenant, filter: &str) {
-        if wanted::may_be_of_log(filter) {
-            self.logs.refresh(tenant);
         }
     }
 }

@@ -210,7 +210,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "sha256": data_encoding::HEXLOWER.encode(&module.hash),
         "bytes": module.bytes.len(),
         "state": state,
-        "installedUtc": crate::management::sys::utc_text(module.installed_at_ms),
+        "installedUtc": crate::process::clock::utc_text(module.installed_at_ms),
         "usedBy": [],
         "calls": metrics.runs,
         "traps": metrics.traps,

@@ -30,7 +30,7 @@ use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
-use crate::management::sys::utc_text;
+use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
 
 /// Setting of a tenant that names its loaded project.

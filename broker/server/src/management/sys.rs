@@ -21,7 +21,6 @@ mod monitor;
 mod published;
 mod rows;
 mod snapshot;
-mod time;
 mod users;
 
 pub(crate) use bridges::{BridgeStates, note_state};
@@ -32,7 +31,6 @@ use documents::config as config_json;
 pub(crate) use figures::Counted;
 pub(crate) use published::{command_of_guest, published};
 pub(crate) use snapshot::snapshot;
-pub(crate) use time::utc_text;
 pub(crate) use users::{users_changed, users_json};
 
 use lotmq_core::routing::internal::publish;

@@ -58,6 +58,12 @@ pub(crate) fn timestamp(ms: u64) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(i64::try_from(ms).unwrap_or(i64::MAX)).unwrap_or(jiff::Timestamp::MAX)
 }
 
+/// Milliseconds since 1970 as text: `2026-11-20T09:18:25.120Z`, always with milliseconds, always UTC.
+pub(crate) fn utc_text(since_1970_ms: u64) -> String {
+    let at = i64::try_from(since_1970_ms).ok().and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
+    lotmq_definitions::utc_text(at.unwrap_or_default())
+}
+
 /// The kernel's coarse clock, which costs next to nothing to read.
 pub(crate) fn coarse() -> Duration {
     reading(ClockId::MonotonicCoarse)

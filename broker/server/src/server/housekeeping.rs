@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use tracing::warn;
 
+use super::storage_watch::StorageWatch;
 use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::limits::ROUND_SILENCE_MAX;
@@ -42,14 +43,13 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
         let _watched = Watched::new(&broker.watchdog, "housekeeping");
         this_turn::install(Arc::clone(&broker.core), None);
-        let heap = Heap::default();
-        let mut records_at = Instant::now();
         let pulse = broker.watchdog.pulses.add("housekeeping", ROUND_SILENCE_MAX);
+        let mut housekeeper = Housekeeper::new(&broker);
         loop {
             pulse.begins(Instant::now());
             let wait = this_turn::with(|turn| {
                 turn.tick();
-                let wait = work(&broker, turn, &heap, &mut records_at);
+                let wait = housekeeper.round(turn);
                 turn.flush();
                 wait
             });
@@ -67,41 +67,62 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     })
 }
 
-/// One round; how long until the next.
-fn work(broker: &Arc<Broker>, turn: &mut Turn, heap: &Heap, records_at: &mut Instant) -> Duration {
-    broker.net.certificates.check(&broker.counters);
-    broker.storage_watch.look(broker);
-    heap.look();
-    let is_behind = absences::work(turn);
-    let ends_more = broker.endings.work(&broker.core, turn);
-    broker.left_runs.work(turn);
-    let publishes_records = records_at.elapsed() >= RECORDS_PERIOD;
-    if publishes_records {
-        *records_at = Instant::now();
+/// State of the thread from round to round.
+struct Housekeeper<'a> {
+    broker: &'a Broker,
+    heap: Heap,
+    storage_watch: StorageWatch,
+    /// When error records were last published.
+    records_at: Instant,
+}
+
+impl<'a> Housekeeper<'a> {
+    fn new(broker: &'a Broker) -> Self {
+        let (heap, storage_watch) = (Heap::default(), StorageWatch::default());
+        Self { broker, heap, storage_watch, records_at: Instant::now() }
     }
-    let mut wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
-    if let Some(rests) = broker.logs.publish(turn, &broker.tenants.default_tenant()) {
-        wait = wait.min(rests);
-    }
-    for tenant in broker.tenants.all().iter() {
-        let has_definitions = tenant.programs().guests.has_runners();
-        if has_definitions {
-            wait = wait.min(PERIOD);
+
+    /// Does what is due; how long until the next round.
+    fn round(&mut self, turn: &mut Turn) -> Duration {
+        let broker = self.broker;
+        broker.net.certificates.check(&broker.counters);
+        self.storage_watch.look(broker);
+        self.heap.look();
+        let is_behind = absences::work(turn);
+        let ends_more = broker.endings.work(&broker.core, turn);
+        broker.left_runs.work(turn);
+        let publishes_records = self.records_at.elapsed() >= RECORDS_PERIOD;
+        if publishes_records {
+            self.records_at = Instant::now();
         }
-        if let Some(timer) = tenant.programs().guests.run_timers(definitions_now(&*turn.core.clock)) {
+        let mut wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
+        if let Some(rests) = broker.logs.publish(turn, &broker.tenants.default_tenant()) {
+            wait = wait.min(rests);
+        }
+        for tenant in broker.tenants.all().iter() {
+            wait = wait.min(self.tend(turn, tenant, publishes_records));
+        }
+        wait
+    }
+
+    /// Does what is due in one tenant; how long until the next round.
+    fn tend(&self, turn: &mut Turn, tenant: &Arc<Tenant>, publishes_records: bool) -> Duration {
+        let (broker, guests) = (self.broker, &tenant.programs().guests);
+        let mut wait = if guests.has_runners() { PERIOD } else { PERIOD_IDLE };
+        if let Some(timer) = guests.run_timers(definitions_now(&*turn.core.clock)) {
             wait = wait.min(timer);
         }
         // While the store takes nothing they stay where they are, newest only.
         let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
-        if takes && tenant.programs().guests.values.has_unsaved() {
+        if takes && guests.values.has_unsaved() {
             save_kept(broker, tenant);
         }
         if publishes_records {
             guests::publish_errors(turn, tenant);
         }
         tenant.remove_expired(turn);
+        wait
     }
-    wait
 }
 
 /// Hands on what those leave to others whose connections the stop of the broker has ended. What rests in the store goes on after the next start.

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::limits::AUDIT_FIELD_BYTES_MAX;
-use crate::management::sys::utc_text;
+use crate::process::clock::utc_text;
 
 /// What is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]

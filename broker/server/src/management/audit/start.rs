@@ -7,10 +7,9 @@ use lotmq_store::{Batch, MetaRow, Op};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use super::{Event, Kind, Record};
+use super::{Audit, Event, Kind, Record};
+use crate::guests::Hosting;
 use crate::limits::AUDIT_CHANGES_MAX;
-use crate::management::broker::Broker;
-use crate::management::managed::Managing as _;
 
 /// Name of the fact that remembers the configuration.
 const CONFIGURATION: &str = "audit.configuration";
@@ -18,21 +17,20 @@ const CONFIGURATION: &str = "audit.configuration";
 /// Bytes of a value that are shown; paths and lists of addresses have fewer, mostly.
 const VALUE_BYTES_MAX: usize = 64;
 
-/// Records a start of the broker, in the tenant whose `root` owns the configuration. `facts` are those that the store had.
-pub(crate) fn started(broker: &Broker, facts: &[MetaRow]) {
-    let tenant = broker.tenants.default_tenant();
-    let (audit, now_ms) = (&tenant.managed().audit, broker.clock.wall_ms());
+/// Records a start of the broker, in the audit of the tenant whose `root` owns the configuration. `facts` are those that the store had.
+pub(crate) fn started(hosting: &Hosting, audit: &Audit, facts: &[MetaRow]) {
+    let now_ms = hosting.clock.wall_ms();
     if !audit.is_enabled() {
         return;
     }
     let details = json!({ "version": env!("CARGO_PKG_VERSION") });
-    let note = |record: &Record<'_>| audit.note(Kind::Administration, &broker.counters, now_ms, record);
+    let note = |record: &Record<'_>| audit.note(Kind::Administration, &hosting.counters, now_ms, record);
     note(&Record { details: Some(&details), ..Record::new(Event::Start) });
     for (kind, first, last) in audit.missing() {
         let details = json!({ "trail": kind.name(), "first": first, "last": last });
         note(&Record { details: Some(&details), ..Record::new(Event::Missing) });
     }
-    let now = set_keys(&broker.config);
+    let now = set_keys(&hosting.config);
     let before = facts.iter().find(|fact| fact.name == CONFIGURATION);
     let before = before.and_then(|fact| serde_json::from_slice::<BTreeMap<String, Value>>(&fact.value).ok());
     if before.as_ref() == Some(&now) {
@@ -45,7 +43,7 @@ pub(crate) fn started(broker: &Broker, facts: &[MetaRow]) {
     let mut batch = Batch::new();
     let value = json!(now).to_string().into_bytes();
     batch.push(Op::PutMeta(&MetaRow { name: CONFIGURATION.to_owned(), value }));
-    if let Err(error) = broker.store.append(batch) {
+    if let Err(error) = hosting.store.append(batch) {
         warn!(%error, "the configuration is not remembered for the audit of the next start");
     }
 }

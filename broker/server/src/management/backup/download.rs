@@ -11,7 +11,6 @@ use lotmq_codec::QoS;
 use sha2::{Digest as _, Sha256};
 
 use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
-use crate::management::broker::Broker;
 use crate::process::this_turn;
 use lotmq_core::client::Client;
 use lotmq_core::routing::internal;
@@ -51,12 +50,13 @@ pub(crate) fn chunk_bytes(client: &Client, topic: &str) -> Option<usize> {
     (bytes >= BACKUP_CHUNK_BYTES_MIN).then_some(bytes)
 }
 
-/// Sends a backup of so many bytes, in chunks of `chunk_bytes`, which `read` brings one behind the other.
+/// Sends a backup of so many bytes, in chunks of `chunk_bytes`, which `read` brings one behind the other, until the broker
+/// `is_stopping`.
 ///
 /// # Errors
 /// Those of `read`, and when the Client takes no more.
 pub(crate) fn send<E: From<DownloadError>>(
-    broker: &Arc<Broker>,
+    is_stopping: &dyn Fn() -> bool,
     client: &Arc<Client>,
     topic: &str,
     (bytes, chunk_bytes): (u64, usize),
@@ -73,7 +73,7 @@ pub(crate) fn send<E: From<DownloadError>>(
             data_encoding::HEXLOWER.encode(&Sha256::digest(&chunk)),
             STANDARD.encode(&chunk)
         );
-        await_room(broker, client)?;
+        await_room(is_stopping, client)?;
         let is_sent = this_turn::with(|turn| {
             turn.tick();
             let publication = internal::encoded(turn, topic, payload.as_bytes(), QoS::ExactlyOnce, false, 0);
@@ -90,13 +90,13 @@ pub(crate) fn send<E: From<DownloadError>>(
 }
 
 /// Waits until the Client has taken what it was sent.
-fn await_room(broker: &Broker, client: &Client) -> Result<(), DownloadError> {
+fn await_room(is_stopping: &dyn Fn() -> bool, client: &Client) -> Result<(), DownloadError> {
     let start = Instant::now();
     loop {
         if client.takes_more(CHUNKS_ON_THE_WAY_MAX).ok_or(DownloadError::Gone)? {
             return Ok(());
         }
-        if broker.commands.is_stopping() {
+        if is_stopping() {
             return Err(DownloadError::Stopping);
         }
         if start.elapsed() > BACKUP_PATIENCE {

@@ -20,7 +20,7 @@ use crate::management::backup::{
     self, Archive, ArchiveError, Contents, DownloadError, Manifest, Part, Spool, WriteError,
 };
 use crate::management::broker::Broker;
-use crate::management::sys;
+use crate::process::clock::utc_text;
 use lotmq_core::client::Client;
 use lotmq_core::client::sessions::SessionKey;
 
@@ -59,7 +59,7 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let place = if is_in_memory(config) { std::env::temp_dir() } else { config.data.path.clone() };
     let contents = Contents {
         name: name.clone(),
-        created_utc: sys::utc_text(call.broker.clock.wall_ms()),
+        created_utc: utc_text(call.broker.clock.wall_ms()),
         parts,
         configuration: configuration(config),
     };
@@ -75,9 +75,11 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (spool, manifest) = written
         .map_err(|error| not_read(&error))?
         .map_err(|error| if error.is_full() { no_space(&place) } else { not_written(&error) })?;
+    let broker = call.broker;
+    let is_stopping = || broker.commands.is_stopping();
     let mut chunks = Chunks::new(call, spool)?;
     let sent =
-        backup::send(call.broker, &client, &topic, (chunks.bytes, chunk_bytes), |len| chunks.next(len))?;
+        backup::send(&is_stopping, &client, &topic, (chunks.bytes, chunk_bytes), |len| chunks.next(len))?;
     info!(target: "command", bytes = sent.bytes, "backup taken");
     Ok(Done::new(format!("Backup '{name}' with {} bytes was sent to {topic}.", sent.bytes)).with_data(
         json!({
@@ -139,7 +141,7 @@ fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
         }
     }
     let of_time = || {
-        let utc = sys::utc_text(call.broker.clock.wall_ms());
+        let utc = utc_text(call.broker.clock.wall_ms());
         utc.chars().filter(char::is_ascii_alphanumeric).collect()
     };
     let name: String = name.unwrap_or_else(of_time);
@@ -224,7 +226,7 @@ fn last_restore(call: &Call<'_>) -> Done {
         return Done::new("Nothing was restored since the broker was started.")
             .with_data(json!({"state": "none"}));
     };
-    let at = sys::utc_text(report.ended_at_ms);
+    let at = utc_text(report.ended_at_ms);
     match &report.error {
         None => Done::new(format!("A backup was restored at {at}."))
             .with_data(json!({"state": "restored", "endedUtc": at})),

@@ -18,7 +18,7 @@ use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VE
 use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
 use crate::management::projects::{Active, Project, compiled, folder, is_name, rights};
-use crate::management::sys::utc_text;
+use crate::process::clock::utc_text;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 

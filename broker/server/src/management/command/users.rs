@@ -22,6 +22,7 @@ use crate::management::accounts;
 use crate::management::managed::Managing as _;
 use crate::management::modules;
 use crate::management::sys;
+use crate::process::clock::utc_text;
 use crate::process::this_turn;
 use lotmq_core::client::session_end;
 use lotmq_core::tenant::Tenant;
@@ -212,7 +213,7 @@ fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
             "NAME_RESTS",
             format!(
                 "User {user} was removed at {}. Only root gives the name again before {} day(s) have passed.",
-                sys::utc_text(at_ms),
+                utc_text(at_ms),
                 call.broker.config.auth.removed_names_rest_days
             ),
         )),

@@ -6,9 +6,8 @@ use lotmq_auth::{Identity, LoginRefusal, LoginStep, PendingLogin};
 use lotmq_store::Batch;
 use tracing::warn;
 
-use super::{Check, GivenUp};
+use super::{Check, GivenUp, Logins};
 use crate::management::accounts;
-use crate::management::broker::Broker;
 use lotmq_core::Core;
 use lotmq_core::connection::Connection;
 use lotmq_core::connection::close::CloseReason;
@@ -16,12 +15,18 @@ use lotmq_core::protocol::Outcome;
 use lotmq_core::tenant::Tenant;
 
 /// Has a password checked when it is its turn; the connection is called then.
-pub(crate) fn check(broker: &Broker, connection: &Arc<Connection>, pending: PendingLogin, outcome: Outcome) {
+pub(crate) fn check(
+    core: &Arc<Core>,
+    logins: &Logins,
+    connection: &Arc<Connection>,
+    pending: PendingLogin,
+    outcome: Outcome,
+) {
     let (source, user) = pending.origin();
     let user = (user, pending.is_known());
     // Weak, so that those who have left leave their descriptors.
     let (owner, waiting) = (Arc::downgrade(connection), Arc::downgrade(connection));
-    let core = Arc::clone(&broker.core);
+    let core = Arc::clone(core);
     let (checked, given_up) = (Arc::clone(&outcome), outcome);
     let run = move || {
         let Some(owner) = owner.upgrade() else { return core.counters.logins_abandoned.add(1) };
@@ -42,7 +47,7 @@ pub(crate) fn check(broker: &Broker, connection: &Arc<Connection>, pending: Pend
             GivenUp::Panicked => waiting.request_close(CloseReason::InternalError),
         }
     };
-    broker.logins.add(source, user, Check { run: Box::new(run), give_up: Box::new(give_up) });
+    logins.add(source, user, Check { run: Box::new(run), give_up: Box::new(give_up) });
 }
 
 /// Checks a password. One that is right is also kept for SCRAM where that is wanted.

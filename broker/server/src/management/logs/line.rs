@@ -8,7 +8,7 @@ use tracing::level_filters::LevelFilter;
 use tracing::{Event, Metadata};
 
 use crate::limits::{LOG_FIELD_BYTES_MAX, LOG_FIELDS_MAX};
-use crate::management::sys::utc_text;
+use crate::process::clock::utc_text;
 
 /// How much a line matters. `Trace` is for trace logs only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -8,8 +8,8 @@ use lotmq_session::SessionExpiry;
 use serde_json::{Value, json};
 
 use super::rows::Rows;
-use super::time::utc_text;
 use crate::limits::LISTING_ROWS_MAX;
+use crate::process::clock::utc_text;
 use lotmq_core::client::Client;
 use lotmq_core::tenant::Tenant;
 

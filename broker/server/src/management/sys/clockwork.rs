@@ -15,13 +15,13 @@ use super::documents::{CLUSTER, Document, PERIODIC};
 use super::figures::Figures;
 use super::listing::Listings;
 use super::load::Loads;
-use super::time::utc_text;
 use super::{full_queues, monitor, publish};
 use crate::limits::ROUND_SILENCE_MAX;
 use crate::management::audit::AUDIT_DELAY;
 use crate::management::broker::Broker;
 use crate::management::exposure::Exposure;
 use crate::management::managed::Managing as _;
+use crate::process::clock::utc_text;
 use crate::process::this_turn;
 use crate::process::usage;
 use crate::process::watchdog::{StillThreads, Watched};
@@ -296,7 +296,7 @@ impl Clockwork {
         }
         self.warned_at = Some(Instant::now());
         for tenant in self.broker.tenants.all().iter() {
-            Exposure::of(&self.broker, tenant).warn(tenant);
+            Exposure::of(&self.broker.config, tenant).warn(tenant);
         }
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::time::utc_text;
+use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use super::time::utc_text;
+use crate::process::clock::utc_text;
 use lotmq_core::client::Client;
 use lotmq_core::connection::Connection;
 use lotmq_core::connection::close::CloseReason;

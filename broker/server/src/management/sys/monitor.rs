@@ -4,8 +4,8 @@
 
 use super::figures::Figures;
 use super::load::dropped;
-use super::time::utc_text;
 use crate::management::broker::Broker;
+use crate::process::clock::utc_text;
 use crate::process::usage;
 use lotmq_core::tenant::Tenant;
 

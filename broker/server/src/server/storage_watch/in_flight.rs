@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 use hashbrown::HashMap;
 use parking_lot::Mutex;
 
+use crate::guests::Hosting;
 use crate::limits::{HELD_BACK_BYTES, IN_FLIGHT_LOOK_PERIOD};
-use crate::management::broker::Broker;
 use crate::process::clock::thread_cpu;
 use crate::process::usage;
 use lotmq_core::client::shares::{self, Share};
@@ -38,24 +38,24 @@ struct Looked {
 
 impl InFlight {
     /// Looks again, if it is time, and if the process has so much memory that there may be too much.
-    pub(crate) fn look(&self, broker: &Broker) {
+    pub(crate) fn look(&self, hosting: &Hosting) {
         let mut looked = self.0.lock();
         let (now, cpu) = (Instant::now(), thread_cpu());
         let is_early = |(at, took)| now - at < IN_FLIGHT_LOOK_PERIOD.max(LOOK_PAUSE_FACTOR * took);
         if looked.at.is_some_and(is_early) {
             return;
         }
-        let bytes_max = broker.config.limits.all_inflight_bytes;
+        let bytes_max = hosting.config.limits.all_inflight_bytes;
         if looked.is_held_back || usage::memory().0 > bytes_max / 2 {
-            looked.is_held_back = hold_back(broker, bytes_max);
+            looked.is_held_back = hold_back(hosting, bytes_max);
         }
         looked.at = Some((Instant::now(), thread_cpu().saturating_sub(cpu)));
     }
 }
 
 /// Tells each session how much it may have. True when that is less than usual for any.
-fn hold_back(broker: &Broker, bytes_max: u64) -> bool {
-    let tenants = broker.tenants.all();
+fn hold_back(hosting: &Hosting, bytes_max: u64) -> bool {
+    let tenants = hosting.tenants.all();
     let clients: Vec<Arc<Client>> = tenants.iter().flat_map(|tenant| tenant.all_sessions()).collect();
     let counted: u64 = clients.iter().map(|client| client.state.lock().session.bytes_in_memory()).sum();
     let mut holders = Holders::default();
@@ -65,7 +65,7 @@ fn hold_back(broker: &Broker, bytes_max: u64) -> bool {
     tenants.iter().for_each(|tenant| tenant.shares.hold_nobody_back());
     let full = holders.judge(bytes_max);
     if let Some(name) = full.first() {
-        broker.limits.elsewhere.note(Limit::AllInflightBytes, name, broker.clock.now());
+        hosting.limits.elsewhere.note(Limit::AllInflightBytes, name, hosting.clock.now());
     }
     for client in &clients {
         let mut state = client.state.lock();

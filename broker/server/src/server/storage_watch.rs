@@ -12,8 +12,8 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use self::in_flight::InFlight;
+use crate::guests::Hosting;
 use crate::limits::{DISK_BYTES_PER_BYTE, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
-use crate::management::broker::Broker;
 use lotmq_core::client::shares::StoredQueues;
 use lotmq_core::limits::Limit;
 
@@ -36,35 +36,35 @@ struct Looked {
 
 impl StorageWatch {
     /// Looks again, if it is time.
-    pub(crate) fn look(&self, broker: &Broker) {
-        self.in_flight.look(broker);
+    pub(crate) fn look(&self, hosting: &Hosting) {
+        self.in_flight.look(hosting);
         let mut looked = self.looked_at.lock();
         if looked.at.is_some_and(|at| at.elapsed() < STORAGE_LOOK_PERIOD) {
             return;
         }
         looked.at = Some(Instant::now());
-        let limits = &broker.config.limits;
-        let live = broker.store.metrics().live_bytes();
+        let limits = &hosting.config.limits;
+        let live = hosting.store.metrics().live_bytes();
         let is_much = live >= limits.stored_queue_bytes / 2;
         if is_much && looked.at_owners.is_none_or(|(at, took)| at.elapsed() >= LOOK_PAUSE_FACTOR * took) {
             let began = Instant::now();
-            look_at_owners(broker, live);
+            look_at_owners(hosting, live);
             looked.at_owners = Some((Instant::now(), began.elapsed()));
         }
         drop(looked);
-        broker.storage.queues_were_seen(live >= limits.stored_queue_bytes, is_much);
-        if limits.disk_reserve_bytes == 0 || broker.config.store.durability == Durability::None {
+        hosting.storage.queues_were_seen(live >= limits.stored_queue_bytes, is_much);
+        if limits.disk_reserve_bytes == 0 || hosting.config.store.durability == Durability::None {
             return;
         }
-        let stored = broker.store.metrics().bytes;
-        let free = lotmq_store::free_bytes(&broker.config.data.path);
+        let stored = hosting.store.metrics().bytes;
+        let free = lotmq_store::free_bytes(&hosting.config.data.path);
         let is_reserved = free.is_some_and(|free| free < limits.disk_reserve_bytes);
         let room = free
             .map_or(u64::MAX, |free| free.saturating_sub(limits.disk_reserve_bytes) / DISK_BYTES_PER_BYTE);
         let is_tight = room < STORED_BETWEEN_LOOKS_MAX;
-        let is_new = broker.storage.disk_was_seen(is_reserved, stored.saturating_add(room), is_tight);
+        let is_new = hosting.storage.disk_was_seen(is_reserved, stored.saturating_add(room), is_tight);
         if is_new && is_reserved {
-            broker.limits.elsewhere.count(Limit::DiskReserveBytes);
+            hosting.limits.elsewhere.count(Limit::DiskReserveBytes);
             warn!(bytes = free, "the disk is full but for its reserve, nothing is stored for clients");
         } else if is_new {
             info!(bytes = free, "the disk has room again");
@@ -73,14 +73,14 @@ impl StorageWatch {
 }
 
 /// Finds out which owners have what they may have of what is stored.
-fn look_at_owners(broker: &Broker, live: u64) {
+fn look_at_owners(hosting: &Hosting, live: u64) {
     let mut queues = StoredQueues::default();
-    for tenant in broker.tenants.all().iter() {
+    for tenant in hosting.tenants.all().iter() {
         let sessions = tenant.all_sessions();
         for client in sessions.iter().filter(|client| client.is_durable()) {
             let state = client.state.lock();
             queues.add(state.holding.share(), state.session.counts().queued_bytes);
         }
     }
-    queues.judge(live, broker.config.limits.stored_queue_bytes);
+    queues.judge(live, hosting.config.limits.stored_queue_bytes);
 }
