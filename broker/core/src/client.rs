@@ -5,18 +5,18 @@
 //! Invariants: `wire` tells the truth about `link` whenever the state is unlocked; a Client's state is locked by itself, never together with
 //! another's. Not here: how a session begins (`attach`) and ends (`session_end`), how bytes leave (`turn::outbound`).
 
-pub mod absences;
 pub mod alias_out;
 pub mod attach;
-pub mod endings;
+pub mod backlog;
+pub mod expiry_timers;
 pub mod full_queues;
-pub mod hand_on;
-pub mod numbers;
-pub mod outgoing;
+pub mod redistribute;
 pub mod replay;
+pub mod session_drain;
 pub mod session_end;
 pub mod sessions;
 pub mod shares;
+pub mod slots;
 pub mod will;
 
 use std::fmt::Display;
@@ -46,15 +46,15 @@ use crate::routing::subscription::{Identifiers, Options, Subscriptions};
 use crate::shared::Core;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
-use crate::turn::outbound::{Link, Surroundings};
+use crate::turn::outbound::{DeliveryContext, Link};
 
 /// See the module's documentation.
 ///
 /// In this order what every message looks at lies beside the counters of its `Arc`, which every turn changes anyway, and far from what the lock guards.
 #[repr(C)]
 pub struct Client {
-    /// Position in the threads' tables; given back when the session ends.
-    pub number: u32,
+    /// Slot in the tables of threads; given back when the session ends.
+    pub slot: u32,
     is_durable: AtomicBool,
     /// The last turn left messages waiting: the socket is full, or the window.
     is_slow: AtomicBool,
@@ -244,14 +244,14 @@ impl Client {
         Arc::clone(self.state.lock().holding.share())
     }
 
-    /// A session with this number and place in the tables of threads.
-    pub fn new(tenant: &Arc<Tenant>, session_id: u64, number: u32, state: ClientState) -> Self {
+    /// A session with this number and this slot in the tables of threads.
+    pub fn new(tenant: &Arc<Tenant>, session_id: u64, slot: u32, state: ClientState) -> Self {
         Self {
             tenant: Arc::clone(tenant),
             client_id: Arc::clone(&state.identity.client_id),
             user: state.identity.user.clone(),
             session_id,
-            number,
+            slot,
             wire: AtomicU64::new(Wire::AWAY.pack()),
             is_durable: AtomicBool::new(!state.expiry.ends_with_connection()),
             changed: Mark::default(),
@@ -472,7 +472,12 @@ impl Client {
 
     /// A message that was to be kept for this Client finds no place: it is lost for it, counted, and nothing of it stays in the store. `message` is its number
     /// in the session's queue there.
-    pub fn queue_full(&self, state: &ClientState, message: Option<MessageId>, turn: &mut Surroundings<'_>) {
+    pub fn queue_full(
+        &self,
+        state: &ClientState,
+        message: Option<MessageId>,
+        turn: &mut DeliveryContext<'_>,
+    ) {
         turn.core.counters.queue_full_dropped.add(1);
         self.count_full(state, turn.core, turn.now);
         self.tenant.full_queues.note(self, &self.dropped);

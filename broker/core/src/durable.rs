@@ -2,12 +2,12 @@
 //!
 //! Not here: how it is stored (`lotmq_store`).
 
+pub mod capacity;
 pub mod changes;
 pub mod ended_runs;
 pub mod log;
 pub mod paging;
 pub mod release;
-pub mod room;
 pub mod storage;
 pub mod store_failure;
 pub mod stored;

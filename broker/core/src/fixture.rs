@@ -61,7 +61,7 @@ pub(crate) fn identity(client_id: &str) -> Arc<Identity> {
 }
 
 /// A Client that is away, whose session goes on for an hour.
-pub(crate) fn client(tenant: &Arc<Tenant>, number: u32, client_id: &str) -> Arc<Client> {
+pub(crate) fn client(tenant: &Arc<Tenant>, slot: u32, client_id: &str) -> Arc<Client> {
     let identity = identity(client_id);
     let state = ClientState {
         link: None,
@@ -80,5 +80,5 @@ pub(crate) fn client(tenant: &Arc<Tenant>, number: u32, client_id: &str) -> Arc<
         keeps_rows: false,
         is_over: false,
     };
-    Arc::new(Client::new(tenant, u64::from(number) + 1, number, state))
+    Arc::new(Client::new(tenant, u64::from(slot) + 1, slot, state))
 }

@@ -12,7 +12,7 @@ pub(crate) use limit::LIMITS;
 pub use limit::{Limit, Scope};
 pub use page::markdown;
 pub(crate) use rate::ClientRate;
-pub use rate::{Bucket, Rest};
+pub use rate::{Bucket, Throttle};
 pub use reached::LimitsReached;
 pub(crate) use reached::Reached;
 pub(crate) use sums::*;
@@ -196,7 +196,7 @@ pub(crate) const ENDED_AT_ONCE_MAX: usize = 64;
 pub(crate) const ENDED_PER_TURN: usize = 64;
 
 /// Time that all sessions which are ending get of a round of the housekeeping thread, which looks after timers too.
-pub(crate) const ENDINGS_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(5);
+pub(crate) const DRAIN_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(5);
 
 /// Subscriptions of a session that is ending which leave the index under one lock: 0.3 ms at most, for those with 200 levels.
 pub(crate) const UNSUBSCRIBED_AT_ONCE: usize = 32;

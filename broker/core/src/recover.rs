@@ -127,7 +127,7 @@ fn restore(core: &Core, tenant: &Arc<Tenant>, recovered: RecoveredSession, messa
     };
     let deadlines: Vec<Time> =
         state.will.next_timeout().into_iter().chain(expiry.deadline(left_at)).collect();
-    let client = Arc::new(Client::new(tenant, row.id.0, core.numbers.take(), state));
+    let client = Arc::new(Client::new(tenant, row.id.0, core.slots.take(), state));
     for subscription in &recovered.subscriptions {
         let options = options(tenant, &client, subscription);
         tenant.subscribe(&client, &subscription.filter, options);
@@ -141,7 +141,7 @@ fn restore(core: &Core, tenant: &Arc<Tenant>, recovered: RecoveredSession, messa
             sessions.insert(Arc::clone(&client));
         }
     }
-    core.absences.add(&client, deadlines);
+    core.expiry_timers.add(&client, deadlines);
 }
 
 /// The Will of a session, unless it is from before and nobody may have it today.

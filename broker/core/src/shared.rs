@@ -13,9 +13,9 @@ use parking_lot::Mutex;
 
 use crate::above::Above;
 
-use crate::client::absences::Absences;
-use crate::client::endings::Endings;
-use crate::client::numbers::Numbers;
+use crate::client::expiry_timers::ExpiryTimers;
+use crate::client::session_drain::SessionDrains;
+use crate::client::slots::Slots;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::durable::changes::Turns;
@@ -53,12 +53,12 @@ pub struct Core {
     pub counters: Counters,
     /// How often limits were reached.
     pub limits: LimitsReached,
-    /// Places of sessions in the tables of threads.
-    pub numbers: Numbers,
-    /// When something of absent Clients is due.
-    pub absences: Absences,
-    /// Sessions that are ending.
-    pub endings: Endings,
+    /// Slots of sessions in the tables of threads.
+    pub slots: Slots,
+    /// Expiry timers of Clients that are away.
+    pub expiry_timers: ExpiryTimers,
+    /// Drains of sessions that have ended.
+    pub session_drains: SessionDrains,
     /// Promised runs that have ended.
     pub ended_runs: Arc<EndedRuns>,
     /// What was published on threads without Clients and is on its way to the disk.
@@ -94,9 +94,9 @@ impl Core {
             storage: Storage::default(),
             counters: Counters::default(),
             limits: LimitsReached::default(),
-            numbers: Numbers::default(),
-            absences: Absences::default(),
-            endings: Endings::default(),
+            slots: Slots::default(),
+            expiry_timers: ExpiryTimers::default(),
+            session_drains: SessionDrains::default(),
             ended_runs: Arc::default(),
             feeding: Mutex::default(),
             output_bytes: Unfinished::default(),

@@ -23,9 +23,9 @@ pub mod output;
 mod owed;
 pub mod piece;
 pub mod postponed;
+mod receivers;
 pub mod time_share;
 pub mod timers;
-mod touched;
 pub mod unfinished;
 
 use std::any::Any;
@@ -43,14 +43,14 @@ use crate::connection::Connection;
 use crate::fault::{Fault, is_planted};
 use crate::turn::arena::Arena;
 use crate::turn::home::Home;
-use crate::turn::outbound::{Delivery, Surroundings};
+use crate::turn::outbound::{Delivery, DeliveryContext};
 use crate::turn::time_share::TimeShares;
 use crate::turn::timers::Timers;
 use tracing::warn;
 
 use crate::client::Client;
-use crate::client::endings::Ending;
-use crate::client::hand_on::hand_on_to;
+use crate::client::redistribute::redistribute_to;
+use crate::client::session_drain::SessionDrain;
 use crate::clock::Stretch;
 use crate::counters::TurnCounts;
 use crate::durable::changes::{Seat, Stamp, Standing};
@@ -65,7 +65,7 @@ use crate::{Above, Core};
 
 pub use messages::Messages;
 pub(crate) use messages::TurnMessage;
-pub(crate) use touched::{Touched, TouchedClient};
+pub(crate) use receivers::{Receiver, Receivers};
 
 /// See the module's documentation.
 pub struct Turn {
@@ -76,7 +76,7 @@ pub struct Turn {
     /// Routes of topics that this thread knows.
     pub routes: RouteCache,
     pub(crate) messages: Messages,
-    pub(crate) touched: Touched,
+    pub(crate) receivers: Receivers,
     /// What this turn has counted.
     pub counts: TurnCounts,
     /// Durable changes of this turn.
@@ -89,7 +89,7 @@ pub struct Turn {
     /// Connections that are not read from until the disk has caught up.
     paused: Vec<Arc<Connection>>,
     /// Connections that are not read from until a time, because their Clients sent too much.
-    resting: Vec<(Time, Weak<Connection>)>,
+    throttled: Vec<(Time, Weak<Connection>)>,
     pub(crate) releases: Releases,
     /// What this turn's messages start.
     pub guests: TurnGuests,
@@ -97,8 +97,8 @@ pub struct Turn {
     pub ended_runs: Vec<Arc<dyn Any + Send + Sync>>,
     /// Messages about whose receivers rules are being asked.
     pub asked: AskedMessages,
-    /// Sessions whose queue goes on to others behind what this turn has for them.
-    pub endings: Vec<Ending>,
+    /// Drains of sessions that begin behind what this turn has for them.
+    pub drains: Vec<SessionDrain>,
     /// When the work for the Client whose packets are handled is to stop.
     pub stretch: Stretch,
     /// Steps of that work since the clock was looked at.
@@ -133,19 +133,19 @@ impl Turn {
             arena: Arena::new(),
             routes: RouteCache::new(core.chance.hashing.clone()),
             messages: Messages::default(),
-            touched: Touched::default(),
+            receivers: Receivers::default(),
             counts: TurnCounts::default(),
             batch: Batch::default(),
             seat: core.turns.enter(),
             on_commit: Vec::new(),
             log: LogView::default(),
             paused: Vec::new(),
-            resting: Vec::new(),
+            throttled: Vec::new(),
             releases: Releases::default(),
             guests: TurnGuests::new(core.guest_runner),
             ended_runs: Vec::new(),
             asked: AskedMessages::default(),
-            endings: Vec::new(),
+            drains: Vec::new(),
             stretch: Stretch::ENDLESS,
             steps: 0,
             time_shares: TimeShares::default(),
@@ -177,7 +177,7 @@ impl Turn {
 
     /// Gives back memory of turns that had many more receivers than those since the last call had.
     pub(crate) fn trim(&mut self) {
-        self.touched.trim();
+        self.receivers.trim();
         self.time_shares.trim();
     }
 
@@ -239,11 +239,11 @@ impl Turn {
     }
 
     /// What a receiver gets in this turn.
-    pub(crate) fn entry(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
-        if self.touched.is_empty() {
+    pub(crate) fn entry(&mut self, client: &Arc<Client>) -> &mut Receiver {
+        if self.receivers.is_empty() {
             self.call_flusher();
         }
-        self.touched.of(client)
+        self.receivers.of(client)
     }
 
     /// Appends an acknowledgement or another control packet for `client` on `connection`. Nothing happens when the Client is not on that
@@ -325,7 +325,7 @@ impl Turn {
 
     /// Whether the end of this turn has anything for `client`, as far as that is known yet.
     pub(crate) fn may_hold_for(&self, client: &Arc<Client>) -> bool {
-        self.touched.has(client) || !self.on_commit.is_empty()
+        self.receivers.has(client) || !self.on_commit.is_empty()
     }
 
     /// Writes everything out and starts a new turn.
@@ -349,7 +349,7 @@ impl Turn {
 
     fn write_out(&mut self) {
         // Deliveries may add durable changes (a message that found its queue full), releases add items: until nothing is left.
-        while !self.touched.is_empty()
+        while !self.receivers.is_empty()
             || self.has_guests_to_start()
             || self.has_unsubmitted()
             || self.has_ended_runs()
@@ -358,16 +358,16 @@ impl Turn {
             self.deliver();
             self.post_guests();
             for (former, message, group) in std::mem::take(&mut self.messages.orphaned) {
-                hand_on_to(&former.tenant, group, &message, Some(former.stored_id()), self);
+                redistribute_to(&former.tenant, group, &message, Some(former.stored_id()), self);
             }
             self.submit();
             self.end_runs();
         }
         // Tried again when the store has committed something.
         self.log.is_backed_up &= !self.batch.is_empty();
-        if !self.endings.is_empty() && !self.log.is_backed_up {
+        if !self.drains.is_empty() && !self.log.is_backed_up {
             // Their rows say by now that they are ending.
-            self.endings.drain(..).for_each(|ending| self.core.endings.add(ending));
+            self.drains.drain(..).for_each(|drain| self.core.session_drains.add(drain));
             self.core.tell(|above| above.has_work());
         }
         self.end_guests();
@@ -430,7 +430,7 @@ impl Turn {
     fn deliver(&mut self) {
         let Self {
             arena,
-            touched,
+            receivers,
             messages,
             batch,
             on_commit,
@@ -445,7 +445,7 @@ impl Turn {
         } = self;
         let home = home.as_ref().map(|home| home.number);
         let began = time_shares.begin_writing(&*core.clock);
-        let mut surroundings = Surroundings {
+        let mut context = DeliveryContext {
             arena,
             messages,
             batch,
@@ -457,14 +457,14 @@ impl Turn {
             wall_ms: *wall_ms,
             home,
         };
-        for entry in touched.drain() {
+        for entry in receivers.drain() {
             // A fault of ours in what one receiver gets must not end the thread that serves all the others.
-            let delivered = catch_unwind(AssertUnwindSafe(|| delivery.deliver(entry, &mut surroundings)));
+            let delivered = catch_unwind(AssertUnwindSafe(|| delivery.deliver(entry, &mut context)));
             if delivered.is_err() {
                 entry.delivery_panicked();
             }
         }
-        touched.finish();
+        receivers.finish();
         time_shares.end_writing(began, &*core.clock);
     }
 
@@ -579,14 +579,14 @@ impl Turn {
     }
 
     /// Has `connection` called when it may be read from again. Its reader knows until when that is not so.
-    pub(crate) fn rest(&mut self, connection: &Arc<Connection>, until: Time) {
-        self.resting.push((until, Arc::downgrade(connection)));
+    pub(crate) fn throttle(&mut self, connection: &Arc<Connection>, until: Time) {
+        self.throttled.push((until, Arc::downgrade(connection)));
     }
 
-    /// Calls those who have rested. Call with every tick.
-    pub(crate) fn wake_rested(&mut self) {
+    /// Calls the connections whose throttling has ended. Call with every tick.
+    pub(crate) fn wake_throttled(&mut self) {
         let now = self.now;
-        for (_, connection) in self.resting.extract_if(.., |(until, _)| *until <= now) {
+        for (_, connection) in self.throttled.extract_if(.., |(until, _)| *until <= now) {
             if let Some(connection) = connection.upgrade() {
                 connection.call_owner();
             }

@@ -2,7 +2,7 @@
 
 mod asked;
 mod attach;
-mod outgoing;
+mod backlog;
 mod parts;
 mod session_end;
 mod subscribe;

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, Rulebook};
 use lotmq_config::Config;
-use lotmq_core::client::absences;
+use lotmq_core::client::expiry_timers;
 use lotmq_core::connection::open::OpenConnections;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms, step};
@@ -359,8 +359,8 @@ impl Machine {
     fn work_by_the_clock(&mut self) {
         let turn = &mut self.keeper;
         turn.tick();
-        let is_behind = absences::work(turn);
-        let ends_more = self.core.endings.work(&self.core, turn);
+        let is_behind = expiry_timers::work(turn);
+        let ends_more = self.core.session_drains.work(&self.core, turn);
         self.tenant.remove_expired(turn);
         turn.flush();
         if is_behind || ends_more {

@@ -221,8 +221,8 @@ fn create(
     fill(&mut state, request, identity, turn);
     state.count(&request.client_id, !request.expiry.ends_with_connection());
     let session_id = turn.core.ids.next_session().0;
-    let number = turn.core.numbers.take();
-    let client = Arc::new(Client::new(tenant, session_id, number, state));
+    let slot = turn.core.slots.take();
+    let client = Arc::new(Client::new(tenant, session_id, slot, state));
     if client.is_durable() || ends_durable {
         turn.changes(&client);
     } else if let Some(stamp) = rests_on {

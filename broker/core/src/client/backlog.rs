@@ -1,4 +1,4 @@
-//! What a Client gets that was waiting for it: unfinished messages after a reconnect, its queue, retained messages of new subscriptions.
+//! Backlog of a Client, and how it is sent: unfinished messages after a reconnect, its queue, retained messages of new subscriptions.
 //!
 //! All of it leaves at the end of a turn, between the items before and behind it, under the lock of the Client's state; so it neither overtakes
 //! nor is overtaken by what is published meanwhile.
@@ -21,7 +21,7 @@ use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES
 use crate::routing::message::Message;
 use crate::routing::subscription::{Identifiers, Options};
 use crate::turn::arena::{Arena, Span};
-use crate::turn::outbound::{Sent, Surroundings};
+use crate::turn::outbound::{DeliveryContext, Sent};
 use crate::turn::time_share::Share;
 
 /// Bytes of retained messages that are sent between two looks at the clock, which costs a twentieth of a message.
@@ -41,11 +41,11 @@ struct Sending<'a> {
 }
 
 /// Encodes what must be sent again, then messages of the queue, then retained ones, while there is room. True when more could be sent at once.
-pub fn drain(
+pub fn send_backlog(
     client: &Arc<Client>,
     state: &mut ClientState,
     mut room: usize,
-    turn: &mut Surroundings<'_>,
+    turn: &mut DeliveryContext<'_>,
     push: &mut impl FnMut(Span),
 ) -> bool {
     let Some(link) = &state.link else { return false };
@@ -118,7 +118,7 @@ fn stored(
     state: &mut ClientState,
     (packet_id, qos): (PacketId, QoS),
     queued: Queued,
-    turn: &mut Surroundings<'_>,
+    turn: &mut DeliveryContext<'_>,
 ) -> Queued {
     if queued.stored_id().is_some() || !needs_copy(client, qos) {
         return queued;
@@ -155,7 +155,7 @@ fn give_up(
     state: &mut ClientState,
     packet_id: PacketId,
     queued: &Queued,
-    turn: &mut Surroundings<'_>,
+    turn: &mut DeliveryContext<'_>,
 ) {
     if state.session.drop_outbound(packet_id).is_ok()
         && let Some(message) = queued.stored_id()
@@ -169,7 +169,7 @@ fn replay(
     client: &Arc<Client>,
     state: &mut ClientState,
     room: usize,
-    turn: &mut Surroundings<'_>,
+    turn: &mut DeliveryContext<'_>,
     push: &mut impl FnMut(Span),
 ) -> bool {
     if state.replays.is_empty() {
@@ -205,7 +205,7 @@ fn replay_for(
     client: &Arc<Client>,
     state: &mut ClientState,
     mut room: usize,
-    turn: &mut Surroundings<'_>,
+    turn: &mut DeliveryContext<'_>,
     share: &Share,
     push: &mut impl FnMut(Span),
 ) -> Pause {
@@ -256,7 +256,7 @@ fn replayed(
     client: &Arc<Client>,
     state: &mut ClientState,
     (message, options): (&Arc<Message>, Options),
-    turn: &mut Surroundings<'_>,
+    turn: &mut DeliveryContext<'_>,
 ) -> Option<Span> {
     let link = state.link.as_ref()?;
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
@@ -306,7 +306,7 @@ pub(crate) fn store_copy(
     client: &Client,
     message: &Message,
     (qos, retain, identifiers): (QoS, bool, &Identifiers),
-    turn: &mut Surroundings<'_>,
+    turn: &mut DeliveryContext<'_>,
 ) -> Arc<Message> {
     let parts = message.parts();
     let id = turn.core.ids.next_message();
@@ -336,12 +336,12 @@ pub(crate) fn store_copy(
 
 /// `None` when the packet is larger than the Client takes, or when there is none that can hold the message, which is counted.
 fn encode(
-    turn: &mut Surroundings<'_>,
+    turn: &mut DeliveryContext<'_>,
     version: ProtocolVersion,
     sending: &Sending<'_>,
     packet_bytes_max: usize,
 ) -> Option<Span> {
-    let Surroundings { arena, core, .. } = turn;
+    let DeliveryContext { arena, core, .. } = turn;
     let parts = sending.message.parts();
     let received = Properties::from_raw(parts.properties, PropertyPlace::PublishFromClient)
         .expect("properties were validated when the message came");

@@ -1,4 +1,4 @@
-//! Clients that are away: when their delayed Wills and the ends of their sessions are due.
+//! Expiry timers of Clients that are away: when their delayed Wills and the ends of their sessions are due.
 //!
 //! A heap of deadlines that the housekeeping thread looks after. A Client that comes back leaves its entry behind; what is due is judged by its state. Entries that nobody
 //! waits for any more are thrown out when they may be half of all, so their number is bounded by that of the Clients that are away.
@@ -13,20 +13,20 @@ use lotmq_session::Time;
 use parking_lot::Mutex;
 
 use crate::client::{Client, session_end};
-use crate::limits::ENDINGS_TIME_MAX;
+use crate::limits::DRAIN_TIME_MAX;
 use crate::turn::Turn;
 
 /// Entries that are left alone however few Clients are away.
 const SWEPT_FROM: usize = 1024;
 
-/// See the module's documentation.
+/// Expiry timers of all Clients that are away.
 #[derive(Default)]
-pub struct Absences(Mutex<Deadlines>);
+pub struct ExpiryTimers(Mutex<Deadlines>);
 
 #[derive(Default)]
 struct Deadlines {
     heap: BinaryHeap<Reverse<Deadline>>,
-    /// Entries that were still wanted when they were last looked through.
+    /// Timers that were still wanted at the last sweep.
     wanted: usize,
 }
 
@@ -61,8 +61,8 @@ impl Ord for Deadline {
     }
 }
 
-impl Absences {
-    /// A Client went away; something of it is due at each of these times, since 1970. True when it is time to [`sweep`](Self::sweep).
+impl ExpiryTimers {
+    /// Sets timers of a Client that went away, in milliseconds since 1970. True when it is time to [`sweep`](Self::sweep).
     pub fn add(&self, client: &Arc<Client>, deadlines: impl IntoIterator<Item = Time>) -> bool {
         let mut all = self.0.lock();
         let entries =
@@ -71,7 +71,7 @@ impl Absences {
         all.has_many_unwanted()
     }
 
-    /// Throws out entries that nobody waits for, if they may be half of all. Those who go away meanwhile do not wait for that.
+    /// Throws out stale timers, if they may be half of all. Clients that go away meanwhile do not wait for that.
     pub fn sweep(&self) {
         let heap = {
             let mut all = self.0.lock();
@@ -91,7 +91,7 @@ impl Absences {
         all.heap = wanted;
     }
 
-    /// The next Client with a deadline that has passed.
+    /// Takes the next Client with a timer that has run out.
     pub fn next_due(&self, now: Time) -> Option<Arc<Client>> {
         let heap = &mut self.0.lock().heap;
         while heap.peek().is_some_and(|Reverse(deadline)| deadline.at <= now) {
@@ -107,10 +107,10 @@ impl Absences {
 /// Publishes Wills and ends sessions that are due, for a while: a hundred thousand may be due in one second. True when others are left.
 pub fn work(turn: &mut Turn) -> bool {
     let core = Arc::clone(&turn.core);
-    core.absences.sweep();
-    let stretch = core.clock.stretch(ENDINGS_TIME_MAX);
-    while let Some(client) = core.absences.next_due(Time::from_millis(turn.wall_ms())) {
-        session_end::absence_due(&client, turn);
+    core.expiry_timers.sweep();
+    let stretch = core.clock.stretch(DRAIN_TIME_MAX);
+    while let Some(client) = core.expiry_timers.next_due(Time::from_millis(turn.wall_ms())) {
+        session_end::timers_due(&client, turn);
         if stretch.is_over(&*core.clock) {
             return true;
         }
@@ -127,7 +127,7 @@ mod tests {
     #[test]
     fn who_comes_and_goes_leaves_no_entries_behind() {
         const HOUR_MS: u64 = 3_600_000;
-        let (tenant, absences) = (fixture::tenant(), Absences::default());
+        let (tenant, absences) = (fixture::tenant(), ExpiryTimers::default());
         let [away, fickle] =
             [(0, "away"), (1, "fickle")].map(|(number, id)| fixture::client(&tenant, number, id));
         let goes = |client: &Arc<Client>, at: u64| {

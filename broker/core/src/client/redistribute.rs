@@ -1,7 +1,7 @@
-//! What a member of shared subscriptions leaves behind when its session ends: another member gets it (§4.8.2).
+//! Redistribution of undelivered messages among the members of shared subscriptions when a member's session ends (§4.8.2).
 //!
-//! That is what waited for it, and QoS 1 messages that it has not acknowledged. A QoS 2 message that was sent to it goes to nobody else
-//! \[MQTT-4.8.2-5\]. Here is which group a message came by, and how another member gets it; when that happens is told by [`Ending`](crate::client::endings::Ending).
+//! Redistributed is what waited for it, and QoS 1 messages that it has not acknowledged. A QoS 2 message that was sent to it goes to nobody else
+//! \[MQTT-4.8.2-5\]. Here is which group a message came by, and how another member gets it; when that happens is up to [`SessionDrain`](crate::client::session_drain::SessionDrain).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,12 +16,12 @@ use crate::routing::message::Message;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// What a session has not delivered for good.
+/// Undelivered messages of a session.
 #[derive(Default)]
 pub(crate) struct Undelivered {
-    /// Those in memory, oldest first.
+    /// Messages in memory, oldest first.
     pub messages: VecDeque<Arc<Message>>,
-    /// Others rest in the store, behind this number.
+    /// Number in the store behind which further messages rest.
     pub(crate) rests_after: Option<MessageId>,
 }
 
@@ -39,10 +39,10 @@ impl Undelivered {
     }
 }
 
-/// Tells by which of its groups a session that has ended got each of its messages.
+/// Dealer of an ended session's messages among the groups by which they came.
 #[derive(Default)]
 pub(crate) struct Dealer {
-    /// The message that was asked about last.
+    /// The last message that was dealt.
     last: Option<Dealt>,
 }
 
@@ -79,7 +79,7 @@ impl Dealer {
 /// Gives a message to another member of a group; without one it is lost. Call when whoever was to get it is chosen no more.
 ///
 /// With `queue`, in whose queue it is stored, it leaves that in the same batch in which it enters another one.
-pub(crate) fn hand_on_to(
+pub(crate) fn redistribute_to(
     tenant: &Arc<Tenant>,
     group: GroupId,
     message: &Message,

@@ -1,12 +1,12 @@
-//! Sessions that are ending: what they have not delivered goes to other members of their shared subscriptions, and their subscriptions go.
+//! Draining of ended sessions: undelivered messages go to other members of their shared subscriptions, and their subscriptions are removed.
 //!
 //! How long that takes is in the hands of the Client, which may have ten thousand subscriptions and a million messages. What is short happens at
-//! once; everything else bit by bit on the housekeeping thread, all endings in turn. Each message leaves one queue in the batch in which it enters the
+//! once; everything else bit by bit on the housekeeping thread, all drains in turn. Each message leaves one queue in the batch in which it enters the
 //! other. The rows of the session stay until nothing is left of its queue, and say that it has ended: after a crash it is restored, ends again, and
 //! what is left goes on.
 //!
 //! A session that is ending is still in the subscription index: nobody chooses it as a member of a group any more, and what is routed to it is dropped
-//! or goes to another member. Not here: which group a message came by (`hand_on`).
+//! or goes to another member. Not here: which group a message came by (`redistribute`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,34 +16,34 @@ use lotmq_store::{MessageId, Op, QueueSlice, StoreError};
 use parking_lot::Mutex;
 use tracing::{error, warn};
 
-use crate::client::hand_on::{Dealer, Undelivered, hand_on_to};
+use crate::client::redistribute::{Dealer, Undelivered, redistribute_to};
 use crate::client::{Client, Queued};
 use crate::clock::Stretch;
 use crate::durable::stored;
 use crate::limits::{
-    ENDED_AT_ONCE_MAX, ENDINGS_TIME_MAX, SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES, UNSUBSCRIBED_AT_ONCE,
+    DRAIN_TIME_MAX, ENDED_AT_ONCE_MAX, SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES, UNSUBSCRIBED_AT_ONCE,
 };
 use crate::routing::message::Message;
 use crate::routing::subscription::Subscriptions;
 use crate::shared::Core;
 use crate::turn::Turn;
 
-/// The sessions of the broker that are ending.
+/// Drains of all sessions that have ended.
 #[derive(Default)]
-pub struct Endings(Mutex<State>);
+pub struct SessionDrains(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// Those that can go on.
-    ready: VecDeque<Ending>,
-    /// Those that want a slice of their queue. One is read at a time, that of the first.
-    readers: VecDeque<Ending>,
+    /// Drains that can go on.
+    ready: VecDeque<SessionDrain>,
+    /// Drains that want a slice of their queue. One is read at a time, that of the first.
+    readers: VecDeque<SessionDrain>,
     reading: Reading,
     /// How many there are, those included that are being worked on.
     count: usize,
 }
 
-/// Where the slice of the first reader is.
+/// State of the slice for the first reader.
 #[derive(Default)]
 enum Reading {
     #[default]
@@ -52,8 +52,8 @@ enum Reading {
     Here(Result<QueueSlice, StoreError>),
 }
 
-/// A session that has ended but for what is told here.
-pub struct Ending {
+/// Drain of one session that has ended.
+pub struct SessionDrain {
     client: Arc<Client>,
     /// Subscriptions that are to be taken off the index.
     filters: Vec<Box<str>>,
@@ -63,28 +63,28 @@ pub struct Ending {
     messages: VecDeque<Arc<Message>>,
     /// The number behind which the rest of its queue in the store begins.
     rests_after: Option<MessageId>,
-    /// Those behind it that others have got already, by number.
-    handed_on: Vec<u64>,
+    /// Messages behind it that other members have got already, by number.
+    redistributed: Vec<u64>,
     dealer: Dealer,
-    /// Whether rows of it are in the store.
+    /// Whether the store has rows of the session.
     is_stored: bool,
 }
 
-/// How far an ending has come.
+/// Progress of a drain.
 enum Progress {
     GoesOn,
     WantsSlice,
     Over,
 }
 
-impl Endings {
-    pub(crate) fn add(&self, ending: Ending) {
+impl SessionDrains {
+    pub(crate) fn add(&self, drain: SessionDrain) {
         let mut state = self.0.lock();
         state.count += 1;
-        state.ready.push_back(ending);
+        state.ready.push_back(drain);
     }
 
-    /// How many there are.
+    /// Number of drains under way.
     pub fn len(&self) -> usize {
         self.0.lock().count
     }
@@ -94,16 +94,16 @@ impl Endings {
         self.len() == 0
     }
 
-    /// Goes on with all of them for a while. True when more could be done at once.
+    /// Goes on with all drains for a while. True when more could be done at once.
     pub fn work(&self, core: &Arc<Core>, turn: &mut Turn) -> bool {
-        let stretch = core.clock.stretch(ENDINGS_TIME_MAX);
+        let stretch = core.clock.stretch(DRAIN_TIME_MAX);
         let can_read = self.take_slice();
-        while let Some(mut ending) = self.next() {
-            let progress = ending.go_on(turn, &stretch);
+        while let Some(mut drain) = self.next() {
+            let progress = drain.go_on(turn, &stretch);
             let mut state = self.0.lock();
             match progress {
-                Progress::GoesOn => state.ready.push_back(ending),
-                Progress::WantsSlice => state.readers.push_back(ending),
+                Progress::GoesOn => state.ready.push_back(drain),
+                Progress::WantsSlice => state.readers.push_back(drain),
                 Progress::Over => state.count -= 1,
             }
             drop(state);
@@ -117,11 +117,11 @@ impl Endings {
         !self.0.lock().ready.is_empty()
     }
 
-    fn next(&self) -> Option<Ending> {
+    fn next(&self) -> Option<SessionDrain> {
         self.0.lock().ready.pop_front()
     }
 
-    /// Gives the slice that has come to the ending that wanted it. False when it could not be read; it is asked for again in a later round.
+    /// Gives a slice that was read to the drain that wanted it. False when it could not be read; it is asked for again in a later round.
     fn take_slice(&self) -> bool {
         let mut state = self.0.lock();
         let slice = match std::mem::take(&mut state.reading) {
@@ -131,17 +131,17 @@ impl Endings {
                 return true;
             }
         };
-        let Some(mut ending) = state.readers.pop_front() else { return true };
+        let Some(mut drain) = state.readers.pop_front() else { return true };
         let is_read = slice.is_ok();
         match slice {
             Ok(slice) => {
-                ending.take(&slice);
-                state.ready.push_back(ending);
+                drain.take(&slice);
+                state.ready.push_back(drain);
             }
             Err(error) => {
-                warn!(session = ending.client.stored_id().0, %error, "queue of an ended session cannot be read");
+                warn!(session = drain.client.stored_id().0, %error, "queue of an ended session cannot be read");
                 // Those of others first.
-                state.readers.push_back(ending);
+                state.readers.push_back(drain);
             }
         }
         is_read
@@ -162,7 +162,7 @@ impl Endings {
         let asking = Arc::downgrade(core);
         let reply = move |slice| {
             if let Some(core) = asking.upgrade() {
-                core.endings.0.lock().reading = Reading::Here(slice);
+                core.session_drains.0.lock().reading = Reading::Here(slice);
                 core.tell(|above| above.has_work());
             }
         };
@@ -175,7 +175,7 @@ impl Endings {
     }
 }
 
-impl Ending {
+impl SessionDrain {
     /// A session that ends with these subscriptions. Nobody must choose its Client any more.
     pub fn new(
         client: &Arc<Client>,
@@ -190,7 +190,7 @@ impl Ending {
             session: Some(Box::new(session)),
             messages: VecDeque::new(),
             rests_after: None,
-            handed_on: Vec::new(),
+            redistributed: Vec::new(),
             dealer: Dealer::default(),
             is_stored,
         }
@@ -231,7 +231,7 @@ impl Ending {
         let queue = self.is_stored.then(|| self.client.stored_id());
         while let Some(message) = self.messages.pop_front() {
             if let Some(group) = self.dealer.group_of(tenant, self.client.stored_id(), &message) {
-                hand_on_to(tenant, group, &message, queue, turn);
+                redistribute_to(tenant, group, &message, queue, turn);
             }
             if stretch.is_over(&*turn.core.clock) {
                 return Progress::GoesOn;
@@ -251,7 +251,7 @@ impl Ending {
                 return Progress::GoesOn;
             }
         }
-        turn.core.numbers.give_back(self.client.number);
+        turn.core.slots.give_back(self.client.slot);
         Progress::Over
     }
 
@@ -262,8 +262,8 @@ impl Ending {
             self.messages = messages;
             self.rests_after = rests_after;
             let behind = self.messages.iter().map(|message| message.id);
-            self.handed_on = behind.filter(|id| rests_after.is_some_and(|after| *id > after.0)).collect();
-            self.handed_on.sort_unstable();
+            self.redistributed = behind.filter(|id| rests_after.is_some_and(|after| *id > after.0)).collect();
+            self.redistributed.sort_unstable();
         }
     }
 
@@ -277,7 +277,7 @@ impl Ending {
                 "queued messages are damaged and left out"
             );
         }
-        let is_new = |number: u64| self.handed_on.binary_search(&number).is_err();
+        let is_new = |number: u64| self.redistributed.binary_search(&number).is_err();
         let deliveries = slice.deliveries.iter().filter(|delivery| is_new(delivery.message.id.0));
         self.messages.extend(deliveries.map(|delivery| Arc::new(stored::message(&delivery.message))));
         self.rests_after = slice.last.filter(|_| !slice.is_last);

@@ -7,8 +7,8 @@ use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
 use parking_lot::MutexGuard;
 
-use crate::client::endings::Ending;
 use crate::client::replay::Replays;
+use crate::client::session_drain::SessionDrain;
 use crate::client::will::WillMessage;
 use crate::client::{Client, ClientState, LeftAt};
 use crate::connection::Connection;
@@ -39,7 +39,7 @@ pub fn detach(client: &Arc<Client>, connection: &Arc<Connection>, reason: &Close
             } else {
                 turn.asked.last_is_in_row();
             }
-            if turn.core.absences.add(client, left.deadlines) {
+            if turn.core.expiry_timers.add(client, left.deadlines) {
                 turn.core.tell(|above| above.has_work());
             }
         }
@@ -124,7 +124,7 @@ pub fn store(client: &Arc<Client>, turn: &mut Turn) {
 
 /// Ends a session for good: its subscriptions, its queue and what is stored of it.
 pub fn end(client: &Arc<Client>, turn: &mut Turn) {
-    let (mut ending, will, identity, row) = {
+    let (mut drain, will, identity, row) = {
         let Some(mut state) = lock_to_end(client, turn) else { return };
         state.is_over = true;
         let mut over = lotmq_session::Session::new(*state.session.options());
@@ -141,14 +141,14 @@ pub fn end(client: &Arc<Client>, turn: &mut Turn) {
             (client.is_durable() || state.keeps_rows).then(|| crate::client::attach::row(client, &state));
         let identity = Arc::clone(&state.identity);
         let subscriptions = std::mem::take(&mut state.subscriptions);
-        (Ending::new(client, subscriptions, session, row.is_some()), will, identity, row)
+        (SessionDrain::new(client, subscriptions, session, row.is_some()), will, identity, row)
     };
     client.set_durable(false);
-    if ending.begin(turn) {
-        if let Some(row) = row.filter(|_| ending.keeps_rows()) {
+    if drain.begin(turn) {
+        if let Some(row) = row.filter(|_| drain.keeps_rows()) {
             turn.batch.push(Op::PutSession(&row));
         }
-        turn.endings.push(ending);
+        turn.drains.push(drain);
         turn.call_flusher();
     }
     if let Some(will) = will {
@@ -229,8 +229,8 @@ pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
     }
 }
 
-/// A Client's absence has reached its delayed Will or the end of its session.
-pub fn absence_due(client: &Arc<Client>, turn: &mut Turn) {
+/// Handles expiry timers of a Client that have run out: those of its delayed Will and of its session.
+pub fn timers_due(client: &Arc<Client>, turn: &mut Turn) {
     let now = Time::from_millis(turn.wall_ms());
     turn.let_pass(client.changed.get());
     let (will, identity, ends) = {

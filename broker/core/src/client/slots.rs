@@ -1,10 +1,10 @@
-//! Small numbers for living sessions, used again when a session has ended, so that tables by number stay short.
+//! Slots of living sessions in the tables of threads: small numbers that are used again when a session has ended, so that the tables stay short.
 
 use parking_lot::Mutex;
 
-/// See the module's documentation.
+/// Allocator of slots.
 #[derive(Debug, Default)]
-pub struct Numbers(Mutex<State>);
+pub struct Slots(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
@@ -12,18 +12,19 @@ struct State {
     free: Vec<u32>,
 }
 
-impl Numbers {
-    /// A number that nobody has.
+impl Slots {
+    /// Takes a free slot.
     pub fn take(&self) -> u32 {
         let mut state = self.0.lock();
-        if let Some(number) = state.free.pop() {
-            return number;
+        if let Some(slot) = state.free.pop() {
+            return slot;
         }
         state.next += 1;
         state.next - 1
     }
 
-    pub(crate) fn give_back(&self, number: u32) {
-        self.0.lock().free.push(number);
+    /// Frees a slot.
+    pub(crate) fn give_back(&self, slot: u32) {
+        self.0.lock().free.push(slot);
     }
 }

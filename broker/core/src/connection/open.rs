@@ -88,7 +88,7 @@ impl<T: Source> OpenConnections<T> {
     pub fn time_passed(&self, turn: &mut Turn, tenants: &[Arc<Tenant>]) {
         turn.tick();
         self.expire(turn);
-        turn.wake_rested();
+        turn.wake_throttled();
         turn.wake_paused();
         turn.routes.drop_stale(tenants);
         turn.trim();
@@ -132,7 +132,7 @@ fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepA
             if connection.is_cut.load(Ordering::Relaxed)
                 || connection.has_to_wait.load(Ordering::Relaxed)
                 || connection.is_paused.load(Ordering::Relaxed)
-                || open.rate().is_some_and(|rate| rate.is_resting()) =>
+                || open.rate().is_some_and(|rate| rate.is_throttled()) =>
         {
             Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
         }

@@ -18,7 +18,7 @@ use super::end::end;
 use super::intake::Input;
 use super::source::Source;
 use crate::connection::close::CloseReason;
-use crate::limits::Rest;
+use crate::limits::Throttle;
 use crate::protocol::{self, Phase};
 use crate::turn::Turn;
 
@@ -79,7 +79,7 @@ impl<T: Source> Driven<'_, T> {
             return Ok(());
         }
         if self.must_not_read(input, turn, cx)
-            || (self.finish_rest(input, turn)? && self.must_not_read(input, turn, cx))
+            || (self.end_throttling(input, turn)? && self.must_not_read(input, turn, cx))
         {
             return Ok(());
         }
@@ -130,12 +130,12 @@ impl<T: Source> Driven<'_, T> {
     fn must_not_read(&self, input: &mut Input, turn: &mut Turn, cx: &Context<'_>) -> bool {
         let Phase::Open(open) = &mut input.phase else { return false };
         if let Some(rate) = open.rate_mut() {
-            match rate.rest(turn.now()) {
-                Rest::None => {}
-                Rest::GoesOn => return true,
-                Rest::Begins { until, limit } => {
+            match rate.throttle(turn.now()) {
+                Throttle::None => {}
+                Throttle::GoesOn => return true,
+                Throttle::Begins { until, limit } => {
                     self.connection.listener.reached.note(limit, &open.client.client_id, turn.now());
-                    turn.rest(self.connection, until);
+                    turn.throttle(self.connection, until);
                     return true;
                 }
             }
@@ -167,8 +167,8 @@ impl<T: Source> Driven<'_, T> {
         Ok(true)
     }
 
-    /// Goes on with the packets that came before a Client had to rest. True when there were any.
-    fn finish_rest(&self, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
+    /// Goes on with the packets that came before a Client was throttled. True when there were any.
+    fn end_throttling(&self, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
         let Phase::Open(open) = &mut input.phase else { return Ok(false) };
         let Some(rate) = open.rate_mut() else { return Ok(false) };
         if !std::mem::take(&mut rate.has_waiting) {

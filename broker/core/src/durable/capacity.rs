@@ -1,4 +1,4 @@
-//! Whether a message can be taken, asked before anything is done with it: room in the queues of those who must get it, and a disk that works.
+//! Capacity for a message, checked before anything is done with it: space in the queues of all who must get it, and a disk that works.
 
 use std::sync::Arc;
 

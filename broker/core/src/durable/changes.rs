@@ -81,7 +81,7 @@ pub enum Standing {
 #[derive(Default)]
 pub struct Turns {
     threads: RwLock<Vec<Arc<Thread>>>,
-    /// Numbers of threads that have ended.
+    /// Slots of threads that have ended.
     free: Arc<Mutex<Vec<u16>>>,
 }
 

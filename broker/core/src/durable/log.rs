@@ -17,7 +17,7 @@
 //!
 //! Asked how often: [`Log::offer`] once a turn; [`Log::settled`] once for each ticket that something waits for, and for each client that has published with it;
 //! [`Log::is_congested`] once for each read of a client that stores much, and for a packet that is to be retained; [`Log::failure`] once a turn in which something is published, and for CONNECT and SUBSCRIBE;
-//! [`Log::losses`] for a message of QoS 2. Numbers of messages and sessions cost no call.
+//! [`Log::losses`] for a message of QoS 2. Slots of messages and sessions cost no call.
 //!
 //! Not here: what else a broker has of its store (snapshots, blocking commits, figures), which is nothing to the core.
 

@@ -4,7 +4,7 @@
 //! Client takes what is at the head, the next slice is asked for (`ask`); the store reads it on a thread of its own, which puts it into the
 //! session and calls the owner of the connection. Neither waits for the disk.
 //!
-//! Not here: the order of a queue (`lotmq_session`), what becomes of the queue of a session that ends (`hand_on`).
+//! Not here: the order of a queue (`lotmq_session`), what becomes of the queue of a session that ends (`redistribute`).
 
 use std::sync::Arc;
 
@@ -19,7 +19,7 @@ use crate::durable::store_failure::StoreFailure;
 use crate::durable::stored;
 use crate::limits::SLICE_BYTES_PER_MESSAGE;
 use crate::shared::Core;
-use crate::turn::outbound::Surroundings;
+use crate::turn::outbound::DeliveryContext;
 use crate::turn::piece::Tracked;
 use crate::turn::{Messages, Turn};
 
@@ -37,7 +37,7 @@ pub(crate) fn stored_for(
 }
 
 /// Has the session told when these messages are stored.
-pub(crate) fn when_stored(client: &Arc<Client>, numbers: Vec<u64>, turn: &mut Surroundings<'_>) {
+pub(crate) fn when_stored(client: &Arc<Client>, numbers: Vec<u64>, turn: &mut DeliveryContext<'_>) {
     if !numbers.is_empty() {
         turn.on_commit.push(Release::Queued { client: Arc::clone(client), numbers });
     }

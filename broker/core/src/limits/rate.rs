@@ -1,4 +1,4 @@
-//! So many per second: token buckets that are one number each, and read no clock of their own.
+//! Rate limits per second: token buckets of one number each, which read no clock of their own.
 
 use std::time::Duration;
 
@@ -56,16 +56,16 @@ impl Bucket {
     }
 }
 
-/// What one Client may send: messages and bytes per second. It is not read from while it has sent too much.
+/// Rate limit of one Client: messages and bytes per second that it may send. It is not read from while it has sent too much.
 #[derive(Debug)]
 pub(crate) struct ClientRate {
     messages_per_sec: u32,
     bytes_per_sec: u32,
     messages: Bucket,
     bytes: Bucket,
-    /// It is not read from until then.
-    rests_until: Option<Time>,
-    /// Whole packets that have come wait for the end of the rest.
+    /// End of the present throttling.
+    throttled_until: Option<Time>,
+    /// Whole packets that have come wait for the end of the throttling.
     pub has_waiting: bool,
 }
 
@@ -75,65 +75,65 @@ impl ClientRate {
         let ListenerLimits { messages_per_sec, bytes_per_sec, .. } = *limits;
         let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0;
         let (messages, bytes) = (Bucket::default(), Bucket::default());
-        let (rests_until, has_waiting) = (None, false);
+        let (throttled_until, has_waiting) = (None, false);
         is_bounded.then_some(Self {
             messages_per_sec,
             bytes_per_sec,
             messages,
             bytes,
-            rests_until,
+            throttled_until,
             has_waiting,
         })
     }
 
-    /// A packet has come: a PUBLISH, or another one.
+    /// Counts a packet that has come: a PUBLISH, or another one.
     pub(crate) fn spend(&mut self, is_message: bool, bytes: usize, now: Time) {
         self.messages.spend(u64::from(is_message), self.messages_per_sec, now);
         self.bytes.spend(bytes as u64, self.bytes_per_sec, now);
     }
 
-    /// Whether more has come than may.
+    /// Whether more has come than is allowed.
     pub(crate) fn is_in_debt(&self, now: Time) -> bool {
         !self.messages.debt(now).max(self.bytes.debt(now)).is_zero()
     }
 
-    /// Whether the Client must rest now; with the limit when that begins.
-    pub(crate) fn rest(&mut self, now: Time) -> Rest {
-        if self.rests_until.is_some_and(|until| now < until) {
-            return Rest::GoesOn;
+    /// Whether the Client is throttled now; with the limit when that begins.
+    pub(crate) fn throttle(&mut self, now: Time) -> Throttle {
+        if self.throttled_until.is_some_and(|until| now < until) {
+            return Throttle::GoesOn;
         }
-        self.rests_until = None;
+        self.throttled_until = None;
         let (messages, bytes) = (self.messages.debt(now), self.bytes.debt(now));
         let debt = messages.max(bytes);
         if debt.is_zero() {
-            return Rest::None;
+            return Throttle::None;
         }
         // Debts in fractions of the clock's milliseconds are paid with the next one.
         let until = now.plus(debt + Duration::from_millis(1));
-        self.rests_until = Some(until);
+        self.throttled_until = Some(until);
         let limit = if messages >= bytes { Limit::MessagesPerSec } else { Limit::BytesPerSec };
-        Rest::Begins { until, limit }
+        Throttle::Begins { until, limit }
     }
 
-    /// Whether the Client is not read from.
-    pub(crate) fn is_resting(&self) -> bool {
-        self.rests_until.is_some()
+    /// Whether the Client is being throttled.
+    pub(crate) fn is_throttled(&self) -> bool {
+        self.throttled_until.is_some()
     }
 }
 
-/// See [`ClientRate::rest`].
+/// Throttling of a Client at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Rest {
+pub enum Throttle {
     /// It may send.
     None,
-    /// It has sent too much, and is not read from until then.
+    /// It has sent too much, and is not read from for a while.
     Begins {
         /// When it may send again.
         until: Time,
-        /// What it has reached.
+        /// The limit that was exceeded.
         limit: Limit,
     },
-    /// It began to rest before.
+    /// Throttling began before.
     GoesOn,
 }
 
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_client_rests_for_what_it_sent_too_much() {
+    fn a_client_is_throttled_for_what_it_sent_too_much() {
         let limits = |messages, bytes| {
             let mut config = Config::default();
             (config.limits.messages_per_sec, config.limits.bytes_per_sec) = (messages, bytes);
@@ -172,19 +172,19 @@ mod tests {
         let mut rate = ClientRate::of(&limits(10, 1000)).unwrap();
         (0..10).for_each(|_| rate.spend(true, 10, at(0)));
         rate.spend(false, 10, at(0));
-        assert_eq!(rate.rest(at(0)), Rest::None, "a second's worth at once");
+        assert_eq!(rate.throttle(at(0)), Throttle::None, "a second's worth at once");
         (0..5).for_each(|_| rate.spend(true, 10, at(0)));
-        assert_eq!(rate.rest(at(0)), Rest::Begins { until: at(501), limit: Limit::MessagesPerSec });
-        assert_eq!((rate.rest(at(100)), rate.is_resting()), (Rest::GoesOn, true));
-        assert_eq!((rate.rest(at(501)), rate.is_resting()), (Rest::None, false));
+        assert_eq!(rate.throttle(at(0)), Throttle::Begins { until: at(501), limit: Limit::MessagesPerSec });
+        assert_eq!((rate.throttle(at(100)), rate.is_throttled()), (Throttle::GoesOn, true));
+        assert_eq!((rate.throttle(at(501)), rate.is_throttled()), (Throttle::None, false));
         rate.spend(true, 5000, at(501));
-        let Rest::Begins { limit: Limit::BytesPerSec, until } = rate.rest(at(501)) else {
-            panic!("it rests")
+        let Throttle::Begins { limit: Limit::BytesPerSec, until } = rate.throttle(at(501)) else {
+            panic!("it is throttled")
         };
         assert!(until > at(4000));
-        assert_eq!(rate.rest(until), Rest::None);
+        assert_eq!(rate.throttle(until), Throttle::None);
         rate.spend(true, 10_000_000, until);
-        let Rest::Begins { until: paid, .. } = rate.rest(until) else { panic!("it rests") };
+        let Throttle::Begins { until: paid, .. } = rate.throttle(until) else { panic!("it is throttled") };
         assert!(paid > until.plus(Duration::from_secs(9_000)), "however much it was, all of it is paid");
         assert!(rate.is_in_debt(until) && !rate.is_in_debt(paid));
     }

@@ -151,7 +151,7 @@ impl Turn {
         let route = self.routes.take(tenant, self.arena.get(publication.topic));
         let target = route.targets.iter().find(|target| Arc::ptr_eq(&target.client, client));
         let fate = target.map(|target| FanOutOf::new(publication, true).send(self, target));
-        let is_sent = fate.is_some_and(|fate| fate.counted(self) == Fate::Taken);
+        let is_sent = fate.is_some_and(|fate| fate.counted(self) == Disposition::Taken);
         self.routes.put_back(tenant, route);
         self.relieve();
         is_sent
@@ -192,9 +192,9 @@ impl Turn {
     }
 }
 
-/// What became of a message for one receiver.
+/// Disposition of a message for one receiver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Fate {
+enum Disposition {
     /// It gets it.
     Taken,
     /// Larger than the Client takes: dropped as if it had been delivered \[MQTT-3.1.2-25\].
@@ -205,7 +205,7 @@ enum Fate {
     NotTheirs,
 }
 
-impl Fate {
+impl Disposition {
     /// The same, once it is final.
     fn counted(self, turn: &Turn) -> Self {
         if self == Self::TooLarge {
@@ -249,11 +249,11 @@ impl<'a> FanOutOf<'a> {
         }
         let mut receivers = 0;
         for target in &route.targets {
-            receivers += usize::from(self.send(turn, target).counted(turn) != Fate::NotTheirs);
+            receivers += usize::from(self.send(turn, target).counted(turn) != Disposition::NotTheirs);
         }
         for group in &route.groups {
             let fate = self.send_to_one(turn, group, route).counted(turn);
-            receivers += usize::from(fate != Fate::NotTheirs);
+            receivers += usize::from(fate != Disposition::NotTheirs);
         }
         self.keep(turn, tenant);
         turn.steps += receivers;
@@ -265,8 +265,8 @@ impl<'a> FanOutOf<'a> {
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
-    fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, route: &Route) -> Fate {
-        let mut fate = Fate::NotTheirs;
+    fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, route: &Route) -> Disposition {
+        let mut fate = Disposition::NotTheirs;
         let bytes = self.publication.bytes();
         let mut tried: SmallVec<[u64; GROUP_TRIES_MAX]> = SmallVec::new();
         while tried.len() < GROUP_TRIES_MAX {
@@ -278,11 +278,11 @@ impl<'a> FanOutOf<'a> {
                 self.message = None;
             }
             fate = self.send(turn, &target);
-            if fate == Fate::TooLarge {
+            if fate == Disposition::TooLarge {
                 continue;
             }
-            if let Some(message) = self.message.filter(|_| fate == Fate::Taken) {
-                turn.messages.sent_by_group(message, target.client.number, group.id());
+            if let Some(message) = self.message.filter(|_| fate == Disposition::Taken) {
+                turn.messages.sent_by_group(message, target.client.slot, group.id());
             }
             if is_planted(Fault::SharedTwice) && tried.len() == 1 {
                 continue;
@@ -293,9 +293,9 @@ impl<'a> FanOutOf<'a> {
     }
 
     /// Adds the message to a receiver's items, if it is to get it.
-    fn send(&mut self, turn: &mut Turn, target: &Target) -> Fate {
+    fn send(&mut self, turn: &mut Turn, target: &Target) -> Disposition {
         let publication = self.publication;
-        let Some(target) = target.for_source(publication.source) else { return Fate::NotTheirs };
+        let Some(target) = target.for_source(publication.source) else { return Disposition::NotTheirs };
         let qos = publication.qos.min(target.qos);
         let entry = turn.entry(&target.client);
         let (version, packet_bytes_max) = (entry.version, entry.packet_bytes_max);
@@ -304,10 +304,10 @@ impl<'a> FanOutOf<'a> {
             && target.retain_as_published
             && version.is_none_or(ProtocolVersion::has_properties);
         if version.is_none() && qos == QoS::AtMostOnce {
-            return Fate::NotTheirs;
+            return Disposition::NotTheirs;
         }
         if !self.may_wait(turn, target, (version.is_none(), qos)) {
-            return Fate::Dropped;
+            return Disposition::Dropped;
         }
         let has_properties = version.is_some_and(ProtocolVersion::has_properties);
         let piece = self.variants.piece(
@@ -320,13 +320,13 @@ impl<'a> FanOutOf<'a> {
         );
         // Of a Client that is away no limit is known; what its session keeps is measured when it is sent.
         if version.is_some() && piece.len() > packet_bytes_max as usize {
-            return Fate::TooLarge;
+            return Disposition::TooLarge;
         }
         if qos == QoS::AtMostOnce {
             let entry = turn.entry(&target.client);
             let is_apart = entry.takes_aliases;
             entry.items.plain(&piece, is_apart);
-            return Fate::Taken;
+            return Disposition::Taken;
         }
         let message = self.message(turn);
         let is_stored = target.client.is_durable() && !self.is_volatile;
@@ -337,7 +337,7 @@ impl<'a> FanOutOf<'a> {
         let identifiers = target.identifiers.clone();
         let tracked = Tracked { piece, qos, message, retain, is_stored, identifiers };
         turn.entry(&target.client).items.tracked(tracked);
-        Fate::Taken
+        Disposition::Taken
     }
 
     /// Whether the message may be stored for a receiver, if it does not take it now: one that is away, or does not read.

@@ -55,7 +55,7 @@ impl Messages {
         let first = self.by_group.partition_point(|(message, ..)| *message < index);
         let find = |from: usize| {
             let copies = self.by_group.get(from..)?.iter().take_while(|(message, ..)| *message == index);
-            Some(from + copies.map(|(_, member, _)| member).position(|member| *member == client.number)?)
+            Some(from + copies.map(|(_, member, _)| member).position(|member| *member == client.slot)?)
         };
         let Some(at) = find(self.found.max(first)).or_else(|| find(first)) else { return };
         self.found = at + 1;

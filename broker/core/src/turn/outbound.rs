@@ -17,7 +17,7 @@ use lotmq_store::{Batch, MessageId, Op};
 use smallvec::SmallVec;
 
 use crate::client::alias_out::AliasesOut;
-use crate::client::outgoing::{drain, needs_copy, store_copy};
+use crate::client::backlog::{needs_copy, send_backlog, store_copy};
 use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
 use crate::connection::close::CloseReason;
 use crate::connection::{Connection, Transport};
@@ -37,7 +37,7 @@ use crate::turn::output::Output;
 use crate::turn::piece::{Item, Items, Piece, Tracked};
 use crate::turn::postponed::Postponed;
 use crate::turn::time_share::TimeShares;
-use crate::turn::{Messages, TouchedClient};
+use crate::turn::{Messages, Receiver};
 
 /// Most ranges in one system call; the kernel takes 1024.
 const RANGES_MAX: usize = 256;
@@ -428,19 +428,19 @@ impl Passage {
     }
 }
 
-/// What a delivery needs of the turn besides the receiver.
-pub struct Surroundings<'a> {
+/// Context of a delivery: what it needs of the turn besides the receiver.
+pub struct DeliveryContext<'a> {
     pub(crate) arena: &'a mut Arena,
     pub(crate) messages: &'a mut Messages,
     pub(crate) batch: &'a mut Batch,
-    /// What to do when the batch is committed.
+    /// Releases for when the batch is committed.
     pub on_commit: &'a mut Vec<Release>,
     pub(crate) core: &'a Arc<Core>,
     pub(crate) counts: &'a mut TurnCounts,
     pub(crate) time_shares: &'a mut TimeShares,
-    /// Of the broker's clock.
+    /// Time of the turn, by the broker's clock.
     pub now: Time,
-    /// Milliseconds since 1970.
+    /// Wall-clock time of the turn, in milliseconds since 1970.
     pub wall_ms: u64,
     /// Number of the shard whose turn it is; `None` on other threads.
     pub home: Option<u16>,
@@ -448,7 +448,7 @@ pub struct Surroundings<'a> {
 
 impl Delivery {
     /// Writes one receiver's items, or leaves them to its session.
-    pub(crate) fn deliver(&mut self, entry: &TouchedClient, turn: &mut Surroundings<'_>) {
+    pub(crate) fn deliver(&mut self, entry: &Receiver, turn: &mut DeliveryContext<'_>) {
         let Some(client) = &entry.client else { return };
         let mut state = client.state.lock();
         let state = &mut *state;
@@ -499,7 +499,7 @@ impl Delivery {
         client: &Arc<Client>,
         state: &mut ClientState,
         items: &Items,
-        turn: &mut Surroundings<'_>,
+        turn: &mut DeliveryContext<'_>,
     ) -> bool {
         let Some(link) = &mut state.link else { return false };
         let is_late = turn.home.is_some() && self.postponed.is_enough();
@@ -514,8 +514,8 @@ impl Delivery {
         for item in items.iter() {
             match item {
                 &Item::Control(span) => self.push(span),
-                Item::Drain if is_late => self.postponed.add(client, state),
-                Item::Drain => self.drain(client, state, &mut passage, turn),
+                Item::Backlog if is_late => self.postponed.add(client, state),
+                Item::Backlog => self.backlog(client, state, &mut passage, turn),
                 &Item::Plain { span, messages, payload_bytes } => {
                     if messages > 0 {
                         passage.plain_passes = passage.takes(span.len());
@@ -541,20 +541,20 @@ impl Delivery {
         passage.goes_on
     }
 
-    /// Sends what waits in the session.
-    fn drain(
+    /// Sends the backlog of the session.
+    fn backlog(
         &mut self,
         client: &Arc<Client>,
         state: &mut ClientState,
         passage: &mut Passage,
-        turn: &mut Surroundings<'_>,
+        turn: &mut DeliveryContext<'_>,
     ) {
         if let Some(link) = &mut state.link {
             link.is_postponed = false;
             link.kept.nothing_is_postponed();
         }
         let room = if passage.is_blocked { 0 } else { passage.room };
-        passage.goes_on = drain(client, state, room, turn, &mut |span| self.push(span));
+        passage.goes_on = send_backlog(client, state, room, turn, &mut |span| self.push(span));
     }
 
     /// Offers a QoS 1 or 2 message to the session, which sends or keeps it.
@@ -564,7 +564,7 @@ impl Delivery {
         state: &mut ClientState,
         tracked: &Tracked,
         passage: &mut Passage,
-        turn: &mut Surroundings<'_>,
+        turn: &mut DeliveryContext<'_>,
     ) {
         let Tracked { piece, qos, message, retain, .. } = tracked;
         let has_room = passage.takes(piece.len());
@@ -580,7 +580,7 @@ impl Delivery {
             && !takes(state, bytes, (has_room, stored.is_some(), turn.core))
         {
             // It has no place only because others have not left yet.
-            self.drain(client, state, passage, turn);
+            self.backlog(client, state, passage, turn);
         }
         if stored.is_none() && !may_wait(state, bytes, (has_room, turn.core)) {
             state.limits_reached(turn.core).note(Limit::AllQueueBytes, &client.client_id, turn.now);
@@ -626,7 +626,7 @@ impl Delivery {
         (tracked, number): (&Tracked, Option<MessageId>),
         packet_id: PacketId,
         passage: &mut Passage,
-        turn: &mut Surroundings<'_>,
+        turn: &mut DeliveryContext<'_>,
     ) {
         let Tracked { piece, qos, message, .. } = tracked;
         turn.counts.publish_sent += 1;
@@ -653,7 +653,7 @@ impl Delivery {
         client: &Arc<Client>,
         state: &mut ClientState,
         items: &Items,
-        turn: &mut Surroundings<'_>,
+        turn: &mut DeliveryContext<'_>,
     ) {
         let mut until_stored = Vec::new();
         if state.is_over {
@@ -751,7 +751,7 @@ impl Sent {
         client: &Arc<Client>,
         link: Option<&mut Link>,
         spans: [Span; 2],
-        turn: &mut Surroundings<'_>,
+        turn: &mut DeliveryContext<'_>,
     ) -> bool {
         let Some(message) = self.message else { return false };
         let Some(link) = link else { return false };

@@ -46,7 +46,7 @@ pub enum Item {
         payload_bytes: u64,
     },
     /// What waits in the session, as far as there is room.
-    Drain,
+    Backlog,
     /// A message that needs a Packet Identifier of the receiver's session.
     Tracked(Tracked),
 }
@@ -108,8 +108,8 @@ impl Items {
 
     /// Sends what waits in the session.
     pub fn drain(&mut self) {
-        if !matches!(self.0.last(), Some(Item::Drain)) {
-            self.push(Item::Drain);
+        if !matches!(self.0.last(), Some(Item::Backlog)) {
+            self.push(Item::Backlog);
         }
     }
 

@@ -1,4 +1,4 @@
-//! The receivers of a turn, and what each of them gets.
+//! Receivers of a turn, each with the packets that it gets.
 
 use std::sync::Arc;
 
@@ -13,12 +13,12 @@ use crate::turn::piece::Items;
 /// Receivers for which a thread always keeps the memory that their items take.
 const ENTRIES_KEPT: usize = 256;
 
-/// The receivers of a turn. Finding one again costs one look into a table by the Client's number.
+/// Receivers of a turn. Finding one again costs one look into a table by the Client's slot.
 #[derive(Default)]
-pub(crate) struct Touched {
-    entries: Vec<TouchedClient>,
+pub(crate) struct Receivers {
+    entries: Vec<Receiver>,
     live: usize,
-    /// Most receivers of a turn since the last [`Touched::trim`].
+    /// Most receivers of a turn since the last [`Receivers::trim`].
     peak: usize,
     marks: Vec<Mark>,
     serial: u32,
@@ -27,16 +27,16 @@ pub(crate) struct Touched {
 #[derive(Clone, Copy, Default)]
 struct Mark {
     serial: u32,
-    slot: u32,
+    entry: u32,
 }
 
-/// What one receiver gets in this turn.
+/// One receiver, with what it gets in this turn.
 #[derive(Default)]
-pub(crate) struct TouchedClient {
+pub(crate) struct Receiver {
     pub client: Option<Arc<Client>>,
     /// For which version its items are encoded; `None` while it is away, when only what its session keeps matters.
     pub version: Option<ProtocolVersion>,
-    /// Number of the connection that they are for.
+    /// Number of the connection that the items are for.
     pub connection: u32,
     /// Largest packet that it takes.
     pub packet_bytes_max: u32,
@@ -47,8 +47,8 @@ pub(crate) struct TouchedClient {
     pub items: Items,
 }
 
-impl TouchedClient {
-    /// What it was to get is lost, or half written: its connection ends, and its session sends again what it owes.
+impl Receiver {
+    /// Ends the connection after a panic in its delivery: what it was to get is lost, or half written, and its session sends again what it owes.
     pub(super) fn delivery_panicked(&self) {
         let Some(client) = &self.client else { return };
         error!(client_id = &*client.client_id, "a delivery ended by a panic, its connection is closed");
@@ -58,15 +58,15 @@ impl TouchedClient {
     }
 }
 
-impl Touched {
+impl Receivers {
     pub(super) fn is_empty(&self) -> bool {
         self.live == 0
     }
 
     /// The entry of a Client, a new one at its first mention in the turn.
-    pub(crate) fn of(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
+    pub(crate) fn of(&mut self, client: &Arc<Client>) -> &mut Receiver {
         match self.find(client) {
-            Some(slot) => &mut self.entries[slot],
+            Some(entry) => &mut self.entries[entry],
             None => self.add(client),
         }
     }
@@ -77,31 +77,31 @@ impl Touched {
     }
 
     fn find(&self, client: &Arc<Client>) -> Option<usize> {
-        let mark = self.marks.get(client.number as usize)?;
-        let slot = mark.slot as usize;
-        // A number may belong to another Client since: compare the Client too.
+        let mark = self.marks.get(client.slot as usize)?;
+        let entry = mark.entry as usize;
+        // A slot may belong to another Client since: compare the Client too.
         let is_known = mark.serial == self.serial
-            && slot < self.live
-            && self.entries[slot].client.as_ref().is_some_and(|known| Arc::ptr_eq(known, client));
-        is_known.then_some(slot)
+            && entry < self.live
+            && self.entries[entry].client.as_ref().is_some_and(|known| Arc::ptr_eq(known, client));
+        is_known.then_some(entry)
     }
 
-    fn add(&mut self, client: &Arc<Client>) -> &mut TouchedClient {
-        let number = client.number as usize;
-        if number >= self.marks.len() {
-            if number >= self.marks.capacity() {
-                self.marks.reserve_exact(number - self.marks.len() + number / 4 + 4);
+    fn add(&mut self, client: &Arc<Client>) -> &mut Receiver {
+        let slot = client.slot as usize;
+        if slot >= self.marks.len() {
+            if slot >= self.marks.capacity() {
+                self.marks.reserve_exact(slot - self.marks.len() + slot / 4 + 4);
             }
-            self.marks.resize(number + 1, Mark::default());
+            self.marks.resize(slot + 1, Mark::default());
         }
-        let slot = self.live;
-        if slot == self.entries.len() {
-            self.entries.push(TouchedClient::default());
+        let added = self.live;
+        if added == self.entries.len() {
+            self.entries.push(Receiver::default());
         }
         self.live += 1;
-        self.marks[number] =
-            Mark { serial: self.serial, slot: u32::try_from(slot).expect("fewer Clients than 4 G") };
-        let entry = &mut self.entries[slot];
+        self.marks[slot] =
+            Mark { serial: self.serial, entry: u32::try_from(added).expect("fewer Clients than 4 G") };
+        let entry = &mut self.entries[added];
         entry.client = Some(Arc::clone(client));
         Wire {
             version: entry.version,
@@ -121,7 +121,7 @@ impl Touched {
         }
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = &mut TouchedClient> {
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = &mut Receiver> {
         self.entries[..self.live].iter_mut()
     }
 

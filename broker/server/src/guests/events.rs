@@ -249,13 +249,13 @@ impl GuestEvents {
 
     /// [`GuestRunner::hold_back`].
     fn hold_back(&mut self, connection: &Arc<Connection>, client: &Client, cx: &Context<'_>) -> bool {
-        if let Some(definition) = self.crowded.get(&client.number) {
+        if let Some(definition) = self.crowded.get(&client.slot) {
             let waits = definition.upgrade().is_some_and(|definition| definition.poll_room(cx).is_pending());
             connection.is_paused.store(waits, Ordering::Relaxed);
             if waits {
                 return true;
             }
-            self.crowded.remove(&client.number);
+            self.crowded.remove(&client.slot);
         }
         let is_full = self.is_behind || self.is_full();
         if is_full && !connection.is_paused.swap(true, Ordering::Relaxed) {
@@ -484,7 +484,7 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
         Ok(Posted::Crowded) => {
             // How fast a guest runs that was not promised to be short is no measure for how fast a Client may publish.
             if let Some(client) = waiting {
-                noted(&mut turn.guests).crowded.insert(client.number, Arc::downgrade(runner));
+                noted(&mut turn.guests).crowded.insert(client.slot, Arc::downgrade(runner));
             }
         }
         Err(error) => {

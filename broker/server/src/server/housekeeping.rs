@@ -1,4 +1,4 @@
-//! What happens by the clock: timers of definitions, kept values on their way to the store, error records, absences of Clients, old passwords,
+//! What happens by the clock: timers of definitions, kept values on their way to the store, error records, expiry timers of absent Clients, old passwords,
 //! changed certificates, how full disk and heap are, log lines on their way to `$SYS` topics.
 //!
 //! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`].
@@ -18,7 +18,7 @@ use crate::process::clock::definitions_now;
 use crate::process::heap::Heap;
 use crate::process::this_turn;
 use crate::process::watchdog::Watched;
-use lotmq_core::client::absences;
+use lotmq_core::client::expiry_timers;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
@@ -88,8 +88,8 @@ impl<'a> Housekeeper<'a> {
         broker.net.certificates.check(&broker.counters);
         self.storage_watch.look(broker);
         self.heap.look();
-        let is_behind = absences::work(turn);
-        let ends_more = broker.endings.work(&broker.core, turn);
+        let is_behind = expiry_timers::work(turn);
+        let ends_more = broker.session_drains.work(&broker.core, turn);
         broker.left_runs.work(turn);
         let publishes_records = self.records_at.elapsed() >= RECORDS_PERIOD;
         if publishes_records {
@@ -129,7 +129,7 @@ impl<'a> Housekeeper<'a> {
 fn end_the_last(broker: &Arc<Broker>) {
     let deadline = Instant::now() + STOP_TIME_MAX;
     this_turn::with(|turn| {
-        while broker.endings.work(&broker.core, turn) && Instant::now() < deadline {
+        while broker.session_drains.work(&broker.core, turn) && Instant::now() < deadline {
             turn.flush();
         }
         turn.flush();

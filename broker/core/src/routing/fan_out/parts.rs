@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use lotmq_codec::QoS;
 
-use super::{COPIED_PAYLOAD_BYTES, FanOut, FanOutOf, Fate, Publication};
+use super::{COPIED_PAYLOAD_BYTES, Disposition, FanOut, FanOutOf, Publication};
 use crate::client::Client;
 use crate::limits::{LEFT_BYTES_MAX, OWED_BYTES_MAX, OWED_PARTS};
 use crate::routing::message::Message;
@@ -112,7 +112,7 @@ impl Remainder {
         let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&self.route.topic));
         let left = &self.route.targets[self.next..];
         let part = &left[..left.len().min(at_once(publication.bytes()))];
-        let is_taken = |fate: Fate| usize::from(fate != Fate::NotTheirs);
+        let is_taken = |fate: Disposition| usize::from(fate != Disposition::NotTheirs);
         let mut receivers = 0;
         for target in part {
             receivers += is_taken(fan_out.send(turn, target).counted(turn));
