@@ -234,6 +234,8 @@ impl Rulebook {
         if entry.inputs.payload {
             return (entry.ask.ask(question, account).opinion, false);
         }
+        // A payload of megabytes is not carried to a rule that does not look at it.
+        let question = &Question { payload: None, ..*question };
         if entry.inputs == RuleInputs::default() {
             let answer = entry.ask.ask(question, account);
             let is_lasting = matches!(answer.validity, Validity::Lasting);

@@ -306,6 +306,19 @@ fn a_payload_is_looked_at_each_time() {
 }
 
 #[test]
+fn a_payload_is_carried_only_to_rules_that_look_at_it() {
+    for inputs in [RuleInputs::default(), of_user()] {
+        let (rule, calls) = counted(inputs, |question| {
+            assert_eq!(question.payload, None);
+            Answer { opinion: Opinion::Allow, validity: Validity::Never }
+        });
+        let book = book(vec![rule]);
+        book.decision(&Question::publish(&who("x", "c1"), "a").with_payload(b"on"));
+        assert_eq!(calls(), 1);
+    }
+}
+
+#[test]
 fn what_passes_is_not_remembered() {
     let (rule, calls) =
         counted(RuleInputs::default(), |_| Answer { opinion: Opinion::Deny, validity: Validity::Never });
