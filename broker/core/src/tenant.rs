@@ -206,7 +206,7 @@ impl Tenant {
         index.group(shared.share_name, shared.filter).is_some_and(|group| group.len() > 1)
     }
 
-    /// Lets go of all sessions and subscriptions, which refer to the tenant, so that its memory is freed: for a simulation, whose brokers end by the thousand.
+    /// Lets go of all sessions and subscriptions, which refer to the tenant, so that its memory is freed: of a broker that has stopped in a process that goes on.
     pub fn forget_clients(&self) {
         *self.index.write() = Index::new();
         *self.sessions.lock() = Sessions::default();

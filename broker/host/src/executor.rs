@@ -93,10 +93,20 @@ pub(crate) struct Shared {
     /// Definitions that may have an instance.
     warm: Mutex<Vec<Weak<Definition>>>,
     options: ExecutorOptions,
-    sink: Box<dyn Fn(usize) -> Box<dyn Sink> + Send + Sync>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Threads>,
     pub(crate) stand_ins: StandIns,
 }
+
+/// The threads of an executor, and what makes the sink of a further one.
+#[derive(Default)]
+struct Threads {
+    started: Vec<JoinHandle<()>>,
+    /// None when the executor has ended: definitions that outlive it would keep what the sinks know, which has definitions.
+    sink: Option<Box<MakeSink>>,
+}
+
+/// Makes the sink of the thread with a number.
+type MakeSink = dyn Fn(usize) -> Box<dyn Sink> + Send;
 
 /// What a thread is given when it starts.
 pub(crate) struct Seat {
@@ -114,14 +124,13 @@ impl Executor {
     /// Starts the threads; `sink` is called once per thread with its number, from 0, also for those that stand in for one that waits.
     pub fn start(
         options: ExecutorOptions,
-        sink: impl Fn(usize) -> Box<dyn Sink> + Send + Sync + 'static,
+        sink: impl Fn(usize) -> Box<dyn Sink> + Send + 'static,
     ) -> io::Result<Executor> {
         let shared = Arc::new(Shared {
             queue: RunQueue::default(),
             warm: Mutex::default(),
             options,
-            sink: Box::new(sink),
-            threads: Mutex::default(),
+            threads: Mutex::new(Threads { started: Vec::new(), sink: Some(Box::new(sink)) }),
             stand_ins: StandIns::default(),
         });
         let executor = Executor { shared };
@@ -148,7 +157,7 @@ impl Drop for Executor {
         self.shared.queue.close();
         self.shared.stand_ins.close();
         let threads = std::mem::take(&mut *self.shared.threads.lock());
-        for thread in threads {
+        for thread in threads.started {
             if thread.join().is_err() {
                 tracing::error!("an executor thread had ended by a panic");
             }
@@ -160,15 +169,16 @@ impl Shared {
     /// Starts one more thread.
     fn spawn(self: &Arc<Self>, work: fn(&Arc<Shared>, Seat)) -> io::Result<()> {
         let mut threads = self.threads.lock();
-        let number = threads.len();
+        let number = threads.started.len();
+        let sink = threads.sink.as_ref().ok_or_else(|| io::Error::other("the executor has ended"))?(number);
         let pulse =
             self.options.pulses.add(format!("executor thread {number}"), limits::EXECUTOR_SILENCE_MAX);
-        let (shared, seat) = (self.clone(), Seat { sink: (self.sink)(number), pulse });
+        let (shared, seat) = (self.clone(), Seat { sink, pulse });
         let thread = thread::Builder::new()
             .name(format!("lotmq-guest-{number}"))
             .stack_size(limits::EXECUTOR_STACK_BYTES)
             .spawn(move || work(&shared, seat))?;
-        threads.push(thread);
+        threads.started.push(thread);
         Ok(())
     }
 

@@ -517,6 +517,7 @@ impl Server {
         for tenant in self.broker.tenants.all().iter() {
             let now_ms = self.broker.clock.wall_ms();
             tenant.managed().audit.close(&self.broker.store, &self.broker.counters, now_ms, &tenant.name);
+            tenant.forget_clients();
         }
         self.broker.store.close();
         info!("stopped");
