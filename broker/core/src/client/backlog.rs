@@ -8,7 +8,7 @@ use std::sync::Arc;
 use lotmq_auth::Decide as _;
 use lotmq_codec::{
     Ack, AckType, ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
-    ReasonCode, encode_ack, encode_publish,
+    ReasonCode, encode_ack, encode_publish, encode_publish_head,
 };
 use lotmq_session::{Offer, Outbound};
 use lotmq_store::{Delivery, MessageRef, Op};
@@ -17,7 +17,7 @@ use crate::client::replay::Next;
 use crate::client::{Client, ClientState, Queued};
 use crate::durable::paging;
 use crate::fault::{Fault, is_planted};
-use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES_MAX};
+use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES_MAX, SHARED_BYTES_MIN};
 use crate::routing::message::Message;
 use crate::routing::subscription::{Identifiers, Options};
 use crate::turn::arena::{Arena, Span};
@@ -29,6 +29,13 @@ const REPLAY_LOOK_BYTES: usize = 8 << 10;
 
 /// What a retained message takes beyond its own bytes, in bytes that could be copied meanwhile.
 const REPLAY_MESSAGE_BYTES: usize = 512;
+
+/// A PUBLISH in the arena: its head, with a short payload behind it, and a large one where that lies.
+type Packet = [Span; 2];
+
+fn len(packet: Packet) -> usize {
+    packet.iter().map(|span| span.len()).sum()
+}
 
 /// How one waiting message is sent.
 struct Sending<'a> {
@@ -86,7 +93,7 @@ pub fn send_backlog(
                 let says = dup && !is_planted(Fault::DupForgotten);
                 let sending =
                     Sending { message, qos, retain, dup: says, packet_id: Some(packet_id), identifiers };
-                let Some(span) = encode(turn, version, &sending, packet_max) else {
+                let Some(packet) = encode(turn, version, &sending, packet_max) else {
                     give_up(client, state, packet_id, &queued, turn);
                     given_up += 1;
                     continue;
@@ -94,9 +101,9 @@ pub fn send_backlog(
                 turn.counts.publish_sent += 1;
                 turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
                 let sent = Sent { message: queued.stored_id(), qos, packet_id };
-                room = room.saturating_sub(span.len());
-                if dup || !sent.waits(client, state.link.as_mut(), [span, Span::EMPTY], turn) {
-                    send(state, turn.arena, span, push);
+                room = room.saturating_sub(len(packet));
+                if dup || !sent.waits(client, state.link.as_mut(), packet, turn) {
+                    send(state, turn.arena, packet, push);
                 }
                 continue;
             }
@@ -130,11 +137,12 @@ fn stored(
 }
 
 /// Gives out a PUBLISH, with an alias where the Client takes them.
-fn send(state: &mut ClientState, arena: &mut Arena, packet: Span, push: &mut impl FnMut(Span)) {
+fn send(state: &mut ClientState, arena: &mut Arena, [head, payload]: Packet, push: &mut impl FnMut(Span)) {
     match &mut state.link {
-        Some(link) => link.aliased(arena, packet).into_iter().for_each(push),
-        None => push(packet),
+        Some(link) => link.aliased(arena, head).into_iter().for_each(&mut *push),
+        None => push(head),
     }
+    push(payload);
 }
 
 fn pubrel(arena: &mut Arena, version: ProtocolVersion, packet_id: PacketId) -> Span {
@@ -243,8 +251,8 @@ fn replay_for(
                 }
             };
         if let Some(packet) = replayed(client, state, (&message, options), turn) {
-            room = room.saturating_sub(packet.len());
-            unlooked += packet.len();
+            room = room.saturating_sub(len(packet));
+            unlooked += len(packet);
             send(state, turn.arena, packet, push);
         }
     }
@@ -257,7 +265,7 @@ fn replayed(
     state: &mut ClientState,
     (message, options): (&Arc<Message>, Options),
     turn: &mut DeliveryContext<'_>,
-) -> Option<Span> {
+) -> Option<Packet> {
     let link = state.link.as_ref()?;
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
     let qos = message.qos.min(options.qos);
@@ -290,7 +298,7 @@ fn replayed(
     let packet = packet?;
     let held = packet_id.is_some_and(|packet_id| {
         let sent = Sent { message: queued().stored_id(), qos, packet_id };
-        sent.waits(client, state.link.as_mut(), [packet, Span::EMPTY], turn)
+        sent.waits(client, state.link.as_mut(), packet, turn)
     });
     (!held).then_some(packet)
 }
@@ -329,9 +337,7 @@ pub(crate) fn store_copy(
         expires_at_ms: parts.expires_at_ms,
     };
     turn.batch.push(Op::Enqueue { message: stored, deliveries: &[delivery] });
-    let mut copy = Message::new(id.0, parts);
-    copy.is_shortened = message.is_shortened;
-    Arc::new(copy)
+    Arc::new(message.with_number(id))
 }
 
 /// `None` when the packet is larger than the Client takes, or when there is none that can hold the message, which is counted.
@@ -340,7 +346,7 @@ fn encode(
     version: ProtocolVersion,
     sending: &Sending<'_>,
     packet_bytes_max: usize,
-) -> Option<Span> {
+) -> Option<Packet> {
     let DeliveryContext { arena, core, .. } = turn;
     let parts = sending.message.parts();
     let received = Properties::from_raw(parts.properties, PropertyPlace::PublishFromClient)
@@ -359,17 +365,21 @@ fn encode(
         },
         payload_len: parts.payload.len(),
     };
-    let (span, result) = arena.encode(|out| encode_publish(out, version, &head, parts.payload));
+    let is_large = parts.payload.len() >= SHARED_BYTES_MIN;
+    let (head, result) = if is_large {
+        arena.encode(|out| encode_publish_head(out, version, &head))
+    } else {
+        arena.encode(|out| encode_publish(out, version, &head, parts.payload))
+    };
     if let Err(error) = result {
         core.counters.unencodable(parts.topic, &error);
         return None;
     }
-    if span.len() > packet_bytes_max {
+    let payload_len = if is_large { parts.payload.len() } else { 0 };
+    if head.len() + payload_len > packet_bytes_max {
         core.counters.publish_too_large.add(1);
         return None;
     }
-    let payload_len = parts.payload.len();
-    let payload = span.slice(span.len() - payload_len, payload_len);
-    arena.lies_elsewhere(payload, || sending.message.payload());
-    Some(span)
+    let payload = if is_large { arena.borrow(sending.message.payload()) } else { Span::EMPTY };
+    Some([head, payload])
 }

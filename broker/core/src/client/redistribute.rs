@@ -93,6 +93,6 @@ pub(crate) fn redistribute_to(
         turn.core.counters.messages_expired.add(1);
         return;
     }
-    let publication = Publication::copied(&mut turn.arena, message.parts(), None);
+    let publication = Publication::of(&mut turn.arena, message, None);
     turn.publish_to_group(tenant, &publication, group);
 }

@@ -70,6 +70,13 @@ impl<'a> Publication<'a> {
         self.topic.len() + self.properties.len() + self.payload.len()
     }
 
+    /// A message that was kept somewhere; a large payload is read where it lies.
+    pub(crate) fn of(arena: &mut Arena, message: &Message, source: Option<&'a Arc<Client>>) -> Self {
+        let parts = message.parts();
+        let head = Self::copied(arena, MessageParts { payload: &[], ..parts }, source);
+        Self { payload: arena.borrow(message.payload()), ..head }
+    }
+
     /// A message that was kept somewhere, copied into the arena.
     pub fn copied(arena: &mut Arena, parts: MessageParts<'_>, source: Option<&'a Arc<Client>>) -> Self {
         let (all, ()) = arena.encode(|out| {
@@ -242,10 +249,9 @@ impl<'a> FanOutOf<'a> {
 
     /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it. How many there are.
     fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
-        if route.targets.len() > SHARED_RECEIVERS_MIN && self.publication.payload.len() >= SHARED_BYTES_MIN {
-            let index = self.message(turn);
-            let message = Arc::clone(turn.messages.shared(index, &turn.arena));
-            turn.arena.lies_elsewhere(self.publication.payload, || message.payload());
+        let is_large = self.publication.payload.len() >= SHARED_BYTES_MIN;
+        if is_large && route.targets.len() > SHARED_RECEIVERS_MIN {
+            self.share(turn);
         }
         let mut receivers = 0;
         for target in &route.targets {
@@ -256,12 +262,23 @@ impl<'a> FanOutOf<'a> {
             receivers += usize::from(fate != Disposition::NotTheirs);
         }
         self.keep(turn, tenant);
+        if is_large && self.message.is_some() {
+            // Sessions keep it, so it has a memory that what waits for sockets can have as well.
+            self.share(turn);
+        }
         turn.steps += receivers;
         if self.publication.payload.len() > COPIED_PAYLOAD_BYTES {
             // To route shorter ones takes as long as to write them, and that is counted.
             turn.time_shares.owe(receivers * self.publication.bytes());
         }
         receivers
+    }
+
+    /// Copies the message out of the turn's memory, for all who will wait for it.
+    fn share(&mut self, turn: &mut Turn) {
+        let index = self.message(turn);
+        let message = Arc::clone(turn.messages.shared(index, &turn.arena));
+        turn.arena.lies_elsewhere(self.publication.payload, || message.payload());
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
@@ -400,9 +417,8 @@ impl<'a> FanOutOf<'a> {
             .collect();
         let before = turn.batch.bytes();
         turn.batch.push(Op::Enqueue { message, deliveries: &deliveries });
-        let shared = Arc::new(Message::new(id.0, parts));
         turn.fed_by(tenant, self.publication, before);
-        turn.messages.set_shared(index, shared);
+        turn.messages.set_stored(index, id, &turn.arena);
         self.durable.clear();
     }
 

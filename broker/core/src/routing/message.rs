@@ -98,7 +98,16 @@ impl Message {
         if self.id == 0 {
             return Arc::clone(self);
         }
-        Arc::new(Self { id: 0, bytes: self.bytes.clone(), ..**self })
+        Arc::new(self.numbered(0))
+    }
+
+    /// A copy that is stored under this number; it has the same memory.
+    pub(crate) fn with_number(&self, id: MessageId) -> Self {
+        self.numbered(id.0)
+    }
+
+    fn numbered(&self, id: u64) -> Self {
+        Self { id, bytes: self.bytes.clone(), ..*self }
     }
 
     /// Bytes that it counts for in bounds of queues.

@@ -65,10 +65,26 @@ pub struct Arena {
     read_used: usize,
     /// Packets encoded in this turn.
     scratch: Vec<u8>,
-    /// Packets that were collected in a buffer of their own.
-    large: Vec<Vec<u8>>,
+    large: Vec<Large>,
     /// Large parts of messages, and where the same bytes lie for longer than the turn.
     elsewhere: Vec<(Span, Bytes)>,
+}
+
+/// A segment with a memory of its own.
+enum Large {
+    /// Packets that were collected in a buffer of their own.
+    Own(Vec<u8>),
+    /// A part of a message that outlives the turn. It is not changed in place.
+    Shared(Bytes),
+}
+
+impl Large {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Own(bytes) => bytes,
+            Self::Shared(bytes) => bytes,
+        }
+    }
 }
 
 impl Arena {
@@ -114,7 +130,22 @@ impl Arena {
     pub(crate) fn adopt(&mut self, buffer: Vec<u8>) -> Span {
         let span =
             Span { segment: FIRST_LARGE + offset(self.large.len()), start: 0, len: offset(buffer.len()) };
-        self.large.push(buffer);
+        self.large.push(Large::Own(buffer));
+        span
+    }
+
+    /// Has a part of a message read where it lies, if it is a large one; a shorter one is copied.
+    pub(crate) fn borrow(&mut self, bytes: Bytes) -> Span {
+        if bytes.is_empty() {
+            return Span::EMPTY;
+        }
+        if bytes.len() < SHARED_BYTES_MIN {
+            return self.encode(|out| out.extend_from_slice(&bytes)).0;
+        }
+        let span =
+            Span { segment: FIRST_LARGE + offset(self.large.len()), start: 0, len: offset(bytes.len()) };
+        self.elsewhere.push((span, bytes.clone()));
+        self.large.push(Large::Shared(bytes));
         span
     }
 
@@ -140,7 +171,7 @@ impl Arena {
         }
         let Self { read, scratch, large, .. } = self;
         let bytes = sources.map(|source| match source.segment {
-            FIRST_LARGE.. => &large[(source.segment - FIRST_LARGE) as usize][range(source)],
+            FIRST_LARGE.. => &large[(source.segment - FIRST_LARGE) as usize].bytes()[range(source)],
             _ => &read[range(source)],
         });
         let start = scratch.len();
@@ -158,21 +189,25 @@ impl Arena {
         match span.segment {
             READ => &self.read[range(span)],
             SCRATCH => &self.scratch[range(span)],
-            n => &self.large[(n - FIRST_LARGE) as usize][range(span)],
+            n => &self.large[(n - FIRST_LARGE) as usize].bytes()[range(span)],
         }
     }
 
+    /// The bytes of a range of a packet that was received or encoded in this turn.
     pub(crate) fn get_mut(&mut self, span: Span) -> &mut [u8] {
         match span.segment {
             READ => &mut self.read[range(span)],
             SCRATCH => &mut self.scratch[range(span)],
-            n => &mut self.large[(n - FIRST_LARGE) as usize][range(span)],
+            n => match &mut self.large[(n - FIRST_LARGE) as usize] {
+                Large::Own(bytes) => &mut bytes[range(span)],
+                Large::Shared(_) => unreachable!("nothing is changed in a message that others have, too"),
+            },
         }
     }
 
     /// Notes where a range of a message lies for longer, if it is a large one. It is not changed in place.
     pub(crate) fn lies_elsewhere(&mut self, span: Span, bytes: impl FnOnce() -> Bytes) {
-        if span.len() >= SHARED_BYTES_MIN {
+        if span.len() >= SHARED_BYTES_MIN && self.elsewhere.iter().all(|(of, _)| *of != span) {
             let bytes = bytes();
             debug_assert_eq!(self.get(span).len(), bytes.len(), "they are the same");
             self.elsewhere.push((span, bytes));
@@ -191,6 +226,19 @@ impl Arena {
         Some(((from - span.start) as usize..(to - span.start) as usize, part))
     }
 
+    /// The bytes of a packet for longer than the turn: its beginning as a copy, and what follows where that lies elsewhere as well.
+    pub(crate) fn kept(&self, packet: [Span; 2]) -> (Box<[u8]>, Bytes) {
+        let (mut copied, mut shared) = (Vec::new(), Bytes::new());
+        for span in packet.into_iter().filter(|span| !span.is_empty()) {
+            copied.extend_from_slice(&std::mem::take(&mut shared));
+            let rest = self.elsewhere(span).filter(|(at, _)| at.end == span.len());
+            let (at, bytes) = rest.unwrap_or((span.len()..span.len(), Bytes::new()));
+            copied.extend_from_slice(self.get(span.slice(0, at.start)));
+            shared = bytes;
+        }
+        (copied.into_boxed_slice(), shared)
+    }
+
     /// How many bytes were encoded since the last reset.
     pub(crate) fn scratch_len(&self) -> usize {
         self.scratch.len()
@@ -200,6 +248,8 @@ impl Arena {
     pub(crate) fn reset_scratch(&mut self) {
         self.scratch.clear();
         self.elsewhere.clear();
+        // Those are numbers of segments that nobody has any more.
+        while self.large.pop_if(|last| matches!(last, Large::Shared(_))).is_some() {}
     }
 
     /// Forgets everything; all spans become invalid.
@@ -274,6 +324,29 @@ mod tests {
         arena.reset_scratch();
         let other = encode(&mut arena, &message);
         assert_eq!(arena.elsewhere(other), None);
+    }
+
+    #[test]
+    fn a_large_part_of_a_message_is_read_where_it_lies() {
+        let mut arena = Arena::new();
+        let message = Bytes::from((0..=250).cycle().take(SHARED_BYTES_MIN).collect::<Vec<u8>>());
+        let (head, ()) = arena.encode(|out| out.extend_from_slice(b"head"));
+        let payload = arena.borrow(message.clone());
+        assert_eq!(arena.get(payload).as_ptr(), message.as_ptr(), "not copied");
+        let (copied, shared) = arena.kept([head, payload]);
+        assert_eq!((&*copied, shared.as_ptr()), (b"head".as_slice(), message.as_ptr()));
+        let (all, nothing) = arena.kept([payload, head]);
+        assert_eq!((&*all, nothing), ([&*message, b"head"].concat().as_slice(), Bytes::new()));
+        let short = arena.borrow(Bytes::from_static(b"short"));
+        assert_eq!(arena.kept([short, Span::EMPTY]), (b"short".as_slice().into(), Bytes::new()));
+        let received = arena.adopt(b"received".to_vec());
+        arena.borrow(message.clone());
+        arena.reset_scratch();
+        assert_eq!(arena.get(received), b"received", "it stays");
+        assert!(!message.is_unique(), "the segment before the received one stays");
+        drop(shared);
+        arena.reset();
+        assert!(message.is_unique());
     }
 
     #[test]

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use bytes::Bytes;
+
 /// See the module's documentation. Most connections never hold anything back, so that only the others have memory for it.
 #[derive(Debug, Default)]
 pub struct Held(Option<Box<Packets>>);
@@ -19,8 +21,15 @@ struct Packets {
 
 #[derive(Debug)]
 struct Packet {
-    bytes: Box<[u8]>,
+    bytes: PacketBytes,
     may_leave: bool,
+}
+
+/// The bytes of a packet: its beginning, and a large payload behind it, whose memory is the message's.
+pub type PacketBytes = (Box<[u8]>, Bytes);
+
+fn len((head, payload): &PacketBytes) -> usize {
+    head.len() + payload.len()
 }
 
 impl Held {
@@ -34,18 +43,18 @@ impl Held {
     }
 
     /// Keeps a packet back until [`Held::let_go`] is called with the number that is returned.
-    pub fn hold(&mut self, bytes: Box<[u8]>) -> u64 {
+    pub fn hold(&mut self, bytes: PacketBytes) -> u64 {
         self.append(bytes, false)
     }
 
     /// Keeps a packet that only those before it keep back.
-    pub fn follow(&mut self, bytes: Box<[u8]>) {
+    pub fn follow(&mut self, bytes: PacketBytes) {
         self.append(bytes, true);
     }
 
-    fn append(&mut self, bytes: Box<[u8]>, may_leave: bool) -> u64 {
+    fn append(&mut self, bytes: PacketBytes, may_leave: bool) -> u64 {
         let held = self.0.get_or_insert_default();
-        held.bytes += bytes.len();
+        held.bytes += len(&bytes);
         held.packets.push_back(Packet { bytes, may_leave });
         held.first + held.packets.len() as u64 - 1
     }
@@ -60,11 +69,11 @@ impl Held {
     }
 
     /// Takes out the next packet, if it may leave.
-    pub fn pop(&mut self) -> Option<Box<[u8]>> {
+    pub fn pop(&mut self) -> Option<PacketBytes> {
         let held = self.0.as_mut()?;
         let packet = held.packets.pop_front_if(|packet| packet.may_leave)?;
         held.first += 1;
-        held.bytes -= packet.bytes.len();
+        held.bytes -= len(&packet.bytes);
         Some(packet.bytes)
     }
 }
@@ -75,22 +84,26 @@ mod tests {
 
     /// The numbers of the packets that leave now.
     fn leaving(held: &mut Held) -> Vec<u8> {
-        std::iter::from_fn(|| held.pop()).map(|bytes| bytes[0]).collect()
+        std::iter::from_fn(|| held.pop()).map(|(head, _)| head[0]).collect()
+    }
+
+    fn packet(number: u8) -> PacketBytes {
+        ([number].into(), Bytes::new())
     }
 
     #[test]
     fn packets_leave_in_the_order_in_which_they_were_sent() {
         let mut held = Held::default();
-        let first = held.hold([1].into());
-        held.follow([2].into());
-        let third = held.hold([3].into());
-        held.follow([4].into());
+        let first = held.hold(packet(1));
+        held.follow(packet(2));
+        let third = held.hold(packet(3));
+        held.follow(packet(4));
         assert_eq!((leaving(&mut held), held.bytes()), (vec![], 4));
         held.let_go(third);
         assert!(leaving(&mut held).is_empty(), "what is behind the first one waits for it");
         held.let_go(first);
         assert_eq!((leaving(&mut held), held.bytes()), (vec![1, 2, 3, 4], 0));
-        let fifth = held.hold([5].into());
+        let fifth = held.hold(packet(5));
         held.let_go(first);
         assert!(leaving(&mut held).is_empty(), "an old number lets nothing go");
         held.let_go(fifth);

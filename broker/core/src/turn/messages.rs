@@ -101,9 +101,10 @@ impl Messages {
         self.all[index as usize].shared.as_ref()?.stored_id()
     }
 
-    /// Sets the owned form of a message that was made before, as for a durable one.
-    pub(crate) fn set_shared(&mut self, index: u32, shared: Arc<Message>) {
-        self.all[index as usize].shared = Some(shared);
+    /// Gives the owned form of a message its number in the store.
+    pub(crate) fn set_stored(&mut self, index: u32, id: MessageId, arena: &Arena) {
+        let stored = self.shared(index, arena).with_number(id);
+        self.all[index as usize].shared = Some(Arc::new(stored));
     }
 
     pub(super) fn clear(&mut self) {

@@ -504,8 +504,10 @@ impl Delivery {
         let Some(link) = &mut state.link else { return false };
         let is_late = turn.home.is_some() && self.postponed.is_enough();
         while !is_late && let Some(packet) = link.held.pop() {
-            let (span, ()) = turn.arena.encode(|out| out.extend_from_slice(&packet));
-            self.push(span);
+            let (head, payload) = packet;
+            let (head, ()) = turn.arena.encode(|out| out.extend_from_slice(&head));
+            self.push(head);
+            self.push(turn.arena.borrow(payload));
         }
         let mut passage = Passage::new(link, is_late);
         if is_late && !link.held.is_empty() {
@@ -760,7 +762,7 @@ impl Sent {
         if self.qos != QoS::ExactlyOnce && link.held.is_empty() {
             return false;
         }
-        let packet = spans.map(|span| turn.arena.get(span)).concat().into();
+        let packet = turn.arena.kept(spans);
         if self.qos == QoS::ExactlyOnce {
             let number = link.held.hold(packet);
             let (client, connection) = (Arc::clone(client), Arc::clone(&link.connection));

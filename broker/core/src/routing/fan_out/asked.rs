@@ -178,7 +178,7 @@ impl Waiting {
         (source, owner): (Option<&Arc<Client>>, Option<&Arc<str>>),
         route: Arc<Route>,
     ) {
-        let copied = Publication::copied(&mut turn.arena, message.parts(), source);
+        let copied = Publication::of(&mut turn.arena, message, source);
         let publication = Publication { owner, ..copied };
         let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&route.topic));
         fan_out.send_to_all(turn, tenant, &route);

@@ -107,8 +107,7 @@ impl Remainder {
     /// Routes one part. True when that was the last one.
     fn part(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>) -> bool {
         turn.call_flusher();
-        let publication = Publication::copied(&mut turn.arena, self.message.parts(), source);
-        turn.arena.lies_elsewhere(publication.payload, || self.message.payload());
+        let publication = Publication::of(&mut turn.arena, &self.message, source);
         let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&self.route.topic));
         let left = &self.route.targets[self.next..];
         let part = &left[..left.len().min(at_once(publication.bytes()))];
