@@ -1,4 +1,4 @@
-//! What the core calls of the broker above it: hooks for what happens to Clients, and services that are not the core's.
+//! Interface of the broker above the core: hooks for events of Clients, and services that are not the core's.
 //!
 //! A message that goes its usual way calls none of them; a turn of a thread that serves no Clients calls one, for what waits for its batch.
 
@@ -22,9 +22,9 @@ use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
 
-/// See the module's documentation.
+/// The broker above the core, as the core calls it.
 pub trait Above: Send + Sync {
-    /// A CONNECT with this Client Identifier and user was refused with this Reason Code, and the cause in words.
+    /// Hook: a CONNECT with this Client Identifier and user was refused with this Reason Code, for a cause given in words.
     fn connect_refused(
         &self,
         turn: &mut Turn,
@@ -34,7 +34,7 @@ pub trait Above: Send + Sync {
         cause: &dyn Display,
     );
 
-    /// The Client could not prove again who it is, and its connection ends.
+    /// Hook: re-authentication of a Client failed, and its connection ends.
     fn authentication_refused(
         &self,
         connection: &Connection,
@@ -43,10 +43,10 @@ pub trait Above: Send + Sync {
         cause: &dyn Display,
     );
 
-    /// A CONNECT was accepted.
+    /// Hook: a CONNECT was accepted.
     fn connected(&self, turn: &mut Turn, client: &Client, connection: &Connection);
 
-    /// The connection of a Client ends, for this reason and, below MQTT, this failure; nothing has been done about it.
+    /// Hook: the connection of a Client is about to end, for this reason and, below MQTT, this failure.
     fn disconnects(
         &self,
         turn: &Turn,
@@ -56,19 +56,19 @@ pub trait Above: Send + Sync {
         failure: Option<String>,
     );
 
-    /// The connection of a Client has ended.
+    /// Hook: the connection of a Client has ended.
     fn disconnected(&self, turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason);
 
-    /// Rules denied a topic to a Client.
+    /// Hook: rules denied a topic to a Client.
     fn denied(&self, client: &Client, scope: Scope, topic: &str);
 
-    /// A Will was not published because who has set it may not do that.
+    /// Hook: a Will was not published because its owner lacks the permission.
     fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str);
 
-    /// A Client has subscribed.
+    /// Hook: a Client has subscribed.
     fn subscribed(&self, client: &Client, filter: &str, qos: QoS);
 
-    /// A Client published to a topic of the tree, which it may.
+    /// Takes a message that a Client published to a topic of the `$SYS` tree, with permission.
     ///
     /// # Errors
     /// When it is not taken; it has had no effect then.
@@ -81,27 +81,27 @@ pub trait Above: Send + Sync {
         payload: Span,
     ) -> Result<(), NotTaken>;
 
-    /// The Will of a bridge tells its state.
+    /// Hook: a bridge's Will, which tells its state, was published.
     fn bridge_state(&self, turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8]);
 
-    /// Retained topics of the tree that a subscription gets now.
+    /// Retained messages of the `$SYS` tree for a new subscription.
     fn retained_of_tree(&self, tenant: &Tenant, filter: &str, options: Options) -> VecDeque<Pending>;
 
-    /// Has a password checked when it is its turn; the connection is called then.
+    /// Queues the check of a password; the connection is called when the outcome is known.
     fn check_password(&self, connection: &Arc<Connection>, pending: PendingLogin, outcome: Outcome);
 
-    /// Whether this is the command that sets the password of who gives it, which everybody may give.
+    /// Whether a payload is the command by which users set their own password, which everybody may give.
     fn is_own_password(&self, identity: &Identity, payload: &[u8]) -> bool;
 
-    /// A timer was set that may be earlier than all others, or there is other work for the thread that looks at them.
+    /// Wakes the housekeeper: a timer was set that may be the earliest, or there is other work for it.
     fn has_work(&self);
 
-    /// Has a shard do what waits for a batch of a thread that serves no Clients.
+    /// Hands a shard the releases that wait for a batch of a thread that serves no Clients.
     fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>);
 }
 
 impl Core {
-    /// Calls the broker above; not after its end.
+    /// Calls the broker above; `None` after its end.
     pub fn tell<R>(&self, what: impl FnOnce(&dyn Above) -> R) -> Option<R> {
         let above = self.above.get()?.upgrade()?;
         Some(what(&*above))

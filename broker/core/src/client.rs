@@ -48,7 +48,7 @@ use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::outbound::{DeliveryContext, Link};
 
-/// See the module's documentation.
+/// A Client's session, connected or away.
 ///
 /// In this order what every message looks at lies beside the counters of its `Arc`, which every turn changes anyway, and far from what the lock guards.
 #[repr(C)]
@@ -56,7 +56,7 @@ pub struct Client {
     /// Slot in the tables of threads; given back when the session ends.
     pub slot: u32,
     is_durable: AtomicBool,
-    /// The last turn left messages waiting: the socket is full, or the window.
+    /// Whether the last turn left messages waiting: the socket is full, or the window.
     is_slow: AtomicBool,
     /// [`Wire`] of the live connection.
     wire: AtomicU64,
@@ -68,15 +68,15 @@ pub struct Client {
     pub client_id: Arc<str>,
     /// Name of the user whose session it is as long as it lives; `None` for a Client that came without one.
     pub user: Option<Arc<str>>,
-    /// The newest change of what is stored of the session itself: its row, its subscriptions, its exchanges.
+    /// Stamp of the newest durable change of the session itself: its row, its subscriptions, its exchanges.
     pub changed: Mark,
     /// Messages that were dropped because its queue was full.
     pub dropped: Dropped,
-    /// What changes, under the one lock of the session.
+    /// Mutable state, under the one lock of the session.
     pub state: Mutex<ClientState>,
 }
 
-/// What the lock guards.
+/// State of a session that its lock guards.
 pub struct ClientState {
     /// The live connection; `None` while the Client is away.
     pub link: Option<Link>,
@@ -84,7 +84,7 @@ pub struct ClientState {
     pub session: Session<Queued>,
     /// The subscriptions, by filter.
     pub subscriptions: Subscriptions,
-    /// Who the Client is, as rules ask about it.
+    /// Identity of the Client, as rules ask about it.
     pub identity: Arc<Identity>,
     /// The Will, while there is one.
     pub will: WillState<Box<WillMessage>>,
@@ -96,17 +96,17 @@ pub struct ClientState {
     pub keep_alive_seconds: u16,
     /// When the last CONNECT was accepted, in milliseconds since 1970.
     pub connected_at_ms: u64,
-    /// Since when the Client is away.
+    /// Time at which the Client left.
     pub left_at: LeftAt,
     /// Retained messages that are still to be sent for new subscriptions.
     pub replays: Replays,
-    /// The generation of permissions under which everything that waits was allowed; under another one each message is asked for again.
+    /// Generation of permissions under which all waiting messages were allowed; under another one each is checked again.
     pub queue_allowed_at: u64,
-    /// Rows of the session stay in the store until it ends, even if it ends with its connection.
+    /// Whether rows of the session stay in the store until it ends, even if it ends with its connection.
     pub keeps_rows: bool,
-    /// What it takes of its owner's share; nothing once it has ended.
+    /// Part of its owner's share that it takes; nothing once it has ended.
     pub holding: Holding,
-    /// The session has ended; nothing is delivered to it any more.
+    /// Whether the session has ended; nothing is delivered to it any more.
     pub is_over: bool,
 }
 
@@ -150,23 +150,23 @@ impl ClientState {
         self.expiry.deadline(left_at) == Some(at) || self.will.next_timeout() == Some(at)
     }
 
-    /// The counters of the listener where the Client is connected, or those of nowhere.
+    /// Limit counters of the listener where the Client is connected; for a Client that is away, those without a listener.
     pub(crate) fn limits_reached<'a>(&'a self, core: &'a Core) -> &'a Reached {
         self.link.as_ref().map_or(&core.limits.elsewhere, |link| &link.connection.listener.reached)
     }
 }
 
-/// When the last connection of a Client ended, since 1970; nothing while it is connected. Half as large as an `Option<Time>`.
+/// Time since 1970 at which the last connection of a Client ended; nothing while it is connected. Half as large as an `Option<Time>`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct LeftAt(Option<NonZeroU64>);
 
 impl LeftAt {
-    /// The Client has left at that time.
+    /// Marks that the Client left at this time.
     pub fn new(at: Time) -> Self {
         Self(NonZeroU64::new(at.as_millis().max(1)))
     }
 
-    /// When it has left; `None` while it is connected.
+    /// Time at which it left; `None` while it is connected.
     pub fn get(self) -> Option<Time> {
         self.0.map(|ms| Time::from_millis(ms.get()))
     }
@@ -179,7 +179,7 @@ pub struct Queued {
     pub message: Arc<Message>,
     /// RETAIN as sent to this Client.
     pub retain: bool,
-    /// The store has the message for this session, and not only for others.
+    /// Whether the store has the message for this session, and not only for others.
     is_stored: bool,
     pub(crate) identifiers: Identifiers,
 }
@@ -196,7 +196,7 @@ impl Queued {
     }
 }
 
-/// What must be known of a Client's connection to encode for it.
+/// Parameters of a Client's connection that encoding for it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wire {
     /// `None` while the Client is away.
@@ -239,7 +239,7 @@ impl Wire {
 }
 
 impl Client {
-    /// The owner's share of what there is.
+    /// Share of the session's owner.
     pub(crate) fn share(&self) -> Arc<Share> {
         Arc::clone(self.state.lock().holding.share())
     }
@@ -261,12 +261,12 @@ impl Client {
         }
     }
 
-    /// Under which it is among the sessions of its tenant.
+    /// Key of the session among those of its tenant.
     pub fn key(&self) -> SessionKey<'_> {
         SessionKey { client_id: &self.client_id, user: self.user.as_deref() }
     }
 
-    /// Whether the session outlives its connection, so that what it must get is stored.
+    /// Whether the session outlives its connection, so that its messages are stored.
     pub fn is_durable(&self) -> bool {
         self.is_durable.load(Ordering::Relaxed)
     }
@@ -275,12 +275,12 @@ impl Client {
         self.is_durable.store(is_durable, Ordering::Relaxed);
     }
 
-    /// Whether what is sent to the Client now has to wait. For choosing among members of a shared subscription: others go first.
+    /// Whether messages to the Client have to wait at present. Members of a shared subscription that are not slow are chosen first.
     pub(crate) fn is_slow(&self) -> bool {
         self.is_slow.load(Ordering::Relaxed)
     }
 
-    /// Called at the end of each delivery, so it writes only what is new: other threads read it.
+    /// Notes whether the Client is slow. Called at the end of each delivery, so it writes only a change: other threads read it.
     pub(crate) fn set_slow(&self, is_slow: bool) {
         if self.is_slow() != is_slow {
             self.is_slow.store(is_slow, Ordering::Relaxed);
@@ -292,7 +292,7 @@ impl Client {
         SessionId(self.session_id)
     }
 
-    /// The live connection as those see it who encode for it.
+    /// Parameters of the live connection for whoever encodes for it.
     pub fn wire(&self) -> Wire {
         Wire::unpack(self.wire.load(Ordering::Acquire))
     }
@@ -302,17 +302,17 @@ impl Client {
         self.wire().version
     }
 
-    /// Publishes what `link` is. Call with the state locked.
+    /// Publishes the parameters of `link` to other threads. Call with the state locked.
     pub(crate) fn set_wire(&self, link: Option<&Link>) {
         self.wire.store(link.map_or(Wire::AWAY, Link::wire).pack(), Ordering::Release);
     }
 
-    /// Version of this very connection; `None` when the Client is not on it any more.
+    /// Protocol version of this connection; `None` when the Client is not on it any more.
     pub(crate) fn version_on(&self, connection: &Connection) -> Option<ProtocolVersion> {
         self.on(connection, |link, _| link.version)
     }
 
-    /// What the Client reads of answers on this very connection; `None` when it is not on it any more.
+    /// Recipient of answers on this connection; `None` when the Client is not on it any more.
     pub(crate) fn recipient_on(&self, connection: &Connection) -> Option<Recipient> {
         self.on(connection, |link, _| link.recipient())
     }
@@ -326,7 +326,7 @@ impl Client {
         self.on(connection, |_, session| work(session))
     }
 
-    /// The same for a change of a QoS 2 exchange, which is stored for a session that outlives its connection.
+    /// Lets `work` change a QoS 2 exchange when the Client is on `connection`; the change is stored for a session that outlives its connection.
     pub(crate) fn exchange_on<R>(
         &self,
         connection: &Connection,
@@ -353,12 +353,12 @@ impl Client {
         Some(work(link, session))
     }
 
-    /// Who the Client is. Takes the lock of its state.
+    /// Identity of the Client. Takes the lock of its state.
     pub fn identity(&self) -> Arc<Identity> {
         Arc::clone(&self.state.lock().identity)
     }
 
-    /// The Client of this very connection has proved again who it is. Its user is the one whose session it is.
+    /// Takes the identity that a re-authentication on this connection has proved; its user is the session's.
     pub(crate) fn reauthenticated(&self, connection: &Connection, identity: Identity) {
         debug_assert_eq!(identity.user, self.user, "an exchange begun by a session is for its user");
         let mut state = self.state.lock();
@@ -372,17 +372,17 @@ impl Client {
         self.tenant.permissions.decide(&Question::subscribe(&self.identity(), topic)).is_allowed()
     }
 
-    /// A message that was held back for its identifier may leave.
+    /// Lets a message leave that was held back until its Packet Identifier was stored.
     pub(crate) fn let_go(&self, connection: &Connection, number: u64) {
         self.on(connection, |link, _| link.held.let_go(number));
     }
 
-    /// Whether so much waits for the Client to read that nothing more must be read from it.
+    /// Whether so much output waits for the Client that nothing more is read from it.
     pub(crate) fn is_choked(&self, connection: &Connection) -> bool {
         self.on(connection, |link, _| link.is_choked()).unwrap_or(false)
     }
 
-    /// Lets leave what was kept back until the session was stored.
+    /// Lets the output leave that was kept back until the session was stored.
     pub(crate) fn release_output(&self, connection: &Connection) {
         self.on(connection, |link, _| link.release());
     }
@@ -402,7 +402,7 @@ impl Client {
         has_room
     }
 
-    /// The same where nothing is counted, because another Client may have room.
+    /// Whether the session takes a message of `bytes`, without counting a refusal, because another Client may have room.
     pub(crate) fn can_take(&self, bytes: usize) -> bool {
         self.state.lock().has_room(bytes)
     }
@@ -420,7 +420,7 @@ impl Client {
         state.limits_reached(core).note(limit, &self.client_id, now);
     }
 
-    /// Whether the Client has taken all that it was sent but for fewer than `unacknowledged` messages; `None` while it is away.
+    /// Whether the Client has fewer than `unacknowledged` messages in flight and no output waiting; `None` while it is away.
     pub fn takes_more(&self, unacknowledged: usize) -> Option<bool> {
         let state = self.state.lock();
         let link = state.link.as_ref()?;
@@ -428,7 +428,7 @@ impl Client {
         Some(link.waiting_bytes() == 0 && counts.queued == 0 && counts.inflight < unacknowledged)
     }
 
-    /// Sends what waits in the session, as far as there is room.
+    /// Sends the session's waiting messages, as far as there is room.
     pub(crate) fn send_waiting(self: &Arc<Self>, turn: &mut Turn) {
         turn.entry(self).items.drain();
     }
@@ -456,7 +456,7 @@ impl Client {
         Ok(())
     }
 
-    /// As the owner: writes what waits for the socket, then goes on with what waited for room.
+    /// Writes the output that waits for the socket, as the connection's owner, then goes on with messages that waited for room.
     pub(crate) fn drain_output(
         self: &Arc<Self>,
         connection: &Connection,
@@ -470,7 +470,7 @@ impl Client {
         Ok(())
     }
 
-    /// A message that was to be kept for this Client finds no place: it is lost for it, counted, and nothing of it stays in the store. `message` is its number
+    /// Drops a message for which the queue has no room: it is lost for this Client, counted, and nothing of it stays in the store. `message` is its number
     /// in the session's queue there.
     pub fn queue_full(
         &self,
@@ -486,7 +486,7 @@ impl Client {
         }
     }
 
-    /// The Client is done with a message of its queue.
+    /// Removes a message that the Client is done with from its queue in the store.
     pub(crate) fn message_done(&self, queued: Option<&Queued>, turn: &mut Turn) {
         if let Some(message) = queued.and_then(Queued::stored_id) {
             turn.batch.push(Op::Dequeue { session: self.stored_id(), message });
@@ -494,7 +494,7 @@ impl Client {
         }
     }
 
-    /// Appends an acknowledgement for what came on `connection`.
+    /// Appends an acknowledgement of a packet that came on `connection`.
     pub(crate) fn acknowledge(
         self: &Arc<Self>,
         turn: &mut Turn,
@@ -511,7 +511,7 @@ impl Client {
         });
     }
 
-    /// Appends an acknowledgement that refuses what came on `connection`, with the reason in words.
+    /// Appends an acknowledgement that refuses a packet that came on `connection`, with the reason in words.
     pub fn refuse(
         self: &Arc<Self>,
         turn: &mut Turn,
@@ -528,7 +528,7 @@ impl Client {
         });
     }
 
-    /// Answers for an exchange that is not known, or not any more.
+    /// Answers a packet of an exchange that is not known, or not any more.
     pub fn not_found(
         self: &Arc<Self>,
         turn: &mut Turn,
@@ -541,7 +541,7 @@ impl Client {
         self.refuse(turn, connection, (ack_type, packet_id), reason, &words);
     }
 
-    /// Puts back what was before a subscription that could not be stored, unless it has been changed since. The store follows when it works again.
+    /// Reverts a subscription that could not be stored, unless it has been changed since. The store follows when it works again.
     pub fn take_back(
         self: &Arc<Self>,
         filter: &str,

@@ -1,4 +1,4 @@
-//! Time as the core is given it: a clock that it reads through a trait, and stretches of work that end by it.
+//! Time for the core: the clock that it reads through a trait, and stretches of work that end by it.
 //!
 //! Not here: where time comes from (`system_clock`).
 
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use lotmq_session::Time;
 
-/// Clocks of whoever runs the core: of the machine, or virtual ones.
+/// Clock of whoever runs the core: the machine's, or a virtual one.
 pub trait Clock: Debug + Send + Sync {
     /// Time since the broker started, as finely as the machine tells it; never runs backwards.
     fn elapsed(&self) -> Duration;
@@ -18,7 +18,7 @@ pub trait Clock: Debug + Send + Sync {
     /// Processor time that the calling thread has had.
     fn thread_cpu(&self) -> Duration;
 
-    /// Lets the calling thread, which serves no Clients, wait for so long.
+    /// Makes the calling thread, which serves no Clients, wait.
     fn pause(&self, time: Duration);
 
     /// Time since the broker started; never runs backwards.
@@ -32,20 +32,20 @@ pub trait Clock: Debug + Send + Sync {
     }
 }
 
-/// Work that is to end at a time, so that others have theirs; it goes on later.
+/// Stretch of work, which ends at a given time so that others have theirs; the work goes on later.
 ///
 /// To be asked after each step: at least one is done however little time there is.
 #[derive(Clone, Copy, Debug)]
 pub struct Stretch {
-    /// Since the broker started.
+    /// End of the stretch, in time since the broker started.
     until: Duration,
 }
 
 impl Stretch {
-    /// Work that is known to be short.
+    /// Stretch without an end, for work that is known to be short.
     pub const ENDLESS: Self = Self { until: Duration::MAX };
 
-    /// Work that is to end at this time since the broker started.
+    /// Stretch that ends at this time since the broker started.
     pub fn until(until: Duration) -> Self {
         Self { until }
     }

@@ -43,7 +43,7 @@ use crate::tenant::Tenant;
 
 /// A connection with its transport; elsewhere than where it is made the kind of transport is not known.
 pub struct Connection<T: ?Sized = dyn Transport> {
-    /// Tells it from the other connections of its Client; 1 to [`Connection::NUMBER_MAX`], used again long after.
+    /// Number that tells it from the other connections of its Client; 1 to [`Connection::NUMBER_MAX`], used again long after.
     pub number: u32,
     /// Number of the shard that owns it.
     pub home: u16,
@@ -53,47 +53,47 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     pub(crate) unacknowledged: AtomicU32,
     /// Changes of subscriptions that wait for the store.
     pub changes_waiting: AtomicU32,
-    /// The socket was full: bytes for the Client wait for its owner.
+    /// Whether bytes for the Client wait for its owner, because the socket was full.
     pub(crate) output_waits: AtomicBool,
-    /// It is not read from until the disk has caught up, or the guests.
+    /// Whether reading pauses until the disk or the guests have caught up.
     pub is_paused: AtomicBool,
-    /// There was no time for all packets that have come; its owner reads nothing more until they are handled.
+    /// Whether there was no time for all packets that have come; its owner reads nothing more until they are handled.
     pub(crate) is_cut: AtomicBool,
-    /// Others have their turn before its owner looks what has come.
+    /// Whether other connections have their turn before its owner reads.
     pub(crate) has_to_wait: AtomicBool,
-    /// Others ask something of the owner.
+    /// Whether another thread has called the owner.
     is_wanted: AtomicBool,
     asked: Mutex<Asked>,
     input: Mutex<Input>,
-    /// What holds where it was accepted.
+    /// Terms of the listener that accepted it.
     pub listener: Arc<ListenerTerms>,
-    /// What carries its bytes.
+    /// Transport that carries its bytes.
     pub transport: T,
 }
 
-/// What other threads ask of the owner.
+/// Requests of other threads to the owner.
 #[derive(Default)]
 struct Asked {
-    /// Of the owner's task.
+    /// Waker of the owner's task.
     waker: Option<Waker>,
     close: Option<Box<CloseReason>>,
 }
 
-/// What holds for all connections of one listener.
+/// Terms that hold for all connections of one listener.
 pub struct ListenerTerms {
-    /// As in the configuration: `mqtt`.
+    /// Name of the listener as in the configuration: `mqtt`.
     pub name: &'static str,
-    /// What all turns share.
+    /// Core that all turns share.
     pub core: Arc<Core>,
     /// Tenant of all Clients that come there.
     pub tenant: Arc<Tenant>,
-    /// What its connections and their sessions are held to.
+    /// Limits of its connections and their sessions.
     pub limits: ListenerLimits,
-    /// How often they were reached.
+    /// Counters of limits that were reached.
     pub reached: Arc<Reached>,
-    /// Who may come without a user name.
+    /// Policy for logins without a user name.
     pub anonymous: AnonymousLogin,
-    /// What the log was told of refused handshakes.
+    /// Refused handshakes that the log was told of.
     pub refusals: Refusals,
 }
 
@@ -103,7 +103,7 @@ impl ListenerTerms {
         self.reached.note(limit, who, self.core.clock.now());
     }
 
-    /// Tells the log why `peer` comes to nothing there: the word of the reason, and the cause.
+    /// Logs why a connection of `peer` was refused: the word of the reason, and the cause.
     pub fn refused(&self, peer: &dyn Display, reason: (&str, &dyn Display)) {
         self.refusals.tell(self.name, peer, reason, self.core.clock.now());
     }
@@ -114,21 +114,21 @@ impl ListenerTerms {
     }
 }
 
-/// The way of a connection's bytes to its peer, and what is known of the peer by it.
+/// Transport of a connection: carries its bytes to the peer, and knows who the peer is.
 ///
 /// A plain transport takes bytes at once and from any thread ([`Transport::send`]); one that wraps them, as TLS does, takes them from the owner only, chunk by
 /// chunk ([`Transport::make_idle`], [`Transport::write`]).
 pub trait Transport: Any + Send + Sync {
-    /// From where the connection came.
+    /// Address from which the connection came.
     fn peer(&self) -> Peer;
 
-    /// Why it does not count as a connection of this machine although it comes from a loopback address.
+    /// Reason why the connection does not count as local although it comes from a loopback address.
     fn why_not_local(&self) -> Option<String>;
 
-    /// Who the client is by its certificate, where that is asked for and it has shown one.
+    /// User named by the client's certificate, where that is asked for and one was shown.
     fn certified(&self) -> Option<Certified>;
 
-    /// When the client's certificate ends, in milliseconds since 1970; `None` where it has shown none.
+    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was shown.
     fn certificate_ends_ms(&self) -> Option<u64>;
 
     /// Looks whether the connection has ended. Bytes of MQTT that have to be taken to see it go to `kept`, which is empty; many of them say that there is
@@ -138,22 +138,22 @@ pub trait Transport: Any + Send + Sync {
     /// Why it has ended.
     fn look_for_end(&self, kept: &mut Vec<u8>) -> Result<(), CloseReason>;
 
-    /// Whether who has logged in may keep the place that the connection has taken: where there are more than may be, only an administrator.
+    /// Whether the connection may keep its place now that its user is known: in a place beyond the limit, only an administrator may.
     fn keeps_place(&self, is_administrator: &dyn Fn() -> bool) -> bool;
 
-    /// Bytes that are kept of what has not come whole.
+    /// Bytes of incomplete input that are kept.
     fn held_bytes(&self) -> u32;
 
-    /// Speaks the zstd stream from now on, where that is allowed. Call with CONNECT read and CONNACK not yet made.
+    /// Starts the zstd stream, where that is allowed. Call with CONNECT read and CONNACK not yet made.
     fn start_zstd(&self, offer: Offer, now: Time);
 
-    /// What of the zstd stream was granted.
+    /// Parameters of the zstd stream that were granted.
     fn zstd(&self) -> Option<Offer>;
 
     /// Whether bytes are wrapped on their way.
     fn is_wrapped(&self) -> bool;
 
-    /// CONNACK, of so many bytes, comes next. Whether what leaves is collected for a while from then on.
+    /// Prepares for a CONNACK of so many bytes. True when output is collected for a while from then on.
     fn begin(&self, connack_len: usize) -> bool;
 
     /// Sends bytes at once; how many were taken. A dead peer takes none, and is noticed by the owner's read. Plain transports only.
@@ -165,16 +165,16 @@ pub trait Transport: Any + Send + Sync {
     /// When the peer is gone.
     fn poll_send(&self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<Result<usize, CloseReason>>;
 
-    /// Whether everything that was wrapped has left, by now at least, so that more can be.
+    /// Sends wrapped bytes that are left; whether all have left, so that more can be wrapped.
     fn make_idle(&self) -> bool;
 
     /// Wraps a chunk and sends what is taken of it; the rest stays here. Only when idle.
     fn write(&self, chunk: &[IoSlice<'_>]);
 
-    /// Whether so many bytes that wait are to be wrapped now; the owner is called when that has changed.
+    /// Whether it is time to wrap this number of waiting bytes; the owner is called when that has changed.
     fn is_due(&self, waiting: usize, cx: &mut Context<'_>) -> bool;
 
-    /// Sends what was wrapped as the owner, who is called again when more is taken. Ready when nothing is left.
+    /// Sends wrapped bytes as the owner, who is called again when more is taken. Ready when nothing is left.
     ///
     /// # Errors
     /// When the peer is gone.
@@ -185,7 +185,7 @@ pub trait Transport: Any + Send + Sync {
 }
 
 impl<T> Connection<T> {
-    /// A connection of this number, of the shard `home` and with a `place` there.
+    /// Connection with this number, of the shard `home` and with a `place` there.
     pub fn new(number: u32, (home, place): (u16, u32), listener: Arc<ListenerTerms>, transport: T) -> Self {
         Self {
             number,
@@ -207,10 +207,10 @@ impl<T> Connection<T> {
 }
 
 impl Connection {
-    /// A Client's record has 28 bits for it.
+    /// Largest number of a connection: a Client's record has 28 bits for it.
     pub const NUMBER_MAX: u32 = (1 << 28) - 1;
 
-    /// From where it came.
+    /// Address from which it came.
     pub fn peer(&self) -> Peer {
         self.transport.peer()
     }
@@ -223,12 +223,12 @@ impl<T: ?Sized> Connection<T> {
         self.call_owner();
     }
 
-    /// Whether that was asked for.
+    /// Whether somebody has asked for the connection to be closed.
     pub(crate) fn is_to_close(&self) -> bool {
         self.asked.lock().close.is_some()
     }
 
-    /// The reason for which it is to close, once.
+    /// Takes the reason for which it is to close.
     pub(crate) fn take_close(&self) -> Option<CloseReason> {
         self.asked.lock().close.take().map(|reason| *reason)
     }

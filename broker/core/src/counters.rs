@@ -8,17 +8,17 @@ use tracing::error;
 use crate::connection::close::{CloseReason, TransportFailure};
 use crate::limits::TOPIC_SHOWN_BYTES_MAX;
 
-/// A number that only grows.
+/// Counter: a number that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
 impl Counter {
-    /// Counts so many more.
+    /// Adds to the counter.
     pub fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
-    /// The number so far.
+    /// Value of the counter.
     pub fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }
@@ -31,7 +31,7 @@ macro_rules! counters {
         pub struct Counters { $($(#[doc = $help])+ pub $name: Counter,)* }
 
         impl Counters {
-            /// Name, help text and value of each.
+            /// Name, help text and value of each counter.
             pub fn all(&self) -> Vec<(&'static str, &'static str, u64)> {
                 vec![$((stringify!($name), concat!($($help),+), self.$name.get()),)*]
             }
@@ -198,13 +198,13 @@ impl Counters {
     }
 }
 
-/// What one turn has counted of things that happen per message; added to the counters when the turn ends, so that messages touch no memory that
+/// Counts of one turn for events that happen per message; added to the counters when the turn ends, so that messages touch no memory that
 /// threads share.
 #[derive(Debug, Default)]
 pub struct TurnCounts {
-    /// Packets that came, of any type.
+    /// Packets received, of any type.
     pub packets_received: u64,
-    /// Packets other than PUBLISH.
+    /// Packets sent other than PUBLISH.
     pub control_sent: u64,
     pub(crate) publish_received: u64,
     pub(crate) publish_bytes_received: u64,

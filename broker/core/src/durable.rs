@@ -1,4 +1,4 @@
-//! What must outlive the process: whether it can be stored, when it is, and what waits for that.
+//! Durability: whether a change can be stored, when it is, and what waits for that.
 //!
 //! Not here: how it is stored (`lotmq_store`).
 

@@ -40,12 +40,12 @@ impl TenantHooks for NoGuests {
     fn remember(&self, _: Caching, _: &Message) {}
 }
 
-/// A tenant without definitions, where rules decide about each message; there are none yet.
+/// Tenant without definitions, where rules decide about each message; there are none yet.
 pub(crate) fn tenant() -> Arc<Tenant> {
     tenant_by(|permissions| permissions)
 }
 
-/// A tenant without definitions, where whoever is subscribed gets all.
+/// Tenant without definitions, where all subscribers get all messages.
 pub(crate) fn open_tenant() -> Arc<Tenant> {
     tenant_by(Rulebook::without_delivery)
 }
@@ -60,7 +60,7 @@ pub(crate) fn identity(client_id: &str) -> Arc<Identity> {
     Arc::new(Identity::anonymous(client_id.into(), Peer::Unix))
 }
 
-/// A Client that is away, whose session goes on for an hour.
+/// Client that is away, whose session goes on for an hour.
 pub(crate) fn client(tenant: &Arc<Tenant>, slot: u32, client_id: &str) -> Arc<Client> {
     let identity = identity(client_id);
     let state = ClientState {

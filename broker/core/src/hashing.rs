@@ -9,17 +9,17 @@ use std::hash::BuildHasher;
 use foldhash::SharedSeed;
 use foldhash::fast::{FoldHasher, SeedableRandomState};
 
-/// See the module's documentation.
+/// Hash function of such tables.
 #[derive(Clone, Debug)]
 pub struct Hashing(SeedableRandomState);
 
 impl Hashing {
-    /// Hashes of this process, by what it was given of the machine's entropy, and by where it lies in memory.
+    /// Hash function of this process, from the machine's entropy and from the addresses of its memory.
     pub fn random(entropy: u64) -> Self {
         Self(SeedableRandomState::with_seed(entropy, SharedSeed::global_random()))
     }
 
-    /// Hashes that are the same in each process, which whoever knows them can have collide.
+    /// Hash function that is the same in each process; who knows it can provoke collisions.
     pub fn fixed(seed: u64) -> Self {
         Self(SeedableRandomState::with_seed(seed, SharedSeed::global_fixed()))
     }

@@ -1,4 +1,4 @@
-//! The heart of the broker: what each packet does, who gets a message, how sessions live, and when what must be durable is answered.
+//! Core of the broker: what each packet does, who gets a message, how sessions live, and when durable changes are acknowledged.
 //!
 //! On the path of a message: [`protocol`] decides what a packet means, [`routing`] who gets it, [`turn`] collects that for all connections of a thread and
 //! hands it to the store and to the [`Transport`](connection::Transport)s, [`durable`] answers when it is on the disk, [`client`] is the life of the sessions

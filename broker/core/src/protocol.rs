@@ -45,13 +45,13 @@ pub(crate) use discouraged::Discouraged;
 pub use login::{Login, Outcome};
 pub use not_taken::NotTaken;
 
-/// How far the connection has come.
+/// Phase of a connection.
 pub enum Phase {
     /// Nothing or a part of CONNECT has come.
     New,
-    /// CONNECT was read; who comes is found out by an exchange of AUTH packets.
+    /// CONNECT was read; an exchange of AUTH packets identifies the Client.
     Authenticating(Box<Authenticating>),
-    /// CONNECT was read; its password is being checked, or its session is not to be had yet. Nothing is read meanwhile.
+    /// CONNECT was read; its password is being checked, or its session cannot be had yet. Nothing is read meanwhile.
     LoggingIn(Login),
     /// CONNECT was accepted.
     Open(Open),
@@ -59,24 +59,24 @@ pub enum Phase {
     Closed,
 }
 
-/// A connection whose CONNECT was accepted, as its owner sees it.
+/// State of a connection whose CONNECT was accepted, for its owner.
 pub struct Open {
-    /// The session that the connection has.
+    /// Session of the connection.
     pub client: Arc<Client>,
     pub(crate) version: ProtocolVersion,
-    /// When its silence is too long.
+    /// Keep Alive: when its silence is too long.
     pub keep_alive: KeepAlive,
-    /// The topic for which a publish was allowed last, and under which generation of permissions. Most connections are of Clients that publish nothing.
+    /// Topic for which a PUBLISH was last allowed, and the generation of permissions. Most connections are of Clients that publish nothing.
     pub allowed: Option<Box<(String, u64)>>,
     /// Topic Aliases of the Client, once it used one.
     pub aliases: Option<Box<TopicAliases>>,
-    /// QoS 2 exchanges of the Client may be open: it began one on this connection, or its session came with some.
+    /// Whether QoS 2 exchanges of the Client may be open: it began one on this connection, or its session came with some.
     pub(crate) has_exchanges: bool,
-    /// What it published last had to be stored: it waits when the disk cannot keep up.
+    /// Whether its last message had to be stored: it waits when the disk cannot keep up.
     pub feeds_store: bool,
-    /// What it published last starts guests: it waits when they cannot keep up.
+    /// Whether its last message starts guests: it waits when they cannot keep up.
     pub feeds_guests: bool,
-    /// A packet for the rest of which there was no time. Nothing else of the Client is handled until it is done.
+    /// Packet that there was no time to finish. Nothing else of the Client is handled until it is done.
     pub(crate) unfinished: Option<Box<Unfinished>>,
     pub(crate) rare: Option<Box<Rare>>,
 }
@@ -86,7 +86,7 @@ pub struct Open {
 pub(crate) struct Rare {
     /// The Authentication Method of CONNECT, if it had one.
     pub(crate) authentication: Option<Authentication>,
-    /// How fast the Client may send, where that is bounded.
+    /// Rate limit of the Client, where there is one.
     pub(crate) rate: Option<ClientRate>,
     /// When the Client's certificate ends, if it has shown one.
     pub(crate) certificate_ends: Option<Time>,
@@ -122,7 +122,7 @@ impl Open {
         self.rare.as_ref()?.rate.as_ref()
     }
 
-    /// The same, to count what it sends.
+    /// Rate limit of the Client, to count what it sends.
     pub(crate) fn rate_mut(&mut self) -> Option<&mut ClientRate> {
         self.rare.as_mut()?.rate.as_mut()
     }
@@ -132,7 +132,7 @@ impl Open {
         self.rare.as_ref()?.certificate_ends
     }
 
-    /// When the connection is looked at next: as its Keep Alive says, at the latest when its certificate ends.
+    /// Next check of the connection: as its Keep Alive says, at the latest when its certificate ends.
     pub(crate) fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
         match (verdict, self.certificate_ends()) {
             (KeepAliveVerdict::AliveUntil(at), Some(end)) => KeepAliveVerdict::AliveUntil(at.min(end)),
@@ -141,7 +141,7 @@ impl Open {
         }
     }
 
-    /// Answers at once.
+    /// Acknowledges a packet at once.
     pub(crate) fn acknowledge(
         &self,
         turn: &mut Turn,
@@ -160,9 +160,9 @@ pub enum Unfinished {
     Subscribe(Subscribing),
     /// An UNSUBSCRIBE with filters left.
     Unsubscribe(Unsubscribing),
-    /// A PUBLISH that waits until rules have been asked about its receivers. It stands among what is to be handled as it came.
+    /// A PUBLISH that waits until rules have been asked about its receivers. Its bytes stay in the input as they came.
     Asking(Box<Asking>),
-    /// The same when they have been: its route. Or it waits until others have what was published before.
+    /// A PUBLISH whose route is known, or which waits until earlier messages have been delivered.
     Asked(Arc<Route>),
     /// A message with receivers left.
     Publish(Box<Remainder>),
@@ -239,14 +239,14 @@ pub(crate) fn finish(
     }
 }
 
-/// Leaves to the thread what is left of a message whose publisher's connection ends: it was taken, so all of its receivers get it.
+/// Hands the rest of a message whose publisher's connection ends to the thread: it was accepted, so all of its receivers get it.
 pub(crate) fn publish_rest(open: &mut Open, turn: &mut Turn) {
     if let Some(Unfinished::Publish(rest)) = open.unfinished.take().map(|unfinished| *unfinished) {
         rest.leave(turn, &open.client.tenant, Some(&open.client));
     }
 }
 
-/// The alias of a PUBLISH, resolved before anything else looks at its topic.
+/// Resolves the Topic Alias of a PUBLISH, before anything else looks at its topic.
 pub(crate) fn resolve_alias(
     connection: &Connection,
     open: &mut Open,

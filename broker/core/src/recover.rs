@@ -33,7 +33,7 @@ use crate::routing::subscription::{Options, SHARED, Subscriptions};
 use crate::shared::Core;
 use crate::tenant::Tenant;
 
-/// Puts the sessions back; their Clients are away. Deadlines of absence start where they stopped. Where not all users are known, as some rows of them are
+/// Restores the sessions; their Clients are away. Expiry timers go on where they stopped. Where not all users are known, as some rows of them are
 /// damaged, sessions of unknown ones stay.
 pub fn sessions(
     core: &Core,
@@ -52,7 +52,7 @@ pub fn sessions(
     }
 }
 
-/// One session per user and Client Identifier: the latest, if there still is the user. When two shards store the end of one and the beginning of the next, a crash may leave both; besides, a
+/// Picks one session per user and Client Identifier: the latest, if the user still exists. When two shards store the end of one and the beginning of the next, a crash may leave both; besides, a
 /// session that is ending may have a successor; and one of a removed user must not be there for the next of that name. Of those that are not to be resumed only such stay whose queue others are to get.
 fn latest(
     core: &Core,
@@ -91,7 +91,7 @@ fn latest(
     sessions
 }
 
-/// Messages that several sessions share are made once.
+/// Messages by number: one that several sessions share is made once.
 #[derive(Default)]
 struct Messages(HashMap<MessageId, Arc<Message>>);
 
@@ -144,7 +144,7 @@ fn restore(core: &Core, tenant: &Arc<Tenant>, recovered: RecoveredSession, messa
     core.expiry_timers.add(&client, deadlines);
 }
 
-/// The Will of a session, unless it is from before and nobody may have it today.
+/// Will of a session, unless an older version stored it and it is not allowed today.
 fn kept_will<'a>(core: &Core, row: &'a SessionRow) -> Option<&'a WillRow> {
     let may =
         |will: &&WillRow| core.settings.takes_discouraged || !is_discouraged(&will.topic, &will.properties);
@@ -200,7 +200,7 @@ fn session(core: &Core, recovered: &RecoveredSession, messages: &mut Messages) -
     }
 }
 
-/// The Will of a Client that is away: due after its delay, or when the session ends if that is earlier \[MQTT-3.1.3-9\].
+/// Will of a Client that is away: due after its delay, or when the session ends if that is earlier \[MQTT-3.1.3-9\].
 fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillState<Box<WillMessage>> {
     let will = WillMessage {
         topic: row.topic.as_str().into(),
@@ -236,7 +236,7 @@ fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
     }
 }
 
-/// Puts the retained messages back. Those of a store from before that Clients may not publish today are left where they are, unseen.
+/// Restores the retained messages. Those that an older version stored and that Clients may not publish today stay in the store, unseen.
 pub fn retained(core: &Core, tenants: &[Arc<Tenant>], rows: Vec<RetainedRow>) {
     let mut unseen = 0;
     for row in rows {

@@ -29,29 +29,29 @@ use crate::triggers::GuestRunner;
 use crate::turn::fed::Feeding;
 use crate::turn::unfinished::Unfinished;
 
-/// See the module's documentation.
+/// Shared state of the core.
 pub struct Core {
     /// The broker above, from its start on.
     pub above: OnceLock<Weak<dyn Above>>,
-    /// What is left to chance.
+    /// Sources of randomness.
     pub chance: Chance,
-    /// Starts what messages start.
+    /// Runner of the guests that messages trigger.
     pub guest_runner: &'static dyn GuestRunner,
-    /// What the data path needs of the configuration.
+    /// Settings of the data path.
     pub settings: Settings,
-    /// Where time comes from.
+    /// Clock.
     pub clock: Box<dyn Clock>,
-    /// Where durable changes go.
+    /// Log of durable changes.
     pub log: Arc<dyn Log>,
-    /// Where the numbers come from that durable changes carry.
+    /// Source of the numbers that durable changes carry.
     pub ids: Arc<Ids>,
-    /// How far the turns of all threads have come.
+    /// Progress of the turns of all threads.
     pub turns: Turns,
-    /// Whether there is room in it.
+    /// Storage space, as it was last seen.
     pub storage: Storage,
-    /// What is counted.
+    /// Counters.
     pub counters: Counters,
-    /// How often limits were reached.
+    /// Counters of limits that were reached.
     pub limits: LimitsReached,
     /// Slots of sessions in the tables of threads.
     pub slots: Slots,
@@ -61,20 +61,20 @@ pub struct Core {
     pub session_drains: SessionDrains,
     /// Promised runs that have ended.
     pub ended_runs: Arc<EndedRuns>,
-    /// What was published on threads without Clients and is on its way to the disk.
+    /// Messages published on threads without Clients that are on their way to the disk.
     pub feeding: Mutex<Feeding>,
-    /// What waits for clients that do not read.
+    /// Bytes of output that waits for clients which do not read.
     pub output_bytes: Unfinished,
-    /// Messages that wait in memory, for clients whose sessions end with their connections.
+    /// Bytes of messages that wait in memory for clients whose sessions end with their connections.
     pub queued_bytes: Unfinished,
-    /// Topics of aliases that were set towards clients.
+    /// Bytes of the topics of aliases that were set towards clients.
     pub alias_bytes: Unfinished,
-    /// As it was when the broker started.
+    /// Configuration as it was when the broker started.
     pub config: Config,
 }
 
 impl Core {
-    /// The shared state of a broker that has just opened its log; `ids` goes on with the numbers in it.
+    /// Shared state of a broker that has just opened its log; `ids` goes on with the numbers in it.
     pub fn new(
         config: &Config,
         (log, ids): (Arc<dyn Log>, Arc<Ids>),
@@ -106,7 +106,7 @@ impl Core {
         }
     }
 
-    /// An identifier for a Client that named none; unique, as it is drawn from 128 random bits \[MQTT-3.2.2-16\].
+    /// Assigned Client Identifier, drawn from 128 random bits so that it is unique \[MQTT-3.2.2-16\].
     pub(crate) fn assigned_client_id(&self) -> String {
         let mut random = [0_u8; 16];
         if !(self.chance.random)(&mut random) {
@@ -117,38 +117,38 @@ impl Core {
         format!("auto-{}", data_encoding::HEXLOWER.encode(&random))
     }
 
-    /// Why nothing can be stored at the moment.
+    /// Failure because of which nothing can be stored at the moment.
     pub fn store_failure(&self) -> Option<StoreFailure> {
         self.log.failure().map(StoreFailure::from)
     }
 
-    /// Why nothing that clients want stored is, at the moment.
+    /// Failure because of which nothing is stored for clients at the moment.
     pub(crate) fn refuses_to_store(&self) -> Option<StoreFailure> {
         self.store_failure()
             .or_else(|| self.storage.is_reserved(&*self.log).then_some(StoreFailure::Reserved))
     }
 }
 
-/// What is left to chance, where whoever makes the core wants any.
+/// Sources of randomness, which whoever makes the core provides.
 pub struct Chance {
     /// Fills an identifier with random bits; false without entropy.
     pub random: fn(&mut [u8; 16]) -> bool,
-    /// Hashes on which depends what is seen from outside.
+    /// Hash function for tables whose order is visible from outside.
     pub hashing: Hashing,
 }
 
 /// What the data path needs of the configuration.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Longest time that a session outlives its connection.
+    /// Longest time for which a session outlives its connection.
     pub session_expiry_max: SessionExpiry,
-    /// The same for those who came without a name; not longer.
+    /// Longest time for which an anonymous session outlives its connection; not longer than the other.
     pub anonymous_session_expiry_max: SessionExpiry,
     /// Whether Clients may use code points that the standards advise against.
     pub takes_discouraged: bool,
-    /// What becomes of a message for a session that has no room for it.
+    /// Policy for a message to a session that has no room for it.
     pub on_full: OnFull,
-    /// Longest Keep Alive of 5.0 Clients in seconds; `None` when it is theirs to choose.
+    /// Longest Keep Alive of 5.0 Clients in seconds; `None` without a bound.
     pub keep_alive_max: Option<NonZeroU16>,
 }
 
@@ -168,7 +168,7 @@ impl Settings {
         }
     }
 
-    /// How long a session of somebody outlives its connection, at most.
+    /// Longest time for which a session of this identity outlives its connection.
     pub(crate) fn session_expiry_max_of(&self, identity: &Identity) -> SessionExpiry {
         match identity.user {
             Some(_) => self.session_expiry_max,

@@ -21,9 +21,9 @@ use crate::routing::subscription::{Index, Options, SHARED, Subscriber};
 use crate::routing::system_topics;
 use crate::triggers::TenantHooks;
 
-/// See the module's documentation.
+/// Tenant of the broker.
 pub struct Tenant {
-    /// Its number in the store.
+    /// Number in the store.
     pub id: TenantId,
     /// Position among the tenants of this process; threads index their caches with it.
     pub number: u32,
@@ -40,18 +40,18 @@ pub struct Tenant {
     pub retained: RwLock<Retained>,
     /// Its sessions, connected or not.
     pub sessions: Mutex<Sessions>,
-    /// What sessions take, by owner.
+    /// Shares of its owners in what it keeps for sessions.
     pub shares: Arc<Shares>,
     /// Its accounts.
     pub users: Arc<Directory>,
     /// Its rules.
     pub permissions: Arc<Rulebook>,
-    /// What the broker above has for it.
+    /// State that the broker above keeps for it.
     pub hooks: Box<dyn TenantHooks>,
 }
 
 impl Tenant {
-    /// A tenant without sessions, with this number in the store and among those of the process.
+    /// Tenant without sessions, with this number in the store and among those of the process.
     pub fn new(
         (id, number): (TenantId, u32),
         name: &str,
@@ -77,7 +77,7 @@ impl Tenant {
         }
     }
 
-    /// Whether bounds that are there for everybody together do not hold this user up: who administers must get in when they are met.
+    /// Whether the user is an administrator, who may exceed bounds on all users together, since he must get in when they are met.
     pub fn is_administrator(&self, identity: &Identity) -> bool {
         let question = Question::operation(identity, Scope::SystemConfiguration);
         identity.user.is_some() && self.permissions.decide(&question).is_allowed()
@@ -88,7 +88,7 @@ impl Tenant {
         Sessions::all(&self.sessions)
     }
 
-    /// Who gets the messages of `topic` now.
+    /// Route of `topic` at present.
     pub fn route(&self, topic: &str) -> Route {
         let mut route = Route::empty();
         self.lay_out(&mut route, topic, &mut Vec::new());
@@ -96,7 +96,7 @@ impl Tenant {
         route
     }
 
-    /// Makes `route` that of `topic` now, in the memory that it has, but for what rules say of each receiver. `found` is memory for this, empty before
+    /// Makes `route` that of `topic`, in its own memory, without the decisions of rules about receivers. `found` is memory for this, empty before
     /// and after.
     pub(crate) fn lay_out(&self, route: &mut Route, topic: &str, found: &mut Vec<(u64, Target)>) {
         route.clear();
@@ -115,13 +115,13 @@ impl Tenant {
         route.caching = self.hooks.caching(topic);
     }
 
-    /// Whether a subscription that was made, or what waits by it, is for this Client still.
+    /// Whether rules still allow this Client a subscription that was made, and messages that wait by it.
     pub fn still_delivers(&self, identity: &Identity, filter: &str) -> bool {
         system_topics::may_have_own_replies(identity, filter)
             || self.permissions.decide(&Question::subscribe(identity, filter)).is_allowed()
     }
 
-    /// Whether a message that waits is for this Client still: a reply to somebody else only by a right to such replies.
+    /// Whether rules still allow this Client a waiting message: a reply to somebody else needs a right to such replies.
     pub(crate) fn still_delivers_message(&self, identity: &Identity, message: &Message) -> bool {
         let topic = message.topic();
         match message.is_shortened {
@@ -183,7 +183,7 @@ impl Tenant {
         removed
     }
 
-    /// The groups with a session among their members that a topic reaches, in an order that is always the same; none where the session is subscribed
+    /// Groups that a topic reaches and of which a session is a member, always in the same order; none where the session is subscribed
     /// to the topic for itself as well.
     pub(crate) fn groups_of_member(&self, session: SessionId, topic: &str) -> Vec<GroupId> {
         let (mut groups, mut is_own) = (Vec::new(), false);
@@ -230,7 +230,7 @@ impl Tenant {
         self.shared.load(Ordering::Relaxed)
     }
 
-    /// Bytes that wait for Clients whose sockets are full. Cost: O(sessions), one lock at a time.
+    /// Bytes of output that waits for Clients whose sockets are full. Cost: O(sessions), one lock at a time.
     pub fn output_waiting_bytes(&self) -> usize {
         let clients = self.all_sessions();
         clients.iter().filter_map(|client| Some(client.state.lock().link.as_ref()?.waiting_bytes())).sum()
@@ -278,7 +278,7 @@ fn is_shared(filter: &str) -> bool {
     filter.starts_with(SHARED)
 }
 
-/// One target per Client.
+/// Merges targets of the same Client to one.
 fn merge(found: &mut Vec<(u64, Target)>, targets: &mut Vec<Target>) {
     found.sort_by_key(|(session, _)| *session);
     for (_, target) in found.drain(..) {

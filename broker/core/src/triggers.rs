@@ -1,4 +1,4 @@
-//! What messages start besides being delivered, as whoever runs it knows it: the core notes it while it routes, and calls when the turn has come to it.
+//! Triggers: what messages start besides being delivered. The core notes them while it routes, and calls their runner when the turn has come to them.
 //!
 //! A message that starts nothing calls nothing of this. Not here: what is started, and how (`guests`).
 
@@ -15,21 +15,21 @@ use crate::routing::message::Message;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// What the broker above knows of one tenant: what its topics start, and everything that is managed there.
+/// Hooks of one tenant into the broker above: what its topics start, and everything that is managed there.
 pub trait TenantHooks: Any + Send + Sync {
-    /// What a message on `topic` starts. False when that has to be asked again for the next message.
+    /// Triggers of `topic`. False when they have to be asked for again for the next message.
     fn triggers(&self, tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool);
 
-    /// What a message on `topic` does to the last values.
+    /// Effect of a message on `topic` on the last values.
     fn caching(&self, topic: &str) -> Caching;
 
     /// Remembers a message as the last value of its topic.
     fn remember(&self, caching: Caching, message: &Message);
 }
 
-/// What the messages of one topic start; at least one definition.
+/// Triggers of one topic; at least one definition.
 pub trait Triggers: Send + Sync {
-    /// How many definitions there are.
+    /// Number of definitions.
     fn count(&self) -> usize;
 
     /// Whether a message of QoS 1 or 2 that starts these is stored until they have run.
@@ -42,7 +42,7 @@ pub trait Triggers: Send + Sync {
     fn start_some(&self, turn: &mut Turn, starting: &Starting<'_>, owns: &dyn Fn(&Definition) -> bool);
 }
 
-/// A message that starts something.
+/// Message that starts something.
 pub struct Starting<'a> {
     /// The tenant of the message.
     pub tenant: &'a Arc<Tenant>,
@@ -52,15 +52,15 @@ pub struct Starting<'a> {
     pub publication: &'a Publication<'a>,
 }
 
-/// Whoever starts what a turn has noted.
+/// Runner of the guests that a turn has noted.
 pub trait GuestRunner: Sync {
-    /// The state of a thread that begins to have turns.
+    /// State for a thread that begins to have turns.
     fn of_thread(&self) -> Box<dyn Any>;
 
-    /// Whether anything is to be started in this turn still.
+    /// Whether anything is left to be started in this turn.
     fn has_work(&self, turn: &Turn) -> bool;
 
-    /// Whether so much is noted that the turn had better end.
+    /// Whether so much is noted that the turn should end.
     fn is_full(&self, turn: &Turn) -> bool;
 
     /// Whether `connection`, whose Client's messages start something, has to wait. It is called, or the task of `cx` is woken, when that has changed.
@@ -78,18 +78,18 @@ pub trait GuestRunner: Sync {
     /// Starts what runs beside the thread, when the turn's messages have been delivered.
     fn post(&self, turn: &mut Turn);
 
-    /// A turn has ended. Whether something is left for the next one.
+    /// Notes the end of a turn. True when something is left for the next one.
     fn turn_ended(&self, turn: &mut Turn) -> bool;
 }
 
-/// What one thread has noted, and who starts it.
+/// Guests that one thread has noted, and their runner.
 pub struct TurnGuests {
     pub(crate) runner: &'static dyn GuestRunner,
-    /// What the runner keeps for the thread.
+    /// State that the runner keeps for the thread.
     pub state: Box<dyn Any>,
-    /// Something was noted: until the runner says that nothing is left it is called in each turn.
+    /// Whether something was noted: the runner is called in each turn until it says that nothing is left.
     pub have_events: bool,
-    /// Something was left when the last turn ended.
+    /// Whether something was left when the last turn ended.
     pub is_behind: bool,
 }
 

@@ -1,4 +1,4 @@
-//! A thread's turn: what it has read, what goes to whom, and the moment when everything leaves.
+//! Turn of a thread: what it has read, what goes to whom, and the moment when everything leaves.
 //!
 //! A turn begins with the first read after the last flush and ends when the thread's other ready connections have been read too (the flusher
 //! task stands behind them in the run queue), or when its memory is full. At its end, in this order: durable changes go to the store as one
@@ -67,21 +67,21 @@ pub use messages::Messages;
 pub(crate) use messages::TurnMessage;
 pub(crate) use receivers::{Receiver, Receivers};
 
-/// See the module's documentation.
+/// Turn of a thread.
 pub struct Turn {
-    /// What all turns share.
+    /// Core that all turns share.
     pub core: Arc<Core>,
-    /// The memory of the turn.
+    /// Memory of the turn.
     pub arena: Arena,
     /// Routes of topics that this thread knows.
     pub routes: RouteCache,
     pub(crate) messages: Messages,
     pub(crate) receivers: Receivers,
-    /// What this turn has counted.
+    /// Counts of this turn.
     pub counts: TurnCounts,
     /// Durable changes of this turn.
     pub batch: Batch,
-    /// Which turn this is among those of all threads.
+    /// Seat of the thread among the turns of all threads.
     seat: Seat,
     /// Acknowledgements that wait for this turn's batch.
     pub on_commit: Vec<Release>,
@@ -91,43 +91,43 @@ pub struct Turn {
     /// Connections that are not read from until a time, because their Clients sent too much.
     throttled: Vec<(Time, Weak<Connection>)>,
     pub(crate) releases: Releases,
-    /// What this turn's messages start.
+    /// Guests that this turn's messages start.
     pub guests: TurnGuests,
-    /// Held by runs that have ended, until what they did has been handed to the store.
+    /// Guards of runs that have ended, kept until their effects have been handed to the store.
     pub ended_runs: Vec<Arc<dyn Any + Send + Sync>>,
     /// Messages about whose receivers rules are being asked.
     pub asked: AskedMessages,
     /// Drains of sessions that begin behind what this turn has for them.
     pub drains: Vec<SessionDrain>,
-    /// When the work for the Client whose packets are handled is to stop.
+    /// Stretch of the work for the Client whose packets are being handled.
     pub stretch: Stretch,
     /// Steps of that work since the clock was looked at.
     pub steps: usize,
-    /// Time for this thread's connections.
+    /// Time shares of this thread's connections.
     pub time_shares: TimeShares,
     pub(crate) delivery: Delivery,
-    /// When this thread's connections are looked at.
+    /// Timers of this thread's connections.
     pub(crate) timers: Timers,
     flusher: Option<Waker>,
-    /// The thread, where it is a shard's; `None` for threads without connections.
+    /// Shard whose thread it is; `None` for threads without connections.
     home: Option<Arc<Home>>,
     now: Time,
     wall_ms: u64,
 }
 
-/// What a turn knows of the log.
+/// State of the log as a turn knows it.
 #[derive(Default)]
 struct LogView {
     /// Whether an acknowledgement of the turn waits for earlier batches, too.
     waits_for_earlier: bool,
-    /// It took no more: the batch stays in the turn, and with it whatever waits for it.
+    /// Whether the log took no more: the batch stays in the turn, and with it whatever waits for it.
     is_backed_up: bool,
-    /// Why it refuses what clients want stored, once that was asked for.
+    /// Failure because of which nothing is stored for clients, once that was asked for.
     failure: Cell<Option<Option<StoreFailure>>>,
 }
 
 impl Turn {
-    /// A turn of a thread, which is `home` where it serves Clients.
+    /// Turn of a thread; `home` is its shard where it serves Clients.
     pub fn new(core: Arc<Core>, home: Option<Arc<Home>>) -> Self {
         Self {
             arena: Arena::new(),
@@ -170,7 +170,7 @@ impl Turn {
         self.now
     }
 
-    /// Milliseconds since 1970 with the same freshness.
+    /// Wall-clock time in milliseconds since 1970, as old as [`Turn::now`].
     pub fn wall_ms(&self) -> u64 {
         self.wall_ms
     }
@@ -189,12 +189,12 @@ impl Turn {
         self.wall_ms = self.core.clock.wall_ms();
     }
 
-    /// Whether the work for the Client whose packets are handled is to stop.
+    /// Whether the work for the Client whose packets are being handled has to stop.
     pub fn is_time_over(&self) -> bool {
         self.stretch.is_over(&*self.core.clock)
     }
 
-    /// The same between two packets, where the clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
+    /// Whether that work has to stop between two packets. The clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
     /// enough to write, or to start.
     pub(crate) fn must_packets_wait(&mut self) -> bool {
         if self.time_shares.is_full() || self.has_many_guests() {
@@ -214,7 +214,7 @@ impl Turn {
         self.home.is_some()
     }
 
-    /// A connection of this thread's shard has come, and is looked at first at that time.
+    /// Notes a new connection of this thread's shard, whose first check is at that time.
     pub(crate) fn connection_came(&mut self, place: u32, first_look: Time) {
         self.timers.watch(place, first_look);
         self.time_shares.enter(place);
@@ -230,7 +230,7 @@ impl Turn {
         look
     }
 
-    /// A connection of this thread's shard has ended.
+    /// Notes the end of a connection of this thread's shard.
     pub(crate) fn connection_left(&mut self, connection: &Connection) {
         self.timers.cancel(connection.place);
         if let Some(home) = &self.home {
@@ -238,7 +238,7 @@ impl Turn {
         }
     }
 
-    /// What a receiver gets in this turn.
+    /// Entry of a receiver in this turn.
     pub(crate) fn entry(&mut self, client: &Arc<Client>) -> &mut Receiver {
         if self.receivers.is_empty() {
             self.call_flusher();
@@ -271,13 +271,13 @@ impl Turn {
         self.entry(client).items.control(span);
     }
 
-    /// Does `release` when this turn's batch is committed, or at once when there is nothing to commit.
+    /// Carries out `release` when this turn's batch is committed, or at once when there is nothing to commit.
     pub(crate) fn when_committed(&mut self, release: Release) {
         self.call_flusher();
         self.on_commit.push(release);
     }
 
-    /// Does `release` when everything that has been handed to the store so far is committed, this turn's batch included.
+    /// Carries out `release` when everything that has been handed to the store so far is committed, this turn's batch included.
     ///
     /// For the answer to a repeated packet, which promises what the answer to the first one does.
     pub(crate) fn when_all_committed(&mut self, release: Release) {
@@ -285,13 +285,13 @@ impl Turn {
         self.when_committed(release);
     }
 
-    /// The stamp of a durable change that goes into this turn's batch.
+    /// Stamp for a durable change that goes into this turn's batch.
     pub fn stamp(&mut self) -> Stamp {
         self.call_flusher();
         self.seat.stamp()
     }
 
-    /// Marks a session of which something stored changes in this turn. Call with its state locked.
+    /// Marks a session that has a durable change in this turn. Call with its state locked.
     pub fn changes(&mut self, client: &Client) {
         client.changed.set(self.stamp());
     }
@@ -311,14 +311,14 @@ impl Turn {
         self.core.turns.standing(stamp, &*self.core.log) == Standing::OnDisk
     }
 
-    /// Makes sure that the flusher runs although no receiver was touched.
+    /// Makes sure that the flusher runs although the turn has no receivers.
     pub fn call_flusher(&mut self) {
         if let Some(waker) = self.flusher.take() {
             waker.wake();
         }
     }
 
-    /// Where the flusher task waits for the next turn.
+    /// Registers the flusher task, which waits for the next turn.
     pub fn await_work(&mut self, waker: &Waker) {
         self.flusher = Some(waker.clone());
     }
@@ -377,12 +377,12 @@ impl Turn {
         self.messages.clear();
     }
 
-    /// Whether so much is to be started that the turn had better end.
+    /// Whether so many guests are to be started that the turn should end.
     fn has_many_guests(&self) -> bool {
         self.guests.have_events && self.guests.runner.is_full(self)
     }
 
-    /// Whether anything is to be started in this turn still.
+    /// Whether guests are left to be started in this turn.
     fn has_guests_to_start(&self) -> bool {
         self.guests.have_events && self.guests.runner.has_work(self)
     }
@@ -417,7 +417,7 @@ impl Turn {
         !self.log.is_backed_up && (may_leave || self.core.ended_runs.has_ended())
     }
 
-    /// Lets go of messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
+    /// Releases messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
     fn end_runs(&mut self) {
         if self.batch.is_empty() {
             if self.asked.is_empty() {
@@ -515,7 +515,7 @@ impl Turn {
         }
     }
 
-    /// The store is full. A shard goes on without storing anything and tries again when it hears of a commit; other threads can wait.
+    /// Backs up because the store is full. A shard goes on without storing anything and tries again when it hears of a commit; other threads can wait.
     fn back_up(&mut self) {
         match &self.home {
             Some(home) => {
@@ -536,7 +536,7 @@ impl Turn {
         self.log.is_backed_up
     }
 
-    /// Why nothing that clients want stored is: asked once a turn, because each of their messages wants to know it.
+    /// Failure because of which nothing is stored for clients: asked for once a turn, because each of their messages needs it.
     pub(crate) fn refuses_to_store(&self) -> Option<StoreFailure> {
         let known = &self.log.failure;
         known.get().unwrap_or_else(|| {
@@ -559,7 +559,7 @@ impl Turn {
         true
     }
 
-    /// Calls those who wait for the disk: whoever must go on waiting says so again. Call with every tick, because others may have become those who have
+    /// Calls connections that wait for the disk: those that must go on waiting register again. Call with every tick, because others may have become those who have
     /// given it too much.
     pub(crate) fn wake_paused(&mut self) {
         self.take_settled();
@@ -578,7 +578,7 @@ impl Turn {
         }
     }
 
-    /// Has `connection` called when it may be read from again. Its reader knows until when that is not so.
+    /// Arranges for `connection` to be called when its throttling ends.
     pub(crate) fn throttle(&mut self, connection: &Arc<Connection>, until: Time) {
         self.throttled.push((until, Arc::downgrade(connection)));
     }
@@ -611,7 +611,7 @@ impl Turn {
         self.wait_for_commit();
     }
 
-    /// On a shard: does what waits for the batch of another thread when that is committed.
+    /// Carries out releases that wait for the batch of another thread when that is committed; on a shard.
     pub fn release_when_committed(&mut self, ticket: Ticket, releases: Vec<Release>) {
         self.releases.hold(ticket, releases.into_iter());
         self.wait_for_commit();
@@ -625,7 +625,7 @@ impl Turn {
         self.release_committed();
     }
 
-    /// Does what waits for commits that are settled. Called when the store has committed, and now and then.
+    /// Carries out the releases whose commits are settled. Called when the store has committed, and now and then.
     pub fn commits_settled(&mut self) {
         if std::mem::take(&mut self.log.is_backed_up) {
             self.call_flusher();

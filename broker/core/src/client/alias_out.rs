@@ -40,7 +40,7 @@ pub enum Choice {
     Alias(NonZeroU16),
 }
 
-/// See the module's documentation. Takes memory as aliases are given.
+/// Topic Aliases set towards one Client. Takes memory as aliases are given.
 pub struct AliasesOut {
     maximum: usize,
     hasher: Hashing,
@@ -50,18 +50,18 @@ pub struct AliasesOut {
     by_topic: HashTable<u16>,
     /// Topics without alias that came lately, in rows; the hash gives the row.
     seen: Vec<Seen>,
-    /// Messages so far; what counts as time here. Begins anew after four billion.
+    /// Number of messages so far, which serves as time here. Begins anew after four billion.
     now: u32,
-    /// Whose turn it is to be compared with a topic that wants an alias.
+    /// Next entry that is compared with a topic which wants an alias.
     hand: usize,
-    /// Bytes of all this.
+    /// Bytes that the table takes.
     bytes: usize,
     may_grow: bool,
 }
 
 struct Entry {
     topic: Box<str>,
-    /// When it came last.
+    /// Time at which it came last, in messages.
     at: u32,
 }
 
@@ -72,7 +72,7 @@ struct Seen {
 }
 
 impl AliasesOut {
-    /// For a Client with this Topic Alias Maximum; `None` where it allows none.
+    /// Aliases for a Client with this Topic Alias Maximum; `None` where it allows none.
     pub fn new(topic_alias_maximum: u16, hashing: &Hashing) -> Option<Box<Self>> {
         let maximum = usize::from(topic_alias_maximum.min(ALIASES_OUT_MAX));
         (maximum > 0).then(|| {
@@ -90,17 +90,17 @@ impl AliasesOut {
         })
     }
 
-    /// Bytes that it takes.
+    /// Bytes that the table takes.
     pub fn bytes(&self) -> u32 {
         u32::try_from(self.bytes).unwrap_or(u32::MAX)
     }
 
-    /// Whether it may take more. What there is stays. True when that is new and it may not.
+    /// Sets whether the table may grow; existing aliases stay. True when growing has just been forbidden.
     pub(crate) fn set_may_grow(&mut self, may_grow: bool) -> bool {
         std::mem::replace(&mut self.may_grow, may_grow) && !may_grow
     }
 
-    /// How the topic of the PUBLISH that leaves next is sent. `may_set`: whether there is room for a new alias in it.
+    /// Chooses how the topic of the next PUBLISH is sent. `may_set`: whether the packet has room for a new alias.
     pub fn choose(&mut self, topic: &str, may_set: bool) -> Choice {
         if !(ALIAS_BYTES + 1..=ALIASED_TOPIC_BYTES_MAX).contains(&topic.len()) {
             return Choice::Topic;
@@ -122,7 +122,7 @@ impl AliasesOut {
         }
     }
 
-    /// Remembers a topic without alias. How many messages ago it came last, if that is known.
+    /// Remembers a topic without alias; returns how many messages ago it came last, if that is known.
     fn note(&mut self, hash: u64) -> Option<u32> {
         if self.seen.is_empty() {
             self.seen = vec![Seen::default(); SEEN];
@@ -139,7 +139,7 @@ impl AliasesOut {
         known.map(|_| now.wrapping_sub(before.at))
     }
 
-    /// A place for a topic that comes so often: a free one, or that of one which has not come for long.
+    /// Finds a place for a topic that comes every `gap` messages: a free one, or that of a topic which has not come for longer.
     fn place(&mut self, gap: u32) -> Option<usize> {
         if self.entries.len() < self.maximum {
             return Some(self.entries.len());
@@ -172,7 +172,7 @@ impl AliasesOut {
     }
 }
 
-/// The alias of a place.
+/// Topic Alias of a place.
 fn alias(at: usize) -> NonZeroU16 {
     let number = u16::try_from(at).ok().and_then(|at| NonZeroU16::new(at + 1));
     number.expect("there are fewer places than ALIASES_OUT_MAX")

@@ -1,4 +1,4 @@
-//! How a connection gets its session: a new one, the stored one, or that of a connection which it takes over.
+//! Attaching a connection to its session: a new one, the stored one, or that of a connection which it takes over.
 //!
 //! Everything about one user's Client Identifier happens under its tenant's lock of sessions, so two CONNECTs of it cannot both win.
 
@@ -36,10 +36,10 @@ pub struct Attachment {
 /// Why a connection gets no session, or not yet.
 #[derive(Debug, thiserror::Error)]
 pub enum NotAttached {
-    /// The account of the Client was removed, or got another password, after it had logged in.
+    /// The Client's account was removed, or got another password, after the login.
     #[error("the account has changed meanwhile")]
     AccountChanged,
-    /// What changed of the session last is in the turn of another thread, which what happens now would overtake on its way to the store.
+    /// The newest change of the session is in another thread's unfinished turn and would be overtaken on its way to the store.
     #[error("the session changes on another thread")]
     InTurn(Stamp),
 }
@@ -108,7 +108,7 @@ fn is_kept(client: &Client) -> bool {
     client.is_durable() && !client.state.lock().expiry.ends_with_connection()
 }
 
-/// A Will that is to be published, and who has set it.
+/// Will that is to be published, with the identity of who has set it.
 type LeftWill = (Box<WillMessage>, Arc<Identity>);
 
 /// Closes the connection that has the session now \[MQTT-3.1.4-3\]; the Will that this publishes, and who has set it: the session is
@@ -179,7 +179,7 @@ fn resume(
     Attachment { client: Arc::clone(client), is_durable }
 }
 
-/// Whether rules may say something else of one than of the other, who are of the same session. Threads remember with a topic's route who may get it.
+/// Whether rules may decide differently about two identities of one session. Threads remember with a topic's route who may get it.
 fn differs(before: &Identity, now: &Identity) -> bool {
     before.peer.address() != now.peer.address()
 }
@@ -270,7 +270,7 @@ fn session_options(request: &Request, connection: &Connection) -> SessionOptions
     }
 }
 
-/// What holds for every session of a listener with these limits, whatever its CONNECT says.
+/// Session options that a listener's limits impose, whatever the CONNECT says.
 pub fn options_at(limits: &ListenerLimits, version: ProtocolVersion) -> SessionOptions {
     SessionOptions {
         receive_maximum: limits.receive_maximum,

@@ -27,7 +27,7 @@ use crate::turn::time_share::Share;
 /// Bytes of retained messages that are sent between two looks at the clock, which costs a twentieth of a message.
 const REPLAY_LOOK_BYTES: usize = 8 << 10;
 
-/// What a retained message takes beyond its own bytes, in bytes that could be copied meanwhile.
+/// Cost of sending a retained message beyond its own bytes, in bytes that could be copied meanwhile.
 const REPLAY_MESSAGE_BYTES: usize = 512;
 
 /// A PUBLISH in the arena: its head, with a short payload behind it, and a large one where that lies.
@@ -37,7 +37,7 @@ fn len(packet: Packet) -> usize {
     packet.iter().map(|span| span.len()).sum()
 }
 
-/// How one waiting message is sent.
+/// Parameters with which one waiting message is sent.
 struct Sending<'a> {
     message: &'a Message,
     qos: QoS,
@@ -136,7 +136,7 @@ fn stored(
     queued
 }
 
-/// Gives out a PUBLISH, with an alias where the Client takes them.
+/// Pushes a PUBLISH, with an alias where the Client takes them.
 fn send(state: &mut ClientState, arena: &mut Arena, [head, payload]: Packet, push: &mut impl FnMut(Span)) {
     match &mut state.link {
         Some(link) => link.aliased(arena, head).into_iter().for_each(&mut *push),
@@ -157,7 +157,7 @@ fn pubrel(arena: &mut Arena, version: ProtocolVersion, packet_id: PacketId) -> S
     span
 }
 
-/// Ends the exchange of a message that is not sent after all; its slot is free again.
+/// Ends the exchange of a message that is not sent after all, which frees its place in the window.
 fn give_up(
     client: &Client,
     state: &mut ClientState,
@@ -202,7 +202,7 @@ fn replay(
     false
 }
 
-/// Why no more retained messages are sent in this turn.
+/// Reason why a replay pauses.
 enum Pause {
     /// All have been sent, or the Client takes no more.
     NoRoom,
@@ -340,7 +340,7 @@ pub(crate) fn store_copy(
     Arc::new(message.with_number(id))
 }
 
-/// `None` when the packet is larger than the Client takes, or when there is none that can hold the message, which is counted.
+/// Encodes a message; `None` when the packet is larger than the Client takes, or when no packet can hold the message, which is counted.
 fn encode(
     turn: &mut DeliveryContext<'_>,
     version: ProtocolVersion,

@@ -1,4 +1,4 @@
-//! Sessions whose queue is full and which drop messages, until somebody is told.
+//! Sessions that drop messages because their queue is full, collected until they are reported.
 //!
 //! Noted where messages are dropped, under the lock of the Client's state; told by the thread of `sys::clockwork`.
 
@@ -9,30 +9,30 @@ use parking_lot::Mutex;
 use crate::client::Client;
 use crate::client::sessions::KeptSessionKey;
 
-/// Sessions of a tenant that have dropped something since the last word about them; each is in it once.
+/// Sessions of a tenant that have dropped messages since the last report; each is listed once.
 #[derive(Default)]
 pub struct FullQueues(Mutex<Vec<KeptSessionKey>>);
 
-/// Messages that a session dropped since the last word about it.
+/// Count of messages that a session has dropped since the last report about it.
 #[derive(Debug, Default)]
 pub struct Dropped(AtomicU64);
 
 impl FullQueues {
-    /// A session dropped a message. Only the first one since the last word takes the lock.
+    /// Notes that a session dropped a message. Only the first one since the last report takes the lock.
     pub fn note(&self, client: &Client, dropped: &Dropped) {
         if dropped.0.fetch_add(1, Ordering::Relaxed) == 0 {
             self.0.lock().push(KeptSessionKey::of(client));
         }
     }
 
-    /// Those that have dropped something since the last call.
+    /// Takes the sessions that have dropped messages since the last call.
     pub fn take(&self) -> Vec<KeptSessionKey> {
         std::mem::take(&mut self.0.lock())
     }
 }
 
 impl Dropped {
-    /// How many there are, which begin again.
+    /// Takes the count, which starts again from zero.
     pub fn take(&self) -> u64 {
         self.0.swap(0, Ordering::Relaxed)
     }

@@ -26,7 +26,7 @@ pub(crate) struct Undelivered {
 }
 
 impl Undelivered {
-    /// Cost: O(messages in memory).
+    /// Collects the undelivered messages of a session. Cost: O(messages in memory).
     pub(crate) fn of(session: &Session<Queued>) -> Self {
         let left = session.export();
         let unacknowledged = left.inflight.into_iter().filter(|sent| sent.step == InflightStep::AwaitsPuback);
@@ -48,14 +48,14 @@ pub(crate) struct Dealer {
 
 struct Dealt {
     message: Arc<Message>,
-    /// How many like it there were in a row before.
+    /// Number of equal messages in a row before it.
     before: usize,
     /// The groups of its topic.
     groups: Vec<GroupId>,
 }
 
 impl Dealer {
-    /// The group that a message came by, while the session is still a member of it.
+    /// Group by which a message came, while the session is still a member of it.
     ///
     /// None for a topic that the session is also subscribed to for itself: which copy was whose is not known. For the same reason copies for
     /// several groups, which stand side by side, are dealt out to them; so the index is asked once for all of them.

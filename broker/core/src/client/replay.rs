@@ -1,4 +1,4 @@
-//! Retained messages for new subscriptions: found in the index step by step, and sent as fast as the Client takes them.
+//! Replay of retained messages for new subscriptions: found in the index step by step, and sent as fast as the Client takes them.
 //!
 //! Kept with the session until all have been sent; `outgoing` asks for them one by one. A filter may match nothing of a million topics: looking for
 //! messages is work whose length the Client decides, and stops when the time for it is over.
@@ -17,14 +17,14 @@ use crate::tenant::Tenant;
 
 /// A retained message of the `$SYS` tree that is still to be sent.
 pub enum Pending {
-    /// A message that is there.
+    /// A finished message.
     Ready(Arc<Message>),
-    /// One that is made when it is its turn, unless there is none any more.
+    /// A message that is made when its turn comes, unless its subject is gone by then.
     Made(Box<dyn FnOnce() -> Option<Arc<Message>> + Send>),
 }
 
 impl Pending {
-    /// The message, unless there is none any more.
+    /// The message; `None` when its subject is gone.
     pub fn message(self) -> Option<Arc<Message>> {
         match self {
             Self::Ready(message) => Some(message),
@@ -42,23 +42,23 @@ impl fmt::Debug for Pending {
     }
 }
 
-/// What is still to be sent for the new subscriptions of one session, by filter. One at a time is under way; a new one may come before it.
+/// Replays for the new subscriptions of one session, by filter. One at a time is under way; a new one may come before it.
 #[derive(Debug, Default)]
 #[expect(clippy::box_collection, reason = "hardly a session has any: one word for it instead of three")]
 pub struct Replays(Option<Box<BTreeMap<Box<str>, Box<Replay>>>>);
 
 impl Replays {
-    /// Whether nothing is left to be sent.
+    /// Whether no replay is left.
     pub fn is_empty(&self) -> bool {
         self.0.is_none()
     }
 
-    /// A repeated subscription begins anew; so there are never more than subscriptions.
+    /// Adds a replay, in place of an earlier one for the same filter; so there are never more than subscriptions.
     pub(crate) fn add(&mut self, filter: Box<str>, replay: Box<Replay>) {
         self.0.get_or_insert_default().insert(filter, replay);
     }
 
-    /// Adds those of a SUBSCRIBE, which were put together while there was time for it.
+    /// Adds the replays of a SUBSCRIBE, which were collected while there was time for it.
     pub(crate) fn append(&mut self, mut more: Self) {
         match (&mut self.0, &mut more.0) {
             (Some(all), Some(more)) => all.append(more),
@@ -72,23 +72,23 @@ impl Replays {
         self.0.iter_mut().flat_map(|all| all.values_mut()).for_each(|replay| replay.rest());
     }
 
-    /// Sends nothing more for this subscription.
+    /// Ends the replay for this filter.
     pub(crate) fn end(&mut self, filter: &str) {
         self.take_out(|all| drop(all.remove(filter)));
     }
 
-    /// The one that is under way, with its filter.
+    /// Replay that is under way, with its filter.
     pub(crate) fn first(&mut self) -> Option<(&str, &mut Replay)> {
         let (filter, replay) = self.0.as_mut()?.iter_mut().next()?;
         Some((filter, replay))
     }
 
-    /// The first one is over.
+    /// Ends the replay that is under way.
     pub(crate) fn end_first(&mut self) {
         self.take_out(|all| drop(all.pop_first()));
     }
 
-    /// Has some of them taken out. Without any it takes no memory of its own.
+    /// Takes replays out. Without any, no memory is kept.
     fn take_out(&mut self, take: impl FnOnce(&mut BTreeMap<Box<str>, Box<Replay>>)) {
         let Some(all) = &mut self.0 else { return };
         take(all);
@@ -98,11 +98,11 @@ impl Replays {
     }
 }
 
-/// Retained messages that are still to be sent for one new subscription.
+/// Replay for one new subscription: the retained messages still to be sent.
 #[derive(Debug)]
 pub struct Replay {
     pub(crate) options: Options,
-    /// A message of it was looked for.
+    /// Whether its first message has been looked for.
     has_begun: bool,
     /// Behind which topic the next slice begins, and behind which this one began.
     after: Option<Box<str>>,
@@ -110,26 +110,26 @@ pub struct Replay {
     slice: Vec<Arc<Message>>,
     /// How many of it were looked at.
     done: usize,
-    /// The slice was looked up in an earlier turn.
+    /// Whether the slice was looked up in an earlier turn.
     has_waited: bool,
     is_scanned: bool,
-    /// What the subscription gets of the `$SYS` tree.
+    /// Messages of the `$SYS` tree that are left.
     system: VecDeque<Pending>,
 }
 
-/// The next message of a subscription.
+/// Result of looking for the next message of a replay.
 #[derive(Debug)]
 pub enum Next {
     /// A message that the Client may have.
     Message {
         /// The message.
         message: Arc<Message>,
-        /// Rules were asked about it: that may have taken its time.
+        /// Whether rules were asked about it, which may have taken long.
         was_asked: bool,
     },
     /// All have been sent.
     None,
-    /// There was no time to look any further.
+    /// There was no time to look further.
     NoTime,
 }
 
@@ -152,7 +152,7 @@ impl Replay {
         self.system = VecDeque::new();
     }
 
-    /// The next message for `filter`, the subscription that this is for.
+    /// Finds the next message for `filter`, the subscription of this replay.
     pub fn next(
         &mut self,
         filter: &str,
@@ -193,12 +193,12 @@ impl Replay {
         }
     }
 
-    /// Whether a message of it was looked for: until then the subscription may have ended.
+    /// Whether its first message has been looked for: until then the subscription may have ended.
     pub fn has_begun(&self) -> bool {
         self.has_begun
     }
 
-    /// The rest is for a later turn. What is replaced or cleared until then goes out live, and its predecessor must not follow it
+    /// Leaves the rest to a later turn. A message that is replaced or cleared until then goes out live, and its predecessor must not follow it
     /// \[MQTT-4.6.0-6\].
     pub fn wait(&mut self) {
         self.has_waited = true;

@@ -39,7 +39,7 @@ struct State {
     /// Drains that want a slice of their queue. One is read at a time, that of the first.
     readers: VecDeque<SessionDrain>,
     reading: Reading,
-    /// How many there are, those included that are being worked on.
+    /// Number of drains, those included that are being worked on.
     count: usize,
 }
 
@@ -58,10 +58,10 @@ pub struct SessionDrain {
     /// Subscriptions that are to be taken off the index.
     filters: Vec<Box<str>>,
     is_member: bool,
-    /// The session as it was, until what it has not delivered was taken out.
+    /// Session whose undelivered messages have not been taken out yet.
     session: Option<Box<Session<Queued>>>,
     messages: VecDeque<Arc<Message>>,
-    /// The number behind which the rest of its queue in the store begins.
+    /// Number in the store behind which the rest of its queue begins.
     rests_after: Option<MessageId>,
     /// Messages behind it that other members have got already, by number.
     redistributed: Vec<u64>,
@@ -89,7 +89,7 @@ impl SessionDrains {
         self.0.lock().count
     }
 
-    /// Whether there are none.
+    /// Whether no session is being drained.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
@@ -176,7 +176,7 @@ impl SessionDrains {
 }
 
 impl SessionDrain {
-    /// A session that ends with these subscriptions. Nobody must choose its Client any more.
+    /// Drain of a session that ends with these subscriptions. Nobody must choose its Client any more.
     pub fn new(
         client: &Arc<Client>,
         subscriptions: Subscriptions,
@@ -196,7 +196,7 @@ impl SessionDrain {
         }
     }
 
-    /// Ends the session at once where that is short. True when something is left to be done, for which its row must stay.
+    /// Drains the session at once where that is short. True when something is left to be done, for which its row must stay.
     pub fn begin(&mut self, turn: &mut Turn) -> bool {
         if !self.is_member {
             // What waited for it goes to nobody.
@@ -211,7 +211,7 @@ impl SessionDrain {
             || !matches!(self.go_on(turn, &Stretch::ENDLESS), Progress::Over)
     }
 
-    /// Whether rules must be asked about who gets what is left to members of groups.
+    /// Whether rules must be asked about the members who get the remaining messages.
     fn needs_answers(&self) -> bool {
         let Some(session) = self.session.as_ref().filter(|_| self.is_member) else { return false };
         let permissions = &self.client.tenant.permissions;
@@ -219,7 +219,7 @@ impl SessionDrain {
         session.messages_in_memory().any(|(queued, _)| !is_open(queued.message.topic()))
     }
 
-    /// Whether rows of the session stay in the store until it is over.
+    /// Whether rows of the session stay in the store until the drain is over.
     pub fn keeps_rows(&self) -> bool {
         self.is_stored
     }
@@ -283,7 +283,7 @@ impl SessionDrain {
         self.rests_after = slice.last.filter(|_| !slice.is_last);
     }
 
-    /// Takes what is stored of the session out of the store.
+    /// Deletes the session from the store.
     fn delete(&mut self, turn: &mut Turn) {
         if std::mem::take(&mut self.is_stored) {
             let (tenant, session) = (self.client.tenant.id, self.client.stored_id());

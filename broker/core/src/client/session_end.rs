@@ -1,4 +1,4 @@
-//! What becomes of a session when its connection ends, when it expires, and when it ends for good.
+//! End of a connection, expiry and end of a session.
 
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ use crate::limits::ENDED_PER_TURN;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// What the end of a connection leaves to be done.
+/// Work that is left after a connection has ended.
 struct Left {
     will: Option<Box<WillMessage>>,
     identity: Arc<Identity>,
@@ -26,7 +26,7 @@ struct Left {
     deadlines: Vec<Time>,
 }
 
-/// The connection of a Client has ended. Another connection may have taken the session over meanwhile; then nothing of it changes.
+/// Detaches a Client from a connection that has ended. Where another connection has taken the session over meanwhile, nothing changes.
 pub fn detach(client: &Arc<Client>, connection: &Arc<Connection>, reason: &CloseReason, turn: &mut Turn) {
     if let Some(left) = leave(client, connection, reason, turn) {
         let will = left.will.as_ref();
@@ -103,12 +103,12 @@ pub(crate) fn publish_will(
     will.publish(&client.tenant, client, turn)
 }
 
-/// Whether the user is still there; nobody removes those who came without a name.
+/// Whether the identity's account still exists; an anonymous identity needs none.
 fn exists(tenant: &Tenant, identity: &Identity) -> bool {
     identity.user.as_ref().is_none_or(|user| tenant.users.account(user).is_some())
 }
 
-/// Stores that and when the session was left.
+/// Stores that its Client has left the session, and when.
 pub fn store(client: &Arc<Client>, turn: &mut Turn) {
     let state = client.state.lock();
     // It may have ended meanwhile, or belong to another connection, which has stored it.
@@ -122,7 +122,7 @@ pub fn store(client: &Arc<Client>, turn: &mut Turn) {
     turn.call_flusher();
 }
 
-/// Ends a session for good: its subscriptions, its queue and what is stored of it.
+/// Ends a session for good, with its subscriptions, its queue and its rows in the store.
 pub fn end(client: &Arc<Client>, turn: &mut Turn) {
     let (mut drain, will, identity, row) = {
         let Some(mut state) = lock_to_end(client, turn) else { return };
@@ -156,7 +156,7 @@ pub fn end(client: &Arc<Client>, turn: &mut Turn) {
     }
 }
 
-/// The state of a session that is to end; `None` when it has ended. What another thread has for it is with the store by then; on a shard that is known
+/// Locks the state of a session that is to end; `None` when it has ended. Changes by another thread are with the store by then; on a shard that is known
 /// already.
 fn lock_to_end<'a>(client: &'a Client, turn: &mut Turn) -> Option<MutexGuard<'a, ClientState>> {
     let mut is_patient = !turn.serves_clients();

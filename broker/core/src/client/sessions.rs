@@ -22,7 +22,7 @@ use crate::turn::Turn;
 /// Ends of sessions that are remembered before it is looked which of them are on the disk.
 const LEFT_BEHIND_SWEPT_FROM: usize = 64;
 
-/// Name under which a session is known in its tenant, and taken over \[MQTT-3.1.4-3\].
+/// Key of a session in its tenant, by which it is taken over \[MQTT-3.1.4-3\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SessionKey<'a> {
     /// The Client Identifier.
@@ -37,7 +37,7 @@ impl<'a> From<&'a Identity> for SessionKey<'a> {
     }
 }
 
-/// [`SessionKey`] that is kept beyond its session. Its hash is the same.
+/// Owned [`SessionKey`], which may outlive its session. Its hash is the same.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct KeptSessionKey {
     client_id: Arc<str>,
@@ -45,12 +45,12 @@ pub struct KeptSessionKey {
 }
 
 impl KeptSessionKey {
-    /// That of a session.
+    /// Key of a session.
     pub fn of(client: &Client) -> Self {
         Self { client_id: Arc::clone(&client.client_id), user: client.user.clone() }
     }
 
-    /// The key as it is looked up.
+    /// Borrowed key, for lookups.
     pub fn key(&self) -> SessionKey<'_> {
         SessionKey { client_id: &self.client_id, user: self.user.as_deref() }
     }
@@ -62,7 +62,7 @@ impl Equivalent<KeptSessionKey> for SessionKey<'_> {
     }
 }
 
-/// See the module's documentation.
+/// Sessions of one tenant.
 #[derive(Default)]
 pub struct Sessions {
     table: PartedTable<Arc<Client>>,
@@ -76,12 +76,12 @@ impl Sessions {
         self.table.len()
     }
 
-    /// Whether there are none.
+    /// Whether there is no session.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// All of them, in no order, for whoever has to look at each: those that are there all the while, and of others each at most once. Their lock is held
+    /// All sessions, in no order: those that exist all the while, and of others each at most once. Their lock is held
     /// for some thousand at a time, and goes to who waits for it in between.
     pub fn all(sessions: &Mutex<Self>) -> Vec<Arc<Client>> {
         let (mut all, mut place) = (Vec::with_capacity(sessions.lock().len()), 0);
@@ -111,7 +111,7 @@ impl Sessions {
         }
     }
 
-    /// Takes a session off, unless its Client has got another one already. What is stored of it ends in this turn.
+    /// Removes a session, unless its Client has got another one already. Its rows are deleted in this turn.
     pub fn remove(&mut self, client: &Arc<Client>, turn: &mut Turn) {
         let hash = self.hasher.hash_one(client.key());
         if self.table.remove(hash, |known| Arc::ptr_eq(known, client)).is_some() {
@@ -122,12 +122,12 @@ impl Sessions {
         }
     }
 
-    /// The newest change of a session of this key that has ended, as far as it is not on the disk: without it, the session is there again.
+    /// Stamp of the newest change of an ended session of this key that is not on the disk yet: without it, a crash brings the session back.
     pub(crate) fn left_behind(&mut self, key: SessionKey<'_>, turns: &Turns, log: &dyn Log) -> Stamp {
         self.left_behind.newest(key, turns, log)
     }
 
-    /// How many sessions have ended whose Client Identifier begins with `prefix`, and are there again after a crash, because that is not on the disk. Ends
+    /// Number of ended sessions with this prefix of the Client Identifier that a crash would bring back, because their end is not on the disk. Ends
     /// that no entry was left for are one for each thread that made them.
     pub fn ending(&mut self, prefix: &str, turns: &Turns, log: &dyn Log) -> usize {
         self.left_behind.sweep(turns, log);
@@ -136,7 +136,7 @@ impl Sessions {
         with_prefix + others.unstored(turns, log).len()
     }
 
-    /// The changes of sessions that have ended, of whichever key, as far as they are not on the disk.
+    /// Stamps of all ended sessions whose end is not on the disk.
     pub fn all_left_behind(&mut self, turns: &Turns, log: &dyn Log) -> Vec<Stamp> {
         self.left_behind.sweep(turns, log);
         let LeftBehind { by_key, others, .. } = &mut self.left_behind;
@@ -148,9 +148,9 @@ impl Sessions {
 #[derive(Default)]
 struct LeftBehind {
     by_key: HashMap<KeptSessionKey, Stamp>,
-    /// Entries that were still of use when they were last looked through.
+    /// Entries that the last sweep kept.
     kept: usize,
-    /// Ends that no entry was left for; they count for every session.
+    /// Stamps of ends for which no entry was left; they count for every session.
     others: Stamps,
 }
 
@@ -166,7 +166,7 @@ impl LeftBehind {
         }
     }
 
-    /// Forgets what is on the disk by now.
+    /// Forgets ends that are on the disk by now.
     fn sweep(&mut self, turns: &Turns, log: &dyn Log) {
         self.by_key.retain(|_, stamp| turns.standing(*stamp, log) != Standing::OnDisk);
         self.kept = self.by_key.len();

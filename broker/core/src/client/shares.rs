@@ -20,18 +20,18 @@ use parking_lot::Mutex;
 
 use crate::limits::{Bucket, Limit};
 
-/// What is counted.
+/// Totals of one owner, or of all.
 #[derive(Debug, Default)]
 struct Totals {
     /// Sessions that outlive their connections.
     sessions: AtomicU64,
     /// Identifiers, filters and Wills of all sessions.
     bytes: AtomicU64,
-    /// Messages that are stored for Clients which are away.
+    /// Rate of messages that are stored for Clients which are away.
     offline: Mutex<Bucket>,
-    /// What is stored for them takes as much as it may.
+    /// Whether the messages stored for them take as much as they may.
     are_queues_full: AtomicBool,
-    /// What one of the sessions may have in memory of messages, in bytes, while all of them have too much; else 0.
+    /// Bytes of messages that each session may have in memory while all together have too much; else 0.
     window_bytes: AtomicU64,
 }
 
@@ -44,13 +44,13 @@ impl Totals {
     }
 }
 
-/// Who a share belongs to.
+/// Owner of a share.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Owner {
     User(Arc<str>),
-    /// Somebody without a name, by the address as it is counted for connections.
+    /// An anonymous user, by address as it is counted for connections.
     Address(u64),
-    /// Everybody else without a name.
+    /// All other anonymous users.
     Anybody,
 }
 
@@ -68,7 +68,7 @@ impl Owner {
     }
 }
 
-/// What one owner has.
+/// Share of one owner.
 #[derive(Debug)]
 pub struct Share {
     owner: Owner,
@@ -88,33 +88,33 @@ impl Drop for Share {
     }
 }
 
-/// See the module's documentation.
+/// Shares of all owners of a tenant.
 #[derive(Debug, Default)]
 pub struct Shares {
     owners: Mutex<HashMap<Owner, Weak<Share>>>,
     all: Totals,
-    /// Those without a name.
+    /// Totals of anonymous users.
     anonymous: Totals,
-    /// Owners who have something on its way to the disk.
+    /// Number of owners with data on its way to the disk.
     feeding: AtomicUsize,
 }
 
-/// How much of the bytes one owner may have, and all without a name together: one part in so many.
+/// Divisor of the bytes that one owner may have, and all anonymous users together.
 const PART: u64 = 2;
 
-/// What one may have of `max` of which others have so much: three quarters of what they leave. However many there are, something is left for the next.
+/// Part of `max` that one owner may have: three quarters of what others leave. However many owners there are, something is left for the next.
 pub fn part(max: u64, of_others: u64) -> u64 {
     let left = max.saturating_sub(of_others);
     left - left / 4
 }
 
 impl Shares {
-    /// The share of who `identity` is.
+    /// Share of an identity.
     pub fn of(self: &Arc<Self>, identity: &Identity) -> Arc<Share> {
         self.of_owner(Owner::of(identity))
     }
 
-    /// The share of a user.
+    /// Share of a user.
     pub fn of_user(self: &Arc<Self>, name: &Arc<str>) -> Arc<Share> {
         self.of_owner(Owner::User(Arc::clone(name)))
     }
@@ -134,12 +134,12 @@ impl Shares {
         new
     }
 
-    /// Sessions that outlive their connections: all, and those of who has no name.
+    /// Number of sessions that outlive their connections: all, and those of anonymous users.
     pub fn sessions(&self) -> (u64, u64) {
         (self.all.sessions.load(Ordering::Relaxed), self.anonymous.sessions.load(Ordering::Relaxed))
     }
 
-    /// Sessions may have as much in memory as usual.
+    /// Lifts all bounds on the messages that sessions have in memory.
     pub fn hold_nobody_back(&self) {
         self.anonymous.window_bytes.store(0, Ordering::Relaxed);
         let owners: Vec<_> = self.owners.lock().values().filter_map(Weak::upgrade).collect();
@@ -162,14 +162,14 @@ impl Share {
         !matches!(self.owner, Owner::User(_))
     }
 
-    /// So many more bytes are on their way to the disk.
+    /// Counts bytes that are on their way to the disk.
     pub(crate) fn feeds(&self, bytes: usize) {
         if self.fed.fetch_add(bytes, Ordering::Relaxed) == 0 {
             self.shares.feeding.fetch_add(1, Ordering::Relaxed);
         }
     }
 
-    /// So many of them have come there, or never will.
+    /// Counts bytes that have come to the disk, or never will.
     pub(crate) fn has_fed(&self, bytes: usize) {
         if self.fed.fetch_sub(bytes, Ordering::Relaxed) == bytes {
             self.shares.feeding.fetch_sub(1, Ordering::Relaxed);
@@ -193,34 +193,34 @@ impl Share {
         takes(&self.own) && (!self.is_anonymous() || takes(&self.shares.anonymous))
     }
 
-    /// Whether what is stored for sessions of this owner takes as much as it may, as it was found last.
+    /// Whether the messages stored for sessions of this owner take as much as they may, as last found.
     pub(crate) fn are_queues_full(&self) -> bool {
         self.own.are_queues_full.load(Ordering::Relaxed)
             || (self.is_anonymous() && self.shares.anonymous.are_queues_full.load(Ordering::Relaxed))
     }
 
-    /// What a session of this owner may have in memory of messages, in bytes.
+    /// Bytes of messages that a session of this owner may have in memory.
     pub fn window_bytes(&self) -> u64 {
         let of_anonymous = self.is_anonymous().then(|| self.shares.anonymous.window_bytes());
         self.own.window_bytes().min(of_anonymous.unwrap_or(u64::MAX))
     }
 
-    /// Sessions of this owner may have so much; 0 for what is usual.
+    /// Bounds the bytes of messages that sessions of this owner have in memory; 0 for the usual bound.
     pub fn hold_back(&self, window_bytes: u64) {
         self.own.window_bytes.store(window_bytes, Ordering::Relaxed);
     }
 
-    /// The same for all sessions without a user, of which this owner's are.
+    /// Bounds the bytes of messages in memory for all anonymous sessions, to which this owner's belong.
     pub fn hold_back_anonymous(&self, window_bytes: u64) {
         self.shares.anonymous.window_bytes.store(window_bytes, Ordering::Relaxed);
     }
 
-    /// Tells the tenants apart whose clients without a user this owner is one of.
+    /// Tag of the tenant for an anonymous owner; `None` for a user.
     pub fn tenant_of_anonymous(&self) -> Option<usize> {
         self.is_anonymous().then(|| Arc::as_ptr(&self.shares).addr())
     }
 
-    /// The owner, for people.
+    /// Name of the owner, for people.
     pub fn name(&self) -> String {
         match &self.owner {
             Owner::User(user) => format!("user {user}"),
@@ -270,7 +270,7 @@ impl Share {
     }
 }
 
-/// Bytes that are stored for sessions, by owner, on their way to what each may have.
+/// Bytes stored for sessions, summed by owner, from which it follows who has too much.
 #[derive(Default)]
 pub struct StoredQueues {
     own: HashMap<*const Share, (Arc<Share>, u64)>,
@@ -278,7 +278,7 @@ pub struct StoredQueues {
 }
 
 impl StoredQueues {
-    /// A session of this owner waits for so many bytes.
+    /// Adds the bytes that wait for a session of this owner.
     pub fn add(&mut self, share: &Arc<Share>, bytes: u64) {
         let (_, own) = self.own.entry(Arc::as_ptr(share)).or_insert_with(|| (Arc::clone(share), 0));
         *own += bytes;
@@ -306,7 +306,7 @@ impl StoredQueues {
     }
 }
 
-/// What one session has of its owner's share.
+/// Holding of one session in its owner's share.
 #[derive(Debug)]
 pub struct Holding {
     share: Arc<Share>,
@@ -315,7 +315,7 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// A session of this owner, which takes nothing yet.
+    /// Holding of a new session, which takes nothing yet.
     pub fn new(share: Arc<Share>) -> Self {
         Self { share, bytes: 0, is_stored: false }
     }
@@ -329,7 +329,7 @@ impl Holding {
         self.bytes
     }
 
-    /// The session outlives its connection, or not, and takes so many bytes. Bounds have been asked about.
+    /// Sets whether the session outlives its connection, and the bytes it takes. Bounds have been checked.
     pub fn set(&mut self, is_stored: bool, bytes: u64) {
         for totals in self.share.totals() {
             if is_stored != self.is_stored {
@@ -340,7 +340,7 @@ impl Holding {
         (self.is_stored, self.bytes) = (is_stored, bytes);
     }
 
-    /// The session belongs to another owner.
+    /// Moves the holding to another owner.
     pub fn give(&mut self, share: Arc<Share>) {
         if !Arc::ptr_eq(&self.share, &share) {
             let (is_stored, bytes) = (self.is_stored, self.bytes);
@@ -365,7 +365,7 @@ fn change(total: &AtomicU64, before: u64, now: u64) {
     }
 }
 
-/// As addresses are counted: IPv6 by the first 64 bits, which one customer has for himself.
+/// Key by which an address is counted: IPv6 by its first 64 bits, which one customer has for himself.
 pub fn address_key(address: IpAddr) -> u64 {
     match address.to_canonical() {
         // Of IPv6, nothing begins with 32 bits of zero but the loopback.

@@ -12,7 +12,7 @@ use crate::routing::system_topics;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// The topic of a Will is one of the broker's own. Topic Name invalid.
+/// Refusal of a Will whose topic is one of the broker's own: Topic Name invalid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("will topic is below $SYS/")]
 pub struct WillTopicRefused;

@@ -1,4 +1,4 @@
-//! How connections end: the reasons, what the peer is told, and what becomes of its session.
+//! Close reasons: why connections end, what the peer is told, and what becomes of its session.
 
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
 
@@ -7,7 +7,7 @@ use crate::limits::Limit;
 use crate::protocol::recipient::Recipient;
 use crate::protocol::violation::Violation;
 
-/// Why a connection ends.
+/// Reason why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CloseReason {
     /// The Client sent DISCONNECT with this reason; only 0x00 discards its Will \[MQTT-3.14.4-3\].
@@ -18,7 +18,7 @@ pub enum CloseReason {
     NetworkError,
     /// No CONNECT in time.
     ConnectTimeout,
-    /// What lies below MQTT failed.
+    /// A layer below MQTT failed.
     Transport(TransportFailure),
     /// CONNECT was refused; the answer has been written.
     Refused,
@@ -30,7 +30,7 @@ pub enum CloseReason {
     Protocol(Box<Violation>),
     /// It reached a limit of its listener.
     Limit(Limit),
-    /// An administrator, or the user was removed.
+    /// An administrator closed it, or the user was removed.
     Administrative,
     /// The user has another password than the one with which the Client logged in.
     PasswordChanged,
@@ -46,7 +46,7 @@ pub enum CloseReason {
     ServerShutdown,
 }
 
-/// What failed below MQTT. None of it is told in MQTT.
+/// Failure below MQTT. The peer is not told of it in MQTT.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransportFailure {
     /// A handshake did not end in time.
@@ -66,7 +66,7 @@ pub enum TransportFailure {
 }
 
 impl CloseReason {
-    /// What a 5.0 Client is told in DISCONNECT; `None` where nothing can or need be told.
+    /// Reason Code of the DISCONNECT for a 5.0 Client; `None` where nothing can or need be told.
     pub fn reason_code(&self) -> Option<ReasonCode> {
         match self {
             Self::KeepAliveTimeout => Some(ReasonCode::KeepAliveTimeout),
@@ -112,7 +112,7 @@ impl CloseReason {
         }
     }
 
-    /// What the end of a QUIC connection says: the Reason Code, also to Clients of versions that have none; 0 for an end as it should be.
+    /// Application error code with which a QUIC connection ends: the Reason Code, also for versions that have none; 0 for a regular end.
     pub fn close_code(&self) -> u8 {
         self.reason_code().map_or(0, |reason| reason as u8)
     }
@@ -154,7 +154,7 @@ impl CloseReason {
         words.to_owned()
     }
 
-    /// The word for `DISCONNECTREASON` and for logs (language reference §7.6).
+    /// Word of the reason, for `DISCONNECTREASON` and for logs (language reference §7.6).
     pub fn word(&self) -> &'static str {
         match self {
             Self::Disconnected(ReasonCode::Success) => "normal",

@@ -1,4 +1,4 @@
-//! The end of a connection, as its owner makes it: tells the peer and those who watch, detaches the Client, closes the transport.
+//! End of a connection, carried out by its owner: tells the peer and those who watch, detaches the Client, closes the transport.
 //!
 //! Not here: the reasons, and what the peer is told of them (`close`).
 
@@ -14,7 +14,7 @@ use crate::connection::close::{CloseReason, TransportFailure};
 use crate::protocol::{self, Phase};
 use crate::turn::Turn;
 
-/// Tells the log of a connection of `peer` that has come to nothing before there was a Client; `failure` is what a layer below MQTT says of it. Who
+/// Logs the end of a connection of `peer` that failed before there was a Client; `failure` is the explanation of a layer below MQTT. Who
 /// leaves by himself, reaches a limit or is refused by CONNACK is told of elsewhere, or is nothing to tell people of.
 pub fn before_client(
     reason: &CloseReason,
@@ -48,7 +48,7 @@ pub fn before_client(
     }
 }
 
-/// The owner's last act for a connection: tells the peer, detaches the Client, closes the transport.
+/// Ends a connection as its owner: tells the peer, detaches the Client, closes the transport.
 pub(super) fn end(
     connection: &Arc<Connection>,
     source: &impl Source,

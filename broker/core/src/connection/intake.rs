@@ -1,4 +1,4 @@
-//! What has come on a connection: bytes on their way from its transport to the packets that they are, and how far the connection has come with them.
+//! Intake of a connection: from the bytes of its transport to whole packets, and the phase of the connection.
 //!
 //! A connection owns no buffer while it is idle: it reads into the memory of the thread's [`Turn`], and what is left of a packet is kept here. Not here: when it
 //! reads (`step`), and what packets mean (`protocol`).
@@ -19,7 +19,7 @@ use crate::protocol::{self, Open, Phase};
 use crate::turn::Turn;
 use crate::turn::arena::Span;
 
-/// What only the owner of a connection uses, and for a look who checks its password.
+/// Input state of a connection, used by its owner alone, and for a moment by the thread that checks its password.
 pub(super) struct Input {
     /// Bytes of an incomplete packet, or of packets that wait.
     pub(super) partial: Vec<u8>,
@@ -27,18 +27,18 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Nothing yet.
+    /// State of a connection that has received nothing.
     pub(super) fn new() -> Self {
         Self { partial: Vec::new(), phase: Phase::New }
     }
 
-    /// Whether whole packets wait until the Client has rested.
+    /// Whether whole packets wait until throttling ends.
     pub(super) fn has_waiting(&self) -> bool {
         let Phase::Open(open) = &self.phase else { return false };
         open.rate().is_some_and(|rate| rate.has_waiting)
     }
 
-    /// Whether a packet was begun for the rest of which there was no time.
+    /// Whether a packet was begun and there was no time for the rest of it.
     pub(super) fn has_unfinished(&self) -> bool {
         matches!(&self.phase, Phase::Open(open) if open.has_unfinished())
     }
@@ -48,7 +48,7 @@ impl Input {
         matches!(&self.phase, Phase::Open(open) if open.repeats_packet())
     }
 
-    /// Bytes that are kept of what has come: a packet in part, topics of Topic Aliases.
+    /// Bytes of input that are kept: a packet in part, topics of Topic Aliases.
     pub(super) fn held_bytes(&self) -> usize {
         let aliases = match &self.phase {
             Phase::Open(Open { aliases: Some(aliases), .. }) => aliases.bytes(),
@@ -57,7 +57,7 @@ impl Input {
         self.partial.len() + aliases
     }
 
-    /// Looks whether the connection has ended, where nothing that came before is left to be handled.
+    /// Checks whether the peer has closed the connection, where no earlier input is left to be handled.
     ///
     /// # Errors
     /// Why it has ended.
@@ -67,7 +67,7 @@ impl Input {
 }
 
 impl<T: Source> Driven<'_, T> {
-    /// Handles what had come already.
+    /// Handles input that had come already.
     pub(super) fn consume_waiting(&self, input: &mut Input, turn: &mut Turn) -> Result<(), CloseReason> {
         let span = turn.arena.adopt(std::mem::take(&mut input.partial));
         self.consume(input, turn, span)?;
@@ -167,7 +167,7 @@ impl<T: Source> Driven<'_, T> {
         Ok(())
     }
 
-    /// Something came behind CONNECT before CONNACK has left, from where the zstd stream counts: nobody can say whether it is compressed.
+    /// Refuses input that came behind CONNECT before CONNACK has left, from where the zstd stream counts: nobody can say whether it is compressed.
     pub(super) fn check_silent(&self) -> Result<(), CloseReason> {
         match self.source.zstd() {
             Some(_) => Err(CloseReason::Transport(TransportFailure::Zstd)),
@@ -208,7 +208,7 @@ impl<T: Source> Driven<'_, T> {
         }
     }
 
-    /// Ends the time in which nobody is known, which an exchange of AUTH packets prolongs.
+    /// Ends the anonymous phase of the connection, which an exchange of AUTH packets prolongs.
     fn is_known(&self, input: &Input) {
         if !matches!(input.phase, Phase::Authenticating(_)) {
             self.source.connect_came();
@@ -227,11 +227,11 @@ impl<T: Source> Driven<'_, T> {
     }
 }
 
-/// The bits of the first byte of a PUBLISH with this meaning.
+/// RETAIN bit in the first byte of a PUBLISH.
 const RETAIN: u8 = 0b0001;
 const QOS: u8 = 0b0110;
 
-/// Whether the next packet waits, because its Client has sent more than it may; it is remembered then.
+/// Whether the next packet waits, because its Client exceeds its rate; the state remembers it then.
 fn must_rest(input: &mut Input, now: Time) -> bool {
     if input.repeats_packet() {
         // It has been counted.

@@ -1,4 +1,4 @@
-//! The open connections of one thread by their places, and what the time and the end of a turn bring to them.
+//! Open connections of one thread by their places, with the work that ticks and the ends of turns bring them.
 //!
 //! A connection has one place here from its start to its end. Whoever runs the thread says that a tick has passed ([`OpenConnections::time_passed`]) or that a
 //! turn has ended ([`OpenConnections::begin_turn`]); what is due then wakes the connections that it is due for.
@@ -23,9 +23,9 @@ use crate::turn::Turn;
 use crate::turn::next::{self, Next};
 use crate::turn::timers::TICK;
 
-/// See the module's documentation.
+/// Open connections of one thread.
 pub struct OpenConnections<T> {
-    /// Free ones have no connection.
+    /// Connections by place; a free place has none.
     places: Vec<Weak<Connection<T>>>,
     free: Vec<u32>,
 }
@@ -37,12 +37,12 @@ impl<T> Default for OpenConnections<T> {
 }
 
 impl<T> OpenConnections<T> {
-    /// None yet.
+    /// Table without connections.
     pub const fn new() -> Self {
         Self { places: Vec::new(), free: Vec::new() }
     }
 
-    /// A place for a connection that is about to be made.
+    /// Reserves a place for a connection that is about to be made.
     pub fn reserve(&mut self) -> u32 {
         let Self { places, free } = self;
         free.pop().unwrap_or_else(|| {
@@ -61,30 +61,30 @@ impl<T> OpenConnections<T> {
         self.places[place as usize] = Weak::new();
     }
 
-    /// Puts a connection into the place that was reserved for it; it is looked at first at that time.
+    /// Puts a connection into its reserved place; its first check is at that time.
     pub fn enter(&mut self, connection: &Arc<Connection<T>>, first_look: Time, turn: &mut Turn) {
         self.places[connection.place as usize] = Arc::downgrade(connection);
         turn.connection_came(connection.place, first_look);
     }
 
-    /// The connection in a place, if it is open still.
+    /// Connection in a place, if it is still open.
     fn get(&self, place: u32) -> Option<Arc<Connection<T>>> {
         self.places.get(place as usize)?.upgrade()
     }
 
-    /// All of them.
+    /// All open connections.
     pub fn all(&self) -> Vec<Arc<Connection<T>>> {
         self.places.iter().filter_map(Weak::upgrade).collect()
     }
 
-    /// Whether there are none.
+    /// Whether no connection is open.
     pub fn are_none(&self) -> bool {
         self.free.len() == self.places.len()
     }
 }
 
 impl<T: Source> OpenConnections<T> {
-    /// Does what is due by the clock: closes those that have been silent for too long, calls those that have rested. Call every [`TICK`].
+    /// Does the work of a tick: closes connections that have been silent for too long, wakes those whose throttling has ended. Call every [`TICK`].
     pub fn time_passed(&self, turn: &mut Turn, tenants: &[Arc<Tenant>]) {
         turn.tick();
         self.expire(turn);
@@ -109,7 +109,7 @@ impl<T: Source> OpenConnections<T> {
         }
     }
 
-    /// Begins the turn behind one that was flushed and has ended at this time of any clock that is always the same.
+    /// Begins the next turn after one that was flushed and has ended at this time, of any clock that is always the same.
     pub fn begin_turn(&self, turn: &mut Turn, ended: Duration) -> Next {
         next::begin(turn, ended, |place| {
             if let Some(connection) = self.get(place) {

@@ -1,21 +1,21 @@
-//! From where a connection came.
+//! Peers of connections.
 
 use std::fmt;
 use std::net::SocketAddr;
 
-/// From where a connection came, for logs, the `$SYS` tree and the login.
+/// Peer of a connection, for logs, the `$SYS` tree and the login.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Peer {
-    /// The other end of the TCP or QUIC connection.
+    /// Other end of the TCP or QUIC connection.
     Tcp(SocketAddr),
     /// A process of this machine.
     Unix,
-    /// The address that a proxy told; of the proxy itself where it told none.
+    /// Address that a proxy told; the proxy's own where it told none.
     Proxied(SocketAddr),
 }
 
 impl Peer {
-    /// The same behind a proxy that told this address.
+    /// Peer of the same connection behind a proxy that told this address.
     pub fn behind_proxy(self, told: Option<SocketAddr>) -> Self {
         match (self, told) {
             (_, Some(told)) => Self::Proxied(told),
@@ -24,7 +24,7 @@ impl Peer {
         }
     }
 
-    /// As the login judges it: what came through a proxy is never this machine.
+    /// Peer as the login judges it: behind a proxy it is never local.
     pub fn for_login(self) -> lotmq_auth::Peer {
         match self {
             Self::Tcp(address) => lotmq_auth::Peer::Tcp(address.ip()),

@@ -1,4 +1,4 @@
-//! Handshakes that come to nothing: a line in the log with the cause of each, and in a flood only so many.
+//! Refused handshakes: a log line with the cause of each, limited in a flood.
 //!
 //! Who cannot connect sees an end of the connection, and often nothing else; what is wrong stands here. Refused logins have lines of their own, and so have
 //! limits.
@@ -15,7 +15,7 @@ const LINES_MAX: u32 = 10;
 /// The period in milliseconds.
 const PERIOD_MS: u64 = 10_000;
 
-/// What a listener has said of refused handshakes.
+/// Rate limit of a listener's log lines about refused handshakes.
 #[derive(Debug, Default)]
 pub struct Refusals(Mutex<Period>);
 
@@ -27,7 +27,7 @@ struct Period {
 }
 
 impl Refusals {
-    /// Tells the log that `peer` was refused at `listener`, unless it has been told much already.
+    /// Logs that `peer` was refused at `listener`, unless too many lines were written already.
     pub fn tell(&self, listener: &str, peer: &dyn Display, (reason, cause): (&str, &dyn Display), now: Time) {
         if let Some(suppressed) = self.0.lock().admit(now.as_millis()) {
             info!(target: "client", listener, %peer, reason, error = %cause, suppressed, "handshake refused");
@@ -36,7 +36,7 @@ impl Refusals {
 }
 
 impl Period {
-    /// Whether a line may be written; then with how many were not since the last.
+    /// Number of lines suppressed since the last, when a line may be written now.
     fn admit(&mut self, now_ms: u64) -> Option<u64> {
         if now_ms >= self.began_at_ms + PERIOD_MS {
             (self.began_at_ms, self.lines) = (now_ms, 0);

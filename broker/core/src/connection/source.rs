@@ -1,4 +1,4 @@
-//! The owner's side of a transport: what reading a connection, judging its silence and ending it need of what carries its bytes.
+//! Owner's side of a transport: reading from it, judging its silence, and ending it.
 //!
 //! Called without dispatch: who drives a connection knows the kind of its transport (see [`drive`](super::step::drive)).
 
@@ -21,40 +21,40 @@ pub struct Received {
 
 /// Transport in the hands of the connection's owner.
 pub trait Source: Transport {
-    /// Whether what comes next belongs to a handshake whose keys have to be computed, as that of TLS.
+    /// Whether the next input belongs to a handshake whose keys have to be computed, as that of TLS.
     fn is_in_handshake(&self) -> bool;
 
     /// Ready when something may be there to read, or the connection is broken; the owner is called when that has changed.
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>>;
 
-    /// Reads bytes of MQTT, of what carries them at most once. None when nothing has come.
+    /// Reads bytes of MQTT, with at most one read of the socket. No bytes when nothing has come.
     ///
     /// # Errors
     /// The end of the connection, whoever ended it.
     fn read(&self, target: &mut [u8]) -> Result<Received, CloseReason>;
 
-    /// Counts what is kept of what has come and not been handled: these bytes above the transport, and what it keeps itself.
+    /// Counts unhandled input that is kept: these bytes above the transport, and those that it keeps itself.
     ///
     /// # Errors
     /// The limit, when all connections keep too much, and this one more than its share.
     fn hold(&self, bytes: usize) -> Result<(), Limit>;
 
-    /// CONNECT has come, and whatever was exchanged to find out who comes.
+    /// Notes that CONNECT has come, with any exchange of AUTH packets.
     fn connect_came(&self);
 
-    /// Judges a connection without CONNECT whose time has come: until when it may go on.
+    /// Judges a connection without CONNECT at its deadline; returns the next deadline.
     ///
     /// # Errors
     /// When its time is over.
     fn check_handshake(&self, now: Time) -> Result<Time, CloseReason>;
 
-    /// What lies below MQTT says of why the connection ends, for people.
+    /// Explanation by a layer below MQTT of why the connection ends, for people.
     fn failure(&self) -> Option<String>;
 
-    /// The connection is about to end: others may have its place, and what it kept is counted no more.
+    /// Gives up the connection's place and its share of kept input, because it is about to end.
     fn leave(&self);
 
-    /// Ends the connection for this reason, in the words of what lies below MQTT. The peer notices it now, also where the memory of the connection
+    /// Ends the connection for this reason, in the protocol below MQTT. The peer notices it now, also where the memory of the connection
     /// `is_shared` with threads that still look at it.
     fn close(&self, reason: &CloseReason, is_shared: bool);
 }

@@ -1,4 +1,4 @@
-//! One call of a connection's owner: does what was asked for, reads once, handles the packets that have come, and ends the connection where that is to be.
+//! One step of a connection by its owner: does what was asked for, reads once, handles whole packets, and ends the connection where that is due.
 //!
 //! Whoever has a task for each connection calls [`drive`] when the task is woken. Everything that is done later wakes it again: the transport when something
 //! has come, other threads ([`Connection::call_owner`]), the turn when there is time.
@@ -22,7 +22,7 @@ use crate::limits::Throttle;
 use crate::protocol::{self, Phase};
 use crate::turn::Turn;
 
-/// Does what a connection has to do now, as its owner, and arranges for `cx` to be woken when there is more. Ready when the connection has ended.
+/// Takes one step of a connection as its owner, and arranges for `cx` to be woken when there is more to do. Ready when the connection has ended.
 ///
 /// # Panics
 /// When the connection has another kind of transport.
@@ -32,7 +32,7 @@ pub fn drive<T: Source>(connection: &Arc<Connection>, turn: &mut Turn, cx: &mut 
     Driven { connection, source }.drive(turn, cx)
 }
 
-/// A connection in the hands of its owner.
+/// Connection in the hands of its owner.
 pub(super) struct Driven<'a, T> {
     pub(super) connection: &'a Arc<Connection>,
     pub(super) source: &'a T,
@@ -100,12 +100,12 @@ impl<T: Source> Driven<'_, T> {
         Ok(())
     }
 
-    /// Writes what lies below MQTT has to say by itself, as in a handshake.
+    /// Writes output of the layers below MQTT, as in a handshake.
     fn flush(&self, cx: &mut Context<'_>) -> Result<(), CloseReason> {
         self.source.poll_flush(cx).map(drop)
     }
 
-    /// Does what other threads have asked for.
+    /// Carries out the requests of other threads.
     fn answer_attention(
         &self,
         input: &Input,
@@ -124,7 +124,7 @@ impl<T: Source> Driven<'_, T> {
         Ok(())
     }
 
-    /// Whether the Client must wait: it does not read what it is sent, or what it sends is more than it may, or than the disk or the guests take.
+    /// Whether reading from the Client must pause: it does not read its own output, exceeds its rate, or sends more than the disk or the guests take.
     ///
     /// In all cases the owner is called when that has changed.
     fn must_not_read(&self, input: &mut Input, turn: &mut Turn, cx: &Context<'_>) -> bool {
@@ -148,7 +148,7 @@ impl<T: Source> Driven<'_, T> {
             || (open.feeds_store && turn.wait_for_store(self.connection, &open.client))
     }
 
-    /// Goes on with a CONNECT whose password has been checked. False while that is not so, or its session is not to be had.
+    /// Goes on with a CONNECT whose password has been checked. False while the check is under way, or its session cannot be had.
     fn finish_login(&self, input: &mut Input, turn: &mut Turn) -> Result<bool, CloseReason> {
         if matches!(&input.phase, Phase::LoggingIn(login) if !login.is_decided()) {
             return Ok(false);

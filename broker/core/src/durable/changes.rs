@@ -1,4 +1,4 @@
-//! Where the newest durable change of something is: in a thread's turn still, with the store, or on the disk.
+//! Progress of durable changes: in a thread's turn, with the store, or on the disk.
 //!
 //! A change is made in memory first and is handed to the store when the turn that holds it ends. Until then it has no ticket, and what another thread
 //! hands over may overtake it. So whoever changes what is stored of a session marks it with the [`Stamp`] of the own turn, under the lock under which it
@@ -23,12 +23,12 @@ use crate::durable::log::Log;
 /// Bits of a stamp that number the turns of a thread; the others number the thread.
 const TURN_BITS: u32 = 48;
 
-/// How often a thread without connections looks whether another one's turn has ended, and for how long. A turn lasts milliseconds; only one that the store
+/// Pause between two checks by a thread without connections whether another thread's turn has ended, and for how long. A turn lasts milliseconds; only one that the store
 /// takes nothing of lasts longer, and then everything waits.
 const TURN_PAUSE: Duration = Duration::from_millis(1);
 const TURN_PAUSES_MAX: u32 = 5_000;
 
-/// A turn of a thread. The default is none: nothing was ever changed.
+/// Stamp: names a turn of a thread. The default names none: nothing was ever changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stamp(u64);
 
@@ -50,12 +50,12 @@ impl Stamp {
     }
 }
 
-/// The stamp of the newest durable change of something.
+/// Stamp of the newest durable change of something.
 #[derive(Debug, Default)]
 pub struct Mark(AtomicU64);
 
 impl Mark {
-    /// Call with the lock held under which the change is made.
+    /// Sets the stamp. Call with the lock held under which the change is made.
     pub fn set(&self, stamp: Stamp) {
         self.0.store(stamp.0, Ordering::Relaxed);
     }
@@ -66,18 +66,18 @@ impl Mark {
     }
 }
 
-/// How far a change has come.
+/// Progress of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Standing {
     /// No ticket: its turn has not ended.
     InTurn,
-    /// It is not on the disk, or nobody knows that it is.
+    /// It is with the store and, as far as known, not on the disk.
     OnItsWay,
     /// On the disk.
     OnDisk,
 }
 
-/// The turns of all threads that route.
+/// Turns of all threads that route.
 #[derive(Default)]
 pub struct Turns {
     threads: RwLock<Vec<Arc<Thread>>>,
@@ -85,7 +85,7 @@ pub struct Turns {
     free: Arc<Mutex<Vec<u16>>>,
 }
 
-/// One thread as the others see it.
+/// Turns of one thread as the others see them.
 #[derive(Default)]
 struct Thread(Mutex<State>);
 
@@ -95,12 +95,12 @@ struct State {
     turn: u64,
     /// The last batch of a stamped turn.
     last: Option<Ticket>,
-    /// Called when the turn ends.
+    /// Connections that are called when the turn ends.
     waiting: Vec<Arc<Connection>>,
 }
 
 impl Turns {
-    /// Gives a thread its place.
+    /// Enters a thread, which gets a seat.
     pub fn enter(&self) -> Seat {
         let mut threads = self.threads.write();
         let number = self.free.lock().pop().unwrap_or_else(|| {
@@ -119,7 +119,7 @@ impl Turns {
         }
     }
 
-    /// How far the change with this stamp has come. One that failed is on the disk when a later one of its thread is, unless the store has given some up.
+    /// Progress of the change with this stamp. One that failed is on the disk when a later one of its thread is, unless the store has given some up.
     pub fn standing(&self, stamp: Stamp, log: &dyn Log) -> Standing {
         if stamp.is_none() {
             return Standing::OnDisk;
@@ -180,7 +180,7 @@ impl Thread {
     }
 }
 
-/// A thread's own place among the turns.
+/// Seat of a thread among the turns.
 pub struct Seat {
     thread: Arc<Thread>,
     number: u16,
@@ -206,7 +206,7 @@ impl Seat {
         !stamp.is_none() && stamp.thread() != self.number && turns.standing(stamp, log) == Standing::InTurn
     }
 
-    /// The changes so far are with the store, as this batch, or there were none.
+    /// Notes that the changes so far are with the store, as this batch, or that there were none.
     pub(crate) fn handed_over(&mut self, ticket: Option<Ticket>) {
         if std::mem::take(&mut self.is_stamped) {
             self.stamp = Stamp::new(self.number, self.thread.end(ticket));
@@ -221,7 +221,7 @@ impl Drop for Seat {
     }
 }
 
-/// The newest changes of several things together, one of each thread.
+/// Stamps of the newest changes of several things together, one for each thread.
 #[derive(Debug, Default)]
 pub struct Stamps(Vec<Stamp>);
 
@@ -233,18 +233,18 @@ impl Stamps {
         }
     }
 
-    /// Forgets what is on the disk. True when that is all.
+    /// Forgets stamps that are on the disk. True when all are.
     pub(crate) fn are_on_disk(&mut self, turns: &Turns, log: &dyn Log) -> bool {
         self.unstored(turns, log).is_empty()
     }
 
-    /// Those that are not on the disk; the others are forgotten.
+    /// Stamps that are not on the disk; the others are forgotten.
     pub(crate) fn unstored(&mut self, turns: &Turns, log: &dyn Log) -> &[Stamp] {
         self.0.retain(|stamp| turns.standing(*stamp, log) != Standing::OnDisk);
         &self.0
     }
 
-    /// One of those that are not on the disk; in the turn of a thread still, if there is such a one.
+    /// One stamp that is not on the disk, preferably one in a thread's unfinished turn.
     pub fn newest(&mut self, turns: &Turns, log: &dyn Log) -> Stamp {
         self.are_on_disk(turns, log);
         let in_turn = self.0.iter().find(|stamp| turns.standing(**stamp, log) == Standing::InTurn);

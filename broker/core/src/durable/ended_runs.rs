@@ -1,11 +1,11 @@
-//! Messages that stay in the store until the runs that they started have ended, with `lot.durable_triggers`: those whose runs have.
+//! Ended runs of promised messages, which stay in the store until all the runs that they started have ended (`lot.durable_triggers`).
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use lotmq_store::{Batch, MessageId, Op, SessionId};
 use parking_lot::Mutex;
 
-/// See the module's documentation.
+/// Promised messages whose runs have ended.
 #[derive(Default)]
 pub struct EndedRuns {
     /// Messages whose runs have ended, still in their queue.
@@ -15,12 +15,12 @@ pub struct EndedRuns {
 }
 
 impl EndedRuns {
-    /// From now on nothing counts as ended: what the end of the broker drops has not run.
+    /// Stops counting runs as ended: runs that the end of the broker drops have not ended.
     pub fn stop(&self) {
         self.is_stopping.store(true, Ordering::Release);
     }
 
-    /// The last run of a message has ended.
+    /// Notes that the last run of a message has ended.
     pub fn ended(&self, session: SessionId, message: MessageId) {
         if !self.is_stopping.load(Ordering::Acquire) {
             self.ended.lock().push((session, message));
@@ -33,7 +33,7 @@ impl EndedRuns {
         self.has_ended.load(Ordering::Acquire)
     }
 
-    /// Has messages whose runs have ended leave their queue.
+    /// Removes messages whose runs have ended from their queue.
     pub(crate) fn take_ended(&self, batch: &mut Batch) {
         if self.has_ended() && self.has_ended.swap(false, Ordering::AcqRel) {
             for (session, message) in std::mem::take(&mut *self.ended.lock()) {

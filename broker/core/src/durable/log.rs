@@ -1,4 +1,4 @@
-//! The log: where durable changes go, how far they have come, and where long queues are read back from.
+//! The log of durable changes, as the core uses it: it takes batches, tells how far they have come, and reads long queues back.
 //!
 //! What is handed over is a [`Batch`]: the changes of one turn, as bytes that mean the same to whoever applies them, whenever that is. It is self-contained. Every
 //! number in it was given by who made it (from [`Core::ids`](crate::Core::ids), the audit's from its trail), and every time is part of what is stored, as when
@@ -23,7 +23,7 @@
 
 use lotmq_store::{Batch, CommitErrorKind, MessageId, OnSlice, SessionId, Store, StoreError, Ticket};
 
-/// See the module's documentation.
+/// Log of durable changes.
 pub trait Log: Send + Sync {
     /// Takes a batch, and says its place among all.
     ///
@@ -35,37 +35,37 @@ pub trait Log: Send + Sync {
     )]
     fn offer(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)>;
 
-    /// The ticket of the batch that was taken last, by whomever: when it is settled, so are all before.
+    /// Ticket of the batch that was taken last, from any thread: when it is settled, so are all before.
     fn last_ticket(&self) -> Ticket;
 
-    /// What became of a batch; `None` while it is under way.
+    /// Outcome of a batch; `None` while it is under way.
     ///
     /// # Errors
     /// [`StoreError::CommitFailed`] when it failed, [`StoreError::OutcomeForgotten`] when that was so long ago that it cannot be told.
     fn settled(&self, ticket: Ticket) -> Option<Result<(), StoreError>>;
 
-    /// Whether batches that had failed were given up. As long as that is not so, a batch that is stored has everything in front of it stored, too.
+    /// Whether failed batches were given up. As long as none were, a stored batch means that everything before it is stored, too.
     fn has_lost(&self) -> bool;
 
-    /// How many batches were given up.
+    /// Number of batches that were given up.
     fn losses(&self) -> u64;
 
-    /// Whether more than half of what may wait does, with `more` bytes that are about to be offered.
+    /// Whether the log's queue is more than half full, with `more` bytes that are about to be offered.
     fn is_congested(&self, more: usize) -> bool;
 
-    /// Whether more than three quarters of it do.
+    /// Whether the log's queue is more than three quarters full, with `more` bytes.
     fn is_nearly_full(&self, more: usize) -> bool;
 
-    /// Half of what may wait, in bytes.
+    /// Half of the capacity of the log's queue, in bytes.
     fn congested_bytes(&self) -> usize;
 
     /// Bytes of batches that were taken: stored, or on their way. One that failed does not count.
     fn accepted_bytes(&self) -> u64;
 
-    /// Why nothing is stored at the moment, from a failure until that works again.
+    /// Failure because of which nothing is stored at the moment; `None` once storing works again.
     fn failure(&self) -> Option<CommitErrorKind>;
 
-    /// Reads what waits for a session behind the message `after` and has not been sent: at most so many messages, so many bytes of them, though one message
+    /// Reads the unsent messages of a session behind `after`: at most so many messages, so many bytes of them, though one message
     /// at least, and no first message with more than the last number of bytes; the slice is empty and not the last where there is such a one.
     ///
     /// `reply` is called later, wherever the implementation reads, which must not be kept waiting. Everything is there that was settled before; what was

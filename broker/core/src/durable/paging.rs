@@ -1,4 +1,4 @@
-//! Long queues: what of them is in memory, and how the rest comes back from the store.
+//! Paging of long queues: a part is in memory, the rest comes back from the store.
 //!
 //! A message for a session whose queue is long, or whose Client is away, is in memory until it is stored (`when_stored`, `stored`). When the
 //! Client takes what is at the head, the next slice is asked for (`ask`); the store reads it on a thread of its own, which puts it into the
@@ -23,7 +23,7 @@ use crate::turn::outbound::DeliveryContext;
 use crate::turn::piece::Tracked;
 use crate::turn::{Messages, Turn};
 
-/// The number of a message in the queue of a receiver's session in the store, if it is there.
+/// Number of a message in the stored queue of a receiver's session, if it is there.
 ///
 /// Whether the message is there was decided when it was routed. Since then another thread may have resumed the session for a connection with which it ends:
 /// where its rows were deleted nothing of it is stored, and where they stay, because its queue rests in the store, the message is among them.
@@ -36,14 +36,14 @@ pub(crate) fn stored_for(
     messages.stored_id(tracked.message).filter(|_| tracked.is_stored && state.has_rows(client))
 }
 
-/// Has the session told when these messages are stored.
+/// Arranges for the session to be told when these messages are stored.
 pub(crate) fn when_stored(client: &Arc<Client>, numbers: Vec<u64>, turn: &mut DeliveryContext<'_>) {
     if !numbers.is_empty() {
         turn.on_commit.push(Release::Queued { client: Arc::clone(client), numbers });
     }
 }
 
-/// They are stored: memory need not hold them.
+/// Tells a session that these messages are stored, so that memory need not hold them.
 pub fn stored(client: &Arc<Client>, numbers: &[u64], turn: &mut Turn) {
     let is_connected = {
         let mut state = client.state.lock();
@@ -56,7 +56,7 @@ pub fn stored(client: &Arc<Client>, numbers: &[u64], turn: &mut Turn) {
     }
 }
 
-/// Asks for the next slice of the queue, if there is need of one.
+/// Asks for the next slice of the queue, if one is needed.
 pub fn ask(client: &Arc<Client>, state: &mut ClientState, core: &Core) {
     let Some(wanted) = state.session.next_slice() else { return };
     let WantedSlice { after, messages_max, bytes_max: first_bytes_max } = wanted;
@@ -78,7 +78,7 @@ pub fn ask(client: &Arc<Client>, state: &mut ClientState, core: &Core) {
     }
 }
 
-/// Puts a slice into the session. On the store's thread.
+/// Puts a slice of the queue into the session. Runs on the store's thread.
 fn take(client: &Client, slice: Result<QueueSlice, StoreError>) {
     // Copied before the lock.
     let slice = slice.map(|slice| {

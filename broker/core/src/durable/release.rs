@@ -1,4 +1,4 @@
-//! What waits for the store: acknowledgements that promise durability leave only when their group is committed.
+//! Releases: actions that wait for the store. Acknowledgements that promise durability leave only when their group is committed.
 //!
 //! Each shard keeps its own, in the order of their tickets; the store's thread says how far it has come.
 
@@ -20,7 +20,7 @@ use crate::protocol::{NotTaken, connect};
 use crate::turn::Turn;
 use crate::turn::fed::Fed;
 
-/// One thing to do when a batch is committed.
+/// Action that waits for the commit of a batch.
 #[allow(missing_docs, reason = "fields are named after what they are in the packets")]
 pub enum Release {
     /// Acknowledge a packet of this connection's Client.
@@ -39,29 +39,29 @@ pub enum Release {
         /// Batches that the store had lost when the repetition came.
         losses: u64,
     },
-    /// Let CONNACK and what stands behind it leave.
+    /// Let CONNACK and the output behind it leave.
     Connect { client: Arc<Client>, connection: Arc<Connection> },
     /// Answer SUBSCRIBE and begin with the retained messages.
     Subscribe { client: Arc<Client>, connection: Arc<Connection>, granted: Box<Granted> },
-    /// Go on to take back what SUBSCRIBE had granted, whatever became of the batch with what was taken back before.
+    /// Go on reverting subscriptions of a SUBSCRIBE, whatever became of the batch with those that were reverted before.
     TakeBack { client: Arc<Client>, connection: Arc<Connection>, rest: Box<TakingBack> },
-    /// Know that a part of a long SUBSCRIBE or UNSUBSCRIBE is stored, which is answered later.
+    /// Note that a part of a long SUBSCRIBE or UNSUBSCRIBE is stored, which is answered later.
     Part { connection: Arc<Connection> },
     /// Answer UNSUBSCRIBE.
     Unsubscribe { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
-    /// Messages of a long queue are stored: they need not be in memory as well.
+    /// Tell the session that messages of a long queue are stored: they need not be in memory as well.
     Queued { client: Arc<Client>, numbers: Vec<u64> },
     /// Send a message whose identifier is stored.
     Message {
         client: Arc<Client>,
         connection: Arc<Connection>,
-        /// Its place in [`Held`](crate::turn::held::Held).
+        /// Number of the message in [`Held`](crate::turn::held::Held).
         number: u64,
     },
 }
 
 impl Release {
-    /// The promise holds: send what was waiting.
+    /// Carries the release out: its batch is committed.
     pub fn granted(self, turn: &mut Turn) {
         match self {
             Self::Acknowledge { client, connection, ack_type, packet_id, reason } => {
@@ -114,7 +114,7 @@ impl Release {
         }
     }
 
-    /// The store failed: 5.0 Clients hear it, others are closed without an acknowledgement. What was asked for before anybody knew of the failure
+    /// Refuses the release because the store failed: 5.0 Clients are told, others are closed without an acknowledgement. What was asked for before anybody knew of the failure
     /// has its effect in memory all the same, and the store follows when it works again; only a subscription is taken back.
     pub fn refused(self, turn: &mut Turn, failure: StoreFailure) {
         match self {
@@ -165,7 +165,7 @@ impl Release {
     }
 }
 
-/// Ends a QoS 2 exchange whose message is refused. What was refused is stored when that works again, and with it that the identifier was in use; so its
+/// Ends a QoS 2 exchange whose message is refused. The refused change is stored when that works again, and with it that the identifier was in use; so its
 /// end is stored behind it.
 fn free(client: &Client, connection: &Connection, packet_id: PacketId, turn: &mut Turn) {
     client.exchange_on(connection, turn, |session| session.inbound_acknowledged(packet_id));
@@ -176,11 +176,11 @@ fn free(client: &Client, connection: &Connection, packet_id: PacketId, turn: &mu
     }
 }
 
-/// The releases of one shard.
+/// Releases of one shard.
 #[derive(Default)]
 pub(crate) struct Releases {
     waiting: VecDeque<(Ticket, Release)>,
-    /// Whose messages they wait for.
+    /// Owners whose bytes are on their way to the disk.
     pub(crate) fed: Fed,
 }
 
@@ -193,7 +193,7 @@ impl Releases {
         self.waiting.is_empty()
     }
 
-    /// The next release whose batch is settled, and how.
+    /// Takes the next release whose batch is settled, with the outcome.
     fn pop(
         &mut self,
         settled: impl FnOnce(Ticket) -> Option<Result<(), StoreFailure>>,
@@ -206,7 +206,7 @@ impl Releases {
 }
 
 impl Turn {
-    /// Releases everything whose batch has been settled since the last call.
+    /// Carries out all releases whose batch has been settled since the last call.
     pub(crate) fn release_committed(&mut self) {
         let core = Arc::clone(&self.core);
         // Most that wait do so for the same ticket as the one before.

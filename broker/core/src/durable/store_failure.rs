@@ -1,15 +1,15 @@
-//! Why nothing can be stored at the moment, as Clients, commands and the health port are told.
+//! Failures of the store, as Clients, commands and the health port are told of them.
 
 use lotmq_codec::ReasonCode;
 use lotmq_store::{CommitErrorKind, StoreError};
 
-/// See the module's documentation.
+/// Reason why nothing can be stored at the moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreFailure {
-    /// It takes nothing more until there is space.
+    /// The disk is full.
     #[error("the disk of the broker is full")]
     Full,
-    /// It has room for commands only.
+    /// Only the reserve of the disk is left, which is for commands.
     #[error("the disk of the broker is full but for the reserve of administrators")]
     Reserved,
     /// The store's file was deleted, moved or replaced below the broker.
@@ -18,13 +18,13 @@ pub enum StoreFailure {
     /// The store's file is damaged.
     #[error("the file of the broker's store is damaged")]
     Damaged,
-    /// It cannot be written or read, or is read-only.
+    /// The store's file cannot be written or read, or is read-only.
     #[error("the disk of the broker fails")]
     Failing,
 }
 
 impl StoreFailure {
-    /// What 5.0 Clients are told.
+    /// Reason Code for 5.0 Clients.
     pub fn reason_code(self) -> ReasonCode {
         match self {
             Self::Full | Self::Reserved => ReasonCode::QuotaExceeded,
@@ -32,7 +32,7 @@ impl StoreFailure {
         }
     }
 
-    /// The code in replies to commands.
+    /// Code in replies to commands.
     pub fn command_code(self) -> &'static str {
         match self {
             Self::Full | Self::Reserved => "NO_SPACE",
@@ -53,7 +53,7 @@ impl From<CommitErrorKind> for StoreFailure {
 }
 
 impl From<StoreError> for StoreFailure {
-    /// What cannot be told any more counts as failed.
+    /// An outcome that is no longer known counts as a failure.
     fn from(error: StoreError) -> Self {
         match error {
             StoreError::CommitFailed(error) => error.kind.into(),

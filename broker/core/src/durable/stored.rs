@@ -1,4 +1,4 @@
-//! Messages as the store gives them back, made to messages as sessions hold them.
+//! Conversion of stored messages to messages as sessions hold them.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::client::Queued;
 use crate::routing::message::{Message, MessageParts};
 use crate::routing::subscription::Identifiers;
 
-/// The message itself, as its publisher sent it.
+/// Message as its publisher sent it.
 pub fn message(stored: &StoredMessage) -> Message {
     Message::new(
         stored.id.0,
@@ -25,14 +25,14 @@ pub fn message(stored: &StoredMessage) -> Message {
     )
 }
 
-/// A message with what its receiver is told with it.
+/// Message of a session's queue, with the options of its receiver.
 pub fn queued(delivery: &RecoveredDelivery, message: &Arc<Message>) -> Queued {
     let identifiers =
         delivery.subscription_ids.iter().filter_map(|id| NonZeroU32::new(*id)).collect::<Vec<_>>();
     Queued::new(message, (delivery.retain, true), &Identifiers::from(identifiers))
 }
 
-/// The store keeps only legal values; a damaged one counts as the strongest promise.
+/// QoS of a stored value; a damaged one counts as the strongest promise.
 pub fn qos(bits: u8) -> QoS {
     QoS::from_bits(bits).unwrap_or(QoS::ExactlyOnce)
 }

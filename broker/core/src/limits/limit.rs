@@ -4,7 +4,7 @@ use lotmq_codec::ReasonCode;
 
 use lotmq_config::limit_table;
 
-/// Where a limit can be set.
+/// Scope of a limit: where it can be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scope {
     /// In `[limits]` and for each listener.
@@ -21,14 +21,14 @@ impl Scope {
     }
 }
 
-/// What is known of a limit besides its key.
+/// Row of the table of limits.
 pub(crate) struct Row {
     pub limit: Limit,
     /// The key in `[limits]`, and the label of its counter.
     pub name: &'static str,
     pub scope: Scope,
     pub unit: &'static str,
-    /// What happens when it is reached.
+    /// Effect when it is reached.
     pub effect: &'static str,
     reason: ReasonCode,
     sentence: &'static str,
@@ -73,12 +73,12 @@ impl Limit {
         &LIMITS[self as usize]
     }
 
-    /// Label of its counter, and key in the configuration.
+    /// Key in the configuration, and label of its counter.
     pub fn name(self) -> &'static str {
         self.row().name
     }
 
-    /// What a 5.0 Client is told, where it is told anything.
+    /// Reason Code for a 5.0 Client, where it is told anything.
     pub fn reason(self) -> ReasonCode {
         self.row().reason
     }

@@ -9,10 +9,10 @@ use super::Limit;
 
 const NANOS_PER_SEC: u64 = 1_000_000_000;
 
-/// What may come at once after a pause, in time: a second's worth.
+/// Largest burst after a pause, as time at the even rate: a second's worth.
 const BURST_NANOS: u64 = NANOS_PER_SEC;
 
-/// When all that has come would have come at the even rate, in nanoseconds of the broker's clock.
+/// Token bucket as one number: the time at which everything so far would have come at the even rate, in nanoseconds of the broker's clock.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Bucket {
     even_at: u64,
@@ -23,7 +23,7 @@ fn nanos(now: Time) -> u64 {
 }
 
 impl Bucket {
-    /// Takes one of `per_sec`, if it may come now. 0 bounds nothing.
+    /// Takes one token of `per_sec`, if there is one. 0 bounds nothing.
     pub fn take(&mut self, per_sec: u32, now: Time) -> bool {
         if per_sec == 0 {
             return true;
@@ -37,7 +37,7 @@ impl Bucket {
         may
     }
 
-    /// Takes `count` of `per_sec`, which have come already.
+    /// Spends `count` tokens of `per_sec` for what has come already.
     fn spend(&mut self, count: u64, per_sec: u32, now: Time) {
         if per_sec > 0 {
             let cost = count.saturating_mul(NANOS_PER_SEC) / u64::from(per_sec);
@@ -45,12 +45,12 @@ impl Bucket {
         }
     }
 
-    /// Whether nothing is left of what has come.
+    /// Whether the bucket is full again.
     pub fn is_idle(&self, now: Time) -> bool {
         self.even_at <= nanos(now)
     }
 
-    /// How long nothing more may come; zero when it may.
+    /// Time until the next token; zero when there is one.
     fn debt(&self, now: Time) -> Duration {
         Duration::from_nanos(self.even_at.saturating_sub(nanos(now) + BURST_NANOS))
     }
@@ -70,7 +70,7 @@ pub(crate) struct ClientRate {
 }
 
 impl ClientRate {
-    /// The rate that a listener allows each Client; `None` for any.
+    /// Rate limit that a listener sets for each Client; `None` without a limit.
     pub(crate) fn of(limits: &ListenerLimits) -> Option<Self> {
         let ListenerLimits { messages_per_sec, bytes_per_sec, .. } = *limits;
         let is_bounded = messages_per_sec > 0 || bytes_per_sec > 0;

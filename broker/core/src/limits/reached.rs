@@ -1,4 +1,4 @@
-//! How often each limit was reached, by listener; and a word in the log about it, at most once a second for each.
+//! Counters of limits that were reached, by listener; with a log line about each, at most once a second.
 //!
 //! Touched only when a limit is reached, never on the way of a message that keeps to all of them.
 
@@ -16,10 +16,10 @@ use crate::counters::Counter;
 /// Milliseconds between two log lines about one limit of one listener.
 const LOG_PERIOD_MS: u64 = 1000;
 
-/// The counters of one listener, or those of what belongs to none.
+/// Counters of one listener, or of none.
 #[derive(Debug)]
 pub struct Reached {
-    /// Empty for what belongs to no listener.
+    /// Name of the listener; empty for none.
     listener: &'static str,
     cells: Vec<Cell>,
 }
@@ -27,9 +27,9 @@ pub struct Reached {
 #[derive(Debug, Default)]
 struct Cell {
     count: Counter,
-    /// When the log said so last; 0 for never.
+    /// Time of the last log line; 0 for never.
     told_at_ms: AtomicU64,
-    /// The count at that time.
+    /// Count at that time.
     told: AtomicU64,
 }
 
@@ -38,18 +38,18 @@ impl Reached {
         Self { listener, cells: LIMITS.iter().map(|_| Cell::default()).collect() }
     }
 
-    /// Counts that a limit was reached, where that is nothing to tell people of.
+    /// Counts that a limit was reached, without a log line.
     pub fn count(&self, limit: Limit) {
         self.cells[limit as usize].count.add(1);
     }
 
-    /// Sets how often a limit was reached that somebody else counts.
+    /// Sets the count of a limit that somebody else counts.
     pub fn set(&self, limit: Limit, count: u64) {
         let counted = &self.cells[limit as usize].count;
         counted.add(count.saturating_sub(counted.get()));
     }
 
-    /// Counts that a limit was reached by `who`: a peer or a Client. Tells the log, at most once a second.
+    /// Counts that a limit was reached by `who`, a peer or a Client, and logs it at most once a second.
     pub fn note(&self, limit: Limit, who: &dyn Display, now: Time) {
         let cell = &self.cells[limit as usize];
         cell.count.add(1);
@@ -69,7 +69,7 @@ impl Reached {
 /// The counters of all listeners.
 #[derive(Debug)]
 pub struct LimitsReached {
-    /// For what belongs to no listener: sessions whose Client is away, tenants.
+    /// Counters without a listener: for sessions whose Client is away, and for tenants.
     pub elsewhere: Reached,
     listeners: RwLock<Vec<Arc<Reached>>>,
 }
@@ -88,7 +88,7 @@ impl LimitsReached {
         reached
     }
 
-    /// Calls `show` with limit, listener (empty for none) and count of each: all that there can be, and what there has been elsewhere.
+    /// Calls `show` with limit, listener (empty for none) and count of each counter; without a listener only those that are not zero.
     pub fn visit(&self, mut show: impl FnMut(Limit, &str, u64)) {
         let listeners = self.listeners.read();
         for row in LIMITS {

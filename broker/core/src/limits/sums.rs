@@ -1,4 +1,4 @@
-//! Bounds of what all clients have together, in memory and on the disk.
+//! Bounds of sums over all clients, in memory and on the disk.
 
 /// Sessions whose clients are away that every message is stored for. They do not make a message cost a multiple of what it does without them.
 pub(crate) const OFFLINE_DELIVERIES_FREE: u32 = 16;

@@ -43,7 +43,7 @@ pub(super) fn handle(
     }
 }
 
-/// PUBACK: the message is done, its place in the window is free for the next.
+/// Handles PUBACK: the message is done, its place in the window is free for the next.
 fn delivered(
     connection: &Connection,
     open: &Open,
@@ -57,7 +57,7 @@ fn delivered(
     Ok(())
 }
 
-/// PUBREC: from now on only PUBREL is sent; a reason of 0x80 and above ends the exchange \[MQTT-4.3.3-4\].
+/// Handles PUBREC: from now on only PUBREL is sent; a reason of 0x80 and above ends the exchange \[MQTT-4.3.3-4\].
 fn received(
     connection: &Arc<Connection>,
     open: &Open,
@@ -85,7 +85,7 @@ fn received(
     Ok(())
 }
 
-/// PUBREL lets the Client forget the identifier: after that the message must never be sent again, not after a crash either.
+/// Sends PUBREL, which lets the Client forget the identifier: after that the message must never be sent again, not after a crash either.
 fn send_pubrel(
     connection: &Arc<Connection>,
     open: &Open,
@@ -111,7 +111,7 @@ fn send_pubrel(
     });
 }
 
-/// PUBCOMP: the identifier is free.
+/// Handles PUBCOMP: the identifier is free.
 fn completed(
     connection: &Connection,
     open: &Open,
@@ -130,7 +130,7 @@ fn completed(
     Ok(())
 }
 
-/// PUBREL: the identifier may be used again when that is durable.
+/// Handles PUBREL: the identifier may be used again when that is durable.
 fn released(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_id: PacketId) {
     let outcome =
         open.client.exchange_on(connection, turn, |session| match is_planted(Fault::PubrelIgnored) {

@@ -21,7 +21,7 @@ use crate::protocol::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
 
-/// A connection whose CONNECT named a method, until the exchange has shown who comes.
+/// Exchange of AUTH packets for a CONNECT that named a method, until it has identified the Client.
 pub struct Authenticating {
     request: Box<Request>,
     exchange: Exchange,
@@ -50,7 +50,7 @@ impl Authenticating {
         }
     }
 
-    /// What the Client says next in the exchange.
+    /// Decodes the Client's next step in the exchange.
     fn data(&self, header: FixedHeader, body: &[u8]) -> Result<Option<Vec<u8>>, Stop> {
         let packet_type = header.check_from_client(ProtocolVersion::V5).map_err(Violation::from)?;
         if packet_type == PacketType::Disconnect {
@@ -101,7 +101,7 @@ impl Authenticating {
     }
 }
 
-/// Why an exchange before CONNACK ends before it has ended.
+/// Reason why an exchange before CONNACK is cut off.
 enum Stop {
     Violation(Violation),
     /// The Client has given up.
@@ -114,7 +114,7 @@ impl From<Violation> for Stop {
     }
 }
 
-/// How the Client of a live connection has authenticated itself, and does so again.
+/// Authentication of the Client of a live connection, with a re-authentication that may be under way.
 pub(crate) struct Authentication {
     method: Method,
     again: Option<Again>,
@@ -159,7 +159,7 @@ impl Authentication {
     }
 }
 
-/// Handles AUTH of a live connection: a re-authentication (§4.12.1). Whoever passes is who he was; all else closes \[MQTT-4.12.1-2\].
+/// Handles AUTH of a live connection: a re-authentication (§4.12.1). A Client that passes keeps its user; all else closes \[MQTT-4.12.1-2\].
 pub(super) fn handle(
     connection: &Arc<Connection>,
     open: &mut Open,
@@ -196,13 +196,13 @@ pub(super) fn handle(
     Ok(())
 }
 
-/// Every AUTH has the method of CONNECT \[MQTT-4.12.1-1\].
+/// Checks that an AUTH has the method of CONNECT \[MQTT-4.12.1-1\].
 fn check_method(auth: &Auth<'_>, method: Method) -> Result<(), Violation> {
     let is_same = auth.properties.authentication_method() == Some(method.name());
     if is_same { Ok(()) } else { Err(Violation::MethodChanged) }
 }
 
-/// AUTH of the server, with the method of CONNECT \[MQTT-4.12.0-5\].
+/// Encodes an AUTH of the server, with the method of CONNECT \[MQTT-4.12.0-5\].
 fn auth(reason: ReasonCode, method: Method, data: &[u8]) -> Vec<u8> {
     let encode = |out: &mut Vec<u8>| -> Result<(), EncodeError> {
         let mut list = PropertyBuf::new();

@@ -1,19 +1,19 @@
-//! What topics and User Properties of a Client's packets are held to, beyond the standard.
+//! Bounds of topics and User Properties in Clients' packets, beyond the standard.
 
 use lotmq_codec::Properties;
 use lotmq_config::ListenerLimits;
 
 use crate::limits::Limit;
 
-/// The least that a User Property takes in a packet: its identifier and two lengths.
+/// Smallest size of a User Property in a packet: its identifier and two lengths.
 const USER_PROPERTY_BYTES_MIN: usize = 5;
 
-/// Judges a Topic Name.
+/// Checks a Topic Name.
 pub(super) fn topic(limits: &ListenerLimits, topic: &str) -> Result<(), Limit> {
     filter(limits, topic, topic)
 }
 
-/// Judges a Topic Filter: all its bytes, the levels of what Topic Names are compared with, which is less in a shared subscription.
+/// Checks a Topic Filter: all its bytes, and the levels that Topic Names are compared with, which are fewer in a shared subscription.
 pub(super) fn filter(limits: &ListenerLimits, whole: &str, compared: &str) -> Result<(), Limit> {
     if whole.len() > limits.topic_bytes as usize {
         return Err(Limit::TopicBytes);
@@ -29,7 +29,7 @@ pub(super) fn filters<T>(limits: &ListenerLimits, filters: impl Iterator<Item = 
     if all.len() > most { Err(Limit::FiltersPerPacket) } else { Ok(all) }
 }
 
-/// Judges the User Properties of a packet. They are looked at only where so many bytes of properties could break a bound.
+/// Checks the User Properties of a packet. They are looked at only where so many bytes of properties could break a bound.
 pub(crate) fn user_properties(limits: &ListenerLimits, properties: Properties<'_>) -> Result<(), Limit> {
     let (count_max, bytes_max) = (limits.user_properties as usize, limits.user_property_bytes as usize);
     let all = properties.raw().len();

@@ -1,4 +1,4 @@
-//! CONNECT: who comes, whether he may, and which session he gets.
+//! CONNECT: who connects, whether that is allowed, and which session the Client gets.
 //!
 //! A password that is not remembered is checked elsewhere (`login`); the connection reads nothing meanwhile.
 
@@ -34,7 +34,7 @@ use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
 
-/// Who a Client is by its certificate.
+/// User named by a client certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Certified {
     /// A user of this name.
@@ -43,29 +43,29 @@ pub enum Certified {
     Nobody,
 }
 
-/// What a CONNECT asks for, owned.
+/// Request of a CONNECT, owned.
 pub struct Request {
     pub(crate) recipient: Recipient,
     pub(crate) version: ProtocolVersion,
     pub(crate) client_id: Arc<str>,
-    /// Whether we chose the identifier \[MQTT-3.1.3-6\].
+    /// Whether the broker chose the identifier \[MQTT-3.1.3-6\].
     is_assigned: bool,
     pub(crate) clean_start: bool,
-    /// In seconds, as it holds for this connection; 0 for none.
+    /// Keep Alive of this connection, in seconds; 0 for none.
     pub keep_alive: u16,
-    /// Whether we chose it, so that CONNACK tells \[MQTT-3.2.2-21\].
+    /// Whether the broker chose it, so that CONNACK tells \[MQTT-3.2.2-21\].
     is_keep_alive_ours: bool,
-    /// What CONNACK says about response topics: only if the Client asks \[MQTT-3.1.2-28\] and we have something to say.
+    /// Response Information of CONNACK: only if the Client asks \[MQTT-3.1.2-28\] and the broker has any.
     response_information: Option<String>,
-    /// How long the session outlives the connection, as we grant it.
+    /// Session Expiry Interval as granted.
     pub expiry: SessionExpiry,
-    /// Whether that is not what the Client asked for, so that CONNACK tells (§3.2.2.3.2).
+    /// Whether it differs from what the Client asked for, so that CONNACK tells (§3.2.2.3.2).
     is_expiry_ours: bool,
     pub(crate) receive_maximum: u16,
-    /// Topic Aliases that we may set.
+    /// Number of Topic Aliases that the broker may set.
     pub(crate) topic_alias_maximum: u16,
     pub(super) user_name: Option<Box<str>>,
-    /// Method and last data of the exchange that has found out who comes.
+    /// Method and last data of the exchange that has identified the Client.
     pub(super) authenticated: Option<(Method, Vec<u8>)>,
     /// The zstd stream, if it is asked for.
     zstd: Option<Offer>,
@@ -155,7 +155,7 @@ pub fn finish(connection: &Arc<Connection>, login: Login, turn: &mut Turn) -> Re
     accept(connection, *login.request, outcome, turn)
 }
 
-/// Why a CONNECT is refused before anybody asks who comes.
+/// Reason why a CONNECT is refused before the Client is identified.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 enum ConnectRefusal {
     #[error("an empty client identifier needs a clean session")]
@@ -233,7 +233,7 @@ fn read(connection: &Connection, turn: &Turn, connect: &Connect<'_>) -> Result<R
     })
 }
 
-/// The Client's Keep Alive, or ours where that is longer than we allow and the version lets us say so.
+/// Keep Alive that holds: the Client's, or the broker's maximum where the Client's is longer and the version lets the broker say so.
 fn keep_alive(connect: &Connect<'_>, maximum: Option<NonZeroU16>) -> u16 {
     let wanted = connect.keep_alive;
     match maximum {
@@ -258,7 +258,7 @@ pub(super) fn accept(
     Ok(Phase::LoggingIn(Login::decided(request, (*identity).clone())))
 }
 
-/// What becomes of a CONNECT that nothing speaks against.
+/// Outcome of attaching an acceptable CONNECT to its session.
 enum Attached {
     Open(Box<Open>),
     /// The session is in the turn of another thread: the connection is called when that has ended.
@@ -332,7 +332,7 @@ fn attach_allowed(
     Ok(Attached::Open(Box::new(opened(connection, request, turn, client, is_durable))))
 }
 
-/// The state of a connection whose CONNECT was accepted: its deadlines begin, and its Client gets what waits. `is_durable`: CONNACK waits until the session is
+/// Opens a connection whose CONNECT was accepted: its deadlines begin, and its Client gets its backlog. `is_durable`: CONNACK waits until the session is
 /// stored.
 fn opened(
     connection: &Arc<Connection>,
@@ -378,7 +378,7 @@ fn opened(
     }
 }
 
-/// Whether there may be this session: what it takes is bounded, and the number of those that outlive their connections.
+/// Checks that the owner's share has room for the session: its bytes are bounded, and the number of sessions that outlive their connections.
 fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: &Turn) -> Result<(), Limit> {
     let limits = &turn.core.config.limits;
     let share = tenant.shares.of(identity);
@@ -397,7 +397,7 @@ fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: 
     if takes.is_err() && tenant.is_administrator(identity) { Ok(()) } else { takes }
 }
 
-/// The time until `end`, both in milliseconds since 1970.
+/// Time from `now` to `end`, both in milliseconds since 1970.
 fn left_until(end: u64, now: u64) -> Duration {
     Duration::from_millis(end.saturating_sub(now))
 }
@@ -417,7 +417,7 @@ pub(crate) fn refuse_unstored(
     refuse(connection, recipient, unstored_reason(recipient, failure), &unstored_words(failure))
 }
 
-/// Before 5.0 there is one code for everything that may pass.
+/// Reason Code for a CONNECT that cannot be stored: before 5.0 there is one code for everything temporary.
 fn unstored_reason(recipient: Recipient, failure: StoreFailure) -> ReasonCode {
     if recipient.version.has_properties() { failure.reason_code() } else { ReasonCode::ServerUnavailable }
 }
@@ -426,7 +426,7 @@ fn unstored_words(failure: StoreFailure) -> String {
     format!("the session could not be stored: {failure}")
 }
 
-/// Refuses who is known by now, and tells those who watch.
+/// Refuses a Client that has been identified, and tells those who watch.
 fn turn_away(
     connection: &Connection,
     request: &Request,
@@ -440,7 +440,7 @@ fn turn_away(
     answer_refusal(connection, request.recipient, reason, words)
 }
 
-/// The same for a limit that has been reached.
+/// Refuses a Client that has been identified because a limit is reached.
 fn turn_away_for(connection: &Connection, request: &Request, turn: &mut Turn, limit: Limit) -> CloseReason {
     connection.listener.limit_reached(limit, &connection.peer());
     let has_code = request.version.has_properties();
@@ -448,7 +448,7 @@ fn turn_away_for(connection: &Connection, request: &Request, turn: &mut Turn, li
     turn_away(connection, request, turn, reason, &limit.sentence())
 }
 
-/// CONNACK, with what differs from the standard's defaults and from what the Client said; without what may be left out where the Client takes no packet of that size.
+/// Encodes CONNACK, with properties that differ from the standard's defaults and from the Client's wishes; optional ones are left out where the Client takes no packet of that size.
 pub(crate) fn connack(connection: &Connection, request: &Request, session_present: bool) -> Vec<u8> {
     let whole = encoded_connack(connection, request, session_present, true);
     if whole.len() <= request.recipient.packet_bytes_max as usize {
@@ -516,7 +516,7 @@ fn announce(
     Ok(())
 }
 
-/// Refuses who is not known yet, and tells the log.
+/// Refuses a Client that has not been identified, and logs it.
 pub(super) fn refuse(
     connection: &Connection,
     recipient: Recipient,

@@ -1,4 +1,4 @@
-//! Texts of Clients' packets with control characters or non-characters, which the standards advise against (§1.5.4).
+//! Discouraged texts in Clients' packets: with control characters or non-characters, which the standards advise against (§1.5.4).
 //!
 //! Receivers may take them for malformed and close: one retained message would keep them coming back. They are refused where a text reaches others or
 //! names something, unless `[mqtt] control_characters` says otherwise. The codec finds them on its way over the packet; here it is decided.
@@ -7,7 +7,7 @@ use lotmq_codec::{Connect, Publish, ReasonCode, has_discouraged};
 
 use crate::shared::Settings;
 
-/// The text of a packet that has such a character.
+/// Text of a packet that has such a character.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Discouraged {
     #[error("topic contains control characters or non-characters")]
@@ -39,7 +39,7 @@ impl Discouraged {
     }
 }
 
-/// Judges a PUBLISH.
+/// Checks the texts of a PUBLISH.
 #[inline]
 pub(super) fn in_publish(settings: &Settings, publish: &Publish<'_>) -> Result<(), Discouraged> {
     if !publish.topic_has_discouraged && !publish.properties.has_discouraged() || settings.takes_discouraged {
@@ -48,12 +48,12 @@ pub(super) fn in_publish(settings: &Settings, publish: &Publish<'_>) -> Result<(
     Err(if publish.topic_has_discouraged { Discouraged::Topic } else { Discouraged::Properties })
 }
 
-/// Judges the filter of a SUBSCRIBE.
+/// Checks the filter of a SUBSCRIBE.
 pub(super) fn in_filter(settings: &Settings, filter: &str) -> Result<(), Discouraged> {
     if settings.takes_discouraged || !has_discouraged(filter) { Ok(()) } else { Err(Discouraged::Filter) }
 }
 
-/// Judges a CONNECT. Its own properties reach nobody.
+/// Checks the texts of a CONNECT. Its own properties reach nobody.
 pub(super) fn in_connect(settings: &Settings, connect: &Connect<'_>) -> Result<(), Discouraged> {
     if settings.takes_discouraged {
         return Ok(());

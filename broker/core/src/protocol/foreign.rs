@@ -1,6 +1,6 @@
-//! Protocols that are spoken to a listener by mistake, told from MQTT by the first bytes.
+//! Foreign protocols that are spoken to a listener by mistake, recognized by their first bytes.
 
-/// Something else than MQTT at the beginning of a connection.
+/// Foreign protocol at the beginning of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Foreign {
     /// A request of HTTP.
@@ -12,7 +12,7 @@ pub enum Foreign {
 }
 
 impl Foreign {
-    /// What begins with these bytes, where that is known.
+    /// Recognizes the protocol that begins with these bytes.
     pub fn detect(bytes: &[u8]) -> Option<Self> {
         const METHODS: [&[u8]; 9] = [
             b"GET ",

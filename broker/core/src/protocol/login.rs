@@ -1,4 +1,4 @@
-//! A login by password between CONNECT and CONNACK: it waits for its turn on a thread of its own, and what came of it is told.
+//! Login by password between CONNECT and CONNACK: the check waits for its turn on another thread, which reports the outcome.
 
 use std::sync::Arc;
 
@@ -11,33 +11,33 @@ use crate::connection::Connection;
 use crate::limits::{LOGIN_CHECK, Limit};
 use crate::turn::Turn;
 
-/// What came of the check of a password; `None` as long as it is not known.
+/// Outcome of the check of a password; `None` until it is known.
 pub type Outcome = Arc<Mutex<Option<Result<Identity, LoginRefusal>>>>;
 
-/// A login that waits for its password to be checked, or, with that known, for the session that it is to get.
+/// Login that waits for the check of its password or, after that, for its session.
 pub struct Login {
     pub(super) request: Box<Request>,
     outcome: Outcome,
 }
 
 impl Login {
-    /// One that has been let in as somebody.
+    /// Login whose identity is known.
     pub(super) fn decided(request: Request, identity: Identity) -> Self {
         Self { request: Box::new(request), outcome: Arc::new(Mutex::new(Some(Ok(identity)))) }
     }
 
-    /// Whether it is known what came of it.
+    /// Whether the outcome is known.
     pub fn is_decided(&self) -> bool {
         self.outcome.lock().is_some()
     }
 
-    /// What came of it, once.
+    /// Takes the outcome.
     pub(super) fn take_outcome(&self) -> Result<Identity, LoginRefusal> {
         self.outcome.lock().take().unwrap_or(Err(LoginRefusal::BadCredentials))
     }
 }
 
-/// Has a password checked on a thread of its own, when it is its turn.
+/// Queues the check of a password for the thread of logins.
 pub(super) fn check_later(
     connection: &Arc<Connection>,
     request: Request,
@@ -50,7 +50,7 @@ pub(super) fn check_later(
     Login { request: Box::new(request), outcome }
 }
 
-/// What a refused login is told, and the limit that it has reached.
+/// Reason Code of a refused login, and the limit that it has reached.
 pub(super) fn reason_of(refusal: LoginRefusal) -> (ReasonCode, Option<Limit>) {
     let limits =
         [(LoginRefusal::TooManyFailures, Limit::LoginWaitMaxSec), (LoginRefusal::Busy, Limit::LoginsWaiting)];

@@ -1,4 +1,4 @@
-//! Why a PUBLISH is not taken: the code and the words of its PUBACK or PUBREC.
+//! Refusals of a PUBLISH: the code and the words of its PUBACK or PUBREC.
 
 use lotmq_codec::ReasonCode;
 
@@ -6,7 +6,7 @@ use super::discouraged::Discouraged;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::Limit;
 
-/// Why a PUBLISH is not taken, while its connection goes on.
+/// Reason why a PUBLISH is refused while its connection goes on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotTaken {
     /// Rules deny it.
@@ -15,10 +15,10 @@ pub enum NotTaken {
     /// A limit is reached.
     #[error("{}", _0.sentence())]
     Limit(Limit),
-    /// It has code points that are not taken here.
+    /// It has code points that are not accepted here.
     #[error(transparent)]
     Discouraged(#[from] Discouraged),
-    /// `on_full = "reject"`.
+    /// A queue that must get it is full, with `on_full = "reject"`.
     #[error("a session that must get this message has no room for it; nobody got it")]
     NoRoom,
     /// Too many commands wait.
@@ -30,7 +30,7 @@ pub enum NotTaken {
     /// It would have to be stored, and cannot be.
     #[error("the message could not be stored: {0}")]
     NotStored(StoreFailure),
-    /// Of a QoS 2 message that is not finished \[MQTT-2.2.1-3\].
+    /// Its Packet Identifier belongs to a QoS 2 message that is not finished \[MQTT-2.2.1-3\].
     #[error("packet identifier is that of an unfinished QoS 2 message")]
     PacketIdInUse,
 }

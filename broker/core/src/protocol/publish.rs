@@ -34,10 +34,10 @@ use crate::turn::postponed;
 /// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
 const DUP_AND_RETAIN: u8 = 0b1001;
 
-/// Where the Topic Name starts in the body: behind its length.
+/// Offset of the Topic Name in the body: behind its length.
 const TOPIC_OFFSET: usize = 2;
 
-/// A decoded PUBLISH as ranges, free of the arena's borrow.
+/// Decoded PUBLISH as ranges, free of the arena's borrow.
 struct Received {
     topic: Span,
     properties: Span,
@@ -47,9 +47,9 @@ struct Received {
     packet_id: Option<PacketId>,
     expires_at_ms: Option<u64>,
     in_place: Option<InPlace>,
-    /// Whether its User Properties keep to the listener's limits.
+    /// Outcome of checking its User Properties against the listener's limits.
     properties_within: Result<(), Limit>,
-    /// Whether its texts are such as receivers take.
+    /// Outcome of checking its texts for discouraged code points.
     plain: Result<(), Discouraged>,
 }
 
@@ -130,7 +130,7 @@ pub(super) fn ask_on(open: &mut Open, turn: &mut Turn, asking: Box<Asking>) {
     open.unfinished = Some(Box::new(asked.map_or_else(Unfinished::Asking, Unfinished::Asked)));
 }
 
-/// Takes a message to the broker itself.
+/// Handles a message to the broker itself.
 fn take_for_system(
     connection: &Arc<Connection>,
     open: &mut Open,
@@ -150,7 +150,7 @@ fn take_for_system(
     Ok(())
 }
 
-/// Whether a message can be kept wherever it must be. False when it is not taken, which its publisher has been told.
+/// Checks that a message can be kept wherever it must be. False when it is refused, which its publisher has been told.
 fn has_room_for(
     connection: &Arc<Connection>,
     open: &Open,
@@ -212,7 +212,7 @@ fn routed(
     answer(connection, open, turn, received, fan_out, reason);
 }
 
-/// Goes on with a message of QoS 0 that not all of its receivers have got.
+/// Goes on with a QoS 0 message that some of its receivers have not got yet.
 pub(super) fn go_on(open: &mut Open, turn: &mut Turn, rest: Box<Remainder>) {
     match rest.go_on(turn, &open.client.tenant, &open.client) {
         Ok(fan_out) => {
@@ -223,7 +223,7 @@ pub(super) fn go_on(open: &mut Open, turn: &mut Turn, rest: Box<Remainder>) {
     }
 }
 
-/// Whether a message for this topic is taken. Rules are asked once per topic and generation of the permissions, where that settles it.
+/// Checks whether the Client may publish to this topic. Rules are asked once per topic and generation of the permissions, where that settles it.
 fn check(
     connection: &Connection,
     open: &mut Open,
@@ -258,7 +258,7 @@ fn check(
     Ok(())
 }
 
-/// Does not take a message. Who has no permission hears it as the standard says; a limit, or a text that is not plain, closes the connection where the
+/// Refuses a message. A lack of permission is told as the standard says; a limit, or a discouraged text, closes the connection where the
 /// Client cannot be told otherwise.
 fn refuse(
     connection: &Arc<Connection>,
@@ -283,7 +283,7 @@ fn refuse(
     Ok(())
 }
 
-/// Acknowledges a message that is not taken; its identifier is a new message when it comes again \[MQTT-4.3.3-9\].
+/// Acknowledges a refused message with a Reason Code; its identifier is a new message when it comes again \[MQTT-4.3.3-9\].
 fn decline(
     connection: &Arc<Connection>,
     open: &Open,
@@ -419,7 +419,7 @@ fn take_over_acknowledged(
     }
 }
 
-/// A QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their identifiers are in use.
+/// Accepts a QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their identifiers are in use.
 fn take_over_beside_exchanges(
     connection: &Connection,
     open: &Open,

@@ -1,4 +1,4 @@
-//! What a Client reads of the broker's answers: its version, its Maximum Packet Size, and whether it wants reasons in words.
+//! Recipients of the broker's answers: protocol version, Maximum Packet Size, and whether reasons are wanted in words.
 //!
 //! Words go with every refusal to a 5.0 Client, as a Reason String: in CONNACK and DISCONNECT always, elsewhere unless it set Request Problem
 //! Information to 0 \[MQTT-3.1.2-29\]. They say what is wrong with what this very Client sent, never what others have or do. The only
@@ -11,7 +11,7 @@ use lotmq_codec::{
     Connect, EncodeError, Properties, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, encode_within,
 };
 
-/// See the module's documentation.
+/// Recipient of answers, with what it can read.
 #[derive(Clone, Copy, Debug)]
 pub struct Recipient {
     pub(crate) version: ProtocolVersion,

@@ -31,16 +31,16 @@ use crate::routing::system_topics;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
 
-/// Filters of one SUBSCRIBE whose refusals are explained; of further ones there is only the code.
+/// Filters of one SUBSCRIBE whose refusals are explained in words; further ones get only the code.
 const EXPLAINED_MAX: usize = 4;
 
-/// The answer to a SUBSCRIBE, and the filters whose retained messages follow it.
+/// Answer to a SUBSCRIBE, with the retained messages that follow it.
 pub struct Granted {
-    /// That of the SUBSCRIBE.
+    /// Packet Identifier of the SUBSCRIBE.
     pub packet_id: PacketId,
-    /// The Reason Code of each filter, in their order.
+    /// Reason Code of each filter, in their order.
     pub codes: Vec<ReasonCode>,
-    /// Why filters were refused, by their place in the packet.
+    /// Refusals of filters, by their place in the packet.
     pub refusals: Vec<(usize, FilterRefusal)>,
     /// Subscriptions that are on their way to the store.
     pub added: Vec<Added>,
@@ -48,14 +48,14 @@ pub struct Granted {
     pub replays: Replays,
 }
 
-/// Subscriptions that the store refused, while they are taken back.
+/// Subscriptions that the store refused, while they are being reverted.
 pub struct TakingBack {
     left: IntoIter<Added>,
     granted: Granted,
     failure: StoreFailure,
 }
 
-/// A subscription that was made, and what was there before.
+/// Subscription that was made, with the one it replaced.
 pub struct Added {
     /// The filter.
     pub filter: Box<str>,
@@ -67,7 +67,7 @@ pub struct Added {
     pub at: usize,
 }
 
-/// One filter as asked for.
+/// Filter as asked for.
 struct Asked {
     filter: Box<str>,
     options: Options,
@@ -82,10 +82,10 @@ pub struct Subscribing {
 /// An UNSUBSCRIBE under way.
 pub struct Unsubscribing {
     packet_id: PacketId,
-    /// Each with what is wrong about it.
+    /// Filters that are left, each with what is wrong with it.
     filters: Zip<IntoIter<Box<str>>, IntoIter<Option<TopicError>>>,
     codes: Vec<ReasonCode>,
-    /// Something stored of the session was not on the disk when the packet came.
+    /// Whether something stored of the session was not on the disk when the packet came.
     is_unsure: bool,
 }
 
@@ -120,7 +120,7 @@ pub(super) fn subscribe(
 }
 
 impl Subscribing {
-    /// Handles filters while there is time; answers when that was the last one.
+    /// Handles filters while there is time; answers after the last one.
     pub(super) fn go_on(
         mut self,
         connection: &Arc<Connection>,
@@ -169,7 +169,7 @@ impl Subscribing {
 }
 
 impl Turn {
-    /// A part of a packet is done, which has changed something stored or not. What follows in later turns does not hold without it.
+    /// Notes that a part of a packet is done, which has changed something stored or not. Parts in later turns do not hold without it.
     fn part_done(&mut self, connection: &Arc<Connection>, is_durable: bool) {
         if is_durable {
             connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
@@ -178,13 +178,13 @@ impl Turn {
     }
 }
 
-/// Why one filter gets no subscription.
+/// Reason why one filter gets no subscription.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub enum FilterRefusal {
     /// It is no Topic Filter.
     #[error(transparent)]
     Invalid(#[from] TopicError),
-    /// It has code points that are not taken here.
+    /// It has code points that are not accepted here.
     #[error(transparent)]
     Discouraged(#[from] Discouraged),
     /// A limit is reached.
@@ -212,7 +212,7 @@ impl FilterRefusal {
     }
 }
 
-/// Checks one filter; one that is bad fails alone.
+/// Checks one filter; a bad one fails alone.
 fn grant(
     limits: &ListenerLimits,
     open: &Open,
@@ -338,7 +338,7 @@ impl Granted {
         client.replay(self.replays, turn);
     }
 
-    /// The store failed before it had these subscriptions: a 5.0 Client hears that it does not have them, and has them no more. Anybody else is closed,
+    /// Reverts these subscriptions because the store failed before it had them: a 5.0 Client is told that it does not have them. Anybody else is closed,
     /// and so is one that has asked for more changes meanwhile: which of them hold would be hard to say.
     pub fn take_back(
         mut self,
@@ -352,7 +352,7 @@ impl Granted {
         TakingBack { left, granted: self, failure }.go_on(client, connection, turn);
     }
 
-    /// Why filters were refused, each named by its number when there are several; empty when none was.
+    /// Reason String: why filters were refused, each named by its number when there are several; empty when none was.
     fn words(&self) -> String {
         let is_alone = self.codes.len() == 1;
         let explained = self.refusals.iter().take(EXPLAINED_MAX);
@@ -370,7 +370,7 @@ impl Granted {
 }
 
 impl TakingBack {
-    /// Takes back while there is time; answers when that was the last one.
+    /// Reverts subscriptions while there is time; answers after the last one.
     pub fn go_on(mut self, client: Arc<Client>, connection: Arc<Connection>, turn: &mut Turn) {
         let others = connection.changes_waiting.load(Ordering::Relaxed) - 1;
         let recipient = client.recipient_on(&connection);
@@ -477,7 +477,7 @@ impl Unsubscribing {
     }
 }
 
-/// Why filters of an UNSUBSCRIBE are none, each at its place. What is subscribed to may always be ended.
+/// Errors in the filters of an UNSUBSCRIBE, each at its place. An existing subscription may always be ended.
 ///
 /// # Errors
 /// Before 5.0 UNSUBACK cannot say it: the connection ends, with all subscriptions as they were.

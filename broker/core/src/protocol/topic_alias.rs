@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU16;
 
-/// The alias is above the Topic Alias Maximum that we announced \[MQTT-3.3.2-9\].
+/// Error: a Topic Alias above the Topic Alias Maximum that the broker announced \[MQTT-3.3.2-9\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("topic alias {alias} exceeds the topic alias maximum {maximum}")]
 pub struct AliasTooHigh {
@@ -10,7 +10,7 @@ pub struct AliasTooHigh {
     maximum: u16,
 }
 
-/// The alias cannot be set.
+/// Reason why an alias cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AliasRefusal {
     /// It is too high.
@@ -19,17 +19,17 @@ pub enum AliasRefusal {
     /// The topics of all aliases are too long.
     #[error("topics of topic aliases take more than {bytes_max} bytes")]
     TooLong {
-        /// As many as they may take.
+        /// Bound of their bytes.
         bytes_max: u32,
     },
 }
 
-/// See the module's documentation. Grows with the highest alias in use, never beyond the maximum.
+/// Topic Aliases of one Client. Grows with the highest alias in use, never beyond the maximum.
 #[derive(Debug)]
 pub struct TopicAliases {
     maximum: u16,
     bytes_max: u32,
-    /// Of all topics.
+    /// Bytes of all topics.
     bytes: usize,
     topics: Vec<Option<Box<str>>>,
 }
@@ -39,7 +39,7 @@ impl TopicAliases {
         Self { maximum, bytes_max, bytes: 0, topics: Vec::new() }
     }
 
-    /// Bytes that all of them take.
+    /// Bytes of all topics.
     pub fn bytes(&self) -> usize {
         self.bytes + self.topics.len() * size_of::<Option<Box<str>>>()
     }
@@ -60,7 +60,7 @@ impl TopicAliases {
         Ok(())
     }
 
-    /// What an alias stands for; `None` when it was never set.
+    /// Topic of an alias; `None` when it was never set.
     pub fn get(&self, alias: NonZeroU16) -> Result<Option<&str>, AliasTooHigh> {
         let index = self.index(alias)?;
         Ok(self.topics.get(index).and_then(Option::as_deref))

@@ -1,4 +1,4 @@
-//! Rules that a Client breaks with a packet, and which end its connection: one list with what it is told, in code and words.
+//! Protocol violations by a Client's packets, which end its connection: one list with what the Client is told, in code and words.
 
 use lotmq_auth::LoginRefusal;
 use lotmq_codec::{AckType, DecodeError, FrameError, PacketId, PacketType, ReasonCode};
@@ -9,7 +9,7 @@ use crate::protocol::Discouraged;
 use crate::protocol::foreign::Foreign;
 use crate::protocol::topic_alias::{AliasRefusal, AliasTooHigh};
 
-/// See the module's documentation.
+/// Violation that ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[allow(missing_docs, reason = "the message of each says what its fields are")]
 pub enum Violation {
@@ -31,7 +31,7 @@ pub enum Violation {
     /// Topics of Topic Aliases that take more bytes than they may.
     #[error("topics of topic aliases take more than {bytes_max} bytes (limit topic_alias_bytes)")]
     AliasesTooLong { bytes_max: u32 },
-    /// No topic, and an alias that stands for none.
+    /// A Topic Alias without a topic, in a PUBLISH that names none.
     #[error("topic alias {alias} was never set on this connection")]
     AliasUnknown { alias: u16 },
     /// A DISCONNECT that would make a session outlive its connection (§3.14.2.2.2).
@@ -44,13 +44,13 @@ pub enum Violation {
     /// Client's Receive Maximum for ever.
     #[error("{} does not fit what packet identifier {packet_id} waits for", ack_type.packet_type())]
     AcknowledgementOutOfTurn { ack_type: AckType, packet_id: PacketId },
-    /// A Topic Filter in UNSUBSCRIBE that is none, before 5.0, which has no code for it \[3.1.1: MQTT-4.7.3-1\].
+    /// An invalid Topic Filter in UNSUBSCRIBE before 5.0, which has no code for it \[3.1.1: MQTT-4.7.3-1\].
     #[error(transparent)]
     FilterInvalid(TopicError),
     /// A text that others may take for malformed (§1.5.4), where the Client cannot be told otherwise.
     #[error(transparent)]
     Discouraged(#[from] Discouraged),
-    /// AUTH in the middle of nothing, or a second exchange at once (§4.12.1).
+    /// AUTH outside an exchange, or a second exchange at once (§4.12.1).
     #[error("AUTH with this reason code has no place here")]
     AuthOutOfTurn,
     /// AUTH with another method than CONNECT \[MQTT-4.12.1-1\].

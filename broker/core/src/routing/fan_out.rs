@@ -1,4 +1,4 @@
-//! Fan-out: one message to everybody who gets it, within a turn.
+//! Fan-out of one message to all of its receivers, within a turn.
 //!
 //! A message is encoded at most once per version, QoS and RETAIN; where the received packet is already what a receiver gets, nothing is
 //! encoded at all. Receivers get ranges; copies are made only for guests, for what is retained, and for sessions that must keep it.
@@ -38,7 +38,7 @@ pub(crate) use parts::{Remainder, publish_in_parts};
 /// Payloads up to this many bytes are copied behind a new head, so that the packet is one range; longer ones stay where they are.
 pub(crate) const COPIED_PAYLOAD_BYTES: usize = 1024;
 
-/// A message on its way to its receivers, as ranges of the turn's arena.
+/// Message on its way to its receivers, as ranges of the turn's arena.
 pub struct Publication<'a> {
     /// The topic, which has been checked.
     pub topic: Span,
@@ -50,22 +50,22 @@ pub struct Publication<'a> {
     pub qos: QoS,
     /// RETAIN as it came.
     pub retain: bool,
-    /// When it expires, in milliseconds since 1970.
+    /// Expiry time, in milliseconds since 1970.
     pub expires_at_ms: Option<u64>,
-    /// The packet itself where it can be sent on as it is.
+    /// Packet itself, where it can be sent on as it is.
     pub in_place: Option<InPlace>,
-    /// Who published it; `None` for guests and the broker.
+    /// Client that published it; `None` for guests and the broker.
     pub source: Option<&'a Arc<Client>>,
-    /// The user whose definition publishes it; `None` for Clients, the broker, and definitions of nobody.
+    /// User whose definition publishes it; `None` for Clients, the broker, and definitions without an owner.
     pub owner: Option<&'a Arc<str>>,
-    /// The LoT route that brought it from another system.
+    /// LoT route that brought it from another system.
     pub origin: Option<DefinitionId>,
-    /// How many runs of guests led to it.
+    /// Number of guest runs that led to it.
     pub hops: u8,
 }
 
 impl<'a> Publication<'a> {
-    /// Bytes of it that a queue counts.
+    /// Bytes that it counts for in a queue.
     pub fn bytes(&self) -> usize {
         self.topic.len() + self.properties.len() + self.payload.len()
     }
@@ -77,7 +77,7 @@ impl<'a> Publication<'a> {
         Self { payload: arena.borrow(message.payload()), ..head }
     }
 
-    /// A message that was kept somewhere, copied into the arena.
+    /// Copies an owned message into the arena.
     pub fn copied(arena: &mut Arena, parts: MessageParts<'_>, source: Option<&'a Arc<Client>>) -> Self {
         let (all, ()) = arena.encode(|out| {
             out.extend_from_slice(parts.topic.as_bytes());
@@ -102,25 +102,25 @@ impl<'a> Publication<'a> {
     }
 }
 
-/// A packet in the arena with DUP and RETAIN cleared and no property that belongs to one connection only.
+/// Packet in the arena with DUP and RETAIN cleared and no property that belongs to one connection only.
 #[derive(Clone, Copy)]
 pub struct InPlace {
     /// The packet.
     pub packet: Span,
     /// Whether it is one of 5.0.
     pub has_properties: bool,
-    /// Where its Packet Identifier stands in it.
+    /// Offset of its Packet Identifier.
     pub packet_id_at: Option<u32>,
 }
 
-/// What became of a message.
+/// Result of the fan-out of a message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FanOut {
-    /// Clients that it was routed to.
+    /// Number of Clients that it was routed to.
     pub receivers: usize,
-    /// Whether the turn's batch now holds something that its acknowledgement must wait for.
+    /// Whether its acknowledgement must wait for the turn's batch.
     pub is_durable: bool,
-    /// Whether the batch holds anything of it: more of the kind waits when the disk cannot keep up.
+    /// Whether the batch holds anything of it: the publisher's next messages wait when the disk cannot keep up.
     pub is_stored: bool,
     /// Whether it may start guests.
     pub(crate) starts_guests: bool,
@@ -213,7 +213,7 @@ enum Disposition {
 }
 
 impl Disposition {
-    /// The same, once it is final.
+    /// Counts a final disposition.
     fn counted(self, turn: &Turn) -> Self {
         if self == Self::TooLarge {
             turn.core.counters.publish_too_large.add(1);
@@ -222,21 +222,21 @@ impl Disposition {
     }
 }
 
-/// The work on one message.
+/// Fan-out of one message under way.
 struct FanOutOf<'a> {
     publication: &'a Publication<'a>,
     variants: Variants,
-    /// Its place among the turn's messages, once somebody may keep it.
+    /// Index among the turn's messages, once somebody may keep it.
     message: Option<u32>,
     /// Sessions that outlive their connection and must get it.
     durable: SmallVec<[Keeping; 4]>,
-    /// Those of them whose Clients are away.
+    /// Number of those whose Clients are away.
     away: u32,
-    /// It is in the turn's batch for some of them.
+    /// Whether the turn's batch has it for some of them.
     is_kept: bool,
-    /// It is of the `$SYS` tree, of which nothing is stored.
+    /// Whether it is of the `$SYS` tree, of which nothing is stored.
     is_volatile: bool,
-    /// As of a [`Message`](crate::routing::message::Message).
+    /// Whether it is the shortened form, as of a [`Message`](crate::routing::message::Message).
     is_shortened: bool,
 }
 
@@ -247,7 +247,7 @@ impl<'a> FanOutOf<'a> {
         Self { publication, variants, message: None, durable, away: 0, is_kept, is_volatile, is_shortened }
     }
 
-    /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it. How many there are.
+    /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it; returns their number.
     fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
         let is_large = self.publication.payload.len() >= SHARED_BYTES_MIN;
         if is_large && route.targets.len() > SHARED_RECEIVERS_MIN {
@@ -445,7 +445,7 @@ impl<'a> FanOutOf<'a> {
         self.publication.retain && !self.is_volatile
     }
 
-    /// Wakes the guests that the message triggers, and remembers it where one reads its topic. True when an acknowledgement must wait for that.
+    /// Notes the guests that the message triggers, and remembers it where one reads its topic. True when an acknowledgement must wait for that.
     fn tell_guests(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, route: &Route) -> bool {
         if route.triggers.is_none() && route.caching == Caching::Skip {
             return false;
@@ -471,7 +471,7 @@ impl<'a> FanOutOf<'a> {
     }
 }
 
-/// A session that must get a message whatever happens, and how.
+/// Session that must get a message even after a crash, with the options of its delivery.
 struct Keeping {
     session: SessionId,
     qos: QoS,

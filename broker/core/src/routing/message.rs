@@ -1,4 +1,4 @@
-//! A message that outlives the turn it arrived in: queued, inflight, retained, a Will, or on its way to a guest.
+//! Messages that outlive the turn in which they arrived: queued, inflight, retained, Wills, or on their way to a guest.
 //!
 //! It is copied once out of the turn's memory and shared from then on.
 
@@ -8,7 +8,7 @@ use bytes::Bytes;
 use lotmq_codec::QoS;
 use lotmq_store::MessageId;
 
-/// One Application Message, owned.
+/// Application Message, owned.
 #[derive(Debug)]
 pub struct Message {
     /// Identity in the store; 0 for a message that is not stored.
@@ -16,9 +16,9 @@ pub struct Message {
     pub(crate) qos: QoS,
     /// RETAIN as published.
     pub retain: bool,
-    /// Form of a reply for others than who asked, who need a right to see it.
+    /// Whether it is the shortened form of a reply, for others than the asker, who need a right to see it.
     pub(crate) is_shortened: bool,
-    /// When it expires, in milliseconds since 1970; `None` when it never does \[MQTT-3.3.2-5\].
+    /// Expiry time, in milliseconds since 1970; `None` when it never expires \[MQTT-3.3.2-5\].
     pub expires_at_ms: Option<u64>,
     /// Topic Name, forwarded properties and payload, in this order.
     bytes: Bytes,
@@ -26,7 +26,7 @@ pub struct Message {
     properties_len: u32,
 }
 
-/// What [`Message::new`] is made of, still borrowed.
+/// Parts of a message, borrowed.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageParts<'a> {
     /// The topic.
@@ -40,12 +40,12 @@ pub struct MessageParts<'a> {
     pub qos: QoS,
     /// Whether it was published with RETAIN.
     pub retain: bool,
-    /// When it expires, in milliseconds since 1970.
+    /// Expiry time, in milliseconds since 1970.
     pub expires_at_ms: Option<u64>,
 }
 
 impl Message {
-    /// A message of these parts, which are copied; `id` is its number in the store, 0 for none.
+    /// Makes a message of these parts, which are copied; `id` is its number in the store, 0 for none.
     pub fn new(id: u64, parts: MessageParts<'_>) -> Self {
         let mut bytes = Vec::with_capacity(parts.topic.len() + parts.properties.len() + parts.payload.len());
         bytes.extend_from_slice(parts.topic.as_bytes());
@@ -115,7 +115,7 @@ impl Message {
         self.bytes.len()
     }
 
-    /// Whether the other one says the same.
+    /// Whether another message has the same contents.
     pub(crate) fn has_contents_of(&self, other: &Self) -> bool {
         self.bytes == other.bytes
             && (self.topic_len, self.properties_len, self.qos, self.retain, self.expires_at_ms)

@@ -20,7 +20,7 @@ use crate::routing::message::Message;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// For whom a retained message counts.
+/// Owner for whom a retained message counts.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Keeper {
     /// The broker itself and all programs.
@@ -32,7 +32,7 @@ pub enum Keeper {
 }
 
 impl Keeper {
-    /// Who publishes: a Client, or what runs in the broker.
+    /// Keeper of messages from this publisher: a Client, or what runs in the broker.
     pub fn of(source: Option<&Arc<Client>>) -> Self {
         source.map_or(Self::Broker, |client| client.user.clone().map_or(Self::Nobody, Self::User))
     }
@@ -55,7 +55,7 @@ impl Keeper {
     }
 }
 
-/// A retained message, and whose it is.
+/// Retained message, with its keeper.
 pub struct Kept {
     message: Arc<Message>,
     keeper: Keeper,
@@ -76,18 +76,18 @@ struct Room {
     bytes: u64,
 }
 
-/// The retained messages of a tenant, and how much room they take.
+/// Retained messages of a tenant, with their number and bytes.
 #[derive(Default)]
 pub struct Retained {
     index: RetainedIndex<Kept>,
     bytes: u64,
-    /// The same by whom they are of; nothing is kept of who has none.
+    /// Number and bytes by keeper; a keeper without messages has no entry.
     of: HashMap<Keeper, Room>,
-    /// Since expired ones were removed last, there was no room for another one.
+    /// Whether there was no room for a message since expired ones were last removed.
     lacks_room: AtomicBool,
-    /// When they were, since 1970.
+    /// Time since 1970 at which they were last removed.
     swept_at_ms: u64,
-    /// Removals that may not be on the disk: that nothing is retained for a topic may rest on one of them.
+    /// Removals that may not be on the disk: the absence of a topic's message may rest on one of them.
     removals: Stamps,
 }
 
@@ -100,7 +100,7 @@ impl Deref for Retained {
 }
 
 impl Retained {
-    /// Puts back a message that was stored.
+    /// Restores a message that was stored.
     pub fn insert(&mut self, message: &Arc<Message>, keeper: Keeper) {
         let bytes = message.size() as u64;
         self.bytes += bytes;
@@ -157,7 +157,7 @@ impl Retained {
 }
 
 impl Turn {
-    /// Whether a message can become its topic's retained one, if it is to.
+    /// Whether a message can be retained, if it asks for that.
     ///
     /// What another thread adds meanwhile may still take the room: then it is delivered, not retained, and counted.
     pub(crate) fn can_retain(&self, tenant: &Tenant, publication: &Publication<'_>) -> Result<(), Limit> {
@@ -235,7 +235,7 @@ impl Tenant {
         }
     }
 
-    /// Removes expired messages, when there was no room for others since that was done last.
+    /// Removes expired messages, when there was no room for others since the last time.
     pub fn remove_expired(&self, turn: &mut Turn) {
         let now_ms = turn.wall_ms();
         if !self.retained.read().lacks_room.load(Ordering::Relaxed) {
@@ -270,7 +270,7 @@ impl Tenant {
         }
     }
 
-    /// Removes this very message, if it is still its topic's retained one.
+    /// Removes this message, if it is still its topic's retained one.
     fn forget_retained(&self, message: &Arc<Message>, turn: &mut Turn) {
         let topic = message.topic();
         let mut retained = self.retained.write();
@@ -289,7 +289,7 @@ impl Tenant {
         self.retained.read().get(topic).is_some_and(|message| !message.is_expired(wall_ms))
     }
 
-    /// Whether this very message is still its topic's retained one, and has not expired.
+    /// Whether this message is still its topic's retained one, and has not expired.
     pub(crate) fn retains(&self, message: &Arc<Message>, wall_ms: u64) -> bool {
         let retained = self.retained.read();
         let current = retained.get(message.topic());

@@ -1,4 +1,4 @@
-//! Routes: who gets the messages of one topic, and each thread's memory of them.
+//! Routes: the receivers of one topic, and each thread's cache of them.
 //!
 //! A route is computed once per topic, thread and generation of the tenant's subscriptions and definitions; most messages find theirs
 //! with one comparison, because a publisher rarely changes its topic. Only a topic that comes again is remembered: among more topics than can be,
@@ -33,47 +33,47 @@ use crate::turn::arena::text;
 pub(crate) use asking::Asking;
 use members::Answers;
 
-/// Who gets the messages of one topic.
+/// Route of a topic: its receivers, and what its messages start.
 pub struct Route {
     pub(crate) topic: String,
     /// Clients with subscriptions of their own.
     pub targets: Vec<Target>,
-    /// Those who get replies to their own commands only; of no other topic there are any.
+    /// Clients that get replies to their own commands only; empty for all other topics.
     pub(crate) askers: Vec<Target>,
-    /// By number.
+    /// Groups of shared subscriptions, by number.
     pub groups: Vec<Arc<SharedGroup>>,
     pub(crate) triggers: Option<Box<dyn Triggers>>,
-    /// What a message does to the topic's last value.
+    /// Effect of a message on the topic's last value.
     pub caching: Caching,
-    /// Rules let every session have messages of the topic. Else those in `targets` were asked for, and members of groups are asked for each time.
+    /// Whether rules let every session have messages of the topic. Else those in `targets` were checked, and members of groups are checked each time.
     pub is_open: bool,
-    /// What rules have said of members of groups already, for one message.
+    /// Answers of rules about members of groups, for one message.
     answers: Answers,
-    /// Good for more than one message: no rule looked at what may change without a new generation.
+    /// Whether the route is good for more than one message: no rule looked at anything that may change without a new generation.
     pub is_stable: bool,
 }
 
-/// One receiver of a topic, its overlapping subscriptions already merged \[MQTT-3.3.4-2\].
+/// Receiver of a topic, its overlapping subscriptions already merged \[MQTT-3.3.4-2\].
 #[derive(Clone)]
 pub struct Target {
     /// The receiver.
     pub client: Arc<Client>,
     /// The highest granted QoS.
     pub qos: QoS,
-    /// True when every matching subscription said so \[MQTT-3.8.3-3\]; see `own` for some of them.
+    /// No Local of every matching subscription \[MQTT-3.8.3-3\]; see `own` where they differ.
     pub no_local: bool,
     pub(crate) retain_as_published: bool,
     /// Subscription Identifiers of all matching subscriptions \[MQTT-3.3.4-4\].
     pub identifiers: Identifiers,
-    /// What counts for the Client's own messages, where some of its matching subscriptions said No Local and others did not.
+    /// Options for the Client's own messages, where some of its matching subscriptions have No Local and others do not.
     pub own: Option<Box<Target>>,
 }
 
-/// One thread's routes.
+/// Cache of one thread's routes.
 pub struct RouteCache {
     tenants: Vec<TenantRoutes>,
     hasher: Hashing,
-    /// Routes that were not known, since that was asked last.
+    /// Cache misses since the last question.
     made: usize,
 }
 
@@ -84,9 +84,9 @@ struct TenantRoutes {
     routes: HashTable<Arc<Route>>,
     /// Receivers in `routes`.
     receivers: usize,
-    /// Parts of the hashes of topics that came lately, each in the place that another part says.
+    /// Parts of the hashes of recent topics, each in the place that another part of the hash names.
     seen: Vec<u32>,
-    /// A route of no use any more but for its memory.
+    /// Route that is kept for its memory alone.
     spare: Option<Arc<Route>>,
     /// Memory for making routes.
     found: Vec<(u64, Target)>,
@@ -96,18 +96,18 @@ struct TenantRoutes {
 const SPARE_TARGETS_MAX: usize = 256;
 
 impl RouteCache {
-    /// None yet.
+    /// Empty cache.
     pub fn new(hasher: Hashing) -> Self {
         Self { tenants: Vec::new(), hasher, made: 0 }
     }
 
-    /// The route of `topic`, a text that was decoded as one. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
+    /// Takes the route of `topic`, a decoded text. The caller hands it back with [`RouteCache::put_back`], which spares the hot path a counter update.
     pub fn take(&mut self, tenant: &Arc<Tenant>, topic: &[u8]) -> Arc<Route> {
         // Nobody waits for what is asked about at once, so members of groups need not be asked in advance.
         self.begin(tenant, topic, None).unwrap_or_else(|asking| asking.finish(self, tenant))
     }
 
-    /// The same, unless rules must be asked about many receivers, members of groups included where the `bytes` of the message are known.
+    /// Takes the route of `topic`, unless rules must be asked about many receivers, members of groups included where the `bytes` of the message are known.
     ///
     /// # Errors
     /// What is left to be asked.
@@ -137,7 +137,7 @@ impl RouteCache {
         known.find(tenant, (text(topic), bytes), &self.hasher, &mut self.made)
     }
 
-    /// Remembers a route that was asked about over several turns, where that is of use.
+    /// Caches a route that was asked about over several turns, where that is of use.
     fn remember(&mut self, tenant: &Tenant, (hash, generation): (u64, u64), route: &Arc<Route>) {
         let known = &mut self.tenants[tenant.number as usize];
         if known.generation == generation {
@@ -145,12 +145,12 @@ impl RouteCache {
         }
     }
 
-    /// How many routes were not known, since that was asked last.
+    /// Cache misses since the last call.
     pub(crate) fn take_made(&mut self) -> usize {
         std::mem::take(&mut self.made)
     }
 
-    /// Remembers the route as the latest of its tenant.
+    /// Puts a route back as the latest of its tenant.
     pub fn put_back(&mut self, tenant: &Tenant, route: Arc<Route>) {
         self.tenants[tenant.number as usize].last = Some(route);
     }
@@ -168,7 +168,7 @@ impl RouteCache {
 }
 
 impl Route {
-    /// The route of no topic.
+    /// Empty route.
     pub fn empty() -> Self {
         Self {
             topic: String::new(),
@@ -183,12 +183,12 @@ impl Route {
         }
     }
 
-    /// Those that it lists, however many members a group has.
+    /// Number of receivers that it lists; a group counts once.
     pub fn receivers(&self) -> usize {
         self.targets.len() + self.askers.len() + self.groups.len()
     }
 
-    /// Keeps those whom rules let have messages of the topic.
+    /// Removes receivers whom rules deny messages of the topic.
     pub fn ask(&mut self, tenant: &Tenant) {
         let Self { targets, askers, topic, is_open, is_stable, .. } = self;
         if !*is_open {
@@ -203,7 +203,7 @@ impl Route {
         }
     }
 
-    /// Empties it but for its memory.
+    /// Empties the route but keeps its memory.
     pub fn clear(&mut self) {
         self.topic.clear();
         self.targets.clear();
@@ -237,7 +237,7 @@ impl TenantRoutes {
         }
     }
 
-    /// Whether a topic with this hash came lately, and from now on it has.
+    /// Whether a topic with this hash came lately; notes that it has come.
     #[expect(clippy::cast_possible_truncation, reason = "parts of a hash")]
     fn comes_again(&mut self, hash: u64) -> bool {
         if self.seen.is_empty() {
@@ -280,7 +280,7 @@ impl TenantRoutes {
         Ok(route)
     }
 
-    /// Keeps a route that is good for more than one message.
+    /// Caches a route that is good for more than one message.
     fn remember(&mut self, hash: u64, route: &Arc<Route>, hasher: &Hashing) {
         let receivers = route.receivers();
         if !route.is_stable || receivers > ROUTE_CACHE_RECEIVERS {
@@ -294,7 +294,7 @@ impl TenantRoutes {
     }
 }
 
-/// Whether rules let somebody have messages of a topic. `is_stable` is cleared when they are to be asked again for the next one.
+/// Whether rules allow an identity messages of a topic. `is_stable` is cleared when they have to be asked again for the next message.
 fn delivers(tenant: &Tenant, identity: &Identity, topic: &str, is_stable: &mut bool) -> bool {
     let decision = tenant.permissions.decision(&Question::subscribe(identity, topic));
     *is_stable &= decision.is_stable;

@@ -1,4 +1,4 @@
-//! What the subscription index keeps with each subscription, and what is merged from it for a topic.
+//! Subscriptions: what the index keeps with each, and how they merge to receivers of a topic.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use crate::limits::{
 };
 use crate::routing::route::Target;
 
-/// What the filters of shared subscriptions begin with \[MQTT-4.8.2-1\].
+/// Prefix of the filters of shared subscriptions \[MQTT-4.8.2-1\].
 pub const SHARED: &str = "$share/";
 
 /// Subscriptions of one tenant, by session number.
@@ -42,7 +42,7 @@ pub struct Options {
     pub retain_handling: RetainHandling,
     /// The Subscription Identifier.
     pub identifier: Option<NonZeroU32>,
-    /// Granted for `$SYS/broker/#` only, though the filter asked for more.
+    /// Whether it was granted for `$SYS/broker/#` only, though the filter asked for more.
     pub sys_broker_only: bool,
 }
 
@@ -63,7 +63,7 @@ impl Identifiers {
         Self(Some(Arc::new(smallvec![identifier])))
     }
 
-    /// Cost: O(1) while nobody else has them, however many there are.
+    /// Adds an identifier. Cost: O(1) while nobody else has the list, however long it is.
     fn add(&mut self, identifier: NonZeroU32) {
         match &mut self.0 {
             Some(all) => Arc::make_mut(all).push(identifier),
@@ -118,7 +118,7 @@ impl Subscriptions {
         }
     }
 
-    /// Takes a subscription out.
+    /// Removes a subscription.
     pub fn remove(&mut self, filter: &str) {
         if let Ok(at) = self.find(filter) {
             self.list.remove(at);
@@ -141,12 +141,12 @@ impl Subscriptions {
         self.list.len()
     }
 
-    /// Whether there are none.
+    /// Whether there is no subscription.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// Bytes that they take, as they are counted.
+    /// Bytes that the subscriptions count for.
     pub fn bytes(&self) -> u64 {
         self.bytes
     }
@@ -156,7 +156,7 @@ impl Subscriptions {
         self.list.iter().map(|(filter, _)| &**filter)
     }
 
-    /// The filters, when nothing else of them is needed any more.
+    /// Filters of the subscriptions, which are consumed.
     pub(crate) fn into_filters(self) -> impl Iterator<Item = Box<str>> {
         self.list.into_iter().map(|(filter, _)| filter)
     }
@@ -166,7 +166,7 @@ impl Subscriptions {
         self.shared() > 0
     }
 
-    /// How many are shared subscriptions.
+    /// Number of shared subscriptions.
     pub fn shared(&self) -> usize {
         let first = self.list.partition_point(|(filter, _)| &**filter < SHARED);
         self.list[first..].partition_point(|(filter, _)| filter.starts_with(SHARED))
@@ -185,7 +185,7 @@ impl Options {
 }
 
 impl Subscriber {
-    /// This subscription as a receiver of its own.
+    /// Target for this subscription alone.
     pub fn target(&self) -> Target {
         let identifiers = self.options.identifier.map_or_else(Identifiers::default, Identifiers::one);
         Target {
@@ -229,7 +229,7 @@ impl Target {
         }
     }
 
-    /// What a message published by `source` finds here; `None` if it does not go to this Client.
+    /// Target for a message published by `source`; `None` if it does not go to this Client.
     pub(crate) fn for_source(&self, source: Option<&Arc<Client>>) -> Option<&Self> {
         if (!self.no_local && self.own.is_none()) || is_planted(Fault::NoLocalIgnored) {
             return Some(self);

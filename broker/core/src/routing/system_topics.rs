@@ -2,7 +2,7 @@
 
 use lotmq_auth::Identity;
 
-/// Where commands are published to (commands reference §1).
+/// Topic to which commands are published (commands reference §1).
 pub const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 
 /// Topic of all replies (commands reference §1.7).
@@ -20,7 +20,7 @@ pub fn is_system(topic: &str) -> bool {
     topic.strip_prefix("$SYS").is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Whether a subscription is one to replies that a user may have without any right: of the topic of replies it gets those to his own commands.
+/// Whether a subscription is to replies that a user may have without any right: those to his own commands.
 pub(crate) fn may_have_own_replies(identity: &Identity, filter: &str) -> bool {
     filter == OUTPUT_TOPIC && identity.user.is_some()
 }

@@ -1,4 +1,4 @@
-//! The head of a PUBLISH with a Topic Alias, for one receiver in place of the head that all of them share.
+//! Heads of PUBLISH packets with a Topic Alias, for one receiver in place of the head that all receivers share.
 //!
 //! Called where a packet enters the stream of bytes of a connection, so that an alias is used only behind the packet that sets it. Only the head is written
 //! anew, the rest of the packet stays where it is. Not here: which topics have an alias (`alias_out`).
@@ -18,7 +18,7 @@ use crate::turn::arena::{Arena, Span};
 /// Bytes by which a packet may grow with an alias beside its topic: the property, and a longer length of the properties and of the packet.
 const GROWTH_BYTES_MAX: usize = 5;
 
-/// The packet that is sent in place of `packet`, in two parts. `packet` begins with the fixed header; its payload may be elsewhere, in part or as a whole.
+/// Makes the packet that is sent in place of `packet`, in two parts. `packet` begins with the fixed header; its payload may be elsewhere, in part or as a whole.
 pub fn aliased(
     aliases: &mut AliasesOut,
     arena: &mut Arena,

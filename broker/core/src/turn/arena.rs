@@ -1,4 +1,4 @@
-//! The turn's memory: where received bytes lie while they are routed, and what is encoded for receivers.
+//! Arena: memory of a turn, for received bytes while they are routed and for packets that are encoded for receivers.
 //!
 //! Every read of a turn lands in one area, newly encoded packets go to a second, and packets too large for the area keep the
 //! buffer that they were collected in. Receivers hold [`Span`]s, so a message is copied neither per receiver nor between `recv` and `send`,
@@ -14,7 +14,7 @@ use bytes::Bytes;
 
 use crate::limits::{READ_AREA_BYTES, READ_BYTES_MAX, SHARED_BYTES_MIN};
 
-/// A range of bytes in one of the arena's segments.
+/// Range of bytes in one of the arena's segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
     segment: u32,
@@ -23,10 +23,10 @@ pub struct Span {
 }
 
 impl Span {
-    /// The range without bytes.
+    /// Empty range.
     pub const EMPTY: Self = Self { segment: 0, start: 0, len: 0 };
 
-    /// How many bytes it covers.
+    /// Number of bytes.
     pub fn len(self) -> usize {
         self.len as usize
     }
@@ -58,7 +58,7 @@ const READ: u32 = 0;
 const SCRATCH: u32 = 1;
 const FIRST_LARGE: u32 = 2;
 
-/// See the module's documentation.
+/// Memory of a turn.
 pub struct Arena {
     /// Received bytes; its length is fixed, `read_used` says how much is in use.
     read: Box<[u8]>,
@@ -66,7 +66,7 @@ pub struct Arena {
     /// Packets encoded in this turn.
     scratch: Vec<u8>,
     large: Vec<Large>,
-    /// Large parts of messages, and where the same bytes lie for longer than the turn.
+    /// Large parts of messages, with shared memory that holds the same bytes for longer than the turn.
     elsewhere: Vec<(Span, Bytes)>,
 }
 
@@ -113,7 +113,7 @@ impl Arena {
         Span { segment: READ, start: offset(start), len: offset(left_over.len()) }
     }
 
-    /// Where the next read may write, at most [`READ_BYTES_MAX`] bytes.
+    /// Area for the next read, at most [`READ_BYTES_MAX`] bytes.
     pub(crate) fn read_target(&mut self) -> &mut [u8] {
         let end = self.read.len().min(self.read_used + READ_BYTES_MAX);
         &mut self.read[self.read_used..end]
@@ -205,7 +205,7 @@ impl Arena {
         }
     }
 
-    /// Notes where a range of a message lies for longer, if it is a large one. It is not changed in place.
+    /// Notes shared memory that holds a range of a message for longer, if it is a large one. It is not changed in place.
     pub(crate) fn lies_elsewhere(&mut self, span: Span, bytes: impl FnOnce() -> Bytes) {
         if span.len() >= SHARED_BYTES_MIN && self.elsewhere.iter().all(|(of, _)| *of != span) {
             let bytes = bytes();
@@ -239,7 +239,7 @@ impl Arena {
         (copied.into_boxed_slice(), shared)
     }
 
-    /// How many bytes were encoded since the last reset.
+    /// Number of bytes encoded since the last reset.
     pub(crate) fn scratch_len(&self) -> usize {
         self.scratch.len()
     }

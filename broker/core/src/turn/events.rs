@@ -1,4 +1,4 @@
-//! Whether a shard has looked lately what has come at its sockets.
+//! Socket events of a shard: whether the runtime has looked for them lately.
 //!
 //! The runtime looks when it has nothing else to do, and otherwise once in 61 tasks that it has run; who always has something to send could have nearly as
 //! many turns to himself, a second in which nobody else is heard. So when the turns since the last look have taken long, connections are not read from
@@ -13,11 +13,11 @@ use std::time::Duration;
 
 use crate::limits::READS_TIME_MAX;
 
-/// See the module's documentation.
+/// Socket events of a shard.
 #[derive(Default)]
 pub struct Events {
     look: Arc<Look>,
-    /// When the first turn ended since the last look, as far as that is known.
+    /// End of the first turn since the last look, as far as that is known.
     since: Option<Duration>,
     is_awaited: bool,
 }
@@ -49,12 +49,12 @@ impl Events {
         self.is_awaited.then(|| Waker::from(Arc::clone(&self.look)))
     }
 
-    /// The runtime has looked, because it had nothing else to do.
+    /// Notes that the runtime has looked, because it had nothing else to do.
     pub(crate) fn have_come(&mut self) {
         self.since = None;
     }
 
-    /// Whether nothing is to be read before the runtime has looked.
+    /// Whether reading waits until the runtime has looked.
     pub(crate) fn are_awaited(&mut self) -> bool {
         if self.is_awaited && self.look.has_been.swap(false, Ordering::Relaxed) {
             (self.is_awaited, self.since) = (false, None);

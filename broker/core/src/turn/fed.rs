@@ -1,4 +1,4 @@
-//! What owners have on its way to the disk, so that those who have too much rest and nobody else does.
+//! Bytes that owners have on their way to the disk, so that those who have too much wait and nobody else does.
 //!
 //! Counted is what Clients of shards and definitions publish that must be stored, for the owner of the session or of the definition (`shares`), from when it is
 //! handed to the store until its batch is settled. While more than half of what may wait does, owners rest who have more than an even share of that half;
@@ -17,19 +17,19 @@ use crate::routing::fan_out::Publication;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// What was published on one thread and is on its way to the disk.
+/// Bytes published on one thread that are on their way to the disk.
 #[derive(Default)]
 pub(crate) struct Fed {
-    /// Of this turn.
+    /// Bytes of this turn, by feeder.
     turn: Vec<(Feeder, usize)>,
     waiting: Feeding,
 }
 
-/// What is with the store, in the order of the tickets.
+/// Bytes that are with the store, in the order of the tickets.
 #[derive(Default)]
 pub struct Feeding(VecDeque<(Ticket, Arc<Share>, usize)>);
 
-/// Who has published something.
+/// Publisher of such bytes.
 enum Feeder {
     Client(Arc<Client>),
     /// A definition of this user of a tenant.
@@ -61,7 +61,7 @@ impl Fed {
         }
     }
 
-    /// What was published in this turn has been handed to the store.
+    /// Notes that the bytes of this turn have been handed to the store.
     pub(crate) fn handed_over(&mut self, ticket: Ticket) {
         for (feeder, bytes) in self.turn.drain(..) {
             let share = feeder.share();
@@ -70,24 +70,24 @@ impl Fed {
         }
     }
 
-    /// What was published in this turn is not stored.
+    /// Notes that the bytes of this turn are not stored.
     pub(crate) fn refused(&mut self) {
         self.turn.clear();
     }
 
-    /// Takes off what is settled.
+    /// Removes bytes whose tickets are settled.
     pub(crate) fn take_settled(&mut self, is_settled: impl Fn(Ticket) -> bool) {
         self.waiting.take_settled(is_settled);
     }
 
-    /// Leaves what waits to threads that look at it now and then.
+    /// Leaves waiting bytes to threads that look at them now and then.
     pub(crate) fn leave(&mut self, feeding: &mut Feeding) {
         feeding.0.append(&mut self.waiting.0);
     }
 }
 
 impl Feeding {
-    /// See [`Fed::take_settled`].
+    /// Removes bytes whose tickets are settled.
     pub(crate) fn take_settled(&mut self, is_settled: impl Fn(Ticket) -> bool) {
         while let Some((_, share, bytes)) = self.0.pop_front_if(|(ticket, ..)| is_settled(*ticket)) {
             share.has_fed(bytes);
@@ -102,7 +102,7 @@ impl Drop for Feeding {
 }
 
 impl Turn {
-    /// Notes for who has published it what the batch has more than `before`.
+    /// Counts the bytes that the batch has beyond `before` for their publisher.
     pub(crate) fn fed_by(&mut self, tenant: &Tenant, publication: &Publication<'_>, before: usize) {
         let bytes = self.batch.bytes().saturating_sub(before);
         if bytes == 0 {

@@ -1,4 +1,4 @@
-//! Messages for one Client whose Packet Identifier is on its way to the disk, and those behind them.
+//! Held packets of one Client: messages whose Packet Identifier is on its way to the disk, and those behind them.
 //!
 //! Several threads send to a Client, each waits for commits of its own, and these are reported in any order: the order of the messages is kept
 //! here \[MQTT-4.6.0-6\].
@@ -7,14 +7,14 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// See the module's documentation. Most connections never hold anything back, so that only the others have memory for it.
+/// Held packets. Most connections never hold anything back, so that only the others have memory for it.
 #[derive(Debug, Default)]
 pub struct Held(Option<Box<Packets>>);
 
 #[derive(Debug, Default)]
 struct Packets {
     packets: VecDeque<Packet>,
-    /// Number of the first one.
+    /// Number of the first packet.
     first: u64,
     bytes: usize,
 }
@@ -37,7 +37,7 @@ impl Held {
         self.0.as_ref().is_none_or(|held| held.packets.is_empty())
     }
 
-    /// Bytes of all of them.
+    /// Bytes of all packets.
     pub fn bytes(&self) -> usize {
         self.0.as_ref().map_or(0, |held| held.bytes)
     }
@@ -47,7 +47,7 @@ impl Held {
         self.append(bytes, false)
     }
 
-    /// Keeps a packet that only those before it keep back.
+    /// Keeps a packet behind those that are held.
     pub fn follow(&mut self, bytes: PacketBytes) {
         self.append(bytes, true);
     }
@@ -59,7 +59,7 @@ impl Held {
         held.first + held.packets.len() as u64 - 1
     }
 
-    /// Nothing but its place keeps this packet any more.
+    /// Lets a packet leave as soon as those before it have left.
     pub(crate) fn let_go(&mut self, number: u64) {
         let Some(held) = &mut self.0 else { return };
         let at = number.checked_sub(held.first).and_then(|at| usize::try_from(at).ok());

@@ -1,13 +1,13 @@
-//! The thread that serves Clients, as its turn and other threads see it.
+//! Home of connections: a thread that serves Clients, as its turn and other threads see it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
 use std::time::Duration;
 
-/// See the module's documentation.
+/// Thread that serves Clients.
 pub struct Home {
-    /// Its place among the others.
+    /// Number among such threads.
     pub number: u16,
-    /// Its connections, with those that are on their way to it.
+    /// Number of its connections, with those that are on their way to it.
     pub connections: AtomicUsize,
     /// Its longest turn.
     pub longest_turn: LongestTurn,
@@ -15,7 +15,7 @@ pub struct Home {
 }
 
 impl Home {
-    /// The thread with this number among those that serve Clients.
+    /// Thread with this number among those that serve Clients.
     pub fn new(number: u16) -> Self {
         Self {
             number,
@@ -25,13 +25,13 @@ impl Home {
         }
     }
 
-    /// Says whether the thread wants to hear of commits.
+    /// Sets whether the thread wants to be told of commits.
     pub(crate) fn wait_for_commit(&self, waits: bool) {
         self.waits_for_commit.store(waits, Ordering::Release);
         fence(Ordering::SeqCst);
     }
 
-    /// Whether it does; asked behind a commit.
+    /// Whether the thread wants to be told of commits; asked after a commit.
     pub fn waits_for_commit(&self) -> bool {
         // Pairs with the one in `wait_for_commit`: either the thread sees the commit, or this sees that it waits.
         fence(Ordering::SeqCst);
@@ -39,17 +39,17 @@ impl Home {
     }
 }
 
-/// The longest turn of a shard since it started.
+/// Longest turn of a shard since it started.
 #[derive(Debug, Default)]
 pub struct LongestTurn(AtomicU64);
 
 impl LongestTurn {
-    /// A turn took so long.
+    /// Notes how long a turn took.
     pub fn note(&self, took: Duration) {
         self.0.fetch_max(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
     }
 
-    /// How long it took, in seconds.
+    /// Duration of the longest turn, in seconds.
     pub fn seconds(&self) -> f64 {
         Duration::from_micros(self.0.load(Ordering::Relaxed)).as_secs_f64()
     }

@@ -1,4 +1,4 @@
-//! What is kept in memory for one connection besides its buffer, as it counts among that of all: topics of the aliases that were set towards its Client, and
+//! Memory that is kept for one connection besides its buffer, as it counts among that of all: topics of the aliases that were set towards its Client, and
 //! messages that wait in a session which ends with the connection. Others rest in the store.
 //!
 //! Where all together keep too much, each has an even share, as of what does not leave ([`Unfinished`](crate::turn::unfinished::Unfinished)).
@@ -8,17 +8,17 @@ use crate::shared::Core;
 /// Steps in which bytes are counted.
 const STEP_BYTES: u32 = 1 << 10;
 
-/// What of one connection is counted.
+/// Counted memory of one connection.
 #[derive(Debug, Default)]
 pub struct Kept {
     alias_bytes: u32,
     queued_bytes: u32,
-    /// Of messages that wait for time alone. They do not count: their receivers are about to get them.
+    /// Bytes of messages that wait for time alone. They do not count: their receivers are about to get them.
     postponed_bytes: u32,
 }
 
 impl Kept {
-    /// Topics of aliases take so many bytes.
+    /// Sets the bytes of the topics of aliases.
     pub fn aliases(&mut self, bytes: u32, core: &Core) {
         if bytes != self.alias_bytes {
             core.alias_bytes.change(self.alias_bytes, bytes, core.config.limits.all_alias_bytes);
@@ -26,12 +26,12 @@ impl Kept {
         }
     }
 
-    /// Whether they may take more.
+    /// Whether the topics of aliases may take more.
     pub(crate) fn may_set_aliases(&self, core: &Core) -> bool {
         u64::from(self.alias_bytes) < core.alias_bytes.share(core.config.limits.all_alias_bytes)
     }
 
-    /// Messages that wait in memory take so many bytes.
+    /// Sets the bytes of messages that wait in memory.
     pub(crate) fn queue(&mut self, bytes: u64, core: &Core) {
         let bytes = bytes.saturating_sub(self.postponed_bytes.into());
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX) & !(STEP_BYTES - 1);
@@ -41,13 +41,13 @@ impl Kept {
         }
     }
 
-    /// A message waits for time alone.
+    /// Counts a message that waits for time alone.
     pub(crate) fn postpone(&mut self, bytes: u64) {
         let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
         self.postponed_bytes = self.postponed_bytes.saturating_add(bytes);
     }
 
-    /// What waits from now on does so for other reasons.
+    /// Ends the count of messages that wait for time alone.
     pub(crate) fn nothing_is_postponed(&mut self) {
         self.postponed_bytes = 0;
     }
@@ -57,7 +57,7 @@ impl Kept {
         self.postponed_bytes.into()
     }
 
-    /// The connection ends.
+    /// Takes the connection's bytes off the sums, because it ends.
     pub fn end(&mut self, core: &Core) {
         self.aliases(0, core);
         self.queue(0, core);

@@ -1,4 +1,4 @@
-//! The messages of a turn that someone may have to keep, and the members of groups that they are for.
+//! Messages of a turn that may have to be kept, and the members of groups that they are for.
 
 use std::sync::Arc;
 
@@ -10,22 +10,22 @@ use crate::client::Client;
 use crate::routing::message::{Message, MessageParts};
 use crate::turn::arena::{Arena, Span};
 
-/// In the place of a Client's number, where its copy went to another one. No Client has it: numbers are given in order.
+/// Slot of no Client, which marks a copy that went to another one: slots are given in order.
 const TAKEN: u32 = u32::MAX;
 
-/// The messages of this turn that someone may have to keep.
+/// Messages of a turn that may have to be kept.
 #[derive(Default)]
 pub struct Messages {
     all: Vec<TurnMessage>,
-    /// Which message goes to which Client, by its number, as a member of a group.
+    /// Messages that go to members of groups: message, slot of the Client, group.
     by_group: Vec<(u32, u32, GroupId)>,
-    /// The place in it behind the one that was found last.
+    /// Position behind the last match.
     found: usize,
     /// Messages of groups whose receiver was gone when they were delivered.
     pub(super) orphaned: Vec<(Arc<Client>, Arc<Message>, GroupId)>,
 }
 
-/// A message of this turn, as ranges; made into a shared [`Message`] only when somebody keeps it.
+/// Message of a turn, as ranges; made into a shared [`Message`] only when it is kept.
 pub(crate) struct TurnMessage {
     pub topic: Span,
     pub properties: Span,
@@ -33,7 +33,7 @@ pub(crate) struct TurnMessage {
     pub qos: QoS,
     pub retain: bool,
     pub expires_at_ms: Option<u64>,
-    /// As of a [`Message`].
+    /// Whether it is the shortened form, as of a [`Message`].
     pub(crate) is_shortened: bool,
     pub shared: Option<Arc<Message>>,
 }
@@ -49,7 +49,7 @@ impl Messages {
         self.by_group.push((index, client, group));
     }
 
-    /// The session of a Client that was to get the message has ended: another member of the group gets it, if it was for one.
+    /// Redirects a message whose receiver's session has ended: another member of the group gets it, if it was for one.
     pub(crate) fn orphan(&mut self, index: u32, client: &Arc<Client>, arena: &Arena) {
         // Copies of one message stand side by side, and those of one Client are asked for one after the other: each has its own group.
         let first = self.by_group.partition_point(|(message, ..)| *message < index);

@@ -1,4 +1,4 @@
-//! The beginning of a shard's next turn: what is left of turns before goes on, and those connections are called whose time it is.
+//! Beginning of a shard's next turn: work that is left of earlier turns goes on, and the connections whose turn has come are called.
 
 use std::task::Waker;
 use std::time::Duration;
@@ -6,11 +6,11 @@ use std::time::Duration;
 use crate::routing::fan_out::{resume_asked, resume_parts};
 use crate::turn::{Turn, postponed};
 
-/// What a shard has to do after a turn was flushed.
+/// Next step of a shard after a turn was flushed.
 pub struct Next {
     /// Whether the next turn has work without anything having to happen, behind what is ready by now.
     pub is_due: bool,
-    /// To be woken when the shard has looked at its sockets.
+    /// Waker for when the shard has looked at its sockets.
     pub look: Option<Waker>,
 }
 

@@ -1,4 +1,4 @@
-//! Writing to a Client: the end of a turn for one receiver.
+//! Outbound side of a turn: writing to each of its receivers.
 //!
 //! Whatever thread routed the messages writes the receiver's socket itself, under the lock of the Client's state. Only when the socket is full are
 //! bytes copied, into the Client's own bounded buffer; from then on everything goes through that buffer until its owner has emptied it.
@@ -42,11 +42,11 @@ use crate::turn::{Messages, Receiver};
 /// Most ranges in one system call; the kernel takes 1024.
 const RANGES_MAX: usize = 256;
 
-/// A Client's live connection, as its state knows it.
+/// Link of a session to its live connection.
 pub struct Link {
     /// The connection itself.
     pub connection: Arc<Connection>,
-    /// The version that is spoken on it.
+    /// Protocol version.
     pub version: ProtocolVersion,
     /// Largest packet that the Client takes; longer ones are dropped as if delivered \[MQTT-3.1.2-25\].
     pub packet_bytes_max: u32,
@@ -56,7 +56,7 @@ pub struct Link {
     /// Bytes that the socket did not take.
     output: Output,
     stage: Stage,
-    /// What leaves is collected for a while, by the owner: the Client has asked for it.
+    /// Whether the owner collects output for a while, as the Client has asked for.
     collects: bool,
     /// Topic Aliases towards the Client, where it allows any. They end with the connection: nothing that waits for another one has an alias.
     aliases: Option<Box<AliasesOut>>,
@@ -65,14 +65,14 @@ pub struct Link {
     /// Bytes of the buffer that are counted among those of all connections.
     counted: u32,
     kept: Kept,
-    /// What waits in the session is sent in a later turn.
+    /// Whether the session's backlog is sent in a later turn.
     pub(crate) is_postponed: bool,
 }
 
 /// Steps in which bytes that wait are counted for all connections.
 const COUNTED_STEP_BYTES: u32 = 64 << 10;
 
-/// How far the beginning of a connection is. Whatever thread has a message first must not send it before CONNACK \[MQTT-3.2.0-1\].
+/// Stage of a connection's beginning. No thread may send a message before CONNACK \[MQTT-3.2.0-1\].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Stage {
     /// CONNACK, in front of everything else in the buffer, waits for the store.
@@ -84,7 +84,7 @@ enum Stage {
 }
 
 impl Link {
-    /// A link whose first packet is `connack`. `is_held`: it waits for [`Link::release`].
+    /// Link whose first packet is `connack`. `is_held`: it waits for [`Link::release`].
     pub fn new(connection: Arc<Connection>, recipient: Recipient, connack: &[u8], is_held: bool) -> Self {
         let mut output = Output::default();
         output.append(connack);
@@ -115,7 +115,7 @@ impl Link {
         self.aliases = AliasesOut::new(topic_alias_maximum, hashing);
     }
 
-    /// The PUBLISH as it enters the stream of bytes, in two parts: with an alias where its topic has one.
+    /// PUBLISH as it enters the byte stream, in two parts: with an alias where its topic has one.
     pub fn aliased(&mut self, arena: &mut Arena, packet: Span) -> [Span; 2] {
         match &mut self.aliases {
             Some(aliases) => {
@@ -131,7 +131,7 @@ impl Link {
         }
     }
 
-    /// What others must know of it.
+    /// Parameters of the connection for other threads.
     pub fn wire(&self) -> Wire {
         Wire {
             version: Some(self.version),
@@ -141,13 +141,13 @@ impl Link {
         }
     }
 
-    /// What the Client reads of answers.
+    /// Recipient of answers.
     pub fn recipient(&self) -> Recipient {
         let Self { version, packet_bytes_max, wants_reasons, .. } = *self;
         Recipient { version, packet_bytes_max, wants_reasons }
     }
 
-    /// Lets the owner write what was kept back.
+    /// Lets the owner write output that was kept back.
     pub fn release(&mut self) {
         self.stage = Stage::Open;
         self.call_owner();
@@ -173,7 +173,7 @@ impl Link {
         self.output.len()
     }
 
-    /// Whether so much waits for the Client to read that nothing more must be read from it.
+    /// Whether so much output waits for the Client that nothing more is read from it.
     pub fn is_choked(&self) -> bool {
         self.output.len() > self.output_bytes_max() + CONTROL_BYTES_MAX
     }
@@ -203,7 +203,7 @@ impl Link {
         self.output.advance(len);
     }
 
-    /// Has the owner look at the buffer, and then at what waits in the session.
+    /// Calls the owner to write the buffer, and then the session's backlog.
     pub fn call_owner(&self) {
         self.connection.output_waits.store(true, Ordering::Release);
         self.connection.call_owner();
@@ -275,7 +275,7 @@ impl Link {
         self.output.append(arena.get(span));
     }
 
-    /// Adds what waits to that of all connections, in steps: most buffers are empty or nearly so.
+    /// Adds waiting bytes to the sum of all connections, in steps: most buffers are empty or nearly so.
     fn count_waiting(&mut self) {
         let waiting = u32::try_from(self.output.len()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
         if waiting != self.counted {
@@ -290,7 +290,7 @@ impl Link {
         self.output_bytes_max().saturating_sub(self.waiting_bytes() + self.held.bytes())
     }
 
-    /// The same for what waits for all Clients together: what is left, or what it lacks of an even share.
+    /// Bytes of messages that the bound on all Clients together lets it add: what is left, or what it lacks of an even share.
     fn room_of_all(&self) -> usize {
         let core = &self.connection.listener.core;
         let waiting = self.waiting_bytes() + self.held.bytes();
@@ -342,7 +342,7 @@ impl Drop for Link {
     }
 }
 
-/// Ranges in pieces of bounded size.
+/// Ranges, in chunks of bounded size.
 struct Chunks<'a> {
     ranges: &'a [Span],
     /// Bytes of the first range that are done.
@@ -379,26 +379,26 @@ fn send(transport: &dyn Transport, ranges: &[Span], arena: &Arena) -> usize {
     transport.send(&slices)
 }
 
-/// Delivers a turn's items; keeps its buffer of ranges from one receiver to the next.
+/// Delivery of a turn's items; keeps its buffer of ranges from one receiver to the next.
 #[derive(Default)]
 pub struct Delivery {
     ranges: Vec<Span>,
     pub(crate) postponed: Postponed,
 }
 
-/// What may pass on its way to one receiver, and what has become of it.
+/// Passage to one receiver: how much may be written, and what has become of it.
 struct Passage {
     is_blocked: bool,
     /// Bytes of messages that may be added to those that wait.
     room: usize,
-    /// What is reached where that is too little.
+    /// Limit that is reached where the room is too little.
     limit: Limit,
-    /// How many may be in flight is for us to say.
+    /// Whether the broker decides how many messages may be in flight.
     is_window_ours: bool,
-    /// The turn has written enough: what can wait does.
+    /// Whether the turn has written enough, so that everything that can wait does.
     is_late: bool,
     plain_passes: bool,
-    /// More is waiting that could leave as well.
+    /// Whether more is waiting that could leave as well.
     goes_on: bool,
     /// The message that left last.
     last_message: Option<u32>,
@@ -705,7 +705,7 @@ impl Delivery {
     }
 }
 
-/// Whether a message that is nowhere else may wait in the session, if it cannot leave now.
+/// Whether a message that is stored nowhere may wait in the session, if it cannot leave now.
 fn may_wait(state: &ClientState, bytes: usize, (has_room, core): (bool, &Core)) -> bool {
     let leaves = has_room && state.session.can_send_bytes(bytes);
     leaves || may_queue(state, bytes, core)
@@ -735,7 +735,7 @@ fn may_be_postponed(
         && (!is_blocked || is_stored || may_queue(state, bytes, core))
 }
 
-/// A message that gets its Packet Identifier and is to leave.
+/// Message with a Packet Identifier that is to leave.
 pub struct Sent {
     /// Its number in the queue of the session in the store; `None` when it is not there.
     pub message: Option<MessageId>,

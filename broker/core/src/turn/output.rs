@@ -1,4 +1,4 @@
-//! Bytes that wait for a socket which took no more.
+//! Output of a connection that its socket has not taken yet.
 //!
 //! Filled at the end of turns, emptied by the connection's owner. They lie in chunks, so that a buffer grows without being copied: hundreds of Clients that
 //! read nothing have theirs grow in one turn. What is left of a large message is its own memory, whose bytes all who wait for them share: else one
@@ -8,10 +8,10 @@ use std::collections::VecDeque;
 
 use bytes::Bytes;
 
-/// Bytes of a chunk at most.
+/// Largest chunk in bytes.
 const CHUNK_BYTES: usize = 64 << 10;
 
-/// See the module's documentation. Its memory is that of the bytes that wait, within a factor, also if it never becomes empty.
+/// Output that waits. Its memory is that of the waiting bytes, within a factor, also if it never becomes empty.
 ///
 /// Nothing waits for nearly all connections, nearly always, so then it has no memory.
 #[derive(Debug, Default)]
@@ -21,16 +21,16 @@ pub struct Output(Option<Box<Waiting>>);
 #[derive(Debug, Default)]
 struct Waiting {
     first: Chunk,
-    /// Bytes of it that are written.
+    /// Bytes of the first chunk that are written.
     written: usize,
-    /// What waits behind it; most have nothing there.
+    /// Chunks behind the first; most outputs have none.
     further: Option<Box<Further>>,
 }
 
 #[derive(Debug)]
 enum Chunk {
     Own(Vec<u8>),
-    /// Of a message that others have, too.
+    /// Part of a message that others share.
     Shared(Bytes),
 }
 
@@ -48,7 +48,7 @@ impl Chunk {
         }
     }
 
-    /// Where bytes may be added, and how many.
+    /// Buffer to which bytes may be added, and how many.
     fn room(&mut self) -> Option<(&mut Vec<u8>, usize)> {
         match self {
             Self::Own(bytes) => {
@@ -63,7 +63,7 @@ impl Chunk {
 #[derive(Debug, Default)]
 struct Further {
     chunks: VecDeque<Chunk>,
-    /// Those of all of them.
+    /// Bytes of all chunks.
     bytes: usize,
 }
 
@@ -119,12 +119,12 @@ impl Output {
         }
     }
 
-    /// What is to be written next; empty only when nothing waits.
+    /// Bytes to be written next; empty only when nothing waits.
     pub fn waiting(&self) -> &[u8] {
         self.0.as_ref().map_or(&[], |waiting| waiting.next())
     }
 
-    /// The first `len` bytes of [`Output::waiting`] were written.
+    /// Removes the first `len` bytes of [`Output::waiting`], which were written.
     pub fn advance(&mut self, len: usize) {
         let Some(waiting) = &mut self.0 else { return debug_assert_eq!(len, 0, "nothing waits") };
         if !waiting.advance(len) {
@@ -132,7 +132,7 @@ impl Output {
         }
     }
 
-    /// Takes out all that waits.
+    /// Takes all waiting bytes.
     pub(crate) fn take(&mut self) -> Vec<u8> {
         let Some(waiting) = self.0.take() else { return Vec::new() };
         let mut all = waiting.next().to_vec();
@@ -163,7 +163,7 @@ impl Waiting {
         &self.first.bytes()[self.written..]
     }
 
-    /// So many bytes of `next` were written. False when no more wait.
+    /// Removes bytes of `next` that were written. False when no more wait.
     fn advance(&mut self, len: usize) -> bool {
         self.written += len;
         debug_assert!(self.written <= self.first.bytes().len(), "no more is written than waits");

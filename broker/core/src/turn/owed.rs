@@ -1,4 +1,4 @@
-//! What the end of a turn has to write of large messages, and for whom: to route them takes next to nothing, to write them most of a turn.
+//! Owed writing: bytes of large messages that the end of a turn has to write, and who has brought them. To route them takes next to nothing, to write them most of a turn.
 //!
 //! Invariant: what is to be written in a turn is bounded, and whoever has little to write finds room in a turn that others have filled.
 
@@ -6,24 +6,24 @@ use std::time::Duration;
 
 use crate::limits::{LITTLE_OWED_BYTES, OWED_BYTES_MAX, RESUMED_BYTES_MAX};
 
-/// Bytes of messages for all their receivers that are to be written at the end of a turn.
+/// Bytes that are to be written at the end of a turn, for all receivers.
 #[derive(Default)]
 pub(crate) struct Owed {
     bytes: usize,
-    /// Of these nobody's: of what earlier turns have left, most of all.
+    /// Bytes that nobody is charged for: mostly those that earlier turns have left.
     of_nobody: usize,
-    /// The turn before had no room for others because of that.
+    /// Whether the turn before had no room for others because of that.
     was_filled: bool,
-    /// Bytes up to which who works now may go on in a full turn.
+    /// Bytes up to which the working connection may go on in a full turn.
     little_until: usize,
-    /// The place of who works now.
+    /// Place of the working connection.
     payer: Option<u32>,
-    /// What connections have brought, by their places.
+    /// Bytes that connections have brought, by their places.
     by: Vec<(u32, usize)>,
 }
 
 impl Owed {
-    /// Notes bytes that the connection which works has brought, or an earlier turn.
+    /// Notes bytes that the working connection has brought, or an earlier turn.
     pub(crate) fn note(&mut self, bytes: usize) {
         self.bytes = self.bytes.saturating_add(bytes);
         let Some(place) = self.payer else {
@@ -36,29 +36,29 @@ impl Owed {
         }
     }
 
-    /// Whether a connection may work: anybody while the turn has room, and who has little to do until there is twice as much.
+    /// Whether a connection may work: any while the turn has room, and one with little to do until there is twice as much.
     pub(crate) fn admits(&self, has_little: bool) -> bool {
         self.bytes < if has_little { 2 * OWED_BYTES_MAX } else { OWED_BYTES_MAX }
     }
 
-    /// The connection of this place begins to work.
+    /// Notes that the connection of this place begins to work.
     pub(crate) fn begin(&mut self, place: u32) {
         self.payer = Some(place);
         let is_full = self.bytes >= OWED_BYTES_MAX;
         self.little_until = if is_full { self.bytes.saturating_add(LITTLE_OWED_BYTES) } else { 0 };
     }
 
-    /// What follows is no connection's work.
+    /// Notes that the work of a connection has ended.
     pub(crate) fn end(&mut self) {
         (self.payer, self.little_until) = (None, 0);
     }
 
-    /// Whether who works is to stop.
+    /// Whether the working connection has to stop.
     pub(crate) fn is_full(&self) -> bool {
         self.bytes >= OWED_BYTES_MAX.max(self.little_until)
     }
 
-    /// Whether so much may be brought by who works.
+    /// Whether the working connection may bring so many bytes.
     pub(crate) fn takes(&self, bytes: usize) -> bool {
         self.bytes < OWED_BYTES_MAX || self.bytes.saturating_add(bytes) <= self.little_until
     }
@@ -74,18 +74,18 @@ impl Owed {
         !self.by.is_empty()
     }
 
-    /// Takes who has brought something, each with its part of the time that writing all has taken.
+    /// Takes the connections that have brought bytes, each with its part of the time that writing has taken.
     pub(crate) fn payers(&mut self, took: Duration) -> impl Iterator<Item = (u32, Duration)> {
         let all = self.bytes.max(1) as f64;
         self.by.drain(..).map(move |(place, bytes)| (place, took.mul_f64(bytes as f64 / all)))
     }
 
-    /// Another connection has come to this place.
+    /// Forgets a place, to which another connection has come.
     pub(crate) fn forget(&mut self, place: u32) {
         self.by.retain(|(of, _)| *of != place);
     }
 
-    /// All is written.
+    /// Notes that everything is written.
     pub(crate) fn written(&mut self) {
         self.was_filled = self.of_nobody > RESUMED_BYTES_MAX;
         (self.bytes, self.of_nobody) = (0, 0);

@@ -1,16 +1,16 @@
-//! What a receiver gets in a turn: ranges of the arena, in order.
+//! Pieces and items: what a receiver gets in a turn, as ranges of the arena, in order.
 
 use lotmq_codec::QoS;
 
 use crate::routing::subscription::Identifiers;
 use crate::turn::arena::{Arena, Span};
 
-/// One encoded PUBLISH, shared by all receivers with the same version, QoS and flags.
+/// Encoded PUBLISH, shared by all receivers with the same version, QoS and flags.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
     /// Fixed header to properties; the whole packet when `payload` is empty.
     pub head: Span,
-    /// Where the Packet Identifier lies in `head`; only QoS 1 and 2 have one.
+    /// Offset of the Packet Identifier in `head`; only QoS 1 and 2 have one.
     pub packet_id_at: Option<u32>,
     /// The payload where it was not copied behind the head.
     pub payload: Span,
@@ -24,28 +24,28 @@ impl Piece {
         self.head.len() + self.payload.len()
     }
 
-    /// The same bytes with a head of their own.
+    /// Copy of the piece with a head of its own.
     pub fn copied(&self, arena: &mut Arena) -> Self {
         let (head, ()) = arena.encode_from([self.head], |[head], out| out.extend_from_slice(head));
         Self { head, ..*self }
     }
 }
 
-/// One step of what is written to a receiver.
+/// Item that is written to a receiver.
 #[derive(Clone, Debug)]
 pub enum Item {
     /// An acknowledgement or another packet that is never dropped.
     Control(Span),
     /// QoS 0 messages, neighbours in the arena. None are counted in the second part of a message that lies apart from its head.
     Plain {
-        /// Their bytes.
+        /// Bytes of the messages.
         span: Span,
-        /// How many begin in them.
+        /// Number of messages that begin in them.
         messages: u32,
         /// Bytes of their payloads.
         payload_bytes: u64,
     },
-    /// What waits in the session, as far as there is room.
+    /// The session's backlog, as far as there is room.
     Backlog,
     /// A message that needs a Packet Identifier of the receiver's session.
     Tracked(Tracked),
@@ -58,17 +58,17 @@ pub struct Tracked {
     pub piece: Piece,
     /// Its QoS for this receiver, 1 or 2.
     pub qos: QoS,
-    /// Which of the turn's messages it is.
+    /// Index among the turn's messages.
     pub message: u32,
     /// RETAIN as sent to this receiver.
     pub retain: bool,
-    /// The turn's batch has it for this receiver's session, which outlived its connection when the message was routed.
+    /// Whether the turn's batch has it for this receiver's session, which outlived its connection when the message was routed.
     pub is_stored: bool,
     /// Subscription Identifiers as sent to this receiver.
     pub identifiers: Identifiers,
 }
 
-/// The items for one receiver; neighbours merge as they are added.
+/// Items for one receiver; neighbours merge as they are added.
 #[derive(Default)]
 pub struct Items(Vec<Item>);
 
@@ -83,7 +83,7 @@ impl Items {
         self.push(Item::Control(span));
     }
 
-    /// `is_apart`: its head may have to be changed for this receiver, so it does not merge with those before it.
+    /// Adds a QoS 0 message. `is_apart`: its head may have to be changed for this receiver, so it does not merge with those before it.
     pub fn plain(&mut self, piece: &Piece, is_apart: bool) {
         let bytes = piece.payload_bytes as u64;
         if !is_apart
@@ -106,14 +106,14 @@ impl Items {
         self.push(Item::Tracked(tracked));
     }
 
-    /// Sends what waits in the session.
+    /// Adds the session's backlog.
     pub fn drain(&mut self) {
         if !matches!(self.0.last(), Some(Item::Backlog)) {
             self.push(Item::Backlog);
         }
     }
 
-    /// The first item gets a place for itself alone: most receivers have one, and in a turn with ten thousand of them the others' places would be
+    /// Adds an item. The first gets a place for itself alone: most receivers have one, and in a turn with ten thousand of them the others' places would be
     /// 2 MiB.
     fn push(&mut self, item: Item) {
         if self.0.capacity() == 0 {

@@ -1,4 +1,4 @@
-//! What a turn leaves to later ones because it has written enough.
+//! Postponed writing, which a turn leaves to later ones because it has written enough.
 //!
 //! 100 KB for a thousand Clients take 30 ms of the kernel's time, and ten times as long where their sockets are full and what is left of it is copied.
 //! So a turn that has written as much as it has time for puts further large messages of QoS 1 and 2 into the sessions of their receivers, as if their windows
@@ -15,10 +15,10 @@ use crate::client::{Client, ClientState};
 use crate::limits::{RESUMED_COST_MIN, WRITTEN_BYTES_MAX};
 use crate::turn::Turn;
 
-/// Clients for whom something waits for time alone, of one thread.
+/// Clients of one thread whose messages wait for time alone.
 #[derive(Default)]
 pub struct Postponed {
-    /// Each with about the bytes that are written when it goes on.
+    /// Clients, each with about the bytes that are written when it goes on.
     clients: VecDeque<(Arc<Client>, usize)>,
     /// Bytes that the turn has written.
     written: usize,
@@ -45,7 +45,7 @@ impl Postponed {
     }
 }
 
-/// Goes on with what earlier turns have left, while there is room for it. True when there was anything: then there is more to do.
+/// Goes on with writing that earlier turns have postponed, while there is room for it. True when there was any: then there is more to do.
 pub fn resume(turn: &mut Turn) -> bool {
     turn.delivery.postponed.written = 0;
     let mut has_any = false;

@@ -34,7 +34,7 @@ struct Mark {
 #[derive(Default)]
 pub(crate) struct Receiver {
     pub client: Option<Arc<Client>>,
-    /// For which version its items are encoded; `None` while it is away, when only what its session keeps matters.
+    /// Version for which its items are encoded; `None` while it is away, when only what its session keeps matters.
     pub version: Option<ProtocolVersion>,
     /// Number of the connection that the items are for.
     pub connection: u32,
@@ -42,7 +42,7 @@ pub(crate) struct Receiver {
     pub packet_bytes_max: u32,
     /// Whether topics may be sent to it as aliases.
     pub(crate) takes_aliases: bool,
-    /// Whose share pays for what is stored while it is away; looked up when something is.
+    /// Share that pays for what is stored while it is away; looked up when something is.
     pub share: Option<Arc<Share>>,
     pub items: Items,
 }
@@ -63,7 +63,7 @@ impl Receivers {
         self.live == 0
     }
 
-    /// The entry of a Client, a new one at its first mention in the turn.
+    /// Entry of a Client, a new one at its first mention in the turn.
     pub(crate) fn of(&mut self, client: &Arc<Client>) -> &mut Receiver {
         match self.find(client) {
             Some(entry) => &mut self.entries[entry],
@@ -112,7 +112,7 @@ impl Receivers {
         entry
     }
 
-    /// Each entry keeps the memory of its items for the next turn: that of a single turn with a hundred thousand receivers is 20 MiB.
+    /// Gives back memory of entries, each of which keeps that of its items for the next turn: after a turn with a hundred thousand receivers it is 20 MiB.
     pub(super) fn trim(&mut self) {
         let peak = std::mem::take(&mut self.peak).max(self.live).max(ENTRIES_KEPT);
         if self.entries.len() > 2 * peak {

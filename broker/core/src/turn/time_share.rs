@@ -30,63 +30,63 @@ use crate::limits::{
 use crate::turn::events::Events;
 use crate::turn::owed::Owed;
 
-/// Work that is so short is not measured at the end of turns any more: to read the clock costs a thousandth of it.
+/// Length of work below which its time is not measured at the end of turns: to read the clock costs a thousandth of it.
 const WELL_KNOWN: Duration = Duration::from_micros(25);
 
-/// The shares of one shard. Connections are known by their places.
+/// Time shares of one shard. Connections are known by their places.
 #[derive(Default)]
 pub struct TimeShares {
     accounts: Vec<Account>,
     /// Places of those that have to wait since this turn began.
     waiting: Vec<u32>,
-    /// Those with short work that wait for longer, who would be done first the first.
+    /// Connections with short work that wait for longer, by the time at which they would be done.
     short: BinaryHeap<Reverse<Waiting>>,
-    /// The others.
+    /// Other connections that wait.
     long: BinaryHeap<Reverse<Waiting>>,
     /// Virtual time at which the connection that was called last begins.
     virtual_time: Duration,
-    /// The latest one of any.
+    /// Latest virtual time of any connection.
     latest: Duration,
-    /// When this turn looked at its first connection.
+    /// Time at which this turn looked at its first connection.
     began: Option<Duration>,
-    /// The connection that was looked at last, and since when it works.
+    /// Connection that was looked at last, and the beginning of its work.
     working: Option<(u32, Duration)>,
-    /// What the processor's clock said then, while somebody waits.
+    /// Processor time at that moment, while somebody waits.
     cpu: Option<Duration>,
-    /// What a handshake is expected to take.
+    /// Expected duration of a handshake.
     handshake: Duration,
     /// Time that work at the end of this turn has taken.
     spent: Duration,
-    /// What the end of this turn has to write of large messages.
+    /// Owed writing of this turn.
     owed: Owed,
-    /// What has come at the sockets.
+    /// Socket events.
     events: Events,
     /// Number of this turn.
     turn: u32,
-    /// Waits there have been.
+    /// Number of waits so far.
     waits: u64,
     /// Memory for the places of those that go on next, empty between turns.
     pub next: Vec<u32>,
 }
 
-/// What one connection has used. Every place of a shard has one, so times are numbers of nanoseconds.
+/// Account of one connection. Every place of a shard has one, so times are numbers of nanoseconds.
 #[derive(Clone, Copy, Default)]
 struct Account {
     /// Virtual time up to which it has had its share; enough for 584 years.
     until_ns: u64,
-    /// What it is expected to take: as the last time, or somewhat less than was expected then. More than 4.2 s is as good as that.
+    /// Expected time: that of its last work, or somewhat less than was expected then. More than 4.2 s counts as 4.2 s.
     took_ns: u32,
-    /// The turn in which it may go on.
+    /// Turn in which it may go on.
     granted: u32,
-    /// The turn in which it has been admitted last.
+    /// Turn in which it was last admitted.
     admitted: u32,
     is_waiting: bool,
-    /// What it does next may be a handshake.
+    /// Whether its next work may be a handshake.
     is_handshaking: bool,
 }
 
 impl Account {
-    /// A connection of which nothing is known.
+    /// Account of an unknown connection.
     fn new() -> Self {
         let mut account = Self::default();
         account.expect(2 * SHORT_TIME);
@@ -109,38 +109,38 @@ impl Account {
         self.took_ns = u32::try_from(took.as_nanos()).unwrap_or(u32::MAX);
     }
 
-    /// Whether what it does is short, as far as anybody knows.
+    /// Whether its work is short, as far as known.
     fn is_short(&self) -> bool {
         self.took() <= SHORT_TIME
     }
 
-    /// It has worked for so long.
+    /// Charges time that it has worked.
     fn charge(&mut self, used: Duration) {
         self.expect(used.max(self.took() - self.took() / 4));
         self.goes_until(self.until() + used);
     }
 
-    /// The virtual time at which it begins. Who was idle is given one share of it.
+    /// Virtual time at which it begins. An idle connection is given one share.
     fn begins(&self, virtual_time: Duration) -> Duration {
         self.until().max(virtual_time.saturating_sub(SHARE_TIME))
     }
 
-    /// The virtual time by which it is expected to be done with what it has now.
+    /// Virtual time by which it is expected to be done with its present work.
     fn done_by(&self, virtual_time: Duration) -> Duration {
         self.begins(virtual_time) + self.took()
     }
 }
 
-/// One that waits, ordered by whose turn it is.
+/// Waiting connection, ordered by whose turn it is.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Waiting {
     done_by: Duration,
-    /// Of those that are done at once who waits for longer.
+    /// Number of the wait: of connections with equal times the one that waits for longer goes first.
     number: u64,
     place: u32,
 }
 
-/// Time for the work of one connection at the end of a turn.
+/// Share of time for the work of one connection at the end of a turn.
 pub struct Share {
     pub(crate) stretch: Stretch,
     place: u32,
@@ -148,7 +148,7 @@ pub struct Share {
 }
 
 impl TimeShares {
-    /// A connection has come to this place.
+    /// Enters a connection that has come to this place.
     pub fn enter(&mut self, place: u32) {
         let place = place as usize;
         if place >= self.accounts.len() {
@@ -161,14 +161,14 @@ impl TimeShares {
         self.owed.forget(u32::try_from(place).unwrap_or(u32::MAX));
     }
 
-    /// Says that what the connection of this place does next may be a handshake. Call before [`TimeShares::admit`].
+    /// Notes that the next work of this connection may be a handshake. Call before [`TimeShares::admit`].
     pub fn expect_handshake(&mut self, place: u32) {
         let account = &mut self.accounts[place as usize];
         account.expect(account.took().max(self.handshake).max(2 * SHORT_TIME));
         account.is_handshaking = true;
     }
 
-    /// Expects less of handshakes: other keys may be in use, or others compete for the processor no more. Call now and then.
+    /// Lowers the expected duration of handshakes: other keys may be in use, or less competes for the processor. Call now and then.
     pub fn trim(&mut self) {
         self.handshake -= self.handshake / 4;
     }
@@ -180,7 +180,7 @@ impl TimeShares {
         self.events.have_come();
     }
 
-    /// Time for a connection to read and do what it has to. Without any it waits, and its owner is called when it may go on.
+    /// Admits a connection to read and work, with a stretch of time. Without any it waits, and its owner is called when it may go on.
     pub fn admit(&mut self, place: u32, clock: &dyn Clock) -> Option<Stretch> {
         if self.events.are_awaited() {
             self.wait(place);
@@ -192,7 +192,7 @@ impl TimeShares {
         Some(Stretch::until(now + time))
     }
 
-    /// How long a connection may work now. Of one whose work is taken for short no more is waited for, when somebody waits, than can be told of it: so
+    /// Time that a connection may work now. Of one whose work is taken for short no more is waited for, when somebody waits, than can be told of it: so
     /// those that did little before, and flood all at once, do not keep the one from going on that still does little.
     fn admits(&mut self, place: u32, now: Duration) -> Option<Duration> {
         self.settle(now);
@@ -218,7 +218,7 @@ impl TimeShares {
         Some(if is_short && self.is_behind() { likely.min(SHARE_TIME) } else { SHARE_TIME })
     }
 
-    /// Whether a connection is to let others go on first, when there is not time for all.
+    /// Whether a connection should let others go first, when there is not time for all.
     fn is_ahead(&self, place: u32) -> bool {
         let account = &self.accounts[place as usize];
         account.is_waiting || !account.is_short()
@@ -229,7 +229,7 @@ impl TimeShares {
         self.owed.note(bytes);
     }
 
-    /// Whether the end of this turn has enough to write for whoever works.
+    /// Whether the end of this turn has enough to write, so that the working connection has to stop.
     pub fn is_full(&self) -> bool {
         self.owed.is_full()
     }
@@ -244,12 +244,12 @@ impl TimeShares {
         self.owed.may_resume(bytes)
     }
 
-    /// The turn begins to write; the processor's clock then, if somebody is to pay for it.
+    /// Notes that the turn begins to write; returns the processor time, if somebody is to pay for it.
     pub(crate) fn begin_writing(&self, clock: &dyn Clock) -> Option<Duration> {
         self.owed.has_payers().then(|| clock.thread_cpu())
     }
 
-    /// What was owed is written: the connections that have brought it have had this time, too.
+    /// Charges the time of writing to the connections that have brought it.
     pub(crate) fn end_writing(&mut self, began: Option<Duration>, clock: &dyn Clock) {
         if let Some(began) = began {
             self.charge_writing(clock.thread_cpu().saturating_sub(began));
@@ -272,12 +272,12 @@ impl TimeShares {
         }
     }
 
-    /// A turn's end has written everything.
+    /// Notes that the end of a turn has written everything.
     pub fn written(&mut self) {
         self.owed.written();
     }
 
-    /// The connection that was admitted has done what it could.
+    /// Notes that the admitted connection has done what it could.
     pub fn worked(&mut self, clock: &dyn Clock) {
         self.owed.end();
         if let (Some(before), Some((place, _))) = (self.cpu.take(), self.working) {
@@ -286,7 +286,7 @@ impl TimeShares {
         }
     }
 
-    /// The connection that was looked at last had done by then what it could, and others had worked behind it. So it is known of short work that it is,
+    /// Notes that the last connection had done its work by then, and others had worked behind it. So it is known of short work that it is,
     /// and of other work nothing.
     fn worked_until(&mut self, then: Duration) {
         if let Some((place, began)) = self.working.take() {
@@ -298,12 +298,12 @@ impl TimeShares {
         self.cpu = None;
     }
 
-    /// What follows is no connection's work.
+    /// Notes that the work of a connection has ended.
     pub fn others_work(&mut self) {
         (self.working, self.cpu) = (None, None);
     }
 
-    /// Time for a connection's work at the end of a turn. Without any it waits, and its owner is called when it has some.
+    /// Takes a share of time for a connection's work at the end of a turn. Without any it waits, and its owner is called when it has some.
     pub fn take(&mut self, place: u32, clock: &dyn Clock) -> Option<Share> {
         let is_next = self.accounts[place as usize].granted == self.turn;
         if self.spent >= LONG_WORK_TIME_MAX || (!is_next && self.is_ahead(place) && self.is_behind()) {
@@ -338,7 +338,7 @@ impl TimeShares {
         !self.waiting.is_empty() || !self.short.is_empty() || !self.long.is_empty()
     }
 
-    /// A turn has ended, at this time of the coarse clock: puts the places of those that may go on in the next one into `next`. With a waker,
+    /// Ends a turn, at this time of the coarse clock: puts the places of connections that may go on in the next one into `next`. With a waker,
     /// nobody is admitted until the runtime has looked at the sockets and has woken it.
     pub fn turn_ended(&mut self, now: Duration, clock: &dyn Clock, next: &mut Vec<u32>) -> Option<Waker> {
         if self.working.is_some_and(|(place, _)| self.accounts[place as usize].took() > WELL_KNOWN) {

@@ -1,4 +1,4 @@
-//! When each connection of one shard is looked at next.
+//! Timers of one shard: when each connection is checked next.
 //!
 //! A connection has at most one timer, which is taken away when it ends. Were they left to run out, clients that come and go would fill the memory with
 //! what is kept for their Keep Alive, hours of it.
@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use lotmq_session::{Time, TimerHandle, TimerWheel};
 
-/// How often the timers of a thread are looked at, and its clock at least.
+/// Period at which the timers of a thread are looked at, and its clock at least.
 pub const TICK: Duration = Duration::from_millis(250);
 
-/// The timers, by the places of the connections.
+/// Timers, by the places of the connections.
 pub(crate) struct Timers {
     handles: Vec<Option<TimerHandle>>,
     deadlines: TimerWheel<u32>,
@@ -23,7 +23,7 @@ impl Timers {
         Self { handles: Vec::new(), deadlines: TimerWheel::new(TICK, now) }
     }
 
-    /// Looks after the connection in a place at `at`, and no more at the time that was set before: it comes out of [`Timers::overdue`] then.
+    /// Sets the timer of the connection in a place to `at`, in place of an earlier one: it comes out of [`Timers::overdue`] then.
     pub(crate) fn watch(&mut self, place: u32, at: Time) {
         let handle = self.handle(place);
         let before = std::mem::take(handle);
@@ -34,7 +34,7 @@ impl Timers {
         *self.handle(place) = Some(timer);
     }
 
-    /// The connection in a place has ended.
+    /// Cancels the timer of a connection that has ended.
     pub(crate) fn cancel(&mut self, place: u32) {
         if let Some(timer) = self.handle(place).take() {
             self.deadlines.cancel(timer);
@@ -53,7 +53,7 @@ impl Timers {
         &mut self.handles[place]
     }
 
-    /// The places of the connections whose time has come; they are not watched any more.
+    /// Takes the places of the connections whose timers have run out.
     pub(crate) fn overdue(&mut self, now: Time) -> Vec<u32> {
         let mut due = Vec::new();
         let Self { handles, deadlines } = self;

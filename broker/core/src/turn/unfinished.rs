@@ -15,12 +15,12 @@ use crate::limits::Limit;
 #[derive(Debug, Default)]
 pub struct Unfinished {
     bytes: AtomicU64,
-    /// Connections that keep any.
+    /// Number of connections that keep any.
     holders: AtomicU32,
 }
 
 impl Unfinished {
-    /// A connection keeps `held` bytes instead of `before`. False when that makes too many, and this connection has more than its share.
+    /// Notes that a connection keeps `held` bytes instead of `before`. False when that makes too many, and this connection has more than its share.
     pub fn change(&self, before: u32, held: u32, bytes_max: u64) -> bool {
         let order = Ordering::Relaxed;
         let holders = match (before, held) {
@@ -37,7 +37,7 @@ impl Unfinished {
         bytes <= bytes_max || u64::from(held) <= bytes_max / u64::from(holders.max(1))
     }
 
-    /// What one connection may keep: anything while there are not too many, an even share then.
+    /// Bytes that one connection may keep: anything while the sum is within its bound, an even share then.
     pub fn share(&self, bytes_max: u64) -> u64 {
         if self.is_above(bytes_max) {
             bytes_max / u64::from(self.holders.load(Ordering::Relaxed).max(1))
@@ -46,20 +46,20 @@ impl Unfinished {
         }
     }
 
-    /// How many bytes may be added to so many that a connection keeps: those that are left, or what it lacks of an even share.
+    /// Bytes that a connection which keeps `held` may add: those that are left, or what it lacks of an even share.
     pub fn room(&self, held: u64, bytes_max: u64) -> u64 {
         let even = bytes_max / u64::from(self.holders.load(Ordering::Relaxed).max(1));
         let left = bytes_max.saturating_sub(self.bytes.load(Ordering::Relaxed));
         left.max(even.saturating_sub(held))
     }
 
-    /// Whether there are too many.
+    /// Whether the sum is above its bound.
     pub fn is_above(&self, bytes_max: u64) -> bool {
         self.bytes.load(Ordering::Relaxed) > bytes_max
     }
 }
 
-/// The limit that holds for what a connection keeps: before its CONNECT, and after.
+/// Limit on the bytes that a connection keeps: before its CONNECT, and after.
 pub fn limit_of(is_half_open: bool) -> Limit {
     if is_half_open { Limit::HalfOpenBytes } else { Limit::PartialBytes }
 }

@@ -1,4 +1,4 @@
-//! Messages that no PUBLISH brings, of definitions, the broker and Wills, about whose receivers rules are asked, or that are large and for many: on a thread
+//! Fan-out over several turns for messages of definitions, the broker and Wills, about whose receivers rules are asked, or which are large and for many: on a thread
 //! that serves Clients over as many turns as that takes.
 //!
 //! Nobody waits for an answer to such a message, and what it is besides being delivered it is at once: retained, remembered as the last value of its topic, the
@@ -22,14 +22,14 @@ use crate::routing::system_topics;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// The messages of one thread whose receivers are being asked about.
+/// Messages of one thread about whose receivers rules are being asked.
 #[derive(Default)]
 pub struct AskedMessages {
     waiting: VecDeque<Waiting>,
     pub bytes: usize,
     /// Time for asking in this turn.
     stretch: Option<Stretch>,
-    /// What publishers who have gone have left: messages on the same topics wait for it.
+    /// Remaining parts of messages whose publishers have gone: messages on the same topics wait for them.
     pub(super) left: LeftParts,
 }
 
@@ -38,9 +38,9 @@ struct Waiting {
     message: Arc<Message>,
     source: Option<Arc<Client>>,
     owner: Option<Arc<str>>,
-    /// The route, or what is left to be asked.
+    /// Route, or the questions that are left.
     found: Result<Arc<Route>, Box<Asking>>,
-    /// It is a Will that the row of its session in the store has until it is published.
+    /// Whether it is a Will that stays in its session's row until it is published.
     is_in_row: bool,
 }
 
@@ -49,7 +49,7 @@ impl AskedMessages {
         self.waiting.is_empty()
     }
 
-    /// Whether there are so many that runs had better publish no more.
+    /// Whether so many messages wait that no more runs should begin.
     pub fn is_crowded(&self) -> bool {
         self.waiting.len() >= ASKED_CROWD || self.bytes >= ASKED_PART_BYTES
     }
@@ -63,7 +63,7 @@ impl AskedMessages {
         self.left.has_of(tenant, topic) || self.waiting.iter().any(is_of)
     }
 
-    /// The message that came last is a Will: its session is stored without it when it is published.
+    /// Marks the last message as a Will: its session is stored without it when it is published.
     pub(crate) fn last_is_in_row(&mut self) {
         if let Some(last) = self.waiting.back_mut() {
             last.is_in_row = true;
@@ -102,19 +102,19 @@ pub(super) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publi
     }
 }
 
-/// Goes on asking while there is time for that in this turn.
+/// Goes on asking while this turn has time for it.
 fn go_on(asking: Box<Asking>, turn: &mut Turn, tenant: &Arc<Tenant>) -> Result<Arc<Route>, Box<Asking>> {
     let Turn { core, asked, routes, .. } = turn;
     let stretch = stretch(asked, &*core.clock);
     asking.go_on_until(routes, tenant, || stretch.is_over(&*core.clock))
 }
 
-/// Time for asking in this turn. It begins with the first message.
+/// Stretch for asking in this turn. It begins with the first message.
 fn stretch(asked: &mut AskedMessages, clock: &dyn Clock) -> Stretch {
     *asked.stretch.get_or_insert_with(|| clock.stretch(ASKING_TIME_MAX))
 }
 
-/// Does with a message what does not depend on its receivers, and lets these wait.
+/// Handles the parts of a message that do not depend on its receivers, and lets the receivers wait.
 pub fn wait(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
@@ -135,7 +135,7 @@ pub fn wait(
     turn.asked.waiting.push_back(Waiting { tenant, message, source, owner, found, is_in_row: false });
 }
 
-/// Begins a turn with asking about receivers of earlier ones' messages, while there is time. True when there were any.
+/// Begins a turn by asking about receivers of earlier messages, while there is time. True when there were any.
 pub fn resume(turn: &mut Turn) -> bool {
     turn.asked.stretch = None;
     let has_any = !turn.asked.is_empty();
@@ -155,7 +155,7 @@ pub fn resume(turn: &mut Turn) -> bool {
 }
 
 impl Waiting {
-    /// Gives it to its receivers, however long asking about those that are left takes.
+    /// Delivers the message, however long the remaining questions take.
     fn finish(self, turn: &mut Turn) {
         let Self { tenant, message, source, owner, found, is_in_row } = self;
         let route = found.unwrap_or_else(|asking| asking.finish(&mut turn.routes, &tenant));

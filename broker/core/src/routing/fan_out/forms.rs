@@ -1,4 +1,4 @@
-//! A message of the `$SYS` tree in two forms: whole for those whom it answers, shortened for all others who may read its topic.
+//! Messages of the `$SYS` tree in two forms: whole for the asker, shortened for all others who may read the topic.
 
 use std::sync::Arc;
 
@@ -11,27 +11,27 @@ use crate::tenant::Tenant;
 use crate::triggers::Starting;
 use crate::turn::Turn;
 
-/// A message in two forms, both of one topic.
+/// Message in two forms, both of one topic.
 pub struct Forms<'a> {
-    /// What the asker gets.
+    /// Form for the asker.
     pub whole: Publication<'a>,
-    /// `None` where the others get nothing.
+    /// Form for all others; `None` where they get nothing.
     pub shortened: Option<Publication<'a>>,
 }
 
-/// Whom a message answers: the session that asked, and every other one of the same user with the same password.
+/// Asker of a message: the session that asked, and every other one of the same user with the same password.
 pub struct Asker<'a> {
     identity: &'a Identity,
     session: Option<u64>,
 }
 
 impl<'a> Asker<'a> {
-    /// Who gave a command; `session` is its [number](Client::session_id), where it is one of a Client.
+    /// Asker that gave a command; `session` is the [number](Client::session_id) of a Client's session.
     pub fn new(identity: &'a Identity, session: Option<u64>) -> Self {
         Self { identity, session }
     }
 
-    /// Whether the session is one of the asker's. All anonymous Clients have the same name, which is none: of them only the one that asked is.
+    /// Whether the session is one of the asker's. Anonymous Clients share no name: of them only the one that asked counts.
     fn has(&self, client: &Client) -> bool {
         let identity = client.identity();
         let is_same_session = self.session == Some(client.session_id);

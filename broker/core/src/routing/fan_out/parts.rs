@@ -18,19 +18,19 @@ use crate::routing::system_topics;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// A message of which some receivers have not got theirs yet. Who subscribes meanwhile gets none of it.
+/// Remainder of a message: the receivers that have not got it yet. Clients that subscribe meanwhile do not get it.
 pub struct Remainder {
     message: Arc<Message>,
     route: Arc<Route>,
-    /// The receiver whose turn it is.
+    /// Index of the next receiver.
     next: usize,
-    /// What became of it so far.
+    /// Result so far.
     fan_out: FanOut,
-    /// It has been retained and has started what it starts.
+    /// Whether it has been retained and has triggered its guests.
     is_told: bool,
 }
 
-/// Whether a message of so many bytes, with so many of payload, is the work of several turns.
+/// Whether a message of this size is the work of several turns.
 pub(super) fn is_in_parts(qos: QoS, (payload_len, bytes): (usize, usize), route: &Route) -> bool {
     payload_len > COPIED_PAYLOAD_BYTES && qos == QoS::AtMostOnce && route.targets.len() > at_once(bytes)
 }
@@ -55,7 +55,7 @@ pub(crate) fn publish_in_parts(
 }
 
 impl Remainder {
-    /// The whole of a message. `is_told`: it has been retained and has started what it starts.
+    /// Remainder with all receivers. `is_told`: the message has been retained and has triggered its guests.
     pub(super) fn new(message: Arc<Message>, route: Arc<Route>, is_told: bool) -> Box<Self> {
         Box::new(Self { message, route, next: 0, fan_out: FanOut::default(), is_told })
     }
@@ -81,13 +81,13 @@ impl Remainder {
         Err(self)
     }
 
-    /// Bytes that the next part has to write.
+    /// Bytes that the next part writes.
     fn part_bytes(&self) -> usize {
         let bytes = self.message.size();
         bytes * at_once(bytes).min(self.route.targets.len() - self.next)
     }
 
-    /// Goes on in later turns, without a connection that would wait for it. Of more than the thread keeps so, the others are dropped: it is of QoS 0.
+    /// Leaves the remainder to later turns, without a connection that waits for it. Beyond the bytes that the thread keeps so, remainders are dropped: they are of QoS 0.
     pub(crate) fn leave(
         self: Box<Self>,
         turn: &mut Turn,
@@ -143,25 +143,25 @@ impl Remainder {
     }
 }
 
-/// One of these: whose it is, who has published it, and what is left.
+/// Tenant, publisher and remainder of such a message.
 type Left = (Arc<Tenant>, Option<Arc<Client>>, Box<Remainder>);
 
-/// Messages on their way for which no connection waits, one behind the other.
+/// Remainders for which no connection waits, one behind the other.
 #[derive(Default)]
 pub(crate) struct LeftParts {
     waiting: VecDeque<Left>,
-    /// Those of the messages.
+    /// Bytes of their messages.
     bytes: usize,
 }
 
 impl LeftParts {
-    /// Whether one of this topic has not come to all of its receivers.
+    /// Whether a message of this topic has not come to all of its receivers.
     pub(super) fn has_of(&self, tenant: &Arc<Tenant>, topic: &str) -> bool {
         self.waiting.iter().any(|(of, _, rest)| Arc::ptr_eq(of, tenant) && rest.message.topic() == topic)
     }
 }
 
-/// Begins a turn with a further part of what publishers who have gone have left, where it has room. True when there is any.
+/// Begins a turn with a further part of remainders whose publishers have gone, where there is room. True when there are any.
 pub fn resume(turn: &mut Turn) -> bool {
     let Some((_, _, rest)) = turn.asked.left.waiting.front() else { return false };
     if turn.time_shares.may_resume(rest.part_bytes())
@@ -176,7 +176,7 @@ pub fn resume(turn: &mut Turn) -> bool {
     true
 }
 
-/// For how many receivers a message of so many bytes is routed at once. Each part is copied, which is to be little beside its being written.
+/// Number of receivers per part for a message of so many bytes. Each part is copied, which must be cheap compared with writing it.
 fn at_once(bytes: usize) -> usize {
     (OWED_BYTES_MAX / OWED_PARTS / bytes.max(1)).max(2)
 }

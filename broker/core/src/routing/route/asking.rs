@@ -1,4 +1,4 @@
-//! Asking rules about the receivers of one topic, one after the other, over as many turns as that takes.
+//! Asking of rules about the receivers of one topic, one after the other, over as many turns as needed.
 //!
 //! An answer takes some 15 µs where a rule has to run for it: a thousand of them are as much as a turn has time for. The PUBLISH that wants the route waits
 //! meanwhile, as whole as it came; nothing of it is done before all have been asked. Of a group those are asked about who come into question before the one
@@ -19,15 +19,15 @@ use crate::routing::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// A route about some of whose receivers rules have not been asked yet.
+/// Route under construction: rules have not been asked about all of its receivers.
 pub struct Asking {
-    /// Nobody else has it yet.
+    /// Route, which nobody else has yet.
     route: Arc<Route>,
-    /// What it is remembered by, if it is to be.
+    /// Hash for the cache, if the route is to be cached.
     hash: Option<u64>,
-    /// That of the tenant when it was laid out.
+    /// Generation of the tenant when it was laid out.
     generation: u64,
-    /// As whom each of those was asked about that are allowed.
+    /// Identity under which each allowed receiver was asked about.
     identities: Vec<Arc<Identity>>,
     kept: usize,
     next: usize,
@@ -36,19 +36,19 @@ pub struct Asking {
     member: Member,
 }
 
-/// The member of a group about whom rules are asked next.
+/// Member of a group about whom rules are asked next.
 #[derive(Clone, Copy, Default)]
 struct Member {
     group: usize,
-    /// The position in it of the one whose turn it was.
+    /// Position in the group at which the round began.
     first: Option<usize>,
-    /// What the members that are looked at must be.
+    /// Index of the preference that members must meet.
     preference: usize,
     passed_over: usize,
 }
 
 impl Member {
-    /// The one behind it, in a group of so many. The members are looked at for each preference.
+    /// Next member in a group of so many. All members are looked at for each preference.
     fn next(self, of: usize) -> Self {
         if self.passed_over + 1 < of {
             Self { passed_over: self.passed_over + 1, ..self }
@@ -77,7 +77,7 @@ impl Asking {
         Self { route, hash, generation, identities, kept: 0, next: 0, bytes, member }
     }
 
-    /// The route for one message that goes to a member of this group alone: nobody has to be asked about in advance.
+    /// Route for one message that goes to a member of this group alone: nobody has to be asked about in advance.
     pub(crate) fn for_group(mut self, group: GroupId) -> Arc<Route> {
         let route = own(&mut self.route);
         route.targets.clear();
@@ -86,7 +86,7 @@ impl Asking {
         self.route
     }
 
-    /// Asks about further receivers, a few at least, while there is time; the route when that were all.
+    /// Asks about further receivers, a few at least, while there is time; returns the route after the last.
     ///
     /// # Errors
     /// What is left, for a later turn.
@@ -95,7 +95,7 @@ impl Asking {
         self.go_on_until(&mut turn.routes, tenant, || stretch.is_over(&*core.clock))
     }
 
-    /// The same until the time `is_over`.
+    /// Asks about further receivers until the time `is_over`.
     ///
     /// # Errors
     /// What is left, for a later turn.
@@ -113,18 +113,18 @@ impl Asking {
         Ok(self.conclude(cache, tenant))
     }
 
-    /// The route as far as it is known: whom rules let have the message is not.
+    /// Route as far as it is known: without the decisions of rules.
     pub fn route(&self) -> &Arc<Route> {
         &self.route
     }
 
-    /// Asks about all that are left, however long that takes.
+    /// Asks about all remaining receivers, however long that takes.
     pub fn finish(mut self, cache: &mut RouteCache, tenant: &Arc<Tenant>) -> Arc<Route> {
         while !self.part(tenant) {}
         self.conclude(cache, tenant)
     }
 
-    /// Asks about a few. True when those were the last.
+    /// Asks about a few receivers. True after the last.
     fn part(&mut self, tenant: &Tenant) -> bool {
         let Route { targets, askers, topic, is_stable, .. } = own(&mut self.route);
         let end = targets.len().min(self.next + ANSWERS_PER_LOOK);
@@ -142,7 +142,7 @@ impl Asking {
         end == targets.len() && self.part_of_groups(tenant)
     }
 
-    /// The same for members of groups, in the order in which one is chosen.
+    /// Asks about a few members of groups, in the order in which one is chosen.
     fn part_of_groups(&mut self, tenant: &Tenant) -> bool {
         let Some(bytes) = self.bytes else { return true };
         let Route { groups, answers, topic, is_stable, .. } = own(&mut self.route);
@@ -186,7 +186,7 @@ impl Asking {
         self.route
     }
 
-    /// The route for this one message after subscriptions, sessions or rules have changed. Who has come since it was sent gets none of it; of those that are
+    /// Route for this one message after subscriptions, sessions or rules have changed. Receivers that have come since it was sent do not get it; of those that are
     /// still subscribed only such are asked about again as came back meanwhile, perhaps from elsewhere: else changes that never end would keep it for ever.
     fn brought_up_to_date(&self, tenant: &Tenant) -> Route {
         let Route { targets: allowed, askers: asking, .. } = &*self.route;

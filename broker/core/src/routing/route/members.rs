@@ -1,4 +1,4 @@
-//! Who of a group gets a message: in which order its members come into question, and what rules say of them.
+//! Choice of the group member that gets a message: the order in which members are considered, and the decisions of rules about them.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use crate::client::Client;
 use crate::routing::subscription::{SharedGroup, Subscriber};
 use crate::tenant::Tenant;
 
-/// How members suit, the best first; of those that suit alike each has its turn \[MQTT-4.8.2-3\].
+/// Preferences, the best first; members that are equally suitable take turns \[MQTT-4.8.2-3\].
 pub(super) const PREFERENCES: [Preference; 5] = [
     Preference::Ready,
     Preference::HasRoom,
@@ -19,7 +19,7 @@ pub(super) const PREFERENCES: [Preference; 5] = [
     Preference::Keeps,
 ];
 
-/// What a member must be.
+/// Preference that a member must meet.
 #[derive(Clone, Copy)]
 pub(super) enum Preference {
     /// Connected, and takes a message at once.
@@ -47,7 +47,7 @@ impl Preference {
     }
 }
 
-/// What rules said of Clients for one message, each as whom it was asked about.
+/// Answers of rules about Clients for one message, each with the identity that was asked about.
 #[derive(Default)]
 pub(super) struct Answers(HashMap<u64, (Arc<Identity>, bool)>);
 
@@ -56,13 +56,13 @@ impl Answers {
         self.0.is_empty()
     }
 
-    /// What they said of this one; `None` where they have not been asked, or it has come back since.
+    /// Answer about a Client; `None` where rules have not been asked, or it has come back since.
     pub(super) fn of(&self, client: &Client) -> Option<bool> {
         let (identity, is_allowed) = self.0.get(&client.session_id)?;
         Arc::ptr_eq(identity, &client.identity()).then_some(*is_allowed)
     }
 
-    /// Asks them.
+    /// Asks rules about a Client.
     pub(super) fn ask(
         &mut self,
         tenant: &Tenant,
@@ -106,7 +106,7 @@ impl Route {
         })
     }
 
-    /// Whether rules let a member of a group have a message. Those about whom they would have been asked in advance, and were not, count for nothing.
+    /// Whether rules allow a member of a group a message. A member that should have been asked about in advance, and was not, is not allowed.
     pub fn may_have(&self, client: &Client) -> bool {
         let ask = || self.answers.is_empty() && client.may_get(&self.topic);
         self.is_open || self.answers.of(client).unwrap_or_else(ask)
