@@ -46,6 +46,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/guests/routes/driver.rs", "retries"),
     ("broker/server/src/guests/routes/questions.rs", "patience with rows"),
     ("broker/server/src/guests/rules.rs", "when a rule ran, for its records"),
+    ("broker/server/src/management/audit/query.rs", "threads that stand still"),
     ("broker/server/src/management/backup/archive.rs", "threads that stand still"),
     ("broker/server/src/management/backup/download.rs", "patience with the reader"),
     ("broker/server/src/management/command/aside.rs", "threads that stand still"),

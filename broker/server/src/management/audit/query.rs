@@ -2,10 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use std::time::Instant;
 
 use jiff::Timestamp;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
+use lotmq_pulse::goes_on;
 use lotmq_store::{AuditRecord, Store, StoreError};
 use serde_json::{Map, Value, json};
 
@@ -126,7 +128,7 @@ impl Audit {
         for kind in Kind::ALL {
             // By time: some were noted anew.
             let mut newest = BTreeMap::new();
-            found.damaged += store.audit(self.tenant, kind.records(), |record| {
+            found.damaged += self.each_record(store, kind, |record| {
                 if selection.has(&record) {
                     found.total += 1;
                     newest.insert((record.at_ms, record.number), record);
@@ -156,7 +158,7 @@ impl Audit {
     ) -> Result<Result<u64, E>, StoreError> {
         let (mut count, mut failure) = (0, None);
         for kind in Kind::ALL {
-            store.audit(self.tenant, kind.records(), |record| {
+            self.each_record(store, kind, |record| {
                 if !selection.has(&record) {
                     return ControlFlow::Continue(());
                 }
@@ -174,6 +176,19 @@ impl Audit {
             }
         }
         Ok(failure.map_or(Ok(count), Err))
+    }
+
+    /// Looks at the records of one sequence; how many of them are damaged. With each the thread goes on.
+    fn each_record(
+        &self,
+        store: &Store,
+        kind: Kind,
+        mut visit: impl FnMut(AuditRecord) -> ControlFlow<()>,
+    ) -> Result<u64, StoreError> {
+        store.audit(self.tenant, kind.records(), |record| {
+            goes_on(Instant::now());
+            visit(record)
+        })
     }
 
     /// Reads everything and checks the chains to their heads.
@@ -200,7 +215,7 @@ impl Audit {
         let (first, records, bytes, locked, damaged) = (0, 0, 0, 0, 0);
         let mut status = TrailStatus { head, first, records, bytes, locked, damaged, broken_at: None };
         let mut before: Option<(u64, Option<Digest>)> = None;
-        status.damaged = store.audit(self.tenant, kind.records(), |record| {
+        status.damaged = self.each_record(store, kind, |record| {
             status.records += 1;
             days.extend(day_of(&record));
             let number = kind.shown(record.number);

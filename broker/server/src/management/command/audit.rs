@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use lotmq_auth::Scope;
@@ -64,7 +65,8 @@ fn flush(call: &Call<'_>) {
 fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     flush(call);
-    let status = call.tenant.managed().audit.status(&call.broker.store)?;
+    let (broker, tenant) = (Arc::clone(call.broker), Arc::clone(call.tenant));
+    let status = call.aside(move || tenant.managed().audit.status(&broker.store))??;
     let broken_at = status.trails.iter().find_map(|trail| trail.broken_at);
     let data = json!({
         "enabled": call.tenant.managed().audit.is_enabled(),
@@ -89,7 +91,9 @@ fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let filter = Some(filter.trim().to_owned()).filter(|filter| !filter.is_empty());
     let selection = Selection { day: Some(day), filter };
     flush(call);
-    let found = call.tenant.managed().audit.find(&call.broker.store, &selection, AUDIT_FOUND_MAX)?;
+    let (broker, tenant) = (Arc::clone(call.broker), Arc::clone(call.tenant));
+    let find = move || tenant.managed().audit.find(&broker.store, &selection, AUDIT_FOUND_MAX);
+    let found = call.aside(find)??;
     let mut done = Done::new(format!("{} record(s).", found.total));
     if found.total > found.records.len() {
         let message = format!("Only the newest {} of {} are shown.", found.records.len(), found.total);
@@ -126,27 +130,43 @@ fn decrypt(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal::new("STORE_IN_MEMORY", "The broker writes no files: store.durability is none."));
     }
     let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
-    let (file, place) = create(&root, &path)?;
     // Where on the machine the data directory lies is nobody's business.
     let shown = format!("files/{}/{path}", call.tenant.name);
-    let failed = |error: &io::Error| {
-        Refusal::new(not_written(error), format!("'{shown}' cannot be written: {error}."))
-    };
-    let mut out = BufWriter::new(file);
     flush(call);
     let selection = Selection { day, filter: None };
-    let lines =
-        call.tenant.managed().audit.each_line(&call.broker.store, &selection, |line| writeln!(out, "{line}"));
-    let written = lines.map_err(Refusal::from).and_then(|lines| {
+    let (broker, tenant, named) = (Arc::clone(call.broker), Arc::clone(call.tenant), shown.clone());
+    let write = move || {
+        let failed = |error: &io::Error| {
+            Refusal::new(not_written(error), format!("'{named}' cannot be written: {error}."))
+        };
+        let (file, place) = create(&root, &path)?;
+        let half = HalfWritten(Some(place));
+        let mut out = BufWriter::new(file);
+        let audit = &tenant.managed().audit;
+        let lines = audit.each_line(&broker.store, &selection, |line| writeln!(out, "{line}"))?;
         let finish = |count| out.into_inner()?.sync_all().map(|()| count);
-        lines.and_then(finish).map_err(|error| failed(&error))
-    });
-    let records = written.inspect_err(|_| {
-        // A half one must not be taken for a whole one.
-        let _ = std::fs::remove_file(&place);
-    })?;
+        lines.and_then(finish).map(|records| (half, records)).map_err(|error| failed(&error))
+    };
+    let (mut file, records) = call.aside(write)??;
+    file.keep();
     let data = json!({ "path": shown, "records": records });
     Ok(Done::new(format!("{records} record(s) written to '{shown}' of the data directory.")).with_data(data))
+}
+
+/// A file that goes again unless it is kept: a half one, or one of which its command has been told that it is not there, must not be taken for a whole one.
+struct HalfWritten(Option<PathBuf>);
+
+impl HalfWritten {
+    fn keep(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for HalfWritten {
+    fn drop(&mut self) {
+        // Who has asked is told of the failure that came first.
+        self.0.take().map(std::fs::remove_file);
+    }
 }
 
 /// The code for a file that cannot be written.
@@ -218,6 +238,21 @@ mod tests {
         }
         assert!(!directory.path().join("audit.jsonl").exists());
         assert!(!directory.path().join("elsewhere").exists());
+    }
+
+    #[test]
+    fn a_file_stays_only_if_its_command_has_kept_it() {
+        let directory = tempfile::tempdir().unwrap();
+        for is_kept in [false, true] {
+            let place = directory.path().join("audit.jsonl");
+            let mut half = HalfWritten(Some(place.clone()));
+            std::fs::write(&place, "{}").unwrap();
+            if is_kept {
+                half.keep();
+            }
+            drop(half);
+            assert_eq!(place.exists(), is_kept);
+        }
     }
 
     #[test]

@@ -71,7 +71,7 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
             Ok((out.into_inner().map_err(IntoInnerError::into_error)?, manifest))
         })
     };
-    let written = call.broker.commands.aside.read(&call.broker.watchdog.pulses, write)?;
+    let written = call.aside(write)?;
     let (spool, manifest) = written
         .map_err(|error| not_read(&error))?
         .map_err(|error| if error.is_full() { no_space(&place) } else { not_written(&error) })?;

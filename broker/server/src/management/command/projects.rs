@@ -206,8 +206,10 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
     } else {
         let root = call.broker.config.data.path.join("files").join(&*call.tenant.name);
         let shown = format!("files/{}", call.tenant.name);
-        let (bytes, name) = folder::read((&root, &shown), &source)
-            .map_err(|error| Refusal::new(error.code(), format!("Project was not added: {error}.")))?;
+        let asked = source.clone();
+        let read = call.aside(move || folder::read((&root, &shown), &asked))?;
+        let (bytes, name) =
+            read.map_err(|error| Refusal::new(error.code(), format!("Project was not added: {error}.")))?;
         (bytes, Some(name), source)
     };
     let name = name.or(default_name).ok_or_else(|| missing_argument(call.verb, "name"))?;
@@ -350,7 +352,7 @@ fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
         let archive = |snapshot: Snapshot| snapshot.archive(tenant, &name);
         broker.store.in_snapshot(SnapshotError::is_lost, archive)
     };
-    let found = call.broker.commands.aside.read(&call.broker.watchdog.pulses, read)?;
+    let found = call.aside(read)?;
     let found = found.map_err(|error| failed(&error))?;
     found.map_err(|error| failed(&error))?.ok_or_else(|| failed(&"they are not there"))
 }

@@ -105,6 +105,17 @@ pub(crate) struct Call<'a> {
 }
 
 impl Call<'_> {
+    /// Does work that waits for the disk on a thread of its own, as long as it goes on.
+    ///
+    /// # Errors
+    /// When it stands still, and when too much such work does.
+    pub(super) fn aside<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        self.broker.commands.aside.read(&self.broker.watchdog.pulses, work)
+    }
+
     /// The arguments: at least those that are named, at most `optional` more.
     ///
     /// # Errors
