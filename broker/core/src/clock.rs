@@ -6,6 +6,7 @@ use std::fmt::Debug;
 use std::time::Duration;
 
 use lotmq_session::Time;
+use lotmq_store::rare::{Rare, is_taken};
 
 /// Clock of whoever runs the core: the machine's, or a virtual one.
 pub trait Clock: Debug + Send + Sync {
@@ -52,7 +53,7 @@ impl Stretch {
 
     /// Whether it is time to stop. Costs a look at the clock, some 25 ns.
     pub fn is_over(&self, clock: &dyn Clock) -> bool {
-        self.until != Duration::MAX && clock.elapsed() >= self.until
+        self.until != Duration::MAX && (clock.elapsed() >= self.until || is_taken(Rare::TimeIsOver))
     }
 }
 

@@ -37,6 +37,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use lotmq_session::Time;
+use lotmq_store::rare::{Rare, is_taken};
 use lotmq_store::{Batch, StoreError, Ticket};
 
 use crate::connection::Connection;
@@ -197,7 +198,7 @@ impl Turn {
     /// Whether that work has to stop between two packets. The clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
     /// enough to write, or to start.
     pub(crate) fn must_packets_wait(&mut self) -> bool {
-        if self.time_shares.is_full() || self.has_many_guests() {
+        if self.time_shares.is_full() || self.has_many_guests() || is_taken(Rare::PacketsWait) {
             return true;
         }
         let steps = self.steps + self.routes.take_made() * STEPS_PER_ROUTE;
@@ -336,7 +337,7 @@ impl Turn {
 
     /// Writes everything out in the middle of a read when much has been encoded; received bytes stay valid.
     pub(crate) fn relieve(&mut self) {
-        if self.arena.scratch_len() > TURN_ENCODED_BYTES_MAX {
+        if self.arena.scratch_len() > TURN_ENCODED_BYTES_MAX || is_taken(Rare::TurnIsRelieved) {
             self.settle();
         }
     }

@@ -41,6 +41,8 @@ mod outcomes;
 mod overlay;
 mod place;
 mod queue;
+#[doc(hidden)]
+pub mod rare;
 mod reader;
 mod recent;
 mod recovered;

@@ -14,6 +14,7 @@ use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::error::{CommitError, StoreError};
 use crate::limits::{LINGER_COMMIT_MIN, LINGER_RANGE, Limits};
+use crate::rare::{Rare, is_taken};
 use crate::reader::Request;
 use crate::snapshot::Snapshot;
 
@@ -99,7 +100,8 @@ impl Queue {
         }
         let limit_bytes = self.limits.waiting_bytes_max;
         let waiting_bytes = self.unsettled_bytes();
-        if waiting_bytes > 0 && waiting_bytes.saturating_add(bytes) > limit_bytes {
+        let is_full = waiting_bytes.saturating_add(bytes) > limit_bytes;
+        if waiting_bytes > 0 && (is_full || is_taken(Rare::StoreFull)) {
             return Err((StoreError::Full { waiting_bytes, limit_bytes }, batch));
         }
         if state.waiting.is_empty() && !self.limits.linger.is_zero() {
@@ -172,7 +174,11 @@ impl Queue {
     }
 
     pub(crate) fn is_congested(&self, more: usize) -> bool {
-        self.unsettled_bytes().saturating_add(more) > self.congested_bytes()
+        self.unsettled_bytes().saturating_add(more) > self.congested_bytes() || self.is_taken_for_behind()
+    }
+
+    fn is_taken_for_behind(&self) -> bool {
+        self.unsettled_bytes() > 0 && is_taken(Rare::StoreBehind)
     }
 
     pub(crate) fn congested_bytes(&self) -> usize {
@@ -181,7 +187,7 @@ impl Queue {
 
     pub(crate) fn is_nearly_full(&self, more: usize) -> bool {
         let bytes_max = self.limits.waiting_bytes_max;
-        self.unsettled_bytes().saturating_add(more) > bytes_max - bytes_max / 4
+        self.unsettled_bytes().saturating_add(more) > bytes_max - bytes_max / 4 || self.is_taken_for_behind()
     }
 
     /// The group's batches are committed, or have failed.
@@ -243,7 +249,9 @@ impl Queue {
         while let Some(batch) = state.waiting.pop_front_if(|_| takes_batches) {
             let ops = group.ops + batch.len();
             let bytes = group.bytes + batch.bytes();
-            let is_full = ops > self.limits.group_records_max || bytes > self.limits.group_bytes_max;
+            let is_full = ops > self.limits.group_records_max
+                || bytes > self.limits.group_bytes_max
+                || is_taken(Rare::SmallGroup);
             if is_full && !group.batches.is_empty() {
                 state.waiting.push_front(batch);
                 break;

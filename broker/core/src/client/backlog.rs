@@ -11,6 +11,7 @@ use lotmq_codec::{
     ReasonCode, encode_ack, encode_publish, encode_publish_head,
 };
 use lotmq_session::{Offer, Outbound};
+use lotmq_store::rare::{Rare, is_taken};
 use lotmq_store::{Delivery, MessageRef, Op};
 
 use crate::client::replay::Next;
@@ -56,6 +57,7 @@ pub fn send_backlog(
     push: &mut impl FnMut(Span),
 ) -> bool {
     let Some(link) = &state.link else { return false };
+    room = if is_taken(Rare::QueueGoesOn) { room.min(1) } else { room };
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
     let permissions = &client.tenant.permissions;
     let generation = permissions.generation();
@@ -89,10 +91,9 @@ pub fn send_backlog(
                 }
                 let queued = if dup { queued } else { stored(client, state, (packet_id, qos), queued, turn) };
                 let (message, identifiers) = (&queued.message, &queued.identifiers);
-                let retain = queued.retain;
-                let says = dup && !is_planted(Fault::DupForgotten);
+                let (retain, dup_said) = (queued.retain, dup && !is_planted(Fault::DupForgotten));
                 let sending =
-                    Sending { message, qos, retain, dup: says, packet_id: Some(packet_id), identifiers };
+                    Sending { message, qos, retain, dup: dup_said, packet_id: Some(packet_id), identifiers };
                 let Some(packet) = encode(turn, version, &sending, packet_max) else {
                     give_up(client, state, packet_id, &queued, turn);
                     given_up += 1;

@@ -11,6 +11,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use lotmq_store::rare::{Rare, is_taken};
+
 use crate::client::{Client, ClientState};
 use crate::limits::{RESUMED_COST_MIN, WRITTEN_BYTES_MAX};
 use crate::turn::Turn;
@@ -32,7 +34,7 @@ impl Postponed {
 
     /// Whether the turn has written as much as it has time for.
     pub(crate) fn is_enough(&self) -> bool {
-        self.written >= WRITTEN_BYTES_MAX
+        self.written >= WRITTEN_BYTES_MAX || is_taken(Rare::WrittenEnough)
     }
 
     /// Lets a connected Client go on in a later turn, unless it does already.
