@@ -25,6 +25,7 @@ mod world;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use choices::Choices;
 pub use fault::Fault;
@@ -83,6 +84,8 @@ impl fmt::Display for Failure {
 pub struct Report {
     /// How often what happened.
     pub counts: BTreeMap<&'static str, usize>,
+    /// How much time has passed in it.
+    pub simulated: Duration,
     /// What happened, if it was wanted.
     pub trace: Vec<String>,
 }
@@ -101,5 +104,5 @@ pub fn run(seed: u64, settings: &Settings) -> Result<Report, (Failure, Vec<Strin
             return Err((Failure { seed, step, steps, what }, world.take_trace()));
         }
     }
-    Ok(Report { counts: world.take_counts(), trace: world.take_trace() })
+    Ok(Report { counts: world.take_counts(), simulated: world.simulated(), trace: world.take_trace() })
 }

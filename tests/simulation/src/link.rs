@@ -4,11 +4,7 @@ use std::collections::VecDeque;
 
 use crate::choices::Choices;
 
-/// Bytes that a direction takes before its sender must wait.
-pub(crate) const BYTES_MAX: usize = 600;
-
 /// See the module's documentation.
-#[derive(Default)]
 pub(crate) struct Link {
     /// From the Client to the broker.
     pub(crate) up: Stream,
@@ -16,9 +12,18 @@ pub(crate) struct Link {
     pub(crate) down: Stream,
 }
 
+impl Link {
+    /// A link each of whose directions takes so many bytes before its sender must wait.
+    pub(crate) fn new(bytes_max: usize) -> Self {
+        let [up, down] = [(); 2].map(|()| Stream { bytes_max, ..Stream::default() });
+        Self { up, down }
+    }
+}
+
 /// One direction.
 #[derive(Default)]
 pub(crate) struct Stream {
+    bytes_max: usize,
     under_way: VecDeque<u8>,
     /// Lengths of pieces as they were sent, and when.
     sent: VecDeque<(usize, u64)>,
@@ -46,7 +51,7 @@ impl Stream {
     }
 
     pub(crate) fn room(&self) -> usize {
-        if self.is_deaf { usize::MAX } else { BYTES_MAX.saturating_sub(self.under_way.len()) }
+        if self.is_deaf { usize::MAX } else { self.bytes_max.saturating_sub(self.under_way.len()) }
     }
 
     /// The next bytes that arrive: some, or often all that is there.

@@ -1,17 +1,22 @@
 //! Runs seeds: one with its trace, or many until one fails.
 //!
-//! `lotmq-simulation [--seed N] [--seeds COUNT] [--steps M] [--fault NAME]`; with `--seeds` it starts at `--seed` and prints no trace.
+//! `lotmq-simulation [--seed N] [--seeds COUNT] [--steps M] [--fault NAME] [--failures MOST]`; with `--seeds` it starts at `--seed`, prints no trace, and goes on
+//! until so many seeds have failed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program for the terminal")]
 
 use std::process::ExitCode;
+use std::time::Duration;
 
-use lotmq_simulation::{Fault, STEPS, Settings, run};
+use lotmq_simulation::{Fault, Report, STEPS, Settings, run};
 
-const USAGE: &str = "usage: lotmq-simulation [--seed N] [--seeds COUNT] [--steps M] [--fault NAME]";
+const USAGE: &str =
+    "usage: lotmq-simulation [--seed N] [--seeds COUNT] [--steps M] [--fault NAME] [--failures MOST]";
 
 struct Arguments {
     seed: u64,
     seeds: Option<u64>,
+    /// Seeds that fail before it ends.
+    failures: u64,
     settings: Settings,
 }
 
@@ -32,14 +37,15 @@ fn main() -> ExitCode {
 }
 
 fn arguments(mut given: impl Iterator<Item = String>) -> Result<Arguments, String> {
-    let mut arguments =
-        Arguments { seed: 0, seeds: None, settings: Settings { steps: STEPS, ..Settings::default() } };
+    let settings = Settings { steps: STEPS, ..Settings::default() };
+    let mut arguments = Arguments { seed: 0, seeds: None, failures: 1, settings };
     while let Some(name) = given.next() {
         let value = given.next().ok_or_else(|| format!("{name} lacks its value"))?;
         let number = || value.parse::<u64>().map_err(|error| format!("{name} {value}: {error}"));
         match name.as_str() {
             "--seed" => arguments.seed = number()?,
             "--seeds" => arguments.seeds = Some(number()?),
+            "--failures" => arguments.failures = number()?,
             "--steps" => {
                 arguments.settings.steps = usize::try_from(number()?).map_err(|error| error.to_string())?
             }
@@ -75,12 +81,48 @@ fn one(seed: u64, settings: &Settings) -> ExitCode {
 
 fn many(arguments: &Arguments) -> ExitCode {
     let (first, count) = (arguments.seed, arguments.seeds.unwrap_or(1));
+    let (mut total, mut failures) = (Report::default(), 0);
+    let mut done = 0;
     for seed in first..first.saturating_add(count) {
-        if let Err((failure, _)) = run(seed, &arguments.settings) {
-            eprintln!("{failure}");
-            return ExitCode::FAILURE;
+        done += 1;
+        match run(seed, &arguments.settings) {
+            Ok(report) => {
+                total.simulated += report.simulated;
+                report
+                    .counts
+                    .into_iter()
+                    .for_each(|(what, times)| *total.counts.entry(what).or_default() += times);
+            }
+            Err((failure, _)) => {
+                eprintln!("{failure}");
+                failures += 1;
+                if failures >= arguments.failures {
+                    break;
+                }
+            }
         }
     }
-    println!("{count} seeds from {first} pass, {} steps each", arguments.settings.steps);
-    ExitCode::SUCCESS
+    println!("{done} seeds from {first}, {} steps each: {failures} fail", arguments.settings.steps);
+    println!("{:#?}", total.counts);
+    told(total.simulated);
+    if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Says how much time has passed in the simulation, and how much faster than time that was.
+fn told(simulated: Duration) {
+    let simulated = simulated.as_secs();
+    match processor_seconds() {
+        Some(seconds) if seconds > 0.0 => {
+            let ratio = simulated as f64 / seconds;
+            println!("{simulated} s simulated in {seconds:.1} s of processor time: {ratio:.0} x");
+        }
+        Some(_) | None => println!("{simulated} s simulated"),
+    }
+}
+
+/// Processor time of this process, whose only thread this is, in seconds; `None` where the system does not say.
+fn processor_seconds() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/self/schedstat").ok()?;
+    let nanoseconds: u64 = text.split_whitespace().next()?.parse().ok()?;
+    Some(nanoseconds as f64 / 1e9)
 }

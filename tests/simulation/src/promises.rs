@@ -8,6 +8,7 @@
 mod due;
 mod filters;
 mod presence;
+mod replays;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -20,6 +21,7 @@ use crate::matching::{filter_matches, share, unshared};
 use filters::Filters;
 pub(crate) use presence::Ends;
 use presence::Presence;
+use replays::Replays;
 
 /// A step of the run.
 pub(crate) type Step = u64;
@@ -78,6 +80,7 @@ impl Published {
 #[derive(Debug, Default)]
 struct Book {
     filters: Filters,
+    replays: Replays,
     got: BTreeMap<MessageId, Receipts>,
 }
 
@@ -225,8 +228,11 @@ impl Promises {
 
     pub(crate) fn subscribe(&mut self, client: usize, wanted: &[(&'static str, SubscriptionOptions)]) {
         let step = self.step;
-        let filters = &mut self.book(client).filters;
-        wanted.iter().for_each(|&(filter, options)| filters.ask(filter, Some(options), step));
+        let Book { filters, replays, .. } = self.book(client);
+        for &(filter, options) in wanted {
+            filters.ask(filter, Some(options), step);
+            replays.ask(filter, options, step);
+        }
     }
 
     pub(crate) fn unsubscribe(&mut self, client: usize, unwanted: &[&'static str]) {
@@ -237,8 +243,11 @@ impl Promises {
 
     pub(crate) fn subscribed(&mut self, client: usize, answers: &[(&'static str, bool)]) {
         let step = self.step;
-        let filters = &mut self.book(client).filters;
-        answers.iter().for_each(|&(filter, is_done)| filters.answered(filter, true, is_done, step));
+        let Book { filters, replays, .. } = self.book(client);
+        for &(filter, is_done) in answers {
+            filters.answered(filter, true, is_done, step);
+            replays.answered(filter, is_done, step);
+        }
     }
 
     pub(crate) fn unsubscribed(&mut self, client: usize, answers: &[(&'static str, bool)]) {
@@ -249,7 +258,9 @@ impl Promises {
 
     /// The connection on which a Client has asked is gone: answers do not come any more.
     pub(crate) fn left(&mut self, client: usize) {
-        self.book(client).filters.forget_unanswered();
+        let Book { filters, replays, .. } = self.book(client);
+        filters.forget_unanswered();
+        replays.forget_unanswered();
     }
 
     /// A Client has got a message, whose first byte the broker wrote at `written_ms`, or where that is not known `None`.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use lotmq_codec::{ProtocolVersion, ReasonCode};
 use lotmq_config::Config;
 use lotmq_disk::{Disk, PerCall, Random};
+use lotmq_store::rare::{self, Rare};
 
 use crate::checked::{Checked, ensure, shown};
 use crate::choices::Choices;
@@ -20,6 +21,9 @@ use crate::link::Link;
 use crate::machine::{ConnectionId, Machine, Task};
 use crate::promises::{Ends, Kind, Promises};
 use crate::{Fault, Settings};
+
+/// What the world's clock shows when a run begins.
+const BEGINNING: Duration = Duration::from_secs(1_000);
 
 /// Rounds of tasks after which a broker is at rest, unless its disk fails.
 const ROUNDS_TO_REST: usize = 50;
@@ -45,6 +49,14 @@ pub(crate) struct World {
     is_store_slow: bool,
     /// The power may go when something was answered.
     may_power_go: bool,
+    /// How often the power goes where it may.
+    cuts_percent: usize,
+    /// Bytes that each direction of a link takes.
+    link_bytes: usize,
+    /// How many of a hundred messages are to be retained.
+    retained_percent: usize,
+    /// Whether some messages are long.
+    has_long_messages: bool,
     /// The power goes at the end of this step.
     power_goes: bool,
     next_connection: ConnectionId,
@@ -78,6 +90,8 @@ pub(crate) struct Peer {
     filters: Vec<&'static str>,
     /// Steps for which it stays away.
     away: usize,
+    /// It takes what has come for it now and then.
+    reads_slowly: bool,
 }
 
 /// A Client that keeps to no rule but the format.
@@ -90,6 +104,7 @@ pub(crate) struct Rude {
 
 impl World {
     pub(crate) fn new(mut choices: Choices, settings: &Settings) -> Self {
+        rare::arrange(if choices.chance(50) { choices.seed() } else { 0 });
         let count = settings.clients_min + choices.below(settings.clients_max - settings.clients_min + 1);
         let methods = [Method::AtPublish, Method::AtPubrel];
         let clients: Vec<Peer> = (0..count)
@@ -103,16 +118,18 @@ impl World {
                 closed_ms: None,
                 filters: (0..3 + choices.below(5)).map(|_| choices.pick(&FILTERS)).collect(),
                 away: 0,
+                reads_slowly: choices.chance(15),
             })
             .collect();
         let time = Arc::new(WorldTime::default());
-        time.pass(Duration::from_secs(1_000));
+        time.pass(BEGINNING);
         let looks = choices.pick(&[0, 1_000, 20_000, 200_000]);
         time.looks_take(Duration::from_nanos(looks));
         let disk = Disk::new(choices.seed());
         Machine::format(&time, &disk).expect("nothing is wrong with the disk yet");
         disk.set_faults(|faults| faults.lies = settings.fault == Some(Fault::LyingDisk));
         let cuts = Random::new(choices.seed());
+        let has_long_messages = choices.chance(15);
         Self {
             clients,
             rude: choices.chance(30).then(Rude::default),
@@ -126,6 +143,14 @@ impl World {
             wills: BTreeMap::new(),
             is_store_slow: choices.chance(50),
             may_power_go: true,
+            cuts_percent: choices.pick(&[0, 25, 50, 100]),
+            link_bytes: if has_long_messages {
+                choices.pick(&[20_000, 4_000_000])
+            } else {
+                choices.pick(&[600, 600, 5_000])
+            },
+            retained_percent: choices.pick(&[15, 15, 60]),
+            has_long_messages,
             power_goes: false,
             next_connection: 1,
             is_disk_failing: false,
@@ -161,6 +186,11 @@ impl World {
         *self.counts.entry(what).or_default() += times;
     }
 
+    /// How much time has passed in the run.
+    pub(crate) fn simulated(&self) -> Duration {
+        self.time.now() - BEGINNING
+    }
+
     /// How often what happened.
     pub(crate) fn take_counts(&mut self) -> BTreeMap<&'static str, usize> {
         for seen in self.clients.iter().map(|peer| peer.client.seen).collect::<Vec<_>>() {
@@ -173,6 +203,9 @@ impl World {
             {
                 self.count(what, times);
             }
+        }
+        for (rare, times) in rare::taken() {
+            self.count(name_of(rare), times);
         }
         self.count("runs ended by changes that were given up", usize::from(self.has_lost));
         std::mem::take(&mut self.counts)
@@ -201,7 +234,7 @@ impl World {
         }
         self.promises.step(self.time.now_ms());
         let who = self.choices.below(self.clients.len());
-        match self.choices.weighted(&[200, 60, 60, 40, 12, 5, 3, 3, 2, 1, 8, 1, 1, 6]) {
+        match self.choices.weighted(&[200, 60, 60, 40, 12, 5, 3, 3, 2, 1, 8, 5, 1, 6]) {
             0 => self.work(),
             1 => self.arrive_up(),
             2 => self.arrive_down(),
@@ -213,7 +246,7 @@ impl World {
             8 => self.disconnect(who),
             9 => self.take_over(who),
             10 => self.pass_time(),
-            11 if self.choices.chance(60) => self.cut_power(),
+            11 if self.choices.chance(self.cuts_percent) => self.cut_power(),
             11 => Ok(()),
             12 if self.may_disk_fail => self.disk_turns(),
             12 => Ok(()),
@@ -254,10 +287,19 @@ impl World {
         }
     }
 
+    /// What the broker has to do, now that links have as much room as they have.
+    fn tasks(&self) -> Vec<Task> {
+        let Some(machine) = &self.machine else { return Vec::new() };
+        for id in machine.open() {
+            let room = self.links.get(&id).map_or(usize::MAX, |link| link.down.room());
+            machine.wire(id).into_iter().for_each(|wire| wire.lock().has_room(room));
+        }
+        machine.tasks()
+    }
+
     /// The broker does one of the things that it has to.
     fn work(&mut self) -> Checked {
-        let Some(machine) = &self.machine else { return Ok(()) };
-        let tasks = machine.tasks();
+        let tasks = self.tasks();
         if tasks.is_empty() {
             return Ok(());
         }
@@ -271,7 +313,7 @@ impl World {
     /// The broker does all that it has to, as far as that ends.
     fn comes_to_rest(&mut self) -> Checked {
         for _ in 0..ROUNDS_TO_REST {
-            let tasks = self.machine.as_ref().map(Machine::tasks).unwrap_or_default();
+            let tasks = self.tasks();
             if tasks.is_empty() {
                 break;
             }
@@ -383,6 +425,10 @@ impl World {
     fn arrive_down(&mut self) -> Checked {
         let busy = self.busy(|link| link.down.len() > 0 || link.down.is_ended);
         let Some(id) = self.pick_of(&busy) else { return Ok(()) };
+        let reader = self.clients.iter().find(|peer| peer.client.connection == Some(id));
+        if reader.is_some_and(|peer| peer.reads_slowly) && self.choices.chance(90) {
+            return Ok(());
+        }
         let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
         let bytes = link.down.arrive(&mut self.choices);
         self.client_gets(id, &bytes)
@@ -509,5 +555,20 @@ impl World {
         self.promises.given_up(|_, published| {
             published.publisher == number && Some(published.connection) != connection
         });
+    }
+}
+
+/// A rare branch as reports count it.
+fn name_of(rare: Rare) -> &'static str {
+    match rare {
+        Rare::StoreFull => "rare: store full",
+        Rare::StoreBehind => "rare: store behind",
+        Rare::SmallGroup => "rare: small group",
+        Rare::ShortSlice => "rare: short slice",
+        Rare::TimeIsOver => "rare: time over",
+        Rare::PacketsWait => "rare: packets wait",
+        Rare::TurnIsRelieved => "rare: turn relieved",
+        Rare::WrittenEnough => "rare: written enough",
+        Rare::QueueGoesOn => "rare: queue goes on",
     }
 }

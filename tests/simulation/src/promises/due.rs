@@ -22,7 +22,7 @@ impl Promises {
                 self.check_groups(id, message, from)?;
             }
         }
-        Ok(())
+        self.check_replays()
     }
 
     /// The step from which on who is subscribed must get a message; `None` where nothing is promised.
@@ -39,11 +39,11 @@ impl Promises {
         }
     }
 
-    fn last(&self, client: usize) -> &Book {
+    pub(super) fn last(&self, client: usize) -> &Book {
         self.clients[client].last().expect("a Client has a book from the beginning")
     }
 
-    fn has_got(&self, client: usize, id: MessageId) -> bool {
+    pub(super) fn has_got(&self, client: usize, id: MessageId) -> bool {
         self.last(client).got.get(&id).is_some_and(|receipts| receipts.live + receipts.retained > 0)
     }
 

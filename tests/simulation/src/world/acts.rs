@@ -15,6 +15,9 @@ use crate::promises::{Ends, Kind, Published};
 
 /// Where much time passes, the broker is watched for so many stretches of it.
 const WATCHED_STRETCHES: usize = 15;
+/// Bytes of long messages: some are stored outside of the log, some are written in parts, some take several reads and turns.
+const LONG: [usize; 5] = [3_000, 20_000, 40_000, 300_000, 3_000_000];
+
 const STRETCH: Duration = Duration::from_secs(20);
 
 impl World {
@@ -53,7 +56,7 @@ impl World {
     pub(super) fn open_connection(&mut self) -> ConnectionId {
         let id = self.next_connection;
         self.next_connection += 1;
-        self.links.insert(id, Link::default());
+        self.links.insert(id, Link::new(self.link_bytes));
         self.machine.as_mut().into_iter().for_each(|machine| machine.accept(id));
         id
     }
@@ -75,10 +78,13 @@ impl World {
             let client = &mut self.clients[who].client;
             let is_v5 = client.version().has_properties();
             let topic = self.choices.pick(&TOPICS);
-            let is_empty = self.choices.chance(6);
+            let is_empty = self.choices.chance(if self.retained_percent > 50 { 1 } else { 6 });
             let tag = (!is_empty).then(|| client.tag(qos));
-            let payload = tag.map(|tag| tag.payload(self.choices.below(60))).unwrap_or_default();
-            let retain = self.choices.chance(if is_empty { 80 } else { 15 });
+            let is_long = self.has_long_messages && self.choices.chance(5);
+            let filler = if is_long { self.choices.pick(&LONG) } else { self.choices.below(60) };
+            self.count("long messages", usize::from(is_long));
+            let payload = tag.map(|tag| tag.payload(filler)).unwrap_or_default();
+            let retain = self.choices.chance(if is_empty { 80 } else { self.retained_percent });
             let expiry = (is_v5 && self.choices.chance(20)).then(|| self.choices.pick(&[2, 30, 600]));
             let expiry_ms = expiry.map(|seconds: u32| u64::from(seconds) * 1_000);
             let id = self.promises.next_message();

@@ -90,7 +90,7 @@ impl World {
     }
 
     fn everything_works(&mut self) -> Checked<bool> {
-        let tasks = self.machine.as_ref().map(Machine::tasks).unwrap_or_default();
+        let tasks = self.tasks();
         for task in &tasks {
             self.run(*task)?;
         }
