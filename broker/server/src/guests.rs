@@ -1,4 +1,4 @@
-//! The guests of a tenant: what is deployed, joined with what runs it.
+//! Guests of a tenant: deployed definitions, joined with what runs them.
 //!
 //! The registry of `definitions` knows what starts what; `host` runs it. Here a deployed definition gets its runner, messages find their
 //! triggers, and what a run wrote goes back into a turn.

@@ -1,4 +1,4 @@
-//! What the broker has of its process and machine: clocks, memory, file descriptors, the turn of each thread, and the watchdog over its threads.
+//! Process and machine: clocks, memory, file descriptors, the turn of each thread, and the watchdog over threads.
 //!
 //! Below everything else of the server; it knows nothing of connections, guests or commands.
 

@@ -72,18 +72,18 @@ use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::unfinished::Unfinished;
 use lotmq_core::{Above, Chance, Core, Hashing};
 
-/// Threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
+/// Number of threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
 const LOGIN_THREADS: usize = 1;
 
 /// Name of the listener of the health port.
 const HEALTH: &str = "health";
 
-/// How long a stop waits for commands that are under way.
+/// Time that a stop waits for commands that are under way.
 const WORKERS_PATIENCE: Duration = Duration::from_secs(10);
-/// How often it looks.
+/// Period at which it looks.
 const WORKERS_PAUSE: Duration = Duration::from_millis(2);
 
-/// Why the broker did not start. Each renders as one line.
+/// Reason why the broker did not start. Each renders as one line.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum StartError {
@@ -98,7 +98,7 @@ pub enum StartError {
     /// The store could not be opened.
     #[error(transparent)]
     Store(OpenError),
-    /// The store is damaged so that nothing of it can be had as it is.
+    /// The store is damaged and cannot be opened as it is.
     #[error(
         "{error}. Nothing was changed. `lotmq store check --data '{0}'` says more; to go on, move '{1}' away and restore a backup with \
          `lotmq store import FILE --data '{0}'`",
@@ -120,16 +120,16 @@ pub enum StartError {
         /// The database file.
         path: PathBuf,
     },
-    /// Threads could not be had.
+    /// A thread could not be started.
     #[error("a thread could not be started: {0}")]
     Thread(#[from] std::io::Error),
     /// The engine for guests could not be started.
     #[error(transparent)]
     Engine(#[from] EngineError),
-    /// What the first start must write was not written.
+    /// The rows of a first start could not be written.
     #[error("first start: {0}")]
     FirstStart(#[from] StoreError),
-    /// The audit cannot be gone on with.
+    /// The audit cannot be continued.
     #[error("the audit cannot be read: {0}")]
     Audit(StoreError),
     /// Passwords cannot be hashed.
@@ -170,7 +170,7 @@ impl From<AccountsError> for StartError {
     }
 }
 
-/// Where a file is, for command lines.
+/// Directory of a file, for command lines.
 fn directory(path: &Path) -> String {
     path.parent().map(|directory| directory.display().to_string()).unwrap_or_default()
 }
@@ -293,7 +293,7 @@ impl Server {
         self.broker.net.not_opened.lock().push(refused);
     }
 
-    /// What the connections of a listener will have in common.
+    /// Makes a listener as planned, with its certificates.
     pub(crate) fn listener(
         &self,
         config: &Config,
@@ -303,7 +303,7 @@ impl Server {
         Ok(Listener { tls, ..self.plain_listener(config, plan) })
     }
 
-    /// What a listener with TLS shows and asks for; looked after from now on.
+    /// Loads the certificates of a listener with TLS, which are watched from now on.
     fn certificates(
         &self,
         config: &Config,
@@ -442,7 +442,7 @@ impl Server {
         &self.addresses
     }
 
-    /// What to recommend to whoever starts this broker at a terminal, because of what stands open; in one line.
+    /// Advice for whoever starts this broker at a terminal, about what is open to others; in one line.
     #[must_use]
     pub fn advice(&self) -> Option<&'static str> {
         let tenant = self.broker.tenants.default_tenant();
@@ -456,7 +456,7 @@ impl Server {
         root.is_some_and(|root| root.credential.verify(password.reveal().as_bytes()))
     }
 
-    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile has changed certificates read again; a backup that is
+    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile makes it read changed certificates again; a backup that is
     /// to be restored has the broker started anew.
     ///
     /// # Errors
@@ -471,7 +471,7 @@ impl Server {
         Ok(())
     }
 
-    /// Has the files of certificates read again, if they have changed.
+    /// Makes the housekeeper read changed certificates again.
     pub fn reread_certificates(&self) {
         self.broker.net.certificates.request_check();
         self.broker.housekeeping.wake();
@@ -524,7 +524,7 @@ impl Server {
     }
 }
 
-/// What is damaged is said at every start, until it is forgotten on purpose.
+/// Logs damaged rows at every start, until they are forgotten on purpose.
 fn tell_quarantined(rows: &[QuarantineRow]) {
     for row in rows.iter().take(QUARANTINED_LOGGED_MAX) {
         error!(table = row.table, reason = row.reason, "row is damaged and put aside");
@@ -616,7 +616,7 @@ fn assemble(
     Ok((broker, recovered))
 }
 
-/// What runs guests, with the parts that all compiled programs share.
+/// Makes the engine of guests, with the parts that all compiled programs share.
 fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
     let is_durable = config.store.durability != lotmq_config::Durability::None;
     Engine::new(&EngineOptions {
@@ -652,7 +652,7 @@ fn unusable(plan: &ListenerPlan, error: &CertificateError) -> StartError {
     StartError::Certificate { listener: plan.name, reason: error.to_string() }
 }
 
-/// Who may come without a name.
+/// Policy for logins without a user name.
 fn anonymous(config: &Config) -> lotmq_auth::AnonymousLogin {
     match config.anonymous_login() {
         lotmq_config::AnonymousLogin::Off => lotmq_auth::AnonymousLogin::Refused,

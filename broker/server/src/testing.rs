@@ -9,7 +9,7 @@ use lotmq_config::{Config, DataDirectory, Sources};
 
 use crate::Server;
 
-/// How long a test waits for what must come.
+/// Time that a test waits for what must come.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// A running broker; its folder goes with it.
@@ -69,7 +69,7 @@ pub(crate) fn connect(address: SocketAddr, options: &ConnectOptions) -> Client {
     Client::connect(address.to_string(), options).unwrap()
 }
 
-/// Waits until a thread, told by the beginning of its name, is silent or is not; as it were `later` than now.
+/// Waits until a thread, named by its prefix, is silent or is not; as if it were `later` than now.
 pub(crate) fn until_silent(running: &Running, name: &str, later: Duration, is_silent: bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -83,7 +83,7 @@ pub(crate) fn until_silent(running: &Running, name: &str, later: Duration, is_si
     }
 }
 
-/// The next message: topic and payload as text.
+/// Receives the next message: topic and payload as text.
 pub(crate) fn receive(client: &mut Client) -> (String, String) {
     let message = client.receive(PATIENCE).unwrap().expect("a message comes");
     (message.topic.clone(), message.text())

@@ -1,4 +1,4 @@
-//! What guests ask of the management above them.
+//! Interface of the management above the guests.
 
 use std::sync::{Arc, Weak};
 
@@ -17,7 +17,7 @@ pub(crate) trait AboveGuests: Send + Sync {
     fn command_of_guest(&self, turn: &mut Turn, command: GuestCommand<'_>) -> bool;
 }
 
-/// A command that a run has given, in the name of the owner of its definition.
+/// Command that a run has given, in the name of the owner of its definition.
 pub(crate) struct GuestCommand<'a> {
     pub(crate) tenant: &'a Arc<Tenant>,
     pub(crate) definition: &'a Definition,
@@ -27,7 +27,7 @@ pub(crate) struct GuestCommand<'a> {
     pub(crate) hops: u8,
 }
 
-/// Takes what a run of a guest published below `$SYS`; the host has asked whether it may. A command is given in the name of the owner of the definition;
+/// Handles a message that a run of a guest published below `$SYS`; the host has checked the permission. A command is given in the name of the owner of the definition;
 /// one that has none gives no commands. False when nothing comes of it.
 pub(super) fn published_to_tree(
     turn: &mut Turn,

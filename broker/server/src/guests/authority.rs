@@ -1,4 +1,4 @@
-//! On whose behalf guests act.
+//! Authority of guests: the accounts on whose behalf they act.
 //!
 //! Each version of a definition's code acts for the account that deployed it. Whatever it writes carries that from the moment of the host call ([`Writer`]); when
 //! the run has ended, it is held against what there is by then. What was written by a definition that is gone, or that belongs to another account by now, is
@@ -23,27 +23,27 @@ use lotmq_core::turn::Turn;
 /// Code of effects that were dropped.
 const AUTHORITY_GONE: &str = "AUTHORITY_GONE";
 
-/// Client Identifier of what guests ask and command: no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
+/// Client Identifier of guests in questions to rules and in commands: no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
 const CLIENT_ID: &str = "";
 
-/// The user of this name as an owner.
+/// Owner record of the user of this name.
 pub(crate) fn owner(users: &Directory, name: &str) -> Option<Owner> {
     let account = users.account(name)?;
     Some(Owner { name: Arc::clone(&account.name), account: account.number })
 }
 
-/// Who gives a command as the owner of what he deploys; `None` for an anonymous one, and for one whose session is not
+/// Owner record of whoever gives a command; `None` for an anonymous one, and for one whose session is not
 /// [current](Directory::is_current) any more.
 pub(crate) fn owner_of(users: &Directory, identity: &Identity) -> Option<Owner> {
     owner(users, identity.user.as_ref()?).filter(|_| users.is_current(identity))
 }
 
-/// The account of an owner, if it is still there.
+/// Account of an owner, if it still exists.
 fn account(users: &Directory, owner: &Owner) -> Option<Arc<Account>> {
     users.account(&owner.name).filter(|account| account.number == owner.account)
 }
 
-/// The owner as the rules are asked about him, with the rights that he has now; `None` when his account is gone.
+/// Identity of an owner for the rules, with his present rights; `None` when his account is gone.
 pub(crate) fn identity(users: &Directory, owner: &Owner) -> Option<Identity> {
     let account = account(users, owner)?;
     Some(Identity {
@@ -54,14 +54,14 @@ pub(crate) fn identity(users: &Directory, owner: &Owner) -> Option<Identity> {
     })
 }
 
-/// What has written the effects of a run, as it stands when they are carried out.
+/// Writers of the effects of a run, as they stand when the effects are carried out.
 pub(super) struct Writers<'a> {
     tenant: &'a Tenant,
-    /// What has run.
+    /// Definition that has run.
     definition: &'a Arc<Definition>,
-    /// The last one that was asked about.
+    /// Last writer that was looked up.
     last: Option<(Writer, Option<Arc<Definition>>)>,
-    /// Those that stand no longer, with the number of their effects.
+    /// Writers that stand no longer, with the number of their effects.
     gone: Vec<(Writer, u64)>,
 }
 
@@ -70,7 +70,7 @@ impl<'a> Writers<'a> {
         Writers { tenant, definition, last: None, gone: Vec::new() }
     }
 
-    /// The definition of a writer, if it still belongs to the account for which it wrote. Otherwise its effect counts as dropped.
+    /// Definition of a writer, if it still belongs to the account for which it wrote. Otherwise its effect counts as dropped.
     pub(super) fn standing(&mut self, writer: Writer) -> Option<&Arc<Definition>> {
         if self.last.as_ref().is_none_or(|(last, _)| *last != writer) {
             let found = self.find(writer);
@@ -111,7 +111,7 @@ impl<'a> Writers<'a> {
         found
     }
 
-    /// Tells of what was dropped: those whose definition wrote it, or whose run it was in, while they still have that definition.
+    /// Reports dropped effects to the owners whose definition wrote them, or in whose run they were, while they still have that definition.
     pub(super) fn tell(self, turn: &mut Turn, run: &Run<'_>) {
         for (writer, count) in self.gone {
             turn.core.counters.guest_effects_dropped.add(count);

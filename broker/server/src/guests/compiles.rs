@@ -1,4 +1,4 @@
-//! How many large programs are compiled to native code at once: each may take some hundred MiB while that lasts.
+//! Bound on large programs that are compiled to native code at once: each may take some hundred MiB meanwhile.
 
 use std::time::Instant;
 
@@ -7,15 +7,15 @@ use parking_lot::{Condvar, Mutex};
 
 use crate::limits::{LARGE_COMPILES_MAX, LARGE_COMPONENT_BYTES};
 
-/// Permits for what is large; what is small needs none.
+/// Permits to compile large programs; small ones need none.
 #[derive(Debug, Default)]
 pub(crate) struct Compiles {
-    /// Large ones that are being compiled.
+    /// Number of large programs that are being compiled.
     large: Mutex<usize>,
     ended: Condvar,
 }
 
-/// Says that a large program is being compiled, as long as it is there.
+/// Permit to compile one large program; dropping it gives the place back.
 #[derive(Debug)]
 pub(crate) struct Permit<'a>(&'a Compiles);
 

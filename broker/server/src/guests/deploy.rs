@@ -23,7 +23,7 @@ use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
-/// A definition that has been compiled and is to run.
+/// Compiled definition that is to be deployed.
 pub(crate) struct Deployment {
     pub(crate) new: NewDefinition,
     pub(crate) guest: Guest,
@@ -33,7 +33,7 @@ pub(crate) struct Deployment {
     pub(crate) existing: OnExisting,
 }
 
-/// Why a definition was not deployed.
+/// Reason why a definition was not deployed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DeployError {
     #[error(transparent)]
@@ -50,7 +50,7 @@ pub(crate) enum DeployError {
     Stopping,
 }
 
-/// What deploying led to.
+/// Result of deploying.
 pub(crate) type Deployed = Installed;
 
 impl Known for Guests {
@@ -73,7 +73,7 @@ impl Known for Guests {
 }
 
 impl Guests {
-    /// Loads what the LoT compiler made of an Action or Model.
+    /// Loads the component that the LoT compiler made of an Action or Model.
     ///
     /// # Errors
     /// [`DeployError::Load`] when the host refuses it, which is a fault of ours.
@@ -158,7 +158,7 @@ impl Guests {
         Ok(installed)
     }
 
-    /// Ends what an installation took over from another owner: what waited was meant for what he had deployed, and came under his rights.
+    /// Ends the runner that an installation took over from another owner: waiting events were meant for his definition, and came under his rights.
     pub(super) fn end_taken_over(&self, hosting: &Hosting, installed: &Installed) {
         let id = installed.definition.id;
         let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) else { return };
@@ -173,7 +173,7 @@ impl Guests {
         }
     }
 
-    /// Ends the runner of a definition that is not in the registry any more. How many events waited for it.
+    /// Ends the runner of a definition that is not in the registry any more; returns the number of events that waited for it.
     fn end(&self, definition: &Definition) -> u64 {
         let runner = self.runners.write().remove(&definition.id);
         let route = self.routes.write().remove(&definition.id);
@@ -209,7 +209,7 @@ impl Guests {
         Ok(removed)
     }
 
-    /// Adds to `batch` that what `user` deployed belongs to nobody.
+    /// Adds to `batch` that the definitions of `user` belong to nobody.
     pub(crate) fn store_without_owner(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
         for definition in self.registry.read().of_owner(user) {
             if let Some(row) = self.stored(tenant, definition) {
@@ -218,7 +218,7 @@ impl Guests {
         }
     }
 
-    /// A definition as it is stored; `None` for what has no row of its own here, as a module.
+    /// Stored form of a definition; `None` for one without a row of its own here, as a module.
     pub(crate) fn stored(&self, tenant: &Tenant, definition: &Definition) -> Option<DefinitionRow> {
         if views::view(definition).is_some() {
             return Some(views::stored(tenant, definition));
@@ -234,19 +234,19 @@ impl Guests {
         Some(DefinitionRow { state, ..row(tenant, definition, order) })
     }
 
-    /// What `user` deployed belongs to nobody from now on, not to the next user of that name.
+    /// Takes the owner off the definitions of `user`, so that they do not belong to the next user of that name.
     pub(crate) fn disown(&self, user: &str) {
         self.registry.read().of_owner(user).for_each(|definition| definition.disown());
     }
 
-    /// Arms what waited for a script, or has what calls it wait.
+    /// Arms definitions that waited for a script, or makes those that call it wait.
     pub(crate) fn script_is_there(tenant: &Tenant, hosting: &Hosting, name: &str, is_there: bool) {
         let now = hosting.definitions_now();
         let changed = tenant.programs().guests.registry.write().set_script(name, is_there, now);
         tenant.programs().guests.settle(tenant, hosting, &changed);
     }
 
-    /// Lets the rest of the broker see a change: routes, timers, `ON START`.
+    /// Makes a change visible to the rest of the broker: routes, timers, `ON START`.
     pub(crate) fn settle(&self, tenant: &Tenant, hosting: &Hosting, changed: &Changed) {
         tenant.routes_changed();
         hosting.housekeeping.wake();
@@ -254,7 +254,7 @@ impl Guests {
     }
 }
 
-/// The kind as the store writes it.
+/// Name of a kind in the store.
 pub(crate) fn kind_name(kind: DefinitionKind) -> &'static str {
     match kind {
         DefinitionKind::Action => "action",

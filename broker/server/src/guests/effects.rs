@@ -1,4 +1,4 @@
-//! What a run wrote, carried out in the turn of the thread that has it: messages, kept values, reports.
+//! Effects of runs, carried out in the turn of the thread that has them: messages, kept values, reports.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,7 +21,7 @@ use lotmq_core::routing::system_topics;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
-/// The message that started a run, for records.
+/// Message that started a run, for records.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Started<'a> {
     pub(super) topic: &'a str,
@@ -29,31 +29,31 @@ pub(super) struct Started<'a> {
     pub(super) client_id: &'a str,
 }
 
-/// A run that has ended.
+/// Run that has ended.
 pub(super) struct Run<'a> {
     pub(super) tenant: &'a Arc<Tenant>,
     /// Hops of the message that started it.
     pub(super) hops: u8,
-    /// The message that started it.
+    /// Message that started it.
     pub(super) trigger: Option<Started<'a>>,
     pub(super) outcome: &'a RunOutcome,
     pub(super) timing: Option<(Instant, Duration)>,
-    /// Names the run where a command waits for it; empty otherwise.
+    /// Name of the run where a command waits for it; empty otherwise.
     pub(super) trace_id: &'a str,
 }
 
-/// What did not come of the effects of a run: their places, ascending.
+/// Effects of a run that were not carried out: their places, ascending.
 #[derive(Default)]
 pub(super) struct Undone(Vec<usize>);
 
 impl Undone {
-    /// What came of them.
+    /// Effects that were carried out.
     pub(super) fn done<'a>(&self, output: &'a RunOutput) -> impl Iterator<Item = Effect<'a>> {
         let all = output.effects().enumerate();
         all.filter(|(place, _)| self.0.binary_search(place).is_err()).map(|(_, (_, effect))| effect)
     }
 
-    /// How many messages are among them.
+    /// Number of messages among the effects that were not carried out.
     pub(super) fn messages(&self, output: &RunOutput) -> usize {
         let is_message = |(_, effect): &(_, Effect<'_>)| matches!(effect, Effect::Publish { .. });
         output
@@ -132,7 +132,7 @@ fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &st
     }
 }
 
-/// A message of a guest, into the turn. False when there can be no such packet.
+/// Publishes a message of a guest in the turn. False when no packet can hold it.
 fn publish(
     turn: &mut Turn,
     (tenant, owner): (&Arc<Tenant>, Option<&Arc<str>>),
@@ -148,10 +148,10 @@ fn publish(
     publication.is_some()
 }
 
-/// A message of a route.
+/// Message of a route.
 pub(super) struct OfRoute<'a> {
     pub(super) route: DefinitionId,
-    /// The user to whom the route belongs.
+    /// User to whom the route belongs.
     pub(super) owner: Option<&'a Arc<str>>,
     pub(super) topic: &'a str,
     pub(super) payload: &'a [u8],
@@ -232,7 +232,7 @@ fn record(
     records::record(turn, run.tenant, definition, &error, run.hops.saturating_add(1));
 }
 
-/// An event that a mailbox did not take. Of a flood of them one has a record, and the others are counted together, by
+/// Records an event that a mailbox did not take. Of a flood of them one has a record, and the others are counted together, by
 /// [`records::refused`].
 pub(super) fn not_taken(
     turn: &mut Turn,
@@ -245,7 +245,7 @@ pub(super) fn not_taken(
     event_not_taken(turn, tenant, definition, error, (topic, payload));
 }
 
-/// As [`not_taken`], for an event that is perhaps no message.
+/// Records an event that a mailbox did not take, as [`not_taken`]; the event need not be a message.
 pub(super) fn event_not_taken(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,

@@ -38,18 +38,18 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::triggers::{GuestRunner, Starting, Triggers, TurnGuests};
 use lotmq_core::turn::Turn;
 
-/// What a thread has noted that is to be started.
+/// Guest events that a thread has noted.
 #[derive(Default)]
 struct GuestEvents {
-    /// In the order in which they are started.
+    /// Events, in the order in which they are started.
     events: VecDeque<GuestEvent>,
-    /// Those for mailboxes, until the turn's messages have been delivered.
+    /// Events for mailboxes, until the turn's messages have been delivered.
     posts: VecDeque<GuestEvent>,
-    /// Definitions with an event among these: whatever else they get comes behind it.
+    /// Definitions with an event among these: further events for them come behind it.
     posted: HashSet<DefinitionId>,
-    /// What runs and Clients handed to routes, until then as well.
+    /// Messages that runs and Clients handed to routes, until then as well.
     for_routes: VecDeque<(Arc<Tenant>, ForRoute)>,
-    /// Kept for its memory.
+    /// Output buffer, kept for its memory.
     output: RunOutput,
     /// Runs on this thread, since the last events were posted.
     inline: InlineRuns,
@@ -57,13 +57,13 @@ struct GuestEvents {
     batch: Batch,
     of_batch: Vec<GuestEvent>,
     budget: Budget,
-    /// Definitions of which something that they have published is not with its receivers yet. What they are posted would overtake it.
+    /// Definitions with a published message that is not with its receivers yet, and that posted events would overtake.
     asking: HashSet<DefinitionId>,
-    /// Events were left when the last turn ended.
+    /// Whether events were left when the last turn ended.
     is_behind: bool,
-    /// Connections that are not read from until nothing is left.
+    /// Connections that are not read from until no event is left.
     waiting: Vec<Arc<Connection>>,
-    /// Definitions whose mailboxes have little room, by the [number](Client::number) of the Client whose messages crowd them.
+    /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client whose messages crowd them.
     crowded: HashMap<u32, Weak<lotmq_host::Definition>>,
 }
 
@@ -72,16 +72,16 @@ pub(super) struct GuestEvent {
     pub(super) trigger: Arc<Trigger>,
     pub(super) message: Arc<Message>,
     pub(super) source: Option<Arc<Client>>,
-    /// What stands in the place of the source's Client Identifier: a route, or a Client of another run of the broker.
+    /// Identifier in place of the source's Client Identifier: of a route, or of a Client of another run of the broker.
     pub(super) former: Option<Arc<str>>,
-    /// The route that brought the message.
+    /// Route that brought the message.
     pub(super) origin: Option<DefinitionId>,
     pub(super) hops: u8,
     pub(super) promise: Option<Arc<Promise>>,
 }
 
 impl GuestEvent {
-    /// Whether the other one may run in the same call, if there is room for its message.
+    /// Whether another event may run in the same call, if there is room for its message.
     fn is_like(&self, other: &GuestEvent) -> bool {
         Arc::ptr_eq(&self.trigger, &other.trigger) && self.hops == other.hops
     }
@@ -101,7 +101,7 @@ impl GuestEvent {
     }
 }
 
-/// What one turn spends on guests.
+/// Budget of one turn for guests.
 #[derive(Default)]
 struct Budget {
     began: Option<Time>,
@@ -121,17 +121,17 @@ impl Budget {
     }
 }
 
-/// The definitions that messages on one topic start.
+/// Definitions that messages on one topic start.
 struct TopicTriggers(Box<[Arc<Trigger>]>);
 
-/// What a message on `topic` starts, of what its owner may be told of. False when the rules have to be asked again for the next message.
+/// Triggers of `topic` whose owners may read it. False when the rules have to be asked again for the next message.
 pub(crate) fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
     let (triggers, is_stable) = permitted_triggers(tenant, topic);
     let triggers = (!triggers.is_empty()).then(|| Box::new(TopicTriggers(triggers)) as Box<dyn Triggers>);
     (triggers, is_stable)
 }
 
-/// The same as a list.
+/// Triggers of `topic` whose owners may read it, as a list.
 pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<Trigger>]>, bool) {
     let guests = &tenant.programs().guests;
     rights::permitted(tenant, guests.authority, topic, guests.triggers(topic))
@@ -164,7 +164,7 @@ impl Triggers for TopicTriggers {
     }
 }
 
-/// Starts guests in the turns of a thread and beside it.
+/// Runner that starts guests in the turns of a thread and beside it.
 pub(crate) struct ThreadGuests;
 
 impl GuestRunner for ThreadGuests {
@@ -204,12 +204,12 @@ impl GuestRunner for ThreadGuests {
     }
 }
 
-/// What the thread of a turn has noted.
+/// Guest events of a turn's thread.
 fn look(turn: &Turn) -> &GuestEvents {
     turn.guests.state.downcast_ref().expect("the state of a thread is made by `ThreadGuests`")
 }
 
-/// The same, to be changed.
+/// Guest events of a turn's thread, to be changed.
 fn noted(guests: &mut TurnGuests) -> &mut GuestEvents {
     guests.state.downcast_mut().expect("the state of a thread is made by `ThreadGuests`")
 }
@@ -229,12 +229,12 @@ impl GuestEvents {
         });
     }
 
-    /// Whether there are as many as a turn may collect.
+    /// Whether a turn has collected as many events as it may.
     fn is_full(&self) -> bool {
         self.events.len() >= GUEST_EVENTS_PER_TURN
     }
 
-    /// A new turn begins. Whether events were left when the last one ended.
+    /// Begins a new turn; whether events were left when the last one ended.
     fn turn_ended(&mut self) -> bool {
         self.budget = Budget::default();
         self.is_behind = !self.events.is_empty() || !self.posts.is_empty();
@@ -247,7 +247,7 @@ impl GuestEvents {
         self.is_behind
     }
 
-    /// [`GuestRunner::hold_back`].
+    /// Whether a connection has to wait, as for [`GuestRunner::hold_back`].
     fn hold_back(&mut self, connection: &Arc<Connection>, client: &Client, cx: &Context<'_>) -> bool {
         if let Some(definition) = self.crowded.get(&client.slot) {
             let waits = definition.upgrade().is_some_and(|definition| definition.poll_room(cx).is_pending());
@@ -271,12 +271,12 @@ fn has_guests_to_start(turn: &Turn) -> bool {
     !look(turn).events.is_empty() && !is_over
 }
 
-/// Whether a turn has had its time for guests, or what they have published is behind.
+/// Whether a turn has used its time for guests, or the messages of guests are behind.
 fn is_spent(turn: &Turn) -> bool {
     look(turn).budget.is_spent || turn.asked.is_crowded()
 }
 
-/// Starts what this turn's messages trigger, until its time is over. What runs at once adds to the turn, events included.
+/// Starts the guests that this turn's messages trigger, until its time is over. Runs on this thread add to the turn, events included.
 fn start_guests(turn: &mut Turn) {
     // What they trigger comes behind them.
     let mut events = std::mem::take(&mut noted(&mut turn.guests).events);
@@ -313,7 +313,7 @@ fn may_run_at_once(turn: &Turn, event: &GuestEvent) -> bool {
     event.trigger.is_bounded && !look(turn).posted.contains(&event.trigger.definition.id)
 }
 
-/// Starts an event, and with it those behind it that its guest can run for in the same call.
+/// Starts an event, together with those behind it that its guest can handle in the same call.
 fn start_some(turn: &mut Turn, event: GuestEvent, events: &mut VecDeque<GuestEvent>) {
     match batch_max(turn, &event, events) {
         0 | 1 => start_guest(turn, event),
@@ -321,7 +321,7 @@ fn start_some(turn: &mut Turn, event: GuestEvent, events: &mut VecDeque<GuestEve
     }
 }
 
-/// For how many events, this one included, its guest may run in one call.
+/// Number of events, this one included, that its guest may handle in one call.
 fn batch_max(turn: &mut Turn, event: &GuestEvent, events: &VecDeque<GuestEvent>) -> usize {
     let Starts::Guest(runner) = &event.trigger.starts else { return 1 };
     let fit = |next: &GuestEvent| event.message.size() + next.message.size() <= BATCH_BYTES_MAX;
@@ -370,13 +370,13 @@ fn run_batch(turn: &mut Turn, events: &[GuestEvent], batch: &Batch) -> Option<Ba
     noted(&mut turn.guests).inline.run_batch(runner, batch, first.hops)
 }
 
-/// To a mailbox, when the message itself has been delivered.
+/// Hands an event to a mailbox, when the message itself has been delivered.
 fn hand_over(turn: &mut Turn, event: GuestEvent) {
     noted(&mut turn.guests).posted.insert(event.trigger.definition.id);
     noted(&mut turn.guests).posts.push_back(event);
 }
 
-/// Starts what runs beside this thread. Its effects could be with their receivers before what caused them is.
+/// Starts guests that run beside this thread. Their effects could otherwise reach receivers before the messages that caused them.
 fn post_guests(turn: &mut Turn) {
     noted(&mut turn.guests).inline.end();
     if turn.asked.is_empty() {
@@ -401,14 +401,14 @@ fn post_guests(turn: &mut Turn) {
     }
 }
 
-/// Hands something to a route when the turn's messages have been delivered.
+/// Hands a message to a route when the turn's messages have been delivered.
 pub(crate) fn hand_to_route(turn: &mut Turn, tenant: &Arc<Tenant>, for_route: ForRoute) {
     turn.guests.have_events = true;
     noted(&mut turn.guests).for_routes.push_back((Arc::clone(tenant), for_route));
     turn.call_flusher();
 }
 
-/// False when it must be posted instead: nothing of it has happened then.
+/// Runs an event on this thread. False when it must be posted instead: nothing of it has happened then.
 fn run_at_once(turn: &mut Turn, event: &GuestEvent) -> bool {
     let Starts::Guest(runner) = &event.trigger.starts else { return false };
     let parts = event.message.parts();
@@ -433,7 +433,7 @@ fn run_at_once(turn: &mut Turn, event: &GuestEvent) -> bool {
     is_finished
 }
 
-/// A run on this thread has ended.
+/// Handles the end of a run on this thread.
 fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOutput) {
     let parts = event.message.parts();
     let client_id = event.client_id();

@@ -1,4 +1,4 @@
-//! Hosting of guests: what the guests of all tenants run on.
+//! Hosting of guests: engine, executor and the thread of routes, for all tenants.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -20,10 +20,10 @@ use crate::process::watchdog::Watchdog;
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenants;
 
-/// What the guests of all tenants run on: engine, executor and the thread of routes, on top of core and store.
+/// Hosting of the guests of all tenants: engine, executor and the thread of routes, on top of core and store.
 pub(crate) struct Hosting {
     pub(crate) core: Arc<Core>,
-    /// What the core knows as its log, with all that only the server does with it.
+    /// Store, which the core knows as its log.
     pub(crate) store: Arc<Store>,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) watchdog: Arc<Watchdog>,
@@ -32,9 +32,9 @@ pub(crate) struct Hosting {
     pub(crate) engine: Engine,
     pub(crate) compiles: Compiles,
     pub(crate) python: Python,
-    /// Runs guests; taken away when the broker stops.
+    /// Executor of guests; taken away when the broker stops.
     pub(crate) executor: Mutex<Option<Executor>>,
-    /// Drives routes.
+    /// Thread of routes.
     pub(crate) routes: Routes,
     pub(crate) route_types: RouteTypes,
     /// Promised runs that a former run of the broker has not ended.
@@ -50,7 +50,7 @@ impl Deref for Hosting {
 }
 
 impl Hosting {
-    /// How LoT is read.
+    /// Compatibility settings of the LoT compiler.
     pub(crate) fn compat(&self) -> Compat {
         let compat = &self.config.compat;
         Compat {
@@ -65,7 +65,7 @@ impl Hosting {
         }
     }
 
-    /// The present instant as definitions take it.
+    /// Present time in the form that definitions take.
     pub(crate) fn definitions_now(&self) -> Now {
         definitions_now(&*self.clock)
     }

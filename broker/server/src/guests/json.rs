@@ -1,4 +1,4 @@
-//! Values of guests as JSON, and JSON as values of guests: inputs and outputs of Actions that commands and the command line call.
+//! Conversion between guest values and JSON: inputs and outputs of Actions that commands and the command line call.
 
 use lotmq_host::Value;
 use serde_json::{Value as Json, json};
@@ -18,7 +18,7 @@ pub fn value_of_json(value: Json) -> Value {
     }
 }
 
-/// Below this every whole number has a Double of its own.
+/// Bound below which every whole number has a Double of its own.
 const INTEGERS_EXACT: f64 = 9_007_199_254_740_992.0;
 
 /// JSON value for a value of a guest; bytes are text, times as in UTC.

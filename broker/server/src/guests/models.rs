@@ -1,4 +1,4 @@
-//! Models of a tenant: one is made of others (parents, collections), so it is compiled again when one of those arrives or changes.
+//! Models of a tenant: one may be made of others (parents, collections), so it is compiled again when one of those arrives or changes.
 
 use std::sync::Arc;
 
@@ -50,7 +50,7 @@ impl Guests {
         }
     }
 
-    /// Has a model build an instance.
+    /// Builds an instance of a model.
     pub(super) fn build_model(
         &self,
         call: NestedCall<'_>,

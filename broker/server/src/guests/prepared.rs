@@ -1,4 +1,4 @@
-//! Deploying what the LoT compiler made, whatever its kind: first what takes long and changes nothing, then the change.
+//! Deployment of compiled entities of every kind: first the part that takes long and changes nothing, then the change.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use super::{DeployError, Deployed, Deployment, Guests, rules, views};
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
-/// A compiled entity that can be installed.
+/// Compiled entity that can be installed.
 pub(crate) enum Prepared {
     /// An Action or Model.
     Guest(Box<Deployment>),
@@ -27,7 +27,7 @@ pub(crate) enum Prepared {
 }
 
 impl Guests {
-    /// Makes native code of a component, or finds the guest that runs it.
+    /// Compiles a component to native code, or finds the guest that runs it.
     ///
     /// # Errors
     /// [`DeployError`].

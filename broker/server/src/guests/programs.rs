@@ -24,7 +24,7 @@ pub(crate) struct Programs {
 }
 
 impl Programs {
-    /// A tenant without programs, with these values and secrets, and what the management above keeps for it.
+    /// Programs of a tenant that has none yet, with these values and secrets, and the management's state.
     pub(crate) fn new(guests: Guests, variables: Variables, above: Box<dyn Any + Send + Sync>) -> Self {
         Self { guests: Arc::new(guests), scripts: Scripts::default(), variables, above }
     }

@@ -34,16 +34,16 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::triggers::Starting;
 use lotmq_core::turn::Turn;
 
-/// The Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
+/// Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
 const CLIENT_ID: &str = "";
 
-/// How long the listeners wait until what was left has been started again. What finds no room by then is started when there is some.
+/// Time that the listeners wait until promised runs have been started again. Those that find no room by then are started when there is some.
 const START_WAIT: Duration = Duration::from_secs(5);
 
-/// How often it is tried meanwhile.
+/// Pause between tries meanwhile.
 const START_PAUSE: Duration = Duration::from_millis(1);
 
-/// Held by everything that a message starts. When the last one is gone, the runs have ended.
+/// Promise of a message: held by everything that it starts. When the last holder is gone, the runs have ended.
 pub(crate) struct Promise {
     runs: Arc<EndedRuns>,
     session: SessionId,
@@ -56,12 +56,12 @@ impl Drop for Promise {
     }
 }
 
-/// What a former run of the broker has left, until it has been started again.
+/// Promised runs that a former run of the broker has left, until they have been started again.
 #[derive(Default)]
 pub(crate) struct LeftRuns(Mutex<Vec<Unfinished>>);
 
 impl LeftRuns {
-    /// Starts it as far as there is room. True when nothing is left.
+    /// Starts them as far as there is room. True when none is left.
     pub(crate) fn work(&self, turn: &mut Turn) -> bool {
         let mut unfinished = self.0.lock();
         while let Some(first) = unfinished.first_mut() {
@@ -81,7 +81,7 @@ impl Guests {
     }
 }
 
-/// Keeps a message until what it starts has ended, where that is promised.
+/// Stores a message until the runs that it starts have ended, where that is promised.
 pub(super) fn promise(
     turn: &mut Turn,
     triggers: &[Arc<Trigger>],
@@ -118,7 +118,7 @@ pub(super) fn promise(
     Some(Arc::new(Promise { runs: Arc::clone(&turn.core.ended_runs), session, message }))
 }
 
-/// What is kept in place of the properties of the PUBLISH, of which guests see none: hops, then the Client Identifier of the publisher.
+/// Encodes hops and the Client Identifier of the publisher, which are stored in place of the properties of the PUBLISH, of which guests see none.
 fn publisher(hops: u8, client_id: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(1 + client_id.len());
     bytes.push(hops);
@@ -126,19 +126,19 @@ fn publisher(hops: u8, client_id: &str) -> Vec<u8> {
     bytes
 }
 
-/// What a former run of the broker has left in the queue of a tenant.
+/// Promised messages that a former run of the broker has left in the queue of a tenant.
 pub(crate) struct Unfinished {
     store: Arc<Store>,
     tenant: Arc<Tenant>,
     session: SessionId,
-    /// Messages from here on are those of this run.
+    /// Number of the first message of this run.
     end: MessageId,
     /// Numbers of hops that messages have made and that are still to be started, the highest last. `None` before they were looked for.
     levels: Option<Vec<u8>>,
     after: MessageId,
     read: VecDeque<RecoveredDelivery>,
     is_last: bool,
-    /// The store could not be read the last time, which has been said.
+    /// Whether the store could not be read the last time, which has been logged.
     is_unreadable: bool,
 }
 
@@ -201,7 +201,7 @@ fn add(hosting: &Hosting, tenant: &Tenant) -> Result<SessionId, StoreError> {
     Ok(row.id)
 }
 
-/// Starts what was left, before there are Clients, so that nothing new comes first.
+/// Starts the promised runs that were left, before there are Clients, so that nothing new comes first.
 pub(crate) fn start_again(hosting: &Arc<Hosting>, unfinished: Vec<Unfinished>) {
     if unfinished.is_empty() {
         return;
@@ -229,7 +229,7 @@ pub(crate) fn start_again(hosting: &Arc<Hosting>, unfinished: Vec<Unfinished>) {
 }
 
 impl Unfinished {
-    /// Starts as much as there is room for. True when nothing is left.
+    /// Starts as many runs as there is room for. True when none is left.
     fn start(&mut self, turn: &mut Turn) -> bool {
         let started = self.start_levels(turn);
         let was_unreadable = std::mem::replace(&mut self.is_unreadable, started.is_err());
@@ -274,7 +274,7 @@ impl Unfinished {
         (self.after, self.is_last) = (MessageId(0), false);
     }
 
-    /// The next message that was left, read from the store where needed.
+    /// Next message that was left, read from the store where needed.
     fn next(&mut self) -> Result<Option<&RecoveredDelivery>, StoreError> {
         while self.read.is_empty() && !self.is_last {
             let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
@@ -350,7 +350,7 @@ impl Unfinished {
     }
 }
 
-/// How many runs had led to the message.
+/// Number of runs that had led to the message.
 fn hops(delivery: &RecoveredDelivery) -> u8 {
     delivery.message.properties.first().copied().unwrap_or_default()
 }

@@ -41,7 +41,7 @@ pub(super) fn record(
     record_at(&turn.core, tenant, definition, error, (now, hops));
 }
 
-/// As [`record`], on a thread that has no turn.
+/// Notes an error, as [`record`], on a thread without a turn.
 pub(super) fn record_at(
     core: &Core,
     tenant: &Tenant,
@@ -62,7 +62,7 @@ pub(super) fn record_at(
     }
 }
 
-/// Tells the log of an error and where to read more. Its text and the message are left out: both may hold payloads.
+/// Logs an error and where to read more. Its text and the message are left out: both may hold payloads.
 fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, count: u64) {
     let RunError { code, line, column, .. } = *error;
     let topic = format!("{}/Error", definition.sys_topic());
@@ -81,7 +81,7 @@ fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, coun
     );
 }
 
-/// Notes an error without the values of secrets; how many there are now.
+/// Notes an error without the values of secrets; returns the number of errors.
 pub(super) fn record_masked(
     tenant: &Tenant,
     definition: &Definition,
@@ -101,7 +101,7 @@ pub(super) fn note_warning(tenant: &Tenant, definition: &Definition, warning: &R
     definition.activity.note_warning(&RunError { message: &message, ..*warning });
 }
 
-/// Notes together the events that were not taken since the first of them had a record of its own.
+/// Notes, as one record, the events that were not taken since the first of them had a record of its own.
 pub(super) fn refused(turn: &Turn, definition: &Definition) {
     let refused = definition.activity.take_refused().saturating_sub(1);
     if refused == 0 {
@@ -116,7 +116,7 @@ pub(super) fn refused(turn: &Turn, definition: &Definition) {
     definition.activity.record_errors(definition.name(), &error, now, refused);
 }
 
-/// The trace of a run, without the values of secrets.
+/// Trace of a run, without the values of secrets.
 pub(super) fn trace<'a>(
     definition: &Definition,
     run: &Run<'_>,
@@ -149,7 +149,7 @@ pub(super) fn trace<'a>(
     }
 }
 
-/// What a run published, for traces and replies, without the values of secrets.
+/// Messages that a run published, for traces and replies, without the values of secrets.
 pub(super) fn published<'a>(
     variables: &Variables,
     done: impl Iterator<Item = Effect<'a>>,
@@ -166,7 +166,7 @@ fn masked_message(variables: &Variables, topic: &str, payload: &[u8]) -> Message
     MessageText::new(&variables.masked_whole_text(topic), &payload)
 }
 
-/// Names a run: 16 hexadecimal digits.
+/// Makes a name for a run: 16 hexadecimal digits.
 pub(super) fn trace_id() -> String {
     let mut random = [0_u8; 8];
     // An identifier for people: without entropy they see zeros.

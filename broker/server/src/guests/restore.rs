@@ -1,4 +1,4 @@
-//! At start: the definitions that the store held, deployed again, and `ON START` before the first Client.
+//! Restoring at a start: stored definitions are deployed again, and `ON START` runs before the first Client.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -18,7 +18,7 @@ use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
-/// How long `ON START` may hold the listeners, in all (language reference §7.5).
+/// Time that `ON START` may hold the listeners, in all (language reference §7.5).
 const START_WAIT: Duration = Duration::from_secs(5);
 
 /// Deploys the definitions of all tenants. One that does not compile any more is in state `error`: it does nothing, can be removed, and stays in the
@@ -84,7 +84,7 @@ pub(crate) fn definitions(
     }
 }
 
-/// The component and the facts of a stored definition.
+/// Compiles a stored definition to its component and facts.
 pub(super) fn compiled(
     tenant: &Tenant,
     hosting: &Hosting,
@@ -126,7 +126,7 @@ pub(crate) fn install(
     installed.map_err(|refusal| refusal.to_string())
 }
 
-/// Lets a definition that was not restored be seen and removed.
+/// Registers a definition that was not restored, so that it can be seen and removed.
 fn install_failed(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow, reason: &str) {
     let Some(kind) = Kind::LOAD_ORDER.into_iter().find(|kind| kind_name((*kind).into()) == row.kind) else {
         return;
@@ -139,7 +139,7 @@ fn install_failed(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow, reaso
     }
 }
 
-/// A stored definition with what the compiler says of it today.
+/// Definition from a stored row, with the facts that the compiler finds today.
 pub(super) fn new_definition(tenant: &Tenant, row: &DefinitionRow, facts: Facts) -> NewDefinition {
     let installed_at = i64::try_from(row.changed_at_ms).ok();
     NewDefinition {
@@ -153,7 +153,7 @@ pub(super) fn new_definition(tenant: &Tenant, row: &DefinitionRow, facts: Facts)
     }
 }
 
-/// A run of `ON START` that the listeners wait for.
+/// Run of `ON START` for which the listeners wait.
 struct Starting {
     tenant: Arc<Tenant>,
     definition: Arc<Definition>,
@@ -197,7 +197,7 @@ fn wait_for_starts(hosting: &Hosting, waiting: Vec<Starting>, wait: Duration) {
     }
 }
 
-/// Values that one group takes, so that a burst of them does not delay the acknowledgements behind it.
+/// Most kept values in one group, so that a burst of them does not delay the acknowledgements behind it.
 pub(crate) const KEPT_PER_GROUP: usize = 1000;
 
 /// Hands kept values that changed since the last call to the store, at most `topics_max` topics, of each the last value only. `None` when nothing has changed.

@@ -1,4 +1,4 @@
-//! What the code of a definition may read, write and call: that for which the rules allow its owner, as they would if he did it himself.
+//! Rights of a definition's code to read, write and call: those that the rules give its owner, as if he acted himself.
 //!
 //! Asked at the host calls, after the grants, by [`TenantServices`](super::services::TenantServices); triggers are decided where a topic's route is made. Whom the
 //! rules deny nothing (`root`) is not asked about; other answers are remembered by each thread for as long as the rules and the users stay as they are.
@@ -21,30 +21,30 @@ use super::{Trigger, authority};
 use crate::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
 use lotmq_core::tenant::Tenant;
 
-/// See the module's documentation.
+/// Rights of a version of a definition's code.
 pub(crate) struct Rights {
     reach: Reach,
-    /// Names them in what threads remember.
+    /// Key of these rights in the threads' caches.
     key: u64,
-    /// The topics of a model's own memory, which are nobody else's to decide about.
+    /// Topics of a model's own memory, about which rules are not asked.
     memory: Option<Box<str>>,
 }
 
 enum Reach {
-    /// Everything.
+    /// All rights.
     All,
-    /// What this owner may; nobody's definition what nobody may.
+    /// Rights of this owner; a definition without an owner has those of an anonymous user.
     Of(Option<Owner>),
 }
 
-/// What is done with a variable.
+/// Access to a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
     Read,
     Write,
 }
 
-/// A kind of variable.
+/// Kind of a variable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Variable {
     Environment,
@@ -52,12 +52,12 @@ pub(crate) enum Variable {
 }
 
 impl Rights {
-    /// Those of the broker's own: of rules, which decide about the rights of all others.
+    /// Rights of the broker's own code: of rules, which decide about the rights of all others.
     pub(crate) fn all() -> Self {
         Rights { reach: Reach::All, key: 0, memory: None }
     }
 
-    /// Those of a version of a definition.
+    /// Rights of a version of a definition.
     pub(crate) fn of(mode: Authority, definition: &Definition) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let owner = definition.owner();
@@ -70,7 +70,7 @@ impl Rights {
         Rights { reach, key: NEXT.fetch_add(1, Ordering::Relaxed), memory }
     }
 
-    /// Whether nothing is asked.
+    /// Whether all is allowed, so that rules are not asked.
     pub(crate) fn are_all(&self) -> bool {
         matches!(self.reach, Reach::All)
     }
@@ -101,7 +101,7 @@ impl Rights {
         self.asks(tenant, Scope::SystemConfiguration, &format!("{kind}/{name}/{access}"), None)
     }
 
-    /// Whether it may have code run that acts for another account: that of its own owner, or anybody's where he may run actions.
+    /// Whether it may call code that acts for another account: that of its own owner, or anybody's where he may run actions.
     pub(crate) fn may_call(&self, tenant: &Tenant, callee: &Definition) -> bool {
         match &self.reach {
             Reach::All => true,
@@ -123,7 +123,7 @@ impl Rights {
         }
     }
 
-    /// Whether it may give commands. Nobody's may not, whatever the mode.
+    /// Whether it may give commands. Code without an owner may not, whatever the mode.
     pub(crate) fn may_command(&self, tenant: &Tenant, owner: Option<&Owner>, topic: &str) -> bool {
         let identity = owner.and_then(|owner| authority::identity(&tenant.users, owner));
         identity.is_some_and(|who| tenant.permissions.decide(&Question::publish(&who, topic)).is_allowed())
@@ -156,13 +156,13 @@ fn is_asked(mode: Authority, owner: Option<&Owner>) -> bool {
     mode == Authority::Owner && owner.is_none_or(|owner| *owner.name != *ROOT)
 }
 
-/// Who is asked about: the owner with the rights that he has now, or nobody.
+/// Identity for the rules: the owner with his present rights, or an anonymous one.
 fn identity_of(tenant: &Tenant, owner: Option<&Owner>) -> Identity {
     let known = owner.and_then(|owner| authority::identity(&tenant.users, owner));
     known.unwrap_or_else(|| Identity::anonymous("".into(), Peer::Guest))
 }
 
-/// Leaves those triggers of a topic whose owners may be told of its messages. False when that has to be asked for each message.
+/// Keeps the triggers of a topic whose owners may read it. False when that has to be asked for each message.
 pub(crate) fn permitted(
     tenant: &Tenant,
     mode: Authority,
@@ -185,7 +185,7 @@ pub(crate) fn permitted(
     (allowed.into(), is_stable)
 }
 
-/// Whether the owner of a definition may be told of the messages of a topic: as if he had subscribed with its filters.
+/// Whether the owner of a definition may read the messages of a topic: as if he had subscribed with its filters.
 fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
     let identity = identity_of(tenant, definition.owner());
     let ask = |filter: &str| tenant.permissions.decision(&Question::subscribe(&identity, filter));
@@ -211,7 +211,7 @@ thread_local! {
     static KNOWN: RefCell<Known> = RefCell::default();
 }
 
-/// A question, and since when its answer holds.
+/// Question to the rules, with the generation for which its answer holds.
 struct Asked<'a> {
     key: u64,
     generation: u64,
@@ -219,7 +219,7 @@ struct Asked<'a> {
     topic: &'a str,
 }
 
-/// What a thread remembers: each answer in the one place that its question's hash says.
+/// Cache of a thread: each answer in the one place that its question's hash names.
 #[derive(Default)]
 struct Known {
     places: Vec<Option<Answer>>,

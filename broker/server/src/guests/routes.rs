@@ -1,4 +1,4 @@
-//! Routes of a tenant: what connects the broker with other systems, each run by the guest of its type (routes reference).
+//! Routes of a tenant, which connect the broker with other systems, each run by the guest of its type (routes reference).
 //!
 //! ```text
 //! fan-out, TRIGGER, $SYS/…/Events/… ─▶ RouteRunner (mailbox, standing) ◀── thread "routes": Driver ─▶ RouteInstance
@@ -51,28 +51,28 @@ use lotmq_core::turn::Turn;
 use mailbox::Addressee;
 use runner::Version;
 
-/// Where events of routes are fired by name: `$SYS/Coreflux/Routes/<route>/Events/<event>`.
+/// Prefix of the topics by which events of routes are fired: `$SYS/Coreflux/Routes/<route>/Events/<event>`.
 const TOPIC_START: &str = "$SYS/Coreflux/Routes/";
 
-/// Settings of every type that need an outbox, which is not there yet.
+/// Settings of every type that need an outbox, which does not exist yet.
 const IGNORED_SETTINGS: [&str; 5] =
     ["BUFFER_MODE", "BUFFER_MAX_BYTES", "BUFFER_TTL_SEC", "OVERLOAD_POLICY", "OVERLOAD_TIMEOUT"];
 
-/// A route that can be installed.
+/// Route that can be installed.
 pub(crate) struct RouteDeployment {
     new: NewDefinition,
     guest: RouteGuest,
     existing: OnExisting,
 }
 
-/// What a probe of a route found.
+/// Result of probing a route.
 pub(crate) struct Probe {
     pub(crate) latency: Duration,
-    /// Why the far side was not reached.
+    /// Reason why the far side was not reached.
     pub(crate) refusal: Option<String>,
 }
 
-/// Something for a route that waits until the turn's messages have been delivered: what comes of it must not be with its receivers before
+/// Message for a route that waits until the turn's messages have been delivered: its consequences must not be with their receivers before
 /// what caused it is.
 pub(crate) struct ForRoute {
     route: Arc<RouteRunner>,
@@ -82,7 +82,7 @@ pub(crate) struct ForRoute {
 }
 
 impl ForRoute {
-    /// Puts it into the route's mailbox; that there is no room is told and counted.
+    /// Puts the message into the route's mailbox; a full mailbox is reported and counted.
     pub(super) fn post(self, turn: &mut Turn, tenant: &Arc<Tenant>) {
         let payload = self.message.payload.clone();
         if let Err(error) = self.route.post(self.to, self.message, self.hops) {
@@ -99,7 +99,7 @@ fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> Arc<OwnedMes
 }
 
 impl Guests {
-    /// Finds the guest for what the LoT compiler made of a Route.
+    /// Finds the guest for a compiled Route.
     ///
     /// # Errors
     /// [`DeployError::RouteType`] when this build has none.
@@ -114,7 +114,7 @@ impl Guests {
         Ok(RouteDeployment { new, guest, existing })
     }
 
-    /// Arms a route and has it driven; a former version's mailbox goes on with the new one, unless it was somebody else's. What it needs to survive is added to `batch`.
+    /// Arms a route and starts its driver; a former version's mailbox goes on with the new one, unless it was somebody else's. What it needs to survive is added to `batch`.
     ///
     /// # Errors
     /// [`DeployError::Install`]; nothing has changed then.
@@ -150,7 +150,7 @@ impl Guests {
         Ok(installed)
     }
 
-    /// The runner of a route that is armed.
+    /// Runner of a route that is armed.
     pub(crate) fn route(&self, name: &str) -> Option<Arc<RouteRunner>> {
         let registry = self.registry.read();
         let id = registry.get(DefinitionKind::Route, name)?.id;
@@ -160,12 +160,12 @@ impl Guests {
         self.routes.read().get(&id).cloned()
     }
 
-    /// The runner of a route, whatever its state.
+    /// Runner of a route, whatever its state.
     pub(crate) fn route_by_id(&self, id: DefinitionId) -> Option<Arc<RouteRunner>> {
         self.routes.read().get(&id).cloned()
     }
 
-    /// What guests see in the place of a Client Identifier in messages that a route brought.
+    /// Text in place of the Client Identifier in messages that a route brought.
     pub(crate) fn client_id_of_route(&self, id: DefinitionId) -> Arc<str> {
         let name = self.route_by_id(id).map(|route| Arc::clone(route.version().definition.name()));
         name.map_or_else(Arc::default, |name| format!("$route/{name}").into())
@@ -178,7 +178,7 @@ impl Guests {
         routes
     }
 
-    /// The route and the name of the event that a topic stands for, if there is such an event.
+    /// Route and name of the event that a topic stands for, if there is such an event.
     pub(crate) fn route_event(&self, topic: &str) -> Option<(Arc<RouteRunner>, String)> {
         let (route, event) = topic.strip_prefix(TOPIC_START)?.split_once("/Events/")?;
         let route = self.route(route)?;
@@ -186,7 +186,7 @@ impl Guests {
         Some((route, event.to_owned()))
     }
 
-    /// The route to which a topic leads because it stands for an event or a table of it.
+    /// Route to which a topic leads because it stands for an event or a table of it.
     pub(crate) fn route_of(&self, topic: &str) -> Option<Arc<Definition>> {
         let of_event = self.route_event(topic).map(|(route, _)| route);
         let route = of_event.or_else(|| self.route_table(topic).map(|(route, _)| route))?;
@@ -198,7 +198,7 @@ impl Guests {
         Some((self.route(route)?, table))
     }
 
-    /// A firing of the event that a topic stands for, as if its source topic had received the payload. `None` when there is no such event.
+    /// Fires the event that a topic stands for, as if its source topic had received the payload. `None` when there is no such event.
     pub(crate) fn for_event(
         &self,
         topic: &str,
@@ -212,7 +212,7 @@ impl Guests {
         Some(ForRoute { route, to: Addressee::Event(event.into()), message, hops })
     }
 
-    /// A row, a JSON object, for the table that a topic stands for: what `STORE IN` writes. `None` when there is no such route.
+    /// Makes a row, a JSON object, for the table that a topic stands for: what `STORE IN` writes. `None` when there is no such route.
     pub(crate) fn for_table(&self, topic: &str, row: &[u8], hops: u8) -> Option<ForRoute> {
         let (route, table) = self.route_table(topic)?;
         let message = message("".into(), row, Arc::default());
@@ -257,7 +257,7 @@ impl Guests {
         Ok(rows.value)
     }
 
-    /// The table in which a route has instances of a Model.
+    /// Table in which a route has instances of a Model.
     fn table_of(&self, model: &str, route: &str) -> String {
         let registry = self.registry.read();
         let stores = registry.get(DefinitionKind::Model, model).map(|model| &model.facts().stores);
@@ -265,7 +265,7 @@ impl Guests {
         store.map_or(model, |store| &store.table).to_owned()
     }
 
-    /// Opens the routes anew that were opened with this environment value or secret (commands reference §10).
+    /// Reopens the routes that were opened with this environment value or secret (commands reference §10).
     pub(crate) fn variable_changed(&self, name: &str) {
         for route in self.routes.read().values() {
             let version = route.version();
@@ -276,7 +276,7 @@ impl Guests {
         }
     }
 
-    /// Asks a route whether its far side is there, and waits for that.
+    /// Probes whether the far side of a route can be reached, and waits for that.
     pub(crate) fn probe(
         tenant: &Arc<Tenant>,
         hosting: &Hosting,
@@ -295,7 +295,7 @@ impl Guests {
     }
 }
 
-/// What somebody who deploys a route should know, by code: values that are not set, and settings that this build does not follow.
+/// Warnings for whoever deploys a route, by code: values that are not set, and settings that this build does not follow.
 pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, String)> {
     let Some(route) = &facts.route else { return Vec::new() };
     let mut warnings = Vec::new();
@@ -322,7 +322,7 @@ pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, Str
     warnings
 }
 
-/// What a route may do: what its text names, and nothing else.
+/// Grants of a route: what its text names, and nothing else.
 fn grants(facts: &Facts, acting: Acting) -> Grants {
     let names = |names: &[String]| NameGrant::Names(names.iter().map(|name| name.as_str().into()).collect());
     let is_any = facts.writes.contains(&TopicFact::Any);
@@ -347,7 +347,7 @@ fn route_qos(qos: Qos) -> lotmq_host::route::Qos {
     }
 }
 
-/// `RANDOM UUID`: version 4, lower case.
+/// Text of `RANDOM UUID`: version 4, lower case.
 fn uuid_text() -> String {
     let mut bytes = [0_u8; 16];
     getrandom::fill(&mut bytes).expect("the operating system has random numbers");

@@ -29,10 +29,10 @@ use crate::guests::hosting::Hosting;
 use crate::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
 use lotmq_core::tenant::Tenant;
 
-/// Setting of a tenant that has got the rules of a fresh installation: those that are removed later stay removed.
+/// Setting that marks a tenant which has got the rules of a fresh installation: those that are removed later stay removed.
 const SEEDED: &str = "rules.seeded";
 
-/// The store's table of settings.
+/// Name of the store's table of settings.
 const SETTINGS: &str = "settings";
 
 /// Instances of rules that wait to be asked again, the one used longest ago first.
@@ -56,11 +56,11 @@ impl IdleRules {
     }
 }
 
-/// A deployed rule that can be asked.
+/// Deployed rule that can be asked.
 struct GuestRule {
     definition: Arc<Definition>,
     guest: RuleGuest,
-    /// Names its instances.
+    /// Key of its instances.
     key: u64,
     services: Arc<TenantServices>,
     tenant: Weak<Tenant>,
@@ -114,7 +114,7 @@ impl GuestRule {
     }
 }
 
-/// Records an error of a definition, to be published with the next sweep; how many there were.
+/// Records an error of a definition, to be published with the next sweep; returns the number of errors.
 fn note(tenant: &Tenant, hosting: &Hosting, definition: &Arc<Definition>, found: &RunError<'_>) -> u64 {
     hosting.counters.guest_errors.add(1);
     let count = records::record_masked(tenant, definition, found, Timestamp::now());
@@ -185,7 +185,7 @@ impl Ask for GuestRule {
 }
 
 impl GuestRule {
-    /// How long an answer that came of these reads is good.
+    /// Validity of an answer that depends on these reads.
     fn validity(&self, reads: Vec<Read>) -> Validity {
         if reads.is_empty() {
             return Validity::Lasting;
@@ -221,7 +221,7 @@ fn request(question: &Question<'_>) -> Request {
     }
 }
 
-/// The account that asks.
+/// Account that a question is about.
 struct Who(Arc<Account>);
 
 impl Subject for Who {
@@ -234,7 +234,7 @@ impl Subject for Who {
     }
 }
 
-/// What a rule read.
+/// Reads of a rule, on which its answer depends.
 struct Seen {
     services: Arc<TenantServices>,
     reads: Vec<Read>,
@@ -255,7 +255,7 @@ impl Still for Seen {
     }
 }
 
-/// What answers for a rule that cannot be asked: no.
+/// Substitute for a rule that cannot be asked: it denies everything.
 struct Lost;
 
 impl Ask for Lost {
@@ -290,7 +290,7 @@ fn install(
     Ok((installed, Rule { name, facts: Some(facts), ask }))
 }
 
-/// Deploys a rule: from the next question on it is asked.
+/// Deploys a rule, which is asked from the next question on.
 ///
 /// # Errors
 /// [`DeployError`]; nothing has changed then.
@@ -308,7 +308,7 @@ pub(crate) fn deploy(
     Ok(installed)
 }
 
-/// Installs a stored rule; what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, a refusal of everything if it cannot be restored.
+/// Installs a stored rule; returns what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, which denies everything if the rule cannot be restored.
 pub(super) fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Rule {
     let new = |facts: Facts| super::restore::new_definition(tenant, row, facts);
     let restored = super::restore::compiled(tenant, hosting, row).and_then(|(component, facts)| {
@@ -342,7 +342,7 @@ pub(super) fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &Defini
     Rule { name: row.name.as_str().into(), facts: known, ask: Arc::new(Lost) }
 }
 
-/// Gives a tenant that was never given them the rules of a fresh installation.
+/// Deploys the rules of a fresh installation in a tenant that never had them.
 pub(super) fn seed(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
@@ -370,7 +370,7 @@ pub(super) fn seed(
     }
 }
 
-/// Deploys the rules of a fresh installation; names of those that were.
+/// Deploys the rules of a fresh installation; returns those that were deployed.
 pub(crate) fn restore_seeds(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
@@ -404,7 +404,7 @@ pub(crate) fn is_seed(name: &str) -> bool {
     SEEDS.iter().any(|seed| seed.name == name)
 }
 
-/// How many rules there are, the built-in ones too.
+/// Number of rules, including the built-in ones.
 pub(crate) fn count(tenant: &Tenant) -> usize {
     BUILT_INS.len() + tenant.programs().guests.registry.read().count(DefinitionKind::Rule)
 }

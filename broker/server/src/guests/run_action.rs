@@ -1,4 +1,4 @@
-//! `-runAction`: one run of an Action on behalf of a command, and what came of it.
+//! `-runAction`: one run of an Action on behalf of a command, with its report.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +16,10 @@ use parking_lot::Mutex;
 use super::Guests;
 use crate::guests::variables::Variables;
 
-/// How long a command waits for its run (commands reference §1.10).
+/// Time that a command waits for its run (commands reference §1.10).
 const WAIT: Duration = Duration::from_secs(10);
 
-/// What the run is started with.
+/// Request for a run: what it is started with.
 pub(crate) enum RunRequest {
     /// Inputs of a callable Action, by name.
     Inputs(Vec<Argument>),
@@ -32,20 +32,20 @@ pub(crate) enum RunRequest {
     },
 }
 
-/// What came of a run.
+/// Report of a run.
 #[derive(Debug, Default)]
 pub(crate) struct RunReport {
     pub(crate) trace_id: String,
-    /// The messages that went out.
+    /// Messages that were published.
     pub(crate) published: Vec<MessageText>,
-    /// How many did not, because what wrote them was removed or is somebody else's by now, or because nobody takes them.
+    /// Number of messages that were not, because their definition was removed or belongs to somebody else by now, or because nobody takes them.
     pub(crate) dropped: usize,
     pub(crate) error: Option<RunError>,
     /// Outputs of a callable Action by name.
     pub(crate) outputs: Vec<(String, Value)>,
 }
 
-/// Why there was no run to report.
+/// Reason why there is no report.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RunActionError {
     #[error("Action '{0}' not found.")]
@@ -66,14 +66,14 @@ pub(crate) struct Waiting {
 }
 
 impl Waiting {
-    /// A tag for a run of `definition` whose report goes to `sender`.
+    /// Adds a run of `definition` whose report goes to `sender`; returns its tag.
     pub(super) fn add(&self, definition: DefinitionId, sender: SyncSender<RunReport>) -> u64 {
         let tag = self.next.fetch_add(1, Ordering::Relaxed) + 1;
         self.commands.lock().insert(tag, (definition, sender));
         tag
     }
 
-    /// There will be no reports of `definition`: whoever waits for one is told now.
+    /// Tells those who wait for reports of `definition` that there will be none.
     pub(super) fn removed(&self, definition: DefinitionId) {
         self.commands.lock().retain(|_, (of, _)| *of != definition);
     }
@@ -99,7 +99,7 @@ impl Guests {
         report
     }
 
-    /// Hands the end of a run, with what came of its messages, to the command that waits for it, without the values of secrets.
+    /// Hands the report of a run, without the values of secrets, to the command that waits for it.
     pub(super) fn answer(
         &self,
         variables: &Variables,
@@ -143,7 +143,7 @@ fn masked(variables: &Variables, value: &Value) -> Value {
     }
 }
 
-/// What the Action is started with: what its trigger waits for, made up where the command says nothing about it.
+/// Event that starts the Action: what its trigger waits for, made up where the command says nothing about it.
 fn event(definition: &Definition, request: RunRequest) -> OwnedEvent {
     let (topic, payload) = match request {
         RunRequest::Inputs(inputs) => return OwnedEvent::Call { inputs, trigger: None },
@@ -173,7 +173,7 @@ fn event(definition: &Definition, request: RunRequest) -> OwnedEvent {
     }
 }
 
-/// The Client of a simulated connect, disconnect or subscribe: one without a name.
+/// Client of a simulated connect, disconnect or subscribe: one without a name.
 fn nobody() -> Arc<OwnedClient> {
     Arc::new(OwnedClient {
         client_id: Box::default(),

@@ -1,4 +1,4 @@
-//! The Python scripts of a tenant: their texts, what they define, and what calls of them printed.
+//! Python scripts of a tenant: their texts, the functions that they define, and the output of calls.
 //!
 //! Invariants: a script is replaced in one step, so that a call runs on the old or the new one; what waits for `…/debug` is bounded. Not
 //! here: running a script (`host`).
@@ -21,13 +21,13 @@ use crate::guests::hosting::Hosting;
 use crate::limits::{SCRIPT_DEBUG_WAITING_MAX, SCRIPTS_MAX};
 use lotmq_core::tenant::Tenant;
 
-/// The topic that lists all scripts.
+/// Topic that lists all scripts.
 pub(crate) const TOPIC: &str = "$SYS/Coreflux/Python/Scripts";
 
 /// Kind of a script in the store's table of definitions.
 pub(crate) const KIND: &str = "python";
 
-/// See the module's documentation.
+/// Scripts of a tenant.
 #[derive(Default)]
 pub(crate) struct Scripts {
     all: RwLock<BTreeMap<Box<str>, Arc<Entry>>>,
@@ -48,7 +48,7 @@ impl Entry {
     }
 }
 
-/// How a script is stored.
+/// Stored form of a script.
 fn row(tenant: &Tenant, name: &str, entry: &Entry, owner: Option<&Owner>) -> DefinitionRow {
     DefinitionRow {
         tenant: tenant.id,
@@ -63,11 +63,11 @@ fn row(tenant: &Tenant, name: &str, entry: &Entry, owner: Option<&Owner>) -> Def
     }
 }
 
-/// A script that was run once and may be installed.
+/// Script that was run once and may be installed.
 pub(crate) struct Loaded {
     pub(crate) name: String,
     pub(crate) functions: Vec<String>,
-    /// What it printed.
+    /// Output that it printed.
     pub(crate) output: String,
     script: Script,
 }
@@ -93,7 +93,7 @@ impl Scripts {
         self.all.write().insert(name.into(), Arc::new(entry));
     }
 
-    /// Takes back what the store held; nothing of it runs before it is called.
+    /// Restores a stored script, which does not run before it is called.
     pub(crate) fn restore(&self, python: &Python, row: &DefinitionRow, owner: Option<Owner>) {
         let functions = serde_json::from_slice(&row.state).unwrap_or_default();
         let origin = serde_json::from_str(&row.origin).unwrap_or_default();
@@ -101,7 +101,7 @@ impl Scripts {
         self.put(&row.name, Entry { script, functions, origin, owner: Mutex::new(owner) });
     }
 
-    /// A script as it is stored.
+    /// Stored form of a script.
     pub(crate) fn stored(&self, tenant: &Tenant, name: &str) -> Option<DefinitionRow> {
         let entry = self.all.read().get(name).cloned()?;
         let owner = entry.owner.lock().clone();
@@ -116,7 +116,7 @@ impl Scripts {
         self.all.write().remove(name);
     }
 
-    /// Whose a script is.
+    /// Owner of a script.
     pub(crate) fn owner(&self, name: &str) -> Option<Owner> {
         self.all.read().get(name)?.owner.lock().clone()
     }
@@ -128,7 +128,7 @@ impl Scripts {
         }
     }
 
-    /// The scripts of `user` belong to nobody from now on.
+    /// Takes the owner off the scripts of `user`.
     pub(crate) fn disown(&self, user: &str) {
         for entry in self.all.read().values().filter(|entry| entry.is_of(user)) {
             *entry.owner.lock() = None;
@@ -140,17 +140,17 @@ impl Scripts {
         self.all.read().keys().cloned().collect()
     }
 
-    /// From where a script came.
+    /// Origin of a script.
     pub(crate) fn origin(&self, name: &str) -> Option<Origin> {
         self.all.read().get(name).map(|entry| entry.origin.clone())
     }
 
-    /// From where each script came, in alphabetical order.
+    /// Origin of each script, in alphabetical order.
     pub(crate) fn origins(&self) -> Vec<(Box<str>, Origin)> {
         self.all.read().iter().map(|(name, entry)| (name.clone(), entry.origin.clone())).collect()
     }
 
-    /// `$SYS/Coreflux/Python/Scripts`.
+    /// Payload of `$SYS/Coreflux/Python/Scripts`.
     pub(crate) fn to_json(&self) -> String {
         let all = self.all.read();
         let shown = all.iter().map(|(name, entry)| Shown {
@@ -181,13 +181,13 @@ impl Scripts {
         debug.push_back((script.into(), text.to_owned()));
     }
 
-    /// What was noted since the last call.
+    /// Takes the texts that were noted since the last call.
     pub(crate) fn take_debug(&self) -> VecDeque<(Box<str>, String)> {
         std::mem::take(&mut *self.debug.lock())
     }
 }
 
-/// What a call printed, and how it ended. An editor waits for the word `completed`.
+/// Text about a call: its output, and how it ended. An editor waits for the word `completed`.
 fn debug_text(function: &str, called: &Called) -> String {
     let end = match &called.result {
         Ok(_) => format!("{function} completed"),
@@ -227,20 +227,20 @@ pub(crate) fn load(hosting: &Hosting, name: &str, source: &str) -> Result<Loaded
     Ok(Loaded { name: name.to_owned(), functions: names(&functions), output, script })
 }
 
-/// The names in a JSON array. What a script has put among its globals under anything but a text cannot be called.
+/// Names in a JSON array. A global of a script whose key is not a text cannot be called.
 fn names(functions: &str) -> Vec<String> {
     let all: Vec<Value> = serde_json::from_str(functions).unwrap_or_default();
     all.iter().filter_map(Value::as_str).map(str::to_owned).collect()
 }
 
-/// What is wrong with a script, with its line as for LoT.
+/// Error of a script, with the line that it names.
 fn refused(error: PythonError, source: &str) -> ScriptError {
     let line = if let PythonError::Raised { line, .. } = &error { *line } else { 0 };
     let line = usize::try_from(line).ok().and_then(|line| source.lines().nth(line.checked_sub(1)?));
     ScriptError::Python { line: line.map(str::to_owned), error }
 }
 
-/// From where a script comes, and whose it is.
+/// Provenance of a script: its origin and its owner.
 pub(crate) struct Provenance {
     pub(crate) origin: Origin,
     pub(crate) owner: Option<Owner>,

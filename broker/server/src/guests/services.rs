@@ -1,4 +1,4 @@
-//! What the broker does for the guests of a tenant while they run.
+//! Services of the broker for the guests of a tenant while they run.
 
 use std::sync::{Arc, Weak};
 
@@ -22,18 +22,18 @@ use crate::guests::variables::Variables;
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 
-/// See the module's documentation.
+/// Services for one version of a definition's code.
 pub(crate) struct TenantServices {
     pub(crate) hosting: Weak<Hosting>,
     pub(crate) tenant: Weak<Tenant>,
-    /// Whose code runs; `None` for nobody's, and for rules.
+    /// Owner of the code; `None` for code without an owner, and for rules.
     pub(crate) owner: Option<Owner>,
-    /// What it may do.
+    /// Rights of the code.
     pub(crate) rights: Rights,
 }
 
 impl TenantServices {
-    /// For a version of a definition's code.
+    /// Services for a version of a definition's code.
     pub(crate) fn new(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, definition: &Definition) -> Self {
         TenantServices {
             hosting: Arc::downgrade(hosting),
@@ -43,7 +43,7 @@ impl TenantServices {
         }
     }
 
-    /// Tells people that the rules deny its owner something that the definition wanted.
+    /// Records that the rules deny the owner something that the definition wanted.
     fn denied(&self, run: &RunContext, what: &str) {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return };
         let found = tenant.programs().guests.registry.read().by_id(definition_id(run.definition)).cloned();
@@ -54,7 +54,7 @@ impl TenantServices {
         records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
     }
 
-    /// Whether it may read or change a variable; that it may not is told.
+    /// Whether the code may read or change a variable; a denial is recorded.
     fn may_use(&self, run: &RunContext, (what, name): (Variable, &str), access: Access) -> bool {
         let may = self.tenant().is_some_and(|tenant| self.rights.may_use(&tenant, what, name, access));
         if !may {
@@ -276,7 +276,7 @@ impl RouteServices for TenantServices {
     }
 }
 
-/// Why a call of what another owner has deployed was refused.
+/// Refusal of a call of another owner's definition.
 fn not_for_others(kind: &str, name: &str) -> RunError {
     let message = format!(
         "{kind} '{name}' belongs to another user, for whom the owner of this definition may not run anything"

@@ -1,4 +1,4 @@
-//! Where an executor thread hands over the runs that have ended: their effects go out through the thread's own turn.
+//! Sink of ended runs on an executor thread: their effects go out through the thread's own turn.
 
 use std::sync::Arc;
 
@@ -20,17 +20,17 @@ use lotmq_core::turn::Turn;
 /// Bits of a host id that hold the definition's own; the tenant's number is above them.
 const TENANT_SHIFT: u32 = 40;
 
-/// The definition that a host id names within its tenant.
+/// Definition that a host id names within its tenant.
 pub(super) fn definition_id(id: host::DefinitionId) -> DefinitionId {
     DefinitionId(id.0 & ((1 << TENANT_SHIFT) - 1))
 }
 
-/// The host id of a tenant's definition; unique among all tenants.
+/// Host id of a tenant's definition; unique among all tenants.
 pub(super) fn host_id(tenant: &Tenant, id: DefinitionId) -> host::DefinitionId {
     host::DefinitionId(u64::from(tenant.number) << TENANT_SHIFT | id.0)
 }
 
-/// The sink of one executor thread.
+/// Sink of one executor thread.
 pub(crate) struct GuestSink {
     hosting: Arc<Hosting>,
     has_turn: bool,
@@ -121,7 +121,7 @@ impl Sink for GuestSink {
     }
 }
 
-/// The message that started a run.
+/// Message that started a run.
 fn trigger(event: &OwnedEvent) -> Option<effects::Started<'_>> {
     let message = match event {
         OwnedEvent::Message(message) => message,

@@ -20,7 +20,7 @@ use crate::limits::{
     VARIABLES_MAX,
 };
 
-/// A value that is wiped from memory.
+/// Value that is wiped from memory when it is dropped.
 type Secret = Arc<Zeroizing<Vec<u8>>>;
 
 /// Secrets by name, and what masks their values.
@@ -48,7 +48,7 @@ impl Secrets {
     }
 }
 
-/// See the module's documentation.
+/// Environment variables and secrets of a tenant.
 #[derive(Default)]
 pub(crate) struct Variables {
     tenant: TenantId,
@@ -60,7 +60,7 @@ pub(crate) struct Variables {
     secrets: RwLock<Secrets>,
 }
 
-/// Why a variable or secret was not set.
+/// Reason why a variable or secret was not set.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum VariableError {
     /// The name is not `[A-Za-z_][A-Za-z0-9_]*` or too long.
@@ -68,10 +68,10 @@ pub(crate) enum VariableError {
         "'{0}' is not a name: letters, digits and _, not beginning with a digit, at most {VARIABLE_NAME_BYTES_MAX} characters."
     )]
     NameInvalid(String),
-    /// More than [`VARIABLE_VALUE_BYTES_MAX`].
+    /// The value is longer than [`VARIABLE_VALUE_BYTES_MAX`].
     #[error("The value has {0} bytes, the limit is {VARIABLE_VALUE_BYTES_MAX}.")]
     ValueTooLong(usize),
-    /// More than [`VARIABLES_MAX`].
+    /// There would be more than [`VARIABLES_MAX`].
     #[error("There are already {VARIABLES_MAX}.")]
     TooMany,
     /// The store takes nothing.
@@ -84,7 +84,7 @@ impl Variables {
         Self { tenant, process, ..Self::default() }
     }
 
-    /// Puts back what was stored, at start.
+    /// Restores a stored row, at a start.
     pub(crate) fn restore_environment(&self, row: EnvironmentRow) {
         self.environment.write().insert(row.name.into(), row.value.into());
     }
@@ -109,7 +109,7 @@ impl Variables {
         }
     }
 
-    /// `GET ENV`: the store, then `.env`, then what the configuration lists of the process's environment; of the latter two nothing that configures the broker.
+    /// Value for `GET ENV`: from the store, then `.env`, then those variables of the process that the configuration lists; of the latter two nothing that configures the broker.
     pub(crate) fn environment(&self, name: &str) -> Option<String> {
         let of_process = || self.process.contains(name).then(|| process_variable(name)).flatten();
         if let Some(value) = self.environment.read().get(name) {
@@ -118,49 +118,49 @@ impl Variables {
         self.file.get(name).map(|value| value.as_ref().to_owned()).or_else(of_process)
     }
 
-    /// `GET SECRET`.
+    /// Value for `GET SECRET`.
     pub(crate) fn secret(&self, name: &str) -> Option<Zeroizing<Vec<u8>>> {
         self.secrets.read().values.get(name)?.as_deref().cloned()
     }
 
-    /// Bytes for people to read, without the values of secrets: of all of them, as a value may have come by a message or a call.
+    /// Masks the values of secrets in bytes for people to read: of all secrets, as a value may have come by a message or a call.
     pub(crate) fn masked<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         self.secrets.read().masking.masked(text)
     }
 
-    /// The same for as many bytes of them as are shown; all of them are given.
+    /// Masks secrets in the first bytes of a text that is given whole.
     pub(crate) fn masked_up_to<'t>(&self, text: &'t [u8], bytes_max: usize) -> Cow<'t, [u8]> {
         self.secrets.read().masking.masked_up_to(text, bytes_max)
     }
 
-    /// The same for a text that was not cut before.
+    /// Masks secrets in a text that was not cut before.
     pub(crate) fn masked_whole_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         lossy(self.masked(text.as_bytes()))
     }
 
-    /// The same for the text of an error, which a guest, or the host for it, may have cut: a long one loses its end.
+    /// Masks secrets in the text of an error, which a guest, or the host for it, may have cut: a long one loses its end.
     pub(crate) fn masked_text<'t>(&self, text: &'t str) -> Cow<'t, str> {
         lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_CUT_BYTES_MIN))
     }
 
-    /// The same for what a script printed.
+    /// Masks secrets in the output of a script.
     pub(crate) fn masked_printed<'t>(&self, text: &'t str) -> Cow<'t, str> {
         lossy(self.secrets.read().masking.masked_cut(text.as_bytes(), MASKED_PRINTED_BYTES_MIN))
     }
 
-    /// `-listEnv`: names and values, by name; those of `.env` that the store does not have among them.
+    /// List for `-listEnv`: names and values, by name, with those of `.env` that the store does not have.
     pub(crate) fn environment_list(&self) -> Vec<(Box<str>, Box<str>)> {
         let mut all = self.file.clone();
         all.extend(self.environment.read().iter().map(|(name, value)| (name.clone(), value.clone())));
         all.into_iter().collect()
     }
 
-    /// `-listSecrets`: names only.
+    /// List for `-listSecrets`: names only.
     pub(crate) fn secret_names(&self) -> Vec<Box<str>> {
         self.secrets.read().values.keys().cloned().collect()
     }
 
-    /// Sets a variable; what must be waited for until it is durable.
+    /// Sets a variable; returns the ticket with which it is durable.
     ///
     /// # Errors
     /// [`VariableError`]; nothing has changed then.
@@ -195,7 +195,7 @@ impl Variables {
         Ok(Some(ticket))
     }
 
-    /// Sets a secret; what must be waited for until it is durable.
+    /// Sets a secret; returns the ticket with which it is durable.
     ///
     /// # Errors
     /// [`VariableError`]; nothing has changed then.
@@ -248,14 +248,14 @@ fn check(name: &str, value: &str) -> Result<(), VariableError> {
     Ok(())
 }
 
-/// `[A-Za-z_][A-Za-z0-9_]*`, commands reference §10.
+/// Whether a name matches `[A-Za-z_][A-Za-z0-9_]*`, commands reference §10.
 fn is_name(name: &str) -> bool {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     starts_well && is_word && name.len() <= VARIABLE_NAME_BYTES_MAX
 }
 
-/// The value without quotes round it, commands reference §10.
+/// Removes the quotes round a value, commands reference §10.
 pub(crate) fn unquoted(value: &str) -> &str {
     for quote in ['"', '\''] {
         let inner = value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));

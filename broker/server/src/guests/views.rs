@@ -31,7 +31,7 @@ pub(super) fn deploy(
     Ok(installed)
 }
 
-/// Gives a Panel another state.
+/// Sets the state of a Panel.
 ///
 /// # Errors
 /// As [`deploy`].
@@ -48,12 +48,12 @@ pub(crate) fn set_state(
     deploy(tenant, hosting, new, OnExisting::Replace, batch)
 }
 
-/// What a Panel or Theme says; `None` for all else.
+/// Facts of a Panel or Theme; `None` for all else.
 pub(crate) fn view(definition: &Definition) -> Option<&ViewFacts> {
     definition.facts().view.as_deref()
 }
 
-/// The facts of a stored view as they were.
+/// Facts of a stored view, with its stored state.
 pub(super) fn restored(facts: Facts, row: &DefinitionRow) -> Facts {
     match serde_json::from_slice(&row.state) {
         Ok(state) => in_state(facts, state),
@@ -68,7 +68,7 @@ fn in_state(mut facts: Facts, state: ViewState) -> Facts {
     facts
 }
 
-/// How a view is stored: with its state beside its text. Its place among others of its kind means nothing.
+/// Stored form of a view: with its state beside its text. Its place among others of its kind means nothing.
 pub(super) fn stored(tenant: &Tenant, definition: &Definition) -> DefinitionRow {
     let state = view(definition).map(|view| serde_json::to_vec(&view.state).expect("a state is a text"));
     DefinitionRow {

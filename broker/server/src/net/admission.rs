@@ -1,4 +1,4 @@
-//! Which new connections are let in: so many at once and per second, of the broker, of a listener, of an address.
+//! Admission of new connections: bounds at once and per second, of the broker, of a listener, of an address.
 //!
 //! Asked before anything is read, and again for the address that a PROXY header tells. Who is not let in is closed without a word.
 //!
@@ -27,17 +27,17 @@ use lotmq_core::turn::unfinished::{Unfinished, limit_of};
 /// Steps in which bytes of unfinished input are counted.
 const HELD_STEP_BYTES: u32 = 1 << 10;
 
-/// Connections that are open, and the rate of new ones: of the broker, or of a listener.
+/// Gate of the broker, or of a listener: connections that are open, and the rate of new ones.
 #[derive(Debug, Default)]
 pub(crate) struct Gate {
     open: AtomicU32,
     rate: Mutex<Bucket>,
-    /// Those beyond what may be.
+    /// Connections beyond the bound.
     spares: Spares,
 }
 
 impl Gate {
-    /// Lets in one more, of `open_max` and so many to spare. True when it is one of the latter.
+    /// Admits a connection, of `open_max` and `spare` further ones. True when it is one of the latter.
     fn enter(&self, open_max: u32, spare: u32, per_sec: u32, now: Time) -> Result<bool, Limit> {
         // Counted first, so that two threads cannot both take the last place.
         let open = self.open.fetch_add(1, Ordering::Relaxed);
@@ -56,20 +56,20 @@ impl Gate {
         self.open.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Connections that are open.
+    /// Number of open connections.
     pub(crate) fn open(&self) -> u32 {
         self.open.load(Ordering::Relaxed)
     }
 }
 
-/// What is known of the addresses that connections of a listener come from; empty while nothing is bounded per address.
+/// Addresses that connections of a listener come from; empty while nothing is bounded per address.
 #[derive(Debug, Default)]
 pub(crate) struct Addresses(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
     rows: HashMap<u64, Row>,
-    /// When rows were thrown out last.
+    /// Time of the last sweep of rows.
     swept_at: Option<Time>,
 }
 
@@ -110,7 +110,7 @@ impl Addresses {
 }
 
 impl Table {
-    /// Whether there is room for one more row. Throws out those of which there is nothing to know, at most once a second.
+    /// Whether there is room for one more row. Removes rows without information, at most once a second.
     fn has_room(&mut self, now: Time) -> bool {
         if self.rows.len() < ADDRESSES_MAX {
             return true;
@@ -124,26 +124,26 @@ impl Table {
     }
 }
 
-/// The place of a connection at its listener, and what it counts for.
+/// Place of a connection at its listener, with all that it counts for.
 pub(crate) struct Place {
     listener: Arc<Listener>,
-    /// Its address as it is counted; 0 while it is not.
+    /// Key of its address; 0 while it is not counted.
     address: AtomicU64,
-    /// Until CONNECT has come, and for as long as others may want the place.
+    /// Half-open entry, until CONNECT has come, and for as long as others may want the place.
     waiting: Mutex<Option<Arc<Waiting>>>,
     is_half_open: AtomicBool,
-    /// What is kept of its input, in bytes. Only its own task changes it, or who closes it for them.
+    /// Bytes of input that are kept. Changed by its own task alone, or by whoever closes it for them.
     held_bytes: AtomicU32,
-    /// Until it has ended.
+    /// Whether it has not ended.
     is_open: AtomicBool,
-    /// There are more connections than may be: only an administrator may have this place.
+    /// Whether the place is beyond the bound, so that only an administrator may keep it.
     is_spare: bool,
-    /// It has little time for its CONNECT, because its place is one of those to spare.
+    /// Whether it has little time for its CONNECT, because its place is beyond the bound.
     is_hurried: bool,
 }
 
 impl Place {
-    /// A place for a new connection of `listener`, from `source` if that is known and proved. Without a `peer` it counts for nobody until
+    /// Takes a place for a new connection of `listener`, from `source` if that is known and proved. Without a `peer` it counts for nobody until
     /// [`Place::count_address`].
     ///
     /// # Errors
@@ -196,7 +196,7 @@ impl Place {
         Ok(place)
     }
 
-    /// Whether who has logged in may keep this place: if there are more connections than may be only an administrator.
+    /// Whether the user who has logged in may keep this place: beyond the bound only an administrator may.
     pub(crate) fn is_for(&self, is_administrator: impl FnOnce() -> bool) -> bool {
         let Listener { net, gate, terms, .. } = &*self.listener;
         let limits = &terms.limits;
@@ -208,7 +208,7 @@ impl Place {
         keeps
     }
 
-    /// The place is not contested any more: an administrator has it, or nobody.
+    /// Ends the contest for the place: an administrator has it, or nobody.
     fn leave_spares(&self) {
         if self.is_spare
             && let Some(waiting) = self.waiting.lock().take()
@@ -217,12 +217,12 @@ impl Place {
         }
     }
 
-    /// The connection as one without CONNECT; `None` once that has come.
+    /// Half-open entry of the connection; `None` once CONNECT has come.
     pub(crate) fn waiting(&self) -> Option<Arc<Waiting>> {
         self.waiting.lock().clone().filter(|_| self.is_half_open())
     }
 
-    /// Ends when the connection has to give way to another one, while there is no [`Connection`](super::connection::Connection) that is told.
+    /// Waits until the connection has to give way to another one, while there is no [`Connection`](super::connection::Connection) that is told.
     pub(crate) async fn gave_way(&self) {
         match self.waiting() {
             Some(waiting) => waiting.gave_way().await,
@@ -230,7 +230,7 @@ impl Place {
         }
     }
 
-    /// How long after it was accepted the connection is looked at for the first time. One that has a place to spare has little time to say who comes.
+    /// Time from accept to the first check of the connection. One beyond the bound has little time for its CONNECT.
     pub(crate) fn first_look(&self) -> Duration {
         let patience = self.listener.first_look();
         if self.is_hurried { patience.min(SPARE_PATIENCE) } else { patience }
@@ -258,7 +258,7 @@ impl Place {
         Ok(())
     }
 
-    /// So many bytes are kept of what has not come whole.
+    /// Notes the bytes of incomplete input that are kept.
     ///
     /// # Errors
     /// [`Limit::HalfOpenBytes`] or [`Limit::PartialBytes`] when all connections keep too many, and this one more than its share.
@@ -288,12 +288,12 @@ impl Place {
         fits
     }
 
-    /// What is kept of its input, in bytes.
+    /// Bytes of its input that are kept.
     pub(crate) fn held_bytes(&self) -> u32 {
         self.held_bytes.load(Ordering::Relaxed)
     }
 
-    /// Counts no more what is kept of its input, because it is about to end.
+    /// Takes its kept input off the sums, because it is about to end.
     pub(crate) fn forget_held(&self) {
         let held = self.held_bytes.swap(0, Ordering::Relaxed);
         if held > 0 {
@@ -301,7 +301,7 @@ impl Place {
         }
     }
 
-    /// The limit that all connections together exceed with what they keep of their input, where this one keeps more than its share of that.
+    /// Limit on kept input that all connections together exceed, where this one keeps more than its share.
     pub(crate) fn exceeded(&self) -> Option<Limit> {
         let held = u64::from(self.held_bytes());
         let keeps_too_much = |(sum, bytes_max): (&Unfinished, u64)| held > sum.share(bytes_max);
@@ -311,7 +311,7 @@ impl Place {
         keeps_too_much(self.broker_sum()).then_some(Limit::PartialBytes)
     }
 
-    /// What connections of this listener keep that are as far as this one, and how much that may be.
+    /// Sum and bound of kept input for connections of this listener in the same phase.
     fn listener_sum(&self) -> (&Unfinished, u64) {
         let Listener { half_open_bytes, partial_bytes, terms, .. } = &*self.listener;
         let limits = &terms.limits;
@@ -321,7 +321,7 @@ impl Place {
         }
     }
 
-    /// What all connections keep, and how much that may be.
+    /// Sum and bound of kept input for all connections.
     fn broker_sum(&self) -> (&Unfinished, u64) {
         let net = &self.listener.net;
         (&net.partial_bytes, net.config.limits.partial_bytes)
@@ -331,7 +331,7 @@ impl Place {
         self.is_half_open.load(Ordering::Relaxed)
     }
 
-    /// CONNECT has come.
+    /// Notes that CONNECT has come.
     pub(crate) fn connect_came(&self) {
         self.forget_held();
         if !self.is_half_open.swap(false, Ordering::Relaxed) {
@@ -344,7 +344,7 @@ impl Place {
         }
     }
 
-    /// The connection has ended: others may have its place.
+    /// Gives the place back, because the connection has ended.
     pub(crate) fn leave(&self) {
         self.connect_came();
         self.leave_spares();

@@ -1,4 +1,4 @@
-//! What listeners with TLS show to their clients and ask of them: read from files, and read again when those change.
+//! Certificates of listeners with TLS, and what they ask of their clients: read from files, and read again when those change.
 //!
 //! Looked after by the housekeeping thread. A handshake uses what was current when it began.
 //!
@@ -26,10 +26,10 @@ use tracing::{error, info};
 use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
 use lotmq_core::counters::Counters;
 
-/// How often the files are looked at: one `stat` each.
+/// Period at which the files are looked at: one `stat` each.
 const CHECK_PERIOD: Duration = Duration::from_secs(2);
 
-/// Why the files of a listener cannot be used. Each renders as one line that names the file.
+/// Reason why the files of a listener cannot be used. Each renders as one line that names the file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertificateError {
     #[error("cannot read {}: {reason}", path.display())]
@@ -52,7 +52,7 @@ pub(crate) enum CertificateError {
     Unusable { certificate: PathBuf, key: PathBuf, reason: rustls::Error },
 }
 
-/// What one listener needs, with what is current.
+/// TLS files of one listener, with the present configuration.
 pub(crate) struct ListenerTls {
     listener: &'static str,
     files: Files,
@@ -60,7 +60,7 @@ pub(crate) struct ListenerTls {
     min_version: TlsVersion,
     alpn: &'static [&'static [u8]],
     current: RwLock<Arc<ServerConfig>>,
-    /// The files when they were last read, successfully or not.
+    /// Stamps of the files when they were last read, successfully or not.
     seen: Mutex<Stamps>,
 }
 
@@ -70,7 +70,7 @@ struct Files {
     client_ca: Option<PathBuf>,
 }
 
-/// Tells a file from what it was before, also when it was replaced or its link points elsewhere.
+/// Stamps that change with a file, also when it was replaced or its link points elsewhere.
 type Stamps = Vec<Option<(u64, u64, u64, i64, i64, i64, i64)>>;
 
 impl ListenerTls {
@@ -96,7 +96,7 @@ impl ListenerTls {
         Ok(Self { listener, files, client_certificate, min_version: tls.min_version, alpn, current, seen })
     }
 
-    /// What a handshake that begins now uses.
+    /// Configuration for a handshake that begins now.
     pub(crate) fn current(&self) -> Arc<ServerConfig> {
         Arc::clone(&self.current.read())
     }
@@ -234,7 +234,7 @@ fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
     if is_pkcs12(&bytes) { Err(CertificateError::Pkcs12 { path: path.to_owned() }) } else { Ok(bytes) }
 }
 
-/// Whether this begins as PFX of RFC 7292 §4 does: a sequence with the version, which is 3.
+/// Whether bytes begin as PFX of RFC 7292 §4 does: a sequence with the version, which is 3.
 fn is_pkcs12(bytes: &[u8]) -> bool {
     let length_bytes = match bytes {
         [0x30, 0x80, ..] => 0,
@@ -244,7 +244,7 @@ fn is_pkcs12(bytes: &[u8]) -> bool {
     bytes.get(2 + length_bytes..).is_some_and(|contents| contents.starts_with(&[2, 1, 3]))
 }
 
-/// The files of all listeners.
+/// TLS files of all listeners.
 #[derive(Default)]
 pub(crate) struct Certificates {
     listeners: Mutex<Vec<Arc<ListenerTls>>>,
@@ -253,17 +253,17 @@ pub(crate) struct Certificates {
 }
 
 impl Certificates {
-    /// Looks after the files of a listener from now on.
+    /// Adds the files of a listener.
     pub(crate) fn add(&self, tls: &Arc<ListenerTls>) {
         self.listeners.lock().push(Arc::clone(tls));
     }
 
-    /// Has the files looked at as soon as somebody calls [`Certificates::check`].
+    /// Makes the next [`Certificates::check`] look at the files, whatever the time.
     pub(crate) fn request_check(&self) {
         self.is_wanted.store(true, Ordering::Release);
     }
 
-    /// Reads what has changed, if it is time for that.
+    /// Reads changed files, if it is time for that.
     pub(crate) fn check(&self, counters: &Counters) {
         let listeners = self.listeners.lock().clone();
         if listeners.is_empty() {

@@ -1,4 +1,4 @@
-//! The socket side of a connection: the future that drives it, and what the core needs of its socket.
+//! Socket side of a connection: the future that drives it, and its transport for the core.
 //!
 //! A connection stays on the shard that it was given to. Its task is a single [`Arc`]; it reads at most once per poll. Foreign threads touch only the socket's
 //! write side ([`Transport`]). Not here: what is read and when (`lotmq_core::connection`).
@@ -34,23 +34,23 @@ use lotmq_core::protocol::Certified;
 /// Connection by a socket.
 pub(crate) type SocketConnection = Connection<SocketSide>;
 
-/// The socket of a connection with what lies above it.
+/// Socket of a connection, with its layers.
 pub(crate) struct SocketSide {
     stream: Socket,
     accepted_from: Peer,
-    /// Where it was accepted, and what it counts for there.
+    /// Place at the listener that accepted it.
     pub(crate) listener: Place,
-    /// What lies between the socket and MQTT; nothing for plain TCP. Set before any other thread knows the connection.
+    /// Layers between the socket and MQTT; none for plain TCP. Set before any other thread knows the connection.
     layers: OnceLock<Box<Mutex<Layers>>>,
 }
 
-/// What is known of a connection when it is accepted.
+/// Connection that was just accepted.
 pub(crate) struct Accepted {
     pub(crate) peer: Peer,
     pub(crate) listener: Place,
 }
 
-/// The task of a connection.
+/// Task of a connection.
 pub(crate) struct Drive(pub(crate) Arc<Connection>);
 
 impl Future for Drive {
@@ -74,7 +74,7 @@ impl Future for Drive {
 static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
 
 impl SocketSide {
-    /// A connection of the shard `home` that was just accepted, and that `place` was reserved for.
+    /// Makes a connection of the shard `home` that was just accepted, and for which a place was reserved.
     ///
     /// # Errors
     /// When what its listener wants below MQTT cannot be set up.
@@ -96,14 +96,14 @@ impl SocketSide {
         Ok(Connection::new(number, home, terms, side))
     }
 
-    /// What lies between the socket and MQTT; `None` for plain TCP.
+    /// Layers between the socket and MQTT; `None` for plain TCP.
     pub(crate) fn layers(&self) -> Option<&Mutex<Layers>> {
         self.layers.get().map(|layers| &**layers)
     }
 }
 
 impl Transport for SocketSide {
-    /// From where it came. A web page from elsewhere is no program of this machine, though the browser that shows it is; nor is who stands behind a reverse proxy.
+    /// Peer of the connection. A web page from elsewhere does not count as local, though the browser that shows it is; nor does a client behind a reverse proxy.
     fn peer(&self) -> Peer {
         if self.layers().is_some_and(|layers| layers.lock().foreign().is_some()) {
             self.accepted_from.behind_proxy(None)
@@ -112,7 +112,7 @@ impl Transport for SocketSide {
         }
     }
 
-    /// Why it does not count as a connection of this machine although it comes from a loopback address.
+    /// Reason why the connection does not count as local although it comes from a loopback address.
     fn why_not_local(&self) -> Option<String> {
         if !self.accepted_from.for_login().is_loopback() {
             return None;
@@ -120,7 +120,7 @@ impl Transport for SocketSide {
         self.layers()?.lock().foreign().map(ToString::to_string)
     }
 
-    /// Who the client is by its certificate, where that is asked for and it has shown one.
+    /// User named by the client's certificate, where that is asked for and one was shown.
     fn certified(&self) -> Option<Certified> {
         match self.stream.relayed() {
             Some(relayed) => relayed.certified().cloned(),
@@ -128,7 +128,7 @@ impl Transport for SocketSide {
         }
     }
 
-    /// When the client's certificate ends, in milliseconds since 1970; `None` where it has shown none.
+    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was shown.
     fn certificate_ends_ms(&self) -> Option<u64> {
         match self.stream.relayed() {
             Some(relayed) => relayed.certificate_ends_ms(),
@@ -154,13 +154,13 @@ impl Transport for SocketSide {
         self.listener.held_bytes()
     }
 
-    /// Speaks the zstd stream from now on, where the listener allows it and has a place left. Call with CONNECT read and CONNACK not yet made.
+    /// Starts the zstd stream, where the listener allows it and has a place left. Call with CONNECT read and CONNACK not yet made.
     fn start_zstd(&self, offer: Offer, now: Time) {
         let Some(zstd) = Zstd::granted(offer, &self.listener) else { return };
         self.layers.get_or_init(|| Box::new(Mutex::new(Layers::none(now)))).lock().start_zstd(zstd);
     }
 
-    /// What of the zstd stream was granted.
+    /// Parameters of the zstd stream that were granted.
     fn zstd(&self) -> Option<Offer> {
         self.layers().and_then(|layers| layers.lock().zstd())
     }

@@ -1,4 +1,4 @@
-//! Connections of one listener that are without CONNECT, by the address that they come from. At the bound, the address with most of them gives way to
+//! Half-open connections of one listener, which are without CONNECT, by the address that they come from. At the bound, the address with most of them gives way to
 //! a newcomer that has fewer: its oldest connection is closed. Where all have the same, and for more of the address that has most, the newcomer is
 //! closed instead, so that devices of one address which come back all at once do not end each other's handshakes.
 //!
@@ -21,7 +21,7 @@ use super::connection::SocketConnection;
 use lotmq_core::connection::close::CloseReason;
 use lotmq_core::limits::Limit;
 
-/// See the module's documentation.
+/// Half-open connections of one listener.
 #[derive(Debug, Default)]
 pub(crate) struct HalfOpen(Mutex<Table>);
 
@@ -29,13 +29,13 @@ pub(crate) struct HalfOpen(Mutex<Table>);
 struct Table {
     next: u64,
     count: u32,
-    /// By address, those that came first in front.
+    /// Connections by address, the oldest first.
     rows: HashMap<u64, BTreeMap<u64, Arc<Waiting>>>,
-    /// The addresses, when there are many connections; that with most of them at the end, of several such the one whose oldest has waited longest.
+    /// Ranks of the addresses, when there are many connections; the one with most of them last, of several such the one whose oldest has waited longest.
     ranks: Option<BTreeSet<Rank>>,
 }
 
-/// How many connections an address has, the number of its oldest, and the address.
+/// Rank of an address: the number of its connections, the number of its oldest, and the address.
 type Rank = (usize, Reverse<u64>, u64);
 
 /// Half-open connection as others see it.
@@ -49,7 +49,7 @@ pub(crate) struct Waiting {
 #[derive(Default)]
 struct State {
     address: u64,
-    /// CONNECT has come, or the end.
+    /// Whether CONNECT has come, or the end.
     is_over: bool,
     gives_way: bool,
     connection: Weak<SocketConnection>,
@@ -61,16 +61,16 @@ impl std::fmt::Debug for Waiting {
     }
 }
 
-/// Place of a newcomer.
+/// Entry of a new connection.
 #[derive(Debug)]
 pub(crate) struct Entered {
     pub(crate) waiting: Arc<Waiting>,
-    /// Whether it is one of those to spare.
+    /// Whether it is beyond the bound.
     pub(crate) is_spare: bool,
 }
 
 impl HalfOpen {
-    /// Lets in one more from `address`, of `most` and so many to spare.
+    /// Admits one more connection from `address`, of `most` and `spare` further ones.
     ///
     /// # Errors
     /// [`Limit::HalfOpen`] when nobody gives way to it.
@@ -95,7 +95,7 @@ impl HalfOpen {
         Ok(Entered { waiting, is_spare })
     }
 
-    /// CONNECT has come on a connection, or it has ended.
+    /// Removes a connection on which CONNECT has come, or which has ended.
     pub(crate) fn leave(&self, waiting: &Waiting) {
         let mut table = self.0.lock();
         let address = {
@@ -118,14 +118,14 @@ impl HalfOpen {
         }
     }
 
-    /// How many there are.
+    /// Number of half-open connections.
     pub(crate) fn count(&self) -> u32 {
         self.0.lock().count
     }
 }
 
 impl Table {
-    /// Keeps ranks or does without, by how many connections of `most` there are.
+    /// Keeps ranks, or does without while there are few connections of `most`.
     fn keep_ranks(&mut self, most: u32) {
         if self.count < most / 4 {
             self.ranks = None;
@@ -175,7 +175,7 @@ fn rank(address: u64, row: &BTreeMap<u64, Arc<Waiting>>) -> Option<Rank> {
 }
 
 impl Waiting {
-    /// The connection is there: it is closed if it has to give way, now or later.
+    /// Ties the entry to its connection, which is closed if it has to give way, now or later.
     pub(crate) fn is_of(&self, connection: &Arc<SocketConnection>) {
         let mut state = self.state.lock();
         state.connection = Arc::downgrade(connection);
@@ -186,12 +186,12 @@ impl Waiting {
         }
     }
 
-    /// Ends when it has to give way, for those without a [`Connection`] yet.
+    /// Waits until it has to give way, for one without a [`Connection`] yet.
     pub(crate) async fn gave_way(&self) {
         self.gave_way.notified().await;
     }
 
-    /// CONNECT has not come.
+    /// Whether CONNECT has not come.
     pub(super) fn is_silent(&self) -> bool {
         !self.state.lock().is_over
     }
@@ -203,7 +203,7 @@ impl Waiting {
         }
     }
 
-    /// Has the connection closed, also if its CONNECT has come.
+    /// Closes the connection, also if its CONNECT has come.
     pub(super) fn make_way(&self) {
         self.make_way_as(self.state.lock());
     }

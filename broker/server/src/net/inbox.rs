@@ -1,4 +1,4 @@
-//! What other threads ask of a shard: bounded, so that a shard that stands still costs no memory.
+//! Inbox of a shard for the orders of other threads: bounded, so that a shard that stands still costs no memory.
 //!
 //! Policy when full: a new connection goes to another shard, or waits in the system's own queue because nobody accepts it meanwhile; threads without
 //! connections that leave releases wait until there is room. No shard ever waits for another one, so that none waits for itself.
@@ -16,7 +16,7 @@ use crate::limits::SHARD_ORDERS_MAX as ORDERS_MAX;
 /// Orders that a shard carries out between two looks at the clock; to begin with a connection takes some 10 µs.
 const ORDERS_PER_LOOK: usize = 16;
 
-/// See the module's documentation. `T` is an order.
+/// Inbox of a shard. `T` is an order.
 pub(crate) struct Inbox<T> {
     state: Mutex<State<T>>,
     came: Notify,
@@ -28,10 +28,10 @@ struct State<T> {
     is_closed: bool,
 }
 
-/// Why an order was not taken.
+/// Refusal of an order.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Refused<T> {
-    /// It comes back, for another shard or later.
+    /// The inbox is full; the order comes back, for another shard or later.
     Full(T),
     /// The shard has stopped.
     Closed,
@@ -90,7 +90,7 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// The next order. Cancelling the wait loses nothing.
+    /// Waits for the next order. Cancelling the wait loses nothing.
     pub(crate) async fn next(&self) -> T {
         loop {
             if let Some(order) = self.take() {
@@ -100,7 +100,7 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Carries out what is left here, for ever. After each [`ORDERS_PER_LOOK`] orders `is_time_over` says whether the thread's other tasks have their turn
+    /// Carries out orders for ever. After each [`ORDERS_PER_LOOK`] orders `is_time_over` says whether the thread's other tasks have their turn
     /// first; it is told how often it was asked since they had it. Cancelling the wait loses nothing.
     pub(super) async fn serve(
         &self,
@@ -122,7 +122,7 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// The next order that is there.
+    /// Takes the next order, if there is one.
     pub(crate) fn take(&self) -> Option<T> {
         let mut state = self.state.lock();
         let order = state.orders.pop_front()?;
@@ -134,7 +134,7 @@ impl<T> Inbox<T> {
         Some(order)
     }
 
-    /// Drops what waits, and lets go those who wait for room.
+    /// Closes the inbox: drops waiting orders, and releases threads that wait for room.
     pub(crate) fn close(&self) {
         let dropped = {
             let mut state = self.state.lock();

@@ -1,4 +1,4 @@
-//! What lies between the socket of a connection and its MQTT packets. Plain connections have none of it.
+//! Layers between the socket of a connection and its MQTT packets: TLS, WebSocket, zstd. Plain connections have none.
 //!
 //! Bytes are pulled through when the owner reads, and pushed through when a turn writes. Whoever owns the connection encrypts: a turn on another
 //! thread leaves plain bytes in the Client's buffer and calls the owner (`outbound`).
@@ -35,7 +35,7 @@ use lotmq_core::limits::{Limit, READ_BYTES_MAX};
 use lotmq_core::protocol::Certified;
 use lotmq_core::turn::output::Output;
 
-/// Where bytes lie between two layers, within a call.
+/// Buffer between two layers, within a call.
 type Buffer = RefCell<Box<[u8]>>;
 
 fn buffer() -> Buffer {
@@ -43,29 +43,29 @@ fn buffer() -> Buffer {
 }
 
 thread_local! {
-    /// From the socket to TLS.
+    /// Bytes from the socket to TLS.
     static ENCRYPTED: Buffer = buffer();
-    /// From below to WebSocket or zstd.
+    /// Bytes from below to WebSocket or zstd.
     static FRAMES: Buffer = buffer();
 }
 
-/// See the module's documentation.
+/// Layers of one connection.
 pub(crate) struct Layers {
     tls: Option<Box<Tls>>,
     websocket: Option<Box<WebSocket>>,
-    /// Never together with WebSocket.
+    /// zstd stream; never together with WebSocket.
     zstd: Option<Box<Zstd>>,
     /// Bytes from the socket that the lowest layer has not taken yet.
     ahead: Vec<u8>,
     /// Bytes from below that WebSocket or zstd has not taken yet.
     frames: Vec<u8>,
-    /// Bytes that they have taken, and what they became.
+    /// Bytes that these layers have taken, and the bytes that they became.
     unframed: Unframed,
     /// Framed bytes that the socket did not take; with TLS they wait there.
     output: Output,
-    /// Whether what WebSocket or zstd read last from below filled its buffer, so that TLS may have more.
+    /// Whether the last read of WebSocket or zstd from below filled its buffer, so that TLS may have more.
     was_full: bool,
-    /// Whether the last read left something here, of which the socket will not tell.
+    /// Whether the last read left bytes here, of which the socket will not tell.
     has_more: bool,
     accepted_at: Time,
 }
@@ -78,7 +78,7 @@ struct Unframed {
 }
 
 impl Unframed {
-    /// Counts what was read. Fails when it became so much more that nobody would compress it for good reasons.
+    /// Counts bytes that were read. Fails when they expand by more than any reasonable compression.
     fn add(&mut self, taken: usize, became: usize, limits: &ListenerLimits) -> Result<(), CloseReason> {
         self.taken += taken as u64;
         self.became += became as u64;
@@ -106,7 +106,7 @@ impl Layers {
         Ok(Some(Box::new(Mutex::new(layers))))
     }
 
-    /// Nothing in between; for a connection that gets something later.
+    /// No layers yet; for a connection that gets one later.
     pub(crate) fn none(now: Time) -> Self {
         Self {
             tls: None,
@@ -122,27 +122,27 @@ impl Layers {
         }
     }
 
-    /// Everything that comes from now on is of this stream.
+    /// Starts the zstd stream for all further input.
     pub(crate) fn start_zstd(&mut self, zstd: Box<Zstd>) {
         self.zstd = Some(zstd);
     }
 
-    /// What of the zstd stream was granted.
+    /// Parameters of the zstd stream that were granted.
     pub(crate) fn zstd(&self) -> Option<Offer> {
         self.zstd.as_ref().map(|zstd| zstd.offer())
     }
 
-    /// CONNACK has this length. Whether what is written behind it may be collected.
+    /// Prepares for a CONNACK of this length. True when output behind it may be collected.
     pub(crate) fn begin(&mut self, connack_len: usize) -> bool {
         self.zstd.as_mut().is_some_and(|zstd| zstd.begin(connack_len))
     }
 
-    /// Whether the `waiting` bytes of the Client's buffer are to leave now; otherwise the owner, who asks, is called when they are.
+    /// Whether it is time for the `waiting` bytes of the Client's buffer to leave; otherwise the owner, who asks, is called when it is.
     pub(crate) fn is_due(&mut self, waiting: usize, cx: &mut Context<'_>) -> bool {
         self.zstd.as_mut().is_none_or(|zstd| zstd.is_due(waiting, cx))
     }
 
-    /// Judges a connection without CONNECT: until when it may go on.
+    /// Judges a connection without CONNECT at its deadline; returns the next deadline.
     ///
     /// # Errors
     /// When its time is over.
@@ -157,40 +157,40 @@ impl Layers {
         }
     }
 
-    /// Whether TLS has not begun.
+    /// Whether the TLS handshake is under way.
     pub(crate) fn is_in_tls_handshake(&self) -> bool {
         self.tls.as_ref().is_some_and(|tls| tls.is_handshaking())
     }
 
-    /// Whether MQTT has not begun.
+    /// Whether any handshake is under way, so that MQTT has not begun.
     fn is_handshaking(&self) -> bool {
         self.is_in_tls_handshake()
             || self.websocket.as_ref().is_some_and(|websocket| websocket.is_handshaking())
     }
 
-    /// Who the client is by its certificate, where that is asked for and it has shown one.
+    /// User named by the client's certificate, where that is asked for and one was shown.
     pub(crate) fn certified(&self, listener: &Listener) -> Option<Certified> {
         let certificate = self.tls.as_ref()?.certificate()?;
         subject::read(listener.user_from_certificate, certificate)
     }
 
-    /// When the client's certificate ends, in milliseconds since 1970; `None` where it has shown none.
+    /// End of the client certificate's validity, in milliseconds since 1970; `None` where none was shown.
     pub(crate) fn certificate_ends_ms(&self) -> Option<u64> {
         Some(validity::ends_at_ms(self.tls.as_ref()?.certificate()?))
     }
 
-    /// Why whoever has opened the connection does not count as a program of this machine, whatever its address.
+    /// Reason why the peer does not count as a program of this machine, whatever its address.
     pub(crate) fn foreign(&self) -> Option<&Foreign> {
         self.websocket.as_ref().and_then(|websocket| websocket.foreign())
     }
 
-    /// Why a layer failed, for people.
+    /// Explanation of why a layer failed, for people.
     pub(crate) fn failure(&self) -> Option<String> {
         let of_tls = self.tls.as_ref().and_then(|tls| tls.failure());
         of_tls.or_else(|| self.websocket.as_ref()?.failure().map(str::to_owned))
     }
 
-    /// Bytes that are kept of what has come and not been passed on.
+    /// Bytes of input that are kept and not passed on.
     pub(crate) fn held_bytes(&self) -> usize {
         self.ahead.len()
             + self.frames.len()
@@ -236,7 +236,7 @@ impl Layers {
         Ok(Received { len, is_more: self.has_more })
     }
 
-    /// Looks whether what waits in the socket says that the peer has left; what else there is for MQTT goes to `target`, of which the length is returned.
+    /// Checks whether waiting input says that the peer has left; other bytes of MQTT go to `target`, of which the length is returned.
     /// More than fits there is left alone, and says that something is to be handled.
     ///
     /// # Errors
@@ -303,7 +303,7 @@ impl Layers {
         Ok(len)
     }
 
-    /// Reads what the layer above the socket gives.
+    /// Reads bytes from the layer above the socket.
     fn read_below(
         &mut self,
         socket: &Socket,
@@ -341,7 +341,7 @@ impl Layers {
             && !self.websocket.as_ref().is_some_and(|websocket| websocket.has_replies())
     }
 
-    /// The same, once what waits here has been written as far as the socket takes it: often a layer has just said something by itself.
+    /// Writes waiting output as far as the socket takes it; whether none is left. Often a layer has just said something by itself.
     pub(crate) fn make_idle(&mut self, socket: &Socket) -> bool {
         // A dead peer is noticed by the owner's read.
         self.is_idle() || self.flush(socket).is_ok()
@@ -359,7 +359,7 @@ impl Layers {
         };
     }
 
-    /// Writes what waits here until nothing is left or the socket takes no more.
+    /// Writes waiting output until nothing is left or the socket takes no more.
     fn flush(&mut self, socket: &Socket) -> io::Result<()> {
         loop {
             let mut wire = Wire(socket);
@@ -378,7 +378,7 @@ impl Layers {
         }
     }
 
-    /// Writes what waits here, as the owner of the connection, who is called again when the socket takes more.
+    /// Writes waiting output as the owner of the connection, who is called again when the socket takes more.
     ///
     /// # Errors
     /// [`CloseReason::NetworkError`].
@@ -401,7 +401,7 @@ impl Layers {
         }
     }
 
-    /// Says good-bye in the words of each layer, if the socket takes them at once.
+    /// Closes each layer in its protocol, if the socket takes that at once.
     pub(crate) fn close(&mut self, socket: &Socket, reason: &CloseReason) {
         if let Some(websocket) = &mut self.websocket {
             websocket.close(reason);
@@ -417,7 +417,7 @@ impl Layers {
     }
 }
 
-/// Gives slices to what is below WebSocket; what the socket does not take waits there.
+/// Sends slices through the layer below WebSocket; bytes that the socket does not take wait there.
 fn send(
     tls: Option<&mut Tls>,
     output: &mut Output,
@@ -438,7 +438,7 @@ fn send(
     written.map(drop)
 }
 
-/// The socket as a layer writes to it.
+/// Socket as a layer writes to it.
 struct Wire<'a>(&'a Socket);
 
 impl Write for Wire<'_> {

@@ -1,4 +1,4 @@
-//! Listeners: sockets that accept connections, and what holds for all connections of one of them.
+//! Listeners: sockets that accept connections, and the settings of all connections of one listener.
 
 use std::fmt;
 use std::fs::Permissions;
@@ -37,28 +37,28 @@ const BACKLOG: i32 = 1024;
 /// Pause after a failed accept; a broker without free descriptors must not spin.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What the connections of one listener have in common.
+/// Listener, with all that its connections have in common.
 pub(crate) struct Listener {
     pub(crate) net: Arc<Net>,
-    /// What the core knows of it.
+    /// Terms for the core.
     pub(crate) terms: Arc<ListenerTerms>,
-    /// Connections without CONNECT.
+    /// Half-open connections.
     pub(crate) half_open: HalfOpen,
-    /// What is kept of their handshakes and CONNECT packets.
+    /// Bytes kept of their handshakes and CONNECT packets.
     pub(crate) half_open_bytes: Unfinished,
-    /// What is kept of the input of all others.
+    /// Bytes kept of the input of all other connections.
     pub(crate) partial_bytes: Unfinished,
-    /// Its connections, and the rate of new ones.
+    /// Gate for its connections.
     pub(crate) gate: Gate,
-    /// Where they come from.
+    /// Addresses that connections come from.
     pub(crate) addresses: Addresses,
     /// Present when its connections are encrypted.
     pub(crate) tls: Option<Arc<ListenerTls>>,
-    /// What a client's certificate says of its user.
+    /// Part of a client's certificate that names the user.
     pub(crate) user_from_certificate: UserFromCertificate,
     /// Whether connections begin with a header of the PROXY protocol.
     pub(crate) proxy_protocol: bool,
-    /// Proxies that are believed what that says; with none, all are.
+    /// Proxies whose header is trusted; with none, all are.
     pub(crate) trusted_proxies: Networks,
     /// Whether MQTT comes in frames of WebSocket.
     pub(crate) is_websocket: bool,
@@ -66,7 +66,7 @@ pub(crate) struct Listener {
     pub(crate) origins: WebOrigins,
     /// Most connections with compressed messages, or with the zstd stream, at once.
     pub(crate) compressed_max: u32,
-    /// Those that there are.
+    /// Number of such connections.
     pub(crate) compressed: AtomicU32,
 }
 
@@ -79,38 +79,38 @@ impl Deref for Listener {
 }
 
 impl Listener {
-    /// Whether `peer` is believed what its header of the PROXY protocol says.
+    /// Whether the header of the PROXY protocol from `peer` is trusted.
     pub(crate) fn trusts_proxy(&self, peer: Peer) -> bool {
         self.trusted_proxies.is_empty()
             || matches!(peer, Peer::Tcp(address) if self.trusted_proxies.contains(address.ip()))
     }
 
-    /// Time from accept to the end of what comes before MQTT.
+    /// Time from accept to the end of the handshakes before MQTT.
     pub(crate) fn handshake_timeout(&self) -> Duration {
         Duration::from_secs(self.limits.handshake_timeout_sec.into())
     }
 
-    /// How long what comes before MQTT may take.
+    /// Time that the handshakes before MQTT may take.
     pub(crate) fn handshake_patience(&self) -> Duration {
         self.handshake_timeout().min(self.connect_timeout())
     }
 
-    /// When a new connection is looked at for the first time.
+    /// Time until the first check of a new connection.
     pub(crate) fn first_look(&self) -> Duration {
         if self.has_layers() { self.handshake_patience() } else { self.connect_timeout() }
     }
 
-    /// Whether something lies between the sockets of its connections and MQTT.
+    /// Whether its connections have layers between socket and MQTT.
     pub(crate) fn has_layers(&self) -> bool {
         self.tls.is_some() || self.is_websocket
     }
 }
 
-/// The place of a connection among those with compressed messages; given back when this is dropped.
+/// Place of a connection among those with compressed messages; dropping it gives the place back.
 pub(crate) struct CompressedPlace(Arc<Listener>);
 
 impl CompressedPlace {
-    /// A place for a connection of `listener`; `None` when all are taken.
+    /// Takes a place for a connection of `listener`; `None` when all are taken.
     pub(crate) fn take(listener: &Arc<Listener>) -> Option<Self> {
         let place = Self(Arc::clone(listener));
         (listener.compressed.fetch_add(1, Ordering::Relaxed) < listener.compressed_max).then_some(place)
@@ -123,14 +123,14 @@ impl Drop for CompressedPlace {
     }
 }
 
-/// A socket that listens.
+/// Socket that listens.
 #[derive(Debug)]
 pub(crate) enum ListeningSocket {
     Tcp(TcpListener),
     Unix(UnixListener, SocketFile),
 }
 
-/// Where a listener is reached.
+/// Address of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ListenAddress {
@@ -203,7 +203,7 @@ pub(crate) fn bind(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(socket.into())
 }
 
-/// The file of a Unix socket that we listen on; it is removed when this is dropped, unless another one has taken its place.
+/// File of a listening Unix socket; it is removed when this is dropped, unless another one has taken its place.
 #[derive(Debug)]
 pub(crate) struct SocketFile {
     path: PathBuf,
@@ -249,7 +249,7 @@ pub(crate) fn bind_unix(path: &Path, mode: u32) -> io::Result<ListeningSocket> {
     Ok(ListeningSocket::Unix(socket.into(), SocketFile { path: path.to_owned(), id }))
 }
 
-/// Why a Unix socket could not be opened, for people.
+/// Explanation of why a Unix socket could not be opened, for people.
 pub(crate) fn unix_refusal(path: &Path, error: &io::Error) -> String {
     let path = path.display();
     let kind = error.kind();
@@ -262,7 +262,7 @@ pub(crate) fn unix_refusal(path: &Path, error: &io::Error) -> String {
     }
 }
 
-/// Why a listener could not be opened, for people.
+/// Explanation of why a listener could not be opened, for people.
 pub(crate) fn refusal(address: SocketAddr, error: &io::Error) -> String {
     let kind = error.kind();
     if kind == io::ErrorKind::AddrInUse {
@@ -276,7 +276,7 @@ pub(crate) fn refusal(address: SocketAddr, error: &io::Error) -> String {
     }
 }
 
-/// A socket that listens for a listener. It is closed when this is dropped.
+/// Listening socket with its listener. It is closed when this is dropped.
 pub(crate) struct Served {
     listener: Arc<Listener>,
     socket: ListeningSocket,
@@ -288,19 +288,19 @@ impl AsRawFd for Served {
     }
 }
 
-/// The sockets that listen, for shards that accept in place of the one that serves them.
+/// Listening sockets, for shards that accept in place of the one that serves them.
 #[derive(Default)]
 pub(crate) struct Listening(Mutex<Vec<Weak<Served>>>);
 
 impl Listening {
-    /// Adds a socket; it is one of them for as long as somebody serves it.
+    /// Adds a socket, which is listed for as long as it is served.
     pub(crate) fn add(&self, listener: Arc<Listener>, socket: ListeningSocket) -> Arc<Served> {
         let served = Arc::new(Served { listener, socket });
         self.0.lock().push(Arc::downgrade(&served));
         served
     }
 
-    /// Accepts some of the connections that wait at each.
+    /// Accepts some of the connections that wait at each socket.
     pub(crate) fn accept_waiting(&self) {
         let all: Vec<_> = self.0.lock().iter().filter_map(Weak::upgrade).collect();
         for Served { listener, socket } in all.iter().map(AsRef::as_ref) {
@@ -344,7 +344,7 @@ pub(crate) async fn serve(served: Arc<Served>) -> io::Result<()> {
     }
 }
 
-/// Connections that could not be accepted, which the log hears of now and then: without free descriptors every try fails.
+/// Failures to accept, which are logged now and then: without free descriptors every try fails.
 #[derive(Default)]
 struct AcceptFailures {
     told_at: Option<Instant>,

@@ -1,4 +1,4 @@
-//! Who of those that come over HTTP from a loopback address is a program of this machine. The address alone does not say so: a reverse proxy has it, and every browser that shows a foreign page.
+//! Locality of HTTP clients from a loopback address: whether they are programs of this machine. The address alone does not say so: a reverse proxy has it, and every browser that shows a foreign page.
 //!
 //! In doubt nobody is. Not here: what being local allows (`lotmq_auth`), and the PROXY protocol, behind which nobody is local (`proxy`).
 
@@ -9,7 +9,7 @@ use lotmq_websocket::Asker;
 
 use lotmq_config::WebOrigins;
 
-/// Why a handshake does not count as that of a program on this machine.
+/// Reason why a handshake does not count as that of a program on this machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Foreign {
     /// It has a field that a proxy may have added.
@@ -62,7 +62,7 @@ fn is_this_machine(authority: &str) -> bool {
     }
 }
 
-/// What stands in front of the port in a `Host`.
+/// Host name in front of the port in a `Host` field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostName<'a> {
     Address(IpAddr),

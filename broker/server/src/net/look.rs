@@ -1,4 +1,4 @@
-//! What the runtime of a shard tells of itself: that its thread has nothing to do, and that it has looked at the sockets.
+//! Looks of a shard's runtime: that its thread is idle, and that it has looked at the sockets.
 //!
 //! Not here: what follows from that for connections (`time_share`).
 
@@ -8,16 +8,16 @@ use std::pin::pin;
 use std::task::{Context, Waker};
 
 thread_local! {
-    /// The thread has had nothing to do since a connection was looked at.
+    /// Whether the thread has been idle since a connection was looked at.
     static HAS_IDLED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// The thread has nothing to do.
+/// Notes that the thread is idle.
 pub(super) fn thread_idles() {
     HAS_IDLED.set(true);
 }
 
-/// Whether the thread has had nothing to do since this was asked last.
+/// Whether the thread has been idle since the last call.
 pub(super) fn take_idled() -> bool {
     HAS_IDLED.replace(false)
 }

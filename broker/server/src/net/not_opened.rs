@@ -1,4 +1,4 @@
-//! Listeners that could not be opened at start: which of them keep the broker from starting, and which make it unhealthy.
+//! Listeners that could not be opened at start: which keep the broker from starting, and which make it unhealthy.
 //!
 //! A plant must not stop because of the port of a dashboard; but a broker that answers "ready" while its clients reach another program, or nobody, only
 //! hides the mistake.
@@ -10,7 +10,7 @@ use lotmq_config::{Config, Origin};
 /// Listeners of WebSocket. Devices and tools look for a broker elsewhere first.
 const OF_WEB_PAGES: [&str; 2] = ["ws", "wss"];
 
-/// A listener, or one address of it, that could not be opened at start.
+/// Listener, or one of its addresses, that could not be opened at start.
 #[derive(Debug)]
 pub(crate) struct NotOpened {
     pub(crate) listener: &'static str,
@@ -20,13 +20,13 @@ pub(crate) struct NotOpened {
 }
 
 impl NotOpened {
-    /// One of a listener for clients.
+    /// Failure of a listener for clients.
     pub(crate) fn for_clients(listener: &'static str, reason: String, kind: io::ErrorKind) -> Self {
         Self { listener, reason, is_missed: kind != io::ErrorKind::AddrNotAvailable }
     }
 }
 
-/// What keeps the broker from starting, in words: the MQTT listener that a flag names, or all where clients look first. `opened` are the names of the
+/// Reasons that keep the broker from starting: the MQTT listener that a flag names, or all where clients look first. `opened` are the names of the
 /// listeners with an address.
 pub(crate) fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) -> Option<String> {
     let is_named = matches!(config.origin("listener.mqtt.port"), Origin::Flag(_));
@@ -40,7 +40,7 @@ pub(crate) fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) 
     })
 }
 
-/// Why a broker that runs does not serve all who come: the first listener that they miss.
+/// Reason why a running broker does not serve all clients: the first listener that they miss.
 pub(crate) fn failure(not_opened: &[NotOpened]) -> Option<String> {
     let missed = not_opened.iter().find(|refused| refused.is_missed)?;
     Some(format!("listener {} could not be opened: {}", missed.listener, missed.reason))

@@ -1,4 +1,4 @@
-//! The open connections of the calling thread, a shard's.
+//! Open connections of the calling thread, a shard's.
 
 use std::cell::RefCell;
 
@@ -9,7 +9,7 @@ thread_local! {
     static OPEN: RefCell<OpenConnections<SocketSide>> = const { RefCell::new(OpenConnections::new()) };
 }
 
-/// Lets `work` use them. It calls nobody who does so, too.
+/// Lets `work` use the open connections. It must not call this again.
 pub(super) fn with<R>(work: impl FnOnce(&mut OpenConnections<SocketSide>) -> R) -> R {
     OPEN.with_borrow_mut(work)
 }

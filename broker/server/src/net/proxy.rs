@@ -1,4 +1,4 @@
-//! The header of the PROXY protocol, versions 1 and 2, in front of everything else on listeners that want it.
+//! Header of the PROXY protocol, versions 1 and 2, in front of everything else on listeners that want it.
 //!
 //! Invariants: a header is read as soon as it is complete and never before; one that cannot become a header is refused at its first wrong byte, as far as
 //! the format allows; at most [`PROXY_HEADER_BYTES_MAX`] belong to it. Not here: what the address is used for (`peer`).
@@ -17,25 +17,25 @@ use super::socket::Socket;
 use crate::limits::PROXY_HEADER_BYTES_MAX;
 use lotmq_core::connection::close::{CloseReason, TransportFailure};
 
-/// How version 1 begins; the rest is a line of text.
+/// Beginning of version 1; the rest is a line of text.
 const START_1: &[u8] = b"PROXY ";
 
-/// How version 2 begins; four more bytes and what they announce follow.
+/// Beginning of version 2; four more bytes and what they announce follow.
 const START_2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 
 /// Bytes of the longest line of version 1, its end included. The library sees to it only while the end has not come.
 const LINE_BYTES_MAX: usize = 107;
 
-/// A header that has come as a whole.
+/// Complete header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Header {
-    /// Bytes that belong to it.
+    /// Length of the header in bytes.
     pub(crate) len: usize,
-    /// From where the connection came; `None` when the proxy does not know, or made it itself.
+    /// Source address of the connection; `None` when the proxy does not know it, or made the connection itself.
     pub(crate) source: Option<SocketAddr>,
 }
 
-/// What came is no header.
+/// Error: the input is no header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no header of the PROXY protocol")]
 pub(crate) struct NoHeader;
@@ -63,7 +63,7 @@ pub(crate) async fn take(socket: &Socket) -> Result<Header, CloseReason> {
     .await
 }
 
-/// Takes what has come of the header; `None` while that is not all.
+/// Takes further bytes of the header; `None` until it is complete.
 fn take_more(socket: &Socket, head: &mut Vec<u8>) -> io::Result<Result<Option<Header>, CloseReason>> {
     let known = head.len();
     let mut bytes = [0; PROXY_HEADER_BYTES_MAX];
@@ -105,7 +105,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Option<Header>, NoHeader> {
     }
 }
 
-/// What a fuzzer runs: a header means the same however much has come behind it, and nothing else before it is complete.
+/// Entry point of a fuzzer: a header means the same however much has come behind it, and nothing before it is complete.
 ///
 /// # Panics
 /// When that is not so.

@@ -48,10 +48,10 @@ use lotmq_core::connection::peer::Peer;
 use lotmq_core::counters::Counters;
 use lotmq_core::limits::Limit;
 
-/// How long the last words to clients may take when the broker stops.
+/// Time that closing connections may take when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// A listener that is to be served.
+/// Listener of QUIC, with its socket.
 pub(crate) struct QuicListener {
     pub(crate) listener: Arc<Listener>,
     pub(crate) tls: Arc<ListenerTls>,
@@ -60,10 +60,10 @@ pub(crate) struct QuicListener {
     pub(crate) socket: UdpSocket,
 }
 
-/// The thread.
+/// Thread that serves QUIC.
 pub(crate) struct Quic {
     thread: JoinHandle<()>,
-    /// The thread ends when it is dropped.
+    /// Sender whose drop ends the thread.
     stop: watch::Sender<()>,
 }
 
@@ -89,7 +89,7 @@ impl Quic {
         Ok(Self { thread, stop })
     }
 
-    /// Waits until what the shards have said has reached the clients, and ends the thread. Call when the shards have closed their connections.
+    /// Waits until the shards' last bytes have reached the clients, and ends the thread. Call when the shards have closed their connections.
     pub(crate) fn stop(self) {
         drop(self.stop);
         if self.thread.join().is_err() {
@@ -152,7 +152,7 @@ fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
     Endpoint::new(EndpointConfig::default(), Some(config.clone()), socket, Arc::new(TokioRuntime))
 }
 
-/// Judges a first packet. What it is answered with is never larger than itself, but for the handshake.
+/// Decides about a first packet. The answer is never larger than the packet, but for the handshake.
 fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incoming)> {
     let is_crowded = listener.half_open.count() >= listener.limits.half_open / 8;
     if is_crowded && !incoming.remote_address_validated() {
@@ -173,7 +173,7 @@ fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incomin
     }
 }
 
-/// One connection from its first packet to its last.
+/// Serves one connection from its first packet to its last.
 async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
     let started = Instant::now();
     let listener = Arc::clone(&own);
@@ -209,7 +209,7 @@ async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
     }
 }
 
-/// What a shard is told of the client's certificate.
+/// Information about the client's certificate for its shard.
 fn relayed(listener: &Listener, connection: &Connection) -> Relayed {
     let chain =
         connection.peer_identity().and_then(|any| any.downcast::<Vec<CertificateDer<'static>>>().ok());
@@ -222,7 +222,7 @@ fn relayed(listener: &Listener, connection: &Connection) -> Relayed {
     }
 }
 
-/// The handshake, and the stream that the client opens by its first bytes on it.
+/// Completes the handshake, and waits for the stream that the client opens.
 async fn open_stream(
     incoming: Incoming,
     config: Arc<ServerConfig>,
@@ -249,11 +249,11 @@ fn hand_over(accepted: Accepted, relayed: Arc<Relayed>, started: Instant) -> io:
     Ok(socket)
 }
 
-/// What new connections use, made anew when the certificate has been replaced.
+/// Configuration of new connections, made anew when the certificate has been replaced.
 struct Configs {
     tls: Arc<ListenerTls>,
     transport: Arc<TransportConfig>,
-    /// From which `current` was made.
+    /// TLS configuration from which `current` was made.
     source: Arc<rustls::ServerConfig>,
     current: Arc<ServerConfig>,
 }

@@ -1,4 +1,4 @@
-//! A shard: one thread with a single-threaded runtime that reads the connections it was given.
+//! Shards: threads with a single-threaded runtime, each of which reads the connections that it was given.
 //!
 //! Besides its connections it runs four small tasks: the inbox (new connections), the flusher (ends the turn), the committer (releases what
 //! waited for the store) and the ticker (keep alive, load, stale routes).
@@ -48,23 +48,23 @@ use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
 use lotmq_core::turn::timers::TICK;
 
-/// How long connections, and then guests, may take to end when the broker stops.
+/// Time that connections, and then guests, may take to end when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
-/// The face of a shard for other threads.
+/// Handle of a shard for other threads.
 pub(crate) struct Shard {
     pub(crate) home: Arc<Home>,
     inbox: Inbox<Order>,
     /// Thousandths of the last second that the thread spent working.
     busy_permille: AtomicU32,
-    /// Beats when its timers run.
+    /// Sign of life, given when its timers run.
     pulse: Arc<Pulse>,
-    /// The store has committed something that the thread waits for.
+    /// Signal that the store has committed a batch that the thread waits for.
     committed: Notify,
     stop: Notify,
 }
 
-/// What other threads ask of a shard.
+/// Order of another thread to a shard.
 enum Order {
     Serve(Arrival),
     Listen(Arc<Served>),
@@ -73,7 +73,7 @@ enum Order {
     Call(Box<dyn FnOnce() + Send>),
 }
 
-/// An accepted socket on its way to its shard.
+/// Accepted socket on its way to its shard.
 pub(crate) struct Arrival {
     pub(crate) stream: OwnedFd,
     pub(crate) kind: SocketKind,
@@ -82,7 +82,7 @@ pub(crate) struct Arrival {
     pub(crate) age: Duration,
 }
 
-/// The threads of all shards.
+/// Threads of all shards.
 pub(crate) struct ShardThreads(Vec<JoinHandle<()>>);
 
 impl Shard {
@@ -96,7 +96,7 @@ impl Shard {
         }
     }
 
-    /// Whether the shard should get no new connections: so many wait for it already, or it stands still.
+    /// Whether the shard should get no new connections: too many wait for it already, or it stands still.
     fn takes_none(&self, now: Instant) -> bool {
         self.inbox.is_crowded() || self.stands_still(now)
     }
@@ -105,7 +105,7 @@ impl Shard {
         self.pulse.time(now) >= SHARD_SILENCE_MAX
     }
 
-    /// Whether the shard is to accept connections, because all before it, the one that serves the listeners first of all, stand still.
+    /// Whether the shard should accept connections, because all before it, of which the first serves the listeners, stand still.
     fn accepts_in_place(&self, shards: &[Arc<Shard>], now: Instant) -> bool {
         let mut before = shards.iter().take(self.home.number.into());
         self.home.number > 0 && before.all(|shard| shard.stands_still(now))
@@ -116,13 +116,13 @@ impl Shard {
         self.inbox.insist(Order::Listen(served));
     }
 
-    /// Lets the shard release what waits for a batch of a thread that is none; that thread waits where the shard is behind.
+    /// Hands the shard releases that wait for a batch of another kind of thread, which waits where the shard is behind.
     pub(crate) fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
         // A shard that has stopped has no Clients any more, and drops it.
         self.inbox.leave(Order::Release(ticket, releases));
     }
 
-    /// Has the shard call `work`, to make it stand still.
+    /// Makes the shard call `work`, so that it stands still.
     #[cfg(test)]
     pub(crate) fn call(&self, work: Box<dyn FnOnce() + Send>) {
         // A shard that has stopped does not answer.
@@ -151,7 +151,7 @@ impl Shard {
     }
 }
 
-/// Picks the shard for a new connection. Where none should get one, it is the one with the fewest.
+/// Picks the shard for a new connection; where none should get one, the shard with the fewest.
 pub(crate) fn place(shards: &[Arc<Shard>], placement: Placement, now: Instant) -> &Arc<Shard> {
     let may_pack = |shard: &&Arc<Shard>| placement == Placement::Pack && !shard.is_busy();
     let least = |shard: &&Arc<Shard>| shard.home.connections.load(Ordering::Relaxed);
@@ -170,7 +170,7 @@ pub(crate) fn take_none(shards: &[Arc<Shard>], now: Instant) -> bool {
     shards.iter().all(|shard| shard.takes_none(now))
 }
 
-/// Prepares `count` shards. Their threads start with [`Seats::start`], once the broker that they belong to exists.
+/// Prepares `count` shards. Their threads start with [`Seats::start`], once the broker exists.
 pub(crate) fn prepare(count: usize, pulses: &Pulses) -> (Vec<Arc<Shard>>, Seats) {
     let shards: Vec<_> = (0..u16::try_from(count).unwrap_or(u16::MAX))
         .map(|number| {
@@ -228,13 +228,13 @@ impl ShardThreads {
     }
 }
 
-/// What the tasks of a shard share.
+/// State that the tasks of a shard share.
 struct Local {
     shard: Arc<Shard>,
     net: Arc<Net>,
 }
 
-/// Closes the inbox of a shard whose thread ends.
+/// Guard that closes the inbox of a shard whose thread ends.
 struct ClosesInbox<'a>(&'a Shard);
 
 impl Drop for ClosesInbox<'_> {
@@ -260,7 +260,7 @@ async fn run(shard: &Arc<Shard>, net: &Arc<Net>) {
     flush_the_last(Instant::now() + STOP_TIME_MAX);
 }
 
-/// Writes out what is left, guests included; those that start one another for ever are cut off.
+/// Writes out the last turns, guests included; guests that start one another for ever are cut off.
 fn flush_the_last(deadline: Instant) {
     let mut is_behind = true;
     while is_behind && Instant::now() < deadline {
@@ -271,7 +271,7 @@ fn flush_the_last(deadline: Instant) {
     }
 }
 
-/// Does what others ask for, such as to start the task of every connection that arrives, while there is time; then connections have theirs.
+/// Carries out the orders of other threads, such as to start the task of a new connection, while there is time; then connections have theirs.
 async fn receive(local: Arc<Local>) {
     let _watched = Watched::new(&local.net.watchdog, "the inbox of a shard");
     let clock = &*local.net.clock;
@@ -313,7 +313,7 @@ fn serve(local: &Arc<Local>, arrival: Arrival) {
     }
 }
 
-/// Starts a connection once its header of the PROXY protocol has told from where it comes. From then on it is like any other.
+/// Starts a connection once its header of the PROXY protocol has told its source. From then on it is like any other.
 async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Accepted) {
     let accepted_at = Instant::now();
     match take_header(&local.net, &socket, &mut accepted).await {
@@ -381,7 +381,7 @@ fn give_up(local: &Local, peer: Peer, error: &str) {
     warn!(%peer, error, "connection refused");
 }
 
-/// Ends each turn. Woken by the first receiver that a turn touches, it runs behind all tasks that are ready by then.
+/// Flusher task: ends each turn. Woken by the turn's first receiver, it runs behind all tasks that are ready by then.
 async fn flush_turns(local: Arc<Local>, _watched: Watched) {
     loop {
         poll_fn(|cx| {
@@ -410,7 +410,7 @@ fn begin_turn(turn: &mut Turn, ended: Duration, cx: &Context<'_>) -> Poll<()> {
     Poll::Pending
 }
 
-/// Releases what waited for a commit.
+/// Committer task: carries out releases that waited for a commit.
 async fn release_commits(local: Arc<Local>) {
     let _watched = Watched::new(&local.net.watchdog, "the releases of a shard");
     loop {
@@ -446,7 +446,7 @@ async fn tick(local: Arc<Local>) {
     }
 }
 
-/// Closes connections of this thread that keep most, and more than their share, until what is left is allowed.
+/// Closes the connections of this thread that keep most input, and more than their share, until the sum is within its bound.
 fn shed() {
     let mut holders: Vec<(u32, Arc<SocketConnection>)> = open_connections::with(|open| open.all())
         .into_iter()
@@ -472,7 +472,7 @@ async fn close_all() {
     }
 }
 
-/// The thread's share of work, by its CPU clock.
+/// Load of the thread, by its CPU clock.
 struct Load {
     cpu: Duration,
     wall: Instant,

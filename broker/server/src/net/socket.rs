@@ -1,4 +1,4 @@
-//! A connected socket of either kind, as the shard's runtime watches it.
+//! Connected sockets of either kind, as the shard's runtime watches them.
 //!
 //! Not here: what its bytes mean, and what lies between them and MQTT (`layers`).
 
@@ -15,26 +15,26 @@ use tokio::net::{TcpStream, UnixStream};
 use super::relayed::Relayed;
 use lotmq_core::connection::close::CloseReason;
 
-/// See the module's documentation. The plain path costs one predictable branch per call.
+/// Connected socket. The plain path costs one predictable branch per call.
 #[derive(Debug)]
 pub(crate) enum Socket {
     Tcp(TcpStream),
-    /// Of a process of this machine, or of the relay of a connection. Apart, so that those of TCP, which are many, are no larger for it.
+    /// Socket of a local process, or of the relay of a connection. Boxed, so that TCP sockets, which are many, are no larger for it.
     Unix(Box<UnixSocket>),
 }
 
-/// A Unix socket, with what a relay and its connection know of each other.
+/// Unix socket, with the state that a relay and its connection share.
 #[derive(Debug)]
 pub(crate) struct UnixSocket {
     stream: UnixStream,
     relayed: Option<Arc<Relayed>>,
 }
 
-/// What an accepted socket is.
+/// Kind of an accepted socket.
 pub(crate) enum SocketKind {
     Tcp,
     Unix,
-    /// One end of a pair, the other one of which a relay has.
+    /// One end of a pair, whose other end a relay has.
     #[cfg(feature = "quic")]
     Relayed(Arc<Relayed>),
 }
@@ -55,7 +55,7 @@ impl Socket {
         Ok(Self::Unix(Box::new(UnixSocket { stream, relayed })))
     }
 
-    /// What the relay of the connection knows of it, where it has one.
+    /// State shared with the relay of the connection, where it has one.
     pub(crate) fn relayed(&self) -> Option<&Relayed> {
         match self {
             Self::Tcp(_) => None,
@@ -77,7 +77,7 @@ impl Socket {
         }
     }
 
-    /// Does `io` when the socket was ready; its `WouldBlock` clears that.
+    /// Performs `io` when the socket was ready; its `WouldBlock` clears the readiness.
     pub(crate) fn try_io<R>(&self, interest: Interest, io: impl FnOnce() -> io::Result<R>) -> io::Result<R> {
         match self {
             Self::Tcp(stream) => stream.try_io(interest, io),
@@ -85,7 +85,7 @@ impl Socket {
         }
     }
 
-    /// Bytes that wait to be read, as many as `room` holds at most; `None` when the peer has ended the connection, or it broke, and nothing is left.
+    /// Peeks at bytes that wait to be read, as many as `room` holds at most; `None` when the peer has ended the connection, or it broke, and nothing is left.
     pub(crate) fn waiting(&self, room: &mut [u8]) -> Option<usize> {
         let flags = rustix::net::RecvFlags::PEEK | rustix::net::RecvFlags::DONTWAIT;
         match rustix::net::recv(self, room, flags) {
@@ -95,7 +95,7 @@ impl Socket {
         }
     }
 
-    /// One `recv`. `None` when there was nothing to read.
+    /// Calls `recv` once. `None` when there was nothing to read.
     ///
     /// A short read empties the socket, so readiness is cleared at once instead of by a second call that fails: 4 % with one packet per write.
     ///

@@ -1,4 +1,4 @@
-//! Connections of this machine that were let in beyond what may be, to find out whether an administrator comes.
+//! Spare connections: local ones that were admitted beyond the bound, to find out whether an administrator connects.
 //!
 //! Who contests their places with connections that say nothing keeps nobody out: a newcomer is always let in, and of those that have not said who they
 //! are the oldest of the address with most gives way to it. A login under way gives way only to who comes from an address with fewer of them.
@@ -11,13 +11,13 @@ use parking_lot::Mutex;
 
 use super::half_open::Waiting;
 
-/// See the module's documentation.
+/// Spare connections of the broker.
 #[derive(Debug, Default)]
 pub(crate) struct Spares(Mutex<Table>);
 
 #[derive(Debug, Default)]
 struct Table {
-    /// Those that came first in front.
+    /// Spare connections, the oldest first.
     all: Vec<Spare>,
 }
 
@@ -28,7 +28,7 @@ struct Spare {
 }
 
 impl Spares {
-    /// Lets in one more, of `most`. False when nobody gives way to it.
+    /// Admits one more, of `most`. False when none gives way to it.
     pub(crate) fn enter(&self, address: u64, waiting: &Arc<Waiting>, most: u32) -> bool {
         let mut table = self.0.lock();
         let giver = if table.all.len() < most as usize {
@@ -45,14 +45,14 @@ impl Spares {
         true
     }
 
-    /// The connection is that of an administrator, or has ended.
+    /// Removes a connection, which is an administrator's or has ended.
     pub(crate) fn leave(&self, waiting: &Arc<Waiting>) {
         self.0.lock().all.retain(|spare| !Arc::ptr_eq(&spare.waiting, waiting));
     }
 }
 
 impl Table {
-    /// The place of the one that gives way to a newcomer from `address`.
+    /// Index of the connection that gives way to a new one from `address`.
     fn giver(&self, address: u64) -> Option<usize> {
         let count = |address: u64| self.all.iter().filter(|spare| spare.address == address).count();
         let newcomers = count(address) + 1;

@@ -1,4 +1,4 @@
-//! The subject of a client's certificate as a user name.
+//! Subject of a client's certificate as a user name.
 //!
 //! Read only behind a handshake, from a certificate that an authority of ours has signed; yet its contents are foreign bytes.
 //!
@@ -11,7 +11,7 @@ use lotmq_config::UserFromCertificate;
 
 use lotmq_core::protocol::Certified;
 
-/// What the certificate `der` says, where the listener asks for it.
+/// User that the certificate `der` names, where the listener asks for it.
 pub(super) fn read(wanted: UserFromCertificate, der: &[u8]) -> Option<Certified> {
     let name = match wanted {
         UserFromCertificate::Off => return None,
@@ -35,7 +35,7 @@ pub(super) mod tag {
     pub(in crate::net) const VERSION: u8 = 0xA0;
 }
 
-/// 2.5.4.3.
+/// Object identifier of the common name: 2.5.4.3.
 const COMMON_NAME: &[u8] = &[0x55, 4, 3];
 
 /// Short names of RFC 4514 §3, and two that OpenSSL has besides.
@@ -53,10 +53,10 @@ const SHORT_NAMES: [(&[u8], &str); 11] = [
     (&[0x09, 0x92, 0x26, 0x89, 0x93, 0xF2, 0x2C, 0x64, 1, 25], "DC"),
 ];
 
-/// The type of an attribute and its text.
+/// Attribute: its type and its text.
 type Attribute<'a> = (&'a [u8], String);
 
-/// The values of a sequence, one after the other.
+/// Reader of the values of a DER sequence, one after the other.
 pub(super) struct Reader<'a>(pub(super) &'a [u8]);
 
 impl<'a> Reader<'a> {
@@ -105,7 +105,7 @@ fn attributes(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {
     Some(all)
 }
 
-/// A text of one of the kinds that names have. None with characters that cannot be seen: a NUL would end the name in other programs.
+/// Decodes a text of one of the kinds that names have. `None` with invisible characters: a NUL would end the name in other programs.
 fn text(tag: u8, value: &[u8]) -> Option<String> {
     let text = match tag {
         tag::UTF8 | tag::PRINTABLE | tag::IA5 => std::str::from_utf8(value).ok()?.to_owned(),
@@ -121,12 +121,12 @@ fn text(tag: u8, value: &[u8]) -> Option<String> {
     (!text.chars().any(char::is_control)).then_some(text)
 }
 
-/// The first common name.
+/// First common name of the subject.
 fn common_name(der: &[u8]) -> Option<String> {
     attributes(der)?.into_iter().flatten().find(|(kind, _)| *kind == COMMON_NAME).map(|(_, text)| text)
 }
 
-/// The whole subject as in RFC 4514, the last attribute first: `CN=device-1,OU=plant,O=Example`. One of a type without a short name makes it nobody's.
+/// Whole subject as in RFC 4514, the last attribute first: `CN=device-1,OU=plant,O=Example`. `None` with an attribute whose type has no short name.
 fn whole(der: &[u8]) -> Option<String> {
     let mut out = String::new();
     for together in attributes(der)?.iter().rev() {
@@ -142,7 +142,7 @@ fn whole(der: &[u8]) -> Option<String> {
     Some(out)
 }
 
-/// RFC 4514 §2.4.
+/// Escapes a text as in RFC 4514 §2.4.
 fn escape(text: &str, out: &mut String) {
     let last = text.chars().count().saturating_sub(1);
     for (at, char) in text.chars().enumerate() {

@@ -12,19 +12,19 @@ use tracing::debug;
 use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::counters::Counters;
 
-/// The server's side of TLS.
+/// Server side of TLS.
 pub(crate) struct Tls {
     connection: ServerConnection,
     is_open: bool,
-    /// Why it failed.
+    /// Reason why it failed.
     failure: Option<rustls::Error>,
-    /// What has come of the handshake, in bytes; how much of it is kept only the library knows.
+    /// Bytes of the handshake so far; how many of them are kept only the library knows.
     handshake_bytes: usize,
-    /// The peer has said that nothing more will come.
+    /// Whether the peer has said that nothing more will come.
     is_ended: bool,
 }
 
-/// What a call to [`Tls::decrypt`] did.
+/// Result of [`Tls::decrypt`].
 pub(crate) struct Decrypted {
     /// Bytes taken from the input.
     pub(crate) taken: usize,
@@ -47,7 +47,7 @@ impl Tls {
         self.connection.is_handshaking()
     }
 
-    /// Bytes of a handshake that is not over.
+    /// Bytes that are kept of a handshake under way.
     pub(crate) fn held_bytes(&self) -> usize {
         if self.is_handshaking() { self.handshake_bytes } else { 0 }
     }
@@ -62,7 +62,7 @@ impl Tls {
         self.connection.peer_certificates()?.first().map(|certificate| &**certificate)
     }
 
-    /// Why the connection failed, for people.
+    /// Explanation of why the connection failed, for people.
     pub(crate) fn failure(&self) -> Option<String> {
         let failure = self.failure.as_ref()?;
         let is_foreign = matches!(failure, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
@@ -123,7 +123,7 @@ impl Tls {
         }
     }
 
-    /// Takes out what is decrypted; 0 when nothing is.
+    /// Takes decrypted bytes; 0 when there are none.
     fn read_plain(&mut self, plain: &mut [u8]) -> usize {
         let mut filled = 0;
         while filled < plain.len() {
@@ -155,7 +155,7 @@ impl Tls {
         Ok(())
     }
 
-    /// Says that nothing more will come.
+    /// Sends the close alert.
     pub(crate) fn close(&mut self) {
         self.connection.send_close_notify();
     }

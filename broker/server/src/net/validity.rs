@@ -1,4 +1,4 @@
-//! Until when a client's certificate is valid.
+//! End of the validity of a client's certificate.
 //!
 //! The handshake has judged that once; a connection may outlive it, and a session of TLS that is resumed is not judged again.
 //!
@@ -36,7 +36,7 @@ fn not_after(der: &[u8]) -> Option<u64> {
     }
 }
 
-/// A time of this year, `MMDDHHMMSSZ`, in seconds since 1970.
+/// Parses a time of this year, `MMDDHHMMSSZ`, to seconds since 1970.
 fn seconds(year: u64, rest: &[u8]) -> Option<u64> {
     let numbers = rest.strip_suffix(b"Z").filter(|numbers| numbers.len() == 10)?;
     let mut parts = numbers.chunks(2).map(digits);

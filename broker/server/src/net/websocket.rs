@@ -18,47 +18,47 @@ use super::locality::Foreign;
 use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
 
-/// Where MQTT is. Commands reference §9.2.
+/// Paths at which MQTT is served. Commands reference §9.2.
 const PATHS: [&str; 2] = ["/mqtt", "/"];
 
-/// What it is called there \[MQTT-6.0.0-4\], and what Clients of 3.1 and old libraries of 3.1.1 call it. Which version is spoken CONNECT says.
+/// Subprotocols: that of MQTT \[MQTT-6.0.0-4\], and the name that Clients of 3.1 and old libraries of 3.1.1 use. The version is told by CONNECT.
 const SUBPROTOCOLS: [&str; 2] = ["mqtt", "mqttv3.1"];
 
 thread_local! {
     static COMPRESSOR: RefCell<Compressor> = RefCell::default();
 }
 
-/// See the module's documentation.
+/// Server side of WebSocket.
 pub(crate) struct WebSocket {
     state: State,
-    /// What is to be sent besides MQTT: the answer to the handshake, the close frame at the end.
+    /// Output besides MQTT: the answer to the handshake, the close frame at the end.
     replies: Vec<u8>,
     /// The answer to the last ping.
     pong: Vec<u8>,
-    /// Code of the close frame that is the last word, if the peer's behaviour has decided on it.
+    /// Code of the final close frame, if the peer's behaviour has decided on it.
     last_word: Option<Option<u16>>,
     is_ended: bool,
-    /// Why it failed.
+    /// Reason why it failed.
     failure: Option<String>,
 }
 
 enum State {
-    /// The request as far as it has come.
+    /// Handshake under way: the request as far as it has come.
     Opening(Vec<u8>),
     Open(Box<Open>),
 }
 
 struct Open {
-    /// Why whoever asked for it does not count as a program of this machine.
+    /// Reason why the peer does not count as a program of this machine.
     foreign: Option<Foreign>,
     decoder: Decoder,
     frames: PacketFrames,
     outgoing: Option<Outgoing>,
-    /// Held as long as messages are compressed.
+    /// Place among connections with compressed messages, held as long as messages are compressed.
     _place: Option<CompressedPlace>,
 }
 
-/// How far a call to [`WebSocket::decode`] came.
+/// Result of [`WebSocket::decode`].
 pub(crate) struct Decoded {
     /// Bytes of the input that are done with.
     pub(crate) consumed: usize,
@@ -82,7 +82,7 @@ impl WebSocket {
         matches!(self.state, State::Opening(_))
     }
 
-    /// Bytes of a request that has come in part.
+    /// Bytes that are kept of an incomplete request.
     pub(crate) fn held_bytes(&self) -> usize {
         match &self.state {
             State::Opening(head) => head.len(),
@@ -95,12 +95,12 @@ impl WebSocket {
         self.is_ended
     }
 
-    /// Why it failed, for people.
+    /// Explanation of why it failed, for people.
     pub(crate) fn failure(&self) -> Option<&str> {
         self.failure.as_deref()
     }
 
-    /// Why whoever has opened it does not count as a program of this machine; `None` for one that does.
+    /// Reason why the peer does not count as a program of this machine; `None` for one that does.
     pub(crate) fn foreign(&self) -> Option<&Foreign> {
         match &self.state {
             State::Open(open) => open.foreign.as_ref(),
@@ -108,13 +108,13 @@ impl WebSocket {
         }
     }
 
-    /// Whether there is something to say besides MQTT, and it may be said now.
+    /// Whether there is output besides MQTT that may be sent now.
     pub(crate) fn has_replies(&self) -> bool {
         let is_silent = self.replies.is_empty() && self.pong.is_empty();
         !is_silent && !self.is_inside_frame()
     }
 
-    /// Takes out what is to be said besides MQTT.
+    /// Takes the output besides MQTT.
     pub(crate) fn take_replies(&mut self) -> Vec<u8> {
         let mut pong = std::mem::take(&mut self.pong);
         if self.replies.is_empty() {
@@ -160,7 +160,7 @@ impl WebSocket {
         }
     }
 
-    /// Goes on with the handshake; how many bytes of `input` belong to it.
+    /// Goes on with the handshake; returns the number of bytes of `input` that belong to it.
     fn open(&mut self, input: &[u8], listener: &Arc<Listener>) -> Result<usize, CloseReason> {
         let State::Opening(head) = &mut self.state else { return Ok(0) };
         let before = head.len();
@@ -209,12 +209,12 @@ impl WebSocket {
         })
     }
 
-    /// Whether a frame is under way, into which no other may fall.
+    /// Whether a frame is under way, which no other may interrupt.
     fn is_inside_frame(&self) -> bool {
         matches!(&self.state, State::Open(open) if open.frames.is_inside())
     }
 
-    /// Says good-bye, behind everything else.
+    /// Sends the close frame, behind everything else.
     pub(crate) fn close(&mut self, reason: &CloseReason) {
         if matches!(self.state, State::Open(_)) {
             // Nothing may come behind the close frame.
@@ -224,7 +224,7 @@ impl WebSocket {
     }
 }
 
-/// RFC 6455 §7.4.1.
+/// Code of the close frame (RFC 6455 §7.4.1).
 fn close_code(reason: &CloseReason) -> u16 {
     match reason {
         CloseReason::Disconnected(_) | CloseReason::PeerClosed | CloseReason::TakenOver => 1000,

@@ -1,4 +1,4 @@
-//! The zstd stream of one connection: between the layer below and MQTT, from the byte behind CONNECT and CONNACK on.
+//! zstd stream of one connection: between the layer below and MQTT, from the byte behind CONNECT and CONNACK on.
 //!
 //! Invariants: its contexts are this connection's alone; one read gives no more than its target holds, whatever it expands to. Not here: the format and what
 //! the sides offer each other (`lotmq_zstd`, `docs/zstd-transport.md`), who calls when (`layers`).
@@ -18,23 +18,23 @@ use super::listener::{CompressedPlace, Listener};
 use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
 
-/// See the module's documentation.
+/// zstd stream in both directions.
 pub(crate) struct Zstd {
     encoder: Encoder,
     decoder: Decoder,
-    /// What was granted.
+    /// Parameters that were granted.
     offer: Offer,
-    /// Bytes that still leave as they are: CONNACK. Everything until it is known.
+    /// Bytes that still leave uncompressed: CONNACK. All bytes until its length is known.
     plain: usize,
-    /// Runs while bytes are collected.
+    /// Timer that runs while bytes are collected.
     collecting: Option<Pin<Box<Sleep>>>,
-    /// The stream cannot go on.
+    /// Whether the stream cannot go on.
     is_broken: bool,
     _place: CompressedPlace,
 }
 
 impl Zstd {
-    /// The stream that a Client of `listener` asks for; `None` where it is not to be had.
+    /// Stream that a Client of `listener` asks for; `None` where it cannot have one.
     pub(crate) fn granted(offer: Offer, listener: &Arc<Listener>) -> Option<Box<Self>> {
         let place = CompressedPlace::take(listener).filter(|_| !listener.is_websocket)?;
         let zstd = Self::new(offer, place).inspect_err(|error| warn!(%error, "zstd not granted")).ok()?;
@@ -63,7 +63,7 @@ impl Zstd {
         self.offer
     }
 
-    /// Compresses everything behind the next `connack_len` bytes. Whether what is written may be collected.
+    /// Compresses everything behind the next `connack_len` bytes. True when output may be collected.
     pub(crate) fn begin(&mut self, connack_len: usize) -> bool {
         self.plain = connack_len;
         self.offer.flush_ms > 0
@@ -107,7 +107,7 @@ impl Zstd {
         Some(send(&[IoSlice::new(&out)]))
     }
 
-    /// Whether the `waiting` bytes are to leave now; otherwise the owner, who asks, is called when they are.
+    /// Whether it is time for the `waiting` bytes to leave; otherwise the owner, who asks, is called when it is.
     pub(crate) fn is_due(&mut self, waiting: usize, cx: &mut Context<'_>) -> bool {
         let is_collected =
             self.offer.flush_ms > 0 && self.plain == 0 && (1..WRAPPED_CHUNK_BYTES).contains(&waiting);

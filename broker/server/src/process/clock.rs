@@ -1,4 +1,4 @@
-//! The machine's clocks. Everything else of the data path gets time as an argument or through a [`Clock`]; this is where it comes from.
+//! Clocks of the machine. Everything else of the data path gets time as an argument or through a [`Clock`]; this is where it comes from.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -37,18 +37,18 @@ impl Clock for SystemClock {
     }
 }
 
-/// Milliseconds since 1970, for what has no broker.
+/// Milliseconds since 1970, for callers without a broker.
 pub(crate) fn wall_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Processor time that this thread has had.
+/// Processor time of this thread.
 pub(crate) fn thread_cpu() -> Duration {
     reading(ClockId::ThreadCPUTime)
 }
 
-/// Both times as definitions take them.
+/// Both times in the form that definitions take.
 pub(crate) fn definitions_now(clock: &dyn Clock) -> Now {
     Now { elapsed: clock.elapsed(), wall: jiff::Timestamp::now() }
 }
@@ -64,7 +64,7 @@ pub(crate) fn utc_text(since_1970_ms: u64) -> String {
     lotmq_definitions::utc_text(at.unwrap_or_default())
 }
 
-/// The kernel's coarse clock, which costs next to nothing to read.
+/// Time by the kernel's coarse clock, which costs next to nothing to read.
 pub(crate) fn coarse() -> Duration {
     reading(ClockId::MonotonicCoarse)
 }

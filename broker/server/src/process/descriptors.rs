@@ -1,4 +1,4 @@
-//! How many connections the process has file descriptors for, and what is kept of them for others.
+//! File descriptors of the process: how many are for connections, and how many are kept for other uses.
 //!
 //! What is open once all listeners are is taken for what the broker needs; of what is left, a part stays free for files, for the health port, and for
 //! administrators on this machine. So a broker that strangers have filled still says that it works, and lets in who can make them leave.
@@ -8,10 +8,10 @@ use tracing::{info, warn};
 
 use crate::limits::{DESCRIPTORS_KEPT_MAX, HTTP_CONNECTIONS_MAX, SPARE_CONNECTIONS_MAX};
 
-/// Descriptors that are taken for open where the system does not tell.
+/// Number of open descriptors that is assumed where the system does not tell.
 const OPEN_GUESSED: u32 = 128;
 
-/// How descriptors are shared out.
+/// Shares of the file descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Descriptors {
     /// Connections of clients.
@@ -23,7 +23,7 @@ pub(crate) struct Descriptors {
 }
 
 impl Descriptors {
-    /// Allows the process as many as the system lets it have, and shares them out. Call when everything is open. A connection of clients takes
+    /// Raises the limit of descriptors as far as the system allows, and shares them out. Call when everything is open. A connection of clients takes
     /// `per_connection` of them.
     pub(crate) fn share_out(per_connection: u32) -> Self {
         let (limit, open) = (raise_limit(), open_now());
@@ -44,7 +44,7 @@ impl Descriptors {
     }
 }
 
-/// The number of descriptors that the process may have, as high as it may set it.
+/// Raises the limit of descriptors as far as possible, and returns it.
 fn raise_limit() -> u32 {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let raised = maximum.filter(|_| current != maximum).is_some_and(|_| {

@@ -1,4 +1,4 @@
-//! The heap: what it keeps of memory that nobody uses is given back to the system when the process has grown by much.
+//! Heap: unused memory that it keeps is given back to the system when the process has grown by much.
 //!
 //! Messages are made by the threads of clients and freed by the store's, while a few live on between them; so the heap of each thread has holes, of which
 //! the C library gives none back by itself. A flood of large retained messages left 2 GB of them.
@@ -10,16 +10,16 @@ use tracing::debug;
 
 use super::usage;
 
-/// How often it is looked how much memory the process has.
+/// Period at which the memory of the process is looked at.
 const LOOK_PERIOD: Duration = Duration::from_millis(500);
 
-/// How long after a flood the heap is asked once more.
+/// Time after a flood at which the heap gives memory back once more.
 const PAUSE: Duration = Duration::from_secs(5);
 
 /// Growth of the process, in bytes, that is worth a walk over all heaps.
 const GROWTH_BYTES_MIN: u64 = 64 << 20;
 
-/// See the module's documentation.
+/// Watch over the heap.
 #[derive(Debug, Default)]
 pub(crate) struct Heap(Mutex<Looked>);
 
@@ -28,7 +28,7 @@ struct Looked {
     at: Option<Instant>,
     /// Memory of the process when the heap had given back what it could, in bytes.
     after: u64,
-    /// When it gives back once more what was in use the last time.
+    /// Time at which it gives back once more what was in use the last time.
     again_at: Option<Instant>,
 }
 

@@ -1,13 +1,13 @@
-//! What the machine has that bounds derive from.
+//! Memory of the machine, from which bounds derive.
 
 use lotmq_config::{Config, Limits, Origin};
 
 use crate::limits::{GUESTS_MEMORY_PART, GUESTS_MEMORY_RANGE, SUM_MEMORY_MIN, SUM_MEMORY_PART};
 
-/// Memory in bytes that is taken for that of a machine which does not tell.
+/// Memory in bytes that is assumed for a machine which does not tell.
 const MEMORY_GUESSED: u64 = 4 << 30;
 
-/// The configuration with the sums of memory that nobody has set cut down to a part of the machine's, so that a small one survives those who meet them.
+/// Configuration in which the default sums of memory are cut down to a part of the machine's, so that a small machine survives clients that use them up.
 pub(crate) fn fitted(config: &Config) -> Config {
     fitted_to(config, memory())
 }
@@ -37,7 +37,7 @@ pub(crate) fn guests_memory(limits: &Limits) -> u64 {
     if limits.guests_memory > 0 { limits.guests_memory } else { part(memory()) }
 }
 
-/// The part of a machine's memory that guests may have where nothing is configured.
+/// Part of a machine's memory that guests may have where nothing is configured.
 fn part(memory: u64) -> u64 {
     (memory / GUESTS_MEMORY_PART).clamp(*GUESTS_MEMORY_RANGE.start(), *GUESTS_MEMORY_RANGE.end())
 }
@@ -51,7 +51,7 @@ fn memory() -> u64 {
     container.unwrap_or(u64::MAX).min(machine)
 }
 
-/// The line `MemTotal: 16384256 kB`.
+/// Parses the line `MemTotal: 16384256 kB`, to bytes.
 fn total(text: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kilobytes| kilobytes * 1024)

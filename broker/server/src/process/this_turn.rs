@@ -1,4 +1,4 @@
-//! The turn of the calling thread.
+//! Turn of the calling thread.
 //!
 //! Invariant: nobody uses it inside of a use: turns are handed down as arguments.
 

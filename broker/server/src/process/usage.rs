@@ -1,4 +1,4 @@
-//! What the operating system knows about this process.
+//! Usage of memory and processor by this process, from the operating system.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ pub(crate) fn memory() -> (u64, u64) {
     (kibibytes(&status, "VmRSS:"), kibibytes(&status, "VmHWM:"))
 }
 
-/// A line like `VmRSS:     5280 kB`, in bytes.
+/// Parses a line like `VmRSS:     5280 kB`, to bytes.
 fn kibibytes(status: &str, key: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(key));
     let number = line.and_then(|line| line.split_whitespace().next()).and_then(|number| number.parse().ok());

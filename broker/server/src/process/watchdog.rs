@@ -26,10 +26,10 @@ impl Watchdog {
     }
 }
 
-/// How often a thread that runs tasks shows that it gets round.
+/// Period at which a thread that runs tasks gives a sign of life.
 const BEAT_PERIOD: Duration = Duration::from_secs(1);
 
-/// Shows for ever that the thread of this task gets round.
+/// Gives signs of life for the thread of this task, for ever.
 pub(crate) async fn beat(pulse: Arc<Pulse>) {
     let mut interval = tokio::time::interval(BEAT_PERIOD);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);

@@ -44,7 +44,7 @@ pub(crate) struct Admin {
 }
 
 impl Admin {
-    /// Serves on sockets that listen already, so many connections at once.
+    /// Starts to serve on listening sockets, with a bound on connections.
     ///
     /// # Errors
     /// When the system gives no thread.
@@ -79,7 +79,7 @@ impl Admin {
     }
 }
 
-/// What all connections share.
+/// State that all connections share.
 struct Served {
     broker: Arc<Broker>,
     places: Arc<Places>,
@@ -157,7 +157,7 @@ async fn answer_of(served: &Served, peer: SocketAddr, request: &Request<Incoming
     }
 }
 
-/// What is told to those who may not read the figures.
+/// Answer to clients that may not read the figures.
 const METRICS_REFUSED: &str =
     "metrics are for the broker's own machine until admin.bind says on which addresses they may be read\n";
 
@@ -166,7 +166,7 @@ fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incomin
     broker.config.admin.bind.is_some() || is_local()
 }
 
-/// 503 while nothing can be stored, when a part of the broker is no more or gives no sign of life, and when a listener for clients could not be opened.
+/// Answers `/health`: 503 while nothing can be stored, when a part of the broker has ended or stands still, and when a listener for clients could not be opened.
 fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
     let ended = broker.watchdog.ended().map(|name| format!("{name} ended by a panic"));
     let failure = ended.or_else(|| broker.store_failure().map(|failure| failure.to_string())).or(silent);
@@ -196,7 +196,7 @@ fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
 
 const TEXT: &str = "text/plain; charset=utf-8";
 const JSON: &str = "application/json";
-/// The text format of Prometheus.
+/// Content type of the text format of Prometheus.
 const METRICS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 fn response(status: StatusCode, content_type: &'static str, body: impl Into<Bytes>) -> Response<Full<Bytes>> {

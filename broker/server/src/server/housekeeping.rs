@@ -1,4 +1,4 @@
-//! What happens by the clock: timers of definitions, kept values on their way to the store, error records, expiry timers of absent Clients, old passwords,
+//! Housekeeping, by the clock: timers of definitions, kept values on their way to the store, error records, expiry timers of absent Clients, old passwords,
 //! changed certificates, how full disk and heap are, log lines on their way to `$SYS` topics.
 //!
 //! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`].
@@ -28,10 +28,10 @@ const PERIOD: Duration = Duration::from_millis(50);
 /// Longest sleep otherwise.
 const PERIOD_IDLE: Duration = Duration::from_millis(500);
 
-/// How often the error topic of a definition may change (commands reference §5).
+/// Shortest time between two changes of a definition's error topic (commands reference §5).
 const RECORDS_PERIOD: Duration = Duration::from_millis(200);
 
-/// Longest time that the ends of sessions take when the broker stops.
+/// Longest time for session drains when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Starts the thread.
@@ -72,7 +72,7 @@ struct Housekeeper<'a> {
     broker: &'a Broker,
     heap: Heap,
     storage_watch: StorageWatch,
-    /// When error records were last published.
+    /// Time at which error records were last published.
     records_at: Instant,
 }
 
@@ -82,7 +82,7 @@ impl<'a> Housekeeper<'a> {
         Self { broker, heap, storage_watch, records_at: Instant::now() }
     }
 
-    /// Does what is due; how long until the next round.
+    /// Does what is due; returns the time until the next round.
     fn round(&mut self, turn: &mut Turn) -> Duration {
         let broker = self.broker;
         broker.net.certificates.check(&broker.counters);
@@ -105,7 +105,7 @@ impl<'a> Housekeeper<'a> {
         wait
     }
 
-    /// Does what is due in one tenant; how long until the next round.
+    /// Does what is due in one tenant; returns the time until the next round.
     fn tend(&self, turn: &mut Turn, tenant: &Arc<Tenant>, publishes_records: bool) -> Duration {
         let (broker, guests) = (self.broker, &tenant.programs().guests);
         let mut wait = if guests.has_runners() { PERIOD } else { PERIOD_IDLE };
@@ -125,7 +125,7 @@ impl<'a> Housekeeper<'a> {
     }
 }
 
-/// Hands on what those leave to others whose connections the stop of the broker has ended. What rests in the store goes on after the next start.
+/// Drains the sessions that the stop of the broker has ended. What rests in the store is drained after the next start.
 fn end_the_last(broker: &Arc<Broker>) {
     let deadline = Instant::now() + STOP_TIME_MAX;
     this_turn::with(|turn| {

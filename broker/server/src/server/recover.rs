@@ -1,4 +1,4 @@
-//! Tenants at a start, with everything that is managed of them, and the values that LoT kept. Sessions and retained messages are the core's
+//! Recovery of tenants at a start, with everything that is managed of them, and of values that LoT kept. Sessions and retained messages are the core's
 //! ([`lotmq_core::recover`]).
 
 mod tenants;

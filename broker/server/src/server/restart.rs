@@ -1,4 +1,4 @@
-//! A restart within the process, on a store that was made of a backup.
+//! Restart within the process, on a store that was made from a backup.
 //!
 //! The broker stops as it does at its end, the files are swapped, and it starts on the ports that it had. What cannot be started is undone: then the
 //! broker runs on what it had before. Not here: how the files are swapped (`lotmq_store::Staged`).
@@ -15,7 +15,7 @@ use crate::net::listener::ListenAddress;
 use crate::process::clock::wall_ms;
 use crate::server::StartError;
 
-/// Where a broker that is started again was listening, and why it was stopped.
+/// Former run of a broker that is started again: its addresses, and the outcome of the restore.
 #[derive(Default)]
 pub(crate) struct Former {
     pub(crate) addresses: Vec<(&'static str, ListenAddress)>,
@@ -23,7 +23,7 @@ pub(crate) struct Former {
 }
 
 impl Former {
-    /// The address for a listener: where the system was to choose a port, the one that it chose before.
+    /// Address for a listener: where the system was to choose a port, the one that it chose before.
     pub(crate) fn address(&self, listener: &str, wanted: SocketAddr) -> SocketAddr {
         let had = self.addresses.iter().filter(|(name, _)| wanted.port() == 0 && *name == listener);
         had.filter_map(|(_, address)| address.network())
@@ -33,7 +33,7 @@ impl Former {
 }
 
 impl Server {
-    /// Stops, puts the store in its place and starts again.
+    /// Stops the broker, puts the staged store in place and starts again.
     ///
     /// # Errors
     /// [`StartError`] when the broker starts neither on the new store nor on the old one.

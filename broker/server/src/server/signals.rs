@@ -1,18 +1,18 @@
-//! The signals that a service manager sends.
+//! Signals of a service manager.
 
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::server::Server;
 
-/// What a broker has waited for.
+/// Event for which a running broker waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Awaited {
     End,
     Restart,
 }
 
-/// The signals that a service manager sends, caught from its creation on: one that comes before [`Server::wait`] is not lost, and does not kill.
+/// Signals of a service manager, caught from its creation on: one that comes before [`Server::wait`] is not lost, and does not kill.
 pub struct Signals {
     runtime: tokio::runtime::Runtime,
     terminate: Signal,
@@ -35,7 +35,7 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt, hang_up })
     }
 
-    /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; looks after each SIGHUP meanwhile.
+    /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; handles each SIGHUP meanwhile.
     pub(crate) fn wait(&mut self, server: &Server) -> Awaited {
         self.runtime.block_on(async {
             loop {
@@ -51,7 +51,7 @@ impl Signals {
     }
 }
 
-/// Has a write beyond the limit of the process on the size of files fail, as on a full disk, where it would end the process by a signal.
+/// Makes a write beyond the process' limit on file sizes fail, as on a full disk, where it would end the process by a signal.
 ///
 /// # Errors
 /// When the system does not let us.

@@ -17,10 +17,10 @@ use crate::limits::{DISK_BYTES_PER_BYTE, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOO
 use lotmq_core::client::shares::StoredQueues;
 use lotmq_core::limits::Limit;
 
-/// A look at all sessions takes some 0.1 s for a million; it rests for so many times as long.
+/// Pause after a look at all sessions, in multiples of its duration: it takes some 0.1 s for a million.
 const LOOK_PAUSE_FACTOR: u32 = 10;
 
-/// See the module's documentation.
+/// Watch over storage.
 #[derive(Debug, Default)]
 pub(crate) struct StorageWatch {
     looked_at: Mutex<Looked>,
@@ -30,7 +30,7 @@ pub(crate) struct StorageWatch {
 #[derive(Debug, Default)]
 struct Looked {
     at: Option<Instant>,
-    /// When it was last looked whose messages wait, and how long that took.
+    /// Time and duration of the last look at the owners of waiting messages.
     at_owners: Option<(Instant, Duration)>,
 }
 
@@ -72,7 +72,7 @@ impl StorageWatch {
     }
 }
 
-/// Finds out which owners have what they may have of what is stored.
+/// Finds the owners who have reached their part of the stored messages.
 fn look_at_owners(hosting: &Hosting, live: u64) {
     let mut queues = StoredQueues::default();
     for tenant in hosting.tenants.all().iter() {

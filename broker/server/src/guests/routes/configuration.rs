@@ -1,4 +1,4 @@
-//! What a route guest is told when it is opened: the settings of its definition as JSON.
+//! Configuration of a route guest: the settings of its definition as JSON.
 //!
 //! ```text
 //! {"type": "LOOPBACK", "sections": {"LOOPBACK_CONFIG": {"MAX_ROWS": 10}}, "events": {"Save": {…}}, "mappings": {"M": {…, "tags": {…}}}}
@@ -22,7 +22,7 @@ impl std::fmt::Display for Missing {
     }
 }
 
-/// The configuration for [`open`](lotmq_host::route::RouteInstance::open).
+/// Makes the configuration for [`open`](lotmq_host::route::RouteInstance::open).
 pub(super) fn configuration(
     route: &RouteFacts,
     names: &impl Names,

@@ -1,4 +1,4 @@
-//! A message as the guest of a route gets it: with the texts of its event filled in.
+//! Deliveries to the guest of a route: messages with the texts of their event filled in.
 
 use jiff::Timestamp;
 use lot_facts::{RouteFacts, RouteValue};
@@ -9,7 +9,7 @@ use serde_json::json;
 use super::mailbox::Addressee;
 use super::template::{Document, Names, Subject, Unfilled, fill};
 
-/// What the settings of the event say for this message; for a row, its table.
+/// Columns of a message by the settings of its event; for a row, its table.
 ///
 /// # Errors
 /// Why it can never pass.
@@ -41,7 +41,7 @@ pub(super) fn columns(
         .map_err(|unfilled| unfilled.to_string())
 }
 
-/// The message with its columns.
+/// Delivery of a message with its columns.
 pub(super) fn delivery(
     to: &Addressee,
     message: &OwnedMessage,
@@ -62,7 +62,7 @@ pub(super) fn delivery(
     Delivery { sequence, event, message, columns }
 }
 
-/// What is published of a message that can never pass, and where: `ERROR_TOPIC` of its event (routes reference §3.3).
+/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event (routes reference §3.3).
 pub(super) fn told_of_error(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),

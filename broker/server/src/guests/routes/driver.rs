@@ -1,4 +1,4 @@
-//! The driver of a route: opens its guest, hands it what waits, and does what the classes of failure ask for (routes reference §3.3, §3.4).
+//! Driver of a route: opens its guest, hands it waiting messages, and does what the classes of failure ask for (routes reference §3.3, §3.4).
 //!
 //! Every route is a task on the thread of routes, which has a turn of its own; while a guest waits, others run. Nothing is lost but by a
 //! stated policy: what a guest has not accepted is delivered again, what can never pass is counted and told.
@@ -29,24 +29,24 @@ use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 pub(super) use pause::Pause;
 
-/// What a driver works with.
+/// Driver of one route.
 pub(super) struct Driver {
     pub(super) hosting: Arc<Hosting>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) route: Arc<RouteRunner>,
 }
 
-/// Why an instance was given up.
+/// Reason why an instance was given up.
 enum Ended {
     /// Another version, or the end.
     Changed,
     /// The far side is away, or the guest broke: pause, then a new instance.
     Away(String),
-    /// Only people can mend it.
+    /// Only people can correct it.
     Fatal(String),
 }
 
-/// One instance at work.
+/// Instance at work.
 struct Serving<'a> {
     driver: &'a Driver,
     number: u64,
@@ -57,14 +57,14 @@ struct Serving<'a> {
     retries: Option<Retries>,
 }
 
-/// How often and how long the same message was answered with `retry`.
+/// Retries of the same message: their number and since when.
 struct Retries {
     sequence: u64,
     count: u32,
     since: Instant,
 }
 
-/// The end of a drive, however it comes: nobody waits for an answer then.
+/// Guard for the end of a drive: then nobody waits for an answer any more.
 struct End(Arc<RouteRunner>);
 
 impl Drop for End {
@@ -121,12 +121,12 @@ impl Driver {
         ended
     }
 
-    /// What the broker does for a version of the route.
+    /// Services of the broker for a version of the route.
     fn services(&self, version: &Version) -> Arc<TenantServices> {
         Arc::new(TenantServices::new(&self.tenant, &self.hosting, &version.definition))
     }
 
-    /// An instance that is open.
+    /// Opens an instance.
     async fn open(&self, version: &Version, services: &Arc<TenantServices>) -> Result<RouteInstance, Ended> {
         let uuid = || crate::guests::routes::uuid_text();
         let id = host_id(&self.tenant, version.definition.id);
@@ -153,7 +153,7 @@ impl Driver {
         }
     }
 
-    /// Opens an instance aside and asks it whether the far side is there.
+    /// Opens another instance and asks it whether the far side can be reached.
     pub(super) async fn probe(&self) -> Result<(), String> {
         let version = self.route.version();
         let reason = |ended| match ended {
@@ -212,7 +212,7 @@ impl Driver {
         this_turn::with(|turn| records::record(turn, &self.tenant, &version.definition, error, hops));
     }
 
-    /// A text without the values of secrets (routes reference §2).
+    /// Masks the values of secrets in a text (routes reference §2).
     fn masked(&self, text: &str) -> String {
         self.tenant.programs().variables.masked_text(text).into_owned()
     }
@@ -271,7 +271,7 @@ impl Serving<'_> {
         }
     }
 
-    /// The deliveries of a batch, with the texts of their events filled; what cannot be filled is rejected when those before it are done.
+    /// Makes the deliveries of a batch, with the texts of their events filled; a message that cannot be filled is rejected when those before it are done.
     fn deliveries(&self, batch: Vec<Post>) -> (Vec<Post>, Vec<Delivery>) {
         let mut good = Vec::with_capacity(batch.len());
         let mut deliveries = Vec::with_capacity(batch.len());
@@ -320,7 +320,7 @@ impl Serving<'_> {
         None
     }
 
-    /// What the route forwards is stored by others as well (OD-52).
+    /// Hands a forwarded message to the other routes that store it as well (OD-52).
     fn hand_on(&self, post: &Post) {
         let Addressee::Event(_) = post.to else { return };
         for store in &self.version.said().stores {
@@ -351,7 +351,7 @@ impl Serving<'_> {
         RunContext::new(host_id(&self.driver.tenant, self.version.definition.id))
     }
 
-    /// The values that placeholders of the route name.
+    /// Values that placeholders of the route name.
     fn names(&self) -> OfRoute<'_> {
         OfRoute(&self.services, self.run())
     }
@@ -381,7 +381,7 @@ impl Serving<'_> {
         }
     }
 
-    /// A batch that did not pass: alone, a message is rejected; together, each is tried alone.
+    /// Handles a batch that did not pass: a single message is rejected; of several, each is tried alone.
     fn refused(&self, batch: Vec<Post>, reason: &str) {
         if let [post] = &batch[..] {
             self.reject(post, reason);
@@ -390,7 +390,7 @@ impl Serving<'_> {
         }
     }
 
-    /// A message that can never pass: counted, told, gone.
+    /// Rejects a message that can never pass: it is counted, reported and dropped.
     fn reject(&self, post: &Post, reason: &str) {
         let reason = self.driver.masked(reason);
         let now = self.driver.now();

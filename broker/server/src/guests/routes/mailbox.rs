@@ -1,4 +1,4 @@
-//! What waits for one route: messages for its events, and rows to be stored, in the order in which they came.
+//! Mailbox of one route: messages for its events, and rows to be stored, in the order in which they came.
 //!
 //! Invariant: never more messages or bytes than the bounds say. Policy when full: the arriving message is refused, counted and told; what
 //! waits survives a replacement of the route, not a restart. An outbox on disk comes with store-and-forward (routes reference §3.5).
@@ -10,39 +10,39 @@ use lotmq_host::OwnedMessage;
 
 use crate::limits::{ROUTE_BATCH_MAX, ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX};
 
-/// A message on its way to the other side.
+/// Message on its way to the far side.
 #[derive(Clone, Debug)]
 pub(crate) struct Post {
     pub(crate) to: Addressee,
     pub(crate) message: Arc<OwnedMessage>,
-    /// Runs of guests that led to it.
+    /// Number of guest runs that led to it.
     pub(crate) hops: u8,
-    /// The same after a retry.
+    /// Sequence number, which stays the same after a retry.
     pub(crate) sequence: u64,
 }
 
-/// What of the route takes a message.
+/// Part of the route that takes a message.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Addressee {
     /// The event of this name.
     Event(Arc<str>),
-    /// Nobody but the far side: the message is a row of this table.
+    /// The table of this name, at the far side: the message is a row of it.
     Table(Arc<str>),
 }
 
-/// See the module's documentation.
+/// Mailbox of a route.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
     posts: VecDeque<Post>,
     bytes: usize,
     next_sequence: u64,
-    /// `OVERLOAD_CAPACITY` of the route, or our own bound.
+    /// Most messages: `OVERLOAD_CAPACITY` of the route, or the broker's own bound.
     posts_max: usize,
-    /// This many more are delivered each alone: one of them was refused in a batch.
+    /// Number of messages that are delivered alone: one of them was refused in a batch.
     alone: usize,
 }
 
-/// The mailbox is full; so many wait.
+/// Error: the mailbox is full; with the number of messages that wait.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Full(pub(crate) usize);
 
@@ -57,7 +57,7 @@ impl Mailbox {
         }
     }
 
-    /// Sets how many messages may wait; those that do already, stay.
+    /// Sets how many messages may wait; those that wait already stay.
     pub(crate) fn bound(&mut self, capacity: Option<usize>) {
         self.posts_max = capacity.unwrap_or(ROUTE_MAILBOX_MESSAGES_MAX).min(ROUTE_MAILBOX_MESSAGES_MAX);
     }
@@ -76,17 +76,17 @@ impl Mailbox {
         Ok(())
     }
 
-    /// The sequence number of the first message that waits.
+    /// Sequence number of the first waiting message.
     pub(super) fn first_sequence(&self) -> Option<u64> {
         self.posts.front().map(|post| post.sequence)
     }
 
-    /// The sequence number that the next message gets.
+    /// Sequence number that the next message gets.
     pub(super) fn next_sequence(&self) -> u64 {
         self.next_sequence
     }
 
-    /// What comes next, of the messages with a sequence number below `before`; empty when nothing waits.
+    /// Takes the next messages with a sequence number below `before`; empty when none waits.
     pub(crate) fn take(&mut self, before: u64) -> Vec<Post> {
         let batch_max = if self.alone > 0 { 1 } else { ROUTE_BATCH_MAX };
         let fitting = self.posts.iter().take(batch_max).take_while(|post| post.sequence < before).count();
@@ -96,7 +96,7 @@ impl Mailbox {
         batch
     }
 
-    /// Puts messages back to the front that were taken from there; they are not refused.
+    /// Puts messages that were taken back to the front; they are not refused.
     pub(crate) fn put_back(&mut self, batch: Vec<Post>) {
         for post in batch.into_iter().rev() {
             self.bytes += size(&post.message);
@@ -104,12 +104,12 @@ impl Mailbox {
         }
     }
 
-    /// The next `count` messages are delivered each alone.
+    /// Delivers the next `count` messages each alone.
     pub(crate) fn one_by_one(&mut self, count: usize) {
         self.alone = count;
     }
 
-    /// Drops everything; how many messages it was.
+    /// Drops all messages; returns their number.
     pub(crate) fn clear(&mut self) -> usize {
         self.bytes = 0;
         std::mem::take(&mut self.posts).len()
@@ -117,7 +117,7 @@ impl Mailbox {
 }
 
 fn size(message: &OwnedMessage) -> usize {
-    /// What a message takes besides its bytes.
+    /// Bytes that a message takes besides its own.
     const OVERHEAD: usize = 64;
     message.topic.len() + message.payload.len() + OVERHEAD
 }

@@ -1,4 +1,4 @@
-//! Questions to one route, for rows that it stores: what waits for it, and who waits for the answers.
+//! Questions to one route, for rows that it stores, and those who wait for the answers.
 //!
 //! A question waits behind what was handed to the route before it, so that it sees those rows.
 //!
@@ -8,21 +8,21 @@ use std::collections::VecDeque;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
-/// The rows as the guest gave them, or why there are none.
+/// Answer: the rows as the guest gave them, or the reason why there are none.
 pub(super) type Answer = Result<Vec<u8>, String>;
 
 /// One question.
 #[derive(Debug)]
 pub(super) struct Question {
     pub(super) body: Vec<u8>,
-    /// Messages with a smaller sequence number are delivered first.
+    /// Sequence number below which messages are delivered first.
     behind: u64,
     deadline: Instant,
     answer: SyncSender<Answer>,
 }
 
 impl Question {
-    /// Tells whoever asked, who may have gone.
+    /// Sends the answer to the asker, who may have gone.
     pub(super) fn answer(self, answer: Answer) {
         let _ = self.answer.try_send(answer);
     }
@@ -32,18 +32,18 @@ fn answering() -> (SyncSender<Answer>, Receiver<Answer>) {
     sync_channel(1)
 }
 
-/// What somebody gets whose question is not even put.
+/// Answer to a question that is not even asked.
 pub(super) fn refused(reason: String) -> Receiver<Answer> {
     let (answer, answered) = answering();
     let _ = answer.try_send(Err(reason));
     answered
 }
 
-/// See the module's documentation.
+/// Questions that wait for a route.
 #[derive(Debug, Default)]
 pub(super) struct Questions {
     waiting: VecDeque<Question>,
-    /// Why none is taken at present.
+    /// Reason why no question is taken at present.
     refusal: Option<String>,
 }
 
@@ -61,7 +61,7 @@ impl Questions {
         answered
     }
 
-    /// The next one, when the next message that waits has this sequence number (`None`: none waits) and it is not behind that.
+    /// Takes the next question, unless it is behind the next waiting message, which has this sequence number (`None`: none waits).
     pub(super) fn take(&mut self, next_message: Option<u64>) -> Option<Question> {
         let now = Instant::now();
         while self.waiting.front().is_some_and(|question| question.deadline <= now) {
@@ -72,12 +72,12 @@ impl Questions {
         is_due.then(|| self.waiting.pop_front()).flatten()
     }
 
-    /// Messages from this sequence number on come after the next question.
+    /// Sequence number from which on messages come after the next question.
     pub(super) fn next_behind(&self) -> Option<u64> {
         self.waiting.front().map(|question| question.behind)
     }
 
-    /// Puts one back to the front that was taken from there.
+    /// Puts a question that was taken back to the front.
     pub(super) fn put_back(&mut self, question: Question) {
         match &self.refusal {
             Some(reason) => question.answer(Err(reason.clone())),
@@ -85,13 +85,13 @@ impl Questions {
         }
     }
 
-    /// Answers all, and further ones, with a reason, until they are [taken again](Self::accept).
+    /// Refuses all questions, and further ones, with a reason, until they are [taken again](Self::accept).
     pub(super) fn refuse(&mut self, reason: &str) {
         self.refusal = Some(reason.to_owned());
         self.waiting.drain(..).for_each(|question| question.answer(Err(reason.to_owned())));
     }
 
-    /// The route may answer again.
+    /// Takes questions again.
     pub(super) fn accept(&mut self) {
         self.refusal = None;
     }

@@ -1,4 +1,4 @@
-//! Rows of routes for `GET MODEL` and `FETCH FROM`: the question as a guest gets it, and its answer as a value (LoT reference §8.7).
+//! Rows of routes for `GET MODEL` and `FETCH FROM`: the question for the guest, and its answer as a value (LoT reference §8.7).
 
 use jiff::Timestamp;
 use lotmq_host::Value;
@@ -7,24 +7,24 @@ use serde_json::{Map, Value as Json, json};
 
 use crate::limits::ROWS_BYTES_MAX;
 
-/// A question with everything in it.
+/// Question for the guest of a route.
 #[derive(Debug, PartialEq)]
 pub(super) struct Question {
     pub(super) body: Vec<u8>,
-    /// At most one row is wanted.
+    /// Whether at most one row is wanted.
     is_for_one: bool,
 }
 
-/// What a route answered.
+/// Rows that a route answered.
 #[derive(Debug, PartialEq)]
 pub(super) struct Rows {
     pub(super) value: Value,
-    /// There were more than the limit allows.
+    /// Whether there were more than the limit allows.
     pub(super) is_cut: bool,
 }
 
 impl Question {
-    /// Reads what a guest asked; `table_of` says in which table the route has instances of a Model. `None` when it is no question.
+    /// Reads a guest's question; `table_of` gives the table in which the route has instances of a Model. `None` when it is no question.
     pub(super) fn new(
         query: &str,
         parameters: &[Value],
@@ -47,7 +47,7 @@ impl Question {
         Some(Question { body: Json::from(body).to_string().into_bytes(), is_for_one })
     }
 
-    /// The answer as a value: an object for one row, an array for several, null for none. What is beyond the bound is left out.
+    /// Reads an answer as a value: an object for one row, an array for several, null for none. Rows beyond the bound are left out.
     ///
     /// # Errors
     /// What is wrong with an answer that is no rows.
@@ -76,7 +76,7 @@ impl Question {
     }
 }
 
-/// A condition in which positions of parameters are replaced by these.
+/// Replaces the positions of parameters in a condition by their values.
 fn with_values(condition: Json, parameters: &[Value]) -> Option<Json> {
     let Json::Object(mut condition) = condition else { return None };
     for key in ["and", "or"] {

@@ -1,4 +1,4 @@
-//! A deployed route: what everybody else knows of it. Its [driver](super::driver) takes from here what is to be done.
+//! Runner of a deployed route, for everybody else. Its [driver](super::driver) takes its work from here.
 //!
 //! Replacing gives it another version and keeps the mailbox; the driver goes over to it between two calls of the guest. No lock is held while
 //! a guest runs.
@@ -21,7 +21,7 @@ use super::mailbox::{Addressee, Full, Mailbox, Post};
 use super::questions::{Answer, Question, Questions, refused};
 use super::standing::Standing;
 
-/// What a deployed text and its type come to.
+/// Version of a route: its definition, with the guest of its type.
 pub(crate) struct Version {
     pub(crate) definition: Arc<Definition>,
     pub(super) guest: RouteGuest,
@@ -36,12 +36,12 @@ impl Version {
         Self { events: events.collect(), definition, guest }
     }
 
-    /// What the text says.
+    /// Facts of the definition.
     pub(crate) fn said(&self) -> &RouteFacts {
         self.definition.facts().route.as_deref().expect("only routes have a runner of routes")
     }
 
-    /// `OVERLOAD_CAPACITY`.
+    /// Bound of the mailbox by `OVERLOAD_CAPACITY`.
     fn capacity(&self) -> Option<usize> {
         match self.said().section("ROUTE_CONFIG")?.settings.get("OVERLOAD_CAPACITY")? {
             RouteValue::Int(capacity) => usize::try_from(*capacity).ok(),
@@ -54,24 +54,24 @@ impl Version {
     }
 }
 
-/// See the module's documentation.
+/// Runner of a route.
 pub(crate) struct RouteRunner {
     /// Place in the load order.
     pub(crate) order: u64,
     shared: Mutex<Shared>,
-    /// The driver has something to do.
+    /// Signal that the driver has work.
     called: Notify,
-    /// How it stands has changed.
+    /// Signal that its standing has changed.
     pub(super) stands: Notify,
-    /// Hops of what the guest works on.
+    /// Hops of the message on which the guest works.
     hops: AtomicU8,
-    /// How many messages it works on.
+    /// Number of messages on which it works.
     at_work: AtomicU64,
 }
 
 struct Shared {
     version: Arc<Version>,
-    /// Counts versions, and each time that it is to begin anew.
+    /// Counter of versions and of reopenings.
     number: u64,
     mailbox: Mailbox,
     questions: Questions,
@@ -79,7 +79,7 @@ struct Shared {
     is_closed: bool,
 }
 
-/// What a driver does next.
+/// Next work of a driver.
 pub(super) enum Work {
     /// Messages, at least one.
     Batch(Vec<Post>),
@@ -116,7 +116,7 @@ impl RouteRunner {
         self.shared.lock().standing.clone()
     }
 
-    /// Puts another version in its place; what waits goes to it.
+    /// Replaces the version; waiting messages go to the new one.
     pub(super) fn replace(&self, version: Version) {
         {
             let mut shared = self.shared.lock();
@@ -127,13 +127,13 @@ impl RouteRunner {
         self.called.notify_one();
     }
 
-    /// Begins anew, because a value that it was opened with is another one.
+    /// Reopens the route, because a value that it was opened with has changed.
     pub(super) fn reopen(&self) {
         self.shared.lock().begin_anew();
         self.called.notify_one();
     }
 
-    /// Ends it; what waits is dropped. How many messages waited.
+    /// Ends the route and drops waiting messages; returns their number.
     pub(crate) fn close(&self) -> usize {
         let waited = {
             let mut shared = self.shared.lock();
@@ -146,7 +146,7 @@ impl RouteRunner {
         waited
     }
 
-    /// A message came to a topic that some of its events have.
+    /// Takes a message on a topic of some of its events.
     pub(crate) fn arrived(&self, message: &Arc<OwnedMessage>, hops: u8) -> Result<(), PostError> {
         let version = self.version();
         for (event, name) in version.said().events.iter().zip(&version.events) {
@@ -191,12 +191,12 @@ impl RouteRunner {
         answered
     }
 
-    /// Notes a message that was not taken: at once, because a flood of them has one record only.
+    /// Notes a message that was not taken, at once, because a flood of them has one record only.
     pub(crate) fn shed(&self, error: &PostError, now: Timestamp) {
         self.update(|standing| standing.failed(1, &error.to_string(), now));
     }
 
-    /// Hops of what it publishes.
+    /// Hops of the messages that it publishes.
     pub(crate) fn hops(&self) -> u8 {
         self.hops.load(Ordering::Relaxed).saturating_add(1)
     }
@@ -217,15 +217,15 @@ impl Shared {
     }
 }
 
-/// For the driver.
+/// Interface for the driver.
 impl RouteRunner {
-    /// The present version with its number; `None` after the end.
+    /// Present version with its number; `None` after the end.
     pub(super) fn current(&self) -> Option<(u64, Arc<Version>)> {
         let shared = self.shared.lock();
         (!shared.is_closed).then(|| (shared.number, Arc::clone(&shared.version)))
     }
 
-    /// Whether something else is to be driven than version `number`.
+    /// Whether another version than `number` is to be driven.
     pub(super) fn is_changed(&self, number: u64) -> bool {
         let shared = self.shared.lock();
         shared.is_closed || shared.number != number
@@ -238,7 +238,7 @@ impl RouteRunner {
         }
     }
 
-    /// What is to be done next; `None` when there is a change.
+    /// Waits for the next work; `None` when there is a change.
     pub(super) async fn next_work(&self, number: u64) -> Option<Work> {
         loop {
             {
@@ -254,12 +254,12 @@ impl RouteRunner {
         }
     }
 
-    /// Has a question answered later.
+    /// Puts a question back, to be answered later.
     pub(super) fn ask_again(&self, question: Question) {
         self.shared.lock().questions.put_back(question);
     }
 
-    /// Answers all questions, and further ones until it begins anew, with the reason why version `number` stands still.
+    /// Refuses all questions, and further ones until it is reopened, with the reason why version `number` stands still.
     pub(super) fn refuse_questions(&self, number: u64, reason: &str) {
         let mut shared = self.shared.lock();
         // Another version may be able to.
@@ -268,7 +268,7 @@ impl RouteRunner {
         }
     }
 
-    /// Nobody answers questions any more.
+    /// Ends all questions, because nobody answers them any more.
     pub(super) fn end_questions(&self) {
         self.shared.lock().questions.refuse("it has ended");
     }
@@ -279,12 +279,12 @@ impl RouteRunner {
         self.at_work.store(batch.len() as u64, Ordering::Relaxed);
     }
 
-    /// The guest works on nothing any more; how many messages it was.
+    /// Notes that the guest is idle; returns the number of messages on which it worked.
     pub(super) fn rest(&self) -> u64 {
         self.at_work.swap(0, Ordering::Relaxed)
     }
 
-    /// Puts back what was not done; `alone` says that each is to be tried alone.
+    /// Puts back messages that were not delivered; `alone` says that each is to be tried alone.
     pub(super) fn put_back(&self, batch: Vec<Post>, alone: bool) {
         let mut shared = self.shared.lock();
         if alone {
@@ -295,7 +295,7 @@ impl RouteRunner {
         }
     }
 
-    /// Changes how it stands, and has that told.
+    /// Changes its standing, which is published then.
     pub(super) fn update(&self, change: impl FnOnce(&mut Standing)) {
         change(&mut self.shared.lock().standing);
         self.stands.notify_one();

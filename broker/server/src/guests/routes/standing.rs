@@ -1,14 +1,14 @@
-//! How a route stands: connection, health, figures; what its status topic and the commands tell. Routes reference §3.1.
+//! Standing of a route: connection, health, figures, for its status topic and for commands. Routes reference §3.1.
 
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
-/// Operations that the error rate looks back on.
+/// Number of operations in the error rate.
 const WINDOW: usize = 20;
 
-/// Not connected for longer is health `Red`.
+/// Time without a connection after which the health is `Red`.
 const AWAY_MAX: SignedDuration = SignedDuration::from_secs(60);
 
 /// State of the connection.
@@ -31,7 +31,7 @@ impl Connection {
     }
 }
 
-/// See the module's documentation.
+/// Standing of a route.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
     pub(crate) connection: Connection,
@@ -46,7 +46,7 @@ pub(crate) struct Standing {
     last_success: Option<Timestamp>,
     last_error: Option<(String, Timestamp)>,
     connected_since: Option<Timestamp>,
-    /// Since when it is not connected.
+    /// Beginning of the time without a connection.
     away_since: Option<Timestamp>,
     started: Timestamp,
 }
@@ -81,12 +81,12 @@ impl Standing {
         }
     }
 
-    /// A message was taken from the mailbox or dropped from it.
+    /// Counts a message that was taken from the mailbox or dropped from it.
     pub(crate) fn message_came(&mut self) {
         self.messages += 1;
     }
 
-    /// An operation passed; `messages` of its messages are done.
+    /// Notes an operation that passed; `messages` of its messages are done.
     pub(crate) fn passed(&mut self, messages: u64, now: Timestamp) {
         self.succeeded += messages;
         self.consecutive = 0;
@@ -95,7 +95,7 @@ impl Standing {
         self.note(false);
     }
 
-    /// An operation failed; `messages` of its messages never pass.
+    /// Notes an operation that failed; `messages` of its messages never pass.
     pub(crate) fn failed(&mut self, messages: u64, reason: &str, now: Timestamp) {
         self.failed += messages;
         self.errors += 1;
@@ -105,7 +105,7 @@ impl Standing {
         self.note(true);
     }
 
-    /// Something went on, but not all of it: shown as the last error, and counted as none.
+    /// Notes a partial success: shown as the last error, and not counted as one.
     pub(crate) fn warned(&mut self, reason: &str, now: Timestamp) {
         self.last_error = Some((reason.to_owned(), now));
     }
@@ -124,7 +124,7 @@ impl Standing {
         rate
     }
 
-    /// `Green`, `Yellow` or `Red`.
+    /// Health: `Green`, `Yellow` or `Red`.
     pub(crate) fn health(&self, now: Timestamp) -> &'static str {
         let is_away = self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
         match self.rate() {
@@ -135,7 +135,7 @@ impl Standing {
         }
     }
 
-    /// For how long it has not been connected.
+    /// Time for which it has not been connected.
     pub(crate) fn away_for(&self, now: Timestamp) -> Option<SignedDuration> {
         self.away_since.map(|since| now.duration_since(since))
     }
@@ -168,7 +168,7 @@ fn text(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// `hh:mm:ss`, above a day `d.hh:mm:ss`.
+/// Formats a time as `hh:mm:ss`, above a day as `d.hh:mm:ss`.
 fn uptime(time: SignedDuration) -> String {
     let seconds = time.as_secs().max(0);
     let (days, hours, minutes) = (seconds / 86_400, seconds / 3600 % 24, seconds / 60 % 60);

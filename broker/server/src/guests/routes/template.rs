@@ -1,4 +1,4 @@
-//! Texts with placeholders, filled for one message: routes reference §2.
+//! Templates: texts with placeholders, filled for one message. Routes reference §2.
 
 use jiff::Timestamp;
 use lot_facts::TemplatePart;
@@ -7,16 +7,16 @@ use serde_json::Value as Json;
 
 use crate::guests::services::TenantServices;
 
-/// A message on its way to the other side.
+/// Message for which a text is filled.
 #[derive(Clone, Copy)]
 pub(super) struct Subject<'a> {
     pub(super) topic: &'a str,
     pub(super) payload: &'a [u8],
-    /// When it is filled in.
+    /// Time at which it is filled.
     pub(super) at: Timestamp,
 }
 
-/// Why a text cannot be filled: the message can never pass.
+/// Reason why a text cannot be filled: the message can never pass.
 #[derive(Debug, thiserror::Error, PartialEq)]
 pub(super) enum Unfilled {
     #[error("the payload is not JSON")]
@@ -27,13 +27,13 @@ pub(super) enum Unfilled {
     NoSecret(String),
 }
 
-/// The values that placeholders name.
+/// Values that placeholders name.
 pub(super) trait Names {
     fn environment(&self, name: &str) -> Option<String>;
     fn secret(&self, name: &str) -> Option<String>;
 }
 
-/// Those that the owner of a route may read.
+/// Values that the owner of a route may read.
 pub(super) struct OfRoute<'a>(pub(super) &'a TenantServices, pub(super) RunContext);
 
 impl Names for OfRoute<'_> {
@@ -85,7 +85,7 @@ pub(super) fn fill<'a>(
     Ok(text)
 }
 
-/// A payload that is perhaps JSON.
+/// Payload that may be JSON, parsed at most once.
 pub(super) struct Document<'a> {
     payload: &'a [u8],
     parsed: Option<Option<Json>>,
@@ -101,7 +101,7 @@ impl<'a> Document<'a> {
         self.parsed.get_or_insert_with(|| serde_json::from_slice(payload).ok()).as_ref()
     }
 
-    /// What stands at a path of keys and indexes joined by dots; nothing where there is none, or null.
+    /// Value at a path of keys and indexes joined by dots; empty where there is none, or null.
     fn at(&mut self, path: &str) -> Result<String, Unfilled> {
         let mut value = self.root().ok_or(Unfilled::NotJson)?;
         for step in path.split('.').filter(|_| !path.is_empty()) {
@@ -129,7 +129,7 @@ fn text_of(value: &Json) -> String {
     }
 }
 
-/// The n-th column of a line of comma-separated values, from 1.
+/// Column of a line of comma-separated values, from 1.
 fn csv(payload: &[u8], column: u32) -> String {
     let text = String::from_utf8_lossy(payload);
     let index = usize::try_from(column).unwrap_or(usize::MAX).saturating_sub(1);

@@ -1,4 +1,4 @@
-//! The thread of routes: one runtime on which every route has its driver, and a turn for what they publish.
+//! Thread of routes: one runtime on which every route has its driver, and a turn for the messages that they publish.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -18,16 +18,16 @@ use crate::process::watchdog::{Watched, beat};
 use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;
 
-/// How often a route tells how it stands when nothing changes.
+/// Period at which a route publishes its standing when nothing changes.
 const STATUS_PERIOD: Duration = Duration::from_secs(30);
 
-/// At most five times a second when much does.
+/// Shortest time between two publications of a standing: at most five in a second.
 const STATUS_PAUSE: Duration = Duration::from_millis(200);
 
 /// Native stack of the thread; guests run on fibers of their own.
 const STACK_BYTES: usize = 2 << 20;
 
-/// The thread, as others speak to it.
+/// Handle of the thread of routes.
 #[derive(Default)]
 pub(crate) struct Routes {
     orders: Mutex<Option<mpsc::Sender<Order>>>,
@@ -36,17 +36,17 @@ pub(crate) struct Routes {
 struct Order {
     tenant: Arc<Tenant>,
     route: Arc<RouteRunner>,
-    /// To try the connection; `None` to drive the route until its end.
+    /// Where to send the result of a probe; `None` to drive the route until its end.
     probe: Option<SyncSender<Result<(), String>>>,
 }
 
 impl Routes {
-    /// Has a new route driven. Not when the broker is stopping. Like [`Routes::probe`] not to be called on a runtime: it waits while many orders do.
+    /// Starts the driver of a new route; not when the broker is stopping. Like [`Routes::probe`] not to be called on a runtime: it waits while many orders do.
     pub(super) fn drive(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
         self.order(tenant, route, None);
     }
 
-    /// Has the connection of a route tried. The receiver finds nobody at the other end when the broker is stopping.
+    /// Probes the connection of a route. The receiver is disconnected when the broker is stopping.
     pub(super) fn probe(
         &self,
         tenant: &Arc<Tenant>,
@@ -124,7 +124,7 @@ async fn drive(driver: Driver) {
     again_after_panics(|| Arc::clone(&driver).drive(), panicked).await;
 }
 
-/// Does something, and again when `panicked` has been done about its end by a panic.
+/// Runs a task, and runs it again after each end by a panic, once `panicked` has been called.
 async fn again_after_panics<F>(mut task: impl FnMut() -> F, mut panicked: impl AsyncFnMut())
 where
     F: Future<Output = ()> + 'static,
@@ -135,7 +135,7 @@ where
     }
 }
 
-/// Publishes how a route stands, on change and every 30 seconds (routes reference §3.1).
+/// Publishes the standing of a route, on change and every 30 seconds (routes reference §3.1).
 async fn tell(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<RouteRunner>) {
     while let Some((_, version)) = route.current() {
         let definition = &version.definition;

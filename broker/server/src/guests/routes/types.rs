@@ -1,4 +1,4 @@
-//! The types of routes that this build runs, and the guests that run them.
+//! Types of routes that this build runs, with the guests that run them.
 
 use std::collections::BTreeMap;
 
@@ -6,14 +6,14 @@ use lotmq_host::route::RouteGuest;
 use lotmq_host::{Engine, LoadError, Origin};
 use parking_lot::Mutex;
 
-/// A type that runs.
+/// Type of routes that this build runs.
 pub(crate) struct RouteType {
     /// Canonical name.
     pub(crate) name: &'static str,
     component: &'static [u8],
 }
 
-/// All of them. To add a type: its guest and a row here.
+/// All types. To add a type: its guest and a row here.
 pub(crate) static TYPES: &[RouteType] = &[RouteType {
     name: "LOOPBACK",
     component: include_bytes!("../../../../../guests/route-loopback/prebuilt/route-loopback.wasm"),
@@ -25,14 +25,14 @@ pub fn runs_route_type(name: &str) -> bool {
     TYPES.iter().any(|known| known.name == name)
 }
 
-/// Guests of types that somebody uses, compiled once.
+/// Guests of the types in use, compiled once.
 #[derive(Default)]
 pub(crate) struct RouteTypes {
     compiled: Mutex<BTreeMap<&'static str, RouteGuest>>,
 }
 
 impl RouteTypes {
-    /// The guest of a type; `None` when this build has none.
+    /// Guest of a type; `None` when this build has none.
     ///
     /// # Errors
     /// [`LoadError`] when the host refuses our own guest, which is a fault of ours.

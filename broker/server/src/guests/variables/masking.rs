@@ -1,4 +1,4 @@
-//! Texts for people without the values of secrets (language reference C08).
+//! Masking of the values of secrets in texts for people (language reference C08).
 //!
 //! A value is found as it is and as it stands in JSON. One that a program has changed, as cut or encoded, is not found. Those below
 //! [`MASKED_BYTES_MIN`] are left: they stand in any text, and what is missing there would tell them.
@@ -15,23 +15,23 @@ use zeroize::Zeroizing;
 use super::Secret;
 use crate::limits::MASKED_BYTES_MIN;
 
-/// Stands where a secret was.
+/// Text in place of a secret.
 const MASK: &[u8] = b"***";
 
-/// What is left out at the end of a text that may have been cut is a multiple of this, in bytes.
+/// Step of the bytes that are left out at the end of a text that may have been cut.
 const CUT_BYTES_STEP: usize = 64;
 
-/// What is masked: the forms of values, found by how they begin.
+/// Forms of values that are masked, found by how they begin.
 #[derive(Default)]
 pub(super) struct Masking {
     forms: HashTable<Secret>,
     hasher: DefaultHashBuilder,
-    /// Lengths of the forms, each with how many have it.
+    /// Lengths of the forms, each with the number of forms that have it.
     lengths: BTreeMap<usize, usize>,
 }
 
 impl Masking {
-    /// Masks this value, too. What was added twice is to be removed twice.
+    /// Adds a value to be masked. A value that was added twice has to be removed twice.
     pub(super) fn add(&mut self, value: &Secret) {
         for form in forms(value) {
             if let Some(hash) = hash_of(&self.hasher, &form) {
@@ -42,7 +42,7 @@ impl Masking {
         }
     }
 
-    /// Masks this value no more.
+    /// Removes a value that was masked.
     pub(super) fn remove(&mut self, value: &Secret) {
         for form in forms(value) {
             if let Some(hash) = hash_of(&self.hasher, &form)
@@ -59,12 +59,12 @@ impl Masking {
         }
     }
 
-    /// The text with [`MASK`] in place of each value, the longest where several match. Costs a look at each byte, however many values there are.
+    /// Replaces each value in a text by [`MASK`], the longest where several match. Costs a look at each byte, however many values there are.
     pub(super) fn masked<'t>(&self, text: &'t [u8]) -> Cow<'t, [u8]> {
         self.masked_up_to(text, text.len())
     }
 
-    /// As much of a text as fits into so many bytes, masked. A value that begins there and goes on behind is masked, because it is looked at whole.
+    /// Masks as much of a text as fits into so many bytes. A value that begins there and goes on behind is masked, because the text is looked at whole.
     pub(super) fn masked_up_to<'t>(&self, text: &'t [u8], bytes_max: usize) -> Cow<'t, [u8]> {
         let end = bytes_max.min(text.len());
         if self.forms.is_empty() {
@@ -92,7 +92,7 @@ impl Masking {
         Cow::Owned(kept)
     }
 
-    /// A text that somebody else may have cut, but not to less than `cut_bytes_min`, masked. If it is so long that this is possible, its end is left
+    /// Masks a text that somebody else may have cut, but not to less than `cut_bytes_min`. If it is so long that this is possible, its end is left
     /// out, as much of it as may belong to a value: whatever stands there, so that nobody learns from what is missing how a value goes on.
     pub(super) fn masked_cut<'t>(&self, text: &'t [u8], cut_bytes_min: usize) -> Cow<'t, [u8]> {
         let is_whole = text.len() < cut_bytes_min || self.forms.is_empty();
@@ -100,19 +100,19 @@ impl Masking {
         self.masked_up_to(text, text.len().saturating_sub(left_out))
     }
 
-    /// What may be left of a value at the end of a text, in bytes. Rounded up, so that it does not tell the length of a value either.
+    /// Bytes of a value that may be left at the end of a text. Rounded up, so that it does not tell the length of a value either.
     fn cut_bytes(&self) -> usize {
         self.lengths.last_key_value().map_or(0, |(len, _)| len.next_multiple_of(CUT_BYTES_STEP))
     }
 }
 
-/// Hash of how a form or a text begins; `None` where it is shorter than what is masked.
+/// Hash of the beginning of a form or a text; `None` where it is shorter than masked values are.
 fn hash_of(hasher: &DefaultHashBuilder, text: &[u8]) -> Option<u64> {
     let beginning: &[u8; MASKED_BYTES_MIN] = text.first_chunk()?;
     Some(hasher.hash_one(beginning))
 }
 
-/// The value, and how it stands in JSON where that is something else; none of what is no text.
+/// Forms of a value: itself, and its form in JSON where that differs; none for a value that is no text.
 fn forms(value: &Secret) -> impl Iterator<Item = Secret> {
     let text = std::str::from_utf8(value).ok();
     let escaped = text.filter(|text| text.chars().any(|c| matches!(c, '"' | '\\') || c.is_control()));

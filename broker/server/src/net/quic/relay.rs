@@ -1,4 +1,4 @@
-//! Between the stream of a QUIC connection and the socket of its shard.
+//! Relay between the stream of a QUIC connection and the socket of its shard.
 //!
 //! Invariants: nothing is held while nothing comes; what one side does not take, the other one is not asked for; what the shard has said last reaches
 //! the client before the connection is closed, if it comes for it within [`LAST_WORDS_TIME_MAX`].
@@ -17,7 +17,7 @@ use tokio::time::timeout;
 use super::super::relayed::Relayed;
 use crate::limits::RELAY_BYTES_MAX;
 
-/// How long a client may take to fetch what was said last.
+/// Time that a client may take to fetch the last bytes.
 const LAST_WORDS_TIME_MAX: Duration = Duration::from_secs(2);
 
 thread_local! {
@@ -44,7 +44,7 @@ pub(super) async fn relay(
     connection.close(VarInt::from_u32(relayed.close_code().into()), b"");
 }
 
-/// From the client to the shard. Ends when the connection is lost; that the client has finished its stream is told to the shard, which closes then.
+/// Relays from the client to the shard. Ends when the connection is lost; the end of the client's stream is told to the shard, which closes then.
 async fn inbound(receive: &mut RecvStream, to_shard: &mut WriteHalf<'_>) {
     loop {
         match receive.read_chunk(RELAY_BYTES_MAX, true).await {
@@ -64,7 +64,7 @@ async fn inbound(receive: &mut RecvStream, to_shard: &mut WriteHalf<'_>) {
     std::future::pending().await
 }
 
-/// From the shard to the client. True when the shard has closed its side, false when the client takes nothing any more.
+/// Relays from the shard to the client. True when the shard has closed its side, false when the client takes nothing any more.
 async fn outbound(from_shard: &mut ReadHalf<'_>, send: &mut SendStream) -> bool {
     loop {
         if from_shard.readable().await.is_err() {

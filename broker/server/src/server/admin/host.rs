@@ -1,4 +1,4 @@
-//! To which names the health port answers, and whether a proxy asks for somebody else. A web page can make a name of its own lead here (DNS rebinding) and then read what it is told; that name stands in `Host`.
+//! Host names to which the health port answers, and signs of a proxy. A web page can make a name of its own lead here (DNS rebinding) and then read the answers; that name stands in `Host`.
 
 use hyper::Request;
 use hyper::header::HOST;
@@ -6,7 +6,7 @@ use lotmq_config::HostNames;
 
 use crate::net::locality::HostName;
 
-/// What is told to those who asked for another name.
+/// Answer to a request for another name.
 pub(super) const REFUSED: &str =
     "this Host is not a name of this broker: ask for an address or localhost, or name it in admin.hosts\n";
 
@@ -35,7 +35,7 @@ const FIELDS_OF_PROXIES: &[&str] = &[
     "cf-connecting-ip",
 ];
 
-/// Whether a proxy says that it asks for somebody else, who need not be on its machine.
+/// Whether a proxy has forwarded the request for somebody who need not be on this machine.
 pub(super) fn is_forwarded<B>(request: &Request<B>) -> bool {
     let is_of_proxy = |name: &str| name.starts_with("x-forwarded") || FIELDS_OF_PROXIES.contains(&name);
     request.headers().keys().any(|name| is_of_proxy(name.as_str()))

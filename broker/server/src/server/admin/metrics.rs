@@ -1,4 +1,4 @@
-//! The figures of the broker as Prometheus reads them.
+//! Figures of the broker in the text format of Prometheus.
 //!
 //! Counters come from their table; the gauges beside them are listed here, one line each.
 
@@ -9,7 +9,7 @@ use crate::guests::HasPrograms as _;
 use crate::management::broker::Broker;
 use lotmq_core::limits::Limit;
 
-/// One figure that is not in the table of counters.
+/// Figure that is not in the table of counters.
 struct Figure {
     name: &'static str,
     kind: &'static str,
@@ -89,7 +89,7 @@ fn of_tenants(broker: &Broker, count: impl Fn(&lotmq_core::tenant::Tenant) -> us
     broker.tenants.all().iter().map(|tenant| count(tenant)).sum::<usize>() as f64
 }
 
-/// Everything in the text format.
+/// All figures in the text format.
 pub(super) fn text(broker: &Broker) -> String {
     let mut text = String::with_capacity(16 << 10);
     for (name, help, value) in broker.counters.all() {
@@ -107,7 +107,7 @@ pub(super) fn text(broker: &Broker) -> String {
     text
 }
 
-/// How often limits were reached; without a listener where that is of none.
+/// Appends the counters of limits that were reached; without a listener where there is none.
 fn limits(text: &mut String, broker: &Broker) {
     sample_head(text, "limit_reached_total", COUNTER, "How often a limit of the configuration was reached.");
     broker.limits.elsewhere.set(Limit::GuestsMemory, broker.engine.memory_refusals());
@@ -118,7 +118,7 @@ fn limits(text: &mut String, broker: &Broker) {
     });
 }
 
-/// What each shard does.
+/// Appends the figures of each shard.
 fn shards(text: &mut String, broker: &Broker) {
     sample_head(text, "shard_connections", GAUGE, "Connections of a shard.");
     for (number, shard) in broker.net.shards.iter().enumerate() {

@@ -10,13 +10,13 @@ use tokio::sync::Notify;
 
 use crate::limits::HTTP_CONNECTIONS_MAX;
 
-/// The places of the port.
+/// Places of the port.
 #[derive(Default)]
 pub(super) struct Places(Mutex<State>);
 
 #[derive(Default)]
 struct State {
-    /// How many there are; as many as a port may have at most where that is not said.
+    /// Number of places; unbounded where it is not set.
     places_max: Option<usize>,
     next_number: u64,
     holders: Vec<Holder>,
@@ -29,11 +29,11 @@ struct Holder {
     end: Arc<Notify>,
 }
 
-/// The place of one connection; dropping it gives it back.
+/// Place of one connection; dropping it gives it back.
 pub(super) struct Place {
     places: Arc<Places>,
     number: u64,
-    /// Told when another connection needs it.
+    /// Signal that another connection needs the place.
     pub(super) end: Arc<Notify>,
 }
 
@@ -57,7 +57,7 @@ impl Places {
 }
 
 impl State {
-    /// Cost: O(places²) at most, where they are all taken.
+    /// Ends the connection that has to give way. Cost: O(places²) at most, where all are taken.
     fn end_one(&mut self) {
         let connections = |address| self.holders.iter().filter(|other| other.address == address).count();
         let most = self.holders.iter().map(|holder| connections(holder.address)).max();
@@ -74,7 +74,7 @@ impl State {
 }
 
 impl Place {
-    /// A request has come. True when places are scarce, so that the connection is to end with its answer.
+    /// Notes a request. True when places are scarce, so that the connection ends with its answer.
     pub(super) fn is_asked(&self) -> bool {
         let mut state = self.places.0.lock();
         let is_scarce = state.holders.len() > state.places_max.unwrap_or(HTTP_CONNECTIONS_MAX) / 2;

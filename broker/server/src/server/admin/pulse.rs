@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use crate::limits::PULSE_PATIENCE;
 use crate::management::broker::Broker;
 
-/// How often it is looked whether threads that seem to stand still go on.
+/// Period at which threads that seem to stand still are looked at again.
 const LOOK_PAUSE: Duration = Duration::from_millis(50);
 
 /// Threads that stand still, in words. Those that seem to have [`PULSE_PATIENCE`] to go on: a process that was stopped for a while goes on whole.

@@ -1,4 +1,4 @@
-//! Tenants at start: each with its accounts, environment and secrets as they were stored.
+//! Recovery of tenants at a start: each with its accounts, environment and secrets as they were stored.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -18,13 +18,13 @@ use crate::management::managed::Managed;
 use crate::server::StartError;
 use lotmq_core::tenant::Tenant;
 
-/// The table of accounts.
+/// Name of the table of accounts.
 const USERS: &str = "users";
 
 /// Largest file `.env` that is read, in bytes. It holds names and short values; a larger one is a mistake.
 const ENVIRONMENT_FILE_BYTES_MAX: u64 = 1 << 20;
 
-/// Makes the tenants that the store knows. Takes what belongs to them out of `recovered`.
+/// Makes the tenants that the store has. Takes their rows out of `recovered`.
 ///
 /// # Errors
 /// When a password cannot be hashed, the first `root` cannot be stored, or the audit cannot be read.
@@ -104,7 +104,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
     }
 }
 
-/// Commands reference §10: a plain `.env` in the data directory is read for names that the store does not have, and never written.
+/// Reads the file `.env` in the data directory, for names that the store does not have; it is never written (commands reference §10).
 fn read_environment_file(variables: &mut Variables, data: &Path) {
     let path = data.join(".env");
     let Ok(metadata) = std::fs::metadata(&path) else { return };
@@ -118,7 +118,7 @@ fn read_environment_file(variables: &mut Variables, data: &Path) {
     }
 }
 
-/// Puts back what LoT kept.
+/// Restores the values that LoT kept.
 pub(crate) fn keeps(tenants: &[Arc<Tenant>], keeps: Vec<KeepRow>) {
     for keep in keeps {
         if let Some(tenant) = tenants.iter().find(|tenant| tenant.id == keep.tenant) {

@@ -1,4 +1,4 @@
-//! The bound on messages that are in memory for sessions: in flight and kept to be sent again, or next to be sent.
+//! Bound on messages that are in memory for sessions: in flight and kept to be sent again, or next to be sent.
 //!
 //! What one session may have is bounded by its window; here is what all of them may have. It is found out by looking at the sessions, not counted as
 //! messages come and go: one for a thousand sessions is in memory once, which only its references tell. An owner whose sessions hold more than his
@@ -18,21 +18,21 @@ use lotmq_core::client::shares::{self, Share};
 use lotmq_core::client::{Client, ClientState};
 use lotmq_core::limits::Limit;
 
-/// A look takes some 0.1 s for a million sessions; it rests for so many times as long.
+/// Pause after a look, in multiples of its duration: it takes some 0.1 s for a million sessions.
 const LOOK_PAUSE_FACTOR: u32 = 20;
 
-/// One part in so many is shared out evenly, whatever some have.
+/// Divisor of the part that is shared out evenly, whatever some have.
 const OWNERS_PART: u64 = 4;
 
-/// See the module's documentation.
+/// Watch over messages in memory.
 #[derive(Debug, Default)]
 pub(crate) struct InFlight(Mutex<Looked>);
 
 #[derive(Debug, Default)]
 struct Looked {
-    /// When the last look ended, and how much processor time it took.
+    /// End of the last look, and the processor time that it took.
     at: Option<(Instant, Duration)>,
-    /// It found somebody whose sessions were held back.
+    /// Whether it found owners whose sessions were held back.
     is_held_back: bool,
 }
 
@@ -53,7 +53,7 @@ impl InFlight {
     }
 }
 
-/// Tells each session how much it may have. True when that is less than usual for any.
+/// Sets the bound of each session. True when it is lower than usual for any.
 fn hold_back(hosting: &Hosting, bytes_max: u64) -> bool {
     let tenants = hosting.tenants.all();
     let clients: Vec<Arc<Client>> = tenants.iter().flat_map(|tenant| tenant.all_sessions()).collect();
@@ -78,7 +78,7 @@ fn hold_back(hosting: &Hosting, bytes_max: u64) -> bool {
     !full.is_empty()
 }
 
-/// What the sessions of each owner hold.
+/// Bytes that the sessions of each owner hold.
 #[derive(Default)]
 struct Holders(HashMap<*const Share, Held>);
 
@@ -103,7 +103,7 @@ impl Holders {
         held.sessions += u64::from(bytes > 0);
     }
 
-    /// Finds those who have more than they may, who are told; their names.
+    /// Finds owners with more than their part, holds their sessions back, and returns their names.
     fn judge(self, bytes_max: u64) -> Vec<String> {
         let all: u64 = self.0.values().map(|held| held.bytes).sum();
         let named =

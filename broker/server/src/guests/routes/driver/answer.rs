@@ -1,4 +1,4 @@
-//! How a driver has a question answered, and what the classes of failure mean for it.
+//! Answers to questions by a driver, and the consequences of the classes of failure.
 
 use lotmq_host::route::Failure;
 
@@ -7,7 +7,7 @@ use crate::guests::routes::questions::Question;
 use crate::limits::ROUTE_CALL_TIME;
 
 impl Serving<'_> {
-    /// Asks the far side for rows. It is asked again as long as somebody waits where the class of the failure says so: reading changes nothing.
+    /// Asks the far side for rows. The question is repeated as long as somebody waits where the class of the failure says so: reading changes nothing.
     pub(super) async fn answer(&mut self, question: Question) -> Option<Ended> {
         let asked = self.instance.request("query", &question.body);
         let called = tokio::time::timeout(ROUTE_CALL_TIME, asked).await;

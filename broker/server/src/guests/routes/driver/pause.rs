@@ -1,23 +1,23 @@
-//! How long a driver pauses: doubling, with jitter (routes reference §3.4).
+//! Pauses of a driver: doubling, with jitter (routes reference §3.4).
 
 use std::time::Duration;
 
 /// Longest pause; also how long a connection must have been well for the pauses to begin anew.
 const LONGEST: Duration = Duration::from_secs(60);
 
-/// The pauses of one route.
+/// Pauses of one route.
 pub(in crate::guests::routes) struct Pause {
     first: Duration,
     next: Duration,
 }
 
 impl Pause {
-    /// Between two connections: from a second.
+    /// Pauses between two connections: from a second on.
     pub(in crate::guests::routes) fn reconnecting() -> Self {
         Self::from(Duration::from_secs(1))
     }
 
-    /// Between two tries on the same connection: from a tenth.
+    /// Pauses between two tries on the same connection: from a tenth of a second on.
     pub(in crate::guests::routes) fn retrying() -> Self {
         Self::from(Duration::from_millis(100))
     }
@@ -26,14 +26,14 @@ impl Pause {
         Self { first, next: first }
     }
 
-    /// The connection was well for so long.
+    /// Notes for how long the connection was well.
     pub(in crate::guests::routes) fn was_well_for(&mut self, time: Duration) {
         if time >= LONGEST {
             self.next = self.first;
         }
     }
 
-    /// The next one, with 20 % of jitter either way.
+    /// Next pause, with 20 % of jitter either way.
     pub(in crate::guests::routes) fn next(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(LONGEST);
