@@ -11,6 +11,7 @@
 
 pub mod close;
 pub mod end;
+pub mod in_memory;
 mod intake;
 pub mod open;
 pub mod peer;

@@ -20,7 +20,6 @@ mod machine;
 mod matching;
 mod promises;
 mod surface;
-mod transport;
 mod world;
 
 use std::collections::BTreeMap;

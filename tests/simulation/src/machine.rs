@@ -12,6 +12,7 @@ use std::time::Duration;
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, Rulebook};
 use lotmq_config::Config;
 use lotmq_core::client::expiry_timers;
+use lotmq_core::connection::in_memory::{InMemory, Wire};
 use lotmq_core::connection::open::OpenConnections;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms, step};
@@ -29,7 +30,6 @@ use parking_lot::Mutex;
 
 use crate::clock::{BrokerClock, WorldTime};
 use crate::surface::{Ended, Everybody, NoDefinitions, NoGuests, Surface};
-use crate::transport::{Socket, Wire};
 
 /// Number of a connection.
 pub(crate) type ConnectionId = u32;
@@ -90,7 +90,7 @@ impl Wake for Call {
 struct Shard {
     home: Arc<Home>,
     turn: Turn,
-    connections: OpenConnections<Socket>,
+    connections: OpenConnections<InMemory>,
     /// To be woken when it has looked at its sockets.
     look: Option<Waker>,
     ticked: Duration,
@@ -131,7 +131,7 @@ pub(crate) fn others_go_on(now: Duration) {
 }
 
 struct Open {
-    connection: Arc<Connection<Socket>>,
+    connection: Arc<Connection<InMemory>>,
     wire: Arc<Mutex<Wire>>,
     waker: Waker,
 }
@@ -237,7 +237,7 @@ impl Machine {
         let shard = &mut self.shards[id as usize % usize::from(SHARDS)];
         let place = shard.connections.reserve();
         let wire = Arc::new(Mutex::new(Wire::default()));
-        let socket = Socket(Arc::clone(&wire));
+        let socket = InMemory(Arc::clone(&wire));
         let home = (shard.home.number, place);
         let connection = Arc::new(Connection::new(id, home, Arc::clone(&self.terms), socket));
         let first_look = self.core.clock.now().plus(self.terms.connect_timeout());
@@ -337,8 +337,8 @@ impl Machine {
         let Some(Open { connection, waker, .. }) = self.connections.get(&id) else { return };
         let shard = &mut self.shards[usize::from(connection.home)];
         let place = connection.place;
-        let connection: Arc<Connection> = Arc::<Connection<Socket>>::clone(connection);
-        let driven = step::drive::<Socket>(&connection, &mut shard.turn, &mut Context::from_waker(waker));
+        let connection: Arc<Connection> = Arc::<Connection<InMemory>>::clone(connection);
+        let driven = step::drive::<InMemory>(&connection, &mut shard.turn, &mut Context::from_waker(waker));
         if driven.is_ready() {
             shard.connections.release(place);
         }

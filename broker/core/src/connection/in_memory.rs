@@ -1,4 +1,6 @@
-//! The broker's end of a connection: bytes that have arrived, and those that it writes, as far as there is room for them.
+//! A connection within the process: bytes that have arrived, and those that the broker writes, as far as there is room for them.
+//!
+//! Whoever holds the [`Wire`] is the peer: a simulation, or a program that runs beside a broker without listeners.
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
@@ -6,49 +8,55 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use lotmq_core::connection::Transport;
-use lotmq_core::connection::close::CloseReason;
-use lotmq_core::connection::peer::Peer;
-use lotmq_core::connection::source::{Received, Source};
-use lotmq_core::limits::Limit;
-use lotmq_core::protocol::Certified;
 use lotmq_session::Time;
 use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 
-/// What both ends of a [`Socket`] see.
+use super::Transport;
+use super::close::CloseReason;
+use super::peer::Peer;
+use super::source::{Received, Source};
+use crate::limits::Limit;
+use crate::protocol::Certified;
+
+/// Both directions of a connection within the process, as its peer sees them.
 #[derive(Default)]
-pub(crate) struct Wire {
+pub struct Wire {
     /// Bytes that have arrived and were not read.
     arrived: VecDeque<u8>,
     /// Nothing follows them.
     is_ended: bool,
     /// Bytes that the broker has written, until the world takes them.
-    pub(crate) written: Vec<u8>,
+    pub written: Vec<u8>,
     /// How many more it may write.
-    pub(crate) room: usize,
+    pub room: usize,
     /// The broker has closed it.
-    pub(crate) is_closed: bool,
+    pub is_closed: bool,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
 
 impl Wire {
     /// Bytes arrive.
-    pub(crate) fn arrive(&mut self, bytes: &[u8]) {
+    pub fn arrive(&mut self, bytes: &[u8]) {
         self.arrived.extend(bytes);
         self.reader.take().into_iter().for_each(Waker::wake);
     }
 
+    /// Whether everything that has arrived was read.
+    pub fn is_read(&self) -> bool {
+        self.arrived.is_empty()
+    }
+
     /// The peer has gone.
-    pub(crate) fn end(&mut self) {
+    pub fn end(&mut self) {
         self.is_ended = true;
         self.reader.take().into_iter().for_each(Waker::wake);
         self.writer.take().into_iter().for_each(Waker::wake);
     }
 
     /// There is so much room.
-    pub(crate) fn has_room(&mut self, room: usize) {
+    pub fn has_room(&mut self, room: usize) {
         self.room = room;
         if room > 0 {
             self.writer.take().into_iter().for_each(Waker::wake);
@@ -63,10 +71,10 @@ impl Wire {
     }
 }
 
-/// See the module's documentation.
-pub(crate) struct Socket(pub(crate) Arc<Mutex<Wire>>);
+/// The broker's end of a [`Wire`].
+pub struct InMemory(pub Arc<Mutex<Wire>>);
 
-impl Transport for Socket {
+impl Transport for InMemory {
     fn peer(&self) -> Peer {
         Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)))
     }
@@ -155,7 +163,7 @@ impl Transport for Socket {
     }
 }
 
-impl Source for Socket {
+impl Source for InMemory {
     fn is_in_handshake(&self) -> bool {
         false
     }
