@@ -13,14 +13,19 @@ pub trait Clock: Debug + Send + Sync {
     /// Time since the broker started, as finely as the machine tells it; never runs backwards.
     fn elapsed(&self) -> Duration;
 
-    /// Milliseconds since 1970.
-    fn wall_ms(&self) -> u64;
+    /// The wall clock, as time since 1970.
+    fn wall(&self) -> Duration;
 
     /// Processor time that the calling thread has had.
     fn thread_cpu(&self) -> Duration;
 
     /// Makes the calling thread, which serves no Clients, wait.
     fn pause(&self, time: Duration);
+
+    /// Milliseconds since 1970.
+    fn wall_ms(&self) -> u64 {
+        u64::try_from(self.wall().as_millis()).unwrap_or(u64::MAX)
+    }
 
     /// Time since the broker started; never runs backwards.
     fn now(&self) -> Time {
@@ -68,8 +73,8 @@ impl Clock for StillClock {
         Duration::ZERO
     }
 
-    fn wall_ms(&self) -> u64 {
-        0
+    fn wall(&self) -> Duration {
+        Duration::ZERO
     }
 
     fn thread_cpu(&self) -> Duration {

@@ -58,8 +58,8 @@ impl Clock for BrokerClock {
         Duration::from_nanos(self.time.now_ns.fetch_add(look, Relaxed)) - self.started
     }
 
-    fn wall_ms(&self) -> u64 {
-        WALL_START_MS + self.time.now_ms()
+    fn wall(&self) -> Duration {
+        Duration::from_millis(WALL_START_MS) + self.time.now()
     }
 
     fn thread_cpu(&self) -> Duration {

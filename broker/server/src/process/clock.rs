@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use jiff::SignedDuration;
 use lotmq_definitions::Now;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -24,8 +25,8 @@ impl Clock for SystemClock {
         self.start.elapsed()
     }
 
-    fn wall_ms(&self) -> u64 {
-        wall_ms()
+    fn wall(&self) -> Duration {
+        wall()
     }
 
     fn thread_cpu(&self) -> Duration {
@@ -39,8 +40,11 @@ impl Clock for SystemClock {
 
 /// Milliseconds since 1970, for callers without a broker.
 pub(crate) fn wall_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    u64::try_from(wall().as_millis()).unwrap_or(u64::MAX)
+}
+
+fn wall() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Processor time of this thread.
@@ -50,7 +54,9 @@ pub(crate) fn thread_cpu() -> Duration {
 
 /// Both times in the form that definitions take.
 pub(crate) fn definitions_now(clock: &dyn Clock) -> Now {
-    Now { elapsed: clock.elapsed(), wall: jiff::Timestamp::now() }
+    let since = SignedDuration::try_from(clock.wall()).unwrap_or(SignedDuration::MAX);
+    let wall = jiff::Timestamp::from_duration(since).unwrap_or(jiff::Timestamp::MAX);
+    Now { elapsed: clock.elapsed(), wall }
 }
 
 /// Milliseconds since 1970 as a point in time.
