@@ -39,6 +39,8 @@ use std::{
 pub struct ExecutorOptions {
     /// Number of threads. Default: one per core.
     pub threads: usize,
+    /// Most threads beside those that work while others wait for a script or a route. Default [`limits::STAND_INS_MAX`].
+    pub stand_ins_max: usize,
     /// Time after which the instance of a definition that has nothing to do is dropped. Default [`limits::INSTANCE_IDLE`].
     pub instance_idle: Duration,
     /// Where its threads are watched.
@@ -48,7 +50,12 @@ pub struct ExecutorOptions {
 impl Default for ExecutorOptions {
     fn default() -> Self {
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get());
-        ExecutorOptions { threads, instance_idle: limits::INSTANCE_IDLE, pulses: Pulses::default() }
+        ExecutorOptions {
+            threads,
+            stand_ins_max: limits::STAND_INS_MAX,
+            instance_idle: limits::INSTANCE_IDLE,
+            pulses: Pulses::default(),
+        }
     }
 }
 
@@ -143,6 +150,11 @@ impl Executor {
     /// Takes a definition in. It runs when something is posted to it, until it is [closed](Definition::close).
     pub fn add(&self, spec: DefinitionSpec) -> Arc<Definition> {
         Definition::new(spec, self.shared.clone())
+    }
+
+    /// Waits until no definition runs or has anything to do, or for so long. Whether that is so: what the last runs wrote has gone out then.
+    pub fn wait_for_rest(&self, patience: Duration) -> bool {
+        self.shared.queue.wait_for_rest(Instant::now() + patience)
     }
 
     /// Definitions that have an instance right now; the others cost only their compiled code.

@@ -11,7 +11,6 @@ use crate::{
     bindings::{ActionExports, model::ModelExports},
     engine::Ticker,
     guest::{ActionPre, Guest, Pre},
-    limits::INLINE_SLICE,
     memory::Memory,
     state::RunState,
     ticker::Pace,
@@ -27,8 +26,8 @@ pub(crate) struct Deadline {
     pub(crate) budget: Duration,
     /// Processor time of the thread then.
     first_tick: Option<Duration>,
-    /// Whether the run may be given up and started anew elsewhere when it takes longer than [`INLINE_SLICE`].
-    pub(crate) slice: bool,
+    /// When the run is given up, to be started anew elsewhere; `None` where it is not.
+    pub(crate) slice: Option<Duration>,
 }
 
 /// What to do at a tick.
@@ -41,12 +40,12 @@ pub(crate) enum AtTick {
 
 impl Deadline {
     pub(crate) fn new(budget: Duration) -> Self {
-        Deadline { budget, first_tick: None, slice: false }
+        Deadline { budget, first_tick: None, slice: None }
     }
 
     /// Of a run that this one waits for, which is not given up for a slice.
     pub(crate) fn nested(self) -> Self {
-        Deadline { slice: false, ..self }
+        Deadline { slice: None, ..self }
     }
 
     pub(crate) fn at_tick(&mut self, now: Duration) -> AtTick {
@@ -57,7 +56,7 @@ impl Deadline {
         let elapsed = now.saturating_sub(first_tick);
         if elapsed >= self.budget {
             AtTick::TimeExpired
-        } else if self.slice && elapsed >= INLINE_SLICE / 2 {
+        } else if self.slice.is_some_and(|slice| elapsed >= slice / 2) {
             AtTick::SliceExpired
         } else {
             AtTick::GoOn
@@ -136,7 +135,7 @@ impl ActionInstance {
     /// can do something else. A run that has already changed something at once (a value, a call) is not given up.
     pub fn run_sliced(&mut self, event: &Event<'_>, run: RunContext, output: &mut RunOutput) -> RunOutcome {
         output.begin(&self.limits);
-        let deadline = Deadline { slice: true, ..Deadline::new(self.limits.time) };
+        let deadline = Deadline { slice: Some(self.limits.slice), ..Deadline::new(self.limits.time) };
         let outcome = self.enter(event, run, deadline, Pace::Fine, output);
         if outcome == RunOutcome::SliceExpired {
             output.clear();
@@ -156,7 +155,7 @@ impl ActionInstance {
             return None;
         }
         self.ticker.run_begins(Pace::Fine);
-        let deadline = Deadline { slice: true, ..Deadline::new(self.limits.time) };
+        let deadline = Deadline { slice: Some(self.limits.slice), ..Deadline::new(self.limits.time) };
         // What the guest writes otherwise is nobody's.
         let mut stray = RunOutput::new();
         stray.begin(&self.limits);
@@ -333,7 +332,7 @@ fn at_tick(
     move |store| {
         let state = store.data();
         state.check_time()?;
-        ticker.run_begins(if state.deadline.get().slice { Pace::Fine } else { Pace::Coarse });
+        ticker.run_begins(if state.deadline.get().slice.is_some() { Pace::Fine } else { Pace::Coarse });
         Ok(UpdateDeadline::Continue(1))
     }
 }
@@ -341,6 +340,7 @@ fn at_tick(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::INLINE_SLICE;
 
     #[test]
     fn a_run_is_stopped_by_the_time_since_its_first_tick() {
@@ -349,7 +349,7 @@ mod tests {
         assert_eq!(run.at_tick(at(0)), AtTick::GoOn);
         assert_eq!(run.at_tick(at(999)), AtTick::GoOn);
         assert_eq!(run.at_tick(at(1000)), AtTick::TimeExpired);
-        let mut sliced = Deadline { slice: true, ..Deadline::new(Duration::from_millis(1)) };
+        let mut sliced = Deadline { slice: Some(INLINE_SLICE), ..Deadline::new(Duration::from_millis(1)) };
         assert_eq!(sliced.at_tick(at(0)), AtTick::GoOn);
         assert_eq!(sliced.at_tick(at(250)), AtTick::SliceExpired);
         assert_eq!(sliced.at_tick(at(1000)), AtTick::TimeExpired);

@@ -199,6 +199,8 @@ pub struct GuestLimits {
     pub memory_bytes: usize,
     /// Time of one run, its callees included. Default [`ACTION_TIME`]. Kept to one epoch, at most 5 ms more.
     pub time: Duration,
+    /// Time of an inline run, after which it is given up and posted instead. Default [`INLINE_SLICE`].
+    pub slice: Duration,
     /// Writes of one run. Default [`WRITES_PER_RUN_MAX`].
     pub writes: u32,
     /// Bytes that one run may write. Default [`WRITE_BYTES_PER_RUN_MAX`].
@@ -210,6 +212,7 @@ impl Default for GuestLimits {
         GuestLimits {
             memory_bytes: ACTION_MEMORY_BYTES,
             time: ACTION_TIME,
+            slice: INLINE_SLICE,
             writes: WRITES_PER_RUN_MAX,
             write_bytes: WRITE_BYTES_PER_RUN_MAX,
         }

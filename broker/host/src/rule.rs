@@ -103,7 +103,13 @@ impl RuleGuest {
     /// When no instance is free, or its start code fails.
     pub fn instance(&self, services: Arc<dyn Services>) -> Result<RuleInstance, Trap> {
         let memory_bytes = RULE_MEMORY_BYTES.min(self.engine.memory_bytes_max());
-        let limits = GuestLimits { memory_bytes, time: RULE_TIME, writes: 0, write_bytes: 0 };
+        let limits = GuestLimits {
+            memory_bytes,
+            time: RULE_TIME,
+            writes: 0,
+            write_bytes: 0,
+            ..GuestLimits::default()
+        };
         let memory = Memory::new(memory_bytes, OF_RULES, self.engine.memory_of_rules());
         let state = RunState::of_rule(services, Arc::new(grants()), memory);
         let mut store = new_store(&self.engine, state, limits.time);

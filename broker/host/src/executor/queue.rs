@@ -25,10 +25,14 @@ pub(crate) enum Next {
 pub(crate) struct RunQueue {
     inner: Mutex<Inner>,
     changed: Condvar,
+    /// Nothing runs any more.
+    rests: Condvar,
 }
 
 #[derive(Default)]
 struct Inner {
+    /// Definitions that run.
+    running: usize,
     /// Tenants that have something to run, each once, the next one first.
     turns: VecDeque<u32>,
     ready: HashMap<u32, VecDeque<Arc<Definition>>>,
@@ -70,6 +74,7 @@ impl RunQueue {
                 inner.resume(Instant::now());
             }
             if let Some(definition) = inner.pop() {
+                inner.running += 1;
                 return Next::Run(definition);
             }
             if Instant::now() >= deadline {
@@ -80,6 +85,26 @@ impl RunQueue {
             self.changed.wait_until(&mut inner, until);
             inner.sleeping -= 1;
         }
+    }
+
+    /// The turn of a definition that [`next`](Self::next) gave is over, and it is in the queue again if it has more to do.
+    pub(crate) fn turn_ended(&self) {
+        let mut inner = self.inner.lock();
+        inner.running -= 1;
+        if inner.is_at_rest() {
+            self.rests.notify_all();
+        }
+    }
+
+    /// Waits until nothing runs and nothing is to be run, pauses included, or until `deadline`. Whether that is so.
+    pub(crate) fn wait_for_rest(&self, deadline: Instant) -> bool {
+        let mut inner = self.inner.lock();
+        while !inner.is_at_rest() {
+            if self.rests.wait_until(&mut inner, deadline).timed_out() {
+                return inner.is_at_rest();
+            }
+        }
+        true
     }
 
     /// Wakes all workers for good.
@@ -94,6 +119,11 @@ impl RunQueue {
 }
 
 impl Inner {
+    fn is_at_rest(&self) -> bool {
+        let waits = |pausing: &Reverse<Pausing>| pausing.0.1.metrics().waiting > 0;
+        self.running == 0 && self.turns.is_empty() && !self.pausing.iter().any(waits)
+    }
+
     fn push(&mut self, definition: Arc<Definition>) {
         let tenant = definition.tenant();
         let queue = self.ready.entry(tenant).or_default();

@@ -3,10 +3,9 @@
 //! A run that waits keeps its thread and its definition's place: its mailbox waits. The executor goes on with one more thread
 //! meanwhile.
 //!
-//! Invariants: at most as many stand in as threads are away, and at most [`STAND_INS_MAX`]; one that is not needed sleeps and is used again.
+//! Invariants: at most as many stand in as threads are away, and at most [`ExecutorOptions::stand_ins_max`](super::ExecutorOptions); one that is not needed sleeps and is used again.
 
 use super::{Seat, Shared, worker, worker::SharedSink};
-use crate::limits::STAND_INS_MAX;
 use lotmq_pulse::while_away;
 use parking_lot::{Condvar, Mutex};
 use std::{cell::RefCell, sync::Arc, time::Instant};
@@ -65,7 +64,7 @@ impl Shared {
     fn leave(self: &Arc<Self>) {
         let mut counts = self.stand_ins.counts.lock();
         counts.away += 1;
-        if counts.awake >= counts.away.min(STAND_INS_MAX) || counts.is_closed {
+        if counts.awake >= counts.away.min(self.options.stand_ins_max) || counts.is_closed {
             return;
         }
         counts.awake += 1;

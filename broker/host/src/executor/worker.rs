@@ -40,6 +40,7 @@ pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl 
                 pulse.begins(Instant::now());
                 contained_turn(&definition, &sink, &mut output);
                 pulse.waits();
+                shared.queue.turn_ended();
             }
             Next::Nothing => {}
         }

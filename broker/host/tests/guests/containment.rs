@@ -357,6 +357,32 @@ fn nobody_waits_for_a_definition_that_pauses() {
 }
 
 #[test]
+fn who_waits_for_the_rest_of_runs_finds_everything_done() {
+    const LONG: Duration = Duration::from_secs(30);
+    const MESSAGES: usize = 500;
+    let (executor, seen) = executor(2);
+    assert!(executor.wait_for_rest(Duration::ZERO));
+    let definitions = [1, 2].map(|id| executor.add(spec(id, GOOD.guest())));
+    for _ in 0..MESSAGES {
+        for definition in &definitions {
+            definition.post(owned("in", b"x"), 0, 0).unwrap();
+        }
+    }
+    assert!(executor.wait_for_rest(LONG));
+    assert_eq!(seen.try_iter().count(), 2 * MESSAGES);
+    // What waits behind a trap is still to be done.
+    let bad = executor.add(spec(3, Text { on_message: PANIC, ..Text::default() }.guest()));
+    for _ in 0..2 {
+        bad.post(owned("in", b"x"), 0, 0).unwrap();
+    }
+    seen.recv_timeout(LONG).unwrap();
+    until_pausing(&bad);
+    assert!(!executor.wait_for_rest(Duration::ZERO));
+    bad.close();
+    assert!(executor.wait_for_rest(LONG));
+}
+
+#[test]
 fn order_holds_and_runs_do_not_overlap_on_many_threads() {
     const MESSAGES: u64 = 2000;
     let (executor, seen) = executor(4);

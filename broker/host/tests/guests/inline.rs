@@ -1,7 +1,7 @@
 //! Runs on the thread that has the event: beside one another where that makes no difference, one after the other elsewhere.
 
 use crate::support::{Broker, PUBLISH_PAYLOAD, Text, executor, message, owned, published, spec};
-use lotmq_host::{Definition, DefinitionSpec, Guest, Inline, InlineRuns, RunOutcome, RunOutput};
+use lotmq_host::{Definition, DefinitionSpec, Guest, GuestLimits, Inline, InlineRuns, RunOutcome, RunOutput};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -105,7 +105,7 @@ fn other_code_that_is_not_pure_has_the_definition_for_itself() {
         asking(),
         services,
         Arc::new(lotmq_host::Grants::action()),
-        lotmq_host::GuestLimits::default(),
+        GuestLimits::default(),
         false,
     );
     thread::scope(|scope| {
@@ -155,7 +155,7 @@ fn a_callee_that_is_replaced_during_a_call_does_not_come_back() {
             new.clone(),
             services,
             Arc::new(lotmq_host::Grants::action()),
-            lotmq_host::GuestLimits::default(),
+            GuestLimits::default(),
             false,
         );
     };
@@ -174,4 +174,17 @@ fn a_callee_that_is_replaced_during_a_call_does_not_come_back() {
     assert_eq!(writes, [1, 0], "the second call is of the new code");
     services.callees.lock().clear();
     *callee.lock() = None;
+}
+
+#[test]
+fn a_run_is_given_up_for_its_slice_and_without_one_for_its_time_only() {
+    let endless = Text { on_message: "(loop $again (br $again))", ..Text::default() }.guest();
+    let (executor, _seen) = executor(1);
+    let limits = GuestLimits { time: Duration::from_millis(100), ..GuestLimits::default() };
+    for (slice, is_given_up) in [(limits.slice, true), (Duration::MAX, false)] {
+        let limits = GuestLimits { slice, ..limits };
+        let definition = executor.add(DefinitionSpec { limits, ..spec(1, endless.clone()) });
+        let (inline, _) = run(&definition);
+        assert_eq!(inline == Inline::Post, is_given_up, "{slice:?}: {inline:?}");
+    }
 }
