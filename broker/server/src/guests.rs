@@ -29,6 +29,7 @@ mod services;
 mod sink;
 pub(crate) mod variables;
 pub(crate) mod views;
+pub(crate) mod witness;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
@@ -47,7 +48,7 @@ pub(crate) use above::{AboveGuests, GuestCommand};
 pub(crate) use deploy::{DeployError, Deployed, Deployment, kind_name};
 pub(crate) use events::{ThreadGuests, hand_to_route, triggers};
 pub(crate) use hosting::Hosting;
-pub(crate) use prepared::Prepared;
+pub(crate) use prepared::{Loader, Prepared};
 pub(crate) use programs::{HasPrograms, Programs};
 pub(crate) use restore::{KEPT_PER_GROUP, definitions, install as install_stored, run_starts, save_kept};
 pub use routes::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
@@ -63,6 +64,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use routes::RouteRunner;
 use run_action::Waiting;
+use witness::Witness;
 
 #[cfg(test)]
 mod tests;
@@ -85,6 +87,8 @@ pub(crate) struct Guests {
     idle_rules: rules::IdleRules,
     /// Where messages are kept until what they start has ended, with `lot.durable_triggers`.
     promised: OnceLock<SessionId>,
+    /// Told of what definitions do, where somebody wants to know.
+    pub(crate) witness: OnceLock<Arc<dyn Witness>>,
     /// Management above the guests; known from the start of the broker on.
     pub(crate) above: OnceLock<Weak<dyn AboveGuests>>,
 }
@@ -127,6 +131,7 @@ impl Guests {
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
             promised: OnceLock::new(),
+            witness: OnceLock::new(),
             above: OnceLock::new(),
         }
     }
@@ -226,22 +231,29 @@ impl Guests {
         self.post(&definitions, &event);
     }
 
-    /// Starts the timers that are due; how long until the next one.
-    pub(crate) fn run_timers(&self, now: Now) -> Option<Duration> {
+    /// Starts the timers that are due: how many, and how long until the next one.
+    pub(crate) fn run_timers(&self, now: Now) -> (usize, Option<Duration>) {
         let mut due = Vec::new();
         let wait = {
             let mut registry = self.registry.write();
             registry.due(now, &mut due);
             registry.next_timeout(now)
         };
+        let started = due.len();
         for definition in &due {
             // A tick that comes while the last one is still waiting is skipped, not queued (language reference §7.3).
             if definition.activity.claim_tick() {
                 self.post(std::slice::from_ref(definition), &OwnedEvent::Timer);
             }
         }
-        wait
+        (started, wait)
     }
+}
+
+/// Whether [`publish_errors`] has anything to publish.
+pub(crate) fn has_errors(tenant: &Tenant) -> bool {
+    let programs = tenant.programs();
+    !programs.guests.changed_errors.lock().is_empty() || programs.scripts.has_debug()
 }
 
 /// Publishes the error records that changed since the last call, and what scripts had to tell.

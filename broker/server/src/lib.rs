@@ -23,6 +23,7 @@ mod tests;
 
 pub use guests::json::value_of_json;
 pub use guests::routes::runs_route_type;
+pub use guests::witness::{Published, Report};
 pub use guests::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub use lotmq_core::limits::markdown as limits_markdown;
 #[doc(hidden)]
@@ -33,4 +34,4 @@ pub use net::listener::ListenAddress;
 #[doc(hidden)]
 pub use net::proxy::fuzz_proxy;
 pub use server::signals::{Signals, survive_file_size_limit};
-pub use server::{Server, StartError};
+pub use server::{Server, StartError, embedded};

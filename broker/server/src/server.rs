@@ -4,6 +4,7 @@
 //! everything in place. A stop goes the other way round.
 
 mod admin;
+pub mod embedded;
 mod housekeeping;
 mod recover;
 mod restart;
@@ -16,7 +17,9 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
+use lotmq_auth::PasswordCost;
 use lotmq_config::{self, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink, World};
@@ -214,8 +217,8 @@ impl Server {
         tell_quarantined(&recovered.quarantined);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (shards, seats) = shard::prepare(cores, &watchdog.pulses);
-        let (broker, recovered) =
-            assemble(config, store, shards, watchdog, recovered, former.report.clone())?;
+        let surroundings = Surroundings::of_machine(config, shards, watchdog, former.report.clone())?;
+        let (broker, recovered) = assemble(config, store, surroundings, recovered)?;
         // Nobody else sets it.
         let _ = listeners.set(Arc::downgrade(&broker.net));
         Self::run(config, broker, recovered, seats, &former)
@@ -534,7 +537,7 @@ fn tell_quarantined(rows: &[QuarantineRow]) {
     }
 }
 
-fn store_options(config: &Config, pulses: &Pulses) -> StoreOptions {
+pub(crate) fn store_options(config: &Config, pulses: &Pulses) -> StoreOptions {
     let durability = match config.store.durability {
         lotmq_config::Durability::Fsync => lotmq_store::Durability::Fsync,
         lotmq_config::Durability::Os => lotmq_store::Durability::Os,
@@ -562,23 +565,63 @@ fn on_commit(net: &Arc<OnceLock<Weak<Net>>>) -> OnCommit {
     })
 }
 
-fn assemble(
+/// What a broker finds round it beside its configuration and its store.
+pub(crate) struct Surroundings {
+    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) chance: Chance,
+    /// Local time of calendars.
+    pub(crate) zone: TimeZone,
+    pub(crate) password_cost: PasswordCost,
+    pub(crate) engine: Engine,
+    pub(crate) python: Python,
+    pub(crate) shards: Vec<Arc<Shard>>,
+    pub(crate) routes: Routes,
+    pub(crate) watchdog: Arc<Watchdog>,
+    /// What became of a restore that it was started after.
+    pub(crate) report: Option<RestoreReport>,
+}
+
+impl Surroundings {
+    /// Those of a broker that has listeners.
+    fn of_machine(
+        config: &Config,
+        shards: Vec<Arc<Shard>>,
+        watchdog: Arc<Watchdog>,
+        report: Option<RestoreReport>,
+    ) -> Result<Self, StartError> {
+        let engine = engine(config, &watchdog.pulses)?;
+        Ok(Self {
+            clock: Box::new(SystemClock::new()),
+            chance: chance(),
+            zone: TimeZone::system(),
+            password_cost: PasswordCost::default(),
+            python: Python::new(&engine),
+            engine,
+            shards,
+            routes: Routes::default(),
+            watchdog,
+            report,
+        })
+    }
+}
+
+/// Makes a broker in which nothing runs yet, of what its store held.
+///
+/// # Errors
+/// See [`StartError`].
+pub(crate) fn assemble(
     config: &Config,
     store: Store,
-    shards: Vec<Arc<Shard>>,
-    watchdog: Arc<Watchdog>,
+    surroundings: Surroundings,
     mut recovered: Recovered,
-    report: Option<RestoreReport>,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
-    let engine = engine(config, &watchdog.pulses)?;
-    let python = Python::new(&engine);
-    let clock = SystemClock::new();
-    let tenants = recover::tenants(&store, &mut recovered, config, clock.wall_ms())?;
+    let tenants = recover::tenants(&store, &mut recovered, config, &surroundings)?;
+    let Surroundings { clock, chance, engine, python, shards, routes, watchdog, report, .. } = surroundings;
     let tenants = Arc::new(Tenants::new(tenants));
     let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
     let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
-    let core = Arc::new(Core::new(config, log, Box::new(clock), chance(), &ThreadGuests));
+    let core = Arc::new(Core::new(config, log, clock, chance, &ThreadGuests));
     let hosting = Hosting {
         core: Arc::clone(&core),
         store,
@@ -589,7 +632,7 @@ fn assemble(
         compiles: Compiles::default(),
         python,
         executor: Mutex::new(None),
-        routes: Routes::default(),
+        routes,
         route_types: RouteTypes::default(),
         left_runs: LeftRuns::default(),
     };
@@ -619,23 +662,27 @@ fn assemble(
 /// Makes the engine of guests, with the parts that all compiled programs share.
 fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
     let is_durable = config.store.durability != lotmq_config::Durability::None;
+    let worlds =
+        [(World::Action, LotWorld::Action), (World::Model, LotWorld::Model), (World::Rule, LotWorld::Rule)];
     Engine::new(&EngineOptions {
         cache_dir: is_durable.then(|| config.data.path.join("cache")),
         all_memory_bytes_max: machine::guests_memory(&config.limits),
+        pulses: pulses.clone(),
+        ..lot_engine(&worlds)
+    })
+}
+
+/// What an engine for LoT has: the runtime, and a shell for each of these worlds.
+pub(crate) fn lot_engine(worlds: &[(World, LotWorld)]) -> EngineOptions {
+    let shell = |&(world, of): &(World, LotWorld)| (world, lot_to_wasm::lower::shell(of).into());
+    EngineOptions {
         core_modules: vec![(
             lot_to_wasm::lower::RUNTIME_IMPORT.to_owned(),
             lot_to_wasm::lower::RUNTIME.into(),
         )],
-        shells: [
-            (World::Action, LotWorld::Action),
-            (World::Model, LotWorld::Model),
-            (World::Rule, LotWorld::Rule),
-        ]
-        .map(|(world, of)| (world, lot_to_wasm::lower::shell(of).into()))
-        .into(),
-        pulses: pulses.clone(),
+        shells: worlds.iter().map(shell).collect(),
         ..EngineOptions::default()
-    })
+    }
 }
 
 fn chance() -> Chance {

@@ -16,6 +16,7 @@ use lotmq_host::{
 use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::warn;
 
+use super::prepared::Loader;
 use super::services::TenantServices;
 use super::sink::host_id;
 use super::{Guests, Runner, views};
@@ -24,6 +25,7 @@ use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
 /// Compiled definition that is to be deployed.
+#[derive(Clone)]
 pub(crate) struct Deployment {
     pub(crate) new: NewDefinition,
     pub(crate) guest: Guest,
@@ -78,7 +80,7 @@ impl Guests {
     /// # Errors
     /// [`DeployError::Load`] when the host refuses it, which is a fault of ours.
     pub(crate) fn load(
-        hosting: &Hosting,
+        loader: Loader<'_>,
         component: &[u8],
         new: NewDefinition,
         existing: OnExisting,
@@ -88,8 +90,8 @@ impl Guests {
         } else {
             (World::Action, Grants::action())
         };
-        let _permit = hosting.compiles.permit(component.len());
-        let guest = hosting.engine.compile(component, world, lotmq_host::Origin::Compiler)?;
+        let _permit = loader.compiles.permit(component.len());
+        let guest = loader.engine.compile(component, world, lotmq_host::Origin::Compiler)?;
         Ok(Deployment {
             new,
             guest,

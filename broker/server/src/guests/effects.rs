@@ -11,6 +11,7 @@ use tracing::{debug, trace};
 use super::above::published_to_tree;
 use super::authority::Writers;
 use super::records;
+use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::process::clock::definitions_now;
 use crate::process::clock::timestamp;
@@ -91,6 +92,9 @@ pub(super) fn carry_out(
         match effect {
             Effect::Publish { topic, payload, qos, retain } => {
                 let owner = by.owner().map(|owner| &owner.name);
+                if let Some(witness) = run.tenant.programs().guests.witness.get() {
+                    witness.sees(by.name(), Deed::published((topic, payload), qos, retain));
+                }
                 let is_done = publish(turn, (run.tenant, owner), (topic, payload), (qos, retain), hops);
                 undone.0.extend((!is_done).then_some(place));
             }
@@ -166,6 +170,11 @@ impl OfRoute<'_> {
         turn.counts.publish_internal += 1;
         let qos = codec_qos(self.qos);
         if let Some(publication) = encoded(turn, self.topic, self.payload, qos, self.retain, self.hops) {
+            let guests = &tenant.programs().guests;
+            if let (Some(witness), Some(route)) = (guests.witness.get(), guests.route_by_id(self.route)) {
+                let by = &route.version().definition;
+                witness.sees(by.name(), Deed::published((self.topic, self.payload), self.qos, self.retain));
+            }
             turn.publish(tenant, &Publication { origin: Some(self.route), owner: self.owner, ..publication });
         }
     }
@@ -203,6 +212,12 @@ fn ended(
         line = error.as_ref().map(|error| error.line),
         "run"
     );
+    if let RunOutcome::Done(outputs) = run.outcome
+        && !outputs.is_empty()
+        && let Some(witness) = run.tenant.programs().guests.witness.get()
+    {
+        witness.sees(definition.name(), Deed::Returned(outputs.clone()));
+    }
     if let Some(error) = &error {
         debug!(target: "lot", definition = &**definition.name(), code = &*error.code, line = error.line, column = error.column, "run failed");
         record(turn, definition, run, (&error.code, &error.message, error.line, error.column));

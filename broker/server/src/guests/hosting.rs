@@ -12,6 +12,7 @@ use lotmq_store::Store;
 use parking_lot::Mutex;
 
 use super::compiles::Compiles;
+use super::prepared::Loader;
 use super::promised::LeftRuns;
 use super::routes::{RouteTypes, Routes};
 use crate::process::alarm::Alarm;
@@ -50,6 +51,11 @@ impl Deref for Hosting {
 }
 
 impl Hosting {
+    /// Loader of definitions.
+    pub(crate) fn loader(&self) -> Loader<'_> {
+        Loader { engine: &self.engine, compiles: &self.compiles, route_types: &self.route_types }
+    }
+
     /// Compatibility settings of the LoT compiler.
     pub(crate) fn compat(&self) -> Compat {
         let compat = &self.config.compat;

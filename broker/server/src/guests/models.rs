@@ -127,7 +127,7 @@ fn rebuild(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, user: &Definition) -> R
     let output = entity.output.ok_or(first)?;
     let (facts, owner) = (Arc::new(output.facts), user.owner().cloned());
     let new = NewDefinition { facts, owner, ..deployed.clone() };
-    let deployment = Guests::load(hosting, &output.component, new, OnExisting::Replace);
+    let deployment = Guests::load(hosting.loader(), &output.component, new, OnExisting::Replace);
     // Its source is stored already: what deploying would write is dropped.
     let result = deployment.and_then(|new| Guests::deploy(tenant, hosting, new, &mut Batch::new()));
     result.map(|_| ()).map_err(|refusal| refusal.to_string())

@@ -5,14 +5,25 @@ use std::sync::Arc;
 use lot_facts::Kind;
 use lotmq_auth::built_in::built_in;
 use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting};
+use lotmq_host::Engine;
 use lotmq_store::Batch;
 
-use super::routes::RouteDeployment;
+use super::routes::{RouteDeployment, RouteTypes};
 use super::{DeployError, Deployed, Deployment, Guests, rules, views};
+use crate::guests::compiles::Compiles;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
 
+/// Loader: makes native code of what the LoT compiler made.
+#[derive(Clone, Copy)]
+pub(crate) struct Loader<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) compiles: &'a Compiles,
+    pub(crate) route_types: &'a RouteTypes,
+}
+
 /// Compiled entity that can be installed.
+#[derive(Clone)]
 pub(crate) enum Prepared {
     /// An Action or Model.
     Guest(Box<Deployment>),
@@ -26,23 +37,50 @@ pub(crate) enum Prepared {
     View(Box<NewDefinition>, OnExisting),
 }
 
+impl Prepared {
+    /// What is going to be installed.
+    pub(crate) fn new_definition(&self) -> &NewDefinition {
+        match self {
+            Prepared::Guest(deployment) => &deployment.new,
+            Prepared::Route(deployment) => &deployment.new,
+            Prepared::Rule { new, .. } | Prepared::View(new, _) => new,
+        }
+    }
+
+    /// No run of it within a turn is given up for its slice of time, whatever else the machine does.
+    pub(crate) fn never_gives_up(&mut self) {
+        if let Prepared::Guest(deployment) = self {
+            deployment.limits.slice = std::time::Duration::MAX;
+        }
+    }
+
+    /// What is going to be installed, to be changed.
+    pub(crate) fn new_definition_mut(&mut self) -> &mut NewDefinition {
+        match self {
+            Prepared::Guest(deployment) => &mut deployment.new,
+            Prepared::Route(deployment) => &mut deployment.new,
+            Prepared::Rule { new, .. } | Prepared::View(new, _) => new,
+        }
+    }
+}
+
 impl Guests {
     /// Compiles a component to native code, or finds the guest that runs it.
     ///
     /// # Errors
     /// [`DeployError`].
     pub(crate) fn prepare(
-        hosting: &Hosting,
+        loader: Loader<'_>,
         component: Vec<u8>,
         new: NewDefinition,
         existing: OnExisting,
     ) -> Result<Prepared, DeployError> {
         match new.facts.kind {
             Kind::Action | Kind::Model => {
-                Self::load(hosting, &component, new, existing).map(|loaded| Prepared::Guest(Box::new(loaded)))
+                Self::load(loader, &component, new, existing).map(|loaded| Prepared::Guest(Box::new(loaded)))
             }
             Kind::Route => {
-                Self::load_route(hosting, new, existing).map(|loaded| Prepared::Route(Box::new(loaded)))
+                Self::load_route(loader, new, existing).map(|loaded| Prepared::Route(Box::new(loaded)))
             }
             Kind::Rule if built_in(&new.name).is_some() => {
                 let (kind, name) = (DefinitionKind::Rule, Arc::clone(&new.name));

@@ -9,6 +9,7 @@ use lotmq_host::Effect;
 use tracing::warn;
 
 use super::effects::Run;
+use super::witness::{Deed, Report};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::Variables;
 use crate::process::clock::definitions_now;
@@ -92,13 +93,20 @@ pub(super) fn record_masked(
     let (message, topic) = (variables.masked_text(error.message), variables.masked_whole_text(error.topic));
     let payload = variables.masked_up_to(error.payload, RECORD_PAYLOAD_BYTES_MAX);
     let error = RunError { message: &message, topic: &topic, payload: &payload, ..*error };
+    if let Some(witness) = tenant.programs().guests.witness.get() {
+        witness.sees(definition.name(), Deed::Reported(Report::new(true, &error)));
+    }
     definition.activity.record_error(definition.name(), &error, now)
 }
 
 /// Notes a warning without the values of secrets.
 pub(super) fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>) {
     let message = tenant.programs().variables.masked_text(warning.message);
-    definition.activity.note_warning(&RunError { message: &message, ..*warning });
+    let warning = RunError { message: &message, ..*warning };
+    if let Some(witness) = tenant.programs().guests.witness.get() {
+        witness.sees(definition.name(), Deed::Reported(Report::new(false, &warning)));
+    }
+    definition.activity.note_warning(&warning);
 }
 
 /// Notes, as one record, the events that were not taken since the first of them had a record of its own.

@@ -121,7 +121,7 @@ pub(crate) fn install(
             super::models::may_be_made_of(tenant, (new.owner.as_ref(), new.installed_at), &part.name)?;
         }
     }
-    let prepared = Guests::prepare(hosting, component, new, OnExisting::Replace);
+    let prepared = Guests::prepare(hosting.loader(), component, new, OnExisting::Replace);
     let installed = prepared.and_then(|new| Guests::install(tenant, hosting, new, batch));
     installed.map_err(|refusal| refusal.to_string())
 }

@@ -37,10 +37,11 @@ use lotmq_store::{Batch, Op};
 
 pub(crate) use runner::RouteRunner;
 pub use standalone::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
-pub(crate) use thread::Routes;
+pub(crate) use thread::{Routes, SteppedRoutes};
 pub use types::runs_route_type;
 pub(crate) use types::{RouteTypes, TYPES};
 
+use super::prepared::Loader;
 use super::{DeployError, Guests, deploy};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
@@ -59,8 +60,9 @@ const IGNORED_SETTINGS: [&str; 5] =
     ["BUFFER_MODE", "BUFFER_MAX_BYTES", "BUFFER_TTL_SEC", "OVERLOAD_POLICY", "OVERLOAD_TIMEOUT"];
 
 /// Route that can be installed.
+#[derive(Clone)]
 pub(crate) struct RouteDeployment {
-    new: NewDefinition,
+    pub(super) new: NewDefinition,
     guest: RouteGuest,
     existing: OnExisting,
 }
@@ -104,12 +106,12 @@ impl Guests {
     /// # Errors
     /// [`DeployError::RouteType`] when this build has none.
     pub(crate) fn load_route(
-        hosting: &Hosting,
+        loader: Loader<'_>,
         new: NewDefinition,
         existing: OnExisting,
     ) -> Result<RouteDeployment, DeployError> {
         let kind = new.facts.route.as_ref().map(|route| route.kind.clone()).unwrap_or_default();
-        let guest = hosting.route_types.guest(&hosting.engine, &kind)?;
+        let guest = loader.route_types.guest(loader.engine, &kind)?;
         let guest = guest.ok_or(DeployError::RouteType { kind })?;
         Ok(RouteDeployment { new, guest, existing })
     }
@@ -158,6 +160,16 @@ impl Guests {
             return None;
         }
         self.routes.read().get(&id).cloned()
+    }
+
+    /// Whether no route has anything to do.
+    pub(crate) fn routes_rest(&self) -> bool {
+        self.routes.read().values().all(|route| route.rests())
+    }
+
+    /// Whether somebody waits for an answer of a route.
+    pub(crate) fn routes_are_asked(&self) -> bool {
+        self.routes.read().values().any(|route| route.is_asked())
     }
 
     /// Runner of a route, whatever its state.

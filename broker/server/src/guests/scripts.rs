@@ -181,6 +181,11 @@ impl Scripts {
         debug.push_back((script.into(), text.to_owned()));
     }
 
+    /// Whether anything was noted since it was taken last.
+    pub(crate) fn has_debug(&self) -> bool {
+        !self.debug.lock().is_empty()
+    }
+
     /// Takes the texts that were noted since the last call.
     pub(crate) fn take_debug(&self) -> VecDeque<(Box<str>, String)> {
         std::mem::take(&mut *self.debug.lock())

@@ -16,6 +16,7 @@ use super::effects::OfRoute;
 use super::records;
 use super::rights::{Access, Rights, Variable};
 use super::sink::definition_id;
+use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::guests::variables::Variables;
@@ -207,10 +208,12 @@ impl Services for TenantServices {
     }
 
     fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
-        match self.tenant() {
-            Some(tenant) => tenant.programs().scripts.call(function, arguments),
-            None => Called::unknown(function),
+        let Some(tenant) = self.tenant() else { return Called::unknown(function) };
+        let called = tenant.programs().scripts.call(function, arguments);
+        if let Some(witness) = tenant.programs().guests.witness.get() {
+            witness.sees(function, Deed::Printed(called.output.clone()));
         }
+        called
     }
 
     fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {

@@ -27,7 +27,7 @@ fn deploy(running: &Running, source: &str) {
             facts: Arc::new(output.facts),
             installed_at: jiff::Timestamp::now(),
         };
-        let prepared = Guests::prepare(broker, output.component, new, OnExisting::Replace).unwrap();
+        let prepared = Guests::prepare(broker.loader(), output.component, new, OnExisting::Replace).unwrap();
         Guests::install(&tenant, &broker.hosting, prepared, &mut Batch::new()).unwrap();
     }
 }

@@ -138,6 +138,18 @@ impl Shard {
         self.busy_permille.load(Ordering::Relaxed) > SHARD_BUSY_PERMILLE
     }
 
+    /// Carries out what others have asked of a shard that has no thread, but for connections. Whether that was anything.
+    pub(crate) fn take_releases(&self, turn: &mut Turn) -> bool {
+        let mut has_any = false;
+        while let Some(order) = self.inbox.take() {
+            if let Order::Release(ticket, releases) = order {
+                turn.release_when_committed(ticket, releases);
+                has_any = true;
+            }
+        }
+        has_any
+    }
+
     /// Tells the shard that a group was committed, if it waits for one.
     pub(crate) fn committed(&self) {
         if self.home.waits_for_commit() {

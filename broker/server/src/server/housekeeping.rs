@@ -88,41 +88,52 @@ impl<'a> Housekeeper<'a> {
         broker.net.certificates.check(&broker.counters);
         self.storage_watch.look(broker);
         self.heap.look();
-        let is_behind = expiry_timers::work(turn);
-        let ends_more = broker.session_drains.work(&broker.core, turn);
-        broker.left_runs.work(turn);
-        let publishes_records = self.records_at.elapsed() >= RECORDS_PERIOD;
-        if publishes_records {
-            self.records_at = Instant::now();
-        }
-        let mut wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
+        let Due { mut wait, .. } = work_by_the_clock(broker, turn);
         if let Some(rests) = broker.logs.publish(turn, &broker.tenants.default_tenant()) {
             wait = wait.min(rests);
         }
-        for tenant in broker.tenants.all().iter() {
-            wait = wait.min(self.tend(turn, tenant, publishes_records));
+        if self.records_at.elapsed() >= RECORDS_PERIOD {
+            self.records_at = Instant::now();
+            broker.tenants.all().iter().for_each(|tenant| guests::publish_errors(turn, tenant));
         }
         wait
     }
+}
 
-    /// Does what is due in one tenant; returns the time until the next round.
-    fn tend(&self, turn: &mut Turn, tenant: &Arc<Tenant>, publishes_records: bool) -> Duration {
-        let (broker, guests) = (self.broker, &tenant.programs().guests);
-        let mut wait = if guests.has_runners() { PERIOD } else { PERIOD_IDLE };
-        if let Some(timer) = guests.run_timers(definitions_now(&*turn.core.clock)) {
-            wait = wait.min(timer);
-        }
-        // While the store takes nothing they stay where they are, newest only.
-        let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
-        if takes && guests.values.has_unsaved() {
-            save_kept(broker, tenant);
-        }
-        if publishes_records {
-            guests::publish_errors(turn, tenant);
-        }
-        tenant.remove_expired(turn);
-        wait
+/// Outcome of work by the clock.
+pub(crate) struct Due {
+    /// Number of definitions that timers have started.
+    pub(crate) started: usize,
+    /// Time until something is due again.
+    wait: Duration,
+}
+
+/// Does what is due by the clock of Clients, of definitions and of what is stored for them.
+pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
+    let is_behind = expiry_timers::work(turn);
+    let ends_more = broker.session_drains.work(&broker.core, turn);
+    broker.left_runs.work(turn);
+    let wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
+    let mut due = Due { started: 0, wait };
+    for tenant in broker.tenants.all().iter() {
+        tend(broker, turn, tenant, &mut due);
     }
+    due
+}
+
+/// Does what is due in one tenant.
+fn tend(broker: &Broker, turn: &mut Turn, tenant: &Tenant, due: &mut Due) {
+    let guests = &tenant.programs().guests;
+    let (started, timer) = guests.run_timers(definitions_now(&*turn.core.clock));
+    due.started += started;
+    let period = guests.has_runners().then_some(PERIOD);
+    due.wait = [period, timer].into_iter().flatten().fold(due.wait, Duration::min);
+    // While the store takes nothing they stay where they are, newest only.
+    let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
+    if takes && guests.values.has_unsaved() {
+        save_kept(broker, tenant);
+    }
+    tenant.remove_expired(turn);
 }
 
 /// Drains the sessions that the stop of the broker has ended. What rests in the store is drained after the next start.

@@ -14,6 +14,7 @@ use lotmq_host::route::{Delivery, Failure, Receipt, RouteInstance, RouteSpec};
 use lotmq_host::{Acting, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
 use tracing::{error, info, warn};
 
+use super::configuration::without_delay;
 use super::delivery::{columns, delivery, told_of_error};
 use super::mailbox::{Addressee, Post};
 use super::runner::{RouteRunner, Version, Work};
@@ -81,6 +82,9 @@ impl Driver {
         while let Some((number, version)) = self.route.current() {
             match self.serve(number, &version, &mut pause).await {
                 Ended::Changed => pause = Pause::reconnecting(),
+                Ended::Away(reason) if self.is_at_once() => {
+                    self.failed(&version, Connection::Reconnecting, "ROUTE_AWAY", &reason);
+                }
                 Ended::Away(reason) => {
                     self.failed(&version, Connection::Reconnecting, "ROUTE_AWAY", &reason);
                     tokio::select! {
@@ -101,6 +105,8 @@ impl Driver {
         let services = self.services(version);
         let instance = match self.open(version, &services).await {
             Ok(instance) => instance,
+            // It would be away for ever where nothing changes by itself.
+            Err(Ended::Away(reason)) if self.is_at_once() => return Ended::Fatal(reason),
             Err(ended) => return ended,
         };
         let now = self.now();
@@ -133,6 +139,7 @@ impl Driver {
         let names = OfRoute(services, RunContext::new(id));
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
+        let configuration = if self.is_at_once() { without_delay(&configuration) } else { configuration };
         let definition = &version.definition;
         let acting = Acting { version: definition.version, account: definition.shared_account() };
         let spec = RouteSpec {
@@ -172,6 +179,11 @@ impl Driver {
             let _ = instance.close().await;
         }
         probed
+    }
+
+    /// Whether nothing waits here: what fails is refused instead of being tried again.
+    fn is_at_once(&self) -> bool {
+        self.hosting.routes.is_at_once
     }
 
     fn now(&self) -> jiff::Timestamp {
@@ -254,6 +266,11 @@ impl Serving<'_> {
             Ok(Ok(Err(Failure::Reject(reason)))) => {
                 self.refused(batch, &reason);
                 None
+            }
+            Ok(Ok(Err(failure))) if self.driver.is_at_once() => {
+                let ended = ended(failure.clone());
+                self.refused(batch, &text_of(failure));
+                Some(ended)
             }
             Ok(Ok(Err(failure))) => {
                 self.driver.route.put_back(batch, false);
@@ -358,6 +375,9 @@ impl Serving<'_> {
 
     /// Tries the same again after a pause, unless that has been done for long enough.
     async fn retry(&mut self, mut batch: Vec<Post>, reason: &str) {
+        if self.driver.is_at_once() {
+            return self.refused(batch, reason);
+        }
         let first = batch[0].sequence;
         let retries = match self.retries.take() {
             Some(retries) if retries.sequence == first => Retries { count: retries.count + 1, ..retries },

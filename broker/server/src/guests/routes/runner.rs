@@ -61,6 +61,10 @@ pub(crate) struct RouteRunner {
     shared: Mutex<Shared>,
     /// Signal that the driver has work.
     called: Notify,
+    /// Number of calls.
+    calls: AtomicU64,
+    /// Number of calls when the driver last found nothing to do.
+    rested: AtomicU64,
     /// Signal that its standing has changed.
     pub(super) stands: Notify,
     /// Hops of the message on which the guest works.
@@ -102,6 +106,8 @@ impl RouteRunner {
             order,
             shared: Mutex::new(shared),
             called: Notify::new(),
+            calls: AtomicU64::new(1),
+            rested: AtomicU64::new(0),
             stands: Notify::new(),
             hops: AtomicU8::new(0),
             at_work: AtomicU64::new(0),
@@ -124,13 +130,13 @@ impl RouteRunner {
             shared.version = Arc::new(version);
             shared.begin_anew();
         }
-        self.called.notify_one();
+        self.call();
     }
 
     /// Reopens the route, because a value that it was opened with has changed.
     pub(super) fn reopen(&self) {
         self.shared.lock().begin_anew();
-        self.called.notify_one();
+        self.call();
     }
 
     /// Ends the route and drops waiting messages; returns their number.
@@ -141,7 +147,7 @@ impl RouteRunner {
             shared.questions.refuse("it was removed");
             shared.mailbox.clear()
         };
-        self.called.notify_one();
+        self.call();
         self.stands.notify_one();
         waited
     }
@@ -171,7 +177,7 @@ impl RouteRunner {
             shared.standing.message_came();
             shared.mailbox.post(to, message, hops)
         };
-        self.called.notify_one();
+        self.call();
         posted.map_err(|Full(messages)| PostError::Full { messages })
     }
 
@@ -187,13 +193,29 @@ impl RouteRunner {
             let behind = shared.mailbox.next_sequence();
             shared.questions.ask(body, behind, patience)
         };
-        self.called.notify_one();
+        self.call();
         answered
     }
 
     /// Notes a message that was not taken, at once, because a flood of them has one record only.
     pub(crate) fn shed(&self, error: &PostError, now: Timestamp) {
         self.update(|standing| standing.failed(1, &error.to_string(), now));
+    }
+
+    /// Has the driver look what there is to do.
+    fn call(&self) {
+        self.calls.fetch_add(1, Ordering::Release);
+        self.called.notify_one();
+    }
+
+    /// Whether the driver has found nothing to do since it was called last.
+    pub(super) fn rests(&self) -> bool {
+        self.rested.load(Ordering::Acquire) == self.calls.load(Ordering::Acquire)
+    }
+
+    /// Whether somebody waits for an answer.
+    pub(super) fn is_asked(&self) -> bool {
+        self.shared.lock().questions.next_behind().is_some()
     }
 
     /// Hops of the messages that it publishes.
@@ -233,14 +255,25 @@ impl RouteRunner {
 
     /// Waits until [`is_changed`](Self::is_changed).
     pub(super) async fn changed(&self, number: u64) {
-        while !self.is_changed(number) {
-            self.called.notified().await;
+        loop {
+            let calls = self.calls.load(Ordering::Acquire);
+            if self.is_changed(number) {
+                return;
+            }
+            self.rest_until_called(calls).await;
         }
+    }
+
+    /// Waits for a call; there was nothing to do after so many of them.
+    async fn rest_until_called(&self, calls: u64) {
+        self.rested.store(calls, Ordering::Release);
+        self.called.notified().await;
     }
 
     /// Waits for the next work; `None` when there is a change.
     pub(super) async fn next_work(&self, number: u64) -> Option<Work> {
         loop {
+            let calls = self.calls.load(Ordering::Acquire);
             {
                 let mut shared = self.shared.lock();
                 if shared.is_closed || shared.number != number {
@@ -250,7 +283,7 @@ impl RouteRunner {
                     return Some(work);
                 }
             }
-            self.called.notified().await;
+            self.rest_until_called(calls).await;
         }
     }
 

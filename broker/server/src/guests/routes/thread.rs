@@ -6,6 +6,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
@@ -30,6 +31,8 @@ const STACK_BYTES: usize = 2 << 20;
 /// Handle of the thread of routes.
 #[derive(Default)]
 pub(crate) struct Routes {
+    /// Time stands still: nothing that fails is tried again, because nothing would have changed, and what stands is told to nobody.
+    pub(super) is_at_once: bool,
     orders: Mutex<Option<mpsc::Sender<Order>>>,
 }
 
@@ -41,6 +44,11 @@ struct Order {
 }
 
 impl Routes {
+    /// Where time stands still.
+    pub(crate) fn at_once() -> Self {
+        Self { is_at_once: true, orders: Mutex::default() }
+    }
+
     /// Starts the driver of a new route; not when the broker is stopping. Like [`Routes::probe`] not to be called on a runtime: it waits while many orders do.
     pub(super) fn drive(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
         self.order(tenant, route, None);
@@ -93,9 +101,43 @@ impl Routes {
     }
 }
 
-async fn serve(hosting: Arc<Hosting>, mut orders: mpsc::Receiver<Order>) {
+/// Routes that their owner drives on his own thread, step by step.
+pub(crate) struct SteppedRoutes {
+    runtime: Runtime,
+    tasks: LocalSet,
+}
+
+impl SteppedRoutes {
+    /// Takes the routes of a broker that has no thread for them.
+    ///
+    /// # Errors
+    /// When the system gives no runtime.
+    pub(crate) fn new(hosting: &Arc<Hosting>) -> std::io::Result<Self> {
+        let (sender, orders) = mpsc::channel(ORDERS_MAX);
+        *hosting.routes.orders.lock() = Some(sender);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let tasks = LocalSet::new();
+        tasks.spawn_local(take_orders(Arc::clone(hosting), orders));
+        Ok(Self { runtime, tasks })
+    }
+
+    /// Drives them until `is_over`. The calling thread has a turn that nobody uses.
+    pub(crate) fn drive_until(&self, is_over: impl Fn() -> bool) {
+        self.tasks.block_on(&self.runtime, async {
+            while !is_over() {
+                tokio::task::yield_now().await;
+            }
+        });
+    }
+}
+
+async fn serve(hosting: Arc<Hosting>, orders: mpsc::Receiver<Order>) {
     let _watched = Watched::new(&hosting.watchdog, "the thread of routes");
     spawn_local(beat(hosting.watchdog.pulses.add("the thread of routes", ROUND_SILENCE_MAX)));
+    take_orders(hosting, orders).await;
+}
+
+async fn take_orders(hosting: Arc<Hosting>, mut orders: mpsc::Receiver<Order>) {
     while let Some(Order { tenant, route, probe }) = orders.recv().await {
         let driver =
             Driver { hosting: Arc::clone(&hosting), tenant: Arc::clone(&tenant), route: Arc::clone(&route) };
@@ -105,7 +147,9 @@ async fn serve(hosting: Arc<Hosting>, mut orders: mpsc::Receiver<Order>) {
                 let _ = answer.try_send(driver.probe().await);
             })),
             None => {
-                spawn_local(tell(Arc::clone(&hosting), tenant, route));
+                if !hosting.routes.is_at_once {
+                    spawn_local(tell(Arc::clone(&hosting), tenant, route));
+                }
                 spawn_local(drive(driver));
             }
         }
@@ -196,7 +240,7 @@ mod tests {
         let route = tenant.programs().guests.route("R").unwrap();
         // A thread that takes nothing.
         let (sender, mut orders) = mpsc::channel(ORDERS_MAX);
-        let routes = Routes { orders: Mutex::new(Some(sender)) };
+        let routes = Routes { is_at_once: false, orders: Mutex::new(Some(sender)) };
         std::thread::scope(|scope| {
             let deploying = scope.spawn(|| (0..DEPLOYS).for_each(|_| routes.drive(&tenant, &route)));
             while orders.len() < ORDERS_MAX {

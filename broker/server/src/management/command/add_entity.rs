@@ -176,7 +176,7 @@ fn deploy(
     };
     let broker = call.broker;
     let prepared =
-        Guests::prepare(broker, output.component, new, existing).map_err(|error| refused(&error))?;
+        Guests::prepare(broker.loader(), output.component, new, existing).map_err(|error| refused(&error))?;
     let mut batch = Batch::new();
     let _changes = broker.commands.changes.lock();
     call.check_current()?;

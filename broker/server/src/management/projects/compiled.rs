@@ -215,7 +215,7 @@ impl Compiled {
                     facts: Arc::new(facts),
                     installed_at: call.broker.definitions_now().wall,
                 };
-                let prepared = Guests::prepare(call.broker, component, new, OnExisting::Replace);
+                let prepared = Guests::prepare(call.broker.loader(), component, new, OnExisting::Replace);
                 prepared.map(|prepared| Made::Lot(prepared, kind.into())).map_err(|error| {
                     refused(&error).errors.into_iter().for_each(|error| self.problems.error(&place, error));
                 })

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use lotmq_auth::{Directory, DirectoryOptions, ROOT, Rulebook};
 use lotmq_config::{Config, LotCache, Secret};
 use lotmq_definitions::{CacheLimits, CacheMode, RegistryOptions};
@@ -15,7 +16,7 @@ use crate::guests::{Guests, Programs};
 use crate::management::accounts::{self, Scram};
 use crate::management::audit::Audit;
 use crate::management::managed::Managed;
-use crate::server::StartError;
+use crate::server::{StartError, Surroundings};
 use lotmq_core::tenant::Tenant;
 
 /// Name of the table of accounts.
@@ -32,7 +33,7 @@ pub(crate) fn tenants(
     store: &Store,
     recovered: &mut Recovered,
     config: &Config,
-    now_ms: u64,
+    surroundings: &Surroundings,
 ) -> Result<Vec<Arc<Tenant>>, StartError> {
     let password = config.initial_root_password.as_ref().map(Secret::reveal);
     let mut tenants = Vec::new();
@@ -40,7 +41,9 @@ pub(crate) fn tenants(
         let is_on = config.auth.scram_sha_256;
         let scram = Scram::recover(is_on, row.id, &mut recovered.secrets, store)?;
         let wait_max_ms = u64::from(config.limits.login_wait_max_sec) * 1000;
-        let options = DirectoryOptions { scram: scram.secret, wait_max_ms, ..DirectoryOptions::default() };
+        let cost = surroundings.password_cost;
+        let options =
+            DirectoryOptions { scram: scram.secret, wait_max_ms, cost, ..DirectoryOptions::default() };
         let users = Directory::new(options)?;
         let of_tenant = recovered.users.extract_if(.., |user| user.tenant == row.id);
         users.restore(of_tenant.map(|row| scram.equip(accounts::restored(row))));
@@ -56,7 +59,7 @@ pub(crate) fn tenants(
                 row.id,
                 (password, config.replaces_default_password),
                 store,
-                now_ms,
+                surroundings.clock.wall_ms(),
             )?;
         }
         let users = Arc::new(users);
@@ -77,7 +80,7 @@ pub(crate) fn tenants(
             variables.restore_secret(secret);
         }
         let number = u32::try_from(number).expect("tenants are numbered with 32 bits");
-        let guests = Guests::new(registry_options(config), config.lot.authority);
+        let guests = Guests::new(registry_options(config, surroundings.zone.clone()), config.lot.authority);
         let audit = Audit::open(store, row.id, config.audit.clone()).map_err(StartError::Audit)?;
         let managed = Managed::new(audit);
         managed.removed_names.restore(row.id, &recovered.settings);
@@ -88,7 +91,7 @@ pub(crate) fn tenants(
     Ok(tenants)
 }
 
-fn registry_options(config: &Config) -> RegistryOptions {
+fn registry_options(config: &Config, zone: TimeZone) -> RegistryOptions {
     let lot = &config.lot;
     RegistryOptions {
         cache: match lot.cache {
@@ -100,7 +103,7 @@ fn registry_options(config: &Config) -> RegistryOptions {
             bytes_max: lot.cache_bytes,
             ..CacheLimits::default()
         },
-        ..RegistryOptions::new(jiff::tz::TimeZone::system())
+        ..RegistryOptions::new(zone)
     }
 }
 

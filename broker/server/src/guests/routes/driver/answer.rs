@@ -2,7 +2,7 @@
 
 use lotmq_host::route::Failure;
 
-use super::{Ended, Serving, too_long};
+use super::{Ended, Serving, text_of, too_long};
 use crate::guests::routes::questions::Question;
 use crate::limits::ROUTE_CALL_TIME;
 
@@ -23,6 +23,14 @@ impl Serving<'_> {
                 route.update(|standing| standing.passed(0, now));
                 question.answer(Ok(rows));
                 None
+            }
+            Ok(Ok(Err(failure @ (Failure::Retry(_) | Failure::Reconnect(_)))))
+                if self.driver.is_at_once() =>
+            {
+                let is_away = matches!(failure, Failure::Reconnect(_));
+                let reason = text_of(failure);
+                refuse(question, &reason);
+                is_away.then_some(Ended::Away(reason))
             }
             Ok(Ok(Err(Failure::Retry(reason)))) => {
                 let reason = masked(&reason);

@@ -1,0 +1,77 @@
+//! A witness of what the definitions of a tenant do: told at once, in the order in which it is done, whether anybody gets a message of it or not.
+//!
+//! A broker with clients has none; what it tells of definitions it publishes. The one of a program that is run or tested on the command line prints it.
+
+use std::fmt;
+
+use lotmq_definitions::RunError;
+use lotmq_host::{Qos, Value};
+
+/// What a definition did.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Deed {
+    /// It published a message, which is on its way to its receivers.
+    Published(Published),
+    /// A run ended with outputs.
+    Returned(Vec<Value>),
+    /// A run, or the broker about a run, has something to tell.
+    Reported(Report),
+    /// A script that it called has printed something.
+    Printed(String),
+}
+
+impl Deed {
+    pub(super) fn published((topic, payload): (&str, &[u8]), qos: Qos, retain: bool) -> Self {
+        Self::Published(Published { topic: topic.to_owned(), payload: payload.to_vec(), qos, retain })
+    }
+}
+
+/// A message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Published {
+    /// Topic Name.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// Quality of service.
+    pub qos: Qos,
+    /// RETAIN.
+    pub retain: bool,
+}
+
+/// What is told about a definition.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report {
+    /// Whether it is an error, not a warning.
+    pub is_error: bool,
+    /// Line of the program, from 1; 0 where none has to do with it.
+    pub line: u32,
+    /// Column in that line.
+    pub column: u32,
+    /// The text, without the values of secrets.
+    pub message: String,
+    /// Its code.
+    pub code: String,
+}
+
+impl Report {
+    pub(super) fn new(is_error: bool, error: &RunError<'_>) -> Self {
+        let RunError { code, message, line, column, .. } = *error;
+        Self { is_error, line, column, message: message.to_owned(), code: code.to_owned() }
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        write!(f, ": {} ({})", self.message, self.code)
+    }
+}
+
+/// Somebody who is told what definitions do; called on whatever thread does it.
+pub(crate) trait Witness: Send + Sync {
+    /// The definition of this name did something.
+    fn sees(&self, definition: &str, deed: Deed);
+}

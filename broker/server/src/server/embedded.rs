@@ -1,0 +1,433 @@
+//! A broker within another program: the same core, store and guests as that of [`Server`](crate::Server), without listeners, with a store in memory, and with a
+//! clock that moves only when its owner lets time pass. It is what `lotmq run` and `lotmq test` run programs in.
+//!
+//! The owner's thread is the broker's only shard, its housekeeper and its thread of routes; one more thread runs the definitions that do not run in a turn, and
+//! the owner waits for it. So what a program does comes in an order that is always the same.
+//!
+//! Invariants: nothing goes on beside a call of the owner, and when [`EmbeddedBroker::settle`] returns nothing is left to be done before time passes. Not here:
+//! commands, the `$SYS` tree and rules, which have nobody here to be asked about.
+
+mod client;
+mod embedding;
+mod error;
+mod everybody;
+mod happening;
+mod program;
+mod time;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::{Timestamp, tz::TimeZone};
+use lotmq_auth::PasswordCost;
+use lotmq_codec::QoS;
+use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting};
+use lotmq_host::python::Python;
+use lotmq_host::{Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
+use lotmq_store::{Batch, DefinitionRow, Store};
+
+pub use embedding::Embedding;
+pub use error::EmbeddedError;
+pub use happening::{Happening, What};
+pub use program::EmbeddedProgram;
+
+use super::{StartError, Surroundings, assemble, housekeeping, store_options};
+use crate::guests::routes::{Routes, SteppedRoutes};
+use crate::guests::scripts;
+use crate::guests::witness::Witness;
+use crate::guests::{self, GuestSink, Guests, HasPrograms as _, Prepared};
+use crate::management::broker::Broker;
+use crate::net::shard;
+use crate::process::this_turn;
+use crate::process::watchdog::Watchdog;
+use client::LocalClient;
+use error::{refused, variable};
+use everybody::Everybody;
+use happening::Deeds;
+use lotmq_core::routing::internal::encoded;
+use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+use lotmq_core::{Chance, Hashing};
+use program::Definition;
+use time::VirtualTime;
+
+/// Longest time of the machine that may pass until a run has ended; the host's own limit is far below.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Which hashes are used: always the same.
+const HASHES: u64 = 1;
+
+/// How often the owner's thread looks whether a run waits for it.
+const LOOK: Duration = Duration::from_millis(1);
+
+/// Broker within the process of its owner, who lets messages come and time pass.
+pub struct EmbeddedBroker {
+    broker: Arc<Broker>,
+    tenant: Arc<Tenant>,
+    time: VirtualTime,
+    deeds: Arc<Deeds>,
+    client: LocalClient,
+    /// `None` only while it is dropped.
+    routes: Option<SteppedRoutes>,
+    /// The turn of the housekeeper.
+    keeper: Option<Turn>,
+    /// Timers that have fired.
+    timers_fired: u64,
+}
+
+impl EmbeddedBroker {
+    /// Starts a broker in which nothing is deployed, with its wall clock at `wall` and calendars in `zone`. The calling thread has no other one.
+    ///
+    /// # Errors
+    /// See [`EmbeddedError`].
+    pub fn start(
+        embedding: &Embedding,
+        program: &EmbeddedProgram,
+        (wall, zone): (Timestamp, TimeZone),
+    ) -> Result<Self, EmbeddedError> {
+        let Embedding { engine, config } = embedding;
+        let time = VirtualTime::starting(wall);
+        let watchdog = Arc::<Watchdog>::default();
+        let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), Box::new(|_| {}))
+            .map_err(StartError::from)?;
+        let (shards, _) = shard::prepare(1, &watchdog.pulses);
+        let surroundings = Surroundings {
+            clock: Box::new(time.clone()),
+            chance: Chance { random: |_| false, hashing: Hashing::fixed(HASHES) },
+            zone,
+            // Nobody logs in.
+            password_cost: PasswordCost::TEST,
+            engine: engine.clone(),
+            python: program.python.clone().unwrap_or_else(|| Python::new(engine)),
+            shards,
+            routes: Routes::at_once(),
+            watchdog,
+            report: None,
+        };
+        let (broker, _) = assemble(config, store, surroundings, recovered)?;
+        let tenant = broker.tenants.default_tenant();
+        tenant.permissions.put(Everybody::rules());
+        let of_sinks = Arc::clone(&broker.hosting);
+        let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
+        let options = ExecutorOptions { threads: 1, stand_ins_max: 0, ..ExecutorOptions::default() };
+        *broker.executor.lock() = Some(Executor::start(options, sink).map_err(StartError::from)?);
+        let routes = SteppedRoutes::new(&broker.hosting).map_err(StartError::from)?;
+        let home = Arc::clone(&broker.net.shards[0].home);
+        this_turn::install(Arc::clone(&broker.core), Some(home));
+        let deeds = Arc::new(Deeds::default());
+        // Nobody else sets it.
+        let _ = tenant.programs().guests.witness.set(Arc::clone(&deeds) as Arc<dyn Witness>);
+        let keeper = Turn::new(Arc::clone(&broker.core), None);
+        // Before anything is deployed, which would see it come.
+        let client = LocalClient::connect(&broker, config)?;
+        Ok(Self {
+            broker,
+            tenant,
+            time,
+            deeds,
+            client,
+            routes: Some(routes),
+            keeper: Some(keeper),
+            timers_fired: 0,
+        })
+    }
+
+    /// Deploys a program; its `ON START` runs with the next [`settle`](Self::settle). What people should know of it, as warnings.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Refused`].
+    pub fn deploy(&mut self, program: &EmbeddedProgram) -> Result<Vec<String>, EmbeddedError> {
+        for (name, text) in &program.scripts {
+            self.add_script(name, text);
+        }
+        let mut idle = Vec::new();
+        for definition in &program.definitions {
+            match definition {
+                Definition::Runs(prepared) => self.install(prepared)?,
+                Definition::IsKnown(new) => idle.push(self.make_known(new)?),
+            }
+        }
+        let guests = &self.tenant.programs().guests;
+        let mut registry = guests.registry.write();
+        let mut warnings = Vec::new();
+        for waiting in registry.pending_status() {
+            let kind = waiting.kind.title().to_ascii_lowercase();
+            let (name, missing) = (waiting.name, waiting.missing.join(", "));
+            warnings.push(format!("{kind} {name} waits for {missing}, which the program does not have"));
+        }
+        warnings.append(&mut idle);
+        let starts = registry.finish_loading();
+        drop(registry);
+        self.tenant.routes_changed();
+        guests.post(&starts, &OwnedEvent::Start);
+        Ok(warnings)
+    }
+
+    fn add_script(&self, name: &str, text: &str) {
+        let (tenant, hosting) = (&self.tenant, &self.broker.hosting);
+        let row = DefinitionRow {
+            tenant: tenant.id,
+            kind: scripts::KIND.to_owned(),
+            name: name.to_owned(),
+            source: text.to_owned(),
+            owner: String::new(),
+            origin: String::new(),
+            order: 0,
+            changed_at_ms: 0,
+            state: Vec::new(),
+        };
+        tenant.programs().scripts.restore(&hosting.python, &row, None);
+        Guests::script_is_there(tenant, hosting, name, true);
+    }
+
+    fn install(&self, prepared: &Prepared) -> Result<(), EmbeddedError> {
+        let mut prepared = prepared.clone();
+        prepared.new_definition_mut().installed_at = self.time.now().wall;
+        let name = Arc::clone(&prepared.new_definition().name);
+        let installed = Guests::install(&self.tenant, &self.broker.hosting, prepared, &mut Batch::new());
+        installed.map_err(|error| refused(&name, &error))?;
+        self.take_orders();
+        Ok(())
+    }
+
+    /// Lets others name a definition that nothing runs; the warning about it.
+    fn make_known(&self, new: &NewDefinition) -> Result<String, EmbeddedError> {
+        let now = self.time.now();
+        let (name, is_rule) = (Arc::clone(&new.name), new.kind == DefinitionKind::Rule);
+        let new = NewDefinition { installed_at: now.wall, ..new.clone() };
+        let mut registry = self.tenant.programs().guests.registry.write();
+        registry.install(new, OnExisting::Replace, now).map_err(|error| refused(&name, &error))?;
+        Ok(match is_rule {
+            true => format!("rule {name} is not asked: only a broker has clients to ask about"),
+            false => format!("route {name} does nothing: this build does not run its type"),
+        })
+    }
+
+    /// A message arrives from outside. What it starts runs with the next [`settle`](Self::settle), at the latest.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Unencodable`] and [`EmbeddedError::Disconnected`].
+    pub fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<(), EmbeddedError> {
+        let guests = &self.tenant.programs().guests;
+        if lotmq_core::routing::system_topics::is_system(topic) && guests.route_of(topic).is_none() {
+            // What is published there is the broker's own.
+            this_turn::with(|turn| {
+                if let Some(message) = encoded(turn, topic, payload, QoS::AtMostOnce, false, 0) {
+                    turn.publish(&self.tenant, &message);
+                }
+            });
+            return Ok(());
+        }
+        self.client.publish(topic, payload)
+    }
+
+    /// Whether a message on a topic starts anything.
+    #[must_use]
+    pub fn starts_anything(&self, topic: &str) -> bool {
+        let guests = &self.tenant.programs().guests;
+        !guests.triggers(topic).is_empty() || guests.route_of(topic).is_some()
+    }
+
+    /// A retained message that was there before: it is read, and starts nothing.
+    pub fn retain(&mut self, topic: &str, payload: &[u8]) {
+        let parts = MessageParts {
+            topic,
+            properties: &[],
+            payload,
+            qos: QoS::AtMostOnce,
+            retain: true,
+            expires_at_ms: None,
+        };
+        this_turn::with(|turn| {
+            // A limit would have kept the broker from having it.
+            let _ = self.tenant.retain(&Arc::new(Message::new(0, parts)), None, turn);
+        });
+    }
+
+    /// Calls an Action with inputs.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::UnknownAction`] and [`EmbeddedError::NotTaken`].
+    pub fn call(&mut self, name: &str, inputs: Vec<Argument>) -> Result<(), EmbeddedError> {
+        let guests = &self.tenant.programs().guests;
+        let found = guests.registry.read().get(DefinitionKind::Action, name).map(|action| action.id);
+        let runner = found.and_then(|id| guests.runner(id));
+        let runner = runner.ok_or_else(|| EmbeddedError::UnknownAction(name.to_owned()))?;
+        let posted = runner.definition.post(OwnedEvent::Call { inputs, trigger: None }, 0, 0);
+        posted
+            .map(drop)
+            .map_err(|error| EmbeddedError::NotTaken { name: name.to_owned(), reason: error.to_string() })
+    }
+
+    /// Gives a topic a last value, which starts nothing.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Kept`].
+    pub fn keep(&mut self, topic: &str, payload: &[u8]) -> Result<(), EmbeddedError> {
+        Ok(self.tenant.programs().guests.values.keep(topic, payload)?)
+    }
+
+    /// The last value of a topic.
+    #[must_use]
+    pub fn value(&self, topic: &str) -> Option<Vec<u8>> {
+        self.tenant.programs().guests.values.read(topic, |value| value.map(<[u8]>::to_vec))
+    }
+
+    /// Sets an environment value, as `-setEnv` does.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Variable`].
+    pub fn set_environment(&mut self, name: &str, value: &str) -> Result<(), EmbeddedError> {
+        let set = self.tenant.programs().variables.set_environment(&self.broker.store, name, value);
+        set.map(drop).map_err(|error| variable(name, &error))
+    }
+
+    /// Sets a secret.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Variable`].
+    pub fn set_secret(&mut self, name: &str, value: &str) -> Result<(), EmbeddedError> {
+        let set = self.tenant.programs().variables.set_secret(&self.broker.store, name, value);
+        set.map(drop).map_err(|error| variable(name, &error))
+    }
+
+    /// Lets time pass until the next timer, at most `limit`, and starts what is due; `None` when no timer is left within it.
+    pub fn pass_time(&mut self, limit: Duration) -> Option<Duration> {
+        let step = self.next_timer().filter(|step| *step <= limit)?;
+        self.stand(step);
+        Some(step)
+    }
+
+    /// Lets time pass. A timer that is due in it is late.
+    pub fn stand(&mut self, time: Duration) {
+        self.time.pass(time);
+        self.client.time_passed(&self.broker);
+        let Some(keeper) = &mut self.keeper else { return };
+        keeper.tick();
+        let due = housekeeping::work_by_the_clock(&self.broker, keeper);
+        self.timers_fired += due.started as u64;
+        keeper.flush();
+    }
+
+    /// How long it is until the next timer.
+    #[must_use]
+    pub fn next_timer(&self) -> Option<Duration> {
+        self.tenant.programs().guests.registry.read().next_timeout(self.time.now())
+    }
+
+    /// How many runs timers have started.
+    #[must_use]
+    pub fn timers_fired(&self) -> u64 {
+        self.timers_fired
+    }
+
+    /// The clock on the wall.
+    #[must_use]
+    pub fn wall(&self) -> Timestamp {
+        self.time.now().wall
+    }
+
+    /// Waits until everything is done that can be without time passing. What happened since this was called last, in order.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Endless`] and [`EmbeddedError::Disconnected`].
+    pub fn settle(&mut self) -> Result<Vec<Happening>, EmbeddedError> {
+        let mut deadline = Instant::now() + PATIENCE;
+        loop {
+            self.client.take_turns()?;
+            if !self.runs_rest(Duration::ZERO) {
+                self.await_runs(deadline)?;
+                deadline = Instant::now() + PATIENCE;
+                continue;
+            }
+            let guests = &self.tenant.programs().guests;
+            if !guests.routes_rest() {
+                self.drive_routes(|| guests.routes_rest(), deadline)?;
+                continue;
+            }
+            if !self.take_commits() && !self.tell_errors() {
+                return Ok(self.deeds.take(&mut self.client.received));
+            }
+        }
+    }
+
+    /// Whether no run is under way on the executor, or is after so long.
+    fn runs_rest(&self, patience: Duration) -> bool {
+        let executor = self.broker.executor.lock();
+        executor.as_ref().is_none_or(|executor| executor.wait_for_rest(patience))
+    }
+
+    /// Waits for the runs on the executor, and has routes answer what they ask.
+    fn await_runs(&mut self, deadline: Instant) -> Result<(), EmbeddedError> {
+        while !self.runs_rest(LOOK) {
+            let guests = &self.tenant.programs().guests;
+            if guests.routes_are_asked() {
+                self.drive_routes(|| !guests.routes_are_asked(), deadline)?;
+            }
+            if Instant::now() > deadline {
+                return Err(EmbeddedError::Endless);
+            }
+            // A run may wait for what this thread has not handed over.
+            self.client.take_turns()?;
+        }
+        Ok(())
+    }
+
+    fn drive_routes(&self, is_over: impl Fn() -> bool, deadline: Instant) -> Result<(), EmbeddedError> {
+        let Some(routes) = &self.routes else { return Ok(()) };
+        routes.drive_until(|| is_over() || Instant::now() > deadline);
+        if is_over() { Ok(()) } else { Err(EmbeddedError::Endless) }
+    }
+
+    /// Lets routes that were deployed begin; there is no room for the orders of many of them.
+    fn take_orders(&self) {
+        if let Some(routes) = self.routes.as_ref().filter(|_| !self.tenant.programs().guests.routes_rest()) {
+            let began = std::cell::Cell::new(false);
+            routes.drive_until(|| began.replace(true));
+        }
+    }
+
+    /// Does what waited for the store; whether that was anything.
+    fn take_commits(&self) -> bool {
+        let shard = &self.broker.net.shards[0];
+        let has_releases = this_turn::with(|turn| shard.take_releases(turn));
+        if !shard.home.waits_for_commit() {
+            return has_releases;
+        }
+        // A store in memory does not fail.
+        let _ = self.broker.store.wait(self.broker.store.last_ticket());
+        this_turn::with(|turn| {
+            turn.tick();
+            turn.commits_settled();
+        });
+        true
+    }
+
+    /// Publishes the records of errors; whether there were any.
+    fn tell_errors(&mut self) -> bool {
+        let Some(keeper) = self.keeper.as_mut().filter(|_| guests::has_errors(&self.tenant)) else {
+            return false;
+        };
+        keeper.tick();
+        guests::publish_errors(keeper, &self.tenant);
+        keeper.flush();
+        true
+    }
+}
+
+impl Drop for EmbeddedBroker {
+    /// Lets go of what refers to each other in circles: brokers of tests end by the hundred, and instances with them.
+    fn drop(&mut self) {
+        self.client.leave();
+        drop(self.routes.take());
+        drop(self.keeper.take());
+        this_turn::uninstall();
+        drop(self.broker.executor.lock().take());
+        self.tenant.forget_clients();
+        self.broker.store.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

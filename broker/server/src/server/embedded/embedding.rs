@@ -1,0 +1,63 @@
+//! What embedded brokers have in common: engine and configuration.
+
+use lot_to_wasm::Entity;
+use lot_to_wasm::lower::World as LotWorld;
+use lotmq_config::{Config, ConfigError, DataDirectory, Sources};
+use lotmq_host::python::Python;
+use lotmq_host::{Engine, EngineOptions, World};
+
+use super::{EmbeddedError, EmbeddedProgram};
+use crate::server::lot_engine;
+
+/// Instances of guests at once; those of a program that is tested.
+const INSTANCES_MAX: u32 = 64;
+
+/// What embedded brokers have in common: made once, because it takes a moment.
+pub struct Embedding {
+    pub(super) engine: Engine,
+    pub(super) config: Config,
+}
+
+impl Embedding {
+    /// An engine without a cache, and a configuration in which definitions may do everything and read the variables of this process.
+    ///
+    /// # Errors
+    /// When there is no room for guests.
+    pub fn new() -> Result<Self, EmbeddedError> {
+        let worlds = [(World::Action, LotWorld::Action), (World::Model, LotWorld::Model)];
+        let engine = Engine::new(&EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine(&worlds) })?;
+        Ok(Self { engine, config: configuration()? })
+    }
+
+    /// Compiles what has no error, by source, and takes scripts by name with what they run in.
+    ///
+    /// # Errors
+    /// When the host refuses what our compiler made.
+    pub fn compile(
+        &self,
+        sources: impl IntoIterator<Item = (String, Vec<Entity>)>,
+        scripts: (Vec<(String, String)>, Option<Python>),
+    ) -> Result<EmbeddedProgram, EmbeddedError> {
+        EmbeddedProgram::compile(&self.engine, sources, scripts)
+    }
+}
+
+/// The configuration of all of them.
+fn configuration() -> Result<Config, ConfigError> {
+    // A name that cannot be written in a list cannot be written in LoT either.
+    let is_name = |name: &String| !name.is_empty() && !name.contains(['*', '?', '=', ' ', '\0', ',']);
+    let names: Vec<String> =
+        std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()).filter(is_name).collect();
+    let settings = [
+        ("LOTMQ_STORE_DURABILITY", "none".to_owned()),
+        ("LOTMQ_LOT_AUTHORITY", "broker".to_owned()),
+        ("LOTMQ_LOT_PROCESS_ENV", names.join(",")),
+        ("LOTMQ_AUDIT_ENABLED", "false".to_owned()),
+    ];
+    Config::load(Sources {
+        environment: settings.map(|(name, value)| (name.to_owned(), value)).into(),
+        // There is no such directory, and nothing is written.
+        data: DataDirectory { path: "/dev/null/lotmq".into(), origin: "embedded" },
+        ..Sources::default()
+    })
+}

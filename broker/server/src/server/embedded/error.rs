@@ -1,0 +1,79 @@
+//! Why an embedded broker cannot go on.
+
+use lotmq_config::ConfigError;
+use lotmq_definitions::KeepRefused;
+use lotmq_host::EngineError;
+
+use crate::server::StartError;
+
+/// Why an embedded broker cannot go on. Each renders as one line.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum EmbeddedError {
+    /// Its configuration is not accepted.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The engine for guests could not be started.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// It did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// A definition cannot be deployed.
+    #[error("{name}: {reason}")]
+    Refused {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// There is no Action of this name.
+    #[error("Action '{0}' not found.")]
+    UnknownAction(String),
+    /// A definition does not take what it is called with.
+    #[error("Action '{name}' cannot run now: {reason}")]
+    NotTaken {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// There can be no packet with this message.
+    #[error("`{topic}` cannot be published: {reason}")]
+    Unencodable {
+        /// Topic Name.
+        topic: String,
+        /// Why.
+        reason: String,
+    },
+    /// A value is more than may be kept.
+    #[error(transparent)]
+    Kept(#[from] KeepRefused),
+    /// A variable is not accepted.
+    #[error("{name}: {reason}")]
+    Variable {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// The broker has closed the connection that messages from outside come by.
+    #[error("the broker has closed the connection: {reason}")]
+    Disconnected {
+        /// Why, as far as it said.
+        reason: String,
+    },
+    /// A run goes on and on.
+    #[error("a run did not end")]
+    Endless,
+}
+
+/// Why a definition is not deployed.
+pub(super) fn refused(name: &str, error: &dyn std::fmt::Display) -> EmbeddedError {
+    EmbeddedError::Refused { name: name.to_owned(), reason: error.to_string() }
+}
+
+/// Why a variable is not set.
+pub(super) fn variable(name: &str, error: &dyn std::fmt::Display) -> EmbeddedError {
+    EmbeddedError::Variable { name: name.to_owned(), reason: error.to_string() }
+}

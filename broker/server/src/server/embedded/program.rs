@@ -1,0 +1,109 @@
+//! A program for an embedded broker: compiled to native code once, deployed as often as one likes.
+
+use lot_facts::Kind;
+use lot_to_wasm::Entity;
+use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
+use lotmq_host::Engine;
+use lotmq_host::python::Python;
+
+use super::EmbeddedError;
+use crate::guests::compiles::Compiles;
+use crate::guests::routes::RouteTypes;
+use crate::guests::{DeployError, Guests, Loader, Prepared};
+
+/// A program that can be deployed.
+pub struct EmbeddedProgram {
+    /// In the order in which they are deployed.
+    pub(super) definitions: Vec<Definition>,
+    /// Names and texts of its scripts.
+    pub(super) scripts: Vec<(String, String)>,
+    /// What they run in.
+    pub(super) python: Option<Python>,
+}
+
+/// One definition of it.
+pub(super) enum Definition {
+    /// It is deployed as in any broker.
+    Runs(Box<Prepared>),
+    /// Others can name it, and that is all: a Rule, which has nobody to be asked about, or a Route whose type this build does not run.
+    IsKnown(Box<NewDefinition>),
+}
+
+impl EmbeddedProgram {
+    pub(super) fn compile(
+        engine: &Engine,
+        sources: impl IntoIterator<Item = (String, Vec<Entity>)>,
+        (scripts, python): (Vec<(String, String)>, Option<Python>),
+    ) -> Result<Self, EmbeddedError> {
+        let (compiles, route_types) = (Compiles::default(), RouteTypes::default());
+        let loader = Loader { engine, compiles: &compiles, route_types: &route_types };
+        let mut definitions = Vec::new();
+        for (source, entities) in sources {
+            for entity in entities {
+                definitions.push(Definition::compile(loader, &source, entity)?);
+            }
+        }
+        definitions.sort_by_cached_key(|definition| definition.new_definition().kind);
+        Ok(Self { definitions: in_order(definitions), scripts, python })
+    }
+}
+
+impl Definition {
+    fn compile(loader: Loader<'_>, source: &str, entity: Entity) -> Result<Self, EmbeddedError> {
+        let refused = |name: &str, reason: String| EmbeddedError::Refused { name: name.to_owned(), reason };
+        let Some(output) = entity.output else {
+            return Err(refused(&entity.name, "it has errors".to_owned()));
+        };
+        let new = NewDefinition {
+            kind: output.facts.kind.into(),
+            name: entity.name.as_str().into(),
+            source: source.get(entity.range).unwrap_or_default().into(),
+            origin: Origin::AdHoc,
+            owner: None,
+            facts: output.facts.into(),
+            installed_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        if new.kind == DefinitionKind::Rule {
+            return Ok(Self::IsKnown(Box::new(new)));
+        }
+        match Guests::prepare(loader, output.component, new.clone(), OnExisting::Replace) {
+            Ok(mut prepared) => {
+                prepared.never_gives_up();
+                Ok(Self::Runs(Box::new(prepared)))
+            }
+            Err(DeployError::RouteType { .. }) => Ok(Self::IsKnown(Box::new(new))),
+            Err(error) => Err(refused(&entity.name, error.to_string())),
+        }
+    }
+
+    fn new_definition(&self) -> &NewDefinition {
+        match self {
+            Self::Runs(prepared) => prepared.new_definition(),
+            Self::IsKnown(new) => new,
+        }
+    }
+
+    /// Whether it is a model that is made of `part`.
+    fn is_made_of(&self, part: &NewDefinition) -> bool {
+        let needed = &self.new_definition().facts.depends_on;
+        needed.iter().any(|need| need.kind == Kind::Model && *need.name == *part.name)
+    }
+}
+
+/// Models behind those that they are made of, so that none is compiled again; everything else where it is.
+fn in_order(mut left: Vec<Definition>) -> Vec<Definition> {
+    let mut ordered = Vec::with_capacity(left.len());
+    while !left.is_empty() {
+        let is_ready = |definition: &Definition| {
+            let is_model = definition.new_definition().kind == DefinitionKind::Model;
+            let waits_for = |other: &Definition| {
+                let part = other.new_definition();
+                part.kind == DefinitionKind::Model && definition.is_made_of(part)
+            };
+            !is_model || !left.iter().any(waits_for)
+        };
+        let next = left.iter().position(is_ready).unwrap_or(0);
+        ordered.push(left.remove(next));
+    }
+    ordered
+}

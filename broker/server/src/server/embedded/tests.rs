@@ -1,0 +1,128 @@
+use lot_to_wasm::{CompileOptions, Form};
+use lotmq_host::Value;
+
+use super::*;
+use crate::guests::witness::Published;
+
+const EVERYTHING: &str = r#"DEFINE ACTION Boot
+ON START DO
+    PUBLISH TOPIC "boot" WITH "up" WITH RETAIN
+DEFINE ACTION Tick
+ON EVERY 10 SECONDS DO
+    PUBLISH TOPIC "tick" WITH TIMESTAMP "UTC"
+DEFINE ACTION Short
+ON TOPIC "in" DO
+    PUBLISH TOPIC "short" WITH PAYLOAD QOS1
+    KEEP TOPIC "kept" WITH PAYLOAD
+DEFINE ACTION Long
+ON TOPIC "in" DO
+    CALL ACTION Double WITH x = PAYLOAD RETURN y
+    PUBLISH TOPIC "long" WITH {y} AND QOS = 2
+DEFINE ACTION Double
+INPUT x AS DOUBLE
+DO
+    SET "y" WITH {x} * 2
+RETURN
+    OUTPUT y
+DEFINE ACTION Errors
+ON TOPIC "$SYS/Coreflux/Actions/Again/Error" DO
+    PUBLISH TOPIC "told" WITH GET JSON "code" IN PAYLOAD AS STRING
+DEFINE ACTION Again
+ON TOPIC "again" DO
+    PUBLISH TOPIC "again" WITH PAYLOAD
+DEFINE ACTION Retained
+ON TOPIC "ask" DO
+    PUBLISH TOPIC "had" WITH GET TOPIC "limit"
+"#;
+
+fn compile(embedding: &Embedding, source: &str) -> EmbeddedProgram {
+    let options = CompileOptions { form: Form::Linked, ..CompileOptions::default() };
+    let entities = lot_to_wasm::compile(source, &options).entities;
+    embedding.compile([(source.to_owned(), entities)], (Vec::new(), None)).unwrap()
+}
+
+fn start(embedding: &Embedding, program: &EmbeddedProgram) -> EmbeddedBroker {
+    let wall = "2026-01-01T00:00:00Z".parse().unwrap();
+    let mut broker = EmbeddedBroker::start(embedding, program, (wall, TimeZone::UTC)).unwrap();
+    assert_eq!(broker.deploy(program).unwrap(), [""; 0]);
+    broker
+}
+
+/// Lets everything happen; each thing in a line.
+fn settled(broker: &mut EmbeddedBroker) -> Vec<String> {
+    let show = |Happening { definition, what }| match what {
+        What::Published(Published { topic, payload, qos, retain }) => {
+            let (text, retained) =
+                (String::from_utf8(payload).unwrap(), if retain { " retained" } else { "" });
+            format!("{definition}: {topic}={text} (QoS {}{retained})", qos as u8)
+        }
+        What::Returned(outputs) => format!("{definition} returned {outputs:?}"),
+        What::Reported(report) => format!("{definition}{report}"),
+        What::Printed(text) => text,
+    };
+    broker.settle().unwrap().into_iter().map(show).collect()
+}
+
+#[test]
+fn a_program_does_everything_at_once_and_time_passes_when_it_is_let() {
+    let embedding = Embedding::new().unwrap();
+    let program = compile(&embedding, EVERYTHING);
+    let mut broker = start(&embedding, &program);
+    assert_eq!(settled(&mut broker), ["Boot: boot=up (QoS 0 retained)"]);
+
+    broker.publish("in", b"4").unwrap();
+    // What is short runs in the turn that the message comes in, the rest beside it.
+    assert_eq!(settled(&mut broker), ["Short: short=4 (QoS 1)", "Long: long=8 (QoS 2)"]);
+    assert_eq!(broker.value("kept").as_deref(), Some(&b"4"[..]));
+
+    broker.call("Double", vec![Argument { name: "x".to_owned(), value: Value::Integer(3) }]).unwrap();
+    assert_eq!(settled(&mut broker), ["Double returned [Double(6.0)]"]);
+    let unknown = broker.call("Nobody", Vec::new()).unwrap_err();
+    assert_eq!(unknown.to_string(), "Action 'Nobody' not found.");
+
+    broker.retain("limit", b"80");
+    assert_eq!(settled(&mut broker), [""; 0], "it was there before");
+    broker.publish("ask", b"").unwrap();
+    assert_eq!(settled(&mut broker), ["Retained: had=80 (QoS 0)"]);
+
+    assert_eq!(broker.pass_time(Duration::from_secs(9)), None);
+    assert_eq!(broker.pass_time(Duration::from_secs(10)), Some(Duration::from_secs(10)));
+    assert_eq!(settled(&mut broker), ["Tick: tick=2026-01-01 00:00:10 (QoS 0)"]);
+    broker.stand(Duration::from_millis(9_500));
+    assert_eq!((settled(&mut broker).len(), broker.timers_fired()), (0, 1));
+    assert_eq!(broker.next_timer(), Some(Duration::from_millis(500)));
+}
+
+#[test]
+fn errors_are_told_and_published_as_in_any_broker() {
+    let embedding = Embedding::new().unwrap();
+    let program = compile(&embedding, EVERYTHING);
+    let mut broker = start(&embedding, &program);
+    settled(&mut broker);
+    broker.publish("again", b"x").unwrap();
+    let all = settled(&mut broker);
+    assert_eq!(all.len(), 65 + 2, "{all:?}");
+    assert!(all[..65].iter().all(|line| line == "Again: again=x (QoS 0)"), "{all:?}");
+    assert_eq!(
+        all[65..],
+        ["Again: the message made 65 hops, limit 64 (HOP_LIMIT)", "Errors: told=HOP_LIMIT (QoS 0)"]
+    );
+}
+
+#[test]
+fn a_broker_that_ends_leaves_nothing_behind() {
+    let embedding = Embedding::new().unwrap();
+    let program = compile(
+        &embedding,
+        &format!(
+            "{EVERYTHING}DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD EVENT \"e\"\n        WITH SOURCE_TOPIC \"in\"\n"
+        ),
+    );
+    let mut broker = start(&embedding, &program);
+    broker.publish("in", b"4").unwrap();
+    settled(&mut broker);
+    let weak = Arc::downgrade(&broker.broker);
+    let tenant = Arc::downgrade(&broker.tenant);
+    drop(broker);
+    assert!(weak.upgrade().is_none() && tenant.upgrade().is_none());
+}

@@ -1,0 +1,60 @@
+//! Time that stands still until somebody lets it pass.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use lotmq_core::clock::Clock;
+use lotmq_definitions::Now;
+
+use crate::process::clock::definitions_now;
+
+/// How long a thread waits for another one, by the machine's clock, at a time.
+const PAUSE: Duration = Duration::from_micros(100);
+
+/// The clock of a broker whose owner lets time pass. Clones show the same time.
+#[derive(Clone, Debug)]
+pub(super) struct VirtualTime {
+    /// The wall clock when the broker started, since 1970.
+    started: Duration,
+    elapsed_ns: Arc<AtomicU64>,
+}
+
+impl VirtualTime {
+    /// A clock that stands at `wall`.
+    pub(super) fn starting(wall: Timestamp) -> Self {
+        let started = Duration::try_from(wall.as_duration()).unwrap_or_default();
+        Self { started, elapsed_ns: Arc::default() }
+    }
+
+    pub(super) fn pass(&self, time: Duration) {
+        let time = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        let elapsed = self.elapsed_ns.load(Ordering::Acquire).saturating_add(time);
+        self.elapsed_ns.store(elapsed, Ordering::Release);
+    }
+
+    /// Both clocks as definitions read them.
+    pub(super) fn now(&self) -> Now {
+        definitions_now(self)
+    }
+}
+
+impl Clock for VirtualTime {
+    fn elapsed(&self) -> Duration {
+        Duration::from_nanos(self.elapsed_ns.load(Ordering::Acquire))
+    }
+
+    fn wall(&self) -> Duration {
+        self.started + self.elapsed()
+    }
+
+    fn thread_cpu(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// What it waits for is done by another thread, which needs time of the machine and none of these.
+    fn pause(&self, _: Duration) {
+        std::thread::sleep(PAUSE);
+    }
+}
