@@ -59,7 +59,6 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
         "broker/lsp",
         &["answer", "completion", "definition", "diagnostics", "formatting", "hover", "server", "symbols"],
     ),
-    ("broker/runner", &["routes", "services"]),
     ("broker/session", &["session", "window"]),
     (
         "broker/store",

@@ -9,7 +9,7 @@ use clap::Args;
 use lot_to_wasm::Form;
 use lotmq_connect::Url;
 use lotmq_project::Project;
-use lotmq_runner::{Player, Program, Start, engine, read_recording};
+use lotmq_runner::{Embedding, Player, Program, Start, read_recording};
 use lotmq_server::runs_route_type;
 use lotmq_terminal::{Exit, output, seconds};
 
@@ -74,9 +74,10 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     if !compiled.succeeded() {
         return Ok(Exit::Failure);
     }
-    let program = Program::compile(&engine()?, compiled)?;
+    let embedding = Embedding::new()?;
+    let program = Program::compile(&embedding, compiled)?;
     if let (Some(file), Some(broker)) = (&args.record, &args.broker) {
-        let mut player = Player::start(&program, Start::here_and_now(), args.json)?;
+        let mut player = Player::start(&embedding, &program, Start::here_and_now(), args.json)?;
         let time = (args.seconds > 0.0).then(|| Duration::from_secs_f64(args.seconds));
         player.record(broker, file, args.count, time)?;
         return Ok(player.exit());
@@ -85,7 +86,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
         args.replay.as_deref().map(read_recording).transpose()?.into_iter().flatten().peekable();
     let first = recording.peek().and_then(|first| first.as_ref().ok());
     let start = first.map_or_else(Start::here_and_now, |first| Start::here_at(first.at));
-    let mut player = Player::start(&program, start, args.json)?;
+    let mut player = Player::start(&embedding, &program, start, args.json)?;
     for (topic, payload) in args.all_messages()? {
         player.publish(&topic, payload.as_bytes())?;
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use lotmq_runner::{SUFFIX, engine, test_file};
+use lotmq_runner::{Embedding, SUFFIX, test_file};
 use lotmq_terminal::{Exit, Misuse, output};
 
 /// Test LoT programs.
@@ -31,10 +31,10 @@ pub(crate) fn test(args: &TestArgs) -> anyhow::Result<Exit> {
     if files.is_empty() {
         return Err(Misuse(format!("no file that ends with {SUFFIX} is there")).into());
     }
-    let engine = engine()?;
+    let embedding = Embedding::new()?;
     let (mut passed, mut failed) = (0_u32, 0_u32);
     for file in &files {
-        let tested = test_file(&engine, file, &args.name, &mut passed);
+        let tested = test_file(&embedding, file, &args.name, &mut passed);
         match tested.with_context(|| file.display().to_string()) {
             Ok(failures) => failed += failures,
             Err(error) => {

@@ -49,6 +49,12 @@ impl Interpreter {
         Ok(Self(Python::new(&engine)))
     }
 
+    /// The interpreter itself.
+    #[must_use]
+    pub fn python(&self) -> &Python {
+        &self.0
+    }
+
     /// Runs a script once, from top to bottom; its name.
     ///
     /// # Errors
@@ -78,11 +84,6 @@ impl Interpreter {
                 Err(error) => return Err(ScriptProblem::new(&error, &part.text)),
             }
         }
-    }
-
-    /// A script that was checked, with globals of its own.
-    pub fn script(&self, source: &str) -> Script {
-        Script::known(&self.0, source)
     }
 }
 

@@ -4,15 +4,14 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lot_to_wasm::Form;
-use lotmq_host::Engine;
 use lotmq_project::Project;
+use lotmq_server::embedded::{EmbeddedBroker, Embedding};
 use lotmq_server::runs_route_type;
 use lotmq_terminal::output;
 
 use crate::case::{self, Case, Cases, Step};
 use crate::judge::{Seen, judge};
-use crate::offline::{Offline, Start};
-use crate::program::Program;
+use crate::program::{Program, Start, inputs};
 
 /// Most times that timers are due in one `pass`: a day of one each second.
 const TIMERS_MAX: u64 = 86_400;
@@ -24,14 +23,14 @@ pub const SUFFIX: &str = ".test.toml";
 ///
 /// # Errors
 /// When the file or its program cannot be used, or standard output takes no more.
-pub fn test_file(engine: &Engine, file: &Path, wanted: &str, passed: &mut u32) -> anyhow::Result<u32> {
+pub fn test_file(embedding: &Embedding, file: &Path, wanted: &str, passed: &mut u32) -> anyhow::Result<u32> {
     let text = std::fs::read_to_string(file).context("cannot be read")?;
     let cases: Cases =
         toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))?;
-    let program = load(engine, &program_of(file, cases.program.as_deref()))?;
+    let program = load(embedding, &program_of(file, cases.program.as_deref()))?;
     let mut failed = 0;
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        let complaints = run(&program, case)?;
+        let complaints = run(embedding, &program, case)?;
         let name = format!("{}: {}", file.display(), case.name);
         if complaints.is_empty() {
             *passed += 1;
@@ -61,50 +60,55 @@ fn program_of(file: &Path, named: Option<&str>) -> PathBuf {
     }
 }
 
-fn load(engine: &Engine, path: &Path) -> anyhow::Result<Program> {
+fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<Program> {
     let compiled = Project::read(path)?.compile(Form::Linked, runs_route_type)?;
     anyhow::ensure!(compiled.succeeded(), "{}", compiled.to_text());
-    Program::compile(engine, compiled)
+    Program::compile(embedding, compiled)
 }
 
 /// Runs a case, and says what is not as it should be.
-fn run(program: &Program, case: &Case) -> anyhow::Result<Vec<String>> {
-    let mut offline = Offline::start(program, Start { wall: case.at()?, zone: case.zone()? })?;
-    case.given.iter().try_for_each(|(topic, value)| offline.keep(topic, &value.to_bytes()))?;
-    case.env.iter().for_each(|(name, value)| offline.set_environment(name, value));
-    case.secrets.iter().for_each(|(name, value)| offline.set_secret(name, value));
+fn run(embedding: &Embedding, program: &Program, case: &Case) -> anyhow::Result<Vec<String>> {
+    let mut broker = program.broker(embedding, Start { wall: case.at()?, zone: case.zone()? })?;
+    // A route reads its values when it is deployed.
+    case.env.iter().try_for_each(|(name, value)| broker.set_environment(name, value))?;
+    case.secrets.iter().try_for_each(|(name, value)| broker.set_secret(name, value))?;
+    program.deploy(&mut broker)?;
+    case.given.iter().try_for_each(|(topic, value)| broker.keep(topic, &value.to_bytes()))?;
     let mut seen = Vec::new();
-    let mut feed = |offline: &mut Offline| offline.settle(&mut |happening| Seen::note(&happening, &mut seen));
-    feed(&mut offline)?;
+    let mut settle = |broker: &mut EmbeddedBroker| -> anyhow::Result<()> {
+        broker.settle()?.into_iter().for_each(|happening| Seen::note(happening, &mut seen));
+        Ok(())
+    };
+    settle(&mut broker)?;
     for step in &case.when {
         match step {
             Step::Message { topic, payload } => {
-                offline.publish(topic, &payload.to_bytes());
-                feed(&mut offline)?;
+                broker.publish(topic, &payload.to_bytes())?;
+                settle(&mut broker)?;
             }
-            Step::Call { call, inputs } => {
-                offline.call(call, serde_json::to_value(inputs)?)?;
-                feed(&mut offline)?;
+            Step::Call { call, inputs: given } => {
+                broker.call(call, inputs(serde_json::to_value(given)?)?)?;
+                settle(&mut broker)?;
             }
             Step::Pass { pass } => {
                 let mut left = case::duration(pass)?;
-                let before = offline.timers_fired();
-                while let Some(passed) = offline.pass_time(left) {
+                let before = broker.timers_fired();
+                while let Some(passed) = broker.pass_time(left) {
                     left -= passed;
                     anyhow::ensure!(
-                        offline.timers_fired() - before <= TIMERS_MAX,
+                        broker.timers_fired() - before <= TIMERS_MAX,
                         "{}: pass = \"{pass}\" is too long: timers were due {TIMERS_MAX} times before it was over",
                         case.name
                     );
-                    feed(&mut offline)?;
+                    settle(&mut broker)?;
                 }
-                offline.stand(left);
+                broker.stand(left);
             }
         }
     }
     let mut complaints = judge(case, &seen);
     for (topic, wanted) in &case.kept {
-        let found = offline.value(topic);
+        let found = broker.value(topic);
         if !found.as_deref().is_some_and(|found| wanted.is_like(found)) {
             let found =
                 found.map_or("nothing".to_owned(), |found| format!("`{}`", String::from_utf8_lossy(&found)));

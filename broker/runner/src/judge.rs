@@ -3,9 +3,12 @@
 use std::fmt;
 
 use lotmq_router::filter_matches;
+use lotmq_server::Published;
+use lotmq_server::embedded::{Happening, What};
 
 use crate::case::{Case, Expected};
-use crate::offline::Happening;
+use crate::player::tell_printed;
+use crate::show;
 
 /// Something that the program did.
 #[derive(Debug)]
@@ -16,21 +19,19 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    /// Remembers what happens; warnings are none of it.
-    pub(crate) fn note(happening: &Happening<'_>, seen: &mut Vec<Self>) -> anyhow::Result<()> {
-        match happening {
-            Happening::Published { topic, payload, retain, .. } => seen.push(Self::Message {
-                topic: (*topic).to_owned(),
-                payload: payload.to_vec(),
-                retain: *retain,
-            }),
-            Happening::Returned { outputs, .. } => seen.push(Self::Returned(outputs.clone())),
-            Happening::Reported { action, is_error: true, place, text } => {
-                seen.push(Self::Error(format!("{action}{place}: {text}")));
+    /// Remembers what happened; neither warnings nor what scripts print are any of it.
+    pub(crate) fn note(Happening { definition, what }: Happening, seen: &mut Vec<Self>) {
+        match what {
+            What::Published(Published { topic, payload, retain, .. }) => {
+                seen.push(Self::Message { topic, payload, retain });
             }
-            Happening::Reported { .. } => {}
+            What::Returned(outputs) => seen.push(Self::Returned(show::outputs(&outputs))),
+            What::Reported(report) if report.is_error => {
+                seen.push(Self::Error(format!("{definition}{report}")));
+            }
+            What::Reported(_) => {}
+            What::Printed(text) => tell_printed(&text),
         }
-        Ok(())
     }
 
     fn is(&self, expected: &Expected) -> bool {

@@ -3,13 +3,17 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
 use lotmq_connect::{Following, Url, follow};
+use lotmq_server::Published;
+use lotmq_server::embedded::{EmbeddedBroker, Embedding, Happening, What};
 use lotmq_terminal::{Exit, output};
 use serde_json::{Value as Json, json};
 
-use crate::offline::{Happening, Offline, Start};
-use crate::program::Program;
+use crate::program::{Program, Start};
+use crate::show;
 use crate::traffic::{Recorded, Recorder};
 
 /// Longest wait for one message of a broker.
@@ -17,7 +21,7 @@ const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// A program that is fed, and printed.
 pub struct Player {
-    offline: Offline,
+    broker: EmbeddedBroker,
     printer: Printer,
     /// That a recording goes back in time was told.
     told_of_past: bool,
@@ -30,10 +34,11 @@ impl Player {
     ///
     /// # Errors
     /// When the program cannot be started, or standard output takes no more.
-    pub fn start(program: &Program, start: Start, json: bool) -> anyhow::Result<Self> {
-        let offline = Offline::start(program, start)?;
+    pub fn start(embedding: &Embedding, program: &Program, start: Start, json: bool) -> anyhow::Result<Self> {
+        let mut broker = program.broker(embedding, start)?;
+        program.deploy(&mut broker)?;
         let mut player = Self {
-            offline,
+            broker,
             printer: Printer { json, has_failed: false },
             told_of_past: false,
             told_of_unheard: false,
@@ -43,8 +48,8 @@ impl Player {
     }
 
     fn settle(&mut self) -> anyhow::Result<()> {
-        let Self { offline, printer, .. } = self;
-        offline.settle(&mut |happening| printer.show(&happening))
+        let happened = self.broker.settle()?;
+        happened.iter().try_for_each(|happening| self.printer.show(happening))
     }
 
     /// Delivers a message, and prints what follows.
@@ -52,8 +57,8 @@ impl Player {
     /// # Errors
     /// When a run does not end, or standard output takes no more.
     pub fn publish(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<()> {
-        self.offline.publish(topic, payload);
-        let is_unheard = topic.starts_with('$') && self.offline.is_idle();
+        let is_unheard = topic.starts_with('$') && !self.broker.starts_anything(topic);
+        self.broker.publish(topic, payload)?;
         if is_unheard && !std::mem::replace(&mut self.told_of_unheard, true) {
             output::note(&format!(
                 "warning: `{topic}` starts nothing: filters that begin with + or # leave out topics that begin with $"
@@ -67,7 +72,7 @@ impl Player {
     /// # Errors
     /// When there is no such Action, the inputs do not fit, or standard output takes no more.
     pub fn call(&mut self, name: &str, inputs: Json) -> anyhow::Result<()> {
-        self.offline.call(name, inputs)?;
+        self.broker.call(name, crate::program::inputs(inputs)?)?;
         self.settle()
     }
 
@@ -76,11 +81,11 @@ impl Player {
     /// # Errors
     /// When a run does not end, or standard output takes no more.
     pub fn pass(&mut self, mut left: Duration) -> anyhow::Result<()> {
-        while let Some(passed) = self.offline.pass_time(left) {
+        while let Some(passed) = self.broker.pass_time(left) {
             left -= passed;
             self.settle()?;
         }
-        self.offline.stand(left);
+        self.broker.stand(left);
         Ok(())
     }
 
@@ -90,7 +95,7 @@ impl Player {
     /// When a run does not end, or standard output takes no more.
     pub fn replay(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
         // A clock that was set back while it was recorded stands still here.
-        let wall = self.offline.wall();
+        let wall = self.broker.wall();
         if recorded.at < wall && !std::mem::replace(&mut self.told_of_past, true) {
             let at = recorded.at;
             output::note(&format!(
@@ -104,7 +109,7 @@ impl Player {
 
     fn deliver(&mut self, recorded: &Recorded) -> anyhow::Result<()> {
         if recorded.retained {
-            self.offline.retain(&recorded.topic, &recorded.payload);
+            self.broker.retain(&recorded.topic, &recorded.payload);
             return Ok(());
         }
         self.publish(&recorded.topic, &recorded.payload)
@@ -127,7 +132,7 @@ impl Player {
         let (begun, mut passed, mut left) = (Instant::now(), Duration::ZERO, count);
         while left != Some(0) && time.is_none_or(|time| passed < time) {
             let until_end = time.map_or(WAIT_MAX, |time| time - passed);
-            let message = client.receive(self.offline.next_timer().unwrap_or(WAIT_MAX).min(until_end))?;
+            let message = client.receive(self.broker.next_timer().unwrap_or(WAIT_MAX).min(until_end))?;
             let now = begun.elapsed();
             self.pass(now - passed)?;
             passed = now;
@@ -156,24 +161,43 @@ struct Printer {
 }
 
 impl Printer {
-    fn show(&mut self, happening: &Happening<'_>) -> anyhow::Result<()> {
-        match happening {
-            Happening::Published { action, topic, payload, retain } => {
-                let text = String::from_utf8_lossy(payload);
-                let line = if self.json {
-                    json!({"action": action, "topic": topic, "payload": text, "retain": retain}).to_string()
-                } else {
-                    format!("{topic} {text}")
-                };
+    fn show(&mut self, Happening { definition, what }: &Happening) -> anyhow::Result<()> {
+        match what {
+            What::Published(message) => {
+                let line = if self.json { as_json(definition, message) } else { as_text(message) };
                 output::line(&line)?;
             }
-            Happening::Returned { action, outputs } => output::line(&format!("{action} returned {outputs}"))?,
-            Happening::Reported { action, is_error, place, text } => {
-                let severity = if *is_error { "error" } else { "warning" };
-                output::note(&format!("{severity}: {action}{place}: {text}"));
-                self.has_failed |= *is_error;
+            What::Returned(outputs) => {
+                output::line(&format!("{definition} returned {}", show::outputs(outputs)))?;
             }
+            What::Reported(report) => {
+                let severity = if report.is_error { "error" } else { "warning" };
+                output::note(&format!("{severity}: {definition}{report}"));
+                self.has_failed |= report.is_error;
+            }
+            What::Printed(text) => tell_printed(text),
         }
         Ok(())
+    }
+}
+
+fn as_text(Published { topic, payload, .. }: &Published) -> String {
+    format!("{topic} {}", String::from_utf8_lossy(payload))
+}
+
+/// A payload that is no UTF-8 is in `base64`, as in recordings.
+fn as_json(definition: &str, Published { topic, payload, qos, retain }: &Published) -> String {
+    let (name, payload) = match std::str::from_utf8(payload) {
+        Ok(text) => ("payload", text.to_owned()),
+        Err(_) => ("base64", BASE64_STANDARD.encode(payload)),
+    };
+    json!({ "action": definition, "topic": topic, name: payload, "qos": *qos as u8, "retain": retain })
+        .to_string()
+}
+
+/// Shows what a script has printed.
+pub(crate) fn tell_printed(text: &str) {
+    if !text.is_empty() {
+        output::note(text.trim_end());
     }
 }

@@ -1,114 +1,74 @@
 //! A program that is compiled to native code: made once, started as often as one likes.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use lotmq_server::embedded::{EmbeddedBroker, EmbeddedProgram, Embedding};
+use lotmq_terminal::output::note;
 
-use anyhow::Context as _;
-use jiff::Timestamp;
-use lot_facts::Facts;
-use lot_to_wasm::Entity;
-use lotmq_definitions::{DefinitionKind, NewDefinition, Origin};
-use lotmq_host::python::Script;
-use lotmq_host::{Engine, Grants, Guest, World};
-use lotmq_project::Interpreter;
-use lotmq_server::{StandaloneType, StandaloneTypes};
+use jiff::{Timestamp, tz::TimeZone};
 
 /// A program that can be started.
 pub struct Program {
-    /// In the order in which they are loaded.
-    pub(crate) definitions: Vec<Compiled>,
-    /// Names and texts of its scripts.
-    scripts: Vec<(String, String)>,
-    interpreter: Option<Interpreter>,
+    pub(crate) compiled: EmbeddedProgram,
 }
 
-/// One of them.
-pub(crate) struct Compiled {
-    definition: NewDefinition,
-    /// What runs; `None` for what only a broker can use.
-    pub(crate) guest: Option<Guest>,
-    /// What runs a route; `None` for other kinds, and for types that this build does not run.
-    pub(crate) route: Option<StandaloneType>,
+/// When and where a program starts.
+pub struct Start {
+    /// Wall clock at the start.
+    pub wall: Timestamp,
+    /// Zone of calendars.
+    pub zone: TimeZone,
+}
+
+impl Start {
+    /// Now, in the zone of this machine.
+    #[must_use]
+    pub fn here_and_now() -> Self {
+        Self::here_at(Timestamp::now())
+    }
+
+    /// At a given time, in the zone of this machine.
+    #[must_use]
+    pub fn here_at(wall: Timestamp) -> Self {
+        Self { wall, zone: TimeZone::system() }
+    }
 }
 
 impl Program {
-    /// Compiles what has no error, and puts it into the order of LoT reference §1.6.
+    /// Compiles what has no error.
     ///
     /// # Errors
     /// When the host refuses what our compiler made.
-    pub fn compile(engine: &Engine, compiled: lotmq_project::Compiled) -> anyhow::Result<Self> {
+    pub fn compile(embedding: &Embedding, compiled: lotmq_project::Compiled) -> anyhow::Result<Self> {
         let scripts = compiled.scripts().map(|(name, text)| (name.to_owned(), text.to_owned())).collect();
-        let interpreter = compiled.interpreter.clone();
-        let (mut definitions, routes) = (Vec::new(), StandaloneTypes::default());
-        for (source, entities) in compiled.into_entities() {
-            for entity in entities {
-                definitions.push(Compiled::new(engine, &routes, &source, entity)?);
-            }
-        }
-        definitions.sort_by_key(Compiled::kind);
-        Ok(Self { definitions, scripts, interpreter })
+        let python = compiled.interpreter.as_ref().map(|interpreter| interpreter.python().clone());
+        let compiled = embedding.compile(compiled.into_entities(), (scripts, python))?;
+        Ok(Self { compiled })
     }
 
-    pub(crate) fn script_names(&self) -> impl Iterator<Item = &str> {
-        self.scripts.iter().map(|(name, _)| name.as_str())
+    /// A broker that was started for it, in which nothing is deployed yet.
+    pub(crate) fn broker(
+        &self,
+        embedding: &Embedding,
+        Start { wall, zone }: Start,
+    ) -> anyhow::Result<EmbeddedBroker> {
+        Ok(EmbeddedBroker::start(embedding, &self.compiled, (wall, zone))?)
     }
 
-    /// Its scripts by name, as they are before the first call.
-    pub(crate) fn scripts(&self) -> HashMap<String, Arc<Script>> {
-        let script = |(name, text): &(String, String)| {
-            Some((name.clone(), Arc::new(self.interpreter.as_ref()?.script(text))))
-        };
-        self.scripts.iter().filter_map(script).collect()
+    /// Deploys it, and says what it lacks.
+    pub(crate) fn deploy(&self, broker: &mut EmbeddedBroker) -> anyhow::Result<()> {
+        let warnings = broker.deploy(&self.compiled)?;
+        warnings.iter().for_each(|warning| note(&format!("warning: {warning}")));
+        Ok(())
     }
 }
 
-impl Compiled {
-    fn new(engine: &Engine, routes: &StandaloneTypes, source: &str, entity: Entity) -> anyhow::Result<Self> {
-        let output = entity.output.context("an entity without errors has an output")?;
-        let kind = DefinitionKind::from(entity.kind.context("an entity without errors has a kind")?);
-        let world = match kind {
-            DefinitionKind::Action => Some(World::Action),
-            DefinitionKind::Model => Some(World::Model),
-            DefinitionKind::Route
-            | DefinitionKind::Rule
-            | DefinitionKind::Module
-            | DefinitionKind::Theme
-            | DefinitionKind::Panel => None,
-        };
-        let compile = |world| engine.compile(&output.component, world, lotmq_host::Origin::Compiler);
-        let guest = world.map(compile).transpose()?;
-        let route = routes.of(engine, &output.facts)?;
-        let definition = NewDefinition {
-            kind,
-            name: entity.name.into(),
-            source: source.get(entity.range).unwrap_or_default().into(),
-            origin: Origin::AdHoc,
-            owner: None,
-            facts: output.facts.into(),
-            installed_at: Timestamp::UNIX_EPOCH,
-        };
-        Ok(Self { definition, guest, route })
-    }
-
-    pub(crate) fn name(&self) -> &str {
-        &self.definition.name
-    }
-
-    pub(crate) fn facts(&self) -> &Facts {
-        &self.definition.facts
-    }
-
-    pub(crate) fn kind(&self) -> DefinitionKind {
-        self.definition.kind
-    }
-
-    /// What it may do in a broker, it may do here.
-    pub(crate) fn grants(&self) -> Grants {
-        if self.kind() == DefinitionKind::Model { Grants::model() } else { Grants::action() }
-    }
-
-    /// As the registry takes it.
-    pub(crate) fn installed_at(&self, installed_at: Timestamp) -> NewDefinition {
-        NewDefinition { installed_at, ..self.definition.clone() }
-    }
+/// Inputs of an Action as the broker takes them.
+///
+/// # Errors
+/// When they are no JSON object.
+pub(crate) fn inputs(inputs: serde_json::Value) -> anyhow::Result<Vec<lotmq_host::Argument>> {
+    let serde_json::Value::Object(inputs) = inputs else {
+        anyhow::bail!("inputs of --call are not a JSON object");
+    };
+    let argument = |(name, value)| lotmq_host::Argument { name, value: lotmq_server::value_of_json(value) };
+    Ok(inputs.into_iter().map(argument).collect())
 }

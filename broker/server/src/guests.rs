@@ -51,7 +51,6 @@ pub(crate) use hosting::Hosting;
 pub(crate) use prepared::{Loader, Prepared};
 pub(crate) use programs::{HasPrograms, Programs};
 pub(crate) use restore::{KEPT_PER_GROUP, definitions, install as install_stored, run_starts, save_kept};
-pub use routes::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;
 

@@ -24,7 +24,6 @@ mod tests;
 pub use guests::json::value_of_json;
 pub use guests::routes::runs_route_type;
 pub use guests::witness::{Published, Report};
-pub use guests::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub use lotmq_core::limits::markdown as limits_markdown;
 #[doc(hidden)]
 pub use management::command::fuzz_command;

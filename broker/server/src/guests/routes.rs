@@ -15,7 +15,6 @@ mod mailbox;
 mod questions;
 mod rows;
 mod runner;
-mod standalone;
 mod standing;
 mod template;
 mod thread;
@@ -36,7 +35,6 @@ use lotmq_host::{Acting, Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsErr
 use lotmq_store::{Batch, Op};
 
 pub(crate) use runner::RouteRunner;
-pub use standalone::{Addressed, Refused, StandaloneRoute, StandaloneType, StandaloneTypes};
 pub(crate) use thread::{Routes, SteppedRoutes};
 pub use types::runs_route_type;
 pub(crate) use types::{RouteTypes, TYPES};
