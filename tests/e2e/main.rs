@@ -44,6 +44,7 @@ mod refused_handshakes;
 mod replies;
 mod rows;
 mod rules;
+mod same_as_broker;
 mod sessions;
 mod slow_client;
 mod small_disk;

@@ -1,0 +1,295 @@
+//! `lotmq run` does what a broker does: the same recorded traffic through both, and every byte of what comes out compared, in order.
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_codec::{Properties, RetainHandling, SubscriptionOptions};
+use lotmq_test_support::{Broker, Program, WAIT_MAX};
+use serde_json::{Value, json};
+
+use crate::{LOTMQ, broker, send};
+
+/// A message that came out.
+#[derive(Debug, PartialEq)]
+struct Out {
+    topic: String,
+    payload: Vec<u8>,
+    qos: u64,
+    retain: bool,
+}
+
+/// A program with traffic for it.
+struct Row {
+    name: &'static str,
+    program: &'static str,
+    /// Messages that come out before anything goes in.
+    at_start: usize,
+    /// Topic and payload of what goes in, with how many messages come out because of it.
+    traffic: &'static [(&'static str, &'static [u8], usize)],
+    /// Seconds that pass then, and how many messages come out in them.
+    time: (u32, usize),
+}
+
+const ROWS: &[Row] = &[
+    Row {
+        name: "actions that start one another, with QoS and RETAIN",
+        program: r#"DEFINE ACTION First
+ON TOPIC "in/+" DO
+    PUBLISH TOPIC "a/" + TOPIC POSITION 2 WITH PAYLOAD QOS1
+    PUBLISH TOPIC "b" WITH { "from": TOPIC, "v": PAYLOAD } WITH RETAIN
+    PUBLISH TOPIC "c" WITH PAYLOAD AND QOS = 2
+DEFINE ACTION Second
+ON TOPIC "a/#" DO
+    PUBLISH TOPIC "d" WITH PAYLOAD + 1
+DEFINE ACTION Third
+ON TOPIC "d" DO
+    PUBLISH TOPIC "e" WITH GET TOPIC "b"
+"#,
+        at_start: 0,
+        traffic: &[
+            ("in/x", b"1", 5),
+            ("in/y", b"", 5),
+            ("in/z", "2.50 \u{e4}".as_bytes(), 5),
+            ("other", b"1", 0),
+        ],
+        time: (0, 0),
+    },
+    Row {
+        name: "actions that take their time and call others",
+        program: r#"DEFINE ACTION Double
+INPUT x AS DOUBLE
+DO
+    SET "y" WITH {x} * 2
+    PUBLISH TOPIC "doubled" WITH {y}
+RETURN
+    OUTPUT y
+
+DEFINE ACTION Caller
+ON TOPIC "in" DO
+    CALL ACTION Double WITH x = PAYLOAD RETURN r
+    PUBLISH TOPIC "out" WITH {r}
+
+DEFINE ACTION Behind
+ON TOPIC "out" DO
+    PUBLISH TOPIC "behind" WITH PAYLOAD - 1
+"#,
+        at_start: 0,
+        traffic: &[("in", b"4", 3), ("in", b"-0.5", 3)],
+        time: (0, 0),
+    },
+    Row {
+        name: "kept and last values",
+        program: r#"DEFINE ACTION Count
+ON TOPIC "count/+" DO
+    KEEP TOPIC "state/" + TOPIC POSITION 2 WITH (GET TOPIC "state/" + TOPIC POSITION 2 AS INT) + 1
+    PUBLISH TOPIC "counted/" + TOPIC POSITION 2 WITH GET TOPIC "state/" + TOPIC POSITION 2
+DEFINE ACTION Read
+ON TOPIC "read" DO
+    PUBLISH TOPIC "limit" WITH GET TOPIC "config/limit"
+    PUBLISH TOPIC "none" WITH GET TOPIC "config/none"
+"#,
+        at_start: 0,
+        traffic: &[
+            ("count/a", b"1", 1),
+            ("count/b", b"1", 1),
+            ("count/a", b"1", 1),
+            // Nothing is published of what is not there.
+            ("read", b"1", 0),
+            ("config/limit", b"80", 0),
+            ("read", b"1", 1),
+            ("config/limit", b"\xff\x00 not text", 0),
+            ("read", b"1", 1),
+        ],
+        time: (0, 0),
+    },
+    Row {
+        name: "changes",
+        program: r#"DEFINE ACTION Changed
+ON CHANGE "c/+" DO
+    PUBLISH TOPIC "changed/" + TOPIC POSITION 2 WITH PAYLOAD
+"#,
+        at_start: 0,
+        traffic: &[("c/x", b"1", 1), ("c/x", b"1", 0), ("c/y", b"1", 1), ("c/x", b"2", 1), ("c/x", b"1", 1)],
+        time: (0, 0),
+    },
+    Row {
+        name: "models that compute, and that split what clients publish",
+        program: r#"DEFINE MODEL Engine WITH TOPIC "e" WITH RETAIN AND QOS1
+    ADD DOUBLE "w" WITH TOPIC "raw/w" AS TRIGGER
+    ADD DOUBLE "kw" WITH (w / 1000)
+    ADD STRING "state" WITH IF w > 500 THEN "busy" ELSE "idle"
+DEFINE MODEL Room COLLAPSED WITH TOPIC "rooms/{room}"
+    ADD STRING "room" WITH TOPIC POSITION 2
+    ADD DOUBLE "t" WITH TOPIC "sensor/{room}/t" AS TRIGGER
+    ADD DOUBLE "h" WITH TOPIC "sensor/{room}/h"
+DEFINE MODEL Gateway WITH TOPIC "gateway/+"
+    ADD INT "battery"
+DEFINE ACTION Alarm
+ON TOPIC "e/state" DO
+    PUBLISH TOPIC "alarm" WITH PAYLOAD
+"#,
+        at_start: 0,
+        traffic: &[
+            ("raw/w", b"600", 5),
+            ("sensor/kitchen/h", b"40", 0),
+            ("sensor/kitchen/t", b"20", 1),
+            ("gateway/a", br#"{"battery":"7","name":"x"}"#, 2),
+            ("gateway/a", b"no json", 0),
+            ("raw/w", b"0", 5),
+        ],
+        time: (0, 0),
+    },
+    Row {
+        name: "a message that leads to itself",
+        program: r#"DEFINE ACTION Again
+ON TOPIC "again" DO
+    PUBLISH TOPIC "again" WITH PAYLOAD + 1
+"#,
+        at_start: 0,
+        // Of the runs the last one is started by a message that 64 others led to.
+        traffic: &[("again", b"0", 65)],
+        time: (0, 0),
+    },
+    Row {
+        name: "starts and timers",
+        program: r#"DEFINE ACTION Boot
+ON START DO
+    KEEP TOPIC "ticks" WITH 0
+    PUBLISH TOPIC "boot" WITH "up"
+DEFINE ACTION Tick
+ON EVERY 1 SECOND DO
+    KEEP TOPIC "ticks" WITH (GET TOPIC "ticks" AS INT) + 1
+    PUBLISH TOPIC "tick" WITH GET TOPIC "ticks"
+DEFINE ACTION Tock
+ON TOPIC "tick" DO
+    PUBLISH TOPIC "tock" WITH PAYLOAD
+"#,
+        at_start: 1,
+        traffic: &[],
+        time: (2, 4),
+    },
+    Row {
+        name: "routes",
+        program: r#"DEFINE ROUTE Db WITH TYPE LOOPBACK
+    ADD LOOPBACK_CONFIG
+        WITH MAX_ROWS 10
+    ADD EVENT Save
+        WITH SOURCE_TOPIC "save/+"
+        WITH DESTINATION_TOPIC "saved/{topic.2}"
+DEFINE MODEL Reading COLLAPSED
+    ADD STRING "id"
+    ADD DOUBLE "v"
+    STORE IN "Db" WITH TABLE "readings"
+DEFINE ACTION Store
+ON TOPIC "in/+" DO
+    PUBLISH MODEL Reading TO "clean/+" WITH
+        id = TOPIC POSITION 2
+        v = PAYLOAD
+DEFINE ACTION Ask
+ON TOPIC "ask" DO
+    PUBLISH TOPIC "rows" WITH GET MODEL "Reading" FROM "Db" WHERE v > PAYLOAD ORDER BY v ASC
+DEFINE ACTION After
+ON TOPIC "saved/+" DO
+    PUBLISH TOPIC "after" WITH PAYLOAD
+"#,
+        at_start: 0,
+        traffic: &[
+            ("in/a", b"1", 1),
+            ("in/b", b"3", 1),
+            ("ask", b"0", 1),
+            ("save/x", b"{\"n\":2}", 2),
+            ("ask", b"2", 1),
+        ],
+        time: (0, 0),
+    },
+];
+
+/// What comes out of `lotmq run`.
+fn through_run(row: &Row, program: &str, recording: &str) -> Vec<Out> {
+    let seconds = row.time.0.to_string();
+    let arguments = ["run", program, "--replay", recording, "--for", &seconds, "--json"];
+    let ran = Program::run(LOTMQ, &arguments).unwrap();
+    let out = |line: &str| {
+        let message: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| message[name].as_str().map(str::to_owned);
+        let payload = match text("payload") {
+            Some(payload) => payload.into_bytes(),
+            None => BASE64_STANDARD.decode(text("base64").unwrap()).unwrap(),
+        };
+        Out {
+            topic: text("topic").unwrap(),
+            payload,
+            qos: message["qos"].as_u64().unwrap(),
+            retain: message["retain"].as_bool().unwrap(),
+        }
+    };
+    ran.stdout.lines().map(out).collect()
+}
+
+/// What comes out of a broker, by a Client that is told of everything but what it sent itself, as it was published.
+fn through_broker(row: &Row, program: &str) -> Vec<Out> {
+    let broker = broker();
+    let mut client = broker.connect(&ConnectOptions::v5("lotmq-run"));
+    let options = SubscriptionOptions {
+        qos: QoS::ExactlyOnce,
+        no_local: true,
+        retain_as_published: true,
+        retain_handling: RetainHandling::DoNotSend,
+    };
+    client.subscribe(&[("#", options)], Properties::EMPTY).unwrap();
+    deploy(&broker, program);
+    let mut all = Vec::new();
+    receive(&mut client, row.at_start, &mut all);
+    for (topic, payload, outputs) in row.traffic {
+        client.publish(&Publication::new(*topic, *payload)).unwrap();
+        // What is sent behind it comes in another turn: of one turn's messages the last value is known to the first run.
+        client.ping().unwrap();
+        receive(&mut client, *outputs, &mut all);
+    }
+    receive(&mut client, row.time.1, &mut all);
+    if row.time.1 == 0 {
+        // Behind everything else.
+        send(&broker, "end", "");
+        receive(&mut client, 1, &mut all);
+        assert_eq!(all.pop().map(|last| last.topic).as_deref(), Some("end"), "{}", row.name);
+    }
+    all
+}
+
+fn deploy(broker: &Broker, program: &str) {
+    let deployed = Program::run(LOTMQ, &["deploy", "-p", &broker.port(), program]).unwrap();
+    assert_eq!(deployed.status.code(), Some(0), "{}{}", deployed.stdout, deployed.stderr);
+}
+
+fn receive(client: &mut Client, count: usize, all: &mut Vec<Out>) {
+    for _ in 0..count {
+        let message = client.receive(WAIT_MAX).unwrap();
+        let message = message.unwrap_or_else(|| panic!("no message behind {all:?}"));
+        let (topic, payload) = (message.topic, message.payload);
+        all.push(Out { topic, payload, qos: message.qos as u64, retain: message.retain });
+    }
+}
+
+#[test]
+fn the_same_traffic_gives_the_same_in_lotmq_run_and_in_a_broker() {
+    for row in ROWS {
+        let folder = tempfile::tempdir().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, text).unwrap();
+            path.to_str().unwrap().to_owned()
+        };
+        let program = write("program.lot", row.program);
+        let line = |&(topic, payload, _): &(&str, &[u8], usize)| {
+            let at = "2026-01-15T10:00:00Z";
+            let line = json!({ "at": at, "topic": topic, "base64": BASE64_STANDARD.encode(payload) });
+            format!("{line}\n")
+        };
+        let recording = write("traffic.jsonl", &row.traffic.iter().map(line).collect::<String>());
+        let ran = through_run(row, &program, &recording);
+        let expected =
+            row.at_start + row.traffic.iter().map(|(_, _, outputs)| outputs).sum::<usize>() + row.time.1;
+        assert_eq!(ran.len(), expected, "{}: {ran:#?}", row.name);
+        assert_eq!(ran, through_broker(row, &program), "{}", row.name);
+    }
+}
