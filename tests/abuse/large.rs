@@ -16,6 +16,11 @@ const PAYLOAD_BYTES: usize = 100_000;
 
 /// A connection with a small window that is subscribed to `large` and reads nothing more. Of four one has any combination of QoS and life.
 fn subscriber(address: SocketAddr, number: usize) -> TcpStream {
+    subscriber_of(address, number, "large")
+}
+
+/// The same with another filter.
+fn subscriber_of(address: SocketAddr, number: usize, filter: &str) -> TcpStream {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
     // Else the kernel would keep gigabytes for all of them.
     socket.set_recv_buffer_size(16 << 10).unwrap();
@@ -27,7 +32,7 @@ fn subscriber(address: SocketAddr, number: usize) -> TcpStream {
     options.encode(&mut bytes).unwrap();
     let qos = if number % 4 < 2 { QoS::AtLeastOnce } else { QoS::ExactlyOnce };
     let options = SubscriptionOptions { qos, ..SubscriptionOptions::default() };
-    let filter = SubscribeFilter { filter: "large", options };
+    let filter = SubscribeFilter { filter, options };
     let id = PacketId::new(1).expect("not 0");
     encode_subscribe(&mut bytes, ProtocolVersion::V5, id, Properties::EMPTY, &[filter]).unwrap();
     stream.write_all(&bytes).unwrap();
@@ -200,4 +205,31 @@ fn of_the_largest_size_for_many_who_do_not_read() {
         assert!(grown < COPIES_MAX * BYTES as u64, "{grown} bytes with {qos:?}");
         drop(lazy);
     }
+}
+
+/// A large message of QoS 0 for each of many who do not read, a different one for everybody: what their sockets do not take counts in one sum, and who reads is served.
+#[test]
+fn different_ones_for_everybody_who_does_not_read() {
+    const SUBSCRIBERS: usize = 60;
+    const BYTES: usize = 8 << 20;
+    const WAITING_MAX: u64 = 64 << 20;
+    let broker = broker().variable("LOTMQ_LIMITS_ALL_OUTPUT_BYTES", &WAITING_MAX.to_string()).start();
+    let lazy: Vec<TcpStream> = (0..SUBSCRIBERS)
+        .map(|number| subscriber_of(broker.address(), number, &format!("own/{number}")))
+        .collect();
+    let mut publisher = broker.client("publisher");
+    let before = broker.resident_bytes();
+    let mut most = 0;
+    for number in 0..SUBSCRIBERS {
+        let payload = vec![b'x'; BYTES];
+        publisher.send_publish(&Publication::new(format!("own/{number}"), payload)).unwrap();
+        publisher.ping().unwrap();
+        most = most.max(broker.resident_bytes());
+    }
+    let grown = most.saturating_sub(before);
+    println!("{} MiB more for {SUBSCRIBERS} messages of {} MiB", grown >> 20, BYTES >> 20);
+    // Besides, one message that is on its way: as it came, as it is sent, and what the allocator keeps of it.
+    assert!(grown < WAITING_MAX + 4 * BYTES as u64, "{grown} bytes");
+    assert!(broker.metric("lotmq_publish_dropped_total").unwrap() > 0.0);
+    drop(lazy);
 }

@@ -251,7 +251,7 @@ impl<'a> FanOutOf<'a> {
     fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
         let is_large = self.publication.payload.len() >= SHARED_BYTES_MIN;
         if is_large && route.targets.len() > SHARED_RECEIVERS_MIN {
-            self.share(turn);
+            self.share(turn, route);
         }
         let mut receivers = 0;
         for target in &route.targets {
@@ -264,7 +264,7 @@ impl<'a> FanOutOf<'a> {
         self.keep(turn, tenant);
         if is_large && self.message.is_some() {
             // Sessions keep it, so it has a memory that what waits for sockets can have as well.
-            self.share(turn);
+            self.share(turn, route);
         }
         turn.steps += receivers;
         if self.publication.payload.len() > COPIED_PAYLOAD_BYTES {
@@ -275,10 +275,11 @@ impl<'a> FanOutOf<'a> {
     }
 
     /// Copies the message out of the turn's memory, for all who will wait for it.
-    fn share(&mut self, turn: &mut Turn) {
+    fn share(&mut self, turn: &mut Turn, route: &Route) {
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
-        turn.arena.lies_elsewhere(self.publication.payload, || message.payload());
+        let receivers = route.targets.len() + route.groups.len();
+        turn.arena.lies_elsewhere(self.publication.payload, receivers, || message.payload());
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.

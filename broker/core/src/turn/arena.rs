@@ -67,7 +67,22 @@ pub struct Arena {
     scratch: Vec<u8>,
     large: Vec<Large>,
     /// Large parts of messages, with shared memory that holds the same bytes for longer than the turn.
-    elsewhere: Vec<(Span, Bytes)>,
+    elsewhere: Vec<(Span, Shared)>,
+}
+
+/// Bytes of a message that several receivers wait for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Shared {
+    pub(crate) bytes: Bytes,
+    /// How many they are, at least 1.
+    pub(crate) receivers: usize,
+}
+
+impl Shared {
+    /// Part of the bytes that one receiver counts for.
+    pub(crate) fn cost(&self) -> usize {
+        self.bytes.len().div_ceil(self.receivers)
+    }
 }
 
 /// A segment with a memory of its own.
@@ -144,7 +159,7 @@ impl Arena {
         }
         let span =
             Span { segment: FIRST_LARGE + offset(self.large.len()), start: 0, len: offset(bytes.len()) };
-        self.elsewhere.push((span, bytes.clone()));
+        self.elsewhere.push((span, Shared { bytes: bytes.clone(), receivers: 1 }));
         self.large.push(Large::Shared(bytes));
         span
     }
@@ -205,25 +220,37 @@ impl Arena {
         }
     }
 
-    /// Notes shared memory that holds a range of a message for longer, if it is a large one. It is not changed in place.
-    pub(crate) fn lies_elsewhere(&mut self, span: Span, bytes: impl FnOnce() -> Bytes) {
-        if span.len() >= SHARED_BYTES_MIN && self.elsewhere.iter().all(|(of, _)| *of != span) {
-            let bytes = bytes();
-            debug_assert_eq!(self.get(span).len(), bytes.len(), "they are the same");
-            self.elsewhere.push((span, bytes));
+    /// Notes shared memory that holds a range of a message for longer, if it is a large one, and how many receivers share it. It is not changed in place.
+    pub(crate) fn lies_elsewhere(&mut self, span: Span, receivers: usize, bytes: impl FnOnce() -> Bytes) {
+        if span.len() < SHARED_BYTES_MIN {
+            return;
         }
+        let receivers = receivers.max(1);
+        if let Some((_, known)) = self.elsewhere.iter_mut().find(|(of, _)| *of == span) {
+            known.receivers = receivers;
+            return;
+        }
+        let bytes = bytes();
+        debug_assert_eq!(self.get(span).len(), bytes.len(), "they are the same");
+        self.elsewhere.push((span, Shared { bytes, receivers }));
     }
 
     /// The first part of a range whose bytes lie elsewhere as well: where in the range, and those bytes.
-    pub(crate) fn elsewhere(&self, span: Span) -> Option<(Range<usize>, Bytes)> {
+    pub(crate) fn elsewhere(&self, span: Span) -> Option<(Range<usize>, Shared)> {
         let end = span.start + span.len;
-        let overlaps = |(of, _): &&(Span, Bytes)| {
+        let overlaps = |(of, _): &&(Span, Shared)| {
             of.segment == span.segment && of.start < end && span.start < of.start + of.len
         };
-        let (of, bytes) = self.elsewhere.iter().filter(overlaps).min_by_key(|(of, _)| of.start)?;
+        let (of, shared) = self.elsewhere.iter().filter(overlaps).min_by_key(|(of, _)| of.start)?;
         let (from, to) = (span.start.max(of.start), end.min(of.start + of.len));
-        let part = bytes.slice((from - of.start) as usize..(to - of.start) as usize);
+        let bytes = shared.bytes.slice((from - of.start) as usize..(to - of.start) as usize);
+        let part = Shared { bytes, receivers: shared.receivers };
         Some(((from - span.start) as usize..(to - span.start) as usize, part))
+    }
+
+    /// Bytes that a range counts for where one receiver waits for it.
+    pub(crate) fn cost(&self, span: Span) -> usize {
+        self.elsewhere(span).map_or(span.len(), |(at, shared)| span.len() - at.len() + shared.cost())
     }
 
     /// The bytes of a packet for longer than the turn: its beginning as a copy, and what follows where that lies elsewhere as well.
@@ -232,8 +259,8 @@ impl Arena {
         for span in packet.into_iter().filter(|span| !span.is_empty()) {
             copied.extend_from_slice(&std::mem::take(&mut shared));
             let rest = self.elsewhere(span).filter(|(at, _)| at.end == span.len());
-            let (at, bytes) = rest.unwrap_or((span.len()..span.len(), Bytes::new()));
-            copied.extend_from_slice(self.get(span.slice(0, at.start)));
+            let (own, bytes) = rest.map_or((span.len(), Bytes::new()), |(at, rest)| (at.start, rest.bytes));
+            copied.extend_from_slice(self.get(span.slice(0, own)));
             shared = bytes;
         }
         (copied.into_boxed_slice(), shared)
@@ -313,13 +340,16 @@ mod tests {
         let head = encode(&mut arena, b"head");
         let payload = encode(&mut arena, &message);
         let next = encode(&mut arena, b"next");
-        arena.lies_elsewhere(payload, || message.clone());
-        arena.lies_elsewhere(next, || Bytes::from_static(b"next"));
+        arena.lies_elsewhere(payload, 3, || message.clone());
+        arena.lies_elsewhere(next, 3, || Bytes::from_static(b"next"));
         let all = head.joined(payload).joined(next);
-        assert_eq!(arena.elsewhere(all), Some((4..4 + message.len(), message.clone())));
+        let part = |bytes| Shared { bytes, receivers: 3 };
+        assert_eq!(arena.elsewhere(all), Some((4..4 + message.len(), part(message.clone()))));
+        assert_eq!(arena.cost(all), 8 + message.len().div_ceil(3));
         let middle = all.slice(10, 100);
-        assert_eq!(arena.elsewhere(middle), Some((0..100, message.slice(6..106))));
+        assert_eq!(arena.elsewhere(middle), Some((0..100, part(message.slice(6..106)))));
         assert_eq!(arena.elsewhere(head), None);
+        assert_eq!(arena.cost(head), 4);
         assert_eq!(arena.elsewhere(next), None, "it is short");
         arena.reset_scratch();
         let other = encode(&mut arena, &message);

@@ -25,7 +25,7 @@ use crate::counters::TurnCounts;
 use crate::durable::paging::{self, stored_for};
 use crate::durable::release::Release;
 use crate::fault::{Fault, is_planted};
-use crate::limits::{CONTROL_BYTES_MAX, Limit, WRAPPED_CHUNK_BYTES};
+use crate::limits::{CONTROL_BYTES_MAX, Limit, SHARED_BYTES_MIN, WRAPPED_CHUNK_BYTES};
 use crate::protocol::recipient::Recipient;
 use crate::routing::fan_out::COPIED_PAYLOAD_BYTES;
 use crate::shared::Core;
@@ -267,9 +267,9 @@ impl Link {
     }
 
     fn keep_range(&mut self, mut span: Span, arena: &Arena) {
-        while let Some((at, bytes)) = arena.elsewhere(span) {
+        while let Some((at, shared)) = arena.elsewhere(span) {
             self.output.append(arena.get(span.slice(0, at.start)));
-            self.output.share(bytes);
+            self.output.share(shared);
             span = span.slice(at.end, span.len() - at.end);
         }
         self.output.append(arena.get(span));
@@ -277,7 +277,7 @@ impl Link {
 
     /// Adds waiting bytes to the sum of all connections, in steps: most buffers are empty or nearly so.
     fn count_waiting(&mut self) {
-        let waiting = u32::try_from(self.output.len()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
+        let waiting = u32::try_from(self.output.cost()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
         if waiting != self.counted {
             let core = &self.connection.listener.core;
             core.output_bytes.change(self.counted, waiting, core.config.limits.all_output_bytes);
@@ -293,7 +293,7 @@ impl Link {
     /// Bytes of messages that the bound on all Clients together lets it add: what is left, or what it lacks of an even share.
     fn room_of_all(&self) -> usize {
         let core = &self.connection.listener.core;
-        let waiting = self.waiting_bytes() + self.held.bytes();
+        let waiting = self.output.cost() + self.held.bytes();
         let room = core.output_bytes.room(waiting as u64, core.config.limits.all_output_bytes);
         usize::try_from(room).unwrap_or(usize::MAX)
     }
@@ -513,14 +513,17 @@ impl Delivery {
         if is_late && !link.held.is_empty() {
             self.postponed.add(client, state);
         }
-        for item in items.iter() {
+        let mut items = items.iter().peekable();
+        while let Some(item) = items.next() {
             match item {
                 &Item::Control(span) => self.push(span),
                 Item::Backlog if is_late => self.postponed.add(client, state),
                 Item::Backlog => self.backlog(client, state, &mut passage, turn),
                 &Item::Plain { span, messages, payload_bytes } => {
                     if messages > 0 {
-                        passage.plain_passes = passage.takes(span.len());
+                        let payload = items.peek().map_or(Span::EMPTY, |next| next.rest());
+                        passage.plain_passes = passage.takes(span.len())
+                            && all_take(state, [span, payload], turn.arena, &mut passage.limit);
                     }
                     if passage.plain_passes {
                         turn.counts.publish_sent += u64::from(messages);
@@ -703,6 +706,19 @@ impl Delivery {
             _ => self.ranges.push(span),
         }
     }
+}
+
+/// Whether a large message of QoS 0 may come to the output of all Clients, however much of it the socket takes.
+fn all_take(state: &ClientState, packet: [Span; 2], arena: &Arena, limit: &mut Limit) -> bool {
+    if packet.iter().all(|span| span.len() < SHARED_BYTES_MIN) {
+        return true;
+    }
+    let cost: usize = packet.iter().map(|span| arena.cost(*span)).sum();
+    let takes = state.link.as_ref().is_none_or(|link| cost <= link.room_of_all());
+    if !takes {
+        *limit = Limit::AllOutputBytes;
+    }
+    takes
 }
 
 /// Whether a message that is stored nowhere may wait in the session, if it cannot leave now.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use bytes::Bytes;
+use super::arena::Shared;
 
 /// Largest chunk in bytes.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -31,7 +31,7 @@ struct Waiting {
 enum Chunk {
     Own(Vec<u8>),
     /// Part of a message that others share.
-    Shared(Bytes),
+    Shared(Shared),
 }
 
 impl Default for Chunk {
@@ -44,7 +44,15 @@ impl Chunk {
     fn bytes(&self) -> &[u8] {
         match self {
             Self::Own(bytes) => bytes,
-            Self::Shared(bytes) => bytes,
+            Self::Shared(shared) => &shared.bytes,
+        }
+    }
+
+    /// Bytes that other receivers count for.
+    fn others_pay(&self) -> usize {
+        match self {
+            Self::Own(_) => 0,
+            Self::Shared(shared) => shared.bytes.len() - shared.cost(),
         }
     }
 
@@ -65,6 +73,8 @@ struct Further {
     chunks: VecDeque<Chunk>,
     /// Bytes of all chunks.
     bytes: usize,
+    /// Bytes of all chunks that other receivers count for.
+    others_pay: usize,
 }
 
 impl Further {
@@ -81,9 +91,11 @@ impl Further {
         }
     }
 
-    fn share(&mut self, bytes: Bytes) {
-        self.bytes += bytes.len();
-        self.chunks.push_back(Chunk::Shared(bytes));
+    fn share(&mut self, shared: Shared) {
+        let chunk = Chunk::Shared(shared);
+        self.bytes += chunk.bytes().len();
+        self.others_pay += chunk.others_pay();
+        self.chunks.push_back(chunk);
     }
 }
 
@@ -99,6 +111,13 @@ impl Output {
         waiting.next().len() + waiting.further.as_ref().map_or(0, |further| further.bytes)
     }
 
+    /// Part of the bytes that counts for this receiver: those of messages that several wait for are divided among them.
+    pub(crate) fn cost(&self) -> usize {
+        let Some(waiting) = &self.0 else { return 0 };
+        let further = waiting.further.as_ref().map_or(0, |further| further.others_pay);
+        self.len().saturating_sub(waiting.first.others_pay() + further)
+    }
+
     /// Adds bytes at the end.
     pub fn append(&mut self, bytes: &[u8]) {
         if !bytes.is_empty() {
@@ -107,14 +126,14 @@ impl Output {
     }
 
     /// Adds bytes at the end that lie elsewhere already.
-    pub(crate) fn share(&mut self, bytes: Bytes) {
-        if bytes.is_empty() {
+    pub(crate) fn share(&mut self, shared: Shared) {
+        if shared.bytes.is_empty() {
             return;
         }
         match &mut self.0 {
-            Some(waiting) => waiting.further.get_or_insert_default().share(bytes),
+            Some(waiting) => waiting.further.get_or_insert_default().share(shared),
             None => {
-                self.0 = Some(Box::new(Waiting { first: Chunk::Shared(bytes), ..Waiting::default() }));
+                self.0 = Some(Box::new(Waiting { first: Chunk::Shared(shared), ..Waiting::default() }));
             }
         }
     }
@@ -174,6 +193,7 @@ impl Waiting {
         let Some(further) = &mut self.further else { return false };
         self.first = further.chunks.pop_front().unwrap_or_default();
         further.bytes -= self.first.bytes().len();
+        further.others_pay -= self.first.others_pay();
         if further.bytes == 0 {
             self.further = None;
         }
@@ -183,7 +203,13 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
+
+    fn shared(bytes: Bytes) -> Shared {
+        Shared { bytes, receivers: 1 }
+    }
 
     #[test]
     fn bytes_leave_in_the_order_in_which_they_came() {
@@ -210,7 +236,7 @@ mod tests {
         let waiting = output.0.unwrap();
         let capacity = |chunk: &Chunk| match chunk {
             Chunk::Own(bytes) => bytes.capacity(),
-            Chunk::Shared(bytes) => bytes.len(),
+            Chunk::Shared(shared) => shared.bytes.len(),
         };
         let further = waiting.further.map_or(0, |further| further.chunks.iter().map(capacity).sum());
         assert!(capacity(&waiting.first) + further < 1 << 20, "{further} bytes");
@@ -220,10 +246,10 @@ mod tests {
     fn shared_bytes_keep_their_place_among_the_others() {
         let message = Bytes::from(vec![7; 3 * CHUNK_BYTES]);
         let mut output = Output::default();
-        output.share(message.slice(CHUNK_BYTES..));
+        output.share(shared(message.slice(CHUNK_BYTES..)));
         output.append(b"abc");
-        output.share(message.slice(..5));
-        output.share(Bytes::new());
+        output.share(shared(message.slice(..5)));
+        output.share(shared(Bytes::new()));
         output.append(b"d");
         let all = [&message[CHUNK_BYTES..], b"abc", &message[..5], b"d"].concat();
         assert_eq!(output.waiting().as_ptr(), message[CHUNK_BYTES..].as_ptr(), "not copied");
@@ -235,9 +261,25 @@ mod tests {
             output.advance(len);
         }
         assert!(out == all);
-        output.share(message.slice(..9));
+        output.share(shared(message.slice(..9)));
         output.append(b"e");
         assert_eq!(output.take(), [&message[..9], b"e"].concat());
+    }
+
+    #[test]
+    fn what_several_wait_for_counts_in_parts() {
+        let message = Bytes::from(vec![7; 9_000]);
+        let mut output = Output::default();
+        output.append(b"head");
+        output.share(Shared { bytes: message.clone(), receivers: 3 });
+        output.share(shared(message.slice(..100)));
+        output.append(b"tail");
+        assert_eq!((output.len(), output.cost()), (9_108, 3_108));
+        output.advance(4);
+        output.advance(8_000);
+        assert_eq!((output.len(), output.cost()), (1_104, 0), "less than was counted for is left");
+        output.advance(1_000);
+        assert_eq!((output.len(), output.cost()), (104, 104));
     }
 
     #[test]

@@ -51,6 +51,16 @@ pub enum Item {
     Tracked(Tracked),
 }
 
+impl Item {
+    /// The payload of the message before it, where that lies apart from its head.
+    pub(crate) fn rest(&self) -> Span {
+        match *self {
+            Self::Plain { span, messages: 0, .. } => span,
+            Self::Control(_) | Self::Plain { .. } | Self::Backlog | Self::Tracked(_) => Span::EMPTY,
+        }
+    }
+}
+
 /// A message of QoS 1 or 2 for a receiver.
 #[derive(Clone, Debug)]
 pub struct Tracked {

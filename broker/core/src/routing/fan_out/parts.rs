@@ -108,6 +108,8 @@ impl Remainder {
     fn part(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>) -> bool {
         turn.call_flusher();
         let publication = Publication::of(&mut turn.arena, &self.message, source);
+        let all = self.route.targets.len() + self.route.groups.len();
+        turn.arena.lies_elsewhere(publication.payload, all, || self.message.payload());
         let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&self.route.topic));
         let left = &self.route.targets[self.next..];
         let part = &left[..left.len().min(at_once(publication.bytes()))];
