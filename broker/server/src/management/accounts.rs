@@ -1,4 +1,4 @@
-//! Accounts between the store and the directory of users: the stored form, and what a start makes of it.
+//! Accounts between the store and the directory of users: the stored form, and its recovery at a start.
 
 use std::collections::HashMap;
 
@@ -8,13 +8,13 @@ use lotmq_auth::{
 use lotmq_store::{Batch, Op, RecoveredSecret, Store, StoreError, TenantId, UserRow};
 use zeroize::Zeroizing;
 
-/// Names of secrets that are the broker's own begin with it; no variable or secret of a user can be called so.
+/// First character of the names of the broker's own secrets; no variable or secret of a user can be called so.
 const OWN: char = '\u{1}';
 
 /// Bytes of the credential's version in front of a stored verifier.
 const VERSION_BYTES: usize = 8;
 
-/// Why the accounts of a tenant cannot be had at a start.
+/// Reason why the accounts of a tenant cannot be recovered at a start.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AccountsError {
     #[error(transparent)]
@@ -29,7 +29,7 @@ pub(crate) fn put(batch: &mut Batch, tenant: TenantId, account: &Account, now_ms
     put_verifier(batch, tenant, account);
 }
 
-/// Makes durable what SCRAM verifies the password of this account against: encrypted, as secrets are. Where there is nothing, nothing stays.
+/// Makes the account's verifier for SCRAM durable: encrypted, as secrets are. An account without one has none in the store either.
 pub(crate) fn put_verifier(batch: &mut Batch, tenant: TenantId, account: &Account) {
     let name = verifier_name(&account.name);
     match account.credential.scram() {
@@ -56,15 +56,15 @@ fn salts_name() -> String {
     format!("{OWN}scram")
 }
 
-/// What SCRAM of one tenant has among its stored secrets.
+/// Secrets of SCRAM for one tenant, as they were stored.
 pub(crate) struct Scram {
-    /// Where salts come from; `None` while it is off.
+    /// Secret from which salts come; `None` while SCRAM is off.
     pub(crate) secret: Option<ScramSecret>,
     verifiers: HashMap<String, Zeroizing<Vec<u8>>>,
 }
 
 impl Scram {
-    /// Takes what belongs to SCRAM out of the secrets that were recovered. While it is off, that is removed from the store.
+    /// Takes the secrets of SCRAM out of those that were recovered. While SCRAM is off, they are removed from the store.
     ///
     /// # Errors
     /// When there are no random numbers, or the store takes nothing.
@@ -112,7 +112,7 @@ fn new_secret() -> Result<[u8; 32], AccountsError> {
     Ok(secret)
 }
 
-/// The stored form of an account.
+/// Stored form of an account.
 fn row(tenant: TenantId, account: &Account, now_ms: u64) -> UserRow {
     UserRow {
         tenant,
@@ -126,7 +126,7 @@ fn row(tenant: TenantId, account: &Account, now_ms: u64) -> UserRow {
     }
 }
 
-/// An account as it was stored.
+/// Account from its stored form.
 pub(crate) fn restored(row: UserRow) -> Account {
     let credential = Credential::restore(row.credential, row.is_default_credential);
     let mut account = Account::new(&row.name, credential, row.credential_version);

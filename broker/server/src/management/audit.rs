@@ -1,4 +1,4 @@
-//! The audit of a tenant: who did what to the broker, when, from where, and what came of it. Commands reference §11.1.
+//! Audit of a tenant: who did what to the broker, when, from where, with what result. Commands reference §11.1.
 //!
 //! There are three sequences of records ([`trail`]): what administrators did, what others changed, and logins, denials and what others asked for, so that
 //! nobody pushes the first out by doing much of the others. The last is summed up by address and user ([`sums`]). A command that changed something is flushed, and
@@ -36,10 +36,10 @@ use sums::{Deed, Sort, Sum, Sums};
 use trail::Trail;
 pub(crate) use trail::{Head, Kind};
 
-/// How long a record may wait in memory before somebody looks, twice a second.
+/// Time that a record may wait in memory; it is checked twice a second.
 pub(crate) const AUDIT_DELAY: Duration = Duration::from_millis(500);
 
-/// See the module's documentation.
+/// Audit of one tenant.
 pub(crate) struct Audit {
     tenant: TenantId,
     settings: lotmq_config::Audit,
@@ -50,7 +50,7 @@ pub(crate) struct Audit {
 }
 
 impl Audit {
-    /// Goes on where the stored records end.
+    /// Opens the audit, which continues the stored records.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -89,7 +89,7 @@ impl Audit {
         }
     }
 
-    /// A Client was accepted.
+    /// Records that a Client was accepted.
     pub(crate) fn accepted(&self, counters: &Counters, now_ms: u64, identity: &Identity, from: Peer) {
         if !self.admits(Sort::Accepted, counters, (from.for_login(), identity.user.as_deref()), now_ms) {
             return;
@@ -99,7 +99,7 @@ impl Audit {
         self.note(Kind::Access, counters, now_ms, &Record { result: Some("success"), ..record });
     }
 
-    /// A login was refused: of whom it said it was, and why.
+    /// Records a refused login: the claimed user, and the reason.
     pub(crate) fn refused(
         &self,
         counters: &Counters,
@@ -122,7 +122,7 @@ impl Audit {
         self.note(Kind::Access, counters, now_ms, &record);
     }
 
-    /// A rule denied what somebody wanted to do with a topic.
+    /// Records that a rule denied somebody a topic.
     pub(crate) fn denied(
         &self,
         counters: &Counters,
@@ -142,7 +142,7 @@ impl Audit {
         self.note(Kind::Access, counters, now_ms, &record);
     }
 
-    /// A command was given, whose record is of this kind.
+    /// Records a command, in the sequence of this kind.
     pub(crate) fn command(
         &self,
         kind: Kind,
@@ -160,7 +160,7 @@ impl Audit {
         self.note(kind, counters, now_ms, record);
     }
 
-    /// Whether one more of a sort is recorded; counts it if not.
+    /// Whether one more event of a sort is recorded; counts it if not.
     fn admits(
         &self,
         sort: Sort,
@@ -178,12 +178,12 @@ impl Audit {
         admits
     }
 
-    /// Hands what waits to the store; the ticket of it, if there is something.
+    /// Hands waiting records to the store; returns their ticket, if there were any.
     pub(crate) fn flush(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
         self.flush_with(self.sums.take(now_ms, false), store, counters, now_ms)
     }
 
-    /// As [`Audit::flush`]; where another thread has just handed over what waited, the ticket of that. For who answers only when it is stored.
+    /// Hands waiting records to the store, as [`Audit::flush`]; where another thread has just done so, returns that ticket. For answers that wait until the record is stored.
     pub(crate) fn settle(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
         let _ = self.flush(store, counters, now_ms);
         // Tickets are settled in their order, so that who waits for the later one has waited for both.
@@ -191,7 +191,7 @@ impl Audit {
         self.administration.lock().last_ticket().max(of_changes)
     }
 
-    /// Hands everything to the store and tells the heads: the broker stops.
+    /// Hands all records to the store and reports the heads, because the broker stops.
     pub(crate) fn close(&self, store: &Store, counters: &Counters, now_ms: u64, tenant: &str) {
         let ticket = self.flush_with(self.sums.take(now_ms, true), store, counters, now_ms);
         let is_stored = ticket.is_none_or(|ticket| store.wait(ticket).is_ok());
@@ -228,20 +228,20 @@ impl Audit {
         ticket.max(changes.flush(store, counters, now_ms))
     }
 
-    /// The heads that are to be told now; `is_stored` says whether the disk has what was handed to the store with a ticket.
+    /// Heads that are to be reported now; `is_stored` says whether the disk has the batch of a ticket.
     pub(crate) fn heads_to_tell(&self, now_ms: u64, is_stored: impl Fn(Ticket) -> bool) -> Vec<Head> {
         let interval_ms = u64::try_from(AUDIT_HEAD_INTERVAL.as_millis()).unwrap_or(u64::MAX);
         let due = |kind| self.trail(kind).lock().head_to_tell(now_ms, interval_ms, &is_stored);
         Kind::ALL.into_iter().filter_map(due).collect()
     }
 
-    /// Records of which the end was gone when the broker started: kind, first and last.
+    /// Ranges of records that were missing at the end of a sequence when the broker started: kind, first and last.
     pub(crate) fn missing(&self) -> Vec<(Kind, u64, u64)> {
         let missing = |kind| self.trail(kind).lock().missing().map(|(first, last)| (kind, first, last));
         Kind::ALL.into_iter().filter_map(missing).collect()
     }
 
-    /// Removes what is too old, from the oldest record on to the first that is not.
+    /// Removes records that are too old, from the oldest to the first that is not.
     pub(crate) fn expire(&self, store: &Store, now_ms: u64) {
         for kind in Kind::ALL {
             let days = match kind {
@@ -297,7 +297,7 @@ fn commands_of(sum: &Sum) -> Value {
 }
 
 impl Head {
-    /// Tells it in the log: what is written there the broker cannot take back.
+    /// Logs the head: what is written there the broker cannot take back.
     pub(crate) fn log(&self, tenant: &str) {
         let (trail, number, hash) =
             (self.kind.name(), self.number, data_encoding::HEXLOWER.encode(&self.digest));

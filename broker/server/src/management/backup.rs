@@ -1,4 +1,4 @@
-//! Backups: what is stored, as one zip, taken while the broker runs; and a broker that goes on with what a backup holds. Commands reference §12.3.
+//! Backups: the store as one zip, made while the broker runs, and the restore of one. Commands reference §12.3.
 //!
 //! ```text
 //! -backup         store -> snapshot -> zip in a file without a name -> chunks to the one who asked, as fast as he takes them
@@ -26,7 +26,7 @@ pub(crate) use download::{DownloadError, chunk_bytes, send};
 pub use manifest::{Manifest, Member, Table};
 pub(crate) use spool::Spool;
 
-/// A part of a backup, which is in it or not as a whole.
+/// Part of a backup, which is in it or not as a whole.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Part {
     Configuration,
@@ -47,7 +47,7 @@ impl Part {
         }
     }
 
-    /// As the manifest and replies call it.
+    /// Name in the manifest and in replies.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Configuration => "configuration",
@@ -58,21 +58,21 @@ impl Part {
     }
 }
 
-/// What became of the last restore of this process.
+/// Outcome of the last restore in this process.
 #[derive(Clone, Debug)]
 pub(crate) struct RestoreReport {
     pub(crate) ended_at_ms: u64,
-    /// Why it did not succeed; then the broker runs on what it had.
+    /// Reason why it failed; then the broker runs on the former store.
     pub(crate) error: Option<String>,
 }
 
-/// The backup or restore that is under way, and what the last restore came to.
+/// Backup or restore that is under way, and the outcome of the last restore.
 pub(crate) struct Backups {
     turn: Mutex<()>,
-    /// A store that waits for the broker to stop.
+    /// Store that waits for the broker to stop.
     staged: Mutex<Option<Staged>>,
     asked: Notify,
-    /// Of the restore that this broker was started by.
+    /// Outcome of the restore by which this broker was started.
     pub(crate) report: Option<RestoreReport>,
 }
 
@@ -81,18 +81,18 @@ impl Backups {
         Self { turn: Mutex::new(()), staged: Mutex::new(None), asked: Notify::new(), report }
     }
 
-    /// The right to make a backup or a restore; `None` while another one is under way.
+    /// Permit for a backup or a restore; `None` while another one is under way.
     pub(crate) fn begin(&self) -> Option<MutexGuard<'_, ()>> {
         let turn = self.turn.try_lock()?;
         self.staged.lock().is_none().then_some(turn)
     }
 
-    /// Keeps a store that was made of a backup until the broker restarts on it. No other backup or restore begins from now on.
+    /// Keeps a store that was made from a backup until the broker restarts on it. No other backup or restore begins from now on.
     pub(crate) fn keep(&self, staged: Staged) {
         *self.staged.lock() = Some(staged);
     }
 
-    /// Has the broker restart on the store that it keeps, if there is one.
+    /// Asks for a restart on the kept store, if there is one.
     pub(crate) fn restart(&self) {
         if self.staged.lock().is_some() {
             self.asked.notify_one();

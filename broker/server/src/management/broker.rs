@@ -1,4 +1,4 @@
-//! What the commands and the `$SYS` tree share, on top of network and guests.
+//! Broker: the state that commands and the `$SYS` tree share, on top of network and guests.
 
 use std::ops::Deref;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Log lines about Clients that come and go: so many of each kind a second, of the others there is the number.
+//! Rate limit of log lines about Clients that come and go: so many of each kind a second; the others are counted.
 //!
 //! Whoever connects as fast as the network allows would otherwise fill the disk with them.
 
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Lines of one kind in a second.
 const LINES_PER_SECOND: u64 = 100;
 
-/// How many lines of one kind there have been. Threads that meet in the same moment may write a line more or less.
+/// Count of lines of one kind. Threads that meet in the same moment may write a line more or less.
 #[derive(Debug, Default)]
 pub(crate) struct Lines {
     second: AtomicU64,
@@ -15,15 +15,15 @@ pub(crate) struct Lines {
     suppressed: AtomicU64,
 }
 
-/// A line that is written.
+/// Permission to write a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Written {
-    /// How many were not since the last one that was; `None` for none.
+    /// Number of lines suppressed since the last one; `None` for none.
     pub(crate) suppressed: Option<u64>,
 }
 
 impl Lines {
-    /// The next one, if it is written.
+    /// Counts the next line; `Some` if it is written.
     pub(crate) fn next(&self, now_ms: u64) -> Option<Written> {
         let order = Ordering::Relaxed;
         let second = now_ms / 1000;
@@ -39,7 +39,7 @@ impl Lines {
     }
 }
 
-/// The lines of each kind.
+/// Counts of each kind of line.
 #[derive(Debug, Default)]
 pub(crate) struct ClientLines {
     pub(crate) connected: Lines,

@@ -1,22 +1,22 @@
-//! The codes that are no diagnostics of the compiler: what stands in `…/Error` topics, in the warnings and errors of replies, and in what
+//! Codes other than the compiler's diagnostics: those in `…/Error` topics, in the warnings and errors of replies, and in what
 //! the tools say. `lotmq explain` and docs/codes.md are made of this table; a test over the repository sees that no code is missing.
 
 use std::fmt::Write as _;
 
-/// A code with what it means.
+/// Code with its meaning.
 #[derive(Debug, Clone, Copy)]
 pub struct Code {
-    /// As it is written: upper-case words.
+    /// Name of the code: upper-case words.
     pub name: &'static str,
-    /// What it means, in a few words.
+    /// Meaning in a few words.
     pub title: &'static str,
-    /// What it means and what to do, in sentences.
+    /// Meaning, and what to do, in sentences.
     pub explanation: &'static str,
-    /// Where it is told.
+    /// Place where it occurs.
     pub place: Place,
 }
 
-/// Where a code is told.
+/// Place where a code occurs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
     /// In the `Error` topic of a definition, in its diagnosis, and in what `lotmq run` reports.
@@ -49,12 +49,12 @@ pub fn find(name: &str) -> Option<&'static Code> {
     ROWS.iter().find(|code| code.name.eq_ignore_ascii_case(name))
 }
 
-/// The code that was probably meant by a name that is none.
+/// Code that was probably meant by an unknown name.
 pub fn similar(name: &str) -> Option<&'static str> {
     lot_nearest::nearest_name(name, all().map(|code| code.name))
 }
 
-/// The page about them.
+/// Page about all codes, as Markdown.
 pub fn markdown() -> String {
     let mut page = String::from(
         "# Codes\n\nGenerated from `broker/server/src/management/codes.rs`; `lotmq explain CODE` says the same, and explains the codes `LOT101` to `LOT621` of the compiler, too.\n",
@@ -68,7 +68,7 @@ pub fn markdown() -> String {
     page
 }
 
-/// With a capital letter.
+/// Text with a capital first letter.
 fn sentence(text: &str) -> String {
     let mut characters = text.chars();
     characters.next().map_or(String::new(), |first| first.to_uppercase().chain(characters).collect())

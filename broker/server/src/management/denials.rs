@@ -1,4 +1,4 @@
-//! Warnings in the log about what rules denied: the first denial of each user and scope, then at doubled counts.
+//! Denials by rules, with warnings in the log: at the first denial of each user and scope, then at doubled counts.
 //!
 //! Whoever looks for the reason why nothing arrives finds it in the log, and a Client that is denied a thousand messages a second writes ten lines. What
 //! was denied to whom is in the audit as well.
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lotmq_auth::Scope;
 use parking_lot::Mutex;
 
-/// Users and scopes that are told apart; of further ones the count begins anew. More than there are accounts in most plants.
+/// Most users and scopes that are told apart; of further ones the count begins anew. More than there are accounts in most plants.
 const KNOWN_MAX: usize = 10_000;
 
 /// Counts of denials by user and scope. Anonymous Clients count as one user: their identifiers are their own choice.
@@ -20,7 +20,7 @@ pub(crate) struct Denials(Mutex<HashMap<Denied, u64>>);
 type Denied = (Option<Arc<str>>, Scope);
 
 impl Denials {
-    /// Counts a denial. The number of denials so far, when the log is to tell of this one.
+    /// Counts a denial; returns the number of denials so far, when this one is to be logged.
     pub(crate) fn note(&self, user: Option<&Arc<str>>, scope: Scope) -> Option<u64> {
         let mut known = self.0.lock();
         if known.len() >= KNOWN_MAX {

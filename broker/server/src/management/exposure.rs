@@ -1,4 +1,4 @@
-//! What stands open without a password of its own, and to whom: for the warnings at start and every hour, and for what `lotmq serve` recommends.
+//! Exposure of the broker: what is open without a password of its own, and to whom. For the warnings at start and every hour, and for the advice of `lotmq serve`.
 
 use std::sync::Arc;
 
@@ -8,10 +8,10 @@ use tracing::warn;
 
 use lotmq_core::tenant::Tenant;
 
-/// A topic that no rule names, so that only rules about all topics deny it.
+/// Topic that no rule names, so that only rules about all topics deny it.
 const ANY_TOPIC: &str = "lotmq-asks-who-may-publish/5b0a2f60";
 
-/// See the module's documentation.
+/// Exposure of a tenant.
 pub(crate) struct Exposure {
     has_default_password: bool,
     anonymous: AnonymousLogin,
@@ -22,7 +22,7 @@ pub(crate) struct Exposure {
 }
 
 impl Exposure {
-    /// What holds now. Asks the rules.
+    /// Present exposure. Asks the rules.
     pub(crate) fn of(config: &Config, tenant: &Tenant) -> Self {
         let anonymous = config.anonymous_login();
         let public = match anonymous {
@@ -34,7 +34,7 @@ impl Exposure {
         Self { has_default_password: tenant.users.root_has_default_password(), anonymous, open, gullible }
     }
 
-    /// One line for each thing that stands open.
+    /// Logs one line for each thing that is open.
     pub(crate) fn warn(&self, tenant: &Tenant) {
         let tenant = &*tenant.name;
         if self.has_default_password {
@@ -67,7 +67,7 @@ impl Exposure {
         }
     }
 
-    /// What is recommended to whoever starts the broker at a terminal; `None` where nothing stands open.
+    /// Advice for whoever starts the broker at a terminal; `None` where nothing is open.
     pub(crate) fn advice(&self) -> Option<&'static str> {
         match (self.has_default_password, self.anonymous) {
             (true, AnonymousLogin::LoopbackOnly) => Some(
@@ -82,7 +82,7 @@ impl Exposure {
     }
 }
 
-/// Whether rules let somebody without a name in from elsewhere and have him publish what no rule names.
+/// Whether rules let an anonymous client in from elsewhere and let it publish to a topic that no rule names.
 fn may_everybody_publish(tenant: &Tenant) -> bool {
     // An address of the documentation's, which nobody has.
     let stranger = Identity::anonymous(Arc::from(""), Peer::Tcp([192, 0, 2, 1].into()));

@@ -1,4 +1,4 @@
-//! What the broker does when the core tells it of Clients, and guests of commands: log lines, the audit, topics of the `$SYS` tree, commands, passwords.
+//! Hooks of the core and of guests into management: log lines, the audit, topics of the `$SYS` tree, commands, passwords.
 
 use std::collections::VecDeque;
 use std::fmt::Display;

@@ -1,4 +1,4 @@
-//! The threads on which passwords are checked, apart from everything that serves messages.
+//! Logins: the threads on which passwords are checked, apart from everything that serves messages.
 //!
 //! Each check takes a core for about 20 ms, so many bad logins at once wait for one another and for nobody else: those that wait take turns by address
 //! and by user ([`fair_queue`]). The threads get what the others leave of the processor: somebody who guesses passwords keeps them busy all the time.
@@ -22,15 +22,15 @@ use fair_queue::FairQueue;
 
 use crate::limits::ROUND_SILENCE_MAX;
 
-/// A check of a password.
+/// Check of a password.
 pub(crate) struct Check {
     /// Runs it.
     pub(crate) run: Box<dyn FnOnce() + Send>,
-    /// Says that it comes to nothing.
+    /// Reports that it was not run to its end.
     pub(crate) give_up: Box<dyn FnOnce(GivenUp) + Send>,
 }
 
-/// Why a check came to nothing.
+/// Reason why a check was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum GivenUp {
     /// Too many wait, and most of them are of its address or its user.
@@ -39,7 +39,7 @@ pub(crate) enum GivenUp {
     Panicked,
 }
 
-/// The checks that wait, and the threads that run them, which end when this is dropped.
+/// Waiting checks, and the threads that run them, which end when this is dropped.
 pub(crate) struct Logins(Arc<Shared>);
 
 struct Shared {
@@ -70,7 +70,7 @@ impl Logins {
         Ok(Self(shared))
     }
 
-    /// Has `check` run on one of the threads. It comes from `source` and names a user, of which a hash is enough, and of whom is said whether there is one.
+    /// Queues a check for one of the threads. It comes from `source` and names a user, given by a hash and whether the user exists.
     pub(crate) fn add(&self, source: Source, user: (u64, bool), check: Check) {
         let displaced = self.0.state.lock().waiting.push(source, user, check);
         self.0.changed.notify_one();
@@ -79,7 +79,7 @@ impl Logins {
         }
     }
 
-    /// Checks that wait.
+    /// Number of waiting checks.
     pub(crate) fn waiting(&self) -> usize {
         self.0.state.lock().waiting.len()
     }
@@ -92,7 +92,7 @@ impl Drop for Logins {
     }
 }
 
-/// A tenth of the share of a thread that serves messages. With less, nobody could log in on a machine whose cores are all busy.
+/// Niceness of the threads, for a tenth of the share of a thread that serves messages. With less, nobody could log in on a machine whose cores are all busy.
 const NICE: i32 = 10;
 
 fn work(shared: &Shared, pulse: &Pulse) {

@@ -39,17 +39,17 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use wanted::Wanted;
 
-/// Lines are published together, so often at most.
+/// Shortest time between two publications of lines, which are published together.
 const PERIOD: Duration = Duration::from_millis(20);
 
-/// So many runs of guests count as having led to a line that it starts none.
+/// Hops of a line, so many that it starts no guest.
 const STARTS_NO_GUEST: u8 = u8::MAX;
 
-/// See the module's documentation.
+/// Log lines of the process for `$SYS` topics.
 pub(crate) struct Logs {
     trace_logs: RwLock<BTreeMap<Arc<str>, Arc<TraceLog>>>,
     wanted: RwLock<Arc<Wanted>>,
-    /// Held while it is worked out what is wanted, so that the newest holds.
+    /// Lock for working out what is wanted, so that the newest result holds.
     refreshing: Mutex<()>,
     queue: Mutex<Queue>,
     dropped: AtomicU64,
@@ -62,7 +62,7 @@ struct Queue {
     published_at: Option<Instant>,
 }
 
-/// A line and those who get it.
+/// Line that waits, with those who get it.
 struct Queued {
     line: Line,
     is_for_log: bool,
@@ -84,7 +84,7 @@ impl Logs {
         logs
     }
 
-    /// Puts back the trace logs that were stored.
+    /// Restores the trace logs that were stored.
     pub(crate) fn restore(&self, settings: &[SettingRow]) {
         let mut trace_logs = self.trace_logs.write();
         for row in settings {
@@ -135,7 +135,7 @@ impl Logs {
         drop(refreshing);
     }
 
-    /// Somebody has subscribed to a filter: perhaps to lines of the log.
+    /// Notes a new subscription, which may be to lines of the log.
     pub(crate) fn may_be_wanted(&self, tenant: &Tenant, filter: &str) {
         if wanted::may_be_of_log(filter) {
             self.refresh(tenant);
@@ -168,7 +168,7 @@ impl Logs {
         }
     }
 
-    /// Publishes what waits, if the last time is long enough ago; how long until the next time, if something waits.
+    /// Publishes waiting lines, if the last time is long enough ago; returns the time until the next publication, if lines wait.
     pub(crate) fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>) -> Option<Duration> {
         let lines = {
             let mut queue = self.queue.lock();
@@ -191,7 +191,7 @@ impl Logs {
         None
     }
 
-    /// Adds what was dropped since the last call to the counters.
+    /// Adds the lines dropped since the last call to the counters.
     pub(crate) fn count(&self, counters: &Counters) {
         let dropped = self.dropped.swap(0, Ordering::Relaxed);
         if dropped > 0 {

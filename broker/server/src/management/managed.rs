@@ -1,4 +1,4 @@
-//! Management of a tenant: its modules, projects, audit, and figures. What is told of them is in the `$SYS` tree.
+//! Management of a tenant: its modules, projects, audit, and figures.
 
 use crate::guests::HasPrograms as _;
 use crate::management::audit::Audit;

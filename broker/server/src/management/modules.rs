@@ -28,7 +28,7 @@ use lotmq_core::tenant::Tenant;
 /// Traps after which a module stays stopped, and within how long (commands reference §14.4).
 const STOP_AFTER: (u32, Duration) = (5, Duration::from_secs(60));
 
-/// What was asked for with the upload; stored as JSON.
+/// Options of an upload; stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct ModuleOptions {
@@ -47,19 +47,19 @@ pub(crate) struct ModuleOptions {
     pub(crate) is_disabled: bool,
 }
 
-/// An installed module.
+/// Installed module.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
     pub(crate) name: Arc<str>,
     pub(crate) options: ModuleOptions,
     pub(crate) hash: [u8; 32],
-    /// As uploaded.
+    /// Bytes as uploaded.
     pub(crate) bytes: Bytes,
     pub(crate) owner: Option<Owner>,
     pub(crate) installed_at_ms: u64,
 }
 
-/// See the module's documentation.
+/// Modules of a tenant.
 #[derive(Default)]
 pub(crate) struct Modules(RwLock<BTreeMap<Arc<str>, Arc<Module>>>);
 
@@ -68,12 +68,12 @@ impl Modules {
         self.0.read().get(name).cloned()
     }
 
-    /// All of them by name.
+    /// All modules, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Module>> {
         self.0.read().values().cloned().collect()
     }
 
-    /// Number and bytes of all.
+    /// Number and bytes of all modules.
     pub(crate) fn size(&self) -> (usize, usize) {
         let modules = self.0.read();
         (modules.len(), modules.values().map(|module| module.bytes.len()).sum())
@@ -88,11 +88,11 @@ impl Modules {
     }
 }
 
-/// A module that was loaded and armed.
+/// Module that was loaded and armed.
 #[derive(Debug)]
 pub(crate) struct Installed {
     pub(crate) deployed: Deployed,
-    /// What it exports and nobody calls.
+    /// Exports that nobody calls.
     pub(crate) further_exports: Vec<String>,
 }
 
@@ -167,21 +167,21 @@ pub(crate) fn switch(
     tenant.managed().modules.insert(Arc::new(module));
 }
 
-/// Adds to `batch` that what `user` uploaded belongs to nobody.
+/// Adds to `batch` that the modules of `user` belong to nobody.
 pub(crate) fn store_without_owner(tenant: &Tenant, user: &str, batch: &mut Batch) {
     for module in of_owner(tenant, user) {
         batch.push(Op::PutModule(&row(tenant, &module)));
     }
 }
 
-/// What `user` uploaded belongs to nobody from now on; the same for its definitions is `Guests::disown`.
+/// Takes the owner off the modules of `user`; for their definitions that is `Guests::disown`.
 pub(crate) fn disown(tenant: &Tenant, user: &str) {
     for module in of_owner(tenant, user) {
         tenant.managed().modules.insert(Arc::new(module));
     }
 }
 
-/// The modules of a user, as they are without their owner.
+/// Modules of a user, without their owner.
 fn of_owner(tenant: &Tenant, user: &str) -> impl Iterator<Item = Module> {
     let all = tenant.managed().modules.all().into_iter();
     all.filter(move |module| module.owner.as_ref().is_some_and(|owner| *owner.name == *user))
@@ -217,7 +217,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     })
 }
 
-/// Installs what the store held. One that does not load any more is left out and stays in the store.
+/// Installs the stored modules. One that does not load any more is left out and stays in the store.
 pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
     let tenants = hosting.tenants.all();
     for row in rows {
@@ -252,7 +252,7 @@ fn row(tenant: &Tenant, module: &Module) -> ModuleRow {
     }
 }
 
-/// What the registry is told: the trigger, and as topics those that were granted.
+/// Facts for the registry: the trigger, and as topics those that were granted.
 fn facts(module: &Module, reads: bool) -> Facts {
     let options = &module.options;
     let mut facts = Facts::new(Kind::Action, &*module.name);
@@ -292,9 +292,9 @@ fn limits(options: &ModuleOptions) -> GuestLimits {
     }
 }
 
-/// The facts that a component carries, as our compiler writes them.
+/// Facts that a component carries, as our compiler writes them.
 fn hint(component: &[u8]) -> Option<Facts> {
-    /// Magic number and version.
+    /// Length of magic number and version.
     const HEADER_LEN: usize = 8;
     const CUSTOM: u8 = 0;
     let mut rest = component.get(HEADER_LEN..)?;
@@ -314,7 +314,7 @@ fn hint(component: &[u8]) -> Option<Facts> {
     None
 }
 
-/// An unsigned number of at most 32 bits, and what follows it.
+/// Decodes an unsigned LEB128 number of at most 32 bits; returns it with the bytes behind it.
 fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let mut value = 0_usize;
     for (n, byte) in bytes.iter().take(5).enumerate() {

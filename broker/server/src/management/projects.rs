@@ -1,4 +1,4 @@
-//! The projects of a tenant: folders of programs, uploaded as archives, one of which may be loaded. Commands reference §12.
+//! Projects of a tenant: folders of programs, uploaded as archives, one of which may be loaded. Commands reference §12.
 //!
 //! ```text
 //! zip64, path ─▶ archive (checked) ─▶ store          -loadProject ─▶ compiled ─▶ installed, as what the project owns
@@ -36,7 +36,7 @@ use lotmq_core::tenant::Tenant;
 /// Setting of a tenant that names its loaded project.
 const ACTIVE: &str = "project.active";
 
-/// See the module's documentation.
+/// Projects of a tenant.
 #[derive(Default)]
 pub(crate) struct Projects {
     state: RwLock<State>,
@@ -49,7 +49,7 @@ struct State {
     active: Option<Active>,
 }
 
-/// Gives all tenants their projects back.
+/// Restores the projects of all tenants.
 pub(crate) fn restore(broker: &Broker, mut rows: Vec<ProjectRow>, settings: &[SettingRow]) {
     for tenant in broker.tenants.all().iter() {
         let of_tenant = rows.extract_if(.., |row| row.tenant == tenant.id).collect();
@@ -57,38 +57,38 @@ pub(crate) fn restore(broker: &Broker, mut rows: Vec<ProjectRow>, settings: &[Se
     }
 }
 
-/// A stored project.
+/// Stored project.
 #[derive(Debug)]
 pub(crate) struct Project {
     pub(crate) name: Arc<str>,
-    /// What it was made of: `upload`, or a path.
+    /// Source of the project: `upload`, or a path.
     pub(crate) source: String,
     pub(crate) manifest: Manifest,
-    /// Who stored it, for whom it is deployed.
+    /// Owner, who stored it and for whom it is deployed.
     pub(crate) owner: Option<Owner>,
     pub(crate) changed_at_ms: u64,
 }
 
-/// What is in the archive of a project; stored as JSON.
+/// Manifest: the contents of the archive of a project; stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     /// Length of the archive.
     pub(crate) bytes: usize,
     /// Its digest in hexadecimal.
     pub(crate) sha256: String,
-    /// By name, as they are loaded.
+    /// Files by name, in the order in which they are loaded.
     pub(crate) files: Vec<ManifestFile>,
 }
 
-/// A file of a project.
+/// File of a project.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ManifestFile {
-    /// With `/` between folders.
+    /// Path with `/` between folders.
     pub(crate) path: String,
     pub(crate) bytes: u64,
 }
 
-/// Which project is loaded, and since when; stored as JSON.
+/// Loaded project, and since when; stored as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Active {
@@ -97,7 +97,7 @@ pub(crate) struct Active {
 }
 
 impl Projects {
-    /// Takes back what the store held.
+    /// Restores the stored projects.
     fn restore(&self, tenant: &Tenant, rows: Vec<ProjectRow>, settings: &[SettingRow]) {
         let mut state = self.state.write();
         for row in rows {
@@ -118,12 +118,12 @@ impl Projects {
         self.state.read().all.get(name).cloned()
     }
 
-    /// All of them by name.
+    /// All projects, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Project>> {
         self.state.read().all.values().cloned().collect()
     }
 
-    /// Number of all, and bytes of their archives.
+    /// Number of projects, and bytes of their archives.
     pub(crate) fn size(&self) -> (usize, usize) {
         let state = self.state.read();
         (state.all.len(), state.all.values().map(|project| project.manifest.bytes).sum())
@@ -144,14 +144,14 @@ impl Projects {
         }
     }
 
-    /// The projects of `user` belong to nobody from now on.
+    /// Takes the owner off the projects of `user`.
     pub(crate) fn disown(&self, user: &str) {
         for project in self.state.write().all.values_mut().filter(|project| project.is_of(user)) {
             *project = Arc::new(project.without_owner());
         }
     }
 
-    /// The loaded one.
+    /// Loaded project.
     pub(crate) fn active(&self) -> Option<Active> {
         self.state.read().active.clone()
     }
@@ -184,13 +184,13 @@ impl Projects {
 }
 
 impl Active {
-    /// The setting that remembers it.
+    /// Setting that stores it.
     pub(crate) fn setting(&self, tenant: TenantId) -> SettingRow {
         let value = serde_json::to_string(self).expect("two texts");
         SettingRow { tenant, name: ACTIVE.to_owned(), value }
     }
 
-    /// What forgets it.
+    /// Operation that removes the setting.
     pub(crate) fn forget(tenant: TenantId) -> Op<'static> {
         Op::DeleteSetting { tenant, name: ACTIVE }
     }
@@ -222,7 +222,7 @@ impl Project {
         }
     }
 
-    /// How it is stored.
+    /// Stored form.
     pub(crate) fn stored(&self, tenant: TenantId) -> ProjectRow {
         ProjectRow {
             tenant,
@@ -272,12 +272,12 @@ impl Project {
         json!({ "name": &*self.name, "bytes": bytes, "sha256": sha256, "files": files })
     }
 
-    /// A retained topic of the project.
+    /// Name of a retained topic of the project.
     pub(crate) fn topic(&self, leaf: &str) -> String {
         format!("$SYS/Coreflux/Projects/{}/{leaf}", self.name)
     }
 
-    /// The retained topics of the project with their payloads.
+    /// Retained topics of the project with their payloads.
     pub(crate) fn topics(&self, tenant: &Tenant) -> [(String, String); 2] {
         [
             (self.topic("status"), self.status(tenant).to_string()),
@@ -286,7 +286,7 @@ impl Project {
     }
 }
 
-/// What a project owns, as `Entities/ownership` says it: definitions, and Python scripts.
+/// Origins of all definitions and Python scripts, for `Entities/ownership`.
 pub(crate) fn owned(tenant: &Tenant) -> BTreeMap<String, Origin> {
     let mut owned = tenant.programs().guests.registry.read().ownership();
     let scripts =
@@ -295,7 +295,7 @@ pub(crate) fn owned(tenant: &Tenant) -> BTreeMap<String, Origin> {
     owned
 }
 
-/// Whether a project may be called this: a level of a topic, and a name that every file system takes.
+/// Whether a project may have this name: a level of a topic that every file system takes.
 pub(crate) fn is_name(name: &str) -> bool {
     !name.is_empty()
         && name.len() <= crate::limits::PROJECT_NAME_BYTES_MAX

@@ -1,4 +1,4 @@
-//! Names of removed users, which rest: whoever gets the name of somebody who is gone gets what rules, definitions and people still give to it. Only
+//! Names of removed users, which rest: a new user of such a name would get what rules, definitions and people still give to it. Only
 //! `root` gives such a name again before its time has passed.
 //!
 //! Invariants: a name rests in the same batch that removes its user, so that it rests after a crash, too; at most [`REMOVED_NAMES_MAX`] rest, the
@@ -12,15 +12,15 @@ use parking_lot::Mutex;
 
 use crate::limits::REMOVED_NAMES_MAX;
 
-/// Beginning of the names of the settings that resting names are stored as; their value is the time of the removal.
+/// Prefix of the names of settings that hold resting names; their value is the time of the removal.
 const SETTING: &str = "users.removed/";
 
-/// Names by when they were given up, in milliseconds since 1970.
+/// Resting names, with the time of the removal in milliseconds since 1970.
 #[derive(Default)]
 pub(crate) struct RemovedNames(Mutex<BTreeMap<Box<str>, u64>>);
 
 impl RemovedNames {
-    /// Puts back those of a tenant, at start.
+    /// Restores the resting names of a tenant, at a start.
     pub(crate) fn restore(&self, tenant: TenantId, settings: &[SettingRow]) {
         let own = settings.iter().filter(|row| row.tenant == tenant);
         let names = own.filter_map(|row| {
@@ -31,14 +31,14 @@ impl RemovedNames {
         self.0.lock().extend(names);
     }
 
-    /// When a name that still rests was given up; it rests for `rest`.
+    /// Time at which a resting name was given up; it rests for `rest`.
     pub(crate) fn resting_since(&self, name: &str, rest: Duration, now_ms: u64) -> Option<u64> {
         let removed_at = *self.0.lock().get(name)?;
         let is_over = Duration::from_millis(now_ms.saturating_sub(removed_at)) >= rest;
         (!is_over).then_some(removed_at)
     }
 
-    /// Lets a name rest from now on, and makes room among the others: those whose time is over go, and the oldest where there are too many.
+    /// Lets a name rest from now on, and makes room: names whose time is over are dropped, and the oldest where there are too many.
     pub(crate) fn put(
         &self,
         batch: &mut Batch,

@@ -1,4 +1,4 @@
-//! The `$SYS` tree: what the broker tells about itself, and what Clients may write there. Commands reference §5 and §6.
+//! `$SYS` tree: what the broker tells about itself, and what Clients may write there. Commands reference §5 and §6.
 //!
 //! Retained topics have no stored message: their payload is computed when somebody subscribes ([`snapshot`]), and published to those who
 //! are there when it changes ([`publish`]) or when its time has come (the thread of [`clockwork`]). Commands come in through

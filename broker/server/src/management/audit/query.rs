@@ -1,4 +1,4 @@
-//! Reading the audit: what it amounts to, records of a day, all of it. Runs on threads of commands; each record is looked at.
+//! Queries of the audit: its status, records of a day, all of it. Runs on threads of commands; each record is looked at.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
@@ -14,42 +14,42 @@ use serde_json::{Map, Value, json};
 use super::chain::{self, Digest};
 use super::{Audit, Head, Kind};
 
-/// Which records are wanted.
+/// Selection of records.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Selection {
     /// Day in UTC; all days if there is none.
     pub(crate) day: Option<Date>,
-    /// A text that the record has, whatever the case of its letters.
+    /// Text that the record contains, whatever the case of its letters.
     pub(crate) filter: Option<String>,
 }
 
-/// The newest records of a selection.
+/// Newest records of a selection.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
-    /// Oldest first.
+    /// Records, oldest first.
     pub(crate) records: Vec<Value>,
-    /// How many there are in all.
+    /// Number of all records of the selection.
     pub(crate) total: usize,
     pub(crate) damaged: u64,
 }
 
-/// What the audit amounts to.
+/// Status of the audit.
 #[derive(Debug, Default)]
 pub(crate) struct Status {
     pub(crate) days: usize,
     pub(crate) trails: Vec<TrailStatus>,
 }
 
-/// What a sequence of records amounts to.
+/// Status of a sequence of records.
 #[derive(Debug)]
 pub(crate) struct TrailStatus {
-    /// The newest record.
+    /// Newest record.
     pub(crate) head: Head,
     /// Number of the oldest record; 0 when there is none.
     pub(crate) first: u64,
     pub(crate) records: u64,
     pub(crate) bytes: u64,
-    /// Records that another key has encrypted.
+    /// Number of records that another key has encrypted.
     pub(crate) locked: u64,
     pub(crate) damaged: u64,
     /// Number of the first record that does not follow from the one before, or of the first of the newest that are gone.
@@ -65,7 +65,7 @@ impl Status {
         self.trails.iter().all(|trail| trail.broken_at.is_none() && trail.damaged == 0)
     }
 
-    /// By the names of the sequences.
+    /// JSON with the sequences by name.
     pub(crate) fn to_json(&self) -> Value {
         let trail = |trail: &TrailStatus| {
             json!({
@@ -98,7 +98,7 @@ fn day_of(record: &AuditRecord) -> Option<Date> {
     Some(at.to_zoned(TimeZone::UTC).date())
 }
 
-/// A record as it is shown: what it says, its number and its digest.
+/// Form of a record for people: its contents, its number and its digest.
 pub(crate) fn shown(record: &AuditRecord) -> Value {
     let text = record.text.as_deref().and_then(|text| serde_json::from_str::<Map<String, Value>>(text).ok());
     let mut shown = text.unwrap_or_else(|| Map::from_iter([("locked".to_owned(), json!(true))]));
@@ -113,7 +113,7 @@ pub(crate) fn shown(record: &AuditRecord) -> Value {
 }
 
 impl Audit {
-    /// The newest `records_max` records of a selection.
+    /// Finds the newest `records_max` records of a selection.
     ///
     /// # Errors
     /// When they cannot be read.

@@ -1,4 +1,4 @@
-//! A record of the audit: one line of JSON whose keys are always in this order.
+//! Records of the audit: one line of JSON whose keys are always in this order.
 
 use lotmq_auth::Identity;
 use serde::{Serialize, Serializer};
@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::limits::AUDIT_FIELD_BYTES_MAX;
 use crate::process::clock::utc_text;
 
-/// What is recorded.
+/// Event that is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Event {
@@ -19,7 +19,7 @@ pub(crate) enum Event {
     Denial,
     /// The broker started.
     Start,
-    /// The configuration is another one than at the start before.
+    /// The configuration differs from that of the start before.
     Configuration,
     /// Records that could not be kept while the store took nothing.
     Lost,
@@ -27,26 +27,26 @@ pub(crate) enum Event {
     Missing,
 }
 
-/// See the module's documentation. Texts are cut to [`AUDIT_FIELD_BYTES_MAX`].
+/// Record of the audit. Texts are cut to [`AUDIT_FIELD_BYTES_MAX`].
 #[derive(Clone, Copy, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Record<'a> {
     pub(crate) event: Event,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) user: Option<&'a str>,
-    /// Whose share of its sequence it takes, where that is not the user's own; of nobody where the user is gone.
+    /// Actor whose share of the sequence it takes, where that is not the user; of nobody where the user is gone.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) counts_for: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) client_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) endpoint: Option<&'a str>,
-    /// The definition in whose name a guest gave the command.
+    /// Definition in whose name a guest gave the command.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) definition: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) verb: Option<&'a str>,
-    /// Scope of what was denied.
+    /// Scope of the denial.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) scope: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
@@ -54,13 +54,13 @@ pub(crate) struct Record<'a> {
     /// `success`, or the code of an error, or the reason of a refused login.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) result: Option<&'a str>,
-    /// What may be shown of the arguments.
+    /// Arguments, as far as they may be shown.
     #[serde(skip_serializing_if = "Option::is_none", serialize_with = "cut")]
     pub(crate) arguments: Option<&'a str>,
-    /// What else belongs to the event, of bounded length.
+    /// Further details, of bounded length.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) details: Option<&'a Value>,
-    /// How many of this sort have no record of their own.
+    /// Number of events of this sort without a record of their own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) left_out: Option<u64>,
 }
@@ -84,7 +84,7 @@ impl<'a> Record<'a> {
         }
     }
 
-    /// With who it was.
+    /// Record of an event with its identity.
     pub(crate) fn of(event: Event, identity: &'a Identity) -> Self {
         Self { user: identity.user.as_deref(), client_id: Some(&identity.client_id), ..Self::new(event) }
     }

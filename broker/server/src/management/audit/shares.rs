@@ -15,7 +15,7 @@ use super::trail::Trail;
 use crate::limits::AUDIT_NOTED_ANEW_MAX;
 use lotmq_core::counters::Counters;
 
-/// How many records each actor has.
+/// Number of records of each actor.
 #[derive(Debug, Default)]
 pub(super) struct Actors(HashMap<String, u64>);
 
@@ -24,7 +24,7 @@ impl Actors {
         *self.0.entry_ref(actor).or_default() += 1;
     }
 
-    /// Whether the oldest record of an actor may go; it counts no longer then.
+    /// Whether the oldest record of an actor may be removed; it is no longer counted then.
     fn gives_up(&mut self, actor: &str, records_max: u64) -> bool {
         let share = records_max / 2 / (self.0.len() as u64).max(1);
         let Some(count) = self.0.get_mut(actor).filter(|count| **count > share) else { return false };
@@ -36,7 +36,7 @@ impl Actors {
     }
 }
 
-/// What a record says, if it can be read.
+/// Contents of a record, if it can be read.
 fn said(record: &AuditRecord) -> Option<Map<String, Value>> {
     serde_json::from_str(record.text.as_deref()?).ok()
 }
@@ -46,7 +46,7 @@ fn actor(said: &Map<String, Value>) -> &str {
 }
 
 impl Trail {
-    /// Makes room where there are too many records: looks at some of the oldest, which go or are noted anew. To be called when everything was handed to
+    /// Makes room where there are too many records: looks at some of the oldest, which are removed or noted anew. To be called when everything was handed to
     /// the store; what comes of it is handed over next.
     ///
     /// # Errors

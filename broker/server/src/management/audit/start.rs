@@ -1,4 +1,4 @@
-//! The records of a start: that there was one, and what of the configuration is not as it was at the start before.
+//! Records of a start: the start itself, and changes of the configuration since the start before.
 
 use std::collections::BTreeMap;
 
@@ -11,10 +11,10 @@ use super::{Audit, Event, Kind, Record};
 use crate::guests::Hosting;
 use crate::limits::AUDIT_CHANGES_MAX;
 
-/// Name of the fact that remembers the configuration.
+/// Name of the stored fact with the configuration.
 const CONFIGURATION: &str = "audit.configuration";
 
-/// Bytes of a value that are shown; paths and lists of addresses have fewer, mostly.
+/// Most bytes of a value that are shown; paths and lists of addresses have fewer, mostly.
 const VALUE_BYTES_MAX: usize = 64;
 
 /// Records a start of the broker, in the audit of the tenant whose `root` owns the configuration. `facts` are those that the store had.
@@ -48,14 +48,14 @@ pub(crate) fn started(hosting: &Hosting, audit: &Audit, facts: &[MetaRow]) {
     }
 }
 
-/// The keys that have another value than their default. None holds a secret: those are in files and variables of their own.
+/// Keys whose value is not the default. None holds a secret: those are in files and variables of their own.
 fn set_keys(config: &Config) -> BTreeMap<String, Value> {
     let default = Config::default();
     let set = config.entries().filter(|(key, value, _)| key.get(&default) != *value);
     set.map(|(key, value, _)| (key.path.to_owned(), value)).collect()
 }
 
-/// The keys that have changed, each with its value before and now; `null` is the default.
+/// Keys that have changed, each with its former and present value; `null` is the default.
 fn changes(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Value {
     let keys = before.keys().chain(now.keys().filter(|key| !before.contains_key(*key)));
     let changed = keys.filter(|key| before.get(*key) != now.get(*key));
@@ -63,7 +63,7 @@ fn changes(before: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> V
     changed.take(AUDIT_CHANGES_MAX).map(|key| (key.clone(), both(key))).collect()
 }
 
-/// A value, or the beginning of a long one.
+/// Value, or the beginning of a long one.
 fn short(value: Option<&Value>) -> Value {
     let Some(value) = value else { return Value::Null };
     let text = value.to_string();

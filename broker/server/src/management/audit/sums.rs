@@ -20,13 +20,13 @@ use crate::limits::{
     AUDIT_SUM_USERS_MAX,
 };
 
-/// What is summed up.
+/// Sort of events that are summed up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Sort {
     Accepted,
     Refused,
     Denied,
-    /// A command that changed nothing, of who is no administrator.
+    /// A command that changed nothing, of a user who is no administrator.
     Command,
 }
 
@@ -41,7 +41,7 @@ impl Sort {
         }
     }
 
-    /// What their common record gives as result; each command has its own.
+    /// Result in their common record; each command has its own.
     pub(super) fn result(self) -> Option<&'static str> {
         match self {
             Self::Accepted => Some("success"),
@@ -52,7 +52,7 @@ impl Sort {
     }
 }
 
-/// Records of a sort in each second, whosever they are.
+/// Most records of a sort in each second, of all users.
 fn per_second(sort: Sort) -> u32 {
     match sort {
         Sort::Accepted => AUDIT_LOGINS_PER_SECOND,
@@ -62,37 +62,37 @@ fn per_second(sort: Sort) -> u32 {
     }
 }
 
-/// Events without a record of their own.
+/// Sum of events without a record of their own.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Sum {
     pub(super) sort: Sort,
-    /// From where they came; `None` when they came from more addresses than are told apart.
+    /// Address that they came from; `None` when there were more addresses than are told apart.
     pub(super) address: Option<String>,
     pub(super) count: u64,
-    /// Some of those whom they named.
+    /// Some of the users that they named.
     pub(super) users: Users,
-    /// Commands with how many of them there are.
+    /// Commands with the number of each.
     pub(super) commands: Vec<(Deed, u64)>,
 }
 
 pub(super) type Users = SmallVec<[Box<str>; 2]>;
 
-/// Command as it is summed up: the verb, if there is such a one, and what came of it.
+/// Command as it is summed up: the verb, if it exists, and the result.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Deed {
     pub(super) verb: Option<Box<str>>,
     pub(super) result: Box<str>,
 }
 
-/// See the module's documentation.
+/// Sums of one tenant.
 #[derive(Debug, Default)]
 pub(super) struct Sums(Mutex<State>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// By [`Sort`], so that who fills one leaves the others as they are.
+    /// Addresses by [`Sort`], so that a flood of one sort leaves the others as they are.
     addresses: [HashMap<Key, Address>; 4],
-    /// Of the addresses that are not told apart, by [`Sort`].
+    /// Events of addresses that are not told apart, by [`Sort`].
     others: [u64; 4],
     /// Records of the present second, by [`Sort`].
     second: u64,
@@ -101,7 +101,7 @@ struct State {
     others_at_ms: u64,
 }
 
-/// What is told apart.
+/// Key by which events are told apart.
 #[derive(Debug, PartialEq, Eq, Hash)]
 struct Key {
     source: Source,
@@ -116,7 +116,7 @@ struct Address {
     own: u32,
     count: u64,
     users: Users,
-    /// Commands that have come, and how many of each without a record.
+    /// Commands so far, with the number of each without a record.
     commands: Vec<(Deed, u64)>,
 }
 
@@ -126,7 +126,7 @@ impl Sums {
         self.admits_deed(sort, (peer, user), None, now_ms)
     }
 
-    /// The same of a command: its verb and what came of it.
+    /// Whether a command with this verb and result gets a record of its own; counts it if not.
     pub(super) fn admits_command(
         &self,
         from: (Peer, Option<&str>),
@@ -177,7 +177,7 @@ impl Sums {
         false
     }
 
-    /// The sums whose time is over, or all of them. Looks once a second at most, unless it is all.
+    /// Takes the sums whose time is over, or all of them. Looks once a second at most, unless all are taken.
     pub(super) fn take(&self, now_ms: u64, all: bool) -> Vec<Sum> {
         let mut state = self.0.lock();
         if !all && now_ms / 1000 == state.looked_at_ms / 1000 {
@@ -226,7 +226,7 @@ impl Address {
         (known.is_none(), Some(at))
     }
 
-    /// Remembers whom an event without a record names, of a few of them.
+    /// Remembers the user that an event without a record names, up to a few.
     fn name(&mut self, user: Option<&str>) {
         if let Some(user) = user
             && self.users.len() < AUDIT_SUM_USERS_MAX

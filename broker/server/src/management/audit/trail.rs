@@ -1,4 +1,4 @@
-//! One of the three sequences of records that a tenant has, each with its own numbers, chain and retention.
+//! Trails: the three sequences of records of a tenant, each with its own numbers, chain and retention.
 //!
 //! ```text
 //! push: a numbered record, chained to the one before -> batch in memory -> flush: the store, with the head in the same batch
@@ -21,14 +21,14 @@ use super::shares::Actors;
 use crate::limits::{AUDIT_HEAD_RECORDS, AUDIT_WAITING_MAX};
 use lotmq_core::counters::Counters;
 
-/// What a sequence is about.
+/// Kind of a sequence of records.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// What administrators did; starts and changes of the configuration.
+    /// Changes by administrators; starts and changes of the configuration.
     Administration,
-    /// What others changed, who has the right or as his own password: they must not push out what administrators did.
+    /// Changes by others, who have the right or set their own password: they must not push out those of administrators.
     Changes,
-    /// Logins, denials, and what others asked for or were refused.
+    /// Logins, denials, and queries and refused commands of others.
     Access,
 }
 
@@ -36,7 +36,7 @@ pub(crate) enum Kind {
 const NUMBERS: u64 = 1 << 62;
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub(crate) const ALL: [Self; 3] = [Self::Administration, Self::Access, Self::Changes];
 
     pub(crate) fn name(self) -> &'static str {
@@ -47,7 +47,7 @@ impl Kind {
         }
     }
 
-    /// The kind of a record by its number in the store.
+    /// Kind of a record by its number in the store.
     pub(super) fn of(stored: u64) -> Self {
         match stored / NUMBERS {
             0 => Self::Administration,
@@ -56,7 +56,7 @@ impl Kind {
         }
     }
 
-    /// The number that people see: from 1.
+    /// Number for people: from 1.
     pub(super) fn shown(self, stored: u64) -> u64 {
         stored - self.base()
     }
@@ -80,11 +80,11 @@ impl Kind {
     }
 }
 
-/// The newest record of a sequence.
+/// Head of a sequence: its newest record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Head {
     pub(crate) kind: Kind,
-    /// As people see it; 0 before the first record.
+    /// Number for people; 0 before the first record.
     pub(crate) number: u64,
     pub(crate) digest: Digest,
 }
@@ -101,35 +101,35 @@ impl Head {
     }
 }
 
-/// See the module's documentation.
+/// Sequence of records.
 #[derive(Debug)]
 pub(super) struct Trail {
     pub(super) tenant: TenantId,
     pub(super) kind: Kind,
-    /// Most records; beyond it the oldest go.
+    /// Most records; beyond it the oldest are removed.
     pub(super) records_max: u64,
     /// Number of the oldest record in the store.
     pub(super) first: u64,
-    /// Number of the next record in the store, and the digest of the one before.
+    /// Number of the next record in the store.
     pub(super) next: u64,
     digest: Digest,
     batch: Batch,
-    /// Records in the batch.
+    /// Number of records in the batch.
     waiting: usize,
-    /// Records that found no room since the last flush.
+    /// Number of records that found no room since the last flush.
     lost: u64,
-    /// What was handed to the store last, and with which ticket.
+    /// Head that was handed to the store last, with its ticket.
     flushed: Option<(Head, Ticket)>,
-    /// Number of the head that was told last, and when.
+    /// Number and time of the head that was reported last.
     told: (u64, u64),
-    /// How many records each actor has, where that was counted.
+    /// Number of records of each actor, where that was counted.
     pub(super) actors: Option<Actors>,
     /// Records that the head knew at the start and the store did not have any more: the first and the last, as people see them.
     missing: Option<(u64, u64)>,
 }
 
 impl Trail {
-    /// Goes on where the stored records end.
+    /// Opens the sequence, which continues the stored records.
     ///
     /// # Errors
     /// When they cannot be read.
@@ -178,7 +178,7 @@ impl Trail {
         })
     }
 
-    /// The newest record, stored or not.
+    /// Newest record, stored or not.
     pub(super) fn head(&self) -> Head {
         Head { kind: self.kind, number: self.kind.shown(self.next) - 1, digest: self.digest }
     }
@@ -188,7 +188,7 @@ impl Trail {
         self.waiting == 0
     }
 
-    /// The ticket with which records were handed to the store last.
+    /// Ticket with which records were handed to the store last.
     pub(super) fn last_ticket(&self) -> Option<Ticket> {
         self.flushed.map(|(_, ticket)| ticket)
     }
@@ -209,7 +209,7 @@ impl Trail {
         self.append(counters, now_ms, &record.to_json(now_ms));
     }
 
-    /// Adds a record that says this.
+    /// Adds a record with these contents.
     pub(super) fn append(&mut self, counters: &Counters, at_ms: u64, text: &str) {
         self.digest = chain::digest(&self.digest, self.next, at_ms, text.as_bytes());
         let (tenant, number, digest) = (self.tenant, self.next, self.digest);
@@ -229,7 +229,7 @@ impl Trail {
         self.next - self.first > self.records_max
     }
 
-    /// Removes what is older than the record with this number in the store.
+    /// Removes records older than the one with this number in the store.
     pub(super) fn remove_below(&mut self, below: u64) {
         if below > self.first {
             self.actors = None;
@@ -270,7 +270,7 @@ impl Trail {
         }
     }
 
-    /// The newest record, if it is to be told now: so many records or `interval_ms` after the last that was told, and once `is_stored` says that the
+    /// Head, if it is to be reported now: so many records or `interval_ms` after the last report, and once `is_stored` says that the
     /// disk has it.
     pub(super) fn head_to_tell(
         &mut self,

@@ -1,4 +1,4 @@
-//! The zip of a backup: `store.export`, `configuration.json`, `manifest.json`.
+//! Archive of a backup: a zip with `store.export`, `configuration.json`, `manifest.json`.
 //!
 //! Invariant: what [`Archive::open`] lets through has the size and the digest that its manifest says, and no more than it was allowed to unpack to.
 //! Members are found by their own names and never written to files of those. Not here: what is in the stream of the store.
@@ -25,16 +25,16 @@ const MANIFEST: &str = "manifest.json";
 /// Level of compression, 1 to 9. The fastest: messages arrive meanwhile.
 const LEVEL: i64 = 1;
 
-/// What goes into a backup, besides the store.
+/// Contents of a backup, besides the store.
 pub(crate) struct Contents {
     pub(crate) name: String,
     pub(crate) created_utc: String,
     pub(crate) parts: Vec<Part>,
-    /// The configuration that is in force; it holds no secret.
+    /// Configuration in force; it holds no secret.
     pub(crate) configuration: Value,
 }
 
-/// Why a backup was not written.
+/// Reason why a backup was not written.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum WriteError {
     #[error(transparent)]
@@ -102,7 +102,7 @@ pub(crate) fn write(
     Ok(manifest)
 }
 
-/// Counts what passes, and makes its digest.
+/// Writer that counts its bytes and makes their digest.
 struct Digesting<W> {
     out: W,
     sha256: Sha256,
@@ -138,11 +138,11 @@ impl<W: Write> Write for Digesting<W> {
     }
 }
 
-/// Why a file is not a backup that can be used.
+/// Reason why a file is not a usable backup.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
-    /// It is something else.
+    /// It is no backup.
     #[error("this is no backup of lotmq: {0}")]
     Foreign(String),
     /// A newer program wrote it.
@@ -161,17 +161,17 @@ pub enum ArchiveError {
     /// It unpacks to more than it may.
     #[error("the backup unpacks to {bytes} bytes, limit {limit}")]
     TooLarge {
-        /// To how much.
+        /// Unpacked size in bytes.
         bytes: u64,
-        /// How much it may be.
+        /// Bound in bytes.
         limit: u64,
     },
 }
 
-/// A backup whose every byte was read and found good.
+/// Backup whose every byte was read and found good.
 pub struct Archive<R> {
     zip: ZipArchive<R>,
-    /// What it says about itself.
+    /// Manifest.
     pub manifest: Manifest,
 }
 
@@ -206,7 +206,7 @@ impl<R: Read + Seek> Archive<R> {
         Ok(Self { zip, manifest })
     }
 
-    /// The stream of the store, as `Store::import` reads it.
+    /// Stream of the store, as `Store::import` reads it.
     ///
     /// # Errors
     /// [`ArchiveError::Damaged`].
@@ -242,7 +242,7 @@ fn read_manifest<R: Read + Seek>(zip: &mut ZipArchive<R>) -> Result<Manifest, Ar
     serde_json::from_value(value).map_err(|error| foreign(&error))
 }
 
-/// Reads a member to its end, but never further than it says it is long.
+/// Reads a member to its end, but never beyond its declared length.
 fn check<R: Read + Seek>(zip: &mut ZipArchive<R>, known: &Member) -> Result<(), ArchiveError> {
     let name = &known.name;
     let damaged = |reason: &str| ArchiveError::Damaged(format!("'{name}' {reason}"));

@@ -1,4 +1,4 @@
-//! A backup on its way to the Client that asked for it: chunks on a topic of its own, to this Client alone, as fast as it takes them.
+//! Download of a backup to the Client that asked for it: chunks on a topic of its own, to this Client alone, as fast as it takes them.
 //!
 //! Invariant: at most [`CHUNKS_ON_THE_WAY_MAX`] chunks are in memory, however slow the Client is. Not here: who may ask.
 
@@ -15,16 +15,16 @@ use crate::process::this_turn;
 use lotmq_core::client::Client;
 use lotmq_core::routing::internal;
 
-/// Chunks that were sent and are not acknowledged.
+/// Most chunks that are sent and not acknowledged.
 const CHUNKS_ON_THE_WAY_MAX: usize = 4;
 
-/// How often is looked whether the Client takes more.
+/// Pause between two checks whether the Client takes more.
 const PAUSE: Duration = Duration::from_millis(1);
 
 /// Bytes of a packet besides its topic and its data: head, properties, and the JSON with the largest numbers.
 const CHUNK_OVERHEAD_BYTES: usize = 256;
 
-/// Why a backup did not reach its Client.
+/// Reason why a backup did not reach its Client.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum DownloadError {
     #[error("the client is gone, or is not subscribed any more")]
@@ -35,11 +35,11 @@ pub(crate) enum DownloadError {
     Stopping,
 }
 
-/// What was sent.
+/// Summary of a download.
 pub(crate) struct Sent {
     pub(crate) bytes: u64,
     pub(crate) chunks: u64,
-    /// Digest of all, in hexadecimal.
+    /// Digest of all bytes, in hexadecimal.
     pub(crate) sha256: String,
 }
 
@@ -89,7 +89,7 @@ pub(crate) fn send<E: From<DownloadError>>(
     Ok(Sent { bytes, chunks: total, sha256: data_encoding::HEXLOWER.encode(&all.finalize()) })
 }
 
-/// Waits until the Client has taken what it was sent.
+/// Waits until the Client has taken the chunks that it was sent.
 fn await_room(is_stopping: &dyn Fn() -> bool, client: &Client) -> Result<(), DownloadError> {
     let start = Instant::now();
     loop {

@@ -1,11 +1,11 @@
-//! The manifest of a backup: what is in it, as JSON.
+//! Manifest of a backup: its contents, as JSON.
 
 use serde::{Deserialize, Serialize};
 
 /// Version of the format of backups that this program writes.
 pub(super) const FORMAT: u64 = 1;
 
-/// What a backup says about itself.
+/// Manifest of a backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Manifest {
@@ -17,7 +17,7 @@ pub struct Manifest {
     pub schema: u64,
     /// Its name.
     pub name: String,
-    /// When its contents were true.
+    /// Time of its contents, in UTC.
     pub created_utc: String,
     /// Parts that are in it: `configuration`, `secrets`, `retained`, `sessions`.
     pub parts: Vec<String>,

@@ -1,4 +1,4 @@
-//! A file without a name, for a backup that is being made: nobody else can open it, and nothing of it is left when it is closed or the process ends.
+//! Spool file without a name, for a backup that is being made: nobody else can open it, and nothing of it is left when it is closed or the process ends.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -10,7 +10,7 @@ use crate::limits::BACKUP_FREE_BYTES_MIN;
 /// Bytes written between two looks at the free space.
 const LOOK_EVERY: u64 = 4 << 20;
 
-/// See the module's documentation. It leaves the store room to breathe: a write fails when less than [`BACKUP_FREE_BYTES_MIN`] would be free.
+/// Spool file. A write fails when less than [`BACKUP_FREE_BYTES_MIN`] would be left free, so that the store can go on.
 pub(crate) struct Spool {
     file: File,
     directory: PathBuf,

@@ -48,7 +48,7 @@ fn trace(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(done)
 }
 
-/// Has the host measure every run of what is traced, and one in eight of the others.
+/// Makes the host measure every run of traced Actions, and one in eight of the others.
 fn measure_traced(call: &Call<'_>) {
     let now = call.broker.definitions_now().wall;
     let actions: Vec<_> =

@@ -16,10 +16,10 @@ use crate::guests::HasPrograms as _;
 use crate::guests::{DeployError, Deployed, Guests};
 use crate::management::sys;
 
-/// Missing definitions for which similar names are looked for.
+/// Most missing definitions for which similar names are looked for.
 const SIMILAR_MAX: usize = 3;
 
-/// What came of one entity.
+/// Outcome of one entity.
 struct Outcome {
     kind: DefinitionKind,
     name: String,
@@ -36,7 +36,7 @@ pub(super) fn add(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Ref
     add_text(call, kind, call.body)
 }
 
-/// As [`add`], with the entities of a text that came in another form.
+/// Adds the entities of a text that came in another form; see [`add`].
 ///
 /// # Errors
 /// As [`add`].
@@ -131,7 +131,7 @@ fn add_one(
     }
 }
 
-/// A warning, with the names that were probably meant by what is missing.
+/// Warning, with the names that were probably meant by missing ones.
 fn of_deployed(call: &Call<'_>, warning: &Warning) -> Value {
     let mut entry = problem(warning.code(), &warning.to_string());
     if let Warning::Pending { missing } = warning {
@@ -144,7 +144,7 @@ fn of_deployed(call: &Call<'_>, warning: &Warning) -> Value {
     entry
 }
 
-/// What is there and has almost the name of what is missing.
+/// Definition with almost the name of a missing one.
 fn similar(call: &Call<'_>, need: &Need) -> Option<String> {
     match need {
         Need::Definition(kind, name) => {
@@ -190,7 +190,7 @@ fn deploy(
     Ok(installed)
 }
 
-/// Why something was not deployed, as replies say it.
+/// Refusal for an entity that was not deployed.
 pub(crate) fn refused(error: &DeployError) -> Refusal {
     let code = match error {
         DeployError::Load(error) => error.code(),
@@ -215,7 +215,7 @@ fn split(diagnostics: &[Diagnostic]) -> (Vec<Value>, Vec<Value>) {
     (errors.into_iter().map(value).collect(), warnings.into_iter().map(value).collect())
 }
 
-/// A kind as the envelope names it.
+/// Kind as the envelope names it.
 pub(super) fn entity_type(kind: DefinitionKind) -> EntityType {
     match kind {
         DefinitionKind::Action => EntityType::Action,

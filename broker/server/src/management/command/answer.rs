@@ -1,4 +1,4 @@
-//! What goes out when a command is done: what changed, what was asked for, the reply. Commands reference §1.7, §1.8.
+//! Answer to a command: changed topics, topics for the asker, and the reply. Commands reference §1.7, §1.8.
 //!
 //! The asker's sessions get the whole reply; others who may read the topic of replies get who gave which command and what came of it.
 
@@ -18,16 +18,16 @@ use lotmq_core::routing::system_topics;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
-/// What goes out before a reply.
+/// Topics that are published before a reply.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Topics<'a> {
-    /// Retained, for all who may read them.
+    /// Changed retained topics, for all who may read them.
     pub(super) changed: &'a [(String, Vec<u8>)],
-    /// For the asker alone.
+    /// Topics for the asker alone.
     pub(super) told: &'a [(String, Vec<u8>)],
 }
 
-/// Publishes what changed, then the reply.
+/// Publishes the changed topics, then the reply.
 pub(super) fn send(job: &Job, topics: Topics<'_>, reply: Option<&Reply>) {
     this_turn::with(|turn| {
         turn.tick();
@@ -74,7 +74,7 @@ fn publish(
     }
 }
 
-/// The reply on the Response Topic, where the sender may publish and read (§1.8).
+/// Publishes the reply on the Response Topic, where the sender may publish and read (§1.8).
 fn respond(turn: &mut Turn, job: &Job, response: &ResponseTo, reply: &str) {
     if !may_respond(&job.tenant, &job.identity, &response.topic) {
         debug!(client_id = &*job.identity.client_id, "response topic not allowed");

@@ -12,14 +12,14 @@ use lotmq_pulse::{Pulses, goes_on};
 use super::reply::Refusal;
 use crate::limits::{READ_PATIENCE, READS_ASIDE_MAX, ROUND_SILENCE_MAX};
 
-/// How often it is looked whether a read makes progress.
+/// Period at which the progress of a read is checked.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// The reads that are under way.
+/// Number of reads that are under way.
 #[derive(Debug, Default)]
 pub(super) struct Aside(Arc<AtomicUsize>);
 
-/// Place of one of them; given back when it has ended, whether somebody waits for it still or not.
+/// Place of one read; given back when the read has ended, whether somebody still waits for it or not.
 struct Place(Arc<AtomicUsize>);
 
 impl Drop for Place {

@@ -53,7 +53,7 @@ pub(super) static DECRYPT: Verb = Verb {
     execute: decrypt,
 };
 
-/// What is recorded by now is read, too, unless the store takes nothing.
+/// Hands waiting records to the store, so that a query finds them, unless the store takes nothing.
 fn flush(call: &Call<'_>) {
     let broker = call.broker;
     if broker.store_failure().is_none() {
@@ -105,7 +105,7 @@ fn query(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(done.with_data(found.records))
 }
 
-/// A day; nothing for nothing.
+/// Parses a day; `None` for an empty text.
 fn day_of(text: &str) -> Result<Option<Date>, Refusal> {
     let text = text.trim();
     if text.is_empty() {
@@ -169,12 +169,12 @@ impl Drop for HalfWritten {
     }
 }
 
-/// The code for a file that cannot be written.
+/// Code for a file that cannot be written.
 fn not_written(error: &io::Error) -> &'static str {
     if lotmq_store::is_full(error) { "NO_SPACE" } else { "FILE_NOT_WRITTEN" }
 }
 
-/// Makes a file that was not there, below a root, for its owner only. Links are followed nowhere below the root.
+/// Creates a new file below a root, for its owner only. No links are followed below the root.
 fn create(root: &Path, asked: &str) -> Result<(File, PathBuf), Refusal> {
     let outside = || {
         let message =

@@ -95,10 +95,10 @@ fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     ))
 }
 
-/// A backup that is read back, beside the thread of its command: also a disk that was written to may hang.
+/// Chunks of a backup that is read back, on a thread beside that of its command: also a disk that was written to may hang.
 struct Chunks<'a> {
     broker: &'a Arc<Broker>,
-    /// Not while it is read.
+    /// Spool file; `None` while it is read.
     spool: Option<Spool>,
     bytes: u64,
 }
@@ -109,7 +109,7 @@ impl<'a> Chunks<'a> {
         Ok(Self { broker: call.broker, bytes: bytes.map_err(not_read_back)?, spool: Some(spool) })
     }
 
-    /// The next so many bytes.
+    /// Reads the next bytes.
     fn next(&mut self, len: usize) -> Result<Vec<u8>, Refusal> {
         let lost = || not_read_back(io::Error::other("an earlier part was not read"));
         let mut spool = self.spool.take().ok_or_else(lost)?;
@@ -124,7 +124,7 @@ impl<'a> Chunks<'a> {
     }
 }
 
-/// The name and the parts that are wanted.
+/// Reads the name and the parts that are wanted.
 fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
     let mut name = None;
     let mut parts = vec![Part::Configuration, Part::Secrets];
@@ -161,7 +161,7 @@ fn is_backup_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
-/// The Client that gave the command, if the backup would reach it. Nobody else gets one: it holds hashes of passwords.
+/// Finds the Client that gave the command, if the backup would reach it. Nobody else gets one: it holds hashes of passwords.
 fn receiver(call: &Call<'_>, topic: &str) -> Result<Arc<Client>, Refusal> {
     let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
     let client = client.filter(|client| client.session_id == call.queue).ok_or_else(|| {
@@ -235,7 +235,7 @@ fn last_restore(call: &Call<'_>) -> Done {
     }
 }
 
-/// The file of a store is larger than its stream, and what is kept of the present one comes on top.
+/// Checks the free space for a restore: the file of a store is larger than its stream, and the present one is kept besides.
 fn check_space(config: &Config, manifest: &Manifest) -> Result<(), Refusal> {
     let unpacked: u64 = manifest.members.iter().map(|member| member.bytes).sum();
     let present = std::fs::metadata(config.store_path()).map_or(0, |data| data.len());
@@ -252,7 +252,7 @@ fn is_in_memory(config: &Config) -> bool {
     config.store.durability == Durability::None
 }
 
-/// Every key with its value. No key holds a secret: passwords and keys are in files and variables of their own.
+/// Configuration with every key. No key holds a secret: passwords and keys are in files and variables of their own.
 fn configuration(config: &Config) -> Value {
     let keys: Map<String, Value> =
         config.entries().map(|(key, value, _)| (key.path.to_owned(), value)).collect();

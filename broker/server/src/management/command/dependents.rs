@@ -1,4 +1,4 @@
-//! What a new version of a definition means to those that use it: they are compiled against its inputs, outputs and fields, which may have changed.
+//! Dependents of a new version of a definition: they are compiled against its inputs, outputs and fields, which may have changed.
 
 use lot_to_wasm::diagnostic::json::reply_message;
 use lot_to_wasm::{CompileOptions, Form, Severity};
@@ -10,7 +10,7 @@ use super::verb::Call;
 use crate::guests::HasPrograms as _;
 use crate::limits::DEPENDENTS_CHECKED_MAX;
 
-/// A warning for each definition that uses this one and does not fit it.
+/// Warnings for definitions that use this one and do not fit it any more.
 pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
     let users = call.tenant.programs().guests.registry.read().dependents(definition);
     let options = CompileOptions {

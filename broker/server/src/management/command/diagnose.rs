@@ -57,7 +57,7 @@ fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(shown(call, report)))
 }
 
-/// What the one who asks may see of a report: what runs saw of messages is for those only who may configure the system, as are the topics where
+/// Part of a report that the asker may see: contents of messages are only for those who may configure the system, as are the topics where
 /// errors and traces are published.
 fn shown(call: &Call<'_>, report: Report) -> Report {
     if Permission::Scope(Scope::SystemConfiguration).admits(call.tenant, call.identity) {
@@ -66,7 +66,7 @@ fn shown(call: &Call<'_>, report: Report) -> Report {
     report.without_messages()
 }
 
-/// A name without a kind: an older client gives no more. The report itself where there is one, else a list.
+/// Diagnoses a name without a kind, as older clients give it. The report itself where there is one, else a list.
 fn diagnose_any(call: &mut Call<'_>, name: &str) -> Result<Done, Refusal> {
     let mut reports = call.tenant.programs().guests.registry.read().diagnose_any(name);
     if reports.len() > 1 {

@@ -71,7 +71,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("{} environment variable(s).", rows.len())).with_data(rows))
 }
 
-/// `NAME=value`: the value is everything behind the first `=`, without quotes round it.
+/// Parses `NAME=value`: the value is everything behind the first `=`, without quotes round it.
 pub(super) fn assignment<'a>(call: &Call<'a>) -> Result<(&'a str, &'a str), Refusal> {
     let body = call.body.trim();
     if body.is_empty() {

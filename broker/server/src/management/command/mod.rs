@@ -190,12 +190,12 @@ static NOT_AVAILABLE: &[&str] = &[
     "getModule",
 ];
 
-/// The verb of a normalised name.
+/// Finds the verb of a normalised name.
 fn find(name: &str) -> Option<&'static Verb> {
     VERBS.iter().find(|verb| verb.name.eq_ignore_ascii_case(name)).copied()
 }
 
-/// The verb whose name is like what somebody wrote.
+/// Finds the verb whose name is most like the written one.
 fn nearest_verb(written: &str) -> Option<&'static str> {
     const EDITS_MAX: usize = 3;
     nearest_within(EDITS_MAX, &written.replace('-', ""), VERBS.iter().map(|verb| verb.name))

@@ -88,17 +88,17 @@ pub(super) static DISABLE: Verb = Verb {
     execute: |call| switch(call, true),
 };
 
-/// The arguments of `-addModule`.
+/// Arguments of `-addModule`.
 #[derive(Debug, Default, PartialEq)]
 struct Asked {
     world: Option<String>,
     replaces: bool,
-    /// Digest that was announced, in lower case.
+    /// Announced digest, in lower case.
     sha256: Option<String>,
     wasm64: Option<String>,
     is_in_parts: bool,
     options: ModuleOptions,
-    /// Options that mean nothing here.
+    /// Warnings about options without a meaning here.
     warnings: Vec<String>,
 }
 
@@ -225,7 +225,7 @@ fn switch(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
     tell(call, &name, if is_disabled { "disabled" } else { "enabled" })
 }
 
-/// The one argument beside options.
+/// Parses the one argument beside options.
 fn named(call: &Call<'_>) -> Result<String, Refusal> {
     let mut rest = without_options(call)?;
     match rest.len() {
@@ -235,7 +235,7 @@ fn named(call: &Call<'_>) -> Result<String, Refusal> {
     }
 }
 
-/// The arguments but for `-tenant <t>`, which must be one's own, and `-force`: no route can use a module yet, so nothing needs force.
+/// Arguments without `-tenant <t>`, which must be the caller's own, and `-force`: no route can use a module yet, so nothing needs force.
 fn without_options(call: &Call<'_>) -> Result<Vec<String>, Refusal> {
     let mut rest = Vec::new();
     let mut arguments = call.all_arguments()?.into_iter();
@@ -253,7 +253,7 @@ fn without_options(call: &Call<'_>) -> Result<Vec<String>, Refusal> {
     Ok(rest)
 }
 
-/// Publishes and answers what a module is now.
+/// Publishes the present state of a module and answers with it.
 fn tell(call: &mut Call<'_>, name: &str, what: &str) -> Result<Done, Refusal> {
     let module = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
     let info = modules::info(call.tenant, &module);
@@ -272,7 +272,7 @@ fn not_found(name: &str) -> Refusal {
 const MODULE_NAME_RULE: &str =
     "a name begins with a lower-case letter and has at most 64 lower-case letters, digits and hyphens";
 
-/// Whether it keeps to [`MODULE_NAME_RULE`].
+/// Whether a name keeps to [`MODULE_NAME_RULE`].
 fn is_module_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_lowercase())
@@ -357,7 +357,7 @@ fn config_json(text: &str) -> Result<Value, Refusal> {
     })
 }
 
-/// Modules of another tenant are for `root` of `default`, once there are others.
+/// Refuses a tenant other than the caller's own: other tenants are for `root` of `default`, once there are any.
 fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
     if *name == *call.tenant.name {
         return Ok(());

@@ -138,22 +138,22 @@ pub(super) static LOAD_LICENSE: Verb = Verb {
     execute: |_| Ok(Done::new("No license is required. The command was ignored.")),
 };
 
-/// What `-addProject` was given.
+/// Arguments of `-addProject`.
 struct Asked {
     bytes: Vec<u8>,
     name: String,
-    /// What the project is said to be made of.
+    /// Source of the project, as it is told.
     source: String,
     is_to_be_loaded: bool,
     options: Options,
 }
 
-/// What the place of others may be taken of.
+/// Options about what may be replaced.
 #[derive(Clone, Copy)]
 struct Options {
-    /// Definitions and projects of other users.
+    /// Policy for definitions and projects of other users.
     existing: OnExisting,
-    /// Not that of another project that is loaded.
+    /// Whether another loaded project is kept.
     keeps_loaded: bool,
 }
 
@@ -217,7 +217,7 @@ fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
     Ok(Asked { bytes, name, source, is_to_be_loaded, options })
 }
 
-/// The arguments without the options, and what those say.
+/// Parses the arguments without the options, and the options.
 fn with_options(call: &Call<'_>) -> Result<(Vec<String>, Options), Refusal> {
     let mut arguments = call.all_arguments()?;
     let mut take = |option: &str| {
@@ -230,7 +230,7 @@ fn with_options(call: &Call<'_>) -> Result<(Vec<String>, Options), Refusal> {
     Ok((arguments, Options { existing, keeps_loaded }))
 }
 
-/// What replies say of a project that is stored or loaded.
+/// Data of a reply about a project that is stored or loaded.
 fn about(project: &Project, contents: &Contents) -> Value {
     json!({
         "name": &*project.name,
@@ -283,7 +283,7 @@ fn store(
     Ok(())
 }
 
-/// Refuses to put a project in the place of one that somebody else has stored, unless told so.
+/// Refuses to replace a project that somebody else has stored, unless told so.
 fn check_owner(call: &Call<'_>, project: &Project, existing: OnExisting) -> Result<(), Refusal> {
     let known = call.tenant.managed().projects.get(&project.name).and_then(|known| known.owner.clone());
     match known.filter(|known| existing != OnExisting::Replace && project.owner.as_ref() != Some(known)) {
@@ -297,7 +297,7 @@ fn check_owner(call: &Call<'_>, project: &Project, existing: OnExisting) -> Resu
     }
 }
 
-/// Adds a project to what is to be stored, if there is room for it.
+/// Adds a project to the batch, if there is room for it.
 fn put(call: &Call<'_>, project: &Arc<Project>, archive: Bytes, batch: &mut Batch) -> Result<(), Refusal> {
     let projects = &call.tenant.managed().projects;
     let former = projects.get(&project.name).map_or(0, |former| former.manifest.bytes);
@@ -317,7 +317,7 @@ fn is_loaded(name: &str) -> Refusal {
     Refusal::new("PROJECT_LOADED", format!("Project '{name}' is loaded; unload it first."))
 }
 
-/// Tells of projects, and which is loaded.
+/// Publishes the topics of projects, and which is loaded.
 fn changed(call: &mut Call<'_>, projects: &[&Arc<Project>]) {
     call.changed("$SYS/Coreflux/Projects/list", call.tenant.managed().projects.list().to_string());
     for project in projects {
@@ -327,7 +327,7 @@ fn changed(call: &mut Call<'_>, projects: &[&Arc<Project>]) {
     }
 }
 
-/// The project that the one argument names.
+/// Finds the project that the one argument names.
 fn find(call: &mut Call<'_>) -> Result<Arc<Project>, Refusal> {
     let name = call.argument("name")?;
     named(call, &name)
@@ -339,7 +339,7 @@ fn named(call: &mut Call<'_>, name: &str) -> Result<Arc<Project>, Refusal> {
     found.ok_or_else(|| Refusal::not_found(format!("Project '{name}' not found.")))
 }
 
-/// The archive of a project, out of the store.
+/// Reads the archive of a project from the store.
 fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
     let failed = |error: &dyn std::fmt::Display| {
         Refusal::new(
@@ -371,7 +371,7 @@ fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
     deploy(call, (&project, options), &contents, None, data)
 }
 
-/// Makes a project the loaded one, and stores it in the same step if it comes with its archive. What fails of it is told; the rest is in force.
+/// Makes a project the loaded one, and stores it in the same step if it comes with its archive. Entities that fail are reported; the rest is in force.
 fn deploy(
     call: &mut Call<'_>,
     (project, options): (&Arc<Project>, Options),
@@ -425,7 +425,7 @@ fn deploy(
     Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })
 }
 
-/// The refusal to load a project in the place of another one, with what would be removed.
+/// Refusal to replace the loaded project, with the list of what would be removed.
 fn other_loaded(loaded: &str, wanted: &str, removes: Vec<Value>) -> Refusal {
     let rules = removes.iter().filter(|row| row["type"] == "Rule").count();
     let warning = if rules > 0 { format!(", {rules} rule(s) among them") } else { String::new() };

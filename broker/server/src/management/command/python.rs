@@ -124,7 +124,7 @@ fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new("Removed all python scripts successfully"))
 }
 
-/// From the store first: what could not be removed there would be back after a restart.
+/// Removes scripts, from the store first: one that could not be removed there would be back after a restart.
 fn remove_these(call: &mut Call<'_>, names: &[Box<str>]) -> Result<(), Refusal> {
     let mut batch = Batch::new();
     for name in names {

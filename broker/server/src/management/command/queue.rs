@@ -1,4 +1,4 @@
-//! Commands on their way: one queue for each Client, a few threads that serve them.
+//! Queues of commands: one for each Client, and a few threads that serve them.
 //!
 //! Commands of one Client run one after the other and are answered in that order; those of different Clients run side by side. A
 //! command may block its thread (a commit, a run), never one that serves Clients.
@@ -34,61 +34,61 @@ use crate::management::broker::Broker;
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 
-/// A command that was taken.
+/// Command that was accepted.
 pub(crate) struct Job {
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) identity: Arc<Identity>,
-    /// Whose order it keeps: the number of a session, or one of its own for guests.
+    /// Number of its queue: that of a session, or one of its own for a guest's definition.
     pub(crate) queue: u64,
-    /// Name of the definition whose run gave it; `None` where a Client did.
+    /// Name of the definition whose run gave it; `None` for a Client's command.
     pub(crate) definition: Option<Arc<str>>,
     pub(crate) payload: Zeroizing<Vec<u8>>,
-    /// How many runs of guests led to it; what it publishes has as many.
+    /// Number of guest runs that led to it; its messages have as many hops.
     pub(crate) hops: u8,
     pub(crate) response: Option<ResponseTo>,
 }
 
-/// Queues of guests' commands have numbers of their own, above those of sessions.
+/// First number of the queues of guests' commands, above those of sessions.
 const GUEST_QUEUES: u64 = 1 << 63;
 
 impl Job {
-    /// The queue of the commands of a definition.
+    /// Number of the queue for the commands of a definition.
     pub(crate) fn queue_of(tenant: &Tenant, definition: &Definition) -> u64 {
         GUEST_QUEUES | u64::from(tenant.number) << 40 | definition.id.0
     }
 
-    /// Number of the session that gave the command; `None` where a run of a definition did.
+    /// Number of the session that gave the command; `None` for a guest's command.
     pub(super) fn session(&self) -> Option<u64> {
         self.definition.is_none().then_some(self.queue)
     }
 }
 
-/// Where a 5.0 Client wants the reply, too.
+/// Response Topic on which a 5.0 Client wants the reply, too.
 pub(crate) struct ResponseTo {
     pub(crate) topic: String,
     pub(crate) correlation_data: Option<Vec<u8>>,
 }
 
-/// Too many commands wait already.
+/// Error: too many commands wait already.
 #[derive(Debug)]
 pub(crate) struct Busy;
 
-/// See the module's documentation.
+/// Queues of commands, with the state that commands share.
 #[derive(Default)]
 pub(crate) struct Commands {
     state: Mutex<State>,
     ready: Condvar,
-    /// Held while entities, accounts or variables change, until that is on the disk: such changes are serialised (commands reference §1.9).
+    /// Lock of changes of entities, accounts and variables, held until the change is on the disk: they are serialised (commands reference §1.9).
     pub(super) changes: Mutex<()>,
-    /// Whether changes come to the disk.
+    /// State of waiting for changes to come to the disk.
     pub(super) stored: Stored,
-    /// What commands read of the store on other threads.
+    /// Reads of the store on other threads.
     pub(super) aside: Aside,
     /// Sessions whose own password is being set by their command, which has not been answered.
     setting_own_password: Mutex<Vec<u64>>,
 }
 
-/// Answer that a session waits for until this is dropped.
+/// Guard for a session that waits for the answer to the command which sets its own password.
 pub(crate) struct OwnPassword<'a> {
     commands: &'a Commands,
     session: u64,
@@ -103,7 +103,7 @@ impl Drop for OwnPassword<'_> {
 #[derive(Default)]
 struct State {
     queues: HashMap<u64, VecDeque<Job>>,
-    /// Queues none of whose commands runs, with what the first one does.
+    /// Queues none of whose commands runs, with the work of the first one.
     ready: VecDeque<(u64, Work)>,
     running: Running,
     waiting: usize,
@@ -142,7 +142,7 @@ impl Commands {
         Ok(())
     }
 
-    /// Commands that wait or run.
+    /// Number of commands that wait or run.
     pub(crate) fn waiting(&self) -> usize {
         self.state.lock().waiting
     }
@@ -158,7 +158,7 @@ impl Commands {
         self.setting_own_password.lock().contains(&session)
     }
 
-    /// Whether the threads are to end.
+    /// Whether the threads have to end.
     pub(crate) fn is_stopping(&self) -> bool {
         self.state.lock().is_stopping
     }
@@ -169,7 +169,7 @@ impl Commands {
         self.ready.notify_all();
     }
 
-    /// The next command that may run; `None` when it is time to end. The command stays at the head of its queue, so that no other of
+    /// Waits for the next command that may run; `None` when it is time to end. The command stays at the head of its queue, so that no other of
     /// its Client starts, until [`Commands::done`].
     fn next(&self) -> Option<Started> {
         let mut state = self.state.lock();
@@ -217,14 +217,14 @@ impl Commands {
 }
 
 impl State {
-    /// The first queue whose command may begin.
+    /// Takes the first queue whose command may begin.
     fn take_ready(&mut self) -> Option<(u64, Work)> {
         let at = self.ready.iter().position(|(_, work)| self.running.admits(*work))?;
         self.ready.remove(at)
     }
 }
 
-/// A command that a thread executes.
+/// Command that a thread executes.
 struct Started {
     work: Work,
     job: Job,

@@ -12,7 +12,7 @@ use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::management::sys;
 
-/// Removes one.
+/// Removes one entity.
 ///
 /// # Errors
 /// When there is none of that name.
@@ -28,7 +28,7 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
     Ok(Done::new(format!("{} '{name}' removed successfully!", kind.title())))
 }
 
-/// Removes all of a kind; `plural` is the word of the reply that clients look for.
+/// Removes all entities of a kind; `plural` is the word of the reply that clients look for.
 ///
 /// # Errors
 /// When the removal is not stored.

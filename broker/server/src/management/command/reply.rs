@@ -1,4 +1,4 @@
-//! What a command answers: the envelope of the commands reference §2, one line of JSON with its keys in a fixed order.
+//! Replies to commands: the envelope of the commands reference §2, one line of JSON with its keys in a fixed order.
 
 use lotmq_store::StoreError;
 use serde::Serialize;
@@ -9,7 +9,7 @@ use super::verb::Verb;
 use crate::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
 use lotmq_core::durable::store_failure::StoreFailure;
 
-/// What an entity command is about.
+/// Type of the entity that a command is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) enum EntityType {
     Action,
@@ -24,15 +24,15 @@ pub(crate) enum EntityType {
     Module,
 }
 
-/// A command that was done.
+/// Success of a command.
 #[derive(Debug, Default)]
 pub(crate) struct Done {
     pub(crate) message: String,
-    /// Object or array; `{}` when there is nothing to tell.
+    /// Data of the reply, an object or array; `{}` when there is nothing to tell.
     pub(crate) data: Option<Value>,
-    /// Same shape as errors.
+    /// Warnings, of the same shape as errors.
     pub(crate) warnings: Vec<Value>,
-    /// No reply at all, which only `-updateData` wants.
+    /// Whether there is no reply at all, which only `-updateData` wants.
     pub(crate) is_silent: bool,
 }
 
@@ -53,23 +53,23 @@ impl Done {
     }
 }
 
-/// A command that was not done. Nothing has changed, unless the message says otherwise.
+/// Refusal of a command. Nothing has changed, unless the message says otherwise.
 #[derive(Debug)]
 pub(crate) struct Refusal {
     pub(crate) message: String,
-    /// At least one, each with a message and a code.
+    /// Errors, at least one, each with a message and a code.
     pub(crate) errors: Vec<Value>,
     pub(crate) data: Option<Value>,
 }
 
 impl Refusal {
-    /// With one error of the same message. `code` is upper-case words.
+    /// Refusal with one error of the same message. `code` is upper-case words.
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
         let message = message.into();
         Self { errors: vec![problem(code, &message)], message, data: None }
     }
 
-    /// With what to do instead, in the field that diagnostics of programs have too.
+    /// Adds a suggestion, in the field that diagnostics of programs have too.
     pub(crate) fn with_suggestion(mut self, suggestion: String) -> Self {
         if let Some(Value::Object(error)) = self.errors.first_mut() {
             error.insert("suggestions".to_owned(), Value::from(vec![suggestion]));
@@ -82,18 +82,18 @@ impl Refusal {
         self.errors.first().and_then(|error| error["code"].as_str()).unwrap_or_default()
     }
 
-    /// Nobody has this name; the wording that clients look for.
+    /// Refusal because a name does not exist, in the wording that clients look for.
     pub(crate) fn not_found(message: impl Into<String>) -> Self {
         Self::new("NOT_FOUND", message)
     }
 
-    /// The store takes nothing at the moment; the second sentence says what that means.
+    /// Refusal because the store takes nothing at the moment; the second sentence names the consequence.
     pub(crate) fn not_stored(failure: StoreFailure, consequence: &str) -> Self {
         let message = format!("The change could not be stored: {failure}. {consequence}");
         Self::new(failure.command_code(), message)
     }
 
-    /// The same for a store that says nothing of it.
+    /// Refusal because the store has failed with this error.
     pub(crate) fn of_store(error: &StoreError, consequence: &str) -> Self {
         Self::new("STORE_FAILED", format!("The change could not be stored: {error}. {consequence}"))
     }
@@ -118,12 +118,12 @@ impl From<StoreError> for Refusal {
     }
 }
 
-/// An element of `errors` or `warnings` without a place in a text.
+/// Element of `errors` or `warnings` without a place in a text.
 pub(crate) fn problem(code: &str, message: &str) -> Value {
     json!({ "message": message, "code": code })
 }
 
-/// A reply on its way out.
+/// Envelope of a reply.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Envelope<'a> {
@@ -133,7 +133,7 @@ struct Envelope<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     request_id: Option<&'a str>,
     message: &'a str,
-    /// Who gave the command, where somebody else is told of it.
+    /// User who gave the command, where somebody else is told of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -147,14 +147,14 @@ struct Envelope<'a> {
     warnings: &'a [Value],
 }
 
-/// What goes out for a command: all of it for those who asked, and what others may know of it.
+/// Reply to a command, in full for the asker and shortened for others.
 pub(crate) struct Reply {
     pub(crate) whole: String,
-    /// Which command, by whom, and what came of it; of the same shape, so that it is read as every reply is.
+    /// Shortened reply: the command, the user and the result; of the same shape as every reply.
     pub(crate) shortened: String,
 }
 
-/// Who is answered, and about what.
+/// Heading of a reply: request and verb.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Heading<'a> {
     /// Canonical name of the verb; `None` for an unknown one.
@@ -164,12 +164,12 @@ pub(crate) struct Heading<'a> {
 }
 
 impl Heading<'_> {
-    /// The reply to a user's command, `None` for an anonymous one.
+    /// Makes the reply to the command of a user, `None` for an anonymous one.
     pub(crate) fn reply(&self, user: Option<&str>, outcome: &Result<Done, Refusal>) -> Reply {
         Reply { whole: self.whole(outcome), shortened: self.shortened(user, outcome) }
     }
 
-    /// The reply as JSON. One that would be too long for a packet says so instead.
+    /// Makes the reply as JSON. A reply that would be too long for a packet says so instead.
     fn whole(&self, outcome: &Result<Done, Refusal>) -> String {
         let text = self.envelope(outcome);
         if text.len() <= REPLY_BYTES_MAX {
@@ -228,7 +228,7 @@ impl Heading<'_> {
     }
 }
 
-/// `listRoutes` → `ListRoutes`.
+/// Converts `listRoutes` to `ListRoutes`.
 fn pascal_case(name: &str) -> String {
     let mut characters = name.chars();
     characters
@@ -236,7 +236,7 @@ fn pascal_case(name: &str) -> String {
         .map_or_else(String::new, |first| first.to_ascii_uppercase().to_string() + characters.as_str())
 }
 
-/// The refusal of a verb that nobody knows.
+/// Refusal of an unknown verb.
 pub(crate) fn unknown_command(text: &CommandText<'_>) -> Refusal {
     let shown: String = text.verb.chars().take(VERB_SHOWN_CHARS_MAX).collect();
     let refusal = Refusal::new("UNKNOWN_COMMAND", format!("Unknown command: {shown}"));
@@ -246,12 +246,12 @@ pub(crate) fn unknown_command(text: &CommandText<'_>) -> Refusal {
     }
 }
 
-/// The refusal of a verb that a later version brings.
+/// Refusal of a verb that a later version brings.
 pub(crate) fn not_available(name: &str) -> Refusal {
     Refusal::new("NOT_AVAILABLE", format!("Command -{name} is not available yet."))
 }
 
-/// The refusal of a command that lacks an argument.
+/// Refusal of a command that lacks an argument.
 pub(crate) fn missing_argument(verb: &Verb, argument: &str) -> Refusal {
     let Verb { name, usage, .. } = verb;
     Refusal::new("MISSING_ARGUMENT", format!("Missing argument: {argument}. Usage: -{name} {usage}"))

@@ -14,7 +14,7 @@ use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::RouteRunner;
 
-/// How long `-checkRouteConnection` waits for the far side. Commands reference §1.10.
+/// Time that `-checkRouteConnection` waits for the far side. Commands reference §1.10.
 const PROBE_PATIENCE: Duration = Duration::from_secs(5);
 
 pub(super) static LIST: Verb = Verb {
@@ -60,7 +60,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(message).with_data(rows))
 }
 
-/// As `-listRoutes`; the message is a text with a line for each route.
+/// Answers `-connectionStatus`, as `-listRoutes`; the message is a text with a line for each route.
 fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let rows = rows(call);
@@ -70,7 +70,7 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(message).with_data(rows))
 }
 
-/// How a route stands.
+/// Row about the standing of a route.
 #[derive(Serialize)]
 struct Row {
     name: Arc<str>,

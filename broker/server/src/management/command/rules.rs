@@ -1,4 +1,4 @@
-//! `-restoreRules`, `-listRules`, and in what the verbs of rules differ from those of other definitions. Commands reference §3, §8.
+//! `-restoreRules`, `-listRules`, and the peculiarities of the other verbs of rules. Commands reference §3, §8.
 
 use std::sync::Arc;
 
@@ -52,7 +52,7 @@ pub(super) static LIST: Verb = Verb {
     execute: list,
 };
 
-/// Publishes how many rules there are.
+/// Publishes the number of rules.
 pub(super) fn count_changed(call: &mut Call<'_>) {
     let count = rules::count(call.tenant).to_string();
     call.changed("$SYS/Coreflux/Config/Rules", count);

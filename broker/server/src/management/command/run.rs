@@ -1,4 +1,4 @@
-//! One command from its text to its reply.
+//! Execution of one command, from its text to its reply.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +23,7 @@ use lotmq_core::routing::system_topics;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
-/// How long a command that tells what is stored waits for one that changes it. A disk that hangs is no reason to tell nothing.
+/// Time that a command which tells what is stored waits for one that changes it. A disk that hangs is no reason to tell nothing.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Executes a command and publishes its reply.
@@ -166,7 +166,7 @@ fn execute(call: &mut Call<'_>, payload: &[u8]) -> Result<Done, Refusal> {
     Ok(done.with_warning("NOT_STORED_YET", message))
 }
 
-/// What the audit says of a command besides who gave it.
+/// Contents of a command's record in the audit, besides its user.
 #[derive(Default)]
 struct Noted<'a> {
     verb: Option<&'a str>,
@@ -177,7 +177,7 @@ struct Noted<'a> {
     has_changed: bool,
 }
 
-/// Where a command is recorded: with what administrators did if it is one's. What others change must not push that out, nor what they ask for in vain,
+/// Kind of the record of a command: administrators' commands have one of their own. Changes of others must not push those out, nor what they ask for in vain,
 /// or only look at, the former.
 fn kind_of(tenant: &Tenant, identity: &Identity, has_changed: bool) -> Kind {
     let account = identity.user.as_ref().and_then(|user| tenant.users.account(user));
@@ -253,12 +253,12 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     }
 }
 
-/// The canonical name of a verb that a later version brings.
+/// Canonical name of a verb that a later version brings.
 fn not_yet(name: &str) -> Option<&'static str> {
     NOT_AVAILABLE.iter().find(|known| known.eq_ignore_ascii_case(name)).copied()
 }
 
-/// What a Client is told that publishes a configuration: nothing of it takes effect.
+/// Answers a Client that publishes a configuration: nothing of it takes effect.
 pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
     let (tenant, identity) = (&client.tenant, &*client.identity());
     let endpoint = identity.peer.address();
@@ -279,7 +279,7 @@ pub(crate) fn config_new(turn: &mut Turn, client: &Client) {
     publish_reply(turn, tenant, &reply, &Asker::new(identity, Some(client.session_id)), 0);
 }
 
-/// What is told at once when too many commands wait.
+/// Answers at once that too many commands wait.
 pub(crate) fn busy(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,

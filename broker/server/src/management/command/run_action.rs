@@ -1,4 +1,4 @@
-//! `-runAction`: one run of an Action, with inputs or a simulated message, and what came of it. Commands reference §4.
+//! `-runAction`: one run of an Action, with inputs or a simulated message, and its report. Commands reference §4.
 
 use lotmq_auth::Scope;
 use lotmq_definitions::{Definition, DefinitionKind};
@@ -59,7 +59,7 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
     })
 }
 
-/// What to run the Action with, and a warning where that was made up.
+/// Parses the request for a run, with a warning where it was made up.
 fn request(definition: &Definition, json: &str) -> Result<(RunRequest, Option<String>), Refusal> {
     if !json.is_empty() {
         return Ok((parsed(definition, json)?, None));
@@ -76,7 +76,7 @@ fn request(definition: &Definition, json: &str) -> Result<(RunRequest, Option<St
 }
 
 impl RunRequest {
-    /// An Action without inputs runs like by its timer.
+    /// Turns a request without inputs into an empty message, as for a timer.
     fn or_message(self, definition: &Definition) -> Self {
         if definition.facts().callable.is_some() {
             return self;
@@ -105,7 +105,7 @@ fn parsed(definition: &Definition, json: &str) -> Result<RunRequest, Refusal> {
     Ok(RunRequest::Inputs(inputs.collect::<Result<_, _>>()?).or_message(definition))
 }
 
-/// A simulated message, where exactly its two keys occur.
+/// Parses a simulated message, where exactly its two keys occur.
 fn message(fields: &Map<String, Value>) -> Option<Result<RunRequest, Refusal>> {
     let (topic, payload) = (fields.get("topic")?, fields.get("payload")?);
     if fields.len() != 2 {

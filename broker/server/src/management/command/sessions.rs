@@ -121,7 +121,7 @@ fn end(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(message))
 }
 
-/// Blocks until the sessions that have ended are on the disk as ended: without that, what is not found now is there again after a crash.
+/// Blocks until the ends of sessions are on the disk: otherwise a session that is not found now could be there again after a crash.
 fn await_ends(call: &Call<'_>) -> Result<(), Refusal> {
     let (turns, store) = (&call.broker.turns, &call.broker.store);
     let ends = call.tenant.sessions.lock().all_left_behind(turns, &*call.broker.log);
@@ -146,7 +146,7 @@ fn kick(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("{closed} connection(s) of client '{client_id}' closed.")))
 }
 
-/// The sessions that the arguments name; at least one.
+/// Finds the sessions that the arguments name; at least one.
 fn named(call: &Call<'_>) -> Result<(String, Vec<Arc<Client>>), Refusal> {
     let mut arguments = call.arguments(&["client id"], 1)?;
     let user = arguments.get(1).cloned();

@@ -1,10 +1,10 @@
-//! What of a command's arguments the audit may show. Each verb says it, so that none is forgotten; what it does not say is not shown.
+//! Arguments of commands that the audit may show. Each verb declares them, so that none is forgotten; the others are not shown.
 
 use sha2::{Digest as _, Sha256};
 
 use super::text;
 
-/// In the place of what is not shown.
+/// Text in place of a hidden argument.
 const HIDDEN: &str = "****";
 
 /// Options whose value may hold anything.
@@ -13,21 +13,21 @@ const HIDDEN_OPTIONS: [&str; 1] = ["-config"];
 /// Beginnings of arguments that carry a file.
 const FILES: [&str; 4] = ["zip64:", "wasm64:", "lot64:", "cert64:"];
 
-/// See the module's documentation.
+/// Part of a command's arguments that the audit may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Shown {
     /// All arguments, but for files and the values of options that may hold anything.
     All,
-    /// So many; the others are hidden.
+    /// The first arguments; the others are hidden.
     First(usize),
-    /// Of `NAME=value` the name.
+    /// The name of `NAME=value`.
     Name,
     /// Length and digest of the body.
     Digest,
 }
 
 impl Shown {
-    /// What is shown of a body; `None` for an empty one.
+    /// Shown part of a body; `None` for an empty one.
     pub(super) fn of(self, body: &str) -> Option<String> {
         if body.trim().is_empty() {
             return None;
@@ -69,7 +69,7 @@ fn arguments(body: &str, count: usize) -> String {
     shown.join(" ")
 }
 
-/// A file by its length and digest, as it was sent.
+/// Text for a file: its length and digest, as it was sent.
 fn file(prefix: &str, bytes: &str) -> String {
     format!(
         "{prefix}({} bytes, sha256 {})",

@@ -10,15 +10,15 @@ use parking_lot::Mutex;
 
 use crate::limits::COMMIT_PATIENCE;
 
-/// What is known of a disk that hangs.
+/// State of a disk that hangs.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
-    /// The change for which somebody has waited in vain.
+    /// Ticket of a change for which a command has waited in vain.
     hanging: Mutex<Option<Ticket>>,
 }
 
 impl Stored {
-    /// Why nothing that is changed now would be stored for long, as far as that is known.
+    /// Failure because of which a change would not be stored for long, as far as known.
     pub(super) fn hangs(&self, store: &Store) -> Option<StoreError> {
         let mut hanging = self.hanging.lock();
         if hanging.is_some_and(|ticket| store.settled(ticket).is_some()) {

@@ -1,4 +1,4 @@
-//! The text of a command: verb, arguments or body, request id. Commands reference §1.
+//! Text of a command: verb, arguments or body, request id. Commands reference §1.
 //!
 //! Pure functions over the payload. Not here: which verbs there are (`mod`), what they do.
 
@@ -9,19 +9,19 @@ use crate::limits::REQUEST_ID_CHARS_MAX;
 /// Name of the option that names a request, in any case.
 const REQUEST_ID_OPTION: &str = "-requestId";
 
-/// A command taken apart. Everything borrows from the payload.
+/// Parsed text of a command. Everything borrows from the payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct CommandText<'a> {
-    /// The verb as it was written, with its dashes.
+    /// Verb as it was written, with its dashes.
     pub(crate) verb: &'a str,
-    /// What follows the verb and one blank, without the request id and the blank before it.
+    /// Text behind the verb and one blank, without the request id and the blank before it.
     pub(crate) body: &'a str,
     /// Token behind `-requestId` at the end.
     pub(crate) request_id: Option<&'a str>,
 }
 
 impl<'a> CommandText<'a> {
-    /// Takes a payload apart. Never fails: what is no verb is found out by looking it up.
+    /// Parses a payload. Never fails: an unknown verb is found out by looking it up.
     pub(crate) fn new(payload: &'a str) -> Self {
         let payload = payload.strip_prefix('\u{feff}').unwrap_or(payload).trim_start();
         let verb_len = payload.find(char::is_whitespace).unwrap_or(payload.len());
@@ -31,7 +31,7 @@ impl<'a> CommandText<'a> {
     }
 }
 
-/// The name under which a verb is looked up: without dashes, in lower case. `None` for what has no form of a verb.
+/// Name under which a verb is looked up: without dashes, in lower case. `None` for a text that has not the form of a verb.
 pub(crate) fn normalized_verb(verb: &str) -> Option<String> {
     let name = verb.strip_prefix('-')?;
     let name = name.strip_prefix('-').unwrap_or(name);
@@ -68,7 +68,7 @@ fn without_last_blank(text: &str) -> &str {
     text.strip_suffix(char::is_whitespace).unwrap_or(text)
 }
 
-/// Why arguments cannot be read.
+/// Reason why arguments cannot be read.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ArgumentError {
     /// A `"` without its partner.
@@ -76,7 +76,7 @@ pub(crate) enum ArgumentError {
     QuoteNotClosed,
 }
 
-/// The first argument and what follows it and its blanks.
+/// Parses the first argument; returns it with the text behind it and its blanks.
 ///
 /// A `"` at the beginning groups; inside, `\"` stands for `"`. Elsewhere it is an ordinary character, so that JSON passes.
 pub(crate) fn first_argument(text: &str) -> Result<Option<(String, &str)>, ArgumentError> {
@@ -103,7 +103,7 @@ pub(crate) fn first_argument(text: &str) -> Result<Option<(String, &str)>, Argum
     Err(ArgumentError::QuoteNotClosed)
 }
 
-/// All arguments.
+/// Parses all arguments.
 ///
 /// # Errors
 /// A quotation mark that is not closed.
@@ -116,7 +116,7 @@ pub(crate) fn arguments(mut text: &str) -> Result<Vec<String>, ArgumentError> {
     Ok(all)
 }
 
-/// The body of a command that adds an entity: without a bare name or an option before the first `DEFINE`, and what to do when there is one of that
+/// Parses the body of a command that adds an entity: without a bare name or an option before the first `DEFINE`, with the policy for an entity of that
 /// name: `-replace` or `-replaceOwn`, the latter for rules, which are not replaced at all without a word.
 ///
 /// An editor sends `-addModel Name DEFINE …`. Both are skipped together with the blank behind them; nothing else changes.

@@ -127,7 +127,7 @@ fn forget(call: &Call<'_>, names: &[&str]) -> Result<(), Refusal> {
     Ok(())
 }
 
-/// The lines are those of the whole broker, so they belong to the tenant that it belongs to.
+/// Refuses other tenants than `default`: the lines are those of the whole broker.
 fn own_lines(call: &Call<'_>) -> Result<(), Refusal> {
     if call.tenant.number == 0 { Ok(()) } else { Err(Refusal::permission_denied(call.verb.name)) }
 }

@@ -89,7 +89,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("User {} added successfully!", *user)))
 }
 
-/// Whom a user counts for whom the caller makes: for himself, where an administrator makes him.
+/// User for whom a new account counts: its maker, or itself where an administrator makes it.
 fn counts_for(call: &Call<'_>) -> Option<Arc<str>> {
     let maker = call.tenant.users.account(call.identity.user.as_deref()?)?;
     (!maker.is_admin()).then(|| Arc::clone(maker.accountable()))
@@ -152,7 +152,7 @@ fn user_and_password(call: &mut Call<'_>) -> Result<[Zeroizing<String>; 2], Refu
     Ok([user, password])
 }
 
-/// Whether the one who asks may make the change.
+/// Checks that the asker may make the change.
 ///
 /// # Errors
 /// The permission message where the scope alone forbids it, else why not.
@@ -168,7 +168,7 @@ pub(super) fn allow(call: &Call<'_>, change: UserChange<'_>) -> Result<(), Refus
     })
 }
 
-/// What the rules of a tenant look at about users.
+/// Names of users that the rules of a tenant mention.
 struct Named<'a>(&'a Tenant);
 
 impl NamedByRules for Named<'_> {
@@ -191,7 +191,7 @@ impl NamedByRules for Named<'_> {
     }
 }
 
-/// Whether a command is the one that a user may always give: a new password for himself. It needs no CommandCall.
+/// Whether a command sets the user's own password, which he may always give. It needs no CommandCall.
 pub(crate) fn is_own_password(identity: &Identity, payload: &[u8]) -> bool {
     let Some(user) = identity.user.as_deref().filter(|_| payload.len() <= OWN_PASSWORD_BYTES_MAX) else {
         return false;
@@ -221,7 +221,7 @@ fn refuse_resting(call: &Call<'_>, user: &str) -> Result<(), Refusal> {
     }
 }
 
-/// How long names of removed users rest.
+/// Time for which names of removed users rest.
 fn rest(call: &Call<'_>) -> Duration {
     const DAY: Duration = Duration::from_secs(86_400);
     DAY * call.broker.config.auth.removed_names_rest_days
@@ -240,7 +240,7 @@ fn check_password(call: &Call<'_>, password: &str) -> Result<(), Refusal> {
         .with_suggestion("auth.password_chars_min of the configuration says how long it must be".to_owned()))
 }
 
-/// Makes a changed account durable. It is in force in any case, as what every other command changes.
+/// Makes a changed account durable. It is in force in any case, like all changes by commands.
 ///
 /// # Errors
 /// When it is not stored.
@@ -252,7 +252,7 @@ pub(super) fn store(call: &mut Call<'_>, account: &lotmq_auth::Account) -> Resul
     stored
 }
 
-/// The refusal of the directory.
+/// Refusal for an error of the directory.
 pub(super) fn refused(error: UserError) -> Refusal {
     let code = match &error {
         UserError::Exists { .. } => "USER_EXISTS",

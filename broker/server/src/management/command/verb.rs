@@ -1,4 +1,4 @@
-//! What a verb is, and what it is called with.
+//! Verbs of commands, and the call of one.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use crate::guests::authority;
 use crate::management::broker::Broker;
 use lotmq_core::tenant::Tenant;
 
-/// One command. Dispatch, permission, `-help` and the reference tables derive from these values.
+/// Verb of a command. Dispatch, permission, `-help` and the reference tables derive from these values.
 pub(crate) struct Verb {
     /// Canonical name in camel case, without dash.
     pub(crate) name: &'static str,
-    /// What follows it, as `-help` shows it.
+    /// Arguments, as `-help` shows them.
     pub(crate) usage: &'static str,
-    /// What of it the audit may show.
+    /// Arguments that the audit may show.
     pub(crate) shown: Shown,
     pub(crate) permission: Permission,
     pub(crate) effect: Effect,
@@ -31,12 +31,12 @@ pub(crate) struct Verb {
     pub(crate) execute: fn(&mut Call<'_>) -> Result<Done, Refusal>,
 }
 
-/// What a verb does to what is stored.
+/// Effect of a verb on the store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Effect {
-    /// Nothing, so that it works while the disk is full or fails.
+    /// It changes nothing, so that it works while the disk is full or fails.
     Reads,
-    /// Nothing either; but it tells what is stored, and waits for a change that is under way.
+    /// It changes nothing, but tells what is stored, and waits for a change that is under way.
     TellsWhatIsStored,
     /// It makes room in the store: done although the disk takes nothing, and stored when that works again.
     MakesRoom,
@@ -44,7 +44,7 @@ pub(crate) enum Effect {
     Stores,
 }
 
-/// Who may execute a verb, beyond CommandCall.
+/// Permission to execute a verb, beyond CommandCall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Permission {
     /// Everybody who may give commands.
@@ -58,7 +58,7 @@ pub(crate) enum Permission {
 }
 
 impl Permission {
-    /// The scope's name for `-help`; `-` when CommandCall is enough.
+    /// Name of the scope for `-help`; `-` when CommandCall is enough.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::CommandCall => "-",
@@ -79,28 +79,28 @@ impl Permission {
     }
 }
 
-/// A command while it is executed.
+/// Call of a command: its state while it is executed.
 pub(crate) struct Call<'a> {
     pub(crate) broker: &'a Arc<Broker>,
     pub(crate) tenant: &'a Arc<Tenant>,
-    /// Who gave the command.
+    /// Identity of who gave the command.
     pub(crate) identity: &'a Identity,
     pub(crate) verb: &'static Verb,
-    /// What follows the verb.
+    /// Text behind the verb.
     pub(crate) body: &'a str,
-    /// What the reply names, once the verb knows it.
+    /// Entity that the reply names, once the verb knows it.
     pub(crate) entity: Option<(EntityType, String)>,
-    /// What the audit tells of it besides; of bounded length.
+    /// Further details for the audit, of bounded length.
     pub(crate) details: Option<Value>,
     /// `$SYS` topics that changed, with their new payloads, to be published before the reply.
     pub(crate) changed_topics: Vec<(String, Vec<u8>)>,
-    /// The same for topics that nothing is retained of.
+    /// Topics without retained messages, to be published before the reply to the asker alone.
     pub(crate) told_topics: Vec<(String, Vec<u8>)>,
-    /// Whose order it keeps, see [`Job::queue`](super::Job::queue).
+    /// Number of its queue, see [`Job::queue`](super::Job::queue).
     pub(crate) queue: u64,
-    /// The broker restarts on a restored store once the reply is out.
+    /// Whether the broker restarts on a restored store once the reply is out.
     pub(crate) restarts: bool,
-    /// Accounts changed: sessions are looked through once the reply is out.
+    /// Whether accounts changed: then sessions are looked through once the reply is out.
     pub(crate) users_changed: bool,
 }
 
@@ -116,7 +116,7 @@ impl Call<'_> {
         self.broker.commands.aside.read(&self.broker.watchdog.pulses, work)
     }
 
-    /// The arguments: at least those that are named, at most `optional` more.
+    /// Parses the arguments: at least those that are named, at most `optional` more.
     ///
     /// # Errors
     /// Names the first that is missing, or says that there are too many.
@@ -131,7 +131,7 @@ impl Call<'_> {
         Ok(arguments)
     }
 
-    /// All arguments, however many.
+    /// Parses all arguments, however many.
     ///
     /// # Errors
     /// A quotation mark that is not closed.
@@ -139,7 +139,7 @@ impl Call<'_> {
         text::arguments(self.body).map_err(|error| Refusal::new("ARGUMENT_INVALID", error.to_string()))
     }
 
-    /// The one argument.
+    /// Parses the one argument.
     ///
     /// # Errors
     /// As [`Call::arguments`].
@@ -147,24 +147,24 @@ impl Call<'_> {
         Ok(self.arguments(&[name], 0)?.swap_remove(0))
     }
 
-    /// The refusal of a command with more arguments than it has use for.
+    /// Refusal of a command with too many arguments.
     pub(crate) fn too_many_arguments(&self) -> Refusal {
         let Verb { name, usage, .. } = self.verb;
         let usage = if usage.is_empty() { format!("-{name}") } else { format!("-{name} {usage}") };
         Refusal::new("TOO_MANY_ARGUMENTS", format!("Too many arguments. Usage: {usage}"))
     }
 
-    /// What the reply is about.
+    /// Sets the entity that the reply is about.
     pub(crate) fn about(&mut self, entity_type: EntityType, name: &str) {
         self.entity = Some((entity_type, name.to_owned()));
     }
 
-    /// To whom belongs what the command deploys; `None` when an anonymous Client gave it.
+    /// Owner of what the command deploys; `None` when an anonymous Client gave it.
     pub(crate) fn owner(&self) -> Option<Owner> {
         authority::owner_of(&self.tenant.users, self.identity)
     }
 
-    /// Looks again whether who gave the command is there, now that the lock of changes is held: what he deploys must not be left to another user of his name.
+    /// Checks again that the user who gave the command exists, now that the lock of changes is held: his definitions must not be left to another user of his name.
     ///
     /// # Errors
     /// When his account was removed or has another password.

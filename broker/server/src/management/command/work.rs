@@ -1,9 +1,9 @@
-//! How much of the machine a command may take, as far as its text tells: so that those who upload programs leave threads to others.
+//! Work of commands, estimated from their text, so that uploads of programs leave threads to others.
 
 use super::text::{CommandText, normalized_verb};
 use crate::limits::{COMMAND_THREADS_COMPILING_MAX, LARGE_UPLOAD_BYTES, LARGE_UPLOADS_MAX};
 
-/// Verbs that make native code of what they are given, or of what is stored.
+/// Verbs that compile native code, of their body or of what is stored.
 pub(super) static COMPILE: &[&str] = &[
     "addAction",
     "addModel",
@@ -15,10 +15,10 @@ pub(super) static COMPILE: &[&str] = &[
     "loadProject",
 ];
 
-/// What a command does, before anything is known of it but its text.
+/// Work of a command, as far as its text tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Work {
-    /// Nothing that compiles.
+    /// Compiles nothing.
     Other,
     /// Compiles a small text.
     Upload,
@@ -41,7 +41,7 @@ impl Work {
     }
 }
 
-/// Commands that run now.
+/// Numbers of commands that run now.
 #[derive(Debug, Default)]
 pub(super) struct Running {
     uploads: usize,
@@ -49,7 +49,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Whether one more may begin.
+    /// Whether one more command may begin.
     pub(super) fn admits(&self, work: Work) -> bool {
         match work {
             Work::Other => true,

@@ -1,4 +1,4 @@
-//! The check of one password: whether it is still wanted, what came of it, and who is told.
+//! Check of one password: whether it is still wanted, its outcome, and the call of its connection.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use lotmq_core::connection::close::CloseReason;
 use lotmq_core::protocol::Outcome;
 use lotmq_core::tenant::Tenant;
 
-/// Has a password checked when it is its turn; the connection is called then.
+/// Queues the check of a password; the connection is called when the outcome is known.
 pub(crate) fn check(
     core: &Arc<Core>,
     logins: &Logins,
@@ -50,7 +50,7 @@ pub(crate) fn check(
     logins.add(source, user, Check { run: Box::new(run), give_up: Box::new(give_up) });
 }
 
-/// Checks a password. One that is right is also kept for SCRAM where that is wanted.
+/// Checks a password. For a right one, a verifier for SCRAM is kept where that is wanted.
 fn verify(pending: PendingLogin, tenant: &Tenant, core: &Core) -> Result<Identity, LoginRefusal> {
     let now_ms = || core.clock.now().as_millis();
     let pending = match tenant.users.check_login(pending, now_ms()) {

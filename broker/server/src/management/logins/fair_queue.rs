@@ -1,4 +1,4 @@
-//! A queue in which nobody's items keep those of others waiting: it gives out by turns over the addresses that items come from, and over the users
+//! Fair queue, in which nobody's items keep those of others waiting: it takes turns over the addresses that items come from, and over the users
 //! that they name.
 //!
 //! Every second item is that of the next address, every other one that of the next user. So a flood from one address, whatever names it makes up,
@@ -10,20 +10,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-/// With so many items nobody is preferred: who comes out sooner tells who there is. At 20 ms each the last of them waits for 0.6 s.
+/// Number of items up to which nobody is preferred: the order would tell which users exist. At 20 ms each the last of them waits for 0.6 s.
 pub(crate) const CALM: usize = 32;
 
-/// See the module's documentation. `S` is where an item comes from, `U` whom it names.
+/// Fair queue of items. `S` is where an item comes from, `U` whom it names.
 pub(crate) struct FairQueue<S, U, T> {
     max: usize,
     next_number: u64,
-    /// By number, which ascends with time.
+    /// Items by number, which ascends with time.
     items: BTreeMap<u64, Entry<S, U, T>>,
     sources: Lines<S>,
     users: Lines<U>,
-    /// Those of them that there are.
+    /// Items that name an existing user.
     known_users: Lines<U>,
-    /// Items that name nobody.
+    /// Items that name no existing user.
     of_nobody: BTreeSet<u64>,
     is_turn_of_users: bool,
 }
@@ -36,7 +36,7 @@ struct Entry<S, U, T> {
 }
 
 impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
-    /// An empty queue for so many items.
+    /// Empty queue for so many items.
     pub(crate) fn new(max: usize) -> Self {
         Self {
             max,
@@ -50,7 +50,7 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
         }
     }
 
-    /// Puts an item in; `is_known` says whether there is the user that it names. The one that finds no place: another one, or this.
+    /// Adds an item; `is_known` says whether the user that it names exists. Returns the item that finds no place: another one, or this.
     pub(crate) fn push(&mut self, source: S, (user, is_known): (U, bool), item: T) -> Option<T> {
         let displaced = if self.items.len() < self.max {
             None
@@ -74,7 +74,7 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
         displaced
     }
 
-    /// The item whose turn it is.
+    /// Takes the item whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let is_calm = self.items.len() <= CALM;
         let number = match self.is_turn_of_users {
@@ -103,12 +103,12 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
     }
 }
 
-/// Items by one of the things that they have, each line in order of time; the lines take turns.
+/// Lines of items with the same key, each in order of time; the lines take turns.
 struct Lines<K> {
     lines: BTreeMap<K, Line>,
-    /// Whose turn it is, in this order.
+    /// Keys in the order of their turns.
     turns: BTreeMap<u64, K>,
-    /// By length.
+    /// Keys by the length of their lines.
     lengths: BTreeSet<(usize, K)>,
     next_turn: u64,
 }
@@ -152,7 +152,7 @@ impl<K: Ord + Copy> Lines<K> {
         }
     }
 
-    /// The oldest item of the line whose turn it is, which goes to the end.
+    /// Takes the oldest item of the line whose turn it is, which goes to the end.
     fn next(&mut self) -> Option<u64> {
         let (_, key) = self.turns.pop_first()?;
         let line = self.lines.get_mut(&key)?;
@@ -162,7 +162,7 @@ impl<K: Ord + Copy> Lines<K> {
         line.numbers.first().copied()
     }
 
-    /// The youngest item of the longest line, if that would still not be shorter than the line of `key` with one more.
+    /// Youngest item of the longest line, if that would still not be shorter than the line of `key` with one more.
     fn youngest_beside(&self, key: K) -> Option<u64> {
         let own = self.lines.get(&key).map_or(0, |line| line.numbers.len());
         let (length, longest) = self.lengths.last()?;

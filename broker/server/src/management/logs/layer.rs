@@ -1,4 +1,4 @@
-//! The layer of `tracing` through which brokers of this process hear its events.
+//! Layer of `tracing` through which brokers of this process hear its events.
 //!
 //! Its filter is asked once for each place in the code, and again when what is wanted changes; the answer is kept there.
 
@@ -16,26 +16,26 @@ use tracing_subscriber::registry::LookupSpan;
 use super::Logs;
 use super::line::{self, Category, Level};
 
-/// The brokers that listen.
+/// Brokers that listen.
 static LISTENERS: RwLock<Vec<Weak<Logs>>> = RwLock::new(Vec::new());
 
-/// The most verbose level that is wanted of each category, by any of them; 0 for none.
+/// Most verbose level that is wanted of each category, by any of them; 0 for none.
 static VERBOSITY: [AtomicU8; Category::COUNT] = [const { AtomicU8::new(0) }; Category::COUNT];
 
-/// The most verbose of them.
+/// Most verbose level of all categories.
 static MOST: AtomicU8 = AtomicU8::new(0);
 
 thread_local! {
-    /// This thread is busy with lines, and what it says meanwhile is none.
+    /// Whether this thread is busy with lines, so that its own events are none.
     static IS_PUBLISHING: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Lets the brokers of this process publish its log lines. For the one subscriber that the process has; without it they publish none.
+/// Layer that lets the brokers of this process publish its log lines. For the one subscriber that the process has; without it they publish none.
 pub fn layer<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     LogTopics.with_filter(Wants)
 }
 
-/// See [`layer`].
+/// Layer that offers events to the brokers.
 struct LogTopics;
 
 impl<S: Subscriber> Layer<S> for LogTopics {
@@ -49,7 +49,7 @@ impl<S: Subscriber> Layer<S> for LogTopics {
     }
 }
 
-/// What any broker wants.
+/// Filter of events that any broker wants.
 struct Wants;
 
 impl Wants {
@@ -82,7 +82,7 @@ pub(super) fn add(logs: &Arc<Logs>) {
     listeners.push(Arc::downgrade(logs));
 }
 
-/// Has every place in the code ask again whether it is wanted.
+/// Makes every place in the code ask again whether its events are wanted.
 pub(super) fn verbosity_changed() {
     let mut most = [0; Category::COUNT];
     for logs in LISTENERS.read().iter().filter_map(Weak::upgrade) {
@@ -97,9 +97,9 @@ pub(super) fn verbosity_changed() {
     callsite::rebuild_interest_cache();
 }
 
-/// Runs what is about lines themselves; what this thread says meanwhile is none.
+/// Runs work about lines themselves; events of this thread meanwhile are not lines.
 pub(super) fn unheard<T>(run: impl FnOnce() -> T) -> T {
-    /// Whether the thread was unheard before.
+    /// Guard that restores whether the thread was heard before.
     struct Former(bool);
     impl Drop for Former {
         fn drop(&mut self) {

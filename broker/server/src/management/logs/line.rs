@@ -1,4 +1,4 @@
-//! A log line: what an event says, as text, and what it is about.
+//! Log lines: the contents of an event, as text, and its category.
 
 use std::fmt::{self, Debug, Write as _};
 
@@ -10,7 +10,7 @@ use tracing::{Event, Metadata};
 use crate::limits::{LOG_FIELD_BYTES_MAX, LOG_FIELDS_MAX};
 use crate::process::clock::utc_text;
 
-/// How much a line matters. `Trace` is for trace logs only.
+/// Level of a line. `Trace` is for trace logs only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Level {
@@ -24,7 +24,7 @@ pub(crate) enum Level {
 impl Level {
     pub(crate) const ALL: [Self; 5] = [Self::Error, Self::Warning, Self::Info, Self::Debug, Self::Trace];
 
-    /// As topics spell it.
+    /// Name of the level in topics.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Error => "Error",
@@ -35,12 +35,12 @@ impl Level {
         }
     }
 
-    /// 1 for errors, more for what matters less.
+    /// Number of the level: 1 for errors, more for less important ones.
     pub(super) fn number(self) -> u8 {
         self as u8
     }
 
-    /// The level that is called so, in any case.
+    /// Level with this name, in any case.
     pub(crate) fn named(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|level| level.name().eq_ignore_ascii_case(name))
     }
@@ -56,7 +56,7 @@ impl Level {
     }
 }
 
-/// The filter that lets lines up to a level's number pass.
+/// Filter that lets lines up to a level's number pass.
 pub(super) fn level_filter(number: u8) -> LevelFilter {
     match number {
         0 => LevelFilter::OFF,
@@ -68,7 +68,7 @@ pub(super) fn level_filter(number: u8) -> LevelFilter {
     }
 }
 
-/// What a line is about: the last level of the topics of trace logs. Commands reference §11.2; [`Category::Broker`] is ours.
+/// Category of a line: the last level of the topics of trace logs. Commands reference §11.2; [`Category::Broker`] is our own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub(crate) enum Category {
@@ -98,9 +98,9 @@ impl Category {
         }
     }
 
-    /// That of the events of a target; `None` for those of other people's libraries.
+    /// Category of the events of a target; `None` for those of other people's libraries.
     fn of(target: &str) -> Option<Self> {
-        /// The first that the target begins with decides.
+        /// Categories by the prefix of the target; the first match decides.
         const TARGETS: [(&str, Category); 21] = [
             ("client", Category::Mqtt),
             ("mqtt", Category::Mqtt),
@@ -138,7 +138,7 @@ pub(super) fn of(metadata: &Metadata<'_>) -> Option<(Level, Category)> {
     Some((Level::of(*metadata.level()), Category::of(metadata.target())?))
 }
 
-/// See the module's documentation.
+/// Log line.
 #[derive(Debug)]
 pub(super) struct Line {
     at_ms: u64,
@@ -163,12 +163,12 @@ impl Line {
         line
     }
 
-    /// The value of a field.
+    /// Value of a field.
     pub(super) fn field(&self, name: &str) -> Option<&str> {
         self.fields.iter().find(|(known, _)| *known == name).map(|(_, value)| value.as_str())
     }
 
-    /// Whether a text is in it, in this spelling.
+    /// Whether the line contains a text, in this spelling.
     pub(super) fn contains(&self, text: &str) -> bool {
         self.message.contains(text) || self.fields.iter().any(|(_, value)| value.contains(text))
     }
@@ -189,10 +189,10 @@ impl Line {
     }
 }
 
-/// What a module writes to its standard output may be anything: that it did is a line, what it wrote is not.
+/// Target and field that are not shown: the output of a module may be anything, so that a line tells of it and does not contain it.
 const NOT_SHOWN: (&str, &str) = ("guest", "text");
 
-/// Writes the fields of an event as texts, each cut to its bound.
+/// Visitor that writes the fields of an event as texts, each cut to its bound.
 struct Reader<'l>(&'l mut Line);
 
 impl Visit for Reader<'_> {
@@ -221,7 +221,7 @@ impl Reader<'_> {
     }
 }
 
-/// A text that takes no more than it may.
+/// Text with a bounded length.
 struct Bounded(String);
 
 impl fmt::Write for Bounded {

@@ -1,4 +1,4 @@
-//! A trace log: which lines it has. Commands reference §11.2; the form of filters is ours.
+//! Trace logs: selections of log lines. Commands reference §11.2; the form of filters is our own.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -9,23 +9,23 @@ use lotmq_store::{SettingRow, TenantId};
 use super::line::{Category, Level, Line};
 use crate::limits::{TRACE_LOG_FILTER_BYTES_MAX, TRACE_LOG_NAME_BYTES_MAX};
 
-/// Beginning of the names of the settings that trace logs are stored as.
+/// Prefix of the names of settings that hold trace logs.
 const SETTING: &str = "trace-log.";
 
-/// See the module's documentation.
+/// Trace log.
 #[derive(Debug)]
 pub(crate) struct TraceLog {
     pub(crate) name: Arc<str>,
-    /// The most verbose level of its lines.
+    /// Most verbose level of its lines.
     pub(crate) level: Level,
-    /// As it was written.
+    /// Filter as it was written.
     pub(crate) filter: String,
     terms: Vec<Term>,
-    /// Lines that were published.
+    /// Number of lines that were published.
     pub(crate) lines: AtomicU64,
 }
 
-/// Why there is no such trace log.
+/// Reason why a trace log cannot be made.
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum TraceLogError {
     #[error("Trace log name '{0}' is invalid.")]
@@ -63,11 +63,11 @@ impl TraceLogError {
     }
 }
 
-/// One condition; a line has to meet all.
+/// Condition of a filter; a line has to meet all.
 #[derive(Debug, PartialEq, Eq)]
 enum Term {
     Category(Category),
-    /// One of these fields has the value, or begins with it.
+    /// One of these fields equals the value, or begins with it.
     Field {
         names: &'static [&'static str],
         value: String,
@@ -117,7 +117,7 @@ impl Term {
 }
 
 impl TraceLog {
-    /// Reads `[level] [filter]`: what has a `=` begins the filter, whose terms stand between blanks.
+    /// Parses `[level] [filter]`: the first word with a `=` begins the filter, whose terms are separated by blanks.
     pub(crate) fn read(name: &str, arguments: &[String]) -> Result<Self, TraceLogError> {
         let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
         if name.is_empty() || name.len() > TRACE_LOG_NAME_BYTES_MAX || !name.bytes().all(is_name) {
@@ -139,19 +139,19 @@ impl TraceLog {
         Ok(Self { name: name.into(), level, filter, terms, lines: AtomicU64::new(0) })
     }
 
-    /// The trace log that a setting is; `None` for other settings.
+    /// Trace log from a stored setting; `None` for other settings.
     pub(super) fn restored(row: &SettingRow) -> Option<Result<Self, TraceLogError>> {
         let name = row.name.strip_prefix(SETTING)?;
         let arguments: Result<Vec<String>, _> = serde_json::from_str(&row.value);
         Some(arguments.map_err(|_| TraceLogError::Form).and_then(|arguments| Self::read(name, &arguments)))
     }
 
-    /// Name of the setting that it is stored as.
+    /// Name of its setting in the store.
     pub(crate) fn setting_name(name: &str) -> String {
         format!("{SETTING}{name}")
     }
 
-    /// What it is stored as: the arguments that it was read from.
+    /// Setting for the store: the arguments that it was parsed from.
     pub(crate) fn setting(&self, tenant: TenantId, arguments: &[String]) -> SettingRow {
         SettingRow {
             tenant,
@@ -160,7 +160,7 @@ impl TraceLog {
         }
     }
 
-    /// Whether it has lines of this sort at all.
+    /// Whether it may have lines of this level and category.
     pub(super) fn may_have(&self, level: Level, category: Category) -> bool {
         let is_of = |term: &Term| !matches!(term, Term::Category(wanted) if *wanted != category);
         category != Category::Broker && level <= self.level && self.terms.iter().all(is_of)

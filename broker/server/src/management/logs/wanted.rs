@@ -1,4 +1,4 @@
-//! What somebody wants of the log: levels by those who are subscribed to `Log/<Level>`, and trace logs.
+//! Wanted lines of the log: levels by those who are subscribed to `Log/<Level>`, and trace logs.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ const TOPICS: [[&str; 2]; 4] = [
     ["$SYS/Coreflux/Log/Debug", "$SYS/Coreflux/Logs/Debug"],
 ];
 
-/// The topics of the lines of a level; `None` for the level that only trace logs have.
+/// Topics of the lines of a level; `None` for the level that only trace logs have.
 pub(super) fn topics_of(level: Level) -> Option<[&'static str; 2]> {
     TOPICS.get(usize::from(level.number()) - 1).copied()
 }
@@ -34,14 +34,14 @@ pub(super) fn may_be_of_log(filter: &str) -> bool {
     }
 }
 
-/// See the module's documentation.
+/// Lines that somebody wants.
 #[derive(Debug, Default)]
 pub(super) struct Wanted {
-    /// By number of the level, less one.
+    /// Whether a level is wanted, by its number less one.
     levels: [bool; 4],
-    /// Those with lines that somebody is there to read, and the categories that are read.
+    /// Trace logs with readers, and the categories that are read.
     trace_logs: Vec<(Arc<TraceLog>, [bool; Category::COUNT])>,
-    /// The most verbose level of each category.
+    /// Most verbose level of each category.
     verbosity: [u8; Category::COUNT],
 }
 
@@ -57,7 +57,7 @@ impl Wanted {
         Self::new(levels, trace_logs.iter().filter_map(read).collect())
     }
 
-    /// All that these levels and trace logs are.
+    /// Lines wanted by these levels and trace logs.
     #[cfg(test)]
     pub(super) fn of(levels: &[Level], trace_logs: Vec<Arc<TraceLog>>) -> Self {
         let levels =
@@ -79,7 +79,7 @@ impl Wanted {
         Self { levels, trace_logs, verbosity }
     }
 
-    /// The most verbose level of each category; 0 for none.
+    /// Most verbose level of each category; 0 for none.
     pub(super) fn verbosity(&self) -> [u8; Category::COUNT] {
         self.verbosity
     }
@@ -92,7 +92,7 @@ impl Wanted {
         self.levels.get(usize::from(level.number()) - 1) == Some(&true)
     }
 
-    /// The trace logs that have the line, and are read.
+    /// Trace logs that have the line, and are read.
     pub(super) fn trace_logs_of(&self, line: &Line) -> Vec<Arc<TraceLog>> {
         let is_read = |read: &[bool; Category::COUNT]| read[line.category as usize];
         let having = self.trace_logs.iter().filter(|(log, read)| is_read(read) && log.admits(line));
@@ -100,7 +100,7 @@ impl Wanted {
     }
 }
 
-/// Whether somebody who is connected gets a topic.
+/// Whether a connected Client gets a topic.
 fn has_readers(tenant: &Tenant, topic: &str) -> bool {
     if !tenant.has_subscribers(topic) {
         return false;

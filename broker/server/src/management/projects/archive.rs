@@ -1,4 +1,4 @@
-//! The archive of a project: a zip of a folder.
+//! Archive of a project: a zip of a folder.
 //!
 //! Invariants: what [`read`] lets through unpacks to what is allowed, to the last byte checked; its paths stay inside the folder, and none is a
 //! link. Nothing is ever written to files of the names in it.
@@ -18,25 +18,25 @@ use crate::limits::{
     PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_PATH_BYTES_MAX, PROJECT_UNPACKED_BYTES_MAX,
 };
 
-/// What an archive holds.
+/// Contents of an archive.
 #[derive(Debug)]
 pub(crate) struct Contents {
     pub(crate) manifest: Manifest,
-    /// The programs in the order in which they are read: by file, then by cell.
+    /// Programs in the order in which they are read: by file, then by cell.
     pub(crate) parts: Vec<Part>,
 }
 
-/// Why an archive is no project.
+/// Reason why an archive is no project.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum ArchiveError {
-    /// It is no zip, or a damaged one.
+    /// It is no zip, or it is damaged.
     #[error("the archive cannot be read: {0}")]
     Foreign(#[from] ZipError),
     /// It is larger than a packet can carry.
     #[error("the archive has {bytes} bytes, limit {PROJECT_ARCHIVE_BYTES_MAX}")]
     TooLong {
-        /// How long it is.
+        /// Length in bytes.
         bytes: usize,
     },
     /// It has too many files.
@@ -45,10 +45,10 @@ pub enum ArchiveError {
     /// Its files are too large together.
     #[error("the project unpacks to more than {PROJECT_UNPACKED_BYTES_MAX} bytes")]
     TooLarge,
-    /// A path leaves the folder, or is not one that every system has.
+    /// A path leaves the folder, or is not valid on every system.
     #[error("the path '{0}' is not one of a file inside the project")]
     Path(String),
-    /// Something in it is no plain file.
+    /// A member is no plain file.
     #[error("'{0}' is a link or a special file")]
     Special(String),
     /// A file cannot be read to its end.
@@ -59,7 +59,7 @@ pub enum ArchiveError {
         /// Why.
         error: io::Error,
     },
-    /// A program is no text.
+    /// A program is not text.
     #[error("'{path}' is not UTF-8 text: line {line}, column {column}")]
     NotText {
         /// The file.
@@ -69,7 +69,7 @@ pub enum ArchiveError {
         /// From 1, in characters.
         column: usize,
     },
-    /// A notebook is none.
+    /// A notebook cannot be read.
     #[error("'{path}': {error}")]
     Notebook {
         /// The file.
@@ -80,7 +80,7 @@ pub enum ArchiveError {
 }
 
 impl ArchiveError {
-    /// Code of the reply.
+    /// Code for the reply.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::TooLong { .. } | Self::TooMany | Self::TooLarge => "TOO_LARGE",
@@ -143,7 +143,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, ArchiveError> {
     Ok(Contents { manifest, parts: found })
 }
 
-/// A path that stays inside the folder, without a leading `./`.
+/// Checks that a path stays inside the folder, and removes a leading `./`.
 fn inside(name: &str) -> Result<String, ArchiveError> {
     let path = name.trim_start_matches("./").trim_end_matches('/');
     let is_level = |level: &str| !matches!(level, "" | "." | "..");
@@ -157,7 +157,7 @@ fn inside(name: &str) -> Result<String, ArchiveError> {
     }
 }
 
-/// Folder by folder, so that files come in the order in which somebody walks through the folders.
+/// Levels of a path, for sorting files in the order of a walk through the folders.
 fn levels(path: &str) -> Vec<String> {
     path.split('/').map(str::to_owned).collect()
 }

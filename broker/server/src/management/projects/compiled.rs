@@ -1,4 +1,4 @@
-//! A project on its way from texts to what runs: compiled as a whole, then installed entity by entity in load order.
+//! Compilation and installation of a project: compiled as a whole, then installed entity by entity in load order.
 //!
 //! What is wrong with one entity does not keep out the others (commands reference §12.2); each is told of with its file, cell and line.
 
@@ -25,17 +25,17 @@ use crate::management::managed::Managing as _;
 use crate::management::sys;
 use lotmq_core::tenant::Tenant;
 
-/// What a project is made of, ready to be installed.
+/// Compiled project, ready to be installed.
 pub(crate) struct Compiled {
-    /// In load order.
+    /// Items in load order.
     items: Vec<Item>,
-    /// What is wrong outside of entities, and with notebooks' cells.
+    /// Problems outside of entities, and with notebooks' cells.
     problems: Problems,
-    /// Whether it takes the place of what others have added by hand.
+    /// Policy for definitions that others have added by hand.
     existing: OnExisting,
 }
 
-/// An entity or a script.
+/// Entity or script of a project.
 struct Item {
     title: &'static str,
     name: String,
@@ -48,7 +48,7 @@ enum Made {
     Script(Loaded),
 }
 
-/// Where something is in a project.
+/// Place of something in a project.
 #[derive(Clone)]
 struct Place {
     file: Arc<str>,
@@ -70,12 +70,12 @@ impl Place {
     }
 }
 
-/// Errors and warnings, so many of each as are told.
+/// Errors and warnings, each up to a bound.
 #[derive(Default)]
 pub(crate) struct Problems {
     pub(crate) errors: Vec<Value>,
     pub(crate) warnings: Vec<Value>,
-    /// How many there are, those that are not told included.
+    /// Number of errors, including those beyond the bound.
     pub(crate) errors_total: usize,
     warnings_total: usize,
 }
@@ -107,7 +107,7 @@ impl Problems {
         }
     }
 
-    /// Says in both lists how many more there are.
+    /// Adds to both lists how many more there are.
     fn closed(mut self) -> Self {
         for (list, total) in
             [(&mut self.errors, self.errors_total), (&mut self.warnings, self.warnings_total)]
@@ -134,7 +134,7 @@ fn load_order(title: &str) -> usize {
     TITLES.iter().position(|known| *known == title).unwrap_or(TITLES.len())
 }
 
-/// How many entities of each kind the programs define, whether they are good or not.
+/// Number of entities of each kind that the programs define, valid or not.
 pub(crate) fn counts(parts: &[Part]) -> Value {
     let mut counts = TITLES.map(|_| 0_usize);
     let mut count = |title: &str| {
@@ -224,7 +224,7 @@ impl Compiled {
         self.items.push(Item { title: kind.title(), name: entity.name, place, made });
     }
 
-    /// What the loaded project has that does not come again, as replies list it.
+    /// Entities of the loaded project that would be removed, as replies list them.
     pub(crate) fn would_remove(&self, tenant: &Tenant) -> Vec<Value> {
         let coming = self.coming();
         let gone = owned(tenant).into_iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name)));
@@ -247,7 +247,7 @@ fn origin(project: &Project, place: &Place) -> Origin {
     Origin::Project { project, file, cell: place.cell }
 }
 
-/// What came of loading.
+/// Report of loading.
 pub(crate) struct Report {
     pub(crate) problems: Problems,
     /// `data.entities` of the reply.
@@ -255,17 +255,17 @@ pub(crate) struct Report {
     pub(crate) gone: Gone,
 }
 
-/// What the end of a project has changed, as replies list it.
+/// Changes by the end of a project, as replies list them.
 #[derive(Default)]
 pub(crate) struct Gone {
-    /// Definitions that were the project's and are no more.
+    /// Definitions of the project that were removed.
     pub(crate) removed: Vec<Value>,
-    /// Definitions that it had displaced and that are back.
+    /// Definitions that it had displaced and that were given back.
     pub(crate) given_back: Vec<Value>,
 }
 
 impl Gone {
-    /// Adds to the data of a reply what there is to tell.
+    /// Adds these changes to the data of a reply.
     pub(crate) fn tell(self, data: &mut Value) {
         for (key, rows) in [("removed", self.removed), ("givenBack", self.given_back)] {
             if !rows.is_empty() {
@@ -365,13 +365,13 @@ pub(crate) fn install(
     Report { problems: problems.closed(), entities, gone }
 }
 
-/// Where a script of the project comes from. That it may take the place of another was decided before.
+/// Provenance of a script of the project. That it may replace another one was decided before.
 fn of(project: &Project, place: &Place) -> Provenance {
     let (origin, owner) = (origin(project, place), project.owner.clone());
     Provenance { origin, owner, existing: OnExisting::Replace }
 }
 
-/// Only now is it known who waits: what was missing at first may have come later.
+/// Warns of entities that wait for missing ones. Only now are they known: what was missing at first may have come later.
 fn warn_of_pending(
     tenant: &Tenant,
     installed: &[(DefinitionKind, Arc<str>, Place)],
@@ -392,7 +392,7 @@ fn warn_of_pending(
     }
 }
 
-/// A definition or script as it is stored.
+/// Stored form of a definition or script.
 fn stored(tenant: &Tenant, title: &str, name: &str) -> Option<DefinitionRow> {
     let Some(kind) = DefinitionKind::by_name(title) else {
         return tenant.programs().scripts.stored(tenant, name);
@@ -459,7 +459,7 @@ fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut B
     }
 }
 
-/// Tells what lists scripts and counts rules.
+/// Publishes the list of scripts and the number of rules.
 pub(crate) fn listings_changed(call: &mut Call<'_>) {
     let rules = crate::guests::rules::count(call.tenant).to_string();
     call.changed("$SYS/Coreflux/Config/Rules", rules);

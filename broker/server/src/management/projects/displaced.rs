@@ -18,7 +18,7 @@ use crate::management::managed::Managing as _;
 use crate::management::sys;
 use lotmq_core::tenant::Tenants;
 
-/// What stands before the kind in the store's table of definitions.
+/// Prefix of the kind in the store's table of definitions.
 const PREFIX: &str = "displaced ";
 
 /// Displaced definitions of a tenant, by kind and name.
@@ -26,7 +26,7 @@ const PREFIX: &str = "displaced ";
 pub(crate) struct Displaced(Mutex<BTreeMap<(String, String), DefinitionRow>>);
 
 impl Displaced {
-    /// Takes a stored row if it is that of a displaced definition; gives any other back.
+    /// Takes a stored row of a displaced definition; returns any other row.
     fn restore(&self, mut row: DefinitionRow) -> Option<DefinitionRow> {
         let Some(kind) = row.kind.strip_prefix(PREFIX).map(str::to_owned) else { return Some(row) };
         row.kind = kind;
@@ -34,13 +34,13 @@ impl Displaced {
         None
     }
 
-    /// Keeps what a project has just taken the place of.
+    /// Keeps a definition that a project has just replaced.
     pub(super) fn keep(&self, row: DefinitionRow, batch: &mut Batch) {
         batch.push(Op::PutDefinition(&stored(&row)));
         self.0.lock().insert((row.kind.clone(), row.name.clone()), row);
     }
 
-    /// Takes the owner from what a removed user has added.
+    /// Takes the owner off the displaced definitions of a removed user.
     pub(crate) fn disown(&self, user: &str, batch: &mut Batch) {
         for row in self.0.lock().values_mut().filter(|row| row.owner == user) {
             row.owner.clear();
@@ -48,7 +48,7 @@ impl Displaced {
         }
     }
 
-    /// Takes out those that are not `coming`, in load order.
+    /// Takes the displaced definitions that are not `coming`, in load order.
     fn take(&self, is_coming: impl Fn(&str, &str) -> bool) -> Vec<DefinitionRow> {
         let mut all = self.0.lock();
         let mut taken: Vec<DefinitionRow> =
@@ -64,7 +64,7 @@ fn stored(row: &DefinitionRow) -> DefinitionRow {
     DefinitionRow { kind: format!("{PREFIX}{}", row.kind), ..row.clone() }
 }
 
-/// Takes the displaced definitions out of what the store held, for the loaded projects; the others.
+/// Takes the displaced definitions out of the stored rows, for the loaded projects; returns the other rows.
 pub(crate) fn restore(tenants: &Tenants, rows: Vec<DefinitionRow>) -> Vec<DefinitionRow> {
     let tenants = tenants.all();
     let of = |row: DefinitionRow| match tenants.iter().find(|tenant| tenant.id == row.tenant) {

@@ -1,4 +1,4 @@
-//! A project from a folder, or from an archive, on the broker's own machine: below one root, and nowhere else.
+//! Projects from a folder or an archive on the broker's own machine: below one root, and nowhere else.
 //!
 //! Links are followed nowhere, so that nobody reads by way of a project what the root does not hold.
 
@@ -9,19 +9,19 @@ use std::path::{Path, PathBuf};
 use super::archive::{self, ArchiveError};
 use crate::limits::{PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_UNPACKED_BYTES_MAX};
 
-/// Why nothing was made of a path.
+/// Reason why a path cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum FolderError {
-    /// It is none of those that may be read.
+    /// It is outside the root.
     #[error("'{path}' is not below {root}")]
     Outside {
-        /// As it was given.
+        /// Path as it was given.
         path: String,
-        /// What it must be below.
+        /// Root that it must be below.
         root: String,
     },
-    /// It is not there, or not for us.
+    /// It does not exist, or cannot be read.
     #[error("'{path}' cannot be read: {error}")]
     Unreadable {
         /// The file or folder.
@@ -32,16 +32,16 @@ pub enum FolderError {
     /// Its name is not text.
     #[error("the path '{0}' is not UTF-8")]
     NotText(String),
-    /// It is a link, or something else that is no file.
+    /// It is a link, or something else than a file.
     #[error("the path '{0}' has a link in it")]
     Link(String),
-    /// Its files make no project.
+    /// Its files are no project.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
 }
 
 impl FolderError {
-    /// Code of the reply.
+    /// Code for the reply.
     pub(crate) fn code(&self) -> &'static str {
         match self {
             Self::Outside { .. } => "PATH_FORBIDDEN",
@@ -52,7 +52,7 @@ impl FolderError {
     }
 }
 
-/// The archive of a folder, or the one that a `.zip` is, and what it is called after. Errors name the root as it is `shown` and paths as they were asked for:
+/// Makes the archive of a folder, or reads that of a `.zip`; returns it with its name. Errors name the root as it is `shown` and paths as they were asked for:
 /// where on the machine they lie is nobody's business.
 ///
 /// # Errors
@@ -84,7 +84,7 @@ pub(crate) fn read((root, shown): (&Path, &str), asked: &str) -> Result<(Vec<u8>
     Ok((std::fs::read(&path).map_err(unreadable)?, name))
 }
 
-/// The archive of a folder, as `-addProject` takes it, and the name of the folder.
+/// Makes the archive of a folder, as `-addProject` takes it; returns it with the name of the folder.
 ///
 /// # Errors
 /// [`FolderError`].
@@ -92,7 +92,7 @@ pub fn pack(folder: &Path) -> Result<(Vec<u8>, String), FolderError> {
     pack_as(folder, &folder.display().to_string())
 }
 
-/// The same of a folder that errors name as it is `shown`.
+/// Makes the archive of a folder that errors name as it is `shown`.
 fn pack_as(folder: &Path, shown: &str) -> Result<(Vec<u8>, String), FolderError> {
     let unreadable = |error| FolderError::Unreadable { path: shown.to_owned(), error };
     let folder = folder.canonicalize().map_err(unreadable)?;
@@ -102,7 +102,7 @@ fn pack_as(folder: &Path, shown: &str) -> Result<(Vec<u8>, String), FolderError>
     Ok((archive::write(load(files)?)?, name))
 }
 
-/// The files of a folder with their paths in it; what begins with a dot is left out.
+/// Collects the files of a folder with their paths in it; names that begin with a dot are left out.
 fn collect(
     (folder, shown): (&Path, &str),
     prefix: &str,

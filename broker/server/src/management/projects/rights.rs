@@ -1,4 +1,4 @@
-//! Rights that a project takes: those of its owner to deploy what it holds, and those of who loads or unloads it to remove what goes with it.
+//! Rights for projects: those of the owner to deploy its contents, and those of whoever loads or unloads it to remove what goes with it.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use crate::guests::{authority, kind_name};
 use crate::management::command::{Call, Permission, Refusal};
 use lotmq_core::tenant::Tenant;
 
-/// Whether the owner of a project may have it deploy something: he needs the right that the command for it needs, and what another has added by hand is
+/// Checks that the owner of a project may deploy an entity: he needs the right of the command for it, and what another user has added by hand is
 /// left alone, if it `spares_others`.
 pub(super) fn check_owner(
     tenant: &Tenant,
@@ -48,7 +48,7 @@ pub(super) fn check_owner(
     }
 }
 
-/// Whether who gives the command may remove what the loaded project owns and does not come again: it takes the rights that the commands for it take.
+/// Checks that whoever gives the command may remove what the loaded project owns and does not come again: with the rights of the commands for it.
 ///
 /// # Errors
 /// PERMISSION_DENIED with the first definition that he may not remove.
@@ -71,13 +71,13 @@ pub(crate) fn may_remove_owned(
     Ok(())
 }
 
-/// Rights that the commands for definitions of a kind take.
+/// Scopes of the commands for definitions of a kind.
 struct Scopes {
     add: Scope,
     remove: Scope,
 }
 
-/// `None` stands for scripts.
+/// Scopes of the commands for a kind; `None` stands for scripts.
 fn scopes(kind: Option<DefinitionKind>) -> Scopes {
     let (add, remove) = match kind {
         Some(DefinitionKind::Model) => (Scope::ModelManagementCreation, Scope::ModelManagementRemove),

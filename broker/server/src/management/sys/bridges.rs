@@ -1,4 +1,4 @@
-//! What bridges tell of themselves: `$SYS/broker/connection/<client id>/state`, retained, `1` while a bridge is connected and `0` when it is not.
+//! States of bridges: `$SYS/broker/connection/<client id>/state`, retained, `1` while a bridge is connected and `0` when it is not.
 //!
 //! mosquitto sets a Will of `0` there and publishes `1` when it is connected. Only the Client that the topic names may; whether it may is asked like all
 //! else (built-in rule `AllowPublishBridgeState`). The states are in memory only, and what a Client without rights can fill with them is bounded: the
@@ -13,20 +13,20 @@ use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
-/// Bridges of a tenant whose states are kept; a plant has some dozen.
+/// Most bridges of a tenant whose states are kept; a plant has some dozen.
 const BRIDGES_MAX: usize = 1_000;
 
-/// The states of one tenant's bridges, the newest at the end.
+/// States of one tenant's bridges, the newest at the end.
 #[derive(Default)]
 pub(crate) struct BridgeStates(Mutex<VecDeque<(Box<str>, u8)>>);
 
 impl BridgeStates {
-    /// The topics and payloads.
+    /// Topics and payloads of all states.
     pub(super) fn all(&self) -> Vec<(Box<str>, [u8; 1])> {
         self.0.lock().iter().map(|(topic, state)| (topic.clone(), [*state])).collect()
     }
 
-    /// Remembers a state; `None` forgets it. The topic whose state had to go for that.
+    /// Sets a state; `None` removes it. Returns the topic whose state had to be dropped for it.
     fn set(&self, topic: &str, state: Option<u8>) -> Option<Box<str>> {
         let mut states = self.0.lock();
         states.retain(|(known, _)| **known != *topic);
@@ -35,7 +35,7 @@ impl BridgeStates {
     }
 }
 
-/// Takes a state, which is `0`, `1` or nothing any more; anything else has no effect.
+/// Handles a state, which is `0`, `1` or empty; anything else has no effect.
 pub(crate) fn note_state(turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8]) {
     let state = match payload {
         [state @ (b'0' | b'1')] => Some(*state),

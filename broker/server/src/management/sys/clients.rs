@@ -13,21 +13,21 @@ use crate::process::clock::utc_text;
 use lotmq_core::client::Client;
 use lotmq_core::tenant::Tenant;
 
-/// A page of `-listClients` or `-listSessions`.
+/// Page of `-listClients` or `-listSessions`.
 pub(crate) struct Page {
     pub(crate) rows: Vec<Value>,
-    /// How many there are with the prefix.
+    /// Number of all with the prefix.
     pub(crate) total: usize,
     /// Cursor of the next page.
     pub(crate) next: Option<String>,
 }
 
-/// The connected Clients whose identifier begins with `prefix` and comes behind `cursor`, by identifier and user. Those of one identifier are on one page.
+/// Page of the connected Clients whose identifier begins with `prefix` and comes behind `cursor`, by identifier and user. Those of one identifier are on one page.
 pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
     page_of(tenant, prefix, cursor, |client| client.wire_version().is_some(), client_json)
 }
 
-/// The same of all sessions.
+/// Page of the sessions whose identifier begins with `prefix` and comes behind `cursor`.
 pub(crate) fn sessions_page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
     page_of(tenant, prefix, cursor, |_| true, |client| Some(whole_session_json(client)))
 }
@@ -59,7 +59,7 @@ fn page_of(
     Page { rows: clients.iter().filter_map(|client| json(client)).collect(), total, next }
 }
 
-/// The first Clients by identifier: at most [`LISTING_ROWS_MAX`], unless those of the very first identifier are more.
+/// First Clients by identifier: at most [`LISTING_ROWS_MAX`], unless those of the very first identifier are more.
 #[derive(Default)]
 struct First {
     chosen: BTreeMap<Arc<str>, Vec<Arc<Client>>>,
@@ -84,12 +84,12 @@ pub(super) fn connected(tenant: &Tenant) -> String {
     rows(tenant, |client| client.wire_version().is_some(), client_json)
 }
 
-/// Payload of `Comms/Sessions`: also those whose Client is away.
+/// Payload of `Comms/Sessions`, including sessions whose Client is away.
 pub(super) fn sessions(tenant: &Tenant) -> String {
     rows(tenant, |_| true, |client| Some(session_json(client)))
 }
 
-/// Those that have room are chosen first; each of these is then looked at by itself.
+/// Rows of a listing: the Clients for which there is room are chosen first; each of these is then looked at by itself.
 fn rows(
     tenant: &Tenant,
     counts: impl Fn(&Client) -> bool,
@@ -135,7 +135,7 @@ fn session_json(client: &Client) -> Value {
     })
 }
 
-/// What an administrator asks of a session: whose it is, and what it takes.
+/// Details of a session for an administrator: its owner, and what it takes.
 fn whole_session_json(client: &Client) -> Value {
     let state = client.state.lock();
     let counts = state.session.counts();
@@ -152,7 +152,7 @@ fn whole_session_json(client: &Client) -> Value {
     })
 }
 
-/// A page of `-listConnections`: those of Clients, by number.
+/// Page of `-listConnections`: connections of Clients, by number.
 pub(crate) fn connections_page(tenant: &Tenant, cursor: u32) -> Page {
     let all = tenant.all_sessions();
     let connected = all.into_iter().filter(|client| client.wire_version().is_some());

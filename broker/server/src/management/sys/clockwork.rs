@@ -1,4 +1,4 @@
-//! The thread of the `$SYS` tree: figures by the clock, listings while somebody is subscribed, sessions whose user is gone.
+//! Clockwork of the `$SYS` tree, a thread: figures by the clock, listings while somebody is subscribed, sessions whose user is gone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -29,7 +29,7 @@ use lotmq_core::connection::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
-/// How often the thread looks around. Sessions of a removed user end within a second (commands reference §7.1).
+/// Period of the thread's rounds. Sessions of a removed user end within a second (commands reference §7.1).
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// Time between two rounds of the figures below `$SYS/Coreflux`.
@@ -38,33 +38,33 @@ const FIGURES_INTERVAL: Duration = Duration::from_secs(10);
 /// Time between two rounds of the topics about the cluster.
 const CLUSTER_INTERVAL: Duration = Duration::from_secs(7);
 
-/// Where heads of the audit are told.
+/// Topic of the audit's heads.
 const AUDIT_HEADS_TOPIC: &str = "$SYS/Coreflux/Audit/Heads";
 
 /// Time between two looks for records of the audit that are too old.
 const AUDIT_EXPIRY_INTERVAL: Duration = Duration::from_secs(3600);
 
-/// Shortest time between two words about the full queue of a session.
+/// Shortest time between two reports of the full queue of a session.
 const FULL_QUEUES_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How often the log says what stands open.
+/// Period of the warnings about what is open.
 const EXPOSURE_WARNING: Duration = Duration::from_secs(3600);
 
-/// The face of the thread for others.
+/// Handle of the thread for others.
 #[derive(Default)]
 pub(crate) struct Sys {
     state: Mutex<State>,
     changed: Condvar,
-    /// Changes of accounts; sessions are looked through after each.
+    /// Number of changes of accounts; sessions are looked through after each.
     users_generation: AtomicU64,
     started: Started,
-    /// Tenths of a percent of one core, over the last interval.
+    /// Processor time over the last interval, in tenths of a percent of one core.
     cpu_permille: AtomicU64,
     loads: Mutex<Loads>,
     listings: Listings,
 }
 
-/// When the broker started.
+/// Time at which the broker started.
 struct Started(Instant);
 
 impl Default for Started {
@@ -80,13 +80,13 @@ struct State {
 }
 
 impl Sys {
-    /// Publishes all figures now.
+    /// Makes the thread publish all figures now.
     pub(crate) fn refresh(&self) {
         self.state.lock().wants_refresh = true;
         self.changed.notify_one();
     }
 
-    /// Accounts have changed: sessions of removed users and old passwords are to end.
+    /// Notes that accounts have changed: sessions of removed users and old passwords have to end.
     pub(crate) fn users_changed(&self) {
         self.users_generation.fetch_add(1, Ordering::AcqRel);
     }
@@ -105,7 +105,7 @@ impl Sys {
         look(&self.loads.lock())
     }
 
-    /// A listing for somebody who subscribes.
+    /// Listing for a new subscriber.
     pub(super) fn listing(&self, broker: &Broker, tenant: &Tenant, document: &'static Document) -> Arc<str> {
         self.listings.get(broker, tenant, document)
     }
@@ -115,7 +115,7 @@ impl Sys {
         self.changed.notify_one();
     }
 
-    /// Sleeps for a period, or until something is wanted; `None` when it is time to stop, else whether a refresh is wanted.
+    /// Sleeps for a period, or until the thread is called; `None` when it is time to stop, else whether a refresh is wanted.
     fn sleep(&self) -> Option<bool> {
         let mut state = self.state.lock();
         if !state.wants_refresh && !state.is_stopping {
@@ -145,25 +145,25 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     })
 }
 
-/// What the thread remembers from round to round.
+/// State of the thread from round to round.
 struct Clockwork {
     broker: Arc<Broker>,
     /// Generation of the accounts when all sessions were last found to be of living users.
     users_seen: u64,
     warned_at: Option<Instant>,
     still_threads: StillThreads,
-    /// When the rates were taken.
+    /// Time at which the rates were taken.
     sampled_at: Instant,
     sampled_cpu: Duration,
-    /// When `$SYS/broker` and the figures of `$SYS/Coreflux` are due.
+    /// Times at which `$SYS/broker` and the figures of `$SYS/Coreflux` are due.
     monitor_at: Instant,
     figures_at: Instant,
     cluster_at: Instant,
     full_queues_at: Instant,
-    /// When what waits of the audit is stored, and when what is too old of it is removed.
+    /// Times at which waiting records of the audit are stored, and old ones removed.
     audit_at: Instant,
     audit_expires_at: Instant,
-    /// What was last told about the modules of each tenant: number, name, state.
+    /// States of modules that were last published, by number of the tenant and name.
     modules: HashMap<(u32, Arc<str>), String>,
 }
 
@@ -269,7 +269,7 @@ impl Clockwork {
         }
     }
 
-    /// Not while the store takes nothing: what waits stays in memory.
+    /// Stores waiting records of the audit and removes old ones; not while the store takes nothing.
     fn look_after_audit(&mut self) {
         let (broker, now) = (&self.broker, Instant::now());
         if now < self.audit_at || broker.store_failure().is_some() {
@@ -353,7 +353,7 @@ fn publish_figures(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
     publish(turn, tenant, "$SYS/Coreflux/Stats", stats.to_string().as_bytes(), false);
 }
 
-/// False when one is spared until it has the answer to the command with which it set its own password.
+/// Ends the stale sessions of a tenant. False when one is spared until it has the answer to the command with which it set its own password.
 fn end_stale_sessions(broker: &Broker, tenant: &Tenant) -> bool {
     let mut are_all_ended = true;
     for client in tenant.all_sessions() {
@@ -412,7 +412,7 @@ fn is_of_tree(filter: &str) -> bool {
     };
     lotmq_core::routing::system_topics::is_system(inner)
 }
-/// Tells how far the audit has come, in the log and to who is subscribed, so that what is taken away of it later is missed there.
+/// Reports the heads of the audit, in the log and to subscribers, so that later removals are noticed there.
 fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {
     let is_stored = |ticket| matches!(broker.store.settled(ticket), Some(Ok(())));
     for head in tenant.managed().audit.heads_to_tell(broker.clock.wall_ms(), is_stored) {

@@ -1,11 +1,11 @@
-//! The retained topics of a definition: its source, and what else is told about it. Commands reference §5.
+//! Retained topics of a definition: its source, and others about it. Commands reference §5.
 
 use lot_facts::ViewState;
 use lotmq_definitions::{Definition, DefinitionKind, Installed};
 
 use crate::guests::views::view;
 
-/// A topic of a definition.
+/// Topic of a definition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Leaf {
     Source,
@@ -17,7 +17,7 @@ pub(crate) enum Leaf {
     Error,
 }
 
-/// All of them.
+/// All topics.
 pub(super) const LEAVES: [Leaf; 5] = [Leaf::Source, Leaf::Visu, Leaf::Tree, Leaf::Description, Leaf::Error];
 
 impl Leaf {
@@ -32,7 +32,7 @@ impl Leaf {
         }
     }
 
-    /// The payload; `None` where the topic has nothing retained.
+    /// Payload; `None` where the topic has no retained message.
     pub(super) fn payload(self, definition: &Definition) -> Option<String> {
         let source = || Some(definition.deployed.source.as_ref().to_owned());
         let kind = definition.kind();
@@ -52,7 +52,7 @@ impl Leaf {
     }
 }
 
-/// What is to be published of a definition that was installed; an empty payload clears what its former version had.
+/// Topics to be published for a definition that was installed; an empty payload clears a topic of its former version.
 pub(crate) fn installed_topics(installed: &Installed) -> Vec<(String, Vec<u8>)> {
     let definition = &installed.definition;
     let former = installed.replaced.as_deref();
@@ -63,14 +63,14 @@ pub(crate) fn installed_topics(installed: &Installed) -> Vec<(String, Vec<u8>)> 
     LEAVES.into_iter().filter_map(|leaf| Some((leaf.topic(definition), payload(leaf)?))).collect()
 }
 
-/// What is retained about a definition.
+/// Retained topics of a definition, with their payloads.
 pub(crate) fn retained_topics(definition: &Definition) -> impl Iterator<Item = (String, Vec<u8>)> {
     LEAVES
         .into_iter()
         .filter_map(|leaf| Some((leaf.topic(definition), leaf.payload(definition)?.into_bytes())))
 }
 
-/// What clears the topics of a definition that is gone, its source last.
+/// Topics that are cleared for a removed definition, its source last.
 pub(crate) fn removed_topics(definition: &Definition) -> Vec<(String, Vec<u8>)> {
     let had = LEAVES.into_iter().rev().filter(|leaf| leaf.payload(definition).is_some());
     had.map(|leaf| (leaf.topic(definition), Vec::new())).collect()

@@ -1,4 +1,4 @@
-//! The topics below `$SYS/Coreflux` that always exist: one line each, with what computes its payload. Commands reference §5.
+//! Documents: topics below `$SYS/Coreflux` that always exist, one line each, with the function that computes its payload. Commands reference §5.
 
 use lotmq_auth::built_in::BUILT_INS;
 use lotmq_definitions::DefinitionKind;
@@ -16,7 +16,7 @@ use crate::management::managed::Managing as _;
 use crate::process::usage;
 use lotmq_core::tenant::Tenant;
 
-/// A topic and its payload.
+/// Topic with the function that computes its payload.
 pub(super) struct Document {
     pub(super) topic: &'static str,
     pub(super) payload: fn(&Broker, &Tenant) -> String,
@@ -45,7 +45,7 @@ pub(super) static DOCUMENTS: &[Document] = &[
     },
 ];
 
-/// What a broker on its own says of its cluster; published every seven seconds.
+/// Documents about the cluster of a single broker; published every seven seconds.
 pub(super) static CLUSTER: &[Document] = &[
     Document { topic: "$SYS/Coreflux/Cluster/Role", payload: |_, _| "Leader".to_owned() },
     Document { topic: "$SYS/Coreflux/Cluster/IsLeader", payload: |_, _| "true".to_owned() },
@@ -104,7 +104,7 @@ pub(super) static LISTINGS: &[Document] = &[
     Document { topic: "$SYS/Coreflux/Entities/ownership", payload: |_, tenant| ownership(tenant) },
 ];
 
-/// Rows of the store that are damaged and were put aside: where they were, what is wrong with them, since when.
+/// List of damaged rows that were put aside: where they were, what is wrong with them, since when.
 fn quarantine(broker: &Broker, tenant: &Tenant) -> String {
     let is_own = |row: &&QuarantineRow| {
         tenant.id == TenantId::DEFAULT || row.key.starts_with(&tenant.id.0.to_be_bytes())
@@ -128,7 +128,7 @@ fn version() -> String {
     .to_string()
 }
 
-/// No license is required, and nothing is limited by one (commands reference §13).
+/// License document: no license is required, and nothing is limited by one (commands reference §13).
 fn license(broker: &Broker, tenant: &Tenant) -> String {
     json!({
         "status": "Valid",
@@ -190,7 +190,7 @@ fn deployed(tenant: &Tenant, kind: DefinitionKind) -> String {
     rows.json(listed.iter().map(|row| json!(row)))
 }
 
-/// The built-in rules, then the others.
+/// List of rules: the built-in ones, then the others.
 fn rule_listing(tenant: &Tenant) -> String {
     let registry = tenant.programs().guests.registry.read();
     let listed = registry.listing(DefinitionKind::Rule, LISTING_ROWS_MAX - BUILT_INS.len());
@@ -201,7 +201,7 @@ fn rule_listing(tenant: &Tenant) -> String {
     rows.json(built_in.chain(listed.iter().map(|row| json!(row))))
 }
 
-/// An object, not an array: what is cut is told by two keys.
+/// Owners of definitions, as an object and not an array: two keys tell when it is cut.
 fn ownership(tenant: &Tenant) -> String {
     let owned = crate::management::projects::owned(tenant);
     let total = owned.len();

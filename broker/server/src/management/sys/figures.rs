@@ -1,4 +1,4 @@
-//! How many Clients and sessions a tenant has.
+//! Figures of a tenant: numbers of Clients and sessions.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
@@ -6,22 +6,22 @@ use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 
-/// Up to so many sessions are counted anew whenever somebody asks; more only by the clock, because each is looked at.
+/// Number of sessions up to which they are counted whenever somebody asks; more only by the clock, because each is looked at.
 const COUNTED_AT_ONCE_MAX: usize = 10_000;
 
-/// Counts of a tenant's Clients.
+/// Counts of a tenant's Clients and sessions.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Figures {
-    /// Sessions, connected or away.
+    /// Number of sessions, connected or away.
     pub(super) total: usize,
     pub(super) connected: usize,
-    /// QoS 1 and 2 messages that were sent and not finished.
+    /// Number of QoS 1 and 2 messages that were sent and not finished.
     pub(super) inflight: usize,
-    /// Most that were connected at once when it was looked at.
+    /// Largest number of connected Clients at any count.
     pub(super) maximum: usize,
 }
 
-/// The figures of a tenant as last counted.
+/// Figures of a tenant as last counted.
 #[derive(Debug, Default)]
 pub(crate) struct Counted {
     connected: AtomicUsize,
@@ -30,7 +30,7 @@ pub(crate) struct Counted {
 }
 
 impl Figures {
-    /// The figures now, or for a tenant with very many sessions those of the last round.
+    /// Present figures, or for a tenant with very many sessions those of the last round.
     pub(super) fn of(broker: &Broker, tenant: &Tenant) -> Self {
         let total = tenant.sessions.lock().len();
         if total <= COUNTED_AT_ONCE_MAX {
@@ -45,7 +45,7 @@ impl Figures {
         }
     }
 
-    /// Counts. Cost: O(sessions); their lock is held for a part of that.
+    /// Counts the figures. Cost: O(sessions); their lock is held for a part of that.
     pub(super) fn counted(_broker: &Broker, tenant: &Tenant) -> Self {
         let clients = tenant.all_sessions();
         let connected = clients.iter().filter(|client| client.wire_version().is_some()).count();

@@ -1,4 +1,4 @@
-//! Sessions whose queue is full: one word about each on `Comms/Sessions`, at most once a second. Commands reference §5.
+//! Reports of sessions whose queue is full: one message about each on `Comms/Sessions`, at most once a second. Commands reference §5.
 //!
 //! Noted where messages are dropped, under the lock of the Client's state; told by the thread of `clockwork`.
 
@@ -12,7 +12,7 @@ use lotmq_core::turn::Turn;
 
 const TOPIC: &str = "$SYS/Coreflux/Comms/Sessions";
 
-/// Tells of all that were noted, to those who are subscribed.
+/// Publishes a report of each session that was noted, to those who are subscribed.
 pub(super) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>) {
     let noted = tenant.full_queues.take();
     for kept in noted {

@@ -14,7 +14,7 @@ use lotmq_core::turn::Turn;
 /// Shortest time between two computations of a listing.
 const PERIOD: Duration = Duration::from_secs(1);
 
-/// A listing that took long is left alone for so many times as long.
+/// Pause after a computation, in multiples of its duration.
 const REST: u32 = 50;
 
 /// Last listings, by tenant and topic.
@@ -25,12 +25,12 @@ struct Listing {
     payload: Arc<str>,
     computed_at: Instant,
     rests_for: Duration,
-    /// What those who were subscribed have got last.
+    /// Payload that subscribers got last.
     published: Option<Arc<str>>,
 }
 
 impl Listings {
-    /// The listing for somebody who subscribes.
+    /// Listing for a new subscriber.
     pub(super) fn get(&self, broker: &Broker, tenant: &Tenant, document: &'static Document) -> Arc<str> {
         let key = (tenant.number, document.topic);
         if let Some(known) = self.0.lock().get(&key)
@@ -48,7 +48,7 @@ impl Listings {
         payload
     }
 
-    /// Publishes the listings that have changed to those who are subscribed, and forgets those that nobody is.
+    /// Publishes changed listings to those who are subscribed, and forgets those without subscribers.
     pub(super) fn publish(&self, broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
         for document in LISTINGS {
             let key = (tenant.number, document.topic);

@@ -2,10 +2,10 @@
 
 use lotmq_core::counters::Counters;
 
-/// Reads a counter.
+/// Function that reads a counter.
 type Read = fn(&Counters) -> u64;
 
-/// What is averaged, with the last levels of its topics.
+/// Series that are averaged, with the last levels of their topics.
 const SERIES: [(&str, Read); 9] = [
     ("load/messages/received", |counters| counters.packets_received.get()),
     ("load/messages/sent", |counters| counters.packets_sent.get()),
@@ -21,17 +21,17 @@ const SERIES: [(&str, Read); 9] = [
 /// Names and lengths of the windows, in seconds.
 const WINDOWS: [(&str, f64); 3] = [("1min", 60.0), ("5min", 300.0), ("15min", 900.0)];
 
-/// Messages that a Client did not get because it did not read or its queue was full.
+/// Number of messages that a Client did not get because it did not read or its queue was full.
 pub(super) fn dropped(counters: &Counters) -> u64 {
     counters.publish_dropped.get() + counters.queue_full_dropped.get()
 }
 
-/// The averages, in events per minute.
+/// Averages, in events per minute.
 #[derive(Debug, Default)]
 pub(super) struct Loads {
     last: [u64; SERIES.len()],
     averages: [[f64; WINDOWS.len()]; SERIES.len()],
-    /// Per second, over the last interval.
+    /// Rates per second, over the last interval.
     rates: [f64; SERIES.len()],
 }
 

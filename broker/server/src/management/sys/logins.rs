@@ -13,20 +13,20 @@ use lotmq_core::turn::Turn;
 
 const TOPIC: &str = "$SYS/Coreflux/Comms/Logins";
 
-/// A Client was accepted.
+/// Publishes that a Client was accepted.
 pub(crate) fn connected(turn: &mut Turn, client: &Client, connection: &Connection) {
     let user = client.identity().user.clone();
     event(turn, &client.tenant, ("connect", 0), &client.client_id, user.as_deref(), connection);
 }
 
-/// A Client's connection has ended. The result is 0 when it said so itself, else 1.
+/// Publishes that a Client's connection has ended. The result is 0 when it sent DISCONNECT, else 1.
 pub(crate) fn disconnected(turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason) {
     let user = client.identity().user.clone();
     let result = u8::from(!reason.discards_will());
     event(turn, &client.tenant, ("disconnect", result), &client.client_id, user.as_deref(), connection);
 }
 
-/// A CONNECT was refused, with this Reason Code.
+/// Publishes that a CONNECT was refused, with this Reason Code.
 pub(crate) fn refused(
     turn: &mut Turn,
     connection: &Connection,

@@ -9,7 +9,7 @@ use crate::process::clock::utc_text;
 use crate::process::usage;
 use lotmq_core::tenant::Tenant;
 
-/// Every topic below `$SYS/broker/` with its payload.
+/// All topics below `$SYS/broker/` with their payloads.
 pub(super) fn topics(broker: &Broker, tenant: &Tenant) -> Vec<(String, String)> {
     let figures = Figures::of(broker, tenant);
     let counters = &broker.counters;

@@ -1,4 +1,4 @@
-//! What is published below `$SYS` by others than the broker: commands, and what bridges tell of themselves; everything else has no effect.
+//! Messages below `$SYS` from others than the broker: commands, events of routes, and states of bridges; everything else has no effect.
 
 use std::sync::Arc;
 
@@ -16,10 +16,10 @@ use lotmq_core::routing::system_topics::COMMAND_TOPIC;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::arena::Span;
 
-/// Where configuration is published to (commands reference §9.2); refused by name until a later version takes it.
+/// Topic for a new configuration (commands reference §9.2); refused by name until a later version takes it.
 const CONFIG_NEW_TOPIC: &str = "$SYS/Coreflux/Config/New";
 
-/// Takes a Client's PUBLISH to a topic of the tree, which it may make.
+/// Handles a Client's PUBLISH to a topic of the tree, with permission.
 ///
 /// RETAIN and QoS mean nothing here: a command is executed, anything else is ignored.
 ///

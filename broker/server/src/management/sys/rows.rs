@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 
 use crate::limits::LISTING_ROWS_MAX;
 
-/// Counts what a listing would have, and writes as much of it as there is room for.
+/// Rows of a listing: counts all, and writes as many as there is room for.
 #[derive(Default)]
 pub(super) struct Rows {
     total: usize,
 }
 
 impl Rows {
-    /// Of a listing that has `total` rows.
+    /// Rows of a listing with `total` rows.
     pub(super) fn of(total: usize) -> Self {
         Self { total }
     }
@@ -26,7 +26,7 @@ impl Rows {
         self.total += 1;
     }
 
-    /// The listing; its last element tells when there are more rows (commands reference §5).
+    /// Makes the listing; its last element tells when there are more rows (commands reference §5).
     pub(super) fn json(&self, rows: impl Iterator<Item = Value>) -> String {
         let mut rows: Vec<Value> = rows.take(LISTING_ROWS_MAX).collect();
         if self.total > LISTING_ROWS_MAX {

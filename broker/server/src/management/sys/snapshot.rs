@@ -1,4 +1,4 @@
-//! What a new subscription gets of the `$SYS` tree's retained topics.
+//! Snapshot of the `$SYS` tree's retained topics for a new subscription.
 //!
 //! Everything is decided when the subscription is made, before any lock of its Client is taken; only the sources of definitions, which may
 //! be many, are copied when their turn comes. Of a definition that is gone or replaced by then nothing is sent: its end was published.
@@ -22,7 +22,7 @@ use lotmq_core::routing::message::{Message, MessageParts};
 use lotmq_core::routing::subscription::Options;
 use lotmq_core::tenant::Tenant;
 
-/// The retained topics that a subscription to `filter` gets now, in the order of the tree's tables.
+/// Retained topics for a new subscription to `filter`, in the order of the tree's tables.
 pub(crate) fn snapshot(
     broker: &Broker,
     tenant: &Tenant,
@@ -103,14 +103,14 @@ fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, foun
     }
 }
 
-/// A topic of a definition, unless it is removed by now.
+/// Message of a definition's topic, unless the definition is removed by now.
 fn of_definition(definition: &Weak<Definition>, leaf: Leaf) -> Option<Arc<Message>> {
     let definition = definition.upgrade()?;
     let payload = leaf.payload(&definition)?;
     Some(message(&leaf.topic(&definition), payload.as_bytes()))
 }
 
-/// A retained message of the tree. Each subscription gets it with its own QoS.
+/// Retained message of the tree. Each subscription gets it with its own QoS.
 fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
     let parts = MessageParts {
         topic,

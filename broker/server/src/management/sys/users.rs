@@ -5,10 +5,10 @@ use serde_json::{Map, Value, json};
 
 use crate::management::command::Call;
 
-/// The topics that show the accounts; the second is an older spelling.
+/// Topics that show the accounts; the second is an older spelling.
 const TOPICS: [&str; 2] = ["$SYS/Coreflux/Config/Users", "$SYS/Coreflux/Config/users"];
 
-/// Every account by name.
+/// All accounts as JSON, by name.
 pub(crate) fn users_json(users: &Directory) -> Vec<Value> {
     users.accounts().iter().map(|account| user_json(account)).collect()
 }
