@@ -56,15 +56,12 @@ fn qos_2_out(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// One message received and answered.
+/// One message judged beside an exchange that is open.
 #[divan::bench]
 fn qos_1_in(bencher: Bencher<'_, '_>) {
     let (mut session, _) = session(0);
-    bencher.bench_local(|| {
-        let outcome = session.handle_publish(QoS::AtLeastOnce, black_box(Some(PacketId::MIN)));
-        session.inbound_acknowledged(PacketId::MIN);
-        outcome
-    });
+    let _ = session.receive_exactly_once(PacketId::MIN.next(), 0);
+    bencher.bench_local(|| session.judge_at_least_once(black_box(PacketId::MIN), 0));
 }
 
 /// One exchange opened and released.
@@ -74,7 +71,7 @@ fn qos_2_in(bencher: Bencher<'_, '_>) {
     let mut packet_id = PacketId::MIN;
     bencher.bench_local(|| {
         packet_id = packet_id.next();
-        let outcome = session.handle_publish(QoS::ExactlyOnce, black_box(Some(packet_id)));
+        let outcome = session.receive_exactly_once(black_box(packet_id), 0);
         (outcome, session.handle_pubrel(packet_id))
     });
 }

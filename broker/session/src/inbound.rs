@@ -6,7 +6,7 @@
 //! Invariants: an identifier is open at most once; a repeated PUBLISH of an open exchange is never delivered again
 //! \[MQTT-4.3.3-10\] and counts once, unless its message may be lost: then it is as if it had not come before.
 
-use lotmq_codec::{PacketId, QoS};
+use lotmq_codec::PacketId;
 
 /// What to do with a PUBLISH that is in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,9 +37,6 @@ pub enum PublishRefusal {
         /// The identifier of both.
         packet_id: PacketId,
     },
-    /// QoS 1 or 2 without an identifier \[MQTT-2.2.1-3\]; the codec lets none through. Closes with 0x81.
-    #[error("publish at QoS 1 or 2 has no packet identifier")]
-    PacketIdMissing,
 }
 
 /// What a PUBREL met. The Client gets PUBCOMP either way.
@@ -166,15 +163,6 @@ pub(crate) fn admit(inflight: usize, receive_maximum: Option<u16>) -> Result<(),
             Err(PublishRefusal::ReceiveMaximumExceeded { inflight, receive_maximum })
         }
         Some(_) | None => Ok(()),
-    }
-}
-
-/// The identifier of a QoS 1 or 2 PUBLISH.
-pub(crate) fn require(qos: QoS, packet_id: Option<PacketId>) -> Result<Option<PacketId>, PublishRefusal> {
-    match (qos, packet_id) {
-        (QoS::AtMostOnce, _) => Ok(None),
-        (QoS::AtLeastOnce | QoS::ExactlyOnce, None) => Err(PublishRefusal::PacketIdMissing),
-        (QoS::AtLeastOnce | QoS::ExactlyOnce, packet_id) => Ok(packet_id),
     }
 }
 

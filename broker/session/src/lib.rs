@@ -1,6 +1,6 @@
 //! The protocol state of one Client's session, without I/O: QoS flows, windows, queue, keep alive, expiry, Will.
 //!
-//! Between codec and router: a PUBLISH from the Client passes [`Session::handle_publish`] before it is routed, and a
+//! Between codec and router: a PUBLISH from the Client passes [`Session::judge_at_least_once`] or [`Session::receive_exactly_once`] before it is routed, and a
 //! message for the Client passes [`Session::offer`] before it is encoded. The caller owns sockets, locks, storage and
 //! time; time comes in as [`Time`], a count of milliseconds that the caller starts.
 //!

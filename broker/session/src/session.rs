@@ -17,10 +17,10 @@ use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode};
 /// The protocol state of one session; `M` is a handle of a message, cheap to clone.
 ///
 /// A session is connected from [`new`](Self::new) or [`resume`](Self::resume) to [`disconnect`](Self::disconnect).
-/// - In, from the Client: [`handle_publish`](Self::handle_publish), [`handle_pubrel`](Self::handle_pubrel),
-///   [`handle_puback`](Self::handle_puback), [`handle_pubrec`](Self::handle_pubrec),
+/// - In, from the Client: [`judge_at_least_once`](Self::judge_at_least_once),
+///   [`receive_exactly_once`](Self::receive_exactly_once), [`handle_pubrel`](Self::handle_pubrel), [`handle_puback`](Self::handle_puback), [`handle_pubrec`](Self::handle_pubrec),
 ///   [`handle_pubcomp`](Self::handle_pubcomp).
-/// - In, from the broker: [`inbound_acknowledged`](Self::inbound_acknowledged), [`offer`](Self::offer).
+/// - In, from the broker: [`refuse_exactly_once`](Self::refuse_exactly_once), [`offer`](Self::offer).
 /// - Out: [`next_outbound`](Self::next_outbound), to be asked until it has no more after every `resume` and every
 ///   acknowledgement from the Client.
 #[derive(Debug, Clone)]
@@ -29,8 +29,6 @@ pub struct Session<M> {
     is_connected: bool,
     /// Kept here while there is no window.
     next_packet_id: PacketId,
-    /// QoS 1 messages from the Client that are not acknowledged yet.
-    unacknowledged: u32,
     queue_full_dropped: u32,
     /// Highest number, in the store, of a message that has left the store's part of the queue.
     taken: u64,
@@ -112,7 +110,6 @@ impl<M: Clone> Session<M> {
             options,
             is_connected: true,
             next_packet_id: PacketId::MIN,
-            unacknowledged: 0,
             queue_full_dropped: 0,
             taken: 0,
             window_bytes_max: WINDOW_BYTES_MAX,
@@ -138,30 +135,24 @@ impl<M: Clone> Session<M> {
         &self.options
     }
 
-    /// Judges a PUBLISH from the Client before it is routed. DUP makes no difference \[MQTT-4.3.3-10\].
+    /// Judges a QoS 2 PUBLISH from the Client before it is routed, and opens its exchange. DUP makes no difference \[MQTT-4.3.3-10\]. The caller counts
+    /// how many QoS 1 messages of this connection are `unacknowledged`: they share the Receive Maximum.
     ///
     /// # Errors
-    /// [`PublishRefusal`]; nothing has changed.
-    pub fn handle_publish(
+    /// [`PublishRefusal::ReceiveMaximumExceeded`]; nothing has changed.
+    pub fn receive_exactly_once(
         &mut self,
-        qos: QoS,
-        packet_id: Option<PacketId>,
+        packet_id: PacketId,
+        unacknowledged: u32,
     ) -> Result<InboundPublish, PublishRefusal> {
-        let Some(packet_id) = inbound::require(qos, packet_id)? else { return Ok(InboundPublish::Deliver) };
-        match qos {
-            QoS::ExactlyOnce => self.receive_exactly_once(packet_id),
-            QoS::AtMostOnce | QoS::AtLeastOnce => self.receive_at_least_once(packet_id),
+        let is_counted = self.flows.as_ref().is_some_and(|flows| flows.inbound.is_counted(packet_id));
+        if !is_counted {
+            self.admit(unacknowledged)?;
         }
+        Ok(self.flows().inbound.receive(packet_id))
     }
 
-    /// Takes notice of how often the store has lost what it was given, before the next [`handle_publish`](Self::handle_publish). When the number is
-    /// another one than before, the messages of all open exchanges may be lost, and each is delivered again if it is repeated.
-    pub fn note_losses(&mut self, losses: u64) {
-        self.flows().inbound.note_losses(losses);
-    }
-
-    /// Judges a QoS 1 PUBLISH for a caller that counts itself how many of them are `unacknowledged`; as [`handle_publish`](Self::handle_publish),
-    /// and nothing is counted here.
+    /// Judges a QoS 1 PUBLISH from the Client before it is routed, of which no session keeps anything.
     ///
     /// # Errors
     /// [`PublishRefusal`].
@@ -170,27 +161,22 @@ impl<M: Clone> Session<M> {
         packet_id: PacketId,
         unacknowledged: u32,
     ) -> Result<(), PublishRefusal> {
-        let inbound = self.flows.as_ref().map(|flows| &flows.inbound);
-        if inbound.is_some_and(|inbound| inbound.contains(packet_id)) {
+        if self.flows.as_ref().is_some_and(|flows| flows.inbound.contains(packet_id)) {
             return Err(PublishRefusal::PacketIdInUse { packet_id });
         }
-        let inflight = unacknowledged as usize + inbound.map_or(0, Inbound::counted);
-        inbound::admit(inflight, self.receive_maximum())
+        self.admit(unacknowledged)
     }
 
-    /// Says how many QoS 1 messages of this connection are unacknowledged, for a caller that counts them itself.
-    pub const fn set_unacknowledged(&mut self, unacknowledged: u32) {
-        self.unacknowledged = unacknowledged;
+    /// Takes notice of how often the store has lost what it was given, before the next [`receive_exactly_once`](Self::receive_exactly_once). When the
+    /// number is another one than before, the messages of all open exchanges may be lost, and each is delivered again if it is repeated.
+    pub fn note_losses(&mut self, losses: u64) {
+        self.flows().inbound.note_losses(losses);
     }
 
-    /// Says that a PUBLISH of this connection was answered by PUBACK, or by a PUBREC that refuses it.
-    ///
-    /// Frees its place in our Receive Maximum; a refused QoS 2 exchange is over \[MQTT-4.3.3-9\]. Not for a PUBREC
-    /// that accepts: such an exchange is open until PUBREL.
-    pub fn inbound_acknowledged(&mut self, packet_id: PacketId) {
-        let was_open = self.flows.as_mut().is_some_and(|flows| flows.inbound.release(packet_id));
-        if !was_open {
-            self.unacknowledged = self.unacknowledged.saturating_sub(1);
+    /// Ends a QoS 2 exchange from the Client whose PUBREC refuses the message \[MQTT-4.3.3-9\]; its place in our Receive Maximum is free.
+    pub fn refuse_exactly_once(&mut self, packet_id: PacketId) {
+        if let Some(flows) = &mut self.flows {
+            flows.inbound.release(packet_id);
         }
     }
 
@@ -480,7 +466,6 @@ impl<M: Clone> Session<M> {
     /// The connection is gone; the session waits for its Client.
     pub fn disconnect(&mut self) {
         self.is_connected = false;
-        self.unacknowledged = 0;
         if let Some(flows) = &mut self.flows {
             flows.inbound.disconnect();
             flows.window.disconnect();
@@ -580,25 +565,10 @@ impl<M: Clone> Session<M> {
         flows.queue.check_invariants(self.taken)
     }
 
-    fn receive_at_least_once(&mut self, packet_id: PacketId) -> Result<InboundPublish, PublishRefusal> {
-        if self.flows.as_ref().is_some_and(|flows| flows.inbound.contains(packet_id)) {
-            return Err(PublishRefusal::PacketIdInUse { packet_id });
-        }
-        inbound::admit(self.inbound_counted(), self.receive_maximum())?;
-        self.unacknowledged = self.unacknowledged.saturating_add(1);
-        Ok(InboundPublish::Deliver)
-    }
-
-    fn receive_exactly_once(&mut self, packet_id: PacketId) -> Result<InboundPublish, PublishRefusal> {
-        let is_counted = self.flows.as_ref().is_some_and(|flows| flows.inbound.is_counted(packet_id));
-        if !is_counted {
-            inbound::admit(self.inbound_counted(), self.receive_maximum())?;
-        }
-        Ok(self.flows().inbound.receive(packet_id))
-    }
-
-    fn inbound_counted(&self) -> usize {
-        self.unacknowledged as usize + self.flows.as_ref().map_or(0, |flows| flows.inbound.counted())
+    /// Whether one more message may be in flight from the Client.
+    fn admit(&self, unacknowledged: u32) -> Result<(), PublishRefusal> {
+        let exchanges = self.flows.as_ref().map_or(0, |flows| flows.inbound.counted());
+        inbound::admit(unacknowledged as usize + exchanges, self.receive_maximum())
     }
 
     fn receive_maximum(&self) -> Option<u16> {

@@ -168,7 +168,7 @@ impl Release {
 /// Ends a QoS 2 exchange whose message is refused. The refused change is stored when that works again, and with it that the identifier was in use; so its
 /// end is stored behind it.
 fn free(client: &Client, connection: &Connection, packet_id: PacketId, turn: &mut Turn) {
-    client.exchange_on(connection, turn, |session| session.inbound_acknowledged(packet_id));
+    client.exchange_on(connection, turn, |session| session.refuse_exactly_once(packet_id));
     if client.is_durable() {
         let (session, packet_id) = (client.stored_id(), stored_packet_id(packet_id));
         turn.batch.push(Op::Qos2Released { session, packet_id });

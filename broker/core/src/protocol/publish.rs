@@ -398,8 +398,7 @@ fn take_over_acknowledged(
         if losses > 0 {
             session.note_losses(losses);
         }
-        session.set_unacknowledged(waiting);
-        session.handle_publish(received.qos, Some(packet_id))
+        session.receive_exactly_once(packet_id, waiting)
     });
     let Some(inbound) = inbound else { return Ok(false) };
     let maximum = connection.listener.limits.receive_maximum;
@@ -475,7 +474,7 @@ fn publication<'a>(open: &'a Open, received: &Received) -> Publication<'a> {
 
 /// Ends a QoS 2 exchange that is refused: the identifier is a new message when it comes again \[MQTT-4.3.3-9\].
 fn forget(connection: &Connection, open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    open.client.exchange_on(connection, turn, |session| session.inbound_acknowledged(packet_id));
+    open.client.exchange_on(connection, turn, |session| session.refuse_exactly_once(packet_id));
     if open.client.is_durable() {
         let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
         turn.batch.push(Op::Qos2Released { session, packet_id });

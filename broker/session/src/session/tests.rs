@@ -35,33 +35,24 @@ fn idle_session_is_small() {
 #[test]
 fn publisher_of_qos_1_needs_no_allocation() {
     let mut session = session(1);
-    session.handle_publish(AtLeastOnce, Some(pid(1))).unwrap();
-    session.inbound_acknowledged(pid(1));
+    session.judge_at_least_once(pid(1), 0).unwrap();
+    session.refuse_exactly_once(pid(1));
     assert!(session.flows.is_none());
 }
 
 #[test]
 fn repeated_qos_2_publish_is_not_delivered_again() {
     let mut session = session(1);
-    let mut receive = |_dup: bool| session.handle_publish(ExactlyOnce, Some(pid(7)));
+    let mut receive = |_dup: bool| session.receive_exactly_once(pid(7), 0);
     assert_eq!(receive(false), Ok(InboundPublish::Deliver));
     assert_eq!(receive(true), Ok(InboundPublish::Duplicate)); // [MQTT-4.3.3-10]
     assert_eq!(receive(false), Ok(InboundPublish::Duplicate));
     session.resume(options(1));
-    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(7))), Ok(InboundPublish::Duplicate));
+    assert_eq!(session.receive_exactly_once(pid(7), 0), Ok(InboundPublish::Duplicate));
     assert_eq!(session.handle_pubrel(pid(7)), PubrelOutcome::Released);
     assert_eq!(session.handle_pubrel(pid(7)), PubrelOutcome::Unknown);
     // [MQTT-4.3.3-12]: after PUBCOMP the identifier is new.
-    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(7))), Ok(InboundPublish::Deliver));
-}
-
-#[test]
-fn qos_1_identifier_is_new_after_every_puback() {
-    let mut session = session(1);
-    for _ in 0..3 {
-        assert_eq!(session.handle_publish(AtLeastOnce, Some(pid(1))), Ok(InboundPublish::Deliver));
-        session.inbound_acknowledged(pid(1)); // [MQTT-4.3.2-5]
-    }
+    assert_eq!(session.receive_exactly_once(pid(7), 0), Ok(InboundPublish::Deliver));
 }
 
 #[test]
@@ -69,14 +60,12 @@ fn receive_maximum_exceeded_is_refused_in_5_0_alone() {
     for (version, is_refused) in [(ProtocolVersion::V5, true), (ProtocolVersion::V3_1_1, false)] {
         let mut session =
             Session::<u32>::new(SessionOptions { receive_maximum: 2, ..SessionOptions::new(version) });
-        session.handle_publish(AtLeastOnce, Some(pid(1))).unwrap();
-        session.handle_publish(ExactlyOnce, Some(pid(2))).unwrap();
-        assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(2))), Ok(InboundPublish::Duplicate));
+        session.receive_exactly_once(pid(2), 1).unwrap();
+        assert_eq!(session.receive_exactly_once(pid(2), 1), Ok(InboundPublish::Duplicate));
         let refusal = PublishRefusal::ReceiveMaximumExceeded { inflight: 2, receive_maximum: 2 };
-        for qos in [AtLeastOnce, ExactlyOnce] {
-            let result = session.handle_publish(qos, Some(pid(3)));
-            assert_eq!(result.err(), is_refused.then_some(refusal), "{version:?} {qos:?}"); // [MQTT-3.3.4-7]
-        }
+        let results =
+            [session.judge_at_least_once(pid(3), 1), session.receive_exactly_once(pid(3), 1).map(drop)];
+        assert_eq!(results.map(Result::err), [is_refused.then_some(refusal); 2], "{version:?}"); // [MQTT-3.3.4-7]
         session.check_invariants().unwrap();
     }
 }
@@ -86,10 +75,9 @@ fn messages_that_the_caller_counts_share_the_receive_maximum() {
     let options = SessionOptions { receive_maximum: 2, ..SessionOptions::new(ProtocolVersion::V5) };
     let mut session = Session::<u32>::new(options);
     let full = PublishRefusal::ReceiveMaximumExceeded { inflight: 2, receive_maximum: 2 };
-    session.set_unacknowledged(1);
-    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(1))), Ok(InboundPublish::Deliver));
-    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(2))), Err(full)); // [MQTT-3.3.4-7]
-    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(1))), Ok(InboundPublish::Duplicate));
+    assert_eq!(session.receive_exactly_once(pid(1), 1), Ok(InboundPublish::Deliver));
+    assert_eq!(session.receive_exactly_once(pid(2), 1), Err(full)); // [MQTT-3.3.4-7]
+    assert_eq!(session.receive_exactly_once(pid(1), 1), Ok(InboundPublish::Duplicate));
     assert_eq!(session.judge_at_least_once(pid(2), 0), Ok(()));
     assert_eq!(session.judge_at_least_once(pid(2), 1), Err(full));
     let in_use = PublishRefusal::PacketIdInUse { packet_id: pid(1) };
@@ -102,37 +90,34 @@ fn place_in_the_receive_maximum_is_free_after_the_last_answer() {
         receive_maximum: 1,
         ..SessionOptions::new(ProtocolVersion::V5)
     });
-    session.handle_publish(ExactlyOnce, Some(pid(1))).unwrap();
+    session.receive_exactly_once(pid(1), 0).unwrap();
     session.handle_pubrel(pid(1));
-    session.handle_publish(ExactlyOnce, Some(pid(2))).unwrap();
-    session.inbound_acknowledged(pid(2)); // a PUBREC that refuses, [MQTT-4.3.3-9]
+    session.receive_exactly_once(pid(2), 0).unwrap();
+    assert!(session.judge_at_least_once(pid(3), 0).is_err());
+    session.refuse_exactly_once(pid(2)); // [MQTT-4.3.3-9]
     assert_eq!(session.handle_pubrel(pid(2)), PubrelOutcome::Unknown);
-    session.handle_publish(AtLeastOnce, Some(pid(3))).unwrap();
-    session.inbound_acknowledged(pid(3));
-    session.handle_publish(AtLeastOnce, Some(pid(4))).unwrap();
+    session.judge_at_least_once(pid(3), 0).unwrap();
 }
 
 #[test]
 fn exchanges_of_an_earlier_connection_do_not_count_until_repeated() {
     let options = SessionOptions { receive_maximum: 1, ..options(1) };
     let mut session = Session::<u32>::new(options);
-    session.handle_publish(ExactlyOnce, Some(pid(1))).unwrap();
+    session.receive_exactly_once(pid(1), 0).unwrap();
     session.resume(options);
-    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(2))), Ok(InboundPublish::Deliver));
-    assert!(session.handle_publish(ExactlyOnce, Some(pid(1))).is_err());
+    assert_eq!(session.receive_exactly_once(pid(2), 0), Ok(InboundPublish::Deliver));
+    assert!(session.receive_exactly_once(pid(1), 0).is_err());
     session.handle_pubrel(pid(2));
-    assert_eq!(session.handle_publish(ExactlyOnce, Some(pid(1))), Ok(InboundPublish::Duplicate));
-    assert!(session.handle_publish(AtLeastOnce, Some(pid(3))).is_err());
+    assert_eq!(session.receive_exactly_once(pid(1), 0), Ok(InboundPublish::Duplicate));
+    assert!(session.judge_at_least_once(pid(3), 0).is_err());
 }
 
 #[test]
 fn publish_with_a_wrong_identifier_is_refused() {
     let mut session = session(1);
-    session.handle_publish(ExactlyOnce, Some(pid(1))).unwrap();
+    session.receive_exactly_once(pid(1), 0).unwrap();
     let in_use = PublishRefusal::PacketIdInUse { packet_id: pid(1) };
-    assert_eq!(session.handle_publish(AtLeastOnce, Some(pid(1))), Err(in_use)); // [MQTT-2.2.1-3]
-    assert_eq!(session.handle_publish(AtLeastOnce, None), Err(PublishRefusal::PacketIdMissing));
-    assert_eq!(session.handle_publish(AtMostOnce, None), Ok(InboundPublish::Deliver));
+    assert_eq!(session.judge_at_least_once(pid(1), 0), Err(in_use)); // [MQTT-2.2.1-3]
 }
 
 #[test]
@@ -357,7 +342,7 @@ fn state_survives_export_and_import() {
         let _ = session.offer(ExactlyOnce, message as usize, || message);
     });
     session.handle_pubrec(pid(2), ReasonCode::Success).unwrap();
-    session.handle_publish(ExactlyOnce, Some(pid(9))).unwrap();
+    session.receive_exactly_once(pid(9), 0).unwrap();
     let state = session.export();
     let steps: Vec<_> = state.inflight.iter().map(|m| (m.packet_id.get(), m.step, m.message)).collect();
     let (rec, comp) = (InflightStep::AwaitsPubrec, InflightStep::AwaitsPubcomp);
@@ -372,7 +357,7 @@ fn state_survives_export_and_import() {
         drain(&mut restored),
         [pubrel, publish(1, ExactlyOnce, 1, true), publish(3, ExactlyOnce, 3, true)]
     );
-    assert_eq!(restored.handle_publish(ExactlyOnce, Some(pid(9))), Ok(InboundPublish::Duplicate));
+    assert_eq!(restored.receive_exactly_once(pid(9), 0), Ok(InboundPublish::Duplicate));
 }
 
 #[test]

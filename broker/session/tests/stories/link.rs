@@ -198,15 +198,16 @@ impl World {
     fn handle(&mut self, packet: Packet) {
         match packet {
             Packet::Publish { packet_id, qos, message, .. } => {
-                let outcome = self.session.handle_publish(qos, Some(packet_id)).unwrap();
-                if outcome == InboundPublish::Deliver {
+                if qos == QoS::AtLeastOnce {
+                    self.session.judge_at_least_once(packet_id, 0).unwrap();
                     self.routed.push((qos, message));
-                }
-                if qos == QoS::ExactlyOnce {
-                    self.send(Packet::Pubrec(packet_id));
-                } else {
-                    self.session.inbound_acknowledged(packet_id);
                     self.send(Packet::Puback(packet_id));
+                } else {
+                    let outcome = self.session.receive_exactly_once(packet_id, 0).unwrap();
+                    if outcome == InboundPublish::Deliver {
+                        self.routed.push((qos, message));
+                    }
+                    self.send(Packet::Pubrec(packet_id));
                 }
             }
             Packet::Pubrel(packet_id) => {

@@ -256,7 +256,14 @@ impl Model {
     }
 
     fn publish(&mut self, session: &mut Session<u32>, qos: QoS, id: u16) -> Checked {
-        let got = session.handle_publish(qos, Some(pid(id)));
+        let unacknowledged = u32::try_from(self.unacknowledged).expect("a story has few messages");
+        let got = match qos {
+            QoS::AtMostOnce => Ok(InboundPublish::Deliver),
+            QoS::AtLeastOnce => {
+                session.judge_at_least_once(pid(id), unacknowledged).map(|()| InboundPublish::Deliver)
+            }
+            QoS::ExactlyOnce => session.receive_exactly_once(pid(id), unacknowledged),
+        };
         let counted = self.unacknowledged + self.received.values().filter(|is_counted| **is_counted).count();
         let is_5 = self.options.version == ProtocolVersion::V5;
         let is_full = is_5 && counted >= usize::from(self.options.receive_maximum);
@@ -311,7 +318,7 @@ impl Model {
             Step::NextOutbound(times) => (0..times).try_for_each(|_| self.next_outbound(session))?,
             Step::Publish(qos, id) => self.publish(session, qos, id)?,
             Step::Answered(id) => {
-                session.inbound_acknowledged(pid(id));
+                session.refuse_exactly_once(pid(id));
                 if self.received.remove(&id).is_none() {
                     self.unacknowledged = self.unacknowledged.saturating_sub(1);
                 }
