@@ -378,8 +378,8 @@ impl Client {
     }
 
     /// Whether so much output waits for the Client that nothing more is read from it.
-    pub(crate) fn is_choked(&self, connection: &Connection) -> bool {
-        self.on(connection, |link, _| link.is_choked()).unwrap_or(false)
+    pub(crate) fn is_congested(&self, connection: &Connection) -> bool {
+        self.on(connection, |link, _| link.is_congested()).unwrap_or(false)
     }
 
     /// Lets the output leave that was kept back until the session was stored.

@@ -156,9 +156,9 @@ pub(crate) const ANSWERS_PER_LOOK: usize = 8;
 pub(crate) const ASKING_TIME_MAX: std::time::Duration = std::time::Duration::from_millis(2);
 
 /// Such messages at which no more runs begin on the thread, and their bytes; what starts runs waits.
-pub(crate) const ASKED_CROWD: usize = 64;
+pub(crate) const ASKED_CONGESTED: usize = 64;
 
-/// See [`ASKED_CROWD`].
+/// See [`ASKED_CONGESTED`].
 pub(crate) const ASKED_PART_BYTES: usize = 1 << 20;
 
 /// Such messages that wait on one thread, with Wills, which come as connections end. For a further one the first of them is asked about to its end.

@@ -122,7 +122,7 @@ struct LogView {
     /// Whether an acknowledgement of the turn waits for earlier batches, too.
     waits_for_earlier: bool,
     /// Whether the log took no more: the batch stays in the turn, and with it whatever waits for it.
-    is_backed_up: bool,
+    is_full: bool,
     /// Failure because of which nothing is stored for clients, once that was asked for.
     failure: Cell<Option<Option<StoreFailure>>>,
 }
@@ -365,8 +365,8 @@ impl Turn {
             self.end_runs();
         }
         // Tried again when the store has committed something.
-        self.log.is_backed_up &= !self.batch.is_empty();
-        if !self.drains.is_empty() && !self.log.is_backed_up {
+        self.log.is_full &= !self.batch.is_empty();
+        if !self.drains.is_empty() && !self.log.is_full {
             // Their rows say by now that they are ending.
             self.drains.drain(..).for_each(|drain| self.core.session_drains.add(drain));
             self.core.tell(|above| above.has_work());
@@ -409,13 +409,12 @@ impl Turn {
 
     /// Whether something waits to be handed to the store, which has not just refused to take it.
     fn has_unsubmitted(&self) -> bool {
-        !self.log.is_backed_up
-            && (!self.batch.is_empty() || !self.on_commit.is_empty() || self.seat.is_stamped())
+        !self.log.is_full && (!self.batch.is_empty() || !self.on_commit.is_empty() || self.seat.is_stamped())
     }
 
     fn has_ended_runs(&self) -> bool {
         let may_leave = self.asked.is_empty() && !self.ended_runs.is_empty();
-        !self.log.is_backed_up && (may_leave || self.core.ended_runs.has_ended())
+        !self.log.is_full && (may_leave || self.core.ended_runs.has_ended())
     }
 
     /// Releases messages whose runs have ended, once the effects of these are with the store: a message leaves behind them.
@@ -470,7 +469,7 @@ impl Turn {
     }
 
     fn submit(&mut self) {
-        if self.log.is_backed_up {
+        if self.log.is_full {
             return;
         }
         if self.batch.is_empty() {
@@ -491,7 +490,7 @@ impl Turn {
             }
             Err((StoreError::Full { .. }, batch)) => {
                 self.batch = batch;
-                self.back_up();
+                self.wait_for_log();
             }
             Err((error, _)) => {
                 warn!(%error, "store refused a batch");
@@ -516,11 +515,11 @@ impl Turn {
         }
     }
 
-    /// Backs up because the store is full. A shard goes on without storing anything and tries again when it hears of a commit; other threads can wait.
-    fn back_up(&mut self) {
+    /// Waits for room in the log, which is full. A shard goes on without storing anything and tries again when it hears of a commit; other threads can wait.
+    fn wait_for_log(&mut self) {
         match &self.home {
             Some(home) => {
-                self.log.is_backed_up = true;
+                self.log.is_full = true;
                 home.wait_for_commit(true);
             }
             None => self.core.clock.pause(STORE_FULL_PAUSE),
@@ -533,8 +532,8 @@ impl Turn {
     }
 
     /// Whether the store took no more.
-    pub(crate) fn is_backed_up(&self) -> bool {
-        self.log.is_backed_up
+    pub(crate) fn is_log_full(&self) -> bool {
+        self.log.is_full
     }
 
     /// Failure because of which nothing is stored for clients: asked for once a turn, because each of their messages needs it.
@@ -628,7 +627,7 @@ impl Turn {
 
     /// Carries out the releases whose commits are settled. Called when the store has committed, and now and then.
     pub fn commits_settled(&mut self) {
-        if std::mem::take(&mut self.log.is_backed_up) {
+        if std::mem::take(&mut self.log.is_full) {
             self.call_flusher();
         }
         self.release_committed();

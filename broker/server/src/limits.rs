@@ -379,7 +379,7 @@ pub(crate) const SUM_MEMORY_PART: u64 = 8;
 pub(crate) const SUM_MEMORY_MIN: u64 = 32 << 20;
 
 /// The least and the most that a session has in flight whose owner's sessions have too much, in bytes.
-pub(crate) const HELD_BACK_BYTES: std::ops::RangeInclusive<u64> = 4 << 10..=64 << 10;
+pub(crate) const BOUND_WINDOW_BYTES: std::ops::RangeInclusive<u64> = 4 << 10..=64 << 10;
 
 /// How often it is looked what all sessions have in flight, while the process has as much memory.
 pub(crate) const IN_FLIGHT_LOOK_PERIOD: std::time::Duration = std::time::Duration::from_millis(500);

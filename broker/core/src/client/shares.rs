@@ -140,10 +140,10 @@ impl Shares {
     }
 
     /// Lifts all bounds on the messages that sessions have in memory.
-    pub fn hold_nobody_back(&self) {
+    pub fn unbound_windows(&self) {
         self.anonymous.window_bytes.store(0, Ordering::Relaxed);
         let owners: Vec<_> = self.owners.lock().values().filter_map(Weak::upgrade).collect();
-        owners.iter().for_each(|share| share.hold_back(0));
+        owners.iter().for_each(|share| share.bound_windows(0));
     }
 
     /// Bytes that are kept for sessions.
@@ -206,12 +206,12 @@ impl Share {
     }
 
     /// Bounds the bytes of messages that sessions of this owner have in memory; 0 for the usual bound.
-    pub fn hold_back(&self, window_bytes: u64) {
+    pub fn bound_windows(&self, window_bytes: u64) {
         self.own.window_bytes.store(window_bytes, Ordering::Relaxed);
     }
 
     /// Bounds the bytes of messages in memory for all anonymous sessions, to which this owner's belong.
-    pub fn hold_back_anonymous(&self, window_bytes: u64) {
+    pub fn bound_anonymous_windows(&self, window_bytes: u64) {
         self.shares.anonymous.window_bytes.store(window_bytes, Ordering::Relaxed);
     }
 

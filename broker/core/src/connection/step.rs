@@ -78,8 +78,8 @@ impl<T: Source> Driven<'_, T> {
         if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {
             return Ok(());
         }
-        if self.must_not_read(input, turn, cx)
-            || (self.end_throttling(input, turn)? && self.must_not_read(input, turn, cx))
+        if self.must_pause(input, turn, cx)
+            || (self.end_throttling(input, turn)? && self.must_pause(input, turn, cx))
         {
             return Ok(());
         }
@@ -127,7 +127,7 @@ impl<T: Source> Driven<'_, T> {
     /// Whether reading from the Client must pause: it does not read its own output, exceeds its rate, or sends more than the disk or the guests take.
     ///
     /// In all cases the owner is called when that has changed.
-    fn must_not_read(&self, input: &mut Input, turn: &mut Turn, cx: &Context<'_>) -> bool {
+    fn must_pause(&self, input: &mut Input, turn: &mut Turn, cx: &Context<'_>) -> bool {
         let Phase::Open(open) = &mut input.phase else { return false };
         if let Some(rate) = open.rate_mut() {
             match rate.throttle(turn.now()) {
@@ -140,7 +140,7 @@ impl<T: Source> Driven<'_, T> {
                 }
             }
         }
-        if self.connection.output_waits.load(Ordering::Acquire) && open.client.is_choked(self.connection) {
+        if self.connection.output_waits.load(Ordering::Acquire) && open.client.is_congested(self.connection) {
             return true;
         }
         let runner = turn.guests.runner;

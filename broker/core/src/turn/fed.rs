@@ -123,7 +123,7 @@ impl Turn {
     /// Whether the disk has to catch up before more of this Client is stored.
     pub(crate) fn must_rest_for_store(&self, client: &Client) -> bool {
         let (log, more) = (&self.core.log, self.batch.bytes());
-        self.is_backed_up()
+        self.is_log_full()
             || (log.is_congested(more)
                 && (log.is_nearly_full(more) || client.share().feeds_too_much(log.congested_bytes())))
     }

@@ -154,7 +154,7 @@ impl Link {
     }
 
     /// Whether bytes must be appended to the buffer instead of written.
-    fn is_blocked(&self) -> bool {
+    fn must_buffer(&self) -> bool {
         match self.stage {
             Stage::Held => true,
             Stage::Opening => false,
@@ -174,7 +174,7 @@ impl Link {
     }
 
     /// Whether so much output waits for the Client that nothing more is read from it.
-    pub fn is_choked(&self) -> bool {
+    pub fn is_congested(&self) -> bool {
         self.output.len() > self.output_bytes_max() + CONTROL_BYTES_MAX
     }
 
@@ -388,7 +388,7 @@ pub struct Delivery {
 
 /// Passage to one receiver: how much may be written, and what has become of it.
 struct Passage {
-    is_blocked: bool,
+    must_buffer: bool,
     /// Bytes of messages that may be added to those that wait.
     room: usize,
     /// Limit that is reached where the room is too little.
@@ -407,10 +407,10 @@ struct Passage {
 
 impl Passage {
     fn new(link: &Link, is_late: bool) -> Self {
-        let (is_blocked, own_room) = (link.is_blocked(), link.own_room());
-        let room = if is_blocked { own_room.min(link.room_of_all()) } else { own_room };
+        let (must_buffer, own_room) = (link.must_buffer(), link.own_room());
+        let room = if must_buffer { own_room.min(link.room_of_all()) } else { own_room };
         Self {
-            is_blocked,
+            must_buffer,
             room,
             limit: if room < own_room { Limit::AllOutputBytes } else { Limit::OutputBytes },
             is_window_ours: !link.version.has_properties(),
@@ -424,7 +424,7 @@ impl Passage {
 
     /// Whether so many bytes may be written, or wait for the socket.
     fn takes(&self, bytes: usize) -> bool {
-        !self.is_blocked || bytes <= self.room
+        !self.must_buffer || bytes <= self.room
     }
 }
 
@@ -479,7 +479,7 @@ impl Delivery {
         // What is held back until its identifier is stored is copied now and written later.
         let written = bytes.max(turn.counts.publish_bytes_sent - before);
         self.postponed.note_written(usize::try_from(written).unwrap_or(usize::MAX));
-        if link.is_blocked() {
+        if link.must_buffer() {
             link.keep(&self.ranges, 0, turn.arena);
         } else {
             link.write(&self.ranges, turn.arena, turn.home);
@@ -490,7 +490,7 @@ impl Delivery {
         if !client.is_durable() {
             link.kept.queue(state.session.counts().queued_bytes, turn.core);
         }
-        client.set_slow(link.is_blocked() || !state.session.can_send());
+        client.set_slow(link.must_buffer() || !state.session.can_send());
     }
 
     /// Decides item by item what leaves now, and gathers its ranges. True when more is waiting that could leave as well.
@@ -558,7 +558,7 @@ impl Delivery {
             link.is_postponed = false;
             link.kept.nothing_is_postponed();
         }
-        let room = if passage.is_blocked { 0 } else { passage.room };
+        let room = if passage.must_buffer { 0 } else { passage.room };
         passage.goes_on = send_backlog(client, state, room, turn, &mut |span| self.push(span));
     }
 
@@ -593,7 +593,7 @@ impl Delivery {
         }
         let is_postponed = passage.is_late
             && piece.payload_bytes > COPIED_PAYLOAD_BYTES
-            && may_be_postponed(state, bytes, (passage.is_blocked, stored.is_some(), turn.core));
+            && may_be_postponed(state, bytes, (passage.must_buffer, stored.is_some(), turn.core));
         let queued = || {
             let message = copy.as_ref().unwrap_or_else(|| turn.messages.shared(*message, turn.arena));
             Queued::new(message, (*retain, number.is_some()), &tracked.identifiers)
@@ -606,7 +606,7 @@ impl Delivery {
         match offer {
             Offer::Send(packet_id) => self.leaves(client, state, (tracked, number), packet_id, passage, turn),
             Offer::Queued | Offer::QueuedUntilStored => {
-                if is_postponed && !passage.is_blocked {
+                if is_postponed && !passage.must_buffer {
                     if let Some(link) = &mut state.link {
                         link.kept.postpone(bytes as u64);
                     }
@@ -744,11 +744,11 @@ fn takes(state: &ClientState, bytes: usize, (has_room, is_stored, core): (bool, 
 fn may_be_postponed(
     state: &ClientState,
     bytes: usize,
-    (is_blocked, is_stored, core): (bool, bool, &Core),
+    (must_buffer, is_stored, core): (bool, bool, &Core),
 ) -> bool {
     state.session.can_send_bytes(bytes)
         && state.session.can_queue(bytes)
-        && (!is_blocked || is_stored || may_queue(state, bytes, core))
+        && (!must_buffer || is_stored || may_queue(state, bytes, core))
 }
 
 /// Message with a Packet Identifier that is to leave.

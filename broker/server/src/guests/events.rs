@@ -63,8 +63,8 @@ struct GuestEvents {
     is_behind: bool,
     /// Connections that are not read from until no event is left.
     waiting: Vec<Arc<Connection>>,
-    /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client whose messages crowd them.
-    crowded: HashMap<u32, Weak<lotmq_host::Definition>>,
+    /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client whose messages fill them.
+    congested: HashMap<u32, Weak<lotmq_host::Definition>>,
 }
 
 pub(super) struct GuestEvent {
@@ -249,13 +249,13 @@ impl GuestEvents {
 
     /// Whether a connection has to wait, as for [`GuestRunner::hold_back`].
     fn hold_back(&mut self, connection: &Arc<Connection>, client: &Client, cx: &Context<'_>) -> bool {
-        if let Some(definition) = self.crowded.get(&client.slot) {
+        if let Some(definition) = self.congested.get(&client.slot) {
             let waits = definition.upgrade().is_some_and(|definition| definition.poll_room(cx).is_pending());
             connection.is_paused.store(waits, Ordering::Relaxed);
             if waits {
                 return true;
             }
-            self.crowded.remove(&client.slot);
+            self.congested.remove(&client.slot);
         }
         let is_full = self.is_behind || self.is_full();
         if is_full && !connection.is_paused.swap(true, Ordering::Relaxed) {
@@ -273,7 +273,7 @@ fn has_guests_to_start(turn: &Turn) -> bool {
 
 /// Whether a turn has used its time for guests, or the messages of guests are behind.
 fn is_spent(turn: &Turn) -> bool {
-    look(turn).budget.is_spent || turn.asked.is_crowded()
+    look(turn).budget.is_spent || turn.asked.is_congested()
 }
 
 /// Starts the guests that this turn's messages trigger, until its time is over. Runs on this thread add to the turn, events included.
@@ -484,7 +484,7 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
         Ok(Posted::Crowded) => {
             // How fast a guest runs that was not promised to be short is no measure for how fast a Client may publish.
             if let Some(client) = waiting {
-                noted(&mut turn.guests).crowded.insert(client.slot, Arc::downgrade(runner));
+                noted(&mut turn.guests).congested.insert(client.slot, Arc::downgrade(runner));
             }
         }
         Err(error) => {

@@ -200,8 +200,8 @@ impl Place {
     pub(crate) fn is_for(&self, is_administrator: impl FnOnce() -> bool) -> bool {
         let Listener { net, gate, terms, .. } = &*self.listener;
         let limits = &terms.limits;
-        let is_crowded = || gate.open() > limits.connections || net.gate.open() > net.connections_max();
-        let keeps = !self.is_spare || !is_crowded() || is_administrator();
+        let is_beyond_bound = || gate.open() > limits.connections || net.gate.open() > net.connections_max();
+        let keeps = !self.is_spare || !is_beyond_bound() || is_administrator();
         if keeps {
             self.leave_spares();
         }

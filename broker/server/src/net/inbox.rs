@@ -64,7 +64,7 @@ impl<T> Inbox<T> {
     }
 
     /// Whether [`offer`](Self::offer) would find no room.
-    pub(crate) fn is_crowded(&self) -> bool {
+    pub(crate) fn is_congested(&self) -> bool {
         self.state.lock().orders.len() >= ORDERS_MAX / 2
     }
 
@@ -157,10 +157,10 @@ mod tests {
     fn connections_leave_room_for_others_and_come_back_when_there_is_none() {
         let inbox = Inbox::default();
         for number in 0..ORDERS_MAX / 2 {
-            assert!(!inbox.is_crowded());
+            assert!(!inbox.is_congested());
             assert_eq!(inbox.offer(number), Ok(()));
         }
-        assert!(inbox.is_crowded());
+        assert!(inbox.is_congested());
         assert_eq!(inbox.offer(7_000), Err(Refused::Full(7_000)));
         inbox.leave(8_000);
         let taken: Vec<usize> = std::iter::from_fn(|| inbox.take()).collect();

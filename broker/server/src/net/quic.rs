@@ -154,8 +154,8 @@ fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
 
 /// Decides about a first packet. The answer is never larger than the packet, but for the handshake.
 fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incoming)> {
-    let is_crowded = listener.half_open.count() >= listener.limits.half_open / 8;
-    if is_crowded && !incoming.remote_address_validated() {
+    let has_many = listener.half_open.count() >= listener.limits.half_open / 8;
+    if has_many && !incoming.remote_address_validated() {
         listener.net.counters.quic_retries.add(1);
         // Refused only to those who have been asked before, and they have proved their address.
         let _ = incoming.retry();

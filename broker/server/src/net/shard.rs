@@ -98,7 +98,7 @@ impl Shard {
 
     /// Whether the shard should get no new connections: too many wait for it already, or it stands still.
     fn takes_none(&self, now: Instant) -> bool {
-        self.inbox.is_crowded() || self.stands_still(now)
+        self.inbox.is_congested() || self.stands_still(now)
     }
 
     fn stands_still(&self, now: Instant) -> bool {

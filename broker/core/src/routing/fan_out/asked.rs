@@ -15,7 +15,9 @@ use super::{FanOutOf, Publication};
 use crate::client::Client;
 use crate::client::session_end;
 use crate::clock::{Clock, Stretch};
-use crate::limits::{ASKED_BYTES_MAX, ASKED_CROWD, ASKED_MESSAGES_MAX, ASKED_PART_BYTES, ASKING_TIME_MAX};
+use crate::limits::{
+    ASKED_BYTES_MAX, ASKED_CONGESTED, ASKED_MESSAGES_MAX, ASKED_PART_BYTES, ASKING_TIME_MAX,
+};
 use crate::routing::message::Message;
 use crate::routing::route::{Asking, Route};
 use crate::routing::system_topics;
@@ -50,8 +52,8 @@ impl AskedMessages {
     }
 
     /// Whether so many messages wait that no more runs should begin.
-    pub fn is_crowded(&self) -> bool {
-        self.waiting.len() >= ASKED_CROWD || self.bytes >= ASKED_PART_BYTES
+    pub fn is_congested(&self) -> bool {
+        self.waiting.len() >= ASKED_CONGESTED || self.bytes >= ASKED_PART_BYTES
     }
 
     fn is_full(&self) -> bool {

@@ -11,7 +11,7 @@ use hashbrown::HashMap;
 use parking_lot::Mutex;
 
 use crate::guests::Hosting;
-use crate::limits::{HELD_BACK_BYTES, IN_FLIGHT_LOOK_PERIOD};
+use crate::limits::{BOUND_WINDOW_BYTES, IN_FLIGHT_LOOK_PERIOD};
 use crate::process::clock::thread_cpu;
 use crate::process::usage;
 use lotmq_core::client::shares::{self, Share};
@@ -33,7 +33,7 @@ struct Looked {
     /// End of the last look, and the processor time that it took.
     at: Option<(Instant, Duration)>,
     /// Whether it found owners whose sessions were held back.
-    is_held_back: bool,
+    is_bounded: bool,
 }
 
 impl InFlight {
@@ -46,15 +46,15 @@ impl InFlight {
             return;
         }
         let bytes_max = hosting.config.limits.all_inflight_bytes;
-        if looked.is_held_back || usage::memory().0 > bytes_max / 2 {
-            looked.is_held_back = hold_back(hosting, bytes_max);
+        if looked.is_bounded || usage::memory().0 > bytes_max / 2 {
+            looked.is_bounded = bound_windows(hosting, bytes_max);
         }
         looked.at = Some((Instant::now(), thread_cpu().saturating_sub(cpu)));
     }
 }
 
 /// Sets the bound of each session. True when it is lower than usual for any.
-fn hold_back(hosting: &Hosting, bytes_max: u64) -> bool {
+fn bound_windows(hosting: &Hosting, bytes_max: u64) -> bool {
     let tenants = hosting.tenants.all();
     let clients: Vec<Arc<Client>> = tenants.iter().flat_map(|tenant| tenant.all_sessions()).collect();
     let counted: u64 = clients.iter().map(|client| client.state.lock().session.bytes_in_memory()).sum();
@@ -62,7 +62,7 @@ fn hold_back(hosting: &Hosting, bytes_max: u64) -> bool {
     if counted > bytes_max / 2 {
         clients.iter().for_each(|client| holders.add(&client.state.lock()));
     }
-    tenants.iter().for_each(|tenant| tenant.shares.hold_nobody_back());
+    tenants.iter().for_each(|tenant| tenant.shares.unbound_windows());
     let full = holders.judge(bytes_max);
     if let Some(name) = full.first() {
         hosting.limits.elsewhere.note(Limit::AllInflightBytes, name, hosting.clock.now());
@@ -103,7 +103,7 @@ impl Holders {
         held.sessions += u64::from(bytes > 0);
     }
 
-    /// Finds owners with more than their part, holds their sessions back, and returns their names.
+    /// Finds owners with more than their part, bounds the windows of their sessions, and returns their names.
     fn judge(self, bytes_max: u64) -> Vec<String> {
         let all: u64 = self.0.values().map(|held| held.bytes).sum();
         let named =
@@ -113,14 +113,14 @@ impl Holders {
         let window_bytes = |bytes: u64, sessions: u64| {
             let is_full = bytes >= shares::part(bytes_max, all.saturating_sub(bytes)).max(least);
             let even = bytes_max / sessions.max(1);
-            is_full.then(|| even.clamp(*HELD_BACK_BYTES.start(), *HELD_BACK_BYTES.end()))
+            is_full.then(|| even.clamp(*BOUND_WINDOW_BYTES.start(), *BOUND_WINDOW_BYTES.end()))
         };
         let mut full = Vec::new();
         // Those without a name, of each tenant.
         let mut anonymous: HashMap<usize, (Arc<Share>, u64, u64)> = HashMap::new();
         for Held { share, bytes, sessions } in self.0.into_values() {
             if let Some(window_bytes) = window_bytes(bytes, sessions) {
-                share.hold_back(window_bytes);
+                share.bound_windows(window_bytes);
                 full.push(share.name());
             }
             if let Some(tenant) = share.tenant_of_anonymous() {
@@ -130,7 +130,7 @@ impl Holders {
         }
         for (share, bytes, sessions) in anonymous.into_values() {
             if let Some(window_bytes) = window_bytes(bytes, sessions) {
-                share.hold_back_anonymous(window_bytes);
+                share.bound_anonymous_windows(window_bytes);
                 full.push(share.name());
             }
         }
@@ -146,7 +146,7 @@ mod tests {
     use lotmq_core::client::shares::Shares;
 
     #[test]
-    fn who_holds_more_than_his_part_is_held_back() {
+    fn windows_of_who_holds_more_than_his_part_are_bounded() {
         let shares = Arc::new(Shares::default());
         let share = |user: Option<&str>, address: &str| {
             let mut identity = Identity::anonymous("c".into(), Peer::Tcp(address.parse().unwrap()));
@@ -160,8 +160,8 @@ mod tests {
         let judged = |of: &[(&Arc<Share>, u64)]| {
             let mut holders = Holders::default();
             of.iter().for_each(|(share, bytes)| holders.add_bytes(share, *bytes));
-            shares.hold_nobody_back();
-            [&ann, &bob, &strangers[0], &strangers[1]].iter().for_each(|share| share.hold_back(0));
+            shares.unbound_windows();
+            [&ann, &bob, &strangers[0], &strangers[1]].iter().for_each(|share| share.bound_windows(0));
             let _ = holders.judge(1_000_000);
             [&ann, &bob, &strangers[0], &strangers[1]].map(|share| share.window_bytes())
         };
