@@ -39,6 +39,10 @@ use std::{
 pub struct ExecutorOptions {
     /// Number of threads. Default: one per core.
     pub threads: usize,
+    /// Whether nothing begins to run but while somebody [waits for the rest](Executor::wait_for_rest), so that it is that caller who decides when. Default: no.
+    pub is_stepped: bool,
+    /// Time after which a definition that has more to do lets others run. Default [`limits::TURN_TIME_MAX`].
+    pub turn_time_max: Duration,
     /// Most threads beside those that work while others wait for a script or a route. Default [`limits::STAND_INS_MAX`].
     pub stand_ins_max: usize,
     /// Time after which the instance of a definition that has nothing to do is dropped. Default [`limits::INSTANCE_IDLE`].
@@ -52,6 +56,8 @@ impl Default for ExecutorOptions {
         let threads = thread::available_parallelism().map_or(1, |cores| cores.get());
         ExecutorOptions {
             threads,
+            is_stepped: false,
+            turn_time_max: limits::TURN_TIME_MAX,
             stand_ins_max: limits::STAND_INS_MAX,
             instance_idle: limits::INSTANCE_IDLE,
             pulses: Pulses::default(),
@@ -141,6 +147,9 @@ impl Executor {
             stand_ins: StandIns::default(),
         });
         let executor = Executor { shared };
+        if executor.shared.options.is_stepped {
+            executor.shared.queue.hold();
+        }
         for _ in 0..executor.shared.options.threads.max(1) {
             executor.shared.spawn(worker::work)?;
         }
@@ -150,6 +159,11 @@ impl Executor {
     /// Takes a definition in. It runs when something is posted to it, until it is [closed](Definition::close).
     pub fn add(&self, spec: DefinitionSpec) -> Arc<Definition> {
         Definition::new(spec, self.shared.clone())
+    }
+
+    /// Whether no definition runs or has anything to do.
+    pub fn is_at_rest(&self) -> bool {
+        self.shared.queue.is_at_rest()
     }
 
     /// Waits until no definition runs or has anything to do, or for so long. Whether that is so: what the last runs wrote has gone out then.

@@ -405,6 +405,11 @@ impl Definition {
         (mailbox.instance.take(), mailbox.version)
     }
 
+    /// Time of a turn after which others have theirs.
+    pub(super) fn turn_time_max(&self) -> Duration {
+        self.executor.options.turn_time_max
+    }
+
     /// Moves the next events of the turn to `jobs`; none when other code was put in place.
     pub(super) fn take_jobs(&self, version: u64, jobs: &mut VecDeque<Job>) {
         let mut mailbox = self.mailbox.lock();

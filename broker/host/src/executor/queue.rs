@@ -38,6 +38,8 @@ struct Inner {
     ready: HashMap<u32, VecDeque<Arc<Definition>>>,
     pausing: BinaryHeap<Reverse<Pausing>>,
     sleeping: usize,
+    /// Nothing begins to run.
+    is_held: bool,
     is_closed: bool,
 }
 
@@ -70,17 +72,20 @@ impl RunQueue {
             if inner.is_closed {
                 return Next::Closed;
             }
-            if !inner.pausing.is_empty() {
-                inner.resume(Instant::now());
-            }
-            if let Some(definition) = inner.pop() {
-                inner.running += 1;
-                return Next::Run(definition);
+            if !inner.is_held {
+                if !inner.pausing.is_empty() {
+                    inner.resume(Instant::now());
+                }
+                if let Some(definition) = inner.pop() {
+                    inner.running += 1;
+                    return Next::Run(definition);
+                }
             }
             if Instant::now() >= deadline {
                 return Next::Nothing;
             }
-            let until = inner.pausing.peek().map_or(deadline, |Reverse(first)| first.0.min(deadline));
+            let resumes = inner.pausing.peek().filter(|_| !inner.is_held);
+            let until = resumes.map_or(deadline, |Reverse(first)| first.0.min(deadline));
             inner.sleeping += 1;
             self.changed.wait_until(&mut inner, until);
             inner.sleeping -= 1;
@@ -96,15 +101,26 @@ impl RunQueue {
         }
     }
 
+    /// Lets nothing begin to run but while somebody [waits for the rest](Self::wait_for_rest).
+    pub(crate) fn hold(&self) {
+        self.inner.lock().is_held = true;
+    }
+
+    /// Whether nothing runs and nothing is to be run, pauses included.
+    pub(crate) fn is_at_rest(&self) -> bool {
+        self.inner.lock().is_at_rest()
+    }
+
     /// Waits until nothing runs and nothing is to be run, pauses included, or until `deadline`. Whether that is so.
     pub(crate) fn wait_for_rest(&self, deadline: Instant) -> bool {
         let mut inner = self.inner.lock();
-        while !inner.is_at_rest() {
-            if self.rests.wait_until(&mut inner, deadline).timed_out() {
-                return inner.is_at_rest();
-            }
+        let was_held = std::mem::take(&mut inner.is_held);
+        if was_held {
+            self.changed.notify_all();
         }
-        true
+        while !inner.is_at_rest() && !self.rests.wait_until(&mut inner, deadline).timed_out() {}
+        inner.is_held = was_held;
+        inner.is_at_rest()
     }
 
     /// Wakes all workers for good.

@@ -5,7 +5,7 @@ use super::{
 };
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
-    limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX, TURN_TIME_MAX},
+    limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX},
     stack::register_stack,
 };
 use std::{
@@ -104,7 +104,7 @@ fn run_jobs(
         if !run_job(definition, &job, instance, sink, output) {
             return Err(Trapped { poison: Poison::of(&job.event.as_event()), took: began.elapsed() });
         }
-        if number.is_multiple_of(8) && began.elapsed() > TURN_TIME_MAX {
+        if number.is_multiple_of(8) && began.elapsed() > definition.turn_time_max() {
             break;
         }
     }

@@ -1,7 +1,7 @@
 //! What a guest does wrong costs nobody else anything.
 
 use crate::support::{
-    Broker, PUBLISH_PAYLOAD, Seen, Text, executor, message, owned, published, run_once, spec,
+    Broker, PUBLISH_PAYLOAD, Seen, Text, executor, executor_with, message, owned, published, run_once, spec,
 };
 use lotmq_host::{
     AfterTraps, Definition, DefinitionSpec, DefinitionState, Executor, ExecutorOptions, FinishedRun,
@@ -380,6 +380,30 @@ fn who_waits_for_the_rest_of_runs_finds_everything_done() {
     assert!(!executor.wait_for_rest(Duration::ZERO));
     bad.close();
     assert!(executor.wait_for_rest(LONG));
+}
+
+#[test]
+fn a_stepped_executor_runs_in_the_order_of_what_was_posted_however_long_that_took() {
+    let options = ExecutorOptions {
+        threads: 1,
+        is_stepped: true,
+        turn_time_max: Duration::MAX,
+        ..ExecutorOptions::default()
+    };
+    let (executor, seen) = executor_with(options);
+    let definitions = [1, 2].map(|id| executor.add(spec(id, GOOD.guest())));
+    for _ in 0..20 {
+        for round in 0..3 {
+            for definition in &definitions {
+                definition.post(owned("in", &[round]), 0, 0).unwrap();
+                std::thread::yield_now();
+            }
+        }
+        assert!(seen.try_recv().is_err(), "nothing runs before somebody waits for it");
+        assert!(executor.wait_for_rest(Duration::from_secs(30)));
+        let order: Vec<u64> = seen.try_iter().map(|run| run.definition.0).collect();
+        assert_eq!(order, [1, 1, 1, 2, 2, 2]);
+    }
 }
 
 #[test]

@@ -237,8 +237,12 @@ pub(crate) fn published(output: &RunOutput) -> Vec<(String, Vec<u8>)> {
 
 /// An executor with so many threads, and what its sinks saw.
 pub(crate) fn executor(threads: usize) -> (lotmq_host::Executor, Receiver<Seen>) {
+    executor_with(lotmq_host::ExecutorOptions { threads, ..lotmq_host::ExecutorOptions::default() })
+}
+
+/// An executor with these options, and what its sinks saw.
+pub(crate) fn executor_with(options: lotmq_host::ExecutorOptions) -> (lotmq_host::Executor, Receiver<Seen>) {
     let (sender, receiver) = mpsc::channel();
-    let options = lotmq_host::ExecutorOptions { threads, ..lotmq_host::ExecutorOptions::default() };
     let executor =
         lotmq_host::Executor::start(options, move |_| Box::new(Collector(sender.clone()))).unwrap();
     (executor, receiver)
