@@ -110,7 +110,13 @@ impl EmbeddedBroker {
         tenant.permissions.put(Everybody::rules());
         let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
-        let options = ExecutorOptions { threads: 1, stand_ins_max: 0, ..ExecutorOptions::default() };
+        let options = ExecutorOptions {
+            threads: 1,
+            is_stepped: true,
+            turn_time_max: Duration::MAX,
+            stand_ins_max: 0,
+            ..ExecutorOptions::default()
+        };
         *broker.executor.lock() = Some(Executor::start(options, sink).map_err(StartError::from)?);
         let routes = SteppedRoutes::new(&broker.hosting).map_err(StartError::from)?;
         let home = Arc::clone(&broker.net.shards[0].home);
@@ -333,34 +339,22 @@ impl EmbeddedBroker {
     /// # Errors
     /// [`EmbeddedError::Endless`] and [`EmbeddedError::Disconnected`].
     pub fn settle(&mut self) -> Result<Vec<Happening>, EmbeddedError> {
-        let mut deadline = Instant::now() + PATIENCE;
         loop {
             self.client.take_turns()?;
-            if !self.runs_rest(Duration::ZERO) {
-                self.await_runs(deadline)?;
-                deadline = Instant::now() + PATIENCE;
+            if self.run_definitions()? || self.run_routes()? || self.take_commits() || self.tell_errors() {
                 continue;
             }
-            let guests = &self.tenant.programs().guests;
-            if !guests.routes_rest() {
-                self.drive_routes(|| guests.routes_rest(), deadline)?;
-                continue;
-            }
-            if !self.take_commits() && !self.tell_errors() {
-                return Ok(self.deeds.take(&mut self.client.received));
-            }
+            return Ok(self.deeds.take(&mut self.client.received));
         }
     }
 
-    /// Whether no run is under way on the executor, or is after so long.
-    fn runs_rest(&self, patience: Duration) -> bool {
-        let executor = self.broker.executor.lock();
-        executor.as_ref().is_none_or(|executor| executor.wait_for_rest(patience))
-    }
-
-    /// Waits for the runs on the executor, and has routes answer what they ask.
-    fn await_runs(&mut self, deadline: Instant) -> Result<(), EmbeddedError> {
-        while !self.runs_rest(LOOK) {
+    /// Lets the executor run what it has, with routes answering what is asked of them meanwhile; whether that was anything. It runs nothing at other times.
+    fn run_definitions(&mut self) -> Result<bool, EmbeddedError> {
+        if self.with_executor(Executor::is_at_rest) {
+            return Ok(false);
+        }
+        let deadline = Instant::now() + PATIENCE;
+        while !self.with_executor(|executor| executor.wait_for_rest(LOOK)) {
             let guests = &self.tenant.programs().guests;
             if guests.routes_are_asked() {
                 self.drive_routes(|| !guests.routes_are_asked(), deadline)?;
@@ -371,7 +365,21 @@ impl EmbeddedBroker {
             // A run may wait for what this thread has not handed over.
             self.client.take_turns()?;
         }
-        Ok(())
+        Ok(true)
+    }
+
+    fn with_executor(&self, ask: impl FnOnce(&Executor) -> bool) -> bool {
+        self.broker.executor.lock().as_ref().is_none_or(ask)
+    }
+
+    /// Drives the routes until none has anything to do; whether any had.
+    fn run_routes(&self) -> Result<bool, EmbeddedError> {
+        let guests = &self.tenant.programs().guests;
+        if guests.routes_rest() {
+            return Ok(false);
+        }
+        self.drive_routes(|| guests.routes_rest(), Instant::now() + PATIENCE)?;
+        Ok(true)
     }
 
     fn drive_routes(&self, is_over: impl Fn() -> bool, deadline: Instant) -> Result<(), EmbeddedError> {

@@ -126,3 +126,77 @@ fn a_broker_that_ends_leaves_nothing_behind() {
     drop(broker);
     assert!(weak.upgrade().is_none() && tenant.upgrade().is_none());
 }
+
+const ROUTES: &str = r#"DEFINE ROUTE Db WITH TYPE LOOPBACK
+    ADD LOOPBACK_CONFIG
+        WITH DELAY 3600000
+    ADD EVENT Save
+        WITH SOURCE_TOPIC "save/+"
+        WITH DESTINATION_TOPIC "saved/{topic.2}"
+        WITH FAIL "{payload.json.fail}"
+        WITH ERROR_TOPIC "failed/{topic.2}"
+DEFINE MODEL Reading COLLAPSED
+    ADD STRING "id"
+    ADD DOUBLE "v"
+    STORE IN "Db"
+DEFINE ACTION Store
+ON TOPIC "saved/+" DO
+    PUBLISH MODEL Reading TO "clean/+" WITH
+        id = TOPIC POSITION 2
+        v = 1
+DEFINE ACTION Ask
+ON TOPIC "saved/+" DO
+    PUBLISH TOPIC "rows" WITH GET MODEL "Reading" FROM "Db" WHERE v > 0 ORDER BY id ASC
+DEFINE ACTION Beside
+ON TOPIC "save/+" DO
+    SET "i" WITH 0
+    LOOP
+        SET "i" WITH {i} + 1
+        PUBLISH TOPIC "beside" WITH {i}
+    UNTIL {i} >= 3
+"#;
+
+#[test]
+fn what_a_route_refuses_is_told_and_gone_whatever_the_class_of_the_failure() {
+    let embedding = Embedding::new().unwrap();
+    let program = compile(&embedding, ROUTES);
+    let mut broker = start(&embedding, &program);
+    settled(&mut broker);
+    let rejected = "Db: it was asked to fail (ROUTE_REJECTED)".to_owned();
+    for (class, then) in [
+        ("reject", None),
+        ("retry", None),
+        ("reconnect", Some("Db: it was asked to fail (ROUTE_AWAY)")),
+        ("fatal", Some("Db: it was asked to fail (ROUTE_STOPPED)")),
+    ] {
+        broker.publish("save/a", format!("{{\"fail\":\"{class}\"}}").as_bytes()).unwrap();
+        let all = settled(&mut broker);
+        let of_route: Vec<&String> = all.iter().filter(|line| line.starts_with("Db")).collect();
+        assert_eq!(of_route[0], &rejected, "{class}: {all:?}");
+        let told = "Db: failed/a={\"route\":\"Db\",\"event\":\"Save\",\"error\":\"it was asked to fail\",\"topic\":\"save/a\",\"timestamp\":\"2026-01-01T00:00:00.000Z\"} (QoS 0)";
+        assert_eq!(of_route[1], told, "{class}");
+        assert_eq!(of_route.get(2).map(|line| line.as_str()), then, "{class}");
+    }
+    broker.publish("save/b", b"{}").unwrap();
+    assert!(settled(&mut broker).iter().all(|line| !line.starts_with("Db")), "it stands still");
+}
+
+#[test]
+fn what_comes_out_has_one_order() {
+    let embedding = Embedding::new().unwrap();
+    let program = compile(&embedding, ROUTES);
+    let all = || {
+        let mut broker = start(&embedding, &program);
+        let mut all = settled(&mut broker);
+        for topic in ["save/a", "save/b"] {
+            broker.publish(topic, b"{\"n\":1}").unwrap();
+        }
+        all.append(&mut settled(&mut broker));
+        all
+    };
+    let first = all();
+    assert!(first.iter().filter(|line| line.starts_with("Ask: rows=")).count() == 2, "{first:?}");
+    for _ in 0..20 {
+        assert_eq!(all(), first);
+    }
+}
