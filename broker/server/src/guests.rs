@@ -68,13 +68,13 @@ use witness::Witness;
 #[cfg(test)]
 mod tests;
 
-/// See the module's documentation.
+/// Guests of one tenant.
 pub(crate) struct Guests {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) values: Arc<LastValues>,
-    /// Held by who hands kept values to the store.
+    /// Lock for handing kept values to the store.
     saving: parking_lot::Mutex<()>,
-    /// On whose behalf definitions act.
+    /// Mode that says on whose behalf definitions act.
     pub(crate) authority: Authority,
     runners: RwLock<HashMap<DefinitionId, Arc<Runner>>>,
     routes: RwLock<HashMap<DefinitionId, Arc<RouteRunner>>>,
@@ -84,7 +84,7 @@ pub(crate) struct Guests {
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
     waiting: Waiting,
     idle_rules: rules::IdleRules,
-    /// Where messages are kept until what they start has ended, with `lot.durable_triggers`.
+    /// Session in whose queue promised messages are kept, with `lot.durable_triggers`.
     promised: OnceLock<SessionId>,
     /// Told of what definitions do, where somebody wants to know.
     pub(crate) witness: OnceLock<Arc<dyn Witness>>,
@@ -108,7 +108,7 @@ pub(crate) struct Trigger {
     pub(crate) is_for_clients: bool,
 }
 
-/// What runs it.
+/// Runner of a definition that a message starts.
 #[derive(Clone)]
 pub(crate) enum Starts {
     Guest(Arc<host::Definition>),
