@@ -78,6 +78,9 @@ pub(crate) struct Tag {
 /// From here on publishers are Wills, those of the Clients in their order: they were made long before they are published.
 pub(crate) const WILLS: u8 = 100;
 
+/// From here on publishers are definitions, in their order: their numbers are those of what has triggered them, with its publisher in the first byte.
+pub(crate) const EFFECTS: u8 = 140;
+
 /// Publishers from here on do not count properly.
 pub(crate) const RUDE_PUBLISHER: u8 = 200;
 
@@ -87,6 +90,21 @@ impl Tag {
         payload.extend(self.sequence.to_be_bytes());
         payload.resize(payload.len() + filler, b'.');
         payload
+    }
+
+    /// Who has published it, and for what a definition has made of something else: who had published that.
+    fn publishers(self) -> (u8, u8) {
+        let [first, ..] = self.sequence.to_be_bytes();
+        (self.publisher, if self.is_of_definition() { first } else { 0 })
+    }
+
+    fn is_of_definition(self) -> bool {
+        (EFFECTS..RUDE_PUBLISHER).contains(&self.publisher)
+    }
+
+    /// Whether messages of this publisher come in the order of their numbers.
+    fn is_ordered(self) -> bool {
+        self.publisher < WILLS || (self.is_of_definition() && self.publishers().1 < WILLS)
     }
 
     pub(crate) fn read(payload: &[u8]) -> Option<Self> {
@@ -186,7 +204,7 @@ pub(crate) struct Client {
     next_asked: u16,
     filters: BTreeSet<&'static str>,
     /// The newest live message by publisher, topic and the two QoS.
-    newest: BTreeMap<(u8, String, QoS, QoS), u32>,
+    newest: BTreeMap<((u8, u8), String, QoS, QoS), u32>,
     next_sequence: u32,
     pub(crate) seen: Seen,
 }
@@ -522,14 +540,14 @@ impl Client {
         heard: &mut Heard,
     ) -> Checked {
         // What a publisher sends again at QoS 1 may be routed again, behind newer ones.
-        let tag = Tag::read(&got.payload).filter(|tag| tag.publisher < WILLS && tag.qos != QoS::AtLeastOnce);
+        let tag = Tag::read(&got.payload).filter(|tag| tag.is_ordered() && tag.qos != QoS::AtLeastOnce);
         // What a member of a group has not got when its session ends, another one gets, behind newer ones.
         let is_of_group = |filter: &&'static str| {
             unshared(filter) != *filter && filter_matches(unshared(filter), &got.topic)
         };
         let is_ordered = !retain && !dup && !self.may_be_refused && !self.filters.iter().any(is_of_group);
         if let Some(tag) = tag.filter(|_| is_ordered) {
-            let key = (tag.publisher, got.topic.clone(), tag.qos, got.qos);
+            let key = (tag.publishers(), got.topic.clone(), tag.qos, got.qos);
             let newest = self.newest.insert(key, tag.sequence);
             let is_next = newest.is_none_or(|newest| newest <= tag.sequence);
             ensure!(is_next, "{got:?} with {tag:?} after {newest:?}, [MQTT-4.6.0-6]");

@@ -1,5 +1,6 @@
 //! Things that the broker can be told to do wrong, to prove that the simulation would notice.
 
+use std::cell::Cell;
 use std::fmt;
 
 use lotmq_store::OpKind;
@@ -9,10 +10,30 @@ use lotmq_store::OpKind;
 pub enum Fault {
     /// By the core.
     Core(lotmq_core::fault::Fault),
+    /// By the guests.
+    Guest(GuestFault),
     /// Operations of one kind never reach the store.
     Lost(OpKind),
     /// The disk says that it has synced, and has not.
     LyingDisk,
+}
+
+/// What guests do wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum GuestFault {
+    /// What a run publishes is published twice.
+    Doubled,
+    /// What a run publishes is not published.
+    Lost,
+}
+
+thread_local! {
+    static PLANTED: Cell<Option<GuestFault>> = const { Cell::new(None) };
+}
+
+/// What guests of this thread do wrong.
+pub(crate) fn planted() -> Option<GuestFault> {
+    PLANTED.get()
 }
 
 /// Kinds of operations without which a promise breaks. Without the others a message comes again that may, or PUBREL does.
@@ -33,7 +54,8 @@ impl Fault {
     /// Every fault.
     pub fn all() -> impl Iterator<Item = Self> {
         let of_core = lotmq_core::fault::Fault::ALL.into_iter().map(Self::Core);
-        of_core.chain(LOST.into_iter().map(Self::Lost)).chain([Self::LyingDisk])
+        let of_guests = [GuestFault::Doubled, GuestFault::Lost].map(Self::Guest);
+        of_core.chain(of_guests).chain(LOST.into_iter().map(Self::Lost)).chain([Self::LyingDisk])
     }
 
     /// Makes the calling thread do what is wrong by this, or nothing.
@@ -42,8 +64,9 @@ impl Fault {
         match fault {
             Some(Self::Core(fault)) => of_core = Some(fault),
             Some(Self::Lost(kind)) => lost = Some(kind),
-            Some(Self::LyingDisk) | None => {}
+            Some(Self::Guest(_) | Self::LyingDisk) | None => {}
         }
+        PLANTED.set(if let Some(Self::Guest(fault)) = fault { Some(fault) } else { None });
         lotmq_core::fault::plant(of_core);
         lotmq_store::lose_operations(lost);
     }
@@ -53,6 +76,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Core(fault) => write!(f, "{fault:?}"),
+            Self::Guest(fault) => write!(f, "Guest{fault:?}"),
             Self::Lost(kind) => write!(f, "Lost{kind:?}"),
             Self::LyingDisk => f.write_str("LyingDisk"),
         }

@@ -11,7 +11,7 @@ use crate::client::{Outgoing, RUDE_PUBLISHER, Tag, encode_message};
 
 pub(crate) const TOPICS: [&str; 7] = ["a", "a/b", "a/b/c", "b", "b/c", "/", "x/y"];
 
-pub(crate) const FILTERS: [&str; 16] = [
+pub(crate) const FILTERS: [&str; 18] = [
     "a",
     "a/b",
     "a/+",
@@ -22,6 +22,8 @@ pub(crate) const FILTERS: [&str; 16] = [
     "b/#",
     "+/+/c",
     "x/#",
+    "g/#",
+    "g/+",
     "/+",
     "$share/g/a/#",
     "$share/g/#",

@@ -14,6 +14,7 @@ mod client;
 mod clock;
 mod fault;
 mod fuzz;
+mod guests;
 mod hostile;
 mod link;
 mod machine;

@@ -16,6 +16,7 @@ use lotmq_core::connection::in_memory::{InMemory, Wire};
 use lotmq_core::connection::open::OpenConnections;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms, step};
+use lotmq_core::durable::log::Log;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::home::Home;
@@ -29,7 +30,8 @@ use lotmq_store::{
 use parking_lot::Mutex;
 
 use crate::clock::{BrokerClock, WorldTime};
-use crate::surface::{Ended, Everybody, NoDefinitions, NoGuests, Surface};
+use crate::guests::{self, Guests, Relaying, Relays};
+use crate::surface::{Ended, Everybody, Surface};
 
 /// Number of a connection.
 pub(crate) type ConnectionId = u32;
@@ -57,6 +59,8 @@ pub(crate) enum Task {
     Tick(u16),
     /// The store commits a group.
     Store,
+    /// Posted runs of guests.
+    Guests,
     /// What is due by the clock.
     Housekeeping,
 }
@@ -145,6 +149,8 @@ pub(crate) struct Machine {
     surface: Arc<Surface>,
     shards: Vec<Shard>,
     keeper: Turn,
+    /// The thread of posted guests.
+    executor: Turn,
     kept_house: Duration,
     stepper: Arc<Stepper>,
     connections: BTreeMap<ConnectionId, Open>,
@@ -165,8 +171,13 @@ impl Machine {
     ///
     /// # Errors
     /// When the store cannot be opened.
-    pub(crate) fn start(time: &Arc<WorldTime>, disk: &Disk, config: &Config) -> Result<Self, String> {
+    pub(crate) fn start(
+        time: &Arc<WorldTime>,
+        disk: &Disk,
+        (config, guests): (&Config, Guests),
+    ) -> Result<Self, String> {
         let surface = Arc::new(Surface::default());
+        guests::begin(&surface.tasks);
         let homes: Vec<_> = (0..SHARDS).map(|number| Arc::new(Home::new(number))).collect();
         let (to_call, tasks) = (homes.clone(), surface.tasks.clone());
         let on_commit = Box::new(move |_| {
@@ -180,13 +191,18 @@ impl Machine {
         let users = Arc::new(users);
         let permissions = Arc::new(Rulebook::new(Arc::clone(&users)).without_delivery());
         permissions.put(Everybody::rules());
-        let tenant =
-            Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(NoDefinitions));
+        let promised = (guests == Guests::Promised)
+            .then(|| guests::promised_session(&store, &mut recovered.sessions))
+            .transpose()?;
+        let relaying = Relaying { promised, are_there: guests != Guests::None };
+        let tenant = Tenant::new((TenantId::DEFAULT, 0), "default", users, permissions, Box::new(relaying));
         let tenant = Arc::new(tenant);
         let clock = BrokerClock::starts(time);
         let ids = Arc::clone(store.ids());
         let chance = Chance { random: |_| false, hashing: Hashing::fixed(7) };
-        let core = Arc::new(Core::new(config, (Arc::new(store), ids), Box::new(clock), chance, &NoGuests));
+        let store = Arc::new(store);
+        let log = (Arc::<Store>::clone(&store) as Arc<dyn Log>, ids);
+        let core = Arc::new(Core::new(config, log, Box::new(clock), chance, &Relays));
         let above: Arc<dyn Above> = Arc::<Surface>::clone(&surface);
         // Nobody else sets it.
         let _ = core.above.set(Arc::downgrade(&above));
@@ -217,8 +233,9 @@ impl Machine {
         });
         let shards = shards.collect();
         let keeper = Turn::new(Arc::clone(&core), None);
+        let executor = Turn::new(Arc::clone(&core), None);
         surface.tasks.call(Task::Housekeeping);
-        Ok(Self {
+        let mut machine = Self {
             time: Arc::clone(time),
             core,
             tenant,
@@ -226,10 +243,19 @@ impl Machine {
             surface,
             shards,
             keeper,
+            executor,
             kept_house: now,
             stepper,
             connections: BTreeMap::new(),
-        })
+        };
+        if let Some(session) = promised {
+            guests::start_again(&store, &machine.core.ended_runs, (&machine.tenant, session))?;
+            // Before the first Client, so that nothing newer comes in front of it.
+            while guests::are_posted() {
+                machine.run(Task::Guests);
+            }
+        }
+        Ok(machine)
     }
 
     /// A connection comes.
@@ -329,7 +355,15 @@ impl Machine {
             Task::Store => {
                 self.stepper.step();
             }
-            Task::Housekeeping => self.keep_house(),
+            Task::Guests => self.beside_shards(|machine| {
+                machine.executor.tick();
+                guests::work(&mut machine.executor);
+                machine.executor.flush();
+            }),
+            Task::Housekeeping => {
+                self.kept_house = self.time.now();
+                self.beside_shards(Self::work_by_the_clock);
+            }
         }
     }
 
@@ -349,10 +383,10 @@ impl Machine {
         self.connections.remove(&id);
     }
 
-    fn keep_house(&mut self) {
-        self.kept_house = self.time.now();
+    /// Works on a thread without Clients, which may wait for the others.
+    fn beside_shards(&mut self, work: impl FnOnce(&mut Self)) {
         OTHERS.set((std::mem::take(&mut self.shards), Some(Arc::clone(&self.stepper))));
-        self.work_by_the_clock();
+        work(self);
         (self.shards, _) = OTHERS.take();
     }
 
@@ -371,6 +405,7 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
+        guests::end();
         // What refers to each other in circles would never be freed, and a run has many lives.
         self.tenant.forget_clients();
     }

@@ -57,6 +57,8 @@ pub(crate) struct Published {
 pub(crate) enum Kind {
     /// PUBLISH.
     Publish,
+    /// What a definition makes of this message, if the message is taken.
+    Effect(MessageId),
     /// A Will that may be published.
     Will,
     /// A Will that must not be any more.
@@ -105,12 +107,16 @@ pub(crate) struct Promises {
     presence: Vec<Presence>,
     /// The disk has failed: what was refused may have had an effect, and has another one when it is sent again.
     has_failed: bool,
+    /// Runs of definitions are started again after a crash.
+    runs_are_promised: bool,
+    /// When the broker was started last.
+    restarted: Step,
     /// Somebody keeps no book: takes what is for a group, and clears what is retained.
     is_incomplete: bool,
 }
 
 impl Promises {
-    pub(crate) fn new(clients: usize) -> Self {
+    pub(crate) fn new(clients: usize, runs_are_promised: bool) -> Self {
         Self {
             step: 1,
             now_ms: 0,
@@ -120,6 +126,8 @@ impl Promises {
             clients: (0..clients).map(|_| vec![Book::default()]).collect(),
             presence: vec![Presence::default(); clients],
             has_failed: false,
+            runs_are_promised,
+            restarted: 0,
             is_incomplete: false,
         }
     }
@@ -277,7 +285,7 @@ impl Promises {
         let Some(tag) = Tag::read(&got.payload) else { return Ok(()) };
         let Some(&id) = self.by_tag.get(&(tag.publisher, tag.sequence)) else { return Ok(()) };
         let (step, message) = (self.step, self.messages[id].clone());
-        let has_failed = self.has_failed;
+        let (has_failed, may_repeat) = (self.has_failed, self.may_be_made_again(&message));
         // Of a session that ends nobody knows which copy came by which of its groups: any of them may go to a member of another one.
         let groups = self.groups_of(message.topic).len();
         ensure!(message.topic == got.topic, "{got:?} was published as {message:?}");
@@ -316,9 +324,17 @@ impl Promises {
         let own = possible.iter().any(|(filter, _)| unshared(filter) == *filter);
         let is_member = possible.iter().any(|(filter, _)| unshared(filter) != *filter);
         let copies = usize::from(own) + if is_member { groups } else { 0 };
-        let is_once = has_failed || message.qos != QoS::ExactlyOnce || receipts.exactly_once <= copies;
+        let is_once =
+            has_failed || may_repeat || message.qos != QoS::ExactlyOnce || receipts.exactly_once <= copies;
         ensure!(is_once, "c{client} got {got:?} {} times, {copies} at most", receipts.exactly_once);
         Ok(())
+    }
+
+    /// Whether a definition may make a message more than once: its cause may have been routed again, or its run was started again.
+    fn may_be_made_again(&self, message: &Published) -> bool {
+        let Kind::Effect(cause) = message.kind else { return false };
+        let cause = &self.messages[cause];
+        cause.qos == QoS::AtLeastOnce || (self.runs_are_promised && self.restarted > cause.sent)
     }
 
     /// Filters of groups that match a topic.

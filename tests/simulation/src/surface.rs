@@ -1,10 +1,8 @@
 //! What the core finds round it instead of a server: nobody to ask, and somebody who writes down what it tells.
 
-use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::sync::Arc;
-use std::task::Context;
 
 use lot_facts::{RuleFacts, RuleInputs};
 use lotmq_auth::{Account, Answer, Ask, Identity, Opinion, PendingLogin, Question, Rule, Scope, Validity};
@@ -16,13 +14,10 @@ use lotmq_core::connection::Connection;
 use lotmq_core::connection::close::CloseReason;
 use lotmq_core::durable::release::Release;
 use lotmq_core::protocol::{NotTaken, Outcome};
-use lotmq_core::routing::message::Message;
 use lotmq_core::routing::subscription::Options;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::triggers::{GuestRunner, TenantHooks, Triggers};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::arena::Span;
-use lotmq_definitions::Caching;
 use lotmq_store::Ticket;
 use parking_lot::Mutex;
 
@@ -114,50 +109,6 @@ impl Above for Surface {
     fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>) {
         self.releases.lock().push_back((ticket, releases));
         self.tasks.call(Task::Releases);
-    }
-}
-
-/// A tenant without definitions.
-pub(crate) struct NoDefinitions;
-
-impl TenantHooks for NoDefinitions {
-    fn triggers(&self, _: &Tenant, _: &str) -> (Option<Box<dyn Triggers>>, bool) {
-        (None, true)
-    }
-
-    fn caching(&self, _: &str) -> Caching {
-        Caching::Skip
-    }
-
-    fn remember(&self, _: Caching, _: &Message) {}
-}
-
-/// Nothing is ever started.
-pub(crate) struct NoGuests;
-
-impl GuestRunner for NoGuests {
-    fn of_thread(&self) -> Box<dyn Any> {
-        Box::new(())
-    }
-
-    fn has_work(&self, _: &Turn) -> bool {
-        false
-    }
-
-    fn is_full(&self, _: &Turn) -> bool {
-        false
-    }
-
-    fn hold_back(&self, _: &mut Turn, _: &Arc<Connection>, _: &Client, _: &Context<'_>) -> bool {
-        false
-    }
-
-    fn start(&self, _: &mut Turn) {}
-
-    fn post(&self, _: &mut Turn) {}
-
-    fn turn_ended(&self, _: &mut Turn) -> bool {
-        false
     }
 }
 

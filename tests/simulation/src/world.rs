@@ -16,6 +16,7 @@ use crate::checked::{Checked, ensure, shown};
 use crate::choices::Choices;
 use crate::client::{Client, Event, Heard, Method, Tag};
 use crate::clock::WorldTime;
+use crate::guests::Guests;
 use crate::hostile::FILTERS;
 use crate::link::Link;
 use crate::machine::{ConnectionId, Machine, Task};
@@ -33,6 +34,7 @@ pub(crate) struct World {
     choices: Choices,
     time: Arc<WorldTime>,
     config: Config,
+    guests: Guests,
     disk: Disk,
     /// What power cuts leave.
     cuts: Random,
@@ -47,6 +49,8 @@ pub(crate) struct World {
     wills: BTreeMap<ConnectionId, (Tag, bool)>,
     /// The store is slower than everything else.
     is_store_slow: bool,
+    /// So are posted runs of guests.
+    are_guests_slow: bool,
     /// The power may go when something was answered.
     may_power_go: bool,
     /// How often the power goes where it may.
@@ -130,18 +134,21 @@ impl World {
         disk.set_faults(|faults| faults.lies = settings.fault == Some(Fault::LyingDisk));
         let cuts = Random::new(choices.seed());
         let has_long_messages = choices.chance(15);
+        let guests = choices.pick(&[Guests::None, Guests::AtMostOnce, Guests::Promised]);
         Self {
             clients,
             rude: choices.chance(30).then(Rude::default),
-            promises: Promises::new(count),
+            promises: Promises::new(count, guests == Guests::Promised),
             time,
             config: Config::default(),
+            guests,
             disk,
             cuts,
             machine: None,
             links: BTreeMap::new(),
             wills: BTreeMap::new(),
             is_store_slow: choices.chance(50),
+            are_guests_slow: choices.chance(50),
             may_power_go: true,
             cuts_percent: choices.pick(&[0, 25, 50, 100]),
             link_bytes: if has_long_messages {
@@ -272,7 +279,7 @@ impl World {
             return Ok(());
         }
         self.tell(|| "the broker starts".to_owned());
-        match Machine::start(&self.time, &self.disk, &self.config) {
+        match Machine::start(&self.time, &self.disk, (&self.config, self.guests)) {
             Ok(machine) => {
                 self.machine = Some(machine);
                 self.count("starts", 1);
@@ -304,7 +311,9 @@ impl World {
             return Ok(());
         }
         let task = self.choices.pick(&tasks);
-        if task == Task::Store && self.is_store_slow && self.choices.chance(80) {
+        let is_store = task == Task::Store && self.is_store_slow;
+        let is_guests = task == Task::Guests && self.are_guests_slow;
+        if (is_store && self.choices.chance(80)) || (is_guests && self.choices.chance(95)) {
             return Ok(());
         }
         self.run(task)

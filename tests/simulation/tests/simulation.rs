@@ -27,6 +27,7 @@ fn seeds_pass_and_reach_everything() {
         "disconnects",
         "disk failures",
         "dismissals",
+        "effects of guests",
         "links broken",
         "links given up by one side",
         "long messages",

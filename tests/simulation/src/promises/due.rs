@@ -35,8 +35,18 @@ impl Promises {
             Kind::Publish => Some((message.sent, message.taken?.0)),
             // It is published some time from then on.
             Kind::DueWill(step) => Some((step, self.step)),
+            Kind::Effect(cause) => self.is_made(&self.messages[cause]),
             Kind::Will | Kind::DiscardedWill => None,
         }
+    }
+
+    /// From when on, and until when, a definition has made of a message what it makes of it. Where runs are not promised a crash may cost them.
+    fn is_made(&self, cause: &Published) -> Option<(Step, Step)> {
+        let is_certain = cause.qos > QoS::AtMostOnce
+            && cause.taken.is_some()
+            && !self.has_failed
+            && (self.runs_are_promised || self.restarted < cause.sent);
+        is_certain.then_some((cause.sent, self.step))
     }
 
     pub(super) fn last(&self, client: usize) -> &Book {
@@ -89,7 +99,8 @@ impl Promises {
                 && message.qos == QoS::ExactlyOnce
                 && is_whole
                 && all_by_group
-                && !message.retain;
+                && !message.retain
+                && !self.may_be_made_again(message);
             ensure!(
                 !is_countable || receivers <= 1,
                 "{receivers} members of {filter:?} have got {message:?}, [MQTT-4.8.2-4]"

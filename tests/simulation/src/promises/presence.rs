@@ -125,6 +125,7 @@ impl Promises {
 
     /// The broker starts anew: when a Client left may not have been on the disk, and counts from now.
     pub(crate) fn broker_restarts(&mut self, client: usize) {
+        self.restarted = self.step;
         self.book(client).replays.clear();
         let now = self.now_ms;
         let left = &mut self.presence[client].left_ms;

@@ -7,7 +7,8 @@ use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
 use super::World;
 use crate::checked::Checked;
 use crate::choices::Choices;
-use crate::client::{Client, Hello, Method, Outgoing, WillOf, encode_hello};
+use crate::client::{Client, Hello, MessageId, Method, Outgoing, Tag, WillOf, encode_hello};
+use crate::guests::{self, Guests, Relay};
 use crate::hostile::{self, QOS, TOPICS};
 use crate::link::Link;
 use crate::machine::{ConnectionId, Machine};
@@ -93,10 +94,23 @@ impl World {
             let message = self.promises.message(who as u8, tag, topic, qos);
             let connection = self.clients[who].client.connection.unwrap_or_default();
             self.promises.publish(Published { retain, expiry_ms, connection, ..message });
+            self.note_effects(id, topic, tag);
             self.tell(|| format!("c{who} publishes {outgoing:?}"));
             self.send(who, |_| packet);
         }
         Ok(())
+    }
+
+    /// Notes what definitions may make of a message.
+    fn note_effects(&mut self, cause: MessageId, topic: &str, tag: Option<Tag>) {
+        let Some(tag) = tag.filter(|_| self.guests != Guests::None) else { return };
+        for number in guests::started_by(topic) {
+            let Relay { output, qos, retain, .. } = guests::RELAYS[number];
+            let effect = guests::effect(number, tag);
+            let message = self.promises.message(effect.publisher, Some(effect), output, qos);
+            self.promises.publish(Published { retain, kind: Kind::Effect(cause), ..message });
+            self.count("effects of guests", 1);
+        }
     }
 
     pub(super) fn subscribe(&mut self, who: usize) -> Checked {
