@@ -335,10 +335,13 @@ impl Turn {
         self.arena.reset();
     }
 
-    /// Writes everything out in the middle of a read when much has been encoded; received bytes stay valid.
+    /// Writes everything out in the middle of a read when much has been encoded; received bytes stay valid. What this turn acknowledges later waits for what goes
+    /// to the store now.
     pub(crate) fn relieve(&mut self) {
         if self.arena.scratch_len() > TURN_ENCODED_BYTES_MAX || is_taken(Rare::TurnIsRelieved) {
             self.settle();
+            // Whoever has filled the turn is acknowledged behind this, for what has just gone to the store.
+            self.log.waits_for_earlier = true;
         }
     }
 

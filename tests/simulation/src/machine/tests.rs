@@ -1,12 +1,12 @@
 //! Stories of a broker whose threads are run in an order that a seed would seldom choose.
 
-use lotmq_codec::{ProtocolVersion, QoS, ReasonCode, SubscriptionOptions};
+use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode, SubscriptionOptions};
 
 use lotmq_core::routing::fan_out::Publication;
 use lotmq_core::routing::message::MessageParts;
 
 use super::*;
-use crate::client::{Client, Event, Got, Hello, Method, Outgoing, Tag};
+use crate::client::{Client, Event, Got, Hello, Method, Outgoing, Tag, encode_message};
 use crate::hostile::TOPICS;
 
 /// A broker, and Clients whose bytes arrive at once.
@@ -245,4 +245,45 @@ fn what_is_left_of_retained_messages_comes_on_the_next_connection() {
             assert_eq!(stage.got[0].len(), kept.len());
         }
     }
+}
+
+/// So much is encoded for the receivers of a read that the turn writes everything out in its midst: what has gone to the store with that is not acknowledged before
+/// it is there.
+#[test]
+fn a_turn_that_is_relieved_acknowledges_nothing_before_its_commit() {
+    // With one of these counts it is the last message that fills the turn's memory, with four megabytes.
+    (57..=61).for_each(nothing_is_acknowledged_early);
+}
+
+fn nothing_is_acknowledged_early(messages: u16) {
+    const RECEIVERS: u8 = 70;
+    let mut stage = Stage::new(RECEIVERS + 2);
+    let (keeper, publisher) = (usize::from(RECEIVERS), usize::from(RECEIVERS) + 1);
+    for who in 0..=publisher {
+        stage.connects(who, 2 * who as ConnectionId, true, if who == keeper { 60 } else { 0 });
+        stage.comes_to_rest();
+        let qos = if who == keeper { QoS::AtLeastOnce } else { QoS::AtMostOnce };
+        let options = SubscriptionOptions { qos, ..SubscriptionOptions::default() };
+        if who < publisher {
+            // With an identifier each of them gets a packet of its own.
+            let packet = stage.clients[who].subscribe(&[("a", options)], Some(1 + who as u32));
+            stage.send(who, &packet);
+        }
+    }
+    stage.comes_to_rest();
+    for packet_id in 1..=messages {
+        let tag = stage.clients[publisher].tag(QoS::AtLeastOnce);
+        let payload = tag.payload(1_000);
+        let message =
+            Outgoing { id: 0, topic: "a", qos: QoS::AtLeastOnce, retain: false, expiry: None, payload };
+        let packet = encode_message(ProtocolVersion::V5, &message, PacketId::new(packet_id), false);
+        stage.send(publisher, &packet);
+    }
+    let connection = 2 * publisher as ConnectionId;
+    stage.run(&[Task::Connection(connection); 20]);
+    stage.run(&[Task::Flush(0)]);
+    let written = |stage: &Stage| stage.machine.wire(connection).unwrap().lock().written.clone();
+    assert!(written(&stage).is_empty(), "{messages}: {:02X?}", written(&stage));
+    stage.run(&[Task::Store, Task::Commits(0), Task::Flush(0)]);
+    assert!(!written(&stage).is_empty(), "they are acknowledged when they are stored");
 }
