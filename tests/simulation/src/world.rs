@@ -150,7 +150,7 @@ impl World {
             is_store_slow: choices.chance(50),
             are_guests_slow: choices.chance(50),
             may_power_go: true,
-            cuts_percent: choices.pick(&[0, 25, 50, 100]),
+            cuts_percent: choices.pick(&[0, 0, 0, 100]),
             link_bytes: if has_long_messages {
                 choices.pick(&[20_000, 4_000_000])
             } else {
@@ -241,7 +241,7 @@ impl World {
         }
         self.promises.step(self.time.now_ms());
         let who = self.choices.below(self.clients.len());
-        match self.choices.weighted(&[200, 60, 60, 40, 12, 5, 3, 3, 2, 1, 8, 5, 1, 6]) {
+        match self.choices.weighted(&[200, 60, 60, 40, 12, 5, 3, 3, 2, 1, 8, 8, 1, 6]) {
             0 => self.work(),
             1 => self.arrive_up(),
             2 => self.arrive_down(),
