@@ -105,6 +105,8 @@ pub(crate) struct Promises {
     by_tag: BTreeMap<(u8, u32), MessageId>,
     clients: Vec<Vec<Book>>,
     presence: Vec<Presence>,
+    /// How many Clients got a message of QoS 0 as members of groups alone.
+    by_groups: BTreeMap<MessageId, usize>,
     /// The disk has failed: what was refused may have had an effect, and has another one when it is sent again.
     has_failed: bool,
     /// Runs of definitions are started again after a crash.
@@ -125,6 +127,7 @@ impl Promises {
             // Before its first session a Client has none.
             clients: (0..clients).map(|_| vec![Book::default()]).collect(),
             presence: vec![Presence::default(); clients],
+            by_groups: BTreeMap::new(),
             has_failed: false,
             runs_are_promised,
             restarted: 0,
@@ -327,6 +330,12 @@ impl Promises {
         let is_once =
             has_failed || may_repeat || message.qos != QoS::ExactlyOnce || receipts.exactly_once <= copies;
         ensure!(is_once, "c{client} got {got:?} {} times, {copies} at most", receipts.exactly_once);
+        if message.kind == Kind::Publish && message.qos == QoS::AtMostOnce && is_member && !own {
+            // Nothing of QoS 0 passes from one member to another, or comes again.
+            let members = self.by_groups.entry(id).or_default();
+            *members += 1;
+            ensure!(*members <= groups, "{members} members of {groups} groups got {got:?}, [MQTT-4.8.2-4]");
+        }
         Ok(())
     }
 
