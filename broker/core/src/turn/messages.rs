@@ -38,6 +38,24 @@ pub(crate) struct TurnMessage {
     pub shared: Option<Arc<Message>>,
 }
 
+impl TurnMessage {
+    /// Owned form under a number in the store, 0 for none; copied out of the arena.
+    fn owned(&self, id: u64, arena: &Arena) -> Message {
+        let parts = MessageParts {
+            topic: std::str::from_utf8(arena.get(self.topic))
+                .expect("topics are UTF-8 since they were decoded"),
+            properties: arena.get(self.properties),
+            payload: arena.get(self.payload),
+            qos: self.qos,
+            retain: self.retain,
+            expires_at_ms: self.expires_at_ms,
+        };
+        let mut owned = Message::new(id, parts);
+        owned.is_shortened = self.is_shortened;
+        owned
+    }
+}
+
 impl Messages {
     pub(crate) fn push(&mut self, message: TurnMessage) -> u32 {
         self.all.push(message);
@@ -69,20 +87,10 @@ impl Messages {
     /// The owned form of a message, copied out of the arena the first time.
     pub fn shared(&mut self, index: u32, arena: &Arena) -> &Arc<Message> {
         let message = &mut self.all[index as usize];
-        message.shared.get_or_insert_with(|| {
-            let parts = MessageParts {
-                topic: std::str::from_utf8(arena.get(message.topic))
-                    .expect("topics are UTF-8 since they were decoded"),
-                properties: arena.get(message.properties),
-                payload: arena.get(message.payload),
-                qos: message.qos,
-                retain: message.retain,
-                expires_at_ms: message.expires_at_ms,
-            };
-            let mut owned = Message::new(0, parts);
-            owned.is_shortened = message.is_shortened;
-            Arc::new(owned)
-        })
+        if message.shared.is_none() {
+            message.shared = Some(Arc::new(message.owned(0, arena)));
+        }
+        message.shared.as_ref().expect("it was made above, if it was not there")
     }
 
     /// Whether two are copies of one publication, and may share the memory of their packets.
@@ -103,8 +111,12 @@ impl Messages {
 
     /// Gives the owned form of a message its number in the store.
     pub(crate) fn set_stored(&mut self, index: u32, id: MessageId, arena: &Arena) {
-        let stored = self.shared(index, arena).with_number(id);
-        self.all[index as usize].shared = Some(Arc::new(stored));
+        let message = &mut self.all[index as usize];
+        let stored = match &message.shared {
+            Some(known) => known.with_number(id),
+            None => message.owned(id.0, arena),
+        };
+        message.shared = Some(Arc::new(stored));
     }
 
     pub(super) fn clear(&mut self) {
