@@ -1,6 +1,6 @@
-//! Reads of the store that a command waits for, on threads of their own: a disk that hangs keeps such a thread until it answers, and not the command's.
+//! Work with the store and other files that a command waits for, on threads of its own: a disk that hangs keeps such a thread until it answers, and not the command's.
 //!
-//! Bounds: so many threads at once ([`READS_ASIDE_MAX`]); a read that shows no progress for [`READ_PATIENCE`] is given up by the command.
+//! Bounds: so many threads at once ([`READS_ASIDE_MAX`]); work that shows no progress for [`READ_PATIENCE`] is given up by the command.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -29,7 +29,7 @@ impl Drop for Place {
 }
 
 impl Aside {
-    /// Reads on another thread, and waits for that as long as it goes on.
+    /// Does work that reads or writes files on another thread, and waits for that as long as it goes on.
     ///
     /// # Errors
     /// When it stands still, when too many do, and when there is no thread for it.
@@ -49,7 +49,7 @@ impl Aside {
     ) -> Result<T, Refusal> {
         let place = Place(Arc::clone(&self.0));
         if self.0.fetch_add(1, Ordering::Relaxed) >= READS_ASIDE_MAX {
-            return Err(failed(&format!("{READS_ASIDE_MAX} others that read it wait for the disk")));
+            return Err(failed(&format!("{READS_ASIDE_MAX} others wait for the disk")));
         }
         let pulse = pulses.add("a thread that reads for a command", ROUND_SILENCE_MAX);
         pulse.begins(Instant::now());
@@ -68,7 +68,7 @@ impl Aside {
         loop {
             match answer.recv_timeout(LOOK_PAUSE.min(patience)) {
                 Ok(read) => return Ok(read),
-                Err(RecvTimeoutError::Disconnected) => return Err(failed(&"reading it ended by a panic")),
+                Err(RecvTimeoutError::Disconnected) => return Err(failed(&"the work ended by a panic")),
                 Err(RecvTimeoutError::Timeout) => {}
             }
             let now = Instant::now();
@@ -82,7 +82,7 @@ impl Aside {
 }
 
 fn failed(reason: &dyn std::fmt::Display) -> Refusal {
-    Refusal::new("STORE_FAILED", format!("The store cannot be read: {reason}."))
+    Refusal::new("STORE_FAILED", format!("The data directory cannot be used: {reason}."))
 }
 
 #[cfg(test)]
@@ -101,12 +101,15 @@ mod tests {
                 let refused = aside.read_within(Duration::ZERO, &pulses, move || hangs.recv().is_err());
                 let refused = refused.unwrap_err();
                 assert_eq!(refused.code(), "STORE_FAILED");
-                assert_eq!(refused.message, "The store cannot be read: the disk has not answered for 0 s.");
+                assert_eq!(
+                    refused.message,
+                    "The data directory cannot be used: the disk has not answered for 0 s."
+                );
                 heals
             })
             .collect();
         let refused = aside.read(&pulses, || ()).unwrap_err();
-        assert_eq!(refused.message, "The store cannot be read: 4 others that read it wait for the disk.");
+        assert_eq!(refused.message, "The data directory cannot be used: 4 others wait for the disk.");
         // The thread of a read that is over may be told a little later.
         while pulses.silent(Instant::now() + ROUND_SILENCE_MAX).len() != READS_ASIDE_MAX {
             std::thread::yield_now();
@@ -116,7 +119,7 @@ mod tests {
             std::thread::yield_now();
         }
         let refused = aside.read(&pulses, || panic!("on purpose")).unwrap_err();
-        assert_eq!(refused.message, "The store cannot be read: reading it ended by a panic.");
+        assert_eq!(refused.message, "The data directory cannot be used: the work ended by a panic.");
     }
 
     #[test]
