@@ -33,17 +33,25 @@ mod piece;
 mod report;
 mod rule;
 mod runtime;
-mod setting;
-mod statement;
 #[cfg(test)]
 mod tests;
-mod tight;
 mod topic;
+mod unroll;
 mod variable;
 mod write;
 
 pub use bound::TooLarge;
+pub(crate) use code::{Callee, Local, memory};
+pub(crate) use constants::{ANSWER, CELL_BYTES};
+pub(crate) use entry::{Generator, Message, cast_function};
+pub(crate) use expression::Representation;
+pub(crate) use host::Host;
 use lot_facts::Facts;
+pub(crate) use model::ADDRESS_BYTES;
+pub(crate) use runtime::Runtime;
+pub(crate) use unroll::UnrollBudget;
+pub(crate) use variable::Passes;
+pub(crate) use write::Write;
 
 use crate::check::tree::{Action, Model};
 use crate::compile::Form;

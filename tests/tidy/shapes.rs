@@ -41,8 +41,8 @@ const SPREAD_TYPES: &[(&str, usize)] = &[
     ("broker/store: Store", 4),
     ("lot-to-wasm: Builder", 5),
     ("lot-to-wasm: Checker", 10),
-    ("lot-to-wasm: Generator", 18),
-    ("lot-to-wasm: Parser", 15),
+    ("lot-to-wasm: Generator", 16),
+    ("lot-to-wasm: Parser", 14),
     ("lot-to-wasm: Writer", 5),
 ];
 

@@ -12,12 +12,13 @@ use super::scope::Scope;
 use super::tree::walk::PartMut;
 use super::tree::{
     self, Candidate, CastKind, Comparison, Constant, Entry, Expression, ExpressionKind, Function,
-    SessionWord, StatementKind, TopicPart, Verdict,
+    SessionWord, TopicPart, Verdict,
 };
 use super::{Asked, Checker, Known, Start, TopicUse, facts, fold, infer};
 use crate::compat::Compat;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
+use crate::statement::{if_else, verdict};
 use crate::syntax::rule::{Rule, RuleBody, RuleCondition, RuleConditionKind};
 use crate::syntax::{self, BinaryOperator, Name, Text};
 
@@ -161,13 +162,13 @@ impl Checker<'_, '_, '_> {
                 let at = self.at(at);
                 let branches = branches
                     .iter()
-                    .map(|(condition, body)| tree::Branch {
+                    .map(|(condition, body)| if_else::Branch {
                         condition: self.rule_condition(condition),
                         body: self.rule_body(body),
                     })
                     .collect();
                 let otherwise = otherwise.as_ref().map(|body| self.rule_body(body)).unwrap_or_default();
-                vec![tree::Statement { at, kind: StatementKind::If { branches, otherwise } }]
+                vec![tree::Statement { at, kind: if_else::Checked { branches, otherwise }.into() }]
             }
         }
     }
@@ -374,7 +375,7 @@ impl Checker<'_, '_, '_> {
 
 fn verdict_statement(verdict: Verdict) -> tree::Statement {
     let at = syntax::Position { line: 1, column: 1 };
-    tree::Statement { at, kind: StatementKind::Verdict(verdict) }
+    tree::Statement { at, kind: verdict::Checked(verdict).into() }
 }
 
 fn session_kinds() -> KindSet {

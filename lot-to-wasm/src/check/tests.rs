@@ -3,10 +3,11 @@
 use lot_facts::TopicFact;
 
 use super::KnownNothing;
-use super::tree::{Action, ExpressionKind, StatementKind, Topic, TopicPart, WhenEmpty};
+use super::tree::{Action, ExpressionKind, Topic, TopicPart, WhenEmpty};
 use crate::compat::Compat;
 use crate::diagnostic::Sink;
 use crate::source::Source;
+use crate::statement::{CheckedKind, publish_topic};
 use crate::syntax::{Entity, parse};
 
 /// Checks an Action that begins with `trigger` and has these statements.
@@ -19,6 +20,12 @@ fn check(trigger: &str, statements: &str) -> Action {
     let Some(Entity::Action(tree)) = parse::entity(tokens, &mut sink) else { panic!("no action in {text}") };
     let checked = super::action(&tree, &KnownNothing, Compat::default(), &mut sink);
     checked.unwrap_or_else(|| panic!("{text}\n{:#?}", sink.finish()))
+}
+
+/// The first statement, which is a PUBLISH TOPIC.
+fn publish(action: &Action) -> &publish_topic::Checked {
+    let CheckedKind::PublishTopic(publish) = &action.body[0].kind else { panic!("a publish") };
+    publish
 }
 
 #[test]
@@ -166,9 +173,7 @@ fn topics_take_what_the_trigger_matched() {
         ("ON TOPIC \"s/+\"", "\"a/+\" + PAYLOAD", "a/+ v", "any"),
     ] {
         let action = check(trigger, &format!("PUBLISH TOPIC {topic} WITH 1"));
-        let StatementKind::PublishTopic { topic: checked, .. } = &action.body[0].kind else {
-            panic!("a publish")
-        };
+        let checked = &publish(&action).topic;
         assert_eq!(show(checked), expected, "{trigger} {topic}");
         let shown =
             serde_json::to_string(&checked.fact).unwrap().replace(['{', '}', '"'], "").replace(':', " ");
@@ -224,8 +229,7 @@ fn a_filter_without_a_match_is_skipped_in_silence() {
         ("PAYLOAD AS BYTES", WhenEmpty::Silent),
     ] {
         let action = check("ON TOPIC \"t\"", &format!("PUBLISH TOPIC \"o\" WITH {value}"));
-        let StatementKind::PublishTopic { when_empty, .. } = action.body[0].kind else { panic!("a publish") };
-        assert_eq!(when_empty, expected, "{value}");
+        assert_eq!(publish(&action).when_empty, expected, "{value}");
     }
 }
 
@@ -240,9 +244,7 @@ fn constants_are_folded() {
         ("TIMESTAMP \"yyyy'\"", "Text(\"\")"),
     ] {
         let action = check("ON TOPIC \"t\"", &format!("PUBLISH TOPIC \"o\" WITH {value}"));
-        let StatementKind::PublishTopic { value: checked, .. } = &action.body[0].kind else {
-            panic!("a publish")
-        };
+        let checked = &publish(&action).value;
         let ExpressionKind::Constant(constant) = &checked.kind else { panic!("{value}: {checked:?}") };
         assert_eq!(format!("{constant:?}"), expected, "{value}");
     }

@@ -9,7 +9,7 @@
 //! - [`Expression::kinds`] is conservative: the value's kind at run time is always in it.
 //! - Nothing here has to be looked up by name, and no literal has to be parsed again.
 //!
-//! Not here: how a value is represented in the guest.
+//! Not here: what each statement is ([`statement`](crate::statement)), and how a value is represented in the guest.
 
 mod expression;
 pub(crate) mod walk;
@@ -21,7 +21,7 @@ pub use expression::{
 use lot_facts::{Facts, InputKind, TopicFact, Trigger};
 
 use super::kind::KindSet;
-use crate::diagnostic::Code;
+use crate::statement::CheckedKind;
 use crate::syntax::Position;
 pub use crate::syntax::rule::Verdict;
 
@@ -73,7 +73,7 @@ pub enum Entry {
         /// Variables whose values are returned, in order. Empty when never set.
         outputs: Vec<Output>,
     },
-    /// A Rule is asked. The body is made of [`StatementKind::If`] and [`StatementKind::Verdict`] alone; running to its end says nothing.
+    /// A Rule is asked. The body is made of [`CheckedKind::IfElse`] and [`CheckedKind::Verdict`] alone; running to its end says nothing.
     Asked,
 }
 
@@ -146,153 +146,7 @@ pub struct Statement {
     /// First character of the statement; what run-time reports name.
     pub at: Position,
     /// What it does.
-    pub kind: StatementKind,
-}
-
-/// What a statement does.
-#[derive(Debug, Clone)]
-pub enum StatementKind {
-    /// Assigns a variable.
-    Set {
-        /// The variable.
-        variable: VariableId,
-        /// Its new value; kinds and text provenance travel with it.
-        value: Expression,
-    },
-    /// Publishes a message.
-    PublishTopic {
-        /// Where to. An [unresolvable](Topic::is_unresolvable) topic drops the message with an error record.
-        topic: Topic,
-        /// What; sent as canonical text, bytes as they are.
-        value: Expression,
-        /// 0, 1 or 2.
-        qos: u8,
-        /// The RETAIN flag.
-        retain: bool,
-        /// What to do when the value is Empty.
-        when_empty: WhenEmpty,
-    },
-    /// Publishes to a topic that stands for an event or a table of a route; that it does not exist is an error record.
-    ToRoute {
-        /// The topic, always resolvable.
-        topic: Topic,
-        /// What the route gets; of Empty it gets nothing, with a warning record.
-        value: Expression,
-        /// What is told when there is no such route, event or table.
-        refusal: (Code, String),
-    },
-    /// Replaces a topic's last value.
-    KeepTopic {
-        /// Which topic.
-        topic: Topic,
-        /// The value.
-        value: Expression,
-        /// What to do when the value is Empty.
-        when_empty: WhenEmpty,
-    },
-    /// `DELETE TOPIC`: forgets a kept value.
-    DeleteTopic {
-        /// Which topic.
-        topic: Topic,
-    },
-    /// Sets an environment value or a secret, as text.
-    KeepSetting {
-        /// Which of the two stores.
-        store: SettingStore,
-        /// Name of the value.
-        name: String,
-        /// The value.
-        value: Expression,
-        /// What to do when the value is Empty.
-        when_empty: WhenEmpty,
-    },
-    /// Removes an environment value or a secret.
-    DeleteSetting {
-        /// Which of the two stores.
-        store: SettingStore,
-        /// Name of the value.
-        name: String,
-    },
-    /// `IF … ELSE IF … ELSE …`: the first branch whose condition is true.
-    If {
-        /// At least one.
-        branches: Vec<Branch>,
-        /// The `ELSE` part, empty when there is none.
-        otherwise: Vec<Statement>,
-    },
-    /// `SWITCH`: the first case with an equal value.
-    Switch {
-        /// Evaluated once.
-        subject: Expression,
-        /// In source order; equality is that of [`Comparison::Equal`].
-        cases: Vec<Case>,
-        /// The `DEFAULT` part, empty when there is none.
-        otherwise: Vec<Statement>,
-    },
-    /// `LOOP … UNTIL`: at least once, until the condition is true.
-    Loop {
-        /// The statements; each pass counts against the run's budget of iterations.
-        body: Vec<Statement>,
-        /// The condition after each pass.
-        until: Expression,
-        /// Place of `UNTIL`.
-        until_at: Position,
-    },
-    /// `CALL ACTION`. Writes queued so far are flushed before it by the host.
-    CallAction {
-        /// Name of the callee.
-        name: String,
-        /// Arguments by name, evaluated in source order.
-        arguments: Vec<Argument>,
-        /// Variables that receive the outputs in order; the checker compared their number with a known callee. When it differs at
-        /// run time, the run ends with an error.
-        returns: Vec<VariableId>,
-        /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty when there is none.
-        result: Option<VariableId>,
-    },
-    /// `CALL PYTHON`. What goes wrong in Python is recorded by the host and gives the text `null`.
-    CallPython {
-        /// `Script.function`.
-        function: String,
-        /// Arguments in their order.
-        arguments: Vec<Expression>,
-        /// Variable that receives the result, the one behind `RESULT` without `RETURN`; `None` when nobody reads it.
-        result: Option<VariableId>,
-    },
-    /// `ALLOW` or `DENY`: ends the run of a Rule.
-    Verdict(Verdict),
-    /// `PUBLISH MODEL`: the host has the Model build an instance and publishes it; an error of the Model ends the run.
-    PublishModel {
-        /// Name of the Model.
-        model: String,
-        /// Where to.
-        topic: Topic,
-        /// Assignments by field, in source order.
-        assignments: Vec<Argument>,
-    },
-    /// In a Model: an instance for each element of a JSON array (`COLLECTION`).
-    ForEach {
-        /// The array; anything else has no elements.
-        list: Expression,
-        /// Holds the element while the body runs.
-        element: VariableId,
-        /// Computes the fields.
-        body: Vec<Statement>,
-        /// What takes the element's place.
-        item: Expression,
-        /// Receives the array of all items.
-        result: VariableId,
-    },
-    /// In a Model: publishes each leaf of the received JSON object below the received topic (§9.5), with its RETAIN flag. Nothing for messages
-    /// that no client sent.
-    Split {
-        /// Declared types by path (`a/b`).
-        casts: Vec<(String, CastKind)>,
-        /// Topics that start an instance instead.
-        unless: Vec<String>,
-        /// QoS of the messages.
-        qos: u8,
-    },
+    pub kind: CheckedKind,
 }
 
 /// Where named settings live.
@@ -311,24 +165,6 @@ pub enum WhenEmpty {
     Report,
     /// Skipped in silence: a `FILTER` without a match (OD-24), or bytes of length zero, which count as Empty here.
     Silent,
-}
-
-/// A condition with its statements.
-#[derive(Debug, Clone)]
-pub struct Branch {
-    /// Its truth decides.
-    pub condition: Expression,
-    /// At least one.
-    pub body: Vec<Statement>,
-}
-
-/// `CASE` with its values and statements.
-#[derive(Debug, Clone)]
-pub struct Case {
-    /// At least one; evaluated in order until one is equal.
-    pub candidates: Vec<Candidate>,
-    /// At least one.
-    pub body: Vec<Statement>,
 }
 
 /// `name = value` of a call.

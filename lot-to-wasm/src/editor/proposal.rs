@@ -284,8 +284,7 @@ impl<'a, 't> Place<'a, 't> {
             Some((_, "SWITCH")) => return strings(&["CASE", "DEFAULT"]),
             Some(_) | None => {}
         }
-        let first = statement::first_words().map(|words| words.join(" "));
-        let mut words: Vec<String> = first.filter(|words| words != "NAVIGATE").collect();
+        let mut words: Vec<String> = statement::first_words().map(|words| words.join(" ")).collect();
         for (opener, others) in [
             ("IF", &["ELSE", "ELSE IF"][..]),
             ("ELSE", &["ELSE", "ELSE IF"]),

@@ -1,14 +1,13 @@
-//! CALL ACTION, CALL PYTHON, and questions to routes that store.
+//! Calls of the host that take lists of values and answer with a list or an error; questions to routes that store.
 
 use wasm_encoder::{Instruction, ValType};
 
 use super::code::{Callee, Local, memory};
 use super::constants::{ANSWER, CELL_BYTES};
 use super::entry::Generator;
-use super::expression::Representation;
 use super::host::Host;
 use super::runtime::Runtime;
-use crate::check::tree::{Argument, Constant, Expression, Select, VariableId};
+use crate::check::tree::{Argument, Constant, Expression, Select};
 use crate::diagnostic::codes;
 use crate::syntax::Position;
 
@@ -16,42 +15,6 @@ use crate::syntax::Position;
 const ARGUMENT_BYTES: u32 = 24;
 
 impl Generator<'_> {
-    pub(super) fn call_action(
-        &mut self,
-        name: &str,
-        arguments: &[Argument],
-        returns: &[VariableId],
-        result: Option<VariableId>,
-        at: Position,
-    ) {
-        let list = self.arguments(arguments, at);
-        self.push_text(name);
-        self.code.get(list);
-        self.code.u32(u32::try_from(arguments.len()).unwrap_or(u32::MAX));
-        self.push_constant_address(ANSWER);
-        self.code.call(Callee::Host(Host::CallAction));
-        self.code.release(list);
-        self.pass_on_error(codes::RUN_CALL_FAILED, format!("called action `{name}` failed: "), at);
-        self.take_outputs(name, returns, result, at);
-    }
-
-    pub(super) fn call_python(
-        &mut self,
-        function: &str,
-        arguments: &[Expression],
-        result: Option<VariableId>,
-        at: Position,
-    ) {
-        let list = self.values(arguments, at);
-        self.push_text(function);
-        self.ask(Host::CallPython, (list, arguments.len()), at);
-        self.pass_on_error(codes::RUN_CALL_FAILED, format!("CALL PYTHON \"{function}\" failed: "), at);
-        if let Some(variable) = result {
-            self.push_output(0);
-            self.assign(variable, Representation::Cell);
-        }
-    }
-
     /// Pushes the cell of what a route has.
     pub(super) fn select(&mut self, select: &Select, at: Position) {
         let Select { route, query, parameters } = select;
@@ -64,7 +27,7 @@ impl Generator<'_> {
     }
 
     /// Calls a function of the host that takes a list of values and its place in the source last, and answers with a list or an error.
-    fn ask(&mut self, function: Host, (list, count): (Local, usize), at: Position) {
+    pub(crate) fn ask(&mut self, function: Host, (list, count): (Local, usize), at: Position) {
         self.code.get(list);
         self.code.u32(u32::try_from(count).unwrap_or(u32::MAX));
         self.code.u32(at.line);
@@ -75,7 +38,7 @@ impl Generator<'_> {
     }
 
     /// Computes a list of values; a local with its address.
-    fn values(&mut self, values: &[Expression], at: Position) -> Local {
+    pub(crate) fn values(&mut self, values: &[Expression], at: Position) -> Local {
         let list = self.code.local(ValType::I32);
         self.code.u32(u32::try_from(values.len()).unwrap_or(u32::MAX) * CELL_BYTES);
         self.runtime(Runtime::Allocate);
@@ -89,7 +52,7 @@ impl Generator<'_> {
     }
 
     /// Computes a list of arguments; a local with its address.
-    pub(super) fn arguments(&mut self, arguments: &[Argument], at: Position) -> Local {
+    pub(crate) fn arguments(&mut self, arguments: &[Argument], at: Position) -> Local {
         let count = u32::try_from(arguments.len()).unwrap_or(u32::MAX);
         let list = self.code.local(ValType::I32);
         self.code.u32(count * ARGUMENT_BYTES);
@@ -117,7 +80,7 @@ impl Generator<'_> {
     }
 
     /// Ends the run when the host's answer is an error; what it says goes behind `text`.
-    pub(super) fn pass_on_error(&mut self, code: codes::Code, text: String, at: Position) {
+    pub(crate) fn pass_on_error(&mut self, code: codes::Code, text: String, at: Position) {
         self.push_answer_present();
         self.code.open_if();
         let message = self.code.local(ValType::I64);
@@ -137,39 +100,14 @@ impl Generator<'_> {
         self.code.end();
     }
 
-    /// Assigns the outputs, which the host put at the address in its area.
-    fn take_outputs(&mut self, name: &str, returns: &[VariableId], result: Option<VariableId>, at: Position) {
-        if !returns.is_empty() {
-            self.push_output_count();
-            self.code.u32(u32::try_from(returns.len()).unwrap_or(u32::MAX));
-            self.code.push(Instruction::I32Ne);
-            self.code.open_if();
-            let message = format!("action `{name}` did not return {} values, as RETURN names", returns.len());
-            self.fail(codes::RUN_RETURN_COUNT, &message, at);
-            self.code.end();
-        }
-        for (variable, offset) in returns.iter().zip((0..).step_by(CELL_BYTES as usize)) {
-            self.push_output(offset);
-            self.assign(*variable, Representation::Cell);
-        }
-        if let Some(variable) = result {
-            self.push_output_count();
-            self.code.open_if_value(ValType::I32);
-            self.push_output(0);
-            self.code.or_else();
-            self.push_constant(&Constant::Empty);
-            self.code.end();
-            self.assign(variable, Representation::Cell);
-        }
-    }
-
-    fn push_output_count(&mut self) {
+    /// Pushes how many outputs there are.
+    pub(crate) fn push_output_count(&mut self) {
         self.push_constant_address(ANSWER);
         self.code.push(Instruction::I32Load(memory(8, 2)));
     }
 
     /// Pushes a copy of an output; the list ends with the next call.
-    fn push_output(&mut self, offset: u32) {
+    pub(crate) fn push_output(&mut self, offset: u32) {
         self.push_constant_address(ANSWER);
         self.code.push(Instruction::I32Load(memory(4, 2)));
         if offset > 0 {

@@ -10,7 +10,7 @@ use super::runtime::Runtime;
 
 /// Whom to call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub(super) enum Callee {
+pub(crate) enum Callee {
     Runtime(Runtime),
     Host(Host),
     Helper(Helper),
@@ -25,18 +25,18 @@ pub(super) enum Operation {
 
 /// A local variable of the function.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Local {
+pub(crate) struct Local {
     pub(super) index: u32,
     pub(super) ty: ValType,
 }
 
 /// A place that can be branched to: the end of a block, or the start of a loop.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Label(u32);
+pub(crate) struct Label(u32);
 
 /// One function.
 #[derive(Debug)]
-pub(super) struct Code {
+pub(crate) struct Code {
     pub(super) operations: Vec<Operation>,
     /// Types of the locals after the parameters.
     pub(super) locals: Vec<ValType>,
@@ -61,7 +61,7 @@ impl Code {
     }
 
     /// A local for a while; [`Code::release`] gives it back. Its value is undefined.
-    pub(super) fn local(&mut self, ty: ValType) -> Local {
+    pub(crate) fn local(&mut self, ty: ValType) -> Local {
         if let Some(position) = self.free.iter().rposition(|local| local.ty == ty) {
             return self.free.swap_remove(position);
         }
@@ -69,56 +69,56 @@ impl Code {
     }
 
     /// A local of its own, zero at first.
-    pub(super) fn new_local(&mut self, ty: ValType) -> Local {
+    pub(crate) fn new_local(&mut self, ty: ValType) -> Local {
         let index = self.parameters + u32::try_from(self.locals.len()).unwrap_or(u32::MAX);
         self.locals.push(ty);
         Local { index, ty }
     }
 
-    pub(super) fn release(&mut self, local: Local) {
+    pub(crate) fn release(&mut self, local: Local) {
         self.free.push(local);
     }
 
-    pub(super) fn push(&mut self, instruction: Instruction<'static>) {
+    pub(crate) fn push(&mut self, instruction: Instruction<'static>) {
         self.operations.push(Operation::Plain(instruction));
     }
 
-    pub(super) fn call(&mut self, callee: Callee) {
+    pub(crate) fn call(&mut self, callee: Callee) {
         self.operations.push(Operation::Call(callee));
     }
 
-    pub(super) fn get(&mut self, local: Local) {
+    pub(crate) fn get(&mut self, local: Local) {
         self.parameter(local.index);
     }
 
     /// Pushes a parameter, which is a local with a known index.
-    pub(super) fn parameter(&mut self, index: u32) {
+    pub(crate) fn parameter(&mut self, index: u32) {
         self.push(Instruction::LocalGet(index));
     }
 
-    pub(super) fn set(&mut self, local: Local) {
+    pub(crate) fn set(&mut self, local: Local) {
         self.push(Instruction::LocalSet(local.index));
     }
 
-    pub(super) fn tee(&mut self, local: Local) {
+    pub(crate) fn tee(&mut self, local: Local) {
         self.push(Instruction::LocalTee(local.index));
     }
 
-    pub(super) fn i32(&mut self, number: i32) {
+    pub(crate) fn i32(&mut self, number: i32) {
         self.push(Instruction::I32Const(number));
     }
 
     /// Pushes an unsigned number or address offset.
-    pub(super) fn u32(&mut self, number: u32) {
+    pub(crate) fn u32(&mut self, number: u32) {
         self.push(Instruction::I32Const(number.cast_signed()));
     }
 
-    pub(super) fn i64(&mut self, number: i64) {
+    pub(crate) fn i64(&mut self, number: i64) {
         self.push(Instruction::I64Const(number));
     }
 
     /// Opens a block; the label is its end.
-    pub(super) fn block(&mut self) -> Label {
+    pub(crate) fn block(&mut self) -> Label {
         self.open(Instruction::Block(BlockType::Empty))
     }
 
@@ -128,17 +128,17 @@ impl Code {
     }
 
     /// Opens a loop; the label is its start.
-    pub(super) fn open_loop(&mut self) -> Label {
+    pub(crate) fn open_loop(&mut self) -> Label {
         self.open(Instruction::Loop(BlockType::Empty))
     }
 
     /// Opens an `if` on the `i32` on the stack; the label is its end.
-    pub(super) fn open_if(&mut self) -> Label {
+    pub(crate) fn open_if(&mut self) -> Label {
         self.open(Instruction::If(BlockType::Empty))
     }
 
     /// Opens an `if` that leaves a value, which takes twice the memory of another.
-    pub(super) fn open_if_value(&mut self, ty: ValType) -> Label {
+    pub(crate) fn open_if_value(&mut self, ty: ValType) -> Label {
         self.branches += 1;
         self.open(Instruction::If(BlockType::Result(ty)))
     }
@@ -150,21 +150,21 @@ impl Code {
         Label(self.depth)
     }
 
-    pub(super) fn or_else(&mut self) {
+    pub(crate) fn or_else(&mut self) {
         self.push(Instruction::Else);
     }
 
-    pub(super) fn end(&mut self) {
+    pub(crate) fn end(&mut self) {
         self.depth -= 1;
         self.push(Instruction::End);
     }
 
-    pub(super) fn branch(&mut self, label: Label) {
+    pub(crate) fn branch(&mut self, label: Label) {
         self.push(Instruction::Br(self.depth - label.0));
     }
 
     /// Turns the truth value on the stack round.
-    pub(super) fn not(&mut self) {
+    pub(crate) fn not(&mut self) {
         let turned = match self.operations.last() {
             Some(Operation::Plain(Instruction::F64Eq)) => Instruction::F64Ne,
             Some(Operation::Plain(Instruction::F64Ne)) => Instruction::F64Eq,
@@ -180,13 +180,13 @@ impl Code {
         self.push(turned);
     }
 
-    pub(super) fn branch_if(&mut self, label: Label) {
+    pub(crate) fn branch_if(&mut self, label: Label) {
         self.branches += 1;
         self.push(Instruction::BrIf(self.depth - label.0));
     }
 }
 
 /// The memory operand of an access at `offset` bytes of at most 2^`align` bytes.
-pub(super) fn memory(offset: u64, align: u32) -> MemArg {
+pub(crate) fn memory(offset: u64, align: u32) -> MemArg {
     MemArg { offset, align, target: MemArgTarget::Memory(0), ordering: None }
 }

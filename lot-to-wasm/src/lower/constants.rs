@@ -10,11 +10,11 @@ use crate::check::tree::Constant;
 /// Offset of the area of the exported function's result.
 pub(super) const RESULT: u32 = 0;
 /// Offset of the area in which the host puts results that do not fit one value.
-pub(super) const ANSWER: u32 = 32;
+pub(crate) const ANSWER: u32 = 32;
 /// Bytes of each area: the largest result, `result<list<value>, run-error>`, has 28.
 const AREA_BYTES: u32 = 32;
 /// Bytes of a cell.
-pub(super) const CELL_BYTES: u32 = 16;
+pub(crate) const CELL_BYTES: u32 = 16;
 
 /// Where a text is: offset from the start of the constants, and length in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

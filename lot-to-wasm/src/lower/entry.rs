@@ -45,20 +45,20 @@ pub(super) fn model_module(model: &Model) -> Result<Module, TooLarge> {
 
 /// Where the triggering message is among the parameters of the export.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Message {
+pub(crate) struct Message {
     /// Parameter that says whether there is one; `None` when there always is.
-    pub(super) present: Option<u32>,
+    pub(crate) present: Option<u32>,
     /// Address of the topic; its length follows.
-    pub(super) topic: u32,
+    pub(crate) topic: u32,
     /// Address of the payload; its length follows.
-    pub(super) payload: u32,
+    pub(crate) payload: u32,
 }
 
 /// State of the generation of one Action.
-pub(super) struct Generator<'a> {
+pub(crate) struct Generator<'a> {
     pub(super) action: &'a Action,
     /// The function that is being written.
-    pub(super) code: Code,
+    pub(crate) code: Code,
     pub(super) constants: Constants,
     /// The Action's variables by [`VariableId`].
     pub(super) variables: Vec<Place>,
@@ -69,7 +69,7 @@ pub(super) struct Generator<'a> {
     /// Those of all exports so far.
     pub(super) pieces: Vec<(Helper, Code)>,
     /// The triggering message, where the export has one.
-    pub(super) message: Option<Message>,
+    pub(crate) message: Option<Message>,
     /// Local with the cell of the payload; 0 until it is made.
     pub(super) payload_cell: Option<Local>,
     /// Local with the number of loop passes of the run.
@@ -146,13 +146,13 @@ impl<'a> Generator<'a> {
     }
 
     /// Calls the runtime.
-    pub(super) fn runtime(&mut self, function: Runtime) {
+    pub(crate) fn runtime(&mut self, function: Runtime) {
         self.raises |= function.raises();
         self.code.call(Callee::Runtime(function));
     }
 
     /// Pushes the address of something among the constants.
-    pub(super) fn push_constant_address(&mut self, offset: u32) {
+    pub(crate) fn push_constant_address(&mut self, offset: u32) {
         self.code.push(Instruction::GlobalGet(CONSTANTS_BASE));
         if offset > 0 {
             self.code.u32(offset);
@@ -161,14 +161,14 @@ impl<'a> Generator<'a> {
     }
 
     /// Pushes address and length of a constant text.
-    pub(super) fn push_text(&mut self, text: &str) {
+    pub(crate) fn push_text(&mut self, text: &str) {
         let place = self.constants.text(text);
         self.push_constant_address(place.offset);
         self.code.u32(place.length);
     }
 
     /// Pushes the address of a constant's cell.
-    pub(super) fn push_constant(&mut self, constant: &Constant) {
+    pub(crate) fn push_constant(&mut self, constant: &Constant) {
         let offset = self.constants.cell(constant);
         self.code.push(Instruction::GlobalGet(CELLS_BASE));
         if offset > 0 {
@@ -241,7 +241,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Ends the run without an error. What it took is given back; it stays readable for the host until something is taken again.
-    pub(super) fn succeed(&mut self) {
+    pub(crate) fn succeed(&mut self) {
         self.end_run();
         self.push_constant_address(RESULT);
         self.code.i32(0);
@@ -318,7 +318,7 @@ impl<'a> Generator<'a> {
     }
 
     /// Pushes address and length of bytes that the runtime returned as one number.
-    pub(super) fn push_pair(&mut self, pair: Local) {
+    pub(crate) fn push_pair(&mut self, pair: Local) {
         self.code.get(pair);
         self.code.push(Instruction::I32WrapI64);
         self.code.get(pair);
@@ -433,7 +433,7 @@ fn input_cast(kind: InputKind) -> CastKind {
 }
 
 /// The function of the runtime that casts a cell.
-pub(super) fn cast_function(to: CastKind) -> Runtime {
+pub(crate) fn cast_function(to: CastKind) -> Runtime {
     match to {
         CastKind::Int => Runtime::ToInt,
         CastKind::Double => Runtime::ToDouble,

@@ -13,7 +13,7 @@ const IN_PLACE_BYTES_MAX: usize = 32;
 
 /// Where a text is: locals with its address and its length.
 #[derive(Clone, Copy)]
-pub(super) struct TextAt {
+pub(crate) struct TextAt {
     address: u32,
     length: u32,
     /// Those that were taken for it.
@@ -22,7 +22,7 @@ pub(super) struct TextAt {
 
 /// What is compared with several others: as text with texts of the program, as cell with everything else.
 #[derive(Clone, Copy)]
-pub(super) struct Subject {
+pub(crate) struct Subject {
     cell: Option<Local>,
     text: Option<TextAt>,
 }
@@ -47,7 +47,7 @@ impl Generator<'_> {
     }
 
     /// The payload where an expression is that: bytes that equal a text are UTF-8, so it needs no look at it before.
-    pub(super) fn payload_text(&self, expression: &Expression) -> Option<TextAt> {
+    pub(crate) fn payload_text(&self, expression: &Expression) -> Option<TextAt> {
         let message = self.message.filter(|message| message.present.is_none())?;
         let is_payload = matches!(expression.kind, ExpressionKind::Payload);
         is_payload.then_some(TextAt { address: message.payload, length: message.payload + 1, taken: None })
@@ -71,7 +71,7 @@ impl Generator<'_> {
     }
 
     /// Evaluates once what is compared with these.
-    pub(super) fn subject<'e>(
+    pub(crate) fn subject<'e>(
         &mut self,
         value: &Expression,
         candidates: impl Iterator<Item = &'e Candidate> + Clone,
@@ -101,7 +101,7 @@ impl Generator<'_> {
     }
 
     /// Pushes whether it equals one of them.
-    pub(super) fn equals_subject(&mut self, subject: Subject, candidate: &Candidate) {
+    pub(crate) fn equals_subject(&mut self, subject: Subject, candidate: &Candidate) {
         if let (Some(at), Some(text)) = (subject.text, candidate.value().and_then(in_place)) {
             return self.is_text(at, text);
         }
@@ -117,7 +117,7 @@ impl Generator<'_> {
         }
     }
 
-    pub(super) fn release_subject(&mut self, subject: Subject) {
+    pub(crate) fn release_subject(&mut self, subject: Subject) {
         subject.text.into_iter().for_each(|at| self.release_text(at));
         subject.cell.into_iter().for_each(|cell| self.code.release(cell));
     }

@@ -17,7 +17,7 @@ use crate::syntax::Position;
 
 /// How a value is held on the stack and in locals.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Representation {
+pub(crate) enum Representation {
     /// Address of a cell of the runtime: any kind.
     Cell,
     /// A whole number.
@@ -213,12 +213,12 @@ impl Generator<'_> {
     }
 
     /// Pushes a value as cell. Constants are ready.
-    pub(super) fn cell(&mut self, expression: &Expression) {
+    pub(crate) fn cell(&mut self, expression: &Expression) {
         self.value_as(expression, Representation::Cell);
     }
 
     /// Pushes a value in a given representation; its kind must fit.
-    pub(super) fn value_as(&mut self, expression: &Expression, wanted: Representation) {
+    pub(crate) fn value_as(&mut self, expression: &Expression, wanted: Representation) {
         if let (ExpressionKind::Constant(constant), Representation::Cell) = (&expression.kind, wanted) {
             return self.push_constant(constant);
         }
@@ -248,7 +248,7 @@ impl Generator<'_> {
     }
 
     /// Pushes the truth of a value.
-    pub(super) fn truth(&mut self, expression: &Expression) {
+    pub(crate) fn truth(&mut self, expression: &Expression) {
         match self.value(expression) {
             Representation::Bool => {}
             Representation::Cell => self.runtime(Runtime::Truth),

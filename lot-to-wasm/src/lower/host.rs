@@ -9,7 +9,7 @@ const I64: ValType = ValType::I64;
 
 /// A function of the host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Host {
+pub(crate) enum Host {
     Publish,
     Keep,
     Forget,

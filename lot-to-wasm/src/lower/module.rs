@@ -24,7 +24,7 @@ const GLOBALS: u32 = 3;
 
 /// The module's own functions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) enum Helper {
+pub(crate) enum Helper {
     /// Copies the constants and sets up the runtime; runs at instantiation.
     Start,
     /// The exports.
@@ -48,7 +48,7 @@ pub(super) enum Helper {
 
 /// Which piece, and of which export.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(super) struct Piece {
+pub(crate) struct Piece {
     pub(super) number: u32,
     pub(super) parameters: usize,
 }

@@ -1,4 +1,4 @@
-//! Long programs as several functions, each with some statements of a block.
+//! The code of blocks of statements. Those of long programs are several functions, each with some statements of a block.
 //!
 //! What making native code of one function takes grows with the square of its branches, in memory and in time: a model with 1,000 fields as one function takes
 //! 288 MiB, in pieces 5. The pieces share the variables, which are in memory then.
@@ -34,8 +34,19 @@ fn fits(body: &[Statement], left: &mut usize) -> bool {
 }
 
 impl Generator<'_> {
+    /// Writes some statements.
+    pub(crate) fn block(&mut self, statements: &[Statement]) {
+        if !self.pieces_of(statements) {
+            statements.iter().for_each(|statement| self.statement(statement));
+        }
+    }
+
+    fn statement(&mut self, statement: &Statement) {
+        statement.kind.executable().lower(self, statement.at);
+    }
+
     /// Writes statements as functions that are called. False when they are few.
-    pub(super) fn pieces_of(&mut self, statements: &[Statement]) -> bool {
+    fn pieces_of(&mut self, statements: &[Statement]) -> bool {
         let Some(export) = self.in_pieces.filter(|_| statements.len() > PIECE_STATEMENTS) else {
             return false;
         };

@@ -40,7 +40,7 @@ const REFUSALS: [(Code, &str); 2] = [
 
 impl Generator<'_> {
     /// Reports a warning at a place, less and less often.
-    pub(super) fn warn(&mut self, code: Code, message: &str, at: Position) {
+    pub(crate) fn warn(&mut self, code: Code, message: &str, at: Position) {
         let counter = self.constants.counters(1);
         self.push_text(&code.to_string());
         self.push_text(message);
@@ -51,7 +51,7 @@ impl Generator<'_> {
     }
 
     /// Reports an error at a place; the run goes on.
-    pub(super) fn error(&mut self, code: Code, message: &str, at: Position) {
+    pub(crate) fn error(&mut self, code: Code, message: &str, at: Position) {
         self.push_error(code);
         self.push_text(message);
         self.push_position(at);
@@ -59,13 +59,13 @@ impl Generator<'_> {
     }
 
     /// Pushes severity and code of an error, for [`Host::Report`].
-    pub(super) fn push_error(&mut self, code: Code) {
+    pub(crate) fn push_error(&mut self, code: Code) {
         self.code.i32(ERROR);
         self.push_text(&code.to_string());
     }
 
     /// Reports what the runtime noted since the last time, if the code since then could make it note anything.
-    pub(super) fn flush_notes(&mut self, at: Position) {
+    pub(crate) fn flush_notes(&mut self, at: Position) {
         if !std::mem::take(&mut self.raises) {
             return;
         }
@@ -82,7 +82,7 @@ impl Generator<'_> {
 
     /// Reports the host's refusal of the write whose answer is in its area, if it refused. Too many writes end the run. One branch for each
     /// write, because their number is bounded.
-    pub(super) fn check_write(&mut self, at: Position) {
+    pub(crate) fn check_write(&mut self, at: Position) {
         self.needs(Helper::CheckWrite);
         self.push_position(at);
         self.code.call(Callee::Helper(Helper::CheckWrite));
@@ -95,8 +95,17 @@ impl Generator<'_> {
         self.code.release(failure);
     }
 
+    /// Reports that a setting was not granted, if it was not: the host's answer is on the stack.
+    pub(crate) fn check_granted(&mut self, name: &str, at: Position) {
+        self.code.push(Instruction::I32Eqz);
+        self.code.open_if();
+        let message = format!("the definition was not granted `{name}`; nothing was changed");
+        self.error(codes::RUN_NOT_ALLOWED, &message, at);
+        self.code.end();
+    }
+
     /// Ends the run with an error whose message is constant.
-    pub(super) fn fail(&mut self, code: Code, message: &str, at: Position) {
+    pub(crate) fn fail(&mut self, code: Code, message: &str, at: Position) {
         self.push_text(&code.to_string());
         self.push_text(message);
         self.finish_failing(at);
@@ -110,7 +119,7 @@ impl Generator<'_> {
         self.code.push(Instruction::Return);
     }
 
-    pub(super) fn push_position(&mut self, at: Position) {
+    pub(crate) fn push_position(&mut self, at: Position) {
         self.code.u32(at.line);
         self.code.u32(at.column);
     }

@@ -38,14 +38,8 @@ impl Generator<'_> {
         self.push_verdict(None);
     }
 
-    /// Ends the run with a verdict.
-    pub(super) fn verdict(&mut self, verdict: Option<Verdict>) {
-        self.push_verdict(verdict);
-        self.code.push(Instruction::Return);
-    }
-
     /// Pushes the address of the result `ok(verdict)`.
-    fn push_verdict(&mut self, verdict: Option<Verdict>) {
+    pub(crate) fn push_verdict(&mut self, verdict: Option<Verdict>) {
         self.end_run();
         for (offset, value) in [(0, 0), (VERDICT, case(verdict))] {
             self.push_constant_address(RESULT);

@@ -11,7 +11,7 @@ macro_rules! runtime_functions {
         /// A function of the runtime. Values are passed by the address of their cell, text as address and length; bytes are returned as
         /// both in one `i64`, the length in the upper half.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        pub(super) enum Runtime {
+        pub(crate) enum Runtime {
             $(
                 #[doc = concat!("`", $name, "`")]
                 $variant,

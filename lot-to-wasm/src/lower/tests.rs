@@ -6,6 +6,9 @@ use wasmparser::{Validator, WasmFeatures};
 use crate::check::kind::KindSet;
 use crate::check::tree::*;
 use crate::compile::Form;
+use crate::statement::{
+    CheckedKind, call_action, delete, if_else, keep, loop_until, publish_topic, set as set_variable, switch,
+};
 use crate::syntax::Position;
 
 const AT: Position = Position { line: 3, column: 5 };
@@ -39,23 +42,17 @@ fn topic(name: &str) -> Topic {
     Topic { parts: vec![TopicPart::Text(name.to_owned())], fact: TopicFact::Exact(name.to_owned()), at: AT }
 }
 
-fn statement(kind: StatementKind) -> Statement {
-    Statement { at: AT, kind }
+fn statement(kind: impl Into<CheckedKind>) -> Statement {
+    Statement { at: AT, kind: kind.into() }
 }
 
 fn publish(value: Expression) -> Statement {
     let topic = topic("o");
-    statement(StatementKind::PublishTopic {
-        topic,
-        value,
-        qos: 0,
-        retain: false,
-        when_empty: WhenEmpty::Report,
-    })
+    statement(publish_topic::Checked { topic, value, qos: 0, retain: false, when_empty: WhenEmpty::Report })
 }
 
 fn set(variable: u32, value: Expression) -> Statement {
-    statement(StatementKind::Set { variable: VariableId(variable), value })
+    statement(set_variable::Checked { variable: VariableId(variable), value })
 }
 
 /// An Action with the variables `a` (Int), `d` (Double), `b` (Bool) and `x` (anything), and one pattern for each engine.
@@ -181,8 +178,8 @@ fn every_session_word_is_read() {
 fn every_statement_is_written() {
     let level = |parts| Topic { parts, fact: TopicFact::Any, at: AT };
     let by_filter = TopicPart::ByFilter(vec![TopicPart::Level(2), TopicPart::Missing]);
-    let kept = |topic| StatementKind::KeepTopic { topic, value: payload(), when_empty: WhenEmpty::Report };
-    let setting = |store, value| StatementKind::KeepSetting {
+    let kept = |topic| keep::Checked::Topic { topic, value: payload(), when_empty: WhenEmpty::Report };
+    let setting = |store, value| keep::Checked::Setting {
         store,
         name: "N".into(),
         value,
@@ -201,36 +198,36 @@ fn every_statement_is_written() {
                 TopicPart::Text("/x/".into()),
                 TopicPart::Value(payload()),
             ]))),
-            statement(StatementKind::DeleteTopic { topic: topic("k") }),
+            statement(delete::Checked::Topic(topic("k"))),
             statement(setting(SettingStore::Environment, payload())),
             statement(setting(SettingStore::Secret, variable(3, KindSet::ANY))),
-            statement(StatementKind::DeleteSetting { store: SettingStore::Environment, name: "N".into() }),
-            statement(StatementKind::DeleteSetting { store: SettingStore::Secret, name: "N".into() }),
+            statement(delete::Checked::Setting { store: SettingStore::Environment, name: "N".into() }),
+            statement(delete::Checked::Setting { store: SettingStore::Secret, name: "N".into() }),
             set(0, constant(Constant::Int(4))),
             set(1, constant(Constant::Double(0.5))),
             set(2, constant(Constant::Bool(true))),
             set(3, variable(0, KindSet::INT)),
-            statement(StatementKind::Switch {
+            statement(switch::Checked {
                 subject: payload(),
-                cases: vec![Case {
+                cases: vec![switch::Case {
                     candidates: [text("on"), text("1")].map(Candidate::Value).into(),
                     body: vec![publish(text("1"))],
                 }],
                 otherwise: vec![publish(constant(Constant::Empty))],
             }),
-            statement(StatementKind::Loop {
+            statement(loop_until::Checked {
                 body: vec![publish(variable(3, KindSet::ANY))],
                 until: variable(2, KindSet::BOOL),
                 until_at: AT,
             }),
-            statement(StatementKind::If {
-                branches: vec![Branch {
+            statement(if_else::Checked {
+                branches: vec![if_else::Branch {
                     condition: variable(1, KindSet::DOUBLE),
                     body: vec![publish(payload())],
                 }],
                 otherwise: vec![],
             }),
-            statement(StatementKind::CallAction {
+            statement(call_action::Checked {
                 name: "Other".into(),
                 arguments: vec![Argument { name: "n".into(), value: payload() }],
                 returns: vec![VariableId(3)],

@@ -11,7 +11,7 @@ use crate::check::tree::{Constant, Entry, Topic, TopicPart};
 
 /// A topic that is ready to be pushed.
 #[derive(Debug)]
-pub(super) enum Ready {
+pub(crate) enum Ready {
     /// A constant text.
     Constant(String),
     /// Address and length in a local.
@@ -61,14 +61,14 @@ impl Generator<'_> {
     }
 
     /// Pushes address and length of a topic.
-    pub(super) fn push_topic(&mut self, topic: &Ready) {
+    pub(crate) fn push_topic(&mut self, topic: &Ready) {
         match topic {
             Ready::Constant(text) => self.push_text(text),
             Ready::Computed(pair) => self.push_pair(*pair),
         }
     }
 
-    pub(super) fn release_topic(&mut self, topic: Ready) {
+    pub(crate) fn release_topic(&mut self, topic: Ready) {
         if let Ready::Computed(pair) = topic {
             self.code.release(pair);
         }

@@ -32,7 +32,7 @@ enum At {
 
 /// Where the number of loop passes of the run is.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Passes(At);
+pub(crate) struct Passes(At);
 
 impl Generator<'_> {
     /// Makes room for the variables, and makes them Empty.
@@ -88,7 +88,7 @@ impl Generator<'_> {
     }
 
     /// Where passes are counted, from 0 on.
-    pub(super) fn passes(&mut self) -> Passes {
+    pub(crate) fn passes(&mut self) -> Passes {
         if self.in_pieces.is_some() {
             return Passes(At::Memory(0));
         }
@@ -100,7 +100,7 @@ impl Generator<'_> {
     }
 
     /// Counts a pass and pushes how many there were.
-    pub(super) fn count_pass(&mut self, Passes(at): Passes) {
+    pub(crate) fn count_pass(&mut self, Passes(at): Passes) {
         self.get(at, Representation::Bool);
         self.code.i32(1);
         self.code.push(Instruction::I32Add);
@@ -113,7 +113,7 @@ impl Generator<'_> {
     }
 
     /// How a variable is held.
-    pub(super) fn representation_of(&self, variable: VariableId) -> Representation {
+    pub(crate) fn representation_of(&self, variable: VariableId) -> Representation {
         self.place(variable).map_or(Representation::Cell, |place| place.representation)
     }
 
@@ -134,7 +134,7 @@ impl Generator<'_> {
     }
 
     /// Assigns the value on the stack to a variable.
-    pub(super) fn assign(&mut self, variable: VariableId, from: Representation) {
+    pub(crate) fn assign(&mut self, variable: VariableId, from: Representation) {
         match self.place(variable) {
             Some(Place { representation, at }) => {
                 self.convert(from, representation);

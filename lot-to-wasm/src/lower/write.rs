@@ -1,8 +1,8 @@
-//! PUBLISH TOPIC, KEEP TOPIC, DELETE TOPIC, TRIGGER.
+//! Writes to topics: what is written, and what becomes of a write that cannot be.
 
 use wasm_encoder::{Instruction, ValType};
 
-use super::code::{Callee, Label, Local, memory};
+use super::code::{Callee, Label, Local};
 use super::constants::ANSWER;
 use super::entry::Generator;
 use super::host::Host;
@@ -10,14 +10,14 @@ use super::runtime::Runtime;
 use super::topic::Ready;
 use crate::check::kind::KindSet;
 use crate::check::tree::{Constant, Expression, ExpressionKind, Topic, WhenEmpty};
-use crate::diagnostic::{Code, codes};
+use crate::diagnostic::codes;
 use crate::syntax::Position;
 
 /// What `lot.payload` returns for a value that must not be written.
 const NOTHING: i64 = -1;
 
 /// Bytes to write, ready to be pushed.
-pub(super) enum Content {
+pub(crate) enum Content {
     /// A constant text.
     Constant(String),
     /// A parameter with the address; the length follows.
@@ -28,7 +28,7 @@ pub(super) enum Content {
 
 /// What to do with a value.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Write {
+pub(crate) enum Write {
     /// Publish it with this QoS and RETAIN flag.
     Publish { qos: u8, retain: bool },
     /// Keep it.
@@ -36,7 +36,8 @@ pub(super) enum Write {
 }
 
 impl Generator<'_> {
-    pub(super) fn write_topic(
+    /// Writes a value to a topic, and reports why it was not written.
+    pub(crate) fn write_topic(
         &mut self,
         write: Write,
         topic: &Topic,
@@ -55,52 +56,9 @@ impl Generator<'_> {
         self.release_topic(topic);
     }
 
-    /// Has the host hand something to a route. What it does not allow does not exist.
-    pub(super) fn hand_to_route(
-        &mut self,
-        topic: &Topic,
-        value: &Expression,
-        (code, message): &(Code, String),
-        at: Position,
-    ) {
-        /// Case number of `not-allowed` in the WIT enum `write-error`.
-        const NOT_ALLOWED: i32 = 1;
-        let Some((end, topic)) = self.begin_write(topic, at) else { return };
-        if let Some(content) = self.content(value, WhenEmpty::Report, end, at) {
-            self.push_topic(&topic);
-            self.push_content(&content);
-            self.write(Write::Publish { qos: 0, retain: false });
-            self.release_content(content);
-            self.push_constant_address(ANSWER);
-            self.code.push(Instruction::I32Load8U(memory(0, 0)));
-            self.push_constant_address(ANSWER);
-            self.code.push(Instruction::I32Load8U(memory(1, 0)));
-            self.code.i32(NOT_ALLOWED);
-            self.code.push(Instruction::I32Eq);
-            self.code.push(Instruction::I32And);
-            self.code.open_if();
-            self.error(*code, message, at);
-            self.code.or_else();
-            self.check_write(at);
-            self.code.end();
-        }
-        self.code.end();
-        self.release_topic(topic);
-    }
-
-    pub(super) fn delete_topic(&mut self, topic: &Topic, at: Position) {
-        let Some((_, topic)) = self.begin_write(topic, at) else { return };
-        self.push_topic(&topic);
-        self.push_constant_address(ANSWER);
-        self.code.call(Callee::Host(Host::Forget));
-        self.check_write(at);
-        self.code.end();
-        self.release_topic(topic);
-    }
-
     /// Opens a block whose end skips the write, and computes the topic. A topic with a wildcard that the trigger did not match is
     /// reported; `None` when it always is.
-    pub(super) fn begin_write(&mut self, topic: &Topic, at: Position) -> Option<(Label, Ready)> {
+    pub(crate) fn begin_write(&mut self, topic: &Topic, at: Position) -> Option<(Label, Ready)> {
         const MESSAGE: &str = "the trigger has no wildcard for one in this topic; nothing was written";
         if topic.is_unresolvable() {
             self.error(codes::RUN_NO_CAPTURE, MESSAGE, at);
@@ -120,7 +78,7 @@ impl Generator<'_> {
 
     #[allow(clippy::wildcard_enum_match_arm, reason = "whatever is not named here is computed")]
     /// Computes the bytes to write. For a value that must not be written it branches to `end`; `None` when it never is.
-    pub(super) fn content(
+    pub(crate) fn content(
         &mut self,
         value: &Expression,
         when_empty: WhenEmpty,
@@ -177,7 +135,7 @@ impl Generator<'_> {
         }
     }
 
-    pub(super) fn push_content(&mut self, content: &Content) {
+    pub(crate) fn push_content(&mut self, content: &Content) {
         match content {
             Content::Constant(text) => self.push_text(text),
             Content::Parameter(address) => {
@@ -188,7 +146,7 @@ impl Generator<'_> {
         }
     }
 
-    pub(super) fn release_content(&mut self, content: Content) {
+    pub(crate) fn release_content(&mut self, content: Content) {
         if let Content::Computed(pair) = content {
             self.code.release(pair);
         }
@@ -201,7 +159,7 @@ impl Generator<'_> {
     }
 
     /// Has the host write; topic and content are on the stack.
-    fn write(&mut self, write: Write) {
+    pub(crate) fn write(&mut self, write: Write) {
         let function = match write {
             Write::Publish { qos, retain } => {
                 self.code.i32(i32::from(qos));

@@ -10,20 +10,25 @@
 //!     RETURN low, high
 //! ```
 
-use super::Assignment;
-use super::StatementKind;
-use super::{Construct, Part, each_expression, each_return};
-use crate::check::kind::KindSet;
-use crate::check::tree::{self, RESULT};
-use crate::check::{Callee, Checker};
-use crate::diagnostic::{Draft, codes};
-use crate::source::Span;
-use crate::syntax::Name;
-use crate::syntax::parse::{Parsed, Parser};
-use crate::syntax::sexpr::{Writer, assignments, returns};
+use std::collections::BTreeSet;
+
 use lot_facts::Signature;
 use lot_nearest::nearest;
-use std::collections::BTreeSet;
+use wasm_encoder::{Instruction, ValType};
+
+use super::{
+    Assignment, CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression, each_return,
+};
+use crate::check::kind::KindSet;
+use crate::check::tree::walk::{self, Need, parts};
+use crate::check::tree::{Argument, Constant, RESULT, VariableId};
+use crate::check::{Callee, Checker};
+use crate::diagnostic::{Draft, codes};
+use crate::lower::{self, ANSWER, CELL_BYTES, Generator, Host, Representation};
+use crate::source::Span;
+use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, assignments, returns};
+use crate::syntax::{Name, Position};
 
 /// `CALL ACTION name WITH … RETURN …`.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,8 +41,11 @@ pub struct CallAction {
     pub returns: Vec<Name>,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["CALL", "ACTION"], parse)];
+
 /// Reads what follows `CALL ACTION`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let name = parser.expect_name("CALL ACTION")?;
     let arguments = parser.arguments()?;
     let returns = parser.return_variables()?;
@@ -79,7 +87,7 @@ impl CallAction {
 }
 
 impl Construct for CallAction {
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         match checker.known.action(&self.name.text) {
             Callee::Unknown => {}
             Callee::Triggered => {
@@ -89,7 +97,7 @@ impl Construct for CallAction {
             }
             Callee::Callable(signature) => self.check_signature(&signature, checker),
         }
-        let mut arguments: Vec<tree::Argument> = Vec::new();
+        let mut arguments: Vec<Argument> = Vec::new();
         let mut names = BTreeSet::new();
         for argument in &self.arguments {
             let name = argument.target.to_string();
@@ -97,12 +105,12 @@ impl Construct for CallAction {
                 let message = format!("input `{name}` is given twice");
                 checker.error(Draft::error(codes::DUPLICATE_NAME, argument.target.span, message));
             }
-            arguments.push(tree::Argument { name, value: checker.value(&argument.value) });
+            arguments.push(Argument { name, value: checker.value(&argument.value) });
         }
         self.returns.iter().for_each(|name| checker.variable_name(name));
         let returns = self.returns.iter().filter_map(|name| set(checker, &name.text)).collect();
         let result = if self.returns.is_empty() { set(checker, RESULT) } else { None };
-        Some(tree::StatementKind::CallAction { name: self.name.text.clone(), arguments, returns, result })
+        Some(Checked { name: self.name.text.clone(), arguments, returns, result }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
@@ -114,11 +122,83 @@ impl Construct for CallAction {
         let head = format!("(call {}{}", self.name.text, assignments(&self.arguments));
         writer.push(&format!("{head}{})", returns(&self.returns)));
     }
+
+    fn is_call(&self) -> bool {
+        true
+    }
 }
 
 /// Notes that a variable receives an output; the hidden one only when somebody may read it.
-fn set(checker: &mut Checker<'_, '_, '_>, name: &str) -> Option<tree::VariableId> {
+fn set(checker: &mut Checker<'_, '_, '_>, name: &str) -> Option<VariableId> {
     let id = checker.scope.find(name)?;
     checker.scope.set(id, KindSet::RETURNED);
     Some(id)
+}
+
+/// Runs another Action. Writes queued so far are flushed before it by the host.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Name of the callee.
+    pub name: String,
+    /// Arguments by name, evaluated in source order.
+    pub arguments: Vec<Argument>,
+    /// Variables that receive the outputs in order; the checker compared their number with a known callee. When it differs at
+    /// run time, the run ends with an error.
+    pub returns: Vec<VariableId>,
+    /// Without `RETURN`: the variable behind `RESULT`, which receives the first output, or Empty when there is none.
+    pub result: Option<VariableId>,
+}
+
+impl Executable for Checked {
+    parts!(|Checked { name, arguments, returns, result }, visit| {
+        visit(walk::Part::Need(Need::Action(name)));
+        for Argument { value, .. } in arguments {
+            visit(walk::Part::Value(value));
+        }
+        for variable in returns.iter().chain(result.iter()) {
+            visit(walk::Part::Received(*variable, KindSet::RETURNED));
+        }
+    });
+
+    fn lower(&self, generator: &mut Generator<'_>, at: Position) {
+        let list = generator.arguments(&self.arguments, at);
+        generator.push_text(&self.name);
+        generator.code.get(list);
+        generator.code.u32(u32::try_from(self.arguments.len()).unwrap_or(u32::MAX));
+        generator.push_constant_address(ANSWER);
+        generator.code.call(lower::Callee::Host(Host::CallAction));
+        generator.code.release(list);
+        let failed = format!("called action `{}` failed: ", self.name);
+        generator.pass_on_error(codes::RUN_CALL_FAILED, failed, at);
+        self.take_outputs(generator, at);
+    }
+}
+
+impl Checked {
+    /// Assigns the outputs, which the host put at the address in its area.
+    fn take_outputs(&self, generator: &mut Generator<'_>, at: Position) {
+        let count = self.returns.len();
+        if count > 0 {
+            generator.push_output_count();
+            generator.code.u32(u32::try_from(count).unwrap_or(u32::MAX));
+            generator.code.push(Instruction::I32Ne);
+            generator.code.open_if();
+            let message = format!("action `{}` did not return {count} values, as RETURN names", self.name);
+            generator.fail(codes::RUN_RETURN_COUNT, &message, at);
+            generator.code.end();
+        }
+        for (variable, offset) in self.returns.iter().zip((0..).step_by(CELL_BYTES as usize)) {
+            generator.push_output(offset);
+            generator.assign(*variable, Representation::Cell);
+        }
+        if let Some(variable) = self.result {
+            generator.push_output_count();
+            generator.code.open_if_value(ValType::I32);
+            generator.push_output(0);
+            generator.code.or_else();
+            generator.push_constant(&Constant::Empty);
+            generator.code.end();
+            generator.assign(variable, Representation::Cell);
+        }
+    }
 }

@@ -6,17 +6,18 @@
 //! CALL PYTHON "Stat.avg" WITH (1, 4) RETURN AS {r}
 //! ```
 
-use super::StatementKind;
-use super::{Construct, Part, each_expression, each_return};
+use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression, each_return};
 use crate::check::Checker;
 use crate::check::kind::KindSet;
-use crate::check::tree;
+use crate::check::tree::walk::{self, Need, parts};
+use crate::check::tree::{self, VariableId};
 use crate::diagnostic::{Draft, codes};
+use crate::lower::{Generator, Host, Representation};
 use crate::script::is_name;
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, quoted, returns, text};
-use crate::syntax::{Expression, Name, Text};
+use crate::syntax::{Expression, Name, Position, Text};
 use crate::token::Sign;
 
 /// `CALL PYTHON "Script.function" WITH (…) RETURN AS r`.
@@ -30,8 +31,11 @@ pub struct CallPython {
     pub returns: Option<Name>,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["CALL", "PYTHON"], parse)];
+
 /// Reads what follows `CALL PYTHON`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let function = parser.expect_text("CALL PYTHON")?;
     let mut arguments = Vec::new();
     if parser.eat_with_before_arguments() {
@@ -57,7 +61,7 @@ impl CallPython {
 }
 
 impl Construct for CallPython {
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         let arguments = self.arguments.iter().map(|argument| checker.value(argument)).collect();
         self.check_function(checker);
         self.returns.iter().for_each(|name| checker.variable_name(name));
@@ -66,7 +70,7 @@ impl Construct for CallPython {
         if let Some(id) = result {
             checker.scope.set(id, KindSet::RETURNED);
         }
-        Some(tree::StatementKind::CallPython { function: self.function.value.clone(), arguments, result })
+        Some(Checked { function: self.function.value.clone(), arguments, result }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
@@ -78,5 +82,44 @@ impl Construct for CallPython {
         let arguments: String = self.arguments.iter().map(|value| format!(" {}", text(value))).collect();
         let head = format!("(python {}{arguments}", quoted(&self.function.value));
         writer.push(&format!("{head}{})", returns(self.returns.as_slice())));
+    }
+
+    fn is_call(&self) -> bool {
+        true
+    }
+}
+
+/// Calls a function of a script. What goes wrong in Python is recorded by the host and gives the text `null`.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// `Script.function`.
+    pub function: String,
+    /// Arguments in their order.
+    pub arguments: Vec<tree::Expression>,
+    /// Variable that receives the result, the one behind `RESULT` without `RETURN`; `None` when nobody reads it.
+    pub result: Option<VariableId>,
+}
+
+impl Executable for Checked {
+    parts!(|Checked { function, arguments, result }, visit| {
+        visit(walk::Part::Need(Need::Python(function)));
+        for argument in arguments {
+            visit(walk::Part::Value(argument));
+        }
+        if let Some(variable) = result {
+            visit(walk::Part::Received(*variable, KindSet::RETURNED));
+        }
+    });
+
+    fn lower(&self, generator: &mut Generator<'_>, at: Position) {
+        let list = generator.values(&self.arguments, at);
+        generator.push_text(&self.function);
+        generator.ask(Host::CallPython, (list, self.arguments.len()), at);
+        let failed = format!("CALL PYTHON \"{}\" failed: ", self.function);
+        generator.pass_on_error(codes::RUN_CALL_FAILED, failed, at);
+        if let Some(variable) = self.result {
+            generator.push_output(0);
+            generator.assign(variable, Representation::Cell);
+        }
     }
 }

@@ -8,9 +8,7 @@
 //! CALL LLM "Local" METHOD "generate" WITH prompt = "Say: " + PAYLOAD RETURN AS {a}
 //! ```
 
-use super::Assignment;
-use super::StatementKind;
-use super::{Construct, Part, each_expression, each_return};
+use super::{Assignment, CheckedKind, Construct, Form, Part, StatementKind, each_expression, each_return};
 use crate::check::Checker;
 use crate::check::kind::KindSet;
 use crate::check::tree;
@@ -57,9 +55,16 @@ pub struct CallRoute {
     pub returns: Option<Name>,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[
+    Form::new(&["CALL", "MCP"], parse_mcp),
+    Form::new(&["CALL", "LLM"], parse_llm),
+    Form::new(&["CALL", "AGENT"], parse_agent),
+];
+
 /// Reads what follows `CALL MCP`.
 #[allow(clippy::wildcard_enum_match_arm, reason = "every other token is the error case")]
-pub(super) fn parse_mcp(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse_mcp(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let target = parser.expect_text("CALL MCP")?;
     if parser.is_word("TOOL") {
         let tool = match &parser.peek_at(1).kind {
@@ -73,12 +78,12 @@ pub(super) fn parse_mcp(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 /// Reads what follows `CALL LLM`.
-pub(super) fn parse_llm(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse_llm(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     with_method(parser, Service::Llm)
 }
 
 /// Reads what follows `CALL AGENT`.
-pub(super) fn parse_agent(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse_agent(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     with_method(parser, Service::Agent)
 }
 
@@ -101,7 +106,7 @@ fn finish(
 
 impl Construct for CallRoute {
     /// Checks the operands; the statement itself is not compiled yet.
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<CheckedKind> {
         let service = self.service.keyword();
         let message = format!("CALL {service} needs route type {service}, which this build does not have");
         checker.error(Draft::error(codes::NOT_YET_COMPILED, span, message));
@@ -128,5 +133,9 @@ impl Construct for CallRoute {
         let head =
             format!("({service} {}{method}{}", quoted(&self.target.value), assignments(&self.arguments));
         writer.push(&format!("{head}{})", returns(self.returns.as_slice())));
+    }
+
+    fn is_call(&self) -> bool {
+        true
     }
 }

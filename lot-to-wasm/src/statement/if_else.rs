@@ -11,16 +11,15 @@
 //!     PUBLISH TOPIC "level" WITH "low"
 //! ```
 
-use super::Statement;
-use super::StatementKind;
-use super::{Construct, Part};
+use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind};
 use crate::check::Checker;
 use crate::check::tree;
+use crate::check::tree::walk::{self, Times, parts};
+use crate::lower::{Generator, UnrollBudget};
 use crate::source::Span;
-use crate::syntax::Expression;
-use crate::syntax::parse::Reported;
-use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::parse::{Parsed, Parser, Reported};
 use crate::syntax::sexpr::{Writer, block, text};
+use crate::syntax::{Expression, Position};
 
 /// `IF` with all its branches.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,8 +39,11 @@ pub struct IfBranch {
     pub body: Vec<Statement>,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["IF"], parse)];
+
 /// Reads what follows `IF`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let column = (!parser.previous_begins_line()).then(|| parser.column(parser.previous()));
     let mut branches = Vec::new();
     let mut otherwise = None;
@@ -95,7 +97,7 @@ fn else_follows(parser: &mut Parser<'_, '_>, column: Option<u32>) -> bool {
 }
 
 impl Construct for IfElse {
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         let mut ends = Vec::new();
         let mut branches = Vec::new();
         for branch in &self.branches {
@@ -104,12 +106,12 @@ impl Construct for IfElse {
             let body = checker.statements(&branch.body);
             ends.push(checker.scope.save());
             checker.scope.restore(start);
-            branches.push(tree::Branch { condition, body });
+            branches.push(Branch { condition, body });
         }
         let otherwise = checker.statements(self.otherwise.as_deref().unwrap_or_default());
         ends.push(checker.scope.save());
         checker.scope.join(ends);
-        Some(tree::StatementKind::If { branches, otherwise })
+        Some(Checked { branches, otherwise }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
@@ -139,5 +141,62 @@ impl Construct for IfElse {
             writer.push(")");
         }
         writer.push(")");
+    }
+}
+
+/// The first branch whose condition is true.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// At least one.
+    pub branches: Vec<Branch>,
+    /// The `ELSE` part, empty when there is none.
+    pub otherwise: Vec<tree::Statement>,
+}
+
+/// A checked condition with its statements.
+#[derive(Debug, Clone)]
+pub struct Branch {
+    /// Its truth decides.
+    pub condition: tree::Expression,
+    /// At least one.
+    pub body: Vec<tree::Statement>,
+}
+
+impl Checked {
+    /// `IF condition THEN body`.
+    pub(crate) fn when(condition: tree::Expression, body: Vec<tree::Statement>) -> Checked {
+        Checked { branches: vec![Branch { condition, body }], otherwise: Vec::new() }
+    }
+}
+
+impl Executable for Checked {
+    parts!(|Checked { branches, otherwise }, visit| {
+        for Branch { condition, body } in branches {
+            visit(walk::Part::Value(condition));
+            visit(walk::Part::Block(body, Times::Once));
+        }
+        visit(walk::Part::Block(otherwise, Times::Once));
+    });
+
+    fn lower(&self, generator: &mut Generator<'_>, at: Position) {
+        let end = generator.code.block();
+        for branch in &self.branches {
+            generator.truth(&branch.condition);
+            generator.flush_notes(at);
+            generator.code.open_if();
+            generator.block(&branch.body);
+            generator.code.branch(end);
+            generator.code.end();
+        }
+        generator.block(&self.otherwise);
+        generator.code.end();
+    }
+
+    fn is_unrollable(&self, generator: &Generator<'_>, budget: &mut UnrollBudget) -> bool {
+        let mut fits = |branch: &Branch| {
+            generator.is_machine_code(&branch.condition, budget)
+                && generator.are_unrollable(&branch.body, budget)
+        };
+        self.branches.iter().all(&mut fits) && generator.are_unrollable(&self.otherwise, budget)
     }
 }

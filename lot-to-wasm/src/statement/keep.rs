@@ -6,18 +6,20 @@
 //! KEEP TOPIC "state/mode" WITH PAYLOAD
 //! ```
 
-use super::StatementKind;
-use super::publish_topic::when_empty;
-use super::publish_topic::with_value;
-use super::{Construct, Part, each_expression};
-use crate::check::tree;
-use crate::check::tree::SettingStore;
+use wasm_encoder::{Instruction, ValType};
+
+use super::value::{when_empty, with_value};
+use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression};
+use crate::check::kind::KindSet;
+use crate::check::tree::walk::{self, Need, parts};
+use crate::check::tree::{self, SettingStore, WhenEmpty};
 use crate::check::{Checker, TopicUse};
 use crate::diagnostic::codes;
+use crate::lower::{Callee, Generator, Host, Runtime, Write};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, setting, text, topic};
-use crate::syntax::{Expression, Text, TopicOperand};
+use crate::syntax::{Expression, Position, Text, TopicOperand};
 
 /// `KEEP target WITH value`.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,8 +39,11 @@ pub enum KeepTarget {
     Setting(SettingStore, Text),
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["KEEP"], parse)];
+
 /// Reads what follows `KEEP`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let target = match parser.eat_any(&["TOPIC", "ENV", "SECRET"]) {
         Some("TOPIC") => KeepTarget::Topic(parser.chained_topic("KEEP TOPIC")?),
         Some("ENV") => KeepTarget::Setting(SettingStore::Environment, parser.expect_text("KEEP ENV")?),
@@ -51,26 +56,22 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl Construct for Keep {
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
-        Some(match &self.target {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
+        let checked = match &self.target {
             KeepTarget::Topic(topic) => {
                 let topic = checker.topic(topic, TopicUse::Keep);
                 let value = checker.value(&self.value);
                 let when_empty = when_empty(&self.value, &value);
-                tree::StatementKind::KeepTopic { topic, value, when_empty }
+                Checked::Topic { topic, value, when_empty }
             }
             KeepTarget::Setting(store, name) => {
                 checker.setting_name(name);
                 let value = checker.operand(&self.value);
                 let when_empty = when_empty(&self.value, &value);
-                tree::StatementKind::KeepSetting {
-                    store: *store,
-                    name: name.value.clone(),
-                    value,
-                    when_empty,
-                }
+                Checked::Setting { store: *store, name: name.value.clone(), value, when_empty }
             }
-        })
+        };
+        Some(checked.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
@@ -87,4 +88,97 @@ impl Construct for Keep {
         };
         writer.push(&format!("(keep {target} {})", text(&self.value)));
     }
+}
+
+/// Sets a value that is kept.
+#[derive(Debug, Clone)]
+pub enum Checked {
+    /// Replaces a topic's last value.
+    Topic {
+        /// Which topic.
+        topic: tree::Topic,
+        /// The value.
+        value: tree::Expression,
+        /// What to do when the value is Empty.
+        when_empty: WhenEmpty,
+    },
+    /// Sets an environment value or a secret, as text.
+    Setting {
+        /// Which of the two stores.
+        store: SettingStore,
+        /// Name of the value.
+        name: String,
+        /// The value.
+        value: tree::Expression,
+        /// What to do when the value is Empty.
+        when_empty: WhenEmpty,
+    },
+}
+
+impl Executable for Checked {
+    parts!(|checked, visit| {
+        match checked {
+            Checked::Topic { topic, value, .. } => {
+                visit(walk::Part::Topic(topic, TopicUse::Keep));
+                visit(walk::Part::Value(value));
+            }
+            Checked::Setting { store, name, value, .. } => {
+                visit(walk::Part::Need(Need::Setting(*store, name)));
+                visit(walk::Part::Value(value));
+            }
+        }
+    });
+
+    fn lower(&self, generator: &mut Generator<'_>, at: Position) {
+        match self {
+            Checked::Topic { topic, value, when_empty } => {
+                generator.write_topic(Write::Keep, topic, value, *when_empty, at);
+            }
+            Checked::Setting { store, name, value, when_empty } => {
+                keep_setting(generator, (*store, name), value, *when_empty, at);
+            }
+        }
+    }
+}
+
+fn keep_setting(
+    generator: &mut Generator<'_>,
+    (store, name): (SettingStore, &str),
+    value: &tree::Expression,
+    when_empty: WhenEmpty,
+    at: Position,
+) {
+    let function = match store {
+        SettingStore::Environment => Host::SetEnvironment,
+        SettingStore::Secret => Host::SetSecret,
+    };
+    let end = generator.code.block();
+    let cell = generator.code.local(ValType::I32);
+    generator.cell(value);
+    generator.code.set(cell);
+    generator.flush_notes(at);
+    if value.kinds.intersects(KindSet::EMPTY | KindSet::BYTES) {
+        // Texts only: a payload that is no UTF-8 is replaced, never passed on.
+        generator.code.get(cell);
+        generator.runtime(Runtime::Payload);
+        generator.code.i64(-1);
+        generator.code.push(Instruction::I64Eq);
+        generator.code.open_if();
+        if when_empty == WhenEmpty::Report {
+            generator.warn(codes::RUN_EMPTY_VALUE, "the value is Empty; nothing was set", at);
+        }
+        generator.code.branch(end);
+        generator.code.end();
+    }
+    let text = generator.code.local(ValType::I64);
+    generator.code.get(cell);
+    generator.runtime(Runtime::Text);
+    generator.code.set(text);
+    generator.push_text(name);
+    generator.push_pair(text);
+    generator.code.call(Callee::Host(function));
+    generator.check_granted(name, at);
+    generator.code.release(cell);
+    generator.code.release(text);
+    generator.code.end();
 }

@@ -9,17 +9,19 @@
 //! ```
 
 use lot_nearest::nearest;
+use wasm_encoder::Instruction;
 
-use super::Statement;
-use super::StatementKind;
-use super::{Construct, Part};
+use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind};
 use crate::check::Checker;
 use crate::check::tree;
+use crate::check::tree::walk::{self, Need, Times, parts};
 use crate::diagnostic::{Draft, codes};
+use crate::limits::LOOP_PASSES_MAX;
+use crate::lower::{Generator, Passes};
 use crate::source::Span;
-use crate::syntax::Expression;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, block, text};
+use crate::syntax::{Expression, Position};
 
 /// `LOOP body UNTIL condition`.
 #[derive(Debug, Clone, PartialEq)]
@@ -32,8 +34,11 @@ pub struct LoopUntil {
     pub until_span: Span,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["LOOP"], parse)];
+
 /// Reads what follows `LOOP`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let start = parser.previous();
     let begins_line = parser.previous_begins_line();
     if parser.is_keyword("UNTIL") {
@@ -94,12 +99,12 @@ fn until_inside(
 }
 
 impl Construct for LoopUntil {
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         checker.scope.enter_loop(&self.body);
         let body = checker.statements(&self.body);
         let until = checker.operand(&self.until);
         let until_at = checker.at(self.until_span);
-        Some(tree::StatementKind::Loop { body, until, until_at })
+        Some(Checked { body, until, until_at }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
@@ -114,5 +119,56 @@ impl Construct for LoopUntil {
             writer.line();
             writer.push(&format!("(until {}))", text(&self.until)));
         });
+    }
+}
+
+/// At least once, until the condition is true.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The statements; each pass counts against the run's budget of iterations.
+    pub body: Vec<tree::Statement>,
+    /// The condition after each pass.
+    pub until: tree::Expression,
+    /// Place of `UNTIL`.
+    pub until_at: Position,
+}
+
+impl Executable for Checked {
+    parts!(|Checked { body, until, .. }, visit| {
+        visit(walk::Part::Need(Need::Unbounded));
+        visit(walk::Part::Block(body, Times::Passes(u64::from(LOOP_PASSES_MAX))));
+        visit(walk::Part::Value(until));
+    });
+
+    fn lower(&self, generator: &mut Generator<'_>, _at: Position) {
+        let passes = generator.passes();
+        let copies = generator.copies_of_loop(&self.body, &self.until);
+        let end = generator.code.block();
+        let start = generator.code.open_loop();
+        for _ in 1..copies {
+            self.lower_pass(generator, passes);
+            generator.code.branch_if(end);
+        }
+        self.lower_pass(generator, passes);
+        generator.code.not();
+        generator.code.branch_if(start);
+        generator.code.end();
+        generator.code.end();
+    }
+}
+
+impl Checked {
+    /// One pass; pushes whether it was the last.
+    fn lower_pass(&self, generator: &mut Generator<'_>, passes: Passes) {
+        generator.count_pass(passes);
+        generator.code.u32(LOOP_PASSES_MAX);
+        generator.code.push(Instruction::I32GtU);
+        generator.code.open_if();
+        let message = format!("the run exceeded {LOOP_PASSES_MAX} loop passes");
+        generator.fail(codes::RUN_ITERATIONS, &message, self.until_at);
+        generator.code.end();
+        generator.block(&self.body);
+        generator.truth(&self.until);
+        generator.flush_notes(self.until_at);
     }
 }

@@ -4,10 +4,8 @@
 //! navigate = "NAVIGATE" [ "TO" ] string ;
 //! ```
 
-use super::StatementKind;
-use super::{Construct, Part};
+use super::{CheckedKind, Construct, Form, Part, StatementKind};
 use crate::check::Checker;
-use crate::check::tree;
 use crate::source::Span;
 use crate::syntax::Text;
 use crate::syntax::parse::{Parsed, Parser};
@@ -20,8 +18,11 @@ pub struct Navigate {
     pub target: Text,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form { is_of_panels: true, ..Form::new(&["NAVIGATE"], parse) }];
+
 /// Reads what follows `NAVIGATE`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     parser.eat_word("TO");
     let target = parser.expect_text("NAVIGATE")?;
     Ok(StatementKind::Navigate(Navigate { target }))
@@ -29,7 +30,7 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 
 impl Construct for Navigate {
     /// Panels are not checked as Actions are.
-    fn check(&self, _checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, _checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         None
     }
 

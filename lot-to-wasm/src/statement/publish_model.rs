@@ -12,19 +12,20 @@
 
 use lot_nearest::nearest;
 
-use super::StatementKind;
-use super::{Construct, Part, each_expression};
-use crate::check::tree;
+use super::arguments::assignment_list;
+use super::{Assignment, CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression};
+use crate::check::tree::walk::{self, Need, parts};
+use crate::check::tree::{self, Argument};
 use crate::check::{Checker, Known, TopicUse, assignable_of, find_model};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::ASSIGNED_ELEMENTS_MAX;
-use crate::source::Source;
-use crate::source::Span;
+use crate::lower::{ANSWER, Callee, Generator, Host};
+use crate::source::{Source, Span};
 use crate::syntax::model::Model;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, assignments, topic};
-use crate::syntax::{Expression, Name, Path, PathStep, TopicOperand};
-use crate::token::{Sign, TokenKind};
+use crate::syntax::{Name, Path, PathStep, Position, TopicOperand};
+use crate::token::TokenKind;
 
 /// `PUBLISH MODEL model TO topic WITH assignments`.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,17 +38,11 @@ pub struct PublishModel {
     pub assignments: Vec<Assignment>,
 }
 
-/// `target = value`, of `PUBLISH MODEL` and of calls.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Assignment {
-    /// A field or input.
-    pub target: Path,
-    /// Its value.
-    pub value: Expression,
-}
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["PUBLISH", "MODEL"], parse)];
 
 /// Reads what follows `PUBLISH MODEL`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let model = parser.expect_name("PUBLISH MODEL")?;
     parser.expect_word("TO", "the model")?;
     let topic = parser.chained_topic("TO")?;
@@ -72,16 +67,6 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     Ok(StatementKind::PublishModel(PublishModel { model, topic, assignments }))
 }
 
-/// Assignments separated by commas; one at the end is ignored.
-fn assignment_list(parser: &mut Parser<'_, '_>, assignments: &mut Vec<Assignment>) -> Parsed<()> {
-    loop {
-        assignments.push(parser.assignment()?);
-        if !parser.eat_sign(Sign::Comma) || parser.is_line_end() {
-            return Ok(());
-        }
-    }
-}
-
 /// The part of a target that is no field. Whatever is below a field that stands in `fields` with a dot at its end is free.
 fn unknown_part(target: &Path, fields: &[String]) -> Option<String> {
     let mut path = target.name.clone();
@@ -102,57 +87,6 @@ fn unknown_part(target: &Path, fields: &[String]) -> Option<String> {
         }
     }
     None
-}
-
-impl Parser<'_, '_> {
-    /// `target = value`.
-    pub(crate) fn assignment(&mut self) -> Parsed<Assignment> {
-        let target = if self.is_text() {
-            let text = self.expect_text("WITH")?;
-            Path { name: text.value, steps: Vec::new(), span: text.span }
-        } else {
-            self.path("WITH")?
-        };
-        self.expect_sign(Sign::Equal, "the name")?;
-        let value = self.value()?;
-        Ok(Assignment { target, value })
-    }
-
-    /// `WITH a = 1, b = 2`, with or without parentheses; nothing when there is no `WITH`.
-    pub(crate) fn arguments(&mut self) -> Parsed<Vec<Assignment>> {
-        let mut assignments = Vec::new();
-        if !self.eat_with_before_arguments() {
-            return Ok(assignments);
-        }
-        if !self.eat_sign(Sign::OpenParen) {
-            assignment_list(self, &mut assignments)?;
-            return Ok(assignments);
-        }
-        self.items(Sign::CloseParen, "the arguments", Self::assignment)
-    }
-
-    /// `RETURN [AS] a, b`; nothing when there is no `RETURN`.
-    pub(crate) fn return_variables(&mut self) -> Parsed<Vec<Name>> {
-        let mut names = Vec::new();
-        if self.eat_word("RETURN") {
-            self.eat_word("AS");
-            names.push(self.expect_variable("RETURN")?);
-            while self.eat_sign(Sign::Comma) {
-                names.push(self.expect_variable("`,`")?);
-            }
-        }
-        Ok(names)
-    }
-
-    /// `RETURN AS {r}`; nothing when there is no `RETURN`.
-    pub(crate) fn return_variable(&mut self) -> Parsed<Option<Name>> {
-        let mut names = self.return_variables()?;
-        if let Some(second) = names.get(1) {
-            let draft = Draft::error(codes::RETURN_COUNT, second.span, "this call returns one value");
-            return self.fail(draft);
-        }
-        Ok(names.pop())
-    }
 }
 
 impl PublishModel {
@@ -177,10 +111,10 @@ impl PublishModel {
 }
 
 impl Construct for PublishModel {
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         let topic = checker.topic(&self.topic, TopicUse::Publish);
         self.check_fields(checker);
-        let mut assignments: Vec<tree::Argument> = Vec::new();
+        let mut assignments: Vec<Argument> = Vec::new();
         for Assignment { target, value } in &self.assignments {
             check_indices(target, checker);
             let name = target.to_string();
@@ -192,9 +126,9 @@ impl Construct for PublishModel {
                 );
                 checker.error(draft);
             }
-            assignments.push(tree::Argument { name, value: checker.value(value) });
+            assignments.push(Argument { name, value: checker.value(value) });
         }
-        Some(tree::StatementKind::PublishModel { model: self.model.text.clone(), topic, assignments })
+        Some(Checked { model: self.model.text.clone(), topic, assignments }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
@@ -205,6 +139,42 @@ impl Construct for PublishModel {
     fn write(&self, writer: &mut Writer) {
         let head = format!("(publish-model {} {}", self.model.text, topic(&self.topic));
         writer.push(&format!("{head}{})", assignments(&self.assignments)));
+    }
+}
+
+/// Has the host make the Model build an instance, and publish it; an error of the Model ends the run.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Name of the Model.
+    pub model: String,
+    /// Where to.
+    pub topic: tree::Topic,
+    /// Assignments by field, in source order.
+    pub assignments: Vec<Argument>,
+}
+
+impl Executable for Checked {
+    parts!(|Checked { model, topic, assignments }, visit| {
+        visit(walk::Part::Need(Need::Model(model)));
+        visit(walk::Part::Topic(topic, TopicUse::Publish));
+        for Argument { value, .. } in assignments {
+            visit(walk::Part::Value(value));
+        }
+    });
+
+    fn lower(&self, generator: &mut Generator<'_>, at: Position) {
+        let Some((_, topic)) = generator.begin_write(&self.topic, at) else { return };
+        let list = generator.arguments(&self.assignments, at);
+        generator.push_text(&self.model);
+        generator.push_topic(&topic);
+        generator.code.get(list);
+        generator.code.u32(u32::try_from(self.assignments.len()).unwrap_or(u32::MAX));
+        generator.push_constant_address(ANSWER);
+        generator.code.call(Callee::Host(Host::PublishModel));
+        generator.code.release(list);
+        generator.pass_on_error(codes::RUN_MODEL_FAILED, format!("model `{}` failed: ", self.model), at);
+        generator.code.end();
+        generator.release_topic(topic);
     }
 }
 

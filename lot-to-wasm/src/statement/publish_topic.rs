@@ -7,20 +7,17 @@
 //! PUBLISH TOPIC "alarm/" + {id} WITH "hot" AND RETAIN
 //! ```
 
-use lot_nearest::nearest;
-
-use super::StatementKind;
-use super::{Construct, Part, each_expression};
-use crate::check::kind::KindSet;
-use crate::check::tree;
+use super::value::{when_empty, with_value};
+use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression};
+use crate::check::tree::walk::{self, parts};
+use crate::check::tree::{self, WhenEmpty};
 use crate::check::{Checker, TopicUse};
-use crate::diagnostic::{Draft, codes};
+use crate::lower::{Generator, Write};
 use crate::source::Span;
-use crate::syntax::parse::is_option;
+use crate::syntax::parse::option::{self, is_option};
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, text, topic};
-use crate::syntax::{Expression, ExpressionKind, TopicOperand, Transform};
-use crate::token::{Sign, TokenKind};
+use crate::syntax::{Expression, Position, TopicOperand};
 
 /// `PUBLISH TOPIC topic WITH value …`.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,8 +34,11 @@ pub struct PublishTopic {
     pub options: Option<Span>,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["PUBLISH", "TOPIC"], parse)];
+
 /// Reads what follows `PUBLISH TOPIC`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let topic = parser.chained_topic("PUBLISH TOPIC")?;
     with_value(parser, "the topic")?;
     let outer = std::mem::replace(&mut parser.options_follow, true);
@@ -47,50 +47,6 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let mut publish = PublishTopic { topic, value: value?, qos: 0, retain: false, options: None };
     options(parser, &mut publish)?;
     Ok(StatementKind::PublishTopic(publish))
-}
-
-/// `WITH` before a value that must be there.
-pub(super) fn with_value(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()> {
-    if parser.is_word("MESSAGE") {
-        let draft =
-            Draft::error(codes::PUBLISH_MESSAGE, parser.span(), "MESSAGE is not part of the language");
-        let draft = draft.suggest("write WITH before the value: PUBLISH TOPIC \"t\" WITH value");
-        return parser.fail(draft.fix(parser.span(), "WITH"));
-    }
-    if !parser.eat_keyword("WITH") {
-        let message = format!("expected WITH after {after}, found {}", parser.found());
-        let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), message).expected(&["WITH"]);
-        return parser.fail(insert_with(parser, draft, "write WITH and the value after it".to_owned()));
-    }
-    if parser.is_line_end() {
-        let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "WITH without a value");
-        return parser.fail(draft.suggest("write the value after WITH, for instance WITH PAYLOAD"));
-    }
-    Ok(())
-}
-
-/// The fix for a missing WITH, and what to do: in place of a word that is nearly one, of the `,`, `:` or `:=` that stands there, or before a value; none before anything else.
-#[allow(clippy::wildcard_enum_match_arm, reason = "nothing is known about every other token")]
-pub(super) fn insert_with(parser: &Parser<'_, '_>, draft: Draft, hint: String) -> Draft {
-    if let Some(near) = nearest(parser.word(), ["WITH"]) {
-        return draft.did_you_mean(Some(near));
-    }
-    let draft = draft.suggest(hint);
-    let span = parser.span();
-    let before = Span { end: span.start, ..span };
-    let gap = Span { start: parser.previous().end, ..span };
-    match &parser.peek().kind {
-        TokenKind::Sign(Sign::Colon) if parser.peek_at(1).kind == TokenKind::Sign(Sign::Equal) => {
-            draft.fix(gap.to(parser.peek_at(1).span), " WITH")
-        }
-        TokenKind::Sign(Sign::Comma | Sign::Colon | Sign::Equal) => draft.fix(gap, " WITH"),
-        TokenKind::Sign(Sign::OpenParen | Sign::OpenBracket | Sign::OpenBrace | Sign::Minus)
-        | TokenKind::Word
-        | TokenKind::Text(_)
-        | TokenKind::Int(_)
-        | TokenKind::Double(_) => draft.fix(before, "WITH "),
-        _ => draft,
-    }
 }
 
 fn options(parser: &mut Parser<'_, '_>, publish: &mut PublishTopic) -> Parsed<()> {
@@ -105,7 +61,7 @@ fn options(parser: &mut Parser<'_, '_>, publish: &mut PublishTopic) -> Parsed<()
                 parser.advance();
                 publish.retain = true;
             }
-            word if is_option(word) => publish.qos = parser.qos_option()?,
+            word if is_option(word) => publish.qos = option::qos(parser)?,
             _ => break,
         }
         publish.options = Some(parser.span_from(start));
@@ -116,51 +72,12 @@ fn options(parser: &mut Parser<'_, '_>, publish: &mut PublishTopic) -> Parsed<()
     Ok(())
 }
 
-impl Parser<'_, '_> {
-    /// `QOS0`, `QOS 1`, `QOS = 2`, `QOS(1)`.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "every other token is the error case")]
-    pub(crate) fn qos_option(&mut self) -> Parsed<u8> {
-        let start = self.span();
-        let word = self.word();
-        self.advance();
-        let number = match word {
-            "QOS0" => 0,
-            "QOS1" => 1,
-            "QOS2" => 2,
-            "QOS" => {
-                self.eat_sign(Sign::Equal);
-                match self.peek().kind {
-                    TokenKind::Int(number) => {
-                        self.advance();
-                        number
-                    }
-                    _ => return self.expected(codes::BAD_QOS, &["0", "1", "2"], "QOS"),
-                }
-            }
-            _ => -1,
-        };
-        match u8::try_from(number) {
-            Ok(qos @ 0..=2) => Ok(qos),
-            _ => {
-                let span = self.span_from(start);
-                self.fail(Draft::error(codes::BAD_QOS, span, "QoS is 0, 1 or 2"))
-            }
-        }
-    }
-}
-
 impl Construct for PublishTopic {
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         let topic = checker.topic(&self.topic, TopicUse::Publish);
         let value = checker.value(&self.value);
         let when_empty = when_empty(&self.value, &value);
-        Some(tree::StatementKind::PublishTopic {
-            topic,
-            value,
-            qos: self.qos,
-            retain: self.retain,
-            when_empty,
-        })
+        Some(Checked { topic, value, qos: self.qos, retain: self.retain, when_empty }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
@@ -174,22 +91,29 @@ impl Construct for PublishTopic {
     }
 }
 
-/// What a write does with an Empty value: a FILTER without a match (OD-24) and bytes are skipped in silence.
-pub(super) fn when_empty(source: &Expression, value: &tree::Expression) -> tree::WhenEmpty {
-    if value.kinds.is(KindSet::BYTES) || ends_in_filter(source) {
-        return tree::WhenEmpty::Silent;
-    }
-    tree::WhenEmpty::Report
+/// Publishes a message.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Where to. An [unresolvable](tree::Topic::is_unresolvable) topic drops the message with an error record.
+    pub topic: tree::Topic,
+    /// What; sent as canonical text, bytes as they are.
+    pub value: tree::Expression,
+    /// 0, 1 or 2.
+    pub qos: u8,
+    /// The RETAIN flag.
+    pub retain: bool,
+    /// What to do when the value is Empty.
+    pub when_empty: WhenEmpty,
 }
 
-#[allow(clippy::wildcard_enum_match_arm, reason = "nothing else ends in a filter")]
-fn ends_in_filter(source: &Expression) -> bool {
-    match &source.kind {
-        ExpressionKind::Apply { transform, value } => {
-            matches!(**transform, Transform::FilterRegex(_) | Transform::FilterCsv(_))
-                || ends_in_filter(value)
-        }
-        ExpressionKind::Cast { value, .. } => ends_in_filter(value),
-        _ => false,
+impl Executable for Checked {
+    parts!(|Checked { topic, value, .. }, visit| {
+        visit(walk::Part::Topic(topic, TopicUse::Publish));
+        visit(walk::Part::Value(value));
+    });
+
+    fn lower(&self, generator: &mut Generator<'_>, at: Position) {
+        let write = Write::Publish { qos: self.qos, retain: self.retain };
+        generator.write_topic(write, &self.topic, &self.value, self.when_empty, at);
     }
 }

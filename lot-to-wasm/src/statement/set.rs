@@ -6,15 +6,17 @@
 //! SET "total" WITH {total} + PAYLOAD
 //! ```
 
-use super::StatementKind;
-use super::{Construct, Part};
+use super::value::insert_with;
+use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind};
 use crate::check::Checker;
-use crate::check::tree;
+use crate::check::tree::walk::{self, parts};
+use crate::check::tree::{self, VariableId};
 use crate::diagnostic::{Draft, codes};
+use crate::lower::{Generator, Representation, UnrollBudget};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, text};
-use crate::syntax::{Expression, Name};
+use crate::syntax::{Expression, Name, Position};
 use crate::token::{Sign, TokenKind};
 
 /// `SET name WITH value`.
@@ -26,8 +28,11 @@ pub struct Set {
     pub value: Expression,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["SET"], parse)];
+
 /// Reads what follows `SET`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let name = parser.expect_variable("SET")?;
     let separated = ["WITH", "TO", "AS"].iter().any(|word| parser.eat_keyword(word))
         || parser.eat_sign(Sign::Equal)
@@ -37,7 +42,7 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         let draft = Draft::error(codes::SET_SEPARATOR, parser.here(), message);
         let hint = format!("write: SET \"{}\" WITH value", name.text);
         let draft = draft.expected(&["WITH", "TO", "AS", "="]);
-        return parser.fail(super::publish_topic::insert_with(parser, draft, hint));
+        return parser.fail(insert_with(parser, draft, hint));
     }
     if parser.is_line_end() && parser.peek().kind != TokenKind::Indent {
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), "SET without a value");
@@ -48,12 +53,12 @@ pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 impl Construct for Set {
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         checker.variable_name(&self.name);
         let value = checker.value(&self.value);
         let variable = checker.scope.find(&self.name.text)?;
         checker.scope.set(variable, value.kinds);
-        Some(tree::StatementKind::Set { variable, value })
+        Some(Checked { variable, value }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
@@ -63,5 +68,32 @@ impl Construct for Set {
 
     fn write(&self, writer: &mut Writer) {
         writer.push(&format!("(set {} {})", self.name.text, text(&self.value)));
+    }
+}
+
+/// Assigns a variable.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// The variable.
+    pub variable: VariableId,
+    /// Its new value; kinds and text provenance travel with it.
+    pub value: tree::Expression,
+}
+
+impl Executable for Checked {
+    parts!(|Checked { variable, value }, visit| {
+        visit(walk::Part::Set(*variable, value));
+    });
+
+    fn lower(&self, generator: &mut Generator<'_>, at: Position) {
+        let representation = generator.representation_of(self.variable);
+        generator.value_as(&self.value, representation);
+        generator.assign(self.variable, representation);
+        generator.flush_notes(at);
+    }
+
+    fn is_unrollable(&self, generator: &Generator<'_>, budget: &mut UnrollBudget) -> bool {
+        generator.representation_of(self.variable) != Representation::Cell
+            && generator.is_machine_code(&self.value, budget)
     }
 }

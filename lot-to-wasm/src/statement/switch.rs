@@ -11,17 +11,17 @@
 //!         PUBLISH TOPIC "lamp" WITH 0
 //! ```
 
-use super::Statement;
-use super::StatementKind;
-use super::{Construct, Part, each_expression};
+use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, each_expression};
 use crate::check::Checker;
-use crate::check::tree;
+use crate::check::tree::walk::{self, Times, parts};
+use crate::check::tree::{self, Candidate};
 use crate::diagnostic::{Draft, codes};
 use crate::limits::COMPARED_CASES_MAX;
+use crate::lower::{Generator, UnrollBudget};
 use crate::source::Span;
-use crate::syntax::Expression;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, block, text};
+use crate::syntax::{Expression, Position};
 use crate::token::{Sign, TokenKind};
 
 /// `SWITCH` with its cases.
@@ -44,8 +44,11 @@ pub struct SwitchCase {
     pub body: Vec<Statement>,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["SWITCH"], parse)];
+
 /// Reads what follows `SWITCH`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let subject = parser.value()?;
     let mut switch = Switch { subject, cases: Vec::new(), otherwise: None };
     parser.skip_foreign_opener();
@@ -112,13 +115,13 @@ fn case(parser: &mut Parser<'_, '_>) -> Parsed<SwitchCase> {
 }
 
 impl Construct for Switch {
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         let subject = checker.operand(&self.subject);
         let mut ends = Vec::new();
         let mut cases = Vec::new();
         let mut constants: Vec<tree::Constant> = Vec::new();
         for case in &self.cases {
-            let candidates: Vec<tree::Candidate> =
+            let candidates: Vec<Candidate> =
                 case.values.iter().map(|value| checker.candidate(value)).collect();
             for (source, candidate) in case.values.iter().zip(&candidates) {
                 if let Some(constant) = constant_of(candidate) {
@@ -136,12 +139,12 @@ impl Construct for Switch {
             let body = checker.statements(&case.body);
             ends.push(checker.scope.save());
             checker.scope.restore(start);
-            cases.push(tree::Case { candidates, body });
+            cases.push(Case { candidates, body });
         }
         let otherwise = checker.statements(self.otherwise.as_deref().unwrap_or_default());
         ends.push(checker.scope.save());
         checker.scope.join(ends);
-        Some(tree::StatementKind::Switch { subject, cases, otherwise })
+        Some(Checked { subject, cases, otherwise }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
@@ -175,12 +178,82 @@ impl Construct for Switch {
 }
 
 /// What is known of a candidate at compile time.
-fn constant_of(candidate: &tree::Candidate) -> Option<&tree::Constant> {
+fn constant_of(candidate: &Candidate) -> Option<&tree::Constant> {
     match candidate {
-        tree::Candidate::Empty => Some(&tree::Constant::Empty),
-        tree::Candidate::Value(tree::Expression {
-            kind: tree::ExpressionKind::Constant(constant), ..
-        }) => Some(constant),
-        tree::Candidate::Value(_) => None,
+        Candidate::Empty => Some(&tree::Constant::Empty),
+        Candidate::Value(tree::Expression { kind: tree::ExpressionKind::Constant(constant), .. }) => {
+            Some(constant)
+        }
+        Candidate::Value(_) => None,
+    }
+}
+
+/// The first case with an equal value.
+#[derive(Debug, Clone)]
+pub struct Checked {
+    /// Evaluated once.
+    pub subject: tree::Expression,
+    /// In source order; equality is that of [`Equal`](tree::Comparison::Equal).
+    pub cases: Vec<Case>,
+    /// The `DEFAULT` part, empty when there is none.
+    pub otherwise: Vec<tree::Statement>,
+}
+
+/// A checked `CASE` with its values and statements.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// At least one; evaluated in order until one is equal.
+    pub candidates: Vec<Candidate>,
+    /// At least one.
+    pub body: Vec<tree::Statement>,
+}
+
+impl Executable for Checked {
+    parts!(|Checked { subject, cases, otherwise }, visit| {
+        visit(walk::Part::Value(subject));
+        for Case { candidates, body } in cases {
+            for candidate in candidates {
+                if let Candidate::Value(value) = candidate {
+                    visit(walk::Part::Value(value));
+                }
+            }
+            visit(walk::Part::Block(body, Times::Once));
+        }
+        visit(walk::Part::Block(otherwise, Times::Once));
+    });
+
+    fn lower(&self, generator: &mut Generator<'_>, at: Position) {
+        let candidates = self.cases.iter().flat_map(|case| &case.candidates);
+        let subject = generator.subject(&self.subject, candidates);
+        generator.flush_notes(at);
+        let end = generator.code.block();
+        for case in &self.cases {
+            let next = generator.code.block();
+            let equal = generator.code.block();
+            for candidate in &case.candidates {
+                generator.equals_subject(subject, candidate);
+                generator.flush_notes(at);
+                generator.code.branch_if(equal);
+            }
+            generator.code.branch(next);
+            generator.code.end();
+            generator.block(&case.body);
+            generator.code.branch(end);
+            generator.code.end();
+        }
+        generator.block(&self.otherwise);
+        generator.code.end();
+        generator.release_subject(subject);
+    }
+
+    /// Where texts of the program are compared with the payload.
+    fn is_unrollable(&self, generator: &Generator<'_>, budget: &mut UnrollBudget) -> bool {
+        let mut fits = |case: &Case| {
+            case.candidates.iter().all(|candidate| generator.is_compared_in_place(candidate, budget))
+                && generator.are_unrollable(&case.body, budget)
+        };
+        generator.payload_text(&self.subject).is_some()
+            && self.cases.iter().all(&mut fits)
+            && generator.are_unrollable(&self.otherwise, budget)
     }
 }

@@ -9,8 +9,7 @@
 
 use lot_nearest::nearest;
 
-use super::StatementKind;
-use super::{Construct, Part, each_expression};
+use super::{CheckedKind, Construct, Form, Part, StatementKind, each_expression, to_route};
 use crate::check::Checker;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
@@ -31,8 +30,11 @@ pub struct TriggerEvent {
     pub value: Option<Expression>,
 }
 
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["TRIGGER"], parse)];
+
 /// Reads what follows `TRIGGER`.
-pub(super) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let first = parser.expect_name("TRIGGER")?;
     parser.expect_word("TO", "the event")?;
     let names_route = matches!(parser.peek().kind, TokenKind::Word | TokenKind::Text(_))
@@ -67,7 +69,7 @@ impl TriggerEvent {
 
 impl Construct for TriggerEvent {
     /// A publish to the topic at which events are triggered by whoever may (routes reference §3.1). Without WITH the payload is empty.
-    fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<tree::StatementKind> {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, span: Span) -> Option<CheckedKind> {
         for (what, name) in [("event", &self.event), ("route", &self.route)] {
             if name.text.is_empty() || name.text.contains(['/', '+', '#', '\0']) {
                 let message = format!("no {what} is called `{}`", name.text.escape_debug());
@@ -84,7 +86,7 @@ impl Construct for TriggerEvent {
         let text = format!("$SYS/Coreflux/Routes/{route}/Events/{event}");
         let topic = tree::Topic::fixed(text, checker.at(span));
         let message = format!("route `{route}` has no event `{event}`; nothing was triggered");
-        Some(tree::StatementKind::ToRoute { topic, value, refusal: (codes::RUN_UNKNOWN_EVENT, message) })
+        Some(to_route::Checked { topic, value, refusal: (codes::RUN_UNKNOWN_EVENT, message) }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {

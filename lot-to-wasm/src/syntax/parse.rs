@@ -12,6 +12,7 @@ mod expression;
 mod foreign;
 mod header;
 mod model;
+pub(crate) mod option;
 mod panel;
 mod primary;
 mod query;
@@ -19,7 +20,7 @@ mod route;
 mod rule;
 mod topic;
 
-pub(crate) use expression::{cast_words, is_option};
+pub(crate) use expression::cast_words;
 pub(crate) use header::{kind_of, kind_words};
 pub(crate) use primary::session_name;
 

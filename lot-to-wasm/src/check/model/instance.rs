@@ -15,12 +15,12 @@ use super::topic;
 use crate::check::kind::KindSet;
 use crate::check::scope::Scope;
 use crate::check::tree::{
-    Action, Entry, Expression, ExpressionKind, Statement, StatementKind, Topic, TopicPart, Variable,
-    VariableId,
+    Action, Entry, Expression, ExpressionKind, Statement, Topic, TopicPart, Variable, VariableId,
 };
 use crate::check::{Checker, Fields, Known, Start};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
+use crate::statement::{for_each, set};
 use crate::syntax::{self, Position};
 pub(super) use publish::split;
 
@@ -225,7 +225,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
     fn set(&mut self, span: Span, variable: VariableId, value: Expression) {
         self.checker.scope.set(variable, value.kinds);
         let at = self.checker.at(span);
-        self.body.push(Statement { at, kind: StatementKind::Set { variable, value } });
+        self.body.push(Statement { at, kind: set::Checked { variable, value }.into() });
     }
 
     /// An instance for each element of an array.
@@ -245,7 +245,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         let item = self.object(elements, &format!("{path}."));
         self.checker.scope.set(result, KindSet::JSON);
         let at = self.checker.at(leaf.node.span);
-        let kind = StatementKind::ForEach { list, element, body, item, result };
+        let kind = for_each::Checked { list, element, body, item, result }.into();
         self.body.push(Statement { at, kind });
         Some(())
     }

@@ -1,14 +1,14 @@
-//! What is directly in a statement or an expression of the checked tree: the one place that takes all of them apart for those who only walk.
+//! Walkers over the checked tree, for those who look at its parts and not at what they are parts of.
 //!
-//! Not here: the syntax tree ([`statement`](crate::statement)).
+//! What is directly in a statement says the statement's own file ([`statement`](crate::statement)), what is in an expression is said here.
+//!
+//! Not here: the syntax tree.
 
 use super::{
-    Candidate, Expression, ExpressionKind, JsonPath, SettingStore, Statement, StatementKind, Topic,
-    TopicPart, VariableId,
+    Candidate, Expression, ExpressionKind, JsonPath, SettingStore, Statement, Topic, TopicPart, VariableId,
 };
 use crate::check::TopicUse;
 use crate::check::kind::KindSet;
-use crate::limits::LOOP_PASSES_MAX;
 
 /// How often a block is carried out when its statement is, at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -62,89 +62,33 @@ pub(crate) type PartRef<'a> = Part<'a, &'a Topic, &'a Expression, &'a [Statement
 /// A part to be changed.
 pub(crate) type PartMut<'a> = Part<'a, &'a mut Topic, &'a mut Expression, &'a mut [Statement]>;
 
-macro_rules! each_part {
-    ($Part:ident, $each_part:ident, [$($of:tt)+], [$($borrow:tt)+], $iter:ident, $value:ident) => {
-        impl Statement {
-            /// Calls `visit` for each part directly in this statement, in the order in which a run comes to them.
-            pub(crate) fn $each_part<'a>($($of)+ self, visit: &mut dyn FnMut($Part<'a>)) {
-                match $($borrow)+ self.kind {
-                    StatementKind::Set { variable, value } => visit(Part::Set(*variable, value)),
-                    StatementKind::PublishTopic { topic, value, .. } => {
-                        visit(Part::Topic(topic, TopicUse::Publish));
-                        visit(Part::Value(value));
-                    }
-                    StatementKind::ToRoute { topic, value, .. } => {
-                        visit(Part::Need(Need::Route));
-                        visit(Part::Topic(topic, TopicUse::Publish));
-                        visit(Part::Value(value));
-                    }
-                    StatementKind::KeepTopic { topic, value, .. } => {
-                        visit(Part::Topic(topic, TopicUse::Keep));
-                        visit(Part::Value(value));
-                    }
-                    StatementKind::DeleteTopic { topic } => visit(Part::Topic(topic, TopicUse::Keep)),
-                    StatementKind::KeepSetting { store, name, value, .. } => {
-                        visit(Part::Need(Need::Setting(*store, name)));
-                        visit(Part::Value(value));
-                    }
-                    StatementKind::DeleteSetting { store, name } => visit(Part::Need(Need::Setting(*store, name))),
-                    StatementKind::If { branches, otherwise } => {
-                        for branch in branches {
-                            visit(Part::Value($($borrow)+ branch.condition));
-                            visit(Part::Block($($borrow)+ branch.body, Times::Once));
-                        }
-                        visit(Part::Block(otherwise, Times::Once));
-                    }
-                    StatementKind::Switch { subject, cases, otherwise } => {
-                        visit(Part::Value(subject));
-                        for case in cases {
-                            case.candidates.$iter().filter_map(Candidate::$value).for_each(|value| visit(Part::Value(value)));
-                            visit(Part::Block($($borrow)+ case.body, Times::Once));
-                        }
-                        visit(Part::Block(otherwise, Times::Once));
-                    }
-                    StatementKind::Loop { body, until, .. } => {
-                        visit(Part::Need(Need::Unbounded));
-                        visit(Part::Block(body, Times::Passes(u64::from(LOOP_PASSES_MAX))));
-                        visit(Part::Value(until));
-                    }
-                    StatementKind::CallAction { name, arguments, returns, result } => {
-                        visit(Part::Need(Need::Action(name)));
-                        arguments.$iter().for_each(|argument| visit(Part::Value($($borrow)+ argument.value)));
-                        for variable in returns.iter().chain(result.iter()) {
-                            visit(Part::Received(*variable, KindSet::RETURNED));
-                        }
-                    }
-                    StatementKind::CallPython { function, arguments, result } => {
-                        visit(Part::Need(Need::Python(function)));
-                        arguments.$iter().for_each(|argument| visit(Part::Value(argument)));
-                        result.iter().for_each(|variable| visit(Part::Received(*variable, KindSet::RETURNED)));
-                    }
-                    StatementKind::Verdict(_) => {}
-                    StatementKind::PublishModel { model, topic, assignments } => {
-                        visit(Part::Need(Need::Model(model)));
-                        visit(Part::Topic(topic, TopicUse::Publish));
-                        assignments.$iter().for_each(|assignment| visit(Part::Value($($borrow)+ assignment.value)));
-                    }
-                    // As many passes as the list has elements, which the data bound, as they do GET JSON.
-                    StatementKind::ForEach { list, element, body, item, result } => {
-                        visit(Part::Value(list));
-                        visit(Part::Received(*element, KindSet::FROM_JSON));
-                        visit(Part::Block(body, Times::Unknown));
-                        visit(Part::Value(item));
-                        visit(Part::Received(*result, KindSet::JSON));
-                    }
-                    StatementKind::Split { .. } => visit(Part::Need(Need::Payload)),
-                }
-            }
+/// Both walkers of a statement of the checked tree ([`Executable`](crate::statement::Executable)), by one description of what is directly in it.
+macro_rules! parts {
+    (|$node:pat_param, $visit:ident| $body:block) => {
+        fn each_part<'a>(&'a self, $visit: &mut dyn FnMut($crate::check::tree::walk::PartRef<'a>)) {
+            let $node = self;
+            $body
+        }
+
+        fn each_part_mut<'a>(&'a mut self, $visit: &mut dyn FnMut($crate::check::tree::walk::PartMut<'a>)) {
+            let $node = self;
+            $body
         }
     };
 }
-
-each_part!(PartRef, each_part, [&'a], [&], iter, value);
-each_part!(PartMut, each_part_mut, [&'a mut], [&mut], iter_mut, value_mut);
+pub(crate) use parts;
 
 impl Statement {
+    /// Calls `visit` for each part directly in this statement, in the order in which a run comes to them.
+    pub(crate) fn each_part<'a>(&'a self, visit: &mut dyn FnMut(PartRef<'a>)) {
+        self.kind.executable().each_part(visit);
+    }
+
+    /// The same, to change them.
+    pub(crate) fn each_part_mut<'a>(&'a mut self, visit: &mut dyn FnMut(PartMut<'a>)) {
+        self.kind.executable_mut().each_part_mut(visit);
+    }
+
     /// Calls `visit` for each block of statements directly in this one.
     pub(crate) fn each_block<'a>(&'a self, visit: &mut dyn FnMut(&'a [Statement])) {
         self.each_part(&mut |part| {

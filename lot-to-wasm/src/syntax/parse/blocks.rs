@@ -141,7 +141,7 @@ impl Parser<'_, '_> {
     /// A deeper line that nothing opened: reported once, its statements are read as if they stood in the block.
     fn stray_indent(&mut self, statements: &mut Vec<Statement>) {
         let indent = self.advance();
-        let after_call = statements.last().is_some_and(|last| last.kind.is_call());
+        let after_call = statements.last().is_some_and(|last| last.kind.construct().is_call());
         if !statement::is_meant(self, after_call) {
             let message = format!("unexpected line: {} begins no statement", self.found());
             let draft = Draft::error(codes::UNEXPECTED_INDENT, self.span(), message);

@@ -226,7 +226,7 @@ impl Parser<'_, '_> {
         use BinaryOperator as Op;
         let (word, next) = (self.word().to_ascii_uppercase(), self.word_at(1).to_ascii_uppercase());
         Some(match (word.as_str(), next.as_str()) {
-            ("AND", next) if self.options_follow && is_option(next) => return None,
+            ("AND", next) if self.options_follow && super::option::is_option(next) => return None,
             ("AND", _) => (Op::And, Level::And, 1),
             ("OR", _) => (Op::Or, Level::Or, 1),
             ("IS", "NOT") => (Op::NotEqual, Level::Comparison, 2),
@@ -264,11 +264,6 @@ impl Parser<'_, '_> {
         }
         Ok(Expression { kind, span, depth })
     }
-}
-
-/// Whether a word begins an option of PUBLISH TOPIC.
-pub(crate) fn is_option(word: &str) -> bool {
-    matches!(word, "RETAIN" | "QOS" | "QOS0" | "QOS1" | "QOS2")
 }
 
 fn sign_operator(sign: Sign) -> Option<(BinaryOperator, Level)> {

@@ -1,6 +1,6 @@
 //! `DEFINE MODEL`: header options, fields, STORE IN, FETCH FROM (LoT reference §3, §9).
 
-use super::{Parsed, Parser};
+use super::{Parsed, Parser, option};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::model::{Fetch, Field, FieldSource, FieldType, Model, ModelFormat, ModelOptions, Store};
@@ -89,7 +89,7 @@ impl Parser<'_, '_> {
                 Ok(())
             }
             word if word.starts_with("QOS") => {
-                options.qos = Some(self.qos_option()?);
+                options.qos = Some(option::qos(self)?);
                 Ok(())
             }
             _ => {

@@ -4,9 +4,8 @@ use super::{Builder, WHOLE};
 use crate::check::kind::KindSet;
 use crate::check::model::resolve::Node;
 use crate::check::model::{Plan, order, topic};
-use crate::check::tree::{
-    Branch, CastKind, Expression, ExpressionKind, Statement, StatementKind, Topic, WhenEmpty,
-};
+use crate::check::tree::{CastKind, Expression, ExpressionKind, Statement, Topic, WhenEmpty};
+use crate::statement::{if_else, keep, publish_topic, split_message};
 use crate::syntax;
 
 /// Splits received JSON, unless the topic is one of these filters.
@@ -15,8 +14,9 @@ pub(in crate::check::model) fn split(plan: &Plan<'_>, unless: Vec<String>) -> St
         let to = leaf.node.kind.map(CastKind::from)?;
         Some((leaf.path.replace('.', "/"), to))
     });
-    let kind = StatementKind::Split { casts: casts.collect(), unless, qos: plan.header.qos.unwrap_or(0) };
-    Statement { at: WHOLE, kind }
+    let qos = plan.header.qos.unwrap_or(0);
+    let split = split_message::Checked { casts: casts.collect(), unless, qos };
+    Statement { at: WHOLE, kind: split.into() }
 }
 
 impl Builder<'_, '_, '_, '_> {
@@ -41,32 +41,32 @@ impl Builder<'_, '_, '_, '_> {
             let present = self.node(KindSet::BOOL, ExpressionKind::IsAbsent(Box::new(value.clone())));
             let condition = self.node(KindSet::BOOL, ExpressionKind::Not(Box::new(present)));
             self.publish(topic, value, &mut publish);
-            let branches = vec![Branch { condition, body: publish }];
-            into.push(Statement { at: WHOLE, kind: StatementKind::If { branches, otherwise: Vec::new() } });
+            let when_present = if_else::Checked::when(condition, publish);
+            into.push(Statement { at: WHOLE, kind: when_present.into() });
         }
     }
 
     pub(super) fn publish(&mut self, topic: Topic, value: Expression, into: &mut Vec<Statement>) {
         let header = &self.plan.header;
         if header.keep {
-            let kind = StatementKind::KeepTopic {
-                topic: topic.clone(),
-                value: value.clone(),
-                when_empty: WhenEmpty::Silent,
-            };
-            into.push(Statement { at: WHOLE, kind });
+            into.push(kept(topic.clone(), value.clone()));
         }
         let (qos, retain) = (header.qos.unwrap_or(0), header.retain);
-        let kind = StatementKind::PublishTopic { topic, value, qos, retain, when_empty: WhenEmpty::Silent };
-        into.push(Statement { at: WHOLE, kind });
+        let publish = publish_topic::Checked { topic, value, qos, retain, when_empty: WhenEmpty::Silent };
+        into.push(Statement { at: WHOLE, kind: publish.into() });
     }
 
     /// Remembers what fields read of themselves next time.
     pub(super) fn keep(&mut self) {
         for (topic, variable) in std::mem::take(&mut self.kept) {
             let value = self.variable(variable);
-            let kind = StatementKind::KeepTopic { topic, value, when_empty: WhenEmpty::Silent };
-            self.body.push(Statement { at: WHOLE, kind });
+            self.body.push(kept(topic, value));
         }
     }
+}
+
+/// A value that is kept on a topic, unless it is Empty.
+fn kept(topic: Topic, value: Expression) -> Statement {
+    let keep = keep::Checked::Topic { topic, value, when_empty: WhenEmpty::Silent };
+    Statement { at: WHOLE, kind: keep.into() }
 }

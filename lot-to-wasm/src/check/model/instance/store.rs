@@ -5,8 +5,9 @@
 use lot_facts::RouteStore;
 
 use super::Builder;
-use crate::check::tree::{Branch, Statement, StatementKind, Topic};
+use crate::check::tree::{Statement, Topic};
 use crate::diagnostic::{Draft, codes};
+use crate::statement::{if_else, to_route};
 use crate::syntax::model::Store;
 use crate::topic::name_problem;
 
@@ -24,14 +25,13 @@ impl Builder<'_, '_, '_, '_> {
         let topic = Topic::fixed(format!("$SYS/Coreflux/Routes/{route}/Tables/{table}"), at);
         let value = self.object(&self.plan.fields, "");
         let message = format!("there is no route `{route}`; the instance was not stored");
-        let kind = StatementKind::ToRoute { topic, value, refusal: (codes::RUN_NOT_STORED, message) };
+        let kind = to_route::Checked { topic, value, refusal: (codes::RUN_NOT_STORED, message) }.into();
         let body = vec![Statement { at, kind }];
         let Some(when) = &store.when else {
             return body.into_iter().next().expect("it was just put there");
         };
         let condition = self.checker.operand(when);
-        let branches = vec![Branch { condition, body }];
-        Statement { at, kind: StatementKind::If { branches, otherwise: Vec::new() } }
+        Statement { at, kind: if_else::Checked::when(condition, body).into() }
     }
 
     fn check_names(&mut self, store: &Store, table: &str) {

@@ -1,0 +1,120 @@
+//! What is said of a line that begins with none of the statements' words: most are those of other languages, or belong elsewhere.
+
+use lot_nearest::nearest;
+
+use super::dispatch::{first_of_each, first_words};
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
+use crate::syntax::parse::{Parsed, Parser};
+use crate::token::{Sign, TokenKind};
+
+/// Whether `++`, `--`, `+=` or another such operator follows the word here.
+fn is_update(parser: &Parser<'_, '_>) -> bool {
+    let sign = |ahead: usize| {
+        let TokenKind::Sign(sign) = parser.peek_at(ahead).kind else { return None };
+        Some(sign)
+    };
+    let is_arithmetic = matches!(sign(1), Some(Sign::Plus | Sign::Minus | Sign::Star | Sign::Slash));
+    is_arithmetic && (sign(2) == sign(1) || sign(2) == Some(Sign::Equal))
+}
+
+/// Where a word that begins no statement belongs.
+fn place_of(word: &str) -> Option<&'static str> {
+    Some(match word.to_ascii_uppercase().as_str() {
+        "STORE" | "FETCH" | "ADD" => "it belongs to a model, a route or a panel: indent it below DEFINE",
+        "CASE" | "DEFAULT" => "it belongs to SWITCH: indent it by 4 more spaces than its SWITCH",
+        "OUTPUT" => "indent it below RETURN, which stands in column 1 after the statements",
+        "INPUT" => "write it in column 1, before DO",
+        "UNTIL" => "it ends a loop: write LOOP above the statements that repeat, in the column of UNTIL",
+        "THEN" => "write it at the end of the line of its IF",
+        "RETURN" => "write it in column 1 after the statements, with each OUTPUT on an indented line below",
+        "ON" | "DO" | "DESCRIPTION" | "DEFINE" => "write it in column 1",
+        _ => return None,
+    })
+}
+
+/// What to write in place of statements of other languages.
+fn foreign(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "PRINT" | "PRINTLN" | "ECHO" | "LOG" | "WRITE" | "CONSOLE" | "DEBUG" => {
+            "publish the text: PUBLISH TOPIC \"log\" WITH value"
+        }
+        "BREAK" | "CONTINUE" | "EXIT" | "LEAVE" => {
+            "a loop ends with UNTIL condition; skip statements with IF"
+        }
+        "GET" => "a value is no statement: write SET \"name\" WITH GET …",
+        "SEND" | "EMIT" => "write PUBLISH TOPIC \"topic\" WITH value",
+        "SUBSCRIBE" => {
+            "an action reads its messages by ON TOPIC \"filter\" DO; a topic's last value is GET TOPIC"
+        }
+        "FUNCTION" | "DEF" => "define another action with INPUT lines and DO, and CALL ACTION it",
+        "TRY" | "CATCH" | "THROW" => "errors end the run and are recorded; there is nothing to catch",
+        "WAIT" | "SLEEP" | "DELAY" => {
+            "an action does not wait: define one with ON EVERY, and keep what it needs with KEEP TOPIC"
+        }
+        _ => return None,
+    })
+}
+
+/// A line that begins with none of the statements' words.
+pub(super) fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
+    if let Some(draft) = known(parser) {
+        return parser.fail(draft);
+    }
+    let near = nearest(parser.word(), first_of_each());
+    let message = format!("expected a statement, found {}", parser.found());
+    let mut first_words: Vec<&str> = first_words().filter_map(|words| words.first().copied()).collect();
+    first_words.dedup();
+    let draft = Draft::error(codes::UNKNOWN_STATEMENT, parser.here(), message)
+        .expected(&first_words)
+        .did_you_mean(near);
+    parser.fail(draft)
+}
+
+/// What is said about a line that begins as in other languages, or with a word that belongs elsewhere.
+pub(super) fn known(parser: &Parser<'_, '_>) -> Option<Draft> {
+    let span = parser.here();
+    let word = parser.word();
+    Some(match word.to_ascii_uppercase().as_str() {
+        "END" | "ENDIF" | "END_IF" => {
+            let message = format!("{word}: blocks are closed by indentation");
+            Draft::error(codes::END_IF, span, message)
+                .suggest("remove the line")
+                .fix(parser.rest_of_line(), "")
+        }
+        "WHILE" | "FOR" | "FOREACH" | "REPEAT" => {
+            let message = format!("{word} is not part of the language");
+            Draft::error(codes::NO_SUCH_LOOP, span, message).suggest("write LOOP … UNTIL condition")
+        }
+        "ELSE" | "ELSEIF" | "ELSIF" | "ELIF" => Draft::error(codes::STRAY_ELSE, span, "ELSE without its IF")
+            .suggest("put ELSE into the column of its IF, directly after the IF's block"),
+        "VALIDATE" => Draft::error(codes::NOT_LOT, span, "VALIDATE is not part of the language")
+            .suggest("check values with IF"),
+        "STORE" | "FETCH" | "ADD" | "CASE" | "DEFAULT" | "OUTPUT" | "INPUT" | "UNTIL" | "THEN" | "RETURN"
+        | "ON" | "DO" | "DESCRIPTION" | "DEFINE" => {
+            let message = format!("{word} is not allowed here");
+            Draft::error(codes::MISPLACED_CLAUSE, span, message).suggest_if(place_of(word).map(str::to_owned))
+        }
+        "LET" | "VAR" | "CONST" | "DIM" | "LOCAL" | "ASSIGN" => {
+            let message = format!("{word} is not part of the language");
+            Draft::error(codes::NOT_LOT, span, message).suggest("write SET").fix(span, "SET")
+        }
+        _ if parser.peek_at(1).kind == TokenKind::Sign(Sign::Equal) && !word.is_empty() => {
+            let message = format!("expected a statement, found {}", parser.found());
+            let place = Span { end: span.start, ..span };
+            Draft::error(codes::UNKNOWN_STATEMENT, span, message)
+                .suggest(format!("write SET {word} = value"))
+                .fix(place, "SET ")
+        }
+        _ if !word.is_empty() && is_update(parser) => {
+            let message = format!("expected a statement, found {}", parser.found());
+            Draft::error(codes::UNKNOWN_STATEMENT, span, message)
+                .suggest(format!("write SET {word} WITH {{{word}}} and what is to be done with it"))
+        }
+        upper if foreign(upper).is_some() => {
+            let message = format!("{word} is not part of the language");
+            Draft::error(codes::NOT_LOT, span, message).suggest_if(foreign(upper).map(str::to_owned))
+        }
+        _ => return None,
+    })
+}
