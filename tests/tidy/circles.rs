@@ -9,7 +9,6 @@ use crate::syntax::{File, Look, Walk, crates};
 const IN_CIRCLES: &[(&str, &[&str])] = &[
     ("broker/auth", &["attempts", "login", "rulebook", "verdicts"]),
     ("broker/cli", &["args", "backup", "cmd", "demo", "deploy", "restore"]),
-    ("broker/client", &["transport", "websocket", "zstd"]),
     ("broker/codec", &["error", "frame", "property", "read", "write"]),
     (
         "broker/config",

@@ -91,7 +91,7 @@ impl Connection {
     pub fn start_zstd(&mut self) -> Result<(), ClientError> {
         let behind = self.received.split_off(std::mem::take(&mut self.taken));
         self.received.clear();
-        Ok(self.transport.start_zstd(behind)?)
+        Ok(self.transport.start_zstd(&behind)?)
     }
 
     /// Whether the zstd stream transport is spoken.

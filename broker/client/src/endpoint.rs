@@ -8,7 +8,7 @@ use crate::tls::TlsContext;
 /// Where a broker is and how it is reached.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    pub(crate) place: Place,
+    place: Place,
     pub(crate) tls: Option<TlsContext>,
     pub(crate) websocket: Option<WebSocketPath>,
 }
@@ -20,10 +20,28 @@ pub(crate) struct WebSocketPath {
     pub(crate) compresses: bool,
 }
 
+/// Place of a broker's socket.
 #[derive(Clone, Debug)]
-pub(crate) enum Place {
-    Tcp { host: String, port: u16 },
+pub enum Place {
+    /// TCP port.
+    Tcp {
+        /// Name or address of the machine, of IPv6 without brackets.
+        host: String,
+        /// Its port.
+        port: u16,
+    },
+    /// File of a Unix socket.
     Unix(PathBuf),
+}
+
+impl Place {
+    /// The name that the broker's certificate must have, and that it is asked by.
+    pub(crate) fn host(&self) -> &str {
+        match self {
+            Self::Tcp { host, .. } => host,
+            Self::Unix(_) => "localhost",
+        }
+    }
 }
 
 impl Endpoint {
@@ -59,6 +77,39 @@ impl Endpoint {
     pub fn tls(mut self, context: &TlsContext) -> Self {
         self.tls = Some(context.clone());
         self
+    }
+
+    /// Asks for no compression of WebSocket messages.
+    #[must_use]
+    pub fn uncompressed(mut self) -> Self {
+        if let Some(websocket) = &mut self.websocket {
+            websocket.compresses = false;
+        }
+        self
+    }
+
+    /// Place of the broker's socket.
+    #[must_use]
+    pub fn place(&self) -> &Place {
+        &self.place
+    }
+
+    /// Whether it goes through TLS.
+    #[must_use]
+    pub fn has_tls(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// The same endpoint for a client that resumes its own sessions of TLS, and nobody else's.
+    #[must_use]
+    pub fn with_own_tls_sessions(&self) -> Self {
+        Self { tls: self.tls.as_ref().map(TlsContext::with_own_sessions), ..self.clone() }
+    }
+
+    /// The same endpoint for clients that resume no session of TLS.
+    #[must_use]
+    pub fn without_tls_sessions(&self) -> Self {
+        Self { tls: self.tls.as_ref().map(TlsContext::without_sessions), ..self.clone() }
     }
 }
 

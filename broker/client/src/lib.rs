@@ -1,7 +1,8 @@
 //! A small blocking MQTT 3.1, 3.1.1 and 5.0 client on `std::net`, for the command line, the demo and tests.
 //!
 //! [`Client`] connects, publishes and subscribes with full QoS 1 and 2 handshakes; [`Connection`] below it sends and receives
-//! single packets, or any bytes at all, for tests of conformance. One thread, one socket, no reconnecting.
+//! single packets, or any bytes at all, for tests of conformance. One thread, one socket, no reconnecting. [`Layers`] are what lies between MQTT and the
+//! socket, for whoever has sockets of his own.
 //!
 //! Invariants: no call waits longer than its timeout; a message is given out once, repeats of QoS 2 included; what waits to be
 //! taken is bounded ([`limits::INBOX_MESSAGES_MAX`]). Not here: storage of a session beyond the [`Client`].
@@ -22,11 +23,13 @@ mod client;
 mod connection;
 mod endpoint;
 mod error;
+mod layers;
 pub mod limits;
 mod message;
 mod options;
 mod outbound;
 mod packet;
+mod received;
 mod socket;
 mod tls;
 mod transport;
@@ -35,8 +38,9 @@ mod zstd;
 
 pub use client::Client;
 pub use connection::Connection;
-pub use endpoint::Endpoint;
+pub use endpoint::{Endpoint, Place};
 pub use error::ClientError;
+pub use layers::Layers;
 pub use lotmq_codec::{
     PacketId, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, QoS, ReasonCode, RetainHandling,
     SubscriptionOptions,

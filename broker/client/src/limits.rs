@@ -17,3 +17,6 @@ pub(crate) const READ_BYTES: usize = 64 * 1024;
 
 /// Bytes that are collected before they are sent, whatever their time.
 pub(crate) const COLLECTED_BYTES_MAX: usize = 64 * 1024;
+
+/// Most sessions of TLS that are remembered for a client that resumes its own only. Each is used once, and a server gives one or two at each handshake.
+pub(crate) const OWN_SESSIONS_MAX: usize = 32;

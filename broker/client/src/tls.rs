@@ -1,21 +1,22 @@
-//! TLS of a client: what is trusted, what is shown, and the blocking stream.
+//! TLS of a client: what is trusted, what is shown, and rustls between the socket's bytes and ours. Sans-I/O but for the files that are read.
 
 use std::fmt;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, BufRead as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lotmq_chain::ShortServerChains;
-use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{Resumption, WebPkiServerVerifier};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
-    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore,
-    SignatureScheme,
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
+    RootCertStore, SignatureScheme,
 };
 
-use crate::socket::Socket;
+use crate::limits::OWN_SESSIONS_MAX;
+use crate::received::Received;
 
 /// Where systems keep the authorities that they trust; the first that is there is read.
 const SYSTEM_AUTHORITIES: [&str; 4] = [
@@ -111,68 +112,106 @@ impl TlsContext {
         Ok(Self(Arc::new(config)))
     }
 
-    /// Does the handshake; `host` is the name that the server's certificate must have.
-    pub(crate) fn connect(&self, socket: &mut Socket, host: &str) -> io::Result<TlsStream> {
+    /// The same, with sessions that are remembered for nobody else.
+    pub(crate) fn with_own_sessions(&self) -> Self {
+        self.with_resumption(Resumption::in_memory_sessions(OWN_SESSIONS_MAX))
+    }
+
+    /// The same, with no session remembered, so that each handshake is a whole one.
+    pub(crate) fn without_sessions(&self) -> Self {
+        self.with_resumption(Resumption::disabled())
+    }
+
+    fn with_resumption(&self, resumption: Resumption) -> Self {
+        let mut config = ClientConfig::clone(&self.0);
+        config.resumption = resumption;
+        Self(Arc::new(config))
+    }
+
+    /// Begins a handshake; `host` is the name that the server's certificate must have.
+    pub(crate) fn begin(&self, host: &str) -> io::Result<Tls> {
         let invalid = |error: String| io::Error::new(io::ErrorKind::InvalidInput, error);
         let name = ServerName::try_from(host.to_owned()).map_err(|error| invalid(error.to_string()))?;
         let connection = ClientConnection::new(Arc::clone(&self.0), name);
-        let mut stream = TlsStream(Box::new(connection.map_err(|error| invalid(error.to_string()))?));
-        while stream.0.is_handshaking() {
-            stream.0.complete_io(socket)?;
-        }
-        Ok(stream)
+        Ok(Tls { connection: connection.map_err(|error| invalid(error.to_string()))?, is_ended: false })
     }
 }
 
-/// The blocking client side of a connection.
+/// Client side of TLS.
 #[derive(Debug)]
-pub(crate) struct TlsStream(Box<ClientConnection>);
+pub(crate) struct Tls {
+    connection: ClientConnection,
+    /// Whether the server has said that nothing more will come.
+    is_ended: bool,
+}
 
-impl TlsStream {
-    /// Reads plain bytes; 0 at the end. Errors of the socket, a time-out among them, leave it usable.
-    pub(crate) fn read(&mut self, socket: &mut Socket, target: &mut [u8]) -> io::Result<usize> {
-        loop {
-            match self.0.reader().read(target) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => return done,
+impl Tls {
+    pub(crate) fn is_handshaking(&self) -> bool {
+        self.connection.is_handshaking()
+    }
+
+    /// Whether the server has said that nothing more will come.
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// Whether the server resumed an earlier session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.connection.handshake_kind() == Some(HandshakeKind::Resumed)
+    }
+
+    /// Decrypts all of `wire` into `plain`. What it answers by itself goes to `output`: of an error the alert that tells the server why.
+    pub(crate) fn decrypt(
+        &mut self,
+        mut wire: &[u8],
+        plain: &mut Received,
+        output: &mut Vec<u8>,
+    ) -> io::Result<()> {
+        // Behind close_notify nothing counts.
+        while !wire.is_empty() && !self.is_ended {
+            self.connection.read_tls(&mut wire)?;
+            let processed = self.connection.process_new_packets();
+            self.take_output(output);
+            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            self.read_plain(plain);
+        }
+        Ok(())
+    }
+
+    fn read_plain(&mut self, plain: &mut Received) {
+        let mut reader = self.connection.reader();
+        // It fails when nothing is there.
+        while let Ok(bytes) = reader.fill_buf() {
+            let len = bytes.len();
+            if len == 0 {
+                self.is_ended = true;
+                return;
             }
-            if self.0.read_tls(socket)? == 0 {
-                return Ok(0);
-            }
-            if let Err(error) = self.0.process_new_packets() {
-                // The alert tells the server why.
-                let _ = self.send(socket);
-                return Err(io::Error::new(io::ErrorKind::InvalidData, error));
-            }
-            self.send(socket)?;
+            plain.push(bytes);
+            reader.consume(len);
         }
     }
 
-    pub(crate) fn write_all(&mut self, socket: &mut Socket, mut bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn encrypt(&mut self, mut bytes: &[u8], output: &mut Vec<u8>) -> io::Result<()> {
         while !bytes.is_empty() {
-            let taken = self.0.writer().write(bytes)?;
+            let taken = self.connection.writer().write(bytes)?;
             bytes = bytes.get(taken..).unwrap_or_default();
-            self.send(socket)?;
+            self.take_output(output);
         }
         Ok(())
     }
 
     /// Says that nothing more will come.
-    pub(crate) fn close(&mut self, socket: &mut Socket) {
-        self.0.send_close_notify();
-        let _ = self.send(socket);
+    pub(crate) fn close(&mut self, output: &mut Vec<u8>) {
+        self.connection.send_close_notify();
+        self.take_output(output);
     }
 
-    /// Whether the server resumed an earlier session.
-    pub(crate) fn is_resumed(&self) -> bool {
-        self.0.handshake_kind() == Some(rustls::HandshakeKind::Resumed)
-    }
-
-    fn send(&mut self, socket: &mut Socket) -> io::Result<()> {
-        while self.0.wants_write() {
-            self.0.write_tls(socket)?;
+    /// Appends to `output` what waits to be written.
+    pub(crate) fn take_output(&mut self, output: &mut Vec<u8>) {
+        while self.connection.wants_write() {
+            self.connection.write_tls(output).expect("a vector takes everything");
         }
-        Ok(())
     }
 }
 

@@ -1,4 +1,4 @@
-//! WebSocket of a client: the handshake, and frames over a blocking stream.
+//! WebSocket of a client: the handshake, and frames. Sans-I/O but for random numbers.
 
 use std::io;
 
@@ -7,69 +7,84 @@ use lotmq_websocket::{
     request,
 };
 
-use crate::limits::READ_BYTES;
-use crate::transport::Stream;
+use crate::endpoint::WebSocketPath;
+use crate::received::Received;
 
 const SUBPROTOCOL: &str = "mqtt";
 
 /// The client's side of a WebSocket.
 #[derive(Debug)]
 pub(crate) struct WebSocket {
+    handshake: Option<Handshake>,
     decoder: Decoder,
     compression: Option<(Compressor, Outgoing)>,
-    /// Received bytes that are not decoded yet.
-    received: Vec<u8>,
     /// The last read filled its target: more may be in the decoder.
     is_full: bool,
     is_ended: bool,
 }
 
+/// Opening handshake that is not over.
+#[derive(Debug)]
+struct Handshake {
+    /// The request; empty when it was sent.
+    request: Vec<u8>,
+    key: [u8; 16],
+}
+
 impl WebSocket {
-    /// Does the opening handshake.
-    pub(crate) fn open(stream: &mut Stream, host: &str, path: &str, compresses: bool) -> io::Result<Self> {
-        let failed =
-            |error: &dyn std::fmt::Display| io::Error::new(io::ErrorKind::InvalidData, error.to_string());
+    /// Begins the opening handshake.
+    pub(crate) fn begin(host: &str, how: &WebSocketPath) -> io::Result<Self> {
         let mut key = [0; 16];
-        getrandom::fill(&mut key).map_err(|error| failed(&error))?;
-        stream.write_all(&request(host, path, SUBPROTOCOL, key, compresses))?;
-        let mut received = Vec::new();
-        let answered = loop {
-            if let Some(answered) =
-                check_answer(&received, SUBPROTOCOL, key).map_err(|error| failed(&error))?
-            {
-                break answered;
-            }
-            if read_more(stream, &mut received)? == 0 {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
-        };
-        received.drain(..answered.consumed);
-        let compression = answered
-            .deflate
-            .as_ref()
-            .map(|params| (Compressor::default(), Outgoing::new(params, Role::Client)));
-        let decoder = Decoder::new(Role::Client, answered.deflate.as_ref());
-        Ok(Self { decoder, compression, received, is_full: false, is_ended: false })
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        let request = request(host, &how.path, SUBPROTOCOL, key, how.compresses);
+        Ok(Self {
+            handshake: Some(Handshake { request, key }),
+            decoder: Decoder::new(Role::Client, None),
+            compression: None,
+            is_full: false,
+            is_ended: false,
+        })
     }
 
-    /// Reads bytes of MQTT; 0 at the end. Errors of the socket, a time-out among them, leave it usable.
-    pub(crate) fn read(&mut self, stream: &mut Stream, target: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if self.is_ended {
-                return Ok(0);
-            }
-            if self.received.is_empty() && !self.is_full && read_more(stream, &mut self.received)? == 0 {
-                return Ok(0);
-            }
-            let progress = self.decoder.decode(&self.received, target).map_err(io::Error::other)?;
-            self.received.drain(..progress.consumed);
+    /// Whether the opening handshake is over.
+    pub(crate) fn is_open(&self) -> bool {
+        self.handshake.is_none()
+    }
+
+    pub(crate) fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    /// Goes on with the opening handshake, if it is not over; returns what is to be sent.
+    pub(crate) fn handle_handshake(&mut self, received: &mut Received) -> io::Result<Vec<u8>> {
+        let Some(handshake) = &mut self.handshake else { return Ok(Vec::new()) };
+        let request = std::mem::take(&mut handshake.request);
+        let answered = check_answer(received.waiting(), SUBPROTOCOL, handshake.key)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error.to_string()))?;
+        if let Some(answered) = answered {
+            received.consume(answered.consumed);
+            let deflate = answered.deflate.as_ref();
+            self.decoder = Decoder::new(Role::Client, deflate);
+            self.compression =
+                deflate.map(|params| (Compressor::default(), Outgoing::new(params, Role::Client)));
+            self.handshake = None;
+        }
+        Ok(request)
+    }
+
+    /// Reads bytes of MQTT; 0 when there are none, or at the end. What is to be answered goes to `replies`.
+    pub(crate) fn read(
+        &mut self,
+        received: &mut Received,
+        target: &mut [u8],
+        replies: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        while !self.is_ended && (self.is_full || !received.is_empty()) {
+            let progress = self.decoder.decode(received.waiting(), target).map_err(io::Error::other)?;
+            received.consume(progress.consumed);
             self.is_full = progress.produced == target.len();
             match progress.event {
-                Some(Event::Ping(payload)) => {
-                    let mut pong = Vec::new();
-                    put_pong(&mut pong, Some(new_key()?), &payload);
-                    stream.write_all(&pong)?;
-                }
+                Some(Event::Ping(payload)) => put_pong(replies, Some(new_key()?), &payload),
                 Some(Event::Close(_)) => self.is_ended = true,
                 None => {}
             }
@@ -77,10 +92,11 @@ impl WebSocket {
                 return Ok(progress.produced);
             }
         }
+        Ok(0)
     }
 
-    /// Sends bytes of MQTT as one message.
-    pub(crate) fn write_all(&mut self, stream: &mut Stream, bytes: &[u8]) -> io::Result<()> {
+    /// Wraps bytes of MQTT as one message.
+    pub(crate) fn wrap(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> io::Result<()> {
         let mut body = Vec::new();
         let is_compressed = self
             .compression
@@ -90,20 +106,18 @@ impl WebSocket {
             body.extend_from_slice(bytes);
         }
         let key = new_key()?;
-        let mut frame = Vec::with_capacity(body.len() + 14);
-        put_header(&mut frame, Opcode::Binary, is_compressed, body.len(), Some(key));
+        put_header(out, Opcode::Binary, is_compressed, body.len(), Some(key));
         mask(&mut body, key, 0);
-        frame.extend_from_slice(&body);
-        stream.write_all(&frame)
+        out.extend_from_slice(&body);
+        Ok(())
     }
 
-    /// Says that nothing more will come.
-    pub(crate) fn close(&mut self, stream: &mut Stream) {
-        if let Ok(key) = new_key() {
-            let mut frame = Vec::new();
-            put_close(&mut frame, Some(key), Some(1000));
-            // The other side may be gone.
-            let _ = stream.write_all(&frame);
+    /// Says that nothing more will come, if there was a beginning.
+    pub(crate) fn close(&self, out: &mut Vec<u8>) {
+        if let Ok(key) = new_key()
+            && self.is_open()
+        {
+            put_close(out, Some(key), Some(1000));
         }
     }
 }
@@ -113,12 +127,4 @@ fn new_key() -> io::Result<[u8; 4]> {
     let mut key = [0; 4];
     getrandom::fill(&mut key).map_err(io::Error::other)?;
     Ok(key)
-}
-
-fn read_more(stream: &mut Stream, received: &mut Vec<u8>) -> io::Result<usize> {
-    let start = received.len();
-    received.resize(start + READ_BYTES, 0);
-    let outcome = stream.read(received.get_mut(start..).unwrap_or_default());
-    received.truncate(start + outcome.as_ref().map_or(0, |len| *len));
-    outcome
 }
