@@ -1,9 +1,9 @@
 //! `lotmq bench` against a real broker: every message arrives, and the figures are there.
 
-use lotmq_test_support::Program;
+use lotmq_test_support::{Authority, Broker, Program};
 use serde_json::Value;
 
-use crate::{LOTMQ, broker};
+use crate::{LOTMQ, broker, options};
 
 #[test]
 fn every_scenario_counts_what_it_sends() {
@@ -69,4 +69,96 @@ fn a_rate_can_be_given_and_mistakes_are_told() {
     );
     let nobody = Program::run(LOTMQ, &["bench", "-p", "1"]).unwrap();
     assert_eq!(nobody.status.code(), Some(3), "{}", nobody.stderr);
+}
+
+/// A broker with a listener of each kind, to which clients come that trust this authority; a certificate of theirs is required where TLS is without WebSocket.
+fn with_every_listener(authority: &Authority) -> Broker {
+    let signed = authority.server("broker");
+    options()
+        .variable("LOTMQ_TLS_CERTIFICATE", signed.certificate.to_str().unwrap())
+        .variable("LOTMQ_TLS_KEY", signed.key.to_str().unwrap())
+        .variable("LOTMQ_TLS_CLIENT_CA", authority.file().to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_PORT", "0")
+        .variable("LOTMQ_LISTENER_MQTTS_CLIENT_CERTIFICATE", "required")
+        .variable("LOTMQ_LISTENER_WSS_PORT", "0")
+        .variable("LOTMQ_LISTENER_WS_PORT", "0")
+        .variable("LOTMQ_LISTENER_UNIX_PATH", authority.path("mqtt.sock").to_str().unwrap())
+        .start()
+}
+
+#[test]
+fn every_scenario_runs_over_every_transport() {
+    let authority = Authority::new();
+    let broker = with_every_listener(&authority);
+    let device = authority.client("device");
+    let (ca, socket) = (authority.file(), authority.path("mqtt.sock"));
+    let [ca, socket, cert, key] =
+        [&ca, &socket, &device.certificate, &device.key].map(|path| path.to_str().unwrap());
+    let [mqtts, wss, ws] = [("mqtts", ""), ("wss", ""), ("ws", "/mqtt")]
+        .map(|(scheme, path)| format!("{scheme}://localhost:{}{path}", broker.port_of(scheme)));
+    let zstd = broker.port();
+    for way in [
+        &["-L", &mqtts, "--cafile", ca, "--cert", cert, "--key", key][..],
+        &["-L", &wss, "--cafile", ca, "--insecure"],
+        &["-L", &ws],
+        &["--unix", socket],
+        &["-p", &zstd, "--zstd"],
+    ] {
+        for scenario in ["pair", "fan-in", "fan-out", "connect"] {
+            let base = ["bench", scenario, "-n", "2", "-t", "0.2", "-q", "1", "--json"];
+            let run = Program::run(LOTMQ, &[&base[..], way].concat()).unwrap();
+            assert_eq!(run.status.code(), Some(0), "{scenario} {way:?}: {}", run.stderr);
+            let figures: Value = serde_json::from_str(&run.stdout).unwrap();
+            assert_eq!((&figures["lost"], &figures["refused"]), (&0.into(), &0.into()), "{scenario} {way:?}");
+            assert!(figures["delivered"].as_u64() > Some(0), "{scenario} {way:?}: {figures}");
+            let has_handshakes = scenario == "connect" && way.contains(&"--cafile");
+            assert_eq!(figures["tlsHandshakes"].is_object(), has_handshakes, "{scenario} {way:?}: {figures}");
+        }
+    }
+}
+
+#[test]
+fn handshakes_are_full_ones_unless_they_are_to_be_resumed() {
+    let authority = Authority::new();
+    let broker = with_every_listener(&authority);
+    let (ca, url) = (authority.file(), format!("wss://localhost:{}", broker.port_of("wss")));
+    let run = |more: &[&str]| {
+        let base = ["bench", "connect", "-L", &url, "--cafile", ca.to_str().unwrap(), "-n", "2", "-t", "1"];
+        Program::run(LOTMQ, &[&base[..], more].concat()).unwrap()
+    };
+    let resumed_by_broker = || broker.metric("lotmq_tls_handshakes_resumed_total").unwrap();
+    let figures: Value = serde_json::from_str(run(&["--json"]).output()).unwrap();
+    assert_eq!((&figures["tlsHandshakes"]["resumed"], resumed_by_broker()), (&0.into(), 0.0), "{figures}");
+    assert_eq!(figures["tlsHandshakes"]["full"], figures["delivered"]);
+    let figures: Value = serde_json::from_str(run(&["--json", "--tls-resume"]).output()).unwrap();
+    let [full, resumed] = ["full", "resumed"].map(|kind| figures["tlsHandshakes"][kind].as_u64().unwrap());
+    // Each of the two clients begins with a full one.
+    assert!(resumed > 0 && full <= 2 && Some(full + resumed) == figures["delivered"].as_u64(), "{figures}");
+    assert!(resumed_by_broker() >= resumed as f64);
+    let text = run(&["--tls-resume"]);
+    assert!(
+        text.output().contains("TLS handshakes: ") && text.stdout.contains(" resumed"),
+        "{}",
+        text.stdout
+    );
+}
+
+#[test]
+fn mistakes_about_transports_are_told() {
+    let authority = Authority::new();
+    let broker = with_every_listener(&authority);
+    let (port, ca) = (broker.port(), authority.file());
+    let mqtts = format!("mqtts://localhost:{}", broker.port_of("mqtts"));
+    for (arguments, code, told) in [
+        (&["connect", "-p", &port, "--tls-resume"][..], 2, "about TLS"),
+        (&["pair", "-L", &mqtts, "--cafile", ca.to_str().unwrap(), "--tls-resume"], 2, "is for connect"),
+        (&["pair", "-p", &port, "--insecure"], 2, "about TLS"),
+        // Without the certificate that the listener wants; with an authority that did not sign the broker's.
+        (&["pair", "-L", &mqtts, "--cafile", ca.to_str().unwrap()], 3, "CertificateRequired"),
+        (&["pair", "-L", &mqtts], 3, "invalid peer certificate"),
+    ] {
+        let run = Program::run(LOTMQ, &[&["bench"], arguments].concat()).unwrap();
+        assert_eq!(run.status.code(), Some(code), "{arguments:?}: {}", run.stderr);
+        assert!(run.stderr.contains(told), "{arguments:?}: {}", run.stderr);
+    }
 }

@@ -5,22 +5,25 @@
 mod client;
 mod connects;
 mod figures;
+mod target;
 mod traffic;
 
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use lotmq_client::ProtocolVersion;
-use lotmq_connect::{LoginArgs, Quality, ZstdArgs, qos, random_text};
+use lotmq_client::{Endpoint, ProtocolVersion};
+use lotmq_connect::{ConnectArgs, Quality, qos, random_text};
 use lotmq_terminal::{Exit, Misuse, output, seconds};
 
+use target::Target;
 use traffic::{Pace, Plan};
 
 /// Measure a broker.
 ///
 /// Sends messages as fast as the broker delivers them, or at a given rate, and prints deliveries per second and the time from
 /// publisher to subscriber. With --pid also deliveries per second of the broker's processor time, the figure that depends least on
-/// what else the machine does. `connect` counts answers to CONNECT instead, and the time from opening the connection to them.
+/// what else the machine does. `connect` counts answers to CONNECT instead, and the time from opening the connection to them, TLS and WebSocket
+/// handshakes included. WebSocket messages are not compressed.
 ///
 /// Exit codes: 0 done, 1 messages were lost or it failed, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
@@ -56,10 +59,11 @@ pub(crate) struct BenchArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    /// With connect: clients that come back resume their last session of TLS; without it all handshakes are full ones
+    #[arg(long)]
+    tls_resume: bool,
     #[command(flatten)]
-    login: LoginArgs,
-    #[command(flatten)]
-    zstd: ZstdArgs,
+    connection: ConnectArgs,
     /// Print help
     #[arg(long, action = clap::ArgAction::Help)]
     help: Option<bool>,
@@ -86,24 +90,17 @@ fn some_seconds(text: &str) -> Result<f64, String> {
 }
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
-    if args.login.version_or(ProtocolVersion::V3_1_1) == ProtocolVersion::V3_1 {
-        return Err(Misuse("version 3.1 is not measured; use 311 or 5".to_owned()).into());
-    }
-    if args.zstd.flush_ms > 0 && !args.zstd.zstd {
-        return Err(Misuse(
-            "messages are collected by their number here, see -b; --flush-ms is for --zstd".to_owned(),
-        )
-        .into());
-    }
-    let plan = args.plan()?;
+    let endpoint = args.checked()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let figures = tokio::task::LocalSet::new().block_on(&runtime, async {
-        match args.scenario {
-            Scenario::Connect => connects::run(&plan).await,
+    let (plan, figures) = tokio::task::LocalSet::new().block_on(&runtime, async {
+        let plan = args.plan(Target::look_up(endpoint).await?)?;
+        let figures = match args.scenario {
+            Scenario::Connect => connects::run(&plan).await?,
             Scenario::Pair | Scenario::FanIn | Scenario::FanOut | Scenario::Single => {
-                traffic::run(&plan).await
+                traffic::run(&plan).await?
             }
-        }
+        };
+        anyhow::Ok((plan, figures))
     })?;
     output::line(&if args.json { figures.to_json(&plan).to_string() } else { figures.to_text() })?;
     if figures.lost > 0 {
@@ -114,7 +111,29 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
 }
 
 impl BenchArgs {
-    fn plan(&self) -> anyhow::Result<Plan> {
+    /// Where the broker is, if the options fit one another.
+    fn checked(&self) -> Result<Endpoint, Misuse> {
+        let ConnectArgs { login, transport } = &self.connection;
+        if login.version_or(ProtocolVersion::V3_1_1) == ProtocolVersion::V3_1 {
+            return Err(Misuse("version 3.1 is not measured; use 311 or 5".to_owned()));
+        }
+        if transport.zstd.flush_ms > 0 && !transport.zstd.zstd {
+            return Err(Misuse(
+                "messages are collected by their number here, see -b; --flush-ms is for --zstd".to_owned(),
+            ));
+        }
+        let endpoint = self.connection.endpoint()?;
+        if self.tls_resume && self.scenario != Scenario::Connect {
+            return Err(Misuse("--tls-resume is for connect; other clients do not come back".to_owned()));
+        }
+        if self.tls_resume && !endpoint.has_tls() {
+            return Err(Misuse("--tls-resume is about TLS, which nothing here asks for".to_owned()));
+        }
+        // A payload of dots would be compressed to next to nothing.
+        Ok(endpoint.uncompressed().without_tls_sessions())
+    }
+
+    fn plan(&self, target: Target) -> anyhow::Result<Plan> {
         let (publishers, subscribers) = match self.scenario {
             Scenario::Pair | Scenario::Single => (self.clients, self.clients),
             Scenario::Connect => (self.clients, 0),
@@ -127,9 +146,11 @@ impl BenchArgs {
                 (self.window, self.batch)
             }
         };
+        let ConnectArgs { login, transport } = &self.connection;
         Ok(Plan {
-            address: self.login.plain_address()?,
-            options: self.login.clone().options(self.zstd, ProtocolVersion::V3_1_1)?,
+            target,
+            resumes_tls: self.tls_resume,
+            options: login.clone().options(transport.zstd, ProtocolVersion::V3_1_1)?,
             name: random_text(8)?,
             scenario: self
                 .scenario

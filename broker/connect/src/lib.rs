@@ -213,18 +213,6 @@ impl LoginArgs {
         (host, self.port.or(url.and_then(|url| url.port)).unwrap_or(usual))
     }
 
-    /// Address of the broker for what speaks plain MQTT only.
-    ///
-    /// # Errors
-    /// [`Misuse`] when the URL asks for TLS or WebSocket.
-    pub fn plain_address(&self) -> Result<String, Misuse> {
-        if self.url.as_ref().is_some_and(|url| url.scheme.has_tls() || url.scheme.is_websocket()) {
-            return Err(Misuse("this goes through plain TCP only; give mqtt:// or -h and -p".to_owned()));
-        }
-        let (host, port) = self.host_and_port(1883);
-        Ok(Endpoint::tcp(host, port).to_string())
-    }
-
     /// Chooses version 5, without which there is no `option`, where no version was chosen.
     ///
     /// # Errors
@@ -447,17 +435,18 @@ mod tests {
         let url = Url::parse("mqtt://ada:pw@broker:2883/a/b").unwrap();
         let login = LoginArgs { url: Some(url), id: Some("x".to_owned()), ..LoginArgs::default() };
         let mut args = ConnectArgs { login, ..ConnectArgs::default() };
-        assert_eq!(args.login.plain_address().unwrap(), "broker:2883");
+        let address = |args: &ConnectArgs| args.endpoint().unwrap().to_string();
+        assert_eq!(address(&args), "broker:2883");
         let options = args.options(&SessionArgs::default(), ProtocolVersion::V5).unwrap();
         assert_eq!(
             (options.user_name.as_deref(), options.password.as_deref()),
             (Some("ada"), Some(&b"pw"[..]))
         );
         args.login.host = Some("::1".to_owned());
-        assert_eq!(args.login.plain_address().unwrap(), "[::1]:2883");
+        assert_eq!(address(&args), "[::1]:2883");
         args.login.port = Some(1);
         args.login.username = Some("eve".to_owned());
-        assert_eq!(args.login.plain_address().unwrap(), "[::1]:1");
+        assert_eq!(address(&args), "[::1]:1");
         let options = args.options(&SessionArgs::default(), ProtocolVersion::V5).unwrap();
         assert_eq!(options.user_name.as_deref(), Some("eve"));
     }
@@ -475,8 +464,6 @@ mod tests {
         let unix = TransportArgs { unix: Some("/run/x".into()), ..TransportArgs::default() };
         let args = ConnectArgs { transport: unix, ..ConnectArgs::default() };
         assert_eq!(args.endpoint().unwrap().to_string(), "/run/x");
-        let login = LoginArgs { url: Some(Url::parse("wss://h").unwrap()), ..LoginArgs::default() };
-        assert!(login.plain_address().unwrap_err().to_string().contains("plain TCP"));
     }
 
     #[test]

@@ -1,129 +1,208 @@
 //! The bytes of one client: connects, takes packets out of what it reads, acknowledges.
 
+use std::cell::RefCell;
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail, ensure};
-use lotmq_client::{ClientError, ConnectOptions, ProtocolVersion};
+use anyhow::{bail, ensure};
+use lotmq_client::{ClientError, ConnectOptions, Layers, ProtocolVersion};
 use lotmq_codec::{
-    Ack, AckType, Disconnect, FixedHeader, PacketId, Properties, ReasonCode, ServerPacket, encode_ack,
+    Ack, AckType, Disconnect, PacketId, Properties, ReasonCode, ServerPacket, encode_ack,
     encode_disconnect_from_client, fixed_header,
 };
-use lotmq_zstd::{Decoder, Encoder, Offer};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use lotmq_zstd::Offer;
 
+use super::target::{ReadHalf, Target, WriteHalf};
+
+/// Bytes that are read at once.
 const READ_BYTES: usize = 256 << 10;
-/// Time for the answer to CONNECT and SUBSCRIBE.
+/// Room for what a layer holds of MQTT at once.
+const PLAIN_BYTES: usize = 64 << 10;
+/// Room for the first packet, which is CONNACK.
+const CONNACK_BYTES: usize = 1 << 10;
+/// Time for the connection, its handshakes, and the answers to CONNECT and SUBSCRIBE.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
-const NO_ANSWER: &str = "the broker does not answer";
 
-/// Bytes that come out of the zstd stream at once.
-const DECODED_BYTES: usize = 64 << 10;
+/// Layers of a connection, for both of its directions; without any the socket's bytes are those of MQTT.
+type SharedLayers = Option<Rc<RefCell<Layers>>>;
 
 /// What a client reads.
 pub(crate) struct Incoming {
-    stream: OwnedReadHalf,
+    socket: ReadHalf,
+    layers: SharedLayers,
+    /// With layers: what was read of the socket, and room for what they make of it.
+    wire: Vec<u8>,
+    plain: Vec<u8>,
     /// Packets that are not whole yet.
     bytes: Vec<u8>,
     version: ProtocolVersion,
-    /// With the zstd stream transport: what was read of it.
-    zstd: Option<(Decoder, Vec<u8>)>,
 }
 
 impl Incoming {
     /// Reads once and hands out the whole packets. False at the end of the connection.
     pub(crate) async fn read(
         &mut self,
-        mut take: impl FnMut(&ServerPacket<'_>) -> anyhow::Result<()>,
+        take: impl FnMut(&ServerPacket<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<bool> {
-        if let Some((decoder, wire)) = &mut self.zstd {
-            if self.stream.read_buf(wire).await? == 0 {
-                return Ok(false);
-            }
-            decode(decoder, wire, &mut self.bytes)?;
-            wire.clear();
-        } else if self.stream.read_buf(&mut self.bytes).await? == 0 {
+        if !self.read_once(READ_BYTES).await? {
             return Ok(false);
         }
+        self.hand_out(take)?;
+        Ok(true)
+    }
+
+    /// Hands out the whole packets that were read.
+    fn hand_out(
+        &mut self,
+        mut take: impl FnMut(&ServerPacket<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
         let mut done = 0;
-        while let Some(header) = fixed_header(&self.bytes[done..], u32::MAX)? {
-            let (start, end) = (done + usize::from(header.header_len), done + len(&header));
-            let Some(body) = self.bytes.get(start..end) else { break };
-            take(&ServerPacket::decode(&header, body, self.version)?)?;
-            done = end;
+        while let Some(packet_len) = self.hand_out_one(done, &mut take)? {
+            done += packet_len;
         }
         self.bytes.drain(..done);
-        Ok(true)
+        Ok(())
+    }
+
+    /// Hands out the packet that begins at `start`, if it is whole; returns its length.
+    fn hand_out_one(
+        &self,
+        start: usize,
+        take: impl FnOnce(&ServerPacket<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<Option<usize>> {
+        let Some(header) = fixed_header(&self.bytes[start..], u32::MAX)? else { return Ok(None) };
+        let body = start + usize::from(header.header_len)..start + header.packet_len();
+        let Some(body) = self.bytes.get(body) else { return Ok(None) };
+        take(&ServerPacket::decode(&header, body, self.version)?)?;
+        Ok(Some(header.packet_len()))
+    }
+
+    /// Reads bytes of MQTT. False at the end of the connection.
+    async fn read_once(&mut self, most: usize) -> io::Result<bool> {
+        let Some(layers) = &self.layers else {
+            self.bytes.reserve(most);
+            return Ok(self.socket.read_buf(&mut self.bytes).await? > 0);
+        };
+        self.wire.clear();
+        self.wire.reserve(most);
+        if self.socket.read_buf(&mut self.wire).await? == 0 {
+            return Ok(false);
+        }
+        let mut layers = layers.borrow_mut();
+        layers.handle_wire(&self.wire)?;
+        take_plain(&mut layers, &mut self.plain, &mut self.bytes)?;
+        Ok(!layers.is_ended())
+    }
+
+    /// Waits for CONNACK, and speaks zstd from then on where it grants that.
+    async fn connack(&mut self) -> anyhow::Result<()> {
+        let mut has_zstd = false;
+        let len = loop {
+            ensure!(self.read_once(CONNACK_BYTES).await.map_err(ClientError::Io)?, ClientError::Closed);
+            let len = self.hand_out_one(0, |packet| {
+                check(packet)?;
+                let ServerPacket::Connack(connack) = packet else { bail!("unexpected answer {packet:?}") };
+                has_zstd = Offer::read(connack.properties.user_properties()).is_some();
+                Ok(())
+            })?;
+            if let Some(len) = len {
+                break len;
+            }
+        };
+        self.bytes.drain(..len);
+        if has_zstd {
+            let mut layers = self.layers.get_or_insert_default().borrow_mut();
+            layers.start_zstd(&std::mem::take(&mut self.bytes))?;
+            take_plain(&mut layers, &mut self.plain, &mut self.bytes)?;
+        }
+        Ok(())
     }
 }
 
-/// Appends to `out` what `wire` holds.
-fn decode(decoder: &mut Decoder, mut wire: &[u8], out: &mut Vec<u8>) -> anyhow::Result<()> {
+/// Appends to `bytes` what the layers have for MQTT.
+fn take_plain(layers: &mut Layers, room: &mut Vec<u8>, bytes: &mut Vec<u8>) -> io::Result<()> {
+    room.resize(PLAIN_BYTES, 0);
     loop {
-        let start = out.len();
-        out.resize(start + DECODED_BYTES, 0);
-        let progress = decoder.decode(wire, &mut out[start..])?;
-        out.truncate(start + progress.produced);
-        wire = &wire[progress.consumed..];
-        if progress.produced < DECODED_BYTES {
+        let len = layers.read(room)?;
+        if len == 0 {
             return Ok(());
         }
+        bytes.extend_from_slice(&room[..len]);
     }
 }
 
 /// What a client writes.
 pub(crate) struct Outgoing {
-    stream: OwnedWriteHalf,
-    zstd: Option<Encoder>,
+    socket: WriteHalf,
+    layers: SharedLayers,
 }
 
 impl Outgoing {
+    /// Writes bytes of MQTT, and what the layers have to say by themselves.
     pub(crate) async fn write(&mut self, bytes: &[u8]) -> anyhow::Result<()> {
-        let Some(encoder) = &mut self.zstd else { return Ok(self.stream.write_all(bytes).await?) };
-        let mut out = Vec::new();
-        encoder.encode([bytes], &mut out)?;
-        Ok(self.stream.write_all(&out).await?)
+        let Some(layers) = &self.layers else { return Ok(self.socket.write_all(bytes).await?) };
+        let wire = {
+            let mut layers = layers.borrow_mut();
+            if !bytes.is_empty() {
+                layers.write(bytes)?;
+            }
+            layers.take_output()
+        };
+        Ok(self.socket.write_all(&wire).await?)
     }
-}
 
-impl Outgoing {
-    /// Says that the client leaves, and closes.
+    /// Whether TLS resumed an earlier session.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.layers.as_ref().is_some_and(|layers| layers.borrow().is_resumed())
+    }
+
+    /// Says that the client leaves, in the words of each layer.
     pub(crate) async fn leave(&mut self, version: ProtocolVersion) -> anyhow::Result<()> {
         let mut packet = Vec::new();
         encode_disconnect_from_client(&mut packet, version, &Disconnect::with_reason(ReasonCode::Success))?;
-        self.write(&packet).await
+        let Some(layers) = &self.layers else { return self.write(&packet).await };
+        {
+            let mut layers = layers.borrow_mut();
+            layers.write(&packet)?;
+            layers.close();
+        }
+        self.write(&[]).await
     }
-}
-
-fn len(header: &FixedHeader) -> usize {
-    usize::from(header.header_len) + header.remaining_len as usize
 }
 
 /// Connects, and subscribes if `subscribe` is a SUBSCRIBE packet.
 pub(crate) async fn connect(
-    address: &str,
+    target: &Target,
     options: &ConnectOptions,
     subscribe: &[u8],
 ) -> anyhow::Result<(Incoming, Outgoing)> {
-    let unreachable = |source: io::Error| ClientError::Unreachable { address: address.to_owned(), source };
-    let mut stream = TcpStream::connect(address).await.map_err(unreachable)?;
-    stream.set_nodelay(true)?;
+    let patience = ClientError::Timeout { wanted: "answer of the broker", after: ANSWER_TIME };
+    tokio::time::timeout(ANSWER_TIME, try_connect(target, options, subscribe)).await.map_err(|_| patience)?
+}
+
+async fn try_connect(
+    target: &Target,
+    options: &ConnectOptions,
+    subscribe: &[u8],
+) -> anyhow::Result<(Incoming, Outgoing)> {
+    let (read, write, layers) = target.open().await?;
+    let layers = (!layers.are_none()).then(|| Rc::new(RefCell::new(layers)));
+    let mut outgoing = Outgoing { socket: write, layers: layers.clone() };
+    let mut incoming = Incoming {
+        socket: read,
+        layers,
+        wire: Vec::new(),
+        plain: Vec::new(),
+        bytes: Vec::new(),
+        version: options.version,
+    };
     let mut hello = Vec::new();
     options.encode(&mut hello)?;
-    stream.write_all(&hello).await?;
-    let version = options.version;
-    let answer = tokio::time::timeout(ANSWER_TIME, read_packet(&mut stream)).await.context(NO_ANSWER)??;
-    let has_zstd = with_packet(&answer, version, |packet| {
-        check(packet)?;
-        let ServerPacket::Connack(connack) = packet else { bail!("unexpected answer {packet:?}") };
-        Ok(Offer::read(connack.properties.user_properties()).is_some())
-    })?;
-    let (read, write) = stream.into_split();
-    let mut outgoing = Outgoing { stream: write, zstd: has_zstd.then(Encoder::new).transpose()? };
-    let zstd = has_zstd.then(Decoder::new).transpose()?.map(|decoder| (decoder, Vec::new()));
-    let mut incoming = Incoming { stream: read, bytes: Vec::with_capacity(READ_BYTES), version, zstd };
+    outgoing.write(&hello).await?;
+    incoming.connack().await?;
+    // With zstd there are layers only now.
+    outgoing.layers.clone_from(&incoming.layers);
     if !subscribe.is_empty() {
         outgoing.write(subscribe).await?;
         let mut is_answered = false;
@@ -132,34 +211,10 @@ pub(crate) async fn connect(
                 is_answered = true;
                 check(packet)
             });
-            ensure!(tokio::time::timeout(ANSWER_TIME, answer).await.context(NO_ANSWER)??, NO_ANSWER);
+            ensure!(answer.await?, ClientError::Closed);
         }
     }
     Ok((incoming, outgoing))
-}
-
-/// One packet, read no further than its end.
-async fn read_packet(stream: &mut TcpStream) -> anyhow::Result<Vec<u8>> {
-    let mut packet = Vec::new();
-    loop {
-        packet.push(stream.read_u8().await?);
-        if let Some(header) = fixed_header(&packet, u32::MAX)? {
-            let head = packet.len();
-            packet.resize(len(&header), 0);
-            stream.read_exact(&mut packet[head..]).await?;
-            return Ok(packet);
-        }
-    }
-}
-
-/// Lets `work` look at a whole packet.
-fn with_packet<R>(
-    packet: &[u8],
-    version: ProtocolVersion,
-    work: impl FnOnce(&ServerPacket<'_>) -> anyhow::Result<R>,
-) -> anyhow::Result<R> {
-    let header = fixed_header(packet, u32::MAX)?.context("a packet without header")?;
-    work(&ServerPacket::decode(&header, &packet[usize::from(header.header_len)..], version)?)
 }
 
 fn check(packet: &ServerPacket<'_>) -> anyhow::Result<()> {

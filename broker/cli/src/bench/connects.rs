@@ -4,11 +4,12 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use lotmq_client::ClientError;
+use lotmq_client::{ClientError, ConnectOptions};
 use tokio::task::JoinSet;
 
 use super::client::connect;
 use super::figures::Figures;
+use super::target::Target;
 use super::traffic::{Pace, Plan, measured, options};
 
 /// What the tasks share.
@@ -18,8 +19,8 @@ struct Shared {
 }
 
 pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
-    let shared =
-        Rc::new(Shared { is_measuring: Cell::new(false), figures: RefCell::new(Figures::of_connections()) });
+    let none = || Figures::of_connections(plan.target.has_tls());
+    let shared = Rc::new(Shared { is_measuring: Cell::new(false), figures: RefCell::new(none()) });
     let period = match plan.pace {
         Pace::Rate(rate) => Some(Duration::from_secs(1) * plan.publishers / rate),
         Pace::Window { .. } => None,
@@ -28,8 +29,8 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
     for index in 0..plan.publishers {
         // Their first ones are spread over a period.
         let first = Instant::now() + period.unwrap_or_default() * index / plan.publishers;
-        let client =
-            come_and_go(Rc::clone(&shared), plan.address.clone(), options(plan, "c", index), (first, period));
+        let target = if plan.resumes_tls { plan.target.with_own_tls_sessions() } else { plan.target.clone() };
+        let client = come_and_go(Rc::clone(&shared), target, options(plan, "c", index), (first, period));
         tasks.spawn_local(client);
     }
     let (elapsed, broker_time) = tokio::select! {
@@ -37,7 +38,7 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
         Some(ended) = tasks.join_next() => return Err(ended?),
     };
     tasks.abort_all();
-    let mut figures = shared.figures.replace(Figures::of_connections());
+    let mut figures = shared.figures.replace(none());
     (figures.elapsed, figures.broker_time) = (elapsed, broker_time);
     Ok(figures)
 }
@@ -45,8 +46,8 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
 /// Connects and leaves until something other than a refusal goes wrong.
 async fn come_and_go(
     shared: Rc<Shared>,
-    address: String,
-    options: lotmq_client::ConnectOptions,
+    target: Target,
+    options: ConnectOptions,
     (mut due, period): (Instant, Option<Duration>),
 ) -> anyhow::Error {
     loop {
@@ -55,7 +56,7 @@ async fn come_and_go(
         } else {
             due = Instant::now();
         }
-        let answer = connect(&address, &options, &[]).await;
+        let answer = connect(&target, &options, &[]).await;
         let latency = due.elapsed();
         let is_refused = match &answer {
             Ok(_) => false,
@@ -65,6 +66,9 @@ async fn come_and_go(
             let mut figures = shared.figures.borrow_mut();
             figures.arrived(latency);
             figures.refused += u64::from(is_refused);
+            if let Ok((_, outgoing)) = &answer {
+                figures.shook_hands(outgoing.is_resumed());
+            }
         }
         match answer {
             Ok((_, mut outgoing)) => {

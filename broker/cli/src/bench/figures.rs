@@ -11,6 +11,13 @@ use super::traffic::Plan;
 /// Longest time from publisher to subscriber that is told apart, in microseconds.
 const LATENCY_US_MAX: u64 = 60_000_000;
 
+/// TLS handshakes of the connections that were accepted within the measured time.
+#[derive(Clone, Copy, Debug, Default)]
+struct Handshakes {
+    full: u64,
+    resumed: u64,
+}
+
 #[derive(Debug)]
 pub(crate) struct Figures {
     /// What is counted: `messages` or `connections`.
@@ -19,6 +26,8 @@ pub(crate) struct Figures {
     pub(crate) delivered: u64,
     /// Of these answers, the refusals.
     pub(crate) refused: u64,
+    /// `None` for messages, and without TLS.
+    handshakes: Option<Handshakes>,
     /// Messages that had not arrived a while after the end.
     pub(crate) lost: u64,
     pub(crate) elapsed: Duration,
@@ -30,19 +39,20 @@ pub(crate) struct Figures {
 
 impl Figures {
     pub(crate) fn of_messages() -> Self {
-        Self::of("messages")
+        Self::of("messages", None)
     }
 
-    pub(crate) fn of_connections() -> Self {
-        Self::of("connections")
+    pub(crate) fn of_connections(has_tls: bool) -> Self {
+        Self::of("connections", has_tls.then(Handshakes::default))
     }
 
-    fn of(counted: &'static str) -> Self {
+    fn of(counted: &'static str, handshakes: Option<Handshakes>) -> Self {
         let latency = Histogram::new_with_bounds(1, LATENCY_US_MAX, 3);
         Self {
             counted,
             delivered: 0,
             refused: 0,
+            handshakes,
             lost: 0,
             elapsed: Duration::ZERO,
             latency: latency.expect("the bounds are legal: 1 to more than 2, 3 digits"),
@@ -53,6 +63,13 @@ impl Figures {
     pub(crate) fn arrived(&mut self, latency: Duration) {
         self.delivered += 1;
         self.latency.saturating_record(u64::try_from(latency.as_micros()).unwrap_or(u64::MAX).max(1));
+    }
+
+    /// Counts the TLS handshake of a connection that was accepted, if it had one.
+    pub(crate) fn shook_hands(&mut self, is_resumed: bool) {
+        if let Some(handshakes) = &mut self.handshakes {
+            *(if is_resumed { &mut handshakes.resumed } else { &mut handshakes.full }) += 1;
+        }
     }
 
     fn per_second(&self) -> f64 {
@@ -70,6 +87,9 @@ impl Figures {
         let mut text = format!("{:.0} {}/s {done}", self.per_second(), self.counted);
         if self.refused > 0 {
             text.push_str(&format!(", {} of {} refused", self.refused, self.delivered));
+        }
+        if let Some(Handshakes { full, resumed }) = self.handshakes {
+            text.push_str(&format!(", TLS handshakes: {full} full and {resumed} resumed"));
         }
         if let Some(rate) = self.per_processor_second() {
             text.push_str(&format!(", {rate:.0} per second of the broker's processor time"));
@@ -95,6 +115,7 @@ impl Figures {
             "delivered": self.delivered,
             "lost": self.lost,
             "refused": self.refused,
+            "tlsHandshakes": self.handshakes.map(|Handshakes { full, resumed }| json!({ "full": full, "resumed": resumed })),
             "perSecond": self.per_second(),
             "perBrokerCpuSecond": self.per_processor_second(),
             "latencyUs": {

@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::client::{Incoming, Outgoing, acknowledge, connect};
 use super::figures::{Figures, processor_time};
+use super::target::Target;
 
 /// Time before the figures count.
 const WARM_UP: Duration = Duration::from_millis(500);
@@ -26,7 +27,9 @@ const TICK: Duration = Duration::from_millis(1);
 /// What is to be measured.
 #[derive(Debug)]
 pub(crate) struct Plan {
-    pub(crate) address: String,
+    pub(crate) target: Target,
+    /// Whether clients that come back resume their session of TLS.
+    pub(crate) resumes_tls: bool,
     pub(crate) options: ConnectOptions,
     /// Part of topics and client identifiers, so that two runs do not meet.
     pub(crate) name: String,
@@ -97,11 +100,11 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
     let mut tasks = JoinSet::new();
     for index in 0..plan.subscribers {
         let (incoming, write) =
-            connect(&plan.address, &options(plan, "s", index), &subscribe(plan, index)?).await?;
+            connect(&plan.target, &options(plan, "s", index), &subscribe(plan, index)?).await?;
         tasks.spawn_local(receive(Rc::clone(&shared), incoming, write, plan.options.version));
     }
     for index in 0..plan.publishers {
-        let (incoming, write) = connect(&plan.address, &options(plan, "p", index), &[]).await?;
+        let (incoming, write) = connect(&plan.target, &options(plan, "p", index), &[]).await?;
         let publisher = Publisher::new(plan, &shared, index as usize, write);
         let out = Rc::clone(&publisher.acknowledgements);
         tasks.spawn_local(acknowledged(
@@ -208,10 +211,8 @@ async fn receive(
         if !is_open {
             return Ok(());
         }
-        if !out.is_empty() {
-            write.write(&out).await?;
-            out.clear();
-        }
+        write.write(&out).await?;
+        out.clear();
     }
 }
 
