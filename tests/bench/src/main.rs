@@ -5,20 +5,31 @@
 //! per second and per CPU-second of the broker's process. Also: a thousand Actions that do not match, the time from a command to its
 //! Action's first answer, and the resident memory of a thousand. Several programs, separated by commas, are compared in the same rounds. With words of a case only
 //! cases with these in their names are run, and nothing else.
+//!
+//! `lotmq-bench null-broker --listen 127.0.0.1:2020` is another thing: a peer of brokers in measurements, which does as little as any of them could.
 #![allow(
     clippy::unwrap_used,
     clippy::print_stdout,
+    clippy::print_stderr,
     reason = "a program for people: a failure is a panic with its place"
 )]
 
 mod case;
 mod deploy;
 mod load;
+mod null_broker;
 
 use std::time::Duration;
 
 fn main() {
-    let mut arguments = std::env::args().skip(1);
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.first().is_some_and(|first| first == "null-broker") {
+        let [_, option, address] = &arguments[..] else { panic!("null-broker --listen ADDRESS:PORT") };
+        assert_eq!(option, "--listen");
+        null_broker::run(address.parse().unwrap(), |address| println!("listening on {address}")).unwrap();
+        return;
+    }
+    let mut arguments = arguments.into_iter();
     let binary = arguments.next().unwrap_or_else(|| "target/release/lotmq".to_owned());
     let seconds: u64 = arguments.next().map_or(2, |text| text.parse().unwrap());
     let rounds: usize = arguments.next().map_or(5, |text| text.parse().unwrap());
