@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use super::keyword::{Family, KEYWORDS};
+use super::keyword::{Family, keywords};
 
-/// The grammar as JSON text, made from the [`KEYWORDS`].
+/// The grammar as JSON text, made from the [`keywords`].
 pub fn grammar() -> String {
     let pattern = |name: &str, expression: &str| json!({"name": name, "match": expression});
     let mut patterns = vec![
@@ -47,7 +47,7 @@ const FAMILIES: [(Family, &str); 6] = [
 
 fn words(family: Family, name: &str) -> Value {
     let words: Vec<&str> =
-        KEYWORDS.iter().filter(|keyword| keyword.family == family).map(|keyword| keyword.word).collect();
+        keywords().filter(|keyword| keyword.family == family).map(|keyword| keyword.word).collect();
     json!({"name": name, "match": format!("\\b({})\\b", words.join("|"))})
 }
 

@@ -1,6 +1,8 @@
 //! The words of the language with what they mean: for editors, which show it, and for their grammars, which colour them.
 //!
-//! The parser does not read this table; the test `the_table_has_the_words_of_the_parser` compares them.
+//! Those of one statement stand in its file. The parser does not read this table; the test `the_table_has_the_words_of_the_parser` compares them.
+
+use crate::statement;
 
 /// A word that means something in some place of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,14 +34,24 @@ pub enum Family {
 
 macro_rules! keywords {
     ($($family:ident: $($word:literal $text:literal)*;)*) => {
-        /// Every keyword.
-        pub const KEYWORDS: &[Keyword] = &[$($(Keyword { word: $word, family: Family::$family, text: $text },)*)*];
+        /// The keywords that no statement has for itself.
+        const SHARED: &[Keyword] = &[$($(Keyword { word: $word, family: Family::$family, text: $text },)*)*];
     };
 }
 
+/// Every keyword.
+pub fn keywords() -> impl Iterator<Item = Keyword> {
+    let of_statements = statement::words().map(|word| Keyword {
+        word: word.word,
+        family: Family::Statement,
+        text: word.text,
+    });
+    of_statements.chain(SHARED.iter().copied())
+}
+
 /// The keyword that is written like this.
-pub fn keyword(word: &str) -> Option<&'static Keyword> {
-    KEYWORDS.iter().find(|keyword| keyword.word == word)
+pub fn keyword(word: &str) -> Option<Keyword> {
+    keywords().find(|keyword| keyword.word == word)
 }
 
 keywords! {
@@ -65,28 +77,8 @@ keywords! {
         "OUTPUT" "`OUTPUT name`: a variable that an action gives back, on a line of its own below `RETURN`."
         "RETURN" "In an action that is called: introduces its `OUTPUT` lines. After `CALL`: names the variables that take what comes back."
         "DESCRIPTION" "`DESCRIPTION \"text\"`: what people are told of the action."
-        "SET" "`SET \"name\" WITH value`: sets a variable, which is read as `{name}` and gone when the run ends."
-        "PUBLISH" "`PUBLISH TOPIC \"topic\" WITH value` publishes a message; `PUBLISH MODEL Name TO \"topic\" WITH field = value` an instance of a model."
-        "KEEP" "`KEEP TOPIC \"topic\" WITH value` stores the last value of a topic without publishing it; `KEEP ENV` and `KEEP SECRET` store settings. In the header of a model: its messages are kept, not published."
-        "DELETE" "`DELETE TOPIC \"topic\"` forgets a kept value; `DELETE ENV \"name\"` and `DELETE SECRET \"name\"` a setting."
         "WITH" "Comes before the value of a statement, the arguments of a call, the settings of a route."
-        "IF" "`IF condition THEN` and statements below it, or `IF condition THEN value ELSE value` as a value."
-        "THEN" "Ends the condition of `IF` and the value of `CASE`."
-        "ELSE" "What happens otherwise, in the column of its `IF`; `ELSE IF condition THEN` asks on."
-        "SWITCH" "`SWITCH value`, then indented `CASE value THEN` and `DEFAULT`: the first case that equals the value."
-        "CASE" "`CASE value, value THEN`: a branch of `SWITCH`."
-        "DEFAULT" "The branch of `SWITCH` that is taken when no `CASE` fits."
-        "LOOP" "`LOOP` and statements below it, then `UNTIL condition` in the column of `LOOP`."
-        "UNTIL" "`UNTIL condition`: ends a `LOOP`, tested after each pass."
-        "CALL" "`CALL ACTION Name`, `CALL PYTHON \"Script.function\"`: runs something and waits for it."
-        "PYTHON" "`CALL PYTHON \"Script.function\" WITH (a, b) RETURN AS {result}`: calls a function of a script, in the sandbox."
-        "MCP" "`CALL MCP \"Route.tool\"`: needs a route of type MCP."
-        "LLM" "`CALL LLM \"Route\"`: needs a route of type LLM."
-        "AGENT" "`CALL AGENT \"Route\"`: needs a route of type AGENT."
-        "METHOD" "`CALL LLM \"Route\" METHOD \"method\"`: which of its methods."
-        "TRIGGER" "`TRIGGER \"Event\" TO \"Route\" WITH value`: lets an event of a route happen. On a field: `AS TRIGGER`, its messages start the model."
         "FOR" "In a rule, what it is about: `FOR Publish`."
-        "NAVIGATE" "`NAVIGATE` in `ON CLICK` of a panel: shows another one."
         "TO" "Where something goes: `PUBLISH MODEL Name TO \"topic\" WITH field = value`, `TRIGGER \"Event\" TO \"Route\"`; in a rule `TO TOPIC \"filter\"`."
         "COLLAPSED" "In the header of a model: one JSON message for the whole of it, instead of one for each field."
         "FORMAT" "`WITH FORMAT JSON` in the header of a model."

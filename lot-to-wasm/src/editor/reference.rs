@@ -30,7 +30,7 @@ pub enum Target<'t> {
     /// A topic or a filter, or what one begins with.
     Topic(&'t str),
     /// A word of the language.
-    Keyword(&'static Keyword),
+    Keyword(Keyword),
 }
 
 /// What stands at a byte of a text, whatever is wrong with the text.

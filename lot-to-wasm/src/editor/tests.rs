@@ -175,7 +175,7 @@ fn any_place_of_any_text_is_answered() {
 /// The code in the texts about keywords, with what stands around it in a program.
 fn examples() -> Vec<String> {
     let mut programs = Vec::new();
-    for code in KEYWORDS.iter().flat_map(|keyword| keyword.text.split('`').skip(1).step_by(2)) {
+    for code in keywords().flat_map(|keyword| keyword.text.split('`').skip(1).step_by(2)) {
         let first = code.split([' ', '(']).next().unwrap_or("");
         let is_whole =
             code.contains(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit()) && !code.contains('…');

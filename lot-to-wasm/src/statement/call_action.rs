@@ -16,8 +16,10 @@ use lot_facts::Signature;
 use lot_nearest::nearest;
 use wasm_encoder::{Instruction, ValType};
 
+use super::word::Use::{BeginsStatement, EndsWithValue, WantsMore};
 use super::{
-    Assignment, CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression, each_return,
+    Assignment, CheckedKind, Construct, Executable, Form, Part, StatementKind, Word, each_expression,
+    each_return,
 };
 use crate::check::kind::KindSet;
 use crate::check::tree::walk::{self, Need, parts};
@@ -43,6 +45,13 @@ pub struct CallAction {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["CALL", "ACTION"], parse)];
+
+/// Words of its own, and those that it shares with others of their family.
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "CALL",
+    is: &[BeginsStatement, EndsWithValue, WantsMore],
+    text: "`CALL ACTION Name`, `CALL PYTHON \"Script.function\"`: runs something and waits for it.",
+}];
 
 /// Reads what follows `CALL ACTION`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

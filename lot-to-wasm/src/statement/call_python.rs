@@ -6,7 +6,10 @@
 //! CALL PYTHON "Stat.avg" WITH (1, 4) RETURN AS {r}
 //! ```
 
-use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression, each_return};
+use super::word::Use::WantsMore;
+use super::{
+    CheckedKind, Construct, Executable, Form, Part, StatementKind, Word, each_expression, each_return,
+};
 use crate::check::Checker;
 use crate::check::kind::KindSet;
 use crate::check::tree::walk::{self, Need, parts};
@@ -33,6 +36,13 @@ pub struct CallPython {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["CALL", "PYTHON"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "PYTHON",
+    is: &[WantsMore],
+    text: "`CALL PYTHON \"Script.function\" WITH (a, b) RETURN AS {result}`: calls a function of a script, in the sandbox.",
+}];
 
 /// Reads what follows `CALL PYTHON`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

@@ -8,7 +8,10 @@
 //! CALL LLM "Local" METHOD "generate" WITH prompt = "Say: " + PAYLOAD RETURN AS {a}
 //! ```
 
-use super::{Assignment, CheckedKind, Construct, Form, Part, StatementKind, each_expression, each_return};
+use super::word::Use::WantsMore;
+use super::{
+    Assignment, CheckedKind, Construct, Form, Part, StatementKind, Word, each_expression, each_return,
+};
 use crate::check::Checker;
 use crate::check::kind::KindSet;
 use crate::check::tree;
@@ -60,6 +63,18 @@ pub(super) const FORMS: &[Form] = &[
     Form::new(&["CALL", "MCP"], parse_mcp),
     Form::new(&["CALL", "LLM"], parse_llm),
     Form::new(&["CALL", "AGENT"], parse_agent),
+];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[
+    Word { word: "MCP", is: &[WantsMore], text: "`CALL MCP \"Route.tool\"`: needs a route of type MCP." },
+    Word { word: "LLM", is: &[WantsMore], text: "`CALL LLM \"Route\"`: needs a route of type LLM." },
+    Word { word: "AGENT", is: &[WantsMore], text: "`CALL AGENT \"Route\"`: needs a route of type AGENT." },
+    Word {
+        word: "METHOD",
+        is: &[WantsMore],
+        text: "`CALL LLM \"Route\" METHOD \"method\"`: which of its methods.",
+    },
 ];
 
 /// Reads what follows `CALL MCP`.

@@ -6,7 +6,8 @@
 //! DELETE ENV "RUNS"
 //! ```
 
-use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression};
+use super::word::Use::{BeginsStatement, WantsMore};
+use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, Word, each_expression};
 use crate::check::tree::walk::{self, Need, parts};
 use crate::check::tree::{self, SettingStore};
 use crate::check::{Checker, TopicUse};
@@ -35,6 +36,13 @@ pub enum DeleteTarget {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["DELETE"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "DELETE",
+    is: &[BeginsStatement, WantsMore],
+    text: "`DELETE TOPIC \"topic\"` forgets a kept value; `DELETE ENV \"name\"` and `DELETE SECRET \"name\"` a setting.",
+}];
 
 /// Reads what follows `DELETE`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

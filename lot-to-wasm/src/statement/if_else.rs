@@ -11,7 +11,8 @@
 //!     PUBLISH TOPIC "level" WITH "low"
 //! ```
 
-use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind};
+use super::word::Use::{BeginsBlock, BlockFollows, WantsMore};
+use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, Word};
 use crate::check::Checker;
 use crate::check::tree;
 use crate::check::tree::walk::{self, Times, parts};
@@ -41,6 +42,21 @@ pub struct IfBranch {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["IF"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[
+    Word {
+        word: "IF",
+        is: &[BeginsBlock, WantsMore],
+        text: "`IF condition THEN` and statements below it, or `IF condition THEN value ELSE value` as a value.",
+    },
+    Word { word: "THEN", is: &[BlockFollows], text: "Ends the condition of `IF` and the value of `CASE`." },
+    Word {
+        word: "ELSE",
+        is: &[BeginsBlock],
+        text: "What happens otherwise, in the column of its `IF`; `ELSE IF condition THEN` asks on.",
+    },
+];
 
 /// Reads what follows `IF`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

@@ -9,7 +9,8 @@
 use wasm_encoder::{Instruction, ValType};
 
 use super::value::{when_empty, with_value};
-use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression};
+use super::word::Use::{BeginsStatement, EndsWithValue, WantsMore};
+use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, Word, each_expression};
 use crate::check::kind::KindSet;
 use crate::check::tree::walk::{self, Need, parts};
 use crate::check::tree::{self, SettingStore, WhenEmpty};
@@ -41,6 +42,13 @@ pub enum KeepTarget {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["KEEP"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "KEEP",
+    is: &[BeginsStatement, EndsWithValue, WantsMore],
+    text: "`KEEP TOPIC \"topic\" WITH value` stores the last value of a topic without publishing it; `KEEP ENV` and `KEEP SECRET` store settings. In the header of a model: its messages are kept, not published.",
+}];
 
 /// Reads what follows `KEEP`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

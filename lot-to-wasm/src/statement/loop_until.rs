@@ -11,7 +11,8 @@
 use lot_nearest::nearest;
 use wasm_encoder::Instruction;
 
-use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind};
+use super::word::Use::{BeginsBlock, BeginsStatement, BlockFollows, WantsMore};
+use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, Word};
 use crate::check::Checker;
 use crate::check::tree;
 use crate::check::tree::walk::{self, Need, Times, parts};
@@ -36,6 +37,20 @@ pub struct LoopUntil {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["LOOP"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[
+    Word {
+        word: "LOOP",
+        is: &[BeginsStatement, BeginsBlock, BlockFollows],
+        text: "`LOOP` and statements below it, then `UNTIL condition` in the column of `LOOP`.",
+    },
+    Word {
+        word: "UNTIL",
+        is: &[BeginsStatement, WantsMore],
+        text: "`UNTIL condition`: ends a `LOOP`, tested after each pass.",
+    },
+];
 
 /// Reads what follows `LOOP`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

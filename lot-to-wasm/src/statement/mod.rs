@@ -27,6 +27,7 @@ pub mod trigger_event;
 mod value;
 pub mod verdict;
 mod walk;
+mod word;
 
 pub use arguments::Assignment;
 pub use construct::Statement;
@@ -34,6 +35,8 @@ pub(crate) use construct::{Construct, Executable, Form};
 pub(crate) use dispatch::{first_words, is_first_word, is_meant, parse};
 pub(crate) use walk::Part;
 use walk::{each_expression, each_return};
+pub(crate) use word::Use;
+use word::Word;
 
 macro_rules! statements {
     (
@@ -99,6 +102,9 @@ macro_rules! statements {
 
         /// The forms of each statement.
         const FORMS: &[&[Form]] = &[$($module::FORMS),*];
+
+        /// The words of each statement.
+        const WORDS: &[&[Word]] = &[$($module::WORDS),*];
     };
 }
 
@@ -125,4 +131,14 @@ statements! {
         split_message::SplitMessage "A message on the base topic of a Model, split into its leaves.";
         verdict::Verdict "`ALLOW` or `DENY` of a Rule.";
     }
+}
+
+/// The words of all statements.
+pub(crate) fn words() -> impl Iterator<Item = &'static Word> {
+    WORDS.iter().copied().flatten()
+}
+
+/// Whether this can be told by a word, if it is one of a statement.
+pub(crate) fn is(word: &str, of: Use) -> bool {
+    words().any(|known| known.word == word && known.is(of))
 }

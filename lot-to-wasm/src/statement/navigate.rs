@@ -4,7 +4,8 @@
 //! navigate = "NAVIGATE" [ "TO" ] string ;
 //! ```
 
-use super::{CheckedKind, Construct, Form, Part, StatementKind};
+use super::word::Use::BeginsLine;
+use super::{CheckedKind, Construct, Form, Part, StatementKind, Word};
 use crate::check::Checker;
 use crate::source::Span;
 use crate::syntax::Text;
@@ -20,6 +21,13 @@ pub struct Navigate {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form { is_of_panels: true, ..Form::new(&["NAVIGATE"], parse) }];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "NAVIGATE",
+    is: &[BeginsLine],
+    text: "`NAVIGATE` in `ON CLICK` of a panel: shows another one.",
+}];
 
 /// Reads what follows `NAVIGATE`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

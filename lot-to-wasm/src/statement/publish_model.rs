@@ -13,7 +13,9 @@
 use lot_nearest::nearest;
 
 use super::arguments::assignment_list;
-use super::{Assignment, CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression};
+use super::{
+    Assignment, CheckedKind, Construct, Executable, Form, Part, StatementKind, Word, each_expression,
+};
 use crate::check::tree::walk::{self, Need, parts};
 use crate::check::tree::{self, Argument};
 use crate::check::{Checker, Known, TopicUse, assignable_of, find_model};
@@ -40,6 +42,9 @@ pub struct PublishModel {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["PUBLISH", "MODEL"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[];
 
 /// Reads what follows `PUBLISH MODEL`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

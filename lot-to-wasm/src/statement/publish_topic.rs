@@ -8,7 +8,8 @@
 //! ```
 
 use super::value::{when_empty, with_value};
-use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, each_expression};
+use super::word::Use::{BeginsStatement, EndsWithValue, WantsMore};
+use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, Word, each_expression};
 use crate::check::tree::walk::{self, parts};
 use crate::check::tree::{self, WhenEmpty};
 use crate::check::{Checker, TopicUse};
@@ -36,6 +37,13 @@ pub struct PublishTopic {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["PUBLISH", "TOPIC"], parse)];
+
+/// Words of its own, and those that it shares with others of their family.
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "PUBLISH",
+    is: &[BeginsStatement, EndsWithValue, WantsMore],
+    text: "`PUBLISH TOPIC \"topic\" WITH value` publishes a message; `PUBLISH MODEL Name TO \"topic\" WITH field = value` an instance of a model.",
+}];
 
 /// Reads what follows `PUBLISH TOPIC`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

@@ -7,7 +7,8 @@
 //! ```
 
 use super::value::insert_with;
-use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind};
+use super::word::Use::{BeginsStatement, EndsWithValue, WantsMore};
+use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, Word};
 use crate::check::Checker;
 use crate::check::tree::walk::{self, parts};
 use crate::check::tree::{self, VariableId};
@@ -30,6 +31,13 @@ pub struct Set {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["SET"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "SET",
+    is: &[BeginsStatement, EndsWithValue, WantsMore],
+    text: "`SET \"name\" WITH value`: sets a variable, which is read as `{name}` and gone when the run ends.",
+}];
 
 /// Reads what follows `SET`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

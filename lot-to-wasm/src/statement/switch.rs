@@ -11,7 +11,10 @@
 //!         PUBLISH TOPIC "lamp" WITH 0
 //! ```
 
-use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, each_expression};
+use super::word::Use::{BeginsBlock, BeginsLine, BeginsStatement, WantsMore};
+use super::{
+    CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, Word, each_expression,
+};
 use crate::check::Checker;
 use crate::check::tree::walk::{self, Times, parts};
 use crate::check::tree::{self, Candidate};
@@ -46,6 +49,25 @@ pub struct SwitchCase {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["SWITCH"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[
+    Word {
+        word: "SWITCH",
+        is: &[BeginsStatement, BeginsBlock, WantsMore],
+        text: "`SWITCH value`, then indented `CASE value THEN` and `DEFAULT`: the first case that equals the value.",
+    },
+    Word {
+        word: "CASE",
+        is: &[BeginsStatement, BeginsBlock, WantsMore],
+        text: "`CASE value, value THEN`: a branch of `SWITCH`.",
+    },
+    Word {
+        word: "DEFAULT",
+        is: &[BeginsLine, BeginsBlock],
+        text: "The branch of `SWITCH` that is taken when no `CASE` fits.",
+    },
+];
 
 /// Reads what follows `SWITCH`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

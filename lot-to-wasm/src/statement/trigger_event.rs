@@ -9,7 +9,8 @@
 
 use lot_nearest::nearest;
 
-use super::{CheckedKind, Construct, Form, Part, StatementKind, each_expression, to_route};
+use super::word::Use::{BeginsLine, EndsWithValue};
+use super::{CheckedKind, Construct, Form, Part, StatementKind, Word, each_expression, to_route};
 use crate::check::Checker;
 use crate::check::tree;
 use crate::diagnostic::{Draft, codes};
@@ -32,6 +33,13 @@ pub struct TriggerEvent {
 
 /// How it begins.
 pub(super) const FORMS: &[Form] = &[Form::new(&["TRIGGER"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "TRIGGER",
+    is: &[BeginsLine, EndsWithValue],
+    text: "`TRIGGER \"Event\" TO \"Route\" WITH value`: lets an event of a route happen. On a field: `AS TRIGGER`, its messages start the model.",
+}];
 
 /// Reads what follows `TRIGGER`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

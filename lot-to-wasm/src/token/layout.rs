@@ -16,35 +16,24 @@ use super::{ONE_LINE, Sign, Token, TokenKind};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::BLOCK_DEPTH_MAX;
 use crate::source::Span;
+use crate::statement::{self, Use};
 
 /// Words that continue the line before when their line is deeper than the open block. No block can begin with them.
 const CONTINUATIONS: [&str; 13] =
     ["ELSE", "AND", "OR", "AND_THEN", "WITH", "USING", "IN", "TO", "AS", "METHOD", "RETURN", "WHEN", "FOR"];
 
-/// Words at the end of a line after which the deeper line is a block, whatever it begins with.
-const BLOCK_OPENERS: [&str; 3] = ["DO", "THEN", "LOOP"];
-
-/// Words that begin a statement and never a line inside brackets: there the bracket was forgotten.
-const STATEMENT_STARTS: [&str; 13] = [
-    "DEFINE", "ON", "SET", "PUBLISH", "KEEP", "DELETE", "SWITCH", "CASE", "LOOP", "UNTIL", "CALL", "ADD",
-    "OUTPUT",
-];
+/// Words beside those of statements that begin a line, and never one inside brackets: there the bracket was forgotten.
+const HEAD_STARTS: [&str; 4] = ["DEFINE", "ON", "ADD", "OUTPUT"];
 
 /// More words that begin a line, which may stand in brackets or in another case.
-const LINE_STARTS: [&str; 7] = ["TRIGGER", "DEFAULT", "STORE", "FETCH", "RETURN", "DESCRIPTION", "NAVIGATE"];
+const LINE_STARTS: [&str; 4] = ["STORE", "FETCH", "RETURN", "DESCRIPTION"];
 
-/// Words that begin a line which opens a block, or which people of other languages end with `{`.
-const BLOCK_LINES: [&str; 14] = [
-    "IF", "ELSE", "ELSEIF", "ELSIF", "ELIF", "LOOP", "SWITCH", "CASE", "DEFAULT", "DO", "ON", "DEFINE",
-    "WHILE", "FOR",
-];
+/// Words beside those of statements that begin a line which opens a block, or which people of other languages end with `{`.
+const BLOCK_LINES: [&str; 8] = ["ELSEIF", "ELSIF", "ELIF", "DO", "ON", "DEFINE", "WHILE", "FOR"];
 
 /// Words after which a brace is a value.
 const BEFORE_VALUES: [&str; 12] =
     ["WITH", "TO", "AS", "IN", "IS", "EQUALS", "EQUAL", "CONTAINS", "AND", "OR", "NOT", "CASE"];
-
-/// Words of statements that end with a value.
-const VALUE_STATEMENTS: [&str; 5] = ["SET", "PUBLISH", "KEEP", "CALL", "TRIGGER"];
 
 /// Puts `Newline`, `Indent` and `Dedent` between the tokens.
 pub(super) fn arrange(raw: Vec<RawToken>, joins_lines: bool, sink: &mut Sink<'_>) -> Vec<Token> {
@@ -101,7 +90,7 @@ impl<'k> Layout<'_, 'k> {
     fn line(&mut self, token: &Token, indent: Indentation, ends_line: bool) {
         let word = self.word(token);
         if !self.brackets.is_empty() {
-            if !STATEMENT_STARTS.contains(&word) {
+            if !begins_statement(word) {
                 return;
             }
             self.report_unclosed();
@@ -143,7 +132,7 @@ impl<'k> Layout<'_, 'k> {
     }
 
     fn continues(&self, word: &str, width: u32) -> bool {
-        let opens_block = self.tokens.is_empty() || BLOCK_OPENERS.contains(&self.last_word());
+        let opens_block = self.tokens.is_empty() || block_follows(self.last_word());
         let is_continuation = word == "+" || CONTINUATIONS.contains(&word);
         // Below a line that continues nothing, which is reported, stands what continues the line before that one.
         let column = self.levels.iter().rev().find(|level| !level.is_stray).map_or(0, |level| level.width);
@@ -212,7 +201,7 @@ impl<'k> Layout<'_, 'k> {
     fn opens_block(&self) -> bool {
         let last = self.last_word();
         let is_list = last == "WITH" && self.line_has("PUBLISH", "MODEL");
-        last == "ELSE" || BLOCK_OPENERS.contains(&last) || is_list
+        last == "ELSE" || block_follows(last) || is_list
     }
 
     /// Whether these two words stand behind each other on the last line.
@@ -231,7 +220,7 @@ impl<'k> Layout<'_, 'k> {
     /// Whether the last line begins with a statement that has no block, and ends as one.
     fn is_in_statement(&self) -> bool {
         let word = self.levels.last().map_or("", |level| level.word);
-        VALUE_STATEMENTS.contains(&word) && !self.opens_block()
+        statement::is(word, Use::EndsWithValue) && !self.opens_block()
     }
 
     /// Whether a line of this width begins a block. After a misplaced line, what is deeper than it does where it opens one.
@@ -323,7 +312,8 @@ impl<'k> Layout<'_, 'k> {
     /// Whether the last line begins like one that opens a block.
     fn begins_block_line(&self) -> bool {
         let word = self.levels.last().map_or("", |level| level.word);
-        BLOCK_LINES.iter().any(|known| known.eq_ignore_ascii_case(word))
+        let word = word.to_ascii_uppercase();
+        BLOCK_LINES.contains(&word.as_str()) || statement::is(&word, Use::BeginsBlock)
     }
 
     /// Whether a `{` here, the last sign of its line, is meant to open a block.
@@ -347,7 +337,7 @@ impl<'k> Layout<'_, 'k> {
 
     /// Whether a statement with a value stands on the last line, behind THEN or ELSE: a brace can be that value.
     fn has_statement_on_line(&self) -> bool {
-        self.line_tokens().any(|token| VALUE_STATEMENTS.contains(&self.word(token)))
+        self.line_tokens().any(|token| statement::is(self.word(token), Use::EndsWithValue))
     }
 
     fn bracket(&mut self, token: &Token, ends_line: bool) {
@@ -405,7 +395,17 @@ impl<'k> Layout<'_, 'k> {
     }
 }
 
+/// Whether a line may begin with this word, and none inside brackets does.
+fn begins_statement(word: &str) -> bool {
+    HEAD_STARTS.contains(&word) || statement::is(word, Use::BeginsStatement)
+}
+
 /// Whether a line may begin with this word.
 fn begins_line(word: &str) -> bool {
-    STATEMENT_STARTS.contains(&word) || LINE_STARTS.contains(&word)
+    begins_statement(word) || LINE_STARTS.contains(&word) || statement::is(word, Use::BeginsLine)
+}
+
+/// Whether the deeper line behind a line with this word at its end is a block, whatever it begins with.
+fn block_follows(word: &str) -> bool {
+    word == "DO" || statement::is(word, Use::BlockFollows)
 }

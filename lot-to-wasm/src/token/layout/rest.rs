@@ -1,13 +1,13 @@
 //! Lines that are the rest of the one before, without a word that would say so.
 
+use crate::statement::{self, Use};
 use crate::token::{Sign, Token, TokenKind};
 
-/// Words behind which no line ends, unless a block follows.
-const UNFINISHED: [&str; 40] = [
-    "DEFINE", "FROM", "ON", "TOPIC", "EVERY", "INPUT", "AS", "SET", "PUBLISH", "KEEP", "DELETE", "CALL",
-    "ACTION", "PYTHON", "MCP", "LLM", "AGENT", "METHOD", "IF", "SWITCH", "CASE", "UNTIL", "AND", "OR",
-    "AND_THEN", "NOT", "IS", "IN", "EQUALS", "EQUAL", "CONTAINS", "GET", "JSON", "ENV", "SECRET", "TO",
-    "WITH", "OUTPUT", "ADD", "MODEL",
+/// Words beside those of statements behind which no line ends, unless a block follows.
+const UNFINISHED: [&str; 26] = [
+    "DEFINE", "FROM", "ON", "TOPIC", "EVERY", "INPUT", "AS", "ACTION", "AND", "OR", "AND_THEN", "NOT", "IS",
+    "IN", "EQUALS", "EQUAL", "CONTAINS", "GET", "JSON", "ENV", "SECRET", "TO", "WITH", "OUTPUT", "ADD",
+    "MODEL",
 ];
 
 /// Words that begin no line: they stand inside of a statement, a trigger or a header.
@@ -45,7 +45,8 @@ const INSIDE: [&str; 29] = [
 
 /// Whether no line ends with this: an operator, a comma, or a word that wants something behind it.
 pub(super) fn is_unfinished(token: &Token, word: &str) -> bool {
-    joins(token) || matches!(token.kind, TokenKind::Sign(Sign::Plus)) || UNFINISHED.contains(&word)
+    let is_sign = joins(token) || matches!(token.kind, TokenKind::Sign(Sign::Plus));
+    is_sign || UNFINISHED.contains(&word) || statement::is(word, Use::WantsMore)
 }
 
 /// Whether no line begins with this: an operator, a value, or a word from the midst of a line.

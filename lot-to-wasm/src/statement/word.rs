@@ -1,0 +1,35 @@
+//! The words of statements: what editors say of them, and where lines that are written wrongly begin and end by them.
+
+/// A word with a meaning of its own.
+pub(crate) struct Word {
+    /// As written.
+    pub(crate) word: &'static str,
+    /// What can be told of a line by it.
+    pub(super) is: &'static [Use],
+    /// What it means, in a sentence or two, with code in backquotes.
+    pub(crate) text: &'static str,
+}
+
+/// What can be told of a line by a word in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Use {
+    /// It begins a statement or a part of one, and never a line inside brackets: there the bracket was forgotten.
+    BeginsStatement,
+    /// It begins such a line, but may stand elsewhere too.
+    BeginsLine,
+    /// It begins a line that opens a block.
+    BeginsBlock,
+    /// It ends a line behind which a block follows.
+    BlockFollows,
+    /// It begins a statement that ends with a value.
+    EndsWithValue,
+    /// It ends no line, unless a block follows.
+    WantsMore,
+}
+
+impl Word {
+    /// Whether this can be told by it.
+    pub(crate) fn is(&self, of: Use) -> bool {
+        self.is.contains(&of)
+    }
+}
