@@ -16,6 +16,7 @@ mod layers;
 mod limits;
 mod scripts;
 mod shapes;
+mod statements;
 mod syntax;
 
 use std::path::{Path, PathBuf};

@@ -10,7 +10,8 @@ use lot_facts::Kind;
 use super::keyword::keyword;
 use super::tokens::{Tokens, entity_at};
 use crate::check::RULE_SCOPES;
-use crate::{function, route, statement, trigger};
+use crate::statement::{self, Use};
+use crate::{function, route, trigger};
 
 /// What may be written at a place.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -405,15 +406,12 @@ impl<'a, 't> Place<'a, 't> {
 
     /// Whether a value may begin here.
     fn begins_value(&self) -> bool {
-        matches!(
-            self.before(1),
+        let word = self.before(1);
+        let is_listed = matches!(
+            word,
             "WITH"
                 | "THEN"
                 | "ELSE"
-                | "IF"
-                | "UNTIL"
-                | "CASE"
-                | "SWITCH"
                 | "AND"
                 | "OR"
                 | "NOT"
@@ -448,7 +446,8 @@ impl<'a, 't> Place<'a, 't> {
                 | ","
                 | "["
                 | ":"
-        )
+        );
+        is_listed || statement::is(word, Use::BeforeValue)
     }
 
     /// Whether a value may have ended here.

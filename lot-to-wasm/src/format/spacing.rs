@@ -1,13 +1,12 @@
 //! The pieces of a line with the spaces between them.
 
 use super::pieces::{Piece, What};
+use crate::statement::{self, Use};
 use crate::token::{Sign, TokenKind};
 
-/// Words behind which a bracket begins a value, not what a function takes.
-const BEFORE_VALUES: [&str; 15] = [
-    "AND", "AND_THEN", "CASE", "CONTAINS", "EQUAL", "EQUALS", "IF", "IN", "IS", "NOT", "OR", "SWITCH", "TO",
-    "UNTIL", "WITH",
-];
+/// Words beside those of statements behind which a bracket begins a value, not what a function takes.
+const BEFORE_VALUES: [&str; 11] =
+    ["AND", "AND_THEN", "CONTAINS", "EQUAL", "EQUALS", "IN", "IS", "NOT", "OR", "TO", "WITH"];
 
 /// The line anew: one space where there was any, none inside brackets, one around operators between operands and behind commas, and one around
 /// comments; those at the end stay as far off as they were.
@@ -59,7 +58,7 @@ fn wants_space(text: &str, before: &Piece, piece: &Piece, before_is_prefix: bool
     }
     let is_binary = is_operator(piece) && is_operand_end(before);
     let begins_value =
-        is_sign(piece, &[Sign::OpenParen, Sign::OpenBrace]) && BEFORE_VALUES.contains(&before.text(text));
+        is_sign(piece, &[Sign::OpenParen, Sign::OpenBrace]) && is_before_value(before.text(text));
     is_binary
         || (is_operator(before) && !before_is_prefix)
         || begins_value
@@ -107,4 +106,9 @@ fn is_operand_end(piece: &Piece) -> bool {
     let kind = piece.code().map(|code| &code.kind);
     matches!(kind, Some(TokenKind::Word | TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_)))
         || closes(piece)
+}
+
+/// Whether a value follows a word.
+fn is_before_value(word: &str) -> bool {
+    BEFORE_VALUES.contains(&word) || statement::is(word, Use::BeforeValue)
 }

@@ -11,7 +11,7 @@
 //!     PUBLISH TOPIC "level" WITH "low"
 //! ```
 
-use super::word::Use::{BeginsBlock, BlockFollows, WantsMore};
+use super::word::Use::{BeforeValue, BeginsBlock, BlockFollows, WantsMore};
 use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, Word};
 use crate::check::Checker;
 use crate::check::tree;
@@ -47,7 +47,7 @@ pub(super) const FORMS: &[Form] = &[Form::new(&["IF"], parse)];
 pub(super) const WORDS: &[Word] = &[
     Word {
         word: "IF",
-        is: &[BeginsBlock, WantsMore],
+        is: &[BeforeValue, BeginsBlock, WantsMore],
         text: "`IF condition THEN` and statements below it, or `IF condition THEN value ELSE value` as a value.",
     },
     Word { word: "THEN", is: &[BlockFollows], text: "Ends the condition of `IF` and the value of `CASE`." },

@@ -11,7 +11,7 @@
 use lot_nearest::nearest;
 use wasm_encoder::Instruction;
 
-use super::word::Use::{BeginsBlock, BeginsStatement, BlockFollows, WantsMore};
+use super::word::Use::{BeforeValue, BeginsBlock, BeginsStatement, BlockFollows, WantsMore};
 use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, Word};
 use crate::check::Checker;
 use crate::check::tree;
@@ -47,7 +47,7 @@ pub(super) const WORDS: &[Word] = &[
     },
     Word {
         word: "UNTIL",
-        is: &[BeginsStatement, WantsMore],
+        is: &[BeforeValue, BeginsStatement, WantsMore],
         text: "`UNTIL condition`: ends a `LOOP`, tested after each pass.",
     },
 ];

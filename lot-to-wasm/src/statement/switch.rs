@@ -11,7 +11,7 @@
 //!         PUBLISH TOPIC "lamp" WITH 0
 //! ```
 
-use super::word::Use::{BeginsBlock, BeginsLine, BeginsStatement, WantsMore};
+use super::word::Use::{BeforeValue, BeginsBlock, BeginsLine, BeginsStatement, WantsMore};
 use super::{
     CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, Word, each_expression,
 };
@@ -54,12 +54,12 @@ pub(super) const FORMS: &[Form] = &[Form::new(&["SWITCH"], parse)];
 pub(super) const WORDS: &[Word] = &[
     Word {
         word: "SWITCH",
-        is: &[BeginsStatement, BeginsBlock, WantsMore],
+        is: &[BeforeValue, BeginsStatement, BeginsBlock, WantsMore],
         text: "`SWITCH value`, then indented `CASE value THEN` and `DEFAULT`: the first case that equals the value.",
     },
     Word {
         word: "CASE",
-        is: &[BeginsStatement, BeginsBlock, WantsMore],
+        is: &[BeforeValue, BeginsStatement, BeginsBlock, WantsMore],
         text: "`CASE value, value THEN`: a branch of `SWITCH`.",
     },
     Word {

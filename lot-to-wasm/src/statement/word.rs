@@ -19,6 +19,8 @@ pub(crate) enum Use {
     BeginsLine,
     /// It begins a line that opens a block.
     BeginsBlock,
+    /// A value follows it, so a bracket behind it begins one.
+    BeforeValue,
     /// It ends a line behind which a block follows.
     BlockFollows,
     /// It begins a statement that ends with a value.
