@@ -28,7 +28,7 @@ use std::task::Context;
 use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{Ack, AckType, PacketId, Properties, ProtocolVersion, ReasonCode, encode_ack};
 use lotmq_session::{ExpiryRaised, Session, SessionExpiry, Time, WillState};
-use lotmq_store::{MessageId, Op, SessionId, SubscriptionRow};
+use lotmq_store::{MembershipId, MessageId, Op, SessionId, SubscriptionRow};
 use parking_lot::Mutex;
 
 use crate::client::full_queues::Dropped;
@@ -181,13 +181,21 @@ pub struct Queued {
     pub retain: bool,
     /// Whether the store has the message for this session, and not only for others.
     is_stored: bool,
+    /// Membership by which it came; `None` where that was a subscription of the session's own.
+    pub(crate) membership: Option<MembershipId>,
     pub(crate) identifiers: Identifiers,
 }
 
 impl Queued {
     /// A message for one session. `is_stored`: the store has it for this one.
-    pub fn new(message: &Arc<Message>, (retain, is_stored): (bool, bool), identifiers: &Identifiers) -> Self {
-        Self { message: Arc::clone(message), retain, is_stored, identifiers: identifiers.clone() }
+    pub fn new(
+        message: &Arc<Message>,
+        (retain, is_stored): (bool, bool),
+        identifiers: &Identifiers,
+        membership: Option<MembershipId>,
+    ) -> Self {
+        let (message, identifiers) = (Arc::clone(message), identifiers.clone());
+        Self { message, retain, is_stored, membership, identifiers }
     }
 
     /// Its number in the session's queue in the store; `None` for a message that is not there.
@@ -581,6 +589,7 @@ impl Client {
             retain_as_published: options.retain_as_published,
             retain_handling: options.retain_handling as u8,
             subscription_id: options.identifier.map(std::num::NonZeroU32::get),
+            membership: options.membership,
         }
     }
 }
@@ -598,5 +607,11 @@ mod tests {
     #[test]
     fn a_client_is_small() {
         assert!(size_of::<Client>() <= 376, "{} bytes", size_of::<Client>());
+    }
+
+    /// A queue in memory costs this for each message besides the message itself.
+    #[test]
+    fn a_message_in_a_queue_is_small() {
+        assert!(size_of::<Queued>() <= 24, "{} bytes", size_of::<Queued>());
     }
 }

@@ -24,6 +24,7 @@ pub(crate) const PLAIN: Options = Options {
     retain_handling: RetainHandling::Send,
     identifier: None,
     sys_broker_only: false,
+    membership: None,
 };
 
 struct NoGuests;

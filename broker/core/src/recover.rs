@@ -233,6 +233,7 @@ fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
         },
         identifier: row.subscription_id.and_then(NonZeroU32::new),
         sys_broker_only: matches!(verdict, Verdict::AllowOnly(_)),
+        membership: row.membership,
     }
 }
 

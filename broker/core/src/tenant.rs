@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use lotmq_auth::{Decide, Directory, Identity, Question, Rulebook, Scope};
 use lotmq_router::{GroupId, Match};
-use lotmq_store::{SessionId, TenantId};
+use lotmq_store::{MembershipId, TenantId};
 use parking_lot::{Mutex, RwLock};
 
 use crate::client::Client;
@@ -17,7 +17,7 @@ use crate::client::shares::Shares;
 use crate::routing::message::Message;
 use crate::routing::retain::Retained;
 use crate::routing::route::{Route, Target};
-use crate::routing::subscription::{Index, Options, SHARED, Subscriber};
+use crate::routing::subscription::{Index, Options, SHARED, Subscriber, Subscriptions};
 use crate::routing::system_topics;
 use crate::triggers::TenantHooks;
 
@@ -183,20 +183,15 @@ impl Tenant {
         removed
     }
 
-    /// Groups that a topic reaches and of which a session is a member, always in the same order; none where the session is subscribed
-    /// to the topic for itself as well.
-    pub(crate) fn groups_of_member(&self, session: SessionId, topic: &str) -> Vec<GroupId> {
-        let (mut groups, mut is_own) = (Vec::new(), false);
-        self.index.read().visit(topic, |matched| match matched {
-            Match::Subscriber(subscriber, _) => is_own |= *subscriber == session.0,
-            Match::Group(group) if group.get(&session.0).is_some() => groups.push(group.id()),
-            Match::Group(_) => {}
-        });
-        if is_own {
-            groups.clear();
-        }
-        groups.sort_unstable();
-        groups
+    /// Groups of these shared subscriptions, each with the number of a session's membership in it.
+    pub(crate) fn groups_of(&self, subscriptions: &Subscriptions) -> Vec<(MembershipId, GroupId)> {
+        let index = self.index.read();
+        let group_of = |filter: &str| {
+            let shared = lotmq_router::parse_shared(filter).ok()??;
+            Some(index.group(shared.share_name, shared.filter)?.id())
+        };
+        let memberships = subscriptions.memberships();
+        memberships.filter_map(|(filter, number)| Some((number, group_of(filter)?))).collect()
     }
 
     /// Whether a filter is that of a shared subscription with several members.

@@ -107,6 +107,7 @@ fn put_session(batch: &mut Batch, id: SessionId) {
             retain_as_published: false,
             retain_handling: 0,
             subscription_id: None,
+            membership: None,
         }));
     }
 }
@@ -130,6 +131,7 @@ fn enqueue(store: &Store, batch: &mut Batch, sessions: &[SessionId], payload: &[
             retain: false,
             packet_id: None,
             subscription_ids: &[],
+            membership: None,
         })
         .collect();
     batch.push(Op::Enqueue { message, deliveries: &deliveries });

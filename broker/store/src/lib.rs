@@ -69,7 +69,7 @@ pub use error::{
 pub use export::TableSize;
 #[doc(hidden)]
 pub use fuzz::{fuzz_log, fuzz_row};
-pub use ids::{Ids, MessageId, SessionId, TenantId, Ticket};
+pub use ids::{Ids, MembershipId, MessageId, SessionId, TenantId, Ticket};
 pub use limits::Limits;
 pub use log::record::{Delivery, MessageRef};
 pub use metrics::Metrics;

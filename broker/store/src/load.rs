@@ -27,7 +27,7 @@ use crate::table::{
     LOG, MetaRow, PAYLOADS, QUEUES, Row, SCHEMA_VERSION, SecretRow, SessionRow, SubscriptionRow, Table,
     TenantRow, meta, read, seal,
 };
-use crate::{MessageId, SessionId, TenantId};
+use crate::{MembershipId, MessageId, SessionId, TenantId};
 
 /// Why a database could not be loaded, before the path is known.
 #[derive(Debug, thiserror::Error)]
@@ -432,8 +432,10 @@ pub(crate) fn load_all(
     recovered.definitions.sort_by_key(|row| (row.tenant, row.order));
     recovered.modules.sort_by_key(|row| (row.tenant, row.order));
     recovered.meta.retain(|row| !row.name.starts_with("store."));
-    let newest = recovered.retained.iter().map(|row| row.version.0.saturating_add(1)).max().unwrap_or(1);
-    index.next_message_id = index.next_message_id.max(newest);
+    let versions = recovered.retained.iter().map(|row| row.version);
+    let subscriptions = recovered.sessions.iter().flat_map(|recovered| &recovered.subscriptions);
+    let memberships = subscriptions.filter_map(|row| row.membership).map(MembershipId::earliest);
+    versions.chain(memberships).for_each(|number| index.note_number(number));
     drop(transaction);
     Ok((Loaded { database, index, has_foreign_rows, orphaned_payloads, sessions_reserved }, recovered))
 }

@@ -12,7 +12,7 @@ use crate::table::{
     DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow, RetainedRow,
     SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
 };
-use crate::{MessageId, TenantId};
+use crate::{MembershipId, MessageId, TenantId};
 
 /// The contents of the store at start. Lists are ordered by key: by tenant, then by name, unless said otherwise.
 #[derive(Debug, Default)]
@@ -89,6 +89,8 @@ pub struct RecoveredDelivery {
     pub subscription_ids: Vec<u32>,
     /// The Packet Identifier under which it was sent.
     pub packet_id: Option<NonZeroU16>,
+    /// Membership by which it came; `None` where that was a subscription of the session's own.
+    pub membership: Option<MembershipId>,
 }
 
 /// A message, read back. The fields are those of [`MessageRef`](crate::MessageRef).

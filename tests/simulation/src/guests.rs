@@ -277,7 +277,8 @@ fn keep(turn: &mut Turn, starting: &Starting<'_>, session: SessionId) -> Arc<Pro
         expires_at_ms: None,
     };
     let qos = publication.qos.bits();
-    let delivery = Delivery { session, qos, retain: false, packet_id: None, subscription_ids: &[] };
+    let delivery =
+        Delivery { session, qos, retain: false, packet_id: None, subscription_ids: &[], membership: None };
     turn.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
     Arc::new(Promise { runs: Arc::clone(&turn.core.ended_runs), session, message })
 }

@@ -12,7 +12,7 @@ use lotmq_codec::{
 };
 use lotmq_session::{Offer, Outbound};
 use lotmq_store::rare::{Rare, is_taken};
-use lotmq_store::{Delivery, MessageRef, Op};
+use lotmq_store::{Delivery, MembershipId, MessageRef, Op};
 
 use crate::client::replay::Next;
 use crate::client::{Client, ClientState, Queued};
@@ -46,6 +46,14 @@ struct Sending<'a> {
     dup: bool,
     packet_id: Option<PacketId>,
     identifiers: &'a Identifiers,
+}
+
+/// Terms on which a session gets a message.
+pub(crate) struct Terms<'a> {
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) membership: Option<MembershipId>,
+    pub(crate) identifiers: &'a Identifiers,
 }
 
 /// Encodes what must be sent again, then messages of the queue, then retained ones, while there is room. True when more could be sent at once.
@@ -131,8 +139,9 @@ fn stored(
     if queued.stored_id().is_some() || !needs_copy(client, qos) {
         return queued;
     }
-    let copy = store_copy(client, &queued.message, (qos, queued.retain, &queued.identifiers), turn);
-    let queued = Queued::new(&copy, (queued.retain, true), &queued.identifiers);
+    let Queued { retain, membership, ref identifiers, .. } = queued;
+    let copy = store_copy(client, &queued.message, &Terms { qos, retain, membership, identifiers }, turn);
+    let queued = Queued::new(&copy, (retain, true), identifiers, membership);
     state.session.replace_outbound(packet_id, queued.clone()).expect("it is in flight since a moment ago");
     queued
 }
@@ -271,9 +280,10 @@ fn replayed(
     let (version, packet_max) = (link.version, link.packet_bytes_max as usize);
     let qos = message.qos.min(options.qos);
     let identifiers = options.identifier.map_or_else(Identifiers::default, Identifiers::one);
-    let copy = needs_copy(client, qos).then(|| store_copy(client, message, (qos, true, &identifiers), turn));
+    let terms = Terms { qos, retain: true, membership: None, identifiers: &identifiers };
+    let copy = needs_copy(client, qos).then(|| store_copy(client, message, &terms, turn));
     let message = copy.as_ref().unwrap_or(message);
-    let queued = || Queued::new(message, (true, copy.is_some()), &identifiers);
+    let queued = || Queued::new(message, (true, copy.is_some()), &identifiers, None);
     let packet_id = if qos == QoS::AtMostOnce {
         None
     } else {
@@ -314,18 +324,19 @@ pub(crate) fn needs_copy(client: &Client, qos: QoS) -> bool {
 pub(crate) fn store_copy(
     client: &Client,
     message: &Message,
-    (qos, retain, identifiers): (QoS, bool, &Identifiers),
+    terms: &Terms<'_>,
     turn: &mut DeliveryContext<'_>,
 ) -> Arc<Message> {
     let parts = message.parts();
     let id = turn.core.ids.next_message();
-    let subscription_ids: Vec<u32> = identifiers.as_slice().iter().map(|id| id.get()).collect();
+    let subscription_ids: Vec<u32> = terms.identifiers.as_slice().iter().map(|id| id.get()).collect();
     let delivery = Delivery {
         session: client.stored_id(),
-        qos: qos.bits(),
-        retain,
+        qos: terms.qos.bits(),
+        retain: terms.retain,
         packet_id: None,
         subscription_ids: &subscription_ids,
+        membership: terms.membership,
     };
     let stored = MessageRef {
         id,

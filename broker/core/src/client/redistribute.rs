@@ -1,26 +1,28 @@
 //! Redistribution of undelivered messages among the members of shared subscriptions when a member's session ends (§4.8.2).
 //!
 //! Redistributed is what waited for it, and QoS 1 messages that it has not acknowledged. A QoS 2 message that was sent to it goes to nobody else
-//! \[MQTT-4.8.2-5\]. Here is which group a message came by, and how another member gets it; when that happens is up to [`SessionDrain`](crate::client::session_drain::SessionDrain).
+//! \[MQTT-4.8.2-5\], and nothing goes to others that came by a subscription of the session's own, or by a group that it had left: each message remembers its
+//! membership. Here is how another member gets it; when that happens is up to [`SessionDrain`](crate::client::session_drain::SessionDrain).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lotmq_router::GroupId;
 use lotmq_session::{InflightStep, Session};
-use lotmq_store::{MessageId, Op, SessionId};
+use lotmq_store::{MembershipId, MessageId, Op, SessionId};
 
 use crate::client::Queued;
 use crate::routing::fan_out::Publication;
 use crate::routing::message::Message;
+use crate::routing::subscription::Subscriptions;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 
-/// Undelivered messages of a session.
+/// Undelivered messages of a session that came by its groups.
 #[derive(Default)]
 pub(crate) struct Undelivered {
-    /// Messages in memory, oldest first.
-    pub messages: VecDeque<Arc<Message>>,
+    /// Messages in memory, oldest first, each with the membership by which it came.
+    pub messages: VecDeque<(Arc<Message>, MembershipId)>,
     /// Number in the store behind which further messages rest.
     pub(crate) rests_after: Option<MessageId>,
 }
@@ -33,46 +35,27 @@ impl Undelivered {
         let sent = unacknowledged.filter_map(|sent| sent.message);
         let all = sent.chain(left.queue.into_iter().map(|queued| queued.message));
         Self {
-            messages: all.map(|queued| queued.message).collect(),
+            messages: all.filter_map(|queued| Some((queued.message, queued.membership?))).collect(),
             rests_after: (left.resting.messages > 0).then(|| MessageId(session.rests_after())),
         }
     }
 }
 
-/// Dealer of an ended session's messages among the groups by which they came.
+/// Groups of which a session is a member at its end, by the numbers of its memberships.
 #[derive(Default)]
-pub(crate) struct Dealer {
-    /// The last message that was dealt.
-    last: Option<Dealt>,
-}
+pub(crate) struct Memberships(Vec<(MembershipId, GroupId)>);
 
-struct Dealt {
-    message: Arc<Message>,
-    /// Number of equal messages in a row before it.
-    before: usize,
-    /// The groups of its topic.
-    groups: Vec<GroupId>,
-}
+impl Memberships {
+    pub(crate) fn of(tenant: &Tenant, subscriptions: &Subscriptions) -> Self {
+        let mut groups = tenant.groups_of(subscriptions);
+        groups.sort_unstable();
+        Self(groups)
+    }
 
-impl Dealer {
-    /// Group by which a message came, while the session is still a member of it.
-    ///
-    /// None for a topic that the session is also subscribed to for itself: which copy was whose is not known. For the same reason copies for
-    /// several groups, which stand side by side, are dealt out to them; so the index is asked once for all of them.
-    pub(crate) fn group_of(
-        &mut self,
-        tenant: &Tenant,
-        session: SessionId,
-        message: &Arc<Message>,
-    ) -> Option<GroupId> {
-        let (before, groups) = match self.last.take() {
-            Some(last) if last.message.has_contents_of(message) => (last.before + 1, last.groups),
-            Some(last) if last.message.topic() == message.topic() => (0, last.groups),
-            _ => (0, tenant.groups_of_member(session, message.topic())),
-        };
-        let group = groups.get(before % groups.len().max(1)).copied();
-        self.last = Some(Dealt { message: Arc::clone(message), before, groups });
-        group
+    /// Group of a membership; `None` for one that has ended before.
+    pub(crate) fn group(&self, membership: MembershipId) -> Option<GroupId> {
+        let at = self.0.binary_search_by_key(&membership, |(number, _)| *number).ok()?;
+        Some(self.0[at].1)
     }
 }
 

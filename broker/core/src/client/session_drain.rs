@@ -6,17 +6,17 @@
 //! what is left goes on.
 //!
 //! A session that is ending is still in the subscription index: nobody chooses it as a member of a group any more, and what is routed to it is dropped
-//! or goes to another member. Not here: which group a message came by (`redistribute`).
+//! or goes to another member. Not here: which messages are for which group (`redistribute`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lotmq_session::Session;
-use lotmq_store::{MessageId, Op, QueueSlice, StoreError};
+use lotmq_store::{MembershipId, MessageId, Op, QueueSlice, StoreError};
 use parking_lot::Mutex;
 use tracing::{error, warn};
 
-use crate::client::redistribute::{Dealer, Undelivered, redistribute_to};
+use crate::client::redistribute::{Memberships, Undelivered, redistribute_to};
 use crate::client::{Client, Queued};
 use crate::clock::Stretch;
 use crate::durable::stored;
@@ -58,14 +58,15 @@ pub struct SessionDrain {
     /// Subscriptions that are to be taken off the index.
     filters: Vec<Box<str>>,
     is_member: bool,
+    memberships: Memberships,
     /// Session whose undelivered messages have not been taken out yet.
     session: Option<Box<Session<Queued>>>,
-    messages: VecDeque<Arc<Message>>,
+    /// Messages for other members, each with the membership by which it came.
+    messages: VecDeque<(Arc<Message>, MembershipId)>,
     /// Number in the store behind which the rest of its queue begins.
     rests_after: Option<MessageId>,
     /// Messages behind it that other members have got already, by number.
     redistributed: Vec<u64>,
-    dealer: Dealer,
     /// Whether the store has rows of the session.
     is_stored: bool,
 }
@@ -186,12 +187,12 @@ impl SessionDrain {
         Self {
             client: Arc::clone(client),
             is_member: subscriptions.has_shared(),
+            memberships: Memberships::of(&client.tenant, &subscriptions),
             filters: subscriptions.into_filters().collect(),
             session: Some(Box::new(session)),
             messages: VecDeque::new(),
             rests_after: None,
             redistributed: Vec::new(),
-            dealer: Dealer::default(),
             is_stored,
         }
     }
@@ -229,8 +230,8 @@ impl SessionDrain {
         self.take_undelivered();
         let tenant = &self.client.tenant;
         let queue = self.is_stored.then(|| self.client.stored_id());
-        while let Some(message) = self.messages.pop_front() {
-            if let Some(group) = self.dealer.group_of(tenant, self.client.stored_id(), &message) {
+        while let Some((message, membership)) = self.messages.pop_front() {
+            if let Some(group) = self.memberships.group(membership) {
                 redistribute_to(tenant, group, &message, queue, turn);
             }
             if stretch.is_over(&*turn.core.clock) {
@@ -261,7 +262,7 @@ impl SessionDrain {
             let Undelivered { messages, rests_after } = Undelivered::of(&session);
             self.messages = messages;
             self.rests_after = rests_after;
-            let behind = self.messages.iter().map(|message| message.id);
+            let behind = self.messages.iter().map(|(message, _)| message.id);
             self.redistributed = behind.filter(|id| rests_after.is_some_and(|after| *id > after.0)).collect();
             self.redistributed.sort_unstable();
         }
@@ -279,7 +280,10 @@ impl SessionDrain {
         }
         let is_new = |number: u64| self.redistributed.binary_search(&number).is_err();
         let deliveries = slice.deliveries.iter().filter(|delivery| is_new(delivery.message.id.0));
-        self.messages.extend(deliveries.map(|delivery| Arc::new(stored::message(&delivery.message))));
+        let by_groups = deliveries.filter_map(|delivery| {
+            Some((Arc::new(stored::message(&delivery.message)), delivery.membership?))
+        });
+        self.messages.extend(by_groups);
         self.rests_after = slice.last.filter(|_| !slice.is_last);
     }
 

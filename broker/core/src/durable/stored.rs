@@ -29,7 +29,7 @@ pub fn message(stored: &StoredMessage) -> Message {
 pub fn queued(delivery: &RecoveredDelivery, message: &Arc<Message>) -> Queued {
     let identifiers =
         delivery.subscription_ids.iter().filter_map(|id| NonZeroU32::new(*id)).collect::<Vec<_>>();
-    Queued::new(message, (delivery.retain, true), &Identifiers::from(identifiers))
+    Queued::new(message, (delivery.retain, true), &Identifiers::from(identifiers), delivery.membership)
 }
 
 /// QoS of a stored value; a damaged one counts as the strongest promise.

@@ -29,6 +29,7 @@ use crate::routing::system_topics;
 use crate::shared::Core;
 use crate::turn::Turn;
 use crate::turn::arena::{Span, text};
+use crate::turn::piece::packet_id_offset;
 use crate::turn::postponed;
 
 /// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
@@ -339,8 +340,7 @@ fn receive(
         in_place: is_reusable.then(|| InPlace {
             packet,
             has_properties: open.version.has_properties(),
-            packet_id_at: packet_id_at
-                .map(|at| u32::try_from(at).expect("an identifier follows a topic of at most 64 KiB")),
+            packet_id_at: packet_id_at.map(packet_id_offset),
         }),
     };
     if received.in_place.is_some() {

@@ -11,7 +11,7 @@ use lotmq_codec::{
 };
 use lotmq_config::ListenerLimits;
 use lotmq_router::TopicError;
-use lotmq_store::Op;
+use lotmq_store::{MembershipId, Op};
 use tracing::debug;
 
 use super::discouraged::{self, Discouraged};
@@ -109,6 +109,7 @@ pub(super) fn subscribe(
                 retain_handling: wanted.options.retain_handling,
                 identifier,
                 sys_broker_only: false,
+                membership: None,
             },
         });
         (subscribe.packet_id, bounds::filters(limits, asked).map_err(CloseReason::Limit)?)
@@ -285,7 +286,7 @@ fn add(
     granted: &mut Granted,
 ) {
     let client = &open.client;
-    let former = {
+    let (options, former) = {
         // All under the lock: a session that ends meanwhile leaves no subscription behind, and one that was taken over is not changed any more.
         let mut state = client.state.lock();
         if state.is_over || !state.is_on(connection) {
@@ -294,13 +295,14 @@ fn add(
         if client.is_durable() {
             turn.changes(client);
         }
+        let options = Options { membership: membership(&state, &asked.filter, turn), ..options };
         state.subscriptions.insert(&asked.filter, options);
         state.count(&client.client_id, client.is_durable());
         if asked.filter.starts_with(SHARED) {
             // What is unacknowledged at its end goes to other members.
             state.session.keep_inflight();
         }
-        client.tenant.subscribe(client, &asked.filter, options)
+        (options, client.tenant.subscribe(client, &asked.filter, options))
     };
     if client.is_durable() {
         granted.added.push(Added { filter: asked.filter.clone(), options, former, at: granted.codes.len() });
@@ -321,6 +323,14 @@ fn add(
     }
     turn.core.tell(|above| above.subscribed(client, &asked.filter, options.qos));
     debug!(target: "mqtt", client_id = &*client.client_id, filter = &*asked.filter, qos = options.qos.bits(), "subscribed");
+}
+
+/// Number of the membership that a filter stands for, if it is that of a shared subscription: who is a member already stays the same one.
+fn membership(state: &ClientState, filter: &str, turn: &Turn) -> Option<MembershipId> {
+    filter.starts_with(SHARED).then(|| {
+        let known = state.subscriptions.get(filter).and_then(|former| former.membership);
+        known.unwrap_or_else(|| MembershipId::numbered(turn.core.ids.next_message()))
+    })
 }
 
 impl Granted {

@@ -7,6 +7,7 @@ mod asked;
 mod forms;
 mod parts;
 
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lotmq_codec::{
@@ -15,7 +16,7 @@ use lotmq_codec::{
 };
 use lotmq_definitions::{Caching, DefinitionId};
 use lotmq_router::GroupId;
-use lotmq_store::{Delivery, MessageRef, Op, SessionId};
+use lotmq_store::{Delivery, MembershipId, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
 use crate::client::Client;
@@ -27,7 +28,7 @@ use crate::routing::subscription::{Identifiers, SharedGroup};
 use crate::tenant::Tenant;
 use crate::triggers::Starting;
 use crate::turn::arena::{Arena, Span};
-use crate::turn::piece::{Piece, Tracked};
+use crate::turn::piece::{Piece, Tracked, packet_id_offset};
 use crate::turn::{Turn, TurnMessage};
 pub(crate) use asked::AskedMessages;
 pub use asked::{resume as resume_asked, wait as ask_later};
@@ -110,7 +111,7 @@ pub struct InPlace {
     /// Whether it is one of 5.0.
     pub has_properties: bool,
     /// Offset of its Packet Identifier.
-    pub packet_id_at: Option<u32>,
+    pub packet_id_at: Option<NonZeroU32>,
 }
 
 /// Result of the fan-out of a message.
@@ -288,14 +289,15 @@ impl<'a> FanOutOf<'a> {
         let bytes = self.publication.bytes();
         let mut tried: SmallVec<[u64; GROUP_TRIES_MAX]> = SmallVec::new();
         while tried.len() < GROUP_TRIES_MAX {
-            let Some(target) = route.choose(group, bytes, &tried) else { break };
+            let Some(member) = route.choose(group, bytes, &tried) else { break };
+            let (target, membership) = (member.target(), member.options.membership);
             tried.push(target.client.session_id);
             if self.durable.iter().any(|keeping| keeping.session == target.client.stored_id()) {
                 // The store knows a message of a session once: a second copy for it is a message of its own.
                 self.keep(turn, &target.client.tenant);
                 self.message = None;
             }
-            fate = self.send(turn, &target);
+            fate = self.send_by(turn, &target, membership);
             if fate == Disposition::TooLarge {
                 continue;
             }
@@ -310,8 +312,13 @@ impl<'a> FanOutOf<'a> {
         fate
     }
 
-    /// Adds the message to a receiver's items, if it is to get it.
+    /// Adds the message to the items of a receiver with subscriptions of its own, if it is to get it.
     fn send(&mut self, turn: &mut Turn, target: &Target) -> Disposition {
+        self.send_by(turn, target, None)
+    }
+
+    /// Adds the message to a receiver's items, if it is to get it, by this membership or for itself.
+    fn send_by(&mut self, turn: &mut Turn, target: &Target, membership: Option<MembershipId>) -> Disposition {
         let publication = self.publication;
         let Some(target) = target.for_source(publication.source) else { return Disposition::NotTheirs };
         let qos = publication.qos.min(target.qos);
@@ -349,11 +356,11 @@ impl<'a> FanOutOf<'a> {
         let message = self.message(turn);
         let is_stored = target.client.is_durable() && !self.is_volatile;
         if is_stored {
-            let identifiers = target.identifiers.clone();
-            self.durable.push(Keeping { session: target.client.stored_id(), qos, retain, identifiers });
+            let (session, identifiers) = (target.client.stored_id(), target.identifiers.clone());
+            self.durable.push(Keeping { session, qos, retain, membership, identifiers });
         }
         let identifiers = target.identifiers.clone();
-        let tracked = Tracked { piece, qos, message, retain, is_stored, identifiers };
+        let tracked = Tracked { piece, qos, message, retain, is_stored, membership, identifiers };
         turn.entry(&target.client).items.tracked(tracked);
         Disposition::Taken
     }
@@ -477,6 +484,7 @@ struct Keeping {
     session: SessionId,
     qos: QoS,
     retain: bool,
+    membership: Option<MembershipId>,
     identifiers: Identifiers,
 }
 
@@ -492,6 +500,7 @@ impl Keeping {
             retain: self.retain,
             packet_id: None,
             subscription_ids: identifiers,
+            membership: self.membership,
         }
     }
 }
@@ -516,7 +525,7 @@ impl Variants {
         let index = usize::from(has_properties) * 6 + qos as usize * 2 + usize::from(retain);
         *self.0[index].get_or_insert_with(|| match publication.in_place {
             Some(packet) if packet.has_properties == has_properties && publication.qos == qos && !retain => {
-                let payload_bytes = publication.payload.len();
+                let payload_bytes = payload_bytes(publication);
                 Piece {
                     head: packet.packet,
                     packet_id_at: packet.packet_id_at,
@@ -560,10 +569,14 @@ fn encode(
         out.extend_from_slice(tail);
         layout
     });
-    let packet_id_at =
-        layout.packet_id_offset.map(|at| u32::try_from(at).expect("heads are shorter than 256 KiB"));
+    let packet_id_at = layout.packet_id_offset.map(packet_id_offset);
     let payload = if copies_payload { Span::EMPTY } else { publication.payload };
-    Piece { head, packet_id_at, payload, payload_bytes: payload_len }
+    Piece { head, packet_id_at, payload, payload_bytes: payload_bytes(publication) }
+}
+
+fn payload_bytes(publication: &Publication<'_>) -> u32 {
+    u32::try_from(publication.payload.len())
+        .expect("a payload is shorter than its packet, and that than 256 MiB")
 }
 
 fn received(properties: &[u8]) -> Properties<'_> {

@@ -10,6 +10,7 @@ use crate::routing::fan_out::{InPlace, Publication};
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
+use crate::turn::piece::packet_id_offset;
 
 /// Publishes a topic of the `$SYS` tree to those who are subscribed. `is_retained` says whether later subscribers get it, too, from the tree's snapshot;
 /// an empty payload tells that it is gone.
@@ -73,7 +74,7 @@ pub fn encoded<'a>(
         in_place: Some(InPlace {
             packet,
             has_properties: false,
-            packet_id_at: packet_id_at.map(|at| u32::try_from(at).expect("heads are shorter than 256 KiB")),
+            packet_id_at: packet_id_at.map(packet_id_offset),
         }),
         source: None,
         owner: None,

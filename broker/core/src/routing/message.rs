@@ -115,13 +115,6 @@ impl Message {
         self.bytes.len()
     }
 
-    /// Whether another message has the same contents.
-    pub(crate) fn has_contents_of(&self, other: &Self) -> bool {
-        self.bytes == other.bytes
-            && (self.topic_len, self.properties_len, self.qos, self.retain, self.expires_at_ms)
-                == (other.topic_len, other.properties_len, other.qos, other.retain, other.expires_at_ms)
-    }
-
     /// Its number in the store; `None` for a message that is not stored.
     pub fn stored_id(&self) -> Option<MessageId> {
         (self.id != 0).then_some(MessageId(self.id))

@@ -4,6 +4,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use lotmq_codec::{QoS, RetainHandling};
+use lotmq_store::MembershipId;
 use smallvec::{SmallVec, smallvec};
 
 use crate::client::Client;
@@ -44,6 +45,8 @@ pub struct Options {
     pub identifier: Option<NonZeroU32>,
     /// Whether it was granted for `$SYS/broker/#` only, though the filter asked for more.
     pub sys_broker_only: bool,
+    /// Number of the membership, where it is a shared subscription.
+    pub membership: Option<MembershipId>,
 }
 
 /// The Subscription Identifiers that a message carries to one Client; nearly always none.
@@ -168,8 +171,19 @@ impl Subscriptions {
 
     /// Number of shared subscriptions.
     pub fn shared(&self) -> usize {
+        self.all_shared().len()
+    }
+
+    /// Shared subscriptions: the filter of each, with the number of the membership.
+    pub(crate) fn memberships(&self) -> impl Iterator<Item = (&str, MembershipId)> {
+        let shared = self.all_shared().iter();
+        shared.filter_map(|(filter, options)| Some((&**filter, options.membership?)))
+    }
+
+    fn all_shared(&self) -> &[(Box<str>, Options)] {
         let first = self.list.partition_point(|(filter, _)| &**filter < SHARED);
-        self.list[first..].partition_point(|(filter, _)| filter.starts_with(SHARED))
+        let behind = &self.list[first..];
+        &behind[..behind.partition_point(|(filter, _)| filter.starts_with(SHARED))]
     }
 
     fn find(&self, filter: &str) -> Result<usize, usize> {

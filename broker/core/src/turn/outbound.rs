@@ -18,7 +18,7 @@ use smallvec::SmallVec;
 
 use crate::client::alias_out::AliasesOut;
 use crate::client::backlog::{needs_copy, send_backlog, store_copy};
-use crate::client::{Client, ClientState, Queued, Wire, stored_packet_id};
+use crate::client::{Client, ClientState, Wire, stored_packet_id};
 use crate::connection::close::CloseReason;
 use crate::connection::{Connection, Transport};
 use crate::counters::TurnCounts;
@@ -571,13 +571,13 @@ impl Delivery {
         passage: &mut Passage,
         turn: &mut DeliveryContext<'_>,
     ) {
-        let Tracked { piece, qos, message, retain, .. } = tracked;
+        let Tracked { piece, qos, message, .. } = tracked;
         let has_room = passage.takes(piece.len());
         let bytes = turn.messages.size(*message);
         let known = stored_for(client, state, tracked, turn.messages);
         let copy = (known.is_none() && needs_copy(client, *qos)).then(|| {
             let shared = Arc::clone(turn.messages.shared(*message, turn.arena));
-            store_copy(client, &shared, (*qos, *retain, &tracked.identifiers), turn)
+            store_copy(client, &shared, &tracked.terms(), turn)
         });
         let number = known.or_else(|| copy.as_ref()?.stored_id());
         let stored = number.map(|number| number.0);
@@ -592,11 +592,11 @@ impl Delivery {
             return client.queue_full(state, number, turn);
         }
         let is_postponed = passage.is_late
-            && piece.payload_bytes > COPIED_PAYLOAD_BYTES
+            && piece.payload_bytes as usize > COPIED_PAYLOAD_BYTES
             && may_be_postponed(state, bytes, (passage.must_buffer, stored.is_some(), turn.core));
         let queued = || {
             let message = copy.as_ref().unwrap_or_else(|| turn.messages.shared(*message, turn.arena));
-            Queued::new(message, (*retain, number.is_some()), &tracked.identifiers)
+            tracked.queued(message, number.is_some())
         };
         let offer = if has_room && !is_postponed {
             state.session.offer_stored(*qos, bytes, stored, queued)
@@ -635,7 +635,7 @@ impl Delivery {
     ) {
         let Tracked { piece, qos, message, .. } = tracked;
         turn.counts.publish_sent += 1;
-        turn.counts.publish_bytes_sent += piece.payload_bytes as u64;
+        turn.counts.publish_bytes_sent += u64::from(piece.payload_bytes);
         passage.room = passage.room.saturating_sub(piece.len());
         // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
         let last = passage.last_message.replace(*message);
@@ -671,13 +671,13 @@ impl Delivery {
         }
         for item in items.iter() {
             if let Item::Tracked(tracked) = item {
-                let Tracked { qos, message, retain, .. } = tracked;
+                let Tracked { qos, message, .. } = tracked;
                 let bytes = turn.messages.size(*message);
                 let number = stored_for(client, state, tracked, turn.messages);
                 let stored = number.map(|number| number.0);
                 let queued = || {
                     let message = turn.messages.shared(*message, turn.arena);
-                    Queued::new(message, (*retain, number.is_some()), &tracked.identifiers)
+                    tracked.queued(message, number.is_some())
                 };
                 match state.session.enqueue_stored(*qos, bytes, stored, queued) {
                     Offer::Refused(_) => client.queue_full(state, number, turn),
@@ -792,7 +792,7 @@ impl Sent {
 
 fn set_packet_id(arena: &mut Arena, piece: &Piece, packet_id: PacketId) {
     if let Some(at) = piece.packet_id_at {
-        let target = arena.get_mut(piece.head.slice(at as usize, 2));
+        let target = arena.get_mut(piece.head.slice(at.get() as usize, 2));
         target.copy_from_slice(&packet_id.get().to_be_bytes());
     }
 }

@@ -1,7 +1,14 @@
 //! Pieces and items: what a receiver gets in a turn, as ranges of the arena, in order.
 
-use lotmq_codec::QoS;
+use std::num::NonZeroU32;
+use std::sync::Arc;
 
+use lotmq_codec::QoS;
+use lotmq_store::MembershipId;
+
+use crate::client::Queued;
+use crate::client::backlog::Terms;
+use crate::routing::message::Message;
 use crate::routing::subscription::Identifiers;
 use crate::turn::arena::{Arena, Span};
 
@@ -11,11 +18,17 @@ pub struct Piece {
     /// Fixed header to properties; the whole packet when `payload` is empty.
     pub head: Span,
     /// Offset of the Packet Identifier in `head`; only QoS 1 and 2 have one.
-    pub packet_id_at: Option<u32>,
+    pub packet_id_at: Option<NonZeroU32>,
     /// The payload where it was not copied behind the head.
     pub payload: Span,
     /// Length of the payload, wherever it lies.
-    pub(crate) payload_bytes: usize,
+    pub(crate) payload_bytes: u32,
+}
+
+/// Offset of a Packet Identifier in its packet, behind the fixed header and a topic.
+pub(crate) fn packet_id_offset(at: usize) -> NonZeroU32 {
+    let at = u32::try_from(at).ok().and_then(NonZeroU32::new);
+    at.expect("an identifier follows a header and a topic of at most 64 KiB")
 }
 
 impl Piece {
@@ -74,8 +87,23 @@ pub struct Tracked {
     pub retain: bool,
     /// Whether the turn's batch has it for this receiver's session, which outlived its connection when the message was routed.
     pub is_stored: bool,
+    /// Membership by which it comes; `None` for a subscription of the receiver's own.
+    pub membership: Option<MembershipId>,
     /// Subscription Identifiers as sent to this receiver.
     pub identifiers: Identifiers,
+}
+
+impl Tracked {
+    /// The message as the receiver's session keeps it. `is_stored`: the store has it for this one.
+    pub(crate) fn queued(&self, message: &Arc<Message>, is_stored: bool) -> Queued {
+        Queued::new(message, (self.retain, is_stored), &self.identifiers, self.membership)
+    }
+
+    /// Terms on which the receiver's session gets it.
+    pub(crate) fn terms(&self) -> Terms<'_> {
+        let Self { qos, retain, membership, ref identifiers, .. } = *self;
+        Terms { qos, retain, membership, identifiers }
+    }
 }
 
 /// Items for one receiver; neighbours merge as they are added.
@@ -95,7 +123,7 @@ impl Items {
 
     /// Adds a QoS 0 message. `is_apart`: its head may have to be changed for this receiver, so it does not merge with those before it.
     pub fn plain(&mut self, piece: &Piece, is_apart: bool) {
-        let bytes = piece.payload_bytes as u64;
+        let bytes = u64::from(piece.payload_bytes);
         if !is_apart
             && let Some(Item::Plain { span, messages, payload_bytes }) = self.0.last_mut()
             && *messages > 0
@@ -138,5 +166,16 @@ impl Items {
 
     pub(crate) fn clear(&mut self) {
         self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A turn has one for each receiver of each message.
+    #[test]
+    fn an_item_is_small() {
+        assert!(size_of::<Item>() <= 56, "{} bytes", size_of::<Item>());
     }
 }

@@ -113,6 +113,7 @@ pub(super) fn promise(
         retain: publication.retain,
         packet_id: None,
         subscription_ids: &[],
+        membership: None,
     };
     turn.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
     Some(Arc::new(Promise { runs: Arc::clone(&turn.core.ended_runs), session, message }))

@@ -130,6 +130,7 @@ impl<'t> Reader<'t> {
                 retain: delivery.retain,
                 subscription_ids: delivery.subscription_ids().map_err(damaged)?,
                 packet_id: wanted[place].entry.packet_id,
+                membership: delivery.membership,
             };
             found(place, delivery);
             Ok(())

@@ -8,7 +8,7 @@
 use std::num::NonZeroU16;
 
 use crate::encoding::{Decoder, Malformed, Put};
-use crate::{MessageId, SessionId, TenantId};
+use crate::{MembershipId, MessageId, SessionId, TenantId};
 
 mod write;
 
@@ -32,6 +32,7 @@ const DELIVERY_QOS: u8 = 0b11;
 const DELIVERY_RETAIN: u8 = 0b100;
 const DELIVERY_PACKET_ID: u8 = 0b1000;
 const DELIVERY_SUBSCRIPTION_IDS: u8 = 0b1_0000;
+const DELIVERY_MEMBERSHIP: u8 = 0b10_0000;
 
 /// What a message is, without who gets it. Borrowed, so that appending copies the payload once.
 #[derive(Debug, Clone, Copy)]
@@ -67,6 +68,8 @@ pub struct Delivery<'a> {
     pub packet_id: Option<NonZeroU16>,
     /// Subscription Identifiers to send along, at most 1,024.
     pub subscription_ids: &'a [u32],
+    /// Membership of the session by which it comes; `None` where that is a subscription of the session's own.
+    pub membership: Option<MembershipId>,
 }
 
 /// The body of a message as a record holds it.
@@ -100,6 +103,7 @@ pub(crate) struct StoredDelivery<'a> {
     pub(crate) packet_id: Option<NonZeroU16>,
     /// Raw varints.
     pub(crate) subscription_ids: Decoder<'a>,
+    pub(crate) membership: Option<MembershipId>,
     /// What it takes in the record.
     pub(crate) bytes: u32,
 }
@@ -188,12 +192,14 @@ impl<'a> Deliveries<'a> {
         let flags = decoder.u8()?;
         let packet_id = if flags & DELIVERY_PACKET_ID != 0 { Some(packet_id(decoder)?) } else { None };
         let subscription_ids = if flags & DELIVERY_SUBSCRIPTION_IDS != 0 { decoder.bytes()? } else { &[] };
+        let membership = if flags & DELIVERY_MEMBERSHIP != 0 { Some(membership(decoder)?) } else { None };
         Ok(StoredDelivery {
             session: SessionId(self.previous),
             qos: flags & DELIVERY_QOS,
             retain: flags & DELIVERY_RETAIN != 0,
             packet_id,
             subscription_ids: Decoder::new(subscription_ids, "subscription identifiers"),
+            membership,
             bytes: u32::try_from(before - decoder.remaining()).unwrap_or(u32::MAX),
         })
     }
@@ -219,6 +225,10 @@ fn unzigzag(value: u64) -> u64 {
 
 fn packet_id(decoder: &mut Decoder<'_>) -> Result<NonZeroU16, Malformed> {
     NonZeroU16::new(decoder.u16()?).ok_or(decoder.malformed())
+}
+
+fn membership(decoder: &mut Decoder<'_>) -> Result<MembershipId, Malformed> {
+    MembershipId::from_number(decoder.varint()?).ok_or(decoder.malformed())
 }
 
 /// Whether a record takes a message out of a queue.
@@ -346,6 +356,7 @@ mod tests {
             retain: false,
             packet_id: None,
             subscription_ids: if session.is_multiple_of(3) { &[7, 300] } else { &[] },
+            membership: session.is_multiple_of(2).then(|| MembershipId::numbered(MessageId(900 + session))),
         };
         let mut records = Records::default();
         records.deliveries(MessageId(1), sessions.iter().map(delivery));
@@ -371,7 +382,9 @@ mod tests {
                     };
                     let expected = deliveries.map(Result::unwrap).find(|found| found.session.0 == wanted);
                     let found = deliveries.of(SessionId(wanted), &mut last).unwrap();
-                    let what = |found: StoredDelivery<'_>| (found.session, found.subscription_ids().unwrap());
+                    let what = |found: StoredDelivery<'_>| {
+                        (found.session, found.subscription_ids().unwrap(), found.membership)
+                    };
                     prop_assert_eq!(found.map(what), expected.map(what));
                 }
             }

@@ -170,5 +170,6 @@ fn with_ids<'a>(delivery: &StoredDelivery<'_>, subscription_ids: &'a [u32]) -> D
         retain: delivery.retain,
         packet_id: delivery.packet_id,
         subscription_ids,
+        membership: delivery.membership,
     }
 }

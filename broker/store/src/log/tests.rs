@@ -10,8 +10,8 @@ use proptest::prelude::*;
 use crate::backend::shared_memory;
 use crate::log::record::{Delivery, MessageRef};
 use crate::{
-    Batch, KeySource, Limits, MessageId, Op, PeerRow, Recovered, SessionId, SessionRow, Store, StoreOptions,
-    TenantId,
+    Batch, KeySource, Limits, MembershipId, MessageId, Op, PeerRow, Recovered, SessionId, SessionRow, Store,
+    StoreOptions, TenantId,
 };
 
 #[derive(Debug, Clone)]
@@ -208,6 +208,7 @@ fn enqueue(
             retain: false,
             packet_id: sent.then(|| model.packet_id()),
             subscription_ids: if payload.is_multiple_of(2) { &[] } else { &[3, 300] },
+            membership: payload.is_multiple_of(3).then(|| MembershipId::numbered(id)),
         })
         .collect();
     for delivery in &deliveries {
@@ -262,6 +263,9 @@ fn found(recovered: &Recovered) -> BTreeMap<SessionId, SessionModel> {
             let message = &delivery.message;
             assert!(message.payload.iter().all(|byte| *byte == message.id.0 as u8));
             assert_eq!(delivery.subscription_ids.is_empty(), message.payload.len().is_multiple_of(2));
+            let membership =
+                message.payload.len().is_multiple_of(3).then(|| MembershipId::numbered(message.id));
+            assert_eq!(delivery.membership, membership);
             model
                 .queue
                 .insert(message.id.0, (message.payload.len(), delivery.packet_id.map(NonZeroU16::get)));
@@ -347,8 +351,14 @@ fn a_cold_session_does_not_keep_the_log_growing() {
     let memory = shared_memory();
     let (store, _) = Store::open_on(options(), memory(), Box::new(|_| {})).unwrap();
     let (cold, hot) = (store.next_session_id(), store.next_session_id());
-    let delivery =
-        |session| Delivery { session, qos: 1, retain: false, packet_id: None, subscription_ids: &[] };
+    let delivery = |session| Delivery {
+        session,
+        qos: 1,
+        retain: false,
+        packet_id: None,
+        subscription_ids: &[],
+        membership: None,
+    };
     let (mut largest, mut sent) = (0, None);
     for round in 0..3_000u32 {
         let mut batch = Batch::new();

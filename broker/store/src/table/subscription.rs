@@ -2,7 +2,7 @@
 
 use super::{Row, Table, subscription_key};
 use crate::encoding::{Decoder, Malformed, Put};
-use crate::{SessionId, TenantId};
+use crate::{MembershipId, SessionId, TenantId};
 
 /// A subscription of a session that outlives its connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,6 +23,8 @@ pub struct SubscriptionRow {
     pub retain_handling: u8,
     /// Subscription Identifier, 1 to 268,435,455.
     pub subscription_id: Option<u32>,
+    /// Number of the membership, where it is a shared subscription.
+    pub membership: Option<MembershipId>,
 }
 
 impl Row for SubscriptionRow {
@@ -38,6 +40,7 @@ impl Row for SubscriptionRow {
         out.push(u8::from(self.retain_as_published));
         out.push(self.retain_handling);
         out.put_option(self.subscription_id.map(u64::from));
+        out.put_option(self.membership.map(MembershipId::number));
     }
 
     fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
@@ -52,6 +55,10 @@ impl Row for SubscriptionRow {
             subscription_id: match body.option()? {
                 None => None,
                 Some(id) => Some(u32::try_from(id).map_err(|_| body.malformed())?),
+            },
+            membership: match body.option()? {
+                None => None,
+                Some(number) => Some(MembershipId::from_number(number).ok_or(body.malformed())?),
             },
         })
     }

@@ -111,7 +111,10 @@ fn fill_sessions(store: &Store) {
         retain_as_published: true,
         retain_handling: 1,
         subscription_id: Some(7),
+        membership: None,
     };
+    let membership = Some(MembershipId::numbered(MessageId(6)));
+    let shared = SubscriptionRow { filter: "$share/g/site/+".into(), membership, ..subscription };
     let ids: Vec<_> = (0..3).map(|_| store.next_message_id()).collect();
     let large = vec![9; 40_000];
     commit_with(store, |batch| {
@@ -119,10 +122,12 @@ fn fill_sessions(store: &Store) {
         batch.push(Op::PutSession(&SessionRow { will: Some(will), peer, ..session(0, a, "sensor") }));
         batch.push(Op::PutSession(&session(1, b, "sensor")));
         batch.push(Op::PutSubscription(&subscription));
-        let both =
-            [Delivery { packet_id: Some(packet_id(9)), subscription_ids: &[7], ..delivery(a) }, delivery(b)];
+        batch.push(Op::PutSubscription(&shared));
+        let by_itself = Delivery { subscription_ids: &[7], ..delivery(a) };
+        let by_group = Delivery { membership, ..delivery(a) };
+        let both = [Delivery { packet_id: Some(packet_id(9)), ..by_itself }, delivery(b)];
         batch.push(Op::Enqueue { message: message(ids[0], "site/a", b"1"), deliveries: &both });
-        batch.push(Op::Enqueue { message: message(ids[1], "site/b", &large), deliveries: &[delivery(a)] });
+        batch.push(Op::Enqueue { message: message(ids[1], "site/b", &large), deliveries: &[by_group] });
         batch.push(Op::Enqueue { message: message(ids[2], "site/c", b"3"), deliveries: &both });
         batch.push(Op::Dequeue { session: b, message: ids[0] });
         batch.push(Op::Inflight { session: a, message: ids[1], packet_id: packet_id(10) });

@@ -168,8 +168,11 @@ fn a_session_comes_back_with_subscriptions_and_will() {
         retain_as_published: true,
         retain_handling: 2,
         subscription_id: Some(268_435_455),
+        membership: None,
     };
-    let (kept, other) = (subscription("$share/g/a/+"), subscription("b/#"));
+    let membership = Some(MembershipId::numbered(MessageId(1_000)));
+    let kept = SubscriptionRow { membership, ..subscription("$share/g/a/+") };
+    let other = subscription("b/#");
     commit_with(&store, |batch| {
         batch.push(Op::PutSession(&row));
         batch.push(Op::PutSubscription(&kept));
@@ -181,6 +184,7 @@ fn a_session_comes_back_with_subscriptions_and_will() {
     let (store, found) = open(directory.path());
     assert_eq!(found.sessions[0].session, row);
     assert_eq!(found.sessions[0].subscriptions, [kept]);
+    assert!(store.next_message_id() > MessageId(1_000), "no other membership gets its number");
     commit(&store, [Op::DeleteSession { tenant, session: id }]);
     drop(store);
     let (store, found) = open(directory.path());
@@ -207,6 +211,7 @@ fn a_queue_comes_back_in_order_with_contents_and_packet_ids() {
             retain: true,
             packet_id: Some(packet_id(77)),
             subscription_ids: &[1, 70_000],
+            membership: Some(MembershipId::numbered(MessageId(300))),
             ..delivery(a)
         };
         batch.push(Op::Enqueue { message: first, deliveries: &[sent, delivery(b)] });
@@ -231,6 +236,8 @@ fn a_queue_comes_back_in_order_with_contents_and_packet_ids() {
     let first = &found.sessions[0].queue[0];
     assert_eq!((first.qos, first.retain, first.packet_id), (2, true, Some(packet_id(77))));
     assert_eq!(first.subscription_ids, [1, 70_000]);
+    assert_eq!(first.membership, Some(MembershipId::numbered(MessageId(300))));
+    assert_eq!(found.sessions[0].queue[1].membership, None);
     assert_eq!(first.message.topic, "t/0");
     assert_eq!((&first.message.payload[..], &first.message.properties[..]), (&b"zero"[..], &b"\x26k"[..]));
     assert_eq!((first.message.expires_at_ms, first.message.qos), (Some(5), 2));

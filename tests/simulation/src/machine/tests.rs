@@ -67,6 +67,11 @@ impl Stage {
         self.send(who, &packet);
     }
 
+    fn unsubscribes(&mut self, who: usize, filter: &'static str) {
+        let packet = self.clients[who].unsubscribe(&[filter]);
+        self.send(who, &packet);
+    }
+
     fn disconnects(&mut self, who: usize) {
         let connection = self.clients[who].connection.unwrap();
         let packet = self.clients[who].disconnect(ReasonCode::Success, None);
@@ -244,6 +249,43 @@ fn what_is_left_of_retained_messages_comes_on_the_next_connection() {
         if qos == QoS::ExactlyOnce {
             assert_eq!(stage.got[0].len(), kept.len());
         }
+    }
+}
+
+/// Two copies of each message wait for a member of a group, one by the group and one by another subscription, which it ends before its session ends: the others
+/// of the group get what came by the group, once, after a restart of the broker too.
+#[test]
+fn what_came_by_another_subscription_is_not_for_the_group() {
+    for (other_filter, restarts) in [("a", false), ("a", true), ("$share/h/a", false), ("$share/h/a", true)] {
+        let mut stage = Stage::new(4);
+        stage.connects(0, 2, true, 60);
+        stage.comes_to_rest();
+        for filter in [other_filter, "$share/g/a"] {
+            stage.subscribes(0, filter, QoS::ExactlyOnce);
+        }
+        stage.comes_to_rest();
+        stage.disconnects(0);
+        stage.connects(1, 1, true, 0);
+        stage.comes_to_rest();
+        let sent = [stage.publishes(1, "a", QoS::ExactlyOnce), stage.publishes(1, "a", QoS::ExactlyOnce)];
+        stage.comes_to_rest();
+        if restarts {
+            stage.crash();
+        }
+        for (who, filter) in [(2, "$share/g/a"), (3, "$share/h/a")] {
+            stage.connects(who, 4 + who as ConnectionId, true, 0);
+            stage.comes_to_rest();
+            stage.subscribes(who, filter, QoS::ExactlyOnce);
+        }
+        stage.comes_to_rest();
+        // It takes nothing: all that it sends arrives at once.
+        stage.connects(0, 2, false, 60);
+        stage.unsubscribes(0, other_filter);
+        let packet = stage.clients[0].disconnect(ReasonCode::Success, Some(0));
+        stage.machine.wire(2).unwrap().lock().arrive(&packet);
+        stage.comes_to_rest();
+        assert_eq!(stage.got(2), sent, "{other_filter}, restarted: {restarts}");
+        assert_eq!(stage.got(3), [], "{other_filter}, restarted: {restarts}");
     }
 }
 

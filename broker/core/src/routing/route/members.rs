@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lotmq_auth::Identity;
 
-use super::{Route, Target, delivers};
+use super::{Route, delivers};
 use crate::client::Client;
 use crate::routing::subscription::{SharedGroup, Subscriber};
 use crate::tenant::Tenant;
@@ -80,7 +80,7 @@ impl Answers {
 impl Route {
     /// Chooses the member of a group that gets a message with so many bytes, none of those that were `tried`. Unless the topic is open to all, rules are
     /// asked about each that comes into question; where they have been asked in advance, such as they allowed come first.
-    pub fn choose(&self, group: &SharedGroup, bytes: usize, tried: &[u64]) -> Option<Target> {
+    pub fn choose<'a>(&self, group: &'a SharedGroup, bytes: usize, tried: &[u64]) -> Option<&'a Subscriber> {
         let choose = |may_have: &mut dyn FnMut(&Client) -> bool| {
             let chosen = PREFERENCES.iter().find_map(|preference| {
                 group.choose(|session, member| {
@@ -89,7 +89,7 @@ impl Route {
                         && may_have(&member.client)
                 })
             });
-            chosen.map(|(_, member)| member.target())
+            chosen.map(|(_, member)| member)
         };
         if self.is_open {
             return choose(&mut |_| true);

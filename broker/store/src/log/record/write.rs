@@ -4,9 +4,9 @@ use std::iter::Peekable;
 use std::num::NonZeroU16;
 
 use super::{
-    Body, DELIVERIES, DELIVERY_PACKET_ID, DELIVERY_QOS, DELIVERY_RETAIN, DELIVERY_SUBSCRIPTION_IDS, DEQUEUE,
-    Delivery, FLAG_EXTERNAL, FLAG_MORE, Frames, INFLIGHT, MESSAGE, PUBCOMP, PUBREC, QOS2_RECEIVED,
-    QOS2_RELEASED, frames,
+    Body, DELIVERIES, DELIVERY_MEMBERSHIP, DELIVERY_PACKET_ID, DELIVERY_QOS, DELIVERY_RETAIN,
+    DELIVERY_SUBSCRIPTION_IDS, DEQUEUE, Delivery, FLAG_EXTERNAL, FLAG_MORE, Frames, INFLIGHT, MESSAGE,
+    PUBCOMP, PUBREC, QOS2_RECEIVED, QOS2_RELEASED, frames,
 };
 use crate::encoding::Put;
 use crate::limits::{BODY_INLINE_BYTES_MAX, DELIVERIES_BYTES_MAX};
@@ -166,6 +166,9 @@ fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery<'_>) {
     if !delivery.subscription_ids.is_empty() {
         flags |= DELIVERY_SUBSCRIPTION_IDS;
     }
+    if delivery.membership.is_some() {
+        flags |= DELIVERY_MEMBERSHIP;
+    }
     out.push(flags);
     if let Some(packet_id) = delivery.packet_id {
         out.put_u16(packet_id.get());
@@ -176,5 +179,8 @@ fn put_delivery(out: &mut Vec<u8>, delivery: &Delivery<'_>) {
             ids.put_varint(u64::from(*id));
         }
         out.put_bytes(&ids);
+    }
+    if let Some(membership) = delivery.membership {
+        out.put_varint(membership.number());
     }
 }
