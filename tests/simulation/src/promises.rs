@@ -289,7 +289,6 @@ impl Promises {
         let Some(&id) = self.by_tag.get(&(tag.publisher, tag.sequence)) else { return Ok(()) };
         let (step, message) = (self.step, self.messages[id].clone());
         let (has_failed, may_repeat) = (self.has_failed, self.may_be_made_again(&message));
-        // Of a session that ends nobody knows which copy came by which of its groups: any of them may go to a member of another one.
         let groups = self.groups_of(message.topic).len();
         ensure!(message.topic == got.topic, "{got:?} was published as {message:?}");
         ensure!(got.qos <= message.qos, "{got:?} was published as {message:?}");
@@ -323,14 +322,15 @@ impl Promises {
         }
         receipts.live += 1;
         receipts.exactly_once += usize::from(got.qos == QoS::ExactlyOnce);
-        // One for its own subscriptions, and one for each group.
+        // One for its own subscriptions, and one for each group that it may have been a member of.
         let own = possible.iter().any(|(filter, _)| unshared(filter) == *filter);
-        let is_member = possible.iter().any(|(filter, _)| unshared(filter) != *filter);
-        let copies = usize::from(own) + if is_member { groups } else { 0 };
+        let shared = possible.iter().map(|(filter, _)| *filter).filter(|filter| unshared(filter) != *filter);
+        let memberships = shared.collect::<BTreeSet<_>>().len();
+        let copies = usize::from(own) + memberships;
         let is_once =
             has_failed || may_repeat || message.qos != QoS::ExactlyOnce || receipts.exactly_once <= copies;
         ensure!(is_once, "c{client} got {got:?} {} times, {copies} at most", receipts.exactly_once);
-        if message.kind == Kind::Publish && message.qos == QoS::AtMostOnce && is_member && !own {
+        if message.kind == Kind::Publish && message.qos == QoS::AtMostOnce && memberships > 0 && !own {
             // Nothing of QoS 0 passes from one member to another, or comes again.
             let members = self.by_groups.entry(id).or_default();
             *members += 1;

@@ -78,9 +78,7 @@ impl Promises {
 
     /// One member of a group must have got a message, and no other one, where nobody came to the group or left it since.
     fn check_groups(&self, id: MessageId, message: &Published, (from, _): (Step, Step)) -> Checked {
-        let filters = self.groups_of(message.topic);
-        let is_only_group = filters.len() == 1;
-        for filter in filters {
+        for filter in self.groups_of(message.topic) {
             let Some(members) = self.members(filter, from) else { continue };
             let is_whole = members.iter().all(|(_, options)| *options >= message.qos);
             let receivers = members.iter().filter(|(client, _)| self.has_got(*client, id)).count();
@@ -94,8 +92,7 @@ impl Promises {
                 ways.iter().all(|(way, _)| *way == filter)
             };
             let all_by_group = members.iter().all(|(client, _)| is_only_way(*client));
-            let is_countable = is_only_group
-                && !self.has_failed
+            let is_countable = !self.has_failed
                 && message.qos == QoS::ExactlyOnce
                 && is_whole
                 && all_by_group
