@@ -15,6 +15,7 @@ mod explain;
 mod fmt;
 mod log;
 mod lsp;
+mod open_files;
 mod publish;
 mod restore;
 mod run;

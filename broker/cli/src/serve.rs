@@ -7,10 +7,9 @@ use lotmq_config::{Config, Secret};
 use lotmq_connect::random_text;
 use lotmq_server::{Server, Signals};
 use lotmq_terminal::{Exit, output};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::config_show::PlaceArgs;
-use crate::log;
+use crate::{log, open_files};
 
 /// Start the broker. It needs no configuration.
 ///
@@ -45,7 +44,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let config = args.config()?;
     let _log = log::start(if config.log.debug { "info,lotmq=debug,lotmq_server=debug" } else { "info" })?;
-    match raise_open_files() {
+    match open_files::raise() {
         Ok(limit) => tracing::info!(open_files = limit, "files and connections that may be open"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),
     }
@@ -67,14 +66,6 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     output::line("ready")?;
     server.wait(signals)?;
     Ok(Exit::Success)
-}
-
-/// Raises the soft limit of open files to the hard one; returns it. Each connection is a file, and the usual soft limit of 1,024 is
-/// meant for programs that use `select`.
-fn raise_open_files() -> std::io::Result<u64> {
-    let limit = getrlimit(Resource::Nofile);
-    setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit })?;
-    Ok(limit.maximum.unwrap_or(u64::MAX))
 }
 
 impl ServeArgs {
