@@ -53,6 +53,39 @@ fn connections_are_counted_and_refusals_too() {
 }
 
 #[test]
+fn many_connections_are_kept_and_written_to_one_by_one() {
+    let broker = broker();
+    let (port, pid) = (broker.port(), broker.process_id().to_string());
+    let arguments = [
+        "bench",
+        "connections",
+        "-p",
+        &port,
+        "--pid",
+        &pid,
+        "-n",
+        "300",
+        "-t",
+        "0.5",
+        "-r",
+        "2000",
+        "-q",
+        "1",
+    ];
+    let run = Program::run(LOTMQ, &[&arguments[..], &["--json"]].concat()).unwrap();
+    let figures: Value = serde_json::from_str(run.output()).unwrap();
+    assert_eq!((&figures["publishers"], &figures["subscribers"]), (&1.into(), &300.into()));
+    assert!(figures["delivered"].as_u64() > Some(0) && figures["lost"] == 0, "{figures}");
+    assert!(figures["brokerBytesPerConnection"].as_f64() > Some(0.0), "{figures}");
+    let run = Program::run(LOTMQ, &arguments).unwrap();
+    assert!(run.output().contains("bytes for each connection"), "{}", run.stdout);
+    // 10,000 and one connections are too many for a test; where they would come from is another matter.
+    let refused = Program::run(LOTMQ, &["bench", "pair", "-p", &port, "-n", "10001"]).unwrap();
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(refused.stderr.contains("at most 10000"), "{}", refused.stderr);
+}
+
+#[test]
 fn a_rate_can_be_given_and_mistakes_are_told() {
     let broker = broker();
     let port = broker.port();

@@ -5,6 +5,7 @@
 mod client;
 mod connects;
 mod figures;
+mod subscribers;
 mod target;
 mod traffic;
 
@@ -15,6 +16,7 @@ use lotmq_client::{Endpoint, ProtocolVersion};
 use lotmq_connect::{ConnectArgs, Quality, qos, random_text};
 use lotmq_terminal::{Exit, Misuse, output, seconds};
 
+use crate::open_files;
 use target::Target;
 use traffic::{Pace, Plan};
 
@@ -32,8 +34,8 @@ pub(crate) struct BenchArgs {
     /// Who sends to whom
     #[arg(value_enum, default_value_t = Scenario::Pair)]
     scenario: Scenario,
-    /// Clients on the side that has many
-    #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    /// Clients on the side that has many; 10000 at most, with connections 1000000
+    #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     clients: u32,
     /// QoS of the messages and subscriptions
     #[arg(short = 'q', long, value_parser = qos, default_value = "0")]
@@ -44,7 +46,7 @@ pub(crate) struct BenchArgs {
     /// Seconds to measure, after half a second to get going
     #[arg(short = 't', long, default_value_t = 5.0, value_parser = some_seconds)]
     time: f64,
-    /// Messages per second of all publishers together; without it as many as are delivered
+    /// Messages per second of all publishers together; without it as many as are delivered, with connections 10000
     #[arg(short = 'r', long, value_parser = clap::value_parser!(u32).range(1..))]
     rate: Option<u32>,
     /// Messages that may be under way for each publisher
@@ -81,7 +83,15 @@ enum Scenario {
     Single,
     /// Clients that connect and leave, over and over; -r is connections per second then, and refusals are counted
     Connect,
+    /// Many subscribers, each with a topic of its own, and one publisher whose messages go to one of them each, at a rate; with --pid also the
+    /// memory of the broker for each connection. To an address of loopback each 10,000 of them come from another one, so that the ports suffice
+    Connections,
 }
+
+/// Most clients of scenarios in which all of them are busy.
+const BUSY_CLIENTS_MAX: u32 = 10_000;
+/// Messages per second among many connections, unless another rate is given.
+const SCATTERED_RATE: u32 = 10_000;
 
 /// Reads a time in which something can be measured.
 fn some_seconds(text: &str) -> Result<f64, String> {
@@ -91,14 +101,18 @@ fn some_seconds(text: &str) -> Result<f64, String> {
 
 pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
     let endpoint = args.checked()?;
+    // Where it cannot be raised and is too low, the socket that does not open says so.
+    let _ = open_files::raise();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let (plan, figures) = tokio::task::LocalSet::new().block_on(&runtime, async {
         let plan = args.plan(Target::look_up(endpoint).await?)?;
         let figures = match args.scenario {
             Scenario::Connect => connects::run(&plan).await?,
-            Scenario::Pair | Scenario::FanIn | Scenario::FanOut | Scenario::Single => {
-                traffic::run(&plan).await?
-            }
+            Scenario::Pair
+            | Scenario::FanIn
+            | Scenario::FanOut
+            | Scenario::Single
+            | Scenario::Connections => traffic::run(&plan).await?,
         };
         anyhow::Ok((plan, figures))
     })?;
@@ -122,6 +136,9 @@ impl BenchArgs {
                 "messages are collected by their number here, see -b; --flush-ms is for --zstd".to_owned(),
             ));
         }
+        if self.clients > BUSY_CLIENTS_MAX && self.scenario != Scenario::Connections {
+            return Err(Misuse(format!("-n is at most {BUSY_CLIENTS_MAX}, but for connections")));
+        }
         let endpoint = self.connection.endpoint()?;
         if self.tls_resume && self.scenario != Scenario::Connect {
             return Err(Misuse("--tls-resume is for connect; other clients do not come back".to_owned()));
@@ -138,13 +155,15 @@ impl BenchArgs {
             Scenario::Pair | Scenario::Single => (self.clients, self.clients),
             Scenario::Connect => (self.clients, 0),
             Scenario::FanIn => (self.clients, 1),
-            Scenario::FanOut => (1, self.clients),
+            Scenario::FanOut | Scenario::Connections => (1, self.clients),
         };
         let (window, batch) = match self.scenario {
             Scenario::Single => (4, 1),
-            Scenario::Pair | Scenario::FanIn | Scenario::FanOut | Scenario::Connect => {
-                (self.window, self.batch)
-            }
+            Scenario::Pair
+            | Scenario::FanIn
+            | Scenario::FanOut
+            | Scenario::Connect
+            | Scenario::Connections => (self.window, self.batch),
         };
         let ConnectArgs { login, transport } = &self.connection;
         Ok(Plan {
@@ -158,10 +177,11 @@ impl BenchArgs {
                 .map_or_else(String::new, |value| value.get_name().to_owned()),
             publishers,
             subscribers,
+            is_scattered: self.scenario == Scenario::Connections,
             qos: self.qos,
             payload_bytes: self.size as usize,
             time: Duration::from_secs_f64(self.time),
-            pace: match self.rate {
+            pace: match self.rate.or((self.scenario == Scenario::Connections).then_some(SCATTERED_RATE)) {
                 Some(rate) => Pace::Rate(rate),
                 None => Pace::Window { messages: window, batch },
             },

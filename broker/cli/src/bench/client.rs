@@ -1,8 +1,10 @@
 //! The bytes of one client: connects, takes packets out of what it reads, acknowledges.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use anyhow::{bail, ensure};
@@ -19,23 +21,32 @@ use super::target::{ReadHalf, Target, WriteHalf};
 const READ_BYTES: usize = 256 << 10;
 /// Room for what a layer holds of MQTT at once.
 const PLAIN_BYTES: usize = 64 << 10;
-/// Room for the first packet, which is CONNACK.
-const CONNACK_BYTES: usize = 1 << 10;
 /// Time for the connection, its handshakes, and the answers to CONNECT and SUBSCRIBE.
 const ANSWER_TIME: Duration = Duration::from_secs(10);
 
 /// Layers of a connection, for both of its directions; without any the socket's bytes are those of MQTT.
 type SharedLayers = Option<Rc<RefCell<Layers>>>;
 
+/// Room for one read, which all clients share: hundreds of thousands of them may be there.
+#[derive(Default)]
+struct Room {
+    /// With layers: what the socket gave, and what they make of it.
+    wire: Vec<u8>,
+    plain: Vec<u8>,
+    /// Bytes of MQTT.
+    bytes: Vec<u8>,
+}
+
+thread_local! {
+    static ROOM: RefCell<Room> = RefCell::default();
+}
+
 /// What a client reads.
 pub(crate) struct Incoming {
     socket: ReadHalf,
     layers: SharedLayers,
-    /// With layers: what was read of the socket, and room for what they make of it.
-    wire: Vec<u8>,
-    plain: Vec<u8>,
-    /// Packets that are not whole yet.
-    bytes: Vec<u8>,
+    /// Bytes of packets that were not handed out.
+    rest: Vec<u8>,
     version: ProtocolVersion,
 }
 
@@ -45,78 +56,87 @@ impl Incoming {
         &mut self,
         take: impl FnMut(&ServerPacket<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<bool> {
-        if !self.read_once(READ_BYTES).await? {
-            return Ok(false);
-        }
-        self.hand_out(take)?;
-        Ok(true)
+        self.read_packets(usize::MAX, take).await
     }
 
-    /// Hands out the whole packets that were read.
+    /// The same, but hands out `most` packets at most.
+    async fn read_packets(
+        &mut self,
+        most: usize,
+        mut take: impl FnMut(&ServerPacket<'_>) -> anyhow::Result<()>,
+    ) -> anyhow::Result<bool> {
+        let poll = |cx: &mut Context<'_>| {
+            ROOM.with_borrow_mut(|room| {
+                let is_open = ready!(self.poll_read(room, cx))?;
+                self.hand_out(&room.bytes, most, &mut take)?;
+                Poll::Ready(Ok(is_open))
+            })
+        };
+        poll_fn(poll).await
+    }
+
+    /// Reads bytes of MQTT once, behind those that were not handed out. False at the end of the connection.
+    fn poll_read(&mut self, room: &mut Room, cx: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        room.bytes.clear();
+        room.bytes.extend_from_slice(&self.rest);
+        let Some(layers) = &self.layers else {
+            return self.socket.poll_read(&mut room.bytes, READ_BYTES, cx);
+        };
+        room.wire.clear();
+        let is_open = ready!(self.socket.poll_read(&mut room.wire, READ_BYTES, cx))?;
+        let mut layers = layers.borrow_mut();
+        layers.handle_wire(&room.wire)?;
+        take_plain(&mut layers, &mut room.plain, &mut room.bytes)?;
+        Poll::Ready(Ok(is_open && !layers.is_ended()))
+    }
+
+    /// Hands out whole packets of `bytes`, and keeps the others.
     fn hand_out(
         &mut self,
+        bytes: &[u8],
+        most: usize,
         mut take: impl FnMut(&ServerPacket<'_>) -> anyhow::Result<()>,
     ) -> anyhow::Result<()> {
-        let mut done = 0;
-        while let Some(packet_len) = self.hand_out_one(done, &mut take)? {
-            done += packet_len;
+        let mut left = bytes;
+        for _ in 0..most {
+            let Some(header) = fixed_header(left, u32::MAX)? else { break };
+            let Some(body) = left.get(usize::from(header.header_len)..header.packet_len()) else { break };
+            take(&ServerPacket::decode(&header, body, self.version)?)?;
+            left = &left[header.packet_len()..];
         }
-        self.bytes.drain(..done);
+        self.rest.clear();
+        self.rest.extend_from_slice(left);
         Ok(())
-    }
-
-    /// Hands out the packet that begins at `start`, if it is whole; returns its length.
-    fn hand_out_one(
-        &self,
-        start: usize,
-        take: impl FnOnce(&ServerPacket<'_>) -> anyhow::Result<()>,
-    ) -> anyhow::Result<Option<usize>> {
-        let Some(header) = fixed_header(&self.bytes[start..], u32::MAX)? else { return Ok(None) };
-        let body = start + usize::from(header.header_len)..start + header.packet_len();
-        let Some(body) = self.bytes.get(body) else { return Ok(None) };
-        take(&ServerPacket::decode(&header, body, self.version)?)?;
-        Ok(Some(header.packet_len()))
-    }
-
-    /// Reads bytes of MQTT. False at the end of the connection.
-    async fn read_once(&mut self, most: usize) -> io::Result<bool> {
-        let Some(layers) = &self.layers else {
-            self.bytes.reserve(most);
-            return Ok(self.socket.read_buf(&mut self.bytes).await? > 0);
-        };
-        self.wire.clear();
-        self.wire.reserve(most);
-        if self.socket.read_buf(&mut self.wire).await? == 0 {
-            return Ok(false);
-        }
-        let mut layers = layers.borrow_mut();
-        layers.handle_wire(&self.wire)?;
-        take_plain(&mut layers, &mut self.plain, &mut self.bytes)?;
-        Ok(!layers.is_ended())
     }
 
     /// Waits for CONNACK, and speaks zstd from then on where it grants that.
     async fn connack(&mut self) -> anyhow::Result<()> {
-        let mut has_zstd = false;
-        let len = loop {
-            ensure!(self.read_once(CONNACK_BYTES).await.map_err(ClientError::Io)?, ClientError::Closed);
-            let len = self.hand_out_one(0, |packet| {
+        let (mut is_answered, mut has_zstd) = (false, false);
+        while !is_answered {
+            let read = self.read_packets(1, |packet| {
                 check(packet)?;
                 let ServerPacket::Connack(connack) = packet else { bail!("unexpected answer {packet:?}") };
-                has_zstd = Offer::read(connack.properties.user_properties()).is_some();
+                (is_answered, has_zstd) = (true, Offer::read(connack.properties.user_properties()).is_some());
                 Ok(())
-            })?;
-            if let Some(len) = len {
-                break len;
-            }
-        };
-        self.bytes.drain(..len);
+            });
+            let is_open = read.await.map_err(as_client_error)?;
+            ensure!(is_open || is_answered, ClientError::Closed);
+        }
         if has_zstd {
+            let behind = std::mem::take(&mut self.rest);
             let mut layers = self.layers.get_or_insert_default().borrow_mut();
-            layers.start_zstd(&std::mem::take(&mut self.bytes))?;
-            take_plain(&mut layers, &mut self.plain, &mut self.bytes)?;
+            layers.start_zstd(&behind)?;
+            ROOM.with_borrow_mut(|room| take_plain(&mut layers, &mut room.plain, &mut self.rest))?;
         }
         Ok(())
+    }
+}
+
+/// The error as one of the connection, where the socket or TLS failed: before CONNACK that means that there is no broker for us.
+fn as_client_error(error: anyhow::Error) -> anyhow::Error {
+    match error.downcast::<io::Error>() {
+        Ok(error) => ClientError::Io(error).into(),
+        Err(other) => other,
     }
 }
 
@@ -189,14 +209,7 @@ async fn try_connect(
     let (read, write, layers) = target.open().await?;
     let layers = (!layers.are_none()).then(|| Rc::new(RefCell::new(layers)));
     let mut outgoing = Outgoing { socket: write, layers: layers.clone() };
-    let mut incoming = Incoming {
-        socket: read,
-        layers,
-        wire: Vec::new(),
-        plain: Vec::new(),
-        bytes: Vec::new(),
-        version: options.version,
-    };
+    let mut incoming = Incoming { socket: read, layers, rest: Vec::new(), version: options.version };
     let mut hello = Vec::new();
     options.encode(&mut hello)?;
     outgoing.write(&hello).await?;

@@ -28,6 +28,8 @@ pub(crate) struct Figures {
     pub(crate) refused: u64,
     /// `None` for messages, and without TLS.
     handshakes: Option<Handshakes>,
+    /// Memory of the broker that each connection takes, in bytes, where that was looked at.
+    pub(crate) memory_each: Option<f64>,
     /// Messages that had not arrived a while after the end.
     pub(crate) lost: u64,
     pub(crate) elapsed: Duration,
@@ -53,6 +55,7 @@ impl Figures {
             delivered: 0,
             refused: 0,
             handshakes,
+            memory_each: None,
             lost: 0,
             elapsed: Duration::ZERO,
             latency: latency.expect("the bounds are legal: 1 to more than 2, 3 digits"),
@@ -94,6 +97,9 @@ impl Figures {
         if let Some(rate) = self.per_processor_second() {
             text.push_str(&format!(", {rate:.0} per second of the broker's processor time"));
         }
+        if let Some(bytes) = self.memory_each {
+            text.push_str(&format!("\nmemory of the broker: {bytes:.0} bytes for each connection"));
+        }
         text.push_str(&format!(
             "\nlatency: median {} µs, 99 % {} µs, 99.9 % {} µs, longest {} µs",
             self.latency.value_at_quantile(0.5),
@@ -117,6 +123,7 @@ impl Figures {
             "refused": self.refused,
             "tlsHandshakes": self.handshakes.map(|Handshakes { full, resumed }| json!({ "full": full, "resumed": resumed })),
             "perSecond": self.per_second(),
+            "brokerBytesPerConnection": self.memory_each,
             "perBrokerCpuSecond": self.per_processor_second(),
             "latencyUs": {
                 "p50": self.latency.value_at_quantile(0.5),
@@ -139,4 +146,14 @@ pub(crate) fn processor_time(pid: u32) -> anyhow::Result<Duration> {
         anyhow::bail!("cannot read {path}");
     };
     Ok(Duration::from_secs_f64((user + system) as f64 / rustix::param::clock_ticks_per_second() as f64))
+}
+
+/// Memory of a process that is resident.
+pub(crate) fn resident_bytes(pid: u32) -> anyhow::Result<u64> {
+    let path = format!("/proc/{pid}/status");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+    let kibibytes = text.lines().find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
+    let kibibytes: u64 =
+        kibibytes.and_then(|text| text.parse().ok()).with_context(|| format!("cannot read {path}"))?;
+    Ok(kibibytes * 1024)
 }

@@ -1,19 +1,27 @@
 //! Where the broker is, and sockets to it that do not block the thread.
 
+use std::future::{Future as _, poll_fn};
 use std::io;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll};
 
 use lotmq_client::{ClientError, Endpoint, Layers, Place};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::{TcpStream, UnixStream, lookup_host, tcp, unix};
+use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host, tcp, unix};
+
+/// Connections from one address of loopback. A system has some 28,000 ports for them, and those of the last minute may not be free again.
+const CONNECTIONS_PER_SOURCE: u32 = 10_000;
 
 /// Endpoint whose name was looked up, so that no run measures that.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     endpoint: Endpoint,
     way: Way,
+    /// Address of loopback from which its connections come.
+    source: Option<Ipv4Addr>,
 }
 
 #[derive(Clone, Debug)]
@@ -32,7 +40,7 @@ impl Target {
             }
             Place::Unix(path) => Way::Unix(path.clone()),
         };
-        Ok(Self { endpoint, way })
+        Ok(Self { endpoint, way, source: None })
     }
 
     /// Whether it goes through TLS.
@@ -43,6 +51,19 @@ impl Target {
     /// The same target for a client that resumes its own sessions of TLS.
     pub(crate) fn with_own_tls_sessions(&self) -> Self {
         Self { endpoint: self.endpoint.with_own_tls_sessions(), ..self.clone() }
+    }
+
+    /// The same target for the connection with this number, so that any number of them find ports: 10,000 come from one address each.
+    pub(crate) fn for_one_of_many(&self, number: u32) -> Self {
+        let is_loopback = |address: &SocketAddr| address.is_ipv4() && address.ip().is_loopback();
+        let source = match &self.way {
+            Way::Tcp(addresses) if addresses.iter().all(is_loopback) => {
+                let first = Ipv4Addr::LOCALHOST.to_bits();
+                Some(Ipv4Addr::from_bits(first + number / CONNECTIONS_PER_SOURCE))
+            }
+            Way::Tcp(_) | Way::Unix(_) => None,
+        };
+        Self { source, ..self.clone() }
     }
 
     /// Opens a connection, with the handshakes that it wants.
@@ -57,8 +78,7 @@ impl Target {
         while !layers.is_open() {
             write.write_all(&layers.take_output()).await?;
             wire.clear();
-            wire.reserve(HANDSHAKE_BYTES);
-            if read.read_buf(&mut wire).await? == 0 {
+            if !poll_fn(|cx| read.poll_read(&mut wire, HANDSHAKE_BYTES, cx)).await? {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
             if let Err(error) = layers.handle_wire(&wire) {
@@ -73,7 +93,14 @@ impl Target {
     async fn socket(&self) -> io::Result<(ReadHalf, WriteHalf)> {
         match &self.way {
             Way::Tcp(addresses) => {
-                let stream = TcpStream::connect(&addresses[..]).await?;
+                let stream = match (self.source, addresses.first()) {
+                    (Some(source), Some(address)) => {
+                        let socket = TcpSocket::new_v4()?;
+                        socket.bind((source, 0).into())?;
+                        socket.connect(*address).await?
+                    }
+                    _ => TcpStream::connect(&addresses[..]).await?,
+                };
                 stream.set_nodelay(true)?;
                 let (read, write) = stream.into_split();
                 Ok((ReadHalf::Tcp(read), WriteHalf::Tcp(write)))
@@ -100,12 +127,20 @@ pub(crate) enum ReadHalf {
 }
 
 impl ReadHalf {
-    /// Reads once into the room that `target` has; 0 at the end.
-    pub(crate) async fn read_buf(&mut self, target: &mut Vec<u8>) -> io::Result<usize> {
-        match self {
-            Self::Tcp(half) => half.read_buf(target).await,
-            Self::Unix(half) => half.read_buf(target).await,
-        }
+    /// Reads once, behind the bytes of `target`, with room for so many. False at the end.
+    pub(crate) fn poll_read(
+        &mut self,
+        target: &mut Vec<u8>,
+        room: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        target.reserve(room);
+        // These futures have no state, so that each poll may have its own.
+        let read = match self {
+            Self::Tcp(half) => pin!(half.read_buf(target)).poll(cx),
+            Self::Unix(half) => pin!(half.read_buf(target)).poll(cx),
+        };
+        read.map_ok(|len| len > 0)
     }
 }
 
@@ -120,6 +155,29 @@ impl WriteHalf {
         match self {
             Self::Tcp(half) => half.write_all(bytes).await,
             Self::Unix(half) => half.write_all(bytes).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_connections_come_from_several_addresses_of_loopback() {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let target = |host| runtime.block_on(Target::look_up(Endpoint::tcp(host, 1883))).unwrap();
+        let source = |host, number| target(host).for_one_of_many(number).source;
+        for (host, number, expected) in [
+            ("127.0.0.1", 0, Some(Ipv4Addr::new(127, 0, 0, 1))),
+            ("127.0.0.1", 9_999, Some(Ipv4Addr::new(127, 0, 0, 1))),
+            ("127.0.0.1", 10_000, Some(Ipv4Addr::new(127, 0, 0, 2))),
+            ("127.0.0.9", 999_999, Some(Ipv4Addr::new(127, 0, 0, 100))),
+            // What has one address only is left to the system.
+            ("192.0.2.1", 10_000, None),
+            ("::1", 10_000, None),
+        ] {
+            assert_eq!(source(host, number), expected, "{host}, {number}");
         }
     }
 }

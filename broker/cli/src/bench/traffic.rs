@@ -15,6 +15,7 @@ use tokio::task::JoinSet;
 
 use super::client::{Incoming, Outgoing, acknowledge, connect};
 use super::figures::{Figures, processor_time};
+use super::subscribers;
 use super::target::Target;
 
 /// Time before the figures count.
@@ -36,6 +37,8 @@ pub(crate) struct Plan {
     pub(crate) scenario: String,
     pub(crate) publishers: u32,
     pub(crate) subscribers: u32,
+    /// Whether each message goes to another subscriber, each of which has a topic of its own, instead of to those of its publisher's topic.
+    pub(crate) is_scattered: bool,
     pub(crate) qos: QoS,
     pub(crate) payload_bytes: usize,
     pub(crate) time: Duration,
@@ -46,7 +49,7 @@ pub(crate) struct Plan {
 impl Plan {
     /// Deliveries of each message.
     fn fan_out(&self) -> u64 {
-        u64::from(if self.publishers == 1 { self.subscribers } else { 1 })
+        u64::from(if self.publishers == 1 && !self.is_scattered { self.subscribers } else { 1 })
     }
 }
 
@@ -98,9 +101,9 @@ pub(crate) async fn run(plan: &Plan) -> anyhow::Result<Figures> {
         publishers: (0..plan.publishers).map(|_| Progress::default()).collect(),
     });
     let mut tasks = JoinSet::new();
-    for index in 0..plan.subscribers {
-        let (incoming, write) =
-            connect(&plan.target, &options(plan, "s", index), &subscribe(plan, index)?).await?;
+    let subscribers = subscribers::open(plan).await?;
+    shared.figures.borrow_mut().memory_each = subscribers.memory_each;
+    for (incoming, write) in subscribers.clients {
         tasks.spawn_local(receive(Rc::clone(&shared), incoming, write, plan.options.version));
     }
     for index in 0..plan.publishers {
@@ -170,11 +173,17 @@ pub(super) fn options(plan: &Plan, role: &str, index: u32) -> ConnectOptions {
 }
 
 fn topic(plan: &Plan, index: usize) -> String {
-    format!("bench/{}/{index}", plan.name)
+    topic_of(&plan.name, index)
 }
 
-fn subscribe(plan: &Plan, index: u32) -> anyhow::Result<Vec<u8>> {
+fn topic_of(name: &str, index: usize) -> String {
+    format!("bench/{name}/{index}")
+}
+
+/// The SUBSCRIBE packet of a subscriber.
+pub(super) fn subscribe(plan: &Plan, index: u32) -> anyhow::Result<Vec<u8>> {
     let filter = match (plan.publishers, plan.subscribers) {
+        _ if plan.is_scattered => topic(plan, index as usize),
         (1, _) => topic(plan, 0),
         (_, 1) => format!("bench/{}/+", plan.name),
         _ => topic(plan, index as usize),
@@ -281,6 +290,20 @@ async fn acknowledged(
     Ok(())
 }
 
+/// Subscribers of whom each message goes to another.
+struct Scattered {
+    name: String,
+    subscribers: u32,
+}
+
+impl Scattered {
+    /// Topic of the message with this number. Neighbours in time are none in anybody's tables.
+    fn topic(&self, number: u64) -> String {
+        let hashed = number.wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
+        topic_of(&self.name, (hashed % u64::from(self.subscribers)) as usize)
+    }
+}
+
 struct Publisher {
     shared: Rc<Shared>,
     index: usize,
@@ -288,6 +311,7 @@ struct Publisher {
     /// PUBREL packets that are due.
     acknowledgements: Rc<RefCell<Vec<u8>>>,
     topic: String,
+    scattered: Option<Scattered>,
     qos: QoS,
     version: ProtocolVersion,
     payload: Vec<u8>,
@@ -303,6 +327,9 @@ impl Publisher {
             write,
             acknowledgements: Rc::default(),
             topic: topic(plan, index),
+            scattered: plan
+                .is_scattered
+                .then(|| Scattered { name: plan.name.clone(), subscribers: plan.subscribers }),
             qos: plan.qos,
             version: plan.options.version,
             payload: vec![b'.'; plan.payload_bytes],
@@ -367,6 +394,9 @@ impl Publisher {
         let progress = self.shared.publisher(self.index);
         let number = progress.sent.get();
         progress.sent.set(number + 1);
+        if let Some(scattered) = &self.scattered {
+            self.topic = scattered.topic(number);
+        }
         let nanos = u64::try_from(due.as_nanos()).unwrap_or(u64::MAX);
         self.payload[..8].copy_from_slice(&nanos.to_be_bytes());
         self.payload[8..12].copy_from_slice(&u32::try_from(self.index)?.to_be_bytes());
