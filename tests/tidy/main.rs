@@ -18,6 +18,7 @@ mod scripts;
 mod shapes;
 mod statements;
 mod syntax;
+mod transports;
 
 use std::path::{Path, PathBuf};
 

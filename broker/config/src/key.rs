@@ -32,20 +32,7 @@ pub struct Key {
 
 /// Every key, in the order of the reference.
 pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let sections: [&'static [Key]; 24] = [
-        broker::KEYS,
-        listener::mqtt::KEYS,
-        listener::limits::MQTT,
-        listener::mqtts::KEYS,
-        listener::limits::MQTTS,
-        listener::ws::KEYS,
-        listener::limits::WS,
-        listener::wss::KEYS,
-        listener::limits::WSS,
-        listener::unix::KEYS,
-        listener::limits::UNIX,
-        listener::quic::KEYS,
-        listener::limits::QUIC,
+    let others: [&'static [Key]; 11] = [
         tls::KEYS,
         auth::KEYS,
         mqtt::KEYS,
@@ -58,7 +45,7 @@ pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::n
         compat::KEYS,
         sys::KEYS,
     ];
-    sections.into_iter().flatten().collect()
+    [broker::KEYS].into_iter().chain(listener::KEYS.iter().copied()).chain(others).flatten().collect()
 });
 
 impl Key {

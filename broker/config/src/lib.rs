@@ -42,6 +42,8 @@ use std::path::PathBuf;
 
 use serde_json::{Map, Value};
 
+use listener::Need;
+
 pub use admin::Admin;
 pub use audit::Audit;
 pub use auth::{AnonymousLogin, Auth};
@@ -56,7 +58,7 @@ pub use fuzz::fuzz_config;
 pub use key::{KEYS, Key};
 pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{
-    ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan, MqttListener,
+    Carrier, ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan, MqttListener,
     MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, UserFromCertificate, WsListener,
     WssListener,
 };
@@ -216,33 +218,15 @@ impl Config {
         Ok(())
     }
 
-    /// Keys, what they need, and whether that is missing.
-    fn needs(&self) -> Vec<(&'static str, &'static str, bool)> {
-        let Self { tls, listener, .. } = self;
-        let (no_certificate, no_authority) = (tls.certificate.is_none(), tls.client_ca.is_none());
+    /// Keys that need others.
+    fn needs(&self) -> Vec<Need> {
+        let Self { tls, .. } = self;
+        let no_certificate = tls.certificate.is_none();
         let mut needs = vec![
             ("tls.key", "tls.certificate", no_certificate && tls.key.is_some()),
             ("tls.client_ca", "tls.certificate", no_certificate && tls.client_ca.is_some()),
-            ("listener.quic.port", "tls.certificate", no_certificate && listener.quic.port != Port::Off),
         ];
-        // By default, and in what clients of Coreflux store as a whole, these ports say only where TLS would be.
-        for (key, port) in
-            [("listener.mqtts.port", listener.mqtts.port), ("listener.wss.port", listener.wss.port)]
-        {
-            let is_wanted = !matches!(self.origin(key), Origin::Default | Origin::Stored);
-            needs.push((key, "tls.certificate", no_certificate && is_wanted && port != Port::Off));
-        }
-        macro_rules! of_client_certificates {
-            ($($listener:ident)+) => {$(
-                let asks = listener.$listener.client_certificate != ClientCertificate::Off;
-                let takes_user = listener.$listener.user_from_certificate != UserFromCertificate::Off;
-                let key = concat!("listener.", stringify!($listener), ".client_certificate");
-                needs.push((key, "tls.client_ca", asks && no_authority));
-                let user_key = concat!("listener.", stringify!($listener), ".user_from_certificate");
-                needs.push((user_key, key, takes_user && !asks));
-            )+};
-        }
-        of_client_certificates! { mqtts wss quic }
+        needs.extend(self.needs_of_listeners());
         needs
     }
 
@@ -286,10 +270,14 @@ impl Config {
     /// Addresses of all listeners that other machines can reach, each with the name of its listener.
     #[must_use]
     pub fn public_addresses(&self) -> Vec<(&'static str, SocketAddr)> {
-        let plans = self.listeners().into_iter().chain(self.quic_listener().map(|(plan, _)| plan));
+        let plans = self.listeners();
         let of_plan =
             |plan: ListenerPlan| plan.addresses.into_iter().map(move |address| (plan.name, address));
-        plans.flat_map(of_plan).filter(|(_, address)| !address.ip().to_canonical().is_loopback()).collect()
+        plans
+            .into_iter()
+            .flat_map(of_plan)
+            .filter(|(_, address)| !address.ip().to_canonical().is_loopback())
+            .collect()
     }
 
     /// Listeners that other machines can reach, and whose header of the PROXY protocol is believed whoever sends it.

@@ -1,33 +1,17 @@
-//! Sections `[listener.<name>]`: where clients connect.
+//! Sections `[listener.<name>]`: where clients connect, one for each transport.
+//!
+//! This file is the registry of transports: one is its section's file and its row among the [`transports!`]. Structures, keys, limits and what is
+//! opened derive from that. Not here: how it carries bytes (`net` of the server).
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::Config;
 use super::networks::Networks;
+use super::origin::Origin;
 use super::setting::words;
 use super::web::WebOrigins;
-
-/// All listeners.
-#[derive(Clone, Debug, Default, PartialEq)]
-#[non_exhaustive]
-pub struct Listener {
-    /// Plain TCP.
-    pub mqtt: MqttListener,
-    /// TLS.
-    pub mqtts: MqttsListener,
-    /// WebSocket.
-    pub ws: WsListener,
-    /// WebSocket over TLS.
-    pub wss: WssListener,
-    /// Unix socket.
-    pub unix: UnixListener,
-    /// QUIC.
-    pub quic: QuicListener,
-    /// What each of them sets of the limits.
-    pub limits: LimitsOfListeners,
-}
+use super::{Config, Key};
 
 /// Declares the section of a listener on a TCP port: what all of them have, then what it has alone.
 macro_rules! listener {
@@ -58,21 +42,68 @@ macro_rules! listener {
 
 use listener;
 
-pub(crate) mod limits;
-pub(crate) mod mqtt;
-pub(crate) mod mqtts;
-pub(crate) mod quic;
-pub(crate) mod unix;
-pub(crate) mod ws;
-pub(crate) mod wss;
+mod limits;
+mod mqtt;
+mod mqtts;
+mod quic;
+mod unix;
+mod ws;
+mod wss;
 
-pub use limits::{LimitsOfListeners, ListenerLimits, OwnLimits};
-pub use mqtt::MqttListener;
-pub use mqtts::MqttsListener;
-pub use quic::QuicListener;
-pub use unix::UnixListener;
-pub use ws::WsListener;
-pub use wss::WssListener;
+pub use limits::{ListenerLimits, OwnLimits};
+
+/// Section of a transport.
+trait Transport {
+    /// Says what is opened for it, which begins with its name and limits.
+    fn fill(&self, plan: &mut ListenerPlan);
+}
+
+macro_rules! transports {
+    ($($module:ident: $section:ident $doc:literal $(, $without:ident $addresses:ident)?;)+) => {
+        $(pub use $module::$section;)+
+
+        /// All listeners.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct Listener {
+            $(#[doc = $doc] pub $module: $section,)+
+            /// What each of them sets of the limits.
+            pub limits: LimitsOfListeners,
+        }
+
+        /// What each listener sets itself of the limits.
+        #[derive(Clone, Debug, Default, PartialEq)]
+        #[non_exhaustive]
+        pub struct LimitsOfListeners {
+            $(#[doc = concat!("Those of `[listener.", stringify!($module), "]`.")] pub $module: OwnLimits,)+
+        }
+
+        /// The keys of each listener, then those of its limits.
+        pub(crate) const KEYS: &[&[Key]] =
+            &[$($module::KEYS, limits::keys_of! { $module $(, $without $addresses)? }),+];
+
+        impl Config {
+            /// Plans of all listeners, whether they are to be opened or not.
+            fn plans(&self) -> Vec<ListenerPlan> {
+                vec![$({
+                    let mut plan =
+                        ListenerPlan::new(stringify!($module), self.listener.limits.$module.or(&self.limits));
+                    self.listener.$module.fill(&mut plan);
+                    plan
+                }),+]
+            }
+        }
+    };
+}
+
+transports! {
+    mqtt: MqttListener "Plain TCP.";
+    mqtts: MqttsListener "TLS.";
+    ws: WsListener "WebSocket.";
+    wss: WssListener "WebSocket over TLS.";
+    unix: UnixListener "Unix socket.", without addresses;
+    quic: QuicListener "QUIC.";
+}
 
 words! {
     /// Whether clients must show a certificate.
@@ -106,8 +137,8 @@ pub struct ListenerPlan {
     pub name: &'static str,
     /// Where; port 0 lets the system choose.
     pub addresses: Vec<SocketAddr>,
-    /// Present for a Unix socket, which has no addresses.
-    pub unix: Option<UnixSocket>,
+    /// What carries its bytes.
+    pub carrier: Carrier,
     /// Whether connections begin with a header of the PROXY protocol.
     pub proxy_protocol: bool,
     /// Proxies that are believed what that says; with none, all are.
@@ -126,6 +157,21 @@ pub struct ListenerPlan {
     pub limits: ListenerLimits,
 }
 
+/// What carries the bytes of a listener's connections.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Carrier {
+    /// TCP, at the addresses.
+    Tcp,
+    /// A Unix socket; there are no addresses. `None` when it is off.
+    Unix(Option<UnixSocket>),
+    /// QUIC, at the addresses.
+    Quic {
+        /// Time without any packet after which a connection is lost.
+        idle_timeout: Duration,
+    },
+}
+
 /// Where a Unix socket is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -136,86 +182,13 @@ pub struct UnixSocket {
     pub mode: u32,
 }
 
-impl Config {
-    /// The listeners that are to be opened, but for that of QUIC.
-    #[must_use]
-    pub fn listeners(&self) -> Vec<ListenerPlan> {
-        let has_certificate = self.tls.certificate.is_some();
-        let with_tls = has_certificate.then(|| [self.plan_mqtts(), self.plan_wss()]);
-        [self.plan_mqtt(), self.plan_ws()]
-            .into_iter()
-            .chain(with_tls.into_iter().flatten())
-            .filter(|plan| !plan.addresses.is_empty())
-            .chain(self.plan_unix())
-            .collect()
-    }
-
-    fn plan_mqtt(&self) -> ListenerPlan {
-        let section = &self.listener.mqtt;
-        let mut plan = self.plan("mqtt", section.bind.at(section.port), &self.listener.limits.mqtt);
-        plan.proxy_protocol = section.proxy_protocol;
-        plan.trusted_proxies = section.trusted_proxies.clone();
-        plan.zstd_clients_max = section.zstd_clients;
-        plan
-    }
-
-    fn plan_mqtts(&self) -> ListenerPlan {
-        let section = &self.listener.mqtts;
-        let mut plan = self.plan("mqtts", section.bind.at(section.port), &self.listener.limits.mqtts);
-        plan.proxy_protocol = section.proxy_protocol;
-        plan.trusted_proxies = section.trusted_proxies.clone();
-        plan.tls = Some(section.client_certificate);
-        plan.user_from_certificate = section.user_from_certificate;
-        plan.zstd_clients_max = section.zstd_clients;
-        plan
-    }
-
-    fn plan_ws(&self) -> ListenerPlan {
-        let section = &self.listener.ws;
-        let mut plan = self.plan("ws", section.bind.at(section.port), &self.listener.limits.ws);
-        plan.proxy_protocol = section.proxy_protocol;
-        plan.trusted_proxies = section.trusted_proxies.clone();
-        plan.websocket = Some(section.compressed_clients);
-        plan.origins = section.origins.clone();
-        plan
-    }
-
-    fn plan_wss(&self) -> ListenerPlan {
-        let section = &self.listener.wss;
-        let mut plan = self.plan("wss", section.bind.at(section.port), &self.listener.limits.wss);
-        plan.proxy_protocol = section.proxy_protocol;
-        plan.trusted_proxies = section.trusted_proxies.clone();
-        plan.tls = Some(section.client_certificate);
-        plan.user_from_certificate = section.user_from_certificate;
-        plan.websocket = Some(section.compressed_clients);
-        plan.origins = section.origins.clone();
-        plan
-    }
-
-    /// The listener of QUIC, if it is to be opened, and the time without any packet after which its connections are lost.
-    #[must_use]
-    pub fn quic_listener(&self) -> Option<(ListenerPlan, Duration)> {
-        let section = &self.listener.quic;
-        let mut plan = self.plan("quic", section.bind.at(section.port), &self.listener.limits.quic);
-        plan.tls = Some(section.client_certificate);
-        plan.user_from_certificate = section.user_from_certificate;
-        let idle_timeout = Duration::from_secs(section.idle_timeout_sec.into());
-        (self.tls.certificate.is_some() && !plan.addresses.is_empty()).then_some((plan, idle_timeout))
-    }
-
-    fn plan_unix(&self) -> Option<ListenerPlan> {
-        let section = &self.listener.unix;
-        let path = section.path.clone()?;
-        let mut plan = self.plan("unix", Vec::new(), &self.listener.limits.unix);
-        plan.unix = Some(UnixSocket { path, mode: section.mode.bits() });
-        Some(plan)
-    }
-
-    fn plan(&self, name: &'static str, addresses: Vec<SocketAddr>, own: &OwnLimits) -> ListenerPlan {
-        ListenerPlan {
+impl ListenerPlan {
+    /// Plan of a listener of TCP without addresses, and with nothing that is optional.
+    fn new(name: &'static str, limits: ListenerLimits) -> Self {
+        Self {
             name,
-            addresses,
-            unix: None,
+            addresses: Vec::new(),
+            carrier: Carrier::Tcp,
             proxy_protocol: false,
             trusted_proxies: Networks::default(),
             tls: None,
@@ -223,7 +196,56 @@ impl Config {
             websocket: None,
             origins: WebOrigins::default(),
             zstd_clients_max: 0,
-            limits: own.or(&self.limits),
+            limits,
         }
+    }
+
+    /// Whether it is turned on.
+    fn is_on(&self) -> bool {
+        !self.addresses.is_empty() || matches!(self.carrier, Carrier::Unix(Some(_)))
+    }
+
+    /// The key of this name in its section.
+    fn key(&self, name: &str) -> Option<&'static Key> {
+        Key::find(&format!("listener.{}.{name}", self.name))
+    }
+}
+
+/// A key, the one that it needs, and whether that is missing.
+pub(crate) type Need = (&'static str, &'static str, bool);
+
+impl Config {
+    /// The listeners that are to be opened. Those with TLS are when there is a certificate.
+    #[must_use]
+    pub fn listeners(&self) -> Vec<ListenerPlan> {
+        let has_certificate = self.tls.certificate.is_some();
+        let mut plans = self.plans();
+        plans.retain(|plan| plan.is_on() && (plan.tls.is_none() || has_certificate));
+        plans
+    }
+
+    /// What keys of listeners need: a certificate where a port with TLS is set, an authority where clients must show one.
+    pub(crate) fn needs_of_listeners(&self) -> Vec<Need> {
+        let (no_certificate, no_authority) = (self.tls.certificate.is_none(), self.tls.client_ca.is_none());
+        let plans: Vec<ListenerPlan> = self.plans().into_iter().filter(|plan| plan.tls.is_some()).collect();
+        let mut needs = Vec::new();
+        for plan in &plans {
+            let Some(port) = plan.key("port") else { continue };
+            // By default, and in what clients of Coreflux store as a whole, ports say only where TLS would be.
+            let is_wanted = !matches!(self.origin(port.path), Origin::Default | Origin::Stored);
+            needs.push((port.path, "tls.certificate", no_certificate && is_wanted && plan.is_on()));
+        }
+        for plan in &plans {
+            let (Some(asked), Some(user)) =
+                (plan.key("client_certificate"), plan.key("user_from_certificate"))
+            else {
+                continue;
+            };
+            let asks = plan.tls.is_some_and(|asked| asked != ClientCertificate::Off);
+            let takes_user = plan.user_from_certificate != UserFromCertificate::Off;
+            needs.push((asked.path, "tls.client_ca", asks && no_authority));
+            needs.push((user.path, asked.path, takes_user && !asks));
+        }
+        needs
     }
 }

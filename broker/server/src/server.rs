@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use lot_to_wasm::lower::World as LotWorld;
 use lotmq_auth::PasswordCost;
-use lotmq_config::{self, Config, ListenerPlan, Secret};
+use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink, World};
 use lotmq_pulse::Pulses;
@@ -277,12 +277,15 @@ impl Server {
 
     fn listen(&mut self, config: &Config, former: &Former) -> Result<(), StartError> {
         for plan in config.listeners() {
+            if let Carrier::Quic { idle_timeout } = plan.carrier {
+                self.listen_to_quic(config, &plan, idle_timeout, former)?;
+                continue;
+            }
             match self.listener(config, &plan) {
                 Ok(listener) => self.open(&Arc::new(listener), &plan, former),
                 Err(error) => return Err(unusable(&plan, &error)),
             }
         }
-        self.listen_to_quic(config, former)?;
         let opened: Vec<&str> = self.addresses.iter().map(|(name, _)| *name).collect();
         if let Some(reasons) = not_opened::fatal(config, &opened, &self.broker.net.not_opened.lock()) {
             return Err(StartError::NoListener(reasons));
@@ -355,7 +358,8 @@ impl Server {
             let opened = listener::bind(address).map(ListeningSocket::Tcp);
             opened.map_err(|error| (listener::refusal(address, &error), error.kind()))
         });
-        let unix = plan.unix.iter().map(|unix| {
+        let unix = if let Carrier::Unix(unix) = &plan.carrier { unix.as_ref() } else { None };
+        let unix = unix.into_iter().map(|unix| {
             let opened = listener::bind_unix(&unix.path, unix.mode);
             opened.map_err(|error| (listener::unix_refusal(&unix.path, &error), error.kind()))
         });
@@ -378,13 +382,18 @@ impl Server {
     }
 
     #[cfg(feature = "quic")]
-    fn listen_to_quic(&mut self, config: &Config, former: &Former) -> Result<(), StartError> {
-        let Some((plan, idle_timeout)) = config.quic_listener() else { return Ok(()) };
-        let tls = match self.certificates(config, &plan) {
+    fn listen_to_quic(
+        &mut self,
+        config: &Config,
+        plan: &ListenerPlan,
+        idle_timeout: Duration,
+        former: &Former,
+    ) -> Result<(), StartError> {
+        let tls = match self.certificates(config, plan) {
             Ok(tls) => tls.expect("the plan of QUIC has a certificate"),
-            Err(error) => return Err(unusable(&plan, &error)),
+            Err(error) => return Err(unusable(plan, &error)),
         };
-        let listener = Arc::new(self.plain_listener(config, &plan));
+        let listener = Arc::new(self.plain_listener(config, plan));
         let mut opened = Vec::new();
         for &address in &plan.addresses {
             let address = former.address(plan.name, address);
@@ -408,11 +417,15 @@ impl Server {
 
     #[cfg(not(feature = "quic"))]
     #[allow(clippy::unnecessary_wraps, reason = "the signature of the one with QUIC")]
-    fn listen_to_quic(&mut self, config: &Config, _: &Former) -> Result<(), StartError> {
-        if let Some((plan, _)) = config.quic_listener() {
-            let reason = "this build has no QUIC".to_owned();
-            self.not_opened(NotOpened { listener: plan.name, reason, is_missed: true });
-        }
+    fn listen_to_quic(
+        &mut self,
+        _: &Config,
+        plan: &ListenerPlan,
+        _: Duration,
+        _: &Former,
+    ) -> Result<(), StartError> {
+        let reason = "this build has no QUIC".to_owned();
+        self.not_opened(NotOpened { listener: plan.name, reason, is_missed: true });
         Ok(())
     }
 
@@ -432,7 +445,8 @@ impl Server {
             }
         }
         // One of QUIC has a pair of Unix sockets.
-        let per_connection = if config.quic_listener().is_some() { 2 } else { 1 };
+        let is_quic = |plan: &ListenerPlan| matches!(plan.carrier, Carrier::Quic { .. });
+        let per_connection = if config.listeners().iter().any(is_quic) { 2 } else { 1 };
         let shared = self.broker.net.descriptors.get_or_init(|| Descriptors::share_out(per_connection));
         if !sockets.is_empty() {
             self.admin = Some(Admin::start(&self.broker, sockets, shared.http_connections as usize)?);

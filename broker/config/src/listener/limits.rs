@@ -1,9 +1,7 @@
 //! The limits of listeners: every one can be set in `[limits]` for all, and in `[listener.<name>]` for one.
 
 use crate::Limits;
-use crate::key::Key;
 use crate::limit_table;
-use crate::setting::{Setting, check_range};
 
 /// Declares what a listener may set, and what holds for it in the end.
 macro_rules! limit_structs {
@@ -51,61 +49,47 @@ limit_table! { limit_structs! {} }
 /// The keys of one listener's limits. One without addresses has no limits that need them.
 macro_rules! limit_keys {
     (
-        { $place:ident at $prefix:literal }
+        { $place:ident }
         every_listener { $($every:tt)* } addressed_listener { $($addressed:tt)* } whole_broker $whole:tt
     ) => {
-        limit_keys! { $place at $prefix: $($every)* $($addressed)* }
+        $crate::listener::limits::limit_keys! { $place: $($every)* $($addressed)* }
     };
     (
-        { $place:ident at $prefix:literal, without addresses }
+        { $place:ident, without addresses }
         every_listener { $($every:tt)* } addressed_listener $addressed:tt whole_broker $whole:tt
     ) => {
-        limit_keys! { $place at $prefix: $($every)* }
+        $crate::listener::limits::limit_keys! { $place: $($every)* }
     };
-    ($place:ident at $prefix:literal: $(
+    ($place:ident: $(
         $(#[doc = $doc:literal])+
         $name:ident: $type:ty = $default:expr, range $range:expr, unit $unit:literal $(, json $json:literal)?
             => $limit:ident($reason:ident, $sentence:literal): $effect:literal;
     )+) => {
-        &[$( Key {
-            path: concat!($prefix, ".", stringify!($name)),
+        &[$( $crate::Key {
+            path: concat!("listener.", stringify!($place), ".", stringify!($name)),
             json: None,
             short_variable: None,
             section_doc: &[],
             doc: &[$($doc),+, " That of `[limits]` until it is set."],
-            type_name: <$type as Setting>::TYPE,
+            type_name: <$type as $crate::setting::Setting>::TYPE,
             range: Some($range),
             is_inherited: true,
             set: |config, value| {
-                let parsed = <Option<$type> as Setting>::parse(value)?;
-                check_range(&parsed.show(), &$range)?;
+                let parsed = <Option<$type> as $crate::setting::Setting>::parse(value)?;
+                $crate::setting::check_range(&$crate::setting::Setting::show(&parsed), &$range)?;
                 config.listener.limits.$place.$name = parsed;
                 Ok(())
             },
-            get: |config| config.listener.limits.$place.$name.show(),
+            get: |config| $crate::setting::Setting::show(&config.listener.limits.$place.$name),
         }, )+]
     };
 }
 
-/// Declares the limits of all listeners: a row is the name of a constant for its keys, and the listener.
-macro_rules! listeners {
-    ($($keys:ident: $place:ident at $prefix:literal $(, $without:ident $addresses:ident)?;)+) => {
-        /// What each listener sets itself.
-        #[derive(Clone, Debug, Default, PartialEq)]
-        #[non_exhaustive]
-        pub struct LimitsOfListeners {
-            $(#[doc = concat!("Those of `[", $prefix, "]`.")] pub $place: OwnLimits,)+
-        }
-
-        $(pub(crate) const $keys: &[Key] = limit_table! { limit_keys! { $place at $prefix $(, $without $addresses)? } };)+
+/// The keys of the limits of a listener; `without addresses` of one that has none.
+macro_rules! keys_of {
+    ($place:ident $(, $without:ident $addresses:ident)?) => {
+        $crate::limit_table! { $crate::listener::limits::limit_keys! { $place $(, $without $addresses)? } }
     };
 }
 
-listeners! {
-    MQTT: mqtt at "listener.mqtt";
-    MQTTS: mqtts at "listener.mqtts";
-    WS: ws at "listener.ws";
-    WSS: wss at "listener.wss";
-    UNIX: unix at "listener.unix", without addresses;
-    QUIC: quic at "listener.quic";
-}
+pub(super) use {keys_of, limit_keys};

@@ -1,10 +1,21 @@
 //! Section `[listener.mqtt]`.
 
+use super::{ListenerPlan, Transport};
+
 super::listener! {
     /// MQTT over plain TCP.
     MqttListener at "listener.mqtt", |config| config.listener.mqtt, port 1883, json "Port" "BindIPForMQTT" => {
         /// Clients at once with which the zstd stream transport of lotmq is spoken if they ask for it, at up to 960 KiB each; further ones are served
         /// without. 0 turns it off. What it is: docs/zstd-transport.md.
         zstd_clients: u32 = 0, range 0..=100_000;
+    }
+}
+
+impl Transport for MqttListener {
+    fn fill(&self, plan: &mut ListenerPlan) {
+        plan.addresses = self.bind.at(self.port);
+        plan.proxy_protocol = self.proxy_protocol;
+        plan.trusted_proxies = self.trusted_proxies.clone();
+        plan.zstd_clients_max = self.zstd_clients;
     }
 }

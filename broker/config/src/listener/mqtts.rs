@@ -1,6 +1,6 @@
 //! Section `[listener.mqtts]`.
 
-use super::{ClientCertificate, UserFromCertificate};
+use super::{ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
 
 super::listener! {
     /// MQTT over TLS 1.2 and 1.3. Opened when `tls.certificate` is set; a port that is set without one is an error.
@@ -13,5 +13,16 @@ super::listener! {
         /// Clients at once with which the zstd stream transport of lotmq is spoken if they ask for it, at up to 960 KiB each; further ones are served
         /// without. 0 turns it off. What it is: docs/zstd-transport.md.
         zstd_clients: u32 = 0, range 0..=100_000;
+    }
+}
+
+impl Transport for MqttsListener {
+    fn fill(&self, plan: &mut ListenerPlan) {
+        plan.addresses = self.bind.at(self.port);
+        plan.proxy_protocol = self.proxy_protocol;
+        plan.trusted_proxies = self.trusted_proxies.clone();
+        plan.tls = Some(self.client_certificate);
+        plan.user_from_certificate = self.user_from_certificate;
+        plan.zstd_clients_max = self.zstd_clients;
     }
 }

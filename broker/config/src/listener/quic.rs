@@ -1,6 +1,8 @@
 //! Section `[listener.quic]`.
 
-use super::{ClientCertificate, UserFromCertificate};
+use std::time::Duration;
+
+use super::{Carrier, ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
 use crate::key::section;
 use crate::setting::{BindAddresses, Port};
 
@@ -20,5 +22,14 @@ section! {
         /// Whether the certificate that a client shows says which user it is. User name and password of its CONNECT count for nothing then; there must
         /// be an account of that name, and whoever the authority certifies as it is that user, `root` included.
         user_from_certificate: UserFromCertificate = UserFromCertificate::Off;
+    }
+}
+
+impl Transport for QuicListener {
+    fn fill(&self, plan: &mut ListenerPlan) {
+        plan.addresses = self.bind.at(self.port);
+        plan.carrier = Carrier::Quic { idle_timeout: Duration::from_secs(self.idle_timeout_sec.into()) };
+        plan.tls = Some(self.client_certificate);
+        plan.user_from_certificate = self.user_from_certificate;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::{Carrier, ListenerPlan, Transport, UnixSocket};
 use crate::key::section;
 use crate::setting::FileMode;
 
@@ -13,5 +14,12 @@ section! {
         path: Option<PathBuf> = None;
         /// Permissions of the file, as octal digits: who may write to it may connect.
         mode: FileMode = FileMode::GROUP;
+    }
+}
+
+impl Transport for UnixListener {
+    fn fill(&self, plan: &mut ListenerPlan) {
+        let mode = self.mode.bits();
+        plan.carrier = Carrier::Unix(self.path.clone().map(|path| UnixSocket { path, mode }));
     }
 }

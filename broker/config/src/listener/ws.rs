@@ -1,5 +1,6 @@
 //! Section `[listener.ws]`.
 
+use super::{ListenerPlan, Transport};
 use crate::web::WebOrigins;
 
 super::listener! {
@@ -12,5 +13,15 @@ super::listener! {
         /// `http://localhost:3000`. Other pages may connect too, but as from elsewhere: with user name and password, and never with the password of
         /// a new broker. So may everything whose handshake names another host than this machine or has a field that a proxy adds.
         origins: WebOrigins = WebOrigins::default();
+    }
+}
+
+impl Transport for WsListener {
+    fn fill(&self, plan: &mut ListenerPlan) {
+        plan.addresses = self.bind.at(self.port);
+        plan.proxy_protocol = self.proxy_protocol;
+        plan.trusted_proxies = self.trusted_proxies.clone();
+        plan.websocket = Some(self.compressed_clients);
+        plan.origins = self.origins.clone();
     }
 }

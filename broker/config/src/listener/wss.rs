@@ -1,6 +1,6 @@
 //! Section `[listener.wss]`.
 
-use super::{ClientCertificate, UserFromCertificate};
+use super::{ClientCertificate, ListenerPlan, Transport, UserFromCertificate};
 use crate::web::WebOrigins;
 
 super::listener! {
@@ -18,5 +18,17 @@ super::listener! {
         /// `http://localhost:3000`. Other pages may connect too, but as from elsewhere: with user name and password, and never with the password of
         /// a new broker. So may everything whose handshake names another host than this machine or has a field that a proxy adds.
         origins: WebOrigins = WebOrigins::default();
+    }
+}
+
+impl Transport for WssListener {
+    fn fill(&self, plan: &mut ListenerPlan) {
+        plan.addresses = self.bind.at(self.port);
+        plan.proxy_protocol = self.proxy_protocol;
+        plan.trusted_proxies = self.trusted_proxies.clone();
+        plan.tls = Some(self.client_certificate);
+        plan.user_from_certificate = self.user_from_certificate;
+        plan.websocket = Some(self.compressed_clients);
+        plan.origins = self.origins.clone();
     }
 }

@@ -7,9 +7,6 @@ use std::io;
 
 use lotmq_config::{Config, Origin};
 
-/// Listeners of WebSocket. Devices and tools look for a broker elsewhere first.
-const OF_WEB_PAGES: [&str; 2] = ["ws", "wss"];
-
 /// Listener, or one of its addresses, that could not be opened at start.
 #[derive(Debug)]
 pub(crate) struct NotOpened {
@@ -31,8 +28,11 @@ impl NotOpened {
 pub(crate) fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) -> Option<String> {
     let is_named = matches!(config.origin("listener.mqtt.port"), Origin::Flag(_));
     let is_named_missing = is_named && not_opened.iter().any(|refused| refused.listener == "mqtt");
-    let is_served = opened.iter().any(|name| !OF_WEB_PAGES.contains(name));
-    let is_wanted = not_opened.iter().any(|refused| !OF_WEB_PAGES.contains(&refused.listener));
+    // Devices and tools look for a broker elsewhere than at WebSocket first.
+    let plans = config.listeners();
+    let is_for_devices = |name: &str| !plans.iter().any(|plan| plan.name == name && plan.websocket.is_some());
+    let is_served = opened.iter().any(|name| is_for_devices(name));
+    let is_wanted = not_opened.iter().any(|refused| is_for_devices(refused.listener));
     let is_nobody_served = opened.is_empty() || (is_wanted && !is_served);
     (is_named_missing || is_nobody_served).then(|| {
         let reasons: Vec<&str> = not_opened.iter().map(|refused| &*refused.reason).collect();
