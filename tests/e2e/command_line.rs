@@ -451,8 +451,8 @@ fn refusals_of_the_broker_are_exit_codes() {
         (&["pub", "-t", "a", "-m", "x", "--insecure"], "--insecure is about TLS"),
         (&["pub", "-t", "a", "-m", "x", "--zstd", "-V", "311"], "--zstd needs version 5"),
         (&["sub", "-t", "a", "--no-local", "-V", "31"], "--no-local needs version 5"),
-        (&["bench", "--ws"], "unexpected argument '--ws'"),
-        (&["bench", "-L", "mqtts://127.0.0.1"], "plain TCP only"),
+        (&["bench", "--ws", "--tls-resume"], "--tls-resume is for connect"),
+        (&["bench", "connect", "-L", "ws://127.0.0.1", "--tls-resume"], "--tls-resume is about TLS"),
         (&["bench", "--flush-ms", "5"], "--flush-ms is for --zstd"),
         (&["bench", "-t", "0"], "0.1 seconds or more"),
     ] {
