@@ -233,3 +233,63 @@ fn different_ones_for_everybody_who_does_not_read() {
     assert!(broker.metric("lotmq_publish_dropped_total").unwrap() > 0.0);
     drop(lazy);
 }
+
+/// Retained messages that are replaced while those who have subscribed to them do not read: what is not retained any more takes no memory with what is still to be
+/// sent of it.
+#[test]
+fn retained_ones_that_are_replaced_before_they_are_sent() {
+    const SUBSCRIBERS: usize = 20;
+    const TOPICS: usize = 32;
+    const BYTES: usize = 1 << 20;
+    let broker = broker().start();
+    let mut publisher = broker.client("publisher");
+    let before = broker.resident_bytes();
+    let mut lazy = Vec::new();
+    for number in 0..SUBSCRIBERS {
+        for topic in 0..TOPICS {
+            let message = Publication::new(format!("kept/{topic:02}"), vec![number as u8; BYTES]);
+            publisher.send_publish(&message.retained()).unwrap();
+        }
+        publisher.ping().unwrap();
+        lazy.push(subscriber_of(broker.address(), number, "kept/#"));
+    }
+    let grown = broker.resident_bytes().saturating_sub(before);
+    println!("{} MiB more for {SUBSCRIBERS} who wait for {TOPICS} messages of {BYTES} bytes", grown >> 20);
+    // Those that are retained; of each subscriber that which its socket has not taken; and those on their way to the disk, and what the allocator keeps of them.
+    let expected = (TOPICS + SUBSCRIBERS + 160) * BYTES;
+    assert!(grown < expected as u64, "{grown} bytes");
+    drop(lazy);
+}
+
+/// A large retained message for each of many who do not read, cleared as soon as it was asked for: what their sockets do not take counts in one sum, and who has no
+/// room in it gets a retained message when there is.
+#[test]
+fn different_retained_ones_for_everybody_who_does_not_read() {
+    const SUBSCRIBERS: usize = 30;
+    // More than the kernel takes for a connection.
+    const BYTES: usize = 8 << 20;
+    const WAITING_MAX: u64 = 32 << 20;
+    let broker = broker().variable("LOTMQ_LIMITS_ALL_OUTPUT_BYTES", &WAITING_MAX.to_string()).start();
+    let mut publisher = broker.client("publisher");
+    let mut retain = |topic: &str, payload: Vec<u8>| {
+        publisher.send_publish(&Publication::new(topic, payload).retained()).unwrap();
+        publisher.ping().unwrap();
+    };
+    let (mut lazy, mut most) = (Vec::new(), 0);
+    for number in 0..SUBSCRIBERS {
+        let topic = format!("own/{number}");
+        retain(&topic, vec![b'x'; BYTES]);
+        lazy.push(subscriber_of(broker.address(), number, &topic));
+        retain(&topic, Vec::new());
+        most = most.max(broker.metric("lotmq_output_waiting_bytes").unwrap() as u64);
+    }
+    println!("{} KiB waited for {SUBSCRIBERS} who do not read", most >> 10);
+    assert!(most <= WAITING_MAX + BYTES as u64, "{most} bytes waited");
+    assert!(most > WAITING_MAX / 2, "they do wait: {most} bytes");
+    retain("last", vec![b'y'; BYTES]);
+    let mut reader = broker.client("reader");
+    reader.subscribe_to("last", QoS::AtMostOnce).unwrap();
+    drop(lazy);
+    let message = reader.receive(WAIT_MAX).unwrap().expect("there is room now");
+    assert_eq!(message.payload, vec![b'y'; BYTES]);
+}

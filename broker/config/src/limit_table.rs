@@ -124,7 +124,7 @@ macro_rules! limit_table {
                 /// half of it, and so have all clients without a user together.
                 tenant_session_bytes: u64 = $crate::limit_table::TENANT_SESSION_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => TenantSessionBytes(QuotaExceeded, "sessions take too much room"): "CONNECT as for `sessions`, SUBSCRIBE as for `subscriptions`; administrators are not held to it";
-                /// Bytes of messages that wait for all clients whose sockets are full. While it is more, each has an even share instead of its `output_bytes`. A message of QoS 0 from 64 KiB on that has no room in it is dropped for its receiver.
+                /// Bytes of messages that wait for all clients whose sockets are full. While it is more, each has an even share instead of its `output_bytes`. A message of QoS 0 from 64 KiB on that has no room in it is dropped for its receiver; a retained one that a new subscription is to get waits.
                 all_output_bytes: u64 = $crate::limit_table::ALL_OUTPUT_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for those who have more than their share";
                 /// Bytes of messages of QoS 1 and 2 that wait in memory, for all clients whose sessions end with their connections; those of other sessions rest in the

@@ -22,7 +22,7 @@ use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES
 use crate::routing::message::Message;
 use crate::routing::subscription::{Identifiers, Options};
 use crate::turn::arena::{Arena, Span};
-use crate::turn::outbound::{DeliveryContext, Sent};
+use crate::turn::outbound::{DeliveryContext, Link, Sent};
 use crate::turn::time_share::Share;
 
 /// Bytes of retained messages that are sent between two looks at the clock, which costs a twentieth of a message.
@@ -207,6 +207,7 @@ fn replay(
     }
     match pause {
         Pause::NoTime => turn.time_shares.wait(connection.place),
+        Pause::FullOutput => turn.time_shares.wait_for_tick(connection.place),
         Pause::NoRoom => return !state.replays.is_empty() && state.session.can_send(),
     }
     false
@@ -216,6 +217,8 @@ fn replay(
 enum Pause {
     /// All have been sent, or the Client takes no more.
     NoRoom,
+    /// The next one has no room beside what waits for all Clients together.
+    FullOutput,
     NoTime,
 }
 
@@ -239,27 +242,30 @@ fn replay_for(
             unlooked = 0;
         }
         unlooked += REPLAY_MESSAGE_BYTES;
-        let Some((filter, replay)) = state.replays.first() else { break };
-        if !replay.has_begun() && !state.subscriptions.contains(filter) {
-            state.replays.end_first();
+        let ClientState { replays, link, subscriptions, .. } = &mut *state;
+        let Some((filter, replay)) = replays.first() else { break };
+        if !replay.has_begun() && !subscriptions.contains(filter) {
+            replays.end_first();
             continue;
         }
         let options = replay.options;
-        let message =
-            match replay.next(filter, &client.tenant, &identity, turn.wall_ms, (&share.stretch, clock)) {
-                Next::Message { message, was_asked } => {
-                    unlooked += if was_asked { REPLAY_LOOK_BYTES } else { 0 };
-                    message
+        let has_room = |bytes: usize| link.as_ref().is_none_or(|link| all_take(link, bytes));
+        let time = (&share.stretch, clock);
+        let message = match replay.next(filter, &client.tenant, &identity, turn.wall_ms, time, &has_room) {
+            Next::Message { message, was_asked } => {
+                unlooked += if was_asked { REPLAY_LOOK_BYTES } else { 0 };
+                message
+            }
+            Next::NoRoom => return Pause::FullOutput,
+            Next::NoTime => return Pause::NoTime,
+            Next::None => {
+                state.replays.end_first();
+                if share.stretch.is_over(clock) && !state.replays.is_empty() {
+                    return Pause::NoTime;
                 }
-                Next::NoTime => return Pause::NoTime,
-                Next::None => {
-                    state.replays.end_first();
-                    if share.stretch.is_over(clock) && !state.replays.is_empty() {
-                        return Pause::NoTime;
-                    }
-                    continue;
-                }
-            };
+                continue;
+            }
+        };
         if let Some(packet) = replayed(client, state, (&message, options), turn) {
             room = room.saturating_sub(len(packet));
             unlooked += len(packet);
@@ -267,6 +273,14 @@ fn replay_for(
         }
     }
     Pause::NoRoom
+}
+
+/// Whether the output of all Clients has room for a retained message, however much of it the socket takes. One that is larger than their bound has where nothing else
+/// waits.
+fn all_take(link: &Link, bytes: usize) -> bool {
+    let bytes_max = link.connection.listener.core.config.limits.all_output_bytes;
+    bytes < SHARED_BYTES_MIN
+        || bytes.min(usize::try_from(bytes_max).unwrap_or(usize::MAX)) <= link.room_of_all()
 }
 
 /// The packet with a retained message for a Client; `None` where it gets none now, or never.

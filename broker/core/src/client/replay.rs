@@ -2,12 +2,15 @@
 //!
 //! Kept with the session until all have been sent; `outgoing` asks for them one by one. A filter may match nothing of a million topics: looking for
 //! messages is work whose length the Client decides, and stops when the time for it is over.
+//!
+//! Invariant: a replay keeps no retained message in memory. However slowly a Client takes them, what is replaced or cleared meanwhile is gone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_codec::QoS;
 
 use crate::clock::{Clock, Stretch};
 use crate::limits::RETAINED_SCANNED_AT_ONCE;
@@ -104,12 +107,13 @@ pub struct Replay {
     pub(crate) options: Options,
     /// Whether its first message has been looked for.
     has_begun: bool,
-    /// Behind which topic the next slice begins, and behind which this one began.
+    /// Topic behind which the next slice begins.
     after: Option<Box<str>>,
-    before: Option<Box<str>>,
-    slice: Vec<Arc<Message>>,
-    /// How many of it were looked at.
+    slice: Vec<Weak<Message>>,
+    /// Number of messages of it that were looked at.
     done: usize,
+    /// Topic of the message that was looked at last; empty before the first.
+    position: String,
     /// Whether the slice was looked up in an earlier turn.
     has_waited: bool,
     is_scanned: bool,
@@ -131,28 +135,30 @@ pub enum Next {
     None,
     /// There was no time to look further.
     NoTime,
+    /// The next one is to wait: it has no room.
+    NoRoom,
 }
 
 impl Replay {
     pub(crate) fn new(options: Options, system: VecDeque<Pending>) -> Self {
         let (has_begun, has_waited, is_scanned) = (false, false, false);
-        let (after, before, slice, done) = (None, None, Vec::new(), 0);
-        Self { options, has_begun, after, before, slice, done, has_waited, is_scanned, system }
+        let (after, slice, done, position) = (None, Vec::new(), 0, String::new());
+        Self { options, has_begun, after, slice, done, position, has_waited, is_scanned, system }
     }
 
-    /// The rest is for another connection: it is looked for anew behind the last topic that was looked at, and until then it takes no messages' memory. What of
-    /// the tree was not sent is not: those messages were of their moment.
+    /// The rest is for another connection: it is looked for anew behind the last topic that was looked at. What of the tree was not sent is not: those messages
+    /// were of their moment.
     fn rest(&mut self) {
         if self.done < self.slice.len() {
-            let last = self.done.checked_sub(1).map(|last| self.slice[last].topic().into());
-            self.after = last.or_else(|| self.before.take());
+            self.after = (!self.position.is_empty()).then(|| self.position.as_str().into());
             self.is_scanned = false;
         }
         (self.slice, self.done) = (Vec::new(), 0);
         self.system = VecDeque::new();
     }
 
-    /// Finds the next message for `filter`, the subscription of this replay.
+    /// Finds the next message for `filter`, the subscription of this replay. `has_room` says whether one of so many bytes may be sent that no session keeps; those of
+    /// the `$SYS` tree always may.
     pub fn next(
         &mut self,
         filter: &str,
@@ -160,6 +166,7 @@ impl Replay {
         identity: &Identity,
         wall_ms: u64,
         (stretch, clock): (&Stretch, &dyn Clock),
+        has_room: &dyn Fn(usize) -> bool,
     ) -> Next {
         // The message, if the Client may get it.
         let allowed = |message: Arc<Message>| {
@@ -176,11 +183,21 @@ impl Replay {
                 if let Some(next) = pending.message().and_then(allowed) {
                     return next;
                 }
-            } else if let Some(message) = self.slice.get(self.done).map(Arc::clone) {
+            } else if let Some(found) = self.slice.get(self.done).map(Weak::upgrade) {
+                let is_current = |message: &_| !self.has_waited || tenant.retains(message, wall_ms);
+                let current = found.filter(is_current);
+                let is_at_most_once =
+                    |message: &Message| message.qos.min(self.options.qos) == QoS::AtMostOnce;
+                if current.as_ref().is_some_and(|it| is_at_most_once(it) && !has_room(it.size())) {
+                    return Next::NoRoom;
+                }
                 self.done += 1;
-                let is_current = !self.has_waited || tenant.retains(&message, wall_ms);
-                if is_current && let Some(next) = allowed(message) {
-                    return next;
+                if let Some(message) = current {
+                    self.position.clear();
+                    self.position.push_str(message.topic());
+                    if let Some(next) = allowed(message) {
+                        return next;
+                    }
                 }
             } else if self.is_scanned {
                 return Next::None;
@@ -216,8 +233,7 @@ impl Replay {
         self.has_waited = false;
         self.done = 0;
         self.slice.clear();
-        self.slice.extend(wanted.map(|(_, message)| Arc::clone(message)));
-        self.before = self.after.take();
+        self.slice.extend(wanted.map(|(_, message)| Arc::downgrade(message)));
         self.after = found.resume_after.as_deref().map(Into::into);
         self.is_scanned = found.resume_after.is_none();
     }

@@ -90,6 +90,8 @@ impl<T: Source> OpenConnections<T> {
         self.expire(turn);
         turn.wake_throttled();
         turn.wake_paused();
+        let waiting = turn.time_shares.take_until_tick().into_iter();
+        waiting.filter_map(|place| self.get(place)).for_each(|connection| connection.call_owner());
         turn.routes.drop_stale(tenants);
         turn.trim();
     }

@@ -291,7 +291,7 @@ impl Link {
     }
 
     /// Bytes of messages that the bound on all Clients together lets it add: what is left, or what it lacks of an even share.
-    fn room_of_all(&self) -> usize {
+    pub(crate) fn room_of_all(&self) -> usize {
         let core = &self.connection.listener.core;
         let waiting = self.output.cost() + self.held.bytes();
         let room = core.output_bytes.room(waiting as u64, core.config.limits.all_output_bytes);

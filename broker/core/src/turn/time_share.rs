@@ -39,6 +39,8 @@ pub struct TimeShares {
     accounts: Vec<Account>,
     /// Places of those that have to wait since this turn began.
     waiting: Vec<u32>,
+    /// Places of those that wait for the next tick.
+    until_tick: Vec<u32>,
     /// Connections with short work that wait for longer, by the time at which they would be done.
     short: BinaryHeap<Reverse<Waiting>>,
     /// Other connections that wait.
@@ -81,6 +83,7 @@ struct Account {
     /// Turn in which it was last admitted.
     admitted: u32,
     is_waiting: bool,
+    waits_for_tick: bool,
     /// Whether its next work may be a handshake.
     is_handshaking: bool,
 }
@@ -331,6 +334,20 @@ impl TimeShares {
         if !std::mem::replace(&mut account.is_waiting, true) {
             self.waiting.push(place);
         }
+    }
+
+    /// Lets a connection wait for the next tick, with work for which there is time but no memory.
+    pub(crate) fn wait_for_tick(&mut self, place: u32) {
+        if !std::mem::replace(&mut self.accounts[place as usize].waits_for_tick, true) {
+            self.until_tick.push(place);
+        }
+    }
+
+    /// Takes out the places of those that wait for a tick, which has come.
+    pub(crate) fn take_until_tick(&mut self) -> Vec<u32> {
+        let places = std::mem::take(&mut self.until_tick);
+        places.iter().for_each(|place| self.accounts[*place as usize].waits_for_tick = false);
+        places
     }
 
     /// Whether somebody waits.
