@@ -53,6 +53,40 @@ fn packet(topic: &str, payload: &str) -> Vec<u8> {
     [&[0x30, length, 0, u8::try_from(topic.len()).unwrap()], topic.as_bytes(), payload.as_bytes()].concat()
 }
 
+/// Messages of one topic come at once, and the Action reads that topic: for each of them it reads the message that it runs for, at once as beside, and of another
+/// topic the newest one.
+#[test]
+fn the_topic_that_started_a_run_is_read_as_it_was() {
+    const MESSAGES: usize = 20;
+    let broker = broker();
+    for (name, body) in
+        [("AtOnce", ""), ("Beside", "    LOOP\n        SET \"i\" WITH 1\n    UNTIL {i} == 1\n")]
+    {
+        broker.command_ok(&format!(
+            "-addAction DEFINE ACTION {name}\nON TOPIC \"in/+\" DO\n{body}    PUBLISH TOPIC \"out/{name}\" WITH PAYLOAD + \" \" + (GET TOPIC \"in/+\") + \" \" + (GET TOPIC \"other\")\n"
+        ));
+    }
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("out/#", QoS::AtMostOnce).unwrap();
+    let mut sender = TcpStream::connect(broker.address()).unwrap();
+    let mut bytes = b"\x10\x0f\x00\x04MQTT\x04\x02\x00\x3c\x00\x03all".to_vec();
+    let other = packet("other", "newest");
+    bytes.extend((0..MESSAGES).flat_map(|number| {
+        [other.clone(), packet("in/a", &number.to_string()), packet("in/b", "between")].concat()
+    }));
+    sender.write_all(&bytes).unwrap();
+    let mut seen = [0; 2];
+    while seen != [MESSAGES; 2] {
+        let message = watcher.receive(WAIT_MAX).unwrap().expect("each is handled");
+        if message.text() == "between between newest" {
+            continue;
+        }
+        let of = usize::from(message.topic == "out/Beside");
+        assert_eq!(message.text(), format!("{0} {0} newest", seen[of]), "{}", message.topic);
+        seen[of] += 1;
+    }
+}
+
 /// Many messages that stand one behind the other are handed to their Action in one call. What it publishes for them comes for each,
 /// in their order, also where one of its writes is refused, and where messages of others stand between them.
 #[test]
