@@ -16,6 +16,7 @@ pub mod fed;
 pub mod held;
 pub mod home;
 pub mod kept;
+pub mod message_spans;
 mod messages;
 pub mod next;
 pub mod outbound;

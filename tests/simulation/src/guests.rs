@@ -244,7 +244,7 @@ impl Triggers for OfTopic {
     }
 
     fn start(&self, turn: &mut Turn, starting: &Starting<'_>, may_store: bool) -> bool {
-        let is_kept = may_store && starting.publication.qos > QoS::AtMostOnce;
+        let is_kept = may_store && starting.publication.message.qos > QoS::AtMostOnce;
         let promise = self.promised.filter(|_| is_kept).map(|session| keep(turn, starting, session));
         let (message, hops) = (starting.message, starting.publication.hops);
         for relay in &self.relays {
@@ -269,14 +269,14 @@ fn keep(turn: &mut Turn, starting: &Starting<'_>, session: SessionId) -> Arc<Pro
     let kept = MessageRef {
         id: message,
         tenant: tenant.id,
-        topic: turn.arena.text(publication.topic),
+        topic: turn.arena.text(publication.message.topic),
         properties: &[publication.hops],
-        payload: turn.arena.get(publication.payload),
-        qos: publication.qos.bits(),
+        payload: turn.arena.get(publication.message.payload),
+        qos: publication.message.qos.bits(),
         published_at_ms: turn.wall_ms(),
         expires_at_ms: None,
     };
-    let qos = publication.qos.bits();
+    let qos = publication.message.qos.bits();
     let delivery =
         Delivery { session, qos, retain: false, packet_id: None, subscription_ids: &[], membership: None };
     turn.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });

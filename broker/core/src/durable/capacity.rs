@@ -26,10 +26,10 @@ impl Turn {
     ///
     /// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted.
     pub fn has_room(&self, publication: &Publication<'_>, route: &Route) -> bool {
-        if self.core.settings.on_full != OnFull::Reject || publication.qos == QoS::AtMostOnce {
+        if self.core.settings.on_full != OnFull::Reject || publication.message.qos == QoS::AtMostOnce {
             return true;
         }
-        let bytes = publication.bytes();
+        let bytes = publication.message.bytes();
         let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
         let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
         kept.all(|target| target.client.has_room(bytes, &self.core, self.now()))
@@ -86,8 +86,10 @@ impl Turn {
         route: &Route,
     ) -> Option<StoreFailure> {
         let failure = self.refuses_to_store()?;
-        if publication.retain
-            || publication.source.is_some_and(|it| it.is_durable() && publication.qos == QoS::ExactlyOnce)
+        if publication.message.retain
+            || publication
+                .source
+                .is_some_and(|it| it.is_durable() && publication.message.qos == QoS::ExactlyOnce)
         {
             return Some(failure);
         }

@@ -29,6 +29,7 @@ use crate::routing::system_topics;
 use crate::shared::Core;
 use crate::turn::Turn;
 use crate::turn::arena::{Span, text};
+use crate::turn::message_spans::MessageSpans;
 use crate::turn::piece::packet_id_offset;
 use crate::turn::postponed;
 
@@ -40,13 +41,8 @@ const TOPIC_OFFSET: usize = 2;
 
 /// Decoded PUBLISH as ranges, free of the arena's borrow.
 struct Received {
-    topic: Span,
-    properties: Span,
-    payload: Span,
-    qos: QoS,
-    retain: bool,
+    message: MessageSpans,
     packet_id: Option<PacketId>,
-    expires_at_ms: Option<u64>,
     in_place: Option<InPlace>,
     /// Outcome of checking its User Properties against the listener's limits.
     properties_within: Result<(), Limit>,
@@ -65,8 +61,8 @@ pub(super) fn handle(
     let asked = open.unfinished.take();
     turn.fill_queues();
     let received = receive(connection, open, turn, header, packet, body)?;
-    let topic = turn.arena.get(received.topic);
-    let payload = turn.arena.get(received.payload);
+    let topic = turn.arena.get(received.message.topic);
+    let payload = turn.arena.get(received.message.payload);
     if let Err(reason) = check(connection, open, &received, (topic, payload), (&turn.core, &mut turn.steps)) {
         turn.core.counters.publish_refused.add(1);
         if matches!(reason, NotTaken::NotAllowed) {
@@ -81,10 +77,7 @@ pub(super) fn handle(
     }
     let found = match asked.map(|asked| *asked) {
         Some(Unfinished::Asked(route)) => Ok(route),
-        _ => {
-            let bytes = topic.len() + received.properties.len() + payload.len();
-            turn.routes.begin(&open.client.tenant, topic, Some(bytes))
-        }
+        _ => turn.routes.begin(&open.client.tenant, topic, Some(received.message.bytes())),
     };
     let route = match found.or_else(|asking| asking.go_on(turn, &open.client.tenant)) {
         Ok(route) => route,
@@ -117,11 +110,11 @@ pub(super) fn handle(
 /// Whether a large message waits for a turn that has less to write; one of QoS 1 or 2 for many until those have theirs who were to get one before. Else they
 /// would have more and more to get.
 fn must_wait(turn: &Turn, received: &Received, route: &Route) -> bool {
-    if received.payload.len() <= COPIED_PAYLOAD_BYTES {
+    if received.message.payload.len() <= COPIED_PAYLOAD_BYTES {
         return false;
     }
-    let bytes = route.receivers() * received.payload.len();
-    let is_behind = || received.qos != QoS::AtMostOnce && postponed::is_behind(turn);
+    let bytes = route.receivers() * received.message.payload.len();
+    let is_behind = || received.message.qos != QoS::AtMostOnce && postponed::is_behind(turn);
     !turn.time_shares.may_owe(bytes) || (bytes > WRITTEN_BYTES_MAX / 2 && is_behind())
 }
 
@@ -141,7 +134,7 @@ fn take_for_system(
     if !take_over(connection, open, turn, received)? {
         return Ok(());
     }
-    let Received { topic, properties, payload, .. } = *received;
+    let MessageSpans { topic, properties, payload, .. } = received.message;
     let client = &open.client;
     let taken = turn.tell(|above, turn| above.published_to_tree(turn, client, topic, properties, payload));
     match taken.unwrap_or(Ok(())) {
@@ -200,10 +193,10 @@ fn routed(
     trace!(
         target: "mqtt",
         client_id = &*open.client.client_id,
-        topic = turn.arena.text(received.topic),
-        qos = received.qos.bits(),
-        retain = received.retain,
-        bytes = received.payload.len(),
+        topic = turn.arena.text(received.message.topic),
+        qos = received.message.qos.bits(),
+        retain = received.message.retain,
+        bytes = received.message.payload.len(),
         receivers = fan_out.receivers,
         "publish"
     );
@@ -293,10 +286,10 @@ fn decline(
     reason: NotTaken,
 ) {
     let Some(packet_id) = received.packet_id else { return };
-    if received.qos == QoS::ExactlyOnce && open.has_exchanges {
+    if received.message.qos == QoS::ExactlyOnce && open.has_exchanges {
         forget(connection, open, turn, packet_id);
     }
-    let packet = (acknowledgement(received.qos), packet_id);
+    let packet = (acknowledgement(received.message.qos), packet_id);
     open.client.refuse(turn, connection, packet, reason.reason_code(), &reason);
 }
 
@@ -328,13 +321,15 @@ fn receive(
     let packet_id_at = publish.packet_id_offset.map(|at| at + usize::from(header.header_len));
     let is_reusable = alias.is_none() && header.length_is_shortest();
     let mut received = Received {
-        topic,
-        properties,
-        payload,
-        qos: publish.qos,
-        retain: publish.retain,
+        message: MessageSpans {
+            topic,
+            properties,
+            payload,
+            qos: publish.qos,
+            retain: publish.retain,
+            expires_at_ms,
+        },
         packet_id: publish.packet_id,
-        expires_at_ms,
         properties_within: bounds::user_properties(&connection.listener.limits, publish.properties),
         plain,
         in_place: is_reusable.then(|| InPlace {
@@ -346,7 +341,7 @@ fn receive(
     if received.in_place.is_some() {
         turn.arena.get_mut(packet.slice(0, 1))[0] &= !DUP_AND_RETAIN;
     }
-    received.topic = resolve_alias(connection, open, turn, topic, alias)?;
+    received.message.topic = resolve_alias(connection, open, turn, topic, alias)?;
     Ok(received)
 }
 
@@ -367,7 +362,7 @@ fn take_over(
         return Ok(false);
     }
     turn.counts.publish_received += 1;
-    turn.counts.publish_bytes_received += received.payload.len() as u64;
+    turn.counts.publish_bytes_received += received.message.payload.len() as u64;
     Ok(true)
 }
 
@@ -380,7 +375,7 @@ fn take_over_acknowledged(
     packet_id: PacketId,
 ) -> Result<bool, CloseReason> {
     let waiting = connection.unacknowledged.load(Ordering::Relaxed);
-    if received.qos == QoS::AtLeastOnce {
+    if received.message.qos == QoS::AtLeastOnce {
         // Before 5.0 there is no such bound; then the Client is slowed down when the store cannot follow.
         let maximum = connection.listener.limits.receive_maximum;
         if waiting >= maximum.into() && open.version.has_properties() {
@@ -458,12 +453,7 @@ fn repeat_pubrec(
 
 fn publication<'a>(open: &'a Open, received: &Received) -> Publication<'a> {
     Publication {
-        topic: received.topic,
-        properties: received.properties,
-        payload: received.payload,
-        qos: received.qos,
-        retain: received.retain,
-        expires_at_ms: received.expires_at_ms,
+        message: received.message,
         in_place: received.in_place,
         source: Some(&open.client),
         owner: None,
@@ -491,7 +481,7 @@ fn answer(
     reason: ReasonCode,
 ) {
     let Some(packet_id) = received.packet_id else { return };
-    let ack_type = acknowledgement(received.qos);
+    let ack_type = acknowledgement(received.message.qos);
     let is_remembered = ack_type == AckType::Pubrec && open.client.is_durable();
     if !fan_out.is_durable && !is_remembered {
         open.acknowledge(turn, connection, ack_type, packet_id, reason);

@@ -28,6 +28,7 @@ use crate::routing::subscription::{Identifiers, SharedGroup};
 use crate::tenant::Tenant;
 use crate::triggers::Starting;
 use crate::turn::arena::{Arena, Span};
+use crate::turn::message_spans::MessageSpans;
 use crate::turn::piece::{Piece, Tracked, packet_id_offset};
 use crate::turn::{Turn, TurnMessage};
 pub(crate) use asked::AskedMessages;
@@ -41,18 +42,8 @@ pub(crate) const COPIED_PAYLOAD_BYTES: usize = 1024;
 
 /// Message on its way to its receivers, as ranges of the turn's arena.
 pub struct Publication<'a> {
-    /// The topic, which has been checked.
-    pub topic: Span,
-    /// Encoded 5.0 properties as they came; empty from a 3.1.1 Client.
-    pub properties: Span,
-    /// The payload.
-    pub payload: Span,
-    /// The QoS of its publisher.
-    pub qos: QoS,
-    /// RETAIN as it came.
-    pub retain: bool,
-    /// Expiry time, in milliseconds since 1970.
-    pub expires_at_ms: Option<u64>,
+    /// The message itself.
+    pub message: MessageSpans,
     /// Packet itself, where it can be sent on as it is.
     pub in_place: Option<InPlace>,
     /// Client that published it; `None` for guests and the broker.
@@ -66,16 +57,12 @@ pub struct Publication<'a> {
 }
 
 impl<'a> Publication<'a> {
-    /// Bytes that it counts for in a queue.
-    pub fn bytes(&self) -> usize {
-        self.topic.len() + self.properties.len() + self.payload.len()
-    }
-
     /// A message that was kept somewhere; a large payload is read where it lies.
     pub(crate) fn of(arena: &mut Arena, message: &Message, source: Option<&'a Arc<Client>>) -> Self {
         let parts = message.parts();
         let head = Self::copied(arena, MessageParts { payload: &[], ..parts }, source);
-        Self { payload: arena.borrow(message.payload()), ..head }
+        let payload = arena.borrow(message.payload());
+        Self { message: MessageSpans { payload, ..head.message }, ..head }
     }
 
     /// Copies an owned message into the arena.
@@ -88,12 +75,14 @@ impl<'a> Publication<'a> {
         let (topic, properties) = (parts.topic.len(), parts.properties.len());
         let part = |start, len| if len == 0 { Span::EMPTY } else { all.slice(start, len) };
         Self {
-            topic: part(0, topic),
-            properties: part(topic, properties),
-            payload: part(topic + properties, parts.payload.len()),
-            qos: parts.qos,
-            retain: parts.retain,
-            expires_at_ms: parts.expires_at_ms,
+            message: MessageSpans {
+                topic: part(0, topic),
+                properties: part(topic, properties),
+                payload: part(topic + properties, parts.payload.len()),
+                qos: parts.qos,
+                retain: parts.retain,
+                expires_at_ms: parts.expires_at_ms,
+            },
             in_place: None,
             source,
             owner: None,
@@ -136,8 +125,8 @@ impl Turn {
         group: GroupId,
     ) {
         self.call_flusher();
-        let topic = self.arena.get(publication.topic);
-        let found = self.routes.begin(tenant, topic, Some(publication.bytes()));
+        let topic = self.arena.get(publication.message.topic);
+        let found = self.routes.begin(tenant, topic, Some(publication.message.bytes()));
         let route = found.unwrap_or_else(|asking| asking.for_group(group));
         let mut fan_out = FanOutOf::new(publication, false);
         if let Ok(at) = route.groups.binary_search_by_key(&group, |candidate| candidate.id()) {
@@ -156,7 +145,7 @@ impl Turn {
         client: &Arc<Client>,
     ) -> bool {
         self.call_flusher();
-        let route = self.routes.take(tenant, self.arena.get(publication.topic));
+        let route = self.routes.take(tenant, self.arena.get(publication.message.topic));
         let target = route.targets.iter().find(|target| Arc::ptr_eq(&target.client, client));
         let fate = target.map(|target| FanOutOf::new(publication, true).send(self, target));
         let is_sent = fate.is_some_and(|fate| fate.counted(self) == Disposition::Taken);
@@ -171,7 +160,7 @@ impl Turn {
         if self.serves_clients() {
             return asked::publish(self, tenant, publication);
         }
-        let route = self.routes.take(tenant, self.arena.get(publication.topic));
+        let route = self.routes.take(tenant, self.arena.get(publication.message.topic));
         self.publish_on(tenant, publication, route);
         true
     }
@@ -250,7 +239,7 @@ impl<'a> FanOutOf<'a> {
 
     /// Adds the message to the items of all receivers, and puts it into the batch for those that keep it; returns their number.
     fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
-        let is_large = self.publication.payload.len() >= SHARED_BYTES_MIN;
+        let is_large = self.publication.message.payload.len() >= SHARED_BYTES_MIN;
         if is_large && route.targets.len() > SHARED_RECEIVERS_MIN {
             self.share(turn, route);
         }
@@ -268,9 +257,9 @@ impl<'a> FanOutOf<'a> {
             self.share(turn, route);
         }
         turn.steps += receivers;
-        if self.publication.payload.len() > COPIED_PAYLOAD_BYTES {
+        if self.publication.message.payload.len() > COPIED_PAYLOAD_BYTES {
             // To route shorter ones takes as long as to write them, and that is counted.
-            turn.time_shares.owe(receivers * self.publication.bytes());
+            turn.time_shares.owe(receivers * self.publication.message.bytes());
         }
         receivers
     }
@@ -280,13 +269,13 @@ impl<'a> FanOutOf<'a> {
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         let receivers = route.targets.len() + route.groups.len();
-        turn.arena.lies_elsewhere(self.publication.payload, receivers, || message.payload());
+        turn.arena.lies_elsewhere(self.publication.message.payload, receivers, || message.payload());
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.
     fn send_to_one(&mut self, turn: &mut Turn, group: &SharedGroup, route: &Route) -> Disposition {
         let mut fate = Disposition::NotTheirs;
-        let bytes = self.publication.bytes();
+        let bytes = self.publication.message.bytes();
         let mut tried: SmallVec<[u64; GROUP_TRIES_MAX]> = SmallVec::new();
         while tried.len() < GROUP_TRIES_MAX {
             let Some(member) = route.choose(group, bytes, &tried) else { break };
@@ -321,11 +310,11 @@ impl<'a> FanOutOf<'a> {
     fn send_by(&mut self, turn: &mut Turn, target: &Target, membership: Option<MembershipId>) -> Disposition {
         let publication = self.publication;
         let Some(target) = target.for_source(publication.source) else { return Disposition::NotTheirs };
-        let qos = publication.qos.min(target.qos);
+        let qos = publication.message.qos.min(target.qos);
         let entry = turn.entry(&target.client);
         let (version, packet_bytes_max) = (entry.version, entry.packet_bytes_max);
         // An option of 5.0: a Client that has resumed its session with 3.1.1 does not know of it [3.1.1: MQTT-3.3.1-9].
-        let retain = publication.retain
+        let retain = publication.message.retain
             && target.retain_as_published
             && version.is_none_or(ProtocolVersion::has_properties);
         if version.is_none() && qos == QoS::AtMostOnce {
@@ -382,19 +371,9 @@ impl<'a> FanOutOf<'a> {
     }
 
     fn message(&mut self, turn: &mut Turn) -> u32 {
-        let publication = self.publication;
-        *self.message.get_or_insert_with(|| {
-            turn.messages.push(TurnMessage {
-                topic: publication.topic,
-                properties: publication.properties,
-                payload: publication.payload,
-                qos: publication.qos,
-                retain: publication.retain,
-                expires_at_ms: publication.expires_at_ms,
-                is_shortened: self.is_shortened,
-                shared: None,
-            })
-        })
+        let (spans, is_shortened) = (self.publication.message, self.is_shortened);
+        let turn_message = TurnMessage { spans, is_shortened, shared: None };
+        *self.message.get_or_insert_with(|| turn.messages.push(turn_message))
     }
 
     /// Puts the message into the turn's batch for the sessions that outlive their connection.
@@ -405,7 +384,7 @@ impl<'a> FanOutOf<'a> {
         self.is_kept = true;
         let index = self.message(turn);
         let id = turn.core.ids.next_message();
-        let parts = self.parts(&turn.arena);
+        let parts = self.publication.message.parts(&turn.arena);
         let message = MessageRef {
             id,
             tenant: tenant.id,
@@ -446,11 +425,11 @@ impl<'a> FanOutOf<'a> {
                 None => turn.core.limits.elsewhere.note(limit, &message.topic(), turn.now()),
             }
         }
-        self.publication.qos != QoS::AtMostOnce
+        self.publication.message.qos != QoS::AtMostOnce
     }
 
     fn is_retained(&self) -> bool {
-        self.publication.retain && !self.is_volatile
+        self.publication.message.retain && !self.is_volatile
     }
 
     /// Notes the guests that the message triggers, and remembers it where one reads its topic. True when an acknowledgement must wait for that.
@@ -465,17 +444,6 @@ impl<'a> FanOutOf<'a> {
         }
         let Some(triggers) = &route.triggers else { return false };
         triggers.start(turn, &Starting { tenant, message, publication: self.publication }, !self.is_volatile)
-    }
-
-    fn parts<'b>(&self, arena: &'b Arena) -> MessageParts<'b> {
-        MessageParts {
-            topic: arena.text(self.publication.topic),
-            properties: arena.get(self.publication.properties),
-            payload: arena.get(self.publication.payload),
-            qos: self.publication.qos,
-            retain: self.publication.retain,
-            expires_at_ms: self.publication.expires_at_ms,
-        }
     }
 }
 
@@ -524,7 +492,9 @@ impl Variants {
         }
         let index = usize::from(has_properties) * 6 + qos as usize * 2 + usize::from(retain);
         *self.0[index].get_or_insert_with(|| match publication.in_place {
-            Some(packet) if packet.has_properties == has_properties && publication.qos == qos && !retain => {
+            Some(packet)
+                if packet.has_properties == has_properties && publication.message.qos == qos && !retain =>
+            {
                 let payload_bytes = payload_bytes(publication);
                 Piece {
                     head: packet.packet,
@@ -546,11 +516,11 @@ fn encode(
     retain: bool,
     identifiers: &Identifiers,
 ) -> Piece {
-    let copies_payload = publication.payload.len() <= COPIED_PAYLOAD_BYTES;
-    let tail = if copies_payload { publication.payload } else { Span::EMPTY };
+    let copies_payload = publication.message.payload.len() <= COPIED_PAYLOAD_BYTES;
+    let tail = if copies_payload { publication.message.payload } else { Span::EMPTY };
     let version = if has_properties { ProtocolVersion::V5 } else { ProtocolVersion::V3_1_1 };
-    let sources = [publication.topic, publication.properties, tail];
-    let payload_len = publication.payload.len();
+    let sources = [publication.message.topic, publication.message.properties, tail];
+    let payload_len = publication.message.payload.len();
     let (head, layout) = arena.encode_from(sources, |[topic, properties, tail], out| {
         let head = PublishHead {
             dup: false,
@@ -570,12 +540,12 @@ fn encode(
         layout
     });
     let packet_id_at = layout.packet_id_offset.map(packet_id_offset);
-    let payload = if copies_payload { Span::EMPTY } else { publication.payload };
+    let payload = if copies_payload { Span::EMPTY } else { publication.message.payload };
     Piece { head, packet_id_at, payload, payload_bytes: payload_bytes(publication) }
 }
 
 fn payload_bytes(publication: &Publication<'_>) -> u32 {
-    u32::try_from(publication.payload.len())
+    u32::try_from(publication.message.payload.len())
         .expect("a payload is shorter than its packet, and that than 256 MiB")
 }
 

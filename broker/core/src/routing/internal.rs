@@ -10,6 +10,7 @@ use crate::routing::fan_out::{InPlace, Publication};
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
+use crate::turn::message_spans::MessageSpans;
 use crate::turn::piece::packet_id_offset;
 
 /// Publishes a topic of the `$SYS` tree to those who are subscribed. `is_retained` says whether later subscribers get it, too, from the tree's snapshot;
@@ -65,12 +66,14 @@ pub fn encoded<'a>(
     let topic_at = packet_id_at.unwrap_or(layout.len) - topic.len();
     let part = |start, len| if len == 0 { Span::EMPTY } else { packet.slice(start, len) };
     Some(Publication {
-        topic: part(topic_at, topic.len()),
-        properties: Span::EMPTY,
-        payload: part(layout.len, payload.len()),
-        qos,
-        retain,
-        expires_at_ms: None,
+        message: MessageSpans {
+            topic: part(topic_at, topic.len()),
+            properties: Span::EMPTY,
+            payload: part(layout.len, payload.len()),
+            qos,
+            retain,
+            expires_at_ms: None,
+        },
         in_place: Some(InPlace {
             packet,
             has_properties: false,

@@ -161,11 +161,11 @@ impl Turn {
     ///
     /// What another thread adds meanwhile may still take the room: then it is delivered, not retained, and counted.
     pub(crate) fn can_retain(&self, tenant: &Tenant, publication: &Publication<'_>) -> Result<(), Limit> {
-        if !publication.retain || publication.payload.is_empty() {
+        if !publication.message.retain || publication.message.payload.is_empty() {
             return Ok(());
         }
-        let bytes = publication.topic.len() + publication.properties.len() + publication.payload.len();
-        let topic = self.arena.text(publication.topic);
+        let bytes = publication.message.bytes();
+        let topic = self.arena.text(publication.message.topic);
         let keeper = Keeper::of(publication.source);
         tenant.retained.read().has_room(&self.core.config.limits, &keeper, topic, bytes)
     }

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use lotmq_codec::QoS;
 use lotmq_router::GroupId;
 use lotmq_store::MessageId;
 
 use crate::client::Client;
-use crate::routing::message::{Message, MessageParts};
-use crate::turn::arena::{Arena, Span};
+use crate::routing::message::Message;
+use crate::turn::arena::Arena;
+use crate::turn::message_spans::MessageSpans;
 
 /// Slot of no Client, which marks a copy that went to another one: slots are given in order.
 const TAKEN: u32 = u32::MAX;
@@ -27,12 +27,7 @@ pub struct Messages {
 
 /// Message of a turn, as ranges; made into a shared [`Message`] only when it is kept.
 pub(crate) struct TurnMessage {
-    pub topic: Span,
-    pub properties: Span,
-    pub payload: Span,
-    pub qos: QoS,
-    pub retain: bool,
-    pub expires_at_ms: Option<u64>,
+    pub spans: MessageSpans,
     /// Whether it is the shortened form, as of a [`Message`].
     pub(crate) is_shortened: bool,
     pub shared: Option<Arc<Message>>,
@@ -41,16 +36,7 @@ pub(crate) struct TurnMessage {
 impl TurnMessage {
     /// Owned form under a number in the store, 0 for none; copied out of the arena.
     fn owned(&self, id: u64, arena: &Arena) -> Message {
-        let parts = MessageParts {
-            topic: std::str::from_utf8(arena.get(self.topic))
-                .expect("topics are UTF-8 since they were decoded"),
-            properties: arena.get(self.properties),
-            payload: arena.get(self.payload),
-            qos: self.qos,
-            retain: self.retain,
-            expires_at_ms: self.expires_at_ms,
-        };
-        let mut owned = Message::new(id, parts);
+        let mut owned = Message::new(id, self.spans.parts(arena));
         owned.is_shortened = self.is_shortened;
         owned
     }
@@ -95,13 +81,12 @@ impl Messages {
 
     /// Whether two are copies of one publication, and may share the memory of their packets.
     pub(crate) fn are_copies(&self, one: u32, other: u32) -> bool {
-        one == other || self.all[one as usize].topic == self.all[other as usize].topic
+        one == other || self.all[one as usize].spans.topic == self.all[other as usize].spans.topic
     }
 
     /// Bytes that it counts for in bounds of queues.
     pub fn size(&self, index: u32) -> usize {
-        let message = &self.all[index as usize];
-        message.topic.len() + message.properties.len() + message.payload.len()
+        self.all[index as usize].spans.bytes()
     }
 
     /// The number in the store, for a message that is stored.

@@ -90,7 +90,7 @@ pub(super) fn promise(
     let Starting { tenant, publication, .. } = starting;
     let guests = &tenant.programs().guests;
     let session = *guests.promised.get()?;
-    if publication.qos == QoS::AtMostOnce || !guests.promises(triggers) {
+    if publication.message.qos == QoS::AtMostOnce || !guests.promises(triggers) {
         return None;
     }
     let of_route = publication.origin.map(|id| guests.client_id_of_route(id));
@@ -100,17 +100,17 @@ pub(super) fn promise(
     let kept = MessageRef {
         id: message,
         tenant: tenant.id,
-        topic: turn.arena.text(publication.topic),
+        topic: turn.arena.text(publication.message.topic),
         properties: &publisher(publication.hops, client_id),
-        payload: turn.arena.get(publication.payload),
-        qos: publication.qos.bits(),
+        payload: turn.arena.get(publication.message.payload),
+        qos: publication.message.qos.bits(),
         published_at_ms: turn.wall_ms(),
         expires_at_ms: None,
     };
     let delivery = Delivery {
         session,
-        qos: publication.qos.bits(),
-        retain: publication.retain,
+        qos: publication.message.qos.bits(),
+        retain: publication.message.retain,
         packet_id: None,
         subscription_ids: &[],
         membership: None,

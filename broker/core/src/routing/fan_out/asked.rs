@@ -87,13 +87,13 @@ pub(super) fn publish(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publi
         // More than anybody has use for: the bound is worth more than the time.
         first.finish(turn);
     }
-    let topic = turn.arena.text(publication.topic);
+    let topic = turn.arena.text(publication.message.topic);
     let is_behind = turn.asked.has_of(tenant, topic);
-    let found = turn.routes.begin(tenant, topic.as_bytes(), Some(publication.bytes()));
+    let found = turn.routes.begin(tenant, topic.as_bytes(), Some(publication.message.bytes()));
     let found = found.or_else(|asking| if is_behind { Err(asking) } else { go_on(asking, turn, tenant) });
-    let lengths = (publication.payload.len(), publication.bytes());
+    let lengths = (publication.message.payload.len(), publication.message.bytes());
     match found {
-        Ok(route) if !is_behind && !is_in_parts(publication.qos, lengths, &route) => {
+        Ok(route) if !is_behind && !is_in_parts(publication.message.qos, lengths, &route) => {
             turn.publish_on(tenant, publication, route);
             true
         }

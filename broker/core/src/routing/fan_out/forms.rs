@@ -50,7 +50,7 @@ impl Turn {
     /// the last value of the topic. It triggers definitions of the asker's only.
     pub fn publish_forms(&mut self, tenant: &Arc<Tenant>, forms: &Forms<'_>, asker: &Asker<'_>) {
         self.call_flusher();
-        let route = self.routes.take(tenant, self.arena.get(forms.whole.topic));
+        let route = self.routes.take(tenant, self.arena.get(forms.whole.message.topic));
         let mut whole = FanOutOf::new(&forms.whole, true);
         let of_others = |publication| FanOutOf { is_shortened: true, ..FanOutOf::new(publication, true) };
         let mut shortened = forms.shortened.as_ref().map(of_others);

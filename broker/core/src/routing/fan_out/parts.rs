@@ -46,10 +46,14 @@ pub(crate) fn publish_in_parts(
     source: &Arc<Client>,
     route: Arc<Route>,
 ) -> Result<FanOut, Box<Remainder>> {
-    if !is_in_parts(publication.qos, (publication.payload.len(), publication.bytes()), &route) {
+    if !is_in_parts(
+        publication.message.qos,
+        (publication.message.payload.len(), publication.message.bytes()),
+        &route,
+    ) {
         return Ok(turn.publish_on(tenant, publication, route));
     }
-    let message = Arc::new(Message::new(0, FanOutOf::new(publication, false).parts(&turn.arena)));
+    let message = Arc::new(Message::new(0, publication.message.parts(&turn.arena)));
     turn.routes.put_back(tenant, Arc::clone(&route));
     Remainder::new(message, route, false).go_on(turn, tenant, source)
 }
@@ -109,10 +113,10 @@ impl Remainder {
         turn.call_flusher();
         let publication = Publication::of(&mut turn.arena, &self.message, source);
         let all = self.route.targets.len() + self.route.groups.len();
-        turn.arena.lies_elsewhere(publication.payload, all, || self.message.payload());
+        turn.arena.lies_elsewhere(publication.message.payload, all, || self.message.payload());
         let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&self.route.topic));
         let left = &self.route.targets[self.next..];
-        let part = &left[..left.len().min(at_once(publication.bytes()))];
+        let part = &left[..left.len().min(at_once(publication.message.bytes()))];
         let is_taken = |fate: Disposition| usize::from(fate != Disposition::NotTheirs);
         let mut receivers = 0;
         for target in part {
@@ -139,7 +143,7 @@ impl Remainder {
         self.fan_out.is_stored |= self.fan_out.is_durable;
         self.fan_out.receivers += receivers;
         turn.steps += receivers;
-        turn.time_shares.owe(receivers * publication.bytes());
+        turn.time_shares.owe(receivers * publication.message.bytes());
         turn.relieve();
         is_last
     }
