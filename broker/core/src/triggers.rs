@@ -91,10 +91,18 @@ pub struct TurnGuests {
     pub have_events: bool,
     /// Whether something was left when the last turn ended.
     pub is_behind: bool,
+    /// Guards of runs that have ended, kept until their effects have been handed to the store.
+    pub ended_runs: Vec<Arc<dyn Any + Send + Sync>>,
 }
 
 impl TurnGuests {
     pub(crate) fn new(runner: &'static dyn GuestRunner) -> Self {
-        Self { runner, state: runner.of_thread(), have_events: false, is_behind: false }
+        Self {
+            runner,
+            state: runner.of_thread(),
+            have_events: false,
+            is_behind: false,
+            ended_runs: Vec::new(),
+        }
     }
 }

@@ -29,7 +29,6 @@ pub mod time_share;
 pub mod timers;
 pub mod unfinished;
 
-use std::any::Any;
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
@@ -53,7 +52,7 @@ use tracing::warn;
 use crate::client::Client;
 use crate::client::redistribute::redistribute_to;
 use crate::client::session_drain::SessionDrain;
-use crate::clock::Stretch;
+use crate::clock::{Clock, Stretch};
 use crate::counters::TurnCounts;
 use crate::durable::changes::{Seat, Stamp, Standing};
 use crate::durable::release::{Release, Releases};
@@ -83,28 +82,18 @@ pub struct Turn {
     pub counts: TurnCounts,
     /// Durable changes of this turn.
     pub batch: Batch,
-    /// Seat of the thread among the turns of all threads.
-    seat: Seat,
-    /// Acknowledgements that wait for this turn's batch.
-    pub on_commit: Vec<Release>,
     log: LogView,
-    /// Connections that are not read from until the disk has caught up.
-    paused: Vec<Arc<Connection>>,
-    /// Connections that are not read from until a time, because their Clients sent too much.
-    throttled: Vec<(Time, Weak<Connection>)>,
+    /// Answers that wait for this turn's batch, and for earlier ones.
     pub(crate) releases: Releases,
+    pauses: Pauses,
     /// Guests that this turn's messages start.
     pub guests: TurnGuests,
-    /// Guards of runs that have ended, kept until their effects have been handed to the store.
-    pub ended_runs: Vec<Arc<dyn Any + Send + Sync>>,
     /// Messages about whose receivers rules are being asked.
     pub asked: AskedMessages,
     /// Drains of sessions that begin behind what this turn has for them.
     pub drains: Vec<SessionDrain>,
-    /// Stretch of the work for the Client whose packets are being handled.
-    pub stretch: Stretch,
-    /// Steps of that work since the clock was looked at.
-    pub steps: usize,
+    /// Work for the Client whose packets are being handled.
+    pub work: Work,
     /// Time shares of this thread's connections.
     pub time_shares: TimeShares,
     pub(crate) delivery: Delivery,
@@ -113,13 +102,42 @@ pub struct Turn {
     flusher: Option<Waker>,
     /// Shard whose thread it is; `None` for threads without connections.
     home: Option<Arc<Home>>,
+    moment: Moment,
+}
+
+/// Moment of a turn, by both clocks.
+struct Moment {
     now: Time,
     wall_ms: u64,
 }
 
-/// State of the log as a turn knows it.
+impl Moment {
+    fn of(clock: &dyn Clock) -> Self {
+        Self { now: clock.now(), wall_ms: clock.wall_ms() }
+    }
+}
+
+/// Work of a turn for one Client.
+pub struct Work {
+    /// Time that it may take.
+    pub stretch: Stretch,
+    /// Steps since the clock was looked at.
+    pub steps: usize,
+}
+
+/// Connections that are not read from for a while.
 #[derive(Default)]
+struct Pauses {
+    /// Until the disk has caught up.
+    for_store: Vec<Arc<Connection>>,
+    /// Until a time, because their Clients sent too much.
+    throttled: Vec<(Time, Weak<Connection>)>,
+}
+
+/// State of the log as a turn knows it.
 struct LogView {
+    /// Seat of the thread among the turns of all threads.
+    seat: Seat,
     /// Whether an acknowledgement of the turn waits for earlier batches, too.
     waits_for_earlier: bool,
     /// Whether the log took no more: the batch stays in the turn, and with it whatever waits for it.
@@ -138,25 +156,24 @@ impl Turn {
             receivers: Receivers::default(),
             counts: TurnCounts::default(),
             batch: Batch::default(),
-            seat: core.turns.enter(),
-            on_commit: Vec::new(),
-            log: LogView::default(),
-            paused: Vec::new(),
-            throttled: Vec::new(),
+            log: LogView {
+                seat: core.turns.enter(),
+                waits_for_earlier: false,
+                is_full: false,
+                failure: Cell::default(),
+            },
             releases: Releases::default(),
+            pauses: Pauses::default(),
             guests: TurnGuests::new(core.guest_runner),
-            ended_runs: Vec::new(),
             asked: AskedMessages::default(),
             drains: Vec::new(),
-            stretch: Stretch::ENDLESS,
-            steps: 0,
+            work: Work { stretch: Stretch::ENDLESS, steps: 0 },
             time_shares: TimeShares::default(),
             delivery: Delivery::default(),
             timers: Timers::new(core.clock.now()),
             flusher: None,
             home,
-            now: core.clock.now(),
-            wall_ms: core.clock.wall_ms(),
+            moment: Moment::of(&*core.clock),
             core,
         }
     }
@@ -169,12 +186,12 @@ impl Turn {
 
     /// The broker's clock, as it was at most a [`TICK`](crate::turn::timers::TICK) ago: reading it for each message is not for free.
     pub fn now(&self) -> Time {
-        self.now
+        self.moment.now
     }
 
     /// Wall-clock time in milliseconds since 1970, as old as [`Turn::now`].
     pub fn wall_ms(&self) -> u64 {
-        self.wall_ms
+        self.moment.wall_ms
     }
 
     /// Gives back memory of turns that had many more receivers than those since the last call had.
@@ -187,13 +204,12 @@ impl Turn {
     pub fn tick(&mut self) {
         self.time_shares.others_work();
         self.log.failure.take();
-        self.now = self.core.clock.now();
-        self.wall_ms = self.core.clock.wall_ms();
+        self.moment = Moment::of(&*self.core.clock);
     }
 
     /// Whether the work for the Client whose packets are being handled has to stop.
     pub fn is_time_over(&self) -> bool {
-        self.stretch.is_over(&*self.core.clock)
+        self.work.stretch.is_over(&*self.core.clock)
     }
 
     /// Whether that work has to stop between two packets. The clock is looked at once in [`STEPS_PER_LOOK`] steps, and where routes had to be found; or the turn has
@@ -202,12 +218,12 @@ impl Turn {
         if self.time_shares.is_full() || self.has_many_guests() || is_taken(Rare::PacketsWait) {
             return true;
         }
-        let steps = self.steps + self.routes.take_made() * STEPS_PER_ROUTE;
+        let steps = self.work.steps + self.routes.take_made() * STEPS_PER_ROUTE;
         if steps < STEPS_PER_LOOK {
-            self.steps = steps;
+            self.work.steps = steps;
             return false;
         }
-        self.steps = 0;
+        self.work.steps = 0;
         self.is_time_over()
     }
 
@@ -276,7 +292,7 @@ impl Turn {
     /// Carries out `release` when this turn's batch is committed, or at once when there is nothing to commit.
     pub(crate) fn when_committed(&mut self, release: Release) {
         self.call_flusher();
-        self.on_commit.push(release);
+        self.releases.on_commit.push(release);
     }
 
     /// Carries out `release` when everything that has been handed to the store so far is committed, this turn's batch included.
@@ -290,7 +306,7 @@ impl Turn {
     /// Stamp for a durable change that goes into this turn's batch.
     pub fn stamp(&mut self) -> Stamp {
         self.call_flusher();
-        self.seat.stamp()
+        self.log.seat.stamp()
     }
 
     /// Marks a session that has a durable change in this turn. Call with its state locked.
@@ -300,7 +316,7 @@ impl Turn {
 
     /// Whether the newest change of something is in the turn of another thread, which a change of this turn would overtake.
     pub(crate) fn is_overtaking(&self, stamp: Stamp) -> bool {
-        self.seat.is_overtaking(stamp, &self.core.turns, &*self.core.log)
+        self.log.seat.is_overtaking(stamp, &self.core.turns, &*self.core.log)
     }
 
     /// Waits where a change of this turn would overtake one of another thread; not on shards. False when that took too long.
@@ -327,7 +343,7 @@ impl Turn {
 
     /// Whether the end of this turn has anything for `client`, as far as that is known yet.
     pub(crate) fn may_hold_for(&self, client: &Arc<Client>) -> bool {
-        self.receivers.has(client) || !self.on_commit.is_empty()
+        self.receivers.has(client) || !self.releases.on_commit.is_empty()
     }
 
     /// Writes everything out and starts a new turn.
@@ -413,11 +429,12 @@ impl Turn {
 
     /// Whether something waits to be handed to the store, which has not just refused to take it.
     fn has_unsubmitted(&self) -> bool {
-        !self.log.is_full && (!self.batch.is_empty() || !self.on_commit.is_empty() || self.seat.is_stamped())
+        !self.log.is_full
+            && (!self.batch.is_empty() || !self.releases.on_commit.is_empty() || self.log.seat.is_stamped())
     }
 
     fn has_ended_runs(&self) -> bool {
-        let may_leave = self.asked.is_empty() && !self.ended_runs.is_empty();
+        let may_leave = self.asked.is_empty() && !self.guests.ended_runs.is_empty();
         !self.log.is_full && (may_leave || self.core.ended_runs.has_ended())
     }
 
@@ -425,7 +442,7 @@ impl Turn {
     fn end_runs(&mut self) {
         if self.batch.is_empty() {
             if self.asked.is_empty() {
-                self.ended_runs.clear();
+                self.guests.ended_runs.clear();
             }
             self.core.ended_runs.take_ended(&mut self.batch);
         }
@@ -437,13 +454,12 @@ impl Turn {
             receivers,
             messages,
             batch,
-            on_commit,
+            releases,
             delivery,
             core,
             counts,
             time_shares,
-            now,
-            wall_ms,
+            moment,
             home,
             ..
         } = self;
@@ -453,12 +469,12 @@ impl Turn {
             arena,
             messages,
             batch,
-            on_commit,
+            on_commit: &mut releases.on_commit,
             core,
             counts,
             time_shares,
-            now: *now,
-            wall_ms: *wall_ms,
+            now: moment.now,
+            wall_ms: moment.wall_ms,
             home,
         };
         for entry in receivers.drain() {
@@ -483,7 +499,7 @@ impl Turn {
         let batch = std::mem::take(&mut self.batch);
         match self.core.log.offer(batch) {
             Ok(ticket) => {
-                self.seat.handed_over(Some(ticket));
+                self.log.seat.handed_over(Some(ticket));
                 self.take_settled();
                 self.releases.fed.handed_over(ticket);
                 if !self.is_of_shard() {
@@ -499,8 +515,8 @@ impl Turn {
             Err((error, _)) => {
                 warn!(%error, "store refused a batch");
                 self.releases.fed.refused();
-                self.seat.handed_over(None);
-                for release in std::mem::take(&mut self.on_commit) {
+                self.log.seat.handed_over(None);
+                for release in std::mem::take(&mut self.releases.on_commit) {
                     release.refused(self, StoreFailure::Failing);
                 }
             }
@@ -508,13 +524,13 @@ impl Turn {
     }
 
     fn nothing_to_submit(&mut self) {
-        self.seat.handed_over(None);
+        self.log.seat.handed_over(None);
         if std::mem::take(&mut self.log.waits_for_earlier) {
             let last = self.core.log.last_ticket();
             self.hold(last);
             return;
         }
-        for release in std::mem::take(&mut self.on_commit) {
+        for release in std::mem::take(&mut self.releases.on_commit) {
             release.granted(self);
         }
     }
@@ -558,16 +574,24 @@ impl Turn {
         }
         home.wait_for_commit(true);
         if !connection.is_paused.swap(true, Ordering::Relaxed) {
-            self.paused.push(Arc::clone(connection));
+            self.pauses.for_store.push(Arc::clone(connection));
         }
         true
+    }
+
+    /// Whether the disk has to catch up before more of this Client is stored.
+    pub(crate) fn must_rest_for_store(&self, client: &Client) -> bool {
+        let (log, more) = (&self.core.log, self.batch.bytes());
+        self.is_log_full()
+            || (log.is_congested(more)
+                && (log.is_nearly_full(more) || client.share().feeds_too_much(log.congested_bytes())))
     }
 
     /// Calls connections that wait for the disk: those that must go on waiting register again. Call with every tick, because others may have become those who have
     /// given it too much.
     pub(crate) fn wake_paused(&mut self) {
         self.take_settled();
-        for connection in std::mem::take(&mut self.paused) {
+        for connection in std::mem::take(&mut self.pauses.for_store) {
             connection.is_paused.store(false, Ordering::Relaxed);
             connection.call_owner();
         }
@@ -584,13 +608,13 @@ impl Turn {
 
     /// Arranges for `connection` to be called when its throttling ends.
     pub(crate) fn throttle(&mut self, connection: &Arc<Connection>, until: Time) {
-        self.throttled.push((until, Arc::downgrade(connection)));
+        self.pauses.throttled.push((until, Arc::downgrade(connection)));
     }
 
     /// Calls the connections whose throttling has ended. Call with every tick.
     pub(crate) fn wake_throttled(&mut self) {
-        let now = self.now;
-        for (_, connection) in self.throttled.extract_if(.., |(until, _)| *until <= now) {
+        let now = self.moment.now;
+        for (_, connection) in self.pauses.throttled.extract_if(.., |(until, _)| *until <= now) {
             if let Some(connection) = connection.upgrade() {
                 connection.call_owner();
             }
@@ -600,18 +624,20 @@ impl Turn {
     fn hold(&mut self, ticket: Ticket) {
         self.log.waits_for_earlier = false;
         if is_planted(Fault::AnswerBeforeCommit) {
-            std::mem::take(&mut self.on_commit).into_iter().for_each(|release| release.granted(self));
+            std::mem::take(&mut self.releases.on_commit)
+                .into_iter()
+                .for_each(|release| release.granted(self));
         }
-        if self.on_commit.is_empty() {
+        if self.releases.on_commit.is_empty() {
             return;
         }
         if self.home.is_none() {
             // Nobody calls this thread when the store has committed.
-            let releases = std::mem::take(&mut self.on_commit);
+            let releases = std::mem::take(&mut self.releases.on_commit);
             self.core.tell(|above| above.release_when_committed(ticket, releases));
             return;
         }
-        self.releases.hold(ticket, self.on_commit.drain(..));
+        self.releases.hold_all(ticket);
         self.wait_for_commit();
     }
 
@@ -629,6 +655,28 @@ impl Turn {
         self.release_committed();
     }
 
+    /// Carries out all releases whose batch has been settled since the last call.
+    pub(crate) fn release_committed(&mut self) {
+        let core = Arc::clone(&self.core);
+        // Most that wait do so for the same ticket as the one before.
+        let mut last = None;
+        let mut settled = |ticket| match last {
+            Some((known, outcome)) if known == ticket => Some(outcome),
+            _ => {
+                let outcome = core.log.settled(ticket)?.map_err(StoreFailure::from);
+                last = Some((ticket, outcome));
+                Some(outcome)
+            }
+        };
+        while let Some((release, outcome)) = self.releases.pop(&mut settled) {
+            match outcome {
+                Ok(()) => release.granted(self),
+                Err(_) if is_planted(Fault::FailureForgotten) => release.granted(self),
+                Err(failure) => release.refused(self, failure),
+            }
+        }
+    }
+
     /// Carries out the releases whose commits are settled. Called when the store has committed, and now and then.
     pub fn commits_settled(&mut self) {
         if std::mem::take(&mut self.log.is_full) {
@@ -639,7 +687,7 @@ impl Turn {
             self.wake_paused();
         }
         if self.releases.is_empty()
-            && self.paused.is_empty()
+            && self.pauses.for_store.is_empty()
             && let Some(home) = &self.home
         {
             home.wait_for_commit(false);

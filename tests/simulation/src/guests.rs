@@ -203,7 +203,7 @@ fn run(turn: &mut Turn, event: Event) {
         }
     }
     if let Some(promise) = promise {
-        turn.ended_runs.push(promise);
+        turn.guests.ended_runs.push(promise);
     }
 }
 

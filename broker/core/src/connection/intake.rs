@@ -151,7 +151,7 @@ impl<T: Source> Driven<'_, T> {
             if !was_open && !rest.is_empty() {
                 self.check_silent()?;
             }
-            turn.steps += 1;
+            turn.work.steps += 1;
             is_cut = input.has_unfinished() || (!rest.is_empty() && turn.must_packets_wait());
         }
         self.connection.is_cut.store(is_cut, Ordering::Relaxed);

@@ -72,7 +72,7 @@ impl<T: Source> Driven<'_, T> {
             return Ok(());
         };
         self.connection.has_to_wait.store(false, Ordering::Relaxed);
-        turn.stretch = stretch;
+        turn.work.stretch = stretch;
         self.flush(cx)?;
         self.answer_attention(input, turn, cx)?;
         if matches!(input.phase, Phase::LoggingIn(_)) && !self.finish_login(input, turn)? {

@@ -14,7 +14,6 @@ use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::paging;
 use crate::durable::store_failure::StoreFailure;
-use crate::fault::{Fault, is_planted};
 use crate::protocol::subscribe::{Granted, TakingBack};
 use crate::protocol::{NotTaken, connect};
 use crate::turn::Turn;
@@ -179,6 +178,8 @@ fn free(client: &Client, connection: &Connection, packet_id: PacketId, turn: &mu
 /// Releases of one shard.
 #[derive(Default)]
 pub(crate) struct Releases {
+    /// Those that wait for the batch of the turn.
+    pub(crate) on_commit: Vec<Release>,
     waiting: VecDeque<(Ticket, Release)>,
     /// Owners whose bytes are on their way to the disk.
     pub(crate) fed: Fed,
@@ -189,12 +190,18 @@ impl Releases {
         self.waiting.extend(releases.map(|release| (ticket, release)));
     }
 
+    /// Has those that wait for the batch of the turn wait for its ticket.
+    pub(crate) fn hold_all(&mut self, ticket: Ticket) {
+        self.waiting.extend(self.on_commit.drain(..).map(|release| (ticket, release)));
+    }
+
+    /// Whether none waits for a batch that has a ticket.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
     }
 
     /// Takes the next release whose batch is settled, with the outcome.
-    fn pop(
+    pub(crate) fn pop(
         &mut self,
         settled: impl FnOnce(Ticket) -> Option<Result<(), StoreFailure>>,
     ) -> Option<(Release, Result<(), StoreFailure>)> {
@@ -202,29 +209,5 @@ impl Releases {
         let outcome = settled(*ticket)?;
         let (_, release) = self.waiting.pop_front()?;
         Some((release, outcome))
-    }
-}
-
-impl Turn {
-    /// Carries out all releases whose batch has been settled since the last call.
-    pub(crate) fn release_committed(&mut self) {
-        let core = Arc::clone(&self.core);
-        // Most that wait do so for the same ticket as the one before.
-        let mut last = None;
-        let mut settled = |ticket| match last {
-            Some((known, outcome)) if known == ticket => Some(outcome),
-            _ => {
-                let outcome = core.log.settled(ticket)?.map_err(StoreFailure::from);
-                last = Some((ticket, outcome));
-                Some(outcome)
-            }
-        };
-        while let Some((release, outcome)) = self.releases.pop(&mut settled) {
-            match outcome {
-                Ok(()) => release.granted(self),
-                Err(_) if is_planted(Fault::FailureForgotten) => release.granted(self),
-                Err(failure) => release.refused(self, failure),
-            }
-        }
     }
 }

@@ -17,6 +17,7 @@ use super::{NotTaken, Open, Unfinished, bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
+use crate::durable::capacity;
 use crate::durable::release::Release;
 use crate::fault::{Fault, is_planted};
 use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX};
@@ -24,6 +25,7 @@ use crate::protocol::violation::Violation;
 use crate::routing::fan_out::{
     COPIED_PAYLOAD_BYTES, FanOut, InPlace, Publication, Remainder, publish_in_parts,
 };
+use crate::routing::retain::can_retain;
 use crate::routing::route::{Asking, Route};
 use crate::routing::system_topics;
 use crate::shared::Core;
@@ -59,11 +61,13 @@ pub(super) fn handle(
     body: Span,
 ) -> Result<(), CloseReason> {
     let asked = open.unfinished.take();
-    turn.fill_queues();
+    capacity::fill_queues(turn);
     let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.get(received.message.topic);
     let payload = turn.arena.get(received.message.payload);
-    if let Err(reason) = check(connection, open, &received, (topic, payload), (&turn.core, &mut turn.steps)) {
+    if let Err(reason) =
+        check(connection, open, &received, (topic, payload), (&turn.core, &mut turn.work.steps))
+    {
         turn.core.counters.publish_refused.add(1);
         if matches!(reason, NotTaken::NotAllowed) {
             let topic = text(topic);
@@ -153,7 +157,7 @@ fn has_room_for(
     (publication, route): (&Publication<'_>, &Route),
 ) -> Result<bool, CloseReason> {
     let can_be_told = open.version.has_properties();
-    if !turn.has_room(publication, route) {
+    if !capacity::has_room(turn, publication, route) {
         turn.core.counters.publish_refused.add(1);
         if can_be_told {
             decline(connection, open, turn, received, NotTaken::NoRoom);
@@ -166,13 +170,15 @@ fn has_room_for(
     if received.packet_id.is_none() {
         return Ok(true);
     }
-    if can_be_told && let Err(limit) = turn.can_retain(&open.client.tenant, publication) {
+    if can_be_told && let Err(limit) = can_retain(turn, &open.client.tenant, publication) {
         turn.core.counters.publish_refused.add(1);
         connection.listener.limit_reached(limit, &open.client.client_id);
         decline(connection, open, turn, received, NotTaken::Limit(limit));
         return Ok(false);
     }
-    let Some(failure) = turn.unstorable(&open.client.tenant, publication, route) else { return Ok(true) };
+    let Some(failure) = capacity::unstorable(turn, &open.client.tenant, publication, route) else {
+        return Ok(true);
+    };
     turn.core.counters.publish_not_stored.add(1);
     if can_be_told {
         decline(connection, open, turn, received, NotTaken::NotStored(failure));

@@ -151,7 +151,7 @@ impl Subscribing {
             };
             granted.codes.push(code);
             if turn.is_time_over() && self.asked.len() > 0 {
-                turn.part_done(connection, is_durable);
+                part_done(turn, connection, is_durable);
                 open.unfinished = Some(Box::new(Unfinished::Subscribe(self)));
                 return Ok(());
             }
@@ -169,13 +169,11 @@ impl Subscribing {
     }
 }
 
-impl Turn {
-    /// Notes that a part of a packet is done, which has changed something stored or not. Parts in later turns do not hold without it.
-    fn part_done(&mut self, connection: &Arc<Connection>, is_durable: bool) {
-        if is_durable {
-            connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
-            self.when_committed(Release::Part { connection: Arc::clone(connection) });
-        }
+/// Notes that a part of a packet is done, which has changed something stored or not. Parts in later turns do not hold without it.
+fn part_done(turn: &mut Turn, connection: &Arc<Connection>, is_durable: bool) {
+    if is_durable {
+        connection.changes_waiting.fetch_add(1, Ordering::Relaxed);
+        turn.when_committed(Release::Part { connection: Arc::clone(connection) });
     }
 }
 
@@ -467,7 +465,7 @@ impl Unsubscribing {
             debug!(target: "mqtt", client_id = &*client.client_id, filter = &*filter, existed, "unsubscribed");
             self.codes.push(if existed { ReasonCode::Success } else { ReasonCode::NoSubscriptionExisted });
             if turn.is_time_over() && self.filters.len() > 0 {
-                turn.part_done(connection, is_durable);
+                part_done(turn, connection, is_durable);
                 open.unfinished = Some(Box::new(Unfinished::Unsubscribe(self)));
                 return Ok(());
             }

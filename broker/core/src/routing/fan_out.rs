@@ -20,6 +20,7 @@ use lotmq_store::{Delivery, MembershipId, MessageRef, Op, SessionId};
 use smallvec::SmallVec;
 
 use crate::client::Client;
+use crate::durable::capacity::stores_for;
 use crate::fault::{Fault, is_planted};
 use crate::limits::{GROUP_TRIES_MAX, OFFLINE_DELIVERIES_FREE, SHARED_BYTES_MIN, SHARED_RECEIVERS_MIN};
 use crate::routing::message::{Message, MessageParts};
@@ -182,7 +183,7 @@ impl Turn {
         is_durable |= fan_out.retain(self, tenant);
         is_durable |= fan_out.tell_guests(self, tenant, &route);
         let starts_guests = route.triggers.is_some();
-        self.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
+        self.work.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
         self.routes.put_back(tenant, route);
         self.relieve();
         FanOut { receivers, is_durable, is_stored: is_durable || fan_out.is_retained(), starts_guests }
@@ -256,7 +257,7 @@ impl<'a> FanOutOf<'a> {
             // Sessions keep it, so it has a memory that what waits for sockets can have as well.
             self.share(turn, route);
         }
-        turn.steps += receivers;
+        turn.work.steps += receivers;
         if self.publication.message.payload.len() > COPIED_PAYLOAD_BYTES {
             // To route shorter ones takes as long as to write them, and that is counted.
             turn.time_shares.owe(receivers * self.publication.message.bytes());
@@ -363,11 +364,11 @@ impl<'a> FanOutOf<'a> {
         if is_away {
             self.away += 1;
             let is_free = self.away <= OFFLINE_DELIVERIES_FREE;
-            return (is_free && !is_much) || turn.stores_for(&target.client, is_free);
+            return (is_free && !is_much) || stores_for(turn, &target.client, is_free);
         }
         let waits =
             is_much && qos != QoS::AtMostOnce && target.client.is_durable() && target.client.is_slow();
-        !waits || turn.stores_for(&target.client, true)
+        !waits || stores_for(turn, &target.client, true)
     }
 
     fn message(&mut self, turn: &mut Turn) -> u32 {
@@ -404,9 +405,18 @@ impl<'a> FanOutOf<'a> {
             .collect();
         let before = turn.batch.bytes();
         turn.batch.push(Op::Enqueue { message, deliveries: &deliveries });
-        turn.fed_by(tenant, self.publication, before);
+        self.feeds(turn, tenant, before);
         turn.messages.set_stored(index, id, &turn.arena);
         self.durable.clear();
+    }
+
+    /// Counts the bytes that the batch has beyond `before` for their publisher.
+    fn feeds(&self, turn: &mut Turn, tenant: &Tenant, before: usize) {
+        let bytes = turn.batch.bytes().saturating_sub(before);
+        if bytes > 0 {
+            let is_of_shard = turn.is_of_shard();
+            turn.releases.fed.count(tenant, self.publication, (bytes, is_of_shard));
+        }
     }
 
     /// Makes the message its topic's retained one. True when an acknowledgement must wait for that.
@@ -418,7 +428,7 @@ impl<'a> FanOutOf<'a> {
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
         let before = turn.batch.bytes();
         let retained = tenant.retain(&message, self.publication.source, turn);
-        turn.fed_by(tenant, self.publication, before);
+        self.feeds(turn, tenant, before);
         if let Err(limit) = retained {
             match self.publication.source {
                 Some(client) => client.limit_reached(limit, &turn.core, turn.now()),

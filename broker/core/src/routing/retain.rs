@@ -156,19 +156,17 @@ impl Retained {
     }
 }
 
-impl Turn {
-    /// Whether a message can be retained, if it asks for that.
-    ///
-    /// What another thread adds meanwhile may still take the room: then it is delivered, not retained, and counted.
-    pub(crate) fn can_retain(&self, tenant: &Tenant, publication: &Publication<'_>) -> Result<(), Limit> {
-        if !publication.message.retain || publication.message.payload.is_empty() {
-            return Ok(());
-        }
-        let bytes = publication.message.bytes();
-        let topic = self.arena.text(publication.message.topic);
-        let keeper = Keeper::of(publication.source);
-        tenant.retained.read().has_room(&self.core.config.limits, &keeper, topic, bytes)
+/// Whether a message can be retained, if it asks for that.
+///
+/// What another thread adds meanwhile may still take the room: then it is delivered, not retained, and counted.
+pub(crate) fn can_retain(turn: &Turn, tenant: &Tenant, publication: &Publication<'_>) -> Result<(), Limit> {
+    if !publication.message.retain || publication.message.payload.is_empty() {
+        return Ok(());
     }
+    let bytes = publication.message.bytes();
+    let topic = turn.arena.text(publication.message.topic);
+    let keeper = Keeper::of(publication.source);
+    tenant.retained.read().has_room(&turn.core.config.limits, &keeper, topic, bytes)
 }
 
 impl Tenant {

@@ -15,7 +15,6 @@ use crate::client::Client;
 use crate::client::shares::{Share, Shares};
 use crate::routing::fan_out::Publication;
 use crate::tenant::Tenant;
-use crate::turn::Turn;
 
 /// Bytes published on one thread that are on their way to the disk.
 #[derive(Default)]
@@ -54,6 +53,22 @@ impl Feeder {
 }
 
 impl Fed {
+    /// Counts bytes in the batch of this turn for their publisher; `is_of_shard`: the thread of the turn serves Clients.
+    pub(crate) fn count(
+        &mut self,
+        tenant: &Tenant,
+        publication: &Publication<'_>,
+        (bytes, is_of_shard): (usize, bool),
+    ) {
+        match (publication.source, publication.owner) {
+            (Some(client), _) if is_of_shard => self.add(Feeder::Client(Arc::clone(client)), bytes),
+            (None, Some(owner)) => {
+                self.add(Feeder::User(Arc::clone(&tenant.shares), Arc::clone(owner)), bytes);
+            }
+            (Some(_), _) | (None, None) => {}
+        }
+    }
+
     fn add(&mut self, feeder: Feeder, bytes: usize) {
         match self.turn.last_mut() {
             Some((last, sum)) if last.is(&feeder) => *sum += bytes,
@@ -98,33 +113,5 @@ impl Feeding {
 impl Drop for Feeding {
     fn drop(&mut self) {
         self.take_settled(|_| true);
-    }
-}
-
-impl Turn {
-    /// Counts the bytes that the batch has beyond `before` for their publisher.
-    pub(crate) fn fed_by(&mut self, tenant: &Tenant, publication: &Publication<'_>, before: usize) {
-        let bytes = self.batch.bytes().saturating_sub(before);
-        if bytes == 0 {
-            return;
-        }
-        match (publication.source, publication.owner) {
-            (Some(client), _) if self.is_of_shard() => {
-                self.releases.fed.add(Feeder::Client(Arc::clone(client)), bytes);
-            }
-            (None, Some(owner)) => {
-                let user = Feeder::User(Arc::clone(&tenant.shares), Arc::clone(owner));
-                self.releases.fed.add(user, bytes);
-            }
-            (Some(_), _) | (None, None) => {}
-        }
-    }
-
-    /// Whether the disk has to catch up before more of this Client is stored.
-    pub(crate) fn must_rest_for_store(&self, client: &Client) -> bool {
-        let (log, more) = (&self.core.log, self.batch.bytes());
-        self.is_log_full()
-            || (log.is_congested(more)
-                && (log.is_nearly_full(more) || client.share().feeds_too_much(log.congested_bytes())))
     }
 }

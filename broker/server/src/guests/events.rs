@@ -449,7 +449,7 @@ fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOu
     if !turn.asked.is_empty() {
         noted(&mut turn.guests).asking.insert(event.trigger.definition.id);
     }
-    turn.ended_runs.extend(event.promise.clone().map(|promise| promise as _));
+    turn.guests.ended_runs.extend(event.promise.clone().map(|promise| promise as _));
 }
 
 pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {

@@ -92,7 +92,7 @@ impl Sink for GuestSink {
             turn.tick();
             let undone = effects::carry_out(turn, &definition, &finished, output);
             if let OwnedEvent::Message(message) = run.event {
-                turn.ended_runs.extend(message.lease.clone().map(Lease::into_held));
+                turn.guests.ended_runs.extend(message.lease.clone().map(Lease::into_held));
             }
             undone
         });

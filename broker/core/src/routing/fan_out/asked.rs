@@ -128,7 +128,7 @@ pub fn wait(
     let mut fan_out = FanOutOf::new(publication, system_topics::is_system(&route.topic));
     fan_out.retain(turn, tenant);
     fan_out.tell_guests(turn, tenant, route);
-    turn.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
+    turn.work.steps += route.triggers.as_ref().map_or(0, |triggers| triggers.count());
     let index = fan_out.message(turn);
     let message = Arc::clone(turn.messages.shared(index, &turn.arena));
     turn.asked.bytes += message.size();

@@ -45,41 +45,41 @@ impl<'a> Asker<'a> {
     }
 }
 
-impl Turn {
+impl Forms<'_> {
     /// Routes a message in its two forms. Members of shared subscriptions get the shortened one, because any of them may hand it to another; so does
     /// the last value of the topic. It triggers definitions of the asker's only.
-    pub fn publish_forms(&mut self, tenant: &Arc<Tenant>, forms: &Forms<'_>, asker: &Asker<'_>) {
-        self.call_flusher();
-        let route = self.routes.take(tenant, self.arena.get(forms.whole.message.topic));
-        let mut whole = FanOutOf::new(&forms.whole, true);
+    pub fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>, asker: &Asker<'_>) {
+        turn.call_flusher();
+        let route = turn.routes.take(tenant, turn.arena.get(self.whole.message.topic));
+        let mut whole = FanOutOf::new(&self.whole, true);
         let of_others = |publication| FanOutOf { is_shortened: true, ..FanOutOf::new(publication, true) };
-        let mut shortened = forms.shortened.as_ref().map(of_others);
+        let mut shortened = self.shortened.as_ref().map(of_others);
         for target in route.askers.iter().filter(|target| asker.has(&target.client)) {
-            whole.send(self, target).counted(self);
+            whole.send(turn, target).counted(turn);
         }
         for target in &route.targets {
             let form = if asker.has(&target.client) { Some(&mut whole) } else { shortened.as_mut() };
             if let Some(form) = form {
-                form.send(self, target).counted(self);
+                form.send(turn, target).counted(turn);
             }
         }
         if let Some(shortened) = &mut shortened {
             for group in &route.groups {
-                shortened.send_to_one(self, group, &route).counted(self);
+                shortened.send_to_one(turn, group, &route).counted(turn);
             }
             if route.caching != Caching::Skip {
-                let index = shortened.message(self);
-                let message = Arc::clone(self.messages.shared(index, &self.arena));
+                let index = shortened.message(turn);
+                let message = Arc::clone(turn.messages.shared(index, &turn.arena));
                 tenant.hooks.remember(route.caching, &message);
             }
         }
         if let Some(triggers) = &route.triggers {
-            let index = whole.message(self);
-            let message = &Arc::clone(self.messages.shared(index, &self.arena));
-            let starting = Starting { tenant, message, publication: &forms.whole };
-            triggers.start_some(self, &starting, &|definition| asker.owns(definition));
+            let index = whole.message(turn);
+            let message = &Arc::clone(turn.messages.shared(index, &turn.arena));
+            let starting = Starting { tenant, message, publication: &self.whole };
+            triggers.start_some(turn, &starting, &|definition| asker.owns(definition));
         }
-        self.routes.put_back(tenant, route);
-        self.relieve();
+        turn.routes.put_back(tenant, route);
+        turn.relieve();
     }
 }

@@ -142,7 +142,7 @@ impl Remainder {
         }
         self.fan_out.is_stored |= self.fan_out.is_durable;
         self.fan_out.receivers += receivers;
-        turn.steps += receivers;
+        turn.work.steps += receivers;
         turn.time_shares.owe(receivers * publication.message.bytes());
         turn.relieve();
         is_last

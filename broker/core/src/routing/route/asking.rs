@@ -91,7 +91,7 @@ impl Asking {
     /// # Errors
     /// What is left, for a later turn.
     pub fn go_on(self: Box<Self>, turn: &mut Turn, tenant: &Arc<Tenant>) -> Result<Arc<Route>, Box<Self>> {
-        let (stretch, core) = (turn.stretch, Arc::clone(&turn.core));
+        let (stretch, core) = (turn.work.stretch, Arc::clone(&turn.core));
         self.go_on_until(&mut turn.routes, tenant, || stretch.is_over(&*core.clock))
     }
 

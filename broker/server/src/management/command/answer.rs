@@ -70,7 +70,7 @@ fn publish(
     let mut encoded = |payload| internal::encoded(turn, topic, payload, QoS::ExactlyOnce, false, hops);
     if let Some(whole) = encoded(whole) {
         let shortened = shortened.and_then(encoded);
-        turn.publish_forms(tenant, &Forms { whole, shortened }, asker);
+        Forms { whole, shortened }.publish(turn, tenant, asker);
     }
 }
 
