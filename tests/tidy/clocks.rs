@@ -69,7 +69,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/server/embedded.rs", "patience with a run"),
     ("broker/server/src/server/embedded/client.rs", "through the clock of its broker"),
     ("broker/server/src/server/embedded/time.rs", "is a clock"),
-    ("broker/server/src/server/admin/places.rs", "idle connections"),
+    ("broker/server/src/server/admin/permits.rs", "idle connections"),
     ("broker/server/src/server/admin/pulse.rs", "threads that stand still"),
     ("broker/server/src/server/housekeeping.rs", "periods, and patience at a stop"),
     ("broker/server/src/server/storage_watch.rs", "looks at the disk"),

@@ -33,7 +33,6 @@ const FILES_OF_TYPE_MAX: usize = 3;
 const SPREAD_TYPES: &[(&str, usize)] = &[
     ("broker/definitions: Registry", 4),
     ("broker/server: Guests", 7),
-    ("broker/server: Place", 4),
     ("broker/store: Store", 4),
     ("lot-to-wasm: Builder", 5),
     ("lot-to-wasm: Checker", 10),

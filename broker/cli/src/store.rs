@@ -28,13 +28,13 @@ pub(crate) struct StoreArgs {
 #[derive(Debug, Subcommand)]
 enum StoreCommand {
     /// Print the size of the file and of each table
-    Stats(Place),
+    Stats(DirectoryArgs),
     /// Read everything and say what is damaged
-    Check(Place),
+    Check(DirectoryArgs),
     /// Put aside what is damaged, also rules and what else denies something, and list what was put aside
     Quarantine(QuarantineArgs),
     /// Rewrite the file as small as it can be; takes seconds per GiB
-    Compact(Place),
+    Compact(DirectoryArgs),
     /// Write everything to one file; the key of the secrets, secret.key, is not in it
     Export(ExportArgs),
     /// Make a store of an exported file or of a backup; the data directory must hold none
@@ -42,7 +42,7 @@ enum StoreCommand {
 }
 
 #[derive(Args, Debug)]
-struct Place {
+struct DirectoryArgs {
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -109,10 +109,10 @@ impl Part {
 
 pub(crate) fn store(args: &StoreArgs) -> anyhow::Result<Exit> {
     match &args.command {
-        StoreCommand::Stats(Place { place }) => stats(&directory(place)?),
-        StoreCommand::Check(Place { place }) => check(&directory(place)?),
+        StoreCommand::Stats(DirectoryArgs { place }) => stats(&directory(place)?),
+        StoreCommand::Check(DirectoryArgs { place }) => check(&directory(place)?),
         StoreCommand::Quarantine(args) => quarantine(args),
-        StoreCommand::Compact(Place { place }) => compact(&directory(place)?),
+        StoreCommand::Compact(DirectoryArgs { place }) => compact(&directory(place)?),
         StoreCommand::Export(args) => export(args),
         StoreCommand::Import(args) => import(args),
     }

@@ -63,9 +63,9 @@ pub struct TimerWheel<K> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Link(NonZeroU32);
 
-/// A slot of a level.
+/// Bucket of a level.
 #[derive(Debug, Clone, Copy, Default)]
-struct Place {
+struct Bucket {
     level: u8,
     slot: u8,
 }
@@ -77,7 +77,7 @@ struct Timer<K> {
     deadline: u64,
     generation: NonZeroU32,
     /// Where it lies.
-    place: Place,
+    place: Bucket,
     next: Option<Link>,
     previous: Option<Link>,
 }
@@ -201,12 +201,12 @@ impl<K> TimerWheel<K> {
 
     /// The slot for a deadline: in the level of the highest bit in which it differs from now.
     #[allow(clippy::cast_possible_truncation, reason = "levels and slots are below 64")]
-    fn place(&self, deadline: u64) -> Place {
+    fn place(&self, deadline: u64) -> Bucket {
         let deadline = deadline.min(self.now.saturating_add(TICKS_MAX));
         let differing = (self.now ^ deadline) | (SLOTS as u64 - 1);
         let level = (differing.ilog2() / LEVEL_BITS).min(LEVELS as u32 - 1);
         let slot = deadline >> (level * LEVEL_BITS) & (SLOTS as u64 - 1);
-        Place { level: level as u8, slot: slot as u8 }
+        Bucket { level: level as u8, slot: slot as u8 }
     }
 
     fn link(&mut self, index: u32) {
@@ -244,7 +244,7 @@ impl<K> TimerWheel<K> {
             return index;
         }
         let index = u32::try_from(self.timers.len()).expect("2^32 timers of 32 bytes do not fit into memory");
-        let place = Place::default();
+        let place = Bucket::default();
         if self.timers.len() == self.timers.capacity() {
             // A quarter instead of the double: every connection has a timer.
             self.timers.reserve_exact(self.timers.len() / 4 + 4);
@@ -269,7 +269,7 @@ impl<K> TimerWheel<K> {
     }
 }
 
-impl Place {
+impl Bucket {
     fn indices(self) -> (usize, usize) {
         (self.level.into(), self.slot.into())
     }

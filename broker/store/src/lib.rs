@@ -29,6 +29,7 @@ mod error;
 mod export;
 #[cfg(feature = "fault-points")]
 mod fault;
+mod file_identity;
 mod fuzz;
 mod group;
 mod ids;
@@ -39,7 +40,6 @@ mod metrics;
 mod offline;
 mod outcomes;
 mod overlay;
-mod place;
 mod queue;
 #[doc(hidden)]
 pub mod rare;

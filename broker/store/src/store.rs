@@ -16,12 +16,12 @@ use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::directory::{self, DirectoryLock};
 use crate::error::{CommitErrorKind, Corruption, OpenError, StoreError};
+use crate::file_identity::FileIdentity;
 use crate::group::Committer;
 use crate::limits::{Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
 use crate::load::{self, LoadError, Loaded};
 use crate::metrics::Metrics;
 use crate::overlay::Overlay;
-use crate::place::Place;
 use crate::queue::{Pace, Queue};
 use crate::reader::{self, OnSlice, QueueSlice, Request, Work};
 use crate::recovered::{Recovered, RecoveredQueues};
@@ -108,7 +108,7 @@ struct Parts {
     factory: BackendFactory,
     /// Where the file is; `None` when that is not ours to replace.
     directory: Option<PathBuf>,
-    place: Option<Place>,
+    place: Option<FileIdentity>,
     on_commit: OnCommit,
     clock: Clock,
 }
@@ -169,8 +169,8 @@ impl Store {
             loaded = load_file(&options, &path, &factory, &cipher);
         }
         let loaded = loaded?;
-        let place =
-            Place::of(&path, clock.now()).map_err(|source| OpenError::Io { path: path.clone(), source })?;
+        let place = FileIdentity::of(&path, clock.now())
+            .map_err(|source| OpenError::Io { path: path.clone(), source })?;
         let directory = Some(options.path.clone());
         let parts = Parts { loaded, cipher, factory, directory, place, on_commit, clock };
         let (store, mut recovered) = Self::start(&options, Some(lock), parts)?;

@@ -17,12 +17,12 @@ use crate::batch::Batch;
 use crate::clock::Clock;
 use crate::contain::{self, contained};
 use crate::error::{CommitError, CommitErrorKind, StoreError};
+use crate::file_identity::FileIdentity;
 use crate::group::{Committer, failed, unreadable};
 use crate::load::{self, LoadError};
 use crate::log::replay::Rows;
 use crate::metrics::{self, Counters};
 use crate::outcomes::Outcomes;
-use crate::place::Place;
 use crate::queue::{Group, Pace, Queue, Reader};
 use crate::rare::{Rare, is_taken};
 use crate::reader::{Request, Work};
@@ -113,7 +113,7 @@ pub(crate) struct Writer {
     pub(crate) view: Option<Database>,
     pub(crate) factory: BackendFactory,
     /// Where the file is; `None` when it is none of ours.
-    pub(crate) place: Option<Place>,
+    pub(crate) place: Option<FileIdentity>,
     pub(crate) cache_bytes: usize,
     /// Damage was met: before anything else is written, all of the file is to be checked.
     pub(crate) must_check: bool,
@@ -396,7 +396,7 @@ impl Writer {
             return None;
         }
         if self.view.is_none() {
-            self.place.as_ref().map_or(Ok(()), Place::check).ok()?;
+            self.place.as_ref().map_or(Ok(()), FileIdentity::check).ok()?;
             self.view = load::contained(|| load::open_view(&self.factory, self.cache_bytes)).ok();
         }
         let view = self.view.as_ref()?;
@@ -413,7 +413,7 @@ impl Writer {
             let _ = contained(|| drop(view));
         }
         // Another file is not opened in its place, and none is made.
-        self.place.as_ref().map_or(Ok(()), Place::check)?;
+        self.place.as_ref().map_or(Ok(()), FileIdentity::check)?;
         let loaded = load::contained(|| {
             let database = match self.must_check {
                 true => load::open_checked(&self.factory, self.cache_bytes)?,

@@ -42,10 +42,10 @@ impl fmt::Debug for Python {
     }
 }
 
-/// A place among the calls that run; free again when it is dropped.
-pub(super) struct Place<'a>(&'a Shared);
+/// Permit of a call that runs; given back when it is dropped.
+pub(super) struct Permit<'a>(&'a Shared);
 
-impl Drop for Place<'_> {
+impl Drop for Permit<'_> {
     fn drop(&mut self) {
         *self.0.running.lock() -= 1;
         self.0.place_free.notify_one();
@@ -108,7 +108,7 @@ impl Python {
     }
 
     /// A place to run, as soon as one is free.
-    pub(super) fn place(&self, deadline: Instant) -> Result<Place<'_>, PythonError> {
+    pub(super) fn place(&self, deadline: Instant) -> Result<Permit<'_>, PythonError> {
         let mut running = self.0.running.lock();
         while *running >= PYTHON_AT_ONCE_MAX {
             if self.0.place_free.wait_until(&mut running, deadline).timed_out() {
@@ -116,7 +116,7 @@ impl Python {
             }
         }
         *running += 1;
-        Ok(Place(&self.0))
+        Ok(Permit(&self.0))
     }
 
     /// Sleeps in the midst of a call; its place is another one's meanwhile.

@@ -43,9 +43,9 @@ impl Node {
     }
 }
 
-/// Where a filter ends: its node, and whether it ends in a `#` below it.
+/// End of a filter: its node, and whether it ends in a `#` below it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
+struct FilterEnd {
     node: NodeId,
     is_multi: bool,
 }
@@ -86,7 +86,7 @@ impl Trie {
         for level in levels.into_iter().flat_map(|levels| levels.split(SEPARATOR)) {
             node = if level == SINGLE_LEVEL { self.make_plus(node) } else { self.make_child(node, level) };
         }
-        let place = Place { node, is_multi };
+        let place = FilterEnd { node, is_multi };
         debug_assert!(self.slot(place).is_none(), "a filter is there once");
         self.set_slot(place, Some(subscribers));
     }
@@ -154,7 +154,7 @@ impl Trie {
         }
     }
 
-    fn place(&self, filter: &str) -> Option<Place> {
+    fn place(&self, filter: &str) -> Option<FilterEnd> {
         let (levels, is_multi) = split_filter(filter);
         let mut node = ROOT;
         for level in levels.into_iter().flat_map(|levels| levels.split(SEPARATOR)) {
@@ -164,15 +164,15 @@ impl Trie {
                 self.child(node, self.levels.find(level)?)?
             };
         }
-        Some(Place { node, is_multi })
+        Some(FilterEnd { node, is_multi })
     }
 
-    fn slot(&self, place: Place) -> Option<SlotId> {
+    fn slot(&self, place: FilterEnd) -> Option<SlotId> {
         let node = self.node(place.node);
         if place.is_multi { node.multi } else { node.exact }
     }
 
-    fn set_slot(&mut self, place: Place, slot: Option<SlotId>) {
+    fn set_slot(&mut self, place: FilterEnd, slot: Option<SlotId>) {
         let node = self.nodes.get_mut(place.node);
         *(if place.is_multi { &mut node.multi } else { &mut node.exact }) = slot;
     }

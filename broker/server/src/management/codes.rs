@@ -12,13 +12,13 @@ pub struct Code {
     pub title: &'static str,
     /// Meaning, and what to do, in sentences.
     pub explanation: &'static str,
-    /// Place where it occurs.
-    pub place: Place,
+    /// Occasion on which it is told.
+    pub place: Occasion,
 }
 
-/// Place where a code occurs.
+/// Occasion on which a code is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum Occasion {
     /// In the `Error` topic of a definition, in its diagnosis, and in what `lotmq run` reports.
     Run,
     /// In the reply to a command that adds definitions, and by `lotmq check`.
@@ -27,19 +27,19 @@ pub enum Place {
     Command,
 }
 
-impl Place {
-    const ALL: [Place; 3] = [Place::Run, Place::Load, Place::Command];
+impl Occasion {
+    const ALL: [Occasion; 3] = [Occasion::Run, Occasion::Load, Occasion::Command];
 
     fn title(self) -> &'static str {
         match self {
-            Place::Run => "While programs run",
-            Place::Load => "When programs are added",
-            Place::Command => "When other commands are refused",
+            Occasion::Run => "While programs run",
+            Occasion::Load => "When programs are added",
+            Occasion::Command => "When other commands are refused",
         }
     }
 }
 
-/// All codes, those of one [`Place`] together.
+/// All codes, those of one [`Occasion`] together.
 pub fn all() -> impl Iterator<Item = &'static Code> {
     ROWS.iter()
 }
@@ -59,7 +59,7 @@ pub fn markdown() -> String {
     let mut page = String::from(
         "# Codes\n\nGenerated from `broker/server/src/management/codes.rs`; `lotmq explain CODE` says the same, and explains the codes `LOT101` to `LOT621` of the compiler, too.\n",
     );
-    for place in Place::ALL {
+    for place in Occasion::ALL {
         let _ = write!(page, "\n## {}\n\n| code | what it means |\n|---|---|\n", place.title());
         for code in all().filter(|code| code.place == place) {
             let _ = writeln!(page, "| `{}` | {}. {} |", code.name, sentence(code.title), code.explanation);
@@ -77,7 +77,7 @@ fn sentence(text: &str) -> String {
 macro_rules! codes {
     ($($place:ident { $($name:ident $title:literal $explanation:literal)* })*) => {
         const ROWS: &[Code] = &[$($(
-            Code { name: stringify!($name), title: $title, explanation: $explanation, place: Place::$place },
+            Code { name: stringify!($name), title: $title, explanation: $explanation, place: Occasion::$place },
         )*)*];
     };
 }
@@ -353,7 +353,7 @@ mod tests {
 
     #[test]
     fn each_code_stands_once_in_the_order_of_its_place() {
-        for place in Place::ALL {
+        for place in Occasion::ALL {
             let names: Vec<&str> = all().filter(|code| code.place == place).map(|code| code.name).collect();
             assert!(names.is_sorted_by(|one, next| one < next), "{names:?}");
         }

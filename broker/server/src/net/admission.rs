@@ -2,7 +2,7 @@
 //!
 //! Asked before anything is read, and again for the address that a PROXY header tells. Who is not let in is closed without a word.
 //!
-//! Invariants: what a [`Place`] took is given back exactly once, at the latest when it is dropped; the table of addresses has at most
+//! Invariants: what a [`Admission`] took is given back exactly once, at the latest when it is dropped; the table of addresses has at most
 //! [`ADDRESSES_MAX`] rows. Not here: what becomes of the socket (`listener`).
 
 use std::net::IpAddr;
@@ -124,8 +124,8 @@ impl Table {
     }
 }
 
-/// Place of a connection at its listener, with all that it counts for.
-pub(crate) struct Place {
+/// Admission of a connection at its listener, with all that it counts for.
+pub(crate) struct Admission {
     listener: Arc<Listener>,
     /// Key of its address; 0 while it is not counted.
     address: AtomicU64,
@@ -142,9 +142,9 @@ pub(crate) struct Place {
     is_hurried: bool,
 }
 
-impl Place {
+impl Admission {
     /// Takes a place for a new connection of `listener`, from `source` if that is known and proved. Without a `peer` it counts for nobody until
-    /// [`Place::count_address`].
+    /// [`Admission::count_address`].
     ///
     /// # Errors
     /// The limit that keeps it out; nothing is taken then.
@@ -359,7 +359,7 @@ impl Place {
     }
 }
 
-impl Deref for Place {
+impl Deref for Admission {
     type Target = Arc<Listener>;
 
     fn deref(&self) -> &Arc<Listener> {
@@ -367,7 +367,7 @@ impl Deref for Place {
     }
 }
 
-impl Drop for Place {
+impl Drop for Admission {
     fn drop(&mut self) {
         self.leave();
     }

@@ -16,7 +16,7 @@ use parking_lot::Mutex;
 use tokio::io::Interest;
 
 use crate::limits::LAST_WORDS_BYTES_MAX;
-use crate::net::admission::Place;
+use crate::net::admission::Admission;
 use crate::net::layers::Layers;
 use crate::net::look::take_idled;
 use crate::net::open_connections;
@@ -39,7 +39,7 @@ pub(crate) struct SocketSide {
     stream: Socket,
     accepted_from: Peer,
     /// Place at the listener that accepted it.
-    pub(crate) listener: Place,
+    pub(crate) listener: Admission,
     /// Layers between the socket and MQTT; none for plain TCP. Set before any other thread knows the connection.
     layers: OnceLock<Box<Mutex<Layers>>>,
 }
@@ -47,7 +47,7 @@ pub(crate) struct SocketSide {
 /// Connection that was just accepted.
 pub(crate) struct Accepted {
     pub(crate) peer: Peer,
-    pub(crate) listener: Place,
+    pub(crate) listener: Admission,
 }
 
 /// Task of a connection.

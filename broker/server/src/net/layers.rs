@@ -18,7 +18,7 @@ use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 use tokio::io::Interest;
 
-use super::admission::Place;
+use super::admission::Admission;
 use super::listener::Listener;
 use super::locality::Foreign;
 use super::socket::Socket;
@@ -216,7 +216,7 @@ impl Layers {
     pub(crate) fn read(
         &mut self,
         socket: &Socket,
-        listener: &Place,
+        listener: &Admission,
         target: &mut [u8],
     ) -> Result<Received, CloseReason> {
         let had_more = self.has_more;
@@ -244,7 +244,7 @@ impl Layers {
     pub(crate) fn look_for_end(
         &mut self,
         socket: &Socket,
-        listener: &Place,
+        listener: &Admission,
         target: &mut [u8],
     ) -> Result<usize, CloseReason> {
         let is_passed_on = self.ahead.is_empty() && self.frames.is_empty();

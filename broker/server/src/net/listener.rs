@@ -20,7 +20,7 @@ use tokio::io::unix::AsyncFd;
 use tracing::{info, warn};
 
 use super::Net;
-use super::admission::{Addresses, Gate, Place};
+use super::admission::{Addresses, Admission, Gate};
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::half_open::HalfOpen;
@@ -383,7 +383,7 @@ fn hand_over(listener: &Arc<Listener>, stream: OwnedFd, peer: Peer) {
         Peer::Tcp(address) | Peer::Proxied(address) => Some(address.ip()),
         Peer::Unix => None,
     };
-    let own = match Place::take(listener, Some(peer), source) {
+    let own = match Admission::take(listener, Some(peer), source) {
         Ok(own) => own,
         Err(limit) => {
             // Closed by dropping it.

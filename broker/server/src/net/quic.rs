@@ -30,7 +30,7 @@ use tokio::time::timeout;
 use tracing::{debug, info, warn};
 
 use self::relay::relay;
-use super::admission::Place;
+use super::admission::Admission;
 use super::certificates::ListenerTls;
 use super::connection::Accepted;
 use super::listener::Listener;
@@ -153,7 +153,7 @@ fn open(socket: UdpSocket, config: &ServerConfig) -> io::Result<Endpoint> {
 }
 
 /// Decides about a first packet. The answer is never larger than the packet, but for the handshake.
-fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incoming)> {
+fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Admission, Incoming)> {
     let has_many = listener.half_open.count() >= listener.limits.half_open / 8;
     if has_many && !incoming.remote_address_validated() {
         listener.net.counters.quic_retries.add(1);
@@ -163,7 +163,7 @@ fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incomin
     }
     // An address that is not proved yet counts for nobody, and all such together where somebody has to give way.
     let source = incoming.remote_address_validated().then(|| incoming.remote_address().ip());
-    match Place::take(listener, None, source) {
+    match Admission::take(listener, None, source) {
         Ok(place) => Some((place, incoming)),
         Err(limit) => {
             listener.limit_reached(limit, &incoming.remote_address());
@@ -174,7 +174,7 @@ fn admit(listener: &Arc<Listener>, incoming: Incoming) -> Option<(Place, Incomin
 }
 
 /// Serves one connection from its first packet to its last.
-async fn connection(own: Place, incoming: Incoming, config: Arc<ServerConfig>) {
+async fn connection(own: Admission, incoming: Incoming, config: Arc<ServerConfig>) {
     let started = Instant::now();
     let listener = Arc::clone(&own);
     let counters = &listener.net.counters;

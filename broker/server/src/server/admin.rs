@@ -2,12 +2,12 @@
 //!
 //! `/metrics` is for this machine until `admin.bind` is set: whoever opens MQTT to a network has not said that it may read the broker's figures.
 //!
-//! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections (`places`), so long a head, so long a wait for it.
+//! One thread, so that a scraper cannot slow a Client down. Bounded: so many connections (`permits`), so long a head, so long a wait for it.
 //! Not here: anything that changes the broker, or that needs to know who asks.
 
 mod host;
 mod metrics;
-mod places;
+mod permits;
 mod pulse;
 
 use std::convert::Infallible;
@@ -29,7 +29,7 @@ use tokio::net::TcpStream;
 use tokio::sync::Notify;
 use tracing::{debug, warn};
 
-use self::places::{Place, Places};
+use self::permits::{Permit, Permits};
 use crate::limits::{
     HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, ROUND_SILENCE_MAX,
 };
@@ -60,7 +60,7 @@ impl Admin {
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(beat(pulse));
-                let served = Arc::new(Served { places: Places::new(connections_max), broker });
+                let served = Arc::new(Served { permits: Permits::new(connections_max), broker });
                 for socket in sockets {
                     tokio::spawn(serve(Arc::clone(&served), socket));
                 }
@@ -82,7 +82,7 @@ impl Admin {
 /// State that all connections share.
 struct Served {
     broker: Arc<Broker>,
-    places: Arc<Places>,
+    permits: Arc<Permits>,
 }
 
 /// Accepts connections for ever.
@@ -97,14 +97,14 @@ async fn serve(served: Arc<Served>, socket: TcpListener) -> io::Result<()> {
                 continue;
             }
         };
-        let place = served.places.take(peer.ip());
-        tokio::spawn(converse(Arc::clone(&served), stream, peer, place));
+        let permit = served.permits.take(peer.ip());
+        tokio::spawn(converse(Arc::clone(&served), stream, peer, permit));
     }
 }
 
-/// Answers the requests of one connection until it ends, has lived long enough, or another one needs its place.
-async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, place: Place) {
-    let service = service_fn(|request| answer(&served, peer, &place, request));
+/// Answers the requests of one connection until it ends, has lived long enough, or another one needs its permit.
+async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, permit: Permit) {
+    let service = service_fn(|request| answer(&served, peer, &permit, request));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HTTP_HEAD_TIMEOUT)
@@ -115,7 +115,7 @@ async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, plac
         tokio::select! {
             ended = connection => ended,
             // What has been asked for and not been answered is lost: the connection was idle for longer than all others.
-            () = place.end.notified() => Ok(()),
+            () = permit.end.notified() => Ok(()),
         }
     };
     match tokio::time::timeout(HTTP_CONNECTION_TIME, ended).await {
@@ -128,11 +128,11 @@ async fn converse(served: Arc<Served>, stream: TcpStream, peer: SocketAddr, plac
 async fn answer(
     served: &Served,
     peer: SocketAddr,
-    place: &Place,
+    permit: &Permit,
     request: Request<Incoming>,
 ) -> Result<Response<Full<Bytes>>, Infallible> {
     let mut answer = answer_of(served, peer, &request).await;
-    if place.is_asked() {
+    if permit.is_asked() {
         answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     }
     Ok(answer)

@@ -19,10 +19,10 @@ const LOOK_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(super) struct Aside(Arc<AtomicUsize>);
 
-/// Place of one read; given back when the read has ended, whether somebody still waits for it or not.
-struct Place(Arc<AtomicUsize>);
+/// Permit of one read; given back when the read has ended, whether somebody still waits for it or not.
+struct Permit(Arc<AtomicUsize>);
 
-impl Drop for Place {
+impl Drop for Permit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
@@ -47,7 +47,7 @@ impl Aside {
         pulses: &Pulses,
         read: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        let place = Place(Arc::clone(&self.0));
+        let place = Permit(Arc::clone(&self.0));
         if self.0.fetch_add(1, Ordering::Relaxed) >= READS_ASIDE_MAX {
             return Err(failed(&format!("{READS_ASIDE_MAX} others wait for the disk")));
         }

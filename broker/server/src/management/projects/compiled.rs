@@ -39,7 +39,7 @@ pub(crate) struct Compiled {
 struct Item {
     title: &'static str,
     name: String,
-    place: Place,
+    place: SourceLocation,
     made: Result<Made, ()>,
 }
 
@@ -48,14 +48,14 @@ enum Made {
     Script(Loaded),
 }
 
-/// Place of something in a project.
+/// Location of something in the files of a project.
 #[derive(Clone)]
-struct Place {
+struct SourceLocation {
     file: Arc<str>,
     cell: Option<u32>,
 }
 
-impl Place {
+impl SourceLocation {
     fn of(part: &Part) -> Self {
         Self { file: part.file.as_str().into(), cell: part.cell }
     }
@@ -81,15 +81,15 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    fn error(&mut self, place: &Place, value: Value) {
+    fn error(&mut self, place: &SourceLocation, value: Value) {
         add(&mut self.errors, &mut self.errors_total, place.mark(value));
     }
 
-    fn warning(&mut self, place: &Place, value: Value) {
+    fn warning(&mut self, place: &SourceLocation, value: Value) {
         add(&mut self.warnings, &mut self.warnings_total, place.mark(value));
     }
 
-    fn refused(&mut self, place: &Place, refusal: Refusal) {
+    fn refused(&mut self, place: &SourceLocation, refusal: Refusal) {
         refusal.errors.into_iter().for_each(|error| self.error(place, error));
     }
 
@@ -97,7 +97,7 @@ impl Problems {
         add(&mut self.warnings, &mut self.warnings_total, value);
     }
 
-    fn diagnostics(&mut self, place: &Place, found: &[Diagnostic]) {
+    fn diagnostics(&mut self, place: &SourceLocation, found: &[Diagnostic]) {
         for diagnostic in found {
             let entry = serde_json::to_value(Entry::from(diagnostic)).expect("strings and numbers");
             match diagnostic.severity {
@@ -174,7 +174,7 @@ pub(crate) fn compile(
             Language::Python => compiled.script(broker, part),
             Language::Lot => {
                 let Some(compilation) = compilations.next() else { continue };
-                compiled.problems.diagnostics(&Place::of(part), &compilation.diagnostics);
+                compiled.problems.diagnostics(&SourceLocation::of(part), &compilation.diagnostics);
                 for entity in compilation.entities {
                     compiled.entity(call, project, part, entity);
                 }
@@ -187,7 +187,7 @@ pub(crate) fn compile(
 
 impl Compiled {
     fn script(&mut self, broker: &Broker, part: &Part) {
-        let place = Place::of(part);
+        let place = SourceLocation::of(part);
         let given = part.script_name.as_deref().filter(|name| lot_to_wasm::script::is_name(name));
         let name = given.map_or_else(|| scripts::name(&part.text), Ok);
         let shown = name.as_ref().map_or("", |name| name).to_owned();
@@ -197,7 +197,7 @@ impl Compiled {
     }
 
     fn entity(&mut self, call: &Call<'_>, project: &Project, part: &Part, entity: Entity) {
-        let place = Place::of(part);
+        let place = SourceLocation::of(part);
         let found: Vec<Diagnostic> =
             entity.diagnostics.iter().map(|found| found.clone().moved_down(entity.lines_before)).collect();
         self.problems.diagnostics(&place, &found);
@@ -242,7 +242,7 @@ impl Compiled {
     }
 }
 
-fn origin(project: &Project, place: &Place) -> Origin {
+fn origin(project: &Project, place: &SourceLocation) -> Origin {
     let (project, file) = (Arc::clone(&project.name), Arc::clone(&place.file));
     Origin::Project { project, file, cell: place.cell }
 }
@@ -366,7 +366,7 @@ pub(crate) fn install(
 }
 
 /// Provenance of a script of the project. That it may replace another one was decided before.
-fn of(project: &Project, place: &Place) -> Provenance {
+fn of(project: &Project, place: &SourceLocation) -> Provenance {
     let (origin, owner) = (origin(project, place), project.owner.clone());
     Provenance { origin, owner, existing: OnExisting::Replace }
 }
@@ -374,7 +374,7 @@ fn of(project: &Project, place: &Place) -> Provenance {
 /// Warns of entities that wait for missing ones. Only now are they known: what was missing at first may have come later.
 fn warn_of_pending(
     tenant: &Tenant,
-    installed: &[(DefinitionKind, Arc<str>, Place)],
+    installed: &[(DefinitionKind, Arc<str>, SourceLocation)],
     problems: &mut Problems,
 ) {
     let registry = tenant.programs().guests.registry.read();

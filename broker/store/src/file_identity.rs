@@ -1,4 +1,4 @@
-//! Whether the file that is open is still the one that its path names.
+//! Identity of the file that is open: whether it is still the one that its path names.
 //!
 //! A file that was deleted, moved or replaced takes what is written to it as ever, and the next start does not find it: what is acknowledged into it
 //! is lost. So the writer looks now and then, and opens nothing else in its place.
@@ -15,17 +15,17 @@ use crate::error::{CommitError, CommitErrorKind};
 use crate::group::failed;
 use crate::limits::LOOK_PAUSE;
 
-/// See the module's documentation.
+/// Identity of the open file.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct FileIdentity {
     path: PathBuf,
     /// Open for as long as the store is: without it the system might give the number of the file to another one.
     file: File,
     next_look: Duration,
 }
 
-impl Place {
-    /// The place of a file that is open. `None` on a file system that does not tell files apart.
+impl FileIdentity {
+    /// Identity of a file that is open. `None` on a file system that does not tell files apart.
     pub(crate) fn of(path: &Path, now: Duration) -> io::Result<Option<Self>> {
         // For writing, too: some file systems give one that is only read another number.
         let file = OpenOptions::new().read(true).write(true).open(path)?;
@@ -45,7 +45,7 @@ impl Place {
     /// Checks it if that was not done lately.
     ///
     /// # Errors
-    /// See [`Place::check`].
+    /// See [`FileIdentity::check`].
     pub(crate) fn look(&mut self, now: Duration) -> Result<(), CommitError> {
         if now < self.next_look {
             return Ok(());
