@@ -1,7 +1,7 @@
 //! Pulses: what threads say of themselves, so that one that stands still is noticed from outside.
 //!
 //! A thread says when it begins a piece of work and when it waits for more. One that has been at the same piece for longer than a healthy one ever takes
-//! stands still. Nobody asks a thread anything, so nothing has to be woken, and an answer is there at once.
+//! stands still, and so does one that said when it would wait no longer, and still does long after that. Nobody asks a thread anything, so nothing has to be woken, and an answer is there at once.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -36,7 +36,7 @@ pub struct Pulse {
     name: String,
     /// How long a healthy thread is at one piece of work at most.
     patience: Duration,
-    /// When it began what it does now; `None` while it waits for work.
+    /// When it began what it does now, or will have waited for long enough; `None` while it waits for as long as no work comes.
     began: Mutex<Option<Instant>>,
 }
 
@@ -93,7 +93,12 @@ impl Pulse {
         *self.began.lock() = None;
     }
 
-    /// How long the thread has been at what it does now; nothing while it waits.
+    /// Says that the thread waits for work, and no longer than until then.
+    pub fn waits_until(&self, then: Instant) {
+        *self.began.lock() = Some(then);
+    }
+
+    /// How long the thread has been at what it does now, or has waited for longer than it said; nothing while it waits otherwise.
     #[must_use]
     pub fn time(&self, now: Instant) -> Duration {
         self.began.lock().map_or(Duration::ZERO, |began| now.saturating_duration_since(began))
@@ -139,6 +144,10 @@ mod tests {
         assert!(names(PATIENCE - Duration::from_millis(1)).is_empty());
         assert_eq!(names(PATIENCE), ["one"]);
         assert_eq!(names(2 * PATIENCE), ["one", "other"]);
+        other.waits_until(begin + PATIENCE);
+        assert_eq!(names(2 * PATIENCE), ["one"]);
+        assert_eq!(names(3 * PATIENCE), ["one", "other"], "it should have woken by itself");
+        other.begins(begin);
         one.begins(begin + PATIENCE);
         assert_eq!(names(2 * PATIENCE), ["one", "other"], "silent again");
         other.waits();

@@ -8,13 +8,14 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use lotmq_pulse::Pulse;
 use redb::ReadTransaction;
 
 use crate::error::{CommitError, CommitErrorKind, Corruption, StoreError};
+use crate::limits::{BEAT_PERIOD, LATENESS_MAX};
 use crate::load::{self, LoadError};
 use crate::log::contents::{Reader, Wanted};
 use crate::log::index::Slice;
@@ -72,10 +73,16 @@ pub(crate) struct Work {
 
 /// Works until nobody can ask any more.
 pub(crate) fn run(work: &Receiver<Work>, shared: &Shared, pulse: &Pulse) {
-    for work in work {
-        pulse.begins(Instant::now());
-        work.serve(shared);
-        pulse.waits();
+    loop {
+        pulse.waits_until(Instant::now() + BEAT_PERIOD + LATENESS_MAX);
+        match work.recv_timeout(BEAT_PERIOD) {
+            Ok(work) => {
+                pulse.begins(Instant::now());
+                work.serve(shared);
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return pulse.waits(),
+        }
     }
 }
 

@@ -19,6 +19,7 @@ use crate::contain::{self, contained};
 use crate::error::{CommitError, CommitErrorKind, StoreError};
 use crate::file_identity::FileIdentity;
 use crate::group::{Committer, failed, unreadable};
+use crate::limits::LATENESS_MAX;
 use crate::load::{self, LoadError};
 use crate::log::replay::Rows;
 use crate::metrics::{self, Counters};
@@ -151,8 +152,14 @@ impl Writer {
 
     /// Waits for something to do.
     fn next_group(&self, pulse: &Pulse) -> Option<Group> {
-        pulse.waits();
-        let group = self.shared.queue.take(&self.pace, self.next_wake());
+        let (wake, now) = (self.next_wake(), self.clock.now());
+        match wake {
+            Some(wake) => {
+                pulse.waits_until(Instant::now() + wake.saturating_sub(now) + LATENESS_MAX);
+            }
+            None => pulse.waits(),
+        }
+        let group = self.shared.queue.take(&self.pace, wake);
         pulse.begins(Instant::now());
         group
     }

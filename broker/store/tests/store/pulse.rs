@@ -66,3 +66,21 @@ fn a_reader_that_stands_still_is_missed() {
     go.send(()).unwrap();
     until_none_is_silent(&pulses);
 }
+
+/// A thread that waits says until when, so that one is missed which never wakes for what it is asked.
+#[test]
+fn threads_that_nobody_asks_show_that_they_could_be_asked() {
+    let directory = tempfile::tempdir().unwrap();
+    let pulses = Pulses::default();
+    let options = StoreOptions { pulses: pulses.clone(), ..options(directory.path()) };
+    let (_store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+    // Beyond what a wait may take, and then the time of a piece of work.
+    let at = Instant::now() + LONG + Duration::from_secs(3);
+    let silent = || -> Vec<String> { pulses.silent(at).into_iter().map(|silence| silence.name).collect() };
+    while silent() != ["the store's writer", "the store's reader"] {
+        std::thread::yield_now();
+    }
+    while !silent().is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
