@@ -249,7 +249,7 @@ fn replay_for(
             continue;
         }
         let options = replay.options;
-        let has_room = |bytes: usize| link.as_ref().is_none_or(|link| all_take(link, bytes));
+        let has_room = |bytes: usize| link.as_ref().is_none_or(|link| fits_all_output(link, bytes));
         let time = (&share.stretch, clock);
         let message = match replay.next(filter, &client.tenant, &identity, turn.wall_ms, time, &has_room) {
             Next::Message { message, was_asked } => {
@@ -277,7 +277,7 @@ fn replay_for(
 
 /// Whether the output of all Clients has room for a retained message, however much of it the socket takes. One that is larger than their bound has where nothing else
 /// waits.
-fn all_take(link: &Link, bytes: usize) -> bool {
+fn fits_all_output(link: &Link, bytes: usize) -> bool {
     let bytes_max = link.connection.listener.core.config.limits.all_output_bytes;
     bytes < SHARED_BYTES_MIN
         || bytes.min(usize::try_from(bytes_max).unwrap_or(usize::MAX)) <= link.room_of_all()

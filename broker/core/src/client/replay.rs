@@ -1,6 +1,6 @@
 //! Replay of retained messages for new subscriptions: found in the index step by step, and sent as fast as the Client takes them.
 //!
-//! Kept with the session until all have been sent; `outgoing` asks for them one by one. A filter may match nothing of a million topics: looking for
+//! Kept with the session until all have been sent; `backlog` asks for them one by one. A filter may match nothing of a million topics: looking for
 //! messages is work whose length the Client decides, and stops when the time for it is over.
 //!
 //! Invariant: a replay keeps no retained message in memory. However slowly a Client takes them, what is replaced or cleared meanwhile is gone.

@@ -373,8 +373,9 @@ impl<'a> FanOutOf<'a> {
 
     fn message(&mut self, turn: &mut Turn) -> u32 {
         let (spans, is_shortened) = (self.publication.message, self.is_shortened);
-        let turn_message = TurnMessage { spans, is_shortened, shared: None };
-        *self.message.get_or_insert_with(|| turn.messages.push(turn_message))
+        *self
+            .message
+            .get_or_insert_with(|| turn.messages.push(TurnMessage { spans, is_shortened, shared: None }))
     }
 
     /// Puts the message into the turn's batch for the sessions that outlive their connection.
