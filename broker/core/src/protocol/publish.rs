@@ -68,12 +68,6 @@ pub(super) fn handle(
     if let Err(reason) =
         check(connection, open, &received, (topic, payload), (&turn.core, &mut turn.work.steps))
     {
-        turn.core.counters.publish_refused.add(1);
-        if matches!(reason, NotTaken::NotAllowed) {
-            let topic = text(topic);
-            turn.core.tell(|above| above.denied(&open.client, Scope::of_publish(topic), topic));
-            debug!(target: "rules", client_id = &*open.client.client_id, topic, "publish denied");
-        }
         return refuse(connection, open, turn, &received, reason);
     }
     if topic.first() == Some(&b'$') && system_topics::is_system(text(topic)) {
@@ -129,6 +123,7 @@ pub(super) fn ask_on(open: &mut Open, turn: &mut Turn, asking: Box<Asking>) {
 }
 
 /// Handles a message to the broker itself.
+#[cold]
 fn take_for_system(
     connection: &Arc<Connection>,
     open: &mut Open,
@@ -260,6 +255,7 @@ fn check(
 
 /// Refuses a message. A lack of permission is told as the standard says; a limit, or a discouraged text, closes the connection where the
 /// Client cannot be told otherwise.
+#[cold]
 fn refuse(
     connection: &Arc<Connection>,
     open: &Open,
@@ -267,6 +263,12 @@ fn refuse(
     received: &Received,
     reason: NotTaken,
 ) -> Result<(), CloseReason> {
+    turn.core.counters.publish_refused.add(1);
+    if matches!(reason, NotTaken::NotAllowed) {
+        let topic = turn.arena.text(received.message.topic);
+        turn.core.tell(|above| above.denied(&open.client, Scope::of_publish(topic), topic));
+        debug!(target: "rules", client_id = &*open.client.client_id, topic, "publish denied");
+    }
     let can_be_told = open.version.has_properties() && received.packet_id.is_some();
     if let NotTaken::Limit(limit) = reason {
         if !can_be_told {
@@ -284,6 +286,7 @@ fn refuse(
 }
 
 /// Acknowledges a refused message with a Reason Code; its identifier is a new message when it comes again \[MQTT-4.3.3-9\].
+#[cold]
 fn decline(
     connection: &Arc<Connection>,
     open: &Open,
@@ -420,6 +423,7 @@ fn take_over_acknowledged(
 }
 
 /// Accepts a QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their identifiers are in use.
+#[inline(never)]
 fn take_over_beside_exchanges(
     connection: &Connection,
     open: &Open,
