@@ -2,11 +2,13 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lotmq_client::{Client, ConnectOptions, ProtocolVersion, Publication, QoS, Will};
 use lotmq_codec::{PacketId, Properties, Publish, SubscribeFilter, SubscriptionOptions, encode_subscribe};
-use lotmq_test_support::{Broker, WAIT_MAX, allow_open_files};
+use lotmq_test_support::{Broker, WAIT_MAX, allow_open_files, eventually};
 use socket2::{Domain, Socket, Type};
 
 use crate::turns::{TURN_SECONDS_MAX, others_are_served, others_wait};
@@ -232,6 +234,61 @@ fn different_ones_for_everybody_who_does_not_read() {
     assert!(grown < WAITING_MAX + 4 * BYTES as u64, "{grown} bytes");
     assert!(broker.metric("lotmq_publish_dropped_total").unwrap() > 0.0);
     drop(lazy);
+}
+
+/// A large message of QoS 0 for some who read and one who does not, a different one each time: what that one keeps counts in full, however many others have had it.
+#[test]
+fn one_of_many_who_does_not_read() {
+    const SUBSCRIBERS: usize = 40;
+    const READERS: usize = 6;
+    // More than the kernel takes for a connection.
+    const BYTES: usize = 8 << 20;
+    const WAITING_MAX: u64 = 64 << 20;
+    let broker = broker().variable("LOTMQ_LIMITS_ALL_OUTPUT_BYTES", &WAITING_MAX.to_string()).start();
+    // Number of large messages that came to any of them; they acknowledge small ones, behind the large ones.
+    let read = Arc::new(AtomicUsize::new(0));
+    let (said, heard) = std::sync::mpsc::channel();
+    for number in 0..READERS {
+        let mut reader = broker.client(&format!("reader-{number}"));
+        reader.subscribe_to("own/#", QoS::AtMostOnce).unwrap();
+        reader.subscribe_to("ask", QoS::AtLeastOnce).unwrap();
+        let (read, said) = (Arc::clone(&read), said.clone());
+        std::thread::spawn(move || {
+            while let Ok(Some(message)) = reader.receive(WAIT_MAX) {
+                if message.topic == "ask" {
+                    said.send(()).unwrap();
+                } else {
+                    read.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        });
+    }
+    let lazy: Vec<TcpStream> = (0..SUBSCRIBERS)
+        .map(|number| subscriber_of(broker.address(), number, &format!("own/{number}")))
+        .collect();
+    let mut publisher = broker.client("publisher");
+    let mut publish = |number: usize| {
+        publisher.send_publish(&Publication::new(format!("own/{number}"), vec![b'x'; BYTES])).unwrap();
+        publisher.publish(&Publication::new("ask", "").qos(QoS::AtLeastOnce)).unwrap();
+        (0..READERS).for_each(|_| heard.recv_timeout(WAIT_MAX).expect("they read"));
+    };
+    let (before, mut most) = (broker.resident_bytes(), 0);
+    for number in 0..SUBSCRIBERS {
+        publish(number);
+        most = most.max(broker.resident_bytes());
+    }
+    let grown = most.saturating_sub(before);
+    println!("{} MiB more for {SUBSCRIBERS} messages of {} MiB", grown >> 20, BYTES >> 20);
+    // Besides, messages on their way to those who read, and what the allocator keeps of them.
+    assert!(grown < WAITING_MAX + 6 * BYTES as u64, "{grown} bytes");
+    assert!(grown > WAITING_MAX / 2, "what fits waits: {grown} bytes");
+    drop(lazy);
+    let waits = || broker.metric("lotmq_output_waiting_bytes").filter(|waiting| *waiting == 0.0);
+    eventually("nothing waits any more", waits);
+    let before = read.load(Ordering::Relaxed);
+    assert!(before >= READERS, "they are served beside: {before}");
+    publish(SUBSCRIBERS);
+    assert_eq!(read.load(Ordering::Relaxed), before + READERS, "there is room again");
 }
 
 /// Retained messages that are replaced while those who have subscribed to them do not read: what is not retained any more takes no memory with what is still to be

@@ -64,7 +64,7 @@ pub struct Core {
     /// Messages published on threads without Clients that are on their way to the disk.
     pub feeding: Mutex<Feeding>,
     /// Bytes of output that waits for clients which do not read.
-    pub output_bytes: Unfinished,
+    pub output_bytes: Arc<Unfinished>,
     /// Bytes of messages that wait in memory for clients whose sessions end with their connections.
     pub queued_bytes: Unfinished,
     /// Bytes of the topics of aliases that were set towards clients.
@@ -99,7 +99,7 @@ impl Core {
             session_drains: SessionDrains::default(),
             ended_runs: Arc::default(),
             feeding: Mutex::default(),
-            output_bytes: Unfinished::default(),
+            output_bytes: Arc::default(),
             queued_bytes: Unfinished::default(),
             alias_bytes: Unfinished::default(),
             config: config.clone(),

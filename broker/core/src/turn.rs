@@ -11,6 +11,7 @@
 
 pub mod aliased;
 pub mod arena;
+pub(crate) mod charge;
 pub mod events;
 pub mod fed;
 pub mod held;
@@ -22,6 +23,7 @@ pub mod next;
 pub mod outbound;
 pub mod output;
 mod owed;
+mod passage;
 pub mod piece;
 pub mod postponed;
 mod receivers;
@@ -150,7 +152,7 @@ impl Turn {
     /// Turn of a thread; `home` is its shard where it serves Clients.
     pub fn new(core: Arc<Core>, home: Option<Arc<Home>>) -> Self {
         Self {
-            arena: Arena::new(),
+            arena: Arena::new(Arc::clone(&core.output_bytes)),
             routes: RouteCache::new(core.chance.hashing.clone()),
             messages: Messages::default(),
             receivers: Receivers::default(),

@@ -242,7 +242,7 @@ impl<'a> FanOutOf<'a> {
     fn send_to_all(&mut self, turn: &mut Turn, tenant: &Tenant, route: &Route) -> usize {
         let is_large = self.publication.message.payload.len() >= SHARED_BYTES_MIN;
         if is_large && route.targets.len() > SHARED_RECEIVERS_MIN {
-            self.share(turn, route);
+            self.share(turn);
         }
         let mut receivers = 0;
         for target in &route.targets {
@@ -255,7 +255,7 @@ impl<'a> FanOutOf<'a> {
         self.keep(turn, tenant);
         if is_large && self.message.is_some() {
             // Sessions keep it, so it has a memory that what waits for sockets can have as well.
-            self.share(turn, route);
+            self.share(turn);
         }
         turn.work.steps += receivers;
         if self.publication.message.payload.len() > COPIED_PAYLOAD_BYTES {
@@ -266,11 +266,10 @@ impl<'a> FanOutOf<'a> {
     }
 
     /// Copies the message out of the turn's memory, for all who will wait for it.
-    fn share(&mut self, turn: &mut Turn, route: &Route) {
+    fn share(&mut self, turn: &mut Turn) {
         let index = self.message(turn);
         let message = Arc::clone(turn.messages.shared(index, &turn.arena));
-        let receivers = route.targets.len() + route.groups.len();
-        turn.arena.lies_elsewhere(self.publication.message.payload, receivers, || message.payload());
+        turn.arena.lies_elsewhere(self.publication.message.payload, || message.payload());
     }
 
     /// Adds the message to the items of one member of a group: of another one while it is too large for the one whose turn it is.

@@ -118,7 +118,7 @@ mod tests {
             let limit = if random.below(2) == 0 { u32::MAX } else { 100 + random.below(300) as u32 };
             let topics: Vec<usize> = (0..60).map(|_| random.below(6)).collect();
             let mut aliases = AliasesOut::new(3, &Hashing::fixed(0)).unwrap();
-            let mut arena = Arena::new();
+            let mut arena = Arena::new(std::sync::Arc::default());
             let mut known: [Option<String>; 3] = Default::default();
             let ids = [NonZeroU32::new(7).unwrap(), NonZeroU32::new(300).unwrap()];
             let payload = vec![b'p'; payload_len];

@@ -9,9 +9,12 @@
 //! Not here: who receives what (`turn`), how it leaves (`outbound`).
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::charge::Shared;
+use super::unfinished::Unfinished;
 use crate::limits::{READ_AREA_BYTES, READ_BYTES_MAX, SHARED_BYTES_MIN};
 
 /// Range of bytes in one of the arena's segments.
@@ -68,21 +71,8 @@ pub struct Arena {
     large: Vec<Large>,
     /// Large parts of messages, with shared memory that holds the same bytes for longer than the turn.
     elsewhere: Vec<(Span, Shared)>,
-}
-
-/// Bytes of a message that several receivers wait for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Shared {
-    pub(crate) bytes: Bytes,
-    /// How many they are, at least 1.
-    pub(crate) receivers: usize,
-}
-
-impl Shared {
-    /// Part of the bytes that one receiver counts for.
-    pub(crate) fn cost(&self) -> usize {
-        self.bytes.len().div_ceil(self.receivers)
-    }
+    /// Bytes that wait for all clients.
+    waiting: Arc<Unfinished>,
 }
 
 /// A segment with a memory of its own.
@@ -103,14 +93,20 @@ impl Large {
 }
 
 impl Arena {
-    pub(crate) fn new() -> Self {
+    /// Memory that is empty; what clients wait for in memory of its own counts in `waiting`.
+    pub(crate) fn new(waiting: Arc<Unfinished>) -> Self {
         Self {
             read: vec![0; READ_AREA_BYTES].into_boxed_slice(),
             read_used: 0,
             scratch: Vec::new(),
             large: Vec::new(),
             elsewhere: Vec::new(),
+            waiting,
         }
+    }
+
+    fn shared(&self, bytes: Bytes) -> Shared {
+        Shared::new(bytes, &self.waiting)
     }
 
     /// Whether another read of full size fits before the next [`Arena::reset`].
@@ -159,7 +155,7 @@ impl Arena {
         }
         let span =
             Span { segment: FIRST_LARGE + offset(self.large.len()), start: 0, len: offset(bytes.len()) };
-        self.elsewhere.push((span, Shared { bytes: bytes.clone(), receivers: 1 }));
+        self.elsewhere.push((span, self.shared(bytes.clone())));
         self.large.push(Large::Shared(bytes));
         span
     }
@@ -220,19 +216,21 @@ impl Arena {
         }
     }
 
-    /// Notes shared memory that holds a range of a message for longer, if it is a large one, and how many receivers share it. It is not changed in place.
-    pub(crate) fn lies_elsewhere(&mut self, span: Span, receivers: usize, bytes: impl FnOnce() -> Bytes) {
-        if span.len() < SHARED_BYTES_MIN {
-            return;
-        }
-        let receivers = receivers.max(1);
-        if let Some((_, known)) = self.elsewhere.iter_mut().find(|(of, _)| *of == span) {
-            known.receivers = receivers;
+    /// Notes shared memory that holds a range of a message for longer, if it is a large one and nothing is noted yet. It is not changed in place.
+    pub(crate) fn lies_elsewhere(&mut self, span: Span, bytes: impl FnOnce() -> Bytes) {
+        if span.len() < SHARED_BYTES_MIN || self.elsewhere.iter().any(|(of, _)| *of == span) {
             return;
         }
         let bytes = bytes();
         debug_assert_eq!(self.get(span).len(), bytes.len(), "they are the same");
-        self.elsewhere.push((span, Shared { bytes, receivers }));
+        self.elsewhere.push((span, self.shared(bytes)));
+    }
+
+    /// Notes that a range, of which that is known, lies in this memory.
+    pub(crate) fn lies_there(&mut self, span: Span, shared: &Shared) {
+        for (_, known) in self.elsewhere.iter_mut().filter(|(of, _)| *of == span) {
+            known.clone_from(shared);
+        }
     }
 
     /// The first part of a range whose bytes lie elsewhere as well: where in the range, and those bytes.
@@ -243,14 +241,8 @@ impl Arena {
         };
         let (of, shared) = self.elsewhere.iter().filter(overlaps).min_by_key(|(of, _)| of.start)?;
         let (from, to) = (span.start.max(of.start), end.min(of.start + of.len));
-        let bytes = shared.bytes.slice((from - of.start) as usize..(to - of.start) as usize);
-        let part = Shared { bytes, receivers: shared.receivers };
+        let part = shared.part((from - of.start) as usize, (to - of.start) as usize);
         Some(((from - span.start) as usize..(to - span.start) as usize, part))
-    }
-
-    /// Bytes that a range counts for where one receiver waits for it.
-    pub(crate) fn cost(&self, span: Span) -> usize {
-        self.elsewhere(span).map_or(span.len(), |(at, shared)| span.len() - at.len() + shared.cost())
     }
 
     /// The bytes of a packet for longer than the turn: its beginning as a copy, and what follows where that lies elsewhere as well.
@@ -309,7 +301,7 @@ mod tests {
 
     #[test]
     fn neighbours_join_and_others_do_not() {
-        let mut arena = Arena::new();
+        let mut arena = Arena::new(Arc::default());
         let (a, ()) = arena.encode(|out| out.extend_from_slice(b"ab"));
         let (b, ()) = arena.encode(|out| out.extend_from_slice(b"cd"));
         let carried = arena.carry(b"xy");
@@ -322,7 +314,7 @@ mod tests {
 
     #[test]
     fn encoding_from_every_segment_reads_the_source() {
-        let mut arena = Arena::new();
+        let mut arena = Arena::new(Arc::default());
         let read = arena.carry(b"read");
         let large = arena.adopt(b"large".to_vec());
         let (scratch, ()) = arena.encode(|out| out.extend_from_slice(b"scratch"));
@@ -334,31 +326,29 @@ mod tests {
 
     #[test]
     fn what_lies_elsewhere_is_found_in_any_range_that_has_a_part_of_it() {
-        let mut arena = Arena::new();
+        let mut arena = Arena::new(Arc::default());
         let message = Bytes::from((0..=250).cycle().take(SHARED_BYTES_MIN).collect::<Vec<u8>>());
         let encode = |arena: &mut Arena, bytes: &[u8]| arena.encode(|out| out.extend_from_slice(bytes)).0;
         let head = encode(&mut arena, b"head");
         let payload = encode(&mut arena, &message);
         let next = encode(&mut arena, b"next");
-        arena.lies_elsewhere(payload, 3, || message.clone());
-        arena.lies_elsewhere(next, 3, || Bytes::from_static(b"next"));
+        arena.lies_elsewhere(payload, || message.clone());
+        arena.lies_elsewhere(next, || Bytes::from_static(b"next"));
         let all = head.joined(payload).joined(next);
-        let part = |bytes| Shared { bytes, receivers: 3 };
-        assert_eq!(arena.elsewhere(all), Some((4..4 + message.len(), part(message.clone()))));
-        assert_eq!(arena.cost(all), 8 + message.len().div_ceil(3));
+        let elsewhere = |arena: &Arena, span| arena.elsewhere(span).map(|(at, shared)| (at, shared.bytes));
+        assert_eq!(elsewhere(&arena, all), Some((4..4 + message.len(), message.clone())));
         let middle = all.slice(10, 100);
-        assert_eq!(arena.elsewhere(middle), Some((0..100, part(message.slice(6..106)))));
-        assert_eq!(arena.elsewhere(head), None);
-        assert_eq!(arena.cost(head), 4);
-        assert_eq!(arena.elsewhere(next), None, "it is short");
+        assert_eq!(elsewhere(&arena, middle), Some((0..100, message.slice(6..106))));
+        assert_eq!(elsewhere(&arena, head), None);
+        assert_eq!(elsewhere(&arena, next), None, "it is short");
         arena.reset_scratch();
         let other = encode(&mut arena, &message);
-        assert_eq!(arena.elsewhere(other), None);
+        assert_eq!(elsewhere(&arena, other), None);
     }
 
     #[test]
     fn a_large_part_of_a_message_is_read_where_it_lies() {
-        let mut arena = Arena::new();
+        let mut arena = Arena::new(Arc::default());
         let message = Bytes::from((0..=250).cycle().take(SHARED_BYTES_MIN).collect::<Vec<u8>>());
         let (head, ()) = arena.encode(|out| out.extend_from_slice(b"head"));
         let payload = arena.borrow(message.clone());
@@ -381,7 +371,7 @@ mod tests {
 
     #[test]
     fn a_turn_has_room_for_sixteen_full_reads() {
-        let mut arena = Arena::new();
+        let mut arena = Arena::new(Arc::default());
         let mut reads = 0;
         while arena.has_room_to_read(0) {
             let len = arena.read_target().len();

@@ -25,7 +25,7 @@ use crate::counters::TurnCounts;
 use crate::durable::paging::{self, stored_for};
 use crate::durable::release::Release;
 use crate::fault::{Fault, is_planted};
-use crate::limits::{CONTROL_BYTES_MAX, Limit, SHARED_BYTES_MIN, WRAPPED_CHUNK_BYTES};
+use crate::limits::{CONTROL_BYTES_MAX, Limit, WRAPPED_CHUNK_BYTES};
 use crate::protocol::recipient::Recipient;
 use crate::routing::fan_out::COPIED_PAYLOAD_BYTES;
 use crate::shared::Core;
@@ -34,6 +34,7 @@ use crate::turn::arena::{Arena, Span};
 use crate::turn::held::Held;
 use crate::turn::kept::{self, Kept};
 use crate::turn::output::Output;
+use crate::turn::passage::Passage;
 use crate::turn::piece::{Item, Items, Piece, Tracked};
 use crate::turn::postponed::Postponed;
 use crate::turn::time_share::TimeShares;
@@ -154,7 +155,7 @@ impl Link {
     }
 
     /// Whether bytes must be appended to the buffer instead of written.
-    fn must_buffer(&self) -> bool {
+    pub(super) fn must_buffer(&self) -> bool {
         match self.stage {
             Stage::Held => true,
             Stage::Opening => false,
@@ -279,7 +280,9 @@ impl Link {
 
     /// Adds waiting bytes to the sum of all connections, in steps: most buffers are empty or nearly so.
     fn count_waiting(&mut self) {
-        let waiting = u32::try_from(self.output.cost()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
+        let own = u32::try_from(self.output.own_len()).unwrap_or(u32::MAX) & !(COUNTED_STEP_BYTES - 1);
+        // Who waits for a large message that others have, too, is one of those who share what there is.
+        let waiting = own.max(u32::from(self.output.has_shared()));
         if waiting != self.counted {
             let core = &self.connection.listener.core;
             core.output_bytes.change(self.counted, waiting, core.config.limits.all_output_bytes);
@@ -288,16 +291,23 @@ impl Link {
     }
 
     /// Bytes of messages that its listener lets it add to those that wait.
-    fn own_room(&self) -> usize {
+    pub(super) fn own_room(&self) -> usize {
         self.output_bytes_max().saturating_sub(self.waiting_bytes() + self.held.bytes())
     }
 
-    /// Bytes of messages that the bound on all Clients together lets it add: what is left, or what it lacks of an even share.
+    /// Bytes of messages that the bound on all Clients together lets it add: what is left, or what it lacks of an even share. There everything counts that waits
+    /// for it, as if nobody else had any of it.
     pub(crate) fn room_of_all(&self) -> usize {
         let core = &self.connection.listener.core;
-        let waiting = self.output.cost() + self.held.bytes();
+        let waiting = self.output.len() + self.held.bytes();
         let room = core.output_bytes.room(waiting as u64, core.config.limits.all_output_bytes);
         usize::try_from(room).unwrap_or(usize::MAX)
+    }
+
+    /// Whether more waits for all Clients than their bound.
+    pub(super) fn is_all_full(&self) -> bool {
+        let core = &self.connection.listener.core;
+        core.output_bytes.is_above(core.config.limits.all_output_bytes)
     }
 
     /// Writes the buffer, as its owner. Ready when it is empty.
@@ -386,48 +396,6 @@ fn send(transport: &dyn Transport, ranges: &[Span], arena: &Arena) -> usize {
 pub struct Delivery {
     ranges: Vec<Span>,
     pub(crate) postponed: Postponed,
-}
-
-/// Passage to one receiver: how much may be written, and what has become of it.
-struct Passage {
-    must_buffer: bool,
-    /// Bytes of messages that may be added to those that wait.
-    room: usize,
-    /// Limit that is reached where the room is too little.
-    limit: Limit,
-    /// Whether the broker decides how many messages may be in flight.
-    is_window_ours: bool,
-    /// Whether the turn has written enough, so that everything that can wait does.
-    is_late: bool,
-    plain_passes: bool,
-    /// Whether more is waiting that could leave as well.
-    goes_on: bool,
-    /// The message that left last.
-    last_message: Option<u32>,
-    until_stored: Vec<u64>,
-}
-
-impl Passage {
-    fn new(link: &Link, is_late: bool) -> Self {
-        let (must_buffer, own_room) = (link.must_buffer(), link.own_room());
-        let room = if must_buffer { own_room.min(link.room_of_all()) } else { own_room };
-        Self {
-            must_buffer,
-            room,
-            limit: if room < own_room { Limit::AllOutputBytes } else { Limit::OutputBytes },
-            is_window_ours: !link.version.has_properties(),
-            is_late,
-            plain_passes: true,
-            goes_on: false,
-            last_message: None,
-            until_stored: Vec::new(),
-        }
-    }
-
-    /// Whether so many bytes may be written, or wait for the socket.
-    fn takes(&self, bytes: usize) -> bool {
-        !self.must_buffer || bytes <= self.room
-    }
 }
 
 /// Context of a delivery: what it needs of the turn besides the receiver.
@@ -522,15 +490,16 @@ impl Delivery {
                 Item::Backlog if is_late => self.postponed.add(client, state),
                 Item::Backlog => self.backlog(client, state, &mut passage, turn),
                 &Item::Plain { span, messages, payload_bytes } => {
-                    if messages > 0 {
+                    if messages > 0
+                        && let Some(link) = &state.link
+                    {
                         let payload = items.peek().map_or(Span::EMPTY, |next| next.rest());
-                        passage.plain_passes = passage.takes(span.len())
-                            && all_take(state, [span, payload], turn.arena, &mut passage.limit);
+                        passage.plain_passes = passage.takes_plain(link, [span, payload], turn.arena);
                     }
                     if passage.plain_passes {
                         turn.counts.publish_sent += u64::from(messages);
                         turn.counts.publish_bytes_sent += payload_bytes;
-                        passage.room = passage.room.saturating_sub(span.len());
+                        passage.note(span.len());
                         if messages > 0 {
                             self.push_message(state, turn.arena, span);
                         } else {
@@ -638,7 +607,7 @@ impl Delivery {
         let Tracked { piece, qos, message, .. } = tracked;
         turn.counts.publish_sent += 1;
         turn.counts.publish_bytes_sent += u64::from(piece.payload_bytes);
-        passage.room = passage.room.saturating_sub(piece.len());
+        passage.note(piece.len());
         // A copy for a shared subscription beside one for the Client's own: each needs its identifier.
         let last = passage.last_message.replace(*message);
         let is_again = last.is_some_and(|last| turn.messages.are_copies(last, *message))
@@ -709,19 +678,6 @@ impl Delivery {
             _ => self.ranges.push(span),
         }
     }
-}
-
-/// Whether a large message of QoS 0 may come to the output of all Clients, however much of it the socket takes.
-fn all_take(state: &ClientState, packet: [Span; 2], arena: &Arena, limit: &mut Limit) -> bool {
-    if packet.iter().all(|span| span.len() < SHARED_BYTES_MIN) {
-        return true;
-    }
-    let cost: usize = packet.iter().map(|span| arena.cost(*span)).sum();
-    let takes = state.link.as_ref().is_none_or(|link| cost <= link.room_of_all());
-    if !takes {
-        *limit = Limit::AllOutputBytes;
-    }
-    takes
 }
 
 /// Whether a message that is stored nowhere may wait in the session, if it cannot leave now.

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use super::arena::Shared;
+use super::charge::Shared;
 
 /// Largest chunk in bytes.
 const CHUNK_BYTES: usize = 64 << 10;
@@ -48,11 +48,11 @@ impl Chunk {
         }
     }
 
-    /// Bytes that other receivers count for.
-    fn others_pay(&self) -> usize {
+    /// Bytes that others may keep as well.
+    fn shared_len(&self) -> usize {
         match self {
             Self::Own(_) => 0,
-            Self::Shared(shared) => shared.bytes.len() - shared.cost(),
+            Self::Shared(shared) => shared.bytes.len(),
         }
     }
 
@@ -73,8 +73,8 @@ struct Further {
     chunks: VecDeque<Chunk>,
     /// Bytes of all chunks.
     bytes: usize,
-    /// Bytes of all chunks that other receivers count for.
-    others_pay: usize,
+    /// Bytes of all chunks that others may keep as well.
+    shared: usize,
 }
 
 impl Further {
@@ -92,10 +92,9 @@ impl Further {
     }
 
     fn share(&mut self, shared: Shared) {
-        let chunk = Chunk::Shared(shared);
-        self.bytes += chunk.bytes().len();
-        self.others_pay += chunk.others_pay();
-        self.chunks.push_back(chunk);
+        self.bytes += shared.bytes.len();
+        self.shared += shared.bytes.len();
+        self.chunks.push_back(Chunk::Shared(shared));
     }
 }
 
@@ -111,11 +110,17 @@ impl Output {
         waiting.next().len() + waiting.further.as_ref().map_or(0, |further| further.bytes)
     }
 
-    /// Part of the bytes that counts for this receiver: those of messages that several wait for are divided among them.
-    pub(crate) fn cost(&self) -> usize {
+    /// Bytes that wait in memory of its own; what others may keep as well is counted with that ([`Shared`]).
+    pub(crate) fn own_len(&self) -> usize {
         let Some(waiting) = &self.0 else { return 0 };
-        let further = waiting.further.as_ref().map_or(0, |further| further.others_pay);
-        self.len().saturating_sub(waiting.first.others_pay() + further)
+        let further = waiting.further.as_ref().map_or(0, |further| further.bytes - further.shared);
+        let first = if waiting.first.shared_len() == 0 { waiting.next().len() } else { 0 };
+        first + further
+    }
+
+    /// Whether any of what waits is memory that others may keep as well.
+    pub(crate) fn has_shared(&self) -> bool {
+        self.len() > self.own_len()
     }
 
     /// Adds bytes at the end.
@@ -130,6 +135,7 @@ impl Output {
         if shared.bytes.is_empty() {
             return;
         }
+        shared.keep();
         match &mut self.0 {
             Some(waiting) => waiting.further.get_or_insert_default().share(shared),
             None => {
@@ -193,7 +199,7 @@ impl Waiting {
         let Some(further) = &mut self.further else { return false };
         self.first = further.chunks.pop_front().unwrap_or_default();
         further.bytes -= self.first.bytes().len();
-        further.others_pay -= self.first.others_pay();
+        further.shared -= self.first.shared_len();
         if further.bytes == 0 {
             self.further = None;
         }
@@ -203,12 +209,14 @@ impl Waiting {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use bytes::Bytes;
 
     use super::*;
 
     fn shared(bytes: Bytes) -> Shared {
-        Shared { bytes, receivers: 1 }
+        Shared::new(bytes, &Arc::default())
     }
 
     #[test]
@@ -267,19 +275,22 @@ mod tests {
     }
 
     #[test]
-    fn what_several_wait_for_counts_in_parts() {
+    fn what_several_wait_for_is_not_its_own() {
         let message = Bytes::from(vec![7; 9_000]);
         let mut output = Output::default();
         output.append(b"head");
-        output.share(Shared { bytes: message.clone(), receivers: 3 });
+        output.share(shared(message.clone()));
         output.share(shared(message.slice(..100)));
         output.append(b"tail");
-        assert_eq!((output.len(), output.cost()), (9_108, 3_108));
+        assert_eq!((output.len(), output.own_len()), (9_108, 8));
         output.advance(4);
         output.advance(8_000);
-        assert_eq!((output.len(), output.cost()), (1_104, 0), "less than was counted for is left");
+        assert_eq!((output.len(), output.own_len()), (1_104, 4));
         output.advance(1_000);
-        assert_eq!((output.len(), output.cost()), (104, 104));
+        output.advance(100);
+        assert_eq!((output.len(), output.own_len()), (4, 4));
+        output.advance(3);
+        assert_eq!((output.len(), output.own_len()), (1, 1));
     }
 
     #[test]

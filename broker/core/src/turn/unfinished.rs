@@ -37,6 +37,16 @@ impl Unfinished {
         bytes <= bytes_max || u64::from(held) <= bytes_max / u64::from(holders.max(1))
     }
 
+    /// Adds bytes that several connections keep together. Each of them that keeps any of its own counts as a holder by those.
+    pub(crate) fn add(&self, bytes: u64) {
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Removes bytes that were added.
+    pub(crate) fn remove(&self, bytes: u64) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     /// Bytes that one connection may keep: anything while the sum is within its bound, an even share then.
     pub fn share(&self, bytes_max: u64) -> u64 {
         if self.is_above(bytes_max) {

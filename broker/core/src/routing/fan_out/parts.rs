@@ -17,10 +17,13 @@ use crate::routing::route::Route;
 use crate::routing::system_topics;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
+use crate::turn::charge::Shared;
 
 /// Remainder of a message: the receivers that have not got it yet. Clients that subscribe meanwhile do not get it.
 pub struct Remainder {
     message: Arc<Message>,
+    /// Its payload for those whose sockets do not take it, the same in all parts; `None` for a short one, and before the first part.
+    payload: Option<Shared>,
     route: Arc<Route>,
     /// Index of the next receiver.
     next: usize,
@@ -61,7 +64,7 @@ pub(crate) fn publish_in_parts(
 impl Remainder {
     /// Remainder with all receivers. `is_told`: the message has been retained and has triggered its guests.
     pub(super) fn new(message: Arc<Message>, route: Arc<Route>, is_told: bool) -> Box<Self> {
-        Box::new(Self { message, route, next: 0, fan_out: FanOut::default(), is_told })
+        Box::new(Self { message, payload: None, route, next: 0, fan_out: FanOut::default(), is_told })
     }
 
     /// Routes further parts while there is time, at least one in a turn that has room.
@@ -112,8 +115,11 @@ impl Remainder {
     fn part(&mut self, turn: &mut Turn, tenant: &Arc<Tenant>, source: Option<&Arc<Client>>) -> bool {
         turn.call_flusher();
         let publication = Publication::of(&mut turn.arena, &self.message, source);
-        let all = self.route.targets.len() + self.route.groups.len();
-        turn.arena.lies_elsewhere(publication.message.payload, all, || self.message.payload());
+        let payload = publication.message.payload;
+        match &self.payload {
+            Some(same) => turn.arena.lies_there(payload, same),
+            None => self.payload = turn.arena.elsewhere(payload).map(|(_, shared)| shared),
+        }
         let mut fan_out = FanOutOf::new(&publication, system_topics::is_system(&self.route.topic));
         let left = &self.route.targets[self.next..];
         let part = &left[..left.len().min(at_once(publication.message.bytes()))];
