@@ -1,5 +1,8 @@
 //! What a broker hands out while its disk is full or fails: the files of a project, a backup, the records of the audit.
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Client, Publication, QoS};
@@ -180,4 +183,36 @@ fn a_backup_to_a_full_disk_of_the_one_who_asks_leaves_no_file() {
     assert!(failed.stderr.contains("No space left on device"), "{}", failed.stderr);
     assert_eq!(std::fs::read_dir(disk.path()).unwrap().count(), 0, "no half backup is left");
     broker.command_ok("-addUser ada lovelace-1815");
+}
+
+/// Cached native code has files, too: the one of this Action is a pipe that nobody writes to, which is what a disk that hangs looks like.
+#[test]
+fn uploads_go_on_while_the_files_of_cached_code_hang() {
+    let broker = options().start();
+    let upload = "-addAction DEFINE ACTION Echo\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD";
+    let files = || -> BTreeSet<PathBuf> {
+        let entries = std::fs::read_dir(broker.data().join("cache")).unwrap();
+        entries.map(|entry| entry.unwrap().path()).collect()
+    };
+    let before = files();
+    broker.command_ok(upload);
+    let cached = files().difference(&before).next().expect("it is cached").clone();
+    std::fs::remove_file(&cached).unwrap();
+    Program::run("mkfifo", &[cached.to_str().unwrap()]).unwrap();
+    // More than there are threads for commands.
+    std::thread::scope(|scope| {
+        for _ in 0..10 {
+            scope.spawn(|| broker.command_ok(upload));
+        }
+        broker.command_ok("-listUsers");
+    });
+    let other = upload.replace("Echo", "Other");
+    broker.command_ok(&other);
+    let pipe = std::fs::OpenOptions::new().read(true).write(true).open(&cached).unwrap();
+    std::fs::remove_file(&cached).unwrap();
+    drop(pipe);
+    eventually("code is cached again", || {
+        broker.command_ok(upload);
+        cached.exists().then_some(())
+    });
 }

@@ -22,7 +22,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/client/src/connection.rs", "patience with the peer"),
     ("broker/core/src/clock.rs", "through the clock of the data path"),
     ("broker/core/src/turn/time_share.rs", "through the clock of the data path"),
-    ("broker/host/src/cache.rs", "age of cached files"),
+    ("broker/host/src/cache/files.rs", "age of cached files"),
     ("broker/host/src/executor.rs", "patience of who waits for runs"),
     ("broker/host/src/executor/definition.rs", "pauses after traps, and figures"),
     ("broker/host/src/executor/inline.rs", "slices and figures"),

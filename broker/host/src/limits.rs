@@ -189,6 +189,9 @@ pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// Bytes that the directory of compiled components may hold; the ones used longest ago go first.
 pub const CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 
+/// How long a file of compiled components is waited for. From then on programs are compiled without them, until the disk has answered.
+pub const CACHE_PATIENCE: Duration = Duration::from_secs(2);
+
 /// How long compiled components are kept that nobody uses, such as those of removed definitions; looked at when the directory is opened.
 pub const CACHE_UNUSED_MAX: Duration = Duration::from_secs(30 * 24 * 3_600);
 
