@@ -7,7 +7,7 @@ use lotmq_config::KEYS;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 14] = [
+const CRATES: [(&str, &str); 15] = [
     ("broker/core", "The data path"),
     ("broker/server", "Connections, commands, modules"),
     ("broker/session", "A session's flows"),
@@ -21,6 +21,7 @@ const CRATES: [(&str, &str); 14] = [
     ("broker/host", "Guests"),
     ("broker/client", "Our own client"),
     ("broker/chain", "Chains of certificates"),
+    ("broker/pulse", "Threads that stand still"),
     ("lot-to-wasm", "LoT programs"),
 ];
 

@@ -4,7 +4,7 @@
 //! ever: its pulse says so.
 
 use crate::limits::{TICK_COARSE, TICK_FINE, TICKER_IDLE};
-use lotmq_pulse::Pulse;
+use lotmq_pulse::{Pulse, limits::BEAT_PERIOD};
 use std::{
     sync::{
         Arc, OnceLock,
@@ -74,8 +74,8 @@ impl Ticker {
                 match pause {
                     Some(pause) => thread::sleep(pause),
                     None => {
-                        pulse.waits();
-                        thread::park_timeout(Duration::from_secs(1));
+                        pulse.waits_one_beat(Instant::now());
+                        thread::park_timeout(BEAT_PERIOD);
                     }
                 }
             }
@@ -136,10 +136,13 @@ mod tests {
         let pulse = pulses.add("the ticker", PATIENCE);
         // It ticks as often as it is told to.
         let ticker = Ticker::start_with(pulse, move || may_go.recv().is_ok()).unwrap();
-        let until = |is_silent: bool| {
-            while pulses.silent(Instant::now() + PATIENCE).is_empty() == is_silent {
-                thread::yield_now();
+        let until = |is_missed: bool| loop {
+            let silent = pulses.silent(Instant::now() + PATIENCE);
+            // A ticker that sleeps is to wake long before that.
+            if silent.iter().any(|silence| !silence.is_waiting) == is_missed {
+                return;
             }
+            thread::yield_now();
         };
         until(true);
         // Nothing runs: in a while it sleeps.

@@ -1,7 +1,8 @@
 //! Pulses: what threads say of themselves, so that one that stands still is noticed from outside.
 //!
 //! A thread says when it begins a piece of work and when it waits for more. One that has been at the same piece for longer than a healthy one ever takes
-//! stands still, and so does one that said when it would wait no longer, and still does long after that. Nobody asks a thread anything, so nothing has to be woken, and an answer is there at once.
+//! stands still. So does one that said when it would wait no longer and waits long after that: a thread that was stopped, or was never woken, looks from
+//! outside like one that nobody asks, unless it shows by itself that it could be asked. Nobody asks a thread for a sign of life, so an answer is there at once.
 //!
 //! ```
 //! use std::time::{Duration, Instant};
@@ -13,11 +14,15 @@
 //! assert!(pulses.silent(now).is_empty());
 //! let later = now + Duration::from_secs(7);
 //! assert_eq!(pulses.silent(later)[0].to_string(), "a worker has given no sign of life for 7 s");
-//! pulse.waits();
+//! pulse.waits_one_beat(later);
 //! assert!(pulses.silent(later).is_empty());
+//! let much_later = later + Duration::from_secs(7);
+//! assert_eq!(pulses.silent(much_later)[0].to_string(), "a worker should have woken 6 s ago");
 //! ```
 //!
 //! Not here: clocks. Who calls says what time it is.
+
+pub mod limits;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -25,6 +30,8 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
+
+use limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 
 /// Pulses of the threads of one broker. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +43,18 @@ pub struct Pulse {
     name: String,
     /// How long a healthy thread is at one piece of work at most.
     patience: Duration,
-    /// When it began what it does now, or will have waited for long enough; `None` while it waits for as long as no work comes.
-    began: Mutex<Option<Instant>>,
+    state: Mutex<State>,
+}
+
+/// State of a thread, as it has told it.
+#[derive(Clone, Copy, Debug)]
+enum State {
+    /// It waits for as long as no work comes.
+    Waits,
+    /// It waits for work, and until then at most.
+    WaitsUntil(Instant),
+    /// It is at the piece of work that it began then.
+    WorksSince(Instant),
 }
 
 /// Thread that stands still. Renders as a sentence.
@@ -45,8 +62,10 @@ pub struct Pulse {
 pub struct Silence {
     /// What the thread is called.
     pub name: String,
-    /// How long it has been at the same piece of work.
+    /// How long it has been at the same piece of work, or should have been awake.
     pub time: Duration,
+    /// Whether it waits for work, and should not any more.
+    pub is_waiting: bool,
 }
 
 thread_local! {
@@ -57,7 +76,7 @@ thread_local! {
 impl Pulses {
     /// Watches one more thread: whoever is at one piece of work for `patience` or longer stands still.
     pub fn add(&self, name: impl Into<String>, patience: Duration) -> Arc<Pulse> {
-        let pulse = Arc::new(Pulse { name: name.into(), patience, began: Mutex::new(None) });
+        let pulse = Arc::new(Pulse { name: name.into(), patience, state: Mutex::new(State::Waits) });
         let mut all = self.0.lock();
         // As many as threads live: those that have ended leave their places.
         all.retain(|pulse| pulse.strong_count() > 0);
@@ -69,11 +88,7 @@ impl Pulses {
     #[must_use]
     pub fn silent(&self, now: Instant) -> Vec<Silence> {
         let all = self.0.lock();
-        let silence = |pulse: Arc<Pulse>| {
-            let time = pulse.time(now);
-            (time >= pulse.patience).then(|| Silence { name: pulse.name.clone(), time })
-        };
-        all.iter().filter_map(Weak::upgrade).filter_map(silence).collect()
+        all.iter().filter_map(Weak::upgrade).filter_map(|pulse| pulse.silence(now)).collect()
     }
 }
 
@@ -85,23 +100,43 @@ impl Pulse {
 
     /// Says that the thread begins a piece of work, or goes on with the next part of it.
     pub fn begins(&self, now: Instant) {
-        *self.began.lock() = Some(now);
+        *self.state.lock() = State::WorksSince(now);
     }
 
-    /// Says that the thread waits for work.
+    /// Says that the thread waits for others, who have bounds of their own, or that it ends.
     pub fn waits(&self) {
-        *self.began.lock() = None;
+        *self.state.lock() = State::Waits;
     }
 
     /// Says that the thread waits for work, and no longer than until then.
     pub fn waits_until(&self, then: Instant) {
-        *self.began.lock() = Some(then);
+        *self.state.lock() = State::WaitsUntil(then);
     }
 
-    /// How long the thread has been at what it does now, or has waited for longer than it said; nothing while it waits otherwise.
+    /// Says that the thread waits for work, and no longer than [`BEAT_PERIOD`]; returns until when.
+    pub fn waits_one_beat(&self, now: Instant) -> Instant {
+        let then = now + BEAT_PERIOD;
+        self.waits_until(then);
+        then
+    }
+
+    /// How long the thread has been at what it does now; nothing while it waits.
     #[must_use]
     pub fn time(&self, now: Instant) -> Duration {
-        self.began.lock().map_or(Duration::ZERO, |began| now.saturating_duration_since(began))
+        match *self.state.lock() {
+            State::WorksSince(then) => now.saturating_duration_since(then),
+            State::Waits | State::WaitsUntil(_) => Duration::ZERO,
+        }
+    }
+
+    fn silence(&self, now: Instant) -> Option<Silence> {
+        let (since, patience, is_waiting) = match *self.state.lock() {
+            State::Waits => return None,
+            State::WaitsUntil(then) => (then, WAKING_LATENESS_MAX, true),
+            State::WorksSince(then) => (then, self.patience, false),
+        };
+        let time = now.saturating_duration_since(since);
+        (time >= patience).then(|| Silence { name: self.name.clone(), time, is_waiting })
     }
 }
 
@@ -120,7 +155,11 @@ pub fn while_away<T>(now: impl Fn() -> Instant, wait: impl FnOnce() -> T) -> T {
 
 impl fmt::Display for Silence {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} has given no sign of life for {} s", self.name, self.time.as_secs())
+        let (name, seconds) = (&self.name, self.time.as_secs());
+        match self.is_waiting {
+            true => write!(f, "{name} should have woken {seconds} s ago"),
+            false => write!(f, "{name} has given no sign of life for {seconds} s"),
+        }
     }
 }
 
@@ -145,8 +184,10 @@ mod tests {
         assert_eq!(names(PATIENCE), ["one"]);
         assert_eq!(names(2 * PATIENCE), ["one", "other"]);
         other.waits_until(begin + PATIENCE);
-        assert_eq!(names(2 * PATIENCE), ["one"]);
-        assert_eq!(names(3 * PATIENCE), ["one", "other"], "it should have woken by itself");
+        assert_eq!(names(PATIENCE + WAKING_LATENESS_MAX - Duration::from_millis(1)), ["one"]);
+        assert_eq!(names(PATIENCE + WAKING_LATENESS_MAX), ["one", "other"], "it should have woken by itself");
+        assert_eq!(other.waits_one_beat(begin), begin + BEAT_PERIOD);
+        assert_eq!(names(BEAT_PERIOD + WAKING_LATENESS_MAX), ["one", "other"]);
         other.begins(begin);
         one.begins(begin + PATIENCE);
         assert_eq!(names(2 * PATIENCE), ["one", "other"], "silent again");

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use lotmq_client::{Client, ConnectOptions};
 use lotmq_config::{Config, DataDirectory, Sources};
+use lotmq_pulse::Silence;
 
 use crate::Server;
 
@@ -69,13 +70,14 @@ pub(crate) fn connect(address: SocketAddr, options: &ConnectOptions) -> Client {
     Client::connect(address.to_string(), options).unwrap()
 }
 
-/// Waits until a thread, named by its prefix, is silent or is not; as if it were `later` than now.
+/// Waits until a thread, named by its prefix, is at a piece of work for too long or is not; as if it were `later` than now.
 pub(crate) fn until_silent(running: &Running, name: &str, later: Duration, is_silent: bool) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let now = Instant::now();
         let silent = running.server.broker.watchdog.pulses.silent(now + later);
-        if silent.iter().any(|silence| silence.name.starts_with(name)) == is_silent {
+        let is_at_work = |silence: &Silence| silence.name.starts_with(name) && !silence.is_waiting;
+        if silent.iter().any(is_at_work) == is_silent {
             return;
         }
         assert!(now < deadline, "{name}: {silent:?}");

@@ -45,12 +45,6 @@ pub(crate) const CHECK_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Least time between two looks at whether the file is still the one that its path names.
 pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
-/// How long a thread of the store that nobody asks for anything waits before it shows that it could.
-pub(crate) const BEAT_PERIOD: Duration = Duration::from_secs(1);
-
-/// How late a thread of the store may wake, on a busy machine, before it counts as being at work.
-pub(crate) const LATENESS_MAX: Duration = Duration::from_secs(1);
-
 /// How long a thread of the store is at one group, or at one slice of a queue, before it counts as standing still.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
 

@@ -12,10 +12,10 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Instant;
 
 use lotmq_pulse::Pulse;
+use lotmq_pulse::limits::BEAT_PERIOD;
 use redb::ReadTransaction;
 
 use crate::error::{CommitError, CommitErrorKind, Corruption, StoreError};
-use crate::limits::{BEAT_PERIOD, LATENESS_MAX};
 use crate::load::{self, LoadError};
 use crate::log::contents::{Reader, Wanted};
 use crate::log::index::Slice;
@@ -74,7 +74,7 @@ pub(crate) struct Work {
 /// Works until nobody can ask any more.
 pub(crate) fn run(work: &Receiver<Work>, shared: &Shared, pulse: &Pulse) {
     loop {
-        pulse.waits_until(Instant::now() + BEAT_PERIOD + LATENESS_MAX);
+        pulse.waits_one_beat(Instant::now());
         match work.recv_timeout(BEAT_PERIOD) {
             Ok(work) => {
                 pulse.begins(Instant::now());

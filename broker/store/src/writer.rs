@@ -19,7 +19,6 @@ use crate::contain::{self, contained};
 use crate::error::{CommitError, CommitErrorKind, StoreError};
 use crate::file_identity::FileIdentity;
 use crate::group::{Committer, failed, unreadable};
-use crate::limits::LATENESS_MAX;
 use crate::load::{self, LoadError};
 use crate::log::replay::Rows;
 use crate::metrics::{self, Counters};
@@ -154,9 +153,7 @@ impl Writer {
     fn next_group(&self, pulse: &Pulse) -> Option<Group> {
         let (wake, now) = (self.next_wake(), self.clock.now());
         match wake {
-            Some(wake) => {
-                pulse.waits_until(Instant::now() + wake.saturating_sub(now) + LATENESS_MAX);
-            }
+            Some(wake) => pulse.waits_until(Instant::now() + wake.saturating_sub(now)),
             None => pulse.waits(),
         }
         let group = self.shared.queue.take(&self.pace, wake);

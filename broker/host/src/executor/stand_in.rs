@@ -6,7 +6,7 @@
 //! Invariants: at most as many stand in as threads are away, and at most [`ExecutorOptions::stand_ins_max`](super::ExecutorOptions); one that is not needed sleeps and is used again.
 
 use super::{Seat, Shared, worker, worker::SharedSink};
-use lotmq_pulse::while_away;
+use lotmq_pulse::{Pulse, while_away};
 use parking_lot::{Condvar, Mutex};
 use std::{cell::RefCell, sync::Arc, time::Instant};
 
@@ -83,16 +83,20 @@ impl Shared {
 
 /// What a thread does that stands in.
 fn stand_in(shared: &Arc<Shared>, seat: Seat) {
-    worker::run(shared, seat, || shared.stand_ins.stay());
+    let pulse = Arc::clone(&seat.pulse);
+    worker::run(shared, seat, || shared.stand_ins.stay(&pulse));
 }
 
 impl StandIns {
     /// Sleeps while nobody is away for whom the calling thread stands in. False when the executor ends.
-    fn stay(&self) -> bool {
+    fn stay(&self, pulse: &Pulse) -> bool {
         let mut counts = self.counts.lock();
         if counts.awake > counts.away && !counts.is_closed {
             (counts.awake, counts.asleep) = (counts.awake - 1, counts.asleep + 1);
-            self.changed.wait_while(&mut counts, |counts| counts.called == 0 && !counts.is_closed);
+            while counts.called == 0 && !counts.is_closed {
+                let beat = pulse.waits_one_beat(Instant::now());
+                self.changed.wait_until(&mut counts, beat);
+            }
             counts.called = counts.called.saturating_sub(1);
         }
         !counts.is_closed

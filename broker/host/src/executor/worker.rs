@@ -34,12 +34,12 @@ pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl 
     let mut output = RunOutput::new();
     let mut next_sweep = Instant::now() + shared.sweep_period();
     while stays() {
-        match shared.queue.next(next_sweep) {
+        let beat = pulse.waits_one_beat(Instant::now());
+        match shared.queue.next(next_sweep.min(beat)) {
             Next::Closed => return,
             Next::Run(definition) => {
                 pulse.begins(Instant::now());
                 contained_turn(&definition, &sink, &mut output);
-                pulse.waits();
                 shared.queue.turn_ended();
             }
             Next::Nothing => {}

@@ -2,6 +2,7 @@
 
 use crate::support::{
     Broker, PUBLISH_PAYLOAD, Seen, Text, executor, executor_with, message, owned, published, run_once, spec,
+    until_all_have_woken,
 };
 use lotmq_host::{
     AfterTraps, Definition, DefinitionSpec, DefinitionState, Executor, ExecutorOptions, FinishedRun,
@@ -291,18 +292,28 @@ fn a_thread_that_stands_still_is_missed() {
     let pulses = Pulses::default();
     let (executor, barrier, seen) = fragile_with(pulses.clone());
     let definition = executor.add(spec(1, GOOD.guest()));
-    let later = || Instant::now() + EXECUTOR_SILENCE_MAX;
-    assert_eq!(pulses.silent(later()), [], "it has nothing to do");
+    let at_work = || -> Vec<String> {
+        let silent = pulses.silent(Instant::now() + EXECUTOR_SILENCE_MAX).into_iter();
+        silent.filter(|silence| !silence.is_waiting).map(|silence| silence.name).collect()
+    };
+    assert_eq!(at_work(), [""; 0], "it has nothing to do");
     definition.post(owned("in", b"x"), 0, 0).unwrap();
     barrier.wait();
     assert_eq!(pulses.silent(Instant::now()), [], "it is not long");
-    let silent = pulses.silent(later());
-    assert_eq!(silent.iter().map(|silence| &*silence.name).collect::<Vec<_>>(), ["executor thread 0"]);
+    assert_eq!(at_work(), ["executor thread 0"]);
     barrier.wait();
     seen.recv_timeout(Duration::from_secs(30)).unwrap();
-    while !pulses.silent(later()).is_empty() {
+    while !at_work().is_empty() {
         std::thread::yield_now();
     }
+}
+
+#[test]
+fn threads_without_work_show_that_they_could_do_some() {
+    let pulses = Pulses::default();
+    let options = ExecutorOptions { threads: 2, pulses: pulses.clone(), ..ExecutorOptions::default() };
+    let _executor = executor_with(options);
+    until_all_have_woken(&pulses, 2);
 }
 
 /// Counts how often it is woken.

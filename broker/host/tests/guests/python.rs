@@ -1,11 +1,12 @@
 //! Scripts through the real interpreter, whose native code all tests share: one of them makes it, under a lock, in the target directory.
 
-use crate::support::{Broker, PythonCall, engine, executor, owned, spec};
+use crate::support::{Broker, PythonCall, engine, executor_with, owned, spec, until_all_have_woken};
 use lotmq_host::{
     Definition, DefinitionSpec, Engine, EngineOptions, Executor, ExecutorOptions, FinishedRun, Origin,
     RunOutput, Services, Sink, Trap, TrapKind, Value, World,
     python::{Called, Python, PythonError, Script},
 };
+use lotmq_pulse::Pulses;
 use parking_lot::Mutex;
 use std::{
     fs,
@@ -311,7 +312,9 @@ fn runs_that_wait_hold_up_nobody_else(statement: &str, broker: impl FnOnce(Waiti
         let component = entity.output.unwrap().component;
         engine().compile(&component, World::Action, Origin::Compiler).unwrap()
     });
-    let (executor, seen) = executor(1);
+    let pulses = Pulses::default();
+    let options = ExecutorOptions { threads: 1, pulses: pulses.clone(), ..ExecutorOptions::default() };
+    let (executor, seen) = executor_with(options);
     let ((began, has_begun), (go_on, waits)) = (channel(), channel());
     let broker = broker(Waiting { began: Mutex::new(began), go_on: Mutex::new(waits) });
     let services: Arc<dyn Services> = Arc::new(broker);
@@ -330,6 +333,8 @@ fn runs_that_wait_hold_up_nobody_else(statement: &str, broker: impl FnOnce(Waiti
             assert_eq!(seen.recv().unwrap().published, [("out".to_owned(), expected)]);
         }
     }
+    // The one that stood in meanwhile is not needed now.
+    until_all_have_woken(&pulses, 2);
 }
 
 /// What a thread's sink and its scripts say, in order.

@@ -6,6 +6,10 @@ use lotmq_host::{
     RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput, Services, Sink, Trap, Value, World,
     python::Called,
 };
+use lotmq_pulse::{
+    Pulses,
+    limits::{BEAT_PERIOD, WAKING_LATENESS_MAX},
+};
 use parking_lot::Mutex;
 use std::{
     collections::HashMap,
@@ -14,6 +18,7 @@ use std::{
         Arc, LazyLock,
         mpsc::{self, Receiver, Sender},
     },
+    time::{Duration, Instant},
 };
 use wit_component::{ComponentEncoder, StringEncoding, embed_component_metadata};
 
@@ -246,6 +251,20 @@ pub(crate) fn executor_with(options: lotmq_host::ExecutorOptions) -> (lotmq_host
     let executor =
         lotmq_host::Executor::start(options, move |_| Box::new(Collector(sender.clone()))).unwrap();
     (executor, receiver)
+}
+
+/// Waits until each of so many threads without work has woken by itself, and thereby shown that it could do some.
+pub(crate) fn until_all_have_woken(pulses: &Pulses, threads: usize) {
+    // Beyond the waits that they tell now, and what a thread may be late.
+    let beyond = || Instant::now() + BEAT_PERIOD + WAKING_LATENESS_MAX + Duration::from_secs(1);
+    let mut at = beyond();
+    while pulses.silent(at).len() != threads {
+        std::thread::yield_now();
+        at = beyond();
+    }
+    while !pulses.silent(at).is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 pub(crate) fn spec(id: u64, guest: Guest) -> DefinitionSpec {

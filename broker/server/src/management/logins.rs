@@ -100,18 +100,17 @@ fn work(shared: &Shared, pulse: &Pulse) {
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         warn!(%error, "passwords are checked with the same priority as everything else");
     }
-    while let Some(Check { run, give_up }) = next(shared) {
+    while let Some(Check { run, give_up }) = next(shared, pulse) {
         pulse.begins(Instant::now());
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             error!("the check of a password ended by a panic");
             give_up(GivenUp::Panicked);
         }
-        pulse.waits();
     }
 }
 
 /// Waits for the next check; `None` when there are no more and will be none.
-fn next(shared: &Shared) -> Option<Check> {
+fn next(shared: &Shared, pulse: &Pulse) -> Option<Check> {
     let mut state = shared.state.lock();
     loop {
         if let Some(check) = state.waiting.pop() {
@@ -120,7 +119,7 @@ fn next(shared: &Shared) -> Option<Check> {
         if state.is_over {
             return None;
         }
-        shared.changed.wait(&mut state);
+        shared.changed.wait_until(&mut state, pulse.waits_one_beat(Instant::now()));
     }
 }
 

@@ -118,7 +118,8 @@ mod tests {
 
     #[test]
     fn a_thread_that_stands_still_is_told_once_each_time() {
-        let silence = |name: &str| Silence { name: name.to_owned(), time: ROUND_SILENCE_MAX };
+        let silence =
+            |name: &str| Silence { name: name.to_owned(), time: ROUND_SILENCE_MAX, is_waiting: false };
         let [one, other] = ["one", "other"].map(silence);
         let mut still = StillThreads::default();
         assert!(!still.tell(&[]));

@@ -53,7 +53,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
                 turn.flush();
                 wait
             });
-            pulse.waits();
+            pulse.waits_until(Instant::now() + wait);
             if !broker.housekeeping.sleep(wait) {
                 break;
             }

@@ -171,7 +171,7 @@ impl Commands {
 
     /// Waits for the next command that may run; `None` when it is time to end. The command stays at the head of its queue, so that no other of
     /// its Client starts, until [`Commands::done`].
-    fn next(&self) -> Option<Started> {
+    fn next(&self, pulse: &Pulse) -> Option<Started> {
         let mut state = self.state.lock();
         loop {
             if state.is_stopping {
@@ -193,7 +193,7 @@ impl Commands {
                 state.running.begins(work);
                 return Some(Started { work, job });
             }
-            self.ready.wait(&mut state);
+            self.ready.wait_until(&mut state, pulse.waits_one_beat(Instant::now()));
         }
     }
 
@@ -247,7 +247,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
 fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
     this_turn::install(Arc::clone(&broker.core), None);
     pulse.install();
-    while let Some(Started { work, job }) = broker.commands.next() {
+    while let Some(Started { work, job }) = broker.commands.next(pulse) {
         pulse.begins(Instant::now());
         let bytes = job.payload.len();
         let spared = run::spared(broker, &job);
@@ -260,7 +260,6 @@ fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
         }
         drop(spared);
         broker.commands.done(job.queue, work, bytes);
-        pulse.waits();
     }
     this_turn::uninstall();
 }

@@ -136,10 +136,11 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
         this_turn::install(Arc::clone(&broker.core), None);
         let pulse = broker.watchdog.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
         let mut clockwork = Clockwork::new(broker);
+        pulse.waits_until(Instant::now() + PERIOD);
         while let Some(wants_refresh) = clockwork.broker.sys.sleep() {
             pulse.begins(Instant::now());
             clockwork.round(wants_refresh);
-            pulse.waits();
+            pulse.waits_until(Instant::now() + PERIOD);
         }
         this_turn::uninstall();
     })

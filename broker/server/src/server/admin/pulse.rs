@@ -26,14 +26,16 @@ pub(super) async fn silent(broker: &Broker) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
     use std::io::{Read as _, Write as _};
     use std::net::TcpStream;
     use std::sync::mpsc::{self, Receiver, Sender};
 
     use lotmq_auth::Source;
+    use lotmq_pulse::limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 
     use super::*;
-    use crate::limits::ROUND_SILENCE_MAX;
+    use crate::limits::{COMMAND_SILENCE_MAX, ROUND_SILENCE_MAX};
     use crate::management::logins::Check;
     use crate::testing::{PATIENCE, Running, until_silent};
 
@@ -114,12 +116,54 @@ mod tests {
         }
         for name in WATCHED {
             let silent = broker.watchdog.pulses.silent(Instant::now() + ROUND_SILENCE_MAX);
-            assert!(silent.iter().any(|silence| silence.name == name), "{name} goes on");
+            assert!(
+                silent.iter().any(|silence| silence.name == name && !silence.is_waiting),
+                "{name} goes on"
+            );
         }
         drop(retained);
         go.send(()).unwrap();
         for name in WATCHED {
             until_silent(&running, name, ROUND_SILENCE_MAX, false);
+        }
+        running.server.stop();
+    }
+
+    /// A thread that was stopped while it waited, or that nobody wakes, looks like one that nobody asks: each shows by itself that it lives.
+    #[test]
+    fn threads_that_nobody_asks_show_that_they_could_be_asked() {
+        const KINDS: [&str; 11] = [
+            "command thread",
+            "executor thread",
+            "housekeeping",
+            "password thread",
+            "shard",
+            "the clock of running guests",
+            "the store's reader",
+            "the store's writer",
+            "the thread of $SYS figures",
+            "the thread of health and metrics",
+            "the thread of routes",
+        ];
+        let settings = [("LOTMQ_ADMIN_HEALTH_PORT", "0"), ("LOTMQ_STORE_DURABILITY", "os")];
+        let running = Running::start_with(&settings);
+        let kinds = |at: Instant| -> BTreeSet<String> {
+            let silent = running.server.broker.watchdog.pulses.silent(at).into_iter();
+            let numbers = |c: char| c.is_ascii_digit() || c == ' ';
+            silent.map(|silence| silence.name.trim_end_matches(numbers).to_owned()).collect()
+        };
+        let deadline = Instant::now() + PATIENCE;
+        while kinds(Instant::now() + COMMAND_SILENCE_MAX) != BTreeSet::from(KINDS.map(str::to_owned)) {
+            assert!(Instant::now() < deadline, "{:?}", kinds(Instant::now() + COMMAND_SILENCE_MAX));
+            std::thread::yield_now();
+        }
+        // What those that wait say now is over then, and all that they may be late.
+        let at = Instant::now() + BEAT_PERIOD + WAKING_LATENESS_MAX + Duration::from_secs(1);
+        while let left = kinds(at)
+            && !left.is_empty()
+        {
+            assert!(Instant::now() < at, "{left:?}");
+            std::thread::sleep(LOOK_PAUSE);
         }
         running.server.stop();
     }

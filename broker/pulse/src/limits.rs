@@ -1,0 +1,9 @@
+//! Times within which threads show that they live.
+
+use std::time::Duration;
+
+/// Longest wait of a thread that nobody asks for anything before it shows that it could be asked.
+pub const BEAT_PERIOD: Duration = Duration::from_secs(1);
+
+/// How much later than it said a thread may wake, on a busy machine, before it counts as standing still.
+pub const WAKING_LATENESS_MAX: Duration = Duration::from_secs(5);
