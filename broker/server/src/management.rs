@@ -20,3 +20,4 @@ pub(crate) mod modules;
 pub mod projects;
 mod removed_names;
 pub(crate) mod sys;
+mod zip_members;

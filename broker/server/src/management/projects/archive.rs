@@ -11,12 +11,13 @@ use lot_to_wasm::project::{Part, is_program, parts};
 use sha2::{Digest as _, Sha256};
 use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
-use zip::{CompressionMethod, ZipArchive, ZipWriter};
+use zip::{CompressionMethod, ZipWriter};
 
 use super::{Manifest, ManifestFile};
 use crate::limits::{
     PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_PATH_BYTES_MAX, PROJECT_UNPACKED_BYTES_MAX,
 };
+use crate::management::zip_members::{self, OpenError, shown};
 
 /// Contents of an archive.
 #[derive(Debug)]
@@ -48,6 +49,9 @@ pub enum ArchiveError {
     /// A path leaves the folder, or is not valid on every system.
     #[error("the path '{0}' is not one of a file inside the project")]
     Path(String),
+    /// Two members have the same path.
+    #[error("'{0}' is in the archive twice")]
+    Twice(String),
     /// A member is no plain file.
     #[error("'{0}' is a link or a special file")]
     Special(String),
@@ -79,6 +83,15 @@ pub enum ArchiveError {
     },
 }
 
+impl From<OpenError> for ArchiveError {
+    fn from(error: OpenError) -> Self {
+        match error {
+            OpenError::Zip(error) => Self::Foreign(error),
+            OpenError::Twice(path) => Self::Twice(path),
+        }
+    }
+}
+
 impl ArchiveError {
     /// Code for the reply.
     pub(crate) fn code(&self) -> &'static str {
@@ -86,6 +99,7 @@ impl ArchiveError {
             Self::TooLong { .. } | Self::TooMany | Self::TooLarge => "TOO_LARGE",
             Self::Foreign(_)
             | Self::Path(_)
+            | Self::Twice(_)
             | Self::Special(_)
             | Self::Damaged { .. }
             | Self::NotText { .. }
@@ -102,7 +116,7 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, ArchiveError> {
     if bytes.len() > PROJECT_ARCHIVE_BYTES_MAX {
         return Err(ArchiveError::TooLong { bytes: bytes.len() });
     }
-    let mut zip = ZipArchive::new(Cursor::new(bytes))?;
+    let mut zip = zip_members::open(Cursor::new(bytes))?;
     let mut files = BTreeMap::new();
     let mut left = PROJECT_UNPACKED_BYTES_MAX;
     for index in 0..zip.len() {
@@ -123,7 +137,10 @@ pub(crate) fn read(bytes: &[u8]) -> Result<Contents, ArchiveError> {
             None => io::copy(&mut bounded, &mut io::sink()).map_err(damaged)?,
         };
         left = left.checked_sub(len).ok_or(ArchiveError::TooLarge)?;
-        files.insert(levels(&path), (path, len, text));
+        // Two names may be one path.
+        if let Some((path, ..)) = files.insert(levels(&path), (path, len, text)) {
+            return Err(ArchiveError::Twice(path));
+        }
         if files.len() > PROJECT_FILES_MAX {
             return Err(ArchiveError::TooMany);
         }
@@ -150,11 +167,7 @@ fn inside(name: &str) -> Result<String, ArchiveError> {
     let is_inside = name.len() <= PROJECT_PATH_BYTES_MAX
         && path.split('/').all(is_level)
         && !path.contains(|c: char| matches!(c, '\\' | ':') || c.is_control());
-    if is_inside {
-        Ok(path.to_owned())
-    } else {
-        Err(ArchiveError::Path(name.escape_debug().take(200).collect()))
-    }
+    if is_inside { Ok(path.to_owned()) } else { Err(ArchiveError::Path(shown(name))) }
 }
 
 /// Levels of a path, for sorting files in the order of a walk through the folders.

@@ -110,6 +110,14 @@ fn what_is_no_whole_backup_is_refused_with_the_reason() {
         let error = open(&bytes, ROOM).err().map(|error| error.to_string()).unwrap_or_default();
         assert!(error.starts_with(expected), "{error}, not {expected}");
     }
+    let other = "CONFIGURATION.json";
+    let mut twice =
+        zip(&[(STORE, store), (CONFIGURATION, configuration), (other, b"{}"), (MANIFEST, manifest)]);
+    while let Some(at) = twice.windows(other.len()).position(|bytes| bytes == other.as_bytes()) {
+        twice[at..at + other.len()].copy_from_slice(CONFIGURATION.as_bytes());
+    }
+    let error = open(&twice, ROOM).err().unwrap().to_string();
+    assert_eq!(error, "the backup is damaged: 'configuration.json' is in it twice");
     let error = open(&good, 100).err().unwrap();
     assert!(matches!(error, ArchiveError::TooLarge { limit: 100, .. }), "{error}");
 }

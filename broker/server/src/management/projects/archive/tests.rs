@@ -65,6 +65,20 @@ fn paths_that_leave_the_folder_and_links_are_refused() {
     assert_eq!(refusal(&link), "'a.lot' is a link or a special file");
 }
 
+/// Such a zip is not made by tools, but by hand; which of the two counts would depend on who reads it.
+#[test]
+fn a_path_that_is_there_twice_is_refused() {
+    let mut archive = zip_of(&[("a.lot", b"1", 0o644), ("x/b.lot", b"2", 0o644), ("x/c.lot", b"3", 0o644)]);
+    while let Some(at) = archive.windows(7).position(|bytes| bytes == b"x/c.lot") {
+        archive[at + 2] = b'b';
+    }
+    assert_eq!(refusal(&archive), "'x/b.lot' is in the archive twice");
+    let archive = zip_of(&[("a.lot", b"1", 0o644), ("./a.lot", b"2", 0o644)]);
+    assert_eq!(refusal(&archive), "'a.lot' is in the archive twice");
+    let folder = zip_of(&[("a/", b"", 0o755), ("./a/", b"", 0o755), ("a/b.lot", b"", 0o644)]);
+    assert_eq!(read(&folder).unwrap().manifest.files.len(), 1, "a folder is no file");
+}
+
 #[test]
 fn what_is_too_large_is_refused_however_small_it_looks() {
     let zeros = vec![0; usize::try_from(PROJECT_UNPACKED_BYTES_MAX).unwrap() / 2 + 1];

@@ -1,0 +1,65 @@
+//! Members of the zips that people send: no name stands twice.
+//!
+//! A reader that goes by names takes the last of two members, one that streams takes the first: what one has looked at, another would not use.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read, Seek, SeekFrom};
+
+use zip::ZipArchive;
+use zip::result::ZipError;
+
+/// Length of a header in the directory of a zip, without the texts behind it.
+const HEADER_LEN: usize = 46;
+
+/// Places in it of the lengths of name, extra field and comment.
+const LENGTHS_AT: [usize; 3] = [28, 30, 32];
+
+/// Characters of a name that an error shows.
+const SHOWN_CHARS_MAX: usize = 200;
+
+/// Reason why a zip was not opened.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// It is none, or it is damaged.
+    #[error(transparent)]
+    Zip(#[from] ZipError),
+    /// Two members have this name.
+    #[error("'{0}' is in it twice")]
+    Twice(String),
+}
+
+/// Opens a zip.
+///
+/// # Errors
+/// [`OpenError`].
+pub(crate) fn open<R: Read + Seek>(reader: R) -> Result<ZipArchive<R>, OpenError> {
+    let zip = ZipArchive::new(reader)?;
+    if !zip.has_duplicate_names() {
+        return Ok(zip);
+    }
+    let directory_at = zip.central_directory_start();
+    let name = first_twice(zip.into_inner(), directory_at).map_err(ZipError::from)?;
+    Err(OpenError::Twice(shown(&name)))
+}
+
+/// Form in which an error shows a name.
+pub(crate) fn shown(name: &str) -> String {
+    name.escape_debug().take(SHOWN_CHARS_MAX).collect()
+}
+
+/// First name that the directory has twice, which was read before.
+fn first_twice<R: Read + Seek>(mut reader: R, directory_at: u64) -> io::Result<String> {
+    reader.seek(SeekFrom::Start(directory_at))?;
+    let mut seen = BTreeSet::new();
+    loop {
+        let mut header = [0; HEADER_LEN];
+        reader.read_exact(&mut header)?;
+        let [name_len, rest @ ..] = LENGTHS_AT.map(|at| u16::from_le_bytes([header[at], header[at + 1]]));
+        let mut name = vec![0; usize::from(name_len)];
+        reader.read_exact(&mut name)?;
+        reader.seek_relative(rest.into_iter().map(i64::from).sum())?;
+        if let Some(name) = seen.replace(name) {
+            return Ok(String::from_utf8_lossy(&name).into_owned());
+        }
+    }
+}
