@@ -423,3 +423,26 @@ fn published_models_and_forwarded_messages_are_stored() {
         .unwrap();
     assert_eq!(broker.command_ok("-lotDiagnostic route Db").data()["lastError"], Value::Null);
 }
+
+/// What an operator reads is the name that he gave it.
+#[test]
+fn effects_that_were_dropped_are_logged_with_the_name_of_their_definition() {
+    let broker = broker();
+    broker.command_ok(
+        "-addRoute DEFINE ROUTE Db WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH DELAY 59000",
+    );
+    eventually("the route is open", || {
+        broker.command_ok("-listRoutes").0.to_string().contains("\"Connected\"").then_some(())
+    });
+    broker.command_ok(
+        "-addAction DEFINE ACTION Waits\nON TOPIC \"start\" DO\n    PUBLISH TOPIC \"plain\" WITH \"out\"\n    KEEP ENV \"BEGAN\" WITH \"yes\"\n    SET \"rows\" WITH GET MODEL \"A\" FROM \"Db\"",
+    );
+    send(&broker, "start", "1");
+    eventually("the run begins", || {
+        broker.command_ok("-listEnv").0.to_string().contains("BEGAN").then_some(())
+    });
+    broker.command_ok("-removeAction Waits");
+    broker.command_ok("-removeRoute Db");
+    let line = broker.log().expect("effects dropped");
+    assert!(line.contains("tenant=\"default\" definition=\"Waits\" count=1"), "{line}");
+}

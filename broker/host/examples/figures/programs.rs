@@ -140,6 +140,7 @@ pub(crate) fn load(engine: &Engine, component: &[u8]) -> Guest {
 pub(crate) fn spec(id: u64, guest: Guest) -> DefinitionSpec {
     DefinitionSpec {
         id: DefinitionId(id),
+        name: format!("guest-{id}").into(),
         tenant: 0,
         guest,
         services: Arc::new(Nobody),

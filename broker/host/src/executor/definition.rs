@@ -31,6 +31,8 @@ use std::{
 pub struct DefinitionSpec {
     /// Names it to the server.
     pub id: DefinitionId,
+    /// Names it to people.
+    pub name: Arc<str>,
     /// Tenants take turns on the executor.
     pub tenant: u32,
     /// Its code.
@@ -146,6 +148,7 @@ impl Figures {
 /// A loaded definition.
 pub struct Definition {
     id: DefinitionId,
+    name: Arc<str>,
     tenant: u32,
     code: Mutex<Code>,
     mailbox_options: MailboxOptions,
@@ -195,6 +198,7 @@ impl Definition {
     pub(super) fn new(spec: DefinitionSpec, executor: Arc<Shared>) -> Arc<Definition> {
         Arc::new_cyclic(|me| Definition {
             id: spec.id,
+            name: spec.name,
             tenant: spec.tenant,
             code: Mutex::new(Code {
                 guest: spec.guest,
@@ -219,6 +223,11 @@ impl Definition {
     /// The server's name for it.
     pub fn id(&self) -> DefinitionId {
         self.id
+    }
+
+    /// Its name, for people.
+    pub fn name(&self) -> &str {
+        &self.name
     }
 
     /// Its tenant.

@@ -54,7 +54,7 @@ pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl 
 /// A panic of the broker's own code within a turn costs that turn, not the thread.
 fn contained_turn(definition: &Arc<Definition>, sink: &SharedSink, output: &mut RunOutput) {
     if catch_unwind(AssertUnwindSafe(|| turn(definition, sink, output))).is_err() {
-        tracing::error!(definition = definition.id().0, "a host function or sink panicked");
+        tracing::error!(definition = definition.name(), "a host function or sink panicked");
         definition.end_trapped(None, Duration::ZERO);
     }
 }

@@ -270,6 +270,7 @@ pub(crate) fn until_all_have_woken(pulses: &Pulses, threads: usize) {
 pub(crate) fn spec(id: u64, guest: Guest) -> DefinitionSpec {
     DefinitionSpec {
         id: DefinitionId(id),
+        name: format!("guest-{id}").into(),
         tenant: 0,
         guest,
         services: Arc::new(Broker::default()),

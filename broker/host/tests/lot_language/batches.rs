@@ -39,6 +39,7 @@ fn guest(source: &str) -> Guest {
 fn deploy(guest: &Guest) -> Arc<Definition> {
     executor().add(DefinitionSpec {
         id: DefinitionId(1),
+        name: "batched".into(),
         tenant: 0,
         guest: guest.clone(),
         services: Arc::new(State::default()),

@@ -232,6 +232,7 @@ impl Bench {
             if facts.callable.is_some() || is_model {
                 let callee = self.executor.add(DefinitionSpec {
                     id: DefinitionId(100),
+                    name: name.as_str().into(),
                     tenant: 0,
                     guest,
                     services,

@@ -137,6 +137,7 @@ impl Guests {
                     let order = guests.order();
                     let runner = executor.add(DefinitionSpec {
                         id: host_id(tenant, definition.id),
+                        name: Arc::clone(definition.name()),
                         tenant: tenant.number,
                         guest: deployment.guest,
                         services,

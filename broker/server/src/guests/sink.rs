@@ -63,11 +63,15 @@ impl Sink for GuestSink {
         // Removed or taken over while it ran: once that has been answered, nothing of it goes out any more, and its errors are nobody's.
         let Some((tenant, definition)) = self.find(run.definition) else {
             if output.writes() > 0 {
-                let (definition, count) = (run.definition.id().0, output.writes());
+                let (definition, count) = (run.definition.name(), output.writes());
                 self.hosting.counters.guest_effects_dropped.add(count.into());
+                let tenants = self.hosting.tenants.all();
+                let tenant = tenants.get(run.definition.tenant() as usize).map(|tenant| &*tenant.name);
                 warn!(
+                    tenant,
                     definition,
-                    count, "effects dropped: the definition that ran was removed or taken over meanwhile"
+                    count,
+                    "effects dropped: the definition that ran was removed or taken over meanwhile"
                 );
             }
             return;

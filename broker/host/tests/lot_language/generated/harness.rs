@@ -70,6 +70,7 @@ pub(super) fn run(program: &Program, text: &str, form: Form) -> Result<Observed,
         } else {
             let callee = executor().add(DefinitionSpec {
                 id,
+                name: entity.name.as_str().into(),
                 tenant: 0,
                 guest,
                 services: Arc::clone(&state) as Arc<dyn Services>,
