@@ -119,6 +119,7 @@ impl HalfOpen {
     }
 
     /// Number of half-open connections.
+    #[cfg(any(test, feature = "quic"))]
     pub(crate) fn count(&self) -> u32 {
         self.0.lock().count
     }
