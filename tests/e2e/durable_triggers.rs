@@ -226,6 +226,6 @@ fn what_a_restart_starts_again_is_the_code_of_who_has_taken_it_over() {
 #[test]
 fn what_a_restart_finds_without_its_definition_is_given_up() {
     for interrupt in [is_killed, is_stopped] {
-        assert_eq!(after_a_change("-removeAction Slow", interrupt), (Vec::new(), false));
+        assert_eq!(after_a_change("-removeAction Slow -force", interrupt), (Vec::new(), false));
     }
 }

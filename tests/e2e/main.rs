@@ -35,6 +35,7 @@ mod metrics;
 mod models;
 mod modules;
 mod nothing_to_do;
+mod ownership;
 mod panels;
 mod projects;
 mod proxy_protocol;

@@ -12,7 +12,7 @@ use crate::{LOTMQ, broker, next, send};
 const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
 
 /// The example guest as a component.
-fn scale() -> String {
+pub(crate) fn scale() -> String {
     let component = wit_component::ComponentEncoder::default().module(SCALE).unwrap().validate(true).encode();
     STANDARD.encode(component.unwrap())
 }

@@ -582,7 +582,7 @@ fn deploy_takes_over_what_belongs_to_others_only_when_told_so() {
         let done = deploy("bob", path, &["--replace-project", "--replace"]);
         assert!(is_done(&done), "{} {}", done.stdout, done.stderr);
         assert!(!is_done(&deploy("ann", path, &["--replace-project"])), "it is his now");
-        for command in ["-removeModel Reading", "-removeRule NoSecrets"] {
+        for command in ["-removeModel Reading -force", "-removeRule NoSecrets -force"] {
             broker.command_ok(command);
         }
     }

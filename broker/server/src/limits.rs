@@ -163,6 +163,9 @@ pub(crate) const READS_ASIDE_MAX: usize = 4;
 /// How long such a read may show no progress before its command is answered.
 pub(crate) const READ_PATIENCE: std::time::Duration = std::time::Duration::from_secs(30);
 
+/// Things of other users that a refusal to remove them lists.
+pub(crate) const OF_OTHERS_SHOWN_MAX: usize = 100;
+
 /// How long a command waits for a change to be stored while the disk stores nothing.
 pub(crate) const COMMIT_PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 

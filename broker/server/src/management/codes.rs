@@ -201,7 +201,7 @@ codes! {
         NOT_A_COMPONENT "it is no WebAssembly component"
             "A core module is made a component with wasm-tools component new."
         OF_ANOTHER "it belongs to somebody else"
-            "The message names whose it is. A definition acts for who deployed it, so taking it over has to be said: -replace, in front of its text or behind the arguments."
+            "The message names whose it is. A definition acts for who deployed it, so taking it over has to be said: -replace, in front of its text or behind the arguments; so has removing it: -force, behind the name."
         OPTION_IGNORED "option of a module has no effect"
             "The module was added without it; the message says why."
         OTHER_LOADED "another project is loaded"

@@ -27,22 +27,22 @@ macro_rules! families {
 
             pub(in super::super) static REMOVE: Verb = Verb {
                 name: concat!("remove", $title),
-                usage: "<name>",
+                usage: "<name> [-force]",
                 shown: Shown::All,
                 permission: Permission::Scope(Scope::$removes),
                 effect: Effect::Stores,
-                summary: concat!("Removes ", $one, "."),
+                summary: concat!("Removes ", $one, "; one of another user with -force only."),
                 example: concat!("-remove", $title, " ", $name),
                 execute: |call| remove(call, DefinitionKind::$kind),
             };
 
             pub(in super::super) static REMOVE_ALL: Verb = Verb {
                 name: concat!("removeAll", $titles),
-                usage: "",
+                usage: "[-force]",
                 shown: Shown::All,
                 permission: Permission::Scope(Scope::$removes),
                 effect: Effect::Stores,
-                summary: concat!("Removes all ", $all, "."),
+                summary: concat!("Removes all ", $all, "; where some belong to other users, with -force only."),
                 example: concat!("-removeAll", $titles),
                 execute: |call| remove_all(call, DefinitionKind::$kind, $all),
             };

@@ -18,6 +18,7 @@ mod help;
 mod kept_values;
 mod list_clients;
 mod modules;
+mod ownership;
 mod panels;
 mod projects;
 mod python;

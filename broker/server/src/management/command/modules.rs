@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::add_entity::refused;
+use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
@@ -39,7 +40,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementRemove),
     effect: Effect::Stores,
-    summary: "Removes a module.",
+    summary: "Removes a module; one of another user with -force only.",
     example: "-removeModule scale",
     execute: remove,
 };
@@ -175,25 +176,27 @@ fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<Instal
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = named(call)?;
-    call.about(EntityType::Module, &name);
+    let removal = Removal::of(without_tenant(call)?);
+    call.check_count(&removal.arguments, &["name"], 0)?;
+    let name = &removal.arguments[0];
+    call.about(EntityType::Module, name);
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
-    let removed =
-        Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, &name, &mut batch)
-            .map_err(|_| not_found(&name))?;
-    call.tenant.managed().modules.remove(&name);
-    batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name: &name });
+    removal.check_definitions(call, DefinitionKind::Module, [&**name])?;
+    let removed = Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, name, &mut batch)
+        .map_err(|_| not_found(name))?;
+    call.tenant.managed().modules.remove(name);
+    batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name });
     if has_error(&removed.definition) {
         call.changed(format!("$SYS/Coreflux/Modules/{name}/Error"), Vec::new());
     }
-    call.changed(topic(&name), Vec::new());
+    call.changed(topic(name), Vec::new());
     call.commit(batch)?;
     Ok(Done::new(format!("Module '{name}' removed successfully!")))
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    if !without_options(call)?.is_empty() {
+    if !without_tenant(call)?.is_empty() {
         return Err(call.too_many_arguments());
     }
     let all = call.tenant.managed().modules.all();
@@ -225,29 +228,23 @@ fn switch(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
     tell(call, &name, if is_disabled { "disabled" } else { "enabled" })
 }
 
-/// Parses the one argument beside options.
+/// Parses the one argument beside the tenant.
 fn named(call: &Call<'_>) -> Result<String, Refusal> {
-    let mut rest = without_options(call)?;
-    match rest.len() {
-        0 => Err(missing_argument(call.verb, "name")),
-        1 => Ok(rest.swap_remove(0)),
-        _ => Err(call.too_many_arguments()),
-    }
+    let mut rest = without_tenant(call)?;
+    call.check_count(&rest, &["name"], 0)?;
+    Ok(rest.swap_remove(0))
 }
 
-/// Arguments without `-tenant <t>`, which must be the caller's own, and `-force`: no route can use a module yet, so nothing needs force.
-fn without_options(call: &Call<'_>) -> Result<Vec<String>, Refusal> {
+/// Arguments without `-tenant <t>`, which must be the caller's own.
+fn without_tenant(call: &Call<'_>) -> Result<Vec<String>, Refusal> {
     let mut rest = Vec::new();
     let mut arguments = call.all_arguments()?.into_iter();
     while let Some(argument) = arguments.next() {
-        match super::text::normalized_verb(&argument).as_deref() {
-            Some("tenant") => {
-                let tenant = arguments.next();
-                let tenant = tenant.ok_or_else(|| missing_argument(call.verb, "value of -tenant"))?;
-                own_tenant(call, &tenant)?;
-            }
-            Some("force") if call.verb.name == REMOVE.name => {}
-            _ => rest.push(argument),
+        if super::text::normalized_verb(&argument).as_deref() == Some("tenant") {
+            let tenant = arguments.next();
+            own_tenant(call, &tenant.ok_or_else(|| missing_argument(call.verb, "value of -tenant"))?)?;
+        } else {
+            rest.push(argument);
         }
     }
     Ok(rest)

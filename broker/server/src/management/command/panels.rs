@@ -52,11 +52,11 @@ pub(super) static ADD_FILE: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removePanel",
-    usage: "<name>",
+    usage: "<name> [-force]",
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
-    summary: "Removes a panel.",
+    summary: "Removes a panel; one of another user with -force only.",
     example: "-removePanel Plant",
     execute: |call| remove(call, DefinitionKind::Panel),
 };

@@ -11,6 +11,7 @@ use lotmq_definitions::OnExisting;
 use lotmq_store::{Batch, Op, Snapshot, SnapshotError};
 use serde_json::{Value, json};
 
+use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
@@ -35,11 +36,11 @@ pub(super) static ADD: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removeProject",
-    usage: "<name>",
+    usage: "<name> [-force]",
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
-    summary: "Deletes a project that is not loaded.",
+    summary: "Deletes a project that is not loaded; one of another user with -force only.",
     example: "-removeProject plant",
     execute: remove,
 };
@@ -512,16 +513,18 @@ fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
+    let removal = Removal::read(call, &["name"])?;
+    let name = &removal.arguments[0];
     let _changes = call.broker.commands.changes.lock();
-    let project = named(call, &name)?;
-    if call.tenant.managed().projects.is_active(&name) {
-        return Err(is_loaded(&name));
+    let project = named(call, name)?;
+    if call.tenant.managed().projects.is_active(name) {
+        return Err(is_loaded(name));
     }
+    removal.check(call, "Project", [(name.clone(), project.owner.clone())])?;
     let mut batch = Batch::new();
-    batch.push(Op::DeleteProject { tenant: call.tenant.id, name: &name });
+    batch.push(Op::DeleteProject { tenant: call.tenant.id, name });
     call.commit(batch)?;
-    call.tenant.managed().projects.remove(&name);
+    call.tenant.managed().projects.remove(name);
     for leaf in ["status", "manifest"] {
         call.changed(project.topic(leaf), Vec::new());
     }

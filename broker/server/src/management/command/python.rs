@@ -6,6 +6,7 @@ use lotmq_host::python::PythonError;
 use lotmq_store::{Batch, Op};
 use serde_json::{Value, json};
 
+use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
@@ -27,22 +28,22 @@ pub(super) static ADD: Verb = Verb {
 
 pub(super) static REMOVE: Verb = Verb {
     name: "removePython",
-    usage: "<name>",
+    usage: "<name> [-force]",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     effect: Effect::Stores,
-    summary: "Removes a Python script.",
+    summary: "Removes a Python script; one of another user with -force only.",
     example: "-removePython Stat",
     execute: remove,
 };
 
 pub(super) static REMOVE_ALL: Verb = Verb {
     name: "removeAllPythonScripts",
-    usage: "",
+    usage: "[-force]",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ActionManagementRemove),
     effect: Effect::Stores,
-    summary: "Removes all Python scripts.",
+    summary: "Removes all Python scripts; where some belong to other users, with -force only.",
     example: "-removeAllPythonScripts",
     execute: remove_all,
 };
@@ -107,25 +108,28 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
-    call.about(EntityType::Python, &name);
+    let removal = Removal::read(call, &["name"])?;
+    let name = &removal.arguments[0];
+    call.about(EntityType::Python, name);
     let _changes = call.broker.commands.changes.lock();
-    if !call.tenant.programs().scripts.contains(&name) {
+    if !call.tenant.programs().scripts.contains(name) {
         return Err(Refusal::not_found(format!("Python script '{name}' not found.")));
     }
-    remove_these(call, &[name.as_str().into()])?;
+    remove_these(call, &removal, &[name.as_str().into()])?;
     Ok(Done::new(format!("Python script '{name}' removed successfully!")))
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
+    let removal = Removal::read(call, &[])?;
     let _changes = call.broker.commands.changes.lock();
-    remove_these(call, &call.tenant.programs().scripts.names())?;
+    remove_these(call, &removal, &call.tenant.programs().scripts.names())?;
     Ok(Done::new("Removed all python scripts successfully"))
 }
 
 /// Removes scripts, from the store first: one that could not be removed there would be back after a restart.
-fn remove_these(call: &mut Call<'_>, names: &[Box<str>]) -> Result<(), Refusal> {
+fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> Result<(), Refusal> {
+    let owner = |name: &str| call.tenant.programs().scripts.owner(name);
+    removal.check(call, "Python script", names.iter().map(|name| (name.to_string(), owner(name))))?;
     let mut batch = Batch::new();
     for name in names {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind: scripts::KIND, name });

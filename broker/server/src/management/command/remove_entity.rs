@@ -6,6 +6,7 @@ use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
 
 use super::add_entity::entity_type;
+use super::ownership::Removal;
 use super::reply::{Done, Refusal};
 use super::verb::Call;
 use crate::guests::Guests;
@@ -15,13 +16,15 @@ use crate::management::sys;
 /// Removes one entity.
 ///
 /// # Errors
-/// When there is none of that name.
+/// When there is none of that name, or it belongs to another user and the command does not say that it is to go all the same.
 pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
-    call.about(entity_type(kind), &name);
+    let removal = Removal::read(call, &["name"])?;
+    let name = &removal.arguments[0];
+    call.about(entity_type(kind), name);
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
-    let removed = Guests::remove(call.tenant, &call.broker.hosting, kind, &name, &mut batch)
+    removal.check_definitions(call, kind, [&**name])?;
+    let removed = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch)
         .map_err(|missing| Refusal::not_found(missing.to_string()))?;
     call.changed_topics.extend(sys::removed_topics(&removed.definition));
     call.commit(batch)?;
@@ -31,20 +34,37 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
 /// Removes all entities of a kind; `plural` is the word of the reply that clients look for.
 ///
 /// # Errors
-/// When the removal is not stored.
+/// Those of [`remove_where`].
 pub(super) fn remove_all(call: &mut Call<'_>, kind: DefinitionKind, plural: &str) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
+    remove_where(call, kind, |_| true)?;
+    Ok(Done::new(format!("Removed all {plural} successfully")))
+}
+
+/// Removes the entities of a kind whose names `goes` says yes to.
+///
+/// # Errors
+/// When one of them belongs to another user and the command does not say that it is to go all the same, and when the removal is not stored.
+pub(super) fn remove_where(
+    call: &mut Call<'_>,
+    kind: DefinitionKind,
+    goes: impl Fn(&str) -> bool,
+) -> Result<(), Refusal> {
+    let removal = Removal::read(call, &[])?;
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     let names: Vec<Arc<str>> = {
         let registry = call.tenant.programs().guests.registry.read();
-        registry.list(kind).map(|definition| Arc::clone(definition.name())).collect()
+        let all = registry.list(kind).map(|definition| Arc::clone(definition.name()));
+        all.filter(|name| goes(name)).collect()
     };
+    removal.check_definitions(call, kind, names.iter().map(|name| &**name))?;
     for name in names {
         if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, kind, &name, &mut batch) {
             call.changed_topics.extend(sys::removed_topics(&removed.definition));
         }
     }
-    call.commit(batch)?;
-    Ok(Done::new(format!("Removed all {plural} successfully")))
+    if kind == DefinitionKind::Rule {
+        super::rules::count_changed(call);
+    }
+    call.commit(batch)
 }

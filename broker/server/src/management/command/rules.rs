@@ -9,13 +9,12 @@ use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::definition_verbs;
-use super::remove_entity::remove;
+use super::remove_entity::{remove, remove_where};
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
-use crate::guests::{Guests, rules};
-use crate::management::sys;
+use crate::guests::rules;
 
 pub(super) static ADD: Verb = Verb {
     summary: "Adds a rule; a rule of that name stays unless -replace stands before DEFINE.",
@@ -25,7 +24,7 @@ pub(super) static ADD: Verb = Verb {
 pub(super) static REMOVE: Verb = Verb { execute: remove_one, ..definition_verbs::rules::REMOVE };
 
 pub(super) static REMOVE_ALL: Verb = Verb {
-    summary: "Removes all rules but the built-in ones and those of a fresh installation.",
+    summary: "Removes all rules but the built-in ones and those of a fresh installation; where some belong to other users, with -force only.",
     execute: remove_all,
     ..definition_verbs::rules::REMOVE_ALL
 };
@@ -59,8 +58,7 @@ pub(super) fn count_changed(call: &mut Call<'_>) {
 }
 
 fn remove_one(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
-    if built_in(&name).is_some() {
+    if let Some(name) = call.all_arguments()?.into_iter().find(|name| built_in(name).is_some()) {
         call.about(EntityType::Rule, &name);
         let message = format!("Rule '{name}' is a built-in rule and cannot be removed.");
         return Err(Refusal::new("BUILT_IN", message));
@@ -71,23 +69,7 @@ fn remove_one(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    call.arguments(&[], 0)?;
-    let mut batch = Batch::new();
-    let _changes = call.broker.commands.changes.lock();
-    let names: Vec<Arc<str>> = {
-        let registry = call.tenant.programs().guests.registry.read();
-        let all = registry.list(DefinitionKind::Rule).map(|rule| Arc::clone(rule.name()));
-        all.filter(|name| !rules::is_seed(name)).collect()
-    };
-    for name in names {
-        let removed =
-            Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Rule, &name, &mut batch);
-        if let Ok(removed) = removed {
-            call.changed_topics.extend(sys::removed_topics(&removed.definition));
-        }
-    }
-    count_changed(call);
-    call.commit(batch)?;
+    remove_where(call, DefinitionKind::Rule, |name| !rules::is_seed(name))?;
     Ok(Done::new("Removed all rules successfully"))
 }
 

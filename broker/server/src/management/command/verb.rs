@@ -122,13 +122,27 @@ impl Call<'_> {
     /// Names the first that is missing, or says that there are too many.
     pub(crate) fn arguments(&self, required: &[&str], optional: usize) -> Result<Vec<String>, Refusal> {
         let arguments = self.all_arguments()?;
+        self.check_count(&arguments, required, optional)?;
+        Ok(arguments)
+    }
+
+    /// Checks that there are as many arguments as are needed, and at most `optional` more.
+    ///
+    /// # Errors
+    /// Those of [`Call::arguments`].
+    pub(crate) fn check_count(
+        &self,
+        arguments: &[String],
+        required: &[&str],
+        optional: usize,
+    ) -> Result<(), Refusal> {
         if let Some(missing) = required.get(arguments.len()) {
             return Err(missing_argument(self.verb, missing));
         }
-        if arguments.len() > required.len() + optional {
-            return Err(self.too_many_arguments());
+        match arguments.len() > required.len() + optional {
+            true => Err(self.too_many_arguments()),
+            false => Ok(()),
         }
-        Ok(arguments)
     }
 
     /// Parses all arguments, however many.

@@ -32,7 +32,7 @@ fn module(world: &mut World) -> String {
 
 #[test]
 fn what_a_module_wrote_before_it_was_removed_or_taken_over_is_dropped() {
-    for change in ["-removeModule m", "-addModule m -replace", "-removeUser cfg", "own"] {
+    for change in ["-removeModule m -force", "-addModule m -replace", "-removeUser cfg", "own"] {
         let mut world = World::new();
         let component = module(&mut world);
         let mut cfg = world.user("cfg");
@@ -55,7 +55,7 @@ fn what_a_module_wrote_before_it_was_removed_or_taken_over_is_dropped() {
 #[test]
 fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanwhile() {
     let source = "DEFINE ACTION Many\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"plain\" WITH PAYLOAD\n    PUBLISH TOPIC \"$SYS/Coreflux/Command\" WITH \"-addUser evil\" + PAYLOAD + \" password\"\n";
-    let removed = "-removeAction Many".to_owned();
+    let removed = "-removeAction Many -force".to_owned();
     let taken_over = format!("-addAction -replace {source}");
     for (change, by_owner) in
         [(removed, false), (taken_over.clone(), false), ("-removeUser cfg".into(), false), (taken_over, true)]

@@ -1,0 +1,91 @@
+//! Ownership of what commands remove: what belongs to another user goes only where the command says so, as it is replaced only then.
+
+use lotmq_definitions::{DefinitionKind, Owner};
+use serde_json::{Value, json};
+
+use super::reply::Refusal;
+use super::verb::Call;
+use crate::guests::HasPrograms as _;
+use crate::limits::OF_OTHERS_SHOWN_MAX;
+
+/// Option of a command that removes what belongs to others, too.
+const FORCE: &str = "-force";
+
+/// Arguments of a command that removes something.
+pub(super) struct Removal {
+    /// Arguments without the option.
+    pub(super) arguments: Vec<String>,
+    /// Whether what belongs to others is removed, too.
+    is_forced: bool,
+}
+
+impl Removal {
+    /// Parses the arguments, as [`Call::arguments`] does; the option may stand anywhere.
+    ///
+    /// # Errors
+    /// Those of [`Call::arguments`].
+    pub(super) fn read(call: &Call<'_>, required: &[&str]) -> Result<Self, Refusal> {
+        let mut arguments = call.all_arguments()?;
+        let is_forced = take_option(&mut arguments);
+        call.check_count(&arguments, required, 0)?;
+        Ok(Self { arguments, is_forced })
+    }
+
+    /// The rest of arguments that were parsed otherwise.
+    pub(super) fn of(mut arguments: Vec<String>) -> Self {
+        let is_forced = take_option(&mut arguments);
+        Self { arguments, is_forced }
+    }
+
+    /// Checks that nothing of another user is removed without being told so. Called under the lock of changes.
+    ///
+    /// # Errors
+    /// OF_ANOTHER, with the first of what belongs to others, and a list.
+    pub(super) fn check(
+        &self,
+        call: &Call<'_>,
+        title: &str,
+        things: impl IntoIterator<Item = (String, Option<Owner>)>,
+    ) -> Result<(), Refusal> {
+        let own = call.owner();
+        let others = things.into_iter().filter_map(|(name, owner)| Some((name, owner?)));
+        let others: Vec<_> = others.filter(|(_, owner)| own.as_ref() != Some(owner)).collect();
+        let [(name, owner), more @ ..] = &*others else { return Ok(()) };
+        if self.is_forced {
+            return Ok(());
+        }
+        let user = &owner.name;
+        let message = match more.len() {
+            0 => format!("{title} '{name}' belongs to user '{user}'. Use {FORCE} to remove it all the same."),
+            count => format!(
+                "{title} '{name}' belongs to user '{user}', and {count} more to other users. Use {FORCE} to remove them, too."
+            ),
+        };
+        let row = |(name, owner): &(String, Owner)| json!({ "name": name, "owner": &*owner.name });
+        let shown: Vec<Value> = others.iter().take(OF_OTHERS_SHOWN_MAX).map(row).collect();
+        let data = json!({ "ofOthers": shown, "count": others.len() });
+        Err(Refusal { data: Some(data), ..Refusal::new("OF_ANOTHER", message) })
+    }
+
+    /// The same for definitions of the registry. One that is not there belongs to nobody.
+    ///
+    /// # Errors
+    /// OF_ANOTHER.
+    pub(super) fn check_definitions<'a>(
+        &self,
+        call: &Call<'_>,
+        kind: DefinitionKind,
+        names: impl IntoIterator<Item = &'a str>,
+    ) -> Result<(), Refusal> {
+        let registry = call.tenant.programs().guests.registry.read();
+        let owner = |name: &str| registry.get(kind, name).and_then(|known| known.owner().cloned());
+        self.check(call, kind.title(), names.into_iter().map(|name| (name.to_owned(), owner(name))))
+    }
+}
+
+/// Takes the option out of the arguments. Whether it was there.
+fn take_option(arguments: &mut Vec<String>) -> bool {
+    let count = arguments.len();
+    arguments.retain(|argument| !argument.eq_ignore_ascii_case(FORCE));
+    arguments.len() < count
+}

@@ -1,0 +1,141 @@
+//! Ownership as users see it: what another one has added is not removed in passing.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_test_support::{Broker, Reply};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use crate::projects::zip;
+use crate::{modules, python};
+
+/// What can be removed: its title, the command that adds `Mine`, and the verbs that remove it and all of its kind.
+struct Kind {
+    title: &'static str,
+    add: String,
+    remove: &'static str,
+    remove_all: Option<&'static str>,
+}
+
+fn kinds() -> Vec<Kind> {
+    let kind = |title, add: &str, remove, remove_all| Kind { title, add: add.to_owned(), remove, remove_all };
+    let project = STANDARD.encode(zip(&[("a.lot", b"DEFINE MODEL M COLLAPSED\n    ADD STRING \"a\"")]));
+    let module = format!("-addModule mine -world action -on in wasm64:{}", modules::scale());
+    vec![
+        kind(
+            "Action",
+            "-addAction DEFINE ACTION Mine\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH 1",
+            "-removeAction Mine",
+            Some("-removeAllActions"),
+        ),
+        kind(
+            "Model",
+            "-addModel DEFINE MODEL Mine COLLAPSED\n    ADD STRING \"a\"",
+            "-removeModel Mine",
+            Some("-removeAllModels"),
+        ),
+        kind(
+            "Route",
+            "-addRoute DEFINE ROUTE Mine WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH DELAY 1",
+            "-removeRoute Mine",
+            Some("-removeAllRoutes"),
+        ),
+        kind(
+            "Rule",
+            "-addRule DEFINE RULE Mine WITH PRIORITY 100 FOR Subscribe TO TOPIC \"x\"\n    IF USER IS \"eve\" THEN\n        ALLOW\n    ELSE\n        DENY",
+            "-removeRule Mine",
+            Some("-removeAllRules"),
+        ),
+        kind(
+            "Theme",
+            "-addTheme DEFINE THEME \"Mine\"\n    SET \"BACKGROUND\" WITH \"#101010\"",
+            "-removeTheme Mine",
+            Some("-removeAllThemes"),
+        ),
+        kind("Panel", "-addPanel DEFINE PANEL \"Mine\"\n    WITH TITLE \"Mine\"", "-removePanel Mine", None),
+        kind(
+            "Python script",
+            "-addPython # Script Name: Mine\ndef f():\n    return 1\n",
+            "-removePython Mine",
+            Some("-removeAllPythonScripts"),
+        ),
+        kind("Module", &module, "-removeModule mine", None),
+        kind("Project", &format!("-addProject zip64:{project} Mine"), "-removeProject Mine", None),
+    ]
+}
+
+fn ask(broker: &Broker, user: &str, command: &str) -> Reply {
+    broker.command_as((user, "password"), command)
+}
+
+fn done(broker: &Broker, user: &str, command: &str) {
+    let reply = ask(broker, user, command);
+    assert!(reply.success(), "{user}: {command}: {reply:?}");
+}
+
+fn with_users() -> (Broker, TempDir) {
+    let (broker, data) = python::broker();
+    for user in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {user} password"));
+        broker.command_ok(&format!("-changeUserSettings {user} AllowedSystemConfiguration true"));
+    }
+    (broker, data)
+}
+
+#[test]
+fn what_another_user_has_added_is_removed_by_who_says_so() {
+    let (broker, _data) = with_users();
+    for Kind { title, add, remove, .. } in kinds() {
+        done(&broker, "ann", &add);
+        let name = if title == "Module" { "mine" } else { "Mine" };
+        let refused = ask(&broker, "bob", remove);
+        assert_eq!(refused.code(), "OF_ANOTHER", "{refused:?}");
+        let message =
+            format!("{title} '{name}' belongs to user 'ann'. Use -force to remove it all the same.");
+        assert_eq!(refused.message(), message);
+        assert_eq!(broker.command(remove).code(), "OF_ANOTHER", "root says so, too: {title}");
+        done(&broker, "ann", remove);
+        assert!(!ask(&broker, "ann", remove).success(), "{title} was there, and is gone now");
+        done(&broker, "ann", &add);
+        done(&broker, "bob", &format!("{remove} -force"));
+        done(&broker, "bob", &add);
+        let (verb, _) = remove.split_once(' ').unwrap();
+        done(&broker, "ann", &format!("{verb} -Force {name}"));
+    }
+}
+
+#[test]
+fn what_others_have_added_is_removed_with_all_by_who_says_so() {
+    let (broker, _data) = with_users();
+    for Kind { title, add, remove_all, .. } in kinds() {
+        let Some(remove_all) = remove_all else { continue };
+        done(&broker, "ann", &add);
+        done(&broker, "bob", &add.replace("Mine", "His"));
+        done(&broker, "bob", &add.replace("Mine", "HisToo"));
+        let refused = ask(&broker, "ann", remove_all);
+        assert_eq!(refused.code(), "OF_ANOTHER", "{refused:?}");
+        let others = json!([{ "name": "His", "owner": "bob" }, { "name": "HisToo", "owner": "bob" }]);
+        let mut told = refused.data()["ofOthers"].as_array().unwrap().clone();
+        told.sort_by_key(ToString::to_string);
+        assert_eq!(Value::from(told), others, "{title}");
+        assert_eq!(refused.data()["count"], 2);
+        assert_eq!(ask(&broker, "bob", remove_all).code(), "OF_ANOTHER", "none of {title} is gone");
+        done(&broker, "ann", &format!("{remove_all} -force"));
+        done(&broker, "ann", remove_all);
+        done(&broker, "ann", &add);
+        done(&broker, "ann", remove_all);
+    }
+}
+
+/// Of a user who was removed nothing is left that somebody would have to be asked for.
+#[test]
+fn what_belongs_to_nobody_is_removed_by_anybody() {
+    let (broker, _data) = with_users();
+    for Kind { add, .. } in kinds() {
+        done(&broker, "ann", &add);
+    }
+    broker.command_ok("-removeUser ann");
+    for Kind { remove, .. } in kinds() {
+        done(&broker, "bob", remove);
+    }
+}
