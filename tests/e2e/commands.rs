@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use lotmq_client::{ConnectOptions, Publication, QoS, ReasonCode};
-use lotmq_test_support::WAIT_MAX;
-use serde_json::json;
+use lotmq_test_support::{Broker, WAIT_MAX};
+use serde_json::{Value, json};
 
 use crate::broker;
 
@@ -269,7 +269,7 @@ fn traces_tell_of_runs_while_they_are_armed() {
     traced("now");
     let mut both = [root.receive(WAIT_MAX).unwrap().unwrap(), root.receive(WAIT_MAX).unwrap().unwrap()];
     both.sort_by_key(|message| message.topic != "out");
-    let trace: serde_json::Value = serde_json::from_str(&both[1].text()).unwrap();
+    let trace: Value = serde_json::from_str(&both[1].text()).unwrap();
     let keys: Vec<&String> = trace.as_object().unwrap().keys().collect();
     assert_eq!(keys, ["action", "traceId", "trigger", "timing", "published", "result", "error"], "{trace}");
     assert_eq!(trace["trigger"], json!({"topic":"in","payload":"now","clientId":"sensor"}));
@@ -278,7 +278,7 @@ fn traces_tell_of_runs_while_they_are_armed() {
     let ran = broker.command_ok("-runAction Echo {\"topic\":\"in\",\"payload\":\"by hand\"}");
     let mut both = [root.receive(WAIT_MAX).unwrap().unwrap(), root.receive(WAIT_MAX).unwrap().unwrap()];
     both.sort_by_key(|message| message.topic != "out");
-    let trace: serde_json::Value = serde_json::from_str(&both[1].text()).unwrap();
+    let trace: Value = serde_json::from_str(&both[1].text()).unwrap();
     assert_eq!(trace["traceId"], ran.data()["traceId"], "{trace}");
     broker.command_ok("-actionTrace off");
     traced("after");
@@ -298,7 +298,7 @@ fn a_secret_that_is_not_there_is_empty_and_an_error() {
     let mut both = [root.receive(WAIT_MAX).unwrap().unwrap(), root.receive(WAIT_MAX).unwrap().unwrap()];
     both.sort_by_key(|message| message.topic != "out");
     assert_eq!(both[0].text(), "[]");
-    let error: serde_json::Value = serde_json::from_str(&both[1].text()).unwrap();
+    let error: Value = serde_json::from_str(&both[1].text()).unwrap();
     assert!(error["message"].as_str().unwrap().contains("NOPE"), "{error}");
 }
 
@@ -369,11 +369,57 @@ fn uploads_do_not_keep_other_commands_waiting() {
     let mut answered = Vec::new();
     while answered.len() <= UPLOADS {
         let message = watcher.receive(WAIT_MAX).unwrap().expect("all are answered");
-        let reply: serde_json::Value = serde_json::from_slice(&message.payload).unwrap();
+        let reply: Value = serde_json::from_slice(&message.payload).unwrap();
         assert_eq!(reply["success"], true, "{reply}");
         answered.push(reply["requestId"] == "list");
     }
     // Were all of eight threads taken, five of them would have to end before.
     let before = answered.iter().position(|is_list| *is_list).expect("it is answered");
     assert!(before < 5, "behind {before} uploads");
+}
+
+/// Behind the verb is where people put it, in front of a long text.
+#[test]
+fn a_request_is_named_behind_the_verb_or_at_the_end_and_nowhere_else() {
+    let broker = broker();
+    let entity = |name: &str| {
+        format!("DEFINE ACTION {name}\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"o\" WITH \"-requestId x\"\n")
+    };
+    let (one, two) = (entity("One"), entity("Two"));
+    for command in [
+        format!("-addAction -requestId front {one}"),
+        format!("-addAction -requestId front\n{one}"),
+        format!("-addAction -replace -requestId front {one}"),
+        format!("-addAction -requestId front -replace {one}"),
+        "-setEnv -requestId front SITE=north".to_owned(),
+    ] {
+        let reply = answer(&broker, &command);
+        assert_eq!((&reply["success"], &reply["requestId"]), (&true.into(), &"front".into()), "{command}");
+    }
+    broker.command_ok("-removeAction One");
+    for (command, line) in [
+        (format!("-addAction {one}-requestId midst\n{two}"), 4),
+        (format!("-addAction {one}{two}-requestId two words"), 7),
+        (format!("-addAction -requestId front {one}-requestId\n"), 4),
+        ("-addPython # Script Name: S\n-requestId midst\nx = 1\n".to_owned(), 2),
+        ("-addUser bob -requestId".to_owned(), 1),
+        ("-addUser bob -requestId midst password".to_owned(), 1),
+    ] {
+        let reply = answer(&broker, &command);
+        assert_eq!(reply["errors"][0]["code"], "REQUEST_ID_MISPLACED", "{command}: {reply}");
+        let expected = format!(
+            "-requestId in line {line} is misplaced: it goes once, right behind the verb or at the very end, with one word of at most 128 characters."
+        );
+        assert_eq!(reply["message"], expected);
+    }
+    assert_eq!(broker.command("-removeAction One").code(), "NOT_FOUND", "nothing was added");
+    assert!(!broker.command_ok("-listUsers").0.to_string().contains("bob"));
+}
+
+/// Reply to a command that is sent as it is.
+fn answer(broker: &Broker, command: &str) -> Value {
+    let mut root = broker.root("asks");
+    root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    root.publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce)).unwrap();
+    serde_json::from_slice(&root.receive(WAIT_MAX).unwrap().expect("a reply comes").payload).unwrap()
 }

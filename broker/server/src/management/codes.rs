@@ -318,6 +318,8 @@ codes! {
             "The message names the limit; docs/limits.md says which can be set."
         REPLY_TOO_LARGE "reply is longer than a message may be"
             "The command was carried out. Ask for less at once."
+        REQUEST_ID_MISPLACED "-requestId is not where it goes"
+            "It names the request, once, with one word: right behind the verb, or at the very end. Elsewhere it would be a part of what is sent, so nothing was done."
         SECRETS_LOCKED "secrets cannot be opened"
             "The backup was made with another key, so its secrets are of no use here. Set them anew."
         STORE_FAILED "the store failed"

@@ -10,7 +10,7 @@ use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
-use super::text::entity_body;
+use super::text::{entity_body, without_request_id};
 use super::verb::Call;
 use crate::guests::HasPrograms as _;
 use crate::guests::{DeployError, Deployed, Guests};
@@ -48,6 +48,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     if text.trim().is_empty() {
         return Err(missing_argument(call.verb, "LoT text"));
     }
+    without_request_id(text)?;
     let compat = call.broker.compat();
     let options = CompileOptions { form: Form::Linked, known: &*call.tenant.programs().guests, compat };
     let compilation = lot_to_wasm::compile(text, &options);

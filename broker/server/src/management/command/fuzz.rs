@@ -3,7 +3,9 @@
 //! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_command`]. Not for production use: it panics by design
 //! when a part of a command is not a part of its text.
 
-use super::text::{CommandText, arguments, entity_body, normalized_verb};
+use std::borrow::Cow;
+
+use super::text::{CommandText, arguments, entity_body, normalized_verb, without_request_id};
 use crate::limits::REQUEST_ID_CHARS_MAX;
 
 /// Reads `bytes` as the payload of a command.
@@ -11,7 +13,8 @@ pub fn fuzz_command(bytes: &[u8]) {
     let payload = String::from_utf8_lossy(bytes);
     let command = CommandText::new(&payload);
     assert!(!command.verb.contains(char::is_whitespace), "a verb is one word");
-    assert!(payload.contains(command.body), "a body is a part of the payload");
+    let is_whole = matches!(command.body, Cow::Borrowed(_));
+    assert!(!is_whole || payload.contains(&*command.body), "a borrowed body is a part of the payload");
     if let Some(id) = command.request_id {
         assert!(!id.is_empty() && id.chars().count() <= REQUEST_ID_CHARS_MAX, "a request id is bounded");
         assert!(!id.contains(char::is_whitespace), "a request id is one word");
@@ -25,12 +28,15 @@ pub fn fuzz_command(bytes: &[u8]) {
             Some(&*name).filter(|name| !name.is_empty())
         );
     }
-    if let Ok(arguments) = arguments(command.body) {
+    if let Ok(arguments) = arguments(&command.body) {
         let bytes: usize = arguments.iter().map(String::len).sum();
         assert!(bytes <= command.body.len(), "arguments are parts of the body");
     }
-    let (entity, _) = entity_body(command.body);
+    let (entity, _) = entity_body(&command.body);
     assert!(command.body.ends_with(entity), "only the beginning of a body is skipped");
+    if let Err(misplaced) = without_request_id(entity) {
+        assert!(misplaced.line <= entity.lines().count(), "it is in one of its lines");
+    }
 }
 
 #[cfg(test)]

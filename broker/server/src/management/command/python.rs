@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
+use super::text::without_line_of_request_id;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{Provenance, ScriptError};
@@ -90,6 +91,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if source.trim().is_empty() {
         return Err(missing_argument(call.verb, "Python text"));
     }
+    without_line_of_request_id(source)?;
     let name = scripts::name(source)?;
     call.about(EntityType::Python, name);
     if !call.tenant.programs().scripts.has_room(name) {

@@ -4,7 +4,7 @@ use lotmq_store::StoreError;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::text::CommandText;
+use super::text::{ArgumentError, CommandText, MisplacedRequestId};
 use super::verb::Verb;
 use crate::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
 use lotmq_core::durable::store_failure::StoreFailure;
@@ -101,6 +101,21 @@ impl Refusal {
     pub(crate) fn permission_denied(verb: &str) -> Self {
         let message = format!("Permission denied: You are not allowed to execute -{verb}");
         Self::new("PERMISSION_DENIED", message)
+    }
+}
+
+impl From<ArgumentError> for Refusal {
+    fn from(error: ArgumentError) -> Self {
+        match error {
+            ArgumentError::QuoteNotClosed => Self::new("ARGUMENT_INVALID", error.to_string()),
+            ArgumentError::RequestId(error) => error.into(),
+        }
+    }
+}
+
+impl From<MisplacedRequestId> for Refusal {
+    fn from(error: MisplacedRequestId) -> Self {
+        Self::new("REQUEST_ID_MISPLACED", error.to_string())
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         tenant: &job.tenant,
         identity: &job.identity,
         verb,
-        body: text.body,
+        body: &text.body,
         entity: None,
         details: None,
         changed_topics: Vec::new(),
@@ -111,7 +111,7 @@ pub(super) fn spared<'a>(broker: &'a Broker, job: &Job) -> Option<OwnPassword<'a
 pub(super) fn panicked(broker: &Broker, job: &Job) {
     broker.counters.commands_refused.add(1);
     let text = std::str::from_utf8(&job.payload).map(CommandText::new).ok();
-    let verb = text.and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
+    let verb = text.as_ref().and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
     note(
         broker,
         job,
@@ -287,7 +287,7 @@ pub(crate) fn busy(
     payload: &[u8],
 ) {
     let text = std::str::from_utf8(payload).map(CommandText::new).ok();
-    let verb = text.and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
+    let verb = text.as_ref().and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
     let heading = Heading {
         command: verb.map(|verb: &Verb| verb.name),
         request_id: text.and_then(|text| text.request_id),

@@ -25,8 +25,7 @@ pub(super) static RUN: Verb = Verb {
 };
 
 fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let argument =
-        first_argument(call.body).map_err(|error| Refusal::new("ARGUMENT_INVALID", error.to_string()))?;
+    let argument = first_argument(call.body)?;
     let Some((name, json)) = argument else { return Err(missing_argument(call.verb, "name")) };
     call.about(EntityType::Action, &name);
     let definition =

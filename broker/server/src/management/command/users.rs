@@ -199,7 +199,7 @@ pub(crate) fn is_own_password(identity: &Identity, payload: &[u8]) -> bool {
     let Ok(text) = std::str::from_utf8(payload).map(CommandText::new) else { return false };
     let is_verb =
         text::normalized_verb(text.verb).is_some_and(|name| name.eq_ignore_ascii_case(CHANGE_PASSWORD.name));
-    is_verb && text::first_argument(text.body).is_ok_and(|first| first.is_some_and(|(name, _)| name == user))
+    is_verb && text::first_argument(&text.body).is_ok_and(|first| first.is_some_and(|(name, _)| name == user))
 }
 
 /// Refuses the name of a removed user to all but `root`, as long as it rests.

@@ -150,7 +150,7 @@ impl Call<'_> {
     /// # Errors
     /// A quotation mark that is not closed.
     pub(crate) fn all_arguments(&self) -> Result<Vec<String>, Refusal> {
-        text::arguments(self.body).map_err(|error| Refusal::new("ARGUMENT_INVALID", error.to_string()))
+        Ok(text::arguments(self.body)?)
     }
 
     /// Parses the one argument.
