@@ -5,6 +5,7 @@ use std::path::Path;
 use lotmq_client::{Client, ConnectOptions, Message, Publication, QoS};
 use lotmq_codec::{Properties, RetainHandling, SubscriptionOptions};
 use lotmq_test_support::{Broker, Program, WAIT_MAX};
+use serde_json::Value;
 
 use crate::{LOTMQ, options};
 
@@ -49,9 +50,7 @@ fn upload(broker: &Broker, program: &str) {
     assert!(!starts.is_empty(), "a program has a DEFINE");
     for (number, start) in starts.iter().enumerate() {
         let definition = &program[*start..starts.get(number + 1).copied().unwrap_or(program.len())];
-        let kind = definition.split_whitespace().nth(1).unwrap();
-        let verb = format!("-add{}{}", &kind[..1], kind[1..].to_ascii_lowercase());
-        broker.command_ok(&format!("{verb} {definition}"));
+        broker.command_ok(&addition(definition));
     }
 }
 
@@ -100,8 +99,32 @@ fn shell(broker: &Broker, folder: &Path, commands: &str) -> String {
     Program::run("sh", &["-e", "-c", &script]).unwrap().output().to_owned()
 }
 
-/// Does one step: `-command`, or `<user> [as <client id>] publishes <topic> [= <payload>] -> yes|no`, and so on for `subscribes` and `connects`.
-fn step(broker: &Broker, step: &str) {
+/// Text of the one definition of a program, behind the verb of its kind.
+fn addition(definition: &str) -> String {
+    let kind = definition.split_whitespace().nth(1).unwrap();
+    format!("-add{}{} {definition}", &kind[..1], kind[1..].to_ascii_lowercase())
+}
+
+/// Whether the command of a user, who need not be allowed to give any, succeeds.
+fn succeeds(mut client: Client, command: &str) -> bool {
+    client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    let command = format!("{command} -requestId step");
+    let sent = client.publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce));
+    if sent.unwrap().is_failure() {
+        return false;
+    }
+    loop {
+        let reply = client.receive(WAIT_MAX).unwrap().expect("a reply comes");
+        let reply: Value = serde_json::from_slice(&reply.payload).unwrap();
+        if reply["requestId"] == "step" {
+            return reply["success"] == true;
+        }
+    }
+}
+
+/// Does one step: `-command`, or `<user> [as <client id>] publishes <topic> [= <payload>] -> yes|no`, and so on for `subscribes`, `connects`, `gives` a command
+/// and `uploads` a file of the folder.
+fn step(broker: &Broker, folder: &Path, step: &str) {
     if step.starts_with('-') {
         broker.command_ok(step);
         return;
@@ -129,6 +152,11 @@ fn step(broker: &Broker, step: &str) {
         "subscribes" => {
             let filter = words.next().unwrap();
             !connected.unwrap().subscribe_to(filter, QoS::AtMostOnce).unwrap().is_failure()
+        }
+        "gives" => succeeds(connected.unwrap(), action.split_once(" gives ").unwrap().1),
+        "uploads" => {
+            let program = std::fs::read_to_string(folder.join(words.next().unwrap())).unwrap();
+            succeeds(connected.unwrap(), &addition(&program))
         }
         other => panic!("nobody can do `{other}`: {step}"),
     };
@@ -184,7 +212,7 @@ fn run(page: &str, blocks: &[Block]) {
                 broker.command_ok(&format!("-addPython {}", block.text));
             }
             "messages" => exchange(&broker, &block.text),
-            "steps" => block.text.lines().for_each(|line| step(&broker, line)),
+            "steps" => block.text.lines().for_each(|line| step(&broker, folder.path(), line)),
             "sh" => {
                 // The program above may be named by the commands only.
                 let name = block.text.split_whitespace().find(|word| word.ends_with(".lot"));
