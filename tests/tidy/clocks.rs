@@ -24,7 +24,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/core/src/turn/time_share.rs", "through the clock of the data path"),
     ("broker/host/src/cache/files.rs", "age of cached files"),
     ("broker/host/src/executor.rs", "patience of who waits for runs"),
-    ("broker/host/src/executor/definition.rs", "pauses after traps, and figures"),
+    ("broker/host/src/executor/runner.rs", "pauses after traps, and figures"),
     ("broker/host/src/executor/inline.rs", "slices and figures"),
     ("broker/host/src/executor/queue.rs", "pauses that end"),
     ("broker/host/src/executor/worker.rs", "sweeps and figures"),

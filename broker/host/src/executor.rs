@@ -1,25 +1,25 @@
 //! Runs definitions on threads of their own, each definition in the order of its mailbox.
 //!
-//! A [`Definition`] waits in the run queue while it has something to do; a worker takes it, runs a bounded turn, and puts it back.
+//! A [`Runner`] waits in the run queue while it has something to do; a worker takes it, runs a bounded turn, and puts it back.
 //!
 //! Invariants: runs of one definition keep the mailbox's order and never overlap, but for inline runs of pure ones; a definition is in the run queue at most once; a guest
 //! that traps delays only itself; tenants take turns.
 //! Not here: what to do with the effects of a run: that is the [`Sink`]'s.
 
 mod backoff;
-mod definition;
 mod inline;
 mod mailbox;
 mod poison;
 mod queue;
+mod runner;
 mod spare;
 mod stand_in;
 mod worker;
 
-pub use definition::{Definition, DefinitionMetrics, DefinitionSpec, DefinitionState};
 pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{AfterTraps, MailboxOptions, PostError, Posted, WhenFull};
 pub use poison::MESSAGE_PAUSED;
+pub use runner::{Runner, RunnerMetrics, RunnerSpec, RunnerState};
 pub(crate) use stand_in::away;
 
 use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
@@ -69,7 +69,7 @@ impl Default for ExecutorOptions {
 #[derive(Debug)]
 pub struct FinishedRun<'a> {
     /// What ran.
-    pub definition: &'a Arc<Definition>,
+    pub runner: &'a Arc<Runner>,
     /// What it ran for.
     pub event: &'a OwnedEvent,
     /// Hops of the message that started it; what it published has one more.
@@ -78,7 +78,7 @@ pub struct FinishedRun<'a> {
     pub tag: u64,
     /// How it ended; never [`RunOutcome::SliceExpired`].
     pub outcome: RunOutcome,
-    /// When it began and how long it took. Measured while the definition [is traced](Definition::set_traced) and for one run in eight;
+    /// When it began and how long it took. Measured while the definition [is traced](Runner::set_traced) and for one run in eight;
     /// `None` for the others.
     pub timing: Option<(Instant, Duration)>,
 }
@@ -89,7 +89,7 @@ pub trait Sink: Send {
     fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput);
 
     /// No instance could be made: the definition's start code trapped. Its messages wait while it backs off.
-    fn start_failed(&mut self, definition: &Arc<Definition>, trap: &Trap);
+    fn start_failed(&mut self, runner: &Arc<Runner>, trap: &Trap);
 
     /// A turn is over, or one of its runs is about to wait: what was collected over several runs should go out now.
     fn turn_finished(&mut self);
@@ -104,7 +104,7 @@ pub struct Executor {
 pub(crate) struct Shared {
     pub(crate) queue: RunQueue,
     /// Definitions that may have an instance.
-    warm: Mutex<Vec<Weak<Definition>>>,
+    warm: Mutex<Vec<Weak<Runner>>>,
     options: ExecutorOptions,
     threads: Mutex<Threads>,
     pub(crate) stand_ins: StandIns,
@@ -156,9 +156,9 @@ impl Executor {
         Ok(executor)
     }
 
-    /// Takes a definition in. It runs when something is posted to it, until it is [closed](Definition::close).
-    pub fn add(&self, spec: DefinitionSpec) -> Arc<Definition> {
-        Definition::new(spec, self.shared.clone())
+    /// Makes a runner for a definition. It runs when something is posted to it, until it is [closed](Runner::close).
+    pub fn add(&self, spec: RunnerSpec) -> Arc<Runner> {
+        Runner::new(spec, self.shared.clone())
     }
 
     /// Whether no definition runs or has anything to do.
@@ -174,7 +174,7 @@ impl Executor {
     /// Definitions that have an instance right now; the others cost only their compiled code.
     pub fn warm_definitions(&self) -> usize {
         let warm = self.shared.warm.lock().clone();
-        warm.iter().filter_map(Weak::upgrade).filter(|definition| definition.is_warm()).count()
+        warm.iter().filter_map(Weak::upgrade).filter(|runner| runner.is_warm()).count()
     }
 }
 
@@ -209,8 +209,8 @@ impl Shared {
     }
 
     /// A definition has got an instance.
-    pub(crate) fn warmed(&self, definition: Weak<Definition>) {
-        self.warm.lock().push(definition);
+    pub(crate) fn warmed(&self, runner: Weak<Runner>) {
+        self.warm.lock().push(runner);
     }
 
     /// How often idle definitions are looked for.
@@ -224,7 +224,7 @@ impl Shared {
         let before = warm.len();
         let kept: Vec<_> = warm
             .into_iter()
-            .filter(|weak| weak.upgrade().is_some_and(|definition| definition.cool_down(all)))
+            .filter(|weak| weak.upgrade().is_some_and(|runner| runner.cool_down(all)))
             .collect();
         let dropped = before - kept.len();
         self.warm.lock().extend(kept);

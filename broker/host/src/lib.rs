@@ -1,7 +1,7 @@
 //! Runs guests: WebAssembly components of the package `lotmq:guest`, each in its own sandbox with its own limits.
 //!
 //! ```text
-//! bytes --Engine::compile--> Guest --Executor::add--> Definition --post / InlineRuns::run--> ActionInstance::run
+//! bytes --Engine::compile--> Guest --Executor::add--> Runner --post / InlineRuns::run--> ActionInstance::run
 //!                                                                        effects + outcome --> Sink
 //! ```
 //!
@@ -42,9 +42,8 @@ pub use batch::Batch;
 pub use cache::CACHE_KEY_FILE;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
-    AfterTraps, BatchRuns, Definition, DefinitionMetrics, DefinitionSpec, DefinitionState, Executor,
-    ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED, MailboxOptions, PostError, Posted,
-    Sink, WhenFull,
+    AfterTraps, BatchRuns, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED,
+    MailboxOptions, PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerState, Sink, WhenFull,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;
@@ -54,7 +53,7 @@ pub use heap::trim as give_memory_back;
 pub use instance::ActionInstance;
 pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};
-pub use output::{DefinitionId, Effect, RunOutput, Severity, Writer};
+pub use output::{Effect, GuestId, RunOutput, Severity, Writer};
 pub use services::{ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services};
 pub use stack::register_stack;
 pub use types::{

@@ -8,15 +8,15 @@
 
 use crate::{Authority, GuestLimits, Qos, limits};
 
-/// Names a definition to the server: chosen by it, never interpreted here.
+/// Number of a deployed guest, by which the server knows it: chosen there, never interpreted here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct DefinitionId(pub u64);
+pub struct GuestId(pub u64);
 
 /// What wrote an effect, as it was at that moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Writer {
     /// The definition: the one that was started, or one that it called.
-    pub definition: DefinitionId,
+    pub definition: GuestId,
     /// On whose behalf its code acted.
     pub authority: Authority,
 }
@@ -272,10 +272,8 @@ pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
 mod tests {
     use super::*;
 
-    const ID: Writer =
-        Writer { definition: DefinitionId(7), authority: Authority { version: 2, account: 3 } };
-    const CALLEE: Writer =
-        Writer { definition: DefinitionId(8), authority: Authority { version: 1, account: 4 } };
+    const ID: Writer = Writer { definition: GuestId(7), authority: Authority { version: 2, account: 3 } };
+    const CALLEE: Writer = Writer { definition: GuestId(8), authority: Authority { version: 1, account: 4 } };
 
     fn output(writes: u32, write_bytes: usize) -> RunOutput {
         let mut output = RunOutput::new();

@@ -5,14 +5,14 @@
 //! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
 
 use crate::{
-    Argument, DefinitionId, Message, Qos, RunError, RunOutput, Value, instance::Deadline, python::Called,
+    Argument, GuestId, Message, Qos, RunError, RunOutput, Value, instance::Deadline, python::Called,
 };
 
 /// Which run a service is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RunContext {
     /// The definition that runs: the callee's within a nested call.
-    pub definition: DefinitionId,
+    pub definition: GuestId,
     /// Hops of the message that started the outermost run; what it publishes has one more.
     pub hops: u8,
     /// 0 for a run that was started from outside, one more per nested call.
@@ -21,14 +21,14 @@ pub struct RunContext {
 
 impl RunContext {
     /// A run that is started from outside, by something that is not itself the work of a guest.
-    pub fn new(definition: DefinitionId) -> Self {
+    pub fn new(definition: GuestId) -> Self {
         RunContext { definition, hops: 0, depth: 0 }
     }
 }
 
 /// A call of one definition by another, on its way to the callee.
 ///
-/// The server finds the callee and passes this on to [`Definition::call_nested`](crate::Definition::call_nested).
+/// The server finds the callee and passes this on to [`Runner::call_nested`](crate::Runner::call_nested).
 pub struct NestedCall<'a> {
     /// The caller's run, with the depth of the callee.
     pub run: RunContext,

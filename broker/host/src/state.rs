@@ -3,7 +3,7 @@
 //! Invariant: between two runs nothing of a run is left but memory for reuse.
 
 use crate::{
-    Authority, DefinitionId, Grants, Message, Qos, RunContext, RunOutput, Services, Writer,
+    Authority, Grants, GuestId, Message, Qos, RunContext, RunOutput, Services, Writer,
     functions::Patterns,
     instance::{AtTick, Deadline, Stopped, time_of_run},
     limits::SHORT_BACKTRACK_STEPS_MAX,
@@ -59,7 +59,7 @@ impl RunState {
         RunState {
             services,
             grants,
-            run: RunContext::new(DefinitionId(0)),
+            run: RunContext::new(GuestId(0)),
             authority: Authority::default(),
             deadline: Cell::new(Deadline::new(Duration::ZERO)),
             output: RefCell::default(),

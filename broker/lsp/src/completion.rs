@@ -10,7 +10,7 @@ use lsp_types::{
 
 use crate::lines::Lines;
 use crate::server::Server;
-use crate::source::{Definition, DefinitionKind};
+use crate::source::{DeclarationKind, SourceDeclaration};
 use crate::workspace::key;
 
 /// Most topics that are proposed; more typed letters bring others.
@@ -35,18 +35,18 @@ pub(crate) fn completion(server: &Server, params: &CompletionParams) -> Option<C
             );
         }
         Some(Names::Entities(kind)) => {
-            items.extend(names(server, &key, DefinitionKind::Lot(*kind), &proposals, &edit));
+            items.extend(names(server, &key, DeclarationKind::Lot(*kind), &proposals, &edit));
         }
         Some(Names::Inputs(action)) => {
-            let mut all = server.workspace.definitions(&key).map(|(_, definition)| definition);
-            let wanted = DefinitionKind::Lot(lot_facts::Kind::Action);
-            let callee = all.find(|definition| definition.kind == wanted && definition.name == *action);
+            let mut all = server.workspace.declarations(&key).map(|(_, declaration)| declaration);
+            let wanted = DeclarationKind::Lot(lot_facts::Kind::Action);
+            let callee = all.find(|declaration| declaration.kind == wanted && declaration.name == *action);
             items.extend(callee.iter().flat_map(|callee| &callee.inputs).map(|(name, kind)| {
                 edit.item(CompletionItemKind::FIELD, name.clone(), format!("{name} = "), kind.clone())
             }));
         }
         Some(Names::Python) => {
-            items.extend(names(server, &key, DefinitionKind::PythonFunction, &proposals, &edit))
+            items.extend(names(server, &key, DeclarationKind::PythonFunction, &proposals, &edit))
         }
     }
     let variable =
@@ -104,23 +104,23 @@ impl Edit {
 fn names(
     server: &Server,
     key: &str,
-    kind: DefinitionKind,
+    kind: DeclarationKind,
     at: &Proposals,
     edit: &Edit,
 ) -> Vec<CompletionItem> {
-    let is_quoted = kind == DefinitionKind::PythonFunction && !at.in_string;
-    let item = |definition: &Definition| {
-        let name = definition.name.clone();
+    let is_quoted = kind == DeclarationKind::PythonFunction && !at.in_string;
+    let item = |declaration: &SourceDeclaration| {
+        let name = declaration.name.clone();
         let written = if is_quoted { format!("\"{name}\"") } else { name.clone() };
         let icon = match kind {
-            DefinitionKind::Lot(lot_facts::Kind::Model) => CompletionItemKind::STRUCT,
-            DefinitionKind::Lot(_) => CompletionItemKind::MODULE,
-            DefinitionKind::PythonFunction => CompletionItemKind::FUNCTION,
+            DeclarationKind::Lot(lot_facts::Kind::Model) => CompletionItemKind::STRUCT,
+            DeclarationKind::Lot(_) => CompletionItemKind::MODULE,
+            DeclarationKind::PythonFunction => CompletionItemKind::FUNCTION,
         };
-        edit.item(icon, name, written, definition.detail.clone())
+        edit.item(icon, name, written, declaration.detail.clone())
     };
-    let all = server.workspace.definitions(key).map(|(_, definition)| definition);
-    all.filter(|definition| definition.kind == kind).map(item).collect()
+    let all = server.workspace.declarations(key).map(|(_, declaration)| declaration);
+    all.filter(|declaration| declaration.kind == kind).map(item).collect()
 }
 
 /// Topics that begin with what is typed: those of the workspace's sources, and those of the broker with their last values.

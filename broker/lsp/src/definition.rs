@@ -7,7 +7,7 @@ use lsp_types::{GotoDefinitionParams, GotoDefinitionResponse, Location};
 
 use crate::lines::Lines;
 use crate::server::Server;
-use crate::source::DefinitionKind;
+use crate::source::DeclarationKind;
 use crate::workspace::key;
 
 pub(crate) fn definition(server: &Server, params: &GotoDefinitionParams) -> Option<GotoDefinitionResponse> {
@@ -16,8 +16,8 @@ pub(crate) fn definition(server: &Server, params: &GotoDefinitionParams) -> Opti
     let file = server.workspace.file(&key).filter(|file| file.is_lot)?;
     let offset = Lines::of(&file.text).offset(place.position);
     let found = match reference(&file.text, offset)?.target {
-        Target::Entity(kind, name) => of_name(server, &key, DefinitionKind::Lot(kind), name),
-        Target::Python(name) => of_name(server, &key, DefinitionKind::PythonFunction, name),
+        Target::Entity(kind, name) => of_name(server, &key, DeclarationKind::Lot(kind), name),
+        Target::Python(name) => of_name(server, &key, DeclarationKind::PythonFunction, name),
         Target::Variable(name) => {
             let place = first_set(&outline(&file.text), offset, name)?;
             location(server, &key, &place).into_iter().collect()
@@ -27,9 +27,10 @@ pub(crate) fn definition(server: &Server, params: &GotoDefinitionParams) -> Opti
     Some(GotoDefinitionResponse::Array(found))
 }
 
-/// All definitions of a name in the project; of several the last one counts, but the user may want to see them.
-fn of_name(server: &Server, key: &str, kind: DefinitionKind, name: &str) -> Vec<Location> {
-    let all = server.workspace.definitions(key).filter(|(_, found)| found.kind == kind && found.name == name);
+/// All declarations of a name in the project; of several the last one counts, but the user may want to see them.
+fn of_name(server: &Server, key: &str, kind: DeclarationKind, name: &str) -> Vec<Location> {
+    let all =
+        server.workspace.declarations(key).filter(|(_, found)| found.kind == kind && found.name == name);
     all.filter_map(|(key, found)| location(server, key, &found.range)).collect()
 }
 

@@ -5,7 +5,7 @@ use lsp_types::{Hover, HoverContents, HoverParams, MarkupContent, MarkupKind};
 
 use crate::lines::Lines;
 use crate::server::Server;
-use crate::source::{Definition, DefinitionKind};
+use crate::source::{DeclarationKind, SourceDeclaration};
 use crate::workspace::key;
 
 /// Most topics that are shown for a filter.
@@ -40,28 +40,28 @@ fn of_reference(server: &Server, key: &str, text: &str, about: &Reference<'_>) -
         Target::Keyword(keyword) => Some(format!("**{}** {}", keyword.word, keyword.text)),
         Target::Topic(topic) => topic_values(server, topic),
         Target::Entity(kind, name) => {
-            let wanted = DefinitionKind::Lot(kind);
-            let mut all = server.workspace.definitions(key);
+            let wanted = DeclarationKind::Lot(kind);
+            let mut all = server.workspace.declarations(key);
             all.find(|(_, found)| found.kind == wanted && found.name == name).map(|(_, found)| shown(found))
         }
         Target::Python(name) => {
-            let mut all = server.workspace.definitions(key);
+            let mut all = server.workspace.declarations(key);
             let found =
-                all.find(|(_, found)| found.kind == DefinitionKind::PythonFunction && found.name == name);
+                all.find(|(_, found)| found.kind == DeclarationKind::PythonFunction && found.name == name);
             found.map(|(_, found)| shown(found))
         }
         Target::Variable(name) => declared(text, about, name),
     }
 }
 
-/// A definition as its first line, and what it says of itself; a Model with its fields.
-fn shown(found: &Definition) -> String {
+/// A declaration as its first line, and what it says of itself; a Model with its fields.
+fn shown(found: &SourceDeclaration) -> String {
     if let Some(lines) = &found.lines {
         return format!("```lot\n{lines}\n```");
     }
     let head = match found.kind {
-        DefinitionKind::Lot(kind) => format!("DEFINE {} {}", kind.title().to_ascii_uppercase(), found.name),
-        DefinitionKind::PythonFunction => format!("def {}", found.name),
+        DeclarationKind::Lot(kind) => format!("DEFINE {} {}", kind.title().to_ascii_uppercase(), found.name),
+        DeclarationKind::PythonFunction => format!("def {}", found.name),
     };
     let description = found.description.iter().map(|text| format!("\n\n{text}"));
     format!("```lot\n{head} {}\n```{}", found.detail, description.collect::<String>())

@@ -21,16 +21,16 @@ pub(crate) struct SourceFile {
     /// Bytes where those of a notebook are written; empty for other files.
     written: Vec<Range<usize>>,
     /// What it defines, in order.
-    pub(crate) definitions: Vec<Definition>,
+    pub(crate) declarations: Vec<SourceDeclaration>,
     /// Topics in its programs, without repeats.
     pub(crate) topics: Vec<String>,
     /// Whether places in its text are places of the program.
     pub(crate) is_lot: bool,
 }
 
-/// What a file defines and others may name.
-pub(crate) struct Definition {
-    pub(crate) kind: DefinitionKind,
+/// Declaration of a file: what it defines and others may name.
+pub(crate) struct SourceDeclaration {
+    pub(crate) kind: DeclarationKind,
     /// As others name it: `Script.function` for Python.
     pub(crate) name: String,
     pub(crate) detail: String,
@@ -43,14 +43,14 @@ pub(crate) struct Definition {
     pub(crate) range: Range<usize>,
 }
 
-/// What a [`Definition`] is.
+/// Kind of a [`SourceDeclaration`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DefinitionKind {
+pub(crate) enum DeclarationKind {
     Lot(Kind),
     PythonFunction,
 }
 
-/// A definition from its DEFINE on, cut where it is long.
+/// A declaration from its DEFINE on, cut where it is long.
 fn first_lines(slice: &str) -> String {
     let is_head = |line: &&str| line.get(..6).is_some_and(|word| word.eq_ignore_ascii_case("DEFINE"));
     let mut lines = slice.lines().skip_while(|line| !is_head(line));
@@ -68,7 +68,7 @@ impl SourceFile {
             programs: Vec::new(),
             scripts: Vec::new(),
             written: Vec::new(),
-            definitions: Vec::new(),
+            declarations: Vec::new(),
             topics: Vec::new(),
             is_lot: false,
             text: String::new(),
@@ -105,17 +105,17 @@ impl SourceFile {
     }
 
     fn add_program(&mut self, part: Part, is_cell: bool) {
-        let definition = |symbol: Symbol| {
+        let declaration = |symbol: Symbol| {
             let SymbolKind::Entity(kind) = symbol.kind else { return None };
             let range = if is_cell { 0..0 } else { symbol.name_range };
             let lines = (kind == Kind::Model).then(|| first_lines(part.text.get(symbol.range).unwrap_or("")));
             let Symbol { name, detail, description, children, .. } = symbol;
             let inputs = children.into_iter().filter(|child| child.kind == SymbolKind::Input);
             let inputs = inputs.map(|child| (child.name, child.detail)).collect();
-            let kind = DefinitionKind::Lot(kind);
-            Some(Definition { kind, name, detail, description, inputs, lines, range })
+            let kind = DeclarationKind::Lot(kind);
+            Some(SourceDeclaration { kind, name, detail, description, inputs, lines, range })
         };
-        self.definitions.extend(outline(&part.text).into_iter().filter_map(definition));
+        self.declarations.extend(outline(&part.text).into_iter().filter_map(declaration));
         self.topics.extend(references(&part.text).into_iter().filter_map(
             |reference| match reference.target {
                 Target::Topic(topic) if !topic.is_empty() => Some(topic.to_owned()),
@@ -139,8 +139,8 @@ impl SourceFile {
             if let Some((name, rest)) = line.strip_prefix("def ").and_then(|rest| rest.split_once('(')) {
                 let arguments = rest.split_once(')').map_or("", |(arguments, _)| arguments);
                 let start = at + "def ".len();
-                self.definitions.push(Definition {
-                    kind: DefinitionKind::PythonFunction,
+                self.declarations.push(SourceDeclaration {
+                    kind: DeclarationKind::PythonFunction,
                     name: format!("{script}.{}", name.trim()),
                     detail: format!("({arguments})"),
                     description: None,

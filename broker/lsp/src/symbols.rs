@@ -9,7 +9,7 @@ use lsp_types::{
 
 use crate::lines::Lines;
 use crate::server::Server;
-use crate::source::DefinitionKind;
+use crate::source::DeclarationKind;
 use crate::workspace::key;
 
 /// Most symbols that a search gives.
@@ -62,13 +62,13 @@ pub(crate) fn of_workspace(
     for (key, file) in server.workspace.files() {
         let Some(uri) = server.workspace.uri(key) else { continue };
         let lines = Lines::of(&file.text);
-        for found in file.definitions.iter().filter(|found| found.name.to_lowercase().contains(&query)) {
+        for found in file.declarations.iter().filter(|found| found.name.to_lowercase().contains(&query)) {
             if symbols.len() >= FOUND_MAX {
                 return Some(WorkspaceSymbolResponse::Flat(symbols));
             }
             let kind = match found.kind {
-                DefinitionKind::Lot(kind) => icon(SymbolKind::Entity(kind)),
-                DefinitionKind::PythonFunction => Icon::FUNCTION,
+                DeclarationKind::Lot(kind) => icon(SymbolKind::Entity(kind)),
+                DeclarationKind::PythonFunction => Icon::FUNCTION,
             };
             symbols.push(SymbolInformation {
                 name: found.name.clone(),

@@ -12,7 +12,7 @@ use lotmq_project::collect;
 use lotmq_terminal::output::note;
 use lsp_types::Uri;
 
-use crate::source::{Definition, SourceFile};
+use crate::source::{SourceDeclaration, SourceFile};
 use crate::uri;
 
 /// Longest file that is read, in bytes: a few times what the longest program takes.
@@ -119,9 +119,9 @@ impl Workspace {
     }
 
     /// What the project of a file defines.
-    pub(crate) fn definitions(&self, key: &str) -> impl Iterator<Item = (&Key, &Definition)> {
+    pub(crate) fn declarations(&self, key: &str) -> impl Iterator<Item = (&Key, &SourceDeclaration)> {
         let files = self.project(key).into_iter();
-        files.flat_map(|(key, file)| file.definitions.iter().map(move |definition| (key, definition)))
+        files.flat_map(|(key, file)| file.declarations.iter().map(move |declaration| (key, declaration)))
     }
 
     /// What the compiler says of every file with LoT, by its key.

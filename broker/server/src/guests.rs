@@ -76,7 +76,7 @@ pub(crate) struct Guests {
     saving: parking_lot::Mutex<()>,
     /// Mode that says on whose behalf definitions act.
     pub(crate) authority: Authority,
-    runners: RwLock<HashMap<DefinitionId, Arc<Runner>>>,
+    runners: RwLock<HashMap<DefinitionId, Arc<OrderedRunner>>>,
     routes: RwLock<HashMap<DefinitionId, Arc<RouteRunner>>>,
     /// Place in the load order for the next definition.
     next_order: AtomicU64,
@@ -92,9 +92,9 @@ pub(crate) struct Guests {
     pub(crate) above: OnceLock<Weak<dyn AboveGuests>>,
 }
 
-/// A deployed definition that can run.
-pub(crate) struct Runner {
-    pub(crate) definition: Arc<host::Definition>,
+/// Runner of a deployed definition, with its place in the load order.
+pub(crate) struct OrderedRunner {
+    pub(crate) runner: Arc<host::Runner>,
     order: u64,
 }
 
@@ -111,7 +111,7 @@ pub(crate) struct Trigger {
 /// Runner of a definition that a message starts.
 #[derive(Clone)]
 pub(crate) enum Starts {
-    Guest(Arc<host::Definition>),
+    Guest(Arc<host::Runner>),
     Route(Arc<RouteRunner>),
 }
 
@@ -144,7 +144,7 @@ impl Guests {
             .into_iter()
             .filter_map(|definition| {
                 let starts = match runners.get(&definition.id) {
-                    Some(runner) => Starts::Guest(Arc::clone(&runner.definition)),
+                    Some(runner) => Starts::Guest(Arc::clone(&runner.runner)),
                     None => Starts::Route(Arc::clone(routes.get(&definition.id)?)),
                 };
                 let is_bounded = definition.facts().bounded && !definition.facts().effects.suspend;
@@ -170,8 +170,8 @@ impl Guests {
         }
     }
 
-    pub(crate) fn runner(&self, id: DefinitionId) -> Option<Arc<Runner>> {
-        self.runners.read().get(&id).cloned()
+    pub(crate) fn runner(&self, id: DefinitionId) -> Option<Arc<host::Runner>> {
+        self.runners.read().get(&id).map(|ordered| Arc::clone(&ordered.runner))
     }
 
     /// How many definitions are deployed.
@@ -192,7 +192,7 @@ impl Guests {
     pub(crate) fn post(&self, definitions: &[Arc<Definition>], event: &OwnedEvent) {
         for definition in definitions {
             let Some(runner) = self.runner(definition.id) else { continue };
-            if let Err(error) = runner.definition.post(event.clone(), 0, 0) {
+            if let Err(error) = runner.post(event.clone(), 0, 0) {
                 debug!(definition = &**definition.name(), %error, "event not taken");
             }
         }

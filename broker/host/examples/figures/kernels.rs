@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_host::{
-    DefinitionId, Engine, Event, Grants, GuestLimits, Message, Qos, RunContext, RunOutcome, RunOutput,
+    Engine, Event, Grants, GuestId, GuestLimits, Message, Qos, RunContext, RunOutcome, RunOutput,
 };
 use serde::Deserialize;
 
@@ -80,7 +80,7 @@ impl Instance {
         let message =
             Message { topic: "s", payload, qos: Qos::AtMostOnce, retain: false, client_id: "sensor" };
         let outcome =
-            self.instance.run(&Event::Message(message), RunContext::new(DefinitionId(1)), &mut self.output);
+            self.instance.run(&Event::Message(message), RunContext::new(GuestId(1)), &mut self.output);
         assert!(matches!(outcome, RunOutcome::Done(_)), "{outcome:?}");
     }
 

@@ -34,15 +34,15 @@ pub(crate) fn figures() {
     let of_sink = counter.clone();
     let executor = Executor::start(options, move |_| Box::new(of_sink.clone())).unwrap();
     let before = resident();
-    let definitions: Vec<_> = components
+    let runners: Vec<_> = components
         .iter()
         .zip(0..)
         .map(|(component, number)| executor.add(programs::spec(number, programs::load(&engine, component))))
         .collect();
     let loaded = resident();
     let program = programs::Program { payload: b"5000", ..programs::PROGRAMS[3] };
-    for definition in &definitions {
-        definition.post(program.posted(), 0, 0).unwrap();
+    for runner in &runners {
+        runner.post(program.posted(), 0, 0).unwrap();
     }
     while counter.runs.load(Ordering::Relaxed) < COUNT as u64 {
         thread::sleep(Duration::from_millis(20));

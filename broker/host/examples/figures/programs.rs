@@ -3,9 +3,9 @@
 use lot_facts::Trigger;
 use lot_to_wasm::{CompileOptions, lower};
 use lotmq_host::{
-    Argument, DefinitionId, DefinitionSpec, Engine, EngineOptions, Event, Grants, Guest, GuestLimits,
-    MailboxOptions, Message, NestedCall, Origin, OwnedEvent, OwnedMessage, Qos, RunContext, RunError,
-    Services, Value, World,
+    Argument, Engine, EngineOptions, Event, Grants, Guest, GuestId, GuestLimits, MailboxOptions, Message,
+    NestedCall, Origin, OwnedEvent, OwnedMessage, Qos, RunContext, RunError, RunnerSpec, Services, Value,
+    World,
 };
 use std::{path::Path, sync::Arc};
 
@@ -137,9 +137,9 @@ pub(crate) fn load(engine: &Engine, component: &[u8]) -> Guest {
 }
 
 /// What an executor is told of a definition.
-pub(crate) fn spec(id: u64, guest: Guest) -> DefinitionSpec {
-    DefinitionSpec {
-        id: DefinitionId(id),
+pub(crate) fn spec(id: u64, guest: Guest) -> RunnerSpec {
+    RunnerSpec {
+        id: GuestId(id),
         name: format!("guest-{id}").into(),
         tenant: 0,
         guest,

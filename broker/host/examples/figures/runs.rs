@@ -5,8 +5,8 @@ use crate::{
     programs::{self, PROGRAMS, Program},
 };
 use lotmq_host::{
-    DefinitionId, DefinitionSpec, Engine, Executor, ExecutorOptions, FinishedRun, Grants, GuestLimits,
-    Inline, InlineRuns, RunContext, RunOutcome, RunOutput, Sink, Trap,
+    Engine, Executor, ExecutorOptions, FinishedRun, Grants, GuestId, GuestLimits, Inline, InlineRuns,
+    RunContext, RunOutcome, RunOutput, RunnerSpec, Sink, Trap,
 };
 use lotmq_router::filter_matches;
 use std::{
@@ -89,7 +89,7 @@ fn instance_runs(
     let times = clock::rounds(rounds, clock, || {
         for _ in 0..runs {
             assert!(filter_matches(&filter, program.topic));
-            let outcome = instance.run(&program.event(), RunContext::new(DefinitionId(1)), &mut output);
+            let outcome = instance.run(&program.event(), RunContext::new(GuestId(1)), &mut output);
             assert!(matches!(outcome, RunOutcome::Done(_)), "{outcome:?}");
             assert_eq!(output.writes(), program.publishes);
         }
@@ -104,8 +104,8 @@ fn inline_runs(engine: &Engine, program: &Program) -> (Duration, u32) {
     let (component, facts) = programs::compile(program.source);
     let guest = programs::load(engine, &component);
     let executor = Executor::start(options(), |_| Box::new(Counter::default())).unwrap();
-    let spec = DefinitionSpec { is_pure: facts.is_pure(), ..programs::spec(1, guest) };
-    let definition = executor.add(spec);
+    let spec = RunnerSpec { is_pure: facts.is_pure(), ..programs::spec(1, guest) };
+    let runner = executor.add(spec);
     let mut inline = InlineRuns::default();
     let mut output = RunOutput::new();
     let filter = program.filter();
@@ -116,7 +116,7 @@ fn inline_runs(engine: &Engine, program: &Program) -> (Duration, u32) {
                 inline.end();
             }
             assert!(filter_matches(&filter, program.topic));
-            match inline.run(&definition, &program.event(), 0, &mut output) {
+            match inline.run(&runner, &program.event(), 0, &mut output) {
                 Inline::Finished(RunOutcome::Done(_)) => {
                     assert_eq!(output.writes(), program.publishes);
                 }
@@ -136,14 +136,14 @@ fn executor_runs(engine: &Engine, program: &Program) -> Duration {
     let counter = Counter::default();
     let of_sink = counter.clone();
     let executor = Executor::start(options(), move |_| Box::new(of_sink.clone())).unwrap();
-    let definition = executor.add(programs::spec(1, guest));
+    let runner = executor.add(programs::spec(1, guest));
     let filter = program.filter();
     let mut posted = 0;
     let times = clock::rounds(ROUNDS, clock::process, || {
         for _ in 0..RUNS {
             assert!(filter_matches(&filter, program.topic));
             // Like the server, which makes the event anew for each message.
-            definition.post(program.posted(), 0, 0).unwrap();
+            runner.post(program.posted(), 0, 0).unwrap();
             posted += 1;
             while posted - counter.runs.load(Ordering::Relaxed) > WAITING_MAX {
                 thread::sleep(Duration::from_micros(200));
@@ -174,7 +174,7 @@ impl Sink for Counter {
         self.writes.fetch_add(output.writes().into(), Ordering::Relaxed);
         self.runs.fetch_add(1, Ordering::Relaxed);
     }
-    fn start_failed(&mut self, _: &Arc<lotmq_host::Definition>, trap: &Trap) {
+    fn start_failed(&mut self, _: &Arc<lotmq_host::Runner>, trap: &Trap) {
         panic!("does not start: {trap}");
     }
     fn turn_finished(&mut self) {}

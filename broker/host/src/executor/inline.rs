@@ -1,6 +1,6 @@
 //! Runs of a definition on the thread that has the event, in short slices.
 //!
-//! A run needs the definition for itself, unless it is [pure](super::DefinitionSpec::is_pure): then each thread has an instance of its own for
+//! A run needs the definition for itself, unless it is [pure](super::RunnerSpec::is_pure): then each thread has an instance of its own for
 //! as long as it has events for it, and threads neither wait for one another nor write to the same memory.
 //!
 //! Where many messages wait for a pure definition, one call of its guest runs for all of them: most of what a small run costs is the way in and
@@ -9,10 +9,10 @@
 //! Invariant: an inline run begins only when nothing waits or runs that this thread has posted, so that events of one thread keep their order.
 
 use super::{
-    Definition,
-    definition::{RUNS_PER_MEASURED, Tally},
+    Runner,
     mailbox::Activity,
     poison::Poison,
+    runner::{RUNS_PER_MEASURED, Tally},
     spare::Taken,
 };
 use crate::{
@@ -44,7 +44,7 @@ pub struct InlineRuns {
 
 /// An instance of a pure definition that a thread holds.
 struct Held {
-    taken: Taken<Arc<Definition>>,
+    taken: Taken<Arc<Runner>>,
     tally: Tally,
 }
 
@@ -54,7 +54,7 @@ impl InlineRuns {
     /// [registered its stack](crate::register_stack), [ends](Self::end) these runs soon, and before it posts anything.
     pub fn run(
         &mut self,
-        definition: &Arc<Definition>,
+        runner: &Arc<Runner>,
         event: &Event<'_>,
         hops: u8,
         output: &mut RunOutput,
@@ -62,51 +62,51 @@ impl InlineRuns {
         if hops > HOPS_MAX {
             return Inline::Post;
         }
-        if let Some(refusal) = definition.refuses(event) {
+        if let Some(refusal) = runner.refuses(event) {
             output.clear();
             return Inline::Finished(RunOutcome::Failed(refusal));
         }
-        match self.held(definition) {
+        match self.held(runner) {
             Some(held) => held.run(event, hops, output),
-            None => definition.run_alone(event, hops, output),
+            None => runner.run_alone(event, hops, output),
         }
     }
 
     /// An instance for this thread alone, where the definition is pure and not busy otherwise.
-    fn held(&mut self, definition: &Arc<Definition>) -> Option<&mut Held> {
-        let found = self.held.iter().position(|held| Arc::ptr_eq(&held.taken.definition, definition));
+    fn held(&mut self, runner: &Arc<Runner>) -> Option<&mut Held> {
+        let found = self.held.iter().position(|held| Arc::ptr_eq(&held.taken.runner, runner));
         if let Some(at) = found {
             if self.held[at].taken.is_good() {
                 return self.held.get_mut(at);
             }
             self.held.remove(at);
         }
-        if !definition.may_be_held() {
+        if !runner.may_be_held() {
             return None;
         }
         if self.held.len() >= INLINE_HELD_MAX {
             self.held.remove(0);
         }
-        let taken = Taken::new(Arc::clone(definition)).ok()?;
+        let taken = Taken::new(Arc::clone(runner)).ok()?;
         self.held.push(Held { taken, tally: Tally::default() });
         self.held.last_mut()
     }
 
     /// How many of so many messages that wait for a definition [`run_batch`](Self::run_batch) would take now; below 2 where it takes none.
-    pub fn batch_max(&mut self, definition: &Arc<Definition>, waiting: usize) -> usize {
-        match self.held(definition) {
-            Some(held) if held.takes_batches() => definition.batch_max(waiting),
+    pub fn batch_max(&mut self, runner: &Arc<Runner>, waiting: usize) -> usize {
+        match self.held(runner) {
+            Some(held) if held.takes_batches() => runner.batch_max(waiting),
             Some(_) | None => 1,
         }
     }
 
     /// Runs a pure definition for the messages of a batch, all with so many hops. Its runs are given one by one; those that are not
     /// done have had no effect. `None` when none is done.
-    pub fn run_batch(&mut self, definition: &Arc<Definition>, batch: &Batch, hops: u8) -> Option<BatchRuns> {
+    pub fn run_batch(&mut self, runner: &Arc<Runner>, batch: &Batch, hops: u8) -> Option<BatchRuns> {
         if hops > HOPS_MAX {
             return None;
         }
-        self.held(definition)?.run_batch(batch, hops)
+        self.held(runner)?.run_batch(batch, hops)
     }
 
     /// Lets go of what is held.
@@ -117,18 +117,18 @@ impl InlineRuns {
 
 impl Held {
     fn run(&mut self, event: &Event<'_>, hops: u8, output: &mut RunOutput) -> Inline {
-        let definition = &self.taken.definition;
+        let runner = &self.taken.runner;
         let Some(mut instance) = self.taken.instance.take() else { return Inline::Post };
-        let is_measured = definition.is_traced() || self.tally.runs.is_multiple_of(RUNS_PER_MEASURED);
+        let is_measured = runner.is_traced() || self.tally.runs.is_multiple_of(RUNS_PER_MEASURED);
         let began = is_measured.then(Instant::now);
-        let outcome = instance.run_sliced(event, context(definition, hops), output);
+        let outcome = instance.run_sliced(event, context(runner, hops), output);
         self.tally.count(&outcome, began);
         match outcome {
             RunOutcome::SliceExpired => Inline::Post,
             RunOutcome::Trapped(_) => {
                 // What runs otherwise goes on, and its next trap decides.
-                definition.add_runs(&std::mem::take(&mut self.tally));
-                definition.trapped_while(Activity::Idle, Poison::of(event), INLINE_SLICE);
+                runner.add_runs(&std::mem::take(&mut self.tally));
+                runner.trapped_while(Activity::Idle, Poison::of(event), INLINE_SLICE);
                 Inline::Finished(outcome)
             }
             RunOutcome::Done(_) | RunOutcome::Failed(_) => {
@@ -145,24 +145,24 @@ impl Held {
     }
 
     fn run_batch(&mut self, batch: &Batch, hops: u8) -> Option<BatchRuns> {
-        let definition = &self.taken.definition;
+        let runner = &self.taken.runner;
         let mut instance = self.taken.instance.take()?;
         let began = Instant::now();
-        let written = instance.run_batch(batch, context(definition, hops));
+        let written = instance.run_batch(batch, context(runner, hops));
         let elapsed = began.elapsed();
         if written.as_ref().is_none_or(|written| (written.done() as usize) < batch.len()) {
-            definition.pause_batches();
+            runner.pause_batches();
         }
         let written = written?;
         self.taken.instance = Some(instance);
         self.tally.measure(u64::from(written.done()), elapsed);
-        Some(BatchRuns { definition: Arc::clone(definition), written, tally: Tally::default() })
+        Some(BatchRuns { runner: Arc::clone(runner), written, tally: Tally::default() })
     }
 }
 
 /// The runs of a batch, in the order of its messages.
 pub struct BatchRuns {
-    definition: Arc<Definition>,
+    runner: Arc<Runner>,
     written: Written,
     tally: Tally,
 }
@@ -175,7 +175,7 @@ impl BatchRuns {
             Some(outcome) => {
                 self.tally.count(outcome, None);
             }
-            None => self.definition.pause_batches(),
+            None => self.runner.pause_batches(),
         }
         outcome
     }
@@ -183,27 +183,27 @@ impl BatchRuns {
 
 impl std::fmt::Debug for BatchRuns {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("BatchRuns").field("definition", &self.definition).finish_non_exhaustive()
+        f.debug_struct("BatchRuns").field("runner", &self.runner).finish_non_exhaustive()
     }
 }
 
 impl Drop for BatchRuns {
     fn drop(&mut self) {
-        self.definition.add_runs(&self.tally);
+        self.runner.add_runs(&self.tally);
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        self.taken.definition.add_runs(&self.tally);
+        self.taken.runner.add_runs(&self.tally);
     }
 }
 
-fn context(definition: &Definition, hops: u8) -> RunContext {
-    RunContext { hops, ..RunContext::new(definition.id()) }
+fn context(runner: &Runner, hops: u8) -> RunContext {
+    RunContext { hops, ..RunContext::new(runner.id()) }
 }
 
-impl Definition {
+impl Runner {
     /// Whether threads may hold instances of it: nothing that one of them has posted waits or runs.
     fn may_be_held(&self) -> bool {
         let mailbox = self.mailbox.lock();
@@ -240,7 +240,7 @@ impl Definition {
 }
 
 /// Ends an inline run that a panic of the broker's own code has interrupted, as one of a worker is ended.
-struct EndsUnwinding<'a>(&'a Definition);
+struct EndsUnwinding<'a>(&'a Runner);
 
 impl Drop for EndsUnwinding<'_> {
     fn drop(&mut self) {

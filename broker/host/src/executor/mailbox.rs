@@ -53,7 +53,7 @@ pub enum AfterTraps {
     /// It always starts again, after a pause. For definitions in LoT.
     #[default]
     Restart,
-    /// After so many traps within so long it stays stopped until it is [enabled](crate::Definition::enable). For uploaded modules:
+    /// After so many traps within so long it stays stopped until it is [enabled](crate::Runner::enable). For uploaded modules:
     /// 5 within 60 s (commands reference §14.4).
     Stop {
         /// How many.
@@ -68,7 +68,7 @@ pub enum AfterTraps {
 pub enum Posted {
     /// There is room for more.
     Roomy,
-    /// The mailbox is more than half full: who can wait should, see [`Definition::poll_room`](crate::Definition::poll_room).
+    /// The mailbox is more than half full: who can wait should, see [`Runner::poll_room`](crate::Runner::poll_room).
     Crowded,
 }
 
@@ -125,7 +125,7 @@ pub(crate) struct Mailbox {
     pub(crate) instance: Option<ActionInstance>,
     /// Counts the versions of the guest: an instance of an older one is not put back.
     pub(crate) version: u64,
-    /// [`DefinitionSpec::is_pure`](super::DefinitionSpec::is_pure) of that version.
+    /// [`RunnerSpec::is_pure`](super::RunnerSpec::is_pure) of that version.
     pub(crate) is_pure: bool,
     pub(crate) backoff: Backoff,
     pub(crate) dropped: u64,

@@ -2,7 +2,7 @@
 //!
 //! Tenants take turns, and definitions within a tenant do; so one tenant with a thousand busy definitions gets no more than another with one.
 
-use super::Definition;
+use super::Runner;
 use parking_lot::{Condvar, Mutex};
 use std::{
     cmp::Reverse,
@@ -14,7 +14,7 @@ use std::{
 /// What a worker found.
 pub(crate) enum Next {
     /// Something to run.
-    Run(Arc<Definition>),
+    Run(Arc<Runner>),
     /// Nothing until the time that was given.
     Nothing,
     /// The executor ends.
@@ -35,7 +35,7 @@ struct Inner {
     running: usize,
     /// Tenants that have something to run, each once, the next one first.
     turns: VecDeque<u32>,
-    ready: HashMap<u32, VecDeque<Arc<Definition>>>,
+    ready: HashMap<u32, VecDeque<Arc<Runner>>>,
     pausing: BinaryHeap<Reverse<Pausing>>,
     sleeping: usize,
     /// Nothing begins to run.
@@ -44,22 +44,22 @@ struct Inner {
 }
 
 /// Ordered by time only.
-struct Pausing(Instant, Arc<Definition>);
+struct Pausing(Instant, Arc<Runner>);
 
 impl RunQueue {
     /// Adds a definition that has become ready.
-    pub(crate) fn push(&self, definition: Arc<Definition>) {
+    pub(crate) fn push(&self, runner: Arc<Runner>) {
         let mut inner = self.inner.lock();
-        inner.push(definition);
+        inner.push(runner);
         if inner.sleeping > 0 {
             self.changed.notify_one();
         }
     }
 
     /// Adds a definition that pauses until then.
-    pub(crate) fn push_pausing(&self, definition: Arc<Definition>, until: Instant) {
+    pub(crate) fn push_pausing(&self, runner: Arc<Runner>, until: Instant) {
         let mut inner = self.inner.lock();
-        inner.pausing.push(Reverse(Pausing(until, definition)));
+        inner.pausing.push(Reverse(Pausing(until, runner)));
         if inner.sleeping > 0 {
             self.changed.notify_one();
         }
@@ -76,9 +76,9 @@ impl RunQueue {
                 if !inner.pausing.is_empty() {
                     inner.resume(Instant::now());
                 }
-                if let Some(definition) = inner.pop() {
+                if let Some(runner) = inner.pop() {
                     inner.running += 1;
-                    return Next::Run(definition);
+                    return Next::Run(runner);
                 }
             }
             if Instant::now() >= deadline {
@@ -140,34 +140,34 @@ impl Inner {
         self.running == 0 && self.turns.is_empty() && !self.pausing.iter().any(waits)
     }
 
-    fn push(&mut self, definition: Arc<Definition>) {
-        let tenant = definition.tenant();
+    fn push(&mut self, runner: Arc<Runner>) {
+        let tenant = runner.tenant();
         let queue = self.ready.entry(tenant).or_default();
         if queue.is_empty() {
             self.turns.push_back(tenant);
         }
-        queue.push_back(definition);
+        queue.push_back(runner);
     }
 
-    fn pop(&mut self) -> Option<Arc<Definition>> {
+    fn pop(&mut self) -> Option<Arc<Runner>> {
         let tenant = self.turns.pop_front()?;
         let queue = self.ready.get_mut(&tenant)?;
-        let definition = queue.pop_front();
+        let runner = queue.pop_front();
         if queue.is_empty() {
             self.ready.remove(&tenant);
         } else {
             self.turns.push_back(tenant);
         }
-        definition
+        runner
     }
 
     /// Moves the definitions whose pause is over to the ready ones.
     fn resume(&mut self, now: Instant) {
         while self.pausing.peek().is_some_and(|Reverse(first)| first.0 <= now)
-            && let Some(Reverse(Pausing(_, definition))) = self.pausing.pop()
+            && let Some(Reverse(Pausing(_, runner))) = self.pausing.pop()
         {
-            if definition.resume(now) {
-                self.push(definition);
+            if runner.resume(now) {
+                self.push(runner);
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Instances of a definition beside the one of its mailbox: for nested calls, and for threads that run it beside one another.
 
-use super::Definition;
+use super::Runner;
 use crate::{ActionInstance, Trap, limits::SPARE_INSTANCES_MAX};
 use parking_lot::Mutex;
 use std::{
@@ -59,37 +59,37 @@ impl Spares {
 }
 
 /// The place of an instance in use.
-pub(super) struct Taken<D: Deref<Target = Definition>> {
-    pub(super) definition: D,
+pub(super) struct Taken<D: Deref<Target = Runner>> {
+    pub(super) runner: D,
     /// The version in force when it was taken.
     version: u64,
     pub(super) instance: Option<ActionInstance>,
 }
 
-impl<D: Deref<Target = Definition>> Taken<D> {
+impl<D: Deref<Target = Runner>> Taken<D> {
     /// Takes an instance that waits, or makes one. Dropped, it waits for the next one.
-    pub(super) fn new(definition: D) -> Result<Self, Trap> {
-        let spares = &definition.spares;
+    pub(super) fn new(runner: D) -> Result<Self, Trap> {
+        let spares = &runner.spares;
         let mut instances = spares.instances.lock();
         instances.taken += 1;
         let (version, instance) = (spares.version(), instances.waiting.pop());
         drop(instances);
-        let mut taken = Taken { definition, version, instance };
+        let mut taken = Taken { runner, version, instance };
         if taken.instance.is_none() {
-            taken.instance = Some(taken.definition.instance()?);
+            taken.instance = Some(taken.runner.instance()?);
         }
         Ok(taken)
     }
 
     /// Whether there is an instance, and of the code in force.
     pub(super) fn is_good(&self) -> bool {
-        self.instance.is_some() && self.definition.may_run(self.version)
+        self.instance.is_some() && self.runner.may_run(self.version)
     }
 }
 
-impl<D: Deref<Target = Definition>> Drop for Taken<D> {
+impl<D: Deref<Target = Runner>> Drop for Taken<D> {
     fn drop(&mut self) {
-        let spares = &self.definition.spares;
+        let spares = &self.runner.spares;
         let mut instances = spares.instances.lock();
         instances.taken -= 1;
         let is_room = instances.waiting.len() < SPARE_INSTANCES_MAX;

@@ -1,8 +1,6 @@
 //! One thread of the executor: takes definitions from the run queue and runs bounded turns.
 
-use super::{
-    Definition, FinishedRun, Seat, Shared, Sink, mailbox::Job, poison::Poison, queue::Next, stand_in,
-};
+use super::{FinishedRun, Runner, Seat, Shared, Sink, mailbox::Job, poison::Poison, queue::Next, stand_in};
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
     limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX},
@@ -37,9 +35,9 @@ pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl 
         let beat = pulse.waits_one_beat(Instant::now());
         match shared.queue.next(next_sweep.min(beat)) {
             Next::Closed => return,
-            Next::Run(definition) => {
+            Next::Run(runner) => {
                 pulse.begins(Instant::now());
-                contained_turn(&definition, &sink, &mut output);
+                contained_turn(&runner, &sink, &mut output);
                 shared.queue.turn_ended();
             }
             Next::Nothing => {}
@@ -52,31 +50,31 @@ pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl 
 }
 
 /// A panic of the broker's own code within a turn costs that turn, not the thread.
-fn contained_turn(definition: &Arc<Definition>, sink: &SharedSink, output: &mut RunOutput) {
-    if catch_unwind(AssertUnwindSafe(|| turn(definition, sink, output))).is_err() {
-        tracing::error!(definition = definition.name(), "a host function or sink panicked");
-        definition.end_trapped(None, Duration::ZERO);
+fn contained_turn(runner: &Arc<Runner>, sink: &SharedSink, output: &mut RunOutput) {
+    if catch_unwind(AssertUnwindSafe(|| turn(runner, sink, output))).is_err() {
+        tracing::error!(runner = runner.name(), "a host function or sink panicked");
+        runner.end_trapped(None, Duration::ZERO);
     }
 }
 
-fn turn(definition: &Arc<Definition>, sink: &SharedSink, output: &mut RunOutput) {
-    let Some((instance, version)) = definition.begin_turn() else { return };
-    let mut instance = match instance.map_or_else(|| definition.instance(), Ok) {
+fn turn(runner: &Arc<Runner>, sink: &SharedSink, output: &mut RunOutput) {
+    let Some((instance, version)) = runner.begin_turn() else { return };
+    let mut instance = match instance.map_or_else(|| runner.instance(), Ok) {
         Ok(instance) => instance,
-        Err(trap) if trap.kind == TrapKind::Pool => return definition.end_without_instance(),
+        Err(trap) if trap.kind == TrapKind::Pool => return runner.end_without_instance(),
         Err(trap) => {
-            sink.borrow_mut().start_failed(definition, &trap);
+            sink.borrow_mut().start_failed(runner, &trap);
             sink.borrow_mut().turn_finished();
-            return definition.end_trapped(None, Duration::ZERO);
+            return runner.end_trapped(None, Duration::ZERO);
         }
     };
-    let trapped = run_jobs(definition, version, &mut instance, sink, output);
+    let trapped = run_jobs(runner, version, &mut instance, sink, output);
     sink.borrow_mut().turn_finished();
     match trapped {
-        Ok(()) => definition.end_turn(Some(instance), version),
+        Ok(()) => runner.end_turn(Some(instance), version),
         Err(Trapped { poison, took }) => {
             drop(instance);
-            definition.end_trapped(poison, took);
+            runner.end_trapped(poison, took);
         }
     }
 }
@@ -91,20 +89,20 @@ struct Trapped {
 
 /// Runs events until there are none, the turn is long enough, or one traps.
 fn run_jobs(
-    definition: &Arc<Definition>,
+    runner: &Arc<Runner>,
     version: u64,
     instance: &mut ActionInstance,
     sink: &SharedSink,
     output: &mut RunOutput,
 ) -> Result<(), Trapped> {
     let began = Instant::now();
-    let mut taken = Taken { definition, version, jobs: VecDeque::new() };
+    let mut taken = Taken { runner, version, jobs: VecDeque::new() };
     for number in 1..=RUNS_PER_TURN_MAX {
         let Some(job) = taken.next() else { break };
-        if !run_job(definition, &job, instance, sink, output) {
+        if !run_job(runner, &job, instance, sink, output) {
             return Err(Trapped { poison: Poison::of(&job.event.as_event()), took: began.elapsed() });
         }
-        if number.is_multiple_of(8) && began.elapsed() > definition.turn_time_max() {
+        if number.is_multiple_of(8) && began.elapsed() > runner.turn_time_max() {
             break;
         }
     }
@@ -113,36 +111,35 @@ fn run_jobs(
 
 /// Runs one event. Whether the instance is still good.
 fn run_job(
-    definition: &Arc<Definition>,
+    runner: &Arc<Runner>,
     job: &Job,
     instance: &mut ActionInstance,
     sink: &SharedSink,
     output: &mut RunOutput,
 ) -> bool {
     let event = job.event.as_event();
-    let (outcome, timing) = match definition.refuses(&event) {
+    let (outcome, timing) = match runner.refuses(&event) {
         Some(refusal) => {
             output.clear();
             (RunOutcome::Failed(refusal), None)
         }
         None => {
-            let measured = definition.is_measured().then(Instant::now);
-            let run = RunContext { hops: job.hops, ..RunContext::new(definition.id()) };
+            let measured = runner.is_measured().then(Instant::now);
+            let run = RunContext { hops: job.hops, ..RunContext::new(runner.id()) };
             let outcome = instance.run(&event, run, output);
-            let timing = definition.account(&outcome, measured);
+            let timing = runner.account(&outcome, measured);
             (outcome, timing)
         }
     };
     let is_trap = matches!(outcome, RunOutcome::Trapped(_));
-    let finished =
-        FinishedRun { definition, event: &job.event, hops: job.hops, tag: job.tag, outcome, timing };
+    let finished = FinishedRun { runner, event: &job.event, hops: job.hops, tag: job.tag, outcome, timing };
     sink.borrow_mut().run_finished(finished, output);
     !is_trap
 }
 
 /// Events that were taken out of the mailbox for this turn. Those that have not begun to run when it ends go back, also when it ends by a panic.
 struct Taken<'a> {
-    definition: &'a Definition,
+    runner: &'a Runner,
     version: u64,
     jobs: VecDeque<Job>,
 }
@@ -151,16 +148,16 @@ impl Taken<'_> {
     /// The next event; `None` when there is none, or when other code was put in place.
     fn next(&mut self) -> Option<Job> {
         if self.jobs.is_empty() {
-            self.definition.take_jobs(self.version, &mut self.jobs);
+            self.runner.take_jobs(self.version, &mut self.jobs);
         }
-        if self.definition.may_run(self.version) { self.jobs.pop_front() } else { None }
+        if self.runner.may_run(self.version) { self.jobs.pop_front() } else { None }
     }
 }
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
         if !self.jobs.is_empty() {
-            self.definition.put_back(&mut self.jobs);
+            self.runner.put_back(&mut self.jobs);
         }
     }
 }

@@ -9,9 +9,7 @@ use super::{
     net::Endpoint,
     work::HostWork,
 };
-use crate::{
-    DefinitionId, Grants, RunContext, Services, Severity, instance::Stopped, limits, memory::Memory,
-};
+use crate::{Grants, GuestId, RunContext, Services, Severity, instance::Stopped, limits, memory::Memory};
 use std::{
     collections::HashMap,
     pin::Pin,
@@ -56,7 +54,7 @@ impl RouteState {
     pub(super) fn new(
         services: Arc<dyn RouteServices>,
         grants: Arc<Grants>,
-        definition: DefinitionId,
+        definition: GuestId,
         endpoints: Arc<HashMap<String, Endpoint>>,
         memory: Memory,
     ) -> Self {

@@ -6,7 +6,7 @@ use super::{
     host::RouteState,
 };
 use crate::{
-    DefinitionId, Engine, Grants, GuestLimits, LoadError, Origin, Trap, World, inert,
+    Engine, Grants, GuestId, GuestLimits, LoadError, Origin, Trap, World, inert,
     memory::Memory,
     ticker::{Pace, Ticker},
     validate,
@@ -21,7 +21,7 @@ use wasmtime::{
 #[derive(Clone)]
 pub struct RouteSpec {
     /// Names it to the server.
-    pub id: DefinitionId,
+    pub id: GuestId,
     /// What the broker does for it.
     pub services: Arc<dyn RouteServices>,
     /// Topics that it may publish to, values that it may read.

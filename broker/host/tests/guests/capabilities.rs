@@ -2,7 +2,7 @@
 
 use crate::support::{Broker, PUBLISH_PAYLOAD, Text, engine, message, published, run_once, wrap_with};
 use lotmq_host::{
-    DefinitionId, Grants, GuestLimits, LoadError, NameGrant, Origin, RunContext, RunOutcome, RunOutput,
+    Grants, GuestId, GuestLimits, LoadError, NameGrant, Origin, RunContext, RunOutcome, RunOutput,
     TopicGrant, World,
 };
 use std::sync::Arc;
@@ -14,7 +14,7 @@ fn published_with(grants: Grants, on_message: &str) -> usize {
     let guest = Text { on_message, ..Text::default() }.guest();
     let mut instance = guest.instance(Arc::new(broker), Arc::new(grants), GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
-    let outcome = instance.run(&message("in", b"x"), RunContext::new(DefinitionId(1)), &mut output);
+    let outcome = instance.run(&message("in", b"x"), RunContext::new(GuestId(1)), &mut output);
     assert_eq!(outcome, RunOutcome::Done(Vec::new()));
     published(&output).len()
 }
@@ -76,7 +76,7 @@ fn scripts_and_rows_need_their_grants() {
                 .instance(Arc::new(Broker::default()), Arc::new(grants), GuestLimits::default())
                 .unwrap();
             let mut output = RunOutput::new();
-            let run = RunContext::new(DefinitionId(1));
+            let run = RunContext::new(GuestId(1));
             let outcome = instance.run(&message("in", b"x"), run, &mut output);
             let told = match outcome {
                 RunOutcome::Failed(error) => error.message,
@@ -117,7 +117,7 @@ fn a_read_sees_this_run_then_the_trigger_then_the_broker() {
         let mut instance =
             guest.instance(Arc::new(broker), Arc::new(Grants::action()), GuestLimits::default()).unwrap();
         let mut output = RunOutput::new();
-        instance.run(&message(topic, b"trigger"), RunContext::new(DefinitionId(1)), &mut output);
+        instance.run(&message(topic, b"trigger"), RunContext::new(GuestId(1)), &mut output);
         published(&output).pop().map(|(_, payload)| String::from_utf8(payload).unwrap())
     };
     assert_eq!(last(read_and_publish, "in").as_deref(), Some("live"));
@@ -136,7 +136,7 @@ fn an_instance_that_trapped_is_not_entered_again() {
         guest.instance(Arc::new(Broker::default()), Arc::default(), GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
     for _ in 0..2 {
-        let outcome = instance.run(&message("in", b""), RunContext::new(DefinitionId(1)), &mut output);
+        let outcome = instance.run(&message("in", b""), RunContext::new(GuestId(1)), &mut output);
         assert!(matches!(outcome, RunOutcome::Trapped(_)));
         assert!(instance.is_poisoned());
     }
@@ -273,7 +273,7 @@ fn the_inert_wasi_set_is_there_and_empty() {
         let mut instance =
             guest.instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
         let mut output = RunOutput::new();
-        let outcome = instance.run(&message("in", b"x"), RunContext::new(DefinitionId(1)), &mut output);
+        let outcome = instance.run(&message("in", b"x"), RunContext::new(GuestId(1)), &mut output);
         (outcome, published(&output).len())
     };
     let empty = format!(

@@ -5,9 +5,8 @@ use crate::support::{
     until_all_have_woken,
 };
 use lotmq_host::{
-    AfterTraps, Definition, DefinitionSpec, DefinitionState, Executor, ExecutorOptions, FinishedRun,
-    GuestLimits, MESSAGE_PAUSED, MailboxOptions, PostError, Posted, RunOutcome, RunOutput, Sink, Trap,
-    TrapKind,
+    AfterTraps, Executor, ExecutorOptions, FinishedRun, GuestLimits, MESSAGE_PAUSED, MailboxOptions,
+    PostError, Posted, RunOutcome, RunOutput, Runner, RunnerSpec, RunnerState, Sink, Trap, TrapKind,
     limits::{CALL_DEPTH_MAX, EXECUTOR_SILENCE_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
 use lotmq_pulse::Pulses;
@@ -35,7 +34,7 @@ const GOOD: Text<'_> = Text { on_message: PUBLISH_PAYLOAD, more: "", on_event: "
 fn bad_guest_beside_a_good_one(on_message: &str, limits: GuestLimits) -> Seen {
     let (executor, seen) = executor(1);
     let bad_text = Text { on_message, more: DEEPER, ..Text::default() };
-    let bad = executor.add(DefinitionSpec { limits, ..spec(1, bad_text.guest()) });
+    let bad = executor.add(RunnerSpec { limits, ..spec(1, bad_text.guest()) });
     let good = executor.add(spec(2, GOOD.guest()));
     for number in 0..10_u8 {
         good.post(owned("in", &[number]), 0, 0).unwrap();
@@ -51,8 +50,8 @@ fn bad_guest_beside_a_good_one(on_message: &str, limits: GuestLimits) -> Seen {
 }
 
 /// The sink hears of a trap a moment before the pause begins.
-fn until_pausing(definition: &Definition) {
-    while !matches!(definition.state(), DefinitionState::Pausing(_)) {
+fn until_pausing(runner: &Runner) {
+    while !matches!(runner.state(), RunnerState::Pausing(_)) {
         std::thread::yield_now();
     }
 }
@@ -145,20 +144,20 @@ fn a_module_stops_after_five_traps_until_it_is_enabled() {
     let (executor, seen) = executor(1);
     let after_traps = AfterTraps::Stop { traps: 2, within: Duration::from_secs(60) };
     let guest = Text { on_message: PANIC, ..Text::default() }.guest();
-    let bad = executor.add(DefinitionSpec { after_traps, ..spec(1, guest) });
+    let bad = executor.add(RunnerSpec { after_traps, ..spec(1, guest) });
     for payload in [b"1", b"2", b"3"] {
         bad.post(owned("in", payload), 0, 0).unwrap();
     }
     for _ in 0..2 {
         seen.recv_timeout(Duration::from_secs(30)).unwrap();
     }
-    while bad.state() != DefinitionState::Failed {
+    while bad.state() != RunnerState::Failed {
         std::thread::yield_now();
     }
     assert_eq!(bad.post(owned("in", b"x"), 0, 0), Err(PostError::Stopped));
     assert_eq!(bad.metrics().dropped, 1);
     bad.enable();
-    assert_eq!(bad.state(), DefinitionState::Enabled);
+    assert_eq!(bad.state(), RunnerState::Enabled);
     bad.post(owned("in", b"x"), 0, 7).unwrap();
     assert_eq!(seen.recv_timeout(Duration::from_secs(30)).unwrap().tag, 7);
 }
@@ -174,12 +173,12 @@ fn a_message_that_traps_again_and_again_pauses_and_the_others_go_on() {
     let (executor, seen) = executor(1);
     let after_traps = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
     let guest = Text { on_message: POISONED_BY_P, ..Text::default() }.guest();
-    let definition = executor.add(DefinitionSpec { after_traps, ..spec(1, guest) });
+    let runner = executor.add(RunnerSpec { after_traps, ..spec(1, guest) });
     let began = Instant::now();
     let (mut traps, mut refused) = (0, 0);
     for round in 0..200_u8 {
-        definition.post(owned("in", &[round % 100]), 0, 0).unwrap();
-        definition.post(owned("in", b"poison"), 0, 0).unwrap();
+        runner.post(owned("in", &[round % 100]), 0, 0).unwrap();
+        runner.post(owned("in", b"poison"), 0, 0).unwrap();
         for _ in 0..2 {
             let run = seen.recv_timeout(Duration::from_secs(30)).unwrap();
             match &run.outcome {
@@ -197,19 +196,19 @@ fn a_message_that_traps_again_and_again_pauses_and_the_others_go_on() {
     let pauses = (began.elapsed().as_millis() / 100 + 1).ilog2() + 2;
     assert!(traps <= pauses, "{traps} traps in {:?}", began.elapsed());
     assert_eq!(traps + refused, 200);
-    assert_eq!(definition.metrics().dropped, u64::from(refused), "what is refused is counted");
-    assert_ne!(definition.state(), DefinitionState::Failed, "one message does not stop it for good");
+    assert_eq!(runner.metrics().dropped, u64::from(refused), "what is refused is counted");
+    assert_ne!(runner.state(), RunnerState::Failed, "one message does not stop it for good");
 }
 
 #[test]
 fn different_messages_that_trap_hold_up_the_others_for_moments_only() {
     let (executor, seen) = executor(1);
     let guest = Text { on_message: POISONED_BY_P, ..Text::default() }.guest();
-    let definition = executor.add(spec(1, guest));
+    let runner = executor.add(spec(1, guest));
     let began = Instant::now();
     for round in 0..100_u8 {
-        definition.post(owned("in", &[round]), 0, 0).unwrap();
-        definition.post(owned("in", &[b'p', round]), 0, 0).unwrap();
+        runner.post(owned("in", &[round]), 0, 0).unwrap();
+        runner.post(owned("in", &[b'p', round]), 0, 0).unwrap();
     }
     let mut published = 0;
     while published < 99 {
@@ -224,7 +223,7 @@ fn a_full_mailbox_refuses_and_counts() {
     let (executor, seen) = executor(1);
     let mailbox = MailboxOptions { messages_max: 3, ..MailboxOptions::default() };
     let guest = Text { on_message: PANIC, ..Text::default() }.guest();
-    let slow = executor.add(DefinitionSpec { mailbox, ..spec(1, guest) });
+    let slow = executor.add(RunnerSpec { mailbox, ..spec(1, guest) });
     slow.post(owned("in", b"x"), 0, 0).unwrap();
     seen.recv_timeout(Duration::from_secs(30)).unwrap();
     until_pausing(&slow);
@@ -249,7 +248,7 @@ impl Sink for Fragile {
         assert!(run.tag != 3, "a fault of the broker's own");
         self.seen.send(run.tag).ok();
     }
-    fn start_failed(&mut self, _: &Arc<Definition>, trap: &Trap) {
+    fn start_failed(&mut self, _: &Arc<Runner>, trap: &Trap) {
         panic!("{trap}");
     }
     fn turn_finished(&mut self) {}
@@ -273,31 +272,31 @@ fn fragile_with(pulses: Pulses) -> (Executor, Arc<Barrier>, Receiver<u64>) {
 #[test]
 fn a_panic_in_the_broker_loses_one_event_and_keeps_the_order() {
     let (executor, barrier, seen) = fragile();
-    let definition = executor.add(spec(1, GOOD.guest()));
+    let runner = executor.add(spec(1, GOOD.guest()));
     // While the first one is held, the others come together and are taken together.
-    definition.post(owned("in", b"x"), 0, 0).unwrap();
+    runner.post(owned("in", b"x"), 0, 0).unwrap();
     barrier.wait();
     for tag in 1..10 {
-        definition.post(owned("in", b"x"), 0, tag).unwrap();
+        runner.post(owned("in", b"x"), 0, tag).unwrap();
     }
     barrier.wait();
     for expected in [0, 1, 2, 4, 5, 6, 7, 8, 9] {
         assert_eq!(seen.recv_timeout(Duration::from_secs(30)), Ok(expected));
     }
-    assert_eq!((definition.metrics().waiting, definition.metrics().dropped), (0, 0));
+    assert_eq!((runner.metrics().waiting, runner.metrics().dropped), (0, 0));
 }
 
 #[test]
 fn a_thread_that_stands_still_is_missed() {
     let pulses = Pulses::default();
     let (executor, barrier, seen) = fragile_with(pulses.clone());
-    let definition = executor.add(spec(1, GOOD.guest()));
+    let runner = executor.add(spec(1, GOOD.guest()));
     let at_work = || -> Vec<String> {
         let silent = pulses.silent(Instant::now() + EXECUTOR_SILENCE_MAX).into_iter();
         silent.filter(|silence| !silence.is_waiting).map(|silence| silence.name).collect()
     };
     assert_eq!(at_work(), [""; 0], "it has nothing to do");
-    definition.post(owned("in", b"x"), 0, 0).unwrap();
+    runner.post(owned("in", b"x"), 0, 0).unwrap();
     barrier.wait();
     assert_eq!(pulses.silent(Instant::now()), [], "it is not long");
     assert_eq!(at_work(), ["executor thread 0"]);
@@ -330,19 +329,19 @@ impl Wake for Called {
 fn who_crowds_a_mailbox_is_called_when_there_is_room() {
     let (executor, barrier, seen) = fragile();
     let mailbox = MailboxOptions { messages_max: 8, ..MailboxOptions::default() };
-    let definition = executor.add(DefinitionSpec { mailbox, ..spec(1, GOOD.guest()) });
+    let runner = executor.add(RunnerSpec { mailbox, ..spec(1, GOOD.guest()) });
     let called = Arc::new(Called::default());
     let waker = Waker::from(called.clone());
-    let room = || definition.poll_room(&Context::from_waker(&waker));
-    definition.post(owned("in", b"x"), 0, 0).unwrap();
+    let room = || runner.poll_room(&Context::from_waker(&waker));
+    runner.post(owned("in", b"x"), 0, 0).unwrap();
     barrier.wait();
-    let posted: Vec<_> = (4..9).map(|tag| definition.post(owned("in", b"x"), 0, tag)).collect();
+    let posted: Vec<_> = (4..9).map(|tag| runner.post(owned("in", b"x"), 0, tag)).collect();
     assert_eq!(posted, [Posted::Roomy, Posted::Roomy, Posted::Roomy, Posted::Roomy, Posted::Crowded].map(Ok));
     assert_eq!([room(), room()], [Poll::Pending; 2]);
     for tag in 9..13 {
-        assert_eq!(definition.post_held_back(owned("in", b"x"), 0), Ok(Posted::Crowded), "{tag}");
+        assert_eq!(runner.post_held_back(owned("in", b"x"), 0), Ok(Posted::Crowded), "{tag}");
     }
-    assert_eq!(definition.post(owned("in", b"x"), 0, 13), Err(PostError::Full { messages: 9 }));
+    assert_eq!(runner.post(owned("in", b"x"), 0, 13), Err(PostError::Full { messages: 9 }));
     assert_eq!(called.0.load(Ordering::Relaxed), 0);
     barrier.wait();
     for expected in [0, 4, 5, 6, 7, 8, 0, 0, 0, 0] {
@@ -359,7 +358,7 @@ fn nobody_waits_for_a_definition_that_pauses() {
     let (executor, seen) = executor(1);
     let mailbox = MailboxOptions { messages_max: 1, ..MailboxOptions::default() };
     let guest = Text { on_message: PANIC, ..Text::default() }.guest();
-    let bad = executor.add(DefinitionSpec { mailbox, ..spec(1, guest) });
+    let bad = executor.add(RunnerSpec { mailbox, ..spec(1, guest) });
     bad.post(owned("in", b"x"), 0, 0).unwrap();
     seen.recv_timeout(Duration::from_secs(30)).unwrap();
     until_pausing(&bad);
@@ -373,10 +372,10 @@ fn who_waits_for_the_rest_of_runs_finds_everything_done() {
     const MESSAGES: usize = 500;
     let (executor, seen) = executor(2);
     assert!(executor.wait_for_rest(Duration::ZERO));
-    let definitions = [1, 2].map(|id| executor.add(spec(id, GOOD.guest())));
+    let runners = [1, 2].map(|id| executor.add(spec(id, GOOD.guest())));
     for _ in 0..MESSAGES {
-        for definition in &definitions {
-            definition.post(owned("in", b"x"), 0, 0).unwrap();
+        for runner in &runners {
+            runner.post(owned("in", b"x"), 0, 0).unwrap();
         }
     }
     assert!(executor.wait_for_rest(LONG));
@@ -402,11 +401,11 @@ fn a_stepped_executor_runs_in_the_order_of_what_was_posted_however_long_that_too
         ..ExecutorOptions::default()
     };
     let (executor, seen) = executor_with(options);
-    let definitions = [1, 2].map(|id| executor.add(spec(id, GOOD.guest())));
+    let runners = [1, 2].map(|id| executor.add(spec(id, GOOD.guest())));
     for _ in 0..20 {
         for round in 0..3 {
-            for definition in &definitions {
-                definition.post(owned("in", &[round]), 0, 0).unwrap();
+            for runner in &runners {
+                runner.post(owned("in", &[round]), 0, 0).unwrap();
                 std::thread::yield_now();
             }
         }
@@ -421,10 +420,10 @@ fn a_stepped_executor_runs_in_the_order_of_what_was_posted_however_long_that_too
 fn order_holds_and_runs_do_not_overlap_on_many_threads() {
     const MESSAGES: u64 = 2000;
     let (executor, seen) = executor(4);
-    let definitions: Vec<_> = (0..4).map(|id| executor.add(spec(id, GOOD.guest()))).collect();
+    let runners: Vec<_> = (0..4).map(|id| executor.add(spec(id, GOOD.guest()))).collect();
     for tag in 0..MESSAGES {
-        for definition in &definitions {
-            definition.post(owned("in", b"x"), 0, tag).unwrap();
+        for runner in &runners {
+            runner.post(owned("in", b"x"), 0, tag).unwrap();
         }
     }
     let mut next = [0_u64; 4];
@@ -439,10 +438,10 @@ fn order_holds_and_runs_do_not_overlap_on_many_threads() {
 #[test]
 fn a_message_with_too_many_hops_triggers_nothing() {
     let (executor, seen) = executor(1);
-    let definition = executor.add(spec(1, GOOD.guest()));
-    assert_eq!(definition.post(owned("in", b"x"), HOPS_MAX, 1), Ok(Posted::Roomy));
+    let runner = executor.add(spec(1, GOOD.guest()));
+    assert_eq!(runner.post(owned("in", b"x"), HOPS_MAX, 1), Ok(Posted::Roomy));
     assert_eq!(
-        definition.post(owned("in", b"x"), HOPS_MAX + 1, 2),
+        runner.post(owned("in", b"x"), HOPS_MAX + 1, 2),
         Err(PostError::TooManyHops { hops: HOPS_MAX + 1 })
     );
     assert_eq!(seen.recv_timeout(Duration::from_secs(30)).unwrap().tag, 1);
@@ -459,9 +458,9 @@ fn calls_nest_sixteen_deep() {
         PUBLISH_PAYLOAD.replace("$payload_len", "$inputs_len").replace("$payload", "$inputs")
     );
     let text = Text { on_message: CALL, call: &call, ..Text::default() };
-    let definition = executor.add(DefinitionSpec { services: broker.clone(), ..spec(1, text.guest()) });
-    broker.callees.lock().insert("callee".into(), definition.clone());
-    definition.post(owned("in", b"x"), 0, 0).unwrap();
+    let runner = executor.add(RunnerSpec { services: broker.clone(), ..spec(1, text.guest()) });
+    broker.callees.lock().insert("callee".into(), runner.clone());
+    runner.post(owned("in", b"x"), 0, 0).unwrap();
     let run = seen.recv_timeout(Duration::from_secs(30)).unwrap();
     assert_eq!(run.outcome, RunOutcome::Done(Vec::new()));
     assert_eq!(*broker.deepest.lock(), CALL_DEPTH_MAX);
@@ -482,7 +481,7 @@ fn a_callee_has_only_the_time_that_its_caller_has_left() {
     let on_message =
         format!("{CALL} (if (i32.ne (i32.load8_u (i32.const 32)) (i32.const 1)) (then unreachable))");
     let guest = Text { on_message: &on_message, ..Text::default() }.guest();
-    let caller = executor.add(DefinitionSpec { services: broker.clone(), limits, ..spec(1, guest) });
+    let caller = executor.add(RunnerSpec { services: broker.clone(), limits, ..spec(1, guest) });
     caller.post(owned("in", b"x"), 0, 0).unwrap();
     let run = seen.recv_timeout(Duration::from_secs(30)).unwrap();
     assert!(

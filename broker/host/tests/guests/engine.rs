@@ -4,7 +4,7 @@ use crate::support::{
     Broker, PUBLISH_PAYLOAD, Text, engine, executor, message, owned, published, spec, wrapped,
 };
 use lotmq_host::{
-    Argument, DefinitionId, Engine, EngineOptions, Event, Grants, GuestLimits, Inline, InlineRuns, Origin,
+    Argument, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, Inline, InlineRuns, Origin,
     PoolKind, RunContext, RunOutcome, RunOutput, Value, World,
 };
 use std::{
@@ -75,7 +75,7 @@ fn works(engine: &Engine) {
     let services = Arc::new(Broker::default());
     let mut instance = guest.instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
-    instance.run(&message("in", b"1"), RunContext::new(DefinitionId(1)), &mut output);
+    instance.run(&message("in", b"1"), RunContext::new(GuestId(1)), &mut output);
     assert_eq!(published(&output).len(), 1);
 }
 
@@ -123,9 +123,9 @@ fn an_exhausted_pool_takes_instances_from_the_idle_ones() {
     let guest = engine.compile(&GOOD.component(), World::Action, Origin::Upload).unwrap();
     let (executor, seen) = executor(1);
     for id in 0..3 * slots {
-        let definition = executor.add(spec(id, guest.clone()));
-        definition.post(owned("in", b"x"), 0, id).unwrap();
-        std::mem::forget(definition);
+        let runner = executor.add(spec(id, guest.clone()));
+        runner.post(owned("in", b"x"), 0, id).unwrap();
+        std::mem::forget(runner);
     }
     for _ in 0..3 * slots {
         let run = seen.recv_timeout(Duration::from_secs(60)).unwrap();
@@ -136,9 +136,9 @@ fn an_exhausted_pool_takes_instances_from_the_idle_ones() {
 #[test]
 fn idle_definitions_lose_their_instances() {
     let (executor, seen) = executor(1);
-    let definitions: Vec<_> = (0..50).map(|id| executor.add(spec(id, GOOD.guest()))).collect();
-    for definition in &definitions {
-        definition.post(owned("in", b"x"), 0, 0).unwrap();
+    let runners: Vec<_> = (0..50).map(|id| executor.add(spec(id, GOOD.guest()))).collect();
+    for runner in &runners {
+        runner.post(owned("in", b"x"), 0, 0).unwrap();
         seen.recv_timeout(Duration::from_secs(30)).unwrap();
     }
     assert!(executor.warm_definitions() > 0);
@@ -147,7 +147,7 @@ fn idle_definitions_lose_their_instances() {
         assert!(began.elapsed() < Duration::from_secs(60), "instances are kept");
         std::thread::sleep(Duration::from_millis(50));
     }
-    definitions[0].post(owned("in", b"y"), 0, 0).unwrap();
+    runners[0].post(owned("in", b"y"), 0, 0).unwrap();
     assert_eq!(seen.recv_timeout(Duration::from_secs(30)).unwrap().published.len(), 1);
 }
 
@@ -199,7 +199,7 @@ fn the_example_of_the_sdk_runs() {
     let grants = Grants { environment: lotmq_host::NameGrant::None, ..Grants::action() };
     let mut instance = guest.instance(services, Arc::new(grants), GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
-    let run = RunContext::new(DefinitionId(1));
+    let run = RunContext::new(GuestId(1));
     assert_eq!(instance.run(&message("raw/t1", b"215"), run, &mut output), RunOutcome::Done(Vec::new()));
     assert_eq!(published(&output), [("scaled/t1".to_owned(), b"21.5".to_vec())]);
     let RunOutcome::Failed(error) = instance.run(&message("raw/t1", b"warm"), run, &mut output) else {
@@ -223,7 +223,7 @@ fn a_call_costs_no_more_than_so_many_loops() {
     let mut instance = guest.instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
     let event = message("in", b"0123456789abcdef");
-    let run = RunContext::new(DefinitionId(1));
+    let run = RunContext::new(GuestId(1));
     let best = |work: &mut dyn FnMut()| {
         (0..7)
             .map(|_| {

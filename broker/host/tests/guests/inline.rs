@@ -1,7 +1,7 @@
 //! Runs on the thread that has the event: beside one another where that makes no difference, one after the other elsewhere.
 
 use crate::support::{Broker, PUBLISH_PAYLOAD, Text, executor, message, owned, published, spec};
-use lotmq_host::{Definition, DefinitionSpec, Guest, GuestLimits, Inline, InlineRuns, RunOutcome, RunOutput};
+use lotmq_host::{Guest, GuestLimits, Inline, InlineRuns, RunOutcome, RunOutput, Runner, RunnerSpec};
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -26,13 +26,13 @@ fn asking() -> Guest {
     Text { on_message: &on_message, ..Text::default() }.guest()
 }
 
-fn run(definition: &Arc<Definition>) -> (Inline, usize) {
-    run_with(definition, b"x")
+fn run(runner: &Arc<Runner>) -> (Inline, usize) {
+    run_with(runner, b"x")
 }
 
-fn run_with(definition: &Arc<Definition>, payload: &[u8]) -> (Inline, usize) {
+fn run_with(runner: &Arc<Runner>, payload: &[u8]) -> (Inline, usize) {
     let mut output = RunOutput::new();
-    let inline = InlineRuns::default().run(definition, &message("in", payload), 0, &mut output);
+    let inline = InlineRuns::default().run(runner, &message("in", payload), 0, &mut output);
     (inline, published(&output).len())
 }
 
@@ -41,7 +41,7 @@ fn done() -> Inline {
 }
 
 /// Runs a definition on a thread of its own, and once more while it waits there for the answer to a question. So many runs wait for one.
-fn run_during_runs(waiting: usize, is_pure: bool, during: impl FnOnce(&Arc<Definition>)) -> (Inline, usize) {
+fn run_during_runs(waiting: usize, is_pure: bool, during: impl FnOnce(&Arc<Runner>)) -> (Inline, usize) {
     let (executor, _seen) = executor(1);
     let (asked, is_asked) = mpsc::channel();
     let (answer, answers) = mpsc::channel::<()>();
@@ -55,12 +55,12 @@ fn run_during_runs(waiting: usize, is_pure: bool, during: impl FnOnce(&Arc<Defin
         }
     };
     let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
-    let definition = executor.add(DefinitionSpec { services, is_pure, ..spec(1, asking()) });
+    let runner = executor.add(RunnerSpec { services, is_pure, ..spec(1, asking()) });
     thread::scope(|scope| {
-        let first = scope.spawn(|| run(&definition));
+        let first = scope.spawn(|| run(&runner));
         is_asked.recv_timeout(LONG).unwrap();
-        during(&definition);
-        let second = run(&definition);
+        during(&runner);
+        let second = run(&runner);
         (0..waiting).for_each(|_| answer.send(()).unwrap());
         assert_eq!(first.join().unwrap(), (done(), 1));
         second
@@ -80,8 +80,8 @@ fn other_runs_do_not_overlap() {
 #[test]
 fn nothing_overtakes_what_was_posted() {
     // It waits in the mailbox, or runs and waits for its answer.
-    let second = run_during_runs(2, true, |definition| {
-        definition.post(owned("in", b"y"), 0, 0).unwrap();
+    let second = run_during_runs(2, true, |runner| {
+        runner.post(owned("in", b"y"), 0, 0).unwrap();
     });
     assert_eq!(second, (Inline::Post, 0));
 }
@@ -96,23 +96,17 @@ fn other_code_that_is_not_pure_has_the_definition_for_itself() {
         asked.send(()).unwrap();
         answers.lock().recv_timeout(LONG).unwrap();
     };
-    let definition = executor.add(DefinitionSpec { is_pure: true, ..spec(1, asking()) });
+    let runner = executor.add(RunnerSpec { is_pure: true, ..spec(1, asking()) });
     let mut runs = InlineRuns::default();
     let mut output = RunOutput::new();
-    assert_eq!(runs.run(&definition, &message("in", b"x"), 0, &mut output), done());
+    assert_eq!(runs.run(&runner, &message("in", b"x"), 0, &mut output), done());
     let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
-    definition.replace(
-        asking(),
-        services,
-        Arc::new(lotmq_host::Grants::action()),
-        GuestLimits::default(),
-        false,
-    );
+    runner.replace(asking(), services, Arc::new(lotmq_host::Grants::action()), GuestLimits::default(), false);
     thread::scope(|scope| {
         // What this thread held of the old code is not used any more.
-        let first = scope.spawn(|| runs.run(&definition, &message("in", b"x"), 0, &mut output));
+        let first = scope.spawn(|| runs.run(&runner, &message("in", b"x"), 0, &mut output));
         is_asked.recv_timeout(LONG).unwrap();
-        assert_eq!(run(&definition), (Inline::Post, 0));
+        assert_eq!(run(&runner), (Inline::Post, 0));
         answer.send(()).unwrap();
         assert_eq!(first.join().unwrap(), done());
     });
@@ -120,8 +114,8 @@ fn other_code_that_is_not_pure_has_the_definition_for_itself() {
 
 #[test]
 fn a_trap_beside_another_run_ends_only_itself_and_pauses() {
-    let second = run_during_runs(1, true, |definition| {
-        let trapped = run_with(definition, b"bad");
+    let second = run_during_runs(1, true, |runner| {
+        let trapped = run_with(runner, b"bad");
         assert!(matches!(trapped, (Inline::Finished(RunOutcome::Trapped(_)), 0)), "{trapped:?}");
     });
     assert_eq!(second, (Inline::Post, 0));
@@ -133,9 +127,9 @@ fn a_panic_of_the_host_pauses_a_definition_and_does_not_end_it() {
     let times = AtomicUsize::new(0);
     let ask = move || assert!(times.fetch_add(1, Ordering::SeqCst) > 0, "the first question");
     let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
-    let definition = executor.add(DefinitionSpec { services, ..spec(1, asking()) });
-    catch_unwind(AssertUnwindSafe(|| run(&definition))).unwrap_err();
-    definition.post(owned("in", b"x"), 0, 7).unwrap();
+    let runner = executor.add(RunnerSpec { services, ..spec(1, asking()) });
+    catch_unwind(AssertUnwindSafe(|| run(&runner))).unwrap_err();
+    runner.post(owned("in", b"x"), 0, 7).unwrap();
     assert_eq!(seen.recv_timeout(LONG).unwrap().tag, 7);
 }
 
@@ -146,12 +140,12 @@ fn a_callee_that_is_replaced_during_a_call_does_not_come_back() {
     let ask_and_publish = format!("{ASK} {publish}");
     let old = Text { call: &ask_and_publish, ..Text::default() }.guest();
     let new = Text::default().guest();
-    let callee: Arc<parking_lot::Mutex<Option<Arc<Definition>>>> = Arc::default();
+    let callee: Arc<parking_lot::Mutex<Option<Arc<Runner>>>> = Arc::default();
     let replaced = Arc::clone(&callee);
     let ask = move || {
-        let definition = replaced.lock().clone().unwrap();
+        let runner = replaced.lock().clone().unwrap();
         let services = Arc::new(Broker::default());
-        definition.replace(
+        runner.replace(
             new.clone(),
             services,
             Arc::new(lotmq_host::Grants::action()),
@@ -160,11 +154,11 @@ fn a_callee_that_is_replaced_during_a_call_does_not_come_back() {
         );
     };
     let services = Arc::new(Broker { asked: Some(Box::new(ask)), ..Broker::default() });
-    let definition = executor.add(DefinitionSpec { services: services.clone(), ..spec(2, old) });
-    *callee.lock() = Some(Arc::clone(&definition));
-    services.callees.lock().insert("callee".into(), definition);
+    let runner = executor.add(RunnerSpec { services: services.clone(), ..spec(2, old) });
+    *callee.lock() = Some(Arc::clone(&runner));
+    services.callees.lock().insert("callee".into(), runner);
     let guest = Text { on_message: CALL, ..Text::default() }.guest();
-    let caller = executor.add(DefinitionSpec { services: services.clone(), ..spec(1, guest) });
+    let caller = executor.add(RunnerSpec { services: services.clone(), ..spec(1, guest) });
     let writes: Vec<usize> = (0..2)
         .map(|_| {
             caller.post(owned("in", b"x"), 0, 0).unwrap();
@@ -183,8 +177,8 @@ fn a_run_is_given_up_for_its_slice_and_without_one_for_its_time_only() {
     let limits = GuestLimits { time: Duration::from_millis(100), ..GuestLimits::default() };
     for (slice, is_given_up) in [(limits.slice, true), (Duration::MAX, false)] {
         let limits = GuestLimits { slice, ..limits };
-        let definition = executor.add(DefinitionSpec { limits, ..spec(1, endless.clone()) });
-        let (inline, _) = run(&definition);
+        let runner = executor.add(RunnerSpec { limits, ..spec(1, endless.clone()) });
+        let (inline, _) = run(&runner);
         assert_eq!(inline == Inline::Post, is_given_up, "{slice:?}: {inline:?}");
     }
 }

@@ -2,8 +2,8 @@
 
 use crate::support::{Broker, PythonCall, engine, executor_with, owned, spec, until_all_have_woken};
 use lotmq_host::{
-    Definition, DefinitionSpec, Engine, EngineOptions, Executor, ExecutorOptions, FinishedRun, Origin,
-    RunOutput, Services, Sink, Trap, TrapKind, Value, World,
+    Engine, EngineOptions, Executor, ExecutorOptions, FinishedRun, Origin, RunOutput, Runner, RunnerSpec,
+    Services, Sink, Trap, TrapKind, Value, World,
     python::{Called, Python, PythonError, Script},
 };
 use lotmq_pulse::Pulses;
@@ -318,7 +318,7 @@ fn runs_that_wait_hold_up_nobody_else(statement: &str, broker: impl FnOnce(Waiti
     let ((began, has_begun), (go_on, waits)) = (channel(), channel());
     let broker = broker(Waiting { began: Mutex::new(began), go_on: Mutex::new(waits) });
     let services: Arc<dyn Services> = Arc::new(broker);
-    let calls = executor.add(DefinitionSpec { services, ..spec(1, calls) });
+    let calls = executor.add(RunnerSpec { services, ..spec(1, calls) });
     let other = executor.add(spec(2, other));
     for round in 0..3 {
         for number in 0..2 {
@@ -344,7 +344,7 @@ impl Sink for Told {
     fn run_finished(&mut self, _run: FinishedRun<'_>, _output: &RunOutput) {
         self.0.send("a run").unwrap();
     }
-    fn start_failed(&mut self, _definition: &Arc<Definition>, trap: &Trap) {
+    fn start_failed(&mut self, _runner: &Arc<Runner>, trap: &Trap) {
         panic!("{trap}");
     }
     fn turn_finished(&mut self) {
@@ -369,7 +369,7 @@ fn what_ran_before_goes_out_before_a_run_waits() {
     let options = ExecutorOptions { threads: 1, ..ExecutorOptions::default() };
     let executor = Executor::start(options, move |_| Box::new(Told(of_sink.lock().clone()))).unwrap();
     let services: Arc<dyn Services> = Arc::new(Broker { python: Some(python), ..Broker::default() });
-    let calls = executor.add(DefinitionSpec { services, ..spec(1, guest) });
+    let calls = executor.add(RunnerSpec { services, ..spec(1, guest) });
     for payload in ["wait", "no", "wait"] {
         calls.post(owned("in", payload.as_bytes()), 0, 0).unwrap();
     }

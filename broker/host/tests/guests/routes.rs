@@ -3,8 +3,8 @@
 use crate::support::{Broker, engine, wrapped};
 use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
-    DefinitionId, Grants, GuestLimits, NestedCall, Origin, RunContext, RunError, Services, Severity,
-    TopicGrant, TrapKind,
+    Grants, GuestId, GuestLimits, NestedCall, Origin, RunContext, RunError, Services, Severity, TopicGrant,
+    TrapKind,
     limits::ROUTE_TIME,
     route::{
         Abilities, Argument, Arrival, ClientTls, Delivery, Endpoint, EndpointTls, Failure, Ingesting,
@@ -89,7 +89,7 @@ async fn echo_within(
     let guest = RouteGuest::compile(engine(), &wrapped("guests/route-echo"), Origin::Upload).unwrap();
     let (arrivals, receiver) = mpsc::unbounded_channel();
     let spec = RouteSpec {
-        id: DefinitionId(1),
+        id: GuestId(1),
         services: Arc::new(Taker { broker: Broker::default(), arrivals }),
         grants: Arc::new(grants),
         endpoints: Arc::new(HashMap::from([("echo".to_owned(), endpoint)])),
@@ -326,7 +326,7 @@ const LOOPBACK: &[u8] = include_bytes!("../../../../guests/route-loopback/prebui
 async fn the_loopback_stores_and_finds_rows() {
     let guest = RouteGuest::compile(engine(), LOOPBACK, Origin::Upload).unwrap();
     let spec = RouteSpec {
-        id: DefinitionId(1),
+        id: GuestId(1),
         services: Arc::new(Taker { broker: Broker::default(), arrivals: mpsc::unbounded_channel().0 }),
         grants: Arc::new(Grants::default()),
         endpoints: Arc::default(),

@@ -1,9 +1,9 @@
 //! Makes components from WebAssembly text, and a broker's side for them to talk to.
 
 use lotmq_host::{
-    Argument, Definition, DefinitionId, DefinitionSpec, Effect, Engine, EngineOptions, Event, FinishedRun,
-    Grants, Guest, GuestLimits, MailboxOptions, Message, NestedCall, Origin, OwnedEvent, OwnedMessage, Qos,
-    RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput, Services, Sink, Trap, Value, World,
+    Argument, Effect, Engine, EngineOptions, Event, FinishedRun, Grants, Guest, GuestId, GuestLimits,
+    MailboxOptions, Message, NestedCall, Origin, OwnedEvent, OwnedMessage, Qos, RowQuery, RowsError,
+    RunContext, RunError, RunOutcome, RunOutput, Runner, RunnerSpec, Services, Sink, Trap, Value, World,
     python::Called,
 };
 use lotmq_pulse::{
@@ -134,7 +134,7 @@ pub(crate) fn engine() -> &'static Engine {
 #[derive(Default)]
 pub(crate) struct Broker {
     pub(crate) topics: Mutex<HashMap<String, Vec<u8>>>,
-    pub(crate) callees: Mutex<HashMap<String, Arc<Definition>>>,
+    pub(crate) callees: Mutex<HashMap<String, Arc<Runner>>>,
     pub(crate) deepest: Mutex<u8>,
     /// What calls of scripts give; without it there is none.
     pub(crate) python: Option<PythonCall>,
@@ -200,7 +200,7 @@ impl Services for Broker {
 /// What a sink saw of one run.
 #[derive(Debug)]
 pub(crate) struct Seen {
-    pub(crate) definition: DefinitionId,
+    pub(crate) definition: GuestId,
     pub(crate) tag: u64,
     pub(crate) outcome: RunOutcome,
     pub(crate) published: Vec<(String, Vec<u8>)>,
@@ -211,16 +211,16 @@ pub(crate) struct Collector(pub(crate) Sender<Seen>);
 impl Sink for Collector {
     fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
         let seen = Seen {
-            definition: run.definition.id(),
+            definition: run.runner.id(),
             tag: run.tag,
             outcome: run.outcome,
             published: published(output),
         };
         self.0.send(seen).ok();
     }
-    fn start_failed(&mut self, definition: &Arc<Definition>, trap: &Trap) {
+    fn start_failed(&mut self, runner: &Arc<Runner>, trap: &Trap) {
         let seen = Seen {
-            definition: definition.id(),
+            definition: runner.id(),
             tag: u64::MAX,
             outcome: RunOutcome::Trapped(trap.clone()),
             published: Vec::new(),
@@ -267,9 +267,9 @@ pub(crate) fn until_all_have_woken(pulses: &Pulses, threads: usize) {
     }
 }
 
-pub(crate) fn spec(id: u64, guest: Guest) -> DefinitionSpec {
-    DefinitionSpec {
-        id: DefinitionId(id),
+pub(crate) fn spec(id: u64, guest: Guest) -> RunnerSpec {
+    RunnerSpec {
+        id: GuestId(id),
         name: format!("guest-{id}").into(),
         tenant: 0,
         guest,
@@ -303,6 +303,6 @@ pub(crate) fn run_once(text: Text<'_>, event: &Event<'_>) -> (RunOutcome, RunOut
     let services: Arc<dyn Services> = Arc::new(Broker::default());
     let mut instance =
         text.guest().instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
-    let outcome = instance.run(event, RunContext::new(DefinitionId(1)), &mut output);
+    let outcome = instance.run(event, RunContext::new(GuestId(1)), &mut output);
     (outcome, output)
 }

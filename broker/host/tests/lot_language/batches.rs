@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock};
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use lotmq_host::{
-    ActionInstance, Batch, Definition, DefinitionId, DefinitionSpec, Effect, Event, Executor,
-    ExecutorOptions, Grants, Guest, GuestLimits, InlineRuns, MailboxOptions, Message, Origin, Qos,
-    RunContext, RunOutcome, RunOutput, Severity, World,
+    ActionInstance, Batch, Effect, Event, Executor, ExecutorOptions, Grants, Guest, GuestId, GuestLimits,
+    InlineRuns, MailboxOptions, Message, Origin, Qos, RunContext, RunOutcome, RunOutput, Runner, RunnerSpec,
+    Severity, World,
 };
 
 use crate::bench::{Deaf, State, action, engine, on_in};
@@ -36,9 +36,9 @@ fn guest(source: &str) -> Guest {
     engine().compile(&output.component, World::Action, Origin::Compiler).unwrap()
 }
 
-fn deploy(guest: &Guest) -> Arc<Definition> {
-    executor().add(DefinitionSpec {
-        id: DefinitionId(1),
+fn deploy(guest: &Guest) -> Arc<Runner> {
+    executor().add(RunnerSpec {
+        id: GuestId(1),
         name: "batched".into(),
         tenant: 0,
         guest: guest.clone(),
@@ -72,7 +72,7 @@ impl Alone {
     fn run(&mut self, (topic, payload): (&str, &[u8])) -> Seen {
         let message = Message { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id: "c" };
         let mut output = RunOutput::new();
-        let outcome = self.0.run(&Event::Message(message), RunContext::new(DefinitionId(1)), &mut output);
+        let outcome = self.0.run(&Event::Message(message), RunContext::new(GuestId(1)), &mut output);
         told(&outcome, &output)
     }
 }
@@ -90,11 +90,11 @@ fn together(source: &str, messages: &[(&str, &[u8])]) -> (Vec<Seen>, usize) {
         batch.push(topic, payload);
     }
     // On a busy machine a slice can be over before the batch is.
-    let (definition, mut of_batch) = (0..100)
+    let (runner, mut of_batch) = (0..100)
         .find_map(|_| {
-            let definition = deploy(&guest);
-            let runs = InlineRuns::default().run_batch(&definition, &batch, 0)?;
-            Some((definition, runs))
+            let runner = deploy(&guest);
+            let runs = InlineRuns::default().run_batch(&runner, &batch, 0)?;
+            Some((runner, runs))
         })
         .unwrap();
     let mut alone = Alone::new(&guest);
@@ -111,7 +111,7 @@ fn together(source: &str, messages: &[(&str, &[u8])]) -> (Vec<Seen>, usize) {
         })
         .collect();
     drop(of_batch);
-    assert_eq!(definition.metrics().runs, done as u64, "{source}");
+    assert_eq!(runner.metrics().runs, done as u64, "{source}");
     (seen, done)
 }
 
@@ -208,16 +208,16 @@ fn long_texts_fit_into_the_memory_of_a_batch() {
 #[test]
 fn a_definition_for_which_batches_are_of_no_use_gets_few() {
     let source = on_in(&"PUBLISH TOPIC \"o\" WITH PAYLOAD\n".repeat(1_000));
-    let definition = deploy(&guest(&source));
+    let runner = deploy(&guest(&source));
     let mut runs = InlineRuns::default();
-    assert_eq!(runs.batch_max(&definition, 10), 10);
+    assert_eq!(runs.batch_max(&runner, 10), 10);
     let mut batch = Batch::default();
     batch.push("in", b"x");
-    let mut of_batch = runs.run_batch(&definition, &batch, 0).unwrap();
+    let mut of_batch = runs.run_batch(&runner, &batch, 0).unwrap();
     assert_eq!(of_batch.next_run(&mut RunOutput::new()), None);
-    assert_eq!(runs.batch_max(&definition, 100), 1);
-    while runs.batch_max(&definition, 100) == 1 {}
-    assert_eq!(runs.batch_max(&definition, 10), 10);
+    assert_eq!(runs.batch_max(&runner, 100), 1);
+    while runs.batch_max(&runner, 100) == 1 {}
+    assert_eq!(runs.batch_max(&runner, 10), 10);
 }
 
 #[test]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use lot_facts::Trigger;
 use lot_to_wasm::{Compat, CompileOptions, Form, lower};
 use lotmq_host::{
-    ActionInstance, Argument, Client, Definition, DefinitionId, DefinitionSpec, Departure, Effect, Engine,
-    EngineOptions, Event, Executor, ExecutorOptions, FinishedRun, Grants, Guest, GuestLimits, MailboxOptions,
-    Message, ModelInstance, NestedCall, Origin, Qos, RowQuery, RowsError, RunContext, RunError, RunOutcome,
-    RunOutput, Services, Severity, Sink, Subscription, Trap, Value, World,
+    ActionInstance, Argument, Client, Departure, Effect, Engine, EngineOptions, Event, Executor,
+    ExecutorOptions, FinishedRun, Grants, Guest, GuestId, GuestLimits, MailboxOptions, Message,
+    ModelInstance, NestedCall, Origin, Qos, RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput,
+    Runner, RunnerSpec, Services, Severity, Sink, Subscription, Trap, Value, World,
 };
 use parking_lot::Mutex;
 
@@ -67,8 +67,8 @@ pub(crate) struct State {
     pub(crate) retained: Mutex<BTreeMap<String, Vec<u8>>>,
     environment: Mutex<BTreeMap<String, String>>,
     secrets: Mutex<BTreeMap<String, String>>,
-    callees: Mutex<BTreeMap<String, Arc<Definition>>>,
-    models: Mutex<BTreeMap<String, Arc<Definition>>>,
+    callees: Mutex<BTreeMap<String, Arc<Runner>>>,
+    models: Mutex<BTreeMap<String, Arc<Runner>>>,
     random: Mutex<u64>,
     /// Topics of the events of routes.
     pub(crate) events: Mutex<Vec<String>>,
@@ -80,9 +80,9 @@ pub(crate) struct State {
 
 impl State {
     /// Something that others may call or publish.
-    pub(crate) fn know(&self, is_model: bool, name: String, definition: Arc<Definition>) {
+    pub(crate) fn know(&self, is_model: bool, name: String, runner: Arc<Runner>) {
         let known = if is_model { &self.models } else { &self.callees };
-        known.lock().insert(name, definition);
+        known.lock().insert(name, runner);
     }
 
     /// Undoes [`State::know`]: definitions know their state, which would keep both alive.
@@ -168,7 +168,7 @@ pub(crate) struct Deaf;
 
 impl Sink for Deaf {
     fn run_finished(&mut self, _run: FinishedRun<'_>, _output: &RunOutput) {}
-    fn start_failed(&mut self, _definition: &Arc<Definition>, _trap: &Trap) {}
+    fn start_failed(&mut self, _runner: &Arc<Runner>, _trap: &Trap) {}
     fn turn_finished(&mut self) {}
 }
 
@@ -230,8 +230,8 @@ impl Bench {
             let services: Arc<dyn Services> = self.state.clone();
             let instance = guest.instance(services.clone(), grants.clone(), limits()).unwrap();
             if facts.callable.is_some() || is_model {
-                let callee = self.executor.add(DefinitionSpec {
-                    id: DefinitionId(100),
+                let callee = self.executor.add(RunnerSpec {
+                    id: GuestId(100),
                     name: name.as_str().into(),
                     tenant: 0,
                     guest,
@@ -275,7 +275,7 @@ impl Bench {
     /// How a run of the first definition goes that has no more than a slice of its thread.
     pub(crate) fn send_in_slice(&mut self, topic: &str, payload: &[u8]) -> RunOutcome {
         let message = Message { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id: "c" };
-        let run = RunContext::new(DefinitionId(1));
+        let run = RunContext::new(GuestId(1));
         self.deployed[0].instance.run_sliced(&Event::Message(message), run, &mut RunOutput::new())
     }
 
@@ -306,7 +306,7 @@ impl Bench {
     pub(crate) fn call(&mut self, inputs: &[Argument]) -> RunOutcome {
         let mut output = RunOutput::new();
         let event = Event::Call { inputs, trigger: None };
-        let run = RunContext::new(DefinitionId(1));
+        let run = RunContext::new(GuestId(1));
         let outcome = self.deployed[0].instance.run(&event, run, &mut output);
         self.take(&output);
         outcome
@@ -314,7 +314,7 @@ impl Bench {
 
     fn run(&mut self, index: usize, event: &Event<'_>) -> Vec<(String, Vec<u8>)> {
         let mut output = RunOutput::new();
-        let run = RunContext::new(DefinitionId(1 + index as u64));
+        let run = RunContext::new(GuestId(1 + index as u64));
         match self.deployed[index].instance.run(event, run, &mut output) {
             RunOutcome::Done(outputs) => assert_eq!(outputs, []),
             RunOutcome::Failed(error) => self.failures.push(error),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lot_facts::RuleInputs;
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::rule::{Read, Request, RuleGuest, RuleOutcome, Subject, Verdict};
-use lotmq_host::{DefinitionId, Effect, Origin, RunContext, RunOutput, TrapKind};
+use lotmq_host::{Effect, GuestId, Origin, RunContext, RunOutput, TrapKind};
 
 use crate::bench::{State, engine};
 
@@ -112,7 +112,7 @@ impl Rule {
             let mut check = || {
                 let subject: Option<Arc<dyn Subject>> =
                     ask.user.map(|_| Arc::new(Account(ask.clone())) as Arc<_>);
-                instance.check(&request, subject, RunContext::new(DefinitionId(1)), &mut output)
+                instance.check(&request, subject, RunContext::new(GuestId(1)), &mut output)
             };
             let first = check();
             if matches!(first, RuleOutcome::Trapped(_)) {

@@ -10,8 +10,7 @@ use lotmq_definitions::{
     Removed,
 };
 use lotmq_host::{
-    Acting, AfterTraps, DefinitionSpec, Grants, Guest, GuestLimits, LoadError, MailboxOptions, OwnedEvent,
-    World,
+    Acting, AfterTraps, Grants, Guest, GuestLimits, LoadError, MailboxOptions, OwnedEvent, RunnerSpec, World,
 };
 use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::warn;
@@ -19,7 +18,7 @@ use tracing::warn;
 use super::prepared::Loader;
 use super::services::TenantServices;
 use super::sink::host_id;
-use super::{Guests, Runner, views};
+use super::{Guests, OrderedRunner, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
@@ -128,14 +127,14 @@ impl Guests {
             let mut runners = guests.runners.write();
             let known = runners.get(&definition.id).cloned();
             match known {
-                Some(runner) => {
+                Some(known) => {
                     let limits = deployment.limits;
-                    runner.definition.replace(deployment.guest, services, grants, limits, is_pure);
-                    runner.order
+                    known.runner.replace(deployment.guest, services, grants, limits, is_pure);
+                    known.order
                 }
                 None => {
                     let order = guests.order();
-                    let runner = executor.add(DefinitionSpec {
+                    let runner = executor.add(RunnerSpec {
                         id: host_id(tenant, definition.id),
                         name: Arc::clone(definition.name()),
                         tenant: tenant.number,
@@ -147,7 +146,7 @@ impl Guests {
                         after_traps: deployment.after_traps,
                         is_pure,
                     });
-                    runners.insert(definition.id, Arc::new(Runner { definition: runner, order }));
+                    runners.insert(definition.id, Arc::new(OrderedRunner { runner, order }));
                     order
                 }
             }
@@ -180,8 +179,7 @@ impl Guests {
     fn end(&self, definition: &Definition) -> u64 {
         let runner = self.runners.write().remove(&definition.id);
         let route = self.routes.write().remove(&definition.id);
-        let waited =
-            route.map_or(0, |route| route.close()) + runner.map_or(0, |runner| runner.definition.close());
+        let waited = route.map_or(0, |route| route.close()) + runner.map_or(0, |known| known.runner.close());
         self.waiting.removed(definition.id);
         waited as u64
     }
@@ -230,7 +228,7 @@ impl Guests {
             return None;
         }
         let of_rule = definition.facts().rule.as_ref();
-        let order = self.runner(definition.id).map(|runner| runner.order);
+        let order = self.runners.read().get(&definition.id).map(|known| known.order);
         let order = order.or_else(|| self.routes.read().get(&definition.id).map(|route| route.order));
         let order = order.or_else(|| of_rule.map(|_| self.order()))?;
         let state = of_rule.and_then(|facts| serde_json::to_vec(facts).ok()).unwrap_or_default();

@@ -64,7 +64,7 @@ struct GuestEvents {
     /// Connections that are not read from until no event is left.
     waiting: Vec<Arc<Connection>>,
     /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client whose messages fill them.
-    congested: HashMap<u32, Weak<lotmq_host::Definition>>,
+    congested: HashMap<u32, Weak<lotmq_host::Runner>>,
 }
 
 pub(super) struct GuestEvent {

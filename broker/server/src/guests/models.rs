@@ -70,7 +70,7 @@ impl Guests {
             definition.id
         };
         let runner = self.runner(id).ok_or_else(unknown)?;
-        let values = runner.definition.call_nested(call, assignments)?;
+        let values = runner.call_nested(call, assignments)?;
         ModelInstance::from_values(values).ok_or_else(unknown)
     }
 }

@@ -170,12 +170,12 @@ pub(crate) fn run_starts(hosting: &Hosting) {
             let Some(runner) = tenant.programs().guests.runner(definition.id) else { continue };
             // What waits for somebody else does not hold the listeners at all.
             if definition.facts().effects.suspend {
-                let _ = runner.definition.post(OwnedEvent::Start, 0, 0);
+                let _ = runner.post(OwnedEvent::Start, 0, 0);
                 continue;
             }
             let (sender, receiver) = sync_channel(1);
             let tag = tenant.programs().guests.waiting.add(definition.id, sender);
-            if runner.definition.post(OwnedEvent::Start, 0, tag).is_ok() {
+            if runner.post(OwnedEvent::Start, 0, tag).is_ok() {
                 waiting.push(Starting { tenant: Arc::clone(tenant), definition, report: receiver });
             }
         }

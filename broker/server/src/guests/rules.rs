@@ -14,7 +14,7 @@ use lotmq_auth::built_in::{BUILT_INS, SEEDS};
 use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Scope, Still, Validity};
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Origin, RunError};
 use lotmq_host::rule::{Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subject, Verdict};
-use lotmq_host::{DefinitionId, Effect, RunContext, RunOutput, Services, Severity, Trap, TrapKind};
+use lotmq_host::{Effect, GuestId, RunContext, RunOutput, Services, Severity, Trap, TrapKind};
 use lotmq_store::{Batch, DefinitionRow, Op, QuarantineRow, SettingRow};
 use parking_lot::Mutex;
 use tracing::{error, trace, warn};
@@ -242,7 +242,7 @@ struct Seen {
 
 impl Still for Seen {
     fn holds(&self) -> bool {
-        let run = RunContext::new(DefinitionId(0));
+        let run = RunContext::new(GuestId(0));
         let mut now = Vec::new();
         self.reads.iter().all(|read| match read {
             Read::Value { topic, value } => {

@@ -87,7 +87,7 @@ impl Guests {
         let runner = self.runner(definition.id).ok_or_else(|| RunActionError::NotFound(name.to_owned()))?;
         let (sender, receiver) = sync_channel(1);
         let tag = self.waiting.add(definition.id, sender);
-        let taken = runner.definition.post(event(&definition, request), 0, tag);
+        let taken = runner.post(event(&definition, request), 0, tag);
         let report = match taken {
             Ok(_) => receiver.recv_timeout(WAIT).map_err(|error| match error {
                 RecvTimeoutError::Timeout => RunActionError::TooLong(name.to_owned()),

@@ -182,7 +182,7 @@ impl Services for TenantServices {
             return Err(not_for_others("action", name));
         }
         let runner = tenant.programs().guests.runner(definition.id).ok_or_else(unknown)?;
-        runner.definition.call_nested(call, inputs)
+        runner.call_nested(call, inputs)
     }
 
     fn build_model(

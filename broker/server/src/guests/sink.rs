@@ -21,13 +21,13 @@ use lotmq_core::turn::Turn;
 const TENANT_SHIFT: u32 = 40;
 
 /// Definition that a host id names within its tenant.
-pub(super) fn definition_id(id: host::DefinitionId) -> DefinitionId {
+pub(super) fn definition_id(id: host::GuestId) -> DefinitionId {
     DefinitionId(id.0 & ((1 << TENANT_SHIFT) - 1))
 }
 
 /// Host id of a tenant's definition; unique among all tenants.
-pub(super) fn host_id(tenant: &Tenant, id: DefinitionId) -> host::DefinitionId {
-    host::DefinitionId(u64::from(tenant.number) << TENANT_SHIFT | id.0)
+pub(super) fn host_id(tenant: &Tenant, id: DefinitionId) -> host::GuestId {
+    host::GuestId(u64::from(tenant.number) << TENANT_SHIFT | id.0)
 }
 
 /// Sink of one executor thread.
@@ -49,11 +49,10 @@ impl GuestSink {
         this_turn::with(work)
     }
 
-    fn find(&self, definition: &host::Definition) -> Option<(Arc<Tenant>, Arc<Definition>)> {
+    fn find(&self, runner: &host::Runner) -> Option<(Arc<Tenant>, Arc<Definition>)> {
         let tenants = self.hosting.tenants.all();
-        let tenant = tenants.get(definition.tenant() as usize)?;
-        let found =
-            tenant.programs().guests.registry.read().by_id(definition_id(definition.id())).cloned()?;
+        let tenant = tenants.get(runner.tenant() as usize)?;
+        let found = tenant.programs().guests.registry.read().by_id(definition_id(runner.id())).cloned()?;
         Some((Arc::clone(tenant), found))
     }
 }
@@ -61,12 +60,12 @@ impl GuestSink {
 impl Sink for GuestSink {
     fn run_finished(&mut self, run: FinishedRun<'_>, output: &RunOutput) {
         // Removed or taken over while it ran: once that has been answered, nothing of it goes out any more, and its errors are nobody's.
-        let Some((tenant, definition)) = self.find(run.definition) else {
+        let Some((tenant, definition)) = self.find(run.runner) else {
             if output.writes() > 0 {
-                let (definition, count) = (run.definition.name(), output.writes());
+                let (definition, count) = (run.runner.name(), output.writes());
                 self.hosting.counters.guest_effects_dropped.add(count.into());
                 let tenants = self.hosting.tenants.all();
-                let tenant = tenants.get(run.definition.tenant() as usize).map(|tenant| &*tenant.name);
+                let tenant = tenants.get(run.runner.tenant() as usize).map(|tenant| &*tenant.name);
                 warn!(
                     tenant,
                     definition,
@@ -111,8 +110,8 @@ impl Sink for GuestSink {
         }
     }
 
-    fn start_failed(&mut self, definition: &Arc<host::Definition>, trap: &Trap) {
-        let Some((tenant, definition)) = self.find(definition) else { return };
+    fn start_failed(&mut self, runner: &Arc<host::Runner>, trap: &Trap) {
+        let Some((tenant, definition)) = self.find(runner) else { return };
         let error = RunError { code: trap.kind.code(), message: &trap.message, ..RunError::default() };
         self.turn(|turn| records::record(turn, &tenant, &definition, &error, 0));
     }

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin, Owner};
-use lotmq_host::{AfterTraps, DefinitionState, Grants, GuestLimits, NameGrant, TopicGrant, World};
+use lotmq_host::{AfterTraps, Grants, GuestLimits, NameGrant, RunnerState, TopicGrant, World};
 use lotmq_store::{Batch, ModuleRow, Op};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -188,9 +188,9 @@ fn of_owner(tenant: &Tenant, user: &str) -> impl Iterator<Item = Module> {
         .map(|module| Module { owner: None, ..(*module).clone() })
 }
 
-fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Definition>> {
+fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Runner>> {
     let definition = tenant.programs().guests.registry.read().get(DefinitionKind::Module, name).cloned()?;
-    tenant.programs().guests.runner(definition.id).map(|runner| Arc::clone(&runner.definition))
+    tenant.programs().guests.runner(definition.id)
 }
 
 /// Data of `-moduleInfo`, and payload of `Modules/<name>`.
@@ -199,7 +199,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     let metrics = runner.as_ref().map(|runner| runner.metrics()).unwrap_or_default();
     let state = match runner.map(|runner| runner.state()) {
         _ if module.options.is_disabled => "disabled",
-        Some(DefinitionState::Failed) => "failed",
+        Some(RunnerState::Failed) => "failed",
         _ => "enabled",
     };
     json!({

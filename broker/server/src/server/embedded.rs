@@ -49,7 +49,7 @@ use lotmq_core::routing::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::{Chance, Hashing};
-use program::Definition;
+use program::ProgramEntity;
 use time::VirtualTime;
 
 /// Longest time of the machine that may pass until a run has ended; the host's own limit is far below.
@@ -148,10 +148,10 @@ impl EmbeddedBroker {
             self.add_script(name, text);
         }
         let mut idle = Vec::new();
-        for definition in &program.definitions {
-            match definition {
-                Definition::Runs(prepared) => self.install(prepared)?,
-                Definition::IsKnown(new) => idle.push(self.make_known(new)?),
+        for entity in &program.entities {
+            match entity {
+                ProgramEntity::Runs(prepared) => self.install(prepared)?,
+                ProgramEntity::IsKnown(new) => idle.push(self.make_known(new)?),
             }
         }
         let guests = &self.tenant.programs().guests;
@@ -260,7 +260,7 @@ impl EmbeddedBroker {
         let found = guests.registry.read().get(DefinitionKind::Action, name).map(|action| action.id);
         let runner = found.and_then(|id| guests.runner(id));
         let runner = runner.ok_or_else(|| EmbeddedError::UnknownAction(name.to_owned()))?;
-        let posted = runner.definition.post(OwnedEvent::Call { inputs, trigger: None }, 0, 0);
+        let posted = runner.post(OwnedEvent::Call { inputs, trigger: None }, 0, 0);
         posted
             .map(drop)
             .map_err(|error| EmbeddedError::NotTaken { name: name.to_owned(), reason: error.to_string() })

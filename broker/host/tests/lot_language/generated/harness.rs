@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 use lot_to_wasm::diagnostic::Severity;
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::{
-    ActionInstance, Argument, DefinitionId, DefinitionSpec, Effect as HostEffect, Event as HostEvent,
-    Executor, ExecutorOptions, Grants, GuestLimits, MailboxOptions, Message, Origin, Qos, RunContext,
-    RunOutcome, RunOutput, Services, Value as HostValue, World as HostWorld,
+    ActionInstance, Argument, Effect as HostEffect, Event as HostEvent, Executor, ExecutorOptions, Grants,
+    GuestId, GuestLimits, MailboxOptions, Message, Origin, Qos, RunContext, RunOutcome, RunOutput,
+    RunnerSpec, Services, Value as HostValue, World as HostWorld,
 };
 
 use super::evaluate::{Effect, Outcome, is_simple};
@@ -59,7 +59,7 @@ pub(super) fn run(program: &Program, text: &str, form: Form) -> Result<Observed,
             .map_err(|error| format!("not valid: {error}"))?;
         let grants = Arc::new(if is_model { Grants::model() } else { Grants::action() });
         names.push(entity.name.clone());
-        let id = DefinitionId(names.len() as u64);
+        let id = GuestId(names.len() as u64);
         if entity.name == *first {
             let instance = guest.instance(
                 Arc::clone(&state) as Arc<dyn Services>,
@@ -68,7 +68,7 @@ pub(super) fn run(program: &Program, text: &str, form: Form) -> Result<Observed,
             );
             started = Some((instance.map_err(|trap| trap.to_string())?, id, output.facts.trigger.clone()));
         } else {
-            let callee = executor().add(DefinitionSpec {
+            let callee = executor().add(RunnerSpec {
                 id,
                 name: entity.name.as_str().into(),
                 tenant: 0,
@@ -117,7 +117,7 @@ impl Observer<'_> {
         &mut self,
         event: &Event,
         instance: &mut ActionInstance,
-        id: DefinitionId,
+        id: GuestId,
         filters: &[String],
     ) -> Result<Outcome, String> {
         let mut output = RunOutput::new();

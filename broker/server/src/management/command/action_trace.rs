@@ -55,7 +55,7 @@ fn measure_traced(call: &Call<'_>) {
         call.tenant.programs().guests.registry.read().list(DefinitionKind::Action).cloned().collect();
     for action in actions {
         if let Some(runner) = call.tenant.programs().guests.runner(action.id) {
-            runner.definition.set_traced(action.activity.is_traced(|| now));
+            runner.set_traced(action.activity.is_traced(|| now));
         }
     }
 }

@@ -14,15 +14,15 @@ use crate::guests::{DeployError, Guests, Loader, Prepared};
 /// A program that can be deployed.
 pub struct EmbeddedProgram {
     /// In the order in which they are deployed.
-    pub(super) definitions: Vec<Definition>,
+    pub(super) entities: Vec<ProgramEntity>,
     /// Names and texts of its scripts.
     pub(super) scripts: Vec<(String, String)>,
     /// What they run in.
     pub(super) python: Option<Python>,
 }
 
-/// One definition of it.
-pub(super) enum Definition {
+/// Entity of a program, compiled as far as it can run here.
+pub(super) enum ProgramEntity {
     /// It is deployed as in any broker.
     Runs(Box<Prepared>),
     /// Others can name it, and that is all: a Rule, which has nobody to be asked about, or a Route whose type this build does not run.
@@ -37,18 +37,18 @@ impl EmbeddedProgram {
     ) -> Result<Self, EmbeddedError> {
         let (compiles, route_types) = (Compiles::default(), RouteTypes::default());
         let loader = Loader { engine, compiles: &compiles, route_types: &route_types };
-        let mut definitions = Vec::new();
+        let mut compiled = Vec::new();
         for (source, entities) in sources {
             for entity in entities {
-                definitions.push(Definition::compile(loader, &source, entity)?);
+                compiled.push(ProgramEntity::compile(loader, &source, entity)?);
             }
         }
-        definitions.sort_by_cached_key(|definition| definition.new_definition().kind);
-        Ok(Self { definitions: in_order(definitions), scripts, python })
+        compiled.sort_by_cached_key(|entity| entity.new_definition().kind);
+        Ok(Self { entities: in_order(compiled), scripts, python })
     }
 }
 
-impl Definition {
+impl ProgramEntity {
     fn compile(loader: Loader<'_>, source: &str, entity: Entity) -> Result<Self, EmbeddedError> {
         let refused = |name: &str, reason: String| EmbeddedError::Refused { name: name.to_owned(), reason };
         let Some(output) = entity.output else {
@@ -91,14 +91,14 @@ impl Definition {
 }
 
 /// Models behind those that they are made of, so that none is compiled again; everything else where it is.
-fn in_order(mut left: Vec<Definition>) -> Vec<Definition> {
+fn in_order(mut left: Vec<ProgramEntity>) -> Vec<ProgramEntity> {
     let mut ordered = Vec::with_capacity(left.len());
     while !left.is_empty() {
-        let is_ready = |definition: &Definition| {
-            let is_model = definition.new_definition().kind == DefinitionKind::Model;
-            let waits_for = |other: &Definition| {
+        let is_ready = |entity: &ProgramEntity| {
+            let is_model = entity.new_definition().kind == DefinitionKind::Model;
+            let waits_for = |other: &ProgramEntity| {
                 let part = other.new_definition();
-                part.kind == DefinitionKind::Model && definition.is_made_of(part)
+                part.kind == DefinitionKind::Model && entity.is_made_of(part)
             };
             !is_model || !left.iter().any(waits_for)
         };

@@ -1,7 +1,7 @@
-//! A definition that is loaded: its guest, its mailbox, its instance, its figures.
+//! The runner of a definition: its guest, its mailbox, its instance, its figures.
 //!
 //! Invariants: whoever sets [`Activity::Running`] owns the instance until it sets something else; the run queue is never locked while the
-//! mailbox is; an old version's instance never runs after [`Definition::replace`] has returned, but for the run under way.
+//! mailbox is; an old version's instance never runs after [`Runner::replace`] has returned, but for the run under way.
 
 use super::{
     Shared,
@@ -10,8 +10,8 @@ use super::{
     spare::{Spares, Taken},
 };
 use crate::{
-    ActionInstance, Argument, DefinitionId, Event, Grants, Guest, GuestLimits, NestedCall, OwnedEvent,
-    RunContext, RunError, RunOutcome, Services, Trap, TrapKind, Value,
+    ActionInstance, Argument, Event, Grants, Guest, GuestId, GuestLimits, NestedCall, OwnedEvent, RunContext,
+    RunError, RunOutcome, Services, Trap, TrapKind, Value,
     limits::{BATCH_PAUSE, BATCH_TIME, HELD_BACK_FACTOR, HOPS_MAX, RUNS_PER_LOCK},
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -26,11 +26,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What an executor needs to know of a definition.
+/// Specification of a runner: what an executor needs to know of a definition.
 #[derive(Clone)]
-pub struct DefinitionSpec {
+pub struct RunnerSpec {
     /// Names it to the server.
-    pub id: DefinitionId,
+    pub id: GuestId,
     /// Names it to people.
     pub name: Arc<str>,
     /// Tenants take turns on the executor.
@@ -52,9 +52,9 @@ pub struct DefinitionSpec {
     pub is_pure: bool,
 }
 
-/// What a definition is doing, for people.
+/// State of a runner, for people.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DefinitionState {
+pub enum RunnerState {
     /// Ready for events, or running.
     Enabled,
     /// Pausing after a trap, for so long.
@@ -65,9 +65,9 @@ pub enum DefinitionState {
     Closed,
 }
 
-/// Figures of a definition since it was added.
+/// Figures of a runner since it was added.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct DefinitionMetrics {
+pub struct RunnerMetrics {
     /// Runs, nested ones included.
     pub runs: u64,
     /// Runs that ended with an error of the guest's own.
@@ -145,9 +145,9 @@ impl Figures {
     }
 }
 
-/// A loaded definition.
-pub struct Definition {
-    id: DefinitionId,
+/// Runner of a definition: its place on the executor, which stays when its code is replaced.
+pub struct Runner {
+    id: GuestId,
     name: Arc<str>,
     tenant: u32,
     code: Mutex<Code>,
@@ -165,7 +165,7 @@ pub struct Definition {
     batch_pause: AtomicU32,
     /// Sweeps since it last ran.
     idle_sweeps: AtomicU8,
-    me: Weak<Definition>,
+    me: Weak<Runner>,
 }
 
 struct Code {
@@ -185,18 +185,15 @@ struct Figures {
     measured_ns: AtomicU64,
 }
 
-impl fmt::Debug for Definition {
+impl fmt::Debug for Runner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Definition")
-            .field("id", &self.id)
-            .field("tenant", &self.tenant)
-            .finish_non_exhaustive()
+        f.debug_struct("Runner").field("id", &self.id).field("tenant", &self.tenant).finish_non_exhaustive()
     }
 }
 
-impl Definition {
-    pub(super) fn new(spec: DefinitionSpec, executor: Arc<Shared>) -> Arc<Definition> {
-        Arc::new_cyclic(|me| Definition {
+impl Runner {
+    pub(super) fn new(spec: RunnerSpec, executor: Arc<Shared>) -> Arc<Runner> {
+        Arc::new_cyclic(|me| Runner {
             id: spec.id,
             name: spec.name,
             tenant: spec.tenant,
@@ -221,7 +218,7 @@ impl Definition {
     }
 
     /// The server's name for it.
-    pub fn id(&self) -> DefinitionId {
+    pub fn id(&self) -> GuestId {
         self.id
     }
 
@@ -333,25 +330,23 @@ impl Definition {
     }
 
     /// Whether it is ready, pauses, or was stopped.
-    pub fn state(&self) -> DefinitionState {
+    pub fn state(&self) -> RunnerState {
         match self.mailbox.lock().activity {
-            Activity::Idle | Activity::Ready | Activity::Running => DefinitionState::Enabled,
-            Activity::Pausing(until) => {
-                DefinitionState::Pausing(until.saturating_duration_since(Instant::now()))
-            }
-            Activity::Stopped => DefinitionState::Failed,
-            Activity::Closed => DefinitionState::Closed,
+            Activity::Idle | Activity::Ready | Activity::Running => RunnerState::Enabled,
+            Activity::Pausing(until) => RunnerState::Pausing(until.saturating_duration_since(Instant::now())),
+            Activity::Stopped => RunnerState::Failed,
+            Activity::Closed => RunnerState::Closed,
         }
     }
 
     /// Its figures.
-    pub fn metrics(&self) -> DefinitionMetrics {
+    pub fn metrics(&self) -> RunnerMetrics {
         let (dropped, waiting) = {
             let mailbox = self.mailbox.lock();
             (mailbox.dropped, mailbox.len())
         };
         let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        DefinitionMetrics {
+        RunnerMetrics {
             runs: load(&self.figures.runs),
             errors: load(&self.figures.errors),
             traps: load(&self.figures.traps),
