@@ -19,14 +19,14 @@ const RUN_ERROR: u32 = 32;
 /// RETAIN, in the kind of a message.
 const RETAIN: u32 = 4;
 
-/// Messages on their way into a guest, in one reusable buffer.
+/// Batch of messages on their way into a guest, in one reusable buffer.
 #[derive(Debug, Default)]
-pub struct Batch {
+pub struct MessageBatch {
     lengths: Vec<u32>,
     bytes: Vec<u8>,
 }
 
-impl Batch {
+impl MessageBatch {
     /// Forgets the messages and keeps the memory.
     pub fn clear(&mut self) {
         self.lengths.clear();

@@ -7,7 +7,7 @@
 use crate::{
     Engine, Event, Grants, GuestLimits, NestedCall, RunContext, RunError, RunOutcome, RunOutput, Services,
     Trap, TrapKind, Value,
-    batch::{Answer, Batch, Written},
+    batch::{Answer, MessageBatch, Written},
     bindings::{ActionExports, model::ModelExports},
     engine::Ticker,
     guest::{ActionPre, Guest, Pre},
@@ -149,7 +149,7 @@ impl ActionInstance {
     }
 
     /// Runs the guest for many messages in one call, in one [slice](Self::run_sliced). `None` when it could not: nothing has happened then.
-    pub(crate) fn run_batch(&mut self, batch: &Batch, run: RunContext) -> Option<Written> {
+    pub(crate) fn run_batch(&mut self, batch: &MessageBatch, run: RunContext) -> Option<Written> {
         let Exports::Action(_, Some(on_messages)) = &self.exports else { return None };
         if self.is_poisoned {
             return None;

@@ -38,7 +38,7 @@ mod trap;
 mod types;
 mod validate;
 
-pub use batch::Batch;
+pub use batch::MessageBatch;
 pub use cache::CACHE_KEY_FILE;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{

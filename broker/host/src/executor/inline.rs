@@ -16,7 +16,7 @@ use super::{
     spare::Taken,
 };
 use crate::{
-    ActionInstance, Batch, Event, RunContext, RunOutcome, RunOutput,
+    ActionInstance, Event, MessageBatch, RunContext, RunOutcome, RunOutput,
     batch::Written,
     limits::{HOPS_MAX, INLINE_HELD_MAX, INLINE_SLICE},
 };
@@ -102,7 +102,7 @@ impl InlineRuns {
 
     /// Runs a pure definition for the messages of a batch, all with so many hops. Its runs are given one by one; those that are not
     /// done have had no effect. `None` when none is done.
-    pub fn run_batch(&mut self, runner: &Arc<Runner>, batch: &Batch, hops: u8) -> Option<BatchRuns> {
+    pub fn run_batch(&mut self, runner: &Arc<Runner>, batch: &MessageBatch, hops: u8) -> Option<BatchRuns> {
         if hops > HOPS_MAX {
             return None;
         }
@@ -144,7 +144,7 @@ impl Held {
         self.taken.instance.as_ref().is_some_and(ActionInstance::takes_batches)
     }
 
-    fn run_batch(&mut self, batch: &Batch, hops: u8) -> Option<BatchRuns> {
+    fn run_batch(&mut self, batch: &MessageBatch, hops: u8) -> Option<BatchRuns> {
         let runner = &self.taken.runner;
         let mut instance = self.taken.instance.take()?;
         let began = Instant::now();

@@ -5,9 +5,9 @@ use std::sync::{Arc, LazyLock};
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use lotmq_host::{
-    ActionInstance, Batch, Effect, Event, Executor, ExecutorOptions, Grants, Guest, GuestId, GuestLimits,
-    InlineRuns, MailboxOptions, Message, Origin, Qos, RunContext, RunOutcome, RunOutput, Runner, RunnerSpec,
-    Severity, World,
+    ActionInstance, Effect, Event, Executor, ExecutorOptions, Grants, Guest, GuestId, GuestLimits,
+    InlineRuns, MailboxOptions, Message, MessageBatch, Origin, Qos, RunContext, RunOutcome, RunOutput,
+    Runner, RunnerSpec, Severity, World,
 };
 
 use crate::bench::{Deaf, State, action, engine, on_in};
@@ -85,7 +85,7 @@ fn one_by_one(source: &str, messages: &[(&str, &[u8])]) -> Vec<Seen> {
 /// What the runs of a batch do, those that have to run by themselves included, and how many of them do not have to.
 fn together(source: &str, messages: &[(&str, &[u8])]) -> (Vec<Seen>, usize) {
     let guest = guest(source);
-    let mut batch = Batch::default();
+    let mut batch = MessageBatch::default();
     for (topic, payload) in messages {
         batch.push(topic, payload);
     }
@@ -211,7 +211,7 @@ fn a_definition_for_which_batches_are_of_no_use_gets_few() {
     let runner = deploy(&guest(&source));
     let mut runs = InlineRuns::default();
     assert_eq!(runs.batch_max(&runner, 10), 10);
-    let mut batch = Batch::default();
+    let mut batch = MessageBatch::default();
     batch.push("in", b"x");
     let mut of_batch = runs.run_batch(&runner, &batch, 0).unwrap();
     assert_eq!(of_batch.next_run(&mut RunOutput::new()), None);
@@ -222,7 +222,7 @@ fn a_definition_for_which_batches_are_of_no_use_gets_few() {
 
 #[test]
 fn a_batch_is_bounded() {
-    let mut batch = Batch::default();
+    let mut batch = MessageBatch::default();
     while batch.has_room_for(11) {
         batch.push("t", &[0; 10]);
     }

@@ -17,8 +17,8 @@ use hashbrown::{HashMap, HashSet};
 use lotmq_definitions::{Definition, DefinitionId};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
-    Batch, BatchRuns, Event, Inline, InlineRuns, Lease, Message as GuestMessage, OwnedEvent, OwnedMessage,
-    Posted, Qos, RunOutcome, RunOutput,
+    BatchRuns, Event, Inline, InlineRuns, Lease, Message as GuestMessage, MessageBatch, OwnedEvent,
+    OwnedMessage, Posted, Qos, RunOutcome, RunOutput,
 };
 use lotmq_session::Time;
 
@@ -54,7 +54,7 @@ struct GuestEvents {
     /// Runs on this thread, since the last events were posted.
     inline: InlineRuns,
     /// Kept for its memory, as the list of the events whose messages it holds.
-    batch: Batch,
+    batch: MessageBatch,
     of_batch: Vec<GuestEvent>,
     budget: Budget,
     /// Definitions with a published message that is not with its receivers yet, and that posted events would overtake.
@@ -364,7 +364,7 @@ fn start_batch(turn: &mut Turn, first: GuestEvent, events: &mut VecDeque<GuestEv
     noted(&mut turn.guests).of_batch = of_batch;
 }
 
-fn run_batch(turn: &mut Turn, events: &[GuestEvent], batch: &Batch) -> Option<BatchRuns> {
+fn run_batch(turn: &mut Turn, events: &[GuestEvent], batch: &MessageBatch) -> Option<BatchRuns> {
     let [first, _, ..] = events else { return None };
     let Starts::Guest(runner) = &first.trigger.starts else { return None };
     noted(&mut turn.guests).inline.run_batch(runner, batch, first.hops)

@@ -1,7 +1,7 @@
 //! Definitions that are removed, taken over or replaced while they run: modules, batches of runs, what waits, errors, and what a command is told.
 
 use lotmq_definitions::DefinitionKind;
-use lotmq_host::{Batch, InlineRuns, RunOutput};
+use lotmq_host::{InlineRuns, MessageBatch, RunOutput};
 
 use super::*;
 use crate::guests::effects;
@@ -69,7 +69,7 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
         let definition =
             tenant.programs().guests.registry.read().get(DefinitionKind::Action, "Many").cloned().unwrap();
         let runner = tenant.programs().guests.runner(definition.id).unwrap();
-        let mut batch = Batch::default();
+        let mut batch = MessageBatch::default();
         ["0", "1"].iter().for_each(|payload| batch.push("in", payload.as_bytes()));
         this_turn::install(std::sync::Arc::clone(&broker.core), None);
         let mut inline = InlineRuns::default();
