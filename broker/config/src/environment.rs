@@ -4,7 +4,7 @@ use lot_nearest::nearest_name;
 use serde_json::Value;
 
 use super::origin::Assignment;
-use super::{ConfigError, KEYS, Key, Origin, Secret};
+use super::{ConfigError, KEYS, Key, Secret, ValueOrigin};
 
 const PREFIX: &str = "LOTMQ_";
 
@@ -35,7 +35,7 @@ pub(crate) fn assignments(environment: &[(String, String)]) -> Result<Vec<Assign
             Some(Assignment {
                 key,
                 value: Value::String(value.clone()),
-                origin: Origin::Environment(name.clone()),
+                origin: ValueOrigin::Environment(name.clone()),
             })
         })
         .collect())

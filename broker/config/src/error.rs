@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::Origin;
+use super::ValueOrigin;
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -14,7 +14,7 @@ pub enum ConfigError {
         /// The name as written.
         name: String,
         /// Where it stands.
-        origin: Origin,
+        origin: ValueOrigin,
         /// The key with the most similar name, unless none is similar.
         nearest: Option<String>,
     },
@@ -24,7 +24,7 @@ pub enum ConfigError {
         /// The name as written.
         name: String,
         /// Where it stands.
-        origin: Origin,
+        origin: ValueOrigin,
     },
     /// The value is not one that the key can have.
     #[error("`{key}` cannot be {value} ({origin}): {reason}")]
@@ -34,7 +34,7 @@ pub enum ConfigError {
         /// The value as written, in JSON.
         value: String,
         /// Where it stands.
-        origin: Origin,
+        origin: ValueOrigin,
         /// What is wrong with it.
         reason: ValueError,
     },
@@ -46,7 +46,7 @@ pub enum ConfigError {
         /// Its value in JSON.
         value: String,
         /// Where it stands.
-        origin: Origin,
+        origin: ValueOrigin,
         /// Path of the key that is not set.
         needed: &'static str,
     },

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::origin::Assignment;
 use super::unknown::unknown_key;
-use super::{ConfigError, Key, Origin, Surroundings};
+use super::{ConfigError, Key, Surroundings, ValueOrigin};
 
 /// A configuration file that was read.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ impl ConfigFile {
             reason: error.to_string().trim_end().to_owned(),
         })?;
         let mut found = Vec::new();
-        let origin = Origin::File(self.path.clone());
+        let origin = ValueOrigin::File(self.path.clone());
         collect(&mut found, "", table, &origin)?;
         Ok(found)
     }
@@ -70,7 +70,7 @@ fn collect(
     found: &mut Vec<Assignment>,
     prefix: &str,
     table: toml::Table,
-    origin: &Origin,
+    origin: &ValueOrigin,
 ) -> Result<(), ConfigError> {
     for (name, value) in table {
         let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };

@@ -66,7 +66,7 @@ pub use log::Log;
 pub use lot::{Authority, Lot, LotCache};
 pub use mqtt::{Mqtt, TopicPrefix};
 pub use networks::Networks;
-pub use origin::Origin;
+pub use origin::ValueOrigin;
 pub use overlay::Overlay;
 pub use reference::markdown;
 pub use setting::{BindAddresses, FileMode, Port, Secret, VariableNames};
@@ -127,7 +127,7 @@ pub struct Config {
     /// Addresses of the health port while `admin.bind` is not set; `None` for those of the MQTT listener.
     pub health_fallback: Option<BindAddresses>,
     assignments: Vec<Assignment>,
-    origins: BTreeMap<&'static str, Origin>,
+    origins: BTreeMap<&'static str, ValueOrigin>,
 }
 
 /// What [`Config::load`] reads; nothing is taken from the process behind the caller's back.
@@ -158,8 +158,12 @@ impl Config {
         assignments.extend(sources.stored.assignments()?);
         assignments.extend(environment::assignments(&sources.environment)?);
         for (flag, path, value) in sources.flags {
-            let key = Key::find(path).ok_or_else(|| unknown::unknown_key(path, &Origin::Flag(flag)))?;
-            assignments.push(Assignment { key, value: Value::String(value), origin: Origin::Flag(flag) });
+            let key = Key::find(path).ok_or_else(|| unknown::unknown_key(path, &ValueOrigin::Flag(flag)))?;
+            assignments.push(Assignment {
+                key,
+                value: Value::String(value),
+                origin: ValueOrigin::Flag(flag),
+            });
         }
         let start = Self {
             data: sources.data,
@@ -177,7 +181,7 @@ impl Config {
         let mut assignments: Vec<Assignment> = self
             .assignments
             .iter()
-            .filter(|assignment| assignment.origin != Origin::Stored)
+            .filter(|assignment| assignment.origin != ValueOrigin::Stored)
             .cloned()
             .collect();
         assignments.extend(stored.assignments()?);
@@ -230,16 +234,16 @@ impl Config {
         needs
     }
 
-    /// Where the value of the key with this path came from; [`Origin::Default`] also for a path that is none.
+    /// Where the value of the key with this path came from; [`ValueOrigin::Default`] also for a path that is none.
     #[must_use]
-    pub fn origin(&self, path: &str) -> &Origin {
-        self.origins.get(path).unwrap_or(&Origin::Default)
+    pub fn origin(&self, path: &str) -> &ValueOrigin {
+        self.origins.get(path).unwrap_or(&ValueOrigin::Default)
     }
 
     /// The keys of `stored` that do not hold, because a flag or the environment sets them too; with what overrides them.
     #[must_use]
-    pub fn overrides(&self, stored: &Overlay) -> Vec<(&'static Key, &Origin)> {
-        let strong = |key: &Key| self.origin(key.path).rank() > Origin::Stored.rank();
+    pub fn overrides(&self, stored: &Overlay) -> Vec<(&'static Key, &ValueOrigin)> {
+        let strong = |key: &Key| self.origin(key.path).rank() > ValueOrigin::Stored.rank();
         KEYS.iter()
             .filter(|key| stored.contains(key) && strong(key))
             .map(|key| (*key, self.origin(key.path)))
@@ -247,7 +251,7 @@ impl Config {
     }
 
     /// Every key in the order of the reference, with its value and origin.
-    pub fn entries(&self) -> impl Iterator<Item = (&'static Key, Value, &Origin)> {
+    pub fn entries(&self) -> impl Iterator<Item = (&'static Key, Value, &ValueOrigin)> {
         KEYS.iter().map(|key| (*key, key.get(self), self.origin(key.path)))
     }
 
@@ -262,7 +266,7 @@ impl Config {
     pub fn anonymous_login(&self) -> AnonymousLogin {
         match (self.auth.anonymous, self.origin("auth.anonymous")) {
             (false, _) => AnonymousLogin::Off,
-            (true, Origin::Default) => AnonymousLogin::LoopbackOnly,
+            (true, ValueOrigin::Default) => AnonymousLogin::LoopbackOnly,
             (true, _) => AnonymousLogin::Everywhere,
         }
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::networks::Networks;
-use super::origin::Origin;
+use super::origin::ValueOrigin;
 use super::setting::words;
 use super::web::WebOrigins;
 use super::{Config, Key};
@@ -232,7 +232,7 @@ impl Config {
         for plan in &plans {
             let Some(port) = plan.key("port") else { continue };
             // By default, and in what clients of Coreflux store as a whole, ports say only where TLS would be.
-            let is_wanted = !matches!(self.origin(port.path), Origin::Default | Origin::Stored);
+            let is_wanted = !matches!(self.origin(port.path), ValueOrigin::Default | ValueOrigin::Stored);
             needs.push((port.path, "tls.certificate", no_certificate && is_wanted && plan.is_on()));
         }
         for plan in &plans {

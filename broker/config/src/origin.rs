@@ -7,9 +7,9 @@ use serde_json::Value;
 
 use super::Key;
 
-/// The source of a value.
+/// Origin of a value: the source that has set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum ValueOrigin {
     /// Set nowhere.
     Default,
     /// The configuration file at this path.
@@ -22,7 +22,7 @@ pub enum Origin {
     Flag(&'static str),
 }
 
-impl Origin {
+impl ValueOrigin {
     /// Strength: of two sources that set a key, the one with the higher rank holds.
     #[must_use]
     pub const fn rank(&self) -> u8 {
@@ -36,7 +36,7 @@ impl Origin {
     }
 }
 
-impl fmt::Display for Origin {
+impl fmt::Display for ValueOrigin {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Default => formatter.write_str("default"),
@@ -53,5 +53,5 @@ impl fmt::Display for Origin {
 pub(crate) struct Assignment {
     pub(crate) key: &'static Key,
     pub(crate) value: Value,
-    pub(crate) origin: Origin,
+    pub(crate) origin: ValueOrigin,
 }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::origin::Assignment;
 use super::unknown::unknown_json_key;
-use super::{Config, ConfigError, Key, Origin};
+use super::{Config, ConfigError, Key, ValueOrigin};
 
 /// Keys of the `Config` topic that say something and set nothing; ignored, so that what was read can be written back.
 const READ_ONLY: [&str; 2] = ["defaultPassword", "Tenant"];
@@ -47,7 +47,7 @@ impl Overlay {
         self.0.retain(|name, value| {
             let known = Key::find_json(name);
             known.is_none_or(|key| {
-                key.get(config) != *value || config.origin(key.path).rank() >= Origin::Stored.rank()
+                key.get(config) != *value || config.origin(key.path).rank() >= ValueOrigin::Stored.rank()
             })
         });
         self
@@ -69,7 +69,7 @@ impl Overlay {
         let set = self.0.iter().filter(|(_, value)| !value.is_null());
         set.map(|(name, value)| {
             let key = Key::find_json(name).ok_or_else(|| unknown_json_key(name))?;
-            Ok(Assignment { key, value: value.clone(), origin: Origin::Stored })
+            Ok(Assignment { key, value: value.clone(), origin: ValueOrigin::Stored })
         })
         .collect()
     }

@@ -2,10 +2,10 @@
 
 use lot_nearest::nearest_name;
 
-use super::{ConfigError, KEYS, Key, Origin};
+use super::{ConfigError, KEYS, Key, ValueOrigin};
 
 /// The error for a path that is no key, with the nearest key, or that it belongs to what is not there yet.
-pub(crate) fn unknown_key(name: &str, origin: &Origin) -> ConfigError {
+pub(crate) fn unknown_key(name: &str, origin: &ValueOrigin) -> ConfigError {
     // A limit that holds for the whole broker, looked for at one listener.
     let of_broker = name.strip_prefix("listener.").and_then(|rest| rest.split_once('.'));
     let of_broker = of_broker.map(|(_, limit)| format!("limits.{limit}"));
@@ -19,10 +19,10 @@ pub(crate) fn unknown_key(name: &str, origin: &Origin) -> ConfigError {
 /// The same for a JSON name.
 pub(crate) fn unknown_json_key(name: &str) -> ConfigError {
     let names = KEYS.iter().filter_map(|key| key.json.map(str::to_owned));
-    unknown(name, &Origin::Stored, names)
+    unknown(name, &ValueOrigin::Stored, names)
 }
 
-fn unknown(name: &str, origin: &Origin, names: impl Iterator<Item = String>) -> ConfigError {
+fn unknown(name: &str, origin: &ValueOrigin, names: impl Iterator<Item = String>) -> ConfigError {
     if super::not_yet::is_not_yet(name) {
         return ConfigError::KeyNotYet { name: name.to_owned(), origin: origin.clone() };
     }

@@ -15,7 +15,7 @@ use crate::{
     functions, heap, inert, limits,
     memory::AllMemory,
     state::RunState,
-    validate::{self, Origin, Summary},
+    validate::{self, ComponentSource, Summary},
 };
 use lotmq_pulse::Pulses;
 use std::{borrow::Cow, fmt, path::PathBuf, sync::Arc};
@@ -161,8 +161,8 @@ impl Engine {
 
     /// Checks and compiles a component, or a core module of our own compiler. Takes 1 to 4 ms for a usual Action, seconds for megabytes
     /// of code: never call it on a thread that serves clients. With a cache, code that was compiled before takes some 0.1 ms.
-    pub fn compile(&self, binary: &[u8], world: World, origin: Origin) -> Result<Guest, LoadError> {
-        let (pre, summary) = self.prepare(binary, world, origin)?;
+    pub fn compile(&self, binary: &[u8], world: World, source: ComponentSource) -> Result<Guest, LoadError> {
+        let (pre, summary) = self.prepare(binary, world, source)?;
         Guest::new(self, pre, world, summary)
     }
 
@@ -171,9 +171,9 @@ impl Engine {
         &self,
         binary: &[u8],
         world: World,
-        origin: Origin,
+        source: ComponentSource,
     ) -> Result<(InstancePre<RunState>, Summary), LoadError> {
-        let summary = validate::check(binary, world, origin)?;
+        let summary = validate::check(binary, world, source)?;
         let mismatch = |error: wasmtime::Error| LoadError::world_mismatch(world, &error);
         let shell = self.0.shells.iter().find(|(of, _)| *of == world);
         if let (true, Some((_, shell))) = (summary.is_linked, shell) {

@@ -3,15 +3,15 @@
 //! The fuzz target and the replay of its corpus are thin wrappers round [`fuzz_component`]. Not for production use: it panics by design
 //! when what was accepted breaks a promise.
 
-use crate::validate::{Origin, World, check, is_inert, is_ours};
+use crate::validate::{ComponentSource, World, check, is_inert, is_ours};
 
 const WORLDS: [World; 5] = [World::Action, World::Model, World::Rule, World::Route, World::Auth];
 
 /// Judges `bytes` as a component of every world, as an upload and as our own; every refusal has a code and a text.
 pub fn fuzz_component(bytes: &[u8]) {
     for world in WORLDS {
-        let own = check(bytes, world, Origin::Compiler);
-        match check(bytes, world, Origin::Upload) {
+        let own = check(bytes, world, ComponentSource::Compiler);
+        match check(bytes, world, ComponentSource::Upload) {
             Ok(summary) => {
                 assert_eq!(own, Ok(summary.clone()), "our own compiler may do all that an upload may");
                 let allowed = |name: &String| name.starts_with("lotmq:guest/") || is_inert(name);

@@ -60,4 +60,4 @@ pub use types::{
     Argument, Client, Departure, Event, Lease, Message, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError,
     Subscription, Value,
 };
-pub use validate::{Origin, World};
+pub use validate::{ComponentSource, World};

@@ -7,8 +7,8 @@
 //! processor time. Not here: which rules are asked in what order, and what is remembered (`auth`); what denies when a rule fails (`auth`).
 
 use crate::{
-    Engine, Grants, GuestLimits, LoadError, Origin, RunContext, RunError, RunOutput, Services, TopicGrant,
-    Trap, World,
+    ComponentSource, Engine, Grants, GuestLimits, LoadError, RunContext, RunError, RunOutput, Services,
+    TopicGrant, Trap, World,
     bindings::rule::{RuleExports, RuleExportsPre, exports::lotmq::guest::rule_handler as handler},
     instance::{Deadline, new_store, start_failed},
     limits::{RULE_MEMORY_BYTES, RULE_TIME},
@@ -91,8 +91,8 @@ impl RuleGuest {
     ///
     /// # Errors
     /// When it is not one, or does not fit the world.
-    pub fn compile(engine: &Engine, binary: &[u8], origin: Origin) -> Result<RuleGuest, LoadError> {
-        let (pre, _) = engine.prepare(binary, World::Rule, origin)?;
+    pub fn compile(engine: &Engine, binary: &[u8], source: ComponentSource) -> Result<RuleGuest, LoadError> {
+        let (pre, _) = engine.prepare(binary, World::Rule, source)?;
         let pre = RuleExportsPre::new(pre).map_err(|error| LoadError::world_mismatch(World::Rule, &error))?;
         Ok(RuleGuest { engine: engine.clone(), pre })
     }

@@ -80,9 +80,9 @@ impl World {
     }
 }
 
-/// Where a component comes from.
+/// Source of a component: who made it, and so what it may import.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Origin {
+pub enum ComponentSource {
     /// Our own LoT compiler, in this process: it may import core modules of the engine, or be one for the shell.
     Compiler,
     /// Anybody: it must be self-contained.
@@ -108,11 +108,11 @@ const HOST_MODULE: &str = "host";
 const INERT_WASI: &str = include_str!("../../../wit/inert-wasi.txt");
 
 /// Checks everything that can be known without compiling.
-pub(crate) fn check(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadError> {
+pub(crate) fn check(bytes: &[u8], world: World, source: ComponentSource) -> Result<Summary, LoadError> {
     if bytes.len() > COMPONENT_BYTES_MAX {
         return Err(LoadError::TooLarge { bytes: bytes.len(), limit: COMPONENT_BYTES_MAX });
     }
-    let mut summary = outline(bytes, world, origin)?;
+    let mut summary = outline(bytes, world, source)?;
     for name in world.exports() {
         if !summary.exports.iter().any(|export| is_ours(export, &[name])) {
             let missing = format!("lotmq:guest/{name}@0.1.0");
@@ -128,7 +128,7 @@ pub(crate) fn check(bytes: &[u8], world: World, origin: Origin) -> Result<Summar
 }
 
 /// Reads the outermost imports and exports.
-fn outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadError> {
+fn outline(bytes: &[u8], world: World, source: ComponentSource) -> Result<Summary, LoadError> {
     let mut summary = Summary::default();
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
@@ -136,7 +136,7 @@ fn outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadEr
         #[expect(clippy::wildcard_enum_match_arm, reason = "all other sections are the compiler's business")]
         match payload {
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
-                return linked_outline(bytes, world, origin);
+                return linked_outline(bytes, world, source);
             }
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
@@ -144,7 +144,7 @@ fn outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadEr
                 for import in section {
                     let import = import.map_err(|error| LoadError::compile_failed(&error.to_string()))?;
                     let name = import.name.name;
-                    allowed(name, &import.ty, world, origin)?;
+                    allowed(name, &import.ty, world, source)?;
                     summary.imports.push(name.to_owned());
                 }
             }
@@ -165,7 +165,7 @@ fn outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadEr
 }
 
 /// Reads the imports of a core module. Only those of our own compiler are taken, for which the shell has the exports.
-fn linked_outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary, LoadError> {
+fn linked_outline(bytes: &[u8], world: World, source: ComponentSource) -> Result<Summary, LoadError> {
     let failed = |error: wasmparser::BinaryReaderError| LoadError::compile_failed(&error.to_string());
     let mut summary = Summary { is_linked: true, ..Summary::default() };
     let mut needs_runtime = false;
@@ -186,20 +186,27 @@ fn linked_outline(bytes: &[u8], world: World, origin: Origin) -> Result<Summary,
             }
         }
     }
-    match origin {
-        Origin::Compiler => {
+    match source {
+        ComponentSource::Compiler => {
             summary.exports.extend(world.exports().iter().map(|name| format!("lotmq:guest/{name}@0.1.0")));
             Ok(summary)
         }
-        Origin::Upload if needs_runtime => Err(LoadError::Linked { module: RUNTIME_MODULE.to_owned() }),
-        Origin::Upload => Err(LoadError::NotAComponent),
+        ComponentSource::Upload if needs_runtime => {
+            Err(LoadError::Linked { module: RUNTIME_MODULE.to_owned() })
+        }
+        ComponentSource::Upload => Err(LoadError::NotAComponent),
     }
 }
 
-fn allowed(name: &str, ty: &ComponentTypeRef, world: World, origin: Origin) -> Result<(), LoadError> {
+fn allowed(
+    name: &str,
+    ty: &ComponentTypeRef,
+    world: World,
+    source: ComponentSource,
+) -> Result<(), LoadError> {
     let forbidden = || LoadError::ImportForbidden { import: name.to_owned(), world: world.name() };
     match ty {
-        ComponentTypeRef::Module(_) if origin == Origin::Compiler => Ok(()),
+        ComponentTypeRef::Module(_) if source == ComponentSource::Compiler => Ok(()),
         ComponentTypeRef::Module(_) => Err(LoadError::Linked { module: name.to_owned() }),
         ComponentTypeRef::Instance(_) if is_ours(name, world.imports()) || is_inert(name) => Ok(()),
         ComponentTypeRef::Instance(_)

@@ -3,9 +3,9 @@
 use lot_facts::Trigger;
 use lot_to_wasm::{CompileOptions, lower};
 use lotmq_host::{
-    Argument, Engine, EngineOptions, Event, Grants, Guest, GuestId, GuestLimits, MailboxOptions, Message,
-    NestedCall, Origin, OwnedEvent, OwnedMessage, Qos, RunContext, RunError, RunnerSpec, Services, Value,
-    World,
+    Argument, ComponentSource, Engine, EngineOptions, Event, Grants, Guest, GuestId, GuestLimits,
+    MailboxOptions, Message, NestedCall, OwnedEvent, OwnedMessage, Qos, RunContext, RunError, RunnerSpec,
+    Services, Value, World,
 };
 use std::{path::Path, sync::Arc};
 
@@ -132,7 +132,7 @@ pub(crate) fn engine(cache_dir: Option<&Path>) -> Engine {
 
 /// Loads a component of our compiler, of the world that it fits.
 pub(crate) fn load(engine: &Engine, component: &[u8]) -> Guest {
-    let of_world = |world| engine.compile(component, world, Origin::Compiler);
+    let of_world = |world| engine.compile(component, world, ComponentSource::Compiler);
     of_world(World::Action).or_else(|_| of_world(World::Model)).unwrap()
 }
 

@@ -6,7 +6,7 @@ use super::{
     host::RouteState,
 };
 use crate::{
-    Engine, Grants, GuestId, GuestLimits, LoadError, Origin, Trap, World, inert,
+    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World, inert,
     memory::Memory,
     ticker::{Pace, Ticker},
     validate,
@@ -47,8 +47,12 @@ impl fmt::Debug for RouteGuest {
 
 impl RouteGuest {
     /// Checks and compiles a component; see [`Engine::compile`].
-    pub fn compile(engine: &Engine, component: &[u8], origin: Origin) -> Result<RouteGuest, LoadError> {
-        let summary = validate::check(component, World::Route, origin)?;
+    pub fn compile(
+        engine: &Engine,
+        component: &[u8],
+        source: ComponentSource,
+    ) -> Result<RouteGuest, LoadError> {
+        let summary = validate::check(component, World::Route, source)?;
         let compiled = engine.native(component)?;
         let pre = linker(engine)
             .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))

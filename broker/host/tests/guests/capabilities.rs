@@ -2,7 +2,7 @@
 
 use crate::support::{Broker, PUBLISH_PAYLOAD, Text, engine, message, published, run_once, wrap_with};
 use lotmq_host::{
-    Grants, GuestId, GuestLimits, LoadError, NameGrant, Origin, RunContext, RunOutcome, RunOutput,
+    ComponentSource, Grants, GuestId, GuestLimits, LoadError, NameGrant, RunContext, RunOutcome, RunOutput,
     TopicGrant, World,
 };
 use std::sync::Arc;
@@ -70,7 +70,7 @@ fn scripts_and_rows_need_their_grants() {
             lot_to_wasm::CompileOptions { form: lot_to_wasm::Form::Standalone, ..Default::default() };
         let [entity] = <[_; 1]>::try_from(lot_to_wasm::compile(&source, &options).entities).unwrap();
         let component = entity.output.unwrap().component;
-        let guest = engine().compile(&component, World::Action, Origin::Upload).unwrap();
+        let guest = engine().compile(&component, World::Action, ComponentSource::Upload).unwrap();
         for (grants, is_granted) in [(grants, false), (Grants::action(), true)] {
             let mut instance = guest
                 .instance(Arc::new(Broker::default()), Arc::new(grants), GuestLimits::default())
@@ -156,7 +156,7 @@ fn run_errors_keep_their_place_in_the_source() {
     assert_eq!((error.line, error.column), (3, 9));
 }
 
-fn refusal(bytes: &[u8], world: World, origin: Origin) -> LoadError {
+fn refusal(bytes: &[u8], world: World, origin: ComponentSource) -> LoadError {
     engine().compile(bytes, world, origin).expect_err("must be refused")
 }
 
@@ -188,7 +188,7 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         (b"GIF89a..", "COMPILE_FAILED", ""),
         (cut_off, "COMPILE_FAILED", ""),
     ] {
-        let refusal = refusal(bytes, World::Action, Origin::Upload);
+        let refusal = refusal(bytes, World::Action, ComponentSource::Upload);
         assert_eq!(refusal.code(), code, "{refusal}");
         assert!(refusal.to_string().starts_with(text), "{refusal}");
     }
@@ -207,13 +207,13 @@ fn an_interface_of_another_shape_does_not_fit() {
           (export "lotmq:guest/action-handler@0.1.0" (instance $handler)))"#,
     )
     .unwrap();
-    let refusal = refusal(&wrong_import, World::Action, Origin::Upload);
+    let refusal = refusal(&wrong_import, World::Action, ComponentSource::Upload);
     assert_eq!(refusal.code(), "WORLD_MISMATCH", "{refusal}");
     let no_functions = wat::parse_str(
         r#"(component (instance $handler) (export "lotmq:guest/action-handler@0.1.0" (instance $handler)))"#,
     )
     .unwrap();
-    let refusal = self::refusal(&no_functions, World::Action, Origin::Upload);
+    let refusal = self::refusal(&no_functions, World::Action, ComponentSource::Upload);
     assert_eq!(refusal.code(), "WORLD_MISMATCH", "{refusal}");
 }
 
@@ -226,7 +226,7 @@ fn further_exports_are_ignored_and_named() {
         world wider { include lotmq:guest/action@0.1.0; export more; export hi: func(); }";
     let core = wat::parse_str(Text { more, ..Text::default() }.core()).unwrap();
     let bytes = wrap_with(core, "wider", &[world]);
-    let guest = engine().compile(&bytes, World::Action, Origin::Upload).unwrap();
+    let guest = engine().compile(&bytes, World::Action, ComponentSource::Upload).unwrap();
     assert_eq!(guest.world(), World::Action);
     let mut further = guest.further_exports().to_vec();
     further.sort();
@@ -268,7 +268,7 @@ fn the_inert_wasi_set_is_there_and_empty() {
   (memory"#,
         );
         let bytes = wrap_with(wat::parse_str(core).unwrap(), "uses-wasi", &WASI);
-        let guest = engine().compile(&bytes, World::Action, Origin::Upload).unwrap();
+        let guest = engine().compile(&bytes, World::Action, ComponentSource::Upload).unwrap();
         let services = Arc::new(Broker::default());
         let mut instance =
             guest.instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();

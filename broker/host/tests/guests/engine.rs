@@ -4,8 +4,8 @@ use crate::support::{
     Broker, PUBLISH_PAYLOAD, Text, engine, executor, message, owned, published, spec, wrapped,
 };
 use lotmq_host::{
-    Argument, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, Inline, InlineRuns, Origin,
-    PoolKind, RunContext, RunOutcome, RunOutput, Value, World,
+    Argument, ComponentSource, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, Inline,
+    InlineRuns, PoolKind, RunContext, RunOutcome, RunOutput, Value, World,
 };
 use std::{
     borrow::Cow,
@@ -29,7 +29,7 @@ fn compiled_code_is_found_again_and_never_trusted_when_changed() {
     let cached =
         || small(EngineOptions { cache_dir: Some(dir.path().to_owned()), ..EngineOptions::default() });
     let good = GOOD.component();
-    let load = |engine: &Engine| engine.compile(&good, World::Action, Origin::Upload).unwrap();
+    let load = |engine: &Engine| engine.compile(&good, World::Action, ComponentSource::Upload).unwrap();
     let first = cached();
     load(&first);
     assert_eq!(first.cache_counts(), (0, 1));
@@ -71,7 +71,7 @@ fn the_key_of_the_cache_is_for_its_owner_only() {
 
 /// Runs one message through an engine of its own.
 fn works(engine: &Engine) {
-    let guest = engine.compile(&GOOD.component(), World::Action, Origin::Upload).unwrap();
+    let guest = engine.compile(&GOOD.component(), World::Action, ComponentSource::Upload).unwrap();
     let services = Arc::new(Broker::default());
     let mut instance = guest.instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
@@ -120,7 +120,7 @@ fn an_address_space_without_room_is_said_clearly() {
 fn an_exhausted_pool_takes_instances_from_the_idle_ones() {
     let engine = small(EngineOptions::default());
     let slots = u64::from(engine.pool().instances_max);
-    let guest = engine.compile(&GOOD.component(), World::Action, Origin::Upload).unwrap();
+    let guest = engine.compile(&GOOD.component(), World::Action, ComponentSource::Upload).unwrap();
     let (executor, seen) = executor(1);
     for id in 0..3 * slots {
         let runner = executor.add(spec(id, guest.clone()));
@@ -165,10 +165,10 @@ fn a_core_module_of_the_engine_serves_our_own_components_only() {
             (export "lotmq:guest/action-handler@0.1.0" (instance $handler)))"#,
     )
     .unwrap();
-    let upload = engine.compile(&linked, World::Action, Origin::Upload).unwrap_err();
+    let upload = engine.compile(&linked, World::Action, ComponentSource::Upload).unwrap_err();
     assert_eq!(upload.code(), "LINKED_COMPONENT");
     // Its empty handler is what is refused now, not the import.
-    let own = engine.compile(&linked, World::Action, Origin::Compiler).unwrap_err();
+    let own = engine.compile(&linked, World::Action, ComponentSource::Compiler).unwrap_err();
     assert_eq!(own.code(), "WORLD_MISMATCH");
     assert!(own.to_string().contains("on-message"), "{own}");
 }
@@ -192,8 +192,9 @@ fn an_inline_run_that_takes_too_long_is_given_up_without_a_trace() {
 
 #[test]
 fn the_example_of_the_sdk_runs() {
-    let guest =
-        engine().compile(&wrapped("sdk/examples/action-scale"), World::Action, Origin::Upload).unwrap();
+    let guest = engine()
+        .compile(&wrapped("sdk/examples/action-scale"), World::Action, ComponentSource::Upload)
+        .unwrap();
     let services = Arc::new(Broker::default());
     services.topics.lock().insert("scale/unreadable".into(), b"41".to_vec());
     let grants = Grants { environment: lotmq_host::NameGrant::None, ..Grants::action() };

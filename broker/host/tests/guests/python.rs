@@ -2,8 +2,8 @@
 
 use crate::support::{Broker, PythonCall, engine, executor_with, owned, spec, until_all_have_woken};
 use lotmq_host::{
-    Engine, EngineOptions, Executor, ExecutorOptions, FinishedRun, Origin, RunOutput, Runner, RunnerSpec,
-    Services, Sink, Trap, TrapKind, Value, World,
+    ComponentSource, Engine, EngineOptions, Executor, ExecutorOptions, FinishedRun, RunOutput, Runner,
+    RunnerSpec, Services, Sink, Trap, TrapKind, Value, World,
     python::{Called, Python, PythonError, Script},
 };
 use lotmq_pulse::Pulses;
@@ -310,7 +310,7 @@ fn runs_that_wait_hold_up_nobody_else(statement: &str, broker: impl FnOnce(Waiti
     let compiled = lot_to_wasm::compile(&source, &options);
     let [calls, other] = <[_; 2]>::try_from(compiled.entities).unwrap().map(|entity| {
         let component = entity.output.unwrap().component;
-        engine().compile(&component, World::Action, Origin::Compiler).unwrap()
+        engine().compile(&component, World::Action, ComponentSource::Compiler).unwrap()
     });
     let pulses = Pulses::default();
     let options = ExecutorOptions { threads: 1, pulses: pulses.clone(), ..ExecutorOptions::default() };
@@ -358,7 +358,7 @@ fn what_ran_before_goes_out_before_a_run_waits() {
     let options = lot_to_wasm::CompileOptions { form: lot_to_wasm::Form::Standalone, ..Default::default() };
     let [entity] = <[_; 1]>::try_from(lot_to_wasm::compile(source, &options).entities).unwrap();
     let component = entity.output.unwrap().component;
-    let guest = engine().compile(&component, World::Action, Origin::Compiler).unwrap();
+    let guest = engine().compile(&component, World::Action, ComponentSource::Compiler).unwrap();
     let ((tell, told), (go_on, waits)) = (channel(), channel::<()>());
     let (of_sink, of_script, waits) = (Mutex::new(tell.clone()), Mutex::new(tell), Mutex::new(waits));
     let python: PythonCall = Box::new(move |_, _| {

@@ -3,8 +3,8 @@
 use crate::support::{Broker, engine, wrapped};
 use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
-    Grants, GuestId, GuestLimits, NestedCall, Origin, RunContext, RunError, Services, Severity, TopicGrant,
-    TrapKind,
+    ComponentSource, Grants, GuestId, GuestLimits, NestedCall, RunContext, RunError, Services, Severity,
+    TopicGrant, TrapKind,
     limits::ROUTE_TIME,
     route::{
         Abilities, Argument, Arrival, ClientTls, Delivery, Endpoint, EndpointTls, Failure, Ingesting,
@@ -86,7 +86,8 @@ async fn echo_within(
     endpoint: Endpoint,
     grants: Grants,
 ) -> (RouteInstance, mpsc::UnboundedReceiver<Arrival>) {
-    let guest = RouteGuest::compile(engine(), &wrapped("guests/route-echo"), Origin::Upload).unwrap();
+    let guest =
+        RouteGuest::compile(engine(), &wrapped("guests/route-echo"), ComponentSource::Upload).unwrap();
     let (arrivals, receiver) = mpsc::unbounded_channel();
     let spec = RouteSpec {
         id: GuestId(1),
@@ -324,7 +325,7 @@ const LOOPBACK: &[u8] = include_bytes!("../../../../guests/route-loopback/prebui
 
 #[tokio::test]
 async fn the_loopback_stores_and_finds_rows() {
-    let guest = RouteGuest::compile(engine(), LOOPBACK, Origin::Upload).unwrap();
+    let guest = RouteGuest::compile(engine(), LOOPBACK, ComponentSource::Upload).unwrap();
     let spec = RouteSpec {
         id: GuestId(1),
         services: Arc::new(Taker { broker: Broker::default(), arrivals: mpsc::unbounded_channel().0 }),

@@ -1,8 +1,8 @@
 //! Makes components from WebAssembly text, and a broker's side for them to talk to.
 
 use lotmq_host::{
-    Argument, Effect, Engine, EngineOptions, Event, FinishedRun, Grants, Guest, GuestId, GuestLimits,
-    MailboxOptions, Message, NestedCall, Origin, OwnedEvent, OwnedMessage, Qos, RowQuery, RowsError,
+    Argument, ComponentSource, Effect, Engine, EngineOptions, Event, FinishedRun, Grants, Guest, GuestId,
+    GuestLimits, MailboxOptions, Message, NestedCall, OwnedEvent, OwnedMessage, Qos, RowQuery, RowsError,
     RunContext, RunError, RunOutcome, RunOutput, Runner, RunnerSpec, Services, Sink, Trap, Value, World,
     python::Called,
 };
@@ -88,7 +88,7 @@ impl Text<'_> {
     }
 
     pub(crate) fn guest(&self) -> Guest {
-        engine().compile(&self.component(), World::Action, Origin::Upload).unwrap()
+        engine().compile(&self.component(), World::Action, ComponentSource::Upload).unwrap()
     }
 }
 

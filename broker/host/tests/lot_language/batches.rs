@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use lotmq_host::{
-    ActionInstance, Effect, Event, Executor, ExecutorOptions, Grants, Guest, GuestId, GuestLimits,
-    InlineRuns, MailboxOptions, Message, MessageBatch, Origin, Qos, RunContext, RunOutcome, RunOutput,
+    ActionInstance, ComponentSource, Effect, Event, Executor, ExecutorOptions, Grants, Guest, GuestId,
+    GuestLimits, InlineRuns, MailboxOptions, Message, MessageBatch, Qos, RunContext, RunOutcome, RunOutput,
     Runner, RunnerSpec, Severity, World,
 };
 
@@ -33,7 +33,7 @@ fn guest(source: &str) -> Guest {
     let compilation = lot_to_wasm::compile(source, &options);
     assert!(compilation.succeeded(), "{source}\n{:#?}", compilation.all_diagnostics());
     let output = compilation.entities.into_iter().next().unwrap().output.unwrap();
-    engine().compile(&output.component, World::Action, Origin::Compiler).unwrap()
+    engine().compile(&output.component, World::Action, ComponentSource::Compiler).unwrap()
 }
 
 fn deploy(guest: &Guest) -> Arc<Runner> {

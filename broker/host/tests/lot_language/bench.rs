@@ -7,10 +7,10 @@ use std::time::Duration;
 use lot_facts::Trigger;
 use lot_to_wasm::{Compat, CompileOptions, Form, lower};
 use lotmq_host::{
-    ActionInstance, Argument, Client, Departure, Effect, Engine, EngineOptions, Event, Executor,
-    ExecutorOptions, FinishedRun, Grants, Guest, GuestId, GuestLimits, MailboxOptions, Message,
-    ModelInstance, NestedCall, Origin, Qos, RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput,
-    Runner, RunnerSpec, Services, Severity, Sink, Subscription, Trap, Value, World,
+    ActionInstance, Argument, Client, ComponentSource, Departure, Effect, Engine, EngineOptions, Event,
+    Executor, ExecutorOptions, FinishedRun, Grants, Guest, GuestId, GuestLimits, MailboxOptions, Message,
+    ModelInstance, NestedCall, Qos, RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput, Runner,
+    RunnerSpec, Services, Severity, Sink, Subscription, Trap, Value, World,
 };
 use parking_lot::Mutex;
 
@@ -46,8 +46,8 @@ fn guests(source: &str, form: Form, compat: Compat) -> Vec<(String, lot_facts::F
     let problems = compilation.all_diagnostics();
     assert!(compilation.succeeded(), "{source}\n{problems:#?}");
     let origin = match form {
-        Form::Linked => Origin::Compiler,
-        Form::Standalone => Origin::Upload,
+        Form::Linked => ComponentSource::Compiler,
+        Form::Standalone => ComponentSource::Upload,
     };
     let load = |entity: lot_to_wasm::Entity| {
         let output = entity.output.unwrap();

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lot_facts::RuleInputs;
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::rule::{Read, Request, RuleGuest, RuleOutcome, Subject, Verdict};
-use lotmq_host::{Effect, GuestId, Origin, RunContext, RunOutput, TrapKind};
+use lotmq_host::{ComponentSource, Effect, GuestId, RunContext, RunOutput, TrapKind};
 
 use crate::bench::{State, engine};
 
@@ -81,7 +81,8 @@ impl Rule {
             let mut compilation = lot_to_wasm::compile(source, &options);
             assert!(compilation.succeeded(), "{source}\n{:#?}", compilation.all_diagnostics());
             let output = compilation.entities.remove(0).output.unwrap();
-            let origin = if form == Form::Linked { Origin::Compiler } else { Origin::Upload };
+            let origin =
+                if form == Form::Linked { ComponentSource::Compiler } else { ComponentSource::Upload };
             (RuleGuest::compile(engine(), &output.component, origin).unwrap(), output.facts)
         });
         let (guests, facts): (Vec<_>, Vec<_>) = compiled.unzip();

@@ -90,7 +90,7 @@ impl Guests {
             (World::Action, Grants::action())
         };
         let _permit = loader.compiles.permit(component.len());
-        let guest = loader.engine.compile(component, world, lotmq_host::Origin::Compiler)?;
+        let guest = loader.engine.compile(component, world, lotmq_host::ComponentSource::Compiler)?;
         Ok(Deployment {
             new,
             guest,

@@ -277,7 +277,7 @@ fn install(
     let facts = new.facts.rule.clone().filter(|facts| facts.scope.parse::<Scope>().is_ok());
     let facts = facts.ok_or(DeployError::NoScope)?;
     let permit = hosting.compiles.permit(component.len());
-    let guest = RuleGuest::compile(&hosting.engine, component, lotmq_host::Origin::Compiler)?;
+    let guest = RuleGuest::compile(&hosting.engine, component, lotmq_host::ComponentSource::Compiler)?;
     drop(permit);
     let mut registry = tenant.programs().guests.registry.write();
     let installed = registry.install(new, existing, hosting.definitions_now())?;

@@ -108,7 +108,7 @@ pub(crate) fn install(
     batch: &mut Batch,
 ) -> Result<Installed, DeployError> {
     let permit = hosting.compiles.permit(module.bytes.len());
-    let guest = hosting.engine.compile(&module.bytes, World::Action, lotmq_host::Origin::Upload)?;
+    let guest = hosting.engine.compile(&module.bytes, World::Action, lotmq_host::ComponentSource::Upload)?;
     drop(permit);
     let further_exports = guest.further_exports().to_vec();
     let reads = guest.imports().iter().any(|import| import.contains("topic-store"));

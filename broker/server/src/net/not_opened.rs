@@ -5,7 +5,7 @@
 
 use std::io;
 
-use lotmq_config::{Config, Origin};
+use lotmq_config::{Config, ValueOrigin};
 
 /// Listener, or one of its addresses, that could not be opened at start.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ impl NotOpened {
 /// Reasons that keep the broker from starting: the MQTT listener that a flag names, or all where clients look first. `opened` are the names of the
 /// listeners with an address.
 pub(crate) fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) -> Option<String> {
-    let is_named = matches!(config.origin("listener.mqtt.port"), Origin::Flag(_));
+    let is_named = matches!(config.origin("listener.mqtt.port"), ValueOrigin::Flag(_));
     let is_named_missing = is_named && not_opened.iter().any(|refused| refused.listener == "mqtt");
     // Devices and tools look for a broker elsewhere than at WebSocket first.
     let plans = config.listeners();

@@ -1,6 +1,6 @@
 //! Memory of the machine, from which bounds derive.
 
-use lotmq_config::{Config, Limits, Origin};
+use lotmq_config::{Config, Limits, ValueOrigin};
 
 use crate::limits::{GUESTS_MEMORY_PART, GUESTS_MEMORY_RANGE, SUM_MEMORY_MIN, SUM_MEMORY_PART};
 
@@ -25,7 +25,7 @@ fn fitted_to(config: &Config, memory: u64) -> Config {
         ("limits.all_alias_bytes", &mut limits.all_alias_bytes),
         ("limits.partial_bytes", &mut limits.partial_bytes),
     ] {
-        if *config.origin(path) == Origin::Default {
+        if *config.origin(path) == ValueOrigin::Default {
             *bytes = bytes_max.min(*bytes);
         }
     }

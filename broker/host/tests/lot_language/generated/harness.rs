@@ -6,9 +6,9 @@ use std::sync::{Arc, LazyLock};
 use lot_to_wasm::diagnostic::Severity;
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::{
-    ActionInstance, Argument, Effect as HostEffect, Event as HostEvent, Executor, ExecutorOptions, Grants,
-    GuestId, GuestLimits, MailboxOptions, Message, Origin, Qos, RunContext, RunOutcome, RunOutput,
-    RunnerSpec, Services, Value as HostValue, World as HostWorld,
+    ActionInstance, Argument, ComponentSource, Effect as HostEffect, Event as HostEvent, Executor,
+    ExecutorOptions, Grants, GuestId, GuestLimits, MailboxOptions, Message, Qos, RunContext, RunOutcome,
+    RunOutput, RunnerSpec, Services, Value as HostValue, World as HostWorld,
 };
 
 use super::evaluate::{Effect, Outcome, is_simple};
@@ -40,7 +40,7 @@ pub(super) fn run(program: &Program, text: &str, form: Form) -> Result<Observed,
             .collect();
         return Err(format!("{REFUSED}: {}", errors.join(", ")));
     }
-    let origin = if form == Form::Linked { Origin::Compiler } else { Origin::Upload };
+    let origin = if form == Form::Linked { ComponentSource::Compiler } else { ComponentSource::Upload };
     let state = Arc::new(State::default());
     state.topics.lock().extend(program.topics.iter().cloned());
     state.retained.lock().extend(program.retained.iter().cloned());

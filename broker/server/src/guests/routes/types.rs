@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lotmq_host::route::RouteGuest;
-use lotmq_host::{Engine, LoadError, Origin};
+use lotmq_host::{ComponentSource, Engine, LoadError};
 use parking_lot::Mutex;
 
 /// Type of routes that this build runs.
@@ -42,7 +42,7 @@ impl RouteTypes {
         if let Some(guest) = compiled.get(found.name) {
             return Ok(Some(guest.clone()));
         }
-        let guest = RouteGuest::compile(engine, found.component, Origin::Upload)?;
+        let guest = RouteGuest::compile(engine, found.component, ComponentSource::Upload)?;
         compiled.insert(found.name, guest.clone());
         Ok(Some(guest))
     }
