@@ -31,7 +31,7 @@ pub(crate) struct RunState {
     pub(crate) subject: Option<Arc<dyn Subject>>,
     /// What the run read, for worlds whose results are remembered.
     reads: Option<RefCell<Vec<Read>>>,
-    trigger: Trigger,
+    trigger: TriggerMessage,
     /// Holds the last value on its way into the guest; reused, so that reading a topic does not allocate.
     value: RefCell<Arc<Vec<u8>>>,
     memory: Memory,
@@ -40,7 +40,7 @@ pub(crate) struct RunState {
 }
 
 /// Copy of the message that started the run, for guests that may ask for it later.
-struct Trigger {
+struct TriggerMessage {
     is_set: bool,
     topic: String,
     payload: Vec<u8>,
@@ -66,7 +66,7 @@ impl RunState {
             patterns: Patterns::default(),
             subject: None,
             reads: None,
-            trigger: Trigger {
+            trigger: TriggerMessage {
                 is_set: false,
                 topic: String::new(),
                 payload: Vec::new(),
@@ -179,7 +179,7 @@ impl RunState {
     }
 }
 
-impl Trigger {
+impl TriggerMessage {
     fn set(&mut self, message: Option<&Message<'_>>) {
         self.topic.clear();
         self.payload.clear();

@@ -98,8 +98,8 @@ pub(crate) struct OrderedRunner {
     order: u64,
 }
 
-/// A definition that a message starts.
-pub(crate) struct Trigger {
+/// Definition that a message starts, with its runner.
+pub(crate) struct TriggeredDefinition {
     pub(crate) definition: Arc<Definition>,
     pub(crate) starts: Starts,
     /// Whether its facts promise that it is short: no loop, no call, no wait.
@@ -136,7 +136,7 @@ impl Guests {
     }
 
     /// What waits for messages on `topic`, whether its owner may be told of them or not; see [`triggers`](events::triggers).
-    pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<Trigger>]> {
+    pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<TriggeredDefinition>]> {
         let mut found = Vec::new();
         self.registry.read().matches(topic, &mut found);
         let (runners, routes) = (self.runners.read(), self.routes.read());
@@ -149,7 +149,7 @@ impl Guests {
                 };
                 let is_bounded = definition.facts().bounded && !definition.facts().effects.suspend;
                 let is_for_clients = definition.only_receives(topic);
-                Some(Arc::new(Trigger { definition, starts, is_bounded, is_for_clients }))
+                Some(Arc::new(TriggeredDefinition { definition, starts, is_bounded, is_for_clients }))
             })
             .collect()
     }

@@ -3,7 +3,7 @@
 use super::expression::Text;
 use super::{Name, Span};
 use crate::statement::Statement;
-use crate::trigger::Trigger;
+use crate::trigger::TriggerClause;
 use lot_facts::InputKind;
 
 /// `DEFINE ACTION`.
@@ -23,7 +23,7 @@ pub struct Action {
 #[derive(Debug, Clone, PartialEq)]
 pub enum ActionBody {
     /// `ON …`.
-    Triggered(Trigger),
+    Triggered(TriggerClause),
     /// No trigger: called by name.
     Callable {
         /// `INPUT` lines.

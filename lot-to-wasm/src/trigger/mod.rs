@@ -17,19 +17,19 @@ use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 
-/// `ON …` of an Action.
+/// Trigger clause of an Action: `ON …`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Trigger {
+pub struct TriggerClause {
     /// The static record that the broker arms.
     pub fact: lot_facts::Trigger,
     /// From `ON` to the last word before `DO`.
     pub span: Span,
 }
 
-impl Trigger {
+impl TriggerClause {
     /// Stands in for a trigger that could not be read, which was reported.
-    pub(crate) fn unreadable() -> Trigger {
-        Trigger { fact: lot_facts::Trigger::Start, span: Span::default() }
+    pub(crate) fn unreadable() -> TriggerClause {
+        TriggerClause { fact: lot_facts::Trigger::Start, span: Span::default() }
     }
 
     /// Whether it only stands in for one.
@@ -65,7 +65,7 @@ pub(crate) fn words() -> impl Iterator<Item = &'static str> {
 }
 
 /// Reads `ON …` up to `DO`.
-pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
+pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<TriggerClause> {
     let start = parser.span();
     parser.eat_keyword("ON");
     let word = parser.word();
@@ -77,7 +77,7 @@ pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
         parser.sink.push(draft.suggest("write ON TIMESTAMP").fix(parser.previous(), "TIMESTAMP"));
     }
     let fact = (row.parse)(parser)?;
-    Ok(Trigger { fact, span: parser.span_from(start) })
+    Ok(TriggerClause { fact, span: parser.span_from(start) })
 }
 
 fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {

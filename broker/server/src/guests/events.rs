@@ -26,7 +26,7 @@ use super::effects;
 use super::promised::{Promise, promise};
 use super::rights;
 use super::routes::ForRoute;
-use super::{Starts, Trigger};
+use super::{Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
 use crate::process::clock::timestamp;
@@ -69,7 +69,7 @@ struct GuestEvents {
 
 pub(super) struct GuestEvent {
     pub(super) tenant: Arc<Tenant>,
-    pub(super) trigger: Arc<Trigger>,
+    pub(super) trigger: Arc<TriggeredDefinition>,
     pub(super) message: Arc<Message>,
     pub(super) source: Option<Arc<Client>>,
     /// Identifier in place of the source's Client Identifier: of a route, or of a Client of another run of the broker.
@@ -122,7 +122,7 @@ impl Budget {
 }
 
 /// Definitions that messages on one topic start.
-struct TopicTriggers(Box<[Arc<Trigger>]>);
+struct TopicTriggers(Box<[Arc<TriggeredDefinition>]>);
 
 /// Triggers of `topic` whose owners may read it. False when the rules have to be asked again for the next message.
 pub(crate) fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
@@ -132,7 +132,7 @@ pub(crate) fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers
 }
 
 /// Triggers of `topic` whose owners may read it, as a list.
-pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<Trigger>]>, bool) {
+pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<TriggeredDefinition>]>, bool) {
     let guests = &tenant.programs().guests;
     rights::permitted(tenant, guests.authority, topic, guests.triggers(topic))
 }
@@ -215,7 +215,12 @@ fn noted(guests: &mut TurnGuests) -> &mut GuestEvents {
 }
 
 impl GuestEvents {
-    fn push(&mut self, trigger: &Arc<Trigger>, starting: &Starting<'_>, promise: Option<&Arc<Promise>>) {
+    fn push(
+        &mut self,
+        trigger: &Arc<TriggeredDefinition>,
+        starting: &Starting<'_>,
+        promise: Option<&Arc<Promise>>,
+    ) {
         let Starting { tenant, message, publication } = starting;
         self.events.push_back(GuestEvent {
             tenant: Arc::clone(tenant),

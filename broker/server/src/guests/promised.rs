@@ -22,7 +22,7 @@ use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use super::events::{GuestEvent, fires, permitted_triggers, post};
-use super::{Guests, Starts, Trigger};
+use super::{Guests, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::process::this_turn;
@@ -76,7 +76,7 @@ impl LeftRuns {
 
 impl Guests {
     /// Whether a message that starts these is kept until they have ended.
-    pub(crate) fn promises(&self, triggers: &[Arc<Trigger>]) -> bool {
+    pub(crate) fn promises(&self, triggers: &[Arc<TriggeredDefinition>]) -> bool {
         self.promised.get().is_some() && triggers.iter().any(|it| matches!(it.starts, Starts::Guest(_)))
     }
 }
@@ -84,7 +84,7 @@ impl Guests {
 /// Stores a message until the runs that it starts have ended, where that is promised.
 pub(super) fn promise(
     turn: &mut Turn,
-    triggers: &[Arc<Trigger>],
+    triggers: &[Arc<TriggeredDefinition>],
     starting: &Starting<'_>,
 ) -> Option<Arc<Promise>> {
     let Starting { tenant, publication, .. } = starting;
@@ -321,7 +321,7 @@ impl Unfinished {
     fn events(
         &self,
         delivery: &RecoveredDelivery,
-        triggers: &[Arc<Trigger>],
+        triggers: &[Arc<TriggeredDefinition>],
         promise: &Arc<Promise>,
     ) -> impl Iterator<Item = GuestEvent> {
         let stored = &delivery.message;
@@ -357,7 +357,7 @@ fn hops(delivery: &RecoveredDelivery) -> u8 {
 }
 
 /// Whether its mailbox takes more. Of one that does not run, because it traps again and again, nobody can say when it will.
-fn has_room(trigger: &Trigger) -> bool {
+fn has_room(trigger: &TriggeredDefinition) -> bool {
     let Starts::Guest(runner) = &trigger.starts else { return true };
     matches!(runner.poll_room(&Context::from_waker(Waker::noop())), Poll::Ready(()))
 }

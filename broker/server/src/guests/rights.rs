@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::DefaultHashBuilder;
-use lot_facts::Trigger as Triggers;
+use lot_facts::Trigger;
 use lotmq_auth::{Decide as _, Decision, Identity, Peer, Question, ROOT, Scope, Verdict};
 use lotmq_config::Authority;
 use lotmq_definitions::{Definition, DefinitionKind, Owner};
 
-use super::{Trigger, authority};
+use super::{TriggeredDefinition, authority};
 use crate::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
 use lotmq_core::tenant::Tenant;
 
@@ -167,9 +167,9 @@ pub(crate) fn permitted(
     tenant: &Tenant,
     mode: Authority,
     topic: &str,
-    triggers: Box<[Arc<Trigger>]>,
-) -> (Box<[Arc<Trigger>]>, bool) {
-    let is_whole = |trigger: &Arc<Trigger>| !is_asked(mode, trigger.definition.owner());
+    triggers: Box<[Arc<TriggeredDefinition>]>,
+) -> (Box<[Arc<TriggeredDefinition>]>, bool) {
+    let is_whole = |trigger: &Arc<TriggeredDefinition>| !is_asked(mode, trigger.definition.owner());
     if triggers.iter().all(is_whole) {
         return (triggers, true);
     }
@@ -193,7 +193,7 @@ fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
         return ask(topic);
     }
     let facts = definition.facts();
-    let filters = definition.trigger().map(Triggers::filters).unwrap_or_default();
+    let filters = definition.trigger().map(Trigger::filters).unwrap_or_default();
     let matching =
         filters.iter().chain(&facts.reception).filter(|it| lotmq_router::filter_matches(it, topic));
     let mut denied = Decision { verdict: Verdict::Deny, is_stable: true };

@@ -8,7 +8,7 @@ use crate::source::Span;
 use crate::statement::Statement;
 use crate::syntax::{Action, ActionBody, InputLine, Name, OutputLine, Text};
 use crate::token::{Sign, Token, TokenKind};
-use crate::trigger::{self, Trigger};
+use crate::trigger::{self, TriggerClause};
 
 const INPUT_KINDS: [(&str, InputKind); 5] = [
     ("STRING", InputKind::String),
@@ -21,7 +21,7 @@ const INPUT_KINDS: [(&str, InputKind); 5] = [
 /// Parts of an Action while they are read.
 #[derive(Default)]
 struct Draught {
-    trigger: Option<Trigger>,
+    trigger: Option<TriggerClause>,
     inputs: Vec<InputLine>,
     outputs: Vec<OutputLine>,
     body: Vec<Statement>,
@@ -115,7 +115,7 @@ impl Parser<'_, '_> {
             while !self.is_line_end() && !self.is_keyword("DO") {
                 self.advance();
             }
-            draught.trigger = Some(Trigger::unreadable());
+            draught.trigger = Some(TriggerClause::unreadable());
         }
         if self.skip_foreign_word("DO") {
             return self.do_block(draught);
