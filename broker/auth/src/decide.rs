@@ -1,4 +1,4 @@
-//! The decision interface: one question, one verdict.
+//! The decision interface: one question, one decision.
 //!
 //! Asked by the server before anything that a Client wants; answered by the [`Rulebook`](crate::Rulebook). Asking is cheap but not free: the
 //! server keeps a [stable](Decision::is_stable) decision per session, scope and topic as long as [`Decide::generation`] stays.
@@ -12,11 +12,11 @@ pub trait Decide: Send + Sync {
     fn decision(&self, question: &Question<'_>) -> Decision;
 
     /// Answers one question.
-    fn decide(&self, question: &Question<'_>) -> Verdict {
-        self.decision(question).verdict
+    fn decide(&self, question: &Question<'_>) -> Authorization {
+        self.decision(question).authorization
     }
 
-    /// Changes whenever an earlier verdict may no longer hold.
+    /// Changes whenever an earlier decision may no longer hold.
     fn generation(&self) -> u64;
 }
 
@@ -56,19 +56,19 @@ impl<'a> Question<'a> {
     }
 }
 
-/// A verdict, and how long it is good for.
+/// Decision about a question: its authorization, and how long that is good for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decision {
-    /// The answer.
-    pub verdict: Verdict,
+    /// What may be done.
+    pub authorization: Authorization,
     /// Whether the same question gets the same answer as long as [`Decide::generation`] stays. Not so when a rule looked at a payload or at
     /// last values.
     pub is_stable: bool,
 }
 
-/// The answer.
+/// Authorization that a question gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Authorization {
     /// Yes.
     Allow,
     /// Yes, but the subscription delivers only topics that this Topic Filter matches, live and retained. Only given for
@@ -78,15 +78,15 @@ pub enum Verdict {
     Deny,
 }
 
-impl Verdict {
+impl Authorization {
     /// Whether it is some kind of yes.
     pub fn is_allowed(self) -> bool {
-        self != Verdict::Deny
+        self != Authorization::Deny
     }
 }
 
-impl From<bool> for Verdict {
-    fn from(is_allowed: bool) -> Verdict {
-        if is_allowed { Verdict::Allow } else { Verdict::Deny }
+impl From<bool> for Authorization {
+    fn from(is_allowed: bool) -> Authorization {
+        if is_allowed { Authorization::Allow } else { Authorization::Deny }
     }
 }

@@ -19,7 +19,7 @@ use parking_lot::RwLock;
 use smallvec::SmallVec;
 
 use crate::account::Account;
-use crate::decide::{Decide, Decision, Question, Verdict};
+use crate::decide::{Authorization, Decide, Decision, Question};
 use crate::directory::Directory;
 use crate::pattern::inner_filter;
 use crate::scope::{Scope, is_under_sys};
@@ -251,7 +251,7 @@ impl Rulebook {
 impl Decide for Rulebook {
     fn decision(&self, question: &Question<'_>) -> Decision {
         if question.identity.is_root() {
-            return Decision { verdict: Verdict::Allow, is_stable: true };
+            return Decision { authorization: Authorization::Allow, is_stable: true };
         }
         let question = &settled(question);
         let opinions = self.table.opinions(question);
@@ -262,31 +262,31 @@ impl Decide for Rulebook {
         let mut rules = places.iter().map(|place| &scope.rules[*place as usize]).peekable();
         let asker = Asker::new();
         let mut is_stable = true;
-        let decided = |verdict, is_stable| Decision { verdict, is_stable };
+        let decided = |authorization, is_stable| Decision { authorization, is_stable };
         loop {
             let next = [rules.peek().map(|rule| rule.priority), built_in.peek().map(|(at, _)| *at)];
             let Some(priority) = next.into_iter().flatten().min() else {
-                return decided(Verdict::Deny, is_stable);
+                return decided(Authorization::Deny, is_stable);
             };
             let mut said = None;
-            if let Some((_, verdict)) = built_in.next_if(|(at, _)| *at == priority) {
-                if verdict == Verdict::Deny {
-                    return decided(Verdict::Deny, is_stable);
+            if let Some((_, authorization)) = built_in.next_if(|(at, _)| *at == priority) {
+                if authorization == Authorization::Deny {
+                    return decided(Authorization::Deny, is_stable);
                 }
-                said = Some(verdict);
+                said = Some(authorization);
             }
             while let Some(rule) = rules.next_if(|rule| rule.priority == priority) {
                 let (opinion, lasts) = self.opinion(rule, question, &asker);
                 is_stable &= lasts;
                 match opinion {
-                    Opinion::Deny => return decided(Verdict::Deny, is_stable),
+                    Opinion::Deny => return decided(Authorization::Deny, is_stable),
                     // A grant of less, which only a built-in rule gives, is not made more of by one that says yes to what was asked.
-                    Opinion::Allow => said = said.or(Some(Verdict::Allow)),
+                    Opinion::Allow => said = said.or(Some(Authorization::Allow)),
                     Opinion::Nothing => {}
                 }
             }
-            if let Some(verdict) = said {
-                return decided(verdict, is_stable);
+            if let Some(authorization) = said {
+                return decided(authorization, is_stable);
             }
         }
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::account::{Account, Flag};
 use crate::built_in::BRIDGE_STATE;
-use crate::decide::{Question, Verdict};
+use crate::decide::{Authorization, Question};
 use crate::directory::Directory;
 use crate::pattern::{covers, inner_filter};
 use crate::scope::Scope;
@@ -39,7 +39,7 @@ impl PermissionTable {
     }
 
     /// The opinions of the built-in rules on a question, by ascending priority; nothing where none has one.
-    pub(crate) fn opinions(&self, question: &Question<'_>) -> [(u64, Option<Verdict>); 2] {
+    pub(crate) fn opinions(&self, question: &Question<'_>) -> [(u64, Option<Authorization>); 2] {
         let first = match question.scope {
             Scope::Connect | Scope::Publish | Scope::Subscribe | Scope::PublishSys => None,
             Scope::SubscribeSys => self.subscribe_sys(question),
@@ -84,7 +84,7 @@ impl PermissionTable {
     }
 
     /// Built-ins `AllowSubscribeCommandOutput` and `AllowSubscribeSysBroker`.
-    fn subscribe_sys(&self, question: &Question<'_>) -> Option<Verdict> {
+    fn subscribe_sys(&self, question: &Question<'_>) -> Option<Authorization> {
         let filter = question.topic.map(inner_filter)?;
         if covers(COMMAND_OUTPUT, filter) {
             return Some(self.holder(question, may_call_commands).into());
@@ -96,12 +96,12 @@ impl PermissionTable {
         if covers(SYS_BROKER, filter) {
             return Some((is_local_anonymous || self.holder(question, |_| true)).into());
         }
-        (is_local_anonymous && filter == "$SYS/#").then_some(Verdict::AllowOnly(SYS_BROKER))
+        (is_local_anonymous && filter == "$SYS/#").then_some(Authorization::AllowOnly(SYS_BROKER))
     }
 
     /// Allowed for those who fit; nothing is said about others.
-    fn allowed(&self, question: &Question<'_>, fits: impl FnOnce(&Account) -> bool) -> Option<Verdict> {
-        self.holder(question, fits).then_some(Verdict::Allow)
+    fn allowed(&self, question: &Question<'_>, fits: impl FnOnce(&Account) -> bool) -> Option<Authorization> {
+        self.holder(question, fits).then_some(Authorization::Allow)
     }
 
     /// Whether the asking user exists and fits; never true for an anonymous one.
@@ -112,11 +112,11 @@ impl PermissionTable {
 }
 
 /// Built-in `AllowPublishBridgeState`: a bridge may tell whether it is connected.
-fn publish_bridge_state(question: &Question<'_>) -> Option<Verdict> {
+fn publish_bridge_state(question: &Question<'_>) -> Option<Authorization> {
     let topic = question.topic.filter(|_| question.scope == Scope::PublishSys)?;
     let is_own =
         covers(BRIDGE_STATE, topic) && topic.split('/').nth(3) == Some(&*question.identity.client_id);
-    is_own.then_some(Verdict::Allow)
+    is_own.then_some(Authorization::Allow)
 }
 
 /// Holders of CommandCall and readers of its output, first rows of §7.3, and who has nothing but commands to use a flag with.

@@ -7,7 +7,7 @@ use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::{Decide as _, Identity, Peer, Question, Verdict};
+use lotmq_auth::{Authorization, Decide as _, Identity, Peer, Question};
 use lotmq_codec::{
     PacketId, Properties, PropertyPlace, ProtocolVersion, QoS, RetainHandling, has_discouraged,
 };
@@ -221,7 +221,7 @@ fn delayed_will(row: &WillRow, left_at: Time, expiry: SessionExpiry) -> WillStat
 fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
     // What it covers is decided anew: it is not stored, and the permissions may have changed. Rules are not restored yet; they are asked about
     // each topic that is delivered.
-    let verdict = tenant.permissions.decide(&Question::subscribe(&client.identity(), &row.filter));
+    let authorization = tenant.permissions.decide(&Question::subscribe(&client.identity(), &row.filter));
     Options {
         qos: qos(row.qos),
         no_local: row.no_local,
@@ -232,7 +232,7 @@ fn options(tenant: &Tenant, client: &Client, row: &SubscriptionRow) -> Options {
             _ => RetainHandling::DoNotSend,
         },
         identifier: row.subscription_id.and_then(NonZeroU32::new),
-        sys_broker_only: matches!(verdict, Verdict::AllowOnly(_)),
+        sys_broker_only: matches!(authorization, Authorization::AllowOnly(_)),
         membership: row.membership,
     }
 }

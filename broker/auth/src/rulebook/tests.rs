@@ -282,8 +282,8 @@ fn what_came_of_reads_is_good_as_long_as_they_are() {
     let book = book(vec![rule]);
     let identity = who("x", "c1");
     let decision = || book.decision(&Question::publish(&identity, "a"));
-    assert_eq!(decision(), Decision { verdict: Verdict::Allow, is_stable: false });
-    assert_eq!(decision(), Decision { verdict: Verdict::Allow, is_stable: false });
+    assert_eq!(decision(), Decision { authorization: Authorization::Allow, is_stable: false });
+    assert_eq!(decision(), Decision { authorization: Authorization::Allow, is_stable: false });
     assert_eq!(calls(), 1);
     same.store(false, Ordering::Relaxed);
     decision();
@@ -300,8 +300,8 @@ fn a_payload_is_looked_at_each_time() {
     let book = book(vec![rule]);
     let identity = who("x", "c1");
     let ask = |payload| book.decision(&Question::publish(&identity, "a").with_payload(payload));
-    assert_eq!(ask(b"on"), Decision { verdict: Verdict::Allow, is_stable: false });
-    assert_eq!(ask(b"no"), Decision { verdict: Verdict::Deny, is_stable: false });
+    assert_eq!(ask(b"on"), Decision { authorization: Authorization::Allow, is_stable: false });
+    assert_eq!(ask(b"no"), Decision { authorization: Authorization::Deny, is_stable: false });
     assert_eq!(calls(), 2);
 }
 

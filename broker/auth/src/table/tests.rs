@@ -143,13 +143,13 @@ fn subscriptions_follow_the_literal_filter() {
 fn local_anonymous_gets_only_the_broker_tree_of_the_whole_sys_filter() {
     let fixture = Fixture::new();
     let ask = |who: &str, filter| fixture.table.decide(&Question::subscribe(&fixture.identity(who), filter));
-    assert_eq!(ask("anon-local", "$SYS/#"), Verdict::AllowOnly("$SYS/broker/#"));
-    assert_eq!(ask("anon-local", "$share/g/$SYS/#"), Verdict::AllowOnly("$SYS/broker/#"));
-    assert_eq!(ask("anon-local", "$SYS/broker/#"), Verdict::Allow);
-    assert_eq!(ask("anon-local", "$SYS/+"), Verdict::Deny);
-    assert_eq!(ask("anon-remote", "$SYS/#"), Verdict::Deny);
-    assert_eq!(ask("plain", "$SYS/#"), Verdict::Deny);
-    assert_eq!(ask("root", "$SYS/#"), Verdict::Allow);
+    assert_eq!(ask("anon-local", "$SYS/#"), Authorization::AllowOnly("$SYS/broker/#"));
+    assert_eq!(ask("anon-local", "$share/g/$SYS/#"), Authorization::AllowOnly("$SYS/broker/#"));
+    assert_eq!(ask("anon-local", "$SYS/broker/#"), Authorization::Allow);
+    assert_eq!(ask("anon-local", "$SYS/+"), Authorization::Deny);
+    assert_eq!(ask("anon-remote", "$SYS/#"), Authorization::Deny);
+    assert_eq!(ask("plain", "$SYS/#"), Authorization::Deny);
+    assert_eq!(ask("root", "$SYS/#"), Authorization::Allow);
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn scope_and_topic_that_disagree_are_decided_by_the_topic() {
     for scope in [Scope::Publish, Scope::Subscribe] {
         let question =
             Question { scope, identity: &plain, topic: Some("$SYS/Coreflux/Version"), payload: None };
-        assert_eq!(fixture.table.decide(&question), Verdict::Deny, "{}", scope.name());
+        assert_eq!(fixture.table.decide(&question), Authorization::Deny, "{}", scope.name());
     }
 }
 
@@ -177,10 +177,10 @@ proptest! {
     fn only_the_broker_tree_is_open_to_plain_users(filter in "(\\$SYS|\\$share/g|\\$x|a|\\+|#)(/(broker|Coreflux|\\+|#|a)){0,4}") {
         let fixture = Fixture::new();
         let plain = fixture.identity("plain");
-        let verdict = fixture.table.decide(&Question::subscribe(&plain, &filter));
+        let authorization = fixture.table.decide(&Question::subscribe(&plain, &filter));
         let inner = inner_filter(&filter);
         let is_open = if is_under_sys(inner) { covers("$SYS/broker/#", inner) } else { !inner.starts_with('$') };
         let is_output = covers("$SYS/Coreflux/Projects/#", inner);
-        prop_assert_eq!(verdict.is_allowed(), is_open && !is_output);
+        prop_assert_eq!(authorization.is_allowed(), is_open && !is_output);
     }
 }

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{Decide as _, Identity, Question, Scope, Verdict};
+use lotmq_auth::{Authorization, Decide as _, Identity, Question, Scope};
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
@@ -236,7 +236,7 @@ fn check(
     let identity = &open.client.identity();
     let decision = decide.decision(&Question::publish(identity, topic).with_payload(payload));
     *steps += STEPS_PER_DECISION;
-    let is_allowed = decision.verdict == Verdict::Allow;
+    let is_allowed = decision.authorization == Authorization::Allow;
     // A user may always set his own password, which takes a command.
     let is_his = || topic == system_topics::COMMAND_TOPIC && is_own_password(core, identity, payload);
     if !is_allowed && !is_his() {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::vec::IntoIter;
 
-use lotmq_auth::{Decide as _, Question, Scope, Verdict};
+use lotmq_auth::{Authorization, Decide as _, Question, Scope};
 use lotmq_codec::{
     PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_suback, encode_unsuback,
 };
@@ -228,10 +228,10 @@ fn grant(
     let identity = open.client.identity();
     let sys_broker_only = match open.client.tenant.permissions.decide(&Question::subscribe(&identity, filter))
     {
-        Verdict::Allow => false,
-        Verdict::Deny if system_topics::may_have_own_replies(&identity, filter) => false,
-        Verdict::AllowOnly(_) => true,
-        Verdict::Deny => {
+        Authorization::Allow => false,
+        Authorization::Deny if system_topics::may_have_own_replies(&identity, filter) => false,
+        Authorization::AllowOnly(_) => true,
+        Authorization::Deny => {
             turn.core.counters.subscribe_refused.add(1);
             turn.core.tell(|above| above.denied(&open.client, Scope::of_subscribe(filter).0, filter));
             debug!(target: "rules", client_id = &*open.client.client_id, filter, "subscription denied");

@@ -298,7 +298,7 @@ impl TenantRoutes {
 fn delivers(tenant: &Tenant, identity: &Identity, topic: &str, is_stable: &mut bool) -> bool {
     let decision = tenant.permissions.decision(&Question::subscribe(identity, topic));
     *is_stable &= decision.is_stable;
-    decision.verdict.is_allowed()
+    decision.authorization.is_allowed()
 }
 
 #[cfg(test)]

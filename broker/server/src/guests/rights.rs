@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::DefaultHashBuilder;
 use lot_facts::Trigger;
-use lotmq_auth::{Decide as _, Decision, Identity, Peer, Question, ROOT, Scope, Verdict};
+use lotmq_auth::{Authorization, Decide as _, Decision, Identity, Peer, Question, ROOT, Scope};
 use lotmq_config::Authority;
 use lotmq_definitions::{Definition, DefinitionKind, Owner};
 
@@ -142,8 +142,8 @@ impl Rights {
         let identity = identity_of(tenant, owner.as_ref());
         let topic = (!topic.is_empty()).then_some(topic);
         let question = Question { scope, identity: &identity, topic, payload };
-        let Decision { verdict, is_stable } = tenant.permissions.decision(&question);
-        let is_allowed = verdict == Verdict::Allow;
+        let Decision { authorization, is_stable } = tenant.permissions.decision(&question);
+        let is_allowed = authorization == Authorization::Allow;
         if is_stable {
             KNOWN.with_borrow_mut(|known| known.put(&asked, is_allowed));
         }
@@ -179,7 +179,7 @@ pub(crate) fn permitted(
         is_whole(trigger) || {
             let decision = told(tenant, topic, &trigger.definition);
             is_stable &= decision.is_stable;
-            decision.verdict == Verdict::Allow
+            decision.authorization == Authorization::Allow
         }
     });
     (allowed.into(), is_stable)
@@ -196,10 +196,10 @@ fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
     let filters = definition.trigger().map(Trigger::filters).unwrap_or_default();
     let matching =
         filters.iter().chain(&facts.reception).filter(|it| lotmq_router::filter_matches(it, topic));
-    let mut denied = Decision { verdict: Verdict::Deny, is_stable: true };
+    let mut denied = Decision { authorization: Authorization::Deny, is_stable: true };
     for filter in matching {
         let decision = ask(filter);
-        if decision.verdict == Verdict::Allow {
+        if decision.authorization == Authorization::Allow {
             return decision;
         }
         denied.is_stable &= decision.is_stable;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use lot_facts::{Facts, Kind, RuleFacts, RuleInputs};
 use lotmq_auth::built_in::BUILT_INS;
 use lotmq_auth::{
-    Account, Answer, Ask, Decide as _, Identity, Opinion, Peer, Question, Rule, Scope, Verdict, covers,
+    Account, Answer, Ask, Authorization, Decide as _, Identity, Opinion, Peer, Question, Rule, Scope, covers,
 };
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
@@ -216,12 +216,12 @@ fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
         let publishes = publishes.map(|topic| Question::publish(&identity, topic));
         let questions = questions.chain(publishes);
         for question in questions.chain(operations.map(|scope| Question::operation(&identity, *scope))) {
-            let verdict = tenant.permissions.decide(&question);
+            let authorization = tenant.permissions.decide(&question);
             // What only the table can say: less than what was asked for.
-            if matches!(verdict, Verdict::AllowOnly(_)) {
+            if matches!(authorization, Authorization::AllowOnly(_)) {
                 continue;
             }
-            assert_eq!(by_text(&question), verdict.is_allowed(), "{who} {question:?}");
+            assert_eq!(by_text(&question), authorization.is_allowed(), "{who} {question:?}");
         }
     }
     running.server.stop();
