@@ -294,14 +294,14 @@ fn lowered(
 
 /// The entities of a text or project, in front of those outside of it. The last of a name counts.
 struct InText<'a> {
-    actions: BTreeMap<&'a str, &'a syntax::Action>,
+    actions: BTreeMap<&'a str, &'a syntax::DefineAction>,
     /// Their texts.
     models: BTreeMap<&'a str, &'a str>,
     /// Models from which others inherit.
     parents: BTreeSet<&'a str>,
     /// Actions that could not be read to their end.
     unsure: BTreeSet<String>,
-    routes: BTreeMap<&'a str, &'a syntax::Route>,
+    routes: BTreeMap<&'a str, &'a syntax::DefineRoute>,
     outside: &'a dyn Known,
 }
 
@@ -367,7 +367,7 @@ impl Known for InText<'_> {
     }
 }
 
-fn callee(action: &syntax::Action) -> Callee {
+fn callee(action: &syntax::DefineAction) -> Callee {
     match &action.entry {
         syntax::ActionBody::Triggered(_) => Callee::Triggered,
         syntax::ActionBody::Callable { inputs, outputs } => Callee::Callable(Signature {

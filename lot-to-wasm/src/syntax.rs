@@ -16,15 +16,15 @@ pub mod route;
 pub mod rule;
 pub mod sexpr;
 
-pub use action::{Action, ActionBody, InputLine, OutputLine};
+pub use action::{ActionBody, DefineAction, InputLine, OutputLine};
 pub use expression::{
     BinaryOperator, CastType, Expression, ExpressionKind, Member, ModelQuery, Path, PathStep, Random,
     RandomKind, Text, TopicOperand, Transform,
 };
-pub use model::Model;
-pub use panel::{Panel, Theme};
-pub use route::Route;
-pub use rule::Rule;
+pub use model::DefineModel;
+pub use panel::{DefinePanel, DefineTheme};
+pub use route::DefineRoute;
+pub use rule::DefineRule;
 
 pub use crate::source::{Position, Span};
 
@@ -50,17 +50,17 @@ impl Name {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Entity {
     /// `DEFINE ACTION`.
-    Action(Action),
+    Action(DefineAction),
     /// `DEFINE MODEL`.
-    Model(Model),
+    Model(DefineModel),
     /// `DEFINE RULE`.
-    Rule(Rule),
+    Rule(DefineRule),
     /// `DEFINE ROUTE`.
-    Route(Route),
+    Route(DefineRoute),
     /// `DEFINE PANEL`, `DEFINE VISU`.
-    Panel(Panel),
+    Panel(DefinePanel),
     /// `DEFINE THEME`.
-    Theme(Theme),
+    Theme(DefineTheme),
 }
 
 impl Entity {

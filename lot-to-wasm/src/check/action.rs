@@ -13,12 +13,12 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::identifier::is_identifier;
 use crate::limits::VARIABLES_MAX;
 use crate::statement::Statement;
-use crate::syntax::{Action, ActionBody, InputLine, OutputLine};
+use crate::syntax::{ActionBody, DefineAction, InputLine, OutputLine};
 use lot_facts::InputKind;
 
 /// Checks an Action. `None` when anything is wrong with it, also by the parser; the sink then has an error.
 pub(crate) fn action(
-    action: &Action,
+    action: &DefineAction,
     known: &dyn Known,
     compat: Compat,
     sink: &mut Sink<'_>,
@@ -34,7 +34,7 @@ pub(crate) fn action(
 
 /// What can be read of an Action, whatever is wrong with the rest of it: with the kinds of its variables, without facts.
 pub(super) fn in_part(
-    action: &Action,
+    action: &DefineAction,
     known: &dyn Known,
     compat: Compat,
     sink: &mut Sink<'_>,
@@ -44,7 +44,7 @@ pub(super) fn in_part(
     checked
 }
 
-fn read(action: &Action, known: &dyn Known, compat: Compat, sink: &mut Sink<'_>) -> tree::Action {
+fn read(action: &DefineAction, known: &dyn Known, compat: Compat, sink: &mut Sink<'_>) -> tree::Action {
     let names_are_complete = !sink.has_errors();
     let mut checker = Checker {
         sink,
@@ -72,7 +72,7 @@ fn read(action: &Action, known: &dyn Known, compat: Compat, sink: &mut Sink<'_>)
 }
 
 /// What starts a run.
-pub(super) fn start(action: &Action) -> Start {
+pub(super) fn start(action: &DefineAction) -> Start {
     match &action.entry {
         ActionBody::Triggered(trigger) if trigger.is_unreadable() => Start::Unreadable,
         ActionBody::Triggered(trigger) => Start::Triggered(trigger.fact.clone()),

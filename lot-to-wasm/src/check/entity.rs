@@ -7,10 +7,10 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::ANCESTORS_MAX;
 use crate::source::Span;
 use crate::syntax::Text;
-use crate::syntax::model::{Field, FieldSource, Model};
+use crate::syntax::model::{DefineModel, Field, FieldSource};
 
 /// Reports what is wrong with a Model as it stands, whatever it inherits.
-pub(super) fn model(model: &Model, known: &dyn Known, sink: &mut Sink<'_>) {
+pub(super) fn model(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_>) {
     inheritance(model, known, sink);
     if let Some(topic) = &model.options.topic {
         filter(topic, sink);
@@ -26,7 +26,7 @@ pub(super) fn model(model: &Model, known: &dyn Known, sink: &mut Sink<'_>) {
 }
 
 /// Reports a model that is its own ancestor (§9.6).
-fn inheritance(model: &Model, known: &dyn Known, sink: &mut Sink<'_>) {
+fn inheritance(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_>) {
     let Some(parent) = &model.options.parent else { return };
     let mut seen: Vec<String> = Vec::new();
     let mut next = Some(parent.text.clone());

@@ -7,11 +7,11 @@ use super::{Checker, Known, infer};
 use crate::compat::Compat;
 use crate::diagnostic::Sink;
 use crate::source::Source;
-use crate::syntax::{Action, Expression};
+use crate::syntax::{DefineAction, Expression};
 
 /// What can be read of an Action, with what its variables can be.
 pub(crate) struct Inspection<'a> {
-    action: &'a Action,
+    action: &'a DefineAction,
     known: &'a dyn Known,
     compat: Compat,
     variables: Vec<Variable>,
@@ -19,7 +19,7 @@ pub(crate) struct Inspection<'a> {
 
 impl<'a> Inspection<'a> {
     /// Whatever is wrong with the rest of the Action.
-    pub(crate) fn of(action: &'a Action, known: &'a dyn Known, compat: Compat) -> Inspection<'a> {
+    pub(crate) fn of(action: &'a DefineAction, known: &'a dyn Known, compat: Compat) -> Inspection<'a> {
         let source = Source::new("");
         let checked = super::action::in_part(action, known, compat, &mut Sink::new(&source));
         Inspection { action, known, compat, variables: checked.variables }

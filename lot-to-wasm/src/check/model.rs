@@ -72,7 +72,7 @@ impl Plan<'_> {
 
 /// Checks a Model. `None` when anything is wrong with it, also by the parser; the sink then has an error.
 pub(crate) fn model(
-    model: &syntax::Model,
+    model: &syntax::DefineModel,
     known: &dyn Known,
     compat: Compat,
     sink: &mut Sink<'_>,
@@ -194,7 +194,7 @@ fn triggers(fields: &[Node]) -> Vec<String> {
 }
 
 /// PROTOBUF needs an encoder: it is read, and refused.
-fn refuse_what_needs_more(model: &syntax::Model, sink: &mut Sink<'_>) {
+fn refuse_what_needs_more(model: &syntax::DefineModel, sink: &mut Sink<'_>) {
     if matches!(model.options.format, Some(ModelFormat::Protobuf | ModelFormat::Both)) {
         let message = "this build does not compile FORMAT PROTOBUF yet";
         sink.push(
@@ -256,7 +256,7 @@ fn judge_level(field: &Node, sink: &mut Sink<'_>) {
 /// What may be assigned, see [`tree::Model::fields`].
 /// `None` while something that the Model is made of is not known.
 pub(crate) fn assignable_of(
-    model: &syntax::Model,
+    model: &syntax::DefineModel,
     known: &dyn Known,
     sink: &mut Sink<'_>,
 ) -> Option<Vec<String>> {

@@ -17,10 +17,10 @@ use crate::limits::NAME_BYTES_MAX;
 use crate::route::{COMMON, Key, Mapping, Need, RouteType, Section, all, find};
 use crate::source::Span;
 use crate::syntax::Name;
-use crate::syntax::route::{Route, RouteBlock as Block, RouteItem, Setting};
+use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
 
 /// Checks a Route; `None` when there is an error, which is reported.
-pub(crate) fn route(route: &Route, sink: &mut Sink<'_>) -> Option<Facts> {
+pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     let kind = route.kind.as_ref().and_then(|name| type_of(name, sink));
     let kind = match kind {
         Some(kind) => kind,
@@ -125,7 +125,7 @@ impl RouteChecker<'_, '_> {
         self.said.stores.push(RouteStore { route: route.text.clone(), table: table.to_owned() });
     }
 
-    fn block(&mut self, block: &Block) {
+    fn block(&mut self, block: &AddBlock) {
         let word = block.kind.text.to_ascii_uppercase();
         match word.as_str() {
             "EVENT" => self.event(block),
@@ -136,7 +136,7 @@ impl RouteChecker<'_, '_> {
         }
     }
 
-    fn event(&mut self, block: &Block) {
+    fn event(&mut self, block: &AddBlock) {
         let Some(keys) = self.kind.event.map(Some).or_else(|| self.kind.is_open.then_some(None)) else {
             return self.does_not_fit(block, "events");
         };
@@ -146,7 +146,7 @@ impl RouteChecker<'_, '_> {
         self.said.events.push(checked);
     }
 
-    fn mapping(&mut self, block: &Block) {
+    fn mapping(&mut self, block: &AddBlock) {
         let of_type = self.kind.mapping.as_ref();
         if of_type.is_none() && !self.kind.is_open {
             return self.does_not_fit(block, "mappings");
@@ -162,7 +162,7 @@ impl RouteChecker<'_, '_> {
         self.said.mappings.push(checked);
     }
 
-    fn section(&mut self, block: &Block, word: String) {
+    fn section(&mut self, block: &AddBlock, word: String) {
         let known = self.kind.sections.iter().chain(COMMON).find(|section| section.name == word);
         if let Some(name) = &block.name {
             let message = format!("{word} has no name");
@@ -188,7 +188,7 @@ impl RouteChecker<'_, '_> {
         self.said.sections.push(checked);
     }
 
-    fn unknown_section(&mut self, block: &Block, word: &str) {
+    fn unknown_section(&mut self, block: &AddBlock, word: &str) {
         let own = self.kind.sections.iter().map(|section| section.name);
         let mut words: Vec<&str> = own.chain(COMMON.iter().map(|section| section.name)).collect();
         words.extend(self.kind.event.map(|_| "EVENT"));
@@ -201,13 +201,13 @@ impl RouteChecker<'_, '_> {
         self.sink.push(draft.did_you_mean_name(&block.kind, near).suggest_if(fallback));
     }
 
-    fn does_not_fit(&mut self, block: &Block, what: &str) {
+    fn does_not_fit(&mut self, block: &AddBlock, what: &str) {
         let message = format!("a route of type {} has no {what}", self.kind.name);
         self.sink.push(Draft::error(codes::UNKNOWN_SECTION, block.kind.span, message));
     }
 
     /// The name that events, mappings and tags must have.
-    fn named(&mut self, block: &Block) -> Option<String> {
+    fn named(&mut self, block: &AddBlock) -> Option<String> {
         let Some(name) = &block.name else {
             let word = block.kind.text.to_ascii_uppercase();
             let draft =
@@ -231,7 +231,7 @@ impl RouteChecker<'_, '_> {
     /// The lines of a block; tags where `of_type` has some.
     fn content(
         &mut self,
-        block: &Block,
+        block: &AddBlock,
         name: String,
         place: Place<'_>,
         of_type: Option<&'static Mapping>,
@@ -258,7 +258,7 @@ impl RouteChecker<'_, '_> {
     }
 
     /// A block in a block: only tags are.
-    fn inner(&mut self, block: &Block, of_type: Option<&'static Mapping>) -> Option<RouteBlock> {
+    fn inner(&mut self, block: &AddBlock, of_type: Option<&'static Mapping>) -> Option<RouteBlock> {
         let word = block.kind.text.to_ascii_uppercase();
         let keys = match of_type.map(|mapping| mapping.tag) {
             Some(Some(keys)) if word == "TAG" => Some(keys),
@@ -314,7 +314,7 @@ impl RouteChecker<'_, '_> {
         self.sink.push(draft.did_you_mean_name(name, near));
     }
 
-    fn required(&mut self, block: &Block, place: Place<'_>, checked: &RouteBlock) {
+    fn required(&mut self, block: &AddBlock, place: Place<'_>, checked: &RouteBlock) {
         // A value that was refused is there, though wrong.
         let written: BTreeSet<&str> = block
             .items
@@ -360,7 +360,7 @@ impl RouteChecker<'_, '_> {
     }
 
     /// `OVERLOAD_CAPACITY` means nothing where nothing may be shed (routes reference §3.6).
-    fn overload(&mut self, block: &Block, section: &mut RouteBlock) {
+    fn overload(&mut self, block: &AddBlock, section: &mut RouteBlock) {
         if section.text("OVERLOAD_POLICY") != Some("lossless") {
             return;
         }
@@ -373,7 +373,7 @@ impl RouteChecker<'_, '_> {
 }
 
 /// The setting of a block with this key, as written.
-fn key_of<'a>(block: &'a Block, key: &str) -> Option<&'a Setting> {
+fn key_of<'a>(block: &'a AddBlock, key: &str) -> Option<&'a Setting> {
     block.items.iter().find_map(|item| match item {
         RouteItem::Setting(setting) if setting.key.text.eq_ignore_ascii_case(key) => Some(setting),
         RouteItem::Setting(_) | RouteItem::Block(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
@@ -384,7 +384,7 @@ fn key_of<'a>(block: &'a Block, key: &str) -> Option<&'a Setting> {
 fn repeated_names(items: &[RouteItem], sink: &mut Sink<'_>) {
     let mut names: BTreeSet<(String, &str)> = BTreeSet::new();
     for item in items {
-        let RouteItem::Block(Block { kind, name: Some(name), .. }) = item else { continue };
+        let RouteItem::Block(AddBlock { kind, name: Some(name), .. }) = item else { continue };
         let word = kind.text.to_ascii_uppercase();
         let message = format!("{word} `{}` is defined twice", name.text);
         if !names.insert((word, &name.text)) {
@@ -394,7 +394,7 @@ fn repeated_names(items: &[RouteItem], sink: &mut Sink<'_>) {
 }
 
 /// Events of a route by name, as `TRIGGER` sees them.
-pub(crate) fn events(route: &Route) -> Vec<String> {
+pub(crate) fn events(route: &DefineRoute) -> Vec<String> {
     let event = |item: &RouteItem| match item {
         RouteItem::Block(block) if block.kind.text.eq_ignore_ascii_case("EVENT") => {
             block.name.as_ref().map(|name| name.text.clone())

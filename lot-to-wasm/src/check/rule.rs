@@ -19,7 +19,7 @@ use crate::compat::Compat;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
 use crate::statement::{if_else, verdict};
-use crate::syntax::rule::{Rule, RuleBody, RuleCondition, RuleConditionKind};
+use crate::syntax::rule::{DefineRule, RuleBody, RuleCondition, RuleConditionKind};
 use crate::syntax::{self, BinaryOperator, Name, Text};
 
 /// Scopes of rules, spelt exactly (§10.2; those of modules: commands reference §14.5).
@@ -73,7 +73,7 @@ const FALSE_TEXTS: [&str; 5] = ["", "false", "0", "off", "no"];
 
 /// Checks a Rule. `None` when anything is wrong with it, also by the parser; the sink then has an error.
 pub(crate) fn rule(
-    rule: &Rule,
+    rule: &DefineRule,
     known: &dyn Known,
     compat: Compat,
     sink: &mut Sink<'_>,
@@ -121,7 +121,7 @@ fn pattern(written: &str, compat: Compat) -> String {
     if is_subtree { format!("{written}/#") } else { written.to_owned() }
 }
 
-fn header(rule: &Rule, compat: Compat, sink: &mut Sink<'_>) {
+fn header(rule: &DefineRule, compat: Compat, sink: &mut Sink<'_>) {
     if rule.scope.text.is_empty() {
         // The header could not be read, which was reported.
         return;

@@ -9,7 +9,7 @@ use super::tree::{RESULT, VariableId};
 use crate::limits::VARIABLES_MAX;
 use crate::source::Span;
 use crate::statement::{Part, Statement};
-use crate::syntax::{Action, ActionBody};
+use crate::syntax::{ActionBody, DefineAction};
 
 /// A variable while it is checked.
 #[derive(Debug, Clone)]
@@ -46,7 +46,7 @@ pub(crate) struct Scope {
 
 impl Scope {
     /// Finds every variable of an Action. Inputs come first and are set.
-    pub(crate) fn new(action: &Action) -> Scope {
+    pub(crate) fn new(action: &DefineAction) -> Scope {
         let flow = Flow { may: Vec::new(), must: Vec::new() };
         let mut scope = Scope { entries: Vec::new(), flow, overflow: None, fields: None };
         if let ActionBody::Callable { inputs, .. } = &action.entry {

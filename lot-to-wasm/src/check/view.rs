@@ -10,14 +10,14 @@ use serde_json::{Map, Value, json};
 use super::Known;
 use crate::compat::Compat;
 use crate::diagnostic::{Draft, Sink, codes};
-use crate::syntax::panel::{Component, Panel, PanelClause, PanelValue, Theme};
-use crate::syntax::{Action, ActionBody, Expression, ExpressionKind, Name};
+use crate::syntax::panel::{Component, DefinePanel, DefineTheme, PanelClause, PanelValue};
+use crate::syntax::{ActionBody, DefineAction, Expression, ExpressionKind, Name};
 
 /// Words of `WITH VISIBILITY`.
 const VISIBILITIES: [&str; 3] = ["PRIVATE", "SHARED", "PUBLIC"];
 
 /// Checks a Panel. `None` when anything is wrong with it, also by the parser; the sink then has an error.
-pub(crate) fn panel(panel: &Panel, known: &dyn Known, sink: &mut Sink<'_>) -> Option<Facts> {
+pub(crate) fn panel(panel: &DefinePanel, known: &dyn Known, sink: &mut Sink<'_>) -> Option<Facts> {
     name(&panel.name, "panel", sink);
     let visibility = word_of(panel, "VISIBILITY", &VISIBILITIES, sink);
     let state = word_of(panel, "STATE", &ViewState::ALL.map(ViewState::word), sink);
@@ -34,7 +34,7 @@ pub(crate) fn panel(panel: &Panel, known: &dyn Known, sink: &mut Sink<'_>) -> Op
 }
 
 /// Checks a Theme. `None` when anything is wrong with it.
-pub(crate) fn theme(theme: &Theme, sink: &mut Sink<'_>) -> Option<Facts> {
+pub(crate) fn theme(theme: &DefineTheme, sink: &mut Sink<'_>) -> Option<Facts> {
     name(&theme.name, "theme", sink);
     for (_, value) in theme.settings.iter().filter(|(_, value)| !is_colour(&value.value)) {
         let message = format!("\"{}\" is no colour", value.value.escape_debug());
@@ -74,7 +74,7 @@ fn is_clause(clause: &PanelClause, word: &str) -> bool {
 }
 
 /// The word of the last `WITH <clause>`, which must be one of `words`.
-fn word_of<'w>(panel: &Panel, clause: &str, words: &[&'w str], sink: &mut Sink<'_>) -> Option<&'w str> {
+fn word_of<'w>(panel: &DefinePanel, clause: &str, words: &[&'w str], sink: &mut Sink<'_>) -> Option<&'w str> {
     let mut found = None;
     for given in panel.clauses.iter().filter(|given| is_clause(given, clause)) {
         let written = match given.values.as_slice() {
@@ -97,7 +97,7 @@ fn word_of<'w>(panel: &Panel, clause: &str, words: &[&'w str], sink: &mut Sink<'
 fn clicks(components: &[Component], known: &dyn Known, sink: &mut Sink<'_>) {
     for component in components {
         if !component.on_click.is_empty() {
-            let action = Action {
+            let action = DefineAction {
                 name: component.name.clone(),
                 entry: ActionBody::Callable { inputs: Vec::new(), outputs: Vec::new() },
                 body: component.on_click.clone(),

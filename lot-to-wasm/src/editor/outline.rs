@@ -8,7 +8,7 @@ use crate::source::Span;
 use crate::statement::{Part, Statement};
 use crate::syntax::model::{Field, FieldSource, FieldType};
 use crate::syntax::route::RouteItem;
-use crate::syntax::{Action, ActionBody, Entity, Name};
+use crate::syntax::{ActionBody, DefineAction, Entity, Name};
 use crate::{ParsedEntity, parse};
 
 /// A definition, or a part of one that has a name.
@@ -112,7 +112,7 @@ impl Outline<'_> {
     }
 
     /// What starts an Action, or what it takes and gives.
-    fn signature(&self, action: &Action) -> String {
+    fn signature(&self, action: &DefineAction) -> String {
         match &action.entry {
             ActionBody::Triggered(trigger) if trigger.is_unreadable() => String::new(),
             ActionBody::Triggered(trigger) => {
@@ -138,7 +138,7 @@ impl Outline<'_> {
         }
     }
 
-    fn of_action(&self, action: &Action) -> Vec<Symbol> {
+    fn of_action(&self, action: &DefineAction) -> Vec<Symbol> {
         let mut symbols: Vec<Symbol> = Vec::new();
         let ActionBody::Callable { inputs, outputs } = &action.entry else {
             self.variables(&action.body, &mut symbols);

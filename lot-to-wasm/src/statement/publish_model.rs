@@ -23,7 +23,7 @@ use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::ASSIGNED_ELEMENTS_MAX;
 use crate::lower::{ANSWER, Callee, Generator, Host};
 use crate::source::{Source, Span};
-use crate::syntax::model::Model;
+use crate::syntax::model::DefineModel;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, assignments, topic};
 use crate::syntax::{Name, Path, PathStep, Position, TopicOperand};
@@ -195,7 +195,7 @@ fn check_indices(target: &Path, checker: &mut Checker<'_, '_, '_>) {
 }
 
 /// What may be assigned to a Model; `None` while something that it is made of is not known.
-fn whole(model: &Model, known: &dyn Known) -> Option<Vec<String>> {
+fn whole(model: &DefineModel, known: &dyn Known) -> Option<Vec<String>> {
     let source = Source::new("");
     let mut quiet = Sink::new(&source);
     assignable_of(model, known, &mut quiet)

@@ -8,7 +8,7 @@ use lot_facts::InputKind;
 
 /// `DEFINE ACTION`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Action {
+pub struct DefineAction {
     /// Its name.
     pub name: Name,
     /// What starts a run.

@@ -5,7 +5,7 @@ use super::{Name, Span};
 
 /// `DEFINE MODEL`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Model {
+pub struct DefineModel {
     /// Its name.
     pub name: Name,
     /// What stands on the header line.

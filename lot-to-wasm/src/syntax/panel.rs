@@ -6,7 +6,7 @@ use crate::statement::Statement;
 
 /// `DEFINE PANEL`, `DEFINE VISU`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Panel {
+pub struct DefinePanel {
     /// Its name.
     pub name: Name,
     /// Clauses before the first component.
@@ -50,7 +50,7 @@ pub enum PanelValue {
 
 /// `DEFINE THEME`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Theme {
+pub struct DefineTheme {
     /// Its name.
     pub name: Name,
     /// `SET "KEY" WITH "value"` lines.

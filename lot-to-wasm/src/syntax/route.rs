@@ -5,7 +5,7 @@ use super::{Name, Span};
 
 /// `DEFINE ROUTE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Route {
+pub struct DefineRoute {
     /// Its name.
     pub name: Name,
     /// `WITH TYPE`, as written; `None` only after an error.
@@ -18,7 +18,7 @@ pub struct Route {
 #[derive(Debug, Clone, PartialEq)]
 pub enum RouteItem {
     /// `ADD KIND [name]` with its lines.
-    Block(RouteBlock),
+    Block(AddBlock),
     /// `WITH KEY value`.
     Setting(Setting),
     /// `WITH EVERY n UNIT`, in milliseconds.
@@ -36,7 +36,7 @@ pub enum RouteItem {
 
 /// `ADD KIND [name]`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RouteBlock {
+pub struct AddBlock {
     /// `SQL_CONFIG`, `EVENT`, `MAPPING`, `TAG`, … as written.
     pub kind: Name,
     /// Its name.

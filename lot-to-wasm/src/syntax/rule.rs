@@ -5,7 +5,7 @@ use super::{Name, Span};
 
 /// `DEFINE RULE`.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Rule {
+pub struct DefineRule {
     /// Its name.
     pub name: Name,
     /// `WITH PRIORITY n`, lowest first.

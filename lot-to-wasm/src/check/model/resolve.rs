@@ -7,7 +7,7 @@ use crate::check::tree::Constant;
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::limits::{ANCESTORS_MAX, FIELDS_MAX};
 use crate::source::{Source, Span};
-use crate::syntax::model::{Field, FieldSource, FieldType, Model, ModelFormat};
+use crate::syntax::model::{DefineModel, Field, FieldSource, FieldType, ModelFormat};
 use crate::syntax::{CastType, Entity, ExpressionKind, Member, Name};
 
 /// A field, its own or inherited.
@@ -68,7 +68,7 @@ pub(super) struct Resolved {
 }
 
 /// The tree of a Model that is known.
-pub(crate) fn find(known: &dyn Known, name: &str) -> Option<Model> {
+pub(crate) fn find(known: &dyn Known, name: &str) -> Option<DefineModel> {
     let text = known.model_source(name)?;
     let source = Source::new(&text);
     let mut quiet = Sink::new(&source);
@@ -80,7 +80,7 @@ pub(crate) fn find(known: &dyn Known, name: &str) -> Option<Model> {
 }
 
 /// Follows parents and collections. What is not known yet has no fields.
-pub(super) fn resolve(model: &Model, known: &dyn Known, sink: &mut Sink<'_>) -> Resolved {
+pub(super) fn resolve(model: &DefineModel, known: &dyn Known, sink: &mut Sink<'_>) -> Resolved {
     let mut resolver =
         Resolver { known, sink, above: vec![model.name.text.clone()], count: 0, depends_on: BTreeSet::new() };
     let (header, fields) = resolver.whole(model, None);
@@ -103,7 +103,7 @@ struct Resolver<'a, 'k> {
 }
 
 impl Resolver<'_, '_> {
-    fn whole(&mut self, model: &Model, pinned: Option<Span>) -> (Header, Vec<Node>) {
+    fn whole(&mut self, model: &DefineModel, pinned: Option<Span>) -> (Header, Vec<Node>) {
         let (mut header, mut fields) = match &model.options.parent {
             Some(parent) => self.other(parent, pinned).unwrap_or_default(),
             None => Default::default(),

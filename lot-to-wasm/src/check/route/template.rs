@@ -5,7 +5,7 @@ use lot_facts::{RouteBlock, RouteValue, TemplatePart, TopicFact};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::route::{Key, ValueKind};
 use crate::source::Span;
-use crate::syntax::route::RouteBlock as Block;
+use crate::syntax::route::AddBlock;
 use crate::topic::filter_problem;
 
 /// The value of a setting that takes a topic or a text with placeholders.
@@ -141,7 +141,7 @@ pub(super) fn fact(value: &RouteValue) -> Option<TopicFact> {
 }
 
 /// A bridge's mapping: the k-th wildcard of the filter that is subscribed to fills the k-th of the topic that is published to, in each direction.
-pub(super) fn rewriting(block: &Block, checked: &RouteBlock, sink: &mut Sink<'_>) {
+pub(super) fn rewriting(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     let (Some(source), Some(destination)) = (checked.text("SOURCE_TOPIC"), checked.text("DESTINATION_TOPIC"))
     else {
         return;

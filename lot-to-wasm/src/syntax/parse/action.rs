@@ -6,7 +6,7 @@ use super::{Parsed, Parser, Reported, kind_of};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::statement::Statement;
-use crate::syntax::{Action, ActionBody, InputLine, Name, OutputLine, Text};
+use crate::syntax::{ActionBody, DefineAction, InputLine, Name, OutputLine, Text};
 use crate::token::{Sign, Token, TokenKind};
 use crate::trigger::{self, TriggerClause};
 
@@ -32,7 +32,7 @@ struct Draught {
 
 impl Parser<'_, '_> {
     /// The Action after its name. Errors are reported; what could be read is returned.
-    pub(crate) fn action(&mut self, name: Name) -> Action {
+    pub(crate) fn action(&mut self, name: Name) -> DefineAction {
         let mut draught = Draught::default();
         loop {
             self.skip_newlines();
@@ -54,7 +54,7 @@ impl Parser<'_, '_> {
             Some(trigger) => ActionBody::Triggered(trigger),
             None => ActionBody::Callable { inputs: draught.inputs, outputs: draught.outputs },
         };
-        Action { name, entry, body: draught.body, description: draught.description }
+        DefineAction { name, entry, body: draught.body, description: draught.description }
     }
 
     fn action_part(&mut self, draught: &mut Draught) -> Parsed<()> {

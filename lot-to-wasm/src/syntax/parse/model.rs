@@ -3,7 +3,9 @@
 use super::{Parsed, Parser, option};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
-use crate::syntax::model::{Fetch, Field, FieldSource, FieldType, Model, ModelFormat, ModelOptions, Store};
+use crate::syntax::model::{
+    DefineModel, Fetch, Field, FieldSource, FieldType, ModelFormat, ModelOptions, Store,
+};
 use crate::syntax::{CastType, Name};
 use crate::token::{Sign, TokenKind};
 
@@ -20,7 +22,7 @@ const FIELD_TYPES: [(&str, CastType); 8] = [
 
 impl Parser<'_, '_> {
     /// The Model after its name. Errors are reported; what could be read is returned.
-    pub(crate) fn model(&mut self, name: Name) -> Model {
+    pub(crate) fn model(&mut self, name: Name) -> DefineModel {
         self.in_model = true;
         let mut options = ModelOptions::default();
         while !self.is_line_end() {
@@ -28,7 +30,8 @@ impl Parser<'_, '_> {
                 self.skip_line();
             }
         }
-        let mut model = Model { name, options, fields: Vec::new(), stores: Vec::new(), fetches: Vec::new() };
+        let mut model =
+            DefineModel { name, options, fields: Vec::new(), stores: Vec::new(), fetches: Vec::new() };
         let mut fields = Vec::new();
         let (mut stores, mut fetches) = (Vec::new(), Vec::new());
         self.lines(|parser| match parser.word() {

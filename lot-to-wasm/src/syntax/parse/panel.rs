@@ -3,13 +3,13 @@
 use super::{Parsed, Parser, Reported};
 use crate::diagnostic::codes;
 use crate::syntax::Name;
-use crate::syntax::panel::{Component, Panel, PanelClause, PanelValue, Theme};
+use crate::syntax::panel::{Component, DefinePanel, DefineTheme, PanelClause, PanelValue};
 use crate::token::{Sign, TokenKind};
 
 impl Parser<'_, '_> {
     /// The Panel after its name. Errors are reported; what could be read is returned.
-    pub(crate) fn panel(&mut self, name: Name) -> Panel {
-        let mut panel = Panel { name, clauses: Vec::new(), components: Vec::new() };
+    pub(crate) fn panel(&mut self, name: Name) -> DefinePanel {
+        let mut panel = DefinePanel { name, clauses: Vec::new(), components: Vec::new() };
         while !self.is_line_end() {
             match self.clause() {
                 Ok(clause) => panel.clauses.push(clause),
@@ -30,7 +30,7 @@ impl Parser<'_, '_> {
     }
 
     /// The Theme after its name. Errors are reported; what could be read is returned.
-    pub(crate) fn theme(&mut self, name: Name) -> Theme {
+    pub(crate) fn theme(&mut self, name: Name) -> DefineTheme {
         let mut settings = Vec::new();
         self.lines(|parser| {
             parser.expect_word("SET", "the line before")?;
@@ -40,7 +40,7 @@ impl Parser<'_, '_> {
             parser.expect_line_end("the value")
         });
         self.expect_entity_end("the theme");
-        Theme { name, settings }
+        DefineTheme { name, settings }
     }
 
     fn component_lines(&mut self, component: &mut Component) {

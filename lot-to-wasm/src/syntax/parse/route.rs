@@ -2,14 +2,14 @@
 
 use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
-use crate::syntax::route::{Route, RouteBlock, RouteItem, Setting};
+use crate::syntax::route::{AddBlock, DefineRoute, RouteItem, Setting};
 use crate::syntax::{Expression, ExpressionKind, Name, Path};
 use crate::token::TokenKind;
 
 impl Parser<'_, '_> {
     /// The Route after its name. Errors are reported; what could be read is returned.
-    pub(crate) fn route(&mut self, name: Name) -> Route {
-        let mut route = Route { name, kind: None, items: Vec::new() };
+    pub(crate) fn route(&mut self, name: Name) -> DefineRoute {
+        let mut route = DefineRoute { name, kind: None, items: Vec::new() };
         route.kind = self.route_type().ok();
         if route.kind.is_none() {
             self.skip_line();
@@ -54,7 +54,7 @@ impl Parser<'_, '_> {
         items
     }
 
-    fn route_block(&mut self, inside: Option<&str>) -> Parsed<RouteBlock> {
+    fn route_block(&mut self, inside: Option<&str>) -> Parsed<AddBlock> {
         self.advance();
         let kind = self.expect_name("ADD")?;
         match kind.text.to_ascii_uppercase().as_str() {
@@ -72,7 +72,7 @@ impl Parser<'_, '_> {
         let name = if self.is_line_end() { None } else { Some(self.expect_name("the kind of block")?) };
         self.expect_line_end("ADD")?;
         let items = self.route_items(Some(&kind.text.to_ascii_uppercase()));
-        Ok(RouteBlock { kind, name, items })
+        Ok(AddBlock { kind, name, items })
     }
 
     fn route_store(&mut self) -> Parsed<RouteItem> {

@@ -5,15 +5,15 @@ use super::{Parsed, Parser};
 use crate::diagnostic::{Draft, codes};
 use crate::limits::TREE_DEPTH_MAX;
 use crate::source::Span;
-use crate::syntax::rule::{Rule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
+use crate::syntax::rule::{DefineRule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
 use crate::syntax::{BinaryOperator, ExpressionKind, Name};
 use crate::token::{Sign, TokenKind};
 
 impl Parser<'_, '_> {
     /// The Rule after its name. Errors are reported; what could be read is returned.
-    pub(crate) fn rule(&mut self, name: Name) -> Rule {
+    pub(crate) fn rule(&mut self, name: Name) -> DefineRule {
         let scope = Name { text: String::new(), span: name.span, quoted: false };
-        let mut rule = Rule { name, priority: 0, scope, topic: None, body: None };
+        let mut rule = DefineRule { name, priority: 0, scope, topic: None, body: None };
         if self.rule_header(&mut rule).is_err() {
             return rule;
         }
@@ -29,7 +29,7 @@ impl Parser<'_, '_> {
         rule
     }
 
-    fn rule_header(&mut self, rule: &mut Rule) -> Parsed<()> {
+    fn rule_header(&mut self, rule: &mut DefineRule) -> Parsed<()> {
         if !(self.eat_keyword("WITH") && self.eat_keyword("PRIORITY")) {
             return self.header_error(&["WITH PRIORITY"], "the name of the rule");
         }

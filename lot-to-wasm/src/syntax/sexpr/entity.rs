@@ -2,11 +2,11 @@
 
 use super::expression::{cast_name, operator_name, text, topic};
 use super::{Writer, quoted, statement};
-use crate::syntax::model::{Field, FieldSource, FieldType, Model};
-use crate::syntax::panel::{Component, Panel, PanelClause, PanelValue, Theme};
-use crate::syntax::route::{Route, RouteItem};
-use crate::syntax::rule::{Rule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
-use crate::syntax::{Action, ActionBody, Entity};
+use crate::syntax::model::{DefineModel, Field, FieldSource, FieldType};
+use crate::syntax::panel::{Component, DefinePanel, DefineTheme, PanelClause, PanelValue};
+use crate::syntax::route::{DefineRoute, RouteItem};
+use crate::syntax::rule::{DefineRule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
+use crate::syntax::{ActionBody, DefineAction, Entity};
 use lot_facts::Trigger;
 
 /// The whole entity.
@@ -21,7 +21,7 @@ pub(super) fn write(writer: &mut Writer, entity: &Entity) {
     }
 }
 
-fn action(writer: &mut Writer, action: &Action) {
+fn action(writer: &mut Writer, action: &DefineAction) {
     writer.push(&format!("(action {}", action.name.text));
     writer.nested(|writer| {
         match &action.entry {
@@ -89,7 +89,7 @@ fn trigger(trigger: &Trigger) -> String {
     }
 }
 
-fn model(writer: &mut Writer, model: &Model) {
+fn model(writer: &mut Writer, model: &DefineModel) {
     let options = &model.options;
     writer.push(&format!("(model {}", model.name.text));
     let flags = [(options.collapsed, "collapsed"), (options.keep, "keep"), (options.retain, "retain")];
@@ -149,7 +149,7 @@ fn fields(writer: &mut Writer, fields: &[Field]) {
     });
 }
 
-fn rule(writer: &mut Writer, rule: &Rule) {
+fn rule(writer: &mut Writer, rule: &DefineRule) {
     let topic = rule.topic.as_ref().map_or(String::new(), |text| format!(" {}", quoted(&text.value)));
     writer.push(&format!("(rule {} {} {}{topic}", rule.name.text, rule.priority, rule.scope.text));
     if let Some(body) = &rule.body {
@@ -214,7 +214,7 @@ fn rule_condition(condition: &RuleCondition) -> String {
     }
 }
 
-fn route(writer: &mut Writer, route: &Route) {
+fn route(writer: &mut Writer, route: &DefineRoute) {
     let kind = route.kind.as_ref().map_or("?", |name| name.text.as_str());
     writer.push(&format!("(route {} {kind}", route.name.text));
     route_items(writer, &route.items);
@@ -250,7 +250,7 @@ fn route_items(writer: &mut Writer, items: &[RouteItem]) {
     });
 }
 
-fn panel(writer: &mut Writer, panel: &Panel) {
+fn panel(writer: &mut Writer, panel: &DefinePanel) {
     writer.push(&format!("(panel {}", quoted(&panel.name.text)));
     clauses(writer, &panel.clauses);
     components(writer, &panel.components);
@@ -294,7 +294,7 @@ fn clauses(writer: &mut Writer, clauses: &[PanelClause]) {
     });
 }
 
-fn theme(writer: &mut Writer, theme: &Theme) {
+fn theme(writer: &mut Writer, theme: &DefineTheme) {
     writer.push(&format!("(theme {}", quoted(&theme.name.text)));
     writer.nested(|writer| {
         for (key, value) in &theme.settings {
