@@ -8,7 +8,7 @@ use crate::tls::TlsContext;
 /// Where a broker is and how it is reached.
 #[derive(Clone, Debug)]
 pub struct Endpoint {
-    place: Place,
+    address: Address,
     pub(crate) tls: Option<TlsContext>,
     pub(crate) websocket: Option<WebSocketPath>,
 }
@@ -20,9 +20,9 @@ pub(crate) struct WebSocketPath {
     pub(crate) compresses: bool,
 }
 
-/// Place of a broker's socket.
+/// Address of a broker's socket.
 #[derive(Clone, Debug)]
-pub enum Place {
+pub enum Address {
     /// TCP port.
     Tcp {
         /// Name or address of the machine, of IPv6 without brackets.
@@ -34,7 +34,7 @@ pub enum Place {
     Unix(PathBuf),
 }
 
-impl Place {
+impl Address {
     /// The name that the broker's certificate must have, and that it is asked by.
     pub(crate) fn host(&self) -> &str {
         match self {
@@ -49,13 +49,13 @@ impl Endpoint {
     #[must_use]
     pub fn tcp(host: &str, port: u16) -> Self {
         let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-        Self { place: Place::Tcp { host, port }, tls: None, websocket: None }
+        Self { address: Address::Tcp { host, port }, tls: None, websocket: None }
     }
 
     /// A Unix socket.
     #[must_use]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
-        Self { place: Place::Unix(path.into()), tls: None, websocket: None }
+        Self { address: Address::Unix(path.into()), tls: None, websocket: None }
     }
 
     /// Speaks WebSocket, at this path.
@@ -88,10 +88,10 @@ impl Endpoint {
         self
     }
 
-    /// Place of the broker's socket.
+    /// Address of the broker's socket.
     #[must_use]
-    pub fn place(&self) -> &Place {
-        &self.place
+    pub fn address(&self) -> &Address {
+        &self.address
     }
 
     /// Whether it goes through TLS.
@@ -115,10 +115,10 @@ impl Endpoint {
 
 impl fmt::Display for Endpoint {
     fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.place {
-            Place::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
-            Place::Tcp { host, port } => write!(formatter, "{host}:{port}"),
-            Place::Unix(path) => path.display().fmt(formatter),
+        match &self.address {
+            Address::Tcp { host, port } if host.contains(':') => write!(formatter, "[{host}]:{port}"),
+            Address::Tcp { host, port } => write!(formatter, "{host}:{port}"),
+            Address::Unix(path) => path.display().fmt(formatter),
         }
     }
 }

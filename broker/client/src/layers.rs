@@ -36,7 +36,7 @@ impl Layers {
     /// # Errors
     /// When the name of the server cannot be that of a certificate; when the system has no random numbers.
     pub fn of(endpoint: &Endpoint) -> io::Result<Self> {
-        let host = endpoint.place().host();
+        let host = endpoint.address().host();
         let tls = endpoint.tls.as_ref().map(|context| context.begin(host).map(Box::new)).transpose()?;
         let websocket = endpoint.websocket.as_ref().map(|how| WebSocket::begin(host, how).map(Box::new));
         let mut layers = Self { tls, websocket: websocket.transpose()?, ..Self::default() };

@@ -38,7 +38,7 @@ mod zstd;
 
 pub use client::Client;
 pub use connection::Connection;
-pub use endpoint::{Endpoint, Place};
+pub use endpoint::{Address, Endpoint};
 pub use error::ClientError;
 pub use layers::Layers;
 pub use lotmq_codec::{

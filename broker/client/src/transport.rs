@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::layers::Layers;
 use crate::limits::READ_BYTES;
 use crate::socket::Socket;
-use crate::{Endpoint, Place};
+use crate::{Address, Endpoint};
 
 /// The whole way from MQTT to the socket.
 #[derive(Debug)]
@@ -25,9 +25,9 @@ impl Transport {
 
     /// Does the handshakes that the endpoint wants, each read within `timeout`.
     pub(crate) fn open(endpoint: &Endpoint, timeout: Duration) -> io::Result<Self> {
-        let socket = match endpoint.place() {
-            Place::Tcp { host, port } => Socket::connect(&(host.as_str(), *port), timeout)?,
-            Place::Unix(path) => Socket::connect_unix(path, timeout)?,
+        let socket = match endpoint.address() {
+            Address::Tcp { host, port } => Socket::connect(&(host.as_str(), *port), timeout)?,
+            Address::Unix(path) => Socket::connect_unix(path, timeout)?,
         };
         socket.set_read_timeout(timeout)?;
         let mut transport = Self { layers: Layers::of(endpoint)?, ..Self::plain(socket) };

@@ -81,9 +81,9 @@ struct RouteChecker<'s, 'k> {
     was_read: bool,
 }
 
-/// What a block takes, and how messages name it.
+/// Schema of a block: the settings that it takes, and how messages name it.
 #[derive(Clone, Copy)]
-struct Place<'a> {
+struct BlockSchema<'a> {
     /// `SQL_CONFIG`, `event Save`.
     title: &'a str,
     /// `None`: anything.
@@ -142,7 +142,7 @@ impl RouteChecker<'_, '_> {
         };
         let Some(name) = self.named(block) else { return };
         let title = format!("event {name}");
-        let checked = self.content(block, name, Place { title: &title, keys, is_polled: false }, None);
+        let checked = self.content(block, name, BlockSchema { title: &title, keys, is_polled: false }, None);
         self.said.events.push(checked);
     }
 
@@ -154,8 +154,8 @@ impl RouteChecker<'_, '_> {
         let Some(name) = self.named(block) else { return };
         let title = format!("mapping {name}");
         let is_polled = of_type.is_none_or(|mapping| mapping.tag.is_some());
-        let place = Place { title: &title, keys: of_type.map(|mapping| mapping.keys), is_polled };
-        let checked = self.content(block, name, place, of_type);
+        let schema = BlockSchema { title: &title, keys: of_type.map(|mapping| mapping.keys), is_polled };
+        let checked = self.content(block, name, schema, of_type);
         if of_type.is_some_and(|mapping| mapping.rewrites) {
             template::rewriting(block, &checked, self.sink);
         }
@@ -171,8 +171,8 @@ impl RouteChecker<'_, '_> {
         }
         let Some(section) = known else {
             if self.kind.is_open {
-                let place = Place { title: &word, keys: None, is_polled: false };
-                let checked = self.content(block, word.clone(), place, None);
+                let schema = BlockSchema { title: &word, keys: None, is_polled: false };
+                let checked = self.content(block, word.clone(), schema, None);
                 self.said.sections.push(checked);
                 return;
             }
@@ -182,8 +182,8 @@ impl RouteChecker<'_, '_> {
             let message = format!("{word} is defined twice");
             return self.sink.push(Draft::error(codes::DUPLICATE_BLOCK, block.kind.span, message));
         }
-        let place = Place { title: section.name, keys: Some(section.keys), is_polled: false };
-        let mut checked = self.content(block, section.name.to_owned(), place, None);
+        let schema = BlockSchema { title: section.name, keys: Some(section.keys), is_polled: false };
+        let mut checked = self.content(block, section.name.to_owned(), schema, None);
         self.overload(block, &mut checked);
         self.said.sections.push(checked);
     }
@@ -233,7 +233,7 @@ impl RouteChecker<'_, '_> {
         &mut self,
         block: &AddBlock,
         name: String,
-        place: Place<'_>,
+        schema: BlockSchema<'_>,
         of_type: Option<&'static Mapping>,
     ) -> RouteBlock {
         let mut checked = RouteBlock { name, ..RouteBlock::default() };
@@ -241,19 +241,19 @@ impl RouteChecker<'_, '_> {
         for item in &block.items {
             match item {
                 RouteItem::Setting(setting) => {
-                    if let Some((key, value)) = self.setting(setting, place, &mut places) {
+                    if let Some((key, value)) = self.setting(setting, schema, &mut places) {
                         checked.settings.insert(key, value);
                     }
                 }
-                RouteItem::Every(ms, _) if place.is_polled => checked.every_ms = Some(*ms),
-                RouteItem::Every(_, span) => self.never_polled(*span, place),
+                RouteItem::Every(ms, _) if schema.is_polled => checked.every_ms = Some(*ms),
+                RouteItem::Every(_, span) => self.never_polled(*span, schema),
                 RouteItem::Block(inner) => checked.tags.extend(self.inner(inner, of_type)),
                 // Only the parser's first level has it.
                 RouteItem::Store { .. } => {}
             }
         }
         repeated_names(&block.items, self.sink);
-        self.required(block, place, &checked);
+        self.required(block, schema, &checked);
         checked
     }
 
@@ -271,63 +271,63 @@ impl RouteChecker<'_, '_> {
         };
         let name = self.named(block)?;
         let title = format!("tag {name}");
-        Some(self.content(block, name, Place { title: &title, keys, is_polled: false }, None))
+        Some(self.content(block, name, BlockSchema { title: &title, keys, is_polled: false }, None))
     }
 
     fn setting(
         &mut self,
         setting: &Setting,
-        place: Place<'_>,
+        schema: BlockSchema<'_>,
         places: &mut BTreeMap<String, Span>,
     ) -> Option<(String, RouteValue)> {
         value::warn_of_secret(setting, self.sink);
         let written = &setting.key;
-        let Some(keys) = place.keys else {
+        let Some(keys) = schema.keys else {
             let value = value::any(setting, self.sink)?;
             return Some((written.text.to_ascii_uppercase(), value));
         };
         let Some(key) = keys.iter().find(|key| key.is_called(&written.text)) else {
-            self.unknown_setting(written, place);
+            self.unknown_setting(written, schema);
             return None;
         };
         if let Some(first) = places.insert(key.name.to_owned(), written.span) {
-            let message = format!("{} is set twice in {}; the last one counts", key.name, place.title);
+            let message = format!("{} is set twice in {}; the last one counts", key.name, schema.title);
             let draft = Draft::warning(codes::DUPLICATE_SETTING, written.span, message);
             self.sink.push(draft.at(first, "set here first"));
         }
         value::checked(setting, key, self.sink).map(|value| (key.name.to_owned(), value))
     }
 
-    fn never_polled(&mut self, span: Span, place: Place<'_>) {
-        let message = format!("Unknown setting 'EVERY' in {}", place.title);
+    fn never_polled(&mut self, span: Span, schema: BlockSchema<'_>) {
+        let message = format!("Unknown setting 'EVERY' in {}", schema.title);
         self.sink.push(
             Draft::warning(codes::UNKNOWN_SETTING, span, message).note("only mappings with tags are polled"),
         );
     }
 
-    fn unknown_setting(&mut self, name: &Name, place: Place<'_>) {
-        let known = place.keys.unwrap_or_default().iter().map(|key| key.name);
+    fn unknown_setting(&mut self, name: &Name, schema: BlockSchema<'_>) {
+        let known = schema.keys.unwrap_or_default().iter().map(|key| key.name);
         let near = nearest(&name.text, known);
         let upper = name.text.to_ascii_uppercase();
-        let message = format!("Unknown setting '{}' in {}", upper.escape_debug(), place.title);
+        let message = format!("Unknown setting '{}' in {}", upper.escape_debug(), schema.title);
         let draft = Draft::warning(codes::UNKNOWN_SETTING, name.span, message);
         self.sink.push(draft.did_you_mean_name(name, near));
     }
 
-    fn required(&mut self, block: &AddBlock, place: Place<'_>, checked: &RouteBlock) {
+    fn required(&mut self, block: &AddBlock, schema: BlockSchema<'_>, checked: &RouteBlock) {
         // A value that was refused is there, though wrong.
         let written: BTreeSet<&str> = block
             .items
             .iter()
             .filter_map(|item| match item {
                 RouteItem::Setting(setting) => {
-                    place.keys?.iter().find(|key| key.is_called(&setting.key.text)).map(|key| key.name)
+                    schema.keys?.iter().find(|key| key.is_called(&setting.key.text)).map(|key| key.name)
                 }
                 RouteItem::Block(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
             })
             .chain(checked.settings.keys().map(String::as_str))
             .collect();
-        let keys = place.keys.filter(|_| self.was_read);
+        let keys = schema.keys.filter(|_| self.was_read);
         for key in keys.unwrap_or_default() {
             let is_needed = match key.need {
                 Need::Optional => false,
@@ -335,7 +335,7 @@ impl RouteChecker<'_, '_> {
                 Need::Unless(others) => !others.iter().any(|other| written.contains(other)),
             };
             if is_needed && !written.contains(key.name) {
-                let message = format!("{} needs {}", place.title, key.name);
+                let message = format!("{} needs {}", schema.title, key.name);
                 let draft = Draft::error(codes::MISSING_SETTING, block.kind.span, message);
                 self.sink.push(draft.suggest(format!("add a line WITH {} …", key.name)));
                 // One error stands at one place: the next is told when this is mended.

@@ -1,7 +1,7 @@
-//! What may be written at a place.
+//! What may be written at the cursor.
 //!
-//! Three sources, in this order: the words before the place ([`AFTER`]), the parser, which names what it expects at the end of the text up to
-//! the place, and what begins or continues a value.
+//! Three sources, in this order: the words before the cursor ([`AFTER`]), the parser, which names what it expects at the end of the text up to
+//! the cursor, and what begins or continues a value.
 
 use std::ops::Range;
 
@@ -13,7 +13,7 @@ use crate::check::RULE_SCOPES;
 use crate::statement::{self, Use};
 use crate::{function, route, trigger};
 
-/// What may be written at a place.
+/// Proposals: what may be written at the cursor.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Proposals {
     /// Bytes of the text that it replaces: what is there of the word already.
@@ -22,9 +22,9 @@ pub struct Proposals {
     pub words: Vec<String>,
     /// Names of what is defined elsewhere.
     pub names: Option<Names>,
-    /// Variables of the definition around the place.
+    /// Variables of the definition around the cursor.
     pub variables: Vec<String>,
-    /// The place is inside a string.
+    /// The cursor is inside a string.
     pub in_string: bool,
 }
 
@@ -41,7 +41,7 @@ pub enum Names {
     Topics,
 }
 
-/// Words that follow others. The last words before the place, and what may follow them.
+/// Words that follow others. The last words before the cursor, and what may follow them.
 const AFTER: &[(&[&str], &[&str])] = &[
     (&["KEEP"], &["TOPIC", "ENV", "SECRET"]),
     (&["DELETE"], &["TOPIC", "ENV", "SECRET"]),
@@ -59,7 +59,7 @@ const AFTER: &[(&[&str], &[&str])] = &[
     (&["USER"], &["IS", "HAS", "IN GROUP"]),
 ];
 
-/// Most lines above a place that are looked at for the blocks around it.
+/// Most lines above the cursor that are looked at for the blocks around it.
 const LINES_ABOVE_MAX: usize = 2_000;
 
 /// Days after `ON EVERY`.
@@ -136,13 +136,13 @@ pub fn proposals(text: &str, offset: usize) -> Proposals {
         };
     };
     let tokens = Tokens::of(text, entity);
-    let place = Place::of(text, &tokens, offset);
+    let cursor = Cursor::of(text, &tokens, offset);
     let mut proposals =
-        Proposals { range: place.range.clone(), in_string: place.in_string, ..Proposals::default() };
-    if place.is_comment() {
+        Proposals { range: cursor.range.clone(), in_string: cursor.in_string, ..Proposals::default() };
+    if cursor.is_comment() {
         return proposals;
     }
-    place.fill(&mut proposals);
+    cursor.fill(&mut proposals);
     proposals
 }
 
@@ -155,27 +155,27 @@ fn width(line: &str) -> usize {
     line.len() - line.trim_start_matches([' ', '\t']).len()
 }
 
-/// What is there of a word at a place.
+/// What is there of a word at the cursor.
 fn word_before(text: &str, offset: usize) -> Range<usize> {
     let before = text.get(..offset).unwrap_or("");
     let rest = before.trim_end_matches(|c: char| c.is_ascii_alphanumeric() || c == '_');
     rest.len()..offset
 }
 
-/// A place and the tokens before it.
-struct Place<'a, 't> {
+/// Cursor in a text, and the tokens before it.
+struct Cursor<'a, 't> {
     text: &'t str,
     tokens: &'a Tokens<'t>,
     offset: usize,
     /// What is there already.
     range: Range<usize>,
     in_string: bool,
-    /// The token that is being written, or the first one behind the place.
+    /// The token that is being written, or the first one behind the cursor.
     index: usize,
 }
 
-impl<'a, 't> Place<'a, 't> {
-    fn of(text: &'t str, tokens: &'a Tokens<'t>, offset: usize) -> Place<'a, 't> {
+impl<'a, 't> Cursor<'a, 't> {
+    fn of(text: &'t str, tokens: &'a Tokens<'t>, offset: usize) -> Cursor<'a, 't> {
         let is_before = |index: &usize| {
             let range = tokens.range(*index);
             range.end < offset
@@ -187,16 +187,16 @@ impl<'a, 't> Place<'a, 't> {
             .map_or(0, |before| before + 1);
         let in_string = tokens.is_string(index) && tokens.range(index).start < offset;
         let range = if in_string { tokens.range(index).start + 1..offset } else { word_before(text, offset) };
-        Place { text, tokens, offset, range, in_string, index }
+        Cursor { text, tokens, offset, range, in_string, index }
     }
 
-    /// The line up to the place, of the text as it is.
+    /// The line up to the cursor, of the text as it is.
     fn written(&self) -> &'t str {
         let before = self.text.get(..self.range.start).unwrap_or("");
         before.rsplit(['\n', '\r']).next().unwrap_or("")
     }
 
-    /// Whether the place is in a comment: between tokens there are only comments and blanks.
+    /// Whether the cursor is in a comment: between tokens there are only comments and blanks.
     fn is_comment(&self) -> bool {
         let before =
             self.index.checked_sub(1).map_or(self.tokens.entity.start, |last| self.tokens.range(last).end);
@@ -206,12 +206,12 @@ impl<'a, 't> Place<'a, 't> {
         !self.in_string && (is_line || gap.rfind("/*") > gap.rfind("*/"))
     }
 
-    /// The `count`-th token before the place on its line.
+    /// The `count`-th token before the cursor on its line.
     fn before(&self, count: usize) -> &'t str {
         self.index.checked_sub(count).filter(|at| self.is_on_line(*at)).map_or("", |at| self.tokens.slice(at))
     }
 
-    /// Whether a token stands on the line of the place.
+    /// Whether a token stands on the line of the cursor.
     fn is_on_line(&self, index: usize) -> bool {
         let last = self.index.saturating_sub(1);
         let line = self.tokens.line_before(last).start..=last;
@@ -299,8 +299,8 @@ impl<'a, 't> Place<'a, 't> {
         words
     }
 
-    /// Columns (from 0) and first words of the lines that may have opened the block of the place, the innermost first: the nearest line above that is not deeper than
-    /// the place, and from there on each one that is less deep.
+    /// Columns (from 0) and first words of the lines that may have opened the block of the cursor, the innermost first: the nearest line above that is not deeper than
+    /// the cursor, and from there on each one that is less deep.
     fn lines_around(&self) -> Vec<(usize, &'t str)> {
         let above = self.text.get(self.tokens.entity.start..self.range.start).unwrap_or("");
         let mut lines = above.rsplit(['\n', '\r']);
@@ -318,7 +318,7 @@ impl<'a, 't> Place<'a, 't> {
         words
     }
 
-    /// Names that the words before the place ask for.
+    /// Names that the words before the cursor ask for.
     fn names(&self) -> Option<Names> {
         let entities = |kind| Some(Names::Entities(kind));
         let first = self.tokens.word(self.tokens.line_before(self.index.saturating_sub(1)).start);
@@ -340,7 +340,7 @@ impl<'a, 't> Place<'a, 't> {
         }
     }
 
-    /// The Action whose inputs are given behind `CALL ACTION name WITH`, when the place is where one is named.
+    /// The Action whose inputs are given behind `CALL ACTION name WITH`, when the cursor is where one is named.
     fn callee(&self) -> Option<String> {
         let last = self.index.checked_sub(1)?;
         let line: Vec<usize> = self.tokens.line_before(last).chain([last]).collect();
@@ -358,7 +358,7 @@ impl<'a, 't> Place<'a, 't> {
         is_named.then(|| self.tokens.name(*name).to_owned())
     }
 
-    /// Words that the words before the place ask for.
+    /// Words that the words before the cursor ask for.
     fn after(&self) -> Vec<String> {
         let owned = |words: &mut dyn Iterator<Item = &'static str>| words.map(str::to_owned).collect();
         match (self.before(2), self.before(1)) {
@@ -392,7 +392,7 @@ impl<'a, 't> Place<'a, 't> {
         row.map_or(Vec::new(), |(_, words)| strings(words))
     }
 
-    /// Words that the parser expects where the text up to the place ends.
+    /// Words that the parser expects where the text up to the cursor ends.
     fn expected(&self) -> Vec<String> {
         let before = self.text.get(self.tokens.entity.start..self.range.start).unwrap_or("");
         let (entities, _) = crate::parse(before);

@@ -13,7 +13,7 @@ use super::expression::Representation;
 use super::module::{CELLS_BASE, CONSTANTS_BASE, Helper, Module, PENDING};
 use super::piece;
 use super::runtime::Runtime;
-use super::variable::Place;
+use super::variable::VariableLocation;
 use crate::check::tree::{
     Action, CastKind, Constant, Entry, Input, JsonShape, Model, Output, RegexEngine, RegexId,
 };
@@ -61,7 +61,7 @@ pub(crate) struct Generator<'a> {
     pub(crate) code: Code,
     pub(super) constants: Constants,
     /// The Action's variables by [`VariableId`].
-    pub(super) variables: Vec<Place>,
+    pub(super) variables: Vec<VariableLocation>,
     /// Local with the address of those that are in memory.
     pub(super) frame: Option<u32>,
     /// The export that is being written, where it is written in pieces.

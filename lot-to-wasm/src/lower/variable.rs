@@ -16,9 +16,9 @@ const LOCALS_MAX: usize = 64;
 /// Bytes of a variable in memory, whatever it holds.
 const SLOT_BYTES: u32 = 8;
 
-/// Where a variable is.
+/// Location of a variable.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Place {
+pub(super) struct VariableLocation {
     representation: Representation,
     at: At,
 }
@@ -60,7 +60,7 @@ impl Generator<'_> {
                 *left = left.saturating_sub(1);
                 At::Local(self.code.new_local(representation.ty()))
             };
-            self.variables.push(Place { representation, at });
+            self.variables.push(VariableLocation { representation, at });
             if is_cell {
                 self.push_constant(&Constant::Empty);
                 self.set(at, representation);
@@ -108,18 +108,18 @@ impl Generator<'_> {
         self.get(at, Representation::Bool);
     }
 
-    fn place(&self, variable: VariableId) -> Option<Place> {
+    fn location(&self, variable: VariableId) -> Option<VariableLocation> {
         self.variables.get(variable.0 as usize).copied()
     }
 
     /// How a variable is held.
     pub(crate) fn representation_of(&self, variable: VariableId) -> Representation {
-        self.place(variable).map_or(Representation::Cell, |place| place.representation)
+        self.location(variable).map_or(Representation::Cell, |location| location.representation)
     }
 
     /// Pushes a variable in its own representation.
     pub(super) fn push_variable(&mut self, variable: VariableId) -> Representation {
-        let Some(Place { representation, at }) = self.place(variable) else {
+        let Some(VariableLocation { representation, at }) = self.location(variable) else {
             self.push_constant(&Constant::Empty);
             return Representation::Cell;
         };
@@ -135,8 +135,8 @@ impl Generator<'_> {
 
     /// Assigns the value on the stack to a variable.
     pub(crate) fn assign(&mut self, variable: VariableId, from: Representation) {
-        match self.place(variable) {
-            Some(Place { representation, at }) => {
+        match self.location(variable) {
+            Some(VariableLocation { representation, at }) => {
                 self.convert(from, representation);
                 self.set(at, representation);
             }

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use lotmq_client::{ClientError, Endpoint, Layers, Place};
+use lotmq_client::{Address, ClientError, Endpoint, Layers};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream, UnixStream, lookup_host, tcp, unix};
 
@@ -32,13 +32,13 @@ enum Way {
 
 impl Target {
     pub(crate) async fn look_up(endpoint: Endpoint) -> Result<Self, ClientError> {
-        let way = match endpoint.place() {
-            Place::Tcp { host, port } => {
+        let way = match endpoint.address() {
+            Address::Tcp { host, port } => {
                 let found = lookup_host((host.as_str(), *port)).await;
                 let found = found.map_err(|source| unreachable(&endpoint, source))?;
                 Way::Tcp(found.collect())
             }
-            Place::Unix(path) => Way::Unix(path.clone()),
+            Address::Unix(path) => Way::Unix(path.clone()),
         };
         Ok(Self { endpoint, way, source: None })
     }
