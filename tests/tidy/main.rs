@@ -14,6 +14,7 @@ mod files;
 mod generated;
 mod layers;
 mod limits;
+mod names;
 mod scripts;
 mod shapes;
 mod statements;

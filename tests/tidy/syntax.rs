@@ -106,6 +106,8 @@ pub(crate) trait Look: Sized {
     fn function(_walk: &mut Walk<Self>, _signature: &syn::Signature, _block: &syn::Block) {}
     /// A structure.
     fn structure(_walk: &mut Walk<Self>, _item: &syn::ItemStruct) {}
+    /// A structure, enumeration, trait or alias of a type.
+    fn named_type(_walk: &mut Walk<Self>, _name: &syn::Ident, _visibility: &syn::Visibility) {}
     /// An `impl`.
     fn implementation(_walk: &mut Walk<Self>, _item: &syn::ItemImpl) {}
     /// A path, wherever it is: in a `use`, an expression, a type, or among the tokens of a macro.
@@ -219,8 +221,24 @@ impl<'a, Found: Look + Default> Visit<'a> for Walk<Found> {
     }
 
     fn visit_item_struct(&mut self, item: &'a syn::ItemStruct) {
+        Found::named_type(self, &item.ident, &item.vis);
         Found::structure(self, item);
         visit::visit_item_struct(self, item);
+    }
+
+    fn visit_item_enum(&mut self, item: &'a syn::ItemEnum) {
+        Found::named_type(self, &item.ident, &item.vis);
+        visit::visit_item_enum(self, item);
+    }
+
+    fn visit_item_trait(&mut self, item: &'a syn::ItemTrait) {
+        Found::named_type(self, &item.ident, &item.vis);
+        visit::visit_item_trait(self, item);
+    }
+
+    fn visit_item_type(&mut self, item: &'a syn::ItemType) {
+        Found::named_type(self, &item.ident, &item.vis);
+        visit::visit_item_type(self, item);
     }
 
     fn visit_item_impl(&mut self, item: &'a syn::ItemImpl) {

@@ -19,7 +19,7 @@ const SHOWN_CHARS_MAX: usize = 200;
 
 /// Reason why a zip was not opened.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum OpenError {
+pub(crate) enum OpenZipError {
     /// It is none, or it is damaged.
     #[error(transparent)]
     Zip(#[from] ZipError),
@@ -31,15 +31,15 @@ pub(crate) enum OpenError {
 /// Opens a zip.
 ///
 /// # Errors
-/// [`OpenError`].
-pub(crate) fn open<R: Read + Seek>(reader: R) -> Result<ZipArchive<R>, OpenError> {
+/// [`OpenZipError`].
+pub(crate) fn open<R: Read + Seek>(reader: R) -> Result<ZipArchive<R>, OpenZipError> {
     let zip = ZipArchive::new(reader)?;
     if !zip.has_duplicate_names() {
         return Ok(zip);
     }
     let directory_at = zip.central_directory_start();
     let name = first_twice(zip.into_inner(), directory_at).map_err(ZipError::from)?;
-    Err(OpenError::Twice(shown(&name)))
+    Err(OpenZipError::Twice(shown(&name)))
 }
 
 /// Form in which an error shows a name.

@@ -17,7 +17,7 @@ use zip::{CompressionMethod, ZipArchive, ZipWriter};
 use super::Part;
 use super::manifest::{FORMAT, Manifest, Member, Table};
 use crate::limits::{BACKUP_DOCUMENT_BYTES_MAX, BACKUP_MEMBERS_MAX};
-use crate::management::zip_members::{self, OpenError};
+use crate::management::zip_members::{self, OpenZipError};
 
 const STORE: &str = "store.export";
 const CONFIGURATION: &str = "configuration.json";
@@ -183,8 +183,8 @@ impl<R: Read + Seek> Archive<R> {
     /// See [`ArchiveError`].
     pub fn open(reader: R, bytes_max: u64) -> Result<Self, ArchiveError> {
         let mut zip = zip_members::open(reader).map_err(|error| match error {
-            OpenError::Zip(error) => ArchiveError::Foreign(error.to_string()),
-            OpenError::Twice(_) => ArchiveError::Damaged(error.to_string()),
+            OpenZipError::Zip(error) => ArchiveError::Foreign(error.to_string()),
+            OpenZipError::Twice(_) => ArchiveError::Damaged(error.to_string()),
         })?;
         if zip.len() > BACKUP_MEMBERS_MAX {
             return Err(ArchiveError::Foreign(format!("it has {} files", zip.len())));

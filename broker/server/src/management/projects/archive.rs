@@ -17,7 +17,7 @@ use super::{Manifest, ManifestFile};
 use crate::limits::{
     PROJECT_ARCHIVE_BYTES_MAX, PROJECT_FILES_MAX, PROJECT_PATH_BYTES_MAX, PROJECT_UNPACKED_BYTES_MAX,
 };
-use crate::management::zip_members::{self, OpenError, shown};
+use crate::management::zip_members::{self, OpenZipError, shown};
 
 /// Contents of an archive.
 #[derive(Debug)]
@@ -83,11 +83,11 @@ pub enum ArchiveError {
     },
 }
 
-impl From<OpenError> for ArchiveError {
-    fn from(error: OpenError) -> Self {
+impl From<OpenZipError> for ArchiveError {
+    fn from(error: OpenZipError) -> Self {
         match error {
-            OpenError::Zip(error) => Self::Foreign(error),
-            OpenError::Twice(path) => Self::Twice(path),
+            OpenZipError::Zip(error) => Self::Foreign(error),
+            OpenZipError::Twice(path) => Self::Twice(path),
         }
     }
 }
