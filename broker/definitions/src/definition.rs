@@ -158,6 +158,8 @@ pub struct NewDefinition {
     pub facts: Arc<Facts>,
     /// When it was deployed first in this version; a recovered one keeps its time.
     pub installed_at: Timestamp,
+    /// Place in the load order that it had before a restart; `None` of a new one, which comes behind all others.
+    pub order: Option<u64>,
 }
 
 /// One version of a definition. Immutable but for its [`Activity`].
@@ -167,6 +169,8 @@ pub struct Definition {
     pub id: DefinitionId,
     /// 1 for the first version under this name, then counting up.
     pub version: u64,
+    /// Place in the load order, which a replacement keeps.
+    pub order: u64,
     /// What was deployed.
     pub deployed: NewDefinition,
     /// What happened since.

@@ -96,5 +96,6 @@ pub(crate) fn definition(facts: Facts) -> NewDefinition {
         owner: Some(Owner { name: "root".into(), account: 1 }),
         facts: Arc::new(facts),
         installed_at: Timestamp::UNIX_EPOCH,
+        order: None,
     }
 }

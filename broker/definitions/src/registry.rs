@@ -87,6 +87,8 @@ pub struct Registry {
     change_topics_max: usize,
     definitions_max: usize,
     next_id: u64,
+    /// Place in the load order for the next definition.
+    next_order: u64,
     generation: u64,
     is_loading: bool,
     /// Until when every Action is traced, those deployed meanwhile too.
@@ -138,6 +140,7 @@ impl Registry {
             change_topics_max: options.change_topics_max,
             definitions_max: options.definitions_max,
             next_id: 1,
+            next_order: 1,
             generation: 1,
             is_loading: true,
             trace_all_until: None,

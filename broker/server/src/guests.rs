@@ -31,7 +31,6 @@ pub(crate) mod variables;
 pub(crate) mod views;
 pub(crate) mod witness;
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
@@ -76,10 +75,8 @@ pub(crate) struct Guests {
     saving: parking_lot::Mutex<()>,
     /// Mode that says on whose behalf definitions act.
     pub(crate) authority: Authority,
-    runners: RwLock<HashMap<DefinitionId, Arc<OrderedRunner>>>,
+    runners: RwLock<HashMap<DefinitionId, Arc<host::Runner>>>,
     routes: RwLock<HashMap<DefinitionId, Arc<RouteRunner>>>,
-    /// Place in the load order for the next definition.
-    next_order: AtomicU64,
     /// Definitions whose error record changed since it was last published, with the hops of what led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
     waiting: Waiting,
@@ -90,12 +87,6 @@ pub(crate) struct Guests {
     pub(crate) witness: OnceLock<Arc<dyn Witness>>,
     /// Management above the guests; known from the start of the broker on.
     pub(crate) above: OnceLock<Weak<dyn AboveGuests>>,
-}
-
-/// Runner of a deployed definition, with its place in the load order.
-pub(crate) struct OrderedRunner {
-    pub(crate) runner: Arc<host::Runner>,
-    order: u64,
 }
 
 /// Definition that a message starts, with its runner.
@@ -125,7 +116,6 @@ impl Guests {
             registry: RwLock::new(registry),
             runners: RwLock::new(HashMap::new()),
             routes: RwLock::new(HashMap::new()),
-            next_order: AtomicU64::new(1),
             changed_errors: parking_lot::Mutex::default(),
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
@@ -144,7 +134,7 @@ impl Guests {
             .into_iter()
             .filter_map(|definition| {
                 let starts = match runners.get(&definition.id) {
-                    Some(runner) => Starts::Guest(Arc::clone(&runner.runner)),
+                    Some(runner) => Starts::Guest(Arc::clone(runner)),
                     None => Starts::Route(Arc::clone(routes.get(&definition.id)?)),
                 };
                 let is_bounded = definition.facts().bounded && !definition.facts().effects.suspend;
@@ -171,7 +161,7 @@ impl Guests {
     }
 
     pub(crate) fn runner(&self, id: DefinitionId) -> Option<Arc<host::Runner>> {
-        self.runners.read().get(&id).map(|ordered| Arc::clone(&ordered.runner))
+        self.runners.read().get(&id).cloned()
     }
 
     /// How many definitions are deployed.
@@ -182,10 +172,6 @@ impl Guests {
     /// Whether anything is deployed.
     pub(crate) fn has_runners(&self) -> bool {
         !self.runners.read().is_empty() || !self.routes.read().is_empty()
-    }
-
-    fn order(&self) -> u64 {
-        self.next_order.fetch_add(1, Ordering::Relaxed)
     }
 
     /// Starts definitions with an event that is not a message.

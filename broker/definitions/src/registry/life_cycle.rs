@@ -66,13 +66,17 @@ impl Registry {
             let of_before = before.and_then(|before| before.activity.traced_until(now.wall));
             activity.trace_until(of_before.max(self.trace_all_until.filter(|until| *until > now.wall)));
         }
-        Definition { id, version: before.map_or(0, |before| before.version) + 1, deployed, activity }
+        let kept = before.filter(|before| before.id == id).map(|before| before.order);
+        let order = kept.or(deployed.order).unwrap_or(self.next_order);
+        let version = before.map_or(0, |before| before.version) + 1;
+        Definition { id, version, order, deployed, activity }
     }
 
     /// Adds a version that is in no index yet, not armed.
     pub(super) fn put_in(&mut self, definition: &Arc<Definition>) {
         let id = definition.id;
         self.next_id = self.next_id.max(id.0 + 1);
+        self.next_order = self.next_order.max(definition.order.saturating_add(1));
         self.names[definition.kind().index()].insert(Arc::clone(definition.name()), id);
         self.reads.add(id, &definition.facts().reads);
         self.keeps.add(id, &definition.facts().keeps);

@@ -59,6 +59,21 @@ fn replacing_is_atomic_and_keeps_the_id() {
 }
 
 #[test]
+fn a_replacement_keeps_its_place_in_the_load_order() {
+    let mut world = World::new();
+    let mut add = |name: &str, order, account| {
+        let owner = Some(Owner { name: "ann".into(), account });
+        let new = NewDefinition { owner, order, ..definition(on_topic(name, &["a"])) };
+        world.registry.install(new, OnExisting::Replace, world.now).unwrap().definition.order
+    };
+    assert_eq!(add("Restored", Some(7), 1), 7);
+    assert_eq!(add("Earlier", Some(3), 1), 3);
+    assert_eq!(add("New", None, 1), 8, "behind all others");
+    assert_eq!(add("Earlier", None, 1), 3);
+    assert_eq!(add("Earlier", None, 2), 9, "another owner has another definition");
+}
+
+#[test]
 fn who_takes_over_gets_a_definition_of_his_own() {
     let mut world = World::new();
     let owner = |name: &str, account| Some(Owner { name: name.into(), account });

@@ -18,7 +18,7 @@ use tracing::warn;
 use super::prepared::Loader;
 use super::services::TenantServices;
 use super::sink::host_id;
-use super::{Guests, OrderedRunner, views};
+use super::{Guests, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
@@ -123,36 +123,30 @@ impl Guests {
         let services = Arc::new(TenantServices::new(tenant, hosting, definition));
         let acting = Acting { version: definition.version, account: definition.shared_account() };
         let grants = Arc::new(Grants { acting, ..deployment.grants });
-        let order = {
-            let mut runners = guests.runners.write();
-            let known = runners.get(&definition.id).cloned();
-            match known {
-                Some(known) => {
-                    let limits = deployment.limits;
-                    known.runner.replace(deployment.guest, services, grants, limits, is_pure);
-                    known.order
-                }
-                None => {
-                    let order = guests.order();
-                    let runner = executor.add(RunnerSpec {
-                        id: host_id(tenant, definition.id),
-                        name: Arc::clone(definition.name()),
-                        tenant: tenant.number,
-                        guest: deployment.guest,
-                        services,
-                        grants,
-                        limits: deployment.limits,
-                        mailbox: MailboxOptions::default(),
-                        after_traps: deployment.after_traps,
-                        is_pure,
-                    });
-                    runners.insert(definition.id, Arc::new(OrderedRunner { runner, order }));
-                    order
-                }
+        let mut runners = guests.runners.write();
+        match runners.get(&definition.id) {
+            Some(runner) => {
+                runner.replace(deployment.guest, services, grants, deployment.limits, is_pure);
             }
-        };
+            None => {
+                let runner = executor.add(RunnerSpec {
+                    id: host_id(tenant, definition.id),
+                    name: Arc::clone(definition.name()),
+                    tenant: tenant.number,
+                    guest: deployment.guest,
+                    services,
+                    grants,
+                    limits: deployment.limits,
+                    mailbox: MailboxOptions::default(),
+                    after_traps: deployment.after_traps,
+                    is_pure,
+                });
+                runners.insert(definition.id, runner);
+            }
+        }
+        drop(runners);
         if definition.kind() != DefinitionKind::Module {
-            batch.push(Op::PutDefinition(&row(tenant, definition, order)));
+            batch.push(Op::PutDefinition(&row(tenant, definition)));
         }
         drop(registry);
         guests.end_taken_over(hosting, &installed);
@@ -179,7 +173,7 @@ impl Guests {
     fn end(&self, definition: &Definition) -> u64 {
         let runner = self.runners.write().remove(&definition.id);
         let route = self.routes.write().remove(&definition.id);
-        let waited = route.map_or(0, |route| route.close()) + runner.map_or(0, |known| known.runner.close());
+        let waited = route.map_or(0, |route| route.close()) + runner.map_or(0, |runner| runner.close());
         self.waiting.removed(definition.id);
         waited as u64
     }
@@ -228,11 +222,8 @@ impl Guests {
             return None;
         }
         let of_rule = definition.facts().rule.as_ref();
-        let order = self.runners.read().get(&definition.id).map(|known| known.order);
-        let order = order.or_else(|| self.routes.read().get(&definition.id).map(|route| route.order));
-        let order = order.or_else(|| of_rule.map(|_| self.order()))?;
         let state = of_rule.and_then(|facts| serde_json::to_vec(facts).ok()).unwrap_or_default();
-        Some(DefinitionRow { state, ..row(tenant, definition, order) })
+        Some(DefinitionRow { state, ..row(tenant, definition) })
     }
 
     /// Takes the owner off the definitions of `user`, so that they do not belong to the next user of that name.
@@ -268,7 +259,7 @@ pub(crate) fn kind_name(kind: DefinitionKind) -> &'static str {
     }
 }
 
-pub(super) fn row(tenant: &Tenant, definition: &Definition, order: u64) -> DefinitionRow {
+pub(super) fn row(tenant: &Tenant, definition: &Definition) -> DefinitionRow {
     let deployed = &definition.deployed;
     DefinitionRow {
         tenant: tenant.id,
@@ -277,7 +268,7 @@ pub(super) fn row(tenant: &Tenant, definition: &Definition, order: u64) -> Defin
         source: deployed.source.as_ref().into(),
         owner: definition.owner().map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),
         origin: serde_json::to_string(&deployed.origin).expect("an origin is text and numbers"),
-        order,
+        order: definition.order,
         changed_at_ms: u64::try_from(deployed.installed_at.as_millisecond()).unwrap_or_default(),
         state: Vec::new(),
     }

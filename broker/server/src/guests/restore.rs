@@ -44,8 +44,6 @@ pub(crate) fn definitions(
     // Together, because each change of the rulebook costs as much as it has rules.
     let mut rules: Vec<(Arc<Tenant>, Vec<lotmq_auth::Rule>)> = Vec::new();
     for (row, tenant) in rows {
-        let guests = &tenant.programs().guests;
-        guests.next_order.fetch_max(row.order + 1, std::sync::atomic::Ordering::Relaxed);
         if row.kind == kind_name(DefinitionKind::Rule) {
             let rule = rules::restore(&tenant, hosting, &row);
             match rules.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &tenant)) {
@@ -150,6 +148,7 @@ pub(super) fn new_definition(tenant: &Tenant, row: &DefinitionRow, facts: Facts)
         owner: authority::owner(&tenant.users, &row.owner),
         facts: Arc::new(facts),
         installed_at: installed_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default(),
+        order: Some(row.order),
     }
 }
 

@@ -130,20 +130,16 @@ impl Guests {
         let installed = registry.install(deployment.new, deployment.existing, now)?;
         let definition = &installed.definition;
         let version = Version::new(Arc::clone(definition), deployment.guest);
-        let order = {
-            let mut routes = guests.routes.write();
-            if let Some(route) = routes.get(&definition.id) {
-                route.replace(version);
-                route.order
-            } else {
-                let route = Arc::new(RouteRunner::new(guests.order(), version, now.wall));
-                hosting.routes.drive(tenant, &route);
-                let order = route.order;
-                routes.insert(definition.id, route);
-                order
-            }
-        };
-        batch.push(Op::PutDefinition(&deploy::row(tenant, definition, order)));
+        let mut routes = guests.routes.write();
+        if let Some(route) = routes.get(&definition.id) {
+            route.replace(version);
+        } else {
+            let route = Arc::new(RouteRunner::new(version, now.wall));
+            hosting.routes.drive(tenant, &route);
+            routes.insert(definition.id, route);
+        }
+        drop(routes);
+        batch.push(Op::PutDefinition(&deploy::row(tenant, definition)));
         drop(registry);
         guests.end_taken_over(hosting, &installed);
         guests.settle(tenant, hosting, &installed.changed);
@@ -184,7 +180,7 @@ impl Guests {
     /// All routes in the order of their deployment.
     pub(crate) fn routes_in_order(&self) -> Vec<Arc<RouteRunner>> {
         let mut routes: Vec<_> = self.routes.read().values().cloned().collect();
-        routes.sort_unstable_by_key(|route| route.order);
+        routes.sort_by_cached_key(|route| route.version().definition.order);
         routes
     }
 

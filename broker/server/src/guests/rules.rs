@@ -284,7 +284,7 @@ fn install(
     let definition = &installed.definition;
     let ask = Arc::new(GuestRule::new(tenant, hosting, definition, guest));
     let state = serde_json::to_vec(&facts).expect("facts have string keys");
-    let row = deploy::row(tenant, definition, tenant.programs().guests.order());
+    let row = deploy::row(tenant, definition);
     batch.push(Op::PutDefinition(&DefinitionRow { state, ..row }));
     let name = Arc::clone(definition.name());
     Ok((installed, Rule { name, facts: Some(facts), ask }))
@@ -390,6 +390,7 @@ pub(crate) fn restore_seeds(
             owner: None,
             facts: Arc::new(output.facts),
             installed_at: hosting.definitions_now().wall,
+            order: None,
         };
         match deploy(tenant, hosting, &output.component, new, existing, batch) {
             Ok(installed) => deployed.push(installed.definition),

@@ -26,6 +26,7 @@ fn deploy(running: &Running, source: &str) {
             owner: super::authority::owner(&tenant.users, "root"),
             facts: Arc::new(output.facts),
             installed_at: jiff::Timestamp::now(),
+            order: None,
         };
         let prepared = Guests::prepare(broker.loader(), output.component, new, OnExisting::Replace).unwrap();
         Guests::install(&tenant, &broker.hosting, prepared, &mut Batch::new()).unwrap();

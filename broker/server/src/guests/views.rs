@@ -68,11 +68,8 @@ fn in_state(mut facts: Facts, state: ViewState) -> Facts {
     facts
 }
 
-/// Stored form of a view: with its state beside its text. Its place among others of its kind means nothing.
+/// Stored form of a view: with its state beside its text.
 pub(super) fn stored(tenant: &Tenant, definition: &Definition) -> DefinitionRow {
     let state = view(definition).map(|view| serde_json::to_vec(&view.state).expect("a state is a text"));
-    DefinitionRow {
-        state: state.unwrap_or_default(),
-        ..row(tenant, definition, tenant.programs().guests.order())
-    }
+    DefinitionRow { state: state.unwrap_or_default(), ..row(tenant, definition) }
 }

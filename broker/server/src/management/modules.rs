@@ -125,6 +125,7 @@ pub(crate) fn install(
             installed_at: installed_at
                 .and_then(|ms| Timestamp::from_millisecond(ms).ok())
                 .unwrap_or_default(),
+            order: None,
         },
         guest,
         grants: grants(options),

@@ -56,8 +56,6 @@ impl Version {
 
 /// Runner of a route.
 pub(crate) struct RouteRunner {
-    /// Place in the load order.
-    pub(crate) order: u64,
     shared: Mutex<Shared>,
     /// Signal that the driver has work.
     called: Notify,
@@ -91,7 +89,7 @@ pub(super) enum Work {
 }
 
 impl RouteRunner {
-    pub(super) fn new(order: u64, version: Version, now: Timestamp) -> Self {
+    pub(super) fn new(version: Version, now: Timestamp) -> Self {
         let mut mailbox = Mailbox::new();
         mailbox.bound(version.capacity());
         let shared = Shared {
@@ -103,7 +101,6 @@ impl RouteRunner {
             is_closed: false,
         };
         Self {
-            order,
             shared: Mutex::new(shared),
             called: Notify::new(),
             calls: AtomicU64::new(1),

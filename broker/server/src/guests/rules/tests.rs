@@ -52,6 +52,7 @@ fn new_rule(facts: Facts, source: &str) -> NewDefinition {
         owner: None,
         facts: Arc::new(facts),
         installed_at: jiff::Timestamp::now(),
+        order: None,
     }
 }
 

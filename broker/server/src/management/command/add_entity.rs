@@ -174,6 +174,7 @@ fn deploy(
         owner: call.owner(),
         facts: Arc::new(output.facts),
         installed_at: call.broker.definitions_now().wall,
+        order: None,
     };
     let broker = call.broker;
     let prepared =

@@ -214,6 +214,7 @@ impl Compiled {
                     owner: project.owner.clone(),
                     facts: Arc::new(facts),
                     installed_at: call.broker.definitions_now().wall,
+                    order: None,
                 };
                 let prepared = Guests::prepare(call.broker.loader(), component, new, OnExisting::Replace);
                 prepared.map(|prepared| Made::Lot(prepared, kind.into())).map_err(|error| {

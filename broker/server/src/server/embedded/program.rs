@@ -62,6 +62,7 @@ impl ProgramEntity {
             owner: None,
             facts: output.facts.into(),
             installed_at: jiff::Timestamp::UNIX_EPOCH,
+            order: None,
         };
         if new.kind == DefinitionKind::Rule {
             return Ok(Self::IsKnown(Box::new(new)));
