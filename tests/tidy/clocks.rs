@@ -40,7 +40,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/lsp/src/live.rs", "time of a value that is shown"),
     ("broker/runner/src/player.rs", "a recording"),
     ("broker/runner/src/program.rs", "when a program starts, if nothing else is said"),
-    ("broker/server/src/guests/compiles.rs", "threads that stand still"),
+    ("broker/server/src/guests/compile/permits.rs", "threads that stand still"),
     ("broker/server/src/guests/promised.rs", "patience at a start"),
     ("broker/server/src/guests/restore.rs", "patience at a start"),
     ("broker/server/src/guests/routes.rs", "latency of a probe"),

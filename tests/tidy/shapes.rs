@@ -14,7 +14,6 @@ const FUNCTION_LINES_MAX: usize = 70;
 /// Functions that are longer, with their lines at most.
 const LONG_FUNCTIONS: &[(&str, usize)] = &[
     ("broker/server/src/management/command/run.rs: run", 71),
-    ("broker/server/src/management/projects/compiled.rs: install", 82),
     ("broker/core/src/protocol/connect.rs: begin", 75),
     ("lot-to-wasm/src/lower/expression.rs: Generator::value", 110),
 ];
@@ -32,7 +31,7 @@ const FILES_OF_TYPE_MAX: usize = 3;
 /// Types that are spread over more files, with those at most.
 const SPREAD_TYPES: &[(&str, usize)] = &[
     ("broker/definitions: Registry", 4),
-    ("broker/server: Guests", 7),
+    ("broker/server: Guests", 6),
     ("broker/store: Store", 4),
     ("lot-to-wasm: Builder", 5),
     ("lot-to-wasm: Checker", 10),

@@ -8,14 +8,13 @@
 
 mod above;
 pub(crate) mod authority;
-pub(crate) mod compiles;
-mod deploy;
+pub(crate) mod compile;
 mod effects;
 mod events;
 pub(crate) mod hosting;
+mod install;
 pub(crate) mod json;
 mod models;
-mod prepared;
 mod programs;
 pub(crate) mod promised;
 mod records;
@@ -44,12 +43,12 @@ use parking_lot::RwLock;
 use tracing::debug;
 
 pub(crate) use above::{AboveGuests, GuestCommand};
-pub(crate) use deploy::{DeployError, Deployed, Deployment, kind_name};
+pub(crate) use compile::{CompiledDefinition, CompiledProgram, DeployError, ExecutorCode};
 pub(crate) use events::{ThreadGuests, hand_to_route, triggers};
 pub(crate) use hosting::Hosting;
-pub(crate) use prepared::{Loader, Prepared};
+pub(crate) use install::{install, kind_name, row};
 pub(crate) use programs::{HasPrograms, Programs};
-pub(crate) use restore::{KEPT_PER_GROUP, definitions, install as install_stored, run_starts, save_kept};
+pub(crate) use restore::{KEPT_PER_GROUP, definitions, install_stored, run_starts, save_kept};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;
 

@@ -34,7 +34,7 @@ use self::admin::Admin;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use crate::guests::HasPrograms as _;
-use crate::guests::compiles::Compiles;
+use crate::guests::compile::permits::CompilePermits;
 use crate::guests::promised;
 use crate::guests::promised::LeftRuns;
 use crate::guests::routes::{RouteTypes, Routes};
@@ -643,7 +643,7 @@ pub(crate) fn assemble(
         watchdog: Arc::clone(&watchdog),
         housekeeping: Arc::clone(&housekeeping),
         engine,
-        compiles: Compiles::default(),
+        compile_permits: CompilePermits::default(),
         python,
         executor: Mutex::new(None),
         routes,

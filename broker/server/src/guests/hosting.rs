@@ -11,8 +11,8 @@ use lotmq_host::{Engine, Executor};
 use lotmq_store::Store;
 use parking_lot::Mutex;
 
-use super::compiles::Compiles;
-use super::prepared::Loader;
+use super::compile::Loader;
+use super::compile::permits::CompilePermits;
 use super::promised::LeftRuns;
 use super::routes::{RouteTypes, Routes};
 use crate::process::alarm::Alarm;
@@ -31,7 +31,7 @@ pub(crate) struct Hosting {
     /// Alarm of the housekeeper, which runs timers.
     pub(crate) housekeeping: Arc<Alarm>,
     pub(crate) engine: Engine,
-    pub(crate) compiles: Compiles,
+    pub(crate) compile_permits: CompilePermits,
     pub(crate) python: Python,
     /// Executor of guests; taken away when the broker stops.
     pub(crate) executor: Mutex<Option<Executor>>,
@@ -53,7 +53,7 @@ impl Deref for Hosting {
 impl Hosting {
     /// Loader of definitions.
     pub(crate) fn loader(&self) -> Loader<'_> {
-        Loader { engine: &self.engine, compiles: &self.compiles, route_types: &self.route_types }
+        Loader { engine: &self.engine, permits: &self.compile_permits, route_types: &self.route_types }
     }
 
     /// Compatibility settings of the LoT compiler.

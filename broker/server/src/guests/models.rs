@@ -12,6 +12,8 @@ use lotmq_store::Batch;
 use tracing::warn;
 
 use super::Guests;
+use super::compile::CompiledDefinition;
+use super::install::install_alone;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
@@ -127,8 +129,9 @@ fn rebuild(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, user: &Definition) -> R
     let output = entity.output.ok_or(first)?;
     let (facts, owner) = (Arc::new(output.facts), user.owner().cloned());
     let new = NewDefinition { facts, owner, ..deployed.clone() };
-    let deployment = Guests::load(hosting.loader(), &output.component, new, OnExisting::Replace);
-    // Its source is stored already: what deploying would write is dropped.
-    let result = deployment.and_then(|new| Guests::deploy(tenant, hosting, new, &mut Batch::new()));
+    let compiled =
+        CompiledDefinition::of_entity(hosting.loader(), &output.component, new, OnExisting::Replace);
+    // Its source is stored already: what installing would write is dropped.
+    let result = compiled.and_then(|compiled| install_alone(tenant, hosting, compiled, &mut Batch::new()));
     result.map(|_| ()).map_err(|refusal| refusal.to_string())
 }

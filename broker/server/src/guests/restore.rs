@@ -6,14 +6,16 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind};
-use lot_to_wasm::{CompileOptions, Form};
-use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, RunError};
+use lot_to_wasm::{CompileOptions, Form, Output};
+use lotmq_definitions::{Definition, DefinitionKind, Installed, NewDefinition, OnExisting, RunError};
 use lotmq_host::OwnedEvent;
 use lotmq_store::{Batch, DefinitionRow, Op, QuarantineRow, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
 
-use super::deploy::kind_name;
-use super::{Deployed, Guests, RunReport, authority, records, rules, scripts, views};
+use super::compile::{CompiledDefinition, CompiledProgram};
+use super::install::kind_name;
+use super::scripts::{self, CompiledScript};
+use super::{RunReport, authority, records, rules, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
@@ -53,17 +55,11 @@ pub(crate) fn definitions(
             continue;
         }
         if row.kind == scripts::KIND {
-            tenant.programs().scripts.restore(
-                &hosting.python,
-                &row,
-                authority::owner(&tenant.users, &row.owner),
-            );
-            Guests::script_is_there(&tenant, hosting, &row.name, true);
             // Its native code is at hand, or nearly so, when the first run calls.
             hosting.python.prepare();
-            continue;
         }
-        if let Err(reason) = restore(&tenant, hosting, &row) {
+        // It is stored already: what installing would write is dropped.
+        if let Err(reason) = install_stored(&tenant, hosting, &row, &mut Batch::new()) {
             error!(
                 tenant = &*tenant.name,
                 definition = row.name,
@@ -82,46 +78,51 @@ pub(crate) fn definitions(
     }
 }
 
-/// Compiles a stored definition to its component and facts.
+/// Compiles a stored definition from its text, as the compiler reads it today.
+///
+/// # Errors
+/// Why it does not compile.
 pub(super) fn compiled(
     tenant: &Tenant,
     hosting: &Hosting,
     row: &DefinitionRow,
-) -> Result<(Vec<u8>, Facts), String> {
+) -> Result<CompiledDefinition, String> {
     let compat = hosting.compat();
     let options = CompileOptions { form: Form::Linked, known: &*tenant.programs().guests, compat };
     let mut compilation = lot_to_wasm::compile(&row.source, &options);
     let output = compilation.entities.pop().and_then(|entity| entity.output);
-    let output = output.ok_or("its source does not compile")?;
-    Ok((output.component, output.facts))
-}
-
-fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Result<(), String> {
-    // It is stored already: what installing would write is dropped.
-    install(tenant, hosting, row, &mut Batch::new()).map(drop)
-}
-
-/// Deploys a stored definition anew.
-///
-/// # Errors
-/// Why it does not compile, or is not taken.
-pub(crate) fn install(
-    tenant: &Arc<Tenant>,
-    hosting: &Arc<Hosting>,
-    row: &DefinitionRow,
-    batch: &mut Batch,
-) -> Result<Deployed, String> {
-    let (component, facts) = compiled(tenant, hosting, row)?;
+    let Output { component, facts } = output.ok_or("its source does not compile")?;
     let new = new_definition(tenant, row, views::restored(facts, row));
+    if kind_name(new.kind) != row.kind {
+        return Err(format!("its source is that of a {}", new.kind.title()));
+    }
     if new.kind == DefinitionKind::Model {
         let parts = new.facts.depends_on.iter().filter(|it| it.kind == Kind::Model);
         for part in parts {
             super::models::may_be_made_of(tenant, (new.owner.as_ref(), new.installed_at), &part.name)?;
         }
     }
-    let prepared = Guests::prepare(hosting.loader(), component, new, OnExisting::Replace);
-    let installed = prepared.and_then(|new| Guests::install(tenant, hosting, new, batch));
-    installed.map_err(|refusal| refusal.to_string())
+    CompiledDefinition::of_entity(hosting.loader(), &component, new, OnExisting::Replace)
+        .map_err(|refusal| refusal.to_string())
+}
+
+/// Deploys a stored definition or script anew; `None` for a script, which is in no registry.
+///
+/// # Errors
+/// Why it does not compile, or is not taken.
+pub(crate) fn install_stored(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    row: &DefinitionRow,
+    batch: &mut Batch,
+) -> Result<Option<Installed>, String> {
+    let compiled = if row.kind == scripts::KIND {
+        let owner = authority::owner(&tenant.users, &row.owner);
+        CompiledProgram::Script(Box::new(CompiledScript::stored(&hosting.python, row, owner)))
+    } else {
+        CompiledProgram::Definition(Box::new(compiled(tenant, hosting, row)?))
+    };
+    compiled.install(tenant, hosting, batch).map_err(|refusal| refusal.to_string())
 }
 
 /// Registers a definition that was not restored, so that it can be seen and removed.

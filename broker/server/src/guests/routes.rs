@@ -26,21 +26,17 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lot_facts::{Facts, TopicFact};
-use lotmq_definitions::{
-    Definition, DefinitionId, DefinitionKind, Installed, NewDefinition, OnExisting, State,
-};
+use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, State};
 use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::route::RouteGuest;
 use lotmq_host::{Acting, Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value};
-use lotmq_store::{Batch, Op};
 
 pub(crate) use runner::RouteRunner;
 pub(crate) use thread::{Routes, SteppedRoutes};
 pub use types::runs_route_type;
 pub(crate) use types::{RouteTypes, TYPES};
 
-use super::prepared::Loader;
-use super::{DeployError, Guests, deploy};
+use super::Guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::ROWS_BYTES_MAX;
@@ -56,14 +52,6 @@ const TOPIC_START: &str = "$SYS/Coreflux/Routes/";
 /// Settings of every type that need an outbox, which does not exist yet.
 const IGNORED_SETTINGS: [&str; 5] =
     ["BUFFER_MODE", "BUFFER_MAX_BYTES", "BUFFER_TTL_SEC", "OVERLOAD_POLICY", "OVERLOAD_TIMEOUT"];
-
-/// Route that can be installed.
-#[derive(Clone)]
-pub(crate) struct RouteDeployment {
-    pub(super) new: NewDefinition,
-    guest: RouteGuest,
-    existing: OnExisting,
-}
 
 /// Result of probing a route.
 pub(crate) struct Probe {
@@ -98,54 +86,20 @@ fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> Arc<OwnedMes
     Arc::new(OwnedMessage { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id, lease: None })
 }
 
+/// Gives a route its runner, which the thread of routes drives; the mailbox of a former version goes on with the new one, unless it was somebody else's.
+pub(super) fn arm(tenant: &Arc<Tenant>, hosting: &Hosting, definition: &Arc<Definition>, guest: RouteGuest) {
+    let version = Version::new(Arc::clone(definition), guest);
+    let mut routes = tenant.programs().guests.routes.write();
+    if let Some(route) = routes.get(&definition.id) {
+        route.replace(version);
+        return;
+    }
+    let route = Arc::new(RouteRunner::new(version, hosting.definitions_now().wall));
+    hosting.routes.drive(tenant, &route);
+    routes.insert(definition.id, route);
+}
+
 impl Guests {
-    /// Finds the guest for a compiled Route.
-    ///
-    /// # Errors
-    /// [`DeployError::RouteType`] when this build has none.
-    pub(crate) fn load_route(
-        loader: Loader<'_>,
-        new: NewDefinition,
-        existing: OnExisting,
-    ) -> Result<RouteDeployment, DeployError> {
-        let kind = new.facts.route.as_ref().map(|route| route.kind.clone()).unwrap_or_default();
-        let guest = loader.route_types.guest(loader.engine, &kind)?;
-        let guest = guest.ok_or(DeployError::RouteType { kind })?;
-        Ok(RouteDeployment { new, guest, existing })
-    }
-
-    /// Arms a route and starts its driver; a former version's mailbox goes on with the new one, unless it was somebody else's. What it needs to survive is added to `batch`.
-    ///
-    /// # Errors
-    /// [`DeployError::Install`]; nothing has changed then.
-    pub(crate) fn deploy_route(
-        tenant: &Arc<Tenant>,
-        hosting: &Arc<Hosting>,
-        deployment: RouteDeployment,
-        batch: &mut Batch,
-    ) -> Result<Installed, DeployError> {
-        let guests = &tenant.programs().guests;
-        let now = hosting.definitions_now();
-        let mut registry = guests.registry.write();
-        let installed = registry.install(deployment.new, deployment.existing, now)?;
-        let definition = &installed.definition;
-        let version = Version::new(Arc::clone(definition), deployment.guest);
-        let mut routes = guests.routes.write();
-        if let Some(route) = routes.get(&definition.id) {
-            route.replace(version);
-        } else {
-            let route = Arc::new(RouteRunner::new(version, now.wall));
-            hosting.routes.drive(tenant, &route);
-            routes.insert(definition.id, route);
-        }
-        drop(routes);
-        batch.push(Op::PutDefinition(&deploy::row(tenant, definition)));
-        drop(registry);
-        guests.end_taken_over(hosting, &installed);
-        guests.settle(tenant, hosting, &installed.changed);
-        Ok(installed)
-    }
-
     /// Runner of a route that is armed.
     pub(crate) fn route(&self, name: &str) -> Option<Arc<RouteRunner>> {
         let registry = self.registry.read();

@@ -19,7 +19,8 @@ use lotmq_store::{Batch, DefinitionRow, Op, QuarantineRow, SettingRow};
 use parking_lot::Mutex;
 use tracing::{error, trace, warn};
 
-use super::deploy::{self, DeployError, Deployed};
+use super::compile::CompiledDefinition;
+use super::install::{install, put};
 use super::records;
 use super::rights::Rights;
 use super::services::TenantServices;
@@ -264,60 +265,28 @@ impl Ask for Lost {
     }
 }
 
-/// Installs a compiled rule; it takes part in decisions once it is [`put`](lotmq_auth::Rulebook::put) into the rulebook. What it needs to
-/// survive is added to `batch`.
-fn install(
+/// Rule of the rulebook that asks a guest.
+pub(super) fn of_guest(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
-    component: &[u8],
-    new: NewDefinition,
-    existing: OnExisting,
-    batch: &mut Batch,
-) -> Result<(Deployed, Rule), DeployError> {
-    let facts = new.facts.rule.clone().filter(|facts| facts.scope.parse::<Scope>().is_ok());
-    let facts = facts.ok_or(DeployError::NoScope)?;
-    let permit = hosting.compiles.permit(component.len());
-    let guest = RuleGuest::compile(&hosting.engine, component, lotmq_host::ComponentSource::Compiler)?;
-    drop(permit);
-    let mut registry = tenant.programs().guests.registry.write();
-    let installed = registry.install(new, existing, hosting.definitions_now())?;
-    let definition = &installed.definition;
+    definition: &Arc<Definition>,
+    guest: RuleGuest,
+) -> Rule {
     let ask = Arc::new(GuestRule::new(tenant, hosting, definition, guest));
-    let state = serde_json::to_vec(&facts).expect("facts have string keys");
-    let row = deploy::row(tenant, definition);
-    batch.push(Op::PutDefinition(&DefinitionRow { state, ..row }));
-    let name = Arc::clone(definition.name());
-    Ok((installed, Rule { name, facts: Some(facts), ask }))
-}
-
-/// Deploys a rule, which is asked from the next question on.
-///
-/// # Errors
-/// [`DeployError`]; nothing has changed then.
-pub(crate) fn deploy(
-    tenant: &Arc<Tenant>,
-    hosting: &Arc<Hosting>,
-    component: &[u8],
-    new: NewDefinition,
-    existing: OnExisting,
-    batch: &mut Batch,
-) -> Result<Deployed, DeployError> {
-    let (installed, rule) = install(tenant, hosting, component, new, existing, batch)?;
-    tenant.permissions.put(vec![rule]);
-    tenant.programs().guests.settle(tenant, hosting, &installed.changed);
-    Ok(installed)
+    Rule { name: Arc::clone(definition.name()), facts: definition.facts().rule.clone(), ask }
 }
 
 /// Installs a stored rule; returns what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, which denies everything if the rule cannot be restored.
 pub(super) fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Rule {
     let new = |facts: Facts| super::restore::new_definition(tenant, row, facts);
-    let restored = super::restore::compiled(tenant, hosting, row).and_then(|(component, facts)| {
-        let mut stored = Batch::new();
-        install(tenant, hosting, &component, new(facts), OnExisting::Replace, &mut stored)
-            .map_err(|refusal| refusal.to_string())
+    let restored = super::restore::compiled(tenant, hosting, row).and_then(|compiled| {
+        // It is stored already: what installing would write is dropped.
+        let (_, rule) =
+            put(tenant, hosting, compiled, &mut Batch::new()).map_err(|refusal| refusal.to_string())?;
+        rule.ok_or_else(|| "it is no rule".to_owned())
     });
     let reason = match restored {
-        Ok((_, rule)) => return rule,
+        Ok(rule) => return rule,
         Err(reason) => reason,
     };
     // What it was about stands beside its text.
@@ -392,7 +361,8 @@ pub(crate) fn restore_seeds(
             installed_at: hosting.definitions_now().wall,
             order: None,
         };
-        match deploy(tenant, hosting, &output.component, new, existing, batch) {
+        let compiled = CompiledDefinition::of_entity(hosting.loader(), &output.component, new, existing);
+        match compiled.and_then(|compiled| install(tenant, hosting, compiled, batch)) {
             Ok(installed) => deployed.push(installed.definition),
             Err(error) => warn!(tenant = &*tenant.name, definition = seed.name, %error, "rule not deployed"),
         }

@@ -63,13 +63,33 @@ fn row(tenant: &Tenant, name: &str, entry: &Entry, owner: Option<&Owner>) -> Def
     }
 }
 
-/// Script that was run once and may be installed.
-pub(crate) struct Loaded {
-    pub(crate) name: String,
-    pub(crate) functions: Vec<String>,
-    /// Output that it printed.
-    pub(crate) output: String,
+/// Script whose functions are known, which can be installed.
+pub(crate) struct CompiledScript {
+    name: String,
+    functions: Vec<String>,
+    /// Output that it printed when it was run; `None` of one that was only read from the store.
+    output: Option<String>,
     script: Script,
+    provenance: Provenance,
+}
+
+impl CompiledScript {
+    /// Takes a script that is known to be good; it does not run before it is called.
+    pub(crate) fn known(python: &Python, name: &str, source: &str) -> Self {
+        let script = Script::known(python, source);
+        let provenance = Provenance { origin: Origin::AdHoc, owner: None, existing: OnExisting::Replace };
+        Self { name: name.to_owned(), functions: Vec::new(), output: None, script, provenance }
+    }
+
+    /// Takes a stored script.
+    pub(crate) fn stored(python: &Python, row: &DefinitionRow, owner: Option<Owner>) -> Self {
+        let origin = serde_json::from_str(&row.origin).unwrap_or_default();
+        Self {
+            functions: serde_json::from_slice(&row.state).unwrap_or_default(),
+            provenance: Provenance { origin, owner, existing: OnExisting::Replace },
+            ..Self::known(python, &row.name, &row.source)
+        }
+    }
 }
 
 /// An entry of `$SYS/Coreflux/Python/Scripts`, in the keys that clients read.
@@ -91,14 +111,6 @@ impl Scripts {
     /// Adds a script, or replaces the one of that name.
     fn put(&self, name: &str, entry: Entry) {
         self.all.write().insert(name.into(), Arc::new(entry));
-    }
-
-    /// Restores a stored script, which does not run before it is called.
-    pub(crate) fn restore(&self, python: &Python, row: &DefinitionRow, owner: Option<Owner>) {
-        let functions = serde_json::from_slice(&row.state).unwrap_or_default();
-        let origin = serde_json::from_str(&row.origin).unwrap_or_default();
-        let script = Script::known(python, &row.source);
-        self.put(&row.name, Entry { script, functions, origin, owner: Mutex::new(owner) });
     }
 
     /// Stored form of a script.
@@ -202,15 +214,19 @@ fn debug_text(function: &str, called: &Called) -> String {
 }
 
 /// Why a script was not installed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(crate) enum ScriptError {
     /// Its header has no name.
+    #[error(transparent)]
     NameMissing(script::NameMissing),
     /// Python refuses it, or it raised an exception: the error, and the source line that it names.
+    #[error("Python script was not added: {error}.")]
     Python { error: PythonError, line: Option<String> },
     /// There are as many as there may be.
+    #[error("There are already {SCRIPTS_MAX} scripts.")]
     TooMany,
     /// It belongs to another user.
+    #[error("Python script '{script}' belongs to user '{user}'. Use -replace to take it over.")]
     OfAnother { script: String, user: Arc<str> },
 }
 
@@ -222,14 +238,20 @@ pub(crate) fn name(source: &str) -> Result<&str, ScriptError> {
     script::name(source).map_err(ScriptError::NameMissing)
 }
 
-/// Runs a script once, as [`Script::load`] does.
+/// Compiles a script, which runs it once, as [`Script::load`] does.
 ///
 /// # Errors
 /// What is wrong with it, with its line.
-pub(crate) fn load(hosting: &Hosting, name: &str, source: &str) -> Result<Loaded, ScriptError> {
+pub(crate) fn compile(
+    hosting: &Hosting,
+    name: &str,
+    source: &str,
+    provenance: Provenance,
+) -> Result<CompiledScript, ScriptError> {
     let (script, functions, output) =
         Script::load(&hosting.python, source).map_err(|error| refused(error, source))?;
-    Ok(Loaded { name: name.to_owned(), functions: names(&functions), output, script })
+    let (name, functions, output) = (name.to_owned(), names(&functions), Some(output));
+    Ok(CompiledScript { name, functions, output, script, provenance })
 }
 
 /// Names in a JSON array. A global of a script whose key is not a text cannot be called.
@@ -259,14 +281,14 @@ pub(crate) struct Provenance {
 pub(crate) fn install(
     tenant: &Tenant,
     hosting: &Hosting,
-    (loaded, from): (Loaded, Provenance),
+    compiled: CompiledScript,
     batch: &mut Batch,
 ) -> Result<(), ScriptError> {
-    let Loaded { name, functions, output, script } = loaded;
-    if !tenant.programs().scripts.has_room(&name) {
+    let CompiledScript { name, functions, output, script, provenance } = compiled;
+    if output.is_some() && !tenant.programs().scripts.has_room(&name) {
         return Err(ScriptError::TooMany);
     }
-    let Provenance { origin, owner, existing } = from;
+    let Provenance { origin, owner, existing } = provenance;
     let of_another = tenant.programs().scripts.owner(&name).filter(|known| owner.as_ref() != Some(known));
     if let Some(other) = of_another.filter(|_| existing == OnExisting::ReplaceOwn) {
         return Err(ScriptError::OfAnother { script: name, user: other.name });
@@ -275,7 +297,9 @@ pub(crate) fn install(
     batch.push(Op::PutDefinition(&row(tenant, &name, &entry, owner.as_ref())));
     tenant.programs().scripts.put(&name, entry);
     Guests::script_is_there(tenant, hosting, &name, true);
-    tenant.programs().scripts.tell(&name, &format!("{output}{name} completed"));
+    if let Some(output) = output {
+        tenant.programs().scripts.tell(&name, &format!("{output}{name} completed"));
+    }
     Ok(())
 }
 

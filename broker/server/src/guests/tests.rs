@@ -7,7 +7,7 @@ use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
 use lotmq_store::{Batch, DefinitionRow, Op, Store, StoreOptions, TenantId};
 
-use super::{Guests, RunActionError, RunRequest};
+use super::{CompiledDefinition, Guests, RunActionError, RunRequest, install};
 use crate::guests::HasPrograms as _;
 use crate::testing::{Running, connect, receive};
 
@@ -28,8 +28,10 @@ fn deploy(running: &Running, source: &str) {
             installed_at: jiff::Timestamp::now(),
             order: None,
         };
-        let prepared = Guests::prepare(broker.loader(), output.component, new, OnExisting::Replace).unwrap();
-        Guests::install(&tenant, &broker.hosting, prepared, &mut Batch::new()).unwrap();
+        let loader = broker.loader();
+        let compiled =
+            CompiledDefinition::of_entity(loader, &output.component, new, OnExisting::Replace).unwrap();
+        install(&tenant, &broker.hosting, compiled, &mut Batch::new()).unwrap();
     }
 }
 

@@ -5,47 +5,29 @@
 use std::sync::Arc;
 
 use lot_facts::{Facts, ViewFacts, ViewState};
-use lotmq_definitions::{Definition, NewDefinition, OnExisting};
-use lotmq_store::{Batch, DefinitionRow, Op};
+use lotmq_definitions::{Definition, Installed, NewDefinition};
+use lotmq_store::{Batch, DefinitionRow};
 
-use super::deploy::row;
-use super::{DeployError, Deployed};
-use crate::guests::HasPrograms as _;
+use super::compile::{CompiledDefinition, DeployError};
+use super::install::install;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
-
-/// Installs a Panel or Theme, or replaces the one of that name.
-///
-/// # Errors
-/// [`DeployError::Install`]; nothing has changed then.
-pub(super) fn deploy(
-    tenant: &Tenant,
-    hosting: &Hosting,
-    new: NewDefinition,
-    existing: OnExisting,
-    batch: &mut Batch,
-) -> Result<Deployed, DeployError> {
-    let mut registry = tenant.programs().guests.registry.write();
-    let installed = registry.install(new, existing, hosting.definitions_now())?;
-    batch.push(Op::PutDefinition(&stored(tenant, &installed.definition)));
-    Ok(installed)
-}
 
 /// Sets the state of a Panel.
 ///
 /// # Errors
-/// As [`deploy`].
+/// As [`install`].
 pub(crate) fn set_state(
-    tenant: &Tenant,
-    hosting: &Hosting,
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
     panel: &Definition,
     state: ViewState,
     batch: &mut Batch,
-) -> Result<Deployed, DeployError> {
+) -> Result<Installed, DeployError> {
     let facts = Arc::new(in_state(panel.facts().clone(), state));
     let owner = panel.owner().cloned();
     let new = NewDefinition { facts, owner, ..panel.deployed.clone() };
-    deploy(tenant, hosting, new, OnExisting::Replace, batch)
+    install(tenant, hosting, CompiledDefinition::of_view(new), batch)
 }
 
 /// Facts of a Panel or Theme; `None` for all else.
@@ -66,10 +48,4 @@ fn in_state(mut facts: Facts, state: ViewState) -> Facts {
         view.state = state;
     }
     facts
-}
-
-/// Stored form of a view: with its state beside its text.
-pub(super) fn stored(tenant: &Tenant, definition: &Definition) -> DefinitionRow {
-    let state = view(definition).map(|view| serde_json::to_vec(&view.state).expect("a state is a text"));
-    DefinitionRow { state: state.unwrap_or_default(), ..row(tenant, definition) }
 }

@@ -12,8 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
-use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin, Owner};
-use lotmq_host::{AfterTraps, Grants, GuestLimits, NameGrant, RunnerState, TopicGrant, World};
+use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, OnExisting, Origin, Owner};
+use lotmq_host::{AfterTraps, Grants, Guest, GuestLimits, NameGrant, RunnerState, TopicGrant};
 use lotmq_store::{Batch, ModuleRow, Op};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ use serde_json::{Value, json};
 use tracing::error;
 
 use crate::guests::HasPrograms as _;
-use crate::guests::{DeployError, Deployed, Deployment, Guests, Hosting, authority};
+use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
 use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 
@@ -88,15 +88,15 @@ impl Modules {
     }
 }
 
-/// Module that was loaded and armed.
+/// Module that was installed.
 #[derive(Debug)]
-pub(crate) struct Installed {
-    pub(crate) deployed: Deployed,
+pub(crate) struct InstalledModule {
+    pub(crate) installed: Installed,
     /// Exports that nobody calls.
     pub(crate) further_exports: Vec<String>,
 }
 
-/// Loads and arms a module. What it needs to survive is added to `batch`.
+/// Compiles and installs a module. What it needs to survive is added to `batch`.
 ///
 /// # Errors
 /// [`DeployError`]; what was there runs on.
@@ -106,41 +106,40 @@ pub(crate) fn install(
     module: Module,
     existing: OnExisting,
     batch: &mut Batch,
-) -> Result<Installed, DeployError> {
-    let permit = hosting.compiles.permit(module.bytes.len());
-    let guest = hosting.engine.compile(&module.bytes, World::Action, lotmq_host::ComponentSource::Upload)?;
-    drop(permit);
+) -> Result<InstalledModule, DeployError> {
+    let guest = hosting.loader().module(&module.bytes)?;
     let further_exports = guest.further_exports().to_vec();
-    let reads = guest.imports().iter().any(|import| import.contains("topic-store"));
-    let installed_at = i64::try_from(module.installed_at_ms).ok();
-    let options = &module.options;
-    let deployment = Deployment {
-        new: NewDefinition {
-            kind: DefinitionKind::Module,
-            name: Arc::clone(&module.name),
-            source: "".into(),
-            origin: Origin::AdHoc,
-            owner: module.owner.clone(),
-            facts: Arc::new(facts(&module, reads)),
-            installed_at: installed_at
-                .and_then(|ms| Timestamp::from_millisecond(ms).ok())
-                .unwrap_or_default(),
-            order: None,
-        },
+    let new = new_definition(&module, &guest);
+    let code = ExecutorCode {
         guest,
-        grants: grants(options),
-        limits: limits(options),
+        grants: grants(&module.options),
+        limits: limits(&module.options),
         after_traps: AfterTraps::Stop { traps: STOP_AFTER.0, within: STOP_AFTER.1 },
-        existing,
     };
-    let deployed = Guests::deploy(tenant, hosting, deployment, batch)?;
+    let compiled = CompiledDefinition::of_module(code, new, existing);
+    let installed = guests::install(tenant, hosting, compiled, batch)?;
     batch.push(Op::PutModule(&row(tenant, &module)));
     let module = Arc::new(module);
     tenant.managed().modules.insert(Arc::clone(&module));
     if module.options.is_disabled {
         switch(tenant, hosting, &module, true, batch);
     }
-    Ok(Installed { deployed, further_exports })
+    Ok(InstalledModule { installed, further_exports })
+}
+
+fn new_definition(module: &Module, guest: &Guest) -> NewDefinition {
+    let reads = guest.imports().iter().any(|import| import.contains("topic-store"));
+    let installed_at = i64::try_from(module.installed_at_ms).ok();
+    NewDefinition {
+        kind: DefinitionKind::Module,
+        name: Arc::clone(&module.name),
+        source: "".into(),
+        origin: Origin::AdHoc,
+        owner: module.owner.clone(),
+        facts: Arc::new(facts(module, reads)),
+        installed_at: installed_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default(),
+        order: None,
+    }
 }
 
 /// Switches a module off or on, also one that was stopped after its last trap.

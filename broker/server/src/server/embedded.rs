@@ -24,7 +24,7 @@ use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting};
 use lotmq_host::python::Python;
 use lotmq_host::{Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
-use lotmq_store::{Batch, DefinitionRow, Store};
+use lotmq_store::{Batch, Store};
 
 pub use embedding::Embedding;
 pub use error::EmbeddedError;
@@ -33,9 +33,9 @@ pub use program::EmbeddedProgram;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
 use crate::guests::routes::{Routes, SteppedRoutes};
-use crate::guests::scripts;
+use crate::guests::scripts::{self, CompiledScript};
 use crate::guests::witness::Witness;
-use crate::guests::{self, GuestSink, Guests, HasPrograms as _, Prepared};
+use crate::guests::{self, CompiledDefinition, GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::net::shard;
 use crate::process::this_turn;
@@ -145,12 +145,12 @@ impl EmbeddedBroker {
     /// [`EmbeddedError::Refused`].
     pub fn deploy(&mut self, program: &EmbeddedProgram) -> Result<Vec<String>, EmbeddedError> {
         for (name, text) in &program.scripts {
-            self.add_script(name, text);
+            self.add_script(name, text)?;
         }
         let mut idle = Vec::new();
         for entity in &program.entities {
             match entity {
-                ProgramEntity::Runs(prepared) => self.install(prepared)?,
+                ProgramEntity::Runs(compiled) => self.install(compiled)?,
                 ProgramEntity::IsKnown(new) => idle.push(self.make_known(new)?),
             }
         }
@@ -170,28 +170,17 @@ impl EmbeddedBroker {
         Ok(warnings)
     }
 
-    fn add_script(&self, name: &str, text: &str) {
+    fn add_script(&self, name: &str, text: &str) -> Result<(), EmbeddedError> {
         let (tenant, hosting) = (&self.tenant, &self.broker.hosting);
-        let row = DefinitionRow {
-            tenant: tenant.id,
-            kind: scripts::KIND.to_owned(),
-            name: name.to_owned(),
-            source: text.to_owned(),
-            owner: String::new(),
-            origin: String::new(),
-            order: 0,
-            changed_at_ms: 0,
-            state: Vec::new(),
-        };
-        tenant.programs().scripts.restore(&hosting.python, &row, None);
-        Guests::script_is_there(tenant, hosting, name, true);
+        let script = CompiledScript::known(&hosting.python, name, text);
+        scripts::install(tenant, hosting, script, &mut Batch::new()).map_err(|error| refused(name, &error))
     }
 
-    fn install(&self, prepared: &Prepared) -> Result<(), EmbeddedError> {
-        let mut prepared = prepared.clone();
-        prepared.new_definition_mut().installed_at = self.time.now().wall;
-        let name = Arc::clone(&prepared.new_definition().name);
-        let installed = Guests::install(&self.tenant, &self.broker.hosting, prepared, &mut Batch::new());
+    fn install(&self, compiled: &CompiledDefinition) -> Result<(), EmbeddedError> {
+        let mut compiled = compiled.clone();
+        compiled.new.installed_at = self.time.now().wall;
+        let name = Arc::clone(&compiled.new.name);
+        let installed = guests::install(&self.tenant, &self.broker.hosting, compiled, &mut Batch::new());
         installed.map_err(|error| refused(&name, &error))?;
         self.take_orders();
         Ok(())

@@ -13,7 +13,7 @@ use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
 use lotmq_store::{Batch, DefinitionRow, Op, TenantId};
 
-use super::{deploy, install};
+use super::{CompiledDefinition, install, put};
 use crate::testing::{PATIENCE, Running, connect, receive};
 
 /// A core module of the world `rule` whose only function has this body.
@@ -56,6 +56,11 @@ fn new_rule(facts: Facts, source: &str) -> NewDefinition {
     }
 }
 
+fn compiled(running: &Running, component: &[u8], new: NewDefinition) -> CompiledDefinition {
+    let loader = running.server.broker.loader();
+    CompiledDefinition::of_entity(loader, component, new, OnExisting::Refuse).unwrap()
+}
+
 fn is_taken(client: &mut Client, topic: &str) -> bool {
     !client.publish(&Publication::new(topic, "x").qos(QoS::AtLeastOnce)).unwrap().is_failure()
 }
@@ -71,9 +76,8 @@ fn a_rule_that_traps_or_runs_on_denies_and_says_so() {
         ("RunsOn", &[0x03, 0x40, 0x0c, 0x00, 0x0b, 0x00], "GUEST_TIME"),
     ] {
         let new = new_rule(rule_facts(name, &format!("{name}/#")), "");
-        let installed =
-            deploy(&tenant, &broker.hosting, &component(body), new, OnExisting::Refuse, &mut Batch::new())
-                .unwrap();
+        let compiled = compiled(&running, &component(body), new);
+        let installed = install(&tenant, &broker.hosting, compiled, &mut Batch::new()).unwrap();
         let mut client = connect(running.address(), &ConnectOptions::v5("c"));
         assert!(is_taken(&mut client, "elsewhere"));
         let options = ConnectOptions::v5("root").user("root", "coreflux");
@@ -160,8 +164,10 @@ fn the_texts_of_built_in_rules_decide_what_the_table_decides() {
                 (rule.name.to_owned(), rule.priority, rule.scope.to_owned(), rule.topic.map(str::to_owned));
             assert_eq!((output.facts.name.clone(), facts.priority, facts.scope.clone(), facts.topic), shown);
             let new = new_rule(output.facts, rule.source);
-            let refuse = OnExisting::Refuse;
-            install(&tenant, &broker.hosting, &output.component, new, refuse, &mut Batch::new()).unwrap().1
+            // Their names are taken, so these have others.
+            let new = NewDefinition { name: format!("{} as text", rule.name).into(), ..new };
+            let compiled = compiled(&running, &output.component, new);
+            put(&tenant, &broker.hosting, compiled, &mut Batch::new()).unwrap().1.expect("it is a rule")
         })
         .collect();
     // What the texts say together, by §10.4.

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use lot_nearest::nearest;
 use lot_to_wasm::diagnostic::json::{Entry, reply_message};
 use lot_to_wasm::{Compilation, CompileOptions, Diagnostic, Entity, Form, Output, Severity};
-use lotmq_definitions::{DefinitionKind, Need, NewDefinition, OnExisting, Origin, Warning};
+use lotmq_definitions::{
+    DefinitionKind, InstallError, Installed, Need, NewDefinition, OnExisting, Origin, Warning,
+};
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
@@ -13,7 +15,7 @@ use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::text::{entity_body, without_request_id};
 use super::verb::Call;
 use crate::guests::HasPrograms as _;
-use crate::guests::{DeployError, Deployed, Guests};
+use crate::guests::{self, CompiledDefinition, DeployError};
 use crate::management::sys;
 
 /// Most missing definitions for which similar names are looked for.
@@ -122,7 +124,7 @@ fn add_one(
         Ok(installed) => {
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));
-            let of_route = crate::guests::routes::warnings(call.tenant, installed.definition.facts());
+            let of_route = guests::routes::warnings(call.tenant, installed.definition.facts());
             warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
             warnings.extend(super::dependents::misfits(call, &installed.definition));
             let message = format!("{} '{name}' added successfully!", kind.title());
@@ -165,7 +167,7 @@ fn deploy(
     output: Output,
     source: &str,
     existing: OnExisting,
-) -> Result<Deployed, Refusal> {
+) -> Result<Installed, Refusal> {
     let new = NewDefinition {
         kind: output.facts.kind.into(),
         name: output.facts.name.as_str().into(),
@@ -177,13 +179,12 @@ fn deploy(
         order: None,
     };
     let broker = call.broker;
-    let prepared =
-        Guests::prepare(broker.loader(), output.component, new, existing).map_err(|error| refused(&error))?;
+    let compiled = CompiledDefinition::of_entity(broker.loader(), &output.component, new, existing);
+    let compiled = compiled.map_err(refused)?;
     let mut batch = Batch::new();
     let _changes = broker.commands.changes.lock();
     call.check_current()?;
-    let installed = Guests::install(call.tenant, &broker.hosting, prepared, &mut batch)
-        .map_err(|error| refused(&error))?;
+    let installed = guests::install(call.tenant, &broker.hosting, compiled, &mut batch).map_err(refused)?;
     if installed.definition.kind() == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }
@@ -193,18 +194,20 @@ fn deploy(
 }
 
 /// Refusal for an entity that was not deployed.
-pub(crate) fn refused(error: &DeployError) -> Refusal {
+pub(crate) fn refused(error: DeployError) -> Refusal {
+    let text = error.to_string();
     let code = match error {
+        DeployError::Script(error) => return error.into(),
         DeployError::Load(error) => error.code(),
-        DeployError::Install(lotmq_definitions::InstallError::Exists { .. }) => "EXISTS",
-        DeployError::Install(lotmq_definitions::InstallError::OfAnother { .. }) => "OF_ANOTHER",
-        DeployError::Install(lotmq_definitions::InstallError::TooMany { .. }) => "QUOTA_EXCEEDED",
+        DeployError::Install(InstallError::Exists { .. }) => "EXISTS",
+        DeployError::Install(InstallError::OfAnother { .. }) => "OF_ANOTHER",
+        DeployError::Install(InstallError::TooMany { .. }) => "QUOTA_EXCEEDED",
         DeployError::Install(_) => "FILTER_INVALID",
         DeployError::NoScope => "COMPILE_FAILED",
         DeployError::RouteType { .. } => "ROUTE_TYPE_UNAVAILABLE",
         DeployError::Stopping => "STOPPING",
     };
-    Refusal::new(code, error.to_string())
+    Refusal::new(code, text)
 }
 
 /// Errors and warnings among diagnostics, as replies show them.

@@ -20,7 +20,7 @@ use crate::limits::{
     MODULE_BYTES_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, MODULES_BYTES_MAX, MODULES_MAX,
 };
 use crate::management::managed::Managing as _;
-use crate::management::modules::{self, Installed, Module, ModuleOptions};
+use crate::management::modules::{self, InstalledModule, Module, ModuleOptions};
 
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
@@ -132,7 +132,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     };
     let installed = install(call, module, asked.replaces)?;
     let mut done = tell(call, &name, "added")?;
-    for warning in &installed.deployed.warnings {
+    for warning in &installed.installed.warnings {
         done = done.with_warning(warning.code(), &warning.to_string());
     }
     for export in installed.further_exports {
@@ -145,7 +145,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(done)
 }
 
-fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<Installed, Refusal> {
+fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<InstalledModule, Refusal> {
     let name = Arc::clone(&module.name);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
@@ -167,8 +167,8 @@ fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<Instal
     let mut batch = Batch::new();
     let installed =
         modules::install(call.tenant, &call.broker.hosting, module, OnExisting::Replace, &mut batch)
-            .map_err(|error| refused(&error))?;
-    if installed.deployed.replaced.as_deref().is_some_and(has_error) {
+            .map_err(refused)?;
+    if installed.installed.replaced.as_deref().is_some_and(has_error) {
         call.changed(format!("{}/Error", topic(&name)), Vec::new());
     }
     call.commit(batch)?;

@@ -169,8 +169,8 @@ fn update_state(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     let panel = panel(call, name)?;
-    let installed = views::set_state(call.tenant, call.broker, &panel, state, &mut batch)
-        .map_err(|error| refused(&error))?;
+    let installed =
+        views::set_state(call.tenant, &call.broker.hosting, &panel, state, &mut batch).map_err(refused)?;
     call.changed_topics.extend(sys::installed_topics(&installed));
     call.commit(batch)?;
     Ok(Done::new(format!("State of panel '{name}' set to {} successfully!", state.word())))

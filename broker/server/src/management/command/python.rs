@@ -14,7 +14,6 @@ use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{Provenance, ScriptError};
 use crate::guests::{Guests, scripts};
-use crate::limits::SCRIPTS_MAX;
 
 pub(super) static ADD: Verb = Verb {
     name: "addPython",
@@ -51,9 +50,10 @@ pub(super) static REMOVE_ALL: Verb = Verb {
 
 impl From<ScriptError> for Refusal {
     fn from(error: ScriptError) -> Self {
+        let text = error.to_string();
         match error {
             ScriptError::NameMissing(missing) => {
-                let refusal = Self::new("SCRIPT_NAME_MISSING", missing.to_string());
+                let refusal = Self::new("SCRIPT_NAME_MISSING", text);
                 match missing.suggestion {
                     Some(suggestion) => refusal.with_suggestion(suggestion),
                     None => refusal,
@@ -61,7 +61,7 @@ impl From<ScriptError> for Refusal {
             }
             ScriptError::Python { error, line: shown } => {
                 let PythonError::Raised { message, line } = &error else {
-                    return Self::new(error.code(), format!("Python script was not added: {error}."));
+                    return Self::new(error.code(), text);
                 };
                 let shown: Vec<String> = shown.into_iter().collect();
                 let found: Value = json!({
@@ -70,15 +70,8 @@ impl From<ScriptError> for Refusal {
                 let message = format!("Parsing error: {message} ({line},1)");
                 Self { message, errors: vec![found], data: None }
             }
-            ScriptError::TooMany => {
-                Self::new("QUOTA_EXCEEDED", format!("There are already {SCRIPTS_MAX} scripts."))
-            }
-            ScriptError::OfAnother { script, user } => {
-                let message = format!(
-                    "Python script '{script}' belongs to user '{user}'. Use -replace to take it over."
-                );
-                Self::new("OF_ANOTHER", message)
-            }
+            ScriptError::TooMany => Self::new("QUOTA_EXCEEDED", text),
+            ScriptError::OfAnother { .. } => Self::new("OF_ANOTHER", text),
         }
     }
 }
@@ -98,12 +91,12 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(ScriptError::TooMany.into());
     }
     // Before the lock: it takes as long as the script does.
-    let loaded = scripts::load(call.broker, name, source)?;
+    let provenance = Provenance { origin: Origin::AdHoc, owner: call.owner(), existing };
+    let compiled = scripts::compile(call.broker, name, source, provenance)?;
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
     let mut batch = Batch::new();
-    let from = Provenance { origin: Origin::AdHoc, owner: call.owner(), existing };
-    scripts::install(call.tenant, call.broker, (loaded, from), &mut batch)?;
+    scripts::install(call.tenant, call.broker, compiled, &mut batch)?;
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     call.commit(batch)?;
     Ok(Done::new(format!("Python script '{name}' added successfully!")))

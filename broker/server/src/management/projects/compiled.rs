@@ -9,15 +9,17 @@ use lot_to_wasm::diagnostic::json::Entry;
 use lot_to_wasm::notebook::Language;
 use lot_to_wasm::project::{Part, kinds};
 use lot_to_wasm::{CompileOptions, Diagnostic, Entity, Form, Output, Severity};
-use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting, Origin, Warning};
+use lotmq_definitions::{
+    Definition, DefinitionKind, InstallError, Installed, NewDefinition, OnExisting, Origin, Warning,
+};
 use lotmq_store::{Batch, DefinitionRow, Op};
 use serde_json::{Value, json};
 
 use super::rights::check_owner;
 use super::{Project, displaced};
 use crate::guests::HasPrograms as _;
-use crate::guests::scripts::{self, Loaded, Provenance};
-use crate::guests::{Guests, Prepared, kind_name};
+use crate::guests::scripts::{self, Provenance};
+use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests, kind_name};
 use crate::limits::PROJECT_PROBLEMS_MAX;
 use crate::management::broker::Broker;
 use crate::management::command::{Call, Refusal, problem, refused};
@@ -25,8 +27,8 @@ use crate::management::managed::Managing as _;
 use crate::management::sys;
 use lotmq_core::tenant::Tenant;
 
-/// Compiled project, ready to be installed.
-pub(crate) struct Compiled {
+/// Project of compiled programs, ready to be installed.
+pub(crate) struct CompiledProject {
     /// Items in load order.
     items: Vec<Item>,
     /// Problems outside of entities, and with notebooks' cells.
@@ -40,12 +42,8 @@ struct Item {
     title: &'static str,
     name: String,
     place: SourceLocation,
-    made: Result<Made, ()>,
-}
-
-enum Made {
-    Lot(Prepared, DefinitionKind),
-    Script(Loaded),
+    /// `Err` if it was told what is wrong.
+    compiled: Result<CompiledProgram, ()>,
 }
 
 /// Location of something in the files of a project.
@@ -161,17 +159,17 @@ pub(crate) fn compile(
     call: &Call<'_>,
     (project, existing): (&Project, OnExisting),
     parts: &[Part],
-) -> Compiled {
+) -> CompiledProject {
     let (tenant, broker) = (call.tenant, call.broker);
     let options =
         CompileOptions { form: Form::Linked, known: &*tenant.programs().guests, compat: broker.compat() };
     let texts: Vec<&str> =
         parts.iter().filter(|part| part.language == Language::Lot).map(|part| &*part.text).collect();
     let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();
-    let mut compiled = Compiled { items: Vec::new(), problems: Problems::default(), existing };
+    let mut compiled = CompiledProject { items: Vec::new(), problems: Problems::default(), existing };
     for part in parts {
         match part.language {
-            Language::Python => compiled.script(broker, part),
+            Language::Python => compiled.script(broker, project, part),
             Language::Lot => {
                 let Some(compilation) = compilations.next() else { continue };
                 compiled.problems.diagnostics(&SourceLocation::of(part), &compilation.diagnostics);
@@ -185,15 +183,17 @@ pub(crate) fn compile(
     compiled
 }
 
-impl Compiled {
-    fn script(&mut self, broker: &Broker, part: &Part) {
+impl CompiledProject {
+    fn script(&mut self, broker: &Broker, project: &Project, part: &Part) {
         let place = SourceLocation::of(part);
         let given = part.script_name.as_deref().filter(|name| lot_to_wasm::script::is_name(name));
         let name = given.map_or_else(|| scripts::name(&part.text), Ok);
         let shown = name.as_ref().map_or("", |name| name).to_owned();
-        let loaded = name.and_then(|name| scripts::load(broker, name, &part.text));
-        let made = loaded.map(Made::Script).map_err(|error| self.problems.refused(&place, error.into()));
-        self.items.push(Item { title: "Python", name: shown, place, made });
+        let provenance = provenance(project, &place);
+        let compiled = name.and_then(|name| scripts::compile(broker, name, &part.text, provenance));
+        let compiled = compiled.map(|script| CompiledProgram::Script(Box::new(script)));
+        let compiled = compiled.map_err(|error| self.problems.refused(&place, error.into()));
+        self.items.push(Item { title: "Python", name: shown, place, compiled });
     }
 
     fn entity(&mut self, call: &Call<'_>, project: &Project, part: &Part, entity: Entity) {
@@ -203,7 +203,7 @@ impl Compiled {
         self.problems.diagnostics(&place, &found);
         let Some(kind) = entity.kind else { return };
         let source = part.text.get(entity.range.clone()).unwrap_or_default();
-        let made = match entity.output {
+        let compiled = match entity.output {
             None => Err(()),
             Some(Output { component, facts }) => {
                 let new = NewDefinition {
@@ -216,13 +216,13 @@ impl Compiled {
                     installed_at: call.broker.definitions_now().wall,
                     order: None,
                 };
-                let prepared = Guests::prepare(call.broker.loader(), component, new, OnExisting::Replace);
-                prepared.map(|prepared| Made::Lot(prepared, kind.into())).map_err(|error| {
-                    refused(&error).errors.into_iter().for_each(|error| self.problems.error(&place, error));
-                })
+                let loader = call.broker.loader();
+                CompiledDefinition::of_entity(loader, &component, new, OnExisting::Replace)
+                    .map(|definition| CompiledProgram::Definition(Box::new(definition)))
+                    .map_err(|error| self.problems.refused(&place, refused(error)))
             }
         };
-        self.items.push(Item { title: kind.title(), name: entity.name, place, made });
+        self.items.push(Item { title: kind.title(), name: entity.name, place, compiled });
     }
 
     /// Entities of the loaded project that would be removed, as replies list them.
@@ -234,12 +234,8 @@ impl Compiled {
 
     /// Names of what comes, with their kind as the store writes it.
     pub(crate) fn coming(&self) -> BTreeSet<(&'static str, &str)> {
-        let of_item = |item: &'_ Item| match item.made {
-            Ok(Made::Script(_)) => Some(scripts::KIND),
-            Ok(Made::Lot(_, kind)) => Some(kind_name(kind)),
-            Err(()) => None,
-        };
-        self.items.iter().filter_map(|item| Some((of_item(item)?, item.name.as_str()))).collect()
+        let good = self.items.iter().filter_map(|item| Some((item, item.compiled.as_ref().ok()?)));
+        good.map(|(item, compiled)| (compiled.kind_name(), item.name.as_str())).collect()
     }
 }
 
@@ -286,11 +282,11 @@ fn entity_row(kind: &str, name: &str) -> Value {
 pub(crate) fn install(
     call: &mut Call<'_>,
     project: &Project,
-    compiled: Compiled,
+    compiled: CompiledProject,
     batch: &mut Batch,
 ) -> Report {
     let gone = remove_owned(call, &compiled.coming(), batch);
-    let Compiled { items, mut problems, existing } = compiled;
+    let CompiledProject { items, mut problems, existing } = compiled;
     let mut entities = Vec::with_capacity(items.len());
     let mut installed = Vec::new();
     for row in gone.removed.iter().filter(|row| row["type"] == "Rule") {
@@ -300,55 +296,26 @@ pub(crate) fn install(
         );
         problems.outside_warning(problem("RULE_REMOVED", &text));
     }
-    for Item { title, name, place, made } in items {
+    for Item { title, name, place, compiled } in items {
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
         let displaced = was_ad_hoc.then(|| stored(call.tenant, title, &name)).flatten();
-        let spares_others = was_ad_hoc && existing == OnExisting::ReplaceOwn;
-        let allowed = check_owner(call.tenant, project, (title, &name), spares_others);
-        let made = made.and_then(|made| match allowed {
-            Ok(()) => Ok(made),
-            Err(refusal) => {
-                problems.refused(&place, refusal);
-                Err(())
-            }
+        let outcome = compiled.map(|compiled| {
+            let spares_others = was_ad_hoc && existing == OnExisting::ReplaceOwn;
+            check_owner(call.tenant, project, (title, &name), spares_others)?;
+            install_one(call, (&name, was_ad_hoc), compiled, batch)
         });
-        let is_there = match made {
-            Err(()) => false,
-            // What it forbids would be allowed when the project is unloaded.
-            Ok(Made::Lot(_, kind @ DefinitionKind::Rule)) if was_ad_hoc => {
-                let exists = InstallError::Exists { kind, name: name.as_str().into() };
-                let text = format!("{exists}, added by hand. A project does not replace rules of others.");
-                problems.error(&place, problem("EXISTS", &text));
-                false
-            }
-            Ok(Made::Lot(prepared, kind)) => {
-                match Guests::install(call.tenant, &call.broker.hosting, prepared, batch) {
-                    Ok(new) => {
-                        call.changed_topics.extend(sys::installed_topics(&new));
-                        for warning in
-                            new.warnings.iter().filter(|found| !matches!(found, Warning::Pending { .. }))
-                        {
-                            problems.warning(&place, problem(warning.code(), &warning.to_string()));
-                        }
-                        installed.push((kind, Arc::clone(new.definition.name()), place.clone()));
-                        true
-                    }
-                    Err(error) => {
-                        problems.refused(&place, refused(&error));
-                        false
-                    }
+        let is_there = matches!(outcome, Ok(Ok(_)));
+        match outcome {
+            Ok(Ok(Some(new))) => {
+                let warnings = new.warnings.iter().filter(|found| !matches!(found, Warning::Pending { .. }));
+                for warning in warnings {
+                    problems.warning(&place, problem(warning.code(), &warning.to_string()));
                 }
+                installed.push((new.definition, place.clone()));
             }
-            Ok(Made::Script(loaded)) => {
-                match scripts::install(call.tenant, call.broker, (loaded, of(project, &place)), batch) {
-                    Ok(()) => true,
-                    Err(error) => {
-                        problems.refused(&place, error.into());
-                        false
-                    }
-                }
-            }
-        };
+            Ok(Err(refusal)) => problems.refused(&place, refusal),
+            Ok(Ok(None)) | Err(()) => {}
+        }
         if is_there && was_ad_hoc {
             let text = format!(
                 "{title} '{name}' was added by hand; project '{}' has replaced it and gives it back when it is unloaded.",
@@ -366,8 +333,29 @@ pub(crate) fn install(
     Report { problems: problems.closed(), entities, gone }
 }
 
+/// Installs one program of a project; `None` for a script.
+fn install_one(
+    call: &mut Call<'_>,
+    (name, was_ad_hoc): (&str, bool),
+    compiled: CompiledProgram,
+    batch: &mut Batch,
+) -> Result<Option<Installed>, Refusal> {
+    let kind = DefinitionKind::Rule;
+    // What it forbids would be allowed when the project is unloaded.
+    if was_ad_hoc && compiled.kind_name() == kind_name(kind) {
+        let exists = InstallError::Exists { kind, name: name.into() };
+        let text = format!("{exists}, added by hand. A project does not replace rules of others.");
+        return Err(Refusal::new("EXISTS", text));
+    }
+    let installed = compiled.install(call.tenant, &call.broker.hosting, batch).map_err(refused)?;
+    if let Some(new) = &installed {
+        call.changed_topics.extend(sys::installed_topics(new));
+    }
+    Ok(installed)
+}
+
 /// Provenance of a script of the project. That it may replace another one was decided before.
-fn of(project: &Project, place: &SourceLocation) -> Provenance {
+fn provenance(project: &Project, place: &SourceLocation) -> Provenance {
     let (origin, owner) = (origin(project, place), project.owner.clone());
     Provenance { origin, owner, existing: OnExisting::Replace }
 }
@@ -375,13 +363,14 @@ fn of(project: &Project, place: &SourceLocation) -> Provenance {
 /// Warns of entities that wait for missing ones. Only now are they known: what was missing at first may have come later.
 fn warn_of_pending(
     tenant: &Tenant,
-    installed: &[(DefinitionKind, Arc<str>, SourceLocation)],
+    installed: &[(Arc<Definition>, SourceLocation)],
     problems: &mut Problems,
 ) {
     let registry = tenant.programs().guests.registry.read();
     let pending = registry.pending_status();
-    for (kind, name, place) in installed {
-        let waits = pending.iter().find(|row| row.kind == *kind && row.name == *name);
+    for (definition, place) in installed {
+        let (kind, name) = (definition.kind(), definition.name());
+        let waits = pending.iter().find(|row| row.kind == kind && row.name == *name);
         if let Some(row) = waits {
             let text = format!(
                 "{} '{name}' is pending until these are added: {}",
@@ -399,7 +388,7 @@ fn stored(tenant: &Tenant, title: &str, name: &str) -> Option<DefinitionRow> {
         return tenant.programs().scripts.stored(tenant, name);
     };
     let registry = tenant.programs().guests.registry.read();
-    tenant.programs().guests.stored(tenant, registry.get(kind, name)?)
+    guests::row(tenant, registry.get(kind, name)?)
 }
 
 fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
@@ -462,7 +451,7 @@ fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut B
 
 /// Publishes the list of scripts and the number of rules.
 pub(crate) fn listings_changed(call: &mut Call<'_>) {
-    let rules = crate::guests::rules::count(call.tenant).to_string();
+    let rules = guests::rules::count(call.tenant).to_string();
     call.changed("$SYS/Coreflux/Config/Rules", rules);
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
 }

@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tracing::error;
 
 use crate::guests::HasPrograms as _;
-use crate::guests::{Guests, Hosting, authority, install_stored, kind_name, scripts};
+use crate::guests::{install_stored, kind_name, scripts};
 use crate::management::command::Call;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
@@ -114,14 +114,7 @@ fn is_defined(call: &Call<'_>, row: &DefinitionRow) -> bool {
 }
 
 fn deploy(call: &mut Call<'_>, row: &DefinitionRow, batch: &mut Batch) -> Result<(), String> {
-    let (tenant, broker): (_, &Arc<Hosting>) = (call.tenant, &call.broker.hosting);
-    if row.kind == scripts::KIND {
-        tenant.programs().scripts.restore(&broker.python, row, authority::owner(&tenant.users, &row.owner));
-        batch.push(Op::PutDefinition(row));
-        Guests::script_is_there(tenant, broker, &row.name, true);
-        return Ok(());
-    }
-    let installed = install_stored(tenant, broker, row, batch)?;
-    call.changed_topics.extend(sys::installed_topics(&installed));
+    let installed = install_stored(call.tenant, &call.broker.hosting, row, batch)?;
+    call.changed_topics.extend(installed.iter().flat_map(sys::installed_topics));
     Ok(())
 }

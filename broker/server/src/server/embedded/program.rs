@@ -7,9 +7,10 @@ use lotmq_host::Engine;
 use lotmq_host::python::Python;
 
 use super::EmbeddedError;
-use crate::guests::compiles::Compiles;
+use crate::guests::compile::Loader;
+use crate::guests::compile::permits::CompilePermits;
 use crate::guests::routes::RouteTypes;
-use crate::guests::{DeployError, Guests, Loader, Prepared};
+use crate::guests::{CompiledDefinition, DeployError};
 
 /// A program that can be deployed.
 pub struct EmbeddedProgram {
@@ -24,7 +25,7 @@ pub struct EmbeddedProgram {
 /// Entity of a program, compiled as far as it can run here.
 pub(super) enum ProgramEntity {
     /// It is deployed as in any broker.
-    Runs(Box<Prepared>),
+    Runs(Box<CompiledDefinition>),
     /// Others can name it, and that is all: a Rule, which has nobody to be asked about, or a Route whose type this build does not run.
     IsKnown(Box<NewDefinition>),
 }
@@ -35,8 +36,8 @@ impl EmbeddedProgram {
         sources: impl IntoIterator<Item = (String, Vec<Entity>)>,
         (scripts, python): (Vec<(String, String)>, Option<Python>),
     ) -> Result<Self, EmbeddedError> {
-        let (compiles, route_types) = (Compiles::default(), RouteTypes::default());
-        let loader = Loader { engine, compiles: &compiles, route_types: &route_types };
+        let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
+        let loader = Loader { engine, permits: &permits, route_types: &route_types };
         let mut compiled = Vec::new();
         for (source, entities) in sources {
             for entity in entities {
@@ -67,10 +68,10 @@ impl ProgramEntity {
         if new.kind == DefinitionKind::Rule {
             return Ok(Self::IsKnown(Box::new(new)));
         }
-        match Guests::prepare(loader, output.component, new.clone(), OnExisting::Replace) {
-            Ok(mut prepared) => {
-                prepared.never_gives_up();
-                Ok(Self::Runs(Box::new(prepared)))
+        match CompiledDefinition::of_entity(loader, &output.component, new.clone(), OnExisting::Replace) {
+            Ok(mut compiled) => {
+                compiled.never_gives_up();
+                Ok(Self::Runs(Box::new(compiled)))
             }
             Err(DeployError::RouteType { .. }) => Ok(Self::IsKnown(Box::new(new))),
             Err(error) => Err(refused(&entity.name, error.to_string())),
@@ -79,7 +80,7 @@ impl ProgramEntity {
 
     fn new_definition(&self) -> &NewDefinition {
         match self {
-            Self::Runs(prepared) => prepared.new_definition(),
+            Self::Runs(compiled) => &compiled.new,
             Self::IsKnown(new) => new,
         }
     }

@@ -9,7 +9,7 @@ use crate::limits::{LARGE_COMPILES_MAX, LARGE_COMPONENT_BYTES};
 
 /// Permits to compile large programs; small ones need none.
 #[derive(Debug, Default)]
-pub(crate) struct Compiles {
+pub(crate) struct CompilePermits {
     /// Number of large programs that are being compiled.
     large: Mutex<usize>,
     ended: Condvar,
@@ -17,9 +17,9 @@ pub(crate) struct Compiles {
 
 /// Permit to compile one large program; dropping it gives the place back.
 #[derive(Debug)]
-pub(crate) struct Permit<'a>(&'a Compiles);
+pub(crate) struct Permit<'a>(&'a CompilePermits);
 
-impl Compiles {
+impl CompilePermits {
     /// Waits until a program of so many bytes may be compiled; `None` for a small one, which may at once.
     pub(crate) fn permit(&self, bytes: usize) -> Option<Permit<'_>> {
         if bytes < LARGE_COMPONENT_BYTES {
@@ -48,15 +48,15 @@ mod tests {
 
     #[test]
     fn large_ones_wait_and_small_ones_do_not() {
-        let compiles = Compiles::default();
-        let held: Vec<_> = (0..LARGE_COMPILES_MAX).map(|_| compiles.permit(LARGE_COMPONENT_BYTES)).collect();
+        let permits = CompilePermits::default();
+        let held: Vec<_> = (0..LARGE_COMPILES_MAX).map(|_| permits.permit(LARGE_COMPONENT_BYTES)).collect();
         assert!(held.iter().all(Option::is_some));
-        assert!(compiles.permit(LARGE_COMPONENT_BYTES - 1).is_none(), "a small one passes");
+        assert!(permits.permit(LARGE_COMPONENT_BYTES - 1).is_none(), "a small one passes");
         let (at_once, most) = (AtomicUsize::new(0), AtomicUsize::new(0));
         std::thread::scope(|scope| {
             for _ in 0..8 {
                 scope.spawn(|| {
-                    let _permit = compiles.permit(usize::MAX);
+                    let _permit = permits.permit(usize::MAX);
                     most.fetch_max(at_once.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
                     std::thread::yield_now();
                     at_once.fetch_sub(1, Ordering::SeqCst);
@@ -66,6 +66,6 @@ mod tests {
             drop(held);
         });
         assert!((1..=LARGE_COMPILES_MAX).contains(&most.into_inner()));
-        assert_eq!(*compiles.large.lock(), 0);
+        assert_eq!(*permits.large.lock(), 0);
     }
 }

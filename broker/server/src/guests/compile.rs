@@ -1,0 +1,198 @@
+//! Compilation of definitions to native code: the first half of deploying one, which takes long and changes nothing.
+//!
+//! ```text
+//! text: -add…, projects, lotmq run; at a start `restore` ─▶ lot_to_wasm ─▶ CompiledDefinition::of_entity ─┐
+//! component: -addModule; at a start `modules` ─▶ Loader::module ─────────▶ CompiledDefinition::of_module ─┼─▶ install
+//! Python: -addPython, projects, lotmq run; at a start `restore` ─────────▶ scripts::compile ──────────────┘
+//! ```
+//!
+//! Every kind goes this way, and what runs it is decided here. The second half, which is the change, is [`install`](super::install).
+
+pub(crate) mod permits;
+
+use std::sync::Arc;
+
+use lot_facts::Kind;
+use lot_to_wasm::check::{Callee, Known};
+use lotmq_auth::Scope;
+use lotmq_auth::built_in::built_in;
+use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting};
+use lotmq_host::route::RouteGuest;
+use lotmq_host::rule::RuleGuest;
+use lotmq_host::{AfterTraps, ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError, World};
+
+use super::Guests;
+use super::install::kind_name;
+use super::routes::RouteTypes;
+use super::scripts::{self, CompiledScript, ScriptError};
+use permits::CompilePermits;
+
+/// Loader: makes native code of components.
+#[derive(Clone, Copy)]
+pub(crate) struct Loader<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) permits: &'a CompilePermits,
+    pub(crate) route_types: &'a RouteTypes,
+}
+
+/// Definition with its native code, which can be installed.
+#[derive(Clone)]
+pub(crate) struct CompiledDefinition {
+    /// What is going to be installed.
+    pub(crate) new: NewDefinition,
+    pub(super) existing: OnExisting,
+    pub(super) code: Code,
+}
+
+/// Program of a tenant that can be installed: a definition or a script.
+pub(crate) enum CompiledProgram {
+    Definition(Box<CompiledDefinition>),
+    /// A Python script, which is in no registry.
+    Script(Box<CompiledScript>),
+}
+
+impl CompiledProgram {
+    /// Kind as the store writes it.
+    pub(crate) fn kind_name(&self) -> &'static str {
+        match self {
+            CompiledProgram::Definition(compiled) => kind_name(compiled.new.kind),
+            CompiledProgram::Script(_) => scripts::KIND,
+        }
+    }
+}
+
+/// Native code of a definition, by what runs it.
+#[derive(Clone)]
+pub(super) enum Code {
+    /// Of an Action, a Model or a module, for the executor.
+    Executor(Box<ExecutorCode>),
+    /// Of a Route, for the thread of routes.
+    Route(RouteGuest),
+    /// Of a Rule, for the threads that ask it.
+    Rule(RuleGuest),
+    /// None: a Panel or Theme is shown and never run.
+    View,
+}
+
+/// Code for the executor, with what it may do and use.
+#[derive(Clone)]
+pub(crate) struct ExecutorCode {
+    pub(crate) guest: Guest,
+    pub(crate) grants: Grants,
+    pub(crate) limits: GuestLimits,
+    pub(crate) after_traps: AfterTraps,
+}
+
+/// Reason why a definition was not deployed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum DeployError {
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    #[error(transparent)]
+    Install(#[from] InstallError),
+    /// A rule whose scope this broker does not know.
+    #[error("the rule has no scope that this broker knows")]
+    NoScope,
+    /// No guest of this build runs routes of this type (routes reference §1.8).
+    #[error("Route type '{kind}' is not available in this build.")]
+    RouteType { kind: String },
+    #[error("guests are not available: the broker is stopping")]
+    Stopping,
+    #[error(transparent)]
+    Script(#[from] ScriptError),
+}
+
+impl CompiledDefinition {
+    /// Compiles what the LoT compiler made of an entity, or finds the guest that runs it.
+    ///
+    /// # Errors
+    /// [`DeployError`]: [`Load`](DeployError::Load) is a fault of ours.
+    pub(crate) fn of_entity(
+        loader: Loader<'_>,
+        component: &[u8],
+        new: NewDefinition,
+        existing: OnExisting,
+    ) -> Result<Self, DeployError> {
+        let code = match new.facts.kind {
+            Kind::Action => loader.of_lot(component, World::Action, Grants::action())?,
+            Kind::Model => loader.of_lot(component, World::Model, Grants::model())?,
+            Kind::Route => loader.of_route(&new)?,
+            Kind::Rule if built_in(&new.name).is_some() => {
+                let (kind, name) = (DefinitionKind::Rule, Arc::clone(&new.name));
+                return Err(InstallError::Exists { kind, name }.into());
+            }
+            Kind::Rule => loader.of_rule(component, &new)?,
+            Kind::Panel | Kind::Theme => Code::View,
+        };
+        Ok(Self { new, existing, code })
+    }
+
+    /// Takes a Panel or Theme, which has no code, in the place of the one of its name.
+    pub(super) fn of_view(new: NewDefinition) -> Self {
+        Self { new, existing: OnExisting::Replace, code: Code::View }
+    }
+
+    /// Takes the code of a module, which the [loader](Loader::module) has compiled.
+    pub(crate) fn of_module(code: ExecutorCode, new: NewDefinition, existing: OnExisting) -> Self {
+        Self { new, existing, code: Code::Executor(Box::new(code)) }
+    }
+
+    /// No run of it within a turn is given up for its slice of time, whatever else the machine does.
+    pub(crate) fn never_gives_up(&mut self) {
+        if let Code::Executor(code) = &mut self.code {
+            code.limits.slice = std::time::Duration::MAX;
+        }
+    }
+}
+
+impl Loader<'_> {
+    /// Compiles a component that somebody has uploaded.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn module(self, component: &[u8]) -> Result<Guest, LoadError> {
+        let _permit = self.permits.permit(component.len());
+        self.engine.compile(component, World::Action, ComponentSource::Upload)
+    }
+
+    fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {
+        let _permit = self.permits.permit(component.len());
+        let guest = self.engine.compile(component, world, ComponentSource::Compiler)?;
+        let (limits, after_traps) = (GuestLimits::default(), AfterTraps::Restart);
+        Ok(Code::Executor(Box::new(ExecutorCode { guest, grants, limits, after_traps })))
+    }
+
+    fn of_route(self, new: &NewDefinition) -> Result<Code, DeployError> {
+        let kind = new.facts.route.as_ref().map(|route| route.kind.clone()).unwrap_or_default();
+        let guest = self.route_types.guest(self.engine, &kind)?;
+        Ok(Code::Route(guest.ok_or(DeployError::RouteType { kind })?))
+    }
+
+    fn of_rule(self, component: &[u8], new: &NewDefinition) -> Result<Code, DeployError> {
+        let is_known = new.facts.rule.as_ref().is_some_and(|facts| facts.scope.parse::<Scope>().is_ok());
+        if !is_known {
+            return Err(DeployError::NoScope);
+        }
+        let _permit = self.permits.permit(component.len());
+        Ok(Code::Rule(RuleGuest::compile(self.engine, component, ComponentSource::Compiler)?))
+    }
+}
+
+impl Known for Guests {
+    fn action(&self, name: &str) -> Callee {
+        let registry = self.registry.read();
+        let Some(action) = registry.get(DefinitionKind::Action, name) else { return Callee::Unknown };
+        action.facts().callable.clone().map_or(Callee::Triggered, Callee::Callable)
+    }
+
+    fn model_source(&self, name: &str) -> Option<Arc<str>> {
+        let registry = self.registry.read();
+        registry.get(DefinitionKind::Model, name).map(|model| Arc::clone(&model.deployed.source))
+    }
+
+    fn route_events(&self, name: &str) -> Option<Vec<String>> {
+        let registry = self.registry.read();
+        let route = registry.get(DefinitionKind::Route, name)?.facts().route.as_deref()?;
+        Some(route.events.iter().map(|event| event.name.clone()).collect())
+    }
+}

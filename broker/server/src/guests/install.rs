@@ -1,0 +1,269 @@
+//! Installation of compiled definitions, and their removal: the second half of deploying one, which is the change.
+//!
+//! Every kind takes the same steps: into the registry, to what runs it, into the batch for the store, and then everybody hears of it. Nothing has changed when
+//! the registry refuses; what was there runs on. The first half is [`compile`](super::compile).
+
+use std::sync::Arc;
+
+use lotmq_auth::Rule;
+use lotmq_definitions::{Changed, Definition, DefinitionKind, Installed, NotFound, Removed};
+use lotmq_host::{Acting, Executor, Grants, MailboxOptions, OwnedEvent, RunnerSpec};
+use lotmq_store::{Batch, DefinitionRow, Op};
+use tracing::warn;
+
+use super::compile::{Code, CompiledDefinition, CompiledProgram, DeployError, ExecutorCode};
+use super::services::TenantServices;
+use super::sink::host_id;
+use super::{Guests, routes, rules, scripts};
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
+use lotmq_core::tenant::Tenant;
+
+/// Installs a definition, which is in force then, and models again that are made of it. What it needs to survive is added to `batch`.
+///
+/// # Errors
+/// [`DeployError`]; nothing has changed then.
+pub(crate) fn install(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    compiled: CompiledDefinition,
+    batch: &mut Batch,
+) -> Result<Installed, DeployError> {
+    let installed = install_alone(tenant, hosting, compiled, batch)?;
+    if installed.definition.kind() == DefinitionKind::Model {
+        Guests::rebuild_models(tenant, hosting, installed.definition.name());
+    }
+    Ok(installed)
+}
+
+impl CompiledProgram {
+    /// Installs a definition or a script; `None` of a script. What it needs to survive is added to `batch`.
+    ///
+    /// # Errors
+    /// [`DeployError`]; nothing has changed then.
+    pub(crate) fn install(
+        self,
+        tenant: &Arc<Tenant>,
+        hosting: &Arc<Hosting>,
+        batch: &mut Batch,
+    ) -> Result<Option<Installed>, DeployError> {
+        match self {
+            CompiledProgram::Definition(compiled) => install(tenant, hosting, *compiled, batch).map(Some),
+            CompiledProgram::Script(compiled) => {
+                scripts::install(tenant, hosting, *compiled, batch)?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Installs a definition as [`install`] does, and leaves models alone that are made of it.
+///
+/// # Errors
+/// As [`install`].
+pub(super) fn install_alone(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    compiled: CompiledDefinition,
+    batch: &mut Batch,
+) -> Result<Installed, DeployError> {
+    let is_shown_only = matches!(compiled.code, Code::View);
+    let (installed, rule) = put(tenant, hosting, compiled, batch)?;
+    if let Some(rule) = rule {
+        tenant.permissions.put(vec![rule]);
+    }
+    let guests = &tenant.programs().guests;
+    guests.end_taken_over(hosting, &installed);
+    // No message leads to a Panel or Theme: the routes of topics stay as they are.
+    if !is_shown_only {
+        guests.settle(tenant, hosting, &installed.changed);
+    }
+    Ok(installed)
+}
+
+/// Puts a definition into the registry, to what runs it, and into `batch`. A Rule takes part in decisions once what is returned with it is
+/// [`put`](lotmq_auth::Rulebook::put) into the rulebook.
+///
+/// # Errors
+/// As [`install`].
+pub(super) fn put(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    compiled: CompiledDefinition,
+    batch: &mut Batch,
+) -> Result<(Installed, Option<Rule>), DeployError> {
+    let guests = &tenant.programs().guests;
+    // Held until the definition has its runner, so that no executor ends meanwhile.
+    let executor = matches!(compiled.code, Code::Executor(_)).then(|| hosting.executor.lock());
+    let executor = executor.as_deref().map(|executor| executor.as_ref().ok_or(DeployError::Stopping));
+    let executor = executor.transpose()?;
+    let now = hosting.definitions_now();
+    let mut registry = guests.registry.write();
+    let installed = registry.install(compiled.new, compiled.existing, now)?;
+    let definition = &installed.definition;
+    let mut rule = None;
+    match compiled.code {
+        Code::Executor(code) => {
+            let executor = executor.expect("it is there for what it runs");
+            arm(tenant, hosting, executor, definition, *code);
+        }
+        Code::Route(guest) => routes::arm(tenant, hosting, definition, guest),
+        Code::Rule(guest) => rule = Some(rules::of_guest(tenant, hosting, definition, guest)),
+        Code::View => {}
+    }
+    if let Some(row) = row(tenant, definition) {
+        batch.push(Op::PutDefinition(&row));
+    }
+    Ok((installed, rule))
+}
+
+/// Gives a definition its runner; the mailbox of a former version goes on with the new code, unless it was somebody else's.
+fn arm(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    executor: &Executor,
+    definition: &Arc<Definition>,
+    code: ExecutorCode,
+) {
+    let ExecutorCode { guest, grants, limits, after_traps } = code;
+    let is_pure = definition.facts().is_pure();
+    let services = Arc::new(TenantServices::new(tenant, hosting, definition));
+    let acting = Acting { version: definition.version, account: definition.shared_account() };
+    let grants = Arc::new(Grants { acting, ..grants });
+    let mut runners = tenant.programs().guests.runners.write();
+    if let Some(runner) = runners.get(&definition.id) {
+        runner.replace(guest, services, grants, limits, is_pure);
+        return;
+    }
+    let runner = executor.add(RunnerSpec {
+        id: host_id(tenant, definition.id),
+        name: Arc::clone(definition.name()),
+        tenant: tenant.number,
+        guest,
+        services,
+        grants,
+        limits,
+        mailbox: MailboxOptions::default(),
+        after_traps,
+        is_pure,
+    });
+    runners.insert(definition.id, runner);
+}
+
+impl Guests {
+    /// Ends the runner that an installation took over from another owner: waiting events were meant for his definition, and came under his rights.
+    pub(super) fn end_taken_over(&self, hosting: &Hosting, installed: &Installed) {
+        let id = installed.definition.id;
+        let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) else { return };
+        let dropped = self.end(taken_over);
+        if dropped > 0 {
+            hosting.counters.guest_events_dropped.add(dropped);
+            let definition = &**taken_over.name();
+            warn!(
+                definition,
+                dropped, "events that waited were dropped: another user has taken the definition over"
+            );
+        }
+    }
+
+    /// Ends the runner of a definition that is not in the registry any more; returns the number of events that waited for it.
+    fn end(&self, definition: &Definition) -> u64 {
+        let runner = self.runners.write().remove(&definition.id);
+        let route = self.routes.write().remove(&definition.id);
+        let waited = route.map_or(0, |route| route.close()) + runner.map_or(0, |runner| runner.close());
+        self.waiting.removed(definition.id);
+        waited as u64
+    }
+
+    /// Removes a definition; what waits for it is dropped.
+    ///
+    /// # Errors
+    /// [`NotFound`].
+    pub(crate) fn remove(
+        tenant: &Arc<Tenant>,
+        hosting: &Arc<Hosting>,
+        kind: DefinitionKind,
+        name: &str,
+        batch: &mut Batch,
+    ) -> Result<Removed, NotFound> {
+        let guests = &tenant.programs().guests;
+        let mut registry = guests.registry.write();
+        let removed = registry.remove(kind, name, hosting.definitions_now())?;
+        if kind == DefinitionKind::Rule {
+            tenant.permissions.remove(name);
+        }
+        drop(registry);
+        guests.end(&removed.definition);
+        if kind != DefinitionKind::Module {
+            batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind_name(kind), name });
+        }
+        guests.settle(tenant, hosting, &removed.changed);
+        Ok(removed)
+    }
+
+    /// Adds to `batch` that the definitions of `user` belong to nobody.
+    pub(crate) fn store_without_owner(&self, tenant: &Tenant, user: &str, batch: &mut Batch) {
+        for definition in self.registry.read().of_owner(user) {
+            if let Some(row) = row(tenant, definition) {
+                batch.push(Op::PutDefinition(&DefinitionRow { owner: String::new(), ..row }));
+            }
+        }
+    }
+
+    /// Takes the owner off the definitions of `user`, so that they do not belong to the next user of that name.
+    pub(crate) fn disown(&self, user: &str) {
+        self.registry.read().of_owner(user).for_each(|definition| definition.disown());
+    }
+
+    /// Arms definitions that waited for a script, or makes those that call it wait.
+    pub(crate) fn script_is_there(tenant: &Tenant, hosting: &Hosting, name: &str, is_there: bool) {
+        let now = hosting.definitions_now();
+        let changed = tenant.programs().guests.registry.write().set_script(name, is_there, now);
+        tenant.programs().guests.settle(tenant, hosting, &changed);
+    }
+
+    /// Makes a change visible to the rest of the broker: routes, timers, `ON START`.
+    pub(crate) fn settle(&self, tenant: &Tenant, hosting: &Hosting, changed: &Changed) {
+        tenant.routes_changed();
+        hosting.housekeeping.wake();
+        self.post(&changed.starts, &OwnedEvent::Start);
+    }
+}
+
+/// Name of a kind in the store.
+pub(crate) fn kind_name(kind: DefinitionKind) -> &'static str {
+    match kind {
+        DefinitionKind::Action => "action",
+        DefinitionKind::Model => "model",
+        DefinitionKind::Rule => "rule",
+        DefinitionKind::Route => "route",
+        DefinitionKind::Module => "module",
+        DefinitionKind::Theme => "theme",
+        DefinitionKind::Panel => "panel",
+    }
+}
+
+/// Stored form of a definition; `None` of a module, whose bytes have a table of their own.
+pub(crate) fn row(tenant: &Tenant, definition: &Definition) -> Option<DefinitionRow> {
+    let deployed = &definition.deployed;
+    (deployed.kind != DefinitionKind::Module).then(|| DefinitionRow {
+        tenant: tenant.id,
+        kind: kind_name(deployed.kind).into(),
+        name: deployed.name.as_ref().into(),
+        source: deployed.source.as_ref().into(),
+        owner: definition.owner().map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),
+        origin: serde_json::to_string(&deployed.origin).expect("an origin is text and numbers"),
+        order: definition.order,
+        changed_at_ms: u64::try_from(deployed.installed_at.as_millisecond()).unwrap_or_default(),
+        state: state(definition),
+    })
+}
+
+/// What is stored beside the text of a definition: the present state of a Panel, and the facts of a Rule, which say what it was about when its text
+/// does not compile any more.
+fn state(definition: &Definition) -> Vec<u8> {
+    let facts = definition.facts();
+    let of_view = facts.view.as_ref().map(|view| serde_json::to_vec(&view.state));
+    let state = of_view.or_else(|| facts.rule.as_ref().map(serde_json::to_vec));
+    state.map(|state| state.expect("states and facts have string keys")).unwrap_or_default()
+}
