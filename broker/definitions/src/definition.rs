@@ -65,6 +65,19 @@ impl DefinitionKind {
         }
     }
 
+    /// The kind as the store writes it: `action`.
+    pub fn key(self) -> &'static str {
+        match self {
+            DefinitionKind::Model => "model",
+            DefinitionKind::Action => "action",
+            DefinitionKind::Route => "route",
+            DefinitionKind::Rule => "rule",
+            DefinitionKind::Module => "module",
+            DefinitionKind::Theme => "theme",
+            DefinitionKind::Panel => "panel",
+        }
+    }
+
     /// The level below `$SYS/Coreflux` where definitions of this kind are published, commands reference §5.
     pub fn sys_level(self) -> &'static str {
         match self {

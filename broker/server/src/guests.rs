@@ -9,21 +9,27 @@
 mod above;
 pub(crate) mod authority;
 pub(crate) mod compile;
+pub(crate) mod compile_permits;
 mod effects;
 mod events;
+mod guest_id;
 pub(crate) mod hosting;
 mod install;
 pub(crate) mod json;
+pub(crate) mod left_runs;
 mod models;
 mod programs;
-pub(crate) mod promised;
+mod promised;
 mod records;
 mod restore;
 pub(crate) mod rights;
+pub(crate) mod route_types;
 pub(crate) mod routes;
 pub(crate) mod rules;
+mod run;
 mod run_action;
 pub(crate) mod scripts;
+pub(crate) mod seeds;
 mod services;
 mod sink;
 pub(crate) mod variables;
@@ -44,9 +50,9 @@ use tracing::debug;
 
 pub(crate) use above::{AboveGuests, GuestCommand};
 pub(crate) use compile::{CompiledDefinition, CompiledProgram, DeployError, ExecutorCode};
-pub(crate) use events::{ThreadGuests, hand_to_route, triggers};
+pub(crate) use events::{ThreadGuests, hand_to_route};
 pub(crate) use hosting::Hosting;
-pub(crate) use install::{install, kind_name, row};
+pub(crate) use install::{install, install_script, row};
 pub(crate) use programs::{HasPrograms, Programs};
 pub(crate) use restore::{KEPT_PER_GROUP, definitions, install_stored, run_starts, save_kept};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
@@ -124,7 +130,7 @@ impl Guests {
         }
     }
 
-    /// What waits for messages on `topic`, whether its owner may be told of them or not; see [`triggers`](events::triggers).
+    /// What waits for messages on `topic`, whether its owner may be told of them or not; see `events`.
     pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<TriggeredDefinition>]> {
         let mut found = Vec::new();
         self.registry.read().matches(topic, &mut found);

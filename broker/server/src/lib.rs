@@ -22,7 +22,7 @@ mod testing;
 mod tests;
 
 pub use guests::json::value_of_json;
-pub use guests::routes::runs_route_type;
+pub use guests::route_types::runs_route_type;
 pub use guests::witness::{Published, Report};
 pub use lotmq_core::limits::markdown as limits_markdown;
 #[doc(hidden)]

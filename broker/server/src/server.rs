@@ -34,10 +34,10 @@ use self::admin::Admin;
 use self::restart::Former;
 use self::signals::{Awaited, Signals};
 use crate::guests::HasPrograms as _;
-use crate::guests::compile::permits::CompilePermits;
-use crate::guests::promised;
-use crate::guests::promised::LeftRuns;
-use crate::guests::routes::{RouteTypes, Routes};
+use crate::guests::compile_permits::CompilePermits;
+use crate::guests::left_runs::{self, LeftRuns};
+use crate::guests::route_types::RouteTypes;
+use crate::guests::routes::Routes;
 use crate::guests::{self, AboveGuests, GuestSink, Hosting, ThreadGuests};
 use crate::limits::QUARANTINED_LOGGED_MAX;
 use crate::management::accounts::AccountsError;
@@ -234,7 +234,7 @@ impl Server {
         let tenants = broker.tenants.all();
         audit::started(&broker.hosting, &broker.tenants.default_tenant().managed().audit, &recovered.meta);
         broker.logs.restore(&recovered.settings);
-        let unfinished = promised::recover(&broker, &mut recovered.sessions)?;
+        let unfinished = left_runs::recover(&broker, &mut recovered.sessions)?;
         let are_all_users_known = broker.quarantined.is_empty();
         lotmq_core::recover::sessions(&broker, &tenants, recovered.sessions, are_all_users_known);
         lotmq_core::recover::retained(&broker, &tenants, recovered.retained);
@@ -249,11 +249,12 @@ impl Server {
         guests::definitions(&broker.hosting, definitions, &recovered.settings, &broker.quarantined);
         projects::restore(&broker, recovered.projects, &recovered.settings);
         modules::restore(&broker.hosting, recovered.modules);
-        let housekeeper = housekeeping::start(&broker)?;
+        let left_runs = Arc::new(LeftRuns::default());
+        let housekeeper = housekeeping::start(&broker, &left_runs)?;
         let mut workers = command::start(&broker)?;
         workers.push(sys::start(&broker)?);
         guests::run_starts(&broker);
-        promised::start_again(&broker.hosting, unfinished);
+        left_runs::start_again(&broker, &left_runs, unfinished);
         let threads = seats.start(&broker.net)?;
         let mut server = Self {
             broker,
@@ -648,7 +649,6 @@ pub(crate) fn assemble(
         executor: Mutex::new(None),
         routes,
         route_types: RouteTypes::default(),
-        left_runs: LeftRuns::default(),
     };
     let logins = Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
     let broker = Broker {

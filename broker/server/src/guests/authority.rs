@@ -13,9 +13,9 @@ use lotmq_definitions::{Definition, Owner, RunError};
 use lotmq_host::Writer;
 use tracing::warn;
 
-use super::effects::Run;
+use super::guest_id::{definition_id, guest_id};
 use super::records;
-use super::sink::{definition_id, host_id};
+use super::run::Run;
 use crate::guests::HasPrograms as _;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
@@ -86,7 +86,7 @@ impl<'a> Writers<'a> {
     fn find(&self, writer: Writer) -> Option<Arc<Definition>> {
         let is_standing = |definition: &&Arc<Definition>| definition.acts_for(writer.authority.account);
         let own = self.definition;
-        if writer.definition == host_id(self.tenant, own.id) && is_standing(&own) {
+        if writer.definition == guest_id(self.tenant, own.id) && is_standing(&own) {
             return Some(Arc::clone(own));
         }
         let registry = self.tenant.programs().guests.registry.read();

@@ -8,8 +8,6 @@
 //!
 //! Every kind goes this way, and what runs it is decided here. The second half, which is the change, is [`install`](super::install).
 
-pub(crate) mod permits;
-
 use std::sync::Arc;
 
 use lot_facts::Kind;
@@ -22,10 +20,10 @@ use lotmq_host::rule::RuleGuest;
 use lotmq_host::{AfterTraps, ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError, World};
 
 use super::Guests;
-use super::install::kind_name;
-use super::routes::RouteTypes;
+use super::compile_permits::CompilePermits;
+use super::hosting::Hosting;
+use super::route_types::RouteTypes;
 use super::scripts::{self, CompiledScript, ScriptError};
-use permits::CompilePermits;
 
 /// Loader: makes native code of components.
 #[derive(Clone, Copy)]
@@ -53,9 +51,9 @@ pub(crate) enum CompiledProgram {
 
 impl CompiledProgram {
     /// Kind as the store writes it.
-    pub(crate) fn kind_name(&self) -> &'static str {
+    pub(crate) fn kind_key(&self) -> &'static str {
         match self {
-            CompiledProgram::Definition(compiled) => kind_name(compiled.new.kind),
+            CompiledProgram::Definition(compiled) => compiled.new.kind.key(),
             CompiledProgram::Script(_) => scripts::KIND,
         }
     }
@@ -142,6 +140,13 @@ impl CompiledDefinition {
         if let Code::Executor(code) = &mut self.code {
             code.limits.slice = std::time::Duration::MAX;
         }
+    }
+}
+
+impl Hosting {
+    /// Loader of definitions.
+    pub(crate) fn loader(&self) -> Loader<'_> {
+        Loader { engine: &self.engine, permits: &self.compile_permits, route_types: &self.route_types }
     }
 }
 

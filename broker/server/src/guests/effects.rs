@@ -1,7 +1,6 @@
 //! Effects of runs, carried out in the turn of the thread that has them: messages, kept values, reports.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionId, RunError};
@@ -11,6 +10,7 @@ use tracing::{debug, trace};
 use super::above::published_to_tree;
 use super::authority::Writers;
 use super::records;
+use super::run::{Run, Started};
 use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::process::clock::definitions_now;
@@ -21,27 +21,6 @@ use lotmq_core::routing::message::{Message, MessageParts};
 use lotmq_core::routing::system_topics;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
-
-/// Message that started a run, for records.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Started<'a> {
-    pub(super) topic: &'a str,
-    pub(super) payload: &'a [u8],
-    pub(super) client_id: &'a str,
-}
-
-/// Run that has ended.
-pub(super) struct Run<'a> {
-    pub(super) tenant: &'a Arc<Tenant>,
-    /// Hops of the message that started it.
-    pub(super) hops: u8,
-    /// Message that started it.
-    pub(super) trigger: Option<Started<'a>>,
-    pub(super) outcome: &'a RunOutcome,
-    pub(super) timing: Option<(Instant, Duration)>,
-    /// Name of the run where a command waits for it; empty otherwise.
-    pub(super) trace_id: &'a str,
-}
 
 /// Effects of a run that were not carried out: their places, ascending.
 #[derive(Default)]

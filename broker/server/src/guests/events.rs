@@ -14,7 +14,7 @@ use std::sync::{Arc, Weak};
 use std::task::Context;
 
 use hashbrown::{HashMap, HashSet};
-use lotmq_definitions::{Definition, DefinitionId};
+use lotmq_definitions::{Caching, Definition, DefinitionId};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
     BatchRuns, Event, Inline, InlineRuns, Lease, Message as GuestMessage, MessageBatch, OwnedEvent,
@@ -26,7 +26,8 @@ use super::effects;
 use super::promised::{Promise, promise};
 use super::rights;
 use super::routes::ForRoute;
-use super::{Starts, TriggeredDefinition};
+use super::run::{Run, Started};
+use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
 use crate::process::clock::timestamp;
@@ -35,7 +36,7 @@ use lotmq_core::clock::Clock;
 use lotmq_core::connection::Connection;
 use lotmq_core::routing::message::Message;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::triggers::{GuestRunner, Starting, Triggers, TurnGuests};
+use lotmq_core::triggers::{GuestRunner, Starting, TenantHooks, Triggers, TurnGuests};
 use lotmq_core::turn::Turn;
 
 /// Guest events that a thread has noted.
@@ -125,7 +126,7 @@ impl Budget {
 struct TopicTriggers(Box<[Arc<TriggeredDefinition>]>);
 
 /// Triggers of `topic` whose owners may read it. False when the rules have to be asked again for the next message.
-pub(crate) fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
+fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
     let (triggers, is_stable) = permitted_triggers(tenant, topic);
     let triggers = (!triggers.is_empty()).then(|| Box::new(TopicTriggers(triggers)) as Box<dyn Triggers>);
     (triggers, is_stable)
@@ -161,6 +162,20 @@ impl Triggers for TopicTriggers {
             .iter()
             .filter(|trigger| owns(&trigger.definition))
             .for_each(|trigger| noted.push(trigger, starting, None));
+    }
+}
+
+impl TenantHooks for Programs {
+    fn triggers(&self, tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
+        triggers(tenant, topic)
+    }
+
+    fn caching(&self, topic: &str) -> Caching {
+        self.guests.caching(topic)
+    }
+
+    fn remember(&self, caching: Caching, message: &Message) {
+        self.guests.remember(caching, message);
     }
 }
 
@@ -442,11 +457,11 @@ fn run_at_once(turn: &mut Turn, event: &GuestEvent) -> bool {
 fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOutput) {
     let parts = event.message.parts();
     let client_id = event.client_id();
-    let run = effects::Run {
+    let run = Run {
         trace_id: "",
         tenant: &event.tenant,
         hops: event.hops,
-        trigger: Some(effects::Started { topic: parts.topic, payload: parts.payload, client_id }),
+        trigger: Some(Started { topic: parts.topic, payload: parts.payload, client_id }),
         outcome,
         timing: None,
     };

@@ -11,10 +11,9 @@ use lotmq_host::{Engine, Executor};
 use lotmq_store::Store;
 use parking_lot::Mutex;
 
-use super::compile::Loader;
-use super::compile::permits::CompilePermits;
-use super::promised::LeftRuns;
-use super::routes::{RouteTypes, Routes};
+use super::compile_permits::CompilePermits;
+use super::route_types::RouteTypes;
+use super::routes::Routes;
 use crate::process::alarm::Alarm;
 use crate::process::clock::definitions_now;
 use crate::process::watchdog::Watchdog;
@@ -38,8 +37,6 @@ pub(crate) struct Hosting {
     /// Thread of routes.
     pub(crate) routes: Routes,
     pub(crate) route_types: RouteTypes,
-    /// Promised runs that a former run of the broker has not ended.
-    pub(crate) left_runs: LeftRuns,
 }
 
 impl Deref for Hosting {
@@ -51,11 +48,6 @@ impl Deref for Hosting {
 }
 
 impl Hosting {
-    /// Loader of definitions.
-    pub(crate) fn loader(&self) -> Loader<'_> {
-        Loader { engine: &self.engine, permits: &self.compile_permits, route_types: &self.route_types }
-    }
-
     /// Compatibility settings of the LoT compiler.
     pub(crate) fn compat(&self) -> Compat {
         let compat = &self.config.compat;

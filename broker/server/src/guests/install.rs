@@ -12,9 +12,10 @@ use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::warn;
 
 use super::compile::{Code, CompiledDefinition, CompiledProgram, DeployError, ExecutorCode};
+use super::guest_id::guest_id;
+use super::scripts::{CompiledScript, ScriptError};
 use super::services::TenantServices;
-use super::sink::host_id;
-use super::{Guests, routes, rules, scripts};
+use super::{Guests, routes, rules};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
@@ -50,11 +51,27 @@ impl CompiledProgram {
         match self {
             CompiledProgram::Definition(compiled) => install(tenant, hosting, *compiled, batch).map(Some),
             CompiledProgram::Script(compiled) => {
-                scripts::install(tenant, hosting, *compiled, batch)?;
+                install_script(tenant, hosting, *compiled, batch)?;
                 Ok(None)
             }
         }
     }
+}
+
+/// Installs a script, or replaces the one of that name; what waited for it is armed. What it needs to survive is added to `batch`.
+///
+/// # Errors
+/// When there are too many, or it is somebody else's; nothing has changed then.
+pub(crate) fn install_script(
+    tenant: &Tenant,
+    hosting: &Hosting,
+    compiled: CompiledScript,
+    batch: &mut Batch,
+) -> Result<(), ScriptError> {
+    let name = compiled.name.clone();
+    tenant.programs().scripts.install(tenant, compiled, batch)?;
+    Guests::script_is_there(tenant, hosting, &name, true);
+    Ok(())
 }
 
 /// Installs a definition as [`install`] does, and leaves models alone that are made of it.
@@ -136,7 +153,7 @@ fn arm(
         return;
     }
     let runner = executor.add(RunnerSpec {
-        id: host_id(tenant, definition.id),
+        id: guest_id(tenant, definition.id),
         name: Arc::clone(definition.name()),
         tenant: tenant.number,
         guest,
@@ -195,7 +212,7 @@ impl Guests {
         drop(registry);
         guests.end(&removed.definition);
         if kind != DefinitionKind::Module {
-            batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind_name(kind), name });
+            batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind.key(), name });
         }
         guests.settle(tenant, hosting, &removed.changed);
         Ok(removed)
@@ -230,25 +247,12 @@ impl Guests {
     }
 }
 
-/// Name of a kind in the store.
-pub(crate) fn kind_name(kind: DefinitionKind) -> &'static str {
-    match kind {
-        DefinitionKind::Action => "action",
-        DefinitionKind::Model => "model",
-        DefinitionKind::Rule => "rule",
-        DefinitionKind::Route => "route",
-        DefinitionKind::Module => "module",
-        DefinitionKind::Theme => "theme",
-        DefinitionKind::Panel => "panel",
-    }
-}
-
 /// Stored form of a definition; `None` of a module, whose bytes have a table of their own.
 pub(crate) fn row(tenant: &Tenant, definition: &Definition) -> Option<DefinitionRow> {
     let deployed = &definition.deployed;
     (deployed.kind != DefinitionKind::Module).then(|| DefinitionRow {
         tenant: tenant.id,
-        kind: kind_name(deployed.kind).into(),
+        kind: deployed.kind.key().into(),
         name: deployed.name.as_ref().into(),
         source: deployed.source.as_ref().into(),
         owner: definition.owner().map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),

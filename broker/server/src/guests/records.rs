@@ -8,7 +8,7 @@ use lotmq_definitions::{Definition, MessageText, RunError, TraceRecord, TraceTim
 use lotmq_host::Effect;
 use tracing::warn;
 
-use super::effects::Run;
+use super::run::Run;
 use super::witness::{Deed, Report};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::Variables;

@@ -5,17 +5,18 @@ use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
-use lot_facts::{Facts, Kind};
+use lot_facts::{Facts, Kind, RuleFacts};
 use lot_to_wasm::{CompileOptions, Form, Output};
+use lotmq_auth::{Rule, Scope};
 use lotmq_definitions::{Definition, DefinitionKind, Installed, NewDefinition, OnExisting, RunError};
 use lotmq_host::OwnedEvent;
 use lotmq_store::{Batch, DefinitionRow, Op, QuarantineRow, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
 
 use super::compile::{CompiledDefinition, CompiledProgram};
-use super::install::kind_name;
+use super::install::put;
 use super::scripts::{self, CompiledScript};
-use super::{RunReport, authority, records, rules, views};
+use super::{RunReport, authority, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
@@ -39,15 +40,15 @@ pub(crate) fn definitions(
         })
         .collect();
     let place = |row: &DefinitionRow| {
-        let kind = Kind::LOAD_ORDER.iter().position(|kind| kind_name((*kind).into()) == row.kind);
+        let kind = Kind::LOAD_ORDER.iter().position(|kind| DefinitionKind::from(*kind).key() == row.kind);
         (kind.unwrap_or(usize::MAX), row.order)
     };
     rows.sort_by_key(|(row, _)| place(row));
     // Together, because each change of the rulebook costs as much as it has rules.
-    let mut rules: Vec<(Arc<Tenant>, Vec<lotmq_auth::Rule>)> = Vec::new();
+    let mut rules: Vec<(Arc<Tenant>, Vec<Rule>)> = Vec::new();
     for (row, tenant) in rows {
-        if row.kind == kind_name(DefinitionKind::Rule) {
-            let rule = rules::restore(&tenant, hosting, &row);
+        if row.kind == DefinitionKind::Rule.key() {
+            let rule = restore_rule(&tenant, hosting, &row);
             match rules.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &tenant)) {
                 Some((_, of_tenant)) => of_tenant.push(rule),
                 None => rules.push((tenant, vec![rule])),
@@ -74,7 +75,7 @@ pub(crate) fn definitions(
         tenant.permissions.put(of_tenant);
     }
     for tenant in hosting.tenants.all().iter() {
-        rules::seed(tenant, hosting, settings, quarantined);
+        seeds::plant(tenant, hosting, settings, quarantined);
     }
 }
 
@@ -93,7 +94,7 @@ pub(super) fn compiled(
     let output = compilation.entities.pop().and_then(|entity| entity.output);
     let Output { component, facts } = output.ok_or("its source does not compile")?;
     let new = new_definition(tenant, row, views::restored(facts, row));
-    if kind_name(new.kind) != row.kind {
+    if new.kind.key() != row.kind {
         return Err(format!("its source is that of a {}", new.kind.title()));
     }
     if new.kind == DefinitionKind::Model {
@@ -125,9 +126,45 @@ pub(crate) fn install_stored(
     compiled.install(tenant, hosting, batch).map_err(|refusal| refusal.to_string())
 }
 
+/// Installs a stored rule; returns what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, which denies everything if the rule cannot be restored.
+fn restore_rule(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Rule {
+    let new = |facts: Facts| new_definition(tenant, row, facts);
+    let restored = compiled(tenant, hosting, row).and_then(|compiled| {
+        // It is stored already: what installing would write is dropped.
+        let (_, rule) =
+            put(tenant, hosting, compiled, &mut Batch::new()).map_err(|refusal| refusal.to_string())?;
+        rule.ok_or_else(|| "it is no rule".to_owned())
+    });
+    let reason = match restored {
+        Ok(rule) => return rule,
+        Err(reason) => reason,
+    };
+    // What it was about stands beside its text.
+    let facts = serde_json::from_slice::<RuleFacts>(&row.state).ok();
+    let known = facts.filter(|facts| facts.scope.parse::<Scope>().is_ok());
+    error!(
+        tenant = &*tenant.name,
+        definition = row.name,
+        kind = "rule",
+        reason,
+        "rule not restored; it denies all that it would have been asked"
+    );
+    let mut registry = tenant.programs().guests.registry.write();
+    let now = hosting.definitions_now();
+    let mut of_lost = Facts::new(Kind::Rule, row.name.as_str());
+    of_lost.rule.clone_from(&known);
+    if let Ok(installed) = registry.install(new(of_lost), OnExisting::Replace, now) {
+        registry.set_failed(installed.definition.id, &reason, now);
+        let error = RunError { code: "NOT_RESTORED", message: &reason, ..RunError::default() };
+        rules::note(tenant, hosting, &installed.definition, &error);
+    }
+    rules::lost(&row.name, known)
+}
+
 /// Registers a definition that was not restored, so that it can be seen and removed.
 fn install_failed(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow, reason: &str) {
-    let Some(kind) = Kind::LOAD_ORDER.into_iter().find(|kind| kind_name((*kind).into()) == row.kind) else {
+    let Some(kind) = Kind::LOAD_ORDER.into_iter().find(|kind| DefinitionKind::from(*kind).key() == row.kind)
+    else {
         return;
     };
     let new = new_definition(tenant, row, Facts::new(kind, row.name.as_str()));

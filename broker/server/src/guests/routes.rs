@@ -18,7 +18,6 @@ mod runner;
 mod standing;
 mod template;
 mod thread;
-mod types;
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -33,8 +32,6 @@ use lotmq_host::{Acting, Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsErr
 
 pub(crate) use runner::RouteRunner;
 pub(crate) use thread::{Routes, SteppedRoutes};
-pub use types::runs_route_type;
-pub(crate) use types::{RouteTypes, TYPES};
 
 use super::Guests;
 use crate::guests::HasPrograms as _;

@@ -1,4 +1,4 @@
-//! Rules: deployed like other definitions, asked by the [`Rulebook`](lotmq_auth::Rulebook) on the thread that wants to know.
+//! Rules: asked by the [`Rulebook`](lotmq_auth::Rulebook) on the thread that wants to know.
 //!
 //! A rule fails closed. One that traps, takes too long or ends with an error denies what it was asked, one that cannot be restored denies all that
 //! it would have been asked; either leaves a record below its `…/Error` and a line in the log. Invariants: the rulebook has the rules that the
@@ -9,32 +9,23 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use jiff::Timestamp;
-use lot_facts::{Facts, Kind, RuleFacts};
-use lotmq_auth::built_in::{BUILT_INS, SEEDS};
-use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Scope, Still, Validity};
-use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Origin, RunError};
+use lot_facts::RuleFacts;
+use lotmq_auth::built_in::BUILT_INS;
+use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Still, Validity};
+use lotmq_definitions::{Definition, DefinitionKind, RunError};
 use lotmq_host::rule::{Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subject, Verdict};
 use lotmq_host::{Effect, GuestId, RunContext, RunOutput, Services, Severity, Trap, TrapKind};
-use lotmq_store::{Batch, DefinitionRow, Op, QuarantineRow, SettingRow};
 use parking_lot::Mutex;
-use tracing::{error, trace, warn};
+use tracing::{trace, warn};
 
-use super::compile::CompiledDefinition;
-use super::install::{install, put};
+use super::guest_id::guest_id;
 use super::records;
 use super::rights::Rights;
 use super::services::TenantServices;
-use super::sink::host_id;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
 use lotmq_core::tenant::Tenant;
-
-/// Setting that marks a tenant which has got the rules of a fresh installation: those that are removed later stay removed.
-const SEEDED: &str = "rules.seeded";
-
-/// Name of the store's table of settings.
-const SETTINGS: &str = "settings";
 
 /// Instances of rules that wait to be asked again, the one used longest ago first.
 #[derive(Default)]
@@ -116,7 +107,12 @@ impl GuestRule {
 }
 
 /// Records an error of a definition, to be published with the next sweep; returns the number of errors.
-fn note(tenant: &Tenant, hosting: &Hosting, definition: &Arc<Definition>, found: &RunError<'_>) -> u64 {
+pub(super) fn note(
+    tenant: &Tenant,
+    hosting: &Hosting,
+    definition: &Arc<Definition>,
+    found: &RunError<'_>,
+) -> u64 {
     hosting.counters.guest_errors.add(1);
     let count = records::record_masked(tenant, definition, found, Timestamp::now());
     let mut changed = tenant.programs().guests.changed_errors.lock();
@@ -139,7 +135,7 @@ impl Ask for GuestRule {
             }
         };
         let subject = account.map(|account| Arc::new(Who(Arc::clone(account))) as Arc<dyn Subject>);
-        let run = RunContext::new(host_id(&tenant, self.definition.id));
+        let run = RunContext::new(guest_id(&tenant, self.definition.id));
         let mut output = RunOutput::new();
         let outcome = instance.check(&request(question), subject, run, &mut output);
         let reads = instance.take_reads();
@@ -276,103 +272,10 @@ pub(super) fn of_guest(
     Rule { name: Arc::clone(definition.name()), facts: definition.facts().rule.clone(), ask }
 }
 
-/// Installs a stored rule; returns what is to be [`put`](lotmq_auth::Rulebook::put) into the rulebook, which denies everything if the rule cannot be restored.
-pub(super) fn restore(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, row: &DefinitionRow) -> Rule {
-    let new = |facts: Facts| super::restore::new_definition(tenant, row, facts);
-    let restored = super::restore::compiled(tenant, hosting, row).and_then(|compiled| {
-        // It is stored already: what installing would write is dropped.
-        let (_, rule) =
-            put(tenant, hosting, compiled, &mut Batch::new()).map_err(|refusal| refusal.to_string())?;
-        rule.ok_or_else(|| "it is no rule".to_owned())
-    });
-    let reason = match restored {
-        Ok(rule) => return rule,
-        Err(reason) => reason,
-    };
-    // What it was about stands beside its text.
-    let facts = serde_json::from_slice::<RuleFacts>(&row.state).ok();
-    let known = facts.filter(|facts| facts.scope.parse::<Scope>().is_ok());
-    error!(
-        tenant = &*tenant.name,
-        definition = row.name,
-        kind = "rule",
-        reason,
-        "rule not restored; it denies all that it would have been asked"
-    );
-    let mut registry = tenant.programs().guests.registry.write();
-    let now = hosting.definitions_now();
-    let mut of_lost = Facts::new(Kind::Rule, row.name.as_str());
-    of_lost.rule.clone_from(&known);
-    if let Ok(installed) = registry.install(new(of_lost), OnExisting::Replace, now) {
-        registry.set_failed(installed.definition.id, &reason, now);
-        let error = RunError { code: "NOT_RESTORED", message: &reason, ..RunError::default() };
-        note(tenant, hosting, &installed.definition, &error);
-    }
-    Rule { name: row.name.as_str().into(), facts: known, ask: Arc::new(Lost) }
-}
-
-/// Deploys the rules of a fresh installation in a tenant that never had them.
-pub(super) fn seed(
-    tenant: &Arc<Tenant>,
-    hosting: &Arc<Hosting>,
-    settings: &[SettingRow],
-    quarantined: &[QuarantineRow],
-) {
-    let is_seeded = |row: &SettingRow| row.tenant == tenant.id && row.name == SEEDED;
-    if settings.iter().any(is_seeded) {
-        return;
-    }
-    // What was removed must not come back because the note of it is damaged.
-    if quarantined.iter().any(|row| row.table == SETTINGS) {
-        error!(
-            tenant = &*tenant.name,
-            "the rules of a fresh installation may have been removed; -restoreRules puts them back"
-        );
-        return;
-    }
-    let mut batch = Batch::new();
-    restore_seeds(tenant, hosting, OnExisting::Refuse, &mut batch);
-    let row = SettingRow { tenant: tenant.id, name: SEEDED.to_owned(), value: "true".to_owned() };
-    batch.push(Op::PutSetting(&row));
-    if let Err(error) = hosting.store.commit(batch) {
-        error!(tenant = &*tenant.name, %error, "the rules of a fresh installation were not stored");
-    }
-}
-
-/// Deploys the rules of a fresh installation; returns those that were deployed.
-pub(crate) fn restore_seeds(
-    tenant: &Arc<Tenant>,
-    hosting: &Arc<Hosting>,
-    existing: OnExisting,
-    batch: &mut Batch,
-) -> Vec<Arc<Definition>> {
-    let mut deployed = Vec::new();
-    for seed in SEEDS {
-        let options = lot_to_wasm::CompileOptions::default();
-        let mut compilation = lot_to_wasm::compile(seed.source, &options);
-        let Some(output) = compilation.entities.pop().and_then(|entity| entity.output) else { continue };
-        let new = NewDefinition {
-            kind: DefinitionKind::Rule,
-            name: seed.name.into(),
-            source: seed.source.into(),
-            origin: Origin::AdHoc,
-            owner: None,
-            facts: Arc::new(output.facts),
-            installed_at: hosting.definitions_now().wall,
-            order: None,
-        };
-        let compiled = CompiledDefinition::of_entity(hosting.loader(), &output.component, new, existing);
-        match compiled.and_then(|compiled| install(tenant, hosting, compiled, batch)) {
-            Ok(installed) => deployed.push(installed.definition),
-            Err(error) => warn!(tenant = &*tenant.name, definition = seed.name, %error, "rule not deployed"),
-        }
-    }
-    deployed
-}
-
-/// Whether a rule is one of a fresh installation.
-pub(crate) fn is_seed(name: &str) -> bool {
-    SEEDS.iter().any(|seed| seed.name == name)
+/// Substitute in the rulebook for a rule that cannot be restored: it denies all that the rule would have been asked, which is everything where even that is
+/// not known.
+pub(super) fn lost(name: &str, facts: Option<RuleFacts>) -> Rule {
+    Rule { name: name.into(), facts, ask: Arc::new(Lost) }
 }
 
 /// Number of rules, including the built-in ones.

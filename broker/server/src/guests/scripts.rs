@@ -15,9 +15,6 @@ use parking_lot::{Mutex, RwLock};
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::Guests;
-use crate::guests::HasPrograms as _;
-use crate::guests::hosting::Hosting;
 use crate::limits::{SCRIPT_DEBUG_WAITING_MAX, SCRIPTS_MAX};
 use lotmq_core::tenant::Tenant;
 
@@ -65,7 +62,7 @@ fn row(tenant: &Tenant, name: &str, entry: &Entry, owner: Option<&Owner>) -> Def
 
 /// Script whose functions are known, which can be installed.
 pub(crate) struct CompiledScript {
-    name: String,
+    pub(super) name: String,
     functions: Vec<String>,
     /// Output that it printed when it was run; `None` of one that was only read from the store.
     output: Option<String>,
@@ -108,9 +105,32 @@ impl Scripts {
         all.len() < SCRIPTS_MAX || all.contains_key(name)
     }
 
-    /// Adds a script, or replaces the one of that name.
-    fn put(&self, name: &str, entry: Entry) {
-        self.all.write().insert(name.into(), Arc::new(entry));
+    /// Adds a script, or replaces the one of that name. What it needs to survive is added to `batch`.
+    ///
+    /// # Errors
+    /// When there are too many, or it is somebody else's; nothing has changed then.
+    pub(super) fn install(
+        &self,
+        tenant: &Tenant,
+        compiled: CompiledScript,
+        batch: &mut Batch,
+    ) -> Result<(), ScriptError> {
+        let CompiledScript { name, functions, output, script, provenance } = compiled;
+        if output.is_some() && !self.has_room(&name) {
+            return Err(ScriptError::TooMany);
+        }
+        let Provenance { origin, owner, existing } = provenance;
+        let of_another = self.owner(&name).filter(|known| owner.as_ref() != Some(known));
+        if let Some(other) = of_another.filter(|_| existing == OnExisting::ReplaceOwn) {
+            return Err(ScriptError::OfAnother { script: name, user: other.name });
+        }
+        let entry = Entry { script, functions, origin, owner: Mutex::new(owner.clone()) };
+        batch.push(Op::PutDefinition(&row(tenant, &name, &entry, owner.as_ref())));
+        self.all.write().insert(name.as_str().into(), Arc::new(entry));
+        if let Some(output) = output {
+            self.tell(&name, &format!("{output}{name} completed"));
+        }
+        Ok(())
     }
 
     /// Stored form of a script.
@@ -243,13 +263,12 @@ pub(crate) fn name(source: &str) -> Result<&str, ScriptError> {
 /// # Errors
 /// What is wrong with it, with its line.
 pub(crate) fn compile(
-    hosting: &Hosting,
+    python: &Python,
     name: &str,
     source: &str,
     provenance: Provenance,
 ) -> Result<CompiledScript, ScriptError> {
-    let (script, functions, output) =
-        Script::load(&hosting.python, source).map_err(|error| refused(error, source))?;
+    let (script, functions, output) = Script::load(python, source).map_err(|error| refused(error, source))?;
     let (name, functions, output) = (name.to_owned(), names(&functions), Some(output));
     Ok(CompiledScript { name, functions, output, script, provenance })
 }
@@ -272,35 +291,6 @@ pub(crate) struct Provenance {
     pub(crate) origin: Origin,
     pub(crate) owner: Option<Owner>,
     pub(crate) existing: OnExisting,
-}
-
-/// Installs a script, or replaces the one of that name. What it needs to survive is added to `batch`.
-///
-/// # Errors
-/// When there are too many, or it is somebody else's; nothing has changed then.
-pub(crate) fn install(
-    tenant: &Tenant,
-    hosting: &Hosting,
-    compiled: CompiledScript,
-    batch: &mut Batch,
-) -> Result<(), ScriptError> {
-    let CompiledScript { name, functions, output, script, provenance } = compiled;
-    if output.is_some() && !tenant.programs().scripts.has_room(&name) {
-        return Err(ScriptError::TooMany);
-    }
-    let Provenance { origin, owner, existing } = provenance;
-    let of_another = tenant.programs().scripts.owner(&name).filter(|known| owner.as_ref() != Some(known));
-    if let Some(other) = of_another.filter(|_| existing == OnExisting::ReplaceOwn) {
-        return Err(ScriptError::OfAnother { script: name, user: other.name });
-    }
-    let entry = Entry { script, functions, origin, owner: Mutex::new(owner.clone()) };
-    batch.push(Op::PutDefinition(&row(tenant, &name, &entry, owner.as_ref())));
-    tenant.programs().scripts.put(&name, entry);
-    Guests::script_is_there(tenant, hosting, &name, true);
-    if let Some(output) = output {
-        tenant.programs().scripts.tell(&name, &format!("{output}{name} completed"));
-    }
-    Ok(())
 }
 
 #[cfg(test)]

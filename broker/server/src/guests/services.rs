@@ -13,9 +13,9 @@ use lotmq_host::{
 use lotmq_store::Store;
 
 use super::effects::OfRoute;
+use super::guest_id::definition_id;
 use super::records;
 use super::rights::{Access, Rights, Variable};
-use super::sink::definition_id;
 use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;

@@ -2,33 +2,22 @@
 
 use std::sync::Arc;
 
-use lotmq_definitions::{Definition, DefinitionId, RunError};
+use lotmq_definitions::{Definition, RunError};
 use lotmq_host::{
     self as host, FinishedRun, Lease, MESSAGE_PAUSED, OwnedEvent, RunOutcome, RunOutput, Sink, Trap,
 };
 use tracing::warn;
 
 use super::effects;
+use super::guest_id::definition_id;
 use super::records;
+use super::run::{Run, Started};
 use super::run_action::RunReport;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
-
-/// Bits of a host id that hold the definition's own; the tenant's number is above them.
-const TENANT_SHIFT: u32 = 40;
-
-/// Definition that a host id names within its tenant.
-pub(super) fn definition_id(id: host::GuestId) -> DefinitionId {
-    DefinitionId(id.0 & ((1 << TENANT_SHIFT) - 1))
-}
-
-/// Host id of a tenant's definition; unique among all tenants.
-pub(super) fn host_id(tenant: &Tenant, id: DefinitionId) -> host::GuestId {
-    host::GuestId(u64::from(tenant.number) << TENANT_SHIFT | id.0)
-}
 
 /// Sink of one executor thread.
 pub(crate) struct GuestSink {
@@ -82,7 +71,7 @@ impl Sink for GuestSink {
             self.hosting.counters.guest_events_dropped.add(1);
         }
         let trace_id = if run.tag == 0 { String::new() } else { records::trace_id() };
-        let finished = effects::Run {
+        let finished = Run {
             trace_id: &trace_id,
             tenant: &tenant,
             hops: run.hops,
@@ -125,7 +114,7 @@ impl Sink for GuestSink {
 }
 
 /// Message that started a run.
-fn trigger(event: &OwnedEvent) -> Option<effects::Started<'_>> {
+fn trigger(event: &OwnedEvent) -> Option<Started<'_>> {
     let message = match event {
         OwnedEvent::Message(message) => message,
         OwnedEvent::Call { trigger, .. } => trigger.as_ref()?,
@@ -135,5 +124,5 @@ fn trigger(event: &OwnedEvent) -> Option<effects::Started<'_>> {
         | OwnedEvent::Disconnected { .. }
         | OwnedEvent::Subscribed { .. } => return None,
     };
-    Some(effects::Started { topic: &message.topic, payload: &message.payload, client_id: &message.client_id })
+    Some(Started { topic: &message.topic, payload: &message.payload, client_id: &message.client_id })
 }

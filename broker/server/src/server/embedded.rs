@@ -33,7 +33,7 @@ pub use program::EmbeddedProgram;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
 use crate::guests::routes::{Routes, SteppedRoutes};
-use crate::guests::scripts::{self, CompiledScript};
+use crate::guests::scripts::CompiledScript;
 use crate::guests::witness::Witness;
 use crate::guests::{self, CompiledDefinition, GuestSink, HasPrograms as _};
 use crate::management::broker::Broker;
@@ -173,7 +173,8 @@ impl EmbeddedBroker {
     fn add_script(&self, name: &str, text: &str) -> Result<(), EmbeddedError> {
         let (tenant, hosting) = (&self.tenant, &self.broker.hosting);
         let script = CompiledScript::known(&hosting.python, name, text);
-        scripts::install(tenant, hosting, script, &mut Batch::new()).map_err(|error| refused(name, &error))
+        guests::install_script(tenant, hosting, script, &mut Batch::new())
+            .map_err(|error| refused(name, &error))
     }
 
     fn install(&self, compiled: &CompiledDefinition) -> Result<(), EmbeddedError> {

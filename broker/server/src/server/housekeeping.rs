@@ -12,6 +12,7 @@ use tracing::warn;
 use super::storage_watch::StorageWatch;
 use crate::guests;
 use crate::guests::HasPrograms as _;
+use crate::guests::left_runs::LeftRuns;
 use crate::limits::ROUND_SILENCE_MAX;
 use crate::management::broker::Broker;
 use crate::process::clock::definitions_now;
@@ -38,13 +39,13 @@ const STOP_TIME_MAX: Duration = Duration::from_secs(2);
 ///
 /// # Errors
 /// When the system gives none.
-pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
-    let broker = Arc::clone(broker);
+pub(crate) fn start(broker: &Arc<Broker>, left_runs: &Arc<LeftRuns>) -> std::io::Result<JoinHandle<()>> {
+    let (broker, left_runs) = (Arc::clone(broker), Arc::clone(left_runs));
     std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
         let _watched = Watched::new(&broker.watchdog, "housekeeping");
         this_turn::install(Arc::clone(&broker.core), None);
         let pulse = broker.watchdog.pulses.add("housekeeping", ROUND_SILENCE_MAX);
-        let mut housekeeper = Housekeeper::new(&broker);
+        let mut housekeeper = Housekeeper::new(&broker, &left_runs);
         loop {
             pulse.begins(Instant::now());
             let wait = this_turn::with(|turn| {
@@ -70,6 +71,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
 /// State of the thread from round to round.
 struct Housekeeper<'a> {
     broker: &'a Broker,
+    left_runs: &'a LeftRuns,
     heap: Heap,
     storage_watch: StorageWatch,
     /// Time at which error records were last published.
@@ -77,9 +79,9 @@ struct Housekeeper<'a> {
 }
 
 impl<'a> Housekeeper<'a> {
-    fn new(broker: &'a Broker) -> Self {
+    fn new(broker: &'a Broker, left_runs: &'a LeftRuns) -> Self {
         let (heap, storage_watch) = (Heap::default(), StorageWatch::default());
-        Self { broker, heap, storage_watch, records_at: Instant::now() }
+        Self { broker, left_runs, heap, storage_watch, records_at: Instant::now() }
     }
 
     /// Does what is due; returns the time until the next round.
@@ -88,6 +90,7 @@ impl<'a> Housekeeper<'a> {
         broker.net.certificates.check(&broker.counters);
         self.storage_watch.look(broker);
         self.heap.look();
+        self.left_runs.work(turn);
         let Due { mut wait, .. } = work_by_the_clock(broker, turn);
         if let Some(rests) = broker.logs.publish(turn, &broker.tenants.default_tenant()) {
             wait = wait.min(rests);
@@ -112,7 +115,6 @@ pub(crate) struct Due {
 pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
     let is_behind = expiry_timers::work(turn);
     let ends_more = broker.session_drains.work(&broker.core, turn);
-    broker.left_runs.work(turn);
     let wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
     let mut due = Due { started: 0, wait };
     for tenant in broker.tenants.all().iter() {

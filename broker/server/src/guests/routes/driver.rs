@@ -21,9 +21,9 @@ use super::runner::{RouteRunner, Version, Work};
 use super::standing::Connection;
 use super::template::OfRoute;
 use crate::guests::HasPrograms as _;
+use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
 use crate::guests::services::TenantServices;
-use crate::guests::sink::host_id;
 use crate::guests::{effects, records};
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
@@ -135,7 +135,7 @@ impl Driver {
     /// Opens an instance.
     async fn open(&self, version: &Version, services: &Arc<TenantServices>) -> Result<RouteInstance, Ended> {
         let uuid = || crate::guests::routes::uuid_text();
-        let id = host_id(&self.tenant, version.definition.id);
+        let id = guest_id(&self.tenant, version.definition.id);
         let names = OfRoute(services, RunContext::new(id));
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
@@ -365,7 +365,7 @@ impl Serving<'_> {
     }
 
     fn run(&self) -> RunContext {
-        RunContext::new(host_id(&self.driver.tenant, self.version.definition.id))
+        RunContext::new(guest_id(&self.driver.tenant, self.version.definition.id))
     }
 
     /// Values that placeholders of the route name.

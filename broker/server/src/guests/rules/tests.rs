@@ -13,7 +13,8 @@ use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Origin};
 use lotmq_store::{Batch, DefinitionRow, Op, TenantId};
 
-use super::{CompiledDefinition, install, put};
+use crate::guests::compile::CompiledDefinition;
+use crate::guests::install::{install, put};
 use crate::testing::{PATIENCE, Running, connect, receive};
 
 /// A core module of the world `rule` whose only function has this body.

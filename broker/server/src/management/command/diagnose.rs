@@ -9,7 +9,7 @@ use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
-use crate::guests::rules::is_seed;
+use crate::guests::seeds::is_seed;
 
 pub(super) static DIAGNOSE: Verb = Verb {
     name: "lotDiagnostic",

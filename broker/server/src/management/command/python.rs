@@ -13,7 +13,7 @@ use super::text::without_line_of_request_id;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{Provenance, ScriptError};
-use crate::guests::{Guests, scripts};
+use crate::guests::{Guests, install_script, scripts};
 
 pub(super) static ADD: Verb = Verb {
     name: "addPython",
@@ -92,11 +92,11 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     // Before the lock: it takes as long as the script does.
     let provenance = Provenance { origin: Origin::AdHoc, owner: call.owner(), existing };
-    let compiled = scripts::compile(call.broker, name, source, provenance)?;
+    let compiled = scripts::compile(&call.broker.python, name, source, provenance)?;
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
     let mut batch = Batch::new();
-    scripts::install(call.tenant, call.broker, compiled, &mut batch)?;
+    install_script(call.tenant, call.broker, compiled, &mut batch)?;
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     call.commit(batch)?;
     Ok(Done::new(format!("Python script '{name}' added successfully!")))

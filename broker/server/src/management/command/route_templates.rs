@@ -4,7 +4,7 @@
 use super::reply::{Done, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
-use crate::guests::routes::{TYPES, runs_route_type};
+use crate::guests::route_types::{TYPES, runs_route_type};
 
 pub(super) static LIST: Verb = Verb {
     name: "listTemplates",

@@ -14,7 +14,7 @@ use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
-use crate::guests::rules;
+use crate::guests::{rules, seeds};
 
 pub(super) static ADD: Verb = Verb {
     summary: "Adds a rule; a rule of that name stays unless -replace stands before DEFINE.",
@@ -69,7 +69,7 @@ fn remove_one(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    remove_where(call, DefinitionKind::Rule, |name| !rules::is_seed(name))?;
+    remove_where(call, DefinitionKind::Rule, |name| !seeds::is_seed(name))?;
     Ok(Done::new("Removed all rules successfully"))
 }
 
@@ -77,8 +77,7 @@ fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
-    for definition in rules::restore_seeds(call.tenant, &call.broker.hosting, OnExisting::Replace, &mut batch)
-    {
+    for definition in seeds::restore(call.tenant, &call.broker.hosting, OnExisting::Replace, &mut batch) {
         call.changed(definition.sys_topic(), definition.deployed.source.as_bytes());
     }
     count_changed(call);

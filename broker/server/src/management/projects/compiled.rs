@@ -19,7 +19,7 @@ use super::rights::check_owner;
 use super::{Project, displaced};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{self, Provenance};
-use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests, kind_name};
+use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests};
 use crate::limits::PROJECT_PROBLEMS_MAX;
 use crate::management::broker::Broker;
 use crate::management::command::{Call, Refusal, problem, refused};
@@ -190,7 +190,7 @@ impl CompiledProject {
         let name = given.map_or_else(|| scripts::name(&part.text), Ok);
         let shown = name.as_ref().map_or("", |name| name).to_owned();
         let provenance = provenance(project, &place);
-        let compiled = name.and_then(|name| scripts::compile(broker, name, &part.text, provenance));
+        let compiled = name.and_then(|name| scripts::compile(&broker.python, name, &part.text, provenance));
         let compiled = compiled.map(|script| CompiledProgram::Script(Box::new(script)));
         let compiled = compiled.map_err(|error| self.problems.refused(&place, error.into()));
         self.items.push(Item { title: "Python", name: shown, place, compiled });
@@ -235,7 +235,7 @@ impl CompiledProject {
     /// Names of what comes, with their kind as the store writes it.
     pub(crate) fn coming(&self) -> BTreeSet<(&'static str, &str)> {
         let good = self.items.iter().filter_map(|item| Some((item, item.compiled.as_ref().ok()?)));
-        good.map(|(item, compiled)| (compiled.kind_name(), item.name.as_str())).collect()
+        good.map(|(item, compiled)| (compiled.kind_key(), item.name.as_str())).collect()
     }
 }
 
@@ -342,7 +342,7 @@ fn install_one(
 ) -> Result<Option<Installed>, Refusal> {
     let kind = DefinitionKind::Rule;
     // What it forbids would be allowed when the project is unloaded.
-    if was_ad_hoc && compiled.kind_name() == kind_name(kind) {
+    if was_ad_hoc && compiled.kind_key() == kind.key() {
         let exists = InstallError::Exists { kind, name: name.into() };
         let text = format!("{exists}, added by hand. A project does not replace rules of others.");
         return Err(Refusal::new("EXISTS", text));
@@ -407,12 +407,12 @@ pub(super) fn owned(tenant: &Tenant) -> Vec<(&'static str, Arc<str>)> {
     let registry = tenant.programs().guests.registry.read();
     let definitions = DefinitionKind::ALL.into_iter().flat_map(|kind| {
         let of_kind = registry.list(kind).filter(|definition| is_owned(&definition.deployed.origin));
-        of_kind.map(move |definition| (kind_name(kind), Arc::clone(definition.name())))
+        of_kind.map(move |definition| (kind.key(), Arc::clone(definition.name())))
     });
     let scripts = tenant.programs().scripts.origins().into_iter().filter(|(_, origin)| is_owned(origin));
     let scripts = scripts.map(|(name, _)| (scripts::KIND, Arc::from(name)));
     let mut owned: Vec<(&'static str, Arc<str>)> = definitions.chain(scripts).collect();
-    owned.sort_by_key(|(kind, _)| *kind != kind_name(DefinitionKind::Rule));
+    owned.sort_by_key(|(kind, _)| *kind != DefinitionKind::Rule.key());
     owned
 }
 
@@ -438,7 +438,7 @@ pub(crate) fn remove_owned(
 }
 
 fn remove_one(call: &mut Call<'_>, kind: &'static str, name: &str, batch: &mut Batch) {
-    let Some(definition) = DefinitionKind::ALL.into_iter().find(|known| kind_name(*known) == kind) else {
+    let Some(definition) = DefinitionKind::ALL.into_iter().find(|known| known.key() == kind) else {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind, name });
         call.tenant.programs().scripts.remove(name);
         Guests::script_is_there(call.tenant, call.broker, name, false);

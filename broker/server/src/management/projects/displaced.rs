@@ -7,12 +7,13 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lot_facts::Kind;
+use lotmq_definitions::DefinitionKind;
 use lotmq_store::{Batch, DefinitionRow, Op};
 use parking_lot::Mutex;
 use tracing::error;
 
 use crate::guests::HasPrograms as _;
-use crate::guests::{install_stored, kind_name, scripts};
+use crate::guests::{install_stored, scripts};
 use crate::management::command::Call;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
@@ -54,7 +55,7 @@ impl Displaced {
         let mut taken: Vec<DefinitionRow> =
             all.extract_if(.., |(kind, name), _| !is_coming(kind, name)).map(|(_, row)| row).collect();
         taken.sort_by_key(|row| {
-            Kind::LOAD_ORDER.iter().position(|kind| kind_name((*kind).into()) == row.kind)
+            Kind::LOAD_ORDER.iter().position(|kind| DefinitionKind::from(*kind).key() == row.kind)
         });
         taken
     }
@@ -109,7 +110,7 @@ fn is_defined(call: &Call<'_>, row: &DefinitionRow) -> bool {
     }
     let registry = call.tenant.programs().guests.registry.read();
     Kind::LOAD_ORDER.iter().any(|kind| {
-        kind_name((*kind).into()) == row.kind && registry.get((*kind).into(), &row.name).is_some()
+        DefinitionKind::from(*kind).key() == row.kind && registry.get((*kind).into(), &row.name).is_some()
     })
 }
 

@@ -8,7 +8,7 @@ use lotmq_definitions::DefinitionKind;
 use super::Project;
 use super::compiled::owned;
 use crate::guests::HasPrograms as _;
-use crate::guests::{authority, kind_name};
+use crate::guests::authority;
 use crate::management::command::{Call, Permission, Refusal};
 use lotmq_core::tenant::Tenant;
 
@@ -57,7 +57,7 @@ pub(crate) fn may_remove_owned(
     coming: &BTreeSet<(&'static str, &str)>,
 ) -> Result<(), Refusal> {
     for (kind, name) in owned(call.tenant).iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name))) {
-        let definition = DefinitionKind::ALL.into_iter().find(|known| kind_name(*known) == *kind);
+        let definition = DefinitionKind::ALL.into_iter().find(|known| known.key() == *kind);
         let scope = scopes(definition).remove;
         if !Permission::Scope(scope).admits(call.tenant, call.identity) {
             let title = definition.map_or("Script", DefinitionKind::title);

@@ -8,8 +8,8 @@ use lotmq_host::python::Python;
 
 use super::EmbeddedError;
 use crate::guests::compile::Loader;
-use crate::guests::compile::permits::CompilePermits;
-use crate::guests::routes::RouteTypes;
+use crate::guests::compile_permits::CompilePermits;
+use crate::guests::route_types::RouteTypes;
 use crate::guests::{CompiledDefinition, DeployError};
 
 /// A program that can be deployed.

@@ -5,6 +5,7 @@ use lotmq_host::{InlineRuns, MessageBatch, RunOutput};
 
 use super::*;
 use crate::guests::effects;
+use crate::guests::run::Run;
 use crate::process::this_turn;
 
 fn is_known(world: &World, kind: DefinitionKind, name: &str) -> bool {
@@ -77,7 +78,7 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
         let mut carry_out_next = || {
             let mut output = RunOutput::new();
             let Some(outcome) = runs.next_run(&mut output) else { return false };
-            let run = effects::Run {
+            let run = Run {
                 tenant: &tenant,
                 hops: 0,
                 trigger: None,

@@ -16,7 +16,7 @@ pub(crate) struct RouteType {
 /// All types. To add a type: its guest and a row here.
 pub(crate) static TYPES: &[RouteType] = &[RouteType {
     name: "LOOPBACK",
-    component: include_bytes!("../../../../../guests/route-loopback/prebuilt/route-loopback.wasm"),
+    component: include_bytes!("../../../../guests/route-loopback/prebuilt/route-loopback.wasm"),
 }];
 
 /// Whether this build runs routes of a type, by its canonical name; others it checks and does not deploy.
@@ -36,7 +36,7 @@ impl RouteTypes {
     ///
     /// # Errors
     /// [`LoadError`] when the host refuses our own guest, which is a fault of ours.
-    pub(super) fn guest(&self, engine: &Engine, kind: &str) -> Result<Option<RouteGuest>, LoadError> {
+    pub(crate) fn guest(&self, engine: &Engine, kind: &str) -> Result<Option<RouteGuest>, LoadError> {
         let Some(found) = TYPES.iter().find(|known| known.name == kind) else { return Ok(None) };
         let mut compiled = self.compiled.lock();
         if let Some(guest) = compiled.get(found.name) {

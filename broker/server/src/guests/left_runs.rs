@@ -1,0 +1,291 @@
+//! Promised runs that a crash or a stop has left: they start again at the next start, before the first Client.
+//!
+//! What runs have published comes first, then what they were started with, so that it does not come to the same definitions behind its successors;
+//! otherwise they start in order. Those that find no room by the time the listeners open are started by the housekeeper. How messages come to be kept is in
+//! `promised`.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use lotmq_store::{
+    Batch, MessageId, Op, PeerRow, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId, SessionRow,
+    Store, StoreError,
+};
+use parking_lot::Mutex;
+use tracing::{error, info, warn};
+
+use super::events::{GuestEvent, fires, permitted_triggers, post};
+use super::promised::Promise;
+use super::{Starts, TriggeredDefinition};
+use crate::guests::HasPrograms as _;
+use crate::guests::hosting::Hosting;
+use crate::process::this_turn;
+use lotmq_core::durable::stored;
+use lotmq_core::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
+use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+
+/// Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
+const CLIENT_ID: &str = "";
+
+/// Time that the listeners wait until promised runs have been started again. Those that find no room by then are started when there is some.
+const START_WAIT: Duration = Duration::from_secs(5);
+
+/// Pause between tries meanwhile.
+const START_PAUSE: Duration = Duration::from_millis(1);
+
+/// Promised runs that a former run of the broker has left, until they have been started again.
+#[derive(Default)]
+pub(crate) struct LeftRuns(Mutex<Vec<Unfinished>>);
+
+impl LeftRuns {
+    /// Starts them as far as there is room. True when none is left.
+    pub(crate) fn work(&self, turn: &mut Turn) -> bool {
+        let mut unfinished = self.0.lock();
+        while let Some(first) = unfinished.first_mut() {
+            if !first.start(turn) {
+                return false;
+            }
+            unfinished.remove(0);
+        }
+        true
+    }
+}
+
+/// Promised messages that a former run of the broker has left in the queue of a tenant.
+pub(crate) struct Unfinished {
+    store: Arc<Store>,
+    tenant: Arc<Tenant>,
+    session: SessionId,
+    /// Number of the first message of this run.
+    end: MessageId,
+    /// Numbers of hops that messages have made and that are still to be started, the highest last. `None` before they were looked for.
+    levels: Option<Vec<u8>>,
+    after: MessageId,
+    read: VecDeque<RecoveredDelivery>,
+    is_last: bool,
+    /// Whether the store could not be read the last time, which has been logged.
+    is_unreadable: bool,
+}
+
+/// Takes the tenants' queues out of `sessions`, and makes those that are missing where they are needed.
+///
+/// # Errors
+/// When one that is missing cannot be stored.
+pub(crate) fn recover(
+    hosting: &Hosting,
+    sessions: &mut Vec<RecoveredSession>,
+) -> Result<Vec<Unfinished>, StoreError> {
+    let recovered: Vec<_> = sessions.extract_if(.., |it| it.session.client_id == CLIENT_ID).collect();
+    let end = hosting.ids.next_message();
+    let mut unfinished = Vec::new();
+    for tenant in hosting.tenants.all().iter() {
+        let found = recovered.iter().find(|it| it.session.tenant == tenant.id);
+        let is_wanted = hosting.config.lot.durable_triggers;
+        let session = match found {
+            Some(found) => found.session.id,
+            None if is_wanted => add(hosting, tenant)?,
+            None => continue,
+        };
+        if is_wanted {
+            // Nobody else sets it.
+            let _ = tenant.programs().guests.promised.set(session);
+        }
+        if let Some(count) = found.map(|it| it.waiting.messages).filter(|count| *count > 0) {
+            info!(tenant = &*tenant.name, count, "messages whose runs had not ended start them again");
+            unfinished.push(Unfinished {
+                store: Arc::clone(&hosting.store),
+                tenant: Arc::clone(tenant),
+                session,
+                end,
+                levels: None,
+                after: MessageId(0),
+                read: VecDeque::new(),
+                is_last: false,
+                is_unreadable: false,
+            });
+        }
+    }
+    Ok(unfinished)
+}
+
+fn add(hosting: &Hosting, tenant: &Tenant) -> Result<SessionId, StoreError> {
+    let row = SessionRow {
+        tenant: tenant.id,
+        id: hosting.ids.next_session(),
+        client_id: CLIENT_ID.to_owned(),
+        user: None,
+        protocol_level: 5,
+        expiry_interval_s: None,
+        disconnected_at_ms: None,
+        will: None,
+        peer: PeerRow::Unknown,
+    };
+    let mut batch = Batch::new();
+    batch.push(Op::PutSession(&row));
+    hosting.store.commit(batch)?;
+    Ok(row.id)
+}
+
+/// Starts the promised runs that were left, before there are Clients, so that nothing new comes first.
+pub(crate) fn start_again(hosting: &Hosting, left_runs: &LeftRuns, unfinished: Vec<Unfinished>) {
+    if unfinished.is_empty() {
+        return;
+    }
+    *left_runs.0.lock() = unfinished;
+    let deadline = Instant::now() + START_WAIT;
+    this_turn::install(Arc::clone(&hosting.core), None);
+    loop {
+        let is_done = this_turn::with(|turn| {
+            turn.tick();
+            let is_done = left_runs.work(turn);
+            turn.flush();
+            is_done
+        });
+        if is_done {
+            break;
+        }
+        if Instant::now() >= deadline {
+            warn!("runs that are started again take longer than 5 seconds; listeners open meanwhile");
+            break;
+        }
+        std::thread::sleep(START_PAUSE);
+    }
+    this_turn::uninstall();
+}
+
+impl Unfinished {
+    /// Starts as many runs as there is room for. True when none is left.
+    fn start(&mut self, turn: &mut Turn) -> bool {
+        let started = self.start_levels(turn);
+        let was_unreadable = std::mem::replace(&mut self.is_unreadable, started.is_err());
+        if let Err(error) = &started
+            && !was_unreadable
+        {
+            warn!(%error, "messages whose runs had not ended cannot be read; it is tried again");
+        }
+        started.unwrap_or(false)
+    }
+
+    fn start_levels(&mut self, turn: &mut Turn) -> Result<bool, StoreError> {
+        let mut levels = match self.levels.take() {
+            Some(levels) => levels,
+            None => self.find_levels()?,
+        };
+        while let Some(level) = levels.last() {
+            let is_done = self.start_level(*level, turn);
+            if !matches!(is_done, Ok(true)) {
+                self.levels = Some(levels);
+                return is_done;
+            }
+            levels.pop();
+            self.begin_again();
+        }
+        self.levels = Some(levels);
+        Ok(true)
+    }
+
+    fn find_levels(&mut self) -> Result<Vec<u8>, StoreError> {
+        let mut found = BTreeSet::new();
+        while let Some(delivery) = self.next()? {
+            found.insert(hops(delivery));
+            self.read.pop_front();
+        }
+        self.begin_again();
+        Ok(found.into_iter().collect())
+    }
+
+    fn begin_again(&mut self) {
+        self.read.clear();
+        (self.after, self.is_last) = (MessageId(0), false);
+    }
+
+    /// Next message that was left, read from the store where needed.
+    fn next(&mut self) -> Result<Option<&RecoveredDelivery>, StoreError> {
+        while self.read.is_empty() && !self.is_last {
+            let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
+            let slice = self.store.queue_slice(self.session, self.after, SLICE_MESSAGES, bytes_max)?;
+            self.take(slice);
+        }
+        Ok(self.read.front().filter(|next| next.message.id < self.end))
+    }
+
+    /// Starts messages that have made so many hops.
+    fn start_level(&mut self, level: u8, turn: &mut Turn) -> Result<bool, StoreError> {
+        while let Some(delivery) = self.next()? {
+            if hops(delivery) != level {
+                self.read.pop_front();
+                continue;
+            }
+            let delivery = delivery.clone();
+            let (triggers, _) = permitted_triggers(&self.tenant, &delivery.message.topic);
+            if !triggers.iter().all(|trigger| has_room(trigger)) {
+                return Ok(false);
+            }
+            let message = delivery.message.id;
+            let runs = Arc::clone(&turn.core.ended_runs);
+            let promise = Arc::new(Promise { runs, session: self.session, message });
+            for event in self.events(&delivery, &triggers, &promise).filter(fires) {
+                post(turn, &event);
+            }
+            turn.core.counters.guest_messages_again.add(1);
+            self.read.pop_front();
+        }
+        Ok(true)
+    }
+
+    fn take(&mut self, slice: QueueSlice) {
+        if let Some(first) = &slice.first_damage {
+            error!(count = slice.damaged, %first, "messages whose runs had not ended are damaged and left out");
+        }
+        self.read = slice.deliveries.into();
+        self.is_last = slice.is_last || slice.last.is_none();
+        self.after = slice.last.unwrap_or(self.after);
+    }
+
+    fn events(
+        &self,
+        delivery: &RecoveredDelivery,
+        triggers: &[Arc<TriggeredDefinition>],
+        promise: &Arc<Promise>,
+    ) -> impl Iterator<Item = GuestEvent> {
+        let stored = &delivery.message;
+        let client_id: Arc<str> =
+            String::from_utf8_lossy(stored.properties.get(1..).unwrap_or_default()).into();
+        let parts = MessageParts {
+            topic: &stored.topic,
+            properties: &[],
+            payload: &stored.payload,
+            qos: stored::qos(stored.qos),
+            retain: delivery.retain,
+            expires_at_ms: None,
+        };
+        let message = Arc::new(Message::new(0, parts));
+        triggers.iter().filter(|trigger| matches!(trigger.starts, Starts::Guest(_))).map(move |trigger| {
+            GuestEvent {
+                tenant: Arc::clone(&self.tenant),
+                trigger: Arc::clone(trigger),
+                message: Arc::clone(&message),
+                source: None,
+                former: Some(Arc::clone(&client_id)),
+                origin: None,
+                hops: hops(delivery),
+                promise: Some(Arc::clone(promise)),
+            }
+        })
+    }
+}
+
+/// Number of runs that had led to the message.
+fn hops(delivery: &RecoveredDelivery) -> u8 {
+    delivery.message.properties.first().copied().unwrap_or_default()
+}
+
+/// Whether its mailbox takes more. Of one that does not run, because it traps again and again, nobody can say when it will.
+fn has_room(trigger: &TriggeredDefinition) -> bool {
+    let Starts::Guest(runner) = &trigger.starts else { return true };
+    matches!(runner.poll_room(&Context::from_waker(Waker::noop())), Poll::Ready(()))
+}

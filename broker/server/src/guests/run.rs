@@ -1,0 +1,29 @@
+//! Run of a definition that has ended: what led to it and how it ended, for who carries out its effects and records it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lotmq_host::RunOutcome;
+
+use lotmq_core::tenant::Tenant;
+
+/// Message that started a run, for records.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Started<'a> {
+    pub(super) topic: &'a str,
+    pub(super) payload: &'a [u8],
+    pub(super) client_id: &'a str,
+}
+
+/// Run that has ended.
+pub(super) struct Run<'a> {
+    pub(super) tenant: &'a Arc<Tenant>,
+    /// Hops of the message that started it.
+    pub(super) hops: u8,
+    /// Message that started it.
+    pub(super) trigger: Option<Started<'a>>,
+    pub(super) outcome: &'a RunOutcome,
+    pub(super) timing: Option<(Instant, Duration)>,
+    /// Name of the run where a command waits for it; empty otherwise.
+    pub(super) trace_id: &'a str,
+}

@@ -1,0 +1,83 @@
+//! Rules of a fresh installation: deployed once in each tenant, and again for who asks for them.
+
+use std::sync::Arc;
+
+use lotmq_auth::built_in::SEEDS;
+use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Origin};
+use lotmq_store::{Batch, Op, QuarantineRow, SettingRow};
+use tracing::{error, warn};
+
+use super::compile::CompiledDefinition;
+use super::hosting::Hosting;
+use super::install::install;
+use lotmq_core::tenant::Tenant;
+
+/// Setting that marks a tenant which has got the rules of a fresh installation: those that are removed later stay removed.
+const SEEDED: &str = "rules.seeded";
+
+/// Name of the store's table of settings.
+const SETTINGS: &str = "settings";
+
+/// Deploys the rules of a fresh installation in a tenant that never had them.
+pub(super) fn plant(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    settings: &[SettingRow],
+    quarantined: &[QuarantineRow],
+) {
+    let is_seeded = |row: &SettingRow| row.tenant == tenant.id && row.name == SEEDED;
+    if settings.iter().any(is_seeded) {
+        return;
+    }
+    // What was removed must not come back because the note of it is damaged.
+    if quarantined.iter().any(|row| row.table == SETTINGS) {
+        error!(
+            tenant = &*tenant.name,
+            "the rules of a fresh installation may have been removed; -restoreRules puts them back"
+        );
+        return;
+    }
+    let mut batch = Batch::new();
+    restore(tenant, hosting, OnExisting::Refuse, &mut batch);
+    let row = SettingRow { tenant: tenant.id, name: SEEDED.to_owned(), value: "true".to_owned() };
+    batch.push(Op::PutSetting(&row));
+    if let Err(error) = hosting.store.commit(batch) {
+        error!(tenant = &*tenant.name, %error, "the rules of a fresh installation were not stored");
+    }
+}
+
+/// Deploys the rules of a fresh installation; returns those that were deployed.
+pub(crate) fn restore(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    existing: OnExisting,
+    batch: &mut Batch,
+) -> Vec<Arc<Definition>> {
+    let mut deployed = Vec::new();
+    for seed in SEEDS {
+        let options = lot_to_wasm::CompileOptions::default();
+        let mut compilation = lot_to_wasm::compile(seed.source, &options);
+        let Some(output) = compilation.entities.pop().and_then(|entity| entity.output) else { continue };
+        let new = NewDefinition {
+            kind: DefinitionKind::Rule,
+            name: seed.name.into(),
+            source: seed.source.into(),
+            origin: Origin::AdHoc,
+            owner: None,
+            facts: Arc::new(output.facts),
+            installed_at: hosting.definitions_now().wall,
+            order: None,
+        };
+        let compiled = CompiledDefinition::of_entity(hosting.loader(), &output.component, new, existing);
+        match compiled.and_then(|compiled| install(tenant, hosting, compiled, batch)) {
+            Ok(installed) => deployed.push(installed.definition),
+            Err(error) => warn!(tenant = &*tenant.name, definition = seed.name, %error, "rule not deployed"),
+        }
+    }
+    deployed
+}
+
+/// Whether a rule is one of a fresh installation.
+pub(crate) fn is_seed(name: &str) -> bool {
+    SEEDS.iter().any(|seed| seed.name == name)
+}
