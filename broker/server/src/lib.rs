@@ -29,7 +29,7 @@ pub use lotmq_core::limits::markdown as limits_markdown;
 pub use management::command::fuzz_command;
 pub use management::logs::layer as log_topics;
 pub use management::{backup, codes, projects};
-pub use net::listener::ListenAddress;
+pub use net::listening_socket::ListenAddress;
 #[doc(hidden)]
 pub use net::proxy::fuzz_proxy;
 pub use server::signals::{Signals, survive_file_size_limit};

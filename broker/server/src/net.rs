@@ -2,17 +2,19 @@
 //!
 //! Not here: the turn in which bytes go from one connection to another (`lotmq_core::turn`).
 
+pub(crate) mod accept;
 pub(crate) mod admission;
 pub(crate) mod certificates;
 pub(crate) mod connection;
+pub(crate) mod gate;
 pub(crate) mod half_open;
 mod inbox;
 pub(crate) mod layers;
 pub(crate) mod listener;
+pub(crate) mod listening_socket;
 pub(crate) mod locality;
 mod look;
 pub(crate) mod not_opened;
-mod open_connections;
 pub(crate) mod proxy;
 #[cfg(feature = "quic")]
 pub(crate) mod quic;
@@ -33,9 +35,9 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
-use self::admission::Gate;
+use self::accept::Listening;
 use self::certificates::Certificates;
-use self::listener::Listening;
+use self::gate::Gate;
 use self::not_opened::NotOpened;
 use self::shard::Shard;
 use crate::process::descriptors::Descriptors;

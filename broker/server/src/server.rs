@@ -54,10 +54,12 @@ use crate::management::modules;
 use crate::management::projects::{self, displaced};
 use crate::management::sys::{self, Sys};
 use crate::net::Net;
-use crate::net::admission::{Addresses, Gate};
+use crate::net::accept;
 use crate::net::certificates::{CertificateError, ListenerTls};
+use crate::net::gate::{Addresses, Gate};
 use crate::net::half_open::HalfOpen;
-use crate::net::listener::{self, ListenAddress, Listener, ListeningSocket};
+use crate::net::listener::Listener;
+use crate::net::listening_socket::{self, ListenAddress, ListeningSocket};
 use crate::net::not_opened::{self, NotOpened};
 #[cfg(feature = "quic")]
 use crate::net::quic::{self, Quic, QuicListener};
@@ -356,13 +358,13 @@ impl Server {
     fn open(&mut self, listener: &Arc<Listener>, plan: &ListenerPlan, former: &Former) {
         let network = plan.addresses.iter().map(|&address| {
             let address = former.address(plan.name, address);
-            let opened = listener::bind(address).map(ListeningSocket::Tcp);
-            opened.map_err(|error| (listener::refusal(address, &error), error.kind()))
+            let opened = listening_socket::bind(address).map(ListeningSocket::Tcp);
+            opened.map_err(|error| (listening_socket::refusal(address, &error), error.kind()))
         });
         let unix = if let Carrier::Unix(unix) = &plan.carrier { unix.as_ref() } else { None };
         let unix = unix.into_iter().map(|unix| {
-            let opened = listener::bind_unix(&unix.path, unix.mode);
-            opened.map_err(|error| (listener::unix_refusal(&unix.path, &error), error.kind()))
+            let opened = listening_socket::bind_unix(&unix.path, unix.mode);
+            opened.map_err(|error| (listening_socket::unix_refusal(&unix.path, &error), error.kind()))
         });
         for opened in network.chain(unix) {
             let opened = opened.and_then(|socket| match socket.address() {
@@ -373,7 +375,7 @@ impl Server {
                 Ok((address, socket)) => {
                     self.addresses.push((listener.name, address));
                     let served = self.broker.net.listening.add(Arc::clone(listener), socket);
-                    self.broker.net.shards[0].listen(served);
+                    self.broker.net.shards[0].listen(accept::serve(served));
                 }
                 Err((reason, kind)) => {
                     self.not_opened(NotOpened::for_clients(listener.name, reason, kind));
@@ -405,7 +407,7 @@ impl Server {
                     opened.push(QuicListener { listener, tls, idle_timeout, socket });
                 }
                 Err(error) => {
-                    let reason = listener::refusal(address, &error);
+                    let reason = listening_socket::refusal(address, &error);
                     self.not_opened(NotOpened::for_clients(listener.name, reason, error.kind()));
                 }
             }
@@ -440,7 +442,7 @@ impl Server {
                     sockets.push(socket);
                 }
                 Err(error) => {
-                    let reason = listener::refusal(address, &error);
+                    let reason = listening_socket::refusal(address, &error);
                     self.not_opened(NotOpened { listener: HEALTH, reason, is_missed: false });
                 }
             }

@@ -3,6 +3,8 @@
 //! A connection stays on the shard that it was given to. Its task is a single [`Arc`]; it reads at most once per poll. Foreign threads touch only the socket's
 //! write side ([`Transport`]). Not here: what is read and when (`lotmq_core::connection`).
 
+pub(super) mod open_connections;
+
 use std::future::Future;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
@@ -19,7 +21,6 @@ use crate::limits::LAST_WORDS_BYTES_MAX;
 use crate::net::admission::Admission;
 use crate::net::layers::Layers;
 use crate::net::look::take_idled;
-use crate::net::open_connections;
 use crate::net::socket::Socket;
 use crate::net::zstd::Zstd;
 use crate::process::this_turn;

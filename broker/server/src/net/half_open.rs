@@ -17,7 +17,7 @@ use hashbrown::HashMap;
 use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
-use super::connection::SocketConnection;
+use lotmq_core::connection::Connection;
 use lotmq_core::connection::close::CloseReason;
 use lotmq_core::limits::Limit;
 
@@ -52,7 +52,7 @@ struct State {
     /// Whether CONNECT has come, or the end.
     is_over: bool,
     gives_way: bool,
-    connection: Weak<SocketConnection>,
+    connection: Option<Weak<Connection>>,
 }
 
 impl std::fmt::Debug for Waiting {
@@ -177,9 +177,9 @@ fn rank(address: u64, row: &BTreeMap<u64, Arc<Waiting>>) -> Option<Rank> {
 
 impl Waiting {
     /// Ties the entry to its connection, which is closed if it has to give way, now or later.
-    pub(crate) fn is_of(&self, connection: &Arc<SocketConnection>) {
+    pub(crate) fn is_of(&self, connection: &Arc<Connection>) {
         let mut state = self.state.lock();
-        state.connection = Arc::downgrade(connection);
+        state.connection = Some(Arc::downgrade(connection));
         let gives_way = state.gives_way && !state.is_over;
         drop(state);
         if gives_way {
@@ -216,7 +216,7 @@ impl Waiting {
 
     fn make_way_as(&self, mut state: MutexGuard<'_, State>) {
         state.gives_way = true;
-        let connection = state.connection.upgrade();
+        let connection = state.connection.as_ref().and_then(Weak::upgrade);
         drop(state);
         match connection {
             Some(connection) => connection.request_close(CloseReason::Limit(Limit::HalfOpen)),

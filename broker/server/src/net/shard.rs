@@ -8,7 +8,9 @@
 //! still, the next one that lives does so with each of its ticks.
 
 use std::future::poll_fn;
+use std::io;
 use std::os::fd::OwnedFd;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll};
@@ -23,11 +25,9 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::Net;
-use super::connection::{Accepted, Drive, SocketConnection, SocketSide};
+use super::connection::{Accepted, Drive, SocketConnection, SocketSide, open_connections};
 use super::inbox::{Inbox, Refused};
-use super::listener::{self, Served};
 use super::look::{thread_idles, wake_behind_look};
-use super::open_connections;
 use super::proxy;
 use super::socket::{Socket, SocketKind};
 use super::turn_time::turn_ended;
@@ -67,11 +67,14 @@ pub(crate) struct Shard {
 /// Order of another thread to a shard.
 enum Order {
     Serve(Arrival),
-    Listen(Arc<Served>),
+    Listen(Acceptor),
     Release(Ticket, Vec<Release>),
     #[cfg(test)]
     Call(Box<dyn FnOnce() + Send>),
 }
+
+/// Task that accepts the connections of a listener, for ever.
+type Acceptor = Pin<Box<dyn Future<Output = io::Result<()>> + Send>>;
 
 /// Accepted socket on its way to its shard.
 pub(crate) struct Arrival {
@@ -112,8 +115,8 @@ impl Shard {
     }
 
     /// Lets the shard accept the connections of a listener.
-    pub(crate) fn listen(&self, served: Arc<Served>) {
-        self.inbox.insist(Order::Listen(served));
+    pub(crate) fn listen(&self, acceptor: impl Future<Output = io::Result<()>> + Send + 'static) {
+        self.inbox.insist(Order::Listen(Box::pin(acceptor)));
     }
 
     /// Hands the shard releases that wait for a batch of another kind of thread, which waits where the shard is behind.
@@ -203,7 +206,7 @@ pub(crate) fn prepare(count: usize, pulses: &Pulses) -> (Vec<Arc<Shard>>, Seats)
 pub(crate) struct Seats(Vec<Arc<Shard>>);
 
 impl Seats {
-    pub(crate) fn start(self, net: &Arc<Net>) -> std::io::Result<ShardThreads> {
+    pub(crate) fn start(self, net: &Arc<Net>) -> io::Result<ShardThreads> {
         let mut threads = Vec::new();
         for (number, shard) in self.0.into_iter().enumerate() {
             let net = Arc::clone(net);
@@ -300,8 +303,8 @@ async fn receive(local: Arc<Local>) {
 fn carry_out(local: &Arc<Local>, order: Order) {
     match order {
         Order::Serve(arrival) => serve(local, arrival),
-        Order::Listen(served) => {
-            tokio::spawn(listener::serve(served));
+        Order::Listen(acceptor) => {
+            tokio::spawn(acceptor);
         }
         Order::Release(ticket, releases) => {
             this_turn::with(|turn| {
@@ -382,7 +385,7 @@ fn start(local: &Arc<Local>, socket: Socket, accepted: Accepted, age: Duration) 
     let first_look = accepted_at.plus(connection.transport.listener.first_look());
     this_turn::with(|turn| open_connections::with(|open| open.enter(&connection, first_look, turn)));
     if let Some(waiting) = connection.transport.listener.waiting() {
-        waiting.is_of(&connection);
+        waiting.is_of(&(Arc::clone(&connection) as Arc<Connection>));
     }
     local.net.counters.connections_opened.add(1);
     tokio::spawn(Drive(connection));

@@ -11,7 +11,7 @@ use tracing::{error, info};
 
 use crate::Server;
 use crate::management::backup::RestoreReport;
-use crate::net::listener::ListenAddress;
+use crate::net::listening_socket::ListenAddress;
 use crate::process::clock::wall_ms;
 use crate::server::StartError;
 

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_store::{Batch, Op, Store, StoreOptions, TenantId, TenantRow};
 
-use crate::net::listener::{ListeningSocket, bind};
+use crate::net::accept::serve;
+use crate::net::listening_socket::{ListeningSocket, bind};
 use crate::testing::{Running, connect, receive};
 
 /// Writes the second tenant into a store, as a later command will.
@@ -28,7 +29,8 @@ fn listen(running: &Running, name: &str) -> SocketAddr {
     let plan = &broker.config.listeners()[0];
     let mut listener = running.server.listener(&broker.config, plan).unwrap();
     Arc::get_mut(&mut listener.terms).unwrap().tenant = tenant;
-    broker.net.shards[0].listen(broker.net.listening.add(Arc::new(listener), ListeningSocket::Tcp(socket)));
+    let served = broker.net.listening.add(Arc::new(listener), ListeningSocket::Tcp(socket));
+    broker.net.shards[0].listen(serve(served));
     address
 }
 

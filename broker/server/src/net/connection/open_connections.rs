@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use super::connection::SocketSide;
+use super::SocketSide;
 use lotmq_core::connection::open::OpenConnections;
 
 thread_local! {
@@ -10,6 +10,6 @@ thread_local! {
 }
 
 /// Lets `work` use the open connections. It must not call this again.
-pub(super) fn with<R>(work: impl FnOnce(&mut OpenConnections<SocketSide>) -> R) -> R {
+pub(in crate::net) fn with<R>(work: impl FnOnce(&mut OpenConnections<SocketSide>) -> R) -> R {
     OPEN.with_borrow_mut(work)
 }
