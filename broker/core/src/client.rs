@@ -14,6 +14,7 @@ pub mod redistribute;
 pub mod replay;
 pub mod session_drain;
 pub mod session_end;
+pub mod session_row;
 pub mod sessions;
 pub mod shares;
 pub mod slots;

@@ -72,6 +72,12 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     pub transport: T,
 }
 
+/// Connection in the hands of its owner.
+struct Driven<'a, T> {
+    connection: &'a Arc<Connection>,
+    source: &'a T,
+}
+
 /// Requests of other threads to the owner.
 #[derive(Default)]
 struct Asked {

@@ -5,13 +5,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::{Identity, Peer};
+use lotmq_auth::Identity;
 use lotmq_codec::ProtocolVersion;
 use lotmq_config::ListenerLimits;
-use lotmq_session::{Session, SessionExpiry, SessionOptions, Time, WillState};
-use lotmq_store::{Op, PeerRow, SessionRow, WillRow};
+use lotmq_session::{Session, SessionOptions, WillState};
+use lotmq_store::Op;
 
 use crate::client::replay::Replays;
+use crate::client::session_row::row;
 use crate::client::sessions::SessionKey;
 use crate::client::shares::Holding;
 use crate::client::will::WillMessage;
@@ -277,44 +278,5 @@ pub fn options_at(limits: &ListenerLimits, version: ProtocolVersion) -> SessionO
         queue_messages_max: limits.queue_messages,
         queue_bytes_max: limits.queue_bytes,
         ..SessionOptions::new(version)
-    }
-}
-
-/// The stored form of a session.
-pub fn row(client: &Client, state: &ClientState) -> SessionRow {
-    let will = match &state.will {
-        WillState::None => None,
-        WillState::Armed { will, .. } | WillState::Delayed { will, .. } => Some(will_row(will)),
-    };
-    SessionRow {
-        tenant: client.tenant.id,
-        id: client.stored_id(),
-        client_id: client.client_id.as_ref().into(),
-        user: client.user.as_deref().map(Into::into),
-        protocol_level: state.session.version().level(),
-        expiry_interval_s: (state.expiry != SessionExpiry::NEVER).then_some(state.expiry.seconds()),
-        disconnected_at_ms: state.left_at.get().map(Time::as_millis),
-        will,
-        peer: peer_row(state.identity.peer),
-    }
-}
-
-fn peer_row(peer: Peer) -> PeerRow {
-    match peer {
-        Peer::Tcp(address) => PeerRow::Tcp(address),
-        Peer::Proxied(address) => PeerRow::Proxied(address),
-        Peer::Unix => PeerRow::Unix,
-        Peer::Guest | Peer::Unknown => PeerRow::Unknown,
-    }
-}
-
-fn will_row(will: &WillMessage) -> WillRow {
-    WillRow {
-        topic: will.topic.as_ref().into(),
-        properties: bytes::Bytes::copy_from_slice(&will.properties),
-        payload: bytes::Bytes::copy_from_slice(&will.payload),
-        qos: will.qos.bits(),
-        retain: will.retain,
-        delay_interval_s: will.delay_seconds,
     }
 }

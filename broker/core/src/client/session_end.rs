@@ -116,7 +116,7 @@ pub fn store(client: &Arc<Client>, turn: &mut Turn) {
         return;
     }
     turn.changes(client);
-    let row = crate::client::attach::row(client, &state);
+    let row = crate::client::session_row::row(client, &state);
     drop(state);
     turn.batch.push(Op::PutSession(&row));
     turn.call_flusher();
@@ -137,8 +137,8 @@ pub fn end(client: &Arc<Client>, turn: &mut Turn) {
             state.left_at = LeftAt::new(Time::from_millis(turn.wall_ms()));
         }
         state.count(&client.client_id, false);
-        let row =
-            (client.is_durable() || state.keeps_rows).then(|| crate::client::attach::row(client, &state));
+        let row = (client.is_durable() || state.keeps_rows)
+            .then(|| crate::client::session_row::row(client, &state));
         let identity = Arc::clone(&state.identity);
         let subscriptions = std::mem::take(&mut state.subscriptions);
         (SessionDrain::new(client, subscriptions, session, row.is_some()), will, identity, row)

@@ -8,9 +8,8 @@ use std::sync::atomic::Ordering;
 use lotmq_codec::{FixedHeader, PacketType, fixed_header};
 use lotmq_session::Time;
 
-use super::Transport;
 use super::source::{Received, Source};
-use super::step::Driven;
+use super::{Driven, Transport};
 use crate::connection::close::{CloseReason, TransportFailure};
 use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX};
 use crate::protocol::foreign::Foreign;

@@ -13,10 +13,10 @@ use std::task::{Context, Poll};
 
 use tracing::error;
 
-use super::Connection;
 use super::end::end;
 use super::intake::Input;
 use super::source::Source;
+use super::{Connection, Driven};
 use crate::connection::close::CloseReason;
 use crate::limits::Throttle;
 use crate::protocol::{self, Phase};
@@ -30,12 +30,6 @@ pub fn drive<T: Source>(connection: &Arc<Connection>, turn: &mut Turn, cx: &mut 
     let transport: &dyn Any = &connection.transport;
     let source: &T = transport.downcast_ref().expect("the owner knows what carries its connections");
     Driven { connection, source }.drive(turn, cx)
-}
-
-/// Connection in the hands of its owner.
-pub(super) struct Driven<'a, T> {
-    pub(super) connection: &'a Arc<Connection>,
-    pub(super) source: &'a T,
 }
 
 impl<T: Source> Driven<'_, T> {

@@ -10,7 +10,7 @@ use lotmq_store::Op;
 use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, connect};
 use lotmq_core::client::Client;
-use lotmq_core::client::attach::row;
+use lotmq_core::client::session_row::row;
 use lotmq_core::client::sessions::SessionKey;
 use lotmq_core::durable::changes::Standing;
 use lotmq_core::tenant::Tenant;

@@ -1,0 +1,47 @@
+//! Row of a session in the store, with its Will.
+
+use lotmq_auth::Peer;
+use lotmq_session::{SessionExpiry, Time, WillState};
+use lotmq_store::{PeerRow, SessionRow, WillRow};
+
+use crate::client::will::WillMessage;
+use crate::client::{Client, ClientState};
+
+/// Row of a session as it is now.
+pub fn row(client: &Client, state: &ClientState) -> SessionRow {
+    let will = match &state.will {
+        WillState::None => None,
+        WillState::Armed { will, .. } | WillState::Delayed { will, .. } => Some(will_row(will)),
+    };
+    SessionRow {
+        tenant: client.tenant.id,
+        id: client.stored_id(),
+        client_id: client.client_id.as_ref().into(),
+        user: client.user.as_deref().map(Into::into),
+        protocol_level: state.session.version().level(),
+        expiry_interval_s: (state.expiry != SessionExpiry::NEVER).then_some(state.expiry.seconds()),
+        disconnected_at_ms: state.left_at.get().map(Time::as_millis),
+        will,
+        peer: peer_row(state.identity.peer),
+    }
+}
+
+fn peer_row(peer: Peer) -> PeerRow {
+    match peer {
+        Peer::Tcp(address) => PeerRow::Tcp(address),
+        Peer::Proxied(address) => PeerRow::Proxied(address),
+        Peer::Unix => PeerRow::Unix,
+        Peer::Guest | Peer::Unknown => PeerRow::Unknown,
+    }
+}
+
+fn will_row(will: &WillMessage) -> WillRow {
+    WillRow {
+        topic: will.topic.as_ref().into(),
+        properties: bytes::Bytes::copy_from_slice(&will.properties),
+        payload: bytes::Bytes::copy_from_slice(&will.payload),
+        qos: will.qos.bits(),
+        retain: will.retain,
+        delay_interval_s: will.delay_seconds,
+    }
+}
