@@ -1,4 +1,4 @@
-//! Modules at the top of a crate point one way, too: none reaches itself through others.
+//! Modules at the top of a crate point one way, too, and those within them in large crates: none reaches itself through others.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -94,57 +94,83 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
     ("xtask", &["rebuild", "toolchain"]),
 ];
 
-/// Arrows from modules at the top of a crate to one another.
+/// Crates whose modules at the top are looked into as well.
+const LOOKED_INTO: &[&str] = &["broker/core", "broker/server"];
+
+/// Modules within one at the top that stand in a circle, by `crate: module`.
+const IN_INNER_CIRCLES: &[(&str, &[&str])] = &[
+    ("broker/core: durable", &["paging", "release"]),
+    ("broker/core: protocol", &["authenticate", "connect", "login"]),
+    ("broker/core: routing", &["route", "subscription"]),
+    ("broker/core: turn", &["outbound", "passage"]),
+    ("broker/server: guests", &["above", "effects", "events", "hosting", "routes", "services"]),
+    ("broker/server: management", &["broker", "command", "managed", "modules", "projects", "sys"]),
+];
+
+/// Arrows from modules that are directly in another one, or at the top of a crate, to one another.
 type Arrows = BTreeMap<String, BTreeSet<String>>;
 
-/// What the root of a crate has: its modules, and which of them is behind a name that it hands on.
+/// What a module, or the root of a crate, has: its modules, and which of them is behind a name that it hands on.
 #[derive(Default)]
-struct Top {
+struct Above {
+    path: Vec<String>,
     modules: BTreeSet<String>,
     names: BTreeMap<String, String>,
 }
 
-impl Look for Top {
+impl Look for Above {
     fn module(walk: &mut Walk<Self>, name: &str) {
-        if walk.modules.is_empty() {
+        if walk.modules == walk.found.path {
             walk.found.modules.insert(name.to_owned());
         }
     }
 
     fn import(walk: &mut Walk<Self>, name: &str, segments: &[String]) {
-        if walk.modules.is_empty() {
-            let path = segments.iter().find(|segment| !matches!(segment.as_str(), "crate" | "self"));
-            walk.found.names.extend(path.map(|module| (name.to_owned(), module.clone())));
+        if walk.modules == walk.found.path {
+            let path = absolute(&walk.modules, segments);
+            let below = path.as_deref().unwrap_or(segments);
+            let below = below.strip_prefix(&walk.found.path[..]).unwrap_or(below);
+            walk.found.names.extend(below.first().map(|module| (name.to_owned(), module.clone())));
         }
     }
 }
 
-/// First names of paths that begin at the root of the crate.
+/// Path from the root of the crate; `None` for one that begins with a name.
+fn absolute(here: &[String], segments: &[String]) -> Option<Vec<String>> {
+    let ups = segments.iter().take_while(|segment| *segment == "super").count();
+    let (from, rest) = match segments.first().map(String::as_str) {
+        Some("crate") => (&here[..0], &segments[1..]),
+        Some("self") => (here, &segments[1..]),
+        Some("super") => (&here[..here.len().checked_sub(ups)?], &segments[ups..]),
+        _ => return None,
+    };
+    Some(from.iter().chain(rest).cloned().collect())
+}
+
+/// Paths from the root of the crate.
 #[derive(Default)]
-struct Uses(BTreeSet<String>);
+struct Uses(BTreeSet<Vec<String>>);
 
 impl Look for Uses {
     fn path(walk: &mut Walk<Self>, segments: &[String]) {
-        let ups = segments.iter().take_while(|segment| *segment == "super").count();
-        let first = match segments.first().map(String::as_str) {
-            Some("crate") => segments.get(1),
-            Some("super") if ups == walk.modules.len() => segments.get(ups),
-            // Deeper in the tree it stays within the same module at the top.
-            _ => None,
-        };
-        walk.found.0.extend(first.cloned());
+        walk.found.0.extend(absolute(&walk.modules, segments));
     }
 }
 
-fn arrows(files: &[File]) -> Arrows {
-    let roots = files.iter().filter(|file| file.modules.is_empty());
-    let top = roots.fold(Top::default(), |top, file| Walk::over(file, top));
+/// Arrows among the modules that are directly in the one with this path.
+fn arrows(files: &[File], path: &[&str]) -> Arrows {
+    let path: Vec<String> = path.iter().map(|name| (*name).to_owned()).collect();
+    let own = files.iter().filter(|file| file.modules == path);
+    let above = Above { path: path.clone(), modules: BTreeSet::new(), names: BTreeMap::new() };
+    let above = own.fold(above, |above, file| Walk::over(file, above));
     let mut arrows = Arrows::new();
-    for file in files {
-        let Some(from) = file.modules.first().filter(|name| top.modules.contains(*name)) else { continue };
+    for file in files.iter().filter(|file| file.modules.starts_with(&path)) {
+        let from = file.modules.get(path.len());
+        let Some(from) = from.filter(|name| above.modules.contains(*name)) else { continue };
         for used in Walk::over(file, Uses::default()).0 {
-            let module = if top.modules.contains(&used) { Some(&used) } else { top.names.get(&used) };
-            let to = module.filter(|module| top.modules.contains(*module) && *module != from);
+            let Some(used) = used.strip_prefix(&path[..]).and_then(<[String]>::first) else { continue };
+            let module = if above.modules.contains(used) { Some(used) } else { above.names.get(used) };
+            let to = module.filter(|module| above.modules.contains(*module) && *module != from);
             arrows.entry(from.clone()).or_default().extend(to.cloned());
         }
     }
@@ -170,24 +196,42 @@ fn in_circles(arrows: &Arrows) -> BTreeSet<String> {
     arrows.keys().filter(reaches_itself).cloned().collect()
 }
 
-#[test]
-fn modules_at_the_top_of_a_crate_point_one_way() {
-    let known: BTreeMap<&str, &[&str]> = IN_CIRCLES.iter().copied().collect();
+/// What stands in a circle without being listed, and what is listed and does not, each as a sentence.
+fn compare(found: &BTreeMap<String, BTreeSet<String>>, known: &[(&str, &[&str])]) -> Vec<String> {
+    let listed: BTreeMap<&str, &[&str]> = known.iter().copied().collect();
     let mut findings = Vec::new();
-    let crates = crates();
-    for (folder, files) in &crates {
-        let found = in_circles(&arrows(files));
-        let listed = known.get(folder.as_str()).copied().unwrap_or_default();
+    for (place, found) in found {
+        let listed = listed.get(place.as_str()).copied().unwrap_or_default();
         let new = found.iter().filter(|module| !listed.contains(&module.as_str()));
-        findings.extend(new.map(|module| format!("{folder}: {module} reaches itself through other modules")));
+        findings.extend(new.map(|module| format!("{place}: {module} reaches itself through other modules")));
         let needless = listed.iter().filter(|module| !found.contains(**module));
         findings.extend(
-            needless.map(|module| format!("{folder}: {module} is in no circle; take it out of the list")),
+            needless.map(|module| format!("{place}: {module} is in no circle; take it out of the list")),
         );
     }
-    let gone = known.keys().filter(|folder| !crates.contains_key(**folder));
-    findings.extend(gone.map(|folder| format!("{folder} is no crate; take it out of the list")));
-    assert_none(&findings);
+    let gone = listed.keys().filter(|place| !found.contains_key(**place));
+    findings.extend(gone.map(|place| format!("{place} is not there; take it out of the list")));
+    findings
+}
+
+#[test]
+fn modules_at_the_top_of_a_crate_point_one_way() {
+    let crates = crates();
+    let found = crates.iter().map(|(folder, files)| (folder.clone(), in_circles(&arrows(files, &[]))));
+    assert_none(&compare(&found.collect(), IN_CIRCLES));
+}
+
+#[test]
+fn modules_within_others_point_one_way() {
+    let crates = crates();
+    let mut found = BTreeMap::new();
+    for folder in LOOKED_INTO {
+        let files = &crates[*folder];
+        let tops: BTreeSet<&str> =
+            files.iter().filter_map(|file| file.modules.first()).map(String::as_str).collect();
+        found.extend(tops.iter().map(|top| (format!("{folder}: {top}"), in_circles(&arrows(files, &[top])))));
+    }
+    assert_none(&compare(&found, IN_INNER_CIRCLES));
 }
 
 #[test]
@@ -199,4 +243,20 @@ fn circles_are_found() {
     };
     let found = in_circles(&arrows(&[("a", &["b"]), ("b", &["c"]), ("c", &["b"]), ("d", &["a"])]));
     assert_eq!(found.into_iter().collect::<Vec<_>>(), ["b", "c"]);
+}
+
+#[test]
+fn paths_are_followed_from_where_they_stand() {
+    let path = |text: &str| -> Vec<String> { text.split("::").map(str::to_owned).collect() };
+    let here = path("guests::routes::driver");
+    for (written, expected) in [
+        ("crate::net::shard", Some("net::shard")),
+        ("self::pause", Some("guests::routes::driver::pause")),
+        ("super::runner::Version", Some("guests::routes::runner::Version")),
+        ("super::super::effects", Some("guests::effects")),
+        ("super::super::super::super::nowhere", None),
+        ("lotmq_core::turn", None),
+    ] {
+        assert_eq!(absolute(&here, &path(written)), expected.map(path), "{written}");
+    }
 }

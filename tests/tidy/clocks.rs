@@ -57,7 +57,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/management/sys/clockwork.rs", "periods of figures"),
     ("broker/server/src/management/sys/listing.rs", "how long lists are good"),
     ("broker/server/src/net/certificates.rs", "files that are looked at again"),
-    ("broker/server/src/net/listener.rs", "log lines that are told once in a while"),
+    ("broker/server/src/net/accept.rs", "log lines that are told once in a while"),
     ("broker/server/src/net/quic.rs", "age of a connection"),
     ("broker/server/src/net/shard.rs", "age of a connection, and patience at a stop"),
     ("broker/server/src/process/alarm.rs", "until when a thread sleeps"),

@@ -36,6 +36,7 @@ use crate::process::clock::thread_cpu;
 use crate::process::this_turn;
 use crate::process::watchdog::Watched;
 use lotmq_core::clock::Stretch;
+use lotmq_core::connection::Connection;
 use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::connection::end::before_client;
 use lotmq_core::connection::open::OpenConnections;
