@@ -43,7 +43,7 @@ use crate::limits::{
     QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
     SILENCE_MAX,
 };
-use crate::process::watchdog::beat;
+use crate::process::watchdog::{self, beat};
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::counters::Counters;
 use lotmq_core::limits::Limit;
@@ -74,8 +74,8 @@ impl Quic {
     /// When the system gives no thread, or cannot watch the sockets.
     pub(crate) fn start(listeners: Vec<QuicListener>, pulses: &Pulses) -> io::Result<Self> {
         let (stop, is_over) = watch::channel(());
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let pulse = pulses.add("the thread of QUIC", SILENCE_MAX);
+        let runtime = watchdog::runtime(&pulse)?;
         let thread = std::thread::Builder::new().name("quic".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(beat(pulse));

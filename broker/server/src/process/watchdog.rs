@@ -3,11 +3,13 @@
 //!
 //! What belongs to one Client, one login, one route, one command or one run is contained where it happens and is none of these.
 
+use std::io;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use lotmq_pulse::{Pulse, Pulses, Silence};
+use lotmq_pulse::{Pulse, Pulses, Silence, limits};
 use parking_lot::Mutex;
+use tokio::runtime::{Builder, Runtime};
 use tracing::error;
 
 /// Watchdog over all these threads and tasks.
@@ -26,12 +28,24 @@ impl Watchdog {
     }
 }
 
-/// Period at which a thread that runs tasks gives a sign of life.
-const BEAT_PERIOD: Duration = Duration::from_secs(1);
+/// Runtime of a thread of tasks, which tells when they are at work and when the thread waits. With [`beat`] among them it never waits for long.
+///
+/// # Errors
+/// When the system gives none.
+pub(crate) fn runtime(pulse: &Arc<Pulse>) -> io::Result<Runtime> {
+    let (waits, wakes) = (Arc::clone(pulse), Arc::clone(pulse));
+    Builder::new_current_thread()
+        .enable_all()
+        .on_thread_park(move || {
+            waits.waits_one_beat(Instant::now());
+        })
+        .on_thread_unpark(move || wakes.begins(Instant::now()))
+        .build()
+}
 
 /// Gives signs of life for the thread of this task, for ever.
 pub(crate) async fn beat(pulse: Arc<Pulse>) {
-    let mut interval = tokio::time::interval(BEAT_PERIOD);
+    let mut interval = tokio::time::interval(limits::BEAT_PERIOD);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
     loop {
         interval.tick().await;
@@ -82,6 +96,7 @@ impl Drop for Watched {
 #[cfg(test)]
 mod tests {
     use std::sync::mpsc;
+    use std::time::Duration;
 
     use super::*;
     use crate::limits::ROUND_SILENCE_MAX;
@@ -92,18 +107,15 @@ mod tests {
         // Longer than a thread that gets round is without a beat.
         const LONG: Duration = Duration::from_secs(3);
         let running = Running::start("none");
-        // As that of routes, whose tasks are their own.
-        until_silent(&running, "the thread of routes", ROUND_SILENCE_MAX, true);
-        until_silent(&running, "the thread of routes", ROUND_SILENCE_MAX - LONG, false);
         let pulse = running.server.broker.watchdog.pulses.add("a thread of tasks", ROUND_SILENCE_MAX);
         let (go, may_go) = mpsc::channel::<()>();
         let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let runtime = runtime(&pulse).unwrap();
             runtime.spawn(beat(pulse));
             runtime.block_on(async {
-                tokio::time::sleep(2 * BEAT_PERIOD).await;
+                tokio::time::sleep(2 * limits::BEAT_PERIOD).await;
                 let _ = may_go.recv();
-                tokio::time::sleep(2 * BEAT_PERIOD).await;
+                tokio::time::sleep(2 * limits::BEAT_PERIOD).await;
                 let _ = may_go.recv();
             });
         });

@@ -35,7 +35,7 @@ use crate::limits::{
 };
 use crate::management::broker::Broker;
 use crate::net::not_opened;
-use crate::process::watchdog::beat;
+use crate::process::watchdog::{self, beat};
 
 /// The health port while it is open.
 pub(crate) struct Admin {
@@ -53,10 +53,10 @@ impl Admin {
         sockets: Vec<TcpListener>,
         connections_max: usize,
     ) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let pulse = broker.watchdog.pulses.add("the thread of health and metrics", ROUND_SILENCE_MAX);
+        let runtime = watchdog::runtime(&pulse)?;
         let stop = Arc::new(Notify::new());
         let (broker, stopped) = (Arc::clone(broker), Arc::clone(&stop));
-        let pulse = broker.watchdog.pulses.add("the thread of health and metrics", ROUND_SILENCE_MAX);
         let thread = std::thread::Builder::new().name("admin".to_owned()).spawn(move || {
             runtime.block_on(async {
                 tokio::spawn(beat(pulse));

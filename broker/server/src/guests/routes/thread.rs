@@ -5,6 +5,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use lotmq_pulse::Pulse;
 use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -15,7 +16,7 @@ use super::runner::RouteRunner;
 use crate::guests::hosting::Hosting;
 use crate::limits::{ROUND_SILENCE_MAX, ROUTE_ORDERS_MAX as ORDERS_MAX};
 use crate::process::this_turn;
-use crate::process::watchdog::{Watched, beat};
+use crate::process::watchdog::{self, Watched, beat};
 use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;
 
@@ -83,12 +84,13 @@ impl Routes {
     pub(crate) fn start(hosting: &Arc<Hosting>) -> std::io::Result<JoinHandle<()>> {
         let (sender, orders) = mpsc::channel(ORDERS_MAX);
         *hosting.routes.orders.lock() = Some(sender);
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let pulse = hosting.watchdog.pulses.add("the thread of routes", ROUND_SILENCE_MAX);
+        let runtime = watchdog::runtime(&pulse)?;
         let hosting = Arc::clone(hosting);
         std::thread::Builder::new().name("routes".to_owned()).stack_size(STACK_BYTES).spawn(move || {
             this_turn::install(Arc::clone(&hosting.core), None);
             let tasks = LocalSet::new();
-            tasks.block_on(&runtime, serve(hosting, orders));
+            tasks.block_on(&runtime, serve(hosting, orders, pulse));
             // Guests publish when they are dropped as little as anybody else does.
             drop(tasks);
             this_turn::uninstall();
@@ -131,9 +133,9 @@ impl SteppedRoutes {
     }
 }
 
-async fn serve(hosting: Arc<Hosting>, orders: mpsc::Receiver<Order>) {
+async fn serve(hosting: Arc<Hosting>, orders: mpsc::Receiver<Order>, pulse: Arc<Pulse>) {
     let _watched = Watched::new(&hosting.watchdog, "the thread of routes");
-    spawn_local(beat(hosting.watchdog.pulses.add("the thread of routes", ROUND_SILENCE_MAX)));
+    spawn_local(beat(pulse));
     take_orders(hosting, orders).await;
 }
 

@@ -87,7 +87,6 @@ mod tests {
         // Longer than one that gets round is without a beat.
         const LONG: Duration = Duration::from_secs(3);
         let running = Running::start_with(&[("LOTMQ_ADMIN_HEALTH_PORT", "0")]);
-        until_silent(&running, NAME, ROUND_SILENCE_MAX, true);
         until_silent(&running, NAME, ROUND_SILENCE_MAX - LONG, false);
         let looked_at = running.server.broker.net.not_opened.lock();
         std::thread::scope(|scope| {
