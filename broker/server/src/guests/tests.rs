@@ -9,6 +9,7 @@ use lotmq_store::{Batch, DefinitionRow, Op, Store, StoreOptions, TenantId};
 
 use super::{CompiledDefinition, Guests, RunActionError, RunRequest, install};
 use crate::guests::HasPrograms as _;
+use crate::guests::authority::tests::ok;
 use crate::testing::{Running, connect, receive};
 
 fn deploy(running: &Running, source: &str) {
@@ -50,6 +51,40 @@ fn an_action_answers_a_message() {
     }
     assert_eq!(receive(&mut client), ("alarm/k1".into(), "hot 31".into()));
     running.server.stop();
+}
+
+#[test]
+fn what_cannot_be_restored_keeps_its_place_and_not_its_removed_owner() {
+    let dir = tempfile::tempdir().unwrap();
+    let running = Running::start_in(dir.path(), "fsync");
+    let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+    root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    ok(&mut root, "-addUser ann password");
+    let row = DefinitionRow {
+        tenant: TenantId::DEFAULT,
+        kind: "action".into(),
+        name: "Later".into(),
+        source: "DEFINE ACTION Later WITH SOMETHING a later version knows".into(),
+        owner: "ann".into(),
+        origin: "null".into(),
+        order: 7,
+        changed_at_ms: 1,
+        state: Vec::new(),
+    };
+    let mut batch = Batch::new();
+    batch.push(Op::PutDefinition(&row));
+    running.server.broker.store.commit(batch).unwrap();
+    running.server.stop();
+
+    let running = Running::start_in(dir.path(), "fsync");
+    let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+    root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    ok(&mut root, "-removeUser ann");
+    running.server.stop();
+    let (store, recovered) = Store::open(StoreOptions::new(dir.path()), Box::new(|_| {})).unwrap();
+    let stored = recovered.definitions.iter().find(|stored| stored.name == "Later").unwrap();
+    assert_eq!(*stored, DefinitionRow { owner: String::new(), ..row });
+    store.close();
 }
 
 #[test]
