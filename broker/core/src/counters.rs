@@ -1,28 +1,10 @@
 //! The broker's counters: one table of names from which `/metrics` and `$SYS` are written.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-
 use lotmq_codec::EncodeError;
 use tracing::error;
 
-use crate::connection::close::{CloseReason, TransportFailure};
+use crate::counter::Counter;
 use crate::limits::TOPIC_SHOWN_BYTES_MAX;
-
-/// Counter: a number that only grows.
-#[derive(Debug, Default)]
-pub struct Counter(AtomicU64);
-
-impl Counter {
-    /// Adds to the counter.
-    pub fn add(&self, count: u64) {
-        self.0.fetch_add(count, Ordering::Relaxed);
-    }
-
-    /// Value of the counter.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
-    }
-}
 
 macro_rules! counters {
     ($($(#[doc = $help:literal])+ $name:ident;)*) => {
@@ -165,36 +147,6 @@ impl Counters {
         let bytes = topic.len();
         let topic = &topic[..topic.floor_char_boundary(TOPIC_SHOWN_BYTES_MAX)];
         error!(topic, bytes, %error, "message not sent, no packet can hold it");
-    }
-
-    /// Counts the end of a connection.
-    pub fn closed(&self, reason: &CloseReason) {
-        self.connections_closed.add(1);
-        match reason {
-            CloseReason::Protocol(_) => self.protocol_errors.add(1),
-            CloseReason::ConnectTimeout => self.connect_timeouts.add(1),
-            CloseReason::Refused => self.connects_refused.add(1),
-            CloseReason::Transport(TransportFailure::HandshakeTimeout) => self.handshake_timeouts.add(1),
-            CloseReason::Transport(TransportFailure::ProxyHeader) => self.proxy_headers_missing.add(1),
-            CloseReason::Transport(TransportFailure::UnknownProxy) => self.proxies_refused.add(1),
-            CloseReason::Transport(TransportFailure::Tls) => self.tls_failures.add(1),
-            CloseReason::Transport(TransportFailure::Upgrade) => self.websocket_refused.add(1),
-            CloseReason::Transport(TransportFailure::WebSocket) => self.websocket_failures.add(1),
-            CloseReason::Transport(TransportFailure::Zstd) => self.zstd_failures.add(1),
-            CloseReason::Disconnected(_)
-            | CloseReason::PeerClosed
-            | CloseReason::NetworkError
-            | CloseReason::KeepAliveTimeout
-            | CloseReason::Limit(_)
-            | CloseReason::TakenOver
-            | CloseReason::Administrative
-            | CloseReason::PasswordChanged
-            | CloseReason::CertificateExpired
-            | CloseReason::StoreFailed(_)
-            | CloseReason::QueueFull
-            | CloseReason::InternalError
-            | CloseReason::ServerShutdown => {}
-        }
     }
 }
 

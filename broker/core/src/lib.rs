@@ -13,6 +13,7 @@ mod above;
 pub mod client;
 pub mod clock;
 pub mod connection;
+pub mod counter;
 pub mod counters;
 pub mod durable;
 pub mod fault;

@@ -2,6 +2,7 @@
 
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
 
+use crate::counters::Counters;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::Limit;
 use crate::protocol::recipient::Recipient;
@@ -66,6 +67,36 @@ pub enum TransportFailure {
 }
 
 impl CloseReason {
+    /// Counts the end of a connection.
+    pub fn count(&self, counters: &Counters) {
+        counters.connections_closed.add(1);
+        match self {
+            Self::Protocol(_) => counters.protocol_errors.add(1),
+            Self::ConnectTimeout => counters.connect_timeouts.add(1),
+            Self::Refused => counters.connects_refused.add(1),
+            Self::Transport(TransportFailure::HandshakeTimeout) => counters.handshake_timeouts.add(1),
+            Self::Transport(TransportFailure::ProxyHeader) => counters.proxy_headers_missing.add(1),
+            Self::Transport(TransportFailure::UnknownProxy) => counters.proxies_refused.add(1),
+            Self::Transport(TransportFailure::Tls) => counters.tls_failures.add(1),
+            Self::Transport(TransportFailure::Upgrade) => counters.websocket_refused.add(1),
+            Self::Transport(TransportFailure::WebSocket) => counters.websocket_failures.add(1),
+            Self::Transport(TransportFailure::Zstd) => counters.zstd_failures.add(1),
+            Self::Disconnected(_)
+            | Self::PeerClosed
+            | Self::NetworkError
+            | Self::KeepAliveTimeout
+            | Self::Limit(_)
+            | Self::TakenOver
+            | Self::Administrative
+            | Self::PasswordChanged
+            | Self::CertificateExpired
+            | Self::StoreFailed(_)
+            | Self::QueueFull
+            | Self::InternalError
+            | Self::ServerShutdown => {}
+        }
+    }
+
     /// Reason Code of the DISCONNECT for a 5.0 Client; `None` where nothing can or need be told.
     pub fn reason_code(&self) -> Option<ReasonCode> {
         match self {

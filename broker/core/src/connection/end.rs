@@ -56,7 +56,7 @@ pub(super) fn end(
     reason: CloseReason,
     turn: &mut Turn,
 ) {
-    turn.core.counters.closed(&reason);
+    reason.count(&turn.core.counters);
     if let Some(limit) = reason.limit() {
         connection.listener.limit_reached(limit, &connection.peer());
     }

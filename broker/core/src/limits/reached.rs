@@ -11,7 +11,7 @@ use parking_lot::RwLock;
 use tracing::warn;
 
 use super::{LIMITS, Limit};
-use crate::counters::Counter;
+use crate::counter::Counter;
 
 /// Milliseconds between two log lines about one limit of one listener.
 const LOG_PERIOD_MS: u64 = 1000;
