@@ -244,11 +244,14 @@ fn replay_for(
         unlooked += REPLAY_MESSAGE_BYTES;
         let ClientState { replays, link, subscriptions, .. } = &mut *state;
         let Some((filter, replay)) = replays.first() else { break };
-        if !replay.has_begun() && !subscriptions.contains(filter) {
+        let granted = subscriptions.get(filter);
+        if !replay.has_begun() && granted.is_none() {
             replays.end_first();
             continue;
         }
-        let options = replay.options;
+        // It may have been made anew since, with another QoS [MQTT-3.8.4-8].
+        let options = granted.unwrap_or(replay.options);
+        replay.options = options;
         let has_room = |bytes: usize| link.as_ref().is_none_or(|link| fits_all_output(link, bytes));
         let time = (&share.stretch, clock);
         let message = match replay.next(filter, &client.tenant, &identity, turn.wall_ms, time, &has_room) {

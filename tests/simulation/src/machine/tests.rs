@@ -1,6 +1,6 @@
 //! Stories of a broker whose threads are run in an order that a seed would seldom choose.
 
-use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode, SubscriptionOptions};
+use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscriptionOptions};
 
 use lotmq_core::routing::fan_out::Publication;
 use lotmq_core::routing::message::MessageParts;
@@ -250,6 +250,36 @@ fn what_is_left_of_retained_messages_comes_on_the_next_connection() {
             assert_eq!(stage.got[0].len(), kept.len());
         }
     }
+}
+
+/// A subscription is made anew with a lower QoS while retained messages of the former one are still to be sent: they come at that of the new one \[MQTT-3.8.4-8\].
+#[test]
+fn what_is_left_of_retained_messages_comes_at_the_qos_that_was_granted_last() {
+    let mut stage = Stage::new(2);
+    stage.connects(1, 1, true, 0);
+    stage.comes_to_rest();
+    for topic in ["a", "b", "x/y"] {
+        stage.retains(1, topic, QoS::ExactlyOnce);
+    }
+    stage.comes_to_rest();
+    stage.connects(0, 2, true, 60);
+    stage.comes_to_rest();
+    stage.subscribes(0, "#", QoS::ExactlyOnce);
+    // It takes nothing, so that there is one on its way, and no room for the others.
+    for _ in 0..20 {
+        let tasks = stage.machine.tasks();
+        stage.run(&tasks);
+    }
+    let options = SubscriptionOptions {
+        qos: QoS::AtMostOnce,
+        retain_handling: RetainHandling::SendIfNew,
+        ..SubscriptionOptions::default()
+    };
+    let packet = stage.clients[0].subscribe(&[("#", options)], None);
+    stage.send(0, &packet);
+    stage.comes_to_rest();
+    let got: Vec<QoS> = stage.got[0].iter().map(|got| got.qos).collect();
+    assert_eq!(got, [QoS::ExactlyOnce, QoS::AtMostOnce, QoS::AtMostOnce]);
 }
 
 /// Two copies of each message wait for a member of a group, one by the group and one by another subscription, which it ends before its session ends: the others
