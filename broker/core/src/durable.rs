@@ -5,6 +5,7 @@
 pub mod capacity;
 pub mod changes;
 pub mod ended_runs;
+pub mod kept_values;
 pub mod log;
 pub mod paging;
 pub mod release;

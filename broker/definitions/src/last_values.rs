@@ -233,6 +233,17 @@ impl LastValues {
         }
     }
 
+    /// Notes that topics which [`take_unsaved`](LastValues::take_unsaved) has handed out were not stored: they come first the next time.
+    pub fn save_again(&self, topics: Vec<String>) {
+        let Unsaved { order, known } = &mut *self.unsaved.lock();
+        for topic in topics.into_iter().rev() {
+            let topic: Arc<str> = topic.into();
+            if known.insert(Arc::clone(&topic)) {
+                order.push_front(topic);
+            }
+        }
+    }
+
     /// Drops the live entries of topics that are no longer cached. Kept values stay. O(entries), one shard at a time.
     pub(crate) fn retain(&self, is_cached: impl Fn(&str) -> bool) {
         for (number, shard) in self.shards.iter().enumerate() {

@@ -135,6 +135,23 @@ fn those_are_saved_first_that_wait_for_longest() {
 }
 
 #[test]
+fn what_was_not_stored_comes_first_the_next_time() {
+    let values = LastValues::new(CacheLimits::default());
+    let take = |topics_max| {
+        let mut taken = Vec::new();
+        values.take_unsaved(topics_max, |topic, _| taken.push(topic.to_owned()));
+        taken
+    };
+    for topic in ["a", "b", "c"] {
+        values.keep(topic, b"1").unwrap();
+    }
+    let failed = take(2);
+    values.keep("b", b"2").unwrap();
+    values.save_again(failed);
+    assert_eq!(take(usize::MAX), ["a", "c", "b"], "none of them twice");
+}
+
+#[test]
 fn saving_goes_in_portions() {
     let values = LastValues::new(CacheLimits::default());
     for n in 0..10 {

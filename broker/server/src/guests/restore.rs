@@ -10,7 +10,7 @@ use lot_to_wasm::{CompileOptions, Form, Output};
 use lotmq_auth::{Rule, Scope};
 use lotmq_definitions::{Definition, DefinitionKind, Installed, NewDefinition, OnExisting, RunError};
 use lotmq_host::OwnedEvent;
-use lotmq_store::{Batch, DefinitionRow, Op, QuarantineRow, SettingRow, StoreError, Ticket};
+use lotmq_store::{Batch, DefinitionRow, QuarantineRow, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
 
 use super::compile::{CompiledDefinition, CompiledProgram};
@@ -19,6 +19,7 @@ use super::scripts::{self, CompiledScript};
 use super::{RunReport, authority, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
+use lotmq_core::durable::kept_values;
 use lotmq_core::tenant::Tenant;
 
 /// Time that `ON START` may hold the listeners, in all (language reference §7.5).
@@ -246,20 +247,11 @@ pub(crate) fn save_kept(
     tenant: &Tenant,
     topics_max: usize,
 ) -> Result<Option<Ticket>, StoreError> {
-    let wall_ms = hosting.clock.wall_ms();
-    let mut batch = Batch::new();
+    let programs = tenant.programs();
     // Until it is with the store: a value that is written by another thread meanwhile must not reach it first.
-    let _saving = tenant.programs().guests.saving.lock();
-    tenant.programs().guests.values.take_unsaved(topics_max, |topic, value| match value {
-        Some(payload) => batch.push(Op::PutKeep(&lotmq_store::KeepRow {
-            tenant: tenant.id,
-            topic: topic.to_owned(),
-            payload: bytes::Bytes::copy_from_slice(payload),
-            kept_at_ms: wall_ms,
-        })),
-        None => batch.push(Op::DeleteKeep { tenant: tenant.id, topic }),
-    });
-    if batch.is_empty() { Ok(None) } else { hosting.store.append(batch).map(Some) }
+    let _saving = programs.guests.saving.lock();
+    let of_now = (tenant.id, hosting.clock.wall_ms());
+    kept_values::save(&programs.guests.values, &*hosting.store, of_now, topics_max)
 }
 
 #[cfg(test)]
