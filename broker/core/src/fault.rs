@@ -36,11 +36,17 @@ pub enum Fault {
     CopiesShareIdentifier,
     /// A retained message of QoS 2 has an identifier that a crash forgets.
     ReplayNotStored,
+    /// A message of QoS 2 leaves before its identifier is on the disk.
+    IdentifierNotStored,
+    /// A change reaches the store before an earlier one of another thread to the same session.
+    ChangeOvertakes,
+    /// The answer to a repeated QoS 2 PUBLISH does not wait for what the first one waits for.
+    RepetitionAnswered,
 }
 
 impl Fault {
     /// Every fault.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 19] = [
         Self::DeliveryOrder,
         Self::RepetitionRouted,
         Self::PubrelIgnored,
@@ -57,6 +63,9 @@ impl Fault {
         Self::FailureForgotten,
         Self::CopiesShareIdentifier,
         Self::ReplayNotStored,
+        Self::IdentifierNotStored,
+        Self::ChangeOvertakes,
+        Self::RepetitionAnswered,
     ];
 }
 

@@ -194,6 +194,12 @@ impl Disk {
         self.0.lock().current.bytes()
     }
 
+    /// How much room is taken, as [`Faults::bytes_max`] counts it.
+    #[must_use]
+    pub fn written_bytes(&self) -> usize {
+        self.0.lock().written * PAGE_BYTES
+    }
+
     /// What stands for all calls so far that have changed something, in their order: of two runs with equal numbers both did the same.
     #[must_use]
     pub fn fingerprint(&self) -> u64 {

@@ -98,12 +98,12 @@ impl Tag {
         (self.publisher, if self.is_of_definition() { first } else { 0 })
     }
 
-    fn is_of_definition(self) -> bool {
+    pub(crate) fn is_of_definition(self) -> bool {
         (EFFECTS..RUDE_PUBLISHER).contains(&self.publisher)
     }
 
     /// Whether messages of this publisher come in the order of their numbers.
-    fn is_ordered(self) -> bool {
+    pub(crate) fn is_ordered(self) -> bool {
         self.publisher < WILLS || (self.is_of_definition() && self.publishers().1 < WILLS)
     }
 
@@ -144,8 +144,8 @@ pub(crate) enum Event {
     Refused(ReasonCode),
     /// The broker has said DISCONNECT.
     Dismissed(ReasonCode),
-    /// A message was acknowledged by PUBACK or PUBREC, or refused.
-    Acknowledged { message: MessageId, refusal: Option<ReasonCode> },
+    /// A message was acknowledged by PUBACK or PUBREC, or refused; `is_repeated`: it was sent more than once.
+    Acknowledged { message: MessageId, refusal: Option<ReasonCode>, is_repeated: bool },
     /// SUBACK has come: for each filter whether it was granted.
     Subscribed(Vec<(&'static str, bool)>),
     /// UNSUBACK has come: for each filter whether it was done.
@@ -169,6 +169,8 @@ struct Sent {
     is_received: bool,
     /// PUBLISH went out on this connection.
     counts: bool,
+    /// PUBLISH went out more than once.
+    is_repeated: bool,
 }
 
 /// See the module's documentation.
@@ -295,6 +297,8 @@ impl Client {
         self.must_be_clean |= hello.clean;
         hello.clean = self.must_be_clean;
         (self.connection, self.last_connection) = (Some(connection), Some(connection));
+        // As many Clients do, so that identifiers are used again soon.
+        self.next_packet_id = PacketId::MIN;
         let packet = encode_hello(&self.id, &hello);
         self.hello = Some(hello);
         packet
@@ -322,15 +326,28 @@ impl Client {
         }
         let packet_id = self.free_packet_id();
         let packet = encode_message(self.version(), message, Some(packet_id), false);
-        self.sent.push(Sent { packet_id, message: message.clone(), is_received: false, counts: true });
+        let message = message.clone();
+        self.sent.push(Sent { packet_id, message, is_received: false, counts: true, is_repeated: false });
         Some(packet)
+    }
+
+    /// PUBLISH once more for messages of QoS 2 without an answer, as a Client before 5.0 may send it at any time.
+    pub(crate) fn repeat(&mut self) -> Vec<u8> {
+        let version = self.version();
+        let unanswered = self.sent.iter_mut().filter(|sent| !sent.is_received && sent.counts);
+        let mut packets = Vec::new();
+        for sent in unanswered.filter(|sent| sent.message.qos == QoS::ExactlyOnce) {
+            sent.is_repeated = true;
+            packets.extend(encode_message(version, &sent.message, Some(sent.packet_id), true));
+        }
+        packets
     }
 
     fn free_packet_id(&mut self) -> PacketId {
         loop {
             let packet_id = self.next_packet_id;
             // A small range, so that identifiers are used again soon.
-            self.next_packet_id = if packet_id.get() >= 20 { PacketId::MIN } else { packet_id.next() };
+            self.next_packet_id = if packet_id.get() >= 10 { PacketId::MIN } else { packet_id.next() };
             if self.sent.iter().all(|sent| sent.packet_id != packet_id) {
                 return packet_id;
             }
@@ -479,7 +496,7 @@ impl Client {
             let packet = if sent.is_received {
                 ack(version, AckType::Pubrel, sent.packet_id)
             } else {
-                sent.counts = true;
+                (sent.counts, sent.is_repeated) = (true, true);
                 encode_message(version, &sent.message, Some(sent.packet_id), true)
             };
             heard.answers.extend(packet);
@@ -565,13 +582,15 @@ impl Client {
         let packet_id = received.packet_id;
         match received.ack_type {
             AckType::Puback => self.is_answered(received, heard),
-            AckType::Pubcomp => self.sent.retain(|sent| sent.packet_id != packet_id),
+            // A second one, for PUBREL that was sent again, is nothing to a later message with that identifier.
+            AckType::Pubcomp => self.sent.retain(|sent| sent.packet_id != packet_id || !sent.is_received),
             AckType::Pubrec if received.reason.is_failure() => self.is_answered(received, heard),
             AckType::Pubrec => {
                 let same = self.sent.iter_mut().filter(|sent| sent.packet_id == packet_id);
                 same.for_each(|sent| {
                     sent.is_received = true;
-                    heard.events.push(Event::Acknowledged { message: sent.message.id, refusal: None });
+                    let (message, is_repeated) = (sent.message.id, sent.is_repeated);
+                    heard.events.push(Event::Acknowledged { message, refusal: None, is_repeated });
                 });
                 heard.answers.extend(ack(self.version(), AckType::Pubrel, packet_id));
             }
@@ -589,7 +608,8 @@ impl Client {
     fn is_answered(&mut self, ack: &Ack<'_>, heard: &mut Heard) {
         let refusal = ack.reason.is_failure().then_some(ack.reason);
         for sent in self.sent.extract_if(.., |sent| sent.packet_id == ack.packet_id) {
-            heard.events.push(Event::Acknowledged { message: sent.message.id, refusal });
+            let (message, is_repeated) = (sent.message.id, sent.is_repeated);
+            heard.events.push(Event::Acknowledged { message, refusal, is_repeated });
         }
     }
 }

@@ -25,6 +25,32 @@ pub enum GuestFault {
     Doubled,
     /// What a run publishes is not published.
     Lost,
+    /// A message that has made too many hops starts one run more.
+    OneHopMore,
+    /// A mailbox that is full refuses a message without a word.
+    RefusalUntold,
+    /// A message that a full mailbox has refused is stored for ever.
+    RefusedKept,
+    /// Runs that a crash has interrupted are not started again.
+    RunsForgotten,
+    /// Kept values are not restored.
+    ValuesForgotten,
+    /// Kept values are not stored.
+    ValuesUnsaved,
+}
+
+impl GuestFault {
+    /// All of them.
+    const ALL: [Self; 8] = [
+        Self::Doubled,
+        Self::Lost,
+        Self::OneHopMore,
+        Self::RefusalUntold,
+        Self::RefusedKept,
+        Self::RunsForgotten,
+        Self::ValuesForgotten,
+        Self::ValuesUnsaved,
+    ];
 }
 
 thread_local! {
@@ -37,24 +63,27 @@ pub(crate) fn planted() -> Option<GuestFault> {
 }
 
 /// Kinds of operations without which a promise breaks. Without the others a message comes again that may, or PUBREL does.
-const LOST: [OpKind; 10] = [
+const LOST: [OpKind; 13] = [
     OpKind::Enqueue,
     OpKind::Inflight,
     OpKind::PubrecReceived,
     OpKind::Qos2Received,
+    OpKind::Qos2Released,
     OpKind::PutSession,
     OpKind::DeleteSession,
     OpKind::PutSubscription,
     OpKind::DeleteSubscription,
     OpKind::PutRetained,
     OpKind::DeleteRetained,
+    OpKind::PutKeep,
+    OpKind::DeleteKeep,
 ];
 
 impl Fault {
     /// Every fault.
     pub fn all() -> impl Iterator<Item = Self> {
         let of_core = lotmq_core::fault::Fault::ALL.into_iter().map(Self::Core);
-        let of_guests = [GuestFault::Doubled, GuestFault::Lost].map(Self::Guest);
+        let of_guests = GuestFault::ALL.into_iter().map(Self::Guest);
         of_core.chain(of_guests).chain(LOST.into_iter().map(Self::Lost)).chain([Self::LyingDisk])
     }
 

@@ -1,11 +1,14 @@
 //! Guests of the simulation: definitions that publish what triggers them once more, within the turn or later on a thread of their own, and whose runs may be promised.
 //!
-//! They stand where the broker's own guests do ([`GuestRunner`]), with the same duties: what runs in a turn adds to it; what is posted runs behind those before it;
-//! what a turn leaves is started in the next one. A promised run's message is stored in the batch of its publisher, in a session that no Client can have, leaves it
-//! when the run's effects are with the store, and starts its runs again after a crash. Not here: programs, mailboxes that are full, which run has which rights.
+//! They stand where the broker's own guests do ([`GuestRunner`]), with the same duties: what runs in a turn adds to it; what is posted runs behind those before it,
+//! or not at all where the mailbox is full (`life`); what a turn leaves is started in the next one; a message that has made too many hops starts nothing; values
+//! that runs keep are there after a crash, as far as they were stored (`life`). A promised run's message is stored in the batch of its publisher, leaves the store
+//! when the run's effects are with it, and starts its runs again after a crash (`promised`). Not here: programs, which run has which rights.
+
+mod life;
+mod promised;
 
 use std::any::Any;
-use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -14,22 +17,21 @@ use std::task::Context;
 use lotmq_codec::QoS;
 use lotmq_core::client::Client;
 use lotmq_core::connection::Connection;
-use lotmq_core::durable::ended_runs::EndedRuns;
-use lotmq_core::durable::stored;
 use lotmq_core::routing::internal::encoded;
 use lotmq_core::routing::message::Message;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::triggers::{GuestRunner, Starting, TenantHooks, Triggers};
 use lotmq_core::turn::Turn;
 use lotmq_definitions::{Caching, Definition};
-use lotmq_store::{
-    Batch, Delivery, MessageId, MessageRef, Op, PeerRow, RecoveredSession, SessionId, SessionRow, Store,
-    TenantId,
-};
+use lotmq_store::SessionId;
 
 use crate::client::{EFFECTS, Tag};
 use crate::fault::{GuestFault, planted};
-use crate::machine::{Task, Tasks};
+pub(crate) use life::{
+    Kept, Told, are_posted, begin, end, has_unsaved, restore, save, saves_settled, take_told, work,
+};
+use promised::Promise;
+pub(crate) use promised::{left, promised_session, start_again};
 
 /// Runs in one turn; what is behind them waits for the next one.
 const RUNS_PER_TURN: usize = 6;
@@ -37,45 +39,65 @@ const RUNS_PER_TURN: usize = 6;
 /// Events with which a turn is full.
 const EVENTS_MAX: usize = 8;
 
-/// Posted runs that one call of the thread of guests makes.
-const RUNS_AT_ONCE: usize = 4;
+/// Most runs that may have led to a message that starts another one.
+const HOPS_MAX: u8 = 3;
 
 /// A definition: on each message of one topic it publishes one on another.
 #[derive(Debug)]
 pub(crate) struct Relay {
-    pub(crate) trigger: &'static str,
+    trigger: &'static str,
     pub(crate) output: &'static str,
     pub(crate) qos: QoS,
     pub(crate) retain: bool,
     is_posted: bool,
+    /// Topic whose kept value each run changes.
+    keeps: Option<&'static str>,
 }
 
-const fn relay(
-    trigger: &'static str,
-    output: &'static str,
-    qos: QoS,
-    retain: bool,
-    is_posted: bool,
-) -> Relay {
-    Relay { trigger, output, qos, retain, is_posted }
-}
+/// All of them. The third and the fourth are triggered by what the first two publish, the last one by the one before it and by itself.
+static RELAYS: [Relay; 6] = {
+    const PLAIN: Relay = Relay {
+        trigger: "",
+        output: "",
+        qos: QoS::ExactlyOnce,
+        retain: false,
+        is_posted: false,
+        keeps: None,
+    };
+    [
+        Relay { trigger: "b", output: "g/0", keeps: Some("k/0"), ..PLAIN },
+        Relay { trigger: "b/c", output: "g/1", is_posted: true, keeps: Some("k/1"), ..PLAIN },
+        Relay { trigger: "g/0", output: "g/2", qos: QoS::AtLeastOnce, retain: true, ..PLAIN },
+        Relay { trigger: "g/1", output: "g/3", is_posted: true, ..PLAIN },
+        Relay { trigger: "x/y", output: "g/4", ..PLAIN },
+        Relay { trigger: "g/4", output: "g/4", is_posted: true, ..PLAIN },
+    ]
+};
 
-/// All of them. The third and the fourth are triggered by what the others publish.
-pub(crate) static RELAYS: [Relay; 4] = [
-    relay("b", "g/0", QoS::ExactlyOnce, false, false),
-    relay("b/c", "g/1", QoS::ExactlyOnce, false, true),
-    relay("g/0", "g/2", QoS::AtLeastOnce, true, false),
-    relay("g/1", "g/3", QoS::ExactlyOnce, false, true),
-];
-
-/// The definitions that a message of a topic starts, directly or by what others publish.
-pub(crate) fn started_by(topic: &str) -> Vec<usize> {
+/// What definitions make of a message that has made so many hops, directly or of what others have made of it.
+pub(crate) fn made_of(topic: &str, cause: Tag, hops: u8) -> Vec<(Tag, &'static Relay)> {
     let mut all = Vec::new();
-    for (number, _) in RELAYS.iter().enumerate().filter(|(_, relay)| relay.trigger == topic) {
-        all.push(number);
-        all.extend(started_by(RELAYS[number].output));
+    if hops > HOPS_MAX {
+        return all;
+    }
+    for (number, relay) in RELAYS.iter().enumerate().filter(|(_, relay)| relay.trigger == topic) {
+        let effect = effect(number, cause, hops);
+        all.push((effect, relay));
+        all.extend(made_of(relay.output, effect, hops + 1));
     }
     all
+}
+
+/// The tag of what a definition makes of a message. What others have made of it already has the number of its first cause.
+fn effect(relay: usize, cause: Tag, hops: u8) -> Tag {
+    let sequence = match cause.is_of_definition() {
+        true => cause.sequence,
+        false => u32::from(cause.publisher) << 24 | cause.sequence,
+    };
+    // What the last one makes of its own messages is told apart by their hops.
+    let is_own = relay + 1 == RELAYS.len();
+    let number = relay as u8 + if is_own { hops.saturating_sub(1) } else { 0 };
+    Tag { publisher: EFFECTS + number, qos: cause.qos, sequence }
 }
 
 /// What a broker has of guests.
@@ -86,19 +108,6 @@ pub(crate) enum Guests {
     Promised,
 }
 
-/// Held by the runs of one message.
-struct Promise {
-    runs: Arc<EndedRuns>,
-    session: SessionId,
-    message: MessageId,
-}
-
-impl Drop for Promise {
-    fn drop(&mut self) {
-        self.runs.ended(self.session, self.message);
-    }
-}
-
 /// A message for one definition.
 struct Event {
     tenant: Arc<Tenant>,
@@ -106,6 +115,16 @@ struct Event {
     message: Arc<Message>,
     hops: u8,
     promise: Option<Arc<Promise>>,
+}
+
+impl Event {
+    /// What would have come of the message.
+    fn effects(&self) -> Vec<Tag> {
+        let Some(cause) = Tag::read(self.message.parts().payload) else { return Vec::new() };
+        let first = effect(self.relay, cause, self.hops);
+        let later = made_of(RELAYS[self.relay].output, first, self.hops + 1);
+        [first].into_iter().chain(later.into_iter().map(|(tag, _)| tag)).collect()
+    }
 }
 
 /// What one thread has noted.
@@ -127,75 +146,17 @@ fn look(turn: &Turn) -> &Noted {
     turn.guests.state.downcast_ref().expect("the state of a thread is made by `Relays`")
 }
 
-/// Posted runs of the broker that lives.
-struct Mailbox {
-    posted: VecDeque<Event>,
-    tasks: Tasks,
-}
-
-thread_local! {
-    static MAILBOX: RefCell<Option<Mailbox>> = const { RefCell::new(None) };
-}
-
-/// A broker begins: nothing is posted.
-pub(crate) fn begin(tasks: &Tasks) {
-    MAILBOX.set(Some(Mailbox { posted: VecDeque::new(), tasks: tasks.clone() }));
-}
-
-fn post(event: Event) {
-    MAILBOX.with_borrow_mut(|mailbox| {
-        let Some(mailbox) = mailbox else { return };
-        mailbox.posted.push_back(event);
-        mailbox.tasks.call(Task::Guests);
-    });
-}
-
-/// Whether runs are posted.
-pub(crate) fn are_posted() -> bool {
-    MAILBOX.with_borrow(|mailbox| mailbox.as_ref().is_some_and(|mailbox| !mailbox.posted.is_empty()))
-}
-
-/// A broker has ended: what was posted is lost.
-pub(crate) fn end() {
-    MAILBOX.set(None);
-}
-
-/// Makes some of the posted runs, on the thread of guests.
-pub(crate) fn work(turn: &mut Turn) {
-    for _ in 0..RUNS_AT_ONCE {
-        let event = MAILBOX.with_borrow_mut(|mailbox| mailbox.as_mut()?.posted.pop_front());
-        let Some(event) = event else { return };
-        run(turn, event);
-    }
-    if are_posted() {
-        MAILBOX.with_borrow(|mailbox| {
-            mailbox.iter().for_each(|mailbox| mailbox.tasks.call(Task::Guests));
-        });
-    }
-}
-
-/// The tag of what a definition makes of a message.
-pub(crate) fn effect(relay: usize, cause: Tag) -> Tag {
-    // What others have made of it already has the number of its first cause.
-    let sequence = if cause.publisher >= EFFECTS && cause.publisher < EFFECTS + RELAYS.len() as u8 {
-        cause.sequence
-    } else {
-        u32::from(cause.publisher) << 24 | cause.sequence
-    };
-    Tag { publisher: EFFECTS + relay as u8, qos: cause.qos, sequence }
-}
-
 fn run(turn: &mut Turn, event: Event) {
     let Event { tenant, relay, message, hops, promise } = event;
-    let Relay { output, qos, retain, .. } = &RELAYS[relay];
-    let cause = Tag::read(message.parts().payload);
+    let Relay { output, qos, retain, keeps, .. } = &RELAYS[relay];
     let times = match planted() {
         Some(GuestFault::Doubled) => 2,
         Some(GuestFault::Lost) => 0,
-        None => 1,
+        Some(_) | None => 1,
     };
-    if let Some(cause) = cause {
-        let payload = effect(relay, cause).payload(4);
+    if let Some(cause) = Tag::read(message.parts().payload) {
+        keeps.iter().for_each(|topic| life::keep(topic, !cause.sequence.is_multiple_of(4)));
+        let payload = effect(relay, cause, hops).payload(4);
         for _ in 0..times {
             if let Some(publication) = encoded(turn, output, &payload, *qos, *retain, hops + 1) {
                 turn.publish(&tenant, &publication);
@@ -245,7 +206,8 @@ impl Triggers for OfTopic {
 
     fn start(&self, turn: &mut Turn, starting: &Starting<'_>, may_store: bool) -> bool {
         let is_kept = may_store && starting.publication.message.qos > QoS::AtMostOnce;
-        let promise = self.promised.filter(|_| is_kept).map(|session| keep(turn, starting, session));
+        let promise =
+            self.promised.filter(|_| is_kept).map(|session| promised::keep(turn, starting, session));
         let (message, hops) = (starting.message, starting.publication.hops);
         for relay in &self.relays {
             let (tenant, message) = (Arc::clone(starting.tenant), Arc::clone(message));
@@ -262,91 +224,8 @@ impl Triggers for OfTopic {
     }
 }
 
-/// Stores a message until its runs have ended.
-fn keep(turn: &mut Turn, starting: &Starting<'_>, session: SessionId) -> Arc<Promise> {
-    let Starting { tenant, publication, .. } = starting;
-    let message = turn.core.ids.next_message();
-    let kept = MessageRef {
-        id: message,
-        tenant: tenant.id,
-        topic: turn.arena.text(publication.message.topic),
-        properties: &[publication.hops],
-        payload: turn.arena.get(publication.message.payload),
-        qos: publication.message.qos.bits(),
-        published_at_ms: turn.wall_ms(),
-        expires_at_ms: None,
-    };
-    let qos = publication.message.qos.bits();
-    let delivery =
-        Delivery { session, qos, retain: false, packet_id: None, subscription_ids: &[], membership: None };
-    turn.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
-    Arc::new(Promise { runs: Arc::clone(&turn.core.ended_runs), session, message })
-}
-
-/// Finds the session of promised runs, or makes it.
-///
-/// # Errors
-/// When it cannot be stored.
-pub(crate) fn promised_session(
-    store: &Store,
-    recovered: &mut Vec<RecoveredSession>,
-) -> Result<SessionId, String> {
-    let found = recovered.extract_if(.., |it| it.session.client_id.is_empty()).next();
-    if let Some(found) = found {
-        return Ok(found.session.id);
-    }
-    let row = SessionRow {
-        tenant: TenantId::DEFAULT,
-        id: store.next_session_id(),
-        client_id: String::new(),
-        user: None,
-        protocol_level: 5,
-        expiry_interval_s: None,
-        disconnected_at_ms: None,
-        will: None,
-        peer: PeerRow::Unknown,
-    };
-    let mut batch = Batch::new();
-    batch.push(Op::PutSession(&row));
-    store.commit(batch).map_err(|error| error.to_string())?;
-    Ok(row.id)
-}
-
-/// Posts the runs that a former life of the broker has left: what runs have published comes first.
-///
-/// # Errors
-/// When what is left cannot be read.
-pub(crate) fn start_again(
-    store: &Store,
-    runs: &Arc<EndedRuns>,
-    (tenant, session): (&Arc<Tenant>, SessionId),
-) -> Result<(), String> {
-    let mut left = Vec::new();
-    let mut after = MessageId(0);
-    loop {
-        let slice = store.queue_slice(session, after, 64, u64::MAX).map_err(|error| error.to_string())?;
-        for delivery in &slice.deliveries {
-            let hops = delivery.message.properties.first().copied().unwrap_or_default();
-            left.push((
-                std::cmp::Reverse(hops),
-                delivery.message.id,
-                Arc::new(stored::message(&delivery.message)),
-            ));
-        }
-        match slice.last {
-            Some(last) if !slice.is_last => after = last,
-            Some(_) | None => break,
-        }
-    }
-    left.sort_by_key(|(hops, id, _)| (*hops, *id));
-    for (std::cmp::Reverse(hops), id, message) in left {
-        let promise = Arc::new(Promise { runs: Arc::clone(runs), session, message: id });
-        for relay in (0..RELAYS.len()).filter(|at| RELAYS[*at].trigger == message.topic()) {
-            let (message, promise) = (Arc::clone(&message), Some(Arc::clone(&promise)));
-            post(Event { tenant: Arc::clone(tenant), relay, message, hops, promise });
-        }
-    }
-    Ok(())
+fn hops_max() -> u8 {
+    HOPS_MAX + u8::from(planted() == Some(GuestFault::OneHopMore))
 }
 
 /// Whoever starts what was noted.
@@ -381,6 +260,10 @@ impl GuestRunner for Relays {
         let has_next = turn.serves_clients();
         while !has_next || look(turn).runs < RUNS_PER_TURN {
             let Some(event) = noted(turn).events.pop_front() else { return };
+            if event.hops > hops_max() {
+                life::tell(Told::HopLimit);
+                continue;
+            }
             noted(turn).runs += 1;
             // Behind one that was posted everything of a definition is.
             if RELAYS[event.relay].is_posted {
@@ -393,7 +276,7 @@ impl GuestRunner for Relays {
 
     fn post(&self, turn: &mut Turn) {
         if turn.asked.is_empty() {
-            noted(turn).posts.drain(..).for_each(post);
+            noted(turn).posts.drain(..).for_each(life::post);
         }
     }
 

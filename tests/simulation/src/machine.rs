@@ -24,7 +24,7 @@ use lotmq_core::turn::next::Next;
 use lotmq_core::{Above, Chance, Core, Hashing, recover};
 use lotmq_disk::Disk;
 use lotmq_store::{
-    KeySource, Limits, Note, OnCommit, Recovered, RecoveredQueues, Stepper, Store, StoreOptions,
+    KeySource, Limits, Note, OnCommit, Recovered, RecoveredQueues, SessionId, Stepper, Store, StoreOptions,
     Surroundings, TenantId,
 };
 use parking_lot::Mutex;
@@ -38,6 +38,11 @@ pub(crate) type ConnectionId = u32;
 
 /// Threads that serve Clients.
 const SHARDS: u16 = 2;
+
+/// The thread that serves a connection.
+pub(crate) fn shard_of(id: ConnectionId) -> u16 {
+    (id % ConnectionId::from(SHARDS)) as u16
+}
 
 /// How long after the clock was read last each thread reads it again.
 const TICK: Duration = lotmq_core::turn::timers::TICK;
@@ -152,7 +157,12 @@ pub(crate) struct Machine {
     /// The thread of posted guests.
     executor: Turn,
     kept_house: Duration,
+    store: Arc<Store>,
     stepper: Arc<Stepper>,
+    /// Session of promised runs.
+    promised: Option<SessionId>,
+    /// Kept values that a former life has left: topics, and which one.
+    found: BTreeMap<String, u32>,
     connections: BTreeMap<ConnectionId, Open>,
 }
 
@@ -174,10 +184,10 @@ impl Machine {
     pub(crate) fn start(
         time: &Arc<WorldTime>,
         disk: &Disk,
-        (config, guests): (&Config, Guests),
+        (config, guests, mailbox_max): (&Config, Guests, usize),
     ) -> Result<Self, String> {
         let surface = Arc::new(Surface::default());
-        guests::begin(&surface.tasks);
+        guests::begin(&surface.tasks, mailbox_max);
         let homes: Vec<_> = (0..SHARDS).map(|number| Arc::new(Home::new(number))).collect();
         let (to_call, tasks) = (homes.clone(), surface.tasks.clone());
         let on_commit = Box::new(move |_| {
@@ -200,6 +210,7 @@ impl Machine {
         let clock = BrokerClock::starts(time);
         let ids = Arc::clone(store.ids());
         let chance = Chance { random: |_| false, hashing: Hashing::fixed(7) };
+        let found = guests::restore(&recovered.keeps);
         let store = Arc::new(store);
         let log = (Arc::<Store>::clone(&store) as Arc<dyn Log>, ids);
         let core = Arc::new(Core::new(config, log, Box::new(clock), chance, &Relays));
@@ -245,11 +256,14 @@ impl Machine {
             keeper,
             executor,
             kept_house: now,
+            store,
             stepper,
+            promised,
+            found,
             connections: BTreeMap::new(),
         };
         if let Some(session) = promised {
-            guests::start_again(&store, &machine.core.ended_runs, (&machine.tenant, session))?;
+            guests::start_again(&machine.store, &machine.core.ended_runs, (&machine.tenant, session))?;
             // Before the first Client, so that nothing newer comes in front of it.
             while guests::are_posted() {
                 machine.run(Task::Guests);
@@ -260,7 +274,7 @@ impl Machine {
 
     /// A connection comes.
     pub(crate) fn accept(&mut self, id: ConnectionId) {
-        let shard = &mut self.shards[id as usize % usize::from(SHARDS)];
+        let shard = &mut self.shards[usize::from(shard_of(id))];
         let place = shard.connections.reserve();
         let wire = Arc::new(Mutex::new(Wire::default()));
         let socket = InMemory(Arc::clone(&wire));
@@ -315,6 +329,11 @@ impl Machine {
         tasks
     }
 
+    /// Whether something is on its way to the disk.
+    pub(crate) fn is_storing(&self) -> bool {
+        self.stepper.has_work()
+    }
+
     /// Whether its store has failed and has not recovered yet.
     pub(crate) fn has_failed(&self) -> bool {
         self.core.store_failure().is_some()
@@ -325,9 +344,27 @@ impl Machine {
         self.core.log.has_lost()
     }
 
+    /// Kept values that it has found at its start: the topic, and which one.
+    pub(crate) fn found(&self) -> &BTreeMap<String, u32> {
+        &self.found
+    }
+
+    /// Messages that are stored for runs.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(crate) fn promised_left(&self) -> Result<usize, String> {
+        self.promised.map_or(Ok(0), |session| guests::left(&self.store, session))
+    }
+
     /// Does one of them.
     pub(crate) fn run(&mut self, task: Task) {
         self.surface.tasks.0.lock().remove(&task);
+        self.work(task);
+        guests::saves_settled(&*self.core.log);
+    }
+
+    fn work(&mut self, task: Task) {
         match task {
             Task::Connection(id) => self.drive(id),
             Task::Flush(shard) => self.shards[usize::from(shard)].flush(self.time.now()),
@@ -396,6 +433,11 @@ impl Machine {
         let is_behind = expiry_timers::work(turn);
         let ends_more = self.core.session_drains.work(&self.core, turn);
         self.tenant.remove_expired(turn);
+        // While the store takes nothing they stay where they are, newest only.
+        let takes = self.core.store_failure().is_none() && !self.core.log.is_congested(0);
+        if takes && guests::has_unsaved() {
+            guests::save(&*self.core.log, turn.wall_ms());
+        }
         turn.flush();
         if is_behind || ends_more {
             self.surface.tasks.call(Task::Housekeeping);

@@ -7,6 +7,7 @@
 
 mod due;
 mod filters;
+mod kept;
 mod presence;
 mod replays;
 
@@ -19,6 +20,7 @@ use crate::client::{Got, MessageId, Tag};
 use crate::machine::ConnectionId;
 use crate::matching::{filter_matches, share, unshared};
 use filters::Filters;
+use kept::KeptValues;
 pub(crate) use presence::Ends;
 use presence::Presence;
 use replays::Replays;
@@ -59,6 +61,8 @@ pub(crate) enum Kind {
     Publish,
     /// What a definition makes of this message, if the message is taken.
     Effect(MessageId),
+    /// The same, but a mailbox was full.
+    RefusedEffect(MessageId),
     /// A Will that may be published.
     Will,
     /// A Will that must not be any more.
@@ -115,6 +119,8 @@ pub(crate) struct Promises {
     restarted: Step,
     /// Somebody keeps no book: takes what is for a group, and clears what is retained.
     is_incomplete: bool,
+    /// What definitions keep.
+    pub(crate) kept: KeptValues,
 }
 
 impl Promises {
@@ -132,6 +138,7 @@ impl Promises {
             runs_are_promised,
             restarted: 0,
             is_incomplete: false,
+            kept: KeptValues::default(),
         }
     }
 
@@ -228,6 +235,16 @@ impl Promises {
         self.messages[id].kind = becomes(self.step);
     }
 
+    /// A full mailbox has refused the run that these were to come of.
+    pub(crate) fn refused(&mut self, effects: &[Tag]) {
+        for tag in effects {
+            let Some(&id) = self.by_tag.get(&(tag.publisher, tag.sequence)) else { continue };
+            if let Kind::Effect(cause) = self.messages[id].kind {
+                self.messages[id].kind = Kind::RefusedEffect(cause);
+            }
+        }
+    }
+
     /// A Will that was due may have been lost in a crash, and one that was discarded may be there again: nobody acknowledges DISCONNECT.
     pub(crate) fn wills_may_be_lost(&mut self) {
         for message in &mut self.messages {
@@ -286,7 +303,10 @@ impl Promises {
         written_ms: Option<u64>,
     ) -> Checked {
         let Some(tag) = Tag::read(&got.payload) else { return Ok(()) };
-        let Some(&id) = self.by_tag.get(&(tag.publisher, tag.sequence)) else { return Ok(()) };
+        let Some(&id) = self.by_tag.get(&(tag.publisher, tag.sequence)) else {
+            ensure!(!tag.is_ordered(), "c{client} got {got:?}, which nobody can have published");
+            return Ok(());
+        };
         let (step, message) = (self.step, self.messages[id].clone());
         let (has_failed, may_repeat) = (self.has_failed, self.may_be_made_again(&message));
         let groups = self.groups_of(message.topic).len();
@@ -294,6 +314,7 @@ impl Promises {
         ensure!(got.qos <= message.qos, "{got:?} was published as {message:?}");
         ensure!(message.retain || !retain, "{got:?} is no retained message: {message:?}");
         ensure!(message.kind != Kind::DiscardedWill, "{got:?} is a Will that was discarded, [MQTT-3.1.2-10]");
+        ensure!(!self.is_refused_for_good(&message), "{got:?} is of a run that was refused: {message:?}");
         let window = (message.sent, if retain { step } else { message.until() });
         let is_own = usize::from(message.publisher) == client && message.kind == Kind::Publish;
         let book = self.book(client);
@@ -341,9 +362,16 @@ impl Promises {
 
     /// Whether a definition may make a message more than once: its cause may have been routed again, or its run was started again.
     fn may_be_made_again(&self, message: &Published) -> bool {
-        let Kind::Effect(cause) = message.kind else { return false };
+        let (Kind::Effect(cause) | Kind::RefusedEffect(cause)) = message.kind else { return false };
         let cause = &self.messages[cause];
         cause.qos == QoS::AtLeastOnce || (self.runs_are_promised && self.restarted > cause.sent)
+    }
+
+    /// Whether it is certain that no definition has made a message: its run was refused, and there was no other one.
+    fn is_refused_for_good(&self, message: &Published) -> bool {
+        let Kind::RefusedEffect(cause) = message.kind else { return false };
+        let may_come_again = self.has_failed || self.may_be_made_again(message);
+        !may_come_again && self.restarted < self.messages[cause].sent
     }
 
     /// Filters of groups that match a topic.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_codec::{ProtocolVersion, ReasonCode};
+use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
 use lotmq_config::Config;
 use lotmq_disk::{Disk, PerCall, Random};
 use lotmq_store::rare::{self, Rare};
@@ -16,7 +16,7 @@ use crate::checked::{Checked, ensure, shown};
 use crate::choices::Choices;
 use crate::client::{Client, Event, Heard, Method, Tag};
 use crate::clock::WorldTime;
-use crate::guests::Guests;
+use crate::guests::{self, Guests, Told};
 use crate::hostile::FILTERS;
 use crate::link::Link;
 use crate::machine::{ConnectionId, Machine, Task};
@@ -35,6 +35,8 @@ pub(crate) struct World {
     time: Arc<WorldTime>,
     config: Config,
     guests: Guests,
+    /// Messages that the mailbox of a definition takes.
+    mailbox_max: usize,
     disk: Disk,
     /// What power cuts leave.
     cuts: Random,
@@ -51,6 +53,8 @@ pub(crate) struct World {
     is_store_slow: bool,
     /// So are posted runs of guests.
     are_guests_slow: bool,
+    /// A thread that stands still at the end of its turn.
+    still_shard: Option<u16>,
     /// The power may go when something was answered.
     may_power_go: bool,
     /// How often the power goes where it may.
@@ -68,6 +72,8 @@ pub(crate) struct World {
     is_disk_failing: bool,
     /// Whether it does so in this run.
     may_disk_fail: bool,
+    /// Whether what a failed sync has not written is lost unseen.
+    may_disk_forget: bool,
     /// It has failed in this life of the broker, or may have.
     has_failed: bool,
     /// The broker has given up changes that it could not make, which it counts. What was refused, but was done, may be undone by a crash then: the run ends.
@@ -75,6 +81,15 @@ pub(crate) struct World {
     /// What happened, if it is wanted.
     trace: Option<Vec<String>>,
     counts: BTreeMap<&'static str, usize>,
+}
+
+/// What is wrong with the disk.
+#[derive(Debug, Clone, Copy)]
+enum Trouble {
+    /// So many of a hundred calls fail.
+    Errors(u32),
+    /// It has room for so many bytes.
+    Full(usize),
 }
 
 /// A Client with what the world knows of its connection.
@@ -111,7 +126,7 @@ impl World {
         rare::arrange(if choices.chance(50) { choices.seed() } else { 0 });
         let count = settings.clients_min + choices.below(settings.clients_max - settings.clients_min + 1);
         let methods = [Method::AtPublish, Method::AtPubrel];
-        let clients: Vec<Peer> = (0..count)
+        let mut clients: Vec<Peer> = (0..count)
             .map(|number| Peer {
                 client: Client::new(number as u8, methods[number % 2]),
                 presence: (false, false),
@@ -135,6 +150,10 @@ impl World {
         let cuts = Random::new(choices.seed());
         let has_long_messages = choices.chance(15);
         let guests = choices.pick(&[Guests::None, Guests::AtMostOnce, Guests::Promised]);
+        if guests != Guests::None {
+            // What comes of messages is seen by those only who are subscribed to it all the time.
+            clients.iter_mut().for_each(|peer| peer.filters[0] = "g/#");
+        }
         Self {
             clients,
             rude: choices.chance(30).then(Rude::default),
@@ -142,6 +161,7 @@ impl World {
             time,
             config: Config::default(),
             guests,
+            mailbox_max: choices.pick(&[1, 1, 3, 1_000]),
             disk,
             cuts,
             machine: None,
@@ -149,6 +169,7 @@ impl World {
             wills: BTreeMap::new(),
             is_store_slow: choices.chance(50),
             are_guests_slow: choices.chance(50),
+            still_shard: None,
             may_power_go: true,
             cuts_percent: choices.pick(&[0, 0, 0, 100]),
             link_bytes: if has_long_messages {
@@ -162,6 +183,7 @@ impl World {
             next_connection: 1,
             is_disk_failing: false,
             may_disk_fail: choices.chance(40),
+            may_disk_forget: choices.chance(50),
             has_failed: false,
             has_lost: false,
             trace: settings.trace.then(Vec::new),
@@ -178,15 +200,22 @@ impl World {
         self.trace.take().unwrap_or_default()
     }
 
-    /// So many of a hundred calls of the disk fail.
-    fn disk_fails(&mut self, percent: u32) {
-        self.is_disk_failing = percent > 0;
+    /// The disk begins to fail, or works again.
+    fn disk_fails(&mut self, trouble: Option<Trouble>) {
+        self.is_disk_failing = trouble.is_some();
         self.has_failed |= self.is_disk_failing;
         if self.is_disk_failing {
             self.promises.something_failed();
             self.clients.iter_mut().for_each(|peer| peer.client.may_be_refused = true);
         }
-        self.disk.set_faults(|faults| faults.errors_per_million = PerCall::all(percent * 10_000));
+        let percent = if let Some(Trouble::Errors(percent)) = trouble { percent } else { 0 };
+        let forgets = self.may_disk_forget;
+        self.disk.set_faults(|faults| {
+            faults.errors_per_million = PerCall::all(percent * 10_000);
+            faults.bytes_max =
+                if let Some(Trouble::Full(bytes_max)) = trouble { Some(bytes_max) } else { None };
+            faults.forgets = forgets;
+        });
     }
 
     fn count(&mut self, what: &'static str, times: usize) {
@@ -241,7 +270,7 @@ impl World {
         }
         self.promises.step(self.time.now_ms());
         let who = self.choices.below(self.clients.len());
-        match self.choices.weighted(&[200, 60, 60, 40, 12, 5, 3, 3, 2, 1, 8, 8, 1, 6]) {
+        match self.choices.weighted(&[200, 60, 60, 40, 12, 5, 3, 3, 2, 1, 8, 8, 1, 6, 2, 2]) {
             0 => self.work(),
             1 => self.arrive_up(),
             2 => self.arrive_down(),
@@ -257,6 +286,8 @@ impl World {
             11 => Ok(()),
             12 if self.may_disk_fail => self.disk_turns(),
             12 => Ok(()),
+            13 => self.repeat(who),
+            14 => self.hurry(who),
             _ => self.be_rude(),
         }?;
         if std::mem::take(&mut self.power_goes) {
@@ -279,10 +310,12 @@ impl World {
             return Ok(());
         }
         self.tell(|| "the broker starts".to_owned());
-        match Machine::start(&self.time, &self.disk, (&self.config, self.guests)) {
+        match Machine::start(&self.time, &self.disk, (&self.config, self.guests, self.mailbox_max)) {
             Ok(machine) => {
+                self.promises.kept.found(machine.found())?;
                 self.machine = Some(machine);
                 self.count("starts", 1);
+                self.hear_of_guests();
                 Ok(())
             }
             Err(error) if self.is_disk_failing => {
@@ -313,10 +346,36 @@ impl World {
         let task = self.choices.pick(&tasks);
         let is_store = task == Task::Store && self.is_store_slow;
         let is_guests = task == Task::Guests && self.are_guests_slow;
-        if (is_store && self.choices.chance(80)) || (is_guests && self.choices.chance(95)) {
+        let is_still = self.still_shard.is_some_and(|shard| task == Task::Flush(shard));
+        if (is_store && self.choices.chance(80)) || ((is_guests || is_still) && self.choices.chance(95)) {
             return Ok(());
         }
+        if is_still {
+            self.still_shard = None;
+        }
         self.run(task)
+    }
+
+    /// Hears what has happened to definitions.
+    fn hear_of_guests(&mut self) {
+        for told in guests::take_told() {
+            self.tell(|| format!("  {told:?}"));
+            match told {
+                Told::Refused(effects) => {
+                    self.count("runs refused by full mailboxes", 1);
+                    self.promises.refused(&effects);
+                }
+                Told::HopLimit => self.count("hop limits reached", 1),
+                Told::Kept(topic, kept) => {
+                    self.count("values kept", 1);
+                    self.promises.kept.changed(topic, kept);
+                }
+                Told::Saved(topic, kept) => {
+                    self.count("values on the disk", 1);
+                    self.promises.kept.saved(topic, kept);
+                }
+            }
+        }
     }
 
     /// The broker does all that it has to, as far as that ends.
@@ -340,6 +399,7 @@ impl World {
         machine.run(task);
         self.has_lost |= machine.has_lost();
         self.tell(|| format!("broker: {task:?}"));
+        self.hear_of_guests();
         self.take_output()
     }
 
@@ -359,9 +419,8 @@ impl World {
             let is_due = !is_delayed;
             self.promises.will(tag, |step| match (ended.discards_will, is_due) {
                 (true, _) if is_last => Kind::DiscardedWill,
-                (true, _) => Kind::Will,
-                (false, true) => Kind::DueWill(step),
-                (false, false) => Kind::Will,
+                (false, true) if is_last => Kind::DueWill(step),
+                (true | false, _) => Kind::Will,
             });
         }
         for id in machine.open() {
@@ -473,10 +532,37 @@ impl World {
         Ok(())
     }
 
+    /// How rarely the power goes when something has happened that a power cut might take back; `None` where it does not go for that.
+    fn rests_on_the_disk(&self, event: &Event) -> Option<usize> {
+        let is_behind = self.machine.as_ref().is_some_and(Machine::is_storing);
+        let has_promised = self.guests == Guests::Promised && guests::are_posted();
+        match event {
+            // Its identifier is in use, also after a crash.
+            Event::Got { got, has_just_come: true, retain, .. } if got.qos == QoS::ExactlyOnce => {
+                if *retain {
+                    Some(4)
+                } else {
+                    is_behind.then_some(20)
+                }
+            }
+            Event::Got { .. } => None,
+            // Where nothing can be stored nothing is promised.
+            Event::Acknowledged { refusal: None, .. } if self.is_disk_failing => Some(4),
+            // The first answer may still wait.
+            Event::Acknowledged { is_repeated: true, .. } if is_behind => Some(4),
+            Event::Acknowledged { .. } if has_promised => Some(20),
+            Event::Acknowledged { .. }
+            | Event::Opened { .. }
+            | Event::Refused(_)
+            | Event::Dismissed(_)
+            | Event::Subscribed(_)
+            | Event::Unsubscribed(_) => Some(400),
+        }
+    }
+
     fn happens(&mut self, who: usize, event: Event, made: Option<u64>) -> Checked {
-        // What was just answered is what a power cut may take back.
-        let is_answer = !matches!(event, Event::Got { .. });
-        self.power_goes |= is_answer && self.may_power_go && self.choices.below(400) == 0;
+        let one_in = self.rests_on_the_disk(&event);
+        self.power_goes |= self.may_power_go && one_in.is_some_and(|one_in| self.choices.below(one_in) == 0);
         match event {
             Event::Opened { is_present } => {
                 let Peer { presence, ends, is_clean, is_alone, .. } = self.clients[who];
@@ -506,7 +592,7 @@ impl World {
                 self.count("dismissals", 1);
                 Ok(())
             }
-            Event::Acknowledged { message, refusal } => {
+            Event::Acknowledged { message, refusal, .. } => {
                 let is_foreign = refusal == Some(ReasonCode::PacketIdentifierInUse)
                     && self.clients[who].client.has_foreign_state;
                 let is_fair = refusal.is_none() || is_foreign || self.has_failed;

@@ -26,12 +26,15 @@ fn seeds_pass_and_reach_everything() {
         "connections refused",
         "disconnects",
         "disk failures",
+        "disks that are full",
         "dismissals",
         "effects of guests",
+        "hop limits reached",
         "links broken",
         "links given up by one side",
         "long messages",
         "messages sent again",
+        "messages sent again without need",
         "messages with RETAIN",
         "power cuts",
         "rare: packets wait",
@@ -43,9 +46,13 @@ fn seeds_pass_and_reach_everything() {
         "rare: turn relieved",
         "rare: written enough",
         "rude packets",
+        "runs refused by full mailboxes",
         "sessions resumed",
         "sessions taken over",
         "starts",
+        "threads that stand still",
+        "values kept",
+        "values on the disk",
     ] {
         assert!(counts.get(what).is_some_and(|times| *times >= 20), "{what}: {counts:#?}");
     }
@@ -67,7 +74,7 @@ fn found(fault: Fault) -> Option<Failure> {
 
 /// Those of all faults whose place among them has this remainder: tests run side by side.
 fn are_found(remainder: usize) {
-    for (_, fault) in Fault::all().enumerate().filter(|(at, _)| at % 4 == remainder) {
+    for (_, fault) in Fault::all().enumerate().filter(|(at, _)| at % 8 == remainder) {
         assert!(found(fault).is_some(), "{fault} is not found in {SEEDS_TO_FIND} seeds");
     }
 }
@@ -90,6 +97,26 @@ fn every_fault_is_found_among_the_third() {
 #[test]
 fn every_fault_is_found_among_the_fourth() {
     are_found(3);
+}
+
+#[test]
+fn every_fault_is_found_among_the_fifth() {
+    are_found(4);
+}
+
+#[test]
+fn every_fault_is_found_among_the_sixth() {
+    are_found(5);
+}
+
+#[test]
+fn every_fault_is_found_among_the_seventh() {
+    are_found(6);
+}
+
+#[test]
+fn every_fault_is_found_among_the_eighth() {
+    are_found(7);
 }
 
 /// A failure says how it can be seen again.

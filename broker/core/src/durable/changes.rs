@@ -19,6 +19,7 @@ use tracing::warn;
 use crate::clock::Clock;
 use crate::connection::Connection;
 use crate::durable::log::Log;
+use crate::fault::{Fault, is_planted};
 
 /// Bits of a stamp that number the turns of a thread; the others number the thread.
 const TURN_BITS: u32 = 48;
@@ -203,7 +204,8 @@ impl Seat {
 
     /// Whether a change with this stamp is in the turn of another thread.
     pub(crate) fn is_overtaking(&self, stamp: Stamp, turns: &Turns, log: &dyn Log) -> bool {
-        !stamp.is_none() && stamp.thread() != self.number && turns.standing(stamp, log) == Standing::InTurn
+        let is_of_other = !stamp.is_none() && stamp.thread() != self.number;
+        is_of_other && !is_planted(Fault::ChangeOvertakes) && turns.standing(stamp, log) == Standing::InTurn
     }
 
     /// Notes that the changes so far are with the store, as this batch, or that there were none.

@@ -457,6 +457,9 @@ fn repeat_pubrec(
     turn: &mut Turn,
     (packet_id, losses): (PacketId, u64),
 ) {
+    if is_planted(Fault::RepetitionAnswered) {
+        return open.acknowledge(turn, connection, AckType::Pubrec, packet_id, ReasonCode::Success);
+    }
     let (client, connection) = (Arc::clone(&open.client), Arc::clone(connection));
     turn.when_all_committed(Release::Repeat { client, connection, packet_id, losses });
 }

@@ -734,11 +734,12 @@ impl Sent {
         let Some(link) = link else { return false };
         let packet_id = stored_packet_id(self.packet_id);
         turn.batch.push(Op::Inflight { session: client.stored_id(), message, packet_id });
-        if self.qos != QoS::ExactlyOnce && link.held.is_empty() {
+        let is_held = self.qos == QoS::ExactlyOnce && !is_planted(Fault::IdentifierNotStored);
+        if !is_held && link.held.is_empty() {
             return false;
         }
         let packet = turn.arena.kept(spans);
-        if self.qos == QoS::ExactlyOnce {
+        if is_held {
             let number = link.held.hold(packet);
             let (client, connection) = (Arc::clone(client), Arc::clone(&link.connection));
             turn.on_commit.push(Release::Message { client, connection, number });

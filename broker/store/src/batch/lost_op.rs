@@ -5,7 +5,7 @@ use std::cell::Cell;
 
 use super::Op;
 
-/// A kind of operation without which a promise to Clients breaks.
+/// A kind of operation without which a promise breaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "they are called as those of `Op`")]
 pub enum OpKind {
@@ -13,12 +13,15 @@ pub enum OpKind {
     Inflight,
     PubrecReceived,
     Qos2Received,
+    Qos2Released,
     PutSession,
     DeleteSession,
     PutSubscription,
     DeleteSubscription,
     PutRetained,
     DeleteRetained,
+    PutKeep,
+    DeleteKeep,
 }
 
 thread_local! {
@@ -42,12 +45,15 @@ fn kind_of(op: &Op<'_>) -> Option<OpKind> {
         Op::Inflight { .. } => OpKind::Inflight,
         Op::PubrecReceived { .. } => OpKind::PubrecReceived,
         Op::Qos2Received { .. } => OpKind::Qos2Received,
+        Op::Qos2Released { .. } => OpKind::Qos2Released,
         Op::PutSession(_) => OpKind::PutSession,
         Op::DeleteSession { .. } => OpKind::DeleteSession,
         Op::PutSubscription(_) => OpKind::PutSubscription,
         Op::DeleteSubscription { .. } => OpKind::DeleteSubscription,
         Op::PutRetained(_) => OpKind::PutRetained,
         Op::DeleteRetained { .. } => OpKind::DeleteRetained,
+        Op::PutKeep(_) => OpKind::PutKeep,
+        Op::DeleteKeep { .. } => OpKind::DeleteKeep,
         _ => return None,
     };
     Some(kind)

@@ -25,7 +25,7 @@ impl Stage {
         time.pass(Duration::from_secs(1_000));
         let disk = Disk::new(1);
         Self {
-            machine: Machine::start(&time, &disk, (&Config::default(), Guests::None)).unwrap(),
+            machine: Machine::start(&time, &disk, (&Config::default(), Guests::None, 1)).unwrap(),
             disk,
             time,
             clients: (0..clients).map(|number| Client::new(number, Method::AtPublish)).collect(),
@@ -36,7 +36,7 @@ impl Stage {
     /// The process is killed, and the broker starts anew.
     fn crash(&mut self) {
         self.disk = self.disk.after_kill();
-        self.machine = Machine::start(&self.time, &self.disk, (&Config::default(), Guests::None)).unwrap();
+        self.machine = Machine::start(&self.time, &self.disk, (&Config::default(), Guests::None, 1)).unwrap();
         self.clients.iter_mut().for_each(Client::leave);
     }
 

@@ -36,7 +36,7 @@ impl Promises {
             // It is published some time from then on.
             Kind::DueWill(step) => Some((step, self.step)),
             Kind::Effect(cause) => self.is_made(&self.messages[cause]),
-            Kind::Will | Kind::DiscardedWill => None,
+            Kind::RefusedEffect(_) | Kind::Will | Kind::DiscardedWill => None,
         }
     }
 

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
 
-use super::World;
+use super::{Trouble, World};
 use crate::checked::Checked;
 use crate::choices::Choices;
 use crate::client::{Client, Hello, MessageId, Method, Outgoing, Tag, WillOf, encode_hello};
 use crate::guests::{self, Guests, Relay};
 use crate::hostile::{self, QOS, TOPICS};
 use crate::link::Link;
-use crate::machine::{ConnectionId, Machine};
+use crate::machine::{ConnectionId, Machine, Task, shard_of};
 use crate::promises::{Ends, Kind, Published};
 
 /// Where much time passes, the broker is watched for so many stretches of it.
@@ -104,11 +104,9 @@ impl World {
     /// Notes what definitions may make of a message.
     fn note_effects(&mut self, cause: MessageId, topic: &str, tag: Option<Tag>) {
         let Some(tag) = tag.filter(|_| self.guests != Guests::None) else { return };
-        for number in guests::started_by(topic) {
-            let Relay { output, qos, retain, .. } = guests::RELAYS[number];
-            let effect = guests::effect(number, tag);
-            let message = self.promises.message(effect.publisher, Some(effect), output, qos);
-            self.promises.publish(Published { retain, kind: Kind::Effect(cause), ..message });
+        for (effect, Relay { output, qos, retain, .. }) in guests::made_of(topic, tag, 0) {
+            let message = self.promises.message(effect.publisher, Some(effect), output, *qos);
+            self.promises.publish(Published { retain: *retain, kind: Kind::Effect(cause), ..message });
             self.count("effects of guests", 1);
         }
     }
@@ -211,6 +209,39 @@ impl World {
         self.connect(who, None)
     }
 
+    /// A Client before 5.0 sends again what has no answer yet.
+    pub(super) fn repeat(&mut self, who: usize) -> Checked {
+        if self.clients[who].client.version().has_properties() || !self.clients[who].client.is_open {
+            return Ok(());
+        }
+        self.tell(|| format!("c{who} sends again"));
+        let Some(id) = self.clients[who].client.connection else { return Ok(()) };
+        let packets = self.clients[who].client.repeat();
+        self.count("messages sent again without need", usize::from(!packets.is_empty()));
+        self.put_up(id, &packets);
+        Ok(())
+    }
+
+    /// A thread stands still behind what it has read of a Client, which comes back to another thread.
+    pub(super) fn hurry(&mut self, who: usize) -> Checked {
+        self.publish(who)?;
+        let Some(id) = self.clients[who].client.connection else { return Ok(()) };
+        let Some(link) = self.links.get_mut(&id).filter(|_| self.machine.is_some()) else { return Ok(()) };
+        let bytes = link.up.arrive_all();
+        self.count("threads that stand still", 1);
+        self.tell(|| format!("the thread of c{who} stands still"));
+        self.broker_gets(id, &bytes);
+        self.run(Task::Connection(id))?;
+        self.still_shard = Some(shard_of(id));
+        self.vanish(who)?;
+        if shard_of(self.next_connection) == shard_of(id) {
+            self.next_connection += 1;
+        }
+        let mut hello = hello_of(&mut self.choices, &mut self.clients[who].client);
+        hello.clean = hello.version == ProtocolVersion::V3_1;
+        self.connect(who, Some(hello))
+    }
+
     pub(super) fn pass_time(&mut self) -> Checked {
         let millis = match self.choices.below(16) {
             0 | 1 => self.choices.pick(&[60_000, 60_000, 200_000, 4_000_000, 90_000_000]),
@@ -218,6 +249,8 @@ impl World {
             _ => self.choices.below(700),
         };
         self.tell(|| format!("{millis} ms pass"));
+        // A thread that works stands still for moments only.
+        self.still_shard = None;
         let mut left = Duration::from_millis(millis as u64);
         // Silence is noticed when it is due, and not at the end of a night.
         for _ in 0..WATCHED_STRETCHES {
@@ -250,7 +283,7 @@ impl World {
         self.tell(|| "the power goes".to_owned());
         drop(machine);
         self.disk = self.disk.power_cut(&mut self.cuts);
-        self.disk_fails(0);
+        self.disk_fails(None);
         self.has_failed = false;
         for id in std::mem::take(&mut self.links).into_keys() {
             self.is_unread(id);
@@ -273,10 +306,20 @@ impl World {
     /// The disk begins to fail, or ends to.
     pub(super) fn disk_turns(&mut self) -> Checked {
         let fails = !self.is_disk_failing && self.choices.chance(50);
-        let percent = if fails { self.choices.pick(&[1, 20, 100]) } else { 0 };
-        self.tell(|| format!("{percent} of a hundred calls of the disk fail"));
-        self.count("disk failures", usize::from(fails));
-        self.disk_fails(percent);
+        if !fails {
+            self.tell(|| "the disk works".to_owned());
+            self.disk_fails(None);
+        } else if self.choices.chance(15) {
+            let bytes_max = self.disk.written_bytes() + self.choices.pick(&[0, 16 * 1024, 256 * 1024]);
+            self.tell(|| format!("the disk is full at {bytes_max} bytes"));
+            self.count("disks that are full", 1);
+            self.disk_fails(Some(Trouble::Full(bytes_max)));
+        } else {
+            let percent = self.choices.pick(&[1, 20, 100]);
+            self.tell(|| format!("{percent} of a hundred calls of the disk fail"));
+            self.count("disk failures", 1);
+            self.disk_fails(Some(Trouble::Errors(percent)));
+        }
         Ok(())
     }
 
