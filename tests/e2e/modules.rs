@@ -2,7 +2,9 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lotmq_client::{Publication, QoS};
+use lotmq_client::{
+    ConnectOptions, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, Publication, QoS,
+};
 use lotmq_test_support::{Broker, Program, WAIT_MAX};
 use serde_json::Value;
 
@@ -11,9 +13,17 @@ use crate::{LOTMQ, broker, next, send};
 /// The example guest as a core module, which its toolchain makes.
 const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
 
+/// The example that answers requests.
+const ANSWER: &[u8] = include_bytes!("../../sdk/examples/action-answer/prebuilt/action-answer.wasm");
+
 /// The example guest as a component.
 pub(crate) fn scale() -> String {
-    let component = wit_component::ComponentEncoder::default().module(SCALE).unwrap().validate(true).encode();
+    component(SCALE)
+}
+
+fn component(module: &[u8]) -> String {
+    let component =
+        wit_component::ComponentEncoder::default().module(module).unwrap().validate(true).encode();
     STANDARD.encode(component.unwrap())
 }
 
@@ -48,6 +58,100 @@ fn a_rust_guest_runs_survives_a_kill_and_can_be_switched() {
     assert_eq!(scaled(&broker, "5"), "10");
     assert_eq!(broker.command_ok("-removeModule scale").message(), "Module 'scale' removed successfully!");
     assert_eq!(broker.command("-moduleInfo scale").code(), "MODULE_NOT_FOUND");
+}
+
+#[test]
+fn a_module_reads_its_configuration_and_writes_to_the_log() {
+    let mut broker = broker();
+    let module = scale();
+    let add = |options: &str| format!("-addModule scale -world action -on raw/# {options} wasm64:{module}");
+    broker.command_ok(&add("-config 3"));
+    assert_eq!(scaled(&broker, "4"), "12");
+    broker.kill();
+    broker.start_again();
+    assert_eq!(scaled(&broker, "5"), "15");
+    broker.command_ok(&add("-replace"));
+    assert_eq!(scaled(&broker, "5"), "0.5", "a replacement has its own configuration");
+    broker.client("").publish(&Publication::new("raw/s1", "no number")).unwrap();
+    let line = broker.log().expect("1 readings could not be read so far");
+    for part in ["WARN", "guest line", r#"definition="scale""#, r#"tenant="default""#, r#"kind="Module""#] {
+        assert!(line.contains(part), "{part} in {line}");
+    }
+}
+
+#[test]
+fn state_outlives_restarts_and_replacements_and_goes_with_its_module() {
+    let mut broker = broker();
+    let module = scale();
+    let add = |name: &str, options: &str| {
+        format!("-addModule {name} -world action -on raw/{name} {options} wasm64:{module}")
+    };
+    let count = |broker: &Broker, name: &str, count: u32| {
+        broker.client("").publish(&Publication::new(format!("raw/{name}"), "no number")).unwrap();
+        let (name, count) = (format!("definition=\"{name}\" "), format!("{count} readings could not"));
+        let is_told = |line: &str| (line.contains(&name) && line.contains(&count)).then_some(());
+        broker.log().wait_for(&count, is_told).unwrap();
+    };
+    broker.command_ok(&add("one", ""));
+    broker.command_ok(&add("two", ""));
+    count(&broker, "one", 1);
+    count(&broker, "one", 2);
+    count(&broker, "two", 1);
+    broker.command_ok(&add("one", "-replace"));
+    count(&broker, "one", 3);
+    assert!(broker.stop().success());
+    broker.start_again();
+    count(&broker, "one", 4);
+    count(&broker, "two", 2);
+    broker.command_ok("-removeModule one");
+    broker.command_ok(&add("one", ""));
+    count(&broker, "one", 1);
+    count(&broker, "two", 3);
+    broker.command_ok("-removeKept $LOT/#");
+    count(&broker, "two", 1);
+}
+
+#[test]
+fn a_guest_answers_requests_with_all_that_mqtt_5_has() {
+    let broker = broker();
+    let module = component(ANSWER);
+    let topics = "-on questions/# -topics \"questions/#,answers/#\"";
+    broker.command_ok(&format!("-addModule answer -world action {topics} wasm64:{module}"));
+    let asker = ConnectOptions::new("asker").user("root", "coreflux").version(ProtocolVersion::V5);
+    let mut client = broker.connect(&asker);
+    client.subscribe_to("answers/1", QoS::AtLeastOnce).unwrap();
+    client.subscribe_to("$SYS/Coreflux/Modules/answer/Error", QoS::AtLeastOnce).unwrap();
+    let mut old = broker.client("of-3.1.1");
+    old.subscribe_to("answers/#", QoS::AtMostOnce).unwrap();
+    let mut properties = PropertyBuf::new();
+    for (id, value) in [
+        (PropertyId::UserProperty, PropertyValue::Utf8Pair("b", "1")),
+        (PropertyId::MessageExpiryInterval, PropertyValue::FourByte(60)),
+        (PropertyId::ResponseTopic, PropertyValue::Utf8("answers/1")),
+        (PropertyId::UserProperty, PropertyValue::Utf8Pair("a", "")),
+        (PropertyId::CorrelationData, PropertyValue::Binary(b"\0\xff")),
+        (PropertyId::ContentType, PropertyValue::Utf8("text/plain")),
+        (PropertyId::UserProperty, PropertyValue::Utf8Pair("b", "2")),
+    ] {
+        properties.push(id, value).unwrap();
+    }
+    let request = Publication { properties, ..Publication::new("questions/1", "who?") };
+    client.publish(&request.qos(QoS::AtLeastOnce)).unwrap();
+    let answer = client.receive(WAIT_MAX).unwrap().expect("the answer");
+    assert_eq!((answer.topic.as_str(), answer.text().as_str()), ("answers/1", "WHO?"));
+    assert_eq!(answer.qos, QoS::AtLeastOnce);
+    let said = answer.properties.properties();
+    assert!(said.payload_is_utf8());
+    assert_eq!(said.correlation_data(), Some(&b"\0\xff"[..]));
+    assert_eq!((said.content_type(), said.response_topic()), (Some("text/plain"), None));
+    assert!((1..=60).contains(&said.message_expiry_interval().unwrap()));
+    let users: Vec<_> = said.user_properties().collect();
+    assert_eq!(users[..3], [("b", "1"), ("a", ""), ("b", "2")]);
+    let (name, age_ms) = users[3];
+    assert_eq!((name, age_ms.parse::<u64>().map(|_| users.len())), ("age-ms", Ok(4)));
+    assert_eq!(next(&mut old), "answers/1=WHO?");
+    old.publish(&Publication::new("questions/2", "nobody is to answer")).unwrap();
+    assert!(next(&mut client).contains("NO_REQUEST"));
 }
 
 #[test]

@@ -73,7 +73,6 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Names", 2),
     ("Need", 4),
     ("Next", 3),
-    ("OfRoute", 2),
     ("Offer", 2),
     ("Origin", 2),
     ("Outbound", 2),

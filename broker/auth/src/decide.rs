@@ -32,12 +32,33 @@ pub struct Question<'a> {
     pub topic: Option<&'a str>,
     /// The payload of a PUBLISH, where it is known.
     pub payload: Option<&'a [u8]>,
+    /// What a PUBLISH says beyond topic and payload, where it is known.
+    pub message: Option<AskedMessage<'a>>,
+}
+
+/// What a message says beyond topic and payload.
+#[derive(Debug, Clone, Copy)]
+pub struct AskedMessage<'a> {
+    /// Quality of service, 0 to 2.
+    pub qos: u8,
+    /// RETAIN.
+    pub retain: bool,
+    /// Properties of MQTT 5.0, encoded, without their length.
+    pub properties: &'a [u8],
+    /// Expiry time, in milliseconds since 1970; `None` when it never expires.
+    pub expires_at_ms: Option<u64>,
 }
 
 impl<'a> Question<'a> {
     /// About a PUBLISH; the scope follows from the topic.
     pub fn publish(identity: &'a Identity, topic: &'a str) -> Question<'a> {
-        Question { scope: Scope::of_publish(topic), identity, topic: Some(topic), payload: None }
+        Question {
+            scope: Scope::of_publish(topic),
+            identity,
+            topic: Some(topic),
+            payload: None,
+            message: None,
+        }
     }
 
     /// The same question about a message with this payload.
@@ -45,14 +66,25 @@ impl<'a> Question<'a> {
         Question { payload: Some(payload), ..self }
     }
 
+    /// The same question about a message that says this, too.
+    pub fn with_message(self, message: AskedMessage<'a>) -> Question<'a> {
+        Question { message: Some(message), ..self }
+    }
+
     /// About one filter of a SUBSCRIBE; the scope follows from the filter.
     pub fn subscribe(identity: &'a Identity, filter: &'a str) -> Question<'a> {
-        Question { scope: Scope::of_subscribe(filter).0, identity, topic: Some(filter), payload: None }
+        Question {
+            scope: Scope::of_subscribe(filter).0,
+            identity,
+            topic: Some(filter),
+            payload: None,
+            message: None,
+        }
     }
 
     /// About a command or a CONNECT.
     pub fn operation(identity: &'a Identity, scope: Scope) -> Question<'a> {
-        Question { scope, identity, topic: None, payload: None }
+        Question { scope, identity, topic: None, payload: None, message: None }
     }
 }
 

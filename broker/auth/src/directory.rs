@@ -332,6 +332,7 @@ impl Directory {
             credential_version: account.credential_version,
             client_id: Arc::clone(&request.client_id),
             peer: request.peer,
+            protocol_version: None,
         });
         let unknown = || ScramVerifier::unknown(secret.salt(&first.user));
         let verifier = known.map_or_else(unknown, |(verifier, _)| verifier);

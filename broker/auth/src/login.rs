@@ -93,6 +93,8 @@ pub struct Identity {
     pub client_id: Arc<str>,
     /// From where it came.
     pub peer: Peer,
+    /// MQTT version that it speaks, as in CONNECT; `None` for what is no connection.
+    pub protocol_version: Option<u8>,
 }
 
 impl Identity {
@@ -103,12 +105,13 @@ impl Identity {
             credential_version: account.credential_version,
             client_id: Arc::clone(&request.client_id),
             peer: request.peer,
+            protocol_version: None,
         }
     }
 
     /// A session without a user.
     pub fn anonymous(client_id: Arc<str>, peer: Peer) -> Identity {
-        Identity { user: None, credential_version: 0, client_id, peer }
+        Identity { user: None, credential_version: 0, client_id, peer, protocol_version: None }
     }
 
     /// Whether this is `root`.

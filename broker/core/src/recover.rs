@@ -107,6 +107,7 @@ fn restore(core: &Core, tenant: &Arc<Tenant>, recovered: RecoveredSession, messa
     let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| core.clock.wall_ms()));
     let mut identity = Identity::anonymous(row.client_id.as_str().into(), peer(row.peer));
     identity.user = row.user.as_deref().map(Into::into);
+    identity.protocol_version = Some(row.protocol_level);
     let holding = Holding::new(tenant.shares.of(&identity));
     let state = ClientState {
         link: None,

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use parking_lot::Mutex;
 
 use crate::change::ChangeMemory;
+use crate::limits::LOG_LINES_PER_SECOND_MAX;
 use crate::record::{ErrorRecord, RunError};
 
 /// Places of one definition whose warnings are kept.
@@ -41,6 +42,17 @@ pub struct Activity {
     /// Events that were not taken since the last [`take_refused`](Activity::take_refused).
     refused: AtomicU64,
     change: Option<Mutex<ChangeMemory>>,
+    lines: Mutex<Lines>,
+}
+
+/// Lines that runs wrote to the log in the current second.
+#[derive(Debug, Default)]
+struct Lines {
+    /// The second, since 1970.
+    second: i64,
+    written: u32,
+    /// Lines that were not written since the last one that was.
+    suppressed: u64,
 }
 
 impl Activity {
@@ -110,6 +122,30 @@ impl Activity {
     /// own, while a flood of them is not.
     pub fn note_refused(&self) -> bool {
         self.refused.fetch_add(1, Ordering::Relaxed) == 0
+    }
+
+    /// Whether a line that a run wrote goes to the log: of one definition at most 50 in a second do. Gives the number of those that did not since the last
+    /// one that did.
+    pub fn admit_line(&self, at: Timestamp) -> Option<u64> {
+        let mut lines = self.lines.lock();
+        let second = at.as_second();
+        if lines.second != second {
+            (lines.second, lines.written) = (second, 0);
+        }
+        if lines.written >= LOG_LINES_PER_SECOND_MAX {
+            lines.suppressed = lines.suppressed.saturating_add(1);
+            return None;
+        }
+        lines.written += 1;
+        Some(std::mem::take(&mut lines.suppressed))
+    }
+
+    /// Counts lines that are not to be written.
+    pub fn suppress_lines(&self, count: u64) {
+        if count > 0 {
+            let mut lines = self.lines.lock();
+            lines.suppressed = lines.suppressed.saturating_add(count);
+        }
     }
 
     /// How many events were not taken since the last call, and begins to count anew.
@@ -228,6 +264,17 @@ mod tests {
         let error = RunError { code: "MAILBOX_FULL", ..RunError::default() };
         assert_eq!(activity.record_errors("Hot", &error, at(100), 3), 3);
         assert_eq!(activity.record_error("Hot", &error, at(100)), 4);
+    }
+
+    #[test]
+    fn of_a_flood_of_lines_some_are_written_and_the_others_counted() {
+        let activity = Activity::default();
+        for _ in 0..LOG_LINES_PER_SECOND_MAX {
+            assert_eq!(activity.admit_line(at(1)), Some(0));
+        }
+        assert_eq!([activity.admit_line(at(1)), activity.admit_line(at(1))], [None, None]);
+        activity.suppress_lines(5);
+        assert_eq!([activity.admit_line(at(2)), activity.admit_line(at(2))], [Some(7), Some(0)]);
     }
 
     #[test]

@@ -57,3 +57,6 @@ pub const RECORD_PAYLOAD_BYTES_MAX: usize = 4096;
 
 /// Longest message text in an error record, in bytes; the rest is cut.
 pub(crate) const RECORD_MESSAGE_BYTES_MAX: usize = 1024;
+
+/// Most lines of one definition in the log within a second; others are counted. Enough to follow a handful of messages, little enough for a flood.
+pub(crate) const LOG_LINES_PER_SECOND_MAX: u32 = 50;

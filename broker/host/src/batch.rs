@@ -4,8 +4,10 @@
 //! done here has had no effect and can run by itself.
 
 use crate::{
-    Grants, GuestLimits, Qos, RunContext, RunError, RunOutcome, RunOutput, Services, Severity, Writer,
-    functions::may_write, limits,
+    BorrowedMessage, Grants, GuestLimits, Qos, RunContext, RunError, RunOutcome, RunOutput, Services,
+    Severity, Writer,
+    functions::{kept, may_write},
+    limits,
 };
 use std::sync::Arc;
 
@@ -158,8 +160,15 @@ impl Written {
         let writer = self.writer;
         let is_write = kind <= FORGET;
         if is_write {
-            let payload = if kind == FORGET { &[] } else { body };
-            may_write(&self.grants, &*self.services, &self.run, (head, payload)).ok()?;
+            let message = match kind {
+                FORGET => kept(head, &[]),
+                KEEP => kept(head, body),
+                _ => {
+                    let (qos, retain) = flags(kind)?;
+                    BorrowedMessage { qos, retain, ..BorrowedMessage::new(head, body) }
+                }
+            };
+            may_write(&self.grants, &*self.services, &self.run, &message).ok()?;
         }
         match kind {
             KEEP => output.keep(writer, head, body).ok()?,
@@ -173,16 +182,19 @@ impl Written {
                 let (line, column) = place;
                 return Some(RunOutcome::Failed(RunError { code: head.to_owned(), message, line, column }));
             }
-            _ => {
-                let qos = match kind & !RETAIN {
-                    0 => Qos::AtMostOnce,
-                    1 => Qos::AtLeastOnce,
-                    2 => Qos::ExactlyOnce,
-                    _ => return None,
-                };
-                output.publish(writer, head, body, (qos, kind & RETAIN != 0)).ok()?;
-            }
+            _ => output.publish(writer, head, body, flags(kind)?).ok()?,
         }
         Some(RunOutcome::Done(Vec::new()))
     }
+}
+
+/// Quality of service and RETAIN of a message, by its kind.
+fn flags(kind: u32) -> Option<(Qos, bool)> {
+    let qos = match kind & !RETAIN {
+        0 => Qos::AtMostOnce,
+        1 => Qos::AtLeastOnce,
+        2 => Qos::ExactlyOnce,
+        _ => return None,
+    };
+    Some((qos, kind & RETAIN != 0))
 }

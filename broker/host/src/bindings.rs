@@ -15,7 +15,7 @@ wasmtime::component::bindgen!({
     inline: "
         package lotmq:host;
         world action-exports {
-            export lotmq:guest/action-handler@0.1.0;
+            export lotmq:guest/action-handler@0.2.0;
         }
     ",
     world: "lotmq:host/action-exports",
@@ -30,7 +30,7 @@ pub(crate) mod model {
         inline: "
             package lotmq:host;
             world model-exports {
-                export lotmq:guest/model-handler@0.1.0;
+                export lotmq:guest/model-handler@0.2.0;
             }
         ",
         world: "lotmq:host/model-exports",
@@ -46,7 +46,7 @@ pub(crate) mod rule {
         inline: "
             package lotmq:host;
             world rule-exports {
-                export lotmq:guest/rule-handler@0.1.0;
+                export lotmq:guest/rule-handler@0.2.0;
             }
         ",
         world: "lotmq:host/rule-exports",

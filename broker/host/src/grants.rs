@@ -97,6 +97,8 @@ pub struct Grants {
     pub python: bool,
     /// Whether it may ask routes for rows.
     pub rows: bool,
+    /// What the operator has set for it: JSON on one line, which it may read; `None` for nothing.
+    pub config: Option<Arc<str>>,
 }
 
 impl Grants {
@@ -111,6 +113,7 @@ impl Grants {
             calls: NameGrant::All,
             python: true,
             rows: true,
+            config: None,
         }
     }
 

@@ -90,7 +90,7 @@ impl LoadError {
 }
 
 /// The interface through which an Action takes many messages.
-const BATCHES: &str = "lotmq:guest/action-batches@0.1.0";
+const BATCHES: &str = interface!("action-batches");
 
 /// A compiled component. Clones share the code.
 #[derive(Clone)]
@@ -186,9 +186,10 @@ impl Guest {
         &self.0.pre
     }
 
-    /// Whether it can ask for the message that started its run: by a topic read, or by handing it to a callee.
-    pub(crate) fn reads_topics(&self) -> bool {
-        self.0.summary.imports.iter().any(|import| is_ours(import, &["topic-store", "actions", "models"]))
+    /// Whether it can ask for the message that started its run: for its properties, by a topic read, or by handing it to a callee.
+    pub(crate) fn asks_for_its_message(&self) -> bool {
+        let interfaces = ["current-message", "topic-store", "actions", "models"];
+        self.0.summary.imports.iter().any(|import| is_ours(import, &interfaces))
     }
 }
 

@@ -5,8 +5,8 @@
 //! Not here: queues, order and back-off (`executor`).
 
 use crate::{
-    Engine, Event, Grants, GuestLimits, NestedCall, RunContext, RunError, RunOutcome, RunOutput, Services,
-    Trap, TrapKind, Value,
+    BorrowedMessage, Engine, Event, Grants, GuestLimits, NestedCall, RunContext, RunError, RunOutcome,
+    RunOutput, Services, Trap, TrapKind, Value,
     batch::{Answer, MessageBatch, Written},
     bindings::{ActionExports, model::ModelExports},
     engine::Ticker,
@@ -107,7 +107,7 @@ impl ActionInstance {
         let engine = guest.engine();
         let memory_bytes = limits.memory_bytes.min(engine.memory_bytes_max());
         let memory = Memory::new(memory_bytes, grants.acting.now().account, engine.memory());
-        let state = RunState::new(services, grants, memory, guest.reads_topics());
+        let state = RunState::new(services, grants, memory, guest.asks_for_its_message());
         let mut store = new_store(engine, state, limits.time);
         let ticker = engine.ticker().clone();
         let exports = match guest.pre() {
@@ -217,7 +217,7 @@ impl ActionInstance {
         };
         let handler = exports.lotmq_guest_action_handler();
         let done = match event {
-            Event::Message(message) => handler.call_on_message(store, message.clone())?,
+            Event::Message(message) => handler.call_on_message(store, message.as_param())?,
             Event::Start => handler.call_on_event(store, LifeEvent::Start)?,
             Event::Timer => handler.call_on_event(store, LifeEvent::Timer)?,
             Event::Connected(client) => handler.call_on_event(store, LifeEvent::Connected(client.clone()))?,
@@ -228,7 +228,11 @@ impl ActionInstance {
                 handler.call_on_event(store, LifeEvent::Subscribed(subscription.clone()))?
             }
             Event::Call { inputs, trigger } => {
-                let outputs = handler.call_call(store, &as_params(inputs), trigger.clone())?;
+                let outputs = handler.call_call(
+                    store,
+                    &as_params(inputs),
+                    trigger.as_ref().map(BorrowedMessage::as_param),
+                )?;
                 return Ok(outputs
                     .map(|values| values.into_iter().map(Value::from).collect())
                     .map_err(RunError::from));
@@ -263,11 +267,15 @@ fn call_model(
     let handler = exports.lotmq_guest_model_handler();
     match event {
         Event::Message(message) => {
-            let done = handler.call_on_message(store, message.clone())?;
+            let done = handler.call_on_message(store, message.as_param())?;
             Ok(done.map(|()| Vec::new()).map_err(RunError::from))
         }
         Event::Call { inputs, trigger } => {
-            let built = handler.call_build(store, &as_params(inputs), trigger.clone())?;
+            let built = handler.call_build(
+                store,
+                &as_params(inputs),
+                trigger.as_ref().map(BorrowedMessage::as_param),
+            )?;
             let values = built.map(|built| {
                 let qos = Value::Integer(i64::from(built.qos as u8));
                 vec![Value::Bytes(built.payload), qos, Value::Boolean(built.retain)]

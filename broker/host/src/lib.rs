@@ -11,6 +11,9 @@
 //! bound is in [`limits`]; `unsafe` is only in `cache::native`, `heap` and in generated bindings.
 //! Not here: triggers, last values, who may deploy what (`definitions`, `server`).
 
+#[macro_use]
+mod package;
+
 mod batch;
 mod bindings;
 mod cache;
@@ -27,6 +30,7 @@ pub mod limits;
 mod memory;
 mod outcome;
 mod output;
+mod properties;
 pub mod python;
 pub mod route;
 pub mod rule;
@@ -53,11 +57,11 @@ pub use heap::trim as give_memory_back;
 pub use instance::ActionInstance;
 pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};
-pub use output::{Effect, GuestId, RunOutput, Severity, Writer};
-pub use services::{ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services};
+pub use output::{Effect, GuestId, LogLevel, RunOutput, Severity, Writer};
+pub use services::{ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services, StateRefused};
 pub use stack::register_stack;
 pub use types::{
-    Argument, Client, Departure, Event, Lease, Message, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError,
-    Subscription, Value,
+    Argument, BorrowedMessage, Client, Departure, Event, Lease, OwnedClient, OwnedEvent, OwnedMessage, Qos,
+    RunError, Subscription, Value,
 };
 pub use validate::{ComponentSource, World};

@@ -15,11 +15,20 @@ pub const WRITE_BYTES_PER_RUN_MAX: usize = 16 * 1024 * 1024;
 /// Reports of one run that are kept; further ones are counted only. Enough to find the first faults, small enough for one topic.
 pub const REPORTS_PER_RUN_MAX: u32 = 100;
 
-/// Bytes of a report's or an error's message; longer ones are cut at a character.
+/// Lines for the log of one run that are kept; further ones are counted only. As many as reports.
+pub const LOG_LINES_PER_RUN_MAX: u32 = 100;
+
+/// Bytes of a report's or an error's message, and of a line for the log; longer ones are cut at a character.
 pub const MESSAGE_BYTES_MAX: usize = 4096;
 
 /// Bytes of an environment value or a secret that a guest may set.
 pub const ENVIRONMENT_VALUE_BYTES_MAX: usize = 64 * 1024;
+
+/// Bytes of a key of a definition's state.
+pub const STATE_KEY_BYTES_MAX: usize = 256;
+
+/// Bytes of a value of a definition's state. As of an environment value.
+pub const STATE_VALUE_BYTES_MAX: usize = 64 * 1024;
 
 /// Bytes of the name of an environment value, a secret, or a called definition.
 pub const NAME_BYTES_MAX: usize = 256;

@@ -30,6 +30,21 @@ pub enum Severity {
     Error,
 }
 
+/// How much a line of the log matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogLevel {
+    /// Of interest to who looks for a mistake in the guest.
+    Trace,
+    /// Of interest to who wants to know how it decided.
+    Debug,
+    /// Something that happens seldom and is as it should be.
+    Info,
+    /// Something was lost, refused or given up.
+    Warn,
+    /// Somebody must do something.
+    Error,
+}
+
 /// One thing that a run wants done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Effect<'a> {
@@ -43,6 +58,10 @@ pub enum Effect<'a> {
         qos: Qos,
         /// RETAIN flag.
         retain: bool,
+        /// Properties of MQTT 5.0 as they are encoded in PUBLISH, without their length.
+        properties: &'a [u8],
+        /// Seconds that it has to live; `None` when it never expires.
+        expiry_seconds: Option<u32>,
     },
     /// Make this the topic's last value, durably, and tell nobody.
     Keep {
@@ -69,6 +88,13 @@ pub enum Effect<'a> {
         /// Column from 1; 0 when unknown.
         column: u32,
     },
+    /// Write a line to the log.
+    Log {
+        /// How much it matters.
+        level: LogLevel,
+        /// The line.
+        text: &'a str,
+    },
 }
 
 /// Why a write was not taken.
@@ -77,10 +103,23 @@ pub(crate) struct LimitReached;
 
 #[derive(Clone, Copy, Debug)]
 enum Kind {
-    Publish { qos: Qos, retain: bool },
+    /// The properties are so many bytes in front of the payload.
+    Publish {
+        qos: Qos,
+        retain: bool,
+        properties_len: u32,
+        expiry_seconds: Option<u32>,
+    },
     Keep,
     Forget,
-    Report { severity: Severity, line: u32, column: u32 },
+    Report {
+        severity: Severity,
+        line: u32,
+        column: u32,
+    },
+    Log {
+        level: LogLevel,
+    },
 }
 
 /// An effect by offsets: `head` is a topic or a code in `text`, `body` a payload in `data` or a message in `text`.
@@ -108,6 +147,8 @@ pub struct RunOutput {
     writes: u32,
     reports: u32,
     reports_dropped: u32,
+    lines: u32,
+    lines_dropped: u32,
     writes_refused: u32,
     writes_max: u32,
     bytes_max: usize,
@@ -129,6 +170,7 @@ impl RunOutput {
         self.data.shrink_to(KEPT_BYTES);
         self.records.shrink_to(KEPT_BYTES / size_of::<Record>());
         (self.writes, self.reports, self.reports_dropped, self.writes_refused) = (0, 0, 0, 0);
+        (self.lines, self.lines_dropped) = (0, 0);
     }
 
     /// The effects in program order, each with what wrote it.
@@ -154,6 +196,22 @@ impl RunOutput {
     /// How many reports were dropped because the run had reached their bound.
     pub fn reports_dropped(&self) -> u32 {
         self.reports_dropped
+    }
+
+    /// How many lines for the log were dropped because the run had reached their bound.
+    pub fn lines_dropped(&self) -> u32 {
+        self.lines_dropped
+    }
+
+    /// Adds a line for the log, at the end.
+    pub(crate) fn log(&mut self, writer: Writer, level: LogLevel, text: &str) {
+        if self.lines >= limits::LOG_LINES_PER_RUN_MAX {
+            self.lines_dropped = self.lines_dropped.saturating_add(1);
+            return;
+        }
+        self.lines += 1;
+        let head = self.push_text(cut(text, limits::MESSAGE_BYTES_MAX));
+        self.records.push(Record { kind: Kind::Log { level }, writer, head, body: (0, 0) });
     }
 
     /// Adds a report of the host's own, such as a suppressed write, at the end.
@@ -187,15 +245,29 @@ impl RunOutput {
         payload: &[u8],
         (qos, retain): (Qos, bool),
     ) -> Result<(), LimitReached> {
-        self.write(Kind::Publish { qos, retain }, writer, topic, payload)
+        self.publish_with(writer, topic, payload, (qos, retain), (&[], None))
+    }
+
+    /// Adds a message with encoded properties, and the seconds that it has to live.
+    pub(crate) fn publish_with(
+        &mut self,
+        writer: Writer,
+        topic: &str,
+        payload: &[u8],
+        (qos, retain): (Qos, bool),
+        (properties, expiry_seconds): (&[u8], Option<u32>),
+    ) -> Result<(), LimitReached> {
+        let properties_len = u32::try_from(properties.len()).map_err(|_| LimitReached)?;
+        let kind = Kind::Publish { qos, retain, properties_len, expiry_seconds };
+        self.write(kind, writer, topic, (properties, payload))
     }
 
     pub(crate) fn keep(&mut self, writer: Writer, topic: &str, payload: &[u8]) -> Result<(), LimitReached> {
-        self.write(Kind::Keep, writer, topic, payload)
+        self.write(Kind::Keep, writer, topic, (&[], payload))
     }
 
     pub(crate) fn forget(&mut self, writer: Writer, topic: &str) -> Result<(), LimitReached> {
-        self.write(Kind::Forget, writer, topic, &[])
+        self.write(Kind::Forget, writer, topic, (&[], &[]))
     }
 
     /// What this run wrote last to a topic: `None` when nothing, `Some(None)` when it forgot it.
@@ -203,22 +275,32 @@ impl RunOutput {
         let topic = topic.as_bytes();
         let record = self.records.iter().rev().find(|record| {
             let head = self.text.as_bytes().get(record.head.0 as usize..record.head.1 as usize);
-            !matches!(record.kind, Kind::Report { .. }) && head == Some(topic)
+            !matches!(record.kind, Kind::Report { .. } | Kind::Log { .. }) && head == Some(topic)
         })?;
         Some(match record.kind {
             Kind::Forget => None,
-            Kind::Publish { .. } | Kind::Keep | Kind::Report { .. } => Some(self.payload(record.body)),
+            Kind::Publish { .. } | Kind::Keep | Kind::Report { .. } | Kind::Log { .. } => {
+                Some(self.payload(record.body))
+            }
         })
     }
 
-    fn write(&mut self, kind: Kind, writer: Writer, topic: &str, payload: &[u8]) -> Result<(), LimitReached> {
-        let bytes = self.text.len() + self.data.len() + topic.len() + payload.len();
+    fn write(
+        &mut self,
+        kind: Kind,
+        writer: Writer,
+        topic: &str,
+        (properties, payload): (&[u8], &[u8]),
+    ) -> Result<(), LimitReached> {
+        let added = topic.len() + properties.len() + payload.len();
+        let bytes = self.text.len() + self.data.len() + added;
         if self.writes >= self.writes_max || bytes > self.bytes_max {
             self.writes_refused = self.writes_refused.saturating_add(1);
             return Err(LimitReached);
         }
         self.writes += 1;
         let head = self.push_text(topic);
+        self.data.extend_from_slice(properties);
         let start = offset(self.data.len());
         self.data.extend_from_slice(payload);
         let body = (start, offset(self.data.len()));
@@ -235,11 +317,15 @@ impl RunOutput {
     fn effect(&self, record: &Record) -> Effect<'_> {
         let head = self.text(record.head);
         match record.kind {
-            Kind::Publish { qos, retain } => {
-                Effect::Publish { topic: head, payload: self.payload(record.body), qos, retain }
+            Kind::Publish { qos, retain, properties_len, expiry_seconds } => {
+                let start = record.body.0;
+                let properties = self.payload((start - properties_len, start));
+                let payload = self.payload(record.body);
+                Effect::Publish { topic: head, payload, qos, retain, properties, expiry_seconds }
             }
             Kind::Keep => Effect::Keep { topic: head, payload: self.payload(record.body) },
             Kind::Forget => Effect::Forget { topic: head },
+            Kind::Log { level } => Effect::Log { level, text: head },
             Kind::Report { severity, line, column } => {
                 Effect::Report { severity, code: head, message: self.text(record.body), line, column }
             }
@@ -284,7 +370,7 @@ mod tests {
     #[test]
     fn effects_come_out_in_program_order() {
         let mut output = output(10, 1000);
-        output.publish(ID, "a/b", b"1", (Qos::AtLeastOnce, true)).unwrap();
+        output.publish_with(ID, "a/b", b"1", (Qos::AtLeastOnce, true), (b"p", Some(3))).unwrap();
         output.report(CALLEE, Severity::Error, "LOT501", "went wrong", (3, 4));
         output.keep(ID, "k", b"2").unwrap();
         output.forget(ID, "k").unwrap();
@@ -292,7 +378,17 @@ mod tests {
         assert_eq!(
             effects,
             [
-                (ID, Effect::Publish { topic: "a/b", payload: b"1", qos: Qos::AtLeastOnce, retain: true }),
+                (
+                    ID,
+                    Effect::Publish {
+                        topic: "a/b",
+                        payload: b"1",
+                        qos: Qos::AtLeastOnce,
+                        retain: true,
+                        properties: b"p",
+                        expiry_seconds: Some(3)
+                    }
+                ),
                 (
                     CALLEE,
                     Effect::Report {
@@ -332,6 +428,22 @@ mod tests {
         assert_eq!(output.last_written("t"), Some(Some(&b"2"[..])));
         output.forget(ID, "t").unwrap();
         assert_eq!(output.last_written("t"), Some(None));
+    }
+
+    #[test]
+    fn lines_are_bounded_and_no_writes() {
+        let mut output = output(1, 1);
+        for _ in 0..limits::LOG_LINES_PER_RUN_MAX + 2 {
+            output.log(ID, LogLevel::Info, "t");
+        }
+        assert_eq!((output.lines_dropped(), output.writes(), output.last_written("t")), (2, 0, None));
+        assert_eq!(output.effects().count(), limits::LOG_LINES_PER_RUN_MAX as usize);
+        output.clear();
+        assert_eq!((output.lines_dropped(), output.effects().count()), (0, 0));
+        output.log(CALLEE, LogLevel::Error, &"ä".repeat(limits::MESSAGE_BYTES_MAX));
+        let text = "ä".repeat(limits::MESSAGE_BYTES_MAX / 2);
+        let line = (CALLEE, Effect::Log { level: LogLevel::Error, text: &text });
+        assert_eq!(output.effects().collect::<Vec<_>>(), [line]);
     }
 
     #[test]

@@ -12,13 +12,14 @@ mod client_tls;
 mod host;
 mod instance;
 mod net;
+mod properties;
 mod tls;
 mod work;
 
 pub use bindings::{
     exports::lotmq::guest::route_handler::{Abilities, Delivery, Description, Failure, Receipt, Rejection},
     lotmq::guest::{
-        ingest::{Arrival, IngestError},
+        ingest::IngestError,
         types::{Argument, Message, Qos, Value},
     },
 };
@@ -26,4 +27,5 @@ pub use client_tls::ClientTls;
 pub use host::{Ingesting, RouteServices};
 pub use instance::{RouteGuest, RouteInstance, RouteSpec};
 pub use net::{Endpoint, EndpointTls};
+pub use properties::{IngestedMessage, properties_of};
 pub use work::HostWork;

@@ -7,14 +7,15 @@
 //! processor time. Not here: which rules are asked in what order, and what is remembered (`auth`); what denies when a rule fails (`auth`).
 
 use crate::{
-    ComponentSource, Engine, Grants, GuestLimits, LoadError, RunContext, RunError, RunOutput, Services,
-    TopicGrant, Trap, World,
+    BorrowedMessage, ComponentSource, Engine, Grants, GuestLimits, LoadError, RunContext, RunError,
+    RunOutput, Services, TopicGrant, Trap, World,
     bindings::rule::{RuleExports, RuleExportsPre, exports::lotmq::guest::rule_handler as handler},
     instance::{Deadline, new_store, start_failed},
     limits::{RULE_MEMORY_BYTES, RULE_TIME},
     memory::{Memory, OF_RULES},
     state::RunState,
     ticker::{Pace, Ticker},
+    validate::is_ours,
 };
 use std::{fmt, sync::Arc};
 use wasmtime::Store;
@@ -50,6 +51,19 @@ pub enum Read {
         /// Whether it had.
         exists: bool,
     },
+    /// Something that the message says beyond topic and payload.
+    Message,
+    /// Something of the connection.
+    Connection,
+}
+
+/// What a question is about, beyond its [`Request`].
+#[derive(Clone, Copy, Debug, Default)]
+pub struct About<'a> {
+    /// The message that a client wants to publish, where it is known. Its topic and payload are those of the request.
+    pub message: Option<BorrowedMessage<'a>>,
+    /// MQTT version that the client speaks, as in CONNECT.
+    pub protocol_version: Option<u8>,
 }
 
 impl Read {
@@ -78,6 +92,7 @@ pub enum RuleOutcome {
 pub struct RuleGuest {
     engine: Engine,
     pre: RuleExportsPre<RunState>,
+    asks_for_message: bool,
 }
 
 impl fmt::Debug for RuleGuest {
@@ -92,9 +107,10 @@ impl RuleGuest {
     /// # Errors
     /// When it is not one, or does not fit the world.
     pub fn compile(engine: &Engine, binary: &[u8], source: ComponentSource) -> Result<RuleGuest, LoadError> {
-        let (pre, _) = engine.prepare(binary, World::Rule, source)?;
+        let (pre, summary) = engine.prepare(binary, World::Rule, source)?;
+        let asks_for_message = summary.imports.iter().any(|import| is_ours(import, &["current-message"]));
         let pre = RuleExportsPre::new(pre).map_err(|error| LoadError::world_mismatch(World::Rule, &error))?;
-        Ok(RuleGuest { engine: engine.clone(), pre })
+        Ok(RuleGuest { engine: engine.clone(), pre, asks_for_message })
     }
 
     /// Makes an instance: some 10 µs.
@@ -111,7 +127,7 @@ impl RuleGuest {
             ..GuestLimits::default()
         };
         let memory = Memory::new(memory_bytes, OF_RULES, self.engine.memory_of_rules());
-        let state = RunState::of_rule(services, Arc::new(grants()), memory);
+        let state = RunState::of_rule(services, Arc::new(grants()), memory, self.asks_for_message);
         let mut store = new_store(&self.engine, state, limits.time);
         match self.pre.instantiate(&mut store) {
             Ok(exports) => {
@@ -147,7 +163,7 @@ impl RuleInstance {
     /// Asks. `output` is cleared first and then holds what the rule reported; `subject` is who asks, `None` for nobody.
     pub fn check(
         &mut self,
-        request: &Request,
+        (request, about): (&Request, About<'_>),
         subject: Option<Arc<dyn Subject>>,
         run: RunContext,
         output: &mut RunOutput,
@@ -158,8 +174,11 @@ impl RuleInstance {
         }
         self.ticker.run_begins(Pace::Fine);
         let state = self.store.data_mut();
-        state.begin(run, Deadline::new(self.limits.time), None, output);
+        // Without its topic: reads of that topic are not reads of the message.
+        let message = about.message.map(|message| BorrowedMessage { topic: "", payload: &[], ..message });
+        state.begin(run, Deadline::new(self.limits.time), message.as_ref(), output);
         state.subject = subject;
+        state.protocol_version = about.protocol_version;
         self.store.set_epoch_deadline(1);
         let handler = self.exports.lotmq_guest_rule_handler();
         let called = handler.call_check(&mut self.store, request);

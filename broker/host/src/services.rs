@@ -5,7 +5,7 @@
 //! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
 
 use crate::{
-    Argument, GuestId, Message, Qos, RunError, RunOutput, Value, instance::Deadline, python::Called,
+    Argument, BorrowedMessage, GuestId, Qos, RunError, RunOutput, Value, instance::Deadline, python::Called,
 };
 
 /// Which run a service is asked for.
@@ -33,7 +33,7 @@ pub struct NestedCall<'a> {
     /// The caller's run, with the depth of the callee.
     pub run: RunContext,
     /// Message that the outermost run was started by, if any.
-    pub trigger: Option<Message<'a>>,
+    pub trigger: Option<BorrowedMessage<'a>>,
     /// Where the callee's effects go: behind those that the caller already had.
     pub output: &'a mut RunOutput,
     pub(crate) deadline: Deadline,
@@ -122,6 +122,14 @@ impl RowsError {
     }
 }
 
+/// Why a value of a definition's state was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StateRefused {
+    /// The definition, or all together, have as much as they may.
+    #[error("the state is full")]
+    Full,
+}
+
 /// What guests may ask of the broker. Grants were checked before unless said otherwise.
 pub trait Services: Send + Sync {
     /// Appends the last value of a topic to `value`: the live value, else the retained message. False when there is neither.
@@ -144,9 +152,30 @@ pub trait Services: Send + Sync {
     /// Sets (`Some`) or removes (`None`) a secret, at once. False when it was refused.
     fn set_secret(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool;
 
-    /// Whether a definition may write this to a topic that its grants cover.
-    fn may_write(&self, run: &RunContext, topic: &str, payload: &[u8]) -> bool {
-        let _ = (run, topic, payload);
+    /// A value of the definition's state; `None` when it is not set.
+    fn state(&self, run: &RunContext, key: &str) -> Option<Vec<u8>> {
+        let _ = (run, key);
+        None
+    }
+
+    /// Sets (`Some`) or removes (`None`) a value of the definition's state, at once.
+    ///
+    /// # Errors
+    /// [`StateRefused`]; the value before stays.
+    fn set_state(&self, run: &RunContext, key: &str, value: Option<&[u8]>) -> Result<(), StateRefused> {
+        let _ = (run, key, value);
+        Err(StateRefused::Full)
+    }
+
+    /// The keys of the definition's state, in their order.
+    fn state_keys(&self, run: &RunContext) -> Vec<String> {
+        let _ = run;
+        Vec::new()
+    }
+
+    /// Whether a definition may write this to a topic that its grants cover. A value that is kept is a message of QoS 0 with RETAIN.
+    fn may_write(&self, run: &RunContext, message: &BorrowedMessage<'_>) -> bool {
+        let _ = (run, message);
         true
     }
 
@@ -196,6 +225,9 @@ pub trait Services: Send + Sync {
 
     /// The wall clock in milliseconds since 1970-01-01 UTC.
     fn now_ms(&self) -> i64;
+
+    /// Milliseconds since a moment that stays the same; never goes back.
+    fn monotonic_ms(&self) -> u64;
 
     /// 64 random bits, not predictable from outside.
     fn random(&self) -> u64 {

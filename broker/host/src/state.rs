@@ -3,7 +3,7 @@
 //! Invariant: between two runs nothing of a run is left but memory for reuse.
 
 use crate::{
-    Authority, Grants, GuestId, Message, Qos, RunContext, RunOutput, Services, Writer,
+    Authority, BorrowedMessage, Grants, GuestId, Qos, RunContext, RunOutput, Services, Writer,
     functions::Patterns,
     instance::{AtTick, Deadline, Stopped, time_of_run},
     limits::SHORT_BACKTRACK_STEPS_MAX,
@@ -29,6 +29,8 @@ pub(crate) struct RunState {
     pub(crate) patterns: Patterns,
     /// Who asks a rule; `None` in other worlds.
     pub(crate) subject: Option<Arc<dyn Subject>>,
+    /// MQTT version of the connection that asks a rule.
+    pub(crate) protocol_version: Option<u8>,
     /// What the run read, for worlds whose results are remembered.
     reads: Option<RefCell<Vec<Read>>>,
     trigger: TriggerMessage,
@@ -47,6 +49,9 @@ struct TriggerMessage {
     qos: Qos,
     retain: bool,
     client_id: String,
+    properties: Vec<u8>,
+    expires_at_ms: Option<u64>,
+    received_ms: u64,
 }
 
 impl RunState {
@@ -65,6 +70,7 @@ impl RunState {
             output: RefCell::default(),
             patterns: Patterns::default(),
             subject: None,
+            protocol_version: None,
             reads: None,
             trigger: TriggerMessage {
                 is_set: false,
@@ -73,6 +79,9 @@ impl RunState {
                 qos: Qos::AtMostOnce,
                 retain: false,
                 client_id: String::new(),
+                properties: Vec::new(),
+                expires_at_ms: None,
+                received_ms: 0,
             },
             value: RefCell::default(),
             memory,
@@ -89,7 +98,7 @@ impl RunState {
         &mut self,
         run: RunContext,
         deadline: Deadline,
-        trigger: Option<&Message<'_>>,
+        trigger: Option<&BorrowedMessage<'_>>,
         output: &mut RunOutput,
     ) {
         self.run = run;
@@ -104,8 +113,13 @@ impl RunState {
     }
 
     /// The state of a rule: it notes what it reads, and its searches are short.
-    pub(crate) fn of_rule(services: Arc<dyn Services>, grants: Arc<Grants>, memory: Memory) -> Self {
-        let mut state = RunState::new(services, grants, memory, false);
+    pub(crate) fn of_rule(
+        services: Arc<dyn Services>,
+        grants: Arc<Grants>,
+        memory: Memory,
+        keeps_message: bool,
+    ) -> Self {
+        let mut state = RunState::new(services, grants, memory, keeps_message);
         state.patterns = Patterns::new(SHORT_BACKTRACK_STEPS_MAX);
         state.reads = Some(RefCell::default());
         state
@@ -133,13 +147,16 @@ impl RunState {
     }
 
     /// The message that started the run; `None` when none did, or when the guest has no way to ask for it.
-    pub(crate) fn trigger(&self) -> Option<Message<'_>> {
-        self.trigger.is_set.then_some(Message {
+    pub(crate) fn trigger(&self) -> Option<BorrowedMessage<'_>> {
+        self.trigger.is_set.then_some(BorrowedMessage {
             topic: &self.trigger.topic,
             payload: &self.trigger.payload,
             qos: self.trigger.qos,
             retain: self.trigger.retain,
             client_id: &self.trigger.client_id,
+            properties: &self.trigger.properties,
+            expires_at_ms: self.trigger.expires_at_ms,
+            received_ms: self.trigger.received_ms,
         })
     }
 
@@ -180,16 +197,19 @@ impl RunState {
 }
 
 impl TriggerMessage {
-    fn set(&mut self, message: Option<&Message<'_>>) {
+    fn set(&mut self, message: Option<&BorrowedMessage<'_>>) {
         self.topic.clear();
         self.payload.clear();
         self.client_id.clear();
+        self.properties.clear();
         self.is_set = message.is_some();
         if let Some(message) = message {
             self.topic.push_str(message.topic);
             self.payload.extend_from_slice(message.payload);
             self.client_id.push_str(message.client_id);
+            self.properties.extend_from_slice(message.properties);
             (self.qos, self.retain) = (message.qos, message.retain);
+            (self.expires_at_ms, self.received_ms) = (message.expires_at_ms, message.received_ms);
         }
     }
 }

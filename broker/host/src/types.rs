@@ -8,7 +8,7 @@ use crate::bindings::{
 };
 pub use crate::bindings::{
     exports::lotmq::guest::action_handler::{Client, Departure, Subscription},
-    lotmq::guest::types::{Message, Qos},
+    lotmq::guest::types::Qos,
 };
 use std::sync::Arc;
 use wasmtime::component::{ComponentType, Lift, Lower};
@@ -93,11 +93,55 @@ impl RunError {
     }
 }
 
+/// Application BorrowedMessage, borrowed from whoever has it. A guest is handed the first five parts, and asks for the others.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct BorrowedMessage<'a> {
+    /// Topic Name.
+    pub topic: &'a str,
+    /// Payload as it arrived.
+    pub payload: &'a [u8],
+    /// Quality of service with which it arrived.
+    pub qos: Qos,
+    /// RETAIN flag with which it arrived.
+    pub retain: bool,
+    /// Client Identifier of the publisher, as in [`OwnedMessage`].
+    pub client_id: &'a str,
+    /// Properties of MQTT 5.0 as they are encoded in PUBLISH, without their length. Those of one connection may be among them and are not looked at.
+    pub properties: &'a [u8],
+    /// Expiry time, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+    /// When it was received, in milliseconds since 1970.
+    pub received_ms: u64,
+}
+
+impl<'a> BorrowedMessage<'a> {
+    /// A message of QoS 0 that says nothing else, from nobody, received in 1970.
+    pub fn new(topic: &'a str, payload: &'a [u8]) -> Self {
+        let (qos, retain, client_id) = (Qos::AtMostOnce, false, "");
+        BorrowedMessage {
+            topic,
+            payload,
+            qos,
+            retain,
+            client_id,
+            properties: &[],
+            expires_at_ms: None,
+            received_ms: 0,
+        }
+    }
+
+    /// What a guest is handed of it.
+    pub(crate) fn as_param(&self) -> generated::Message<'a> {
+        let BorrowedMessage { topic, payload, qos, retain, client_id, .. } = *self;
+        generated::Message { topic, payload, qos, retain, client_id }
+    }
+}
+
 /// What starts a run, borrowed from whoever has it.
 #[derive(Clone, Debug)]
 pub enum Event<'a> {
     /// A message matched the trigger.
-    Message(Message<'a>),
+    Message(BorrowedMessage<'a>),
     /// The broker started, or the definition was deployed.
     Start,
     /// The definition's timer or clock time.
@@ -113,13 +157,13 @@ pub enum Event<'a> {
         /// Inputs by name.
         inputs: &'a [Argument],
         /// Message that the caller's run was started by, if any.
-        trigger: Option<Message<'a>>,
+        trigger: Option<BorrowedMessage<'a>>,
     },
 }
 
 impl<'a> Event<'a> {
     /// The message that started the run, or its caller's.
-    pub fn trigger(&self) -> Option<&Message<'a>> {
+    pub fn trigger(&self) -> Option<&BorrowedMessage<'a>> {
         match self {
             Event::Message(message) => Some(message),
             Event::Call { trigger, .. } => trigger.as_ref(),
@@ -145,6 +189,12 @@ pub struct OwnedMessage {
     pub retain: bool,
     /// Client Identifier of the publisher, `$route/` and a name for what a route brought; empty for other guests and the broker itself. Shared with the session, so that it costs no copy.
     pub client_id: Arc<str>,
+    /// Properties of MQTT 5.0, as in [`BorrowedMessage`].
+    pub properties: bytes::Bytes,
+    /// Expiry time, in milliseconds since 1970.
+    pub expires_at_ms: Option<u64>,
+    /// When it was received, in milliseconds since 1970.
+    pub received_ms: u64,
     /// What is held until everything that the message starts has ended.
     pub lease: Option<Lease>,
 }
@@ -173,15 +223,38 @@ impl PartialEq for Lease {
 }
 
 impl OwnedMessage {
+    /// A message of QoS 0 that says nothing else, from nobody, received in 1970.
+    pub fn new(topic: impl Into<Box<str>>, payload: impl Into<bytes::Bytes>) -> Self {
+        OwnedMessage {
+            topic: topic.into(),
+            payload: payload.into(),
+            qos: Qos::AtMostOnce,
+            retain: false,
+            client_id: Arc::default(),
+            properties: bytes::Bytes::new(),
+            expires_at_ms: None,
+            received_ms: 0,
+            lease: None,
+        }
+    }
+
     /// The message as guests see it.
-    pub fn as_message(&self) -> Message<'_> {
-        Message {
+    pub fn as_message(&self) -> BorrowedMessage<'_> {
+        BorrowedMessage {
             topic: &self.topic,
             payload: &self.payload,
             qos: self.qos,
             retain: self.retain,
             client_id: &self.client_id,
+            properties: &self.properties,
+            expires_at_ms: self.expires_at_ms,
+            received_ms: self.received_ms,
         }
+    }
+
+    /// Bytes that it counts for in the bound of a mailbox.
+    pub fn bytes(&self) -> usize {
+        self.topic.len() + self.payload.len() + self.properties.len()
     }
 }
 
@@ -270,7 +343,7 @@ impl OwnedEvent {
         const FIXED: usize = 64;
         FIXED
             + match self {
-                OwnedEvent::Message(message) => message.topic.len() + message.payload.len(),
+                OwnedEvent::Message(message) => message.bytes(),
                 OwnedEvent::Start | OwnedEvent::Timer => 0,
                 OwnedEvent::Connected(client) | OwnedEvent::Disconnected { client, .. } => {
                     client.client_id.len()
@@ -279,7 +352,7 @@ impl OwnedEvent {
                 OwnedEvent::Call { inputs, trigger } => {
                     let inputs: usize =
                         inputs.iter().map(|input| input.name.len() + input.value.bytes()).sum();
-                    inputs + trigger.as_ref().map_or(0, |message| message.topic.len() + message.payload.len())
+                    inputs + trigger.as_ref().map_or(0, |message| message.bytes())
                 }
             }
     }

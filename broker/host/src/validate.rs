@@ -2,7 +2,11 @@
 //!
 //! Invariant: nothing that the bytes say about themselves is believed beyond refusing them; each capability is checked again at the call.
 
-use crate::{LoadError, limits::COMPONENT_BYTES_MAX};
+use crate::{
+    LoadError,
+    limits::COMPONENT_BYTES_MAX,
+    package::{TRACK, qualified},
+};
 use wasmparser::{ComponentExternalKind, ComponentTypeRef, Encoding, Parser, Payload};
 
 /// A world of the package `lotmq:guest`.
@@ -37,11 +41,16 @@ impl World {
         match self {
             World::Action => &[
                 "types",
+                "message-properties",
                 "action-handler",
                 "messages",
+                "current-message",
                 "topic-store",
                 "environment",
                 "ambient",
+                "config",
+                "state",
+                "logging",
                 "actions",
                 "python",
                 "rows",
@@ -49,17 +58,40 @@ impl World {
                 "backtracking",
                 "diagnostics",
             ],
-            World::Route => &["types", "net", "ingest", "environment", "ambient", "diagnostics"],
-            World::Rule => {
-                &["types", "rule-handler", "subject", "topic-store", "backtracking", "diagnostics"]
-            }
+            World::Route => &[
+                "types",
+                "message-properties",
+                "net",
+                "ingest",
+                "environment",
+                "ambient",
+                "state",
+                "logging",
+                "diagnostics",
+            ],
+            World::Rule => &[
+                "types",
+                "message-properties",
+                "rule-handler",
+                "subject",
+                "current-message",
+                "topic-store",
+                "config",
+                "logging",
+                "backtracking",
+                "diagnostics",
+            ],
             World::Model => &[
                 "types",
+                "message-properties",
                 "model-handler",
                 "messages",
+                "current-message",
                 "topic-store",
                 "environment",
                 "ambient",
+                "config",
+                "logging",
                 "rows",
                 "backtracking",
                 "diagnostics",
@@ -115,7 +147,7 @@ pub(crate) fn check(bytes: &[u8], world: World, source: ComponentSource) -> Resu
     let mut summary = outline(bytes, world, source)?;
     for name in world.exports() {
         if !summary.exports.iter().any(|export| is_ours(export, &[name])) {
-            let missing = format!("lotmq:guest/{name}@0.1.0");
+            let missing = qualified(name);
             return Err(LoadError::WorldMismatch {
                 world: world.name(),
                 reason: format!("export '{missing}' is missing"),
@@ -176,7 +208,7 @@ fn linked_outline(bytes: &[u8], world: World, source: ComponentSource) -> Result
             needs_runtime |= import.module == RUNTIME_MODULE;
             let interface = import.name.split_once('.').map_or("", |(interface, _)| interface);
             if import.module == HOST_MODULE {
-                let name = format!("lotmq:guest/{interface}@0.1.0");
+                let name = qualified(interface);
                 if !is_ours(&name, world.imports()) {
                     return Err(LoadError::ImportForbidden { import: name, world: world.name() });
                 }
@@ -188,7 +220,7 @@ fn linked_outline(bytes: &[u8], world: World, source: ComponentSource) -> Result
     }
     match source {
         ComponentSource::Compiler => {
-            summary.exports.extend(world.exports().iter().map(|name| format!("lotmq:guest/{name}@0.1.0")));
+            summary.exports.extend(world.exports().iter().map(|name| qualified(name)));
             Ok(summary)
         }
         ComponentSource::Upload if needs_runtime => {
@@ -217,13 +249,13 @@ fn allowed(
     }
 }
 
-/// Whether a name is `lotmq:guest/<one of these>@0.1.<anything>`.
+/// Whether a name is that of one of these interfaces of the package, at a version of its [track](TRACK).
 pub(crate) fn is_ours(name: &str, interfaces: &[&str]) -> bool {
     let Some((interface, version)) = name.strip_prefix("lotmq:guest/").and_then(|rest| rest.split_once('@'))
     else {
         return false;
     };
-    interfaces.contains(&interface) && is_compatible(version, "0.1")
+    interfaces.contains(&interface) && is_compatible(version, TRACK)
 }
 
 /// Whether a name is one of the inert WASI set, at any 0.2 version.
@@ -255,13 +287,14 @@ mod tests {
     #[test]
     fn names_are_compared_by_interface_and_version_track() {
         for (name, expected) in [
-            ("lotmq:guest/messages@0.1.0", true),
-            ("lotmq:guest/messages@0.1.7", true),
-            ("lotmq:guest/messages@0.2.0", false),
-            ("lotmq:guest/messages@0.1.0-rc1", false),
+            ("lotmq:guest/messages@0.2.0", true),
+            ("lotmq:guest/messages@0.2.7", true),
+            ("lotmq:guest/messages@0.1.0", false),
+            ("lotmq:guest/messages@0.3.0", false),
+            ("lotmq:guest/messages@0.2.0-rc1", false),
             ("lotmq:guest/messages", false),
-            ("lotmq:guest/net@0.1.0", false),
-            ("other:guest/messages@0.1.0", false),
+            ("lotmq:guest/net@0.2.0", false),
+            ("other:guest/messages@0.2.0", false),
         ] {
             assert_eq!(is_ours(name, World::Action.imports()), expected, "{name}");
         }

@@ -32,6 +32,7 @@ pub(crate) mod scripts;
 pub(crate) mod seeds;
 mod services;
 mod sink;
+mod states;
 pub(crate) mod variables;
 pub(crate) mod views;
 pub(crate) mod witness;
@@ -76,6 +77,7 @@ mod tests;
 pub(crate) struct Guests {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) values: Arc<LastValues>,
+    pub(crate) states: states::States,
     /// Lock for handing kept values to the store.
     saving: parking_lot::Mutex<()>,
     /// Mode that says on whose behalf definitions act.
@@ -124,6 +126,7 @@ impl Guests {
             changed_errors: parking_lot::Mutex::default(),
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
+            states: states::States::default(),
             promised: OnceLock::new(),
             witness: OnceLock::new(),
             above: OnceLock::new(),

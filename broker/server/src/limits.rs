@@ -395,3 +395,9 @@ pub(crate) const DISK_BYTES_PER_BYTE: u64 = 3;
 
 /// More than is stored between two looks at the disk: 4 GB a second.
 pub(crate) const STORED_BETWEEN_LOOKS_MAX: u64 = 2 << 30;
+
+/// Keys that the state of one definition may have. It is for what a guest must know again after a restart, not for data.
+pub(crate) const STATE_KEYS_MAX: usize = 1_000;
+
+/// Bytes of keys and values that the state of one definition may have.
+pub(crate) const STATE_BYTES_MAX: usize = 1 << 20;

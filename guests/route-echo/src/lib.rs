@@ -100,8 +100,13 @@ impl Line {
         let mut arrivals = Vec::new();
         while let Some(end) = self.part.iter().position(|byte| *byte == b'\n') {
             let payload = self.part.drain(..=end).take(end).collect();
-            let topic = "echo/in".to_owned();
-            arrivals.push(Arrival { topic, payload, qos: QoS::AtMostOnce, retain: false });
+            arrivals.push(Arrival {
+                topic: "echo/in".to_owned(),
+                payload,
+                qos: QoS::AtMostOnce,
+                retain: false,
+                properties: None,
+            });
         }
         ingest::publish(&arrivals).map_err(|error| Failure::Fatal(format!("cannot publish: {error:?}")))
     }

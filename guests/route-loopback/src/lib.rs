@@ -101,7 +101,8 @@ impl State {
         }
         let Some(topic) = column(delivery, "DESTINATION_TOPIC") else { return Ok(()) };
         let (qos, retain) = self.config.answer_options(&delivery.event);
-        let answer = Arrival { topic: topic.to_owned(), payload: payload.clone(), qos, retain };
+        let (topic_name, properties) = (topic.to_owned(), delivery.properties.clone());
+        let answer = Arrival { topic: topic_name, payload: payload.clone(), qos, retain, properties };
         ingest::publish(&[answer])
             .map_err(|error| Failure::Reject(format!("cannot publish to '{topic}': {}", error.name())))
     }

@@ -13,7 +13,7 @@ use super::host::Host;
 
 /// Package and version of the interfaces.
 pub(super) fn qualified(interface: &str) -> String {
-    format!("lotmq:guest/{interface}@0.1.0")
+    format!("lotmq:guest/{interface}@0.2.0")
 }
 
 /// The type of a parameter or result.
@@ -245,7 +245,7 @@ impl InstanceWriter<'_> {
             Shape::Argument => self.shared("argument", self.shared.argument),
             Shape::RunError => self.shared("run-error", self.shared.run_error),
             Shape::WriteError => self.own("write-error", &mut |encoder| {
-                encoder.enum_type(["invalid-topic", "not-allowed", "limit-reached"])
+                encoder.enum_type(["invalid-topic", "not-allowed", "limit-reached", "invalid-properties"])
             }),
             Shape::Severity => self.own("severity", &mut |encoder| encoder.enum_type(["warning", "error"])),
             Shape::Span => self.own("span", &mut |encoder| encoder.record([("start", U32), ("end", U32)])),

@@ -16,8 +16,11 @@ use bindings::{exports::lotmq::guest::action_handler, lotmq::guest::messages};
 pub use bindings::{
     exports::lotmq::guest::action_handler::{Client, Departure, Event, Subscription},
     lotmq::guest::{
-        actions, ambient, diagnostics, environment,
+        actions, ambient, config, current_message, diagnostics, environment,
+        logging::{Level, log},
+        message_properties::{PayloadFormat, Properties, UserProperty},
         messages::WriteError,
+        state,
         topic_store,
         types::{Argument, Message, Qos as QoS, RunError, Value},
     },
@@ -48,6 +51,18 @@ pub fn publish(topic: &str, payload: &[u8], qos: QoS, retain: bool) -> Result<()
     messages::publish(topic, payload, qos, retain).map_err(|refusal| refused("publish to", topic, refusal))
 }
 
+/// Publishes a message with properties of MQTT 5.0 when the run ends.
+pub fn publish_with(
+    topic: &str,
+    payload: &[u8],
+    qos: QoS,
+    retain: bool,
+    properties: &Properties,
+) -> Result<(), RunError> {
+    messages::publish_with(topic, payload, qos, retain, properties)
+        .map_err(|refusal| refused("publish to", topic, refusal))
+}
+
 /// Makes this the topic's last value when the run ends, durably, and tells nobody.
 pub fn keep(topic: &str, payload: &[u8]) -> Result<(), RunError> {
     messages::keep(topic, payload).map_err(|refusal| refused("keep", topic, refusal))
@@ -73,8 +88,23 @@ fn refused(what: &str, topic: &str, refusal: WriteError) -> RunError {
         WriteError::InvalidTopic => "the topic is not valid",
         WriteError::NotAllowed => "it was not granted",
         WriteError::LimitReached => "the run has written all that it may",
+        WriteError::InvalidProperties => "a property is not valid",
     };
     error("WRITE_REFUSED", format!("cannot {what} '{topic}': {why}"))
+}
+
+/// No properties at all.
+impl Default for Properties {
+    fn default() -> Self {
+        Properties {
+            payload_format: PayloadFormat::Unspecified,
+            expiry_seconds: None,
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        }
+    }
 }
 
 #[doc(hidden)]

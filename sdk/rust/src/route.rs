@@ -22,7 +22,10 @@ pub use bindings::{
     lotmq::guest::{
         ambient, diagnostics, environment,
         ingest::{self, Arrival},
+        logging::{Level, log},
+        message_properties::{PayloadFormat, Properties, UserProperty},
         net::{self, Interest, IoError},
+        state,
         types::{Argument, Message, Qos as QoS, Value},
     },
 };
@@ -91,6 +94,20 @@ impl io::Write for Connection {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+/// No properties at all.
+impl Default for Properties {
+    fn default() -> Self {
+        Properties {
+            payload_format: PayloadFormat::Unspecified,
+            expiry_seconds: None,
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: Vec::new(),
+        }
     }
 }
 

@@ -157,8 +157,13 @@ fn scope_and_topic_that_disagree_are_decided_by_the_topic() {
     let fixture = Fixture::new();
     let plain = fixture.identity("plain");
     for scope in [Scope::Publish, Scope::Subscribe] {
-        let question =
-            Question { scope, identity: &plain, topic: Some("$SYS/Coreflux/Version"), payload: None };
+        let question = Question {
+            scope,
+            identity: &plain,
+            topic: Some("$SYS/Coreflux/Version"),
+            payload: None,
+            message: None,
+        };
         assert_eq!(fixture.table.decide(&question), Authorization::Deny, "{}", scope.name());
     }
 }

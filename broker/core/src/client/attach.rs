@@ -182,7 +182,7 @@ fn resume(
 
 /// Whether rules may decide differently about two identities of one session. Threads remember with a topic's route who may get it.
 fn differs(before: &Identity, now: &Identity) -> bool {
-    before.peer.address() != now.peer.address()
+    before.peer.address() != now.peer.address() || before.protocol_version != now.protocol_version
 }
 
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.

@@ -94,7 +94,7 @@ pub(crate) fn publish_will(
     will: &WillMessage,
     turn: &mut Turn,
 ) -> bool {
-    if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity) {
+    if !exists(&client.tenant, identity) || !will.is_allowed(&client.tenant, identity, turn.wall_ms()) {
         turn.core.counters.publish_refused.add(1);
         turn.tell(|above, turn| above.will_denied(turn, client, identity, &will.topic));
         return true;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Decide as _, Identity, Question};
+use lotmq_auth::{AskedMessage, Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, QoS, Will};
 
 use crate::client::Client;
@@ -64,9 +64,20 @@ impl WillMessage {
     }
 
     /// Whether its Client may publish it now.
-    pub fn is_allowed(&self, tenant: &Tenant, identity: &Identity) -> bool {
+    pub fn is_allowed(&self, tenant: &Tenant, identity: &Identity, now_ms: u64) -> bool {
         let question = Question::publish(identity, &self.topic).with_payload(&self.payload);
+        let question = question.with_message(AskedMessage {
+            qos: self.qos.bits(),
+            retain: self.retain,
+            properties: &self.properties,
+            expires_at_ms: self.expires_at_ms(now_ms),
+        });
         tenant.permissions.decide(&question).is_allowed()
+    }
+
+    /// Expiry time of a message that is published now.
+    fn expires_at_ms(&self, now_ms: u64) -> Option<u64> {
+        self.expiry_seconds.map(|seconds| now_ms + u64::from(seconds) * 1000)
     }
 
     /// Publishes it like a message of its Client. Who may is asked by [`publish_will`](crate::client::session_end::publish_will). False when that happens in a later
@@ -76,8 +87,7 @@ impl WillMessage {
             turn.tell(|above, turn| above.bridge_state(turn, tenant, &self.topic, &self.payload));
             return true;
         }
-        let expires_at_ms =
-            self.expiry_seconds.map(|seconds| turn.core.clock.wall_ms() + u64::from(seconds) * 1000);
+        let expires_at_ms = self.expires_at_ms(turn.core.clock.wall_ms());
         let parts = MessageParts {
             topic: &self.topic,
             properties: &self.properties,

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Exchange, ExchangeStep, LoginRefusal, LoginRequest, Method};
+use lotmq_auth::{Exchange, ExchangeStep, Identity, LoginRefusal, LoginRequest, Method};
 use lotmq_codec::{
     Auth, Disconnect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
     ProtocolVersion, ReasonCode, encode_auth,
@@ -183,7 +183,8 @@ pub(super) fn handle(
         Ok(ExchangeStep::Challenge(data)) => auth(ReasonCode::ContinueAuthentication, method, &data),
         Ok(ExchangeStep::Done { identity, data }) => {
             authentication.again = None;
-            open.client.reauthenticated(connection, identity);
+            let protocol_version = before.protocol_version;
+            open.client.reauthenticated(connection, Identity { protocol_version, ..identity });
             auth(ReasonCode::Success, method, &data)
         }
         Err(refusal) => {

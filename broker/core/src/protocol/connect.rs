@@ -273,7 +273,7 @@ fn attach_allowed(
 ) -> Result<Attached, CloseReason> {
     let tenant = Arc::clone(&connection.listener.tenant);
     let identity = match login {
-        Ok(identity) => identity,
+        Ok(identity) => Identity { protocol_version: Some(request.recipient.version.level()), ..identity },
         Err(refusal) => {
             let (reason, limit) = reason_of(refusal);
             if let Some(limit) = limit {
@@ -287,7 +287,7 @@ fn attach_allowed(
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
     }
     if let Some(will) = &request.will
-        && !will.is_allowed(&tenant, &identity)
+        && !will.is_allowed(&tenant, &identity, turn.wall_ms())
     {
         let words = "no permission to publish to the will topic";
         return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));

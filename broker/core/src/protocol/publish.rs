@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{Authorization, Decide as _, Identity, Question, Scope};
+use lotmq_auth::{AskedMessage, Authorization, Decide as _, Identity, Question, Scope};
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
@@ -25,12 +25,13 @@ use crate::protocol::violation::Violation;
 use crate::routing::fan_out::{
     COPIED_PAYLOAD_BYTES, FanOut, InPlace, Publication, Remainder, publish_in_parts,
 };
+use crate::routing::message::MessageParts;
 use crate::routing::retain::can_retain;
 use crate::routing::route::{Asking, Route};
 use crate::routing::system_topics;
 use crate::shared::Core;
 use crate::turn::Turn;
-use crate::turn::arena::{Span, text};
+use crate::turn::arena::{Arena, Span, text};
 use crate::turn::message_spans::MessageSpans;
 use crate::turn::piece::packet_id_offset;
 use crate::turn::postponed;
@@ -64,10 +65,7 @@ pub(super) fn handle(
     capacity::fill_queues(turn);
     let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.get(received.message.topic);
-    let payload = turn.arena.get(received.message.payload);
-    if let Err(reason) =
-        check(connection, open, &received, (topic, payload), (&turn.core, &mut turn.work.steps))
-    {
+    if let Err(reason) = check(connection, open, &received, &turn.arena, (&turn.core, &mut turn.work.steps)) {
         return refuse(connection, open, turn, &received, reason);
     }
     if topic.first() == Some(&b'$') && system_topics::is_system(text(topic)) {
@@ -223,18 +221,20 @@ fn check(
     connection: &Connection,
     open: &mut Open,
     received: &Received,
-    (topic, payload): (&[u8], &[u8]),
+    arena: &Arena,
     (core, steps): (&Core, &mut usize),
 ) -> Result<(), NotTaken> {
-    if open.has_published_to(topic) {
+    if open.has_published_to(arena.get(received.message.topic)) {
         received.plain?;
         return received.properties_within.map_err(NotTaken::Limit);
     }
-    let topic = text(topic);
+    let message = received.message.parts(arena);
+    let MessageParts { topic, payload, .. } = message;
     let decide = &open.client.tenant.permissions;
     let generation = decide.generation();
     let identity = &open.client.identity();
-    let decision = decide.decision(&Question::publish(identity, topic).with_payload(payload));
+    let question = Question::publish(identity, topic).with_payload(payload).with_message(asked(message));
+    let decision = decide.decision(&question);
     *steps += STEPS_PER_DECISION;
     let is_allowed = decision.authorization == Authorization::Allow;
     // A user may always set his own password, which takes a command.
@@ -251,6 +251,12 @@ fn check(
         *at = generation;
     }
     Ok(())
+}
+
+/// What rules are asked of a message beyond its topic and payload.
+fn asked(message: MessageParts<'_>) -> AskedMessage<'_> {
+    let MessageParts { qos, retain, properties, expires_at_ms, .. } = message;
+    AskedMessage { qos: qos.bits(), retain, properties, expires_at_ms }
 }
 
 /// Refuses a message. A lack of permission is told as the standard says; a limit, or a discouraged text, closes the connection where the

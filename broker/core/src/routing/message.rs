@@ -78,7 +78,7 @@ impl Message {
     }
 
     /// The properties, sharing the message's memory.
-    pub(crate) fn properties_bytes(&self) -> Bytes {
+    pub fn properties_bytes(&self) -> Bytes {
         self.bytes.slice(self.topic_len as usize..(self.topic_len + self.properties_len) as usize)
     }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_host::{
-    Engine, Event, Grants, GuestId, GuestLimits, Message, Qos, RunContext, RunOutcome, RunOutput,
+    BorrowedMessage, Engine, Event, Grants, GuestId, GuestLimits, RunContext, RunOutcome, RunOutput,
 };
 use serde::Deserialize;
 
@@ -77,8 +77,7 @@ impl Instance {
     }
 
     fn run(&mut self, payload: &[u8]) {
-        let message =
-            Message { topic: "s", payload, qos: Qos::AtMostOnce, retain: false, client_id: "sensor" };
+        let message = BorrowedMessage { client_id: "sensor", ..BorrowedMessage::new("s", payload) };
         let outcome =
             self.instance.run(&Event::Message(message), RunContext::new(GuestId(1)), &mut self.output);
         assert!(matches!(outcome, RunOutcome::Done(_)), "{outcome:?}");
@@ -90,7 +89,8 @@ impl Instance {
             lotmq_host::Effect::Publish { payload, .. } => Some(String::from_utf8(payload.to_vec()).unwrap()),
             lotmq_host::Effect::Keep { .. }
             | lotmq_host::Effect::Forget { .. }
-            | lotmq_host::Effect::Report { .. } => None,
+            | lotmq_host::Effect::Report { .. }
+            | lotmq_host::Effect::Log { .. } => None,
         });
         published.unwrap()
     }

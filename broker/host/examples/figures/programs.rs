@@ -3,8 +3,8 @@
 use lot_facts::Trigger;
 use lot_to_wasm::{CompileOptions, lower};
 use lotmq_host::{
-    Argument, ComponentSource, Engine, EngineOptions, Event, Grants, Guest, GuestId, GuestLimits,
-    MailboxOptions, Message, NestedCall, OwnedEvent, OwnedMessage, Qos, RunContext, RunError, RunnerSpec,
+    Argument, BorrowedMessage, ComponentSource, Engine, EngineOptions, Event, Grants, Guest, GuestId,
+    GuestLimits, MailboxOptions, NestedCall, OwnedEvent, OwnedMessage, RunContext, RunError, RunnerSpec,
     Services, Value, World,
 };
 use std::{path::Path, sync::Arc};
@@ -84,25 +84,16 @@ pub(crate) const PROGRAMS: [Program; 7] = [
 impl Program {
     /// The message as a run gets it.
     pub(crate) fn event(&self) -> Event<'_> {
-        Event::Message(Message {
-            topic: self.topic,
-            payload: self.payload,
-            qos: Qos::AtMostOnce,
-            retain: false,
+        Event::Message(BorrowedMessage {
             client_id: "sensor",
+            ..BorrowedMessage::new(self.topic, self.payload)
         })
     }
 
     /// The message as it waits in a mailbox.
     pub(crate) fn posted(&self) -> OwnedEvent {
-        OwnedEvent::Message(Arc::new(OwnedMessage {
-            topic: self.topic.into(),
-            payload: self.payload.to_vec().into(),
-            qos: Qos::AtMostOnce,
-            retain: false,
-            client_id: "sensor".into(),
-            lease: None,
-        }))
+        let message = OwnedMessage::new(self.topic, self.payload.to_vec());
+        OwnedEvent::Message(Arc::new(OwnedMessage { client_id: "sensor".into(), ..message }))
     }
 
     /// The first filter of its trigger.
@@ -176,6 +167,9 @@ impl Services for Nobody {
     }
     fn call_action(&self, _: NestedCall<'_>, _: &str, _: &[Argument]) -> Result<Vec<Value>, RunError> {
         Ok(Vec::new())
+    }
+    fn monotonic_ms(&self) -> u64 {
+        500
     }
     fn now_ms(&self) -> i64 {
         0

@@ -311,7 +311,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OwnedMessage, Qos};
+    use crate::OwnedMessage;
     use std::sync::Arc;
 
     fn job(tag: u64) -> Job {
@@ -390,14 +390,7 @@ mod tests {
     }
 
     fn poison(payload: &[u8]) -> Option<Poison> {
-        let message = OwnedMessage {
-            topic: "t".into(),
-            payload: payload.to_vec().into(),
-            qos: Qos::AtMostOnce,
-            retain: false,
-            client_id: "c".into(),
-            lease: None,
-        };
+        let message = OwnedMessage { client_id: "c".into(), ..OwnedMessage::new("t", payload.to_vec()) };
         Poison::of(&OwnedEvent::Message(Arc::new(message)).as_event())
     }
 

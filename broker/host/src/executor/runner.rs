@@ -275,7 +275,7 @@ impl Runner {
         let mut taken = Taken::new(self).map_err(RunError::from)?;
         let instance = taken.instance.as_mut().expect("one is taken or made");
         self.idle_sweeps.store(0, Ordering::Relaxed);
-        let event = Event::Call { inputs, trigger: call.trigger.clone() };
+        let event = Event::Call { inputs, trigger: call.trigger };
         let call = NestedCall { run: RunContext { definition: self.id, ..call.run }, ..call };
         let outcome = instance.run_nested(&event, call);
         let figure = if instance.is_poisoned() {

@@ -10,7 +10,7 @@ use crate::{
 use wasmtime::component::{Linker, WasmStr};
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/actions@0.1.0")?;
+    let mut interface = linker.instance(interface!("actions"))?;
     interface.func_wrap("call", |store, (name, inputs): (WasmStr, Vec<Argument>)| {
         let name = name.to_str(&store)?;
         Ok((call(store.data(), &name, &inputs),))

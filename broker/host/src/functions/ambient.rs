@@ -5,8 +5,9 @@ use std::cell::RefCell;
 use wasmtime::component::Linker;
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/ambient@0.1.0")?;
+    let mut interface = linker.instance(interface!("ambient"))?;
     interface.func_wrap("now-ms", |store, (): ()| Ok((store.data().services.now_ms(),)))?;
+    interface.func_wrap("monotonic-ms", |store, (): ()| Ok((store.data().services.monotonic_ms(),)))?;
     interface.func_wrap("random", |store, (): ()| Ok((store.data().services.random(),)))
 }
 

@@ -80,7 +80,7 @@ fn compile(pattern: &str, steps_max: usize) -> Result<Arc<Regex>, String> {
 }
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/backtracking@0.1.0")?;
+    let mut interface = linker.instance(interface!("backtracking"))?;
     interface.func_wrap("find", |store, (pattern, text, line, column): (WasmStr, WasmStr, u32, u32)| {
         let (pattern, text) = (pattern.to_str(&store)?, text.to_str(&store)?);
         let state = store.data();

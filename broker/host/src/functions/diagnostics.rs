@@ -15,7 +15,7 @@ enum ReportSeverity {
 }
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/diagnostics@0.1.0")?;
+    let mut interface = linker.instance(interface!("diagnostics"))?;
     interface.func_wrap(
         "report",
         |store, (severity, code, message, line, column): (ReportSeverity, WasmStr, WasmStr, u32, u32)| {

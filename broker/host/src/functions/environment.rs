@@ -8,7 +8,7 @@ use crate::{
 use wasmtime::component::{Linker, WasmStr};
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/environment@0.1.0")?;
+    let mut interface = linker.instance(interface!("environment"))?;
     interface.func_wrap("get", |store, (name,): (WasmStr,)| {
         let name = name.to_str(&store)?;
         let state = store.data();

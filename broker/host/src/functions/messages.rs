@@ -1,9 +1,10 @@
 //! `messages`: writing. Capability: [`Grants::write`](crate::Grants). Bounds: writes and bytes per run.
 
 use crate::{
-    Grants, Qos, RunContext, Services,
+    BorrowedMessage, Grants, Qos, RunContext, Services,
     grants::{TopicGrant, is_system},
     output::LimitReached,
+    properties::MessageProperties,
     state::RunState,
 };
 use lotmq_router::topic_name_valid;
@@ -20,6 +21,8 @@ pub(crate) enum WriteError {
     NotAllowed,
     #[component(name = "limit-reached")]
     LimitReached,
+    #[component(name = "invalid-properties")]
+    InvalidProperties,
 }
 
 impl From<LimitReached> for WriteError {
@@ -28,37 +31,68 @@ impl From<LimitReached> for WriteError {
     }
 }
 
+/// What `publish-with` is given.
+type Publishing = (WasmStr, WasmList<u8>, Qos, bool, MessageProperties);
+
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/messages@0.1.0")?;
+    let mut interface = linker.instance(interface!("messages"))?;
     interface.func_wrap(
         "publish",
         |store, (topic, payload, qos, retain): (WasmStr, WasmList<u8>, Qos, bool)| {
             let topic = topic.to_str(&store)?;
             let payload = payload.as_le_slice(&store);
             let state = store.data();
-            Ok((checked(state, &topic, payload).and_then(|()| {
+            let message = BorrowedMessage { qos, retain, ..BorrowedMessage::new(&topic, payload) };
+            Ok((checked(state, &message).and_then(|()| {
                 let mut output = state.output.borrow_mut();
                 Ok(output.publish(state.writer(), &topic, payload, (qos, retain))?)
             }),))
         },
     )?;
+    interface.func_wrap("publish-with", |store, parameters: Publishing| {
+        let (topic, payload, qos, retain, properties) = parameters;
+        let topic = topic.to_str(&store)?;
+        let payload = payload.as_le_slice(&store);
+        let state = store.data();
+        let Ok(list) = properties.encoded() else { return Ok((Err(WriteError::InvalidProperties),)) };
+        let list = list.properties().raw();
+        let now_ms = || u64::try_from(state.services.now_ms()).unwrap_or_default();
+        let expires_at_ms = properties.expiry_seconds.map(|seconds| now_ms() + u64::from(seconds) * 1000);
+        let message = BorrowedMessage {
+            qos,
+            retain,
+            properties: list,
+            expires_at_ms,
+            ..BorrowedMessage::new(&topic, payload)
+        };
+        Ok((checked(state, &message).and_then(|()| {
+            let with = (list, properties.expiry_seconds);
+            let mut output = state.output.borrow_mut();
+            Ok(output.publish_with(state.writer(), &topic, payload, (qos, retain), with)?)
+        }),))
+    })?;
     interface.func_wrap("keep", |store, (topic, payload): (WasmStr, WasmList<u8>)| {
         let topic = topic.to_str(&store)?;
         let payload = payload.as_le_slice(&store);
         let state = store.data();
-        Ok((checked(state, &topic, payload)
+        Ok((checked(state, &kept(&topic, payload))
             .and_then(|()| Ok(state.output.borrow_mut().keep(state.writer(), &topic, payload)?)),))
     })?;
     interface.func_wrap("forget", |store, (topic,): (WasmStr,)| {
         let topic = topic.to_str(&store)?;
         let state = store.data();
-        Ok((checked(state, &topic, &[])
+        Ok((checked(state, &kept(&topic, &[]))
             .and_then(|()| Ok(state.output.borrow_mut().forget(state.writer(), &topic)?)),))
     })
 }
 
-pub(super) fn checked(state: &RunState, topic: &str, payload: &[u8]) -> Result<(), WriteError> {
-    may_write(&state.grants, &*state.services, &state.run, (topic, payload))
+pub(super) fn checked(state: &RunState, message: &BorrowedMessage<'_>) -> Result<(), WriteError> {
+    may_write(&state.grants, &*state.services, &state.run, message)
+}
+
+/// A value that is kept, as it is asked about.
+pub(crate) fn kept<'a>(topic: &'a str, value: &'a [u8]) -> BorrowedMessage<'a> {
+    BorrowedMessage { retain: true, ..BorrowedMessage::new(topic, value) }
 }
 
 /// Whether a run may write to a topic.
@@ -66,12 +100,13 @@ pub(crate) fn may_write(
     grants: &Grants,
     services: &dyn Services,
     run: &RunContext,
-    (topic, payload): (&str, &[u8]),
+    message: &BorrowedMessage<'_>,
 ) -> Result<(), WriteError> {
+    let topic = message.topic;
     topic_name_valid(topic).map_err(|_| WriteError::InvalidTopic)?;
     let grant = &grants.write;
     let may = if grant.covers(topic) {
-        services.may_write(run, topic, payload)
+        services.may_write(run, message)
     } else {
         *grant == TopicGrant::NotSystem && is_system(topic) && services.may_publish_system(run, topic)
     };

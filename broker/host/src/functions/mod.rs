@@ -5,18 +5,23 @@
 mod actions;
 mod ambient;
 mod backtracking;
+mod config;
+mod current_message;
 mod diagnostics;
 mod environment;
+mod logging;
 mod messages;
 mod models;
 mod python;
 mod rows;
+mod state;
 mod subject;
 mod topic_store;
 
 pub(crate) use ambient::random;
 pub(crate) use backtracking::Patterns;
-pub(crate) use messages::may_write;
+pub(crate) use messages::{kept, may_write};
+pub(crate) use state::is_key as is_state_key;
 
 use crate::state::RunState;
 use wasmtime::component::Linker;
@@ -24,12 +29,16 @@ use wasmtime::component::Linker;
 type Link = fn(&mut Linker<RunState>) -> wasmtime::Result<()>;
 
 /// All interfaces of the worlds `action`, `model` and `rule`; `validate` says which world may import which.
-const INTERFACES: [Link; 11] = [
+const INTERFACES: [Link; 15] = [
     messages::link,
+    current_message::link,
     topic_store::link,
     subject::link,
     environment::link,
     ambient::link,
+    config::link,
+    state::link,
+    logging::link,
     actions::link,
     python::link,
     rows::link,

@@ -3,7 +3,7 @@
 
 use super::messages::{WriteError, checked};
 use crate::{
-    Argument, NestedCall, RunContext, RunError, Severity,
+    Argument, BorrowedMessage, NestedCall, RunContext, RunError, Severity,
     limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX},
     output::cut,
     services::ModelInstance,
@@ -13,7 +13,7 @@ use crate::{
 use wasmtime::component::{Linker, WasmStr};
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/models@0.1.0")?;
+    let mut interface = linker.instance(interface!("models"))?;
     interface.func_wrap("publish", |store, (model, topic, assignments): (WasmStr, WasmStr, Vec<Argument>)| {
         let (model, topic) = (model.to_str(&store)?, topic.to_str(&store)?);
         Ok((publish(store.data(), &model, &topic, &assignments),))
@@ -39,7 +39,8 @@ fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument])
         deadline: state.deadline.get().nested(),
     };
     let ModelInstance { payload, qos, retain } = state.services.build_model(call, model, assignments)?;
-    checked(state, topic, &payload).map_err(|error| refused(error, topic))?;
+    let message = BorrowedMessage { qos, retain, ..BorrowedMessage::new(topic, &payload) };
+    checked(state, &message).map_err(|error| refused(error, topic))?;
     if !state.services.may_publish_model(topic, &payload) {
         let message = format!(
             "rules deny publishing model '{model}' to '{}'; it was dropped",
@@ -55,7 +56,9 @@ fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument])
 fn refused(error: WriteError, topic: &str) -> RunError {
     let topic = cut(topic, NAME_BYTES_MAX);
     match error {
-        WriteError::InvalidTopic => RunError::new("LOT604", format!("'{topic}' is no topic to publish to")),
+        WriteError::InvalidTopic | WriteError::InvalidProperties => {
+            RunError::new("LOT604", format!("'{topic}' is no topic to publish to"))
+        }
         WriteError::NotAllowed => {
             RunError::new("LOT611", format!("this definition may not publish to '{topic}'"))
         }

@@ -13,7 +13,7 @@ use crate::{
 use wasmtime::component::{Linker, WasmStr};
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/python@0.1.0")?;
+    let mut interface = linker.instance(interface!("python"))?;
     interface.func_wrap(
         "call",
         |store, (function, arguments, line, column): (WasmStr, Vec<Value>, u32, u32)| {

@@ -9,7 +9,7 @@ use wasmtime::component::{Linker, WasmStr};
 type Asked = (WasmStr, WasmStr, Vec<Value>, u32, u32);
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/rows@0.1.0")?;
+    let mut interface = linker.instance(interface!("rows"))?;
     interface.func_wrap("select", |store, (route, query, parameters, line, column): Asked| {
         let (route, query) = (route.to_str(&store)?, query.to_str(&store)?);
         let query = RowQuery { route: &route, query: &query, parameters: &parameters };

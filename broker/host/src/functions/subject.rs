@@ -1,10 +1,13 @@
 //! `subject`: who asks a rule. No capability needed: nobody but rules can import it. Never waits.
 
-use crate::state::RunState;
-use wasmtime::component::{Linker, WasmStr};
+use crate::{rule::Read, state::RunState};
+use wasmtime::{
+    StoreContextMut,
+    component::{Linker, WasmStr},
+};
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/subject@0.1.0")?;
+    let mut interface = linker.instance(interface!("subject"))?;
     interface.func_wrap("property", |store, (name,): (WasmStr,)| {
         let name = name.to_str(&store)?;
         let subject = store.data().subject.as_ref();
@@ -14,5 +17,10 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         let name = name.to_str(&store)?;
         let subject = store.data().subject.as_ref();
         Ok((subject.is_some_and(|subject| subject.in_group(&name)),))
+    })?;
+    interface.func_wrap("protocol-version", |store: StoreContextMut<'_, RunState>, (): ()| {
+        let state = store.data();
+        state.note_read(|| Read::Connection);
+        Ok((state.protocol_version,))
     })
 }

@@ -7,7 +7,7 @@ use wasmtime::{
 };
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
-    let mut interface = linker.instance("lotmq:guest/topic-store@0.1.0")?;
+    let mut interface = linker.instance(interface!("topic-store"))?;
     interface.func_wrap("get", |store: StoreContextMut<'_, RunState>, (topic,): (WasmStr,)| {
         let topic = topic.to_str(&store)?;
         let state = store.data();

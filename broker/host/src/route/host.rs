@@ -3,13 +3,19 @@
 use super::{
     bindings::lotmq::guest::{
         ambient, diagnostics, environment,
-        ingest::{self, Arrival, IngestError},
+        ingest::{self, IngestError},
+        logging, message_properties,
+        state::{self, StateError},
         types,
     },
     net::Endpoint,
+    properties::IngestedMessage,
     work::HostWork,
 };
-use crate::{Grants, GuestId, RunContext, Services, Severity, instance::Stopped, limits, memory::Memory};
+use crate::{
+    Grants, GuestId, LogLevel, RunContext, Services, Severity, StateRefused, functions::is_state_key,
+    instance::Stopped, limits, memory::Memory,
+};
 use std::{
     collections::HashMap,
     pin::Pin,
@@ -23,11 +29,14 @@ pub type Ingesting<'a> = Pin<Box<dyn Future<Output = Result<(), IngestError>> + 
 
 /// What the broker does for route guests, besides [`Services`].
 pub trait RouteServices: Services {
-    /// Publishes messages in order, all or none. Topics were checked. The future is pending while the broker is busy.
-    fn ingest<'a>(&'a self, run: RunContext, messages: Vec<Arrival>) -> Ingesting<'a>;
+    /// Publishes messages in order, all or none. Topics and properties were checked. The future is pending while the broker is busy.
+    fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a>;
 
     /// A guest says that something went wrong.
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str);
+
+    /// A guest writes a line to the log.
+    fn log(&self, run: &RunContext, level: LogLevel, text: &str);
 }
 
 /// Host state of one route instance.
@@ -101,14 +110,14 @@ impl GuestClock {
 
 impl types::Host for RouteState {}
 
+impl message_properties::Host for RouteState {}
+
 impl ingest::Host for RouteState {
-    async fn publish(&mut self, messages: Vec<Arrival>) -> Result<(), IngestError> {
-        let granted = |arrival: &Arrival| {
-            lotmq_router::topic_name_valid(&arrival.topic).is_ok() && self.grants.write.covers(&arrival.topic)
-        };
-        if !messages.iter().all(granted) {
-            return Err(IngestError::NotAllowed);
-        }
+    async fn publish(&mut self, messages: Vec<ingest::Arrival>) -> Result<(), IngestError> {
+        let granted = |arrival: &IngestedMessage| self.grants.write.covers(&arrival.topic);
+        let checked = |arrival| IngestedMessage::checked(arrival).filter(granted);
+        let messages: Option<Vec<_>> = messages.into_iter().map(checked).collect();
+        let messages = messages.ok_or(IngestError::NotAllowed)?;
         let services = self.services.clone();
         let run = self.run;
         self.waits(async move |_| services.ingest(run, messages).await).await
@@ -154,8 +163,53 @@ impl ambient::Host for RouteState {
         self.services.now_ms()
     }
 
+    fn monotonic_ms(&mut self) -> u64 {
+        self.services.monotonic_ms()
+    }
+
     fn random(&mut self) -> u64 {
         self.services.random()
+    }
+}
+
+impl state::Host for RouteState {
+    fn get(&mut self, key: String) -> Option<Vec<u8>> {
+        is_state_key(&key).then(|| self.services.state(&self.run, &key)).flatten()
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), StateError> {
+        if !is_state_key(&key) {
+            return Err(StateError::InvalidKey);
+        }
+        if value.len() > limits::STATE_VALUE_BYTES_MAX {
+            return Err(StateError::TooLarge);
+        }
+        let set = self.services.set_state(&self.run, &key, Some(&value));
+        set.map_err(|StateRefused::Full| StateError::Full)
+    }
+
+    fn remove(&mut self, key: String) {
+        if is_state_key(&key) {
+            // A removal needs no room.
+            let _ = self.services.set_state(&self.run, &key, None);
+        }
+    }
+
+    fn keys(&mut self) -> Vec<String> {
+        self.services.state_keys(&self.run)
+    }
+}
+
+impl logging::Host for RouteState {
+    fn log(&mut self, level: logging::Level, text: String) {
+        let level = match level {
+            logging::Level::Trace => LogLevel::Trace,
+            logging::Level::Debug => LogLevel::Debug,
+            logging::Level::Info => LogLevel::Info,
+            logging::Level::Warn => LogLevel::Warn,
+            logging::Level::Error => LogLevel::Error,
+        };
+        self.services.log(&self.run, level, crate::output::cut(&text, limits::MESSAGE_BYTES_MAX));
     }
 }
 

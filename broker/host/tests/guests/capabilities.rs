@@ -169,7 +169,7 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
             .unwrap();
     let plain = wat::parse_str(r#"(component (import "run" (func)))"#).unwrap();
     let newer =
-        wat::parse_str(r#"(component (import "lotmq:guest/messages@0.2.0" (instance (export "f" (func)))))"#)
+        wat::parse_str(r#"(component (import "lotmq:guest/messages@0.3.0" (instance (export "f" (func)))))"#)
             .unwrap();
     let empty = wat::parse_str("(component)").unwrap();
     let cut_off = &good_component()[..200];
@@ -178,11 +178,11 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         (&linked, "LINKED_COMPONENT", "The component needs core module 'rt'. Compile it without --linked."),
         (&sockets, "IMPORT_FORBIDDEN", "Import 'wasi:sockets/tcp@0.2.0' is not allowed in world 'action'."),
         (&plain, "IMPORT_FORBIDDEN", "Import 'run' is not allowed in world 'action'."),
-        (&newer, "IMPORT_FORBIDDEN", "Import 'lotmq:guest/messages@0.2.0' is not allowed in world 'action'."),
+        (&newer, "IMPORT_FORBIDDEN", "Import 'lotmq:guest/messages@0.3.0' is not allowed in world 'action'."),
         (
             &empty,
             "WORLD_MISMATCH",
-            "Module does not fit world 'action': export 'lotmq:guest/action-handler@0.1.0' is missing.",
+            "Module does not fit world 'action': export 'lotmq:guest/action-handler@0.2.0' is missing.",
         ),
         (b"\0asm", "COMPILE_FAILED", "unexpected end-of-file (at offset 0x4)"),
         (b"GIF89a..", "COMPILE_FAILED", ""),
@@ -202,15 +202,15 @@ fn good_component() -> Vec<u8> {
 fn an_interface_of_another_shape_does_not_fit() {
     let wrong_import = wat::parse_str(
         r#"(component
-          (import "lotmq:guest/messages@0.1.0" (instance (export "publish" (func (param "topic" string)))))
+          (import "lotmq:guest/messages@0.2.0" (instance (export "publish" (func (param "topic" string)))))
           (instance $handler)
-          (export "lotmq:guest/action-handler@0.1.0" (instance $handler)))"#,
+          (export "lotmq:guest/action-handler@0.2.0" (instance $handler)))"#,
     )
     .unwrap();
     let refusal = refusal(&wrong_import, World::Action, ComponentSource::Upload);
     assert_eq!(refusal.code(), "WORLD_MISMATCH", "{refusal}");
     let no_functions = wat::parse_str(
-        r#"(component (instance $handler) (export "lotmq:guest/action-handler@0.1.0" (instance $handler)))"#,
+        r#"(component (instance $handler) (export "lotmq:guest/action-handler@0.2.0" (instance $handler)))"#,
     )
     .unwrap();
     let refusal = self::refusal(&no_functions, World::Action, ComponentSource::Upload);
@@ -223,7 +223,7 @@ fn further_exports_are_ignored_and_named() {
     let more = r#"(func (export "test:more/more#hello")) (func (export "hi"))"#;
     let world = "package test:more;
         interface more { hello: func(); }
-        world wider { include lotmq:guest/action@0.1.0; export more; export hi: func(); }";
+        world wider { include lotmq:guest/action@0.2.0; export more; export hi: func(); }";
     let core = wat::parse_str(Text { more, ..Text::default() }.core()).unwrap();
     let bytes = wrap_with(core, "wider", &[world]);
     let guest = engine().compile(&bytes, World::Action, ComponentSource::Upload).unwrap();
@@ -249,7 +249,7 @@ const WASI: [&str; 4] = [
      interface random { get-random-u64: func() -> u64; }",
     "package test:wasi;
      world uses-wasi {
-        include lotmq:guest/action@0.1.0;
+        include lotmq:guest/action@0.2.0;
         import wasi:cli/environment@0.2.3;
         import wasi:cli/exit@0.2.3;
         import wasi:random/random@0.2.3;

@@ -106,12 +106,17 @@ fn an_action_exports_its_handler_and_imports_only_capabilities() {
             "actions",
             "ambient",
             "backtracking",
+            "config",
+            "current-message",
             "diagnostics",
             "environment",
+            "logging",
+            "message-properties",
             "messages",
             "models",
             "python",
             "rows",
+            "state",
             "topic-store",
             "types"
         ]

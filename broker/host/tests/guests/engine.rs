@@ -4,8 +4,8 @@ use crate::support::{
     Broker, PUBLISH_PAYLOAD, Text, engine, executor, message, owned, published, spec, wrapped,
 };
 use lotmq_host::{
-    Argument, ComponentSource, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, Inline,
-    InlineRuns, PoolKind, RunContext, RunOutcome, RunOutput, Value, World,
+    Argument, ComponentSource, Effect, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, Inline,
+    InlineRuns, LogLevel, PoolKind, RunContext, RunOutcome, RunOutput, Value, World,
 };
 use std::{
     borrow::Cow,
@@ -162,7 +162,7 @@ fn a_core_module_of_the_engine_serves_our_own_components_only() {
             (import "rt" (core module $rt (export "f" (func))))
             (core instance $i (instantiate $rt))
             (instance $handler)
-            (export "lotmq:guest/action-handler@0.1.0" (instance $handler)))"#,
+            (export "lotmq:guest/action-handler@0.2.0" (instance $handler)))"#,
     )
     .unwrap();
     let upload = engine.compile(&linked, World::Action, ComponentSource::Upload).unwrap_err();
@@ -196,9 +196,8 @@ fn the_example_of_the_sdk_runs() {
         .compile(&wrapped("sdk/examples/action-scale"), World::Action, ComponentSource::Upload)
         .unwrap();
     let services = Arc::new(Broker::default());
-    services.topics.lock().insert("scale/unreadable".into(), b"41".to_vec());
     let grants = Grants { environment: lotmq_host::NameGrant::None, ..Grants::action() };
-    let mut instance = guest.instance(services, Arc::new(grants), GuestLimits::default()).unwrap();
+    let mut instance = guest.instance(services.clone(), Arc::new(grants), GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
     let run = RunContext::new(GuestId(1));
     assert_eq!(instance.run(&message("raw/t1", b"215"), run, &mut output), RunOutcome::Done(Vec::new()));
@@ -207,11 +206,17 @@ fn the_example_of_the_sdk_runs() {
         panic!("must fail");
     };
     assert_eq!(error.code, "NOT_A_NUMBER");
-    let kept: Vec<_> = output.effects().map(|(_, effect)| format!("{effect:?}")).collect();
-    assert_eq!(kept, [format!("Keep {{ topic: \"scale/unreadable\", payload: {:?} }}", b"42")]);
+    let text = "1 readings could not be read so far";
+    let logged: Vec<_> = output.effects().map(|(_, effect)| effect).collect();
+    assert_eq!(logged, [Effect::Log { level: LogLevel::Warn, text }]);
+    assert_eq!(services.state.lock()["unreadable"], 1_u64.to_le_bytes());
     let inputs = [Argument { name: "raw".into(), value: Value::Integer(30) }];
     let outcome = instance.run(&Event::Call { inputs: &inputs, trigger: None }, run, &mut output);
     assert_eq!(outcome, RunOutcome::Done(vec![Value::Double(3.0)]));
+    let configured = Grants { config: Some("2".into()), ..Grants::action() };
+    let mut instance = guest.instance(services, Arc::new(configured), GuestLimits::default()).unwrap();
+    instance.run(&message("raw/t1", b"4"), run, &mut output);
+    assert_eq!(published(&output), [("scaled/t1".to_owned(), b"8".to_vec())]);
 }
 
 /// The figure to guard is a ratio of two things measured in one run: 7 to 12 in the dev profile, whose host code is not optimised. The bound is

@@ -6,6 +6,7 @@ mod containment;
 mod contract;
 mod engine;
 mod inline;
+mod properties;
 mod python;
 mod routes;
 mod support;

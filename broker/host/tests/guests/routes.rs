@@ -3,11 +3,11 @@
 use crate::support::{Broker, engine, wrapped};
 use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
-    ComponentSource, Grants, GuestId, GuestLimits, NestedCall, RunContext, RunError, Services, Severity,
-    TopicGrant, TrapKind,
+    ComponentSource, Grants, GuestId, GuestLimits, LogLevel, NestedCall, RunContext, RunError, Services,
+    Severity, TopicGrant, TrapKind,
     limits::ROUTE_TIME,
     route::{
-        Abilities, Argument, Arrival, ClientTls, Delivery, Endpoint, EndpointTls, Failure, Ingesting,
+        Abilities, Argument, ClientTls, Delivery, Endpoint, EndpointTls, Failure, IngestedMessage, Ingesting,
         Message, Qos, RouteGuest, RouteInstance, RouteServices, RouteSpec, Value,
     },
 };
@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 /// A broker that takes what a route brings.
 struct Taker {
     broker: Broker,
-    arrivals: mpsc::UnboundedSender<Arrival>,
+    arrivals: mpsc::UnboundedSender<IngestedMessage>,
 }
 
 impl Services for Taker {
@@ -56,13 +56,18 @@ impl Services for Taker {
     ) -> Result<Vec<lotmq_host::Value>, RunError> {
         self.broker.call_action(call, name, inputs)
     }
+    fn monotonic_ms(&self) -> u64 {
+        500
+    }
     fn now_ms(&self) -> i64 {
         self.broker.now_ms()
     }
 }
 
 impl RouteServices for Taker {
-    fn ingest<'a>(&'a self, _run: RunContext, messages: Vec<Arrival>) -> Ingesting<'a> {
+    fn log(&self, _run: &RunContext, _level: LogLevel, _text: &str) {}
+
+    fn ingest<'a>(&'a self, _run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a> {
         Box::pin(async move {
             // A busy broker: the guest is suspended meanwhile.
             tokio::task::yield_now().await;
@@ -76,7 +81,10 @@ impl RouteServices for Taker {
 }
 
 /// An instance of the guest `route-echo` with one endpoint, and what it brings.
-async fn echo(endpoint: Endpoint, grants: Grants) -> (RouteInstance, mpsc::UnboundedReceiver<Arrival>) {
+async fn echo(
+    endpoint: Endpoint,
+    grants: Grants,
+) -> (RouteInstance, mpsc::UnboundedReceiver<IngestedMessage>) {
     echo_within(ROUTE_TIME, endpoint, grants).await
 }
 
@@ -85,7 +93,7 @@ async fn echo_within(
     time: Duration,
     endpoint: Endpoint,
     grants: Grants,
-) -> (RouteInstance, mpsc::UnboundedReceiver<Arrival>) {
+) -> (RouteInstance, mpsc::UnboundedReceiver<IngestedMessage>) {
     let guest =
         RouteGuest::compile(engine(), &wrapped("guests/route-echo"), ComponentSource::Upload).unwrap();
     let (arrivals, receiver) = mpsc::unbounded_channel();
@@ -111,7 +119,8 @@ fn delivery(sequence: u64, payload: &str) -> Delivery {
         retain: false,
         client_id: "c1".to_owned(),
     };
-    Delivery { sequence, event: "line".to_owned(), message, columns: Vec::new() }
+    let (event, columns) = ("line".to_owned(), Vec::new());
+    Delivery { sequence, event, message, properties: None, received_ms: 0, columns }
 }
 
 /// Answers each line with `echo <line>`, after a greeting, until the other side ends.
@@ -164,7 +173,7 @@ const SHORT: Duration = Duration::from_millis(200);
 /// Runs the guest until a line has come in; it is suspended meanwhile, and ended by the host's work at the end.
 async fn lines(
     instance: &mut RouteInstance,
-    arrivals: &mut mpsc::UnboundedReceiver<Arrival>,
+    arrivals: &mut mpsc::UnboundedReceiver<IngestedMessage>,
     count: usize,
 ) -> Vec<String> {
     let work = instance.host_work();

@@ -1,10 +1,10 @@
 //! Makes components from WebAssembly text, and a broker's side for them to talk to.
 
 use lotmq_host::{
-    Argument, ComponentSource, Effect, Engine, EngineOptions, Event, FinishedRun, Grants, Guest, GuestId,
-    GuestLimits, MailboxOptions, Message, NestedCall, OwnedEvent, OwnedMessage, Qos, RowQuery, RowsError,
-    RunContext, RunError, RunOutcome, RunOutput, Runner, RunnerSpec, Services, Sink, Trap, Value, World,
-    python::Called,
+    Argument, BorrowedMessage, ComponentSource, Effect, Engine, EngineOptions, Event, FinishedRun, Grants,
+    Guest, GuestId, GuestLimits, MailboxOptions, NestedCall, OwnedEvent, OwnedMessage, RowQuery, RowsError,
+    RunContext, RunError, RunOutcome, RunOutput, Runner, RunnerSpec, Services, Sink, StateRefused, Trap,
+    Value, World, python::Called,
 };
 use lotmq_pulse::{
     Pulses,
@@ -12,7 +12,7 @@ use lotmq_pulse::{
 };
 use parking_lot::Mutex;
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::Path,
     sync::{
         Arc, LazyLock,
@@ -42,12 +42,12 @@ impl Text<'_> {
         let Text { more, on_message, on_event, call } = self;
         format!(
             r#"(module
-  (import "lotmq:guest/messages@0.1.0" "publish" (func $publish (param i32 i32 i32 i32 i32 i32 i32)))
-  (import "lotmq:guest/topic-store@0.1.0" "get" (func $get (param i32 i32 i32)))
-  (import "lotmq:guest/environment@0.1.0" "get" (func $env (param i32 i32 i32)))
-  (import "lotmq:guest/environment@0.1.0" "get-secret" (func $secret (param i32 i32 i32)))
-  (import "lotmq:guest/actions@0.1.0" "call" (func $call_action (param i32 i32 i32 i32 i32)))
-  (import "lotmq:guest/diagnostics@0.1.0" "report" (func $report (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "lotmq:guest/messages@0.2.0" "publish" (func $publish (param i32 i32 i32 i32 i32 i32 i32)))
+  (import "lotmq:guest/topic-store@0.2.0" "get" (func $get (param i32 i32 i32)))
+  (import "lotmq:guest/environment@0.2.0" "get" (func $env (param i32 i32 i32)))
+  (import "lotmq:guest/environment@0.2.0" "get-secret" (func $secret (param i32 i32 i32)))
+  (import "lotmq:guest/actions@0.2.0" "call" (func $call_action (param i32 i32 i32 i32 i32)))
+  (import "lotmq:guest/diagnostics@0.2.0" "report" (func $report (param i32 i32 i32 i32 i32 i32 i32)))
   (memory (export "memory") 1)
   (global $heap (mut i32) (i32.const 8192))
   (data (i32.const 60) "\03\00\00\00out")
@@ -63,19 +63,19 @@ impl Text<'_> {
         (then unreachable))))
     (local.get $at))
   {more}
-  (func (export "lotmq:guest/action-handler@0.1.0#on-message")
+  (func (export "lotmq:guest/action-handler@0.2.0#on-message")
     (param $topic i32) (param $topic_len i32) (param $payload i32) (param $payload_len i32)
     (param $qos i32) (param $retain i32) (param $client i32) (param $client_len i32) (result i32)
     (local $i i32)
     {on_message}
     (global.set $heap (i32.const 8192))
     (i32.const 16))
-  (func (export "lotmq:guest/action-handler@0.1.0#on-event")
+  (func (export "lotmq:guest/action-handler@0.2.0#on-event")
     (param $kind i32) (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     {on_event}
     (global.set $heap (i32.const 8192))
     (i32.const 16))
-  (func (export "lotmq:guest/action-handler@0.1.0#call")
+  (func (export "lotmq:guest/action-handler@0.2.0#call")
     (param $inputs i32) (param $inputs_len i32) (param i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
     {call}
     (i32.const 16))
@@ -134,6 +134,8 @@ pub(crate) fn engine() -> &'static Engine {
 #[derive(Default)]
 pub(crate) struct Broker {
     pub(crate) topics: Mutex<HashMap<String, Vec<u8>>>,
+    /// State of the only definition.
+    pub(crate) state: Mutex<BTreeMap<String, Vec<u8>>>,
     pub(crate) callees: Mutex<HashMap<String, Arc<Runner>>>,
     pub(crate) deepest: Mutex<u8>,
     /// What calls of scripts give; without it there is none.
@@ -173,6 +175,21 @@ impl Services for Broker {
     fn set_secret(&self, _run: &RunContext, _name: &str, _value: Option<&str>) -> bool {
         true
     }
+    fn state(&self, _run: &RunContext, key: &str) -> Option<Vec<u8>> {
+        self.state.lock().get(key).cloned()
+    }
+    fn set_state(&self, _run: &RunContext, key: &str, value: Option<&[u8]>) -> Result<(), StateRefused> {
+        let mut state = self.state.lock();
+        match value {
+            Some(_) if state.len() >= 2 && !state.contains_key(key) => return Err(StateRefused::Full),
+            Some(value) => drop(state.insert(key.to_owned(), value.to_vec())),
+            None => drop(state.remove(key)),
+        }
+        Ok(())
+    }
+    fn state_keys(&self, _run: &RunContext) -> Vec<String> {
+        self.state.lock().keys().cloned().collect()
+    }
     fn call_action(
         &self,
         call: NestedCall<'_>,
@@ -191,6 +208,9 @@ impl Services for Broker {
     }
     fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
         self.rows.as_ref().map_or_else(|| Err(RowsError::unknown(query.route)), |ask| Ok(ask(query)))
+    }
+    fn monotonic_ms(&self) -> u64 {
+        500
     }
     fn now_ms(&self) -> i64 {
         1_000
@@ -283,18 +303,12 @@ pub(crate) fn spec(id: u64, guest: Guest) -> RunnerSpec {
 }
 
 pub(crate) fn message<'a>(topic: &'a str, payload: &'a [u8]) -> Event<'a> {
-    Event::Message(Message { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id: "c1" })
+    Event::Message(BorrowedMessage { client_id: "c1", ..BorrowedMessage::new(topic, payload) })
 }
 
 pub(crate) fn owned(topic: &str, payload: &[u8]) -> OwnedEvent {
-    OwnedEvent::Message(Arc::new(OwnedMessage {
-        topic: topic.into(),
-        payload: payload.to_vec().into(),
-        qos: Qos::AtMostOnce,
-        retain: false,
-        client_id: "c1".into(),
-        lease: None,
-    }))
+    let message = OwnedMessage::new(topic, payload.to_vec());
+    OwnedEvent::Message(Arc::new(OwnedMessage { client_id: "c1".into(), ..message }))
 }
 
 /// Runs a guest once with all grants of an Action.

@@ -5,8 +5,8 @@ use std::sync::{Arc, LazyLock};
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::limits::{BATCH_BYTES_MAX, BATCH_MESSAGES_MAX};
 use lotmq_host::{
-    ActionInstance, ComponentSource, Effect, Event, Executor, ExecutorOptions, Grants, Guest, GuestId,
-    GuestLimits, InlineRuns, MailboxOptions, Message, MessageBatch, Qos, RunContext, RunOutcome, RunOutput,
+    ActionInstance, BorrowedMessage, ComponentSource, Effect, Event, Executor, ExecutorOptions, Grants,
+    Guest, GuestId, GuestLimits, InlineRuns, MailboxOptions, MessageBatch, RunContext, RunOutcome, RunOutput,
     Runner, RunnerSpec, Severity, World,
 };
 
@@ -70,7 +70,7 @@ impl Alone {
     }
 
     fn run(&mut self, (topic, payload): (&str, &[u8])) -> Seen {
-        let message = Message { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id: "c" };
+        let message = BorrowedMessage { client_id: "c", ..BorrowedMessage::new(topic, payload) };
         let mut output = RunOutput::new();
         let outcome = self.0.run(&Event::Message(message), RunContext::new(GuestId(1)), &mut output);
         told(&outcome, &output)

@@ -7,10 +7,10 @@ use std::time::Duration;
 use lot_facts::Trigger;
 use lot_to_wasm::{Compat, CompileOptions, Form, lower};
 use lotmq_host::{
-    ActionInstance, Argument, Client, ComponentSource, Departure, Effect, Engine, EngineOptions, Event,
-    Executor, ExecutorOptions, FinishedRun, Grants, Guest, GuestId, GuestLimits, MailboxOptions, Message,
-    ModelInstance, NestedCall, Qos, RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput, Runner,
-    RunnerSpec, Services, Severity, Sink, Subscription, Trap, Value, World,
+    ActionInstance, Argument, BorrowedMessage, Client, ComponentSource, Departure, Effect, Engine,
+    EngineOptions, Event, Executor, ExecutorOptions, FinishedRun, Grants, Guest, GuestId, GuestLimits,
+    MailboxOptions, ModelInstance, NestedCall, Qos, RowQuery, RowsError, RunContext, RunError, RunOutcome,
+    RunOutput, Runner, RunnerSpec, Services, Severity, Sink, Subscription, Trap, Value, World,
 };
 use parking_lot::Mutex;
 
@@ -145,6 +145,9 @@ impl Services for State {
         let rows = self.rows.lock().clone();
         Ok(if rows.is_empty() { Value::Null } else { Value::Json(rows) })
     }
+    fn monotonic_ms(&self) -> u64 {
+        500
+    }
     fn now_ms(&self) -> i64 {
         NOW_MS
     }
@@ -257,13 +260,7 @@ impl Bench {
             self.state.topics.lock().insert(topic.clone(), payload.clone());
             for index in 0..self.deployed.len() {
                 if self.deployed[index].takes(&topic, &payload) {
-                    let message = Message {
-                        topic: &topic,
-                        payload: &payload,
-                        qos: Qos::AtMostOnce,
-                        retain: false,
-                        client_id,
-                    };
+                    let message = BorrowedMessage { client_id, ..BorrowedMessage::new(&topic, &payload) };
                     waiting.extend(self.run(index, &Event::Message(message)));
                 }
             }
@@ -274,7 +271,7 @@ impl Bench {
 
     /// How a run of the first definition goes that has no more than a slice of its thread.
     pub(crate) fn send_in_slice(&mut self, topic: &str, payload: &[u8]) -> RunOutcome {
-        let message = Message { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id: "c" };
+        let message = BorrowedMessage { client_id: "c", ..BorrowedMessage::new(topic, payload) };
         let run = RunContext::new(GuestId(1));
         self.deployed[0].instance.run_sliced(&Event::Message(message), run, &mut RunOutput::new())
     }
@@ -328,7 +325,7 @@ impl Bench {
         let mut published = Vec::new();
         for (_, effect) in output.effects() {
             match effect {
-                Effect::Publish { topic, payload, qos, retain } => {
+                Effect::Publish { topic, payload, qos, retain, .. } => {
                     let mut line = format!("{topic}={}", show(payload));
                     if qos != Qos::AtMostOnce {
                         line += if qos == Qos::AtLeastOnce { " AtLeastOnce" } else { " ExactlyOnce" };
@@ -351,6 +348,7 @@ impl Bench {
                     self.reports.push(format!("{severity} {code} {line}:{column}"));
                     self.messages.push(message.to_owned());
                 }
+                Effect::Log { .. } => unreachable!("no statement writes to the log"),
             }
         }
         published

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lot_facts::RuleInputs;
 use lot_to_wasm::{CompileOptions, Form};
-use lotmq_host::rule::{Read, Request, RuleGuest, RuleOutcome, Subject, Verdict};
+use lotmq_host::rule::{About, Read, Request, RuleGuest, RuleOutcome, Subject, Verdict};
 use lotmq_host::{ComponentSource, Effect, GuestId, RunContext, RunOutput, TrapKind};
 
 use crate::bench::{State, engine};
@@ -113,7 +113,12 @@ impl Rule {
             let mut check = || {
                 let subject: Option<Arc<dyn Subject>> =
                     ask.user.map(|_| Arc::new(Account(ask.clone())) as Arc<_>);
-                instance.check(&request, subject, RunContext::new(GuestId(1)), &mut output)
+                instance.check(
+                    (&request, About::default()),
+                    subject,
+                    RunContext::new(GuestId(1)),
+                    &mut output,
+                )
             };
             let first = check();
             if matches!(first, RuleOutcome::Trapped(_)) {
@@ -373,9 +378,10 @@ fn an_error_in_a_condition_is_false_and_reported() {
         .effects()
         .map(|(_, effect)| match effect {
             Effect::Report { code, .. } => code.to_owned(),
-            other @ (Effect::Publish { .. } | Effect::Keep { .. } | Effect::Forget { .. }) => {
-                panic!("{other:?}")
-            }
+            other @ (Effect::Publish { .. }
+            | Effect::Keep { .. }
+            | Effect::Forget { .. }
+            | Effect::Log { .. }) => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(codes, ["LOT602"]);

@@ -51,6 +51,7 @@ pub(crate) fn identity(users: &Directory, owner: &Owner) -> Option<Identity> {
         credential_version: account.credential_version,
         client_id: CLIENT_ID.into(),
         peer: Peer::Guest,
+        protocol_version: None,
     })
 }
 

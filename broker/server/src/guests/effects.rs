@@ -69,16 +69,20 @@ pub(super) fn carry_out(
             continue;
         };
         match effect {
-            Effect::Publish { topic, payload, qos, retain } => {
+            Effect::Publish { topic, payload, qos, retain, properties, expiry_seconds } => {
                 let owner = by.owner().map(|owner| &owner.name);
+                let message = GuestMessage { topic, payload, qos, retain, properties, expiry_seconds };
                 if let Some(witness) = run.tenant.programs().guests.witness.get() {
-                    witness.sees(by.name(), Deed::published((topic, payload), qos, retain));
+                    witness.sees(by.name(), message.deed());
                 }
-                let is_done = publish(turn, (run.tenant, owner), (topic, payload), (qos, retain), hops);
+                let is_done = message.publish(turn, run.tenant, Sender { owner, origin: None, hops });
                 undone.0.extend((!is_done).then_some(place));
             }
             Effect::Keep { topic, payload } => keep(turn, by, run, topic, payload),
             Effect::Forget { topic } => run.tenant.programs().guests.values.forget(topic),
+            Effect::Log { level, text } => {
+                records::log_line(run.tenant, by, (level, text), timestamp(turn.wall_ms()));
+            }
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {
                 turn.core.counters.guest_warnings.add(1);
                 let warning = RunError { code, message, line, column, ..RunError::default() };
@@ -115,47 +119,62 @@ fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &st
     }
 }
 
-/// Publishes a message of a guest in the turn. False when no packet can hold it.
-fn publish(
-    turn: &mut Turn,
-    (tenant, owner): (&Arc<Tenant>, Option<&Arc<str>>),
-    (topic, payload): (&str, &[u8]),
-    (qos, retain): (Qos, bool),
-    hops: u8,
-) -> bool {
-    turn.counts.publish_internal += 1;
-    let publication = encoded(turn, topic, payload, codec_qos(qos), retain, hops);
-    if let Some(publication) = &publication {
-        turn.publish(tenant, &Publication { owner, ..*publication });
-    }
-    publication.is_some()
-}
-
-/// Message of a route.
-pub(super) struct OfRoute<'a> {
-    pub(super) route: DefinitionId,
-    /// User to whom the route belongs.
-    pub(super) owner: Option<&'a Arc<str>>,
+/// Message that a guest publishes.
+pub(super) struct GuestMessage<'a> {
     pub(super) topic: &'a str,
     pub(super) payload: &'a [u8],
     pub(super) qos: Qos,
     pub(super) retain: bool,
+    /// Encoded, with the expiry.
+    pub(super) properties: &'a [u8],
+    pub(super) expiry_seconds: Option<u32>,
+}
+
+/// Guest that publishes.
+#[derive(Clone, Copy)]
+pub(super) struct Sender<'a> {
+    /// User to whom it belongs.
+    pub(super) owner: Option<&'a Arc<str>>,
+    /// Route that it is; nothing that it publishes comes back to it.
+    pub(super) origin: Option<DefinitionId>,
     pub(super) hops: u8,
 }
 
-impl OfRoute<'_> {
-    /// Publishes it; it does not come back to the route.
-    pub(super) fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>) {
+impl<'m> GuestMessage<'m> {
+    /// A message of QoS 0 that says nothing else.
+    pub(super) fn new(topic: &'m str, payload: &'m [u8]) -> Self {
+        let (qos, retain) = (Qos::AtMostOnce, false);
+        GuestMessage { topic, payload, qos, retain, properties: &[], expiry_seconds: None }
+    }
+
+    /// Publishes it in the turn. False when no packet can hold it.
+    pub(super) fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>, sender: Sender<'_>) -> bool {
         turn.counts.publish_internal += 1;
-        let qos = codec_qos(self.qos);
-        if let Some(publication) = encoded(turn, self.topic, self.payload, qos, self.retain, self.hops) {
-            let guests = &tenant.programs().guests;
-            if let (Some(witness), Some(route)) = (guests.witness.get(), guests.route_by_id(self.route)) {
-                let by = &route.version().definition;
-                witness.sees(by.name(), Deed::published((self.topic, self.payload), self.qos, self.retain));
-            }
-            turn.publish(tenant, &Publication { origin: Some(self.route), owner: self.owner, ..publication });
+        let Sender { owner, origin, hops } = sender;
+        let Some(publication) = self.in_turn(turn, hops) else { return false };
+        let guests = &tenant.programs().guests;
+        let witness = origin.and_then(|_| guests.witness.get());
+        if let (Some(witness), Some(route)) = (witness, origin.and_then(|id| guests.route_by_id(id))) {
+            let by = &route.version().definition;
+            witness.sees(by.name(), self.deed());
         }
+        turn.publish(tenant, &Publication { owner, origin, ..publication });
+        true
+    }
+
+    fn deed(&self) -> Deed {
+        Deed::published((self.topic, self.payload), self.qos, self.retain)
+    }
+
+    fn in_turn<'a>(&self, turn: &mut Turn, hops: u8) -> Option<Publication<'a>> {
+        let GuestMessage { topic, payload, retain, properties, expiry_seconds, .. } = *self;
+        let qos = codec_qos(self.qos);
+        if properties.is_empty() && expiry_seconds.is_none() {
+            return encoded(turn, topic, payload, qos, retain, hops);
+        }
+        let expires_at_ms = expiry_seconds.map(|seconds| turn.wall_ms() + u64::from(seconds) * 1000);
+        let parts = MessageParts { topic, properties, payload, qos, retain, expires_at_ms };
+        Some(Publication { hops, ..Publication::copied(&mut turn.arena, parts, None) })
     }
 }
 
@@ -207,6 +226,7 @@ fn ended(
         let message = format!("{} writes beyond the limits of a run were dropped", output.writes_refused());
         record(turn, definition, run, ("WRITE_LIMIT", &message, 0, 0));
     }
+    definition.activity.suppress_lines(output.lines_dropped().into());
     if definition.activity.is_traced(|| now) {
         let now = definitions_now(&*turn.core.clock).wall;
         let trace =
@@ -279,7 +299,8 @@ mod tests {
         this_turn::install(Arc::clone(&broker.core), None);
         let publish = |owner: Option<&Arc<str>>| {
             this_turn::with(|turn| {
-                publish(turn, (&tenant, owner), ("kept", b"x"), (Qos::AtMostOnce, true), 0);
+                let message = GuestMessage { retain: true, ..GuestMessage::new("kept", b"x") };
+                message.publish(turn, &tenant, Sender { owner, origin: None, hops: 0 });
                 turn.flush();
                 share.fed_bytes()
             })

@@ -17,8 +17,8 @@ use hashbrown::{HashMap, HashSet};
 use lotmq_definitions::{Caching, Definition, DefinitionId};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
-    BatchRuns, Event, Inline, InlineRuns, Lease, Message as GuestMessage, MessageBatch, OwnedEvent,
-    OwnedMessage, Posted, Qos, RunOutcome, RunOutput,
+    BatchRuns, BorrowedMessage, Event, Inline, InlineRuns, Lease, MessageBatch, OwnedEvent, OwnedMessage,
+    Posted, Qos, RunOutcome, RunOutput,
 };
 use lotmq_session::Time;
 
@@ -78,6 +78,8 @@ pub(super) struct GuestEvent {
     /// Route that brought the message.
     pub(super) origin: Option<DefinitionId>,
     pub(super) hops: u8,
+    /// When the message was received, in milliseconds since 1970.
+    pub(super) received_ms: u64,
     pub(super) promise: Option<Arc<Promise>>,
 }
 
@@ -150,18 +152,20 @@ impl Triggers for TopicTriggers {
     fn start(&self, turn: &mut Turn, starting: &Starting<'_>, may_store: bool) -> bool {
         let promise = if may_store { promise(turn, &self.0, starting) } else { None };
         turn.guests.have_events = true;
+        let now_ms = turn.wall_ms();
         let noted = noted(&mut turn.guests);
-        self.0.iter().for_each(|trigger| noted.push(trigger, starting, promise.as_ref()));
+        self.0.iter().for_each(|trigger| noted.push(trigger, starting, (now_ms, promise.as_ref())));
         promise.is_some()
     }
 
     fn start_some(&self, turn: &mut Turn, starting: &Starting<'_>, owns: &dyn Fn(&Definition) -> bool) {
         turn.guests.have_events = true;
+        let now_ms = turn.wall_ms();
         let noted = noted(&mut turn.guests);
         self.0
             .iter()
             .filter(|trigger| owns(&trigger.definition))
-            .for_each(|trigger| noted.push(trigger, starting, None));
+            .for_each(|trigger| noted.push(trigger, starting, (now_ms, None)));
     }
 }
 
@@ -234,7 +238,7 @@ impl GuestEvents {
         &mut self,
         trigger: &Arc<TriggeredDefinition>,
         starting: &Starting<'_>,
-        promise: Option<&Arc<Promise>>,
+        (received_ms, promise): (u64, Option<&Arc<Promise>>),
     ) {
         let Starting { tenant, message, publication } = starting;
         self.events.push_back(GuestEvent {
@@ -245,6 +249,7 @@ impl GuestEvents {
             former: publication.origin.map(|id| tenant.programs().guests.client_id_of_route(id)),
             origin: publication.origin,
             hops: publication.hops,
+            received_ms,
             promise: promise.map(Arc::clone),
         });
     }
@@ -432,12 +437,15 @@ pub(crate) fn hand_to_route(turn: &mut Turn, tenant: &Arc<Tenant>, for_route: Fo
 fn run_at_once(turn: &mut Turn, event: &GuestEvent) -> bool {
     let Starts::Guest(runner) = &event.trigger.starts else { return false };
     let parts = event.message.parts();
-    let message = GuestMessage {
+    let message = BorrowedMessage {
         topic: parts.topic,
         payload: parts.payload,
         qos: qos(parts.qos),
         retain: parts.retain,
         client_id: event.client_id(),
+        properties: parts.properties,
+        expires_at_ms: parts.expires_at_ms,
+        received_ms: event.received_ms,
     };
     let mut output = std::mem::take(&mut noted(&mut turn.guests).output);
     let inline =
@@ -480,6 +488,9 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
         qos: qos(parts.qos),
         retain: parts.retain,
         client_id: event.shared_client_id(),
+        properties: event.message.properties_bytes(),
+        expires_at_ms: parts.expires_at_ms,
+        received_ms: event.received_ms,
         lease: event.lease(),
     };
     let message = Arc::new(message);

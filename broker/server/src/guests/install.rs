@@ -117,6 +117,7 @@ pub(super) fn put(
     let now = hosting.definitions_now();
     let mut registry = guests.registry.write();
     let installed = registry.install(compiled.new, compiled.existing, now)?;
+    guests.clear_taken_over(&installed);
     let definition = &installed.definition;
     let mut rule = None;
     match compiled.code {
@@ -168,6 +169,14 @@ fn arm(
 }
 
 impl Guests {
+    /// Removes the state of a definition that an installation took over from another owner, before the new code runs.
+    fn clear_taken_over(&self, installed: &Installed) {
+        let id = installed.definition.id;
+        if let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) {
+            self.states.clear(&self.values, taken_over);
+        }
+    }
+
     /// Ends the runner that an installation took over from another owner: waiting events were meant for his definition, and came under his rights.
     pub(super) fn end_taken_over(&self, hosting: &Hosting, installed: &Installed) {
         let id = installed.definition.id;
@@ -211,6 +220,7 @@ impl Guests {
         }
         drop(registry);
         guests.end(&removed.definition);
+        guests.states.clear(&guests.values, &removed.definition);
         if kind != DefinitionKind::Module {
             batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind.key(), name });
         }

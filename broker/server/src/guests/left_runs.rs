@@ -17,7 +17,7 @@ use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use super::events::{GuestEvent, fires, permitted_triggers, post};
-use super::promised::Promise;
+use super::promised::{Promise, PromisedMessage};
 use super::{Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
@@ -253,15 +253,16 @@ impl Unfinished {
         promise: &Arc<Promise>,
     ) -> impl Iterator<Item = GuestEvent> {
         let stored = &delivery.message;
-        let client_id: Arc<str> =
-            String::from_utf8_lossy(stored.properties.get(1..).unwrap_or_default()).into();
+        let PromisedMessage { hops, client_id, expires_at_ms, properties } =
+            PromisedMessage::decoded(&stored.properties);
+        let (client_id, received_ms): (Arc<str>, _) = (client_id.into(), stored.published_at_ms);
         let parts = MessageParts {
             topic: &stored.topic,
-            properties: &[],
+            properties,
             payload: &stored.payload,
             qos: stored::qos(stored.qos),
             retain: delivery.retain,
-            expires_at_ms: None,
+            expires_at_ms,
         };
         let message = Arc::new(Message::new(0, parts));
         triggers.iter().filter(|trigger| matches!(trigger.starts, Starts::Guest(_))).map(move |trigger| {
@@ -272,7 +273,8 @@ impl Unfinished {
                 source: None,
                 former: Some(Arc::clone(&client_id)),
                 origin: None,
-                hops: hops(delivery),
+                hops,
+                received_ms,
                 promise: Some(Arc::clone(promise)),
             }
         })
@@ -281,7 +283,7 @@ impl Unfinished {
 
 /// Number of runs that had led to the message.
 fn hops(delivery: &RecoveredDelivery) -> u8 {
-    delivery.message.properties.first().copied().unwrap_or_default()
+    PromisedMessage::decoded(&delivery.message.properties).hops
 }
 
 /// Whether its mailbox takes more. Of one that does not run, because it traps again and again, nobody can say when it will.

@@ -14,6 +14,8 @@ use lotmq_store::{Delivery, MessageId, MessageRef, Op, SessionId};
 use super::{Guests, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use lotmq_core::durable::ended_runs::EndedRuns;
+use lotmq_core::routing::fan_out::Publication;
+use lotmq_core::routing::message::MessageParts;
 use lotmq_core::triggers::Starting;
 use lotmq_core::turn::Turn;
 
@@ -57,7 +59,7 @@ pub(super) fn promise(
         id: message,
         tenant: tenant.id,
         topic: turn.arena.text(publication.message.topic),
-        properties: &publisher(publication.hops, client_id),
+        properties: &PromisedMessage::of(turn, publication, client_id).encoded(),
         payload: turn.arena.get(publication.message.payload),
         qos: publication.message.qos.bits(),
         published_at_ms: turn.wall_ms(),
@@ -75,10 +77,100 @@ pub(super) fn promise(
     Some(Arc::new(Promise { runs: Arc::clone(&turn.core.ended_runs), session, message }))
 }
 
-/// Encodes hops and the Client Identifier of the publisher, which are stored in place of the properties of the PUBLISH, of which guests see none.
-fn publisher(hops: u8, client_id: &str) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(1 + client_id.len());
-    bytes.push(hops);
-    bytes.extend_from_slice(client_id.as_bytes());
-    bytes
+/// What is stored in place of the properties of the PUBLISH: them, and what else runs are told of a message.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct PromisedMessage<'a> {
+    /// Number of runs that had led to it.
+    pub(super) hops: u8,
+    pub(super) client_id: &'a str,
+    /// Expiry time, in milliseconds since 1970. Not that of the store: the runs were promised.
+    pub(super) expires_at_ms: Option<u64>,
+    pub(super) properties: &'a [u8],
+}
+
+/// Bit of the first byte that says that expiry, length of the Client Identifier and properties are there. What older versions stored has hops and the
+/// Client Identifier alone.
+const HAS_PROPERTIES: u8 = 0x80;
+
+impl<'a> PromisedMessage<'a> {
+    fn of(turn: &'a Turn, publication: &Publication<'_>, client_id: &'a str) -> PromisedMessage<'a> {
+        let MessageParts { properties, expires_at_ms, .. } = publication.message.parts(&turn.arena);
+        PromisedMessage { hops: publication.hops, client_id, expires_at_ms, properties }
+    }
+
+    fn encoded(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(11 + self.client_id.len() + self.properties.len());
+        bytes.push(self.hops.min(!HAS_PROPERTIES) | HAS_PROPERTIES);
+        // No packet holds an expiry of the year 1970.
+        bytes.extend_from_slice(&self.expires_at_ms.unwrap_or_default().to_be_bytes());
+        let client_id = cut(self.client_id);
+        bytes.extend_from_slice(&u16::try_from(client_id.len()).unwrap_or(u16::MAX).to_be_bytes());
+        bytes.extend_from_slice(client_id.as_bytes());
+        bytes.extend_from_slice(self.properties);
+        bytes
+    }
+
+    /// Reads what was stored; damage leaves nothing of it.
+    pub(super) fn decoded(bytes: &'a [u8]) -> PromisedMessage<'a> {
+        PromisedMessage::read(bytes).unwrap_or_default()
+    }
+
+    fn read(bytes: &'a [u8]) -> Option<PromisedMessage<'a>> {
+        let (first, rest) = bytes.split_first()?;
+        let text = |bytes| std::str::from_utf8(bytes).unwrap_or_default();
+        if first & HAS_PROPERTIES == 0 {
+            return Some(PromisedMessage {
+                hops: *first,
+                client_id: text(rest),
+                ..PromisedMessage::default()
+            });
+        }
+        let (expires_at_ms, rest) = rest.split_first_chunk()?;
+        let (len, rest) = rest.split_first_chunk()?;
+        let (client_id, properties) = rest.split_at_checked(u16::from_be_bytes(*len).into())?;
+        let expires_at_ms = Some(u64::from_be_bytes(*expires_at_ms)).filter(|at| *at > 0);
+        Some(PromisedMessage {
+            hops: first & !HAS_PROPERTIES,
+            client_id: text(client_id),
+            expires_at_ms,
+            properties,
+        })
+    }
+}
+
+/// The part of a Client Identifier that a packet can have: names of routes are shorter.
+fn cut(client_id: &str) -> &str {
+    &client_id[..client_id.floor_char_boundary(u16::MAX.into())]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_runs_are_told_comes_back_as_it_was_stored() {
+        for kept in [
+            PromisedMessage::default(),
+            PromisedMessage { hops: 3, client_id: "c1", expires_at_ms: Some(7), properties: b"\x01\x01" },
+            PromisedMessage { hops: 127, client_id: "", expires_at_ms: None, properties: b"\x01\x00" },
+        ] {
+            assert_eq!(PromisedMessage::decoded(&kept.encoded()), kept);
+        }
+    }
+
+    #[test]
+    fn what_an_older_version_stored_is_read_and_damage_is_not() {
+        for (bytes, expected) in [
+            (
+                &b"\x02client"[..],
+                PromisedMessage { hops: 2, client_id: "client", ..PromisedMessage::default() },
+            ),
+            (b"\x00", PromisedMessage::default()),
+            (b"", PromisedMessage::default()),
+            (b"\x81\0\0\0\0\0\0\0\0\0", PromisedMessage::default()),
+            (b"\x81\0\0\0\0\0\0\0\0\0\x05abc", PromisedMessage::default()),
+        ] {
+            assert_eq!(PromisedMessage::decoded(bytes), expected, "{bytes:?}");
+        }
+    }
 }

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use lotmq_definitions::limits::RECORD_PAYLOAD_BYTES_MAX;
 use lotmq_definitions::{Definition, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger};
-use lotmq_host::Effect;
-use tracing::warn;
+use lotmq_host::{Effect, LogLevel};
+use tracing::{enabled, event, warn};
 
 use super::run::Run;
 use super::witness::{Deed, Report};
@@ -80,6 +80,41 @@ fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, coun
         topic,
         "program failed"
     );
+}
+
+/// Writes a line of a definition's own to the log, without the values of secrets; of a flood only a part.
+pub(super) fn log_line(
+    tenant: &Tenant,
+    definition: &Definition,
+    (level, text): (LogLevel, &str),
+    at: Timestamp,
+) {
+    // The level is part of the place that a line is written at.
+    macro_rules! line {
+        ($level:expr) => {
+            if enabled!(target: "guest", $level)
+                && let Some(suppressed) = definition.activity.admit_line(at)
+            {
+                event!(
+                    target: "guest",
+                    $level,
+                    tenant = &*tenant.name,
+                    definition = &**definition.name(),
+                    kind = definition.kind().title(),
+                    text = &*tenant.programs().variables.masked_text(text),
+                    suppressed,
+                    "guest line"
+                );
+            }
+        };
+    }
+    match level {
+        LogLevel::Trace => line!(tracing::Level::TRACE),
+        LogLevel::Debug => line!(tracing::Level::DEBUG),
+        LogLevel::Info => line!(tracing::Level::INFO),
+        LogLevel::Warn => line!(tracing::Level::WARN),
+        LogLevel::Error => line!(tracing::Level::ERROR),
+    }
 }
 
 /// Notes an error without the values of secrets; returns the number of errors.
@@ -164,7 +199,7 @@ pub(super) fn published<'a>(
 ) -> Vec<MessageText> {
     done.filter_map(|effect| match effect {
         Effect::Publish { topic, payload, .. } => Some(masked_message(variables, topic, payload)),
-        Effect::Keep { .. } | Effect::Forget { .. } | Effect::Report { .. } => None,
+        Effect::Keep { .. } | Effect::Forget { .. } | Effect::Report { .. } | Effect::Log { .. } => None,
     })
     .collect()
 }

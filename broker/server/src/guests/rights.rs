@@ -13,9 +13,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hashbrown::DefaultHashBuilder;
 use lot_facts::Trigger;
-use lotmq_auth::{Authorization, Decide as _, Decision, Identity, Peer, Question, ROOT, Scope};
+use lotmq_auth::{AskedMessage, Authorization, Decide as _, Decision, Identity, Peer, Question, ROOT, Scope};
 use lotmq_config::Authority;
 use lotmq_definitions::{Definition, DefinitionKind, Owner};
+use lotmq_host::BorrowedMessage;
 
 use super::{TriggeredDefinition, authority};
 use crate::limits::{RIGHTS_REMEMBERED, RIGHTS_TOPIC_BYTES_MAX};
@@ -76,8 +77,9 @@ impl Rights {
     }
 
     /// Whether it may publish to a topic, or keep a value there.
-    pub(crate) fn may_publish(&self, tenant: &Tenant, topic: &str, payload: &[u8]) -> bool {
-        self.is_own(topic) || self.asks(tenant, Scope::of_publish(topic), topic, Some(payload))
+    pub(crate) fn may_publish(&self, tenant: &Tenant, message: &BorrowedMessage<'_>) -> bool {
+        let topic = message.topic;
+        self.is_own(topic) || self.asks(tenant, Scope::of_publish(topic), topic, Some(message))
     }
 
     /// Whether it may read a topic.
@@ -133,7 +135,13 @@ impl Rights {
         self.memory.as_ref().is_some_and(|memory| topic.starts_with(&**memory))
     }
 
-    fn asks(&self, tenant: &Tenant, scope: Scope, topic: &str, payload: Option<&[u8]>) -> bool {
+    fn asks(
+        &self,
+        tenant: &Tenant,
+        scope: Scope,
+        topic: &str,
+        message: Option<&BorrowedMessage<'_>>,
+    ) -> bool {
         let Reach::Of(owner) = &self.reach else { return true };
         let asked = Asked { key: self.key, generation: tenant.permissions.generation(), scope, topic };
         if let Some(known) = KNOWN.with_borrow(|known| known.get(&asked)) {
@@ -141,7 +149,14 @@ impl Rights {
         }
         let identity = identity_of(tenant, owner.as_ref());
         let topic = (!topic.is_empty()).then_some(topic);
-        let question = Question { scope, identity: &identity, topic, payload };
+        let payload = message.map(|message| message.payload);
+        let message = message.map(|message| AskedMessage {
+            qos: message.qos as u8,
+            retain: message.retain,
+            properties: message.properties,
+            expires_at_ms: message.expires_at_ms,
+        });
+        let question = Question { scope, identity: &identity, topic, payload, message };
         let Decision { authorization, is_stable } = tenant.permissions.decision(&question);
         let is_allowed = authorization == Authorization::Allow;
         if is_stable {

@@ -62,7 +62,7 @@ pub(crate) struct Probe {
 pub(crate) struct ForRoute {
     route: Arc<RouteRunner>,
     to: Addressee,
-    message: Arc<OwnedMessage>,
+    message: OwnedMessage,
     hops: u8,
 }
 
@@ -70,7 +70,8 @@ impl ForRoute {
     /// Puts the message into the route's mailbox; a full mailbox is reported and counted.
     pub(super) fn post(self, turn: &mut Turn, tenant: &Arc<Tenant>) {
         let payload = self.message.payload.clone();
-        if let Err(error) = self.route.post(self.to, self.message, self.hops) {
+        let message = Arc::new(OwnedMessage { received_ms: turn.wall_ms(), ..self.message });
+        if let Err(error) = self.route.post(self.to, message, self.hops) {
             self.route.shed(&error, timestamp(turn.wall_ms()));
             let definition = Arc::clone(&self.route.version().definition);
             super::effects::event_not_taken(turn, tenant, &definition, &error, ("", &payload));
@@ -78,9 +79,8 @@ impl ForRoute {
     }
 }
 
-fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> Arc<OwnedMessage> {
-    let payload = bytes::Bytes::copy_from_slice(payload);
-    Arc::new(OwnedMessage { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id, lease: None })
+fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> OwnedMessage {
+    OwnedMessage { client_id, ..OwnedMessage::new(topic, bytes::Bytes::copy_from_slice(payload)) }
 }
 
 /// Gives a route its runner, which the thread of routes drives; the mailbox of a former version goes on with the new one, unless it was somebody else's.
@@ -180,10 +180,16 @@ impl Guests {
     ///
     /// # Errors
     /// When there is no such route, or it takes no more.
-    pub(crate) fn store_row(&self, route: &str, (table, row): (&str, &[u8]), hops: u8) -> Result<(), String> {
+    pub(crate) fn store_row(
+        &self,
+        route: &str,
+        (table, row): (&str, &[u8]),
+        (received_ms, hops): (u64, u8),
+    ) -> Result<(), String> {
         let route = self.route(route).ok_or_else(|| format!("there is no route '{route}'"))?;
-        let message = message("".into(), row, Arc::default());
-        route.post(Addressee::Table(table.into()), message, hops).map_err(|error| error.to_string())
+        let message = OwnedMessage { received_ms, ..message("".into(), row, Arc::default()) };
+        let posted = route.post(Addressee::Table(table.into()), Arc::new(message), hops);
+        posted.map_err(|error| error.to_string())
     }
 
     /// Asks a route for rows, and waits for them.

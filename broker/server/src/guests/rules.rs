@@ -12,12 +12,16 @@ use jiff::Timestamp;
 use lot_facts::RuleFacts;
 use lotmq_auth::built_in::BUILT_INS;
 use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Still, Validity};
+use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionKind, RunError};
-use lotmq_host::rule::{Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subject, Verdict};
-use lotmq_host::{Effect, GuestId, RunContext, RunOutput, Services, Severity, Trap, TrapKind};
+use lotmq_host::rule::{About, Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subject, Verdict};
+use lotmq_host::{
+    BorrowedMessage, Effect, GuestId, RunContext, RunOutput, Services, Severity, Trap, TrapKind,
+};
 use parking_lot::Mutex;
 use tracing::{trace, warn};
 
+use super::events::qos;
 use super::guest_id::guest_id;
 use super::records;
 use super::rights::Rights;
@@ -137,10 +141,15 @@ impl Ask for GuestRule {
         let subject = account.map(|account| Arc::new(Who(Arc::clone(account))) as Arc<dyn Subject>);
         let run = RunContext::new(guest_id(&tenant, self.definition.id));
         let mut output = RunOutput::new();
-        let outcome = instance.check(&request(question), subject, run, &mut output);
+        let hosting = question.message.and_then(|_| self.hosting.upgrade());
+        let about = about(question, hosting.map_or(0, |hosting| hosting.clock.wall_ms()));
+        let outcome = instance.check((&request(question), about), subject, run, &mut output);
         let reads = instance.take_reads();
         self.definition.activity.run_ended(Timestamp::now());
         for (_, effect) in output.effects() {
+            if let Effect::Log { level, text } = effect {
+                records::log_line(&tenant, &self.definition, (level, text), Timestamp::now());
+            }
             if let Effect::Report { severity, code, message, line, column } = effect {
                 let told = RunError { code, message, line, column, ..RunError::default() };
                 match severity {
@@ -187,6 +196,9 @@ impl GuestRule {
         if reads.is_empty() {
             return Validity::Lasting;
         }
+        if reads.iter().any(|read| matches!(read, Read::Message | Read::Connection)) {
+            return Validity::Never;
+        }
         let bytes: usize = reads.iter().map(read_bytes).sum();
         if bytes > RULE_READ_BYTES_MAX {
             return Validity::Never;
@@ -199,6 +211,7 @@ fn read_bytes(read: &Read) -> usize {
     match read {
         Read::Value { topic, value } => topic.len() + value.as_ref().map_or(0, |value| value.len()),
         Read::Retained { topic, .. } => topic.len(),
+        Read::Message | Read::Connection => 0,
     }
 }
 
@@ -216,6 +229,19 @@ fn request(question: &Question<'_>) -> Request {
         topic: question.topic.map(str::to_owned),
         payload: question.payload.map(<[u8]>::to_vec),
     }
+}
+
+/// What the rule may ask besides. A message that is asked about arrives now.
+fn about<'a>(question: &Question<'a>, now_ms: u64) -> About<'a> {
+    let message = question.message.map(|message| BorrowedMessage {
+        qos: qos(QoS::from_bits(message.qos).unwrap_or(QoS::AtMostOnce)),
+        retain: message.retain,
+        properties: message.properties,
+        expires_at_ms: message.expires_at_ms,
+        received_ms: now_ms,
+        ..BorrowedMessage::new("", &[])
+    });
+    About { message, protocol_version: question.identity.protocol_version }
 }
 
 /// Account that a question is about.
@@ -248,6 +274,7 @@ impl Still for Seen {
                 is_there == value.is_some() && value.as_deref().unwrap_or_default() == now
             }
             Read::Retained { topic, exists } => self.services.retained_exists(&run, topic) == *exists,
+            Read::Message | Read::Connection => false,
         })
     }
 }

@@ -8,9 +8,7 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use lot_facts::Trigger;
 use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, MessageText};
-use lotmq_host::{
-    Argument, FinishedRun, OwnedClient, OwnedEvent, OwnedMessage, Qos, RunError, RunOutcome, Value,
-};
+use lotmq_host::{Argument, FinishedRun, OwnedClient, OwnedEvent, OwnedMessage, RunError, RunOutcome, Value};
 use parking_lot::Mutex;
 
 use super::Guests;
@@ -81,13 +79,18 @@ impl Waiting {
 
 impl Guests {
     /// Runs an Action and waits for its end. Blocks; not for threads that serve Clients.
-    pub(crate) fn run_action(&self, name: &str, request: RunRequest) -> Result<RunReport, RunActionError> {
+    pub(crate) fn run_action(
+        &self,
+        name: &str,
+        request: RunRequest,
+        now_ms: u64,
+    ) -> Result<RunReport, RunActionError> {
         let definition = self.registry.read().get(DefinitionKind::Action, name).cloned();
         let definition = definition.ok_or_else(|| RunActionError::NotFound(name.to_owned()))?;
         let runner = self.runner(definition.id).ok_or_else(|| RunActionError::NotFound(name.to_owned()))?;
         let (sender, receiver) = sync_channel(1);
         let tag = self.waiting.add(definition.id, sender);
-        let taken = runner.post(event(&definition, request), 0, tag);
+        let taken = runner.post(event(&definition, request, now_ms), 0, tag);
         let report = match taken {
             Ok(_) => receiver.recv_timeout(WAIT).map_err(|error| match error {
                 RecvTimeoutError::Timeout => RunActionError::TooLong(name.to_owned()),
@@ -144,21 +147,12 @@ fn masked(variables: &Variables, value: &Value) -> Value {
 }
 
 /// Event that starts the Action: what its trigger waits for, made up where the command says nothing about it.
-fn event(definition: &Definition, request: RunRequest) -> OwnedEvent {
+fn event(definition: &Definition, request: RunRequest, now_ms: u64) -> OwnedEvent {
     let (topic, payload) = match request {
         RunRequest::Inputs(inputs) => return OwnedEvent::Call { inputs, trigger: None },
         RunRequest::Message { topic, payload } => (topic, payload),
     };
-    let message = || {
-        Arc::new(OwnedMessage {
-            topic: topic.into(),
-            payload: payload.into(),
-            qos: Qos::AtMostOnce,
-            retain: false,
-            client_id: Arc::default(),
-            lease: None,
-        })
-    };
+    let message = || Arc::new(OwnedMessage { received_ms: now_ms, ..OwnedMessage::new(topic, payload) });
     match definition.trigger() {
         None => OwnedEvent::Call { inputs: Vec::new(), trigger: Some(message()) },
         Some(Trigger::Topic { .. } | Trigger::Change { .. }) => OwnedEvent::Message(message()),

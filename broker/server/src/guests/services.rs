@@ -5,17 +5,18 @@ use std::sync::{Arc, Weak};
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
 use lotmq_definitions::{Definition, DefinitionKind, Owner, RunError as DefinitionError};
 use lotmq_host::python::Called;
-use lotmq_host::route::{Arrival, IngestError, Ingesting, RouteServices};
+use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RouteServices};
 use lotmq_host::{
-    Argument, ModelInstance, NestedCall, Qos, RowQuery, RowsError, RunContext, RunError, Services, Severity,
-    Value,
+    Argument, BorrowedMessage, LogLevel, ModelInstance, NestedCall, RowQuery, RowsError, RunContext,
+    RunError, Services, Severity, StateRefused, Value,
 };
 use lotmq_store::Store;
 
-use super::effects::OfRoute;
+use super::effects::{GuestMessage, Sender};
 use super::guest_id::definition_id;
 use super::records;
 use super::rights::{Access, Rights, Variable};
+use super::states::States;
 use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
@@ -44,11 +45,19 @@ impl TenantServices {
         }
     }
 
+    /// The definition that runs, unless it was removed meanwhile.
+    fn definition(&self, run: &RunContext) -> Option<(Arc<Tenant>, Arc<Definition>)> {
+        let tenant = self.tenant()?;
+        let found = tenant.programs().guests.registry.read().by_id(definition_id(run.definition)).cloned()?;
+        Some((tenant, found))
+    }
+
     /// Records that the rules deny the owner something that the definition wanted.
     fn denied(&self, run: &RunContext, what: &str) {
-        let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return };
-        let found = tenant.programs().guests.registry.read().by_id(definition_id(run.definition)).cloned();
-        let Some(definition) = found else { return };
+        let (Some((tenant, definition)), Some(hosting)) = (self.definition(run), self.hosting.upgrade())
+        else {
+            return;
+        };
         let message = format!("the rules deny the owner of this definition {what}");
         let error = DefinitionError { code: "RULE_DENIED", message: &message, ..DefinitionError::default() };
         let now = hosting.definitions_now().wall;
@@ -142,6 +151,27 @@ impl Services for TenantServices {
         })
     }
 
+    fn state(&self, run: &RunContext, key: &str) -> Option<Vec<u8>> {
+        let (tenant, definition) = self.definition(run)?;
+        States::get(&tenant.programs().guests.values, &definition, key)
+    }
+
+    fn set_state(&self, run: &RunContext, key: &str, value: Option<&[u8]>) -> Result<(), StateRefused> {
+        let (tenant, definition) = self.definition(run).ok_or(StateRefused::Full)?;
+        let guests = &tenant.programs().guests;
+        let Some(value) = value else {
+            guests.states.remove(&guests.values, &definition, key);
+            return Ok(());
+        };
+        guests.states.set(&guests.values, (&definition, key), value)
+    }
+
+    fn state_keys(&self, run: &RunContext) -> Vec<String> {
+        let Some((tenant, definition)) = self.definition(run) else { return Vec::new() };
+        let guests = &tenant.programs().guests;
+        guests.states.keys(&guests.values, &definition)
+    }
+
     fn may_publish_system(&self, _run: &RunContext, topic: &str) -> bool {
         let Some(tenant) = self.tenant() else { return false };
         if let Some(route) = tenant.programs().guests.route_of(topic) {
@@ -152,9 +182,8 @@ impl Services for TenantServices {
             && self.rights.may_command(&tenant, self.owner.as_ref(), topic)
     }
 
-    fn may_write(&self, _run: &RunContext, topic: &str, payload: &[u8]) -> bool {
-        self.rights.are_all()
-            || self.tenant().is_some_and(|tenant| self.rights.may_publish(&tenant, topic, payload))
+    fn may_write(&self, _run: &RunContext, message: &BorrowedMessage<'_>) -> bool {
+        self.rights.are_all() || self.tenant().is_some_and(|tenant| self.rights.may_publish(&tenant, message))
     }
 
     fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
@@ -231,6 +260,10 @@ impl Services for TenantServices {
         tenant.programs().guests.select_rows(query, now)
     }
 
+    fn monotonic_ms(&self) -> u64 {
+        self.hosting.upgrade().map_or(0, |hosting| hosting.clock.now().as_millis())
+    }
+
     fn now_ms(&self) -> i64 {
         let now = self.hosting.upgrade().map_or(0, |hosting| hosting.clock.wall_ms());
         i64::try_from(now).unwrap_or(i64::MAX)
@@ -238,8 +271,16 @@ impl Services for TenantServices {
 }
 
 impl RouteServices for TenantServices {
-    fn ingest<'a>(&'a self, run: RunContext, messages: Vec<Arrival>) -> Ingesting<'a> {
-        let may = |message: &Arrival| self.may_write(&run, &message.topic, &message.payload);
+    fn log(&self, run: &RunContext, level: LogLevel, text: &str) {
+        let (Some((tenant, definition)), Some(hosting)) = (self.definition(run), self.hosting.upgrade())
+        else {
+            return;
+        };
+        records::log_line(&tenant, &definition, (level, text), hosting.definitions_now().wall);
+    }
+
+    fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a> {
+        let may = |arrival: &IngestedMessage| self.may_write(&run, &arrival.as_message());
         if let Some(refused) = messages.iter().find(|message| !may(message)) {
             self.denied(&run, &format!("to publish to '{}'", refused.topic));
             return Box::pin(std::future::ready(Err(IngestError::NotAllowed)));
@@ -249,12 +290,11 @@ impl RouteServices for TenantServices {
             let route = definition_id(run.definition);
             let hops = tenant.programs().guests.route_by_id(route)?.hops();
             let owner = self.owner.as_ref().map(|owner| &owner.name);
+            let sender = Sender { owner, origin: Some(route), hops };
             this_turn::with(|turn| {
                 turn.tick();
-                for Arrival { topic, payload, qos, retain } in &messages {
-                    let (topic, retain) = (topic.as_str(), *retain);
-                    let message = OfRoute { route, owner, topic, payload, qos: qos_of(*qos), retain, hops };
-                    message.publish(turn, &tenant);
+                for arrival in &messages {
+                    of_route(arrival).publish(turn, &tenant, sender);
                 }
                 turn.flush();
             });
@@ -265,9 +305,7 @@ impl RouteServices for TenantServices {
     }
 
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
-        let Some(tenant) = self.tenant() else { return };
-        let found = tenant.programs().guests.registry.read().by_id(definition_id(run.definition)).cloned();
-        let Some(definition) = found else { return };
+        let Some((tenant, definition)) = self.definition(run) else { return };
         let error = DefinitionError { code, message, ..DefinitionError::default() };
         this_turn::with(|turn| match severity {
             Severity::Warning => {
@@ -287,10 +325,9 @@ fn not_for_others(kind: &str, name: &str) -> RunError {
     RunError::new("CALL_NOT_ALLOWED", message)
 }
 
-fn qos_of(qos: lotmq_host::route::Qos) -> Qos {
-    match qos {
-        lotmq_host::route::Qos::AtMostOnce => Qos::AtMostOnce,
-        lotmq_host::route::Qos::AtLeastOnce => Qos::AtLeastOnce,
-        lotmq_host::route::Qos::ExactlyOnce => Qos::ExactlyOnce,
-    }
+/// Message that a route has brought.
+fn of_route(arrival: &IngestedMessage) -> GuestMessage<'_> {
+    let IngestedMessage { topic, payload, qos, retain, properties, expiry_seconds } = arrival;
+    let (qos, retain, expiry_seconds) = (*qos, *retain, *expiry_seconds);
+    GuestMessage { topic, payload, qos, retain, properties, expiry_seconds }
 }

@@ -292,7 +292,7 @@ fn run_action_starts_every_kind_of_action() {
         let tenant = running.server.broker.tenants.default_tenant();
         let guests = &tenant.programs().guests;
         let request = RunRequest::Message { topic: "a/b".into(), payload: b"1".to_vec() };
-        let report = guests.run_action("A", request).unwrap();
+        let report = guests.run_action("A", request, 0).unwrap();
         assert_eq!(report.error, None, "{trigger}");
         assert_eq!(report.published[0].payload, expected, "{trigger}");
     }
@@ -310,12 +310,12 @@ fn a_command_that_waits_for_a_removed_action_is_told_at_once() {
     let tenant = broker.tenants.default_tenant();
     std::thread::scope(|scope| {
         let mut run =
-            scope.spawn(|| tenant.programs().guests.run_action("Busy", RunRequest::Inputs(Vec::new())));
+            scope.spawn(|| tenant.programs().guests.run_action("Busy", RunRequest::Inputs(Vec::new()), 0));
         while tenant.programs().guests.waiting.commands.lock().is_empty() {
             if run.is_finished() {
                 // It ran into its time limit before this thread had its turn.
                 run = scope
-                    .spawn(|| tenant.programs().guests.run_action("Busy", RunRequest::Inputs(Vec::new())));
+                    .spawn(|| tenant.programs().guests.run_action("Busy", RunRequest::Inputs(Vec::new()), 0));
             }
             std::thread::yield_now();
         }

@@ -280,7 +280,8 @@ fn grants(options: &ModuleOptions) -> Grants {
         Some(topics) => (filters(topics), filters(topics)),
     };
     // Secrets are for definitions that name them, which an upload cannot do yet.
-    Grants { write, read, environment: NameGrant::All, calls: NameGrant::All, ..Grants::default() }
+    let config = options.config.as_ref().map(|config| config.to_string().into());
+    Grants { write, read, environment: NameGrant::All, calls: NameGrant::All, config, ..Grants::default() }
 }
 
 fn limits(options: &ModuleOptions) -> GuestLimits {

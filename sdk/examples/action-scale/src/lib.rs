@@ -1,10 +1,11 @@
 //! Example Action: publishes `raw/<sensor>` readings, in tenths, as degrees on `scaled/<sensor>`.
 //!
-//! Shows every part of the interface that most Actions need: the message, a kept value, an environment value, outputs of a call, errors.
-//! Load it with `-addModule action-scale -world action wasm64:…` and let it listen to `raw/#`.
+//! Shows every part of the interface that most Actions need: the message, its own state, its configuration, an environment value, the log, outputs
+//! of a call, errors. Load it with `-addModule scale -world action -on raw/# -config 0.5 wasm64:…`.
 
 use lotmq_guest::action::{
-    Action, Argument, Message, QoS, RunError, Value, environment, error, keep, last_value, publish,
+    Action, Argument, Level, Message, QoS, RunError, Value, config, environment, error, log, publish,
+    state,
 };
 
 struct Scale;
@@ -14,7 +15,7 @@ impl Action for Scale {
         let sensor = message.topic.rsplit('/').next().unwrap_or_default();
         let text = String::from_utf8_lossy(&message.payload);
         let Ok(raw) = text.trim().parse::<f64>() else {
-            count_unreadable()?;
+            count_unreadable();
             return Err(error("NOT_A_NUMBER", format!("'{text}' on '{}' is not a number", message.topic)));
         };
         let scaled = (raw * factor()).to_string();
@@ -31,16 +32,21 @@ impl Action for Scale {
     }
 }
 
-/// The environment value `SCALE`, or a tenth.
+/// The configuration, if it is a number; else the environment value `SCALE`, or a tenth.
 fn factor() -> f64 {
-    environment::get("SCALE").and_then(|text| text.parse().ok()).unwrap_or(0.1)
+    let configured = config::get().parse().ok();
+    configured.or_else(|| environment::get("SCALE")?.parse().ok()).unwrap_or(0.1)
 }
 
-fn count_unreadable() -> Result<(), RunError> {
-    let count = last_value("scale/unreadable")
-        .and_then(|bytes| String::from_utf8(bytes).ok()?.parse::<u64>().ok())
-        .unwrap_or(0);
-    keep("scale/unreadable", (count + 1).to_string().as_bytes())
+/// Counts in the state, which outlives this instance.
+fn count_unreadable() {
+    const COUNT: &str = "unreadable";
+    let before = state::get(COUNT).and_then(|bytes| Some(u64::from_le_bytes(bytes.try_into().ok()?)));
+    let count = before.unwrap_or(0) + 1;
+    log(Level::Warn, &format!("{count} readings could not be read so far"));
+    if let Err(error) = state::set(COUNT, &count.to_le_bytes()) {
+        log(Level::Error, &format!("the count cannot be kept: {error:?}"));
+    }
 }
 
 lotmq_guest::export_action!(Scale);

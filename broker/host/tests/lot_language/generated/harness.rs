@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock};
 use lot_to_wasm::diagnostic::Severity;
 use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::{
-    ActionInstance, Argument, ComponentSource, Effect as HostEffect, Event as HostEvent, Executor,
-    ExecutorOptions, Grants, GuestId, GuestLimits, MailboxOptions, Message, Qos, RunContext, RunOutcome,
+    ActionInstance, Argument, BorrowedMessage, ComponentSource, Effect as HostEffect, Event as HostEvent,
+    Executor, ExecutorOptions, Grants, GuestId, GuestLimits, MailboxOptions, RunContext, RunOutcome,
     RunOutput, RunnerSpec, Services, Value as HostValue, World as HostWorld,
 };
 
@@ -129,7 +129,7 @@ impl Observer<'_> {
                     return Ok(Outcome { effects: Vec::new(), result: Ok(Vec::new()) });
                 }
                 let client_id = if *from_client { "c1" } else { "" };
-                HostEvent::Message(Message { topic, payload, qos: Qos::AtMostOnce, retain: false, client_id })
+                HostEvent::Message(BorrowedMessage { client_id, ..BorrowedMessage::new(topic, payload) })
             }
             Event::Start => HostEvent::Start,
             Event::Timer => HostEvent::Timer,
@@ -160,7 +160,7 @@ impl Observer<'_> {
         let mut effects = Vec::new();
         for (writer, effect) in output.effects() {
             match effect {
-                HostEffect::Publish { topic, payload, qos, retain } => {
+                HostEffect::Publish { topic, payload, qos, retain, .. } => {
                     self.state.topics.lock().insert(topic.to_owned(), payload.to_vec());
                     if retain {
                         self.state.retained.lock().insert(topic.to_owned(), payload.to_vec());
@@ -184,6 +184,7 @@ impl Observer<'_> {
                         self.reports.insert((name.clone(), code.to_owned(), line));
                     }
                 }
+                HostEffect::Log { .. } => unreachable!("no statement writes to the log"),
             }
         }
         Ok(Outcome { effects, result })

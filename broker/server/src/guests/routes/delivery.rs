@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use lot_facts::{RouteFacts, RouteValue};
 use lotmq_host::OwnedMessage;
-use lotmq_host::route::{Argument, Delivery, Message, Value};
+use lotmq_host::route::{Argument, Delivery, Message, Value, properties_of};
 use serde_json::json;
 
 use super::mailbox::Addressee;
@@ -44,7 +44,7 @@ pub(super) fn columns(
 /// Delivery of a message with its columns.
 pub(super) fn delivery(
     to: &Addressee,
-    message: &OwnedMessage,
+    (message, now_ms): (&OwnedMessage, u64),
     sequence: u64,
     columns: Vec<Argument>,
 ) -> Delivery {
@@ -52,6 +52,8 @@ pub(super) fn delivery(
         Addressee::Event(name) => name.as_ref().to_owned(),
         Addressee::Table(_) => String::new(),
     };
+    let properties = properties_of(message, now_ms);
+    let received_ms = i64::try_from(message.received_ms).unwrap_or(i64::MAX);
     let message = Message {
         topic: message.topic.to_string(),
         payload: message.payload.to_vec(),
@@ -59,7 +61,7 @@ pub(super) fn delivery(
         retain: message.retain,
         client_id: message.client_id.to_string(),
     };
-    Delivery { sequence, event, message, columns }
+    Delivery { sequence, event, message, properties, received_ms, columns }
 }
 
 /// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event (routes reference §3.3).

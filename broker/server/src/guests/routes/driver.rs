@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
 use lotmq_host::route::{Delivery, Failure, Receipt, RouteInstance, RouteSpec};
-use lotmq_host::{Acting, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
+use lotmq_host::{Acting, BorrowedMessage, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
 use tracing::{error, info, warn};
 
 use super::configuration::without_delay;
@@ -190,6 +190,10 @@ impl Driver {
         self.hosting.definitions_now().wall
     }
 
+    fn now_ms(&self) -> u64 {
+        self.hosting.clock.wall_ms()
+    }
+
     /// Notes that a drive has ended by a panic: what was being delivered is lost.
     pub(super) fn panicked(&self) {
         let version = self.route.version();
@@ -297,7 +301,8 @@ impl Serving<'_> {
             let (said, names) = (self.version.said(), self.names());
             match columns(said, (&post.to, &post.message), self.driver.now(), &names) {
                 Ok(columns) => {
-                    deliveries.push(delivery(&post.to, &post.message, post.sequence, columns));
+                    let message = (&*post.message, self.driver.now_ms());
+                    deliveries.push(delivery(&post.to, message, post.sequence, columns));
                     good.push(post);
                 }
                 Err(reason) if good.is_empty() => self.reject(&post, &reason),
@@ -360,7 +365,7 @@ impl Serving<'_> {
         });
         match of_another {
             Some(_) => Err("it belongs to another user".to_owned()),
-            None => guests.store_row(route, (table, row), hops),
+            None => guests.store_row(route, (table, row), (self.driver.now_ms(), hops)),
         }
     }
 
@@ -429,21 +434,19 @@ impl Serving<'_> {
         let Some((topic, payload)) = told_of_error(said, (&post.to, &post.message), now, &names, told) else {
             return;
         };
-        if !self.services.may_write(&self.run(), &topic, payload.as_bytes()) {
+        if !self.services.may_write(&self.run(), &BorrowedMessage::new(&topic, payload.as_bytes())) {
             return;
         }
-        let answer = effects::OfRoute {
-            route: self.version.definition.id,
-            owner: self.version.definition.owner().map(|owner| &owner.name),
-            topic: &topic,
-            payload: payload.as_bytes(),
-            qos: lotmq_host::Qos::AtMostOnce,
-            retain: false,
+        let definition = &self.version.definition;
+        let answer = effects::GuestMessage::new(&topic, payload.as_bytes());
+        let sender = effects::Sender {
+            owner: definition.owner().map(|owner| &owner.name),
+            origin: Some(definition.id),
             hops: post.hops.saturating_add(1),
         };
         this_turn::with(|turn| {
             turn.tick();
-            answer.publish(turn, &self.driver.tenant);
+            answer.publish(turn, &self.driver.tenant, sender);
             turn.flush();
         });
     }

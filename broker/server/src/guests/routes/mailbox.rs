@@ -119,23 +119,15 @@ impl Mailbox {
 fn size(message: &OwnedMessage) -> usize {
     /// Bytes that a message takes besides its own.
     const OVERHEAD: usize = 64;
-    message.topic.len() + message.payload.len() + OVERHEAD
+    message.bytes() + OVERHEAD
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lotmq_host::Qos;
 
     fn message(payload: &[u8]) -> Arc<OwnedMessage> {
-        Arc::new(OwnedMessage {
-            topic: "t".into(),
-            payload: payload.to_vec().into(),
-            qos: Qos::AtMostOnce,
-            retain: false,
-            client_id: "".into(),
-            lease: None,
-        })
+        Arc::new(OwnedMessage::new("t", payload.to_vec()))
     }
 
     fn event() -> Addressee {

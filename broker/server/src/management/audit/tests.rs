@@ -16,7 +16,13 @@ fn settings(records: u32) -> lotmq_config::Audit {
 
 fn identity() -> Identity {
     let peer = lotmq_auth::Peer::Unix;
-    Identity { user: Some("bob".into()), credential_version: 1, client_id: "c1".into(), peer }
+    Identity {
+        user: Some("bob".into()),
+        credential_version: 1,
+        client_id: "c1".into(),
+        peer,
+        protocol_version: None,
+    }
 }
 
 fn command<'a>(verb: &'a str) -> Record<'a> {

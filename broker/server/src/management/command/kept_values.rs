@@ -18,7 +18,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::SystemConfiguration),
     effect: Effect::Reads,
-    summary: "Lists topics with a value written by KEEP, at most 1,000 of them; without a filter also the states of models, below $LOT/.",
+    summary: "Lists topics with a value written by KEEP, at most 1,000 of them; without a filter also the states of definitions, below $LOT/.",
     example: "-listKept plant/#",
     execute: list,
 };
@@ -42,7 +42,8 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
         if filter.as_ref().is_none_or(|filter| filter_matches(filter, topic)) {
             count += 1;
             if rows.len() < KEPT_LISTED_MAX {
-                rows.push(json!({ "topic": topic, "bytes": payload.len() }));
+                // Of a state, the key stands behind a NUL.
+                rows.push(json!({ "topic": topic.replace('\0', ""), "bytes": payload.len() }));
             }
         }
     });
@@ -51,7 +52,9 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let filter = filter(call)?;
-    let count = call.tenant.programs().guests.values.forget_all(|topic| filter_matches(&filter, topic));
+    let guests = &call.tenant.programs().guests;
+    let count = guests.values.forget_all(|topic| filter_matches(&filter, topic));
+    guests.states.look_again();
     // Values are stored now and then; what is answered is stored before, also that there was nothing to remove.
     let store = &call.broker.store;
     let ticket = guests::save_kept(call.broker, call.tenant, usize::MAX)?;

@@ -33,7 +33,12 @@ fn run(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let definition =
         definition.ok_or_else(|| Refusal::not_found(RunActionError::NotFound(name.clone()).to_string()))?;
     let (request, warning) = request(&definition, json.trim())?;
-    let report = call.tenant.programs().guests.run_action(&name, request).map_err(refused)?;
+    let report = call
+        .tenant
+        .programs()
+        .guests
+        .run_action(&name, request, call.broker.clock.wall_ms())
+        .map_err(refused)?;
     let data = data(&name, &report);
     if let Some(error) = report.error {
         let message = format!("Action '{name}' failed: {}", error.message);

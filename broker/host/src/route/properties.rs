@@ -1,0 +1,93 @@
+//! Messages between the generated types of the world `route` and those of this crate.
+
+use super::bindings::lotmq::guest::{ingest, message_properties as generated, types};
+use crate::{
+    BorrowedMessage, OwnedMessage, Qos,
+    properties::{MessageProperties, PayloadFormat, UserProperty, seconds_left},
+};
+
+/// A message that a route brings.
+#[derive(Clone, Debug, PartialEq)]
+pub struct IngestedMessage {
+    /// A valid Topic Name.
+    pub topic: String,
+    /// Payload.
+    pub payload: Vec<u8>,
+    /// Quality of service.
+    pub qos: Qos,
+    /// RETAIN flag.
+    pub retain: bool,
+    /// MessageProperties of MQTT 5.0 as they are encoded in PUBLISH, without their length.
+    pub properties: Vec<u8>,
+    /// Seconds that it has to live; `None` when it never expires.
+    pub expiry_seconds: Option<u32>,
+}
+
+impl IngestedMessage {
+    /// The message, as it is asked about.
+    pub fn as_message(&self) -> BorrowedMessage<'_> {
+        let IngestedMessage { topic, payload, qos, retain, properties, .. } = self;
+        BorrowedMessage { qos: *qos, retain: *retain, properties, ..BorrowedMessage::new(topic, payload) }
+    }
+
+    /// What the guest brought; `None` when a topic or a property is not valid.
+    pub(super) fn checked(arrival: ingest::Arrival) -> Option<IngestedMessage> {
+        let ingest::Arrival { topic, payload, qos, retain, properties } = arrival;
+        lotmq_router::topic_name_valid(&topic).ok()?;
+        let properties = properties.map(MessageProperties::from).unwrap_or_default();
+        let qos = match qos {
+            types::Qos::AtMostOnce => Qos::AtMostOnce,
+            types::Qos::AtLeastOnce => Qos::AtLeastOnce,
+            types::Qos::ExactlyOnce => Qos::ExactlyOnce,
+        };
+        let encoded = properties.encoded().ok()?.properties().raw().to_vec();
+        let expiry_seconds = properties.expiry_seconds;
+        Some(IngestedMessage { topic, payload, qos, retain, properties: encoded, expiry_seconds })
+    }
+}
+
+/// MessageProperties of a message as a route is handed them; `None` when it has none.
+pub fn properties_of(message: &OwnedMessage, now_ms: u64) -> Option<generated::Properties> {
+    let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
+    let expiry_seconds = seconds_left(message.expires_at_ms, now_ms);
+    if message.properties.is_empty() && expiry_seconds.is_none() {
+        return None;
+    }
+    let MessageProperties {
+        content_type,
+        response_topic,
+        correlation_data,
+        payload_format,
+        user_properties,
+        ..
+    } = MessageProperties::of(&message.properties, expiry_seconds);
+    let user = |UserProperty { name, value }| generated::UserProperty { name, value };
+    Some(generated::Properties {
+        payload_format: match payload_format {
+            PayloadFormat::Unspecified => generated::PayloadFormat::Unspecified,
+            PayloadFormat::Utf8 => generated::PayloadFormat::Utf8,
+        },
+        expiry_seconds,
+        content_type,
+        response_topic,
+        correlation_data,
+        user_properties: user_properties.into_iter().map(user).collect(),
+    })
+}
+
+impl From<generated::Properties> for MessageProperties {
+    fn from(given: generated::Properties) -> MessageProperties {
+        let user = |generated::UserProperty { name, value }| UserProperty { name, value };
+        MessageProperties {
+            payload_format: match given.payload_format {
+                generated::PayloadFormat::Unspecified => PayloadFormat::Unspecified,
+                generated::PayloadFormat::Utf8 => PayloadFormat::Utf8,
+            },
+            expiry_seconds: given.expiry_seconds,
+            content_type: given.content_type,
+            response_topic: given.response_topic,
+            correlation_data: given.correlation_data,
+            user_properties: given.user_properties.into_iter().map(user).collect(),
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! Example Action: the answering side of request and response (MQTT 5.0, §4.10).
+//!
+//! A request is a message that names a response topic. The answer goes there with the request's correlation data, so that who asked knows which
+//! question it is about, and with its User Properties, such as the identifier of a trace. Load it with
+//! `-addModule answer -world action -on questions/# -topics "questions/#,answers/#" wasm64:…`.
+
+use lotmq_guest::action::{
+    Action, Message, PayloadFormat, Properties, RunError, UserProperty, ambient, current_message, error,
+    publish_with,
+};
+
+struct Answer;
+
+impl Action for Answer {
+    fn on_message(message: Message) -> Result<(), RunError> {
+        let Some(topic) = current_message::get_response_topic() else {
+            return Err(error("NO_REQUEST", format!("the message on '{}' has no response topic", message.topic)));
+        };
+        let text = String::from_utf8_lossy(&message.payload).to_uppercase();
+        let mut user_properties = current_message::get_user_properties();
+        user_properties.push(UserProperty { name: "age-ms".to_owned(), value: age_ms().to_string() });
+        let properties = Properties {
+            payload_format: PayloadFormat::Utf8,
+            content_type: current_message::get_content_type(),
+            correlation_data: current_message::get_correlation_data(),
+            expiry_seconds: current_message::get_expiry_seconds(),
+            user_properties,
+            ..Properties::default()
+        };
+        publish_with(&topic, text.as_bytes(), message.qos, false, &properties)
+    }
+}
+
+/// Milliseconds since the broker has received the request.
+fn age_ms() -> i64 {
+    let received = current_message::get_received_ms().unwrap_or_default();
+    ambient::now_ms() - received
+}
+
+lotmq_guest::export_action!(Answer);
