@@ -90,8 +90,7 @@ fn what_another_user_has_added_is_removed_by_who_says_so() {
         let name = if title == "Module" { "mine" } else { "Mine" };
         let refused = ask(&broker, "bob", remove);
         assert_eq!(refused.code(), "OF_ANOTHER", "{refused:?}");
-        let message =
-            format!("{title} '{name}' belongs to user 'ann'. Use -force to remove it all the same.");
+        let message = format!("{title} '{name}' belongs to user 'ann'. Use -force to do it all the same.");
         assert_eq!(refused.message(), message);
         assert_eq!(broker.command(remove).code(), "OF_ANOTHER", "root says so, too: {title}");
         done(&broker, "ann", remove);
@@ -102,6 +101,20 @@ fn what_another_user_has_added_is_removed_by_who_says_so() {
         let (verb, _) = remove.split_once(' ').unwrap();
         done(&broker, "ann", &format!("{verb} -Force {name}"));
     }
+}
+
+#[test]
+fn a_module_of_another_user_is_switched_by_who_says_so() {
+    let (broker, _data) = with_users();
+    done(&broker, "ann", &format!("-addModule mine -world action -on in wasm64:{}", modules::scale()));
+    for verb in ["-disableModule", "-enableModule"] {
+        let refused = ask(&broker, "bob", &format!("{verb} mine"));
+        let message = "Module 'mine' belongs to user 'ann'. Use -force to do it all the same.";
+        assert_eq!((refused.code(), refused.message()), ("OF_ANOTHER", message), "{verb}");
+        done(&broker, "ann", &format!("{verb} mine"));
+        done(&broker, "bob", &format!("{verb} mine -force"));
+    }
+    assert_eq!(ask(&broker, "bob", "-disableModule none").code(), "MODULE_NOT_FOUND");
 }
 
 #[test]

@@ -69,22 +69,22 @@ pub(super) static INFO: Verb = Verb {
 
 pub(super) static ENABLE: Verb = Verb {
     name: "enableModule",
-    usage: "<name>",
+    usage: "<name> [-force]",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
-    summary: "Lets a module run, also one that was stopped after too many traps.",
+    summary: "Lets a module run, also one that was stopped after too many traps; one of another user with -force only.",
     example: "-enableModule scale",
     execute: |call| switch(call, false),
 };
 
 pub(super) static DISABLE: Verb = Verb {
     name: "disableModule",
-    usage: "<name>",
+    usage: "<name> [-force]",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
-    summary: "Keeps a module from running.",
+    summary: "Keeps a module from running; one of another user with -force only.",
     example: "-disableModule scale",
     execute: |call| switch(call, true),
 };
@@ -216,16 +216,18 @@ fn info(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn switch(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
-    let name = call.argument("name")?;
-    call.about(EntityType::Module, &name);
+    let switched = Removal::read(call, &["name"])?;
+    let name = &switched.arguments[0];
+    call.about(EntityType::Module, name);
     let mut batch = Batch::new();
     {
         let _changes = call.broker.commands.changes.lock();
-        let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
+        let module = call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
+        switched.check_definitions(call, DefinitionKind::Module, [&**name])?;
         modules::switch(call.tenant, &call.broker.hosting, &module, is_disabled, &mut batch);
         call.commit(batch)?;
     }
-    tell(call, &name, if is_disabled { "disabled" } else { "enabled" })
+    tell(call, name, if is_disabled { "disabled" } else { "enabled" })
 }
 
 /// Parses the one argument beside the tenant.

@@ -1,4 +1,4 @@
-//! Ownership of what commands remove: what belongs to another user goes only where the command says so, as it is replaced only then.
+//! Ownership of what commands remove or switch: what belongs to another user is left alone unless the command says so, as it is replaced only then.
 
 use lotmq_definitions::{DefinitionKind, Owner};
 use serde_json::{Value, json};
@@ -8,14 +8,14 @@ use super::verb::Call;
 use crate::guests::HasPrograms as _;
 use crate::limits::OF_OTHERS_SHOWN_MAX;
 
-/// Option of a command that removes what belongs to others, too.
+/// Option of a command that is about what belongs to others, too.
 const FORCE: &str = "-force";
 
-/// Arguments of a command that removes something.
+/// Arguments of a command that removes or switches something.
 pub(super) struct Removal {
     /// Arguments without the option.
     pub(super) arguments: Vec<String>,
-    /// Whether what belongs to others is removed, too.
+    /// Whether it may belong to others.
     is_forced: bool,
 }
 
@@ -37,7 +37,7 @@ impl Removal {
         Self { arguments, is_forced }
     }
 
-    /// Checks that nothing of another user is removed without being told so. Called under the lock of changes.
+    /// Checks that nothing of another user is removed or switched without being told so. Called under the lock of changes.
     ///
     /// # Errors
     /// OF_ANOTHER, with the first of what belongs to others, and a list.
@@ -56,9 +56,9 @@ impl Removal {
         }
         let user = &owner.name;
         let message = match more.len() {
-            0 => format!("{title} '{name}' belongs to user '{user}'. Use {FORCE} to remove it all the same."),
+            0 => format!("{title} '{name}' belongs to user '{user}'. Use {FORCE} to do it all the same."),
             count => format!(
-                "{title} '{name}' belongs to user '{user}', and {count} more to other users. Use {FORCE} to remove them, too."
+                "{title} '{name}' belongs to user '{user}', and {count} more to other users. Use {FORCE} to do it all the same."
             ),
         };
         let row = |(name, owner): &(String, Owner)| json!({ "name": name, "owner": &*owner.name });
