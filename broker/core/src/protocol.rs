@@ -183,29 +183,6 @@ pub(crate) fn handle(
         PacketType::Pubrec => acknowledge::handle(connection, open, turn, AckType::Pubrec, body),
         PacketType::Pubrel => acknowledge::handle(connection, open, turn, AckType::Pubrel, body),
         PacketType::Pubcomp => acknowledge::handle(connection, open, turn, AckType::Pubcomp, body),
-        seldom @ (PacketType::Connect
-        | PacketType::Connack
-        | PacketType::Subscribe
-        | PacketType::Suback
-        | PacketType::Unsubscribe
-        | PacketType::Unsuback
-        | PacketType::Pingreq
-        | PacketType::Pingresp
-        | PacketType::Disconnect
-        | PacketType::Auth) => handle_seldom(connection, open, turn, seldom, body),
-    }
-}
-
-/// Handles a packet of a kind that is not sent with messages. By itself, so that the code that messages need is small and stays in the processor's caches.
-#[cold]
-fn handle_seldom(
-    connection: &Arc<Connection>,
-    open: &mut Open,
-    turn: &mut Turn,
-    packet_type: PacketType,
-    body: Span,
-) -> Result<(), CloseReason> {
-    match packet_type {
         PacketType::Subscribe => subscribe::subscribe(connection, open, turn, body),
         PacketType::Unsubscribe => subscribe::unsubscribe(connection, open, turn, body),
         PacketType::Pingreq => {
@@ -215,17 +192,12 @@ fn handle_seldom(
         }
         PacketType::Disconnect => Err(disconnect(open, turn, body)),
         PacketType::Auth => authenticate::handle(connection, open, turn, body),
-        // A second CONNECT [MQTT-3.1.0-2], packets only a server sends, and those that are handled above.
+        // A second CONNECT [MQTT-3.1.0-2], packets only a server sends.
         unexpected @ (PacketType::Connect
         | PacketType::Connack
         | PacketType::Suback
         | PacketType::Unsuback
-        | PacketType::Pingresp
-        | PacketType::Publish
-        | PacketType::Puback
-        | PacketType::Pubrec
-        | PacketType::Pubrel
-        | PacketType::Pubcomp) => Err(Violation::Unexpected(unexpected).into()),
+        | PacketType::Pingresp) => Err(Violation::Unexpected(unexpected).into()),
     }
 }
 
@@ -282,20 +254,7 @@ pub(crate) fn resolve_alias(
     topic: Span,
     alias: Option<NonZeroU16>,
 ) -> Result<Span, CloseReason> {
-    match alias {
-        None => Ok(topic),
-        Some(alias) => resolve(connection, open, turn, topic, alias),
-    }
-}
-
-#[inline(never)]
-fn resolve(
-    connection: &Connection,
-    open: &mut Open,
-    turn: &mut Turn,
-    topic: Span,
-    alias: NonZeroU16,
-) -> Result<Span, CloseReason> {
+    let Some(alias) = alias else { return Ok(topic) };
     let limits = &connection.listener.limits;
     let new = || Box::new(TopicAliases::new(limits.topic_alias_maximum, limits.topic_alias_bytes));
     let aliases = open.aliases.get_or_insert_with(new);

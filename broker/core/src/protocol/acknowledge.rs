@@ -58,7 +58,6 @@ fn delivered(
 }
 
 /// Handles PUBREC: from now on only PUBREL is sent; a reason of 0x80 and above ends the exchange \[MQTT-4.3.3-4\].
-#[inline(never)]
 fn received(
     connection: &Arc<Connection>,
     open: &Open,
@@ -113,7 +112,6 @@ fn send_pubrel(
 }
 
 /// Handles PUBCOMP: the identifier is free.
-#[inline(never)]
 fn completed(
     connection: &Connection,
     open: &Open,
@@ -133,7 +131,6 @@ fn completed(
 }
 
 /// Handles PUBREL: the identifier may be used again when that is durable.
-#[inline(never)]
 fn released(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_id: PacketId) {
     let outcome =
         open.client.exchange_on(connection, turn, |session| match is_planted(Fault::PubrelIgnored) {

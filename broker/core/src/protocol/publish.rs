@@ -121,7 +121,6 @@ pub(super) fn ask_on(open: &mut Open, turn: &mut Turn, asking: Box<Asking>) {
 }
 
 /// Handles a message to the broker itself.
-#[cold]
 fn take_for_system(
     connection: &Arc<Connection>,
     open: &mut Open,
@@ -261,7 +260,6 @@ fn asked(message: MessageParts<'_>) -> AskedMessage<'_> {
 
 /// Refuses a message. A lack of permission is told as the standard says; a limit, or a discouraged text, closes the connection where the
 /// Client cannot be told otherwise.
-#[cold]
 fn refuse(
     connection: &Arc<Connection>,
     open: &Open,
@@ -292,7 +290,6 @@ fn refuse(
 }
 
 /// Acknowledges a refused message with a Reason Code; its identifier is a new message when it comes again \[MQTT-4.3.3-9\].
-#[cold]
 fn decline(
     connection: &Arc<Connection>,
     open: &Open,
@@ -429,7 +426,6 @@ fn take_over_acknowledged(
 }
 
 /// Accepts a QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their identifiers are in use.
-#[inline(never)]
 fn take_over_beside_exchanges(
     connection: &Connection,
     open: &Open,

@@ -232,7 +232,6 @@ impl Link {
 
     /// Has the transport wrap ranges and send them. Only the owner does: for others this would mean that the thread which publishes
     /// encrypts for all receivers.
-    #[inline(never)]
     fn write_wrapped(&mut self, ranges: &[Span], arena: &Arena, home: Option<u16>) {
         if self.collects {
             let was_empty = self.output.is_empty();
@@ -259,7 +258,6 @@ impl Link {
     }
 
     /// Appends `ranges` without their first `skip` bytes.
-    #[inline(never)]
     fn keep(&mut self, ranges: &[Span], mut skip: usize, arena: &Arena) {
         for &span in ranges {
             let done = skip.min(span.len());
@@ -624,7 +622,6 @@ impl Delivery {
     }
 
     /// Offers QoS 1 and 2 messages to the session of a Client that is away.
-    #[inline(never)]
     fn leave(
         &mut self,
         client: &Arc<Client>,
