@@ -1,4 +1,4 @@
-//! MessageProperties of messages between their encoded form, in which the broker carries them, and that of `wit/guest`.
+//! Properties of messages between their encoded form, in which the broker carries them, and that of `wit/guest`.
 //!
 //! They are decoded when a guest asks, so that one that does not ask pays nothing.
 
@@ -29,7 +29,7 @@ pub(crate) struct UserProperty {
     pub(crate) value: String,
 }
 
-/// MessageProperties of PUBLISH that belong to the message.
+/// Properties of PUBLISH that belong to the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq, ComponentType, Lift, Lower)]
 #[component(record)]
 pub(crate) struct MessageProperties {
@@ -64,7 +64,7 @@ pub(crate) fn payload_format(list: Encoded<'_>) -> PayloadFormat {
     if list.payload_is_utf8() { PayloadFormat::Utf8 } else { PayloadFormat::Unspecified }
 }
 
-/// User MessageProperties in their order.
+/// User Properties in their order.
 pub(crate) fn user_properties(list: Encoded<'_>) -> Vec<UserProperty> {
     let owned = |(name, value): (&str, &str)| UserProperty { name: name.to_owned(), value: value.to_owned() };
     list.user_properties().map(owned).collect()

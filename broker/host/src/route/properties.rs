@@ -17,7 +17,7 @@ pub struct IngestedMessage {
     pub qos: Qos,
     /// RETAIN flag.
     pub retain: bool,
-    /// MessageProperties of MQTT 5.0 as they are encoded in PUBLISH, without their length.
+    /// Properties of MQTT 5.0 as they are encoded in PUBLISH, without their length.
     pub properties: Vec<u8>,
     /// Seconds that it has to live; `None` when it never expires.
     pub expiry_seconds: Option<u32>,
@@ -46,7 +46,7 @@ impl IngestedMessage {
     }
 }
 
-/// MessageProperties of a message as a route is handed them; `None` when it has none.
+/// Properties of a message as a route is handed them; `None` when it has none.
 pub fn properties_of(message: &OwnedMessage, now_ms: u64) -> Option<generated::Properties> {
     let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
     let expiry_seconds = seconds_left(message.expires_at_ms, now_ms);
