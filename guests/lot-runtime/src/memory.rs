@@ -151,7 +151,7 @@ unsafe impl GlobalAlloc for Allocator {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: as above.
+        // SAFETY: one thread, and the reference ends with this call.
         let chunk = unsafe { MEMORY.active() };
         let address = block as usize;
         if address + layout.size() == chunk.next && address >= chunk.start {
@@ -160,7 +160,7 @@ unsafe impl GlobalAlloc for Allocator {
     }
 
     unsafe fn realloc(&self, block: *mut u8, layout: Layout, size: usize) -> *mut u8 {
-        // SAFETY: as above.
+        // SAFETY: one thread, and the reference ends with this call.
         let chunk = unsafe { MEMORY.active() };
         let address = block as usize;
         let is_latest = address + layout.size() == chunk.next && address >= chunk.start;
