@@ -7,8 +7,11 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
+use lotmq_codec::PropertyBuf;
 use lotmq_router::{topic_filter_valid, topic_name_valid};
 use serde::Deserialize;
+
+use crate::properties::{CaseProperties, KEYS};
 
 /// When a case begins that does not say when.
 const AT: &str = "2026-01-01T00:00:00Z";
@@ -56,7 +59,7 @@ pub(crate) struct Case {
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Table")]
 pub(crate) enum Step {
-    Message { topic: Topic, payload: Payload },
+    Message { topic: Topic, payload: Payload, properties: PropertyBuf },
     Pass { pass: String },
     Call { call: String, inputs: BTreeMap<String, toml::Value> },
 }
@@ -68,16 +71,18 @@ impl TryFrom<toml::Table> for Step {
         let mut keys = Keys { table, of: "a step" };
         let kind = keys.first_of(&["topic", "pass", "call"])?;
         let step = match kind {
-            "topic" => {
-                Step::Message { topic: keys.text("topic")?.try_into()?, payload: keys.payload("payload")? }
-            }
+            "topic" => Step::Message {
+                topic: keys.text("topic")?.try_into()?,
+                payload: keys.payload("payload")?,
+                properties: keys.properties()?.encoded().map_err(|error| error.to_string())?,
+            },
             "pass" => Step::Pass { pass: keys.text("pass")? },
             _ => Step::Call { call: keys.text("call")?, inputs: keys.table("inputs")? },
         };
         keys.finish(match kind {
-            "topic" => &["topic", "payload"],
-            "pass" => &["pass"],
-            _ => &["call", "inputs"],
+            "topic" => &[&["topic", "payload"], &KEYS],
+            "pass" => &[&["pass"]],
+            _ => &[&["call", "inputs"]],
         })?;
         Ok(step)
     }
@@ -87,9 +92,19 @@ impl TryFrom<toml::Table> for Step {
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Table")]
 pub(crate) enum Expected {
-    Message { topic: Topic, payload: Option<Payload>, contains: Option<String>, retain: Option<bool> },
-    Returned { returned: Payload },
-    Error { error: String },
+    Message {
+        topic: Topic,
+        payload: Option<Payload>,
+        contains: Option<String>,
+        retain: Option<bool>,
+        properties: CaseProperties,
+    },
+    Returned {
+        returned: Payload,
+    },
+    Error {
+        error: String,
+    },
 }
 
 impl TryFrom<toml::Table> for Expected {
@@ -104,14 +119,15 @@ impl TryFrom<toml::Table> for Expected {
                 payload: keys.has("payload").then(|| keys.payload("payload")).transpose()?,
                 contains: keys.has("contains").then(|| keys.text("contains")).transpose()?,
                 retain: keys.boolean("retain")?,
+                properties: keys.properties()?,
             },
             "returned" => Expected::Returned { returned: keys.payload("returned")? },
             _ => Expected::Error { error: keys.text("error")? },
         };
         keys.finish(match kind {
-            "topic" => &["topic", "payload", "contains", "retain"],
-            "returned" => &["returned"],
-            _ => &["error"],
+            "topic" => &[&["topic", "payload", "contains", "retain"], &KEYS],
+            "returned" => &[&["returned"]],
+            _ => &[&["error"]],
         })?;
         Ok(expected)
     }
@@ -168,11 +184,48 @@ impl Keys {
         }
     }
 
+    fn optional_text(&mut self, key: &str) -> Result<Option<String>, String> {
+        self.has(key).then(|| self.text(key)).transpose()
+    }
+
+    /// Properties of MQTT 5.0.
+    fn properties(&mut self) -> Result<CaseProperties, String> {
+        let expiry = match self.table.remove("expiry") {
+            None => None,
+            Some(value) => {
+                let seconds = value.as_integer().and_then(|seconds| u32::try_from(seconds).ok());
+                Some(seconds.ok_or_else(|| format!("`expiry` is a number of seconds, found {value}"))?)
+            }
+        };
+        Ok(CaseProperties {
+            user: self.user_properties()?,
+            response_topic: self.optional_text("response_topic")?,
+            correlation_data: self.optional_text("correlation_data")?,
+            content_type: self.optional_text("content_type")?,
+            expiry,
+        })
+    }
+
+    fn user_properties(&mut self) -> Result<BTreeMap<String, Vec<String>>, String> {
+        let text = |value: &toml::Value| value.as_str().map(str::to_owned);
+        let texts = |value: &toml::Value| match value.as_array() {
+            Some(list) => list.iter().map(text).collect(),
+            None => text(value).map(|text| vec![text]),
+        };
+        let properties = self.table("user")?.into_iter().map(|(name, value)| {
+            let values = texts(&value);
+            let values =
+                values.ok_or_else(|| format!("`user.{name}` is a text or a list of texts, found {value}"));
+            Ok((name, values?))
+        });
+        properties.collect()
+    }
+
     /// Refuses what is left; `known` are the keys that may be there.
-    fn finish(self, known: &[&str]) -> Result<(), String> {
+    fn finish(self, known: &[&[&str]]) -> Result<(), String> {
         match self.table.keys().next() {
             None => Ok(()),
-            Some(key) => Err(format!("unknown key `{key}`; known here: {}", listed(known))),
+            Some(key) => Err(format!("unknown key `{key}`; known here: {}", listed(&known.concat()))),
         }
     }
 }
@@ -316,7 +369,7 @@ mod tests {
             ("when = [{ topic = \"x\" }]", "a step lacks the key `payload`"),
             (
                 "when = [{ topic = \"x\", payload = 1, qos = 1 }]",
-                "unknown key `qos`; known here: `topic`, `payload`",
+                "unknown key `qos`; known here: `topic`, `payload`, `user`, `response_topic`",
             ),
             ("when = [{ tpic = \"x\" }]", "a step needs one of the keys `topic`, `pass`, `call`"),
             ("when = [{ topic = 5, payload = 1 }]", "`topic` is a text in quotes, found 5"),
@@ -328,6 +381,14 @@ mod tests {
             ("when = [{ topic = \"x\", payload = { a = [nan] } }]", "is no number of JSON"),
             ("when = [{ call = \"A\", inputs = 3 }]", "`inputs` is a table as { a = 1 }, found 3"),
             ("then = [{ topic = \"x\", payload = 1, retain = 1 }]", "`retain` is true or false, found 1"),
+            (
+                "when = [{ topic = \"x\", payload = 1, expiry = -1 }]",
+                "`expiry` is a number of seconds, found -1",
+            ),
+            (
+                "then = [{ topic = \"x\", user = { a = 1 } }]",
+                "`user.a` is a text or a list of texts, found 1",
+            ),
             ("then = [{ error = \"x\", topic = \"+\" }]", "`+` is no topic: "),
             ("then = [{ returned = 1, payload = 1 }]", "unknown key `payload`; known here: `returned`"),
             ("given = { \"a/#\" = 1 }", "`a/#` is no topic: "),

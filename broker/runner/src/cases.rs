@@ -82,8 +82,8 @@ fn run(embedding: &Embedding, program: &Program, case: &Case) -> anyhow::Result<
     settle(&mut broker)?;
     for step in &case.when {
         match step {
-            Step::Message { topic, payload } => {
-                broker.publish(topic, &payload.to_bytes())?;
+            Step::Message { topic, payload, properties } => {
+                broker.publish_with(topic, &payload.to_bytes(), properties.properties())?;
                 settle(&mut broker)?;
             }
             Step::Call { call, inputs: given } => {

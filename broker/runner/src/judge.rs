@@ -8,12 +8,13 @@ use lotmq_server::embedded::{Happening, What};
 
 use crate::case::{Case, Expected};
 use crate::player::tell_printed;
+use crate::properties::CaseProperties;
 use crate::show;
 
 /// Something that the program did.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    Message { topic: String, payload: Vec<u8>, retain: bool },
+    Message { topic: String, payload: Vec<u8>, retain: bool, properties: CaseProperties },
     Returned(String),
     Error(String),
 }
@@ -22,8 +23,9 @@ impl Seen {
     /// Remembers what happened; neither warnings nor what scripts print are any of it.
     pub(crate) fn note(Happening { definition, what }: Happening, seen: &mut Vec<Self>) {
         match what {
-            What::Published(Published { topic, payload, retain, .. }) => {
-                seen.push(Self::Message { topic, payload, retain });
+            What::Published(Published { topic, payload, retain, properties, .. }) => {
+                let properties = CaseProperties::of(&properties);
+                seen.push(Self::Message { topic, payload, retain, properties });
             }
             What::Returned(outputs) => seen.push(Self::Returned(show::outputs(&outputs))),
             What::Reported(report) if report.is_error => {
@@ -37,14 +39,21 @@ impl Seen {
     fn is(&self, expected: &Expected) -> bool {
         match (self, expected) {
             (
-                Self::Message { topic, payload, retain },
-                Expected::Message { topic: wanted, payload: says, contains, retain: kept },
+                Self::Message { topic, payload, retain, properties },
+                Expected::Message {
+                    topic: wanted,
+                    payload: says,
+                    contains,
+                    retain: kept,
+                    properties: looked_at,
+                },
             ) => {
                 let text = String::from_utf8_lossy(payload);
                 **topic == **wanted
                     && says.as_ref().is_none_or(|says| says.is_like(payload))
                     && contains.as_ref().is_none_or(|part| text.contains(part))
                     && kept.is_none_or(|kept| kept == *retain)
+                    && looked_at.are_in(properties)
             }
             (Self::Returned(found), Expected::Returned { returned }) => returned.is_like(found.as_bytes()),
             (Self::Error(found), Expected::Error { error }) => found.contains(error),
@@ -56,9 +65,9 @@ impl Seen {
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Message { topic, payload, retain } => {
+            Self::Message { topic, payload, retain, properties } => {
                 let retained = if *retain { " (retained)" } else { "" };
-                write!(f, "{topic} {}{retained}", String::from_utf8_lossy(payload))
+                write!(f, "{topic} {}{retained}{properties}", String::from_utf8_lossy(payload))
             }
             Self::Returned(outputs) => write!(f, "returned {outputs}"),
             Self::Error(text) => write!(f, "error {text}"),
@@ -69,11 +78,12 @@ impl fmt::Display for Seen {
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Message { topic, payload, contains, retain } => {
+            Self::Message { topic, payload, contains, retain, properties } => {
                 f.write_str(topic)?;
                 payload.iter().try_for_each(|payload| write!(f, " {payload}"))?;
                 contains.iter().try_for_each(|part| write!(f, " … {part} …"))?;
-                if *retain == Some(true) { f.write_str(" (retained)") } else { Ok(()) }
+                f.write_str(if *retain == Some(true) { " (retained)" } else { "" })?;
+                write!(f, "{properties}")
             }
             Self::Returned { returned } => write!(f, "returned {returned}"),
             Self::Error { error } => write!(f, "error … {error} …"),

@@ -8,6 +8,7 @@ mod cases;
 mod judge;
 mod player;
 mod program;
+mod properties;
 mod show;
 mod traffic;
 

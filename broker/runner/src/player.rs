@@ -186,7 +186,7 @@ fn as_text(Published { topic, payload, .. }: &Published) -> String {
 }
 
 /// A payload that is no UTF-8 is in `base64`, as in recordings.
-fn as_json(definition: &str, Published { topic, payload, qos, retain }: &Published) -> String {
+fn as_json(definition: &str, Published { topic, payload, qos, retain, .. }: &Published) -> String {
     let (name, payload) = match std::str::from_utf8(payload) {
         Ok(text) => ("payload", text.to_owned()),
         Err(_) => ("base64", BASE64_STANDARD.encode(payload)),

@@ -169,11 +169,14 @@ impl Facts {
         }
     }
 
-    /// Whether a run of this Action depends on nothing but its message, the clock and chance, so that what other runs do makes no difference to it.
+    /// Whether a run of this Action depends on nothing but topic and payload of its message, the clock and chance, so that what other runs do makes no difference to it.
     pub fn is_pure(&self) -> bool {
-        let Effects { clock: _, random: _, env, secret, call, suspend, route: _, python } = self.effects;
+        let Effects { clock: _, random: _, env, secret, call, suspend, route: _, python, properties } =
+            self.effects;
         let reads = !(self.reads.is_empty() && self.retained_reads.is_empty());
-        self.kind == Kind::Action && self.bounded && !(reads || env || secret || call || suspend || python)
+        self.kind == Kind::Action
+            && self.bounded
+            && !(reads || env || secret || call || suspend || python || properties)
     }
 }
 
@@ -197,6 +200,9 @@ pub struct Effects {
     pub route: bool,
     /// Calls Python.
     pub python: bool,
+    /// Reads properties of MQTT 5.0 of its message, or publishes with some.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub properties: bool,
 }
 
 /// Inputs and outputs of a callable Action.

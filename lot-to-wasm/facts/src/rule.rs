@@ -46,6 +46,9 @@ pub struct RuleInputs {
     pub topic_levels: Vec<u32>,
     /// The payload of the message: such a verdict is good for that message only.
     pub payload: bool,
+    /// Properties of MQTT 5.0 of the message: such a verdict is good for that message only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub message_properties: bool,
     /// Last values or retained messages: a verdict is good as long as they stay.
     pub reads: bool,
 }

@@ -12,6 +12,7 @@ use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::identifier::{identifier_like, is_identifier};
 use crate::source::Span;
+use crate::syntax::parse::message_property_name;
 use crate::syntax::{
     self, BinaryOperator, CastType, ExpressionKind as Source, Member, Name, Random, RandomKind, Text,
     Transform,
@@ -40,6 +41,14 @@ impl Checker<'_, '_, '_> {
             Source::Variable(path) => return self.variable(path, span),
             Source::Name(path) => return self.bare_name(path, span),
             Source::Session(word) => return self.session(*word, span),
+            Source::MessageProperty(property) => {
+                self.need_message(&message_property_name(*property), span);
+                ExpressionKind::MessageProperty(*property)
+            }
+            Source::UserProperty(name) => {
+                self.need_message("USER PROPERTY", span);
+                ExpressionKind::MessageUserProperty(self.boxed(name))
+            }
             Source::Payload => return self.payload(span, ExpressionKind::Payload, KindSet::TEXT_DATA),
             Source::Topic => {
                 self.need_message("TOPIC", span);

@@ -120,6 +120,7 @@ impl Collector {
         match need {
             Need::Unbounded => self.facts.bounded = false,
             Need::Payload => self.payload = true,
+            Need::Properties => self.facts.effects.properties = true,
             Need::Setting(store, name) => self.setting(store, name),
             Need::Route => self.facts.effects.route = true,
             Need::Action(name) => {
@@ -187,6 +188,9 @@ impl Collector {
             ExpressionKind::Select(_) => {
                 self.facts.bounded = false;
                 (self.facts.effects.route, self.facts.effects.suspend) = (true, true);
+            }
+            ExpressionKind::MessageProperty(_) | ExpressionKind::MessageUserProperty(_) => {
+                self.facts.effects.properties = true;
             }
             ExpressionKind::Timestamp(_) => self.facts.effects.clock = true,
             ExpressionKind::RandomUuid

@@ -7,8 +7,8 @@ use super::fold;
 use super::kind::KindSet;
 use super::tree::walk::PartMut;
 use super::tree::{
-    Action, Arithmetic, CastKind, Expression, ExpressionKind, JsonShape, SessionWord, Statement,
-    TimestampFormat, Variable,
+    Action, Arithmetic, CastKind, Expression, ExpressionKind, JsonShape, MessageProperty, SessionWord,
+    Statement, TimestampFormat, Variable,
 };
 use super::whole::{self, Bound};
 use crate::function;
@@ -112,6 +112,7 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         | Kind::GetEnv(_)
         | Kind::GetSecret(_)
         | Kind::UserProperty(_)
+        | Kind::MessageUserProperty(_)
         | Kind::FilterRegex { .. }
         | Kind::CsvField { .. }
         | Kind::Split { at: Some(_), .. } => KindSet::TEXT_DATA | KindSet::EMPTY,
@@ -124,6 +125,8 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         Kind::RandomInt { .. } => KindSet::INT,
         Kind::RandomDouble { .. } => KindSet::DOUBLE,
         Kind::Session(word) => session(*word),
+        Kind::MessageProperty(MessageProperty::MessageExpiry) => KindSet::INT | KindSet::EMPTY,
+        Kind::MessageProperty(_) => KindSet::TEXT_DATA | KindSet::EMPTY,
         Kind::TopicExists(_)
         | Kind::LoggedIn
         | Kind::InGroup(_)

@@ -48,6 +48,11 @@ impl Checker<'_, '_, '_> {
         Expression { at: self.at(span), kinds, kind }
     }
 
+    /// An expression whose kinds follow from what it is.
+    pub(crate) fn computed(&self, span: Span, kind: ExpressionKind) -> Expression {
+        self.node(span, super::infer::kinds_of(&kind), kind)
+    }
+
     /// A constant.
     pub(crate) fn constant(&self, span: Span, constant: Constant) -> Expression {
         let kinds = super::fold::kinds(&constant);
@@ -144,10 +149,10 @@ impl Checker<'_, '_, '_> {
         });
     }
 
-    /// Reports PAYLOAD or TOPIC where the trigger has no message.
-    pub(super) fn need_message(&mut self, word: &str, span: Span) {
+    /// Reports PAYLOAD, TOPIC or a property where the trigger has no message.
+    pub(crate) fn need_message(&mut self, word: &str, span: Span) {
         if let Start::Asked(asked) = &self.start {
-            let has_it = if word == "PAYLOAD" { asked.has_payload } else { asked.has_topic };
+            let has_it = if word == "TOPIC" { asked.has_topic } else { asked.has_payload };
             if !has_it {
                 let message = format!("no {word} for this scope");
                 self.error(Draft::error(codes::NO_MESSAGE, span, message));
@@ -155,7 +160,9 @@ impl Checker<'_, '_, '_> {
         } else if !self.has_message() {
             let message = format!("no {word} for this trigger: {} has no message", self.trigger_name());
             let draft = Draft::error(codes::NO_MESSAGE, span, message);
-            self.error(draft.suggest("read a topic's last value with GET TOPIC \"topic\""));
+            let has_last_value = matches!(word, "PAYLOAD" | "TOPIC");
+            let hint = "read a topic's last value with GET TOPIC \"topic\"".to_owned();
+            self.error(draft.suggest_if(has_last_value.then_some(hint)));
         }
     }
 

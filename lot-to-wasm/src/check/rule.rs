@@ -12,7 +12,7 @@ use super::scope::Scope;
 use super::tree::walk::PartMut;
 use super::tree::{
     self, Candidate, CastKind, Comparison, Constant, Entry, Expression, ExpressionKind, Function,
-    SessionWord, TopicPart, Verdict,
+    MessageProperty, SessionWord, TopicPart, Verdict,
 };
 use super::{Asked, Checker, Known, Start, TopicUse, facts, fold, infer};
 use crate::compat::Compat;
@@ -105,6 +105,7 @@ pub(crate) fn rule(
     let looks = facts::collect(&mut checked);
     let mut inputs = inputs(&mut checked);
     (inputs.payload, inputs.topic_levels) = (looks.payload, looks.topic_levels);
+    inputs.message_properties = checked.facts.effects.properties;
     inputs.reads = !(checked.facts.reads.is_empty() && checked.facts.retained_reads.is_empty());
     checked.facts.rule = Some(RuleFacts {
         priority: u64::try_from(rule.priority).unwrap_or(0),
@@ -266,6 +267,12 @@ impl Checker<'_, '_, '_> {
             matches!(
                 side.kind,
                 ExpressionKind::Session(_)
+                    | ExpressionKind::MessageUserProperty(_)
+                    | ExpressionKind::MessageProperty(
+                        MessageProperty::ResponseTopic
+                            | MessageProperty::CorrelationData
+                            | MessageProperty::ContentType
+                    )
                     | ExpressionKind::TopicName
                     | ExpressionKind::TopicLevel(_)
                     | ExpressionKind::TopicLevelAt(_)

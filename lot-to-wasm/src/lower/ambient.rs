@@ -1,13 +1,16 @@
-//! Expressions about the surroundings of a run: the clock, random numbers, the client that connected or subscribed.
+//! Expressions about the surroundings of a run: the clock, random numbers, the client that connected or subscribed, properties of the message.
 
 use wasm_encoder::{Instruction, ValType};
 
-use super::code::Callee;
+use super::code::{Callee, Local, memory};
+use super::constants::ANSWER;
 use super::entry::Generator;
 use super::host::Host;
 use super::rule::question;
 use super::runtime::Runtime;
-use crate::check::tree::{Constant, DatePart, Entry, Expression, SessionWord, TimestampFormat};
+use crate::check::tree::{
+    Constant, DatePart, Entry, Expression, ExpressionKind, MessageProperty, SessionWord, TimestampFormat,
+};
 
 impl Generator<'_> {
     pub(super) fn timestamp(&mut self, format: &TimestampFormat) {
@@ -38,6 +41,12 @@ impl Generator<'_> {
         self.cell(low);
         self.cell(high);
         self.runtime(shape);
+    }
+
+    /// Pushes whether the user that asks a Rule is in a group.
+    pub(super) fn in_group(&mut self, name: &str) {
+        self.push_text(name);
+        self.code.call(Callee::Host(Host::InGroup));
     }
 
     /// A word about the client. The parameters of `on-event` are the case, then the flattened `client`: id, option of the user,
@@ -72,6 +81,58 @@ impl Generator<'_> {
                 self.code.end();
             }
         }
+    }
+
+    /// Pushes the cell of a property of the message, Empty where it has none.
+    pub(super) fn message_property(&mut self, property: MessageProperty) {
+        let (function, make) = match property {
+            MessageProperty::ResponseTopic => (Host::GetResponseTopic, Runtime::Data),
+            MessageProperty::ContentType => (Host::GetContentType, Runtime::Data),
+            MessageProperty::CorrelationData => (Host::GetCorrelationData, Runtime::Raw),
+            MessageProperty::MessageExpiry => (Host::GetExpirySeconds, Runtime::Int),
+        };
+        self.push_constant_address(ANSWER);
+        self.code.call(Callee::Host(function));
+        self.answer_cell(make);
+    }
+
+    /// Pushes the cell of the first User Property with this name, or Empty.
+    pub(super) fn message_user_property(&mut self, name: &Expression) {
+        if let ExpressionKind::Constant(Constant::Text(name)) = &name.kind {
+            self.push_text(name);
+        } else {
+            let pair = self.text_of(name);
+            self.push_pair(pair);
+            self.code.release(pair);
+        }
+        self.push_constant_address(ANSWER);
+        self.code.call(Callee::Host(Host::GetUserProperty));
+        self.answer_cell(Runtime::Data);
+    }
+
+    /// Pushes the cell that `make` makes of the option in the host's area, Empty for none.
+    fn answer_cell(&mut self, make: Runtime) {
+        self.push_answer_present();
+        self.code.open_if_value(ValType::I32);
+        if make == Runtime::Int {
+            self.push_constant_address(ANSWER);
+            self.code.push(Instruction::I64Load32U(memory(4, 2)));
+        } else {
+            self.push_answer_pair();
+        }
+        self.runtime(make);
+        self.code.or_else();
+        self.push_constant(&Constant::Empty);
+        self.code.end();
+    }
+
+    /// Computes the text of a value: address and length in a local.
+    pub(super) fn text_of(&mut self, value: &Expression) -> Local {
+        let pair = self.code.local(ValType::I64);
+        self.cell(value);
+        self.runtime(Runtime::Text);
+        self.code.set(pair);
+        pair
     }
 }
 

@@ -14,7 +14,7 @@ use wasm_encoder::{
 
 use super::RUNTIME;
 use super::host::Host;
-use super::interface::{self, BOOL, SharedTypes, TEXT, U8};
+use super::interface::{self, BOOL, PropertyTypes, SharedTypes, TEXT, U8};
 use super::module::{Helper, Module};
 use super::runtime::{REALLOC, REALLOC_PARAMETERS, Runtime};
 use super::{MAIN_IMPORT, RUNTIME_IMPORT, World};
@@ -100,7 +100,7 @@ impl Writer {
     /// Instantiates the core modules, with what they import: of the host through a [gate](batch::gate), if there is to be one.
     fn core(&mut self, runtime: u32, main: u32, host: &[Host], is_gated: bool) -> Core {
         let runtime = self.builder.core_instantiate(None, runtime, Vec::<(&str, ModuleArg)>::new());
-        let types = self.shared_types();
+        let types = self.shared_types(host);
         let memory = self.builder.core_alias_export(None, runtime, "memory", ExportKind::Memory);
         let realloc = self.builder.core_alias_export(None, runtime, REALLOC, ExportKind::Func);
         let mut functions = self.host_functions(host, &types, memory, realloc);
@@ -165,8 +165,10 @@ impl Writer {
         self.builder.export(&name, ComponentExportKind::Instance, instance, None);
     }
 
-    /// Imports the interface `types`; returns the indices of its types.
-    fn shared_types(&mut self) -> SharedTypes {
+    /// Imports the interface `types`, and `message-properties` where a function needs it; returns the indices of their types.
+    fn shared_types(&mut self, host: &[Host]) -> SharedTypes {
+        let properties = host.iter().any(|function| function.declaration().needs_properties());
+        let properties = properties.then(|| self.property_types());
         let index = self.builder.type_instance(None, &interface::types_instance());
         let instance = self.builder.import(interface::qualified("types"), ComponentTypeRef::Instance(index));
         let mut alias = |name| self.builder.alias_export(instance, name, ComponentExportKind::Type);
@@ -176,7 +178,17 @@ impl Writer {
             argument: alias("argument"),
             run_error: alias("run-error"),
             message: alias("message"),
+            properties,
         }
+    }
+
+    /// Imports the interface `message-properties`; returns the indices of its types.
+    fn property_types(&mut self) -> PropertyTypes {
+        let index = self.builder.type_instance(None, &interface::properties_instance());
+        let name = interface::qualified("message-properties");
+        let instance = self.builder.import(name, ComponentTypeRef::Instance(index));
+        let mut alias = |name| self.builder.alias_export(instance, name, ComponentExportKind::Type);
+        PropertyTypes { user_property: alias("user-property"), properties: alias("properties") }
     }
 
     /// Imports the interfaces that are used and lowers the functions that are used: their names and indices.

@@ -147,12 +147,11 @@ impl Generator<'_> {
             Kind::RandomInt { low, high } => self.random(Runtime::RandomInt, low, high),
             Kind::RandomDouble { low, high } => self.random(Runtime::RandomDouble, low, high),
             Kind::Session(word) => self.session(*word),
+            Kind::MessageProperty(property) => self.message_property(*property),
+            Kind::MessageUserProperty(name) => self.message_user_property(name),
             Kind::LoggedIn => self.code.parameter(question::USER),
             Kind::UserProperty(name) => self.get_setting(Host::Property, name, None),
-            Kind::InGroup(name) => {
-                self.push_text(name);
-                self.code.call(Callee::Host(Host::InGroup));
-            }
+            Kind::InGroup(name) => self.in_group(name),
             Kind::Negate(operand) => self.negate(representation, operand),
             Kind::Not(operand) => {
                 self.truth(operand);

@@ -11,8 +11,15 @@ const I64: ValType = ValType::I64;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Host {
     Publish,
+    PublishWith,
     Keep,
     Forget,
+    GetUserProperty,
+    GetUserProperties,
+    GetExpirySeconds,
+    GetContentType,
+    GetResponseTopic,
+    GetCorrelationData,
     GetTopic,
     RetainedExists,
     GetEnvironment,
@@ -52,14 +59,30 @@ pub(super) struct Declaration {
 
 impl Host {
     /// Those of the world `rule`.
-    pub(super) const OF_RULES: [Host; 6] =
-        [Host::GetTopic, Host::RetainedExists, Host::Find, Host::Report, Host::Property, Host::InGroup];
+    pub(super) const OF_RULES: [Host; 11] = [
+        Host::GetUserProperty,
+        Host::GetExpirySeconds,
+        Host::GetContentType,
+        Host::GetResponseTopic,
+        Host::GetCorrelationData,
+        Host::GetTopic,
+        Host::RetainedExists,
+        Host::Find,
+        Host::Report,
+        Host::Property,
+        Host::InGroup,
+    ];
 
     /// Those of the world `model`.
-    pub(super) const OF_MODELS: [Host; 16] = [
+    pub(super) const OF_MODELS: [Host; 21] = [
         Host::Publish,
         Host::Keep,
         Host::Forget,
+        Host::GetUserProperty,
+        Host::GetExpirySeconds,
+        Host::GetContentType,
+        Host::GetResponseTopic,
+        Host::GetCorrelationData,
         Host::GetTopic,
         Host::RetainedExists,
         Host::GetEnvironment,
@@ -76,10 +99,17 @@ impl Host {
     ];
 
     /// Those of the world `action`.
-    pub(super) const OF_ACTIONS: [Host; 19] = [
+    pub(super) const OF_ACTIONS: [Host; 26] = [
         Host::Publish,
+        Host::PublishWith,
         Host::Keep,
         Host::Forget,
+        Host::GetUserProperty,
+        Host::GetUserProperties,
+        Host::GetExpirySeconds,
+        Host::GetContentType,
+        Host::GetResponseTopic,
+        Host::GetCorrelationData,
         Host::GetTopic,
         Host::RetainedExists,
         Host::GetEnvironment,
@@ -102,8 +132,15 @@ impl Host {
     pub(super) fn declaration(self) -> &'static Declaration {
         match self {
             Host::Publish => &PUBLISH,
+            Host::PublishWith => &PUBLISH_WITH,
             Host::Keep => &KEEP,
             Host::Forget => &FORGET,
+            Host::GetUserProperty => &GET_USER_PROPERTY,
+            Host::GetUserProperties => &GET_USER_PROPERTIES,
+            Host::GetExpirySeconds => &GET_EXPIRY_SECONDS,
+            Host::GetContentType => &GET_CONTENT_TYPE,
+            Host::GetResponseTopic => &GET_RESPONSE_TOPIC,
+            Host::GetCorrelationData => &GET_CORRELATION_DATA,
             Host::GetTopic => &GET_TOPIC,
             Host::RetainedExists => &RETAINED_EXISTS,
             Host::GetEnvironment => &GET_ENVIRONMENT,
@@ -127,11 +164,23 @@ impl Host {
 }
 
 impl Declaration {
+    /// Whether it has types of the interface `message-properties`.
+    pub(super) fn needs_properties(&self) -> bool {
+        let is_one = |shape: Shape| matches!(shape, Shape::Properties | Shape::UserProperties);
+        self.result.is_some_and(is_one) || self.parameters.iter().any(|(_, shape)| is_one(*shape))
+    }
+
     /// Whether the host takes memory of the guest for the result.
     pub(super) fn needs_realloc(&self) -> bool {
         matches!(
             self.result,
-            Some(Shape::OptionBytes | Shape::OptionText | Shape::CallResult | Shape::RunResult)
+            Some(
+                Shape::OptionBytes
+                    | Shape::OptionText
+                    | Shape::UserProperties
+                    | Shape::CallResult
+                    | Shape::RunResult
+            )
         )
     }
 }
@@ -147,6 +196,21 @@ const PUBLISH: Declaration = Declaration {
     ],
     result: Some(Shape::WriteResult),
     core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+const PUBLISH_WITH: Declaration = Declaration {
+    interface: "messages",
+    name: "publish-with",
+    parameters: &[
+        ("topic", Shape::Text),
+        ("payload", Shape::Bytes),
+        ("qos", Shape::Qos),
+        ("retain", Shape::Bool),
+        ("properties", Shape::Properties),
+    ],
+    result: Some(Shape::WriteResult),
+    // More than 16 numbers are passed in memory.
+    core_parameters: &[I32, I32],
     core_results: &[],
 };
 const KEEP: Declaration = Declaration {
@@ -165,6 +229,19 @@ const FORGET: Declaration = Declaration {
     core_parameters: &[I32, I32, I32],
     core_results: &[],
 };
+const GET_USER_PROPERTY: Declaration = Declaration {
+    interface: "current-message",
+    name: "get-user-property",
+    parameters: &[("name", Shape::Text)],
+    result: Some(Shape::OptionText),
+    core_parameters: &[I32, I32, I32],
+    core_results: &[],
+};
+const GET_USER_PROPERTIES: Declaration = of_message("get-user-properties", Shape::UserProperties);
+const GET_EXPIRY_SECONDS: Declaration = of_message("get-expiry-seconds", Shape::OptionU32);
+const GET_CONTENT_TYPE: Declaration = of_message("get-content-type", Shape::OptionText);
+const GET_RESPONSE_TOPIC: Declaration = of_message("get-response-topic", Shape::OptionText);
+const GET_CORRELATION_DATA: Declaration = of_message("get-correlation-data", Shape::OptionBytes);
 const GET_TOPIC: Declaration = Declaration {
     interface: "topic-store",
     name: "get",
@@ -290,6 +367,17 @@ const PUBLISH_MODEL: Declaration = Declaration {
     core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
     core_results: &[],
 };
+
+const fn of_message(name: &'static str, result: Shape) -> Declaration {
+    Declaration {
+        interface: "current-message",
+        name,
+        parameters: &[],
+        result: Some(result),
+        core_parameters: &[I32],
+        core_results: &[],
+    }
+}
 
 const fn getter(name: &'static str) -> Declaration {
     Declaration {

@@ -28,6 +28,12 @@ pub(super) enum Shape {
     Bytes,
     OptionBytes,
     OptionText,
+    OptionU32,
+    /// Records of the interface `message-properties`.
+    UserProperty,
+    Properties,
+    /// `list<user-property>`
+    UserProperties,
     /// Enum of the interface `types`.
     Qos,
     /// `value`, `argument`, `run-error` of the interface `types`.
@@ -139,6 +145,37 @@ pub(super) fn define_message(place: &mut dyn Define, bytes: u32, qos: u32) -> u3
     })
 }
 
+/// `record user-property`.
+fn define_user_property(place: &mut dyn Define) -> u32 {
+    place.define(&mut |encoder| encoder.record([("name", TEXT), ("value", TEXT)]))
+}
+
+/// The type of the instance `message-properties`.
+pub(super) fn properties_instance() -> InstanceType {
+    let mut instance = InstanceType::new();
+    let user = define_user_property(&mut instance);
+    let user = export_type(&mut instance, "user-property", user);
+    let format = instance.define(&mut |encoder| encoder.enum_type(["unspecified", "utf8"]));
+    let format = export_type(&mut instance, "payload-format", format);
+    let seconds = instance.define(&mut |encoder| encoder.option(U32));
+    let text = instance.define(&mut |encoder| encoder.option(TEXT));
+    let bytes = define_bytes(&mut instance);
+    let data = instance.define(&mut |encoder| encoder.option(ty(bytes)));
+    let users = instance.define(&mut |encoder| encoder.list(ty(user)));
+    let properties = instance.define(&mut |encoder| {
+        encoder.record([
+            ("payload-format", ty(format)),
+            ("expiry-seconds", ty(seconds)),
+            ("content-type", ty(text)),
+            ("response-topic", ty(text)),
+            ("correlation-data", ty(data)),
+            ("user-properties", ty(users)),
+        ]);
+    });
+    export_type(&mut instance, "properties", properties);
+    instance
+}
+
 /// The type of the instance `types`.
 pub(super) fn types_instance() -> InstanceType {
     let mut instance = InstanceType::new();
@@ -171,6 +208,15 @@ pub(super) struct SharedTypes {
     pub(super) argument: u32,
     pub(super) run_error: u32,
     pub(super) message: u32,
+    /// Those of `message-properties`, where some function needs them.
+    pub(super) properties: Option<PropertyTypes>,
+}
+
+/// Indices of the types that the imported instance `message-properties` exports, in the component.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct PropertyTypes {
+    pub(super) user_property: u32,
+    pub(super) properties: u32,
 }
 
 /// The type of an interface's instance with those of its functions that are used.
@@ -226,6 +272,10 @@ impl InstanceWriter<'_> {
             Shape::OptionBytes => self.option(Shape::Bytes),
             Shape::OptionText => self.option(Shape::Text),
             Shape::OptionSpan => self.option(Shape::Span),
+            Shape::OptionU32 => self.option(Shape::U32),
+            Shape::UserProperties => self.list(Shape::UserProperty),
+            Shape::UserProperty => self.of_properties("user-property", |types| types.user_property),
+            Shape::Properties => self.of_properties("properties", |types| types.properties),
             Shape::Arguments => self.list(Shape::Argument),
             Shape::Values => self.list(Shape::Value),
             Shape::CallResult => {
@@ -267,6 +317,13 @@ impl InstanceWriter<'_> {
         let alias = self.instance.type_count();
         self.instance.alias(Alias::Outer { kind: ComponentOuterAliasKind::Type, count: 1, index });
         export_type(&mut self.instance, name, alias)
+    }
+
+    /// A type of the interface `message-properties`.
+    fn of_properties(&mut self, name: &str, index: impl Fn(&PropertyTypes) -> u32) -> u32 {
+        let types = self.shared.properties.as_ref();
+        let types = types.expect("imported for every function that needs them");
+        self.shared(name, index(types))
     }
 
     /// A named type of the interface itself.

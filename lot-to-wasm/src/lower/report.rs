@@ -33,7 +33,7 @@ const NOTES: [(i32, i32, Code, &str); 4] = [
 const REFUSALS: [(Code, &str); 2] = [
     (
         codes::RUN_INVALID_TOPIC,
-        "the topic is empty, too long, or has a wildcard or NUL in it; nothing was written",
+        "the topic is empty, too long or deep, or has a bad character; nothing was written",
     ),
     (codes::RUN_NOT_ALLOWED, "the definition was not granted this topic; nothing was written"),
 ];
@@ -78,6 +78,18 @@ impl Generator<'_> {
         self.push_constant_address(counters);
         self.code.call(Callee::Helper(Helper::Flush));
         self.code.end();
+    }
+
+    /// Pushes whether the runtime has just noted this, the only thing that it could note, and forgets it.
+    pub(crate) fn take_note(&mut self, bit: i32) {
+        self.raises = false;
+        self.code.push(Instruction::GlobalGet(PENDING));
+        self.code.push(Instruction::I32Load(memory(0, 2)));
+        self.code.i32(bit);
+        self.code.push(Instruction::I32And);
+        self.code.push(Instruction::GlobalGet(PENDING));
+        self.code.i32(0);
+        self.code.push(Instruction::I32Store(memory(0, 2)));
     }
 
     /// Reports the host's refusal of the write whose answer is in its area, if it refused. Too many writes end the run. One branch for each

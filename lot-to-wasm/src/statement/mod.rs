@@ -2,7 +2,7 @@
 //!
 //! This file is the registry: a statement is its module and its row among the [`statements!`]. What the files share is behind these: the traits
 //! that they fill in ([`construct`]), the parser that picks one by its first words ([`dispatch`]), what is said of lines that begin none
-//! ([`mistake`]), and what several statements have ([`arguments`], [`value`]).
+//! ([`mistake`]), and what several statements have ([`arguments`], [`publish_option`], [`value`]).
 
 mod arguments;
 pub mod call_action;
@@ -18,7 +18,10 @@ pub mod loop_until;
 mod mistake;
 pub mod navigate;
 pub mod publish_model;
+mod publish_option;
 pub mod publish_topic;
+pub mod publish_with;
+pub mod reply;
 pub mod set;
 pub mod split_message;
 pub mod switch;
@@ -33,6 +36,7 @@ pub use arguments::Assignment;
 pub use construct::Statement;
 pub(crate) use construct::{Construct, Executable, Form};
 pub(crate) use dispatch::{first_words, is_first_word, is_meant, parse};
+pub use publish_option::{Property, PublishOptions};
 pub(crate) use walk::Part;
 use walk::{each_expression, each_return};
 pub(crate) use word::Use;
@@ -114,6 +118,7 @@ statements! {
         set::Set "`SET`." => Checked;
         publish_topic::PublishTopic "`PUBLISH TOPIC`." => Checked;
         publish_model::PublishModel "`PUBLISH MODEL`." => Checked;
+        reply::ReplyWith "`REPLY`.";
         keep::Keep "`KEEP TOPIC`, `KEEP ENV`, `KEEP SECRET`." => Checked;
         delete::Delete "`DELETE TOPIC`, `DELETE ENV`, `DELETE SECRET`." => Checked;
         if_else::IfElse "`IF`." => Checked;
@@ -126,6 +131,7 @@ statements! {
         navigate::Navigate "`NAVIGATE`, only in a panel.";
     }
     checked {
+        publish_with::PublishWith "A message with properties: `PUBLISH TOPIC`, `REPLY`.";
         to_route::ToRoute "A write to a Route: `TRIGGER`, and `STORE IN` of a Model.";
         for_each::ForEach "An instance for each element of a `COLLECTION` of a Model.";
         split_message::SplitMessage "A message on the base topic of a Model, split into its leaves.";

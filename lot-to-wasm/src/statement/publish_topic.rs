@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! publish = "PUBLISH" "TOPIC" topicExpr "WITH" value { pubOpt } ;
-//! pubOpt  = [ "WITH" | "AND" ] ( "RETAIN" | "QOS" [ "=" ] number | "QOS0" | "QOS1" | "QOS2" ) ;
 //!
 //! PUBLISH TOPIC "alarm/" + {id} WITH "hot" AND RETAIN
 //! ```
+//!
+//! Its options: [`publish_option`].
 
+use super::publish_option::{self, CheckedMessage, PublishOptions};
 use super::value::{when_empty, with_value};
 use super::word::Use::{BeginsStatement, EndsWithValue, WantsMore};
 use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, Word, each_expression};
@@ -15,7 +17,6 @@ use crate::check::tree::{self, WhenEmpty};
 use crate::check::{Checker, TopicUse};
 use crate::lower::{Generator, Write};
 use crate::source::Span;
-use crate::syntax::parse::option::{self, is_option};
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, text, topic};
 use crate::syntax::{Expression, Position, TopicOperand};
@@ -27,12 +28,8 @@ pub struct PublishTopic {
     pub topic: TopicOperand,
     /// What.
     pub value: Expression,
-    /// `QOS n`, default 0.
-    pub qos: u8,
-    /// `RETAIN`.
-    pub retain: bool,
-    /// Where the options stand, if there are any: they are not portable (OD-11).
-    pub options: Option<Span>,
+    /// How.
+    pub options: PublishOptions,
 }
 
 /// How it begins.
@@ -49,35 +46,9 @@ pub(super) const WORDS: &[Word] = &[Word {
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     let topic = parser.chained_topic("PUBLISH TOPIC")?;
     with_value(parser, "the topic")?;
-    let outer = std::mem::replace(&mut parser.options_follow, true);
-    let value = parser.value();
-    parser.options_follow = outer;
-    let mut publish = PublishTopic { topic, value: value?, qos: 0, retain: false, options: None };
-    options(parser, &mut publish)?;
-    Ok(StatementKind::PublishTopic(publish))
-}
-
-fn options(parser: &mut Parser<'_, '_>, publish: &mut PublishTopic) -> Parsed<()> {
-    let start = parser.span();
-    loop {
-        let joined = matches!(parser.word(), "WITH" | "AND") && is_option(parser.word_at(1));
-        if joined {
-            parser.advance();
-        }
-        match parser.word() {
-            "RETAIN" => {
-                parser.advance();
-                publish.retain = true;
-            }
-            word if is_option(word) => publish.qos = option::qos(parser)?,
-            _ => break,
-        }
-        publish.options = Some(parser.span_from(start));
-    }
-    if let Some(span) = publish.options {
-        parser.non_portable(span, "an option of PUBLISH TOPIC");
-    }
-    Ok(())
+    let value = publish_option::value(parser)?;
+    let options = publish_option::options(parser, "PUBLISH TOPIC")?;
+    Ok(StatementKind::PublishTopic(PublishTopic { topic, value, options }))
 }
 
 impl Construct for PublishTopic {
@@ -85,17 +56,23 @@ impl Construct for PublishTopic {
         let topic = checker.topic(&self.topic, TopicUse::Publish);
         let value = checker.value(&self.value);
         let when_empty = when_empty(&self.value, &value);
-        Some(Checked { topic, value, qos: self.qos, retain: self.retain, when_empty }.into())
+        let properties = self.options.check(checker);
+        let PublishOptions { qos, retain, .. } = self.options;
+        if properties.is_empty() {
+            return Some(Checked { topic, value, qos, retain, when_empty }.into());
+        }
+        let is_reply = false;
+        Some(CheckedMessage { topic, value, qos, retain, properties, is_reply, when_empty }.into())
     }
 
     fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
         each_expression(self.topic.parts.iter().chain([&self.value]), visit);
+        self.options.each_part(visit);
     }
 
     fn write(&self, writer: &mut Writer) {
-        let qos = if self.qos > 0 { format!(" qos{}", self.qos) } else { String::new() };
-        let retain = if self.retain { " retain" } else { "" };
-        writer.push(&format!("(publish {} {}{qos}{retain})", topic(&self.topic), text(&self.value)));
+        let options = self.options.shown();
+        writer.push(&format!("(publish {} {}{options})", topic(&self.topic), text(&self.value)));
     }
 }
 

@@ -1,7 +1,7 @@
 //! Expressions in the syntax tree (LoT reference §3, §5).
 
 use super::{Name, Span};
-use crate::check::tree::{Function, SessionWord, SettingStore};
+use crate::check::tree::{Function, MessageProperty, SessionWord, SettingStore};
 
 /// A string literal with its escapes resolved.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -52,6 +52,10 @@ pub enum ExpressionKind {
     Result,
     /// `CLIENTID`, `USER`, …
     Session(SessionWord),
+    /// `RESPONSE TOPIC`, `CORRELATION DATA`, …
+    MessageProperty(MessageProperty),
+    /// `USER PROPERTY name`.
+    UserProperty(Box<Expression>),
     /// `TOPIC POSITION n`.
     TopicPosition(Box<Expression>),
     /// `TOPIC EXISTS t`.
@@ -366,10 +370,12 @@ impl ExpressionKind {
             | Kind::Topic
             | Kind::Result
             | Kind::Session(_)
+            | Kind::MessageProperty(_)
             | Kind::LiveTopic(_)
             | Kind::GetSetting(..)
             | Kind::Timestamp(_) => {}
             Kind::TopicPosition(value)
+            | Kind::UserProperty(value)
             | Kind::Negate(value)
             | Kind::Not(value)
             | Kind::Cast { value, .. } => visit(value),

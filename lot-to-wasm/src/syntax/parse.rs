@@ -11,6 +11,7 @@ mod blocks;
 mod expression;
 mod foreign;
 mod header;
+pub(crate) mod message;
 mod model;
 pub(crate) mod option;
 mod panel;
@@ -22,6 +23,7 @@ mod topic;
 
 pub(crate) use expression::cast_words;
 pub(crate) use header::{kind_of, kind_words};
+pub(crate) use message::message_property_name;
 pub(crate) use primary::session_name;
 
 use lot_nearest::nearest;
@@ -66,7 +68,7 @@ pub(crate) struct Parser<'s, 'k> {
     pub(crate) blocks: usize,
     /// Statements so far.
     pub(crate) statements: usize,
-    /// Inside the value of PUBLISH TOPIC and outside of brackets: AND before RETAIN or QOS begins an option.
+    /// Inside the value of PUBLISH TOPIC and outside of brackets: AND before RETAIN, QOS or a property begins an option.
     pub(crate) options_follow: bool,
     /// Inside `ON CLICK` of a panel: NAVIGATE is a statement.
     pub(crate) in_panel: bool,

@@ -7,7 +7,7 @@ use lot_to_wasm::editor::keywords;
 
 /// Words in capital letters that the parser knows, and that are none of the language: it refuses or explains them, or they name tokens and
 /// settings of routes.
-const OTHERS: [&str; 77] = [
+const OTHERS: [&str; 76] = [
     "ASSIGN",
     "BIT",
     "BOOLEAN",
@@ -55,7 +55,6 @@ const OTHERS: [&str; 77] = [
     "M",
     "MAP",
     "MAPPING",
-    "MESSAGE",
     "METADATA",
     "N",
     "NEWLINE",

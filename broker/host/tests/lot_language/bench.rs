@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use lot_facts::Trigger;
 use lot_to_wasm::{Compat, CompileOptions, Form, lower};
+use lotmq_codec::{Properties, PropertyPlace, PropertyValue};
 use lotmq_host::{
     ActionInstance, Argument, BorrowedMessage, Client, ComponentSource, Departure, Effect, Engine,
     EngineOptions, Event, Executor, ExecutorOptions, FinishedRun, Grants, Guest, GuestId, GuestLimits,
@@ -158,6 +159,21 @@ impl Services for State {
     }
 }
 
+/// What was published beside topic and payload, in the order in which it is encoded.
+fn show_properties(properties: &[u8]) -> String {
+    let list = Properties::from_raw(properties, PropertyPlace::PublishFromServer).unwrap();
+    let shown = list.iter().map(|(id, value)| match value {
+        PropertyValue::Binary(data) => format!(" [{id:?} {}]", String::from_utf8_lossy(data)),
+        PropertyValue::Utf8(text) => format!(" [{id:?} {text}]"),
+        PropertyValue::Utf8Pair(name, value) => format!(" [{name}: {value}]"),
+        PropertyValue::FourByte(number) => format!(" [{id:?} {number}]"),
+        other @ (PropertyValue::Byte(_) | PropertyValue::TwoByte(_) | PropertyValue::VarInt(_)) => {
+            format!(" [{id:?} {other:?}]")
+        }
+    });
+    shown.collect()
+}
+
 fn change(store: &mut BTreeMap<String, String>, name: &str, value: Option<&str>) -> bool {
     match value {
         Some(value) => store.insert(name.to_owned(), value.to_owned()),
@@ -269,6 +285,12 @@ impl Bench {
         self
     }
 
+    /// A client publishes a message with all that it says to the first definition; what follows from what that publishes does not happen.
+    pub(crate) fn send_message(&mut self, message: BorrowedMessage<'_>) -> &mut Bench {
+        self.run(0, &Event::Message(message));
+        self
+    }
+
     /// How a run of the first definition goes that has no more than a slice of its thread.
     pub(crate) fn send_in_slice(&mut self, topic: &str, payload: &[u8]) -> RunOutcome {
         let message = BorrowedMessage { client_id: "c", ..BorrowedMessage::new(topic, payload) };
@@ -325,7 +347,7 @@ impl Bench {
         let mut published = Vec::new();
         for (_, effect) in output.effects() {
             match effect {
-                Effect::Publish { topic, payload, qos, retain, .. } => {
+                Effect::Publish { topic, payload, qos, retain, properties, .. } => {
                     let mut line = format!("{topic}={}", show(payload));
                     if qos != Qos::AtMostOnce {
                         line += if qos == Qos::AtLeastOnce { " AtLeastOnce" } else { " ExactlyOnce" };
@@ -334,6 +356,7 @@ impl Bench {
                         line += " retain";
                         self.state.retained.lock().insert(topic.to_owned(), payload.to_vec());
                     }
+                    line += &show_properties(properties);
                     self.published.push(line);
                     published.push((topic.to_owned(), payload.to_vec()));
                 }

@@ -13,6 +13,7 @@ mod failures;
 mod generated;
 mod long;
 mod models;
+mod properties;
 mod rows;
 mod rules;
 mod statements;

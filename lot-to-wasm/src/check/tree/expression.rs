@@ -96,6 +96,10 @@ pub enum ExpressionKind {
     },
     /// A word about the client that triggered the run (§7.6), or asks a Rule; allowed for this trigger.
     Session(SessionWord),
+    /// A property of the message that started the run, or that a Rule is asked about; Empty when it has none.
+    MessageProperty(MessageProperty),
+    /// The first User Property of that message with the name that is the operand's text (`TEXT_DATA`), or Empty.
+    MessageUserProperty(Box<Expression>),
     /// Whether the client that asks a Rule has a user.
     LoggedIn,
     /// A property of the user that asks a Rule (`TEXT_DATA`), or Empty.
@@ -418,6 +422,19 @@ pub enum SessionWord {
     SubscribeTopic,
     /// `SUBSCRIBEQOS`, Int; only ON SUBSCRIBE.
     SubscribeQos,
+}
+
+/// Properties of messages of MQTT 5.0 that are there once, at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageProperty {
+    /// `RESPONSE TOPIC`, text.
+    ResponseTopic,
+    /// `CORRELATION DATA`, bytes of any kind; as a value they count as text, as the payload does.
+    CorrelationData,
+    /// `CONTENT TYPE`, text.
+    ContentType,
+    /// `MESSAGE EXPIRY`, Int: seconds that are left.
+    MessageExpiry,
 }
 
 /// The small function set of OD-12. Text functions work on the canonical text, the others by `num`.

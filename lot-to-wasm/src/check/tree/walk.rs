@@ -28,6 +28,8 @@ pub(crate) enum Need<'a> {
     Unbounded,
     /// The payload of the message.
     Payload,
+    /// Properties of the message, or of what is published.
+    Properties,
     /// A named setting.
     Setting(SettingStore, &'a str),
     /// A Route.
@@ -159,10 +161,12 @@ impl ExpressionKind {
             | Kind::Assigned(_)
             | Kind::IsAssigned(_)
             | Kind::Session(_)
+            | Kind::MessageProperty(_)
             | Kind::LoggedIn
             | Kind::UserProperty(_)
             | Kind::InGroup(_) => {}
             Kind::TopicLevelAt(value)
+            | Kind::MessageUserProperty(value)
             | Kind::Negate(value)
             | Kind::Not(value)
             | Kind::IsEmpty(value)
@@ -182,11 +186,9 @@ impl ExpressionKind {
                 }
                 visit(source);
             }
-            Kind::RandomInt { low, high } | Kind::RandomDouble { low, high } => {
-                visit(low);
-                visit(high);
-            }
-            Kind::Arithmetic { left, right, .. }
+            Kind::RandomInt { low: left, high: right }
+            | Kind::RandomDouble { low: left, high: right }
+            | Kind::Arithmetic { left, right, .. }
             | Kind::Compare { left, right, .. }
             | Kind::And(left, right)
             | Kind::Or(left, right) => {

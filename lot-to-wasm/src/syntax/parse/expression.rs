@@ -227,6 +227,7 @@ impl Parser<'_, '_> {
         let (word, next) = (self.word().to_ascii_uppercase(), self.word_at(1).to_ascii_uppercase());
         Some(match (word.as_str(), next.as_str()) {
             ("AND", next) if self.options_follow && super::option::is_option(next) => return None,
+            ("AND", _) if self.options_follow && super::message::is_clause_at(self, 1) => return None,
             ("AND", _) => (Op::And, Level::And, 1),
             ("OR", _) => (Op::Or, Level::Or, 1),
             ("IS", "NOT") => (Op::NotEqual, Level::Comparison, 2),

@@ -1,6 +1,6 @@
 //! Primary expressions: literals, variables, what comes from outside, and everything in brackets (LoT reference §3, §5.2).
 
-use super::{Parsed, Parser, Reported};
+use super::{Parsed, Parser, Reported, message};
 use crate::check::tree::{SessionWord, SettingStore};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
@@ -81,6 +81,9 @@ impl Parser<'_, '_> {
         if let Some(row) = function::TRANSFORMS.iter().find(|row| row.keyword == word) {
             self.advance();
             return self.deeper(|parser| (row.prefix)(parser, start));
+        }
+        if message::is_property(self) {
+            return self.deeper(|parser| message::property(parser, start));
         }
         if let Some(session) = session_word(word) {
             return self.leaf(ExpressionKind::Session(session));

@@ -1,7 +1,7 @@
 //! `DEFINE RULE`: header, conditions, verdicts (LoT reference §3, §10).
 
 use super::expression::Level;
-use super::{Parsed, Parser};
+use super::{Parsed, Parser, message};
 use crate::diagnostic::{Draft, codes};
 use crate::limits::TREE_DEPTH_MAX;
 use crate::source::Span;
@@ -170,6 +170,7 @@ impl Parser<'_, '_> {
             return Ok(inner);
         }
         let kind = match self.word() {
+            _ if message::is_property(self) => self.compare_atom()?,
             "USER" => self.user_atom()?,
             "TOPIC" if self.word_at(1) == "EXISTS" => {
                 self.advance();
@@ -223,11 +224,15 @@ impl Parser<'_, '_> {
     fn compare_atom(&mut self) -> Parsed<RuleConditionKind> {
         let subject = self.cast()?;
         let allowed = match &subject.kind {
-            ExpressionKind::Cast { value, .. } => matches!(value.kind, ExpressionKind::GetTopic(_)),
+            ExpressionKind::Cast { value, .. } => {
+                matches!(value.kind, ExpressionKind::GetTopic(_) | ExpressionKind::UserProperty(_))
+            }
             kind => matches!(
                 kind,
                 ExpressionKind::GetTopic(_)
                     | ExpressionKind::Session(_)
+                    | ExpressionKind::MessageProperty(_)
+                    | ExpressionKind::UserProperty(_)
                     | ExpressionKind::Topic
                     | ExpressionKind::TopicPosition(_)
                     | ExpressionKind::Payload

@@ -2,7 +2,7 @@
 
 use super::quoted;
 use crate::check::tree::SettingStore;
-use crate::syntax::parse::session_name;
+use crate::syntax::parse::{message_property_name, session_name};
 use crate::syntax::{
     BinaryOperator, CastType, Expression, ExpressionKind, Random, RandomKind, TopicOperand, Transform,
 };
@@ -24,6 +24,8 @@ pub(crate) fn text(expression: &Expression) -> String {
         Kind::Topic => "TOPIC".to_owned(),
         Kind::Result => "RESULT".to_owned(),
         Kind::Session(word) => session_name(*word).to_owned(),
+        Kind::MessageProperty(property) => message_property_name(*property),
+        Kind::UserProperty(name) => format!("(user-property {})", text(name)),
         Kind::TopicPosition(value) => format!("(pos {})", text(value)),
         Kind::TopicExists(operand) => format!("(exists {})", topic(operand)),
         Kind::GetTopic(operand) => format!("(get {})", topic(operand)),
