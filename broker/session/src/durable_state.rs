@@ -2,7 +2,7 @@
 //!
 //! A store keeps it by single changes while the session runs, and gives it back whole at a start.
 
-use crate::queue::Resting;
+use crate::queue::{QueuedMessage, Resting};
 use lotmq_codec::{PacketId, QoS};
 
 /// What a message in flight to the Client waits for.
@@ -50,19 +50,6 @@ pub struct InflightMessage<M> {
     pub bytes: u32,
     /// The message; `None` once PUBREC has come.
     pub message: Option<M>,
-}
-
-/// A message that waits for its turn.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueuedMessage<M> {
-    /// The message.
-    pub message: M,
-    /// The QoS to send it with, 1 or 2.
-    pub qos: QoS,
-    /// Its size as [`Session::offer`](crate::Session::offer) was told.
-    pub bytes: u32,
-    /// Its number in the store; 0 if it is not stored for this session.
-    pub number: u64,
 }
 
 /// The state of a session that outlives its connection. See [`Session::export`](crate::Session::export).

@@ -35,11 +35,11 @@ mod timer_wheel;
 mod will;
 mod window;
 
-pub use durable_state::{DurableState, ImportError, InflightMessage, InflightStep, QueuedMessage};
+pub use durable_state::{DurableState, ImportError, InflightMessage, InflightStep};
 pub use inbound::{InboundPublish, PublishRefusal, PubrelOutcome};
 pub use keep_alive::{KeepAlive, KeepAliveVerdict};
 pub use options::SessionOptions;
-pub use queue::{QueueFull, Resting, WantedSlice};
+pub use queue::{QueueFull, QueuedMessage, Resting, WantedSlice};
 pub use session::{Offer, Outbound, Session, SessionCounts};
 pub use session_expiry::{ExpiryRaised, SessionExpiry};
 pub use time::Time;

@@ -11,8 +11,9 @@
 //! arrival, or within a long queue that of the numbers of messages, which is the same for each publisher \[MQTT-4.6.0-5\]; whatever rests or is
 //! fresh has a higher number than all that has left the heads or is among them, `taken`, so that a slice begins behind it and nothing comes twice.
 
-use lotmq_codec::QoS;
 use std::collections::VecDeque;
+
+use lotmq_codec::QoS;
 
 use crate::limits::{HEADS_BYTES_MAX, HEADS_MAX, SLICE_MAX};
 
@@ -46,18 +47,22 @@ pub struct WantedSlice {
     pub bytes_max: Option<u64>,
 }
 
-#[derive(Debug, Clone)]
-pub(crate) struct Queued<M> {
-    pub(crate) message: M,
-    pub(crate) bytes: u32,
-    pub(crate) qos: QoS,
+/// A message that waits for its turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct QueuedMessage<M> {
+    /// The message.
+    pub message: M,
+    /// The QoS to send it with, 1 or 2.
+    pub qos: QoS,
+    /// Its size as [`Session::offer`](crate::Session::offer) was told.
+    pub bytes: u32,
     /// Its number in the store; 0 if it is not stored for this session.
-    pub(crate) number: u64,
+    pub number: u64,
 }
 
 #[derive(Debug, Clone)]
 pub(crate) struct Queue<M> {
-    heads: VecDeque<Queued<M>>,
+    heads: VecDeque<QueuedMessage<M>>,
     /// Behind what rests: by number, those without one behind those that were there.
     fresh: VecDeque<Fresh<M>>,
     resting: Resting,
@@ -75,7 +80,7 @@ pub(crate) struct Queue<M> {
 
 #[derive(Debug, Clone)]
 struct Fresh<M> {
-    queued: Queued<M>,
+    queued: QueuedMessage<M>,
     /// It is stored and may rest.
     is_stored: bool,
 }
@@ -126,7 +131,7 @@ impl<M> Queue<M> {
     }
 
     /// Those in memory.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = &Queued<M>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &QueuedMessage<M>> {
         self.heads.iter().chain(self.fresh.iter().map(|fresh| &fresh.queued))
     }
 
@@ -141,7 +146,7 @@ impl<M> Queue<M> {
     }
 
     /// Takes a message that is not stored.
-    pub(crate) fn push(&mut self, queued: Queued<M>, taken: &mut u64) {
+    pub(crate) fn push(&mut self, queued: QueuedMessage<M>, taken: &mut u64) {
         let is_next = self.resting.messages == 0 && self.fresh.is_empty() && !self.is_asked;
         if is_next || (queued.number != 0 && queued.number < *taken) {
             self.push_head(queued, taken);
@@ -152,7 +157,12 @@ impl<M> Queue<M> {
 
     /// Takes a message that will rest in the store, unless it is among the heads. True when its caller is to say when it is stored.
     /// `may_be_head`: it may stay in memory as long as it waits.
-    pub(crate) fn push_stored(&mut self, queued: Queued<M>, may_be_head: bool, taken: &mut u64) -> bool {
+    pub(crate) fn push_stored(
+        &mut self,
+        queued: QueuedMessage<M>,
+        may_be_head: bool,
+        taken: &mut u64,
+    ) -> bool {
         let is_next = self.resting.messages == 0 && self.fresh.is_empty() && !self.is_asked;
         let has_room = self.heads.len() < HEADS_MAX && self.bytes < HEADS_BYTES_MAX;
         // One with a lower number than what was taken already came late; a slice would not bring it.
@@ -164,14 +174,14 @@ impl<M> Queue<M> {
         true
     }
 
-    fn push_head(&mut self, queued: Queued<M>, taken: &mut u64) {
+    fn push_head(&mut self, queued: QueuedMessage<M>, taken: &mut u64) {
         debug_assert!(queued.qos != QoS::AtMostOnce, "QoS 0 does not wait");
         *taken = queued.number.max(*taken);
         self.bytes += u64::from(queued.bytes);
         self.heads.push_back(queued);
     }
 
-    fn push_fresh(&mut self, queued: Queued<M>) {
+    fn push_fresh(&mut self, queued: QueuedMessage<M>) {
         self.bytes += u64::from(queued.bytes);
         let number = queued.number;
         let is_before = |other: &Fresh<M>| number == 0 || other.queued.number <= number;
@@ -195,13 +205,13 @@ impl<M> Queue<M> {
         }
     }
 
-    fn begin_to_rest(&mut self, queued: &Queued<M>) {
+    fn begin_to_rest(&mut self, queued: &QueuedMessage<M>) {
         self.resting.messages = self.resting.messages.saturating_add(1);
         self.resting.bytes += u64::from(queued.bytes);
     }
 
     /// Takes out the first fresh one like this.
-    fn take_fresh(&mut self, is_it: impl FnMut(&Fresh<M>) -> bool) -> Option<Queued<M>> {
+    fn take_fresh(&mut self, is_it: impl FnMut(&Fresh<M>) -> bool) -> Option<QueuedMessage<M>> {
         let place = self.fresh.iter().position(is_it)?;
         let Fresh { queued, .. } = self.fresh.remove(place)?;
         self.bytes -= u64::from(queued.bytes);
@@ -250,7 +260,7 @@ impl<M> Queue<M> {
     /// A slice has come: the messages up to the number `last`, by number. Without `last` nothing is in the store behind what was taken.
     pub(crate) fn slice(
         &mut self,
-        slice: impl Iterator<Item = Queued<M>>,
+        slice: impl Iterator<Item = QueuedMessage<M>>,
         last: Option<u64>,
         taken: &mut u64,
     ) {
@@ -294,7 +304,7 @@ impl<M> Queue<M> {
     }
 
     /// The next message. One that will rest in the store is left to that if it has more than `fresh_bytes_max`.
-    pub(crate) fn pop(&mut self, fresh_bytes_max: u64, taken: &mut u64) -> Option<Queued<M>> {
+    pub(crate) fn pop(&mut self, fresh_bytes_max: u64, taken: &mut u64) -> Option<QueuedMessage<M>> {
         if self.heads.is_empty() && self.resting.messages == 0 && !self.is_asked {
             self.advance(fresh_bytes_max, taken);
         }

@@ -6,11 +6,11 @@
 //! Invariants: messages leave in the order in which they were offered, whether sent at once, queued or sent again
 //! \[MQTT-4.6.0-5\]; nothing new overtakes what waits.
 
-use crate::durable_state::{DurableState, ImportError, QueuedMessage};
+use crate::durable_state::{DurableState, ImportError};
 use crate::inbound::{self, Inbound, InboundPublish, PublishRefusal, PubrelOutcome};
 use crate::limits::WINDOW_BYTES_MAX;
 use crate::options::SessionOptions;
-use crate::queue::{Queue, QueueFull, Queued, WantedSlice};
+use crate::queue::{Queue, QueueFull, QueuedMessage, WantedSlice};
 use crate::window::{AckRefusal, Acked, PubrecOutcome, Window};
 use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode};
 
@@ -249,7 +249,7 @@ impl<M: Clone> Session<M> {
             return self.refuse();
         }
         let number = stored.unwrap_or(0);
-        let queued = Queued { message: keep(), bytes, qos, number };
+        let queued = QueuedMessage { message: keep(), bytes, qos, number };
         let may_be_head = self.is_connected && self.window_takes(bytes.into(), self.window_bytes_max);
         let mut taken = self.taken;
         let queue = &mut self.flows().queue;
@@ -344,11 +344,7 @@ impl<M: Clone> Session<M> {
     /// `last` there was nothing.
     pub fn handle_slice(&mut self, slice: Vec<QueuedMessage<M>>, last: Option<u64>) {
         let mut taken = self.taken;
-        let messages = slice.into_iter().map(|queued| {
-            let QueuedMessage { message, qos, bytes, number } = queued;
-            Queued { message, bytes, qos, number }
-        });
-        self.flows().queue.slice(messages, last, &mut taken);
+        self.flows().queue.slice(slice.into_iter(), last, &mut taken);
         self.taken = taken;
     }
 
@@ -402,7 +398,7 @@ impl<M: Clone> Session<M> {
         if !flows.window.has_room(maximum, self.window_bytes_max) {
             return None;
         }
-        let Queued { message, bytes, qos, .. } = flows.queue.pop(fresh_bytes_max, &mut self.taken)?;
+        let QueuedMessage { message, bytes, qos, .. } = flows.queue.pop(fresh_bytes_max, &mut self.taken)?;
         let packet_id = flows.window.add(qos, keep_inflight.then(|| message.clone()), bytes);
         Some(Outbound::Publish { packet_id, qos, message, dup: false })
     }
@@ -517,15 +513,9 @@ impl<M: Clone> Session<M> {
         let Some(flows) = &self.flows else {
             return DurableState { next_packet_id: self.next_packet_id, ..DurableState::default() };
         };
-        let queued = |q: &Queued<M>| QueuedMessage {
-            message: q.message.clone(),
-            qos: q.qos,
-            bytes: q.bytes,
-            number: q.number,
-        };
         DurableState {
             inflight: flows.window.export(),
-            queue: flows.queue.iter().map(queued).collect(),
+            queue: flows.queue.iter().cloned().collect(),
             resting: flows.queue.resting(),
             received: flows.inbound.packet_ids().collect(),
             next_packet_id: flows.window.next_packet_id(),
@@ -544,8 +534,8 @@ impl<M: Clone> Session<M> {
             window: Window::restore(inflight, next_packet_id)?,
             queue: Queue::new(),
         };
-        for QueuedMessage { message, qos, bytes, number } in queue {
-            flows.queue.push(Queued { message, qos, bytes, number }, &mut taken);
+        for queued in queue {
+            flows.queue.push(queued, &mut taken);
         }
         flows.queue.rest(resting);
         let flows = Some(Box::new(flows));

@@ -87,14 +87,8 @@ fn main() {
 
 fn row() -> SessionRow {
     SessionRow {
-        tenant: TenantId::DEFAULT,
-        id: SessionId(1),
-        client_id: "c".to_owned(),
-        user: None,
-        protocol_level: 5,
         expiry_interval_s: Some(3600),
         disconnected_at_ms: Some(1),
-        will: None,
-        peer: PeerRow::Unknown,
+        ..SessionRow::new(TenantId::DEFAULT, SessionId(1), "c")
     }
 }

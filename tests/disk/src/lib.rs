@@ -12,7 +12,7 @@
 //! ```
 //!
 //! Invariants: what was synced and not changed since is there after every power cut, unless the disk lies or forgets; equal seeds and equal calls give equal
-//! disks. Not here: time (calls say how long they would take, nobody waits), and other files.
+//! disks. Not here: time (calls say how long they take, and [`Disk::on_wait`] lets time pass), and other files.
 
 mod fault;
 mod image;
@@ -57,9 +57,14 @@ struct State {
     is_off: bool,
     time: Duration,
     fingerprint: u64,
+    /// Who is told how long each call takes.
+    on_wait: Option<OnWait>,
     /// What a process has left for the next one in the memory of the system.
     has_note: bool,
 }
+
+/// What a call of a slow disk does while it takes time.
+type OnWait = Arc<dyn Fn(Duration) + Send + Sync>;
 
 #[derive(Debug, Clone)]
 enum Change {
@@ -83,6 +88,7 @@ impl Disk {
             is_off: false,
             time: Duration::ZERO,
             fingerprint: 0,
+            on_wait: None,
             has_note: false,
         })
     }
@@ -100,6 +106,24 @@ impl Disk {
     /// Changes what is wrong with the disk.
     pub fn set_faults(&self, change: impl FnOnce(&mut Faults)) {
         change(&mut self.0.lock().faults);
+    }
+
+    /// Says what happens while a call takes time, before it does anything: a simulation lets its time pass, and others go on meanwhile. Also on what is
+    /// found after a power cut.
+    pub fn on_wait(&self, wait: impl Fn(Duration) + Send + Sync + 'static) {
+        self.0.lock().on_wait = Some(Arc::new(wait));
+    }
+
+    /// Lets the time pass that a call takes.
+    fn wait(&self, call: Call) {
+        let mut state = self.0.lock();
+        let takes = state.takes(call);
+        let on_wait = state.on_wait.clone();
+        // Who goes on meanwhile may look at the disk.
+        drop(state);
+        if let Some(on_wait) = on_wait.filter(|_| takes > Duration::ZERO) {
+            on_wait(takes);
+        }
     }
 
     /// Lets the power go, or the process be killed, when so many more calls were made.
@@ -139,6 +163,7 @@ impl Disk {
             random: state.random.clone(),
             calls_left: None,
             is_off: false,
+            on_wait: state.on_wait.clone(),
             ..*state
         })
     }
@@ -157,6 +182,7 @@ impl Disk {
             random: state.random.clone(),
             calls_left: None,
             is_off: false,
+            on_wait: state.on_wait.clone(),
             has_note: false,
             ..*state
         })
@@ -227,10 +253,6 @@ impl State {
         }
         self.calls_left = self.calls_left.map(|left| left - 1);
         self.calls[call as usize] += 1;
-        self.time += self.faults.takes.of(call);
-        if self.is_hit(self.faults.stalls_per_million) {
-            self.time += self.faults.stall;
-        }
         let number = self.calls[call as usize];
         let is_meant = |planted: &&Planted| planted.call == call && planted.numbers.contains(&number);
         if let Some(planted) = self.faults.planted.iter().find(is_meant) {
@@ -240,6 +262,18 @@ impl State {
             return Err(Failure::Io.into());
         }
         Ok(())
+    }
+
+    /// How long a call takes.
+    fn takes(&mut self, call: Call) -> Duration {
+        if self.is_off || self.calls_left == Some(0) {
+            return Duration::ZERO;
+        }
+        let is_stalled = self.is_hit(self.faults.stalls_per_million);
+        let stall = if is_stalled { self.faults.stall } else { Duration::ZERO };
+        let takes = self.faults.takes.of(call) + stall;
+        self.time += takes;
+        takes
     }
 
     fn is_hit(&mut self, per_million: u32) -> bool {
@@ -371,12 +405,14 @@ impl StorageBackend for Disk {
     }
 
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.wait(Call::Read);
         let mut state = self.0.lock();
         state.call(Call::Read)?;
         state.current.read(place(offset)?, out)
     }
 
     fn set_len(&self, len: u64) -> io::Result<()> {
+        self.wait(Call::SetLen);
         let mut state = self.0.lock();
         state.call(Call::SetLen)?;
         state.set_len(place(len)?);
@@ -384,6 +420,7 @@ impl StorageBackend for Disk {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        self.wait(Call::Sync);
         let mut state = self.0.lock();
         let outcome = state.call(Call::Sync);
         match &outcome {
@@ -395,8 +432,9 @@ impl StorageBackend for Disk {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        let mut state = self.0.lock();
         let offset = place(offset)?;
+        self.wait(Call::Write);
+        let mut state = self.0.lock();
         let outcome = state.call(Call::Write);
         if outcome.is_ok() && state.has_room(offset, data.len()) {
             state.write(offset, data);

@@ -231,6 +231,20 @@ fn calls_take_virtual_time() {
 }
 
 #[test]
+fn who_waits_for_a_call_may_look_at_the_disk_and_sees_it_as_it_was_before() {
+    let disk = Disk::new(0);
+    disk.set_faults(|faults| faults.takes.write = Duration::from_millis(2));
+    let (seen, looks) = (Arc::new(Mutex::new(Vec::new())), disk.clone());
+    let notes = Arc::clone(&seen);
+    disk.on_wait(move |takes| notes.lock().push((takes.as_millis(), looks.bytes().len())));
+    disk.write(0, &sector(1)).unwrap();
+    disk.sync_data().unwrap();
+    let disk = disk.power_cut(&mut Random::new(0));
+    disk.write(512, &sector(1)).unwrap();
+    assert_eq!(*seen.lock(), [(2, 0), (2, 512)]);
+}
+
+#[test]
 fn equal_seeds_give_equal_disks() {
     let run = |seed: u64, last: u8| {
         let disk = Disk::new(seed);

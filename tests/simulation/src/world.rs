@@ -2,6 +2,7 @@
 
 mod acts;
 mod settle;
+mod silence;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::link::Link;
 use crate::machine::{ConnectionId, Machine, Task};
 use crate::promises::{Ends, Kind, Promises};
 use crate::{Fault, Settings};
+use silence::Silences;
 
 /// What the world's clock shows when a run begins.
 const BEGINNING: Duration = Duration::from_secs(1_000);
@@ -47,6 +49,8 @@ pub(crate) struct World {
     /// Sends what it likes.
     rude: Option<Rude>,
     links: BTreeMap<ConnectionId, Link>,
+    /// How long Clients may be silent.
+    silences: Silences,
     /// Wills of connections, and whether they have a delay, in which they may be cancelled.
     wills: BTreeMap<ConnectionId, (Tag, bool)>,
     /// The store is slower than everything else.
@@ -166,6 +170,7 @@ impl World {
             cuts,
             machine: None,
             links: BTreeMap::new(),
+            silences: Silences::default(),
             wills: BTreeMap::new(),
             is_store_slow: choices.chance(50),
             are_guests_slow: choices.chance(50),
@@ -396,6 +401,11 @@ impl World {
             let room = self.links.get(&id).map_or(usize::MAX, |link| link.down.room());
             machine.wire(id).into_iter().for_each(|wire| wire.lock().has_room(room));
         }
+        if let Task::Connection(id) = task
+            && machine.wire(id).is_some_and(|wire| !wire.lock().is_read())
+        {
+            self.silences.heard(id, self.time.now_ms(), self.has_long_messages);
+        }
         machine.run(task);
         self.has_lost |= machine.has_lost();
         self.tell(|| format!("broker: {task:?}"));
@@ -442,6 +452,7 @@ impl World {
                 }
             }
             if is_closed {
+                self.silences.ends(id);
                 lines.push(format!("  broker closes {id}"));
                 machine.forget(id);
                 closed.push(id);
@@ -580,6 +591,7 @@ impl World {
                     // The answer was on its way for long.
                     self.promises.was_gone(who, closed_ms);
                 }
+                self.may_be_silent(who);
                 Ok(())
             }
             Event::Refused(reason) => {

@@ -35,6 +35,24 @@ pub struct SessionRow {
     pub peer: PeerRow,
 }
 
+impl SessionRow {
+    /// Session of nobody that never expires and from which no Client has been away yet.
+    #[must_use]
+    pub fn new(tenant: TenantId, id: SessionId, client_id: &str) -> Self {
+        Self {
+            tenant,
+            id,
+            client_id: client_id.to_owned(),
+            user: None,
+            protocol_level: 5,
+            expiry_interval_s: None,
+            disconnected_at_ms: None,
+            will: None,
+            peer: PeerRow::Unknown,
+        }
+    }
+}
+
 /// From where a connection came, as far as rules look at it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PeerRow {

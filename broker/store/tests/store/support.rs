@@ -40,15 +40,9 @@ pub(crate) fn packet_id(number: u16) -> NonZeroU16 {
 
 pub(crate) fn session(tenant: u32, id: SessionId, client_id: &str) -> SessionRow {
     SessionRow {
-        tenant: TenantId(tenant),
-        id,
-        client_id: client_id.to_owned(),
-        user: None,
-        protocol_level: 5,
         expiry_interval_s: Some(3600),
         disconnected_at_ms: Some(1),
-        will: None,
-        peer: PeerRow::Unknown,
+        ..SessionRow::new(TenantId(tenant), id, client_id)
     }
 }
 

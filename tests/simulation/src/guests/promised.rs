@@ -8,8 +8,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::triggers::Starting;
 use lotmq_core::turn::Turn;
 use lotmq_store::{
-    Batch, Delivery, MessageId, MessageRef, Op, PeerRow, RecoveredSession, SessionId, SessionRow, Store,
-    TenantId,
+    Batch, Delivery, MessageId, MessageRef, Op, RecoveredSession, SessionId, SessionRow, Store, TenantId,
 };
 
 use super::{Event, RELAYS, Told, hops_max, life};
@@ -61,17 +60,7 @@ pub(crate) fn promised_session(
     if let Some(found) = found {
         return Ok(found.session.id);
     }
-    let row = SessionRow {
-        tenant: TenantId::DEFAULT,
-        id: store.next_session_id(),
-        client_id: String::new(),
-        user: None,
-        protocol_level: 5,
-        expiry_interval_s: None,
-        disconnected_at_ms: None,
-        will: None,
-        peer: PeerRow::Unknown,
-    };
+    let row = SessionRow::new(TenantId::DEFAULT, store.next_session_id(), "");
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&row));
     store.commit(batch).map_err(|error| error.to_string())?;

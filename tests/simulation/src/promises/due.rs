@@ -67,7 +67,7 @@ impl Promises {
         let is_own = usize::from(message.publisher) == client;
         let filters = &self.last(client).filters;
         for filter in filters.all().filter(|filter| Self::matches(filter, message.topic)) {
-            let Some(options) = filters.certain(filter, during) else { continue };
+            let Some(options) = filters.lasting(filter, during) else { continue };
             if options.qos == QoS::AtMostOnce || (options.no_local && is_own) {
                 continue;
             }

@@ -86,6 +86,19 @@ impl Filters {
         asked[at].options.filter(|_| ends > to)
     }
 
+    /// The least that a subscription has certainly granted from one step to another, made anew or not: replacing it loses nothing \[MQTT-3.8.4-3\].
+    pub(super) fn lasting(&self, filter: &str, (from, to): (Step, Step)) -> Option<SubscriptionOptions> {
+        let asked = self.0.get(filter)?;
+        let has_begun = |asked: &Asked| matches!(asked.answer, Answer::Done(step) if step < from);
+        let at = asked.iter().rposition(has_begun)?;
+        let later = asked[at + 1..].iter().take_while(|later| later.sent <= to);
+        later.map(|later| later.options).fold(asked[at].options, |least, options| {
+            let (least, options) = (least?, options?);
+            let (qos, no_local) = (least.qos.min(options.qos), least.no_local || options.no_local);
+            Some(SubscriptionOptions { qos, no_local, ..least })
+        })
+    }
+
     /// All filters that were ever asked for.
     pub(super) fn all(&self) -> impl Iterator<Item = &'static str> {
         self.0.keys().copied()

@@ -29,7 +29,8 @@ impl KeptValues {
     /// The value of a topic is on the disk, or a newer one.
     pub(crate) fn saved(&mut self, topic: &'static str, kept: Kept) {
         let Some(history) = self.0.get_mut(topic) else { return };
-        if let Some(at) = history.values.iter().position(|value| *value == kept) {
+        // The first one may be of a former life of the broker, which may have used the same number for it.
+        if let Some(at) = history.values.iter().rposition(|value| *value == kept) {
             history.values.drain(..at);
         }
     }
@@ -55,5 +56,23 @@ impl KeptValues {
     /// Topics whose newest value is not on the disk.
     pub(crate) fn unsaved(&self) -> Vec<&'static str> {
         self.0.iter().filter(|(_, history)| history.values.len() > 1).map(|(topic, _)| *topic).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_saved_whose_number_was_used_before_the_crash() {
+        let mut values = KeptValues::default();
+        for _ in 0..2 {
+            values.changed("k", Kept { version: 1, is_there: true });
+            values.changed("k", Kept { version: 2, is_there: false });
+            values.saved("k", Kept { version: 2, is_there: false });
+            assert!(values.unsaved().is_empty());
+            // Nothing is there, so that the next broker counts from 0 again.
+            values.found(&BTreeMap::new()).unwrap();
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lotmq_codec::{ProtocolVersion, QoS, ReasonCode};
 
-use super::{Trouble, World};
+use super::{Silences, Trouble, World};
 use crate::checked::Checked;
 use crate::choices::Choices;
 use crate::client::{Client, Hello, MessageId, Method, Outgoing, Tag, WillOf, encode_hello};
@@ -258,12 +258,14 @@ impl World {
                 break;
             }
             self.comes_to_rest()?;
+            self.check_silences()?;
             self.passes(STRETCH)?;
             left -= STRETCH;
         }
         if left >= Duration::from_secs(1) {
             // No thread has nothing but work for so long, and no disk takes it for a write.
             self.comes_to_rest()?;
+            self.check_silences()?;
         }
         self.passes(left)
     }
@@ -296,6 +298,7 @@ impl World {
             self.clients[who].connections.clear();
         }
         self.wills.clear();
+        self.silences = Silences::default();
         self.promises.wills_may_be_lost();
         if let Some(rude) = &mut self.rude {
             rude.connection = None;
