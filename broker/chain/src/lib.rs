@@ -3,8 +3,9 @@
 //! Which issuer stands behind which is found by trying: with several of one name at each step the ways multiply, up to 200,000, and whoever is at the other
 //! end chooses the certificates. So does a stranger who comes to a listener, and so does whoever answers where a route or the command line connects to.
 //!
-//! Not here: whom a certificate makes its owner, and which authorities are trusted.
+//! Beside it, which authorities the system trusts. Not here: whom a certificate makes its owner.
 
+pub mod authorities;
 pub mod limits;
 
 use std::sync::Arc;

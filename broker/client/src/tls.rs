@@ -18,14 +18,6 @@ use rustls::{
 use crate::limits::OWN_SESSIONS_MAX;
 use crate::received::Received;
 
-/// Where systems keep the authorities that they trust; the first that is there is read.
-const SYSTEM_AUTHORITIES: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
-
 /// What is trusted and shown. The defaults: the system's authorities, no certificate of our own, the name of the server is checked.
 #[derive(Clone, Debug, Default)]
 pub struct TlsOptions {
@@ -223,8 +215,7 @@ fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
         }
         return Ok(roots);
     }
-    let found = SYSTEM_AUTHORITIES.iter().map(Path::new).find(|path| path.exists());
-    let path = found.ok_or(TlsError::NoAuthorities)?;
+    let path = lotmq_chain::authorities::system_file().ok_or(TlsError::NoAuthorities)?;
     // Of a system's hundred some may be of a kind that is not known here.
     roots.add_parsable_certificates(certificates(path)?);
     Ok(roots)

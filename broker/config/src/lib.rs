@@ -29,6 +29,7 @@ mod not_yet;
 mod origin;
 mod overlay;
 mod reference;
+mod routes;
 mod setting;
 mod store;
 mod sys;
@@ -69,6 +70,7 @@ pub use networks::Networks;
 pub use origin::ValueOrigin;
 pub use overlay::Overlay;
 pub use reference::markdown;
+pub use routes::Routes;
 pub use setting::{BindAddresses, FileMode, Port, Secret, VariableNames};
 pub use store::{Durability, Store};
 pub use sys::Sys;
@@ -116,6 +118,8 @@ pub struct Config {
     pub lot: Lot,
     /// Section `[lot.compat]`.
     pub compat: Compat,
+    /// Section `[routes]`.
+    pub routes: Routes,
     /// Section `[sys]`.
     pub sys: Sys,
     /// Where everything durable lies; not a key of the file, because the stored configuration lies in it.

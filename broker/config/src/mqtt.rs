@@ -15,7 +15,8 @@ section! {
 
         /// Whether clients may use control characters (U+0001 to U+001F, U+007F to U+009F) and non-characters such as U+FFFF in topics, filters, client
         /// identifiers, user names and the text of properties. The standard lets a receiver take them for malformed; clients that do, those with
-        /// libmosquitto among them, close on such a message, come back, and close again. Definitions publish to no such topic in any case.
+        /// libmosquitto among them, close on such a message, come back, and close again. The properties that definitions and routes publish keep to
+        /// it, too; to no such topic do they publish in any case.
         control_characters: bool = false;
     }
 }

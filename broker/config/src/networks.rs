@@ -20,6 +20,12 @@ struct Network {
 }
 
 impl Networks {
+    /// Networks that are written in the source.
+    pub(crate) fn named(texts: &[&str]) -> Self {
+        let parsed = texts.iter().map(|text| Network::parse(text).expect("a network is written as one"));
+        Self(parsed.collect())
+    }
+
     /// Whether none is named.
     #[must_use]
     pub const fn is_empty(&self) -> bool {

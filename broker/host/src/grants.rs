@@ -26,6 +26,12 @@ impl TopicGrant {
             TopicGrant::Filters(filters) => filters.iter().any(|filter| filter_matches(filter, topic)),
         }
     }
+
+    /// Whether the server is asked about a write to a Topic Name, and nobody refuses it before: what the grant covers, and with
+    /// [`NotSystem`](TopicGrant::NotSystem) `$SYS/`.
+    pub(crate) fn reaches(&self, topic: &str) -> bool {
+        self.covers(topic) || (*self == TopicGrant::NotSystem && is_system(topic))
+    }
 }
 
 /// Names of environment values, secrets or definitions that a definition was granted.
@@ -47,6 +53,91 @@ impl NameGrant {
             NameGrant::None => false,
             NameGrant::All => true,
             NameGrant::Names(names) => names.iter().any(|granted| **granted == *name),
+        }
+    }
+}
+
+/// Values that a definition was granted: which it may read, and which it may set and remove.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ValueGrant {
+    /// Those that it may read.
+    pub read: NameGrant,
+    /// Those that it may set and remove.
+    pub write: NameGrant,
+}
+
+impl ValueGrant {
+    /// Grant of every value, to read and to write.
+    pub fn all() -> Self {
+        ValueGrant { read: NameGrant::All, write: NameGrant::All }
+    }
+}
+
+/// Kind of thing that a definition may be granted; each is granted by name or topic, but for the state, which is its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Capability {
+    /// Reading the last value of a topic.
+    ReadTopic,
+    /// Publishing to a topic, keeping and forgetting its value.
+    WriteTopic,
+    /// Reading an environment value.
+    ReadEnvironment,
+    /// Setting and removing an environment value.
+    WriteEnvironment,
+    /// Reading a secret.
+    ReadSecret,
+    /// Setting and removing a secret.
+    WriteSecret,
+    /// Calling an Action.
+    CallAction,
+    /// Publishing an instance of a Model.
+    PublishModel,
+    /// Calling functions of a Python script.
+    CallScript,
+    /// Asking a Route for rows.
+    AskRoute,
+    /// Connecting to an address of the network.
+    Connect,
+    /// Using a file or folder.
+    UseFile,
+    /// Keeping values of its own.
+    KeepState,
+}
+
+impl Capability {
+    /// Every capability, in the order in which they are shown.
+    pub const ALL: [Capability; 13] = [
+        Capability::ReadTopic,
+        Capability::WriteTopic,
+        Capability::ReadEnvironment,
+        Capability::WriteEnvironment,
+        Capability::ReadSecret,
+        Capability::WriteSecret,
+        Capability::CallAction,
+        Capability::PublishModel,
+        Capability::CallScript,
+        Capability::AskRoute,
+        Capability::Connect,
+        Capability::UseFile,
+        Capability::KeepState,
+    ];
+
+    /// Word for it in manifests, commands and replies.
+    pub fn word(self) -> &'static str {
+        match self {
+            Capability::ReadTopic => "read",
+            Capability::WriteTopic => "write",
+            Capability::ReadEnvironment => "env-read",
+            Capability::WriteEnvironment => "env-write",
+            Capability::ReadSecret => "secret-read",
+            Capability::WriteSecret => "secret-write",
+            Capability::CallAction => "action",
+            Capability::PublishModel => "model",
+            Capability::CallScript => "python",
+            Capability::AskRoute => "rows",
+            Capability::Connect => "endpoint",
+            Capability::UseFile => "file",
+            Capability::KeepState => "state",
         }
     }
 }
@@ -82,37 +173,62 @@ impl Acting {
 pub struct Grants {
     /// On whose behalf it acts.
     pub acting: Acting,
-    /// Topics that it may publish to, keep and forget. With [`TopicGrant::NotSystem`] the server is asked about `$SYS/`
-    /// ([`Services::may_publish_system`](crate::Services::may_publish_system)).
+    /// Topics that it may publish to, keep and forget. The server is asked about those below `$SYS/`
+    /// ([`Services::may_publish_system`](crate::Services::may_publish_system)), with [`TopicGrant::NotSystem`] about all of them.
     pub write: TopicGrant,
     /// Topics whose last values it may read.
     pub read: TopicGrant,
-    /// Environment values that it may read, set and remove.
-    pub environment: NameGrant,
-    /// Secrets that it may read, set and remove.
-    pub secrets: NameGrant,
-    /// Definitions that it may call.
-    pub calls: NameGrant,
-    /// Whether it may call Python scripts.
-    pub python: bool,
-    /// Whether it may ask routes for rows.
-    pub rows: bool,
+    /// Environment values.
+    pub environment: ValueGrant,
+    /// Secrets.
+    pub secrets: ValueGrant,
+    /// Actions that it may call.
+    pub actions: NameGrant,
+    /// Models of which it may publish instances.
+    pub models: NameGrant,
+    /// Python scripts whose functions it may call.
+    pub scripts: NameGrant,
+    /// Routes that it may ask for rows.
+    pub routes: NameGrant,
+    /// Whether it may keep values of its own.
+    pub state: bool,
     /// What the operator has set for it: JSON on one line, which it may read; `None` for nothing.
     pub config: Option<Arc<str>>,
 }
 
 impl Grants {
+    /// Whether they cover a topic or name. Writing below `$SYS/` is for the server to decide, too.
+    pub fn cover(&self, capability: Capability, name: &str) -> bool {
+        match capability {
+            Capability::ReadTopic => self.read.covers(name),
+            Capability::WriteTopic => self.write.covers(name),
+            Capability::ReadEnvironment => self.environment.read.covers(name),
+            Capability::WriteEnvironment => self.environment.write.covers(name),
+            Capability::ReadSecret => self.secrets.read.covers(name),
+            Capability::WriteSecret => self.secrets.write.covers(name),
+            Capability::CallAction => self.actions.covers(name),
+            Capability::PublishModel => self.models.covers(name),
+            Capability::CallScript => self.scripts.covers(name),
+            Capability::AskRoute => self.routes.covers(name),
+            // Routes have endpoints of their own, and nobody has files.
+            Capability::Connect | Capability::UseFile => false,
+            Capability::KeepState => self.state,
+        }
+    }
+
     /// What every Action compiled from LoT gets (language reference §6): all topics but `$SYS/` to write, all to read, all values.
     pub fn action() -> Self {
         Grants {
             acting: Acting::default(),
             write: TopicGrant::NotSystem,
             read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into()])),
-            environment: NameGrant::All,
-            secrets: NameGrant::All,
-            calls: NameGrant::All,
-            python: true,
-            rows: true,
+            environment: ValueGrant::all(),
+            secrets: ValueGrant::all(),
+            actions: NameGrant::All,
+            models: NameGrant::All,
+            scripts: NameGrant::All,
+            routes: NameGrant::All,
+            state: true,
             config: None,
         }
     }
@@ -121,8 +237,9 @@ impl Grants {
     pub fn model() -> Self {
         Grants {
             read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into(), "$LOT/Models/#".into()])),
-            calls: NameGrant::None,
-            python: false,
+            actions: NameGrant::None,
+            models: NameGrant::None,
+            scripts: NameGrant::None,
             ..Grants::action()
         }
     }
@@ -157,6 +274,9 @@ mod tests {
     fn nothing_is_granted_by_default() {
         let grants = Grants::default();
         assert!(!grants.write.covers("a") && !grants.read.covers("a"));
-        assert!(!grants.environment.covers("A") && !grants.secrets.covers("A") && !grants.calls.covers("A"));
+        let ValueGrant { read, write } = grants.environment;
+        let values = [read, write, grants.secrets.read, grants.secrets.write];
+        let calls = [grants.actions, grants.models, grants.scripts, grants.routes];
+        assert!(!values.iter().chain(&calls).any(|grant| grant.covers("A")) && !grants.state);
     }
 }

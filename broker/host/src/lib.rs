@@ -16,6 +16,7 @@ mod package;
 
 mod batch;
 mod bindings;
+mod bounds;
 mod cache;
 mod engine;
 mod executor;
@@ -34,6 +35,7 @@ mod properties;
 pub mod python;
 pub mod route;
 pub mod rule;
+mod sections;
 mod services;
 mod stack;
 mod state;
@@ -43,6 +45,7 @@ mod types;
 mod validate;
 
 pub use batch::MessageBatch;
+pub use bounds::MessageBounds;
 pub use cache::CACHE_KEY_FILE;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
@@ -51,13 +54,14 @@ pub use executor::{
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;
-pub use grants::{Acting, Authority, Grants, NameGrant, TopicGrant};
+pub use grants::{Acting, Authority, Capability, Grants, NameGrant, TopicGrant, ValueGrant};
 pub use guest::{Guest, LoadError};
 pub use heap::trim as give_memory_back;
 pub use instance::ActionInstance;
 pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};
 pub use output::{Effect, GuestId, LogLevel, RunOutput, Severity, Writer};
+pub use sections::custom_sections;
 pub use services::{ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services, StateRefused};
 pub use stack::register_stack;
 pub use types::{

@@ -2,6 +2,7 @@
 //!
 //! They are decoded when a guest asks, so that one that does not ask pays nothing.
 
+use crate::MessageBounds;
 use lotmq_codec::{
     EncodeError, Properties as Encoded, PropertyBuf, PropertyId, PropertyPlace, PropertyValue,
 };
@@ -84,11 +85,16 @@ impl MessageProperties {
         }
     }
 
-    /// Their encoded form.
-    ///
-    /// # Errors
-    /// The first one that no packet may have.
-    pub(crate) fn encoded(&self) -> Result<PropertyBuf, EncodeError> {
+    /// Their encoded form; `None` when no packet may have one of them, or when one is beyond the bounds.
+    pub(crate) fn encoded(&self, bounds: &MessageBounds) -> Option<PropertyBuf> {
+        let texts = self.content_type.iter().chain(&self.response_topic);
+        let users = self.user_properties.iter().flat_map(|UserProperty { name, value }| [name, value]);
+        let is_within = texts.chain(users).all(|text| bounds.include_text(text))
+            && self.response_topic.iter().all(|topic| bounds.include_topic(topic));
+        if is_within { self.encoded_unbounded().ok() } else { None }
+    }
+
+    fn encoded_unbounded(&self) -> Result<PropertyBuf, EncodeError> {
         let mut list = PropertyBuf::new();
         if self.payload_format == PayloadFormat::Utf8 {
             list.push(PropertyId::PayloadFormatIndicator, PropertyValue::Byte(1))?;
@@ -131,7 +137,7 @@ mod tests {
     #[test]
     fn properties_come_back_as_they_went_in() {
         for properties in [some(), MessageProperties::default()] {
-            let list = properties.encoded().unwrap();
+            let list = properties.encoded(&MessageBounds::default()).unwrap();
             let expiry = properties.expiry_seconds;
             assert_eq!(MessageProperties::of(list.properties().raw(), expiry), properties);
         }
@@ -151,7 +157,24 @@ mod tests {
                 ..some()
             },
         ] {
-            assert!(properties.encoded().is_err(), "{properties:?}");
+            assert!(properties.encoded(&MessageBounds::default()).is_none(), "{properties:?}");
+        }
+    }
+
+    #[test]
+    fn discouraged_text_is_refused_unless_the_bounds_include_it() {
+        let user = |name: &str, value: &str| UserProperty { name: name.to_owned(), value: value.to_owned() };
+        for text in ["a\u{1}", "a\n", "\u{80}", "\u{fdd0}"] {
+            for properties in [
+                MessageProperties { content_type: Some(text.to_owned()), ..some() },
+                MessageProperties { response_topic: Some(text.to_owned()), ..some() },
+                MessageProperties { user_properties: vec![user(text, "")], ..some() },
+                MessageProperties { user_properties: vec![user("a", "1"), user("", text)], ..some() },
+            ] {
+                assert!(properties.encoded(&MessageBounds::default()).is_none(), "{properties:?}");
+                let bounds = MessageBounds { takes_discouraged: true, ..MessageBounds::default() };
+                assert!(properties.encoded(&bounds).is_some(), "{properties:?}");
+            }
         }
     }
 

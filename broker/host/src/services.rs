@@ -5,7 +5,8 @@
 //! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
 
 use crate::{
-    Argument, BorrowedMessage, GuestId, Qos, RunError, RunOutput, Value, instance::Deadline, python::Called,
+    Argument, BorrowedMessage, Capability, GuestId, MessageBounds, Qos, RunError, RunOutput, Value,
+    instance::Deadline, python::Called,
 };
 
 /// Which run a service is asked for.
@@ -171,6 +172,16 @@ pub trait Services: Send + Sync {
     fn state_keys(&self, run: &RunContext) -> Vec<String> {
         let _ = run;
         Vec::new()
+    }
+
+    /// Hears that a definition wanted something that its grants do not cover. It was refused.
+    fn not_granted(&self, run: &RunContext, capability: Capability, name: &str) {
+        let _ = (run, capability, name);
+    }
+
+    /// Bounds of what definitions write, routes included.
+    fn message_bounds(&self) -> MessageBounds {
+        MessageBounds::default()
     }
 
     /// Whether a definition may write this to a topic that its grants cover. A value that is kept is a message of QoS 0 with RETAIN.

@@ -3,7 +3,7 @@
 //! Invariant: between two runs nothing of a run is left but memory for reuse.
 
 use crate::{
-    Authority, BorrowedMessage, Grants, GuestId, Qos, RunContext, RunOutput, Services, Writer,
+    Authority, BorrowedMessage, Capability, Grants, GuestId, Qos, RunContext, RunOutput, Services, Writer,
     functions::Patterns,
     instance::{AtTick, Deadline, Stopped, time_of_run},
     limits::SHORT_BACKTRACK_STEPS_MAX,
@@ -92,6 +92,15 @@ impl RunState {
 
     pub(crate) fn limiter(&mut self) -> &mut dyn ResourceLimiter {
         &mut self.memory
+    }
+
+    /// Whether the grants cover a topic or name; the server hears of what they do not cover.
+    pub(crate) fn may(&self, capability: Capability, name: &str) -> bool {
+        let may = self.grants.cover(capability, name);
+        if !may {
+            self.services.not_granted(&self.run, capability, name);
+        }
+        may
     }
 
     pub(crate) fn begin(

@@ -87,6 +87,14 @@ fn kind_of(trap: WasmTrap) -> TrapKind {
         WasmTrap::IntegerOverflow | WasmTrap::IntegerDivisionByZero | WasmTrap::BadConversionToInteger => {
             TrapKind::Arithmetic
         }
+        // What is not as the canonical ABI has it: where the guest's allocator calls the host, or texts and lists lie outside of its memory.
+        WasmTrap::CannotLeaveComponent
+        | WasmTrap::CannotEnterComponent
+        | WasmTrap::InvalidChar
+        | WasmTrap::InvalidDiscriminant
+        | WasmTrap::StringOutOfBounds
+        | WasmTrap::ListOutOfBounds
+        | WasmTrap::UnalignedPointer => TrapKind::HostCall,
         _ => TrapKind::Other,
     }
 }

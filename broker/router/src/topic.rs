@@ -84,6 +84,11 @@ pub fn topic_name_valid(topic: &str) -> Result<(), TopicError> {
     }
 }
 
+/// Says whether a topic has more than `levels` levels, which are parted by `/`.
+pub fn has_more_levels(topic: &str, levels: usize) -> bool {
+    topic.len() >= levels && topic.bytes().filter(|byte| *byte == b'/').count() >= levels
+}
+
 /// Says whether `filter` may be subscribed to; shared filters (`$share/…`) are checked by their own rules too.
 ///
 /// # Errors
@@ -119,6 +124,27 @@ pub fn filter_matches(filter: &str, topic: &str) -> bool {
         }
     }
     topic_levels.next().is_none()
+}
+
+/// Says whether the valid filter `wide` matches every Topic Name that the valid filter `narrow` matches.
+///
+/// Neither has a `$share/` prefix.
+pub fn filter_includes(wide: &str, narrow: &str) -> bool {
+    if narrow.starts_with('$') && wide.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut narrow_levels = narrow.split(SEPARATOR);
+    for level in wide.split(SEPARATOR) {
+        if level == MULTI_LEVEL {
+            return true;
+        }
+        match narrow_levels.next() {
+            Some(MULTI_LEVEL) | None => return false,
+            Some(of_narrow) if level == SINGLE_LEVEL || level == of_narrow => {}
+            Some(_) => return false,
+        }
+    }
+    narrow_levels.next().is_none()
 }
 
 /// The two parts of the Topic Filter of a shared subscription. A group is both together (§4.8.2).

@@ -1,12 +1,15 @@
-//! The smallest route: a line of text per message, over one TCP connection, both ways.
+//! A small route: a line of text per message, over one connection, both ways.
 //!
-//! It exists to prove the interface of the world `route`: named endpoints, TLS in the host, `wait` with the host's own work among the interests.
-//! Configuration: `echo`, or `echo starttls` to go on with TLS. Each line from the other side is published to `echo/in`.
+//! It exists to prove the interface of the world `route`: endpoints, TLS in the host, `wait` with the host's own work among the interests.
+//! `HOW` of the section `ECHO_CONFIG` says how the endpoint `echo` is used: without it by TCP; `starttls` goes on with TLS, `to=HOST:PORT` connects to another place
+//! that the endpoint allows, `listen` takes connections there, `udp` has a line per datagram; ` at NAME` behind it means another endpoint. Each line from the other
+//! side is published to `echo/in` with QoS 1.
 
 use lotmq_guest::route::{
-    Abilities, Arrival, Connection, Delivery, Description, Failure, Interest, IoError, QoS, Receipt, Route,
-    failure, ingest, net,
+    Abilities, Arrival, Connection, Delivery, Description, Failure, Interest, IoError, Peer, QoS, Receipt,
+    Route, failure, ingest, net, unpublished,
 };
+use serde_json::Value as Json;
 use std::{cell::RefCell, io::Write};
 
 /// Longest wait for the other side, in milliseconds.
@@ -16,8 +19,16 @@ struct Echo;
 
 /// The connection and what was read of a line that is not complete.
 struct Line {
-    connection: Connection,
+    link: Link,
     part: Vec<u8>,
+}
+
+/// What the lines go over.
+enum Link {
+    Tcp(Connection),
+    Udp(net::Udp),
+    /// One client at a time.
+    Listener(net::Listener, Option<Connection>),
 }
 
 thread_local! {
@@ -27,19 +38,18 @@ thread_local! {
 impl Route for Echo {
     fn describe() -> Description {
         Description {
-            configuration: r#"{"type":"string"}"#.to_owned(),
-            abilities: Abilities::DELIVER | Abilities::RUN,
+            configuration: r#"{"type":"object"}"#.to_owned(),
+            abilities: Abilities::DELIVER | Abilities::RUN | Abilities::REQUEST,
         }
     }
 
     fn open(configuration: String) -> Result<(), Failure> {
-        let mut words = configuration.split(' ');
-        let endpoint = words.next().unwrap_or_default();
-        let connection = Connection::open(endpoint, TIMEOUT_MS).map_err(|error| failure(&error))?;
-        if words.next() == Some("starttls") {
-            connection.start_tls().map_err(|error| failure(&error))?;
-        }
-        LINE.set(Some(Line { connection, part: Vec::new() }));
+        let configuration: Json = serde_json::from_str(&configuration)
+            .map_err(|error| Failure::Fatal(format!("the configuration is not JSON: {error}")))?;
+        let how = configuration["sections"]["ECHO_CONFIG"]["HOW"].as_str().unwrap_or_default();
+        let (how, endpoint) = how.split_once(" at ").unwrap_or((how, "echo"));
+        let link = Link::open(endpoint, how).map_err(|error| failure(&error))?;
+        LINE.set(Some(Line { link, part: Vec::new() }));
         Ok(())
     }
 
@@ -48,7 +58,7 @@ impl Route for Echo {
             for delivery in &batch {
                 let mut text = delivery.message.payload.clone();
                 text.push(b'\n');
-                line.connection.write_all(&text).map_err(|error| Failure::Reconnect(error.to_string()))?;
+                line.link.send(&text).map_err(Failure::Reconnect)?;
             }
             let accepted = u32::try_from(batch.len()).unwrap_or(u32::MAX);
             Ok(Receipt { accepted, rejected: Vec::new() })
@@ -58,8 +68,7 @@ impl Route for Echo {
     fn run(until_ms: u32) -> Result<u32, Failure> {
         with_line(|line| {
             loop {
-                let interests = [Interest::Readable(line.connection.tcp()), Interest::HostWork];
-                let ready = net::wait(&interests, until_ms);
+                let ready = net::wait(&[line.link.interest(), Interest::HostWork], until_ms);
                 if ready.contains(&0) {
                     line.receive()?;
                 }
@@ -71,13 +80,32 @@ impl Route for Echo {
     }
 
     fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        if operation == "spin" {
+        match operation.as_str() {
             // For tests of the limits: never gives the thread back by itself.
-            loop {
+            "spin" => loop {
                 std::hint::black_box(&body);
+            },
+            "sockets" | "sockets and trap" => {
+                let mut sockets = Vec::new();
+                let error = loop {
+                    match net::Listener::bind("echo") {
+                        Ok(socket) => sockets.push(socket),
+                        Err(error) => break error,
+                    }
+                };
+                assert!(operation == "sockets", "on purpose");
+                Ok(format!("{} {error:?}", sockets.len()).into_bytes())
             }
+            "port" => with_line(|line| match &line.link {
+                Link::Listener(listener, _) => {
+                    let port = listener.local_port().map_err(|error| failure(&error))?;
+                    Ok(port.to_string().into_bytes())
+                }
+                Link::Tcp(_) | Link::Udp(_) => Err(Failure::Reject("it does not listen".to_owned())),
+            }),
+            "probe" => with_line(|_| Ok(b"{}".to_vec())),
+            _ => Err(Failure::Reject(format!("unknown operation '{operation}'"))),
         }
-        Err(Failure::Reject(format!("unknown operation '{operation}'")))
     }
 
     fn close() {
@@ -85,13 +113,71 @@ impl Route for Echo {
     }
 }
 
+impl Link {
+    fn open(endpoint: &str, how: &str) -> Result<Link, IoError> {
+        match how.split_once('=').unwrap_or((how, "")) {
+            ("listen", _) => Ok(Link::Listener(net::Listener::bind(endpoint)?, None)),
+            ("udp", _) => Ok(Link::Udp(net::Udp::connect(endpoint, TIMEOUT_MS)?)),
+            ("to", place) => {
+                let (host, port) = place.rsplit_once(':').unwrap_or((place, ""));
+                let place = Peer { host: host.to_owned(), port: port.parse().unwrap_or_default() };
+                Ok(Link::Tcp(Connection::open_to(endpoint, &place, TIMEOUT_MS)?))
+            }
+            ("starttls", _) => {
+                let connection = Connection::open(endpoint, TIMEOUT_MS)?;
+                connection.start_tls()?;
+                Ok(Link::Tcp(connection))
+            }
+            _ => Ok(Link::Tcp(Connection::open(endpoint, TIMEOUT_MS)?)),
+        }
+    }
+
+    fn send(&mut self, text: &[u8]) -> Result<(), String> {
+        match self {
+            Link::Tcp(connection) | Link::Listener(_, Some(connection)) => {
+                connection.write_all(text).map_err(|error| error.to_string())
+            }
+            Link::Udp(udp) => loop {
+                match udp.send(text, None) {
+                    Err(IoError::WouldBlock) => net::wait(&[Interest::Sendable(udp)], TIMEOUT_MS),
+                    sent => return sent.map_err(|error| format!("{error:?}")),
+                };
+            },
+            Link::Listener(_, None) => Err("nobody has connected".to_owned()),
+        }
+    }
+
+    fn interest(&self) -> Interest<'_> {
+        match self {
+            Link::Tcp(connection) | Link::Listener(_, Some(connection)) => {
+                Interest::Readable(connection.tcp())
+            }
+            Link::Udp(udp) => Interest::Receivable(udp),
+            Link::Listener(listener, None) => Interest::Acceptable(listener),
+        }
+    }
+
+    fn receive(&mut self) -> Result<Vec<u8>, IoError> {
+        match self {
+            Link::Tcp(connection) | Link::Listener(_, Some(connection)) => {
+                match connection.tcp().read(4096) {
+                    Ok(bytes) if bytes.is_empty() => Err(IoError::Closed),
+                    read => read,
+                }
+            }
+            Link::Udp(udp) => udp.receive().map(|(bytes, _)| bytes),
+            Link::Listener(listener, client) => {
+                *client = Some(Connection::accepted(listener.accept()?, TIMEOUT_MS));
+                Err(IoError::WouldBlock)
+            }
+        }
+    }
+}
+
 impl Line {
     /// Reads what is there and publishes the complete lines.
     fn receive(&mut self) -> Result<(), Failure> {
-        let bytes = match self.connection.tcp().read(4096) {
-            Ok(bytes) if bytes.is_empty() => {
-                return Err(Failure::Reconnect("the other side has ended".to_owned()));
-            }
+        let bytes = match self.link.receive() {
             Ok(bytes) => bytes,
             Err(IoError::WouldBlock) => return Ok(()),
             Err(error) => return Err(failure(&error)),
@@ -103,12 +189,12 @@ impl Line {
             arrivals.push(Arrival {
                 topic: "echo/in".to_owned(),
                 payload,
-                qos: QoS::AtMostOnce,
+                qos: QoS::AtLeastOnce,
                 retain: false,
                 properties: None,
             });
         }
-        ingest::publish(&arrivals).map_err(|error| Failure::Fatal(format!("cannot publish: {error:?}")))
+        ingest::publish(&arrivals).map_err(unpublished)
     }
 }
 

@@ -21,9 +21,12 @@
 //! Build it with `cargo build --release --target wasm32-unknown-unknown`, wrap the result as a component (`wasm-tools component new`), and load it with
 //! `-addModule <name> -world action wasm64:<base64>`. Folder `examples` has a complete one.
 //!
-//! Guests get only what their definition was granted; a refused write is an error value, a refused read gives nothing.
+//! Guests get only what their definition was granted; a refused write is an error value, a refused read gives nothing. What a guest needs it says
+//! by [`manifest!`], and who adds it grants that by `-grantAll`.
 
 #[cfg(feature = "action")]
 pub mod action;
+#[doc(hidden)]
+pub mod manifest;
 #[cfg(feature = "route")]
 pub mod route;

@@ -24,7 +24,7 @@ pub use bindings::{
         ingest::{self, Arrival},
         logging::{Level, log},
         message_properties::{PayloadFormat, Properties, UserProperty},
-        net::{self, Interest, IoError},
+        net::{self, Interest, IoError, Peer},
         state,
         types::{Argument, Message, Qos as QoS, Value},
     },
@@ -45,6 +45,16 @@ impl Connection {
     /// Connects to a named endpoint of the definition. `timeout_ms` holds for the connect and for each later read and write.
     pub fn open(endpoint: &str, timeout_ms: u32) -> Result<Connection, IoError> {
         Ok(Connection { tcp: net::Tcp::connect(endpoint, timeout_ms)?, timeout_ms })
+    }
+
+    /// Connects to a place that only the other system knows; the endpoint must allow it.
+    pub fn open_to(endpoint: &str, place: &Peer, timeout_ms: u32) -> Result<Connection, IoError> {
+        Ok(Connection { tcp: net::Tcp::connect_to(endpoint, place, timeout_ms)?, timeout_ms })
+    }
+
+    /// A connection that a listener has accepted.
+    pub fn accepted(tcp: net::Tcp, timeout_ms: u32) -> Connection {
+        Connection { tcp, timeout_ms }
     }
 
     /// Goes on with TLS.
@@ -114,14 +124,24 @@ impl Default for Properties {
 /// The class of failure that an error of the network usually is: a wrong configuration is fatal, all else is worth a new connection.
 pub fn failure(error: &IoError) -> Failure {
     match error {
-        IoError::Denied | IoError::LimitReached => Failure::Fatal(format!("{error:?}")),
+        IoError::Denied(_) | IoError::LimitReached => Failure::Fatal(format!("{error:?}")),
         _ => Failure::Reconnect(format!("{error:?}")),
+    }
+}
+
+/// The class of failure that it is when messages could not be published: what is not granted can never pass, what could not be stored can later.
+pub fn unpublished(error: ingest::IngestError) -> Failure {
+    let reason = format!("cannot publish: {}", error.name());
+    match error {
+        ingest::IngestError::NotAllowed => Failure::Reject(reason),
+        ingest::IngestError::NotStored => Failure::Retry(reason),
+        ingest::IngestError::Closed => Failure::Reconnect(reason),
     }
 }
 
 fn to_io(error: IoError) -> io::Error {
     let kind = match error {
-        IoError::Denied | IoError::LimitReached => io::ErrorKind::PermissionDenied,
+        IoError::Denied(_) | IoError::LimitReached => io::ErrorKind::PermissionDenied,
         IoError::Refused => io::ErrorKind::ConnectionRefused,
         IoError::TimedOut => io::ErrorKind::TimedOut,
         IoError::Closed => io::ErrorKind::ConnectionReset,

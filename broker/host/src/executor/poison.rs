@@ -1,6 +1,6 @@
 //! Messages that made a definition trap: each pauses by itself, so that the definition can go on with others.
 //!
-//! A message is known by a hash of its topic and payload; what is not a message has none, and its traps are the definition's own. The hash has a key of
+//! A message is known by a hash of its topic, payload and properties; what is not a message has none, and its traps are the definition's own. The hash has a key of
 //! this process, so nobody can choose a message that is taken for another.
 //!
 //! Invariant: at most [`POISONS_MAX`] are known; the one that may run again first makes room. Not here: pauses of the definition (`backoff`).
@@ -29,7 +29,10 @@ impl Poison {
         hasher.write(message.topic.as_bytes());
         // No topic holds this byte.
         hasher.write_u8(0xFF);
+        hasher.write_usize(message.payload.len());
         hasher.write(message.payload);
+        // What is fatal may be in what it says besides.
+        hasher.write(message.properties);
         Some(Self(hasher.finish()))
     }
 }
@@ -93,6 +96,7 @@ pub(crate) fn refusal(pause: Duration) -> RunError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::BorrowedMessage;
 
     #[test]
     fn each_message_pauses_by_itself_and_longer_each_time() {
@@ -111,6 +115,28 @@ mod tests {
         assert!(!poisons.is_empty());
         poisons.paused_until(Poison(1), now + Duration::from_secs(60));
         assert!(poisons.is_empty(), "a minute later it is forgotten");
+    }
+
+    #[test]
+    fn messages_that_differ_in_anything_a_run_sees_are_different() {
+        let of = |topic: &str, payload: &[u8], properties: &[u8]| {
+            Poison::of(&Event::Message(BorrowedMessage {
+                properties,
+                ..BorrowedMessage::new(topic, payload)
+            }))
+        };
+        let user = |value: u8| [0x26, 0, 1, b'k', 0, 1, value];
+        assert_eq!(of("t", b"p", &user(b'a')), of("t", b"p", &user(b'a')));
+        let all = [
+            of("t", b"p", &user(b'a')),
+            of("t", b"p", &user(b'b')),
+            of("t", b"p", b""),
+            of("u", b"p", b""),
+            of("t", b"", b"p"),
+        ];
+        for (at, poison) in all.iter().enumerate() {
+            assert!(!all[..at].contains(poison), "{at}");
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use crate::{
     Argument, NestedCall, RunContext, RunError, Value,
+    grants::Capability,
     limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX},
     output::cut,
     stack,
@@ -18,7 +19,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
 }
 
 fn call(state: &RunState, name: &str, inputs: &[Argument]) -> Result<Vec<Value>, RunError> {
-    if name.len() > NAME_BYTES_MAX || !state.grants.calls.covers(name) {
+    if name.len() > NAME_BYTES_MAX || !state.may(Capability::CallAction, name) {
         let message = format!("this definition may not call '{}'", cut(name, NAME_BYTES_MAX));
         return Err(RunError::new("CALL_NOT_ALLOWED", message));
     }

@@ -2,7 +2,7 @@
 
 use crate::{
     BorrowedMessage, Grants, Qos, RunContext, Services,
-    grants::{TopicGrant, is_system},
+    grants::{Capability, is_system},
     output::LimitReached,
     properties::MessageProperties,
     state::RunState,
@@ -54,7 +54,9 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         let topic = topic.to_str(&store)?;
         let payload = payload.as_le_slice(&store);
         let state = store.data();
-        let Ok(list) = properties.encoded() else { return Ok((Err(WriteError::InvalidProperties),)) };
+        let Some(list) = properties.encoded(&state.services.message_bounds()) else {
+            return Ok((Err(WriteError::InvalidProperties),));
+        };
         let list = list.properties().raw();
         let now_ms = || u64::try_from(state.services.now_ms()).unwrap_or_default();
         let expires_at_ms = properties.expiry_seconds.map(|seconds| now_ms() + u64::from(seconds) * 1000);
@@ -87,7 +89,13 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
 }
 
 pub(super) fn checked(state: &RunState, message: &BorrowedMessage<'_>) -> Result<(), WriteError> {
-    may_write(&state.grants, &*state.services, &state.run, message)
+    let written = may_write(&state.grants, &*state.services, &state.run, message);
+    if let Err(WriteError::NotAllowed) = &written
+        && !state.grants.write.reaches(message.topic)
+    {
+        state.services.not_granted(&state.run, Capability::WriteTopic, message.topic);
+    }
+    written
 }
 
 /// A value that is kept, as it is asked about.
@@ -103,12 +111,13 @@ pub(crate) fn may_write(
     message: &BorrowedMessage<'_>,
 ) -> Result<(), WriteError> {
     let topic = message.topic;
-    topic_name_valid(topic).map_err(|_| WriteError::InvalidTopic)?;
-    let grant = &grants.write;
-    let may = if grant.covers(topic) {
-        services.may_write(run, message)
-    } else {
-        *grant == TopicGrant::NotSystem && is_system(topic) && services.may_publish_system(run, topic)
-    };
+    if topic_name_valid(topic).is_err() || !services.message_bounds().include_topic(topic) {
+        return Err(WriteError::InvalidTopic);
+    }
+    let may = grants.write.reaches(topic)
+        && match is_system(topic) {
+            true => services.may_publish_system(run, topic),
+            false => services.may_write(run, message),
+        };
     if may { Ok(()) } else { Err(WriteError::NotAllowed) }
 }

@@ -4,6 +4,7 @@
 use super::messages::{WriteError, checked};
 use crate::{
     Argument, BorrowedMessage, NestedCall, RunContext, RunError, Severity,
+    grants::Capability,
     limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX},
     output::cut,
     services::ModelInstance,
@@ -21,7 +22,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
 }
 
 fn publish(state: &RunState, model: &str, topic: &str, assignments: &[Argument]) -> Result<(), RunError> {
-    if model.len() > NAME_BYTES_MAX || !state.grants.calls.covers(model) {
+    if model.len() > NAME_BYTES_MAX || !state.may(Capability::PublishModel, model) {
         let message = format!("this definition may not publish model '{}'", cut(model, NAME_BYTES_MAX));
         return Err(RunError::new("CALL_NOT_ALLOWED", message));
     }

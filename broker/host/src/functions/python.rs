@@ -4,6 +4,7 @@
 use crate::{
     RunError, Severity, Value,
     executor::away,
+    grants::Capability,
     limits::NAME_BYTES_MAX,
     output::cut,
     python::{Called, PythonError},
@@ -23,13 +24,18 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     )
 }
 
+/// Name of the script in `Script.function`.
+fn script_of(function: &str) -> &str {
+    function.split_once('.').map_or(function, |(script, _)| script)
+}
+
 fn call(
     state: &RunState,
     function: &str,
     arguments: &[Value],
     (line, column): (u32, u32),
 ) -> Result<Vec<Value>, RunError> {
-    if !state.grants.python || function.len() > NAME_BYTES_MAX {
+    if function.len() > NAME_BYTES_MAX || !state.may(Capability::CallScript, script_of(function)) {
         let message = format!("this definition may not call '{}'", cut(function, NAME_BYTES_MAX));
         return Err(RunError::new("CALL_NOT_ALLOWED", message));
     }

@@ -2,7 +2,8 @@
 //! [`ROWS_WAIT`](crate::limits::ROWS_WAIT), and its own time stands still.
 
 use crate::{
-    RowQuery, RunError, Severity, Value, executor::away, limits::NAME_BYTES_MAX, output::cut, state::RunState,
+    RowQuery, RunError, Severity, Value, executor::away, grants::Capability, limits::NAME_BYTES_MAX,
+    output::cut, state::RunState,
 };
 use wasmtime::component::{Linker, WasmStr};
 
@@ -23,7 +24,7 @@ fn select(
     (line, column): (u32, u32),
 ) -> Result<Vec<Value>, RunError> {
     let RowQuery { route, .. } = *query;
-    if !state.grants.rows || route.len() > NAME_BYTES_MAX {
+    if route.len() > NAME_BYTES_MAX || !state.may(Capability::AskRoute, route) {
         let message = format!("this definition may not ask route '{}'", cut(route, NAME_BYTES_MAX));
         return Err(RunError::new("CALL_NOT_ALLOWED", message));
     }

@@ -1,7 +1,8 @@
-//! `state`: values of the definition's own. No capability needed: nobody else reaches them. Bounds: length of keys and values here, their number and sum
+//! `state`: values of the definition's own. Capability: [`Grants::state`](crate::Grants); without it there is room for none. Bounds: length of keys and values here, their number and sum
 //! behind [`Services`](crate::Services).
 
 use crate::{
+    grants::Capability,
     limits::{STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX},
     services::StateRefused,
     state::RunState,
@@ -29,7 +30,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     interface.func_wrap("get", |store, (key,): (WasmStr,)| {
         let key = key.to_str(&store)?;
         let state = store.data();
-        Ok((is_key(&key).then(|| state.services.state(&state.run, &key)).flatten(),))
+        let may = is_key(&key) && granted(state);
+        Ok((may.then(|| state.services.state(&state.run, &key)).flatten(),))
     })?;
     interface.func_wrap("set", |store, (key, value): (WasmStr, WasmList<u8>)| {
         let (key, value) = (key.to_str(&store)?, value.as_le_slice(&store));
@@ -38,7 +40,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     interface.func_wrap("remove", |store, (key,): (WasmStr,)| {
         let key = key.to_str(&store)?;
         let state = store.data();
-        if is_key(&key) {
+        if is_key(&key) && granted(state) {
             state.act();
             // A removal needs no room.
             let _ = state.services.set_state(&state.run, &key, None);
@@ -47,8 +49,12 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     })?;
     interface.func_wrap("keys", |store: StoreContextMut<'_, RunState>, (): ()| {
         let state = store.data();
-        Ok((state.services.state_keys(&state.run),))
+        Ok((if granted(state) { state.services.state_keys(&state.run) } else { Vec::new() },))
     })
+}
+
+fn granted(state: &RunState) -> bool {
+    state.may(Capability::KeepState, "")
 }
 
 fn set(state: &RunState, key: &str, value: &[u8]) -> Result<(), StateError> {
@@ -57,6 +63,9 @@ fn set(state: &RunState, key: &str, value: &[u8]) -> Result<(), StateError> {
     }
     if value.len() > STATE_VALUE_BYTES_MAX {
         return Err(StateError::TooLarge);
+    }
+    if !granted(state) {
+        return Err(StateError::Full);
     }
     state.act();
     match state.services.set_state(&state.run, key, Some(value)) {

@@ -1,6 +1,6 @@
 //! `topic-store`: reading last values. Capability: [`Grants::read`](crate::Grants). Never waits.
 
-use crate::{rule::Read, state::RunState};
+use crate::{grants::Capability, rule::Read, state::RunState};
 use wasmtime::{
     StoreContextMut,
     component::{Linker, WasmStr},
@@ -11,7 +11,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     interface.func_wrap("get", |store: StoreContextMut<'_, RunState>, (topic,): (WasmStr,)| {
         let topic = topic.to_str(&store)?;
         let state = store.data();
-        if !state.grants.read.covers(&topic) {
+        if !state.may(Capability::ReadTopic, &topic) {
             return Ok((None,));
         }
         let found = state.share_value(|value| last_value(state, &topic, value));
@@ -21,7 +21,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     interface.func_wrap("retained-exists", |store, (topic,): (WasmStr,)| {
         let topic = topic.to_str(&store)?;
         let state = store.data();
-        let exists = state.grants.read.covers(&topic) && state.services.retained_exists(&state.run, &topic);
+        let may = state.may(Capability::ReadTopic, &topic);
+        let exists = may && state.services.retained_exists(&state.run, &topic);
         state.note_read(|| Read::retained(&topic, exists));
         Ok((exists,))
     })

@@ -14,12 +14,17 @@ wasmtime::component::bindgen!({
     world: "lotmq:guest/route",
     imports: {
         "lotmq:guest/net.[static]tcp.connect": async,
+        "lotmq:guest/net.[static]tcp.connect-to": async,
+        "lotmq:guest/net.[static]udp.connect": async,
+        "lotmq:guest/net.[static]udp.bind": async,
         "lotmq:guest/net.[method]tcp.start-tls": async,
         "lotmq:guest/net.wait": async,
         "lotmq:guest/ingest.publish": async,
     },
     exports: { default: async },
     with: {
-        "lotmq:guest/net.tcp": super::net::Tcp,
+        "lotmq:guest/net.tcp": super::tcp::Tcp,
+        "lotmq:guest/net.udp": super::udp::Udp,
+        "lotmq:guest/net.listener": super::listener::GuestListener,
     },
 });

@@ -14,6 +14,15 @@ use std::sync::Arc;
 pub struct ClientTls(pub(super) Arc<ClientConfig>);
 
 impl ClientTls {
+    /// Trusts whom the system trusts. Reads a file.
+    ///
+    /// # Errors
+    /// In words, when there are no authorities.
+    pub fn of_system() -> Result<ClientTls, String> {
+        let authorities = lotmq_chain::authorities::of_system()?;
+        ClientTls::trusting(authorities).map_err(|error| error.to_string())
+    }
+
     /// Trusts servers whose certificates lead to one of these authorities through [`ISSUERS_MAX`](lotmq_chain::limits::ISSUERS_MAX) further ones at most.
     ///
     /// # Errors

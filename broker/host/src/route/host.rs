@@ -8,7 +8,8 @@ use super::{
         state::{self, StateError},
         types,
     },
-    net::Endpoint,
+    dial::LOOKUPS_MAX,
+    endpoint::Endpoint,
     properties::IngestedMessage,
     work::HostWork,
 };
@@ -18,10 +19,12 @@ use crate::{
 };
 use std::{
     collections::HashMap,
+    net::IpAddr,
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 use wasmtime::component::ResourceTable;
 
 /// What the broker says to messages that a route brings; pending while it is busy.
@@ -31,6 +34,12 @@ pub type Ingesting<'a> = Pin<Box<dyn Future<Output = Result<(), IngestError>> + 
 pub trait RouteServices: Services {
     /// Publishes messages in order, all or none. Topics and properties were checked. The future is pending while the broker is busy.
     fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a>;
+
+    /// Why the operator of the broker lets no route connect to an address; `None` where he does. Asked of what names resolve to, for each connection.
+    fn refuses_address(&self, address: IpAddr) -> Option<String>;
+
+    /// Why the operator lets no route listen at an address of this machine; `None` where he does.
+    fn refuses_listening(&self, address: IpAddr) -> Option<String>;
 
     /// A guest says that something went wrong.
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str);
@@ -47,7 +56,9 @@ pub(super) struct RouteState {
     pub(super) endpoints: Arc<HashMap<String, Endpoint>>,
     pub(super) work: HostWork,
     pub(super) table: ResourceTable,
-    pub(super) connections: u32,
+    /// Connections, sockets and listeners that are open.
+    pub(super) sockets: u32,
+    pub(super) lookups: Arc<Semaphore>,
     pub(super) memory: Memory,
     clock: GuestClock,
 }
@@ -74,7 +85,8 @@ impl RouteState {
             endpoints,
             work: HostWork::default(),
             table: ResourceTable::new(),
-            connections: 0,
+            sockets: 0,
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             memory,
             clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },
         }
@@ -115,7 +127,8 @@ impl message_properties::Host for RouteState {}
 impl ingest::Host for RouteState {
     async fn publish(&mut self, messages: Vec<ingest::Arrival>) -> Result<(), IngestError> {
         let granted = |arrival: &IngestedMessage| self.grants.write.covers(&arrival.topic);
-        let checked = |arrival| IngestedMessage::checked(arrival).filter(granted);
+        let bounds = self.services.message_bounds();
+        let checked = |arrival| IngestedMessage::checked(arrival, &bounds).filter(granted);
         let messages: Option<Vec<_>> = messages.into_iter().map(checked).collect();
         let messages = messages.ok_or(IngestError::NotAllowed)?;
         let services = self.services.clone();
@@ -126,31 +139,36 @@ impl ingest::Host for RouteState {
 
 impl environment::Host for RouteState {
     fn get(&mut self, name: String) -> Option<String> {
-        self.grants.environment.covers(&name).then(|| self.services.environment(&self.run, &name)).flatten()
+        self.grants
+            .environment
+            .read
+            .covers(&name)
+            .then(|| self.services.environment(&self.run, &name))
+            .flatten()
     }
 
     fn set(&mut self, name: String, value: String) -> bool {
-        self.grants.environment.covers(&name)
+        self.grants.environment.write.covers(&name)
             && fits(&name, &value)
             && self.services.set_environment(&self.run, &name, Some(&value))
     }
 
     fn remove(&mut self, name: String) -> bool {
-        self.grants.environment.covers(&name) && self.services.set_environment(&self.run, &name, None)
+        self.grants.environment.write.covers(&name) && self.services.set_environment(&self.run, &name, None)
     }
 
     fn get_secret(&mut self, name: String) -> Option<String> {
-        self.grants.secrets.covers(&name).then(|| self.services.secret(&self.run, &name)).flatten()
+        self.grants.secrets.read.covers(&name).then(|| self.services.secret(&self.run, &name)).flatten()
     }
 
     fn set_secret(&mut self, name: String, value: String) -> bool {
-        self.grants.secrets.covers(&name)
+        self.grants.secrets.write.covers(&name)
             && fits(&name, &value)
             && self.services.set_secret(&self.run, &name, Some(&value))
     }
 
     fn remove_secret(&mut self, name: String) -> bool {
-        self.grants.secrets.covers(&name) && self.services.set_secret(&self.run, &name, None)
+        self.grants.secrets.write.covers(&name) && self.services.set_secret(&self.run, &name, None)
     }
 }
 

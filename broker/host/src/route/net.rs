@@ -1,64 +1,36 @@
-//! `net`: connections by the name of an endpoint. Capability: the endpoints of the [`RouteSpec`](super::RouteSpec). Bounds: connections
-//! per instance, bytes per read and write, time per connect.
+//! `net`: connections by the name of an endpoint. Capability: the endpoints of the [`RouteSpec`](super::RouteSpec), and what the operator allows of addresses.
+//! Bounds: sockets per instance, bytes per read and write, time per connect.
 
 use super::{
-    bindings::lotmq::guest::net::{Host, HostTcp, Interest, IoError},
-    client_tls::ClientTls,
+    bindings::lotmq::guest::net::{Host, HostListener, HostTcp, HostUdp, Interest, IoError, Peer},
+    dial::{Dialer, Place},
+    endpoint::{Endpoint, host_name},
     host::RouteState,
-    tls::Tls,
+    listener::GuestListener,
+    tcp::Tcp,
+    udp::Udp,
 };
 use std::{
     future::poll_fn,
     io,
+    sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 use wasmtime::component::Resource;
 
-/// Connections of one instance. A database driver needs one, a bridge two; the rest is for protocols with data connections.
-const CONNECTIONS_MAX: u32 = 16;
+/// Connections, sockets and listeners of one instance. A database driver needs one, a bridge two, a cluster one for each of its brokers; a server has as many clients.
+const SOCKETS_MAX: u32 = 64;
 
 /// Bytes of one read or write.
 const TRANSFER_BYTES_MAX: usize = 64 * 1024;
 
-/// Interests of one `wait`.
-const INTERESTS_MAX: usize = 64;
+/// Interests of one `wait`: two for each socket, and the host's work.
+const INTERESTS_MAX: usize = 256;
 
 /// Longest time for one connect, handshake included, whatever the guest asks for.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(60);
-
-/// Where a name leads.
-#[derive(Clone, Debug)]
-pub struct Endpoint {
-    /// Host name or address. Also what the certificate must be for.
-    pub host: String,
-    /// TCP port.
-    pub port: u16,
-    /// Whether TLS is used.
-    pub tls: EndpointTls,
-}
-
-/// Use of TLS on an endpoint.
-#[derive(Clone, Debug, Default)]
-pub enum EndpointTls {
-    /// None: `start-tls` is denied.
-    #[default]
-    Never,
-    /// From the first byte.
-    OnConnect(ClientTls),
-    /// When the guest asks for it.
-    OnDemand(ClientTls),
-}
-
-/// An open connection: what the guest's resource `tcp` stands for.
-#[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
-pub struct Tcp {
-    stream: TcpStream,
-    endpoint: Endpoint,
-    tls: Option<Box<Tls>>,
-    is_shut: bool,
-}
 
 impl Host for RouteState {
     async fn wait(&mut self, interests: Vec<Interest>, timeout_ms: u32) -> Vec<u32> {
@@ -73,17 +45,25 @@ impl Host for RouteState {
 
 impl HostTcp for RouteState {
     async fn connect(&mut self, endpoint: String, timeout_ms: u32) -> Result<Resource<Tcp>, IoError> {
-        let endpoint = self.endpoints.get(&endpoint).cloned().ok_or(IoError::Denied)?;
-        if self.connections >= CONNECTIONS_MAX {
-            return Err(IoError::LimitReached);
+        let endpoint = self.far_endpoint(&endpoint)?;
+        let place = Place { host: endpoint.host.clone(), port: endpoint.port };
+        self.connect_tcp(endpoint, place, timeout_ms).await
+    }
+
+    async fn connect_to(
+        &mut self,
+        endpoint: String,
+        place: Peer,
+        timeout_ms: u32,
+    ) -> Result<Resource<Tcp>, IoError> {
+        let found = self.endpoint(&endpoint)?;
+        let Peer { host, port } = place;
+        let name = host_name(&host).ok_or_else(|| IoError::Denied("that is no host name".to_owned()))?;
+        if !found.others.iter().any(|pattern| pattern.covers(&name, port)) {
+            return Err(IoError::Denied(format!("endpoint '{endpoint}' does not allow {name}:{port}")));
         }
-        let time = Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX);
-        let tcp = self
-            .waits(async |_| timeout(time, Tcp::connect(endpoint)).await.unwrap_or(Err(IoError::TimedOut)))
-            .await?;
-        let resource = self.table.push(tcp).map_err(|error| IoError::Other(error.to_string()))?;
-        self.connections += 1;
-        Ok(resource)
+        let there = Endpoint { host: name.clone(), port, server_name: None, ..found };
+        self.connect_tcp(there, Place { host: name, port }, timeout_ms).await
     }
 
     fn read(&mut self, tcp: Resource<Tcp>, max: u32) -> Result<Vec<u8>, IoError> {
@@ -101,8 +81,7 @@ impl HostTcp for RouteState {
         let time = Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX);
         self.waits(async |state| {
             let tcp = state.tcp(&tcp)?;
-            let EndpointTls::OnDemand(config) = tcp.endpoint.tls.clone() else { return Err(IoError::Denied) };
-            timeout(time, tcp.handshake(config)).await.unwrap_or(Err(IoError::TimedOut))
+            timeout(time, tcp.start_tls()).await.unwrap_or(Err(IoError::TimedOut))
         })
         .await
     }
@@ -111,16 +90,144 @@ impl HostTcp for RouteState {
         self.tcp(&tcp)?.shutdown()
     }
 
+    fn peer(&mut self, tcp: Resource<Tcp>) -> Result<Peer, IoError> {
+        self.tcp(&tcp)?.peer()
+    }
+
     fn drop(&mut self, tcp: Resource<Tcp>) -> wasmtime::Result<()> {
-        self.table.delete(tcp)?;
-        self.connections -= 1;
-        Ok(())
+        self.close(tcp)
+    }
+}
+
+impl HostUdp for RouteState {
+    async fn connect(&mut self, endpoint: String, timeout_ms: u32) -> Result<Resource<Udp>, IoError> {
+        let endpoint = self.far_endpoint(&endpoint)?;
+        self.check_room()?;
+        let place = Place { host: endpoint.host, port: endpoint.port };
+        let deadline = deadline(timeout_ms);
+        let dialer = self.dialer();
+        let udp = self.waits(async |_| Udp::connect(&dialer, &place, deadline).await).await?;
+        self.keep(udp)
+    }
+
+    async fn bind(&mut self, endpoint: String) -> Result<Resource<Udp>, IoError> {
+        let endpoint = self.own_endpoint(&endpoint)?;
+        self.check_room()?;
+        let dialer = self.dialer();
+        let udp = self.waits(async |_| Udp::bind(&endpoint, &dialer).await).await?;
+        self.keep(udp)
+    }
+
+    fn send(&mut self, udp: Resource<Udp>, bytes: Vec<u8>, to: Option<Peer>) -> Result<(), IoError> {
+        self.udp(&udp)?.send(&bytes, to)
+    }
+
+    fn receive(&mut self, udp: Resource<Udp>) -> Result<(Vec<u8>, Peer), IoError> {
+        self.udp(&udp)?.receive()
+    }
+
+    fn local_port(&mut self, udp: Resource<Udp>) -> Result<u16, IoError> {
+        self.udp(&udp)?.local_port()
+    }
+
+    fn drop(&mut self, udp: Resource<Udp>) -> wasmtime::Result<()> {
+        self.close(udp)
+    }
+}
+
+impl HostListener for RouteState {
+    fn bind(&mut self, endpoint: String) -> Result<Resource<GuestListener>, IoError> {
+        let endpoint = self.own_endpoint(&endpoint)?;
+        self.check_room()?;
+        let listener = GuestListener::bind(&endpoint, &self.dialer())?;
+        self.keep(listener)
+    }
+
+    fn accept(&mut self, listener: Resource<GuestListener>) -> Result<Resource<Tcp>, IoError> {
+        self.check_room()?;
+        let tcp = self.listener(&listener)?.accept()?;
+        self.keep(tcp)
+    }
+
+    fn local_port(&mut self, listener: Resource<GuestListener>) -> Result<u16, IoError> {
+        self.listener(&listener)?.local_port()
+    }
+
+    fn drop(&mut self, listener: Resource<GuestListener>) -> wasmtime::Result<()> {
+        self.close(listener)
     }
 }
 
 impl RouteState {
+    fn endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
+        let unknown = || IoError::Denied(format!("the route has no endpoint '{name}'"));
+        self.endpoints.get(name).cloned().ok_or_else(unknown)
+    }
+
+    /// An endpoint to connect to.
+    fn far_endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
+        let endpoint = self.endpoint(name)?;
+        if endpoint.listens || endpoint.host.is_empty() {
+            return Err(IoError::Denied(format!("endpoint '{name}' is none to connect to")));
+        }
+        Ok(endpoint)
+    }
+
+    /// An endpoint to listen at.
+    fn own_endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
+        let endpoint = self.endpoint(name)?;
+        let denied = || IoError::Denied(format!("endpoint '{name}' is none to listen at"));
+        if endpoint.listens { Ok(endpoint) } else { Err(denied()) }
+    }
+
+    fn dialer(&self) -> Dialer {
+        Dialer { services: Arc::clone(&self.services), lookups: Arc::clone(&self.lookups) }
+    }
+
+    async fn connect_tcp(
+        &mut self,
+        endpoint: Endpoint,
+        place: Place,
+        timeout_ms: u32,
+    ) -> Result<Resource<Tcp>, IoError> {
+        self.check_room()?;
+        let (deadline, dialer) = (deadline(timeout_ms), self.dialer());
+        let connect = async {
+            let stream = dialer.connect(&place, deadline).await?;
+            Tcp::connected(stream, endpoint).await
+        };
+        let tcp = self
+            .waits(async |_| timeout_at(deadline, connect).await.unwrap_or(Err(IoError::TimedOut)))
+            .await?;
+        self.keep(tcp)
+    }
+
+    fn check_room(&self) -> Result<(), IoError> {
+        if self.sockets < SOCKETS_MAX { Ok(()) } else { Err(IoError::LimitReached) }
+    }
+
+    fn keep<T: Send + 'static>(&mut self, socket: T) -> Result<Resource<T>, IoError> {
+        let resource = self.table.push(socket).map_err(|error| IoError::Other(error.to_string()))?;
+        self.sockets += 1;
+        Ok(resource)
+    }
+
+    fn close<T: Send + 'static>(&mut self, socket: Resource<T>) -> wasmtime::Result<()> {
+        self.table.delete(socket)?;
+        self.sockets -= 1;
+        Ok(())
+    }
+
     fn tcp(&mut self, tcp: &Resource<Tcp>) -> Result<&mut Tcp, IoError> {
         self.table.get_mut(tcp).map_err(|error| IoError::Other(error.to_string()))
+    }
+
+    fn udp(&mut self, udp: &Resource<Udp>) -> Result<&mut Udp, IoError> {
+        self.table.get_mut(udp).map_err(|error| IoError::Other(error.to_string()))
+    }
+
+    fn listener(&mut self, listener: &Resource<GuestListener>) -> Result<&mut GuestListener, IoError> {
+        self.table.get_mut(listener).map_err(|error| IoError::Other(error.to_string()))
     }
 
     /// Positions of the interests that are ready; all are asked, so that all wake this task later.
@@ -130,6 +237,11 @@ impl RouteState {
             let polled = match interest {
                 Interest::Readable(tcp) => self.tcp(tcp).map(|tcp| tcp.poll_readable(context)),
                 Interest::Writable(tcp) => self.tcp(tcp).map(|tcp| tcp.poll_writable(context)),
+                Interest::Acceptable(listener) => {
+                    self.listener(listener).map(|listener| listener.poll_acceptable(context))
+                }
+                Interest::Receivable(udp) => self.udp(udp).map(|udp| udp.poll_receivable(context)),
+                Interest::Sendable(udp) => self.udp(udp).map(|udp| udp.poll_sendable(context)),
                 Interest::HostWork => Ok(self.work.poll(context)),
             };
             if polled.is_ok_and(|polled| polled.is_ready()) {
@@ -140,96 +252,12 @@ impl RouteState {
     }
 }
 
-impl Tcp {
-    async fn connect(endpoint: Endpoint) -> Result<Tcp, IoError> {
-        let stream = TcpStream::connect((endpoint.host.as_str(), endpoint.port))
-            .await
-            .map_err(|error| connect_error(&error))?;
-        stream.set_nodelay(true).map_err(|error| io_error(&error))?;
-        let at_once = match &endpoint.tls {
-            EndpointTls::OnConnect(config) => Some(config.clone()),
-            EndpointTls::Never | EndpointTls::OnDemand(_) => None,
-        };
-        let mut tcp = Tcp { stream, endpoint, tls: None, is_shut: false };
-        if let Some(config) = at_once {
-            tcp.handshake(config).await?;
-        }
-        Ok(tcp)
-    }
-
-    async fn handshake(&mut self, config: ClientTls) -> Result<(), IoError> {
-        if self.tls.is_some() {
-            return Err(IoError::Denied);
-        }
-        let mut tls = Tls::new(config, &self.endpoint.host).map_err(IoError::Tls)?;
-        poll_fn(|context| tls.poll_handshake(&self.stream, context))
-            .await
-            .map_err(|error| tls_error(&error))?;
-        self.tls = Some(Box::new(tls));
-        Ok(())
-    }
-
-    fn read(&mut self, max: usize) -> Result<Vec<u8>, IoError> {
-        let mut bytes = vec![0; max];
-        let read = match &mut self.tls {
-            Some(tls) => tls.read(&self.stream, &mut bytes),
-            None => self.stream.try_read(&mut bytes),
-        };
-        bytes.truncate(read.map_err(|error| io_error(&error))?);
-        Ok(bytes)
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> Result<usize, IoError> {
-        if self.is_shut {
-            return Err(IoError::Closed);
-        }
-        let written = match &mut self.tls {
-            Some(tls) => tls.write(&self.stream, bytes),
-            None => self.stream.try_write(bytes),
-        };
-        written.map_err(|error| io_error(&error))
-    }
-
-    fn shutdown(&mut self) -> Result<(), IoError> {
-        self.is_shut = true;
-        if let Some(tls) = &mut self.tls {
-            tls.close(&self.stream).map_err(|error| io_error(&error))?;
-        }
-        socket2::SockRef::from(&self.stream)
-            .shutdown(std::net::Shutdown::Write)
-            .map_err(|error| io_error(&error))
-    }
-
-    fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match &mut self.tls {
-            Some(tls) => tls.poll_readable(&self.stream, context),
-            None => self.stream.poll_read_ready(context).map(|_| ()),
-        }
-    }
-
-    fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match &mut self.tls {
-            Some(tls) => tls.poll_writable(&self.stream, context),
-            None => self.stream.poll_write_ready(context).map(|_| ()),
-        }
-    }
-}
-
-fn connect_error(error: &io::Error) -> IoError {
-    let known = io_error(error);
-    if let IoError::Other(text) = known { IoError::Unreachable(text) } else { known }
-}
-
-fn tls_error(error: &io::Error) -> IoError {
-    let known = io_error(error);
-    if matches!(known, IoError::Closed) {
-        return IoError::Tls("the other side ended the handshake".to_owned());
-    }
-    known
+fn deadline(timeout_ms: u32) -> Instant {
+    Instant::now() + Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX)
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's list grows")]
-fn io_error(error: &io::Error) -> IoError {
+pub(super) fn io_error(error: &io::Error) -> IoError {
     use io::ErrorKind;
     match error.kind() {
         ErrorKind::WouldBlock => IoError::WouldBlock,

@@ -2,7 +2,7 @@
 
 use super::bindings::lotmq::guest::{ingest, message_properties as generated, types};
 use crate::{
-    BorrowedMessage, OwnedMessage, Qos,
+    BorrowedMessage, MessageBounds, OwnedMessage, Qos,
     properties::{MessageProperties, PayloadFormat, UserProperty, seconds_left},
 };
 
@@ -30,17 +30,19 @@ impl IngestedMessage {
         BorrowedMessage { qos: *qos, retain: *retain, properties, ..BorrowedMessage::new(topic, payload) }
     }
 
-    /// What the guest brought; `None` when a topic or a property is not valid.
-    pub(super) fn checked(arrival: ingest::Arrival) -> Option<IngestedMessage> {
+    /// What the guest brought; `None` when a topic or a property is not valid, or beyond the bounds.
+    pub(super) fn checked(arrival: ingest::Arrival, bounds: &MessageBounds) -> Option<IngestedMessage> {
         let ingest::Arrival { topic, payload, qos, retain, properties } = arrival;
-        lotmq_router::topic_name_valid(&topic).ok()?;
+        if lotmq_router::topic_name_valid(&topic).is_err() || !bounds.include_topic(&topic) {
+            return None;
+        }
         let properties = properties.map(MessageProperties::from).unwrap_or_default();
         let qos = match qos {
             types::Qos::AtMostOnce => Qos::AtMostOnce,
             types::Qos::AtLeastOnce => Qos::AtLeastOnce,
             types::Qos::ExactlyOnce => Qos::ExactlyOnce,
         };
-        let encoded = properties.encoded().ok()?.properties().raw().to_vec();
+        let encoded = properties.encoded(bounds)?.properties().raw().to_vec();
         let expiry_seconds = properties.expiry_seconds;
         Some(IngestedMessage { topic, payload, qos, retain, properties: encoded, expiry_seconds })
     }
@@ -88,6 +90,47 @@ impl From<generated::Properties> for MessageProperties {
             response_topic: given.response_topic,
             correlation_data: given.correlation_data,
             user_properties: given.user_properties.into_iter().map(user).collect(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arrival(topic: &str, tag: &str) -> ingest::Arrival {
+        let user = generated::UserProperty { name: "a".to_owned(), value: tag.to_owned() };
+        let properties = generated::Properties {
+            payload_format: generated::PayloadFormat::Unspecified,
+            expiry_seconds: None,
+            content_type: None,
+            response_topic: None,
+            correlation_data: None,
+            user_properties: vec![user],
+        };
+        ingest::Arrival {
+            topic: topic.to_owned(),
+            payload: Vec::new(),
+            qos: types::Qos::AtMostOnce,
+            retain: false,
+            properties: Some(properties),
+        }
+    }
+
+    #[test]
+    fn what_is_beyond_the_bounds_is_not_taken() {
+        let narrow = MessageBounds { topic_bytes: 8, topic_levels: 3, takes_discouraged: false };
+        let lenient = MessageBounds { takes_discouraged: true, ..narrow };
+        for (topic, tag, bounds, is_taken) in [
+            ("a/b/c", "plain", &narrow, true),
+            ("a/b/c/d", "plain", &narrow, false),
+            ("123456789", "plain", &narrow, false),
+            ("a", "bad\u{1}", &narrow, false),
+            ("a", "bad\u{1}", &lenient, true),
+            ("bad\u{1}", "plain", &lenient, false),
+        ] {
+            let checked = IngestedMessage::checked(arrival(topic, tag), bounds);
+            assert_eq!(checked.is_some(), is_taken, "{topic:?} {tag:?} {bounds:?}");
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::support::{Broker, PUBLISH_PAYLOAD, Text, engine, message, published, run_once, wrap_with};
 use lotmq_host::{
     ComponentSource, Grants, GuestId, GuestLimits, LoadError, NameGrant, RunContext, RunOutcome, RunOutput,
-    TopicGrant, World,
+    TopicGrant, ValueGrant, World,
 };
 use std::sync::Arc;
 
@@ -34,6 +34,8 @@ fn every_host_function_checks_its_grant() {
     let env = publish_if_found("(call $env (i32.const 80) (i32.const 6) (i32.const 32))", 1);
     let secret = publish_if_found("(call $secret (i32.const 80) (i32.const 6) (i32.const 32))", 1);
     let callee = || NameGrant::Names(Box::new(["callee".into()]));
+    let reads = || ValueGrant { read: callee(), write: NameGrant::None };
+    let writes = || ValueGrant { read: NameGrant::None, write: NameGrant::All };
     for (name, on_message, grants, expected) in [
         ("write", PUBLISH_PAYLOAD, Grants::default(), 0),
         ("write", PUBLISH_PAYLOAD, write_only(), 1),
@@ -41,9 +43,11 @@ fn every_host_function_checks_its_grant() {
         ("read", &read, write_only(), 0),
         ("read", &read, Grants { read: out(), ..write_only() }, 1),
         ("environment", &env, write_only(), 0),
-        ("environment", &env, Grants { environment: callee(), ..write_only() }, 1),
-        ("secret", &secret, Grants { environment: NameGrant::All, ..write_only() }, 0),
-        ("secret", &secret, Grants { secrets: callee(), ..write_only() }, 1),
+        ("environment", &env, Grants { environment: reads(), ..write_only() }, 1),
+        ("environment", &env, Grants { environment: writes(), ..write_only() }, 0),
+        ("secret", &secret, Grants { environment: ValueGrant::all(), ..write_only() }, 0),
+        ("secret", &secret, Grants { secrets: reads(), ..write_only() }, 1),
+        ("secret", &secret, Grants { secrets: writes(), ..write_only() }, 0),
     ] {
         assert_eq!(published_with(grants.clone(), on_message), expected, "{name} {grants:?}");
     }
@@ -54,12 +58,12 @@ fn scripts_and_rows_need_their_grants() {
     for (statement, grants, refusal) in [
         (
             "CALL PYTHON \"S.f\" RETURN AS {r}",
-            Grants { python: false, ..Grants::action() },
+            Grants { scripts: NameGrant::None, ..Grants::action() },
             "may not call 'S.f'",
         ),
         (
             "SET \"r\" WITH GET MODEL M FROM R",
-            Grants { rows: false, ..Grants::action() },
+            Grants { routes: NameGrant::None, ..Grants::action() },
             "may not ask route 'R'",
         ),
     ] {

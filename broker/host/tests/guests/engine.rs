@@ -196,7 +196,7 @@ fn the_example_of_the_sdk_runs() {
         .compile(&wrapped("sdk/examples/action-scale"), World::Action, ComponentSource::Upload)
         .unwrap();
     let services = Arc::new(Broker::default());
-    let grants = Grants { environment: lotmq_host::NameGrant::None, ..Grants::action() };
+    let grants = Grants { environment: lotmq_host::ValueGrant::default(), ..Grants::action() };
     let mut instance = guest.instance(services.clone(), Arc::new(grants), GuestLimits::default()).unwrap();
     let mut output = RunOutput::new();
     let run = RunContext::new(GuestId(1));

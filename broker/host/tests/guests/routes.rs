@@ -1,6 +1,6 @@
 //! A real route guest over real sockets: suspended waits, TLS in the host, the host's own work, and what it may not do.
 
-use crate::support::{Broker, engine, wrapped};
+use crate::support::{Broker, engine};
 use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
     ComponentSource, Grants, GuestId, GuestLimits, LogLevel, NestedCall, RunContext, RunError, Services,
@@ -15,7 +15,7 @@ use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
 use std::{
     collections::HashMap,
     io::{BufRead, BufReader, Read, Write},
-    net::{TcpListener, TcpStream},
+    net::{IpAddr, TcpListener, TcpStream},
     pin::pin,
     sync::Arc,
     thread,
@@ -26,6 +26,8 @@ use tokio::sync::mpsc;
 /// A broker that takes what a route brings.
 struct Taker {
     broker: Broker,
+    /// Addresses that no route may connect to.
+    refused: Vec<IpAddr>,
     arrivals: mpsc::UnboundedSender<IngestedMessage>,
 }
 
@@ -78,6 +80,14 @@ impl RouteServices for Taker {
         })
     }
     fn report(&self, _run: &RunContext, _severity: Severity, _code: &str, _message: &str) {}
+
+    fn refuses_address(&self, address: IpAddr) -> Option<String> {
+        self.refused.contains(&address.to_canonical()).then(|| "the operator says no".to_owned())
+    }
+
+    fn refuses_listening(&self, address: IpAddr) -> Option<String> {
+        (!address.is_loopback()).then(|| "only at home".to_owned())
+    }
 }
 
 /// An instance of the guest `route-echo` with one endpoint, and what it brings.
@@ -94,17 +104,31 @@ async fn echo_within(
     endpoint: Endpoint,
     grants: Grants,
 ) -> (RouteInstance, mpsc::UnboundedReceiver<IngestedMessage>) {
-    let guest =
-        RouteGuest::compile(engine(), &wrapped("guests/route-echo"), ComponentSource::Upload).unwrap();
+    echo_refused(Vec::new(), time, endpoint, grants).await
+}
+
+/// As [`echo_within`], with addresses that the operator allows no route.
+async fn echo_refused(
+    refused: Vec<IpAddr>,
+    time: Duration,
+    endpoint: Endpoint,
+    grants: Grants,
+) -> (RouteInstance, mpsc::UnboundedReceiver<IngestedMessage>) {
+    let guest = RouteGuest::compile(engine(), ECHO, ComponentSource::Upload).unwrap();
     let (arrivals, receiver) = mpsc::unbounded_channel();
     let spec = RouteSpec {
         id: GuestId(1),
-        services: Arc::new(Taker { broker: Broker::default(), arrivals }),
+        services: Arc::new(Taker { broker: Broker::default(), refused, arrivals }),
         grants: Arc::new(grants),
         endpoints: Arc::new(HashMap::from([("echo".to_owned(), endpoint)])),
         limits: GuestLimits { time, ..GuestLimits::default() },
     };
     (guest.instance(spec).await.unwrap(), receiver)
+}
+
+/// Configuration of the guest by which it uses its endpoint so.
+fn how(how: &str) -> String {
+    format!(r#"{{"sections":{{"ECHO_CONFIG":{{"HOW":"{how}"}}}}}}"#)
 }
 
 fn all_topics() -> Grants {
@@ -200,7 +224,7 @@ async fn lines(
 async fn talks_both_ways(endpoint: Endpoint, configuration: &str) {
     let (mut instance, mut arrivals) = echo(endpoint, all_topics()).await;
     let abilities = instance.describe().await.unwrap().abilities;
-    assert_eq!(abilities, Abilities::DELIVER | Abilities::RUN);
+    assert_eq!(abilities, Abilities::DELIVER | Abilities::RUN | Abilities::REQUEST);
     instance.open(configuration).await.unwrap().unwrap();
     assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["hello"]);
     let batch = [delivery(1, "one"), delivery(2, "two"), delivery(3, "three")];
@@ -216,24 +240,34 @@ async fn talks_both_ways(endpoint: Endpoint, configuration: &str) {
 #[tokio::test]
 async fn a_guest_talks_tcp_while_the_host_has_work_for_it() {
     let port = listen(|stream| stream);
-    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, tls: EndpointTls::Never };
-    talks_both_ways(endpoint, "echo").await;
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, ..Endpoint::default() };
+    talks_both_ways(endpoint, "{}").await;
 }
 
 #[tokio::test]
 async fn tls_is_the_hosts_from_the_first_byte() {
     let (server, client) = certificates();
     let port = listen(|stream| StreamOwned::new(ServerConnection::new(server).unwrap(), stream));
-    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnConnect(client) };
-    talks_both_ways(endpoint, "echo").await;
+    let endpoint = Endpoint {
+        host: "localhost".to_owned(),
+        port,
+        tls: EndpointTls::OnConnect(client),
+        ..Endpoint::default()
+    };
+    talks_both_ways(endpoint, "{}").await;
 }
 
 #[tokio::test]
 async fn tls_can_begin_when_the_guest_asks_for_it() {
     let (server, client) = certificates();
     let port = listen(|stream| StreamOwned::new(ServerConnection::new(server).unwrap(), stream));
-    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnDemand(client) };
-    talks_both_ways(endpoint, "echo starttls").await;
+    let endpoint = Endpoint {
+        host: "localhost".to_owned(),
+        port,
+        tls: EndpointTls::OnDemand(client),
+        ..Endpoint::default()
+    };
+    talks_both_ways(endpoint, &how("starttls")).await;
 }
 
 async fn is_refused(server: Arc<ServerConfig>, client: ClientTls) {
@@ -242,9 +276,14 @@ async fn is_refused(server: Arc<ServerConfig>, client: ClientTls) {
         stream.conn.complete_io(&mut stream.sock).ok();
         std::io::Cursor::new(Vec::new())
     });
-    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnConnect(client) };
+    let endpoint = Endpoint {
+        host: "localhost".to_owned(),
+        port,
+        tls: EndpointTls::OnConnect(client),
+        ..Endpoint::default()
+    };
     let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
-    let refused = instance.open("echo").await.unwrap().unwrap_err();
+    let refused = instance.open("{}").await.unwrap().unwrap_err();
     assert!(matches!(&refused, Failure::Reconnect(text) if text.contains("Tls")), "{refused:?}");
 }
 
@@ -259,49 +298,153 @@ async fn a_certificate_that_is_not_trusted_ends_the_connect() {
 async fn a_long_chain_of_a_server_is_refused_and_a_short_one_is_not() {
     let (server, client) = certificates_behind(ISSUERS_MAX);
     let port = listen(|stream| StreamOwned::new(ServerConnection::new(server).unwrap(), stream));
-    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls: EndpointTls::OnConnect(client) };
-    talks_both_ways(endpoint, "echo").await;
+    let endpoint = Endpoint {
+        host: "localhost".to_owned(),
+        port,
+        tls: EndpointTls::OnConnect(client),
+        ..Endpoint::default()
+    };
+    talks_both_ways(endpoint, "{}").await;
     let (server, client) = certificates_behind(ISSUERS_MAX + 1);
     is_refused(server, client).await;
 }
 
 #[tokio::test]
 async fn only_named_endpoints_can_be_dialled() {
-    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 1, tls: EndpointTls::Never };
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 1, ..Endpoint::default() };
     let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
     for (name, expected) in [
-        ("elsewhere", Failure::Fatal("IoError::Denied".to_owned())),
-        ("127.0.0.1:80", Failure::Fatal("IoError::Denied".to_owned())),
-        ("echo", Failure::Reconnect("IoError::Refused".to_owned())),
+        (" at elsewhere", "Fatal(\"IoError::Denied(\\\"the route has no endpoint 'elsewhere'\\\")\")"),
+        (" at 127.0.0.1:80", "Fatal(\"IoError::Denied(\\\"the route has no endpoint '127.0.0.1:80'\\\")\")"),
+        (" at echo", "Reconnect(\"IoError::Refused\")"),
     ] {
-        let refused = instance.open(name).await.unwrap().unwrap_err();
-        assert_eq!(format!("{refused:?}"), format!("{expected:?}"), "{name}");
+        let refused = instance.open(&how(name)).await.unwrap().unwrap_err();
+        assert_eq!(format!("{refused:?}").replace("Failure::", ""), expected, "{name}");
     }
+}
+
+/// What a name resolves to is asked about, and what was asked about is connected to.
+#[tokio::test]
+async fn addresses_that_the_operator_refuses_are_not_connected_to_whatever_leads_there() {
+    let refused: Vec<IpAddr> = vec!["127.0.0.1".parse().unwrap(), "::1".parse().unwrap()];
+    let port = listen(|stream| stream);
+    for host in ["127.0.0.1", "localhost", "::ffff:127.0.0.1", "127.1", "2130706433", "::1"] {
+        let endpoint = Endpoint { host: host.to_owned(), port, ..Endpoint::default() };
+        let (mut instance, _arrivals) =
+            echo_refused(refused.clone(), ROUTE_TIME, endpoint, all_topics()).await;
+        let error = format!("{:?}", instance.open("{}").await.unwrap().unwrap_err());
+        assert!(error.contains("Fatal") && error.contains("the operator says no"), "{host}: {error}");
+    }
+    let endpoint = Endpoint { host: "no-such-host.invalid".to_owned(), port, ..Endpoint::default() };
+    let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
+    let error = format!("{:?}", instance.open("{}").await.unwrap().unwrap_err());
+    assert!(error.contains("Reconnect") && error.contains("Unreachable"), "{error}");
+}
+
+#[tokio::test]
+async fn a_guest_connects_to_places_that_an_endpoint_allows_and_no_others() {
+    let port = listen(|stream| stream);
+    let other = listen(|stream| stream);
+    let others =
+        vec![format!("127.0.0.0/8:{port}").parse().unwrap(), format!("localhost:{port}").parse().unwrap()];
+    let endpoint = Endpoint { others, ..Endpoint::default() };
+    let (mut instance, mut arrivals) = echo(endpoint, all_topics()).await;
+    for (place, expected) in [
+        (format!("127.0.0.1:{other}"), format!("endpoint 'echo' does not allow 127.0.0.1:{other}")),
+        (format!("example.com:{port}"), format!("endpoint 'echo' does not allow example.com:{port}")),
+        (format!("a/b:{port}"), "that is no host name".to_owned()),
+    ] {
+        let error = format!("{:?}", instance.open(&how(&format!("to={place}"))).await.unwrap().unwrap_err());
+        assert!(error.contains("Denied") && error.contains(&expected), "{place}: {error}");
+    }
+    let error = format!("{:?}", instance.open("{}").await.unwrap().unwrap_err());
+    assert!(error.contains("endpoint 'echo' is none to connect to"), "{error}");
+    instance.open(&how(&format!("to=127.0.0.1:{port}"))).await.unwrap().unwrap();
+    assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["hello"]);
+}
+
+#[tokio::test]
+async fn a_guest_listens_where_it_may_and_takes_connections() {
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), listens: true, ..Endpoint::default() };
+    let (mut instance, mut arrivals) = echo(endpoint, all_topics()).await;
+    instance.open(&how("listen")).await.unwrap().unwrap();
+    let port = String::from_utf8(instance.request("port", b"").await.unwrap().unwrap()).unwrap();
+    let mut stream = TcpStream::connect(("127.0.0.1", port.parse().unwrap())).unwrap();
+    stream.write_all(b"from outside\n").unwrap();
+    assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["from outside"]);
+    instance.deliver(&[delivery(1, "answer")]).await.unwrap().unwrap();
+    let mut answer = String::new();
+    BufReader::new(&stream).read_line(&mut answer).unwrap();
+    assert_eq!(answer, "answer\n");
+    for (host, listens, expected) in [
+        ("127.0.0.1", false, "endpoint 'echo' is none to listen at"),
+        ("0.0.0.0", true, "only at home"),
+        ("localhost", true, "'localhost' is no address to listen at"),
+    ] {
+        let endpoint = Endpoint { host: host.to_owned(), listens, ..Endpoint::default() };
+        let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
+        let error = format!("{:?}", instance.open(&how("listen")).await.unwrap().unwrap_err());
+        assert!(error.contains("Denied") && error.contains(expected), "{host}: {error}");
+    }
+}
+
+#[tokio::test]
+async fn a_guest_sends_and_receives_datagrams() {
+    let far = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = far.local_addr().unwrap().port();
+    let endpoint = Endpoint { host: "localhost".to_owned(), port, ..Endpoint::default() };
+    // What `localhost` is first may be `::1`, at which nobody listens here.
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), ..endpoint };
+    let (mut instance, mut arrivals) = echo(endpoint, all_topics()).await;
+    instance.open(&how("udp")).await.unwrap().unwrap();
+    instance.deliver(&[delivery(1, "there")]).await.unwrap().unwrap();
+    let mut bytes = [0; 64];
+    let (length, from) = far.recv_from(&mut bytes).unwrap();
+    assert_eq!(&bytes[..length], b"there\n");
+    // Of a socket for one place nothing else is taken.
+    std::net::UdpSocket::bind("127.0.0.1:0").unwrap().send_to(b"forged\n", from).unwrap();
+    far.send_to(b"back\n", from).unwrap();
+    assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["back"]);
+    let long = "x".repeat(70_000);
+    let error = format!("{:?}", instance.deliver(&[delivery(2, &long)]).await.unwrap().unwrap_err());
+    assert!(error.contains("70001 bytes are too long for a datagram"), "{error}");
+}
+
+#[tokio::test]
+async fn sockets_are_bounded_and_come_back_when_they_are_dropped() {
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), listens: true, ..Endpoint::default() };
+    let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
+    for _ in 0..3 {
+        let opened = instance.request("sockets", b"").await.unwrap().unwrap();
+        assert_eq!(String::from_utf8(opened).unwrap(), "64 IoError::LimitReached");
+    }
+    // A trap in the middle takes them all with it.
+    assert!(instance.request("sockets and trap", b"").await.is_err());
 }
 
 #[tokio::test]
 async fn start_tls_needs_an_endpoint_that_allows_it() {
     let port = listen(|stream| stream);
-    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, tls: EndpointTls::Never };
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, ..Endpoint::default() };
     let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
-    let refused = instance.open("echo starttls").await.unwrap().unwrap_err();
+    let refused = instance.open(&how("starttls")).await.unwrap().unwrap_err();
     assert!(matches!(&refused, Failure::Fatal(text) if text.contains("Denied")), "{refused:?}");
 }
 
 #[tokio::test]
 async fn a_route_publishes_only_where_it_may() {
     let port = listen(|stream| stream);
-    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, tls: EndpointTls::Never };
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, ..Endpoint::default() };
     let elsewhere = TopicGrant::Filters(Box::new(["elsewhere/#".into()]));
     let (mut instance, _arrivals) = echo(endpoint, Grants { write: elsewhere, ..Grants::default() }).await;
-    instance.open("echo").await.unwrap().unwrap();
+    instance.open("{}").await.unwrap().unwrap();
     let refused = instance.run(600_000).await.unwrap().unwrap_err();
-    assert!(matches!(&refused, Failure::Fatal(text) if text.contains("not-allowed")), "{refused:?}");
+    assert!(matches!(&refused, Failure::Reject(text) if text.contains("not-allowed")), "{refused:?}");
 }
 
 #[tokio::test]
 async fn a_route_that_spins_gives_the_thread_back_and_is_stopped() {
-    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 1, tls: EndpointTls::Never };
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 1, ..Endpoint::default() };
     let (mut instance, _arrivals) = echo_within(SHORT, endpoint, all_topics()).await;
     let mut turns = 0_u32;
     let others = async {
@@ -321,13 +464,16 @@ async fn a_route_that_spins_gives_the_thread_back_and_is_stopped() {
 #[tokio::test]
 async fn a_waiting_guest_does_not_use_up_its_time() {
     let port = listen(|stream| stream);
-    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, tls: EndpointTls::Never };
+    let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, ..Endpoint::default() };
     let (mut instance, mut arrivals) = echo_within(SHORT, endpoint, all_topics()).await;
-    instance.open("echo").await.unwrap().unwrap();
+    instance.open("{}").await.unwrap().unwrap();
     assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["hello"]);
     // Twice its limit, without anything to do.
     assert_eq!(instance.run(400).await.unwrap().unwrap(), 0);
 }
+
+/// The guest `route-echo`.
+const ECHO: &[u8] = include_bytes!("../../../../guests/route-echo/prebuilt/route-echo.wasm");
 
 /// The guest of the type `LOOPBACK` as the broker has it in itself.
 const LOOPBACK: &[u8] = include_bytes!("../../../../guests/route-loopback/prebuilt/route-loopback.wasm");
@@ -337,7 +483,11 @@ async fn the_loopback_stores_and_finds_rows() {
     let guest = RouteGuest::compile(engine(), LOOPBACK, ComponentSource::Upload).unwrap();
     let spec = RouteSpec {
         id: GuestId(1),
-        services: Arc::new(Taker { broker: Broker::default(), arrivals: mpsc::unbounded_channel().0 }),
+        services: Arc::new(Taker {
+            broker: Broker::default(),
+            refused: Vec::new(),
+            arrivals: mpsc::unbounded_channel().0,
+        }),
         grants: Arc::new(Grants::default()),
         endpoints: Arc::default(),
         limits: GuestLimits::default(),

@@ -138,6 +138,28 @@ fn wildcards_are_found_as_whole_levels() {
     }
 }
 
+#[test]
+fn a_filter_includes_what_matches_no_more_than_it() {
+    for (wide, narrow, expected) in [
+        ("#", "a/b", true),
+        ("#", "+/b/#", true),
+        ("#", "$SYS/#", false), // [MQTT-4.7.2-1]
+        ("+/x", "$SYS/x", false),
+        ("a/#", "a", true),
+        ("a/#", "a/+/b", true),
+        ("a/#", "a/#", true),
+        ("a/+", "a/+", true),
+        ("a/+", "a/b", true),
+        ("a/+", "a/#", false),
+        ("a/+/#", "a/#", false),
+        ("a/b", "a/+", false),
+        ("a/b", "a/b/c", false),
+        ("a/b/c", "a/b", false),
+    ] {
+        assert_eq!(filter_includes(wide, narrow), expected, "{wide} and {narrow}");
+    }
+}
+
 /// §4.7 word for word, on lists of levels.
 fn matches_by_definition(filter: &[&str], topic: &[&str]) -> bool {
     match (filter, topic) {
@@ -161,6 +183,20 @@ proptest! {
         let is_hidden = topic_text.starts_with('$') && ["+", "#"].contains(&filter[0]);
         let expected = !is_hidden && matches_by_definition(&filter, &topic);
         prop_assert_eq!(filter_matches(&filter_text, &topic_text), expected);
+    }
+
+    #[test]
+    fn what_a_filter_includes_it_matches(
+        wide in vec(prop::sample::select(&["", "a", "+", "#", "$x"][..]), 1..4),
+        narrow in vec(prop::sample::select(&["", "a", "+", "#", "$x"][..]), 1..4),
+        topic in vec(prop::sample::select(&["", "a", "$x"][..]), 1..4),
+    ) {
+        let (wide, narrow, topic) = (wide.join("/"), narrow.join("/"), topic.join("/"));
+        let are_valid = topic_filter_valid(&wide).is_ok() && topic_filter_valid(&narrow).is_ok();
+        if !are_valid || topic_name_valid(&topic).is_err() || !filter_includes(&wide, &narrow) {
+            return Ok(());
+        }
+        prop_assert!(!filter_matches(&narrow, &topic) || filter_matches(&wide, &topic));
     }
 
     #[test]

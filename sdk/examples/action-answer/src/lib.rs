@@ -2,12 +2,14 @@
 //!
 //! A request is a message that names a response topic. The answer goes there with the request's correlation data, so that who asked knows which
 //! question it is about, and with its User Properties, such as the identifier of a trace. Load it with
-//! `-addModule answer -world action -on questions/# -topics "questions/#,answers/#" wasm64:…`.
+//! `-addModule answer -world action -on questions/# -grantAll wasm64:…`.
 
 use lotmq_guest::action::{
     Action, Message, PayloadFormat, Properties, RunError, UserProperty, ambient, current_message, error,
     publish_with,
 };
+
+lotmq_guest::manifest!("write:answers/#");
 
 struct Answer;
 

@@ -1,12 +1,14 @@
 //! Example Action: publishes `raw/<sensor>` readings, in tenths, as degrees on `scaled/<sensor>`.
 //!
 //! Shows every part of the interface that most Actions need: the message, its own state, its configuration, an environment value, the log, outputs
-//! of a call, errors. Load it with `-addModule scale -world action -on raw/# -config 0.5 wasm64:…`.
+//! of a call, errors. Load it with `-addModule scale -world action -on raw/# -grantAll -config 0.5 wasm64:…`.
 
 use lotmq_guest::action::{
     Action, Argument, Level, Message, QoS, RunError, Value, config, environment, error, log, publish,
     state,
 };
+
+lotmq_guest::manifest!("read:raw/#", "write:scaled/#", "env-read:SCALE", "state");
 
 struct Scale;
 

@@ -1,0 +1,96 @@
+//! Connecting: from a host and a port to a connected socket, through the operator's word on each address.
+//!
+//! Invariants: what was checked is what is connected to, so that a name which resolves otherwise the next time leads nowhere else; a guest has a bounded number of
+//! look-ups under way, whatever it does with its time limits, and none of them holds the thread of routes up.
+
+use super::{RouteServices, bindings::lotmq::guest::net::IoError, net::io_error};
+use std::{
+    net::{SocketAddr, ToSocketAddrs as _},
+    sync::Arc,
+};
+use tokio::{
+    net::TcpStream,
+    sync::Semaphore,
+    task::spawn_blocking,
+    time::{Instant, timeout_at},
+};
+
+/// Look-ups of one instance that are under way: one that it waits for, and one that it gave up waiting for.
+pub(super) const LOOKUPS_MAX: usize = 2;
+
+/// Addresses of one host that are tried.
+const ADDRESSES_MAX: usize = 16;
+
+/// A place to connect to.
+#[derive(Clone, Debug)]
+pub(super) struct Place {
+    pub(super) host: String,
+    pub(super) port: u16,
+}
+
+/// What an instance connects with.
+pub(super) struct Dialer {
+    pub(super) services: Arc<dyn RouteServices>,
+    pub(super) lookups: Arc<Semaphore>,
+}
+
+impl Dialer {
+    /// Connects to the first address of the place that is allowed and answers; each has its part of the time that is left.
+    pub(super) async fn connect(&self, place: &Place, deadline: Instant) -> Result<TcpStream, IoError> {
+        let addresses = self.allowed(place, deadline).await?;
+        let mut failed = IoError::TimedOut;
+        for (tried, address) in addresses.iter().enumerate() {
+            let left = u32::try_from(addresses.len() - tried).unwrap_or(u32::MAX);
+            let now = Instant::now();
+            let until = now + deadline.saturating_duration_since(now) / left;
+            match timeout_at(until, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => {
+                    let known = io_error(&error);
+                    failed =
+                        if let IoError::Other(text) = known { IoError::Unreachable(text) } else { known };
+                }
+                Err(_) => failed = IoError::TimedOut,
+            }
+        }
+        Err(failed)
+    }
+
+    /// Addresses of a place that the operator allows, at least one.
+    pub(super) async fn allowed(&self, place: &Place, deadline: Instant) -> Result<Vec<SocketAddr>, IoError> {
+        let addresses = timeout_at(deadline, self.resolve(place)).await.unwrap_or(Err(IoError::TimedOut))?;
+        let mut refusal = None;
+        let mut allowed = Vec::new();
+        for address in addresses {
+            match self.services.refuses_address(address.ip()) {
+                Some(reason) => refusal = refusal.or(Some(reason)),
+                None => allowed.push(address),
+            }
+        }
+        match refusal {
+            Some(reason) if allowed.is_empty() => {
+                Err(IoError::Denied(format!("{}:{}: {reason}", place.host, place.port)))
+            }
+            _ if allowed.is_empty() => Err(IoError::Unreachable(format!("'{}' has no address", place.host))),
+            _ => Ok(allowed),
+        }
+    }
+
+    async fn resolve(&self, place: &Place) -> Result<Vec<SocketAddr>, IoError> {
+        if let Ok(address) = place.host.parse() {
+            return Ok(vec![SocketAddr::new(address, place.port)]);
+        }
+        let permit = Arc::clone(&self.lookups).acquire_owned().await;
+        let Place { host, port } = place.clone();
+        let looked_up = spawn_blocking(move || {
+            // Held until the system has answered, also when nobody waits any more.
+            let _permit = permit;
+            (host, port).to_socket_addrs().map(|found| found.take(ADDRESSES_MAX).collect())
+        });
+        match looked_up.await {
+            Ok(Ok(addresses)) => Ok(addresses),
+            Ok(Err(error)) => Err(IoError::Unreachable(format!("'{}': {error}", place.host))),
+            Err(_) => Err(IoError::Unreachable(format!("'{}' could not be looked up", place.host))),
+        }
+    }
+}

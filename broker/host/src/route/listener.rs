@@ -1,0 +1,85 @@
+//! One listening TCP socket of a guest: what its resource `listener` stands for.
+
+use super::{
+    bindings::lotmq::guest::net::IoError, dial::Dialer, endpoint::Endpoint, net::io_error, tcp::Tcp,
+};
+use socket2::{Domain, Protocol, Socket, Type};
+use std::{
+    io,
+    net::{IpAddr, SocketAddr},
+    task::{Context, Poll, Waker},
+};
+use tokio::net::TcpListener;
+
+/// Connections that wait to be accepted.
+const BACKLOG: i32 = 64;
+
+/// A socket that listens.
+#[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
+pub struct GuestListener {
+    socket: TcpListener,
+    /// A connection that was found while somebody waited for one.
+    arrived: Option<tokio::net::TcpStream>,
+    endpoint: Endpoint,
+}
+
+/// The address of this machine that an endpoint stands for, if the operator lets routes listen there.
+pub(super) fn own_address(endpoint: &Endpoint, dialer: &Dialer) -> Result<SocketAddr, IoError> {
+    let no_address = || IoError::Denied(format!("'{}' is no address to listen at", endpoint.host));
+    let address: IpAddr = endpoint.host.parse().map_err(|_| no_address())?;
+    match dialer.services.refuses_listening(address) {
+        Some(reason) => Err(IoError::Denied(format!("{address}: {reason}"))),
+        None => Ok(SocketAddr::new(address, endpoint.port)),
+    }
+}
+
+impl GuestListener {
+    pub(super) fn bind(endpoint: &Endpoint, dialer: &Dialer) -> Result<GuestListener, IoError> {
+        let address = own_address(endpoint, dialer)?;
+        let socket = listening(address).map_err(|error| io_error(&error))?;
+        Ok(GuestListener { socket, arrived: None, endpoint: endpoint.clone() })
+    }
+
+    pub(super) fn accept(&mut self) -> Result<Tcp, IoError> {
+        if self.arrived.is_none() {
+            let mut context = Context::from_waker(Waker::noop());
+            if self.poll_acceptable(&mut context).is_pending() {
+                return Err(IoError::WouldBlock);
+            }
+        }
+        let stream = self.arrived.take().ok_or(IoError::WouldBlock)?;
+        Tcp::plain(stream, Endpoint { tls: super::EndpointTls::Never, ..self.endpoint.clone() })
+    }
+
+    pub(super) fn local_port(&self) -> Result<u16, IoError> {
+        self.socket.local_addr().map(|address| address.port()).map_err(|error| io_error(&error))
+    }
+
+    /// Ready when a connection is there; one that failed before it could be accepted counts as none.
+    pub(super) fn poll_acceptable(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        while self.arrived.is_none() {
+            match self.socket.poll_accept(context) {
+                Poll::Ready(Ok((stream, _))) => self.arrived = Some(stream),
+                Poll::Ready(Err(error)) if is_of_one(&error) => {}
+                // As without descriptors: the guest asks again, or waits.
+                Poll::Ready(Err(_)) | Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(())
+    }
+}
+
+/// Whether an error of accepting is about one connection, and the next may be well.
+fn is_of_one(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
+}
+
+fn listening(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    // The route is opened again soon after its end.
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}

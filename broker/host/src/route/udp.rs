@@ -1,0 +1,118 @@
+//! One UDP socket of a guest: what its resource `udp` stands for.
+
+use super::{
+    bindings::lotmq::guest::net::{IoError, Peer},
+    dial::{Dialer, Place},
+    endpoint::Endpoint,
+    listener::own_address,
+    net::io_error,
+};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
+    task::{Context, Poll},
+};
+use tokio::{net::UdpSocket, time::Instant};
+
+/// Bytes of the longest datagram.
+const DATAGRAM_BYTES_MAX: usize = 65_507;
+
+/// An open socket.
+#[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
+pub struct Udp {
+    socket: UdpSocket,
+    /// Who says whether datagrams may go to an address, on a socket for anybody.
+    bound: Option<Arc<dyn super::RouteServices>>,
+}
+
+impl Udp {
+    /// A socket for one place.
+    pub(super) async fn connect(dialer: &Dialer, place: &Place, deadline: Instant) -> Result<Udp, IoError> {
+        let addresses = dialer.allowed(place, deadline).await?;
+        let mut failed = IoError::TimedOut;
+        let mut ready = None;
+        for address in addresses {
+            match connected(address) {
+                Ok(socket) => {
+                    ready = Some(socket);
+                    break;
+                }
+                Err(error) => failed = io_error(&error),
+            }
+        }
+        Udp { socket: ready.ok_or(failed)?, bound: None }.sendable().await
+    }
+
+    /// A socket at an address of this machine.
+    pub(super) async fn bind(endpoint: &Endpoint, dialer: &Dialer) -> Result<Udp, IoError> {
+        let address = own_address(endpoint, dialer)?;
+        let bound = std::net::UdpSocket::bind(address).and_then(asynchronous);
+        let socket = bound.map_err(|error| io_error(&error))?;
+        Udp { socket, bound: Some(Arc::clone(&dialer.services)) }.sendable().await
+    }
+
+    /// The socket when it is known that it takes a datagram, so that the first one need not be waited for.
+    async fn sendable(self) -> Result<Udp, IoError> {
+        self.socket.writable().await.map_err(|error| io_error(&error))?;
+        Ok(self)
+    }
+
+    pub(super) fn send(&self, bytes: &[u8], to: Option<Peer>) -> Result<(), IoError> {
+        if bytes.len() > DATAGRAM_BYTES_MAX {
+            let length = bytes.len();
+            return Err(IoError::Other(format!("{length} bytes are too long for a datagram")));
+        }
+        let sent = match (&self.bound, to) {
+            (None, None) => self.socket.try_send(bytes),
+            (Some(services), Some(Peer { host, port })) => {
+                let no_address = || IoError::Denied("datagrams are sent to IP addresses".to_owned());
+                let address: IpAddr = host.parse().map_err(|_| no_address())?;
+                if let Some(reason) = services.refuses_address(address) {
+                    return Err(IoError::Denied(format!("{address}:{port}: {reason}")));
+                }
+                self.socket.try_send_to(bytes, SocketAddr::new(address, port))
+            }
+            (None, Some(_)) => {
+                return Err(IoError::Denied("the socket is for its endpoint alone".to_owned()));
+            }
+            (Some(_), None) => return Err(IoError::Denied("the socket has no other side".to_owned())),
+        };
+        sent.map(drop).map_err(|error| io_error(&error))
+    }
+
+    pub(super) fn receive(&self) -> Result<(Vec<u8>, Peer), IoError> {
+        let mut bytes = vec![0; DATAGRAM_BYTES_MAX];
+        let (length, from) = self.socket.try_recv_from(&mut bytes).map_err(|error| io_error(&error))?;
+        bytes.truncate(length);
+        bytes.shrink_to_fit();
+        Ok((bytes, Peer { host: from.ip().to_canonical().to_string(), port: from.port() }))
+    }
+
+    pub(super) fn local_port(&self) -> Result<u16, IoError> {
+        self.socket.local_addr().map(|address| address.port()).map_err(|error| io_error(&error))
+    }
+
+    pub(super) fn poll_receivable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_recv_ready(context).map(|_| ())
+    }
+
+    pub(super) fn poll_sendable(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.socket.poll_send_ready(context).map(|_| ())
+    }
+}
+
+fn connected(to: SocketAddr) -> std::io::Result<UdpSocket> {
+    let any = if to.is_ipv4() {
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0))
+    } else {
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0))
+    };
+    let socket = std::net::UdpSocket::bind(any)?;
+    socket.connect(to)?;
+    asynchronous(socket)
+}
+
+fn asynchronous(socket: std::net::UdpSocket) -> std::io::Result<UdpSocket> {
+    socket.set_nonblocking(true)?;
+    UdpSocket::from_std(socket)
+}

@@ -1,0 +1,79 @@
+//! The manifest of a guest: what it asks for.
+
+/// Writes into the guest what it asks for, for people who add it and for the broker, which shows it. Once per crate.
+///
+/// Each text is a kind, a colon, and a topic filter or name; `state` stands alone:
+///
+/// ```
+/// lotmq_guest::manifest!("read:raw/#", "write:scaled/#", "env-read:SCALE", "state");
+/// ```
+///
+/// | kind | asks for |
+/// |---|---|
+/// | `read`, `write` | the last value of topics; publishing to them, keeping and forgetting their values |
+/// | `env-read`, `env-write` | an environment value; `*` for all |
+/// | `secret-read`, `secret-write` | a secret; `*` for all |
+/// | `action`, `model`, `python`, `rows` | calling an Action, publishing a Model, calling a script, asking a Route for rows; `*` for all |
+/// | `endpoint`, `file` | `host:port`; a path. No broker grants them yet |
+/// | `state` | values of its own |
+///
+/// It gives nothing: what the guest may do is granted when it is added (`-grantAll`, `-grant`). A text that begins with none of these words does not
+/// compile:
+///
+/// ```compile_fail
+/// lotmq_guest::manifest!("reads:raw/#");
+/// ```
+#[macro_export]
+macro_rules! manifest {
+    ($first:literal $(, $other:literal)* $(,)?) => {
+        const _: () = {
+            $crate::manifest::check($first);
+            $($crate::manifest::check($other);)*
+            const TEXT: &str = concat!("{\"asks\":[", stringify!($first), $(",", stringify!($other),)* "]}");
+            #[used]
+            #[cfg_attr(target_family = "wasm", unsafe(link_section = "lotmq:manifest"))]
+            static MANIFEST: [u8; TEXT.len()] = *TEXT.as_bytes().first_chunk().expect("it has its own length");
+        };
+    };
+}
+
+/// Kinds of grants; `state` alone has no name.
+const KINDS: [&str; 12] = [
+    "read:", "write:", "env-read:", "env-write:", "secret-read:", "secret-write:", "action:", "model:", "python:",
+    "rows:", "endpoint:", "file:",
+];
+
+/// Stops the compiler at a text that is no grant.
+#[doc(hidden)]
+pub const fn check(grant: &str) {
+    if is_same(grant.as_bytes(), b"state") {
+        return;
+    }
+    let mut n = 0;
+    while n < KINDS.len() {
+        if begins_with(grant.as_bytes(), KINDS[n].as_bytes()) {
+            return;
+        }
+        n += 1;
+    }
+    panic!("a grant begins with read:, write:, env-read:, env-write:, secret-read:, secret-write:, action:, model:, python:, rows:, endpoint: or file:, or is state");
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && begins_with(one, other)
+}
+
+/// Whether bytes begin with others.
+const fn begins_with(bytes: &[u8], beginning: &[u8]) -> bool {
+    if bytes.len() < beginning.len() {
+        return false;
+    }
+    let mut n = 0;
+    while n < beginning.len() {
+        if bytes[n] != beginning[n] {
+            return false;
+        }
+        n += 1;
+    }
+    true
+}
