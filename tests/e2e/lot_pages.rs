@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use lotmq_client::{Client, ConnectOptions, Message, Publication, QoS};
-use lotmq_codec::{Properties, RetainHandling, SubscriptionOptions};
+use lotmq_codec::{Properties, PropertyBuf, PropertyId, PropertyValue, RetainHandling, SubscriptionOptions};
 use lotmq_test_support::{Broker, Program, WAIT_MAX};
 use serde_json::Value;
 
@@ -62,7 +62,50 @@ fn shown(message: &Message) -> String {
         (_, false) => " (QoS 1)",
         (_, true) => " (QoS 1, retained)",
     };
-    format!("{}={}{options}", message.topic, message.text())
+    format!("{}={}{options}{}", message.topic, message.text(), shown_properties(message.properties()))
+}
+
+/// Names of properties as the pages write them; what has another one is a User Property.
+const PROPERTIES: [(&str, PropertyId); 3] = [
+    ("content type", PropertyId::ContentType),
+    ("response topic", PropertyId::ResponseTopic),
+    ("correlation data", PropertyId::CorrelationData),
+];
+
+/// Properties of a message as the pages write them, but for those of the one who is subscribed.
+fn shown_properties(properties: Properties<'_>) -> String {
+    let name = |id| PROPERTIES.iter().find(|(_, known)| *known == id).map(|(name, _)| *name);
+    let shown = properties.iter().filter_map(|(id, value)| match value {
+        PropertyValue::Utf8Pair(name, value) => Some(format!(" [{name}: {value}]")),
+        PropertyValue::Utf8(text) => Some(format!(" [{}: {text}]", name(id)?)),
+        PropertyValue::Binary(data) => Some(format!(" [{}: {}]", name(id)?, String::from_utf8_lossy(data))),
+        PropertyValue::Byte(_)
+        | PropertyValue::TwoByte(_)
+        | PropertyValue::FourByte(_)
+        | PropertyValue::VarInt(_) => None,
+    });
+    shown.collect()
+}
+
+/// What stands in brackets at the end of a line, each as `[name: value]`, and what stands before.
+fn properties_behind(mut line: &str) -> (&str, PropertyBuf) {
+    let mut found = Vec::new();
+    while let Some((before, inner)) = line.strip_suffix(']').and_then(|line| line.rsplit_once(" [")) {
+        let Some(pair) = inner.split_once(": ") else { break };
+        found.push(pair);
+        line = before;
+    }
+    let mut properties = PropertyBuf::new();
+    for (name, value) in found.into_iter().rev() {
+        let known = PROPERTIES.iter().find(|(known, _)| *known == name).map(|(_, id)| *id);
+        let value = match known {
+            Some(PropertyId::CorrelationData) => PropertyValue::Binary(value.as_bytes()),
+            Some(_) => PropertyValue::Utf8(value),
+            None => PropertyValue::Utf8Pair(name, value),
+        };
+        properties.push(known.unwrap_or(PropertyId::UserProperty), value).unwrap();
+    }
+    (line, properties)
 }
 
 /// Sends each message behind `>`; the lines behind it are all that comes of it, in order.
@@ -75,15 +118,16 @@ fn exchange(broker: &Broker, lines: &str) {
         ..SubscriptionOptions::default()
     };
     watcher.subscribe(&[("#", options)], Properties::EMPTY).unwrap();
-    let mut sender = broker.client("sender");
+    let mut sender = broker.connect(&ConnectOptions::v5("sender"));
     let mut receive = || shown(&watcher.receive(WAIT_MAX).unwrap().expect("a message"));
     for line in lines.lines().chain(["> the/end="]) {
         let Some(sent) = line.strip_prefix("> ") else {
             assert_eq!(receive(), line, "{lines}");
             continue;
         };
-        let (topic, payload) = sent.split_once('=').unwrap();
-        sender.publish(&Publication::new(topic, payload)).unwrap();
+        let (message, properties) = properties_behind(sent);
+        let (topic, payload) = message.split_once('=').unwrap();
+        sender.publish(&Publication { properties, ..Publication::new(topic, payload) }).unwrap();
         assert_eq!(receive(), sent, "nothing else came before in\n{lines}");
     }
 }
@@ -122,7 +166,7 @@ fn succeeds(mut client: Client, command: &str) -> bool {
     }
 }
 
-/// Does one step: `-command`, or `<user> [as <client id>] publishes <topic> [= <payload>] -> yes|no`, and so on for `subscribes`, `connects`, `gives` a command
+/// Does one step: `-command`, or `<user> [as <client id>] publishes <topic> [= <payload>] [<properties>] -> yes|no`, and so on for `subscribes`, `connects`, `gives` a command
 /// and `uploads` a file of the folder.
 fn step(broker: &Broker, folder: &Path, step: &str) {
     if step.starts_with('-') {
@@ -145,8 +189,10 @@ fn step(broker: &Broker, folder: &Path, step: &str) {
         "connects" => connected.is_ok(),
         "publishes" => {
             let topic = words.next().unwrap();
+            let (action, properties) = properties_behind(action);
             let payload = action.split_once(" = ").map_or("x", |(_, payload)| payload);
-            let publication = Publication::new(topic, payload).qos(QoS::AtLeastOnce);
+            let publication = Publication { properties, ..Publication::new(topic, payload) };
+            let publication = publication.qos(QoS::AtLeastOnce);
             !connected.unwrap().publish(&publication).unwrap().is_failure()
         }
         "subscribes" => {

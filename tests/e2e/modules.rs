@@ -27,6 +27,26 @@ fn component(module: &[u8]) -> String {
     STANDARD.encode(component.unwrap())
 }
 
+/// A component with one manifest more.
+fn with_manifest(component: &str, json: &str) -> String {
+    let mut component = STANDARD.decode(component).unwrap();
+    let name = b"lotmq:manifest";
+    let len = 1 + name.len() + json.len();
+    component.extend_from_slice(&[0, u8::try_from(len).unwrap(), u8::try_from(name.len()).unwrap()]);
+    component.extend_from_slice(name);
+    component.extend_from_slice(json.as_bytes());
+    STANDARD.encode(component)
+}
+
+/// What `lotmq compile` makes of a program.
+fn compiled(program: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("program.wasm");
+    let arguments = ["compile", "-", "-o", path.to_str().unwrap()];
+    Program::start_with_input(LOTMQ, &arguments, program).unwrap().wait().output();
+    STANDARD.encode(std::fs::read(&path).unwrap())
+}
+
 fn scaled(broker: &Broker, raw: &str) -> String {
     let mut client = broker.client("");
     client.subscribe_to("scaled/#", QoS::AtMostOnce).unwrap();
@@ -38,7 +58,7 @@ fn scaled(broker: &Broker, raw: &str) -> String {
 fn a_rust_guest_runs_survives_a_kill_and_can_be_switched() {
     let mut broker = broker();
     let added = broker.command_ok(&format!(
-        "-addModule scale -world action -on raw/# -topics \"raw/#,scaled/#\" -version 1 wasm64:{}",
+        "-addModule scale -world action -on raw/# -grantAll -version 1 wasm64:{}",
         scale()
     ));
     assert_eq!(added.message(), "Module 'scale' added successfully!");
@@ -64,7 +84,9 @@ fn a_rust_guest_runs_survives_a_kill_and_can_be_switched() {
 fn a_module_reads_its_configuration_and_writes_to_the_log() {
     let mut broker = broker();
     let module = scale();
-    let add = |options: &str| format!("-addModule scale -world action -on raw/# {options} wasm64:{module}");
+    let add = |options: &str| {
+        format!("-addModule scale -world action -on raw/# -grantAll {options} wasm64:{module}")
+    };
     broker.command_ok(&add("-config 3"));
     assert_eq!(scaled(&broker, "4"), "12");
     broker.kill();
@@ -84,7 +106,7 @@ fn state_outlives_restarts_and_replacements_and_goes_with_its_module() {
     let mut broker = broker();
     let module = scale();
     let add = |name: &str, options: &str| {
-        format!("-addModule {name} -world action -on raw/{name} {options} wasm64:{module}")
+        format!("-addModule {name} -world action -on raw/{name} -grantAll {options} wasm64:{module}")
     };
     let count = |broker: &Broker, name: &str, count: u32| {
         broker.client("").publish(&Publication::new(format!("raw/{name}"), "no number")).unwrap();
@@ -115,8 +137,7 @@ fn state_outlives_restarts_and_replacements_and_goes_with_its_module() {
 fn a_guest_answers_requests_with_all_that_mqtt_5_has() {
     let broker = broker();
     let module = component(ANSWER);
-    let topics = "-on questions/# -topics \"questions/#,answers/#\"";
-    broker.command_ok(&format!("-addModule answer -world action {topics} wasm64:{module}"));
+    broker.command_ok(&format!("-addModule answer -world action -on questions/# -grantAll wasm64:{module}"));
     let asker = ConnectOptions::new("asker").user("root", "coreflux").version(ProtocolVersion::V5);
     let mut client = broker.connect(&asker);
     client.subscribe_to("answers/1", QoS::AtLeastOnce).unwrap();
@@ -154,6 +175,169 @@ fn a_guest_answers_requests_with_all_that_mqtt_5_has() {
     assert!(next(&mut client).contains("NO_REQUEST"));
 }
 
+/// Waits for the line about a grant that module `scale` lacked.
+fn refused(broker: &Broker, grant: &str) {
+    let grant = format!("grant=\"{grant}\"");
+    let is_told = |line: &str| (line.contains("was not granted") && line.contains(&grant)).then_some(());
+    broker.log().wait_for(&grant, is_told).unwrap();
+}
+
+#[test]
+fn a_module_has_what_it_was_granted_and_nothing_else() {
+    let mut broker = broker();
+    let module = scale();
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("$SYS/Coreflux/Modules/scale/Error", QoS::AtLeastOnce).unwrap();
+    broker.command_ok("-setEnv SCALE=2");
+    let add = |options: &str| {
+        let command = format!("-addModule scale -world action -on raw/# -replace {options} wasm64:{module}");
+        broker.command_ok(&command)
+    };
+    let warned = |added: &lotmq_test_support::Reply| added.0["warnings"].to_string();
+    let asks = serde_json::json!(["read:raw/#", "write:scaled/#", "env-read:SCALE", "state"]);
+    let added = add("");
+    assert_eq!((&added.data()["asked"], &added.data()["granted"]), (&asks, &serde_json::json!([])));
+    assert!(
+        warned(&added).contains("asks for read:raw/#, write:scaled/#, env-read:SCALE, state,"),
+        "{added:?}"
+    );
+    send(&broker, "raw/a", "1");
+    refused(&broker, "write:scaled/a");
+    let added = add("-grant write:scaled/#");
+    let change = serde_json::json!({"asked": {"added": [], "removed": []}, "granted": {"added": ["write:scaled/#"], "removed": []}});
+    assert_eq!(added.data()["changes"], change);
+    assert_eq!(scaled(&broker, "215"), "21.5", "the environment value was not granted");
+    let error = (0..10).map(|_| next(&mut watcher)).find(|error| error.contains("GRANT_MISSING")).unwrap();
+    assert!(error.contains("was not granted 'env-read:SCALE'"), "{error}");
+    broker.client("").publish(&Publication::new("raw/a", "no number")).unwrap();
+    refused(&broker, "state");
+    let added = add("-grant write:scaled/# -grant env-read:* -grant secret-read:S");
+    assert!(
+        warned(&added).contains("GRANT_NOT_ASKED") && warned(&added).contains("secret-read:S"),
+        "{added:?}"
+    );
+    assert_eq!(scaled(&broker, "4"), "8");
+    broker.kill();
+    broker.start_again();
+    assert_eq!(scaled(&broker, "5"), "10", "grants outlive a restart");
+    let info = broker.command_ok("-moduleInfo scale");
+    assert_eq!(info.data()["granted"], serde_json::json!(["write:scaled/#", "env-read:*", "secret-read:S"]));
+    assert_eq!(info.data()["asked"], asks);
+    assert_eq!(broker.command_ok("-listModules").data()[0]["granted"], info.data()["granted"]);
+    let command = format!("-addModule scale -world action -on raw/# -replace -grantAll wasm64:{module}");
+    let added = broker.command_ok(&command);
+    assert_eq!((&added.data()["granted"], added.0.get("warnings")), (&asks, None));
+    assert_eq!(
+        added.data()["changes"]["granted"]["removed"],
+        serde_json::json!(["env-read:*", "secret-read:S"])
+    );
+}
+
+#[test]
+fn a_trigger_that_was_not_granted_starts_nothing() {
+    let broker = broker();
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("out/#", QoS::AtMostOnce).unwrap();
+    let add = |trigger: &str, options: &str| {
+        let has_payload = trigger.contains("ON TOPIC") || trigger.contains("ON CHANGE");
+        let payload = if has_payload { "PAYLOAD" } else { "1" };
+        let program =
+            format!("DEFINE ACTION Hint\n{trigger} DO\n    PUBLISH TOPIC \"out/x\" WITH {payload}\n");
+        let module = with_manifest(&compiled(&program), r#"{"asks":["write:out/#"]}"#);
+        broker.command_ok(&format!(
+            "-addModule hint -world action -replace -grant write:out/# {options} wasm64:{module}"
+        ))
+    };
+    for (trigger, message) in [
+        ("ON TOPIC \"go/+\"", "started by go/+, which it was not granted to read."),
+        ("ON CHANGE \"go/+\"", "started by go/+, which it was not granted to read."),
+        ("ON CHANGE \"$SYS/Coreflux/Actions/#\"", "started by $SYS/Coreflux/Actions/#, which"),
+        ("ON EVERY 10 MILLISECONDS", "started by a timer, and only topics start a module."),
+        ("ON START", "started by the start of the broker, and only topics start a module."),
+        ("ON CONNECT", "started by clients, and only topics start a module."),
+        ("ON SUBSCRIBE \"go/+\"", "started by clients, and only topics start a module."),
+    ] {
+        let added = add(trigger, "");
+        let warnings = added.0["warnings"].to_string();
+        assert!(warnings.contains("TRIGGER_NOT_GRANTED"), "{trigger}: {warnings}");
+        assert!(warnings.contains(message), "{trigger}: {warnings}");
+    }
+    add("ON CHANGE \"go/+\"", "");
+    send(&broker, "go/a", "kept from it");
+    let added = add("ON CHANGE \"go/+\"", "-grant read:go/#");
+    assert!(!added.0["warnings"].to_string().contains("TRIGGER_NOT_GRANTED"), "{added:?}");
+    send(&broker, "go/a", "granted");
+    assert_eq!(next(&mut watcher), "out/x=granted");
+}
+
+#[test]
+fn a_module_without_a_manifest_has_all_topics_only_where_nothing_is_named() {
+    let broker = broker();
+    let module = compiled("DEFINE ACTION Up\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"up\" WITH 1\n");
+    for (options, granted) in [
+        ("", &["read:#", "write:#"][..]),
+        ("-on raw/+", &["read:#", "write:#"]),
+        ("-topics a/#", &["read:a/#", "write:a/#"]),
+        ("-grant write:b", &["write:b"]),
+        ("-grant state", &["state"]),
+        ("-grant env-read:X", &["env-read:X"]),
+        ("-grantAll", &[]),
+    ] {
+        let added =
+            broker.command_ok(&format!("-addModule m -world action -replace {options} wasm64:{module}"));
+        assert_eq!(added.data()["granted"], serde_json::json!(granted), "{options}");
+    }
+}
+
+#[test]
+fn topics_that_no_grant_can_name_are_refused_and_the_longest_ones_outlive_a_restart() {
+    let mut broker = broker();
+    let module = scale();
+    let add = |broker: &Broker, options: &str| {
+        broker.command(&format!("-addModule m -world action -replace {options} wasm64:{module}"))
+    };
+    let (longest, longer) = ("a".repeat(1018), "a".repeat(1019));
+    let many: Vec<String> = (0..257).map(|n| n.to_string()).collect();
+    for option in ["-topics", "-on"] {
+        for (filters, message) in [
+            ("a, ", "'' is not a topic filter."),
+            ("$share/g/a", "'$share/g/a' is a shared subscription. Name its topic filter alone."),
+            (&longer, "A topic filter has 1019 bytes, limit 1018."),
+            (&many.join(","), "257 topic filters are too many, limit 256."),
+        ] {
+            let reply = add(&broker, &format!("{option} \"{filters}\""));
+            assert_eq!((reply.code(), reply.message()), ("FILTER_INVALID", message), "{option} {filters}");
+        }
+    }
+    assert!(add(&broker, &format!("-topics {longest} -on {longest}")).success());
+    broker.kill();
+    broker.start_again();
+    let info = broker.command_ok("-moduleInfo m");
+    let granted = serde_json::json!([format!("read:{longest}"), format!("write:{longest}")]);
+    assert_eq!(info.data()["granted"], granted);
+}
+
+#[test]
+fn what_no_module_may_ask_for_is_refused() {
+    let broker = broker();
+    let good = scale();
+    for (options, message) in [
+        ("-grant all", "'all' is not a grant: it begins with none of read:, write:, env-read:"),
+        ("-grant read:a/#/b", "'read:a/#/b' is not a grant: it names no topic filter."),
+        ("-grant endpoint:db:5432", "'endpoint:db:5432' means nothing for a module of world 'action'."),
+    ] {
+        let reply = broker.command(&format!("-addModule m -world action {options} wasm64:{good}"));
+        assert_eq!(reply.code(), "GRANT_INVALID", "{reply:?}");
+        assert!(reply.message().contains(message), "{reply:?}");
+    }
+    let twice = with_manifest(&good, r#"{"asks":[]}"#);
+    let reply = broker.command(&format!("-addModule m -world action wasm64:{twice}"));
+    assert_eq!(reply.code(), "MANIFEST_INVALID");
+    let message = "The manifest of the module cannot be used: the component has 2 of them.";
+    assert_eq!(reply.message(), message);
+    assert_eq!(broker.command("-moduleInfo m").code(), "MODULE_NOT_FOUND");
+}
+
 #[test]
 fn what_does_not_fit_is_refused_with_its_code() {
     let broker = broker();
@@ -185,6 +369,11 @@ fn what_does_not_fit_is_refused_with_its_code() {
             "'a/#/b' is not a topic filter.",
         ),
         (format!("m -world action -speed 9 wasm64:{good}"), "ARGUMENT_INVALID", "Unknown option '-speed'."),
+        (
+            format!("m -world action -grant wasm64:{good}"),
+            "MISSING_ARGUMENT",
+            "Missing argument: value of -grant.",
+        ),
         ("m -world action -size 10 -sha256 00".to_owned(), "NOT_AVAILABLE", "in parts is not available yet"),
     ] {
         let reply = broker.command(&format!("-addModule {arguments}"));
@@ -236,15 +425,8 @@ fn a_compiled_program_is_a_module_and_a_linked_one_is_refused_by_name() {
 #[test]
 fn errors_of_a_module_are_retained_until_it_is_replaced() {
     let broker = broker();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("wrong.wasm");
     let program = "DEFINE ACTION Wrong\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC PAYLOAD WITH 1\n";
-    let arguments = ["compile", "-", "-o", path.to_str().unwrap()];
-    Program::start_with_input(LOTMQ, &arguments, program).unwrap().wait().output();
-    let upload = format!(
-        "-addModule wrong -world action -replace wasm64:{}",
-        STANDARD.encode(std::fs::read(&path).unwrap())
-    );
+    let upload = format!("-addModule wrong -world action -replace wasm64:{}", compiled(program));
     broker.command_ok(&upload);
     let mut root = broker.root("root");
     root.subscribe_to("$SYS/Coreflux/Modules/wrong/Error", QoS::AtLeastOnce).unwrap();
@@ -277,6 +459,8 @@ fn topics_tell_of_a_module_until_it_is_removed() {
         "state",
         "installedUtc",
         "usedBy",
+        "asked",
+        "granted",
         "calls",
         "traps",
     ];
@@ -307,18 +491,12 @@ fn the_sixty_fifth_module_is_refused() {
 #[test]
 fn a_replaced_module_has_the_limits_of_the_new_one() {
     let broker = broker();
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("long.wasm");
     let work = "        SET \"t\" WITH \"a\" + {i} + \"b\" + {i} + \"c\"\n".repeat(10);
     let program = format!(
         "DEFINE ACTION Long\nON TOPIC \"raw/+\" DO\n    SET \"i\" WITH 0\n    LOOP\n        SET \"i\" WITH {{i}} + 1\n{work}    UNTIL {{i}} > 30000\n    \
          PUBLISH TOPIC \"scaled/up\" WITH {{i}}\n"
     );
-    Program::start_with_input(LOTMQ, &["compile", "-", "-o", path.to_str().unwrap()], &program)
-        .unwrap()
-        .wait()
-        .output();
-    let base64 = STANDARD.encode(std::fs::read(&path).unwrap());
+    let base64 = compiled(&program);
     let mut watcher = broker.root("watcher");
     watcher.subscribe_to("$SYS/Coreflux/Modules/long/Error", QoS::AtLeastOnce).unwrap();
     for (time, replace) in [("1", ""), ("2", "-replace")] {

@@ -54,10 +54,11 @@ use tracing::warn;
 use crate::client::Client;
 use crate::client::redistribute::redistribute_to;
 use crate::client::session_drain::SessionDrain;
+use crate::client::shares::Share;
 use crate::clock::{Clock, Stretch};
 use crate::counters::TurnCounts;
 use crate::durable::changes::{Seat, Stamp, Standing};
-use crate::durable::release::{Release, Releases};
+use crate::durable::release::{CommitWatcher, Release, Releases};
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::protocol::violation::Violation;
@@ -303,6 +304,12 @@ impl Turn {
     pub(crate) fn when_all_committed(&mut self, release: Release) {
         self.log.waits_for_earlier = true;
         self.when_committed(release);
+    }
+
+    /// Tells `watcher` what becomes of what this turn publishes next, as far as it is stored. Called before each message, because a turn may hand over a part
+    /// between two.
+    pub fn watch_commit(&mut self, watcher: Arc<dyn CommitWatcher>) {
+        self.when_committed(Release::Tell { watcher });
     }
 
     /// Stamp for a durable change that goes into this turn's batch.
@@ -583,10 +590,16 @@ impl Turn {
 
     /// Whether the disk has to catch up before more of this Client is stored.
     pub(crate) fn must_rest_for_store(&self, client: &Client) -> bool {
+        self.is_store_busy_for(|| Some(client.share()))
+    }
+
+    /// Whether the disk has to catch up before more of the owner of this share is stored; what is nobody's waits only when the log is nearly full.
+    pub fn is_store_busy_for(&self, share: impl FnOnce() -> Option<Arc<Share>>) -> bool {
         let (log, more) = (&self.core.log, self.batch.bytes());
         self.is_log_full()
             || (log.is_congested(more)
-                && (log.is_nearly_full(more) || client.share().feeds_too_much(log.congested_bytes())))
+                && (log.is_nearly_full(more)
+                    || share().is_some_and(|share| share.feeds_too_much(log.congested_bytes()))))
     }
 
     /// Calls connections that wait for the disk: those that must go on waiting register again. Call with every tick, because others may have become those who have

@@ -14,6 +14,7 @@ mod effects;
 mod events;
 mod guest_id;
 pub(crate) mod hosting;
+mod ingest;
 mod install;
 pub(crate) mod json;
 pub(crate) mod left_runs;

@@ -342,6 +342,18 @@ pub(crate) const MODULES_MAX: usize = 64;
 /// See [`MODULES_MAX`].
 pub(crate) const MODULES_BYTES_MAX: usize = 512 << 20;
 
+/// Bytes of the manifest of a module: room for all that it may ask for, at some 256 bytes each.
+pub(crate) const MANIFEST_BYTES_MAX: usize = 64 << 10;
+
+/// Grants that a module may ask for, and that it may have.
+pub(crate) const MODULE_GRANTS_MAX: usize = 256;
+
+/// Bytes of one grant: room for the longest name of a variable and its kind, and for topic filters of a reasonable length.
+pub(crate) const MODULE_GRANT_BYTES_MAX: usize = 1024;
+
+/// Missing grants of which a version of a module's code tells; further ones are refused without a word.
+pub(crate) const MISSING_GRANTS_TOLD_MAX: usize = 16;
+
 /// Most memory of a module's instance in MiB. Commands reference §14.4.
 pub(crate) const MODULE_MEMORY_MIB_MAX: usize = 64;
 
@@ -354,8 +366,14 @@ pub(crate) const ROUTE_MAILBOX_MESSAGES_MAX: usize = 10_000;
 /// Bytes of them, with 64 for each message.
 pub(crate) const ROUTE_MAILBOX_BYTES_MAX: usize = 16 << 20;
 
-/// Messages that a route guest gets in one call.
-pub(crate) const ROUTE_BATCH_MAX: usize = 64;
+/// Messages that a route guest gets in one call: as many rows as make a statement of a database worth its commit.
+pub(crate) const ROUTE_BATCH_MAX: usize = 1000;
+
+/// Bytes of them, with 64 for each message, unless the first alone has more. A guest has 64 MiB and may keep several copies.
+pub(crate) const ROUTE_BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Time for which a route guest polls and serves in one call, unless there is other work for it.
+pub(crate) const ROUTE_RUN_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Time for one call of a route guest, waiting included. After that its instance is given up.
 pub(crate) const ROUTE_CALL_TIME: std::time::Duration = std::time::Duration::from_secs(60);

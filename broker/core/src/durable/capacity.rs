@@ -35,6 +35,22 @@ pub(crate) fn has_room(turn: &Turn, publication: &Publication<'_>, route: &Route
         && route.groups.iter().all(|group| group_has_room(turn, group, route, bytes))
 }
 
+/// Whether it has to be asked of messages that no Client has published whether they [can be kept](can_keep).
+pub fn may_refuse(turn: &Turn) -> bool {
+    turn.core.settings.on_full == OnFull::Reject || turn.refuses_to_store().is_some()
+}
+
+/// Whether a message that no Client has published can be kept wherever it must be. Asked before anything is done with it, or with messages that go with it.
+pub fn can_keep(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
+    if publication.message.qos == QoS::AtMostOnce {
+        return true;
+    }
+    let route = turn.routes.take(tenant, turn.arena.get(publication.message.topic));
+    let can = has_room(turn, publication, &route) && unstorable(turn, tenant, publication, &route).is_none();
+    turn.routes.put_back(tenant, route);
+    can
+}
+
 /// Whether a message may be stored for a Client that does not take it now; `is_free` says that it does not count for how many there may be per
 /// second. That it may not be stored is counted.
 pub(crate) fn stores_for(turn: &mut Turn, client: &Arc<Client>, is_free: bool) -> bool {

@@ -19,6 +19,12 @@ use crate::protocol::{NotTaken, connect};
 use crate::turn::Turn;
 use crate::turn::fed::Fed;
 
+/// Someone above the core who waits for the commit of what no Client has published.
+pub trait CommitWatcher: Send + Sync {
+    /// Tells what became of the changes; an error when they were not stored, which they may be later all the same.
+    fn settled(&self, outcome: Result<(), StoreFailure>);
+}
+
 /// Action that waits for the commit of a batch.
 #[allow(missing_docs, reason = "fields are named after what they are in the packets")]
 pub enum Release {
@@ -50,6 +56,8 @@ pub enum Release {
     Unsubscribe { client: Arc<Client>, connection: Arc<Connection>, packet: Box<[u8]> },
     /// Tell the session that messages of a long queue are stored: they need not be in memory as well.
     Queued { client: Arc<Client>, numbers: Vec<u64> },
+    /// Tell someone above the core what became of the batch.
+    Tell { watcher: Arc<dyn CommitWatcher> },
     /// Send a message whose identifier is stored.
     Message {
         client: Arc<Client>,
@@ -105,6 +113,7 @@ impl Release {
                 turn.control(&client, &connection, |out| out.extend_from_slice(&packet));
             }
             Self::Queued { client, numbers } => paging::stored(&client, &numbers, turn),
+            Self::Tell { watcher } => watcher.settled(Ok(())),
             Self::Message { client, connection, number } => {
                 client.let_go(&connection, number);
                 // It leaves when the turn gets to this Client.
@@ -143,6 +152,7 @@ impl Release {
             Self::Repeat { connection, .. } => {
                 connection.request_close(CloseReason::StoreFailed(failure));
             }
+            Self::Tell { watcher } => watcher.settled(Err(failure)),
             // They stay where they are, though their publishers have been told that they are not promised.
             Self::Queued { .. } => {}
             Self::Connect { client, connection } => {

@@ -2,6 +2,7 @@
 
 use lotmq_codec::Properties;
 use lotmq_config::ListenerLimits;
+use lotmq_router::has_more_levels;
 
 use crate::limits::Limit;
 
@@ -18,8 +19,7 @@ pub(super) fn filter(limits: &ListenerLimits, whole: &str, compared: &str) -> Re
     if whole.len() > limits.topic_bytes as usize {
         return Err(Limit::TopicBytes);
     }
-    let separators = compared.bytes().filter(|byte| *byte == b'/').count();
-    if separators >= limits.topic_levels as usize { Err(Limit::TopicLevels) } else { Ok(()) }
+    if has_more_levels(compared, limits.topic_levels as usize) { Err(Limit::TopicLevels) } else { Ok(()) }
 }
 
 /// The filters of a packet, unless there are too many.

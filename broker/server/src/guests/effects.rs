@@ -163,10 +163,11 @@ impl<'m> GuestMessage<'m> {
     }
 
     fn deed(&self) -> Deed {
-        Deed::published((self.topic, self.payload), self.qos, self.retain)
+        Deed::published((self.topic, self.payload), self.qos, self.retain, self.properties)
     }
 
-    fn in_turn<'a>(&self, turn: &mut Turn, hops: u8) -> Option<Publication<'a>> {
+    /// The message as the turn can publish it; `None` when no packet can hold it.
+    pub(super) fn in_turn<'a>(&self, turn: &mut Turn, hops: u8) -> Option<Publication<'a>> {
         let GuestMessage { topic, payload, retain, properties, expiry_seconds, .. } = *self;
         let qos = codec_qos(self.qos);
         if properties.is_empty() && expiry_seconds.is_none() {

@@ -7,7 +7,7 @@ use lot_to_wasm::{Compat, ModelOutput};
 use lotmq_config::{self as config, RuleTrailingPlus, TimestampUtc};
 use lotmq_definitions::Now;
 use lotmq_host::python::Python;
-use lotmq_host::{Engine, Executor};
+use lotmq_host::{Engine, Executor, MessageBounds};
 use lotmq_store::Store;
 use parking_lot::Mutex;
 
@@ -48,6 +48,15 @@ impl Deref for Hosting {
 }
 
 impl Hosting {
+    /// Bounds of what definitions write: for want of a listener, those of the broker.
+    pub(crate) fn message_bounds(&self) -> MessageBounds {
+        MessageBounds {
+            topic_bytes: self.config.limits.topic_bytes as usize,
+            topic_levels: self.config.limits.topic_levels as usize,
+            takes_discouraged: self.core.settings.takes_discouraged,
+        }
+    }
+
     /// Compatibility settings of the LoT compiler.
     pub(crate) fn compat(&self) -> Compat {
         let compat = &self.config.compat;

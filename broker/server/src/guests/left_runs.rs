@@ -10,8 +10,8 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use lotmq_store::{
-    Batch, MessageId, Op, PeerRow, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId, SessionRow,
-    Store, StoreError,
+    Batch, MessageId, Op, QueueSlice, RecoveredDelivery, RecoveredSession, SessionId, SessionRow, Store,
+    StoreError,
 };
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
@@ -113,17 +113,7 @@ pub(crate) fn recover(
 }
 
 fn add(hosting: &Hosting, tenant: &Tenant) -> Result<SessionId, StoreError> {
-    let row = SessionRow {
-        tenant: tenant.id,
-        id: hosting.ids.next_session(),
-        client_id: CLIENT_ID.to_owned(),
-        user: None,
-        protocol_level: 5,
-        expiry_interval_s: None,
-        disconnected_at_ms: None,
-        will: None,
-        peer: PeerRow::Unknown,
-    };
+    let row = SessionRow::new(tenant.id, hosting.ids.next_session(), CLIENT_ID);
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&row));
     hosting.store.commit(batch)?;

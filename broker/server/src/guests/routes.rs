@@ -6,11 +6,12 @@
 //! ```
 //!
 //! Invariants: a mailbox is bounded; what the guest has not accepted is delivered again or counted as failed; a replaced route goes on with
-//! what waits. Not here: an outbox that survives a restart, dead letters, endpoints: they come with the connectors.
+//! what waits. Not here: an outbox that survives a restart, dead letters: they come with the connectors.
 
 mod configuration;
 mod delivery;
 mod driver;
+mod endpoints;
 mod mailbox;
 mod questions;
 mod rows;
@@ -28,7 +29,9 @@ use lot_facts::{Facts, TopicFact};
 use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, State};
 use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::route::RouteGuest;
-use lotmq_host::{Acting, Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value};
+use lotmq_host::{
+    Acting, Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value, ValueGrant,
+};
 
 pub(crate) use runner::RouteRunner;
 pub(crate) use thread::{Routes, SteppedRoutes};
@@ -296,8 +299,8 @@ fn grants(facts: &Facts, acting: Acting) -> Grants {
     Grants {
         acting,
         write: if is_any { TopicGrant::NotSystem } else { TopicGrant::Filters(filters.collect()) },
-        environment: names(&facts.env),
-        secrets: names(&facts.secrets),
+        environment: ValueGrant { read: names(&facts.env), write: names(&facts.env) },
+        secrets: ValueGrant { read: names(&facts.secrets), write: names(&facts.secrets) },
         ..Grants::default()
     }
 }
@@ -316,3 +319,6 @@ fn uuid_text() -> String {
     getrandom::fill(&mut bytes).expect("the operating system has random numbers");
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,8 @@ use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionKind, RunError};
 use lotmq_host::rule::{About, Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subject, Verdict};
 use lotmq_host::{
-    BorrowedMessage, Effect, GuestId, RunContext, RunOutput, Services, Severity, Trap, TrapKind,
+    BorrowedMessage, Effect, GuestId, MessageBounds, RunContext, RunOutput, Services, Severity, Trap,
+    TrapKind,
 };
 use parking_lot::Mutex;
 use tracing::{trace, warn};
@@ -25,7 +26,7 @@ use super::events::qos;
 use super::guest_id::guest_id;
 use super::records;
 use super::rights::Rights;
-use super::services::TenantServices;
+use super::services::{MissingGrants, TenantServices};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
@@ -77,6 +78,8 @@ impl GuestRule {
             tenant: Weak::clone(&tenant),
             owner: None,
             rights: Rights::all(),
+            missing: MissingGrants::default(),
+            bounds: MessageBounds::default(),
         });
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
         GuestRule { definition: Arc::clone(definition), guest, key, services, tenant, hosting }

@@ -5,14 +5,14 @@ use std::sync::{Arc, Weak};
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
 use lotmq_definitions::{Definition, DefinitionKind, Owner, RunError as DefinitionError};
 use lotmq_host::python::Called;
-use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RouteServices};
 use lotmq_host::{
-    Argument, BorrowedMessage, LogLevel, ModelInstance, NestedCall, RowQuery, RowsError, RunContext,
-    RunError, Services, Severity, StateRefused, Value,
+    Argument, BorrowedMessage, Capability, MessageBounds, ModelInstance, NestedCall, RowQuery, RowsError,
+    RunContext, RunError, Services, StateRefused, Value,
 };
 use lotmq_store::Store;
+use parking_lot::Mutex;
+use tracing::warn;
 
-use super::effects::{GuestMessage, Sender};
 use super::guest_id::definition_id;
 use super::records;
 use super::rights::{Access, Rights, Variable};
@@ -21,7 +21,7 @@ use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::guests::variables::Variables;
-use crate::process::this_turn;
+use crate::limits::{MISSING_GRANTS_TOLD_MAX, MODULE_GRANT_BYTES_MAX};
 use lotmq_core::tenant::Tenant;
 
 /// Services for one version of a definition's code.
@@ -32,6 +32,25 @@ pub(crate) struct TenantServices {
     pub(crate) owner: Option<Owner>,
     /// Rights of the code.
     pub(crate) rights: Rights,
+    /// Grants that the code lacked.
+    pub(crate) missing: MissingGrants,
+    pub(crate) bounds: MessageBounds,
+}
+
+/// Missing grants that were told, each once.
+#[derive(Default)]
+pub(crate) struct MissingGrants(Mutex<Vec<String>>);
+
+impl MissingGrants {
+    /// Notes one, such as `env-read:SCALE`. False when it was noted before, or when there are too many.
+    fn note(&self, grant: &str) -> bool {
+        let mut told = self.0.lock();
+        let is_new = told.len() < MISSING_GRANTS_TOLD_MAX && !told.iter().any(|known| known == grant);
+        if is_new {
+            told.push(grant.to_owned());
+        }
+        is_new
+    }
 }
 
 impl TenantServices {
@@ -42,18 +61,20 @@ impl TenantServices {
             tenant: Arc::downgrade(tenant),
             owner: definition.owner().cloned(),
             rights: Rights::of(tenant.programs().guests.authority, definition),
+            missing: MissingGrants::default(),
+            bounds: hosting.message_bounds(),
         }
     }
 
     /// The definition that runs, unless it was removed meanwhile.
-    fn definition(&self, run: &RunContext) -> Option<(Arc<Tenant>, Arc<Definition>)> {
+    pub(super) fn definition(&self, run: &RunContext) -> Option<(Arc<Tenant>, Arc<Definition>)> {
         let tenant = self.tenant()?;
         let found = tenant.programs().guests.registry.read().by_id(definition_id(run.definition)).cloned()?;
         Some((tenant, found))
     }
 
     /// Records that the rules deny the owner something that the definition wanted.
-    fn denied(&self, run: &RunContext, what: &str) {
+    pub(super) fn denied(&self, run: &RunContext, what: &str) {
         let (Some((tenant, definition)), Some(hosting)) = (self.definition(run), self.hosting.upgrade())
         else {
             return;
@@ -172,6 +193,33 @@ impl Services for TenantServices {
         guests.states.keys(&guests.values, &definition)
     }
 
+    fn not_granted(&self, run: &RunContext, capability: Capability, name: &str) {
+        let Some((tenant, definition)) = self.definition(run) else { return };
+        // What is compiled from LoT has all that its statements can want; elsewhere, reading gives nothing.
+        let Some(hosting) = self.hosting.upgrade().filter(|_| definition.kind() == DefinitionKind::Module)
+        else {
+            return;
+        };
+        let shown: String = name.chars().take(MODULE_GRANT_BYTES_MAX / 4).collect();
+        let word = capability.word();
+        let grant = if shown.is_empty() { word.to_owned() } else { format!("{word}:{shown}") };
+        if self.missing.note(&grant) {
+            // The record at its topic is that of its last error, which may be one that follows from this.
+            warn!(
+                tenant = &*tenant.name,
+                definition = &**definition.name(),
+                kind = definition.kind().title(),
+                grant,
+                "a module wanted what it was not granted"
+            );
+            let message = format!("this module was not granted '{grant}', and is refused it from now on");
+            let error =
+                DefinitionError { code: "GRANT_MISSING", message: &message, ..DefinitionError::default() };
+            let now = hosting.definitions_now().wall;
+            records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
+        }
+    }
+
     fn may_publish_system(&self, _run: &RunContext, topic: &str) -> bool {
         let Some(tenant) = self.tenant() else { return false };
         if let Some(route) = tenant.programs().guests.route_of(topic) {
@@ -180,6 +228,10 @@ impl Services for TenantServices {
         // Only commands, and only while the user who deployed this code may give them (language reference §6).
         topic == lotmq_core::routing::system_topics::COMMAND_TOPIC
             && self.rights.may_command(&tenant, self.owner.as_ref(), topic)
+    }
+
+    fn message_bounds(&self) -> MessageBounds {
+        self.bounds
     }
 
     fn may_write(&self, _run: &RunContext, message: &BorrowedMessage<'_>) -> bool {
@@ -270,64 +322,10 @@ impl Services for TenantServices {
     }
 }
 
-impl RouteServices for TenantServices {
-    fn log(&self, run: &RunContext, level: LogLevel, text: &str) {
-        let (Some((tenant, definition)), Some(hosting)) = (self.definition(run), self.hosting.upgrade())
-        else {
-            return;
-        };
-        records::log_line(&tenant, &definition, (level, text), hosting.definitions_now().wall);
-    }
-
-    fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a> {
-        let may = |arrival: &IngestedMessage| self.may_write(&run, &arrival.as_message());
-        if let Some(refused) = messages.iter().find(|message| !may(message)) {
-            self.denied(&run, &format!("to publish to '{}'", refused.topic));
-            return Box::pin(std::future::ready(Err(IngestError::NotAllowed)));
-        }
-        let publish = || {
-            let tenant = self.tenant()?;
-            let route = definition_id(run.definition);
-            let hops = tenant.programs().guests.route_by_id(route)?.hops();
-            let owner = self.owner.as_ref().map(|owner| &owner.name);
-            let sender = Sender { owner, origin: Some(route), hops };
-            this_turn::with(|turn| {
-                turn.tick();
-                for arrival in &messages {
-                    of_route(arrival).publish(turn, &tenant, sender);
-                }
-                turn.flush();
-            });
-            Some(())
-        };
-        let published = publish().ok_or(IngestError::Closed);
-        Box::pin(std::future::ready(published))
-    }
-
-    fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
-        let Some((tenant, definition)) = self.definition(run) else { return };
-        let error = DefinitionError { code, message, ..DefinitionError::default() };
-        this_turn::with(|turn| match severity {
-            Severity::Warning => {
-                turn.core.counters.guest_warnings.add(1);
-                records::note_warning(&tenant, &definition, &error);
-            }
-            Severity::Error => records::record(turn, &tenant, &definition, &error, 0),
-        });
-    }
-}
-
 /// Refusal of a call of another owner's definition.
 fn not_for_others(kind: &str, name: &str) -> RunError {
     let message = format!(
         "{kind} '{name}' belongs to another user, for whom the owner of this definition may not run anything"
     );
     RunError::new("CALL_NOT_ALLOWED", message)
-}
-
-/// Message that a route has brought.
-fn of_route(arrival: &IngestedMessage) -> GuestMessage<'_> {
-    let IngestedMessage { topic, payload, qos, retain, properties, expiry_seconds } = arrival;
-    let (qos, retain, expiry_seconds) = (*qos, *retain, *expiry_seconds);
-    GuestMessage { topic, payload, qos, retain, properties, expiry_seconds }
 }

@@ -249,7 +249,7 @@ fn check(name: &str, value: &str) -> Result<(), VariableError> {
 }
 
 /// Whether a name matches `[A-Za-z_][A-Za-z0-9_]*`, commands reference §10.
-fn is_name(name: &str) -> bool {
+pub(crate) fn is_name(name: &str) -> bool {
     let starts_well = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
     let is_word = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     starts_well && is_word && name.len() <= VARIABLE_NAME_BYTES_MAX

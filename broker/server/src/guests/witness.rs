@@ -21,8 +21,14 @@ pub(crate) enum Deed {
 }
 
 impl Deed {
-    pub(super) fn published((topic, payload): (&str, &[u8]), qos: Qos, retain: bool) -> Self {
-        Self::Published(Published { topic: topic.to_owned(), payload: payload.to_vec(), qos, retain })
+    pub(super) fn published(
+        (topic, payload): (&str, &[u8]),
+        qos: Qos,
+        retain: bool,
+        properties: &[u8],
+    ) -> Self {
+        let (topic, payload, properties) = (topic.to_owned(), payload.to_vec(), properties.to_vec());
+        Self::Published(Published { topic, payload, qos, retain, properties })
     }
 }
 
@@ -37,6 +43,8 @@ pub struct Published {
     pub qos: Qos,
     /// RETAIN.
     pub retain: bool,
+    /// Properties of MQTT 5.0 as PUBLISH has them, without their length.
+    pub properties: Vec<u8>,
 }
 
 /// What is told about a definition.

@@ -57,7 +57,7 @@ pub fn similar(name: &str) -> Option<&'static str> {
 /// Page about all codes, as Markdown.
 pub fn markdown() -> String {
     let mut page = String::from(
-        "# Codes\n\nGenerated from `broker/server/src/management/codes.rs`; `lotmq explain CODE` says the same, and explains the codes `LOT101` to `LOT621` of the compiler, too.\n",
+        "# Codes\n\nGenerated from `broker/server/src/management/codes.rs`; `lotmq explain CODE` says the same, and explains the codes `LOT101` to `LOT623` of the compiler, too.\n",
     );
     for place in Occasion::ALL {
         let _ = write!(page, "\n## {}\n\n| code | what it means |\n|---|---|\n", place.title());
@@ -91,7 +91,9 @@ codes! {
         CALL_DEPTH "calls are nested too deep"
             "An action called itself, or several called each other, deeper than the limit (docs/limits.md). The run ends. Look for a call that has no end; LOOP repeats without calling."
         CALL_NOT_ALLOWED "call was not granted"
-            "A module called an action or published a model that its grants do not name. Grant it when the module is added."
+            "A module called an action or published a model that its grants do not name. Grant it when the module is added (docs/sdk/modules.md)."
+        GRANT_MISSING "a module wanted what it was not granted"
+            "The message names the grant. Each is told once for a version of the code, and refused as often as it is wanted. Add the module again with -replace and -grant (docs/sdk/modules.md), if it is to have it."
         GUEST_ARITHMETIC "a module divided by zero"
             "A component of your own divided whole numbers by zero, or a number did not fit. Its instance was thrown away; the next event starts a fresh one."
         GUEST_BOUNDS "a module reached outside its memory"
@@ -178,6 +180,10 @@ codes! {
             "The export is not part of the module's world; nobody calls it."
         FILTER_INVALID "topic or filter is invalid"
             "A topic is not empty, has no NUL and at most 65,535 bytes; wildcards are whole levels, and # is the last."
+        GRANT_INVALID "it is no grant"
+            "A grant is a kind, a colon and a topic filter or name, such as read:raw/# or env-read:SCALE; state stands alone. The message says what is wrong."
+        GRANT_NOT_ASKED "module was granted more than it asks for"
+            "-grant or -topics names something that its manifest does not. It was granted all the same."
         HASH_MISMATCH "module was damaged on its way"
             "The SHA-256 of the bytes that arrived is not the one that was told. Send it again."
         IMPORT_FORBIDDEN "module wants what no module may have"
@@ -186,6 +192,8 @@ codes! {
             "The command adds one kind of definition, and the text defines another. Use the command of that kind."
         LINKED_COMPONENT "module is of the inner form"
             "The component needs the broker's own runtime. Compile it with lotmq compile, which embeds it."
+        MANIFEST_INVALID "manifest of a module cannot be used"
+            "The custom section lotmq:manifest says what a module asks for, as JSON: {\"asks\":[…]}. The message says what is wrong with it (docs/sdk/modules.md)."
         MODULE_EXISTS "a module of that name is there"
             "Remove it first, or add it with replace."
         MODULE_NAME_INVALID "name of a module is invalid"
@@ -200,6 +208,8 @@ codes! {
             "ON TIMESTAMP or the like names an instant before now, so the action never starts. It was added all the same."
         NOT_A_COMPONENT "it is no WebAssembly component"
             "A core module is made a component with wasm-tools component new."
+        NOT_GRANTED "module asks for more than it was granted"
+            "It was added, and is refused what the message names. Add it again with -replace and -grant, or -grantAll, if it is to have it."
         OF_ANOTHER "it belongs to somebody else"
             "The message names whose it is. A definition acts for who deployed it, so taking it over has to be said: -replace, in front of its text or behind the arguments; so has removing it: -force, behind the name."
         OPTION_IGNORED "option of a module has no effect"
@@ -230,6 +240,8 @@ codes! {
             "Nothing is added any more. Try again when it is back."
         TRIGGER_CYCLE "it may trigger itself"
             "A topic that it writes may start it again, perhaps by way of others; the message names them. 64 runs after one another is the end (HOP_LIMIT). Write to another topic, or begin with a condition."
+        TRIGGER_NOT_GRANTED "module is not started by what it names"
+            "What it was compiled from names topics that start it and that it was not granted to read, or a timer or an event that no module is started by. Grant it read: of those topics, or name others with -on."
         UNREADABLE "file cannot be read"
             "lotmq could not read a file of the folder as text or as a notebook, and went on with the others."
         VALUE_MISSING "environment value or secret is not set"

@@ -1,9 +1,13 @@
 //! Uploaded modules of a tenant: WebAssembly components that run like Actions. Commands reference §14.
 //!
 //! A module is a definition of kind `Module` in the registry, deployed through the same code as LoT; kept here is what the registry has no
-//! place for. What the bytes say about themselves is a hint: the facts may name a trigger, every capability is what was granted.
+//! place for. What the bytes say about themselves is a [hint]: the facts may name a trigger, the manifest what is asked for; every capability is
+//! what was [granted](grants).
 //!
 //! Invariant: a module is in this list exactly while its definition is in the registry. Not here: the commands (`command::modules`).
+
+pub(crate) mod grants;
+mod hint;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,17 +17,20 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, OnExisting, Origin, Owner};
-use lotmq_host::{AfterTraps, Grants, Guest, GuestLimits, NameGrant, RunnerState, TopicGrant};
+use lotmq_host::{AfterTraps, Capability, GuestLimits, RunnerState};
 use lotmq_store::{Batch, ModuleRow, Op};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use tracing::error;
+use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
 use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
 use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
+
+use grants::{GrantSet, NamedGrant};
+use hint::HintRefusal;
 
 /// Traps after which a module stays stopped, and within how long (commands reference §14.4).
 const STOP_AFTER: (u32, Duration) = (5, Duration::from_secs(60));
@@ -34,8 +41,10 @@ const STOP_AFTER: (u32, Duration) = (5, Duration::from_secs(60));
 pub(crate) struct ModuleOptions {
     /// Free text for people.
     pub(crate) version: String,
-    /// Topics that it may touch; `None` = all but `$SYS`.
+    /// Topics that it may read and write, as `-topics` names them; also among `granted`.
     pub(crate) topics: Option<Vec<String>>,
+    /// All that it may do; `None` of what a broker stored that knew no grants.
+    pub(crate) granted: Option<GrantSet>,
     /// Topics whose messages start it; empty = the trigger that its facts name, else `topics`.
     pub(crate) on: Vec<String>,
     /// Linear memory in MiB.
@@ -47,6 +56,22 @@ pub(crate) struct ModuleOptions {
     pub(crate) is_disabled: bool,
 }
 
+impl ModuleOptions {
+    /// All that the module may do. What was stored without grants has its topics and its state, and no values, secrets or calls.
+    pub(crate) fn granted(&self) -> GrantSet {
+        self.granted.clone().unwrap_or_else(|| {
+            let mut granted = self.topics.as_ref().map_or_else(default_topics, grants::of_topics);
+            granted.insert(NamedGrant { capability: Capability::KeepState, name: "".into() });
+            granted
+        })
+    }
+}
+
+/// Grants of a module that says nothing of what it needs, installed by a command that says nothing either: all topics but those that begin with `$`.
+pub(crate) fn default_topics() -> GrantSet {
+    grants::of_topics([&"#".to_owned()])
+}
+
 /// Installed module.
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
@@ -55,6 +80,8 @@ pub(crate) struct Module {
     pub(crate) hash: [u8; 32],
     /// Bytes as uploaded.
     pub(crate) bytes: Bytes,
+    /// What its manifest asks for; `None` without one.
+    pub(crate) asked: Option<GrantSet>,
     pub(crate) owner: Option<Owner>,
     pub(crate) installed_at_ms: u64,
 }
@@ -94,6 +121,8 @@ pub(crate) struct InstalledModule {
     pub(crate) installed: Installed,
     /// Exports that nobody calls.
     pub(crate) further_exports: Vec<String>,
+    /// Why the trigger that its facts name does not start it.
+    pub(crate) refused_trigger: Option<HintRefusal>,
 }
 
 /// Compiles and installs a module. What it needs to survive is added to `batch`.
@@ -109,10 +138,15 @@ pub(crate) fn install(
 ) -> Result<InstalledModule, DeployError> {
     let guest = hosting.loader().module(&module.bytes)?;
     let further_exports = guest.further_exports().to_vec();
-    let new = new_definition(&module, &guest);
+    let (facts, refused_trigger) =
+        facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
+    let new = new_definition(&module, facts);
     let code = ExecutorCode {
         guest,
-        grants: grants(&module.options),
+        grants: grants::for_host(
+            &module.options.granted(),
+            module.options.config.as_ref().map(|config| config.to_string().into()),
+        ),
         limits: limits(&module.options),
         after_traps: AfterTraps::Stop { traps: STOP_AFTER.0, within: STOP_AFTER.1 },
     };
@@ -124,11 +158,10 @@ pub(crate) fn install(
     if module.options.is_disabled {
         switch(tenant, hosting, &module, true, batch);
     }
-    Ok(InstalledModule { installed, further_exports })
+    Ok(InstalledModule { installed, further_exports, refused_trigger })
 }
 
-fn new_definition(module: &Module, guest: &Guest) -> NewDefinition {
-    let reads = guest.imports().iter().any(|import| import.contains("topic-store"));
+fn new_definition(module: &Module, facts: Facts) -> NewDefinition {
     let installed_at = i64::try_from(module.installed_at_ms).ok();
     NewDefinition {
         kind: DefinitionKind::Module,
@@ -136,7 +169,7 @@ fn new_definition(module: &Module, guest: &Guest) -> NewDefinition {
         source: "".into(),
         origin: Origin::AdHoc,
         owner: module.owner.clone(),
-        facts: Arc::new(facts(module, reads)),
+        facts: Arc::new(facts),
         installed_at: installed_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default(),
         order: None,
     }
@@ -212,6 +245,8 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "state": state,
         "installedUtc": crate::process::clock::utc_text(module.installed_at_ms),
         "usedBy": [],
+        "asked": module.asked.clone().unwrap_or_default(),
+        "granted": module.options.granted(),
         "calls": metrics.runs,
         "traps": metrics.traps,
     })
@@ -222,19 +257,48 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
     let tenants = hosting.tenants.all();
     for row in rows {
         let Some(tenant) = tenants.iter().find(|tenant| tenant.id == row.tenant) else { continue };
+        let left_out = |reason: &dyn std::fmt::Display| {
+            error!(tenant = &*tenant.name, definition = row.name, kind = "module", %reason, "definition not restored");
+        };
+        let (options, unknown) = match stored_options(&row.options) {
+            Ok(options) => options,
+            Err(error) => {
+                left_out(&error);
+                continue;
+            }
+        };
+        for error in unknown {
+            warn!(tenant = &*tenant.name, definition = row.name, kind = "module", %error, "grant not restored");
+        }
         let module = Module {
             name: row.name.as_str().into(),
-            options: serde_json::from_str(&row.options).unwrap_or_default(),
+            options,
             hash: row.hash,
-            bytes: row.bytes,
+            // What it asks for is shown only; an older broker took it without looking.
+            asked: grants::asked(&row.bytes).unwrap_or_default(),
+            bytes: row.bytes.clone(),
             owner: authority::owner(&tenant.users, &row.owner),
             installed_at_ms: row.changed_at_ms,
         };
         // It is stored already: what installing would write is dropped.
-        if let Err(reason) = install(tenant, hosting, module, OnExisting::Replace, &mut Batch::new()) {
-            error!(tenant = &*tenant.name, definition = row.name, kind = "module", %reason, "definition not restored");
+        match install(tenant, hosting, module, OnExisting::Replace, &mut Batch::new()) {
+            Ok(InstalledModule { refused_trigger: Some(trigger), .. }) => {
+                warn!(tenant = &*tenant.name, definition = row.name, kind = "module", %trigger, "module is not started by what it names");
+            }
+            Ok(_) => {}
+            Err(reason) => left_out(&reason),
         }
     }
+}
+
+/// Options as stored, without the grants that cannot be read; with what is wrong with each of those.
+fn stored_options(text: &str) -> serde_json::Result<(ModuleOptions, Vec<serde_json::Error>)> {
+    let mut options: Value = serde_json::from_str(text)?;
+    let mut unknown = Vec::new();
+    if let Some(granted) = options.get_mut("granted").and_then(Value::as_array_mut) {
+        granted.retain(|grant| NamedGrant::deserialize(grant).map_err(|error| unknown.push(error)).is_ok());
+    }
+    Ok((serde_json::from_value(options)?, unknown))
 }
 
 fn row(tenant: &Tenant, module: &Module) -> ModuleRow {
@@ -252,36 +316,30 @@ fn row(tenant: &Tenant, module: &Module) -> ModuleRow {
     }
 }
 
-/// Facts for the registry: the trigger, and as topics those that were granted.
-fn facts(module: &Module, reads: bool) -> Facts {
+/// Facts for the registry: the trigger, and as topics those that were granted; and why a hinted trigger is not among them.
+fn facts(module: &Module, reads: bool) -> (Facts, Option<HintRefusal>) {
     let options = &module.options;
-    let mut facts = Facts::new(Kind::Action, &*module.name);
-    let granted: Vec<TopicFact> = match &options.topics {
-        None => vec![TopicFact::Any],
-        Some(topics) => topics.iter().cloned().map(TopicFact::Pattern).collect(),
+    let granted = options.granted();
+    let topics = |capability| {
+        let fact =
+            |filter: &str| if filter == "#" { TopicFact::Any } else { TopicFact::Pattern(filter.to_owned()) };
+        grants::names(&granted, capability).map(fact).collect()
     };
+    let mut facts = Facts::new(Kind::Action, &*module.name);
+    facts.writes = topics(Capability::WriteTopic);
     if reads {
-        facts.reads.clone_from(&granted);
-        facts.keeps.clone_from(&granted);
+        facts.reads = topics(Capability::ReadTopic);
+        facts.keeps.clone_from(&facts.writes);
     }
-    facts.writes = granted;
+    let (hinted, refused) = match options.on.is_empty().then(|| hint::trigger(&module.bytes, &granted)) {
+        None => (None, None),
+        Some(Ok(hinted)) => (hinted, None),
+        Some(Err(refusal)) => (None, Some(refusal)),
+    };
     let on =
         if options.on.is_empty() { options.topics.clone().unwrap_or_default() } else { options.on.clone() };
-    let hinted = hint(&module.bytes).and_then(|facts| facts.trigger).filter(|_| options.on.is_empty());
     facts.trigger = hinted.or_else(|| (!on.is_empty()).then_some(Trigger::Topic { filters: on }));
-    facts
-}
-
-fn grants(options: &ModuleOptions) -> Grants {
-    let filters =
-        |topics: &[String]| TopicGrant::Filters(topics.iter().map(|topic| topic.as_str().into()).collect());
-    let (write, read) = match &options.topics {
-        None => (TopicGrant::NotSystem, TopicGrant::NotSystem),
-        Some(topics) => (filters(topics), filters(topics)),
-    };
-    // Secrets are for definitions that name them, which an upload cannot do yet.
-    let config = options.config.as_ref().map(|config| config.to_string().into());
-    Grants { write, read, environment: NameGrant::All, calls: NameGrant::All, config, ..Grants::default() }
+    (facts, refused)
 }
 
 fn limits(options: &ModuleOptions) -> GuestLimits {
@@ -293,64 +351,29 @@ fn limits(options: &ModuleOptions) -> GuestLimits {
     }
 }
 
-/// Facts that a component carries, as our compiler writes them.
-fn hint(component: &[u8]) -> Option<Facts> {
-    /// Length of magic number and version.
-    const HEADER_LEN: usize = 8;
-    const CUSTOM: u8 = 0;
-    let mut rest = component.get(HEADER_LEN..)?;
-    while let Some((id, after)) = rest.split_first() {
-        let (len, after) = leb128(after)?;
-        let (mut section, behind) = after.split_at_checked(len)?;
-        rest = behind;
-        if *id == CUSTOM {
-            let (name_len, named) = leb128(section)?;
-            let (name, content) = named.split_at_checked(name_len)?;
-            section = content;
-            if name == lot_facts::SECTION.as_bytes() {
-                return serde_json::from_slice(section).ok();
-            }
-        }
-    }
-    None
-}
-
-/// Decodes an unsigned LEB128 number of at most 32 bits; returns it with the bytes behind it.
-fn leb128(bytes: &[u8]) -> Option<(usize, &[u8])> {
-    let mut value = 0_usize;
-    for (n, byte) in bytes.iter().take(5).enumerate() {
-        value |= usize::from(byte & 0x7f) << (7 * n);
-        if byte & 0x80 == 0 {
-            return Some((value, bytes.get(n + 1..)?));
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn facts_are_found_in_a_component_and_nowhere_else() {
-        let facts = serde_json::to_vec(&Facts::new(Kind::Action, "A")).unwrap();
-        let mut component = b"\0asm\x0d\0\x01\0".to_vec();
-        component.extend_from_slice(&[1, 2, 0xff, 0xff]);
-        let name = lot_facts::SECTION.as_bytes();
-        let len = 1 + name.len() + facts.len();
-        component.extend_from_slice(&[
-            0,
-            u8::try_from(len & 0x7f).unwrap() | 0x80,
-            u8::try_from(len >> 7).unwrap(),
-        ]);
-        component.push(u8::try_from(name.len()).unwrap());
-        component.extend_from_slice(name);
-        component.extend_from_slice(&facts);
-        assert_eq!(hint(&component).unwrap().name, "A");
-        for cut in [0, 7, 8, 9, 12, 13, 20, component.len() - 1] {
-            assert!(hint(&component[..cut]).is_none(), "{cut}");
+    fn a_stored_grant_that_cannot_be_read_takes_nothing_else_with_it() {
+        let text =
+            r#"{"version":"1","on":["z"],"granted":["read:$share/g/a","state","future:x",7,"write:a"]}"#;
+        let (options, unknown) = stored_options(text).unwrap();
+        let granted = options.granted().iter().map(NamedGrant::to_string).collect::<Vec<_>>();
+        assert_eq!(
+            (&*granted, &*options.version, &*options.on),
+            (&["write:a".into(), "state".into()][..], "1", &["z".into()][..])
+        );
+        let unknown = unknown.iter().map(serde_json::Error::to_string).collect::<Vec<_>>();
+        for (error, part) in
+            unknown.iter().zip(["'read:$share/g/a' is not a grant", "'future:x'", "invalid type: integer"])
+        {
+            assert!(error.contains(part), "{error}");
         }
-        assert!(hint(&[0xff; 64]).is_none());
+        assert_eq!(unknown.len(), 3);
+        assert_eq!(stored_options("{}").unwrap().0.granted, None);
+        assert!(stored_options("[").is_err());
     }
 
     #[test]
@@ -360,10 +383,11 @@ mod tests {
             options,
             hash: [0; 32],
             bytes: Bytes::new(),
+            asked: None,
             owner: None,
             installed_at_ms: 0,
         };
-        let filters = |module: &Module| match facts(module, true).trigger {
+        let filters = |module: &Module| match facts(module, true).0.trigger {
             Some(Trigger::Topic { filters }) => filters,
             _ => Vec::new(),
         };
@@ -373,7 +397,7 @@ mod tests {
         assert_eq!(filters(&touched), ["a/#"]);
         let told = module(ModuleOptions { topics, on: vec!["a/in".into()], ..ModuleOptions::default() });
         assert_eq!(filters(&told), ["a/in"]);
-        assert_eq!(facts(&told, true).reads, [TopicFact::Pattern("a/#".into())]);
-        assert!(facts(&told, false).reads.is_empty());
+        assert_eq!(facts(&told, true).0.reads, [TopicFact::Pattern("a/#".into())]);
+        assert!(facts(&told, false).0.reads.is_empty());
     }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, tz::TimeZone};
 use lotmq_auth::PasswordCost;
-use lotmq_codec::QoS;
+use lotmq_codec::{Properties, QoS};
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting};
 use lotmq_host::python::Python;
 use lotmq_host::{Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
@@ -200,11 +200,24 @@ impl EmbeddedBroker {
         })
     }
 
-    /// A message arrives from outside. What it starts runs with the next [`settle`](Self::settle), at the latest.
+    /// A message without properties arrives from outside, see [`publish_with`](Self::publish_with).
     ///
     /// # Errors
     /// [`EmbeddedError::Unencodable`] and [`EmbeddedError::Disconnected`].
     pub fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<(), EmbeddedError> {
+        self.publish_with(topic, payload, Properties::EMPTY)
+    }
+
+    /// A message arrives from outside; properties are those of MQTT 5.0, which are left out below `$SYS/`. What it starts runs with the next [`settle`](Self::settle), at the latest.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Unencodable`] and [`EmbeddedError::Disconnected`].
+    pub fn publish_with(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        properties: Properties<'_>,
+    ) -> Result<(), EmbeddedError> {
         let guests = &self.tenant.programs().guests;
         if lotmq_core::routing::system_topics::is_system(topic) && guests.route_of(topic).is_none() {
             // What is published there is the broker's own.
@@ -215,7 +228,7 @@ impl EmbeddedBroker {
             });
             return Ok(());
         }
-        self.client.publish(topic, payload)
+        self.client.publish(topic, payload, properties)
     }
 
     /// Whether a message on a topic starts anything.
@@ -374,7 +387,11 @@ impl EmbeddedBroker {
 
     fn drive_routes(&self, is_over: impl Fn() -> bool, deadline: Instant) -> Result<(), EmbeddedError> {
         let Some(routes) = &self.routes else { return Ok(()) };
-        routes.drive_until(|| is_over() || Instant::now() > deadline);
+        routes.drive_until(|| {
+            // What a route brings is done when it is stored.
+            self.take_commits();
+            is_over() || Instant::now() > deadline
+        });
         if is_over() { Ok(()) } else { Err(EmbeddedError::Endless) }
     }
 

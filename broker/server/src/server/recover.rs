@@ -7,7 +7,7 @@ pub(crate) use tenants::{keeps, tenants};
 
 #[cfg(test)]
 mod tests {
-    use lotmq_store::{Batch, Op, PeerRow, SessionRow, TenantId};
+    use lotmq_store::{Batch, Op, SessionRow, TenantId};
 
     use crate::testing::Running;
 
@@ -21,15 +21,8 @@ mod tests {
         let users = [None, Some("root"), Some("ghost"), Some("root")];
         let ids = users.map(|user| {
             let row = SessionRow {
-                tenant: TenantId::DEFAULT,
-                id: store.next_session_id(),
-                client_id: "same".to_owned(),
                 user: user.map(str::to_owned),
-                protocol_level: 5,
-                expiry_interval_s: None,
-                disconnected_at_ms: None,
-                will: None,
-                peer: PeerRow::Unknown,
+                ..SessionRow::new(TenantId::DEFAULT, store.next_session_id(), "same")
             };
             let mut batch = Batch::new();
             batch.push(Op::PutSession(&row));

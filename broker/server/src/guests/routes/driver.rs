@@ -5,17 +5,22 @@
 
 mod answer;
 mod pause;
+mod running;
 
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
-use lotmq_host::route::{Delivery, Failure, Receipt, RouteInstance, RouteSpec};
+use lotmq_host::route::{
+    Abilities, ClientTls, Delivery, Endpoint, Failure, Receipt, RouteInstance, RouteSpec,
+};
 use lotmq_host::{Acting, BorrowedMessage, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
 use tracing::{error, info, warn};
 
 use super::configuration::without_delay;
 use super::delivery::{columns, delivery, told_of_error};
+use super::endpoints::{endpoints, wants_tls};
 use super::mailbox::{Addressee, Post};
 use super::runner::{RouteRunner, Version, Work};
 use super::standing::Connection;
@@ -29,6 +34,7 @@ use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 pub(super) use pause::Pause;
+use running::Runs;
 
 /// Driver of one route.
 pub(super) struct Driver {
@@ -54,6 +60,8 @@ struct Serving<'a> {
     version: Arc<Version>,
     services: Arc<TenantServices>,
     instance: RouteInstance,
+    /// Its runs, where it has the ability.
+    runs: Option<Runs>,
     pause: Pause,
     retries: Option<Retries>,
 }
@@ -103,8 +111,8 @@ impl Driver {
 
     async fn serve(&self, number: u64, version: &Arc<Version>, pause: &mut Pause) -> Ended {
         let services = self.services(version);
-        let instance = match self.open(version, &services).await {
-            Ok(instance) => instance,
+        let (instance, abilities) = match self.open(version, &services).await {
+            Ok(opened) => opened,
             // It would be away for ever where nothing changes by itself.
             Err(Ended::Away(reason)) if self.is_at_once() => return Ended::Fatal(reason),
             Err(ended) => return ended,
@@ -119,6 +127,8 @@ impl Driver {
             version: Arc::clone(version),
             services,
             instance,
+            // Where time stands still nothing comes by itself.
+            runs: (abilities.contains(Abilities::RUN) && !self.is_at_once()).then(Runs::at_once),
             pause: Pause::retrying(),
             retries: None,
         };
@@ -132,32 +142,59 @@ impl Driver {
         Arc::new(TenantServices::new(&self.tenant, &self.hosting, &version.definition))
     }
 
-    /// Opens an instance.
-    async fn open(&self, version: &Version, services: &Arc<TenantServices>) -> Result<RouteInstance, Ended> {
+    /// Opens an instance, and says what it can do.
+    async fn open(
+        &self,
+        version: &Version,
+        services: &Arc<TenantServices>,
+    ) -> Result<(RouteInstance, Abilities), Ended> {
         let uuid = || crate::guests::routes::uuid_text();
         let id = guest_id(&self.tenant, version.definition.id);
         let names = OfRoute(services, RunContext::new(id));
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let configuration = if self.is_at_once() { without_delay(&configuration) } else { configuration };
+        let endpoints = self.endpoints(version, &names).await?;
         let definition = &version.definition;
         let acting = Acting { version: definition.version, account: definition.shared_account() };
         let spec = RouteSpec {
             id,
             services: Arc::clone(services) as _,
             grants: Arc::new(super::grants(version.definition.facts(), acting)),
-            endpoints: Arc::default(),
+            endpoints: Arc::new(endpoints),
             limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
         };
         let away = |trap: Trap| Ended::Away(trap.to_string());
         let mut instance = version.guest.instance(spec).await.map_err(away)?;
+        let described = tokio::time::timeout(ROUTE_CALL_TIME, instance.describe()).await;
+        let described = described.map_err(|_| Ended::Away(too_long()))?.map_err(away)?;
+        let abilities = described.abilities;
+        if !abilities.contains(Abilities::DELIVER) && !version.said().events.is_empty() {
+            return Err(Ended::Fatal("its guest takes no messages, so it can have no events".to_owned()));
+        }
         let opened = tokio::time::timeout(ROUTE_CALL_TIME, instance.open(&configuration)).await;
         match opened {
-            Ok(Ok(Ok(()))) => Ok(instance),
+            Ok(Ok(Ok(()))) => Ok((instance, abilities)),
             Ok(Ok(Err(failure))) => Err(ended(failure)),
             Ok(Err(trap)) => Err(away(trap)),
             Err(_) => Err(Ended::Away(too_long())),
         }
+    }
+
+    async fn endpoints(
+        &self,
+        version: &Version,
+        names: &OfRoute<'_>,
+    ) -> Result<HashMap<String, Endpoint>, Ended> {
+        let trusted = if wants_tls(version.said()) {
+            // The system's authorities are in a file.
+            let read = tokio::task::spawn_blocking(ClientTls::of_system).await;
+            read.unwrap_or_else(|_| Err("the authorities of this system could not be read".to_owned()))
+        } else {
+            Err("no setting asks for TLS".to_owned())
+        };
+        let made = endpoints(version.said(), names, || trusted.clone());
+        made.map_err(|reason| Ended::Fatal(reason.to_string()))
     }
 
     /// Opens another instance and asks it whether the far side can be reached.
@@ -168,11 +205,17 @@ impl Driver {
             Ended::Changed => "the route has changed".to_owned(),
         };
         let services = self.services(&version);
-        let mut instance = self.open(&version, &services).await.map_err(reason)?;
-        let probed = match instance.request("probe", b"{}").await {
-            Ok(Ok(_)) => Ok(()),
-            Ok(Err(failure)) => Err(self.masked(&text_of(failure))),
-            Err(trap) => Err(trap.to_string()),
+        let (mut instance, abilities) = self.open(&version, &services).await.map_err(reason)?;
+        if !abilities.contains(Abilities::REQUEST) {
+            // That it could be opened is all there is to know.
+            return Ok(());
+        }
+        let asked = tokio::time::timeout(ROUTE_CALL_TIME, instance.request("probe", b"{}")).await;
+        let probed = match asked {
+            Ok(Ok(Ok(_))) => Ok(()),
+            Ok(Ok(Err(failure))) => Err(self.masked(&text_of(failure))),
+            Ok(Err(trap)) => Err(trap.to_string()),
+            Err(_) => Err(too_long()),
         };
         if probed.is_ok() {
             // It has answered; how it says goodbye does not matter.
@@ -236,7 +279,12 @@ impl Driver {
 
 impl Serving<'_> {
     async fn serve(mut self) -> Ended {
-        while let Some(work) = self.driver.route.next_work(self.number).await {
+        loop {
+            let work = match self.next_work().await {
+                Ok(Some(work)) => work,
+                Ok(None) => break,
+                Err(ended) => return ended,
+            };
             let ended = match work {
                 Work::Batch(batch) => {
                     let ended = self.deliver(batch).await;
@@ -277,7 +325,7 @@ impl Serving<'_> {
                 Some(ended)
             }
             Ok(Ok(Err(failure))) => {
-                self.driver.route.put_back(batch, false);
+                self.driver.route.put_back(batch);
                 Some(ended(failure))
             }
             Ok(Err(trap)) => {
@@ -285,8 +333,13 @@ impl Serving<'_> {
                 self.refused(batch, &reason);
                 Some(Ended::Away(reason))
             }
-            Err(_) => {
+            Err(_) if self.driver.is_at_once() => {
                 self.refused(batch, &too_long());
+                Some(Ended::Away(too_long()))
+            }
+            Err(_) => {
+                // Who does not answer is away: nothing is known against the messages, but that there may be too many of them for one call.
+                self.driver.route.put_back_halved(batch);
                 Some(Ended::Away(too_long()))
             }
         }
@@ -307,7 +360,7 @@ impl Serving<'_> {
                 }
                 Err(reason) if good.is_empty() => self.reject(&post, &reason),
                 Err(_) => {
-                    self.driver.route.put_back(std::iter::once(post).chain(batch).collect(), false);
+                    self.driver.route.put_back(std::iter::once(post).chain(batch).collect());
                     break;
                 }
             }
@@ -337,7 +390,7 @@ impl Serving<'_> {
         match (accepted, left.is_empty()) {
             (_, true) => {}
             (0, false) => self.retry(left, "nothing was accepted").await,
-            (_, false) => self.driver.route.put_back(left, false),
+            (_, false) => self.driver.route.put_back(left),
         }
         None
     }
@@ -395,7 +448,7 @@ impl Serving<'_> {
             let (now, reason) = (self.driver.now(), self.driver.masked(reason));
             self.driver.route.update(|standing| standing.failed(0, &reason, now));
         }
-        self.driver.route.put_back(batch, false);
+        self.driver.route.put_back(batch);
         self.pause().await;
     }
 
@@ -406,12 +459,12 @@ impl Serving<'_> {
         }
     }
 
-    /// Handles a batch that did not pass: a single message is rejected; of several, each is tried alone.
+    /// Handles a batch that did not pass: a single message is rejected; several are tried again by halves, until it is known which did not pass.
     fn refused(&self, batch: Vec<Post>, reason: &str) {
         if let [post] = &batch[..] {
             self.reject(post, reason);
         } else {
-            self.driver.route.put_back(batch, true);
+            self.driver.route.put_back_halved(batch);
         }
     }
 
@@ -434,7 +487,10 @@ impl Serving<'_> {
         let Some((topic, payload)) = told_of_error(said, (&post.to, &post.message), now, &names, told) else {
             return;
         };
-        if !self.services.may_write(&self.run(), &BorrowedMessage::new(&topic, payload.as_bytes())) {
+        let message = BorrowedMessage::new(&topic, payload.as_bytes());
+        if !self.services.message_bounds().include_topic(&topic)
+            || !self.services.may_write(&self.run(), &message)
+        {
             return;
         }
         let definition = &self.version.definition;

@@ -8,7 +8,9 @@ use std::sync::Arc;
 
 use lotmq_host::OwnedMessage;
 
-use crate::limits::{ROUTE_BATCH_MAX, ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX};
+use crate::limits::{
+    ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX, ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX,
+};
 
 /// Message on its way to the far side.
 #[derive(Clone, Debug)]
@@ -38,8 +40,8 @@ pub(crate) struct Mailbox {
     next_sequence: u64,
     /// Most messages: `OVERLOAD_CAPACITY` of the route, or the broker's own bound.
     posts_max: usize,
-    /// Number of messages that are delivered alone: one of them was refused in a batch.
-    alone: usize,
+    /// Sizes of the next batches: parts of one that was refused, until it is found what cannot pass.
+    parts: VecDeque<usize>,
 }
 
 /// Error: the mailbox is full; with the number of messages that wait.
@@ -53,7 +55,7 @@ impl Mailbox {
             bytes: 0,
             next_sequence: 1,
             posts_max: ROUTE_MAILBOX_MESSAGES_MAX,
-            alone: 0,
+            parts: VecDeque::new(),
         }
     }
 
@@ -88,11 +90,22 @@ impl Mailbox {
 
     /// Takes the next messages with a sequence number below `before`; empty when none waits.
     pub(crate) fn take(&mut self, before: u64) -> Vec<Post> {
-        let batch_max = if self.alone > 0 { 1 } else { ROUTE_BATCH_MAX };
-        let fitting = self.posts.iter().take(batch_max).take_while(|post| post.sequence < before).count();
+        let batch_max = self.parts.front().copied().unwrap_or(ROUTE_BATCH_MAX);
+        let mut bytes = 0;
+        let fits = |post: &&Post| {
+            let is_first = bytes == 0;
+            bytes += size(&post.message);
+            post.sequence < before && (is_first || bytes <= ROUTE_BATCH_BYTES_MAX)
+        };
+        let fitting = self.posts.iter().take(batch_max).take_while(fits).count();
         let batch: Vec<Post> = self.posts.drain(..fitting).collect();
         self.bytes -= batch.iter().map(|post| size(&post.message)).sum::<usize>();
-        self.alone = self.alone.saturating_sub(batch.len());
+        if let Some(part) = self.parts.front_mut() {
+            *part -= batch.len();
+            if *part == 0 || self.posts.is_empty() {
+                self.parts.pop_front();
+            }
+        }
         batch
     }
 
@@ -104,14 +117,21 @@ impl Mailbox {
         }
     }
 
-    /// Delivers the next `count` messages each alone.
-    pub(crate) fn one_by_one(&mut self, count: usize) {
-        self.alone = count;
+    /// Puts messages that were refused together back to the front, to be taken by halves: after some twenty calls it is known which of a thousand cannot pass.
+    pub(crate) fn put_back_halved(&mut self, batch: Vec<Post>) {
+        let half = batch.len() / 2;
+        for part in [batch.len() - half, half] {
+            if part > 0 {
+                self.parts.push_front(part);
+            }
+        }
+        self.put_back(batch);
     }
 
     /// Drops all messages; returns their number.
     pub(crate) fn clear(&mut self) -> usize {
         self.bytes = 0;
+        self.parts.clear();
         std::mem::take(&mut self.posts).len()
     }
 }
@@ -139,6 +159,45 @@ mod tests {
     }
 
     #[test]
+    fn who_cannot_pass_is_found_by_halves_and_the_order_is_kept() {
+        for bad in [0, 1, 63, 500, 998, 999] {
+            let mut mailbox = Mailbox::new();
+            for _ in 0..1000 {
+                mailbox.post(event(), message(b"x"), 0).unwrap();
+            }
+            let (mut passed, mut rejected, mut calls) = (Vec::new(), Vec::new(), 0);
+            loop {
+                let batch = mailbox.take(u64::MAX);
+                if batch.is_empty() {
+                    break;
+                }
+                calls += 1;
+                match &batch[..] {
+                    [post] if post.sequence == bad + 1 => rejected.push(post.sequence),
+                    _ if batch.iter().any(|post| post.sequence == bad + 1) => mailbox.put_back_halved(batch),
+                    _ => passed.extend(sequences(&batch)),
+                }
+            }
+            assert_eq!((rejected, passed.len()), (vec![bad + 1], 999));
+            assert!(passed.is_sorted());
+            assert!(calls <= 1 + 2 * 10 + 1000 / ROUTE_BATCH_MAX, "{bad}: {calls} calls");
+        }
+    }
+
+    #[test]
+    fn a_batch_is_bounded_in_bytes_and_one_message_always_fits() {
+        let mut mailbox = Mailbox::new();
+        let large = message(&vec![0; ROUTE_BATCH_BYTES_MAX + 1]);
+        for message in [&message(b"x"), &large, &message(b"y"), &message(b"z")] {
+            mailbox.post(event(), Arc::clone(message), 0).unwrap();
+        }
+        let taken: Vec<_> = std::iter::from_fn(|| Some(mailbox.take(u64::MAX)).filter(|it| !it.is_empty()))
+            .map(|batch| sequences(&batch))
+            .collect();
+        assert_eq!(taken, [vec![1], vec![2], vec![3, 4]]);
+    }
+
+    #[test]
     fn what_was_taken_comes_again_in_its_order_and_alone_if_wanted() {
         let mut mailbox = Mailbox::new();
         for _ in 0..ROUTE_BATCH_MAX + 1 {
@@ -146,8 +205,7 @@ mod tests {
         }
         let batch = mailbox.take(u64::MAX);
         assert_eq!(batch.len(), ROUTE_BATCH_MAX);
-        mailbox.put_back(batch[1..3].to_vec());
-        mailbox.one_by_one(2);
+        mailbox.put_back_halved(batch[1..3].to_vec());
         assert_eq!(sequences(&mailbox.take(u64::MAX)), [2]);
         assert_eq!(sequences(&mailbox.take(u64::MAX)), [3]);
         assert_eq!(sequences(&mailbox.take(u64::MAX)), [ROUTE_BATCH_MAX as u64 + 1]);

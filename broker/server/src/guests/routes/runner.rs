@@ -227,6 +227,10 @@ impl Shared {
         self.questions.accept();
     }
 
+    fn has_work(&self) -> bool {
+        self.mailbox.first_sequence().is_some() || self.questions.next_behind().is_some()
+    }
+
     fn next_work(&mut self) -> Option<Work> {
         if let Some(question) = self.questions.take(self.mailbox.first_sequence()) {
             return Some(Work::Question(question));
@@ -314,14 +318,33 @@ impl RouteRunner {
         self.at_work.swap(0, Ordering::Relaxed)
     }
 
-    /// Puts back messages that were not delivered; `alone` says that each is to be tried alone.
-    pub(super) fn put_back(&self, batch: Vec<Post>, alone: bool) {
-        let mut shared = self.shared.lock();
-        if alone {
-            shared.mailbox.one_by_one(batch.len());
+    /// Waits until there is work, or a change.
+    pub(super) async fn has_work(&self, number: u64) {
+        loop {
+            let calls = self.calls.load(Ordering::Acquire);
+            {
+                let shared = self.shared.lock();
+                if shared.is_closed || shared.number != number || shared.has_work() {
+                    return;
+                }
+            }
+            self.rest_until_called(calls).await;
         }
+    }
+
+    /// Puts back messages that were not delivered.
+    pub(super) fn put_back(&self, batch: Vec<Post>) {
+        let mut shared = self.shared.lock();
         if !shared.is_closed {
             shared.mailbox.put_back(batch);
+        }
+    }
+
+    /// Puts back messages of which some cannot pass, to be delivered by halves.
+    pub(super) fn put_back_halved(&self, batch: Vec<Post>) {
+        let mut shared = self.shared.lock();
+        if !shared.is_closed {
+            shared.mailbox.put_back_halved(batch);
         }
     }
 

@@ -56,10 +56,13 @@ impl Aside {
         let (sender, answer) = sync_channel(1);
         let of_thread = Arc::clone(&pulse);
         let work = move || {
-            let _place = place;
+            let place = place;
             of_thread.install();
+            let read = read();
+            // Whoever has the answer may ask again at once.
+            drop(place);
             // Who asked may have given up.
-            let _ = sender.send(read());
+            let _ = sender.send(read);
         };
         std::thread::Builder::new()
             .name("read-aside".to_owned())
@@ -117,6 +120,11 @@ mod tests {
         drop(disks);
         while aside.read(&pulses, || ()).is_err() {
             std::thread::yield_now();
+        }
+        // A read that has answered is none that is under way.
+        for round in 0..1_000 {
+            assert_eq!(aside.read(&pulses, || round).ok(), Some(round));
+            assert_eq!(aside.0.load(Ordering::Relaxed), 0, "in round {round}");
         }
         let refused = aside.read(&pulses, || panic!("on purpose")).unwrap_err();
         assert_eq!(refused.message, "The data directory cannot be used: the work ended by a panic.");

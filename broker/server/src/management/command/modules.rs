@@ -17,19 +17,22 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::Guests;
 use crate::limits::{
-    MODULE_BYTES_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, MODULES_BYTES_MAX, MODULES_MAX,
+    MODULE_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, MODULES_BYTES_MAX,
+    MODULES_MAX,
 };
 use crate::management::managed::Managing as _;
+use crate::management::modules::grants::{self, GrantError, GrantSet, NamedGrant};
 use crate::management::modules::{self, InstalledModule, Module, ModuleOptions};
 
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
-    usage: "<name> -world action [-on \"a/#,b/+\"] [-topics \"a/#\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
+    usage: "<name> -world action [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
             [-config json] [-replace] [-disabled] wasm64:<base64>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
-    summary: "Installs a WebAssembly component. -on names the topics that start it, -topics those that it may touch.",
+    summary: "Installs a WebAssembly component. -on names the topics that start it, -topics those that it may touch, -grant what else it \
+              may do, -grantAll all that it asks for.",
     example: "-addModule scale -world action -on raw/# wasm64:AGFzbQ0AAQA=",
     execute: add,
 };
@@ -98,10 +101,17 @@ struct Asked {
     sha256: Option<String>,
     wasm64: Option<String>,
     is_in_parts: bool,
+    /// What `-grant` names.
+    named: GrantSet,
+    /// Whether all that the module asks for is granted.
+    grants_all: bool,
     options: ModuleOptions,
-    /// Warnings about options without a meaning here.
-    warnings: Vec<String>,
+    /// Warnings about the options.
+    warnings: Vec<Warning>,
 }
+
+/// Code and text of a warning.
+type Warning = (&'static str, String);
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut arguments = call.all_arguments()?.into_iter();
@@ -111,7 +121,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let refusal = Refusal::new("MODULE_NAME_INVALID", format!("Module name '{name}' is invalid."));
         return Err(refusal.with_suggestion(MODULE_NAME_RULE.to_owned()));
     }
-    let asked = read_options(call, arguments)?;
+    let mut asked = read_options(call, arguments)?;
     check_world(call, asked.world.as_deref())?;
     let bytes = component(call, &asked)?;
     let hash: [u8; 32] = Sha256::digest(&bytes).into();
@@ -122,16 +132,34 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal::new("HASH_MISMATCH", message));
     }
     call.details = Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&hash), "bytes": bytes.len() }));
+    let manifest = grants::asked(&bytes).map_err(|error| {
+        Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
+    })?;
+    let (granted, warnings) = granted(&asked, manifest.as_ref());
+    asked.warnings.extend(warnings);
+    if granted.len() > MODULE_GRANTS_MAX {
+        let message = format!("{} grants are too many, limit {MODULE_GRANTS_MAX}.", granted.len());
+        return Err(Refusal::new("GRANT_INVALID", message));
+    }
+    asked.options.granted = Some(granted);
     let module = Module {
         name: name.as_str().into(),
         options: asked.options,
         hash,
         bytes: bytes.into(),
+        asked: manifest,
         owner: call.owner(),
         installed_at_ms: call.broker.clock.wall_ms(),
     };
-    let installed = install(call, module, asked.replaces)?;
+    let (installed, former) = install(call, module, asked.replaces)?;
     let mut done = tell(call, &name, "added")?;
+    if let Some(former) = former {
+        done = done.with_member("changes", changes(call, &former));
+    }
+    if let Some(refusal) = installed.refused_trigger {
+        let warning = format!("The module wants to be started by {refusal}.");
+        done = done.with_warning("TRIGGER_NOT_GRANTED", &warning);
+    }
     for warning in &installed.installed.warnings {
         done = done.with_warning(warning.code(), &warning.to_string());
     }
@@ -139,13 +167,65 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let warning = format!("Export '{export}' is not part of world 'action' and is ignored.");
         done = done.with_warning("EXPORT_IGNORED", &warning);
     }
-    for warning in asked.warnings {
-        done = done.with_warning("OPTION_IGNORED", &warning);
+    for (code, warning) in asked.warnings {
+        done = done.with_warning(code, &warning);
     }
     Ok(done)
 }
 
-fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<InstalledModule, Refusal> {
+/// What a module is granted: what the options name, and of what its manifest asks for what there is, if the options say so. A module without a
+/// manifest has all topics where the options say nothing of grants.
+fn granted(asked: &Asked, manifest: Option<&GrantSet>) -> (GrantSet, Vec<Warning>) {
+    let mut granted = asked.named.clone();
+    let mut warnings = Vec::new();
+    granted.extend(grants::of_topics(asked.options.topics.iter().flatten()));
+    let Some(manifest) = manifest else {
+        if granted.is_empty() && !asked.grants_all {
+            granted.extend(modules::default_topics());
+        }
+        return (granted, warnings);
+    };
+    let not_asked = listed(granted.iter().filter(|grant| !grants::covers(manifest, grant)));
+    if let Some(list) = not_asked.filter(|_| !asked.named.is_empty()) {
+        warnings.push((
+            "GRANT_NOT_ASKED",
+            format!("The module does not ask for {list}; it was granted all the same."),
+        ));
+    }
+    if asked.grants_all {
+        granted.extend(manifest.iter().filter(|grant| grants::is_available(grant)).cloned());
+    }
+    if let Some(list) = listed(manifest.iter().filter(|wanted| !grants::covers(&granted, wanted))) {
+        warnings.push(("NOT_GRANTED", format!("The module asks for {list}, which it was not granted.")));
+    }
+    (granted, warnings)
+}
+
+/// Grants as a text; `None` of none.
+fn listed<'a>(grants: impl Iterator<Item = &'a NamedGrant>) -> Option<String> {
+    let texts: Vec<String> = grants.map(NamedGrant::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+/// What a replacement changed of what is asked for and of what is granted.
+fn changes(call: &Call<'_>, former: &Module) -> Value {
+    let change = |before: &GrantSet, after: &GrantSet| {
+        let added: Vec<_> = after.difference(before).collect();
+        let removed: Vec<_> = before.difference(after).collect();
+        json!({ "added": added, "removed": removed })
+    };
+    let now = call.tenant.managed().modules.get(&former.name);
+    let of = |module: &Module| (module.asked.clone().unwrap_or_default(), module.options.granted());
+    let (before, after) = (of(former), now.as_deref().map(of).unwrap_or_default());
+    json!({ "asked": change(&before.0, &after.0), "granted": change(&before.1, &after.1) })
+}
+
+/// Installs a module; returns with it the one in whose place it is.
+fn install(
+    call: &mut Call<'_>,
+    module: Module,
+    replaces: bool,
+) -> Result<(InstalledModule, Option<Arc<Module>>), Refusal> {
     let name = Arc::clone(&module.name);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
@@ -172,7 +252,7 @@ fn install(call: &mut Call<'_>, module: Module, replaces: bool) -> Result<Instal
         call.changed(format!("{}/Error", topic(&name)), Vec::new());
     }
     call.commit(batch)?;
-    Ok(installed)
+    Ok((installed, known))
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -278,10 +358,13 @@ fn is_module_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
 }
 
+/// Beginning of the argument that is the component.
+const WASM64: &str = "wasm64:";
+
 fn read_options(call: &Call<'_>, mut arguments: impl Iterator<Item = String>) -> Result<Asked, Refusal> {
     let mut asked = Asked::default();
     while let Some(argument) = arguments.next() {
-        if let Some(base64) = argument.strip_prefix("wasm64:") {
+        if let Some(base64) = argument.strip_prefix(WASM64) {
             asked.wasm64 = Some(base64.to_owned());
             continue;
         }
@@ -290,7 +373,8 @@ fn read_options(call: &Call<'_>, mut arguments: impl Iterator<Item = String>) ->
         })?;
         let mut value = || {
             let missing = || missing_argument(call.verb, &format!("value of {argument}"));
-            arguments.next().ok_or_else(missing)
+            // The component itself is nobody's value.
+            arguments.next().filter(|value| !value.starts_with(WASM64)).ok_or_else(missing)
         };
         match option.as_str() {
             "replace" => asked.replaces = true,
@@ -299,6 +383,8 @@ fn read_options(call: &Call<'_>, mut arguments: impl Iterator<Item = String>) ->
             "version" => asked.options.version = value()?,
             "sha256" => asked.sha256 = Some(value()?.to_ascii_lowercase()),
             "topics" => asked.options.topics = Some(filters(&value()?)?),
+            "grant" => drop(asked.named.insert(named_grant(&value()?)?)),
+            "grantall" => asked.grants_all = true,
             "on" => asked.options.on = filters(&value()?)?,
             "memory" => asked.options.memory_mib = Some(number(&argument, &value()?, MODULE_MEMORY_MIB_MAX)?),
             "time" => asked.options.time_ms = Some(number(&argument, &value()?, MODULE_TIME_MS_MAX)? as u64),
@@ -310,7 +396,8 @@ fn read_options(call: &Call<'_>, mut arguments: impl Iterator<Item = String>) ->
             }
             "net" | "sig" => {
                 value()?;
-                asked.warnings.push(format!("{argument} means nothing for a module of world 'action'."));
+                let warning = format!("{argument} means nothing for a module of world 'action'.");
+                asked.warnings.push(("OPTION_IGNORED", warning));
             }
             _ => {
                 let message = format!(
@@ -330,14 +417,39 @@ fn shown(argument: &str) -> String {
     argument.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect()
 }
 
+/// Topic Filters, each of which a grant can name.
 fn filters(text: &str) -> Result<Vec<String>, Refusal> {
+    let invalid = |message: String| Refusal::new("FILTER_INVALID", message);
     let filters: Vec<String> = text.split(',').map(|filter| filter.trim().to_owned()).collect();
-    match filters.iter().find(|filter| lotmq_router::topic_filter_valid(filter).is_err()) {
-        Some(wrong) => {
-            Err(Refusal::new("FILTER_INVALID", format!("'{}' is not a topic filter.", shown(wrong))))
-        }
-        None => Ok(filters),
+    if filters.len() > MODULE_GRANTS_MAX {
+        let message = format!("{} topic filters are too many, limit {MODULE_GRANTS_MAX}.", filters.len());
+        return Err(invalid(message));
     }
+    for filter in &filters {
+        if filter.starts_with("$share/") {
+            let message = "is a shared subscription. Name its topic filter alone.";
+            return Err(invalid(format!("'{}' {message}", shown(filter))));
+        }
+        grants::of_topic(filter).map_err(|error| match error {
+            GrantError::TooLong { .. } => {
+                let (bytes, limit) = (filter.len(), grants::TOPIC_FILTER_BYTES_MAX);
+                invalid(format!("A topic filter has {bytes} bytes, limit {limit}."))
+            }
+            GrantError::Kind(_) | GrantError::Name { .. } => {
+                invalid(format!("'{}' is not a topic filter.", shown(filter)))
+            }
+        })?;
+    }
+    Ok(filters)
+}
+
+fn named_grant(text: &str) -> Result<NamedGrant, Refusal> {
+    let invalid = |reason: String| Refusal::new("GRANT_INVALID", format!("{reason}."));
+    let grant: NamedGrant = text.parse().map_err(|error: GrantError| invalid(error.to_string()))?;
+    if !grants::is_available(&grant) {
+        return Err(invalid(format!("'{grant}' means nothing for a module of world 'action'")));
+    }
+    Ok(grant)
 }
 
 fn number(option: &str, text: &str, maximum: usize) -> Result<usize, Refusal> {

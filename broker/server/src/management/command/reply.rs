@@ -47,6 +47,14 @@ impl Done {
         Self { data: Some(data), ..self }
     }
 
+    /// Adds a member to data that are a record.
+    pub(crate) fn with_member(mut self, name: &str, value: Value) -> Self {
+        if let Some(Value::Object(data)) = &mut self.data {
+            data.insert(name.to_owned(), value);
+        }
+        self
+    }
+
     pub(crate) fn with_warning(mut self, code: &str, message: &str) -> Self {
         self.warnings.push(problem(code, message));
         self

@@ -91,14 +91,19 @@ impl LocalClient {
     }
 
     /// Publishes a message with QoS 0. It has reached everybody after [`LocalClient::take_turns`].
-    pub(super) fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<(), EmbeddedError> {
+    pub(super) fn publish(
+        &mut self,
+        topic: &str,
+        payload: &[u8],
+        properties: Properties<'_>,
+    ) -> Result<(), EmbeddedError> {
         let head = PublishHead {
             dup: false,
             qos: QoS::AtMostOnce,
             retain: false,
             topic,
             packet_id: None,
-            properties: ForwardProperties::unaltered(Properties::EMPTY),
+            properties: ForwardProperties::unaltered(properties),
             payload_len: payload.len(),
         };
         let mut packets = Vec::new();
@@ -222,6 +227,7 @@ impl LocalClient {
             payload: publish.payload.to_vec(),
             qos,
             retain: publish.retain,
+            properties: publish.properties.raw().to_vec(),
         });
         let ack_type = match publish.qos {
             QoS::AtMostOnce => return,

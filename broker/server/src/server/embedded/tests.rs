@@ -51,7 +51,7 @@ fn start(embedding: &Embedding, program: &EmbeddedProgram) -> EmbeddedBroker {
 /// Lets everything happen; each thing in a line.
 fn settled(broker: &mut EmbeddedBroker) -> Vec<String> {
     let show = |Happening { definition, what }| match what {
-        What::Published(Published { topic, payload, qos, retain }) => {
+        What::Published(Published { topic, payload, qos, retain, .. }) => {
             let (text, retained) =
                 (String::from_utf8(payload).unwrap(), if retain { " retained" } else { "" });
             format!("{definition}: {topic}={text} (QoS {}{retained})", qos as u8)

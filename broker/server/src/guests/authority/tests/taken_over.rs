@@ -38,7 +38,9 @@ fn what_a_module_wrote_before_it_was_removed_or_taken_over_is_dropped() {
         let component = module(&mut world);
         let mut cfg = world.user("cfg");
         ok(&mut world.root, "-changeUserSettings cfg AllowedUserManagement true");
-        let add = |more: &str| format!("-addModule m {more} -world action -on start wasm64:{component}");
+        let grants = "-grant write:# -grant write:$SYS/Coreflux/Command -grant env-write:* -grant secret-write:* -grant action:Wait";
+        let add =
+            |more: &str| format!("-addModule m {more} -world action -on start {grants} wasm64:{component}");
         ok(&mut cfg, &add(""));
         world.start();
         match change {

@@ -1,0 +1,206 @@
+//! Services of the broker for route guests, above all for the messages that they bring: published when there is room for them, and done when all of them is stored that
+//! has to be.
+//!
+//! Invariants: of messages that are refused before they are published nothing has happened; a guest is told that messages of QoS 1 and 2 are done only behind
+//! the commit of all that was stored of them. The thread of routes is never held up: what waits is a task.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_core::durable::capacity;
+use lotmq_core::durable::release::CommitWatcher;
+use lotmq_core::durable::store_failure::StoreFailure;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+use lotmq_definitions::RunError as DefinitionError;
+use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RouteServices};
+use lotmq_host::{LogLevel, Qos, RunContext, Services as _, Severity};
+use parking_lot::Mutex;
+use tokio::sync::oneshot;
+
+use super::effects::{GuestMessage, Sender};
+use super::guest_id::definition_id;
+use super::records;
+use super::services::TenantServices;
+use crate::guests::HasPrograms as _;
+use crate::process::this_turn;
+
+/// Time between two looks whether the disk has caught up: some commits.
+const BUSY_PAUSE: Duration = Duration::from_millis(5);
+
+impl RouteServices for TenantServices {
+    fn log(&self, run: &RunContext, level: LogLevel, text: &str) {
+        let (Some((tenant, definition)), Some(hosting)) = (self.definition(run), self.hosting.upgrade())
+        else {
+            return;
+        };
+        records::log_line(&tenant, &definition, (level, text), hosting.definitions_now().wall);
+    }
+
+    fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a> {
+        Box::pin(ingest(self, run, messages))
+    }
+
+    fn refuses_address(&self, address: IpAddr) -> Option<String> {
+        match self.hosting.upgrade() {
+            Some(hosting) => hosting.config.routes.refuses_address(address),
+            None => Some("the broker ends".to_owned()),
+        }
+    }
+
+    fn refuses_listening(&self, address: IpAddr) -> Option<String> {
+        match self.hosting.upgrade() {
+            Some(hosting) => hosting.config.routes.refuses_listening(address),
+            None => Some("the broker ends".to_owned()),
+        }
+    }
+
+    fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
+        let Some((tenant, definition)) = self.definition(run) else { return };
+        let error = DefinitionError { code, message, ..DefinitionError::default() };
+        this_turn::with(|turn| match severity {
+            Severity::Warning => {
+                turn.core.counters.guest_warnings.add(1);
+                records::note_warning(&tenant, &definition, &error);
+            }
+            Severity::Error => records::record(turn, &tenant, &definition, &error, 0),
+        });
+    }
+}
+
+/// Publishes the messages of a route in order, all or none, and waits until they are stored.
+///
+/// # Errors
+/// See [`IngestError`].
+async fn ingest(
+    services: &TenantServices,
+    run: RunContext,
+    messages: Vec<IngestedMessage>,
+) -> Result<(), IngestError> {
+    let tenant = services.tenant.upgrade().ok_or(IngestError::Closed)?;
+    wait_for_room(services, &tenant, &messages).await;
+    // What its owner may is asked behind the wait, in which it may have changed.
+    check_rights(services, &run, &messages)?;
+    let Some(stored) = publish(services, &tenant, &run, &messages)? else { return Ok(()) };
+    drop((tenant, messages));
+    match stored.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(_failure)) => Err(IngestError::NotStored),
+        // Whoever would have told it has ended with the broker.
+        Err(_) => Err(IngestError::Closed),
+    }
+}
+
+/// Waits while the disk is behind, as Clients of the same owner would.
+async fn wait_for_room(services: &TenantServices, tenant: &Tenant, messages: &[IngestedMessage]) {
+    if !messages.iter().any(|message| message.retain || is_acknowledged(message)) {
+        return;
+    }
+    let share = || services.owner.as_ref().map(|owner| tenant.shares.of_user(&owner.name));
+    while this_turn::with(|turn| turn.is_store_busy_for(share)) {
+        tokio::time::sleep(BUSY_PAUSE).await;
+    }
+}
+
+/// Checks that the owner may publish these messages of a route; a denial is recorded.
+fn check_rights(
+    services: &TenantServices,
+    run: &RunContext,
+    messages: &[IngestedMessage],
+) -> Result<(), IngestError> {
+    let may = |arrival: &IngestedMessage| services.may_write(run, &arrival.as_message());
+    match messages.iter().find(|message| !may(message)) {
+        None => Ok(()),
+        Some(refused) => {
+            services.denied(run, &format!("to publish to '{}'", refused.topic));
+            Err(IngestError::NotAllowed)
+        }
+    }
+}
+
+/// Publishes the messages; gives what to wait for where any is of QoS 1 or 2.
+fn publish(
+    services: &TenantServices,
+    tenant: &Arc<Tenant>,
+    run: &RunContext,
+    messages: &[IngestedMessage],
+) -> Result<Option<oneshot::Receiver<Outcome>>, IngestError> {
+    let route = definition_id(run.definition);
+    let hops = tenant.programs().guests.route_by_id(route).ok_or(IngestError::Closed)?.hops();
+    let sender =
+        Sender { owner: services.owner.as_ref().map(|owner| &owner.name), origin: Some(route), hops };
+    this_turn::with(|turn| {
+        turn.tick();
+        if capacity::may_refuse(turn) && !can_keep(turn, tenant, messages) {
+            turn.core.counters.publish_not_stored.add(messages.len() as u64);
+            return Err(IngestError::NotStored);
+        }
+        let acknowledged = messages.iter().filter(|message| is_acknowledged(message)).count();
+        let (watcher, stored) = Stored::watching(acknowledged);
+        for arrival in messages {
+            if is_acknowledged(arrival) {
+                turn.watch_commit(Arc::clone(&watcher) as _);
+            }
+            of_route(arrival).publish(turn, tenant, sender);
+        }
+        turn.flush();
+        Ok((acknowledged > 0).then_some(stored))
+    })
+}
+
+/// Whether each of the messages can be kept wherever it must be; nothing of them stays in the turn.
+fn can_keep(turn: &mut Turn, tenant: &Arc<Tenant>, messages: &[IngestedMessage]) -> bool {
+    let can = messages.iter().all(|message| {
+        let publication = of_route(message).in_turn(turn, 0);
+        publication.is_none_or(|publication| capacity::can_keep(turn, tenant, &publication))
+    });
+    turn.flush();
+    can
+}
+
+fn is_acknowledged(message: &IngestedMessage) -> bool {
+    message.qos != Qos::AtMostOnce
+}
+
+/// Message that a route has brought.
+fn of_route(arrival: &IngestedMessage) -> GuestMessage<'_> {
+    let IngestedMessage { topic, payload, qos, retain, properties, expiry_seconds } = arrival;
+    let (qos, retain, expiry_seconds) = (*qos, *retain, *expiry_seconds);
+    GuestMessage { topic, payload, qos, retain, properties, expiry_seconds }
+}
+
+type Outcome = Result<(), StoreFailure>;
+
+/// Receiver of what becomes of some messages, each of which may be in another batch.
+struct Stored(Mutex<Waiting>);
+
+struct Waiting {
+    /// Messages of which it is not known yet.
+    left: usize,
+    outcome: Outcome,
+    answer: Option<oneshot::Sender<Outcome>>,
+}
+
+impl Stored {
+    /// Watcher of so many messages, and the one answer about all of them.
+    fn watching(messages: usize) -> (Arc<Stored>, oneshot::Receiver<Outcome>) {
+        let (answer, answered) = oneshot::channel();
+        let waiting = Waiting { left: messages, outcome: Ok(()), answer: Some(answer) };
+        (Arc::new(Stored(Mutex::new(waiting))), answered)
+    }
+}
+
+impl CommitWatcher for Stored {
+    fn settled(&self, outcome: Outcome) {
+        let mut waiting = self.0.lock();
+        waiting.left = waiting.left.saturating_sub(1);
+        waiting.outcome = waiting.outcome.and(outcome);
+        if waiting.left == 0
+            && let Some(answer) = waiting.answer.take()
+        {
+            // The guest may have been given up.
+            let _ = answer.send(waiting.outcome);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! Runs of a guest between its deliveries: what it polls, reads and serves.
+//!
+//! A guest is called from one place at a time. While it runs, work that comes is announced to it, and it returns soon; it runs again when the work is done, so that
+//! neither keeps the other from its turn.
+
+use std::time::Duration;
+
+use lotmq_host::route::Failure;
+use tokio::time::{Instant, timeout};
+
+use super::pause::Pause;
+use super::{Ended, Serving, text_of, too_long};
+use crate::guests::routes::runner::Work;
+use crate::limits::{ROUTE_CALL_TIME, ROUTE_RUN_TIME};
+
+/// When a guest runs again.
+pub(super) struct Runs {
+    next: Instant,
+    pause: Pause,
+}
+
+impl Runs {
+    /// A guest that wants to run at once.
+    pub(super) fn at_once() -> Runs {
+        Runs { next: Instant::now(), pause: Pause::retrying() }
+    }
+}
+
+impl Serving<'_> {
+    /// Waits for the next work, while the guest runs if it does that; `None` when there is a change.
+    pub(super) async fn next_work(&mut self) -> Result<Option<Work>, Ended> {
+        let route = &self.driver.route;
+        loop {
+            let Some(runs) = &mut self.runs else { return Ok(route.next_work(self.number).await) };
+            tokio::select! {
+                biased;
+                () = tokio::time::sleep_until(runs.next) => {}
+                work = route.next_work(self.number) => return Ok(work),
+            }
+            self.run_guest().await?;
+        }
+    }
+
+    /// Lets the guest run until it has done what it wants, or there is other work for it.
+    async fn run_guest(&mut self) -> Result<(), Ended> {
+        let (route, work) = (&self.driver.route, self.instance.host_work());
+        // What it brings now has no cause here.
+        route.work_on(&[]);
+        let until_ms = u32::try_from(ROUTE_RUN_TIME.as_millis()).unwrap_or(u32::MAX);
+        let ran = {
+            let mut ran = std::pin::pin!(self.instance.run(until_ms));
+            let has_work = std::pin::pin!(route.has_work(self.number));
+            tokio::select! {
+                biased;
+                ran = timeout(ROUTE_RUN_TIME + ROUTE_CALL_TIME, &mut ran) => ran,
+                () = has_work => {
+                    work.announce();
+                    timeout(ROUTE_CALL_TIME, ran).await
+                }
+            }
+        };
+        work.done();
+        match ran {
+            Ok(Ok(Ok(after_ms))) => {
+                self.runs_after(Duration::from_millis(after_ms.into()));
+                Ok(())
+            }
+            Ok(Ok(Err(failure @ (Failure::Retry(_) | Failure::Reject(_))))) => {
+                self.runs_after_failing(&text_of(failure));
+                Ok(())
+            }
+            Ok(Ok(Err(failure))) => Err(super::ended(failure)),
+            Ok(Err(trap)) => Err(Ended::Away(trap.to_string())),
+            Err(_) => Err(Ended::Away(too_long())),
+        }
+    }
+
+    fn runs_after(&mut self, time: Duration) {
+        self.runs = Some(Runs { next: Instant::now() + time, pause: Pause::retrying() });
+    }
+
+    fn runs_after_failing(&mut self, reason: &str) {
+        let (now, reason) = (self.driver.now(), self.driver.masked(reason));
+        self.driver.route.update(|standing| standing.failed(0, &reason, now));
+        if let Some(runs) = &mut self.runs {
+            runs.next = Instant::now() + runs.pause.next();
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! Endpoints of a route: the places that its settings name, for its guest.
+//!
+//! Each section with a `HOST` (or `SERVER`), an `ALLOW_HOSTS` or a `LISTEN` is an endpoint by its own name: of `SQL_CONFIG` it is `sql`.
+
+use std::collections::HashMap;
+
+use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
+use lotmq_host::route::{ClientTls, Endpoint, EndpointTls, HostPattern};
+
+use super::template::Names;
+
+/// Settings that ask for TLS: from the first byte, by two names, and when the guest begins with it.
+const TLS_FLAGS: [&str; 3] = ["USE_TLS", "USE_SSL", "USE_STARTTLS"];
+
+/// Reason why the settings of a section make no endpoint.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub(super) enum NoEndpoint {
+    #[error("{section}: {key} is not set")]
+    Missing { section: String, key: &'static str },
+    #[error("{section}: {key} is '{value}', which is no port from 1 to 65535")]
+    Port { section: String, key: &'static str, value: String },
+    #[error("{section}: LISTEN is '{value}', which is not an IP address and a port, as in '10.0.0.7:502'")]
+    Listen { section: String, value: String },
+    #[error("{section}: {key} is '{value}', which is neither true nor false")]
+    Flag { section: String, key: &'static str, value: String },
+    #[error("{section}: ALLOW_HOSTS: {reason}")]
+    Pattern { section: String, reason: lotmq_host::route::NotAPattern },
+    #[error("{section}: it connects and listens; these are two sections")]
+    Both { section: String },
+    #[error("{section}: {reason}")]
+    Tls { section: String, reason: String },
+}
+
+/// Whether a setting of a route asks for TLS.
+pub(super) fn wants_tls(route: &RouteFacts) -> bool {
+    let asks = |block: &RouteBlock| TLS_FLAGS.iter().any(|flag| block.settings.contains_key(*flag));
+    route.sections.iter().any(asks)
+}
+
+/// The endpoints that a route names; `trusted` gives how TLS is spoken, where an endpoint wants it.
+pub(super) fn endpoints(
+    route: &RouteFacts,
+    names: &impl Names,
+    trusted: impl Fn() -> Result<ClientTls, String>,
+) -> Result<HashMap<String, Endpoint>, NoEndpoint> {
+    let mut endpoints = HashMap::new();
+    for block in &route.sections {
+        let section = Section { block, names };
+        if let Some(endpoint) = section.endpoint(&trusted)? {
+            let name = block.name.strip_suffix("_CONFIG").unwrap_or(&block.name);
+            endpoints.insert(name.to_ascii_lowercase(), endpoint);
+        }
+    }
+    Ok(endpoints)
+}
+
+struct Section<'a, N> {
+    block: &'a RouteBlock,
+    names: &'a N,
+}
+
+impl<N: Names> Section<'_, N> {
+    fn endpoint(
+        &self,
+        trusted: &impl Fn() -> Result<ClientTls, String>,
+    ) -> Result<Option<Endpoint>, NoEndpoint> {
+        let host = self.text("HOST").or_else(|| self.text("SERVER"));
+        match (host, self.text("LISTEN"), self.text("ALLOW_HOSTS")) {
+            (None, None, None) => Ok(None),
+            (None, Some(listen), None) => self.listening(listen).map(Some),
+            (_, Some(_), _) => Err(NoEndpoint::Both { section: self.name() }),
+            (host, None, patterns) => {
+                let others = patterns.map_or(Ok(Vec::new()), |patterns| self.patterns(&patterns))?;
+                let port = if host.is_some() { self.port()? } else { 0 };
+                let (tls, server_name) = (self.tls(trusted)?, self.text("TLS_SERVER_NAME"));
+                let host = host.unwrap_or_default();
+                Ok(Some(Endpoint { host, port, others, tls, server_name, listens: false }))
+            }
+        }
+    }
+
+    fn listening(&self, listen: String) -> Result<Endpoint, NoEndpoint> {
+        match listen.parse::<std::net::SocketAddr>() {
+            Ok(address) => Ok(Endpoint {
+                host: address.ip().to_string(),
+                port: address.port(),
+                listens: true,
+                ..Endpoint::default()
+            }),
+            Err(_) => Err(NoEndpoint::Listen { section: self.name(), value: listen }),
+        }
+    }
+
+    fn patterns(&self, texts: &str) -> Result<Vec<HostPattern>, NoEndpoint> {
+        let parsed: Result<_, _> = texts.split(',').map(str::parse).collect();
+        parsed.map_err(|reason| NoEndpoint::Pattern { section: self.name(), reason })
+    }
+
+    fn port(&self) -> Result<u16, NoEndpoint> {
+        let section = self.name();
+        let Some(value) = self.text("PORT") else { return Err(NoEndpoint::Missing { section, key: "PORT" }) };
+        match value.parse() {
+            Ok(port) if port > 0 => Ok(port),
+            _ => Err(NoEndpoint::Port { section, key: "PORT", value }),
+        }
+    }
+
+    fn tls(&self, trusted: &impl Fn() -> Result<ClientTls, String>) -> Result<EndpointTls, NoEndpoint> {
+        let trusted = || trusted().map_err(|reason| NoEndpoint::Tls { section: self.name(), reason });
+        let [at_once, as_ssl, on_demand] = TLS_FLAGS;
+        if self.flag(at_once)? || self.flag(as_ssl)? {
+            Ok(EndpointTls::OnConnect(trusted()?))
+        } else if self.flag(on_demand)? {
+            Ok(EndpointTls::OnDemand(trusted()?))
+        } else {
+            Ok(EndpointTls::Never)
+        }
+    }
+
+    fn flag(&self, key: &'static str) -> Result<bool, NoEndpoint> {
+        match self.text(key) {
+            None => Ok(false),
+            Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
+            Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
+            Some(value) => Err(NoEndpoint::Flag { section: self.name(), key, value }),
+        }
+    }
+
+    fn name(&self) -> String {
+        self.block.name.clone()
+    }
+
+    /// A setting as text, with the values that it names; `None` where it is not there, or is filled for each message.
+    fn text(&self, key: &str) -> Option<String> {
+        match self.block.settings.get(key)? {
+            RouteValue::Text(text) => Some(text.clone()),
+            RouteValue::Int(number) => Some(number.to_string()),
+            RouteValue::Double(number) => Some(number.to_string()),
+            RouteValue::Bool(is) => Some(is.to_string()),
+            RouteValue::Parts(parts) => parts.iter().map(|part| self.part(part)).collect(),
+            RouteValue::Template(_) => None,
+        }
+    }
+
+    fn part(&self, part: &RoutePart) -> Option<String> {
+        match part {
+            RoutePart::Text(text) => Some(text.clone()),
+            RoutePart::Env(name) => self.names.environment(name),
+            RoutePart::Secret(name) => self.names.secret(name),
+            RoutePart::RandomUuid => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Site;
+
+    impl Names for Site {
+        fn environment(&self, name: &str) -> Option<String> {
+            (name == "PLC").then(|| "10.0.0.7".to_owned())
+        }
+        fn secret(&self, _name: &str) -> Option<String> {
+            None
+        }
+    }
+
+    fn of(settings: &[(&str, RouteValue)]) -> Result<HashMap<String, Endpoint>, String> {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let section = RouteBlock { name: "PLC_CONFIG".to_owned(), settings, ..RouteBlock::default() };
+        let (kind, sections) = ("WASM".to_owned(), vec![section]);
+        let (events, mappings, stores) = (Vec::new(), Vec::new(), Vec::new());
+        let route = RouteFacts { kind, sections, events, mappings, stores };
+        endpoints(&route, &Site, || Err("no authorities".to_owned())).map_err(|error| error.to_string())
+    }
+
+    fn text(text: &str) -> RouteValue {
+        RouteValue::Text(text.to_owned())
+    }
+
+    #[test]
+    fn sections_with_a_place_are_endpoints() {
+        assert!(of(&[("RATE", RouteValue::Int(5))]).unwrap().is_empty());
+        let named = RouteValue::Parts(vec![RoutePart::Env("PLC".to_owned())]);
+        let found = of(&[("HOST", named), ("PORT", RouteValue::Int(502))]).unwrap();
+        assert_eq!((found["plc"].host.as_str(), found["plc"].port), ("10.0.0.7", 502));
+        let found = of(&[("ALLOW_HOSTS", text("*.kafka.local:9092, 10.0.0.0/8:*"))]).unwrap();
+        assert_eq!((found["plc"].others.len(), found["plc"].host.as_str()), (2, ""));
+        let found = of(&[("LISTEN", text("10.0.0.1:5020"))]).unwrap();
+        assert!(found["plc"].listens && found["plc"].port == 5020);
+    }
+
+    #[test]
+    fn what_makes_no_endpoint_is_told() {
+        let host = || ("HOST", text("plc"));
+        let port = || ("PORT", RouteValue::Int(502));
+        for (settings, expected) in [
+            (vec![host()], "PLC_CONFIG: PORT is not set"),
+            (vec![host(), ("PORT", text("0"))], "PLC_CONFIG: PORT is '0', which is no port from 1 to 65535"),
+            (vec![host(), ("PORT", text("x"))], "PLC_CONFIG: PORT is 'x', which is no port from 1 to 65535"),
+            (
+                vec![("LISTEN", text("here"))],
+                "PLC_CONFIG: LISTEN is 'here', which is not an IP address and a port, as in '10.0.0.7:502'",
+            ),
+            (
+                vec![host(), port(), ("LISTEN", text("10.0.0.1:1"))],
+                "PLC_CONFIG: it connects and listens; these are two sections",
+            ),
+            (
+                vec![host(), port(), ("USE_TLS", text("maybe"))],
+                "PLC_CONFIG: USE_TLS is 'maybe', which is neither true nor false",
+            ),
+            (vec![host(), port(), ("USE_TLS", RouteValue::Bool(true))], "PLC_CONFIG: no authorities"),
+        ] {
+            assert_eq!(of(&settings).unwrap_err(), expected, "{settings:?}");
+        }
+        let refused = of(&[("ALLOW_HOSTS", text("kafka"))]).unwrap_err();
+        assert!(refused.starts_with("PLC_CONFIG: ALLOW_HOSTS: 'kafka' names no places"), "{refused}");
+    }
+}

@@ -1,0 +1,134 @@
+//! Routes of a real broker, with a real guest and real sockets.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::time::Instant;
+
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_host::ComponentSource;
+use lotmq_host::route::RouteGuest;
+
+use crate::guests::HasPrograms as _;
+use crate::testing::{PATIENCE, Running, connect, receive};
+
+/// The guest `route-echo`: a line for each message, both ways.
+const ECHO: &[u8] = include_bytes!("../../../../../guests/route-echo/prebuilt/route-echo.wasm");
+
+const AT_HOME: &[(&str, &str)] =
+    &[("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true"), ("LOTMQ_ROUTES_LISTEN_NETWORKS", "127.0.0.0/8")];
+
+/// A broker that runs the guest for routes of type `WASM`.
+fn broker(settings: &[(&str, &str)]) -> Running {
+    let running = Running::start_with(settings);
+    let hosting = &running.server.broker.hosting;
+    let guest = RouteGuest::compile(&hosting.engine, ECHO, ComponentSource::Upload).unwrap();
+    hosting.route_types.put("WASM", guest);
+    running
+}
+
+fn root(running: &Running, id: &str) -> Client {
+    connect(running.address(), &ConnectOptions::v5(id).user("root", "coreflux"))
+}
+
+/// Deploys a route with these settings of its endpoint; who sees what it brings.
+fn deploy(running: &Running, settings: &str) -> Client {
+    let mut watcher = root(running, "watcher");
+    watcher.subscribe_to("echo/in", QoS::AtLeastOnce).unwrap();
+    let mut commander = root(running, "commander");
+    commander.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    let source = format!(
+        "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD ECHO_CONFIG\n{settings}    ADD EVENT Out\n        WITH SOURCE_TOPIC \"out\"\n        WITH DESTINATION_TOPIC \"echo/in\"\n"
+    );
+    commander.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
+    let reply = receive(&mut commander).1;
+    assert!(reply.contains("\"AddRoute\"") && !reply.contains("\"success\":false"), "{reply}");
+    watcher
+}
+
+fn at(address: SocketAddr) -> String {
+    format!("        WITH HOST \"{}\"\n        WITH PORT {}\n", address.ip(), address.port())
+}
+
+/// Waits until the route's last error is so.
+fn wait_for_error(running: &Running, part: &str) {
+    let tenant = running.server.broker.tenants.default_tenant();
+    let route = tenant.programs().guests.route("Line").unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = running.server.broker.hosting.definitions_now().wall;
+        let standing = route.standing().to_json("Line", "WASM", now).to_string();
+        if standing.contains(part) {
+            return;
+        }
+        assert!(Instant::now() < deadline, "{standing}");
+        std::thread::yield_now();
+    }
+}
+
+fn publish(client: &mut Client, payload: &str) {
+    client.publish(&Publication::new("out", payload).qos(QoS::AtLeastOnce)).unwrap();
+}
+
+fn line(reader: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    reader.read_line(&mut line).unwrap();
+    line.trim_end().to_owned()
+}
+
+#[test]
+fn a_guest_runs_and_takes_messages_by_turns_and_is_opened_again_when_the_other_side_ends() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let running = broker(AT_HOME);
+    let mut watcher = deploy(&running, &at(far.local_addr().unwrap()));
+    let mut sender = running.client("sender");
+    for round in 0..2 {
+        let (mut stream, _) = far.accept().unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(b"hello\n").unwrap();
+        assert_eq!(receive(&mut watcher).1, "hello", "it runs");
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        for number in 0..100 {
+            publish(&mut sender, &number.to_string());
+            stream.write_all(format!("line {number}\n").as_bytes()).unwrap();
+        }
+        for number in 0..100 {
+            assert_eq!(line(&mut reader), number.to_string(), "round {round}");
+            assert_eq!(receive(&mut watcher).1, format!("line {number}"), "round {round}");
+        }
+    }
+    running.server.stop();
+}
+
+#[test]
+fn a_route_that_listens_is_connected_to() {
+    // A port that is free now; nobody else of this machine is likely to want it.
+    let free = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let running = broker(AT_HOME);
+    let settings = format!("        WITH LISTEN \"{free}\"\n        WITH HOW \"listen\"\n");
+    let mut watcher = deploy(&running, &settings);
+    let deadline = Instant::now() + PATIENCE;
+    let mut stream = loop {
+        match TcpStream::connect(free) {
+            Ok(stream) => break stream,
+            Err(error) => assert!(Instant::now() < deadline, "{error}"),
+        }
+    };
+    stream.write_all(b"from outside\n").unwrap();
+    assert_eq!(receive(&mut watcher).1, "from outside");
+    publish(&mut running.client("sender"), "answer");
+    assert_eq!(line(&mut BufReader::new(stream)), "answer");
+    running.server.stop();
+}
+
+#[test]
+fn what_the_operator_does_not_allow_is_told_and_stops_the_route() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let running = broker(&[]);
+    deploy(&running, &at(far.local_addr().unwrap()));
+    wait_for_error(&running, "127.0.0.1 is this machine, and routes.allow_loopback is not set");
+    deploy(&running, "        WITH LISTEN \"127.0.0.1:5020\"\n        WITH HOW \"listen\"\n");
+    wait_for_error(&running, "127.0.0.1 is none of routes.listen_networks");
+    deploy(&running, "        WITH HOST \"plc\"\n");
+    wait_for_error(&running, "ECHO_CONFIG: PORT is not set");
+    running.server.stop();
+}

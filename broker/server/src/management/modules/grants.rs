@@ -1,0 +1,377 @@
+//! Grants of modules: what a component asks for in its manifest, and what the command that installed it has named.
+//!
+//! The manifest is the custom section [`MANIFEST_SECTION`] with JSON such as `{"asks":["read:raw/#","env-read:SCALE","state"]}`. It is
+//! shown and compared, and gives nothing: what a module may do is what its command has granted, within the rights of its owner.
+
+use std::collections::BTreeSet;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use lotmq_host::{Capability, Grants, NameGrant, TopicGrant, ValueGrant, custom_sections};
+use lotmq_router::{filter_includes, topic_filter_valid};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::guests::variables::is_name;
+use crate::limits::{MANIFEST_BYTES_MAX, MODULE_GRANT_BYTES_MAX, MODULE_GRANTS_MAX};
+
+/// Name of the custom section in which a component says what it asks for.
+pub(crate) const MANIFEST_SECTION: &str = "lotmq:manifest";
+
+/// Bytes of the longest Topic Filter of which both grants fit.
+pub(crate) const TOPIC_FILTER_BYTES_MAX: usize = MODULE_GRANT_BYTES_MAX - "write:".len();
+
+/// Name that stands for all names of a kind.
+const ALL: &str = "*";
+
+/// Grant of one capability for one topic or name. Its text, such as `env-read:SCALE`, is the same in manifests, options and replies.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub(crate) struct NamedGrant {
+    pub(crate) capability: Capability,
+    /// Topic Filter, name, [`ALL`], or nothing for the state.
+    pub(crate) name: Box<str>,
+}
+
+/// Grants, in the order of their capabilities and names.
+pub(crate) type GrantSet = BTreeSet<NamedGrant>;
+
+/// Reason why a text is no grant.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum GrantError {
+    #[error("'{0}' is not a grant: it begins with none of {words}", words = words())]
+    Kind(String),
+    #[error("'{grant}' is not a grant: {reason}")]
+    Name { grant: String, reason: &'static str },
+    #[error("a grant has {bytes} bytes, limit {MODULE_GRANT_BYTES_MAX}")]
+    TooLong { bytes: usize },
+}
+
+/// Reason why a manifest is refused.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum ManifestError {
+    #[error("it has {bytes} bytes, limit {MANIFEST_BYTES_MAX}")]
+    TooLarge { bytes: usize },
+    #[error("the component has {0} of them")]
+    Several(usize),
+    #[error("it is not {{\"asks\":[…]}}: {0}")]
+    Json(String),
+    #[error("it asks for {0} things, limit {MODULE_GRANTS_MAX}")]
+    TooMany(usize),
+}
+
+fn words() -> String {
+    Capability::ALL.map(Capability::word).join(":, ")
+}
+
+impl NamedGrant {
+    /// Whether it is one of topics.
+    fn is_of_topic(&self) -> bool {
+        matches!(self.capability, Capability::ReadTopic | Capability::WriteTopic)
+    }
+}
+
+impl fmt::Display for NamedGrant {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.capability.word())?;
+        if self.capability == Capability::KeepState { Ok(()) } else { write!(f, ":{}", self.name) }
+    }
+}
+
+impl From<NamedGrant> for String {
+    fn from(grant: NamedGrant) -> String {
+        grant.to_string()
+    }
+}
+
+impl TryFrom<String> for NamedGrant {
+    type Error = GrantError;
+
+    fn try_from(text: String) -> Result<Self, GrantError> {
+        text.parse()
+    }
+}
+
+impl FromStr for NamedGrant {
+    type Err = GrantError;
+
+    fn from_str(text: &str) -> Result<Self, GrantError> {
+        if text.len() > MODULE_GRANT_BYTES_MAX {
+            return Err(GrantError::TooLong { bytes: text.len() });
+        }
+        let (word, name) = text.split_once(':').map_or((text, None), |(word, name)| (word, Some(name)));
+        let known = Capability::ALL.into_iter().find(|capability| capability.word() == word);
+        let capability = known.ok_or_else(|| GrantError::Kind(text.to_owned()))?;
+        let wrong = |reason| GrantError::Name { grant: text.to_owned(), reason };
+        let name = match (capability, name) {
+            (Capability::KeepState, None) => "",
+            (Capability::KeepState, Some(_)) => return Err(wrong("the state has no name")),
+            (_, None) => return Err(wrong("a name is missing behind a colon")),
+            (_, Some(name)) => name,
+        };
+        check_name(capability, name).map_err(wrong)?;
+        Ok(NamedGrant { capability, name: name.into() })
+    }
+}
+
+fn check_name(capability: Capability, name: &str) -> Result<(), &'static str> {
+    let (is_valid, reason) = match capability {
+        Capability::ReadTopic | Capability::WriteTopic => {
+            let is_filter = topic_filter_valid(name).is_ok() && !name.starts_with("$share/");
+            (is_filter, "it names no topic filter")
+        }
+        Capability::ReadEnvironment
+        | Capability::WriteEnvironment
+        | Capability::ReadSecret
+        | Capability::WriteSecret => (name == ALL || is_name(name), "it names no variable"),
+        Capability::CallAction | Capability::PublishModel | Capability::CallScript | Capability::AskRoute => {
+            (is_plain(name), "it names no definition")
+        }
+        Capability::Connect => (is_endpoint(name), "it is not followed by host:port"),
+        Capability::UseFile => (is_plain(name), "it names no path"),
+        Capability::KeepState => (true, ""),
+    };
+    if is_valid { Ok(()) } else { Err(reason) }
+}
+
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && !name.contains(char::is_control)
+}
+
+/// Whether a text is `host:port`; a host may begin with `*.`, a port may be `*`.
+fn is_endpoint(text: &str) -> bool {
+    let Some((host, port)) = text.rsplit_once(':') else { return false };
+    let is_port = port == ALL || port.parse::<u16>().is_ok_and(|port| port > 0);
+    let plain = host.strip_prefix("*.").unwrap_or(host);
+    let is_address = plain
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .is_some_and(|inside| inside.parse::<std::net::Ipv6Addr>().is_ok());
+    let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_');
+    is_port && (is_address || (!plain.is_empty() && plain.bytes().all(is_name)))
+}
+
+/// What a component asks for; `None` without a manifest.
+///
+/// # Errors
+/// [`ManifestError`].
+pub(crate) fn asked(component: &[u8]) -> Result<Option<GrantSet>, ManifestError> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Manifest {
+        asks: Vec<NamedGrant>,
+    }
+
+    let sections = custom_sections(component, MANIFEST_SECTION);
+    let section = match sections[..] {
+        [] => return Ok(None),
+        [section] => section,
+        _ => return Err(ManifestError::Several(sections.len())),
+    };
+    if section.len() > MANIFEST_BYTES_MAX {
+        return Err(ManifestError::TooLarge { bytes: section.len() });
+    }
+    // A struct may be an array to serde, and a key of a map may come twice.
+    let members: Result<Map<String, Value>, _> = serde_json::from_slice(section);
+    let manifest = members.and_then(|_| serde_json::from_slice::<Manifest>(section));
+    let manifest = manifest.map_err(|error| ManifestError::Json(error.to_string()))?;
+    if manifest.asks.len() > MODULE_GRANTS_MAX {
+        return Err(ManifestError::TooMany(manifest.asks.len()));
+    }
+    Ok(Some(manifest.asks.into_iter().collect()))
+}
+
+/// Whether modules of this broker can have such a grant: the one world that is run connects with nothing and has no files.
+pub(crate) fn is_available(grant: &NamedGrant) -> bool {
+    !matches!(grant.capability, Capability::Connect | Capability::UseFile)
+}
+
+/// Grants of a topic, to read and to write.
+///
+/// # Errors
+/// [`GrantError`] for a Topic Filter that no grant can name.
+pub(crate) fn of_topic(filter: &str) -> Result<[NamedGrant; 2], GrantError> {
+    let grant = |capability: Capability| format!("{}:{filter}", capability.word()).parse();
+    Ok([grant(Capability::ReadTopic)?, grant(Capability::WriteTopic)?])
+}
+
+/// Grants of these topics, to read and to write. A Topic Filter that no grant can name gives none.
+pub(crate) fn of_topics<'a>(filters: impl IntoIterator<Item = &'a String>) -> GrantSet {
+    filters.into_iter().filter_map(|filter| of_topic(filter).ok()).flatten().collect()
+}
+
+/// Whether a set covers a grant, in the same words or in wider ones.
+pub(crate) fn covers(set: &GrantSet, wanted: &NamedGrant) -> bool {
+    set.iter().filter(|granted| granted.capability == wanted.capability).any(|granted| {
+        match wanted.is_of_topic() {
+            true => filter_includes(&granted.name, &wanted.name),
+            false => granted.name == wanted.name || *granted.name == *ALL,
+        }
+    })
+}
+
+/// Topic Filters that a set names for a capability.
+pub(crate) fn names(set: &GrantSet, capability: Capability) -> impl Iterator<Item = &str> {
+    set.iter().filter(move |grant| grant.capability == capability).map(|grant| &*grant.name)
+}
+
+/// Grants of the host.
+pub(crate) fn for_host(set: &GrantSet, config: Option<Arc<str>>) -> Grants {
+    let topics = |capability| TopicGrant::Filters(names(set, capability).map(Into::into).collect());
+    let named = |capability| {
+        let is_all = names(set, capability).any(|name| name == ALL);
+        if is_all {
+            NameGrant::All
+        } else {
+            NameGrant::Names(names(set, capability).map(Into::into).collect())
+        }
+    };
+    Grants {
+        write: topics(Capability::WriteTopic),
+        read: topics(Capability::ReadTopic),
+        environment: ValueGrant {
+            read: named(Capability::ReadEnvironment),
+            write: named(Capability::WriteEnvironment),
+        },
+        secrets: ValueGrant { read: named(Capability::ReadSecret), write: named(Capability::WriteSecret) },
+        actions: named(Capability::CallAction),
+        models: named(Capability::PublishModel),
+        scripts: named(Capability::CallScript),
+        routes: named(Capability::AskRoute),
+        state: names(set, Capability::KeepState).next().is_some(),
+        config,
+        ..Grants::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(texts: &[&str]) -> GrantSet {
+        texts.iter().map(|text| text.parse().unwrap()).collect()
+    }
+
+    fn component(manifests: &[&str]) -> Vec<u8> {
+        let mut component = b"\0asm\x0d\0\x01\0".to_vec();
+        for manifest in manifests {
+            let mut section = vec![u8::try_from(MANIFEST_SECTION.len()).unwrap()];
+            section.extend_from_slice(MANIFEST_SECTION.as_bytes());
+            section.extend_from_slice(manifest.as_bytes());
+            component.push(0);
+            let mut len = section.len();
+            while len >= 0x80 {
+                component.push(u8::try_from(len & 0x7f).unwrap() | 0x80);
+                len >>= 7;
+            }
+            component.push(u8::try_from(len).unwrap());
+            component.extend_from_slice(&section);
+        }
+        component
+    }
+
+    #[test]
+    fn a_grant_is_read_and_shown_in_the_same_words() {
+        for text in [
+            "read:raw/#",
+            "write:a b/ä",
+            "env-read:SCALE",
+            "env-write:*",
+            "secret-read:DB_PASSWORD",
+            "secret-write:X",
+            "action:Alarm",
+            "model:M",
+            "python:Script",
+            "rows:R",
+            "endpoint:db.example:5432",
+            "endpoint:*.example:*",
+            "endpoint:[::1]:80",
+            "file:/data/x",
+            "state",
+        ] {
+            assert_eq!(text.parse::<NamedGrant>().unwrap().to_string(), text);
+        }
+        for (text, part) in [
+            ("", "begins with none of read:, write:, env-read:"),
+            ("raw/#", "begins with none of"),
+            ("Read:a", "begins with none of"),
+            ("read", "a name is missing"),
+            ("read:a/#/b", "no topic filter"),
+            ("read:$share/g/a", "no topic filter"),
+            ("env-read:1A", "no variable"),
+            ("env-read:A*", "no variable"),
+            ("action:", "no definition"),
+            ("endpoint:db", "not followed by host:port"),
+            ("endpoint:db:0", "not followed by host:port"),
+            ("endpoint:a b:1", "not followed by host:port"),
+            ("endpoint:*:1", "not followed by host:port"),
+            ("state:x", "the state has no name"),
+        ] {
+            let error = text.parse::<NamedGrant>().unwrap_err().to_string();
+            assert!(error.contains(part), "{text}: {error}");
+        }
+        let long = format!("read:{}", "a".repeat(MODULE_GRANT_BYTES_MAX));
+        assert_eq!(long.parse::<NamedGrant>(), Err(GrantError::TooLong { bytes: long.len() }));
+    }
+
+    #[test]
+    fn a_manifest_is_read_strictly() {
+        assert_eq!(asked(&component(&[])), Ok(None));
+        assert_eq!(asked(&component(&[r#"{"asks":[]}"#])), Ok(Some(GrantSet::new())));
+        let two = asked(&component(&[r#"{"asks":["state","read:a/#","state"]}"#]));
+        assert_eq!(two, Ok(Some(set(&["read:a/#", "state"]))));
+        let many = format!(r#"{{"asks":[{}"state"]}}"#, "\"state\",".repeat(MODULE_GRANTS_MAX));
+        let large = format!(r#"{{"asks":[]}}{}"#, " ".repeat(MANIFEST_BYTES_MAX));
+        for (manifests, part) in [
+            (&[""][..], "EOF"),
+            (&["[[]]"], "expected a map"),
+            (&["{}"], "missing field `asks`"),
+            (&[r#"{"asks":["x"]}"#], "'x' is not a grant"),
+            (&[r#"{"asks":[],"gives":1}"#], "unknown field `gives`"),
+            (&[r#"{"asks":["state"],"asks":[]}"#], "duplicate field `asks`"),
+            (&[r#"{"asks":[]}{"asks":[]}"#], "trailing characters"),
+            (&[r#"{"asks":[]}"#, r#"{"asks":[]}"#], "has 2 of them"),
+            (&[&many], "it asks for 257 things, limit 256"),
+            (&[&large], "limit 65536"),
+        ] {
+            let error = asked(&component(manifests)).unwrap_err().to_string();
+            assert!(error.contains(part), "{manifests:.100?}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_wider_grant_covers_a_narrower_one_of_the_same_kind() {
+        let granted = set(&["read:a/#", "env-read:*", "secret-read:S", "state"]);
+        for (wanted, expected) in [
+            ("read:a/+", true),
+            ("read:a/b/#", true),
+            ("read:#", false),
+            ("write:a/b", false),
+            ("env-read:X", true),
+            ("env-write:X", false),
+            ("secret-read:S", true),
+            ("secret-read:*", false),
+            ("state", true),
+            ("action:A", false),
+        ] {
+            assert_eq!(covers(&granted, &wanted.parse().unwrap()), expected, "{wanted}");
+        }
+    }
+
+    #[test]
+    fn the_host_gets_what_was_granted_and_nothing_else() {
+        let granted = ["read:a", "env-read:E", "secret-write:*", "action:A", "python:S", "state"];
+        let grants = for_host(&set(&granted), None);
+        for capability in Capability::ALL {
+            for name in ["a", "E", "A", "S"] {
+                let text = format!("{}:{name}", capability.word());
+                let expected = granted.contains(&&*text)
+                    || matches!(capability, Capability::WriteSecret | Capability::KeepState);
+                assert_eq!(grants.cover(capability, name), expected, "{text}");
+            }
+        }
+        let none = for_host(&GrantSet::new(), None);
+        assert!(!Capability::ALL.iter().any(|capability| none.cover(*capability, "a")));
+    }
+}
