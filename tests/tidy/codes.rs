@@ -6,7 +6,8 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 21] = [
+const NO_CODES: [&str; 26] = [
+    "ALLOW_HOSTS",
     "BROKER_ADDRESS",
     "BUFFER_MAX_BYTES",
     "BUFFER_MODE",
@@ -26,7 +27,11 @@ const NO_CODES: [&str; 21] = [
     "ROUTE_CONFIG",
     "SOURCE_TOPIC",
     "STATE_DIRECTORY",
+    "TLS_SERVER_NAME",
     "UNIX_MS",
+    "USE_SSL",
+    "USE_STARTTLS",
+    "USE_TLS",
     "BROKER_ROOT_PASSWORD",
 ];
 

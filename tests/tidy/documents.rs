@@ -34,11 +34,13 @@ fn collect_tests(folder: &Path, found: &mut BTreeSet<String>) {
     }
 }
 
-/// The function that follows each `#[test]`; other attributes may stand between.
+/// The function that follows each `#[test]` or `#[tokio::test]`; other attributes may stand between.
 fn tests_of(text: &str) -> Vec<String> {
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
-    let starts = lines.iter().enumerate().filter(|(_, line)| **line == "#[test]");
-    let function = |(at, _): (usize, &&str)| lines[at..].iter().find_map(|line| line.strip_prefix("fn "));
+    let starts = lines.iter().enumerate().filter(|(_, line)| matches!(**line, "#[test]" | "#[tokio::test]"));
+    let function = |(at, _): (usize, &&str)| {
+        lines[at..].iter().find_map(|line| line.strip_prefix("async ").unwrap_or(line).strip_prefix("fn "))
+    };
     starts.filter_map(function).map(|rest| identifier(rest).to_owned()).collect()
 }
 

@@ -58,3 +58,8 @@ fn extension_for_vs_code_is_whole() {
 fn conformance_page_is_fresh() {
     check_fresh("docs/conformance.md", &crate::conformance::page());
 }
+
+#[test]
+fn contract_page_is_fresh() {
+    check_fresh("docs/sdk/reference.md", &crate::contract::page());
+}

@@ -8,6 +8,7 @@ mod circles;
 mod clocks;
 mod codes;
 mod conformance;
+mod contract;
 mod documents;
 mod exceptions;
 mod files;

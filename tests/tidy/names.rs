@@ -92,7 +92,6 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Publication", 2),
     ("Question", 3),
     ("Queue", 2),
-    ("Queued", 2),
     ("Range", 2),
     ("Rare", 2),
     ("Reader", 4),
