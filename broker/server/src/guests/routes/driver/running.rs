@@ -27,17 +27,21 @@ impl Runs {
 }
 
 impl Serving<'_> {
-    /// Waits for the next work, while the guest runs if it does that; `None` when there is a change.
+    /// Waits for the next work, while the guest runs if it does that; `None` when there is a change. After work it is the guest's turn to run, after a run that of
+    /// work.
     pub(super) async fn next_work(&mut self) -> Result<Option<Work>, Ended> {
         let route = &self.driver.route;
+        let mut has_run = false;
         loop {
             let Some(runs) = &mut self.runs else { return Ok(route.next_work(self.number).await) };
             tokio::select! {
                 biased;
-                () = tokio::time::sleep_until(runs.next) => {}
+                () = tokio::time::sleep_until(runs.next), if !has_run => {}
                 work = route.next_work(self.number) => return Ok(work),
+                () = tokio::time::sleep_until(runs.next) => {}
             }
             self.run_guest().await?;
+            has_run = true;
         }
     }
 
