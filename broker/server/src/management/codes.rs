@@ -183,7 +183,7 @@ codes! {
         GRANT_INVALID "it is no grant"
             "A grant is a kind, a colon and a topic filter or name, such as read:raw/# or env-read:SCALE; state stands alone. The message says what is wrong."
         GRANT_NOT_ASKED "module was granted more than it asks for"
-            "-grant or -topics names something that its manifest does not. It was granted all the same."
+            "-grant names something that its manifest does not. It was granted all the same."
         HASH_MISMATCH "module was damaged on its way"
             "The SHA-256 of the bytes that arrived is not the one that was told. Send it again."
         IMPORT_FORBIDDEN "module wants what no module may have"

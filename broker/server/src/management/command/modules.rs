@@ -185,8 +185,7 @@ fn granted(asked: &Asked, manifest: Option<&GrantSet>) -> (GrantSet, Vec<Warning
         }
         return (granted, warnings);
     };
-    let not_asked = listed(granted.iter().filter(|grant| !grants::covers(manifest, grant)));
-    if let Some(list) = not_asked.filter(|_| !asked.named.is_empty()) {
+    if let Some(list) = listed(asked.named.iter().filter(|grant| !grants::covers(manifest, grant))) {
         warnings.push((
             "GRANT_NOT_ASKED",
             format!("The module does not ask for {list}; it was granted all the same."),
