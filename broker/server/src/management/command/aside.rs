@@ -123,7 +123,7 @@ mod tests {
         }
         // A read that has answered is none that is under way.
         for round in 0..1_000 {
-            assert_eq!(aside.read(&pulses, || round).ok(), Some(round));
+            assert_eq!(aside.read(&pulses, move || round).ok(), Some(round));
             assert_eq!(aside.0.load(Ordering::Relaxed), 0, "in round {round}");
         }
         let refused = aside.read(&pulses, || panic!("on purpose")).unwrap_err();
