@@ -102,6 +102,41 @@ fn a_module_reads_its_configuration_and_writes_to_the_log() {
 }
 
 #[test]
+fn a_module_has_figures_of_its_own_at_metrics() {
+    let broker = broker();
+    let module = scale();
+    let add = |options: &str| {
+        format!("-addModule scale -world action -on raw/# -grantAll {options} wasm64:{module}")
+    };
+    let figures = || {
+        let text = broker.http("/metrics").body;
+        let of_guests =
+            text.lines().filter(|line| line.starts_with("lotmq_guest_") && line.contains("tenant="));
+        of_guests.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let of = r#"tenant="default",kind="Module",definition="scale""#;
+    broker.command_ok(&add(""));
+    assert!(figures().is_empty());
+    for (options, raw, readings, last) in
+        [("", "30", 1, "3"), ("", "5", 2, "0.5"), ("-replace", "20", 3, "2")]
+    {
+        if !options.is_empty() {
+            broker.command_ok(&add(options));
+        }
+        scaled(&broker, raw);
+        assert_eq!(
+            figures(),
+            [
+                format!("lotmq_guest_counter_total{{{of},name=\"readings\"}} {readings}"),
+                format!("lotmq_guest_gauge{{{of},name=\"last\"}} {last}"),
+            ]
+        );
+    }
+    broker.command_ok("-removeModule scale");
+    assert!(figures().is_empty());
+}
+
+#[test]
 fn state_outlives_restarts_and_replacements_and_goes_with_its_module() {
     let mut broker = broker();
     let module = scale();

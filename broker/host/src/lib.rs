@@ -60,7 +60,7 @@ pub use heap::trim as give_memory_back;
 pub use instance::ActionInstance;
 pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};
-pub use output::{Effect, GuestId, LogLevel, RunOutput, Severity, Writer};
+pub use output::{Effect, GuestId, LogLevel, MetricChange, RunOutput, Severity, Writer};
 pub use sections::custom_sections;
 pub use services::{ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services, StateRefused};
 pub use stack::register_stack;

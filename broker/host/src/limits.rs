@@ -24,6 +24,12 @@ pub const MESSAGE_BYTES_MAX: usize = 4096;
 /// Bytes of an environment value or a secret that a guest may set.
 pub const ENVIRONMENT_VALUE_BYTES_MAX: usize = 64 * 1024;
 
+/// Counters and gauges that one run may change. As many as a definition may have.
+pub const METRICS_PER_RUN_MAX: usize = 32;
+
+/// Bytes of the name of a counter or gauge.
+pub const METRIC_NAME_BYTES_MAX: usize = 64;
+
 /// Bytes of a key of a definition's state.
 pub const STATE_KEY_BYTES_MAX: usize = 256;
 

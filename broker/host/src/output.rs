@@ -45,6 +45,15 @@ pub enum LogLevel {
     Error,
 }
 
+/// Change of a counter or gauge.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum MetricChange {
+    /// A counter grows.
+    Add(u64),
+    /// A gauge has this value.
+    Set(f64),
+}
+
 /// One thing that a run wants done.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Effect<'a> {
@@ -95,6 +104,13 @@ pub enum Effect<'a> {
         /// The line.
         text: &'a str,
     },
+    /// Change a counter or gauge of the definition.
+    Metric {
+        /// Its name; counters have names of their own.
+        name: &'a str,
+        /// What becomes of it.
+        change: MetricChange,
+    },
 }
 
 /// Why a write was not taken.
@@ -119,6 +135,9 @@ enum Kind {
     },
     Log {
         level: LogLevel,
+    },
+    Metric {
+        change: MetricChange,
     },
 }
 
@@ -149,6 +168,8 @@ pub struct RunOutput {
     reports_dropped: u32,
     lines: u32,
     lines_dropped: u32,
+    /// Places of the changes of metrics among the records.
+    metrics: Vec<u32>,
     writes_refused: u32,
     writes_max: u32,
     bytes_max: usize,
@@ -171,6 +192,7 @@ impl RunOutput {
         self.records.shrink_to(KEPT_BYTES / size_of::<Record>());
         (self.writes, self.reports, self.reports_dropped, self.writes_refused) = (0, 0, 0, 0);
         (self.lines, self.lines_dropped) = (0, 0);
+        self.metrics.clear();
     }
 
     /// The effects in program order, each with what wrote it.
@@ -212,6 +234,33 @@ impl RunOutput {
         self.lines += 1;
         let head = self.push_text(cut(text, limits::MESSAGE_BYTES_MAX));
         self.records.push(Record { kind: Kind::Log { level }, writer, head, body: (0, 0) });
+    }
+
+    /// Changes a counter or gauge: one effect for each of them, at the place of its first change.
+    pub(crate) fn metric(
+        &mut self,
+        writer: Writer,
+        name: &str,
+        change: MetricChange,
+    ) -> Result<(), LimitReached> {
+        for place in &self.metrics {
+            let record = self.records.get_mut(*place as usize).expect("places are those of records");
+            let known = self.text.get(record.head.0 as usize..record.head.1 as usize);
+            if let Kind::Metric { change: before } = &mut record.kind
+                && record.writer == writer
+                && known == Some(name)
+                && before.took(change)
+            {
+                return Ok(());
+            }
+        }
+        if self.metrics.len() >= limits::METRICS_PER_RUN_MAX {
+            return Err(LimitReached);
+        }
+        self.metrics.push(offset(self.records.len()));
+        let head = self.push_text(name);
+        self.records.push(Record { kind: Kind::Metric { change }, writer, head, body: (0, 0) });
+        Ok(())
     }
 
     /// Adds a report of the host's own, such as a suppressed write, at the end.
@@ -275,13 +324,16 @@ impl RunOutput {
         let topic = topic.as_bytes();
         let record = self.records.iter().rev().find(|record| {
             let head = self.text.as_bytes().get(record.head.0 as usize..record.head.1 as usize);
-            !matches!(record.kind, Kind::Report { .. } | Kind::Log { .. }) && head == Some(topic)
+            !matches!(record.kind, Kind::Report { .. } | Kind::Log { .. } | Kind::Metric { .. })
+                && head == Some(topic)
         })?;
         Some(match record.kind {
             Kind::Forget => None,
-            Kind::Publish { .. } | Kind::Keep | Kind::Report { .. } | Kind::Log { .. } => {
-                Some(self.payload(record.body))
-            }
+            Kind::Publish { .. }
+            | Kind::Keep
+            | Kind::Report { .. }
+            | Kind::Log { .. }
+            | Kind::Metric { .. } => Some(self.payload(record.body)),
         })
     }
 
@@ -326,6 +378,7 @@ impl RunOutput {
             Kind::Keep => Effect::Keep { topic: head, payload: self.payload(record.body) },
             Kind::Forget => Effect::Forget { topic: head },
             Kind::Log { level } => Effect::Log { level, text: head },
+            Kind::Metric { change } => Effect::Metric { name: head, change },
             Kind::Report { severity, line, column } => {
                 Effect::Report { severity, code: head, message: self.text(record.body), line, column }
             }
@@ -338,6 +391,20 @@ impl RunOutput {
 
     fn payload(&self, (start, end): (u32, u32)) -> &[u8] {
         self.data.get(start as usize..end as usize).expect("ranges are made by write")
+    }
+}
+
+impl MetricChange {
+    /// Takes in a later change of the same figure. False when that is of the other kind, and so of another figure.
+    pub fn took(&mut self, later: MetricChange) -> bool {
+        match (self, later) {
+            (MetricChange::Add(sum), MetricChange::Add(by)) => *sum = sum.saturating_add(by),
+            (MetricChange::Set(value), MetricChange::Set(later)) => *value = later,
+            (MetricChange::Add(_), MetricChange::Set(_)) | (MetricChange::Set(_), MetricChange::Add(_)) => {
+                return false;
+            }
+        }
+        true
     }
 }
 
@@ -444,6 +511,35 @@ mod tests {
         let text = "ä".repeat(limits::MESSAGE_BYTES_MAX / 2);
         let line = (CALLEE, Effect::Log { level: LogLevel::Error, text: &text });
         assert_eq!(output.effects().collect::<Vec<_>>(), [line]);
+    }
+
+    #[test]
+    fn a_metric_has_one_effect_and_there_are_so_many() {
+        let mut output = output(1, 1);
+        for (name, change) in [
+            ("a", MetricChange::Add(1)),
+            ("a", MetricChange::Set(1.0)),
+            ("a", MetricChange::Add(u64::MAX)),
+            ("a", MetricChange::Set(-2.5)),
+        ] {
+            output.metric(ID, name, change).unwrap();
+        }
+        output.metric(CALLEE, "a", MetricChange::Add(2)).unwrap();
+        let metric = |change| Effect::Metric { name: "a", change };
+        assert_eq!(
+            output.effects().collect::<Vec<_>>(),
+            [
+                (ID, metric(MetricChange::Add(u64::MAX))),
+                (ID, metric(MetricChange::Set(-2.5))),
+                (CALLEE, metric(MetricChange::Add(2))),
+            ]
+        );
+        for number in 3..limits::METRICS_PER_RUN_MAX {
+            output.metric(ID, &format!("n{number}"), MetricChange::Add(1)).unwrap();
+        }
+        assert_eq!(output.metric(ID, "one_more", MetricChange::Add(1)), Err(LimitReached));
+        assert_eq!(output.metric(ID, "a", MetricChange::Add(1)), Ok(()));
+        assert_eq!((output.writes(), output.last_written("a")), (0, None));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Rules: guests that decide what a client may do. Asked on the thread that wants to know, because an answer takes some microseconds.
 //!
-//! A rule has no effects and sees nothing but its question, its [`Subject`] and last values. What it read is told beside its verdict, so that
+//! A rule changes nothing but its own state and figures, and sees nothing but its question, its [`Subject`] and last values. What it read is told beside its verdict, so that
 //! the verdict can be remembered for as long as those reads would give the same.
 //!
 //! Invariants: an instance that trapped is never entered again; a call takes at most [`RULE_TIME`](crate::limits::RULE_TIME) of
@@ -55,6 +55,10 @@ pub enum Read {
     Message,
     /// Something of the connection.
     Connection,
+    /// The time, or chance.
+    Moment,
+    /// The rule's own state.
+    State,
 }
 
 /// What a question is about, beyond its [`Request`].
@@ -139,9 +143,10 @@ impl RuleGuest {
     }
 }
 
-/// All topics to read, and nothing else.
+/// All topics to read, and its own state.
 fn grants() -> Grants {
-    Grants { read: TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into()])), ..Grants::default() }
+    let read = TopicGrant::Filters(Box::new(["#".into(), "$SYS/#".into()]));
+    Grants { read, state: true, ..Grants::default() }
 }
 
 /// One live instance of a rule; runs on one thread at a time.

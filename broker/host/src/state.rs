@@ -139,10 +139,12 @@ impl RunState {
         Writer { definition: self.run.definition, authority: self.authority }
     }
 
-    /// Notes what a read gave, where that matters.
+    /// Notes what a read gave, where that matters; once where it is the same as the last one.
     pub(crate) fn note_read(&self, read: impl FnOnce() -> Read) {
-        if let Some(reads) = &self.reads {
-            reads.borrow_mut().push(read());
+        let Some(reads) = &self.reads else { return };
+        let (mut reads, read) = (reads.borrow_mut(), read());
+        if reads.last() != Some(&read) {
+            reads.push(read);
         }
     }
 

@@ -18,6 +18,7 @@ mod ingest;
 mod install;
 pub(crate) mod json;
 pub(crate) mod left_runs;
+pub(crate) mod metrics;
 mod models;
 mod programs;
 mod promised;
@@ -79,6 +80,7 @@ pub(crate) struct Guests {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) values: Arc<LastValues>,
     pub(crate) states: states::States,
+    pub(crate) metrics: metrics::GuestMetrics,
     /// Lock for handing kept values to the store.
     saving: parking_lot::Mutex<()>,
     /// Mode that says on whose behalf definitions act.
@@ -119,6 +121,7 @@ impl Guests {
         let registry = Registry::new(options);
         Self {
             values: Arc::clone(registry.values()),
+            metrics: metrics::GuestMetrics::default(),
             saving: parking_lot::Mutex::default(),
             authority,
             registry: RwLock::new(registry),

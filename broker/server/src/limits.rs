@@ -414,6 +414,9 @@ pub(crate) const DISK_BYTES_PER_BYTE: u64 = 3;
 /// More than is stored between two looks at the disk: 4 GB a second.
 pub(crate) const STORED_BETWEEN_LOOKS_MAX: u64 = 2 << 30;
 
+/// Counters and gauges that the definitions of a tenant may have together: some 500 KB of memory, and as many lines of `/metrics`.
+pub(crate) const GUEST_METRICS_MAX: usize = 4_096;
+
 /// Keys that the state of one definition may have. It is for what a guest must know again after a restart, not for data.
 pub(crate) const STATE_KEYS_MAX: usize = 1_000;
 

@@ -20,7 +20,7 @@ pub use bindings::{
         logging::{Level, log},
         message_properties::{PayloadFormat, Properties, UserProperty},
         messages::WriteError,
-        state,
+        metrics, state,
         topic_store,
         types::{Argument, Message, Qos as QoS, RunError, Value},
     },

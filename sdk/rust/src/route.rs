@@ -20,10 +20,11 @@ pub use bindings::{
         Abilities, Delivery, Description, Failure, Guest as Route, Receipt, Rejection,
     },
     lotmq::guest::{
-        ambient, diagnostics, environment,
+        ambient, config, diagnostics, environment,
         ingest::{self, Arrival},
         logging::{Level, log},
         message_properties::{PayloadFormat, Properties, UserProperty},
+        metrics,
         net::{self, Interest, IoError, Peer},
         state,
         types::{Argument, Message, Qos as QoS, Value},

@@ -90,7 +90,8 @@ impl Instance {
             lotmq_host::Effect::Keep { .. }
             | lotmq_host::Effect::Forget { .. }
             | lotmq_host::Effect::Report { .. }
-            | lotmq_host::Effect::Log { .. } => None,
+            | lotmq_host::Effect::Log { .. }
+            | lotmq_host::Effect::Metric { .. } => None,
         });
         published.unwrap()
     }

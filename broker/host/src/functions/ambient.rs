@@ -1,14 +1,19 @@
 //! `ambient`: time and chance. No capability needed; both may be replaced by the server, for tests with virtual time.
 
-use crate::state::RunState;
+use crate::{Services, rule::Read, state::RunState};
 use std::cell::RefCell;
 use wasmtime::component::Linker;
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(interface!("ambient"))?;
-    interface.func_wrap("now-ms", |store, (): ()| Ok((store.data().services.now_ms(),)))?;
-    interface.func_wrap("monotonic-ms", |store, (): ()| Ok((store.data().services.monotonic_ms(),)))?;
-    interface.func_wrap("random", |store, (): ()| Ok((store.data().services.random(),)))
+    interface.func_wrap("now-ms", |store, (): ()| Ok((asked(store.data()).now_ms(),)))?;
+    interface.func_wrap("monotonic-ms", |store, (): ()| Ok((asked(store.data()).monotonic_ms(),)))?;
+    interface.func_wrap("random", |store, (): ()| Ok((asked(store.data()).random(),)))
+}
+
+fn asked(state: &RunState) -> &dyn Services {
+    state.note_read(|| Read::Moment);
+    &*state.services
 }
 
 /// Random bytes of the operating system, fetched for this thread in portions: one system call per 64 numbers.

@@ -11,6 +11,7 @@ mod diagnostics;
 mod environment;
 mod logging;
 mod messages;
+mod metrics;
 mod models;
 mod python;
 mod rows;
@@ -20,7 +21,9 @@ mod topic_store;
 
 pub(crate) use ambient::random;
 pub(crate) use backtracking::Patterns;
+pub(crate) use config::configuration;
 pub(crate) use messages::{kept, may_write};
+pub(crate) use metrics::is_name as is_metric_name;
 pub(crate) use state::is_key as is_state_key;
 
 use crate::state::RunState;
@@ -29,7 +32,7 @@ use wasmtime::component::Linker;
 type Link = fn(&mut Linker<RunState>) -> wasmtime::Result<()>;
 
 /// All interfaces of the worlds `action`, `model` and `rule`; `validate` says which world may import which.
-const INTERFACES: [Link; 15] = [
+const INTERFACES: [Link; 16] = [
     messages::link,
     current_message::link,
     topic_store::link,
@@ -39,6 +42,7 @@ const INTERFACES: [Link; 15] = [
     config::link,
     state::link,
     logging::link,
+    metrics::link,
     actions::link,
     python::link,
     rows::link,

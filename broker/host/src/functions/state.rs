@@ -4,6 +4,7 @@
 use crate::{
     grants::Capability,
     limits::{STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX},
+    rule::Read,
     services::StateRefused,
     state::RunState,
 };
@@ -54,6 +55,7 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
 }
 
 fn granted(state: &RunState) -> bool {
+    state.note_read(|| Read::State);
     state.may(Capability::KeepState, "")
 }
 

@@ -2,9 +2,10 @@
 
 use super::{
     bindings::lotmq::guest::{
-        ambient, diagnostics, environment,
+        ambient, config, diagnostics, environment,
         ingest::{self, IngestError},
         logging, message_properties,
+        metrics::{self, MetricError},
         state::{self, StateError},
         types,
     },
@@ -14,8 +15,11 @@ use super::{
     work::HostWork,
 };
 use crate::{
-    Grants, GuestId, LogLevel, RunContext, Services, Severity, StateRefused, functions::is_state_key,
-    instance::Stopped, limits, memory::Memory,
+    Grants, GuestId, LogLevel, MetricChange, RunContext, Services, Severity, StateRefused,
+    functions::{configuration, is_metric_name, is_state_key},
+    instance::Stopped,
+    limits,
+    memory::Memory,
 };
 use std::{
     collections::HashMap,
@@ -43,6 +47,9 @@ pub trait RouteServices: Services {
 
     /// A guest says that something went wrong.
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str);
+
+    /// A guest changes a counter or gauge, whose name was checked. False when the definition has too many.
+    fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool;
 
     /// A guest writes a line to the log.
     fn log(&self, run: &RunContext, level: LogLevel, text: &str);
@@ -101,6 +108,13 @@ impl RouteState {
     pub(super) fn tick(&mut self) -> Result<(), Stopped> {
         self.clock.stop();
         if self.clock.spent > self.clock.budget { Err(Stopped::Time(self.clock.budget)) } else { Ok(()) }
+    }
+
+    fn measure(&self, name: &str, change: MetricChange) -> Result<(), MetricError> {
+        if !is_metric_name(name) {
+            return Err(MetricError::InvalidName);
+        }
+        if self.services.measure(&self.run, name, change) { Ok(()) } else { Err(MetricError::LimitReached) }
     }
 
     /// Does something for which the guest waits: that time is not the guest's.
@@ -228,6 +242,22 @@ impl logging::Host for RouteState {
             logging::Level::Error => LogLevel::Error,
         };
         self.services.log(&self.run, level, crate::output::cut(&text, limits::MESSAGE_BYTES_MAX));
+    }
+}
+
+impl metrics::Host for RouteState {
+    fn add(&mut self, counter: String, by: u64) -> Result<(), MetricError> {
+        self.measure(&counter, MetricChange::Add(by))
+    }
+
+    fn set(&mut self, gauge: String, value: f64) -> Result<(), MetricError> {
+        self.measure(&gauge, MetricChange::Set(value))
+    }
+}
+
+impl config::Host for RouteState {
+    fn get(&mut self) -> String {
+        configuration(&self.grants)
     }
 }
 

@@ -113,6 +113,7 @@ fn an_action_exports_its_handler_and_imports_only_capabilities() {
             "logging",
             "message-properties",
             "messages",
+            "metrics",
             "models",
             "python",
             "rows",

@@ -5,7 +5,7 @@ use crate::support::{
 };
 use lotmq_host::{
     Argument, ComponentSource, Effect, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, Inline,
-    InlineRuns, LogLevel, PoolKind, RunContext, RunOutcome, RunOutput, Value, World,
+    InlineRuns, LogLevel, MetricChange, PoolKind, RunContext, RunOutcome, RunOutput, Value, World,
 };
 use std::{
     borrow::Cow,
@@ -202,6 +202,14 @@ fn the_example_of_the_sdk_runs() {
     let run = RunContext::new(GuestId(1));
     assert_eq!(instance.run(&message("raw/t1", b"215"), run, &mut output), RunOutcome::Done(Vec::new()));
     assert_eq!(published(&output), [("scaled/t1".to_owned(), b"21.5".to_vec())]);
+    let metrics: Vec<_> = output.effects().map(|(_, effect)| effect).take(2).collect();
+    assert_eq!(
+        metrics,
+        [
+            Effect::Metric { name: "readings", change: MetricChange::Add(1) },
+            Effect::Metric { name: "last", change: MetricChange::Set(21.5) },
+        ]
+    );
     let RunOutcome::Failed(error) = instance.run(&message("raw/t1", b"warm"), run, &mut output) else {
         panic!("must fail");
     };

@@ -3,8 +3,8 @@
 use crate::support::{Broker, component, engine, published, wrapped};
 use lotmq_codec::{Properties, PropertyBuf, PropertyId, PropertyPlace, PropertyValue};
 use lotmq_host::{
-    BorrowedMessage, ComponentSource, Effect, Event, Grants, GuestId, GuestLimits, Qos, RunContext,
-    RunOutcome, RunOutput, World,
+    BorrowedMessage, ComponentSource, Effect, Event, Grants, GuestId, GuestLimits, MetricChange, Qos,
+    RunContext, RunOutcome, RunOutput, World,
     rule::{About, Read, Request, RuleGuest, RuleOutcome, Verdict},
 };
 use std::sync::Arc;
@@ -133,17 +133,17 @@ fn a_rule_is_asked_with_all_of_the_message_and_its_reads_are_known() {
         ..BorrowedMessage::new("a", b"")
     };
     for (message, protocol_version, expected, reads) in [
-        (Some(message), Some(5), Verdict::Allow, 4),
+        (Some(message), Some(5), Verdict::Allow, 3),
         (
             Some(BorrowedMessage { properties: reader.properties().raw(), ..message }),
             Some(5),
             Verdict::Deny,
-            4,
+            3,
         ),
-        (Some(BorrowedMessage { properties: &[], ..message }), Some(5), Verdict::Deny, 4),
-        (Some(message), Some(4), Verdict::Deny, 3),
-        (Some(message), None, Verdict::Deny, 3),
-        (Some(BorrowedMessage { retain: true, ..message }), Some(5), Verdict::Deny, 2),
+        (Some(BorrowedMessage { properties: &[], ..message }), Some(5), Verdict::Deny, 3),
+        (Some(message), Some(4), Verdict::Deny, 2),
+        (Some(message), None, Verdict::Deny, 2),
+        (Some(BorrowedMessage { retain: true, ..message }), Some(5), Verdict::Deny, 1),
         (Some(BorrowedMessage { qos: Qos::ExactlyOnce, ..message }), Some(5), Verdict::Deny, 1),
         (None, Some(5), Verdict::Deny, 1),
     ] {
@@ -155,5 +155,63 @@ fn a_rule_is_asked_with_all_of_the_message_and_its_reads_are_known() {
         let found = instance.take_reads();
         assert_eq!(found.len(), reads, "{about:?}");
         assert!(found.iter().all(|read| matches!(read, Read::Message | Read::Connection)), "{found:?}");
+    }
+}
+
+/// A rule that counts its questions in its state and at `/metrics`, and denies from the third one on; it asks for the time often.
+const COUNTING_RULE: &str = r#"(module
+  (import "lotmq:guest/ambient@0.2.0" "now-ms" (func $now (result i64)))
+  (import "lotmq:guest/state@0.2.0" "get" (func $get (param i32 i32 i32)))
+  (import "lotmq:guest/state@0.2.0" "set" (func $set (param i32 i32 i32 i32 i32)))
+  (import "lotmq:guest/metrics@0.2.0" "add" (func $add (param i32 i32 i64 i32)))
+  (memory (export "memory") 1)
+  (global $heap (mut i32) (i32.const 8192))
+  (data (i32.const 64) "asked")
+  (func (export "cabi_realloc") (param i32 i32 i32 i32) (result i32)
+    (local $at i32)
+    (local.set $at (global.get $heap))
+    (global.set $heap (i32.and (i32.add (i32.add (global.get $heap) (local.get 3)) (i32.const 7)) (i32.const -8)))
+    (local.get $at))
+  (func (export "lotmq:guest/rule-handler@0.2.0#check")
+    (param i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32 i32) (result i32)
+    (local $i i32)
+    (loop $again
+      (drop (call $now))
+      (local.set $i (i32.add (local.get $i) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $i) (i32.const 100))))
+    (i32.store8 (i32.const 80) (i32.const 0))
+    (call $get (i32.const 64) (i32.const 5) (i32.const 32))
+    (if (i32.load8_u (i32.const 32)) (then
+      (i32.store8 (i32.const 80) (i32.load8_u (i32.load (i32.const 36))))))
+    (i32.store8 (i32.const 80) (i32.add (i32.load8_u (i32.const 80)) (i32.const 1)))
+    (call $set (i32.const 64) (i32.const 5) (i32.const 80) (i32.const 1) (i32.const 32))
+    (call $add (i32.const 64) (i32.const 5) (i64.const 1) (i32.const 32))
+    (i32.store (i32.const 128) (i32.const 0))
+    (i32.store8 (i32.const 132) (i32.gt_u (i32.load8_u (i32.const 80)) (i32.const 2)))
+    (global.set $heap (i32.const 8192))
+    (i32.const 128))
+)"#;
+
+#[test]
+fn a_rule_has_time_state_and_figures_and_then_no_verdict_lasts() {
+    let component = component(COUNTING_RULE, "rule");
+    let guest = RuleGuest::compile(engine(), &component, ComponentSource::Upload).unwrap();
+    let mut instance = guest.instance(Arc::new(Broker::default())).unwrap();
+    let request = Request {
+        scope: "Connect".to_owned(),
+        client_id: "c1".to_owned(),
+        user: None,
+        endpoint: "10.0.0.1".to_owned(),
+        topic: None,
+        payload: None,
+    };
+    for expected in [Verdict::Allow, Verdict::Allow, Verdict::Deny] {
+        let mut output = RunOutput::new();
+        let run = RunContext::new(GuestId(1));
+        let outcome = instance.check((&request, About::default()), None, run, &mut output);
+        assert_eq!(outcome, RuleOutcome::Said(expected));
+        assert_eq!(instance.take_reads(), [Read::Moment, Read::State]);
+        let effects: Vec<_> = output.effects().map(|(_, effect)| effect).collect();
+        assert_eq!(effects, [Effect::Metric { name: "asked", change: MetricChange::Add(1) }]);
     }
 }

@@ -3,8 +3,8 @@
 use crate::support::{Broker, engine};
 use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
-    ComponentSource, Grants, GuestId, GuestLimits, LogLevel, NestedCall, RunContext, RunError, Services,
-    Severity, TopicGrant, TrapKind,
+    ComponentSource, Grants, GuestId, GuestLimits, LogLevel, MetricChange, NestedCall, RunContext, RunError,
+    Services, Severity, TopicGrant, TrapKind,
     limits::ROUTE_TIME,
     route::{
         Abilities, Argument, ClientTls, Delivery, Endpoint, EndpointTls, Failure, IngestedMessage, Ingesting,
@@ -68,6 +68,10 @@ impl Services for Taker {
 
 impl RouteServices for Taker {
     fn log(&self, _run: &RunContext, _level: LogLevel, _text: &str) {}
+
+    fn measure(&self, _run: &RunContext, _name: &str, _change: MetricChange) -> bool {
+        true
+    }
 
     fn ingest<'a>(&'a self, _run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a> {
         Box::pin(async move {

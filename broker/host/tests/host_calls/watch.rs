@@ -5,15 +5,15 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lotmq_host::limits::{
-    ENVIRONMENT_VALUE_BYTES_MAX, LOG_LINES_PER_RUN_MAX, MESSAGE_BYTES_MAX, REPORTS_PER_RUN_MAX,
-    STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX,
+    ENVIRONMENT_VALUE_BYTES_MAX, LOG_LINES_PER_RUN_MAX, MESSAGE_BYTES_MAX, METRIC_NAME_BYTES_MAX,
+    METRICS_PER_RUN_MAX, REPORTS_PER_RUN_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX,
 };
 use lotmq_host::route::{IngestedMessage, Ingesting, RouteServices};
 use lotmq_host::rule::Subject;
 use lotmq_host::{
-    Argument, BorrowedMessage, Capability, Effect, Grants, GuestLimits, LogLevel, ModelInstance, NestedCall,
-    Qos, RowQuery, RowsError, RunContext, RunError, RunOutput, Services, Severity, StateRefused, Value,
-    python::Called,
+    Argument, BorrowedMessage, Capability, Effect, Grants, GuestLimits, LogLevel, MetricChange,
+    ModelInstance, NestedCall, Qos, RowQuery, RowsError, RunContext, RunError, RunOutput, Services, Severity,
+    StateRefused, Value, python::Called,
 };
 use lotmq_router::topic_name_valid;
 use parking_lot::Mutex;
@@ -33,7 +33,7 @@ impl Watch {
 
     /// Checks what a run has written.
     pub(crate) fn judge(&self, output: &RunOutput, limits: &GuestLimits) {
-        let (mut writes, mut bytes, mut reports, mut lines) = (0, 0, 0, 0);
+        let (mut writes, mut bytes, mut reports, mut lines, mut metrics) = (0, 0, 0, 0, 0);
         for (_, effect) in output.effects() {
             match effect {
                 Effect::Publish { topic, payload, properties, .. } => {
@@ -56,10 +56,15 @@ impl Watch {
                     lines += 1;
                     assert!(text.len() <= MESSAGE_BYTES_MAX);
                 }
+                Effect::Metric { name, .. } => {
+                    metrics += 1;
+                    assert!((1..=METRIC_NAME_BYTES_MAX).contains(&name.len()));
+                }
             }
         }
         assert!(writes <= limits.writes && bytes <= limits.write_bytes, "{writes} writes of {bytes} bytes");
         assert!(reports <= REPORTS_PER_RUN_MAX && lines <= LOG_LINES_PER_RUN_MAX);
+        assert!(metrics <= METRICS_PER_RUN_MAX);
     }
 
     fn judge_write(&self, topic: &str) {
@@ -179,6 +184,10 @@ impl RouteServices for Watch {
     }
     fn report(&self, _run: &RunContext, _severity: Severity, code: &str, message: &str) {
         assert!(code.len() <= MESSAGE_BYTES_MAX && message.len() <= MESSAGE_BYTES_MAX);
+    }
+    fn measure(&self, _run: &RunContext, name: &str, _change: MetricChange) -> bool {
+        assert!(name.len() <= METRIC_NAME_BYTES_MAX);
+        true
     }
     fn log(&self, _run: &RunContext, _level: LogLevel, text: &str) {
         assert!(text.len() <= MESSAGE_BYTES_MAX);

@@ -371,7 +371,9 @@ impl Bench {
                     self.reports.push(format!("{severity} {code} {line}:{column}"));
                     self.messages.push(message.to_owned());
                 }
-                Effect::Log { .. } => unreachable!("no statement writes to the log"),
+                Effect::Log { .. } | Effect::Metric { .. } => {
+                    unreachable!("no statement writes to the log or has figures")
+                }
             }
         }
         published

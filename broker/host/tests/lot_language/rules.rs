@@ -381,7 +381,8 @@ fn an_error_in_a_condition_is_false_and_reported() {
             other @ (Effect::Publish { .. }
             | Effect::Keep { .. }
             | Effect::Forget { .. }
-            | Effect::Log { .. }) => panic!("{other:?}"),
+            | Effect::Log { .. }
+            | Effect::Metric { .. }) => panic!("{other:?}"),
         })
         .collect();
     assert_eq!(codes, ["LOT602"]);

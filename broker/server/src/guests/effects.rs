@@ -9,6 +9,7 @@ use tracing::{debug, trace};
 
 use super::above::published_to_tree;
 use super::authority::Writers;
+use super::metrics::{self, METRIC_LIMIT};
 use super::records;
 use super::run::{Run, Started};
 use super::witness::Deed;
@@ -82,6 +83,11 @@ pub(super) fn carry_out(
             Effect::Forget { topic } => run.tenant.programs().guests.values.forget(topic),
             Effect::Log { level, text } => {
                 records::log_line(run.tenant, by, (level, text), timestamp(turn.wall_ms()));
+            }
+            Effect::Metric { name, change } => {
+                if !run.tenant.programs().guests.metrics.change(by.id, name, change) {
+                    record(turn, by, run, (METRIC_LIMIT, &metrics::too_many(name), 0, 0));
+                }
             }
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {
                 turn.core.counters.guest_warnings.add(1);

@@ -15,7 +15,7 @@ use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_definitions::RunError as DefinitionError;
 use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RouteServices};
-use lotmq_host::{LogLevel, Qos, RunContext, Services as _, Severity};
+use lotmq_host::{LogLevel, MetricChange, Qos, RunContext, Services as _, Severity};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
@@ -36,6 +36,11 @@ impl RouteServices for TenantServices {
             return;
         };
         records::log_line(&tenant, &definition, (level, text), hosting.definitions_now().wall);
+    }
+
+    fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool {
+        let Some((tenant, definition)) = self.definition(run) else { return false };
+        tenant.programs().guests.metrics.change(definition.id, name, change)
     }
 
     fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a> {

@@ -174,6 +174,7 @@ impl Guests {
         let id = installed.definition.id;
         if let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) {
             self.states.clear(&self.values, taken_over);
+            self.metrics.clear(taken_over.id);
         }
     }
 
@@ -221,6 +222,7 @@ impl Guests {
         drop(registry);
         guests.end(&removed.definition);
         guests.states.clear(&guests.values, &removed.definition);
+        guests.metrics.clear(removed.definition.id);
         if kind != DefinitionKind::Module {
             batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind.key(), name });
         }

@@ -199,7 +199,11 @@ pub(super) fn published<'a>(
 ) -> Vec<MessageText> {
     done.filter_map(|effect| match effect {
         Effect::Publish { topic, payload, .. } => Some(masked_message(variables, topic, payload)),
-        Effect::Keep { .. } | Effect::Forget { .. } | Effect::Report { .. } | Effect::Log { .. } => None,
+        Effect::Keep { .. }
+        | Effect::Forget { .. }
+        | Effect::Report { .. }
+        | Effect::Log { .. }
+        | Effect::Metric { .. } => None,
     })
     .collect()
 }

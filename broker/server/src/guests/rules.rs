@@ -24,6 +24,7 @@ use tracing::{trace, warn};
 
 use super::events::qos;
 use super::guest_id::guest_id;
+use super::metrics::{self, METRIC_LIMIT};
 use super::records;
 use super::rights::Rights;
 use super::services::{MissingGrants, TenantServices};
@@ -92,6 +93,34 @@ impl GuestRule {
         }
     }
 
+    /// Carries out what a run wrote, of which there is little: a rule has no other effects.
+    fn carry_out(&self, tenant: &Tenant, question: &Question<'_>, output: &RunOutput) {
+        for (_, effect) in output.effects() {
+            match effect {
+                Effect::Log { level, text } => {
+                    records::log_line(tenant, &self.definition, (level, text), Timestamp::now());
+                }
+                Effect::Metric { name, change } => {
+                    if !tenant.programs().guests.metrics.change(self.definition.id, name, change) {
+                        let message = metrics::too_many(name);
+                        self.failed(
+                            question,
+                            RunError { code: METRIC_LIMIT, message: &message, ..RunError::default() },
+                        );
+                    }
+                }
+                Effect::Report { severity, code, message, line, column } => {
+                    let told = RunError { code, message, line, column, ..RunError::default() };
+                    match severity {
+                        Severity::Error => self.failed(question, told),
+                        Severity::Warning => records::note_warning(tenant, &self.definition, &told),
+                    }
+                }
+                Effect::Publish { .. } | Effect::Keep { .. } | Effect::Forget { .. } => {}
+            }
+        }
+    }
+
     /// Notes an error of the rule: a record below its topic, and a line in the log, seldom where there are many.
     fn failed(&self, question: &Question<'_>, found: RunError<'_>) {
         let (Some(tenant), Some(hosting)) = (self.tenant.upgrade(), self.hosting.upgrade()) else { return };
@@ -149,18 +178,7 @@ impl Ask for GuestRule {
         let outcome = instance.check((&request(question), about), subject, run, &mut output);
         let reads = instance.take_reads();
         self.definition.activity.run_ended(Timestamp::now());
-        for (_, effect) in output.effects() {
-            if let Effect::Log { level, text } = effect {
-                records::log_line(&tenant, &self.definition, (level, text), Timestamp::now());
-            }
-            if let Effect::Report { severity, code, message, line, column } = effect {
-                let told = RunError { code, message, line, column, ..RunError::default() };
-                match severity {
-                    Severity::Error => self.failed(question, told),
-                    Severity::Warning => records::note_warning(&tenant, &self.definition, &told),
-                }
-            }
-        }
+        self.carry_out(&tenant, question, &output);
         let opinion = match &outcome {
             RuleOutcome::Said(Verdict::Allow) => Opinion::Allow,
             RuleOutcome::Said(Verdict::Deny) => Opinion::Deny,
@@ -214,7 +232,7 @@ fn read_bytes(read: &Read) -> usize {
     match read {
         Read::Value { topic, value } => topic.len() + value.as_ref().map_or(0, |value| value.len()),
         Read::Retained { topic, .. } => topic.len(),
-        Read::Message | Read::Connection => 0,
+        Read::Message | Read::Connection | Read::Moment | Read::State => 0,
     }
 }
 
@@ -277,7 +295,7 @@ impl Still for Seen {
                 is_there == value.is_some() && value.as_deref().unwrap_or_default() == now
             }
             Read::Retained { topic, exists } => self.services.retained_exists(&run, topic) == *exists,
-            Read::Message | Read::Connection => false,
+            Read::Message | Read::Connection | Read::Moment | Read::State => false,
         })
     }
 }

@@ -1,11 +1,11 @@
 //! Example Action: publishes `raw/<sensor>` readings, in tenths, as degrees on `scaled/<sensor>`.
 //!
 //! Shows every part of the interface that most Actions need: the message, its own state, its configuration, an environment value, the log, outputs
-//! of a call, errors. Load it with `-addModule scale -world action -on raw/# -grantAll -config 0.5 wasm64:…`.
+//! of a call, metrics, errors. Load it with `-addModule scale -world action -on raw/# -grantAll -config 0.5 wasm64:…`.
 
 use lotmq_guest::action::{
-    Action, Argument, Level, Message, QoS, RunError, Value, config, environment, error, log, publish,
-    state,
+    Action, Argument, Level, Message, QoS, RunError, Value, config, environment, error, log, metrics,
+    publish, state,
 };
 
 lotmq_guest::manifest!("read:raw/#", "write:scaled/#", "env-read:SCALE", "state");
@@ -20,8 +20,12 @@ impl Action for Scale {
             count_unreadable();
             return Err(error("NOT_A_NUMBER", format!("'{text}' on '{}' is not a number", message.topic)));
         };
-        let scaled = (raw * factor()).to_string();
-        publish(&format!("scaled/{sensor}"), scaled.as_bytes(), QoS::AtMostOnce, false)
+        let scaled = raw * factor();
+        // Figures for the broker's `/metrics`: too many of them are all that can go wrong.
+        if metrics::add("readings", 1).and_then(|()| metrics::set("last", scaled)).is_err() {
+            log(Level::Warn, "readings are not measured");
+        }
+        publish(&format!("scaled/{sensor}"), scaled.to_string().as_bytes(), QoS::AtMostOnce, false)
     }
 
     fn call(inputs: Vec<Argument>, _trigger: Option<Message>) -> Result<Vec<Value>, RunError> {

@@ -184,7 +184,9 @@ impl Observer<'_> {
                         self.reports.insert((name.clone(), code.to_owned(), line));
                     }
                 }
-                HostEffect::Log { .. } => unreachable!("no statement writes to the log"),
+                HostEffect::Log { .. } | HostEffect::Metric { .. } => {
+                    unreachable!("no statement writes to the log or has figures")
+                }
             }
         }
         Ok(Outcome { effects, result })

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 use crate::guests::HasPrograms as _;
 use crate::management::broker::Broker;
 use lotmq_core::limits::Limit;
+use lotmq_host::MetricChange;
 
 /// Figure that is not in the table of counters.
 struct Figure {
@@ -104,6 +105,7 @@ pub(super) fn text(broker: &Broker) -> String {
     }
     shards(&mut text, broker);
     limits(&mut text, broker);
+    guests(&mut text, broker);
     text
 }
 
@@ -116,6 +118,49 @@ fn limits(text: &mut String, broker: &Broker) {
         let of = listener.map_or_else(String::new, |listener| format!(",listener=\"{listener}\""));
         line(text, &format!("lotmq_limit_reached_total{{limit=\"{name}\"{of}}} {count}"));
     });
+}
+
+/// Appends the counters and gauges that definitions have of their own; without a head where there are none.
+fn guests(text: &mut String, broker: &Broker) {
+    let (mut counters, mut gauges) = (String::new(), String::new());
+    for tenant in broker.tenants.all().iter() {
+        let guests = &tenant.programs().guests;
+        for (of, metrics) in guests.metrics.all() {
+            let Some(definition) = guests.registry.read().by_id(of).cloned() else { continue };
+            let of = format!(
+                "tenant=\"{}\",kind=\"{}\",definition=\"{}\"",
+                escaped(&tenant.name),
+                definition.kind().title(),
+                escaped(definition.name())
+            );
+            for (text, sample, named) in [
+                (&mut counters, "guest_counter_total", &metrics.counters),
+                (&mut gauges, "guest_gauge", &metrics.gauges),
+            ] {
+                for (name, value) in named {
+                    let value = match value {
+                        MetricChange::Add(sum) => sum.to_string(),
+                        MetricChange::Set(value) => value.to_string(),
+                    };
+                    line(text, &format!("lotmq_{sample}{{{of},name=\"{name}\"}} {value}"));
+                }
+            }
+        }
+    }
+    for (samples, name, kind, help) in [
+        (counters, "guest_counter_total", COUNTER, "Counters that definitions have of their own."),
+        (gauges, "guest_gauge", GAUGE, "Gauges that definitions have of their own."),
+    ] {
+        if !samples.is_empty() {
+            sample_head(text, name, kind, help);
+            text.push_str(&samples);
+        }
+    }
+}
+
+/// A label's value with its special characters escaped.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 /// Appends the figures of each shard.
