@@ -98,7 +98,8 @@ fn kill_9_costs_nothing_of_what_was_done_for_a_route() {
         // The route is there again, and its answer is the last one.
         send(&broker, &format!("in/{round}-end"), "x");
         let topics = waited(&broker, &format!("{round}-end"));
-        for number in 0..succeeded(&told) {
+        // The end of the round before was this process's first one.
+        for number in 0..succeeded(&told) - u64::from(round > 0) {
             let topic = format!("out/{round}-{number}");
             assert!(topics.contains(&topic), "{topic} is lost of {told}: {topics:?}");
         }
