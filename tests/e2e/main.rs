@@ -34,6 +34,7 @@ mod lsp;
 mod message_properties;
 mod metrics;
 mod models;
+mod module_routes;
 mod modules;
 mod nothing_to_do;
 mod ownership;

@@ -14,7 +14,7 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
         "broker/config",
         &[
             "admin", "audit", "auth", "broker", "compat", "error", "key", "limits", "listener", "log", "lot",
-            "mqtt", "networks", "origin", "routes", "setting", "store", "sys", "tls", "web",
+            "modules", "mqtt", "networks", "origin", "routes", "setting", "store", "sys", "tls", "web",
         ],
     ),
     (

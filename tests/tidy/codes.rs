@@ -6,7 +6,7 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 26] = [
+const NO_CODES: [&str; 27] = [
     "ALLOW_HOSTS",
     "BROKER_ADDRESS",
     "BUFFER_MAX_BYTES",
@@ -32,6 +32,7 @@ const NO_CODES: [&str; 26] = [
     "USE_SSL",
     "USE_STARTTLS",
     "USE_TLS",
+    "WASM_CONFIG",
     "BROKER_ROOT_PASSWORD",
 ];
 

@@ -22,8 +22,11 @@ const LONG_FUNCTIONS: &[(&str, usize)] = &[
 const FIELDS_MAX: usize = 20;
 
 /// Structures that have more, with their fields at most.
-const LARGE_STRUCTURES: &[(&str, usize)] =
-    &[("broker/store/src/metrics.rs: Metrics", 25), ("lot-to-wasm/facts/src/lib.rs: Facts", 22)];
+const LARGE_STRUCTURES: &[(&str, usize)] = &[
+    ("broker/config/src/lib.rs: Config", 21),
+    ("broker/store/src/metrics.rs: Metrics", 25),
+    ("lot-to-wasm/facts/src/lib.rs: Facts", 22),
+];
 
 /// Most files with an `impl` of one type, but for those of traits.
 const FILES_OF_TYPE_MAX: usize = 3;

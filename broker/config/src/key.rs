@@ -5,8 +5,8 @@ use std::ops::RangeInclusive;
 use serde_json::Value;
 
 use super::{
-    Config, ValueError, admin, audit, auth, broker, compat, limits, listener, log, lot, mqtt, routes, store,
-    sys, tls,
+    Config, ValueError, admin, audit, auth, broker, compat, limits, listener, log, lot, modules, mqtt,
+    routes, store, sys, tls,
 };
 
 /// A key: its names in every source, its documentation, and how it is read and shown.
@@ -33,7 +33,7 @@ pub struct Key {
 
 /// Every key, in the order of the reference.
 pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let others: [&'static [Key]; 12] = [
+    let others: [&'static [Key]; 13] = [
         tls::KEYS,
         auth::KEYS,
         mqtt::KEYS,
@@ -45,6 +45,7 @@ pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::n
         lot::KEYS,
         compat::KEYS,
         routes::KEYS,
+        modules::KEYS,
         sys::KEYS,
     ];
     [broker::KEYS].into_iter().chain(listener::KEYS.iter().copied()).chain(others).flatten().collect()

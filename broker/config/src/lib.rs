@@ -23,6 +23,7 @@ mod limits;
 mod listener;
 mod log;
 mod lot;
+mod modules;
 mod mqtt;
 mod networks;
 mod not_yet;
@@ -65,6 +66,7 @@ pub use listener::{
 };
 pub use log::Log;
 pub use lot::{Authority, Lot, LotCache};
+pub use modules::Modules;
 pub use mqtt::{Mqtt, TopicPrefix};
 pub use networks::Networks;
 pub use origin::ValueOrigin;
@@ -120,6 +122,8 @@ pub struct Config {
     pub compat: Compat,
     /// Section `[routes]`.
     pub routes: Routes,
+    /// Section `[modules]`.
+    pub modules: Modules,
     /// Section `[sys]`.
     pub sys: Sys,
     /// Where everything durable lies; not a key of the file, because the stored configuration lies in it.

@@ -6,7 +6,7 @@ pub(crate) fn is_not_yet(name: &str) -> bool {
     SECTIONS.iter().any(|section| name == *section || first(section)) || NAMES.contains(&name)
 }
 
-const SECTIONS: [&str; 2] = ["modules", "tenant"];
+const SECTIONS: [&str; 1] = ["tenant"];
 
 const NAMES: [&str; 16] = [
     "auth.module",

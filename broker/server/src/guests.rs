@@ -25,6 +25,7 @@ mod promised;
 mod records;
 mod restore;
 pub(crate) mod rights;
+pub(crate) mod route_modules;
 pub(crate) mod route_types;
 pub(crate) mod routes;
 pub(crate) mod rules;
@@ -87,6 +88,8 @@ pub(crate) struct Guests {
     pub(crate) authority: Authority,
     runners: RwLock<HashMap<DefinitionId, Arc<host::Runner>>>,
     routes: RwLock<HashMap<DefinitionId, Arc<RouteRunner>>>,
+    /// Modules that routes run.
+    pub(crate) route_modules: route_modules::RouteModules,
     /// Definitions whose error record changed since it was last published, with the hops of what led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
     waiting: Waiting,
@@ -127,6 +130,7 @@ impl Guests {
             registry: RwLock::new(registry),
             runners: RwLock::new(HashMap::new()),
             routes: RwLock::new(HashMap::new()),
+            route_modules: route_modules::RouteModules::default(),
             changed_errors: parking_lot::Mutex::default(),
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),

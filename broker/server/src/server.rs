@@ -247,10 +247,14 @@ impl Server {
             ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
         let routes = Routes::start(&broker.hosting)?;
+        // No route is opened before the module that it names.
+        let (for_routes, other_modules): (Vec<_>, Vec<_>) =
+            recovered.modules.into_iter().partition(modules::is_for_routes);
+        modules::restore(&broker.hosting, for_routes);
         let definitions = displaced::restore(&broker.tenants, recovered.definitions);
         guests::definitions(&broker.hosting, definitions, &recovered.settings, &broker.quarantined);
         projects::restore(&broker, recovered.projects, &recovered.settings);
-        modules::restore(&broker.hosting, recovered.modules);
+        modules::restore(&broker.hosting, other_modules);
         let left_runs = Arc::new(LeftRuns::default());
         let housekeeper = housekeeping::start(&broker, &left_runs)?;
         let mut workers = command::start(&broker)?;

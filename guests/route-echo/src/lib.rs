@@ -3,7 +3,7 @@
 //! It exists to prove the interface of the world `route`: endpoints, TLS in the host, `wait` with the host's own work among the interests.
 //! `HOW` of the section `ECHO_CONFIG` says how the endpoint `echo` is used: without it by TCP; `starttls` goes on with TLS, `to=HOST:PORT` connects to another place
 //! that the endpoint allows, `listen` takes connections there, `udp` has a line per datagram; ` at NAME` behind it means another endpoint. Each line from the other
-//! side is published to `echo/in` with QoS 1.
+//! side is published to `echo/in` with QoS 1. With `acknowledged` each side answers each line, once it has it for good, with the same line behind a `+`.
 
 use lotmq_guest::route::{
     Abilities, Arrival, Connection, Delivery, Description, Failure, Interest, IoError, Peer, QoS, Receipt,
@@ -21,6 +21,10 @@ struct Echo;
 struct Line {
     link: Link,
     part: Vec<u8>,
+    /// Whether both sides acknowledge.
+    acknowledges: bool,
+    /// Lines that were sent and not acknowledged.
+    outstanding: usize,
 }
 
 /// What the lines go over.
@@ -49,7 +53,8 @@ impl Route for Echo {
         let how = configuration["sections"]["ECHO_CONFIG"]["HOW"].as_str().unwrap_or_default();
         let (how, endpoint) = how.split_once(" at ").unwrap_or((how, "echo"));
         let link = Link::open(endpoint, how).map_err(|error| failure(&error))?;
-        LINE.set(Some(Line { link, part: Vec::new() }));
+        let acknowledges = how == "acknowledged";
+        LINE.set(Some(Line { link, part: Vec::new(), acknowledges, outstanding: 0 }));
         Ok(())
     }
 
@@ -60,6 +65,7 @@ impl Route for Echo {
                 text.push(b'\n');
                 line.link.send(&text).map_err(Failure::Reconnect)?;
             }
+            line.wait_for_acknowledgements(batch.len())?;
             let accepted = u32::try_from(batch.len()).unwrap_or(u32::MAX);
             Ok(Receipt { accepted, rejected: Vec::new() })
         })
@@ -175,6 +181,19 @@ impl Link {
 }
 
 impl Line {
+    fn wait_for_acknowledgements(&mut self, lines: usize) -> Result<(), Failure> {
+        if self.acknowledges {
+            self.outstanding += lines;
+        }
+        while self.outstanding > 0 {
+            if net::wait(&[self.link.interest()], TIMEOUT_MS).is_empty() {
+                return Err(Failure::Reconnect("no acknowledgement in time".to_owned()));
+            }
+            self.receive()?;
+        }
+        Ok(())
+    }
+
     /// Reads what is there and publishes the complete lines.
     fn receive(&mut self) -> Result<(), Failure> {
         let bytes = match self.link.receive() {
@@ -185,7 +204,11 @@ impl Line {
         self.part.extend_from_slice(&bytes);
         let mut arrivals = Vec::new();
         while let Some(end) = self.part.iter().position(|byte| *byte == b'\n') {
-            let payload = self.part.drain(..=end).take(end).collect();
+            let payload: Vec<u8> = self.part.drain(..=end).take(end).collect();
+            if self.acknowledges && payload.starts_with(b"+") {
+                self.outstanding = self.outstanding.saturating_sub(1);
+                continue;
+            }
             arrivals.push(Arrival {
                 topic: "echo/in".to_owned(),
                 payload,
@@ -194,7 +217,12 @@ impl Line {
                 properties: None,
             });
         }
-        ingest::publish(&arrivals).map_err(unpublished)
+        ingest::publish(&arrivals).map_err(unpublished)?;
+        for arrival in arrivals.iter().filter(|_| self.acknowledges) {
+            let text = [b"+", &*arrival.payload, b"\n"].concat();
+            self.link.send(&text).map_err(Failure::Reconnect)?;
+        }
+        Ok(())
     }
 }
 

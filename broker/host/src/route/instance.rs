@@ -37,6 +37,7 @@ pub struct RouteSpec {
 pub struct RouteGuest {
     engine: Engine,
     pre: RoutePre<RouteState>,
+    further_exports: Arc<[String]>,
 }
 
 impl fmt::Debug for RouteGuest {
@@ -62,7 +63,12 @@ impl RouteGuest {
                 world: World::Route.name(),
                 reason: crate::guest::short(&error),
             })?;
-        Ok(RouteGuest { engine: engine.clone(), pre })
+        Ok(RouteGuest { engine: engine.clone(), pre, further_exports: summary.further_exports.into() })
+    }
+
+    /// Exports that the world does not have; nobody calls them.
+    pub fn further_exports(&self) -> &[String] {
+        &self.further_exports
     }
 
     /// Makes an instance. It is on the network only when `open` connects.

@@ -22,7 +22,9 @@ use lotmq_host::{AfterTraps, ComponentSource, Engine, Grants, Guest, GuestLimits
 use super::Guests;
 use super::compile_permits::CompilePermits;
 use super::hosting::Hosting;
+use super::route_modules::{self, RouteModule};
 use super::route_types::RouteTypes;
+use super::routes::RouteCode;
 use super::scripts::{self, CompiledScript, ScriptError};
 
 /// Loader: makes native code of components.
@@ -65,7 +67,9 @@ pub(super) enum Code {
     /// Of an Action, a Model or a module, for the executor.
     Executor(Box<ExecutorCode>),
     /// Of a Route, for the thread of routes.
-    Route(RouteGuest),
+    Route(RouteCode),
+    /// Of a module for Routes, which name it.
+    RouteModule(Box<RouteModule>),
     /// Of a Rule, for the threads that ask it.
     Rule(RuleGuest),
     /// None: a Panel or Theme is shown and never run.
@@ -91,6 +95,9 @@ pub(crate) enum DeployError {
     /// A rule whose scope this broker does not know.
     #[error("the rule has no scope that this broker knows")]
     NoScope,
+    /// A route of type `WASM` does not say which module runs it.
+    #[error("Route type 'WASM' needs the name of its module: ADD WASM_CONFIG, WITH MODULE \"name\".")]
+    NoModule,
     /// No guest of this build runs routes of this type (routes reference §1.8).
     #[error("Route type '{kind}' is not available in this build.")]
     RouteType { kind: String },
@@ -135,6 +142,11 @@ impl CompiledDefinition {
         Self { new, existing, code: Code::Executor(Box::new(code)) }
     }
 
+    /// Takes the code of a module for routes, which the [loader](Loader::route_module) has compiled.
+    pub(crate) fn of_route_module(code: RouteModule, new: NewDefinition, existing: OnExisting) -> Self {
+        Self { new, existing, code: Code::RouteModule(Box::new(code)) }
+    }
+
     /// No run of it within a turn is given up for its slice of time, whatever else the machine does.
     pub(crate) fn never_gives_up(&mut self) {
         if let Code::Executor(code) = &mut self.code {
@@ -160,6 +172,15 @@ impl Loader<'_> {
         self.engine.compile(component, World::Action, ComponentSource::Upload)
     }
 
+    /// Compiles a component that somebody has uploaded for routes.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn route_module(self, component: &[u8]) -> Result<RouteGuest, LoadError> {
+        let _permit = self.permits.permit(component.len());
+        RouteGuest::compile(self.engine, component, ComponentSource::Upload)
+    }
+
     fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {
         let _permit = self.permits.permit(component.len());
         let guest = self.engine.compile(component, world, ComponentSource::Compiler)?;
@@ -168,9 +189,14 @@ impl Loader<'_> {
     }
 
     fn of_route(self, new: &NewDefinition) -> Result<Code, DeployError> {
-        let kind = new.facts.route.as_ref().map(|route| route.kind.clone()).unwrap_or_default();
+        let route = new.facts.route.as_deref();
+        if let Some(route) = route.filter(|route| route.kind == route_modules::WASM) {
+            let name = route_modules::named(route).ok_or(DeployError::NoModule)?;
+            return Ok(Code::Route(RouteCode::Module(name.into())));
+        }
+        let kind = route.map(|route| route.kind.clone()).unwrap_or_default();
         let guest = self.route_types.guest(self.engine, &kind)?;
-        Ok(Code::Route(guest.ok_or(DeployError::RouteType { kind })?))
+        Ok(Code::Route(RouteCode::Own(guest.ok_or(DeployError::RouteType { kind })?)))
     }
 
     fn of_rule(self, component: &[u8], new: &NewDefinition) -> Result<Code, DeployError> {

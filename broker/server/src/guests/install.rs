@@ -85,12 +85,16 @@ pub(super) fn install_alone(
     batch: &mut Batch,
 ) -> Result<Installed, DeployError> {
     let is_shown_only = matches!(compiled.code, Code::View);
+    let is_for_routes = matches!(compiled.code, Code::RouteModule(_));
     let (installed, rule) = put(tenant, hosting, compiled, batch)?;
     if let Some(rule) = rule {
         tenant.permissions.put(vec![rule]);
     }
     let guests = &tenant.programs().guests;
     guests.end_taken_over(hosting, &installed);
+    if is_for_routes {
+        guests.module_changed(installed.definition.name());
+    }
     // No message leads to a Panel or Theme: the routes of topics stay as they are.
     if !is_shown_only {
         guests.settle(tenant, hosting, &installed.changed);
@@ -125,7 +129,8 @@ pub(super) fn put(
             let executor = executor.expect("it is there for what it runs");
             arm(tenant, hosting, executor, definition, *code);
         }
-        Code::Route(guest) => routes::arm(tenant, hosting, definition, guest),
+        Code::Route(code) => routes::arm(tenant, hosting, definition, code),
+        Code::RouteModule(module) => guests.route_modules.put(definition.name(), *module),
         Code::Rule(guest) => rule = Some(rules::of_guest(tenant, hosting, definition, guest)),
         Code::View => {}
     }
@@ -223,7 +228,10 @@ impl Guests {
         guests.end(&removed.definition);
         guests.states.clear(&guests.values, &removed.definition);
         guests.metrics.clear(removed.definition.id);
-        if kind != DefinitionKind::Module {
+        if kind == DefinitionKind::Module {
+            guests.route_modules.remove(name);
+            guests.module_changed(name);
+        } else {
             batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind.key(), name });
         }
         guests.settle(tenant, hosting, &removed.changed);

@@ -28,15 +28,15 @@ use jiff::Timestamp;
 use lot_facts::{Facts, TopicFact};
 use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, State};
 use lotmq_host::limits::ROWS_WAIT;
-use lotmq_host::route::RouteGuest;
 use lotmq_host::{
     Acting, Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value, ValueGrant,
 };
 
-pub(crate) use runner::RouteRunner;
+pub(crate) use runner::{RouteCode, RouteRunner};
 pub(crate) use thread::{Routes, SteppedRoutes};
 
 use super::Guests;
+use super::route_modules::{self, ModuleFigures, RouteModule};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::ROWS_BYTES_MAX;
@@ -87,8 +87,8 @@ fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> OwnedMessage
 }
 
 /// Gives a route its runner, which the thread of routes drives; the mailbox of a former version goes on with the new one, unless it was somebody else's.
-pub(super) fn arm(tenant: &Arc<Tenant>, hosting: &Hosting, definition: &Arc<Definition>, guest: RouteGuest) {
-    let version = Version::new(Arc::clone(definition), guest);
+pub(super) fn arm(tenant: &Arc<Tenant>, hosting: &Hosting, definition: &Arc<Definition>, code: RouteCode) {
+    let version = Version::new(Arc::clone(definition), code);
     let mut routes = tenant.programs().guests.routes.write();
     if let Some(route) = routes.get(&definition.id) {
         route.replace(version);
@@ -242,6 +242,37 @@ impl Guests {
         }
     }
 
+    /// Module that a route runs, with its figures.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn route_module(&self, name: &str) -> Result<(Arc<RouteModule>, Arc<ModuleFigures>), String> {
+        let registry = self.registry.read();
+        let module = registry.get(DefinitionKind::Module, name);
+        let module = module.ok_or_else(|| format!("module '{name}' is not installed"))?;
+        if registry.state(module.id) == Some(State::Disabled) {
+            return Err(format!("module '{name}' is disabled"));
+        }
+        let found = self.route_modules.get(name);
+        found.ok_or_else(|| format!("module '{name}' is not of world 'route'"))
+    }
+
+    /// Names of the routes that name a module, in the order of their deployment.
+    pub(crate) fn routes_of_module(&self, name: &str) -> Vec<Arc<str>> {
+        let registry = self.registry.read();
+        let names = |route: &&Arc<Definition>| of_module(route, name);
+        registry.list(DefinitionKind::Route).filter(names).map(|route| Arc::clone(route.name())).collect()
+    }
+
+    /// Reopens the routes that name a module, because it has come, has changed, or is gone.
+    pub(crate) fn module_changed(&self, name: &str) {
+        for route in self.routes.read().values() {
+            if of_module(&route.version().definition, name) {
+                route.reopen();
+            }
+        }
+    }
+
     /// Probes whether the far side of a route can be reached, and waits for that.
     pub(crate) fn probe(
         tenant: &Arc<Tenant>,
@@ -282,10 +313,20 @@ pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, Str
     if route.section("MQTT_CONFIG").is_some_and(|section| section.settings.contains_key("BROKER_ADDRESS")) {
         ignored.push("BROKER_ADDRESS".to_owned());
     }
+    if let Some(name) = route_modules::named(route)
+        && let Err(reason) = tenant.programs().guests.route_module(name)
+    {
+        warnings.push(("MODULE_MISSING", format!("{reason}; the route waits for it")));
+    }
     for key in ignored {
         warnings.push(("SETTING_IGNORED", format!("this build does not follow {key} yet")));
     }
     warnings
+}
+
+/// Whether a route names a module.
+fn of_module(route: &Definition, name: &str) -> bool {
+    route.facts().route.as_deref().and_then(route_modules::named) == Some(name)
 }
 
 /// Grants of a route: what its text names, and nothing else.

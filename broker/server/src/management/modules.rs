@@ -1,4 +1,4 @@
-//! Uploaded modules of a tenant: WebAssembly components that run like Actions. Commands reference §14.
+//! Uploaded modules of a tenant: WebAssembly components that run like Actions, or that routes run. Commands reference §14.
 //!
 //! A module is a definition of kind `Module` in the registry, deployed through the same code as LoT; kept here is what the registry has no
 //! place for. What the bytes say about themselves is a [hint]: the facts may name a trigger, the manifest what is asked for; every capability is
@@ -11,13 +11,15 @@ mod hint;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, OnExisting, Origin, Owner};
-use lotmq_host::{AfterTraps, Capability, GuestLimits, RunnerState};
+use lotmq_host::limits::ROUTE_TIME;
+use lotmq_host::{AfterTraps, Capability, GuestLimits, RunnerState, World};
 use lotmq_store::{Batch, ModuleRow, Op};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -25,6 +27,7 @@ use serde_json::{Value, json};
 use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
+use crate::guests::route_modules::RouteModule;
 use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
 use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
@@ -34,6 +37,9 @@ use hint::HintRefusal;
 
 /// Traps after which a module stays stopped, and within how long (commands reference §14.4).
 const STOP_AFTER: (u32, Duration) = (5, Duration::from_secs(60));
+
+/// Worlds of which modules run.
+const WORLDS: [World; 2] = [World::Action, World::Route];
 
 /// Options of an upload; stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -76,6 +82,8 @@ pub(crate) fn default_topics() -> GrantSet {
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
     pub(crate) name: Arc<str>,
+    /// `Action` or `Route`.
+    pub(crate) world: World,
     pub(crate) options: ModuleOptions,
     pub(crate) hash: [u8; 32],
     /// Bytes as uploaded.
@@ -125,33 +133,54 @@ pub(crate) struct InstalledModule {
     pub(crate) refused_trigger: Option<HintRefusal>,
 }
 
-/// Compiles and installs a module. What it needs to survive is added to `batch`.
+/// Module with its native code, which can be installed.
+pub(crate) struct CompiledModule {
+    pub(crate) module: Module,
+    definition: CompiledDefinition,
+    further_exports: Vec<String>,
+    refused_trigger: Option<HintRefusal>,
+}
+
+/// Makes native code of a module.
+///
+/// # Errors
+/// [`DeployError`].
+pub(crate) fn compile(hosting: &Hosting, module: Module) -> Result<CompiledModule, DeployError> {
+    let granted = module.options.granted();
+    let config = module.options.config.as_ref().map(|config| config.to_string().into());
+    let grants = grants::for_host(&granted, config);
+    if module.world == World::Route {
+        let guest = hosting.loader().route_module(&module.bytes)?;
+        let further_exports = guest.further_exports().to_vec();
+        let places = grants::names(&granted, Capability::Connect).map(Into::into).collect();
+        let code = RouteModule { guest, grants, places, limits: limits(&module) };
+        let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
+        let definition = CompiledDefinition::of_route_module(code, new, OnExisting::Replace);
+        return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
+    }
+    let guest = hosting.loader().module(&module.bytes)?;
+    let further_exports = guest.further_exports().to_vec();
+    let (facts, refused_trigger) =
+        facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
+    let new = new_definition(&module, facts);
+    let after_traps = AfterTraps::Stop { traps: STOP_AFTER.0, within: STOP_AFTER.1 };
+    let code = ExecutorCode { guest, grants, limits: limits(&module), after_traps };
+    let definition = CompiledDefinition::of_module(code, new, OnExisting::Replace);
+    Ok(CompiledModule { module, definition, further_exports, refused_trigger })
+}
+
+/// Installs a module, in the place of the one of its name. What it needs to survive is added to `batch`.
 ///
 /// # Errors
 /// [`DeployError`]; what was there runs on.
 pub(crate) fn install(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
-    module: Module,
-    existing: OnExisting,
+    compiled: CompiledModule,
     batch: &mut Batch,
 ) -> Result<InstalledModule, DeployError> {
-    let guest = hosting.loader().module(&module.bytes)?;
-    let further_exports = guest.further_exports().to_vec();
-    let (facts, refused_trigger) =
-        facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
-    let new = new_definition(&module, facts);
-    let code = ExecutorCode {
-        guest,
-        grants: grants::for_host(
-            &module.options.granted(),
-            module.options.config.as_ref().map(|config| config.to_string().into()),
-        ),
-        limits: limits(&module.options),
-        after_traps: AfterTraps::Stop { traps: STOP_AFTER.0, within: STOP_AFTER.1 },
-    };
-    let compiled = CompiledDefinition::of_module(code, new, existing);
-    let installed = guests::install(tenant, hosting, compiled, batch)?;
+    let CompiledModule { module, definition, further_exports, refused_trigger } = compiled;
+    let installed = guests::install(tenant, hosting, definition, batch)?;
     batch.push(Op::PutModule(&row(tenant, &module)));
     let module = Arc::new(module);
     tenant.managed().modules.insert(Arc::clone(&module));
@@ -191,6 +220,7 @@ pub(crate) fn switch(
     if let Ok(changed) = changed {
         tenant.programs().guests.settle(tenant, hosting, &changed);
     }
+    tenant.programs().guests.module_changed(&module.name);
     if !is_disabled && let Some(runner) = runner(tenant, &module.name) {
         runner.enable();
     }
@@ -228,8 +258,15 @@ fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Runner>> {
 
 /// Data of `-moduleInfo`, and payload of `Modules/<name>`.
 pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
+    let guests = &tenant.programs().guests;
     let runner = runner(tenant, &module.name);
-    let metrics = runner.as_ref().map(|runner| runner.metrics()).unwrap_or_default();
+    let (calls, traps) = match guests.route_modules.get(&module.name) {
+        Some((_, figures)) => (figures.calls.load(Relaxed), figures.traps.load(Relaxed)),
+        None => runner.as_ref().map(|runner| runner.metrics()).map_or((0, 0), |it| (it.runs, it.traps)),
+    };
+    let used_by = guests.routes_of_module(&module.name);
+    let used_by: Vec<Value> =
+        used_by.iter().map(|route| json!({ "type": "Route", "name": &**route })).collect();
     let state = match runner.map(|runner| runner.state()) {
         _ if module.options.is_disabled => "disabled",
         Some(RunnerState::Failed) => "failed",
@@ -238,18 +275,23 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     json!({
         "name": &*module.name,
         "tenant": &*tenant.name,
-        "world": "action",
+        "world": module.world.name(),
         "version": module.options.version,
         "sha256": data_encoding::HEXLOWER.encode(&module.hash),
         "bytes": module.bytes.len(),
         "state": state,
         "installedUtc": crate::process::clock::utc_text(module.installed_at_ms),
-        "usedBy": [],
+        "usedBy": used_by,
         "asked": module.asked.clone().unwrap_or_default(),
         "granted": module.options.granted(),
-        "calls": metrics.runs,
-        "traps": metrics.traps,
+        "calls": calls,
+        "traps": traps,
     })
+}
+
+/// Whether a stored module is one that routes run.
+pub(crate) fn is_for_routes(row: &ModuleRow) -> bool {
+    row.world == World::Route.name()
 }
 
 /// Installs the stored modules. One that does not load any more is left out and stays in the store.
@@ -267,11 +309,16 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
                 continue;
             }
         };
+        let Some(world) = WORLDS.into_iter().find(|world| world.name() == row.world) else {
+            left_out(&format_args!("this broker runs no modules of world '{}'", row.world));
+            continue;
+        };
         for error in unknown {
             warn!(tenant = &*tenant.name, definition = row.name, kind = "module", %error, "grant not restored");
         }
         let module = Module {
             name: row.name.as_str().into(),
+            world,
             options,
             hash: row.hash,
             // What it asks for is shown only; an older broker took it without looking.
@@ -281,7 +328,8 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
             installed_at_ms: row.changed_at_ms,
         };
         // It is stored already: what installing would write is dropped.
-        match install(tenant, hosting, module, OnExisting::Replace, &mut Batch::new()) {
+        let compiled = compile(hosting, module);
+        match compiled.and_then(|compiled| install(tenant, hosting, compiled, &mut Batch::new())) {
             Ok(InstalledModule { refused_trigger: Some(trigger), .. }) => {
                 warn!(tenant = &*tenant.name, definition = row.name, kind = "module", %trigger, "module is not started by what it names");
             }
@@ -305,7 +353,7 @@ fn row(tenant: &Tenant, module: &Module) -> ModuleRow {
     ModuleRow {
         tenant: tenant.id,
         name: module.name.as_ref().into(),
-        world: "action".to_owned(),
+        world: module.world.name().to_owned(),
         options: serde_json::to_string(&module.options).expect("options are strings, numbers and JSON"),
         hash: module.hash,
         bytes: module.bytes.clone(),
@@ -342,8 +390,12 @@ fn facts(module: &Module, reads: bool) -> (Facts, Option<HintRefusal>) {
     (facts, refused)
 }
 
-fn limits(options: &ModuleOptions) -> GuestLimits {
-    let defaults = GuestLimits::default();
+fn limits(module: &Module) -> GuestLimits {
+    let defaults = match module.world {
+        World::Route => GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
+        World::Action | World::Model | World::Rule | World::Auth => GuestLimits::default(),
+    };
+    let options = &module.options;
     GuestLimits {
         memory_bytes: options.memory_mib.map_or(defaults.memory_bytes, |mib| mib << 20),
         time: options.time_ms.map_or(defaults.time, Duration::from_millis),
@@ -379,6 +431,7 @@ mod tests {
     #[test]
     fn what_starts_a_module_is_told_or_hinted_or_what_it_may_touch() {
         let module = |options: ModuleOptions| Module {
+            world: World::Action,
             name: "m".into(),
             options,
             hash: [0; 32],

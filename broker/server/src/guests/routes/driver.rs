@@ -13,21 +13,22 @@ use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
 use lotmq_host::route::{
-    Abilities, ClientTls, Delivery, Endpoint, Failure, Receipt, RouteInstance, RouteSpec,
+    Abilities, ClientTls, Delivery, Endpoint, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec,
 };
 use lotmq_host::{Acting, BorrowedMessage, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
 use tracing::{error, info, warn};
 
 use super::configuration::without_delay;
 use super::delivery::{columns, delivery, told_of_error};
-use super::endpoints::{endpoints, wants_tls};
+use super::endpoints::{GrantedPlaces, endpoints, wants_tls};
 use super::mailbox::{Addressee, Post};
-use super::runner::{RouteRunner, Version, Work};
+use super::runner::{RouteCode, RouteRunner, Version, Work};
 use super::standing::Connection;
 use super::template::OfRoute;
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
+use crate::guests::route_modules::{self, ModuleFigures};
 use crate::guests::services::TenantServices;
 use crate::guests::{effects, records};
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
@@ -53,6 +54,14 @@ enum Ended {
     Fatal(String),
 }
 
+/// Instance that was opened.
+struct Opened {
+    instance: RouteInstance,
+    abilities: Abilities,
+    /// ModuleFigures of its module; `None` of a guest of this build.
+    figures: Option<Arc<ModuleFigures>>,
+}
+
 /// Instance at work.
 struct Serving<'a> {
     driver: &'a Driver,
@@ -60,6 +69,7 @@ struct Serving<'a> {
     version: Arc<Version>,
     services: Arc<TenantServices>,
     instance: RouteInstance,
+    figures: Option<Arc<ModuleFigures>>,
     /// Its runs, where it has the ability.
     runs: Option<Runs>,
     pause: Pause,
@@ -111,7 +121,7 @@ impl Driver {
 
     async fn serve(&self, number: u64, version: &Arc<Version>, pause: &mut Pause) -> Ended {
         let services = self.services(version);
-        let (instance, abilities) = match self.open(version, &services).await {
+        let Opened { instance, abilities, figures } = match self.open(version, &services).await {
             Ok(opened) => opened,
             // It would be away for ever where nothing changes by itself.
             Err(Ended::Away(reason)) if self.is_at_once() => return Ended::Fatal(reason),
@@ -127,6 +137,7 @@ impl Driver {
             version: Arc::clone(version),
             services,
             instance,
+            figures,
             // Where time stands still nothing comes by itself.
             runs: (abilities.contains(Abilities::RUN) && !self.is_at_once()).then(Runs::at_once),
             pause: Pause::retrying(),
@@ -142,42 +153,67 @@ impl Driver {
         Arc::new(TenantServices::new(&self.tenant, &self.hosting, &version.definition))
     }
 
-    /// Opens an instance, and says what it can do.
-    async fn open(
-        &self,
-        version: &Version,
-        services: &Arc<TenantServices>,
-    ) -> Result<(RouteInstance, Abilities), Ended> {
+    /// Opens an instance of the code that the route has now.
+    async fn open(&self, version: &Version, services: &Arc<TenantServices>) -> Result<Opened, Ended> {
         let uuid = || crate::guests::routes::uuid_text();
         let id = guest_id(&self.tenant, version.definition.id);
         let names = OfRoute(services, RunContext::new(id));
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let configuration = if self.is_at_once() { without_delay(&configuration) } else { configuration };
-        let endpoints = self.endpoints(version, &names).await?;
-        let definition = &version.definition;
-        let acting = Acting { version: definition.version, account: definition.shared_account() };
-        let spec = RouteSpec {
-            id,
-            services: Arc::clone(services) as _,
-            grants: Arc::new(super::grants(version.definition.facts(), acting)),
-            endpoints: Arc::new(endpoints),
-            limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
+        let (guest, spec, figures) = self.code(version, services, &names).await?;
+        let away = |trap: Trap| {
+            count_trap(figures.as_ref());
+            Ended::Away(trap.to_string())
         };
-        let away = |trap: Trap| Ended::Away(trap.to_string());
-        let mut instance = version.guest.instance(spec).await.map_err(away)?;
+        let mut instance = guest.instance(spec).await.map_err(away)?;
         let described = tokio::time::timeout(ROUTE_CALL_TIME, instance.describe()).await;
         let described = described.map_err(|_| Ended::Away(too_long()))?.map_err(away)?;
         let abilities = described.abilities;
         if !abilities.contains(Abilities::DELIVER) && !version.said().events.is_empty() {
             return Err(Ended::Fatal("its guest takes no messages, so it can have no events".to_owned()));
         }
+        count_call(figures.as_ref());
         let opened = tokio::time::timeout(ROUTE_CALL_TIME, instance.open(&configuration)).await;
         match opened {
-            Ok(Ok(Ok(()))) => Ok((instance, abilities)),
+            Ok(Ok(Ok(()))) => Ok(Opened { instance, abilities, figures }),
             Ok(Ok(Err(failure))) => Err(ended(failure)),
             Ok(Err(trap)) => Err(away(trap)),
             Err(_) => Err(Ended::Away(too_long())),
+        }
+    }
+
+    /// Code that the route has now, what its instances may do and use, and the figures of a module.
+    async fn code(
+        &self,
+        version: &Version,
+        services: &Arc<TenantServices>,
+        names: &OfRoute<'_>,
+    ) -> Result<(RouteGuest, RouteSpec, Option<Arc<ModuleFigures>>), Ended> {
+        let definition = &version.definition;
+        let acting = Acting { version: definition.version, account: definition.shared_account() };
+        let spec = RouteSpec {
+            id: guest_id(&self.tenant, definition.id),
+            services: Arc::clone(services) as _,
+            grants: Arc::default(),
+            endpoints: Arc::default(),
+            limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
+        };
+        let of_text = super::grants(definition.facts(), acting);
+        match &version.code {
+            RouteCode::Own(guest) => {
+                let endpoints = Arc::new(self.endpoints(version, names, None).await?);
+                Ok((guest.clone(), RouteSpec { grants: Arc::new(of_text), endpoints, ..spec }, None))
+            }
+            RouteCode::Module(name) => {
+                let found = self.tenant.programs().guests.route_module(name);
+                let (module, figures) = found.map_err(Ended::Fatal)?;
+                let granted = GrantedPlaces { module: name, places: &module.places };
+                let endpoints = Arc::new(self.endpoints(version, names, Some(granted)).await?);
+                let grants = Arc::new(route_modules::both(of_text, &module.grants));
+                let spec = RouteSpec { grants, endpoints, limits: module.limits, ..spec };
+                Ok((module.guest.clone(), spec, Some(figures)))
+            }
         }
     }
 
@@ -185,6 +221,7 @@ impl Driver {
         &self,
         version: &Version,
         names: &OfRoute<'_>,
+        granted: Option<GrantedPlaces<'_>>,
     ) -> Result<HashMap<String, Endpoint>, Ended> {
         let trusted = if wants_tls(version.said()) {
             // The system's authorities are in a file.
@@ -193,7 +230,7 @@ impl Driver {
         } else {
             Err("no setting asks for TLS".to_owned())
         };
-        let made = endpoints(version.said(), names, || trusted.clone());
+        let made = endpoints(version.said(), names, granted, || trusted.clone());
         made.map_err(|reason| Ended::Fatal(reason.to_string()))
     }
 
@@ -205,16 +242,21 @@ impl Driver {
             Ended::Changed => "the route has changed".to_owned(),
         };
         let services = self.services(&version);
-        let (mut instance, abilities) = self.open(&version, &services).await.map_err(reason)?;
+        let Opened { mut instance, abilities, figures } =
+            self.open(&version, &services).await.map_err(reason)?;
         if !abilities.contains(Abilities::REQUEST) {
             // That it could be opened is all there is to know.
             return Ok(());
         }
+        count_call(figures.as_ref());
         let asked = tokio::time::timeout(ROUTE_CALL_TIME, instance.request("probe", b"{}")).await;
         let probed = match asked {
             Ok(Ok(Ok(_))) => Ok(()),
             Ok(Ok(Err(failure))) => Err(self.masked(&text_of(failure))),
-            Ok(Err(trap)) => Err(trap.to_string()),
+            Ok(Err(trap)) => {
+                count_trap(figures.as_ref());
+                Err(trap.to_string())
+            }
             Err(_) => Err(too_long()),
         };
         if probed.is_ok() {
@@ -308,6 +350,7 @@ impl Serving<'_> {
             return None;
         }
         self.driver.route.work_on(&batch);
+        count_call(self.figures.as_ref());
         let called = tokio::time::timeout(ROUTE_CALL_TIME, self.instance.deliver(&deliveries)).await;
         match called {
             Ok(Ok(Ok(receipt))) => self.accepted(batch, &receipt).await,
@@ -329,6 +372,7 @@ impl Serving<'_> {
                 Some(ended(failure))
             }
             Ok(Err(trap)) => {
+                count_trap(self.figures.as_ref());
                 let reason = trap.to_string();
                 self.refused(batch, &reason);
                 Some(Ended::Away(reason))
@@ -505,6 +549,18 @@ impl Serving<'_> {
             answer.publish(turn, &self.driver.tenant, sender);
             turn.flush();
         });
+    }
+}
+
+fn count_call(figures: Option<&Arc<ModuleFigures>>) {
+    if let Some(figures) = figures {
+        figures.called();
+    }
+}
+
+fn count_trap(figures: Option<&Arc<ModuleFigures>>) {
+    if let Some(figures) = figures {
+        figures.trapped();
     }
 }
 

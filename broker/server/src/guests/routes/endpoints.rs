@@ -8,6 +8,7 @@ use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 use lotmq_host::route::{ClientTls, Endpoint, EndpointTls, HostPattern};
 
 use super::template::Names;
+use crate::guests::route_modules::reaches;
 
 /// Settings that ask for TLS: from the first byte, by two names, and when the guest begins with it.
 const TLS_FLAGS: [&str; 3] = ["USE_TLS", "USE_SSL", "USE_STARTTLS"];
@@ -27,6 +28,8 @@ pub(super) enum NoEndpoint {
     Pattern { section: String, reason: lotmq_host::route::NotAPattern },
     #[error("{section}: it connects and listens; these are two sections")]
     Both { section: String },
+    #[error("{section}: module '{module}' was not granted endpoint:{place}")]
+    NotGranted { section: String, module: String, place: String },
     #[error("{section}: {reason}")]
     Tls { section: String, reason: String },
 }
@@ -37,15 +40,23 @@ pub(super) fn wants_tls(route: &RouteFacts) -> bool {
     route.sections.iter().any(asks)
 }
 
-/// The endpoints that a route names; `trusted` gives how TLS is spoken, where an endpoint wants it.
+/// Places that the module of a route was granted.
+#[derive(Clone, Copy)]
+pub(super) struct GrantedPlaces<'a> {
+    pub(super) module: &'a str,
+    pub(super) places: &'a [Box<str>],
+}
+
+/// The endpoints that a route names, of which a module was `granted` all; `trusted` gives how TLS is spoken, where an endpoint wants it.
 pub(super) fn endpoints(
     route: &RouteFacts,
     names: &impl Names,
+    granted: Option<GrantedPlaces<'_>>,
     trusted: impl Fn() -> Result<ClientTls, String>,
 ) -> Result<HashMap<String, Endpoint>, NoEndpoint> {
     let mut endpoints = HashMap::new();
     for block in &route.sections {
-        let section = Section { block, names };
+        let section = Section { block, names, granted };
         if let Some(endpoint) = section.endpoint(&trusted)? {
             let name = block.name.strip_suffix("_CONFIG").unwrap_or(&block.name);
             endpoints.insert(name.to_ascii_lowercase(), endpoint);
@@ -57,6 +68,7 @@ pub(super) fn endpoints(
 struct Section<'a, N> {
     block: &'a RouteBlock,
     names: &'a N,
+    granted: Option<GrantedPlaces<'a>>,
 }
 
 impl<N: Names> Section<'_, N> {
@@ -67,15 +79,34 @@ impl<N: Names> Section<'_, N> {
         let host = self.text("HOST").or_else(|| self.text("SERVER"));
         match (host, self.text("LISTEN"), self.text("ALLOW_HOSTS")) {
             (None, None, None) => Ok(None),
-            (None, Some(listen), None) => self.listening(listen).map(Some),
+            (None, Some(listen), None) => {
+                self.check(&listen)?;
+                self.listening(listen).map(Some)
+            }
             (_, Some(_), _) => Err(NoEndpoint::Both { section: self.name() }),
             (host, None, patterns) => {
                 let others = patterns.map_or(Ok(Vec::new()), |patterns| self.patterns(&patterns))?;
                 let port = if host.is_some() { self.port()? } else { 0 };
+                if let Some(host) = &host {
+                    self.check(&place(host, port))?;
+                }
                 let (tls, server_name) = (self.tls(trusted)?, self.text("TLS_SERVER_NAME"));
                 let host = host.unwrap_or_default();
                 Ok(Some(Endpoint { host, port, others, tls, server_name, listens: false }))
             }
+        }
+    }
+
+    /// Checks that the module of the route was granted a place.
+    fn check(&self, place: &str) -> Result<(), NoEndpoint> {
+        match self.granted {
+            Some(GrantedPlaces { module, places })
+                if !places.iter().any(|granted| reaches(granted, place)) =>
+            {
+                let (module, place) = (module.to_owned(), place.to_owned());
+                Err(NoEndpoint::NotGranted { section: self.name(), module, place })
+            }
+            Some(_) | None => Ok(()),
         }
     }
 
@@ -93,7 +124,9 @@ impl<N: Names> Section<'_, N> {
 
     fn patterns(&self, texts: &str) -> Result<Vec<HostPattern>, NoEndpoint> {
         let parsed: Result<_, _> = texts.split(',').map(str::parse).collect();
-        parsed.map_err(|reason| NoEndpoint::Pattern { section: self.name(), reason })
+        let patterns = parsed.map_err(|reason| NoEndpoint::Pattern { section: self.name(), reason })?;
+        texts.split(',').try_for_each(|pattern| self.check(pattern.trim()))?;
+        Ok(patterns)
     }
 
     fn port(&self) -> Result<u16, NoEndpoint> {
@@ -152,6 +185,11 @@ impl<N: Names> Section<'_, N> {
     }
 }
 
+/// A place as a grant names it.
+fn place(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -168,12 +206,20 @@ mod tests {
     }
 
     fn of(settings: &[(&str, RouteValue)]) -> Result<HashMap<String, Endpoint>, String> {
+        of_module(settings, None)
+    }
+
+    fn of_module(
+        settings: &[(&str, RouteValue)],
+        granted: Option<GrantedPlaces<'_>>,
+    ) -> Result<HashMap<String, Endpoint>, String> {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         let section = RouteBlock { name: "PLC_CONFIG".to_owned(), settings, ..RouteBlock::default() };
         let (kind, sections) = ("WASM".to_owned(), vec![section]);
         let (events, mappings, stores) = (Vec::new(), Vec::new(), Vec::new());
         let route = RouteFacts { kind, sections, events, mappings, stores };
-        endpoints(&route, &Site, || Err("no authorities".to_owned())).map_err(|error| error.to_string())
+        endpoints(&route, &Site, granted, || Err("no authorities".to_owned()))
+            .map_err(|error| error.to_string())
     }
 
     fn text(text: &str) -> RouteValue {
@@ -190,6 +236,28 @@ mod tests {
         assert_eq!((found["plc"].others.len(), found["plc"].host.as_str()), (2, ""));
         let found = of(&[("LISTEN", text("10.0.0.1:5020"))]).unwrap();
         assert!(found["plc"].listens && found["plc"].port == 5020);
+    }
+
+    #[test]
+    fn a_module_has_the_endpoints_that_it_was_granted() {
+        let places: &[Box<str>] = &["10.0.0.7:502".into(), "*.local:9092".into(), "[::1]:80".into()];
+        let granted = |settings: &[(&str, RouteValue)]| {
+            of_module(settings, Some(GrantedPlaces { module: "m", places })).map(|_| ())
+        };
+        let at = |host: &str, port: i64| [("HOST", text(host)), ("PORT", RouteValue::Int(port))];
+        assert_eq!(granted(&at("10.0.0.7", 502)), Ok(()));
+        assert_eq!(granted(&at("::1", 80)), Ok(()));
+        assert_eq!(granted(&[("ALLOW_HOSTS", text("a.local:9092, *.b.local:9092"))]), Ok(()));
+        assert_eq!(granted(&[("LISTEN", text("10.0.0.7:502"))]), Ok(()));
+        for (settings, place) in [
+            (&at("10.0.0.7", 503)[..], "10.0.0.7:503"),
+            (&at("::2", 80), "[::2]:80"),
+            (&[("ALLOW_HOSTS", text("a.local:9092, *:9092"))], "*:9092"),
+            (&[("LISTEN", text("0.0.0.0:502"))], "0.0.0.0:502"),
+        ] {
+            let expected = format!("PLC_CONFIG: module 'm' was not granted endpoint:{place}");
+            assert_eq!(granted(settings), Err(expected));
+        }
     }
 
     #[test]

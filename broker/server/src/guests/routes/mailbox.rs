@@ -64,6 +64,11 @@ impl Mailbox {
         self.posts_max = capacity.unwrap_or(ROUTE_MAILBOX_MESSAGES_MAX).min(ROUTE_MAILBOX_MESSAGES_MAX);
     }
 
+    /// Whether a small message more is taken.
+    pub(crate) fn has_room(&self) -> bool {
+        self.posts.len() < self.posts_max && self.bytes < ROUTE_MAILBOX_BYTES_MAX
+    }
+
     pub(crate) fn post(&mut self, to: Addressee, message: Arc<OwnedMessage>, hops: u8) -> Result<(), Full> {
         let bytes = size(&message);
         let fits = self.posts.len() < self.posts_max

@@ -21,19 +21,28 @@ use super::mailbox::{Addressee, Full, Mailbox, Post};
 use super::questions::{Answer, Question, Questions, refused};
 use super::standing::Standing;
 
-/// Version of a route: its definition, with the guest of its type.
+/// Code of a route.
+#[derive(Clone)]
+pub(crate) enum RouteCode {
+    /// The guest of its type.
+    Own(RouteGuest),
+    /// The module of this name, as it is when the route is opened.
+    Module(Arc<str>),
+}
+
+/// Version of a route: its definition, with its code.
 pub(crate) struct Version {
     pub(crate) definition: Arc<Definition>,
-    pub(super) guest: RouteGuest,
+    pub(super) code: RouteCode,
     /// Names of its events, shared by the messages for them.
     events: Box<[Arc<str>]>,
 }
 
 impl Version {
-    pub(super) fn new(definition: Arc<Definition>, guest: RouteGuest) -> Self {
+    pub(super) fn new(definition: Arc<Definition>, code: RouteCode) -> Self {
         let said = definition.facts().route.as_deref();
         let events = said.into_iter().flat_map(|said| &said.events).map(|event| event.name.as_str().into());
-        Self { events: events.collect(), definition, guest }
+        Self { events: events.collect(), definition, code }
     }
 
     /// Facts of the definition.
@@ -192,6 +201,11 @@ impl RouteRunner {
         };
         self.call();
         answered
+    }
+
+    /// Whether its mailbox takes a message more.
+    pub(crate) fn has_room(&self) -> bool {
+        self.shared.lock().mailbox.has_room()
     }
 
     /// Notes a message that was not taken, at once, because a flood of them has one record only.

@@ -4,9 +4,9 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Instant;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_host::ComponentSource;
-use lotmq_host::route::RouteGuest;
 
 use crate::guests::HasPrograms as _;
 use crate::testing::{PATIENCE, Running, connect, receive};
@@ -17,12 +17,11 @@ const ECHO: &[u8] = include_bytes!("../../../../../guests/route-echo/prebuilt/ro
 const AT_HOME: &[(&str, &str)] =
     &[("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true"), ("LOTMQ_ROUTES_LISTEN_NETWORKS", "127.0.0.0/8")];
 
-/// A broker that runs the guest for routes of type `WASM`.
+/// A broker that has the guest as a module.
 fn broker(settings: &[(&str, &str)]) -> Running {
-    let running = Running::start_with(settings);
-    let hosting = &running.server.broker.hosting;
-    let guest = RouteGuest::compile(&hosting.engine, ECHO, ComponentSource::Upload).unwrap();
-    hosting.route_types.put("WASM", guest);
+    let running = Running::start_with(&[settings, &[("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")]].concat());
+    let net = "127.0.0.1:*,plc:*";
+    command(&running, &format!("-addModule echo -world route -net {net} wasm64:{}", STANDARD.encode(ECHO)));
     running
 }
 
@@ -30,18 +29,25 @@ fn root(running: &Running, id: &str) -> Client {
     connect(running.address(), &ConnectOptions::v5(id).user("root", "coreflux"))
 }
 
+/// Gives a command, which succeeds.
+fn command(running: &Running, command: &str) {
+    let mut commander = root(running, "commander");
+    commander.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    commander.publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce)).unwrap();
+    let reply = receive(&mut commander).1;
+    assert!(!reply.contains("\"success\":false"), "{reply}");
+}
+
 /// Deploys a route with these settings of its endpoint; who sees what it brings.
 fn deploy(running: &Running, settings: &str) -> Client {
     let mut watcher = root(running, "watcher");
     watcher.subscribe_to("echo/in", QoS::AtLeastOnce).unwrap();
-    let mut commander = root(running, "commander");
-    commander.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
-    let source = format!(
-        "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD ECHO_CONFIG\n{settings}    ADD EVENT Out\n        WITH SOURCE_TOPIC \"out\"\n        WITH DESTINATION_TOPIC \"echo/in\"\n"
+    command(
+        running,
+        &format!(
+            "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"echo\"\n    ADD ECHO_CONFIG\n{settings}    ADD EVENT Out\n        WITH SOURCE_TOPIC \"out\"\n        WITH DESTINATION_TOPIC \"echo/in\"\n"
+        ),
     );
-    commander.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
-    let reply = receive(&mut commander).1;
-    assert!(reply.contains("\"AddRoute\"") && !reply.contains("\"success\":false"), "{reply}");
     watcher
 }
 

@@ -205,6 +205,7 @@ pub(crate) fn refused(error: DeployError) -> Refusal {
         DeployError::Install(_) => "FILTER_INVALID",
         DeployError::NoScope => "COMPILE_FAILED",
         DeployError::RouteType { .. } => "ROUTE_TYPE_UNAVAILABLE",
+        DeployError::NoModule => "ROUTE_MODULE_UNNAMED",
         DeployError::Stopping => "STOPPING",
     };
     Refusal::new(code, text)

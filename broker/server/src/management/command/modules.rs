@@ -2,10 +2,8 @@
 
 use std::sync::Arc;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use lotmq_auth::Scope;
-use lotmq_definitions::{Definition, DefinitionKind, OnExisting};
+use lotmq_definitions::{Definition, DefinitionKind};
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -16,17 +14,18 @@ use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::Guests;
-use crate::limits::{
-    MODULE_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, MODULES_BYTES_MAX,
-    MODULES_MAX,
-};
+use crate::guests::HasPrograms as _;
+use crate::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
 use crate::management::managed::Managing as _;
-use crate::management::modules::grants::{self, GrantError, GrantSet, NamedGrant};
-use crate::management::modules::{self, InstalledModule, Module, ModuleOptions};
+use crate::management::modules::grants::{self, GrantSet};
+use crate::management::modules::{self, CompiledModule, InstalledModule, Module};
+use options::{MODULE_NAME_RULE, component, granted, is_module_name, own_tenant, read_options, world_of};
+
+mod options;
 
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
-    usage: "<name> -world action [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
+    usage: "<name> -world action|route [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
             [-config json] [-replace] [-disabled] wasm64:<base64>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
@@ -43,7 +42,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementRemove),
     effect: Effect::Stores,
-    summary: "Removes a module; one of another user with -force only.",
+    summary: "Removes a module; one of another user, or that a route uses, with -force only.",
     example: "-removeModule scale",
     execute: remove,
 };
@@ -92,27 +91,6 @@ pub(super) static DISABLE: Verb = Verb {
     execute: |call| switch(call, true),
 };
 
-/// Arguments of `-addModule`.
-#[derive(Debug, Default, PartialEq)]
-struct Asked {
-    world: Option<String>,
-    replaces: bool,
-    /// Announced digest, in lower case.
-    sha256: Option<String>,
-    wasm64: Option<String>,
-    is_in_parts: bool,
-    /// What `-grant` names.
-    named: GrantSet,
-    /// Whether all that the module asks for is granted.
-    grants_all: bool,
-    options: ModuleOptions,
-    /// Warnings about the options.
-    warnings: Vec<Warning>,
-}
-
-/// Code and text of a warning.
-type Warning = (&'static str, String);
-
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut arguments = call.all_arguments()?.into_iter();
     let name = arguments.next().ok_or_else(|| missing_argument(call.verb, "name"))?;
@@ -122,7 +100,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(refusal.with_suggestion(MODULE_NAME_RULE.to_owned()));
     }
     let mut asked = read_options(call, arguments)?;
-    check_world(call, asked.world.as_deref())?;
+    let world = world_of(call, &asked)?;
+    asked.check(world)?;
     let bytes = component(call, &asked)?;
     let hash: [u8; 32] = Sha256::digest(&bytes).into();
     if let Some(expected) =
@@ -135,7 +114,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let manifest = grants::asked(&bytes).map_err(|error| {
         Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
     })?;
-    let (granted, warnings) = granted(&asked, manifest.as_ref());
+    let (granted, warnings) = granted(world, &asked, manifest.as_ref());
     asked.warnings.extend(warnings);
     if granted.len() > MODULE_GRANTS_MAX {
         let message = format!("{} grants are too many, limit {MODULE_GRANTS_MAX}.", granted.len());
@@ -144,6 +123,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     asked.options.granted = Some(granted);
     let module = Module {
         name: name.as_str().into(),
+        world,
         options: asked.options,
         hash,
         bytes: bytes.into(),
@@ -151,7 +131,9 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         owner: call.owner(),
         installed_at_ms: call.broker.clock.wall_ms(),
     };
-    let (installed, former) = install(call, module, asked.replaces)?;
+    check_place(call, &module, asked.replaces)?;
+    let compiled = modules::compile(&call.broker.hosting, module).map_err(refused)?;
+    let (installed, former) = install(call, compiled, asked.replaces)?;
     let mut done = tell(call, &name, "added")?;
     if let Some(former) = former {
         done = done.with_member("changes", changes(call, &former));
@@ -164,46 +146,13 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         done = done.with_warning(warning.code(), &warning.to_string());
     }
     for export in installed.further_exports {
-        let warning = format!("Export '{export}' is not part of world 'action' and is ignored.");
+        let warning = format!("Export '{export}' is not part of world '{}' and is ignored.", world.name());
         done = done.with_warning("EXPORT_IGNORED", &warning);
     }
     for (code, warning) in asked.warnings {
         done = done.with_warning(code, &warning);
     }
     Ok(done)
-}
-
-/// What a module is granted: what the options name, and of what its manifest asks for what there is, if the options say so. A module without a
-/// manifest has all topics where the options say nothing of grants.
-fn granted(asked: &Asked, manifest: Option<&GrantSet>) -> (GrantSet, Vec<Warning>) {
-    let mut granted = asked.named.clone();
-    let mut warnings = Vec::new();
-    granted.extend(grants::of_topics(asked.options.topics.iter().flatten()));
-    let Some(manifest) = manifest else {
-        if granted.is_empty() && !asked.grants_all {
-            granted.extend(modules::default_topics());
-        }
-        return (granted, warnings);
-    };
-    if let Some(list) = listed(asked.named.iter().filter(|grant| !grants::covers(manifest, grant))) {
-        warnings.push((
-            "GRANT_NOT_ASKED",
-            format!("The module does not ask for {list}; it was granted all the same."),
-        ));
-    }
-    if asked.grants_all {
-        granted.extend(manifest.iter().filter(|grant| grants::is_available(grant)).cloned());
-    }
-    if let Some(list) = listed(manifest.iter().filter(|wanted| !grants::covers(&granted, wanted))) {
-        warnings.push(("NOT_GRANTED", format!("The module asks for {list}, which it was not granted.")));
-    }
-    (granted, warnings)
-}
-
-/// Grants as a text; `None` of none.
-fn listed<'a>(grants: impl Iterator<Item = &'a NamedGrant>) -> Option<String> {
-    let texts: Vec<String> = grants.map(NamedGrant::to_string).collect();
-    (!texts.is_empty()).then(|| texts.join(", "))
 }
 
 /// What a replacement changed of what is asked for and of what is granted.
@@ -222,15 +171,34 @@ fn changes(call: &Call<'_>, former: &Module) -> Value {
 /// Installs a module; returns with it the one in whose place it is.
 fn install(
     call: &mut Call<'_>,
-    module: Module,
+    compiled: CompiledModule,
     replaces: bool,
 ) -> Result<(InstalledModule, Option<Arc<Module>>), Refusal> {
-    let name = Arc::clone(&module.name);
+    let name = Arc::clone(&compiled.module.name);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
-    let known = call.tenant.managed().modules.get(&name);
+    let known = check_place(call, &compiled.module, replaces)?;
+    let mut batch = Batch::new();
+    let installed =
+        modules::install(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
+    if installed.installed.replaced.as_deref().is_some_and(has_error) {
+        call.changed(format!("{}/Error", topic(&name)), Vec::new());
+    }
+    call.commit(batch)?;
+    Ok((installed, known))
+}
+
+/// Checks that a module may be put in its place; gives the one that is there. What is checked without the lock of changes is checked again with it.
+fn check_place(call: &Call<'_>, module: &Module, replaces: bool) -> Result<Option<Arc<Module>>, Refusal> {
+    let name = &module.name;
+    let known = call.tenant.managed().modules.get(name);
     if known.is_some() && !replaces {
         return Err(Refusal::new("MODULE_EXISTS", format!("Module '{name}' already exists. Use -replace.")));
+    }
+    if let Some(other) = known.as_deref().filter(|known| known.world != module.world) {
+        let other = other.world.name();
+        let message = format!("Module '{name}' is of world '{other}'. Remove it first.");
+        return Err(Refusal::new("WORLD_MISMATCH", message));
     }
     let (count, bytes) = call.tenant.managed().modules.size();
     let tenant = &call.tenant.name;
@@ -243,15 +211,7 @@ fn install(
             format!("Tenant '{tenant}' already stores {bytes} bytes of modules, limit {MODULES_BYTES_MAX}.");
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
     }
-    let mut batch = Batch::new();
-    let installed =
-        modules::install(call.tenant, &call.broker.hosting, module, OnExisting::Replace, &mut batch)
-            .map_err(refused)?;
-    if installed.installed.replaced.as_deref().is_some_and(has_error) {
-        call.changed(format!("{}/Error", topic(&name)), Vec::new());
-    }
-    call.commit(batch)?;
-    Ok((installed, known))
+    Ok(known)
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -262,6 +222,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     removal.check_definitions(call, DefinitionKind::Module, [&**name])?;
+    check_unused(call, name, removal.is_forced)?;
     let removed = Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, name, &mut batch)
         .map_err(|_| not_found(name))?;
     call.tenant.managed().modules.remove(name);
@@ -272,6 +233,22 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.changed(topic(name), Vec::new());
     call.commit(batch)?;
     Ok(Done::new(format!("Module '{name}' removed successfully!")))
+}
+
+/// Checks that no route names a module, or that it does not matter.
+fn check_unused(call: &Call<'_>, name: &str, is_forced: bool) -> Result<(), Refusal> {
+    let routes = call.tenant.programs().guests.routes_of_module(name);
+    match &routes[..] {
+        [route, ..] if !is_forced => {
+            let more = match routes.len() {
+                1 => String::new(),
+                count => format!(" and {} more", count - 1),
+            };
+            let message = format!("Module '{name}' is used by route '{route}'{more}. Use -force.");
+            Err(Refusal::new("IN_USE", message))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -345,173 +322,6 @@ fn topic(name: &str) -> String {
 
 fn not_found(name: &str) -> Refusal {
     Refusal::new("MODULE_NOT_FOUND", format!("Module '{name}' not found."))
-}
-
-const MODULE_NAME_RULE: &str =
-    "a name begins with a lower-case letter and has at most 64 lower-case letters, digits and hyphens";
-
-/// Whether a name keeps to [`MODULE_NAME_RULE`].
-fn is_module_name(name: &str) -> bool {
-    name.len() <= 64
-        && name.starts_with(|c: char| c.is_ascii_lowercase())
-        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
-}
-
-/// Beginning of the argument that is the component.
-const WASM64: &str = "wasm64:";
-
-fn read_options(call: &Call<'_>, mut arguments: impl Iterator<Item = String>) -> Result<Asked, Refusal> {
-    let mut asked = Asked::default();
-    while let Some(argument) = arguments.next() {
-        if let Some(base64) = argument.strip_prefix(WASM64) {
-            asked.wasm64 = Some(base64.to_owned());
-            continue;
-        }
-        let option = super::text::normalized_verb(&argument).ok_or_else(|| {
-            Refusal::new("ARGUMENT_INVALID", format!("Unexpected argument '{}'.", shown(&argument)))
-        })?;
-        let mut value = || {
-            let missing = || missing_argument(call.verb, &format!("value of {argument}"));
-            // The component itself is nobody's value.
-            arguments.next().filter(|value| !value.starts_with(WASM64)).ok_or_else(missing)
-        };
-        match option.as_str() {
-            "replace" => asked.replaces = true,
-            "disabled" => asked.options.is_disabled = true,
-            "world" => asked.world = Some(value()?),
-            "version" => asked.options.version = value()?,
-            "sha256" => asked.sha256 = Some(value()?.to_ascii_lowercase()),
-            "topics" => asked.options.topics = Some(filters(&value()?)?),
-            "grant" => drop(asked.named.insert(named_grant(&value()?)?)),
-            "grantall" => asked.grants_all = true,
-            "on" => asked.options.on = filters(&value()?)?,
-            "memory" => asked.options.memory_mib = Some(number(&argument, &value()?, MODULE_MEMORY_MIB_MAX)?),
-            "time" => asked.options.time_ms = Some(number(&argument, &value()?, MODULE_TIME_MS_MAX)? as u64),
-            "config" => asked.options.config = Some(config_json(&value()?)?),
-            "tenant" => own_tenant(call, &value()?)?,
-            "size" => {
-                value()?;
-                asked.is_in_parts = true;
-            }
-            "net" | "sig" => {
-                value()?;
-                let warning = format!("{argument} means nothing for a module of world 'action'.");
-                asked.warnings.push(("OPTION_IGNORED", warning));
-            }
-            _ => {
-                let message = format!(
-                    "Unknown option '{}'. Usage: -{} {}",
-                    shown(&argument),
-                    call.verb.name,
-                    call.verb.usage
-                );
-                return Err(Refusal::new("ARGUMENT_INVALID", message));
-            }
-        }
-    }
-    Ok(asked)
-}
-
-fn shown(argument: &str) -> String {
-    argument.chars().take(crate::limits::VERB_SHOWN_CHARS_MAX).collect()
-}
-
-/// Topic Filters, each of which a grant can name.
-fn filters(text: &str) -> Result<Vec<String>, Refusal> {
-    let invalid = |message: String| Refusal::new("FILTER_INVALID", message);
-    let filters: Vec<String> = text.split(',').map(|filter| filter.trim().to_owned()).collect();
-    if filters.len() > MODULE_GRANTS_MAX {
-        let message = format!("{} topic filters are too many, limit {MODULE_GRANTS_MAX}.", filters.len());
-        return Err(invalid(message));
-    }
-    for filter in &filters {
-        if filter.starts_with("$share/") {
-            let message = "is a shared subscription. Name its topic filter alone.";
-            return Err(invalid(format!("'{}' {message}", shown(filter))));
-        }
-        grants::of_topic(filter).map_err(|error| match error {
-            GrantError::TooLong { .. } => {
-                let (bytes, limit) = (filter.len(), grants::TOPIC_FILTER_BYTES_MAX);
-                invalid(format!("A topic filter has {bytes} bytes, limit {limit}."))
-            }
-            GrantError::Kind(_) | GrantError::Name { .. } => {
-                invalid(format!("'{}' is not a topic filter.", shown(filter)))
-            }
-        })?;
-    }
-    Ok(filters)
-}
-
-fn named_grant(text: &str) -> Result<NamedGrant, Refusal> {
-    let invalid = |reason: String| Refusal::new("GRANT_INVALID", format!("{reason}."));
-    let grant: NamedGrant = text.parse().map_err(|error: GrantError| invalid(error.to_string()))?;
-    if !grants::is_available(&grant) {
-        return Err(invalid(format!("'{grant}' means nothing for a module of world 'action'")));
-    }
-    Ok(grant)
-}
-
-fn number(option: &str, text: &str, maximum: usize) -> Result<usize, Refusal> {
-    let number = text.parse().ok().filter(|number| (1..=maximum).contains(number));
-    number.ok_or_else(|| {
-        Refusal::new(
-            "ARGUMENT_INVALID",
-            format!("{option} takes a number from 1 to {maximum}, not '{}'.", shown(text)),
-        )
-    })
-}
-
-fn config_json(text: &str) -> Result<Value, Refusal> {
-    serde_json::from_str(text).map_err(|error| {
-        Refusal::new("JSON_INVALID", format!("The JSON of -config cannot be read: {error}."))
-    })
-}
-
-/// Refuses a tenant other than the caller's own: other tenants are for `root` of `default`, once there are any.
-fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
-    if *name == *call.tenant.name {
-        return Ok(());
-    }
-    if call.tenant.number == 0 && call.identity.is_root() {
-        return Err(Refusal::new("TENANT_NOT_FOUND", format!("Tenant '{}' not found.", shown(name))));
-    }
-    Err(Refusal::permission_denied(call.verb.name))
-}
-
-fn check_world(call: &Call<'_>, world: Option<&str>) -> Result<(), Refusal> {
-    match world {
-        Some("action") => Ok(()),
-        None => Err(missing_argument(call.verb, "-world")),
-        Some("rule" | "auth") if !call.identity.is_root() => Err(Refusal::permission_denied(call.verb.name)),
-        Some(world @ ("rule" | "auth" | "route")) => {
-            Err(Refusal::new("WORLD_UNKNOWN", format!("World '{world}' is not available yet. Use action.")))
-        }
-        Some("model") => Err(Refusal::new(
-            "WORLD_UNKNOWN",
-            "World 'model' is for models compiled from LoT only. Use action.",
-        )),
-        Some(world) => {
-            Err(Refusal::new("WORLD_UNKNOWN", format!("World '{}' is unknown. Use action.", shown(world))))
-        }
-    }
-}
-
-fn component(call: &Call<'_>, asked: &Asked) -> Result<Vec<u8>, Refusal> {
-    let Some(base64) = &asked.wasm64 else {
-        if asked.is_in_parts {
-            let message = "Uploading a module in parts is not available yet. Send wasm64:<base64>.";
-            return Err(Refusal::new("NOT_AVAILABLE", message));
-        }
-        return Err(missing_argument(call.verb, "wasm64:<base64>"));
-    };
-    let bytes = STANDARD
-        .decode(base64)
-        .map_err(|_| Refusal::new("BASE64_INVALID", "wasm64 argument is not valid base64."))?;
-    if bytes.len() > MODULE_BYTES_MAX {
-        let message = format!("Module has {} bytes, limit {MODULE_BYTES_MAX}.", bytes.len());
-        return Err(Refusal::new("TOO_LARGE", message));
-    }
-    Ok(bytes)
 }
 
 /// Whether an error record of the definition was published.

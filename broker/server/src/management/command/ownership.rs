@@ -16,7 +16,7 @@ pub(super) struct Removal {
     /// Arguments without the option.
     pub(super) arguments: Vec<String>,
     /// Whether it may belong to others.
-    is_forced: bool,
+    pub(super) is_forced: bool,
 }
 
 impl Removal {

@@ -8,11 +8,12 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use lotmq_host::{Capability, Grants, NameGrant, TopicGrant, ValueGrant, custom_sections};
+use lotmq_host::{Capability, Grants, NameGrant, TopicGrant, ValueGrant, World, custom_sections};
 use lotmq_router::{filter_includes, topic_filter_valid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::guests::route_modules::reaches;
 use crate::guests::variables::is_name;
 use crate::limits::{MANIFEST_BYTES_MAX, MODULE_GRANT_BYTES_MAX, MODULE_GRANTS_MAX};
 
@@ -63,13 +64,6 @@ pub(crate) enum ManifestError {
 
 fn words() -> String {
     Capability::ALL.map(Capability::word).join(":, ")
-}
-
-impl NamedGrant {
-    /// Whether it is one of topics.
-    fn is_of_topic(&self) -> bool {
-        matches!(self.capability, Capability::ReadTopic | Capability::WriteTopic)
-    }
 }
 
 impl fmt::Display for NamedGrant {
@@ -182,9 +176,22 @@ pub(crate) fn asked(component: &[u8]) -> Result<Option<GrantSet>, ManifestError>
     Ok(Some(manifest.asks.into_iter().collect()))
 }
 
-/// Whether modules of this broker can have such a grant: the one world that is run connects with nothing and has no files.
-pub(crate) fn is_available(grant: &NamedGrant) -> bool {
-    !matches!(grant.capability, Capability::Connect | Capability::UseFile)
+/// Whether modules of a world can have such a grant. Nobody has files; routes have places of the network and call nothing of the tenant.
+pub(crate) fn is_available(world: World, grant: &NamedGrant) -> bool {
+    match grant.capability {
+        Capability::UseFile => false,
+        Capability::Connect => world == World::Route,
+        Capability::CallAction | Capability::PublishModel | Capability::CallScript | Capability::AskRoute => {
+            world != World::Route
+        }
+        Capability::ReadTopic
+        | Capability::WriteTopic
+        | Capability::ReadEnvironment
+        | Capability::WriteEnvironment
+        | Capability::ReadSecret
+        | Capability::WriteSecret
+        | Capability::KeepState => true,
+    }
 }
 
 /// Grants of a topic, to read and to write.
@@ -204,9 +211,19 @@ pub(crate) fn of_topics<'a>(filters: impl IntoIterator<Item = &'a String>) -> Gr
 /// Whether a set covers a grant, in the same words or in wider ones.
 pub(crate) fn covers(set: &GrantSet, wanted: &NamedGrant) -> bool {
     set.iter().filter(|granted| granted.capability == wanted.capability).any(|granted| {
-        match wanted.is_of_topic() {
-            true => filter_includes(&granted.name, &wanted.name),
-            false => granted.name == wanted.name || *granted.name == *ALL,
+        match wanted.capability {
+            Capability::ReadTopic | Capability::WriteTopic => filter_includes(&granted.name, &wanted.name),
+            Capability::Connect => reaches(&granted.name, &wanted.name),
+            Capability::ReadEnvironment
+            | Capability::WriteEnvironment
+            | Capability::ReadSecret
+            | Capability::WriteSecret
+            | Capability::CallAction
+            | Capability::PublishModel
+            | Capability::CallScript
+            | Capability::AskRoute
+            | Capability::UseFile
+            | Capability::KeepState => granted.name == wanted.name || *granted.name == *ALL,
         }
     })
 }
@@ -342,7 +359,7 @@ mod tests {
 
     #[test]
     fn a_wider_grant_covers_a_narrower_one_of_the_same_kind() {
-        let granted = set(&["read:a/#", "env-read:*", "secret-read:S", "state"]);
+        let granted = set(&["read:a/#", "env-read:*", "secret-read:S", "state", "endpoint:*.example:*"]);
         for (wanted, expected) in [
             ("read:a/+", true),
             ("read:a/b/#", true),
@@ -354,6 +371,8 @@ mod tests {
             ("secret-read:*", false),
             ("state", true),
             ("action:A", false),
+            ("endpoint:a.example:1", true),
+            ("endpoint:example:1", false),
         ] {
             assert_eq!(covers(&granted, &wanted.parse().unwrap()), expected, "{wanted}");
         }

@@ -2,13 +2,14 @@
 
 use lotmq_host::route::Failure;
 
-use super::{Ended, Serving, text_of, too_long};
+use super::{Ended, Serving, count_call, count_trap, text_of, too_long};
 use crate::guests::routes::questions::Question;
 use crate::limits::ROUTE_CALL_TIME;
 
 impl Serving<'_> {
     /// Asks the far side for rows. The question is repeated as long as somebody waits where the class of the failure says so: reading changes nothing.
     pub(super) async fn answer(&mut self, question: Question) -> Option<Ended> {
+        count_call(self.figures.as_ref());
         let asked = self.instance.request("query", &question.body);
         let called = tokio::time::timeout(ROUTE_CALL_TIME, asked).await;
         let route = &self.driver.route;
@@ -52,6 +53,7 @@ impl Serving<'_> {
                 Some(Ended::Fatal(reason))
             }
             Ok(Err(trap)) => {
+                count_trap(self.figures.as_ref());
                 let reason = trap.to_string();
                 refuse(question, &reason);
                 Some(Ended::Away(reason))

@@ -9,7 +9,7 @@ use lotmq_host::route::Failure;
 use tokio::time::{Instant, timeout};
 
 use super::pause::Pause;
-use super::{Ended, Serving, text_of, too_long};
+use super::{Ended, Serving, count_call, count_trap, text_of, too_long};
 use crate::guests::routes::runner::Work;
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_RUN_TIME};
 
@@ -50,6 +50,7 @@ impl Serving<'_> {
         let (route, work) = (&self.driver.route, self.instance.host_work());
         // What it brings now has no cause here.
         route.work_on(&[]);
+        count_call(self.figures.as_ref());
         let until_ms = u32::try_from(ROUTE_RUN_TIME.as_millis()).unwrap_or(u32::MAX);
         let ran = {
             let mut ran = std::pin::pin!(self.instance.run(until_ms));
@@ -74,7 +75,10 @@ impl Serving<'_> {
                 Ok(())
             }
             Ok(Ok(Err(failure))) => Err(super::ended(failure)),
-            Ok(Err(trap)) => Err(Ended::Away(trap.to_string())),
+            Ok(Err(trap)) => {
+                count_trap(self.figures.as_ref());
+                Err(Ended::Away(trap.to_string()))
+            }
             Err(_) => Err(Ended::Away(too_long())),
         }
     }

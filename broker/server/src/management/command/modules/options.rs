@@ -1,0 +1,299 @@
+//! Options of `-addModule`: what its text asks for, and what follows of it for what the module may do. Commands reference §14.2.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_host::limits::ROUTE_TIME;
+use lotmq_host::{Capability, World};
+use serde_json::Value;
+
+use crate::limits::{
+    MODULE_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, VERB_SHOWN_CHARS_MAX,
+};
+use crate::management::command::reply::{Refusal, missing_argument};
+use crate::management::command::text::normalized_verb;
+use crate::management::command::verb::Call;
+use crate::management::modules::grants::{self, GrantError, GrantSet, NamedGrant};
+use crate::management::modules::{self, ModuleOptions};
+
+/// Arguments of `-addModule`.
+#[derive(Debug, Default, PartialEq)]
+pub(super) struct ModuleRequest {
+    world: Option<String>,
+    pub(super) replaces: bool,
+    /// Announced digest, in lower case.
+    pub(super) sha256: Option<String>,
+    wasm64: Option<String>,
+    is_in_parts: bool,
+    /// What `-grant` names.
+    named: GrantSet,
+    /// Whether all that the module asks for is granted.
+    grants_all: bool,
+    /// What `-net` names.
+    net: GrantSet,
+    /// Time of a run that is asked for, in milliseconds; how much there is depends on the world.
+    time_ms: Option<usize>,
+    pub(super) options: ModuleOptions,
+    /// Warnings about the options.
+    pub(super) warnings: Vec<OptionWarning>,
+}
+
+/// Code and text of a warning.
+pub(super) type OptionWarning = (&'static str, String);
+
+impl ModuleRequest {
+    /// Checks what the options say against the world of the module.
+    ///
+    /// # Errors
+    /// When they say what no module of this world can have.
+    pub(super) fn check(&mut self, world: World) -> Result<(), Refusal> {
+        if let Some(grant) = self.named.iter().find(|grant| !grants::is_available(world, grant)) {
+            let message = format!("'{grant}' means nothing for a module of world '{}'.", world.name());
+            return Err(Refusal::new("GRANT_INVALID", message));
+        }
+        let longest = match world {
+            World::Route => usize::try_from(ROUTE_TIME.as_millis()).unwrap_or(usize::MAX),
+            World::Action | World::Model | World::Rule | World::Auth => MODULE_TIME_MS_MAX,
+        };
+        self.options.time_ms = match self.time_ms {
+            Some(asked) if asked > longest => return Err(out_of_range("-time", longest, &asked.to_string())),
+            asked => asked.map(|ms| ms as u64),
+        };
+        if world == World::Route && !std::mem::take(&mut self.options.on).is_empty() {
+            self.ignored("-on", world);
+        }
+        let places = std::mem::take(&mut self.net);
+        match world {
+            World::Route => self.named.extend(places),
+            World::Action | World::Model | World::Rule | World::Auth if places.is_empty() => {}
+            World::Action | World::Model | World::Rule | World::Auth => self.ignored("-net", world),
+        }
+        Ok(())
+    }
+
+    fn ignored(&mut self, option: &str, world: World) {
+        let warning = format!("{option} means nothing for a module of world '{}'.", world.name());
+        self.warnings.push(("OPTION_IGNORED", warning));
+    }
+}
+
+/// What a module is granted: what the options name, and of what its manifest asks for what there is, if the options say so. A module without a
+/// manifest has all topics where the options name no more than places of the network.
+pub(super) fn granted(
+    world: World,
+    asked: &ModuleRequest,
+    manifest: Option<&GrantSet>,
+) -> (GrantSet, Vec<OptionWarning>) {
+    let mut granted = asked.named.clone();
+    let mut warnings = Vec::new();
+    granted.extend(grants::of_topics(asked.options.topics.iter().flatten()));
+    let Some(manifest) = manifest else {
+        let is_silent = granted.iter().all(|grant| grant.capability == Capability::Connect);
+        if is_silent && !asked.grants_all {
+            granted.extend(modules::default_topics());
+        }
+        return (granted, warnings);
+    };
+    if let Some(list) = listed(asked.named.iter().filter(|grant| !grants::covers(manifest, grant))) {
+        warnings.push((
+            "GRANT_NOT_ASKED",
+            format!("The module does not ask for {list}; it was granted all the same."),
+        ));
+    }
+    if asked.grants_all {
+        granted.extend(manifest.iter().filter(|grant| grants::is_available(world, grant)).cloned());
+    }
+    if let Some(list) = listed(manifest.iter().filter(|wanted| !grants::covers(&granted, wanted))) {
+        warnings.push(("NOT_GRANTED", format!("The module asks for {list}, which it was not granted.")));
+    }
+    (granted, warnings)
+}
+
+/// Grants as a text; `None` of none.
+fn listed<'a>(grants: impl Iterator<Item = &'a NamedGrant>) -> Option<String> {
+    let texts: Vec<String> = grants.map(NamedGrant::to_string).collect();
+    (!texts.is_empty()).then(|| texts.join(", "))
+}
+
+pub(super) const MODULE_NAME_RULE: &str =
+    "a name begins with a lower-case letter and has at most 64 lower-case letters, digits and hyphens";
+
+/// Whether a name keeps to [`MODULE_NAME_RULE`].
+pub(super) fn is_module_name(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+}
+
+/// Beginning of the argument that is the component.
+const WASM64: &str = "wasm64:";
+
+pub(super) fn read_options(
+    call: &Call<'_>,
+    mut arguments: impl Iterator<Item = String>,
+) -> Result<ModuleRequest, Refusal> {
+    let mut asked = ModuleRequest::default();
+    while let Some(argument) = arguments.next() {
+        if let Some(base64) = argument.strip_prefix(WASM64) {
+            asked.wasm64 = Some(base64.to_owned());
+            continue;
+        }
+        let option = normalized_verb(&argument).ok_or_else(|| {
+            Refusal::new("ARGUMENT_INVALID", format!("Unexpected argument '{}'.", shown(&argument)))
+        })?;
+        let mut value = || {
+            let missing = || missing_argument(call.verb, &format!("value of {argument}"));
+            // The component itself is nobody's value.
+            arguments.next().filter(|value| !value.starts_with(WASM64)).ok_or_else(missing)
+        };
+        match option.as_str() {
+            "replace" => asked.replaces = true,
+            "disabled" => asked.options.is_disabled = true,
+            "world" => asked.world = Some(value()?),
+            "version" => asked.options.version = value()?,
+            "sha256" => asked.sha256 = Some(value()?.to_ascii_lowercase()),
+            "topics" => asked.options.topics = Some(filters(&value()?)?),
+            "grant" => drop(asked.named.insert(named_grant(&value()?)?)),
+            "grantall" => asked.grants_all = true,
+            "on" => asked.options.on = filters(&value()?)?,
+            "memory" => asked.options.memory_mib = Some(number(&argument, &value()?, MODULE_MEMORY_MIB_MAX)?),
+            "time" => asked.time_ms = Some(number(&argument, &value()?, usize::MAX)?),
+            "config" => asked.options.config = Some(config_json(&value()?)?),
+            "tenant" => own_tenant(call, &value()?)?,
+            "size" => {
+                value()?;
+                asked.is_in_parts = true;
+            }
+            "net" => asked.net.extend(places(&value()?)?),
+            "sig" => {
+                value()?;
+                let warning = "Signatures are not looked at yet.".to_owned();
+                asked.warnings.push(("OPTION_IGNORED", warning));
+            }
+            _ => {
+                let message = format!(
+                    "Unknown option '{}'. Usage: -{} {}",
+                    shown(&argument),
+                    call.verb.name,
+                    call.verb.usage
+                );
+                return Err(Refusal::new("ARGUMENT_INVALID", message));
+            }
+        }
+    }
+    Ok(asked)
+}
+
+fn shown(argument: &str) -> String {
+    argument.chars().take(VERB_SHOWN_CHARS_MAX).collect()
+}
+
+/// Topic Filters, each of which a grant can name.
+fn filters(text: &str) -> Result<Vec<String>, Refusal> {
+    let invalid = |message: String| Refusal::new("FILTER_INVALID", message);
+    let filters: Vec<String> = text.split(',').map(|filter| filter.trim().to_owned()).collect();
+    if filters.len() > MODULE_GRANTS_MAX {
+        let message = format!("{} topic filters are too many, limit {MODULE_GRANTS_MAX}.", filters.len());
+        return Err(invalid(message));
+    }
+    for filter in &filters {
+        if filter.starts_with("$share/") {
+            let message = "is a shared subscription. Name its topic filter alone.";
+            return Err(invalid(format!("'{}' {message}", shown(filter))));
+        }
+        grants::of_topic(filter).map_err(|error| match error {
+            GrantError::TooLong { .. } => {
+                let (bytes, limit) = (filter.len(), grants::TOPIC_FILTER_BYTES_MAX);
+                invalid(format!("A topic filter has {bytes} bytes, limit {limit}."))
+            }
+            GrantError::Kind(_) | GrantError::Name { .. } => {
+                invalid(format!("'{}' is not a topic filter.", shown(filter)))
+            }
+        })?;
+    }
+    Ok(filters)
+}
+
+/// Places of the network, as `host:port` with commas between them, as grants.
+fn places(text: &str) -> Result<Vec<NamedGrant>, Refusal> {
+    let word = Capability::Connect.word();
+    text.split(',').map(|place| named_grant(&format!("{word}:{}", place.trim()))).collect()
+}
+
+fn named_grant(text: &str) -> Result<NamedGrant, Refusal> {
+    let invalid = |reason: String| Refusal::new("GRANT_INVALID", format!("{reason}."));
+    text.parse().map_err(|error: GrantError| invalid(error.to_string()))
+}
+
+fn number(option: &str, text: &str, maximum: usize) -> Result<usize, Refusal> {
+    let number = text.parse().ok().filter(|number| (1..=maximum).contains(number));
+    number.ok_or_else(|| out_of_range(option, maximum, text))
+}
+
+fn out_of_range(option: &str, maximum: usize, text: &str) -> Refusal {
+    let message = format!("{option} takes a number from 1 to {maximum}, not '{}'.", shown(text));
+    Refusal::new("ARGUMENT_INVALID", message)
+}
+
+fn config_json(text: &str) -> Result<Value, Refusal> {
+    serde_json::from_str(text).map_err(|error| {
+        Refusal::new("JSON_INVALID", format!("The JSON of -config cannot be read: {error}."))
+    })
+}
+
+/// Refuses a tenant other than the caller's own: other tenants are for `root` of `default`, once there are any.
+pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
+    if *name == *call.tenant.name {
+        return Ok(());
+    }
+    if call.tenant.number == 0 && call.identity.is_root() {
+        return Err(Refusal::new("TENANT_NOT_FOUND", format!("Tenant '{}' not found.", shown(name))));
+    }
+    Err(Refusal::permission_denied(call.verb.name))
+}
+
+/// World of a module that is installed with these options.
+///
+/// # Errors
+/// When there is none of that name, or this broker takes none of its modules.
+pub(super) fn world_of(call: &Call<'_>, asked: &ModuleRequest) -> Result<World, Refusal> {
+    match asked.world.as_deref() {
+        Some("action") => Ok(World::Action),
+        Some("route") if call.broker.config.modules.allow_unstable => Ok(World::Route),
+        Some("route") => {
+            let message = "World 'route' may still change, and modules.allow_unstable is not set.";
+            Err(Refusal::new("WORLD_UNSTABLE", message))
+        }
+        None => Err(missing_argument(call.verb, "-world")),
+        Some("rule" | "auth") if !call.identity.is_root() => Err(Refusal::permission_denied(call.verb.name)),
+        Some(world @ ("rule" | "auth")) => Err(Refusal::new(
+            "WORLD_UNKNOWN",
+            format!("World '{world}' is not available yet. Use action or route."),
+        )),
+        Some("model") => Err(Refusal::new(
+            "WORLD_UNKNOWN",
+            "World 'model' is for models compiled from LoT only. Use action.",
+        )),
+        Some(world) => Err(Refusal::new(
+            "WORLD_UNKNOWN",
+            format!("World '{}' is unknown. Use action or route.", shown(world)),
+        )),
+    }
+}
+
+pub(super) fn component(call: &Call<'_>, asked: &ModuleRequest) -> Result<Vec<u8>, Refusal> {
+    let Some(base64) = &asked.wasm64 else {
+        if asked.is_in_parts {
+            let message = "Uploading a module in parts is not available yet. Send wasm64:<base64>.";
+            return Err(Refusal::new("NOT_AVAILABLE", message));
+        }
+        return Err(missing_argument(call.verb, "wasm64:<base64>"));
+    };
+    let bytes = STANDARD
+        .decode(base64)
+        .map_err(|_| Refusal::new("BASE64_INVALID", "wasm64 argument is not valid base64."))?;
+    if bytes.len() > MODULE_BYTES_MAX {
+        let message = format!("Module has {} bytes, limit {MODULE_BYTES_MAX}.", bytes.len());
+        return Err(Refusal::new("TOO_LARGE", message));
+    }
+    Ok(bytes)
+}

@@ -1,0 +1,278 @@
+//! Modules of world `route`: uploaded, named by routes of type `WASM`, and nothing lost whoever ends.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::mpsc::{Receiver, channel};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, BrokerOptions, WAIT_MAX};
+use serde_json::{Value, json};
+
+use crate::{next, options, send};
+
+/// A guest that has a line for each message, both ways.
+const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
+
+fn at_home() -> BrokerOptions {
+    options().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")
+}
+
+fn module(options: &str) -> String {
+    format!("-addModule echo -world route {options} wasm64:{}", STANDARD.encode(ECHO))
+}
+
+/// A route of the module to a place.
+fn route(far: SocketAddr, how: &str) -> String {
+    format!(
+        "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"echo\"\n    ADD ECHO_CONFIG\n        WITH HOST \"{}\"\n        WITH PORT {}\n        \
+         WITH HOW \"{how}\"\n    ADD EVENT Out\n        WITH SOURCE_TOPIC \"out/#\"\n        WITH DESTINATION_TOPIC \"echo/in\"\n",
+        far.ip(),
+        far.port()
+    )
+}
+
+/// The standing of the route, as it changes.
+struct Standing(Client);
+
+impl Standing {
+    fn of(broker: &Broker) -> Standing {
+        let mut root = broker.root("reader of status");
+        root.subscribe_to("$SYS/Coreflux/Routes/Line/status", QoS::AtMostOnce).unwrap();
+        Standing(root)
+    }
+
+    /// Waits for a standing that says this.
+    fn says(&mut self, part: &str) {
+        loop {
+            let status = self.0.receive(WAIT_MAX).unwrap().expect("a status").text();
+            if status.contains(part) {
+                return;
+            }
+        }
+    }
+}
+
+#[test]
+fn a_route_waits_for_its_module_and_follows_it() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = far.local_addr().unwrap();
+    let mut broker = at_home().start();
+    let mut standing = Standing::of(&broker);
+    let added = broker.command_ok(&route(address, ""));
+    assert!(added.0["warnings"].to_string().contains("MODULE_MISSING"), "{added:?}");
+    standing.says("module 'echo' is not installed");
+    send(&broker, "out/1", "waited for it");
+
+    let added = broker.command_ok(&module(&format!("-net {address}")));
+    assert_eq!(added.data()["world"], "route");
+    assert_eq!(added.data()["granted"], json!(["read:#", "write:#", format!("endpoint:{address}")]));
+    assert_eq!(added.data()["usedBy"], json!([{ "type": "Route", "name": "Line" }]));
+    let (mut stream, mut lines) = accept(&far);
+    assert_eq!(line(&mut lines), "waited for it");
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("echo/in", QoS::AtLeastOnce).unwrap();
+    stream.write_all(b"hello\n").unwrap();
+    assert_eq!(next(&mut watcher), "echo/in=hello");
+    assert!(broker.command_ok("-moduleInfo echo").data()["calls"].as_u64().unwrap() > 0);
+
+    // Another version has another connection.
+    broker.command_ok(&module(&format!("-replace -version 2 -net {address}")));
+    assert_eq!(line(&mut lines), "", "the former one has said goodbye");
+    let (_stream, mut lines) = accept(&far);
+    send(&broker, "out/1", "to the second");
+    assert_eq!(line(&mut lines), "to the second");
+
+    let refused = broker.command("-removeModule echo");
+    assert_eq!(refused.code(), "IN_USE");
+    assert_eq!(refused.message(), "Module 'echo' is used by route 'Line'. Use -force.");
+    assert_eq!(broker.command_ok("-disableModule echo").data()["state"], "disabled");
+    standing.says("module 'echo' is disabled");
+    broker.command_ok("-enableModule echo");
+    let (_stream, mut lines) = accept(&far);
+    broker.kill();
+    assert_eq!(line(&mut lines), "");
+    broker.start_again();
+    let (_stream, _lines) = accept(&far);
+    let mut standing = Standing::of(&broker);
+    broker.command_ok("-removeModule echo -force");
+    standing.says("module 'echo' is not installed");
+}
+
+#[test]
+fn a_module_reaches_what_it_was_granted_and_the_operator_allows() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = far.local_addr().unwrap();
+    let broker = at_home().start();
+    broker.command_ok(&route(address, ""));
+    let mut standing = Standing::of(&broker);
+    broker.command_ok(&module(""));
+    standing.says(&format!("ECHO_CONFIG: module 'echo' was not granted endpoint:{address}"));
+    // Topics are granted, too: what the route names is no more than its part.
+    broker.command_ok(&module(&format!("-replace -grant endpoint:127.0.0.1:* -topics other/#")));
+    let (mut stream, _lines) = accept(&far);
+    stream.write_all(b"hello\n").unwrap();
+    standing.says("not-allowed");
+
+    let strict = options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true").start();
+    strict.command_ok(&route(address, ""));
+    let mut standing = Standing::of(&strict);
+    strict.command_ok(&module(&format!("-net {address}")));
+    standing.says("127.0.0.1 is this machine, and routes.allow_loopback is not set");
+}
+
+#[test]
+fn what_does_not_fit_the_world_route_is_refused() {
+    let broker = at_home().start();
+    let scale = crate::modules::scale();
+    broker.command_ok(&format!("-addModule scale -world action wasm64:{scale}"));
+    let echo = STANDARD.encode(ECHO);
+    for (arguments, code, message) in [
+        (format!("m -world route wasm64:{scale}"), "IMPORT_FORBIDDEN", "is not allowed in world 'route'."),
+        (
+            format!("scale -world route -replace wasm64:{echo}"),
+            "WORLD_MISMATCH",
+            "Module 'scale' is of world 'action'. Remove it first.",
+        ),
+        (
+            format!("m -world route -net 127.0.0.1 wasm64:{echo}"),
+            "GRANT_INVALID",
+            "'endpoint:127.0.0.1' is not a grant: it is not followed by host:port.",
+        ),
+        (
+            format!("m -world route -grant action:A wasm64:{echo}"),
+            "GRANT_INVALID",
+            "'action:A' means nothing for a module of world 'route'.",
+        ),
+        (format!("m -world route -time 10001 wasm64:{echo}"), "ARGUMENT_INVALID", "from 1 to 10000"),
+        (format!("m -world rule wasm64:{echo}"), "WORLD_UNKNOWN", "not available yet"),
+    ] {
+        let reply = broker.command(&format!("-addModule {arguments}"));
+        assert_eq!(reply.code(), code, "{reply:?}");
+        assert!(reply.message().contains(message), "{reply:?}");
+    }
+    let added = broker.command_ok(&module("-on a/b"));
+    assert!(added.0["warnings"].to_string().contains("-on means nothing for a module of world 'route'."));
+    let refused = broker.command("-addRoute DEFINE ROUTE Line WITH TYPE WASM\n");
+    assert_eq!(refused.code(), "ROUTE_MODULE_UNNAMED", "{refused:?}");
+    broker.command_ok(
+        "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"scale\"\n",
+    );
+    let mut standing = Standing::of(&broker);
+    broker.command_ok("-disableModule scale");
+    broker.command_ok("-enableModule scale");
+    standing.says("module 'scale' is not of world 'route'");
+
+    let stable = options().start();
+    let refused = stable.command(&module(""));
+    assert_eq!(refused.code(), "WORLD_UNSTABLE");
+    assert_eq!(refused.message(), "World 'route' may still change, and modules.allow_unstable is not set.");
+}
+
+fn accept(far: &TcpListener) -> (TcpStream, BufReader<TcpStream>) {
+    let (stream, _) = far.accept().unwrap();
+    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    let lines = BufReader::new(stream.try_clone().unwrap());
+    (stream, lines)
+}
+
+/// The next line; empty at the end.
+fn line(lines: &mut BufReader<TcpStream>) -> String {
+    let mut line = String::new();
+    // The end of a process may be a reset.
+    let _ = lines.read_line(&mut line);
+    line.trim_end().to_owned()
+}
+
+/// The other system: it acknowledges each line that it has, and sends those of its own until they are acknowledged. Two times it ends its connection.
+struct FarSide {
+    address: SocketAddr,
+    received: Receiver<String>,
+    acknowledged: Receiver<String>,
+}
+
+impl FarSide {
+    /// Begins to send so many lines of its own.
+    fn start(lines: usize) -> FarSide {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let ((has, received), (done, acknowledged)) = (channel(), channel());
+        std::thread::spawn(move || {
+            let mut own: BTreeSet<String> = (0..lines).map(|number| format!("in-{number:04}")).collect();
+            let mut ends = 2;
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut reader = BufReader::new(stream.try_clone().unwrap());
+                // What a broker that has ended does not take is sent to the next one.
+                let text: String = own.iter().map(|line| format!("{line}\n")).collect();
+                let mut is_open = stream.write_all(text.as_bytes()).is_ok();
+                let mut count = 0;
+                while is_open {
+                    let text = line(&mut reader);
+                    is_open = match text.strip_prefix('+') {
+                        _ if text.is_empty() => false,
+                        Some(of_own) => {
+                            own.remove(of_own);
+                            done.send(of_own.to_owned()).is_ok()
+                        }
+                        None => {
+                            has.send(text.clone()).is_ok()
+                                && stream.write_all(format!("+{text}\n").as_bytes()).is_ok()
+                        }
+                    };
+                    count += 1;
+                    // A server that is started again.
+                    if count == 80 && ends > 0 {
+                        (ends, is_open) = (ends - 1, false);
+                    }
+                }
+            }
+        });
+        FarSide { address, received, acknowledged }
+    }
+}
+
+#[test]
+fn nothing_is_lost_between_a_route_of_a_module_and_its_server_whoever_ends() {
+    const LINES: usize = 200;
+    let far = FarSide::start(LINES);
+    let mut broker = at_home().variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true").start();
+    let sleeper = || ConnectOptions::v5("sleeper").clean_start(false).session_expiry(3600);
+    let mut session = broker.connect(&sleeper());
+    session.subscribe_to("echo/in", QoS::AtLeastOnce).unwrap();
+    session.disconnect().unwrap();
+    broker.command_ok(&module(&format!("-net {}", far.address)));
+    broker.command_ok(&route(far.address, "acknowledged"));
+    let mut received = BTreeSet::new();
+    for round in 0..3 {
+        let mut sender = broker.client("sender");
+        for number in 0..LINES {
+            let publication = Publication::new("out/line", format!("out-{round}-{number:04}"));
+            sender.publish(&publication.qos(QoS::AtLeastOnce)).unwrap();
+        }
+        // It has some of them, and others are under way.
+        received.insert(far.received.recv_timeout(WAIT_MAX).unwrap());
+        broker.kill();
+        broker.start_again();
+    }
+    while received.len() < 3 * LINES {
+        let of_all = received.len();
+        received.insert(
+            far.received.recv_timeout(WAIT_MAX).unwrap_or_else(|_| panic!("only {of_all} have come")),
+        );
+    }
+    let mut acknowledged = BTreeSet::new();
+    while acknowledged.len() < LINES {
+        acknowledged.insert(far.acknowledged.recv_timeout(WAIT_MAX).expect("each line is taken"));
+    }
+    let mut session = broker.connect(&sleeper());
+    let mut left = acknowledged;
+    while !left.is_empty() {
+        let message = session.receive(WAIT_MAX).unwrap().unwrap_or_else(|| panic!("lost: {left:?}"));
+        left.remove(&message.text());
+    }
+    let info: Value = broker.command_ok("-moduleInfo echo").data().clone();
+    assert_eq!((&info["state"], &info["traps"]), (&json!("enabled"), &json!(0)), "{info}");
+}
