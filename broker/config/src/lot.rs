@@ -13,7 +13,7 @@ section! {
         /// Most bytes of last values, for each tenant; the one written longest ago goes first.
         cache_bytes: u64 = 268_435_456, json "LotCacheBytes", range 65_536..=1_099_511_627_776;
         /// Whether a message of QoS 1 or 2 is kept until the runs that it starts have ended, and starts them again after a crash: at least once, in place of at
-        /// most once. It is acknowledged when it is stored.
+        /// most once. It is acknowledged when it is stored. What is for routes is kept until the other system has taken it.
         durable_triggers: bool = false, json "DurableTriggers";
         /// What definitions may do: what the rules allow their owner, or everything, as in the original. The latter opens every topic, secret and environment value to
         /// whoever may deploy, past all rules, and lets him call what others have deployed: only for a broker with one administrator.

@@ -255,18 +255,16 @@ impl Unfinished {
             expires_at_ms,
         };
         let message = Arc::new(Message::new(0, parts));
-        triggers.iter().filter(|trigger| matches!(trigger.starts, Starts::Guest(_))).map(move |trigger| {
-            GuestEvent {
-                tenant: Arc::clone(&self.tenant),
-                trigger: Arc::clone(trigger),
-                message: Arc::clone(&message),
-                source: None,
-                former: Some(Arc::clone(&client_id)),
-                origin: None,
-                hops,
-                received_ms,
-                promise: Some(Arc::clone(promise)),
-            }
+        triggers.iter().map(move |trigger| GuestEvent {
+            tenant: Arc::clone(&self.tenant),
+            trigger: Arc::clone(trigger),
+            message: Arc::clone(&message),
+            source: None,
+            former: Some(Arc::clone(&client_id)),
+            origin: None,
+            hops,
+            received_ms,
+            promise: Some(Arc::clone(promise)),
         })
     }
 }
@@ -278,6 +276,10 @@ fn hops(delivery: &RecoveredDelivery) -> u8 {
 
 /// Whether its mailbox takes more. Of one that does not run, because it traps again and again, nobody can say when it will.
 fn has_room(trigger: &TriggeredDefinition) -> bool {
-    let Starts::Guest(runner) = &trigger.starts else { return true };
-    matches!(runner.poll_room(&Context::from_waker(Waker::noop())), Poll::Ready(()))
+    match &trigger.starts {
+        Starts::Guest(runner) => {
+            matches!(runner.poll_room(&Context::from_waker(Waker::noop())), Poll::Ready(()))
+        }
+        Starts::Route(route) => route.has_room(),
+    }
 }

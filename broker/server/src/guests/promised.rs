@@ -1,4 +1,5 @@
-//! Promised runs (`lot.durable_triggers`): a message of QoS 1 or 2 that starts Actions or models is kept until all of these runs have ended.
+//! Promised runs (`lot.durable_triggers`): a message of QoS 1 or 2 that starts Actions or models is kept until all of these runs have ended, and until the other
+//! system has taken it where it is for routes.
 //!
 //! Each tenant has a session in the store that no Client can have: its Client Identifier is empty. A message enters its queue in the batch of its
 //! publisher, whose acknowledgement waits for that, and leaves it when the last run has let go of its [`Promise`].
@@ -11,7 +12,7 @@ use std::sync::Arc;
 use lotmq_codec::QoS;
 use lotmq_store::{Delivery, MessageId, MessageRef, Op, SessionId};
 
-use super::{Guests, Starts, TriggeredDefinition};
+use super::{Guests, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use lotmq_core::durable::ended_runs::EndedRuns;
 use lotmq_core::routing::fan_out::Publication;
@@ -35,7 +36,7 @@ impl Drop for Promise {
 impl Guests {
     /// Whether a message that starts these is kept until they have ended.
     pub(crate) fn promises(&self, triggers: &[Arc<TriggeredDefinition>]) -> bool {
-        self.promised.get().is_some() && triggers.iter().any(|it| matches!(it.starts, Starts::Guest(_)))
+        self.promised.get().is_some() && !triggers.is_empty()
     }
 }
 
