@@ -1,6 +1,8 @@
 //! Generated text is what its generator writes today.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use crate::root;
 
@@ -17,6 +19,46 @@ fn check_fresh(path: &str, expected: &str) {
 fn write(file: &Path, text: &str) {
     std::fs::create_dir_all(file.parent().unwrap()).unwrap();
     std::fs::write(file, text).unwrap();
+}
+
+/// Files of a folder, by name.
+fn texts(folder: &str) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+    let text = |path: PathBuf| {
+        (path.file_name().unwrap().to_string_lossy().into_owned(), std::fs::read_to_string(path).unwrap())
+    };
+    entries.filter(|path| path.is_file()).map(text).collect()
+}
+
+/// The SDK is a package of its own, which has to contain the contract that it implements.
+#[test]
+fn contract_in_the_sdk_is_that_of_the_broker() {
+    let (contract, copy) = ("wit/guest", "sdk/rust/wit");
+    let wanted = texts(contract);
+    if std::env::var_os("UPDATE").is_some() {
+        std::fs::remove_dir_all(root().join(copy)).unwrap();
+        wanted.iter().for_each(|(name, text)| write(&root().join(copy).join(name), text));
+    }
+    assert!(
+        texts(copy) == wanted,
+        "{copy} is not {contract}; run `UPDATE=1 cargo test -p tidy`, then `cargo xtask guests`"
+    );
+}
+
+/// What is published of the SDK is all that its sources name.
+#[test]
+fn package_of_the_sdk_is_whole() {
+    let folder = root().join("sdk/rust");
+    let arguments = ["package", "--list", "--offline", "--allow-dirty"];
+    let output = Command::new(env!("CARGO")).args(arguments).current_dir(&folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let listed = String::from_utf8(output.stdout).unwrap();
+    for part in ["src", "wit"] {
+        for name in texts(&format!("sdk/rust/{part}")).into_keys() {
+            let path = format!("{part}/{name}");
+            assert!(listed.lines().any(|line| line == path), "the package has no {path}");
+        }
+    }
 }
 
 #[test]

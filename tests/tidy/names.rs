@@ -101,6 +101,7 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Report", 3),
     ("Request", 2),
     ("RouteType", 2),
+    ("Route", 2),
     ("Row", 4),
     ("Rows", 3),
     ("RunError", 2),

@@ -1,10 +1,10 @@
 //! The world `action`: guests that run when something happens.
 
 #[doc(hidden)]
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit/guest")]
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit/guest",
+        path: "wit",
         world: "lotmq:guest/action",
         pub_export_macro: true,
         export_macro_name: "export_world",
@@ -12,6 +12,7 @@ pub mod bindings {
     });
 }
 
+use crate::output;
 use bindings::{exports::lotmq::guest::action_handler, lotmq::guest::messages};
 pub use bindings::{
     exports::lotmq::guest::action_handler::{Client, Departure, Event, Subscription},
@@ -20,8 +21,7 @@ pub use bindings::{
         logging::{Level, log},
         message_properties::{PayloadFormat, Properties, UserProperty},
         messages::WriteError,
-        metrics, state,
-        topic_store,
+        metrics, state, topic_store,
         types::{Argument, Message, Qos as QoS, RunError, Value},
     },
 };
@@ -107,19 +107,35 @@ impl Default for Properties {
     }
 }
 
+fn start() {
+    output::start(|level, text| {
+        let level = match level {
+            output::LineLevel::Trace => Level::Trace,
+            output::LineLevel::Debug => Level::Debug,
+            output::LineLevel::Info => Level::Info,
+            output::LineLevel::Warn => Level::Warn,
+            output::LineLevel::Error => Level::Error,
+        };
+        log(level, text);
+    });
+}
+
 #[doc(hidden)]
 pub struct Exported<T>(core::marker::PhantomData<T>);
 
 impl<T: Action> action_handler::Guest for Exported<T> {
     fn on_message(message: Message) -> Result<(), RunError> {
+        start();
         T::on_message(message)
     }
 
     fn on_event(event: Event) -> Result<(), RunError> {
+        start();
         T::on_event(event)
     }
 
     fn call(inputs: Vec<Argument>, trigger: Option<Message>) -> Result<Vec<Value>, RunError> {
+        start();
         T::call(inputs, trigger)
     }
 }

@@ -18,8 +18,10 @@
 //! lotmq_guest::export_action!(Echo);
 //! ```
 //!
-//! Build it with `cargo build --release --target wasm32-unknown-unknown`, wrap the result as a component (`wasm-tools component new`), and load it with
-//! `-addModule <name> -world action wasm64:<base64>`. Folder `examples` has a complete one.
+//! `lotmq guest new` makes a project with this crate inside, `lotmq guest build` the component, and `lotmq guest deploy` loads it into a broker.
+//!
+//! What a guest prints ([`println!`](crate::println), [`eprintln!`](crate::eprintln)), the text of a panic, and with feature `tracing` the events of that crate are
+//! lines of its log.
 //!
 //! Guests get only what their definition was granted; a refused write is an error value, a refused read gives nothing. What a guest needs it says
 //! by [`manifest!`], and who adds it grants that by `-grantAll`.
@@ -28,5 +30,7 @@
 pub mod action;
 #[doc(hidden)]
 pub mod manifest;
+#[doc(hidden)]
+pub mod output;
 #[cfg(feature = "route")]
 pub mod route;

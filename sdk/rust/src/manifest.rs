@@ -39,8 +39,18 @@ macro_rules! manifest {
 
 /// Kinds of grants; `state` alone has no name.
 const KINDS: [&str; 12] = [
-    "read:", "write:", "env-read:", "env-write:", "secret-read:", "secret-write:", "action:", "model:", "python:",
-    "rows:", "endpoint:", "file:",
+    "read:",
+    "write:",
+    "env-read:",
+    "env-write:",
+    "secret-read:",
+    "secret-write:",
+    "action:",
+    "model:",
+    "python:",
+    "rows:",
+    "endpoint:",
+    "file:",
 ];
 
 /// Stops the compiler at a text that is no grant.
@@ -56,7 +66,9 @@ pub const fn check(grant: &str) {
         }
         n += 1;
     }
-    panic!("a grant begins with read:, write:, env-read:, env-write:, secret-read:, secret-write:, action:, model:, python:, rows:, endpoint: or file:, or is state");
+    panic!(
+        "a grant begins with read:, write:, env-read:, env-write:, secret-read:, secret-write:, action:, model:, python:, rows:, endpoint: or file:, or is state"
+    );
 }
 
 const fn is_same(one: &[u8], other: &[u8]) -> bool {

@@ -3,10 +3,10 @@
 //! Host functions that wait suspend the guest; written down it is straight-line code.
 
 #[doc(hidden)]
-#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit/guest")]
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit")]
 pub mod bindings {
     wit_bindgen::generate!({
-        path: "../../wit/guest",
+        path: "wit",
         world: "lotmq:guest/route",
         features: ["route"],
         pub_export_macro: true,
@@ -15,10 +15,10 @@ pub mod bindings {
     });
 }
 
+use crate::output;
+use bindings::exports::lotmq::guest::route_handler;
 pub use bindings::{
-    exports::lotmq::guest::route_handler::{
-        Abilities, Delivery, Description, Failure, Guest as Route, Receipt, Rejection,
-    },
+    exports::lotmq::guest::route_handler::{Abilities, Delivery, Description, Failure, Receipt, Rejection},
     lotmq::guest::{
         ambient, config, diagnostics, environment,
         ingest::{self, Arrival},
@@ -31,6 +31,81 @@ pub use bindings::{
     },
 };
 use std::io;
+
+/// What a Route does. One instance is one connection: after `reconnect` the host makes another one and calls [`open`](Route::open) again.
+///
+/// What [`describe`](Route::describe) names as an ability has to be given, too: without that ability the host does not call the function.
+pub trait Route {
+    /// Says what this guest is. Called once, before [`open`](Route::open), without network.
+    fn describe() -> Description;
+
+    /// Opens the connection. Secrets are not in the configuration: it names them.
+    fn open(configuration: String) -> Result<(), Failure>;
+
+    /// Hands messages over, in order. For [`Abilities::DELIVER`].
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        let _ = batch;
+        Err(Failure::Fatal("this route takes no messages".to_owned()))
+    }
+
+    /// Polls, reads, serves; returns after about `until_ms`. For [`Abilities::RUN`]. Gives the milliseconds after which it wants to run again.
+    fn run(until_ms: u32) -> Result<u32, Failure> {
+        Ok(until_ms)
+    }
+
+    /// Answers a question. For [`Abilities::REQUEST`].
+    fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        let _ = body;
+        Err(Failure::Reject(format!("this route does not answer '{operation}'")))
+    }
+
+    /// Says goodbye to the other side. The instance is dropped afterwards.
+    fn close() {}
+}
+
+#[doc(hidden)]
+pub struct ExportedRoute<T>(core::marker::PhantomData<T>);
+
+impl<T: Route> route_handler::Guest for ExportedRoute<T> {
+    fn describe() -> Description {
+        start();
+        T::describe()
+    }
+
+    fn open(configuration: String) -> Result<(), Failure> {
+        start();
+        T::open(configuration)
+    }
+
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        T::deliver(batch)
+    }
+
+    fn run(until_ms: u32) -> Result<u32, Failure> {
+        T::run(until_ms)
+    }
+
+    fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        T::request(operation, body)
+    }
+
+    fn close() {
+        T::close();
+    }
+}
+
+fn start() {
+    output::start(|level, text| {
+        let level = match level {
+            output::LineLevel::Trace => Level::Trace,
+            output::LineLevel::Debug => Level::Debug,
+            output::LineLevel::Info => Level::Info,
+            output::LineLevel::Warn => Level::Warn,
+            output::LineLevel::Error => Level::Error,
+        };
+        log(level, text);
+    });
+}
 
 /// A TCP connection for code that waits: reading and writing suspend the guest until the other side is ready.
 ///
@@ -156,7 +231,7 @@ fn to_io(error: IoError) -> io::Error {
 #[macro_export]
 macro_rules! export_route {
     ($guest:ty) => {
-        type __LotmqRoute = $guest;
+        type __LotmqRoute = $crate::route::ExportedRoute<$guest>;
         $crate::route::bindings::export_world!(__LotmqRoute with_types_in $crate::route::bindings);
     };
 }

@@ -1,0 +1,69 @@
+//! What a guest prints: lines of its log, written by the world that it is a guest of.
+//!
+//! A guest has no standard output. The macros [`println!`](crate::println) and [`eprintln!`](crate::eprintln) and a panic take their texts to the interface `logging`; in
+//! a test that runs on the machine itself they go where those of the standard library go.
+
+#[cfg(feature = "tracing")]
+mod events;
+
+use std::fmt;
+use std::sync::OnceLock;
+
+/// How much a line matters, as in the interface `logging`.
+#[derive(Clone, Copy, Debug)]
+pub enum LineLevel {
+    /// Of interest to who looks for a mistake in this guest.
+    Trace,
+    /// Of interest to who wants to know how it decided.
+    Debug,
+    /// Something that happens seldom and is as it should be.
+    Info,
+    /// Something was lost, refused or given up.
+    Warn,
+    /// Somebody must do something.
+    Error,
+}
+
+/// Writer of a line into the log of the guest.
+type Writer = fn(LineLevel, &str);
+
+static WRITER: OnceLock<Writer> = OnceLock::new();
+
+/// Has lines written by `writer` from now on, those of panics and of `tracing` too. Only the first call in an instance does anything.
+pub fn start(writer: Writer) {
+    if WRITER.set(writer).is_ok() {
+        std::panic::set_hook(Box::new(|panic| line(LineLevel::Error, format_args!("{panic}"))));
+        #[cfg(feature = "tracing")]
+        events::subscribe();
+    }
+}
+
+/// Writes a line.
+pub fn line(level: LineLevel, text: fmt::Arguments<'_>) {
+    match (WRITER.get(), text.as_str()) {
+        (Some(write), Some(text)) => write(level, text),
+        (Some(write), None) => write(level, &text.to_string()),
+        (None, _) if matches!(level, LineLevel::Warn | LineLevel::Error) => std::eprintln!("{text}"),
+        (None, _) => std::println!("{text}"),
+    }
+}
+
+/// Writes a line into the log of the guest, at level `info`.
+///
+/// ```
+/// use lotmq_guest::println;
+///
+/// println!("{} readings", 3);
+/// ```
+#[macro_export]
+macro_rules! println {
+    () => { $crate::println!("") };
+    ($($part:tt)*) => { $crate::output::line($crate::output::LineLevel::Info, ::core::format_args!($($part)*)) };
+}
+
+/// Writes a line into the log of the guest, at level `warn`.
+#[macro_export]
+macro_rules! eprintln {
+    () => { $crate::eprintln!("") };
+    ($($part:tt)*) => { $crate::output::line($crate::output::LineLevel::Warn, ::core::format_args!($($part)*)) };
+}
