@@ -89,7 +89,6 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
         "lot-to-wasm",
         &["check", "compile", "diagnostic", "function", "lower", "statement", "syntax", "token", "trigger"],
     ),
-    ("xtask", &["rebuild", "toolchain"]),
 ];
 
 /// Crates whose modules at the top are looked into as well.

@@ -37,7 +37,7 @@ const NO_CODES: [&str; 27] = [
 ];
 
 /// What environment variables begin with.
-const VARIABLES: [&str; 3] = ["CARGO_", "LOTMQ_", "XDG_"];
+const VARIABLES: [&str; 4] = ["CARGO_", "LOTMQ_", "RUSTC_", "XDG_"];
 
 /// What stands before a code of one word, which in other places is a word like any other.
 const BEFORE_CODES: [&str; 5] = ["Refusal::new(", "problem(", "with_warning(", "code: ", "Severity::Error, "];

@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 28] = [
+const LAYERS: [(&str, u8); 29] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lotmq-codec", 0),
@@ -18,6 +18,7 @@ const LAYERS: [(&str, u8); 28] = [
     ("lotmq-chain", 0),
     ("lotmq-zstd", 0),
     ("lotmq-terminal", 0),
+    ("lotmq-toolchain", 0),
     ("lot-to-wasm", 1),
     ("lotmq-session", 1),
     ("lotmq-router", 1),

@@ -10,12 +10,12 @@ mod guest;
 mod manifest;
 mod python;
 mod rebuild;
-mod toolchain;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
+use lotmq_toolchain::{SourceStore, Toolchain, install, wrapped};
 
 const HELP: &str = "\
 Repository tasks
@@ -51,9 +51,13 @@ fn run(arguments: &[String]) -> Result<()> {
     let root = repository_root()?;
     match words.as_slice() {
         ["guests", "--check"] => manifest::check(&root),
-        ["guests", "--install-toolchain"] => toolchain::install(&root),
+        ["guests", "--install-toolchain"] => {
+            let toolchain = install(place(&sources(&root)), |what| println!("{what}"))?;
+            println!("builds with {}", toolchain.description);
+            Ok(())
+        }
         ["guests", "--toolchain"] => {
-            println!("{}", toolchain::find(&root)?.description);
+            println!("{}", wasm_toolchain(&root)?.description);
             Ok(())
         }
         ["guests", "--reproduce"] => rebuild::reproduce(&root),
@@ -77,9 +81,26 @@ fn repository_root() -> Result<PathBuf> {
     Ok(own.parent().context("xtask has no parent folder")?.to_path_buf())
 }
 
+/// Where sources of standard libraries are kept.
+fn sources(root: &Path) -> PathBuf {
+    root.join("target/guests/toolchain")
+}
+
+fn place(sources: &Path) -> SourceStore<'_> {
+    SourceStore { folder: sources, install: "cargo xtask guests --install-toolchain" }
+}
+
+/// The toolchain that guests are built with.
+///
+/// # Errors
+/// There is none.
+fn wasm_toolchain(root: &Path) -> Result<Toolchain> {
+    Toolchain::find(place(&sources(root)))
+}
+
 /// Wraps a core module that carries its world (as `wit-bindgen` embeds it) as a component.
 fn wrap_component(core: &Path, out: &Path) -> Result<()> {
     let module = std::fs::read(core).with_context(|| format!("cannot read {}", core.display()))?;
-    let component = rebuild::wrapped(&module).with_context(|| core.display().to_string())?;
+    let component = wrapped(&module).with_context(|| core.display().to_string())?;
     std::fs::write(out, component).with_context(|| format!("cannot write {}", out.display()))
 }

@@ -1,17 +1,16 @@
 //! Building guests: cargo with the found toolchain and flags that make the result the same everywhere.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
+use lotmq_toolchain::{TARGET, Toolchain, flags, wrapped};
 
 use crate::compiler;
 use crate::guest::{self, Guest, Language};
 use crate::manifest::{self, Entry, Manifest};
 use crate::python;
-use crate::toolchain::{self, Toolchain};
-
-pub(crate) const TARGET: &str = "wasm32-unknown-unknown";
+use crate::wasm_toolchain;
 
 /// Which guests to rebuild.
 #[derive(Clone, Copy)]
@@ -52,7 +51,7 @@ pub(crate) fn rebuild(root: &Path, which: Which<'_>) -> Result<()> {
             Language::Rust => {
                 let toolchain = match &toolchain {
                     Some(found) => found,
-                    None => toolchain.insert(toolchain::find(root)?),
+                    None => toolchain.insert(wasm_toolchain(root)?),
                 };
                 rebuild_one(root, guest, toolchain)?
             }
@@ -98,7 +97,7 @@ fn rebuild_python(root: &Path, guest: &Guest) -> Result<Entry> {
 /// Names the guests that differ although the toolchain is the one of the manifest.
 pub(crate) fn reproduce(root: &Path) -> Result<()> {
     let manifest = Manifest::read(root)?;
-    let toolchain = toolchain::find(root)?;
+    let toolchain = wasm_toolchain(root)?;
     let mut different = Vec::new();
     for guest in guest::all(root)? {
         let entry =
@@ -136,7 +135,7 @@ fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     command.env("CARGO_PROFILE_RELEASE_PANIC", "abort");
     command.env("CARGO_PROFILE_RELEASE_STRIP", "true");
     command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(root, toolchain)?.join("\u{1f}"));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags(root, "/lotmq", toolchain)?.join("\u{1f}"));
     command.env_remove("RUSTFLAGS");
     toolchain.configure(&mut command);
     compiler::configure(&mut command, root)?;
@@ -148,37 +147,4 @@ fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     let path = target_folder.join(TARGET).join("release").join(crate_file);
     let module = std::fs::read(&path).with_context(|| format!("cargo built no {}", path.display()))?;
     if guest.is_component()? { wrapped(&module).with_context(|| guest.name.clone()) } else { Ok(module) }
-}
-
-/// A core module that carries its world (as `wit-bindgen` embeds it) as a component.
-pub(crate) fn wrapped(module: &[u8]) -> Result<Vec<u8>> {
-    wit_component::ComponentEncoder::default()
-        .validate(true)
-        .module(module)
-        .and_then(|encoder| encoder.encode())
-        .context("not the core module of a component")
-}
-
-/// Flags that keep this machine's paths out of the module.
-fn flags(root: &Path, toolchain: &Toolchain) -> Result<Vec<String>> {
-    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut flags = vec![remap(root, "/lotmq")];
-    let registry = cargo_home()?.join("registry/src");
-    if let Ok(indexes) = std::fs::read_dir(&registry) {
-        let mut indexes: Vec<PathBuf> = indexes.filter_map(|entry| Some(entry.ok()?.path())).collect();
-        indexes.sort();
-        flags.extend(indexes.iter().map(|index| remap(index, "/registry")));
-    }
-    if let Some(source) = toolchain.std_source() {
-        flags.push(remap(source, "/rustc/library"));
-    }
-    Ok(flags)
-}
-
-fn cargo_home() -> Result<PathBuf> {
-    if let Some(home) = std::env::var_os("CARGO_HOME") {
-        return Ok(home.into());
-    }
-    let home = std::env::var_os("HOME").context("neither CARGO_HOME nor HOME is set")?;
-    Ok(Path::new(&home).join(".cargo"))
 }

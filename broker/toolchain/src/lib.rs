@@ -1,24 +1,39 @@
-//! Finding, and where possible getting, a Rust that can build for `wasm32-unknown-unknown`.
+//! Finding, and where possible getting, a Rust that can build guests: for `wasm32-unknown-unknown`; and making components of what it builds.
 //!
 //! Two ways work. Where the compiler's own standard library for the target is installed (`rustup target add`), it is
 //! used as it is. Elsewhere the standard library is built from a `rust-src` of exactly the compiler's version: the one
-//! in the sysroot (`rustup component add rust-src`), or the distribution's package of that name unpacked under
-//! `target/guests/toolchain`, for which no root is needed. The compiler ships the linker.
+//! in the sysroot (`rustup component add rust-src`), or the distribution's package of that name unpacked in a [folder](SourceStore) of the caller's, for
+//! which no root is needed. The compiler ships the linker.
+//!
+//! For `cargo xtask guests` and `lotmq guest`. Not here: which guests there are, and what becomes of the component.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context as _, Result, bail};
 
-use crate::rebuild::TARGET;
+/// The target that guests are built for.
+pub const TARGET: &str = "wasm32-unknown-unknown";
+
+/// SourceStore of what was got.
+#[derive(Clone, Copy, Debug)]
+pub struct SourceStore<'a> {
+    /// Folder for sources of standard libraries.
+    pub folder: &'a Path,
+    /// Command that gets what is missing, for messages.
+    pub install: &'a str,
+}
 
 /// How guests are built on this machine.
-pub(crate) struct Toolchain {
-    /// Compiler and source of the standard library, as the manifest records them.
-    pub(crate) description: String,
+#[derive(Debug)]
+pub struct Toolchain {
+    /// Compiler and source of the standard library.
+    pub description: String,
     standard_library: StandardLibrary,
 }
 
+#[derive(Debug)]
 enum StandardLibrary {
     /// Installed for the target.
     Installed,
@@ -27,8 +42,16 @@ enum StandardLibrary {
 }
 
 impl Toolchain {
+    /// Finds a toolchain.
+    ///
+    /// # Errors
+    /// There is none; the message says what to install.
+    pub fn find(place: SourceStore<'_>) -> Result<Toolchain> {
+        find(place)
+    }
+
     /// Sets what cargo needs to build with this toolchain.
-    pub(crate) fn configure(&self, command: &mut Command) {
+    pub fn configure(&self, command: &mut Command) {
         if let StandardLibrary::Source(library) = &self.standard_library {
             command.arg("-Zbuild-std=std,panic_abort");
             command.env("RUSTC_BOOTSTRAP", "1");
@@ -37,7 +60,7 @@ impl Toolchain {
     }
 
     /// Where the standard library's source is, when it is built.
-    pub(crate) fn std_source(&self) -> Option<&Path> {
+    pub fn std_source(&self) -> Option<&Path> {
         match &self.standard_library {
             StandardLibrary::Source(library) => Some(library),
             StandardLibrary::Installed => None,
@@ -45,11 +68,7 @@ impl Toolchain {
     }
 }
 
-/// Finds a toolchain.
-///
-/// # Errors
-/// There is none; the message says what to install.
-pub(crate) fn find(root: &Path) -> Result<Toolchain> {
+fn find(place: SourceStore<'_>) -> Result<Toolchain> {
     let compiler = Compiler::ask()?;
     if compiler.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
         return Ok(Toolchain {
@@ -57,7 +76,7 @@ pub(crate) fn find(root: &Path) -> Result<Toolchain> {
             standard_library: StandardLibrary::Installed,
         });
     }
-    for library in source_places(root, &compiler) {
+    for library in source_places(place, &compiler) {
         if is_complete_source(&library) {
             return Ok(Toolchain {
                 description: format!("rustc {}, std built from source", compiler.version),
@@ -68,36 +87,93 @@ pub(crate) fn find(root: &Path) -> Result<Toolchain> {
     bail!(
         "rustc {version} cannot build for {TARGET} here: neither its standard library nor its source is installed\n\
          one of these helps:\n  rustup target add {TARGET}\n  rustup component add rust-src\n  \
-         cargo xtask guests --install-toolchain   (tries the above, then unpacks the distribution's package rust-src \
-         {version} under target/)",
+         {install}   (tries the above, then unpacks the distribution's package rust-src {version})",
         version = compiler.version,
+        install = place.install,
     )
 }
 
-/// Gets what is missing: rustup's target, rustup's source, or the distribution's source package, in this order.
+/// Gets what is missing: rustup's target, rustup's source, or the distribution's source package, in this order. `tell` hears what is tried.
 ///
 /// # Errors
 /// None of them can be had; says what each answered.
-pub(crate) fn install(root: &Path) -> Result<()> {
-    if let Ok(found) = find(root) {
-        println!("nothing to install: {}", found.description);
-        return Ok(());
+pub fn install(place: SourceStore<'_>, tell: impl Fn(&str)) -> Result<Toolchain> {
+    if let Ok(found) = find(place) {
+        return Ok(found);
     }
     let compiler = Compiler::ask()?;
     let mut refusals = Vec::new();
     for arguments in [["target", "add", TARGET], ["component", "add", "rust-src"]] {
-        match run_quietly("rustup", &arguments) {
-            Ok(()) => break,
+        tell(&format!("rustup {}", arguments.join(" ")));
+        match output_of(&program("rustup"), &arguments) {
+            Ok(_) => break,
             Err(error) => refusals.push(format!("{error:#}")),
         }
     }
-    if find(root).is_err()
-        && let Err(error) = unpack_distribution_source(root, &compiler)
-    {
+    if let Ok(found) = find(place) {
+        return Ok(found);
+    }
+    tell(&format!("the distribution's package rust-src {}", compiler.version));
+    if let Err(error) = unpack_distribution_source(place, &compiler) {
         bail!("no wasm toolchain could be installed\n  {}\n  {error:#}", refusals.join("\n  "));
     }
-    println!("installed: {}", find(root)?.description);
-    Ok(())
+    find(place)
+}
+
+/// Makes a component of a core module that carries its world, as `wit-bindgen` embeds it.
+///
+/// # Errors
+/// It is no such module.
+pub fn wrapped(module: &[u8]) -> Result<Vec<u8>> {
+    wit_component::ComponentEncoder::default()
+        .validate(true)
+        .module(module)
+        .and_then(|encoder| encoder.encode())
+        .context("not the core module of a component")
+}
+
+/// Flags for the compiler that keep this machine's paths out of the module: `root` is called `name`.
+///
+/// # Errors
+/// No home directory is known.
+pub fn flags(root: &Path, name: &str, toolchain: &Toolchain) -> Result<Vec<String>> {
+    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
+    let mut flags = vec![remap(root, name)];
+    let registry = cargo_home()?.join("registry/src");
+    if let Ok(indexes) = std::fs::read_dir(&registry) {
+        let mut indexes: Vec<PathBuf> = indexes.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        indexes.sort();
+        flags.extend(indexes.iter().map(|index| remap(index, "/registry")));
+    }
+    if let Some(source) = toolchain.std_source() {
+        flags.push(remap(source, "/rustc/library"));
+    }
+    Ok(flags)
+}
+
+fn cargo_home() -> Result<PathBuf> {
+    if let Some(home) = std::env::var_os("CARGO_HOME") {
+        return Ok(home.into());
+    }
+    let home = std::env::var_os("HOME").context("neither CARGO_HOME nor HOME is set")?;
+    Ok(Path::new(&home).join(".cargo"))
+}
+
+/// A program of the toolchain: what the environment variable of its name says, as cargo has it, else the one on the path, else that in cargo's home, which a shell that was
+/// open when rustup was installed does not know.
+pub fn program(name: &str) -> OsString {
+    if let Some(named) = std::env::var_os(name.to_ascii_uppercase()) {
+        return named;
+    }
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let is_there = |folder: PathBuf| folder.join(name).is_file();
+    match cargo_home() {
+        Ok(home) if !std::env::split_paths(&path).any(is_there) => {
+            let installed = home.join("bin").join(name);
+            if installed.is_file() { installed.into() } else { name.into() }
+        }
+        _ => name.into(),
+    }
 }
 
 struct Compiler {
@@ -108,22 +184,22 @@ struct Compiler {
 
 impl Compiler {
     fn ask() -> Result<Self> {
-        let version = output_of("rustc", &["--version"])?;
+        let version = output_of(&program("rustc"), &["--version"])?;
         let version = version.split_whitespace().nth(1).context("rustc names no version")?.to_owned();
-        let sysroot = PathBuf::from(output_of("rustc", &["--print", "sysroot"])?.trim());
+        let sysroot = PathBuf::from(output_of(&program("rustc"), &["--print", "sysroot"])?.trim());
         Ok(Self { version, sysroot })
     }
 }
 
-fn unpacked_source(root: &Path, compiler: &Compiler) -> PathBuf {
-    root.join("target/guests/toolchain").join(format!("rust-src-{}", compiler.version))
+fn unpacked_source(place: SourceStore<'_>, compiler: &Compiler) -> PathBuf {
+    place.folder.join(format!("rust-src-{}", compiler.version))
 }
 
-fn source_places(root: &Path, compiler: &Compiler) -> [PathBuf; 3] {
+fn source_places(place: SourceStore<'_>, compiler: &Compiler) -> [PathBuf; 3] {
     let packaged = format!("usr/src/rustc-{}/library", compiler.version);
     [
         compiler.sysroot.join("lib/rustlib/src/rust/library"),
-        unpacked_source(root, compiler).join(&packaged),
+        unpacked_source(place, compiler).join(&packaged),
         Path::new("/").join(&packaged),
     ]
 }
@@ -133,12 +209,12 @@ fn is_complete_source(library: &Path) -> bool {
     library.join("std/Cargo.toml").is_file() && library.join("Cargo.lock").is_file()
 }
 
-/// Gets the distribution's `rust-src` of the compiler's version with apt, in an apt state of its own under `target/`, and unpacks it.
+/// Gets the distribution's `rust-src` of the compiler's version with apt, in an apt state of its own, and unpacks it.
 ///
 /// The mirror is the one that the machine's own apt sources name. Backports and the
 /// development release are asked, because a compiler is newer than the packages of a stable release.
-fn unpack_distribution_source(root: &Path, compiler: &Compiler) -> Result<()> {
-    let folder = root.join("target/guests/toolchain/apt");
+fn unpack_distribution_source(place: SourceStore<'_>, compiler: &Compiler) -> Result<()> {
+    let folder = place.folder.join("apt");
     let lists = folder.join("lists/partial");
     std::fs::create_dir_all(&lists).with_context(|| format!("cannot create {}", lists.display()))?;
     std::fs::create_dir_all(folder.join("cache/archives/partial"))?;
@@ -161,9 +237,9 @@ fn unpack_distribution_source(root: &Path, compiler: &Compiler) -> Result<()> {
         .with_context(|| format!("the distribution has no rust-src {}", compiler.version))?;
     apt(&folder, &options, "apt-get", &["-qq", "download", &format!("rust-src={wanted}")])?;
     let package = downloaded_package(&folder)?;
-    let target = unpacked_source(root, compiler);
+    let target = unpacked_source(place, compiler);
     std::fs::create_dir_all(&target)?;
-    run_quietly("dpkg", &["-x", &package.to_string_lossy(), &target.to_string_lossy()])?;
+    output_of("dpkg".as_ref(), &["-x", &package.to_string_lossy(), &target.to_string_lossy()])?;
     std::fs::remove_file(&package)?;
     Ok(())
 }
@@ -180,7 +256,8 @@ fn downloaded_package(folder: &Path) -> Result<PathBuf> {
 
 /// One `deb` line per release whose backports may carry a current `rust-src`, with the mirror of the machine's own sources.
 fn distribution_sources() -> Result<String> {
-    let indexes = output_of("apt-get", &["indextargets", "--format", "$(REPO_URI) $(SIGNED_BY) $(ORIGIN)"])?;
+    let indexes =
+        output_of("apt-get".as_ref(), &["indextargets", "--format", "$(REPO_URI) $(SIGNED_BY) $(ORIGIN)"])?;
     let mut lines = indexes.lines().map(|line| line.splitn(3, ' ').collect::<Vec<_>>());
     let main = lines
         .find_map(|fields| match fields.as_slice() {
@@ -210,17 +287,15 @@ fn apt(folder: &Path, options: &[String], program: &str, arguments: &[&str]) -> 
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-fn run_quietly(program: &str, arguments: &[&str]) -> Result<()> {
-    output_of(program, arguments).map(|_| ())
-}
-
-fn output_of(program: &str, arguments: &[&str]) -> Result<String> {
-    let output =
-        Command::new(program).args(arguments).output().with_context(|| format!("cannot start {program}"))?;
+fn output_of(program: &OsStr, arguments: &[&str]) -> Result<String> {
+    let output = Command::new(program)
+        .args(arguments)
+        .output()
+        .with_context(|| format!("cannot start {}", program.display()))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
         let reason = said.lines().find(|line| line.contains("error")).unwrap_or(said.trim());
-        bail!("{program} {}: {reason}", arguments.join(" "));
+        bail!("{} {}: {reason}", program.display(), arguments.join(" "));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
