@@ -20,6 +20,7 @@ mod bounds;
 mod cache;
 mod engine;
 mod executor;
+pub mod fiber;
 mod functions;
 mod fuzz;
 mod grants;

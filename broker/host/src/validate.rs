@@ -24,6 +24,9 @@ pub enum World {
     Auth,
 }
 
+/// Interfaces of `lotmq:guest` that components of every world may import.
+const EVERYBODY: &[&str] = &["types", "message-properties", "config", "logging", "metrics", "diagnostics"];
+
 impl World {
     /// Its name in `wit/`.
     pub fn name(self) -> &'static str {
@@ -36,75 +39,50 @@ impl World {
         }
     }
 
-    /// Interfaces of `lotmq:guest` that its components may import.
+    /// Interfaces of `lotmq:guest` that its components may import, beside those of [`EVERYBODY`].
     fn imports(self) -> &'static [&'static str] {
         match self {
             World::Action => &[
-                "types",
-                "message-properties",
                 "action-handler",
                 "messages",
                 "current-message",
                 "topic-store",
                 "environment",
                 "ambient",
-                "config",
                 "state",
-                "logging",
-                "metrics",
                 "actions",
                 "python",
                 "rows",
                 "models",
                 "backtracking",
-                "diagnostics",
-            ],
-            World::Route => &[
-                "types",
-                "message-properties",
-                "net",
-                "ingest",
-                "environment",
-                "ambient",
-                "config",
-                "state",
-                "logging",
-                "metrics",
-                "diagnostics",
-            ],
-            World::Rule => &[
-                "types",
-                "message-properties",
-                "rule-handler",
-                "subject",
-                "current-message",
-                "topic-store",
-                "ambient",
-                "config",
-                "state",
-                "logging",
-                "metrics",
-                "backtracking",
-                "diagnostics",
             ],
             World::Model => &[
-                "types",
-                "message-properties",
                 "model-handler",
                 "messages",
                 "current-message",
                 "topic-store",
                 "environment",
                 "ambient",
-                "config",
-                "logging",
-                "metrics",
                 "rows",
                 "backtracking",
-                "diagnostics",
             ],
-            World::Auth => &["types"],
+            World::Rule => &[
+                "rule-handler",
+                "subject",
+                "current-message",
+                "topic-store",
+                "ambient",
+                "state",
+                "backtracking",
+            ],
+            World::Route => &["net", "ingest", "environment", "ambient", "state"],
+            World::Auth => &["principals", "net", "environment", "ambient", "state"],
         }
+    }
+
+    /// Whether its components may import an interface.
+    fn may_import(self, name: &str) -> bool {
+        is_ours(name, EVERYBODY) || is_ours(name, self.imports())
     }
 
     /// Interfaces of `lotmq:guest` that its components must export.
@@ -216,7 +194,7 @@ fn linked_outline(bytes: &[u8], world: World, source: ComponentSource) -> Result
             let interface = import.name.split_once('.').map_or("", |(interface, _)| interface);
             if import.module == HOST_MODULE {
                 let name = qualified(interface);
-                if !is_ours(&name, world.imports()) {
+                if !world.may_import(&name) {
                     return Err(LoadError::ImportForbidden { import: name, world: world.name() });
                 }
                 if !summary.imports.contains(&name) {
@@ -247,7 +225,7 @@ fn allowed(
     match ty {
         ComponentTypeRef::Module(_) if source == ComponentSource::Compiler => Ok(()),
         ComponentTypeRef::Module(_) => Err(LoadError::Linked { module: name.to_owned() }),
-        ComponentTypeRef::Instance(_) if is_ours(name, world.imports()) || is_inert(name) => Ok(()),
+        ComponentTypeRef::Instance(_) if world.may_import(name) || is_inert(name) => Ok(()),
         ComponentTypeRef::Instance(_)
         | ComponentTypeRef::Func(_)
         | ComponentTypeRef::Value(_)
@@ -303,7 +281,7 @@ mod tests {
             ("lotmq:guest/net@0.2.0", false),
             ("other:guest/messages@0.2.0", false),
         ] {
-            assert_eq!(is_ours(name, World::Action.imports()), expected, "{name}");
+            assert_eq!(World::Action.may_import(name), expected, "{name}");
         }
     }
 

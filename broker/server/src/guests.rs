@@ -12,6 +12,7 @@ pub(crate) mod compile;
 pub(crate) mod compile_permits;
 mod effects;
 mod events;
+mod fibers;
 mod guest_id;
 pub(crate) mod hosting;
 mod ingest;

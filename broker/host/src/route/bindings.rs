@@ -1,4 +1,4 @@
-//! Typed bindings of the world `route`, generated from `wit/guest`. Functions that wait are `async` here and plain in the guest.
+//! Typed bindings of the world `route`, generated from `wit/guest`.
 #![allow(
     unsafe_code,
     unreachable_pub,
@@ -12,19 +12,16 @@
 wasmtime::component::bindgen!({
     path: "../../wit/guest",
     world: "lotmq:guest/route",
-    imports: {
-        "lotmq:guest/net.[static]tcp.connect": async,
-        "lotmq:guest/net.[static]tcp.connect-to": async,
-        "lotmq:guest/net.[static]udp.connect": async,
-        "lotmq:guest/net.[static]udp.bind": async,
-        "lotmq:guest/net.[method]tcp.start-tls": async,
-        "lotmq:guest/net.wait": async,
-        "lotmq:guest/ingest.publish": async,
-    },
+    imports: { "lotmq:guest/ingest.publish": async },
     exports: { default: async },
     with: {
-        "lotmq:guest/net.tcp": super::tcp::Tcp,
-        "lotmq:guest/net.udp": super::udp::Udp,
-        "lotmq:guest/net.listener": super::listener::GuestListener,
+        "lotmq:guest/net": crate::fiber::bindings::lotmq::guest::net,
+        "lotmq:guest/environment": crate::fiber::bindings::lotmq::guest::environment,
+        "lotmq:guest/ambient": crate::fiber::bindings::lotmq::guest::ambient,
+        "lotmq:guest/config": crate::fiber::bindings::lotmq::guest::config,
+        "lotmq:guest/state": crate::fiber::bindings::lotmq::guest::state,
+        "lotmq:guest/logging": crate::fiber::bindings::lotmq::guest::logging,
+        "lotmq:guest/metrics": crate::fiber::bindings::lotmq::guest::metrics,
+        "lotmq:guest/diagnostics": crate::fiber::bindings::lotmq::guest::diagnostics,
     },
 });

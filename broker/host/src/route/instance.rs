@@ -1,21 +1,22 @@
 //! A route guest and its instances: what the driver calls.
 
 use super::{
-    Delivery, Description, Endpoint, Failure, HostWork, Receipt, RouteServices,
-    bindings::{LinkOptions, Route, RoutePre},
+    Delivery, Description, Failure, Receipt, RouteServices,
+    bindings::{
+        Route, RoutePre,
+        lotmq::guest::{ingest, message_properties, types},
+    },
     host::RouteState,
 };
 use crate::{
-    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World, inert,
+    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
+    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork},
+    inert,
     memory::Memory,
-    ticker::{Pace, Ticker},
     validate,
 };
 use std::{collections::HashMap, fmt, sync::Arc};
-use wasmtime::{
-    Store, UpdateDeadline,
-    component::{HasSelf, Linker},
-};
+use wasmtime::component::{HasSelf, Linker};
 
 /// What an instance may do and use.
 #[derive(Clone)]
@@ -75,34 +76,19 @@ impl RouteGuest {
     pub async fn instance(&self, spec: RouteSpec) -> Result<RouteInstance, Trap> {
         let memory_bytes = spec.limits.memory_bytes.min(self.engine.memory_bytes_max());
         let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory());
-        let mut state = RouteState::new(spec.services, spec.grants, spec.id, spec.endpoints, memory);
-        state.begin(spec.limits.time);
-        let work = state.work.clone();
-        let ticker = self.engine.ticker().clone();
-        let mut store = Store::new(self.engine.wasmtime(), state);
-        store.limiter(|state| &mut state.memory);
-        let ticking = ticker.clone();
-        store.epoch_deadline_callback(move |mut store| {
-            store.data_mut().tick()?;
-            ticking.run_begins(Pace::Coarse);
-            Ok(UpdateDeadline::Yield(1))
-        });
-        ticker.run_begins(Pace::Coarse);
-        store.set_epoch_deadline(1);
-        match self.pre.instantiate_async(&mut store).await {
-            Ok(exports) => Ok(RouteInstance { store, exports, work, ticker, limits: spec.limits }),
-            Err(error) => Err(explain(&error, &store, &spec.limits)),
-        }
+        let services = Arc::clone(&spec.services);
+        let fiber = FiberState::new(services.clone(), spec.grants, spec.id, spec.endpoints, memory);
+        let mut fiber = Fiber::new(&self.engine, RouteState { fiber, services }, spec.limits);
+        let made = self.pre.instantiate_async(&mut fiber.store).await;
+        let exports = fiber.end(made)?;
+        Ok(RouteInstance { fiber, exports })
     }
 }
 
 /// One instance: one connection to the other system. After a [`Trap`] it must be dropped.
 pub struct RouteInstance {
-    store: Store<RouteState>,
+    fiber: Fiber<RouteState>,
     exports: Route,
-    work: HostWork,
-    ticker: Ticker,
-    limits: GuestLimits,
 }
 
 impl fmt::Debug for RouteInstance {
@@ -111,80 +97,66 @@ impl fmt::Debug for RouteInstance {
     }
 }
 
-/// What a call of a route guest gives: its own answer, or the trap that ended it.
-type Called<T> = Result<T, Trap>;
-
 impl RouteInstance {
     /// The means to end a `run` that waits.
     pub fn host_work(&self) -> HostWork {
-        self.work.clone()
+        self.fiber.host_work()
     }
 
     /// What the guest says it is.
-    pub async fn describe(&mut self) -> Called<Description> {
-        self.begin();
-        let called = self.exports.lotmq_guest_route_handler().call_describe(&mut self.store).await;
-        self.end(called)
+    pub async fn describe(&mut self) -> CallResult<Description> {
+        let store = self.fiber.begin();
+        let called = self.exports.lotmq_guest_route_handler().call_describe(store).await;
+        self.fiber.end(called)
     }
 
     /// Opens the connection; `configuration` is JSON without secrets.
-    pub async fn open(&mut self, configuration: &str) -> Called<Result<(), Failure>> {
-        self.begin();
+    pub async fn open(&mut self, configuration: &str) -> CallResult<Result<(), Failure>> {
+        let store = self.fiber.begin();
         let handler = self.exports.lotmq_guest_route_handler();
-        let called = handler.call_open(&mut self.store, configuration).await;
-        self.end(called)
+        let called = handler.call_open(store, configuration).await;
+        self.fiber.end(called)
     }
 
     /// Hands messages over, in order.
-    pub async fn deliver(&mut self, batch: &[Delivery]) -> Called<Result<Receipt, Failure>> {
-        self.begin();
+    pub async fn deliver(&mut self, batch: &[Delivery]) -> CallResult<Result<Receipt, Failure>> {
+        let store = self.fiber.begin();
         let handler = self.exports.lotmq_guest_route_handler();
-        let called = handler.call_deliver(&mut self.store, batch).await;
-        self.end(called)
+        let called = handler.call_deliver(store, batch).await;
+        self.fiber.end(called)
     }
 
     /// Lets the guest poll, read and serve for about so long, in milliseconds; shorter when [`HostWork::announce`] is called. Gives the time after
     /// which it wants to run again at the latest.
-    pub async fn run(&mut self, until_ms: u32) -> Called<Result<u32, Failure>> {
-        self.begin();
-        let called = self.exports.lotmq_guest_route_handler().call_run(&mut self.store, until_ms).await;
-        self.end(called)
+    pub async fn run(&mut self, until_ms: u32) -> CallResult<Result<u32, Failure>> {
+        let store = self.fiber.begin();
+        let called = self.exports.lotmq_guest_route_handler().call_run(store, until_ms).await;
+        self.fiber.end(called)
     }
 
     /// Asks the guest something; the body is JSON both ways.
-    pub async fn request(&mut self, operation: &str, body: &[u8]) -> Called<Result<Vec<u8>, Failure>> {
-        self.begin();
+    pub async fn request(&mut self, operation: &str, body: &[u8]) -> CallResult<Result<Vec<u8>, Failure>> {
+        let store = self.fiber.begin();
         let handler = self.exports.lotmq_guest_route_handler();
-        let called = handler.call_request(&mut self.store, operation, body).await;
-        self.end(called)
+        let called = handler.call_request(store, operation, body).await;
+        self.fiber.end(called)
     }
 
     /// Lets the guest say goodbye.
-    pub async fn close(mut self) -> Called<()> {
-        self.begin();
-        let called = self.exports.lotmq_guest_route_handler().call_close(&mut self.store).await;
-        self.end(called)
+    pub async fn close(mut self) -> CallResult<()> {
+        let store = self.fiber.begin();
+        let called = self.exports.lotmq_guest_route_handler().call_close(store).await;
+        self.fiber.end(called)
     }
-
-    fn begin(&mut self) {
-        self.ticker.run_begins(Pace::Coarse);
-        self.store.data_mut().begin(self.limits.time);
-        self.store.set_epoch_deadline(1);
-    }
-
-    fn end<T>(&self, called: wasmtime::Result<T>) -> Called<T> {
-        called.map_err(|error| explain(&error, &self.store, &self.limits))
-    }
-}
-
-fn explain(error: &wasmtime::Error, store: &Store<RouteState>, limits: &GuestLimits) -> Trap {
-    crate::trap::explain(error, store.data().memory.refused(), limits.memory_bytes)
 }
 
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<RouteState>> {
     let mut linker = Linker::new(engine.wasmtime());
-    let mut options = LinkOptions::default();
+    fiber::link(&mut linker)?;
+    let mut options = ingest::LinkOptions::default();
     options.route(true);
-    Route::add_to_linker::<_, HasSelf<_>>(&mut linker, &options, |state| state)?;
+    ingest::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, &options, |state| state)?;
+    types::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, |state| state)?;
+    message_properties::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, |state| state)?;
     Ok(linker)
 }

@@ -5,10 +5,11 @@ use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
     ComponentSource, Grants, GuestId, GuestLimits, LogLevel, MetricChange, NestedCall, RunContext, RunError,
     Services, Severity, TopicGrant, TrapKind,
+    fiber::{ClientTls, Endpoint, EndpointTls, FiberServices},
     limits::ROUTE_TIME,
     route::{
-        Abilities, Argument, ClientTls, Delivery, Endpoint, EndpointTls, Failure, IngestedMessage, Ingesting,
-        Message, Qos, RouteGuest, RouteInstance, RouteServices, RouteSpec, Value,
+        Abilities, Argument, Delivery, Failure, IngestedMessage, Ingesting, Message, Qos, RouteGuest,
+        RouteInstance, RouteServices, RouteSpec, Value,
     },
 };
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -67,12 +68,6 @@ impl Services for Taker {
 }
 
 impl RouteServices for Taker {
-    fn log(&self, _run: &RunContext, _level: LogLevel, _text: &str) {}
-
-    fn measure(&self, _run: &RunContext, _name: &str, _change: MetricChange) -> bool {
-        true
-    }
-
     fn ingest<'a>(&'a self, _run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a> {
         Box::pin(async move {
             // A busy broker: the guest is suspended meanwhile.
@@ -83,6 +78,15 @@ impl RouteServices for Taker {
             Ok(())
         })
     }
+}
+
+impl FiberServices for Taker {
+    fn log(&self, _run: &RunContext, _level: LogLevel, _text: &str) {}
+
+    fn measure(&self, _run: &RunContext, _name: &str, _change: MetricChange) -> bool {
+        true
+    }
+
     fn report(&self, _run: &RunContext, _severity: Severity, _code: &str, _message: &str) {}
 
     fn refuses_address(&self, address: IpAddr) -> Option<String> {
@@ -318,8 +322,8 @@ async fn only_named_endpoints_can_be_dialled() {
     let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port: 1, ..Endpoint::default() };
     let (mut instance, _arrivals) = echo(endpoint, all_topics()).await;
     for (name, expected) in [
-        (" at elsewhere", "Fatal(\"IoError::Denied(\\\"the route has no endpoint 'elsewhere'\\\")\")"),
-        (" at 127.0.0.1:80", "Fatal(\"IoError::Denied(\\\"the route has no endpoint '127.0.0.1:80'\\\")\")"),
+        (" at elsewhere", "Fatal(\"IoError::Denied(\\\"there is no endpoint 'elsewhere'\\\")\")"),
+        (" at 127.0.0.1:80", "Fatal(\"IoError::Denied(\\\"there is no endpoint '127.0.0.1:80'\\\")\")"),
         (" at echo", "Reconnect(\"IoError::Refused\")"),
     ] {
         let refused = instance.open(&how(name)).await.unwrap().unwrap_err();

@@ -23,7 +23,8 @@ use std::time::Duration;
 
 use interpreter::Interpreter;
 use lotmq_disk::Random;
-use lotmq_host::route::{Endpoint, RouteGuest, RouteInstance, RouteSpec};
+use lotmq_host::fiber::Endpoint;
+use lotmq_host::route::{RouteGuest, RouteInstance, RouteSpec};
 use lotmq_host::rule::{About, Request, RuleGuest, RuleOutcome};
 use lotmq_host::{
     BorrowedMessage, ComponentSource, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, NameGrant,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lotmq_host::fiber::FiberServices;
 use lotmq_host::limits::{
     ENVIRONMENT_VALUE_BYTES_MAX, LOG_LINES_PER_RUN_MAX, MESSAGE_BYTES_MAX, METRIC_NAME_BYTES_MAX,
     METRICS_PER_RUN_MAX, REPORTS_PER_RUN_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX,
@@ -176,6 +177,9 @@ impl RouteServices for Watch {
             Ok(())
         })
     }
+}
+
+impl FiberServices for Watch {
     fn refuses_address(&self, address: IpAddr) -> Option<String> {
         (!address.is_loopback()).then(|| "not there".to_owned())
     }

@@ -4,7 +4,6 @@
 //! Invariants: of messages that are refused before they are published nothing has happened; a guest is told that messages of QoS 1 and 2 are done only behind
 //! the commit of all that was stored of them. The thread of routes is never held up: what waits is a task.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,15 +12,13 @@ use lotmq_core::durable::release::CommitWatcher;
 use lotmq_core::durable::store_failure::StoreFailure;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
-use lotmq_definitions::RunError as DefinitionError;
 use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RouteServices};
-use lotmq_host::{LogLevel, MetricChange, Qos, RunContext, Services as _, Severity};
+use lotmq_host::{Qos, RunContext, Services as _};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
 use super::effects::{GuestMessage, Sender};
 use super::guest_id::definition_id;
-use super::records;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
 use crate::process::this_turn;
@@ -30,47 +27,8 @@ use crate::process::this_turn;
 const BUSY_PAUSE: Duration = Duration::from_millis(5);
 
 impl RouteServices for TenantServices {
-    fn log(&self, run: &RunContext, level: LogLevel, text: &str) {
-        let (Some((tenant, definition)), Some(hosting)) = (self.definition(run), self.hosting.upgrade())
-        else {
-            return;
-        };
-        records::log_line(&tenant, &definition, (level, text), hosting.definitions_now().wall);
-    }
-
-    fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool {
-        let Some((tenant, definition)) = self.definition(run) else { return false };
-        tenant.programs().guests.metrics.change(definition.id, name, change)
-    }
-
     fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a> {
         Box::pin(ingest(self, run, messages))
-    }
-
-    fn refuses_address(&self, address: IpAddr) -> Option<String> {
-        match self.hosting.upgrade() {
-            Some(hosting) => hosting.config.routes.refuses_address(address),
-            None => Some("the broker ends".to_owned()),
-        }
-    }
-
-    fn refuses_listening(&self, address: IpAddr) -> Option<String> {
-        match self.hosting.upgrade() {
-            Some(hosting) => hosting.config.routes.refuses_listening(address),
-            None => Some("the broker ends".to_owned()),
-        }
-    }
-
-    fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
-        let Some((tenant, definition)) = self.definition(run) else { return };
-        let error = DefinitionError { code, message, ..DefinitionError::default() };
-        this_turn::with(|turn| match severity {
-            Severity::Warning => {
-                turn.core.counters.guest_warnings.add(1);
-                records::note_warning(&tenant, &definition, &error);
-            }
-            Severity::Error => records::record(turn, &tenant, &definition, &error, 0),
-        });
     }
 }
 

@@ -12,9 +12,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
-use lotmq_host::route::{
-    Abilities, ClientTls, Delivery, Endpoint, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec,
-};
+use lotmq_host::fiber::{ClientTls, Endpoint};
+use lotmq_host::route::{Abilities, Delivery, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec};
 use lotmq_host::{Acting, BorrowedMessage, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
 use tracing::{error, info, warn};
 

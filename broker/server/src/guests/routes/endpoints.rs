@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
-use lotmq_host::route::{ClientTls, Endpoint, EndpointTls, HostPattern};
+use lotmq_host::fiber::{ClientTls, Endpoint, EndpointTls, HostPattern, NotAPattern};
 
 use super::template::Names;
 use crate::guests::route_modules::reaches;
@@ -25,7 +25,7 @@ pub(super) enum NoEndpoint {
     #[error("{section}: {key} is '{value}', which is neither true nor false")]
     Flag { section: String, key: &'static str, value: String },
     #[error("{section}: ALLOW_HOSTS: {reason}")]
-    Pattern { section: String, reason: lotmq_host::route::NotAPattern },
+    Pattern { section: String, reason: NotAPattern },
     #[error("{section}: it connects and listens; these are two sections")]
     Both { section: String },
     #[error("{section}: module '{module}' was not granted endpoint:{place}")]

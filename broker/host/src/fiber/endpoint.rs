@@ -1,7 +1,7 @@
 //! Where a route may connect to and listen: the endpoints that its definition names.
 //!
 //! An endpoint has one place of its own, and patterns for places that only the other side names, such as the brokers of a cluster. What a host name resolves to
-//! is another question, which the operator of the broker decides ([`refuses_address`](super::RouteServices::refuses_address)).
+//! is another question, which the operator of the broker decides ([`refuses_address`](super::FiberServices::refuses_address)).
 
 use super::client_tls::ClientTls;
 use std::{net::IpAddr, str::FromStr};

@@ -3,7 +3,7 @@
 //! Invariants: what was checked is what is connected to, so that a name which resolves otherwise the next time leads nowhere else; a guest has a bounded number of
 //! look-ups under way, whatever it does with its time limits, and none of them holds the thread of routes up.
 
-use super::{RouteServices, bindings::lotmq::guest::net::IoError, net::io_error};
+use super::{FiberServices, bindings::lotmq::guest::net::IoError, net::io_error};
 use std::{
     net::{SocketAddr, ToSocketAddrs as _},
     sync::Arc,
@@ -30,7 +30,7 @@ pub(super) struct Place {
 
 /// What an instance connects with.
 pub(super) struct Dialer {
-    pub(super) services: Arc<dyn RouteServices>,
+    pub(super) services: Arc<dyn FiberServices>,
     pub(super) lookups: Arc<Semaphore>,
 }
 

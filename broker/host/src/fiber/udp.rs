@@ -22,7 +22,7 @@ const DATAGRAM_BYTES_MAX: usize = 65_507;
 pub struct Udp {
     socket: UdpSocket,
     /// Who says whether datagrams may go to an address, on a socket for anybody.
-    bound: Option<Arc<dyn super::RouteServices>>,
+    bound: Option<Arc<dyn super::FiberServices>>,
 }
 
 impl Udp {

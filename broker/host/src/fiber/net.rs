@@ -1,12 +1,12 @@
-//! `net`: connections by the name of an endpoint. Capability: the endpoints of the [`RouteSpec`](super::RouteSpec), and what the operator allows of addresses.
+//! `net`: connections by the name of an endpoint. Capability: the endpoints of the instance, and what the operator allows of addresses.
 //! Bounds: sockets per instance, bytes per read and write, time per connect.
 
 use super::{
     bindings::lotmq::guest::net::{Host, HostListener, HostTcp, HostUdp, Interest, IoError, Peer},
     dial::{Dialer, Place},
     endpoint::{Endpoint, host_name},
-    host::RouteState,
     listener::GuestListener,
+    state::FiberState,
     tcp::Tcp,
     udp::Udp,
 };
@@ -32,7 +32,7 @@ const INTERESTS_MAX: usize = 256;
 /// Longest time for one connect, handshake included, whatever the guest asks for.
 const CONNECT_TIME_MAX: Duration = Duration::from_secs(60);
 
-impl Host for RouteState {
+impl Host for FiberState {
     async fn wait(&mut self, interests: Vec<Interest>, timeout_ms: u32) -> Vec<u32> {
         self.waits(async |state| {
             let ready = poll_fn(|context| state.poll_interests(&interests, context));
@@ -43,7 +43,7 @@ impl Host for RouteState {
     }
 }
 
-impl HostTcp for RouteState {
+impl HostTcp for FiberState {
     async fn connect(&mut self, endpoint: String, timeout_ms: u32) -> Result<Resource<Tcp>, IoError> {
         let endpoint = self.far_endpoint(&endpoint)?;
         let place = Place { host: endpoint.host.clone(), port: endpoint.port };
@@ -99,7 +99,7 @@ impl HostTcp for RouteState {
     }
 }
 
-impl HostUdp for RouteState {
+impl HostUdp for FiberState {
     async fn connect(&mut self, endpoint: String, timeout_ms: u32) -> Result<Resource<Udp>, IoError> {
         let endpoint = self.far_endpoint(&endpoint)?;
         self.check_room()?;
@@ -135,7 +135,7 @@ impl HostUdp for RouteState {
     }
 }
 
-impl HostListener for RouteState {
+impl HostListener for FiberState {
     fn bind(&mut self, endpoint: String) -> Result<Resource<GuestListener>, IoError> {
         let endpoint = self.own_endpoint(&endpoint)?;
         self.check_room()?;
@@ -158,9 +158,9 @@ impl HostListener for RouteState {
     }
 }
 
-impl RouteState {
+impl FiberState {
     fn endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
-        let unknown = || IoError::Denied(format!("the route has no endpoint '{name}'"));
+        let unknown = || IoError::Denied(format!("there is no endpoint '{name}'"));
         self.endpoints.get(name).cloned().ok_or_else(unknown)
     }
 

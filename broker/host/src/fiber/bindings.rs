@@ -1,0 +1,42 @@
+//! Typed bindings of what the worlds `route` and `auth` share, generated from `wit/guest`. Functions that wait are `async` here and plain in the guest.
+#![allow(
+    unsafe_code,
+    unreachable_pub,
+    missing_docs,
+    unused_qualifications,
+    elided_lifetimes_in_paths,
+    clippy::allow_attributes_without_reason,
+    reason = "generated code; its `unsafe` re-types functions whose types were checked when the instance was made"
+)]
+
+wasmtime::component::bindgen!({
+    path: "../../wit/guest",
+    inline: "
+        package lotmq:host;
+        world fiber-imports {
+            @unstable(feature = route)
+            import lotmq:guest/net@0.2.0;
+            import lotmq:guest/environment@0.2.0;
+            import lotmq:guest/ambient@0.2.0;
+            import lotmq:guest/config@0.2.0;
+            import lotmq:guest/state@0.2.0;
+            import lotmq:guest/logging@0.2.0;
+            import lotmq:guest/metrics@0.2.0;
+            import lotmq:guest/diagnostics@0.2.0;
+        }
+    ",
+    world: "lotmq:host/fiber-imports",
+    imports: {
+        "lotmq:guest/net.[static]tcp.connect": async,
+        "lotmq:guest/net.[static]tcp.connect-to": async,
+        "lotmq:guest/net.[static]udp.connect": async,
+        "lotmq:guest/net.[static]udp.bind": async,
+        "lotmq:guest/net.[method]tcp.start-tls": async,
+        "lotmq:guest/net.wait": async,
+    },
+    with: {
+        "lotmq:guest/net.tcp": super::tcp::Tcp,
+        "lotmq:guest/net.udp": super::udp::Udp,
+        "lotmq:guest/net.listener": super::listener::GuestListener,
+    },
+});

@@ -1,0 +1,152 @@
+//! Host functions of guests that wait, network aside.
+
+use super::{
+    bindings::lotmq::guest::{
+        ambient, config, diagnostics, environment, logging,
+        metrics::{self, MetricError},
+        state::{self, StateError},
+    },
+    state::FiberState,
+};
+use crate::{
+    LogLevel, MetricChange, Severity, StateRefused,
+    functions::{configuration, is_metric_name, is_state_key},
+    limits,
+};
+
+impl environment::Host for FiberState {
+    fn get(&mut self, name: String) -> Option<String> {
+        self.grants
+            .environment
+            .read
+            .covers(&name)
+            .then(|| self.services.environment(&self.run, &name))
+            .flatten()
+    }
+
+    fn set(&mut self, name: String, value: String) -> bool {
+        self.grants.environment.write.covers(&name)
+            && fits(&name, &value)
+            && self.services.set_environment(&self.run, &name, Some(&value))
+    }
+
+    fn remove(&mut self, name: String) -> bool {
+        self.grants.environment.write.covers(&name) && self.services.set_environment(&self.run, &name, None)
+    }
+
+    fn get_secret(&mut self, name: String) -> Option<String> {
+        self.grants.secrets.read.covers(&name).then(|| self.services.secret(&self.run, &name)).flatten()
+    }
+
+    fn set_secret(&mut self, name: String, value: String) -> bool {
+        self.grants.secrets.write.covers(&name)
+            && fits(&name, &value)
+            && self.services.set_secret(&self.run, &name, Some(&value))
+    }
+
+    fn remove_secret(&mut self, name: String) -> bool {
+        self.grants.secrets.write.covers(&name) && self.services.set_secret(&self.run, &name, None)
+    }
+}
+
+fn fits(name: &str, value: &str) -> bool {
+    name.len() <= limits::NAME_BYTES_MAX && value.len() <= limits::ENVIRONMENT_VALUE_BYTES_MAX
+}
+
+impl ambient::Host for FiberState {
+    fn now_ms(&mut self) -> i64 {
+        self.services.now_ms()
+    }
+
+    fn monotonic_ms(&mut self) -> u64 {
+        self.services.monotonic_ms()
+    }
+
+    fn random(&mut self) -> u64 {
+        self.services.random()
+    }
+}
+
+impl state::Host for FiberState {
+    fn get(&mut self, key: String) -> Option<Vec<u8>> {
+        is_state_key(&key).then(|| self.services.state(&self.run, &key)).flatten()
+    }
+
+    fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), StateError> {
+        if !is_state_key(&key) {
+            return Err(StateError::InvalidKey);
+        }
+        if value.len() > limits::STATE_VALUE_BYTES_MAX {
+            return Err(StateError::TooLarge);
+        }
+        let set = self.services.set_state(&self.run, &key, Some(&value));
+        set.map_err(|StateRefused::Full| StateError::Full)
+    }
+
+    fn remove(&mut self, key: String) {
+        if is_state_key(&key) {
+            // A removal needs no room.
+            let _ = self.services.set_state(&self.run, &key, None);
+        }
+    }
+
+    fn keys(&mut self) -> Vec<String> {
+        self.services.state_keys(&self.run)
+    }
+}
+
+impl logging::Host for FiberState {
+    fn log(&mut self, level: logging::Level, text: String) {
+        let level = match level {
+            logging::Level::Trace => LogLevel::Trace,
+            logging::Level::Debug => LogLevel::Debug,
+            logging::Level::Info => LogLevel::Info,
+            logging::Level::Warn => LogLevel::Warn,
+            logging::Level::Error => LogLevel::Error,
+        };
+        self.services.log(&self.run, level, crate::output::cut(&text, limits::MESSAGE_BYTES_MAX));
+    }
+}
+
+impl FiberState {
+    fn measure(&self, name: &str, change: MetricChange) -> Result<(), MetricError> {
+        if !is_metric_name(name) {
+            return Err(MetricError::InvalidName);
+        }
+        if self.services.measure(&self.run, name, change) { Ok(()) } else { Err(MetricError::LimitReached) }
+    }
+}
+
+impl metrics::Host for FiberState {
+    fn add(&mut self, counter: String, by: u64) -> Result<(), MetricError> {
+        self.measure(&counter, MetricChange::Add(by))
+    }
+
+    fn set(&mut self, gauge: String, value: f64) -> Result<(), MetricError> {
+        self.measure(&gauge, MetricChange::Set(value))
+    }
+}
+
+impl config::Host for FiberState {
+    fn get(&mut self) -> String {
+        configuration(&self.grants)
+    }
+}
+
+impl diagnostics::Host for FiberState {
+    fn report(
+        &mut self,
+        severity: diagnostics::Severity,
+        code: String,
+        message: String,
+        _line: u32,
+        _column: u32,
+    ) {
+        let severity = match severity {
+            diagnostics::Severity::Warning => Severity::Warning,
+            diagnostics::Severity::Error => Severity::Error,
+        };
+        let message = crate::output::cut(&message, limits::MESSAGE_BYTES_MAX);
+        self.services.report(&self.run, severity, crate::output::cut(&code, limits::NAME_BYTES_MAX), message);
+    }
+}

@@ -1,0 +1,98 @@
+//! Instances on fibers: what the host does around each call of a guest that waits.
+
+use super::{
+    bindings::lotmq::guest::{ambient, config, diagnostics, environment, logging, metrics, net, state},
+    state::FiberState,
+    work::HostWork,
+};
+use crate::{
+    Engine, GuestLimits, Trap,
+    ticker::{Pace, Ticker},
+};
+use wasmtime::{
+    Store, UpdateDeadline,
+    component::{HasSelf, Linker},
+};
+
+/// State of an instance of some world that has the functions of a fiber.
+pub(crate) trait OnFiber: Send + 'static {
+    /// Their part of it.
+    fn fiber(&mut self) -> &mut FiberState;
+
+    /// The same, to be looked at.
+    fn fiber_ref(&self) -> &FiberState;
+}
+
+impl OnFiber for FiberState {
+    fn fiber(&mut self) -> &mut FiberState {
+        self
+    }
+
+    fn fiber_ref(&self) -> &FiberState {
+        self
+    }
+}
+
+/// One instance on a fiber. After a [`Trap`] it must be dropped.
+pub(crate) struct Fiber<T: OnFiber> {
+    pub(crate) store: Store<T>,
+    work: HostWork,
+    ticker: Ticker,
+    limits: GuestLimits,
+}
+
+/// What a call of a guest gives: its own answer, or the trap that ended it.
+pub(crate) type CallResult<T> = Result<T, Trap>;
+
+impl<T: OnFiber> Fiber<T> {
+    /// Prepares an instance; its start code may run for the time of a call.
+    pub(crate) fn new(engine: &Engine, mut state: T, limits: GuestLimits) -> Self {
+        state.fiber().begin(limits.time);
+        let work = state.fiber().work.clone();
+        let ticker = engine.ticker().clone();
+        let mut store = Store::new(engine.wasmtime(), state);
+        store.limiter(|state| &mut state.fiber().memory);
+        let ticking = ticker.clone();
+        store.epoch_deadline_callback(move |mut store| {
+            store.data_mut().fiber().tick()?;
+            ticking.run_begins(Pace::Coarse);
+            Ok(UpdateDeadline::Yield(1))
+        });
+        ticker.run_begins(Pace::Coarse);
+        store.set_epoch_deadline(1);
+        Fiber { store, work, ticker, limits }
+    }
+
+    /// The means to end a call that waits.
+    pub(crate) fn host_work(&self) -> HostWork {
+        self.work.clone()
+    }
+
+    /// A call begins.
+    pub(crate) fn begin(&mut self) -> &mut Store<T> {
+        self.ticker.run_begins(Pace::Coarse);
+        self.store.data_mut().fiber().begin(self.limits.time);
+        self.store.set_epoch_deadline(1);
+        &mut self.store
+    }
+
+    /// What came of a call.
+    pub(crate) fn end<R>(&self, called: wasmtime::Result<R>) -> CallResult<R> {
+        let refused = || self.store.data().fiber_ref().memory.refused();
+        called.map_err(|error| crate::trap::explain(&error, refused(), self.limits.memory_bytes))
+    }
+}
+
+/// Links the functions of a fiber.
+pub(crate) fn link<T: OnFiber>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
+    let mut options = net::LinkOptions::default();
+    options.route(true);
+    net::add_to_linker::<_, HasSelf<FiberState>>(linker, &options, T::fiber)?;
+    environment::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
+    ambient::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
+    config::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
+    state::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
+    logging::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
+    metrics::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
+    diagnostics::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)
+}

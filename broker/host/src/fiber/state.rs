@@ -1,0 +1,105 @@
+//! What the host keeps for one instance that waits, and what the broker does for it.
+
+use super::{dial::LOOKUPS_MAX, endpoint::Endpoint, work::HostWork};
+use crate::{
+    Grants, GuestId, LogLevel, MetricChange, RunContext, Services, Severity, instance::Stopped,
+    memory::Memory,
+};
+use std::{
+    collections::HashMap,
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::sync::Semaphore;
+use wasmtime::component::ResourceTable;
+
+/// What the broker does for guests that wait, besides [`Services`].
+pub trait FiberServices: Services {
+    /// Why the operator of the broker lets no guest connect to an address; `None` where he does. Asked of what names resolve to, for each connection.
+    fn refuses_address(&self, address: IpAddr) -> Option<String>;
+
+    /// Why the operator lets no guest listen at an address of this machine; `None` where he does.
+    fn refuses_listening(&self, address: IpAddr) -> Option<String>;
+
+    /// A guest says that something went wrong.
+    fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str);
+
+    /// A guest changes a counter or gauge, whose name was checked. False when the definition has too many.
+    fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool;
+
+    /// A guest writes a line to the log.
+    fn log(&self, run: &RunContext, level: LogLevel, text: &str);
+}
+
+/// Host state of one instance that waits.
+pub(crate) struct FiberState {
+    pub(super) services: Arc<dyn FiberServices>,
+    pub(crate) grants: Arc<Grants>,
+    pub(crate) run: RunContext,
+    pub(super) endpoints: Arc<HashMap<String, Endpoint>>,
+    pub(super) work: HostWork,
+    pub(super) table: ResourceTable,
+    /// Connections, sockets and listeners that are open.
+    pub(super) sockets: u32,
+    pub(super) lookups: Arc<Semaphore>,
+    pub(super) memory: Memory,
+    clock: GuestClock,
+}
+
+/// Time that the guest itself has run within a call.
+struct GuestClock {
+    spent: Duration,
+    budget: Duration,
+    since: Instant,
+}
+
+impl FiberState {
+    pub(crate) fn new(
+        services: Arc<dyn FiberServices>,
+        grants: Arc<Grants>,
+        definition: GuestId,
+        endpoints: Arc<HashMap<String, Endpoint>>,
+        memory: Memory,
+    ) -> Self {
+        FiberState {
+            services,
+            grants,
+            run: RunContext::new(definition),
+            endpoints,
+            work: HostWork::default(),
+            table: ResourceTable::new(),
+            sockets: 0,
+            lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
+            memory,
+            clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },
+        }
+    }
+
+    /// A call begins, with so much time.
+    pub(super) fn begin(&mut self, budget: Duration) {
+        self.clock = GuestClock { spent: Duration::ZERO, budget, since: Instant::now() };
+    }
+
+    /// A tick: `Err` when the guest has used up its time.
+    pub(super) fn tick(&mut self) -> Result<(), Stopped> {
+        self.clock.stop();
+        if self.clock.spent > self.clock.budget { Err(Stopped::Time(self.clock.budget)) } else { Ok(()) }
+    }
+
+    /// Does something for which the guest waits: that time is not the guest's.
+    pub(crate) async fn waits<T>(&mut self, work: impl AsyncFnOnce(&mut Self) -> T) -> T {
+        self.clock.stop();
+        let done = work(self).await;
+        self.clock.since = Instant::now();
+        done
+    }
+}
+
+impl GuestClock {
+    fn stop(&mut self) {
+        let now = Instant::now();
+        self.spent += now.saturating_duration_since(self.since);
+        self.since = now;
+    }
+}

@@ -1,0 +1,53 @@
+//! Services of the broker for guests that wait: routes.
+
+use std::net::IpAddr;
+
+use lotmq_definitions::RunError as DefinitionError;
+use lotmq_host::fiber::FiberServices;
+use lotmq_host::{LogLevel, MetricChange, RunContext, Severity};
+
+use super::records;
+use super::services::TenantServices;
+use crate::guests::HasPrograms as _;
+use crate::process::this_turn;
+
+impl FiberServices for TenantServices {
+    fn log(&self, run: &RunContext, level: LogLevel, text: &str) {
+        let (Some((tenant, definition)), Some(hosting)) = (self.definition(run), self.hosting.upgrade())
+        else {
+            return;
+        };
+        records::log_line(&tenant, &definition, (level, text), hosting.definitions_now().wall);
+    }
+
+    fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool {
+        let Some((tenant, definition)) = self.definition(run) else { return false };
+        tenant.programs().guests.metrics.change(definition.id, name, change)
+    }
+
+    fn refuses_address(&self, address: IpAddr) -> Option<String> {
+        match self.hosting.upgrade() {
+            Some(hosting) => hosting.config.routes.refuses_address(address),
+            None => Some("the broker ends".to_owned()),
+        }
+    }
+
+    fn refuses_listening(&self, address: IpAddr) -> Option<String> {
+        match self.hosting.upgrade() {
+            Some(hosting) => hosting.config.routes.refuses_listening(address),
+            None => Some("the broker ends".to_owned()),
+        }
+    }
+
+    fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
+        let Some((tenant, definition)) = self.definition(run) else { return };
+        let error = DefinitionError { code, message, ..DefinitionError::default() };
+        this_turn::with(|turn| match severity {
+            Severity::Warning => {
+                turn.core.counters.guest_warnings.add(1);
+                records::note_warning(&tenant, &definition, &error);
+            }
+            Severity::Error => records::record(turn, &tenant, &definition, &error, 0),
+        });
+    }
+}
