@@ -14,6 +14,7 @@
 #[macro_use]
 mod package;
 
+pub mod auth;
 mod batch;
 mod bindings;
 mod bounds;

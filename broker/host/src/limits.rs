@@ -54,6 +54,21 @@ pub const ACTION_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 /// CPU time of one call of a route guest; waiting does not count. Commands reference §14.4.
 pub const ROUTE_TIME: Duration = Duration::from_secs(10);
 
+/// Groups of a principal that an authentication guest names.
+pub const AUTH_GROUPS_MAX: usize = 100;
+
+/// Properties of a principal that an authentication guest names.
+pub const AUTH_PROPERTIES_MAX: usize = 100;
+
+/// Grants of a principal: they are looked through in order for each topic that the client has not used before.
+pub const AUTH_GRANTS_MAX: usize = 1_000;
+
+/// Bytes of all texts of a principal, and of the User Properties of one CONNACK.
+pub const AUTH_TEXT_BYTES_MAX: usize = 256 * 1024;
+
+/// Bytes of a text or of binary data in a packet, of which two bytes say the length.
+pub const MQTT_TEXT_BYTES_MAX: usize = 65_535;
+
 /// CPU time of one call of a rule, commands reference §14.4. A compiled rule takes some microseconds; what takes longer denies.
 pub const RULE_TIME: Duration = Duration::from_millis(5);
 

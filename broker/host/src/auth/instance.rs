@@ -1,0 +1,189 @@
+//! An authentication guest and its instances: what the driver calls.
+
+use super::{
+    Answer, AuthServices, Description, Login, Subscription, Unusable,
+    bindings::{
+        Auth, AuthPre,
+        lotmq::guest::{message_properties, principals, types},
+    },
+    checks,
+    host::AuthState,
+};
+use crate::{
+    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
+    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork},
+    inert,
+    memory::Memory,
+    validate,
+};
+use std::{collections::HashMap, fmt, sync::Arc};
+use wasmtime::component::{HasSelf, Linker};
+
+/// What an instance may do and use.
+#[derive(Clone)]
+pub struct AuthSpec {
+    /// Names it to the server.
+    pub id: GuestId,
+    /// What the broker does for it.
+    pub services: Arc<dyn AuthServices>,
+    /// Values that it may read, its state and configuration.
+    pub grants: Arc<Grants>,
+    /// Where it may connect to, by name.
+    pub endpoints: Arc<HashMap<String, Endpoint>>,
+    /// Memory, and time per call; time in which it waits does not count.
+    pub limits: GuestLimits,
+}
+
+/// A compiled component of the world `auth`.
+#[derive(Clone)]
+pub struct AuthGuest {
+    engine: Engine,
+    pre: AuthPre<AuthState>,
+}
+
+impl fmt::Debug for AuthGuest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthGuest").finish_non_exhaustive()
+    }
+}
+
+impl AuthGuest {
+    /// Checks and compiles a component; see [`Engine::compile`].
+    pub fn compile(
+        engine: &Engine,
+        component: &[u8],
+        source: ComponentSource,
+    ) -> Result<AuthGuest, LoadError> {
+        let summary = validate::check(component, World::Auth, source)?;
+        let compiled = engine.native(component)?;
+        let pre = linker(engine)
+            .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))
+            .and_then(|linker| linker.instantiate_pre(&compiled))
+            .and_then(AuthPre::new)
+            .map_err(|error| LoadError::world_mismatch(World::Auth, &error))?;
+        Ok(AuthGuest { engine: engine.clone(), pre })
+    }
+
+    /// Makes an instance.
+    pub async fn instance(&self, spec: AuthSpec) -> Result<AuthInstance, Trap> {
+        let memory_bytes = spec.limits.memory_bytes.min(self.engine.memory_bytes_max());
+        let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory());
+        let services = Arc::clone(&spec.services);
+        let fiber = FiberState::new(services.clone(), spec.grants, spec.id, spec.endpoints, memory);
+        let mut fiber = Fiber::new(&self.engine, AuthState { fiber, services }, spec.limits);
+        let made = self.pre.instantiate_async(&mut fiber.store).await;
+        let exports = fiber.end(made)?;
+        Ok(AuthInstance { fiber, exports })
+    }
+}
+
+/// One instance. After a [`Trap`] it must be dropped.
+pub struct AuthInstance {
+    fiber: Fiber<AuthState>,
+    exports: Auth,
+}
+
+impl fmt::Debug for AuthInstance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AuthInstance").finish_non_exhaustive()
+    }
+}
+
+impl AuthInstance {
+    /// The means to end a `run` that waits.
+    pub fn host_work(&self) -> HostWork {
+        self.fiber.host_work()
+    }
+
+    /// What the guest says it is.
+    pub async fn describe(&mut self) -> CallResult<Description> {
+        let called = self.exports.lotmq_guest_auth_handler().call_describe(self.fiber.begin()).await;
+        self.fiber.end(called)
+    }
+
+    /// Lets the guest prepare; an error is its text for people.
+    pub async fn open(&mut self) -> CallResult<Result<(), String>> {
+        let called = self.exports.lotmq_guest_auth_handler().call_open(self.fiber.begin()).await;
+        self.fiber.end(called)
+    }
+
+    /// Asks about a CONNECT packet without enhanced authentication.
+    pub async fn authenticate(&mut self, login: &Login) -> CallResult<Result<Answer, Unusable>> {
+        let handler = self.exports.lotmq_guest_auth_handler();
+        let called = handler.call_authenticate(self.fiber.begin(), login).await;
+        self.checked(called)
+    }
+
+    /// Asks about a step of an enhanced authentication.
+    pub async fn step(
+        &mut self,
+        login: &Login,
+        method: &str,
+        data: &[u8],
+    ) -> CallResult<Result<Answer, Unusable>> {
+        let handler = self.exports.lotmq_guest_auth_handler();
+        let called = handler.call_step(self.fiber.begin(), login, method, data).await;
+        self.checked(called)
+    }
+
+    /// Says that an enhanced authentication is over before its end.
+    pub async fn forget(&mut self, connection: u64) -> CallResult<()> {
+        let handler = self.exports.lotmq_guest_auth_handler();
+        let called = handler.call_forget(self.fiber.begin(), connection).await;
+        self.fiber.end(called)
+    }
+
+    /// Says that a client has got its CONNACK.
+    pub async fn connected(
+        &mut self,
+        connection: u64,
+        client_id: &str,
+        session_present: bool,
+    ) -> CallResult<()> {
+        let handler = self.exports.lotmq_guest_auth_handler();
+        let called = handler.call_connected(self.fiber.begin(), connection, client_id, session_present).await;
+        self.fiber.end(called)
+    }
+
+    /// Says that subscriptions were granted.
+    pub async fn subscribed(&mut self, connection: u64, subscriptions: &[Subscription]) -> CallResult<()> {
+        let handler = self.exports.lotmq_guest_auth_handler();
+        let called = handler.call_subscribed(self.fiber.begin(), connection, subscriptions).await;
+        self.fiber.end(called)
+    }
+
+    /// Says that a connection is over.
+    pub async fn disconnected(&mut self, connection: u64, reason: &str) -> CallResult<()> {
+        let handler = self.exports.lotmq_guest_auth_handler();
+        let called = handler.call_disconnected(self.fiber.begin(), connection, reason).await;
+        self.fiber.end(called)
+    }
+
+    /// Lets the guest work without a client for about so long, in milliseconds; shorter when [`HostWork::announce`] is called. Gives the time after which it wants to
+    /// run again at the latest; an error is its text for people.
+    pub async fn run(&mut self, until_ms: u32) -> CallResult<Result<u32, String>> {
+        let called = self.exports.lotmq_guest_auth_handler().call_run(self.fiber.begin(), until_ms).await;
+        self.fiber.end(called)
+    }
+
+    /// Lets the guest say goodbye.
+    pub async fn close(mut self) -> CallResult<()> {
+        let called = self.exports.lotmq_guest_auth_handler().call_close(self.fiber.begin()).await;
+        self.fiber.end(called)
+    }
+
+    fn checked(&self, called: wasmtime::Result<Answer>) -> CallResult<Result<Answer, Unusable>> {
+        self.fiber.end(called).map(|answer| checks::answer(&answer).map(|()| answer))
+    }
+}
+
+fn linker(engine: &Engine) -> wasmtime::Result<Linker<AuthState>> {
+    let mut linker = Linker::new(engine.wasmtime());
+    fiber::link(&mut linker)?;
+    let mut options = principals::LinkOptions::default();
+    options.auth(true);
+    principals::add_to_linker::<_, HasSelf<AuthState>>(&mut linker, &options, |state| state)?;
+    types::add_to_linker::<_, HasSelf<AuthState>>(&mut linker, |state| state)?;
+    message_properties::add_to_linker::<_, HasSelf<AuthState>>(&mut linker, |state| state)?;
+    Ok(linker)
+}
