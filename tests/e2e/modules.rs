@@ -409,7 +409,7 @@ fn what_does_not_fit_is_refused_with_its_code() {
             "MISSING_ARGUMENT",
             "Missing argument: value of -grant.",
         ),
-        ("m -world action -size 10 -sha256 00".to_owned(), "NOT_AVAILABLE", "in parts is not available yet"),
+        (format!("m -world action -size 10 wasm64:{good}"), "SIZE_MISMATCH", "Expected 10 bytes, got "),
     ] {
         let reply = broker.command(&format!("-addModule {arguments}"));
         assert_eq!(reply.code(), code, "{reply:?}");

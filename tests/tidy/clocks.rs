@@ -54,6 +54,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/management/backup/archive.rs", "threads that stand still"),
     ("broker/server/src/management/backup/download.rs", "patience with the reader"),
     ("broker/server/src/management/command/aside.rs", "threads that stand still"),
+    ("broker/server/src/management/command/modules/compiling.rs", "patience with the compiler"),
     ("broker/server/src/management/command/queue.rs", "threads that stand still"),
     ("broker/server/src/management/logins.rs", "threads that stand still"),
     ("broker/server/src/management/logs.rs", "pauses between published lines"),

@@ -342,6 +342,39 @@ pub(crate) const MODULES_MAX: usize = 64;
 /// See [`MODULES_MAX`].
 pub(crate) const MODULES_BYTES_MAX: usize = 512 << 20;
 
+/// Bytes of a module that comes in parts. Commands reference §14.4.
+pub(crate) const MODULE_UPLOAD_BYTES_MAX: usize = 64 << 20;
+
+/// Bytes of the command that begins an upload in parts, which is kept until its end.
+pub(crate) const MODULE_UPLOAD_COMMAND_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of each part of an upload but the last; fewer where the listener takes no packets of this size. Commands reference §14.3.
+pub(crate) const MODULE_PART_BYTES: usize = 256 << 10;
+
+/// Bytes of a packet besides the part of an upload: head, the longest topic, a digest as User Property.
+pub(crate) const MODULE_PART_OVERHEAD_BYTES: usize = 512;
+
+/// Uploads of modules in parts that one user has under way. Commands reference §14.3.
+pub(crate) const MODULE_UPLOADS_PER_USER_MAX: usize = 4;
+
+/// Uploads of modules in parts that are under way in all. Commands reference §14.3.
+pub(crate) const MODULE_UPLOADS_MAX: usize = 16;
+
+/// Bytes of all uploads of modules that are under way, as they were announced: four of the largest.
+pub(crate) const MODULE_UPLOADS_BYTES_MAX: usize = 256 << 20;
+
+/// How long an upload waits for its next part. Commands reference §14.3.
+pub(crate) const MODULE_UPLOAD_PATIENCE: std::time::Duration = std::time::Duration::from_secs(120);
+
+/// Time between two messages about the progress of an upload. Commands reference §14.3.
+pub(crate) const MODULE_UPLOADS_TOLD_PAUSE: std::time::Duration = std::time::Duration::from_millis(500);
+
+/// How long native code of a module is waited for. Commands reference §14.4.
+pub(crate) const MODULE_COMPILE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
+
+/// Modules of which native code is made at once, those included that nobody waits for any more.
+pub(crate) const MODULE_COMPILES_MAX: usize = 8;
+
 /// Bytes of the manifest of a module: room for all that it may ask for, at some 256 bytes each.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 64 << 10;
 

@@ -51,6 +51,7 @@ use crate::management::logins::Logins;
 use crate::management::logs::Logs;
 use crate::management::managed::Managing as _;
 use crate::management::modules;
+use crate::management::modules::uploads::Uploads;
 use crate::management::projects::{self, displaced};
 use crate::management::sys::{self, Sys};
 use crate::net::Net;
@@ -665,6 +666,7 @@ pub(crate) fn assemble(
         logs: Logs::start(housekeeping),
         commands: Commands::default(),
         backups: Backups::new(report),
+        uploads: Uploads::default(),
         sys: Sys::default(),
         quarantined: std::mem::take(&mut recovered.quarantined),
     };

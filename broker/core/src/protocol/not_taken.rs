@@ -27,6 +27,9 @@ pub enum NotTaken {
     /// Settings cannot be changed by messages.
     #[error("settings cannot be published in this version")]
     SettingsFixed,
+    /// It is no part that the upload of a module takes.
+    #[error("the part of an upload is not taken; the reply to its command says why")]
+    PartRefused,
     /// It would have to be stored, and cannot be.
     #[error("the message could not be stored: {0}")]
     NotStored(StoreFailure),
@@ -42,7 +45,7 @@ impl NotTaken {
             Self::Limit(limit) => limit.reason(),
             Self::Discouraged(place) => place.reason_code(),
             Self::NoRoom | Self::CommandsBusy => ReasonCode::QuotaExceeded,
-            Self::SettingsFixed => ReasonCode::ImplementationSpecificError,
+            Self::SettingsFixed | Self::PartRefused => ReasonCode::ImplementationSpecificError,
             Self::NotStored(failure) => failure.reason_code(),
             Self::PacketIdInUse => ReasonCode::PacketIdentifierInUse,
         }

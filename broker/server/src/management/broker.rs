@@ -11,6 +11,7 @@ use crate::management::client_lines::ClientLines;
 use crate::management::command::Commands;
 use crate::management::logins::Logins;
 use crate::management::logs::Logs;
+use crate::management::modules::uploads::Uploads;
 use crate::management::sys::Sys;
 use crate::net::Net;
 
@@ -23,6 +24,7 @@ pub(crate) struct Broker {
     pub(crate) logs: Arc<Logs>,
     pub(crate) commands: Commands,
     pub(crate) backups: Backups,
+    pub(crate) uploads: Uploads,
     pub(crate) sys: Sys,
     /// Damaged rows of the store that were put aside, as they were when the broker started.
     pub(crate) quarantined: Vec<QuarantineRow>,

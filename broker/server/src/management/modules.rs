@@ -8,6 +8,7 @@
 
 pub(crate) mod grants;
 mod hint;
+pub(crate) mod uploads;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

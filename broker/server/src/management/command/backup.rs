@@ -164,7 +164,7 @@ fn is_backup_name(name: &str) -> bool {
 /// Finds the Client that gave the command, if the backup would reach it. Nobody else gets one: it holds hashes of passwords.
 fn receiver(call: &Call<'_>, topic: &str) -> Result<Arc<Client>, Refusal> {
     let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
-    let client = client.filter(|client| client.session_id == call.queue).ok_or_else(|| {
+    let client = client.filter(|client| client.session_id == call.job.queue).ok_or_else(|| {
         Refusal::new(
             "NO_RECEIVER",
             "A backup is sent to the client that asks for it, which must be connected.",

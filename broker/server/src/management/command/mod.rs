@@ -49,6 +49,7 @@ use lot_nearest::nearest_within;
 pub(crate) use add_entity::refused;
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
+pub(crate) use modules::parts::{expire as expire_uploads, is_part, part_published};
 pub(crate) use queue::{Commands, Job, ResponseTo, start};
 pub(crate) use reply::{Refusal, problem};
 pub(crate) use run::{busy, config_new};
@@ -104,6 +105,7 @@ static VERBS: &[&Verb] = &[
     &modules::INFO,
     &modules::ENABLE,
     &modules::DISABLE,
+    &modules::parts::CANCEL,
     &projects::ADD,
     &projects::REMOVE,
     &projects::LOAD,
@@ -186,7 +188,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "assetNameSet",
     "installWithToken",
     "uninstallWithToken",
-    "cancelModuleUpload",
     "rollbackModule",
     "getModule",
 ];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lotmq_auth::Scope;
 use lotmq_definitions::{Definition, DefinitionKind};
+use lotmq_host::World;
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
@@ -21,17 +22,20 @@ use crate::management::modules::grants::{self, GrantSet};
 use crate::management::modules::{self, CompiledModule, InstalledModule, Module};
 use options::{MODULE_NAME_RULE, component, granted, is_module_name, own_tenant, read_options, world_of};
 
+mod compiling;
 mod options;
+pub(super) mod parts;
 
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
     usage: "<name> -world action|route [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
-            [-config json] [-replace] [-disabled] wasm64:<base64>",
+            [-config json] [-replace] [-disabled] wasm64:<base64>|-size <bytes>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
     summary: "Installs a WebAssembly component. -on names the topics that start it, -topics those that it may touch, -grant what else it \
-              may do, -grantAll all that it asks for.",
+              may do, -grantAll all that it asks for. With -size and -sha256 in place of wasm64: the component \
+              comes in parts.",
     example: "-addModule scale -world action -on raw/# wasm64:AGFzbQ0AAQA=",
     execute: add,
 };
@@ -91,6 +95,7 @@ pub(super) static DISABLE: Verb = Verb {
     execute: |call| switch(call, true),
 };
 
+/// Installs a module, or begins its upload in parts. The command of an upload comes here again with the bytes.
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut arguments = call.all_arguments()?.into_iter();
     let name = arguments.next().ok_or_else(|| missing_argument(call.verb, "name"))?;
@@ -102,7 +107,11 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let mut asked = read_options(call, arguments)?;
     let world = world_of(call, &asked)?;
     asked.check(world)?;
-    let bytes = component(call, &asked)?;
+    let bytes = match &call.job.upload {
+        Some(received) => received.bytes.clone(),
+        None if asked.is_in_parts() => return parts::begin(call, &name, world, &asked),
+        None => component(call, &asked)?.into(),
+    };
     let hash: [u8; 32] = Sha256::digest(&bytes).into();
     if let Some(expected) =
         asked.sha256.as_deref().filter(|expected| **expected != data_encoding::HEXLOWER.encode(&hash))
@@ -126,13 +135,13 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         world,
         options: asked.options,
         hash,
-        bytes: bytes.into(),
+        bytes,
         asked: manifest,
         owner: call.owner(),
         installed_at_ms: call.broker.clock.wall_ms(),
     };
-    check_place(call, &module, asked.replaces)?;
-    let compiled = modules::compile(&call.broker.hosting, module).map_err(refused)?;
+    check_place(call, (&name, world, module.bytes.len()), asked.replaces)?;
+    let compiled = compiling::compile(call, module)?;
     let (installed, former) = install(call, compiled, asked.replaces)?;
     let mut done = tell(call, &name, "added")?;
     if let Some(former) = former {
@@ -177,7 +186,11 @@ fn install(
     let name = Arc::clone(&compiled.module.name);
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
-    let known = check_place(call, &compiled.module, replaces)?;
+    let Module { world, bytes, .. } = &compiled.module;
+    let known = check_place(call, (&name, *world, bytes.len()), replaces)?;
+    if call.job.upload.as_ref().is_some_and(|upload| !upload.ending.installs()) {
+        return Err(parts::cancelled(call));
+    }
     let mut batch = Batch::new();
     let installed =
         modules::install(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
@@ -189,13 +202,16 @@ fn install(
 }
 
 /// Checks that a module may be put in its place; gives the one that is there. What is checked without the lock of changes is checked again with it.
-fn check_place(call: &Call<'_>, module: &Module, replaces: bool) -> Result<Option<Arc<Module>>, Refusal> {
-    let name = &module.name;
+fn check_place(
+    call: &Call<'_>,
+    (name, world, bytes_of_new): (&str, World, usize),
+    replaces: bool,
+) -> Result<Option<Arc<Module>>, Refusal> {
     let known = call.tenant.managed().modules.get(name);
     if known.is_some() && !replaces {
         return Err(Refusal::new("MODULE_EXISTS", format!("Module '{name}' already exists. Use -replace.")));
     }
-    if let Some(other) = known.as_deref().filter(|known| known.world != module.world) {
+    if let Some(other) = known.as_deref().filter(|known| known.world != world) {
         let other = other.world.name();
         let message = format!("Module '{name}' is of world '{other}'. Remove it first.");
         return Err(Refusal::new("WORLD_MISMATCH", message));
@@ -206,7 +222,7 @@ fn check_place(call: &Call<'_>, module: &Module, replaces: bool) -> Result<Optio
         let message = format!("Tenant '{tenant}' already stores {MODULES_MAX} modules.");
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
     }
-    if bytes + module.bytes.len() > MODULES_BYTES_MAX {
+    if bytes + bytes_of_new > MODULES_BYTES_MAX {
         let message =
             format!("Tenant '{tenant}' already stores {bytes} bytes of modules, limit {MODULES_BYTES_MAX}.");
         return Err(Refusal::new("QUOTA_EXCEEDED", message));

@@ -11,6 +11,7 @@
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::thread::JoinHandle;
 use std::time::Instant;
 
@@ -31,6 +32,7 @@ use crate::limits::{
     COMMANDS_WAITING_PER_CLIENT_MAX,
 };
 use crate::management::broker::Broker;
+use crate::management::modules::uploads::ReceivedUpload;
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 
@@ -46,10 +48,15 @@ pub(crate) struct Job {
     /// Number of guest runs that led to it; its messages have as many hops.
     pub(crate) hops: u8,
     pub(crate) response: Option<ResponseTo>,
+    /// Bytes that came in parts, of a command that is executed again because all of them have come.
+    pub(crate) upload: Option<ReceivedUpload>,
 }
 
 /// First number of the queues of guests' commands, above those of sessions.
 const GUEST_QUEUES: u64 = 1 << 63;
+
+/// First number of the queues of uploads whose bytes have come: each has its own, so that its Client can give commands meanwhile.
+const UPLOAD_QUEUES: u64 = 1 << 62;
 
 impl Job {
     /// Number of the queue for the commands of a definition.
@@ -59,7 +66,17 @@ impl Job {
 
     /// Number of the session that gave the command; `None` for a guest's command.
     pub(super) fn session(&self) -> Option<u64> {
-        self.definition.is_none().then_some(self.queue)
+        match &self.upload {
+            Some(upload) => Some(upload.session),
+            None => self.definition.is_none().then_some(self.queue),
+        }
+    }
+
+    fn work(&self) -> Work {
+        match &self.upload {
+            Some(upload) => Work::of_module(upload.bytes.len()),
+            None => Work::of(&self.payload),
+        }
     }
 }
 
@@ -82,6 +99,8 @@ pub(crate) struct Commands {
     pub(super) changes: Mutex<()>,
     /// State of waiting for changes to come to the disk.
     pub(super) stored: Stored,
+    /// Modules of which native code is made on other threads.
+    pub(super) compiles: Arc<AtomicUsize>,
     /// Reads of the store on other threads.
     pub(super) aside: Aside,
     /// Sessions whose own password is being set by their command, which has not been answered.
@@ -106,6 +125,8 @@ struct State {
     /// Queues none of whose commands runs, with the work of the first one.
     ready: VecDeque<(u64, Work)>,
     running: Running,
+    /// Number of the next queue of an upload.
+    next_upload: u64,
     waiting: usize,
     bytes: usize,
     is_stopping: bool,
@@ -131,7 +152,7 @@ impl Commands {
         }
         state.bytes = bytes;
         state.waiting += 1;
-        let (key, work) = (job.queue, Work::of(&job.payload));
+        let (key, work) = (job.queue, job.work());
         let queue = state.queues.entry(key).or_default();
         queue.push_back(job);
         if queue.len() == 1 {
@@ -140,6 +161,13 @@ impl Commands {
             self.ready.notify_one();
         }
         Ok(())
+    }
+
+    /// Number of a queue for the command of an upload.
+    pub(crate) fn upload_queue(&self) -> u64 {
+        let mut state = self.state.lock();
+        state.next_upload += 1;
+        UPLOAD_QUEUES | state.next_upload
     }
 
     /// Number of commands that wait or run.
@@ -188,6 +216,7 @@ impl Commands {
                     payload: Zeroizing::default(),
                     hops: 0,
                     response: None,
+                    upload: None,
                 };
                 let job = std::mem::replace(head, emptied);
                 state.running.begins(work);
@@ -206,7 +235,7 @@ impl Commands {
         let Some(queue) = state.queues.get_mut(&key) else { return };
         queue.pop_front();
         if let Some(head) = queue.front() {
-            let work = Work::of(&head.payload);
+            let work = head.work();
             state.ready.push_back((key, work));
             drop(state);
             self.ready.notify_one();

@@ -8,6 +8,7 @@ use serde_json::Value;
 use tracing::{info, warn};
 
 use super::answer::{Topics, publish_reply, send};
+use super::modules::parts;
 use super::queue::{Job, OwnPassword};
 use super::reply::{self, Done, Heading, Refusal};
 use super::text::{CommandText, normalized_verb};
@@ -64,14 +65,11 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         details: None,
         changed_topics: Vec::new(),
         told_topics: Vec::new(),
-        queue: job.queue,
+        job,
         restarts: false,
         users_changed: false,
     };
-    let outcome = execute(&mut call, &job.payload);
-    if outcome.is_err() {
-        broker.counters.commands_refused.add(1);
-    }
+    let outcome = execute_and_count(&mut call, job);
     info!(
         target: "command",
         tenant = &*job.tenant.name,
@@ -110,6 +108,9 @@ pub(super) fn spared<'a>(broker: &'a Broker, job: &Job) -> Option<OwnPassword<'a
 /// Answers a command whose execution ended by a panic, a fault of ours.
 pub(super) fn panicked(broker: &Broker, job: &Job) {
     broker.counters.commands_refused.add(1);
+    if let Some(upload) = &job.upload {
+        broker.uploads.end(&upload.id);
+    }
     let text = std::str::from_utf8(&job.payload).map(CommandText::new).ok();
     let verb = text.as_ref().and_then(|text| normalized_verb(text.verb)).and_then(|name| find(&name));
     note(
@@ -126,6 +127,17 @@ pub(super) fn panicked(broker: &Broker, job: &Job) {
 fn answer(job: &Job, heading: Heading<'_>, outcome: &Result<Done, Refusal>) {
     let reply = heading.reply(job.identity.user.as_deref(), outcome);
     send(job, Topics::default(), Some(&reply));
+}
+
+fn execute_and_count(call: &mut Call<'_>, job: &Job) -> Result<Done, Refusal> {
+    let outcome = execute(call, &job.payload);
+    if let Some(upload) = &job.upload {
+        parts::end(call, upload, &outcome);
+    }
+    if outcome.is_err() {
+        call.broker.counters.commands_refused.add(1);
+    }
+    outcome
 }
 
 fn execute(call: &mut Call<'_>, payload: &[u8]) -> Result<Done, Refusal> {

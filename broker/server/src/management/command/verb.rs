@@ -7,6 +7,7 @@ use lotmq_definitions::Owner;
 use lotmq_store::{Batch, Ticket};
 use serde_json::Value;
 
+use super::queue::Job;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::text;
@@ -96,8 +97,8 @@ pub(crate) struct Call<'a> {
     pub(crate) changed_topics: Vec<(String, Vec<u8>)>,
     /// Topics without retained messages, to be published before the reply to the asker alone.
     pub(crate) told_topics: Vec<(String, Vec<u8>)>,
-    /// Number of its queue, see [`Job::queue`](super::Job::queue).
-    pub(crate) queue: u64,
+    /// Command as it was accepted.
+    pub(super) job: &'a Job,
     /// Whether the broker restarts on a restored store once the reply is out.
     pub(crate) restarts: bool,
     /// Whether accounts changed: then sessions are looked through once the reply is out.

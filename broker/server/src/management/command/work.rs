@@ -27,6 +27,11 @@ pub(super) enum Work {
 }
 
 impl Work {
+    /// Work of a module of so many bytes.
+    pub(super) fn of_module(bytes: usize) -> Work {
+        if bytes >= LARGE_UPLOAD_BYTES { Work::LargeUpload } else { Work::Upload }
+    }
+
     pub(super) fn of(payload: &[u8]) -> Work {
         // No verb is as long as that; a cut character ends the text.
         let head =

@@ -19,6 +19,7 @@ use super::{full_queues, monitor, publish};
 use crate::limits::ROUND_SILENCE_MAX;
 use crate::management::audit::AUDIT_DELAY;
 use crate::management::broker::Broker;
+use crate::management::command::expire_uploads;
 use crate::management::exposure::Exposure;
 use crate::management::managed::Managing as _;
 use crate::process::clock::utc_text;
@@ -219,6 +220,7 @@ impl Clockwork {
         let modules = &mut self.modules;
         this_turn::with(|turn| {
             turn.tick();
+            expire_uploads(&self.broker, turn, self.broker.clock.now());
             for tenant in self.broker.tenants.all().iter() {
                 if is_monitor_due {
                     publish_monitor(&self.broker, turn, tenant);

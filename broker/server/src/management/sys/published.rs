@@ -31,6 +31,7 @@ pub(crate) fn published(
     client: &Arc<Client>,
     (topic, properties, payload): (Span, Span, Span),
 ) -> Result<(), NotTaken> {
+    let topic_span = topic;
     let topic = turn.arena.text(topic);
     if topic == CONFIG_NEW_TOPIC {
         command::config_new(turn, client);
@@ -40,6 +41,9 @@ pub(crate) fn published(
         let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
         super::note_state(turn, &client.tenant, &topic, &payload);
         return Ok(());
+    }
+    if command::is_part(topic) {
+        return command::part_published(broker, turn, client, (topic_span, properties, payload));
     }
     if topic != COMMAND_TOPIC {
         let (guests, client_id) = (&client.tenant.programs().guests, Arc::clone(&client.client_id));
@@ -63,6 +67,7 @@ pub(crate) fn published(
         payload: Zeroizing::new(turn.arena.get(payload).to_vec()),
         hops: 0,
         response,
+        upload: None,
     };
     // Anybody may give this one, so it leaves room for those who may give commands.
     let is_too_late = broker.commands.waiting() >= OWN_PASSWORDS_WAITING_MAX
@@ -87,6 +92,7 @@ pub(crate) fn command_of_guest(broker: &Broker, turn: &mut Turn, command: GuestC
         payload: Zeroizing::new(payload.to_vec()),
         hops,
         response: None,
+        upload: None,
     };
     let is_taken = broker.commands.submit(job).is_ok();
     if !is_taken {

@@ -23,7 +23,8 @@ pub(super) struct ModuleRequest {
     /// Announced digest, in lower case.
     pub(super) sha256: Option<String>,
     wasm64: Option<String>,
-    is_in_parts: bool,
+    /// Announced bytes.
+    pub(super) size: Option<usize>,
     /// What `-grant` names.
     named: GrantSet,
     /// Whether all that the module asks for is granted.
@@ -41,6 +42,11 @@ pub(super) struct ModuleRequest {
 pub(super) type OptionWarning = (&'static str, String);
 
 impl ModuleRequest {
+    /// Whether the component comes in parts.
+    pub(super) fn is_in_parts(&self) -> bool {
+        self.wasm64.is_none() && self.size.is_some()
+    }
+
     /// Checks what the options say against the world of the module.
     ///
     /// # Errors
@@ -159,10 +165,7 @@ pub(super) fn read_options(
             "time" => asked.time_ms = Some(number(&argument, &value()?, usize::MAX)?),
             "config" => asked.options.config = Some(config_json(&value()?)?),
             "tenant" => own_tenant(call, &value()?)?,
-            "size" => {
-                value()?;
-                asked.is_in_parts = true;
-            }
+            "size" => asked.size = Some(number(&argument, &value()?, usize::MAX)?),
             "net" => asked.net.extend(places(&value()?)?),
             "sig" => {
                 value()?;
@@ -282,10 +285,6 @@ pub(super) fn world_of(call: &Call<'_>, asked: &ModuleRequest) -> Result<World, 
 
 pub(super) fn component(call: &Call<'_>, asked: &ModuleRequest) -> Result<Vec<u8>, Refusal> {
     let Some(base64) = &asked.wasm64 else {
-        if asked.is_in_parts {
-            let message = "Uploading a module in parts is not available yet. Send wasm64:<base64>.";
-            return Err(Refusal::new("NOT_AVAILABLE", message));
-        }
         return Err(missing_argument(call.verb, "wasm64:<base64>"));
     };
     let bytes = STANDARD
@@ -294,6 +293,10 @@ pub(super) fn component(call: &Call<'_>, asked: &ModuleRequest) -> Result<Vec<u8
     if bytes.len() > MODULE_BYTES_MAX {
         let message = format!("Module has {} bytes, limit {MODULE_BYTES_MAX}.", bytes.len());
         return Err(Refusal::new("TOO_LARGE", message));
+    }
+    if let Some(size) = asked.size.filter(|size| *size != bytes.len()) {
+        let message = format!("Expected {size} bytes, got {}.", bytes.len());
+        return Err(Refusal::new("SIZE_MISMATCH", message));
     }
     Ok(bytes)
 }

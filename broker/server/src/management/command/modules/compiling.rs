@@ -1,0 +1,78 @@
+//! Making native code of a module on a thread of its own, so that a command gives it up when it takes too long or is cancelled.
+//!
+//! Bounds: [`MODULE_COMPILES_MAX`] such threads, those included that nobody waits for any more; what they compile at once is bounded by their permits.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::time::{Duration, Instant};
+
+use lotmq_pulse::goes_on;
+
+use super::parts;
+use crate::limits::{MODULE_COMPILE_PATIENCE, MODULE_COMPILES_MAX};
+use crate::management::command::add_entity::refused;
+use crate::management::command::reply::Refusal;
+use crate::management::command::verb::Call;
+use crate::management::modules::{self, CompiledModule, Module};
+
+/// Period at which the end of the wait is looked for.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
+
+/// Permit of one thread; given back when it ends.
+struct Permit(Arc<AtomicUsize>);
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Makes native code of the module of a command.
+///
+/// # Errors
+/// When it does not compile, takes too long, or its upload is cancelled.
+pub(super) fn compile(call: &Call<'_>, module: Module) -> Result<CompiledModule, Refusal> {
+    let permit = Permit(Arc::clone(&call.broker.commands.compiles));
+    if permit.0.fetch_add(1, Ordering::Relaxed) >= MODULE_COMPILES_MAX {
+        let message = format!("{MODULE_COMPILES_MAX} other modules are being compiled. Try again later.");
+        return Err(Refusal::new("BUSY", message));
+    }
+    if let Some(upload) = &call.job.upload {
+        parts::tell_compiling(call, &module.name, upload);
+    }
+    let upload = call.job.upload.as_ref();
+    // What an upload has reserved stays so until its bytes are gone.
+    let (hosting, room) = (Arc::clone(&call.broker.hosting), upload.map(|upload| Arc::clone(&upload.room)));
+    let (sender, answer) = sync_channel(1);
+    let work = move || {
+        let _held = (permit, room);
+        // Who asked may have given up.
+        let _ = sender.send(modules::compile(&hosting, module));
+    };
+    let began = Instant::now();
+    std::thread::Builder::new().name("compile".to_owned()).spawn(work).map_err(|error| {
+        Refusal::new("COMPILE_FAILED", format!("The system gives no thread to compile it: {error}."))
+    })?;
+    loop {
+        match answer.recv_timeout(LOOK_PAUSE) {
+            Ok(compiled) => return compiled.map_err(refused),
+            Err(RecvTimeoutError::Disconnected) => {
+                return Err(Refusal::new("COMPILE_FAILED", "The compiler ended by a panic."));
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        if upload.is_some_and(|upload| upload.ending.is_cancelled()) {
+            return Err(parts::cancelled(call));
+        }
+        if call.broker.commands.is_stopping() {
+            return Err(Refusal::new("STOPPING", "The broker is stopping."));
+        }
+        if began.elapsed() >= MODULE_COMPILE_PATIENCE {
+            let seconds = MODULE_COMPILE_PATIENCE.as_secs();
+            let message = format!("Compilation took longer than {seconds} s.");
+            return Err(Refusal::new("COMPILE_TIMEOUT", message));
+        }
+        goes_on(Instant::now());
+    }
+}
