@@ -28,6 +28,8 @@
 
 #[cfg(feature = "action")]
 pub mod action;
+#[cfg(feature = "auth")]
+pub mod auth;
 #[doc(hidden)]
 pub mod manifest;
 #[doc(hidden)]

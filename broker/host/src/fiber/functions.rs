@@ -9,48 +9,64 @@ use super::{
     state::FiberState,
 };
 use crate::{
-    LogLevel, MetricChange, Severity, StateRefused,
+    Capability, LogLevel, MetricChange, Severity, StateRefused,
     functions::{configuration, is_metric_name, is_state_key},
     limits,
 };
 
 impl environment::Host for FiberState {
     fn get(&mut self, name: String) -> Option<String> {
-        self.grants
-            .environment
-            .read
-            .covers(&name)
-            .then(|| self.services.environment(&self.run, &name))
-            .flatten()
+        let may = self.may_use(Capability::ReadEnvironment, &name);
+        may.then(|| self.services.environment(&self.run, &name)).flatten()
     }
 
     fn set(&mut self, name: String, value: String) -> bool {
-        self.grants.environment.write.covers(&name)
-            && fits(&name, &value)
-            && self.services.set_environment(&self.run, &name, Some(&value))
+        let may = self.may_use(Capability::WriteEnvironment, &name) && fits(&value);
+        may && self.services.set_environment(&self.run, &name, Some(&value))
     }
 
     fn remove(&mut self, name: String) -> bool {
-        self.grants.environment.write.covers(&name) && self.services.set_environment(&self.run, &name, None)
+        let may = self.may_use(Capability::WriteEnvironment, &name);
+        may && self.services.set_environment(&self.run, &name, None)
     }
 
     fn get_secret(&mut self, name: String) -> Option<String> {
-        self.grants.secrets.read.covers(&name).then(|| self.services.secret(&self.run, &name)).flatten()
+        let may = self.may_use(Capability::ReadSecret, &name);
+        may.then(|| self.services.secret(&self.run, &name)).flatten()
     }
 
     fn set_secret(&mut self, name: String, value: String) -> bool {
-        self.grants.secrets.write.covers(&name)
-            && fits(&name, &value)
-            && self.services.set_secret(&self.run, &name, Some(&value))
+        let may = self.may_use(Capability::WriteSecret, &name) && fits(&value);
+        may && self.services.set_secret(&self.run, &name, Some(&value))
     }
 
     fn remove_secret(&mut self, name: String) -> bool {
-        self.grants.secrets.write.covers(&name) && self.services.set_secret(&self.run, &name, None)
+        let may = self.may_use(Capability::WriteSecret, &name);
+        may && self.services.set_secret(&self.run, &name, None)
     }
 }
 
-fn fits(name: &str, value: &str) -> bool {
-    name.len() <= limits::NAME_BYTES_MAX && value.len() <= limits::ENVIRONMENT_VALUE_BYTES_MAX
+impl FiberState {
+    /// Whether the grants cover a name; the server hears of what they do not cover.
+    fn may(&self, capability: Capability, name: &str) -> bool {
+        let may = self.grants.cover(capability, name);
+        if !may {
+            self.services.not_granted(&self.run, capability, name);
+        }
+        may
+    }
+
+    fn may_use(&self, capability: Capability, name: &str) -> bool {
+        !name.is_empty() && name.len() <= limits::NAME_BYTES_MAX && self.may(capability, name)
+    }
+
+    fn may_keep_state(&self) -> bool {
+        self.may(Capability::KeepState, "")
+    }
+}
+
+fn fits(value: &str) -> bool {
+    value.len() <= limits::ENVIRONMENT_VALUE_BYTES_MAX
 }
 
 impl ambient::Host for FiberState {
@@ -69,7 +85,8 @@ impl ambient::Host for FiberState {
 
 impl state::Host for FiberState {
     fn get(&mut self, key: String) -> Option<Vec<u8>> {
-        is_state_key(&key).then(|| self.services.state(&self.run, &key)).flatten()
+        let may = is_state_key(&key) && self.may_keep_state();
+        may.then(|| self.services.state(&self.run, &key)).flatten()
     }
 
     fn set(&mut self, key: String, value: Vec<u8>) -> Result<(), StateError> {
@@ -79,19 +96,22 @@ impl state::Host for FiberState {
         if value.len() > limits::STATE_VALUE_BYTES_MAX {
             return Err(StateError::TooLarge);
         }
+        if !self.may_keep_state() {
+            return Err(StateError::Full);
+        }
         let set = self.services.set_state(&self.run, &key, Some(&value));
         set.map_err(|StateRefused::Full| StateError::Full)
     }
 
     fn remove(&mut self, key: String) {
-        if is_state_key(&key) {
+        if is_state_key(&key) && self.may_keep_state() {
             // A removal needs no room.
             let _ = self.services.set_state(&self.run, &key, None);
         }
     }
 
     fn keys(&mut self) -> Vec<String> {
-        self.services.state_keys(&self.run)
+        if self.may_keep_state() { self.services.state_keys(&self.run) } else { Vec::new() }
     }
 }
 

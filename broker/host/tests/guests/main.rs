@@ -1,6 +1,7 @@
 //! The host with real WebAssembly: hand-made components for every way in which a guest can behave.
 #![allow(clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
 
+mod auth;
 mod capabilities;
 mod containment;
 mod contract;

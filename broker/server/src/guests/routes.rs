@@ -342,6 +342,7 @@ fn grants(facts: &Facts, acting: Acting) -> Grants {
         write: if is_any { TopicGrant::NotSystem } else { TopicGrant::Filters(filters.collect()) },
         environment: ValueGrant { read: names(&facts.env), write: names(&facts.env) },
         secrets: ValueGrant { read: names(&facts.secrets), write: names(&facts.secrets) },
+        state: true,
         ..Grants::default()
     }
 }

@@ -1,0 +1,215 @@
+//! The world `auth`: guests that say who a client is. Not stable yet.
+//!
+//! Host functions that wait suspend the guest; written down it is straight-line code.
+
+#[doc(hidden)]
+#[allow(missing_docs, unreachable_pub, clippy::all, reason = "generated from wit")]
+pub mod bindings {
+    wit_bindgen::generate!({
+        path: "wit",
+        world: "lotmq:guest/auth",
+        features: ["auth", "route"],
+        pub_export_macro: true,
+        export_macro_name: "export_world",
+        default_bindings_module: "lotmq_guest::auth::bindings",
+    });
+}
+
+use crate::output;
+use bindings::exports::lotmq::guest::auth_handler;
+pub use bindings::{
+    exports::lotmq::guest::auth_handler::{
+        Acceptance, AlternativeName, Answer, Certificate, Denial, Description, Hooks, Login, Subscription,
+        Will,
+    },
+    lotmq::guest::{
+        ambient, config, diagnostics, environment,
+        logging::{Level, log},
+        message_properties::UserProperty,
+        metrics,
+        net::{self, Interest, IoError, Peer},
+        principals::{
+            Actions, Effect, Grant, Permission, Principal, Property, Selector, SessionLimits, revoke, update,
+        },
+        state,
+        types::Qos as QoS,
+    },
+};
+
+#[path = "connection.rs"]
+mod connection;
+pub use connection::Connection;
+
+/// Reason Code of CONNACK for a user name or a password that is wrong.
+pub const BAD_USER_NAME_OR_PASSWORD: u8 = 0x86;
+
+/// Reason Code of CONNACK for a client that may not be here.
+pub const NOT_AUTHORIZED: u8 = 0x87;
+
+/// Reason Code of CONNACK for an authentication method that is not known.
+pub const BAD_AUTHENTICATION_METHOD: u8 = 0x8C;
+
+/// What an authentication guest does. Only [`authenticate`](Authenticator::authenticate) must be given; the host calls of the others what [`describe`](Authenticator::describe) names.
+pub trait Authenticator {
+    /// Says which calls and methods this guest wants. Called once, before [`open`](Authenticator::open), without network.
+    fn describe() -> Description {
+        Description { hooks: Hooks::empty(), methods: Vec::new() }
+    }
+
+    /// Prepares: connects, loads keys.
+    fn open() -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Decides on a CONNECT packet without enhanced authentication.
+    fn authenticate(login: Login) -> Answer;
+
+    /// Begins or goes on with an enhanced authentication. For [`Description::methods`].
+    fn step(login: Login, method: String, data: Vec<u8>) -> Answer {
+        let _ = (login, data);
+        deny(BAD_AUTHENTICATION_METHOD, format!("method '{method}' is not known"))
+    }
+
+    /// An enhanced authentication is over before its end.
+    fn forget(connection: u64) {
+        let _ = connection;
+    }
+
+    /// A client that this guest has let in has got its CONNACK. For [`Hooks::CONNECTED`].
+    fn connected(connection: u64, client_id: String, session_present: bool) {
+        let _ = (connection, client_id, session_present);
+    }
+
+    /// Subscriptions were granted. For [`Hooks::SUBSCRIBED`].
+    fn subscribed(connection: u64, subscriptions: Vec<Subscription>) {
+        let _ = (connection, subscriptions);
+    }
+
+    /// A connection is over. For [`Hooks::DISCONNECTED`].
+    fn disconnected(connection: u64, reason: String) {
+        let _ = (connection, reason);
+    }
+
+    /// Works without a client; returns after about `until_ms`. For [`Hooks::RUN`]. Gives the milliseconds after which it wants to run again.
+    fn run(until_ms: u32) -> Result<u32, String> {
+        Ok(until_ms)
+    }
+
+    /// Says goodbye. The instance is dropped afterwards.
+    fn close() {}
+}
+
+impl Principal {
+    /// A user without groups and properties, about whom the Rules of the broker decide, without end and without bounds of its own.
+    pub fn named(user: impl Into<String>) -> Principal {
+        Principal {
+            user: user.into(),
+            groups: Vec::new(),
+            properties: Vec::new(),
+            permission: Permission::Rules,
+            expires_ms: None,
+            limits: SessionLimits::default(),
+        }
+    }
+}
+
+/// No bounds.
+impl Default for SessionLimits {
+    fn default() -> Self {
+        SessionLimits {
+            session_expiry_seconds: None,
+            packet_bytes: None,
+            queued_messages: None,
+            queued_bytes: None,
+            messages_per_second: None,
+            subscriptions: None,
+            connections: None,
+        }
+    }
+}
+
+impl Grant {
+    /// Allows publishing to the topics of a filter, at any quality of service, also retained messages, or subscribing to them, or both.
+    pub fn allow(actions: Actions, filter: impl Into<String>) -> Grant {
+        let (effect, filter) = (Effect::Allow, filter.into());
+        Grant { effect, actions, filter, qos_max: QoS::ExactlyOnce, retain: true }
+    }
+}
+
+/// Lets a client in.
+pub fn allow(principal: Principal) -> Answer {
+    Answer::Allow(Acceptance { principal, reason: None, user_properties: Vec::new(), data: None })
+}
+
+/// Keeps a client out; the text is for the log.
+pub fn deny(reason_code: u8, log: impl Into<String>) -> Answer {
+    Answer::Deny(Denial { reason_code, reason: None, user_properties: Vec::new(), log: log.into() })
+}
+
+#[doc(hidden)]
+pub struct ExportedAuth<T>(core::marker::PhantomData<T>);
+
+impl<T: Authenticator> auth_handler::Guest for ExportedAuth<T> {
+    fn describe() -> Description {
+        start();
+        T::describe()
+    }
+
+    fn open() -> Result<(), String> {
+        T::open()
+    }
+
+    fn authenticate(login: Login) -> Answer {
+        T::authenticate(login)
+    }
+
+    fn step(login: Login, method: String, data: Vec<u8>) -> Answer {
+        T::step(login, method, data)
+    }
+
+    fn forget(connection: u64) {
+        T::forget(connection);
+    }
+
+    fn connected(connection: u64, client_id: String, session_present: bool) {
+        T::connected(connection, client_id, session_present);
+    }
+
+    fn subscribed(connection: u64, subscriptions: Vec<Subscription>) {
+        T::subscribed(connection, subscriptions);
+    }
+
+    fn disconnected(connection: u64, reason: String) {
+        T::disconnected(connection, reason);
+    }
+
+    fn run(until_ms: u32) -> Result<u32, String> {
+        T::run(until_ms)
+    }
+
+    fn close() {
+        T::close();
+    }
+}
+
+fn start() {
+    output::start(|level, text| {
+        let level = match level {
+            output::LineLevel::Trace => Level::Trace,
+            output::LineLevel::Debug => Level::Debug,
+            output::LineLevel::Info => Level::Info,
+            output::LineLevel::Warn => Level::Warn,
+            output::LineLevel::Error => Level::Error,
+        };
+        log(level, text);
+    });
+}
+
+/// Makes a type that implements [`Authenticator`] the guest of this crate. Once per crate.
+#[macro_export]
+macro_rules! export_auth {
+    ($guest:ty) => {
+        type __LotmqAuth = $crate::auth::ExportedAuth<$guest>;
+        $crate::auth::bindings::export_world!(__LotmqAuth with_types_in $crate::auth::bindings);
+    };
+}
