@@ -36,6 +36,7 @@ mod metrics;
 mod models;
 mod module_routes;
 mod modules;
+mod modules_before;
 mod modules_in_parts;
 mod nothing_to_do;
 mod ownership;

@@ -494,6 +494,7 @@ fn topics_tell_of_a_module_until_it_is_removed() {
         "state",
         "installedUtc",
         "usedBy",
+        "former",
         "asked",
         "granted",
         "calls",

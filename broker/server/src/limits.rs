@@ -372,6 +372,9 @@ pub(crate) const MODULE_UPLOADS_TOLD_PAUSE: std::time::Duration = std::time::Dur
 /// How long native code of a module is waited for. Commands reference §14.4.
 pub(crate) const MODULE_COMPILE_PATIENCE: std::time::Duration = std::time::Duration::from_secs(300);
 
+/// Modules that are sent to Clients at once: each keeps a thread of commands while its Client takes it.
+pub(crate) const MODULE_DOWNLOADS_MAX: usize = 2;
+
 /// Modules of which native code is made at once, those included that nobody waits for any more.
 pub(crate) const MODULE_COMPILES_MAX: usize = 8;
 

@@ -15,8 +15,8 @@ use crate::limits::BODY_INLINE_BYTES_MAX;
 use crate::log::record::{Body, Delivery, MessageRef, Records, encode_body};
 use crate::table::{
     ArchiveRow, DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, RetainedRow, Row,
-    SessionRow, SettingRow, SubscriptionRow, Table, TenantRow, UserRow, definition_key, named_key, seal,
-    subscription_key,
+    SessionRow, SettingRow, SubscriptionRow, Table, TenantRow, UserRow, definition_key, module_key,
+    named_key, seal, subscription_key,
 };
 use crate::{MessageId, SessionId, TenantId};
 
@@ -139,12 +139,14 @@ pub enum Op<'a> {
     },
     /// Creates or replaces a module.
     PutModule(&'a ModuleRow),
-    /// Removes a module.
+    /// Removes a module, or the version before it.
     DeleteModule {
         /// The tenant.
         tenant: TenantId,
         /// Its name.
         name: &'a str,
+        /// Whether the version before is meant.
+        is_former: bool,
     },
     /// Creates or replaces a project with its files.
     PutProject {
@@ -341,7 +343,9 @@ impl Batch {
                 self.delete(Table::Definitions, definition_key(tenant, kind, name));
             }
             Op::PutModule(row) => self.put(row),
-            Op::DeleteModule { tenant, name } => self.delete(Table::Modules, named_key(tenant, name)),
+            Op::DeleteModule { tenant, name, is_former } => {
+                self.delete(Table::Modules, module_key(tenant, name, is_former));
+            }
             Op::PutProject { row, archive } => {
                 self.put(row);
                 self.put(&ArchiveRow { tenant: row.tenant, name: row.name.clone(), bytes: archive });

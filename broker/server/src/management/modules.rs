@@ -30,6 +30,7 @@ use tracing::{error, warn};
 use crate::guests::HasPrograms as _;
 use crate::guests::route_modules::RouteModule;
 use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
+use crate::limits::MODULES_BYTES_MAX;
 use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 
@@ -97,30 +98,56 @@ pub(crate) struct Module {
 
 /// Modules of a tenant.
 #[derive(Default)]
-pub(crate) struct Modules(RwLock<BTreeMap<Arc<str>, Arc<Module>>>);
+pub(crate) struct Modules {
+    present: RwLock<BTreeMap<Arc<str>, Arc<Module>>>,
+    /// The versions before them, as far as they are kept.
+    former: RwLock<BTreeMap<Arc<str>, Arc<Module>>>,
+}
 
 impl Modules {
     pub(crate) fn get(&self, name: &str) -> Option<Arc<Module>> {
-        self.0.read().get(name).cloned()
+        self.present.read().get(name).cloned()
+    }
+
+    /// The version before a module.
+    pub(crate) fn former(&self, name: &str) -> Option<Arc<Module>> {
+        self.former.read().get(name).cloned()
     }
 
     /// All modules, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Module>> {
-        self.0.read().values().cloned().collect()
+        self.present.read().values().cloned().collect()
     }
 
-    /// Number and bytes of all modules.
-    pub(crate) fn size(&self) -> (usize, usize) {
-        let modules = self.0.read();
-        (modules.len(), modules.values().map(|module| module.bytes.len()).sum())
+    pub(crate) fn count(&self) -> usize {
+        self.present.read().len()
+    }
+
+    /// Bytes of all modules but the one of this name, versions before them included.
+    pub(crate) fn bytes_besides(&self, name: &str) -> usize {
+        let bytes = |modules: &BTreeMap<Arc<str>, Arc<Module>>| -> usize {
+            let others = modules.values().filter(|module| *module.name != *name);
+            others.map(|module| module.bytes.len()).sum()
+        };
+        bytes(&self.present.read()) + bytes(&self.former.read())
     }
 
     pub(crate) fn remove(&self, name: &str) {
-        self.0.write().remove(name);
+        self.present.write().remove(name);
+        self.former.write().remove(name);
     }
 
     pub(crate) fn insert(&self, module: Arc<Module>) {
-        self.0.write().insert(Arc::clone(&module.name), module);
+        self.present.write().insert(Arc::clone(&module.name), module);
+    }
+
+    /// Keeps a version before, in the place of the one that was kept; `None` keeps none.
+    pub(crate) fn keep(&self, name: &str, former: Option<Arc<Module>>) {
+        let mut kept = self.former.write();
+        match former {
+            Some(former) => kept.insert(Arc::clone(&former.name), former),
+            None => kept.remove(name),
+        };
     }
 }
 
@@ -132,6 +159,8 @@ pub(crate) struct InstalledModule {
     pub(crate) further_exports: Vec<String>,
     /// Why the trigger that its facts name does not start it.
     pub(crate) refused_trigger: Option<HintRefusal>,
+    /// Whether the version before, if there was one, is kept.
+    pub(crate) is_former_kept: bool,
 }
 
 /// Module with its native code, which can be installed.
@@ -184,11 +213,28 @@ pub(crate) fn install(
     let installed = guests::install(tenant, hosting, definition, batch)?;
     batch.push(Op::PutModule(&row(tenant, &module)));
     let module = Arc::new(module);
-    tenant.managed().modules.insert(Arc::clone(&module));
+    let modules = &tenant.managed().modules;
+    let before = modules.get(&module.name);
+    modules.insert(Arc::clone(&module));
+    let is_kept = before.is_none_or(|before| keep(tenant, &module, before, batch));
     if module.options.is_disabled {
         switch(tenant, hosting, &module, true, batch);
     }
-    Ok(InstalledModule { installed, further_exports, refused_trigger })
+    Ok(InstalledModule { installed, further_exports, refused_trigger, is_former_kept: is_kept })
+}
+
+/// Keeps the version before a module where the bytes of all suffice for that; otherwise none is kept.
+fn keep(tenant: &Tenant, module: &Module, before: Arc<Module>, batch: &mut Batch) -> bool {
+    let modules = &tenant.managed().modules;
+    let others = modules.bytes_besides(&module.name);
+    let fits = others + module.bytes.len() + before.bytes.len() <= MODULES_BYTES_MAX;
+    if fits {
+        batch.push(Op::PutModule(&ModuleRow { is_former: true, ..row(tenant, &before) }));
+    } else {
+        batch.push(Op::DeleteModule { tenant: tenant.id, name: &module.name, is_former: true });
+    }
+    modules.keep(&module.name, fits.then_some(before));
+    fits
 }
 
 fn new_definition(module: &Module, facts: Facts) -> NewDefinition {
@@ -273,6 +319,15 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         Some(RunnerState::Failed) => "failed",
         _ => "enabled",
     };
+    let former = tenant.managed().modules.former(&module.name);
+    let former = former.map(|former| {
+        json!({
+            "version": former.options.version,
+            "sha256": data_encoding::HEXLOWER.encode(&former.hash),
+            "bytes": former.bytes.len(),
+            "installedUtc": crate::process::clock::utc_text(former.installed_at_ms),
+        })
+    });
     json!({
         "name": &*module.name,
         "tenant": &*tenant.name,
@@ -283,6 +338,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "state": state,
         "installedUtc": crate::process::clock::utc_text(module.installed_at_ms),
         "usedBy": used_by,
+        "former": former,
         "asked": module.asked.clone().unwrap_or_default(),
         "granted": module.options.granted(),
         "calls": calls,
@@ -328,6 +384,10 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
             owner: authority::owner(&tenant.users, &row.owner),
             installed_at_ms: row.changed_at_ms,
         };
+        if row.is_former {
+            tenant.managed().modules.keep(&row.name, Some(Arc::new(module)));
+            continue;
+        }
         // It is stored already: what installing would write is dropped.
         let compiled = compile(hosting, module);
         match compiled.and_then(|compiled| install(tenant, hosting, compiled, &mut Batch::new())) {
@@ -354,6 +414,7 @@ fn row(tenant: &Tenant, module: &Module) -> ModuleRow {
     ModuleRow {
         tenant: tenant.id,
         name: module.name.as_ref().into(),
+        is_former: false,
         world: module.world.name().to_owned(),
         options: serde_json::to_string(&module.options).expect("options are strings, numbers and JSON"),
         hash: module.hash,

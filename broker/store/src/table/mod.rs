@@ -33,6 +33,7 @@ pub use keep::KeepRow;
 pub(crate) use key::{definition_key, named_key, session_key, subscription_key};
 pub use meta::MetaRow;
 pub use module::ModuleRow;
+pub(crate) use module::module_key;
 pub(crate) use project::ArchiveRow;
 pub use project::ProjectRow;
 pub use quarantine::QuarantineRow;

@@ -1,4 +1,4 @@
-//! Table `modules`: uploaded WebAssembly components. Key: tenant, name.
+//! Table `modules`: uploaded WebAssembly components. Key: tenant, name, and a NUL behind the name of a version before.
 
 use bytes::Bytes;
 
@@ -13,6 +13,8 @@ pub struct ModuleRow {
     pub tenant: TenantId,
     /// Its name.
     pub name: String,
+    /// Whether it is the version before the one of that name, kept to go back to.
+    pub is_former: bool,
     /// The world that it implements: `action`, `model`, `rule`, `route`, `auth`.
     pub world: String,
     /// Options given with the upload (grants, configuration, limits), in the form that the owning crate chose.
@@ -31,11 +33,23 @@ pub struct ModuleRow {
     pub changed_at_ms: u64,
 }
 
+/// Character behind the name of a version before; no name of a module has it.
+const FORMER: char = '\0';
+
+/// Key of a module, or of the version before it.
+pub(crate) fn module_key(tenant: TenantId, name: &str, is_former: bool) -> Vec<u8> {
+    let mut key = named_key(tenant, name);
+    if is_former {
+        key.push(FORMER as u8);
+    }
+    key
+}
+
 impl Row for ModuleRow {
     const TABLE: Table = Table::Modules;
 
     fn key(&self) -> Vec<u8> {
-        named_key(self.tenant, &self.name)
+        module_key(self.tenant, &self.name, self.is_former)
     }
 
     fn encode(&self, out: &mut Vec<u8>) {
@@ -50,9 +64,16 @@ impl Row for ModuleRow {
     }
 
     fn decode(key: &mut Decoder<'_>, _version: u8, body: &mut Decoder<'_>) -> Result<Self, Malformed> {
+        let tenant = TenantId(key.u32()?);
+        let mut name = key.rest_string()?;
+        let is_former = name.ends_with(FORMER);
+        if is_former {
+            name.pop();
+        }
         Ok(Self {
-            tenant: TenantId(key.u32()?),
-            name: key.rest_string()?,
+            tenant,
+            name,
+            is_former,
             world: body.string()?,
             options: body.string()?,
             hash: body.take(32)?.try_into().map_err(|_| body.malformed())?,

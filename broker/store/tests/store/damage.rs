@@ -454,6 +454,7 @@ pub(crate) fn large_module(bytes: usize) -> Batch {
     batch.push(Op::PutModule(&ModuleRow {
         tenant: TenantId::DEFAULT,
         name: "Ballast".into(),
+        is_former: false,
         world: "action".into(),
         options: String::new(),
         hash: [0; 32],

@@ -55,6 +55,7 @@ fn fill_rows(batch: &mut Batch, tenant: TenantId) {
     batch.push(Op::PutModule(&ModuleRow {
         tenant,
         name: "Filter".into(),
+        is_former: false,
         world: "action".into(),
         options: "{}".into(),
         hash: [3; 32],

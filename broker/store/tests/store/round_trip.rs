@@ -48,6 +48,7 @@ fn rows() -> Recovered {
     rows.modules = vec![ModuleRow {
         tenant,
         name: "M".into(),
+        is_former: false,
         world: "action".into(),
         options: "{}".into(),
         hash: [8; 32],
@@ -57,6 +58,8 @@ fn rows() -> Recovered {
         order: 5,
         changed_at_ms: 6,
     }];
+    let former = ModuleRow { is_former: true, hash: [8; 32], ..rows.modules[0].clone() };
+    rows.modules.push(former);
     rows.projects = vec![ProjectRow {
         tenant,
         name: "plant 2".into(),
@@ -103,7 +106,9 @@ fn delete_all(batch: &mut Batch) {
     batch.push(Op::DeleteRetained { tenant, topic: "a/b", version: MessageId(10) });
     batch.push(Op::DeleteKeep { tenant, topic: "k" });
     batch.push(Op::DeleteDefinition { tenant, kind: "action", name: "Heater" });
-    batch.push(Op::DeleteModule { tenant, name: "M" });
+    for is_former in [false, true] {
+        batch.push(Op::DeleteModule { tenant, name: "M", is_former });
+    }
     batch.push(Op::DeleteProject { tenant, name: "plant 2" });
     batch.push(Op::DeleteUser { tenant, name: "ann" });
     batch.push(Op::DeleteSetting { tenant, name: "Port" });
@@ -325,6 +330,7 @@ fn two_tenants_share_nothing() {
         rows.retained[0] = RetainedRow { tenant, payload: value.clone().into(), ..rows.retained[0].clone() };
         rows.keeps[0] = KeepRow { tenant, payload: value.clone().into(), ..rows.keeps[0].clone() };
         rows.definitions[0] = DefinitionRow { tenant, source: value.clone(), ..rows.definitions[0].clone() };
+        rows.modules.truncate(1);
         rows.modules[0] = ModuleRow { tenant, world: value.clone(), ..rows.modules[0].clone() };
         rows.users[0] = UserRow { tenant, credential: value.clone(), ..rows.users[0].clone() };
         rows.settings[0] = SettingRow { tenant, value: value.clone(), ..rows.settings[0].clone() };

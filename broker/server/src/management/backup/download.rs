@@ -73,20 +73,31 @@ pub(crate) fn send<E: From<DownloadError>>(
             data_encoding::HEXLOWER.encode(&Sha256::digest(&chunk)),
             STANDARD.encode(&chunk)
         );
-        await_room(is_stopping, client)?;
-        let is_sent = this_turn::with(|turn| {
-            turn.tick();
-            let publication = internal::encoded(turn, topic, payload.as_bytes(), QoS::ExactlyOnce, false, 0);
-            let is_sent = publication
-                .is_some_and(|publication| turn.publish_to_client(&client.tenant, &publication, client));
-            turn.flush();
-            is_sent
-        });
-        if !is_sent {
-            return Err(DownloadError::Gone.into());
-        }
+        send_one(is_stopping, client, topic, payload.as_bytes())?;
     }
     Ok(Sent { bytes, chunks: total, sha256: data_encoding::HEXLOWER.encode(&all.finalize()) })
+}
+
+/// Sends one chunk once the Client has taken others, until the broker `is_stopping`.
+///
+/// # Errors
+/// When the Client takes no more.
+pub(crate) fn send_one(
+    is_stopping: &dyn Fn() -> bool,
+    client: &Arc<Client>,
+    topic: &str,
+    payload: &[u8],
+) -> Result<(), DownloadError> {
+    await_room(is_stopping, client)?;
+    let is_sent = this_turn::with(|turn| {
+        turn.tick();
+        let publication = internal::encoded(turn, topic, payload, QoS::ExactlyOnce, false, 0);
+        let is_sent = publication
+            .is_some_and(|publication| turn.publish_to_client(&client.tenant, &publication, client));
+        turn.flush();
+        is_sent
+    });
+    if is_sent { Ok(()) } else { Err(DownloadError::Gone) }
 }
 
 /// Waits until the Client has taken the chunks that it was sent.

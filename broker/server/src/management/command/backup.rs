@@ -49,7 +49,7 @@ pub(super) static RESTORE: Verb = Verb {
 fn backup(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let (name, parts) = read_arguments(call)?;
     let topic = format!("$SYS/Coreflux/Backup/{name}/download");
-    let client = receiver(call, &topic)?;
+    let client = receiver(call, ("backup", &topic))?;
     let chunk_bytes = backup::chunk_bytes(&client, &topic).ok_or_else(|| {
         let limit = client.wire().packet_bytes_max;
         Refusal::new("PACKETS_TOO_SMALL", format!("The client takes packets of at most {limit} bytes."))
@@ -161,20 +161,18 @@ fn is_backup_name(name: &str) -> bool {
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".-_".contains(&byte))
 }
 
-/// Finds the Client that gave the command, if the backup would reach it. Nobody else gets one: it holds hashes of passwords.
-fn receiver(call: &Call<'_>, topic: &str) -> Result<Arc<Client>, Refusal> {
+/// Finds the Client that gave the command, if what is sent to a topic would reach it. Nobody else gets it: a backup holds hashes of passwords.
+pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<Arc<Client>, Refusal> {
     let client = call.tenant.sessions.lock().get(SessionKey::from(call.identity)).map(Arc::clone);
     let client = client.filter(|client| client.session_id == call.job.queue).ok_or_else(|| {
-        Refusal::new(
-            "NO_RECEIVER",
-            "A backup is sent to the client that asks for it, which must be connected.",
-        )
+        let message = format!("A {what} is sent to the client that asks for it, which must be connected.");
+        Refusal::new("NO_RECEIVER", message)
     })?;
     let is_receiver = |target: &lotmq_core::routing::route::Target| Arc::ptr_eq(&target.client, &client);
     if call.tenant.route(topic).targets.iter().any(is_receiver) {
         return Ok(client);
     }
-    let refusal = Refusal::new("NOT_SUBSCRIBED", "Subscribe to the topic of the backup first.");
+    let refusal = Refusal::new("NOT_SUBSCRIBED", format!("Subscribe to the topic of the {what} first."));
     Err(refusal.with_suggestion(format!("the topic is {topic}")))
 }
 

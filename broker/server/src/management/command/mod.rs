@@ -105,7 +105,9 @@ static VERBS: &[&Verb] = &[
     &modules::INFO,
     &modules::ENABLE,
     &modules::DISABLE,
+    &modules::ROLLBACK,
     &modules::parts::CANCEL,
+    &modules::download::GET,
     &projects::ADD,
     &projects::REMOVE,
     &projects::LOAD,
@@ -188,8 +190,6 @@ static NOT_AVAILABLE: &[&str] = &[
     "assetNameSet",
     "installWithToken",
     "uninstallWithToken",
-    "rollbackModule",
-    "getModule",
 ];
 
 /// Finds the verb of a normalised name.

@@ -1,4 +1,4 @@
-//! `-addModule`, `-removeModule`, `-listModules`, `-moduleInfo`, `-enableModule`, `-disableModule`. Commands reference §14.
+//! `-addModule`, `-removeModule`, `-listModules`, `-moduleInfo`, `-enableModule`, `-disableModule`, `-rollbackModule`. Commands reference §14.
 
 use std::sync::Arc;
 
@@ -23,6 +23,7 @@ use crate::management::modules::{self, CompiledModule, InstalledModule, Module};
 use options::{MODULE_NAME_RULE, component, granted, is_module_name, own_tenant, read_options, world_of};
 
 mod compiling;
+pub(super) mod download;
 mod options;
 pub(super) mod parts;
 
@@ -84,6 +85,17 @@ pub(super) static ENABLE: Verb = Verb {
     execute: |call| switch(call, false),
 };
 
+pub(super) static ROLLBACK: Verb = Verb {
+    name: "rollbackModule",
+    usage: "<name> [-force]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::ModuleManagementCreation),
+    effect: Effect::Stores,
+    summary: "Puts the version before in the place of a module, which is the version before then; one of another user with -force only.",
+    example: "-rollbackModule scale",
+    execute: rollback,
+};
+
 pub(super) static DISABLE: Verb = Verb {
     name: "disableModule",
     usage: "<name> [-force]",
@@ -142,10 +154,26 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     };
     check_place(call, (&name, world, module.bytes.len()), asked.replaces)?;
     let compiled = compiling::compile(call, module)?;
-    let (installed, former) = install(call, compiled, asked.replaces)?;
-    let mut done = tell(call, &name, "added")?;
+    let done = install_and_tell(call, compiled, asked.replaces, "added")?;
+    Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
+}
+
+/// Installs a module and answers with what it is now and what is to be known of it.
+fn install_and_tell(
+    call: &mut Call<'_>,
+    compiled: CompiledModule,
+    replaces: bool,
+    what: &str,
+) -> Result<Done, Refusal> {
+    let (name, world) = (Arc::clone(&compiled.module.name), compiled.module.world);
+    let (installed, former) = install(call, compiled, replaces)?;
+    let mut done = tell(call, &name, what)?;
     if let Some(former) = former {
         done = done.with_member("changes", changes(call, &former));
+    }
+    if !installed.is_former_kept {
+        let warning = "The version before is not kept: there is no room for both.";
+        done = done.with_warning("FORMER_NOT_KEPT", warning);
     }
     if let Some(refusal) = installed.refused_trigger {
         let warning = format!("The module wants to be started by {refusal}.");
@@ -157,9 +185,6 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     for export in installed.further_exports {
         let warning = format!("Export '{export}' is not part of world '{}' and is ignored.", world.name());
         done = done.with_warning("EXPORT_IGNORED", &warning);
-    }
-    for (code, warning) in asked.warnings {
-        done = done.with_warning(code, &warning);
     }
     Ok(done)
 }
@@ -216,7 +241,8 @@ fn check_place(
         let message = format!("Module '{name}' is of world '{other}'. Remove it first.");
         return Err(Refusal::new("WORLD_MISMATCH", message));
     }
-    let (count, bytes) = call.tenant.managed().modules.size();
+    let modules = &call.tenant.managed().modules;
+    let (count, bytes) = (modules.count(), modules.bytes_besides(name));
     let tenant = &call.tenant.name;
     if known.is_none() && count >= MODULES_MAX {
         let message = format!("Tenant '{tenant}' already stores {MODULES_MAX} modules.");
@@ -242,7 +268,9 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let removed = Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, name, &mut batch)
         .map_err(|_| not_found(name))?;
     call.tenant.managed().modules.remove(name);
-    batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name });
+    for is_former in [false, true] {
+        batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name, is_former });
+    }
     if has_error(&removed.definition) {
         call.changed(format!("$SYS/Coreflux/Modules/{name}/Error"), Vec::new());
     }
@@ -300,6 +328,26 @@ fn switch(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
         call.commit(batch)?;
     }
     tell(call, name, if is_disabled { "disabled" } else { "enabled" })
+}
+
+fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let asked = Removal::read(call, &["name"])?;
+    let name = &asked.arguments[0];
+    call.about(EntityType::Module, name);
+    let modules = &call.tenant.managed().modules;
+    if modules.get(name).is_none() {
+        return Err(not_found(name));
+    }
+    asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
+    let former = modules.former(name).ok_or_else(|| {
+        Refusal::new("NO_FORMER_VERSION", format!("Module '{name}' has no version before."))
+    })?;
+    call.details =
+        Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&former.hash), "bytes": former.bytes.len() }));
+    let module =
+        Module { owner: call.owner(), installed_at_ms: call.broker.clock.wall_ms(), ..(*former).clone() };
+    let compiled = compiling::compile(call, module)?;
+    install_and_tell(call, compiled, true, "rolled back")
 }
 
 /// Parses the one argument beside the tenant.

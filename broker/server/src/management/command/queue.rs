@@ -101,6 +101,8 @@ pub(crate) struct Commands {
     pub(super) stored: Stored,
     /// Modules of which native code is made on other threads.
     pub(super) compiles: Arc<AtomicUsize>,
+    /// Number of modules that are being sent to Clients.
+    pub(super) downloads: AtomicUsize,
     /// Reads of the store on other threads.
     pub(super) aside: Aside,
     /// Sessions whose own password is being set by their command, which has not been answered.

@@ -10,6 +10,7 @@ pub(super) static COMPILE: &[&str] = &[
     "addRule",
     "addModule",
     "enableModule",
+    "rollbackModule",
     "addPython",
     "addProject",
     "loadProject",
