@@ -11,6 +11,7 @@ use crate::{
     bindings::{ActionExports, model::ModelExports},
     engine::Ticker,
     guest::{ActionPre, Guest, Pre},
+    limits::CALL_BYTES_MAX,
     memory::Memory,
     state::RunState,
     ticker::Pace,
@@ -292,6 +293,7 @@ fn call_model(
 pub(crate) fn new_store(engine: &Engine, state: RunState, time: Duration) -> Store<RunState> {
     let mut store = Store::new(engine.wasmtime(), state);
     store.limiter(RunState::limiter);
+    store.set_hostcall_fuel(CALL_BYTES_MAX);
     let ticker = engine.ticker().clone();
     store.epoch_deadline_callback(at_tick(ticker.clone()));
     ticker.run_begins(Pace::Coarse);

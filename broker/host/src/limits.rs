@@ -24,6 +24,10 @@ pub const MESSAGE_BYTES_MAX: usize = 4096;
 /// Bytes of an environment value or a secret that a guest may set.
 pub const ENVIRONMENT_VALUE_BYTES_MAX: usize = 64 * 1024;
 
+/// Bytes that one call between guest and host may copy out of the guest's memory. Elements of a list may lie in the same place, so that what is copied can be many times
+/// larger than that memory; a call that waits keeps its copy as long. Twice [`WRITE_BYTES_PER_RUN_MAX`].
+pub const CALL_BYTES_MAX: usize = 32 * 1024 * 1024;
+
 /// Counters and gauges that one run may change. As many as a definition may have.
 pub const METRICS_PER_RUN_MAX: usize = 32;
 

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     Engine, GuestLimits, Trap,
+    limits::CALL_BYTES_MAX,
     ticker::{Pace, Ticker},
 };
 use wasmtime::{
@@ -52,6 +53,7 @@ impl<T: OnFiber> Fiber<T> {
         let ticker = engine.ticker().clone();
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.fiber().memory);
+        store.set_hostcall_fuel(CALL_BYTES_MAX);
         let ticking = ticker.clone();
         store.epoch_deadline_callback(move |mut store| {
             store.data_mut().fiber().tick()?;

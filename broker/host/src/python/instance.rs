@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Trap, TrapKind, Value,
     instance::{AtTick, Deadline, Stopped, processor_time},
-    limits::{PYTHON_MEMORY_BYTES, PYTHON_TIME},
+    limits::{CALL_BYTES_MAX, PYTHON_MEMORY_BYTES, PYTHON_TIME},
     memory::{Memory, OF_SCRIPTS},
     ticker::{Pace, Ticker},
     trap,
@@ -55,6 +55,7 @@ impl ScriptInstance {
         };
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.memory);
+        store.set_hostcall_fuel(CALL_BYTES_MAX);
         let ticker = engine.ticker().clone();
         let ticking = ticker.clone();
         store.epoch_deadline_callback(move |mut store| {

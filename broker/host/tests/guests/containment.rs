@@ -7,7 +7,7 @@ use crate::support::{
 use lotmq_host::{
     AfterTraps, Executor, ExecutorOptions, FinishedRun, GuestLimits, MESSAGE_PAUSED, MailboxOptions,
     PostError, Posted, RunOutcome, RunOutput, Runner, RunnerSpec, RunnerState, Sink, Trap, TrapKind,
-    limits::{CALL_DEPTH_MAX, EXECUTOR_SILENCE_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
+    limits::{CALL_BYTES_MAX, CALL_DEPTH_MAX, EXECUTOR_SILENCE_MAX, HOPS_MAX, WRITES_PER_RUN_MAX},
 };
 use lotmq_pulse::Pulses;
 use std::{
@@ -96,6 +96,32 @@ fn every_way_to_misbehave_is_a_trap_that_says_what_happened() {
         let RunOutcome::Trapped(trap) = run.outcome else { panic!("{name}: {:?}", run.outcome) };
         assert_eq!((trap.kind, trap.message.as_str()), (kind, text), "{name}");
     }
+}
+
+/// Calls an Action with so many inputs of 1 KiB each, all of whose names lie in the same place.
+fn inputs_in_one_place(count: u32) -> String {
+    format!(
+        "(drop (memory.grow (i32.const 32)))
+         (loop $again
+            (i32.store (i32.add (i32.const 131072) (i32.mul (local.get $i) (i32.const 24))) (i32.const 65536))
+            (i32.store (i32.add (i32.const 131076) (i32.mul (local.get $i) (i32.const 24))) (i32.const 1024))
+            (local.set $i (i32.add (local.get $i) (i32.const 1)))
+            (br_if $again (i32.lt_u (local.get $i) (i32.const {count}))))
+         (call $call_action (i32.const 80) (i32.const 6) (i32.const 131072) (i32.const {count}) (i32.const 32))"
+    )
+}
+
+#[test]
+fn a_call_copies_no_more_out_of_a_guest_however_small_the_guest_is() {
+    let outcome = |count| {
+        let on_message = inputs_in_one_place(count);
+        run_once(Text { on_message: &on_message, ..Text::default() }, &message("in", b"1")).0
+    };
+    assert_eq!(outcome(20_000), RunOutcome::Done(Vec::new()));
+    assert!(40_000 * 1024 > CALL_BYTES_MAX);
+    let RunOutcome::Trapped(trap) = outcome(40_000) else { panic!("it was copied") };
+    assert_eq!(trap.kind, TrapKind::HostCall);
+    assert!(trap.message.contains("too much data"), "{trap:?}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 
 use wasmparser::{CompositeInnerType, ExternalKind, FuncType, Parser, Payload, TypeRef, ValType};
 use wit_component::{ComponentEncoder, StringEncoding, dummy_module, embed_component_metadata};
-use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve};
+use wit_parser::{LiftLowerAbi, ManglingAndAbi, Resolve, SizeAlign, WorldId, WorldItem};
 
 use crate::meanings::{Meaning, meanings};
 
@@ -123,8 +123,31 @@ pub(crate) struct Interpreter {
     pub(crate) component: Vec<u8>,
 }
 
-/// Where a world's handler finds the program: its name, and the parameter with the address; the length is the next one.
-const ENTRIES: &[(&str, usize)] = &[("#on-message", 2), ("#check", 13), ("#request", 2)];
+/// Where a world's handler finds the program, and how it says the number of calls.
+struct Entry {
+    name: &'static str,
+    /// The parameter with the address, before that with the length; `None` where all parameters are in memory and the program is the last of them.
+    parameter: Option<usize>,
+    answer: AnswerKind,
+}
+
+/// How a handler says the number of calls.
+#[derive(Clone, Copy)]
+enum AnswerKind {
+    /// As the line of an error.
+    Line,
+    /// As the bytes of a result.
+    Bytes,
+    /// As the bytes of a challenge.
+    Challenge,
+}
+
+const ENTRIES: &[Entry] = &[
+    Entry { name: "#on-message", parameter: Some(2), answer: AnswerKind::Line },
+    Entry { name: "#check", parameter: Some(13), answer: AnswerKind::Line },
+    Entry { name: "#request", parameter: Some(2), answer: AnswerKind::Bytes },
+    Entry { name: "#step", parameter: None, answer: AnswerKind::Challenge },
+];
 
 impl Interpreter {
     pub(crate) fn of(world: &str) -> Self {
@@ -138,7 +161,7 @@ impl Interpreter {
             let found = functions.iter_mut().find(|it| it.module == module && it.name == name);
             found.expect("every function of the world is imported").meanings = meanings;
         }
-        let mut core = wat::parse_str(text(&functions, &exports)).unwrap();
+        let mut core = wat::parse_str(text(&functions, &exports, last_of_step(&resolve, id))).unwrap();
         embed_component_metadata(&mut core, &resolve, id, StringEncoding::UTF8, false).unwrap();
         let component = ComponentEncoder::default().module(&core).unwrap().validate(true).encode().unwrap();
         Self { functions, component }
@@ -148,6 +171,19 @@ impl Interpreter {
     pub(crate) fn step(&self, step: Step) -> u8 {
         u8::try_from(self.functions.len() + step as usize).expect("a world has fewer than 249 functions")
     }
+}
+
+/// Where the last parameter of `step` lies, of a world that has it: its parameters are too many, so they are in memory.
+fn last_of_step(resolve: &Resolve, world: WorldId) -> Option<usize> {
+    let mut sizes = SizeAlign::default();
+    sizes.fill(resolve);
+    let handlers = resolve.worlds[world].exports.values().filter_map(|item| match item {
+        WorldItem::Interface { id, .. } => Some(*id),
+        WorldItem::Function(_) | WorldItem::Type { .. } => None,
+    });
+    let step = handlers.flat_map(|id| &resolve.interfaces[id].functions).find(|(name, _)| *name == "step")?.1;
+    let offsets = sizes.field_offsets(step.params.iter().map(|parameter| &parameter.ty));
+    offsets.last().map(|(offset, _)| offset.size_wasm32())
 }
 
 /// Imports and exports of a core module that has the shape of a world.
@@ -199,7 +235,7 @@ fn functions(module: &[u8]) -> (Vec<HostFunction>, Vec<(String, FuncType)>) {
 }
 
 /// The interpreter as WebAssembly text.
-fn text(functions: &[HostFunction], exports: &[(String, FuncType)]) -> String {
+fn text(functions: &[HostFunction], exports: &[(String, FuncType)], last_in_memory: Option<usize>) -> String {
     let mut out = String::from("(module\n");
     for (number, function) in functions.iter().enumerate() {
         let HostFunction { module, name, parameters, results, .. } = function;
@@ -220,11 +256,17 @@ fn text(functions: &[HostFunction], exports: &[(String, FuncType)]) -> String {
         }
         write!(out, "(func (export {name:?}) {} ", signature(of.params(), of.results())).unwrap();
         let entry =
-            ENTRIES.iter().find(|(entry, _)| name.ends_with(entry) && !name.starts_with("cabi_post_"));
-        if let Some((_, at)) = entry {
-            write!(out, "(call $run (local.get {at}) (local.get {})) ", at + 1).unwrap();
-            let is_bytes = i32::from(name.ends_with("#request"));
-            write!(out, "(call $answer (i32.const {is_bytes}))").unwrap();
+            ENTRIES.iter().find(|entry| name.ends_with(entry.name) && !name.starts_with("cabi_post_"));
+        if let Some(Entry { parameter, answer, .. }) = entry {
+            let (program, len) = if let Some(at) = parameter {
+                (format!("local.get {at}"), format!("local.get {}", at + 1))
+            } else {
+                let at = last_in_memory.expect("only parameters of `step` are in memory");
+                let load = |at| format!("i32.load offset={at} (local.get 0)");
+                (load(at), load(at + 4))
+            };
+            write!(out, "(call $run ({program}) ({len})) (call $answer (i32.const {}))", *answer as u8)
+                .unwrap();
         } else if !of.results().is_empty() {
             out.push_str("(memory.fill (i32.const 16) (i32.const 0) (i32.const 64)) (i32.const 16)");
         }
@@ -367,16 +409,19 @@ const MACHINE: &str = r#"
       (br_if $over (i32.ge_u (global.get $pc) (global.get $end)))
       (call $step (call $byte))
       (br $next))))
-  ;; Number of calls as the line of an error, or as four bytes; or whatever the program said.
-  (func $answer (param $is_bytes i32) (result i32)
+  ;; Number of calls as the line of an error, or as four bytes of a result or of a challenge; or whatever the program said.
+  (func $answer (param $kind i32) (result i32)
     (global.set $mode (i32.const 0))
     (global.set $heap (i32.const 8192))
     (if (global.get $answer_at) (then (return (global.get $answer_at))))
     (memory.fill (i32.const 16) (i32.const 0) (i32.const 64))
     (i32.store (i32.const 80) (global.get $calls))
-    (if (local.get $is_bytes)
-      (then (i32.store (i32.const 20) (i32.const 80)) (i32.store (i32.const 24) (i32.const 4)))
-      (else (i32.store8 (i32.const 16) (i32.const 1)) (i32.store (i32.const 36) (global.get $calls))))
+    (if (i32.eq (local.get $kind) (i32.const 0)) (then
+      (i32.store8 (i32.const 16) (i32.const 1)) (i32.store (i32.const 36) (global.get $calls))))
+    (if (i32.eq (local.get $kind) (i32.const 1)) (then
+      (i32.store (i32.const 20) (i32.const 80)) (i32.store (i32.const 24) (i32.const 4))))
+    (if (i32.eq (local.get $kind) (i32.const 2)) (then
+      (i32.store8 (i32.const 16) (i32.const 3)) (i32.store (i32.const 24) (i32.const 80)) (i32.store (i32.const 28) (i32.const 4))))
     (i32.const 16))
 "#;
 

@@ -23,6 +23,7 @@ use std::time::Duration;
 
 use interpreter::Interpreter;
 use lotmq_disk::Random;
+use lotmq_host::auth::{Answer, AuthGuest, AuthSpec, Login};
 use lotmq_host::fiber::Endpoint;
 use lotmq_host::route::{RouteGuest, RouteInstance, RouteSpec};
 use lotmq_host::rule::{About, Request, RuleGuest, RuleOutcome};
@@ -247,16 +248,25 @@ fn twice() -> (u16, Arc<()>) {
     (port, open)
 }
 
-async fn route(guest: &RouteGuest, watch: &Arc<Watch>, port: u16) -> RouteInstance {
+/// Endpoints of a guest with network: where everything is said twice, and one to listen at.
+fn endpoints(port: u16) -> Arc<HashMap<String, Endpoint>> {
     let others = vec!["127.0.0.1:*".parse().unwrap()];
     let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, others, ..Endpoint::default() };
     let listening = Endpoint { host: "127.0.0.1".to_owned(), listens: true, ..Endpoint::default() };
+    Arc::new(HashMap::from([("echo".to_owned(), endpoint), ("listen".to_owned(), listening)]))
+}
+
+fn limits_with_network() -> GuestLimits {
+    GuestLimits { memory_bytes: 4 << 20, ..GuestLimits::default() }
+}
+
+async fn route(guest: &RouteGuest, watch: &Arc<Watch>, port: u16) -> RouteInstance {
     let spec = RouteSpec {
         id: GuestId(1),
         services: watch.clone(),
         grants: Arc::clone(&watch.grants),
-        endpoints: Arc::new(HashMap::from([("echo".to_owned(), endpoint), ("listen".to_owned(), listening)])),
-        limits: GuestLimits { memory_bytes: 4 << 20, ..GuestLimits::default() },
+        endpoints: endpoints(port),
+        limits: limits_with_network(),
     };
     guest.instance(spec).await.unwrap()
 }
@@ -299,12 +309,87 @@ async fn a_route_calls_whatever_it_likes() {
             break;
         }
     }
+    all_are_closed(&open);
+    tally.tell("route");
+}
+
+/// Waits until nobody is connected to [`twice`].
+fn all_are_closed(open: &Arc<()>) {
     for _ in 0..1_000 {
-        if Arc::strong_count(&open) <= 2 {
-            break;
+        if Arc::strong_count(open) <= 2 {
+            return;
         }
         thread::sleep(Duration::from_millis(10));
     }
-    assert!(Arc::strong_count(&open) <= 2, "connections stay behind");
-    tally.tell("route");
+    panic!("connections stay behind");
+}
+
+fn login(connection: u64) -> Login {
+    Login {
+        connection,
+        tenant: "default".to_owned(),
+        listener: "mqtt".to_owned(),
+        endpoint: "127.0.0.1:1".to_owned(),
+        server_name: None,
+        certificate: None,
+        protocol_version: 5,
+        client_id: "c1".to_owned(),
+        clean_start: true,
+        keep_alive_seconds: 0,
+        session_expiry_seconds: None,
+        user: Some("ann".to_owned()),
+        password: None,
+        will: None,
+        user_properties: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn an_authentication_guest_calls_whatever_it_likes() {
+    let engine = engine();
+    let interpreter = Interpreter::of("auth");
+    let guest = AuthGuest::compile(&engine, &interpreter.component, ComponentSource::Compiler).unwrap();
+    let (port, open) = twice();
+    let mut tally = Tally::default();
+    for seed in seeds() {
+        let _named = Named("auth", seed);
+        let mut random = Random::new(seed);
+        let watch = Watch::new(&grants(&mut random));
+        let spec = AuthSpec {
+            id: GuestId(1),
+            services: watch.clone(),
+            grants: Arc::clone(&watch.grants),
+            endpoints: endpoints(port),
+            limits: limits_with_network(),
+        };
+        let mut instance = guest.instance(spec).await.unwrap();
+        let mut programs = Programs::new(&interpreter, random);
+        for number in 0..PROGRAMS_PER_INSTANCE {
+            let program = programs.next();
+            let login = login(number);
+            match tokio::time::timeout(PATIENCE, instance.step(&login, "M", &program)).await {
+                Ok(Ok(Ok(Answer::Challenge(calls)))) => {
+                    let calls = calls.try_into().map_or(0, u32::from_le_bytes);
+                    tally.ended(calls.min(u32::try_from(program.len()).unwrap()), "challenged");
+                }
+                Ok(Ok(Ok(_))) => tally.ended(0, "answered"),
+                Ok(Ok(Err(_))) => tally.ended(0, "not usable"),
+                Ok(Err(trap)) => {
+                    tally.trapped(&trap);
+                    break;
+                }
+                Err(_) => {
+                    tally.ended(0, "given up");
+                    break;
+                }
+            }
+        }
+        drop(instance);
+        assert_eq!(engine.memory_bytes(), 0, "nothing stays behind");
+        if tally.calls >= calls() / FEWER_OF_ROUTE {
+            break;
+        }
+    }
+    all_are_closed(&open);
+    tally.tell("auth");
 }

@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use lotmq_codec::ReasonCode;
+use lotmq_host::auth::{AuthServices, Permission, Principal, Selector};
 use lotmq_host::fiber::FiberServices;
 use lotmq_host::limits::{
-    ENVIRONMENT_VALUE_BYTES_MAX, LOG_LINES_PER_RUN_MAX, MESSAGE_BYTES_MAX, METRIC_NAME_BYTES_MAX,
-    METRICS_PER_RUN_MAX, REPORTS_PER_RUN_MAX, STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX,
+    AUTH_GRANTS_MAX, AUTH_GROUPS_MAX, ENVIRONMENT_VALUE_BYTES_MAX, LOG_LINES_PER_RUN_MAX, MESSAGE_BYTES_MAX,
+    METRIC_NAME_BYTES_MAX, METRICS_PER_RUN_MAX, MQTT_TEXT_BYTES_MAX, REPORTS_PER_RUN_MAX,
+    STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX,
 };
 use lotmq_host::route::{IngestedMessage, Ingesting, RouteServices};
 use lotmq_host::rule::Subject;
@@ -16,7 +19,7 @@ use lotmq_host::{
     ModelInstance, NestedCall, Qos, RowQuery, RowsError, RunContext, RunError, RunOutput, Services, Severity,
     StateRefused, Value, python::Called,
 };
-use lotmq_router::topic_name_valid;
+use lotmq_router::{topic_filter_valid, topic_name_valid};
 use parking_lot::Mutex;
 
 /// Keys that a definition may have here.
@@ -195,6 +198,21 @@ impl FiberServices for Watch {
     }
     fn log(&self, _run: &RunContext, _level: LogLevel, text: &str) {
         assert!(text.len() <= MESSAGE_BYTES_MAX);
+    }
+}
+
+impl AuthServices for Watch {
+    fn revoke(&self, _run: &RunContext, _whom: &Selector, code: ReasonCode, reason: Option<&str>) -> u32 {
+        assert!(code.is_failure() && reason.is_none_or(|reason| reason.len() <= MQTT_TEXT_BYTES_MAX));
+        1
+    }
+    fn update(&self, _run: &RunContext, _whom: &Selector, principal: &Principal) -> u32 {
+        assert!(!principal.user.is_empty() && principal.groups.len() <= AUTH_GROUPS_MAX);
+        if let Permission::Grants(grants) = &principal.permission {
+            assert!(grants.len() <= AUTH_GRANTS_MAX);
+            assert!(grants.iter().all(|grant| topic_filter_valid(&grant.filter).is_ok()));
+        }
+        1
     }
 }
 
