@@ -10,16 +10,16 @@ use serde_json::Value;
 use crate::{LOTMQ, options};
 
 /// A fenced block of a page.
-struct Block {
+pub(crate) struct Block {
     /// The word behind the fence.
-    kind: String,
+    pub(crate) kind: String,
     /// The word behind that: the file that the block is.
-    file: Option<String>,
-    text: String,
-    line: usize,
+    pub(crate) file: Option<String>,
+    pub(crate) text: String,
+    pub(crate) line: usize,
 }
 
-fn blocks(page: &str) -> Vec<Block> {
+pub(crate) fn blocks(page: &str) -> Vec<Block> {
     let mut found: Vec<Block> = Vec::new();
     let mut is_open = false;
     for (number, line) in page.lines().enumerate() {

@@ -22,6 +22,8 @@ mod durable_triggers;
 mod ecosystem;
 mod flood;
 mod full_disk;
+mod guest_tutorial;
+mod guests;
 mod identifiers;
 mod in_flight;
 mod limits;

@@ -12,6 +12,7 @@ use crate::demo::DemoArgs;
 use crate::deploy::DeployArgs;
 use crate::explain::ExplainArgs;
 use crate::fmt::FmtArgs;
+use crate::guest::GuestArgs;
 use crate::lsp::LspArgs;
 use crate::publish::PubArgs;
 use crate::restore::RestoreArgs;
@@ -43,6 +44,7 @@ pub(crate) enum Command {
     Test(TestArgs),
     Lsp(LspArgs),
     Deploy(DeployArgs),
+    Guest(GuestArgs),
     Cmd(CmdArgs),
     Pub(PubArgs),
     Sub(SubArgs),

@@ -200,6 +200,11 @@ fn read_text(path: &PathBuf) -> anyhow::Result<String> {
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
 }
 
+/// As one argument of a command.
+pub(crate) fn quoted(text: &str) -> String {
+    format!("\"{}\"", text.replace('"', "\\\""))
+}
+
 /// The reply for people.
 pub(crate) fn render_reply(reply: &Value) -> String {
     render::reply(reply)

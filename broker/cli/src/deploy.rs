@@ -15,7 +15,7 @@ use lotmq_server::runs_route_type;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
-use crate::cmd::{connect_as_root, exchange, render_reply};
+use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
 
 /// Upload a program or a project to a broker.
 ///
@@ -157,11 +157,6 @@ fn is_confirmed(question: &str) -> anyhow::Result<bool> {
     let mut answer = String::new();
     std::io::stdin().read_line(&mut answer)?;
     Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
-}
-
-/// As one argument of a command.
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", text.replace('"', "\\\""))
 }
 
 /// Where commands go.

@@ -13,6 +13,7 @@ mod demo;
 mod deploy;
 mod explain;
 mod fmt;
+mod guest;
 mod log;
 mod lsp;
 mod open_files;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::test(&args),
         Command::Lsp(args) => lsp::lsp(&args),
         Command::Deploy(args) => deploy::deploy(&args),
+        Command::Guest(args) => guest::guest(&args),
         Command::Run(args) => run::run(&args),
         Command::Cmd(args) => cmd::cmd(&args),
         Command::Pub(args) => publish::publish(&args),

@@ -56,7 +56,7 @@ pub(crate) struct RunArgs {
     json: bool,
 }
 
-fn assignment(text: &str) -> Result<(String, String), String> {
+pub(crate) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((topic, _)) if topic.is_empty() || topic.contains(['+', '#']) => {
             Err("a message needs a topic without wildcards".to_owned())

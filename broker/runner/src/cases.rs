@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use lot_to_wasm::Form;
 use lotmq_project::Project;
-use lotmq_server::embedded::{EmbeddedBroker, Embedding};
+use lotmq_server::embedded::{EmbeddedBroker, EmbeddedModule, Embedding};
 use lotmq_server::runs_route_type;
 use lotmq_terminal::output;
 
@@ -24,13 +24,44 @@ pub const SUFFIX: &str = ".test.toml";
 /// # Errors
 /// When the file or its program cannot be used, or standard output takes no more.
 pub fn test_file(embedding: &Embedding, file: &Path, wanted: &str, passed: &mut u32) -> anyhow::Result<u32> {
-    let text = std::fs::read_to_string(file).context("cannot be read")?;
-    let cases: Cases =
-        toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))?;
+    let cases = read(file)?;
     let program = load(embedding, &program_of(file, cases.program.as_deref()))?;
+    run_all(embedding, &program, file, (&cases.case, wanted), passed)
+}
+
+/// Runs the cases of a file in a module, as [`test_file`] does in a program.
+///
+/// # Errors
+/// As [`test_file`].
+pub fn test_module(
+    embedding: &Embedding,
+    module: &EmbeddedModule,
+    file: &Path,
+    wanted: &str,
+    passed: &mut u32,
+) -> anyhow::Result<u32> {
+    let cases = read(file)?;
+    anyhow::ensure!(cases.program.is_none(), "these cases are about the guest; they name no `program`");
+    let program = Program::of_module(embedding, module.clone())?;
+    run_all(embedding, &program, file, (&cases.case, wanted), passed)
+}
+
+fn read(file: &Path) -> anyhow::Result<Cases> {
+    let text = std::fs::read_to_string(file).context("cannot be read")?;
+    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
+}
+
+/// Runs those of the cases whose names have a text in them.
+fn run_all(
+    embedding: &Embedding,
+    program: &Program,
+    file: &Path,
+    (cases, wanted): (&[Case], &str),
+    passed: &mut u32,
+) -> anyhow::Result<u32> {
     let mut failed = 0;
-    for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        let complaints = run(embedding, &program, case)?;
+    for case in cases.iter().filter(|case| case.name.contains(wanted)) {
+        let complaints = run(embedding, program, case)?;
         let name = format!("{}: {}", file.display(), case.name);
         if complaints.is_empty() {
             *passed += 1;

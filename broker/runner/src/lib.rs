@@ -12,8 +12,8 @@ mod properties;
 mod show;
 mod traffic;
 
-pub use cases::{SUFFIX, test_file};
-pub use lotmq_server::embedded::Embedding;
+pub use cases::{SUFFIX, test_file, test_module};
+pub use lotmq_server::embedded::{ComponentOutline, EmbeddedModule, Embedding};
 pub use player::Player;
 pub use program::{Program, Start};
 pub use traffic::{Recorded, read as read_recording};

@@ -1,6 +1,6 @@
 //! A program that is compiled to native code: made once, started as often as one likes.
 
-use lotmq_server::embedded::{EmbeddedBroker, EmbeddedProgram, Embedding};
+use lotmq_server::embedded::{EmbeddedBroker, EmbeddedModule, EmbeddedProgram, Embedding};
 use lotmq_terminal::output::note;
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -42,6 +42,14 @@ impl Program {
         let python = compiled.interpreter.as_ref().map(|interpreter| interpreter.python().clone());
         let compiled = embedding.compile(compiled.into_entities(), (scripts, python))?;
         Ok(Self { compiled })
+    }
+
+    /// Compiles a component that is to run as a module.
+    ///
+    /// # Errors
+    /// When a broker would refuse it.
+    pub fn of_module(embedding: &Embedding, module: EmbeddedModule) -> anyhow::Result<Self> {
+        Ok(Self { compiled: embedding.module(module)? })
     }
 
     /// A broker that was started for it, in which nothing is deployed yet.

@@ -38,6 +38,7 @@ pub struct RouteSpec {
 pub struct RouteGuest {
     engine: Engine,
     pre: RoutePre<RouteState>,
+    imports: Arc<[String]>,
     further_exports: Arc<[String]>,
 }
 
@@ -64,7 +65,13 @@ impl RouteGuest {
                 world: World::Route.name(),
                 reason: crate::guest::short(&error),
             })?;
-        Ok(RouteGuest { engine: engine.clone(), pre, further_exports: summary.further_exports.into() })
+        let (imports, further_exports) = (summary.imports.into(), summary.further_exports.into());
+        Ok(RouteGuest { engine: engine.clone(), pre, imports, further_exports })
+    }
+
+    /// Names of its imports, with versions.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
     }
 
     /// Exports that the world does not have; nobody calls them.

@@ -82,7 +82,7 @@ pub(super) fn carry_out(
             Effect::Keep { topic, payload } => keep(turn, by, run, topic, payload),
             Effect::Forget { topic } => run.tenant.programs().guests.values.forget(topic),
             Effect::Log { level, text } => {
-                records::log_line(run.tenant, by, (level, text), timestamp(turn.wall_ms()));
+                records::tell_line(turn, run.tenant, by, (level, text));
             }
             Effect::Metric { name, change } => {
                 if !run.tenant.programs().guests.metrics.change(by.id, name, change) {

@@ -13,11 +13,9 @@ use crate::process::this_turn;
 
 impl FiberServices for TenantServices {
     fn log(&self, run: &RunContext, level: LogLevel, text: &str) {
-        let (Some((tenant, definition)), Some(hosting)) = (self.definition(run), self.hosting.upgrade())
-        else {
-            return;
-        };
-        records::log_line(&tenant, &definition, (level, text), hosting.definitions_now().wall);
+        if let Some((tenant, definition)) = self.definition(run) {
+            this_turn::with(|turn| records::tell_line(turn, &tenant, &definition, (level, text)));
+        }
     }
 
     fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool {

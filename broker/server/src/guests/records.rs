@@ -6,13 +6,14 @@ use jiff::Timestamp;
 use lotmq_definitions::limits::RECORD_PAYLOAD_BYTES_MAX;
 use lotmq_definitions::{Definition, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger};
 use lotmq_host::{Effect, LogLevel};
+use serde_json::json;
 use tracing::{enabled, event, warn};
 
 use super::run::Run;
 use super::witness::{Deed, Report};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::Variables;
-use crate::process::clock::definitions_now;
+use crate::process::clock::{definitions_now, timestamp, utc_text};
 use lotmq_core::Core;
 use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;
@@ -89,23 +90,79 @@ pub(super) fn log_line(
     (level, text): (LogLevel, &str),
     at: Timestamp,
 ) {
+    if is_logged(level)
+        && let Some(suppressed) = definition.activity.admit_line(at)
+    {
+        write_line(tenant, definition, (level, &tenant.programs().variables.masked_text(text)), suppressed);
+    }
+}
+
+/// Writes a line as [`log_line`] does, and publishes it at the definition's topic `Log` where somebody is subscribed to that. It starts nothing.
+pub(super) fn tell_line(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    definition: &Definition,
+    (level, text): (LogLevel, &str),
+) {
+    let text = tenant.programs().variables.masked_text(text);
+    if let Some(witness) = tenant.programs().guests.witness.get() {
+        witness.sees(definition.name(), Deed::Printed(text.to_string()));
+    }
+    let topic = format!("{}/Log", definition.sys_topic());
+    let is_heard = tenant.has_subscribers(&topic);
+    if !is_heard && !is_logged(level) {
+        return;
+    }
+    let at_ms = turn.wall_ms();
+    let Some(suppressed) = definition.activity.admit_line(timestamp(at_ms)) else { return };
+    write_line(tenant, definition, (level, &text), suppressed);
+    if is_heard {
+        let mut line = json!({ "ts": utc_text(at_ms), "level": level_name(level), "text": &*text });
+        if suppressed > 0 {
+            line["suppressed"] = suppressed.into();
+        }
+        internal::publish_after(turn, tenant, &topic, line.to_string().as_bytes(), false, STARTS_NO_GUEST);
+    }
+}
+
+/// Hops of a line, so many that it starts no guest: one that answered its own lines would never end.
+const STARTS_NO_GUEST: u8 = u8::MAX;
+
+fn level_name(level: LogLevel) -> &'static str {
+    match level {
+        LogLevel::Trace => "trace",
+        LogLevel::Debug => "debug",
+        LogLevel::Info => "info",
+        LogLevel::Warn => "warn",
+        LogLevel::Error => "error",
+    }
+}
+
+fn is_logged(level: LogLevel) -> bool {
+    match level {
+        LogLevel::Trace => enabled!(target: "guest", tracing::Level::TRACE),
+        LogLevel::Debug => enabled!(target: "guest", tracing::Level::DEBUG),
+        LogLevel::Info => enabled!(target: "guest", tracing::Level::INFO),
+        LogLevel::Warn => enabled!(target: "guest", tracing::Level::WARN),
+        LogLevel::Error => enabled!(target: "guest", tracing::Level::ERROR),
+    }
+}
+
+/// Writes a line of which the values of secrets have been masked.
+fn write_line(tenant: &Tenant, definition: &Definition, (level, text): (LogLevel, &str), suppressed: u64) {
     // The level is part of the place that a line is written at.
     macro_rules! line {
         ($level:expr) => {
-            if enabled!(target: "guest", $level)
-                && let Some(suppressed) = definition.activity.admit_line(at)
-            {
-                event!(
-                    target: "guest",
-                    $level,
-                    tenant = &*tenant.name,
-                    definition = &**definition.name(),
-                    kind = definition.kind().title(),
-                    text = &*tenant.programs().variables.masked_text(text),
-                    suppressed,
-                    "guest line"
-                );
-            }
+            event!(
+                target: "guest",
+                $level,
+                tenant = &*tenant.name,
+                definition = &**definition.name(),
+                kind = definition.kind().title(),
+                text,
+                suppressed,
+                "guest line"
+            )
         };
     }
     match level {

@@ -28,6 +28,7 @@ use serde_json::{Value, json};
 use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
+use crate::guests::compile::Loader;
 use crate::guests::route_modules::RouteModule;
 use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
 use crate::limits::MODULES_BYTES_MAX;
@@ -171,16 +172,23 @@ pub(crate) struct CompiledModule {
     refused_trigger: Option<HintRefusal>,
 }
 
+impl CompiledModule {
+    /// What the registry is told of it, with the code.
+    pub(crate) fn into_definition(self) -> CompiledDefinition {
+        self.definition
+    }
+}
+
 /// Makes native code of a module.
 ///
 /// # Errors
 /// [`DeployError`].
-pub(crate) fn compile(hosting: &Hosting, module: Module) -> Result<CompiledModule, DeployError> {
+pub(crate) fn compile(loader: Loader<'_>, module: Module) -> Result<CompiledModule, DeployError> {
     let granted = module.options.granted();
     let config = module.options.config.as_ref().map(|config| config.to_string().into());
     let grants = grants::for_host(&granted, config);
     if module.world == World::Route {
-        let guest = hosting.loader().route_module(&module.bytes)?;
+        let guest = loader.route_module(&module.bytes)?;
         let further_exports = guest.further_exports().to_vec();
         let places = grants::names(&granted, Capability::Connect).map(Into::into).collect();
         let code = RouteModule { guest, grants, places, limits: limits(&module) };
@@ -188,7 +196,7 @@ pub(crate) fn compile(hosting: &Hosting, module: Module) -> Result<CompiledModul
         let definition = CompiledDefinition::of_route_module(code, new, OnExisting::Replace);
         return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
     }
-    let guest = hosting.loader().module(&module.bytes)?;
+    let guest = loader.module(&module.bytes)?;
     let further_exports = guest.further_exports().to_vec();
     let (facts, refused_trigger) =
         facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
@@ -389,7 +397,7 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
             continue;
         }
         // It is stored already: what installing would write is dropped.
-        let compiled = compile(hosting, module);
+        let compiled = compile(hosting.loader(), module);
         match compiled.and_then(|compiled| install(tenant, hosting, compiled, &mut Batch::new())) {
             Ok(InstalledModule { refused_trigger: Some(trigger), .. }) => {
                 warn!(tenant = &*tenant.name, definition = row.name, kind = "module", %trigger, "module is not started by what it names");

@@ -12,6 +12,7 @@ mod embedding;
 mod error;
 mod everybody;
 mod happening;
+mod module;
 mod program;
 mod time;
 
@@ -29,6 +30,7 @@ use lotmq_store::{Batch, Store};
 pub use embedding::Embedding;
 pub use error::EmbeddedError;
 pub use happening::{Happening, What};
+pub use module::{ComponentOutline, EmbeddedModule};
 pub use program::EmbeddedProgram;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
@@ -254,13 +256,17 @@ impl EmbeddedBroker {
         });
     }
 
-    /// Calls an Action with inputs.
+    /// Calls an Action, or a module, with inputs.
     ///
     /// # Errors
     /// [`EmbeddedError::UnknownAction`] and [`EmbeddedError::NotTaken`].
     pub fn call(&mut self, name: &str, inputs: Vec<Argument>) -> Result<(), EmbeddedError> {
         let guests = &self.tenant.programs().guests;
-        let found = guests.registry.read().get(DefinitionKind::Action, name).map(|action| action.id);
+        let found = {
+            let registry = guests.registry.read();
+            let of_kind = |kind| registry.get(kind, name).map(|definition| definition.id);
+            of_kind(DefinitionKind::Action).or_else(|| of_kind(DefinitionKind::Module))
+        };
         let runner = found.and_then(|id| guests.runner(id));
         let runner = runner.ok_or_else(|| EmbeddedError::UnknownAction(name.to_owned()))?;
         let posted = runner.post(OwnedEvent::Call { inputs, trigger: None }, 0, 0);

@@ -6,7 +6,8 @@ use lotmq_config::{Config, ConfigError, DataDirectory, Sources};
 use lotmq_host::python::Python;
 use lotmq_host::{Engine, EngineOptions, World};
 
-use super::{EmbeddedError, EmbeddedProgram};
+use super::module::outline;
+use super::{ComponentOutline, EmbeddedError, EmbeddedModule, EmbeddedProgram};
 use crate::server::lot_engine;
 
 /// Instances of guests at once; those of a program that is tested.
@@ -39,6 +40,22 @@ impl Embedding {
         scripts: (Vec<(String, String)>, Option<Python>),
     ) -> Result<EmbeddedProgram, EmbeddedError> {
         EmbeddedProgram::compile(&self.engine, sources, scripts)
+    }
+
+    /// Compiles a component that is to run as a module.
+    ///
+    /// # Errors
+    /// When a broker would refuse it, or nothing starts it.
+    pub fn module(&self, module: EmbeddedModule) -> Result<EmbeddedProgram, EmbeddedError> {
+        EmbeddedProgram::of_module(&self.engine, module)
+    }
+
+    /// Looks at a component as a broker does to which it is uploaded: it is compiled, and everything that it imports is linked.
+    ///
+    /// # Errors
+    /// When a broker would refuse it.
+    pub fn outline(&self, component: &[u8]) -> Result<ComponentOutline, EmbeddedError> {
+        outline(&self.engine, component)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use lotmq_config::ConfigError;
 use lotmq_definitions::KeepRefused;
-use lotmq_host::EngineError;
+use lotmq_host::{EngineError, LoadError};
 
 use crate::server::StartError;
 
@@ -24,6 +24,15 @@ pub enum EmbeddedError {
     Refused {
         /// Its name.
         name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A component does not load.
+    #[error("{} ({})", .0, .0.code())]
+    Component(#[from] LoadError),
+    /// What a component says of what it asks for cannot be used.
+    #[error("the manifest cannot be used: {reason} (MANIFEST_INVALID)")]
+    Manifest {
         /// Why.
         reason: String,
     },

@@ -47,6 +47,12 @@ impl EmbeddedProgram {
         compiled.sort_by_cached_key(|entity| entity.new_definition().kind);
         Ok(Self { entities: in_order(compiled), scripts, python })
     }
+
+    /// A definition by itself.
+    pub(super) fn of_one(definition: CompiledDefinition) -> Self {
+        let entities = vec![ProgramEntity::Runs(Box::new(definition))];
+        Self { entities, scripts: Vec::new(), python: None }
+    }
 }
 
 impl ProgramEntity {

@@ -48,7 +48,7 @@ pub(super) fn compile(call: &Call<'_>, module: Module) -> Result<CompiledModule,
     let work = move || {
         let _held = (permit, room);
         // Who asked may have given up.
-        let _ = sender.send(modules::compile(&hosting, module));
+        let _ = sender.send(modules::compile(hosting.loader(), module));
     };
     let began = Instant::now();
     std::thread::Builder::new().name("compile".to_owned()).spawn(work).map_err(|error| {

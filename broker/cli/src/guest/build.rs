@@ -1,0 +1,117 @@
+//! `lotmq guest build`: from sources to a component.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use lotmq_runner::Embedding;
+use lotmq_terminal::{Exit, output};
+use lotmq_toolchain::{SourceStore, TARGET, Toolchain, flags, install, program, wrapped};
+use serde_json::Value;
+
+use super::folder::GuestFolder;
+use super::verify;
+
+/// Command that gets a toolchain, for messages.
+const INSTALL: &str = "lotmq guest build";
+
+/// Build a guest.
+///
+/// Cargo builds it, for the wasm target that is installed; where there is none, it is got by rustup, and where that cannot be, the standard library is built from its
+/// source. The component is made of that here, looked at as a broker does, and written to target/NAME.wasm.
+///
+/// Exit codes: 0 built, 1 it does not build or a broker would refuse it, 2 wrong usage.
+#[derive(Args, Debug)]
+pub(super) struct BuildArgs {
+    /// Folder of the guest
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    folder: PathBuf,
+    /// Get nothing that is missing of the toolchain, but say what it is
+    #[arg(long)]
+    no_install: bool,
+}
+
+pub(super) fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
+    let guest = GuestFolder::open(&args.folder)?;
+    let component = built(&guest, args.no_install)?;
+    verify::tell(&Embedding::new()?, &guest.component(), &component)?;
+    Ok(Exit::Success)
+}
+
+/// Builds the component of a guest, and writes it.
+///
+/// # Errors
+/// There is no toolchain, or it does not build.
+pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
+    let toolchain = toolchain(no_install)?;
+    let folder = std::path::absolute(&guest.path)?;
+    let mut cargo = Command::new(program("cargo"));
+    cargo.current_dir(&folder).args(["build", "--release", "--lib", "--target", TARGET]);
+    cargo
+        .args(["--message-format", "json-render-diagnostics"])
+        .arg("--target-dir")
+        .arg(folder.join("target"));
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&folder, "/guest", &toolchain)?.join("\u{1f}"));
+    cargo.env_remove("RUSTFLAGS");
+    toolchain.configure(&mut cargo);
+    let output =
+        cargo.stderr(Stdio::inherit()).output().context("cannot start cargo, which comes with rustup")?;
+    if !output.status.success() {
+        bail!("the guest does not build");
+    }
+    let module = module_of(&String::from_utf8_lossy(&output.stdout), &folder)
+        .context("cargo has built no module: the crate needs crate-type = [\"cdylib\"]")?;
+    let module = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
+    let component = wrapped(&module)?;
+    write(&guest.component(), &component)?;
+    Ok(component)
+}
+
+/// The file that cargo says to have made of the crate in a folder.
+fn module_of(messages: &str, folder: &Path) -> Option<PathBuf> {
+    let manifest = folder.join("Cargo.toml");
+    let of_crate =
+        messages.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok()).filter(|message| {
+            message
+                .get("manifest_path")
+                .and_then(Value::as_str)
+                .is_some_and(|path| same_file(path, &manifest))
+        });
+    let files = of_crate.filter_map(|message| Some(message.get("filenames")?.as_array()?.clone())).flatten();
+    let mut paths = files.filter_map(|file| Some(PathBuf::from(file.as_str()?)));
+    paths.find(|path| path.extension().is_some_and(|extension| extension == "wasm"))
+}
+
+fn same_file(path: &str, other: &Path) -> bool {
+    let (one, other) = (std::fs::canonicalize(path), std::fs::canonicalize(other));
+    one.is_ok_and(|one| other.is_ok_and(|other| one == other))
+}
+
+/// Whole or not at all: a component that is cut is taken for a broken guest.
+fn write(path: &Path, component: &[u8]) -> anyhow::Result<()> {
+    let told = || format!("cannot write {}", path.display());
+    let part = path.with_extension("wasm.part");
+    let mut file = std::fs::File::create(&part).with_context(told)?;
+    file.write_all(component).with_context(told)?;
+    std::fs::rename(&part, path).with_context(told)
+}
+
+fn toolchain(no_install: bool) -> anyhow::Result<Toolchain> {
+    let folder = sources()?;
+    let place = SourceStore { folder: &folder, install: INSTALL };
+    let found = Toolchain::find(place);
+    if found.is_ok() || no_install {
+        return found;
+    }
+    output::note(&format!("rustc cannot build for {TARGET} here; getting what is missing"));
+    install(place, |what| output::note(&format!("trying {what}")))
+}
+
+/// Where sources of the standard library are kept that rustup does not know.
+fn sources() -> anyhow::Result<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let cache = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+    Ok(cache.context("neither XDG_CACHE_HOME nor HOME is set")?.join("lotmq/toolchain"))
+}

@@ -1,0 +1,78 @@
+//! `lotmq guest new`: the folder of a guest, with the SDK inside.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use lotmq_terminal::{Exit, Misuse, output};
+
+use super::folder::{GuestLanguage, GuestType, check_name};
+use super::sources::{APART, LOCK, LOCKED, NamedText, PLACEHOLDER, SDK, template};
+
+/// Make the folder of a new guest.
+///
+/// It has a guest that works, and the crate lotmq-guest of this version, so that it builds with nothing but cargo.
+///
+/// Exit codes: 0 done, 1 it cannot be written, 2 wrong usage.
+#[derive(Args, Debug)]
+pub(super) struct NewArgs {
+    /// Name of the guest, of its folder and of its module
+    name: String,
+    /// What it is for: action runs when something happens, route connects the broker with another system. Who may do what (rule) and who somebody is (auth)
+    /// cannot be decided by guests of other languages than LoT yet
+    #[arg(short = 't', long = "type", default_value = "action")]
+    kind: WantedType,
+    /// Language of its source
+    #[arg(long, default_value = "rust")]
+    lang: GuestLanguage,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum WantedType {
+    Action,
+    Route,
+    Rule,
+    Auth,
+}
+
+pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
+    check_name(&args.name)?;
+    let kind = match args.kind {
+        WantedType::Action => GuestType::Action,
+        WantedType::Route => GuestType::Route,
+        WantedType::Rule => {
+            return Err(Misuse(
+                "no broker runs uploaded guests of type rule yet; write a rule in LoT".to_owned(),
+            )
+            .into());
+        }
+        WantedType::Auth => {
+            return Err(Misuse("`lotmq guest` makes no guests of type auth yet".to_owned()).into());
+        }
+    };
+    let GuestLanguage::Rust = args.lang;
+    let folder = PathBuf::from(&args.name);
+    std::fs::create_dir(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
+    let named = |text: &str| text.replace(PLACEHOLDER, &args.name);
+    write_all(&folder.join("lotmq-guest"), SDK, str::to_owned)?;
+    write_all(&folder, template(kind), named)?;
+    write(&folder.join("Cargo.lock"), &LOCK.replace(&quoted(LOCKED), &quoted(&args.name)))?;
+    write(&folder.join(".gitignore"), "/target\n")?;
+    output::line(&format!("{}: a guest of type {}", folder.display(), kind.name()))?;
+    output::note(&format!("go on with: cd {}; lotmq guest test", folder.display()));
+    Ok(Exit::Success)
+}
+
+fn quoted(name: &str) -> String {
+    format!("name = \"{name}\"")
+}
+
+fn write_all(folder: &Path, files: &[NamedText], change: impl Fn(&str) -> String) -> anyhow::Result<()> {
+    files.iter().try_for_each(|(path, text)| write(&folder.join(path.trim_end_matches(APART)), &change(text)))
+}
+
+fn write(path: &Path, text: &str) -> anyhow::Result<()> {
+    let within = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(within).with_context(|| format!("cannot create {}", within.display()))?;
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}

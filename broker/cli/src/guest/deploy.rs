@@ -1,0 +1,199 @@
+//! `lotmq guest deploy`: a guest as a module of a broker.
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use clap::Args;
+use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_runner::{ComponentOutline, EmbeddedModule, Embedding};
+use lotmq_terminal::{Exit, output, seconds};
+use serde_json::Value;
+
+use super::build::built;
+use super::folder::{GuestFolder, check_name};
+use super::verify::{asks, sha256};
+use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
+
+/// Build a guest and run it as a module of a broker.
+///
+/// What it asks for it gets with --grant-all, or as far as --grant names it; without both you are asked, and it is refused where nobody can be asked. A module of the same
+/// name is replaced, and what that changes is shown. Without -u it is sent as root, as by `lotmq cmd`.
+///
+/// Exit codes: 0 done, 1 it does not build or the broker says no, 2 wrong usage, 3 no broker or no reply.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(super) struct DeployGuestArgs {
+    /// Folder of the guest
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    folder: PathBuf,
+    /// Component to deploy, from wherever it comes, instead of building the guest of the folder
+    #[arg(long, value_name = "FILE", requires = "name", conflicts_with = "folder")]
+    file: Option<PathBuf>,
+    /// Name of the module, instead of the guest's
+    #[arg(long)]
+    name: Option<String>,
+    /// Topics whose messages start it, instead of those in guest.toml; may be given several times
+    #[arg(long, value_name = "FILTER")]
+    on: Vec<String>,
+    /// Configuration as JSON, instead of that in guest.toml
+    #[arg(long, value_name = "JSON", value_parser = json_value)]
+    config: Option<Value>,
+    /// Grant all that it asks for
+    #[arg(long)]
+    grant_all: bool,
+    /// Grant this, such as write:scaled/# or state; may be given several times
+    #[arg(long = "grant", value_name = "GRANT")]
+    grants: Vec<String>,
+    /// Text for people that says which version it is
+    #[arg(long, value_name = "TEXT")]
+    version: Option<String>,
+    /// Seconds to wait for each reply
+    #[arg(long, default_value_t = 60.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+fn json_value(text: &str) -> Result<Value, String> {
+    serde_json::from_str(text).map_err(|error| error.to_string())
+}
+
+pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
+    let module = args.module()?;
+    let outline = Embedding::new()?.outline(&module.component)?;
+    let mut client = connect_as_root(&args.connect)?;
+    output::note(&format!("{}: world {}, {}", module.name, outline.world, asks(&outline)));
+    let Some(granted) = args.granted(&outline)? else {
+        output::error("nothing was deployed: give --grant-all, or --grant for each that it may have");
+        return Ok(Exit::Failure);
+    };
+    let timeout = Duration::from_secs_f64(args.timeout);
+    let command = args.command(&module, &outline, &granted);
+    let mut reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
+    if reply.as_ref().is_some_and(|reply| has_error(reply, "MODULE_EXISTS")) {
+        let command = command.replacen(" wasm64:", " -replace wasm64:", 1);
+        reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
+    }
+    client.disconnect()?;
+    let Some(reply) = reply else {
+        output::error(&format!("no reply within {} s", args.timeout));
+        return Ok(Exit::NoBroker);
+    };
+    shown(&reply)
+}
+
+impl DeployGuestArgs {
+    /// The component with the options that it is added with.
+    fn module(&self) -> anyhow::Result<EmbeddedModule> {
+        let mut module = match &self.file {
+            Some(file) => EmbeddedModule {
+                name: String::new(),
+                component: std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
+                on: Vec::new(),
+                config: None,
+            },
+            None => {
+                let guest = GuestFolder::open(&self.folder)?;
+                let component = built(&guest, false)?;
+                guest.module(component)
+            }
+        };
+        if let Some(name) = &self.name {
+            module.name.clone_from(name);
+        }
+        check_name(&module.name)?;
+        if !self.on.is_empty() {
+            module.on.clone_from(&self.on);
+        }
+        module.config = self.config.clone().or(module.config);
+        Ok(module)
+    }
+
+    /// Options that grant what was agreed to; `None` when nobody has agreed to anything.
+    fn granted(&self, outline: &ComponentOutline) -> anyhow::Result<Option<String>> {
+        let named: String = self.grants.iter().map(|grant| format!(" -grant {}", quoted(grant))).collect();
+        let needs_nothing = outline.asks.as_ref().is_some_and(Vec::is_empty);
+        if self.grant_all || (named.is_empty() && !needs_nothing && is_agreed()?) {
+            // Of what has no manifest all topics is what it gets without a grant.
+            let all = if outline.asks.is_some() { " -grantAll" } else { "" };
+            return Ok(Some(format!("{all}{named}")));
+        }
+        Ok((needs_nothing || !named.is_empty()).then_some(named))
+    }
+
+    fn command(&self, module: &EmbeddedModule, outline: &ComponentOutline, granted: &str) -> String {
+        let EmbeddedModule { name, component, on, config } = module;
+        let mut command = format!("-addModule {name} -world {}{granted}", outline.world);
+        let mut option = |name: &str, value: &str| command.push_str(&format!(" -{name} {}", quoted(value)));
+        if !on.is_empty() {
+            option("on", &on.join(","));
+        }
+        if let Some(config) = config {
+            option("config", &config.to_string());
+        }
+        if let Some(version) = &self.version {
+            option("version", version);
+        }
+        option("sha256", &sha256(component));
+        command.push_str(" wasm64:");
+        STANDARD.encode_string(component, &mut command);
+        command
+    }
+}
+
+/// What somebody at the terminal answers; no where nobody is.
+fn is_agreed() -> anyhow::Result<bool> {
+    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
+        return Ok(false);
+    }
+    output::note("Grant all of it? [y/N]");
+    let mut answer = String::new();
+    std::io::stdin().read_line(&mut answer)?;
+    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
+}
+
+fn has_error(reply: &Value, code: &str) -> bool {
+    let errors = reply.get("errors").and_then(Value::as_array).into_iter().flatten();
+    errors.filter_map(|error| error.get("code")?.as_str()).any(|found| found == code)
+}
+
+fn is_done(reply: &Value) -> bool {
+    reply.get("success").and_then(Value::as_bool).unwrap_or(false)
+}
+
+/// The reply for people: what a module may do, and what that changed.
+fn shown(reply: &Value) -> anyhow::Result<Exit> {
+    if !is_done(reply) {
+        output::line(render_reply(reply).trim_end())?;
+        return Ok(Exit::Failure);
+    }
+    let texts = |value: Option<&Value>| -> String {
+        let texts = value.and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+        texts.collect::<Vec<_>>().join(", ")
+    };
+    output::line(reply.get("message").and_then(Value::as_str).unwrap_or("done"))?;
+    let data = reply.get("data");
+    let granted = texts(data.and_then(|data| data.get("granted")));
+    output::line(&format!("granted {}", if granted.is_empty() { "nothing" } else { &granted }))?;
+    for (member, what) in [("asked", "asks for"), ("granted", "is granted")] {
+        let change = data.and_then(|data| data.get("changes")).and_then(|changes| changes.get(member));
+        for (way, word) in [("added", "now"), ("removed", "no longer")] {
+            let texts = texts(change.and_then(|change| change.get(way)));
+            if !texts.is_empty() {
+                output::line(&format!("{word} {what} {texts}"))?;
+            }
+        }
+    }
+    for warning in reply.get("warnings").and_then(Value::as_array).into_iter().flatten() {
+        let text = |name: &str| warning.get(name).and_then(Value::as_str).unwrap_or_default();
+        output::note(&format!("warning: {} ({})", text("message"), text("code")));
+    }
+    Ok(Exit::Success)
+}

@@ -1,0 +1,132 @@
+//! The folder of a guest: `guest.toml`, and where its component lies.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::ValueEnum;
+use lotmq_runner::EmbeddedModule;
+use lotmq_terminal::Misuse;
+use serde::Deserialize;
+use serde_json::Value;
+
+/// File that makes a folder one of a guest.
+const FILE: &str = "guest.toml";
+
+/// World that a guest is for.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum GuestType {
+    /// It runs when something happens.
+    Action,
+    /// It connects the broker with another system.
+    Route,
+}
+
+impl GuestType {
+    /// As options and files name it.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Action => "action",
+            Self::Route => "route",
+        }
+    }
+}
+
+/// Language that a guest is written in.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq, ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum GuestLanguage {
+    /// A crate, built by cargo
+    Rust,
+}
+
+/// What stands in `guest.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GuestFile {
+    name: String,
+    #[serde(rename = "type")]
+    kind: GuestType,
+    #[serde(rename = "lang")]
+    _language: GuestLanguage,
+    #[serde(default)]
+    on: Vec<String>,
+    config: Option<toml::Table>,
+}
+
+/// Folder of a guest.
+#[derive(Debug)]
+pub(super) struct GuestFolder {
+    pub(super) path: PathBuf,
+    pub(super) name: String,
+    pub(super) kind: GuestType,
+    /// Topics whose messages start it.
+    pub(super) on: Vec<String>,
+    /// What it reads as its configuration.
+    pub(super) config: Option<Value>,
+}
+
+impl GuestFolder {
+    /// Reads what is known of a guest.
+    ///
+    /// # Errors
+    /// The folder is none of a guest.
+    pub(super) fn open(path: &Path) -> anyhow::Result<Self> {
+        let file = path.join(FILE);
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                let told = format!(
+                    "{} is not there; `lotmq guest new NAME` makes a folder that has one",
+                    file.display()
+                );
+                return Err(Misuse(told).into());
+            }
+            Err(error) => return Err(error).with_context(|| format!("cannot read {}", file.display())),
+        };
+        let told = || file.display().to_string();
+        let read: GuestFile = toml::from_str(&text)
+            .map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
+            .with_context(told)?;
+        check_name(&read.name).with_context(told)?;
+        let config = read.config.filter(|config| !config.is_empty());
+        let config = config.map(serde_json::to_value).transpose().with_context(told)?;
+        Ok(Self { path: path.to_owned(), name: read.name, kind: read.kind, on: read.on, config })
+    }
+
+    /// Where its component is written to.
+    pub(super) fn component(&self) -> PathBuf {
+        self.below("target").join(format!("{}.wasm", self.name))
+    }
+
+    /// Path of what is in its folder, without the dot of the present one.
+    pub(super) fn below(&self, name: &str) -> PathBuf {
+        if self.path == Path::new(".") { PathBuf::from(name) } else { self.path.join(name) }
+    }
+
+    /// The guest as a module, as `deploy` adds it.
+    pub(super) fn module(&self, component: Vec<u8>) -> EmbeddedModule {
+        EmbeddedModule {
+            name: self.name.clone(),
+            component,
+            on: self.on.clone(),
+            config: self.config.clone(),
+        }
+    }
+}
+
+/// Refuses what can be no name of a module.
+///
+/// # Errors
+/// The rule, as the broker has it.
+pub(super) fn check_name(name: &str) -> Result<(), Misuse> {
+    let is_name = name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_lowercase())
+        && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-');
+    if is_name {
+        return Ok(());
+    }
+    Err(Misuse(format!(
+        "`{name}` is no name of a guest: it begins with a lower-case letter and has at most 64 lower-case letters, digits and hyphens"
+    )))
+}

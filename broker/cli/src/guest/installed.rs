@@ -1,0 +1,181 @@
+//! `lotmq guest list` and `logs`: what is installed in a broker, and what it says.
+
+use std::time::Duration;
+
+use clap::Args;
+use lotmq_client::{Client, Message, QoS};
+use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_terminal::{Exit, output, seconds};
+use serde_json::Value;
+
+use super::folder::check_name;
+use crate::cmd::{connect_as_root, exchange, render_reply};
+
+/// Where modules are told about.
+const MODULES: &str = "$SYS/Coreflux/Modules";
+
+/// Where routes are told about, which run modules of their world.
+const ROUTES: &str = "$SYS/Coreflux/Routes";
+
+/// What the topic of the last error of a definition ends with.
+const ERROR: &str = "/Error";
+
+/// Longest wait for one line.
+const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// List the modules of a broker.
+///
+/// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(super) struct ListArgs {
+    /// Print JSON: one object for each module, one line each
+    #[arg(long)]
+    json: bool,
+    /// Seconds to wait for the reply
+    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+pub(super) fn list(args: &ListArgs) -> anyhow::Result<Exit> {
+    let mut client = connect_as_root(&args.connect)?;
+    let reply = match asked(&mut client, "-listModules", args.timeout)? {
+        Ok(reply) => reply,
+        Err(exit) => return Ok(exit),
+    };
+    client.disconnect()?;
+    let modules = reply.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+    if args.json {
+        modules.iter().try_for_each(|module| output::line(&module.to_string()))?;
+        return Ok(Exit::Success);
+    }
+    let text =
+        |module: &Value, name: &str| module.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let number =
+        |module: &Value, name: &str| module.get(name).and_then(Value::as_u64).unwrap_or_default().to_string();
+    let row = |cells: [&str; 6]| {
+        let [name, world, state, runs, traps, version] = cells;
+        format!("{name:<24} {world:<7} {state:<9} {runs:>9} {traps:>6}  {version}").trim_end().to_owned()
+    };
+    output::line(&row(["NAME", "WORLD", "STATE", "RUNS", "TRAPS", "VERSION"]))?;
+    for module in &modules {
+        let (name, world, state) = (text(module, "name"), text(module, "world"), text(module, "state"));
+        let (calls, traps) = (number(module, "calls"), number(module, "traps"));
+        output::line(&row([&name, &world, &state, &calls, &traps, &text(module, "version")]))?;
+    }
+    Ok(Exit::Success)
+}
+
+/// Show what a module has to say, and the routes that run it.
+///
+/// That is its last error, and with -f also each further one and each line that it prints or logs, as they come. What it has printed before, the broker does not keep.
+///
+/// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(super) struct LogsArgs {
+    /// Name of the module
+    name: String,
+    /// Go on with what comes, until Ctrl-C
+    #[arg(short = 'f', long)]
+    follow: bool,
+    /// End after so many lines
+    #[arg(short = 'C', long, requires = "follow")]
+    count: Option<u64>,
+    /// Print what the broker publishes, in JSON, as it is
+    #[arg(long)]
+    json: bool,
+    /// Seconds to wait for the reply
+    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
+    check_name(&args.name)?;
+    let mut client = connect_as_root(&args.connect)?;
+    let info = match asked(&mut client, &format!("-moduleInfo {}", args.name), args.timeout)? {
+        Ok(info) => info,
+        Err(exit) => return Ok(exit),
+    };
+    for who in speakers(&info, &args.name) {
+        for topic in [format!("{who}/Log"), format!("{who}{ERROR}")] {
+            let granted = client.subscribe_to(&topic, QoS::AtLeastOnce)?;
+            anyhow::ensure!(
+                !granted.is_failure(),
+                "the broker refused the subscription to {topic}: {granted}"
+            );
+        }
+    }
+    if args.follow {
+        output::note(&format!("following {}; Ctrl-C ends", args.name));
+    }
+    let mut left = args.count;
+    while left != Some(0) {
+        // What is retained comes at once.
+        let wait = if args.follow { WAIT_MAX } else { Duration::from_secs_f64(args.timeout.min(1.0)) };
+        let Some(message) = client.receive(wait)? else {
+            if args.follow {
+                continue;
+            }
+            break;
+        };
+        if let Some(line) = line(&message, args.json) {
+            output::line(&line)?;
+            left = left.map(|left| left - 1);
+        }
+    }
+    client.disconnect()?;
+    Ok(Exit::Success)
+}
+
+/// Topics of a module, and of the routes that run it.
+fn speakers(info: &Value, name: &str) -> Vec<String> {
+    let used_by = info.get("data").and_then(|data| data.get("usedBy")?.as_array()).into_iter().flatten();
+    let routes = used_by.filter_map(|user| Some(format!("{ROUTES}/{}", user.get("name")?.as_str()?)));
+    [format!("{MODULES}/{name}")].into_iter().chain(routes).collect()
+}
+
+/// A message of a module in one line; `None` of a reply to a command, and of an error that was taken back.
+fn line(message: &Message, json: bool) -> Option<String> {
+    let is_told = [MODULES, ROUTES].iter().any(|place| message.topic.starts_with(place));
+    if !is_told || message.payload.is_empty() {
+        return None;
+    }
+    let told = String::from_utf8_lossy(&message.payload);
+    if json {
+        return Some(told.into_owned());
+    }
+    let value: Value = serde_json::from_str(&told).unwrap_or_default();
+    let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
+    if message.topic.ends_with(ERROR) {
+        let before = if message.retain { " (before)" } else { "" };
+        return Some(format!("{} error {} ({}){before}", text("timestamp"), text("message"), text("code")));
+    }
+    let suppressed = value.get("suppressed").and_then(Value::as_u64);
+    let missing =
+        suppressed.map(|count| format!(" ({count} lines before it are missing)")).unwrap_or_default();
+    Some(format!("{} {:<5} {}{missing}", text("ts"), text("level"), text("text")))
+}
+
+/// The reply to a command that was done; else the exit code, after having said why.
+fn asked(client: &mut Client, command: &str, timeout: f64) -> anyhow::Result<Result<Value, Exit>> {
+    let Some(reply) = exchange(client, command, &random_text(12)?, Duration::from_secs_f64(timeout))? else {
+        output::error(&format!("no reply within {timeout} s"));
+        return Ok(Err(Exit::NoBroker));
+    };
+    if reply.get("success").and_then(Value::as_bool) == Some(true) {
+        return Ok(Ok(reply));
+    }
+    output::line(render_reply(&reply).trim_end())?;
+    Ok(Err(Exit::Failure))
+}

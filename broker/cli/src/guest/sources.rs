@@ -1,0 +1,82 @@
+//! Files that this program has in itself for new guests: the SDK of the contract that it speaks, and what a guest begins with.
+
+use super::folder::GuestType;
+
+/// File by its path in the folder that it belongs to, with its text.
+pub(super) type NamedText = (&'static str, &'static str);
+
+macro_rules! files {
+    ($folder:literal: $($path:literal),+ $(,)?) => {
+        &[$(($path, include_str!(concat!("../../../../sdk/", $folder, "/", $path)))),+]
+    };
+}
+
+/// The crate `lotmq-guest`, as it is published.
+pub(super) const SDK: &[NamedText] = files!(
+    "rust": "Cargo.toml", "README.md", "src/lib.rs", "src/action.rs", "src/auth.rs", "src/connection.rs", "src/manifest.rs", "src/output.rs",
+    "src/output/events.rs", "src/route.rs", "wit/action.wit", "wit/host.wit", "wit/model.wit", "wit/rule.wit",
+    "wit/types.wit", "wit/unstable-auth.wit", "wit/unstable-batches.wit", "wit/unstable-route.wit",
+);
+
+/// Versions of what the SDK is made of, under which the examples were built; named after one of them.
+pub(super) const LOCK: &str = include_str!("../../../../sdk/examples/action-answer/Cargo.lock");
+
+/// Name of the example that [`LOCK`] belongs to.
+pub(super) const LOCKED: &str = "action-answer";
+
+/// End of the names of files that are taken for something else in our own repository, and which the files of a guest do not have.
+pub(super) const APART: &str = ".in";
+
+/// Name that stands in the files of a template for that of the guest.
+pub(super) const PLACEHOLDER: &str = "my-guest";
+
+/// What a guest of a type begins with, in Rust.
+pub(super) fn template(kind: GuestType) -> &'static [NamedText] {
+    match kind {
+        GuestType::Action => {
+            files!("templates/action": "Cargo.toml.in", "guest.toml", "src/lib.rs", "cases.test.toml")
+        }
+        GuestType::Route => files!("templates/route": "Cargo.toml.in", "guest.toml", "src/lib.rs"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::path::{Path, PathBuf};
+
+    use super::*;
+
+    fn collect(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                collect(&path, found);
+            } else {
+                found.insert(path);
+            }
+        }
+    }
+
+    #[test]
+    fn every_file_of_the_sdk_is_here() {
+        let sdk = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../sdk/rust");
+        let mut found = BTreeSet::new();
+        collect(&sdk.join("src"), &mut found);
+        collect(&sdk.join("wit"), &mut found);
+        let here: BTreeSet<PathBuf> = SDK.iter().map(|(path, _)| sdk.join(path)).collect();
+        assert_eq!(found.difference(&here).collect::<Vec<_>>(), Vec::<&PathBuf>::new());
+    }
+
+    #[test]
+    fn a_guest_takes_less_than_40_lines() {
+        for kind in [GuestType::Action, GuestType::Route] {
+            let (_, source) = template(kind).iter().find(|(path, _)| *path == "src/lib.rs").unwrap();
+            let guest = source.split("#[cfg(test)]").next().unwrap();
+            let lines =
+                guest.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"));
+            let count = lines.count();
+            assert!(count < 40, "{kind:?} has {count} lines");
+        }
+    }
+}

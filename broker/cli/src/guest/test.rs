@@ -1,0 +1,124 @@
+//! `lotmq guest test`: a guest against what its files say that it does, without a broker and in virtual time.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use lotmq_runner::{EmbeddedModule, Embedding, Player, Program, SUFFIX, Start, read_recording, test_module};
+use lotmq_terminal::{Exit, output};
+use lotmq_toolchain::program;
+
+use super::build::built;
+use super::folder::{GuestFolder, GuestType};
+
+/// Test a guest without a broker.
+///
+/// First its own tests run (cargo test), on this machine. Then the guest is built and runs in a broker without listeners, by virtual time, through the cases in
+/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. docs/lot/testing.md says what stands in such a file.
+///
+/// With --in or --replay it runs on these messages instead, and what it does is printed.
+///
+/// Exit codes: 0 every case passed, 1 one failed or the guest does not build, 2 wrong usage.
+#[derive(Args, Debug)]
+pub(super) struct TestGuestArgs {
+    /// Folder of the guest
+    #[arg(value_name = "FOLDER", default_value = ".")]
+    folder: PathBuf,
+    /// Run only cases whose name has this text in it
+    #[arg(short = 'n', long, value_name = "TEXT", default_value = "")]
+    name: String,
+    /// Leave out its own tests on this machine
+    #[arg(long)]
+    no_native: bool,
+    /// A message that arrives; may be given several times, they arrive in order
+    #[arg(long = "in", value_name = "TOPIC=PAYLOAD", value_parser = crate::run::assignment)]
+    messages: Vec<(String, String)>,
+    /// Messages of a recording, as lotmq run --record makes one, each at its time, without waiting
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+    /// Print JSON with --in and --replay: one object for each published message, one line each
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
+    let guest = GuestFolder::open(&args.folder)?;
+    let is_played = args.replay.is_some() || !args.messages.is_empty();
+    if !args.no_native && !is_played {
+        run_native(&guest)?;
+    }
+    let component = built(&guest, false)?;
+    if guest.kind == GuestType::Route {
+        output::note("a route is run by a broker only, which knows where it may connect to");
+        return Ok(Exit::Success);
+    }
+    let module = guest.module(component);
+    let embedding = Embedding::new()?;
+    if is_played { play(&embedding, module, args) } else { cases(&embedding, &guest, &module, &args.name) }
+}
+
+/// In the profile of the component, so that what runs in the compiler is built once.
+fn run_native(guest: &GuestFolder) -> anyhow::Result<()> {
+    let mut cargo = Command::new(program("cargo"));
+    cargo.current_dir(&guest.path).args(["test", "--quiet", "--release", "--lib", "--target-dir", "target"]);
+    let status = cargo.status().context("cannot start cargo, which comes with rustup")?;
+    if !status.success() {
+        bail!("the guest's own tests do not pass");
+    }
+    Ok(())
+}
+
+fn cases(
+    embedding: &Embedding,
+    guest: &GuestFolder,
+    module: &EmbeddedModule,
+    wanted: &str,
+) -> anyhow::Result<Exit> {
+    let mut files = Vec::new();
+    for folder in [&guest.path, &guest.path.join("tests")] {
+        collect(folder, &mut files)?;
+    }
+    let (mut passed, mut failed) = (0_u32, 0_u32);
+    for file in &files {
+        let tested = test_module(embedding, module, file, wanted, &mut passed);
+        failed += tested.with_context(|| file.display().to_string())?;
+    }
+    output::line(&format!("{passed} passed, {failed} failed"))?;
+    if files.is_empty() {
+        output::note(&format!("no file that ends with {SUFFIX} is there"));
+    }
+    Ok(if failed == 0 { Exit::Success } else { Exit::Failure })
+}
+
+/// The files with cases in a folder, by name.
+fn collect(folder: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let entries = std::fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))?;
+    let paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>()?;
+    let mut found: Vec<_> =
+        paths.into_iter().filter(|path| path.to_string_lossy().ends_with(SUFFIX)).collect();
+    found.sort();
+    let mut found: Vec<_> =
+        found.iter().map(|path| path.strip_prefix(".").unwrap_or(path).to_owned()).collect();
+    files.append(&mut found);
+    Ok(())
+}
+
+fn play(embedding: &Embedding, module: EmbeddedModule, args: &TestGuestArgs) -> anyhow::Result<Exit> {
+    let program = Program::of_module(embedding, module)?;
+    let mut recording =
+        args.replay.as_deref().map(read_recording).transpose()?.into_iter().flatten().peekable();
+    let first = recording.peek().and_then(|first| first.as_ref().ok());
+    let start = first.map_or_else(Start::here_and_now, |first| Start::here_at(first.at));
+    let mut player = Player::start(embedding, &program, start, args.json)?;
+    for (topic, payload) in &args.messages {
+        player.publish(topic, payload.as_bytes())?;
+    }
+    for recorded in recording {
+        player.replay(&recorded?)?;
+    }
+    Ok(player.exit())
+}

@@ -1,0 +1,85 @@
+//! `lotmq guest verify`: what a component is, as the broker looks at it.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::Context as _;
+use clap::Args;
+use lotmq_runner::{ComponentOutline, Embedding};
+use lotmq_terminal::{Exit, output};
+use serde_json::json;
+use sha2::{Digest as _, Sha256};
+
+use super::folder::GuestFolder;
+
+/// Look at a component as a broker does to which it is uploaded.
+///
+/// It says which world the component fits, what it imports and what it asks for, or why a broker of this version would refuse it.
+///
+/// Exit codes: 0 a broker takes it, 1 it does not, 2 wrong usage.
+#[derive(Args, Debug)]
+pub(super) struct VerifyArgs {
+    /// The component; without one that of the guest in this folder
+    #[arg(value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
+    let file = match &args.file {
+        Some(file) => file.clone(),
+        None => GuestFolder::open(Path::new("."))?.component(),
+    };
+    let component = std::fs::read(&file).with_context(|| format!("cannot read {}", file.display()))?;
+    let embedding = Embedding::new()?;
+    if !args.json {
+        let outline = tell(&embedding, &file, &component)?;
+        for import in &outline.imports {
+            output::line(&format!("imports {import}"))?;
+        }
+        return Ok(Exit::Success);
+    }
+    let outline = outlined(&embedding, &file, &component)?;
+    let told = json!({
+        "world": outline.world, "bytes": component.len(), "sha256": sha256(&component), "imports": outline.imports,
+        "asks": outline.asks, "furtherExports": outline.further_exports,
+    });
+    output::line(&told.to_string())?;
+    Ok(Exit::Success)
+}
+
+fn outlined(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Result<ComponentOutline> {
+    embedding.outline(component).with_context(|| file.display().to_string())
+}
+
+/// Says what a component is.
+///
+/// # Errors
+/// A broker would refuse it.
+pub(super) fn tell(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Result<ComponentOutline> {
+    let outline = outlined(embedding, file, component)?;
+    output::line(&format!("{}: {} bytes, sha256 {}", file.display(), component.len(), sha256(component)))?;
+    output::line(&format!("fits world {}", outline.world))?;
+    output::line(&asks(&outline))?;
+    for export in &outline.further_exports {
+        output::note(&format!(
+            "warning: export {export} is not part of world {}; nobody calls it",
+            outline.world
+        ));
+    }
+    Ok(outline)
+}
+
+/// What a component asks for, in one line.
+pub(super) fn asks(outline: &ComponentOutline) -> String {
+    match outline.asks.as_deref() {
+        None => "has no manifest: it gets all topics whose names do not begin with $".to_owned(),
+        Some([]) => "asks for nothing".to_owned(),
+        Some(asks) => format!("asks for {}", asks.join(", ")),
+    }
+}
+
+pub(super) fn sha256(bytes: &[u8]) -> String {
+    data_encoding::HEXLOWER.encode(&Sha256::digest(bytes))
+}

@@ -1,0 +1,56 @@
+//! A route that writes each message as a line to a TCP connection, to the endpoint `line` of its configuration.
+
+use std::cell::RefCell;
+use std::io::Write as _;
+
+use lotmq_guest::println;
+use lotmq_guest::route::{Abilities, Connection, Delivery, Description, Failure, Receipt, Route, failure};
+
+// What the guest needs: shown to who deploys it, and granted by them.
+lotmq_guest::manifest!("endpoint:127.0.0.1:4001");
+
+/// Longest wait for the other side, in milliseconds.
+const TIMEOUT_MS: u32 = 5_000;
+
+thread_local! {
+    static LINE: RefCell<Option<Connection>> = const { RefCell::new(None) };
+}
+
+struct Guest;
+
+impl Route for Guest {
+    fn describe() -> Description {
+        Description { configuration: r#"{"type":"object"}"#.to_owned(), abilities: Abilities::DELIVER }
+    }
+
+    fn open(_configuration: String) -> Result<(), Failure> {
+        LINE.set(Some(Connection::open("line", TIMEOUT_MS).map_err(|error| failure(&error))?));
+        println!("connected");
+        Ok(())
+    }
+
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        LINE.with_borrow_mut(|line| {
+            let line = line.as_mut().ok_or_else(|| Failure::Reconnect("not open".to_owned()))?;
+            let text: Vec<u8> = batch.iter().flat_map(|delivery| as_line(&delivery.message.payload)).collect();
+            line.write_all(&text).map_err(|error| Failure::Reconnect(error.to_string()))?;
+            Ok(Receipt { accepted: batch.len() as u32, rejected: Vec::new() })
+        })
+    }
+}
+
+fn as_line(payload: &[u8]) -> Vec<u8> {
+    [payload, b"\n"].concat()
+}
+
+lotmq_guest::export_route!(Guest);
+
+#[cfg(test)]
+mod tests {
+    use super::as_line;
+
+    #[test]
+    fn a_message_is_a_line() {
+        assert_eq!(as_line(b"21.5"), b"21.5\n");
+    }
+}

@@ -1,0 +1,117 @@
+//! The tutorial for guests, `docs/sdk/tutorial.md`: each command is run and each file is written, in the order of the page.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use lotmq_test_support::{Broker, Lines};
+
+use crate::lot_pages::{Block, blocks};
+use crate::{LOTMQ, options};
+
+/// A command of another terminal, with what it writes.
+struct Background {
+    child: Child,
+    output: Lines,
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A shell in a folder, whose `lotmq` is the one under test and finds the broker by itself.
+fn shell(broker: &Broker, folder: &Path, commands: &str) -> Command {
+    let script = format!(
+        "lotmq() {{ case \"$1 $2\" in
+           'guest deploy'|'guest list'|'guest logs'|'guest rollback') verb=$2; shift 2; '{LOTMQ}' guest $verb -p {port} \"$@\";;
+           'pub '*) shift; '{LOTMQ}' pub -p {port} \"$@\";;
+           *) '{LOTMQ}' \"$@\";; esac; }}
+         {commands}",
+        port = broker.port()
+    );
+    let mut shell = Command::new("sh");
+    shell.args(["-e", "-c", &script]).current_dir(folder).stdin(Stdio::null());
+    // The cargo that runs the tests tells its children of itself.
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR" || name == "CARGO"
+        {
+            shell.env_remove(name);
+        }
+    }
+    shell
+}
+
+/// Runs commands to their end; the answer is what they write, and the folder that they end in.
+fn run(broker: &Broker, folder: &Path, commands: &str) -> (String, PathBuf) {
+    let ended_in = tempfile::NamedTempFile::new().unwrap();
+    let commands = format!("{{ {commands}\npwd > '{}'; }} 2>&1", ended_in.path().display());
+    let output = shell(broker, folder, &commands).output().unwrap();
+    let written = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{commands}\n{written}{}", String::from_utf8_lossy(&output.stderr));
+    (written, std::fs::read_to_string(ended_in.path()).unwrap().trim_end().into())
+}
+
+fn start(broker: &Broker, folder: &Path, command: &str) -> Background {
+    let mut shell = shell(broker, folder, &format!("exec 2>&1\n{command}"));
+    let mut child = shell.stdout(Stdio::piped()).spawn().unwrap();
+    let output = Lines::collect(child.stdout.take().unwrap());
+    // It is subscribed then.
+    output.expect("following");
+    Background { child, output }
+}
+
+/// Whether a line is what the page says; `…` stands for anything.
+fn is_like(line: &str, wanted: &str) -> bool {
+    let mut rest = line;
+    for (number, part) in wanted.split('…').enumerate() {
+        match rest.find(part) {
+            Some(at) if at == 0 || number > 0 => rest = &rest[at + part.len()..],
+            _ => return false,
+        }
+    }
+    rest.is_empty() || wanted.ends_with('…')
+}
+
+/// Asserts that these lines were written, in this order; others may stand between them.
+fn expect_lines(written: &str, block: &Block) {
+    let mut lines = written.lines();
+    for wanted in block.text.lines() {
+        let found = lines.any(|line| is_like(line, wanted));
+        assert!(found, "line {}: `{wanted}` is not where it should be in\n{written}", block.line);
+    }
+}
+
+#[test]
+fn the_tutorial_does_what_it_says() {
+    if Command::new("cargo").arg("--version").output().is_err() {
+        assert!(std::env::var_os("LOTMQ_TEST_REQUIRE_ALL").is_none(), "not installed: cargo");
+        return;
+    }
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sdk/tutorial.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let broker = options().start();
+    let place = tempfile::tempdir().unwrap();
+    let (mut folder, mut written) = (place.path().to_owned(), String::new());
+    let mut background = None;
+    for block in blocks(&page) {
+        match (block.kind.as_str(), block.file.as_deref()) {
+            ("sh", None) => (written, folder) = run(&broker, &folder, &block.text),
+            // The broker of the test is there already.
+            ("sh", Some("serve")) => assert_eq!(block.text, "lotmq serve\n"),
+            ("sh", Some("background")) => background = Some(start(&broker, &folder, &block.text)),
+            ("text", None) => expect_lines(&written, &block),
+            ("text", Some("background")) => {
+                let background: &Background = background.as_ref().unwrap();
+                for wanted in block.text.lines() {
+                    let found =
+                        background.output.wait_for(wanted, |line| is_like(line, wanted).then_some(()));
+                    assert!(found.is_some(), "line {}: `{wanted}`", block.line);
+                }
+            }
+            (_, Some(file)) => std::fs::write(folder.join(file), &block.text).unwrap(),
+            (other, None) => panic!("line {}: no test runs blocks of `{other}`", block.line),
+        }
+    }
+}

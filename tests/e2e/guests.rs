@@ -1,0 +1,159 @@
+//! `lotmq guest` beside what the tutorial shows: what it refuses, and what a guest says.
+
+use std::path::Path;
+use std::process::Command;
+
+use lotmq_client::{Publication, QoS};
+use lotmq_test_support::{Program, WAIT_MAX};
+use serde_json::Value;
+
+use crate::modules::scale;
+use crate::{LOTMQ, broker};
+
+/// Runs `lotmq guest` in a folder; what it writes, and its exit code.
+fn guest(folder: &Path, arguments: &str) -> (String, Option<i32>) {
+    let script = format!("cd '{}'; '{LOTMQ}' guest {arguments} 2>&1", folder.display());
+    let finished = Program::run("sh", &["-c", &script]).unwrap();
+    (finished.stdout, finished.status.code())
+}
+
+#[test]
+fn what_cannot_be_a_guest_is_refused_with_the_reason() {
+    let place = tempfile::tempdir().unwrap();
+    let folder = place.path();
+    std::fs::write(folder.join("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    std::fs::write(folder.join("guest.toml"), "name = \"a\"\ntype = \"action\"\nlang = \"rust\"\nonn = []\n")
+        .unwrap();
+    std::fs::create_dir(folder.join("there")).unwrap();
+    for (arguments, part, code) in [
+        ("new Heater", "`Heater` is no name of a guest", 2),
+        ("new ../x", "is no name of a guest", 2),
+        ("new there", "cannot create the folder there", 1),
+        ("new heater -t rule", "no broker runs uploaded guests of type rule yet", 2),
+        ("new heater -t auth", "makes no guests of type auth yet", 2),
+        ("new heater -t model", "invalid value 'model'", 2),
+        ("build there", "there/guest.toml is not there", 2),
+        ("build", "unknown field `onn`", 1),
+        ("verify nothing.wasm", "cannot read nothing.wasm", 1),
+        ("verify guest.toml", "(COMPILE_FAILED)", 1),
+        ("verify core.wasm", "component is required. (NOT_A_COMPONENT)", 1),
+        ("deploy --file core.wasm", "--name", 2),
+        ("logs Nobody", "is no name of a guest", 2),
+        ("list -p 1", "", 3),
+    ] {
+        let (told, found) = guest(folder, arguments);
+        assert!(told.contains(part) && found == Some(code), "{arguments}: {found:?} {told}");
+    }
+    assert!(!folder.join("heater").exists());
+}
+
+#[test]
+fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
+    use base64::Engine as _;
+    let broker = broker();
+    let place = tempfile::tempdir().unwrap();
+    let component = base64::engine::general_purpose::STANDARD.decode(scale()).unwrap();
+    std::fs::write(place.path().join("scale.wasm"), component).unwrap();
+    let (told, code) = guest(place.path(), "verify scale.wasm --json");
+    let told: Value = serde_json::from_str(&told).unwrap();
+    assert_eq!((told["world"].as_str(), code), (Some("action"), Some(0)));
+    assert_eq!(told["asks"], serde_json::json!(["read:raw/#", "write:scaled/#", "env-read:SCALE", "state"]));
+    let deploy = format!("deploy --file scale.wasm --name scale --on raw/# -p {}", broker.port());
+    let (told, code) = guest(place.path(), &deploy);
+    assert!(told.contains("nothing was deployed: give --grant-all") && code == Some(1), "{told}");
+    assert_eq!(broker.command("-moduleInfo scale").code(), "MODULE_NOT_FOUND");
+    let (told, code) =
+        guest(place.path(), &format!("{deploy} --grant write:scaled/# --config '{{\"a b\": \"\\\"x\"}}'"));
+    assert!(
+        told.contains("granted write:scaled/#\n") && told.contains("(NOT_GRANTED)") && code == Some(0),
+        "{told}"
+    );
+    let (told, code) = guest(place.path(), &format!("{deploy} --grant-all"));
+    assert!(told.contains("now is granted read:raw/#, env-read:SCALE, state") && code == Some(0), "{told}");
+    let (told, code) = guest(place.path(), &format!("list --json -p {}", broker.port()));
+    assert_eq!(
+        (serde_json::from_str::<Value>(&told).unwrap()["name"].as_str(), code),
+        (Some("scale"), Some(0))
+    );
+    let (told, code) = guest(place.path(), &format!("logs other -p {}", broker.port()));
+    assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");
+}
+
+#[test]
+fn lines_of_a_module_are_told_to_who_is_subscribed() {
+    let broker = broker();
+    broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
+    let mut client = broker.root("reader");
+    client.subscribe_to("$SYS/Coreflux/Modules/scale/Log", QoS::AtLeastOnce).unwrap();
+    for _ in 0..2 {
+        client.publish(&Publication::new("raw/s1", "hot")).unwrap();
+    }
+    for count in 1..=2 {
+        let message = client.receive(WAIT_MAX).unwrap().unwrap();
+        let line: Value = serde_json::from_slice(&message.payload).unwrap();
+        assert_eq!(line["text"], format!("{count} readings could not be read so far"));
+        assert_eq!((line["level"].as_str(), message.retain), (Some("warn"), false));
+    }
+}
+
+/// A guest that tells of itself in every way there is.
+const TELLS: &str = r##"
+use lotmq_guest::action::{Action, Message, QoS, RunError, publish};
+use lotmq_guest::{eprintln, println};
+
+lotmq_guest::manifest!("write:out");
+
+struct Tells;
+
+impl Action for Tells {
+    fn on_message(message: Message) -> Result<(), RunError> {
+        println!("{} bytes", message.payload.len());
+        eprintln!();
+        tracing::warn!(sensor = "s1", count = 2, "seldom");
+        publish("out", b"before", QoS::AtMostOnce, false)?;
+        let empty: [u8; 0] = [];
+        println!("{}", empty[message.payload.len()]);
+        Ok(())
+    }
+}
+
+lotmq_guest::export_action!(Tells);
+"##;
+
+#[test]
+fn prints_panics_and_events_reach_the_log_with_their_text() {
+    if Program::run("cargo", &["--version"]).is_none() {
+        return;
+    }
+    let broker = broker();
+    let place = tempfile::tempdir().unwrap();
+    guest(place.path(), "new tells");
+    let folder = place.path().join("tells");
+    std::fs::write(folder.join("src/lib.rs"), TELLS).unwrap();
+    let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).unwrap();
+    let tracing =
+        "features = [\"action\", \"tracing\"] }\ntracing = { version = \"0.1\", default-features = false }";
+    let manifest = manifest.replace("features = [\"action\"] }", tracing);
+    std::fs::write(folder.join("Cargo.toml"), manifest).unwrap();
+    let build = Command::new(LOTMQ).args(["guest", "build"]).current_dir(&folder).output().unwrap();
+    assert!(build.status.success(), "{}", String::from_utf8_lossy(&build.stderr));
+    let arguments =
+        format!("deploy --file target/tells.wasm --name tells --on in --grant-all -p {}", broker.port());
+    let (told, code) = guest(&folder, &arguments);
+    assert_eq!(code, Some(0), "{told}");
+    let mut client = broker.root("reader");
+    client.subscribe_to("$SYS/Coreflux/Modules/tells/Log", QoS::AtLeastOnce).unwrap();
+    client.subscribe_to("out", QoS::AtLeastOnce).unwrap();
+    client.publish(&Publication::new("in", "abc")).unwrap();
+    let mut receive = || client.receive(WAIT_MAX).unwrap().unwrap();
+    for (level, part) in [("info", "3 bytes"), ("warn", ""), ("warn", "seldom sensor=s1 count=2")] {
+        let line: Value = serde_json::from_slice(&receive().payload).unwrap();
+        assert_eq!((line["level"].as_str(), line["text"].as_str()), (Some(level), Some(part)));
+    }
+    assert_eq!(receive().text(), "before", "what was written before a panic is carried out");
+    let line: Value = serde_json::from_slice(&receive().payload).unwrap();
+    let text = line["text"].as_str().unwrap();
+    assert!(text.contains("src/lib.rs:16") && text.contains("the len is 0 but the index is 3"), "{text}");
+    assert!(!text.contains(place.path().to_str().unwrap()), "no path of the machine is in it: {text}");
+    assert_eq!(line["level"], "error");
+}
