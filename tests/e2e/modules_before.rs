@@ -134,3 +134,41 @@ fn the_bytes_of_a_module_come_to_who_asks_and_in_pieces_where_no_packet_holds_th
     send(&broker, "other/end", "x");
     assert_eq!(next(&mut other), "other/end=x");
 }
+
+#[test]
+fn a_module_that_traps_on_everything_has_failed_and_comes_back_by_itself() {
+    let broker = broker();
+    let work = "        SET \"t\" WITH \"a\" + {i} + \"b\" + {i} + \"c\"\n".repeat(10);
+    let program = format!(
+        "DEFINE ACTION Long\nON TOPIC \"raw/+\" DO\n    SET \"i\" WITH 0\n    SET \"n\" WITH PAYLOAD + 0\n    LOOP\n        SET \"i\" WITH {{i}} + 1\n{work}    UNTIL {{i}} > {{n}}\n    \
+         PUBLISH TOPIC \"answer\" WITH {{i}}\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("program.wasm");
+    let arguments = ["compile", "-", "-o", path.to_str().unwrap()];
+    Program::start_with_input(LOTMQ, &arguments, &program).unwrap().wait().output();
+    let base64 = STANDARD.encode(std::fs::read(&path).unwrap());
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("answer", QoS::AtLeastOnce).unwrap();
+    watcher.subscribe_to("$SYS/Coreflux/Modules/long", QoS::AtLeastOnce).unwrap();
+    broker.command_ok(&format!("-addModule long -world action -time 5 wasm64:{base64}"));
+    for number in 0..6 {
+        send(&broker, "raw/a", &(1_000_000 + number).to_string());
+    }
+    // What is answered in the end comes behind pauses, and nobody has to switch it on.
+    send(&broker, "raw/a", "1");
+    let mut states = Vec::new();
+    let mut has_answered = false;
+    while !has_answered || states.last().is_none_or(|state| state != "enabled") {
+        let message = watcher.receive(WAIT_MAX).unwrap().expect("a state or an answer");
+        match message.topic.as_str() {
+            "answer" => has_answered = true,
+            _ => {
+                let told: Value = serde_json::from_str(&message.text()).unwrap();
+                states.push(told["state"].as_str().unwrap().to_owned());
+            }
+        }
+    }
+    assert_eq!(states, ["enabled", "failed", "enabled"]);
+    assert_eq!(broker.command_ok("-moduleInfo long").data()["traps"], 6);
+}

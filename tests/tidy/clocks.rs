@@ -45,6 +45,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/guests/compile_permits.rs", "threads that stand still"),
     ("broker/server/src/guests/left_runs.rs", "patience at a start"),
     ("broker/server/src/guests/restore.rs", "patience at a start"),
+    ("broker/server/src/guests/route_modules.rs", "traps of the last minute"),
     ("broker/server/src/guests/routes.rs", "latency of a probe"),
     ("broker/server/src/guests/routes/driver.rs", "retries"),
     ("broker/server/src/guests/routes/driver/running.rs", "when a guest runs again"),

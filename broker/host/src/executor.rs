@@ -17,7 +17,7 @@ mod stand_in;
 mod worker;
 
 pub use inline::{BatchRuns, Inline, InlineRuns};
-pub use mailbox::{AfterTraps, MailboxOptions, PostError, Posted, WhenFull};
+pub use mailbox::{MailboxOptions, PostError, Posted, WhenFull};
 pub use poison::MESSAGE_PAUSED;
 pub use runner::{Runner, RunnerMetrics, RunnerSpec, RunnerState};
 pub(crate) use stand_in::away;

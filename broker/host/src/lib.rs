@@ -51,8 +51,8 @@ pub use bounds::MessageBounds;
 pub use cache::CACHE_KEY_FILE;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
-    AfterTraps, BatchRuns, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED,
-    MailboxOptions, PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerState, Sink, WhenFull,
+    BatchRuns, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED, MailboxOptions,
+    PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerState, Sink, WhenFull,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;

@@ -180,6 +180,12 @@ pub const BACKOFF_FIRST: Duration = Duration::from_millis(100);
 /// Longest pause after a trap; also how long a definition must run without one for the pauses to start anew.
 pub const BACKOFF_MAX: Duration = Duration::from_secs(60);
 
+/// Traps for different messages within [`FAILED_WITHIN`], while no run ends otherwise, after which a definition has failed. Commands reference §14.4.
+pub const FAILED_AFTER_TRAPS: usize = 5;
+
+/// See [`FAILED_AFTER_TRAPS`].
+pub const FAILED_WITHIN: Duration = Duration::from_secs(60);
+
 /// Messages that made it trap that a definition remembers. The memory is for the worst few; who sends others makes the definition pause.
 pub const POISONS_MAX: usize = 64;
 

@@ -138,7 +138,6 @@ pub(crate) fn spec(id: u64, guest: Guest) -> RunnerSpec {
         grants: Arc::new(Grants::action()),
         limits: GuestLimits::default(),
         mailbox: MailboxOptions::default(),
-        after_traps: lotmq_host::AfterTraps::Restart,
         is_pure: false,
     }
 }

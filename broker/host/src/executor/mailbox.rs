@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     ActionInstance, OwnedEvent,
-    limits::{self, BACKOFF_FIRST, BACKOFF_MAX, POISONS_IN_A_ROW_MAX},
+    limits::{self, BACKOFF_FIRST, BACKOFF_MAX, FAILED_AFTER_TRAPS, FAILED_WITHIN, POISONS_IN_A_ROW_MAX},
 };
 use std::{
     collections::VecDeque,
@@ -47,22 +47,6 @@ impl Default for MailboxOptions {
     }
 }
 
-/// What happens to a definition that traps again and again.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum AfterTraps {
-    /// It always starts again, after a pause. For definitions in LoT.
-    #[default]
-    Restart,
-    /// After so many traps within so long it stays stopped until it is [enabled](crate::Runner::enable). For uploaded modules:
-    /// 5 within 60 s (commands reference §14.4).
-    Stop {
-        /// How many.
-        traps: u32,
-        /// Within how long.
-        within: Duration,
-    },
-}
-
 /// That an event was taken, and how it looks behind it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Posted {
@@ -88,7 +72,7 @@ pub enum PostError {
         /// How many.
         hops: u8,
     },
-    /// The definition was closed, or stopped after too many traps.
+    /// The definition was closed.
     #[error("the definition is stopped")]
     Stopped,
 }
@@ -112,8 +96,6 @@ pub(crate) enum Activity {
     Running,
     /// Pausing until then, in the run queue's list of those that wait.
     Pausing(Instant),
-    /// Stopped after too many traps.
-    Stopped,
     /// Removed.
     Closed,
 }
@@ -134,7 +116,10 @@ pub(crate) struct Mailbox {
     /// Messages that made it trap.
     pub(crate) poisons: Poisons,
     progress: Progress,
+    /// Latest traps while no other run ended.
     traps: VecDeque<(Instant, Option<Poison>)>,
+    /// Runs that had ended otherwise when it failed; it has until another one ends.
+    failed_behind: Option<u64>,
     queue: VecDeque<Job>,
     bytes: usize,
 }
@@ -152,6 +137,7 @@ impl Mailbox {
             poisons: Poisons::default(),
             progress: Progress::default(),
             traps: VecDeque::new(),
+            failed_behind: None,
             queue: VecDeque::new(),
             bytes: 0,
         }
@@ -231,7 +217,7 @@ impl Mailbox {
 
     /// Puts events back to the front that were taken from there; they are not refused. After the definition's end they are dropped.
     pub(crate) fn put_back(&mut self, jobs: &mut VecDeque<Job>) {
-        if matches!(self.activity, Activity::Closed | Activity::Stopped) {
+        if self.activity == Activity::Closed {
             self.dropped += jobs.len() as u64;
             jobs.clear();
         }
@@ -248,7 +234,7 @@ impl Mailbox {
     }
 
     /// It trapped: what it is doing from now on. While its other runs end, the message pauses and not the definition, but for as long as the run took.
-    pub(crate) fn trapped(&mut self, now: Instant, trapped: TrappedRun, after: AfterTraps) -> Activity {
+    pub(crate) fn trapped(&mut self, now: Instant, trapped: TrappedRun) -> Activity {
         self.instance = None;
         let TrappedRun { poison, took, .. } = trapped;
         let others_in_a_row = self.progress.trapped(now, trapped.ended_before);
@@ -259,19 +245,32 @@ impl Mailbox {
                 return Activity::Pausing(now + took.clamp(least, BACKOFF_MAX));
             }
         }
-        if let AfterTraps::Stop { traps, within } = after {
-            // One message counts once, however often it comes.
-            self.traps.retain(|(at, known)| {
-                now.saturating_duration_since(*at) <= within && (poison.is_none() || *known != poison)
-            });
-            self.traps.push_back((now, poison));
-            if self.traps.len() >= traps as usize {
-                self.clear();
-                self.traps.clear();
-                return Activity::Stopped;
-            }
+        // One message counts once, however often it comes.
+        self.traps.retain(|(at, known)| {
+            now.saturating_duration_since(*at) <= FAILED_WITHIN && (poison.is_none() || *known != poison)
+        });
+        self.traps.push_back((now, poison));
+        if self.traps.len() >= FAILED_AFTER_TRAPS {
+            self.traps.pop_front();
+            self.failed_behind = Some(trapped.ended_before);
         }
         Activity::Pausing(self.backoff.trapped(now))
+    }
+}
+
+impl Mailbox {
+    /// Whether it has failed: it trapped for [`FAILED_AFTER_TRAPS`] different messages within [`FAILED_WITHIN`], and none of its runs has ended otherwise since
+    /// then. So many have by now.
+    pub(crate) fn has_failed(&self, ended: u64) -> bool {
+        self.failed_behind.is_some_and(|before| ended <= before)
+    }
+
+    /// Forgets all of its traps.
+    pub(crate) fn forget_traps(&mut self) {
+        self.backoff = Backoff::default();
+        self.poisons = Poisons::default();
+        self.traps.clear();
+        self.failed_behind = None;
     }
 }
 
@@ -379,14 +378,23 @@ mod tests {
     }
 
     #[test]
-    fn the_fifth_trap_within_a_minute_stops_a_module() {
-        let after = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
+    fn the_fifth_trap_within_a_minute_fails_a_definition_until_a_run_ends() {
         let start = Instant::now();
         let mut mailbox = Mailbox::new(false);
+        let trap = |mailbox: &mut Mailbox, second, ended_before| {
+            let run = TrappedRun { ended_before, ..TrappedRun::default() };
+            let activity = mailbox.trapped(start + Duration::from_secs(second), run);
+            assert!(matches!(activity, Activity::Pausing(_)), "{activity:?}");
+        };
         for second in [0, 20, 40, 59, 61, 62] {
-            let activity = mailbox.trapped(start + Duration::from_secs(second), TrappedRun::default(), after);
-            assert_eq!(activity == Activity::Stopped, second == 62, "{second}");
+            trap(&mut mailbox, second, 7);
+            assert_eq!(mailbox.has_failed(7), second == 62, "{second}");
         }
+        // Also when pauses have become so long that no five are within a minute.
+        trap(&mut mailbox, 200, 7);
+        assert!(mailbox.has_failed(7) && !mailbox.has_failed(8));
+        mailbox.forget_traps();
+        assert!(!mailbox.has_failed(7));
     }
 
     fn poison(payload: &[u8]) -> Option<Poison> {
@@ -395,46 +403,46 @@ mod tests {
     }
 
     #[test]
-    fn one_message_does_not_stop_a_module_and_five_do() {
-        let after = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
+    fn one_message_does_not_fail_a_definition_and_five_do() {
         let now = Instant::now();
         let mut mailbox = Mailbox::new(false);
         for _ in 0..20 {
-            let run = TrappedRun { poison: poison(b"bad"), ..TrappedRun::default() };
-            assert_ne!(mailbox.trapped(now, run, after), Activity::Stopped);
+            mailbox.trapped(now, TrappedRun { poison: poison(b"bad"), ..TrappedRun::default() });
+            assert!(!mailbox.has_failed(0));
         }
         for (number, is_last) in [(1, false), (2, false), (3, false), (4, true)] {
-            let run = TrappedRun { poison: poison(&[number]), ..TrappedRun::default() };
-            assert_eq!(mailbox.trapped(now, run, after) == Activity::Stopped, is_last, "{number}");
+            mailbox.trapped(now, TrappedRun { poison: poison(&[number]), ..TrappedRun::default() });
+            assert_eq!(mailbox.has_failed(0), is_last, "{number}");
         }
     }
 
     #[test]
     fn a_definition_whose_other_runs_end_goes_on_at_once() {
-        let after = AfterTraps::Stop { traps: 5, within: Duration::from_secs(60) };
         let mut now = Instant::now();
         let mut mailbox = Mailbox::new(false);
         let took = Duration::from_millis(3);
-        // Others end between the traps, and nothing stops it.
+        // Others end between the traps, and it does not fail.
         for number in 1..=100_u8 {
             let run = TrappedRun { poison: poison(&[number]), took, ended_before: number.into() };
-            assert_eq!(mailbox.trapped(now, run, after), Activity::Pausing(now + took), "{number}");
+            assert_eq!(mailbox.trapped(now, run), Activity::Pausing(now + took), "{number}");
             now += Duration::from_secs(1);
         }
         // Many different ones in a row slow it down, and when nothing ends for a minute it is like any other that traps on everything.
         for number in 2..=8_u8 {
             let run = TrappedRun { poison: poison(&[number, 0]), took, ended_before: 100 };
-            assert_eq!(mailbox.trapped(now, run, after), Activity::Pausing(now + took));
+            assert_eq!(mailbox.trapped(now, run), Activity::Pausing(now + took));
         }
         let run = TrappedRun { poison: poison(b"ninth"), took, ended_before: 100 };
-        assert_eq!(mailbox.trapped(now, run, after), Activity::Pausing(now + BACKOFF_FIRST));
+        assert_eq!(mailbox.trapped(now, run), Activity::Pausing(now + BACKOFF_FIRST));
         now += BACKOFF_MAX;
         for pause in [1, 2, 4, 8] {
             let run = TrappedRun { poison: poison(&[pause, 0, 0]), took, ended_before: 100 };
             let until = now + BACKOFF_FIRST * pause.into();
-            assert_eq!(mailbox.trapped(now, run, after), Activity::Pausing(until));
+            assert_eq!(mailbox.trapped(now, run), Activity::Pausing(until));
         }
+        assert!(!mailbox.has_failed(100));
         let run = TrappedRun { poison: poison(b"last"), took, ended_before: 100 };
-        assert_eq!(mailbox.trapped(now, run, after), Activity::Stopped);
+        assert_eq!(mailbox.trapped(now, run), Activity::Pausing(now + BACKOFF_FIRST * 16));
+        assert!(mailbox.has_failed(100));
     }
 }

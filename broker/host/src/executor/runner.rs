@@ -5,8 +5,8 @@
 
 use super::{
     Shared,
-    mailbox::{Activity, AfterTraps, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
-    poison::{self, Poison, Poisons},
+    mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
+    poison::{self, Poison},
     spare::{Spares, Taken},
 };
 use crate::{
@@ -45,8 +45,6 @@ pub struct RunnerSpec {
     pub limits: GuestLimits,
     /// Bounds of its mailbox.
     pub mailbox: MailboxOptions,
-    /// What happens when it traps again and again.
-    pub after_traps: AfterTraps,
     /// Whether a run depends on its event alone: the code keeps nothing between runs and reads nothing that runs change. Inline runs of
     /// different threads may overlap then.
     pub is_pure: bool,
@@ -59,8 +57,9 @@ pub enum RunnerState {
     Enabled,
     /// Pausing after a trap, for so long.
     Pausing(Duration),
-    /// Stopped after too many traps.
-    Failed,
+    /// Trapping on everything: five times within a minute, and no run has ended otherwise since then. It is tried again and again, after pauses up to a minute;
+    /// so long it still pauses.
+    Failed(Duration),
     /// Removed.
     Closed,
 }
@@ -152,7 +151,6 @@ pub struct Runner {
     tenant: u32,
     code: Mutex<Code>,
     mailbox_options: MailboxOptions,
-    pub(super) after_traps: AfterTraps,
     pub(super) mailbox: Mutex<Mailbox>,
     /// Instances for nested calls and runs beside others; they know [`Mailbox::version`] without its lock.
     pub(super) spares: Spares,
@@ -204,7 +202,6 @@ impl Runner {
                 limits: spec.limits,
             }),
             mailbox_options: spec.mailbox,
-            after_traps: spec.after_traps,
             mailbox: Mutex::new(Mailbox::new(spec.is_pure)),
             spares: Spares::default(),
             executor,
@@ -249,7 +246,7 @@ impl Runner {
             return Err(PostError::TooManyHops { hops });
         }
         let mut mailbox = self.mailbox.lock();
-        if matches!(mailbox.activity, Activity::Closed | Activity::Stopped) {
+        if mailbox.activity == Activity::Closed {
             return Err(PostError::Stopped);
         }
         let factor = if sender_waits && mailbox.is_busy() { HELD_BACK_FACTOR } else { 1 };
@@ -305,15 +302,16 @@ impl Runner {
         mailbox.is_pure = is_pure;
         self.spares.replace(mailbox.version);
         mailbox.instance = None;
-        mailbox.backoff = super::backoff::Backoff::default();
-        mailbox.poisons = Poisons::default();
+        mailbox.forget_traps();
         self.has_poisons.store(false, Ordering::Relaxed);
         self.wake(mailbox);
     }
 
-    /// Lets it run again at once after it was stopped by too many traps, or while it pauses.
+    /// Lets it run again at once while it pauses, as if it had never trapped.
     pub fn enable(&self) {
-        let mailbox = self.mailbox.lock();
+        let mut mailbox = self.mailbox.lock();
+        mailbox.forget_traps();
+        self.has_poisons.store(false, Ordering::Relaxed);
         self.wake(mailbox);
     }
 
@@ -329,13 +327,18 @@ impl Runner {
         waited
     }
 
-    /// Whether it is ready, pauses, or was stopped.
+    /// Whether it is ready, pauses, or has failed.
     pub fn state(&self) -> RunnerState {
-        match self.mailbox.lock().activity {
-            Activity::Idle | Activity::Ready | Activity::Running => RunnerState::Enabled,
-            Activity::Pausing(until) => RunnerState::Pausing(until.saturating_duration_since(Instant::now())),
-            Activity::Stopped => RunnerState::Failed,
+        let mailbox = self.mailbox.lock();
+        let pause = match mailbox.activity {
+            Activity::Pausing(until) => until.saturating_duration_since(Instant::now()),
+            Activity::Idle | Activity::Ready | Activity::Running | Activity::Closed => Duration::ZERO,
+        };
+        match mailbox.activity {
             Activity::Closed => RunnerState::Closed,
+            _ if mailbox.has_failed(self.ended_otherwise()) => RunnerState::Failed(pause),
+            Activity::Idle | Activity::Ready | Activity::Running => RunnerState::Enabled,
+            Activity::Pausing(_) => RunnerState::Pausing(pause),
         }
     }
 
@@ -465,19 +468,24 @@ impl Runner {
     /// A run ended with a trap: the definition pauses if it was doing this, and does nothing else meanwhile.
     pub(super) fn trapped_while(&self, activity: Activity, poison: Option<Poison>, took: Duration) {
         let now = Instant::now();
-        let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
-        let ended_before = load(&self.figures.runs).saturating_sub(load(&self.figures.traps));
+        let ended_before = self.ended_otherwise();
         let mut mailbox = self.mailbox.lock();
         if mailbox.activity != activity {
             return;
         }
-        mailbox.activity = mailbox.trapped(now, TrappedRun { poison, took, ended_before }, self.after_traps);
+        mailbox.activity = mailbox.trapped(now, TrappedRun { poison, took, ended_before });
         self.has_poisons.store(!mailbox.poisons.is_empty(), Ordering::Relaxed);
         let activity = mailbox.activity;
         self.call_waiters(mailbox);
         if let Activity::Pausing(until) = activity {
             self.pause(until);
         }
+    }
+
+    /// Number of runs that ended otherwise than by a trap.
+    fn ended_otherwise(&self) -> u64 {
+        let load = |figure: &AtomicU64| figure.load(Ordering::Relaxed);
+        load(&self.figures.runs).saturating_sub(load(&self.figures.traps))
     }
 
     /// Why a run for this event does not begin: its message made others trap, and pauses. It is counted as dropped. Costs nothing where no message ever did.
@@ -578,9 +586,9 @@ impl Runner {
         self.idle_sweeps.store(0, Ordering::Relaxed);
     }
 
-    /// Ends a pause or a stop.
+    /// Ends a pause.
     fn wake(&self, mut mailbox: MutexGuard<'_, Mailbox>) {
-        if !matches!(mailbox.activity, Activity::Pausing(_) | Activity::Stopped) {
+        if !matches!(mailbox.activity, Activity::Pausing(_)) {
             return;
         }
         let has_mail = mailbox.len() > 0;

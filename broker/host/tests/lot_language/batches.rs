@@ -46,7 +46,6 @@ fn deploy(guest: &Guest) -> Arc<Runner> {
         grants: Arc::new(Grants::action()),
         limits: GuestLimits::default(),
         mailbox: MailboxOptions::default(),
-        after_traps: Default::default(),
         is_pure: true,
     })
 }

@@ -258,7 +258,6 @@ impl Bench {
                     grants,
                     limits: limits(),
                     mailbox: MailboxOptions::default(),
-                    after_traps: Default::default(),
                     is_pure: false,
                 });
                 self.state.know(is_model, name, callee);

@@ -17,7 +17,7 @@ use lotmq_auth::built_in::built_in;
 use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting};
 use lotmq_host::route::RouteGuest;
 use lotmq_host::rule::RuleGuest;
-use lotmq_host::{AfterTraps, ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError, World};
+use lotmq_host::{ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError, World};
 
 use super::Guests;
 use super::compile_permits::CompilePermits;
@@ -82,7 +82,6 @@ pub(crate) struct ExecutorCode {
     pub(crate) guest: Guest,
     pub(crate) grants: Grants,
     pub(crate) limits: GuestLimits,
-    pub(crate) after_traps: AfterTraps,
 }
 
 /// Reason why a definition was not deployed.
@@ -184,8 +183,7 @@ impl Loader<'_> {
     fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {
         let _permit = self.permits.permit(component.len());
         let guest = self.engine.compile(component, world, ComponentSource::Compiler)?;
-        let (limits, after_traps) = (GuestLimits::default(), AfterTraps::Restart);
-        Ok(Code::Executor(Box::new(ExecutorCode { guest, grants, limits, after_traps })))
+        Ok(Code::Executor(Box::new(ExecutorCode { guest, grants, limits: GuestLimits::default() })))
     }
 
     fn of_route(self, new: &NewDefinition) -> Result<Code, DeployError> {

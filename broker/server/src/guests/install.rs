@@ -148,7 +148,7 @@ fn arm(
     definition: &Arc<Definition>,
     code: ExecutorCode,
 ) {
-    let ExecutorCode { guest, grants, limits, after_traps } = code;
+    let ExecutorCode { guest, grants, limits } = code;
     let is_pure = definition.facts().is_pure();
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
     let acting = Acting { version: definition.version, account: definition.shared_account() };
@@ -167,7 +167,6 @@ fn arm(
         grants,
         limits,
         mailbox: MailboxOptions::default(),
-        after_traps,
         is_pure,
     });
     runners.insert(definition.id, runner);

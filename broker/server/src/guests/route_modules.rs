@@ -5,15 +5,17 @@
 //!
 //! Invariant: what a route can do is what its own text names and its module was granted, both.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use lot_facts::{RouteFacts, RouteValue};
+use lotmq_host::limits::{FAILED_AFTER_TRAPS, FAILED_WITHIN};
 use lotmq_host::route::RouteGuest;
 use lotmq_host::{Grants, GuestLimits, NameGrant, TopicGrant, ValueGrant};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 
 /// Type of routes whose code is a module.
 pub(crate) const WASM: &str = "WASM";
@@ -38,6 +40,35 @@ pub(crate) struct RouteModule {
 pub(crate) struct ModuleFigures {
     pub(crate) calls: AtomicU64,
     pub(crate) traps: AtomicU64,
+    recent: Mutex<RecentTraps>,
+}
+
+/// Latest traps of a module, by which it has failed or not. A value without a clock: time comes in.
+#[derive(Debug, Default)]
+struct RecentTraps {
+    /// Times of the latest, at most [`FAILED_AFTER_TRAPS`].
+    at: VecDeque<Instant>,
+    has_failed: bool,
+}
+
+/// Time without a trap after which a module has not failed any more: its routes have been opened again meanwhile, after the longest pause, and were well for a minute.
+const FAILURE_FORGOTTEN: Duration = Duration::from_secs(132);
+
+impl RecentTraps {
+    fn trapped(&mut self, now: Instant) {
+        self.has_failed &= self.have_failed(now);
+        self.at.push_back(now);
+        if self.at.len() >= FAILED_AFTER_TRAPS {
+            let first = self.at.pop_front();
+            self.has_failed |=
+                first.is_some_and(|first| now.saturating_duration_since(first) <= FAILED_WITHIN);
+        }
+    }
+
+    fn have_failed(&self, now: Instant) -> bool {
+        let is_recent = |last: &Instant| now.saturating_duration_since(*last) < FAILURE_FORGOTTEN;
+        self.has_failed && self.at.back().is_some_and(is_recent)
+    }
 }
 
 impl ModuleFigures {
@@ -47,6 +78,17 @@ impl ModuleFigures {
 
     pub(crate) fn trapped(&self) {
         self.traps.fetch_add(1, Ordering::Relaxed);
+        self.recent.lock().trapped(Instant::now());
+    }
+
+    /// Whether it has failed: five traps within a minute, and others since then.
+    pub(crate) fn have_failed(&self) -> bool {
+        self.recent.lock().have_failed(Instant::now())
+    }
+
+    /// Forgets that it has failed.
+    pub(crate) fn forget_traps(&self) {
+        *self.recent.lock() = RecentTraps::default();
     }
 }
 
@@ -64,6 +106,7 @@ impl RouteModules {
     pub(super) fn put(&self, name: &Arc<str>, module: RouteModule) {
         let mut modules = self.0.write();
         let figures = modules.get(name).map(|(_, figures)| Arc::clone(figures)).unwrap_or_default();
+        figures.forget_traps();
         modules.insert(Arc::clone(name), (Arc::new(module), figures));
     }
 
@@ -202,6 +245,25 @@ mod tests {
     use lotmq_router::filter_matches;
 
     use super::*;
+
+    #[test]
+    fn five_traps_within_a_minute_are_a_failure_for_as_long_as_there_are_others() {
+        let start = Instant::now();
+        let at = |second| start + Duration::from_secs(second);
+        let mut traps = RecentTraps::default();
+        for second in [0, 20, 40, 59, 61] {
+            traps.trapped(at(second));
+            assert!(!traps.have_failed(at(second)), "{second}");
+        }
+        traps.trapped(at(62));
+        for second in [133, 200] {
+            assert!(traps.have_failed(at(second)), "{second}");
+            traps.trapped(at(second));
+        }
+        assert!(!traps.have_failed(at(332)));
+        traps.trapped(at(400));
+        assert!(!traps.have_failed(at(400)), "it begins anew");
+    }
 
     #[test]
     fn what_two_filters_have_in_common_is_what_both_match() {

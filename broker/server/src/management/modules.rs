@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, OnExisting, Origin, Owner};
 use lotmq_host::limits::ROUTE_TIME;
-use lotmq_host::{AfterTraps, Capability, GuestLimits, RunnerState, World};
+use lotmq_host::{Capability, GuestLimits, RunnerState, World};
 use lotmq_store::{Batch, ModuleRow, Op};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
@@ -37,9 +37,6 @@ use lotmq_core::tenant::Tenant;
 
 use grants::{GrantSet, NamedGrant};
 use hint::HintRefusal;
-
-/// Traps after which a module stays stopped, and within how long (commands reference §14.4).
-const STOP_AFTER: (u32, Duration) = (5, Duration::from_secs(60));
 
 /// Worlds of which modules run.
 const WORLDS: [World; 2] = [World::Action, World::Route];
@@ -201,8 +198,7 @@ pub(crate) fn compile(loader: Loader<'_>, module: Module) -> Result<CompiledModu
     let (facts, refused_trigger) =
         facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
     let new = new_definition(&module, facts);
-    let after_traps = AfterTraps::Stop { traps: STOP_AFTER.0, within: STOP_AFTER.1 };
-    let code = ExecutorCode { guest, grants, limits: limits(&module), after_traps };
+    let code = ExecutorCode { guest, grants, limits: limits(&module) };
     let definition = CompiledDefinition::of_module(code, new, OnExisting::Replace);
     Ok(CompiledModule { module, definition, further_exports, refused_trigger })
 }
@@ -259,7 +255,7 @@ fn new_definition(module: &Module, facts: Facts) -> NewDefinition {
     }
 }
 
-/// Switches a module off or on, also one that was stopped after its last trap.
+/// Switches a module off or on. One that is switched on begins at once, as if it had never trapped.
 pub(crate) fn switch(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
@@ -276,6 +272,9 @@ pub(crate) fn switch(
         tenant.programs().guests.settle(tenant, hosting, &changed);
     }
     tenant.programs().guests.module_changed(&module.name);
+    if !is_disabled && let Some((_, figures)) = tenant.programs().guests.route_modules.get(&module.name) {
+        figures.forget_traps();
+    }
     if !is_disabled && let Some(runner) = runner(tenant, &module.name) {
         runner.enable();
     }
@@ -315,17 +314,23 @@ fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Runner>> {
 pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     let guests = &tenant.programs().guests;
     let runner = runner(tenant, &module.name);
-    let (calls, traps) = match guests.route_modules.get(&module.name) {
-        Some((_, figures)) => (figures.calls.load(Relaxed), figures.traps.load(Relaxed)),
-        None => runner.as_ref().map(|runner| runner.metrics()).map_or((0, 0), |it| (it.runs, it.traps)),
+    let (calls, traps, has_failed) = match (guests.route_modules.get(&module.name), &runner) {
+        (Some((_, figures)), _) => {
+            (figures.calls.load(Relaxed), figures.traps.load(Relaxed), figures.have_failed())
+        }
+        (None, Some(runner)) => {
+            let has_failed = matches!(runner.state(), RunnerState::Failed(_));
+            (runner.metrics().runs, runner.metrics().traps, has_failed)
+        }
+        (None, None) => (0, 0, false),
     };
     let used_by = guests.routes_of_module(&module.name);
     let used_by: Vec<Value> =
         used_by.iter().map(|route| json!({ "type": "Route", "name": &**route })).collect();
-    let state = match runner.map(|runner| runner.state()) {
-        _ if module.options.is_disabled => "disabled",
-        Some(RunnerState::Failed) => "failed",
-        _ => "enabled",
+    let state = match (module.options.is_disabled, has_failed) {
+        (true, _) => "disabled",
+        (false, true) => "failed",
+        (false, false) => "enabled",
     };
     let former = tenant.managed().modules.former(&module.name);
     let former = former.map(|former| {

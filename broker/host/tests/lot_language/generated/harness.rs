@@ -77,7 +77,6 @@ pub(super) fn run(program: &Program, text: &str, form: Form) -> Result<Observed,
                 grants,
                 limits: GuestLimits::default(),
                 mailbox: MailboxOptions::default(),
-                after_traps: Default::default(),
                 is_pure: false,
             });
             state.know(is_model, entity.name, callee);

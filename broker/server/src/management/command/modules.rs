@@ -80,7 +80,7 @@ pub(super) static ENABLE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
-    summary: "Lets a module run, also one that was stopped after too many traps; one of another user with -force only.",
+    summary: "Lets a module run, and one that pauses after traps at once; one of another user with -force only.",
     example: "-enableModule scale",
     execute: |call| switch(call, false),
 };

@@ -318,7 +318,7 @@ fn publish_monitor(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
     }
 }
 
-/// Publishes the modules whose state changed by itself, as by too many traps.
+/// Publishes the modules whose state changed by itself, as by too many traps, or its recovery.
 fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u32, Arc<str>), String>) {
     let modules = tenant.managed().modules.all();
     told.retain(|(number, name), _| {
