@@ -40,6 +40,7 @@ fn what_cannot_be_a_guest_is_refused_with_the_reason() {
         ("deploy --file core.wasm", "--name", 2),
         ("logs Nobody", "is no name of a guest", 2),
         ("list -p 1", "", 3),
+        ("rollback x -p 1", "", 3),
     ] {
         let (told, found) = guest(folder, arguments);
         assert!(told.contains(part) && found == Some(code), "{arguments}: {found:?} {told}");
@@ -77,6 +78,33 @@ fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
     );
     let (told, code) = guest(place.path(), &format!("logs other -p {}", broker.port()));
     assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");
+}
+
+#[test]
+fn a_large_component_is_deployed_in_parts() {
+    use base64::Engine as _;
+    let broker = broker();
+    let place = tempfile::tempdir().unwrap();
+    let mut component = base64::engine::general_purpose::STANDARD.decode(scale()).unwrap();
+    // A custom section of 9 MiB, so that no command has room for it.
+    let section = [&[4][..], b"void", &vec![7; 9 << 20]].concat();
+    component.push(0);
+    let mut len = section.len();
+    while len >= 128 {
+        component.push(u8::try_from(len % 128).unwrap() | 128);
+        len /= 128;
+    }
+    component.push(u8::try_from(len).unwrap());
+    component.extend_from_slice(&section);
+    std::fs::write(place.path().join("large.wasm"), &component).unwrap();
+    let deploy = format!("deploy --file large.wasm --name large --on raw/# --grant-all -p {}", broker.port());
+    for _ in 0..2 {
+        let (told, code) = guest(place.path(), &deploy);
+        assert!(told.contains("Module 'large' added successfully!") && code == Some(0), "{told}");
+    }
+    assert_eq!(broker.command_ok("-moduleInfo large").data()["bytes"], component.len());
+    let (told, code) = guest(place.path(), &format!("rollback large -p {}", broker.port()));
+    assert_eq!(code, Some(0), "{told}");
 }
 
 #[test]

@@ -220,6 +220,21 @@ pub(crate) fn exchange(
     request_id: &str,
     timeout: Duration,
 ) -> anyhow::Result<Option<Value>> {
+    exchange_in_parts(client, command, request_id, timeout, |_, _| Ok(()))
+}
+
+/// Does the same for a command that announces an upload: `send` gets the reply that says what to send where, and sends it. The reply of this function is the
+/// last one, behind that.
+///
+/// # Errors
+/// As [`exchange`], and those of `send`.
+pub(crate) fn exchange_in_parts(
+    client: &mut Client,
+    command: &str,
+    request_id: &str,
+    timeout: Duration,
+    mut send: impl FnMut(&mut Client, &Value) -> anyhow::Result<()>,
+) -> anyhow::Result<Option<Value>> {
     let granted = client.subscribe_to(OUTPUT_TOPIC, QoS::AtLeastOnce)?;
     if granted.is_failure() {
         bail!("this user may not send commands: the broker refused the subscription to replies: {granted}");
@@ -249,6 +264,9 @@ pub(crate) fn exchange(
         // Of a command that is split (an upload of a module) the last reply counts; it has no upload id.
         if is_ours && reply.pointer("/data/uploadId").is_none() {
             return Ok(Some(reply));
+        }
+        if is_ours {
+            send(client, &reply)?;
         }
     }
 }

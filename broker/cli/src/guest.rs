@@ -31,6 +31,7 @@ enum GuestCommand {
     Verify(verify::VerifyArgs),
     Deploy(deploy::DeployGuestArgs),
     List(installed::ListArgs),
+    Rollback(installed::RollbackArgs),
     Logs(installed::LogsArgs),
 }
 
@@ -42,6 +43,7 @@ pub(crate) fn guest(args: &GuestArgs) -> anyhow::Result<Exit> {
         GuestCommand::Verify(args) => verify::verify(args),
         GuestCommand::Deploy(args) => deploy::deploy(args),
         GuestCommand::List(args) => installed::list(args),
+        GuestCommand::Rollback(args) => installed::rollback(args),
         GuestCommand::Logs(args) => installed::logs(args),
     }
 }

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::Args;
+use lotmq_client::{Client, Publication, QoS};
 use lotmq_connect::{ConnectArgs, random_text};
 use lotmq_runner::{ComponentOutline, EmbeddedModule, Embedding};
 use lotmq_terminal::{Exit, output, seconds};
@@ -16,7 +17,7 @@ use serde_json::Value;
 use super::build::built;
 use super::folder::{GuestFolder, check_name};
 use super::verify::{asks, sha256};
-use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
+use crate::cmd::{connect_as_root, exchange, exchange_in_parts, quoted, render_reply};
 
 /// Build a guest and run it as a module of a broker.
 ///
@@ -52,7 +53,7 @@ pub(super) struct DeployGuestArgs {
     #[arg(long, value_name = "TEXT")]
     version: Option<String>,
     /// Seconds to wait for each reply
-    #[arg(long, default_value_t = 60.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 180.0, value_parser = seconds)]
     timeout: f64,
     #[command(flatten)]
     connect: ConnectArgs,
@@ -76,10 +77,9 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
     };
     let timeout = Duration::from_secs_f64(args.timeout);
     let command = args.command(&module, &outline, &granted);
-    let mut reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
+    let mut reply = upload(&mut client, &command, &module.component, timeout)?;
     if reply.as_ref().is_some_and(|reply| has_error(reply, "MODULE_EXISTS")) {
-        let command = command.replacen(" wasm64:", " -replace wasm64:", 1);
-        reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
+        reply = upload(&mut client, &format!("{command} -replace"), &module.component, timeout)?;
     }
     client.disconnect()?;
     let Some(reply) = reply else {
@@ -142,10 +142,44 @@ impl DeployGuestArgs {
             option("version", version);
         }
         option("sha256", &sha256(component));
-        command.push_str(" wasm64:");
-        STANDARD.encode_string(component, &mut command);
         command
     }
+}
+
+/// Longest component that is sent with its command; what is longer comes in parts.
+const IN_COMMAND_BYTES_MAX: usize = 4 << 20;
+
+/// Sends a command with the component that it is about; the last reply.
+fn upload(
+    client: &mut Client,
+    command: &str,
+    component: &[u8],
+    timeout: Duration,
+) -> anyhow::Result<Option<Value>> {
+    let request_id = random_text(12)?;
+    if component.len() <= IN_COMMAND_BYTES_MAX {
+        let command = format!("{command} wasm64:{}", STANDARD.encode(component));
+        return exchange(client, &command, &request_id, timeout);
+    }
+    let command = format!("{command} -size {}", component.len());
+    exchange_in_parts(client, &command, &request_id, timeout, |client, reply| {
+        send_parts(client, reply, component)
+    })
+}
+
+/// Sends a component to where the reply says.
+fn send_parts(client: &mut Client, reply: &Value, component: &[u8]) -> anyhow::Result<()> {
+    let data = reply.get("data").context("the broker does not say where to send the component")?;
+    let topic =
+        data.get("topic").and_then(Value::as_str).context("the broker names no topic for the component")?;
+    let size = data.get("chunkSize").and_then(Value::as_u64).and_then(|size| usize::try_from(size).ok());
+    let size = size.filter(|size| *size > 0).context("the broker does not say how long a part is")?;
+    for (number, part) in component.chunks(size).enumerate() {
+        let told =
+            client.publish(&Publication::new(format!("{topic}/{number}"), part).qos(QoS::AtLeastOnce))?;
+        anyhow::ensure!(!told.is_failure(), "the broker refused part {number} of the component: {told}");
+    }
+    Ok(())
 }
 
 /// What somebody at the terminal answers; no where nobody is.
@@ -169,7 +203,7 @@ fn is_done(reply: &Value) -> bool {
 }
 
 /// The reply for people: what a module may do, and what that changed.
-fn shown(reply: &Value) -> anyhow::Result<Exit> {
+pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
     if !is_done(reply) {
         output::line(render_reply(reply).trim_end())?;
         return Ok(Exit::Failure);

@@ -1,4 +1,4 @@
-//! `lotmq guest list` and `logs`: what is installed in a broker, and what it says.
+//! `lotmq guest list`, `rollback` and `logs`: what is installed in a broker, what was before, and what it says.
 
 use std::time::Duration;
 
@@ -8,6 +8,7 @@ use lotmq_connect::{ConnectArgs, random_text};
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
+use super::deploy::shown;
 use super::folder::check_name;
 use crate::cmd::{connect_as_root, exchange, render_reply};
 
@@ -69,6 +70,37 @@ pub(super) fn list(args: &ListArgs) -> anyhow::Result<Exit> {
         output::line(&row([&name, &world, &state, &calls, &traps, &text(module, "version")]))?;
     }
     Ok(Exit::Success)
+}
+
+/// Put the version before in the place of a module.
+///
+/// What runs then is as it was deployed, with the grants of then. The version that ran until now is the one before, so that the same command goes forth again.
+///
+/// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(super) struct RollbackArgs {
+    /// Name of the module
+    name: String,
+    /// Seconds to wait for the reply
+    #[arg(long, default_value_t = 180.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+pub(super) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
+    check_name(&args.name)?;
+    let mut client = connect_as_root(&args.connect)?;
+    let exit = match asked(&mut client, &format!("-rollbackModule {}", args.name), args.timeout)? {
+        Ok(reply) => shown(&reply)?,
+        Err(exit) => exit,
+    };
+    client.disconnect()?;
+    Ok(exit)
 }
 
 /// Show what a module has to say, and the routes that run it.
