@@ -40,6 +40,7 @@ mod module_routes;
 mod modules;
 mod modules_before;
 mod modules_in_parts;
+mod modules_signed;
 mod nothing_to_do;
 mod ownership;
 mod panels;

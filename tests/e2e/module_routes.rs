@@ -111,7 +111,7 @@ fn a_module_reaches_what_it_was_granted_and_the_operator_allows() {
     broker.command_ok(&module(""));
     standing.says(&format!("ECHO_CONFIG: module 'echo' was not granted endpoint:{address}"));
     // Topics are granted, too: what the route names is no more than its part.
-    broker.command_ok(&module(&format!("-replace -grant endpoint:127.0.0.1:* -topics other/#")));
+    broker.command_ok(&module("-replace -grant endpoint:127.0.0.1:* -topics other/#"));
     let (mut stream, _lines) = accept(&far);
     stream.write_all(b"hello\n").unwrap();
     standing.says("not-allowed");

@@ -495,6 +495,7 @@ fn topics_tell_of_a_module_until_it_is_removed() {
         "installedUtc",
         "usedBy",
         "former",
+        "signedBy",
         "asked",
         "granted",
         "calls",

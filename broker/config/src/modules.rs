@@ -1,6 +1,7 @@
 //! Section `[modules]`: which uploaded components are taken.
 
 use super::key::section;
+use super::public_keys::PublicKeys;
 
 section! {
     /// Which uploaded WebAssembly components are taken.
@@ -8,5 +9,9 @@ section! {
         /// Whether modules of worlds are taken whose contract may still change: today `route`. A later version of the broker may refuse them until they are
         /// built anew. Those that are installed stay when it is switched off.
         allow_unstable: bool = false;
+        /// Whether modules have to be signed by one of `keys`. Those that are installed stay when it is switched on.
+        require_signature: bool = false, json "RequireSignedModules";
+        /// Public keys of those who sign modules. Whoever has a private one decides what code runs here, within what the command of a module grants.
+        keys: PublicKeys = PublicKeys::default();
     }
 }

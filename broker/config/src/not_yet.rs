@@ -8,15 +8,13 @@ pub(crate) fn is_not_yet(name: &str) -> bool {
 
 const SECTIONS: [&str; 1] = ["tenant"];
 
-const NAMES: [&str; 16] = [
+const NAMES: [&str; 14] = [
     "auth.module",
     "listener.mqtt.tenant",
     "listener.mqtt.tenant_from",
     "CertificatePassword",
     "AuthModule",
-    "RequireSignedModules",
     "AllowedFileRoots",
-    "modules.require_signature",
     "routes.file_roots",
     "tls.certificate_password",
     "listener.mqtts.tenant",

@@ -94,11 +94,14 @@ impl ModuleFigures {
 
 /// Modules of world `route` of a tenant, by name.
 #[derive(Default)]
-pub(crate) struct RouteModules(RwLock<BTreeMap<Arc<str>, (Arc<RouteModule>, Arc<ModuleFigures>)>>);
+pub(crate) struct RouteModules(RwLock<BTreeMap<Arc<str>, KnownModule>>);
+
+/// Module with its figures.
+type KnownModule = (Arc<RouteModule>, Arc<ModuleFigures>);
 
 impl RouteModules {
     /// The module of a name, with its figures.
-    pub(crate) fn get(&self, name: &str) -> Option<(Arc<RouteModule>, Arc<ModuleFigures>)> {
+    pub(crate) fn get(&self, name: &str) -> Option<KnownModule> {
         self.0.read().get(name).cloned()
     }
 
@@ -162,8 +165,8 @@ fn both_topics(one: &TopicGrant, other: &TopicGrant) -> TopicGrant {
         (TopicGrant::NotSystem, TopicGrant::NotSystem) => TopicGrant::NotSystem,
         (TopicGrant::NotSystem, TopicGrant::Filters(filters))
         | (TopicGrant::Filters(filters), TopicGrant::NotSystem) => {
-            let not_system = |filter: &&Box<str>| !(filter.starts_with("$SYS/") || &***filter == "$SYS");
-            TopicGrant::Filters(filters.iter().filter(not_system).cloned().collect())
+            let others = filters.iter().filter(|filter| ***filter != *"$SYS" && !filter.starts_with("$SYS/"));
+            TopicGrant::Filters(others.cloned().collect())
         }
         (TopicGrant::Filters(filters), TopicGrant::Filters(others)) => {
             let pairs = filters.iter().flat_map(|one| others.iter().map(move |other| (one, other)));

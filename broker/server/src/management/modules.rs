@@ -8,6 +8,7 @@
 
 pub(crate) mod grants;
 mod hint;
+pub(crate) mod signature;
 pub(crate) mod uploads;
 
 use std::collections::BTreeMap;
@@ -59,6 +60,10 @@ pub(crate) struct ModuleOptions {
     pub(crate) time_ms: Option<u64>,
     /// Configuration for the module itself.
     pub(crate) config: Option<Value>,
+    /// Signature of its bytes, as `-sig` names it.
+    pub(crate) signature: Option<String>,
+    /// Key that made it, when it was installed.
+    pub(crate) signed_by: Option<String>,
     pub(crate) is_disabled: bool,
 }
 
@@ -352,6 +357,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "installedUtc": crate::process::clock::utc_text(module.installed_at_ms),
         "usedBy": used_by,
         "former": former,
+        "signedBy": module.options.signed_by,
         "asked": module.asked.clone().unwrap_or_default(),
         "granted": module.options.granted(),
         "calls": calls,

@@ -19,7 +19,7 @@ use crate::guests::HasPrograms as _;
 use crate::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::modules::grants::{self, GrantSet};
-use crate::management::modules::{self, CompiledModule, InstalledModule, Module};
+use crate::management::modules::{self, CompiledModule, InstalledModule, Module, ModuleOptions, signature};
 use options::{MODULE_NAME_RULE, component, granted, is_module_name, own_tenant, read_options, world_of};
 
 mod compiling;
@@ -30,7 +30,7 @@ pub(super) mod parts;
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
     usage: "<name> -world action|route [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
-            [-config json] [-replace] [-disabled] wasm64:<base64>|-size <bytes>",
+            [-config json] [-sig ed25519:base64] [-replace] [-disabled] wasm64:<base64>|-size <bytes>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
@@ -132,6 +132,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         return Err(Refusal::new("HASH_MISMATCH", message));
     }
     call.details = Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&hash), "bytes": bytes.len() }));
+    asked.options.signed_by = signed_by(call, &bytes, asked.options.signature.as_deref())?;
     let manifest = grants::asked(&bytes).map_err(|error| {
         Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
     })?;
@@ -156,6 +157,12 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let compiled = compiling::compile(call, module)?;
     let done = install_and_tell(call, compiled, asked.replaces, "added")?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
+}
+
+/// Key that signed the bytes of a module; `None` where they are not signed and need not be.
+fn signed_by(call: &Call<'_>, bytes: &[u8], signature: Option<&str>) -> Result<Option<String>, Refusal> {
+    signature::check(&call.broker.config.modules, bytes, signature)
+        .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))
 }
 
 /// Installs a module and answers with what it is now and what is to be known of it.
@@ -344,8 +351,13 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     })?;
     call.details =
         Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&former.hash), "bytes": former.bytes.len() }));
-    let module =
-        Module { owner: call.owner(), installed_at_ms: call.broker.clock.wall_ms(), ..(*former).clone() };
+    let signed_by = signed_by(call, &former.bytes, former.options.signature.as_deref())?;
+    let module = Module {
+        options: ModuleOptions { signed_by, ..former.options.clone() },
+        owner: call.owner(),
+        installed_at_ms: call.broker.clock.wall_ms(),
+        ..(*former).clone()
+    };
     let compiled = compiling::compile(call, module)?;
     install_and_tell(call, compiled, true, "rolled back")
 }

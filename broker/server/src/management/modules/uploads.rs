@@ -294,7 +294,7 @@ impl Uploads {
         &self,
         part: &UploadPart<'_>,
         now: Time,
-    ) -> Result<PartTaken, (PartRefusal, Option<UploadOrigin>)> {
+    ) -> Result<PartTaken, (PartRefusal, Option<Box<UploadOrigin>>)> {
         let mut under_way = self.under_way.lock();
         let unknown = || (PartRefusal::Unknown { id: shown(part.id) }, None);
         let upload = under_way.get_mut(part.id).ok_or_else(unknown)?;
@@ -306,7 +306,7 @@ impl Uploads {
             // It came twice.
             return Ok(PartTaken::default());
         }
-        upload.put(part).map_err(|refusal| (refusal, Some(upload.origin.clone())))?;
+        upload.put(part).map_err(|refusal| (refusal, Some(Box::new(upload.origin.clone()))))?;
         upload.came_at = now;
         upload.origin.identity = Arc::clone(part.identity);
         upload.origin.session = part.session;

@@ -167,11 +167,7 @@ pub(super) fn read_options(
             "tenant" => own_tenant(call, &value()?)?,
             "size" => asked.size = Some(number(&argument, &value()?, usize::MAX)?),
             "net" => asked.net.extend(places(&value()?)?),
-            "sig" => {
-                value()?;
-                let warning = "Signatures are not looked at yet.".to_owned();
-                asked.warnings.push(("OPTION_IGNORED", warning));
-            }
+            "sig" => asked.options.signature = Some(value()?),
             _ => {
                 let message = format!(
                     "Unknown option '{}'. Usage: -{} {}",
