@@ -76,7 +76,6 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
         "broker/lsp",
         &["answer", "completion", "definition", "diagnostics", "formatting", "hover", "server", "symbols"],
     ),
-    ("broker/session", &["session", "window"]),
     (
         "broker/store",
         &[
@@ -103,7 +102,6 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
             "writer",
         ],
     ),
-    ("broker/websocket", &["decoder", "deflate", "encoder", "frame"]),
     ("guests/lot-runtime", &["number", "time", "value"]),
     (
         "lot-to-wasm",
@@ -117,9 +115,6 @@ const LOOKED_INTO: &[&str] = &["broker/core", "broker/server"];
 /// Modules within one at the top that stand in a circle, by `crate: module`.
 const IN_INNER_CIRCLES: &[(&str, &[&str])] = &[
     ("broker/core: durable", &["paging", "release"]),
-    ("broker/core: protocol", &["authenticate", "connect", "login"]),
-    ("broker/core: routing", &["route", "subscription"]),
-    ("broker/core: turn", &["outbound", "passage"]),
     ("broker/server: guests", &["above", "effects", "events", "hosting", "routes", "services"]),
     ("broker/server: management", &["broker", "command", "managed", "modules", "projects", "sys"]),
 ];

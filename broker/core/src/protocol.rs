@@ -2,6 +2,7 @@
 //!
 //! Called by the connection's owner, packet by packet, with the packet's bytes in the turn's arena. An `Err` closes the connection.
 
+pub(crate) mod accept;
 pub mod acknowledge;
 mod authenticate;
 mod bounds;
@@ -11,7 +12,9 @@ pub mod foreign;
 mod login;
 mod not_taken;
 pub mod publish;
+mod reauthenticate;
 pub mod recipient;
+pub mod request;
 pub mod subscribe;
 pub mod topic_alias;
 pub mod violation;
@@ -39,11 +42,11 @@ use crate::turn::arena::Span;
 use subscribe::{Subscribing, Unsubscribing};
 
 pub use authenticate::Authenticating;
-use authenticate::Authentication;
 pub use connect::Certified;
 pub(crate) use discouraged::Discouraged;
 pub use login::{Login, Outcome};
 pub use not_taken::NotTaken;
+use reauthenticate::Authentication;
 
 /// Phase of a connection.
 pub enum Phase {
@@ -191,7 +194,7 @@ pub(crate) fn handle(
             Ok(())
         }
         PacketType::Disconnect => Err(disconnect(open, turn, body)),
-        PacketType::Auth => authenticate::handle(connection, open, turn, body),
+        PacketType::Auth => reauthenticate::handle(connection, open, turn, body),
         // A second CONNECT [MQTT-3.1.0-2], packets only a server sends.
         unexpected @ (PacketType::Connect
         | PacketType::Connack

@@ -23,7 +23,6 @@ pub mod next;
 pub mod outbound;
 pub mod output;
 mod owed;
-mod passage;
 pub mod piece;
 pub mod postponed;
 mod receivers;

@@ -27,6 +27,7 @@ mod inbound;
 mod keep_alive;
 pub mod limits;
 mod options;
+mod outbound;
 mod queue;
 mod session;
 mod session_expiry;
@@ -39,8 +40,9 @@ pub use durable_state::{DurableState, ImportError, InflightMessage, InflightStep
 pub use inbound::{InboundPublish, PublishRefusal, PubrelOutcome};
 pub use keep_alive::{KeepAlive, KeepAliveVerdict};
 pub use options::SessionOptions;
+pub use outbound::Outbound;
 pub use queue::{QueueFull, QueuedMessage, Resting, WantedSlice};
-pub use session::{Offer, Outbound, Session, SessionCounts};
+pub use session::{Offer, Session, SessionCounts};
 pub use session_expiry::{ExpiryRaised, SessionExpiry};
 pub use time::Time;
 pub use timer_wheel::{TimerHandle, TimerWheel};

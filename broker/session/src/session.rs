@@ -10,6 +10,7 @@ use crate::durable_state::{DurableState, ImportError};
 use crate::inbound::{self, Inbound, InboundPublish, PublishRefusal, PubrelOutcome};
 use crate::limits::WINDOW_BYTES_MAX;
 use crate::options::SessionOptions;
+use crate::outbound::Outbound;
 use crate::queue::{Queue, QueueFull, QueuedMessage, WantedSlice};
 use crate::window::{AckRefusal, Acked, PubrecOutcome, Window};
 use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode};
@@ -61,28 +62,6 @@ pub enum Offer {
     Offline,
     /// The queue is full: it is not kept for this session, and counted.
     Refused(QueueFull),
-}
-
-/// A packet that the session has for its Client; see [`Session::next_outbound`].
-#[must_use]
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outbound<M> {
-    /// Send this PUBLISH.
-    Publish {
-        /// Its identifier, the same as the first time if `dup`.
-        packet_id: PacketId,
-        /// 1 or 2.
-        qos: QoS,
-        /// What to send.
-        message: M,
-        /// Whether it may have been sent before, on an earlier connection \[MQTT-3.3.1-1\].
-        dup: bool,
-    },
-    /// Send this PUBREL again.
-    Pubrel {
-        /// The identifier of its exchange.
-        packet_id: PacketId,
-    },
 }
 
 /// How much a session holds; for `$SYS`, quotas and tests.

@@ -12,7 +12,7 @@
 //! Not here: the bound of the window, which is the caller's, and what happens before a message gets an identifier.
 
 use crate::durable_state::{ImportError, InflightMessage, InflightStep};
-use crate::session::Outbound;
+use crate::outbound::Outbound;
 use lotmq_codec::{PacketId, QoS, ReasonCode};
 use std::collections::VecDeque;
 

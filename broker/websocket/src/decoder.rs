@@ -4,36 +4,10 @@ use crate::deflate::Incoming;
 use crate::encoder::mask;
 use crate::frame::{Header, Opcode, PartialHeader, Role};
 use crate::limits::CONTROL_BYTES_MAX;
+use crate::violation::Violation;
 
 /// Bytes that are unmasked at once for the decompressor.
 const UNMASKED_BYTES: usize = 4096;
-
-/// What a peer did wrong.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum Violation {
-    /// A rule of framing.
-    #[error("a frame breaks the rules of WebSocket")]
-    Protocol,
-    /// MQTT travels in binary frames only \[MQTT-6.0.0-1\].
-    #[error("a text frame, where MQTT has binary ones only")]
-    Text,
-    /// What was to be decompressed, or the reason of a close frame, is damaged.
-    #[error("the payload of a frame is damaged")]
-    Payload,
-}
-
-impl Violation {
-    /// Its code for the close frame, RFC 6455 §7.4.1.
-    #[must_use]
-    pub const fn code(self) -> u16 {
-        match self {
-            Self::Protocol => 1002,
-            Self::Text => 1003,
-            Self::Payload => 1007,
-        }
-    }
-}
 
 /// What a control frame asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]

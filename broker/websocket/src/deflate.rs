@@ -8,9 +8,9 @@ use std::fmt;
 
 use zlib_rs::{Deflate, DeflateConfig, DeflateFlush, Inflate, InflateFlush, Method, Status, Strategy};
 
-use crate::decoder::Violation;
 use crate::frame::Role;
 use crate::limits::{COMPRESSED_BYTES_MIN, HISTORY_BYTES};
+use crate::violation::Violation;
 
 /// The largest window that is used for sending; no reference can go farther back than the history anyway.
 const WINDOW_BITS: u8 = 13;

@@ -1,7 +1,7 @@
 //! The header of a frame, RFC 6455 §5.2.
 
-use crate::decoder::Violation;
 use crate::limits::{CONTROL_BYTES_MAX, HEADER_BYTES_MAX};
+use crate::violation::Violation;
 
 /// Which side we are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -16,9 +16,10 @@ mod fuzz;
 mod handshake;
 pub mod limits;
 mod packets;
+mod violation;
 
 pub use client::{Answered, HandshakeError, check_answer, request};
-pub use decoder::{Decoder, Event, Progress, Violation};
+pub use decoder::{Decoder, Event, Progress};
 pub use deflate::{Compressor, DeflateParams, Outgoing};
 pub use encoder::{mask, put_close, put_header, put_pong};
 pub use frame::{Opcode, Role};
@@ -26,3 +27,4 @@ pub use frame::{Opcode, Role};
 pub use fuzz::fuzz_websocket;
 pub use handshake::{Accepted, Asker, Refusal, accept};
 pub use packets::{Framed, PacketFrames};
+pub use violation::Violation;

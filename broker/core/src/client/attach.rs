@@ -21,7 +21,8 @@ use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::changes::Stamp;
 use crate::fault::{Fault, is_planted};
-use crate::protocol::connect::{self, Request};
+use crate::protocol::accept;
+use crate::protocol::request::Request;
 use crate::routing::subscription::Subscriptions;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
@@ -187,7 +188,7 @@ fn differs(before: &Identity, now: &Identity) -> bool {
 
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.
 fn link(connection: &Arc<Connection>, request: &Request, session_present: bool, is_durable: bool) -> Link {
-    let connack = connect::connack(connection, request, session_present);
+    let connack = accept::connack(connection, request, session_present);
     let mut link = Link::new(Arc::clone(connection), request.recipient, &connack, is_durable);
     link.allow_aliases(request.topic_alias_maximum);
     link

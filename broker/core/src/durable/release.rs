@@ -15,7 +15,7 @@ use crate::connection::close::CloseReason;
 use crate::durable::paging;
 use crate::durable::store_failure::StoreFailure;
 use crate::protocol::subscribe::{Granted, TakingBack};
-use crate::protocol::{NotTaken, connect};
+use crate::protocol::{NotTaken, accept};
 use crate::turn::Turn;
 use crate::turn::fed::Fed;
 
@@ -158,7 +158,7 @@ impl Release {
             Self::Connect { client, connection } => {
                 if let Some(recipient) = client.recipient_on(&connection) {
                     // In place of the CONNACK that was held back.
-                    connection.request_close(connect::refuse_unstored(&connection, recipient, failure));
+                    connection.request_close(accept::refuse_unstored(&connection, recipient, failure));
                 }
             }
             Self::Subscribe { client, connection, granted } => {

@@ -1,19 +1,16 @@
-//! Extended authentication: AUTH between CONNECT and CONNACK, and again while the connection lives (§4.12).
+//! Extended authentication: AUTH between CONNECT and CONNACK (§4.12).
 //!
 //! What is said in it and who comes out of it is decided by `auth`; here is how it travels. The first exchange must end within the time for CONNECT and
-//! counts as half open until then; a later one has as long. One exchange at a time, one method per connection.
+//! counts as half open until then. One exchange at a time, one method per connection.
 
 use std::sync::Arc;
 
-use lotmq_auth::{Exchange, ExchangeStep, Identity, LoginRefusal, LoginRequest, Method};
-use lotmq_codec::{
-    Auth, Disconnect, EncodeError, FixedHeader, PacketType, PropertyBuf, PropertyId, PropertyValue,
-    ProtocolVersion, ReasonCode, encode_auth,
-};
-use lotmq_session::Time;
+use lotmq_auth::{Exchange, ExchangeStep};
+use lotmq_codec::{Auth, Disconnect, FixedHeader, PacketType, ProtocolVersion, ReasonCode};
 
-use super::Open;
-use super::connect::{Request, accept, refuse};
+use super::accept::{accept, refuse};
+use super::reauthenticate::{auth, check_method, login_request};
+use super::request::Request;
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::protocol::Phase;
@@ -111,125 +108,5 @@ enum Stop {
 impl From<Violation> for Stop {
     fn from(violation: Violation) -> Self {
         Self::Violation(violation)
-    }
-}
-
-/// Authentication of the Client of a live connection, with a re-authentication that may be under way.
-pub(crate) struct Authentication {
-    method: Method,
-    again: Option<Again>,
-}
-
-/// A re-authentication under way.
-struct Again {
-    exchange: Exchange,
-    ends: Time,
-}
-
-impl Authentication {
-    pub(super) fn by(method: Method) -> Self {
-        Self { method, again: None }
-    }
-
-    /// The exchange that an AUTH belongs to.
-    fn exchange(
-        &mut self,
-        auth: &Auth<'_>,
-        connection: &Connection,
-        now: Time,
-    ) -> Result<&mut Exchange, Violation> {
-        check_method(auth, self.method)?;
-        match (auth.reason, &self.again) {
-            (ReasonCode::ReAuthenticate, None) => {
-                let users = &connection.listener.tenant.users;
-                let exchange =
-                    users.begin_exchange(self.method.name()).ok_or(LoginRefusal::ExchangeFailed)?;
-                let ends = now.plus(connection.listener.connect_timeout());
-                Ok(&mut self.again.insert(Again { exchange, ends }).exchange)
-            }
-            (ReasonCode::ContinueAuthentication, Some(again)) if now >= again.ends => {
-                Err(LoginRefusal::ExchangeFailed.into())
-            }
-            (ReasonCode::ContinueAuthentication, Some(_)) => {
-                Ok(&mut self.again.as_mut().expect("it was just looked at").exchange)
-            }
-            // A second exchange at once, or a message of none; 0x00 is for the server to say.
-            _ => Err(Violation::AuthOutOfTurn),
-        }
-    }
-}
-
-/// Handles AUTH of a live connection: a re-authentication (§4.12.1). A Client that passes keeps its user; all else closes \[MQTT-4.12.1-2\].
-pub(super) fn handle(
-    connection: &Arc<Connection>,
-    open: &mut Open,
-    turn: &mut Turn,
-    body: Span,
-) -> Result<(), CloseReason> {
-    let received = Auth::decode(turn.arena.get(body))?;
-    // [MQTT-4.12.0-7]
-    let authentication = open
-        .rare
-        .as_mut()
-        .and_then(|rare| rare.authentication.as_mut())
-        .ok_or(Violation::Unexpected(PacketType::Auth))?;
-    // Not the time of the turn, which is up to a tick old: a deadline would be missed by as much.
-    let exchange = authentication.exchange(&received, connection, turn.core.clock.now())?;
-    let method = exchange.method();
-    let before = open.client.identity();
-    let login = login_request(connection, before.user.as_deref(), &open.client.client_id);
-    let users = &connection.listener.tenant.users;
-    let packet = match users.step(exchange, received.properties.authentication_data(), &login) {
-        Ok(ExchangeStep::Challenge(data)) => auth(ReasonCode::ContinueAuthentication, method, &data),
-        Ok(ExchangeStep::Done { identity, data }) => {
-            authentication.again = None;
-            let protocol_version = before.protocol_version;
-            open.client.reauthenticated(connection, Identity { protocol_version, ..identity });
-            auth(ReasonCode::Success, method, &data)
-        }
-        Err(refusal) => {
-            let (client_id, user) = (&*open.client.client_id, before.user.as_deref());
-            turn.core.tell(|above| above.authentication_refused(connection, client_id, user, &refusal));
-            return Err(Violation::from(refusal).into());
-        }
-    };
-    turn.control(&open.client, connection, |out| out.extend_from_slice(&packet));
-    Ok(())
-}
-
-/// Checks that an AUTH has the method of CONNECT \[MQTT-4.12.1-1\].
-fn check_method(auth: &Auth<'_>, method: Method) -> Result<(), Violation> {
-    let is_same = auth.properties.authentication_method() == Some(method.name());
-    if is_same { Ok(()) } else { Err(Violation::MethodChanged) }
-}
-
-/// Encodes an AUTH of the server, with the method of CONNECT \[MQTT-4.12.0-5\].
-fn auth(reason: ReasonCode, method: Method, data: &[u8]) -> Vec<u8> {
-    let encode = |out: &mut Vec<u8>| -> Result<(), EncodeError> {
-        let mut list = PropertyBuf::new();
-        list.push(PropertyId::AuthenticationMethod, PropertyValue::Utf8(method.name()))?;
-        if !data.is_empty() {
-            list.push(PropertyId::AuthenticationData, PropertyValue::Binary(data))?;
-        }
-        encode_auth(out, ProtocolVersion::V5, &Auth { reason, properties: list.properties() })
-    };
-    let mut packet = Vec::new();
-    encode(&mut packet)
-        .expect("messages of an exchange are bounded by `auth`, and the reason is one of AUTH");
-    packet
-}
-
-fn login_request<'a>(
-    connection: &Connection,
-    user_name: Option<&'a str>,
-    client_id: &Arc<str>,
-) -> LoginRequest<'a> {
-    LoginRequest {
-        user_name,
-        password: None,
-        client_id: Arc::clone(client_id),
-        peer: connection.peer().for_login(),
-        anonymous: connection.listener.anonymous,
-        now_ms: connection.listener.core.clock.now().as_millis(),
     }
 }

@@ -6,7 +6,7 @@ use lotmq_auth::{Identity, LoginRefusal, PendingLogin};
 use lotmq_codec::ReasonCode;
 use parking_lot::Mutex;
 
-use super::connect::Request;
+use super::request::Request;
 use crate::connection::Connection;
 use crate::limits::{LOGIN_CHECK, Limit};
 use crate::turn::Turn;

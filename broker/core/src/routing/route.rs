@@ -19,13 +19,11 @@ use std::sync::atomic::Ordering;
 
 use hashbrown::HashTable;
 use lotmq_auth::{Decide as _, Identity, Question};
-use lotmq_codec::QoS;
 use lotmq_definitions::Caching;
 
-use crate::client::Client;
 use crate::hashing::Hashing;
 use crate::limits::{RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPICS};
-use crate::routing::subscription::{Identifiers, SharedGroup};
+use crate::routing::subscription::{SharedGroup, Target};
 use crate::routing::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
 use crate::triggers::Triggers;
@@ -51,22 +49,6 @@ pub struct Route {
     answers: Answers,
     /// Whether the route is good for more than one message: no rule looked at anything that may change without a new generation.
     pub is_stable: bool,
-}
-
-/// Receiver of a topic, its overlapping subscriptions already merged \[MQTT-3.3.4-2\].
-#[derive(Clone)]
-pub struct Target {
-    /// The receiver.
-    pub client: Arc<Client>,
-    /// The highest granted QoS.
-    pub qos: QoS,
-    /// No Local of every matching subscription \[MQTT-3.8.3-3\]; see `own` where they differ.
-    pub no_local: bool,
-    pub(crate) retain_as_published: bool,
-    /// Subscription Identifiers of all matching subscriptions \[MQTT-3.3.4-4\].
-    pub identifiers: Identifiers,
-    /// Options for the Client's own messages, where some of its matching subscriptions have No Local and others do not.
-    pub own: Option<Box<Target>>,
 }
 
 /// Cache of one thread's routes.

@@ -12,7 +12,6 @@ use crate::fault::{Fault, is_planted};
 use crate::limits::{
     DEEP_LEVEL_COST, DEEP_LEVELS_FROM, FILTER_LEVEL_COST, FURTHER_PLUS_COST, PLUSES_FREE, SUBSCRIPTION_COST,
 };
-use crate::routing::route::Target;
 
 /// Prefix of the filters of shared subscriptions \[MQTT-4.8.2-1\].
 pub const SHARED: &str = "$share/";
@@ -211,6 +210,22 @@ impl Subscriber {
             own: None,
         }
     }
+}
+
+/// Receiver of a topic, its overlapping subscriptions already merged \[MQTT-3.3.4-2\].
+#[derive(Clone)]
+pub struct Target {
+    /// The receiver.
+    pub client: Arc<Client>,
+    /// The highest granted QoS.
+    pub qos: QoS,
+    /// No Local of every matching subscription \[MQTT-3.8.3-3\]; see `own` where they differ.
+    pub no_local: bool,
+    pub(crate) retain_as_published: bool,
+    /// Subscription Identifiers of all matching subscriptions \[MQTT-3.3.4-4\].
+    pub identifiers: Identifiers,
+    /// Options for the Client's own messages, where some of its matching subscriptions have No Local and others do not.
+    pub own: Option<Box<Target>>,
 }
 
 impl Target {

@@ -6,6 +6,8 @@
 //! Invariants: while the buffer holds bytes nothing is written past it; QoS 1 and 2 messages that find no place are kept by the session, QoS 0
 //! messages are dropped and counted; packet identifiers are set in the arena just before the bytes leave, so receivers can share them.
 
+mod passage;
+
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -34,11 +36,11 @@ use crate::turn::arena::{Arena, Span};
 use crate::turn::held::Held;
 use crate::turn::kept::{self, Kept};
 use crate::turn::output::Output;
-use crate::turn::passage::Passage;
 use crate::turn::piece::{Item, Items, Piece, Tracked};
 use crate::turn::postponed::Postponed;
 use crate::turn::time_share::TimeShares;
 use crate::turn::{Messages, Receiver};
+use passage::Passage;
 
 /// Most ranges in one system call; the kernel takes 1024.
 const RANGES_MAX: usize = 256;

@@ -176,7 +176,7 @@ impl Interpreter {
 /// Where the last parameter of `step` lies, of a world that has it: its parameters are too many, so they are in memory.
 fn last_of_step(resolve: &Resolve, world: WorldId) -> Option<usize> {
     let mut sizes = SizeAlign::default();
-    sizes.fill(resolve);
+    sizes.fill(resolve).expect("the world was resolved");
     let handlers = resolve.worlds[world].exports.values().filter_map(|item| match item {
         WorldItem::Interface { id, .. } => Some(*id),
         WorldItem::Function(_) | WorldItem::Type { .. } => None,

@@ -168,7 +168,8 @@ pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<A
         let message = format!("A {what} is sent to the client that asks for it, which must be connected.");
         Refusal::new("NO_RECEIVER", message)
     })?;
-    let is_receiver = |target: &lotmq_core::routing::route::Target| Arc::ptr_eq(&target.client, &client);
+    let is_receiver =
+        |target: &lotmq_core::routing::subscription::Target| Arc::ptr_eq(&target.client, &client);
     if call.tenant.route(topic).targets.iter().any(is_receiver) {
         return Ok(client);
     }

@@ -1,0 +1,324 @@
+//! Answer to a CONNECT: the session that the Client gets and CONNACK, or the refusal.
+
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_auth::{Decide as _, Identity, LoginRefusal, Question, Scope};
+use lotmq_codec::{Connack, EncodeError, PropertyBuf, PropertyId, PropertyValue, ReasonCode, encode_connack};
+use lotmq_session::KeepAlive;
+
+use super::login::{Login, reason_of};
+use super::recipient::Recipient;
+use super::request::Request;
+use super::{Authentication, Open, Phase, Rare};
+use crate::client::Client;
+use crate::client::attach::{Attachment, NotAttached, attach};
+use crate::client::sessions::SessionKey;
+use crate::connection::Connection;
+use crate::connection::close::CloseReason;
+use crate::durable::store_failure::StoreFailure;
+use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
+use crate::tenant::Tenant;
+use crate::turn::Turn;
+
+/// Attaches the connection to its session and answers, now or when the session can be had.
+pub(super) fn accept(
+    connection: &Arc<Connection>,
+    mut request: Request,
+    login: Result<Identity, LoginRefusal>,
+    turn: &mut Turn,
+) -> Result<Phase, CloseReason> {
+    let identity = match attach_allowed(connection, &mut request, login, turn)? {
+        Attached::Open(open) => return Ok(Phase::Open(*open)),
+        Attached::InTurn(identity) => identity,
+    };
+    Ok(Phase::LoggingIn(Login::decided(request, (*identity).clone())))
+}
+
+/// Outcome of attaching an acceptable CONNECT to its session.
+enum Attached {
+    Open(Box<Open>),
+    /// The session is in the turn of another thread: the connection is called when that has ended.
+    InTurn(Arc<Identity>),
+}
+
+fn attach_allowed(
+    connection: &Arc<Connection>,
+    request: &mut Request,
+    login: Result<Identity, LoginRefusal>,
+    turn: &mut Turn,
+) -> Result<Attached, CloseReason> {
+    let tenant = Arc::clone(&connection.listener.tenant);
+    let identity = match login {
+        Ok(identity) => Identity { protocol_version: Some(request.recipient.version.level()), ..identity },
+        Err(refusal) => {
+            let (reason, limit) = reason_of(refusal);
+            if let Some(limit) = limit {
+                connection.listener.limit_reached(limit, &connection.peer());
+            }
+            return Err(turn_away(connection, request, turn, reason, &refusal));
+        }
+    };
+    if !tenant.permissions.decide(&Question::operation(&identity, Scope::Connect)).is_allowed() {
+        let words = "no permission to connect";
+        return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
+    }
+    if let Some(will) = &request.will
+        && !will.is_allowed(&tenant, &identity, turn.wall_ms())
+    {
+        let words = "no permission to publish to the will topic";
+        return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
+    }
+    request.expiry = request.expiry.min(turn.core.settings.session_expiry_max_of(&identity));
+    if !connection.transport.keeps_place(&|| tenant.is_administrator(&identity)) {
+        return Err(turn_away_for(connection, request, turn, Limit::Connections));
+    }
+    let identity = Arc::new(identity);
+    if let Some(offer) = request.zstd.filter(|_| request.recipient.packet_bytes_max >= ZSTD_PACKET_BYTES_MIN)
+        && connection.transport.zstd().is_none()
+    {
+        connection.transport.start_zstd(offer, turn.now());
+    }
+    if !connack_fits(connection, request) {
+        // It must not be sent [MQTT-3.1.2-24], and without it there is no session.
+        let words = "the Maximum Packet Size is less than CONNACK takes";
+        return Err(turn_away(connection, request, turn, ReasonCode::PacketTooLarge, &words));
+    }
+    if let Some(failure) = turn.core.refuses_to_store()
+        && !(failure == StoreFailure::Reserved && tenant.is_administrator(&identity))
+        && promises_durability(&tenant, request, &identity)
+    {
+        let reason = unstored_reason(request.recipient, failure);
+        return Err(turn_away(connection, request, turn, reason, &unstored_words(failure)));
+    }
+    if let Err(limit) = takes_session(&tenant, request, &identity, turn) {
+        return Err(turn_away_for(connection, request, turn, limit));
+    }
+    let Attachment { client, is_durable } = match attach(&tenant, connection, request, &identity, turn) {
+        Ok(attachment) => attachment,
+        Err(NotAttached::InTurn(stamp)) => {
+            if !turn.core.turns.call_at_end(stamp, connection) {
+                connection.call_owner();
+            }
+            return Ok(Attached::InTurn(identity));
+        }
+        Err(changed @ NotAttached::AccountChanged) => {
+            return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &changed));
+        }
+    };
+    Ok(Attached::Open(Box::new(opened(connection, request, turn, client, is_durable))))
+}
+
+/// Opens a connection whose CONNECT was accepted: its deadlines begin, and its Client gets its backlog. `is_durable`: CONNACK waits until the session is
+/// stored.
+fn opened(
+    connection: &Arc<Connection>,
+    request: &Request,
+    turn: &mut Turn,
+    client: Arc<Client>,
+    is_durable: bool,
+) -> Open {
+    let keep_alive = KeepAlive::new(request.keep_alive, turn.now());
+    let certificate_ends = connection
+        .transport
+        .certificate_ends_ms()
+        .map(|end| turn.now().plus(left_until(end, turn.wall_ms())));
+    if let Some(deadline) = keep_alive.deadline().into_iter().chain(certificate_ends).min() {
+        turn.timers.watch(connection.place, deadline);
+    }
+    if is_durable {
+        turn.when_all_committed(crate::durable::release::Release::Connect {
+            client: Arc::clone(&client),
+            connection: Arc::clone(connection),
+        });
+    }
+    client.send_waiting(turn);
+    let has_exchanges = client.state.lock().session.counts().received > 0;
+    let rare = Rare {
+        authentication: request.authenticated.as_ref().map(|(method, _)| Authentication::by(*method)),
+        rate: ClientRate::of(&connection.listener.limits),
+        certificate_ends,
+    };
+    turn.core.counters.connects_accepted.add(1);
+    turn.tell(|above, turn| above.connected(turn, &client, connection));
+    Open {
+        client,
+        version: request.version,
+        keep_alive,
+        allowed: None,
+        aliases: None,
+        has_exchanges,
+        feeds_store: false,
+        feeds_guests: false,
+        unfinished: None,
+        rare: rare.boxed(),
+    }
+}
+
+/// Checks that the owner's share has room for the session: its bytes are bounded, and the number of sessions that outlive their connections.
+fn takes_session(tenant: &Tenant, request: &Request, identity: &Identity, turn: &Turn) -> Result<(), Limit> {
+    let limits = &turn.core.config.limits;
+    let share = tenant.shares.of(identity);
+    let known = tenant.sessions.lock().get(SessionKey::from(identity)).cloned();
+    // It goes on, or this one takes its place.
+    let (had_bytes, was_stored) = known.map_or((0, false), |client| {
+        let state = client.state.lock();
+        let holding = &state.holding;
+        if Arc::ptr_eq(holding.share(), &share) { (holding.bytes(), client.is_durable()) } else { (0, false) }
+    });
+    let bytes = request.client_id.len() as u64 + request.will.as_ref().map_or(0, |will| will.bytes());
+    let mut takes = share.takes_bytes(bytes.saturating_sub(had_bytes), limits);
+    if !was_stored && !request.expiry.ends_with_connection() {
+        takes = takes.and_then(|()| share.takes_session(limits));
+    }
+    if takes.is_err() && tenant.is_administrator(identity) { Ok(()) } else { takes }
+}
+
+/// Time from `now` to `end`, both in milliseconds since 1970.
+fn left_until(end: u64, now: u64) -> Duration {
+    Duration::from_millis(end.saturating_sub(now))
+}
+
+/// Whether CONNACK would promise something that must be stored: a session, or the end of one.
+fn promises_durability(tenant: &Tenant, request: &Request, identity: &Identity) -> bool {
+    !request.expiry.ends_with_connection()
+        || tenant.sessions.lock().get(identity.into()).is_some_and(|client| client.is_durable())
+}
+
+/// Answers a CONNECT whose session cannot be stored.
+pub(crate) fn refuse_unstored(
+    connection: &Connection,
+    recipient: Recipient,
+    failure: StoreFailure,
+) -> CloseReason {
+    refuse(connection, recipient, unstored_reason(recipient, failure), &unstored_words(failure))
+}
+
+/// Reason Code for a CONNECT that cannot be stored: before 5.0 there is one code for everything temporary.
+fn unstored_reason(recipient: Recipient, failure: StoreFailure) -> ReasonCode {
+    if recipient.version.has_properties() { failure.reason_code() } else { ReasonCode::ServerUnavailable }
+}
+
+fn unstored_words(failure: StoreFailure) -> String {
+    format!("the session could not be stored: {failure}")
+}
+
+/// Refuses a Client that has been identified, and tells those who watch.
+fn turn_away(
+    connection: &Connection,
+    request: &Request,
+    turn: &mut Turn,
+    reason: ReasonCode,
+    words: &dyn Display,
+) -> CloseReason {
+    let user = request.user_name.as_deref();
+    let who = (&*request.client_id, user);
+    turn.tell(|above, turn| above.connect_refused(turn, connection, who, reason, words));
+    answer_refusal(connection, request.recipient, reason, words)
+}
+
+/// Refuses a Client that has been identified because a limit is reached.
+fn turn_away_for(connection: &Connection, request: &Request, turn: &mut Turn, limit: Limit) -> CloseReason {
+    connection.listener.limit_reached(limit, &connection.peer());
+    let has_code = request.version.has_properties();
+    let reason = if has_code { limit.reason() } else { ReasonCode::ServerUnavailable };
+    turn_away(connection, request, turn, reason, &limit.sentence())
+}
+
+/// Encodes CONNACK, with properties that differ from the standard's defaults and from the Client's wishes; optional ones are left out where the Client takes no packet of that size.
+pub(crate) fn connack(connection: &Connection, request: &Request, session_present: bool) -> Vec<u8> {
+    let whole = encoded_connack(connection, request, session_present, true);
+    if whole.len() <= request.recipient.packet_bytes_max as usize {
+        return whole;
+    }
+    encoded_connack(connection, request, session_present, false)
+}
+
+fn encoded_connack(
+    connection: &Connection,
+    request: &Request,
+    session_present: bool,
+    with_information: bool,
+) -> Vec<u8> {
+    let mut announced = PropertyBuf::new();
+    if request.version.has_properties() {
+        announce(&mut announced, connection, request, with_information).expect(
+            "the broker's own properties have legal values: the identifier came in a packet or was made here",
+        );
+    }
+    let connack =
+        Connack { session_present, reason: ReasonCode::Success, properties: announced.properties() };
+    let mut packet = Vec::new();
+    encode_connack(&mut packet, request.version, &connack).expect("an acceptance is legal in every version");
+    packet
+}
+
+fn connack_fits(connection: &Connection, request: &Request) -> bool {
+    let limit = request.recipient.packet_bytes_max;
+    limit == u32::MAX || connack(connection, request, true).len() <= limit as usize
+}
+
+fn announce(
+    announced: &mut PropertyBuf,
+    connection: &Connection,
+    request: &Request,
+    with_information: bool,
+) -> Result<(), EncodeError> {
+    use PropertyId as Id;
+    use PropertyValue as Value;
+    if request.is_expiry_ours {
+        announced.push(Id::SessionExpiryInterval, Value::FourByte(request.expiry.seconds()))?;
+    }
+    announced.push(Id::ReceiveMaximum, Value::TwoByte(connection.listener.limits.receive_maximum))?;
+    announced.push(Id::MaximumPacketSize, Value::FourByte(connection.listener.limits.max_packet_size))?;
+    announced.push(Id::TopicAliasMaximum, Value::TwoByte(connection.listener.limits.topic_alias_maximum))?;
+    if request.is_keep_alive_ours {
+        announced.push(Id::ServerKeepAlive, Value::TwoByte(request.keep_alive))?;
+    }
+    if let Some(information) = request.response_information.as_ref().filter(|_| with_information) {
+        announced.push(Id::ResponseInformation, Value::Utf8(information))?;
+    }
+    if let Some((method, data)) = &request.authenticated {
+        announced.push(Id::AuthenticationMethod, Value::Utf8(method.name()))?;
+        announced.push(Id::AuthenticationData, Value::Binary(data))?;
+    }
+    if request.is_assigned {
+        announced.push(Id::AssignedClientIdentifier, Value::Utf8(&request.client_id))?;
+    }
+    if let Some(offer) = connection.transport.zstd().filter(|_| request.zstd.is_some()) {
+        for (name, value) in offer.properties() {
+            announced.push(Id::UserProperty, Value::Utf8Pair(name, &value))?;
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a Client that has not been identified, and logs it.
+pub(super) fn refuse(
+    connection: &Connection,
+    recipient: Recipient,
+    reason: ReasonCode,
+    words: &dyn Display,
+) -> CloseReason {
+    connection.listener.refused(&connection.peer(), (CloseReason::Refused.word(), words));
+    answer_refusal(connection, recipient, reason, words)
+}
+
+/// Answers with a refusal; 5.0 Clients get a sentence with it, unless it is too long for them \[MQTT-3.2.2-19\].
+fn answer_refusal(
+    connection: &Connection,
+    recipient: Recipient,
+    reason: ReasonCode,
+    words: &dyn Display,
+) -> CloseReason {
+    let mut answer = Vec::new();
+    let encoded = recipient.explain(&mut answer, words, |out, properties| {
+        encode_connack(out, recipient.version, &Connack { properties, ..Connack::refusal(reason) })
+    });
+    // Where the version has no code for the reason [3.1.1: MQTT-3.2.2-6], or the Client takes no packet of this size, closing is the answer.
+    if encoded.is_ok() {
+        connection.transport.write_directly(&answer);
+    }
+    CloseReason::Refused
+}

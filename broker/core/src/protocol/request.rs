@@ -1,0 +1,144 @@
+//! Request of a CONNECT: what the packet asks for, within what the listener and the settings grant.
+
+use std::num::NonZeroU16;
+use std::sync::Arc;
+
+use lotmq_auth::Method;
+use lotmq_codec::{Connect, ProtocolVersion, ReasonCode};
+use lotmq_config::ListenerLimits;
+use lotmq_session::SessionExpiry;
+use lotmq_zstd::Offer;
+
+use super::bounds;
+use super::discouraged::{self, Discouraged};
+use super::recipient::Recipient;
+use crate::client::will::{WillMessage, WillTopicRefused};
+use crate::connection::Connection;
+use crate::limits::Limit;
+use crate::turn::Turn;
+
+/// Request of a CONNECT, owned.
+pub struct Request {
+    pub(crate) recipient: Recipient,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) client_id: Arc<str>,
+    /// Whether the broker chose the identifier \[MQTT-3.1.3-6\].
+    pub(super) is_assigned: bool,
+    pub(crate) clean_start: bool,
+    /// Keep Alive of this connection, in seconds; 0 for none.
+    pub keep_alive: u16,
+    /// Whether the broker chose it, so that CONNACK tells \[MQTT-3.2.2-21\].
+    pub(super) is_keep_alive_ours: bool,
+    /// Response Information of CONNACK: only if the Client asks \[MQTT-3.1.2-28\] and the broker has any.
+    pub(super) response_information: Option<String>,
+    /// Session Expiry Interval as granted.
+    pub expiry: SessionExpiry,
+    /// Whether it differs from what the Client asked for, so that CONNACK tells (§3.2.2.3.2).
+    pub(super) is_expiry_ours: bool,
+    pub(crate) receive_maximum: u16,
+    /// Number of Topic Aliases that the broker may set.
+    pub(crate) topic_alias_maximum: u16,
+    pub(super) user_name: Option<Box<str>>,
+    /// Method and last data of the exchange that has identified the Client.
+    pub(super) authenticated: Option<(Method, Vec<u8>)>,
+    /// The zstd stream, if it is asked for.
+    pub(super) zstd: Option<Offer>,
+    pub(crate) will: Option<Box<WillMessage>>,
+}
+
+/// Reason why a CONNECT is refused before the Client is identified.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+pub(super) enum ConnectRefusal {
+    #[error("an empty client identifier needs a clean session")]
+    ClientIdEmpty,
+    #[error(transparent)]
+    WillTopic(#[from] WillTopicRefused),
+    #[error(transparent)]
+    Discouraged(#[from] Discouraged),
+    #[error("{}", _0.sentence())]
+    Limit(Limit),
+}
+
+impl ConnectRefusal {
+    pub(super) fn reason_code(self, version: ProtocolVersion) -> ReasonCode {
+        let reason = match self {
+            Self::ClientIdEmpty => ReasonCode::ClientIdentifierNotValid,
+            Self::WillTopic(_) => ReasonCode::TopicNameInvalid,
+            Self::Discouraged(place) => place.reason_code(),
+            Self::Limit(limit) => limit.reason(),
+        };
+        if version.has_properties() || reason.connect_return_code().is_some() {
+            return reason;
+        }
+        // What is left is about the Will, for which 3.1.1 has no code. A Client that is told nothing takes it for a broken network, and comes back.
+        ReasonCode::NotAuthorized
+    }
+}
+
+/// Holds a CONNECT to the limits of its listener.
+fn check_bounds(limits: &ListenerLimits, connect: &Connect<'_>) -> Result<(), Limit> {
+    bounds::user_properties(limits, connect.properties)?;
+    let Some(will) = &connect.will else { return Ok(()) };
+    bounds::topic(limits, will.topic)?;
+    bounds::user_properties(limits, will.properties)
+}
+
+/// Reads a CONNECT.
+///
+/// # Errors
+/// [`ConnectRefusal`].
+pub(super) fn read(
+    connection: &Connection,
+    turn: &Turn,
+    connect: &Connect<'_>,
+) -> Result<Request, ConnectRefusal> {
+    discouraged::in_connect(&turn.core.settings, connect)?;
+    check_bounds(&connection.listener.limits, connect).map_err(ConnectRefusal::Limit)?;
+    let version = connect.version;
+    let properties = &connect.properties;
+    let is_assigned = connect.client_id.is_empty();
+    if is_assigned && !version.has_properties() && !connect.clean_start {
+        return Err(ConnectRefusal::ClientIdEmpty);
+    }
+    let client_id: Arc<str> =
+        if is_assigned { turn.core.assigned_client_id().into() } else { connect.client_id.into() };
+    let will = connect.will.as_ref().map(|will| WillMessage::new(will, &client_id)).transpose()?;
+    let maximum = turn.core.settings.session_expiry_max;
+    let wanted = properties.session_expiry_interval();
+    let recipient = Recipient::of(connect);
+    let offered = turn.core.config.mqtt.response_information.as_ref();
+    let response_information = offered
+        .filter(|_| version.has_properties() && properties.request_response_information())
+        .and_then(|prefix| prefix.with(&client_id));
+    let keep_alive = keep_alive(connect, turn.core.settings.keep_alive_max);
+    let expiry = SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum);
+    Ok(Request {
+        recipient,
+        version,
+        client_id,
+        is_assigned,
+        response_information,
+        clean_start: connect.clean_start,
+        keep_alive,
+        is_keep_alive_ours: keep_alive != connect.keep_alive,
+        expiry,
+        is_expiry_ours: expiry.seconds() != wanted.unwrap_or(0),
+        receive_maximum: properties.receive_maximum().get(),
+        topic_alias_maximum: properties.topic_alias_maximum(),
+        user_name: connect.user_name.map(Into::into),
+        authenticated: None,
+        zstd: Offer::read(properties.user_properties()),
+        will: will.map(Box::new),
+    })
+}
+
+/// Keep Alive that holds: the Client's, or the broker's maximum where the Client's is longer and the version lets the broker say so.
+fn keep_alive(connect: &Connect<'_>, maximum: Option<NonZeroU16>) -> u16 {
+    let wanted = connect.keep_alive;
+    match maximum {
+        Some(maximum) if connect.version.has_properties() && (wanted == 0 || wanted > maximum.get()) => {
+            maximum.get()
+        }
+        _ => wanted,
+    }
+}
