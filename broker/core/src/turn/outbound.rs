@@ -729,11 +729,13 @@ impl Sent {
         spans: [Span; 2],
         turn: &mut DeliveryContext<'_>,
     ) -> bool {
-        let Some(message) = self.message else { return false };
         let Some(link) = link else { return false };
-        let packet_id = stored_packet_id(self.packet_id);
-        turn.batch.push(Op::Inflight { session: client.stored_id(), message, packet_id });
-        let is_held = self.qos == QoS::ExactlyOnce && !is_planted(Fault::IdentifierNotStored);
+        if let Some(message) = self.message {
+            let packet_id = stored_packet_id(self.packet_id);
+            turn.batch.push(Op::Inflight { session: client.stored_id(), message, packet_id });
+        }
+        let is_stored = self.message.is_some() && !is_planted(Fault::IdentifierNotStored);
+        let is_held = is_stored && self.qos == QoS::ExactlyOnce;
         if !is_held && link.held.is_empty() {
             return false;
         }

@@ -17,6 +17,8 @@ struct Stage {
     clients: Vec<Client>,
     /// What the application of each has got.
     got: Vec<Vec<Got>>,
+    /// Receive Maximum of those who connect.
+    receive_maximum: u16,
 }
 
 impl Stage {
@@ -30,6 +32,7 @@ impl Stage {
             time,
             clients: (0..clients).map(|number| Client::new(number, Method::AtPublish)).collect(),
             got: (0..clients).map(|_| Vec::new()).collect(),
+            receive_maximum: 1,
         }
     }
 
@@ -53,7 +56,7 @@ impl Stage {
             clean,
             expiry,
             keep_alive: 0,
-            receive_maximum: 1,
+            receive_maximum: self.receive_maximum,
             will: None,
         };
         self.machine.accept(connection);
@@ -182,6 +185,33 @@ fn a_message_under_way_comes_once_to_a_session_that_is_resumed_to_end() {
     stage.run(&[Task::Connection(1)]);
     stage.connects(0, 4, false, 0);
     stage.run(&[Task::Connection(4), Task::Flush(1), Task::Store]);
+    stage.comes_to_rest();
+    assert_eq!(stage.got(0), sent);
+}
+
+/// Messages that waited for a session which is resumed to end with its connection get identifiers that go to the disk; one that comes by another shard meanwhile is not
+/// stored, and stays behind them all the same \[MQTT-4.6.0-6\].
+#[test]
+fn what_is_not_stored_does_not_overtake_what_waits_for_the_disk() {
+    let mut stage = Stage::new(2);
+    stage.receive_maximum = 8;
+    stage.connects(0, 2, true, 60);
+    stage.comes_to_rest();
+    stage.subscribes(0, "#", QoS::ExactlyOnce);
+    stage.comes_to_rest();
+    stage.disconnects(0);
+    stage.connects(1, 1, true, 0);
+    stage.comes_to_rest();
+    let mut sent = vec![stage.publishes(1, "a", QoS::ExactlyOnce), stage.publishes(1, "a", QoS::ExactlyOnce)];
+    stage.comes_to_rest();
+    stage.connects(0, 4, false, 0);
+    // Up to CONNACK, and no further.
+    while !stage.hears(0) {
+        let next = *stage.machine.tasks().first().expect("CONNACK will come");
+        stage.run(&[next]);
+    }
+    sent.push(stage.publishes(1, "a", QoS::ExactlyOnce));
+    stage.run(&[Task::Connection(1), Task::Flush(1)]);
     stage.comes_to_rest();
     assert_eq!(stage.got(0), sent);
 }
