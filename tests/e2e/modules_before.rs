@@ -151,7 +151,7 @@ fn a_module_that_traps_on_everything_has_failed_and_comes_back_by_itself() {
     let mut watcher = broker.root("watcher");
     watcher.subscribe_to("answer", QoS::AtLeastOnce).unwrap();
     watcher.subscribe_to("$SYS/Coreflux/Modules/long", QoS::AtLeastOnce).unwrap();
-    broker.command_ok(&format!("-addModule long -world action -time 5 wasm64:{base64}"));
+    broker.command_ok(&format!("-addModule long -world action -time 100 wasm64:{base64}"));
     for number in 0..6 {
         send(&broker, "raw/a", &(1_000_000 + number).to_string());
     }
