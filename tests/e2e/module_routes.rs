@@ -1,7 +1,7 @@
 //! Modules of world `route`: uploaded, named by routes of type `WASM`, and nothing lost whoever ends.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader, ErrorKind, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -65,6 +65,15 @@ fn a_route_waits_for_its_module_and_follows_it() {
     assert!(added.0["warnings"].to_string().contains("MODULE_MISSING"), "{added:?}");
     standing.says("module 'echo' is not installed");
     send(&broker, "out/1", "waited for it");
+
+    // Switched off from the beginning, it is never opened.
+    far.set_nonblocking(true).unwrap();
+    let added = broker.command_ok(&module(&format!("-disabled -net {address}")));
+    assert_eq!(added.data()["state"], "disabled");
+    standing.says("module 'echo' is disabled");
+    assert_eq!(far.accept().unwrap_err().kind(), ErrorKind::WouldBlock);
+    far.set_nonblocking(false).unwrap();
+    broker.command_ok("-removeModule echo -force");
 
     let added = broker.command_ok(&module(&format!("-net {address}")));
     assert_eq!(added.data()["world"], "route");

@@ -42,6 +42,8 @@ pub(crate) struct CompiledDefinition {
     pub(crate) new: NewDefinition,
     pub(super) existing: OnExisting,
     pub(super) code: Code,
+    /// Whether it is switched off from the beginning.
+    pub(super) is_disabled: bool,
 }
 
 /// Program of a tenant that can be installed: a definition or a script.
@@ -128,22 +130,24 @@ impl CompiledDefinition {
             Kind::Rule => loader.of_rule(component, &new)?,
             Kind::Panel | Kind::Theme => Code::View,
         };
-        Ok(Self { new, existing, code })
+        Ok(Self { new, existing, code, is_disabled: false })
     }
 
     /// Takes a Panel or Theme, which has no code, in the place of the one of its name.
     pub(super) fn of_view(new: NewDefinition) -> Self {
-        Self { new, existing: OnExisting::Replace, code: Code::View }
+        Self { new, existing: OnExisting::Replace, code: Code::View, is_disabled: false }
     }
 
     /// Takes the code of a module, which the [loader](Loader::module) has compiled.
-    pub(crate) fn of_module(code: ExecutorCode, new: NewDefinition, existing: OnExisting) -> Self {
-        Self { new, existing, code: Code::Executor(Box::new(code)) }
+    pub(crate) fn of_module(code: ExecutorCode, new: NewDefinition, is_disabled: bool) -> Self {
+        let (existing, code) = (OnExisting::Replace, Code::Executor(Box::new(code)));
+        Self { new, existing, code, is_disabled }
     }
 
     /// Takes the code of a module for routes, which the [loader](Loader::route_module) has compiled.
-    pub(crate) fn of_route_module(code: RouteModule, new: NewDefinition, existing: OnExisting) -> Self {
-        Self { new, existing, code: Code::RouteModule(Box::new(code)) }
+    pub(crate) fn of_route_module(code: RouteModule, new: NewDefinition, is_disabled: bool) -> Self {
+        let (existing, code) = (OnExisting::Replace, Code::RouteModule(Box::new(code)));
+        Self { new, existing, code, is_disabled }
     }
 
     /// No run of it within a turn is given up for its slice of time, whatever else the machine does.

@@ -123,6 +123,11 @@ pub(super) fn put(
     let installed = registry.install(compiled.new, compiled.existing, now)?;
     guests.clear_taken_over(&installed);
     let definition = &installed.definition;
+    // Before anybody can see it.
+    if compiled.is_disabled {
+        let known = registry.set_disabled(definition.kind(), definition.name(), true, now);
+        debug_assert!(known.is_ok(), "it was installed");
+    }
     let mut rule = None;
     match compiled.code {
         Code::Executor(code) => {

@@ -19,7 +19,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
-use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, OnExisting, Origin, Owner};
+use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, Origin, Owner};
 use lotmq_host::limits::ROUTE_TIME;
 use lotmq_host::{Capability, GuestLimits, RunnerState, World};
 use lotmq_store::{Batch, ModuleRow, Op};
@@ -195,7 +195,7 @@ pub(crate) fn compile(loader: Loader<'_>, module: Module) -> Result<CompiledModu
         let places = grants::names(&granted, Capability::Connect).map(Into::into).collect();
         let code = RouteModule { guest, grants, places, limits: limits(&module) };
         let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
-        let definition = CompiledDefinition::of_route_module(code, new, OnExisting::Replace);
+        let definition = CompiledDefinition::of_route_module(code, new, module.options.is_disabled);
         return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
     }
     let guest = loader.module(&module.bytes)?;
@@ -204,7 +204,7 @@ pub(crate) fn compile(loader: Loader<'_>, module: Module) -> Result<CompiledModu
         facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
     let new = new_definition(&module, facts);
     let code = ExecutorCode { guest, grants, limits: limits(&module) };
-    let definition = CompiledDefinition::of_module(code, new, OnExisting::Replace);
+    let definition = CompiledDefinition::of_module(code, new, module.options.is_disabled);
     Ok(CompiledModule { module, definition, further_exports, refused_trigger })
 }
 
@@ -226,9 +226,6 @@ pub(crate) fn install(
     let before = modules.get(&module.name);
     modules.insert(Arc::clone(&module));
     let is_kept = before.is_none_or(|before| keep(tenant, &module, before, batch));
-    if module.options.is_disabled {
-        switch(tenant, hosting, &module, true, batch);
-    }
     Ok(InstalledModule { installed, further_exports, refused_trigger, is_former_kept: is_kept })
 }
 
