@@ -207,6 +207,8 @@ pub(crate) struct Client {
     filters: BTreeSet<&'static str>,
     /// The newest live message by publisher, topic and the two QoS.
     newest: BTreeMap<((u8, u8), String, QoS, QoS), u32>,
+    /// What it has got of runs of definitions.
+    of_runs: BTreeSet<(((u8, u8), String, QoS, QoS), u32)>,
     next_sequence: u32,
     pub(crate) seen: Seen,
 }
@@ -253,6 +255,7 @@ impl Client {
             next_asked: 1000,
             filters: BTreeSet::new(),
             newest: BTreeMap::new(),
+            of_runs: BTreeSet::new(),
             next_sequence: 0,
             seen: Seen::default(),
         }
@@ -565,9 +568,11 @@ impl Client {
         let is_ordered = !retain && !dup && !self.may_be_refused && !self.filters.iter().any(is_of_group);
         if let Some(tag) = tag.filter(|_| is_ordered) {
             let key = (tag.publishers(), got.topic.clone(), tag.qos, got.qos);
+            // A run that begins again after a crash publishes again what it had, behind what newer ones had.
+            let is_again = tag.is_of_definition() && !self.of_runs.insert((key.clone(), tag.sequence));
             let newest = self.newest.insert(key, tag.sequence);
             let is_next = newest.is_none_or(|newest| newest <= tag.sequence);
-            ensure!(is_next, "{got:?} with {tag:?} after {newest:?}, [MQTT-4.6.0-6]");
+            ensure!(is_next || is_again, "{got:?} with {tag:?} after {newest:?}, [MQTT-4.6.0-6]");
         }
         self.keep(got, (retain, dup, has_just_come), heard);
         Ok(())
