@@ -80,6 +80,52 @@ fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
     assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");
 }
 
+/// Makes, builds and tests a guest in a language whose tools `prepare` puts in place.
+fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
+    let place = tempfile::tempdir().unwrap();
+    let (told, code) = guest(place.path(), &format!("new heater --lang {language}"));
+    assert_eq!(code, Some(0), "{told}");
+    let folder = place.path().join("heater");
+    let mut test = Command::new(LOTMQ);
+    test.args(["guest", "test"]).current_dir(&folder);
+    prepare(&folder, &mut test);
+    let output = test.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stdout);
+    assert!(told.contains("2 passed, 0 failed"), "{told}{}", String::from_utf8_lossy(&output.stderr));
+    let component = std::fs::read(folder.join("target/heater.wasm")).unwrap();
+    let manifest = br#"lotmq:manifest{"asks":["write:scaled/#"]}"#;
+    assert!(component.ends_with(manifest), "it says what it asks for");
+}
+
+/// What an environment variable names, without which a tool is not installed here.
+fn installed(variable: &str) -> Option<std::path::PathBuf> {
+    let found = std::env::var_os(variable).map(std::path::PathBuf::from);
+    if found.is_none() {
+        println!("skipped: {variable} is not set");
+    }
+    found
+}
+
+/// `LOTMQ_TEST_NODE_MODULES` names a folder `node_modules` that has componentize-js.
+#[test]
+fn a_guest_in_javascript_does_what_its_cases_say() {
+    let Some(modules) = installed("LOTMQ_TEST_NODE_MODULES") else { return };
+    other_language("js", |folder, _| {
+        std::os::unix::fs::symlink(modules, folder.join("node_modules")).unwrap()
+    });
+}
+
+/// `LOTMQ_TEST_COMPONENTIZE_PY` names the folder of the program componentize-py.
+#[test]
+fn a_guest_in_python_does_what_its_cases_say() {
+    let Some(tools) = installed("LOTMQ_TEST_COMPONENTIZE_PY") else { return };
+    other_language("python", |_, test| {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let path = std::env::join_paths([tools].into_iter().chain(std::env::split_paths(&path))).unwrap();
+        test.env("PATH", path);
+    });
+}
+
 #[test]
 fn a_large_component_is_deployed_in_parts() {
     use base64::Engine as _;

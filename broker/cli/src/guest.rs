@@ -5,6 +5,7 @@ mod create;
 mod deploy;
 mod folder;
 mod installed;
+mod other_tools;
 mod sources;
 mod test;
 mod verify;
@@ -12,7 +13,7 @@ mod verify;
 use clap::{Args, Subcommand};
 use lotmq_terminal::Exit;
 
-/// Write guests in Rust: components that run inside the broker.
+/// Write guests in Rust, JavaScript or Python: components that run inside the broker.
 ///
 /// As in: lotmq guest new heater, cd heater, lotmq guest test, lotmq guest deploy. docs/sdk/tutorial.md goes through it.
 ///

@@ -9,18 +9,18 @@ use clap::Args;
 use lotmq_runner::Embedding;
 use lotmq_terminal::{Exit, output};
 use lotmq_toolchain::{SourceStore, TARGET, Toolchain, flags, install, program, wrapped};
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::folder::GuestFolder;
-use super::verify;
+use super::folder::{GuestFolder, GuestLanguage};
+use super::{other_tools, verify};
 
 /// Command that gets a toolchain, for messages.
 const INSTALL: &str = "lotmq guest build";
 
 /// Build a guest.
 ///
-/// Cargo builds it, for the wasm target that is installed; where there is none, it is got by rustup, and where that cannot be, the standard library is built from its
-/// source. The component is made of that here, looked at as a broker does, and written to target/NAME.wasm.
+/// In Rust cargo does, for the wasm target that is installed; where there is none, it is got by rustup, and where that cannot be, the standard library is built from its
+/// source. In JavaScript and Python componentize-js and componentize-py do, which npm and pip get into the folder. The component is made here, looked at as a broker does, and written to target/NAME.wasm.
 ///
 /// Exit codes: 0 built, 1 it does not build or a broker would refuse it, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -45,6 +45,45 @@ pub(super) fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// There is no toolchain, or it does not build.
 pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
+    let mut component = match guest.language {
+        GuestLanguage::Rust => built_by_cargo(guest, no_install)?,
+        GuestLanguage::Js => other_tools::javascript(guest, no_install)?,
+        GuestLanguage::Python => other_tools::python(guest, no_install)?,
+    };
+    if let Some(asks) = &guest.asks {
+        append_manifest(&mut component, asks);
+    }
+    write(&guest.component(), &component)?;
+    Ok(component)
+}
+
+/// Adds to a component what it asks for, as the macro `manifest!` does in Rust.
+fn append_manifest(component: &mut Vec<u8>, asks: &[String]) {
+    const NAME: &str = "lotmq:manifest";
+    let json = json!({ "asks": asks }).to_string();
+    let mut section = Vec::new();
+    append_length(&mut section, NAME.len());
+    section.extend_from_slice(NAME.as_bytes());
+    section.extend_from_slice(json.as_bytes());
+    // A custom section.
+    component.push(0);
+    append_length(component, section.len());
+    component.extend_from_slice(&section);
+}
+
+/// Adds a number as LEB128.
+fn append_length(bytes: &mut Vec<u8>, mut length: usize) {
+    loop {
+        let low = (length & 0x7f) as u8;
+        length >>= 7;
+        bytes.push(if length == 0 { low } else { low | 0x80 });
+        if length == 0 {
+            return;
+        }
+    }
+}
+
+fn built_by_cargo(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
     let toolchain = toolchain(no_install)?;
     let folder = std::path::absolute(&guest.path)?;
     let mut cargo = Command::new(program("cargo"));
@@ -64,9 +103,7 @@ pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec
     let module = module_of(&String::from_utf8_lossy(&output.stdout), &folder)
         .context("cargo has built no module: the crate needs crate-type = [\"cdylib\"]")?;
     let module = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
-    let component = wrapped(&module)?;
-    write(&guest.component(), &component)?;
-    Ok(component)
+    wrapped(&module)
 }
 
 /// The file that cargo says to have made of the crate in a folder.
@@ -92,6 +129,8 @@ fn same_file(path: &str, other: &Path) -> bool {
 /// Whole or not at all: a component that is cut is taken for a broken guest.
 fn write(path: &Path, component: &[u8]) -> anyhow::Result<()> {
     let told = || format!("cannot write {}", path.display());
+    let folder = path.parent().unwrap_or(path);
+    std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let part = path.with_extension("wasm.part");
     let mut file = std::fs::File::create(&part).with_context(told)?;
     file.write_all(component).with_context(told)?;

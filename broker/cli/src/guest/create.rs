@@ -11,7 +11,7 @@ use super::sources::{APART, LOCK, LOCKED, NamedText, PLACEHOLDER, SDK, template}
 
 /// Make the folder of a new guest.
 ///
-/// It has a guest that works, and the crate lotmq-guest of this version, so that it builds with nothing but cargo.
+/// It has a guest that works. In Rust it has the crate lotmq-guest of this version, too, so that it builds with nothing but cargo; in JavaScript and Python the contract.
 ///
 /// Exit codes: 0 done, 1 it cannot be written, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -50,14 +50,23 @@ pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
             return Err(Misuse("`lotmq guest` makes no guests of type auth yet".to_owned()).into());
         }
     };
-    let GuestLanguage::Rust = args.lang;
+    if kind == GuestType::Route && args.lang != GuestLanguage::Rust {
+        return Err(Misuse("a guest of type route is made in Rust only".to_owned()).into());
+    }
     let folder = PathBuf::from(&args.name);
     std::fs::create_dir(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     let named = |text: &str| text.replace(PLACEHOLDER, &args.name);
-    write_all(&folder.join("lotmq-guest"), SDK, str::to_owned)?;
-    write_all(&folder, template(kind), named)?;
-    write(&folder.join("Cargo.lock"), &LOCK.replace(&quoted(LOCKED), &quoted(&args.name)))?;
-    write(&folder.join(".gitignore"), "/target\n")?;
+    write_all(&folder, template(kind, args.lang), named)?;
+    if args.lang == GuestLanguage::Rust {
+        write_all(&folder.join("lotmq-guest"), SDK, str::to_owned)?;
+        write(&folder.join("Cargo.lock"), &LOCK.replace(&quoted(LOCKED), &quoted(&args.name)))?;
+    } else {
+        // Of the SDK they need the contract alone.
+        let contract: Vec<NamedText> =
+            SDK.iter().filter(|(path, _)| path.starts_with("wit/")).copied().collect();
+        write_all(&folder, &contract, str::to_owned)?;
+    }
+    write(&folder.join(".gitignore"), "/target\n/node_modules\n__pycache__\n")?;
     output::line(&format!("{}: a guest of type {}", folder.display(), kind.name()))?;
     output::note(&format!("go on with: cd {}; lotmq guest test", folder.display()));
     Ok(Exit::Success)

@@ -38,6 +38,10 @@ impl GuestType {
 pub(super) enum GuestLanguage {
     /// A crate, built by cargo
     Rust,
+    /// A module of JavaScript, built by componentize-js with Node
+    Js,
+    /// A module of Python, built by componentize-py
+    Python,
 }
 
 /// What stands in `guest.toml`.
@@ -48,7 +52,8 @@ struct GuestFile {
     #[serde(rename = "type")]
     kind: GuestType,
     #[serde(rename = "lang")]
-    _language: GuestLanguage,
+    language: GuestLanguage,
+    asks: Option<Vec<String>>,
     #[serde(default)]
     on: Vec<String>,
     config: Option<toml::Table>,
@@ -60,8 +65,11 @@ pub(super) struct GuestFolder {
     pub(super) path: PathBuf,
     pub(super) name: String,
     pub(super) kind: GuestType,
+    pub(super) language: GuestLanguage,
     /// Topics whose messages start it.
     pub(super) on: Vec<String>,
+    /// What it asks for, where its language has no other way to say so.
+    pub(super) asks: Option<Vec<String>>,
     /// What it reads as its configuration.
     pub(super) config: Option<Value>,
 }
@@ -89,9 +97,15 @@ impl GuestFolder {
             .map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
             .with_context(told)?;
         check_name(&read.name).with_context(told)?;
-        let config = read.config.filter(|config| !config.is_empty());
+        let config = read.config.clone().filter(|config| !config.is_empty());
         let config = config.map(serde_json::to_value).transpose().with_context(told)?;
-        Ok(Self { path: path.to_owned(), name: read.name, kind: read.kind, on: read.on, config })
+        let GuestFile { name, kind, language, asks, on, .. } = read;
+        if language == GuestLanguage::Rust && asks.is_some() {
+            let told =
+                format!("{}: a guest in Rust says by `lotmq_guest::manifest!` what it asks for", told());
+            return Err(Misuse(told).into());
+        }
+        Ok(Self { path: path.to_owned(), name, kind, language, on, asks, config })
     }
 
     /// Where its component is written to.

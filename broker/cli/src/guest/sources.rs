@@ -1,6 +1,6 @@
 //! Files that this program has in itself for new guests: the SDK of the contract that it speaks, and what a guest begins with.
 
-use super::folder::GuestType;
+use super::folder::{GuestLanguage, GuestType};
 
 /// File by its path in the folder that it belongs to, with its text.
 pub(super) type NamedText = (&'static str, &'static str);
@@ -30,13 +30,21 @@ pub(super) const APART: &str = ".in";
 /// Name that stands in the files of a template for that of the guest.
 pub(super) const PLACEHOLDER: &str = "my-guest";
 
-/// What a guest of a type begins with, in Rust.
-pub(super) fn template(kind: GuestType) -> &'static [NamedText] {
-    match kind {
-        GuestType::Action => {
+/// What a guest of a type begins with. Only Actions are made in other languages than Rust.
+pub(super) fn template(kind: GuestType, language: GuestLanguage) -> &'static [NamedText] {
+    match (language, kind) {
+        (GuestLanguage::Js, _) => {
+            files!("templates/js": "guest.toml", "guest.js", "build.mjs", "package.json", "cases.test.toml")
+        }
+        (GuestLanguage::Python, _) => {
+            files!("templates/python": "guest.toml", "guest.py", "requirements.txt", "cases.test.toml")
+        }
+        (GuestLanguage::Rust, GuestType::Action) => {
             files!("templates/action": "Cargo.toml.in", "guest.toml", "src/lib.rs", "cases.test.toml")
         }
-        GuestType::Route => files!("templates/route": "Cargo.toml.in", "guest.toml", "src/lib.rs"),
+        (GuestLanguage::Rust, GuestType::Route) => {
+            files!("templates/route": "Cargo.toml.in", "guest.toml", "src/lib.rs")
+        }
     }
 }
 
@@ -71,7 +79,8 @@ mod tests {
     #[test]
     fn a_guest_takes_less_than_40_lines() {
         for kind in [GuestType::Action, GuestType::Route] {
-            let (_, source) = template(kind).iter().find(|(path, _)| *path == "src/lib.rs").unwrap();
+            let (_, source) =
+                template(kind, GuestLanguage::Rust).iter().find(|(path, _)| *path == "src/lib.rs").unwrap();
             let guest = source.split("#[cfg(test)]").next().unwrap();
             let lines =
                 guest.lines().filter(|line| !line.trim().is_empty() && !line.trim_start().starts_with("//"));

@@ -10,11 +10,11 @@ use lotmq_terminal::{Exit, output};
 use lotmq_toolchain::program;
 
 use super::build::built;
-use super::folder::{GuestFolder, GuestType};
+use super::folder::{GuestFolder, GuestLanguage, GuestType};
 
 /// Test a guest without a broker.
 ///
-/// First its own tests run (cargo test), on this machine. Then the guest is built and runs in a broker without listeners, by virtual time, through the cases in
+/// First the tests of a guest in Rust run (cargo test), on this machine. Then the guest is built and runs in a broker without listeners, by virtual time, through the cases in
 /// *.test.toml of its folder and of its folder tests. It is granted what it asks for. docs/lot/testing.md says what stands in such a file.
 ///
 /// With --in or --replay it runs on these messages instead, and what it does is printed.
@@ -45,7 +45,7 @@ pub(super) struct TestGuestArgs {
 pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
     let guest = GuestFolder::open(&args.folder)?;
     let is_played = args.replay.is_some() || !args.messages.is_empty();
-    if !args.no_native && !is_played {
+    if guest.language == GuestLanguage::Rust && !args.no_native && !is_played {
         run_native(&guest)?;
     }
     let component = built(&guest, false)?;

@@ -1,0 +1,13 @@
+// Makes the component, for `lotmq guest build`: node build.mjs FILE
+import { writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import { componentize } from '@bytecodealliance/componentize-js';
+
+const { component } = await componentize({
+  sourcePath: resolve('guest.js'),
+  witPath: resolve('wit'),
+  worldName: 'lotmq:guest/action',
+  // A guest has none of WASI that it would need.
+  disableFeatures: ['random', 'stdio', 'clocks', 'http', 'fetch-event'],
+});
+await writeFile(process.argv[2], component);
