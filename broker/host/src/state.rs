@@ -139,11 +139,12 @@ impl RunState {
         Writer { definition: self.run.definition, authority: self.authority }
     }
 
-    /// Notes what a read gave, where that matters; once where it is the same as the last one.
+    /// Notes what a read gave, where that matters; what has no topic, once in a row.
     pub(crate) fn note_read(&self, read: impl FnOnce() -> Read) {
         let Some(reads) = &self.reads else { return };
         let (mut reads, read) = (reads.borrow_mut(), read());
-        if reads.last() != Some(&read) {
+        let is_of_topic = matches!(read, Read::Value { .. } | Read::Retained { .. });
+        if is_of_topic || reads.last() != Some(&read) {
             reads.push(read);
         }
     }

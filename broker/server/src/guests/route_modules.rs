@@ -35,7 +35,7 @@ pub(crate) struct RouteModule {
     pub(crate) limits: GuestLimits,
 }
 
-/// ModuleFigures of a module of world `route`, of all its versions.
+/// Counts of a module of world `route`, of all its versions.
 #[derive(Debug, Default)]
 pub(crate) struct ModuleFigures {
     pub(crate) calls: AtomicU64,

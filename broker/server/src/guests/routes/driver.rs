@@ -57,7 +57,7 @@ enum Ended {
 struct Opened {
     instance: RouteInstance,
     abilities: Abilities,
-    /// ModuleFigures of its module; `None` of a guest of this build.
+    /// Counts of its module; `None` of a guest of this build.
     figures: Option<Arc<ModuleFigures>>,
 }
 

@@ -82,7 +82,7 @@ struct Upload {
     ending: Option<Arc<Ending>>,
 }
 
-/// UploadRoom for the bytes of an upload, within those of all; dropping it gives it back.
+/// Reservation for the bytes of an upload, within those of all; dropping it gives it back.
 #[derive(Debug)]
 pub(crate) struct UploadRoom {
     bytes: usize,
@@ -150,7 +150,7 @@ pub(crate) enum NoUpload {
     Bytes { reserved: usize },
 }
 
-/// UploadPart of an upload, as it was published.
+/// Part of an upload, as it was published.
 pub(crate) struct UploadPart<'a> {
     pub(crate) tenant: &'a Tenant,
     pub(crate) identity: &'a Arc<Identity>,
