@@ -100,8 +100,9 @@ fn other_language(language: &str, prepare: impl FnOnce(&Path, &mut Command)) {
 /// What an environment variable names, without which a tool is not installed here.
 fn installed(variable: &str) -> Option<std::path::PathBuf> {
     let found = std::env::var_os(variable).map(std::path::PathBuf::from);
+    #[allow(clippy::print_stderr, reason = "a skipped test says so")]
     if found.is_none() {
-        println!("skipped: {variable} is not set");
+        eprintln!("skipped: {variable} is not set");
     }
     found
 }

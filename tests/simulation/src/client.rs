@@ -84,6 +84,9 @@ pub(crate) const EFFECTS: u8 = 140;
 /// Publishers from here on do not count properly.
 pub(crate) const RUDE_PUBLISHER: u8 = 200;
 
+/// Messages that come in order: their publishers, topic, and the two QoS.
+type OrderedLine = ((u8, u8), String, QoS, QoS);
+
 impl Tag {
     pub(crate) fn payload(self, filler: usize) -> Vec<u8> {
         let mut payload = vec![self.publisher, self.qos.bits()];
@@ -206,9 +209,9 @@ pub(crate) struct Client {
     next_asked: u16,
     filters: BTreeSet<&'static str>,
     /// The newest live message by publisher, topic and the two QoS.
-    newest: BTreeMap<((u8, u8), String, QoS, QoS), u32>,
+    newest: BTreeMap<OrderedLine, u32>,
     /// What it has got of runs of definitions.
-    of_runs: BTreeSet<(((u8, u8), String, QoS, QoS), u32)>,
+    of_runs: BTreeSet<(OrderedLine, u32)>,
     next_sequence: u32,
     pub(crate) seen: Seen,
 }
