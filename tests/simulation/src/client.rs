@@ -153,6 +153,8 @@ pub(crate) enum Event {
     Subscribed(Vec<(&'static str, bool)>),
     /// UNSUBACK has come: for each filter whether it was done.
     Unsubscribed(Vec<(&'static str, bool)>),
+    /// PUBREL has come: the message was not to be sent again from then on.
+    Released,
     /// The application has got a message, which `has_just_come` for the first time.
     Got { got: Got, retain: bool, dup: bool, has_just_come: bool },
 }
@@ -607,6 +609,7 @@ impl Client {
                 if let (Some((got, retain)), Method::AtPubrel) = (self.open.remove(&packet_id), self.method) {
                     self.keep(got, (retain, false, false), heard);
                 }
+                heard.events.push(Event::Released);
                 heard.answers.extend(ack(self.version(), AckType::Pubcomp, packet_id));
             }
         }

@@ -37,8 +37,12 @@ const BAD_FILTERS: [&str; 4] = ["a/#/b", "$share/g", "$share//a", "a+"];
 
 pub(crate) const QOS: [QoS; 4] = [QoS::AtMostOnce, QoS::AtLeastOnce, QoS::ExactlyOnce, QoS::ExactlyOnce];
 
-pub(crate) fn options(choices: &mut Choices, filter: &str, version: ProtocolVersion) -> SubscriptionOptions {
-    let mut options = SubscriptionOptions { qos: choices.pick(&QOS), ..SubscriptionOptions::default() };
+pub(crate) fn options(
+    choices: &mut Choices,
+    qos: &[QoS],
+    (filter, version): (&str, ProtocolVersion),
+) -> SubscriptionOptions {
+    let mut options = SubscriptionOptions { qos: choices.pick(qos), ..SubscriptionOptions::default() };
     if version.has_properties() {
         options.no_local = !filter.starts_with("$share/") && choices.chance(20);
         options.retain_as_published = choices.chance(30);
@@ -84,7 +88,7 @@ pub(crate) fn packet(
             let filter = if choices.chance(10) { choices.pick(&BAD_FILTERS) } else { choices.pick(&FILTERS) };
             let other = choices.pick(&FILTERS);
             let filters = [filter, other].map(|filter| {
-                let options = options(choices, filter, version);
+                let options = options(choices, &QOS, (filter, version));
                 SubscribeFilter { filter, options }
             });
             let count = 1 + choices.below(2);

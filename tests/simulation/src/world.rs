@@ -1,6 +1,7 @@
 //! Clients, links, the broker on its disk, the book of promises, and the steps that a run is made of.
 
 mod acts;
+mod odds;
 mod settle;
 mod silence;
 
@@ -18,11 +19,11 @@ use crate::choices::Choices;
 use crate::client::{Client, Event, Heard, Method, Tag};
 use crate::clock::WorldTime;
 use crate::guests::{self, Guests, Told};
-use crate::hostile::FILTERS;
 use crate::link::Link;
 use crate::machine::{ConnectionId, Machine, Task};
 use crate::promises::{Ends, Kind, Promises};
 use crate::{Fault, Settings};
+use odds::Odds;
 use silence::Silences;
 
 /// What the world's clock shows when a run begins.
@@ -30,6 +31,9 @@ const BEGINNING: Duration = Duration::from_secs(1_000);
 
 /// Rounds of tasks after which a broker is at rest, unless its disk fails.
 const ROUNDS_TO_REST: usize = 50;
+
+/// Calls of the disk within which the power goes when it goes within a commit.
+const CALLS_OF_A_COMMIT: usize = 40;
 
 /// See the module's documentation.
 pub(crate) struct World {
@@ -53,20 +57,14 @@ pub(crate) struct World {
     silences: Silences,
     /// Wills of connections, and whether they have a delay, in which they may be cancelled.
     wills: BTreeMap<ConnectionId, (Tag, bool)>,
-    /// The store is slower than everything else.
-    is_store_slow: bool,
-    /// So are posted runs of guests.
-    are_guests_slow: bool,
+    /// Which acts and disturbances there are, and how often.
+    odds: Odds,
     /// A thread that stands still at the end of its turn.
     still_shard: Option<u16>,
     /// The power may go when something was answered.
     may_power_go: bool,
-    /// How often the power goes where it may.
-    cuts_percent: usize,
     /// Bytes that each direction of a link takes.
     link_bytes: usize,
-    /// How many of a hundred messages are to be retained.
-    retained_percent: usize,
     /// Whether some messages are long.
     has_long_messages: bool,
     /// The power goes at the end of this step.
@@ -74,10 +72,6 @@ pub(crate) struct World {
     next_connection: ConnectionId,
     /// Whether the disk may fail at any call.
     is_disk_failing: bool,
-    /// Whether it does so in this run.
-    may_disk_fail: bool,
-    /// Whether what a failed sync has not written is lost unseen.
-    may_disk_forget: bool,
     /// It has failed in this life of the broker, or may have.
     has_failed: bool,
     /// The broker has given up changes that it could not make, which it counts. What was refused, but was done, may be undone by a crash then: the run ends.
@@ -128,6 +122,7 @@ pub(crate) struct Rude {
 impl World {
     pub(crate) fn new(mut choices: Choices, settings: &Settings) -> Self {
         rare::arrange(if choices.chance(50) { choices.seed() } else { 0 });
+        let odds = Odds::draw(&mut choices);
         let count = settings.clients_min + choices.below(settings.clients_max - settings.clients_min + 1);
         let methods = [Method::AtPublish, Method::AtPubrel];
         let mut clients: Vec<Peer> = (0..count)
@@ -139,7 +134,7 @@ impl World {
                 connections: BTreeSet::new(),
                 is_alone: true,
                 closed_ms: None,
-                filters: (0..3 + choices.below(5)).map(|_| choices.pick(&FILTERS)).collect(),
+                filters: (0..3 + choices.below(5)).map(|_| choices.pick(&odds.filters)).collect(),
                 away: 0,
                 reads_slowly: choices.chance(15),
             })
@@ -150,7 +145,11 @@ impl World {
         time.looks_take(Duration::from_nanos(looks));
         let disk = Disk::new(choices.seed());
         Machine::format(&time, &disk).expect("nothing is wrong with the disk yet");
-        disk.set_faults(|faults| faults.lies = settings.fault == Some(Fault::LyingDisk));
+        disk.set_faults(|faults| {
+            (faults.lies, faults.takes) = (settings.fault == Some(Fault::LyingDisk), odds.disk_takes);
+        });
+        let passing = Arc::clone(&time);
+        disk.on_wait(move |takes| passing.pass(takes));
         let cuts = Random::new(choices.seed());
         let has_long_messages = choices.chance(15);
         let guests = choices.pick(&[Guests::None, Guests::AtMostOnce, Guests::Promised]);
@@ -172,23 +171,18 @@ impl World {
             links: BTreeMap::new(),
             silences: Silences::default(),
             wills: BTreeMap::new(),
-            is_store_slow: choices.chance(50),
-            are_guests_slow: choices.chance(50),
+            odds,
             still_shard: None,
             may_power_go: true,
-            cuts_percent: choices.pick(&[0, 0, 0, 100]),
             link_bytes: if has_long_messages {
                 choices.pick(&[20_000, 4_000_000])
             } else {
                 choices.pick(&[600, 600, 5_000])
             },
-            retained_percent: choices.pick(&[15, 15, 60]),
             has_long_messages,
             power_goes: false,
             next_connection: 1,
             is_disk_failing: false,
-            may_disk_fail: choices.chance(40),
-            may_disk_forget: choices.chance(50),
             has_failed: false,
             has_lost: false,
             trace: settings.trace.then(Vec::new),
@@ -214,7 +208,7 @@ impl World {
             self.clients.iter_mut().for_each(|peer| peer.client.may_be_refused = true);
         }
         let percent = if let Some(Trouble::Errors(percent)) = trouble { percent } else { 0 };
-        let forgets = self.may_disk_forget;
+        let forgets = self.odds.may_disk_forget;
         self.disk.set_faults(|faults| {
             faults.errors_per_million = PerCall::all(percent * 10_000);
             faults.bytes_max =
@@ -275,7 +269,7 @@ impl World {
         }
         self.promises.step(self.time.now_ms());
         let who = self.choices.below(self.clients.len());
-        match self.choices.weighted(&[200, 60, 60, 40, 12, 5, 3, 3, 2, 1, 8, 8, 1, 6, 2, 2]) {
+        match self.choices.weighted(&self.odds.acts) {
             0 => self.work(),
             1 => self.arrive_up(),
             2 => self.arrive_down(),
@@ -287,9 +281,8 @@ impl World {
             8 => self.disconnect(who),
             9 => self.take_over(who),
             10 => self.pass_time(),
-            11 if self.choices.chance(self.cuts_percent) => self.cut_power(),
-            11 => Ok(()),
-            12 if self.may_disk_fail => self.disk_turns(),
+            11 => self.cut_power(),
+            12 if self.odds.may_disk_fail => self.disk_turns(),
             12 => Ok(()),
             13 => self.repeat(who),
             14 => self.hurry(who),
@@ -349,10 +342,14 @@ impl World {
             return Ok(());
         }
         let task = self.choices.pick(&tasks);
-        let is_store = task == Task::Store && self.is_store_slow;
-        let is_guests = task == Task::Guests && self.are_guests_slow;
+        let store_rests = if task == Task::Store { self.odds.store_rests_percent } else { 0 };
+        let is_guests = task == Task::Guests && self.odds.are_guests_slow;
+        let is_late = self.odds.slow_shard.is_some_and(|shard| task == Task::Flush(shard));
         let is_still = self.still_shard.is_some_and(|shard| task == Task::Flush(shard));
-        if (is_store && self.choices.chance(80)) || ((is_guests || is_still) && self.choices.chance(95)) {
+        if (store_rests > 0 && self.choices.chance(store_rests))
+            || (is_late && self.choices.chance(80))
+            || ((is_guests || is_still) && self.choices.chance(95))
+        {
             return Ok(());
         }
         if is_still {
@@ -406,7 +403,17 @@ impl World {
         {
             self.silences.heard(id, self.time.now_ms(), self.has_long_messages);
         }
+        if task == Task::Store && self.may_power_go && one_in(&mut self.choices, self.odds.cuts.commit) {
+            self.disk.power_off_after(self.choices.below(CALLS_OF_A_COMMIT) as u64);
+        }
         machine.run(task);
+        if self.disk.is_off() {
+            // Nobody hears what it has done since.
+            self.tell(|| format!("the power goes in the midst of {task:?}"));
+            self.count("power cuts within commits", 1);
+            return self.cut_power();
+        }
+        self.disk.power_off_after(u64::MAX);
         self.has_lost |= machine.has_lost();
         self.tell(|| format!("broker: {task:?}"));
         self.hear_of_guests();
@@ -440,6 +447,7 @@ impl World {
                 (std::mem::take(&mut wire.written), wire.is_closed)
             };
             if !written.is_empty() {
+                self.power_goes |= self.may_power_go && one_in(&mut self.choices, self.odds.cuts.written);
                 lines.push(format!("  broker writes on {id} {}", shown(&written)));
             }
             if let Some(link) = self.links.get_mut(&id) {
@@ -557,6 +565,7 @@ impl World {
                 }
             }
             Event::Got { .. } => None,
+            Event::Released => self.odds.cuts.released,
             // Where nothing can be stored nothing is promised.
             Event::Acknowledged { refusal: None, .. } if self.is_disk_failing => Some(4),
             // The first answer may still wait.
@@ -567,14 +576,15 @@ impl World {
             | Event::Refused(_)
             | Event::Dismissed(_)
             | Event::Subscribed(_)
-            | Event::Unsubscribed(_) => Some(400),
+            | Event::Unsubscribed(_) => self.odds.cuts.answer,
         }
     }
 
     fn happens(&mut self, who: usize, event: Event, made: Option<u64>) -> Checked {
-        let one_in = self.rests_on_the_disk(&event);
-        self.power_goes |= self.may_power_go && one_in.is_some_and(|one_in| self.choices.below(one_in) == 0);
+        let rarely = self.rests_on_the_disk(&event);
+        self.power_goes |= self.may_power_go && one_in(&mut self.choices, rarely);
         match event {
+            Event::Released => Ok(()),
             Event::Opened { is_present } => {
                 let Peer { presence, ends, is_clean, is_alone, .. } = self.clients[who];
                 if !self.clients[who].client.version().has_properties() {
@@ -592,7 +602,7 @@ impl World {
                     self.promises.was_gone(who, closed_ms);
                 }
                 self.may_be_silent(who);
-                Ok(())
+                if self.odds.subscribes_at_once && !is_present { self.subscribe(who) } else { Ok(()) }
             }
             Event::Refused(reason) => {
                 ensure!(self.has_failed, "c{who} is refused with {reason:?}");
@@ -663,6 +673,11 @@ impl World {
             published.publisher == number && Some(published.connection) != connection
         });
     }
+}
+
+/// Whether what happens once in so many times, or never, happens now.
+fn one_in(choices: &mut Choices, times: Option<usize>) -> bool {
+    times.is_some_and(|times| choices.below(times) == 0)
 }
 
 /// A rare branch as reports count it.

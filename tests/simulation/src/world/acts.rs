@@ -19,6 +19,9 @@ const WATCHED_STRETCHES: usize = 15;
 /// Bytes of long messages: some are stored outside of the log, some are written in parts, some take several reads and turns.
 const LONG: [usize; 5] = [3_000, 20_000, 40_000, 300_000, 3_000_000];
 
+/// Rounds in which much is done while a thread stands still, fewer than this.
+const HURRIED_ROUNDS: usize = 8;
+
 const STRETCH: Duration = Duration::from_secs(20);
 
 impl World {
@@ -26,7 +29,7 @@ impl World {
         if self.machine.is_none() {
             return Ok(());
         }
-        let hello = hello.unwrap_or_else(|| hello_of(&mut self.choices, &mut self.clients[who].client));
+        let hello = hello.unwrap_or_else(|| self.hello(who));
         let id = self.open_connection();
         self.tell(|| format!("c{who} connects as {id}: {hello:?}"));
         if let Some(will) = &hello.will {
@@ -54,6 +57,12 @@ impl World {
         Ok(())
     }
 
+    fn hello(&mut self, who: usize) -> Hello {
+        let mut hello = hello_of(&mut self.choices, &mut self.clients[who].client, self.odds.wills_percent);
+        self.odds.apply(&mut hello);
+        hello
+    }
+
     pub(super) fn open_connection(&mut self) -> ConnectionId {
         let id = self.next_connection;
         self.next_connection += 1;
@@ -75,18 +84,19 @@ impl World {
             return Ok(());
         }
         for _ in 0..=self.choices.below(3) {
-            let qos = self.choices.pick(&QOS);
+            let qos = self.choices.pick(&self.odds.qos);
             let client = &mut self.clients[who].client;
             let is_v5 = client.version().has_properties();
             let topic = self.choices.pick(&TOPICS);
-            let is_empty = self.choices.chance(if self.retained_percent > 50 { 1 } else { 6 });
+            let is_empty = self.choices.chance(if self.odds.retained_percent > 50 { 1 } else { 6 });
             let tag = (!is_empty).then(|| client.tag(qos));
             let is_long = self.has_long_messages && self.choices.chance(5);
             let filler = if is_long { self.choices.pick(&LONG) } else { self.choices.below(60) };
             self.count("long messages", usize::from(is_long));
             let payload = tag.map(|tag| tag.payload(filler)).unwrap_or_default();
-            let retain = self.choices.chance(if is_empty { 80 } else { self.retained_percent });
-            let expiry = (is_v5 && self.choices.chance(20)).then(|| self.choices.pick(&[2, 30, 600]));
+            let retain = self.choices.chance(if is_empty { 80 } else { self.odds.retained_percent });
+            let expiry = (is_v5 && self.choices.chance(self.odds.expiring_percent))
+                .then(|| self.choices.pick(&[2, 30, 600]));
             let expiry_ms = expiry.map(|seconds: u32| u64::from(seconds) * 1_000);
             let id = self.promises.next_message();
             let outgoing = Outgoing { id, topic, qos, retain, expiry, payload };
@@ -120,7 +130,7 @@ impl World {
         for _ in 0..=self.choices.below(3) {
             let filter = self.choices.pick(&self.clients[who].filters);
             if wanted.iter().all(|(other, _)| *other != filter) {
-                wanted.push((filter, hostile::options(&mut self.choices, filter, version)));
+                wanted.push((filter, hostile::options(&mut self.choices, &self.odds.qos, (filter, version))));
             }
         }
         let identifier = self.choices.chance(30).then(|| 1 + self.choices.below(200) as u32);
@@ -214,6 +224,9 @@ impl World {
         if self.clients[who].client.version().has_properties() || !self.clients[who].client.is_open {
             return Ok(());
         }
+        if self.choices.chance(50) {
+            self.publish(who)?;
+        }
         self.tell(|| format!("c{who} sends again"));
         let Some(id) = self.clients[who].client.connection else { return Ok(()) };
         let packets = self.clients[who].client.repeat();
@@ -224,7 +237,11 @@ impl World {
 
     /// A thread stands still behind what it has read of a Client, which comes back to another thread.
     pub(super) fn hurry(&mut self, who: usize) -> Checked {
-        self.publish(who)?;
+        match self.choices.below(4) {
+            0 | 1 => self.publish(who),
+            2 => self.subscribe(who),
+            _ => self.unsubscribe(who),
+        }?;
         let Some(id) = self.clients[who].client.connection else { return Ok(()) };
         let Some(link) = self.links.get_mut(&id).filter(|_| self.machine.is_some()) else { return Ok(()) };
         let bytes = link.up.arrive_all();
@@ -232,14 +249,37 @@ impl World {
         self.tell(|| format!("the thread of c{who} stands still"));
         self.broker_gets(id, &bytes);
         self.run(Task::Connection(id))?;
-        self.still_shard = Some(shard_of(id));
+        let still = shard_of(id);
+        self.still_shard = Some(still);
         self.vanish(who)?;
         if shard_of(self.next_connection) == shard_of(id) {
             self.next_connection += 1;
         }
-        let mut hello = hello_of(&mut self.choices, &mut self.clients[who].client);
-        hello.clean = hello.version == ProtocolVersion::V3_1;
-        self.connect(who, Some(hello))
+        let mut hello = self.hello(who);
+        hello.clean = hello.version == ProtocolVersion::V3_1 || self.choices.chance(20);
+        self.connect(who, Some(hello))?;
+        self.goes_on_quickly(who, still)
+    }
+
+    /// A Client, its link, the store and the other thread do much while one thread stands still.
+    fn goes_on_quickly(&mut self, who: usize, still: u16) -> Checked {
+        for _ in 0..self.choices.below(HURRIED_ROUNDS) {
+            let Some(id) = self.clients[who].client.connection else { return Ok(()) };
+            let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+            let bytes = link.up.arrive_all();
+            self.broker_gets(id, &bytes);
+            let is_hurried = |task: &Task| match task {
+                Task::Connection(other) => *other == id,
+                Task::Flush(shard) | Task::Look(shard) | Task::Commits(shard) => *shard != still,
+                Task::Store => true,
+                Task::Releases | Task::Tick(_) | Task::Guests | Task::Housekeeping => false,
+            };
+            self.tasks().into_iter().filter(is_hurried).try_for_each(|task| self.run(task))?;
+            let Some(link) = self.links.get_mut(&id) else { return Ok(()) };
+            let bytes = link.down.arrive_all();
+            self.client_gets(id, &bytes)?;
+        }
+        Ok(())
     }
 
     pub(super) fn pass_time(&mut self) -> Checked {
@@ -312,7 +352,7 @@ impl World {
         if !fails {
             self.tell(|| "the disk works".to_owned());
             self.disk_fails(None);
-        } else if self.choices.chance(15) {
+        } else if self.choices.chance(25) {
             let bytes_max = self.disk.written_bytes() + self.choices.pick(&[0, 16 * 1024, 256 * 1024]);
             self.tell(|| format!("the disk is full at {bytes_max} bytes"));
             self.count("disks that are full", 1);
@@ -341,7 +381,7 @@ impl World {
             return Ok(());
         }
         let mut stranger = Client::new(number, Method::AtPublish);
-        let hello = Hello { will: None, ..hello_of(&mut self.choices, &mut stranger) };
+        let hello = hello_of(&mut self.choices, &mut stranger, 0);
         let id = self.open_connection();
         self.tell(|| format!("the rude one connects as {id}: {hello:?}"));
         self.put_up(id, &encode_hello("rude", &hello));
@@ -360,14 +400,14 @@ fn ends_of(hello: &Hello) -> Ends {
     }
 }
 
-pub(super) fn hello_of(choices: &mut Choices, client: &mut Client) -> Hello {
+pub(super) fn hello_of(choices: &mut Choices, client: &mut Client, wills_percent: usize) -> Hello {
     let version = choices.pick(&[
         ProtocolVersion::V5,
         ProtocolVersion::V3_1_1,
         ProtocolVersion::V5,
         ProtocolVersion::V3_1,
     ]);
-    let will = choices.chance(30).then(|| {
+    let will = choices.chance(wills_percent).then(|| {
         let qos: QoS = choices.pick(&QOS);
         WillOf {
             tag: client.will_tag(qos),

@@ -61,11 +61,11 @@ impl World {
     }
 
     fn come_back(&mut self, who: usize) -> Checked {
-        let mut hello = hello_of(&mut self.choices, &mut self.clients[who].client);
+        let mut hello = hello_of(&mut self.choices, &mut self.clients[who].client, 0);
         if hello.version == ProtocolVersion::V3_1 {
             hello.version = ProtocolVersion::V5;
         }
-        (hello.clean, hello.keep_alive, hello.expiry, hello.will) = (false, 0, u32::MAX, None);
+        (hello.clean, hello.keep_alive, hello.expiry) = (false, 0, u32::MAX);
         self.connect(who, Some(hello))
     }
 
