@@ -129,12 +129,13 @@ fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepA
     let input: &mut Input = &mut connection.input.lock();
     let partial = u32::try_from(input.partial.len()).unwrap_or(u32::MAX);
     match &mut input.phase {
-        // It is we who do not listen.
+        // It is we who do not listen, unless that is so because the Client does not.
         Phase::Open(open)
-            if connection.is_cut.load(Ordering::Relaxed)
+            if (connection.is_cut.load(Ordering::Relaxed)
                 || connection.has_to_wait.load(Ordering::Relaxed)
                 || connection.is_paused.load(Ordering::Relaxed)
-                || open.rate().is_some_and(|rate| rate.is_throttled()) =>
+                || open.rate().is_some_and(|rate| rate.is_throttled()))
+                && !open.client.is_congested(connection) =>
         {
             Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
         }

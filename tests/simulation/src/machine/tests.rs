@@ -389,3 +389,55 @@ fn nothing_is_acknowledged_early(messages: u16) {
     stage.run(&[Task::Store, Task::Commits(0), Task::Flush(0)]);
     assert!(!written(&stage).is_empty(), "they are acknowledged when they are stored");
 }
+
+/// Packets that there was no time for wait because of the broker only as long as the Client reads its own output: else it is closed as silent \[MQTT-3.1.2-22\].
+#[test]
+fn who_reads_nothing_and_says_nothing_is_closed_though_packets_of_it_wait() {
+    const KEEP_ALIVE: u16 = 30;
+    const PINGREQ: [u8; 2] = [0xC0, 0];
+    let mut stage = Stage::new(2);
+    stage.machine.accept(2);
+    let hello = Hello {
+        version: ProtocolVersion::V5,
+        clean: true,
+        expiry: 0,
+        keep_alive: KEEP_ALIVE,
+        receive_maximum: 1,
+        will: None,
+    };
+    let connect = stage.clients[0].connect(2, hello);
+    stage.send(0, &connect);
+    stage.comes_to_rest();
+    stage.subscribes(0, "a", QoS::AtMostOnce);
+    stage.connects(1, 1, true, 0);
+    stage.comes_to_rest();
+    let tag = stage.clients[1].tag(QoS::AtMostOnce);
+    let message = Outgoing {
+        id: 0,
+        topic: "a",
+        qos: tag.qos,
+        retain: false,
+        expiry: None,
+        payload: tag.payload(3_000_000),
+    };
+    let packet = stage.clients[1].publish(&message).unwrap();
+    stage.send(1, &packet);
+    while !stage.machine.tasks().contains(&Task::Flush(1)) {
+        stage.run(&[Task::Connection(1)]);
+    }
+    stage.machine.wire(2).unwrap().lock().has_room(0);
+    // Its turn ends in the midst of them, and the large message comes behind that.
+    stage.send(0, &PINGREQ.repeat(1_000));
+    stage.time.looks_take(Duration::from_secs(1));
+    stage.machine.run(Task::Connection(2));
+    stage.time.looks_take(Duration::ZERO);
+    stage.machine.run(Task::Flush(1));
+    for _ in 0..4 {
+        for _ in 0..100 {
+            stage.machine.tasks().into_iter().for_each(|task| stage.machine.run(task));
+        }
+        stage.time.pass(Duration::from_secs(u64::from(KEEP_ALIVE) * 2));
+    }
+    let is_closed = stage.machine.wire(2).is_none_or(|wire| wire.lock().is_closed);
+    assert!(is_closed, "it is open still");
+}
