@@ -212,8 +212,8 @@ pub(crate) struct Client {
     filters: BTreeSet<&'static str>,
     /// The newest live message by publisher, topic and the two QoS.
     newest: BTreeMap<OrderedLine, u32>,
-    /// What it has got of runs of definitions.
-    of_runs: BTreeSet<(OrderedLine, u32)>,
+    /// What it has got that a crash may bring once more: of runs of definitions, and at QoS 0.
+    repeatable: BTreeSet<(OrderedLine, u32)>,
     next_sequence: u32,
     pub(crate) seen: Seen,
 }
@@ -260,7 +260,7 @@ impl Client {
             next_asked: 1000,
             filters: BTreeSet::new(),
             newest: BTreeMap::new(),
-            of_runs: BTreeSet::new(),
+            repeatable: BTreeSet::new(),
             next_sequence: 0,
             seen: Seen::default(),
         }
@@ -573,8 +573,10 @@ impl Client {
         let is_ordered = !retain && !dup && !self.may_be_refused && !self.filters.iter().any(is_of_group);
         if let Some(tag) = tag.filter(|_| is_ordered) {
             let key = (tag.publishers(), got.topic.clone(), tag.qos, got.qos);
-            // A run that begins again after a crash publishes again what it had, behind what newer ones had.
-            let is_again = tag.is_of_definition() && !self.of_runs.insert((key.clone(), tag.sequence));
+            // A run that begins again after a crash publishes again what it had, behind what newer ones had. So does a publisher at QoS 2 whose message was
+            // not on the disk, and QoS 0 copies of it had left.
+            let may_come_again = tag.is_of_definition() || got.qos == QoS::AtMostOnce;
+            let is_again = may_come_again && !self.repeatable.insert((key.clone(), tag.sequence));
             let newest = self.newest.insert(key, tag.sequence);
             let is_next = newest.is_none_or(|newest| newest <= tag.sequence);
             ensure!(is_next || is_again, "{got:?} with {tag:?} after {newest:?}, [MQTT-4.6.0-6]");
