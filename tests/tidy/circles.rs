@@ -7,36 +7,6 @@ use crate::syntax::{File, Look, Walk, crates};
 
 /// Modules that stand in a circle, by crate.
 const IN_CIRCLES: &[(&str, &[&str])] = &[
-    ("broker/auth", &["attempts", "login", "rulebook", "verdicts"]),
-    ("broker/cli", &["args", "backup", "cmd", "demo", "deploy", "guest", "restore"]),
-    ("broker/codec", &["error", "frame", "property", "read", "write"]),
-    (
-        "broker/config",
-        &[
-            "admin",
-            "audit",
-            "auth",
-            "broker",
-            "compat",
-            "error",
-            "key",
-            "limits",
-            "listener",
-            "log",
-            "lot",
-            "modules",
-            "mqtt",
-            "networks",
-            "origin",
-            "public_keys",
-            "routes",
-            "setting",
-            "store",
-            "sys",
-            "tls",
-            "web",
-        ],
-    ),
     (
         "broker/core",
         &[
@@ -52,7 +22,6 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
             "turn",
         ],
     ),
-    ("broker/definitions", &["cycle", "definition", "fact_index", "hooks", "registry", "schedule"]),
     (
         "broker/host",
         &[
@@ -71,10 +40,6 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
             "trap",
             "validate",
         ],
-    ),
-    (
-        "broker/lsp",
-        &["answer", "completion", "definition", "diagnostics", "formatting", "hover", "server", "symbols"],
     ),
     (
         "broker/store",

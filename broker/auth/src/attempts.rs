@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher as _, RandomState};
 
 use crate::limits::{ATTEMPTS_FREE, ATTEMPTS_MAX, FORGET_FAILURES_MS, GLANCE_PERIOD_MS};
-use crate::login::Source;
+use crate::peer::Source;
 
 /// Where a login comes from and as whom, as it is counted. The name is hashed under a key of the process: it may be long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -19,8 +19,10 @@ mod exchange;
 pub mod limits;
 mod login;
 mod name;
+mod opinion;
 mod password;
 mod pattern;
+mod peer;
 mod privilege;
 mod remembered;
 mod rulebook;
@@ -34,14 +36,15 @@ pub use decide::{AskedMessage, Authorization, Decide, Decision, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
 pub use login::{
-    AnonymousLogin, Identity, LoginRefusal, LoginRequest, LoginStep, Peer, PendingLogin, Source,
-    VerifiedLogin,
+    AnonymousLogin, Identity, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin,
 };
 pub use name::{NameError, check_group_name, check_user_name};
+pub use opinion::{Answer, Ask, Opinion, Still, Validity};
 pub use password::{Credential, PasswordCost, PasswordError};
 pub use pattern::covers;
+pub use peer::{Peer, Source};
 pub use privilege::{NamedByRules, UserChange, UserChangeRefusal, check_user_change};
-pub use rulebook::{Answer, Ask, Opinion, Rule, Rulebook, Still, Validity};
+pub use rulebook::{Rule, Rulebook};
 pub use scope::{Scope, UnknownScope};
 #[doc(hidden)]
 pub use scram::fuzz_scram;

@@ -21,52 +21,12 @@ use smallvec::SmallVec;
 use crate::account::Account;
 use crate::decide::{Authorization, Decide, Decision, Question};
 use crate::directory::Directory;
+use crate::opinion::{Ask, Opinion, Validity};
 use crate::pattern::inner_filter;
 use crate::scope::{Scope, is_under_sys};
 use crate::table::PermissionTable;
 use crate::verdicts::Verdicts;
 use patterns::Patterns;
-
-/// What a rule says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opinion {
-    /// Yes, unless another rule of the same priority denies.
-    Allow,
-    /// No.
-    Deny,
-    /// Not my business: the next priority decides.
-    Nothing,
-}
-
-/// What a rule said, and how long that may be remembered.
-pub struct Answer {
-    /// What it said; a rule that fails denies.
-    pub opinion: Opinion,
-    /// How long the same inputs give the same.
-    pub validity: Validity,
-}
-
-/// How long an answer may be remembered.
-pub enum Validity {
-    /// As long as the rule: it depends on its inputs alone.
-    Lasting,
-    /// As long as what it read stays the same.
-    While(Arc<dyn Still>),
-    /// Not at all: the answer is due to something that passes.
-    Never,
-}
-
-/// Whether what was read is still the same.
-pub trait Still: Send + Sync {
-    /// Reads again.
-    fn holds(&self) -> bool;
-}
-
-/// A rule that can be asked. Shared by all threads.
-pub trait Ask: Send + Sync {
-    /// Asks, on behalf of the account of the question's user, if there is one. Never waits for anything but the rule itself.
-    fn ask(&self, question: &Question<'_>, account: Option<&Arc<Account>>) -> Answer;
-}
 
 /// A rule as it takes part in decisions.
 pub struct Rule {

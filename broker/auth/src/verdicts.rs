@@ -18,8 +18,8 @@ use smallvec::SmallVec;
 use crate::account::Account;
 use crate::decide::Question;
 use crate::limits::{VERDICT_KEY_BYTES_MAX, VERDICTS_MAX};
-use crate::login::Peer;
-use crate::rulebook::{Answer, Ask, Opinion, Still, Validity};
+use crate::opinion::{Answer, Ask, Opinion, Still, Validity};
+use crate::peer::Peer;
 
 /// What an answer is found by, in the memory of the stack unless its inputs are long.
 type Key = SmallVec<[u8; 128]>;

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_connect::{ConnectArgs, SessionArgs, random_text};
 use lotmq_terminal::{Exit, Misuse, output, seconds};
@@ -83,9 +83,8 @@ struct LongOptions(Vec<(String, bool)>);
 
 impl LongOptions {
     fn of_cmd() -> Self {
-        let cli = crate::args::Cli::command();
-        let arguments = cli.find_subcommand("cmd").into_iter().flat_map(clap::Command::get_arguments);
-        let long = arguments.filter_map(|argument| {
+        let command = CmdArgs::augment_args(clap::Command::new("cmd"));
+        let long = command.get_arguments().filter_map(|argument| {
             Some((argument.get_long()?.to_owned(), argument.get_action().takes_values()))
         });
         Self(long.collect())

@@ -3,7 +3,7 @@
 //! [`FrameError`] and [`DecodeError`] are always the peer's fault and always end the connection \[MQTT-4.13.1-1\];
 //! [`EncodeError`] is ours: the caller asked for a packet that cannot exist.
 
-use crate::property::{PropertyId, PropertyPlace};
+use crate::property_id::{PropertyId, PropertyPlace};
 use crate::{PacketType, ReasonCode};
 
 /// Why a fixed header was refused, before its body arrived. The peer's fault; [`ReasonCode::from`] says what it is told.

@@ -20,6 +20,7 @@
 //! ```
 #![cfg_attr(not(test), deny(clippy::indexing_slicing, clippy::cast_possible_truncation))]
 
+mod encode;
 mod error;
 mod frame;
 mod fuzz;
@@ -28,6 +29,7 @@ mod packet;
 mod packet_id;
 mod packet_type;
 mod property;
+mod property_id;
 mod protocol_version;
 mod qos;
 mod read;
@@ -36,6 +38,7 @@ mod scan;
 mod topic_name;
 mod write;
 
+pub use encode::encode_within;
 pub use error::{DecodeError, EncodeError, FrameError};
 pub use frame::{FixedHeader, fixed_header};
 pub use fuzz::fuzz_packet;
@@ -49,11 +52,9 @@ pub use packet::{
 };
 pub use packet_id::PacketId;
 pub use packet_type::PacketType;
-pub use property::{
-    Properties, PropertyBuf, PropertyId, PropertyIter, PropertyPlace, PropertyValue, UserProperties,
-};
+pub use property::{Properties, PropertyBuf, PropertyIter, PropertyValue, UserProperties};
+pub use property_id::{PropertyId, PropertyPlace};
 pub use protocol_version::ProtocolVersion;
 pub use qos::QoS;
 pub use reason_code::ReasonCode;
 pub use scan::has_discouraged;
-pub use write::encode_within;

@@ -1,10 +1,8 @@
 //! The small writers that every encoder is made of. All append to the caller's `Vec`; on an error nothing stays appended.
 
-use crate::ProtocolVersion;
 use crate::error::EncodeError;
 use crate::frame::var_int_len;
 use crate::limits::{FIELD_BYTES_MAX, VAR_INT_MAX};
-use crate::property::{Properties, PropertyBuf, PropertyId, PropertyPlace};
 use crate::scan::has_any;
 
 /// Appends one packet: `first_byte`, the length of what `body` appends, and that.
@@ -84,50 +82,4 @@ pub(crate) fn put_string(out: &mut Vec<u8>, text: &str) -> Result<(), EncodeErro
         return Err(EncodeError::StringContainsNul);
     }
     put_binary(out, text.as_bytes())
-}
-
-/// Appends Property Length and properties in 5.0, nothing before it.
-pub(crate) fn put_properties(
-    out: &mut Vec<u8>,
-    version: ProtocolVersion,
-    properties: Properties<'_>,
-    place: PropertyPlace,
-) -> Result<(), EncodeError> {
-    if version.has_properties() {
-        properties.check(place)?;
-        put_var_int(out, properties.raw().len())?;
-        out.extend_from_slice(properties.raw());
-    }
-    Ok(())
-}
-
-/// Appends a packet that must not be larger than `limit` bytes, the receiver's Maximum Packet Size.
-///
-/// `encode` is called with `properties`, and once more without Reason String and User Properties if the packet came out too large:
-/// those are what an acknowledgement has to drop first \[MQTT-3.2.2-19\], \[MQTT-3.2.2-20\], \[MQTT-3.4.2-2\], \[MQTT-3.4.2-3\].
-///
-/// # Errors
-/// Those of `encode`; [`EncodeError::PacketTooLarge`] when the smaller packet is too large as well. Nothing is appended then.
-pub fn encode_within(
-    out: &mut Vec<u8>,
-    limit: u32,
-    properties: Properties<'_>,
-    mut encode: impl FnMut(&mut Vec<u8>, Properties<'_>) -> Result<(), EncodeError>,
-) -> Result<(), EncodeError> {
-    let start = out.len();
-    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    encode(out, properties)?;
-    if out.len() - start <= limit {
-        return Ok(());
-    }
-    out.truncate(start);
-    let mut smaller = PropertyBuf::new();
-    smaller.extend(properties, |id| id != PropertyId::ReasonString && id != PropertyId::UserProperty);
-    encode(out, smaller.properties())?;
-    let len = out.len() - start;
-    if len <= limit {
-        return Ok(());
-    }
-    out.truncate(start);
-    Err(EncodeError::PacketTooLarge { len })
 }

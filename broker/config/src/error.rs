@@ -2,7 +2,8 @@
 
 use std::path::PathBuf;
 
-use super::ValueOrigin;
+use crate::origin::ValueOrigin;
+use crate::value_error::ValueError;
 
 /// Why a configuration was refused.
 #[derive(Debug, thiserror::Error)]
@@ -71,26 +72,6 @@ pub enum ConfigError {
     JsonMalformed {
         /// The parser's text.
         reason: String,
-    },
-}
-
-/// Why a value does not fit its key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum ValueError {
-    /// Another kind of value is wanted.
-    #[error("expected {expected}")]
-    WrongType {
-        /// What the key takes.
-        expected: &'static str,
-    },
-    /// A number outside the range of the key.
-    #[error("allowed are {low} to {high}")]
-    OutOfRange {
-        /// Smallest allowed.
-        low: u64,
-        /// Largest allowed.
-        high: u64,
     },
 }
 

@@ -1,13 +1,11 @@
-//! One configuration key, the macro that declares a section of them, and the list of all.
+//! One configuration key, and the macro that declares a section of them.
 
 use std::ops::RangeInclusive;
 
 use serde_json::Value;
 
-use super::{
-    Config, ValueError, admin, audit, auth, broker, compat, limits, listener, log, lot, modules, mqtt,
-    routes, store, sys, tls,
-};
+use crate::Config;
+use crate::value_error::ValueError;
 
 /// A key: its names in every source, its documentation, and how it is read and shown.
 pub struct Key {
@@ -31,39 +29,7 @@ pub struct Key {
     pub(super) get: fn(&Config) -> Value,
 }
 
-/// Every key, in the order of the reference.
-pub static KEYS: std::sync::LazyLock<Vec<&'static Key>> = std::sync::LazyLock::new(|| {
-    let others: [&'static [Key]; 13] = [
-        tls::KEYS,
-        auth::KEYS,
-        mqtt::KEYS,
-        log::KEYS,
-        admin::KEYS,
-        audit::KEYS,
-        limits::KEYS,
-        store::KEYS,
-        lot::KEYS,
-        compat::KEYS,
-        routes::KEYS,
-        modules::KEYS,
-        sys::KEYS,
-    ];
-    [broker::KEYS].into_iter().chain(listener::KEYS.iter().copied()).chain(others).flatten().collect()
-});
-
 impl Key {
-    /// The key with this path.
-    #[must_use]
-    pub fn find(path: &str) -> Option<&'static Self> {
-        KEYS.iter().find(|key| key.path == path).copied()
-    }
-
-    /// The key with this JSON name.
-    #[must_use]
-    pub fn find_json(name: &str) -> Option<&'static Self> {
-        KEYS.iter().find(|key| key.json == Some(name)).copied()
-    }
-
     /// Name of its environment variable: `LOTMQ_LISTENER_MQTT_PORT`.
     #[must_use]
     pub fn variable(&self) -> String {

@@ -18,6 +18,7 @@ mod error;
 mod file;
 mod fuzz;
 mod key;
+mod keys;
 pub mod limit_table;
 mod limits;
 mod listener;
@@ -37,6 +38,7 @@ mod store;
 mod sys;
 mod tls;
 mod unknown;
+mod value_error;
 mod web;
 
 use std::collections::BTreeMap;
@@ -54,11 +56,12 @@ pub use broker::{Broker, Placement};
 pub use compat::{Compat, ModelOutput, RuleTrailingPlus, TimestampUtc};
 pub use data_directory::{DataDirectory, Surroundings};
 pub use environment::{is_of_broker, process_variable};
-pub use error::{ConfigError, ValueError};
+pub use error::ConfigError;
 pub use file::{ConfigFile, default_path};
 #[doc(hidden)]
 pub use fuzz::fuzz_config;
-pub use key::{KEYS, Key};
+pub use key::Key;
+pub use keys::KEYS;
 pub use limits::{Limits, OnFull, SessionExpiryMax};
 pub use listener::{
     Carrier, ClientCertificate, LimitsOfListeners, Listener, ListenerLimits, ListenerPlan, MqttListener,
@@ -79,6 +82,7 @@ pub use setting::{BindAddresses, FileMode, Port, Secret, VariableNames};
 pub use store::{Durability, Store};
 pub use sys::Sys;
 pub use tls::{Tls, TlsVersion};
+pub use value_error::ValueError;
 pub use web::{HostNames, WebOrigins};
 
 use origin::Assignment;

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::ValueError;
 use super::key::section;
 use super::setting::{Setting, words};
 use crate::limit_table;
+use crate::value_error::ValueError;
 
 /// Declares the section: the table of limits, and what is no bound by itself.
 macro_rules! limits_section {

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::ValueError;
 use super::key::section;
 use super::setting::Setting;
+use crate::value_error::ValueError;
 
 section! {
     /// What the broker offers to 5.0 clients beyond what the standard makes it offer.

@@ -4,9 +4,9 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
-use super::ValueError;
 use super::setting::Setting;
 use super::web::texts;
+use crate::value_error::ValueError;
 
 /// Networks of IP addresses, single addresses among them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -3,9 +3,9 @@
 use data_encoding::BASE64;
 use serde_json::Value;
 
-use super::ValueError;
 use super::setting::Setting;
 use super::web::texts;
+use crate::value_error::ValueError;
 
 /// Beginning of the text of a key and of a signature: the one algorithm.
 const ED25519: &str = "ed25519:";

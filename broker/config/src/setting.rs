@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::ValueError;
+use crate::value_error::ValueError;
 
 /// A type of configuration values. Text from flags and the environment arrives as a JSON string, so every type reads strings.
 pub(crate) trait Setting: Sized {
@@ -304,10 +304,10 @@ macro_rules! words {
         impl $crate::setting::Setting for $name {
             const TYPE: &'static str = $crate::setting::alternatives!($($word),+);
 
-            fn parse(value: &serde_json::Value) -> Result<Self, $crate::ValueError> {
+            fn parse(value: &serde_json::Value) -> Result<Self, $crate::value_error::ValueError> {
                 match value.as_str().map(str::trim) {
                     $(Some($word) => Ok(Self::$variant),)+
-                    Some(_) | None => Err($crate::ValueError::WrongType { expected: Self::TYPE }),
+                    Some(_) | None => Err($crate::value_error::ValueError::WrongType { expected: Self::TYPE }),
                 }
             }
 

@@ -12,7 +12,6 @@ use lot_facts::{Facts, Trigger};
 use serde::{Deserialize, Serialize};
 
 use crate::activity::Activity;
-use crate::registry::Need;
 
 /// Names a definition for as long as something of its kind and name exists and belongs to the same owner; replacing keeps
 /// it, removing and adding again gives another, and so does another owner who takes it over: nothing that waits or runs
@@ -173,6 +172,46 @@ pub struct NewDefinition {
     pub installed_at: Timestamp,
     /// Place in the load order that it had before a restart; `None` of a new one, which comes behind all others.
     pub order: Option<u64>,
+}
+
+/// What a definition needs before it is armed. `Display` gives `Model X`, `Python Stat`.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Need {
+    /// A definition of this kind and name.
+    Definition(DefinitionKind, Arc<str>),
+    /// A Python script.
+    Script(Arc<str>),
+}
+
+impl Need {
+    /// All that facts name: definitions in the order of the source, then scripts.
+    pub(crate) fn all(facts: &Facts) -> impl Iterator<Item = Need> {
+        let of_definitions = facts.depends_on.iter();
+        let definitions =
+            of_definitions.map(|need| Need::Definition(need.kind.into(), need.name.as_str().into()));
+        definitions.chain(facts.scripts.iter().map(|name| Need::Script(name.as_str().into())))
+    }
+
+    /// `Action`, `Model`, …, `Python`.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Need::Definition(kind, _) => kind.title(),
+            Need::Script(_) => "Python",
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &Arc<str> {
+        match self {
+            Need::Definition(_, name) | Need::Script(name) => name,
+        }
+    }
+}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.title(), self.name())
+    }
 }
 
 /// One version of a definition. Immutable but for its [`Activity`].

@@ -12,7 +12,6 @@
 mod activity;
 mod calendar;
 mod change;
-mod cycle;
 mod definition;
 mod fact_index;
 #[cfg(test)]
@@ -30,14 +29,14 @@ mod schedule;
 mod trace;
 
 pub use activity::Activity;
-pub use definition::{Definition, DefinitionId, DefinitionKind, NewDefinition, Origin, Owner};
+pub use definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition, Origin, Owner};
 pub use hooks::Hooks;
 pub use last_values::{CacheFigures, CacheLimits, KeepRefused, LastValues};
 pub use now::Now;
 pub use record::{ErrorRecord, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger, utc_text};
 pub use registry::{
-    CacheMode, Caching, Changed, InstallError, Installed, Need, NotFound, OnExisting, Registry,
-    RegistryOptions, Removed, State, Warning,
+    CacheMode, Caching, Changed, InstallError, Installed, NotFound, OnExisting, Registry, RegistryOptions,
+    Removed, State, Warning,
 };
 pub use report::{DependencyReport, EntityRow, ListingRow, PendingRow, Report};
 pub use trace::TraceStatus;

@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 use lotmq_router::SubscriptionIndex;
 
-use crate::definition::{Definition, DefinitionId, DefinitionKind, NewDefinition};
+use crate::definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition};
 use crate::fact_index::FactIndex;
 use crate::hooks::Hooks;
 use crate::last_values::{CacheLimits, LastValues};
@@ -19,13 +19,12 @@ use crate::limits::{CHANGE_TOPICS_MAX, DEFINITIONS_MAX};
 use crate::now::Now;
 use crate::schedule::Schedule;
 
+mod cycle;
 mod life_cycle;
 mod outcome;
 
 use life_cycle::starts;
-pub use outcome::{
-    Caching, Changed, InstallError, Installed, Need, NotFound, OnExisting, Removed, State, Warning,
-};
+pub use outcome::{Caching, Changed, InstallError, Installed, NotFound, OnExisting, Removed, State, Warning};
 
 /// Settings of a [`Registry`].
 #[derive(Debug, Clone)]

@@ -9,9 +9,9 @@ use jiff::Timestamp;
 use lot_facts::{Days, Interval, OnceAt, TimeOfDay, Trigger};
 use serde::Serialize;
 
-use crate::definition::{Definition, DefinitionKind, Origin};
+use crate::definition::{Definition, DefinitionKind, Need, Origin};
 use crate::record::{ErrorRecord, MessageText, rfc3339_option};
-use crate::registry::{Entry, Hold, Need, Registry, State};
+use crate::registry::{Entry, Hold, Registry, State};
 
 /// Data of `-lotDiagnostic`.
 #[derive(Debug, Clone, PartialEq, Serialize)]

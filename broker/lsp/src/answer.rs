@@ -11,7 +11,7 @@ use lsp_types::{
 };
 use serde_json::{Value, json};
 
-use crate::server::Server;
+use crate::analysis::Analysis;
 use crate::{completion, definition, diagnostics, formatting, hover, symbols};
 
 /// What the editor may ask for.
@@ -42,26 +42,26 @@ pub(crate) fn capabilities() -> ServerCapabilities {
 }
 
 /// The answer to a request; `None` for a method that is not there.
-pub(crate) fn answer(server: &Server, method: &str, params: Value) -> Option<serde_json::Result<Value>> {
+pub(crate) fn answer(analysis: &Analysis, method: &str, params: Value) -> Option<serde_json::Result<Value>> {
     Some(match method {
-        HoverRequest::METHOD => ask::<HoverRequest>(server, params, hover::hover),
-        Completion::METHOD => ask::<Completion>(server, params, completion::completion),
-        GotoDefinition::METHOD => ask::<GotoDefinition>(server, params, definition::definition),
-        DocumentSymbolRequest::METHOD => ask::<DocumentSymbolRequest>(server, params, symbols::of_file),
+        HoverRequest::METHOD => ask::<HoverRequest>(analysis, params, hover::hover),
+        Completion::METHOD => ask::<Completion>(analysis, params, completion::completion),
+        GotoDefinition::METHOD => ask::<GotoDefinition>(analysis, params, definition::definition),
+        DocumentSymbolRequest::METHOD => ask::<DocumentSymbolRequest>(analysis, params, symbols::of_file),
         WorkspaceSymbolRequest::METHOD => {
-            ask::<WorkspaceSymbolRequest>(server, params, symbols::of_workspace)
+            ask::<WorkspaceSymbolRequest>(analysis, params, symbols::of_workspace)
         }
-        Formatting::METHOD => ask::<Formatting>(server, params, formatting::formatting),
-        CodeActionRequest::METHOD => ask::<CodeActionRequest>(server, params, diagnostics::code_actions),
+        Formatting::METHOD => ask::<Formatting>(analysis, params, formatting::formatting),
+        CodeActionRequest::METHOD => ask::<CodeActionRequest>(analysis, params, diagnostics::code_actions),
         _ => return None,
     })
 }
 
 fn ask<R: Request>(
-    server: &Server,
+    analysis: &Analysis,
     params: Value,
-    answer: impl FnOnce(&Server, &R::Params) -> R::Result,
+    answer: impl FnOnce(&Analysis, &R::Params) -> R::Result,
 ) -> serde_json::Result<Value> {
     let params = serde_json::from_value(params)?;
-    Ok(json!(answer(server, &params)))
+    Ok(json!(answer(analysis, &params)))
 }

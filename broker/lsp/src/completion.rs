@@ -8,18 +8,18 @@ use lsp_types::{
     CompletionTextEdit, Documentation, MarkupContent, MarkupKind, Range, TextEdit,
 };
 
+use crate::analysis::Analysis;
 use crate::lines::Lines;
-use crate::server::Server;
 use crate::source::{DeclarationKind, SourceDeclaration};
 use crate::workspace::key;
 
 /// Most topics that are proposed; more typed letters bring others.
 const TOPICS_MAX: usize = 200;
 
-pub(crate) fn completion(server: &Server, params: &CompletionParams) -> Option<CompletionResponse> {
+pub(crate) fn completion(analysis: &Analysis, params: &CompletionParams) -> Option<CompletionResponse> {
     let place = &params.text_document_position;
     let key = key(&place.text_document.uri);
-    let file = server.workspace.file(&key).filter(|file| file.is_lot)?;
+    let file = analysis.workspace.file(&key).filter(|file| file.is_lot)?;
     let lines = Lines::of(&file.text);
     let proposals = proposals(&file.text, lines.offset(place.position));
     let edit = Edit { range: lines.range(&proposals.range) };
@@ -29,16 +29,16 @@ pub(crate) fn completion(server: &Server, params: &CompletionParams) -> Option<C
         Some(Names::Topics) => {
             let typed = file.text.get(proposals.range.clone()).unwrap_or("");
             items.extend(
-                topics(server, &key, typed).into_iter().map(|(topic, detail)| {
+                topics(analysis, &key, typed).into_iter().map(|(topic, detail)| {
                     edit.item(CompletionItemKind::VALUE, topic.clone(), topic, detail)
                 }),
             );
         }
         Some(Names::Entities(kind)) => {
-            items.extend(names(server, &key, DeclarationKind::Lot(*kind), &proposals, &edit));
+            items.extend(names(analysis, &key, DeclarationKind::Lot(*kind), &proposals, &edit));
         }
         Some(Names::Inputs(action)) => {
-            let mut all = server.workspace.declarations(&key).map(|(_, declaration)| declaration);
+            let mut all = analysis.workspace.declarations(&key).map(|(_, declaration)| declaration);
             let wanted = DeclarationKind::Lot(lot_facts::Kind::Action);
             let callee = all.find(|declaration| declaration.kind == wanted && declaration.name == *action);
             items.extend(callee.iter().flat_map(|callee| &callee.inputs).map(|(name, kind)| {
@@ -46,7 +46,7 @@ pub(crate) fn completion(server: &Server, params: &CompletionParams) -> Option<C
             }));
         }
         Some(Names::Python) => {
-            items.extend(names(server, &key, DeclarationKind::PythonFunction, &proposals, &edit))
+            items.extend(names(analysis, &key, DeclarationKind::PythonFunction, &proposals, &edit))
         }
     }
     let variable =
@@ -102,7 +102,7 @@ impl Edit {
 
 /// What the workspace defines of a kind.
 fn names(
-    server: &Server,
+    analysis: &Analysis,
     key: &str,
     kind: DeclarationKind,
     at: &Proposals,
@@ -119,19 +119,19 @@ fn names(
         };
         edit.item(icon, name, written, declaration.detail.clone())
     };
-    let all = server.workspace.declarations(key).map(|(_, declaration)| declaration);
+    let all = analysis.workspace.declarations(key).map(|(_, declaration)| declaration);
     all.filter(|declaration| declaration.kind == kind).map(item).collect()
 }
 
 /// Topics that begin with what is typed: those of the workspace's sources, and those of the broker with their last values.
-fn topics(server: &Server, key: &str, typed: &str) -> Vec<(String, String)> {
-    let files = server.workspace.project(key).into_iter();
+fn topics(analysis: &Analysis, key: &str, typed: &str) -> Vec<(String, String)> {
+    let files = analysis.workspace.project(key).into_iter();
     let written = files.flat_map(|(_, file)| &file.topics);
     let mut found: BTreeMap<String, String> = written
         .filter(|topic| topic.starts_with(typed) && *topic != typed)
         .map(|topic| (topic.clone(), String::new()))
         .collect();
-    let live = server.live.iter().flat_map(|live| live.topics(typed, TOPICS_MAX));
+    let live = analysis.live.iter().flat_map(|live| live.topics(typed, TOPICS_MAX));
     found.extend(live.map(|(topic, value)| (topic, value.text().lines().next().unwrap_or("").to_owned())));
     found.into_iter().take(TOPICS_MAX).collect()
 }

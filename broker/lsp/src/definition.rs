@@ -5,22 +5,25 @@ use std::ops::Range;
 use lot_to_wasm::editor::{Symbol, SymbolKind, Target, outline, reference};
 use lsp_types::{GotoDefinitionParams, GotoDefinitionResponse, Location};
 
+use crate::analysis::Analysis;
 use crate::lines::Lines;
-use crate::server::Server;
 use crate::source::DeclarationKind;
 use crate::workspace::key;
 
-pub(crate) fn definition(server: &Server, params: &GotoDefinitionParams) -> Option<GotoDefinitionResponse> {
+pub(crate) fn definition(
+    analysis: &Analysis,
+    params: &GotoDefinitionParams,
+) -> Option<GotoDefinitionResponse> {
     let place = &params.text_document_position_params;
     let key = key(&place.text_document.uri);
-    let file = server.workspace.file(&key).filter(|file| file.is_lot)?;
+    let file = analysis.workspace.file(&key).filter(|file| file.is_lot)?;
     let offset = Lines::of(&file.text).offset(place.position);
     let found = match reference(&file.text, offset)?.target {
-        Target::Entity(kind, name) => of_name(server, &key, DeclarationKind::Lot(kind), name),
-        Target::Python(name) => of_name(server, &key, DeclarationKind::PythonFunction, name),
+        Target::Entity(kind, name) => of_name(analysis, &key, DeclarationKind::Lot(kind), name),
+        Target::Python(name) => of_name(analysis, &key, DeclarationKind::PythonFunction, name),
         Target::Variable(name) => {
             let place = first_set(&outline(&file.text), offset, name)?;
-            location(server, &key, &place).into_iter().collect()
+            location(analysis, &key, &place).into_iter().collect()
         }
         Target::Topic(_) | Target::Keyword(_) => return None,
     };
@@ -28,15 +31,15 @@ pub(crate) fn definition(server: &Server, params: &GotoDefinitionParams) -> Opti
 }
 
 /// All declarations of a name in the project; of several the last one counts, but the user may want to see them.
-fn of_name(server: &Server, key: &str, kind: DeclarationKind, name: &str) -> Vec<Location> {
+fn of_name(analysis: &Analysis, key: &str, kind: DeclarationKind, name: &str) -> Vec<Location> {
     let all =
-        server.workspace.declarations(key).filter(|(_, found)| found.kind == kind && found.name == name);
-    all.filter_map(|(key, found)| location(server, key, &found.range)).collect()
+        analysis.workspace.declarations(key).filter(|(_, found)| found.kind == kind && found.name == name);
+    all.filter_map(|(key, found)| location(analysis, key, &found.range)).collect()
 }
 
-fn location(server: &Server, key: &str, range: &Range<usize>) -> Option<Location> {
-    let range = Lines::of(&server.workspace.file(key)?.text).range(range);
-    Some(Location { uri: server.workspace.uri(key)?, range })
+fn location(analysis: &Analysis, key: &str, range: &Range<usize>) -> Option<Location> {
+    let range = Lines::of(&analysis.workspace.file(key)?.text).range(range);
+    Some(Location { uri: analysis.workspace.uri(key)?, range })
 }
 
 /// Where the definition around a place takes, or first sets, a variable.

@@ -8,15 +8,15 @@ use lsp_types::{
     TextEdit, Uri, WorkspaceEdit,
 };
 
+use crate::analysis::Analysis;
 use crate::lines::Lines;
-use crate::server::Server;
 use crate::workspace::key;
 
 /// All of a file, in order.
-pub(crate) fn of_file(server: &Server, key: &str, uri: &Uri) -> Vec<lsp_types::Diagnostic> {
-    let Some(file) = server.workspace.file(key) else { return Vec::new() };
+pub(crate) fn of_file(analysis: &Analysis, key: &str, uri: &Uri) -> Vec<lsp_types::Diagnostic> {
+    let Some(file) = analysis.workspace.file(key) else { return Vec::new() };
     let lines = Lines::of(&file.text);
-    let found = server.found.get(key).map(Vec::as_slice).unwrap_or_default();
+    let found = analysis.found.get(key).map(Vec::as_slice).unwrap_or_default();
     found.iter().map(|found| of(found, &lines, uri)).collect()
 }
 
@@ -53,10 +53,10 @@ fn message(found: &Diagnostic) -> String {
 }
 
 /// The fixes of what is wrong in a range.
-pub(crate) fn code_actions(server: &Server, params: &CodeActionParams) -> Option<CodeActionResponse> {
+pub(crate) fn code_actions(analysis: &Analysis, params: &CodeActionParams) -> Option<CodeActionResponse> {
     let uri = &params.text_document.uri;
     let key = key(uri);
-    let lines = Lines::of(&server.workspace.file(&key)?.text);
+    let lines = Lines::of(&analysis.workspace.file(&key)?.text);
     let wants_fixes = params.context.only.as_ref().is_none_or(|kinds| {
         kinds.iter().any(|kind| *kind == CodeActionKind::QUICKFIX || *kind == CodeActionKind::EMPTY)
     });
@@ -75,7 +75,7 @@ pub(crate) fn code_actions(server: &Server, params: &CodeActionParams) -> Option
             ..CodeAction::default()
         }))
     };
-    let found = server.found.get(&key).filter(|_| wants_fixes).map(Vec::as_slice).unwrap_or_default();
+    let found = analysis.found.get(&key).filter(|_| wants_fixes).map(Vec::as_slice).unwrap_or_default();
     Some(found.iter().filter_map(action).collect())
 }
 

@@ -4,13 +4,13 @@ use std::ops::Range;
 
 use lsp_types::{DocumentFormattingParams, TextEdit};
 
+use crate::analysis::Analysis;
 use crate::lines::Lines;
-use crate::server::Server;
 use crate::workspace::key;
 
 /// The edits; none when the file is formatted, or has errors, which are told as diagnostics.
-pub(crate) fn formatting(server: &Server, params: &DocumentFormattingParams) -> Option<Vec<TextEdit>> {
-    let file = server.workspace.file(&key(&params.text_document.uri)).filter(|file| file.is_lot)?;
+pub(crate) fn formatting(analysis: &Analysis, params: &DocumentFormattingParams) -> Option<Vec<TextEdit>> {
+    let file = analysis.workspace.file(&key(&params.text_document.uri)).filter(|file| file.is_lot)?;
     let formatted = lot_to_wasm::format(&file.text).ok()?;
     let lines = Lines::of(&file.text);
     let edit = difference(&file.text, &formatted)

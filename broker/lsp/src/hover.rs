@@ -3,25 +3,25 @@
 use lot_to_wasm::editor::{Reference, SymbolKind, Target, keyword, kinds, outline, reference};
 use lsp_types::{Hover, HoverContents, HoverParams, MarkupContent, MarkupKind};
 
+use crate::analysis::Analysis;
 use crate::lines::Lines;
-use crate::server::Server;
 use crate::source::{DeclarationKind, SourceDeclaration};
 use crate::workspace::key;
 
 /// Most topics that are shown for a filter.
 const TOPICS_MAX: usize = 5;
 
-pub(crate) fn hover(server: &Server, params: &HoverParams) -> Option<Hover> {
+pub(crate) fn hover(analysis: &Analysis, params: &HoverParams) -> Option<Hover> {
     let place = &params.text_document_position_params;
     let key = key(&place.text_document.uri);
-    let file = server.workspace.file(&key).filter(|file| file.is_lot)?;
+    let file = analysis.workspace.file(&key).filter(|file| file.is_lot)?;
     let lines = Lines::of(&file.text);
     let offset = lines.offset(place.position);
     let about = reference(&file.text, offset);
     let mut range = about.as_ref().map(|about| about.range.clone());
     let mut texts: Vec<String> = Vec::new();
-    texts.extend(about.and_then(|about| of_reference(server, &key, &file.text, &about)));
-    if let Some(value) = kinds(&file.text, offset, &server.workspace.other_programs(&key)) {
+    texts.extend(about.and_then(|about| of_reference(analysis, &key, &file.text, &about)));
+    if let Some(value) = kinds(&file.text, offset, &analysis.workspace.other_programs(&key)) {
         let source = file.text.get(value.range.clone()).unwrap_or("");
         // Of a long one its first line says which it is.
         let shown = source.lines().next().unwrap_or("");
@@ -35,17 +35,17 @@ pub(crate) fn hover(server: &Server, params: &HoverParams) -> Option<Hover> {
     })
 }
 
-fn of_reference(server: &Server, key: &str, text: &str, about: &Reference<'_>) -> Option<String> {
+fn of_reference(analysis: &Analysis, key: &str, text: &str, about: &Reference<'_>) -> Option<String> {
     match about.target {
         Target::Keyword(keyword) => Some(format!("**{}** {}", keyword.word, keyword.text)),
-        Target::Topic(topic) => topic_values(server, topic),
+        Target::Topic(topic) => topic_values(analysis, topic),
         Target::Entity(kind, name) => {
             let wanted = DeclarationKind::Lot(kind);
-            let mut all = server.workspace.declarations(key);
+            let mut all = analysis.workspace.declarations(key);
             all.find(|(_, found)| found.kind == wanted && found.name == name).map(|(_, found)| shown(found))
         }
         Target::Python(name) => {
-            let mut all = server.workspace.declarations(key);
+            let mut all = analysis.workspace.declarations(key);
             let found =
                 all.find(|(_, found)| found.kind == DeclarationKind::PythonFunction && found.name == name);
             found.map(|(_, found)| shown(found))
@@ -77,8 +77,8 @@ fn declared(text: &str, about: &Reference<'_>, name: &str) -> Option<String> {
 }
 
 /// The last values of what a topic or filter matches.
-fn topic_values(server: &Server, topic: &str) -> Option<String> {
-    let found = server.live.as_ref()?.matching(topic, TOPICS_MAX);
+fn topic_values(analysis: &Analysis, topic: &str) -> Option<String> {
+    let found = analysis.live.as_ref()?.matching(topic, TOPICS_MAX);
     let shown = found.iter().map(|(topic, value)| {
         let text = value.text();
         // A fence that is longer than any in the value.

@@ -3,6 +3,7 @@
 //! [`server`] takes messages and keeps [`workspace`] up to date; one module answers each kind of question. What the language means is the
 //! compiler's (`lot_to_wasm::editor`); here are places as editors count them, and the protocol.
 
+mod analysis;
 mod answer;
 mod completion;
 mod definition;

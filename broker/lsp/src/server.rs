@@ -22,6 +22,7 @@ use lsp_types::{
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use crate::analysis::Analysis;
 use crate::live::Live;
 use crate::outbox::Outbox;
 use crate::scripts::Scripts;
@@ -41,11 +42,8 @@ enum Phase {
 pub(crate) struct Server {
     outbox: Outbox,
     phase: Phase,
-    pub(crate) workspace: Workspace,
-    pub(crate) live: Option<Live>,
+    analysis: Analysis,
     scripts: Scripts,
-    /// What the compiler said of each file last.
-    pub(crate) found: BTreeMap<Key, Vec<lot_to_wasm::Diagnostic>>,
     /// What the editor was told of each file, but for those of which there is nothing.
     told: BTreeMap<Key, Vec<lsp_types::Diagnostic>>,
     /// Files that have changed since; their diagnostics are told in any case.
@@ -60,10 +58,8 @@ impl Server {
         Self {
             outbox,
             phase: Phase::Waiting,
-            workspace: Workspace::default(),
-            live,
+            analysis: Analysis { workspace: Workspace::default(), live, found: BTreeMap::new() },
             scripts: Scripts::new(outbox),
-            found: BTreeMap::new(),
             told: BTreeMap::new(),
             changed: BTreeSet::new(),
             needs_check: false,
@@ -121,7 +117,7 @@ impl Server {
             (Phase::Running, method) => {
                 // Answers are about what the compiler says now.
                 self.check();
-                match answer::answer(self, method, params) {
+                match answer::answer(&self.analysis, method, params) {
                     None => refused(ErrorCode::MethodNotFound, format!("{method} is not supported")),
                     Some(Ok(result)) => Response::new_ok(id, result),
                     Some(Err(error)) => refused(ErrorCode::InvalidParams, error.to_string()),
@@ -138,7 +134,7 @@ impl Server {
         if let (true, Some(root)) = (folders.is_empty(), &params.root_uri) {
             folders.extend(uri::path_of(root));
         }
-        self.workspace = Workspace::new(folders);
+        self.analysis.workspace = Workspace::new(folders);
         self.needs_check = true;
         let workspace = params.capabilities.workspace.as_ref();
         let watching = workspace.and_then(|workspace| workspace.did_change_watched_files.as_ref());
@@ -175,7 +171,7 @@ impl Server {
             }
             DidCloseTextDocument::METHOD => {
                 if let Some(DidCloseTextDocumentParams { text_document }) = read(&method, params) {
-                    self.workspace.close(&text_document.uri);
+                    self.analysis.workspace.close(&text_document.uri);
                     self.note_change(&text_document.uri);
                 }
             }
@@ -188,7 +184,7 @@ impl Server {
                 let Some(DidChangeWatchedFilesParams { changes }) = read(&method, params) else { return };
                 for change in &changes {
                     let Some(path) = uri::path_of(&change.uri) else { continue };
-                    self.workspace.read(&path);
+                    self.analysis.workspace.read(&path);
                     self.needs_check = true;
                     if is_script(&key(&change.uri)) {
                         self.note_change(&change.uri);
@@ -204,14 +200,14 @@ impl Server {
 
     fn change(&mut self, uri: Uri, text: String) {
         self.note_change(&uri);
-        self.workspace.open(uri, text);
+        self.analysis.workspace.open(uri, text);
     }
 
     /// Runs a script; what is found in it comes behind what the compiler says.
     fn run_script(&mut self, uri: Uri) {
         self.check();
         let key = key(&uri);
-        if let Some(file) = self.workspace.file(&key) {
+        if let Some(file) = self.analysis.workspace.file(&key) {
             self.scripts.run(&key, uri, &file.text);
         }
     }
@@ -242,15 +238,15 @@ impl Server {
         if !std::mem::take(&mut self.needs_check) {
             return;
         }
-        self.found = self.workspace.check();
+        self.analysis.found = self.analysis.workspace.check();
         let changed = std::mem::take(&mut self.changed);
         let told = std::mem::take(&mut self.told);
-        let mut keys: BTreeSet<&Key> = self.found.keys().collect();
+        let mut keys: BTreeSet<&Key> = self.analysis.found.keys().collect();
         keys.extend(&changed);
         keys.extend(told.keys());
         for key in keys {
-            let Some(uri) = self.workspace.uri(key) else { continue };
-            let diagnostics = diagnostics::of_file(self, key, &uri);
+            let Some(uri) = self.analysis.workspace.uri(key) else { continue };
+            let diagnostics = diagnostics::of_file(&self.analysis, key, &uri);
             let is_new = told.get(key).map_or(!diagnostics.is_empty(), |before| *before != diagnostics);
             if is_new || changed.contains(key) {
                 self.outbox.publish(PublishDiagnosticsParams::new(uri, diagnostics.clone(), None));

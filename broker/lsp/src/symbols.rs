@@ -7,16 +7,16 @@ use lsp_types::{
     SymbolKind as Icon, WorkspaceSymbolParams, WorkspaceSymbolResponse,
 };
 
+use crate::analysis::Analysis;
 use crate::lines::Lines;
-use crate::server::Server;
 use crate::source::DeclarationKind;
 use crate::workspace::key;
 
 /// Most symbols that a search gives.
 const FOUND_MAX: usize = 500;
 
-pub(crate) fn of_file(server: &Server, params: &DocumentSymbolParams) -> Option<DocumentSymbolResponse> {
-    let file = server.workspace.file(&key(&params.text_document.uri)).filter(|file| file.is_lot)?;
+pub(crate) fn of_file(analysis: &Analysis, params: &DocumentSymbolParams) -> Option<DocumentSymbolResponse> {
+    let file = analysis.workspace.file(&key(&params.text_document.uri)).filter(|file| file.is_lot)?;
     let lines = Lines::of(&file.text);
     let symbols = outline(&file.text).iter().map(|symbol| shown(symbol, &lines)).collect();
     Some(DocumentSymbolResponse::Nested(symbols))
@@ -54,13 +54,13 @@ fn icon(kind: SymbolKind) -> Icon {
 
 #[allow(deprecated, reason = "the field has to be given")]
 pub(crate) fn of_workspace(
-    server: &Server,
+    analysis: &Analysis,
     params: &WorkspaceSymbolParams,
 ) -> Option<WorkspaceSymbolResponse> {
     let query = params.query.to_lowercase();
     let mut symbols = Vec::new();
-    for (key, file) in server.workspace.files() {
-        let Some(uri) = server.workspace.uri(key) else { continue };
+    for (key, file) in analysis.workspace.files() {
+        let Some(uri) = analysis.workspace.uri(key) else { continue };
         let lines = Lines::of(&file.text);
         for found in file.declarations.iter().filter(|found| found.name.to_lowercase().contains(&query)) {
             if symbols.len() >= FOUND_MAX {

@@ -5,7 +5,8 @@ use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest, Sha256};
 
 use super::*;
-use crate::login::{LoginStep, Peer};
+use crate::login::LoginStep;
+use crate::peer::Peer;
 use crate::{AnonymousLogin, ScramSecret};
 
 const SECRET: ScramSecret = ScramSecret([3; 32]);

@@ -2,8 +2,9 @@
 
 use super::*;
 use crate::AnonymousLogin;
-use crate::login::{LoginStep, Peer};
+use crate::login::LoginStep;
 use crate::password::tests::cheap_credential;
+use crate::peer::Peer;
 
 const LOCAL: &str = "127.0.0.1";
 const REMOTE: &str = "192.168.1.9";

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::login::Peer;
 use crate::password::tests::cheap_credential;
+use crate::peer::Peer;
 use crate::{DirectoryOptions, PasswordCost, Rulebook};
 
 fn fixture() -> (Arc<Directory>, Rulebook) {

@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 
 use super::*;
-use crate::login::{Identity, Peer};
+use crate::login::Identity;
+use crate::opinion::{Answer, Still};
 use crate::password::tests::cheap_credential;
+use crate::peer::Peer;
 use crate::{DirectoryOptions, PasswordCost};
 
 /// A rule that is a function of the question.

@@ -3,8 +3,9 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::login::{Identity, Peer};
+use crate::login::Identity;
 use crate::password::tests::cheap_credential;
+use crate::peer::Peer;
 use crate::scope::is_under_sys;
 use crate::{Decide, DirectoryOptions, PasswordCost, Rulebook};
 

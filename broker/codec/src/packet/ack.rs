@@ -1,8 +1,9 @@
 //! PUBACK, PUBREC, PUBREL and PUBCOMP: one shape, four types (§3.4 to §3.7).
 
+use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
 use crate::read::Reader;
-use crate::write::{frame, put_properties};
+use crate::write::frame;
 use crate::{PacketId, PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 
 /// Which of the four acknowledgements of PUBLISH.

@@ -2,10 +2,11 @@
 //!
 //! Not here: whether the method is that of CONNECT \[MQTT-4.12.0-5\]; `auth` knows.
 
+use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
-use crate::property::PropertyId;
+use crate::property_id::PropertyId;
 use crate::read::Reader;
-use crate::write::{frame, put_properties};
+use crate::write::frame;
 use crate::{PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 
 /// An AUTH packet.

@@ -1,9 +1,10 @@
 //! CONNACK: the server's answer to CONNECT, and to one that could not even be read (§3.2).
 
+use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
 use crate::packet::Connect;
 use crate::read::Reader;
-use crate::write::{frame, put_properties};
+use crate::write::frame;
 use crate::{PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 
 /// A CONNACK packet.

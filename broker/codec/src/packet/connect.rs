@@ -2,11 +2,12 @@
 //!
 //! Not here: whether the Client may connect, and limits on Client Identifiers; `auth` and `server` judge those.
 
+use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
-use crate::property::PropertyId;
+use crate::property_id::PropertyId;
 use crate::read::Reader;
 use crate::topic_name::is_topic_name;
-use crate::write::{frame, put_binary, put_properties, put_string};
+use crate::write::{frame, put_binary, put_string};
 use crate::{PacketType, Properties, PropertyPlace, ProtocolVersion, QoS};
 
 const RESERVED: u8 = 0b0000_0001;

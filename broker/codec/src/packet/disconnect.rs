@@ -1,8 +1,9 @@
 //! DISCONNECT: why a connection ends; before 5.0 only from the Client and without a why (§3.14).
 
+use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
 use crate::read::Reader;
-use crate::write::{frame, put_properties};
+use crate::write::frame;
 use crate::{PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 
 /// A DISCONNECT packet. Before 5.0 always success and without properties.

@@ -9,7 +9,8 @@ use std::ops::Range;
 
 use crate::error::{DecodeError, EncodeError, FrameError};
 use crate::frame::var_int_len;
-use crate::property::{PropertyId, PropertyIter};
+use crate::property::PropertyIter;
+use crate::property_id::PropertyId;
 use crate::read::Reader;
 use crate::scan::has_any;
 use crate::write::{checked_len, put_binary, put_var_int};

@@ -1,8 +1,9 @@
 //! SUBACK: one code for each filter of a SUBSCRIBE, in its order (§3.9).
 
+use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
 use crate::read::Reader;
-use crate::write::{frame, put_properties};
+use crate::write::frame;
 use crate::{PacketId, PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 
 /// A SUBACK packet; at least one code.

@@ -2,9 +2,10 @@
 //!
 //! Not here: whether a filter is valid as a filter (`router`); a bad one fails alone, in SUBACK.
 
+use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
 use crate::read::Reader;
-use crate::write::{frame, put_properties, put_string};
+use crate::write::{frame, put_string};
 use crate::{PacketId, PacketType, Properties, PropertyPlace, ProtocolVersion, QoS};
 
 const NO_LOCAL: u8 = 0b0000_0100;

@@ -1,8 +1,9 @@
 //! UNSUBACK: in 5.0 one code for each filter of an UNSUBSCRIBE, before that only the identifier (§3.11).
 
+use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
 use crate::read::Reader;
-use crate::write::{frame, put_properties};
+use crate::write::frame;
 use crate::{PacketId, PacketType, Properties, PropertyPlace, ProtocolVersion, ReasonCode};
 
 /// An UNSUBACK packet.

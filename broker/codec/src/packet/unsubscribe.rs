@@ -1,8 +1,9 @@
 //! UNSUBSCRIBE: filters to forget, compared byte for byte (§3.10).
 
+use crate::encode::put_properties;
 use crate::error::{DecodeError, EncodeError};
 use crate::read::Reader;
-use crate::write::{frame, put_properties, put_string};
+use crate::write::{frame, put_string};
 use crate::{PacketId, PacketType, Properties, PropertyPlace, ProtocolVersion};
 
 /// An UNSUBSCRIBE packet; at least one filter \[MQTT-3.10.3-2\].

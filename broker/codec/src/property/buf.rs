@@ -1,7 +1,8 @@
 //! A list of properties that we write ourselves.
 
-use super::{Properties, PropertyId, PropertyPlace, PropertyValue};
+use super::{Properties, PropertyValue};
 use crate::error::EncodeError;
+use crate::property_id::{PropertyId, PropertyPlace};
 
 /// An owned, growing list of properties; [`PropertyBuf::properties`] lends it to an encoder.
 ///

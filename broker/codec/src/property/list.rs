@@ -7,9 +7,10 @@ use std::fmt;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::ops::Range;
 
-use super::{Kind, PropertyId, PropertyPlace, PropertyValue};
+use super::PropertyValue;
 use crate::ProtocolVersion;
 use crate::error::DecodeError;
+use crate::property_id::{Kind, PropertyId, PropertyPlace};
 use crate::read::Reader;
 
 /// Bit of [`Properties::present`] that says that a string has discouraged code points. No property has an identifier as high.

@@ -1,7 +1,7 @@
 //! One property's value: reading it by the table, judging its range, writing it.
 
-use super::{Kind, PropertyId, Range};
 use crate::error::{DecodeError, EncodeError};
+use crate::property_id::{Kind, PropertyId, Range};
 use crate::read::Reader;
 use crate::topic_name::is_topic_name;
 use crate::write::{put_binary, put_string, put_var_int};

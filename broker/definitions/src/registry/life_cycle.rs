@@ -7,10 +7,10 @@ use std::sync::Arc;
 use lot_facts::{TopicFact, Trigger};
 use lotmq_router::topic_filter_valid;
 
-use super::{CacheMode, Changed, Entry, Hold, InstallError, Need, OnExisting, Registry, State, Warning};
+use super::cycle::find_cycle;
+use super::{CacheMode, Changed, Entry, Hold, InstallError, OnExisting, Registry, State, Warning};
 use crate::activity::Activity;
-use crate::cycle::find_cycle;
-use crate::definition::{Definition, DefinitionId, DefinitionKind, NewDefinition};
+use crate::definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition};
 use crate::now::Now;
 use crate::schedule::Arming;
 

@@ -3,11 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use lot_facts::Facts;
 use lotmq_router::TopicError;
 use serde::Serialize;
 
-use crate::definition::{Definition, DefinitionKind};
+use crate::definition::{Definition, DefinitionKind, Need};
 
 /// What an accepted message does to the last values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,46 +42,6 @@ pub enum State {
     Error,
     /// A module that was switched off.
     Disabled,
-}
-
-/// What a definition needs before it is armed. `Display` gives `Model X`, `Python Stat`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Need {
-    /// A definition of this kind and name.
-    Definition(DefinitionKind, Arc<str>),
-    /// A Python script.
-    Script(Arc<str>),
-}
-
-impl Need {
-    /// All that facts name: definitions in the order of the source, then scripts.
-    pub(crate) fn all(facts: &Facts) -> impl Iterator<Item = Need> {
-        let of_definitions = facts.depends_on.iter();
-        let definitions =
-            of_definitions.map(|need| Need::Definition(need.kind.into(), need.name.as_str().into()));
-        definitions.chain(facts.scripts.iter().map(|name| Need::Script(name.as_str().into())))
-    }
-
-    /// `Action`, `Model`, …, `Python`.
-    pub fn title(&self) -> &'static str {
-        match self {
-            Need::Definition(kind, _) => kind.title(),
-            Need::Script(_) => "Python",
-        }
-    }
-
-    /// Its name.
-    pub fn name(&self) -> &Arc<str> {
-        match self {
-            Need::Definition(_, name) | Need::Script(name) => name,
-        }
-    }
-}
-
-impl fmt::Display for Need {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.title(), self.name())
-    }
 }
 
 /// What the author should know about a definition that was accepted.

@@ -8,10 +8,10 @@ use std::sync::Arc;
 
 use lot_facts::{Kind, TopicFact, Trigger};
 
+use super::Registry;
 use crate::definition::{Definition, DefinitionId};
 use crate::levels::overlaps;
 use crate::limits::CYCLE_VISITED_MAX;
-use crate::registry::Registry;
 
 /// The names on a shortest way from the definition back to itself; `None` when there is none within 64 definitions.
 pub(crate) fn find_cycle(start: DefinitionId, registry: &Registry) -> Option<Vec<Arc<str>>> {

@@ -1,0 +1,75 @@
+//! Peers: from where a connection came, as rules see it and as logins are counted.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+/// From where a connection came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Peer {
+    /// The address of the TCP or QUIC connection itself.
+    Tcp(IpAddr),
+    /// A unix socket.
+    Unix,
+    /// The address that the PROXY protocol or a forwarding header gives.
+    Proxied(IpAddr),
+    /// No connection at all: a definition of this broker, on behalf of its owner.
+    Guest,
+    /// A connection of which nothing is known: that of a session in a store that did not keep it. Nothing that is local is allowed to it.
+    Unknown,
+}
+
+impl Peer {
+    /// Whether the peer is on this machine, commands reference §9.1: a loopback address of the TCP connection or a unix
+    /// socket; an address that was only told never is.
+    pub fn is_loopback(self) -> bool {
+        match self {
+            Peer::Tcp(address) => address.to_canonical().is_loopback(),
+            Peer::Unix => true,
+            Peer::Proxied(_) | Peer::Guest | Peer::Unknown => false,
+        }
+    }
+
+    /// Whether a proxy or a web page would have it that the peer is on this machine.
+    pub(crate) fn claims_loopback(self) -> bool {
+        matches!(self, Peer::Proxied(address) if address.to_canonical().is_loopback())
+    }
+
+    /// The address as rules see it: without port, IPv4 as such, `unix` for a Unix socket, `guest` for definitions,
+    /// `unknown` for none that is known, `proxied` where it is that of this machine and the peer is not known to be there.
+    pub fn address(self) -> String {
+        match self {
+            Peer::Proxied(_) if self.claims_loopback() => "proxied".to_owned(),
+            Peer::Tcp(address) | Peer::Proxied(address) => address.to_canonical().to_string(),
+            Peer::Unix => "unix".to_owned(),
+            Peer::Guest => "guest".to_owned(),
+            Peer::Unknown => "unknown".to_owned(),
+        }
+    }
+}
+
+impl Peer {
+    /// Where it comes from, as logins are counted.
+    pub fn source(self) -> Source {
+        match self {
+            Peer::Tcp(address) | Peer::Proxied(address) => Source::of(address),
+            Peer::Unix => Source(0),
+            Peer::Guest | Peer::Unknown => Source(u64::MAX),
+        }
+    }
+}
+
+/// Where a login comes from, as logins are counted: an address of IPv4, a network of 64 bits of IPv6, which one customer has for himself, or this
+/// machine's Unix sockets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Source(u64);
+
+impl Source {
+    /// That of an address.
+    pub fn of(address: IpAddr) -> Source {
+        match address.to_canonical() {
+            // Of IPv6, nothing begins with 32 bits of zero but the loopback.
+            IpAddr::V4(address) => Source(u64::from(address.to_bits())),
+            IpAddr::V6(Ipv6Addr::LOCALHOST) => Source(1),
+            IpAddr::V6(address) => Source(u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX)),
+        }
+    }
+}

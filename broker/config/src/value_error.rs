@@ -1,0 +1,21 @@
+//! What can be wrong with a value by itself, whichever key it is for.
+
+/// Why a value does not fit its key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ValueError {
+    /// Another kind of value is wanted.
+    #[error("expected {expected}")]
+    WrongType {
+        /// What the key takes.
+        expected: &'static str,
+    },
+    /// A number outside the range of the key.
+    #[error("allowed are {low} to {high}")]
+    OutOfRange {
+        /// Smallest allowed.
+        low: u64,
+        /// Largest allowed.
+        high: u64,
+    },
+}

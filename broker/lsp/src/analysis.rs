@@ -1,0 +1,16 @@
+//! Analysis of the open workspace: its files, what the compiler says of each, and values of a running broker. Questions of the editor are answered from it.
+
+use std::collections::BTreeMap;
+
+use crate::live::Live;
+use crate::workspace::{Key, Workspace};
+
+/// What answers are made of.
+pub(crate) struct Analysis {
+    /// Files of the workspace, those that are being edited as the editor has them.
+    pub(crate) workspace: Workspace,
+    /// Values of a running broker, if there is one.
+    pub(crate) live: Option<Live>,
+    /// What the compiler said of each file last.
+    pub(crate) found: BTreeMap<Key, Vec<lot_to_wasm::Diagnostic>>,
+}
