@@ -40,6 +40,7 @@ use crate::client::will::WillMessage;
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::changes::Mark;
+use crate::fault::{Fault, is_planted};
 use crate::limits::{Limit, Reached};
 use crate::protocol::recipient::Recipient;
 use crate::routing::message::Message;
@@ -149,6 +150,12 @@ impl ClientState {
     pub(crate) fn is_due_at(&self, at: Time) -> bool {
         let Some(left_at) = self.left_at.get() else { return false };
         self.expiry.deadline(left_at) == Some(at) || self.will.next_timeout() == Some(at)
+    }
+
+    /// Whether the Client has been away for its Session Expiry Interval \[MQTT-3.1.2-23\]. Housekeeping may not have come to it yet.
+    pub(crate) fn has_expired(&self, now: Time) -> bool {
+        let deadline = self.left_at.get().and_then(|left_at| self.expiry.deadline(left_at));
+        deadline.is_some_and(|deadline| deadline <= now) && !is_planted(Fault::ExpiryIgnored)
     }
 
     /// Limit counters of the listener where the Client is connected; for a Client that is away, those without a listener.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use lotmq_auth::Identity;
 use lotmq_codec::ProtocolVersion;
 use lotmq_config::ListenerLimits;
-use lotmq_session::{Session, SessionOptions, WillState};
+use lotmq_session::{Session, SessionOptions, Time, WillState};
 use lotmq_store::Op;
 
 use crate::client::replay::Replays;
@@ -84,7 +84,7 @@ pub fn attach(
         }
         let rests_on = (!turn.is_on_disk(before)).then_some(before);
         match known {
-            Some(client) if !request.clean_start && is_kept(&client) => {
+            Some(client) if !request.clean_start && is_kept(&client, turn) => {
                 resume(&client, connection, request, identity, turn)
             }
             other => {
@@ -105,9 +105,12 @@ pub fn attach(
     Ok(attachment)
 }
 
-/// Whether a session outlives its connection and does not end at this very moment.
-fn is_kept(client: &Client) -> bool {
-    client.is_durable() && !client.state.lock().expiry.ends_with_connection()
+/// Whether a session outlives its connection, and neither ends at this very moment nor is over but for housekeeping.
+fn is_kept(client: &Client, turn: &Turn) -> bool {
+    let state = client.state.lock();
+    client.is_durable()
+        && !state.expiry.ends_with_connection()
+        && !state.has_expired(Time::from_millis(turn.wall_ms()))
 }
 
 /// Will that is to be published, with the identity of who has set it.
@@ -135,7 +138,8 @@ fn take_over(client: &Client, request: &Request, turn: &Turn) -> Result<Option<L
         state.session.disconnect();
         state.replays.rest();
     }
-    let is_resumed = !request.clean_start && !state.expiry.ends_with_connection();
+    let has_expired = state.has_expired(Time::from_millis(turn.wall_ms()));
+    let is_resumed = !request.clean_start && !state.expiry.ends_with_connection() && !has_expired;
     let will = state.will.handle_takeover(is_resumed);
     Ok(will.map(|will| (will, Arc::clone(&state.identity))))
 }

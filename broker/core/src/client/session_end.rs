@@ -236,11 +236,12 @@ pub fn timers_due(client: &Arc<Client>, turn: &mut Turn) {
     let (will, identity, ends) = {
         let mut sessions = client.tenant.sessions.lock();
         let mut state = client.state.lock();
-        let Some(left_at) = state.left_at.get().filter(|_| !state.is_over) else { return };
+        if state.left_at.get().is_none() || state.is_over {
+            return;
+        }
         let will = state.will.handle_timeout(now);
         state.count(&client.client_id, client.is_durable());
-        let ends = state.expiry.deadline(left_at).is_some_and(|deadline| deadline <= now)
-            && !is_planted(Fault::ExpiryIgnored);
+        let ends = state.has_expired(now);
         if ends {
             sessions.remove(client, turn);
         }

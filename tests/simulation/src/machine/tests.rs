@@ -17,6 +17,8 @@ struct Stage {
     clients: Vec<Client>,
     /// What the application of each has got.
     got: Vec<Vec<Got>>,
+    /// Session Present of the CONNACK packets, in their order.
+    present: Vec<bool>,
     /// Receive Maximum of those who connect.
     receive_maximum: u16,
 }
@@ -32,6 +34,7 @@ impl Stage {
             time,
             clients: (0..clients).map(|number| Client::new(number, Method::AtPublish)).collect(),
             got: (0..clients).map(|_| Vec::new()).collect(),
+            present: Vec::new(),
             receive_maximum: 1,
         }
     }
@@ -152,8 +155,10 @@ impl Stage {
         let written = std::mem::take(&mut wire.lock().written);
         let heard = self.clients[who].receive(&written).unwrap();
         for event in heard.events {
-            if let Event::Got { got, .. } = event {
-                self.got[who].push(got);
+            match event {
+                Event::Got { got, .. } => self.got[who].push(got),
+                Event::Opened { is_present } => self.present.push(is_present),
+                _ => {}
             }
         }
         if !heard.answers.is_empty() {
@@ -440,4 +445,22 @@ fn who_reads_nothing_and_says_nothing_is_closed_though_packets_of_it_wait() {
     }
     let is_closed = stage.machine.wire(2).is_none_or(|wire| wire.lock().is_closed);
     assert!(is_closed, "it is open still");
+}
+
+/// A session that has expired is gone, also while the thread that keeps house has not come to it \[MQTT-3.1.2-23\].
+#[test]
+fn a_session_that_has_expired_is_not_resumed() {
+    let mut stage = Stage::new(1);
+    for (connection, seconds_away) in [(2, 59), (4, 61), (6, 0)] {
+        stage.connects(0, connection, false, 60);
+        while !stage.hears(0) {
+            let late = |task: &Task| *task == Task::Housekeeping;
+            let next = stage.machine.tasks().into_iter().find(|task| !late(task)).expect("CONNACK will come");
+            stage.run(&[next]);
+        }
+        stage.vanishes(0);
+        stage.time.pass(Duration::from_secs(seconds_away));
+        stage.run(&[Task::Tick(0), Task::Tick(1)]);
+    }
+    assert_eq!(stage.present, [false, true, false]);
 }
