@@ -313,6 +313,8 @@ impl World {
                 self.promises.kept.found(machine.found())?;
                 self.machine = Some(machine);
                 self.count("starts", 1);
+                let now_ms = self.time.now_ms();
+                (0..self.clients.len()).for_each(|who| self.promises.broker_is_back(who, now_ms));
                 self.hear_of_guests();
                 Ok(())
             }

@@ -123,13 +123,20 @@ impl Promises {
         *left = Some((earliest, latest.or(is_noticed.then_some(now))));
     }
 
-    /// The broker starts anew: when a Client left may not have been on the disk, and counts from now.
-    pub(crate) fn broker_restarts(&mut self, client: usize) {
+    /// The power has gone, for every Client.
+    pub(crate) fn power_goes(&mut self, client: usize) {
         self.restarted = self.step;
         self.book(client).replays.clear();
         let now = self.now_ms;
         let left = &mut self.presence[client].left_ms;
         *left = Some((left.map_or(now, |(earliest, _)| earliest), Some(now)));
+    }
+
+    /// The broker is there again: that a Client was gone when the power went may not have been on the disk, and counts from now.
+    pub(crate) fn broker_is_back(&mut self, client: usize, now_ms: u64) {
+        if let Some((_, noticed)) = &mut self.presence[client].left_ms {
+            *noticed = Some(now_ms);
+        }
     }
 
     /// The connection of a Client has ended at this time already, and the broker knows.

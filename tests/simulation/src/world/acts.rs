@@ -334,7 +334,7 @@ impl World {
             if self.clients[who].client.connection.is_some() {
                 self.leave(who);
             }
-            self.promises.broker_restarts(who);
+            self.promises.power_goes(who);
             self.clients[who].connections.clear();
         }
         self.wills.clear();
