@@ -142,6 +142,8 @@ struct LogView {
     seat: Seat,
     /// Whether an acknowledgement of the turn waits for earlier batches, too.
     waits_for_earlier: bool,
+    /// Whether what the turn does now has to be one batch.
+    is_one_batch: bool,
     /// Whether the log took no more: the batch stays in the turn, and with it whatever waits for it.
     is_full: bool,
     /// Failure because of which nothing is stored for clients, once that was asked for.
@@ -161,6 +163,7 @@ impl Turn {
             log: LogView {
                 seat: core.turns.enter(),
                 waits_for_earlier: false,
+                is_one_batch: false,
                 is_full: false,
                 failure: Cell::default(),
             },
@@ -363,11 +366,22 @@ impl Turn {
     /// Writes everything out in the middle of a read when much has been encoded; received bytes stay valid. What this turn acknowledges later waits for what goes
     /// to the store now.
     pub(crate) fn relieve(&mut self) {
+        if self.log.is_one_batch {
+            return;
+        }
         if self.arena.scratch_len() > TURN_ENCODED_BYTES_MAX || is_taken(Rare::TurnIsRelieved) {
             self.settle();
             // Whoever has filled the turn is acknowledged behind this, for what has just gone to the store.
             self.log.waits_for_earlier = true;
         }
+    }
+
+    /// Makes changes that go to the store in one batch: they are there after a crash, or none of them is. The turn is relieved behind them.
+    pub(crate) fn in_one_batch(&mut self, change: impl FnOnce(&mut Self)) {
+        self.log.is_one_batch = true;
+        change(self);
+        self.log.is_one_batch = false;
+        self.relieve();
     }
 
     /// Writes everything out in the middle of a read, as before a Client gets another connection; received bytes stay valid.

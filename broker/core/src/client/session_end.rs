@@ -28,7 +28,9 @@ struct Left {
 
 /// Detaches a Client from a connection that has ended. Where another connection has taken the session over meanwhile, nothing changes.
 pub fn detach(client: &Arc<Client>, connection: &Arc<Connection>, reason: &CloseReason, turn: &mut Turn) {
-    if let Some(left) = leave(client, connection, reason, turn) {
+    let Some(left) = leave(client, connection, reason, turn) else { return };
+    // After a crash between the two the Will would come twice.
+    turn.in_one_batch(|turn| {
         let will = left.will.as_ref();
         let is_published = will.is_none_or(|will| publish_will(client, &left.identity, will, turn));
         if left.session_ends {
@@ -43,7 +45,7 @@ pub fn detach(client: &Arc<Client>, connection: &Arc<Connection>, reason: &Close
                 turn.core.tell(|above| above.has_work());
             }
         }
-    }
+    });
 }
 
 fn leave(
@@ -247,14 +249,16 @@ pub fn timers_due(client: &Arc<Client>, turn: &mut Turn) {
         }
         (will, Arc::clone(&state.identity), ends)
     };
-    if let Some(will) = will {
-        publish_will(client, &identity, &will, turn);
-        if !ends {
-            store(client, turn);
+    turn.in_one_batch(|turn| {
+        if let Some(will) = will {
+            publish_will(client, &identity, &will, turn);
+            if !ends {
+                store(client, turn);
+            }
         }
-    }
-    if ends {
-        turn.core.counters.sessions_expired.add(1);
-        end(client, turn);
-    }
+        if ends {
+            turn.core.counters.sessions_expired.add(1);
+            end(client, turn);
+        }
+    });
 }

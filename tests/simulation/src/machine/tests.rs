@@ -4,9 +4,10 @@ use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode, RetainHandling, Su
 
 use lotmq_core::routing::fan_out::Publication;
 use lotmq_core::routing::message::MessageParts;
+use lotmq_store::rare;
 
 use super::*;
-use crate::client::{Client, Event, Got, Hello, Method, Outgoing, Tag, encode_message};
+use crate::client::{Client, Event, Got, Hello, Method, Outgoing, Tag, WillOf, encode_message};
 use crate::hostile::TOPICS;
 
 /// A broker, and Clients whose bytes arrive at once.
@@ -463,4 +464,40 @@ fn a_session_that_has_expired_is_not_resumed() {
         stage.run(&[Task::Tick(0), Task::Tick(1)]);
     }
     assert_eq!(stage.present, [false, true, false]);
+}
+
+/// A Will, and that its session has none any more, are one batch: the process is killed while the turn that wrote them has got as far as it was relieved in its midst.
+#[test]
+fn a_will_comes_once_although_its_turn_was_relieved() {
+    for seed in 1..=64 {
+        rare::arrange(seed);
+        let mut stage = Stage::new(2);
+        stage.connects(0, 2, true, 60);
+        stage.comes_to_rest();
+        stage.subscribes(0, "a", QoS::ExactlyOnce);
+        stage.comes_to_rest();
+        stage.machine.accept(4);
+        let tag = stage.clients[1].will_tag(QoS::ExactlyOnce);
+        let will = WillOf { tag, topic: "a", qos: QoS::ExactlyOnce, retain: false, delay: 0 };
+        let hello = Hello {
+            version: ProtocolVersion::V5,
+            clean: true,
+            expiry: 60,
+            keep_alive: 0,
+            receive_maximum: 1,
+            will: Some(will),
+        };
+        let connect = stage.clients[1].connect(4, hello);
+        stage.send(1, &connect);
+        stage.comes_to_rest();
+        stage.machine.wire(4).unwrap().lock().end();
+        stage.run(&[Task::Connection(4), Task::Store]);
+        stage.crash();
+        rare::arrange(0);
+        stage.connects(0, 6, false, 60);
+        stage.comes_to_rest();
+        stage.time.pass(Duration::from_secs(1));
+        stage.comes_to_rest();
+        assert_eq!(stage.got(0), [tag], "{seed}");
+    }
 }

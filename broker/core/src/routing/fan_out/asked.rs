@@ -161,16 +161,17 @@ impl Waiting {
     fn finish(self, turn: &mut Turn) {
         let Self { tenant, message, source, owner, found, is_in_row } = self;
         let route = found.unwrap_or_else(|asking| asking.finish(&mut turn.routes, &tenant));
-        if is_in_parts(message.qos, (message.payload_len(), message.size()), &route) {
-            turn.routes.put_back(&tenant, Arc::clone(&route));
-            Remainder::new(message, route, true).leave(turn, &tenant, source.as_ref());
-        } else {
-            Self::send(turn, &tenant, &message, (source.as_ref(), owner.as_ref()), route);
-        }
-        if let Some(client) = source.filter(|_| is_in_row) {
-            session_end::store(&client, turn);
-        }
-        turn.relieve();
+        turn.in_one_batch(|turn| {
+            if is_in_parts(message.qos, (message.payload_len(), message.size()), &route) {
+                turn.routes.put_back(&tenant, Arc::clone(&route));
+                Remainder::new(message, route, true).leave(turn, &tenant, source.as_ref());
+            } else {
+                Self::send(turn, &tenant, &message, (source.as_ref(), owner.as_ref()), route);
+            }
+            if let Some(client) = source.filter(|_| is_in_row) {
+                session_end::store(&client, turn);
+            }
+        });
     }
 
     fn send(
