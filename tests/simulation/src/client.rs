@@ -212,7 +212,7 @@ pub(crate) struct Client {
     filters: BTreeSet<&'static str>,
     /// The newest live message by publisher, topic and the two QoS.
     newest: BTreeMap<OrderedLine, u32>,
-    /// What it has got that a crash may bring once more: of runs of definitions, and at QoS 0.
+    /// What it has got that a crash may bring once more: of runs of definitions, and at QoS 0 and 1.
     repeatable: BTreeSet<(OrderedLine, u32)>,
     next_sequence: u32,
     pub(crate) seen: Seen,
@@ -574,8 +574,8 @@ impl Client {
         if let Some(tag) = tag.filter(|_| is_ordered) {
             let key = (tag.publishers(), got.topic.clone(), tag.qos, got.qos);
             // A run that begins again after a crash publishes again what it had, behind what newer ones had. So does a publisher at QoS 2 whose message was
-            // not on the disk, and QoS 0 copies of it had left.
-            let may_come_again = tag.is_of_definition() || got.qos == QoS::AtMostOnce;
+            // not on the disk, when copies of a lower QoS, to sessions that are not there either, had left.
+            let may_come_again = tag.is_of_definition() || got.qos != QoS::ExactlyOnce;
             let is_again = may_come_again && !self.repeatable.insert((key.clone(), tag.sequence));
             let newest = self.newest.insert(key, tag.sequence);
             let is_next = newest.is_none_or(|newest| newest <= tag.sequence);
