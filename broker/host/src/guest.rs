@@ -1,5 +1,6 @@
 //! A compiled component that fits its world, ready to be instantiated.
 
+use crate::complexity::TooComplex;
 use crate::{
     ActionInstance, Grants, GuestLimits, Services, Trap, World,
     bindings::{ActionExportsIndices, model::ModelExportsPre},
@@ -55,6 +56,9 @@ pub enum LoadError {
         /// The core module that it imports.
         module: String,
     },
+    /// Compiling it would take too much memory and time.
+    #[error("{0}")]
+    TooComplex(TooComplex),
     /// It is not valid, or the compiler refused it.
     #[error("{message}")]
     CompileFailed {
@@ -64,6 +68,15 @@ pub enum LoadError {
     /// It was stopped while it was instantiated for the first time.
     #[error("The module does not start: {0}.")]
     StartFailed(Trap),
+}
+
+impl From<TooComplex> for LoadError {
+    fn from(error: TooComplex) -> Self {
+        match error {
+            TooComplex::Malformed(error) => LoadError::compile_failed(&error),
+            error => LoadError::TooComplex(error),
+        }
+    }
 }
 
 impl LoadError {
@@ -79,7 +92,7 @@ impl LoadError {
     pub fn code(&self) -> &'static str {
         match self {
             LoadError::NotAComponent => "NOT_A_COMPONENT",
-            LoadError::TooLarge { .. } => "TOO_LARGE",
+            LoadError::TooLarge { .. } | LoadError::TooComplex(_) => "TOO_LARGE",
             LoadError::WorldMismatch { .. } => "WORLD_MISMATCH",
             LoadError::WorldUnavailable { .. } => "WORLD_UNKNOWN",
             LoadError::ImportForbidden { .. } => "IMPORT_FORBIDDEN",

@@ -19,6 +19,7 @@ mod batch;
 mod bindings;
 mod bounds;
 mod cache;
+mod complexity;
 mod engine;
 mod executor;
 pub mod fiber;
@@ -49,6 +50,7 @@ mod validate;
 pub use batch::MessageBatch;
 pub use bounds::MessageBounds;
 pub use cache::CACHE_KEY_FILE;
+pub use complexity::TooComplex;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
     BatchRuns, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED, MailboxOptions,

@@ -226,6 +226,15 @@ pub const BACKTRACK_STEPS_MAX: usize = 1_000_000;
 /// Bytes of a component. From the commands reference §14.4.
 pub const COMPONENT_BYTES_MAX: usize = 64 * 1024 * 1024;
 
+/// Bytes of the code of one function of an upload.
+pub const FUNCTION_BYTES_MAX: usize = 1024 * 1024;
+
+/// Locals times blocks of one function of an upload. The interpreters of Python and JavaScript have half a million in one and 13 million in all.
+pub const FUNCTION_COMPLEXITY_MAX: u64 = 4_000_000;
+
+/// The same of all functions of an upload together.
+pub const MODULE_COMPLEXITY_MAX: u64 = 100_000_000;
+
 /// Bytes that the directory of compiled components may hold; the ones used longest ago go first.
 pub const CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;
 

@@ -2,6 +2,7 @@
 //!
 //! Invariant: nothing that the bytes say about themselves is believed beyond refusing them; each capability is checked again at the call.
 
+use crate::complexity::Complexity;
 use crate::{
     LoadError,
     limits::COMPONENT_BYTES_MAX,
@@ -147,6 +148,7 @@ pub(crate) fn check(bytes: &[u8], world: World, source: ComponentSource) -> Resu
 /// Reads the outermost imports and exports.
 fn outline(bytes: &[u8], world: World, source: ComponentSource) -> Result<Summary, LoadError> {
     let mut summary = Summary::default();
+    let mut complexity = Complexity::default();
     let mut depth = 0_u32;
     for payload in Parser::new(0).parse_all(bytes) {
         let payload = payload.map_err(|error| LoadError::compile_failed(&error.to_string()))?;
@@ -155,6 +157,12 @@ fn outline(bytes: &[u8], world: World, source: ComponentSource) -> Result<Summar
             Payload::Version { encoding: Encoding::Module, .. } if depth == 0 => {
                 return linked_outline(bytes, world, source);
             }
+            Payload::Version { encoding: Encoding::Module, .. } => complexity.begin_module(),
+            // Those of our own compiler are bounded by it (LOT506).
+            Payload::TypeSection(section) if source == ComponentSource::Upload => {
+                complexity.types(section).map_err(|error| LoadError::compile_failed(&error.to_string()))?;
+            }
+            Payload::CodeSectionEntry(body) if source == ComponentSource::Upload => complexity.add(&body)?,
             Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
             Payload::End(_) => depth = depth.saturating_sub(1),
             Payload::ComponentImportSection(section) if depth == 0 => {

@@ -3,7 +3,7 @@
 use crate::support::{Broker, PUBLISH_PAYLOAD, Text, engine, message, published, run_once, wrap_with};
 use lotmq_host::{
     ComponentSource, Grants, GuestId, GuestLimits, LoadError, NameGrant, RunContext, RunOutcome, RunOutput,
-    TopicGrant, ValueGrant, World,
+    TopicGrant, ValueGrant, World, limits::FUNCTION_BYTES_MAX,
 };
 use std::sync::Arc;
 
@@ -176,6 +176,16 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         wat::parse_str(r#"(component (import "lotmq:guest/messages@0.3.0" (instance (export "f" (func)))))"#)
             .unwrap();
     let empty = wat::parse_str("(component)").unwrap();
+    let function = |locals: usize, body: &str| {
+        let text = format!("(component (core module (func (local{}) {body})))", " i32".repeat(locals));
+        wat::parse_str(text).unwrap()
+    };
+    let complex = function(10_000, &"(block)".repeat(401));
+    let complex_in_all = {
+        let one = format!("(func (local{}) {})", " i32".repeat(10_000), "(block)".repeat(400));
+        wat::parse_str(format!("(component (core module {}))", one.repeat(26))).unwrap()
+    };
+    let long = function(0, &"nop ".repeat(FUNCTION_BYTES_MAX + 1));
     let cut_off = &good_component()[..200];
     for (bytes, code, text) in [
         (&core[..], "NOT_A_COMPONENT", "The binary is a core module, a component is required."),
@@ -188,6 +198,17 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
             "WORLD_MISMATCH",
             "Module does not fit world 'action': export 'lotmq:guest/action-handler@0.2.0' is missing.",
         ),
+        (
+            &complex,
+            "TOO_LARGE",
+            "Function 1 has a complexity of 4010000, limit 4000000: locals times blocks.",
+        ),
+        (
+            &complex_in_all,
+            "TOO_LARGE",
+            "The module has a complexity of 104000000 up to function 26, limit 100000000",
+        ),
+        (&long, "TOO_LARGE", "Function 1 has 10485"),
         (b"\0asm", "COMPILE_FAILED", "unexpected end-of-file (at offset 0x4)"),
         (b"GIF89a..", "COMPILE_FAILED", ""),
         (cut_off, "COMPILE_FAILED", ""),

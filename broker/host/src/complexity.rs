@@ -1,0 +1,127 @@
+//! Complexity of code, as far as it decides what compiling a function costs: bounded before anything is compiled.
+//!
+//! An optimising compiler keeps, for each block of a function, what each of its locals is there. So its memory grows with locals times blocks, and a function of a
+//! megabyte can have it take gigabytes. Size alone bounds nothing of that.
+
+use wasmparser::{BinaryReaderError, BlockType, FunctionBody, Operator, TypeSectionReader};
+
+use crate::limits::{FUNCTION_BYTES_MAX, FUNCTION_COMPLEXITY_MAX, MODULE_COMPLEXITY_MAX};
+
+/// Why code is not compiled.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TooComplex {
+    /// A function is too long.
+    #[error("Function {number} has {bytes} bytes of code, limit {FUNCTION_BYTES_MAX}.")]
+    Long {
+        /// Number of the function among those with code, from 1.
+        number: u64,
+        /// Its size.
+        bytes: usize,
+    },
+    /// A function has too many locals for its blocks.
+    #[error(
+        "Function {number} has a complexity of {complexity}, limit {FUNCTION_COMPLEXITY_MAX}: locals times blocks."
+    )]
+    Function {
+        /// Its number.
+        number: u64,
+        /// Locals times blocks.
+        complexity: u64,
+    },
+    /// All functions up to this one have.
+    #[error(
+        "The module has a complexity of {complexity} up to function {number}, limit {MODULE_COMPLEXITY_MAX}: locals times blocks."
+    )]
+    Module {
+        /// Its number.
+        number: u64,
+        /// Locals times blocks of each, summed.
+        complexity: u64,
+    },
+    /// It is no code; what the reader says.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl From<BinaryReaderError> for TooComplex {
+    fn from(error: BinaryReaderError) -> Self {
+        TooComplex::Malformed(error.to_string())
+    }
+}
+
+/// What the functions of a component have so far.
+#[derive(Default)]
+pub(crate) struct Complexity {
+    /// Parameters and results of each type of the core module that is being read.
+    arities: Vec<u64>,
+    functions: u64,
+    total: u64,
+}
+
+impl Complexity {
+    /// A core module begins.
+    pub(crate) fn begin_module(&mut self) {
+        self.arities.clear();
+    }
+
+    /// Notes the types of the core module.
+    pub(crate) fn types(&mut self, section: TypeSectionReader<'_>) -> Result<(), BinaryReaderError> {
+        for ty in section.into_iter_err_on_gc_types() {
+            let ty = ty?;
+            self.arities.push((ty.params().len() + ty.results().len()) as u64);
+        }
+        Ok(())
+    }
+
+    /// Adds a function.
+    ///
+    /// # Errors
+    /// When it, or all together, would take too much to compile; what is no function body.
+    pub(crate) fn add(&mut self, body: &FunctionBody<'_>) -> Result<(), TooComplex> {
+        self.functions += 1;
+        let number = self.functions;
+        let bytes = body.as_bytes().len();
+        if bytes > FUNCTION_BYTES_MAX {
+            return Err(TooComplex::Long { number, bytes });
+        }
+        let complexity = self.of(body)?;
+        self.total = self.total.saturating_add(complexity);
+        if complexity > FUNCTION_COMPLEXITY_MAX {
+            Err(TooComplex::Function { number, complexity })
+        } else if self.total > MODULE_COMPLEXITY_MAX {
+            Err(TooComplex::Module { number, complexity: self.total })
+        } else {
+            Ok(())
+        }
+    }
+
+    fn of(&self, body: &FunctionBody<'_>) -> Result<u64, BinaryReaderError> {
+        // Which type a function has stands elsewhere; its parameters are as many as any has.
+        let mut locals = self.arities.iter().copied().max().unwrap_or(0);
+        for declared in body.get_locals_reader()? {
+            locals += u64::from(declared?.0);
+        }
+        let mut total = 0_u64;
+        for operator in body.get_operators_reader()? {
+            #[expect(clippy::wildcard_enum_match_arm, reason = "all others begin no block")]
+            let (blocks, arity) = match operator? {
+                Operator::Block { blockty } | Operator::Loop { blockty } | Operator::If { blockty } => {
+                    (1, self.arity(blockty))
+                }
+                Operator::Else | Operator::BrIf { .. } => (1, 0),
+                Operator::BrTable { targets } => (u64::from(targets.len()), 0),
+                _ => continue,
+            };
+            total = total.saturating_add(blocks * (locals + arity));
+        }
+        Ok(total)
+    }
+
+    fn arity(&self, ty: BlockType) -> u64 {
+        match ty {
+            BlockType::Empty => 0,
+            BlockType::Type(_) => 1,
+            BlockType::FuncType(index) => self.arities.get(index as usize).copied().unwrap_or(0),
+        }
+    }
+}
