@@ -116,8 +116,8 @@ pub(crate) struct Mailbox {
     /// Messages that made it trap.
     pub(crate) poisons: Poisons,
     progress: Progress,
-    /// Latest traps while no other run ended.
-    traps: VecDeque<(Instant, Option<Poison>)>,
+    /// Latest traps, with the runs that had ended otherwise before each: those count while no other has.
+    traps: VecDeque<(Instant, Option<Poison>, u64)>,
     /// Runs that had ended otherwise when it failed; it has until another one ends.
     failed_behind: Option<u64>,
     queue: VecDeque<Job>,
@@ -238,21 +238,22 @@ impl Mailbox {
         self.instance = None;
         let TrappedRun { poison, took, .. } = trapped;
         let others_in_a_row = self.progress.trapped(now, trapped.ended_before);
+        // One message counts once, however often it comes.
+        self.traps.retain(|(at, known, ended)| {
+            let is_late = now.saturating_duration_since(*at) > FAILED_WITHIN;
+            !is_late && *ended == trapped.ended_before && (poison.is_none() || *known != poison)
+        });
+        self.traps.push_back((now, poison, trapped.ended_before));
+        if self.traps.len() >= FAILED_AFTER_TRAPS {
+            self.traps.pop_front();
+            self.failed_behind = Some(trapped.ended_before);
+        }
         if let Some(poison) = poison {
             self.poisons.trapped(poison, now);
             if let Some(in_a_row) = others_in_a_row {
                 let least = if in_a_row > POISONS_IN_A_ROW_MAX { BACKOFF_FIRST } else { Duration::ZERO };
                 return Activity::Pausing(now + took.clamp(least, BACKOFF_MAX));
             }
-        }
-        // One message counts once, however often it comes.
-        self.traps.retain(|(at, known)| {
-            now.saturating_duration_since(*at) <= FAILED_WITHIN && (poison.is_none() || *known != poison)
-        });
-        self.traps.push_back((now, poison));
-        if self.traps.len() >= FAILED_AFTER_TRAPS {
-            self.traps.pop_front();
-            self.failed_behind = Some(trapped.ended_before);
         }
         Activity::Pausing(self.backoff.trapped(now))
     }
@@ -425,13 +426,16 @@ mod tests {
         for number in 1..=100_u8 {
             let run = TrappedRun { poison: poison(&[number]), took, ended_before: number.into() };
             assert_eq!(mailbox.trapped(now, run), Activity::Pausing(now + took), "{number}");
+            assert!(!mailbox.has_failed(number.into()), "{number}");
             now += Duration::from_secs(1);
         }
         // Many different ones in a row slow it down, and when nothing ends for a minute it is like any other that traps on everything.
         for number in 2..=8_u8 {
             let run = TrappedRun { poison: poison(&[number, 0]), took, ended_before: 100 };
             assert_eq!(mailbox.trapped(now, run), Activity::Pausing(now + took));
+            assert_eq!(mailbox.has_failed(100), number >= 5, "{number}");
         }
+        assert!(!mailbox.has_failed(101), "one that ends well brings it back");
         let run = TrappedRun { poison: poison(b"ninth"), took, ended_before: 100 };
         assert_eq!(mailbox.trapped(now, run), Activity::Pausing(now + BACKOFF_FIRST));
         now += BACKOFF_MAX;
@@ -440,7 +444,6 @@ mod tests {
             let until = now + BACKOFF_FIRST * pause.into();
             assert_eq!(mailbox.trapped(now, run), Activity::Pausing(until));
         }
-        assert!(!mailbox.has_failed(100));
         let run = TrappedRun { poison: poison(b"last"), took, ended_before: 100 };
         assert_eq!(mailbox.trapped(now, run), Activity::Pausing(now + BACKOFF_FIRST * 16));
         assert!(mailbox.has_failed(100));
