@@ -227,10 +227,15 @@ fn a_part_that_does_not_fit_is_refused_and_the_upload_goes_on() {
     assert_eq!(scaled(&broker, "215"), "21.5");
     uploader.part(&upload, "2", &bytes[2 * part..]);
     assert_eq!(code(&uploader.reply()), "UPLOAD_UNKNOWN", "it is over");
-    let long = "v".repeat(65_536);
-    let reply = uploader
-        .command(&format!("-addModule m -world action -version {long} -size 9 -sha256 {}", digest(b"")));
-    assert_eq!(code(&reply), "TOO_LARGE", "{reply}");
+    let (version, config) = ("v".repeat(129), format!("\"{}\"", "c".repeat(65_537)));
+    for (options, expected) in [
+        (format!("-version {version}"), "ARGUMENT_INVALID"),
+        (format!("-config {config}"), "TOO_LARGE"),
+        (format!("-sig {}", "s".repeat(65_536)), "TOO_LARGE"),
+    ] {
+        let command = format!("-addModule m -world action {options} -size 9 -sha256 {}", digest(b""));
+        assert_eq!(code(&uploader.command(&command)), expected, "{:.40}", options);
+    }
 }
 
 #[test]
@@ -300,30 +305,34 @@ fn uploads_are_bounded_in_number_and_bytes() {
     assert_eq!(code(&reply), "MISSING_ARGUMENT");
     let reply = uploader.command("-addModule m -world action -size 9 -sha256 12");
     assert_eq!(code(&reply), "ARGUMENT_INVALID");
-    let largest =
-        |name: &str| format!("-addModule {name} -world action -size 60000000 -sha256 {hash} -requestId q7");
+    let of_size = |name: &str, bytes: usize| {
+        format!("-addModule {name} -world action -size {bytes} -sha256 {hash} -requestId q7")
+    };
+    let largest = |name: &str| of_size(name, 60_000_000);
     for number in 0..4 {
-        let begun = Upload::of(&uploader.command(&largest(&format!("m{number}"))));
+        let begun = Upload::of(&uploader.command(&of_size(&format!("m{number}"), 30_000_000)));
         assert_eq!(begun.part_bytes, 8192 - 512, "a listener that takes less gets smaller parts");
     }
-    let reply = uploader.command(&largest("m4"));
+    let reply = uploader.command(&of_size("m4", 1));
     assert_eq!(code(&reply), "QUOTA_EXCEEDED");
     assert_eq!(reply["message"], "You have 4 uploads of modules under way; finish or cancel one.");
-    let again = Upload::of(&uploader.command(&largest("m3")));
+    let again = Upload::of(&uploader.command(&of_size("m3", 30_000_000)));
     // Others have what is left of the bytes, and of the places.
-    broker.command_ok("-addUser second pw");
-    broker.command_ok("-changeUserSettings second AllowedSystemConfiguration true");
-    let mut second = Uploader {
-        client: broker.connect(&ConnectOptions::v5("uploader").user("second", "pw")),
-        statuses: Vec::new(),
+    let another = |name: &str| {
+        broker.command_ok(&format!("-addUser {name} pw"));
+        broker.command_ok(&format!("-changeUserSettings {name} AllowedSystemConfiguration true"));
+        let options = ConnectOptions::v5("uploader").user(name, "pw");
+        let mut uploader = Uploader { client: broker.connect(&options), statuses: Vec::new() };
+        uploader.client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+        uploader
     };
-    second.client.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
-    let reply = second.command(&largest("n"));
+    let mut second = another("second");
+    Upload::of(&second.command(&largest("n")));
+    Upload::of(&second.command(&largest("o")));
+    let reply = second.command(&largest("p"));
     assert_eq!(code(&reply), "QUOTA_EXCEEDED");
-    assert!(
-        reply["message"].as_str().unwrap().starts_with("Uploads of modules have 240262144 bytes"),
-        "{reply}"
-    );
+    let message = "Your uploads of modules would have more than 135266304 bytes; finish or cancel one.";
+    assert_eq!(reply["message"], message);
     let refused = second.command(&format!("-cancelModuleUpload {}", again.id));
     assert_eq!(code(&refused), "UPLOAD_UNKNOWN", "it is another user's");
     uploader
@@ -334,5 +343,12 @@ fn uploads_are_bounded_in_number_and_bytes() {
         )
         .unwrap();
     assert_eq!(code(&uploader.reply()), "UPLOAD_CANCELLED");
-    assert_eq!(Upload::of(&second.command(&largest("n"))).parts, 60_000_000_usize.div_ceil(8192 - 512));
+    let mut third = another("third");
+    let reply = third.command(&largest("q"));
+    assert_eq!(code(&reply), "QUOTA_EXCEEDED");
+    assert!(reply["message"].as_str().unwrap().starts_with("Uploads of modules have 210"), "{reply}");
+    assert_eq!(
+        Upload::of(&third.command(&of_size("q", 30_000_000))).parts,
+        30_000_000_usize.div_ceil(8192 - 512)
+    );
 }

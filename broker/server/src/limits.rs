@@ -360,6 +360,9 @@ pub(crate) const MODULE_UPLOADS_PER_USER_MAX: usize = 4;
 /// Uploads of modules in parts that are under way in all. Commands reference §14.3.
 pub(crate) const MODULE_UPLOADS_MAX: usize = 16;
 
+/// Bytes of uploads of one user in parts, as they were announced: half of those of all, so that one leaves room for others.
+pub(crate) const MODULE_UPLOADS_BYTES_PER_USER_MAX: usize = 129 << 20;
+
 /// Bytes of all uploads of modules that are under way, as they were announced: four of the largest.
 pub(crate) const MODULE_UPLOADS_BYTES_MAX: usize = 256 << 20;
 
@@ -389,6 +392,12 @@ pub(crate) const MODULE_GRANT_BYTES_MAX: usize = 1024;
 
 /// Missing grants of which a version of a module's code tells; further ones are refused without a word.
 pub(crate) const MISSING_GRANTS_TOLD_MAX: usize = 16;
+
+/// Bytes of the version of a module.
+pub(crate) const MODULE_VERSION_BYTES_MAX: usize = 128;
+
+/// Bytes of the configuration of a module.
+pub(crate) const MODULE_CONFIG_BYTES_MAX: usize = 64 << 10;
 
 /// Most memory of a module's instance in MiB. Commands reference §14.4.
 pub(crate) const MODULE_MEMORY_MIB_MAX: usize = 64;

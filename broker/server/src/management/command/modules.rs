@@ -352,14 +352,23 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.details =
         Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&former.hash), "bytes": former.bytes.len() }));
     let signed_by = signed_by(call, &former.bytes, former.options.signature.as_deref())?;
+    let owner = call.owner();
+    // What another owner configured is not for whoever rolls back: there may be passwords in it, and the module of his that reads it may tell them.
+    let is_own = call.identity.is_root() || former.owner == owner;
+    let config = former.options.config.clone().filter(|_| is_own);
+    let what = if config == former.options.config {
+        "rolled back"
+    } else {
+        "rolled back without the -config of its former owner"
+    };
     let module = Module {
-        options: ModuleOptions { signed_by, ..former.options.clone() },
-        owner: call.owner(),
+        options: ModuleOptions { signed_by, config, ..former.options.clone() },
+        owner,
         installed_at_ms: call.broker.clock.wall_ms(),
         ..(*former).clone()
     };
     let compiled = compiling::compile(call, module)?;
-    install_and_tell(call, compiled, true, "rolled back")
+    install_and_tell(call, compiled, true, what)
 }
 
 /// Parses the one argument beside the tenant.

@@ -110,6 +110,10 @@ impl FromStr for NamedGrant {
 }
 
 fn check_name(capability: Capability, name: &str) -> Result<(), &'static str> {
+    // People read what a module asks for before they grant it.
+    if name.contains(is_invisible) {
+        return Err("it holds characters that are not shown as they are");
+    }
     let (is_valid, reason) = match capability {
         Capability::ReadTopic | Capability::WriteTopic => {
             let is_filter = topic_filter_valid(name).is_ok() && !name.starts_with("$share/");
@@ -122,7 +126,9 @@ fn check_name(capability: Capability, name: &str) -> Result<(), &'static str> {
         Capability::CallAction | Capability::PublishModel | Capability::CallScript | Capability::AskRoute => {
             (is_plain(name), "it names no definition")
         }
-        Capability::Connect => (is_endpoint(name), "it is not followed by host:port"),
+        Capability::Connect => {
+            (is_endpoint(name), "it is not host:port, where a host may begin with '*.' and a port may be '*'")
+        }
         Capability::UseFile => (is_plain(name), "it names no path"),
         Capability::KeepState => (true, ""),
     };
@@ -130,7 +136,16 @@ fn check_name(capability: Capability, name: &str) -> Result<(), &'static str> {
 }
 
 fn is_plain(name: &str) -> bool {
-    !name.is_empty() && !name.contains(char::is_control)
+    !name.is_empty()
+}
+
+/// Whether a character changes how a text looks without being seen: control characters, separators of lines, marks of direction, joiners.
+fn is_invisible(character: char) -> bool {
+    character.is_control()
+        || matches!(
+            character,
+            '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
+        )
 }
 
 /// Whether a text is `host:port`; a host may begin with `*.`, a port may be `*`.
@@ -315,14 +330,17 @@ mod tests {
             ("Read:a", "begins with none of"),
             ("read", "a name is missing"),
             ("read:a/#/b", "no topic filter"),
+            ("read:harmless\ngranted nothing", "not shown as they are"),
+            ("read:a\u{1b}[8m", "not shown as they are"),
+            ("env-read:A\u{202E}B", "not shown as they are"),
             ("read:$share/g/a", "no topic filter"),
             ("env-read:1A", "no variable"),
             ("env-read:A*", "no variable"),
             ("action:", "no definition"),
-            ("endpoint:db", "not followed by host:port"),
-            ("endpoint:db:0", "not followed by host:port"),
-            ("endpoint:a b:1", "not followed by host:port"),
-            ("endpoint:*:1", "not followed by host:port"),
+            ("endpoint:db", "it is not host:port"),
+            ("endpoint:db:0", "it is not host:port"),
+            ("endpoint:a b:1", "it is not host:port"),
+            ("endpoint:*:1", "it is not host:port"),
             ("state:x", "the state has no name"),
         ] {
             let error = text.parse::<NamedGrant>().unwrap_err().to_string();

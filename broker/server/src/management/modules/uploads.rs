@@ -22,8 +22,9 @@ use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use crate::limits::{
-    MODULE_UPLOAD_COMMAND_BYTES_MAX, MODULE_UPLOAD_PATIENCE, MODULE_UPLOADS_BYTES_MAX, MODULE_UPLOADS_MAX,
-    MODULE_UPLOADS_PER_USER_MAX, MODULE_UPLOADS_TOLD_PAUSE,
+    MODULE_UPLOAD_COMMAND_BYTES_MAX, MODULE_UPLOAD_PATIENCE, MODULE_UPLOADS_BYTES_MAX,
+    MODULE_UPLOADS_BYTES_PER_USER_MAX, MODULE_UPLOADS_MAX, MODULE_UPLOADS_PER_USER_MAX,
+    MODULE_UPLOADS_TOLD_PAUSE,
 };
 
 /// Ranges of missing parts that a reply names.
@@ -144,6 +145,10 @@ pub(crate) struct Begun {
 pub(crate) enum NoUpload {
     #[error("You have {MODULE_UPLOADS_PER_USER_MAX} uploads of modules under way; finish or cancel one.")]
     OfUser,
+    #[error(
+        "Your uploads of modules would have more than {MODULE_UPLOADS_BYTES_PER_USER_MAX} bytes; finish or cancel one."
+    )]
+    BytesOfUser,
     #[error("{MODULE_UPLOADS_MAX} uploads of modules are under way. Try again later.")]
     OfAll,
     #[error("Uploads of modules have {reserved} bytes, limit {MODULE_UPLOADS_BYTES_MAX}. Try again later.")]
@@ -247,7 +252,12 @@ impl Uploads {
                 if under_way.values().filter(of_user).count() >= MODULE_UPLOADS_PER_USER_MAX {
                     return Err(NoUpload::OfUser);
                 }
-                let room = self.reserve(announced.size + MODULE_UPLOAD_COMMAND_BYTES_MAX)?;
+                let bytes = announced.size + MODULE_UPLOAD_COMMAND_BYTES_MAX;
+                let before: usize = under_way.values().filter(of_user).map(|upload| upload.room.bytes).sum();
+                if before + bytes > MODULE_UPLOADS_BYTES_PER_USER_MAX {
+                    return Err(NoUpload::BytesOfUser);
+                }
+                let room = self.reserve(bytes)?;
                 let id = new_id();
                 let parts = announced.size.div_ceil(announced.part_bytes);
                 let upload = Upload {
@@ -266,13 +276,13 @@ impl Uploads {
             }
         };
         let upload = under_way.get_mut(&id).expect("it was found or put there");
-        // A repeated command may have other options.
-        (upload.origin, upload.came_at) = (origin, now);
+        // A repeated command may have other options; it brings nothing, and so gives no more time.
+        upload.origin = origin;
         Ok(Begun {
             part_bytes: upload.announced.part_bytes,
             parts: upload.has.len(),
             missing: upload.missing(),
-            expires_after: MODULE_UPLOAD_PATIENCE,
+            expires_after: MODULE_UPLOAD_PATIENCE.saturating_sub(now.since(upload.came_at)),
             id,
         })
     }
@@ -306,8 +316,12 @@ impl Uploads {
             // It came twice.
             return Ok(PartTaken::default());
         }
+        let before = upload.received;
         upload.put(part).map_err(|refusal| (refusal, Some(Box::new(upload.origin.clone()))))?;
-        upload.came_at = now;
+        // One that has come before brings nothing.
+        if upload.received > before {
+            upload.came_at = now;
+        }
         upload.origin.identity = Arc::clone(part.identity);
         upload.origin.session = part.session;
         if upload.received == upload.announced.size {

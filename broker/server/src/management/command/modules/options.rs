@@ -7,7 +7,8 @@ use lotmq_host::{Capability, World};
 use serde_json::Value;
 
 use crate::limits::{
-    MODULE_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX, VERB_SHOWN_CHARS_MAX,
+    MODULE_BYTES_MAX, MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX,
+    MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
 };
 use crate::management::command::reply::{Refusal, missing_argument};
 use crate::management::command::text::normalized_verb;
@@ -155,7 +156,7 @@ pub(super) fn read_options(
             "replace" => asked.replaces = true,
             "disabled" => asked.options.is_disabled = true,
             "world" => asked.world = Some(value()?),
-            "version" => asked.options.version = value()?,
+            "version" => asked.options.version = version(value()?)?,
             "sha256" => asked.sha256 = Some(value()?.to_ascii_lowercase()),
             "topics" => asked.options.topics = Some(filters(&value()?)?),
             "grant" => drop(asked.named.insert(named_grant(&value()?)?)),
@@ -233,7 +234,23 @@ fn out_of_range(option: &str, maximum: usize, text: &str) -> Refusal {
     Refusal::new("ARGUMENT_INVALID", message)
 }
 
+/// Version of a module, which is whatever its author calls it.
+fn version(text: String) -> Result<String, Refusal> {
+    if text.len() > MODULE_VERSION_BYTES_MAX || text.contains(char::is_control) {
+        let message = format!(
+            "-version takes at most {MODULE_VERSION_BYTES_MAX} bytes without control characters, not '{}'.",
+            shown(&text)
+        );
+        return Err(Refusal::new("ARGUMENT_INVALID", message));
+    }
+    Ok(text)
+}
+
 fn config_json(text: &str) -> Result<Value, Refusal> {
+    if text.len() > MODULE_CONFIG_BYTES_MAX {
+        let message = format!("-config has {} bytes, limit {MODULE_CONFIG_BYTES_MAX}.", text.len());
+        return Err(Refusal::new("TOO_LARGE", message));
+    }
     serde_json::from_str(text).map_err(|error| {
         Refusal::new("JSON_INVALID", format!("The JSON of -config cannot be read: {error}."))
     })

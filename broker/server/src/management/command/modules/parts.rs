@@ -369,13 +369,16 @@ mod tests {
         );
         publish(&mut root, &topic, &vec![0; MODULE_PART_BYTES]);
         assert!(receive(&mut root).1.contains("UPLOAD_UNKNOWN"));
-        // All of the room is there again.
-        for name in ["a", "b", "c"] {
+        // All of the room is there again, of which one user has half.
+        for name in ["a", "b"] {
             let add = format!("-addModule {name} -world action -size {half} -sha256 {}", "0".repeat(64));
             publish(&mut root, "$SYS/Coreflux/Command", add.as_bytes());
             let begun = receive(&mut root).1;
             assert!(begun.contains("\"success\":true"), "{begun}");
         }
+        let add = format!("-addModule c -world action -size {half} -sha256 {}", "0".repeat(64));
+        publish(&mut root, "$SYS/Coreflux/Command", add.as_bytes());
+        assert!(receive(&mut root).1.contains("QUOTA_EXCEEDED"));
         running.server.stop();
     }
 }
