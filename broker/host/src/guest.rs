@@ -74,7 +74,9 @@ impl From<TooComplex> for LoadError {
     fn from(error: TooComplex) -> Self {
         match error {
             TooComplex::Malformed(error) => LoadError::compile_failed(&error),
-            error => LoadError::TooComplex(error),
+            TooComplex::Long { .. } | TooComplex::Function { .. } | TooComplex::Module { .. } => {
+                LoadError::TooComplex(error)
+            }
         }
     }
 }

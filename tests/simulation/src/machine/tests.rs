@@ -156,10 +156,10 @@ impl Stage {
         let written = std::mem::take(&mut wire.lock().written);
         let heard = self.clients[who].receive(&written).unwrap();
         for event in heard.events {
-            match event {
-                Event::Got { got, .. } => self.got[who].push(got),
-                Event::Opened { is_present } => self.present.push(is_present),
-                _ => {}
+            if let Event::Got { got, .. } = event {
+                self.got[who].push(got);
+            } else if let Event::Opened { is_present } = event {
+                self.present.push(is_present);
             }
         }
         if !heard.answers.is_empty() {
