@@ -233,7 +233,7 @@ pub const FUNCTION_BYTES_MAX: usize = 1024 * 1024;
 pub const FUNCTION_COMPLEXITY_MAX: u64 = 4_000_000;
 
 /// The same of all functions of an upload together.
-pub const MODULE_COMPLEXITY_MAX: u64 = 100_000_000;
+pub const MODULE_COMPLEXITY_MAX: u64 = 64_000_000;
 
 /// Bytes that the directory of compiled components may hold; the ones used longest ago go first.
 pub const CACHE_BYTES_MAX: u64 = 256 * 1024 * 1024;

@@ -206,7 +206,7 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         (
             &complex_in_all,
             "TOO_LARGE",
-            "The module has a complexity of 104000000 up to function 26, limit 100000000",
+            "The module has a complexity of 68000000 up to function 17, limit 64000000",
         ),
         (&long, "TOO_LARGE", "Function 1 has 10485"),
         (b"\0asm", "COMPILE_FAILED", "unexpected end-of-file (at offset 0x4)"),
