@@ -148,7 +148,7 @@ fn what_does_not_fit_the_world_route_is_refused() {
         (
             format!("m -world route -net 127.0.0.1 wasm64:{echo}"),
             "GRANT_INVALID",
-            "'endpoint:127.0.0.1' is not a grant: it is not followed by host:port.",
+            "'endpoint:127.0.0.1' is not a grant: it is not host:port, where a host may begin with '*.' and a port may be '*'.",
         ),
         (
             format!("m -world route -grant action:A wasm64:{echo}"),
