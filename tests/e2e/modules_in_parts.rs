@@ -303,6 +303,8 @@ fn uploads_are_bounded_in_number_and_bytes() {
     }
     let reply = uploader.command("-addModule m -world action -size 9");
     assert_eq!(code(&reply), "MISSING_ARGUMENT");
+    let reply = uploader.command(&format!("-addModule m -world action -on -replace -size 9 -sha256 {hash}"));
+    assert_eq!(code(&reply), "MISSING_ARGUMENT", "{reply}");
     let reply = uploader.command("-addModule m -world action -size 9 -sha256 12");
     assert_eq!(code(&reply), "ARGUMENT_INVALID");
     let of_size = |name: &str, bytes: usize| {

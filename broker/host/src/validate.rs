@@ -122,6 +122,9 @@ pub(crate) struct Summary {
 const RUNTIME_MODULE: &str = "rt";
 const HOST_MODULE: &str = "host";
 
+/// What every module and component begins with.
+const MAGIC: &[u8] = b"\0asm";
+
 /// The inert WASI set, listed in `wit/`.
 const INERT_WASI: &str = include_str!("../../../wit/inert-wasi.txt");
 
@@ -129,6 +132,11 @@ const INERT_WASI: &str = include_str!("../../../wit/inert-wasi.txt");
 pub(crate) fn check(bytes: &[u8], world: World, source: ComponentSource) -> Result<Summary, LoadError> {
     if bytes.len() > COMPONENT_BYTES_MAX {
         return Err(LoadError::TooLarge { bytes: bytes.len(), limit: COMPONENT_BYTES_MAX });
+    }
+    if !bytes.starts_with(MAGIC) {
+        return Err(LoadError::compile_failed(
+            "The bytes are no WebAssembly, which begins with 00 61 73 6D.",
+        ));
     }
     let mut summary = outline(bytes, world, source)?;
     for name in world.exports() {

@@ -210,7 +210,7 @@ fn what_is_not_a_fitting_component_is_refused_with_its_code() {
         ),
         (&long, "TOO_LARGE", "Function 1 has 10485"),
         (b"\0asm", "COMPILE_FAILED", "unexpected end-of-file (at offset 0x4)"),
-        (b"GIF89a..", "COMPILE_FAILED", ""),
+        (b"GIF89a..", "COMPILE_FAILED", "The bytes are no WebAssembly"),
         (cut_off, "COMPILE_FAILED", ""),
     ] {
         let refusal = refusal(bytes, World::Action, ComponentSource::Upload);

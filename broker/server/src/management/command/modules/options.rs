@@ -149,8 +149,12 @@ pub(super) fn read_options(
         })?;
         let mut value = || {
             let missing = || missing_argument(call.verb, &format!("value of {argument}"));
-            // The component itself is nobody's value.
-            arguments.next().filter(|value| !value.starts_with(WASM64)).ok_or_else(missing)
+            // The component itself is nobody's value, and neither is the next option.
+            let is_value = |value: &String| {
+                let option = normalized_verb(value);
+                !value.starts_with(WASM64) && !option.is_some_and(|option| OPTIONS.contains(&&*option))
+            };
+            arguments.next().filter(is_value).ok_or_else(missing)
         };
         match option.as_str() {
             "replace" => asked.replaces = true,
@@ -182,6 +186,27 @@ pub(super) fn read_options(
     }
     Ok(asked)
 }
+
+/// Options of `-addModule`.
+const OPTIONS: [&str; 17] = [
+    "config",
+    "disabled",
+    "grant",
+    "grantall",
+    "memory",
+    "net",
+    "on",
+    "replace",
+    "requestid",
+    "sha256",
+    "sig",
+    "size",
+    "tenant",
+    "time",
+    "topics",
+    "version",
+    "world",
+];
 
 fn shown(argument: &str) -> String {
     argument.chars().take(VERB_SHOWN_CHARS_MAX).collect()
