@@ -84,8 +84,16 @@ pub(crate) const EFFECTS: u8 = 140;
 /// Publishers from here on do not count properly.
 pub(crate) const RUDE_PUBLISHER: u8 = 200;
 
+/// Bits of a sequence that count the messages of a connection; those in front of them number the connection, and for definitions the publisher of the cause.
+const MESSAGE_BITS: u32 = 14;
+const CONNECTION_BITS: u32 = 24 - MESSAGE_BITS;
+
+/// Publishers of a message: its own, the one of what has triggered it, and the latter's connection, as runs are in order for one connection: they wait on its
+/// thread, and those of the next one, on another thread, may begin before them.
+type Publishers = (u8, u8, u32);
+
 /// Messages that come in order: their publishers, topic, and the two QoS.
-type OrderedLine = ((u8, u8), String, QoS, QoS);
+type OrderedLine = (Publishers, String, QoS, QoS);
 
 impl Tag {
     pub(crate) fn payload(self, filler: usize) -> Vec<u8> {
@@ -96,9 +104,12 @@ impl Tag {
     }
 
     /// Who has published it, and for what a definition has made of something else: who had published that.
-    fn publishers(self) -> (u8, u8) {
+    fn publishers(self) -> Publishers {
+        if !self.is_of_definition() {
+            return (self.publisher, 0, 0);
+        }
         let [first, ..] = self.sequence.to_be_bytes();
-        (self.publisher, if self.is_of_definition() { first } else { 0 })
+        (self.publisher, first, self.sequence >> MESSAGE_BITS & ((1 << CONNECTION_BITS) - 1))
     }
 
     pub(crate) fn is_of_definition(self) -> bool {
@@ -307,6 +318,7 @@ impl Client {
         (self.connection, self.last_connection) = (Some(connection), Some(connection));
         // As many Clients do, so that identifiers are used again soon.
         self.next_packet_id = PacketId::MIN;
+        self.next_sequence = (self.next_sequence >> MESSAGE_BITS).wrapping_add(1) << MESSAGE_BITS;
         let packet = encode_hello(&self.id, &hello);
         self.hello = Some(hello);
         packet
@@ -315,6 +327,10 @@ impl Client {
     /// The next tag of this publisher.
     pub(crate) fn tag(&mut self, qos: QoS) -> Tag {
         self.next_sequence += 1;
+        assert!(
+            self.next_sequence >> 24 == 0,
+            "a run of fewer steps: a Client has connected more than 1,023 times"
+        );
         Tag { publisher: self.number, qos, sequence: self.next_sequence }
     }
 

@@ -36,7 +36,6 @@ fn seeds_pass_and_reach_everything() {
         "messages sent again without need",
         "messages with RETAIN",
         "power cuts",
-        "power cuts within commits",
         "rare: packets wait",
         "rare: queue goes on",
         "rare: small group",
@@ -56,7 +55,9 @@ fn seeds_pass_and_reach_everything() {
     ] {
         assert!(counts.get(what).is_some_and(|times| *times >= 20), "{what}: {counts:#?}");
     }
-    assert!(counts.get("disks that are full").is_some_and(|times| *times >= 10), "{counts:#?}");
+    for what in ["disks that are full", "power cuts within commits"] {
+        assert!(counts.get(what).is_some_and(|times| *times >= 10), "{what}: {counts:#?}");
+    }
 }
 
 #[test]
