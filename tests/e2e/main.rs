@@ -22,6 +22,7 @@ mod durable_triggers;
 mod ecosystem;
 mod flood;
 mod full_disk;
+mod golden;
 mod guest_tutorial;
 mod guests;
 mod identifiers;
