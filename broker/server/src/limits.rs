@@ -426,6 +426,9 @@ pub(crate) const ROUTE_CALL_TIME: std::time::Duration = std::time::Duration::fro
 /// Bytes of the rows that one question gets; further rows are left out. Routes reference §4.1.
 pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
 
+/// A message on which the driver of its route, alone with it, has ended by a panic so often counts as rejected.
+pub(crate) const ROUTE_PANICS_MAX: u8 = 2;
+
 /// A message that was answered with `retry` at least so often, for at least [`ROUTE_RETRY_TIME_MIN`], counts as rejected. Routes reference §3.3.
 pub(crate) const ROUTE_RETRIES_MIN: u32 = 20;
 

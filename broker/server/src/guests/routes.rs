@@ -8,6 +8,7 @@
 //! Invariants: a mailbox is bounded; what the guest has not accepted is delivered again or counted as failed; a replaced route goes on with
 //! what waits. Not here: an outbox that survives a restart, dead letters: they come with the connectors.
 
+mod batch;
 mod configuration;
 mod delivery;
 mod driver;
@@ -29,7 +30,7 @@ use lot_facts::{Facts, TopicFact};
 use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, State};
 use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::{
-    Acting, Grants, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value, ValueGrant,
+    Acting, Grants, Lease, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value, ValueGrant,
 };
 
 pub(crate) use runner::{RouteCode, RouteRunner};
@@ -179,7 +180,7 @@ impl Guests {
         Some(ForRoute { route, to: Addressee::Table(table.into()), message, hops })
     }
 
-    /// Hands a row, a JSON object, to a route that stores.
+    /// Hands a row, a JSON object, to a route that stores; what it was promised with (`lease`) is held until it is done there, too.
     ///
     /// # Errors
     /// When there is no such route, or it takes no more.
@@ -188,9 +189,10 @@ impl Guests {
         route: &str,
         (table, row): (&str, &[u8]),
         (received_ms, hops): (u64, u8),
+        lease: Option<Lease>,
     ) -> Result<(), String> {
         let route = self.route(route).ok_or_else(|| format!("there is no route '{route}'"))?;
-        let message = OwnedMessage { received_ms, ..message("".into(), row, Arc::default()) };
+        let message = OwnedMessage { received_ms, lease, ..message("".into(), row, Arc::default()) };
         let posted = route.post(Addressee::Table(table.into()), Arc::new(message), hops);
         posted.map_err(|error| error.to_string())
     }

@@ -17,6 +17,7 @@ use lotmq_host::route::{Abilities, Delivery, Failure, Receipt, RouteGuest, Route
 use lotmq_host::{Acting, BorrowedMessage, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
 use tracing::{error, info, warn};
 
+use super::batch::PostBatch;
 use super::configuration::without_delay;
 use super::delivery::{columns, delivery, told_of_error};
 use super::endpoints::{GrantedPlaces, endpoints, wants_tls};
@@ -30,7 +31,7 @@ use crate::guests::hosting::Hosting;
 use crate::guests::route_modules::{self, ModuleFigures};
 use crate::guests::services::TenantServices;
 use crate::guests::{effects, records};
-use crate::limits::{ROUTE_CALL_TIME, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
+use crate::limits::{ROUTE_CALL_TIME, ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 pub(super) use pause::Pause;
@@ -278,21 +279,17 @@ impl Driver {
         self.hosting.clock.wall_ms()
     }
 
-    /// Notes that a drive has ended by a panic: what was being delivered is lost.
+    /// Notes that a drive has ended by a panic; what it was delivering waits again.
     pub(super) fn panicked(&self) {
+        const REASON: &str = "its driver ended by a panic";
         let version = self.route.version();
-        let lost = self.route.rest();
-        error!(target: "routes", route = &**version.definition.name(), count = lost, "the driver of a route ended by a panic");
-        let reason = match lost {
-            0 => "its driver ended by a panic".to_owned(),
-            _ => format!("its driver ended by a panic; {lost} messages that it was delivering are lost"),
-        };
+        error!(target: "routes", route = &**version.definition.name(), "the driver of a route ended by a panic");
         let now = self.now();
         self.route.update(|standing| {
-            standing.failed(lost, &reason, now);
+            standing.failed(0, REASON, now);
             standing.connection_is(Connection::Reconnecting, now);
         });
-        self.record(&version, &RunError { code: "ROUTE_PANIC", message: &reason, ..RunError::default() }, 0);
+        self.record(&version, &RunError { code: "ROUTE_PANIC", message: REASON, ..RunError::default() }, 0);
     }
 
     /// Notes that the route stands still.
@@ -327,11 +324,7 @@ impl Serving<'_> {
                 Err(ended) => return ended,
             };
             let ended = match work {
-                Work::Batch(batch) => {
-                    let ended = self.deliver(batch).await;
-                    self.driver.route.rest();
-                    ended
-                }
+                Work::Batch(batch) => self.deliver(batch).await,
                 Work::Question(question) => self.answer(question).await,
             };
             if let Some(ended) = ended {
@@ -343,12 +336,20 @@ impl Serving<'_> {
         Ended::Changed
     }
 
-    async fn deliver(&mut self, batch: Vec<Post>) -> Option<Ended> {
-        let (batch, deliveries) = self.deliveries(batch);
+    async fn deliver(&mut self, mut batch: PostBatch) -> Option<Ended> {
+        // Out of the batch first: should this panic as well, it does not come again.
+        while batch.first().is_some_and(|post| post.panics >= ROUTE_PANICS_MAX)
+            && let Some(post) = batch.done()
+        {
+            self.reject(&post, "the driver of the route ended by a panic whenever it worked on this message");
+        }
+        let deliveries = self.deliveries(&mut batch);
         if batch.is_empty() {
             return None;
         }
-        self.driver.route.work_on(&batch);
+        self.driver.route.work_on(batch.iter());
+        #[cfg(test)]
+        self.driver.route.panic_on_planted(&batch);
         count_call(self.figures.as_ref());
         let called = tokio::time::timeout(ROUTE_CALL_TIME, self.instance.deliver(&deliveries)).await;
         match called {
@@ -366,10 +367,7 @@ impl Serving<'_> {
                 self.refused(batch, &text_of(failure));
                 Some(ended)
             }
-            Ok(Ok(Err(failure))) => {
-                self.driver.route.put_back(batch);
-                Some(ended(failure))
-            }
+            Ok(Ok(Err(failure))) => Some(ended(failure)),
             Ok(Err(trap)) => {
                 count_trap(self.figures.as_ref());
                 let reason = trap.to_string();
@@ -382,40 +380,37 @@ impl Serving<'_> {
             }
             Err(_) => {
                 // Who does not answer is away: nothing is known against the messages, but that there may be too many of them for one call.
-                self.driver.route.put_back_halved(batch);
+                batch.put_back_halved();
                 Some(Ended::Away(too_long()))
             }
         }
     }
 
     /// Makes the deliveries of a batch, with the texts of their events filled; a message that cannot be filled is rejected when those before it are done.
-    fn deliveries(&self, batch: Vec<Post>) -> (Vec<Post>, Vec<Delivery>) {
-        let mut good = Vec::with_capacity(batch.len());
+    fn deliveries(&self, batch: &mut PostBatch) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(batch.len());
-        let mut batch = batch.into_iter();
-        while let Some(post) = batch.next() {
+        while let Some(post) = batch.get(deliveries.len()) {
             let (said, names) = (self.version.said(), self.names());
             match columns(said, (&post.to, &post.message), self.driver.now(), &names) {
                 Ok(columns) => {
                     let message = (&*post.message, self.driver.now_ms());
                     deliveries.push(delivery(&post.to, message, post.sequence, columns));
-                    good.push(post);
                 }
-                Err(reason) if good.is_empty() => self.reject(&post, &reason),
-                Err(_) => {
-                    self.driver.route.put_back(std::iter::once(post).chain(batch).collect());
-                    break;
+                Err(reason) if deliveries.is_empty() => {
+                    self.reject(post, &reason);
+                    batch.done();
                 }
+                Err(_) => batch.put_back_from(deliveries.len()),
             }
         }
-        (good, deliveries)
+        deliveries
     }
 
-    async fn accepted(&mut self, mut batch: Vec<Post>, receipt: &Receipt) -> Option<Ended> {
+    async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) -> Option<Ended> {
         let accepted = usize::try_from(receipt.accepted).unwrap_or(usize::MAX).min(batch.len());
-        let left = batch.split_off(accepted);
         let mut passed = 0;
-        for (index, post) in batch.iter().enumerate() {
+        for index in 0..accepted {
+            let Some(post) = batch.first() else { break };
             let rejection = receipt.rejected.iter().find(|rejection| rejection.index as usize == index);
             match rejection {
                 Some(rejection) => self.reject(post, &rejection.reason),
@@ -424,16 +419,16 @@ impl Serving<'_> {
                     self.hand_on(post);
                 }
             }
+            batch.done();
         }
         let now = self.driver.now();
         if passed > 0 {
             self.driver.route.update(|standing| standing.passed(passed, now));
             self.pause = Pause::retrying();
         }
-        match (accepted, left.is_empty()) {
-            (_, true) => {}
-            (0, false) => self.retry(left, "nothing was accepted").await,
-            (_, false) => self.driver.route.put_back(left),
+        // What was not accepted goes back with the batch.
+        if accepted == 0 && !batch.is_empty() {
+            self.retry(batch, "nothing was accepted").await;
         }
         None
     }
@@ -442,9 +437,7 @@ impl Serving<'_> {
     fn hand_on(&self, post: &Post) {
         let Addressee::Event(_) = post.to else { return };
         for store in &self.version.said().stores {
-            let row = (store.table.as_str(), &*post.message.payload);
-            let hops = post.hops.saturating_add(1);
-            if let Err(reason) = self.store(&store.route, row, hops) {
+            if let Err(reason) = self.store(&store.route, &store.table, post) {
                 let message = format!("not stored by route `{}`: {reason}", store.route);
                 let error = RunError { code: "ROUTE_STORE", message: &message, ..RunError::default() };
                 self.driver.record(&self.version, &error, post.hops);
@@ -452,17 +445,18 @@ impl Serving<'_> {
         }
     }
 
-    /// Hands a row to another route, if that is one of the same owner or he may.
-    fn store(&self, route: &str, (table, row): (&str, &[u8]), hops: u8) -> Result<(), String> {
+    /// Hands a message to another route as a row of a table there, if that is one of the same owner or he may.
+    fn store(&self, route: &str, table: &str, post: &Post) -> Result<(), String> {
         let guests = &self.driver.tenant.programs().guests;
         let topic = format!("$SYS/Coreflux/Routes/{route}/Tables/{table}");
         let of_another = guests.route(route).filter(|it| {
             !self.services.rights.may_feed(&self.driver.tenant, &topic, &it.version().definition)
         });
-        match of_another {
-            Some(_) => Err("it belongs to another user".to_owned()),
-            None => guests.store_row(route, (table, row), (self.driver.now_ms(), hops)),
+        if of_another.is_some() {
+            return Err("it belongs to another user".to_owned());
         }
+        let (row, hops) = ((table, &*post.message.payload), post.hops.saturating_add(1));
+        guests.store_row(route, row, (self.driver.now_ms(), hops), post.message.lease.clone())
     }
 
     fn run(&self) -> RunContext {
@@ -475,23 +469,25 @@ impl Serving<'_> {
     }
 
     /// Tries the same again after a pause, unless that has been done for long enough.
-    async fn retry(&mut self, mut batch: Vec<Post>, reason: &str) {
+    async fn retry(&mut self, mut batch: PostBatch, reason: &str) {
         if self.driver.is_at_once() {
             return self.refused(batch, reason);
         }
-        let first = batch[0].sequence;
+        let Some(post) = batch.first() else { return };
+        let first = post.sequence;
         let retries = match self.retries.take() {
             Some(retries) if retries.sequence == first => Retries { count: retries.count + 1, ..retries },
             _ => Retries { sequence: first, count: 1, since: Instant::now() },
         };
         if retries.count >= ROUTE_RETRIES_MIN && retries.since.elapsed() >= ROUTE_RETRY_TIME_MIN {
-            self.reject(&batch.remove(0), reason);
+            self.reject(post, reason);
+            batch.done();
         } else {
             self.retries = Some(retries);
             let (now, reason) = (self.driver.now(), self.driver.masked(reason));
             self.driver.route.update(|standing| standing.failed(0, &reason, now));
         }
-        self.driver.route.put_back(batch);
+        drop(batch);
         self.pause().await;
     }
 
@@ -503,11 +499,13 @@ impl Serving<'_> {
     }
 
     /// Handles a batch that did not pass: a single message is rejected; several are tried again by halves, until it is known which did not pass.
-    fn refused(&self, batch: Vec<Post>, reason: &str) {
-        if let [post] = &batch[..] {
-            self.reject(post, reason);
-        } else {
-            self.driver.route.put_back_halved(batch);
+    fn refused(&self, mut batch: PostBatch, reason: &str) {
+        match batch.first() {
+            Some(post) if batch.len() == 1 => {
+                self.reject(post, reason);
+                batch.done();
+            }
+            _ => batch.put_back_halved(),
         }
     }
 

@@ -1,9 +1,10 @@
 //! Mailbox of one route: messages for its events, and rows to be stored, in the order in which they came.
 //!
-//! Invariant: never more messages or bytes than the bounds say. Policy when full: the arriving message is refused, counted and told; what
-//! waits survives a replacement of the route, not a restart. An outbox on disk comes with store-and-forward (routes reference §3.5).
+//! Invariants: never more messages or bytes than the bounds say, but for what is put back; the order is that of the sequence numbers. Policy when full: the arriving
+//! message is refused, counted and told. What waits survives a replacement of the route; of a restart what was promised (`promised`), which each message holds as
+//! long as it waits or is on its way.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use lotmq_host::OwnedMessage;
@@ -21,6 +22,8 @@ pub(crate) struct Post {
     pub(crate) hops: u8,
     /// Sequence number, which stays the same after a retry.
     pub(crate) sequence: u64,
+    /// How often the driver ended by a panic when it worked on this message alone.
+    pub(super) panics: u8,
 }
 
 /// Part of the route that takes a message.
@@ -40,8 +43,9 @@ pub(crate) struct Mailbox {
     next_sequence: u64,
     /// Most messages: `OVERLOAD_CAPACITY` of the route, or the broker's own bound.
     posts_max: usize,
-    /// Sizes of the next batches: parts of one that was refused, until it is found what cannot pass.
-    parts: VecDeque<usize>,
+    /// Sequence numbers at which a new batch begins: bounds of the parts of one that was refused, until it is found what cannot pass. They hold however often a
+    /// part is tried.
+    cuts: BTreeSet<u64>,
 }
 
 /// Error: the mailbox is full; with the number of messages that wait.
@@ -55,7 +59,7 @@ impl Mailbox {
             bytes: 0,
             next_sequence: 1,
             posts_max: ROUTE_MAILBOX_MESSAGES_MAX,
-            parts: VecDeque::new(),
+            cuts: BTreeSet::new(),
         }
     }
 
@@ -79,7 +83,7 @@ impl Mailbox {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.bytes += bytes;
-        self.posts.push_back(Post { to, message, hops, sequence });
+        self.posts.push_back(Post { to, message, hops, sequence, panics: 0 });
         Ok(())
     }
 
@@ -95,27 +99,25 @@ impl Mailbox {
 
     /// Takes the next messages with a sequence number below `before`; empty when none waits.
     pub(crate) fn take(&mut self, before: u64) -> Vec<Post> {
-        let batch_max = self.parts.front().copied().unwrap_or(ROUTE_BATCH_MAX);
+        let Some(first) = self.first_sequence() else { return Vec::new() };
+        while self.cuts.first().is_some_and(|cut| *cut <= first) {
+            self.cuts.pop_first();
+        }
+        let end = self.cuts.first().map_or(before, |cut| before.min(*cut));
         let mut bytes = 0;
         let fits = |post: &&Post| {
             let is_first = bytes == 0;
             bytes += size(&post.message);
-            post.sequence < before && (is_first || bytes <= ROUTE_BATCH_BYTES_MAX)
+            post.sequence < end && (is_first || bytes <= ROUTE_BATCH_BYTES_MAX)
         };
-        let fitting = self.posts.iter().take(batch_max).take_while(fits).count();
+        let fitting = self.posts.iter().take(ROUTE_BATCH_MAX).take_while(fits).count();
         let batch: Vec<Post> = self.posts.drain(..fitting).collect();
         self.bytes -= batch.iter().map(|post| size(&post.message)).sum::<usize>();
-        if let Some(part) = self.parts.front_mut() {
-            *part -= batch.len();
-            if *part == 0 || self.posts.is_empty() {
-                self.parts.pop_front();
-            }
-        }
         batch
     }
 
     /// Puts messages that were taken back to the front; they are not refused.
-    pub(crate) fn put_back(&mut self, batch: Vec<Post>) {
+    pub(crate) fn put_back(&mut self, batch: VecDeque<Post>) {
         for post in batch.into_iter().rev() {
             self.bytes += size(&post.message);
             self.posts.push_front(post);
@@ -123,20 +125,17 @@ impl Mailbox {
     }
 
     /// Puts messages that were refused together back to the front, to be taken by halves: after some twenty calls it is known which of a thousand cannot pass.
-    pub(crate) fn put_back_halved(&mut self, batch: Vec<Post>) {
-        let half = batch.len() / 2;
-        for part in [batch.len() - half, half] {
-            if part > 0 {
-                self.parts.push_front(part);
-            }
-        }
+    pub(crate) fn put_back_halved(&mut self, batch: VecDeque<Post>) {
+        let middle = batch.get(batch.len().div_ceil(2)).map(|post| post.sequence);
+        let behind = batch.back().map(|post| post.sequence + 1);
+        self.cuts.extend(middle.into_iter().chain(behind));
         self.put_back(batch);
     }
 
     /// Drops all messages; returns their number.
     pub(crate) fn clear(&mut self) -> usize {
         self.bytes = 0;
-        self.parts.clear();
+        self.cuts.clear();
         std::mem::take(&mut self.posts).len()
     }
 }
@@ -179,7 +178,9 @@ mod tests {
                 calls += 1;
                 match &batch[..] {
                     [post] if post.sequence == bad + 1 => rejected.push(post.sequence),
-                    _ if batch.iter().any(|post| post.sequence == bad + 1) => mailbox.put_back_halved(batch),
+                    _ if batch.iter().any(|post| post.sequence == bad + 1) => {
+                        mailbox.put_back_halved(batch.into())
+                    }
                     _ => passed.extend(sequences(&batch)),
                 }
             }
@@ -210,7 +211,7 @@ mod tests {
         }
         let batch = mailbox.take(u64::MAX);
         assert_eq!(batch.len(), ROUTE_BATCH_MAX);
-        mailbox.put_back_halved(batch[1..3].to_vec());
+        mailbox.put_back_halved(batch[1..3].to_vec().into());
         assert_eq!(sequences(&mailbox.take(u64::MAX)), [2]);
         assert_eq!(sequences(&mailbox.take(u64::MAX)), [3]);
         assert_eq!(sequences(&mailbox.take(u64::MAX)), [ROUTE_BATCH_MAX as u64 + 1]);
@@ -223,6 +224,34 @@ mod tests {
         assert_eq!(mailbox.first_sequence(), Some(next));
         assert_eq!(sequences(&mailbox.take(next + 1)), [next]);
         assert!(mailbox.take(next + 1).is_empty());
+    }
+
+    #[test]
+    fn a_part_that_is_tried_again_stays_that_part() {
+        let mut mailbox = Mailbox::new();
+        for _ in 0..8 {
+            mailbox.post(event(), message(b"x"), 0).unwrap();
+        }
+        let batch = mailbox.take(u64::MAX);
+        mailbox.put_back_halved(batch.into());
+        for _ in 0..3 {
+            let batch = mailbox.take(u64::MAX);
+            assert_eq!(sequences(&batch), [1, 2, 3, 4]);
+            mailbox.put_back(batch.into());
+        }
+        // The first two pass; what is left of the part comes without the other half.
+        let batch = mailbox.take(u64::MAX);
+        mailbox.put_back(batch[2..].to_vec().into());
+        assert_eq!(sequences(&mailbox.take(u64::MAX)), [3, 4]);
+        let batch = mailbox.take(u64::MAX);
+        mailbox.put_back_halved(batch.into());
+        assert_eq!(sequences(&mailbox.take(u64::MAX)), [5, 6]);
+        assert_eq!(sequences(&mailbox.take(u64::MAX)), [7, 8]);
+        for _ in 0..2 {
+            mailbox.post(event(), message(b"x"), 0).unwrap();
+        }
+        assert_eq!(sequences(&mailbox.take(u64::MAX)), [9, 10]);
+        assert!(mailbox.cuts.is_empty());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! Replacing gives it another version and keeps the mailbox; the driver goes over to it between two calls of the guest. No lock is held while
 //! a guest runs.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
@@ -17,6 +18,7 @@ use lotmq_router::filter_matches;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::batch::PostBatch;
 use super::mailbox::{Addressee, Full, Mailbox, Post};
 use super::questions::{Answer, Question, Questions, refused};
 use super::standing::Standing;
@@ -76,8 +78,9 @@ pub(crate) struct RouteRunner {
     pub(super) stands: Notify,
     /// Hops of the message on which the guest works.
     hops: AtomicU8,
-    /// Number of messages on which it works.
-    at_work: AtomicU64,
+    /// Payload on which the driver panics, so many times.
+    #[cfg(test)]
+    pub(super) planted: Mutex<Option<(&'static [u8], u32)>>,
 }
 
 struct Shared {
@@ -93,7 +96,7 @@ struct Shared {
 /// Next work of a driver.
 pub(super) enum Work {
     /// Messages, at least one.
-    Batch(Vec<Post>),
+    Batch(PostBatch),
     Question(Question),
 }
 
@@ -116,7 +119,8 @@ impl RouteRunner {
             rested: AtomicU64::new(0),
             stands: Notify::new(),
             hops: AtomicU8::new(0),
-            at_work: AtomicU64::new(0),
+            #[cfg(test)]
+            planted: Mutex::default(),
         }
     }
 
@@ -245,12 +249,12 @@ impl Shared {
         self.mailbox.first_sequence().is_some() || self.questions.next_behind().is_some()
     }
 
-    fn next_work(&mut self) -> Option<Work> {
+    fn next_work(&mut self, route: &Arc<RouteRunner>) -> Option<Work> {
         if let Some(question) = self.questions.take(self.mailbox.first_sequence()) {
             return Some(Work::Question(question));
         }
         let batch = self.mailbox.take(self.questions.next_behind().unwrap_or(u64::MAX));
-        (!batch.is_empty()).then_some(Work::Batch(batch))
+        (!batch.is_empty()).then(|| Work::Batch(PostBatch::new(route, batch)))
     }
 }
 
@@ -286,7 +290,7 @@ impl RouteRunner {
     }
 
     /// Waits for the next work; `None` when there is a change.
-    pub(super) async fn next_work(&self, number: u64) -> Option<Work> {
+    pub(super) async fn next_work(self: &Arc<Self>, number: u64) -> Option<Work> {
         loop {
             let calls = self.calls.load(Ordering::Acquire);
             {
@@ -294,7 +298,7 @@ impl RouteRunner {
                 if shared.is_closed || shared.number != number {
                     return None;
                 }
-                if let Some(work) = shared.next_work() {
+                if let Some(work) = shared.next_work(self) {
                     return Some(work);
                 }
             }
@@ -321,15 +325,24 @@ impl RouteRunner {
         self.shared.lock().questions.refuse("it has ended");
     }
 
-    pub(super) fn work_on(&self, batch: &[Post]) {
-        let hops = batch.iter().map(|post| post.hops).max().unwrap_or_default();
+    /// Notes on what the guest works.
+    pub(super) fn work_on<'a>(&self, posts: impl IntoIterator<Item = &'a Post>) {
+        let hops = posts.into_iter().map(|post| post.hops).max().unwrap_or_default();
         self.hops.store(hops, Ordering::Relaxed);
-        self.at_work.store(batch.len() as u64, Ordering::Relaxed);
     }
 
-    /// Notes that the guest is idle; returns the number of messages on which it worked.
-    pub(super) fn rest(&self) -> u64 {
-        self.at_work.swap(0, Ordering::Relaxed)
+    /// Panics on a planted payload.
+    #[cfg(test)]
+    pub(super) fn panic_on_planted(&self, batch: &PostBatch) {
+        let mut planted = self.planted.lock();
+        if let Some((payload, left)) = &mut *planted
+            && *left > 0
+            && batch.iter().any(|post| post.message.payload == *payload)
+        {
+            *left -= 1;
+            drop(planted);
+            panic!("on purpose");
+        }
     }
 
     /// Waits until there is work, or a change.
@@ -347,7 +360,7 @@ impl RouteRunner {
     }
 
     /// Puts back messages that were not delivered.
-    pub(super) fn put_back(&self, batch: Vec<Post>) {
+    pub(super) fn put_back(&self, batch: VecDeque<Post>) {
         let mut shared = self.shared.lock();
         if !shared.is_closed {
             shared.mailbox.put_back(batch);
@@ -355,7 +368,7 @@ impl RouteRunner {
     }
 
     /// Puts back messages of which some cannot pass, to be delivered by halves.
-    pub(super) fn put_back_halved(&self, batch: Vec<Post>) {
+    pub(super) fn put_back_halved(&self, batch: VecDeque<Post>) {
         let mut shared = self.shared.lock();
         if !shared.is_closed {
             shared.mailbox.put_back_halved(batch);

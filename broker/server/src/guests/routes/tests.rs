@@ -138,3 +138,41 @@ fn what_the_operator_does_not_allow_is_told_and_stops_the_route() {
     wait_for_error(&running, "ECHO_CONFIG: PORT is not set");
     running.server.stop();
 }
+
+/// A broker with promised runs and a route that answers, whose driver panics on a payload, so many times; who sees the answers.
+fn panicking(payload: &'static [u8], times: u32) -> (Running, Client) {
+    let running = Running::start_with(&[("LOTMQ_LOT_DURABLE_TRIGGERS", "true")]);
+    let source = "-addRoute DEFINE ROUTE Line WITH TYPE LOOPBACK\n    ADD EVENT Out\n        WITH SOURCE_TOPIC \"out\"\n        WITH DESTINATION_TOPIC \"answer\"\n        WITH QOS 1\n";
+    command(&running, source);
+    let mut watcher = root(&running, "watcher");
+    watcher.subscribe_to("answer", QoS::AtLeastOnce).unwrap();
+    let tenant = running.server.broker.tenants.default_tenant();
+    *tenant.programs().guests.route("Line").unwrap().planted.lock() = Some((payload, times));
+    (running, watcher)
+}
+
+#[test]
+fn a_panic_of_the_driver_costs_no_message_and_keeps_the_order() {
+    let (running, mut watcher) = panicking(b"3", 1);
+    let mut sender = running.client("sender");
+    for number in 0..6 {
+        publish(&mut sender, &number.to_string());
+    }
+    for number in 0..6 {
+        assert_eq!(receive(&mut watcher).1, number.to_string());
+    }
+    wait_for_error(&running, "its driver ended by a panic");
+    running.server.stop();
+}
+
+#[test]
+fn a_message_on_which_the_driver_always_panics_does_not_stop_the_others() {
+    let (running, mut watcher) = panicking(b"bad", u32::MAX);
+    let mut sender = running.client("sender");
+    publish(&mut sender, "bad");
+    wait_for_error(&running, "its driver ended by a panic");
+    publish(&mut sender, "good");
+    assert_eq!(receive(&mut watcher).1, "good");
+    wait_for_error(&running, "\"failed\":1");
+    running.server.stop();
+}

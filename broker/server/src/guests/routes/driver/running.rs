@@ -49,7 +49,7 @@ impl Serving<'_> {
     async fn run_guest(&mut self) -> Result<(), Ended> {
         let (route, work) = (&self.driver.route, self.instance.host_work());
         // What it brings now has no cause here.
-        route.work_on(&[]);
+        route.work_on([]);
         count_call(self.figures.as_ref());
         let until_ms = u32::try_from(ROUTE_RUN_TIME.as_millis()).unwrap_or(u32::MAX);
         let ran = {

@@ -1,0 +1,73 @@
+//! Batch of messages on their way to the guest of a route.
+//!
+//! Invariant: a message leaves it when it is done. Whatever ends the work on it otherwise, a panic or the end of its task, what is left waits again, in its
+//! place.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use super::mailbox::Post;
+use super::runner::RouteRunner;
+
+/// Batch that was taken from the mailbox of a route.
+pub(super) struct PostBatch {
+    route: Arc<RouteRunner>,
+    posts: VecDeque<Post>,
+}
+
+impl PostBatch {
+    pub(super) fn new(route: &Arc<RouteRunner>, posts: Vec<Post>) -> PostBatch {
+        PostBatch { route: Arc::clone(route), posts: posts.into() }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.posts.len()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.posts.is_empty()
+    }
+
+    pub(super) fn get(&self, index: usize) -> Option<&Post> {
+        self.posts.get(index)
+    }
+
+    pub(super) fn first(&self) -> Option<&Post> {
+        self.posts.front()
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Post> {
+        self.posts.iter()
+    }
+
+    /// Takes the first message out, which is done.
+    pub(super) fn done(&mut self) -> Option<Post> {
+        self.posts.pop_front()
+    }
+
+    /// Puts the messages from `index` on back to the front of the mailbox.
+    pub(super) fn put_back_from(&mut self, index: usize) {
+        self.route.put_back(self.posts.split_off(index.min(self.posts.len())));
+    }
+
+    /// Puts all messages back to the front of the mailbox, to be delivered by halves.
+    pub(super) fn put_back_halved(mut self) {
+        self.route.put_back_halved(std::mem::take(&mut self.posts));
+    }
+}
+
+impl Drop for PostBatch {
+    fn drop(&mut self) {
+        let mut posts = std::mem::take(&mut self.posts);
+        if posts.is_empty() {
+        } else if std::thread::panicking() {
+            // It may be one of them at which it panics, then the others are to pass.
+            if let [post] = posts.make_contiguous() {
+                post.panics = post.panics.saturating_add(1);
+            }
+            self.route.put_back_halved(posts);
+        } else {
+            self.route.put_back(posts);
+        }
+    }
+}
