@@ -229,3 +229,37 @@ fn what_a_restart_finds_without_its_definition_is_given_up() {
         assert_eq!(after_a_change("-removeAction Slow -force", interrupt), (Vec::new(), false));
     }
 }
+
+/// A route whose messages another one stores, which cannot.
+const FORWARDS: &str = "-addRoute DEFINE ROUTE Front WITH TYPE LOOPBACK\n    ADD EVENT Out\n        WITH SOURCE_TOPIC \"in/+\"\n    STORE Db WITH TABLE_NAME \"t\"\n";
+
+fn store(fails: &str) -> String {
+    format!(
+        "-addRoute DEFINE ROUTE Db WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH FAIL \"{fails}\"\n"
+    )
+}
+
+#[test]
+fn what_a_route_has_forwarded_is_kept_until_it_is_stored_there() {
+    let mut broker = broker(&store("retry"));
+    broker.command_ok(FORWARDS);
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("$SYS/Coreflux/Routes/+/status", QoS::AtMostOnce).unwrap();
+    let mut publisher = broker.client("gauge");
+    publisher.publish(&Publication::new("in/a", "{\"v\":1}").qos(QoS::AtLeastOnce)).unwrap();
+    let wait = |watcher: &mut Client, name: &str, what: &str| loop {
+        let message = watcher.receive(WAIT_MAX).unwrap().expect("a status");
+        if message.topic.contains(name) && message.text().contains(what) {
+            break;
+        }
+    };
+    wait(&mut watcher, "/Front/", "\"succeeded\":1");
+    wait(&mut watcher, "/Db/", "it was asked to fail");
+    broker.kill();
+    broker.start_again();
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("$SYS/Coreflux/Routes/+/status", QoS::AtMostOnce).unwrap();
+    broker.command_ok(&store("never"));
+    wait(&mut watcher, "/Db/", "\"succeeded\":1");
+    broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
+}
