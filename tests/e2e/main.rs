@@ -38,6 +38,7 @@ mod message_properties;
 mod metrics;
 mod models;
 mod module_routes;
+mod module_streams;
 mod modules;
 mod modules_before;
 mod modules_in_parts;

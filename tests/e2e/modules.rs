@@ -21,7 +21,7 @@ pub(crate) fn scale() -> String {
     component(SCALE)
 }
 
-fn component(module: &[u8]) -> String {
+pub(crate) fn component(module: &[u8]) -> String {
     let component =
         wit_component::ComponentEncoder::default().module(module).unwrap().validate(true).encode();
     STANDARD.encode(component.unwrap())

@@ -79,7 +79,7 @@ impl io::Write for Connection {
     }
 }
 
-fn to_io(error: IoError) -> io::Error {
+pub(super) fn to_io(error: IoError) -> io::Error {
     let kind = match error {
         IoError::Denied(_) | IoError::LimitReached => io::ErrorKind::PermissionDenied,
         IoError::Refused => io::ErrorKind::ConnectionRefused,

@@ -33,6 +33,8 @@ pub use bindings::{
 #[path = "connection.rs"]
 mod connection;
 pub use connection::Connection;
+#[path = "executor.rs"]
+pub mod executor;
 
 /// What a Route does. One instance is one connection: after `reconnect` the host makes another one and calls [`open`](Route::open) again.
 ///

@@ -1,0 +1,438 @@
+//! Executor of asynchronous code: runs futures on the one thread of a guest, and suspends the guest while all of them wait.
+//!
+//! [`block_on`] runs one future to its end, [`spawn`] adds tasks that go on beside it. Between two calls of the host everything stands still: what must go on by
+//! itself, such as reading what the other side sends, goes on in [`drive`], from [`Route::run`](super::Route::run). [`AsyncConnection`] is a stream for protocol crates:
+//! it implements the traits of `futures-io` or `tokio`, with the feature of that name. No other part of tokio's runtime is there: tasks are spawned here, and time is
+//! told by [`sleep`] and [`timeout`].
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use super::bindings::lotmq::guest::ambient;
+use super::bindings::lotmq::guest::net::{self, Interest, IoError, Peer};
+use super::connection::to_io;
+
+type Task = Pin<Box<dyn Future<Output = ()>>>;
+
+/// Tasks that can go on, by their numbers.
+static READY: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+
+/// Reads and writes of a task after which the others have their turn, even if more can be read or written.
+const TURN_OPERATIONS: u32 = 64;
+
+/// Rounds of tasks after which connections, time and the host are looked at, even if tasks can go on.
+const ROUNDS_PER_LOOK: u32 = 16;
+
+thread_local! {
+    static EXECUTOR: RefCell<Executor> = const { RefCell::new(Executor::new()) };
+    /// Reads and writes that are left to the task whose turn it is.
+    static LEFT: Cell<u32> = const { Cell::new(TURN_OPERATIONS) };
+}
+
+struct Executor {
+    /// Tasks that are not being polled.
+    tasks: BTreeMap<u64, Task>,
+    waits: Vec<(Source, Waker)>,
+    /// What sleeps, by the time at which it is woken and a number of its own.
+    timers: BTreeMap<(u64, u64), Waker>,
+    last_number: u64,
+    is_running: bool,
+}
+
+impl Executor {
+    const fn new() -> Self {
+        Self {
+            tasks: BTreeMap::new(),
+            waits: Vec::new(),
+            timers: BTreeMap::new(),
+            last_number: 0,
+            is_running: false,
+        }
+    }
+
+    fn next_number(&mut self) -> u64 {
+        self.last_number += 1;
+        self.last_number
+    }
+}
+
+/// What a task waits for. It keeps no connection open that nobody has any more.
+enum Source {
+    Readable(Weak<net::Tcp>),
+    Writable(Weak<net::Tcp>),
+    Acceptable(Weak<net::Listener>),
+    HostWork,
+}
+
+impl Source {
+    fn is_same(&self, other: &Source) -> bool {
+        match (self, other) {
+            (Self::Readable(one), Self::Readable(other)) | (Self::Writable(one), Self::Writable(other)) => {
+                one.ptr_eq(other)
+            }
+            (Self::Acceptable(one), Self::Acceptable(other)) => one.ptr_eq(other),
+            (Self::HostWork, Self::HostWork) => true,
+            _ => false,
+        }
+    }
+
+    /// The same, held for as long as it is waited for; `None` when it is gone.
+    fn hold(&self) -> Option<Held> {
+        match self {
+            Self::Readable(tcp) => tcp.upgrade().map(Held::Readable),
+            Self::Writable(tcp) => tcp.upgrade().map(Held::Writable),
+            Self::Acceptable(listener) => listener.upgrade().map(Held::Acceptable),
+            Self::HostWork => Some(Held::HostWork),
+        }
+    }
+}
+
+enum Held {
+    Readable(Arc<net::Tcp>),
+    Writable(Arc<net::Tcp>),
+    Acceptable(Arc<net::Listener>),
+    HostWork,
+}
+
+impl Held {
+    fn interest(&self) -> Interest<'_> {
+        match self {
+            Self::Readable(tcp) => Interest::Readable(tcp),
+            Self::Writable(tcp) => Interest::Writable(tcp),
+            Self::Acceptable(listener) => Interest::Acceptable(listener),
+            Self::HostWork => Interest::HostWork,
+        }
+    }
+}
+
+/// Notes who is woken when a source is ready: the last one who has asked.
+fn wake_when(source: Source, cx: &Context<'_>) {
+    EXECUTOR.with_borrow_mut(|executor| {
+        match executor.waits.iter_mut().find(|(known, _)| known.is_same(&source)) {
+            Some((_, waker)) => waker.clone_from(cx.waker()),
+            None => executor.waits.push((source, cx.waker().clone())),
+        }
+    });
+}
+
+struct Number(u64);
+
+impl Wake for Number {
+    fn wake(self: Arc<Self>) {
+        ready().insert(self.0);
+    }
+}
+
+fn ready() -> std::sync::MutexGuard<'static, BTreeSet<u64>> {
+    READY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Adds a task, which goes on whenever [`block_on`] or [`drive`] is under way, until its end.
+pub fn spawn(task: impl Future<Output = ()> + 'static) {
+    let number = EXECUTOR.with_borrow_mut(|executor| {
+        let number = executor.next_number();
+        executor.tasks.insert(number, Box::pin(task));
+        number
+    });
+    ready().insert(number);
+}
+
+/// Runs a future to its end, and the tasks that were spawned beside it.
+///
+/// # Panics
+/// Within another `block_on`, and when the future waits for something that nothing can bring: no connection, no time and no work of the host.
+pub fn block_on<F: Future>(future: F) -> F::Output {
+    let number = EXECUTOR.with_borrow_mut(|executor| {
+        assert!(!std::mem::replace(&mut executor.is_running, true), "block_on within block_on");
+        executor.next_number()
+    });
+    let output = run(number, pin!(future));
+    EXECUTOR.with_borrow_mut(|executor| executor.is_running = false);
+    output
+}
+
+fn run<F: Future>(number: u64, mut future: Pin<&mut F>) -> F::Output {
+    let waker = Waker::from(Arc::new(Number(number)));
+    ready().insert(number);
+    let mut rounds = 0;
+    loop {
+        rounds = (rounds + 1) % ROUNDS_PER_LOOK;
+        let can_go_on = std::mem::take(&mut *ready());
+        if can_go_on.is_empty() {
+            park(u32::MAX);
+        } else if rounds == 0 {
+            park(0);
+        }
+        let mut output = None;
+        for task in can_go_on {
+            LEFT.set(TURN_OPERATIONS);
+            if task != number {
+                poll_task(task);
+            } else if let Poll::Ready(found) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                output = Some(found);
+            }
+        }
+        if let Some(output) = output {
+            ready().remove(&number);
+            return output;
+        }
+    }
+}
+
+fn poll_task(number: u64) {
+    let Some(mut task) = EXECUTOR.with_borrow_mut(|executor| executor.tasks.remove(&number)) else { return };
+    let waker = Waker::from(Arc::new(Number(number)));
+    if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+        EXECUTOR.with_borrow_mut(|executor| executor.tasks.insert(number, task));
+    }
+}
+
+/// Suspends the guest until something is there that a task waits for, at most for so long.
+fn park(most_ms: u32) {
+    let (held, timeout_ms) = EXECUTOR.with_borrow_mut(|executor| {
+        executor.waits.retain(|(source, _)| source.hold().is_some());
+        let next =
+            executor.timers.first_key_value().map(|((at, _), _)| at.saturating_sub(ambient::monotonic_ms()));
+        assert!(
+            most_ms == 0 || !executor.waits.is_empty() || next.is_some(),
+            "the future waits for what no connection, no time and no work of the host brings"
+        );
+        let held: Vec<Held> = executor.waits.iter().filter_map(|(source, _)| source.hold()).collect();
+        (held, next.map_or(most_ms, |ms| u32::try_from(ms).unwrap_or(u32::MAX).min(most_ms)))
+    });
+    // An instance has 64 connections and listeners at most, so that all interests fit.
+    let interests: Vec<Interest<'_>> = held.iter().map(Held::interest).collect();
+    let mut are_ready = net::wait(&interests, timeout_ms);
+    are_ready.sort_unstable();
+    let woken = EXECUTOR.with_borrow_mut(|executor| {
+        let sources = are_ready.into_iter().rev().map(|at| executor.waits.remove(at as usize).1);
+        let mut woken: Vec<Waker> = sources.collect();
+        let later = executor.timers.split_off(&(ambient::monotonic_ms() + 1, 0));
+        woken.extend(std::mem::replace(&mut executor.timers, later).into_values());
+        woken
+    });
+    woken.iter().for_each(Waker::wake_by_ref);
+}
+
+/// Goes on with the tasks until the host has work for this instance or the time is over; what [`Route::run`](super::Route::run) does.
+pub fn drive(until_ms: u32) {
+    // Either ends it.
+    let _ = block_on(timeout(Duration::from_millis(until_ms.into()), host_work()));
+}
+
+/// Waits until the host has a batch, a request or a `close` for this instance.
+pub async fn host_work() {
+    poll_fn(|cx| {
+        if !net::wait(&[Interest::HostWork], 0).is_empty() {
+            return Poll::Ready(());
+        }
+        wake_when(Source::HostWork, cx);
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Whether the task may read or write once more in its turn; else it goes on behind the others.
+fn takes_turn(cx: &Context<'_>) -> bool {
+    let left = LEFT.get();
+    if left == 0 {
+        cx.waker().wake_by_ref();
+        return false;
+    }
+    LEFT.set(left - 1);
+    true
+}
+
+/// Waits for a time; see [`sleep`].
+#[derive(Debug)]
+pub struct Sleep {
+    at_ms: u64,
+    number: u64,
+}
+
+/// Waits for so long. Counted in milliseconds; a shorter time is one.
+pub fn sleep(duration: Duration) -> Sleep {
+    let ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX).max(1);
+    let number = EXECUTOR.with_borrow_mut(Executor::next_number);
+    Sleep { at_ms: ambient::monotonic_ms().saturating_add(ms), number }
+}
+
+impl Future for Sleep {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let key = (self.at_ms, self.number);
+        EXECUTOR.with_borrow_mut(|executor| {
+            if ambient::monotonic_ms() >= self.at_ms {
+                executor.timers.remove(&key);
+                return Poll::Ready(());
+            }
+            executor.timers.insert(key, cx.waker().clone());
+            Poll::Pending
+        })
+    }
+}
+
+impl Drop for Sleep {
+    fn drop(&mut self) {
+        EXECUTOR.with_borrow_mut(|executor| executor.timers.remove(&(self.at_ms, self.number)));
+    }
+}
+
+/// Runs a future for at most so long; `None` when that was not enough, and the future is dropped.
+pub async fn timeout<F: Future>(duration: Duration, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    let mut time = pin!(sleep(duration));
+    poll_fn(|cx| {
+        if let Poll::Ready(output) = future.as_mut().poll(cx) {
+            return Poll::Ready(Some(output));
+        }
+        time.as_mut().poll(cx).map(|()| None)
+    })
+    .await
+}
+
+/// A TCP connection for asynchronous code. Dropping it closes it.
+///
+/// To connect and to go on with TLS suspends the whole guest, every task with it.
+#[derive(Debug)]
+pub struct AsyncConnection {
+    tcp: Arc<net::Tcp>,
+}
+
+impl AsyncConnection {
+    /// Connects to a named endpoint of the definition.
+    pub fn open(endpoint: &str, timeout_ms: u32) -> Result<Self, IoError> {
+        Ok(Self::accepted(net::Tcp::connect(endpoint, timeout_ms)?))
+    }
+
+    /// Connects to a place that only the other system knows; the endpoint must allow it.
+    pub fn open_to(endpoint: &str, place: &Peer, timeout_ms: u32) -> Result<Self, IoError> {
+        Ok(Self::accepted(net::Tcp::connect_to(endpoint, place, timeout_ms)?))
+    }
+
+    /// A connection that is open.
+    pub fn accepted(tcp: net::Tcp) -> Self {
+        Self { tcp: Arc::new(tcp) }
+    }
+
+    /// Goes on with TLS.
+    pub fn start_tls(&self, timeout_ms: u32) -> Result<(), IoError> {
+        self.tcp.start_tls(timeout_ms)
+    }
+
+    /// Reads what is there, at most `max` bytes; empty when the other side has ended its direction.
+    pub fn poll_receive(&self, cx: &Context<'_>, max: usize) -> Poll<io::Result<Vec<u8>>> {
+        if !takes_turn(cx) {
+            return Poll::Pending;
+        }
+        match self.tcp.read(u32::try_from(max).unwrap_or(u32::MAX)) {
+            Err(IoError::WouldBlock) => {
+                wake_when(Source::Readable(Arc::downgrade(&self.tcp)), cx);
+                Poll::Pending
+            }
+            read => Poll::Ready(read.map_err(to_io)),
+        }
+    }
+
+    /// Writes what can be taken now, and says how much.
+    pub fn poll_send(&self, cx: &Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        if !takes_turn(cx) {
+            return Poll::Pending;
+        }
+        match self.tcp.write(bytes) {
+            Err(IoError::WouldBlock) => {
+                wake_when(Source::Writable(Arc::downgrade(&self.tcp)), cx);
+                Poll::Pending
+            }
+            written => Poll::Ready(written.map(|written| written as usize).map_err(to_io)),
+        }
+    }
+
+    /// Ends our direction.
+    pub fn shutdown(&self) -> io::Result<()> {
+        self.tcp.shutdown().map_err(to_io)
+    }
+}
+
+/// Takes TCP connections of others, for asynchronous code. Dropping it closes it.
+#[derive(Debug)]
+pub struct AsyncListener {
+    listener: Arc<net::Listener>,
+}
+
+impl AsyncListener {
+    /// Listens at an endpoint that the definition marks as listening.
+    pub fn bind(endpoint: &str) -> Result<Self, IoError> {
+        Ok(Self { listener: Arc::new(net::Listener::bind(endpoint)?) })
+    }
+
+    /// The next connection.
+    pub async fn accept(&self) -> Result<AsyncConnection, IoError> {
+        poll_fn(|cx| match self.listener.accept() {
+            Err(IoError::WouldBlock) => {
+                wake_when(Source::Acceptable(Arc::downgrade(&self.listener)), cx);
+                Poll::Pending
+            }
+            accepted => Poll::Ready(accepted.map(AsyncConnection::accepted)),
+        })
+        .await
+    }
+}
+
+#[cfg(feature = "futures-io")]
+impl futures_io::AsyncRead for AsyncConnection {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.poll_receive(cx, bytes.len()).map_ok(|read| {
+            bytes[..read.len()].copy_from_slice(&read);
+            read.len()
+        })
+    }
+}
+
+#[cfg(feature = "futures-io")]
+impl futures_io::AsyncWrite for AsyncConnection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shutdown())
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl tokio::io::AsyncRead for AsyncConnection {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &mut tokio::io::ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        self.poll_receive(cx, bytes.remaining()).map_ok(|read| bytes.put_slice(&read))
+    }
+}
+
+#[cfg(feature = "tokio")]
+impl tokio::io::AsyncWrite for AsyncConnection {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_send(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(self.shutdown())
+    }
+}
