@@ -119,6 +119,9 @@ fn a_module_reaches_what_it_was_granted_and_the_operator_allows() {
     let mut standing = Standing::of(&broker);
     broker.command_ok(&module(""));
     standing.says(&format!("ECHO_CONFIG: module 'echo' was not granted endpoint:{address}"));
+    let stands = broker.command_ok("-connectionStatus").message().to_owned();
+    let why = format!("ECHO_CONFIG: module 'echo' was not granted endpoint:{address}");
+    assert_eq!(stands, format!("Line (WASM): Disconnected, Red: {why}"));
     // Topics are granted, too: what the route names is no more than its part.
     broker.command_ok(&module("-replace -grant endpoint:127.0.0.1:* -topics other/#"));
     let (mut stream, _lines) = accept(&far);

@@ -351,6 +351,7 @@ impl Serving<'_> {
         #[cfg(test)]
         self.driver.route.panic_on_planted(&batch);
         count_call(self.figures.as_ref());
+        self.driver.route.note(|deliveries| deliveries.batches += 1);
         let called = tokio::time::timeout(ROUTE_CALL_TIME, self.instance.deliver(&deliveries)).await;
         match called {
             Ok(Ok(Ok(receipt))) => self.accepted(batch, &receipt).await,
@@ -367,7 +368,10 @@ impl Serving<'_> {
                 self.refused(batch, &text_of(failure));
                 Some(ended)
             }
-            Ok(Ok(Err(failure))) => Some(ended(failure)),
+            Ok(Ok(Err(failure))) => {
+                self.comes_again(&batch);
+                Some(ended(failure))
+            }
             Ok(Err(trap)) => {
                 count_trap(self.figures.as_ref());
                 let reason = trap.to_string();
@@ -380,6 +384,7 @@ impl Serving<'_> {
             }
             Err(_) => {
                 // Who does not answer is away: nothing is known against the messages, but that there may be too many of them for one call.
+                self.comes_again(&batch);
                 batch.put_back_halved();
                 Some(Ended::Away(too_long()))
             }
@@ -408,7 +413,7 @@ impl Serving<'_> {
 
     async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) -> Option<Ended> {
         let accepted = usize::try_from(receipt.accepted).unwrap_or(usize::MAX).min(batch.len());
-        let mut passed = 0;
+        let (mut passed, mut bytes) = (0, 0);
         for index in 0..accepted {
             let Some(post) = batch.first() else { break };
             let rejection = receipt.rejected.iter().find(|rejection| rejection.index as usize == index);
@@ -416,6 +421,7 @@ impl Serving<'_> {
                 Some(rejection) => self.reject(post, &rejection.reason),
                 None => {
                     passed += 1;
+                    bytes += post.message.payload.len() as u64;
                     self.hand_on(post);
                 }
             }
@@ -423,7 +429,10 @@ impl Serving<'_> {
         }
         let now = self.driver.now();
         if passed > 0 {
-            self.driver.route.update(|standing| standing.passed(passed, now));
+            self.driver.route.update(|standing| {
+                standing.passed(passed, now);
+                standing.deliveries.bytes += bytes;
+            });
             self.pause = Pause::retrying();
         }
         // What was not accepted goes back with the batch.
@@ -487,6 +496,7 @@ impl Serving<'_> {
             let (now, reason) = (self.driver.now(), self.driver.masked(reason));
             self.driver.route.update(|standing| standing.failed(0, &reason, now));
         }
+        self.comes_again(&batch);
         drop(batch);
         self.pause().await;
     }
@@ -505,8 +515,17 @@ impl Serving<'_> {
                 self.reject(post, reason);
                 batch.done();
             }
-            _ => batch.put_back_halved(),
+            _ => {
+                self.comes_again(&batch);
+                batch.put_back_halved();
+            }
         }
+    }
+
+    /// Counts messages that did not pass and are to come again.
+    fn comes_again(&self, batch: &PostBatch) {
+        let count = batch.len() as u64;
+        self.driver.route.note(|deliveries| deliveries.retried += count);
     }
 
     /// Rejects a message that can never pass: it is counted, reported and dropped.

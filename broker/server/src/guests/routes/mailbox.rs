@@ -68,6 +68,11 @@ impl Mailbox {
         self.posts_max = capacity.unwrap_or(ROUTE_MAILBOX_MESSAGES_MAX).min(ROUTE_MAILBOX_MESSAGES_MAX);
     }
 
+    /// Numbers of waiting messages and of their bytes, with 64 for each message.
+    pub(super) fn waiting(&self) -> (usize, usize) {
+        (self.posts.len(), self.bytes)
+    }
+
     /// Whether a small message more is taken.
     pub(crate) fn has_room(&self) -> bool {
         self.posts.len() < self.posts_max && self.bytes < ROUTE_MAILBOX_BYTES_MAX

@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 use super::batch::PostBatch;
 use super::mailbox::{Addressee, Full, Mailbox, Post};
 use super::questions::{Answer, Question, Questions, refused};
-use super::standing::Standing;
+use super::standing::{DeliveryFigures, Standing};
 
 /// Code of a route.
 #[derive(Clone)]
@@ -130,6 +130,11 @@ impl RouteRunner {
 
     pub(crate) fn standing(&self) -> Standing {
         self.shared.lock().standing.clone()
+    }
+
+    /// Numbers of waiting messages and of their bytes, with 64 for each message.
+    pub(crate) fn waiting(&self) -> (usize, usize) {
+        self.shared.lock().mailbox.waiting()
     }
 
     /// Replaces the version; waiting messages go to the new one.
@@ -373,6 +378,11 @@ impl RouteRunner {
         if !shared.is_closed {
             shared.mailbox.put_back_halved(batch);
         }
+    }
+
+    /// Changes its figures, which nobody is told at once.
+    pub(super) fn note(&self, change: impl FnOnce(&mut DeliveryFigures)) {
+        change(&mut self.shared.lock().standing.deliveries);
     }
 
     /// Changes its standing, which is published then.

@@ -46,9 +46,23 @@ pub(crate) struct Standing {
     last_success: Option<Timestamp>,
     last_error: Option<(String, Timestamp)>,
     connected_since: Option<Timestamp>,
+    was_connected: bool,
     /// Beginning of the time without a connection.
     away_since: Option<Timestamp>,
     started: Timestamp,
+    pub(crate) deliveries: DeliveryFigures,
+}
+
+/// Figures of what a route has handed to its guest.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct DeliveryFigures {
+    pub(crate) batches: u64,
+    /// Bytes of payloads that passed.
+    pub(crate) bytes: u64,
+    /// Messages that did not pass and were to come again.
+    pub(crate) retried: u64,
+    /// Connections after the first.
+    pub(crate) reconnects: u64,
 }
 
 impl Standing {
@@ -65,14 +79,18 @@ impl Standing {
             last_success: None,
             last_error: None,
             connected_since: None,
+            was_connected: false,
             away_since: Some(now),
             started: now,
+            deliveries: DeliveryFigures::default(),
         }
     }
 
     pub(crate) fn connection_is(&mut self, connection: Connection, now: Timestamp) {
         self.connection = connection;
         if connection == Connection::Connected {
+            self.deliveries.reconnects += u64::from(self.was_connected);
+            self.was_connected = true;
             self.connected_since = Some(now);
             self.away_since = None;
         } else {
@@ -124,9 +142,26 @@ impl Standing {
         rate
     }
 
-    /// Health: `Green`, `Yellow` or `Red`.
+    /// Numbers of messages that passed, and of those that never will.
+    pub(crate) fn done(&self) -> (u64, u64) {
+        (self.succeeded, self.failed)
+    }
+
+    /// Seconds since something passed.
+    pub(crate) fn since_success(&self, now: Timestamp) -> Option<f64> {
+        self.last_success.map(|at| now.duration_since(at).as_secs_f64().max(0.0))
+    }
+
+    /// Reason why it is not connected, where it was told.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        let is_away = matches!(self.connection, Connection::Disconnected | Connection::Reconnecting);
+        self.last_error.as_ref().filter(|_| is_away).map(|(reason, _)| reason.as_str())
+    }
+
+    /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself.
     pub(crate) fn health(&self, now: Timestamp) -> &'static str {
-        let is_away = self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
+        let is_away = self.connection == Connection::Disconnected
+            || self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
         match self.rate() {
             _ if is_away => "Red",
             rate if rate > 0.5 => "Red",
@@ -217,6 +252,19 @@ mod tests {
             standing.passed(1, start);
         }
         assert_eq!(standing.health(start), "Green");
+    }
+
+    #[test]
+    fn what_stands_still_is_red_and_says_why() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut standing = Standing::new(start);
+        standing.connection_is(Connection::Connected, start);
+        standing.failed(0, "no", start);
+        assert_eq!((standing.health(start), standing.reason()), ("Green", None));
+        standing.connection_is(Connection::Reconnecting, start);
+        assert_eq!((standing.health(start), standing.reason()), ("Green", Some("no")));
+        standing.connection_is(Connection::Disconnected, start);
+        assert_eq!((standing.health(start), standing.reason()), ("Red", Some("no")));
     }
 
     #[test]

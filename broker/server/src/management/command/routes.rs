@@ -64,7 +64,10 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
     let rows = rows(call);
-    let line = |row: &Row| format!("{} ({}): {}, {}", row.name, row.kind, row.connection, row.health);
+    let line = |row: &Row| {
+        let why = row.reason.as_ref().map_or_else(String::new, |reason| format!(": {reason}"));
+        format!("{} ({}): {}, {}{why}", row.name, row.kind, row.connection, row.health)
+    };
     let lines: Vec<String> = rows.iter().map(line).collect();
     let message = if lines.is_empty() { "No routes registered.".to_owned() } else { lines.join("\n") };
     Ok(Done::new(message).with_data(rows))
@@ -81,6 +84,8 @@ struct Row {
     project: Option<Arc<str>>,
     errors: u64,
     since: Option<String>,
+    /// Reason why it is not connected.
+    reason: Option<String>,
 }
 
 fn rows(call: &Call<'_>) -> Vec<Row> {
@@ -100,6 +105,7 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             project,
             errors: standing.errors,
             since: standing.connected_since(),
+            reason: standing.reason().map(str::to_owned),
         }
     };
     routes.iter().map(row).collect()

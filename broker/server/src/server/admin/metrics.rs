@@ -106,7 +106,63 @@ pub(super) fn text(broker: &Broker) -> String {
     shards(&mut text, broker);
     limits(&mut text, broker);
     guests(&mut text, broker);
+    routes(&mut text, broker);
     text
+}
+
+/// Appends the figures of each route; without a head where there are none.
+fn routes(text: &mut String, broker: &Broker) {
+    const SAMPLES: [(&str, &str, &str); 10] = [
+        ("route_delivered_total", COUNTER, "Messages of a route that its other side has taken."),
+        ("route_rejected_total", COUNTER, "Messages of a route that can never pass, or found no room."),
+        (
+            "route_retried_total",
+            COUNTER,
+            "Messages of a route that did not pass and were to come again, each time.",
+        ),
+        ("route_batches_total", COUNTER, "Batches that the guest of a route was handed."),
+        ("route_bytes_total", COUNTER, "Payload bytes of messages that the other side of a route has taken."),
+        ("route_reconnects_total", COUNTER, "Connections of a route after its first."),
+        ("route_waiting", GAUGE, "Messages that wait for a route."),
+        ("route_waiting_bytes", GAUGE, "Their bytes, with 64 for each message."),
+        ("route_state", GAUGE, "1 for the state in which the connection of a route is."),
+        ("route_seconds_since_success", GAUGE, "Time since something passed by a route; none before."),
+    ];
+    let mut samples: [String; SAMPLES.len()] = Default::default();
+    let now = broker.definitions_now().wall;
+    for tenant in broker.tenants.all().iter() {
+        for route in tenant.programs().guests.routes_in_order() {
+            let (version, standing, waiting) = (route.version(), route.standing(), route.waiting());
+            let (tenant, name) = (escaped(&tenant.name), escaped(version.definition.name()));
+            let of =
+                format!("tenant=\"{tenant}\",route=\"{name}\",type=\"{}\"", escaped(&version.said().kind));
+            let ((delivered, rejected), deliveries) = (standing.done(), standing.deliveries);
+            let values = [
+                delivered.to_string(),
+                rejected.to_string(),
+                deliveries.retried.to_string(),
+                deliveries.batches.to_string(),
+                deliveries.bytes.to_string(),
+                deliveries.reconnects.to_string(),
+                waiting.0.to_string(),
+                waiting.1.to_string(),
+            ];
+            for ((text, (name, ..)), value) in samples.iter_mut().zip(SAMPLES).zip(values) {
+                line(text, &format!("lotmq_{name}{{{of}}} {value}"));
+            }
+            let state = standing.connection.word();
+            line(&mut samples[8], &format!("lotmq_route_state{{{of},state=\"{state}\"}} 1"));
+            if let Some(seconds) = standing.since_success(now) {
+                line(&mut samples[9], &format!("lotmq_route_seconds_since_success{{{of}}} {seconds}"));
+            }
+        }
+    }
+    for ((name, kind, help), samples) in SAMPLES.into_iter().zip(samples) {
+        if !samples.is_empty() {
+            sample_head(text, name, kind, help);
+            text.push_str(&samples);
+        }
+    }
 }
 
 /// Appends the counters of limits that were reached; without a listener where there is none.
