@@ -263,3 +263,24 @@ fn what_a_route_has_forwarded_is_kept_until_it_is_stored_there() {
     wait(&mut watcher, "/Db/", "\"succeeded\":1");
     broker.wait_until_metric_is("lotmq_store_deliveries", 0.0);
 }
+
+#[test]
+fn what_waits_for_a_full_batch_outlives_a_kill() {
+    let route = |more: &str| {
+        format!(
+            "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n{more}    ADD EVENT Out\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH DESTINATION_TOPIC \"out\"\n        WITH QOS 1\n"
+        )
+    };
+    let mut broker = broker(&route("    ADD ROUTE_CONFIG\n        WITH BATCH_LINGER 60000\n"));
+    subscribe_and_leave(&broker);
+    publish_all(&broker);
+    broker.wait_until_metric_is("lotmq_route_waiting", 200.0);
+    broker.kill();
+    broker.start_again();
+    broker.command_ok(&route(""));
+    let mut client = subscriber(&broker);
+    for number in 0..MESSAGES {
+        let message = client.receive(WAIT_MAX).unwrap().expect("an answer is missing");
+        assert_eq!(message.text(), number.to_string());
+    }
+}

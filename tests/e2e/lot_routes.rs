@@ -302,6 +302,67 @@ fn a_full_mailbox_refuses_what_arrives_and_counts_it() {
     }
 }
 
+/// A route that answers in batches of this kind.
+fn batching(settings: &str) -> String {
+    route("R", "", "") + "    ADD ROUTE_CONFIG\n" + settings
+}
+
+#[test]
+fn batches_are_as_the_route_says_and_what_it_has_done_is_counted() {
+    let broker = broker();
+    broker.command_ok(&batching("        WITH BATCH_SIZE 3\n        WITH BATCH_LINGER 60000\n"));
+    wait_connected(&broker, "R");
+    let mut answers = watch(&broker, "answer/#");
+    for number in 0..2 {
+        send(&broker, &format!("dev/{number}/save"), "x");
+    }
+    // Two wait for a third, and then all of them are one batch.
+    broker.wait_until_metric_is("lotmq_route_waiting", 2.0);
+    assert_eq!(broker.metric("lotmq_route_batches_total"), Some(0.0));
+    send(&broker, "dev/2/save", "x");
+    for number in 0..3 {
+        assert_eq!(next(&mut answers), format!("answer/{number}=x"));
+    }
+    broker.wait_until_metric_is("lotmq_route_delivered_total", 3.0);
+    assert_eq!(broker.metric("lotmq_route_batches_total"), Some(1.0));
+    // Bytes fill a batch as well.
+    broker.command_ok(&batching("        WITH BATCH_BYTES 200\n        WITH BATCH_LINGER 60000\n"));
+    send(&broker, "dev/3/save", &"x".repeat(200));
+    assert!(next(&mut answers).starts_with("answer/3=x"));
+    // A batch that does not fill goes when its time is over.
+    broker.command_ok(&batching("        WITH BATCH_LINGER 20\n"));
+    send(&broker, "dev/4/save", "x");
+    assert_eq!(next(&mut answers), "answer/4=x");
+    // What waits does not wait any longer than the replacement would have it wait.
+    broker.command_ok(&batching("        WITH BATCH_LINGER 60000\n"));
+    send(&broker, "dev/5/save", "x");
+    broker.wait_until_metric_is("lotmq_route_waiting", 1.0);
+    broker.command_ok(&route("R", "", ""));
+    assert_eq!(next(&mut answers), "answer/5=x");
+
+    broker.wait_until_metric_is("lotmq_route_delivered_total", 6.0);
+    assert_eq!(broker.metric("lotmq_route_bytes_total"), Some(205.0));
+    assert!(broker.metric("lotmq_route_seconds_since_success").is_some());
+    let text = broker.http("/metrics").body;
+    for line in [
+        "lotmq_route_delivered_total{tenant=\"default\",route=\"R\",type=\"LOOPBACK\"} 6",
+        "lotmq_route_rejected_total{tenant=\"default\",route=\"R\",type=\"LOOPBACK\"} 0",
+        "lotmq_route_state{tenant=\"default\",route=\"R\",type=\"LOOPBACK\",state=\"Connected\"} 1",
+    ] {
+        assert!(text.lines().any(|it| it == line), "{line} is none of {text}");
+    }
+    // What stands still says so, and why.
+    broker.command_ok(&route("R", "FAIL \"fatal\"", ""));
+    send(&broker, "dev/6/save", "x");
+    let stands = "R (LOOPBACK): Disconnected, Red: it was asked to fail";
+    eventually("a route that stands still", || {
+        (broker.command_ok("-connectionStatus").message() == stands).then_some(())
+    });
+    assert!(broker.http("/metrics").body.contains("state=\"Disconnected\"} 1"));
+    broker.command_ok("-removeRoute R");
+    assert!(!broker.http("/metrics").body.contains("lotmq_route_"));
+}
+
 #[test]
 fn messages_do_not_go_round_for_ever() {
     let broker = broker();

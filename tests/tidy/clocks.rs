@@ -49,6 +49,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/guests/routes.rs", "latency of a probe"),
     ("broker/server/src/guests/routes/driver.rs", "retries"),
     ("broker/server/src/guests/routes/driver/running.rs", "when a guest runs again"),
+    ("broker/server/src/guests/routes/mailbox.rs", "batches that wait to be full"),
     ("broker/server/src/guests/routes/questions.rs", "patience with rows"),
     ("broker/server/src/guests/rules.rs", "when a rule ran, for its records"),
     ("broker/server/src/management/audit/query.rs", "threads that stand still"),

@@ -6,8 +6,11 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 27] = [
+const NO_CODES: [&str; 30] = [
     "ALLOW_HOSTS",
+    "BATCH_BYTES",
+    "BATCH_LINGER",
+    "BATCH_SIZE",
     "BROKER_ADDRESS",
     "BUFFER_MAX_BYTES",
     "BUFFER_MODE",

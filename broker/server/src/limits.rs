@@ -411,10 +411,10 @@ pub(crate) const ROUTE_MAILBOX_MESSAGES_MAX: usize = 10_000;
 /// Bytes of them, with 64 for each message.
 pub(crate) const ROUTE_MAILBOX_BYTES_MAX: usize = 16 << 20;
 
-/// Messages that a route guest gets in one call: as many rows as make a statement of a database worth its commit.
+/// Messages that a route guest gets in one call, unless `BATCH_SIZE` says less: as many rows as make a statement of a database worth its commit.
 pub(crate) const ROUTE_BATCH_MAX: usize = 1000;
 
-/// Bytes of them, with 64 for each message, unless the first alone has more. A guest has 64 MiB and may keep several copies.
+/// Bytes of them, with 64 for each message, unless the first alone has more, or `BATCH_BYTES` says less. A guest has 64 MiB and may keep several copies.
 pub(crate) const ROUTE_BATCH_BYTES_MAX: usize = 1 << 20;
 
 /// Time for which a route guest polls and serves in one call, unless there is other work for it.

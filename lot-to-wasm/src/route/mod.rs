@@ -55,7 +55,7 @@ impl RouteType {
     }
 }
 
-/// Sections that every type takes: overload and buffering (§3.5, §3.6), and which broker is meant (§1.10).
+/// Sections that every type takes: overload and buffering (§3.5, §3.6), batches (ours), and which broker is meant (§1.10).
 pub(crate) const COMMON: &[Section] = &[
     Section::optional(
         "ROUTE_CONFIG",
@@ -66,6 +66,9 @@ pub(crate) const COMMON: &[Section] = &[
             Key::new("OVERLOAD_POLICY", ValueKind::Words(&["lossless", "balanced", "realtime"])),
             Key::new("OVERLOAD_TIMEOUT", ValueKind::Int(0, key::MILLISECONDS_MAX)),
             Key::new("OVERLOAD_CAPACITY", ValueKind::Int(1, i64::MAX)),
+            Key::new("BATCH_SIZE", ValueKind::Int(1, i64::MAX)),
+            Key::new("BATCH_BYTES", ValueKind::Int(1, i64::MAX)),
+            Key::new("BATCH_LINGER", ValueKind::Int(0, 60_000)),
         ],
     ),
     Section::optional(

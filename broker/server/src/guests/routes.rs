@@ -89,7 +89,7 @@ fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> OwnedMessage
 
 /// Gives a route its runner, which the thread of routes drives; the mailbox of a former version goes on with the new one, unless it was somebody else's.
 pub(super) fn arm(tenant: &Arc<Tenant>, hosting: &Hosting, definition: &Arc<Definition>, code: RouteCode) {
-    let version = Version::new(Arc::clone(definition), code);
+    let version = Version::new(Arc::clone(definition), code, hosting.routes.is_at_once);
     let mut routes = tenant.programs().guests.routes.write();
     if let Some(route) = routes.get(&definition.id) {
         route.replace(version);

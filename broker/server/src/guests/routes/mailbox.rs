@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use lotmq_host::OwnedMessage;
 
@@ -22,6 +23,8 @@ pub(crate) struct Post {
     pub(crate) hops: u8,
     /// Sequence number, which stays the same after a retry.
     pub(crate) sequence: u64,
+    /// When it goes in a batch that is not full; `None` at once.
+    pub(super) ripe_at: Option<Instant>,
     /// How often the driver ended by a panic when it worked on this message alone.
     pub(super) panics: u8,
 }
@@ -35,6 +38,23 @@ pub(crate) enum Addressee {
     Table(Arc<str>),
 }
 
+/// Bounds of the batches that a guest gets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Batches {
+    /// Most messages.
+    pub(super) messages: usize,
+    /// Most bytes, with 64 for each message, unless the first alone has more.
+    pub(super) bytes: usize,
+    /// Time for which the first message waits until the batch is full.
+    pub(super) linger: Duration,
+}
+
+impl Default for Batches {
+    fn default() -> Self {
+        Self { messages: ROUTE_BATCH_MAX, bytes: ROUTE_BATCH_BYTES_MAX, linger: Duration::ZERO }
+    }
+}
+
 /// Mailbox of a route.
 #[derive(Debug)]
 pub(crate) struct Mailbox {
@@ -43,6 +63,7 @@ pub(crate) struct Mailbox {
     next_sequence: u64,
     /// Most messages: `OVERLOAD_CAPACITY` of the route, or the broker's own bound.
     posts_max: usize,
+    batches: Batches,
     /// Sequence numbers at which a new batch begins: bounds of the parts of one that was refused, until it is found what cannot pass. They hold however often a
     /// part is tried.
     cuts: BTreeSet<u64>,
@@ -59,6 +80,7 @@ impl Mailbox {
             bytes: 0,
             next_sequence: 1,
             posts_max: ROUTE_MAILBOX_MESSAGES_MAX,
+            batches: Batches::default(),
             cuts: BTreeSet::new(),
         }
     }
@@ -68,9 +90,24 @@ impl Mailbox {
         self.posts_max = capacity.unwrap_or(ROUTE_MAILBOX_MESSAGES_MAX).min(ROUTE_MAILBOX_MESSAGES_MAX);
     }
 
+    /// Sets how large the next batches are, and how long they wait for that.
+    pub(super) fn batch_by(&mut self, batches: Batches) {
+        self.batches = batches;
+    }
+
     /// Numbers of waiting messages and of their bytes, with 64 for each message.
     pub(super) fn waiting(&self) -> (usize, usize) {
         (self.posts.len(), self.bytes)
+    }
+
+    /// When the next batch, which is not full yet, is due; `None` where it is due at once. What comes again, parts of what was refused and what somebody's question is
+    /// behind do not wait.
+    pub(super) fn due_at(&self) -> Option<Instant> {
+        let Batches { messages, bytes, linger } = self.batches;
+        let first = self.posts.front()?;
+        let is_full = self.posts.len() >= messages || self.bytes >= bytes;
+        let is_part = self.cuts.last().is_some_and(|cut| *cut > first.sequence);
+        first.ripe_at.filter(|at| !is_full && !is_part && !linger.is_zero() && *at > Instant::now())
     }
 
     /// Whether a small message more is taken.
@@ -88,7 +125,9 @@ impl Mailbox {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.bytes += bytes;
-        self.posts.push_back(Post { to, message, hops, sequence, panics: 0 });
+        let linger = self.batches.linger;
+        let ripe_at = if linger.is_zero() { None } else { Some(Instant::now() + linger) };
+        self.posts.push_back(Post { to, message, hops, sequence, ripe_at, panics: 0 });
         Ok(())
     }
 
@@ -113,9 +152,9 @@ impl Mailbox {
         let fits = |post: &&Post| {
             let is_first = bytes == 0;
             bytes += size(&post.message);
-            post.sequence < end && (is_first || bytes <= ROUTE_BATCH_BYTES_MAX)
+            post.sequence < end && (is_first || bytes <= self.batches.bytes)
         };
-        let fitting = self.posts.iter().take(ROUTE_BATCH_MAX).take_while(fits).count();
+        let fitting = self.posts.iter().take(self.batches.messages).take_while(fits).count();
         let batch: Vec<Post> = self.posts.drain(..fitting).collect();
         self.bytes -= batch.iter().map(|post| size(&post.message)).sum::<usize>();
         batch
@@ -125,7 +164,7 @@ impl Mailbox {
     pub(crate) fn put_back(&mut self, batch: VecDeque<Post>) {
         for post in batch.into_iter().rev() {
             self.bytes += size(&post.message);
-            self.posts.push_front(post);
+            self.posts.push_front(Post { ripe_at: None, ..post });
         }
     }
 
@@ -229,6 +268,28 @@ mod tests {
         assert_eq!(mailbox.first_sequence(), Some(next));
         assert_eq!(sequences(&mailbox.take(next + 1)), [next]);
         assert!(mailbox.take(next + 1).is_empty());
+    }
+
+    #[test]
+    fn batches_are_as_large_as_the_route_says_and_wait_for_that() {
+        let mut mailbox = Mailbox::new();
+        mailbox.batch_by(Batches { messages: 3, bytes: 150, linger: Duration::from_secs(3600) });
+        for payload in [&b"x"[..], b"x"] {
+            mailbox.post(event(), message(payload), 0).unwrap();
+        }
+        assert!(mailbox.due_at().is_some(), "two are not three");
+        mailbox.post(event(), message(b"x"), 0).unwrap();
+        assert_eq!(mailbox.due_at(), None, "it is full");
+        mailbox.post(event(), message(&[0; 200]), 0).unwrap();
+        let batch = mailbox.take(u64::MAX);
+        assert_eq!((sequences(&batch), mailbox.due_at()), (vec![1, 2], None), "the large one fills it");
+        mailbox.put_back(batch[1..].to_vec().into());
+        assert_eq!((sequences(&mailbox.take(u64::MAX)), mailbox.due_at()), (vec![2, 3], None));
+        assert_eq!(sequences(&mailbox.take(u64::MAX)), [4]);
+        mailbox.post(event(), message(b"x"), 0).unwrap();
+        assert!(mailbox.due_at().is_some());
+        mailbox.batch_by(Batches::default());
+        assert_eq!(mailbox.due_at(), None, "the replacement does not wait");
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lot_facts::{RouteFacts, RouteValue};
@@ -19,7 +19,7 @@ use parking_lot::Mutex;
 use tokio::sync::Notify;
 
 use super::batch::PostBatch;
-use super::mailbox::{Addressee, Full, Mailbox, Post};
+use super::mailbox::{Addressee, Batches, Full, Mailbox, Post};
 use super::questions::{Answer, Question, Questions, refused};
 use super::standing::{DeliveryFigures, Standing};
 
@@ -38,13 +38,15 @@ pub(crate) struct Version {
     pub(super) code: RouteCode,
     /// Names of its events, shared by the messages for them.
     events: Box<[Arc<str>]>,
+    /// Time stands still: no batch waits.
+    is_at_once: bool,
 }
 
 impl Version {
-    pub(super) fn new(definition: Arc<Definition>, code: RouteCode) -> Self {
+    pub(super) fn new(definition: Arc<Definition>, code: RouteCode, is_at_once: bool) -> Self {
         let said = definition.facts().route.as_deref();
         let events = said.into_iter().flat_map(|said| &said.events).map(|event| event.name.as_str().into());
-        Self { events: events.collect(), definition, code }
+        Self { events: events.collect(), definition, code, is_at_once }
     }
 
     /// Facts of the definition.
@@ -54,8 +56,26 @@ impl Version {
 
     /// Bound of the mailbox by `OVERLOAD_CAPACITY`.
     fn capacity(&self) -> Option<usize> {
-        match self.said().section("ROUTE_CONFIG")?.settings.get("OVERLOAD_CAPACITY")? {
-            RouteValue::Int(capacity) => usize::try_from(*capacity).ok(),
+        self.number("OVERLOAD_CAPACITY")
+    }
+
+    /// Bounds of batches by `BATCH_SIZE`, `BATCH_BYTES` and `BATCH_LINGER`, as far as the broker's own allow.
+    fn batches(&self) -> Batches {
+        let most = Batches::default();
+        let at_most = |name, most: usize| self.number(name).unwrap_or(most).clamp(1, most);
+        let linger = self.number("BATCH_LINGER").filter(|_| !self.is_at_once);
+        let linger = linger.and_then(|linger| u64::try_from(linger).ok()).map(Duration::from_millis);
+        Batches {
+            messages: at_most("BATCH_SIZE", most.messages),
+            bytes: at_most("BATCH_BYTES", most.bytes),
+            linger: linger.unwrap_or_default(),
+        }
+    }
+
+    /// Whole number of a setting in `ROUTE_CONFIG`.
+    fn number(&self, name: &str) -> Option<usize> {
+        match self.said().section("ROUTE_CONFIG")?.settings.get(name)? {
+            RouteValue::Int(number) => usize::try_from(*number).ok(),
             RouteValue::Text(_)
             | RouteValue::Double(_)
             | RouteValue::Bool(_)
@@ -104,6 +124,7 @@ impl RouteRunner {
     pub(super) fn new(version: Version, now: Timestamp) -> Self {
         let mut mailbox = Mailbox::new();
         mailbox.bound(version.capacity());
+        mailbox.batch_by(version.batches());
         let shared = Shared {
             version: Arc::new(version),
             number: 1,
@@ -142,6 +163,7 @@ impl RouteRunner {
         {
             let mut shared = self.shared.lock();
             shared.mailbox.bound(version.capacity());
+            shared.mailbox.batch_by(version.batches());
             shared.version = Arc::new(version);
             shared.begin_anew();
         }
@@ -251,12 +273,16 @@ impl Shared {
     }
 
     fn has_work(&self) -> bool {
-        self.mailbox.first_sequence().is_some() || self.questions.next_behind().is_some()
+        let is_asked = self.questions.next_behind().is_some();
+        is_asked || (self.mailbox.first_sequence().is_some() && self.mailbox.due_at().is_none())
     }
 
     fn next_work(&mut self, route: &Arc<RouteRunner>) -> Option<Work> {
         if let Some(question) = self.questions.take(self.mailbox.first_sequence()) {
             return Some(Work::Question(question));
+        }
+        if !self.has_work() {
+            return None;
         }
         let batch = self.mailbox.take(self.questions.next_behind().unwrap_or(u64::MAX));
         (!batch.is_empty()).then(|| Work::Batch(PostBatch::new(route, batch)))
@@ -284,21 +310,27 @@ impl RouteRunner {
             if self.is_changed(number) {
                 return;
             }
-            self.rest_until_called(calls).await;
+            self.rest_until_called(calls, None).await;
         }
     }
 
-    /// Waits for a call; there was nothing to do after so many of them.
-    async fn rest_until_called(&self, calls: u64) {
+    /// Waits for a call, or until a batch is due; there was nothing to do after so many of them.
+    async fn rest_until_called(&self, calls: u64, due_at: Option<Instant>) {
         self.rested.store(calls, Ordering::Release);
-        self.called.notified().await;
+        match due_at {
+            None => self.called.notified().await,
+            Some(at) => {
+                // Either way it is time to look.
+                let _ = tokio::time::timeout_at(at.into(), self.called.notified()).await;
+            }
+        }
     }
 
     /// Waits for the next work; `None` when there is a change.
     pub(super) async fn next_work(self: &Arc<Self>, number: u64) -> Option<Work> {
         loop {
             let calls = self.calls.load(Ordering::Acquire);
-            {
+            let due_at = {
                 let mut shared = self.shared.lock();
                 if shared.is_closed || shared.number != number {
                     return None;
@@ -306,8 +338,9 @@ impl RouteRunner {
                 if let Some(work) = shared.next_work(self) {
                     return Some(work);
                 }
-            }
-            self.rest_until_called(calls).await;
+                shared.mailbox.due_at()
+            };
+            self.rest_until_called(calls, due_at).await;
         }
     }
 
@@ -354,13 +387,14 @@ impl RouteRunner {
     pub(super) async fn has_work(&self, number: u64) {
         loop {
             let calls = self.calls.load(Ordering::Acquire);
-            {
+            let due_at = {
                 let shared = self.shared.lock();
                 if shared.is_closed || shared.number != number || shared.has_work() {
                     return;
                 }
-            }
-            self.rest_until_called(calls).await;
+                shared.mailbox.due_at()
+            };
+            self.rest_until_called(calls, due_at).await;
         }
     }
 
