@@ -72,6 +72,8 @@ pub struct Client {
     pub user: Option<Arc<str>>,
     /// Stamp of the newest durable change of the session itself: its row, its subscriptions, its exchanges.
     pub changed: Mark,
+    /// Stamp of the newest turn with messages that it has published.
+    pub(crate) published: Mark,
     /// Messages that were dropped because its queue was full.
     pub dropped: Dropped,
     /// Mutable state, under the one lock of the session.
@@ -271,6 +273,7 @@ impl Client {
             wire: AtomicU64::new(Wire::AWAY.pack()),
             is_durable: AtomicBool::new(!state.expiry.ends_with_connection()),
             changed: Mark::default(),
+            published: Mark::default(),
             dropped: Dropped::default(),
             is_slow: AtomicBool::new(false),
             state: Mutex::new(state),

@@ -325,6 +325,26 @@ impl Turn {
         client.changed.set(self.stamp());
     }
 
+    /// Notes that a message of a Client is in this turn, so that another thread lets nothing of its next connection come before it \[MQTT-4.6.0-6\]. False when another
+    /// connection has taken the session over.
+    pub(crate) fn brings_message_of(&mut self, client: &Client, connection: &Connection) -> bool {
+        if client.published.get() == self.log.seat.current() {
+            return true;
+        }
+        // Under the lock under which sessions are taken over.
+        let state = client.state.lock();
+        let is_own = state.link.as_ref().is_some_and(|link| std::ptr::addr_eq(&*link.connection, connection));
+        if is_own {
+            client.published.set(self.stamp());
+        }
+        is_own
+    }
+
+    /// Whether a message of a Client is in this turn.
+    pub(crate) fn has_message_of(&self, client: &Client) -> bool {
+        client.published.get() == self.log.seat.current()
+    }
+
     /// Whether the newest change of something is in the turn of another thread, which a change of this turn would overtake.
     pub(crate) fn is_overtaking(&self, stamp: Stamp) -> bool {
         self.log.seat.is_overtaking(stamp, &self.core.turns, &*self.core.log)

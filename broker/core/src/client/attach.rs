@@ -41,7 +41,7 @@ pub enum NotAttached {
     /// The Client's account was removed, or got another password, after the login.
     #[error("the account has changed meanwhile")]
     AccountChanged,
-    /// The newest change of the session is in another thread's unfinished turn and would be overtaken on its way to the store.
+    /// The newest change of the session, or a message that it has published, is in another thread's unfinished turn and would be overtaken.
     #[error("the session changes on another thread")]
     InTurn(Stamp),
 }
@@ -123,13 +123,13 @@ type LeftWill = (Box<WillMessage>, Arc<Identity>);
 /// [`NotAttached::InTurn`]; the other connection ends by itself then, like one that is closed for any other reason.
 fn take_over(client: &Client, request: &Request, turn: &Turn) -> Result<Option<LeftWill>, NotAttached> {
     let mut state = client.state.lock();
-    let changed = client.changed.get();
-    if turn.is_overtaking(changed) {
+    let in_turn = [client.changed.get(), client.published.get()];
+    if let Some(stamp) = in_turn.into_iter().find(|stamp| turn.is_overtaking(*stamp)) {
         if let Some(old) = &mut state.link {
             old.tell(&CloseReason::TakenOver);
             old.connection.request_close(CloseReason::TakenOver);
         }
-        return Err(NotAttached::InTurn(changed));
+        return Err(NotAttached::InTurn(stamp));
     }
     if let Some(mut old) = state.link.take() {
         client.set_wire(None);

@@ -64,8 +64,9 @@ pub(super) fn end(
     if let Phase::Open(mut open) = phase {
         protocol::publish_rest(&mut open, turn);
         turn.tell(|above, turn| above.disconnects(turn, &open.client, connection, &reason, failure));
-        // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it.
-        if turn.may_hold_for(&open.client) {
+        // What this turn still holds for the Client leaves before the socket closes, and its replies to pipelined packets with it; what it has published does
+        // before the session may end, which another thread would not see then.
+        if turn.may_hold_for(&open.client) || turn.has_message_of(&open.client) {
             turn.flush();
         }
         open.client.tell(connection, &reason);

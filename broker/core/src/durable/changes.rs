@@ -197,6 +197,11 @@ impl Seat {
         self.stamp
     }
 
+    /// The stamp of the turn under way, which nothing need carry.
+    pub(crate) fn current(&self) -> Stamp {
+        self.stamp
+    }
+
     /// Whether changes of this turn carry its stamp.
     pub(crate) fn is_stamped(&self) -> bool {
         self.is_stamped

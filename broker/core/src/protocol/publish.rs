@@ -61,6 +61,9 @@ pub(super) fn handle(
     packet: Span,
     body: Span,
 ) -> Result<(), CloseReason> {
+    if !turn.brings_message_of(&open.client, connection) {
+        return Err(connection.take_close().unwrap_or(CloseReason::TakenOver));
+    }
     let asked = open.unfinished.take();
     capacity::fill_queues(turn);
     let received = receive(connection, open, turn, header, packet, body)?;

@@ -501,3 +501,33 @@ fn a_will_comes_once_although_its_turn_was_relieved() {
         assert_eq!(stage.got(0), [tag], "{seed}");
     }
 }
+
+/// A message of QoS 0 is in the turn of a thread that stands still, and its Client comes back on another one.
+#[test]
+fn what_a_new_connection_publishes_comes_behind_what_the_old_one_did() {
+    for has_ended in [false, true] {
+        let mut stage = Stage::new(2);
+        stage.connects(0, 2, true, 0);
+        stage.connects(1, 1, true, 0);
+        stage.comes_to_rest();
+        stage.subscribes(0, TOPICS[0], QoS::AtMostOnce);
+        stage.comes_to_rest();
+        let first = stage.publishes(1, TOPICS[0], QoS::AtMostOnce);
+        if has_ended {
+            stage.machine.wire(1).unwrap().lock().end();
+        }
+        stage.run(&[Task::Connection(1), Task::Connection(1)]);
+        stage.connects(1, 4, true, 0);
+        let others = [Task::Connection(4), Task::Flush(0), Task::Store, Task::Commits(0), Task::Look(0)];
+        for _ in 0..3 {
+            stage.run(&others);
+        }
+        let second = stage.publishes(1, TOPICS[0], QoS::AtMostOnce);
+        for _ in 0..3 {
+            stage.run(&others);
+        }
+        stage.comes_to_rest();
+        let got: Vec<Tag> = stage.got[0].iter().filter_map(|got| Tag::read(&got.payload)).collect();
+        assert_eq!(got, [first, second], "has ended: {has_ended}");
+    }
+}
