@@ -502,7 +502,7 @@ fn a_will_comes_once_although_its_turn_was_relieved() {
     }
 }
 
-/// A message of QoS 0 is in the turn of a thread that stands still, and its Client comes back on another one.
+/// A message of QoS 0 is in the turn of a thread that stands still, and its Client comes back on another one \[MQTT-4.6.0-6\].
 #[test]
 fn what_a_new_connection_publishes_comes_behind_what_the_old_one_did() {
     for has_ended in [false, true] {
