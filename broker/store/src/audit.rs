@@ -9,7 +9,8 @@ use redb::ReadTransaction;
 
 use crate::TenantId;
 use crate::error::StoreError;
-use crate::load::{self, LoadError};
+use crate::load;
+use crate::load_error::LoadError;
 use crate::secret::SecretCipher;
 use crate::snapshot::Snapshot;
 use crate::store::Store;

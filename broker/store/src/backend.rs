@@ -10,6 +10,8 @@ use std::sync::Arc;
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{BackendError, StorageBackend};
 
+#[cfg(feature = "fault-points")]
+mod faulty;
 mod resync;
 
 pub use resync::{NoNote, Note};
@@ -42,7 +44,7 @@ pub(crate) fn factory(durability: Durability, path: PathBuf) -> BackendFactory {
         Durability::None => return shared_memory()(),
     };
     #[cfg(feature = "fault-points")]
-    let factory = crate::fault::disk(factory);
+    let factory = faulty::disk(factory);
     factory
 }
 
@@ -50,7 +52,7 @@ pub(crate) fn factory(durability: Durability, path: PathBuf) -> BackendFactory {
 pub(crate) fn new_file(path: PathBuf) -> BackendFactory {
     let factory: BackendFactory = Box::new(move || Ok(Box::new(file_backend(&path, true)?)));
     #[cfg(feature = "fault-points")]
-    let factory = crate::fault::disk(factory);
+    let factory = faulty::disk(factory);
     factory
 }
 

@@ -10,7 +10,18 @@ use tracing::{info, warn};
 
 use crate::error::OpenError;
 use crate::limits::{FREE_BYTES_AT_START_MIN, FREE_BYTES_MIN};
-use crate::store::DATABASE_FILE;
+
+/// Name of the database file within the data directory.
+pub(crate) const DATABASE_FILE: &str = "lotmq.redb";
+
+/// Name of the file that is made of a backup.
+pub(crate) const STAGED_FILE: &str = "lotmq.redb.restore";
+
+/// Removes what a restore has left that was cut off.
+pub(crate) fn forget_staged(directory: &Path) {
+    // Usually there is nothing.
+    let _ = std::fs::remove_file(directory.join(STAGED_FILE));
+}
 
 /// Name of the lock file. It stays when the process ends; only the lock on it counts.
 const LOCK_FILE: &str = "lotmq.lock";

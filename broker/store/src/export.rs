@@ -16,7 +16,7 @@ use std::io::{self, Read, Write};
 use redb::{ReadTransaction, ReadableTable, TableDefinition, WriteTransaction};
 
 use crate::error::{Corruption, ImportError};
-use crate::load::{LoadError, from_redb};
+use crate::load_error::{LoadError, from_redb};
 use crate::table::{
     BackupClass, LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, QUEUES, QUEUES_NAME, SCHEMA_VERSION, TABLES, Table,
 };

@@ -1,15 +1,10 @@
 //! Faults on purpose, so that tests can show that they would be noticed. Not in the binary that users build.
 
 use std::io;
-use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
-
-use redb::{BackendError, StorageBackend};
 
 use crate::Batch;
-use crate::backend::{AnyBackend, BackendFactory, delegate, delegate_locks};
 use crate::error::{CommitError, CommitErrorKind};
 
 /// What is done wrong.
@@ -79,73 +74,17 @@ pub(crate) fn without_lost<'b>(
 /// What the fault begins with that is a disk whose state a file says, behind it the path of that file.
 const DISK: &str = "disk:";
 
-/// How often a disk that hangs looks whether it still does.
-const HANG_PAUSE: Duration = Duration::from_millis(2);
-
-/// Puts a disk under the store that does what a file says, if `LOTMQ_STORE_FAULT` wants it.
-///
-/// The file is read at every call. It says `full`, `read-only`, `write-eio`, `sync-eio`, `hang`, or `kept-eio` for [`kept`]; all is well with anything else,
-/// or without it.
-pub(crate) fn disk(factory: BackendFactory) -> BackendFactory {
+/// The file that says how the disk under the store does, if `LOTMQ_STORE_FAULT` wants one.
+pub(crate) fn disk_state() -> Option<PathBuf> {
     let fault = std::env::var("LOTMQ_STORE_FAULT").unwrap_or_default();
-    let Some(state) = fault.strip_prefix(DISK).map(PathBuf::from) else { return factory };
-    Box::new(move || Ok(Box::new(Disk(AnyBackend(factory()?), state.clone()))))
+    fault.strip_prefix(DISK).map(PathBuf::from)
 }
 
 /// Fails for what was refused before, while the disk says `kept-eio`.
 pub(crate) fn kept(is_kept: bool) -> Result<(), CommitError> {
-    let fault = std::env::var("LOTMQ_STORE_FAULT").unwrap_or_default();
-    let Some(state) = fault.strip_prefix(DISK).filter(|_| is_kept) else { return Ok(()) };
+    let Some(state) = disk_state().filter(|_| is_kept) else { return Ok(()) };
     match std::fs::read_to_string(state).is_ok_and(|state| state.trim() == "kept-eio") {
         true => Err(CommitError { kind: CommitErrorKind::Io, detail: "injected".into() }),
         false => Ok(()),
     }
-}
-
-#[derive(Debug)]
-struct Disk(AnyBackend, PathBuf);
-
-impl Disk {
-    fn state(&self) -> String {
-        std::fs::read_to_string(&self.1).unwrap_or_default().trim().to_owned()
-    }
-
-    fn before_write(&self) -> io::Result<()> {
-        match self.state().as_str() {
-            "full" => Err(io::ErrorKind::StorageFull.into()),
-            "read-only" => Err(io::ErrorKind::ReadOnlyFilesystem.into()),
-            "write-eio" => Err(rustix::io::Errno::IO.into()),
-            _ => Ok(()),
-        }
-    }
-}
-
-impl StorageBackend for Disk {
-    delegate! {
-        len() -> io::Result<u64>;
-        read(offset: u64, out: &mut [u8]) -> io::Result<()>;
-        close() -> io::Result<()>;
-    }
-
-    fn set_len(&self, len: u64) -> io::Result<()> {
-        self.before_write()?;
-        self.0.set_len(len)
-    }
-
-    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.before_write()?;
-        self.0.write(offset, data)
-    }
-
-    fn sync_data(&self) -> io::Result<()> {
-        while self.state() == "hang" {
-            std::thread::sleep(HANG_PAUSE);
-        }
-        if self.state() == "sync-eio" {
-            return Err(rustix::io::Errno::IO.into());
-        }
-        self.0.sync_data()
-    }
-
-    delegate_locks!();
 }

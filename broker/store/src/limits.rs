@@ -127,3 +127,6 @@ impl Default for Limits {
         }
     }
 }
+
+/// Bytes of the cache of what is done to a closed store.
+pub(crate) const OFFLINE_CACHE_BYTES: usize = 32 << 20;

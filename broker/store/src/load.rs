@@ -1,119 +1,27 @@
 //! Opening the database file: creating the schema, checking it, reading every table.
 
 use std::collections::HashMap;
-use std::io;
-use std::path::{Path, PathBuf};
 
 use redb::{
-    Builder, Database, DatabaseError, ReadTransaction, ReadableDatabase, ReadableTable, StorageError,
-    TableDefinition, TableError,
+    Builder, Database, ReadTransaction, ReadableDatabase, ReadableTable, TableDefinition, TableError,
 };
 
 use crate::backend::{AnyBackend, BackendFactory};
-use crate::contain;
-use crate::directory;
-use crate::error::{Corruption, OpenError};
-use crate::limits::{CHECK_AT_OPEN_BYTES_MAX, FREE_BYTES_MIN};
+use crate::error::Corruption;
+use crate::limits::CHECK_AT_OPEN_BYTES_MAX;
+use crate::load_error::{LoadError, from_redb};
 use crate::log::contents::{Reader, Wanted};
-use crate::log::index::{IndexError, LogIndex, Pages};
+use crate::log::index::{LogIndex, Pages};
 use crate::log::page::Entry;
 use crate::log::replay::{self, Replayed, Rows};
-use crate::offline;
 use crate::overlay::Overlay;
 use crate::recovered::{Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession};
-use crate::rescue;
 use crate::secret::SecretCipher;
 use crate::table::{
     LOG, MetaRow, PAYLOADS, QUEUES, Row, SCHEMA_VERSION, SecretRow, SessionRow, SubscriptionRow, Table,
     TenantRow, meta, read, seal,
 };
 use crate::{MembershipId, MessageId, SessionId, TenantId};
-
-/// Why a database could not be loaded, before the path is known.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum LoadError {
-    #[error("{0}")]
-    Corrupted(#[from] Corruption),
-    #[error("schema version {0} is newer than {SCHEMA_VERSION}")]
-    SchemaTooNew(u64),
-    #[error("in use by another process")]
-    InUse,
-    #[error("{0}")]
-    Io(io::Error),
-}
-
-impl LoadError {
-    /// An error on opening a table that must be there.
-    pub(crate) fn table(table: &'static str, error: TableError) -> Self {
-        if let TableError::Storage(error) = error {
-            return error.into();
-        }
-        Self::Corrupted(Corruption::ForeignTable { table, reason: error.to_string() })
-    }
-
-    pub(crate) fn at(self, path: &Path) -> OpenError {
-        let path = path.to_owned();
-        match self {
-            Self::Corrupted(detail) => OpenError::Corrupted { path, detail },
-            Self::SchemaTooNew(found) => OpenError::SchemaTooNew { path, found, known: SCHEMA_VERSION },
-            Self::InUse => OpenError::InUse { dir: path, pid: None },
-            Self::Io(source) => io_error(path, source),
-        }
-    }
-}
-
-fn io_error(path: PathBuf, source: io::Error) -> OpenError {
-    use io::ErrorKind::{IsADirectory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
-    if matches!(source.kind(), StorageFull | QuotaExceeded) {
-        let free_bytes = directory::free_bytes(&path).unwrap_or(0);
-        return OpenError::NoSpace { path, free_bytes, needed_bytes: FREE_BYTES_MIN };
-    }
-    if matches!(source.kind(), PermissionDenied | ReadOnlyFilesystem | IsADirectory) {
-        return OpenError::NotWritable { path, source };
-    }
-    OpenError::Io { path, source }
-}
-
-impl From<IndexError> for LoadError {
-    fn from(error: IndexError) -> Self {
-        match error {
-            IndexError::Malformed(error) => Self::Corrupted(Corruption::Structure(error.to_string())),
-            IndexError::Page(corruption) => Self::Corrupted(corruption),
-            IndexError::Storage(error) => from_redb(error),
-        }
-    }
-}
-
-impl From<StorageError> for LoadError {
-    fn from(error: StorageError) -> Self {
-        from_redb(error)
-    }
-}
-
-/// redb reports a file that is none of its own, or that ends early, as an input/output error of these kinds.
-fn is_format_error(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof)
-}
-
-impl From<DatabaseError> for LoadError {
-    fn from(error: DatabaseError) -> Self {
-        if matches!(error, DatabaseError::DatabaseAlreadyOpen) {
-            return Self::InUse;
-        }
-        from_redb(error)
-    }
-}
-
-pub(crate) fn from_redb(error: impl Into<redb::Error>) -> LoadError {
-    let error = error.into();
-    let text = error.to_string();
-    if let redb::Error::Io(error) = error
-        && !is_format_error(&error)
-    {
-        return LoadError::Io(error);
-    }
-    LoadError::Corrupted(Corruption::Structure(text))
-}
 
 /// An open database and what the writer must know of it.
 pub(crate) struct Loaded {
@@ -124,11 +32,6 @@ pub(crate) struct Loaded {
     pub(crate) orphaned_payloads: Vec<MessageId>,
     /// Sessions numbered below this may exist.
     pub(crate) sessions_reserved: u64,
-}
-
-/// Runs what touches a file that may be damaged, on which redb can panic.
-pub(crate) fn contained<T>(run: impl FnOnce() -> Result<T, LoadError>) -> Result<T, LoadError> {
-    contain::contained(run).unwrap_or_else(|panic| Err(LoadError::Corrupted(Corruption::Unreadable(panic))))
 }
 
 /// Opens the file, makes the schema if it is empty, and checks what is needed before going on. Nothing is changed in one that is damaged.
@@ -147,22 +50,6 @@ pub(crate) fn open_database(
 pub(crate) fn open_view(factory: &BackendFactory, cache_bytes: usize) -> Result<Database, LoadError> {
     let (overlay, _) = Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
     Ok(open_backend(overlay, cache_bytes)?.0)
-}
-
-/// Opens a file in which damage was met: all of its tree is checked, however large it is, and nothing is undone that was committed. Nothing is
-/// changed in one that is damaged.
-pub(crate) fn open_checked(factory: &BackendFactory, cache_bytes: usize) -> Result<Database, LoadError> {
-    let (overlay, pending) =
-        Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
-    let view = overlay.clone();
-    let before = rescue::header_of(&view).map_err(LoadError::Io)?;
-    let (mut database, _) = open_backend(overlay, cache_bytes)?;
-    database.check_integrity()?;
-    if rescue::is_undone(&before, &rescue::header_of(&view).map_err(LoadError::Io)?) {
-        return Err(Corruption::Structure("what was committed last is damaged".to_owned()).into());
-    }
-    pending.settle().map_err(LoadError::Io)?;
-    Ok(database)
 }
 
 /// Opens what is there, and makes it what this version writes.
@@ -193,13 +80,6 @@ pub(crate) fn open_as_it_is(
     }
     check_schema(&database)?;
     Ok((database, is_new))
-}
-
-/// Reads everything once, and keeps nothing of it: the first thing that is damaged is an error.
-pub(crate) fn load_contents(database: &Database) -> Result<(), LoadError> {
-    let mut found = Vec::new();
-    offline::contents(database, &mut found)?;
-    found.into_iter().next().map_or(Ok(()), |first| Err(first.into()))
 }
 
 /// Definition of a row table, and the first version of the schema that has it.

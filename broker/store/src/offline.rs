@@ -3,22 +3,19 @@
 use std::io::{Read, Write};
 use std::path::Path;
 
-use redb::{Database, ReadTransaction, ReadableDatabase, ReadableTable};
+use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use crate::backend::{self, Durability};
-use crate::directory;
+use crate::directory::{self, DATABASE_FILE};
 use crate::error::{Corruption, ImportError, OpenError};
 use crate::export::{self, TableSize};
-use crate::load::{self, LoadError, from_redb};
-use crate::log::replay;
+use crate::limits::OFFLINE_CACHE_BYTES;
+use crate::load;
+use crate::load_error::{LoadError, contained, from_redb};
 use crate::overlay::Overlay;
-use crate::recovered::RecoveredQueues;
 use crate::rescue::{self, Consent};
-use crate::store::{DATABASE_FILE, Store, refuse_empty};
-use crate::table::{self, BackupClass, QuarantineRow, SessionRow, TABLES, Table};
-
-/// Cache of these operations in bytes.
-pub(crate) const CACHE_BYTES: usize = 32 << 20;
+use crate::store::{Store, refuse_empty};
+use crate::table::{BackupClass, QuarantineRow, TABLES, Table};
 
 /// Sizes of a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,7 +48,7 @@ impl Store {
     /// See [`OpenError`].
     pub fn schema(path: &Path) -> Result<u64, OpenError> {
         looking(path, |overlay| {
-            let (database, _) = load::open_as_it_is(overlay, CACHE_BYTES)?;
+            let (database, _) = load::open_as_it_is(overlay, OFFLINE_CACHE_BYTES)?;
             load::schema(&database.begin_read().map_err(from_redb)?)
         })
     }
@@ -175,9 +172,9 @@ fn with_database<T>(
     // Before the lock, which would make the directory.
     refuse_empty(&file)?;
     let _lock = directory::enter(path)?;
-    let result = load::contained(|| {
+    let result = contained(|| {
         let factory = backend::factory(Durability::Fsync, file.clone());
-        let (mut database, _) = load::open_database(&factory, CACHE_BYTES)?;
+        let (mut database, _) = load::open_database(&factory, OFFLINE_CACHE_BYTES)?;
         work(&mut database)
     });
     result.map_err(|error| error.at(&file))
@@ -189,7 +186,7 @@ fn reading<T>(
     work: impl FnOnce(&ReadTransaction) -> Result<T, LoadError>,
 ) -> Result<T, OpenError> {
     looking(path, |overlay| {
-        let (database, _) = load::open_backend(overlay, CACHE_BYTES)?;
+        let (database, _) = load::open_backend(overlay, OFFLINE_CACHE_BYTES)?;
         let transaction = database.begin_read().map_err(from_redb)?;
         work(&transaction)
     })
@@ -200,7 +197,7 @@ fn looking<T>(path: &Path, work: impl FnOnce(Overlay) -> Result<T, LoadError>) -
     let file = path.join(DATABASE_FILE);
     refuse_empty(&file)?;
     let _lock = directory::enter_to_read(path)?;
-    let result = load::contained(|| work(rescue::overlay(&file)?));
+    let result = contained(|| work(rescue::overlay(&file)?));
     result.map_err(|error| error.at(&file))
 }
 
@@ -208,7 +205,7 @@ fn looking<T>(path: &Path, work: impl FnOnce(Overlay) -> Result<T, LoadError>) -
 pub(crate) fn fill(part: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, ImportError> {
     let factory = backend::new_file(part.to_owned());
     let failed = |error: LoadError| ImportError::Load(error.to_string());
-    let (database, _) = load::open_database(&factory, CACHE_BYTES).map_err(failed)?;
+    let (database, _) = load::open_database(&factory, OFFLINE_CACHE_BYTES).map_err(failed)?;
     load::clear(&database).map_err(failed)?;
     let sizes = export::read(&database, input)?;
     load::check_schema(&database).map_err(failed)?;
@@ -229,46 +226,4 @@ fn sizes(transaction: &ReadTransaction) -> Result<Vec<TableSize>, LoadError> {
             Ok(size)
         })
         .collect()
-}
-
-/// Looks for damage in every row and every message.
-pub(crate) fn contents(database: &Database, found: &mut Vec<Corruption>) -> Result<(), LoadError> {
-    let transaction = database.begin_read().map_err(from_redb)?;
-    rows(&transaction, found)?;
-    let log = load::contained(|| {
-        let (sessions, _) = load::checked_rows::<SessionRow>(&transaction)?;
-        let sessions: Vec<_> = sessions.iter().map(|session| session.id).collect();
-        let index = replay::whole(&transaction, &sessions)?;
-        load::queues(&transaction, &index, &replay::NoPages, &sessions, RecoveredQueues::Whole)?;
-        replay::check_rows(&transaction, &index, &sessions)
-    });
-    log.or_else(|error| note(found, error))
-}
-
-/// Keeps damage and hands on other errors.
-fn note(found: &mut Vec<Corruption>, error: LoadError) -> Result<(), LoadError> {
-    match error {
-        LoadError::Corrupted(corruption) => found.push(corruption),
-        LoadError::SchemaTooNew(_) | LoadError::InUse | LoadError::Io(_) => return Err(error),
-    }
-    Ok(())
-}
-
-fn rows(transaction: &ReadTransaction, found: &mut Vec<Corruption>) -> Result<(), LoadError> {
-    for &table in Table::ALL {
-        let checked = load::contained(|| {
-            let mut damaged = Vec::new();
-            let Some(rows) = load::open_if_made(transaction, table)? else { return Ok(damaged) };
-            for row in rows.iter()? {
-                let (key, value) = row?;
-                damaged.extend(table::check(table, key.value(), value.value()).err());
-            }
-            Ok(damaged)
-        });
-        match checked {
-            Ok(damaged) => found.extend(damaged),
-            Err(error) => note(found, error)?,
-        }
-    }
-    Ok(())
 }

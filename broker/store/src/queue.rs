@@ -4,7 +4,6 @@
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex, MutexGuard};
@@ -12,11 +11,10 @@ use parking_lot::{Condvar, Mutex, MutexGuard};
 use crate::Ticket;
 use crate::batch::Batch;
 use crate::clock::Clock;
-use crate::error::{CommitError, StoreError};
+use crate::error::StoreError;
 use crate::limits::{LINGER_COMMIT_MIN, LINGER_RANGE, Limits};
 use crate::rare::{Rare, is_taken};
-use crate::reader::Request;
-use crate::snapshot::Snapshot;
+use crate::request::{Damage, Reader, Request};
 
 /// The waiting batches, oldest first.
 #[derive(Debug)]
@@ -44,17 +42,6 @@ struct State {
     requests: Vec<Request>,
     damage: Option<Damage>,
     is_closed: bool,
-}
-
-/// Where a snapshot that was asked for is waited for.
-pub(crate) type Reader = SyncSender<Result<Snapshot, StoreError>>;
-
-/// The tree of the file was found to be damaged by somebody who read in it.
-#[derive(Debug)]
-pub(crate) struct Damage {
-    /// [`Shared::closings`](crate::writer::Shared::closings) when the reading began.
-    pub(crate) closings: u64,
-    pub(crate) error: CommitError,
 }
 
 /// Batches to be committed together; none when there are only readers to be served, or nothing at all.

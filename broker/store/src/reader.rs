@@ -5,7 +5,6 @@
 //!
 //! Invariant: nothing is handed on that was read after the file was closed.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -15,52 +14,15 @@ use lotmq_pulse::Pulse;
 use lotmq_pulse::limits::BEAT_PERIOD;
 use redb::ReadTransaction;
 
-use crate::error::{CommitError, CommitErrorKind, Corruption, StoreError};
-use crate::load::{self, LoadError};
+use crate::SessionId;
+use crate::error::{CommitError, CommitErrorKind, StoreError};
+use crate::load_error::{LoadError, contained};
+use crate::log::contents::RecoveredDelivery;
 use crate::log::contents::{Reader, Wanted};
 use crate::log::index::Slice;
 use crate::metrics;
-use crate::queue::Damage;
-use crate::recovered::RecoveredDelivery;
-use crate::writer::Shared;
-use crate::{MessageId, SessionId};
-
-/// Messages of a session's queue, in order.
-#[derive(Debug, Default)]
-pub struct QueueSlice {
-    /// Those that could be read.
-    pub deliveries: Vec<RecoveredDelivery>,
-    /// The last one, readable or not: the next slice begins behind it. `None` when there was none, or the first was too large.
-    pub last: Option<MessageId>,
-    /// Nothing waits behind them.
-    pub is_last: bool,
-    /// Messages that are damaged on the disk: they are left out and stay there.
-    pub damaged: u32,
-    /// What is wrong with the first of them.
-    pub first_damage: Option<Corruption>,
-}
-
-/// What becomes of a request: called on the reader's thread, or on that of the writer when it fails. It must not block.
-pub type OnSlice = Box<dyn FnOnce(Result<QueueSlice, StoreError>) + Send>;
-
-/// Which messages are wanted.
-pub(crate) struct Request {
-    pub(crate) session: SessionId,
-    pub(crate) after: MessageId,
-    pub(crate) messages_max: usize,
-    pub(crate) bytes_max: u64,
-    pub(crate) first_bytes_max: u64,
-    pub(crate) reply: OnSlice,
-}
-
-impl fmt::Debug for Request {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Request")
-            .field("session", &self.session)
-            .field("after", &self.after)
-            .finish_non_exhaustive()
-    }
-}
+use crate::request::{Damage, QueueSlice, Request};
+use crate::shared::Shared;
 
 /// A request, and where its messages are.
 pub(crate) struct Work {
@@ -90,7 +52,7 @@ impl Work {
     /// Reads what is wanted, and hands it on.
     pub(crate) fn serve(self, shared: &Shared) {
         let Self { transaction, closings, slice, request } = self;
-        let read = load::contained(|| read(&transaction, &slice, request.session));
+        let read = contained(|| read(&transaction, &slice, request.session));
         drop(transaction);
         let lost =
             || CommitError { kind: CommitErrorKind::Unavailable, detail: "the store was closed".into() };

@@ -2,17 +2,16 @@
 
 use std::fmt;
 use std::num::NonZeroU16;
-use std::sync::Arc;
 
-use bytes::Bytes;
 use zeroize::Zeroizing;
 
+pub use crate::log::contents::{RecoveredDelivery, StoredMessage};
 pub use crate::log::page::Waiting;
 use crate::table::{
     DefinitionRow, EnvironmentRow, KeepRow, MetaRow, ModuleRow, ProjectRow, QuarantineRow, RetainedRow,
     SessionRow, SettingRow, SubscriptionRow, TenantRow, UserRow,
 };
-use crate::{MembershipId, MessageId, TenantId};
+use crate::{MessageId, TenantId};
 
 /// The contents of the store at start. Lists are ordered by key: by tenant, then by name, unless said otherwise.
 #[derive(Debug, Default)]
@@ -74,44 +73,6 @@ pub struct RecoveredSession {
     pub pubrel: Vec<(NonZeroU16, MessageId)>,
     /// Incoming QoS 2 Packet Identifiers that are not released: a PUBLISH with one of them is a repetition.
     pub qos2_received: Vec<NonZeroU16>,
-}
-
-/// A message in the queue of a session.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RecoveredDelivery {
-    /// The message; shared between the sessions that have it.
-    pub message: Arc<StoredMessage>,
-    /// QoS of the delivery.
-    pub qos: u8,
-    /// RETAIN flag of the delivery.
-    pub retain: bool,
-    /// Subscription Identifiers to send along.
-    pub subscription_ids: Vec<u32>,
-    /// The Packet Identifier under which it was sent.
-    pub packet_id: Option<NonZeroU16>,
-    /// Membership by which it came; `None` where that was a subscription of the session's own.
-    pub membership: Option<MembershipId>,
-}
-
-/// A message, read back. The fields are those of [`MessageRef`](crate::MessageRef).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredMessage {
-    /// Its number.
-    pub id: MessageId,
-    /// Its tenant.
-    pub tenant: TenantId,
-    /// Topic Name.
-    pub topic: String,
-    /// Properties of the PUBLISH.
-    pub properties: Bytes,
-    /// Payload.
-    pub payload: Bytes,
-    /// QoS of the PUBLISH.
-    pub qos: u8,
-    /// When it was received, in milliseconds since 1970.
-    pub published_at_ms: u64,
-    /// When it expires, in milliseconds since 1970.
-    pub expires_at_ms: Option<u64>,
 }
 
 /// A secret, decrypted.

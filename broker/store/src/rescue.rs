@@ -18,13 +18,14 @@ use std::path::Path;
 
 use redb::{Builder, Database, ReadableDatabase as _};
 
-use crate::backend;
-use crate::directory;
+use crate::backend::{self, AnyBackend, BackendFactory};
+use crate::check;
+use crate::directory::{self, DATABASE_FILE};
 use crate::error::{Corruption, OpenError};
-use crate::load::{self, LoadError};
-use crate::offline::CACHE_BYTES;
+use crate::limits::OFFLINE_CACHE_BYTES;
+use crate::load;
+use crate::load_error::{LoadError, contained, from_redb};
 use crate::overlay::Overlay;
-use crate::store::DATABASE_FILE;
 
 use heal::heal;
 pub(crate) use heal::{header, header_of, is_undone};
@@ -45,6 +46,22 @@ pub(crate) enum Consent {
     Protecting,
 }
 
+/// Opens a file in which damage was met: all of its tree is checked, however large it is, and nothing is undone that was committed. Nothing is
+/// changed in one that is damaged.
+pub(crate) fn open_checked(factory: &BackendFactory, cache_bytes: usize) -> Result<Database, LoadError> {
+    let (overlay, pending) =
+        Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
+    let view = overlay.clone();
+    let before = header_of(&view).map_err(LoadError::Io)?;
+    let (mut database, _) = load::open_backend(overlay, cache_bytes)?;
+    database.check_integrity()?;
+    if is_undone(&before, &header_of(&view).map_err(LoadError::Io)?) {
+        return Err(Corruption::Structure("what was committed last is damaged".to_owned()).into());
+    }
+    pending.settle().map_err(LoadError::Io)?;
+    Ok(database)
+}
+
 /// Makes the store in a directory whole, whose lock is held. Returns what was put aside; nothing when nothing was damaged, or only table
 /// `queues`.
 ///
@@ -53,10 +70,10 @@ pub(crate) enum Consent {
 pub(crate) fn rescue(directory: &Path, consent: Consent) -> Result<Vec<Damage>, OpenError> {
     let path = directory.join(DATABASE_FILE);
     let tree = check_tree(&path);
-    if tree.is_ok() && load::contained(|| load::load_contents(&open_untouched(&path)?)).is_ok() {
+    if tree.is_ok() && contained(|| check::load_contents(&open_untouched(&path)?)).is_ok() {
         return Ok(Vec::new());
     }
-    let found = load::contained(|| look(&path)).map_err(|error| error.at(&path))?;
+    let found = contained(|| look(&path)).map_err(|error| error.at(&path))?;
     if found.damage.is_empty() && found.derived.is_empty() {
         // Damage that no row explains: nobody can tell what is missing.
         tree.map_err(|error| error.at(&path))?;
@@ -85,7 +102,7 @@ pub(crate) fn check(path: &Path) -> Result<Vec<Corruption>, LoadError> {
         Err(LoadError::Corrupted(corruption)) => found.push(corruption),
         other => other?,
     }
-    let rows = load::contained(|| {
+    let rows = contained(|| {
         load::check_schema(&open_healed(path)?.0)?;
         look(path)
     });
@@ -102,7 +119,7 @@ pub(crate) fn check(path: &Path) -> Result<Vec<Corruption>, LoadError> {
 /// Reads every row, and says what is damaged.
 fn look(path: &Path) -> Result<Findings, LoadError> {
     let (database, derived) = open_healed(path)?;
-    let mut findings = inspect(&database.begin_read().map_err(load::from_redb)?)?;
+    let mut findings = inspect(&database.begin_read().map_err(from_redb)?)?;
     findings.derived.extend(derived);
     Ok(findings)
 }
@@ -135,12 +152,12 @@ pub(crate) fn overlay(path: &Path) -> Result<Overlay, LoadError> {
 }
 
 fn database_on(overlay: Overlay) -> Result<Database, LoadError> {
-    Ok(Builder::new().set_cache_size(CACHE_BYTES).create_with_backend(overlay)?)
+    Ok(Builder::new().set_cache_size(OFFLINE_CACHE_BYTES).create_with_backend(overlay)?)
 }
 
 /// Verifies all checksums of redb's own.
 fn check_tree(path: &Path) -> Result<(), LoadError> {
-    load::contained(|| {
+    contained(|| {
         let mut database = open_untouched(path)?;
         database.check_integrity()?;
         Ok(())

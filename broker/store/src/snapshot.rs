@@ -17,10 +17,11 @@ use redb::ReadTransaction;
 use crate::TenantId;
 use crate::error::{CommitError, SnapshotError};
 use crate::export::{self, TableSize};
-use crate::load::{self, LoadError};
-use crate::queue::Damage;
+use crate::load;
+use crate::load_error::{LoadError, contained};
+use crate::request::Damage;
+use crate::shared::Shared;
 use crate::table::{ArchiveRow, BackupClass, named_key};
-use crate::writer::Shared;
 
 /// See the module's documentation.
 pub struct Snapshot {
@@ -75,7 +76,7 @@ impl Snapshot {
         run: impl FnOnce(&ReadTransaction) -> Result<T, LoadError>,
     ) -> Result<T, SnapshotError> {
         // A transaction whose file was closed reads anything, and redb may panic on it.
-        let found = load::contained(|| run(&self.transaction));
+        let found = contained(|| run(&self.transaction));
         if self.is_lost() {
             return Err(SnapshotError::Lost);
         }

@@ -16,25 +16,19 @@ use std::path::{Path, PathBuf};
 use redb::ReadableDatabase as _;
 
 use crate::backend::{self, Durability};
-use crate::directory;
+use crate::check;
+use crate::directory::{self, DATABASE_FILE};
 use crate::error::{ImportError, OpenError};
 use crate::export::{self, TableSize};
-use crate::load::{self, LoadError, from_redb};
-use crate::offline::{self, CACHE_BYTES};
-use crate::store::{DATABASE_FILE, Store};
+use crate::limits::OFFLINE_CACHE_BYTES;
+use crate::load;
+use crate::load_error::{LoadError, contained, from_redb};
+use crate::offline;
+use crate::store::Store;
 use crate::table::{BackupClass, SecretRow, TABLES};
-
-/// Name of the file that is made of a backup.
-const STAGED_FILE: &str = "lotmq.redb.restore";
 
 /// Second name of the store that was replaced last.
 const BEFORE_FILE: &str = "lotmq.redb.before-restore";
-
-/// Removes what a restore has left that was cut off.
-pub(crate) fn forget(directory: &Path) {
-    // Usually there is nothing.
-    let _ = std::fs::remove_file(directory.join(STAGED_FILE));
-}
 
 /// A point at which the tests kill the process.
 fn reached(place: &str) {
@@ -60,12 +54,12 @@ impl Store {
     /// See [`ImportError`]; nothing has changed then.
     pub fn stage(&self, input: &mut dyn Read) -> Result<Staged, ImportError> {
         let directory = self.directory.clone().ok_or(ImportError::NoFile)?;
-        forget(&directory);
+        directory::forget_staged(&directory);
         let mut staged = Staged { directory, tables: Vec::new(), locked_secrets: Vec::new() };
-        staged.tables = offline::fill(&staged.file(STAGED_FILE), input)?;
-        staged.locked_secrets = load::contained(|| {
-            let database = open(&staged.file(STAGED_FILE))?;
-            load::load_contents(&database)?;
+        staged.tables = offline::fill(&staged.file(directory::STAGED_FILE), input)?;
+        staged.locked_secrets = contained(|| {
+            let database = open(&staged.file(directory::STAGED_FILE))?;
+            check::load_contents(&database)?;
             let transaction = database.begin_read().map_err(from_redb)?;
             let (secrets, _) = load::checked_rows::<SecretRow>(&transaction)?;
             let locked = secrets.into_iter().filter(|row| self.cipher.open_row(row).is_none());
@@ -108,7 +102,7 @@ impl Staged {
         }
         directory::sync(&self.directory)?;
         reached("linked");
-        std::fs::rename(self.file(STAGED_FILE), &current)?;
+        std::fs::rename(self.file(directory::STAGED_FILE), &current)?;
         reached("renamed");
         #[cfg(feature = "fault-points")]
         crate::fault::spoil(&current)?;
@@ -117,8 +111,8 @@ impl Staged {
     }
 
     fn keep_other_parts(&self) -> Result<(), ImportError> {
-        load::contained(|| {
-            let (current, staged) = (self.file(DATABASE_FILE), self.file(STAGED_FILE));
+        contained(|| {
+            let (current, staged) = (self.file(DATABASE_FILE), self.file(directory::STAGED_FILE));
             let (from, to) = (open(&current)?, open(&staged)?);
             let reading = from.begin_read().map_err(from_redb)?;
             for info in TABLES.iter().filter(|info| self.keeps(info.backup)) {
@@ -134,7 +128,7 @@ impl Staged {
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        forget(&self.directory);
+        directory::forget_staged(&self.directory);
     }
 }
 
@@ -157,7 +151,7 @@ impl Installed {
 
 fn open(path: &Path) -> Result<redb::Database, LoadError> {
     let factory = backend::factory(Durability::Fsync, path.to_owned());
-    load::open_database(&factory, CACHE_BYTES).map(|(database, _)| database)
+    load::open_database(&factory, OFFLINE_CACHE_BYTES).map(|(database, _)| database)
 }
 
 fn failed(error: LoadError) -> ImportError {

@@ -14,27 +14,26 @@ use parking_lot::Mutex;
 use crate::backend::{self, AnyBackend, BackendFactory, Durability, NoNote, NoteFile};
 use crate::batch::Batch;
 use crate::clock::Clock;
-use crate::directory::{self, DirectoryLock};
+use crate::directory::{self, DATABASE_FILE, DirectoryLock};
 use crate::error::{CommitErrorKind, Corruption, OpenError, StoreError};
 use crate::file_identity::FileIdentity;
 use crate::group::Committer;
 use crate::limits::{Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
-use crate::load::{self, LoadError, Loaded};
+use crate::load::{self, Loaded};
+use crate::load_error::{LoadError, contained, from_redb};
 use crate::metrics::Metrics;
 use crate::overlay::Overlay;
 use crate::queue::{Pace, Queue};
-use crate::reader::{self, OnSlice, QueueSlice, Request, Work};
+use crate::reader::{self, Work};
 use crate::recovered::{Recovered, RecoveredQueues};
+use crate::request::{OnSlice, QueueSlice, Reader, Request};
 use crate::rescue::{self, Consent};
 use crate::secret::{KeySource, SecretCipher};
+use crate::shared::Shared;
 use crate::snapshot::Snapshot;
-use crate::staged;
 use crate::trouble::Trouble;
-use crate::writer::{OnCommit, Shared, Stepper, Steps, Surroundings, Writer};
+use crate::writer::{OnCommit, Stepper, Steps, Surroundings, Writer};
 use crate::{Ids, MessageId, SessionId, Ticket};
-
-/// Name of the database file within the data directory.
-pub(crate) const DATABASE_FILE: &str = "lotmq.redb";
 
 /// How to open a store.
 #[derive(Debug, Clone)]
@@ -156,7 +155,7 @@ impl Store {
         }
         let lock = directory::enter(&options.path)?;
         let cipher = SecretCipher::open(&options.secret_key, &options.path)?;
-        staged::forget(&options.path);
+        directory::forget_staged(&options.path);
         rescue::forget(&options.path);
         let is_new = create_if_missing(&path)?;
         let note = Box::new(NoteFile::within(&options.path));
@@ -409,7 +408,13 @@ impl Store {
     /// [`StoreError::Closed`], [`StoreError::CommitFailed`] when the file cannot be read, [`StoreError::Hangs`] after
     /// [`Limits::snapshot_wait`].
     pub fn snapshot(&self) -> Result<Snapshot, StoreError> {
-        let (reader, snapshot) = std::sync::mpsc::sync_channel(1);
+        let (sender, snapshot) = std::sync::mpsc::sync_channel(1);
+        let shared = Arc::clone(&self.shared);
+        let reader = Reader(Box::new(move |transaction| {
+            let snapshot = transaction.map(|transaction| Snapshot::new(transaction, shared));
+            // Who asked may have ended meanwhile.
+            let _ = sender.send(snapshot.map_err(StoreError::CommitFailed));
+        }));
         self.shared.queue.ask(reader)?;
         let waited = match &self.steps {
             Some(steps) => {
@@ -534,7 +539,7 @@ fn load_file(
     factory: &BackendFactory,
     cipher: &SecretCipher,
 ) -> Result<(Loaded, Recovered), OpenError> {
-    let loaded = load::contained(|| {
+    let loaded = contained(|| {
         let before = rescue::header(path).map_err(LoadError::Io);
         let (overlay, pending) =
             Overlay::over(AnyBackend(factory().map_err(LoadError::Io)?)).map_err(LoadError::Io)?;
@@ -542,7 +547,7 @@ fn load_file(
         let mut loaded = load::load_all(database, is_new, cipher, options.queues)?;
         if loaded.0.has_foreign_rows {
             // They are removed in place, which pages that are damaged do not stand: those are left behind with the file.
-            loaded.0.database.check_integrity().map_err(load::from_redb)?;
+            loaded.0.database.check_integrity().map_err(from_redb)?;
         }
         pending.settle().map_err(LoadError::Io)?;
         if rescue::is_undone(&before?, &rescue::header(path).map_err(LoadError::Io)?) {
@@ -559,7 +564,7 @@ fn load_from(
     factory: &BackendFactory,
     cipher: &SecretCipher,
 ) -> Result<(Loaded, Recovered), OpenError> {
-    let loaded = load::contained(|| {
+    let loaded = contained(|| {
         let (database, is_new) = load::open_database(factory, options.cache_bytes)?;
         load::load_all(database, is_new, cipher, options.queues)
     });
@@ -585,7 +590,7 @@ fn create_if_missing(path: &Path) -> Result<bool, OpenError> {
 
 /// Makes an empty database, all of which is on the disk when this returns.
 fn create(factory: &BackendFactory) -> Result<(), LoadError> {
-    load::contained(|| load::open_database(factory, 1024 * 1024).map(drop))
+    contained(|| load::open_database(factory, 1024 * 1024).map(drop))
 }
 
 /// Ours are never empty: they are renamed into place when they are complete. Taking an empty one for new would hide a loss.

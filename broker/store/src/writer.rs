@@ -4,12 +4,11 @@
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
 use std::sync::mpsc::Sender;
 use std::time::{Duration, Instant};
 
 use lotmq_pulse::Pulse;
-use redb::{Database, ReadableDatabase as _};
+use redb::{Database, ReadTransaction, ReadableDatabase as _};
 
 use crate::Ticket;
 use crate::backend::BackendFactory;
@@ -19,14 +18,16 @@ use crate::contain::{self, contained};
 use crate::error::{CommitError, CommitErrorKind, StoreError};
 use crate::file_identity::FileIdentity;
 use crate::group::{Committer, failed, unreadable};
-use crate::load::{self, LoadError};
+use crate::load;
+use crate::load_error::{self, LoadError};
 use crate::log::replay::Rows;
-use crate::metrics::{self, Counters};
-use crate::outcomes::Outcomes;
-use crate::queue::{Group, Pace, Queue, Reader};
+use crate::metrics;
+use crate::queue::{Group, Pace};
 use crate::rare::{Rare, is_taken};
-use crate::reader::{Request, Work};
-use crate::snapshot::Snapshot;
+use crate::reader::Work;
+use crate::request::{Reader, Request};
+use crate::rescue;
+use crate::shared::Shared;
 use crate::trouble::Trouble;
 
 mod stepped;
@@ -50,58 +51,6 @@ pub enum Committed {
 
 /// Called after every group, on the writer thread if there is one; it must not block. It may append.
 pub type OnCommit = Box<dyn Fn(Committed) + Send>;
-
-/// What the writer shares with [`Store`](crate::Store).
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) queue: Queue,
-    pub(crate) outcomes: Outcomes,
-    pub(crate) counters: Counters,
-    /// How often the file was closed: what was read of it before means nothing afterwards.
-    pub(crate) closings: AtomicU64,
-    /// Snapshots that somebody reads in.
-    pub(crate) snapshots: AtomicUsize,
-    /// Why nothing is stored at the moment; 0 while all is well.
-    failure: AtomicU8,
-}
-
-impl Shared {
-    pub(crate) fn new(queue: Queue) -> Self {
-        Self {
-            queue,
-            outcomes: Outcomes::default(),
-            counters: Counters::default(),
-            closings: AtomicU64::new(0),
-            snapshots: AtomicUsize::new(0),
-            failure: AtomicU8::new(0),
-        }
-    }
-
-    /// Whether somebody reads in a snapshot.
-    fn is_read(&self) -> bool {
-        self.snapshots.load(SeqCst) > 0
-    }
-
-    fn note_failure(&self, failure: Option<&CommitError>) {
-        let code = failure.and_then(|error| KINDS.iter().position(|kind| *kind == error.kind));
-        let code = code.and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0);
-        self.failure.store(code, Relaxed);
-    }
-
-    /// Why nothing is stored at the moment.
-    pub(crate) fn failure(&self) -> Option<CommitErrorKind> {
-        KINDS.get(usize::from(self.failure.load(Relaxed)).checked_sub(1)?).copied()
-    }
-}
-
-/// All of them, for [`Shared::failure`].
-const KINDS: [CommitErrorKind; 5] = [
-    CommitErrorKind::NoSpace,
-    CommitErrorKind::Io,
-    CommitErrorKind::Corrupted,
-    CommitErrorKind::Gone,
-    CommitErrorKind::Unavailable,
-];
 
 /// The state of the writer.
 pub(crate) struct Writer {
@@ -321,8 +270,7 @@ impl Writer {
     /// Gives a snapshot to everybody who asked for one.
     fn serve(&mut self, readers: Vec<Reader>) {
         for reader in readers {
-            // Who asked may have ended meanwhile.
-            let _ = reader.send(self.snapshot().map_err(StoreError::CommitFailed));
+            (reader.0)(self.begin_read());
         }
     }
 
@@ -368,10 +316,9 @@ impl Writer {
         }
     }
 
-    fn snapshot(&mut self) -> Result<Snapshot, CommitError> {
+    fn begin_read(&mut self) -> Result<ReadTransaction, CommitError> {
         let begin = |database: &Database| database.begin_read().map_err(failed);
-        let transaction = self.reading(begin).or_else(|error| self.viewing(begin).ok_or(error))?;
-        Ok(Snapshot::new(transaction, Arc::clone(&self.shared)))
+        self.reading(begin).or_else(|error| self.viewing(begin).ok_or(error))
     }
 
     /// Reads in the file; when it proves to be damaged, nothing more is stored before it was opened again and checked.
@@ -401,7 +348,7 @@ impl Writer {
         }
         if self.view.is_none() {
             self.place.as_ref().map_or(Ok(()), FileIdentity::check).ok()?;
-            self.view = load::contained(|| load::open_view(&self.factory, self.cache_bytes)).ok();
+            self.view = load_error::contained(|| load::open_view(&self.factory, self.cache_bytes)).ok();
         }
         let view = self.view.as_ref()?;
         contained(|| read(view)).ok()?.ok()
@@ -418,9 +365,9 @@ impl Writer {
         }
         // Another file is not opened in its place, and none is made.
         self.place.as_ref().map_or(Ok(()), FileIdentity::check)?;
-        let loaded = load::contained(|| {
+        let loaded = load_error::contained(|| {
             let database = match self.must_check {
-                true => load::open_checked(&self.factory, self.cache_bytes)?,
+                true => rescue::open_checked(&self.factory, self.cache_bytes)?,
                 false => load::open_database(&self.factory, self.cache_bytes)?.0,
             };
             load::load(database)
@@ -475,7 +422,7 @@ impl Writer {
     }
 }
 
-fn read_transaction(database: &Database) -> Result<(Arc<redb::ReadTransaction>, Rows), CommitError> {
+fn read_transaction(database: &Database) -> Result<(Arc<ReadTransaction>, Rows), CommitError> {
     let transaction = database.begin_read().map_err(failed)?;
     let rows = Rows::open(&transaction).map_err(not_opened)?;
     Ok((Arc::new(transaction), rows))

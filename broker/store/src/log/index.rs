@@ -16,6 +16,7 @@ use hashbrown::HashMap;
 
 use crate::encoding::Malformed;
 use crate::error::Corruption;
+use crate::load_error::{LoadError, from_redb};
 use crate::log::chunks::{Chunks, SMALL_RECORD_BYTES};
 use crate::log::externals::Externals;
 use crate::log::page::{Entries, Entry, Identifiers};
@@ -39,6 +40,16 @@ pub(crate) enum IndexError {
     Page(#[from] Corruption),
     #[error(transparent)]
     Storage(#[from] redb::Error),
+}
+
+impl From<IndexError> for LoadError {
+    fn from(error: IndexError) -> Self {
+        match error {
+            IndexError::Malformed(error) => Self::Corrupted(Corruption::Structure(error.to_string())),
+            IndexError::Page(corruption) => Self::Corrupted(corruption),
+            IndexError::Storage(error) => from_redb(error),
+        }
+    }
 }
 
 impl From<redb::StorageError> for IndexError {

@@ -3,7 +3,7 @@
 use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata as _};
 
 use crate::error::Corruption;
-use crate::load::{LoadError, from_redb};
+use crate::load_error::{LoadError, from_redb};
 use crate::log::chunk::Chunk;
 use crate::log::index::{IndexError, LogIndex, Pages};
 use crate::log::page::{self, Entries, IDENTIFIERS, Identifiers, MARK_KEY};

@@ -21,7 +21,7 @@ use redb::StorageBackend;
 use twox_hash::XxHash3_128;
 
 use crate::error::Corruption;
-use crate::load::LoadError;
+use crate::load_error::LoadError;
 use crate::table::QUEUES_NAME;
 
 const VERSION: u8 = 3;

@@ -8,7 +8,8 @@ use redb::{ReadTransaction, ReadableTable, ReadableTableMetadata};
 use crate::encoding::Decoder;
 use crate::error::Corruption;
 use crate::export;
-use crate::load::{self, LoadError};
+use crate::load;
+use crate::load_error::{LoadError, contained};
 use crate::log::chunk::Chunk;
 use crate::log::record::{Body, Record};
 use crate::log::replay;
@@ -84,7 +85,7 @@ pub(crate) fn inspect(transaction: &ReadTransaction) -> Result<Findings, LoadErr
     }
     orphans(transaction, &mut findings)?;
     log(transaction, &mut findings)?;
-    if let Err(error) = load::contained(|| queues(transaction, &findings)) {
+    if let Err(error) = contained(|| queues(transaction, &findings)) {
         let LoadError::Corrupted(corruption) = error else { return Err(error) };
         findings.derived.push(corruption);
     }

@@ -8,12 +8,14 @@ use redb::{Database, ReadTransaction, ReadableDatabase as _, WriteTransaction};
 use super::inspect::deliveries_of_lost;
 use super::{Damage, Findings, RESCUE_FILE, forget, install, open_healed};
 use crate::backend;
+use crate::check;
 use crate::error::{Corruption, OpenError};
 use crate::export;
-use crate::load::{self, LoadError, from_redb};
+use crate::limits::OFFLINE_CACHE_BYTES;
+use crate::load;
+use crate::load_error::{LoadError, contained, from_redb};
 use crate::log::chunk::ChunkBuilder;
 use crate::log::record::Records;
-use crate::offline::CACHE_BYTES;
 use crate::table::{LOG, LOG_NAME, PAYLOADS, PAYLOADS_NAME, QuarantineRow, Row, Table, seal};
 use crate::{MessageId, SessionId};
 
@@ -37,7 +39,7 @@ pub(super) fn replace(
 ) -> Result<Vec<Damage>, OpenError> {
     for _ in 0..MISSING_MAX {
         forget(directory);
-        let made = load::contained(|| {
+        let made = contained(|| {
             let (damaged, _) = open_healed(path)?;
             let reading = damaged.begin_read().map_err(from_redb)?;
             make(&directory.join(RESCUE_FILE), &reading, &findings)
@@ -75,7 +77,7 @@ pub(super) fn replace(
 
 fn make(new: &Path, damaged: &ReadTransaction, findings: &Findings) -> Result<(), LoadError> {
     let factory = backend::new_file(new.to_owned());
-    let (database, _) = load::open_database(&factory, CACHE_BYTES)?;
+    let (database, _) = load::open_database(&factory, OFFLINE_CACHE_BYTES)?;
     load::clear(&database)?;
     let mut copy = Copy { database: &database, transaction: None, waiting: 0 };
     for &table in Table::ALL.iter().filter(|table| has(damaged, **table)) {
@@ -88,7 +90,7 @@ fn make(new: &Path, damaged: &ReadTransaction, findings: &Findings) -> Result<()
     load::drop_orphaned_payloads(&database)?;
     // Everything again, as a start reads it: what is not whole is not put in the place of anything.
     load::check_schema(&database)?;
-    load::load_contents(&database)
+    check::load_contents(&database)
 }
 
 /// Whether there is such a table; that none is missing has been found out by now.

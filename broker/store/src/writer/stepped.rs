@@ -12,11 +12,12 @@ use std::time::Duration;
 
 use parking_lot::Mutex;
 
-use super::{EndGuard, Shared, Writer};
+use super::{EndGuard, Writer};
 use crate::backend::Note;
 use crate::contain;
 use crate::reader::Work;
 use crate::secret::RandomSource;
+use crate::shared::Shared;
 
 /// What a stepped store asks instead of the machine.
 pub struct Surroundings {
