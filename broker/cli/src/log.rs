@@ -47,6 +47,7 @@ pub(crate) fn start(default: &str) -> io::Result<Log> {
     let to_standard_error = tracing_subscriber::fmt::layer()
         .with_writer(StandardError { lines: Arc::clone(&lines), writer: writer.thread().clone() })
         .with_ansi(io::stderr().is_terminal())
+        .fmt_fields(line::CutFields)
         .event_format(line::LineFormat::default())
         .with_filter(filter.unwrap_or_else(|| EnvFilter::new(default)));
     let started = tracing_subscriber::registry().with(to_standard_error).with(log_topics()).try_init();

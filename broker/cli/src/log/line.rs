@@ -1,6 +1,7 @@
 //! How a line looks: as the library writes it, but those about Clients that come and go are put together by less code.
 //!
-//! There are two for each connection, and in the library's way they took a fifth of what a connection costs.
+//! There are two for each connection, and in the library's way they took a fifth of what a connection costs. Values of fields are cut in all lines: many come from
+//! Clients, whose names and topics have up to 64 KiB.
 
 use std::cell::Cell;
 use std::fmt::{self, Debug, Write as _};
@@ -8,6 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use tracing::field::{Field, Visit};
 use tracing::{Event, Subscriber};
+use tracing_subscriber::field::RecordFields;
 use tracing_subscriber::fmt::FmtContext;
 use tracing_subscriber::fmt::format::{Format, FormatEvent, FormatFields, Writer};
 use tracing_subscriber::registry::LookupSpan;
@@ -15,6 +17,31 @@ use tracing_subscriber::registry::LookupSpan;
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct LineFormat(Format);
+
+/// Fields as the library writes them, each cut to its bound.
+#[derive(Default)]
+pub(super) struct CutFields;
+
+impl<'w> FormatFields<'w> for CutFields {
+    fn format_fields<R: RecordFields>(&self, mut writer: Writer<'w>, fields: R) -> fmt::Result {
+        let mut fields_to = Fields { writer: &mut writer, is_first: true, result: Ok(()) };
+        fields.record(&mut fields_to);
+        fields_to.result
+    }
+}
+
+/// Bytes of the text of an event, which is the broker's own or a guest's, before escapes.
+const TEXT_BYTES_MAX: usize = 4096;
+
+/// Bytes of any other value: Clients choose many of them, and may have a line for each packet.
+const VALUE_BYTES_MAX: usize = 512;
+
+fn bytes_max(field: &Field) -> usize {
+    match field.name() {
+        "message" | "text" => TEXT_BYTES_MAX,
+        _ => VALUE_BYTES_MAX,
+    }
+}
 
 /// Length of `2026-11-20T15:40:57`.
 const SECOND_LEN: usize = 19;
@@ -107,10 +134,31 @@ impl Fields<'_, '_> {
             self.writer.write_char(' ')?;
         }
         if field.name() != "message" {
-            self.writer.write_str(field.name())?;
-            self.writer.write_char('=')?;
+            // As the library does: nothing of it without colours.
+            let (name, equals) = if self.writer.has_ansi_escapes() {
+                (Style::ITALIC, Style::DIM)
+            } else {
+                (Style::NONE, Style::NONE)
+            };
+            name.write(self.writer, field.name().trim_start_matches("r#"))?;
+            equals.write(self.writer, "=")?;
         }
-        write_value(&mut Clean(self.writer))
+        write_value(&mut Clean { writer: self.writer, left: bytes_max(field) })
+    }
+}
+
+/// How a word is shown on a terminal.
+#[derive(Clone, Copy)]
+struct Style(&'static str);
+
+impl Style {
+    const NONE: Self = Self("");
+    const ITALIC: Self = Self("\u{1b}[3m");
+    const DIM: Self = Self("\u{1b}[2m");
+
+    fn write(self, writer: &mut Writer<'_>, word: &str) -> fmt::Result {
+        let end = if self.0.is_empty() { "" } else { "\u{1b}[0m" };
+        write!(writer, "{}{word}{end}", self.0)
     }
 }
 
@@ -118,10 +166,12 @@ impl Visit for Fields<'_, '_> {
     fn record_str(&mut self, field: &Field, value: &str) {
         let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\\');
         self.write(field, |clean| {
-            if value.as_bytes().iter().all(is_plain) {
-                clean.0.write_char('"')?;
-                clean.0.write_str(value)?;
-                clean.0.write_char('"')
+            if field.name() == "message" {
+                clean.write_str(value)
+            } else if value.len() <= clean.left && value.as_bytes().iter().all(is_plain) {
+                clean.writer.write_char('"')?;
+                clean.writer.write_str(value)?;
+                clean.writer.write_char('"')
             } else {
                 write!(clean, "{value:?}")
             }
@@ -133,20 +183,30 @@ impl Visit for Fields<'_, '_> {
     }
 }
 
-struct Clean<'a, 'w>(&'a mut Writer<'w>);
+/// Writer of one value.
+struct Clean<'a, 'w> {
+    writer: &'a mut Writer<'w>,
+    /// Bytes that it may have still.
+    left: usize,
+}
 
 impl fmt::Write for Clean<'_, '_> {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        if !text.contains(char::is_control) {
-            return self.0.write_str(text);
+        if self.left == 0 {
+            return Ok(());
         }
-        text.chars().try_for_each(|char| {
-            if char.is_control() {
-                write!(self.0, "{}", char.escape_default())
-            } else {
-                self.0.write_char(char)
-            }
-        })
+        let cut = &text[..text.floor_char_boundary(self.left)];
+        let is_whole = cut.len() == text.len();
+        self.left = if is_whole { self.left - cut.len() } else { 0 };
+        if !cut.contains(char::is_control) {
+            self.writer.write_str(cut)?;
+        } else {
+            cut.chars().try_for_each(|char| match char.is_control() {
+                true => write!(self.writer, "{}", char.escape_default()),
+                false => self.writer.write_char(char),
+            })?;
+        }
+        if is_whole { Ok(()) } else { self.writer.write_char('…') }
     }
 }
 
@@ -210,6 +270,7 @@ mod tests {
         let (ours, theirs) = (Collected::default(), Collected::default());
         let with_ours = tracing_subscriber::fmt()
             .with_ansi(false)
+            .fmt_fields(CutFields)
             .event_format(LineFormat::default())
             .with_writer(ours.clone())
             .finish();
@@ -230,6 +291,31 @@ mod tests {
         });
         let text = String::from_utf8(collected.0.lock().clone()).unwrap();
         assert!(text.ends_with(" INFO client: client connected shown=a\\nb\\u{1b}\n"), "{text:?}");
+    }
+
+    #[test]
+    fn values_are_cut_in_every_line() {
+        let collected = Collected::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .fmt_fields(CutFields)
+            .event_format(LineFormat::default())
+            .with_writer(collected.clone())
+            .finish();
+        let (id, text) = ("é".repeat(30_000), "t".repeat(60_000));
+        tracing::subscriber::with_default(subscriber, || {
+            info!(target: "client", client_id = id, "client connected");
+            warn!(client_id = id, shown = %id, known = ?id, "denied");
+            warn!(target: "guest", text, "{}", "m".repeat(60_000));
+        });
+        let written = String::from_utf8(collected.0.lock().clone()).unwrap();
+        let lines: Vec<&str> = written.lines().collect();
+        assert!(lines[0].ends_with(&format!("client_id=\"{}…", "é".repeat(255))), "{}", lines[0]);
+        let fields =
+            format!("denied client_id=\"{0}… shown={1}… known=\"{0}…", "é".repeat(255), "é".repeat(256));
+        assert!(lines[1].ends_with(&fields), "{}", lines[1]);
+        let (message, text) = ("m".repeat(4096), "t".repeat(4095));
+        assert!(lines[2].ends_with(&format!("{message}… text=\"{text}…")), "{}", lines[2]);
     }
 
     #[test]
