@@ -3,7 +3,7 @@
 use lotmq_test_support::eventually;
 
 use crate::bytes::{
-    Connect, field, four, packet, properties, puback, publish, publish_with, retain, subscribe,
+    Connect, field, four, packet, properties, puback, publish, publish_with, pubrel, retain, subscribe,
     subscribe_with, two, unsubscribe, user_property,
 };
 use crate::{Broker, Peer, V4, V5, options};
@@ -261,4 +261,50 @@ fn retained_messages_that_have_expired_make_room() {
     };
     eventually("there is room", || (!refused(&mut peer)).then_some(()));
     assert_eq!(retained(&broker), ["b: 2", "c: 3"]);
+}
+
+/// Sessions without a user have half of 64 KiB together: 1,024 open exchanges, which count in steps of 64.
+#[test]
+fn open_exchanges_of_all_sessions_are_bounded() {
+    let mut broker = options().variable("LOTMQ_LIMITS_TENANT_SESSION_BYTES", "65536").start();
+    let flood = |version, ids: std::ops::RangeInclusive<u16>| {
+        ids.flat_map(|id| publish(version, 2, "t", id, "x")).collect::<Vec<u8>>()
+    };
+    let taken = |peer: &mut Peer, ids: std::ops::RangeInclusive<u16>| {
+        for id in ids {
+            let line = peer.next();
+            // Of 5.0, nobody has subscribed.
+            assert!([" 00", " 10"].map(|code| format!("PUBREC {id}{code}")).contains(&line), "{line}");
+        }
+    };
+    let mut first = Peer::join(&broker, &Connect::kept(V4, "first"));
+    first.send(&flood(V4, 1..=700));
+    taken(&mut first, 1..=700);
+    first.leave();
+    // What is refused is not open, and may come again.
+    let mut second = Peer::join(&broker, &Connect::kept(V5, "second"));
+    second.send(&flood(V5, 1..=383));
+    taken(&mut second, 1..=383);
+    for _ in 0..2 {
+        second.send(&flood(V5, 384..=384));
+        assert_eq!(second.next().split(' ').take(3).collect::<Vec<_>>(), ["PUBREC", "384", "97"]);
+    }
+    let mut third = Peer::join(&broker, &Connect::kept(V4, "third"));
+    third.send(&flood(V4, 1..=63));
+    taken(&mut third, 1..=63);
+    third.send(&flood(V4, 64..=64));
+    assert_eq!(third.until_closed(), [""; 0]);
+    assert_eq!(reached(&broker, "tenant_session_bytes"), 3.0);
+    // What was counted is so after a restart, and is given back by PUBREL and by the end of a session.
+    second.leave();
+    broker.stop();
+    broker.start_again();
+    let mut second = Peer::join(&broker, &Connect::kept(V5, "second"));
+    second.send(&flood(V5, 384..=384));
+    assert!(second.next().starts_with("PUBREC 384 97"));
+    second.send(&pubrel(1));
+    assert!(second.next().starts_with("PUBCOMP 1 00"));
+    broker.command_ok("-endSession first");
+    second.send(&flood(V5, 384..=500));
+    taken(&mut second, 384..=500);
 }

@@ -1,9 +1,13 @@
 //! A client that never reads costs a bounded amount of memory, and others do not notice it.
 
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use socket2::{Domain, Socket, Type};
 
 use crate::{broker, options};
 
@@ -83,6 +87,53 @@ fn clients_that_never_read_share_what_there_is_for_all() {
     assert!((500_000.0..10_000_000.0).contains(&waiting), "{waiting}");
     let reached = broker.metric("lotmq_limit_reached_total{limit=\"all_output_bytes\",listener=\"mqtt\"}");
     assert!(reached > Some(0.0), "{reached:?}");
+}
+
+/// Answers are longer than the packets that they answer, and wait behind no bound of messages.
+#[test]
+fn answers_to_clients_that_never_read_share_what_there_is_for_all() {
+    let broker = options().variable("LOTMQ_LIMITS_ALL_OUTPUT_BYTES", "300000").start();
+    // A filter that is none, of 1,000 packets.
+    let wrong = [0x82, 11, 0, 1, 0, 0, 5, b'a', b'/', b'#', b'/', b'b', 0].repeat(1000);
+    let is_over = AtomicBool::new(false);
+    // All at once: while there is room, answers have reasons, which fill sockets soon.
+    let talk = &|number: usize| {
+        let mut stream = stream_with_small_buffer(&broker);
+        let id = format!("lazy-{number:02}");
+        let mut connect = vec![0x10, 20, 0, 4, b'M', b'Q', b'T', b'T', 5, 2, 0, 0, 0, 0, 7];
+        connect.extend(id.as_bytes());
+        stream.write_all(&connect).unwrap();
+        stream.set_write_timeout(Some(Duration::from_millis(100))).unwrap();
+        // Nobody reads from it in the end.
+        let mut sent = 0;
+        while !is_over.load(Ordering::Relaxed) {
+            sent += stream.write(&wrong[sent % wrong.len()..]).unwrap_or(0);
+        }
+        stream
+    };
+    let reached = || broker.metric("lotmq_limit_reached_total{limit=\"all_output_bytes\",listener=\"mqtt\"}");
+    let _lazy: Vec<TcpStream> = std::thread::scope(|scope| {
+        let talking: Vec<_> = (0..8).map(|number| scope.spawn(move || talk(number))).collect();
+        eventually("a client is not read from", || (reached() > Some(7.0)).then_some(()));
+        is_over.store(true, Ordering::Relaxed);
+        talking.into_iter().map(|talking| talking.join().unwrap()).collect()
+    });
+    let waiting = broker.metric("lotmq_output_waiting_bytes").unwrap();
+    // One read's answers for each come on top. Without a bound for all it would be 17 MB.
+    assert!((300_000.0..4_000_000.0).contains(&waiting), "{waiting}");
+    // Who reads is answered.
+    let mut busy = broker.connect(&ConnectOptions::v5("busy"));
+    for _ in 0..1000 {
+        assert!(busy.subscribe_to("a/#/b", QoS::AtMostOnce).unwrap().is_failure());
+    }
+}
+
+/// A connection whose answers wait at the broker soon.
+fn stream_with_small_buffer(broker: &Broker) -> TcpStream {
+    let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    socket.set_recv_buffer_size(16 << 10).unwrap();
+    socket.connect(&broker.address().into()).unwrap();
+    socket.into()
 }
 
 #[test]

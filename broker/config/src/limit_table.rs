@@ -120,10 +120,10 @@ macro_rules! limit_table {
                 /// The same of clients without a user that came from one address, of IPv6 from one network of 64 bits; from the start of the broker on.
                 sessions_per_address: u32 = $crate::limit_table::SESSIONS_PER_ADDRESS_MAX, range 0..=1_000_000_000, unit "sessions"
                     => SessionsPerAddress(QuotaExceeded, "too many stored sessions of anonymous clients from this address"): "as for `sessions`";
-                /// Bytes of client identifiers, Topic Filters (as for `subscription_bytes`) and Wills of all sessions of one tenant. One user has at most
-                /// half of it, and so have all clients without a user together.
+                /// Bytes of client identifiers, Topic Filters (as for `subscription_bytes`), Wills and open QoS 2 exchanges (32 for each, in steps of 64) of all sessions of one
+                /// tenant. One user has at most half of it, and so have all clients without a user together.
                 tenant_session_bytes: u64 = $crate::limit_table::TENANT_SESSION_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
-                    => TenantSessionBytes(QuotaExceeded, "sessions take too much room"): "CONNECT as for `sessions`, SUBSCRIBE as for `subscriptions`; administrators are not held to it";
+                    => TenantSessionBytes(QuotaExceeded, "sessions take too much room"): "CONNECT as for `sessions`, SUBSCRIBE as for `subscriptions`; a PUBLISH of QoS 2 beyond them: PUBREC with 0x97, before 5.0 the connection ends; administrators are not held to it";
                 /// Bytes of messages that wait for all clients whose sockets are full. While it is more, each has an even share instead of its `output_bytes`. A message of QoS 0 from 64 KiB on that has no room in it is dropped for its receiver; a retained one that a new subscription is to get waits.
                 all_output_bytes: u64 = $crate::limit_table::ALL_OUTPUT_BYTES_MAX, range 65_536..=1_099_511_627_776, unit "bytes"
                     => AllOutputBytes(QuotaExceeded, "clients do not read"): "as for `output_bytes`, for those who have more than their share";

@@ -41,7 +41,7 @@ use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::changes::Mark;
 use crate::fault::{Fault, is_planted};
-use crate::limits::{Limit, Reached};
+use crate::limits::{EXCHANGES_BYTES, EXCHANGES_COUNTED_EACH, Limit, Reached};
 use crate::protocol::recipient::Recipient;
 use crate::routing::message::Message;
 use crate::routing::subscription::{Identifiers, Options, Subscriptions};
@@ -125,7 +125,13 @@ impl ClientState {
         self.holding.set(is_stored && !self.is_over, self.kept_bytes(client_id));
     }
 
-    /// Bytes of a session that are counted: identifier, filters, Will.
+    /// Bytes of the open QoS 2 exchanges from the Client, as far as they are counted.
+    fn exchange_bytes(&self) -> u64 {
+        let steps = self.session.open_exchanges() / EXCHANGES_COUNTED_EACH;
+        steps as u64 * EXCHANGES_BYTES
+    }
+
+    /// Bytes of a session that are counted: identifier, filters, Will, many open QoS 2 exchanges.
     fn kept_bytes(&self, client_id: &str) -> u64 {
         if self.is_over {
             return 0;
@@ -134,7 +140,7 @@ impl ClientState {
             WillState::None => 0,
             WillState::Armed { will, .. } | WillState::Delayed { will, .. } => will.bytes(),
         };
-        client_id.len() as u64 + self.subscriptions.bytes() + will
+        client_id.len() as u64 + self.subscriptions.bytes() + will + self.exchange_bytes()
     }
 
     /// Whether a message with so many bytes can be sent at once or kept.
@@ -360,6 +366,24 @@ impl Client {
         })
     }
 
+    /// Counts open QoS 2 exchanges from the Client after one has been opened or has ended, in steps.
+    ///
+    /// # Errors
+    /// [`Limit::TenantSessionBytes`] when so many more would take too much of what is kept for sessions.
+    pub(crate) fn count_exchanges(&self, turn: &Turn) -> Result<(), Limit> {
+        let mut state = self.state.lock();
+        let open = state.session.open_exchanges();
+        let (counted, wanted) = (state.holding.bytes(), state.kept_bytes(&self.client_id));
+        if open.is_multiple_of(EXCHANGES_COUNTED_EACH) && wanted > counted {
+            let takes = state.holding.share().takes_bytes(wanted - counted, &turn.core.config.limits);
+            if takes.is_err() && !self.tenant.is_administrator(&state.identity) {
+                return takes;
+            }
+        }
+        state.count(&self.client_id, self.is_durable());
+        Ok(())
+    }
+
     /// Lets `work` use the link when it is that of `connection`.
     fn on<R>(
         &self,
@@ -396,9 +420,9 @@ impl Client {
         self.on(connection, |link, _| link.held.let_go(number));
     }
 
-    /// Whether so much output waits for the Client that nothing more is read from it.
-    pub(crate) fn is_congested(&self, connection: &Connection) -> bool {
-        self.on(connection, |link, _| link.is_congested()).unwrap_or(false)
+    /// The bound that is exceeded by output that waits for the Client, so that nothing more is read from it.
+    pub(crate) fn congested_by(&self, connection: &Connection) -> Option<Limit> {
+        self.on(connection, |link, _| link.congested_by())?
     }
 
     /// Lets the output leave that was kept back until the session was stored.

@@ -63,6 +63,9 @@ pub(crate) const TURN_ENCODED_BYTES_MAX: usize = 4 << 20;
 /// read, is not read from until it does.
 pub(crate) const CONTROL_BYTES_MAX: usize = 1 << 20;
 
+/// What may wait for one Client of these, in bytes, also while more waits for all Clients than their bound.
+pub(crate) const CONTROL_BYTES_MIN: u64 = 16 << 10;
+
 /// Topics whose routes one thread remembers for a tenant, at some 200 bytes each beside their receivers.
 pub(crate) const ROUTE_CACHE_TOPICS: usize = 32 << 10;
 

@@ -159,6 +159,11 @@ impl<M: Clone> Session<M> {
         }
     }
 
+    /// Number of open QoS 2 exchanges from the Client.
+    pub fn open_exchanges(&self) -> usize {
+        self.flows.as_ref().map_or(0, |flows| flows.inbound.len())
+    }
+
     /// Ends a QoS 2 exchange from the Client, which gets PUBCOMP whatever this returns.
     pub fn handle_pubrel(&mut self, packet_id: PacketId) -> PubrelOutcome {
         match self.flows.as_mut().is_some_and(|flows| flows.inbound.release(packet_id)) {

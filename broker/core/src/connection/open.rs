@@ -135,7 +135,7 @@ fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepA
                 || connection.has_to_wait.load(Ordering::Relaxed)
                 || connection.is_paused.load(Ordering::Relaxed)
                 || open.rate().is_some_and(|rate| rate.is_throttled()))
-                && !open.client.is_congested(connection) =>
+                && open.client.congested_by(connection).is_none() =>
         {
             Ok(KeepAliveVerdict::AliveUntil(now.plus(TICK)))
         }

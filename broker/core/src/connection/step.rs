@@ -134,7 +134,10 @@ impl<T: Source> Driven<'_, T> {
                 }
             }
         }
-        if self.connection.output_waits.load(Ordering::Acquire) && open.client.is_congested(self.connection) {
+        if self.connection.output_waits.load(Ordering::Acquire)
+            && let Some(limit) = open.client.congested_by(self.connection)
+        {
+            self.connection.listener.reached.note(limit, &open.client.client_id, turn.now());
             return true;
         }
         let runner = turn.guests.runner;

@@ -12,6 +12,7 @@ use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::durable::release::Release;
 use crate::fault::{Fault, is_planted};
+use crate::limits::EXCHANGES_COUNTED_EACH;
 use crate::protocol::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
@@ -132,12 +133,18 @@ fn completed(
 
 /// Handles PUBREL: the identifier may be used again when that is durable.
 fn released(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_id: PacketId) {
-    let outcome =
-        open.client.exchange_on(connection, turn, |session| match is_planted(Fault::PubrelIgnored) {
+    let outcome = open.client.exchange_on(connection, turn, |session| {
+        let outcome = match is_planted(Fault::PubrelIgnored) {
             true => PubrelOutcome::Released,
             false => session.handle_pubrel(packet_id),
-        });
-    let Some(outcome) = outcome else { return };
+        };
+        (outcome, session.open_exchanges())
+    });
+    let Some((outcome, exchanges)) = outcome else { return };
+    if outcome == PubrelOutcome::Released && (exchanges + 1).is_multiple_of(EXCHANGES_COUNTED_EACH) {
+        // Less than before is always taken.
+        let _ = open.client.count_exchanges(turn);
+    }
     let reason = match outcome {
         PubrelOutcome::Released => ReasonCode::Success,
         PubrelOutcome::Unknown => ReasonCode::PacketIdentifierNotFound,

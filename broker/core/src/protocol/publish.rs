@@ -20,7 +20,9 @@ use crate::connection::close::CloseReason;
 use crate::durable::capacity;
 use crate::durable::release::Release;
 use crate::fault::{Fault, is_planted};
-use crate::limits::{ALLOWED_TOPIC_BYTES_MAX, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX};
+use crate::limits::{
+    ALLOWED_TOPIC_BYTES_MAX, EXCHANGES_COUNTED_EACH, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX,
+};
 use crate::protocol::violation::Violation;
 use crate::routing::fan_out::{
     COPIED_PAYLOAD_BYTES, FanOut, InPlace, Publication, Remainder, publish_in_parts,
@@ -408,12 +410,17 @@ fn take_over_acknowledged(
         if losses > 0 {
             session.note_losses(losses);
         }
-        session.receive_exactly_once(packet_id, waiting)
+        (session.receive_exactly_once(packet_id, waiting), session.open_exchanges())
     });
-    let Some(inbound) = inbound else { return Ok(false) };
+    let Some((inbound, exchanges)) = inbound else { return Ok(false) };
     let maximum = connection.listener.limits.receive_maximum;
     match inbound.map_err(|_| Violation::ReceiveMaximumExceeded { maximum })? {
         InboundPublish::Deliver => {
+            if exchanges.is_multiple_of(EXCHANGES_COUNTED_EACH)
+                && let Err(limit) = open.client.count_exchanges(turn)
+            {
+                return refuse_exchange(connection, open, turn, received, limit);
+            }
             if open.client.is_durable() {
                 let (session, packet_id) = (open.client.stored_id(), stored_packet_id(packet_id));
                 turn.batch.push(Op::Qos2Received { session, packet_id });
@@ -426,6 +433,24 @@ fn take_over_acknowledged(
             Ok(false)
         }
     }
+}
+
+/// Refuses a QoS 2 message whose exchange would be too many.
+fn refuse_exchange(
+    connection: &Arc<Connection>,
+    open: &Open,
+    turn: &mut Turn,
+    received: &Received,
+    limit: Limit,
+) -> Result<bool, CloseReason> {
+    turn.core.counters.publish_refused.add(1);
+    if open.version.has_properties() {
+        connection.listener.limit_reached(limit, &open.client.client_id);
+        decline(connection, open, turn, received, NotTaken::Limit(limit));
+        return Ok(false);
+    }
+    received.packet_id.inspect(|packet_id| forget(connection, open, turn, *packet_id));
+    Err(CloseReason::Limit(limit))
 }
 
 /// Accepts a QoS 1 message of a Client that has QoS 2 exchanges open: they count too, and their identifiers are in use.

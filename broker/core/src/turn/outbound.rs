@@ -27,7 +27,7 @@ use crate::counters::TurnCounts;
 use crate::durable::paging::{self, stored_for};
 use crate::durable::release::Release;
 use crate::fault::{Fault, is_planted};
-use crate::limits::{CONTROL_BYTES_MAX, Limit, WRAPPED_CHUNK_BYTES};
+use crate::limits::{CONTROL_BYTES_MAX, CONTROL_BYTES_MIN, Limit, WRAPPED_CHUNK_BYTES};
 use crate::protocol::recipient::Recipient;
 use crate::routing::fan_out::COPIED_PAYLOAD_BYTES;
 use crate::shared::Core;
@@ -144,9 +144,10 @@ impl Link {
         }
     }
 
-    /// Recipient of answers.
+    /// Recipient of answers. They are no longer than what they answer while more waits for all Clients than their bound.
     pub fn recipient(&self) -> Recipient {
         let Self { version, packet_bytes_max, wants_reasons, .. } = *self;
+        let wants_reasons = wants_reasons && !self.is_all_full();
         Recipient { version, packet_bytes_max, wants_reasons }
     }
 
@@ -176,9 +177,15 @@ impl Link {
         self.output.len()
     }
 
-    /// Whether so much output waits for the Client that nothing more is read from it.
-    pub fn is_congested(&self) -> bool {
-        self.output.len() > self.output_bytes_max() + CONTROL_BYTES_MAX
+    /// The bound on what waits that is exceeded, so that nothing more is read from the Client: its own, or its share of what there is for all.
+    pub(crate) fn congested_by(&self) -> Option<Limit> {
+        let waiting = self.output.len();
+        if waiting > self.output_bytes_max() + CONTROL_BYTES_MAX {
+            return Some(Limit::OutputBytes);
+        }
+        let core = &self.connection.listener.core;
+        let share = core.output_bytes.share(core.config.limits.all_output_bytes);
+        (waiting as u64 > share.max(CONTROL_BYTES_MIN)).then_some(Limit::AllOutputBytes)
     }
 
     /// Tells a 5.0 Client why its connection ends, if that can be said at once.
