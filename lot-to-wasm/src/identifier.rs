@@ -1,4 +1,6 @@
-//! Names that need no quotes (LoT reference §2).
+//! Names that need no quotes (LoT reference §2), and those of modules (commands reference §14.2).
+
+use crate::limits::MODULE_NAME_BYTES_MAX;
 
 /// Whether a text can be written as a bare name: letters, digits and `_`, no digit at the start.
 pub(crate) fn is_identifier(text: &str) -> bool {
@@ -24,6 +26,19 @@ pub(crate) fn identifier_like(text: &str) -> Option<String> {
         }
     }
     is_identifier(&name).then_some(name)
+}
+
+/// Whether a module may have this name.
+pub(crate) fn is_module(name: &str) -> bool {
+    let is_inside = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+    name.len() <= MODULE_NAME_BYTES_MAX
+        && name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name.bytes().all(is_inside)
+}
+
+/// Name of the module of `module` or `module.function`.
+pub(crate) fn module_of(function: &str) -> &str {
+    function.split_once('.').map_or(function, |(module, _)| module)
 }
 
 #[cfg(test)]

@@ -67,3 +67,9 @@ pub const INFERENCE_PASSES_MAX: usize = 20;
 
 /// Longest name of an entity, a Python script, or a route's event, mapping or tag, in bytes: it is a level of topics.
 pub const NAME_BYTES_MAX: usize = 128;
+
+/// Longest name of a module in bytes, as `-addModule` has it.
+pub const MODULE_NAME_BYTES_MAX: usize = 64;
+
+/// Longest name of a function of a module in bytes.
+pub const MODULE_FUNCTION_BYTES_MAX: usize = 128;

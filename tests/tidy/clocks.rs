@@ -52,6 +52,8 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/guests/routes/mailbox.rs", "batches that wait to be full"),
     ("broker/server/src/guests/routes/questions.rs", "patience with rows"),
     ("broker/server/src/guests/rules.rs", "when a rule ran, for its records"),
+    ("broker/server/src/guests/rules/asked.rs", "when a rule ran, for its records"),
+    ("broker/server/src/guests/rules/modules.rs", "traps of the last minute"),
     ("broker/server/src/management/audit/query.rs", "threads that stand still"),
     ("broker/server/src/management/backup/archive.rs", "threads that stand still"),
     ("broker/server/src/management/backup/download.rs", "patience with the reader"),

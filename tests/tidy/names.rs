@@ -102,6 +102,7 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Request", 2),
     ("RouteType", 2),
     ("Route", 2),
+    ("Rule", 2),
     ("Row", 4),
     ("Rows", 3),
     ("RunError", 2),

@@ -189,7 +189,7 @@ impl Need {
         let of_definitions = facts.depends_on.iter();
         let definitions =
             of_definitions.map(|need| Need::Definition(need.kind.into(), need.name.as_str().into()));
-        definitions.chain(facts.scripts.iter().map(|name| Need::Script(name.as_str().into())))
+        definitions.chain(facts.programs.scripts.iter().map(|name| Need::Script(name.as_str().into())))
     }
 
     /// `Action`, `Model`, …, `Python`.

@@ -114,9 +114,9 @@ pub struct Facts {
     /// Actions called by name, sorted.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub calls: Vec<String>,
-    /// Python scripts called by name, sorted; they must be there before this one is armed.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub scripts: Vec<String>,
+    /// Programs called by name that are not written in LoT.
+    #[serde(flatten)]
+    pub programs: CalledPrograms,
     /// Where `STORE IN` puts instances of a Model, in source order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub stores: Vec<RouteStore>,
@@ -158,7 +158,7 @@ impl Facts {
             env: Vec::new(),
             secrets: Vec::new(),
             calls: Vec::new(),
-            scripts: Vec::new(),
+            programs: CalledPrograms::default(),
             stores: Vec::new(),
             effects: Effects::default(),
             bounded: false,
@@ -178,6 +178,18 @@ impl Facts {
             && self.bounded
             && !(reads || env || secret || call || suspend || python || properties)
     }
+}
+
+/// Programs called by name that are not written in LoT.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct CalledPrograms {
+    /// Python scripts, sorted; they must be there before the caller is armed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub scripts: Vec<String>,
+    /// Modules called or asked, sorted.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub modules: Vec<String>,
 }
 
 /// What a run touches beside topics.

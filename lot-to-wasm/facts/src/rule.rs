@@ -49,6 +49,9 @@ pub struct RuleInputs {
     /// Properties of MQTT 5.0 of the message: such a verdict is good for that message only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub message_properties: bool,
+    /// What a module says, which may look at anything: such a verdict is good for that question only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub modules: bool,
     /// Last values or retained messages: a verdict is good as long as they stay.
     pub reads: bool,
 }

@@ -9,6 +9,7 @@ use super::level::Levels;
 use super::topic;
 use super::tree::walk::{Need, PartMut};
 use super::tree::{Action, Entry, Expression, ExpressionKind, SettingStore, Statement, Topic, TopicPart};
+use crate::identifier::module_of;
 
 /// What a body looks at of the message, or of the question of a rule, that starts it.
 pub(super) struct Looks {
@@ -54,6 +55,7 @@ struct Collector {
     calls: BTreeSet<String>,
     models: BTreeSet<String>,
     scripts: BTreeSet<String>,
+    modules: BTreeSet<String>,
 }
 
 impl Default for Collector {
@@ -72,6 +74,7 @@ impl Default for Collector {
             calls: BTreeSet::new(),
             models: BTreeSet::new(),
             scripts: BTreeSet::new(),
+            modules: BTreeSet::new(),
         }
     }
 }
@@ -92,7 +95,8 @@ impl Collector {
             |kind, names: BTreeSet<String>| names.into_iter().map(move |name| Dependency { kind, name });
         facts.depends_on =
             named(Kind::Action, self.calls.clone()).chain(named(Kind::Model, self.models)).collect();
-        facts.scripts = self.scripts.into_iter().collect();
+        facts.programs.scripts = self.scripts.into_iter().collect();
+        facts.programs.modules = self.modules.into_iter().collect();
         facts.calls = self.calls.into_iter().collect();
         facts
     }
@@ -132,6 +136,11 @@ impl Collector {
                 self.scripts.insert(script.to_owned());
                 self.facts.bounded = false;
                 (self.facts.effects.python, self.facts.effects.suspend) = (true, true);
+            }
+            Need::Module(function) => {
+                self.facts.bounded = false;
+                self.facts.effects.call = true;
+                self.modules.insert(module_of(function).to_owned());
             }
             Need::Model(name) => {
                 self.facts.bounded = false;
@@ -188,6 +197,9 @@ impl Collector {
             ExpressionKind::Select(_) => {
                 self.facts.bounded = false;
                 (self.facts.effects.route, self.facts.effects.suspend) = (true, true);
+            }
+            ExpressionKind::ModuleAllows(name) => {
+                self.modules.insert(name.clone());
             }
             ExpressionKind::MessageProperty(_) | ExpressionKind::MessageUserProperty(_) => {
                 self.facts.effects.properties = true;

@@ -130,6 +130,7 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         Kind::TopicExists(_)
         | Kind::LoggedIn
         | Kind::InGroup(_)
+        | Kind::ModuleAllows(_)
         | Kind::Not(_)
         | Kind::Compare { .. }
         | Kind::IsEmpty(_)

@@ -17,6 +17,7 @@ use super::tree::{
 use super::{Asked, Checker, Known, Start, TopicUse, facts, fold, infer};
 use crate::compat::Compat;
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::identifier::is_module;
 use crate::source::Span;
 use crate::statement::{if_else, verdict};
 use crate::syntax::rule::{DefineRule, RuleBody, RuleCondition, RuleConditionKind};
@@ -105,6 +106,7 @@ pub(crate) fn rule(
     let looks = facts::collect(&mut checked);
     let mut inputs = inputs(&mut checked);
     (inputs.payload, inputs.topic_levels) = (looks.payload, looks.topic_levels);
+    inputs.modules = !checked.facts.programs.modules.is_empty();
     inputs.message_properties = checked.facts.effects.properties;
     inputs.reads = !(checked.facts.reads.is_empty() && checked.facts.retained_reads.is_empty());
     checked.facts.rule = Some(RuleFacts {
@@ -197,6 +199,14 @@ impl Checker<'_, '_, '_> {
             RuleConditionKind::InGroup { negated, group } => {
                 let is_in = self.truth(span, ExpressionKind::InGroup(group.value.clone()));
                 self.of_a_user(span, is_in, *negated)
+            }
+            RuleConditionKind::Module(name) => {
+                if !is_module(&name.value) {
+                    let message = format!("`{}` is no name of a module", name.value.escape_debug());
+                    let draft = Draft::error(codes::MODULE_FUNCTION, name.span, message);
+                    self.error(draft.suggest("write the name that -addModule gave it: MODULE \"guard\""));
+                }
+                self.truth(span, ExpressionKind::ModuleAllows(name.value.clone()))
             }
             RuleConditionKind::TopicExists(topic) => {
                 let kind = ExpressionKind::TopicExists(self.topic(topic, TopicUse::Read));

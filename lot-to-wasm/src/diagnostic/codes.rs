@@ -223,6 +223,8 @@ codes! {
         "An Action, a Model, a Route or a Python script is named that no program of the project defines. lotmq check and editors warn, since the broker may have it. Without it, what names an Action, a Model or a script waits, and what names a Route records an error when it runs."
     331 DUPLICATE_PROPERTY "property stands twice"
         "A message has one response topic, one content type, one expiry and one correlation data. USER PROPERTY may stand as often as there are properties."
+    332 MODULE_FUNCTION "not the name of a module, or of a function of one"
+        "CALL MODULE names the module as -addModule did, and perhaps a function of it behind a dot: CALL MODULE \"calc.scale\". MODULE in a Rule names the module alone. A name begins with a lower-case letter and has at most 64 lower-case letters, digits and hyphens; a function has letters, digits, _ and - and at most 128 bytes."
     401 TOPIC_FILTER "invalid topic filter"
         "A + stands for a whole level, a # for the rest and only at the end; a filter is not empty, has no NUL and at most 65,535 bytes."
     402 TOPIC_NAME "invalid topic"
@@ -349,6 +351,8 @@ codes! {
         "At run time: REPLY was reached by a message that names no topic for a response. Nothing was sent; the run goes on."
     623 RUN_INVALID_PROPERTY "invalid property"
         "At run time: a property of what was to be published is longer than 65,535 bytes, has a control character or a non-character in its text (unless mqtt.control_characters is set; NUL in any case), is a response topic with a wildcard or beyond topic_bytes and topic_levels in section [limits], or no number of seconds. Nothing was published; the run goes on."
+    624 RUN_MODULE_CALL_FAILED "module failed"
+        "At run time: a module that was called or asked is not there, is switched off, pauses after traps, trapped, or ended with an error. It ends an Action; a Rule denies."
 }
 
 #[cfg(test)]

@@ -76,6 +76,7 @@ impl Generator<'_> {
             | Kind::TopicExists(_)
             | Kind::LoggedIn
             | Kind::InGroup(_)
+            | Kind::ModuleAllows(_)
             | Kind::Session(SessionWord::CleanSession) => Representation::Bool,
             Kind::Session(SessionWord::SubscribeQos)
             | Kind::Timestamp(TimestampFormat::Unix | TimestampFormat::UnixMs)
@@ -152,6 +153,7 @@ impl Generator<'_> {
             Kind::LoggedIn => self.code.parameter(question::USER),
             Kind::UserProperty(name) => self.get_setting(Host::Property, name, None),
             Kind::InGroup(name) => self.in_group(name),
+            Kind::ModuleAllows(name) => self.module_allows(name, expression.at),
             Kind::Negate(operand) => self.negate(representation, operand),
             Kind::Not(operand) => {
                 self.truth(operand);

@@ -32,6 +32,8 @@ pub(crate) enum Host {
     Random,
     CallAction,
     CallPython,
+    CallModule,
+    AskModule,
     Select,
     Find,
     Report,
@@ -59,7 +61,7 @@ pub(super) struct Declaration {
 
 impl Host {
     /// Those of the world `rule`.
-    pub(super) const OF_RULES: [Host; 11] = [
+    pub(super) const OF_RULES: [Host; 12] = [
         Host::GetUserProperty,
         Host::GetExpirySeconds,
         Host::GetContentType,
@@ -71,6 +73,7 @@ impl Host {
         Host::Report,
         Host::Property,
         Host::InGroup,
+        Host::AskModule,
     ];
 
     /// Those of the world `model`.
@@ -99,7 +102,7 @@ impl Host {
     ];
 
     /// Those of the world `action`.
-    pub(super) const OF_ACTIONS: [Host; 26] = [
+    pub(super) const OF_ACTIONS: [Host; 27] = [
         Host::Publish,
         Host::PublishWith,
         Host::Keep,
@@ -122,6 +125,7 @@ impl Host {
         Host::Random,
         Host::CallAction,
         Host::CallPython,
+        Host::CallModule,
         Host::Select,
         Host::PublishModel,
         Host::Find,
@@ -153,6 +157,8 @@ impl Host {
             Host::Random => &RANDOM,
             Host::CallAction => &CALL_ACTION,
             Host::CallPython => &CALL_PYTHON,
+            Host::CallModule => &CALL_MODULE,
+            Host::AskModule => &ASK_MODULE,
             Host::Select => &SELECT,
             Host::Find => &FIND,
             Host::Report => &REPORT,
@@ -180,6 +186,7 @@ impl Declaration {
                     | Shape::UserProperties
                     | Shape::CallResult
                     | Shape::RunResult
+                    | Shape::OpinionResult
             )
         )
     }
@@ -299,6 +306,22 @@ const CALL_PYTHON: Declaration = Declaration {
     ],
     result: Some(Shape::CallResult),
     core_parameters: &[I32, I32, I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+const CALL_MODULE: Declaration = Declaration {
+    interface: "modules",
+    name: "call",
+    parameters: &[("function", Shape::Text), ("inputs", Shape::Arguments)],
+    result: Some(Shape::CallResult),
+    core_parameters: &[I32, I32, I32, I32, I32],
+    core_results: &[],
+};
+const ASK_MODULE: Declaration = Declaration {
+    interface: "rule-modules",
+    name: "ask",
+    parameters: &[("name", Shape::Text)],
+    result: Some(Shape::OpinionResult),
+    core_parameters: &[I32, I32, I32],
     core_results: &[],
 };
 const SELECT: Declaration = Declaration {

@@ -48,6 +48,10 @@ pub(super) enum Shape {
     CallResult,
     /// `result<_, run-error>`
     RunResult,
+    /// Enum of `rule-modules`.
+    Opinion,
+    /// `result<opinion, run-error>`
+    OpinionResult,
     /// Enum of `messages`.
     WriteError,
     /// `result<_, write-error>`
@@ -285,6 +289,13 @@ impl InstanceWriter<'_> {
             Shape::RunResult => {
                 let error = self.shape(Shape::RunError);
                 self.instance.define(&mut |encoder| encoder.result(None, Some(error)))
+            }
+            Shape::OpinionResult => {
+                let (ok, error) = (self.shape(Shape::Opinion), self.shape(Shape::RunError));
+                self.instance.define(&mut |encoder| encoder.result(Some(ok), Some(error)))
+            }
+            Shape::Opinion => {
+                self.own("opinion", &mut |encoder| encoder.enum_type(["allow", "deny", "nothing"]))
             }
             Shape::WriteResult => {
                 let error = self.shape(Shape::WriteError);

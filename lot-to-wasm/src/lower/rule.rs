@@ -2,11 +2,14 @@
 
 use wasm_encoder::Instruction;
 
-use super::code::memory;
-use super::constants::RESULT;
+use super::code::{Callee, memory};
+use super::constants::{ANSWER, RESULT};
 use super::entry::{Generator, Message};
+use super::host::Host;
 use super::module::Helper;
 use crate::check::tree::Verdict;
+use crate::diagnostic::codes;
+use crate::syntax::Position;
 
 /// Parameters of `check`, the flattened record `request`: each text has two, each option one more in front.
 pub(super) mod question {
@@ -38,6 +41,29 @@ impl Generator<'_> {
         self.push_verdict(None);
     }
 
+    /// Pushes whether a module allows what the Rule is asked about. Where it denies, or cannot say, the Rule ends.
+    pub(super) fn module_allows(&mut self, name: &str, at: Position) {
+        self.push_text(name);
+        self.push_constant_address(ANSWER);
+        self.code.call(Callee::Host(Host::AskModule));
+        self.pass_on_error(codes::RUN_MODULE_CALL_FAILED, format!("module `{name}`: "), at);
+        self.push_said();
+        self.code.i32(case(Some(Verdict::Deny)));
+        self.code.push(Instruction::I32Eq);
+        self.code.open_if();
+        self.push_verdict(Some(Verdict::Deny));
+        self.code.push(Instruction::Return);
+        self.code.end();
+        self.push_said();
+        self.code.push(Instruction::I32Eqz);
+    }
+
+    /// Pushes what the module said.
+    fn push_said(&mut self) {
+        self.push_constant_address(ANSWER);
+        self.code.push(Instruction::I32Load8U(memory(VERDICT, 0)));
+    }
+
     /// Pushes the address of the result `ok(verdict)`.
     pub(crate) fn push_verdict(&mut self, verdict: Option<Verdict>) {
         self.end_run();
@@ -50,7 +76,7 @@ impl Generator<'_> {
     }
 }
 
-/// Case numbers of the WIT enum `verdict`.
+/// Case numbers of the WIT enums `verdict` and `opinion`.
 fn case(verdict: Option<Verdict>) -> i32 {
     match verdict {
         Some(Verdict::Allow) => 0,

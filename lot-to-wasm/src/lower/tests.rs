@@ -116,7 +116,7 @@ fn the_shell_is_a_component_that_takes_any_action() {
 fn a_rule_is_a_component_of_its_world() {
     assert_valid(&super::shell(super::World::Rule), "shell");
     let source = "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"a/#\"
-    IF USER IN GROUP \"g\" AND USER HAS p == 2 OR GET TOPIC \"s\" IS PAYLOAD OR TOPIC EXISTS \"e/\" + CLIENTID THEN
+    IF USER IN GROUP \"g\" AND USER HAS p == 2 OR GET TOPIC \"s\" IS PAYLOAD OR TOPIC EXISTS \"e/\" + CLIENTID OR NOT MODULE \"m\" THEN
         ALLOW
     ELSE IF ENDPOINT MATCHES REGEX \"(?=a)a\" AND TOPIC POSITION 2 IS USER THEN
         DENY

@@ -4,9 +4,17 @@
 //! assign = ( path | string ) "=" value ;
 //! ```
 
+use std::collections::BTreeSet;
+
+use wasm_encoder::{Instruction, ValType};
+
+use crate::check::Checker;
+use crate::check::kind::KindSet;
+use crate::check::tree::{Argument, Constant, RESULT, VariableId};
 use crate::diagnostic::{Draft, codes};
+use crate::lower::{CELL_BYTES, Generator, Representation};
 use crate::syntax::parse::{Parsed, Parser};
-use crate::syntax::{Expression, Name, Path};
+use crate::syntax::{Expression, Name, Path, Position};
 use crate::token::Sign;
 
 /// `target = value`, of `PUBLISH MODEL` and of calls.
@@ -76,5 +84,70 @@ impl Parser<'_, '_> {
             return self.fail(draft);
         }
         Ok(names.pop())
+    }
+}
+
+/// Arguments of a call by name, which all have different ones.
+pub(super) fn checked(assignments: &[Assignment], checker: &mut Checker<'_, '_, '_>) -> Vec<Argument> {
+    let mut arguments: Vec<Argument> = Vec::new();
+    let mut names = BTreeSet::new();
+    for argument in assignments {
+        let name = argument.target.to_string();
+        if !names.insert(name.clone()) {
+            let message = format!("input `{name}` is given twice");
+            checker.error(Draft::error(codes::DUPLICATE_NAME, argument.target.span, message));
+        }
+        arguments.push(Argument { name, value: checker.value(&argument.value) });
+    }
+    arguments
+}
+
+/// Variables that receive the outputs of a call, and without `RETURN` the one behind `RESULT`.
+pub(super) fn received(
+    returns: &[Name],
+    checker: &mut Checker<'_, '_, '_>,
+) -> (Vec<VariableId>, Option<VariableId>) {
+    returns.iter().for_each(|name| checker.variable_name(name));
+    let variables = returns.iter().filter_map(|name| set(checker, &name.text)).collect();
+    let result = if returns.is_empty() { set(checker, RESULT) } else { None };
+    (variables, result)
+}
+
+/// Notes that a variable receives an output; the hidden one only when somebody may read it.
+fn set(checker: &mut Checker<'_, '_, '_>, name: &str) -> Option<VariableId> {
+    let id = checker.scope.find(name)?;
+    checker.scope.set(id, KindSet::RETURNED);
+    Some(id)
+}
+
+/// Assigns the outputs of a call, which the host put at the address in its area.
+pub(super) fn take_outputs(
+    generator: &mut Generator<'_>,
+    returns: &[VariableId],
+    result: Option<VariableId>,
+    (callee, at): (&str, Position),
+) {
+    let count = returns.len();
+    if count > 0 {
+        generator.push_output_count();
+        generator.code.u32(u32::try_from(count).unwrap_or(u32::MAX));
+        generator.code.push(Instruction::I32Ne);
+        generator.code.open_if();
+        let message = format!("{callee} did not return {count} values, as RETURN names");
+        generator.fail(codes::RUN_RETURN_COUNT, &message, at);
+        generator.code.end();
+    }
+    for (variable, offset) in returns.iter().zip((0..).step_by(CELL_BYTES as usize)) {
+        generator.push_output(offset);
+        generator.assign(*variable, Representation::Cell);
+    }
+    if let Some(variable) = result {
+        generator.push_output_count();
+        generator.code.open_if_value(ValType::I32);
+        generator.push_output(0);
+        generator.code.or_else();
+        generator.push_constant(&Constant::Empty);
+        generator.code.end();
+        generator.assign(variable, Representation::Cell);
     }
 }

@@ -10,23 +10,20 @@
 //!     RETURN low, high
 //! ```
 
-use std::collections::BTreeSet;
-
 use lot_facts::Signature;
 use lot_nearest::nearest;
-use wasm_encoder::{Instruction, ValType};
 
 use super::word::Use::{BeginsStatement, EndsWithValue, WantsMore};
 use super::{
-    Assignment, CheckedKind, Construct, Executable, Form, Part, StatementKind, Word, each_expression,
-    each_return,
+    Assignment, CheckedKind, Construct, Executable, Form, Part, StatementKind, Word, arguments,
+    each_expression, each_return,
 };
 use crate::check::kind::KindSet;
 use crate::check::tree::walk::{self, Need, parts};
-use crate::check::tree::{Argument, Constant, RESULT, VariableId};
+use crate::check::tree::{Argument, VariableId};
 use crate::check::{Callee, Checker};
 use crate::diagnostic::{Draft, codes};
-use crate::lower::{self, ANSWER, CELL_BYTES, Generator, Host, Representation};
+use crate::lower::{self, ANSWER, Generator, Host};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, assignments, returns};
@@ -50,7 +47,7 @@ pub(super) const FORMS: &[Form] = &[Form::new(&["CALL", "ACTION"], parse)];
 pub(super) const WORDS: &[Word] = &[Word {
     word: "CALL",
     is: &[BeginsStatement, EndsWithValue, WantsMore],
-    text: "`CALL ACTION Name`, `CALL PYTHON \"Script.function\"`: runs something and waits for it.",
+    text: "`CALL ACTION Name`, `CALL PYTHON \"Script.function\"`, `CALL MODULE \"name.function\"`: runs something and waits for it.",
 }];
 
 /// Reads what follows `CALL ACTION`.
@@ -106,19 +103,8 @@ impl Construct for CallAction {
             }
             Callee::Callable(signature) => self.check_signature(&signature, checker),
         }
-        let mut arguments: Vec<Argument> = Vec::new();
-        let mut names = BTreeSet::new();
-        for argument in &self.arguments {
-            let name = argument.target.to_string();
-            if !names.insert(name.clone()) {
-                let message = format!("input `{name}` is given twice");
-                checker.error(Draft::error(codes::DUPLICATE_NAME, argument.target.span, message));
-            }
-            arguments.push(Argument { name, value: checker.value(&argument.value) });
-        }
-        self.returns.iter().for_each(|name| checker.variable_name(name));
-        let returns = self.returns.iter().filter_map(|name| set(checker, &name.text)).collect();
-        let result = if self.returns.is_empty() { set(checker, RESULT) } else { None };
+        let arguments = arguments::checked(&self.arguments, checker);
+        let (returns, result) = arguments::received(&self.returns, checker);
         Some(Checked { name: self.name.text.clone(), arguments, returns, result }.into())
     }
 
@@ -135,13 +121,6 @@ impl Construct for CallAction {
     fn is_call(&self) -> bool {
         true
     }
-}
-
-/// Notes that a variable receives an output; the hidden one only when somebody may read it.
-fn set(checker: &mut Checker<'_, '_, '_>, name: &str) -> Option<VariableId> {
-    let id = checker.scope.find(name)?;
-    checker.scope.set(id, KindSet::RETURNED);
-    Some(id)
 }
 
 /// Runs another Action. Writes queued so far are flushed before it by the host.
@@ -179,35 +158,7 @@ impl Executable for Checked {
         generator.code.release(list);
         let failed = format!("called action `{}` failed: ", self.name);
         generator.pass_on_error(codes::RUN_CALL_FAILED, failed, at);
-        self.take_outputs(generator, at);
-    }
-}
-
-impl Checked {
-    /// Assigns the outputs, which the host put at the address in its area.
-    fn take_outputs(&self, generator: &mut Generator<'_>, at: Position) {
-        let count = self.returns.len();
-        if count > 0 {
-            generator.push_output_count();
-            generator.code.u32(u32::try_from(count).unwrap_or(u32::MAX));
-            generator.code.push(Instruction::I32Ne);
-            generator.code.open_if();
-            let message = format!("action `{}` did not return {count} values, as RETURN names", self.name);
-            generator.fail(codes::RUN_RETURN_COUNT, &message, at);
-            generator.code.end();
-        }
-        for (variable, offset) in self.returns.iter().zip((0..).step_by(CELL_BYTES as usize)) {
-            generator.push_output(offset);
-            generator.assign(*variable, Representation::Cell);
-        }
-        if let Some(variable) = self.result {
-            generator.push_output_count();
-            generator.code.open_if_value(ValType::I32);
-            generator.push_output(0);
-            generator.code.or_else();
-            generator.push_constant(&Constant::Empty);
-            generator.code.end();
-            generator.assign(variable, Representation::Cell);
-        }
+        let callee = format!("action `{}`", self.name);
+        arguments::take_outputs(generator, &self.returns, self.result, (&callee, at));
     }
 }

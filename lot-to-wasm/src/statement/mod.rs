@@ -6,6 +6,7 @@
 
 mod arguments;
 pub mod call_action;
+pub mod call_module;
 pub mod call_python;
 pub mod call_route;
 mod construct;
@@ -125,6 +126,7 @@ statements! {
         switch::Switch "`SWITCH`." => Checked;
         loop_until::LoopUntil "`LOOP`." => Checked;
         call_action::CallAction "`CALL ACTION`." => Checked;
+        call_module::CallModule "`CALL MODULE`." => Checked;
         call_python::CallPython "`CALL PYTHON`." => Checked;
         call_route::CallRoute "`CALL MCP`, `CALL LLM`, `CALL AGENT`.";
         trigger_event::TriggerEvent "`TRIGGER`.";

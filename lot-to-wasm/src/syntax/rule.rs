@@ -86,6 +86,8 @@ pub enum RuleConditionKind {
         /// The group.
         group: Text,
     },
+    /// `MODULE "m"`: whether a module allows it.
+    Module(Text),
     /// `TOPIC EXISTS t`.
     TopicExists(TopicOperand),
     /// `CLIENTID`, `ENDPOINT`, `TOPIC [POSITION n]`, `PAYLOAD` or `GET TOPIC t [AS T]`, compared.
@@ -112,6 +114,7 @@ impl RuleConditionKind {
             RuleConditionKind::Compare { subject, value, .. } => subject.depth.max(value.depth),
             RuleConditionKind::Invalid
             | RuleConditionKind::UserIs { .. }
+            | RuleConditionKind::Module(_)
             | RuleConditionKind::UserHas { compare: None, .. }
             | RuleConditionKind::InGroup { .. } => 0,
         }

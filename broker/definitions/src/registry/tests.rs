@@ -167,7 +167,10 @@ fn pending_definition_is_armed_when_its_dependency_arrives() {
 fn a_definition_waits_for_its_scripts() {
     let mut world = World::new();
     let scripts = ["A", "B"].map(str::to_owned).to_vec();
-    let caller = world.add(Facts { scripts, ..on_topic("Caller", &["in"]) });
+    let caller = world.add(Facts {
+        programs: lot_facts::CalledPrograms { scripts, ..Default::default() },
+        ..on_topic("Caller", &["in"])
+    });
     assert_eq!(caller.state, State::Pending);
     assert_eq!(caller.warnings[0].to_string(), "pending until these are added: Python A, Python B");
     let registry = &mut world.registry;

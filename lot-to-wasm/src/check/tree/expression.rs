@@ -106,6 +106,8 @@ pub enum ExpressionKind {
     UserProperty(String),
     /// Whether the user that asks a Rule is in a group.
     InGroup(String),
+    /// Whether a module allows what a Rule is asked about. Where it denies, so does the Rule, at once.
+    ModuleAllows(String),
     /// `-x`: the operand by `num`.
     Negate(Box<Expression>),
     /// `NOT x` of the operand's truth.

@@ -38,6 +38,8 @@ pub(crate) enum Need<'a> {
     Action(&'a str),
     /// A function of Python, `Script.function`.
     Python(&'a str),
+    /// A module.
+    Module(&'a str),
     /// A Model.
     Model(&'a str),
 }
@@ -164,7 +166,8 @@ impl ExpressionKind {
             | Kind::MessageProperty(_)
             | Kind::LoggedIn
             | Kind::UserProperty(_)
-            | Kind::InGroup(_) => {}
+            | Kind::InGroup(_)
+            | Kind::ModuleAllows(_) => {}
             Kind::TopicLevelAt(value)
             | Kind::MessageUserProperty(value)
             | Kind::Negate(value)
@@ -195,23 +198,20 @@ impl ExpressionKind {
                 visit(left);
                 visit(right);
             }
-            Kind::Concat(parts) | Kind::Array(parts) => parts.iter_mut().for_each(visit),
+            Kind::Concat(parts) | Kind::Array(parts) | Kind::Function { arguments: parts, .. } => {
+                parts.iter_mut().for_each(visit);
+            }
             Kind::Select(select) => select.parameters.iter_mut().for_each(visit),
-            Kind::Function { arguments, .. } => arguments.iter_mut().for_each(visit),
             Kind::OneOf { value, candidates } => {
                 visit(value);
                 candidates.iter_mut().filter_map(Candidate::value_mut).for_each(visit);
             }
-            Kind::If { condition, then, otherwise } => {
-                visit(condition);
-                visit(then);
-                visit(otherwise);
-            }
             Kind::Object(members) => members.iter_mut().for_each(|(_, value)| visit(value)),
-            Kind::Replace { search, replacement, value } => {
-                visit(search);
-                visit(replacement);
-                visit(value);
+            Kind::If { condition: first, then: second, otherwise: third }
+            | Kind::Replace { search: first, replacement: second, value: third } => {
+                visit(first);
+                visit(second);
+                visit(third);
             }
         }
     }

@@ -172,6 +172,12 @@ impl Parser<'_, '_> {
         let kind = match self.word() {
             _ if message::is_property(self) => self.compare_atom()?,
             "USER" => self.user_atom()?,
+            "MODULE" => {
+                self.advance();
+                let name = self.expect_text("MODULE")?;
+                self.non_portable(name.span, "asking a module");
+                RuleConditionKind::Module(name)
+            }
             "TOPIC" if self.word_at(1) == "EXISTS" => {
                 self.advance();
                 self.advance();
@@ -181,7 +187,8 @@ impl Parser<'_, '_> {
             _ => {
                 let message = format!("expected a condition of a rule, found {}", self.found());
                 let draft = Draft::error(codes::RULE_CONDITION, self.here(), message);
-                let what = ["USER", "CLIENTID", "ENDPOINT", "TOPIC", "PAYLOAD", "GET TOPIC", "NOT", "`(`"];
+                let what =
+                    ["USER", "CLIENTID", "ENDPOINT", "TOPIC", "PAYLOAD", "GET TOPIC", "MODULE", "NOT", "`(`"];
                 return self.fail(draft.expected(&what));
             }
         };

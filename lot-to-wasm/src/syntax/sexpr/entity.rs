@@ -202,6 +202,7 @@ fn rule_condition(condition: &RuleCondition) -> String {
         RuleConditionKind::InGroup { negated, group } => {
             negate(*negated, format!("(group {})", quoted(&group.value)))
         }
+        RuleConditionKind::Module(name) => format!("(module {})", quoted(&name.value)),
         RuleConditionKind::TopicExists(operand) => format!("(exists {})", topic(operand)),
         RuleConditionKind::Compare { subject, operator, value } => {
             let name = match operator {

@@ -445,6 +445,11 @@ SET "" WITH 3"#, &[
         r#"LOT327 4 =>     SET "a_b" WITH 2"#,
         "LOT327 5: give it a name that can be read as {name}",
     ]),
+    (r#"CALL MODULE "Calc.scale" WITH (a = 1) RETURN AS {r}
+KEEP TOPIC "k" WITH {r}"#, &[
+        "LOT332 3: write the module, a dot, and the function: \"calc.scale\"",
+        "LOT240 3",
+    ]),
     (r#"CALL PYTHON "nodot""#, &[
         "LOT328 3: write the script, a dot, and the function: \"Script.function\"",
     ]),
