@@ -191,7 +191,7 @@ impl Rulebook {
         }
         let user = question.identity.user.as_ref();
         let account = asker.get_or_init(|| user.and_then(|user| self.directory.account(user))).as_ref();
-        if entry.inputs.payload || entry.inputs.message_properties {
+        if entry.inputs.payload || entry.inputs.message_properties || entry.inputs.modules {
             return (entry.ask.ask(question, account).opinion, false);
         }
         // A payload of megabytes is not carried to a rule that does not look at it.

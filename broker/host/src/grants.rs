@@ -94,6 +94,8 @@ pub enum Capability {
     PublishModel,
     /// Calling functions of a Python script.
     CallScript,
+    /// Calling a module.
+    CallModule,
     /// Asking a Route for rows.
     AskRoute,
     /// Connecting to an address of the network.
@@ -106,7 +108,7 @@ pub enum Capability {
 
 impl Capability {
     /// Every capability, in the order in which they are shown.
-    pub const ALL: [Capability; 13] = [
+    pub const ALL: [Capability; 14] = [
         Capability::ReadTopic,
         Capability::WriteTopic,
         Capability::ReadEnvironment,
@@ -116,6 +118,7 @@ impl Capability {
         Capability::CallAction,
         Capability::PublishModel,
         Capability::CallScript,
+        Capability::CallModule,
         Capability::AskRoute,
         Capability::Connect,
         Capability::UseFile,
@@ -134,6 +137,7 @@ impl Capability {
             Capability::CallAction => "action",
             Capability::PublishModel => "model",
             Capability::CallScript => "python",
+            Capability::CallModule => "module",
             Capability::AskRoute => "rows",
             Capability::Connect => "endpoint",
             Capability::UseFile => "file",
@@ -188,6 +192,8 @@ pub struct Grants {
     pub models: NameGrant,
     /// Python scripts whose functions it may call.
     pub scripts: NameGrant,
+    /// Modules that it may call.
+    pub modules: NameGrant,
     /// Routes that it may ask for rows.
     pub routes: NameGrant,
     /// Whether it may keep values of its own.
@@ -209,6 +215,7 @@ impl Grants {
             Capability::CallAction => self.actions.covers(name),
             Capability::PublishModel => self.models.covers(name),
             Capability::CallScript => self.scripts.covers(name),
+            Capability::CallModule => self.modules.covers(name),
             Capability::AskRoute => self.routes.covers(name),
             // Routes have endpoints of their own, and nobody has files.
             Capability::Connect | Capability::UseFile => false,
@@ -227,6 +234,7 @@ impl Grants {
             actions: NameGrant::All,
             models: NameGrant::All,
             scripts: NameGrant::All,
+            modules: NameGrant::All,
             routes: NameGrant::All,
             state: true,
             config: None,
@@ -240,6 +248,7 @@ impl Grants {
             actions: NameGrant::None,
             models: NameGrant::None,
             scripts: NameGrant::None,
+            modules: NameGrant::None,
             ..Grants::action()
         }
     }
@@ -276,7 +285,7 @@ mod tests {
         assert!(!grants.write.covers("a") && !grants.read.covers("a"));
         let ValueGrant { read, write } = grants.environment;
         let values = [read, write, grants.secrets.read, grants.secrets.write];
-        let calls = [grants.actions, grants.models, grants.scripts, grants.routes];
+        let calls = [grants.actions, grants.models, grants.scripts, grants.modules, grants.routes];
         assert!(!values.iter().chain(&calls).any(|grant| grant.covers("A")) && !grants.state);
     }
 }

@@ -203,7 +203,7 @@ impl Guest {
 
     /// Whether it can ask for the message that started its run: for its properties, by a topic read, or by handing it to a callee.
     pub(crate) fn asks_for_its_message(&self) -> bool {
-        let interfaces = ["current-message", "topic-store", "actions", "models"];
+        let interfaces = ["current-message", "topic-store", "actions", "modules", "models"];
         self.0.summary.imports.iter().any(|import| is_ours(import, &interfaces))
     }
 }

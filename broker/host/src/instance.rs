@@ -44,6 +44,11 @@ impl Deadline {
         Deadline { budget, first_tick: None, slice: None }
     }
 
+    /// Of a run that has this time at most.
+    pub(crate) fn within(self, time: Duration) -> Self {
+        Deadline { budget: self.budget.min(time), ..self }
+    }
+
     /// Of a run that this one waits for, which is not given up for a slice.
     pub(crate) fn nested(self) -> Self {
         Deadline { slice: None, ..self }
@@ -179,7 +184,8 @@ impl ActionInstance {
         event: &Event<'_>,
         call: NestedCall<'_>,
     ) -> Result<Vec<Value>, RunError> {
-        match self.enter(event, call.run, call.deadline, Pace::Coarse, call.output) {
+        let deadline = call.deadline.within(self.limits.time);
+        match self.enter(event, call.run, deadline, Pace::Coarse, call.output) {
             RunOutcome::Done(outputs) => Ok(outputs),
             RunOutcome::Failed(error) => Err(error),
             RunOutcome::Trapped(trap) => Err(trap.into()),

@@ -76,6 +76,9 @@ pub const MQTT_TEXT_BYTES_MAX: usize = 65_535;
 /// CPU time of one call of a rule, commands reference §14.4. A compiled rule takes some microseconds; what takes longer denies.
 pub const RULE_TIME: Duration = Duration::from_millis(5);
 
+/// Longest name of a function of a module, in bytes; the LoT compiler has the same bound.
+pub const MODULE_FUNCTION_BYTES_MAX: usize = 128;
+
 /// Linear memory of one instance of a rule, in bytes. From the commands reference §14.4.
 pub const RULE_MEMORY_BYTES: usize = 16 * 1024 * 1024;
 

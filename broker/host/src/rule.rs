@@ -7,7 +7,7 @@
 //! processor time. Not here: which rules are asked in what order, and what is remembered (`auth`); what denies when a rule fails (`auth`).
 
 use crate::{
-    BorrowedMessage, ComponentSource, Engine, Grants, GuestLimits, LoadError, RunContext, RunError,
+    BorrowedMessage, ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, RunContext, RunError,
     RunOutput, Services, TopicGrant, Trap, World,
     bindings::rule::{RuleExports, RuleExportsPre, exports::lotmq::guest::rule_handler as handler},
     instance::{Deadline, new_store, start_failed},
@@ -15,7 +15,7 @@ use crate::{
     memory::{Memory, OF_RULES},
     state::RunState,
     ticker::{Pace, Ticker},
-    validate::is_ours,
+    validate::{RULE_MODULES, is_ours},
 };
 use std::{fmt, sync::Arc};
 use wasmtime::Store;
@@ -80,6 +80,25 @@ impl Read {
     }
 }
 
+/// What a rule asks a module: its own question.
+pub struct ModuleQuestion<'a> {
+    /// What a client wants to do.
+    pub request: &'a Request,
+    /// Who asks, if anybody.
+    pub subject: Option<Arc<dyn Subject>>,
+    pub(crate) message: Option<BorrowedMessage<'a>>,
+    pub(crate) protocol_version: Option<u8>,
+    pub(crate) depth: u8,
+    pub(crate) hops: u8,
+    pub(crate) deadline: Deadline,
+}
+
+impl fmt::Debug for ModuleQuestion<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleQuestion").field("request", self.request).finish_non_exhaustive()
+    }
+}
+
 /// What came of asking.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RuleOutcome {
@@ -97,6 +116,9 @@ pub struct RuleGuest {
     engine: Engine,
     pre: RuleExportsPre<RunState>,
     asks_for_message: bool,
+    asks_modules: bool,
+    imports: Arc<[String]>,
+    further_exports: Arc<[String]>,
 }
 
 impl fmt::Debug for RuleGuest {
@@ -112,31 +134,70 @@ impl RuleGuest {
     /// When it is not one, or does not fit the world.
     pub fn compile(engine: &Engine, binary: &[u8], source: ComponentSource) -> Result<RuleGuest, LoadError> {
         let (pre, summary) = engine.prepare(binary, World::Rule, source)?;
-        let asks_for_message = summary.imports.iter().any(|import| is_ours(import, &["current-message"]));
+        let imports = |interface| summary.imports.iter().any(|import| is_ours(import, &[interface]));
+        let asks_modules = imports(RULE_MODULES);
+        // A module may ask for it.
+        let asks_for_message = asks_modules || imports("current-message");
         let pre = RuleExportsPre::new(pre).map_err(|error| LoadError::world_mismatch(World::Rule, &error))?;
-        Ok(RuleGuest { engine: engine.clone(), pre, asks_for_message })
+        let (imports, further_exports) = (summary.imports.into(), summary.further_exports.into());
+        Ok(RuleGuest {
+            engine: engine.clone(),
+            pre,
+            asks_for_message,
+            asks_modules,
+            imports,
+            further_exports,
+        })
     }
 
-    /// Makes an instance: some 10 µs.
+    /// Interfaces that it imports.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// Exports that the world does not have, which nobody calls.
+    pub fn further_exports(&self) -> &[String] {
+        &self.further_exports
+    }
+
+    /// Makes an instance of a rule of our own compiler, which may read all topics and keep state: some 10 µs.
     ///
     /// # Errors
     /// When no instance is free, or its start code fails.
     pub fn instance(&self, services: Arc<dyn Services>) -> Result<RuleInstance, Trap> {
-        let memory_bytes = RULE_MEMORY_BYTES.min(self.engine.memory_bytes_max());
+        self.instance_with(
+            services,
+            Arc::new(grants()),
+            &GuestLimits { time: RULE_TIME, ..GuestLimits::default() },
+        )
+    }
+
+    /// Makes an instance with these grants, and of these limits those of time and memory, as far as a rule has so much.
+    ///
+    /// # Errors
+    /// As [`RuleGuest::instance`].
+    pub fn instance_with(
+        &self,
+        services: Arc<dyn Services>,
+        grants: Arc<Grants>,
+        limits: &GuestLimits,
+    ) -> Result<RuleInstance, Trap> {
+        let memory_bytes = limits.memory_bytes.min(RULE_MEMORY_BYTES).min(self.engine.memory_bytes_max());
         let limits = GuestLimits {
             memory_bytes,
-            time: RULE_TIME,
+            time: limits.time.min(RULE_TIME),
             writes: 0,
             write_bytes: 0,
             ..GuestLimits::default()
         };
         let memory = Memory::new(memory_bytes, OF_RULES, self.engine.memory_of_rules());
-        let state = RunState::of_rule(services, Arc::new(grants()), memory, self.asks_for_message);
+        let state = RunState::of_rule(services, grants, memory, self.asks_for_message);
         let mut store = new_store(&self.engine, state, limits.time);
         match self.pre.instantiate(&mut store) {
             Ok(exports) => {
                 let ticker = self.engine.ticker().clone();
-                Ok(RuleInstance { store, exports, ticker, limits, is_poisoned: false })
+                let asks_modules = self.asks_modules;
+                Ok(RuleInstance { store, exports, ticker, limits, asks_modules, is_poisoned: false })
             }
             Err(error) => Err(start_failed(&error, &store, &limits)),
         }
@@ -155,6 +216,7 @@ pub struct RuleInstance {
     exports: RuleExports,
     ticker: Ticker,
     limits: GuestLimits,
+    asks_modules: bool,
     is_poisoned: bool,
 }
 
@@ -173,6 +235,29 @@ impl RuleInstance {
         run: RunContext,
         output: &mut RunOutput,
     ) -> RuleOutcome {
+        self.enter((request, about), subject, (run, Deadline::new(self.limits.time)), output)
+    }
+
+    /// Asks a module what a rule is asked; `run` is that of the module's definition.
+    pub fn check_for_rule(
+        &mut self,
+        question: &ModuleQuestion<'_>,
+        definition: GuestId,
+        output: &mut RunOutput,
+    ) -> RuleOutcome {
+        let run = RunContext { definition, hops: question.hops, depth: question.depth };
+        let about = About { message: question.message, protocol_version: question.protocol_version };
+        let deadline = question.deadline.within(self.limits.time);
+        self.enter((question.request, about), question.subject.clone(), (run, deadline), output)
+    }
+
+    fn enter(
+        &mut self,
+        (request, about): (&Request, About<'_>),
+        subject: Option<Arc<dyn Subject>>,
+        (run, deadline): (RunContext, Deadline),
+        output: &mut RunOutput,
+    ) -> RuleOutcome {
         output.begin(&self.limits);
         if self.is_poisoned {
             return RuleOutcome::Trapped(Trap::stopped_before());
@@ -181,7 +266,8 @@ impl RuleInstance {
         let state = self.store.data_mut();
         // Without its topic: reads of that topic are not reads of the message.
         let message = about.message.map(|message| BorrowedMessage { topic: "", payload: &[], ..message });
-        state.begin(run, Deadline::new(self.limits.time), message.as_ref(), output);
+        state.begin(run, deadline, message.as_ref(), output);
+        state.question = self.asks_modules.then(|| Arc::new(request.clone()));
         state.subject = subject;
         state.protocol_version = about.protocol_version;
         self.store.set_epoch_deadline(1);
@@ -189,6 +275,7 @@ impl RuleInstance {
         let called = handler.call_check(&mut self.store, request);
         let state = self.store.data_mut();
         state.subject = None;
+        state.question = None;
         state.end(output);
         match called {
             Ok(Ok(verdict)) => RuleOutcome::Said(verdict),

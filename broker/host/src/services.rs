@@ -6,7 +6,9 @@
 
 use crate::{
     Argument, BorrowedMessage, Capability, GuestId, MessageBounds, Qos, RunError, RunOutput, Value,
-    instance::Deadline, python::Called,
+    instance::Deadline,
+    python::Called,
+    rule::{ModuleQuestion, Verdict},
 };
 
 /// Which run a service is asked for.
@@ -226,6 +228,23 @@ pub trait Services: Send + Sync {
     fn call_python(&self, run: &RunContext, function: &str, arguments: &[Value]) -> Called {
         let _ = (run, arguments);
         Called::unknown(function)
+    }
+
+    /// Runs a module of world `action`. [`RunError`] when it is unknown or cannot be called.
+    fn call_module(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        inputs: &[Argument],
+    ) -> Result<Vec<Value>, RunError> {
+        let _ = (call, inputs);
+        Err(RunError::unknown_module(name))
+    }
+
+    /// Asks a module of world `rule`. [`RunError`] when it cannot say.
+    fn ask_module(&self, question: &ModuleQuestion<'_>, name: &str) -> Result<Verdict, RunError> {
+        let _ = question;
+        Err(RunError::unknown_module(name))
     }
 
     /// Asks a route for rows, and waits for them at most [`ROWS_WAIT`](crate::limits::ROWS_WAIT): an object, an array of objects, or null.

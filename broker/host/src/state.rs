@@ -8,7 +8,7 @@ use crate::{
     instance::{AtTick, Deadline, Stopped, time_of_run},
     limits::SHORT_BACKTRACK_STEPS_MAX,
     memory::{Memory, Refusal},
-    rule::{Read, Subject},
+    rule::{Read, Request, Subject},
 };
 use std::{
     cell::{Cell, RefCell},
@@ -29,6 +29,8 @@ pub(crate) struct RunState {
     pub(crate) patterns: Patterns,
     /// Who asks a rule; `None` in other worlds.
     pub(crate) subject: Option<Arc<dyn Subject>>,
+    /// What a rule is asked, if it may ask a module the same.
+    pub(crate) question: Option<Arc<Request>>,
     /// MQTT version of the connection that asks a rule.
     pub(crate) protocol_version: Option<u8>,
     /// What the run read, for worlds whose results are remembered.
@@ -70,6 +72,7 @@ impl RunState {
             output: RefCell::default(),
             patterns: Patterns::default(),
             subject: None,
+            question: None,
             protocol_version: None,
             reads: None,
             trigger: TriggerMessage {

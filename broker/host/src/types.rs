@@ -87,6 +87,11 @@ impl RunError {
         Self::new("ACTION_NOT_FOUND", format!("action '{name}' does not exist"))
     }
 
+    /// A module is called or asked that is not there.
+    pub fn unknown_module(name: &str) -> Self {
+        Self::new("MODULE_NOT_FOUND", format!("module '{name}' is not installed"))
+    }
+
     /// A run publishes a Model that is not there.
     pub fn unknown_model(name: &str) -> Self {
         Self::new("MODEL_NOT_FOUND", format!("model '{name}' does not exist"))

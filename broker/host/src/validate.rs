@@ -25,6 +25,9 @@ pub enum World {
     Auth,
 }
 
+/// Interface by which a rule asks modules.
+pub(crate) const RULE_MODULES: &str = "rule-modules";
+
 /// Interfaces of `lotmq:guest` that components of every world may import.
 const EVERYBODY: &[&str] = &["types", "message-properties", "config", "logging", "metrics", "diagnostics"];
 
@@ -52,6 +55,7 @@ impl World {
                 "ambient",
                 "state",
                 "actions",
+                "modules",
                 "python",
                 "rows",
                 "models",
@@ -81,9 +85,18 @@ impl World {
         }
     }
 
+    /// Interfaces that only components of our own compiler may import.
+    fn imports_of_compiler(self) -> &'static [&'static str] {
+        match self {
+            World::Rule => &[RULE_MODULES],
+            World::Action | World::Model | World::Route | World::Auth => &[],
+        }
+    }
+
     /// Whether its components may import an interface.
-    fn may_import(self, name: &str) -> bool {
-        is_ours(name, EVERYBODY) || is_ours(name, self.imports())
+    fn may_import(self, name: &str, source: ComponentSource) -> bool {
+        let is_of_compiler = source == ComponentSource::Compiler && is_ours(name, self.imports_of_compiler());
+        is_of_compiler || is_ours(name, EVERYBODY) || is_ours(name, self.imports())
     }
 
     /// Interfaces of `lotmq:guest` that its components must export.
@@ -210,7 +223,7 @@ fn linked_outline(bytes: &[u8], world: World, source: ComponentSource) -> Result
             let interface = import.name.split_once('.').map_or("", |(interface, _)| interface);
             if import.module == HOST_MODULE {
                 let name = qualified(interface);
-                if !world.may_import(&name) {
+                if !world.may_import(&name, source) {
                     return Err(LoadError::ImportForbidden { import: name, world: world.name() });
                 }
                 if !summary.imports.contains(&name) {
@@ -241,7 +254,7 @@ fn allowed(
     match ty {
         ComponentTypeRef::Module(_) if source == ComponentSource::Compiler => Ok(()),
         ComponentTypeRef::Module(_) => Err(LoadError::Linked { module: name.to_owned() }),
-        ComponentTypeRef::Instance(_) if world.may_import(name) || is_inert(name) => Ok(()),
+        ComponentTypeRef::Instance(_) if world.may_import(name, source) || is_inert(name) => Ok(()),
         ComponentTypeRef::Instance(_)
         | ComponentTypeRef::Func(_)
         | ComponentTypeRef::Value(_)
@@ -297,7 +310,20 @@ mod tests {
             ("lotmq:guest/net@0.2.0", false),
             ("other:guest/messages@0.2.0", false),
         ] {
-            assert_eq!(World::Action.may_import(name), expected, "{name}");
+            assert_eq!(World::Action.may_import(name, ComponentSource::Upload), expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_our_own_compiler_makes_rules_that_ask_modules() {
+        let name = "lotmq:guest/rule-modules@0.2.0";
+        assert!(World::Rule.may_import(name, ComponentSource::Compiler));
+        for (world, source) in [
+            (World::Rule, ComponentSource::Upload),
+            (World::Action, ComponentSource::Compiler),
+            (World::Auth, ComponentSource::Compiler),
+        ] {
+            assert!(!world.may_import(name, source), "{world:?} {source:?}");
         }
     }
 

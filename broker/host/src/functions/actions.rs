@@ -23,19 +23,7 @@ fn call(state: &RunState, name: &str, inputs: &[Argument]) -> Result<Vec<Value>,
         let message = format!("this definition may not call '{}'", cut(name, NAME_BYTES_MAX));
         return Err(RunError::new("CALL_NOT_ALLOWED", message));
     }
-    let depth = state.run.depth + 1;
-    if depth > CALL_DEPTH_MAX || !stack::has_room() {
-        let message = format!("calls are nested deeper than {CALL_DEPTH_MAX}: '{name}' was not called");
-        return Err(RunError::new("CALL_DEPTH", message));
-    }
-    state.act();
-    let call = NestedCall {
-        run: RunContext { depth, ..state.run },
-        trigger: state.trigger(),
-        output: &mut state.output.borrow_mut(),
-        deadline: state.deadline.get().nested(),
-    };
-    let mut called = state.services.call_action(call, name, inputs);
+    let mut called = nested(state, name, |call| state.services.call_action(call, name, inputs));
     if let Err(error) = &mut called {
         // Who calls himself says once that he failed.
         let own = format!("called action `{name}` failed: ");
@@ -44,4 +32,24 @@ fn call(state: &RunState, name: &str, inputs: &[Argument]) -> Result<Vec<Value>,
         }
     }
     called
+}
+
+/// Calls another definition, if there is room for it.
+pub(super) fn nested(
+    state: &RunState,
+    name: &str,
+    run: impl FnOnce(NestedCall<'_>) -> Result<Vec<Value>, RunError>,
+) -> Result<Vec<Value>, RunError> {
+    let depth = state.run.depth + 1;
+    if depth > CALL_DEPTH_MAX || !stack::has_room() {
+        let message = format!("calls are nested deeper than {CALL_DEPTH_MAX}: '{name}' was not called");
+        return Err(RunError::new("CALL_DEPTH", message));
+    }
+    state.act();
+    run(NestedCall {
+        run: RunContext { depth, ..state.run },
+        trigger: state.trigger(),
+        output: &mut state.output.borrow_mut(),
+        deadline: state.deadline.get().nested(),
+    })
 }

@@ -13,6 +13,7 @@ mod logging;
 mod messages;
 mod metrics;
 mod models;
+mod modules;
 mod python;
 mod rows;
 mod state;
@@ -32,7 +33,7 @@ use wasmtime::component::Linker;
 type Link = fn(&mut Linker<RunState>) -> wasmtime::Result<()>;
 
 /// All interfaces of the worlds `action`, `model` and `rule`; `validate` says which world may import which.
-const INTERFACES: [Link; 16] = [
+const INTERFACES: [Link; 17] = [
     messages::link,
     current_message::link,
     topic_store::link,
@@ -47,6 +48,7 @@ const INTERFACES: [Link; 16] = [
     python::link,
     rows::link,
     models::link,
+    modules::link,
     backtracking::link,
     diagnostics::link,
 ];

@@ -54,12 +54,17 @@ fn every_host_function_checks_its_grant() {
 }
 
 #[test]
-fn scripts_and_rows_need_their_grants() {
+fn scripts_modules_and_rows_need_their_grants() {
     for (statement, grants, refusal) in [
         (
             "CALL PYTHON \"S.f\" RETURN AS {r}",
             Grants { scripts: NameGrant::None, ..Grants::action() },
             "may not call 'S.f'",
+        ),
+        (
+            "CALL MODULE \"m.f\" RETURN AS {r}",
+            Grants { modules: NameGrant::None, ..Grants::action() },
+            "may not call module 'm'",
         ),
         (
             "SET \"r\" WITH GET MODEL M FROM R",

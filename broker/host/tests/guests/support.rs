@@ -203,6 +203,16 @@ impl Services for Broker {
         let callee = callee.ok_or_else(|| RunError::new("CALL_UNKNOWN", format!("no action '{name}'")))?;
         callee.call_nested(call, inputs)
     }
+    fn call_module(
+        &self,
+        _: NestedCall<'_>,
+        name: &str,
+        inputs: &[Argument],
+    ) -> Result<Vec<Value>, RunError> {
+        let inputs: Vec<String> =
+            inputs.iter().map(|input| format!("{}={:?}", input.name, input.value)).collect();
+        Ok(vec![Value::Text(format!("{name}({})", inputs.join(", ")))])
+    }
     fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
         self.python.as_ref().map_or_else(|| Called::unknown(function), |call| call(function, arguments))
     }

@@ -141,6 +141,15 @@ impl Services for Watch {
         assert!(self.grants.actions.covers(name), "{name:?} was not granted");
         Ok(inputs.iter().map(|input| input.value.clone()).collect())
     }
+    fn call_module(
+        &self,
+        _: NestedCall<'_>,
+        name: &str,
+        inputs: &[Argument],
+    ) -> Result<Vec<Value>, RunError> {
+        assert!(self.grants.modules.covers(name), "{name:?} was not granted");
+        Ok(inputs.iter().map(|input| input.value.clone()).collect())
+    }
     fn build_model(
         &self,
         _: NestedCall<'_>,

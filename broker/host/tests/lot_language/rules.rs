@@ -3,10 +3,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use lot_facts::RuleInputs;
+use lot_facts::{Facts, RuleInputs};
 use lot_to_wasm::{CompileOptions, Form};
-use lotmq_host::rule::{About, Read, Request, RuleGuest, RuleOutcome, Subject, Verdict};
-use lotmq_host::{ComponentSource, Effect, GuestId, RunContext, RunOutput, TrapKind};
+use lotmq_host::rule::{About, ModuleQuestion, Read, Request, RuleGuest, RuleOutcome, Subject, Verdict};
+use lotmq_host::{
+    Argument, ComponentSource, Effect, GuestId, NestedCall, RunContext, RunError, RunOutput, Services,
+    TrapKind, Value,
+};
+use parking_lot::Mutex;
 
 use crate::bench::{State, engine};
 
@@ -427,4 +431,119 @@ fn facts_name_exactly_what_a_verdict_depends_on() {
     ] {
         assert_eq!(Rule::when(condition).facts.inputs, expected, "{condition}");
     }
+}
+
+/// What modules say, by name, and how often they were asked.
+#[derive(Default)]
+struct Modules {
+    said: BTreeMap<&'static str, Result<Verdict, RunError>>,
+    asked: Mutex<Vec<String>>,
+}
+
+impl Services for Modules {
+    fn ask_module(&self, question: &ModuleQuestion<'_>, name: &str) -> Result<Verdict, RunError> {
+        let payload = question.request.payload.as_deref().map(String::from_utf8_lossy);
+        self.asked.lock().push(format!("{name} {} {payload:?}", question.request.client_id));
+        self.said.get(name).cloned().unwrap_or_else(|| Err(RunError::unknown_module(name)))
+    }
+    fn topic_value(&self, _: &RunContext, _: &str, _: &mut Vec<u8>) -> bool {
+        false
+    }
+    fn retained_exists(&self, _: &RunContext, _: &str) -> bool {
+        false
+    }
+    fn environment(&self, _: &RunContext, _: &str) -> Option<String> {
+        None
+    }
+    fn set_environment(&self, _: &RunContext, _: &str, _: Option<&str>) -> bool {
+        false
+    }
+    fn secret(&self, _: &RunContext, _: &str) -> Option<String> {
+        None
+    }
+    fn set_secret(&self, _: &RunContext, _: &str, _: Option<&str>) -> bool {
+        false
+    }
+    fn call_action(&self, _: NestedCall<'_>, name: &str, _: &[Argument]) -> Result<Vec<Value>, RunError> {
+        Err(RunError::unknown_action(name))
+    }
+    fn now_ms(&self) -> i64 {
+        0
+    }
+    fn monotonic_ms(&self) -> u64 {
+        0
+    }
+}
+
+/// Commands reference §14.8: what a module says of a question, and what the rule that asks it says then.
+#[test]
+fn a_module_allows_denies_or_has_nothing_to_say() {
+    let said = || {
+        BTreeMap::from([
+            ("yes", Ok(Verdict::Allow)),
+            ("no", Ok(Verdict::Deny)),
+            ("silent", Ok(Verdict::Nothing)),
+            ("broken", Err(RunError::new("OWN", "out of order"))),
+        ])
+    };
+    let verdict = RuleOutcome::Said;
+    for (condition, expected, asked) in [
+        ("MODULE \"yes\"", verdict(Verdict::Allow), &["yes"][..]),
+        ("MODULE \"silent\"", verdict(Verdict::Nothing), &["silent"]),
+        // A DENY of a module is the rule's, wherever it stands.
+        ("MODULE \"no\"", verdict(Verdict::Deny), &["no"]),
+        ("NOT MODULE \"no\"", verdict(Verdict::Deny), &["no"]),
+        ("NOT MODULE \"silent\"", verdict(Verdict::Allow), &["silent"]),
+        ("NOT MODULE \"yes\"", verdict(Verdict::Nothing), &["yes"]),
+        ("MODULE \"yes\" OR MODULE \"no\"", verdict(Verdict::Allow), &["yes"]),
+        ("MODULE \"silent\" AND MODULE \"no\"", verdict(Verdict::Nothing), &["silent"]),
+        ("MODULE \"silent\" OR MODULE \"yes\"", verdict(Verdict::Allow), &["silent", "yes"]),
+        ("CLIENTID IS \"c2\" AND MODULE \"no\"", verdict(Verdict::Nothing), &[]),
+    ] {
+        let source = format!(
+            "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"#\"\n    IF {condition} THEN\n        ALLOW\n"
+        );
+        let (outcome, modules, _) = asked_of(&source, said());
+        assert_eq!(outcome, expected, "{condition}");
+        let expected: Vec<String> =
+            asked.iter().map(|name| format!("{name} c1 {:?}", Some("the payload"))).collect();
+        assert_eq!(*modules.asked.lock(), expected, "{condition}");
+    }
+    for (module, message) in [
+        ("broken", "module `broken`: out of order"),
+        ("gone", "module `gone`: module 'gone' is not installed"),
+    ] {
+        let source = format!(
+            "DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC \"#\"\n    IF NOT MODULE \"{module}\" THEN\n        ALLOW\n    ELSE\n        ALLOW\n"
+        );
+        let (outcome, _, facts) = asked_of(&source, said());
+        let RuleOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
+        assert_eq!((&*error.code, &*error.message, error.line, error.column), ("LOT624", message, 2, 12));
+        assert_eq!(facts.programs.modules, [module]);
+        // Whatever it says is for this one question.
+        assert!(facts.rule.unwrap().inputs.modules);
+    }
+}
+
+/// Asks a rule whose modules say this.
+fn asked_of(
+    source: &str,
+    said: BTreeMap<&'static str, Result<Verdict, RunError>>,
+) -> (RuleOutcome, Arc<Modules>, Facts) {
+    let mut compilation = lot_to_wasm::compile(source, &CompileOptions::default());
+    let output = compilation.entities.remove(0).output.expect(source);
+    let guest = RuleGuest::compile(engine(), &output.component, ComponentSource::Compiler).unwrap();
+    let modules = Arc::new(Modules { said, ..Modules::default() });
+    let mut instance = guest.instance(Arc::clone(&modules) as Arc<_>).unwrap();
+    let request = Request {
+        scope: "Publish".to_owned(),
+        client_id: "c1".to_owned(),
+        user: None,
+        endpoint: "unix".to_owned(),
+        topic: Some("a".to_owned()),
+        payload: Some(b"the payload".to_vec()),
+    };
+    let run = RunContext::new(GuestId(1));
+    let outcome = instance.check((&request, About::default()), None, run, &mut RunOutput::new());
+    (outcome, modules, output.facts)
 }
