@@ -1,4 +1,4 @@
-//! The tutorial for guests, `docs/sdk/tutorial.md`: each command is run and each file is written, in the order of the page.
+//! The tutorial for guests, `docs/sdk/tutorial.md`, and the page on rules: each command is run and each file is written, in the order of the page.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -26,6 +26,7 @@ fn shell(broker: &Broker, folder: &Path, commands: &str) -> Command {
     let script = format!(
         "lotmq() {{ case \"$1 $2\" in
            'guest deploy'|'guest list'|'guest logs'|'guest rollback') verb=$2; shift 2; '{LOTMQ}' guest $verb -p {port} \"$@\";;
+           'cmd '*) shift; '{LOTMQ}' cmd -p {port} \"$@\";;
            'pub '*) shift; '{LOTMQ}' pub -p {port} \"$@\";;
            *) '{LOTMQ}' \"$@\";; esac; }}
          {commands}",
@@ -85,11 +86,21 @@ fn expect_lines(written: &str, block: &Block) {
 
 #[test]
 fn the_tutorial_does_what_it_says() {
+    follow("tutorial.md");
+}
+
+#[test]
+fn the_page_on_rules_does_what_it_says() {
+    follow("rules.md");
+}
+
+/// Does what a page of `docs/sdk` says.
+fn follow(page: &str) {
     if Command::new("cargo").arg("--version").output().is_err() {
         assert!(std::env::var_os("LOTMQ_TEST_REQUIRE_ALL").is_none(), "not installed: cargo");
         return;
     }
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sdk/tutorial.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sdk").join(page);
     let page = std::fs::read_to_string(page).unwrap();
     let broker = options().start();
     let place = tempfile::tempdir().unwrap();
@@ -97,6 +108,8 @@ fn the_tutorial_does_what_it_says() {
     let mut background = None;
     for block in blocks(&page) {
         match (block.kind.as_str(), block.file.as_deref()) {
+            // Parts of what is shown elsewhere.
+            ("rust", None) => {}
             ("sh", None) => (written, folder) = run(&broker, &folder, &block.text),
             // The broker of the test is there already.
             ("sh", Some("serve")) => assert_eq!(block.text, "lotmq serve\n"),

@@ -29,7 +29,7 @@ fn what_cannot_be_a_guest_is_refused_with_the_reason() {
         ("new Heater", "`Heater` is no name of a guest", 2),
         ("new ../x", "is no name of a guest", 2),
         ("new there", "cannot create the folder there", 1),
-        ("new heater -t rule", "no broker runs uploaded guests of type rule yet", 2),
+        ("new heater -t rule --lang js", "a guest of type rule is made in Rust only", 2),
         ("new heater -t auth", "makes no guests of type auth yet", 2),
         ("new heater -t model", "invalid value 'model'", 2),
         ("build there", "there/guest.toml is not there", 2),

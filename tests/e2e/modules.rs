@@ -39,7 +39,7 @@ fn with_manifest(component: &str, json: &str) -> String {
 }
 
 /// What `lotmq compile` makes of a program.
-fn compiled(program: &str) -> String {
+pub(crate) fn compiled(program: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("program.wasm");
     let arguments = ["compile", "-", "-o", path.to_str().unwrap()];

@@ -91,6 +91,8 @@ pub(crate) struct Guests {
     routes: RwLock<HashMap<DefinitionId, Arc<RouteRunner>>>,
     /// Modules that routes run.
     pub(crate) route_modules: route_modules::RouteModules,
+    /// Modules that rules ask.
+    pub(crate) rule_modules: rules::RuleModules,
     /// Definitions whose error record changed since it was last published, with the hops of what led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
     waiting: Waiting,
@@ -132,6 +134,7 @@ impl Guests {
             runners: RwLock::new(HashMap::new()),
             routes: RwLock::new(HashMap::new()),
             route_modules: route_modules::RouteModules::default(),
+            rule_modules: rules::RuleModules::default(),
             changed_errors: parking_lot::Mutex::default(),
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),

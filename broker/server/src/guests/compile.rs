@@ -25,6 +25,7 @@ use super::hosting::Hosting;
 use super::route_modules::{self, RouteModule};
 use super::route_types::RouteTypes;
 use super::routes::RouteCode;
+use super::rules::RuleModuleCode;
 use super::scripts::{self, CompiledScript, ScriptError};
 
 /// Loader: makes native code of components.
@@ -74,6 +75,8 @@ pub(super) enum Code {
     RouteModule(Box<RouteModule>),
     /// Of a Rule, for the threads that ask it.
     Rule(RuleGuest),
+    /// Of a module for Rules, which name it.
+    RuleModule(Box<RuleModuleCode>),
     /// None: a Panel or Theme is shown and never run.
     View,
 }
@@ -150,6 +153,12 @@ impl CompiledDefinition {
         Self { new, existing, code, is_disabled }
     }
 
+    /// Takes the code of a module for rules, which the [loader](Loader::rule_module) has compiled.
+    pub(crate) fn of_rule_module(code: RuleModuleCode, new: NewDefinition, is_disabled: bool) -> Self {
+        let (existing, code) = (OnExisting::Replace, Code::RuleModule(Box::new(code)));
+        Self { new, existing, code, is_disabled }
+    }
+
     /// No run of it within a turn is given up for its slice of time, whatever else the machine does.
     pub(crate) fn never_gives_up(&mut self) {
         if let Code::Executor(code) = &mut self.code {
@@ -182,6 +191,15 @@ impl Loader<'_> {
     pub(crate) fn route_module(self, component: &[u8]) -> Result<RouteGuest, LoadError> {
         let _permit = self.permits.permit(component.len());
         RouteGuest::compile(self.engine, component, ComponentSource::Upload)
+    }
+
+    /// Compiles a component that somebody has uploaded for rules.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn rule_module(self, component: &[u8]) -> Result<RuleGuest, LoadError> {
+        let _permit = self.permits.permit(component.len());
+        RuleGuest::compile(self.engine, component, ComponentSource::Upload)
     }
 
     fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {

@@ -136,6 +136,7 @@ pub(super) fn put(
         }
         Code::Route(code) => routes::arm(tenant, hosting, definition, code),
         Code::RouteModule(module) => guests.route_modules.put(definition.name(), *module),
+        Code::RuleModule(code) => guests.rule_modules.put(tenant, hosting, definition, *code),
         Code::Rule(guest) => rule = Some(rules::of_guest(tenant, hosting, definition, guest)),
         Code::View => {}
     }
@@ -234,6 +235,7 @@ impl Guests {
         guests.metrics.clear(removed.definition.id);
         if kind == DefinitionKind::Module {
             guests.route_modules.remove(name);
+            guests.rule_modules.remove(name);
             guests.module_changed(name);
         } else {
             batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind.key(), name });

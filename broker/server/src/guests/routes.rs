@@ -30,7 +30,8 @@ use lot_facts::{Facts, TopicFact};
 use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, State};
 use lotmq_host::limits::ROWS_WAIT;
 use lotmq_host::{
-    Acting, Grants, Lease, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, TopicGrant, Value, ValueGrant,
+    Acting, Grants, Lease, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, RunError, TopicGrant, Value,
+    ValueGrant,
 };
 
 pub(crate) use runner::{RouteCode, RouteRunner};
@@ -259,11 +260,28 @@ impl Guests {
         found.ok_or_else(|| format!("module '{name}' is not of world 'route'"))
     }
 
-    /// Names of the routes that name a module, in the order of their deployment.
-    pub(crate) fn routes_of_module(&self, name: &str) -> Vec<Arc<str>> {
+    /// Checks that a module is there and not switched off; gives its definition.
+    ///
+    /// # Errors
+    /// Why it cannot be called or asked.
+    pub(crate) fn module_in_use(&self, name: &str) -> Result<Arc<Definition>, RunError> {
         let registry = self.registry.read();
-        let names = |route: &&Arc<Definition>| of_module(route, name);
-        registry.list(DefinitionKind::Route).filter(names).map(|route| Arc::clone(route.name())).collect()
+        let module = registry.get(DefinitionKind::Module, name);
+        let module = module.ok_or_else(|| RunError::unknown_module(name))?;
+        if registry.state(module.id) == Some(State::Disabled) {
+            return Err(RunError::new("MODULE_DISABLED", format!("module '{name}' is disabled")));
+        }
+        Ok(Arc::clone(module))
+    }
+
+    /// Definitions that name a module, by kind and in the order of their deployment: Routes that it runs, Rules that ask it, Actions that call it.
+    pub(crate) fn users_of_module(&self, name: &str) -> Vec<Arc<Definition>> {
+        let registry = self.registry.read();
+        let names = |user: &&Arc<Definition>| {
+            of_module(user, name) || user.facts().programs.modules.iter().any(|module| module == name)
+        };
+        let kinds = [DefinitionKind::Route, DefinitionKind::Rule, DefinitionKind::Action];
+        kinds.into_iter().flat_map(|kind| registry.list(kind).filter(names)).cloned().collect()
     }
 
     /// Reopens the routes that name a module, because it has come, has changed, or is gone.

@@ -5,8 +5,7 @@
 //! registry has, because only commands, one at a time, and the start change either; no condition of a rule is looked at here.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use lot_facts::RuleFacts;
@@ -15,19 +14,20 @@ use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Still, Validity}
 use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionKind, RunError};
 use lotmq_host::rule::{About, Read, Request, RuleGuest, RuleInstance, RuleOutcome, Subject, Verdict};
-use lotmq_host::{
-    BorrowedMessage, Effect, GuestId, MessageBounds, RunContext, RunOutput, Services, Severity, Trap,
-    TrapKind,
-};
+use lotmq_host::{BorrowedMessage, GuestId, RunContext, RunOutput, Services, Trap, TrapKind};
 use parking_lot::Mutex;
-use tracing::{trace, warn};
+use tracing::trace;
 
 use super::events::qos;
 use super::guest_id::guest_id;
-use super::metrics::{self, METRIC_LIMIT};
 use super::records;
-use super::rights::Rights;
-use super::services::{MissingGrants, TenantServices};
+use super::services::TenantServices;
+use asked::{AskedDefinition, AskedPlace, of_error, of_trap};
+pub(crate) use modules::{RuleModuleCode, RuleModules};
+
+mod asked;
+mod modules;
+
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::limits::{RULE_INSTANCES_IDLE_MAX, RULE_READ_BYTES_MAX};
@@ -56,13 +56,8 @@ impl IdleRules {
 
 /// Deployed rule that can be asked.
 struct GuestRule {
-    definition: Arc<Definition>,
+    asked: AskedDefinition,
     guest: RuleGuest,
-    /// Key of its instances.
-    key: u64,
-    services: Arc<TenantServices>,
-    tenant: Weak<Tenant>,
-    hosting: Weak<Hosting>,
 }
 
 impl GuestRule {
@@ -72,72 +67,13 @@ impl GuestRule {
         definition: &Arc<Definition>,
         guest: RuleGuest,
     ) -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        let (tenant, hosting) = (Arc::downgrade(tenant), Arc::downgrade(hosting));
-        let services = Arc::new(TenantServices {
-            hosting: Weak::clone(&hosting),
-            tenant: Weak::clone(&tenant),
-            owner: None,
-            rights: Rights::all(),
-            missing: MissingGrants::default(),
-            bounds: MessageBounds::default(),
-        });
-        let key = NEXT.fetch_add(1, Ordering::Relaxed);
-        GuestRule { definition: Arc::clone(definition), guest, key, services, tenant, hosting }
+        GuestRule { asked: AskedDefinition::new(tenant, hosting, definition), guest }
     }
 
     fn instance(&self, tenant: &Tenant) -> Result<RuleInstance, Trap> {
-        match tenant.programs().guests.idle_rules.take(self.key) {
+        match tenant.programs().guests.idle_rules.take(self.asked.key) {
             Some(instance) => Ok(instance),
-            None => self.guest.instance(Arc::clone(&self.services) as Arc<dyn Services>),
-        }
-    }
-
-    /// Carries out what a run wrote, of which there is little: a rule has no other effects.
-    fn carry_out(&self, tenant: &Tenant, question: &Question<'_>, output: &RunOutput) {
-        for (_, effect) in output.effects() {
-            match effect {
-                Effect::Log { level, text } => {
-                    records::log_line(tenant, &self.definition, (level, text), Timestamp::now());
-                }
-                Effect::Metric { name, change } => {
-                    if !tenant.programs().guests.metrics.change(self.definition.id, name, change) {
-                        let message = metrics::too_many(name);
-                        self.failed(
-                            question,
-                            RunError { code: METRIC_LIMIT, message: &message, ..RunError::default() },
-                        );
-                    }
-                }
-                Effect::Report { severity, code, message, line, column } => {
-                    let told = RunError { code, message, line, column, ..RunError::default() };
-                    match severity {
-                        Severity::Error => self.failed(question, told),
-                        Severity::Warning => records::note_warning(tenant, &self.definition, &told),
-                    }
-                }
-                Effect::Publish { .. } | Effect::Keep { .. } | Effect::Forget { .. } => {}
-            }
-        }
-    }
-
-    /// Notes an error of the rule: a record below its topic, and a line in the log, seldom where there are many.
-    fn failed(&self, question: &Question<'_>, found: RunError<'_>) {
-        let (Some(tenant), Some(hosting)) = (self.tenant.upgrade(), self.hosting.upgrade()) else { return };
-        let found = RunError { topic: question.topic.unwrap_or_default(), ..found };
-        let count = note(&tenant, &hosting, &self.definition, &found);
-        if count.is_power_of_two() {
-            let client_id = &*question.identity.client_id;
-            warn!(
-                tenant = &*tenant.name,
-                definition = &**self.definition.name(),
-                kind = "rule",
-                client_id,
-                code = found.code,
-                error = &*tenant.programs().variables.masked_text(found.message),
-                count,
-                "rule failed"
-            );
+            None => self.guest.instance(Arc::clone(&self.asked.services) as Arc<dyn Services>),
         }
     }
 }
@@ -162,35 +98,35 @@ pub(super) fn note(
 impl Ask for GuestRule {
     fn ask(&self, question: &Question<'_>, account: Option<&Arc<Account>>) -> Answer {
         let deny = |validity| Answer { opinion: Opinion::Deny, validity };
-        let Some(tenant) = self.tenant.upgrade() else { return deny(Validity::Never) };
+        let asked = &self.asked;
+        let Some(tenant) = asked.tenant.upgrade() else { return deny(Validity::Never) };
+        let place = AskedPlace::of(question);
         let mut instance = match self.instance(&tenant) {
             Ok(instance) => instance,
             Err(trap) => {
-                self.failed(question, of_trap(&trap));
+                asked.failed(place, of_trap(&trap));
                 return deny(Validity::Never);
             }
         };
         let subject = account.map(|account| Arc::new(Who(Arc::clone(account))) as Arc<dyn Subject>);
-        let run = RunContext::new(guest_id(&tenant, self.definition.id));
+        let run = RunContext::new(guest_id(&tenant, asked.definition.id));
         let mut output = RunOutput::new();
-        let hosting = question.message.and_then(|_| self.hosting.upgrade());
+        let hosting = question.message.and_then(|_| asked.hosting.upgrade());
         let about = about(question, hosting.map_or(0, |hosting| hosting.clock.wall_ms()));
         let outcome = instance.check((&request(question), about), subject, run, &mut output);
         let reads = instance.take_reads();
-        self.definition.activity.run_ended(Timestamp::now());
-        self.carry_out(&tenant, question, &output);
+        asked.definition.activity.run_ended(Timestamp::now());
+        asked.carry_out(&tenant, place, &output);
         let opinion = match &outcome {
             RuleOutcome::Said(Verdict::Allow) => Opinion::Allow,
             RuleOutcome::Said(Verdict::Deny) => Opinion::Deny,
             RuleOutcome::Said(Verdict::Nothing) => Opinion::Nothing,
             RuleOutcome::Failed(found) => {
-                let (line, column) = (found.line, found.column);
-                let (code, message) = (found.code.as_str(), found.message.as_str());
-                self.failed(question, RunError { code, message, line, column, ..RunError::default() });
+                asked.failed(place, of_error(found));
                 Opinion::Deny
             }
             RuleOutcome::Trapped(trap) => {
-                self.failed(question, of_trap(trap));
+                asked.failed(place, of_trap(trap));
                 // A rule is pure: the same question would end the same way, unless it is the machine that had no room.
                 let passes = matches!(trap.kind, TrapKind::Pool | TrapKind::Start);
                 return deny(if passes { Validity::Never } else { self.validity(reads) });
@@ -198,7 +134,7 @@ impl Ask for GuestRule {
         };
         trace!(
             target: "rules",
-            definition = &**self.definition.name(),
+            definition = &**asked.definition.name(),
             scope = question.scope.name(),
             client_id = &*question.identity.client_id,
             user = question.identity.user.as_deref(),
@@ -206,13 +142,13 @@ impl Ask for GuestRule {
             verdict = ?opinion,
             "rule asked"
         );
-        tenant.programs().guests.idle_rules.put(self.key, instance);
+        tenant.programs().guests.idle_rules.put(asked.key, instance);
         Answer { opinion, validity: self.validity(reads) }
     }
 }
 
 impl GuestRule {
-    /// Validity of an answer that depends on these reads.
+    /// Validity of an answer that depends on these reads. Where a module was asked, nothing is remembered by the inputs that its facts name.
     fn validity(&self, reads: Vec<Read>) -> Validity {
         if reads.is_empty() {
             return Validity::Lasting;
@@ -224,7 +160,7 @@ impl GuestRule {
         if bytes > RULE_READ_BYTES_MAX {
             return Validity::Never;
         }
-        Validity::While(Arc::new(Seen { services: Arc::clone(&self.services), reads }))
+        Validity::While(Arc::new(Seen { services: Arc::clone(&self.asked.services), reads }))
     }
 }
 
@@ -234,10 +170,6 @@ fn read_bytes(read: &Read) -> usize {
         Read::Retained { topic, .. } => topic.len(),
         Read::Message | Read::Connection | Read::Moment | Read::State => 0,
     }
-}
-
-fn of_trap(trap: &Trap) -> RunError<'_> {
-    RunError { code: trap.kind.code(), message: &trap.message, ..RunError::default() }
 }
 
 fn request(question: &Question<'_>) -> Request {

@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
 use lotmq_definitions::{Definition, DefinitionKind, Owner, RunError as DefinitionError};
 use lotmq_host::python::Called;
+use lotmq_host::rule::{ModuleQuestion, Verdict};
 use lotmq_host::{
     Argument, BorrowedMessage, Capability, MessageBounds, ModelInstance, NestedCall, RowQuery, RowsError,
-    RunContext, RunError, Services, StateRefused, Value,
+    RunContext, RunError, RunnerState, Services, StateRefused, Value,
 };
 use lotmq_store::Store;
 use parking_lot::Mutex;
@@ -264,6 +265,33 @@ impl Services for TenantServices {
         }
         let runner = tenant.programs().guests.runner(definition.id).ok_or_else(unknown)?;
         runner.call_nested(call, inputs)
+    }
+
+    fn call_module(
+        &self,
+        call: NestedCall<'_>,
+        name: &str,
+        inputs: &[Argument],
+    ) -> Result<Vec<Value>, RunError> {
+        let tenant = self.tenant().ok_or_else(|| RunError::unknown_module(name))?;
+        let guests = &tenant.programs().guests;
+        let definition = guests.module_in_use(name)?;
+        if !self.rights.may_call(&tenant, &definition) {
+            return Err(not_for_others("module", name));
+        }
+        let runner = guests.runner(definition.id).ok_or_else(|| {
+            RunError::new("MODULE_WORLD", format!("module '{name}' is not of world 'action'"))
+        })?;
+        if matches!(runner.state(), RunnerState::Failed(_)) {
+            let message = format!("module '{name}' has failed, and pauses");
+            return Err(RunError::new("MODULE_FAILED", message));
+        }
+        runner.call_nested(call, inputs)
+    }
+
+    fn ask_module(&self, question: &ModuleQuestion<'_>, name: &str) -> Result<Verdict, RunError> {
+        let tenant = self.tenant().ok_or_else(|| RunError::unknown_module(name))?;
+        tenant.programs().guests.rule_modules.ask(&tenant, question, name)
     }
 
     fn build_model(

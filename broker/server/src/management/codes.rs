@@ -57,7 +57,7 @@ pub fn similar(name: &str) -> Option<&'static str> {
 /// Page about all codes, as Markdown.
 pub fn markdown() -> String {
     let mut page = String::from(
-        "# Codes\n\nGenerated from `broker/server/src/management/codes.rs`; `lotmq explain CODE` says the same, and explains the codes `LOT101` to `LOT623` of the compiler, too.\n",
+        "# Codes\n\nGenerated from `broker/server/src/management/codes.rs`; `lotmq explain CODE` says the same, and explains the codes `LOT101` to `LOT624` of the compiler, too.\n",
     );
     for place in Occasion::ALL {
         let _ = write!(page, "\n## {}\n\n| code | what it means |\n|---|---|\n", place.title());
@@ -92,6 +92,8 @@ codes! {
             "An action called itself, or several called each other, deeper than the limit (docs/limits.md). The run ends. Look for a call that has no end; LOOP repeats without calling."
         CALL_NOT_ALLOWED "call was not granted"
             "A module called an action or published a model that its grants do not name. Grant it when the module is added (docs/sdk/modules.md)."
+        FUNCTION_INVALID "name of a function of a module is invalid"
+            "A function that is called has 1 to 128 bytes behind the dot: calc.scale."
         GRANT_MISSING "a module wanted what it was not granted"
             "The message names the grant. Each is told once for a version of the code, and refused as often as it is wanted. Add the module again with -replace and -grant (docs/sdk/modules.md), if it is to have it."
         GUEST_ARITHMETIC "a module divided by zero"
@@ -116,6 +118,8 @@ codes! {
             "A component did something that ends it, of a kind that has no code of its own. The message says what."
         HOP_LIMIT "messages trigger each other without end"
             "A message led to a run, its messages to further runs, and so on, more than 64 times. The next run was not started. Look at what the definition writes: some topic of it starts it again, perhaps by way of others."
+        INPUT_RESERVED "input of a call has a reserved name"
+            "$function is what a module is told of the function that was called. Give the input another name."
         KEEP_LIMIT "no room for another kept value"
             "KEEP was refused because the cache of last values is full (docs/limits.md), or the value is too long. Delete what is not needed with DELETE TOPIC."
         MAILBOX_FULL "events came faster than they were handled"
@@ -128,6 +132,12 @@ codes! {
             "PUBLISH MODEL named one that was not there when the run came to it. Add it, or correct the name."
         MODEL_PENDING "model waits for others"
             "The model is there, but a parent or a collected model of it is not. -getPendingStatus says which."
+        MODULE_DISABLED "module is switched off"
+            "What a definition calls or asks was switched off by -disableModule. -enableModule lets it run again; a Rule that asks it denies until then."
+        MODULE_FAILED "module has failed and pauses"
+            "It trapped five times within a minute. It is tried again after each pause, 0.1 seconds at first and up to a minute; a Rule that asks it denies until then. -enableModule ends the pause (docs/sdk/rules.md)."
+        MODULE_WORLD "module is of another world"
+            "CALL MODULE wants one of world action, IF MODULE of a Rule one of world rule, as -addModule -world names it."
         NOT_RESTORED "rule could not be restored"
             "At the start of the broker a stored rule could not be compiled again. Until it is replaced, whatever it was about is denied."
         NOT_TRIGGERED "this kind of event does not start a model"

@@ -20,7 +20,7 @@ use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
 use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, Origin, Owner};
-use lotmq_host::limits::ROUTE_TIME;
+use lotmq_host::limits::{ROUTE_TIME, RULE_TIME};
 use lotmq_host::{Capability, GuestLimits, RunnerState, World};
 use lotmq_store::{Batch, ModuleRow, Op};
 use parking_lot::RwLock;
@@ -31,6 +31,7 @@ use tracing::{error, warn};
 use crate::guests::HasPrograms as _;
 use crate::guests::compile::Loader;
 use crate::guests::route_modules::RouteModule;
+use crate::guests::rules::RuleModuleCode;
 use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
 use crate::limits::MODULES_BYTES_MAX;
 use crate::management::managed::Managing as _;
@@ -40,7 +41,7 @@ use grants::{GrantSet, NamedGrant};
 use hint::HintRefusal;
 
 /// Worlds of which modules run.
-const WORLDS: [World; 2] = [World::Action, World::Route];
+const WORLDS: [World; 3] = [World::Action, World::Rule, World::Route];
 
 /// Options of an upload; stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,7 +88,7 @@ pub(crate) fn default_topics() -> GrantSet {
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
     pub(crate) name: Arc<str>,
-    /// `Action` or `Route`.
+    /// `Action`, `Rule` or `Route`.
     pub(crate) world: World,
     pub(crate) options: ModuleOptions,
     pub(crate) hash: [u8; 32],
@@ -198,6 +199,17 @@ pub(crate) fn compile(loader: Loader<'_>, module: Module) -> Result<CompiledModu
         let definition = CompiledDefinition::of_route_module(code, new, module.options.is_disabled);
         return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
     }
+    if module.world == World::Rule {
+        let guest = loader.rule_module(&module.bytes)?;
+        let further_exports = guest.further_exports().to_vec();
+        let code = RuleModuleCode { guest, grants, limits: limits(&module) };
+        let mut facts = Facts::new(Kind::Action, &*module.name);
+        // So that what it reads has last values.
+        facts.reads = topics(&granted, Capability::ReadTopic);
+        let new = new_definition(&module, facts);
+        let definition = CompiledDefinition::of_rule_module(code, new, module.options.is_disabled);
+        return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
+    }
     let guest = loader.module(&module.bytes)?;
     let further_exports = guest.further_exports().to_vec();
     let (facts, refused_trigger) =
@@ -277,6 +289,9 @@ pub(crate) fn switch(
     if !is_disabled && let Some((_, figures)) = tenant.programs().guests.route_modules.get(&module.name) {
         figures.forget_traps();
     }
+    if !is_disabled && let Some(figures) = tenant.programs().guests.rule_modules.figures(&module.name) {
+        figures.forget_traps();
+    }
     if !is_disabled && let Some(runner) = runner(tenant, &module.name) {
         runner.enable();
     }
@@ -312,23 +327,30 @@ fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Runner>> {
     tenant.programs().guests.runner(definition.id)
 }
 
+/// Calls and traps of a module, and whether it has failed.
+fn figures(tenant: &Tenant, name: &str) -> (u64, u64, bool) {
+    let guests = &tenant.programs().guests;
+    if let Some((_, figures)) = guests.route_modules.get(name) {
+        return (figures.calls.load(Relaxed), figures.traps.load(Relaxed), figures.have_failed());
+    }
+    if let Some(figures) = guests.rule_modules.figures(name) {
+        return (figures.calls.load(Relaxed), figures.traps.load(Relaxed), figures.have_failed());
+    }
+    runner(tenant, name).map_or((0, 0, false), |runner| {
+        let has_failed = matches!(runner.state(), RunnerState::Failed(_));
+        (runner.metrics().runs, runner.metrics().traps, has_failed)
+    })
+}
+
 /// Data of `-moduleInfo`, and payload of `Modules/<name>`.
 pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     let guests = &tenant.programs().guests;
-    let runner = runner(tenant, &module.name);
-    let (calls, traps, has_failed) = match (guests.route_modules.get(&module.name), &runner) {
-        (Some((_, figures)), _) => {
-            (figures.calls.load(Relaxed), figures.traps.load(Relaxed), figures.have_failed())
-        }
-        (None, Some(runner)) => {
-            let has_failed = matches!(runner.state(), RunnerState::Failed(_));
-            (runner.metrics().runs, runner.metrics().traps, has_failed)
-        }
-        (None, None) => (0, 0, false),
-    };
-    let used_by = guests.routes_of_module(&module.name);
-    let used_by: Vec<Value> =
-        used_by.iter().map(|route| json!({ "type": "Route", "name": &**route })).collect();
+    let (calls, traps, has_failed) = figures(tenant, &module.name);
+    let used_by: Vec<Value> = guests
+        .users_of_module(&module.name)
+        .iter()
+        .map(|user| json!({ "type": user.kind().title(), "name": &**user.name() }))
+        .collect();
     let state = match (module.options.is_disabled, has_failed) {
         (true, _) => "disabled",
         (false, true) => "failed",
@@ -442,19 +464,21 @@ fn row(tenant: &Tenant, module: &Module) -> ModuleRow {
     }
 }
 
+/// Topics that were granted, as facts have them.
+fn topics(granted: &GrantSet, capability: Capability) -> Vec<TopicFact> {
+    let fact =
+        |filter: &str| if filter == "#" { TopicFact::Any } else { TopicFact::Pattern(filter.to_owned()) };
+    grants::names(granted, capability).map(fact).collect()
+}
+
 /// Facts for the registry: the trigger, and as topics those that were granted; and why a hinted trigger is not among them.
 fn facts(module: &Module, reads: bool) -> (Facts, Option<HintRefusal>) {
     let options = &module.options;
     let granted = options.granted();
-    let topics = |capability| {
-        let fact =
-            |filter: &str| if filter == "#" { TopicFact::Any } else { TopicFact::Pattern(filter.to_owned()) };
-        grants::names(&granted, capability).map(fact).collect()
-    };
     let mut facts = Facts::new(Kind::Action, &*module.name);
-    facts.writes = topics(Capability::WriteTopic);
+    facts.writes = topics(&granted, Capability::WriteTopic);
     if reads {
-        facts.reads = topics(Capability::ReadTopic);
+        facts.reads = topics(&granted, Capability::ReadTopic);
         facts.keeps.clone_from(&facts.writes);
     }
     let (hinted, refused) = match options.on.is_empty().then(|| hint::trigger(&module.bytes, &granted)) {
@@ -471,7 +495,8 @@ fn facts(module: &Module, reads: bool) -> (Facts, Option<HintRefusal>) {
 fn limits(module: &Module) -> GuestLimits {
     let defaults = match module.world {
         World::Route => GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
-        World::Action | World::Model | World::Rule | World::Auth => GuestLimits::default(),
+        World::Rule => GuestLimits { time: RULE_TIME, ..GuestLimits::default() },
+        World::Action | World::Model | World::Auth => GuestLimits::default(),
     };
     let options = &module.options;
     GuestLimits {

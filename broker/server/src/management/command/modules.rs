@@ -20,7 +20,9 @@ use crate::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::modules::grants::{self, GrantSet};
 use crate::management::modules::{self, CompiledModule, InstalledModule, Module, ModuleOptions, signature};
-use options::{MODULE_NAME_RULE, component, granted, is_module_name, own_tenant, read_options, world_of};
+use options::{
+    MODULE_NAME_RULE, component, granted, is_module_name, may_install, own_tenant, read_options, world_of,
+};
 
 mod compiling;
 pub(super) mod download;
@@ -29,7 +31,7 @@ pub(super) mod parts;
 
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
-    usage: "<name> -world action|route [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
+    usage: "<name> -world action|rule|route [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
             [-config json] [-sig ed25519:base64] [-replace] [-disabled] wasm64:<base64>|-size <bytes>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
@@ -47,7 +49,7 @@ pub(super) static REMOVE: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementRemove),
     effect: Effect::Stores,
-    summary: "Removes a module; one of another user, or that a route uses, with -force only.",
+    summary: "Removes a module; one of another user, or that a definition uses, with -force only.",
     example: "-removeModule scale",
     execute: remove,
 };
@@ -286,16 +288,17 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done::new(format!("Module '{name}' removed successfully!")))
 }
 
-/// Checks that no route names a module, or that it does not matter.
+/// Checks that no definition names a module, or that it does not matter.
 fn check_unused(call: &Call<'_>, name: &str, is_forced: bool) -> Result<(), Refusal> {
-    let routes = call.tenant.programs().guests.routes_of_module(name);
-    match &routes[..] {
-        [route, ..] if !is_forced => {
-            let more = match routes.len() {
+    let users = call.tenant.programs().guests.users_of_module(name);
+    match &users[..] {
+        [user, ..] if !is_forced => {
+            let more = match users.len() {
                 1 => String::new(),
                 count => format!(" and {} more", count - 1),
             };
-            let message = format!("Module '{name}' is used by route '{route}'{more}. Use -force.");
+            let (kind, user) = (user.kind().key(), user.name());
+            let message = format!("Module '{name}' is used by {kind} '{user}'{more}. Use -force.");
             Err(Refusal::new("IN_USE", message))
         }
         _ => Ok(()),
@@ -342,10 +345,9 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = &asked.arguments[0];
     call.about(EntityType::Module, name);
     let modules = &call.tenant.managed().modules;
-    if modules.get(name).is_none() {
-        return Err(not_found(name));
-    }
+    let present = modules.get(name).ok_or_else(|| not_found(name))?;
     asked.check_definitions(call, DefinitionKind::Module, [&**name])?;
+    may_install(call, present.world)?;
     let former = modules.former(name).ok_or_else(|| {
         Refusal::new("NO_FORMER_VERSION", format!("Module '{name}' has no version before."))
     })?;

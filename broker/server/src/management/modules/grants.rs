@@ -123,9 +123,11 @@ fn check_name(capability: Capability, name: &str) -> Result<(), &'static str> {
         | Capability::WriteEnvironment
         | Capability::ReadSecret
         | Capability::WriteSecret => (name == ALL || is_name(name), "it names no variable"),
-        Capability::CallAction | Capability::PublishModel | Capability::CallScript | Capability::AskRoute => {
-            (is_plain(name), "it names no definition")
-        }
+        Capability::CallAction
+        | Capability::PublishModel
+        | Capability::CallScript
+        | Capability::CallModule
+        | Capability::AskRoute => (is_plain(name), "it names no definition"),
         Capability::Connect => {
             (is_endpoint(name), "it is not host:port, where a host may begin with '*.' and a port may be '*'")
         }
@@ -191,21 +193,24 @@ pub(crate) fn asked(component: &[u8]) -> Result<Option<GrantSet>, ManifestError>
     Ok(Some(manifest.asks.into_iter().collect()))
 }
 
-/// Whether modules of a world can have such a grant. Nobody has files; routes have places of the network and call nothing of the tenant.
+/// Whether modules of a world can have such a grant. Nobody has files; routes have places of the network and call nothing of the tenant; rules read topics and
+/// keep state.
 pub(crate) fn is_available(world: World, grant: &NamedGrant) -> bool {
     match grant.capability {
+        Capability::ReadTopic | Capability::KeepState => true,
+        _ if world == World::Rule => false,
         Capability::UseFile => false,
         Capability::Connect => world == World::Route,
-        Capability::CallAction | Capability::PublishModel | Capability::CallScript | Capability::AskRoute => {
-            world != World::Route
-        }
-        Capability::ReadTopic
-        | Capability::WriteTopic
+        Capability::CallAction
+        | Capability::PublishModel
+        | Capability::CallScript
+        | Capability::CallModule
+        | Capability::AskRoute => world != World::Route,
+        Capability::WriteTopic
         | Capability::ReadEnvironment
         | Capability::WriteEnvironment
         | Capability::ReadSecret
-        | Capability::WriteSecret
-        | Capability::KeepState => true,
+        | Capability::WriteSecret => true,
     }
 }
 
@@ -236,6 +241,7 @@ pub(crate) fn covers(set: &GrantSet, wanted: &NamedGrant) -> bool {
             | Capability::CallAction
             | Capability::PublishModel
             | Capability::CallScript
+            | Capability::CallModule
             | Capability::AskRoute
             | Capability::UseFile
             | Capability::KeepState => granted.name == wanted.name || *granted.name == *ALL,
@@ -270,6 +276,7 @@ pub(crate) fn for_host(set: &GrantSet, config: Option<Arc<str>>) -> Grants {
         actions: named(Capability::CallAction),
         models: named(Capability::PublishModel),
         scripts: named(Capability::CallScript),
+        modules: named(Capability::CallModule),
         routes: named(Capability::AskRoute),
         state: names(set, Capability::KeepState).next().is_some(),
         config,

@@ -328,7 +328,9 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
         let info = crate::management::modules::info(tenant, &module);
         let state = info["state"].as_str().unwrap_or_default();
         let before = told.insert((tenant.number, Arc::clone(&module.name)), state.to_owned());
-        if before.is_some_and(|before| before != state) {
+        // What was told when it was installed, or when the broker started.
+        let as_installed = if module.options.is_disabled { "disabled" } else { "enabled" };
+        if before.as_deref().unwrap_or(as_installed) != state {
             let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
             publish(turn, tenant, &topic, info.to_string().as_bytes(), true);
         }

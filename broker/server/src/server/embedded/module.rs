@@ -55,8 +55,16 @@ pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutl
             further_exports: guest.further_exports().to_vec(),
             asks,
         }),
-        // It may be one of the other world, of which it then has all exports.
+        // It may be one of another world, of which it then has all exports.
         Err(of_action @ (LoadError::WorldMismatch { .. } | LoadError::ImportForbidden { .. })) => {
+            if let Ok(rule) = loader.rule_module(component) {
+                return Ok(ComponentOutline {
+                    world: World::Rule.name(),
+                    imports: rule.imports().to_vec(),
+                    further_exports: rule.further_exports().to_vec(),
+                    asks,
+                });
+            }
             let route = loader.route_module(component).map_err(|_| of_action)?;
             Ok(ComponentOutline {
                 world: World::Route.name(),

@@ -1,8 +1,10 @@
 //! Options of `-addModule`: what its text asks for, and what follows of it for what the module may do. Commands reference §14.2.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lotmq_host::limits::ROUTE_TIME;
+use lotmq_host::limits::{ROUTE_TIME, RULE_MEMORY_BYTES, RULE_TIME};
 use lotmq_host::{Capability, World};
 use serde_json::Value;
 
@@ -57,15 +59,23 @@ impl ModuleRequest {
             let message = format!("'{grant}' means nothing for a module of world '{}'.", world.name());
             return Err(Refusal::new("GRANT_INVALID", message));
         }
+        let ms = |time: Duration| usize::try_from(time.as_millis()).unwrap_or(usize::MAX);
         let longest = match world {
-            World::Route => usize::try_from(ROUTE_TIME.as_millis()).unwrap_or(usize::MAX),
-            World::Action | World::Model | World::Rule | World::Auth => MODULE_TIME_MS_MAX,
+            World::Route => ms(ROUTE_TIME),
+            World::Rule => ms(RULE_TIME),
+            World::Action | World::Model | World::Auth => MODULE_TIME_MS_MAX,
         };
         self.options.time_ms = match self.time_ms {
             Some(asked) if asked > longest => return Err(out_of_range("-time", longest, &asked.to_string())),
             asked => asked.map(|ms| ms as u64),
         };
-        if world == World::Route && !std::mem::take(&mut self.options.on).is_empty() {
+        let memory_mib_max = RULE_MEMORY_BYTES >> 20;
+        if let Some(asked) =
+            self.options.memory_mib.filter(|asked| world == World::Rule && *asked > memory_mib_max)
+        {
+            return Err(out_of_range("-memory", memory_mib_max, &asked.to_string()));
+        }
+        if matches!(world, World::Route | World::Rule) && !std::mem::take(&mut self.options.on).is_empty() {
             self.ignored("-on", world);
         }
         let places = std::mem::take(&mut self.net);
@@ -84,7 +94,7 @@ impl ModuleRequest {
 }
 
 /// What a module is granted: what the options name, and of what its manifest asks for what there is, if the options say so. A module without a
-/// manifest has all topics where the options name no more than places of the network.
+/// manifest has all topics where the options name no more than places of the network; one of world `rule` has none.
 pub(super) fn granted(
     world: World,
     asked: &ModuleRequest,
@@ -92,9 +102,11 @@ pub(super) fn granted(
 ) -> (GrantSet, Vec<OptionWarning>) {
     let mut granted = asked.named.clone();
     let mut warnings = Vec::new();
-    granted.extend(grants::of_topics(asked.options.topics.iter().flatten()));
+    let topics = grants::of_topics(asked.options.topics.iter().flatten());
+    granted.extend(topics.into_iter().filter(|grant| grants::is_available(world, grant)));
     let Some(manifest) = manifest else {
-        let is_silent = granted.iter().all(|grant| grant.capability == Capability::Connect);
+        let is_silent =
+            world != World::Rule && granted.iter().all(|grant| grant.capability == Capability::Connect);
         if is_silent && !asked.grants_all {
             granted.extend(modules::default_topics());
         }
@@ -292,6 +304,15 @@ pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
     Err(Refusal::permission_denied(call.verb.name))
 }
 
+/// Checks that who gives the command may install modules of a world: those that decide what others may are for `root`, or have to be signed.
+pub(super) fn may_install(call: &Call<'_>, world: World) -> Result<(), Refusal> {
+    let decides = matches!(world, World::Rule | World::Auth);
+    if decides && !call.identity.is_root() && !call.broker.config.modules.require_signature {
+        return Err(Refusal::permission_denied(call.verb.name));
+    }
+    Ok(())
+}
+
 /// World of a module that is installed with these options.
 ///
 /// # Errors
@@ -299,24 +320,25 @@ pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
 pub(super) fn world_of(call: &Call<'_>, asked: &ModuleRequest) -> Result<World, Refusal> {
     match asked.world.as_deref() {
         Some("action") => Ok(World::Action),
+        Some("rule") => may_install(call, World::Rule).map(|()| World::Rule),
         Some("route") if call.broker.config.modules.allow_unstable => Ok(World::Route),
         Some("route") => {
             let message = "World 'route' may still change, and modules.allow_unstable is not set.";
             Err(Refusal::new("WORLD_UNSTABLE", message))
         }
         None => Err(missing_argument(call.verb, "-world")),
-        Some("rule" | "auth") if !call.identity.is_root() => Err(Refusal::permission_denied(call.verb.name)),
-        Some(world @ ("rule" | "auth")) => Err(Refusal::new(
-            "WORLD_UNKNOWN",
-            format!("World '{world}' is not available yet. Use action or route."),
-        )),
+        Some("auth") => {
+            may_install(call, World::Auth)?;
+            let message = "World 'auth' is not available yet: no login asks a module in this build. Use action, rule or route.";
+            Err(Refusal::new("WORLD_UNKNOWN", message))
+        }
         Some("model") => Err(Refusal::new(
             "WORLD_UNKNOWN",
             "World 'model' is for models compiled from LoT only. Use action.",
         )),
         Some(world) => Err(Refusal::new(
             "WORLD_UNKNOWN",
-            format!("World '{}' is unknown. Use action or route.", shown(world)),
+            format!("World '{}' is unknown. Use action, rule or route.", shown(world)),
         )),
     }
 }

@@ -1,0 +1,276 @@
+//! Modules of world `rule`: asked by Rules that say `IF MODULE "name"`, on the thread that asks the Rule.
+//!
+//! A Rule names its module; which code that is, is found out at each question. A module decides nothing by itself: where it stands among the rules, for which
+//! scope and which topics, says the Rule that asks it. It fails closed: whatever keeps it from saying something is an error of that Rule, which then denies.
+//!
+//! Invariant: a module that traps costs the threads that ask it a bounded time: five runs within a minute, and then one for each pause.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::Definition;
+use lotmq_host::limits::{BACKOFF_FIRST, BACKOFF_MAX, FAILED_AFTER_TRAPS, FAILED_WITHIN};
+use lotmq_host::rule::{ModuleQuestion, RuleGuest, RuleInstance, RuleOutcome, Verdict};
+use lotmq_host::{Grants, GuestLimits, RunError, RunOutput, Services, Trap, TrapKind};
+use parking_lot::{Mutex, RwLock};
+use tracing::{info, warn};
+
+use super::asked::{AskedDefinition, AskedPlace, of_error, of_trap};
+use crate::guests::HasPrograms as _;
+use crate::guests::guest_id::guest_id;
+use crate::guests::hosting::Hosting;
+
+/// Code of a module of world `rule`, with what it may do and use.
+#[derive(Clone)]
+pub(crate) struct RuleModuleCode {
+    pub(crate) guest: RuleGuest,
+    pub(crate) grants: Grants,
+    pub(crate) limits: GuestLimits,
+}
+
+/// Module of world `rule`.
+struct RuleModule {
+    asked: AskedDefinition,
+    guest: RuleGuest,
+    grants: Arc<Grants>,
+    limits: GuestLimits,
+    figures: Arc<RuleModuleFigures>,
+}
+
+/// Counts of a module of world `rule`, of all its versions, and how it stands.
+#[derive(Default)]
+pub(crate) struct RuleModuleFigures {
+    pub(crate) calls: AtomicU64,
+    pub(crate) traps: AtomicU64,
+    standing: Mutex<Standing>,
+}
+
+/// Latest traps of a module, and whether it pauses. A value without a clock: time comes in.
+#[derive(Debug, Default)]
+struct Standing {
+    /// Times of the latest traps, at most [`FAILED_AFTER_TRAPS`].
+    at: VecDeque<Instant>,
+    /// While it has failed: how long it pauses, and when it is tried again.
+    pause: Option<(Duration, Instant)>,
+    /// How long it paused last.
+    last_pause: Duration,
+}
+
+/// What a trap led to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum AfterTrap {
+    /// It goes on.
+    GoesOn,
+    /// It has failed, and pauses so long.
+    Failed(Duration),
+}
+
+impl Standing {
+    /// Whether it may be asked now. While it has failed, one question at the end of each pause may try it.
+    fn may_be_asked(&mut self, now: Instant) -> bool {
+        match &mut self.pause {
+            None => true,
+            Some((_, until)) if now < *until => false,
+            Some((pause, until)) => {
+                *until = now + *pause;
+                true
+            }
+        }
+    }
+
+    /// Notes that it said something; true when it had failed before.
+    fn ended_well(&mut self) -> bool {
+        self.pause.take().is_some()
+    }
+
+    fn trapped(&mut self, now: Instant) -> AfterTrap {
+        let is_quiet = |last: &Instant| now.saturating_duration_since(*last) > FAILED_WITHIN;
+        if self.pause.is_none() && self.at.back().is_none_or(is_quiet) {
+            self.last_pause = Duration::ZERO;
+        }
+        self.at.push_back(now);
+        if self.at.len() > FAILED_AFTER_TRAPS {
+            self.at.pop_front();
+        }
+        let first = self.at.front().filter(|_| self.at.len() == FAILED_AFTER_TRAPS);
+        let are_many = first.is_some_and(|first| now.saturating_duration_since(*first) <= FAILED_WITHIN);
+        if self.pause.is_none() && !are_many {
+            return AfterTrap::GoesOn;
+        }
+        let pause = if self.last_pause.is_zero() { BACKOFF_FIRST } else { self.last_pause * 2 };
+        self.last_pause = pause.min(BACKOFF_MAX);
+        self.pause = Some((self.last_pause, now + self.last_pause));
+        AfterTrap::Failed(self.last_pause)
+    }
+}
+
+impl RuleModuleFigures {
+    /// Whether it has failed: five traps within a minute, and it has said nothing since then.
+    pub(crate) fn have_failed(&self) -> bool {
+        self.standing.lock().pause.is_some()
+    }
+
+    /// Forgets its traps.
+    pub(crate) fn forget_traps(&self) {
+        *self.standing.lock() = Standing::default();
+    }
+}
+
+/// Modules of world `rule` of a tenant, by name.
+#[derive(Default)]
+pub(crate) struct RuleModules(RwLock<BTreeMap<Arc<str>, Arc<RuleModule>>>);
+
+impl RuleModules {
+    /// Counts of a module.
+    pub(crate) fn figures(&self, name: &str) -> Option<Arc<RuleModuleFigures>> {
+        self.0.read().get(name).map(|module| Arc::clone(&module.figures))
+    }
+
+    /// Puts a module in the place of the one of its name, whose figures go on.
+    pub(crate) fn put(
+        &self,
+        tenant: &Arc<Tenant>,
+        hosting: &Arc<Hosting>,
+        definition: &Arc<Definition>,
+        code: RuleModuleCode,
+    ) {
+        let RuleModuleCode { guest, grants, limits } = code;
+        let mut modules = self.0.write();
+        let figures = modules.get(definition.name()).map(|module| Arc::clone(&module.figures));
+        let figures = figures.unwrap_or_default();
+        figures.forget_traps();
+        let asked = AskedDefinition::new(tenant, hosting, definition);
+        let module = RuleModule { asked, guest, grants: Arc::new(grants), limits, figures };
+        modules.insert(Arc::clone(definition.name()), Arc::new(module));
+    }
+
+    pub(crate) fn remove(&self, name: &str) {
+        self.0.write().remove(name);
+    }
+
+    /// Has a module say what it thinks of a question.
+    ///
+    /// # Errors
+    /// Why it says nothing.
+    pub(crate) fn ask(
+        &self,
+        tenant: &Tenant,
+        question: &ModuleQuestion<'_>,
+        name: &str,
+    ) -> Result<Verdict, RunError> {
+        tenant.programs().guests.module_in_use(name)?;
+        let module = self.0.read().get(name).cloned();
+        let module = module.ok_or_else(|| {
+            RunError::new("MODULE_WORLD", format!("module '{name}' is not of world 'rule'"))
+        })?;
+        if !module.figures.standing.lock().may_be_asked(Instant::now()) {
+            let message =
+                format!("module '{name}' has failed: it trapped {FAILED_AFTER_TRAPS} times, and pauses");
+            return Err(RunError::new("MODULE_FAILED", message));
+        }
+        module.ask(tenant, question)
+    }
+}
+
+impl RuleModule {
+    fn ask(&self, tenant: &Tenant, question: &ModuleQuestion<'_>) -> Result<Verdict, RunError> {
+        let idle = &tenant.programs().guests.idle_rules;
+        let place =
+            AskedPlace { topic: question.request.topic.as_deref(), client_id: &question.request.client_id };
+        self.figures.calls.fetch_add(1, Ordering::Relaxed);
+        let made = || -> Result<RuleInstance, Trap> {
+            let services = Arc::clone(&self.asked.services) as Arc<dyn Services>;
+            self.guest.instance_with(services, Arc::clone(&self.grants), &self.limits)
+        };
+        let mut instance = match idle.take(self.asked.key).map_or_else(made, Ok) {
+            Ok(instance) => instance,
+            Err(trap) => return Err(self.trapped(tenant, place, trap)),
+        };
+        let mut output = RunOutput::new();
+        let definition = guest_id(tenant, self.asked.definition.id);
+        let outcome = instance.check_for_rule(question, definition, &mut output);
+        // What it says is remembered by nobody, whatever it read.
+        drop(instance.take_reads());
+        self.asked.definition.activity.run_ended(Timestamp::now());
+        self.asked.carry_out(tenant, place, &output);
+        let said = match outcome {
+            RuleOutcome::Said(verdict) => Ok(verdict),
+            RuleOutcome::Failed(found) => {
+                self.asked.failed(place, of_error(&found));
+                Err(found)
+            }
+            RuleOutcome::Trapped(trap) => return Err(self.trapped(tenant, place, trap)),
+        };
+        if self.figures.standing.lock().ended_well() {
+            let (tenant, definition) = (&*tenant.name, &**self.asked.definition.name());
+            info!(tenant, definition, kind = "module", "module of world rule is asked again");
+        }
+        idle.put(self.asked.key, instance);
+        said
+    }
+
+    /// Counts a trap, and tells of it.
+    fn trapped(&self, tenant: &Tenant, place: AskedPlace<'_>, trap: Trap) -> RunError {
+        self.figures.traps.fetch_add(1, Ordering::Relaxed);
+        self.asked.failed(place, of_trap(&trap));
+        // Where the machine had no room, that is nothing of the module's.
+        if trap.kind != TrapKind::Pool {
+            let after = self.figures.standing.lock().trapped(Instant::now());
+            if let AfterTrap::Failed(pause) = after {
+                warn!(
+                    tenant = &*tenant.name,
+                    definition = &**self.asked.definition.name(),
+                    kind = "module",
+                    code = trap.kind.code(),
+                    pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                    "module has failed: rules that ask it deny until it is tried again"
+                );
+            }
+        }
+        trap.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_that_traps_is_asked_once_for_each_pause() {
+        let start = Instant::now();
+        let at = |ms: u64| start + Duration::from_millis(ms);
+        let mut standing = Standing::default();
+        for ms in 0..4 {
+            assert!(standing.may_be_asked(at(ms)));
+            assert_eq!(standing.trapped(at(ms)), AfterTrap::GoesOn);
+        }
+        // One that ends well in between takes none of them back.
+        assert!(!standing.ended_well());
+        assert_eq!(standing.trapped(at(10)), AfterTrap::Failed(BACKOFF_FIRST));
+        assert!(!standing.may_be_asked(at(109)));
+        assert!(standing.may_be_asked(at(110)));
+        assert!(!standing.may_be_asked(at(111)), "one at a time");
+        let mut ms = 120;
+        for pause in [200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 51_200, 60_000, 60_000] {
+            assert_eq!(standing.trapped(at(ms)), AfterTrap::Failed(Duration::from_millis(pause)));
+            assert!(!standing.may_be_asked(at(ms + pause - 1)));
+            ms += pause;
+            assert!(standing.may_be_asked(at(ms)));
+        }
+        assert!(standing.ended_well());
+        assert!(!standing.ended_well());
+        assert!(standing.may_be_asked(at(ms)));
+        // A trap soon after that is not the first of five.
+        ms += 59_000;
+        assert_eq!(standing.trapped(at(ms)), AfterTrap::GoesOn, "the others are a minute ago by now");
+        ms += 61_000;
+        for more in 0..4 {
+            assert_eq!(standing.trapped(at(ms + more)), AfterTrap::GoesOn);
+        }
+        assert_eq!(standing.trapped(at(ms + 4)), AfterTrap::Failed(BACKOFF_FIRST), "it begins anew");
+    }
+}
