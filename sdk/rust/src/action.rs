@@ -78,6 +78,14 @@ pub fn last_value(topic: &str) -> Option<Vec<u8>> {
     topic_store::get(topic)
 }
 
+/// Function that a module was called with: `scale` of `CALL MODULE "calc.scale"`; none where the caller named none.
+pub fn called_function(inputs: &[Argument]) -> Option<&str> {
+    match inputs.first() {
+        Some(Argument { name, value: Value::Text(function) }) if name == "$function" => Some(function),
+        _ => None,
+    }
+}
+
 /// An error of the guest's own.
 pub fn error(code: &str, message: impl Into<String>) -> RunError {
     RunError { code: code.to_owned(), message: message.into(), line: 0, column: 0 }

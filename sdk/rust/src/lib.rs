@@ -36,3 +36,5 @@ pub mod manifest;
 pub mod output;
 #[cfg(feature = "route")]
 pub mod route;
+#[cfg(feature = "rule")]
+pub mod rule;

@@ -18,8 +18,8 @@ use super::sources::{APART, LOCK, LOCKED, NamedText, PLACEHOLDER, SDK, template}
 pub(super) struct NewArgs {
     /// Name of the guest, of its folder and of its module
     name: String,
-    /// What it is for: action runs when something happens, route connects the broker with another system. Who may do what (rule) and who somebody is (auth)
-    /// cannot be decided by guests of other languages than LoT yet
+    /// What it is for: action runs when something happens, rule says what a client may do, route connects the broker with another system. Who somebody is (auth)
+    /// cannot be decided by guests yet
     #[arg(short = 't', long = "type", default_value = "action")]
     kind: WantedType,
     /// Language of its source
@@ -40,18 +40,13 @@ pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
     let kind = match args.kind {
         WantedType::Action => GuestType::Action,
         WantedType::Route => GuestType::Route,
-        WantedType::Rule => {
-            return Err(Misuse(
-                "no broker runs uploaded guests of type rule yet; write a rule in LoT".to_owned(),
-            )
-            .into());
-        }
+        WantedType::Rule => GuestType::Rule,
         WantedType::Auth => {
             return Err(Misuse("`lotmq guest` makes no guests of type auth yet".to_owned()).into());
         }
     };
-    if kind == GuestType::Route && args.lang != GuestLanguage::Rust {
-        return Err(Misuse("a guest of type route is made in Rust only".to_owned()).into());
+    if kind != GuestType::Action && args.lang != GuestLanguage::Rust {
+        return Err(Misuse(format!("a guest of type {} is made in Rust only", kind.name())).into());
     }
     let folder = PathBuf::from(&args.name);
     std::fs::create_dir(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;

@@ -18,6 +18,8 @@ const FILE: &str = "guest.toml";
 pub(super) enum GuestType {
     /// It runs when something happens.
     Action,
+    /// It says what a client may do.
+    Rule,
     /// It connects the broker with another system.
     Route,
 }
@@ -27,6 +29,7 @@ impl GuestType {
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Action => "action",
+            Self::Rule => "rule",
             Self::Route => "route",
         }
     }

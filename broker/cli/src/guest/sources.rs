@@ -14,8 +14,8 @@ macro_rules! files {
 /// The crate `lotmq-guest`, as it is published.
 pub(super) const SDK: &[NamedText] = files!(
     "rust": "Cargo.toml", "README.md", "src/lib.rs", "src/action.rs", "src/auth.rs", "src/connection.rs", "src/executor.rs", "src/manifest.rs", "src/output.rs",
-    "src/output/events.rs", "src/route.rs", "wit/action.wit", "wit/host.wit", "wit/model.wit", "wit/rule.wit",
-    "wit/types.wit", "wit/unstable-auth.wit", "wit/unstable-batches.wit", "wit/unstable-route.wit",
+    "src/output/events.rs", "src/route.rs", "src/rule.rs", "wit/action.wit", "wit/host.wit", "wit/model.wit", "wit/rule.wit",
+    "wit/types.wit", "wit/unstable-auth.wit", "wit/unstable-batches.wit", "wit/unstable-modules.wit", "wit/unstable-route.wit",
 );
 
 /// Versions of what the SDK is made of, under which the examples were built; named after one of them.
@@ -41,6 +41,9 @@ pub(super) fn template(kind: GuestType, language: GuestLanguage) -> &'static [Na
         }
         (GuestLanguage::Rust, GuestType::Action) => {
             files!("templates/action": "Cargo.toml.in", "guest.toml", "src/lib.rs", "cases.test.toml")
+        }
+        (GuestLanguage::Rust, GuestType::Rule) => {
+            files!("templates/rule": "Cargo.toml.in", "guest.toml", "src/lib.rs")
         }
         (GuestLanguage::Rust, GuestType::Route) => {
             files!("templates/route": "Cargo.toml.in", "guest.toml", "src/lib.rs")
@@ -78,7 +81,7 @@ mod tests {
 
     #[test]
     fn a_guest_takes_less_than_40_lines() {
-        for kind in [GuestType::Action, GuestType::Route] {
+        for kind in [GuestType::Action, GuestType::Rule, GuestType::Route] {
             let (_, source) =
                 template(kind, GuestLanguage::Rust).iter().find(|(path, _)| *path == "src/lib.rs").unwrap();
             let guest = source.split("#[cfg(test)]").next().unwrap();

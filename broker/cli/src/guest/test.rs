@@ -49,8 +49,13 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
         run_native(&guest)?;
     }
     let component = built(&guest, false)?;
-    if guest.kind == GuestType::Route {
-        output::note("a route is run by a broker only, which knows where it may connect to");
+    let by_broker = match guest.kind {
+        GuestType::Action => None,
+        GuestType::Rule => Some("a rule is asked by a broker only, which has clients to ask about"),
+        GuestType::Route => Some("a route is run by a broker only, which knows where it may connect to"),
+    };
+    if let Some(why) = by_broker {
+        output::note(why);
         return Ok(Exit::Success);
     }
     let module = guest.module(component);

@@ -4,7 +4,7 @@
 //! of a call, metrics, errors. Load it with `-addModule scale -world action -on raw/# -grantAll -config 0.5 wasm64:…`.
 
 use lotmq_guest::action::{
-    Action, Argument, Level, Message, QoS, RunError, Value, config, environment, error, log, metrics,
+    Action, Argument, Level, Message, QoS, RunError, Value, called_function, config, environment, error, log, metrics,
     publish, state,
 };
 
@@ -29,6 +29,9 @@ impl Action for Scale {
     }
 
     fn call(inputs: Vec<Argument>, _trigger: Option<Message>) -> Result<Vec<Value>, RunError> {
+        if let Some(function) = called_function(&inputs).filter(|function| *function != "scale") {
+            return Err(error("FUNCTION", format!("there is no function '{function}'")));
+        }
         let raw = inputs.into_iter().find(|input| input.name == "raw").map(|input| input.value);
         match raw {
             Some(Value::Integer(raw)) => Ok(vec![Value::Double(raw as f64 * factor())]),

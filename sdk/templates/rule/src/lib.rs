@@ -1,0 +1,41 @@
+//! Allows what has a small payload, while the plant is not locked. A Rule asks it: `IF MODULE "my-guest" THEN`.
+
+use lotmq_guest::println;
+use lotmq_guest::rule::{Request, Rule, RunError, Verdict, last_value};
+
+// What the guest needs: shown to who deploys it, and granted by them.
+lotmq_guest::manifest!("read:plant/locked");
+
+/// Longest payload that it allows, in bytes.
+const BYTES_MAX: usize = 64;
+
+struct Guest;
+
+impl Rule for Guest {
+    fn check(request: Request) -> Result<Verdict, RunError> {
+        let is_locked = last_value("plant/locked").is_some_and(|value| value == b"true");
+        let verdict = verdict(is_locked, request.payload.as_deref().unwrap_or_default());
+        if verdict == Verdict::Deny {
+            println!("{} was denied {}", request.client_id, request.topic.unwrap_or_default());
+        }
+        Ok(verdict)
+    }
+}
+
+fn verdict(is_locked: bool, payload: &[u8]) -> Verdict {
+    if is_locked || payload.len() > BYTES_MAX { Verdict::Deny } else { Verdict::Allow }
+}
+
+lotmq_guest::export_rule!(Guest);
+
+#[cfg(test)]
+mod tests {
+    use super::{Verdict, verdict};
+
+    #[test]
+    fn what_is_locked_or_long_is_denied() {
+        assert_eq!(verdict(false, b"21.5"), Verdict::Allow);
+        assert_eq!(verdict(true, b"21.5"), Verdict::Deny);
+        assert_eq!(verdict(false, &[b'x'; 65]), Verdict::Deny);
+    }
+}
