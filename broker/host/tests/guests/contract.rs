@@ -115,6 +115,7 @@ fn an_action_exports_its_handler_and_imports_only_capabilities() {
             "messages",
             "metrics",
             "models",
+            "modules",
             "python",
             "rows",
             "state",
