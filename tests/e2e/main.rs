@@ -38,6 +38,7 @@ mod lsp;
 mod message_properties;
 mod metrics;
 mod models;
+mod module_files;
 mod module_routes;
 mod module_streams;
 mod modules;

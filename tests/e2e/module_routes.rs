@@ -35,17 +35,17 @@ fn route(far: SocketAddr, how: &str) -> String {
 }
 
 /// The standing of the route, as it changes.
-struct Standing(Client);
+pub(crate) struct Standing(Client);
 
 impl Standing {
-    fn of(broker: &Broker) -> Standing {
+    pub(crate) fn of(broker: &Broker) -> Standing {
         let mut root = broker.root("reader of status");
         root.subscribe_to("$SYS/Coreflux/Routes/Line/status", QoS::AtMostOnce).unwrap();
         Standing(root)
     }
 
     /// Waits for a standing that says this.
-    fn says(&mut self, part: &str) {
+    pub(crate) fn says(&mut self, part: &str) {
         loop {
             let status = self.0.receive(WAIT_MAX).unwrap().expect("a status").text();
             if status.contains(part) {
@@ -159,7 +159,8 @@ fn what_does_not_fit_the_world_route_is_refused() {
             "'action:A' means nothing for a module of world 'route'.",
         ),
         (format!("m -world route -time 10001 wasm64:{echo}"), "ARGUMENT_INVALID", "from 1 to 10000"),
-        (format!("m -world rule wasm64:{echo}"), "WORLD_UNKNOWN", "not available yet"),
+        (format!("m -world rule wasm64:{echo}"), "IMPORT_FORBIDDEN", "is not allowed in world 'rule'."),
+        (format!("m -world auth wasm64:{echo}"), "WORLD_UNKNOWN", "no login asks a module in this build"),
     ] {
         let reply = broker.command(&format!("-addModule {arguments}"));
         assert_eq!(reply.code(), code, "{reply:?}");

@@ -6,7 +6,7 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 30] = [
+const NO_CODES: [&str; 31] = [
     "ALLOW_HOSTS",
     "BATCH_BYTES",
     "BATCH_LINGER",
@@ -30,6 +30,7 @@ const NO_CODES: [&str; 30] = [
     "ROUTE_CONFIG",
     "SOURCE_TOPIC",
     "STATE_DIRECTORY",
+    "STORAGE_DIR",
     "TLS_SERVER_NAME",
     "UNIX_MS",
     "USE_SSL",

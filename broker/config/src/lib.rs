@@ -16,6 +16,7 @@ mod data_directory;
 mod environment;
 mod error;
 mod file;
+mod folders;
 mod fuzz;
 mod key;
 mod keys;

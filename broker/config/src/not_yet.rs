@@ -8,14 +8,12 @@ pub(crate) fn is_not_yet(name: &str) -> bool {
 
 const SECTIONS: [&str; 1] = ["tenant"];
 
-const NAMES: [&str; 14] = [
+const NAMES: [&str; 12] = [
     "auth.module",
     "listener.mqtt.tenant",
     "listener.mqtt.tenant_from",
     "CertificatePassword",
     "AuthModule",
-    "AllowedFileRoots",
-    "routes.file_roots",
     "tls.certificate_password",
     "listener.mqtts.tenant",
     "listener.mqtts.tenant_from",

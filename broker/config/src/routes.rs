@@ -1,12 +1,13 @@
-//! Section `[routes]`: where routes may connect to and listen, whatever their definitions say.
+//! Section `[routes]`: where routes may connect to, listen and have files, whatever their definitions say.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::folders::Folders;
 use super::key::section;
 use super::networks::Networks;
 
 section! {
-    /// Where routes may connect to and listen. Whoever may deploy a route decides where it leads; here the operator says what is out of bounds for all of them.
+    /// Where routes may connect to, listen and have files. Whoever may deploy a route decides where it leads; here the operator says what is out of bounds for all of them.
     Routes at "routes", |config| config.routes => {
         /// Networks that routes do not connect to. What a host name resolves to is looked at, at every connect. The default: link-local addresses and where clouds tell
         /// their machines secrets.
@@ -16,6 +17,9 @@ section! {
         allow_loopback: bool = false;
         /// Networks of addresses of this machine at which routes may listen. By default none.
         listen_networks: Networks = Networks::default();
+        /// Folders below which routes may have files, as absolute paths. They must be there. A relative `STORAGE_DIR` is below the first; without any, below
+        /// `files/<tenant>` of the data directory. All tenants may use them; the data directory must lie in none of them, and none of them in it.
+        file_roots: Folders = Folders::default(), json "AllowedFileRoots";
     }
 }
 

@@ -10,6 +10,8 @@ pub(crate) mod bindings;
 mod client_tls;
 mod dial;
 mod endpoint;
+mod files;
+mod folder;
 mod functions;
 mod instance;
 mod listener;
@@ -22,7 +24,8 @@ mod work;
 
 pub use client_tls::ClientTls;
 pub use endpoint::{Endpoint, EndpointTls, HostPattern, NotAPattern};
+pub use folder::RouteFolder;
 pub(crate) use instance::{CallResult, Fiber, OnFiber, link};
 pub use state::FiberServices;
-pub(crate) use state::FiberState;
+pub(crate) use state::{FiberState, Places};
 pub use work::HostWork;

@@ -1,5 +1,6 @@
 //! What a definition may do, and on whose behalf: checked at every host call, whatever its facts or its custom sections say.
 
+use std::path::{Component, Path};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -55,6 +56,22 @@ impl NameGrant {
             NameGrant::Names(names) => names.iter().any(|granted| **granted == *name),
         }
     }
+
+    /// Whether the grant covers a path: the same, or one above it. Paths with `..` are covered by no other.
+    pub fn covers_path(&self, path: &str) -> bool {
+        match self {
+            NameGrant::None => false,
+            NameGrant::All => true,
+            NameGrant::Names(names) => names.iter().any(|granted| is_below(path, granted)),
+        }
+    }
+}
+
+/// Whether a path is a folder or below it, by its words alone.
+fn is_below(path: &str, folder: &str) -> bool {
+    let is_plain = |path: &Path| path.components().all(|part| part != Component::ParentDir);
+    let (path, folder) = (Path::new(path), Path::new(folder));
+    is_plain(path) && is_plain(folder) && path.starts_with(folder)
 }
 
 /// Values that a definition was granted: which it may read, and which it may set and remove.
@@ -100,15 +117,17 @@ pub enum Capability {
     AskRoute,
     /// Connecting to an address of the network.
     Connect,
-    /// Using a file or folder.
-    UseFile,
+    /// Reading files of a folder.
+    ReadFile,
+    /// Making, writing, renaming and removing files of a folder.
+    WriteFile,
     /// Keeping values of its own.
     KeepState,
 }
 
 impl Capability {
     /// Every capability, in the order in which they are shown.
-    pub const ALL: [Capability; 14] = [
+    pub const ALL: [Capability; 15] = [
         Capability::ReadTopic,
         Capability::WriteTopic,
         Capability::ReadEnvironment,
@@ -121,7 +140,8 @@ impl Capability {
         Capability::CallModule,
         Capability::AskRoute,
         Capability::Connect,
-        Capability::UseFile,
+        Capability::ReadFile,
+        Capability::WriteFile,
         Capability::KeepState,
     ];
 
@@ -140,7 +160,8 @@ impl Capability {
             Capability::CallModule => "module",
             Capability::AskRoute => "rows",
             Capability::Connect => "endpoint",
-            Capability::UseFile => "file",
+            Capability::ReadFile => "file-read",
+            Capability::WriteFile => "file-write",
             Capability::KeepState => "state",
         }
     }
@@ -196,6 +217,8 @@ pub struct Grants {
     pub modules: NameGrant,
     /// Routes that it may ask for rows.
     pub routes: NameGrant,
+    /// Folders of this machine, by their paths; a path stands for all below it, too.
+    pub files: ValueGrant,
     /// Whether it may keep values of its own.
     pub state: bool,
     /// What the operator has set for it: JSON on one line, which it may read; `None` for nothing.
@@ -217,8 +240,10 @@ impl Grants {
             Capability::CallScript => self.scripts.covers(name),
             Capability::CallModule => self.modules.covers(name),
             Capability::AskRoute => self.routes.covers(name),
-            // Routes have endpoints of their own, and nobody has files.
-            Capability::Connect | Capability::UseFile => false,
+            // Routes have endpoints of their own.
+            Capability::Connect => false,
+            Capability::ReadFile => self.files.read.covers_path(name),
+            Capability::WriteFile => self.files.write.covers_path(name),
             Capability::KeepState => self.state,
         }
     }
@@ -236,6 +261,7 @@ impl Grants {
             scripts: NameGrant::All,
             modules: NameGrant::All,
             routes: NameGrant::All,
+            files: ValueGrant::default(),
             state: true,
             config: None,
         }
@@ -280,11 +306,32 @@ mod tests {
     }
 
     #[test]
+    fn a_granted_folder_is_granted_with_all_below_it_and_nothing_else() {
+        let names = |name: &str| NameGrant::Names(Box::new([name.into()]));
+        for (granted, path, expected) in [
+            ("logs", "logs", true),
+            ("logs", "logs/a/b", true),
+            ("logs/", "logs", true),
+            ("logs", "logsx", false),
+            ("logs", "/logs", false),
+            ("logs", "logs/../secret", false),
+            ("logs/..", "logs/../secret", false),
+            ("/srv/data", "/srv/data/x", true),
+            ("/srv/data", "/srv", false),
+            ("/", "/srv", true),
+        ] {
+            assert_eq!(names(granted).covers_path(path), expected, "{path} by {granted}");
+        }
+        assert!(NameGrant::All.covers_path("x") && !NameGrant::None.covers_path("x"));
+    }
+
+    #[test]
     fn nothing_is_granted_by_default() {
         let grants = Grants::default();
         assert!(!grants.write.covers("a") && !grants.read.covers("a"));
         let ValueGrant { read, write } = grants.environment;
-        let values = [read, write, grants.secrets.read, grants.secrets.write];
+        let files = grants.files;
+        let values = [read, write, grants.secrets.read, grants.secrets.write, files.read, files.write];
         let calls = [grants.actions, grants.models, grants.scripts, grants.modules, grants.routes];
         assert!(!values.iter().chain(&calls).any(|grant| grant.covers("A")) && !grants.state);
     }

@@ -273,3 +273,27 @@ impl Default for GuestLimits {
         }
     }
 }
+
+/// Files and listings that an instance of a route may have open at once. Half as many as connections: a route writes a few files and reads a few.
+pub const OPEN_FILES_MAX: u32 = 32;
+
+/// Bytes of one read or write of a file. As of a connection.
+pub const FILE_TRANSFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Names that one call of a listing gives: with 255 bytes each the size of a read.
+pub const FILE_NAMES_PER_CALL_MAX: usize = 256;
+
+/// Operations on files that all guests together have under way, those among them for which nobody waits any more: each has a thread.
+pub const FILE_OPERATIONS_MAX: usize = 64;
+
+/// Bytes of the path of a file.
+pub const FILE_PATH_BYTES_MAX: usize = 1024;
+
+/// Names in the path of a file.
+pub const FILE_PATH_NAMES_MAX: usize = 16;
+
+/// Bytes of the longest file, 1 TiB: far beyond what a route writes before it begins another one.
+pub const FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024 * 1024;
+
+/// Files that can still be made on a disk before no guest makes another one, where the disk counts them.
+pub const FILES_FREE_MIN: u64 = 1024;

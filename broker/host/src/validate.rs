@@ -80,7 +80,7 @@ impl World {
                 "state",
                 "backtracking",
             ],
-            World::Route => &["net", "ingest", "environment", "ambient", "state"],
+            World::Route => &["net", "ingest", "files", "environment", "ambient", "state"],
             World::Auth => &["principals", "net", "environment", "ambient", "state"],
         }
     }

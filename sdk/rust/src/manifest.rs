@@ -14,7 +14,8 @@
 /// | `env-read`, `env-write` | an environment value; `*` for all |
 /// | `secret-read`, `secret-write` | a secret; `*` for all |
 /// | `action`, `model`, `python`, `rows` | calling an Action, publishing a Model, calling a script, asking a Route for rows; `*` for all |
-/// | `endpoint`, `file` | `host:port`; a path. No broker grants them yet |
+/// | `endpoint` | connecting to, or listening at, `host:port` |
+/// | `file-read`, `file-write` | files of a folder and below it, as the route's definition names it; `*` for all |
 /// | `state` | values of its own |
 ///
 /// It gives nothing: what the guest may do is granted when it is added (`-grantAll`, `-grant`). A text that begins with none of these words does not
@@ -38,7 +39,7 @@ macro_rules! manifest {
 }
 
 /// Kinds of grants; `state` alone has no name.
-const KINDS: [&str; 12] = [
+const KINDS: [&str; 13] = [
     "read:",
     "write:",
     "env-read:",
@@ -50,7 +51,8 @@ const KINDS: [&str; 12] = [
     "python:",
     "rows:",
     "endpoint:",
-    "file:",
+    "file-read:",
+    "file-write:",
 ];
 
 /// Stops the compiler at a text that is no grant.
@@ -67,7 +69,7 @@ pub const fn check(grant: &str) {
         n += 1;
     }
     panic!(
-        "a grant begins with read:, write:, env-read:, env-write:, secret-read:, secret-write:, action:, model:, python:, rows:, endpoint: or file:, or is state"
+        "a grant begins with read:, write:, env-read:, env-write:, secret-read:, secret-write:, action:, model:, python:, rows:, endpoint:, file-read: or file-write:, or is state"
     );
 }
 

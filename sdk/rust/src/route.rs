@@ -32,6 +32,8 @@ pub use bindings::{
 };
 #[path = "connection.rs"]
 mod connection;
+#[path = "files.rs"]
+pub mod files;
 pub use connection::Connection;
 #[path = "executor.rs"]
 pub mod executor;

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
-    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork},
+    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places},
     inert,
     memory::Memory,
     validate,
@@ -69,7 +69,8 @@ impl AuthGuest {
         let memory_bytes = spec.limits.memory_bytes.min(self.engine.memory_bytes_max());
         let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory());
         let services = Arc::clone(&spec.services);
-        let fiber = FiberState::new(services.clone(), spec.grants, spec.id, spec.endpoints, memory);
+        let places = Places { endpoints: spec.endpoints, ..Places::default() };
+        let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, memory);
         let mut fiber = Fiber::new(&self.engine, AuthState { fiber, services }, spec.limits);
         let made = self.pre.instantiate_async(&mut fiber.store).await;
         let exports = fiber.end(made)?;

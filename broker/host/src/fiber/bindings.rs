@@ -16,6 +16,8 @@ wasmtime::component::bindgen!({
         world fiber-imports {
             @unstable(feature = route)
             import lotmq:guest/net@0.2.0;
+            @unstable(feature = route)
+            import lotmq:guest/files@0.2.0;
             import lotmq:guest/environment@0.2.0;
             import lotmq:guest/ambient@0.2.0;
             import lotmq:guest/config@0.2.0;
@@ -33,10 +35,25 @@ wasmtime::component::bindgen!({
         "lotmq:guest/net.[static]udp.bind": async,
         "lotmq:guest/net.[method]tcp.start-tls": async,
         "lotmq:guest/net.wait": async,
+        "lotmq:guest/files.[static]file.open": async,
+        "lotmq:guest/files.[method]file.read": async,
+        "lotmq:guest/files.[method]file.write": async,
+        "lotmq:guest/files.[method]file.set-length": async,
+        "lotmq:guest/files.[method]file.sync": async,
+        "lotmq:guest/files.[method]file.stat": async,
+        "lotmq:guest/files.[static]listing.open": async,
+        "lotmq:guest/files.[method]listing.next": async,
+        "lotmq:guest/files.stat": async,
+        "lotmq:guest/files.rename": async,
+        "lotmq:guest/files.remove": async,
+        "lotmq:guest/files.make-folder": async,
+        "lotmq:guest/files.sync-folder": async,
     },
     with: {
         "lotmq:guest/net.tcp": super::tcp::Tcp,
         "lotmq:guest/net.udp": super::udp::Udp,
         "lotmq:guest/net.listener": super::listener::GuestListener,
+        "lotmq:guest/files.file": super::files::GuestFile,
+        "lotmq:guest/files.listing": super::files::GuestListing,
     },
 });

@@ -1,7 +1,9 @@
 //! Instances on fibers: what the host does around each call of a guest that waits.
 
 use super::{
-    bindings::lotmq::guest::{ambient, config, diagnostics, environment, logging, metrics, net, state},
+    bindings::lotmq::guest::{
+        ambient, config, diagnostics, environment, files, logging, metrics, net, state,
+    },
     state::FiberState,
     work::HostWork,
 };
@@ -90,6 +92,9 @@ pub(crate) fn link<T: OnFiber>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut options = net::LinkOptions::default();
     options.route(true);
     net::add_to_linker::<_, HasSelf<FiberState>>(linker, &options, T::fiber)?;
+    let mut options = files::LinkOptions::default();
+    options.route(true);
+    files::add_to_linker::<_, HasSelf<FiberState>>(linker, &options, T::fiber)?;
     environment::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
     ambient::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
     config::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;

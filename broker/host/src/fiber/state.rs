@@ -1,6 +1,6 @@
 //! What the host keeps for one instance that waits, and what the broker does for it.
 
-use super::{dial::LOOKUPS_MAX, endpoint::Endpoint, work::HostWork};
+use super::{dial::LOOKUPS_MAX, endpoint::Endpoint, folder::RouteFolder, work::HostWork};
 use crate::{
     Grants, GuestId, LogLevel, MetricChange, RunContext, Services, Severity, instance::Stopped,
     memory::Memory,
@@ -32,16 +32,26 @@ pub trait FiberServices: Services {
     fn log(&self, run: &RunContext, level: LogLevel, text: &str);
 }
 
+/// Places outside of the broker that an instance has, by name.
+#[derive(Default)]
+pub(crate) struct Places {
+    pub(crate) endpoints: Arc<HashMap<String, Endpoint>>,
+    pub(crate) folders: Arc<HashMap<String, RouteFolder>>,
+}
+
 /// Host state of one instance that waits.
 pub(crate) struct FiberState {
     pub(super) services: Arc<dyn FiberServices>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) run: RunContext,
     pub(super) endpoints: Arc<HashMap<String, Endpoint>>,
+    pub(super) folders: Arc<HashMap<String, RouteFolder>>,
     pub(super) work: HostWork,
     pub(super) table: ResourceTable,
     /// Connections, sockets and listeners that are open.
     pub(super) sockets: u32,
+    /// Files and listings that are open.
+    pub(super) files: u32,
     pub(super) lookups: Arc<Semaphore>,
     pub(super) memory: Memory,
     clock: GuestClock,
@@ -59,7 +69,7 @@ impl FiberState {
         services: Arc<dyn FiberServices>,
         grants: Arc<Grants>,
         definition: GuestId,
-        endpoints: Arc<HashMap<String, Endpoint>>,
+        Places { endpoints, folders }: Places,
         memory: Memory,
     ) -> Self {
         FiberState {
@@ -67,9 +77,11 @@ impl FiberState {
             grants,
             run: RunContext::new(definition),
             endpoints,
+            folders,
             work: HostWork::default(),
             table: ResourceTable::new(),
             sockets: 0,
+            files: 0,
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             memory,
             clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },

@@ -16,6 +16,7 @@ wasmtime::component::bindgen!({
     exports: { default: async },
     with: {
         "lotmq:guest/net": crate::fiber::bindings::lotmq::guest::net,
+        "lotmq:guest/files": crate::fiber::bindings::lotmq::guest::files,
         "lotmq:guest/environment": crate::fiber::bindings::lotmq::guest::environment,
         "lotmq:guest/ambient": crate::fiber::bindings::lotmq::guest::ambient,
         "lotmq:guest/config": crate::fiber::bindings::lotmq::guest::config,

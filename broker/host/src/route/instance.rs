@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
-    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork},
+    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places, RouteFolder},
     inert,
     memory::Memory,
     validate,
@@ -29,6 +29,8 @@ pub struct RouteSpec {
     pub grants: Arc<Grants>,
     /// Where it may connect to, by name.
     pub endpoints: Arc<HashMap<String, Endpoint>>,
+    /// Folders in which it has files, by name.
+    pub folders: Arc<HashMap<String, RouteFolder>>,
     /// Memory, and time per call; time in which it waits does not count.
     pub limits: GuestLimits,
 }
@@ -84,7 +86,8 @@ impl RouteGuest {
         let memory_bytes = spec.limits.memory_bytes.min(self.engine.memory_bytes_max());
         let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory());
         let services = Arc::clone(&spec.services);
-        let fiber = FiberState::new(services.clone(), spec.grants, spec.id, spec.endpoints, memory);
+        let places = Places { endpoints: spec.endpoints, folders: spec.folders };
+        let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, memory);
         let mut fiber = Fiber::new(&self.engine, RouteState { fiber, services }, spec.limits);
         let made = self.pre.instantiate_async(&mut fiber.store).await;
         let exports = fiber.end(made)?;

@@ -6,6 +6,7 @@ mod capabilities;
 mod containment;
 mod contract;
 mod engine;
+mod files;
 mod inline;
 mod properties;
 mod python;

@@ -25,11 +25,11 @@ use std::{
 use tokio::sync::mpsc;
 
 /// A broker that takes what a route brings.
-struct Taker {
-    broker: Broker,
+pub(crate) struct Taker {
+    pub(crate) broker: Broker,
     /// Addresses that no route may connect to.
-    refused: Vec<IpAddr>,
-    arrivals: mpsc::UnboundedSender<IngestedMessage>,
+    pub(crate) refused: Vec<IpAddr>,
+    pub(crate) arrivals: mpsc::UnboundedSender<IngestedMessage>,
 }
 
 impl Services for Taker {
@@ -129,6 +129,7 @@ async fn echo_refused(
         services: Arc::new(Taker { broker: Broker::default(), refused, arrivals }),
         grants: Arc::new(grants),
         endpoints: Arc::new(HashMap::from([("echo".to_owned(), endpoint)])),
+        folders: Arc::default(),
         limits: GuestLimits { time, ..GuestLimits::default() },
     };
     (guest.instance(spec).await.unwrap(), receiver)
@@ -498,6 +499,7 @@ async fn the_loopback_stores_and_finds_rows() {
         }),
         grants: Arc::new(Grants::default()),
         endpoints: Arc::default(),
+        folders: Arc::default(),
         limits: GuestLimits::default(),
     };
     let mut route = guest.instance(spec).await.unwrap();

@@ -61,6 +61,9 @@ pub(crate) const TEXTS: &[&[u8]] = &[
     b"text/plain",
     b"\xf4\x8f\xbf\xbf",
     b"$LOT/Models/M/1",
+    b"folder",
+    b"out",
+    b"up/secret",
 ];
 
 /// So many of them at the beginning are no UTF-8.

@@ -10,6 +10,7 @@
     reason = "tests, which say what they did"
 )]
 
+mod disk;
 mod interpreter;
 mod meanings;
 mod programs;
@@ -21,6 +22,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
+use disk::Disk;
 use interpreter::Interpreter;
 use lotmq_disk::Random;
 use lotmq_host::auth::{Answer, AuthGuest, AuthSpec, Login};
@@ -109,6 +111,7 @@ fn grants(random: &mut Random) -> Arc<Grants> {
         models: names(is_granted()),
         scripts: names(is_granted()),
         routes: names(is_granted()),
+        files: ValueGrant { read: names(is_granted()), write: names(is_granted()) },
         state: is_granted(),
         config: is_granted().then(|| "{}".into()),
         ..Grants::default()
@@ -260,12 +263,13 @@ fn limits_with_network() -> GuestLimits {
     GuestLimits { memory_bytes: 4 << 20, ..GuestLimits::default() }
 }
 
-async fn route(guest: &RouteGuest, watch: &Arc<Watch>, port: u16) -> RouteInstance {
+async fn route(guest: &RouteGuest, watch: &Arc<Watch>, port: u16, disk: &Disk) -> RouteInstance {
     let spec = RouteSpec {
         id: GuestId(1),
         services: watch.clone(),
         grants: Arc::clone(&watch.grants),
         endpoints: endpoints(port),
+        folders: disk.folders(&watch.grants),
         limits: limits_with_network(),
     };
     guest.instance(spec).await.unwrap()
@@ -277,12 +281,13 @@ async fn a_route_calls_whatever_it_likes() {
     let interpreter = Interpreter::of("route");
     let guest = RouteGuest::compile(&engine, &interpreter.component, ComponentSource::Compiler).unwrap();
     let (port, open) = twice();
-    let mut tally = Tally::default();
+    let (mut tally, mut made_files) = (Tally::default(), 0);
     for seed in seeds() {
         let _named = Named("route", seed);
         let mut random = Random::new(seed);
         let watch = Watch::new(&grants(&mut random));
-        let mut instance = route(&guest, &watch, port).await;
+        let disk = Disk::new();
+        let mut instance = route(&guest, &watch, port, &disk).await;
         let mut programs = Programs::new(&interpreter, random);
         for _ in 0..PROGRAMS_PER_INSTANCE {
             let program = programs.next();
@@ -305,11 +310,14 @@ async fn a_route_calls_whatever_it_likes() {
         }
         drop(instance);
         assert_eq!(engine.memory_bytes(), 0, "nothing stays behind");
+        made_files += usize::from(disk.judge(&watch.grants));
         if tally.calls >= calls() / FEWER_OF_ROUTE {
             break;
         }
     }
     all_are_closed(&open);
+    println!("route: {made_files} instances made files");
+    assert!(made_files > 0 || calls() < CALLS, "some have files");
     tally.tell("route");
 }
 

@@ -12,24 +12,28 @@ const STEPS_MAX: usize = 40;
 const EDGES: [u32; 12] =
     [0, 1, 2, 3, 0x7f, 0xff, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
 
+/// Texts that lead somewhere, by the interface: every other one is of these.
+const KNOWN_TEXTS: [(&str, &[&[u8]]); 2] =
+    [("net@", &[b"echo", b"listen"]), ("files@", &[b"folder", b"folder", b"callee"])];
+
 /// Makes programs for the guest of a world.
 pub(crate) struct Programs<'a> {
     guest: &'a Interpreter,
     pub(crate) random: Random,
     /// How many of a hundred arguments are what no bindings would pass.
     hostile_percent: u32,
-    /// Whether the program has asked for a handle and not dropped it.
-    has_handle: bool,
+    /// Resource of the handle that the program has asked for last and not dropped.
+    held: Option<&'a str>,
 }
 
 impl<'a> Programs<'a> {
     pub(crate) fn new(guest: &'a Interpreter, random: Random) -> Self {
-        Self { guest, random, hostile_percent: 0, has_handle: false }
+        Self { guest, random, hostile_percent: 0, held: None }
     }
 
     pub(crate) fn next(&mut self) -> Vec<u8> {
         let mut program = Vec::new();
-        self.has_handle = false;
+        self.held = None;
         self.hostile_percent = [0, 0, 1, 5, 50][self.random.below(5)];
         for _ in 0..=self.random.below(STEPS_MAX) {
             self.step(&mut program);
@@ -72,18 +76,25 @@ impl<'a> Programs<'a> {
     fn call(&mut self, program: &mut Vec<u8>) {
         let functions = &self.guest.functions;
         let mut number = self.random.below(functions.len());
-        let needs_handle = |number: usize| functions[number].meanings.contains(&Meaning::Handle);
-        if needs_handle(number) && !self.has_handle && !self.is_hostile() {
-            number = functions.iter().position(is_maker).expect("handles come from somewhere");
+        let wanted = resource(&functions[number]);
+        let needs_handle = functions[number].meanings.contains(&Meaning::Handle);
+        if needs_handle && (self.held.is_none() || self.held != wanted) && !self.is_hostile() {
+            let makes_it = |it: &HostFunction| is_maker(it) && resource(it) == wanted;
+            let maker = functions.iter().position(makes_it);
+            let maker = maker.or_else(|| functions.iter().position(is_maker));
+            number = maker.expect("handles come from somewhere");
         }
         let function = &functions[number];
-        self.has_handle =
-            (self.has_handle || is_maker(function)) && !function.name.starts_with("[resource-drop]");
+        if is_maker(function) {
+            self.held = resource(function);
+        } else if function.name.starts_with("[resource-drop]") {
+            self.held = None;
+        }
         program.push(u8::try_from(number).expect("fewer than 249"));
         let is_by_meaning = !self.is_hostile();
         let mut left = function.parameters.len();
         for meaning in function.meanings.iter().filter(|_| is_by_meaning) {
-            left = left.saturating_sub(self.parameter(program, *meaning));
+            left = left.saturating_sub(self.parameter(program, *meaning, &function.module));
         }
         (0..left).for_each(|_| self.argument(program));
         // What it may have returned is a handle.
@@ -93,7 +104,7 @@ impl<'a> Programs<'a> {
     }
 
     /// Says a parameter by its meaning, or something else in its place. How many numbers it was.
-    fn parameter(&mut self, program: &mut Vec<u8>, meaning: Meaning) -> usize {
+    fn parameter(&mut self, program: &mut Vec<u8>, meaning: Meaning, interface: &str) -> usize {
         let pair = matches!(meaning, Meaning::Text | Meaning::List);
         if self.is_hostile() {
             (0..=usize::from(pair)).for_each(|_| self.argument(program));
@@ -108,12 +119,21 @@ impl<'a> Programs<'a> {
                 program.extend([Argument::Structure as u8, 0, Argument::Byte as u8, self.small() % 3]);
             }
             Meaning::Text => {
-                let text = NO_TEXTS + self.random.below(TEXTS.len() - NO_TEXTS);
-                let text = u8::try_from(text).expect("32 texts at most");
+                let text = u8::try_from(self.text(interface)).expect("32 texts at most");
                 program.extend([Argument::Text as u8, text, Argument::Length as u8, text]);
             }
         }
         1 + usize::from(pair)
+    }
+
+    /// A text by its place, of which many lead somewhere.
+    fn text(&mut self, interface: &str) -> usize {
+        let known = KNOWN_TEXTS.iter().find(|(name, _)| interface.contains(name));
+        if let Some((_, known)) = known.filter(|_| self.random.is_one_of(1, 2)) {
+            let text = known[self.random.below(known.len())];
+            return TEXTS.iter().position(|it| *it == text).expect("what is known is a text");
+        }
+        NO_TEXTS + self.random.below(TEXTS.len() - NO_TEXTS)
     }
 
     fn is_hostile(&mut self) -> bool {
@@ -162,4 +182,9 @@ const RESULT_PLACE: u8 = 1;
 fn is_maker(function: &HostFunction) -> bool {
     ["[static]", "[constructor]"].iter().any(|kind| function.name.starts_with(kind))
         || ["connect", "bind", "accept", "subscribe", "open"].iter().any(|word| function.name.contains(word))
+}
+
+/// The resource whose function it is.
+fn resource(function: &HostFunction) -> Option<&str> {
+    function.name.split_once(']')?.1.split('.').next()
 }

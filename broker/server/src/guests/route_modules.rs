@@ -143,6 +143,7 @@ pub(super) fn both(route: Grants, module: &Grants) -> Grants {
         write: both_topics(&route.write, &module.write),
         environment: values(&route.environment, &module.environment),
         secrets: values(&route.secrets, &module.secrets),
+        files: module.files.clone(),
         state: module.state,
         config: module.config.clone(),
         ..route

@@ -13,6 +13,7 @@ mod configuration;
 mod delivery;
 mod driver;
 mod endpoints;
+mod folders;
 mod mailbox;
 mod questions;
 mod rows;
@@ -362,6 +363,7 @@ fn grants(facts: &Facts, acting: Acting) -> Grants {
         write: if is_any { TopicGrant::NotSystem } else { TopicGrant::Filters(filters.collect()) },
         environment: ValueGrant { read: names(&facts.env), write: names(&facts.env) },
         secrets: ValueGrant { read: names(&facts.secrets), write: names(&facts.secrets) },
+        files: ValueGrant::all(),
         state: true,
         ..Grants::default()
     }

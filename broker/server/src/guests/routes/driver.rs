@@ -12,15 +12,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
-use lotmq_host::fiber::{ClientTls, Endpoint};
+use lotmq_host::fiber::{ClientTls, Endpoint, RouteFolder};
 use lotmq_host::route::{Abilities, Delivery, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec};
-use lotmq_host::{Acting, BorrowedMessage, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME};
+use lotmq_host::{
+    Acting, BorrowedMessage, Grants, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME,
+};
 use tracing::{error, info, warn};
 
 use super::batch::PostBatch;
 use super::configuration::without_delay;
 use super::delivery::{columns, delivery, told_of_error};
 use super::endpoints::{GrantedPlaces, endpoints, wants_tls};
+use super::folders::{self, folders};
 use super::mailbox::{Addressee, Post};
 use super::runner::{RouteCode, RouteRunner, Version, Work};
 use super::standing::Connection;
@@ -197,13 +200,15 @@ impl Driver {
             services: Arc::clone(services) as _,
             grants: Arc::default(),
             endpoints: Arc::default(),
+            folders: Arc::default(),
             limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
         };
         let of_text = super::grants(definition.facts(), acting);
         match &version.code {
             RouteCode::Own(guest) => {
                 let endpoints = Arc::new(self.endpoints(version, names, None).await?);
-                Ok((guest.clone(), RouteSpec { grants: Arc::new(of_text), endpoints, ..spec }, None))
+                let folders = self.folders(version, names, &of_text, None).await?;
+                Ok((guest.clone(), RouteSpec { grants: Arc::new(of_text), endpoints, folders, ..spec }, None))
             }
             RouteCode::Module(name) => {
                 let found = self.tenant.programs().guests.route_module(name);
@@ -211,7 +216,8 @@ impl Driver {
                 let granted = GrantedPlaces { module: name, places: &module.places };
                 let endpoints = Arc::new(self.endpoints(version, names, Some(granted)).await?);
                 let grants = Arc::new(route_modules::both(of_text, &module.grants));
-                let spec = RouteSpec { grants, endpoints, limits: module.limits, ..spec };
+                let folders = self.folders(version, names, &grants, Some(name)).await?;
+                let spec = RouteSpec { grants, endpoints, folders, limits: module.limits, ..spec };
                 Ok((module.guest.clone(), spec, Some(figures)))
             }
         }
@@ -232,6 +238,32 @@ impl Driver {
         };
         let made = endpoints(version.said(), names, granted, || trusted.clone());
         made.map_err(|reason| Ended::Fatal(reason.to_string()))
+    }
+
+    /// The folders that the version names, as it may use them.
+    async fn folders(
+        &self,
+        version: &Version,
+        names: &OfRoute<'_>,
+        grants: &Grants,
+        module: Option<&str>,
+    ) -> Result<Arc<HashMap<String, RouteFolder>>, Ended> {
+        let named = folders::named(version.said(), names);
+        if named.is_empty() {
+            return Ok(Arc::default());
+        }
+        let config = &self.hosting.config;
+        let site = folders::Site {
+            roots: config.routes.file_roots.iter().map(Into::into).collect(),
+            own: config.data.path.join("files").join(&*self.tenant.name),
+            data_directory: config.data.path.clone(),
+            reserve_bytes: config.limits.disk_reserve_bytes,
+        };
+        let (grants, module) = (grants.clone(), module.map(str::to_owned));
+        let work = move || folders(named, &grants, module.as_deref(), &site);
+        let made = tokio::task::spawn_blocking(work).await;
+        let made = made.map_err(|_| Ended::Away("its folders could not be looked at".to_owned()))?;
+        made.map(Arc::new).map_err(|reason| Ended::Fatal(reason.to_string()))
     }
 
     /// Opens another instance and asks it whether the far side can be reached.

@@ -58,8 +58,7 @@ pub(super) fn endpoints(
     for block in &route.sections {
         let section = Section { block, names, granted };
         if let Some(endpoint) = section.endpoint(&trusted)? {
-            let name = block.name.strip_suffix("_CONFIG").unwrap_or(&block.name);
-            endpoints.insert(name.to_ascii_lowercase(), endpoint);
+            endpoints.insert(name_of(block), endpoint);
         }
     }
     Ok(endpoints)
@@ -163,26 +162,32 @@ impl<N: Names> Section<'_, N> {
         self.block.name.clone()
     }
 
-    /// A setting as text, with the values that it names; `None` where it is not there, or is filled for each message.
     fn text(&self, key: &str) -> Option<String> {
-        match self.block.settings.get(key)? {
-            RouteValue::Text(text) => Some(text.clone()),
-            RouteValue::Int(number) => Some(number.to_string()),
-            RouteValue::Double(number) => Some(number.to_string()),
-            RouteValue::Bool(is) => Some(is.to_string()),
-            RouteValue::Parts(parts) => parts.iter().map(|part| self.part(part)).collect(),
-            RouteValue::Template(_) => None,
-        }
+        setting(self.block, self.names, key)
     }
+}
 
-    fn part(&self, part: &RoutePart) -> Option<String> {
-        match part {
-            RoutePart::Text(text) => Some(text.clone()),
-            RoutePart::Env(name) => self.names.environment(name),
-            RoutePart::Secret(name) => self.names.secret(name),
-            RoutePart::RandomUuid => None,
-        }
+/// A setting as text, with the values that it names; `None` where it is not there, or is filled for each message.
+pub(super) fn setting(block: &RouteBlock, names: &impl Names, key: &str) -> Option<String> {
+    let part = |part: &RoutePart| match part {
+        RoutePart::Text(text) => Some(text.clone()),
+        RoutePart::Env(name) => names.environment(name),
+        RoutePart::Secret(name) => names.secret(name),
+        RoutePart::RandomUuid => None,
+    };
+    match block.settings.get(key)? {
+        RouteValue::Text(text) => Some(text.clone()),
+        RouteValue::Int(number) => Some(number.to_string()),
+        RouteValue::Double(number) => Some(number.to_string()),
+        RouteValue::Bool(is) => Some(is.to_string()),
+        RouteValue::Parts(parts) => parts.iter().map(part).collect(),
+        RouteValue::Template(_) => None,
     }
+}
+
+/// Name by which a guest knows what a section gives it.
+pub(super) fn name_of(block: &RouteBlock) -> String {
+    block.name.strip_suffix("_CONFIG").unwrap_or(&block.name).to_ascii_lowercase()
 }
 
 /// A place as a grant names it.

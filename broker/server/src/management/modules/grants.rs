@@ -131,7 +131,7 @@ fn check_name(capability: Capability, name: &str) -> Result<(), &'static str> {
         Capability::Connect => {
             (is_endpoint(name), "it is not host:port, where a host may begin with '*.' and a port may be '*'")
         }
-        Capability::UseFile => (is_plain(name), "it names no path"),
+        Capability::ReadFile | Capability::WriteFile => (is_path(name), "it names no path without '..'"),
         Capability::KeepState => (true, ""),
     };
     if is_valid { Ok(()) } else { Err(reason) }
@@ -148,6 +148,11 @@ fn is_invisible(character: char) -> bool {
             character,
             '\u{AD}' | '\u{61C}' | '\u{180E}' | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}'
         )
+}
+
+/// Whether a text is a path, or stands for all of them.
+fn is_path(text: &str) -> bool {
+    is_plain(text) && text.split('/').all(|name| name != "..")
 }
 
 /// Whether a text is `host:port`; a host may begin with `*.`, a port may be `*`.
@@ -193,14 +198,12 @@ pub(crate) fn asked(component: &[u8]) -> Result<Option<GrantSet>, ManifestError>
     Ok(Some(manifest.asks.into_iter().collect()))
 }
 
-/// Whether modules of a world can have such a grant. Nobody has files; routes have places of the network and call nothing of the tenant; rules read topics and
-/// keep state.
+/// Whether modules of a world can have such a grant. Routes have places of the network and files, and call nothing of the tenant; rules read topics and keep state.
 pub(crate) fn is_available(world: World, grant: &NamedGrant) -> bool {
     match grant.capability {
         Capability::ReadTopic | Capability::KeepState => true,
         _ if world == World::Rule => false,
-        Capability::UseFile => false,
-        Capability::Connect => world == World::Route,
+        Capability::Connect | Capability::ReadFile | Capability::WriteFile => world == World::Route,
         Capability::CallAction
         | Capability::PublishModel
         | Capability::CallScript
@@ -234,6 +237,9 @@ pub(crate) fn covers(set: &GrantSet, wanted: &NamedGrant) -> bool {
         match wanted.capability {
             Capability::ReadTopic | Capability::WriteTopic => filter_includes(&granted.name, &wanted.name),
             Capability::Connect => reaches(&granted.name, &wanted.name),
+            Capability::ReadFile | Capability::WriteFile => {
+                for_paths(&granted.name).covers_path(&wanted.name) || granted.name == wanted.name
+            }
             Capability::ReadEnvironment
             | Capability::WriteEnvironment
             | Capability::ReadSecret
@@ -243,10 +249,14 @@ pub(crate) fn covers(set: &GrantSet, wanted: &NamedGrant) -> bool {
             | Capability::CallScript
             | Capability::CallModule
             | Capability::AskRoute
-            | Capability::UseFile
             | Capability::KeepState => granted.name == wanted.name || *granted.name == *ALL,
         }
     })
+}
+
+/// Grant of the folders that one text names.
+fn for_paths(name: &str) -> NameGrant {
+    if name == ALL { NameGrant::All } else { NameGrant::Names(Box::new([name.into()])) }
 }
 
 /// Topic Filters that a set names for a capability.
@@ -278,6 +288,7 @@ pub(crate) fn for_host(set: &GrantSet, config: Option<Arc<str>>) -> Grants {
         scripts: named(Capability::CallScript),
         modules: named(Capability::CallModule),
         routes: named(Capability::AskRoute),
+        files: ValueGrant { read: named(Capability::ReadFile), write: named(Capability::WriteFile) },
         state: names(set, Capability::KeepState).next().is_some(),
         config,
         ..Grants::default()
@@ -326,7 +337,9 @@ mod tests {
             "endpoint:db.example:5432",
             "endpoint:*.example:*",
             "endpoint:[::1]:80",
-            "file:/data/x",
+            "file-read:/data/x",
+            "file-write:logs",
+            "file-read:*",
             "state",
         ] {
             assert_eq!(text.parse::<NamedGrant>().unwrap().to_string(), text);
@@ -348,6 +361,9 @@ mod tests {
             ("endpoint:db:0", "it is not host:port"),
             ("endpoint:a b:1", "it is not host:port"),
             ("endpoint:*:1", "it is not host:port"),
+            ("file:/data", "begins with none of"),
+            ("file-read:", "names no path"),
+            ("file-write:logs/../x", "names no path"),
             ("state:x", "the state has no name"),
         ] {
             let error = text.parse::<NamedGrant>().unwrap_err().to_string();

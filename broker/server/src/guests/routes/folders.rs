@@ -1,0 +1,252 @@
+//! Folders of a route: the places on this machine's disks that its settings name, for its guest.
+//!
+//! Each section with a `STORAGE_DIR` is a folder by its own name: of `LOG_CONFIG` it is `log`. It lies below a root that the operator has set
+//! (`routes.file_roots`), or without any below `files/<tenant>` of the data directory.
+//!
+//! Invariant: no root is the data directory, in it, or around it, but for the one of the tenant.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::{Component, Path, PathBuf};
+
+use lot_facts::{RouteBlock, RouteFacts};
+use lotmq_host::fiber::RouteFolder;
+use lotmq_host::{Capability, Grants};
+
+use super::endpoints::{name_of, setting};
+use super::template::Names;
+
+/// Setting by which a section has a folder.
+const SETTING: &str = "STORAGE_DIR";
+
+/// Reason why the settings of a section make no folder.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum NoFolder {
+    #[error("{section}: STORAGE_DIR is '{value}', which is not a path below a folder, without '.' and '..'")]
+    Path { section: String, value: String },
+    #[error("{section}: STORAGE_DIR is '{value}', which is below none of routes.file_roots")]
+    Outside { section: String, value: String },
+    #[error("{section}: module '{module}' was not granted file-read:{value} or file-write:{value}")]
+    NotGranted { section: String, module: String, value: String },
+    #[error("routes.file_roots: '{root}' cannot be used: {error}", root = root.display())]
+    Root { root: PathBuf, error: io::Error },
+    #[error("routes.file_roots: '{root}' is the data directory, in it, or around it", root = root.display())]
+    OfBroker { root: PathBuf },
+}
+
+/// What the operator says of folders.
+#[derive(Clone, Debug)]
+pub(super) struct Site {
+    /// Folders below which routes have theirs; without any they have them below `own`.
+    pub(super) roots: Vec<PathBuf>,
+    /// Folder of the tenant, in the data directory.
+    pub(super) own: PathBuf,
+    pub(super) data_directory: PathBuf,
+    /// Bytes that stay free on each disk.
+    pub(super) reserve_bytes: u64,
+}
+
+/// Folder that a section names.
+#[derive(Debug, PartialEq)]
+pub(super) struct NamedFolder {
+    section: String,
+    name: String,
+    value: String,
+}
+
+/// The folders that the sections of a route name.
+pub(super) fn named(route: &RouteFacts, names: &impl Names) -> Vec<NamedFolder> {
+    let of_section = |block: &RouteBlock| {
+        let (section, name) = (block.name.clone(), name_of(block));
+        setting(block, names, SETTING).map(|value| NamedFolder { section, name, value })
+    };
+    route.sections.iter().filter_map(of_section).collect()
+}
+
+/// The folders of a route, as it may use them by its grants; a `module` must have been granted something of each. Asks the disk.
+pub(super) fn folders(
+    named: Vec<NamedFolder>,
+    grants: &Grants,
+    module: Option<&str>,
+    site: &Site,
+) -> Result<HashMap<String, RouteFolder>, NoFolder> {
+    let mut folders = HashMap::new();
+    for NamedFolder { section, name, value } in named {
+        let (root, below) = place(&section, &value, site)?;
+        let may = |capability| grants.cover(capability, &value);
+        let (may_read, may_write) = (may(Capability::ReadFile), may(Capability::WriteFile));
+        if let Some(module) = module
+            && !(may_read || may_write)
+        {
+            return Err(NoFolder::NotGranted { section, module: module.to_owned(), value });
+        }
+        site.check(&root)?;
+        let reserve_bytes = site.reserve_bytes;
+        folders.insert(name, RouteFolder { named: value, root, below, may_read, may_write, reserve_bytes });
+    }
+    Ok(folders)
+}
+
+/// The root that a path is below, and where below it.
+fn place(section: &str, value: &str, site: &Site) -> Result<(PathBuf, String), NoFolder> {
+    let own = std::slice::from_ref(&site.own);
+    let roots = if site.roots.is_empty() { own } else { &*site.roots };
+    let path = Path::new(value);
+    let found = if path.is_absolute() {
+        roots.iter().find_map(|root| Some((root, path.strip_prefix(root).ok()?)))
+    } else {
+        roots.first().map(|root| (root, path))
+    };
+    let section = section.to_owned();
+    let Some((root, below)) = found else {
+        return Err(NoFolder::Outside { section, value: value.to_owned() });
+    };
+    match plain(below) {
+        Some(below) => Ok((root.clone(), below)),
+        None => Err(NoFolder::Path { section, value: value.to_owned() }),
+    }
+}
+
+/// A path of names, with one `/` between each; `None` where it is empty or anything else.
+fn plain(path: &Path) -> Option<String> {
+    let name = |part: Component<'_>| match part {
+        Component::Normal(name) => name.to_str().filter(|name| !name.contains('\0')).map(str::to_owned),
+        Component::Prefix(_) | Component::RootDir | Component::CurDir | Component::ParentDir => None,
+    };
+    let names: Option<Vec<_>> = path.components().map(name).collect();
+    names.filter(|names| !names.is_empty()).map(|names| names.join("/"))
+}
+
+impl Site {
+    /// Checks that a root is there, and nothing of the broker's; the tenant's own is made.
+    fn check(&self, root: &Path) -> Result<(), NoFolder> {
+        let wrong = |error| NoFolder::Root { root: root.to_owned(), error };
+        if self.roots.is_empty() {
+            return std::fs::create_dir_all(root).map_err(wrong);
+        }
+        let (real, data) =
+            (root.canonicalize().map_err(wrong)?, self.data_directory.canonicalize().map_err(wrong)?);
+        if !real.is_dir() {
+            return Err(wrong(io::ErrorKind::NotADirectory.into()));
+        }
+        if real.starts_with(&data) || data.starts_with(&real) {
+            return Err(NoFolder::OfBroker { root: root.to_owned() });
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lot_facts::RouteValue;
+    use lotmq_host::{NameGrant, ValueGrant};
+
+    use super::*;
+
+    struct NoNames;
+
+    impl Names for NoNames {
+        fn environment(&self, _name: &str) -> Option<String> {
+            None
+        }
+        fn secret(&self, _name: &str) -> Option<String> {
+            None
+        }
+    }
+
+    fn route(value: &str) -> RouteFacts {
+        let settings = [(SETTING.to_owned(), RouteValue::Text(value.to_owned()))].into();
+        let section = RouteBlock { name: "LOG_CONFIG".to_owned(), settings, ..RouteBlock::default() };
+        RouteFacts {
+            kind: "WASM".to_owned(),
+            sections: vec![RouteBlock { name: "OTHER".to_owned(), ..RouteBlock::default() }, section],
+            events: Vec::new(),
+            mappings: Vec::new(),
+            stores: Vec::new(),
+        }
+    }
+
+    fn made(value: &str, site: &Site, files: ValueGrant) -> Result<HashMap<String, RouteFolder>, NoFolder> {
+        let grants = Grants { files, ..Grants::default() };
+        folders(named(&route(value), &NoNames), &grants, Some("m"), site)
+    }
+
+    fn site(place: &Path) -> Site {
+        let data_directory = place.join("data");
+        for folder in ["data", "srv", "more/inner"] {
+            std::fs::create_dir_all(place.join(folder)).unwrap();
+        }
+        let own = data_directory.join("files/default");
+        let roots = vec![place.join("srv"), place.join("more")];
+        Site { roots, own, data_directory, reserve_bytes: 7 }
+    }
+
+    #[test]
+    fn a_folder_is_below_a_root() {
+        let place = tempfile::tempdir().unwrap();
+        let site = site(place.path());
+        let at = |path: &str| place.path().join(path).display().to_string();
+        for (value, root, below) in [
+            ("logs", "srv", "logs"),
+            ("logs//a/", "srv", "logs/a"),
+            (&at("srv/x"), "srv", "x"),
+            (&at("more/inner/x"), "more", "inner/x"),
+        ] {
+            let folders = made(value, &site, ValueGrant::all()).unwrap();
+            let folder = &folders["log"];
+            assert_eq!((&*folder.root, &*folder.below), (&*place.path().join(root), below), "{value}");
+            assert_eq!((&*folder.named, folder.reserve_bytes, folders.len()), (value, 7, 1));
+        }
+        for value in ["", ".", "./a", "..", "a/..", "../x", &at("srv"), &at("srv/../data/x"), "a\0"] {
+            let refused = made(value, &site, ValueGrant::all()).unwrap_err();
+            assert!(matches!(refused, NoFolder::Path { .. }), "{value}: {refused}");
+        }
+        for value in ["/", "/etc", &at("data/files/default/x"), &at("srvx")] {
+            let refused = made(value, &site, ValueGrant::all()).unwrap_err();
+            assert!(matches!(refused, NoFolder::Outside { .. }), "{value}: {refused}");
+        }
+    }
+
+    #[test]
+    fn without_roots_a_folder_is_the_tenant_s() {
+        let place = tempfile::tempdir().unwrap();
+        let site = Site { roots: Vec::new(), ..site(place.path()) };
+        assert_eq!(made("logs", &site, ValueGrant::all()).unwrap()["log"].root, site.own);
+        assert!(site.own.is_dir());
+        assert!(matches!(made("/srv/x", &site, ValueGrant::all()), Err(NoFolder::Outside { .. })));
+    }
+
+    #[test]
+    fn a_root_is_nothing_of_the_broker_s() {
+        let place = tempfile::tempdir().unwrap();
+        let site = site(place.path());
+        std::fs::create_dir(site.data_directory.join("files")).unwrap();
+        std::os::unix::fs::symlink(&site.data_directory, place.path().join("link")).unwrap();
+        for root in ["data", "data/files", "", "link", "link/files"] {
+            let site = Site { roots: vec![place.path().join(root)], ..site.clone() };
+            let refused = made("logs", &site, ValueGrant::all()).unwrap_err();
+            assert!(matches!(refused, NoFolder::OfBroker { .. }), "{root}: {refused}");
+        }
+        std::fs::write(place.path().join("file"), "").unwrap();
+        for root in ["nowhere", "file"] {
+            let site = Site { roots: vec![place.path().join(root)], ..site.clone() };
+            assert!(matches!(made("logs", &site, ValueGrant::all()), Err(NoFolder::Root { .. })), "{root}");
+        }
+    }
+
+    #[test]
+    fn a_module_has_of_a_folder_what_it_was_granted() {
+        let place = tempfile::tempdir().unwrap();
+        let site = site(place.path());
+        let names = |name: &str| NameGrant::Names(Box::new([name.into()]));
+        let grant = ValueGrant { read: names("logs"), write: names("logs/a") };
+        let may = |value: &str| {
+            let folders = made(value, &site, grant.clone());
+            folders.map(|folders| (folders["log"].may_read, folders["log"].may_write))
+        };
+        assert_eq!(may("logs").unwrap(), (true, false));
+        assert_eq!(may("logs/a/b").unwrap(), (true, true));
+        let refused = may("other").unwrap_err().to_string();
+        assert_eq!(refused, "LOG_CONFIG: module 'm' was not granted file-read:other or file-write:other");
+    }
+}
