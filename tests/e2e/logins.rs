@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, TcpStream};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lotmq_client::{ConnectOptions, Connection, Endpoint, ProtocolVersion, QoS};
 use lotmq_test_support::{Authority, Broker, QuicOptions, QuicTunnel, WAIT_MAX};
@@ -12,7 +12,7 @@ use crate::options;
 /// A broker that is told where connections come from, with users `ann` and `bob` whose passwords, `right`, it has not seen since its start.
 struct Site {
     broker: Broker,
-    _data: tempfile::TempDir,
+    data: tempfile::TempDir,
 }
 
 impl Site {
@@ -23,9 +23,23 @@ impl Site {
             first.command_ok(&format!("-addUser {user} right"));
         }
         first.stop();
+        Self::over(data)
+    }
+
+    fn over(data: tempfile::TempDir) -> Self {
         let broker =
             options().data(data.path()).variable("LOTMQ_LISTENER_MQTT_PROXY_PROTOCOL", "true").start();
-        Self { broker, _data: data }
+        Self { broker, data }
+    }
+
+    /// Ends the broker, by a signal or at once, and starts it again.
+    fn restarted(mut self, is_killed: bool) -> Self {
+        if is_killed {
+            self.broker.kill()
+        } else {
+            self.broker.stop();
+        }
+        Self::over(self.data)
     }
 
     /// A connection from `address` with a CONNECT of 3.1.1.
@@ -73,6 +87,36 @@ fn a_login_is_not_behind_a_flood_of_others() {
         let (waited, waiting) = (asked.elapsed(), site.metric("lotmq_logins_waiting"));
         println!("{addresses} addresses, {names} names: {waited:?}, {waiting} still wait");
         assert!(waiting > 100.0, "she has overtaken them: {addresses} addresses, {names} names");
+        drop(flood);
+    }
+}
+
+/// After a start no password is remembered, and guesses as existing users come from many networks. Who comes from where he was before is not behind them.
+#[test]
+fn a_login_from_a_known_place_is_not_behind_guesses_from_many_networks() {
+    for is_killed in [false, true] {
+        let mut site = Site::new();
+        let places = [("198.51.100.1", "ann"), ("2001:db8:7:7::7", "bob")];
+        for (address, user) in places {
+            assert_eq!(site.login(address, user, "right"), 0);
+        }
+        if is_killed {
+            // What is stored for nobody to wait for it is so within a second.
+            std::thread::sleep(Duration::from_millis(1_500));
+        }
+        site = site.restarted(is_killed);
+        let flood: Vec<_> = (0..400)
+            .map(|n| site.connect(&format!("2001:db8:{n:x}::1"), ["ann", "bob"][n % 2], "guess"))
+            .collect();
+        for (address, user) in places {
+            let asked = Instant::now();
+            // Another host of his network of 64 bits is the same place.
+            let address = address.replace("7::7", "7::9");
+            assert_eq!(site.login(&address, user, "right"), 0, "{user}");
+            let (waited, waiting) = (asked.elapsed(), site.metric("lotmq_logins_waiting"));
+            println!("{user}, killed: {is_killed}: {waited:?}, {waiting} still wait");
+            assert!(waiting > 100.0, "{user} has overtaken them");
+        }
         drop(flood);
     }
 }

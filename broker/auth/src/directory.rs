@@ -17,6 +17,7 @@ use crate::exchange::{Exchange, ExchangeState, ExchangeStep, Method};
 use crate::limits::{ACCOUNTS_MAX, REMEMBERED_MAX, WAIT_MAX_MS};
 use crate::login::{Identity, LoginRefusal, LoginRequest};
 use crate::password::{Credential, PasswordCost, PasswordError};
+use crate::places::KnownPlaces;
 use crate::remembered::Remembered;
 use crate::scram::{Challenge, ClientFirst, NONCE_BYTES, ScramSecret, ScramVerifier};
 use crate::{ROOT, check_user_name};
@@ -62,6 +63,7 @@ pub struct Directory {
     accounts: RwLock<Accounts>,
     remembered: Mutex<Remembered>,
     attempts: Mutex<Attempts>,
+    places: Mutex<KnownPlaces>,
     generation: AtomicU64,
     scram: Option<ScramSecret>,
 }
@@ -85,6 +87,7 @@ impl Directory {
             accounts: RwLock::new(Accounts { by_name: HashMap::new(), next_credential_version: 1 }),
             remembered: Mutex::new(Remembered::new(key, options.remembered_max)),
             attempts: Mutex::new(Attempts::new(options.wait_max_ms)),
+            places: Mutex::default(),
             generation: AtomicU64::new(1),
             scram: options.scram,
         })
@@ -159,6 +162,7 @@ impl Directory {
         let removed = self.accounts.write().by_name.remove(name);
         let account = removed.ok_or_else(|| UserError::NotFound { user: name.to_owned() })?;
         self.remembered.lock().forget(name);
+        self.places.lock().forget(name);
         self.changed();
         Ok(account)
     }
@@ -298,7 +302,7 @@ impl Directory {
                     self.attempts.lock().failed(attempt, request.now_ms);
                     return Err(LoginRefusal::ExchangeFailed);
                 };
-                self.attempts.lock().succeeded(attempt);
+                self.proved(&identity, attempt);
                 Ok(ExchangeStep::Done { identity, data })
             }
             (ExchangeState::Challenged { .. } | ExchangeState::Over, _) => Err(LoginRefusal::ExchangeFailed),

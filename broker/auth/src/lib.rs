@@ -23,6 +23,7 @@ mod opinion;
 mod password;
 mod pattern;
 mod peer;
+mod places;
 mod privilege;
 mod remembered;
 mod rulebook;
@@ -36,7 +37,7 @@ pub use decide::{AskedMessage, Authorization, Decide, Decision, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
 pub use login::{
-    AnonymousLogin, Identity, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin,
+    AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin,
 };
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};

@@ -134,12 +134,27 @@ pub enum LoginRefusal {
     ExchangeFailed,
 }
 
+/// Whose a login is, for the order among many that wait and for nothing that is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LoginOrigin {
+    /// Where it comes from.
+    pub source: Source,
+    /// Stands for the user whom it names.
+    pub user: u64,
+    /// There is a user of the name.
+    pub is_known: bool,
+    /// The user has logged in from there before.
+    pub is_familiar: bool,
+}
+
 /// A login whose password waits for its Argon2id. Holds the password until it is dropped, then wipes it.
 pub struct PendingLogin {
     pub(crate) identity: Identity,
     pub(crate) attempt: AttemptKey,
     pub(crate) credential: Credential,
     pub(crate) is_known: bool,
+    /// The user has logged in from there before.
+    pub(crate) is_familiar: bool,
     pub(crate) password: Zeroizing<Vec<u8>>,
     /// Salt for a SCRAM verifier, where one is wanted and not there yet.
     pub(crate) scram_salt: Option<[u8; 16]>,
@@ -158,6 +173,7 @@ impl PendingLogin {
             attempt,
             credential: account.credential.clone(),
             is_known: true,
+            is_familiar: false,
             password: Zeroizing::new(password.to_vec()),
             scram_salt: None,
         }
@@ -175,19 +191,16 @@ impl PendingLogin {
             attempt,
             credential: decoy.clone(),
             is_known: false,
+            is_familiar: false,
             password: Zeroizing::new(password.to_vec()),
             scram_salt: None,
         }
     }
 
-    /// Where it comes from, and a number that stands for the user whom it names: whose turn it is when many wait.
-    pub fn origin(&self) -> (Source, u64) {
-        self.attempt.parts()
-    }
-
-    /// Whether there is a user of the name. For the order among many that wait, and for nothing that is told.
-    pub fn is_known(&self) -> bool {
-        self.is_known
+    /// Whose it is: decides whose turn it is when many wait.
+    pub fn origin(&self) -> LoginOrigin {
+        let (source, user) = self.attempt.parts();
+        LoginOrigin { source, user, is_known: self.is_known, is_familiar: self.is_familiar }
     }
 
     /// Hashes and compares. About 20 ms of one core and 19 MiB at the default cost.

@@ -72,4 +72,21 @@ impl Source {
             IpAddr::V6(address) => Source(u64::try_from(address.to_bits() >> 64).unwrap_or(u64::MAX)),
         }
     }
+
+    /// The network around it that one customer may have for himself: 24 bits of IPv4, 48 of IPv6.
+    pub fn network(self) -> Source {
+        let is_ipv4 = u32::try_from(self.0).is_ok();
+        Source(if is_ipv4 { self.0 & !0xff } else { self.0 & !0xffff })
+    }
+
+    /// As it is stored.
+    pub(crate) fn to_text(self) -> String {
+        format!("{:x}", self.0)
+    }
+
+    /// From its stored form.
+    pub(crate) fn from_text(text: &str) -> Option<Source> {
+        let is_hex = text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        u64::from_str_radix(text, 16).ok().filter(|_| is_hex).map(Source)
+    }
 }

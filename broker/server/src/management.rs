@@ -13,6 +13,7 @@ pub(crate) mod command;
 mod denials;
 pub(crate) mod exposure;
 mod hooks;
+pub(crate) mod login_places;
 pub(crate) mod logins;
 pub(crate) mod logs;
 pub(crate) mod managed;

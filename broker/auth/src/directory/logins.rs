@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{Directory, is_default_root_elsewhere, new_salt};
 use crate::attempts::{AttemptKey, Judgement};
 use crate::login::{Identity, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin};
+use crate::peer::Source;
 
 impl Directory {
     /// First step of a login: decides all that needs no hashing.
@@ -24,7 +25,10 @@ impl Directory {
         let judgement = self.attempts.lock().judge(attempt, request.now_ms);
         let pending = match account {
             None => PendingLogin::of_nobody(&self.decoy, attempt, request, password),
-            Some(account) => PendingLogin::of(&account, attempt, request, password),
+            Some(account) => {
+                let is_familiar = self.places.lock().knows(&account.name, request.peer.source());
+                PendingLogin { is_familiar, ..PendingLogin::of(&account, attempt, request, password) }
+            }
         };
         match judgement {
             Judgement::Wait => LoginStep::Refused(LoginRefusal::TooManyFailures),
@@ -62,8 +66,33 @@ impl Directory {
     }
 
     fn admitted(&self, pending: PendingLogin) -> LoginStep {
-        self.attempts.lock().succeeded(pending.attempt);
+        self.proved(&pending.identity, pending.attempt);
         LoginStep::Admitted(pending.identity)
+    }
+
+    /// Whoever came has proved who he is.
+    pub(super) fn proved(&self, identity: &Identity, attempt: AttemptKey) {
+        self.attempts.lock().succeeded(attempt);
+        if let Some(user) = &identity.user {
+            self.places.lock().add(user, attempt.parts().0);
+        }
+    }
+
+    /// Users who have logged in from new places since the last call, each with all his places as
+    /// [`restore_places`](Directory::restore_places) takes them.
+    pub fn take_new_places(&self) -> Vec<(Arc<str>, String)> {
+        let changed = self.places.lock().take_changed();
+        let text =
+            |places: Vec<Source>| places.into_iter().map(Source::to_text).collect::<Vec<_>>().join(" ");
+        changed.into_iter().map(|(user, places)| (user, text(places))).collect()
+    }
+
+    /// Puts back a user's places, at start; what cannot be read is left out. False when there is no such user.
+    pub fn restore_places(&self, user: &str, places: &str) -> bool {
+        let Some(account) = self.account(user) else { return false };
+        let places = places.split(' ').filter_map(Source::from_text).collect();
+        self.places.lock().restore(Arc::clone(&account.name), places);
+        true
     }
 
     fn looked(&self, step: LoginStep, attempt: AttemptKey, now_ms: u64) -> LoginStep {
@@ -90,13 +119,11 @@ impl Directory {
     /// [`LoginRefusal::BadCredentials`], also when the account was changed or removed meanwhile.
     pub fn finish_login(&self, verified: VerifiedLogin, now_ms: u64) -> Result<Identity, LoginRefusal> {
         let PendingLogin { identity, attempt, password, .. } = verified.pending;
-        let is_right = verified.is_right && self.remember(&identity, &password);
-        let mut attempts = self.attempts.lock();
-        if is_right {
-            attempts.succeeded(attempt);
+        if verified.is_right && self.remember(&identity, &password) {
+            self.proved(&identity, attempt);
             Ok(identity)
         } else {
-            attempts.failed(attempt, now_ms);
+            self.attempts.lock().failed(attempt, now_ms);
             Err(LoginRefusal::BadCredentials)
         }
     }

@@ -8,6 +8,8 @@ use lotmq_auth::{
 use lotmq_store::{Batch, Op, RecoveredSecret, Store, StoreError, TenantId, UserRow};
 use zeroize::Zeroizing;
 
+use crate::management::login_places;
+
 /// First character of the names of the broker's own secrets; no variable or secret of a user can be called so.
 const OWN: char = '\u{1}';
 
@@ -46,6 +48,7 @@ pub(crate) fn put_verifier(batch: &mut Batch, tenant: TenantId, account: &Accoun
 pub(crate) fn delete(batch: &mut Batch, tenant: TenantId, user: &str) {
     batch.push(Op::DeleteUser { tenant, name: user });
     batch.push(Op::DeleteSecret { tenant, name: &verifier_name(user) });
+    login_places::delete(batch, tenant, user);
 }
 
 fn verifier_name(user: &str) -> String {

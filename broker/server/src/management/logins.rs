@@ -1,7 +1,7 @@
 //! Logins: the threads on which passwords are checked, apart from everything that serves messages.
 //!
 //! Each check takes a core for about 20 ms, so many bad logins at once wait for one another and for nobody else: those that wait take turns by address
-//! and by user ([`fair_queue`]). The threads get what the others leave of the processor: somebody who guesses passwords keeps them busy all the time.
+//! and by user ([`fair_queue`]), and every second turn is of somebody who comes from where the user that he names has logged in before. The threads get what the others leave of the processor: somebody who guesses passwords keeps them busy all the time.
 //!
 //! Invariants: every check that was given is run, or given up, exactly once. Not here: who has to wait before a password is looked at at all (`lotmq_auth`).
 
@@ -12,7 +12,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Instant;
 
-use lotmq_auth::Source;
+use lotmq_auth::{LoginOrigin, Source};
 use lotmq_pulse::{Pulse, Pulses};
 use parking_lot::{Condvar, Mutex};
 use tracing::{error, warn};
@@ -48,18 +48,33 @@ struct Shared {
 }
 
 struct State {
-    waiting: FairQueue<Source, u64, Check>,
+    /// Those that come from where the user whom they name has logged in before, and all others: strangers take no place of the former.
+    familiar: FairQueue<Source, u64, Check>,
+    others: FairQueue<Source, u64, Check>,
+    is_turn_of_others: bool,
     is_over: bool,
 }
 
+impl State {
+    fn take(&mut self) -> Option<Check> {
+        let (first, second) = match self.is_turn_of_others {
+            true => (&mut self.others, &mut self.familiar),
+            false => (&mut self.familiar, &mut self.others),
+        };
+        self.is_turn_of_others = !self.is_turn_of_others;
+        first.pop().or_else(|| second.pop())
+    }
+}
+
 impl Logins {
-    /// Starts `threads` threads for `waiting_max` checks.
+    /// Starts `threads` threads for `waiting_max` checks, and for as many from where their users are known.
     ///
     /// # Errors
     /// When the system gives no threads.
     pub(crate) fn start(threads: usize, waiting_max: usize, pulses: &Pulses) -> std::io::Result<Self> {
-        let state = Mutex::new(State { waiting: FairQueue::new(waiting_max), is_over: false });
-        let shared = Arc::new(Shared { state, changed: Condvar::new() });
+        let queue = || FairQueue::new(waiting_max);
+        let state = State { familiar: queue(), others: queue(), is_turn_of_others: false, is_over: false };
+        let shared = Arc::new(Shared { state: Mutex::new(state), changed: Condvar::new() });
         for number in 0..threads {
             let shared = Arc::clone(&shared);
             let pulse = pulses.add(format!("password thread {number}"), ROUND_SILENCE_MAX);
@@ -70,9 +85,14 @@ impl Logins {
         Ok(Self(shared))
     }
 
-    /// Queues a check for one of the threads. It comes from `source` and names a user, given by a hash and whether the user exists.
-    pub(crate) fn add(&self, source: Source, user: (u64, bool), check: Check) {
-        let displaced = self.0.state.lock().waiting.push(source, user, check);
+    /// Queues a check for one of the threads.
+    pub(crate) fn add(&self, origin: LoginOrigin, check: Check) {
+        let LoginOrigin { source, user, is_known, is_familiar } = origin;
+        let displaced = {
+            let mut state = self.0.state.lock();
+            let queue = if is_familiar { &mut state.familiar } else { &mut state.others };
+            queue.push((source.network(), source), (user, is_known), check)
+        };
         self.0.changed.notify_one();
         if let Some(check) = displaced {
             (check.give_up)(GivenUp::Displaced);
@@ -81,7 +101,8 @@ impl Logins {
 
     /// Number of waiting checks.
     pub(crate) fn waiting(&self) -> usize {
-        self.0.state.lock().waiting.len()
+        let state = self.0.state.lock();
+        state.familiar.len() + state.others.len()
     }
 }
 
@@ -113,7 +134,7 @@ fn work(shared: &Shared, pulse: &Pulse) {
 fn next(shared: &Shared, pulse: &Pulse) -> Option<Check> {
     let mut state = shared.state.lock();
     loop {
-        if let Some(check) = state.waiting.pop() {
+        if let Some(check) = state.take() {
             return Some(check);
         }
         if state.is_over {
@@ -134,17 +155,18 @@ mod tests {
         Check { run: Box::new(run), give_up: Box::new(move |why| sender.send(format!("{why:?}")).unwrap()) }
     }
 
-    fn source(number: u8) -> Source {
-        Source::of([192, 0, 2, number].into())
+    fn origin(number: u8, user: u64) -> LoginOrigin {
+        let source = Source::of([192, 0, 2, number].into());
+        LoginOrigin { source, user, is_known: true, is_familiar: false }
     }
 
     #[test]
     fn a_panic_in_a_check_is_told_and_ends_nothing_else() {
         let logins = Logins::start(1, 10, &Pulses::default()).unwrap();
         let (sender, receiver) = channel();
-        logins.add(source(1), (1, true), check(|| panic!("on purpose"), &sender));
+        logins.add(origin(1, 1), check(|| panic!("on purpose"), &sender));
         let checked = sender.clone();
-        logins.add(source(2), (2, true), check(move || checked.send("checked".to_owned()).unwrap(), &sender));
+        logins.add(origin(2, 2), check(move || checked.send("checked".to_owned()).unwrap(), &sender));
         drop(sender);
         drop(logins);
         assert_eq!(receiver.iter().collect::<Vec<_>>(), ["Panicked", "checked"]);
@@ -160,22 +182,26 @@ mod tests {
             begun.send(()).unwrap();
             may_go.recv().unwrap();
         };
-        logins.add(source(1), (0, true), check(hold, &sender));
+        logins.add(origin(1, 0), check(hold, &sender));
         has_begun.recv().unwrap();
         let say = |text: &str| {
             let (said, text) = (sender.clone(), text.to_owned());
             check(move || said.send(text).unwrap(), &sender)
         };
-        (0..150).for_each(|n| logins.add(source(1), (n, false), say("flood")));
+        let made_up = |n| LoginOrigin { is_known: false, ..origin(1, n) };
+        (0..150).for_each(|n| logins.add(made_up(n), say("flood")));
         assert_eq!(logins.waiting(), 100);
-        logins.add(source(2), (7_777, true), say("other"));
+        logins.add(origin(2, 7_777), say("other"));
         assert_eq!(logins.waiting(), 100);
+        logins.add(LoginOrigin { is_familiar: true, ..origin(3, 7) }, say("familiar"));
+        assert_eq!(logins.waiting(), 101, "he takes nobody's place, and nobody his");
         go.send(()).unwrap();
         drop((logins, sender));
         let heard: Vec<String> = receiver.iter().collect();
         let run: Vec<_> = heard.iter().filter(|text| *text != "Displaced").collect();
-        assert_eq!((heard.len() - run.len(), run.len()), (51, 100));
-        let place = run.iter().position(|text| *text == "other").unwrap();
-        assert!(place <= 3, "{place}");
+        assert_eq!((heard.len() - run.len(), run.len()), (51, 101));
+        let place = |wanted: &str| run.iter().position(|text| *text == wanted).unwrap();
+        assert!(place("other") <= 7, "{}", place("other"));
+        assert!(place("familiar") <= 1, "{}", place("familiar"));
     }
 }

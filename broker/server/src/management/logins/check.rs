@@ -22,8 +22,7 @@ pub(crate) fn check(
     pending: PendingLogin,
     outcome: Outcome,
 ) {
-    let (source, user) = pending.origin();
-    let user = (user, pending.is_known());
+    let origin = pending.origin();
     // Weak, so that those who have left leave their descriptors.
     let (owner, waiting) = (Arc::downgrade(connection), Arc::downgrade(connection));
     let core = Arc::clone(core);
@@ -47,7 +46,7 @@ pub(crate) fn check(
             GivenUp::Panicked => waiting.request_close(CloseReason::InternalError),
         }
     };
-    logins.add(source, user, Check { run: Box::new(run), give_up: Box::new(give_up) });
+    logins.add(origin, Check { run: Box::new(run), give_up: Box::new(give_up) });
 }
 
 /// Checks a password. For a right one, a verifier for SCRAM is kept where that is wanted.

@@ -1,9 +1,9 @@
-//! Fair queue, in which nobody's items keep those of others waiting: it takes turns over the addresses that items come from, and over the users
-//! that they name.
+//! Fair queue, in which nobody's items keep those of others waiting: it takes turns over the networks and the addresses that items come from, and over
+//! the users that they name.
 //!
-//! Every second item is that of the next address, every other one that of the next user. So a flood from one address, whatever names it makes up,
-//! and a flood as one user, from however many addresses, delay an item of somebody else by a few places. Against a flood from many addresses with made-up
-//! names, users that there are take the turns of users, once more than [`CALM`] items wait.
+//! Of three items one is that of the next network, one that of the next user, one that of the next address. So a flood from one network or address,
+//! whatever names it makes up, and a flood as one user, from however many addresses, delay an item of somebody else by a few places. Against a flood from
+//! many networks with made-up names, users that there are take the turns of users, once more than [`CALM`] items wait.
 //!
 //! Invariants: at most `max` items; when one more comes, it takes the place of the youngest one of whoever has most, who may be itself. Each operation
 //! costs O(log items). Not here: what the items are (`logins`).
@@ -19,16 +19,26 @@ pub(crate) struct FairQueue<S, U, T> {
     next_number: u64,
     /// Items by number, which ascends with time.
     items: BTreeMap<u64, Entry<S, U, T>>,
+    networks: Lines<S>,
     sources: Lines<S>,
     users: Lines<U>,
     /// Items that name an existing user.
     known_users: Lines<U>,
     /// Items that name no existing user.
     of_nobody: BTreeSet<u64>,
-    is_turn_of_users: bool,
+    turn: Rotation,
+}
+
+/// Over what the next item is chosen.
+#[derive(Clone, Copy)]
+enum Rotation {
+    Networks,
+    Users,
+    Sources,
 }
 
 struct Entry<S, U, T> {
+    network: S,
     source: S,
     user: U,
     is_known: bool,
@@ -42,20 +52,28 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
             max,
             next_number: 0,
             items: BTreeMap::new(),
+            networks: Lines::new(),
             sources: Lines::new(),
             users: Lines::new(),
             known_users: Lines::new(),
             of_nobody: BTreeSet::new(),
-            is_turn_of_users: false,
+            turn: Rotation::Networks,
         }
     }
 
-    /// Adds an item; `is_known` says whether the user that it names exists. Returns the item that finds no place: another one, or this.
-    pub(crate) fn push(&mut self, source: S, (user, is_known): (U, bool), item: T) -> Option<T> {
+    /// Adds an item from a network and an address; `is_known` says whether the user that it names exists. Returns the item that finds no place: another
+    /// one, or this.
+    pub(crate) fn push(
+        &mut self,
+        (network, source): (S, S),
+        (user, is_known): (U, bool),
+        item: T,
+    ) -> Option<T> {
         let displaced = if self.items.len() < self.max {
             None
         } else {
             let youngest = self.sources.youngest_beside(source).or_else(|| self.users.youngest_beside(user));
+            let youngest = youngest.or_else(|| self.networks.youngest_beside(network));
             match youngest.or_else(|| self.of_nobody.last().copied().filter(|_| is_known)) {
                 Some(number) => self.remove(number),
                 None => return Some(item),
@@ -63,7 +81,8 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
         };
         let number = self.next_number;
         self.next_number += 1;
-        self.items.insert(number, Entry { source, user, is_known, item });
+        self.items.insert(number, Entry { network, source, user, is_known, item });
+        self.networks.push(network, number);
         self.sources.push(source, number);
         self.users.push(user, number);
         if is_known {
@@ -77,12 +96,15 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
     /// Takes the item whose turn it is.
     pub(crate) fn pop(&mut self) -> Option<T> {
         let is_calm = self.items.len() <= CALM;
-        let number = match self.is_turn_of_users {
-            true if !is_calm && !self.known_users.is_empty() => self.known_users.next(),
-            true => self.users.next(),
-            false => self.sources.next(),
+        let (number, turn) = match self.turn {
+            Rotation::Networks => (self.networks.next(), Rotation::Users),
+            Rotation::Users if !is_calm && !self.known_users.is_empty() => {
+                (self.known_users.next(), Rotation::Sources)
+            }
+            Rotation::Users => (self.users.next(), Rotation::Sources),
+            Rotation::Sources => (self.sources.next(), Rotation::Networks),
         };
-        self.is_turn_of_users = !self.is_turn_of_users;
+        self.turn = turn;
         self.remove(number?)
     }
 
@@ -91,7 +113,8 @@ impl<S: Ord + Copy, U: Ord + Copy, T> FairQueue<S, U, T> {
     }
 
     fn remove(&mut self, number: u64) -> Option<T> {
-        let Entry { source, user, is_known, item } = self.items.remove(&number)?;
+        let Entry { network, source, user, is_known, item } = self.items.remove(&number)?;
+        self.networks.remove(network, number);
         self.sources.remove(source, number);
         self.users.remove(user, number);
         if is_known {
@@ -181,6 +204,11 @@ mod tests {
 
     type Queue = FairQueue<u32, u32, &'static str>;
 
+    /// An address and its network.
+    fn from(source: u32) -> (u32, u32) {
+        (source / 256, source)
+    }
+
     /// How many items come out before that one.
     fn before(queue: &mut Queue, wanted: &str) -> usize {
         (0..).find(|_| queue.pop().expect("it is in") == wanted).expect("it comes")
@@ -190,23 +218,26 @@ mod tests {
     fn a_flood_delays_others_by_a_few_places() {
         // Address and user of the n-th item of the flood.
         type Flood = fn(u32) -> (u32, u32);
-        let floods: [(&str, Flood); 5] = [
+        let floods: [(&str, Flood); 6] = [
             ("one address, one user", |_| (1, 1)),
             ("one address, made-up users", |n| (1, n)),
             ("many addresses, one user", |n| (n, 1)),
             ("four addresses, made-up users", |n| (n % 4, n)),
             ("many addresses, made-up users", |n| (n, n)),
+            ("four networks, existing users", |n| (n % 1_024, n)),
         ];
         for (name, flood) in floods {
             for size in [CALM as u32 + 8, 4_000] {
                 let mut queue = Queue::new(4_096);
                 for n in 0..size {
                     let (source, user) = flood(n);
-                    assert_eq!(queue.push(source, (user, false), "flood"), None);
+                    let is_known = name.contains("existing");
+                    assert_eq!(queue.push(from(source), (user, is_known), "flood"), None);
                 }
-                assert_eq!(queue.push(9_999, (9_999, true), "other"), None);
+                assert_eq!(queue.push(from(9_999), (9_999, true), "other"), None);
                 let places = before(&mut queue, "other");
-                assert!(places <= 9, "{name}, {size}: behind {places}");
+                // Four lines and his own take turns, of which every third is of that kind.
+                assert!(places <= 15, "{name}, {size}: behind {places}");
             }
         }
     }
@@ -214,30 +245,35 @@ mod tests {
     #[test]
     fn who_shares_an_address_with_a_flood_is_found_by_his_name() {
         let mut queue = Queue::new(4_096);
-        (0..4_000).for_each(|_| assert_eq!(queue.push(1, (1, true), "flood"), None));
-        assert_eq!(queue.push(1, (2, true), "other"), None);
+        (0..4_000).for_each(|_| assert_eq!(queue.push(from(1), (1, true), "flood"), None));
+        assert_eq!(queue.push(from(1), (2, true), "other"), None);
         assert!(before(&mut queue, "other") <= 4);
     }
 
     #[test]
     fn a_full_queue_takes_from_whoever_has_most() {
         let mut queue = Queue::new(10);
-        (0..10).for_each(|n| assert_eq!(queue.push(1, (n, false), "flood"), None));
-        assert_eq!(queue.push(1, (77, false), "more"), Some("more"), "the flood's own next one");
+        (0..10).for_each(|n| assert_eq!(queue.push(from(1), (n, false), "flood"), None));
+        assert_eq!(queue.push(from(1), (77, false), "more"), Some("more"), "the flood's own next one");
         for (source, user) in [(2, 2), (3, 3), (2, 2)] {
-            assert_eq!(queue.push(source, (user, true), "other"), Some("flood"));
+            assert_eq!(queue.push(from(source), (user, true), "other"), Some("flood"));
         }
         // From many addresses, as one user.
         let mut queue = Queue::new(10);
-        (0..10).for_each(|n| assert_eq!(queue.push(n, (1, true), "flood"), None));
-        assert_eq!(queue.push(77, (1, true), "more"), Some("more"));
-        assert_eq!(queue.push(78, (2, true), "other"), Some("flood"));
+        (0..10).for_each(|n| assert_eq!(queue.push(from(n), (1, true), "flood"), None));
+        assert_eq!(queue.push(from(77), (1, true), "more"), Some("more"));
+        assert_eq!(queue.push(from(78), (2, true), "other"), Some("flood"));
         assert_eq!(queue.len(), 10);
-        // From many addresses, with made-up names.
+        // From many addresses of one network, as existing users.
         let mut queue = Queue::new(10);
-        (0..10).for_each(|n| assert_eq!(queue.push(n, (n, false), "flood"), None));
-        assert_eq!(queue.push(77, (77, false), "more"), Some("more"));
-        assert_eq!(queue.push(78, (78, true), "other"), Some("flood"));
+        (0..10).for_each(|n| assert_eq!(queue.push(from(n), (n, true), "flood"), None));
+        assert_eq!(queue.push(from(77), (77, true), "more"), Some("more"));
+        assert_eq!(queue.push(from(300), (78, true), "other"), Some("flood"));
+        // From many networks, with made-up names.
+        let mut queue = Queue::new(10);
+        (0..10).for_each(|n| assert_eq!(queue.push(from(n * 256), (n, false), "flood"), None));
+        assert_eq!(queue.push(from(77 * 256), (77, false), "more"), Some("more"));
+        assert_eq!(queue.push(from(78 * 256), (78, true), "other"), Some("flood"));
     }
 
     /// While few wait, what comes out first does not tell who there is.
@@ -245,7 +281,7 @@ mod tests {
     fn nobody_is_preferred_while_few_wait() {
         let order = |is_known: bool| -> Vec<u32> {
             let mut queue = FairQueue::new(4_096);
-            (0..30_u32).for_each(|n| assert_eq!(queue.push(n, (n, is_known && n == 20), n), None));
+            (0..30_u32).for_each(|n| assert_eq!(queue.push(from(n), (n, is_known && n == 20), n), None));
             std::iter::from_fn(|| queue.pop()).collect()
         };
         assert_eq!(order(true), order(false));
@@ -272,7 +308,7 @@ mod tests {
                     continue;
                 }
                 inside.insert((source, user, number));
-                if let Some(displaced) = queue.push(source, (user, user % 2 == 0), (source, user, number)) {
+                if let Some(displaced) = queue.push((source / 2, source), (user, user % 2 == 0), (source, user, number)) {
                     prop_assert!(inside.remove(&displaced));
                 }
                 prop_assert!(queue.len() <= 20);
@@ -282,7 +318,7 @@ mod tests {
                 prop_assert!(out(queue.pop(), &mut inside));
             }
             prop_assert!(inside.is_empty());
-            prop_assert!(queue.sources.turns.is_empty() && queue.users.lengths.is_empty());
+            prop_assert!(queue.networks.turns.is_empty() && queue.sources.turns.is_empty() && queue.users.lengths.is_empty());
             prop_assert!(queue.known_users.is_empty() && queue.of_nobody.is_empty());
         }
     }

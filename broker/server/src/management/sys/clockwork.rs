@@ -6,10 +6,10 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
-use lotmq_store::Op;
+use lotmq_store::{Batch, Op};
 use parking_lot::{Condvar, Mutex};
 use serde_json::json;
-use tracing::info;
+use tracing::{info, warn};
 
 use super::documents::{CLUSTER, Document, PERIODIC};
 use super::figures::Figures;
@@ -21,6 +21,7 @@ use crate::management::audit::AUDIT_DELAY;
 use crate::management::broker::Broker;
 use crate::management::command::expire_uploads;
 use crate::management::exposure::Exposure;
+use crate::management::login_places;
 use crate::management::managed::Managing as _;
 use crate::process::clock::utc_text;
 use crate::process::this_turn;
@@ -143,6 +144,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
             clockwork.round(wants_refresh);
             pulse.waits_until(Instant::now() + PERIOD);
         }
+        clockwork.store_places();
         this_turn::uninstall();
     })
 }
@@ -194,6 +196,7 @@ impl Clockwork {
         self.warn_of_exposure();
         self.still_threads.tell(&self.broker.watchdog.pulses.silent(Instant::now()));
         self.look_after_audit();
+        self.store_places();
         self.broker.logs.refresh(&self.broker.tenants.default_tenant());
         self.broker.logs.count(&self.broker.counters);
         let now = Instant::now();
@@ -290,6 +293,23 @@ impl Clockwork {
             // Nobody waits for it.
             let _ = tenant.managed().audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
             tell_audit_heads(broker, tenant);
+        }
+    }
+
+    /// Stores from where users have logged in.
+    fn store_places(&self) {
+        if self.broker.store_failure().is_some() {
+            return;
+        }
+        let mut batch = Batch::new();
+        for tenant in self.broker.tenants.all().iter() {
+            login_places::put_new(&mut batch, tenant.id, &tenant.users);
+        }
+        if batch.is_empty() {
+            return;
+        }
+        if let Err((error, _)) = self.broker.core.log.offer(batch) {
+            warn!(%error, "from where users have logged in was not stored");
         }
     }
 

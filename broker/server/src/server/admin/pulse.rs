@@ -31,7 +31,7 @@ mod tests {
     use std::net::TcpStream;
     use std::sync::mpsc::{self, Receiver, Sender};
 
-    use lotmq_auth::Source;
+    use lotmq_auth::{LoginOrigin, Source};
     use lotmq_pulse::limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 
     use super::*;
@@ -106,7 +106,8 @@ mod tests {
         let broker = &running.server.broker;
         let (work, has_begun, go) = work_that_waits();
         let check = Check { run: Box::new(work), give_up: Box::new(|_| ()) };
-        broker.logins.add(Source::of([192, 0, 2, 1].into()), (1, true), check);
+        let source = Source::of([192, 0, 2, 1].into());
+        broker.logins.add(LoginOrigin { source, user: 1, is_known: true, is_familiar: false }, check);
         has_begun.recv().unwrap();
         let tenant = broker.tenants.default_tenant();
         let retained = tenant.retained.write();

@@ -13,8 +13,9 @@ use tracing::{error, warn};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::Variables;
 use crate::guests::{Guests, Programs};
-use crate::management::accounts::{self, Scram};
+use crate::management::accounts::{self, AccountsError, Scram};
 use crate::management::audit::Audit;
+use crate::management::login_places;
 use crate::management::managed::Managed;
 use crate::server::{StartError, Surroundings};
 use lotmq_core::tenant::Tenant;
@@ -61,6 +62,10 @@ pub(crate) fn tenants(
                 store,
                 surroundings.clock.wall_ms(),
             )?;
+        }
+        let places = login_places::restore(row.id, &recovered.settings, &users);
+        if !places.is_empty() {
+            store.commit(places).map_err(AccountsError::from)?;
         }
         let users = Arc::new(users);
         let permissions = Rulebook::new(Arc::clone(&users));
