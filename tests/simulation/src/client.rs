@@ -586,14 +586,15 @@ impl Client {
         let is_of_group = |filter: &&'static str| {
             unshared(filter) != *filter && filter_matches(unshared(filter), &got.topic)
         };
-        let is_ordered = !retain && !dup && !self.may_be_refused && !self.filters.iter().any(is_of_group);
+        let is_ordered = !retain && !self.may_be_refused && !self.filters.iter().any(is_of_group);
         if let Some(tag) = tag.filter(|_| is_ordered) {
             let key = (tag.publishers(), got.topic.clone(), tag.qos, got.qos);
             // A run that begins again after a crash publishes again what it had, behind what newer ones had. So does a publisher at QoS 2 whose message was
             // not on the disk, when copies of a lower QoS, to sessions that are not there either, had left.
             let may_come_again = tag.is_of_definition() || got.qos != QoS::ExactlyOnce;
             let is_again = may_come_again && !self.repeatable.insert((key.clone(), tag.sequence));
-            let newest = self.newest.insert(key, tag.sequence);
+            // What comes with DUP has no place in the order: it may have come before, to a connection that was about to break.
+            let newest = if dup { None } else { self.newest.insert(key, tag.sequence) };
             let is_next = newest.is_none_or(|newest| newest <= tag.sequence);
             ensure!(is_next || is_again, "{got:?} with {tag:?} after {newest:?}, [MQTT-4.6.0-6]");
         }
