@@ -10,6 +10,7 @@ pub mod attach;
 pub mod backlog;
 pub mod expiry_timers;
 pub mod full_queues;
+pub mod paging;
 pub mod redistribute;
 pub mod replay;
 pub mod session_drain;
@@ -18,6 +19,7 @@ pub mod session_row;
 pub mod sessions;
 pub mod shares;
 pub mod slots;
+pub mod stored;
 pub mod will;
 
 use std::fmt::Display;

@@ -254,10 +254,14 @@ impl<T: ?Sized> Connection<T> {
     /// Makes the owner's task look at the connection: to write, to close, or to go on after a login. Callable from any thread.
     pub fn call_owner(&self) {
         self.is_wanted.store(true, Ordering::Release);
-        let waker = self.asked.lock().waker.clone();
-        if let Some(waker) = waker {
+        if let Some(waker) = self.waker() {
             waker.wake();
         }
+    }
+
+    /// Waker of the owner's task; `None` before its first step.
+    pub(crate) fn waker(&self) -> Option<Waker> {
+        self.asked.lock().waker.clone()
     }
 
     /// Whether the owner was called since this was asked last.

@@ -14,7 +14,7 @@ use crate::client::{Client, ClientState, LeftAt};
 use crate::routing::message::Message;
 use crate::routing::subscription::{Options, Subscriptions};
 use crate::tenant::Tenant;
-use crate::triggers::{TenantHooks, Triggers};
+use crate::turn::triggers::{TenantHooks, Triggers};
 
 /// Options of a plain subscription.
 pub(crate) const PLAIN: Options = Options {

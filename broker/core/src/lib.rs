@@ -6,10 +6,9 @@
 //!
 //! Invariants: nothing here opens a socket or a file, reads a clock, starts a thread or draws a random bit, but for the seeds of hash tables; nothing allocates or copies per message and receiver
 //! on the way from socket to socket. What the core needs comes as values and traits: [`Clock`](clock::Clock), [`Transport`](connection::Transport),
-//! [`Above`], [`TenantHooks`](triggers::TenantHooks), [`GuestRunner`](triggers::GuestRunner). Not here: what bytes mean (`codec`), flows of one session
+//! [`Above`], [`TenantHooks`](turn::triggers::TenantHooks), [`GuestRunner`](turn::triggers::GuestRunner). Not here: what bytes mean (`codec`), flows of one session
 //! (`session`), matching (`router`), permanence (`store`), shards and sockets, guests and management (`server`).
 
-mod above;
 pub mod client;
 pub mod clock;
 pub mod connection;
@@ -26,9 +25,8 @@ pub mod recover;
 pub mod routing;
 mod shared;
 pub mod tenant;
-pub mod triggers;
 pub mod turn;
 
-pub use above::Above;
 pub use hashing::Hashing;
 pub use shared::{Chance, Core, Settings};
+pub use turn::above::Above;

@@ -2,9 +2,11 @@
 //!
 //! Not here: what matches what (`lotmq_router`), and how the messages leave (`turn`).
 
+pub mod capacity;
 pub mod fan_out;
 pub mod internal;
 pub mod message;
+pub mod publication;
 pub mod retain;
 pub mod route;
 pub mod subscription;

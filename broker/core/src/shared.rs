@@ -11,7 +11,7 @@ use lotmq_session::SessionExpiry;
 use lotmq_store::Ids;
 use parking_lot::Mutex;
 
-use crate::above::Above;
+use crate::turn::above::Above;
 
 use crate::client::expiry_timers::ExpiryTimers;
 use crate::client::session_drain::SessionDrains;
@@ -25,8 +25,8 @@ use crate::durable::storage::Storage;
 use crate::durable::store_failure::StoreFailure;
 use crate::hashing::Hashing;
 use crate::limits::LimitsReached;
-use crate::triggers::GuestRunner;
 use crate::turn::fed::Feeding;
+use crate::turn::triggers::GuestRunner;
 use crate::turn::unfinished::Unfinished;
 
 /// Shared state of the core.

@@ -20,7 +20,7 @@ use crate::routing::route::Route;
 use crate::routing::subscription::Target;
 use crate::routing::subscription::{Index, Options, SHARED, Subscriber, Subscriptions};
 use crate::routing::system_topics;
-use crate::triggers::TenantHooks;
+use crate::turn::triggers::TenantHooks;
 
 /// Tenant of the broker.
 pub struct Tenant {

@@ -9,6 +9,7 @@
 //! Invariants: no span outlives the turn; each receiver's items leave in the order in which they were added; two Clients' states are never locked
 //! at once. Not here: who the receivers of a topic are (`route`), what is written when a socket is full (`outbound`).
 
+pub mod above;
 pub mod aliased;
 pub mod arena;
 pub(crate) mod charge;
@@ -26,8 +27,10 @@ mod owed;
 pub mod piece;
 pub mod postponed;
 mod receivers;
+pub mod release;
 pub mod time_share;
 pub mod timers;
+pub mod triggers;
 pub mod unfinished;
 
 use std::cell::Cell;
@@ -57,13 +60,13 @@ use crate::client::shares::Share;
 use crate::clock::{Clock, Stretch};
 use crate::counters::TurnCounts;
 use crate::durable::changes::{Seat, Stamp, Standing};
-use crate::durable::release::{CommitWatcher, Release, Releases};
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::protocol::violation::Violation;
 use crate::routing::fan_out::AskedMessages;
 use crate::routing::route::RouteCache;
-use crate::triggers::TurnGuests;
+use crate::turn::release::{CommitWatcher, Release, Releases};
+use crate::turn::triggers::TurnGuests;
 use crate::{Above, Core};
 
 pub use messages::Messages;

@@ -20,8 +20,8 @@ use lotmq_core::connection::Connection;
 use lotmq_core::routing::internal::encoded;
 use lotmq_core::routing::message::Message;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::triggers::{GuestRunner, Starting, TenantHooks, Triggers};
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::triggers::{GuestRunner, Starting, TenantHooks, Triggers};
 use lotmq_definitions::{Caching, Definition};
 use lotmq_store::SessionId;
 

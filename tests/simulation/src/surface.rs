@@ -12,12 +12,12 @@ use lotmq_core::client::Client;
 use lotmq_core::client::replay::Pending;
 use lotmq_core::connection::Connection;
 use lotmq_core::connection::close::CloseReason;
-use lotmq_core::durable::release::Release;
 use lotmq_core::protocol::{NotTaken, Outcome};
 use lotmq_core::routing::subscription::Options;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::arena::Span;
+use lotmq_core::turn::release::Release;
 use lotmq_store::Ticket;
 use parking_lot::Mutex;
 

@@ -14,9 +14,9 @@ use lotmq_session::{Offer, Outbound};
 use lotmq_store::rare::{Rare, is_taken};
 use lotmq_store::{Delivery, MembershipId, MessageRef, Op};
 
+use crate::client::paging;
 use crate::client::replay::Next;
 use crate::client::{Client, ClientState, Queued};
-use crate::durable::paging;
 use crate::fault::{Fault, is_planted};
 use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES_MAX, SHARED_BYTES_MIN};
 use crate::routing::message::Message;

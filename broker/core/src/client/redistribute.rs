@@ -12,8 +12,8 @@ use lotmq_session::{InflightStep, Session};
 use lotmq_store::{MembershipId, MessageId, Op, SessionId};
 
 use crate::client::Queued;
-use crate::routing::fan_out::Publication;
 use crate::routing::message::Message;
+use crate::routing::publication::Publication;
 use crate::routing::subscription::Subscriptions;
 use crate::tenant::Tenant;
 use crate::turn::Turn;

@@ -17,9 +17,9 @@ use parking_lot::Mutex;
 use tracing::{error, warn};
 
 use crate::client::redistribute::{Memberships, Undelivered, redistribute_to};
+use crate::client::stored;
 use crate::client::{Client, Queued};
 use crate::clock::Stretch;
-use crate::durable::stored;
 use crate::limits::{
     DRAIN_TIME_MAX, ENDED_AT_ONCE_MAX, SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES, UNSUBSCRIBED_AT_ONCE,
 };

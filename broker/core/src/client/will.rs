@@ -6,8 +6,8 @@ use lotmq_auth::{AskedMessage, Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, QoS, Will};
 
 use crate::client::Client;
-use crate::routing::fan_out::Publication;
 use crate::routing::message::MessageParts;
+use crate::routing::publication::Publication;
 use crate::routing::system_topics;
 use crate::tenant::Tenant;
 use crate::turn::Turn;

@@ -6,10 +6,11 @@
 //! not on the disk.
 //!
 //! Invariants: the changes of a session reach the store in the order in which they were made, whichever threads made them; a turn that was stamped
-//! ends, if only with its thread. Not here: what waits for a ticket (`release`).
+//! ends, if only with its thread. Not here: what waits for a ticket (`turn::release`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Waker;
 use std::time::Duration;
 
 use lotmq_store::Ticket;
@@ -17,7 +18,6 @@ use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
 use crate::clock::Clock;
-use crate::connection::Connection;
 use crate::durable::log::Log;
 use crate::fault::{Fault, is_planted};
 
@@ -96,8 +96,8 @@ struct State {
     turn: u64,
     /// The last batch of a stamped turn.
     last: Option<Ticket>,
-    /// Connections that are called when the turn ends.
-    waiting: Vec<Arc<Connection>>,
+    /// Wakers of connections that wait for the end of the turn.
+    waiting: Vec<Waker>,
 }
 
 impl Turns {
@@ -138,13 +138,13 @@ impl Turns {
         }
     }
 
-    /// Calls the owner of `connection` when the turn of the stamp has ended. False when it has already.
-    pub(crate) fn call_at_end(&self, stamp: Stamp, connection: &Arc<Connection>) -> bool {
+    /// Wakes `waker` when the turn of the stamp has ended. False when it has already.
+    pub(crate) fn wake_at_end(&self, stamp: Stamp, waker: Waker) -> bool {
         let thread = self.thread(stamp);
         let mut state = thread.0.lock();
         let is_in_turn = state.turn <= stamp.turn();
         if is_in_turn {
-            state.waiting.push(Arc::clone(connection));
+            state.waiting.push(waker);
         }
         is_in_turn
     }
@@ -176,7 +176,7 @@ impl Thread {
             state.last = ticket.or(state.last);
             (state.turn, std::mem::take(&mut state.waiting))
         };
-        waiting.iter().for_each(|connection| connection.call_owner());
+        waiting.into_iter().for_each(Waker::wake);
         turn
     }
 }

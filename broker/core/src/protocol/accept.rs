@@ -98,7 +98,8 @@ fn attach_allowed(
     let Attachment { client, is_durable } = match attach(&tenant, connection, request, &identity, turn) {
         Ok(attachment) => attachment,
         Err(NotAttached::InTurn(stamp)) => {
-            if !turn.core.turns.call_at_end(stamp, connection) {
+            let waker = connection.waker();
+            if !waker.is_some_and(|waker| turn.core.turns.wake_at_end(stamp, waker)) {
                 connection.call_owner();
             }
             return Ok(Attached::InTurn(identity));
@@ -128,7 +129,7 @@ fn opened(
         turn.timers.watch(connection.place, deadline);
     }
     if is_durable {
-        turn.when_all_committed(crate::durable::release::Release::Connect {
+        turn.when_all_committed(crate::turn::release::Release::Connect {
             client: Arc::clone(&client),
             connection: Arc::clone(connection),
         });

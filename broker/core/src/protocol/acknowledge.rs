@@ -10,12 +10,12 @@ use super::Open;
 use crate::client::{Queued, stored_packet_id};
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
-use crate::durable::release::Release;
 use crate::fault::{Fault, is_planted};
 use crate::limits::EXCHANGES_COUNTED_EACH;
 use crate::protocol::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
+use crate::turn::release::Release;
 
 pub(super) fn handle(
     connection: &Arc<Connection>,

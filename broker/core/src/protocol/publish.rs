@@ -17,17 +17,15 @@ use super::{NotTaken, Open, Unfinished, bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
-use crate::durable::capacity;
-use crate::durable::release::Release;
 use crate::fault::{Fault, is_planted};
 use crate::limits::{
     ALLOWED_TOPIC_BYTES_MAX, EXCHANGES_COUNTED_EACH, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX,
 };
 use crate::protocol::violation::Violation;
-use crate::routing::fan_out::{
-    COPIED_PAYLOAD_BYTES, FanOut, InPlace, Publication, Remainder, publish_in_parts,
-};
+use crate::routing::capacity;
+use crate::routing::fan_out::{COPIED_PAYLOAD_BYTES, FanOut, Remainder, publish_in_parts};
 use crate::routing::message::MessageParts;
+use crate::routing::publication::{InPlace, Publication};
 use crate::routing::retain::can_retain;
 use crate::routing::route::{Asking, Route};
 use crate::routing::system_topics;
@@ -37,6 +35,7 @@ use crate::turn::arena::{Arena, Span, text};
 use crate::turn::message_spans::MessageSpans;
 use crate::turn::piece::packet_id_offset;
 use crate::turn::postponed;
+use crate::turn::release::Release;
 
 /// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
 const DUP_AND_RETAIN: u8 = 0b1001;

@@ -16,12 +16,10 @@ use tracing::debug;
 
 use super::discouraged::{self, Discouraged};
 use super::{Open, Unfinished, bounds};
-use crate::above::Above;
 use crate::client::replay::{Replay, Replays};
 use crate::client::{Client, ClientState};
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
-use crate::durable::release::Release;
 use crate::durable::store_failure::StoreFailure;
 use crate::fault::{Fault, is_planted};
 use crate::limits::{Limit, SHARE_TIME};
@@ -29,7 +27,9 @@ use crate::protocol::violation::Violation;
 use crate::routing::subscription::{Options, SHARED, filter_bytes};
 use crate::routing::system_topics;
 use crate::turn::Turn;
+use crate::turn::above::Above;
 use crate::turn::arena::Span;
+use crate::turn::release::Release;
 
 /// Filters of one SUBSCRIBE whose refusals are explained in words; further ones get only the code.
 const EXPLAINED_MAX: usize = 4;

@@ -6,7 +6,7 @@ use lotmq_codec::{
     ForwardProperties, PacketId, Properties, ProtocolVersion, PublishHead, QoS, encode_publish,
 };
 
-use crate::routing::fan_out::{InPlace, Publication};
+use crate::routing::publication::{InPlace, Publication};
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::arena::Span;

@@ -15,8 +15,8 @@ use crate::client::Client;
 use crate::client::shares::part;
 use crate::durable::changes::Stamps;
 use crate::limits::{Limit, RETAINED_SWEEP_MS};
-use crate::routing::fan_out::Publication;
 use crate::routing::message::Message;
+use crate::routing::publication::Publication;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 

@@ -26,8 +26,8 @@ use crate::limits::{RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_
 use crate::routing::subscription::{SharedGroup, Target};
 use crate::routing::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
-use crate::triggers::Triggers;
 use crate::turn::arena::text;
+use crate::turn::triggers::Triggers;
 pub(crate) use asking::Asking;
 use members::Answers;
 

@@ -13,7 +13,7 @@ use lotmq_store::Ticket;
 
 use crate::client::Client;
 use crate::client::shares::{Share, Shares};
-use crate::routing::fan_out::Publication;
+use crate::routing::publication::Publication;
 use crate::tenant::Tenant;
 
 /// Bytes published on one thread that are on their way to the disk.

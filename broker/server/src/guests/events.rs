@@ -36,8 +36,8 @@ use lotmq_core::clock::Clock;
 use lotmq_core::connection::Connection;
 use lotmq_core::routing::message::Message;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::triggers::{GuestRunner, Starting, TenantHooks, Triggers, TurnGuests};
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::triggers::{GuestRunner, Starting, TenantHooks, Triggers, TurnGuests};
 
 /// Guest events that a thread has noted.
 #[derive(Default)]

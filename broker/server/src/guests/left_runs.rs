@@ -22,7 +22,7 @@ use super::{Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::process::this_turn;
-use lotmq_core::durable::stored;
+use lotmq_core::client::stored;
 use lotmq_core::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
 use lotmq_core::routing::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;

@@ -15,10 +15,10 @@ use lotmq_store::{Delivery, MessageId, MessageRef, Op, SessionId};
 use super::{Guests, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use lotmq_core::durable::ended_runs::EndedRuns;
-use lotmq_core::routing::fan_out::Publication;
 use lotmq_core::routing::message::MessageParts;
-use lotmq_core::triggers::Starting;
+use lotmq_core::routing::publication::Publication;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::triggers::Starting;
 
 /// Promise of a message: held by everything that it starts. When the last holder is gone, the runs have ended.
 pub(crate) struct Promise {

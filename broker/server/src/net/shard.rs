@@ -41,12 +41,12 @@ use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::connection::end::before_client;
 use lotmq_core::connection::open::OpenConnections;
 use lotmq_core::connection::peer::Peer;
-use lotmq_core::durable::release::Release;
 use lotmq_core::limits::{Limit, SHARE_TIME};
 use lotmq_core::routing::fan_out::{resume_asked, resume_parts};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
+use lotmq_core::turn::release::Release;
 use lotmq_core::turn::timers::TICK;
 
 /// Time that connections, and then guests, may take to end when the broker stops.

@@ -9,8 +9,9 @@ use lotmq_codec::QoS;
 
 use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
-use lotmq_core::routing::fan_out::{Publication, ask_later, resume_asked};
+use lotmq_core::routing::fan_out::{ask_later, resume_asked};
 use lotmq_core::routing::message::MessageParts;
+use lotmq_core::routing::publication::Publication;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 

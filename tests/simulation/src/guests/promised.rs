@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use lotmq_core::client::stored;
 use lotmq_core::durable::ended_runs::EndedRuns;
-use lotmq_core::durable::stored;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::triggers::Starting;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::triggers::Starting;
 use lotmq_store::{
     Batch, Delivery, MessageId, MessageRef, Op, RecoveredSession, SessionId, SessionRow, Store, TenantId,
 };

@@ -10,8 +10,8 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::FanOutOf;
 use super::parts::{LeftParts, Remainder, is_in_parts};
-use super::{FanOutOf, Publication};
 use crate::client::Client;
 use crate::client::session_end;
 use crate::clock::{Clock, Stretch};
@@ -19,6 +19,7 @@ use crate::limits::{
     ASKED_BYTES_MAX, ASKED_CONGESTED, ASKED_MESSAGES_MAX, ASKED_PART_BYTES, ASKING_TIME_MAX,
 };
 use crate::routing::message::Message;
+use crate::routing::publication::Publication;
 use crate::routing::route::{Asking, Route};
 use crate::routing::system_topics;
 use crate::tenant::Tenant;

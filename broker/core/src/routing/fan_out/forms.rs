@@ -5,11 +5,12 @@ use std::sync::Arc;
 use lotmq_auth::Identity;
 use lotmq_definitions::{Caching, Definition};
 
-use super::{FanOutOf, Publication};
+use super::FanOutOf;
 use crate::client::Client;
+use crate::routing::publication::Publication;
 use crate::tenant::Tenant;
-use crate::triggers::Starting;
 use crate::turn::Turn;
+use crate::turn::triggers::Starting;
 
 /// Message in two forms, both of one topic.
 pub struct Forms<'a> {

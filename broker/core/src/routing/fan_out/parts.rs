@@ -9,10 +9,11 @@ use std::sync::Arc;
 
 use lotmq_codec::QoS;
 
-use super::{COPIED_PAYLOAD_BYTES, Disposition, FanOut, FanOutOf, Publication};
+use super::{COPIED_PAYLOAD_BYTES, Disposition, FanOut, FanOutOf};
 use crate::client::Client;
 use crate::limits::{LEFT_BYTES_MAX, OWED_BYTES_MAX, OWED_PARTS};
 use crate::routing::message::Message;
+use crate::routing::publication::Publication;
 use crate::routing::route::Route;
 use crate::routing::system_topics;
 use crate::tenant::Tenant;

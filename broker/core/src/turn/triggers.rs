@@ -10,8 +10,8 @@ use lotmq_definitions::{Caching, Definition};
 
 use crate::client::Client;
 use crate::connection::Connection;
-use crate::routing::fan_out::Publication;
 use crate::routing::message::Message;
+use crate::routing::publication::Publication;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 

@@ -9,10 +9,10 @@ use std::sync::atomic::Ordering;
 use lotmq_codec::{AckType, PacketId, ReasonCode};
 use lotmq_store::{Op, Ticket};
 
+use crate::client::paging;
 use crate::client::{Client, stored_packet_id};
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
-use crate::durable::paging;
 use crate::durable::store_failure::StoreFailure;
 use crate::protocol::subscribe::{Granted, TakingBack};
 use crate::protocol::{NotTaken, accept};

@@ -8,7 +8,7 @@ use lotmq_config::OnFull;
 use crate::client::Client;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::Limit;
-use crate::routing::fan_out::Publication;
+use crate::routing::publication::Publication;
 use crate::routing::route::Route;
 use crate::routing::subscription::SharedGroup;
 use crate::tenant::Tenant;

@@ -12,15 +12,15 @@ use lotmq_session::{QueuedMessage, WantedSlice};
 use lotmq_store::{MessageId, QueueSlice, RecoveredDelivery, StoreError};
 use tracing::{error, warn};
 
+use crate::client::stored;
 use crate::client::{Client, ClientState, Queued};
 use crate::connection::close::CloseReason;
-use crate::durable::release::Release;
 use crate::durable::store_failure::StoreFailure;
-use crate::durable::stored;
 use crate::limits::SLICE_BYTES_PER_MESSAGE;
 use crate::shared::Core;
 use crate::turn::outbound::DeliveryContext;
 use crate::turn::piece::Tracked;
+use crate::turn::release::Release;
 use crate::turn::{Messages, Turn};
 
 /// Number of a message in the stored queue of a receiver's session, if it is there.

@@ -14,13 +14,13 @@ use crate::client::Client;
 use crate::client::replay::Pending;
 use crate::connection::Connection;
 use crate::connection::close::CloseReason;
-use crate::durable::release::Release;
 use crate::protocol::{NotTaken, Outcome};
 use crate::routing::subscription::Options;
 use crate::shared::Core;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
+use crate::turn::release::Release;
 
 /// The broker above the core, as the core calls it.
 pub trait Above: Send + Sync {
