@@ -9,10 +9,10 @@ use lotmq_session::{Session, SessionExpiry, SessionOptions, WillState};
 use lotmq_store::TenantId;
 
 use crate::client::replay::Replays;
-use crate::client::shares::Holding;
 use crate::client::{Client, ClientState, LeftAt};
 use crate::routing::message::Message;
 use crate::routing::subscription::{Options, Subscriptions};
+use crate::shares::Holding;
 use crate::tenant::Tenant;
 use crate::turn::triggers::{TenantHooks, Triggers};
 

@@ -24,6 +24,7 @@ pub mod protocol;
 pub mod recover;
 pub mod routing;
 mod shared;
+pub mod shares;
 pub mod tenant;
 pub mod turn;
 

@@ -7,6 +7,7 @@ mod page;
 mod rate;
 mod reached;
 mod sums;
+pub mod unfinished;
 
 pub(crate) use limit::LIMITS;
 pub use limit::{Limit, Scope};

@@ -23,7 +23,6 @@ use tracing::warn;
 
 use crate::client::attach::options_at;
 use crate::client::replay::Replays;
-use crate::client::shares::Holding;
 use crate::client::stored::{message, qos, queued};
 use crate::client::will::WillMessage;
 use crate::client::{Client, ClientState, LeftAt, Queued};
@@ -31,24 +30,26 @@ use crate::routing::message::{Message, MessageParts};
 use crate::routing::retain::Keeper;
 use crate::routing::subscription::{Options, SHARED, Subscriptions};
 use crate::shared::Core;
+use crate::shares::Holding;
 use crate::tenant::Tenant;
+use crate::turn::context::TurnContext;
 
 /// Restores the sessions; their Clients are away. Expiry timers go on where they stopped. Where not all users are known, as some rows of them are
 /// damaged, sessions of unknown ones stay.
 pub fn sessions(
-    core: &Core,
+    context: &TurnContext,
     tenants: &[Arc<Tenant>],
     sessions: Vec<RecoveredSession>,
     are_all_users_known: bool,
 ) {
     let tenants: HashMap<_, _> = tenants.iter().map(|tenant| (tenant.id, Arc::clone(tenant))).collect();
     let mut messages = Messages::default();
-    for recovered in latest(core, &tenants, sessions, are_all_users_known) {
+    for recovered in latest(&context.core, &tenants, sessions, are_all_users_known) {
         let Some(tenant) = tenants.get(&recovered.session.tenant) else {
             warn!(session = recovered.session.id.0, "session of an unknown tenant ignored");
             continue;
         };
-        restore(core, tenant, recovered, &mut messages);
+        restore(context, tenant, recovered, &mut messages);
     }
 }
 
@@ -101,7 +102,13 @@ impl Messages {
     }
 }
 
-fn restore(core: &Core, tenant: &Arc<Tenant>, recovered: RecoveredSession, messages: &mut Messages) {
+fn restore(
+    context: &TurnContext,
+    tenant: &Arc<Tenant>,
+    recovered: RecoveredSession,
+    messages: &mut Messages,
+) {
+    let core = &context.core;
     let row = &recovered.session;
     let expiry = row.expiry_interval_s.map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds);
     let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| core.clock.wall_ms()));
@@ -142,7 +149,7 @@ fn restore(core: &Core, tenant: &Arc<Tenant>, recovered: RecoveredSession, messa
             sessions.insert(Arc::clone(&client));
         }
     }
-    core.expiry_timers.add(&client, deadlines);
+    context.expiry_timers.add(&client, deadlines);
 }
 
 /// Will of a session, unless an older version stored it and it is not allowed today.

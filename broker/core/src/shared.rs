@@ -2,8 +2,10 @@
 //!
 //! Not here: what one tenant has (`tenant`), and what the broker is beside its data path (`lotmq_server`).
 
+mod slots;
+
 use std::num::NonZeroU16;
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::Arc;
 
 use lotmq_auth::Identity;
 use lotmq_config::{Config, OnFull, SessionExpiryMax};
@@ -11,11 +13,6 @@ use lotmq_session::SessionExpiry;
 use lotmq_store::Ids;
 use parking_lot::Mutex;
 
-use crate::turn::above::Above;
-
-use crate::client::expiry_timers::ExpiryTimers;
-use crate::client::session_drain::SessionDrains;
-use crate::client::slots::Slots;
 use crate::clock::Clock;
 use crate::counters::Counters;
 use crate::durable::changes::Turns;
@@ -25,18 +22,14 @@ use crate::durable::storage::Storage;
 use crate::durable::store_failure::StoreFailure;
 use crate::hashing::Hashing;
 use crate::limits::LimitsReached;
-use crate::turn::fed::Feeding;
-use crate::turn::triggers::GuestRunner;
-use crate::turn::unfinished::Unfinished;
+use crate::limits::unfinished::Unfinished;
+use crate::shares::feeding::Feeding;
+use slots::Slots;
 
 /// Shared state of the core.
 pub struct Core {
-    /// The broker above, from its start on.
-    pub above: OnceLock<Weak<dyn Above>>,
     /// Sources of randomness.
     pub chance: Chance,
-    /// Runner of the guests that messages trigger.
-    pub guest_runner: &'static dyn GuestRunner,
     /// Settings of the data path.
     pub settings: Settings,
     /// Clock.
@@ -55,10 +48,6 @@ pub struct Core {
     pub limits: LimitsReached,
     /// Slots of sessions in the tables of threads.
     pub slots: Slots,
-    /// Expiry timers of Clients that are away.
-    pub expiry_timers: ExpiryTimers,
-    /// Drains of sessions that have ended.
-    pub session_drains: SessionDrains,
     /// Promised runs that have ended.
     pub ended_runs: Arc<EndedRuns>,
     /// Messages published on threads without Clients that are on their way to the disk.
@@ -80,12 +69,9 @@ impl Core {
         (log, ids): (Arc<dyn Log>, Arc<Ids>),
         clock: Box<dyn Clock>,
         chance: Chance,
-        guest_runner: &'static dyn GuestRunner,
     ) -> Self {
         Self {
-            above: OnceLock::new(),
             chance,
-            guest_runner,
             settings: Settings::of(config),
             clock,
             log,
@@ -95,8 +81,6 @@ impl Core {
             counters: Counters::default(),
             limits: LimitsReached::default(),
             slots: Slots::default(),
-            expiry_timers: ExpiryTimers::default(),
-            session_drains: SessionDrains::default(),
             ended_runs: Arc::default(),
             feeding: Mutex::default(),
             output_bytes: Arc::default(),

@@ -13,13 +13,13 @@ use parking_lot::{Mutex, RwLock};
 use crate::client::Client;
 use crate::client::full_queues::FullQueues;
 use crate::client::sessions::Sessions;
-use crate::client::shares::Shares;
 use crate::routing::message::Message;
 use crate::routing::retain::Retained;
 use crate::routing::route::Route;
 use crate::routing::subscription::Target;
 use crate::routing::subscription::{Index, Options, SHARED, Subscriber, Subscriptions};
 use crate::routing::system_topics;
+use crate::shares::Shares;
 use crate::turn::triggers::TenantHooks;
 
 /// Tenant of the broker.

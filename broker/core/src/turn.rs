@@ -13,6 +13,7 @@ pub mod above;
 pub mod aliased;
 pub mod arena;
 pub(crate) mod charge;
+pub mod context;
 pub mod events;
 pub mod fed;
 pub mod held;
@@ -31,7 +32,6 @@ pub mod release;
 pub mod time_share;
 pub mod timers;
 pub mod triggers;
-pub mod unfinished;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -47,6 +47,7 @@ use lotmq_store::{Batch, StoreError, Ticket};
 use crate::connection::Connection;
 use crate::fault::{Fault, is_planted};
 use crate::turn::arena::Arena;
+use crate::turn::context::TurnContext;
 use crate::turn::home::Home;
 use crate::turn::outbound::{Delivery, DeliveryContext};
 use crate::turn::time_share::TimeShares;
@@ -56,7 +57,6 @@ use tracing::warn;
 use crate::client::Client;
 use crate::client::redistribute::redistribute_to;
 use crate::client::session_drain::SessionDrain;
-use crate::client::shares::Share;
 use crate::clock::{Clock, Stretch};
 use crate::counters::TurnCounts;
 use crate::durable::changes::{Seat, Stamp, Standing};
@@ -65,6 +65,7 @@ use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCO
 use crate::protocol::violation::Violation;
 use crate::routing::fan_out::AskedMessages;
 use crate::routing::route::RouteCache;
+use crate::shares::Share;
 use crate::turn::release::{CommitWatcher, Release, Releases};
 use crate::turn::triggers::TurnGuests;
 use crate::{Above, Core};
@@ -77,6 +78,8 @@ pub(crate) use receivers::{Receiver, Receivers};
 pub struct Turn {
     /// Core that all turns share.
     pub core: Arc<Core>,
+    /// Context that all turns share.
+    pub context: Arc<TurnContext>,
     /// Memory of the turn.
     pub arena: Arena,
     /// Routes of topics that this thread knows.
@@ -104,10 +107,16 @@ pub struct Turn {
     pub(crate) delivery: Delivery,
     /// Timers of this thread's connections.
     pub(crate) timers: Timers,
-    flusher: Option<Waker>,
-    /// Shard whose thread it is; `None` for threads without connections.
-    home: Option<Arc<Home>>,
+    thread: OwnThread,
     moment: Moment,
+}
+
+/// Thread of a turn.
+struct OwnThread {
+    /// Waker of the task that ends its turns, while that waits.
+    flusher: Option<Waker>,
+    /// Its home as a shard; `None` for threads without connections.
+    home: Option<Arc<Home>>,
 }
 
 /// Moment of a turn, by both clocks.
@@ -155,7 +164,8 @@ struct LogView {
 
 impl Turn {
     /// Turn of a thread; `home` is its shard where it serves Clients.
-    pub fn new(core: Arc<Core>, home: Option<Arc<Home>>) -> Self {
+    pub fn new(context: Arc<TurnContext>, home: Option<Arc<Home>>) -> Self {
+        let core = Arc::clone(&context.core);
         Self {
             arena: Arena::new(Arc::clone(&core.output_bytes)),
             routes: RouteCache::new(core.chance.hashing.clone()),
@@ -172,24 +182,24 @@ impl Turn {
             },
             releases: Releases::default(),
             pauses: Pauses::default(),
-            guests: TurnGuests::new(core.guest_runner),
+            guests: TurnGuests::new(context.guest_runner),
             asked: AskedMessages::default(),
             drains: Vec::new(),
             work: Work { stretch: Stretch::ENDLESS, steps: 0 },
             time_shares: TimeShares::default(),
             delivery: Delivery::default(),
             timers: Timers::new(core.clock.now()),
-            flusher: None,
-            home,
+            thread: OwnThread { flusher: None, home },
             moment: Moment::of(&*core.clock),
             core,
+            context,
         }
     }
 
     /// Calls the broker above with this turn; not after its end.
     pub fn tell<R>(&mut self, what: impl FnOnce(&dyn Above, &mut Self) -> R) -> Option<R> {
-        let core = Arc::clone(&self.core);
-        core.tell(|above| what(above, self))
+        let context = Arc::clone(&self.context);
+        context.tell(|above| what(above, self))
     }
 
     /// The broker's clock, as it was at most a [`TICK`](crate::turn::timers::TICK) ago: reading it for each message is not for free.
@@ -237,7 +247,7 @@ impl Turn {
 
     /// Whether the thread has connections.
     pub fn serves_clients(&self) -> bool {
-        self.home.is_some()
+        self.thread.home.is_some()
     }
 
     /// Notes a new connection of this thread's shard, whose first check is at that time.
@@ -259,7 +269,7 @@ impl Turn {
     /// Notes the end of a connection of this thread's shard.
     pub(crate) fn connection_left(&mut self, connection: &Connection) {
         self.timers.cancel(connection.place);
-        if let Some(home) = &self.home {
+        if let Some(home) = &self.thread.home {
             home.connections.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -365,14 +375,14 @@ impl Turn {
 
     /// Makes sure that the flusher runs although the turn has no receivers.
     pub fn call_flusher(&mut self) {
-        if let Some(waker) = self.flusher.take() {
+        if let Some(waker) = self.thread.flusher.take() {
             waker.wake();
         }
     }
 
     /// Registers the flusher task, which waits for the next turn.
     pub fn await_work(&mut self, waker: &Waker) {
-        self.flusher = Some(waker.clone());
+        self.thread.flusher = Some(waker.clone());
     }
 
     /// Whether the end of this turn has anything for `client`, as far as that is known yet.
@@ -433,8 +443,8 @@ impl Turn {
         self.log.is_full &= !self.batch.is_empty();
         if !self.drains.is_empty() && !self.log.is_full {
             // Their rows say by now that they are ending.
-            self.drains.drain(..).for_each(|drain| self.core.session_drains.add(drain));
-            self.core.tell(|above| above.has_work());
+            self.drains.drain(..).for_each(|drain| self.context.session_drains.add(drain));
+            self.context.tell(|above| above.has_work());
         }
         self.end_guests();
         self.time_shares.written();
@@ -505,10 +515,10 @@ impl Turn {
             counts,
             time_shares,
             moment,
-            home,
+            thread,
             ..
         } = self;
-        let home = home.as_ref().map(|home| home.number);
+        let home = thread.home.as_ref().map(|home| home.number);
         let began = time_shares.begin_writing(&*core.clock);
         let mut context = DeliveryContext {
             arena,
@@ -582,7 +592,7 @@ impl Turn {
 
     /// Waits for room in the log, which is full. A shard goes on without storing anything and tries again when it hears of a commit; other threads can wait.
     fn wait_for_log(&mut self) {
-        match &self.home {
+        match &self.thread.home {
             Some(home) => {
                 self.log.is_full = true;
                 home.wait_for_commit(true);
@@ -593,7 +603,7 @@ impl Turn {
 
     /// Whether the thread is a shard's.
     pub(crate) fn is_of_shard(&self) -> bool {
-        self.home.is_some()
+        self.thread.home.is_some()
     }
 
     /// Whether the store took no more.
@@ -613,7 +623,7 @@ impl Turn {
 
     /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
     pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>, client: &Client) -> bool {
-        let Some(home) = &self.home else { return false };
+        let Some(home) = &self.thread.home else { return false };
         if !self.must_rest_for_store(client) {
             return false;
         }
@@ -682,10 +692,10 @@ impl Turn {
         if self.releases.on_commit.is_empty() {
             return;
         }
-        if self.home.is_none() {
+        if self.thread.home.is_none() {
             // Nobody calls this thread when the store has committed.
             let releases = std::mem::take(&mut self.releases.on_commit);
-            self.core.tell(|above| above.release_when_committed(ticket, releases));
+            self.context.tell(|above| above.release_when_committed(ticket, releases));
             return;
         }
         self.releases.hold_all(ticket);
@@ -699,7 +709,7 @@ impl Turn {
     }
 
     fn wait_for_commit(&mut self) {
-        if let Some(home) = &self.home {
+        if let Some(home) = &self.thread.home {
             home.wait_for_commit(true);
         }
         // The commit may have been faster than the shard's wish to hear of it.
@@ -739,7 +749,7 @@ impl Turn {
         }
         if self.releases.is_empty()
             && self.pauses.for_store.is_empty()
-            && let Some(home) = &self.home
+            && let Some(home) = &self.thread.home
         {
             home.wait_for_commit(false);
         }

@@ -43,12 +43,14 @@ use self::shard::Shard;
 use crate::process::descriptors::Descriptors;
 use crate::process::watchdog::Watchdog;
 use lotmq_core::Core;
+use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
-use lotmq_core::turn::unfinished::Unfinished;
+use lotmq_core::turn::context::TurnContext;
 
 /// The network side of the broker: what all listeners and shards share.
 pub(crate) struct Net {
     pub(crate) core: Arc<Core>,
+    pub(crate) context: Arc<TurnContext>,
     pub(crate) tenants: Arc<Tenants>,
     pub(crate) watchdog: Arc<Watchdog>,
     pub(crate) shards: Vec<Arc<Shard>>,
@@ -78,13 +80,14 @@ impl Deref for Net {
 impl Net {
     /// The network side of a broker with these shards, before anything listens.
     pub(crate) fn new(
-        core: Arc<Core>,
+        context: Arc<TurnContext>,
         tenants: Arc<Tenants>,
         watchdog: Arc<Watchdog>,
         shards: Vec<Arc<Shard>>,
     ) -> Self {
         Self {
-            core,
+            core: Arc::clone(&context.core),
+            context,
             tenants,
             watchdog,
             shards,

@@ -74,8 +74,9 @@ use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::durable::log::Log;
+use lotmq_core::limits::unfinished::Unfinished;
 use lotmq_core::tenant::Tenants;
-use lotmq_core::turn::unfinished::Unfinished;
+use lotmq_core::turn::context::TurnContext;
 use lotmq_core::{Above, Chance, Core, Hashing};
 
 /// Number of threads that check passwords. One keeps a core busy with 50 checks a second and leaves the others to messages.
@@ -239,7 +240,7 @@ impl Server {
         broker.logs.restore(&recovered.settings);
         let unfinished = left_runs::recover(&broker, &mut recovered.sessions)?;
         let are_all_users_known = broker.quarantined.is_empty();
-        lotmq_core::recover::sessions(&broker, &tenants, recovered.sessions, are_all_users_known);
+        lotmq_core::recover::sessions(&broker.context, &tenants, recovered.sessions, are_all_users_known);
         lotmq_core::recover::retained(&broker, &tenants, recovered.retained);
         recover::keeps(&tenants, recovered.keeps);
         let of_sinks = Arc::clone(&broker.hosting);
@@ -643,9 +644,11 @@ pub(crate) fn assemble(
     let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
     let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
-    let core = Arc::new(Core::new(config, log, clock, chance, &ThreadGuests));
+    let core = Arc::new(Core::new(config, log, clock, chance));
+    let context = Arc::new(TurnContext::new(Arc::clone(&core), &ThreadGuests));
     let hosting = Hosting {
-        core: Arc::clone(&core),
+        core,
+        context: Arc::clone(&context),
         store,
         tenants: Arc::clone(&tenants),
         watchdog: Arc::clone(&watchdog),
@@ -659,7 +662,7 @@ pub(crate) fn assemble(
     };
     let logins = Logins::start(LOGIN_THREADS, config.limits.logins_waiting as usize, &watchdog.pulses)?;
     let broker = Broker {
-        net: Arc::new(Net::new(core, tenants, watchdog, shards)),
+        net: Arc::new(Net::new(context, tenants, watchdog, shards)),
         hosting: Arc::new(hosting),
         client_lines: ClientLines::default(),
         logins,
@@ -673,7 +676,7 @@ pub(crate) fn assemble(
     let broker = Arc::new(broker);
     let above: Arc<dyn Above> = Arc::<Broker>::clone(&broker);
     // Nobody else sets it.
-    let _ = broker.core.above.set(Arc::downgrade(&above));
+    let _ = broker.context.above.set(Arc::downgrade(&above));
     let above: Arc<dyn AboveGuests> = Arc::<Broker>::clone(&broker);
     for tenant in broker.tenants.all().iter() {
         let _ = tenant.programs().guests.above.set(Arc::downgrade(&above));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, Rulebook};
 use lotmq_config::Config;
-use lotmq_core::client::expiry_timers;
+use lotmq_core::client::{expiry_timers, session_drain};
 use lotmq_core::connection::in_memory::{InMemory, Wire};
 use lotmq_core::connection::open::OpenConnections;
 use lotmq_core::connection::refused::Refusals;
@@ -19,6 +19,7 @@ use lotmq_core::connection::{Connection, ListenerTerms, step};
 use lotmq_core::durable::log::Log;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::context::TurnContext;
 use lotmq_core::turn::home::Home;
 use lotmq_core::turn::next::Next;
 use lotmq_core::{Above, Chance, Core, Hashing, recover};
@@ -213,12 +214,13 @@ impl Machine {
         let found = guests::restore(&recovered.keeps);
         let store = Arc::new(store);
         let log = (Arc::<Store>::clone(&store) as Arc<dyn Log>, ids);
-        let core = Arc::new(Core::new(config, log, Box::new(clock), chance, &Relays));
+        let core = Arc::new(Core::new(config, log, Box::new(clock), chance));
+        let context = Arc::new(TurnContext::new(Arc::clone(&core), &Relays));
         let above: Arc<dyn Above> = Arc::<Surface>::clone(&surface);
         // Nobody else sets it.
-        let _ = core.above.set(Arc::downgrade(&above));
+        let _ = context.above.set(Arc::downgrade(&above));
         let tenants = [Arc::clone(&tenant)];
-        recover::sessions(&core, &tenants, std::mem::take(&mut recovered.sessions), true);
+        recover::sessions(&context, &tenants, std::mem::take(&mut recovered.sessions), true);
         recover::retained(&core, &tenants, std::mem::take(&mut recovered.retained));
         let terms = Arc::new(ListenerTerms {
             name: "mqtt",
@@ -231,7 +233,7 @@ impl Machine {
         });
         let now = time.now();
         let shards = homes.into_iter().map(|home| {
-            let mut turn = Turn::new(Arc::clone(&core), Some(Arc::clone(&home)));
+            let mut turn = Turn::new(Arc::clone(&context), Some(Arc::clone(&home)));
             turn.await_work(&surface.tasks.waker(Task::Flush(home.number)));
             Shard {
                 home,
@@ -243,8 +245,8 @@ impl Machine {
             }
         });
         let shards = shards.collect();
-        let keeper = Turn::new(Arc::clone(&core), None);
-        let executor = Turn::new(Arc::clone(&core), None);
+        let keeper = Turn::new(Arc::clone(&context), None);
+        let executor = Turn::new(Arc::clone(&context), None);
         surface.tasks.call(Task::Housekeeping);
         let mut machine = Self {
             time: Arc::clone(time),
@@ -431,7 +433,7 @@ impl Machine {
         let turn = &mut self.keeper;
         turn.tick();
         let is_behind = expiry_timers::work(turn);
-        let ends_more = self.core.session_drains.work(&self.core, turn);
+        let ends_more = session_drain::work(turn);
         self.tenant.remove_expired(turn);
         // While the store takes nothing they stay where they are, newest only.
         let takes = self.core.store_failure().is_none() && !self.core.log.is_congested(0);

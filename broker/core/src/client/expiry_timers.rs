@@ -106,10 +106,11 @@ impl ExpiryTimers {
 
 /// Publishes Wills and ends sessions that are due, for a while: a hundred thousand may be due in one second. True when others are left.
 pub fn work(turn: &mut Turn) -> bool {
-    let core = Arc::clone(&turn.core);
-    core.expiry_timers.sweep();
+    let context = Arc::clone(&turn.context);
+    let (core, timers) = (&context.core, &context.expiry_timers);
+    timers.sweep();
     let stretch = core.clock.stretch(DRAIN_TIME_MAX);
-    while let Some(client) = core.expiry_timers.next_due(Time::from_millis(turn.wall_ms())) {
+    while let Some(client) = timers.next_due(Time::from_millis(turn.wall_ms())) {
         session_end::timers_due(&client, turn);
         if stretch.is_over(&*core.clock) {
             return true;

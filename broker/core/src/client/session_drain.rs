@@ -25,8 +25,8 @@ use crate::limits::{
 };
 use crate::routing::message::Message;
 use crate::routing::subscription::Subscriptions;
-use crate::shared::Core;
 use crate::turn::Turn;
+use crate::turn::context::TurnContext;
 
 /// Drains of all sessions that have ended.
 #[derive(Default)]
@@ -95,9 +95,8 @@ impl SessionDrains {
         self.len() == 0
     }
 
-    /// Goes on with all drains for a while. True when more could be done at once.
-    pub fn work(&self, core: &Arc<Core>, turn: &mut Turn) -> bool {
-        let stretch = core.clock.stretch(DRAIN_TIME_MAX);
+    fn work(&self, turn: &mut Turn) -> bool {
+        let stretch = turn.core.clock.stretch(DRAIN_TIME_MAX);
         let can_read = self.take_slice();
         while let Some(mut drain) = self.next() {
             let progress = drain.go_on(turn, &stretch);
@@ -108,12 +107,12 @@ impl SessionDrains {
                 Progress::Over => state.count -= 1,
             }
             drop(state);
-            if stretch.is_over(&*core.clock) {
+            if stretch.is_over(&*turn.core.clock) {
                 break;
             }
         }
         if can_read {
-            self.ask(core);
+            self.ask(&turn.context);
         }
         !self.0.lock().ready.is_empty()
     }
@@ -149,7 +148,7 @@ impl SessionDrains {
     }
 
     /// Has the store read the slice that the first reader wants.
-    fn ask(&self, core: &Arc<Core>) {
+    fn ask(&self, context: &Arc<TurnContext>) {
         let (session, after) = {
             let mut state = self.0.lock();
             let Some(first) = state.readers.front() else { return };
@@ -160,20 +159,26 @@ impl SessionDrains {
             state.reading = Reading::Asked;
             (session, after)
         };
-        let asking = Arc::downgrade(core);
+        let asking = Arc::downgrade(context);
         let reply = move |slice| {
-            if let Some(core) = asking.upgrade() {
-                core.session_drains.0.lock().reading = Reading::Here(slice);
-                core.tell(|above| above.has_work());
+            if let Some(context) = asking.upgrade() {
+                context.session_drains.0.lock().reading = Reading::Here(slice);
+                context.tell(|above| above.has_work());
             }
         };
         let bytes_max = SLICE_BYTES_PER_MESSAGE * SLICE_MESSAGES as u64;
         let most = (SLICE_MESSAGES, bytes_max, u64::MAX);
-        if core.log.read_queue(session, after, most, Box::new(reply)).is_err() {
+        if context.core.log.read_queue(session, after, most, Box::new(reply)).is_err() {
             // The broker stops.
             *self.0.lock() = State::default();
         }
     }
+}
+
+/// Goes on with all drains for a while. True when more could be done at once.
+pub fn work(turn: &mut Turn) -> bool {
+    let context = Arc::clone(&turn.context);
+    context.session_drains.work(turn)
 }
 
 impl SessionDrain {

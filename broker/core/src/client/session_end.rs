@@ -41,8 +41,8 @@ pub fn detach(client: &Arc<Client>, connection: &Arc<Connection>, reason: &Close
             } else {
                 turn.asked.last_is_in_row();
             }
-            if turn.core.expiry_timers.add(client, left.deadlines) {
-                turn.core.tell(|above| above.has_work());
+            if turn.context.expiry_timers.add(client, left.deadlines) {
+                turn.context.tell(|above| above.has_work());
             }
         }
     });

@@ -31,7 +31,7 @@ impl Storage {
         self.queues_are_full.load(Ordering::Relaxed)
     }
 
-    /// Whether waiting messages take so much that each owner is held to his [part](crate::client::shares::part).
+    /// Whether waiting messages take so much that each owner is held to his [part](crate::shares::part).
     pub(crate) fn queues_are_shared_out(&self) -> bool {
         self.queues_are_shared_out.load(Ordering::Relaxed)
     }

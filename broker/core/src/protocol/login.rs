@@ -46,7 +46,7 @@ pub(super) fn check_later(
 ) -> Login {
     let outcome = Outcome::default();
     turn.timers.watch(connection.place, turn.now().plus(LOGIN_CHECK));
-    turn.core.tell(|above| above.check_password(connection, pending, Arc::clone(&outcome)));
+    turn.context.tell(|above| above.check_password(connection, pending, Arc::clone(&outcome)));
     Login { request: Box::new(request), outcome }
 }
 

@@ -29,9 +29,9 @@ use crate::routing::publication::{InPlace, Publication};
 use crate::routing::retain::can_retain;
 use crate::routing::route::{Asking, Route};
 use crate::routing::system_topics;
-use crate::shared::Core;
 use crate::turn::Turn;
 use crate::turn::arena::{Arena, Span, text};
+use crate::turn::context::TurnContext;
 use crate::turn::message_spans::MessageSpans;
 use crate::turn::piece::packet_id_offset;
 use crate::turn::postponed;
@@ -69,7 +69,9 @@ pub(super) fn handle(
     capacity::fill_queues(turn);
     let received = receive(connection, open, turn, header, packet, body)?;
     let topic = turn.arena.get(received.message.topic);
-    if let Err(reason) = check(connection, open, &received, &turn.arena, (&turn.core, &mut turn.work.steps)) {
+    if let Err(reason) =
+        check(connection, open, &received, &turn.arena, (&turn.context, &mut turn.work.steps))
+    {
         return refuse(connection, open, turn, &received, reason);
     }
     if topic.first() == Some(&b'$') && system_topics::is_system(text(topic)) {
@@ -225,7 +227,7 @@ fn check(
     open: &mut Open,
     received: &Received,
     arena: &Arena,
-    (core, steps): (&Core, &mut usize),
+    (context, steps): (&TurnContext, &mut usize),
 ) -> Result<(), NotTaken> {
     if open.has_published_to(arena.get(received.message.topic)) {
         received.plain?;
@@ -241,7 +243,7 @@ fn check(
     *steps += STEPS_PER_DECISION;
     let is_allowed = decision.authorization == Authorization::Allow;
     // A user may always set his own password, which takes a command.
-    let is_his = || topic == system_topics::COMMAND_TOPIC && is_own_password(core, identity, payload);
+    let is_his = || topic == system_topics::COMMAND_TOPIC && is_own_password(context, identity, payload);
     if !is_allowed && !is_his() {
         return Err(NotTaken::NotAllowed);
     }
@@ -274,7 +276,7 @@ fn refuse(
     turn.core.counters.publish_refused.add(1);
     if matches!(reason, NotTaken::NotAllowed) {
         let topic = turn.arena.text(received.message.topic);
-        turn.core.tell(|above| above.denied(&open.client, Scope::of_publish(topic), topic));
+        turn.context.tell(|above| above.denied(&open.client, Scope::of_publish(topic), topic));
         debug!(target: "rules", client_id = &*open.client.client_id, topic, "publish denied");
     }
     let can_be_told = open.version.has_properties() && received.packet_id.is_some();
@@ -361,8 +363,8 @@ fn receive(
     Ok(received)
 }
 
-fn is_own_password(core: &Core, identity: &Identity, payload: &[u8]) -> bool {
-    core.tell(|above| above.is_own_password(identity, payload)).unwrap_or(false)
+fn is_own_password(context: &TurnContext, identity: &Identity, payload: &[u8]) -> bool {
+    context.tell(|above| above.is_own_password(identity, payload)).unwrap_or(false)
 }
 
 /// Accepts responsibility for a message, and counts it. False for one that goes no further: a repeated one, which has been answered again.

@@ -94,7 +94,7 @@ pub(super) fn handle(
         }
         Err(refusal) => {
             let (client_id, user) = (&*open.client.client_id, before.user.as_deref());
-            turn.core.tell(|above| above.authentication_refused(connection, client_id, user, &refusal));
+            turn.context.tell(|above| above.authentication_refused(connection, client_id, user, &refusal));
             return Err(Violation::from(refusal).into());
         }
     };

@@ -233,7 +233,7 @@ fn grant(
         Authorization::AllowOnly(_) => true,
         Authorization::Deny => {
             turn.core.counters.subscribe_refused.add(1);
-            turn.core.tell(|above| above.denied(&open.client, Scope::of_subscribe(filter).0, filter));
+            turn.context.tell(|above| above.denied(&open.client, Scope::of_subscribe(filter).0, filter));
             debug!(target: "rules", client_id = &*open.client.client_id, filter, "subscription denied");
             return Err(FilterRefusal::NotAllowed);
         }
@@ -314,12 +314,12 @@ fn add(
     // Shared subscriptions get no retained messages (§4.8.2).
     if replays && !asked.filter.starts_with(SHARED) {
         let of_tree = |above: &dyn Above| above.retained_of_tree(&client.tenant, &asked.filter, options);
-        let system = turn.core.tell(of_tree).unwrap_or_default();
+        let system = turn.context.tell(of_tree).unwrap_or_default();
         if !system.is_empty() || client.tenant.may_retain_for(&asked.filter) {
             granted.replays.add(asked.filter.clone(), Box::new(Replay::new(options, system)));
         }
     }
-    turn.core.tell(|above| above.subscribed(client, &asked.filter, options.qos));
+    turn.context.tell(|above| above.subscribed(client, &asked.filter, options.qos));
     debug!(target: "mqtt", client_id = &*client.client_id, filter = &*asked.filter, qos = options.qos.bits(), "subscribed");
 }
 

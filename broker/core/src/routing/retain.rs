@@ -12,11 +12,11 @@ use lotmq_router::RetainedIndex;
 use lotmq_store::{KeeperRow, MessageId, Op, RetainedRow};
 
 use crate::client::Client;
-use crate::client::shares::part;
 use crate::durable::changes::Stamps;
 use crate::limits::{Limit, RETAINED_SWEEP_MS};
 use crate::routing::message::Message;
 use crate::routing::publication::Publication;
+use crate::shares::part;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 

@@ -16,7 +16,6 @@ use crate::connection::Connection;
 use crate::connection::close::CloseReason;
 use crate::protocol::{NotTaken, Outcome};
 use crate::routing::subscription::Options;
-use crate::shared::Core;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
@@ -98,12 +97,4 @@ pub trait Above: Send + Sync {
 
     /// Hands a shard the releases that wait for a batch of a thread that serves no Clients.
     fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>);
-}
-
-impl Core {
-    /// Calls the broker above; `None` after its end.
-    pub fn tell<R>(&self, what: impl FnOnce(&dyn Above) -> R) -> Option<R> {
-        let above = self.above.get()?.upgrade()?;
-        Some(what(&*above))
-    }
 }

@@ -14,7 +14,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::charge::Shared;
-use super::unfinished::Unfinished;
+use crate::limits::unfinished::Unfinished;
 use crate::limits::{READ_AREA_BYTES, READ_BYTES_MAX, SHARED_BYTES_MIN};
 
 /// Range of bytes in one of the arena's segments.

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 
-use super::unfinished::Unfinished;
+use crate::limits::unfinished::Unfinished;
 
 /// Bytes of a large message, or of a part of one, that outputs share.
 #[derive(Clone, Debug)]

@@ -6,14 +6,14 @@
 //!
 //! Not here: what is read from whom (`connection`), and what rests for nobody: acknowledgements, ends of sessions, what definitions of nobody publish.
 
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lotmq_store::Ticket;
 
 use crate::client::Client;
-use crate::client::shares::{Share, Shares};
 use crate::routing::publication::Publication;
+use crate::shares::feeding::Feeding;
+use crate::shares::{Share, Shares};
 use crate::tenant::Tenant;
 
 /// Bytes published on one thread that are on their way to the disk.
@@ -23,10 +23,6 @@ pub(crate) struct Fed {
     turn: Vec<(Feeder, usize)>,
     waiting: Feeding,
 }
-
-/// Bytes that are with the store, in the order of the tickets.
-#[derive(Default)]
-pub struct Feeding(VecDeque<(Ticket, Arc<Share>, usize)>);
 
 /// Publisher of such bytes.
 enum Feeder {
@@ -80,8 +76,7 @@ impl Fed {
     pub(crate) fn handed_over(&mut self, ticket: Ticket) {
         for (feeder, bytes) in self.turn.drain(..) {
             let share = feeder.share();
-            share.feeds(bytes);
-            self.waiting.0.push_back((ticket, share, bytes));
+            self.waiting.feed(ticket, share, bytes);
         }
     }
 
@@ -97,21 +92,6 @@ impl Fed {
 
     /// Leaves waiting bytes to threads that look at them now and then.
     pub(crate) fn leave(&mut self, feeding: &mut Feeding) {
-        feeding.0.append(&mut self.waiting.0);
-    }
-}
-
-impl Feeding {
-    /// Removes bytes whose tickets are settled.
-    pub(crate) fn take_settled(&mut self, is_settled: impl Fn(Ticket) -> bool) {
-        while let Some((_, share, bytes)) = self.0.pop_front_if(|(ticket, ..)| is_settled(*ticket)) {
-            share.has_fed(bytes);
-        }
-    }
-}
-
-impl Drop for Feeding {
-    fn drop(&mut self) {
-        self.take_settled(|_| true);
+        feeding.take_over(&mut self.waiting);
     }
 }

@@ -1,7 +1,7 @@
 //! Memory that is kept for one connection besides its buffer, as it counts among that of all: topics of the aliases that were set towards its Client, and
 //! messages that wait in a session which ends with the connection. Others rest in the store.
 //!
-//! Where all together keep too much, each has an even share, as of what does not leave ([`Unfinished`](crate::turn::unfinished::Unfinished)).
+//! Where all together keep too much, each has an even share, as of what does not leave ([`Unfinished`](crate::limits::unfinished::Unfinished)).
 
 use crate::shared::Core;
 

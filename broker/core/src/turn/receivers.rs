@@ -5,9 +5,9 @@ use std::sync::Arc;
 use lotmq_codec::ProtocolVersion;
 use tracing::error;
 
-use crate::client::shares::Share;
 use crate::client::{Client, Wire};
 use crate::connection::close::CloseReason;
+use crate::shares::Share;
 use crate::turn::piece::Items;
 
 /// Receivers for which a thread always keeps the memory that their items take.

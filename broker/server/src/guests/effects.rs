@@ -303,7 +303,7 @@ mod tests {
         let tenant = broker.tenants.default_tenant();
         let owner: Arc<str> = "ann".into();
         let share = tenant.shares.of_user(&owner);
-        this_turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.context), None);
         let publish = |owner: Option<&Arc<str>>| {
             this_turn::with(|turn| {
                 let message = GuestMessage { retain: true, ..GuestMessage::new("kept", b"x") };

@@ -19,10 +19,13 @@ use crate::process::clock::definitions_now;
 use crate::process::watchdog::Watchdog;
 use lotmq_core::Core;
 use lotmq_core::tenant::Tenants;
+use lotmq_core::turn::context::TurnContext;
 
 /// Hosting of the guests of all tenants: engine, executor and the thread of routes, on top of core and store.
 pub(crate) struct Hosting {
     pub(crate) core: Arc<Core>,
+    /// Context of the turns of all threads.
+    pub(crate) context: Arc<TurnContext>,
     /// Store, which the core knows as its log.
     pub(crate) store: Arc<Store>,
     pub(crate) tenants: Arc<Tenants>,

@@ -127,7 +127,7 @@ pub(crate) fn start_again(hosting: &Hosting, left_runs: &LeftRuns, unfinished: V
     }
     *left_runs.0.lock() = unfinished;
     let deadline = Instant::now() + START_WAIT;
-    this_turn::install(Arc::clone(&hosting.core), None);
+    this_turn::install(Arc::clone(&hosting.context), None);
     loop {
         let is_done = this_turn::with(|turn| {
             turn.tick();

@@ -32,7 +32,7 @@ impl GuestSink {
 
     fn turn<R>(&mut self, work: impl FnOnce(&mut Turn) -> R) -> R {
         if !self.has_turn {
-            this_turn::install(Arc::clone(&self.hosting.core), None);
+            this_turn::install(Arc::clone(&self.hosting.context), None);
             self.has_turn = true;
         }
         this_turn::with(work)

@@ -17,10 +17,10 @@ use parking_lot::Mutex;
 use super::half_open::Waiting;
 use super::listener::Listener;
 use crate::limits::SPARE_PATIENCE;
-use lotmq_core::client::shares::address_key;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::limits::Limit;
-use lotmq_core::turn::unfinished::{Unfinished, limit_of};
+use lotmq_core::limits::unfinished::{Unfinished, limit_of};
+use lotmq_core::shares::address_key;
 
 /// Steps in which bytes of unfinished input are counted.
 const HELD_STEP_BYTES: u32 = 1 << 10;

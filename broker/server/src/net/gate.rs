@@ -112,7 +112,7 @@ impl Table {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lotmq_core::client::shares::address_key;
+    use lotmq_core::shares::address_key;
 
     fn at(millis: u64) -> Time {
         Time::from_millis(millis)

@@ -13,7 +13,7 @@ use super::gate::{Addresses, Gate};
 use super::half_open::HalfOpen;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::peer::Peer;
-use lotmq_core::turn::unfinished::Unfinished;
+use lotmq_core::limits::unfinished::Unfinished;
 
 /// Listener, with all that its connections have in common.
 pub(crate) struct Listener {

@@ -220,7 +220,7 @@ impl Seats {
                 })
                 .build()?;
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
-                this_turn::install(Arc::clone(&net.core), Some(Arc::clone(&shard.home)));
+                this_turn::install(Arc::clone(&net.context), Some(Arc::clone(&shard.home)));
                 shard.pulse.begins(Instant::now());
                 // However the thread ends, nobody waits for it.
                 let _closes = ClosesInbox(&shard);

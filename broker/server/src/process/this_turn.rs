@@ -5,8 +5,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use lotmq_core::Core;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::context::TurnContext;
 use lotmq_core::turn::home::Home;
 
 thread_local! {
@@ -14,8 +14,8 @@ thread_local! {
 }
 
 /// Gives the calling thread a turn. Call once per thread, before [`with`].
-pub(crate) fn install(core: Arc<Core>, home: Option<Arc<Home>>) {
-    TURN.with(|cell| *cell.borrow_mut() = Some(Turn::new(core, home)));
+pub(crate) fn install(context: Arc<TurnContext>, home: Option<Arc<Home>>) {
+    TURN.with(|cell| *cell.borrow_mut() = Some(Turn::new(context, home)));
 }
 
 /// Lets `work` use the thread's turn.

@@ -122,11 +122,11 @@ impl EmbeddedBroker {
         *broker.executor.lock() = Some(Executor::start(options, sink).map_err(StartError::from)?);
         let routes = SteppedRoutes::new(&broker.hosting).map_err(StartError::from)?;
         let home = Arc::clone(&broker.net.shards[0].home);
-        this_turn::install(Arc::clone(&broker.core), Some(home));
+        this_turn::install(Arc::clone(&broker.context), Some(home));
         let deeds = Arc::new(Deeds::default());
         // Nobody else sets it.
         let _ = tenant.programs().guests.witness.set(Arc::clone(&deeds) as Arc<dyn Witness>);
-        let keeper = Turn::new(Arc::clone(&broker.core), None);
+        let keeper = Turn::new(Arc::clone(&broker.context), None);
         // Before anything is deployed, which would see it come.
         let client = LocalClient::connect(&broker, config)?;
         Ok(Self {

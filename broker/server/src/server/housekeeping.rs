@@ -19,7 +19,7 @@ use crate::process::clock::definitions_now;
 use crate::process::heap::Heap;
 use crate::process::this_turn;
 use crate::process::watchdog::Watched;
-use lotmq_core::client::expiry_timers;
+use lotmq_core::client::{expiry_timers, session_drain};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
@@ -43,7 +43,7 @@ pub(crate) fn start(broker: &Arc<Broker>, left_runs: &Arc<LeftRuns>) -> std::io:
     let (broker, left_runs) = (Arc::clone(broker), Arc::clone(left_runs));
     std::thread::Builder::new().name("housekeeping".to_owned()).spawn(move || {
         let _watched = Watched::new(&broker.watchdog, "housekeeping");
-        this_turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.context), None);
         let pulse = broker.watchdog.pulses.add("housekeeping", ROUND_SILENCE_MAX);
         let mut housekeeper = Housekeeper::new(&broker, &left_runs);
         loop {
@@ -59,7 +59,7 @@ pub(crate) fn start(broker: &Arc<Broker>, left_runs: &Arc<LeftRuns>) -> std::io:
                 break;
             }
         }
-        end_the_last(&broker);
+        end_the_last();
         // Kept values of the last moments.
         for tenant in broker.tenants.all().iter() {
             save_kept(&broker, tenant);
@@ -114,7 +114,7 @@ pub(crate) struct Due {
 /// Does what is due by the clock of Clients, of definitions and of what is stored for them.
 pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
     let is_behind = expiry_timers::work(turn);
-    let ends_more = broker.session_drains.work(&broker.core, turn);
+    let ends_more = session_drain::work(turn);
     let wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
     let mut due = Due { started: 0, wait };
     for tenant in broker.tenants.all().iter() {
@@ -139,10 +139,10 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Tenant, due: &mut Due) {
 }
 
 /// Drains the sessions that the stop of the broker has ended. What rests in the store is drained after the next start.
-fn end_the_last(broker: &Arc<Broker>) {
+fn end_the_last() {
     let deadline = Instant::now() + STOP_TIME_MAX;
     this_turn::with(|turn| {
-        while broker.session_drains.work(&broker.core, turn) && Instant::now() < deadline {
+        while session_drain::work(turn) && Instant::now() < deadline {
             turn.flush();
         }
         turn.flush();

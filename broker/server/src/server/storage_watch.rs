@@ -14,8 +14,8 @@ use tracing::{info, warn};
 use self::in_flight::InFlight;
 use crate::guests::Hosting;
 use crate::limits::{DISK_BYTES_PER_BYTE, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
-use lotmq_core::client::shares::StoredQueues;
 use lotmq_core::limits::Limit;
+use lotmq_core::shares::StoredQueues;
 
 /// Pause after a look at all sessions, in multiples of its duration: it takes some 0.1 s for a million.
 const LOOK_PAUSE_FACTOR: u32 = 10;

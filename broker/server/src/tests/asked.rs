@@ -59,7 +59,7 @@ fn messages_reach_their_receivers_later_in_order_and_are_retained_at_once() {
         inputs: RuleInputs { client_id: true, ..RuleInputs::default() },
     };
     tenant.permissions.put(vec![Rule { name: "Allows".into(), facts: Some(facts), ask: Arc::new(Allows) }]);
-    this_turn::install(Arc::clone(&broker.core), None);
+    this_turn::install(Arc::clone(&broker.context), None);
     this_turn::with(|turn| {
         for number in 0..MESSAGES {
             publish_later(turn, &tenant, ("asked/x", &number.to_string()));

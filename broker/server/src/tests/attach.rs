@@ -38,7 +38,7 @@ fn who_takes_over_from_another_thread_overtakes_nothing() {
     let mut first = connect(address, &lasting());
     first.subscribe_to("kept", QoS::AtLeastOnce).unwrap();
     let (tenant, client) = session(&running);
-    this_turn::install(Arc::clone(&running.server.broker.core), None);
+    this_turn::install(Arc::clone(&running.server.broker.context), None);
     // A subscription that this thread has not handed to the store.
     this_turn::with(|turn| {
         let mut state = client.state.lock();
@@ -84,7 +84,7 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
     let (marked, may_flush) = (std::sync::Barrier::new(2), std::sync::Barrier::new(2));
     thread::scope(|scope| {
         scope.spawn(|| {
-            this_turn::install(Arc::clone(&broker.core), None);
+            this_turn::install(Arc::clone(&broker.context), None);
             // Its row, as at the end of a connection.
             this_turn::with(|turn| {
                 let state = client.state.lock();
@@ -98,7 +98,7 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
             this_turn::uninstall();
         });
         marked.wait();
-        this_turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.context), None);
         may_flush.wait();
         this_turn::with(|turn| {
             tenant.sessions.lock().remove(&client, turn);

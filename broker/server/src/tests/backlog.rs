@@ -25,7 +25,7 @@ fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {
         retain: true,
         expires_at_ms: None,
     };
-    this_turn::install(Arc::clone(&broker.core), None);
+    this_turn::install(Arc::clone(&broker.context), None);
     let message = Arc::new(Message::new(0, parts));
     this_turn::with(|turn| broker.tenants.default_tenant().retain(&message, None, turn)).unwrap();
     this_turn::uninstall();

@@ -44,7 +44,7 @@ fn the_sessions_of_a_removed_user_are_with_the_store_as_ended_also_connected_one
     let broker = Arc::clone(&running.server.broker);
     let clients: Vec<_> =
         ids.iter().map(|id| tenant.sessions.lock().get(key(id)).cloned().unwrap()).collect();
-    this_turn::install(Arc::clone(&broker.core), None);
+    this_turn::install(Arc::clone(&broker.context), None);
     tenant.users.remove_user(USER).unwrap();
     this_turn::with(|turn| end_of_user(&tenant, USER, turn));
     let left: Vec<_> = clients.iter().filter(|client| !client.state.lock().is_over).collect();
@@ -75,7 +75,7 @@ fn an_end_under_way_on_another_thread_is_waited_for_when_its_user_is_removed() {
     let begun = Barrier::new(2);
     thread::scope(|scope| {
         scope.spawn(|| {
-            this_turn::install(Arc::clone(&broker.core), None);
+            this_turn::install(Arc::clone(&broker.context), None);
             this_turn::with(|turn| end_now(&client, turn));
             begun.wait();
             thread::sleep(std::time::Duration::from_millis(100));
@@ -83,7 +83,7 @@ fn an_end_under_way_on_another_thread_is_waited_for_when_its_user_is_removed() {
             this_turn::uninstall();
         });
         begun.wait();
-        this_turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.context), None);
         tenant.users.remove_user(USER).unwrap();
         this_turn::with(|turn| end_of_user(&tenant, USER, turn));
         assert_ne!(broker.turns.standing(client.changed.get(), &*broker.log), Standing::InTurn);

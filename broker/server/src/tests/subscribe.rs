@@ -58,7 +58,7 @@ fn what_the_store_refused_is_taken_back_in_pieces_and_then_answered() {
         added: added.collect(),
         replays: Replays::default(),
     };
-    this_turn::install(Arc::clone(&broker.core), None);
+    this_turn::install(Arc::clone(&broker.context), None);
     this_turn::with(|turn| {
         granted.take_back(Arc::clone(&client), Arc::clone(&connection), turn, StoreFailure::Failing);
         let left = tenant.subscriptions();

@@ -88,7 +88,7 @@ impl Routes {
         let runtime = watchdog::runtime(&pulse)?;
         let hosting = Arc::clone(hosting);
         std::thread::Builder::new().name("routes".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-            this_turn::install(Arc::clone(&hosting.core), None);
+            this_turn::install(Arc::clone(&hosting.context), None);
             let tasks = LocalSet::new();
             tasks.block_on(&runtime, serve(hosting, orders, pulse));
             // Guests publish when they are dropped as little as anybody else does.
@@ -273,7 +273,7 @@ mod tests {
         let broker = Arc::clone(&running.server.broker);
         let tenant = broker.tenants.default_tenant();
         let route = tenant.programs().guests.route("R").unwrap();
-        this_turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.context), None);
         Driver { hosting: Arc::clone(&broker.hosting), tenant, route: Arc::clone(&route) }.panicked();
         this_turn::uninstall();
         assert_eq!(route.standing().connection, Connection::Reconnecting);

@@ -276,7 +276,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>
 }
 
 fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
-    this_turn::install(Arc::clone(&broker.core), None);
+    this_turn::install(Arc::clone(&broker.context), None);
     pulse.install();
     while let Some(Started { work, job }) = broker.commands.next(pulse) {
         pulse.begins(Instant::now());
@@ -286,7 +286,7 @@ fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
         if ran.is_err() {
             error!("a command ended by a panic");
             // What it left in the turn is of no use to anybody; a new one is clean.
-            this_turn::install(Arc::clone(&broker.core), None);
+            this_turn::install(Arc::clone(&broker.context), None);
             run::panicked(broker, &job);
         }
         drop(spared);

@@ -135,7 +135,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("sys".to_owned()).spawn(move || {
         let _watched = Watched::new(&broker.watchdog, "the figures of $SYS");
-        this_turn::install(Arc::clone(&broker.core), None);
+        this_turn::install(Arc::clone(&broker.context), None);
         let pulse = broker.watchdog.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
         let mut clockwork = Clockwork::new(broker);
         pulse.waits_until(Instant::now() + PERIOD);

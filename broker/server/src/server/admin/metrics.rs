@@ -57,7 +57,7 @@ static FIGURES: &[Figure] = figures! {
     GAUGE "store_payload_live_bytes" "Bytes of large messages that wait for sessions, which are not in the log." |broker| broker.store.metrics().payload_live_bytes as f64;
     GAUGE "store_log_live_bytes" "Bytes of what is alive in the log." |broker| broker.store.metrics().log_live_bytes as f64;
     GAUGE "store_deliveries" "Messages that sessions must still get, each counted once for each of them." |broker| broker.store.metrics().deliveries as f64;
-    GAUGE "sessions_ending" "Sessions that have ended and whose queues other members of their groups are being given." |broker| broker.session_drains.len() as f64;
+    GAUGE "sessions_ending" "Sessions that have ended and whose queues other members of their groups are being given." |broker| broker.context.session_drains.len() as f64;
     GAUGE "store_entries_in_memory" "Deliveries of which the store knows the place without the disk." |broker| broker.store.metrics().entries_in_memory as f64;
     COUNTER "store_reopens" "How often the store was opened again after a failure." |broker| broker.store.metrics().reopens as f64;
     GAUGE "store_failing" "Whether nothing can be stored at the moment: 1 then."

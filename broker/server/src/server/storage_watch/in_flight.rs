@@ -14,9 +14,9 @@ use crate::guests::Hosting;
 use crate::limits::{BOUND_WINDOW_BYTES, IN_FLIGHT_LOOK_PERIOD};
 use crate::process::clock::thread_cpu;
 use crate::process::usage;
-use lotmq_core::client::shares::{self, Share};
 use lotmq_core::client::{Client, ClientState};
 use lotmq_core::limits::Limit;
+use lotmq_core::shares::{self, Share};
 
 /// Pause after a look, in multiples of its duration: it takes some 0.1 s for a million sessions.
 const LOOK_PAUSE_FACTOR: u32 = 20;
@@ -143,7 +143,7 @@ mod tests {
     use lotmq_auth::{Identity, Peer};
 
     use super::*;
-    use lotmq_core::client::shares::Shares;
+    use lotmq_core::shares::Shares;
 
     #[test]
     fn windows_of_who_holds_more_than_his_part_are_bounded() {

@@ -74,7 +74,7 @@ fn what_a_batch_of_runs_wrote_is_dropped_when_its_definition_changes_hands_meanw
         let runner = tenant.programs().guests.runner(definition.id).unwrap();
         let mut batch = MessageBatch::default();
         ["0", "1"].iter().for_each(|payload| batch.push("in", payload.as_bytes()));
-        this_turn::install(std::sync::Arc::clone(&broker.core), None);
+        this_turn::install(std::sync::Arc::clone(&broker.context), None);
         let mut inline = InlineRuns::default();
         let mut runs = inline.run_batch(&runner, &batch, 0).expect("it takes batches");
         let mut carry_out_next = || {

@@ -351,7 +351,7 @@ mod tests {
         let topic = format!("{}/0", begun["data"]["topic"].as_str().unwrap());
         publish(&mut root, &topic, &vec![0; MODULE_PART_BYTES]);
         let expire_after = |time: std::time::Duration| {
-            this_turn::install(Arc::clone(&broker.core), None);
+            this_turn::install(Arc::clone(&broker.context), None);
             this_turn::with(|turn| {
                 turn.tick();
                 expire(&broker, turn, broker.clock.now().plus(time));

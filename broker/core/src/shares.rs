@@ -8,6 +8,8 @@
 //! A session holds a [`Holding`], which gives back what it took at the latest when it is dropped. Whether something more may be taken is asked first and taken
 //! then: threads that ask at once may exceed a bound by what one of them takes.
 
+pub mod feeding;
+
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Weak};

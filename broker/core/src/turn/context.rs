@@ -1,0 +1,44 @@
+//! Context of turns: what the turns of all threads share on top of the core's state.
+//!
+//! Not here: the state itself, which also connections and sessions see (`Core`).
+
+use std::sync::{Arc, OnceLock, Weak};
+
+use crate::client::expiry_timers::ExpiryTimers;
+use crate::client::session_drain::SessionDrains;
+use crate::shared::Core;
+use crate::turn::above::Above;
+use crate::turn::triggers::GuestRunner;
+
+/// Context that the turns of all threads share.
+pub struct TurnContext {
+    /// Shared state of the core.
+    pub core: Arc<Core>,
+    /// The broker above, from its start on.
+    pub above: OnceLock<Weak<dyn Above>>,
+    /// Runner of the guests that messages trigger.
+    pub guest_runner: &'static dyn GuestRunner,
+    /// Expiry timers of Clients that are away.
+    pub expiry_timers: ExpiryTimers,
+    /// Drains of sessions that have ended.
+    pub session_drains: SessionDrains,
+}
+
+impl TurnContext {
+    /// Context of turns that nothing has happened in.
+    pub fn new(core: Arc<Core>, guest_runner: &'static dyn GuestRunner) -> Self {
+        Self {
+            core,
+            above: OnceLock::new(),
+            guest_runner,
+            expiry_timers: ExpiryTimers::default(),
+            session_drains: SessionDrains::default(),
+        }
+    }
+
+    /// Calls the broker above; `None` after its end.
+    pub fn tell<R>(&self, what: impl FnOnce(&dyn Above) -> R) -> Option<R> {
+        let above = self.above.get()?.upgrade()?;
+        Some(what(&*above))
+    }
+}
