@@ -3,21 +3,17 @@
 //! A connection belongs to the thread that it was given to. Foreign threads write to it (through the Client's [`Link`](crate::turn::outbound::Link)) and ask
 //! its owner to look at it or to close it. What carries its bytes is its [`Transport`], which lies in the same memory.
 //!
-//! Its owner calls [`drive`](step::drive) whenever it is woken: that is all that a connection needs of a thread. How long it lives after being woken, and
-//! what is due at a time, is in [`open`].
-//!
 //! Invariants: the transport is open for as long as an `Arc` of the connection lives, so that bytes never go to another peer; `input` is locked by the owner,
-//! and for a look by who checks its password, always before a Client's state and never after. Not here: what lies between MQTT and its socket (`net`).
+//! and for a look by who checks its password, always before a Client's state and never after. Not here: what its owner does with it
+//! (`owner`), and what lies between MQTT and its socket (`net`).
 
-pub mod close;
-pub mod end;
 pub mod in_memory;
-mod intake;
-pub mod open;
+pub mod input;
 pub mod peer;
+pub mod phase;
 pub mod refused;
 pub mod source;
-pub mod step;
+pub mod topic_alias;
 
 use std::any::Any;
 use std::fmt::Display;
@@ -33,12 +29,11 @@ use lotmq_session::Time;
 use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 
-use crate::connection::close::CloseReason;
-use crate::connection::intake::Input;
-use crate::connection::peer::Peer;
+use crate::connection::input::Input;
+use crate::connection::peer::{Certified, Peer};
 use crate::connection::refused::Refusals;
 use crate::limits::{Limit, Reached};
-use crate::protocol::Certified;
+use crate::reason::close::CloseReason;
 use crate::shared::Core;
 use crate::tenant::Tenant;
 
@@ -65,17 +60,11 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     /// Whether another thread has called the owner.
     is_wanted: AtomicBool,
     asked: Mutex<Asked>,
-    input: Mutex<Input>,
+    pub(crate) input: Mutex<Input>,
     /// Terms of the listener that accepted it.
     pub listener: Arc<ListenerTerms>,
     /// Transport that carries its bytes.
     pub transport: T,
-}
-
-/// Connection in the hands of its owner.
-struct Driven<'a, T> {
-    connection: &'a Arc<Connection>,
-    source: &'a T,
 }
 
 /// Requests of other threads to the owner.

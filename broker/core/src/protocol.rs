@@ -8,142 +8,28 @@ mod authenticate;
 mod bounds;
 pub mod connect;
 mod discouraged;
-pub mod foreign;
 mod login;
-mod not_taken;
 pub mod publish;
 mod reauthenticate;
-pub mod recipient;
 pub mod request;
 pub mod subscribe;
-pub mod topic_alias;
-pub mod violation;
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use lotmq_auth::Decide as _;
 use lotmq_codec::{
-    AckType, Disconnect, FixedHeader, PacketId, PacketType, ProtocolVersion, ReasonCode, decode_ping,
-    encode_pingresp,
+    AckType, Disconnect, FixedHeader, PacketId, PacketType, ReasonCode, decode_ping, encode_pingresp,
 };
-use lotmq_session::{KeepAlive, KeepAliveVerdict, Time};
 
-use crate::client::Client;
 use crate::connection::Connection;
-use crate::connection::close::CloseReason;
-use crate::limits::ClientRate;
-use crate::protocol::topic_alias::TopicAliases;
-use crate::protocol::violation::Violation;
-use crate::routing::fan_out::Remainder;
-use crate::routing::route::{Asking, Route};
+use crate::connection::phase::{Open, Unfinished};
+use crate::connection::topic_alias::TopicAliases;
+use crate::reason::close::CloseReason;
+use crate::reason::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
-use subscribe::{Subscribing, Unsubscribing};
-
-pub use authenticate::Authenticating;
-pub use connect::Certified;
-pub(crate) use discouraged::Discouraged;
-pub use login::{Login, Outcome};
-pub use not_taken::NotTaken;
-use reauthenticate::Authentication;
-
-/// Phase of a connection.
-pub enum Phase {
-    /// Nothing or a part of CONNECT has come.
-    New,
-    /// CONNECT was read; an exchange of AUTH packets identifies the Client.
-    Authenticating(Box<Authenticating>),
-    /// CONNECT was read; its password is being checked, or its session cannot be had yet. Nothing is read meanwhile.
-    LoggingIn(Login),
-    /// CONNECT was accepted.
-    Open(Open),
-    /// Nothing is read any more.
-    Closed,
-}
-
-/// State of a connection whose CONNECT was accepted, for its owner.
-pub struct Open {
-    /// Session of the connection.
-    pub client: Arc<Client>,
-    pub(crate) version: ProtocolVersion,
-    /// Keep Alive: when its silence is too long.
-    pub keep_alive: KeepAlive,
-    /// Topic for which a PUBLISH was last allowed, and the generation of permissions. Most connections are of Clients that publish nothing.
-    pub allowed: Option<Box<(String, u64)>>,
-    /// Topic Aliases of the Client, once it used one.
-    pub aliases: Option<Box<TopicAliases>>,
-    /// Whether QoS 2 exchanges of the Client may be open: it began one on this connection, or its session came with some.
-    pub(crate) has_exchanges: bool,
-    /// Whether its last message had to be stored: it waits when the disk cannot keep up.
-    pub feeds_store: bool,
-    /// Whether its last message starts guests: it waits when they cannot keep up.
-    pub feeds_guests: bool,
-    /// Packet that there was no time to finish. Nothing else of the Client is handled until it is done.
-    pub(crate) unfinished: Option<Box<Unfinished>>,
-    pub(crate) rare: Option<Box<Rare>>,
-}
-
-/// State of a connection that few connections have, so it has memory of its own.
-#[derive(Default)]
-pub(crate) struct Rare {
-    /// The Authentication Method of CONNECT, if it had one.
-    pub(crate) authentication: Option<Authentication>,
-    /// Rate limit of the Client, where there is one.
-    pub(crate) rate: Option<ClientRate>,
-    /// When the Client's certificate ends, if it has shown one.
-    pub(crate) certificate_ends: Option<Time>,
-}
-
-impl Rare {
-    /// The state, if there is any.
-    pub(crate) fn boxed(self) -> Option<Box<Self>> {
-        let is_any = self.authentication.is_some() || self.rate.is_some() || self.certificate_ends.is_some();
-        is_any.then(|| Box::new(self))
-    }
-}
 
 impl Open {
-    /// Whether a message for this topic was taken before, and no rule has changed since: then its text and its bounds are in order, too.
-    pub(crate) fn has_published_to(&self, topic: &[u8]) -> bool {
-        let Some((known, at)) = self.allowed.as_deref() else { return false };
-        *at == self.client.tenant.permissions.generation() && known.as_bytes() == topic
-    }
-
-    /// Whether nothing else of the Client may be handled yet.
-    pub(crate) fn has_unfinished(&self) -> bool {
-        !matches!(self.unfinished.as_deref(), None | Some(Unfinished::Asked(_)))
-    }
-
-    /// Whether the packet that was begun last has to be handled once more, from its beginning.
-    pub(crate) fn repeats_packet(&self) -> bool {
-        matches!(self.unfinished.as_deref(), Some(Unfinished::Asking(_) | Unfinished::Asked(_)))
-    }
-
-    /// How fast the Client may send, where that is bounded.
-    pub(crate) fn rate(&self) -> Option<&ClientRate> {
-        self.rare.as_ref()?.rate.as_ref()
-    }
-
-    /// Rate limit of the Client, to count what it sends.
-    pub(crate) fn rate_mut(&mut self) -> Option<&mut ClientRate> {
-        self.rare.as_mut()?.rate.as_mut()
-    }
-
-    /// When the Client's certificate ends, if it has shown one.
-    pub(crate) fn certificate_ends(&self) -> Option<Time> {
-        self.rare.as_ref()?.certificate_ends
-    }
-
-    /// Next check of the connection: as its Keep Alive says, at the latest when its certificate ends.
-    pub(crate) fn until_certificate_ends(&self, verdict: KeepAliveVerdict) -> KeepAliveVerdict {
-        match (verdict, self.certificate_ends()) {
-            (KeepAliveVerdict::AliveUntil(at), Some(end)) => KeepAliveVerdict::AliveUntil(at.min(end)),
-            (KeepAliveVerdict::Off, Some(end)) => KeepAliveVerdict::AliveUntil(end),
-            (verdict, _) => verdict,
-        }
-    }
-
     /// Acknowledges a packet at once.
     pub(crate) fn acknowledge(
         &self,
@@ -155,20 +41,6 @@ impl Open {
     ) {
         self.client.acknowledge(turn, connection, self.version, ack_type, packet_id, reason);
     }
-}
-
-/// A packet for which the time of a turn did not suffice.
-pub enum Unfinished {
-    /// A SUBSCRIBE with filters left.
-    Subscribe(Subscribing),
-    /// An UNSUBSCRIBE with filters left.
-    Unsubscribe(Unsubscribing),
-    /// A PUBLISH that waits until rules have been asked about its receivers. Its bytes stay in the input as they came.
-    Asking(Box<Asking>),
-    /// A PUBLISH whose route is known, or which waits until earlier messages have been delivered.
-    Asked(Arc<Route>),
-    /// A message with receivers left.
-    Publish(Box<Remainder>),
 }
 
 /// Handles one packet.

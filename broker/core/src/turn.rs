@@ -62,7 +62,7 @@ use crate::counters::TurnCounts;
 use crate::durable::changes::{Seat, Stamp, Standing};
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
-use crate::protocol::violation::Violation;
+use crate::reason::violation::Violation;
 use crate::routing::fan_out::AskedMessages;
 use crate::routing::route::RouteCache;
 use crate::shares::Share;

@@ -65,7 +65,7 @@ pub(crate) use sink::GuestSink;
 
 use lotmq_core::client::Client;
 use lotmq_core::connection::Connection;
-use lotmq_core::connection::close::CloseReason;
+use lotmq_core::reason::close::CloseReason;
 use lotmq_core::routing::internal;
 use lotmq_core::routing::message::Message;
 use lotmq_core::tenant::Tenant;

@@ -11,17 +11,17 @@ use lotmq_config::ListenerLimits;
 use lotmq_session::{Session, SessionOptions, Time, WillState};
 use lotmq_store::Op;
 
+use crate::client::connack::connack;
 use crate::client::replay::Replays;
+use crate::client::request::Request;
 use crate::client::session_row::row;
 use crate::client::sessions::SessionKey;
 use crate::client::will::WillMessage;
 use crate::client::{Client, ClientState, LeftAt};
 use crate::connection::Connection;
-use crate::connection::close::CloseReason;
 use crate::durable::changes::Stamp;
 use crate::fault::{Fault, is_planted};
-use crate::protocol::accept;
-use crate::protocol::request::Request;
+use crate::reason::close::CloseReason;
 use crate::routing::subscription::Subscriptions;
 use crate::shares::Holding;
 use crate::tenant::Tenant;
@@ -192,7 +192,7 @@ fn differs(before: &Identity, now: &Identity) -> bool {
 
 /// The link of a new connection, which begins with CONNACK; held back while something that CONNACK promises is on its way to the disk.
 fn link(connection: &Arc<Connection>, request: &Request, session_present: bool, is_durable: bool) -> Link {
-    let connack = accept::connack(connection, request, session_present);
+    let connack = connack(connection, request, session_present);
     let mut link = Link::new(Arc::clone(connection), request.recipient, &connack, is_durable);
     link.allow_aliases(request.topic_alias_maximum);
     link

@@ -14,9 +14,9 @@ use tracing::{error, warn};
 
 use crate::client::stored;
 use crate::client::{Client, ClientState, Queued};
-use crate::connection::close::CloseReason;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::SLICE_BYTES_PER_MESSAGE;
+use crate::reason::close::CloseReason;
 use crate::shared::Core;
 use crate::turn::outbound::DeliveryContext;
 use crate::turn::piece::Tracked;

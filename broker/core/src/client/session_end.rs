@@ -12,9 +12,9 @@ use crate::client::session_drain::SessionDrain;
 use crate::client::will::WillMessage;
 use crate::client::{Client, ClientState, LeftAt};
 use crate::connection::Connection;
-use crate::connection::close::CloseReason;
 use crate::fault::{Fault, is_planted};
 use crate::limits::ENDED_PER_TURN;
+use crate::reason::close::CloseReason;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 

@@ -13,11 +13,11 @@ use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 
 use super::Transport;
-use super::close::CloseReason;
 use super::peer::Peer;
 use super::source::{Received, Source};
+use crate::connection::peer::Certified;
 use crate::limits::Limit;
-use crate::protocol::Certified;
+use crate::reason::close::CloseReason;
 
 /// Both directions of a connection within the process, as its peer sees them.
 #[derive(Default)]

@@ -42,3 +42,12 @@ impl fmt::Display for Peer {
         }
     }
 }
+
+/// User named by a client certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Certified {
+    /// A user of this name.
+    User(Box<str>),
+    /// Nobody: the certificate has no name of the wanted kind.
+    Nobody,
+}

@@ -1,14 +1,14 @@
 //! Owner's side of a transport: reading from it, judging its silence, and ending it.
 //!
-//! Called without dispatch: who drives a connection knows the kind of its transport (see [`drive`](super::step::drive)).
+//! Called without dispatch: who drives a connection knows the kind of its transport (see [`drive`](crate::owner::step::drive)).
 
 use std::task::{Context, Poll};
 
 use lotmq_session::Time;
 
 use super::Transport;
-use crate::connection::close::CloseReason;
 use crate::limits::Limit;
+use crate::reason::close::CloseReason;
 
 /// Result of one read.
 #[derive(Clone, Copy, Debug)]

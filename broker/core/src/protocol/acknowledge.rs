@@ -6,13 +6,13 @@ use lotmq_codec::{Ack, AckType, PacketId, ReasonCode};
 use lotmq_session::{AckRefusal, PubrecOutcome, PubrelOutcome};
 use lotmq_store::Op;
 
-use super::Open;
 use crate::client::{Queued, stored_packet_id};
 use crate::connection::Connection;
-use crate::connection::close::CloseReason;
+use crate::connection::phase::Open;
 use crate::fault::{Fault, is_planted};
 use crate::limits::EXCHANGES_COUNTED_EACH;
-use crate::protocol::violation::Violation;
+use crate::reason::close::CloseReason;
+use crate::reason::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
 use crate::turn::release::Release;

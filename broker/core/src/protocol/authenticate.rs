@@ -8,21 +8,16 @@ use std::sync::Arc;
 use lotmq_auth::{Exchange, ExchangeStep};
 use lotmq_codec::{Auth, Disconnect, FixedHeader, PacketType, ProtocolVersion, ReasonCode};
 
-use super::accept::{accept, refuse};
+use super::accept::accept;
 use super::reauthenticate::{auth, check_method, login_request};
-use super::request::Request;
+use crate::client::connack::refuse;
+use crate::client::request::Request;
 use crate::connection::Connection;
-use crate::connection::close::CloseReason;
-use crate::protocol::Phase;
-use crate::protocol::violation::Violation;
+use crate::connection::phase::{Authenticating, Phase};
+use crate::reason::close::CloseReason;
+use crate::reason::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
-
-/// Exchange of AUTH packets for a CONNECT that named a method, until it has identified the Client.
-pub struct Authenticating {
-    request: Box<Request>,
-    exchange: Exchange,
-}
 
 impl Authenticating {
     pub(super) fn new(request: Request, exchange: Exchange) -> Box<Self> {

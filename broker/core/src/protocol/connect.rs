@@ -7,25 +7,18 @@ use std::sync::Arc;
 use lotmq_auth::{LoginRefusal, LoginRequest, LoginStep};
 use lotmq_codec::{Connect, FixedHeader, PacketType, ReasonCode, encode_connect_refusal};
 
-use super::accept::{accept, refuse};
-use super::login::{Login, check_later};
+use super::accept::accept;
+use super::login::check_later;
 use super::request::{ConnectRefusal, read};
-use super::{Authenticating, Phase};
+use crate::client::connack::refuse;
 use crate::connection::Connection;
-use crate::connection::close::CloseReason;
-use crate::protocol::recipient::Recipient;
-use crate::protocol::violation::Violation;
+use crate::connection::peer::Certified;
+use crate::connection::phase::{Authenticating, Login, Phase};
+use crate::reason::close::CloseReason;
+use crate::reason::recipient::Recipient;
+use crate::reason::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
-
-/// User named by a client certificate.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Certified {
-    /// A user of this name.
-    User(Box<str>),
-    /// Nobody: the certificate has no name of the wanted kind.
-    Nobody,
-}
 
 /// Handles the first packet of a connection.
 pub fn begin(

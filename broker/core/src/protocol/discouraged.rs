@@ -3,41 +3,10 @@
 //! Receivers may take them for malformed and close: one retained message would keep them coming back. They are refused where a text reaches others or
 //! names something, unless `[mqtt] control_characters` says otherwise. The codec finds them on its way over the packet; here it is decided.
 
-use lotmq_codec::{Connect, Publish, ReasonCode, has_discouraged};
+use lotmq_codec::{Connect, Publish, has_discouraged};
 
+use crate::reason::Discouraged;
 use crate::shared::Settings;
-
-/// Text of a packet that has such a character.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Discouraged {
-    #[error("topic contains control characters or non-characters")]
-    Topic,
-    #[error("topic filter contains control characters or non-characters")]
-    Filter,
-    #[error("a property contains control characters or non-characters")]
-    Properties,
-    #[error("client identifier contains control characters or non-characters")]
-    ClientId,
-    #[error("user name contains control characters or non-characters")]
-    UserName,
-    #[error("will topic contains control characters or non-characters")]
-    WillTopic,
-    #[error("a property of the will contains control characters or non-characters")]
-    WillProperties,
-}
-
-impl Discouraged {
-    pub fn reason_code(self) -> ReasonCode {
-        match self {
-            Self::Topic | Self::WillTopic => ReasonCode::TopicNameInvalid,
-            Self::Filter => ReasonCode::TopicFilterInvalid,
-            // No acknowledgement has a code for it.
-            Self::Properties | Self::WillProperties => ReasonCode::ImplementationSpecificError,
-            Self::ClientId => ReasonCode::ClientIdentifierNotValid,
-            Self::UserName => ReasonCode::BadUserNameOrPassword,
-        }
-    }
-}
 
 /// Checks the texts of a PUBLISH.
 #[inline]

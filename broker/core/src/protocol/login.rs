@@ -2,40 +2,14 @@
 
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, LoginRefusal, PendingLogin};
+use lotmq_auth::{LoginRefusal, PendingLogin};
 use lotmq_codec::ReasonCode;
-use parking_lot::Mutex;
 
-use super::request::Request;
+use crate::client::request::Request;
 use crate::connection::Connection;
+use crate::connection::phase::{Login, Outcome};
 use crate::limits::{LOGIN_CHECK, Limit};
 use crate::turn::Turn;
-
-/// Outcome of the check of a password; `None` until it is known.
-pub type Outcome = Arc<Mutex<Option<Result<Identity, LoginRefusal>>>>;
-
-/// Login that waits for the check of its password or, after that, for its session.
-pub struct Login {
-    pub(super) request: Box<Request>,
-    outcome: Outcome,
-}
-
-impl Login {
-    /// Login whose identity is known.
-    pub(super) fn decided(request: Request, identity: Identity) -> Self {
-        Self { request: Box::new(request), outcome: Arc::new(Mutex::new(Some(Ok(identity)))) }
-    }
-
-    /// Whether the outcome is known.
-    pub fn is_decided(&self) -> bool {
-        self.outcome.lock().is_some()
-    }
-
-    /// Takes the outcome.
-    pub(super) fn take_outcome(&self) -> Result<Identity, LoginRefusal> {
-        self.outcome.lock().take().unwrap_or(Err(LoginRefusal::BadCredentials))
-    }
-}
 
 /// Queues the check of a password for the thread of logins.
 pub(super) fn check_later(

@@ -12,16 +12,19 @@ use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
 use tracing::{debug, trace};
 
-use super::discouraged::{self, Discouraged};
-use super::{NotTaken, Open, Unfinished, bounds, resolve_alias};
+use super::discouraged;
+use super::{bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::connection::Connection;
-use crate::connection::close::CloseReason;
+use crate::connection::phase::{Open, Unfinished};
 use crate::fault::{Fault, is_planted};
 use crate::limits::{
     ALLOWED_TOPIC_BYTES_MAX, EXCHANGES_COUNTED_EACH, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX,
 };
-use crate::protocol::violation::Violation;
+use crate::reason::Discouraged;
+use crate::reason::NotTaken;
+use crate::reason::close::CloseReason;
+use crate::reason::violation::Violation;
 use crate::routing::capacity;
 use crate::routing::fan_out::{COPIED_PAYLOAD_BYTES, FanOut, Remainder, publish_in_parts};
 use crate::routing::message::MessageParts;

@@ -11,24 +11,12 @@ use lotmq_codec::{
 };
 use lotmq_session::Time;
 
-use super::Open;
 use crate::connection::Connection;
-use crate::connection::close::CloseReason;
-use crate::protocol::violation::Violation;
+use crate::connection::phase::{Again, Authentication, Open};
+use crate::reason::close::CloseReason;
+use crate::reason::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
-
-/// Authentication of the Client of a live connection, with a re-authentication that may be under way.
-pub(crate) struct Authentication {
-    method: Method,
-    again: Option<Again>,
-}
-
-/// A re-authentication under way.
-struct Again {
-    exchange: Exchange,
-    ends: Time,
-}
 
 impl Authentication {
     /// Authentication that has identified the Client by this method.

@@ -1,50 +1,22 @@
-//! Request of a CONNECT: what the packet asks for, within what the listener and the settings grant.
+//! Reading of a CONNECT to the request for a session.
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
 
-use lotmq_auth::Method;
 use lotmq_codec::{Connect, ProtocolVersion, ReasonCode};
 use lotmq_config::ListenerLimits;
 use lotmq_session::SessionExpiry;
 use lotmq_zstd::Offer;
 
 use super::bounds;
-use super::discouraged::{self, Discouraged};
-use super::recipient::Recipient;
+use super::discouraged;
+use crate::client::request::Request;
 use crate::client::will::{WillMessage, WillTopicRefused};
 use crate::connection::Connection;
 use crate::limits::Limit;
+use crate::reason::Discouraged;
+use crate::reason::recipient::Recipient;
 use crate::turn::Turn;
-
-/// Request of a CONNECT, owned.
-pub struct Request {
-    pub(crate) recipient: Recipient,
-    pub(crate) version: ProtocolVersion,
-    pub(crate) client_id: Arc<str>,
-    /// Whether the broker chose the identifier \[MQTT-3.1.3-6\].
-    pub(super) is_assigned: bool,
-    pub(crate) clean_start: bool,
-    /// Keep Alive of this connection, in seconds; 0 for none.
-    pub keep_alive: u16,
-    /// Whether the broker chose it, so that CONNACK tells \[MQTT-3.2.2-21\].
-    pub(super) is_keep_alive_ours: bool,
-    /// Response Information of CONNACK: only if the Client asks \[MQTT-3.1.2-28\] and the broker has any.
-    pub(super) response_information: Option<String>,
-    /// Session Expiry Interval as granted.
-    pub expiry: SessionExpiry,
-    /// Whether it differs from what the Client asked for, so that CONNACK tells (§3.2.2.3.2).
-    pub(super) is_expiry_ours: bool,
-    pub(crate) receive_maximum: u16,
-    /// Number of Topic Aliases that the broker may set.
-    pub(crate) topic_alias_maximum: u16,
-    pub(super) user_name: Option<Box<str>>,
-    /// Method and last data of the exchange that has identified the Client.
-    pub(super) authenticated: Option<(Method, Vec<u8>)>,
-    /// The zstd stream, if it is asked for.
-    pub(super) zstd: Option<Offer>,
-    pub(crate) will: Option<Box<WillMessage>>,
-}
 
 /// Reason why a CONNECT is refused before the Client is identified.
 #[derive(Clone, Copy, Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use lotmq_codec::ProtocolVersion;
 use tracing::error;
 
 use crate::client::{Client, Wire};
-use crate::connection::close::CloseReason;
+use crate::reason::close::CloseReason;
 use crate::shares::Share;
 use crate::turn::piece::Items;
 

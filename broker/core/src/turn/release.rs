@@ -9,13 +9,14 @@ use std::sync::atomic::Ordering;
 use lotmq_codec::{AckType, PacketId, ReasonCode};
 use lotmq_store::{Op, Ticket};
 
+use crate::client::connack;
 use crate::client::paging;
+use crate::client::suback::{Granted, TakingBack};
 use crate::client::{Client, stored_packet_id};
 use crate::connection::Connection;
-use crate::connection::close::CloseReason;
 use crate::durable::store_failure::StoreFailure;
-use crate::protocol::subscribe::{Granted, TakingBack};
-use crate::protocol::{NotTaken, accept};
+use crate::reason::NotTaken;
+use crate::reason::close::CloseReason;
 use crate::turn::Turn;
 use crate::turn::fed::Fed;
 
@@ -158,7 +159,7 @@ impl Release {
             Self::Connect { client, connection } => {
                 if let Some(recipient) = client.recipient_on(&connection) {
                     // In place of the CONNACK that was held back.
-                    connection.request_close(accept::refuse_unstored(&connection, recipient, failure));
+                    connection.request_close(connack::refuse_unstored(&connection, recipient, failure));
                 }
             }
             Self::Subscribe { client, connection, granted } => {

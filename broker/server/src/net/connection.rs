@@ -24,13 +24,13 @@ use crate::net::look::take_idled;
 use crate::net::socket::Socket;
 use crate::net::zstd::Zstd;
 use crate::process::this_turn;
-use lotmq_core::connection::close::CloseReason;
+use lotmq_core::connection::peer::Certified;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::connection::source::{Received, Source};
-use lotmq_core::connection::step::drive;
 use lotmq_core::connection::{Connection, Transport};
 use lotmq_core::limits::Limit;
-use lotmq_core::protocol::Certified;
+use lotmq_core::owner::step::drive;
+use lotmq_core::reason::close::CloseReason;
 
 /// Connection by a socket.
 pub(crate) type SocketConnection = Connection<SocketSide>;

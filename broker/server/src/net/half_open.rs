@@ -18,8 +18,8 @@ use parking_lot::{Mutex, MutexGuard};
 use tokio::sync::Notify;
 
 use lotmq_core::connection::Connection;
-use lotmq_core::connection::close::CloseReason;
 use lotmq_core::limits::Limit;
+use lotmq_core::reason::close::CloseReason;
 
 /// Half-open connections of one listener.
 #[derive(Debug, Default)]

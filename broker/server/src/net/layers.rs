@@ -27,12 +27,12 @@ use super::tls::Tls;
 use super::validity;
 use super::websocket::WebSocket;
 use super::zstd::Zstd;
-use lotmq_core::connection::close::{CloseReason, TransportFailure};
+use lotmq_core::connection::peer::Certified;
 use lotmq_core::connection::source::Received;
 #[cfg(doc)]
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
 use lotmq_core::limits::{Limit, READ_BYTES_MAX};
-use lotmq_core::protocol::Certified;
+use lotmq_core::reason::close::{CloseReason, TransportFailure};
 use lotmq_core::turn::output::Output;
 
 /// Buffer between two layers, within a call.

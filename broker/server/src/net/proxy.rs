@@ -15,7 +15,7 @@ use tokio::io::Interest;
 
 use super::socket::Socket;
 use crate::limits::PROXY_HEADER_BYTES_MAX;
-use lotmq_core::connection::close::{CloseReason, TransportFailure};
+use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
 /// Beginning of version 1; the rest is a line of text.
 const START_1: &[u8] = b"PROXY ";

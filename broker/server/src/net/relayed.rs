@@ -1,6 +1,6 @@
 //! State shared by a shard and the thread that relays a connection to it. Only connections of QUIC are relayed.
 
-use lotmq_core::protocol::Certified;
+use lotmq_core::connection::peer::Certified;
 
 use std::sync::atomic::{AtomicU8, Ordering};
 

@@ -13,7 +13,7 @@ use tokio::io::Interest;
 use tokio::net::{TcpStream, UnixStream};
 
 use super::relayed::Relayed;
-use lotmq_core::connection::close::CloseReason;
+use lotmq_core::reason::close::CloseReason;
 
 /// Connected socket. The plain path costs one predictable branch per call.
 #[derive(Debug)]

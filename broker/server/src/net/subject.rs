@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 use lotmq_config::UserFromCertificate;
 
-use lotmq_core::protocol::Certified;
+use lotmq_core::connection::peer::Certified;
 
 /// User that the certificate `der` names, where the listener asks for it.
 pub(super) fn read(wanted: UserFromCertificate, der: &[u8]) -> Option<Certified> {

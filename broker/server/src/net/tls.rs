@@ -9,8 +9,8 @@ use std::sync::Arc;
 use rustls::{HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 use tracing::debug;
 
-use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::counters::Counters;
+use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
 /// Server side of TLS.
 pub(crate) struct Tls {

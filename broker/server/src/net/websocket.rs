@@ -15,8 +15,8 @@ use smallvec::SmallVec;
 
 use super::listener::{CompressedPlace, Listener};
 use super::locality::Foreign;
-use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
+use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
 /// Paths at which MQTT is served. Commands reference §9.2.
 const PATHS: [&str; 2] = ["/mqtt", "/"];

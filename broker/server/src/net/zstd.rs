@@ -15,8 +15,8 @@ use tokio::time::Sleep;
 use tracing::{debug, warn};
 
 use super::listener::{CompressedPlace, Listener};
-use lotmq_core::connection::close::{CloseReason, TransportFailure};
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
+use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
 /// zstd stream in both directions.
 pub(crate) struct Zstd {

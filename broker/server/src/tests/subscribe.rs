@@ -12,8 +12,8 @@ use lotmq_codec::{
 use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
 use lotmq_core::client::replay::Replays;
+use lotmq_core::client::suback::{Added, Granted};
 use lotmq_core::durable::store_failure::StoreFailure;
-use lotmq_core::protocol::subscribe::{Added, Granted};
 use lotmq_core::routing::subscription::Options;
 
 /// So many that no share of time suffices to take all of them back.

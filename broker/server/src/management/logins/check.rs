@@ -10,8 +10,8 @@ use super::{Check, GivenUp, Logins};
 use crate::management::accounts;
 use lotmq_core::Core;
 use lotmq_core::connection::Connection;
-use lotmq_core::connection::close::CloseReason;
-use lotmq_core::protocol::Outcome;
+use lotmq_core::connection::phase::Outcome;
+use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 
 /// Queues the check of a password; the connection is called when the outcome is known.

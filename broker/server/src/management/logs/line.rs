@@ -101,7 +101,7 @@ impl Category {
     /// Category of the events of a target; `None` for those of other people's libraries.
     fn of(target: &str) -> Option<Self> {
         /// Categories by the prefix of the target; the first match decides.
-        const TARGETS: [(&str, Category); 21] = [
+        const TARGETS: [(&str, Category); 22] = [
             ("client", Category::Mqtt),
             ("mqtt", Category::Mqtt),
             ("rules", Category::Rules),
@@ -121,6 +121,7 @@ impl Category {
             ("lotmq_server::net", Category::Mqtt),
             ("lotmq_core::protocol", Category::Mqtt),
             ("lotmq_core::connection", Category::Mqtt),
+            ("lotmq_core::owner", Category::Mqtt),
             ("lotmq_core::limits", Category::Mqtt),
             ("lotmq", Category::Broker),
         ];
@@ -248,7 +249,7 @@ mod tests {
             ("lotmq_host::route::net", Some(Category::Routes)),
             ("lotmq_host::executor", Some(Category::Lot)),
             ("lotmq_server::net::shard", Some(Category::Mqtt)),
-            ("lotmq_core::connection::step", Some(Category::Mqtt)),
+            ("lotmq_core::owner::step", Some(Category::Mqtt)),
             ("lotmq_core::client::paging", Some(Category::Broker)),
             ("lotmq_server::server", Some(Category::Broker)),
             ("lotmq_store::writer", Some(Category::Broker)),

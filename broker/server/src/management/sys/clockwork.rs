@@ -27,7 +27,7 @@ use crate::process::clock::utc_text;
 use crate::process::this_turn;
 use crate::process::usage;
 use crate::process::watchdog::{StillThreads, Watched};
-use lotmq_core::connection::close::CloseReason;
+use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::process::clock::utc_text;
 use lotmq_core::client::Client;
 use lotmq_core::connection::Connection;
-use lotmq_core::connection::close::CloseReason;
+use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 

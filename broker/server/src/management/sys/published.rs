@@ -11,7 +11,7 @@ use crate::limits::OWN_PASSWORDS_WAITING_MAX;
 use crate::management::broker::Broker;
 use crate::management::command::{self, Job, ResponseTo};
 use lotmq_core::client::Client;
-use lotmq_core::protocol::NotTaken;
+use lotmq_core::reason::NotTaken;
 use lotmq_core::routing::system_topics::COMMAND_TOPIC;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::arena::Span;

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use super::SocketSide;
-use lotmq_core::connection::open::OpenConnections;
+use lotmq_core::owner::open::OpenConnections;
 
 thread_local! {
     static OPEN: RefCell<OpenConnections<SocketSide>> = const { RefCell::new(OpenConnections::new()) };

@@ -15,9 +15,10 @@ use lotmq_codec::{
 };
 use lotmq_config::Config;
 use lotmq_core::connection::in_memory::{InMemory, Wire};
-use lotmq_core::connection::open::OpenConnections;
 use lotmq_core::connection::refused::Refusals;
-use lotmq_core::connection::{Connection, ListenerTerms, step};
+use lotmq_core::connection::{Connection, ListenerTerms};
+use lotmq_core::owner::open::OpenConnections;
+use lotmq_core::owner::step;
 use lotmq_core::turn::Turn;
 use lotmq_host::Qos;
 use parking_lot::Mutex;

@@ -32,7 +32,7 @@ use crate::process::clock::utc_text;
 use crate::process::this_turn;
 use lotmq_core::client::Client;
 use lotmq_core::client::sessions::SessionKey;
-use lotmq_core::protocol::NotTaken;
+use lotmq_core::reason::NotTaken;
 use lotmq_core::routing::fan_out::Asker;
 use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;

@@ -1,17 +1,18 @@
 //! End of a connection, carried out by its owner: tells the peer and those who watch, detaches the Client, closes the transport.
 //!
-//! Not here: the reasons, and what the peer is told of them (`close`).
+//! Not here: the reasons, and what the peer is told of them (`reason::close`).
 
 use std::fmt::Display;
 use std::sync::Arc;
 
 use tracing::debug;
 
-use super::source::Source;
-use super::{Connection, ListenerTerms};
 use crate::client::session_end;
-use crate::connection::close::{CloseReason, TransportFailure};
-use crate::protocol::{self, Phase};
+use crate::connection::phase::Phase;
+use crate::connection::source::Source;
+use crate::connection::{Connection, ListenerTerms};
+use crate::protocol;
+use crate::reason::close::{CloseReason, TransportFailure};
 use crate::turn::Turn;
 
 /// Logs the end of a connection of `peer` that failed before there was a Client; `failure` is the explanation of a layer below MQTT. Who

@@ -2,7 +2,7 @@
 
 use lotmq_codec::ReasonCode;
 
-use super::discouraged::Discouraged;
+use super::Discouraged;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::Limit;
 

@@ -5,8 +5,8 @@ use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_discon
 use crate::counters::Counters;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::Limit;
-use crate::protocol::recipient::Recipient;
-use crate::protocol::violation::Violation;
+use crate::reason::recipient::Recipient;
+use crate::reason::violation::Violation;
 
 /// Reason why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]

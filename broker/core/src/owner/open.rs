@@ -11,13 +11,13 @@ use std::time::Duration;
 
 use lotmq_session::{KeepAliveVerdict, Time};
 
-use super::Connection;
-use super::intake::Input;
-use super::source::Source;
-use crate::connection::close::CloseReason;
+use crate::connection::Connection;
+use crate::connection::input::Input;
+use crate::connection::phase::Phase;
+use crate::connection::source::Source;
 use crate::fault::{Fault, is_planted};
 use crate::limits::LOGIN_CHECK;
-use crate::protocol::Phase;
+use crate::reason::close::CloseReason;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::next::{self, Next};

@@ -5,9 +5,8 @@ use lotmq_codec::{AckType, DecodeError, FrameError, PacketId, PacketType, Reason
 use lotmq_router::TopicError;
 
 use crate::limits::Limit;
-use crate::protocol::Discouraged;
-use crate::protocol::foreign::Foreign;
-use crate::protocol::topic_alias::{AliasRefusal, AliasTooHigh};
+use crate::reason::Discouraged;
+use crate::reason::foreign::Foreign;
 
 /// Violation that ends a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -64,6 +63,14 @@ pub enum Violation {
     AcknowledgementTooLarge { len: usize, limit: usize },
 }
 
+/// Error: a Topic Alias above the Topic Alias Maximum that the broker announced \[MQTT-3.3.2-9\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("topic alias {alias} exceeds the topic alias maximum {maximum}")]
+pub struct AliasTooHigh {
+    pub(crate) alias: u16,
+    pub(crate) maximum: u16,
+}
+
 impl Violation {
     /// The limit that was exceeded, if it is one that can be set.
     pub fn limit(self) -> Option<Limit> {
@@ -109,15 +116,6 @@ impl Violation {
             Self::AliasesTooLong { .. } => ReasonCode::QuotaExceeded,
             Self::PacketIdInUse => ReasonCode::ProtocolError,
             Self::AcknowledgementTooLarge { .. } => ReasonCode::PacketTooLarge,
-        }
-    }
-}
-
-impl From<AliasRefusal> for Violation {
-    fn from(refusal: AliasRefusal) -> Self {
-        match refusal {
-            AliasRefusal::TooHigh(too_high) => Self::AliasTooHigh(too_high),
-            AliasRefusal::TooLong { bytes_max } => Self::AliasesTooLong { bytes_max },
         }
     }
 }

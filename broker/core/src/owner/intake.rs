@@ -8,62 +8,17 @@ use std::sync::atomic::Ordering;
 use lotmq_codec::{FixedHeader, PacketType, fixed_header};
 use lotmq_session::Time;
 
-use super::source::{Received, Source};
-use super::{Driven, Transport};
-use crate::connection::close::{CloseReason, TransportFailure};
+use super::Driven;
+use crate::connection::input::Input;
+use crate::connection::phase::Phase;
+use crate::connection::source::{Received, Source};
 use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX};
-use crate::protocol::foreign::Foreign;
-use crate::protocol::violation::Violation;
-use crate::protocol::{self, Open, Phase};
+use crate::protocol;
+use crate::reason::close::{CloseReason, TransportFailure};
+use crate::reason::foreign::Foreign;
+use crate::reason::violation::Violation;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
-
-/// Input state of a connection, used by its owner alone, and for a moment by the thread that checks its password.
-pub(super) struct Input {
-    /// Bytes of an incomplete packet, or of packets that wait.
-    pub(super) partial: Vec<u8>,
-    pub(super) phase: Phase,
-}
-
-impl Input {
-    /// State of a connection that has received nothing.
-    pub(super) fn new() -> Self {
-        Self { partial: Vec::new(), phase: Phase::New }
-    }
-
-    /// Whether whole packets wait until throttling ends.
-    pub(super) fn has_waiting(&self) -> bool {
-        let Phase::Open(open) = &self.phase else { return false };
-        open.rate().is_some_and(|rate| rate.has_waiting)
-    }
-
-    /// Whether a packet was begun and there was no time for the rest of it.
-    pub(super) fn has_unfinished(&self) -> bool {
-        matches!(&self.phase, Phase::Open(open) if open.has_unfinished())
-    }
-
-    /// Whether the packet that was begun last has to be handled once more, from its beginning.
-    pub(super) fn repeats_packet(&self) -> bool {
-        matches!(&self.phase, Phase::Open(open) if open.repeats_packet())
-    }
-
-    /// Bytes of input that are kept: a packet in part, topics of Topic Aliases.
-    pub(super) fn held_bytes(&self) -> usize {
-        let aliases = match &self.phase {
-            Phase::Open(Open { aliases: Some(aliases), .. }) => aliases.bytes(),
-            Phase::New | Phase::Authenticating(_) | Phase::LoggingIn(_) | Phase::Open(_) | Phase::Closed => 0,
-        };
-        self.partial.len() + aliases
-    }
-
-    /// Checks whether the peer has closed the connection, where no earlier input is left to be handled.
-    ///
-    /// # Errors
-    /// Why it has ended.
-    pub(super) fn look_for_end(&mut self, transport: &(impl Transport + ?Sized)) -> Result<(), CloseReason> {
-        if self.partial.is_empty() { transport.look_for_end(&mut self.partial) } else { Ok(()) }
-    }
-}
 
 impl<T: Source> Driven<'_, T> {
     /// Handles input that had come already.

@@ -2,13 +2,7 @@
 
 use std::num::NonZeroU16;
 
-/// Error: a Topic Alias above the Topic Alias Maximum that the broker announced \[MQTT-3.3.2-9\].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("topic alias {alias} exceeds the topic alias maximum {maximum}")]
-pub struct AliasTooHigh {
-    alias: u16,
-    maximum: u16,
-}
+use crate::reason::violation::{AliasTooHigh, Violation};
 
 /// Reason why an alias cannot be set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -22,6 +16,15 @@ pub enum AliasRefusal {
         /// Bound of their bytes.
         bytes_max: u32,
     },
+}
+
+impl From<AliasRefusal> for Violation {
+    fn from(refusal: AliasRefusal) -> Self {
+        match refusal {
+            AliasRefusal::TooHigh(too_high) => Self::AliasTooHigh(too_high),
+            AliasRefusal::TooLong { bytes_max } => Self::AliasesTooLong { bytes_max },
+        }
+    }
 }
 
 /// Topic Aliases of one Client. Grows with the highest alias in use, never beyond the maximum.

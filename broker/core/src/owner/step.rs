@@ -13,13 +13,15 @@ use std::task::{Context, Poll};
 
 use tracing::error;
 
+use super::Driven;
 use super::end::end;
-use super::intake::Input;
-use super::source::Source;
-use super::{Connection, Driven};
-use crate::connection::close::CloseReason;
+use crate::connection::Connection;
+use crate::connection::input::Input;
+use crate::connection::phase::Phase;
+use crate::connection::source::Source;
 use crate::limits::Throttle;
-use crate::protocol::{self, Phase};
+use crate::protocol;
+use crate::reason::close::CloseReason;
 use crate::turn::Turn;
 
 /// Takes one step of a connection as its owner, and arranges for `cx` to be woken when there is more to do. Ready when the connection has ended.

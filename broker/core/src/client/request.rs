@@ -1,0 +1,42 @@
+//! Request of a CONNECT for a session: what the packet asks for, within what the listener and the settings grant.
+//!
+//! Not here: how it is read (`protocol`).
+
+use std::sync::Arc;
+
+use lotmq_auth::Method;
+use lotmq_codec::ProtocolVersion;
+use lotmq_session::SessionExpiry;
+use lotmq_zstd::Offer;
+
+use crate::client::will::WillMessage;
+use crate::reason::recipient::Recipient;
+
+/// Request of a CONNECT, owned.
+pub struct Request {
+    pub(crate) recipient: Recipient,
+    pub(crate) version: ProtocolVersion,
+    pub(crate) client_id: Arc<str>,
+    /// Whether the broker chose the identifier \[MQTT-3.1.3-6\].
+    pub(crate) is_assigned: bool,
+    pub(crate) clean_start: bool,
+    /// Keep Alive of this connection, in seconds; 0 for none.
+    pub keep_alive: u16,
+    /// Whether the broker chose it, so that CONNACK tells \[MQTT-3.2.2-21\].
+    pub(crate) is_keep_alive_ours: bool,
+    /// Response Information of CONNACK: only if the Client asks \[MQTT-3.1.2-28\] and the broker has any.
+    pub(crate) response_information: Option<String>,
+    /// Session Expiry Interval as granted.
+    pub expiry: SessionExpiry,
+    /// Whether it differs from what the Client asked for, so that CONNACK tells (§3.2.2.3.2).
+    pub(crate) is_expiry_ours: bool,
+    pub(crate) receive_maximum: u16,
+    /// Number of Topic Aliases that the broker may set.
+    pub(crate) topic_alias_maximum: u16,
+    pub(crate) user_name: Option<Box<str>>,
+    /// Method and last data of the exchange that has identified the Client.
+    pub(crate) authenticated: Option<(Method, Vec<u8>)>,
+    /// The zstd stream, if it is asked for.
+    pub(crate) zstd: Option<Offer>,
+    pub(crate) will: Option<Box<WillMessage>>,
+}
