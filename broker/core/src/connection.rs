@@ -3,17 +3,11 @@
 //! A connection belongs to the thread that it was given to. Foreign threads write to it (through the Client's [`Link`](crate::turn::outbound::Link)) and ask
 //! its owner to look at it or to close it. What carries its bytes is its [`Transport`], which lies in the same memory.
 //!
-//! Invariants: the transport is open for as long as an `Arc` of the connection lives, so that bytes never go to another peer; `input` is locked by the owner,
-//! and for a look by who checks its password, always before a Client's state and never after. Not here: what its owner does with it
-//! (`owner`), and what lies between MQTT and its socket (`net`).
+//! Invariant: the transport is open for as long as an `Arc` of the connection lives, so that bytes never go to another peer. Not here: what its owner does
+//! with it (`owner`), and what lies between MQTT and its socket (`net`).
 
-pub mod in_memory;
-pub mod input;
 pub mod peer;
-pub mod phase;
 pub mod refused;
-pub mod source;
-pub mod topic_alias;
 
 use std::any::Any;
 use std::fmt::Display;
@@ -29,13 +23,11 @@ use lotmq_session::Time;
 use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 
-use crate::connection::input::Input;
 use crate::connection::peer::{Certified, Peer};
 use crate::connection::refused::Refusals;
 use crate::limits::{Limit, Reached};
 use crate::reason::close::CloseReason;
 use crate::shared::Core;
-use crate::tenant::Tenant;
 
 /// A connection with its transport; elsewhere than where it is made the kind of transport is not known.
 pub struct Connection<T: ?Sized = dyn Transport> {
@@ -60,7 +52,6 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     /// Whether another thread has called the owner.
     is_wanted: AtomicBool,
     asked: Mutex<Asked>,
-    pub(crate) input: Mutex<Input>,
     /// Terms of the listener that accepted it.
     pub listener: Arc<ListenerTerms>,
     /// Transport that carries its bytes.
@@ -81,8 +72,6 @@ pub struct ListenerTerms {
     pub name: &'static str,
     /// Core that all turns share.
     pub core: Arc<Core>,
-    /// Tenant of all Clients that come there.
-    pub tenant: Arc<Tenant>,
     /// Limits of its connections and their sessions.
     pub limits: ListenerLimits,
     /// Counters of limits that were reached.
@@ -133,6 +122,12 @@ pub trait Transport: Any + Send + Sync {
     /// # Errors
     /// Why it has ended.
     fn look_for_end(&self, kept: &mut Vec<u8>) -> Result<(), CloseReason>;
+
+    /// Whether the connection of a Client whose password waits to be checked goes on. For threads that hold no lock.
+    ///
+    /// # Errors
+    /// Why it has ended, where nothing that came before is left to be handled.
+    fn check_present(&self) -> Result<(), CloseReason>;
 
     /// Whether the connection may keep its place now that its user is known: in a place beyond the limit, only an administrator may.
     fn keeps_place(&self, is_administrator: &dyn Fn() -> bool) -> bool;
@@ -195,7 +190,6 @@ impl<T> Connection<T> {
             has_to_wait: AtomicBool::new(false),
             is_wanted: AtomicBool::new(false),
             asked: Mutex::default(),
-            input: Mutex::new(Input::new()),
             listener,
             transport,
         }
@@ -227,17 +221,6 @@ impl<T: ?Sized> Connection<T> {
     /// Takes the reason for which it is to close.
     pub(crate) fn take_close(&self) -> Option<CloseReason> {
         self.asked.lock().close.take().map(|reason| *reason)
-    }
-
-    /// Whether the connection of a Client whose password waits to be checked goes on. For threads that hold no lock.
-    ///
-    /// # Errors
-    /// Why it has ended, where nothing that came before is left to be handled.
-    pub fn check_present(&self) -> Result<(), CloseReason>
-    where
-        T: Transport,
-    {
-        self.input.lock().look_for_end(&self.transport)
     }
 
     /// Makes the owner's task look at the connection: to write, to close, or to go on after a login. Callable from any thread.

@@ -6,8 +6,11 @@
 //! Not here: connections as other threads see them (`connection`), and what packets mean (`protocol`).
 
 pub mod end;
+pub mod in_memory;
+pub mod input;
 mod intake;
 pub mod open;
+pub mod source;
 pub mod step;
 
 use std::sync::Arc;

@@ -9,10 +9,12 @@ mod bounds;
 pub mod connect;
 mod discouraged;
 mod login;
+pub mod phase;
 pub mod publish;
 mod reauthenticate;
 pub mod request;
 pub mod subscribe;
+pub mod topic_alias;
 
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -22,8 +24,8 @@ use lotmq_codec::{
 };
 
 use crate::connection::Connection;
-use crate::connection::phase::{Open, Unfinished};
-use crate::connection::topic_alias::TopicAliases;
+use crate::protocol::phase::{Open, Unfinished};
+use crate::protocol::topic_alias::TopicAliases;
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::turn::Turn;

@@ -339,7 +339,6 @@ impl Server {
             terms: Arc::new(ListenerTerms {
                 name: plan.name,
                 core: Arc::clone(&self.broker.core),
-                tenant: self.broker.tenants.default_tenant(),
                 limits: plan.limits.clone(),
                 reached: self.broker.limits.add(plan.name),
                 anonymous: anonymous(config),
@@ -349,6 +348,7 @@ impl Server {
             half_open_bytes: Unfinished::default(),
             partial_bytes: Unfinished::default(),
             gate: Gate::default(),
+            tenant: self.broker.tenants.default_tenant(),
             addresses: Addresses::default(),
             tls: None,
             user_from_certificate: plan.user_from_certificate,

@@ -12,10 +12,10 @@ use std::time::Duration;
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, Rulebook};
 use lotmq_config::Config;
 use lotmq_core::client::{expiry_timers, session_drain};
-use lotmq_core::connection::in_memory::{InMemory, Wire};
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
 use lotmq_core::durable::log::Log;
+use lotmq_core::owner::in_memory::{InMemory, Wire};
 use lotmq_core::owner::open::OpenConnections;
 use lotmq_core::owner::step;
 use lotmq_core::tenant::Tenant;
@@ -226,7 +226,6 @@ impl Machine {
         let terms = Arc::new(ListenerTerms {
             name: "mqtt",
             core: Arc::clone(&core),
-            tenant: Arc::clone(&tenant),
             limits: config.limits.for_all(),
             reached: core.limits.add("mqtt"),
             anonymous: AnonymousLogin::FromEverywhere,
@@ -280,7 +279,7 @@ impl Machine {
         let shard = &mut self.shards[usize::from(shard_of(id))];
         let place = shard.connections.reserve();
         let wire = Arc::new(Mutex::new(Wire::default()));
-        let socket = InMemory(Arc::clone(&wire));
+        let socket = InMemory::new(&wire, &self.tenant);
         let home = (shard.home.number, place);
         let connection = Arc::new(Connection::new(id, home, Arc::clone(&self.terms), socket));
         let first_look = self.core.clock.now().plus(self.terms.connect_timeout());

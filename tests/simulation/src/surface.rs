@@ -11,12 +11,12 @@ use lotmq_core::Above;
 use lotmq_core::client::Client;
 use lotmq_core::client::replay::Pending;
 use lotmq_core::connection::Connection;
-use lotmq_core::connection::phase::Outcome;
 use lotmq_core::reason::NotTaken;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::routing::subscription::Options;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::above::Outcome;
 use lotmq_core::turn::arena::Span;
 use lotmq_core::turn::release::Release;
 use lotmq_store::Ticket;
@@ -48,6 +48,7 @@ impl Above for Surface {
     fn connect_refused(
         &self,
         _: &mut Turn,
+        _: &Arc<Tenant>,
         _: &Connection,
         _: (&str, Option<&str>),
         _: ReasonCode,
@@ -56,7 +57,7 @@ impl Above for Surface {
         self.refused.lock().push(cause.to_string());
     }
 
-    fn authentication_refused(&self, _: &Connection, _: &str, _: Option<&str>, _: &dyn Display) {}
+    fn authentication_refused(&self, _: &Tenant, _: &Connection, _: &str, _: Option<&str>, _: &dyn Display) {}
 
     fn connected(&self, _: &mut Turn, _: &Client, _: &Connection) {}
 
@@ -97,7 +98,7 @@ impl Above for Surface {
         VecDeque::new()
     }
 
-    fn check_password(&self, _: &Arc<Connection>, _: PendingLogin, _: Outcome) {}
+    fn check_password(&self, _: &Arc<Tenant>, _: &Arc<Connection>, _: PendingLogin, _: Outcome) {}
 
     fn is_own_password(&self, _: &Identity, _: &[u8]) -> bool {
         false

@@ -11,9 +11,12 @@ use lotmq_zstd::Offer;
 
 use crate::client::will::WillMessage;
 use crate::reason::recipient::Recipient;
+use crate::tenant::Tenant;
 
 /// Request of a CONNECT, owned.
 pub struct Request {
+    /// Tenant of the Client.
+    pub(crate) tenant: Arc<Tenant>,
     pub(crate) recipient: Recipient,
     pub(crate) version: ProtocolVersion,
     pub(crate) client_id: Arc<str>,

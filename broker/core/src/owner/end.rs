@@ -8,10 +8,10 @@ use std::sync::Arc;
 use tracing::debug;
 
 use crate::client::session_end;
-use crate::connection::phase::Phase;
-use crate::connection::source::Source;
 use crate::connection::{Connection, ListenerTerms};
+use crate::owner::source::Source;
 use crate::protocol;
+use crate::protocol::phase::Phase;
 use crate::reason::close::{CloseReason, TransportFailure};
 use crate::turn::Turn;
 

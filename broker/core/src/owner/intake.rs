@@ -9,11 +9,11 @@ use lotmq_codec::{FixedHeader, PacketType, fixed_header};
 use lotmq_session::Time;
 
 use super::Driven;
-use crate::connection::input::Input;
-use crate::connection::phase::Phase;
-use crate::connection::source::{Received, Source};
 use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX};
+use crate::owner::input::Input;
+use crate::owner::source::{Received, Source};
 use crate::protocol;
+use crate::protocol::phase::Phase;
 use crate::reason::close::{CloseReason, TransportFailure};
 use crate::reason::foreign::Foreign;
 use crate::reason::violation::Violation;
@@ -146,7 +146,8 @@ impl<T: Source> Driven<'_, T> {
                 protocol::handle(self.connection, open, turn, header, packet)
             }
             Phase::New => {
-                input.phase = protocol::connect::begin(self.connection, turn, header, packet)?;
+                input.phase =
+                    protocol::connect::begin(self.source.tenant(), self.connection, turn, header, packet)?;
                 self.is_known(input);
                 Ok(())
             }

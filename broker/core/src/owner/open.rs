@@ -12,11 +12,11 @@ use std::time::Duration;
 use lotmq_session::{KeepAliveVerdict, Time};
 
 use crate::connection::Connection;
-use crate::connection::input::Input;
-use crate::connection::phase::Phase;
-use crate::connection::source::Source;
 use crate::fault::{Fault, is_planted};
 use crate::limits::LOGIN_CHECK;
+use crate::owner::input::Input;
+use crate::owner::source::Source;
+use crate::protocol::phase::Phase;
 use crate::reason::close::CloseReason;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
@@ -126,7 +126,7 @@ impl<T: Source> OpenConnections<T> {
 /// # Errors
 /// When there has been no CONNECT at all.
 fn check_alive<T: Source>(connection: &Connection<T>, now: Time) -> Result<KeepAliveVerdict, CloseReason> {
-    let input: &mut Input = &mut connection.input.lock();
+    let input: &mut Input = &mut connection.transport.input().lock();
     let partial = u32::try_from(input.partial.len()).unwrap_or(u32::MAX);
     match &mut input.phase {
         // It is we who do not listen, unless that is so because the Client does not.

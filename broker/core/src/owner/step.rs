@@ -16,11 +16,11 @@ use tracing::error;
 use super::Driven;
 use super::end::end;
 use crate::connection::Connection;
-use crate::connection::input::Input;
-use crate::connection::phase::Phase;
-use crate::connection::source::Source;
 use crate::limits::Throttle;
+use crate::owner::input::Input;
+use crate::owner::source::Source;
 use crate::protocol;
+use crate::protocol::phase::Phase;
 use crate::reason::close::CloseReason;
 use crate::turn::Turn;
 
@@ -36,7 +36,7 @@ pub fn drive<T: Source>(connection: &Arc<Connection>, turn: &mut Turn, cx: &mut 
 
 impl<T: Source> Driven<'_, T> {
     fn drive(&self, turn: &mut Turn, cx: &mut Context<'_>) -> Poll<()> {
-        let mut input = self.connection.input.lock();
+        let mut input = self.source.input().lock();
         // A fault of ours in what one Client sends must not leave it with a connection that nobody reads.
         let stepped = catch_unwind(AssertUnwindSafe(|| self.step(&mut input, turn, cx)));
         turn.time_shares.worked(&*turn.core.clock);

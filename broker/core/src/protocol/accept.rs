@@ -15,9 +15,9 @@ use crate::client::connack::{answer_refusal, connack_fits, unstored_reason, unst
 use crate::client::request::Request;
 use crate::client::sessions::SessionKey;
 use crate::connection::Connection;
-use crate::connection::phase::{Authentication, Login, Open, Phase, Rare};
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
+use crate::protocol::phase::{Authentication, Login, Open, Phase, Rare};
 use crate::reason::close::CloseReason;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
@@ -49,7 +49,7 @@ fn attach_allowed(
     login: Result<Identity, LoginRefusal>,
     turn: &mut Turn,
 ) -> Result<Attached, CloseReason> {
-    let tenant = Arc::clone(&connection.listener.tenant);
+    let tenant = Arc::clone(&request.tenant);
     let identity = match login {
         Ok(identity) => Identity { protocol_version: Some(request.recipient.version.level()), ..identity },
         Err(refusal) => {
@@ -197,7 +197,7 @@ fn turn_away(
 ) -> CloseReason {
     let user = request.user_name.as_deref();
     let who = (&*request.client_id, user);
-    turn.tell(|above, turn| above.connect_refused(turn, connection, who, reason, words));
+    turn.tell(|above, turn| above.connect_refused(turn, &request.tenant, connection, who, reason, words));
     answer_refusal(connection, request.recipient, reason, words)
 }
 

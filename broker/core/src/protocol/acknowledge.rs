@@ -8,9 +8,9 @@ use lotmq_store::Op;
 
 use crate::client::{Queued, stored_packet_id};
 use crate::connection::Connection;
-use crate::connection::phase::Open;
 use crate::fault::{Fault, is_planted};
 use crate::limits::EXCHANGES_COUNTED_EACH;
+use crate::protocol::phase::Open;
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::turn::Turn;

@@ -13,7 +13,7 @@ use super::reauthenticate::{auth, check_method, login_request};
 use crate::client::connack::refuse;
 use crate::client::request::Request;
 use crate::connection::Connection;
-use crate::connection::phase::{Authenticating, Phase};
+use crate::protocol::phase::{Authenticating, Phase};
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::turn::Turn;
@@ -69,9 +69,8 @@ impl Authenticating {
         data: Option<&[u8]>,
     ) -> Result<Phase, CloseReason> {
         let Self { request, exchange, .. } = &mut *self;
-        let tenant = &connection.listener.tenant;
         let login = login_request(connection, request.user_name.as_deref(), &request.client_id);
-        match tenant.users.step(exchange, data, &login) {
+        match request.tenant.users.step(exchange, data, &login) {
             Ok(ExchangeStep::Challenge(data)) => {
                 let packet = auth(ReasonCode::ContinueAuthentication, exchange.method(), &data);
                 if packet.len() > request.recipient.packet_bytes_max as usize {

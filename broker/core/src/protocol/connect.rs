@@ -11,17 +11,20 @@ use super::accept::accept;
 use super::login::check_later;
 use super::request::{ConnectRefusal, read};
 use crate::client::connack::refuse;
+use crate::client::request::Request;
 use crate::connection::Connection;
 use crate::connection::peer::Certified;
-use crate::connection::phase::{Authenticating, Login, Phase};
+use crate::protocol::phase::{Authenticating, Login, Phase};
 use crate::reason::close::CloseReason;
 use crate::reason::recipient::Recipient;
 use crate::reason::violation::Violation;
+use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
 
 /// Handles the first packet of a connection.
 pub fn begin(
+    tenant: &Arc<Tenant>,
     connection: &Arc<Connection>,
     turn: &mut Turn,
     header: FixedHeader,
@@ -48,7 +51,7 @@ pub fn begin(
     if let Err(error) = header.check_from_client(connect.version) {
         return Err(refuse(connection, Recipient::of(&connect), ReasonCode::MalformedPacket, &error));
     }
-    let request = match read(connection, turn, &connect) {
+    let request = match read(tenant, connection, turn, &connect) {
         Ok(request) => request,
         Err(refusal) => {
             if let ConnectRefusal::Limit(limit) = refusal {
@@ -68,7 +71,7 @@ pub fn begin(
             return Err(refuse(connection, request.recipient, ReasonCode::BadAuthenticationMethod, &words));
         }
         let data = connect.properties.authentication_data().map(<[u8]>::to_vec);
-        let Some(exchange) = connection.listener.tenant.users.begin_exchange(method) else {
+        let Some(exchange) = tenant.users.begin_exchange(method) else {
             let words = "authentication method is not known or not turned on";
             let reason = ReasonCode::BadAuthenticationMethod;
             return Err(refuse(connection, request.recipient, reason, &words));
@@ -76,24 +79,33 @@ pub fn begin(
         let begun = Authenticating::new(request, exchange);
         return begun.step(connection, turn, data.as_deref());
     }
+    match login_step(connection, &request, &connect, certified) {
+        LoginStep::Admitted(identity) => accept(connection, request, Ok(identity), turn),
+        LoginStep::Refused(refusal) => accept(connection, request, Err(refusal), turn),
+        LoginStep::Verify(pending) => Ok(Phase::LoggingIn(check_later(connection, request, pending, turn))),
+    }
+}
+
+/// First step of a login by certificate or password.
+fn login_step(
+    connection: &Connection,
+    request: &Request,
+    connect: &Connect<'_>,
+    certified: Option<Certified>,
+) -> LoginStep {
     let login = LoginRequest {
         user_name: connect.user_name,
         password: connect.password,
         client_id: Arc::clone(&request.client_id),
         peer: connection.peer().for_login(),
         anonymous: connection.listener.anonymous,
-        now_ms: turn.core.clock.now().as_millis(),
+        now_ms: connection.listener.core.clock.now().as_millis(),
     };
-    let users = &connection.listener.tenant.users;
-    let step = match certified {
+    let users = &request.tenant.users;
+    match certified {
         None => users.begin_login(&login),
         Some(Certified::User(name)) => users.certified_login(Some(&name), &login),
         Some(Certified::Nobody) => users.certified_login(None, &login),
-    };
-    match step {
-        LoginStep::Admitted(identity) => accept(connection, request, Ok(identity), turn),
-        LoginStep::Refused(refusal) => accept(connection, request, Err(refusal), turn),
-        LoginStep::Verify(pending) => Ok(Phase::LoggingIn(check_later(connection, request, pending, turn))),
     }
 }
 

@@ -7,9 +7,10 @@ use lotmq_codec::ReasonCode;
 
 use crate::client::request::Request;
 use crate::connection::Connection;
-use crate::connection::phase::{Login, Outcome};
 use crate::limits::{LOGIN_CHECK, Limit};
+use crate::protocol::phase::Login;
 use crate::turn::Turn;
+use crate::turn::above::Outcome;
 
 /// Queues the check of a password for the thread of logins.
 pub(super) fn check_later(
@@ -20,7 +21,8 @@ pub(super) fn check_later(
 ) -> Login {
     let outcome = Outcome::default();
     turn.timers.watch(connection.place, turn.now().plus(LOGIN_CHECK));
-    turn.context.tell(|above| above.check_password(connection, pending, Arc::clone(&outcome)));
+    turn.context
+        .tell(|above| above.check_password(&request.tenant, connection, pending, Arc::clone(&outcome)));
     Login { request: Box::new(request), outcome }
 }
 

@@ -16,11 +16,11 @@ use super::discouraged;
 use super::{bounds, resolve_alias};
 use crate::client::stored_packet_id;
 use crate::connection::Connection;
-use crate::connection::phase::{Open, Unfinished};
 use crate::fault::{Fault, is_planted};
 use crate::limits::{
     ALLOWED_TOPIC_BYTES_MAX, EXCHANGES_COUNTED_EACH, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX,
 };
+use crate::protocol::phase::{Open, Unfinished};
 use crate::reason::Discouraged;
 use crate::reason::NotTaken;
 use crate::reason::close::CloseReason;

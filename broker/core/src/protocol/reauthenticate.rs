@@ -12,9 +12,10 @@ use lotmq_codec::{
 use lotmq_session::Time;
 
 use crate::connection::Connection;
-use crate::connection::phase::{Again, Authentication, Open};
+use crate::protocol::phase::{Again, Authentication, Open};
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
+use crate::tenant::Tenant;
 use crate::turn::Turn;
 use crate::turn::arena::Span;
 
@@ -28,15 +29,14 @@ impl Authentication {
     fn exchange(
         &mut self,
         auth: &Auth<'_>,
-        connection: &Connection,
+        (connection, tenant): (&Connection, &Tenant),
         now: Time,
     ) -> Result<&mut Exchange, Violation> {
         check_method(auth, self.method)?;
         match (auth.reason, &self.again) {
             (ReasonCode::ReAuthenticate, None) => {
-                let users = &connection.listener.tenant.users;
                 let exchange =
-                    users.begin_exchange(self.method.name()).ok_or(LoginRefusal::ExchangeFailed)?;
+                    tenant.users.begin_exchange(self.method.name()).ok_or(LoginRefusal::ExchangeFailed)?;
                 let ends = now.plus(connection.listener.connect_timeout());
                 Ok(&mut self.again.insert(Again { exchange, ends }).exchange)
             }
@@ -67,11 +67,12 @@ pub(super) fn handle(
         .and_then(|rare| rare.authentication.as_mut())
         .ok_or(Violation::Unexpected(PacketType::Auth))?;
     // Not the time of the turn, which is up to a tick old: a deadline would be missed by as much.
-    let exchange = authentication.exchange(&received, connection, turn.core.clock.now())?;
+    let exchange =
+        authentication.exchange(&received, (connection, &open.client.tenant), turn.core.clock.now())?;
     let method = exchange.method();
     let before = open.client.identity();
     let login = login_request(connection, before.user.as_deref(), &open.client.client_id);
-    let users = &connection.listener.tenant.users;
+    let users = &open.client.tenant.users;
     let packet = match users.step(exchange, received.properties.authentication_data(), &login) {
         Ok(ExchangeStep::Challenge(data)) => auth(ReasonCode::ContinueAuthentication, method, &data),
         Ok(ExchangeStep::Done { identity, data }) => {
@@ -82,7 +83,9 @@ pub(super) fn handle(
         }
         Err(refusal) => {
             let (client_id, user) = (&*open.client.client_id, before.user.as_deref());
-            turn.context.tell(|above| above.authentication_refused(connection, client_id, user, &refusal));
+            turn.context.tell(|above| {
+                above.authentication_refused(&open.client.tenant, connection, client_id, user, &refusal)
+            });
             return Err(Violation::from(refusal).into());
         }
     };

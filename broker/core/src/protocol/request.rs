@@ -16,6 +16,7 @@ use crate::connection::Connection;
 use crate::limits::Limit;
 use crate::reason::Discouraged;
 use crate::reason::recipient::Recipient;
+use crate::tenant::Tenant;
 use crate::turn::Turn;
 
 /// Reason why a CONNECT is refused before the Client is identified.
@@ -60,6 +61,7 @@ fn check_bounds(limits: &ListenerLimits, connect: &Connect<'_>) -> Result<(), Li
 /// # Errors
 /// [`ConnectRefusal`].
 pub(super) fn read(
+    tenant: &Arc<Tenant>,
     connection: &Connection,
     turn: &Turn,
     connect: &Connect<'_>,
@@ -85,6 +87,7 @@ pub(super) fn read(
     let keep_alive = keep_alive(connect, turn.core.settings.keep_alive_max);
     let expiry = SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum);
     Ok(Request {
+        tenant: Arc::clone(tenant),
         recipient,
         version,
         client_id,

@@ -6,14 +6,14 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, PendingLogin, Scope};
+use lotmq_auth::{Identity, LoginRefusal, PendingLogin, Scope};
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_store::Ticket;
+use parking_lot::Mutex;
 
 use crate::client::Client;
 use crate::client::replay::Pending;
 use crate::connection::Connection;
-use crate::connection::phase::Outcome;
 use crate::reason::NotTaken;
 use crate::reason::close::CloseReason;
 use crate::routing::subscription::Options;
@@ -22,12 +22,16 @@ use crate::turn::Turn;
 use crate::turn::arena::Span;
 use crate::turn::release::Release;
 
+/// Outcome of the check of a password; `None` until it is known.
+pub type Outcome = Arc<Mutex<Option<Result<Identity, LoginRefusal>>>>;
+
 /// The broker above the core, as the core calls it.
 pub trait Above: Send + Sync {
     /// Hook: a CONNECT with this Client Identifier and user was refused with this Reason Code, for a cause given in words.
     fn connect_refused(
         &self,
         turn: &mut Turn,
+        tenant: &Arc<Tenant>,
         connection: &Connection,
         who: (&str, Option<&str>),
         reason: ReasonCode,
@@ -37,6 +41,7 @@ pub trait Above: Send + Sync {
     /// Hook: re-authentication of a Client failed, and its connection ends.
     fn authentication_refused(
         &self,
+        tenant: &Tenant,
         connection: &Connection,
         client_id: &str,
         user: Option<&str>,
@@ -88,7 +93,13 @@ pub trait Above: Send + Sync {
     fn retained_of_tree(&self, tenant: &Tenant, filter: &str, options: Options) -> VecDeque<Pending>;
 
     /// Queues the check of a password; the connection is called when the outcome is known.
-    fn check_password(&self, connection: &Arc<Connection>, pending: PendingLogin, outcome: Outcome);
+    fn check_password(
+        &self,
+        tenant: &Arc<Tenant>,
+        connection: &Arc<Connection>,
+        pending: PendingLogin,
+        outcome: Outcome,
+    );
 
     /// Whether a payload is the command by which users set their own password, which everybody may give.
     fn is_own_password(&self, identity: &Identity, payload: &[u8]) -> bool;

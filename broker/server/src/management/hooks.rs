@@ -20,12 +20,12 @@ use lotmq_core::Above;
 use lotmq_core::client::Client;
 use lotmq_core::client::replay::Pending;
 use lotmq_core::connection::Connection;
-use lotmq_core::connection::phase::Outcome;
 use lotmq_core::reason::NotTaken;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::routing::subscription::Options;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::above::Outcome;
 use lotmq_core::turn::arena::Span;
 use lotmq_core::turn::release::Release;
 
@@ -39,17 +39,19 @@ impl Above for Broker {
     fn connect_refused(
         &self,
         turn: &mut Turn,
+        tenant: &Arc<Tenant>,
         connection: &Connection,
         (client_id, user): (&str, Option<&str>),
         reason: ReasonCode,
         cause: &dyn Display,
     ) {
-        self.authentication_refused(connection, client_id, user, cause);
-        sys::logins::refused(turn, connection, client_id, user, reason as u8);
+        self.authentication_refused(tenant, connection, client_id, user, cause);
+        sys::logins::refused(turn, tenant, connection, (client_id, user), reason as u8);
     }
 
     fn authentication_refused(
         &self,
+        tenant: &Tenant,
         connection: &Connection,
         client_id: &str,
         user: Option<&str>,
@@ -59,7 +61,7 @@ impl Above for Broker {
             let not_local = connection.transport.why_not_local();
             warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %cause, not_local, suppressed, "login refused");
         }
-        let (audit, who) = (&connection.listener.tenant.managed().audit, (user, client_id));
+        let (audit, who) = (&tenant.managed().audit, (user, client_id));
         audit.refused(&self.counters, self.clock.wall_ms(), who, connection.peer(), cause);
     }
 
@@ -136,8 +138,14 @@ impl Above for Broker {
         sys::snapshot(self, tenant, filter, options)
     }
 
-    fn check_password(&self, connection: &Arc<Connection>, pending: PendingLogin, outcome: Outcome) {
-        logins::check(&self.core, &self.logins, connection, pending, outcome);
+    fn check_password(
+        &self,
+        tenant: &Arc<Tenant>,
+        connection: &Arc<Connection>,
+        pending: PendingLogin,
+        outcome: Outcome,
+    ) {
+        logins::check(&self.core, &self.logins, (tenant, connection), pending, outcome);
     }
 
     fn is_own_password(&self, identity: &Identity, payload: &[u8]) -> bool {

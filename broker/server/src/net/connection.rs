@@ -26,11 +26,13 @@ use crate::net::zstd::Zstd;
 use crate::process::this_turn;
 use lotmq_core::connection::peer::Certified;
 use lotmq_core::connection::peer::Peer;
-use lotmq_core::connection::source::{Received, Source};
 use lotmq_core::connection::{Connection, Transport};
 use lotmq_core::limits::Limit;
+use lotmq_core::owner::input::Input;
+use lotmq_core::owner::source::{Received, Source};
 use lotmq_core::owner::step::drive;
 use lotmq_core::reason::close::CloseReason;
+use lotmq_core::tenant::Tenant;
 
 /// Connection by a socket.
 pub(crate) type SocketConnection = Connection<SocketSide>;
@@ -43,6 +45,7 @@ pub(crate) struct SocketSide {
     pub(crate) listener: Admission,
     /// Layers between the socket and MQTT; none for plain TCP. Set before any other thread knows the connection.
     layers: OnceLock<Box<Mutex<Layers>>>,
+    input: Mutex<Input>,
 }
 
 /// Connection that was just accepted.
@@ -93,6 +96,7 @@ impl SocketSide {
             accepted_from: peer,
             layers: Layers::of(&listener, now)?.map_or_else(OnceLock::new, OnceLock::from),
             listener,
+            input: Mutex::default(),
         };
         Ok(Connection::new(number, home, terms, side))
     }
@@ -145,6 +149,10 @@ impl Transport for SocketSide {
         let len = layers.lock().look_for_end(&self.stream, &self.listener, &mut bytes)?;
         kept.extend_from_slice(&bytes[..len]);
         Ok(())
+    }
+
+    fn check_present(&self) -> Result<(), CloseReason> {
+        self.input.lock().look_for_end(self)
     }
 
     fn keeps_place(&self, is_administrator: &dyn Fn() -> bool) -> bool {
@@ -239,6 +247,14 @@ impl Transport for SocketSide {
 }
 
 impl Source for SocketSide {
+    fn input(&self) -> &Mutex<Input> {
+        &self.input
+    }
+
+    fn tenant(&self) -> &Arc<Tenant> {
+        &self.listener.tenant
+    }
+
     fn is_in_handshake(&self) -> bool {
         self.layers().is_some_and(|layers| layers.lock().is_in_tls_handshake())
     }

@@ -28,10 +28,10 @@ use super::validity;
 use super::websocket::WebSocket;
 use super::zstd::Zstd;
 use lotmq_core::connection::peer::Certified;
-use lotmq_core::connection::source::Received;
 #[cfg(doc)]
 use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
 use lotmq_core::limits::{Limit, READ_BYTES_MAX};
+use lotmq_core::owner::source::Received;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
 use lotmq_core::turn::output::Output;
 

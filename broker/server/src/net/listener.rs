@@ -14,6 +14,7 @@ use super::half_open::HalfOpen;
 use lotmq_core::connection::ListenerTerms;
 use lotmq_core::connection::peer::Peer;
 use lotmq_core::limits::unfinished::Unfinished;
+use lotmq_core::tenant::Tenant;
 
 /// Listener, with all that its connections have in common.
 pub(crate) struct Listener {
@@ -28,6 +29,8 @@ pub(crate) struct Listener {
     pub(crate) partial_bytes: Unfinished,
     /// Gate for its connections.
     pub(crate) gate: Gate,
+    /// Tenant of all Clients that come there.
+    pub(crate) tenant: Arc<Tenant>,
     /// Addresses that connections come from.
     pub(crate) addresses: Addresses,
     /// Present when its connections are encrypted.

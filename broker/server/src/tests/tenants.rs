@@ -28,7 +28,7 @@ fn listen(running: &Running, name: &str) -> SocketAddr {
     let address = socket.local_addr().unwrap();
     let plan = &broker.config.listeners()[0];
     let mut listener = running.server.listener(&broker.config, plan).unwrap();
-    Arc::get_mut(&mut listener.terms).unwrap().tenant = tenant;
+    listener.tenant = tenant;
     let served = broker.net.listening.add(Arc::new(listener), ListeningSocket::Tcp(socket));
     broker.net.shards[0].listen(serve(served));
     address

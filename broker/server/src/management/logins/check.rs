@@ -10,30 +10,30 @@ use super::{Check, GivenUp, Logins};
 use crate::management::accounts;
 use lotmq_core::Core;
 use lotmq_core::connection::Connection;
-use lotmq_core::connection::phase::Outcome;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::above::Outcome;
 
 /// Queues the check of a password; the connection is called when the outcome is known.
 pub(crate) fn check(
     core: &Arc<Core>,
     logins: &Logins,
-    connection: &Arc<Connection>,
+    (tenant, connection): (&Arc<Tenant>, &Arc<Connection>),
     pending: PendingLogin,
     outcome: Outcome,
 ) {
     let origin = pending.origin();
     // Weak, so that those who have left leave their descriptors.
     let (owner, waiting) = (Arc::downgrade(connection), Arc::downgrade(connection));
-    let core = Arc::clone(core);
+    let (core, tenant) = (Arc::clone(core), Arc::clone(tenant));
     let (checked, given_up) = (Arc::clone(&outcome), outcome);
     let run = move || {
         let Some(owner) = owner.upgrade() else { return core.counters.logins_abandoned.add(1) };
-        if let Err(reason) = owner.check_present() {
+        if let Err(reason) = owner.transport.check_present() {
             core.counters.logins_abandoned.add(1);
             return owner.request_close(reason);
         }
-        *checked.lock() = Some(verify(pending, &owner.listener.tenant, &core));
+        *checked.lock() = Some(verify(pending, &tenant, &core));
         owner.call_owner();
     };
     let give_up = move |why| {

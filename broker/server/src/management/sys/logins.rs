@@ -29,13 +29,12 @@ pub(crate) fn disconnected(turn: &mut Turn, client: &Client, connection: &Connec
 /// Publishes that a CONNECT was refused, with this Reason Code.
 pub(crate) fn refused(
     turn: &mut Turn,
+    tenant: &Arc<Tenant>,
     connection: &Connection,
-    client_id: &str,
-    user: Option<&str>,
+    (client_id, user): (&str, Option<&str>),
     code: u8,
 ) {
-    let tenant = Arc::clone(&connection.listener.tenant);
-    event(turn, &tenant, ("refused", code), client_id, user, connection);
+    event(turn, tenant, ("refused", code), client_id, user, connection);
 }
 
 fn event(

@@ -14,9 +14,9 @@ use lotmq_codec::{
     encode_connect, encode_pingreq, encode_publish, encode_subscribe, fixed_header,
 };
 use lotmq_config::Config;
-use lotmq_core::connection::in_memory::{InMemory, Wire};
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
+use lotmq_core::owner::in_memory::{InMemory, Wire};
 use lotmq_core::owner::open::OpenConnections;
 use lotmq_core::owner::step;
 use lotmq_core::turn::Turn;
@@ -59,7 +59,6 @@ impl LocalClient {
         let terms = Arc::new(ListenerTerms {
             name: "embedded",
             core: Arc::clone(&broker.core),
-            tenant: broker.tenants.default_tenant(),
             limits: config.limits.for_all(),
             reached: broker.limits.add("embedded"),
             anonymous: AnonymousLogin::FromEverywhere,
@@ -72,7 +71,7 @@ impl LocalClient {
         let wire = Arc::new(Mutex::new(Wire::default()));
         wire.lock().has_room(usize::MAX);
         let first_look = broker.clock.now().plus(terms.connect_timeout());
-        let transport = InMemory(Arc::clone(&wire));
+        let transport = InMemory::new(&wire, &broker.tenants.default_tenant());
         let connection = Arc::new(Connection::new(1, (home.number, place), terms, transport));
         this_turn::with(|turn| open.enter(&connection, first_look, turn));
         let mut client = Self {

@@ -12,12 +12,14 @@ use lotmq_session::Time;
 use lotmq_zstd::Offer;
 use parking_lot::Mutex;
 
-use super::Transport;
-use super::peer::Peer;
+use super::input::Input;
 use super::source::{Received, Source};
+use crate::connection::Transport;
 use crate::connection::peer::Certified;
+use crate::connection::peer::Peer;
 use crate::limits::Limit;
 use crate::reason::close::CloseReason;
+use crate::tenant::Tenant;
 
 /// Both directions of a connection within the process, as its peer sees them.
 #[derive(Default)]
@@ -72,7 +74,18 @@ impl Wire {
 }
 
 /// The broker's end of a [`Wire`].
-pub struct InMemory(pub Arc<Mutex<Wire>>);
+pub struct InMemory {
+    wire: Arc<Mutex<Wire>>,
+    input: Mutex<Input>,
+    tenant: Arc<Tenant>,
+}
+
+impl InMemory {
+    /// End of this wire, whose Client is one of `tenant`.
+    pub fn new(wire: &Arc<Mutex<Wire>>, tenant: &Arc<Tenant>) -> Self {
+        Self { wire: Arc::clone(wire), input: Mutex::default(), tenant: Arc::clone(tenant) }
+    }
+}
 
 impl Transport for InMemory {
     fn peer(&self) -> Peer {
@@ -92,8 +105,12 @@ impl Transport for InMemory {
     }
 
     fn look_for_end(&self, _: &mut Vec<u8>) -> Result<(), CloseReason> {
-        let wire = self.0.lock();
+        let wire = self.wire.lock();
         if wire.is_ended && wire.arrived.is_empty() { Err(CloseReason::PeerClosed) } else { Ok(()) }
+    }
+
+    fn check_present(&self) -> Result<(), CloseReason> {
+        self.input.lock().look_for_end(self)
     }
 
     fn keeps_place(&self, _: &dyn Fn() -> bool) -> bool {
@@ -119,7 +136,7 @@ impl Transport for InMemory {
     }
 
     fn send(&self, bytes: &[IoSlice<'_>]) -> usize {
-        let mut wire = self.0.lock();
+        let mut wire = self.wire.lock();
         let mut sent = 0;
         for slice in bytes {
             let len = wire.write(slice);
@@ -132,7 +149,7 @@ impl Transport for InMemory {
     }
 
     fn poll_send(&self, bytes: &[u8], cx: &mut Context<'_>) -> Poll<Result<usize, CloseReason>> {
-        let mut wire = self.0.lock();
+        let mut wire = self.wire.lock();
         if wire.is_ended {
             return Poll::Ready(Err(CloseReason::NetworkError));
         }
@@ -159,17 +176,25 @@ impl Transport for InMemory {
     }
 
     fn write_directly(&self, packet: &[u8]) {
-        self.0.lock().write(packet);
+        self.wire.lock().write(packet);
     }
 }
 
 impl Source for InMemory {
+    fn input(&self) -> &Mutex<Input> {
+        &self.input
+    }
+
+    fn tenant(&self) -> &Arc<Tenant> {
+        &self.tenant
+    }
+
     fn is_in_handshake(&self) -> bool {
         false
     }
 
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<Result<(), CloseReason>> {
-        let mut wire = self.0.lock();
+        let mut wire = self.wire.lock();
         if wire.arrived.is_empty() && !wire.is_ended {
             wire.reader = Some(cx.waker().clone());
             return Poll::Pending;
@@ -178,7 +203,7 @@ impl Source for InMemory {
     }
 
     fn read(&self, target: &mut [u8]) -> Result<Received, CloseReason> {
-        let mut wire = self.0.lock();
+        let mut wire = self.wire.lock();
         let len = target.len().min(wire.arrived.len());
         if len == 0 && wire.is_ended {
             return Err(CloseReason::PeerClosed);
@@ -206,6 +231,6 @@ impl Source for InMemory {
     fn leave(&self) {}
 
     fn close(&self, _: &CloseReason, _: bool) {
-        self.0.lock().is_closed = true;
+        self.wire.lock().is_closed = true;
     }
 }

@@ -1,14 +1,18 @@
 //! Owner's side of a transport: reading from it, judging its silence, and ending it.
 //!
-//! Called without dispatch: who drives a connection knows the kind of its transport (see [`drive`](crate::owner::step::drive)).
+//! Called without dispatch: who drives a connection knows the kind of its transport (see [`drive`](super::step::drive)).
 
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use lotmq_session::Time;
+use parking_lot::Mutex;
 
-use super::Transport;
+use super::input::Input;
+use crate::connection::Transport;
 use crate::limits::Limit;
 use crate::reason::close::CloseReason;
+use crate::tenant::Tenant;
 
 /// Result of one read.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +25,12 @@ pub struct Received {
 
 /// Transport in the hands of the connection's owner.
 pub trait Source: Transport {
+    /// Input of the connection. Locked by the owner, and for a look by who checks its Client's password, always before a Client's state and never after.
+    fn input(&self) -> &Mutex<Input>;
+
+    /// Tenant of the Client that comes here.
+    fn tenant(&self) -> &Arc<Tenant>;
+
     /// Whether the next input belongs to a handshake whose keys have to be computed, as that of TLS.
     fn is_in_handshake(&self) -> bool;
 

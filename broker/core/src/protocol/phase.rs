@@ -15,15 +15,18 @@ use parking_lot::Mutex;
 use crate::client::Client;
 use crate::client::request::Request;
 use crate::client::suback::Granted;
-use crate::connection::topic_alias::TopicAliases;
 use crate::limits::ClientRate;
+use crate::protocol::topic_alias::TopicAliases;
 use crate::routing::fan_out::Remainder;
 use crate::routing::route::{Asking, Route};
 use crate::routing::subscription::Options;
+use crate::turn::above::Outcome;
 
 /// Phase of a connection.
+#[derive(Default)]
 pub enum Phase {
     /// Nothing or a part of CONNECT has come.
+    #[default]
     New,
     /// CONNECT was read; an exchange of AUTH packets identifies the Client.
     Authenticating(Box<Authenticating>),
@@ -159,9 +162,6 @@ pub struct Authenticating {
     pub(crate) request: Box<Request>,
     pub(crate) exchange: Exchange,
 }
-
-/// Outcome of the check of a password; `None` until it is known.
-pub type Outcome = Arc<Mutex<Option<Result<Identity, LoginRefusal>>>>;
 
 /// Login that waits for the check of its password or, after that, for its session.
 pub struct Login {

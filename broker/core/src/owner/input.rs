@@ -1,22 +1,18 @@
 //! Input of a connection: what has come and is not handled yet, and the phase that it is in.
 
-use super::Transport;
-use crate::connection::phase::{Open, Phase};
+use crate::connection::Transport;
+use crate::protocol::phase::{Open, Phase};
 use crate::reason::close::CloseReason;
 
-/// Input state of a connection, used by its owner alone, and for a moment by the thread that checks its password.
-pub(crate) struct Input {
+/// Input state of a connection, used by its owner alone, and for a moment by the thread that checks its password. By default nothing has come.
+#[derive(Default)]
+pub struct Input {
     /// Bytes of an incomplete packet, or of packets that wait.
     pub(crate) partial: Vec<u8>,
     pub(crate) phase: Phase,
 }
 
 impl Input {
-    /// State of a connection that has received nothing.
-    pub(crate) fn new() -> Self {
-        Self { partial: Vec::new(), phase: Phase::New }
-    }
-
     /// Whether whole packets wait until throttling ends.
     pub(crate) fn has_waiting(&self) -> bool {
         let Phase::Open(open) = &self.phase else { return false };
@@ -46,7 +42,7 @@ impl Input {
     ///
     /// # Errors
     /// Why it has ended.
-    pub(crate) fn look_for_end(&mut self, transport: &(impl Transport + ?Sized)) -> Result<(), CloseReason> {
+    pub fn look_for_end(&mut self, transport: &(impl Transport + ?Sized)) -> Result<(), CloseReason> {
         if self.partial.is_empty() { transport.look_for_end(&mut self.partial) } else { Ok(()) }
     }
 }
