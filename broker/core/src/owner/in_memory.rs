@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 use std::io::IoSlice;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
@@ -15,8 +15,7 @@ use parking_lot::Mutex;
 use super::input::Input;
 use super::source::{Received, Source};
 use crate::connection::Transport;
-use crate::connection::peer::Certified;
-use crate::connection::peer::Peer;
+use crate::connection::peer::{Certified, Peer};
 use crate::limits::Limit;
 use crate::reason::close::CloseReason;
 use crate::tenant::Tenant;
@@ -34,6 +33,10 @@ pub struct Wire {
     pub room: usize,
     /// The broker has closed it.
     pub is_closed: bool,
+    /// Address that it comes from; `None` for this machine's.
+    pub address: Option<IpAddr>,
+    /// User that the peer is known to be without a password.
+    pub certified: Option<Certified>,
     reader: Option<Waker>,
     writer: Option<Waker>,
 }
@@ -89,7 +92,8 @@ impl InMemory {
 
 impl Transport for InMemory {
     fn peer(&self) -> Peer {
-        Peer::Tcp(SocketAddr::from((Ipv4Addr::LOCALHOST, 40_000)))
+        let address = self.wire.lock().address.unwrap_or(Ipv4Addr::LOCALHOST.into());
+        Peer::Tcp(SocketAddr::from((address, 40_000)))
     }
 
     fn why_not_local(&self) -> Option<String> {
@@ -97,7 +101,7 @@ impl Transport for InMemory {
     }
 
     fn certified(&self) -> Option<Certified> {
-        None
+        self.wire.lock().certified.clone()
     }
 
     fn certificate_ends_ms(&self) -> Option<u64> {
