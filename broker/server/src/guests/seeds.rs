@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use lotmq_auth::built_in::SEEDS;
 use lotmq_definitions::{Definition, DefinitionKind, NewDefinition, OnExisting, Origin};
 use lotmq_store::{Batch, Op, QuarantineRow, SettingRow};
 use tracing::{error, warn};
 
-use super::compile::CompiledDefinition;
+use super::compile::{CompiledDefinition, DeployError, Loader};
 use super::hosting::Hosting;
 use super::install::install;
 use lotmq_core::tenant::Tenant;
@@ -54,10 +55,25 @@ pub(crate) fn restore(
     batch: &mut Batch,
 ) -> Vec<Arc<Definition>> {
     let mut deployed = Vec::new();
-    for seed in SEEDS {
+    for (name, compiled) in compiled(hosting.loader(), hosting.definitions_now().wall, existing) {
+        match compiled.and_then(|compiled| install(tenant, hosting, compiled, batch)) {
+            Ok(installed) => deployed.push(installed.definition),
+            Err(error) => warn!(tenant = &*tenant.name, definition = name, %error, "rule not deployed"),
+        }
+    }
+    deployed
+}
+
+/// Compiles the rules of a fresh installation, each with its name.
+pub(crate) fn compiled(
+    loader: Loader<'_>,
+    installed_at: Timestamp,
+    existing: OnExisting,
+) -> impl Iterator<Item = (&'static str, Result<CompiledDefinition, DeployError>)> {
+    SEEDS.iter().filter_map(move |seed| {
         let options = lot_to_wasm::CompileOptions::default();
         let mut compilation = lot_to_wasm::compile(seed.source, &options);
-        let Some(output) = compilation.entities.pop().and_then(|entity| entity.output) else { continue };
+        let output = compilation.entities.pop().and_then(|entity| entity.output)?;
         let new = NewDefinition {
             kind: DefinitionKind::Rule,
             name: seed.name.into(),
@@ -65,16 +81,11 @@ pub(crate) fn restore(
             origin: Origin::AdHoc,
             owner: None,
             facts: Arc::new(output.facts),
-            installed_at: hosting.definitions_now().wall,
+            installed_at,
             order: None,
         };
-        let compiled = CompiledDefinition::of_entity(hosting.loader(), &output.component, new, existing);
-        match compiled.and_then(|compiled| install(tenant, hosting, compiled, batch)) {
-            Ok(installed) => deployed.push(installed.definition),
-            Err(error) => warn!(tenant = &*tenant.name, definition = seed.name, %error, "rule not deployed"),
-        }
-    }
-    deployed
+        Some((seed.name, CompiledDefinition::of_entity(loader, &output.component, new, existing)))
+    })
 }
 
 /// Whether a rule is one of a fresh installation.
