@@ -240,10 +240,11 @@ fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
     std::fs::write(path("sends.lot"), sends).unwrap();
     let checked = lotmq(&["check", &path("all.lot")]);
     assert!(checked.output().ends_with("ok (action Send, model Reading, rule Gate)"), "{}", checked.stdout);
-    // What is further down is there when messages come; a rule has nobody to be asked about.
-    let ran = lotmq(&["run", &path("all.lot"), "--in", "in=7"]);
-    assert_eq!(ran.output(), "out {\"v\":7}");
-    assert_eq!(ran.stderr, "warning: rule Gate is not asked: only a broker has clients to ask about");
+    // What is further down is there when messages come, and the rule is asked.
+    let ran = lotmq(&["run", &path("all.lot"), "--in", "in=7", "--in", "else=7"]);
+    assert_eq!((ran.output(), &*ran.stderr), ("", "denied Publish in to anonymous as lotmq-run"));
+    let ran = lotmq(&["run", &path("all.lot"), "-u", "root", "--in", "in=7"]);
+    assert_eq!((ran.output(), &*ran.stderr), ("out {\"v\":7}", ""));
     let waits = lotmq(&["run", &path("sends.lot"), "--in", "in=7"]);
     assert_eq!((waits.output(), waits.status.code()), ("", Some(0)));
     let lacking = "warning: action Send waits for Model Reading, which the program does not have";

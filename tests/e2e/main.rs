@@ -58,6 +58,7 @@ mod route_ingest;
 mod rows;
 mod rule_modules;
 mod rules;
+mod rules_tested;
 mod same_as_broker;
 mod sessions;
 mod slow_client;

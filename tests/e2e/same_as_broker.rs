@@ -1,8 +1,8 @@
-//! `lotmq run` does what a broker does: the same recorded traffic through both, and every byte of what comes out compared, in order.
+//! `lotmq run` does what a broker does: the same recorded traffic through both, and every byte of what comes out compared, in order, with all that rules deny.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
 use lotmq_codec::{Properties, RetainHandling, SubscriptionOptions};
 use lotmq_test_support::{Broker, Program, WAIT_MAX};
 use serde_json::{Value, json};
@@ -209,21 +209,23 @@ fn through_run(row: &Row, program: &str, recording: &str) -> Vec<Out> {
     let seconds = row.time.0.to_string();
     let arguments = ["run", program, "--replay", recording, "--for", &seconds, "--json"];
     let ran = Program::run(LOTMQ, &arguments).unwrap();
-    let out = |line: &str| {
-        let message: Value = serde_json::from_str(line).unwrap();
-        let text = |name: &str| message[name].as_str().map(str::to_owned);
-        let payload = match text("payload") {
-            Some(payload) => payload.into_bytes(),
-            None => BASE64_STANDARD.decode(text("base64").unwrap()).unwrap(),
-        };
-        Out {
-            topic: text("topic").unwrap(),
-            payload,
-            qos: message["qos"].as_u64().unwrap(),
-            retain: message["retain"].as_bool().unwrap(),
-        }
-    };
     ran.stdout.lines().map(out).collect()
+}
+
+/// A message as `lotmq run --json` prints it.
+fn out(line: &str) -> Out {
+    let message: Value = serde_json::from_str(line).unwrap();
+    let text = |name: &str| message[name].as_str().map(str::to_owned);
+    let payload = match text("payload") {
+        Some(payload) => payload.into_bytes(),
+        None => BASE64_STANDARD.decode(text("base64").unwrap()).unwrap(),
+    };
+    Out {
+        topic: text("topic").unwrap(),
+        payload,
+        qos: message["qos"].as_u64().unwrap(),
+        retain: message["retain"].as_bool().unwrap(),
+    }
 }
 
 /// What comes out of a broker, by a Client that is told of everything but what it sent itself, as it was published.
@@ -292,4 +294,170 @@ fn the_same_traffic_gives_the_same_in_lotmq_run_and_in_a_broker() {
         assert_eq!(ran.len(), expected, "{}: {ran:#?}", row.name);
         assert_eq!(ran, through_broker(row, &program), "{}", row.name);
     }
+}
+
+/// Something that came of a message: what a definition published because of it, or that rules denied it.
+#[derive(Debug, PartialEq)]
+enum Came {
+    Out(Out),
+    Denied { scope: String, topic: Option<String>, user: Option<String>, client_id: String },
+}
+
+const RULES: &str = r#"DEFINE RULE Writers WITH PRIORITY 100 FOR Publish TO TOPIC "plant/#"
+    IF USER IN GROUP "ops" THEN
+        ALLOW
+    ELSE
+        DENY
+DEFINE RULE Own WITH PRIORITY 100 FOR Publish TO TOPIC "dev/+/#"
+    IF CLIENTID IS TOPIC POSITION 2 THEN
+        ALLOW
+    ELSE
+        DENY
+DEFINE RULE Gate WITH PRIORITY 120 FOR Publish TO TOPIC "cmd/#"
+    IF GET TOPIC "state/locked" IS "true" THEN
+        DENY
+    ELSE IF PAYLOAD > 100 THEN
+        DENY
+    ELSE
+        ALLOW
+DEFINE RULE Bob WITH PRIORITY 150 FOR Publish
+    IF USER IS "bob" AND TOPIC STARTS_WITH "shared" THEN
+        DENY
+DEFINE RULE Admission WITH PRIORITY 100 FOR Connect
+    IF CLIENTID STARTS_WITH "thief" THEN
+        DENY
+DEFINE RULE Undecided WITH PRIORITY 100 FOR Publish TO TOPIC "guarded/#"
+    IF MODULE "guard" THEN
+        ALLOW
+DEFINE ACTION Tell
+ON TOPIC "+/+/#" DO
+    PUBLISH TOPIC "told" WITH TOPIC + " " + PAYLOAD
+DEFINE ACTION Lock
+ON TOPIC "lock" DO
+    KEEP TOPIC "locks" WITH (GET TOPIC "locks" AS INT) + 1
+    PUBLISH TOPIC "state/locked" WITH PAYLOAD
+DEFINE ACTION Speed
+ON TOPIC "cmd/+" DO
+    PUBLISH TOPIC "plant/" + TOPIC POSITION 2 WITH PAYLOAD AND QOS = 2
+"#;
+
+/// User and Client Identifier, topic and payload, and how many messages come out because of it: `None` where it is denied.
+type Asked = (Option<&'static str>, &'static str, &'static str, &'static str, Option<usize>);
+
+const ASKED: &[Asked] = &[
+    (Some("ann"), "a", "plant/line1", "1", Some(1)),
+    (Some("bob"), "b", "plant/line1", "2", None),
+    (None, "x", "plant/line1", "3", None),
+    (None, "c1", "dev/c1/t", "4", Some(1)),
+    (None, "c1", "dev/c2/t", "5", None),
+    (Some("root"), "r", "dev/c2/t", "6", Some(1)),
+    (None, "thief1", "anything", "7", None),
+    (Some("bob"), "b", "shared/x", "8", None),
+    (Some("bob"), "b", "else/x", "9", Some(1)),
+    (None, "x", "guarded/x", "10", None),
+    // What the definition publishes then, its owner may publish.
+    (None, "x", "cmd/speed", "50", Some(3)),
+    (None, "x", "cmd/speed", "500", None),
+    (None, "x", "lock", "true", Some(2)),
+    (None, "x", "cmd/speed", "50", None),
+    (None, "x", "lock", "false", Some(2)),
+    (None, "x", "cmd/speed", "50", Some(3)),
+];
+
+/// What comes of all that is [asked](ASKED) in `lotmq run`.
+fn asked_in_run(program: &str, recording: &str) -> Vec<Came> {
+    let arguments = ["run", program, "--replay", recording, "--json", "-u", "ann", "--group", "ops"];
+    let ran = Program::run(LOTMQ, &arguments).unwrap();
+    let came = |line: &str| {
+        let message: Value = serde_json::from_str(line).unwrap();
+        let text = |name: &str| message[name].as_str().map(str::to_owned);
+        match text("denied") {
+            None => Came::Out(out(line)),
+            Some(scope) => Came::Denied {
+                scope,
+                topic: text("topic"),
+                user: text("username"),
+                client_id: text("client_id").unwrap(),
+            },
+        }
+    };
+    ran.stdout.lines().map(came).collect()
+}
+
+/// What comes of it in a broker.
+fn asked_in_broker(program: &str) -> Vec<Came> {
+    let broker = broker();
+    for user in ["ann", "bob"] {
+        broker.command_ok(&format!("-addUser {user} pw"));
+    }
+    broker.command_ok("-addUserToGroup ann ops");
+    deploy(&broker, program);
+    let mut observer = broker.root("observer");
+    let options = SubscriptionOptions {
+        qos: QoS::ExactlyOnce,
+        no_local: false,
+        retain_as_published: true,
+        retain_handling: RetainHandling::DoNotSend,
+    };
+    observer.subscribe(&[("#", options)], Properties::EMPTY).unwrap();
+    let mut all = Vec::new();
+    for &(user, client_id, topic, payload, outputs) in ASKED {
+        let options = ConnectOptions::v5(client_id);
+        let options = match user {
+            Some("root") => options.user("root", "coreflux"),
+            Some(user) => options.user(user, "pw"),
+            None => options,
+        };
+        let denied = |scope: &str, topic: Option<&str>| Came::Denied {
+            scope: scope.to_owned(),
+            topic: topic.map(str::to_owned),
+            user: user.map(str::to_owned),
+            client_id: client_id.to_owned(),
+        };
+        let Ok(mut client) = Client::connect(broker.address(), &options) else {
+            all.push(denied("Connect", None));
+            continue;
+        };
+        let reason = client.publish(&Publication::new(topic, payload).qos(QoS::AtLeastOnce)).unwrap();
+        let Some(outputs) = outputs else {
+            assert_eq!(reason, ReasonCode::NotAuthorized, "{topic} {payload}");
+            all.push(denied("Publish", Some(topic)));
+            continue;
+        };
+        assert!(!reason.is_failure(), "{topic} {payload}: {reason:?}");
+        let mut came = Vec::new();
+        // The message itself first.
+        receive(&mut observer, outputs + 1, &mut came);
+        assert_eq!((&*came[0].topic, &*came[0].payload), (topic, payload.as_bytes()));
+        all.extend(came.drain(1..).map(Came::Out));
+    }
+    all
+}
+
+#[test]
+fn rules_decide_the_same_in_lotmq_run_and_in_a_broker() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let program = write("program.lot", RULES);
+    let line = |&(user, client_id, topic, payload, _): &Asked| {
+        let mut line = json!({ "at": "2026-01-15T10:00:00Z", "topic": topic, "payload": payload, "qos": 1 });
+        line["client_id"] = client_id.into();
+        if let Some(user) = user {
+            line["username"] = user.into();
+        }
+        format!("{line}\n")
+    };
+    let recording = write("traffic.jsonl", &ASKED.iter().map(line).collect::<String>());
+    let ran = asked_in_run(&program, &recording);
+    let denied = |came: &&Came| matches!(came, Came::Denied { .. });
+    assert_eq!(
+        ran.iter().filter(denied).count(),
+        ASKED.iter().filter(|asked| asked.4.is_none()).count(),
+        "{ran:#?}"
+    );
+    assert_eq!(ran, asked_in_broker(&program));
 }

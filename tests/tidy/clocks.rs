@@ -75,7 +75,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/process/watchdog.rs", "threads that stand still"),
     ("broker/server/src/server.rs", "patience at a stop"),
     ("broker/server/src/server/embedded.rs", "patience with a run"),
-    ("broker/server/src/server/embedded/client.rs", "through the clock of its broker"),
+    ("broker/server/src/server/embedded/clients.rs", "through the clock of its broker"),
     ("broker/server/src/server/embedded/time.rs", "is a clock"),
     ("broker/server/src/server/admin/permits.rs", "idle connections"),
     ("broker/server/src/server/admin/pulse.rs", "threads that stand still"),

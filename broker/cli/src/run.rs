@@ -9,13 +9,16 @@ use clap::Args;
 use lot_to_wasm::Form;
 use lotmq_connect::Url;
 use lotmq_project::Project;
-use lotmq_runner::{Embedding, Player, Program, Start, read_recording};
+use lotmq_runner::{ClientIdentity, Embedding, Player, Program, Start, read_recording};
 use lotmq_server::runs_route_type;
 use lotmq_terminal::{Exit, output, seconds};
 
 /// Run a LoT program without a broker and print what it publishes.
 ///
 /// As in: lotmq run heater.lot --in plant/t=31. Definitions trigger one another as in the broker; time stands still but for --for.
+///
+/// Messages come from an anonymous client `lotmq-run`, unless --username or --id say otherwise; rules decide about them as in a new broker, and what they deny
+/// is told. What definitions do is done as by those of `root`.
 ///
 /// With --record it runs beside a broker, on what arrives there, and writes that to a file; with --replay it runs on such a file at once, by the
 /// clock of the recording.
@@ -33,6 +36,15 @@ pub(crate) struct RunArgs {
     /// Messages from standard input too, TOPIC=PAYLOAD on each line
     #[arg(short = 'l', long)]
     stdin_line: bool,
+    /// User of the client that messages come from, whom rules are asked about
+    #[arg(short = 'u', long, value_parser = name)]
+    username: Option<String>,
+    /// A group of that user; may be given several times
+    #[arg(long = "group", value_name = "GROUP", requires = "username")]
+    groups: Vec<String>,
+    /// Identifier of the client that messages come from [default: the user name, else lotmq-run]
+    #[arg(short = 'i', long, value_parser = name)]
+    id: Option<String>,
     /// Call an action after the messages; inputs as a JSON object
     #[arg(long = "call", value_name = "ACTION[=JSON]")]
     calls: Vec<String>,
@@ -78,6 +90,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let program = Program::compile(&embedding, compiled)?;
     if let (Some(file), Some(broker)) = (&args.record, &args.broker) {
         let mut player = Player::start(&embedding, &program, Start::here_and_now(), args.json)?;
+        args.name_client(&mut player)?;
         let time = (args.seconds > 0.0).then(|| Duration::from_secs_f64(args.seconds));
         player.record(broker, file, args.count, time)?;
         return Ok(player.exit());
@@ -87,6 +100,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let first = recording.peek().and_then(|first| first.as_ref().ok());
     let start = first.map_or_else(Start::here_and_now, |first| Start::here_at(first.at));
     let mut player = Player::start(&embedding, &program, start, args.json)?;
+    args.name_client(&mut player)?;
     for (topic, payload) in args.all_messages()? {
         player.publish(&topic, payload.as_bytes())?;
     }
@@ -101,7 +115,19 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     Ok(player.exit())
 }
 
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() { Err("a name is not empty".to_owned()) } else { Ok(text.to_owned()) }
+}
+
 impl RunArgs {
+    fn name_client(&self, player: &mut Player) -> anyhow::Result<()> {
+        if self.username.is_none() && self.id.is_none() {
+            return Ok(());
+        }
+        let client = ClientIdentity::of(self.username.clone(), self.id.clone(), None);
+        player.publishes_as(client, &self.groups)
+    }
+
     fn all_messages(&self) -> anyhow::Result<Vec<(String, String)>> {
         let mut messages = self.messages.clone();
         if self.stdin_line {

@@ -7,11 +7,18 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
-use lotmq_codec::PropertyBuf;
+use lotmq_codec::{PropertyBuf, QoS};
 use lotmq_router::{topic_filter_valid, topic_name_valid};
+use lotmq_server::embedded::ClientIdentity;
 use serde::Deserialize;
 
 use crate::properties::{CaseProperties, KEYS};
+
+/// The keys that say which Client does something.
+const CLIENT_KEYS: [&str; 3] = ["username", "client_id", "endpoint"];
+
+/// What rules may be seen to deny here.
+const SCOPES: [&str; 5] = ["Connect", "Publish", "PublishSys", "Subscribe", "SubscribeSys"];
 
 /// When a case begins that does not say when.
 const AT: &str = "2026-01-01T00:00:00Z";
@@ -25,7 +32,20 @@ const PASS_MAX: Duration = Duration::from_secs(8_784 * 3600);
 pub(crate) struct Cases {
     /// The program, seen from the file.
     pub(crate) program: Option<String>,
+    /// What rules know of users, by name.
+    #[serde(default)]
+    pub(crate) users: BTreeMap<String, CaseUser>,
     pub(crate) case: Vec<Case>,
+}
+
+/// What rules know of a user.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CaseUser {
+    #[serde(default)]
+    pub(crate) groups: Vec<String>,
+    #[serde(default)]
+    pub(crate) properties: BTreeMap<String, Payload>,
 }
 
 /// One case.
@@ -59,9 +79,26 @@ pub(crate) struct Case {
 #[derive(Debug, Deserialize)]
 #[serde(try_from = "toml::Table")]
 pub(crate) enum Step {
-    Message { topic: Topic, payload: Payload, properties: PropertyBuf },
-    Pass { pass: String },
-    Call { call: String, inputs: BTreeMap<String, toml::Value> },
+    Message {
+        topic: Topic,
+        payload: Payload,
+        qos: QoS,
+        retain: bool,
+        properties: PropertyBuf,
+        /// Its Client, where one is named.
+        from: Option<ClientIdentity>,
+    },
+    Subscribe {
+        filter: Filter,
+        client: ClientIdentity,
+    },
+    Pass {
+        pass: String,
+    },
+    Call {
+        call: String,
+        inputs: BTreeMap<String, toml::Value>,
+    },
 }
 
 impl TryFrom<toml::Table> for Step {
@@ -69,18 +106,26 @@ impl TryFrom<toml::Table> for Step {
 
     fn try_from(table: toml::Table) -> Result<Self, String> {
         let mut keys = Keys { table, of: "a step" };
-        let kind = keys.first_of(&["topic", "pass", "call"])?;
+        let kind = keys.first_of(&["topic", "subscribe", "pass", "call"])?;
         let step = match kind {
             "topic" => Step::Message {
                 topic: keys.text("topic")?.try_into()?,
                 payload: keys.payload("payload")?,
+                qos: keys.qos()?,
+                retain: keys.boolean("retain")?.unwrap_or_default(),
                 properties: keys.properties()?.encoded().map_err(|error| error.to_string())?,
+                from: keys.client()?,
+            },
+            "subscribe" => Step::Subscribe {
+                filter: keys.text("subscribe")?.try_into()?,
+                client: keys.client()?.unwrap_or_else(|| ClientIdentity::of(None, None, None)),
             },
             "pass" => Step::Pass { pass: keys.text("pass")? },
             _ => Step::Call { call: keys.text("call")?, inputs: keys.table("inputs")? },
         };
         keys.finish(match kind {
-            "topic" => &[&["topic", "payload"], &KEYS],
+            "topic" => &[&["topic", "payload", "qos", "retain"], &KEYS, &CLIENT_KEYS],
+            "subscribe" => &[&["subscribe"], &CLIENT_KEYS],
             "pass" => &[&["pass"]],
             _ => &[&["call", "inputs"]],
         })?;
@@ -93,11 +138,19 @@ impl TryFrom<toml::Table> for Step {
 #[serde(try_from = "toml::Table")]
 pub(crate) enum Expected {
     Message {
+        /// Client Identifier of the subscriber that gets it; without one it is what was published.
+        to: Option<String>,
         topic: Topic,
         payload: Option<Payload>,
         contains: Option<String>,
         retain: Option<bool>,
         properties: CaseProperties,
+    },
+    Denied {
+        scope: String,
+        topic: Option<Filter>,
+        username: Option<String>,
+        client_id: Option<String>,
     },
     Returned {
         returned: Payload,
@@ -112,9 +165,16 @@ impl TryFrom<toml::Table> for Expected {
 
     fn try_from(table: toml::Table) -> Result<Self, String> {
         let mut keys = Keys { table, of: "what is expected" };
-        let kind = keys.first_of(&["topic", "returned", "error"])?;
+        let kind = keys.first_of(&["denied", "topic", "returned", "error"])?;
         let expected = match kind {
+            "denied" => Expected::Denied {
+                scope: keys.scope()?,
+                topic: keys.optional_text("topic")?.map(Filter::try_from).transpose()?,
+                username: keys.optional_text("username")?,
+                client_id: keys.optional_text("client_id")?,
+            },
             "topic" => Expected::Message {
+                to: keys.optional_text("to")?,
                 topic: keys.text("topic")?.try_into()?,
                 payload: keys.has("payload").then(|| keys.payload("payload")).transpose()?,
                 contains: keys.has("contains").then(|| keys.text("contains")).transpose()?,
@@ -125,7 +185,8 @@ impl TryFrom<toml::Table> for Expected {
             _ => Expected::Error { error: keys.text("error")? },
         };
         keys.finish(match kind {
-            "topic" => &[&["topic", "payload", "contains", "retain"], &KEYS],
+            "denied" => &[&["denied", "topic", "username", "client_id"]],
+            "topic" => &[&["to", "topic", "payload", "contains", "retain"], &KEYS],
             "returned" => &[&["returned"]],
             _ => &[&["error"]],
         })?;
@@ -186,6 +247,36 @@ impl Keys {
 
     fn optional_text(&mut self, key: &str) -> Result<Option<String>, String> {
         self.has(key).then(|| self.text(key)).transpose()
+    }
+
+    fn qos(&mut self) -> Result<QoS, String> {
+        let Some(value) = self.table.remove("qos") else { return Ok(QoS::AtMostOnce) };
+        let number = value.as_integer().and_then(|number| u8::try_from(number).ok());
+        number.and_then(QoS::from_bits).ok_or_else(|| format!("`qos` is 0, 1 or 2, found {value}"))
+    }
+
+    fn scope(&mut self) -> Result<String, String> {
+        let scope = self.text("denied")?;
+        if SCOPES.contains(&&*scope) {
+            return Ok(scope);
+        }
+        Err(format!("`denied` is one of {}, found `{scope}`", listed(&SCOPES)))
+    }
+
+    /// The Client that is named.
+    fn client(&mut self) -> Result<Option<ClientIdentity>, String> {
+        let mut named = |key: &str| match self.optional_text(key)? {
+            Some(name) if name.is_empty() => Err(format!("`{key}` is empty")),
+            name => Ok(name),
+        };
+        let [user, client_id, endpoint] = [named("username")?, named("client_id")?, named("endpoint")?];
+        if user.is_none() && client_id.is_none() && endpoint.is_none() {
+            return Ok(None);
+        }
+        let address = endpoint.map(|endpoint| {
+            endpoint.parse().map_err(|_| format!("`endpoint` is an address as 192.0.2.7, found `{endpoint}`"))
+        });
+        Ok(Some(ClientIdentity::of(user, client_id, address.transpose()?)))
     }
 
     /// Properties of MQTT 5.0.
@@ -368,10 +459,26 @@ mod tests {
         for (lines, part) in [
             ("when = [{ topic = \"x\" }]", "a step lacks the key `payload`"),
             (
-                "when = [{ topic = \"x\", payload = 1, qos = 1 }]",
-                "unknown key `qos`; known here: `topic`, `payload`, `user`, `response_topic`",
+                "when = [{ topic = \"x\", payload = 1, dup = 1 }]",
+                "unknown key `dup`; known here: `topic`, `payload`, `qos`, `retain`, `user`, `response_topic`",
             ),
-            ("when = [{ tpic = \"x\" }]", "a step needs one of the keys `topic`, `pass`, `call`"),
+            ("when = [{ topic = \"x\", payload = 1, qos = 3 }]", "`qos` is 0, 1 or 2, found 3"),
+            ("when = [{ topic = \"x\", payload = 1, client_id = \"\" }]", "`client_id` is empty"),
+            (
+                "when = [{ topic = \"x\", payload = 1, endpoint = \"here\" }]",
+                "`endpoint` is an address as 192.0.2.7, found `here`",
+            ),
+            ("when = [{ subscribe = \"a/#/b\" }]", "`a/#/b` is no topic filter: "),
+            ("when = [{ subscribe = \"a\", payload = 1 }]", "unknown key `payload`; known here: `subscribe`"),
+            (
+                "then = [{ denied = \"publish\" }]",
+                "`denied` is one of `Connect`, `Publish`, `PublishSys`, `Subscribe`, `SubscribeSys`, found `publish`",
+            ),
+            ("then = [{ denied = \"Publish\", topic = \"a#\" }]", "`a#` is no topic filter: "),
+            (
+                "when = [{ tpic = \"x\" }]",
+                "a step needs one of the keys `topic`, `subscribe`, `pass`, `call`",
+            ),
             ("when = [{ topic = 5, payload = 1 }]", "`topic` is a text in quotes, found 5"),
             ("when = [{ topic = \"x/#\", payload = 1 }]", "`x/#` is no topic: "),
             (

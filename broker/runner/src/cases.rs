@@ -1,15 +1,16 @@
 //! The cases of a file, each run in a program that starts anew.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use lot_to_wasm::Form;
 use lotmq_project::Project;
-use lotmq_server::embedded::{EmbeddedBroker, EmbeddedModule, Embedding};
+use lotmq_server::embedded::{Arriving, EmbeddedBroker, EmbeddedModule, Embedding};
 use lotmq_server::runs_route_type;
 use lotmq_terminal::output;
 
-use crate::case::{self, Case, Cases, Step};
+use crate::case::{self, Case, CaseUser, Cases, Step};
 use crate::judge::{Seen, judge};
 use crate::program::{Program, Start, inputs};
 
@@ -26,7 +27,7 @@ pub const SUFFIX: &str = ".test.toml";
 pub fn test_file(embedding: &Embedding, file: &Path, wanted: &str, passed: &mut u32) -> anyhow::Result<u32> {
     let cases = read(file)?;
     let program = load(embedding, &program_of(file, cases.program.as_deref()))?;
-    run_all(embedding, &program, file, (&cases.case, wanted), passed)
+    run_all(embedding, &program, file, (&cases, wanted), passed)
 }
 
 /// Runs the cases of a file in a module, as [`test_file`] does in a program.
@@ -43,7 +44,7 @@ pub fn test_module(
     let cases = read(file)?;
     anyhow::ensure!(cases.program.is_none(), "these cases are about the guest; they name no `program`");
     let program = Program::of_module(embedding, module.clone())?;
-    run_all(embedding, &program, file, (&cases.case, wanted), passed)
+    run_all(embedding, &program, file, (&cases, wanted), passed)
 }
 
 fn read(file: &Path) -> anyhow::Result<Cases> {
@@ -56,12 +57,12 @@ fn run_all(
     embedding: &Embedding,
     program: &Program,
     file: &Path,
-    (cases, wanted): (&[Case], &str),
+    (cases, wanted): (&Cases, &str),
     passed: &mut u32,
 ) -> anyhow::Result<u32> {
     let mut failed = 0;
-    for case in cases.iter().filter(|case| case.name.contains(wanted)) {
-        let complaints = run(embedding, program, case)?;
+    for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
+        let complaints = run(embedding, program, &cases.users, case)?;
         let name = format!("{}: {}", file.display(), case.name);
         if complaints.is_empty() {
             *passed += 1;
@@ -98,44 +99,27 @@ fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<Program> {
 }
 
 /// Runs a case, and says what is not as it should be.
-fn run(embedding: &Embedding, program: &Program, case: &Case) -> anyhow::Result<Vec<String>> {
+fn run(
+    embedding: &Embedding,
+    program: &Program,
+    users: &BTreeMap<String, CaseUser>,
+    case: &Case,
+) -> anyhow::Result<Vec<String>> {
     let mut broker = program.broker(embedding, Start { wall: case.at()?, zone: case.zone()? })?;
+    for (name, CaseUser { groups, properties }) in users {
+        let properties: Vec<_> =
+            properties.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
+        broker.add_user(name, groups, &properties)?;
+    }
     // A route reads its values when it is deployed.
     case.env.iter().try_for_each(|(name, value)| broker.set_environment(name, value))?;
     case.secrets.iter().try_for_each(|(name, value)| broker.set_secret(name, value))?;
     program.deploy(&mut broker)?;
     case.given.iter().try_for_each(|(topic, value)| broker.keep(topic, &value.to_bytes()))?;
     let mut seen = Vec::new();
-    let mut settle = |broker: &mut EmbeddedBroker| -> anyhow::Result<()> {
-        broker.settle()?.into_iter().for_each(|happening| Seen::note(happening, &mut seen));
-        Ok(())
-    };
-    settle(&mut broker)?;
+    settle(&mut broker, &mut seen)?;
     for step in &case.when {
-        match step {
-            Step::Message { topic, payload, properties } => {
-                broker.publish_with(topic, &payload.to_bytes(), properties.properties())?;
-                settle(&mut broker)?;
-            }
-            Step::Call { call, inputs: given } => {
-                broker.call(call, inputs(serde_json::to_value(given)?)?)?;
-                settle(&mut broker)?;
-            }
-            Step::Pass { pass } => {
-                let mut left = case::duration(pass)?;
-                let before = broker.timers_fired();
-                while let Some(passed) = broker.pass_time(left) {
-                    left -= passed;
-                    anyhow::ensure!(
-                        broker.timers_fired() - before <= TIMERS_MAX,
-                        "{}: pass = \"{pass}\" is too long: timers were due {TIMERS_MAX} times before it was over",
-                        case.name
-                    );
-                    settle(&mut broker)?;
-                }
-                broker.stand(left);
-            }
-        }
+        take(step, &case.name, &mut broker, &mut seen)?;
     }
     let mut complaints = judge(case, &seen);
     for (topic, wanted) in &case.kept {
@@ -147,4 +131,41 @@ fn run(embedding: &Embedding, program: &Program, case: &Case) -> anyhow::Result<
         }
     }
     Ok(complaints)
+}
+
+fn settle(broker: &mut EmbeddedBroker, seen: &mut Vec<Seen>) -> anyhow::Result<()> {
+    broker.settle()?.into_iter().for_each(|happening| Seen::note(happening, seen));
+    Ok(())
+}
+
+/// Takes one step of the case of this name.
+fn take(step: &Step, name: &str, broker: &mut EmbeddedBroker, seen: &mut Vec<Seen>) -> anyhow::Result<()> {
+    match step {
+        Step::Message { topic, payload, qos, retain, properties, from } => {
+            let payload = payload.to_bytes();
+            let properties = properties.properties();
+            let message = Arriving { topic, payload: &payload, qos: *qos, retain: *retain, properties };
+            match from {
+                Some(client) => broker.publish_from(client, &message)?,
+                None => broker.publish(&message)?,
+            }
+        }
+        Step::Subscribe { filter, client } => broker.subscribe(client, filter)?,
+        Step::Call { call, inputs: given } => broker.call(call, inputs(serde_json::to_value(given)?)?)?,
+        Step::Pass { pass } => {
+            let mut left = case::duration(pass)?;
+            let before = broker.timers_fired();
+            while let Some(passed) = broker.pass_time(left) {
+                left -= passed;
+                anyhow::ensure!(
+                    broker.timers_fired() - before <= TIMERS_MAX,
+                    "{name}: pass = \"{pass}\" is too long: timers were due {TIMERS_MAX} times before it was over",
+                );
+                settle(broker, seen)?;
+            }
+            broker.stand(left);
+            return Ok(());
+        }
+    }
+    settle(broker, seen)
 }

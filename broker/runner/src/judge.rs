@@ -3,8 +3,8 @@
 use std::fmt;
 
 use lotmq_router::filter_matches;
-use lotmq_server::Published;
 use lotmq_server::embedded::{Happening, What};
+use lotmq_server::{Denial, Published};
 
 use crate::case::{Case, Expected};
 use crate::player::tell_printed;
@@ -14,7 +14,15 @@ use crate::show;
 /// Something that the program did.
 #[derive(Debug)]
 pub(crate) enum Seen {
-    Message { topic: String, payload: Vec<u8>, retain: bool, properties: CaseProperties },
+    Message {
+        /// Client Identifier of the subscriber that got it; `None` of what was published.
+        to: Option<String>,
+        topic: String,
+        payload: Vec<u8>,
+        retain: bool,
+        properties: CaseProperties,
+    },
+    Denied(Denial),
     Returned(String),
     Error(String),
 }
@@ -23,10 +31,9 @@ impl Seen {
     /// Remembers what happened; neither warnings nor what scripts print are any of it.
     pub(crate) fn note(Happening { definition, what }: Happening, seen: &mut Vec<Self>) {
         match what {
-            What::Published(Published { topic, payload, retain, properties, .. }) => {
-                let properties = CaseProperties::of(&properties);
-                seen.push(Self::Message { topic, payload, retain, properties });
-            }
+            What::Published(message) => seen.push(Self::message(None, message)),
+            What::Delivered { client_id, message } => seen.push(Self::message(Some(client_id), message)),
+            What::Denied(denial) => seen.push(Self::Denied(denial)),
             What::Returned(outputs) => seen.push(Self::Returned(show::outputs(&outputs))),
             What::Reported(report) if report.is_error => {
                 seen.push(Self::Error(format!("{definition}{report}")));
@@ -36,11 +43,26 @@ impl Seen {
         }
     }
 
+    fn message(to: Option<String>, message: Published) -> Self {
+        let Published { topic, payload, retain, properties, .. } = message;
+        Self::Message { to, topic, payload, retain, properties: CaseProperties::of(&properties) }
+    }
+
     fn is(&self, expected: &Expected) -> bool {
         match (self, expected) {
             (
-                Self::Message { topic, payload, retain, properties },
+                Self::Denied(Denial { scope, topic, user, client_id }),
+                Expected::Denied { scope: wanted, topic: of, username, client_id: by },
+            ) => {
+                scope == wanted
+                    && of.as_ref().is_none_or(|of| topic.as_deref() == Some(&**of))
+                    && username.as_ref().is_none_or(|name| user.as_ref() == Some(name))
+                    && by.as_ref().is_none_or(|by| client_id == by)
+            }
+            (
+                Self::Message { to, topic, payload, retain, properties },
                 Expected::Message {
+                    to: who,
                     topic: wanted,
                     payload: says,
                     contains,
@@ -49,7 +71,8 @@ impl Seen {
                 },
             ) => {
                 let text = String::from_utf8_lossy(payload);
-                **topic == **wanted
+                to == who
+                    && **topic == **wanted
                     && says.as_ref().is_none_or(|says| says.is_like(payload))
                     && contains.as_ref().is_none_or(|part| text.contains(part))
                     && kept.is_none_or(|kept| kept == *retain)
@@ -65,10 +88,12 @@ impl Seen {
 impl fmt::Display for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Message { topic, payload, retain, properties } => {
+            Self::Message { to, topic, payload, retain, properties } => {
                 let retained = if *retain { " (retained)" } else { "" };
-                write!(f, "{topic} {}{retained}{properties}", String::from_utf8_lossy(payload))
+                write!(f, "{topic} {}{retained}{properties}", String::from_utf8_lossy(payload))?;
+                to.iter().try_for_each(|to| write!(f, " to {to}"))
             }
+            Self::Denied(denial) => denial.fmt(f),
             Self::Returned(outputs) => write!(f, "returned {outputs}"),
             Self::Error(text) => write!(f, "error {text}"),
         }
@@ -78,12 +103,19 @@ impl fmt::Display for Seen {
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Message { topic, payload, contains, retain, properties } => {
+            Self::Denied { scope, topic, username, client_id } => {
+                write!(f, "denied {scope}")?;
+                topic.iter().try_for_each(|topic| write!(f, " {}", &**topic))?;
+                username.iter().try_for_each(|user| write!(f, " to {user}"))?;
+                client_id.iter().try_for_each(|client_id| write!(f, " as {client_id}"))
+            }
+            Self::Message { to, topic, payload, contains, retain, properties } => {
                 f.write_str(topic)?;
                 payload.iter().try_for_each(|payload| write!(f, " {payload}"))?;
                 contains.iter().try_for_each(|part| write!(f, " … {part} …"))?;
                 f.write_str(if *retain == Some(true) { " (retained)" } else { "" })?;
-                write!(f, "{properties}")
+                write!(f, "{properties}")?;
+                to.iter().try_for_each(|to| write!(f, " to {to}"))
             }
             Self::Returned { returned } => write!(f, "returned {returned}"),
             Self::Error { error } => write!(f, "error … {error} …"),

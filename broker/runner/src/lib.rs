@@ -13,7 +13,7 @@ mod show;
 mod traffic;
 
 pub use cases::{SUFFIX, test_file, test_module};
-pub use lotmq_server::embedded::{ComponentOutline, EmbeddedModule, Embedding};
+pub use lotmq_server::embedded::{ClientIdentity, ComponentOutline, EmbeddedModule, Embedding};
 pub use player::Player;
 pub use program::{Program, Start};
 pub use traffic::{Recorded, read as read_recording};

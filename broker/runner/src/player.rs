@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use lotmq_codec::QoS;
 use lotmq_connect::{Following, Url, follow};
-use lotmq_server::Published;
-use lotmq_server::embedded::{EmbeddedBroker, Embedding, Happening, What};
+use lotmq_server::embedded::{Arriving, ClientIdentity, EmbeddedBroker, Embedding, Happening, What};
+use lotmq_server::{Denial, Published};
 use lotmq_terminal::{Exit, output};
 use serde_json::{Value as Json, json};
 
@@ -27,6 +28,8 @@ pub struct Player {
     told_of_past: bool,
     /// It was said that a message below `$SYS` or the like reaches nobody.
     told_of_unheard: bool,
+    /// The Client that messages come from which name none.
+    client: Option<ClientIdentity>,
 }
 
 impl Player {
@@ -42,6 +45,7 @@ impl Player {
             printer: Printer { json, has_failed: false },
             told_of_past: false,
             told_of_unheard: false,
+            client: None,
         };
         player.settle()?;
         Ok(player)
@@ -52,13 +56,37 @@ impl Player {
         happened.iter().try_for_each(|happening| self.printer.show(happening))
     }
 
-    /// Delivers a message, and prints what follows.
+    /// Lets messages that name no Client come from this one, whose user is in these groups.
+    ///
+    /// # Errors
+    /// When there can be no such user or group.
+    pub fn publishes_as(&mut self, client: ClientIdentity, groups: &[String]) -> anyhow::Result<()> {
+        if let Some(user) = &client.user {
+            self.broker.add_user(user, groups, &[])?;
+        }
+        self.client = Some(client);
+        Ok(())
+    }
+
+    /// Delivers a message without QoS, and prints what follows.
     ///
     /// # Errors
     /// When a run does not end, or standard output takes no more.
     pub fn publish(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<()> {
+        self.publish_from(None, &Arriving::new(topic, payload))
+    }
+
+    fn publish_from(
+        &mut self,
+        client: Option<&ClientIdentity>,
+        message: &Arriving<'_>,
+    ) -> anyhow::Result<()> {
+        let topic = message.topic;
         let is_unheard = topic.starts_with('$') && !self.broker.starts_anything(topic);
-        self.broker.publish(topic, payload)?;
+        match client.or(self.client.as_ref()) {
+            Some(client) => self.broker.publish_from(client, message)?,
+            None => self.broker.publish(message)?,
+        }
         if is_unheard && !std::mem::replace(&mut self.told_of_unheard, true) {
             output::note(&format!(
                 "warning: `{topic}` starts nothing: filters that begin with + or # leave out topics that begin with $"
@@ -112,7 +140,8 @@ impl Player {
             self.broker.retain(&recorded.topic, &recorded.payload);
             return Ok(());
         }
-        self.publish(&recorded.topic, &recorded.payload)
+        let message = Arriving { qos: recorded.qos, ..Arriving::new(&recorded.topic, &recorded.payload) };
+        self.publish_from(recorded.from.as_ref(), &message)
     }
 
     /// Runs beside a broker until `count` messages have come or `time` is over, and records what comes.
@@ -138,7 +167,8 @@ impl Player {
             passed = now;
             if let Some(message) = message {
                 let (topic, payload) = (message.topic, message.payload);
-                let recorded = Recorded { at: Timestamp::now(), topic, payload, retained: message.retain };
+                let (at, retained) = (Timestamp::now(), message.retain);
+                let recorded = Recorded { at, topic, payload, retained, qos: QoS::AtMostOnce, from: None };
                 recorder.write(&recorded)?;
                 self.deliver(&recorded)?;
                 left = left.map(|left| left - 1);
@@ -167,6 +197,10 @@ impl Printer {
                 let line = if self.json { as_json(definition, message) } else { as_text(message) };
                 output::line(&line)?;
             }
+            What::Denied(denial) if self.json => output::line(&denial_as_json(denial))?,
+            What::Denied(denial) => output::note(&denial.to_string()),
+            // Nobody subscribes here.
+            What::Delivered { .. } => {}
             What::Returned(outputs) => {
                 output::line(&format!("{definition} returned {}", show::outputs(outputs)))?;
             }
@@ -193,6 +227,10 @@ fn as_json(definition: &str, Published { topic, payload, qos, retain, .. }: &Pub
     };
     json!({ "action": definition, "topic": topic, name: payload, "qos": *qos as u8, "retain": retain })
         .to_string()
+}
+
+fn denial_as_json(Denial { scope, topic, user, client_id }: &Denial) -> String {
+    json!({ "denied": scope, "topic": topic, "username": user, "client_id": client_id }).to_string()
 }
 
 /// Shows what a script has printed.

@@ -8,7 +8,9 @@ use anyhow::{Context as _, anyhow, bail};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
+use lotmq_codec::QoS;
 use lotmq_router::topic_name_valid;
+use lotmq_server::embedded::ClientIdentity;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -23,6 +25,10 @@ pub struct Recorded {
     pub payload: Vec<u8>,
     /// It was there before: it gives its topic a value and triggers nothing.
     pub retained: bool,
+    /// Quality of service with which it comes.
+    pub qos: QoS,
+    /// The Client that it comes from, where somebody has written that down: a broker does not tell.
+    pub from: Option<ClientIdentity>,
 }
 
 /// As it is written.
@@ -37,6 +43,10 @@ struct Line {
     base64: Option<String>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     retained: bool,
+    #[serde(skip)]
+    qos: QoS,
+    #[serde(skip)]
+    from: Option<ClientIdentity>,
 }
 
 impl Line {
@@ -52,23 +62,38 @@ impl Line {
         };
         let (at, topic) = (text("at")?, text("topic")?);
         let (payload, base64) = (text("payload")?, text("base64")?);
+        let (user, client_id) = (text("username")?, text("client_id")?);
+        if let Some(name) = [(&user, "username"), (&client_id, "client_id")]
+            .into_iter()
+            .find_map(|(value, name)| value.as_deref().is_some_and(str::is_empty).then_some(name))
+        {
+            bail!("`{name}` is empty");
+        }
+        let is_named = user.is_some() || client_id.is_some();
+        let from = is_named.then(|| ClientIdentity::of(user, client_id, None));
+        let qos = members.remove("qos").unwrap_or_else(|| 0.into());
+        let number = qos.as_u64().and_then(|number| u8::try_from(number).ok());
+        let qos =
+            number.and_then(QoS::from_bits).with_context(|| format!("`qos` is 0, 1 or 2, found {qos}"))?;
         let retained = match members.remove("retained") {
             None => false,
             Some(Value::Bool(retained)) => retained,
             Some(other) => bail!("`retained` is true or false, found {other}"),
         };
         if let Some(unknown) = members.keys().next() {
-            bail!("a message has no `{unknown}`, but `at`, `topic`, `payload` or `base64`, and `retained`");
+            bail!(
+                "a message has no `{unknown}`, but `at`, `topic`, `payload` or `base64`, `qos`, `retained`, `username`, `client_id`"
+            );
         }
         let at = at.context("the message lacks `at`, the time at which it came")?;
         let topic = topic.context("the message lacks its `topic`")?;
-        Ok(Self { at, topic, payload, base64, retained })
+        Ok(Self { at, topic, payload, base64, retained, qos, from })
     }
 }
 
 impl Recorded {
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let Line { at, topic, payload, base64, retained } = Line::parse(text)?;
+        let Line { at, topic, payload, base64, retained, qos, from } = Line::parse(text)?;
         let at = at.parse().with_context(|| format!("`{at}` is no time"))?;
         topic_name_valid(&topic).with_context(|| format!("`{topic}` is no topic"))?;
         let payload = match (payload, base64) {
@@ -76,7 +101,7 @@ impl Recorded {
             (None, Some(text)) => BASE64_STANDARD.decode(text).context("`base64` is none")?,
             (Some(_), Some(_)) | (None, None) => bail!("expected either `payload` or `base64`"),
         };
-        Ok(Self { at, topic, payload, retained })
+        Ok(Self { at, topic, payload, retained, qos, from })
     }
 
     fn to_line(&self) -> serde_json::Result<String> {
@@ -87,6 +112,8 @@ impl Recorded {
             payload: text.map(str::to_owned),
             base64: text.is_none().then(|| BASE64_STANDARD.encode(&self.payload)),
             retained: self.retained,
+            qos: self.qos,
+            from: None,
         })
     }
 }
@@ -136,7 +163,8 @@ mod tests {
             [(&b"81.5"[..], false), (b"", true), (b"\xff\x00", false), ("ä\"\n".as_bytes(), true)]
         {
             let at = Timestamp::from_millisecond(1_768_473_000_123).unwrap();
-            let recorded = Recorded { at, topic: "a/b".to_owned(), payload: payload.to_vec(), retained };
+            let (topic, payload) = ("a/b".to_owned(), payload.to_vec());
+            let recorded = Recorded { at, topic, payload, retained, qos: QoS::AtMostOnce, from: None };
             let line = recorded.to_line().unwrap();
             assert!(!line.contains('\n'), "{line}");
             assert_eq!(Recorded::parse(&line).unwrap(), recorded);
@@ -151,7 +179,9 @@ mod tests {
             (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"base64\":\"\"}}"), "either"),
             (format!("{{{at},\"topic\":\"a/#\",\"payload\":\"\"}}"), "`a/#` is no topic"),
             (format!("{{{at},\"topic\":\"a\",\"base64\":\"?\"}}"), "`base64` is none"),
-            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"qos\":1}}"), "a message has no `qos`"),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"dup\":1}}"), "a message has no `dup`"),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"qos\":3}}"), "`qos` is 0, 1 or 2, found 3"),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"username\":\"\"}}"), "`username` is empty"),
             (format!("{{{at},\"topic\":5,\"payload\":\"\"}}"), "`topic` is a text in quotes, found 5"),
             (
                 format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"retained\":1}}"),

@@ -687,25 +687,25 @@ pub(crate) fn assemble(
 /// Makes the engine of guests, with the parts that all compiled programs share.
 fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
     let is_durable = config.store.durability != lotmq_config::Durability::None;
-    let worlds =
-        [(World::Action, LotWorld::Action), (World::Model, LotWorld::Model), (World::Rule, LotWorld::Rule)];
     Engine::new(&EngineOptions {
         cache_dir: is_durable.then(|| config.data.path.join("cache")),
         all_memory_bytes_max: machine::guests_memory(&config.limits),
         pulses: pulses.clone(),
-        ..lot_engine(&worlds)
+        ..lot_engine()
     })
 }
 
-/// What an engine for LoT has: the runtime, and a shell for each of these worlds.
-pub(crate) fn lot_engine(worlds: &[(World, LotWorld)]) -> EngineOptions {
-    let shell = |&(world, of): &(World, LotWorld)| (world, lot_to_wasm::lower::shell(of).into());
+/// What an engine for LoT has: the runtime, and a shell for each world that it compiles to.
+pub(crate) fn lot_engine() -> EngineOptions {
+    let worlds =
+        [(World::Action, LotWorld::Action), (World::Model, LotWorld::Model), (World::Rule, LotWorld::Rule)];
+    let shell = |(world, of): (World, LotWorld)| (world, lot_to_wasm::lower::shell(of).into());
     EngineOptions {
         core_modules: vec![(
             lot_to_wasm::lower::RUNTIME_IMPORT.to_owned(),
             lot_to_wasm::lower::RUNTIME.into(),
         )],
-        shells: worlds.iter().map(shell).collect(),
+        shells: worlds.into_iter().map(shell).collect(),
         ..EngineOptions::default()
     }
 }

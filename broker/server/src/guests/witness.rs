@@ -1,4 +1,4 @@
-//! A witness of what the definitions of a tenant do: told at once, in the order in which it is done, whether anybody gets a message of it or not.
+//! A witness of what the definitions of a tenant do and its rules deny: told at once, in the order in which it is done, whether anybody gets a message of it or not.
 //!
 //! A broker with clients has none; what it tells of definitions it publishes. The one of a program that is run or tested on the command line prints it.
 
@@ -78,8 +78,33 @@ impl fmt::Display for Report {
     }
 }
 
+/// Something that rules did not let a Client do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Denial {
+    /// What it was, as rules spell it: `Publish`, `Subscribe`, `Connect`.
+    pub scope: &'static str,
+    /// Topic Name or Topic Filter; `None` of what is about neither.
+    pub topic: Option<String>,
+    /// The Client's user; `None` for an anonymous one.
+    pub user: Option<String>,
+    /// Client Identifier.
+    pub client_id: String,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { scope, topic, user, client_id } = self;
+        write!(f, "denied {scope}")?;
+        topic.iter().try_for_each(|topic| write!(f, " {topic}"))?;
+        write!(f, " to {} as {client_id}", user.as_deref().unwrap_or("anonymous"))
+    }
+}
+
 /// Somebody who is told what definitions do; called on whatever thread does it.
 pub(crate) trait Witness: Send + Sync {
     /// The definition of this name did something.
     fn sees(&self, definition: &str, deed: Deed);
+
+    /// Rules have denied something to a Client.
+    fn sees_denial(&self, denial: Denial);
 }

@@ -9,6 +9,7 @@ use lotmq_codec::{QoS, ReasonCode};
 use lotmq_store::Ticket;
 use tracing::{info, warn};
 
+use crate::guests::witness::Denial;
 use crate::guests::{AboveGuests, GuestCommand, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::management::client_lines::Written;
@@ -101,6 +102,14 @@ impl Above for Broker {
     fn denied(&self, client: &Client, scope: Scope, topic: &str) {
         let (tenant, identity) = (&client.tenant, client.identity());
         tenant.managed().audit.denied(&self.counters, self.clock.wall_ms(), &identity, (scope.name(), topic));
+        if let Some(witness) = tenant.programs().guests.witness.get() {
+            witness.sees_denial(Denial {
+                scope: scope.name(),
+                topic: Some(topic.to_owned()),
+                user: identity.user.as_deref().map(str::to_owned),
+                client_id: client.client_id.to_string(),
+            });
+        }
         if let Some(count) = tenant.managed().denials.note(identity.user.as_ref(), scope) {
             let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
             warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, count, "denied by a rule");

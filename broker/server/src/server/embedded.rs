@@ -4,13 +4,15 @@
 //! The owner's thread is the broker's only shard, its housekeeper and its thread of routes; one more thread runs the definitions that do not run in a turn, and
 //! the owner waits for it. So what a program does comes in an order that is always the same.
 //!
+//! Rules are asked as in any broker, the three of a new one among them. What definitions do is done as by those that `root` has deployed.
+//!
 //! Invariants: nothing goes on beside a call of the owner, and when [`EmbeddedBroker::settle`] returns nothing is left to be done before time passes. Not here:
-//! commands, the `$SYS` tree and rules, which have nobody here to be asked about.
+//! commands and the `$SYS` tree.
 
 mod client;
+mod clients;
 mod embedding;
 mod error;
-mod everybody;
 mod happening;
 mod module;
 mod program;
@@ -20,13 +22,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, tz::TimeZone};
-use lotmq_auth::PasswordCost;
-use lotmq_codec::{Properties, QoS};
+use lotmq_auth::{PasswordCost, ROOT, Scope};
+use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting};
 use lotmq_host::python::Python;
 use lotmq_host::{Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
 use lotmq_store::{Batch, Store};
 
+pub use client::{Arriving, ClientIdentity};
 pub use embedding::Embedding;
 pub use error::EmbeddedError;
 pub use happening::{Happening, What};
@@ -42,12 +45,12 @@ use crate::management::broker::Broker;
 use crate::net::shard;
 use crate::process::this_turn;
 use crate::process::watchdog::Watchdog;
-use client::LocalClient;
+use clients::Clients;
 use error::{refused, variable};
-use everybody::Everybody;
 use happening::Deeds;
 use lotmq_core::routing::internal::encoded;
 use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::routing::system_topics::is_system;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 use lotmq_core::{Chance, Hashing};
@@ -56,6 +59,9 @@ use time::VirtualTime;
 
 /// Longest time of the machine that may pass until a run has ended; the host's own limit is far below.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Password of users, who say without it who they are.
+const PASSWORD: &str = "-";
 
 /// Which hashes are used: always the same.
 const HASHES: u64 = 1;
@@ -69,7 +75,9 @@ pub struct EmbeddedBroker {
     tenant: Arc<Tenant>,
     time: VirtualTime,
     deeds: Arc<Deeds>,
-    client: LocalClient,
+    clients: Clients,
+    /// The Client that messages come from which name none.
+    nobody: ClientIdentity,
     /// `None` only while it is dropped.
     routes: Option<SteppedRoutes>,
     /// The turn of the housekeeper.
@@ -88,7 +96,7 @@ impl EmbeddedBroker {
         program: &EmbeddedProgram,
         (wall, zone): (Timestamp, TimeZone),
     ) -> Result<Self, EmbeddedError> {
-        let Embedding { engine, config } = embedding;
+        let Embedding { engine, config, rules } = embedding;
         let time = VirtualTime::starting(wall);
         let watchdog = Arc::<Watchdog>::default();
         let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), Box::new(|_| {}))
@@ -109,7 +117,7 @@ impl EmbeddedBroker {
         };
         let (broker, _) = assemble(config, store, surroundings, recovered)?;
         let tenant = broker.tenants.default_tenant();
-        tenant.permissions.put(Everybody::rules());
+        rules.iter().try_for_each(|rule| install(&broker, &tenant, &time, rule))?;
         let of_sinks = Arc::clone(&broker.hosting);
         let sink = move |_| Box::new(GuestSink::new(&of_sinks)) as Box<dyn Sink>;
         let options = ExecutorOptions {
@@ -127,14 +135,17 @@ impl EmbeddedBroker {
         // Nobody else sets it.
         let _ = tenant.programs().guests.witness.set(Arc::clone(&deeds) as Arc<dyn Witness>);
         let keeper = Turn::new(Arc::clone(&broker.context), None);
-        // Before anything is deployed, which would see it come.
-        let client = LocalClient::connect(&broker, config)?;
+        // Before anything is deployed, which would see them come.
+        let mut clients = Clients::connect(&broker, config)?;
+        let nobody = ClientIdentity::of(None, None, None);
+        clients.arrives(&nobody)?;
         Ok(Self {
             broker,
             tenant,
             time,
             deeds,
-            client,
+            clients,
+            nobody,
             routes: Some(routes),
             keeper: Some(keeper),
             timers_fired: 0,
@@ -152,7 +163,10 @@ impl EmbeddedBroker {
         let mut idle = Vec::new();
         for entity in &program.entities {
             match entity {
-                ProgramEntity::Runs(compiled) => self.install(compiled)?,
+                ProgramEntity::Runs(compiled) => {
+                    install(&self.broker, &self.tenant, &self.time, compiled)?;
+                    self.take_orders();
+                }
                 ProgramEntity::IsKnown(new) => idle.push(self.make_known(new)?),
             }
         }
@@ -179,58 +193,108 @@ impl EmbeddedBroker {
             .map_err(|error| refused(name, &error))
     }
 
-    fn install(&self, compiled: &CompiledDefinition) -> Result<(), EmbeddedError> {
-        let mut compiled = compiled.clone();
-        compiled.new.installed_at = self.time.now().wall;
-        let name = Arc::clone(&compiled.new.name);
-        let installed = guests::install(&self.tenant, &self.broker.hosting, compiled, &mut Batch::new());
-        installed.map_err(|error| refused(&name, &error))?;
-        self.take_orders();
-        Ok(())
-    }
-
     /// Lets others name a definition that nothing runs; the warning about it.
     fn make_known(&self, new: &NewDefinition) -> Result<String, EmbeddedError> {
         let now = self.time.now();
-        let (name, is_rule) = (Arc::clone(&new.name), new.kind == DefinitionKind::Rule);
+        let name = Arc::clone(&new.name);
         let new = NewDefinition { installed_at: now.wall, ..new.clone() };
         let mut registry = self.tenant.programs().guests.registry.write();
         registry.install(new, OnExisting::Replace, now).map_err(|error| refused(&name, &error))?;
-        Ok(match is_rule {
-            true => format!("rule {name} is not asked: only a broker has clients to ask about"),
-            false => format!("route {name} does nothing: this build does not run its type"),
-        })
+        Ok(format!("route {name} does nothing: this build does not run its type"))
     }
 
-    /// A message without properties arrives from outside, see [`publish_with`](Self::publish_with).
+    /// Adds a user, whom Clients can be then, with groups and properties; one that is there gets them, too.
     ///
     /// # Errors
-    /// [`EmbeddedError::Unencodable`] and [`EmbeddedError::Disconnected`].
-    pub fn publish(&mut self, topic: &str, payload: &[u8]) -> Result<(), EmbeddedError> {
-        self.publish_with(topic, payload, Properties::EMPTY)
-    }
-
-    /// A message arrives from outside; properties are those of MQTT 5.0, which are left out below `$SYS/`. What it starts runs with the next [`settle`](Self::settle), at the latest.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Unencodable`] and [`EmbeddedError::Disconnected`].
-    pub fn publish_with(
+    /// [`EmbeddedError::User`].
+    pub fn add_user(
         &mut self,
-        topic: &str,
-        payload: &[u8],
-        properties: Properties<'_>,
+        name: &str,
+        groups: &[String],
+        properties: &[(String, String)],
     ) -> Result<(), EmbeddedError> {
-        let guests = &self.tenant.programs().guests;
-        if lotmq_core::routing::system_topics::is_system(topic) && guests.route_of(topic).is_none() {
-            // What is published there is the broker's own.
+        let (users, refused) = (&self.tenant.users, |error| EmbeddedError::user(name, &error));
+        if users.account(name).is_none() {
+            let credential = users.hash(PASSWORD).map_err(StartError::from)?;
+            users.add_user(name, credential).map_err(refused)?;
+        }
+        for group in groups {
+            users.add_to_group(name, group).map_err(refused)?;
+        }
+        for (property, value) in properties {
+            users.change_setting(name, property, value).map_err(refused)?;
+        }
+        Ok(())
+    }
+
+    /// A message arrives from nobody in particular, who is an anonymous Client, see [`publish_from`](Self::publish_from). Below `$SYS/` it is for a route, and from
+    /// `root`, or the broker's own.
+    ///
+    /// # Errors
+    /// As of [`publish_from`](Self::publish_from).
+    pub fn publish(&mut self, message: &Arriving<'_>) -> Result<(), EmbeddedError> {
+        if self.is_the_brokers(message.topic) {
             this_turn::with(|turn| {
+                let (topic, payload) = (message.topic, message.payload);
                 if let Some(message) = encoded(turn, topic, payload, QoS::AtMostOnce, false, 0) {
                     turn.publish(&self.tenant, &message);
                 }
             });
             return Ok(());
         }
-        self.client.publish(topic, payload, properties)
+        let root = || ClientIdentity { user: Some(ROOT.to_owned()), ..self.nobody.clone() };
+        let from = if is_system(message.topic) { root() } else { self.nobody.clone() };
+        self.publish_from(&from, message)
+    }
+
+    /// A message arrives from a Client, who connects if he has not yet; a user of whom nothing is known has neither groups nor properties. What the message
+    /// starts runs with the next [`settle`](Self::settle), at the latest.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Unencodable`], [`EmbeddedError::Disconnected`], [`EmbeddedError::User`], and [`EmbeddedError::OfTheBroker`] of a topic below `$SYS/`.
+    pub fn publish_from(
+        &mut self,
+        client: &ClientIdentity,
+        message: &Arriving<'_>,
+    ) -> Result<(), EmbeddedError> {
+        if self.is_the_brokers(message.topic) {
+            return Err(EmbeddedError::OfTheBroker { topic: message.topic.to_owned() });
+        }
+        self.knows(client)?;
+        if !self.clients.arrives(client)? {
+            self.may_not_connect(client);
+            return Ok(());
+        }
+        self.deeds.arrives(message.topic, message.payload);
+        self.clients.publish(client, message).map(drop)
+    }
+
+    /// A Client subscribes to what a filter matches; he connects first, if he has not yet.
+    ///
+    /// # Errors
+    /// As of [`publish_from`](Self::publish_from).
+    pub fn subscribe(&mut self, client: &ClientIdentity, filter: &str) -> Result<(), EmbeddedError> {
+        self.knows(client)?;
+        if !self.clients.subscribe(client, filter)? {
+            self.may_not_connect(client);
+        }
+        Ok(())
+    }
+
+    /// Whether what is published on a topic is the broker's own.
+    fn is_the_brokers(&self, topic: &str) -> bool {
+        is_system(topic) && self.tenant.programs().guests.route_of(topic).is_none()
+    }
+
+    fn knows(&mut self, client: &ClientIdentity) -> Result<(), EmbeddedError> {
+        match &client.user {
+            Some(user) if self.tenant.users.account(user).is_none() => self.add_user(user, &[], &[]),
+            _ => Ok(()),
+        }
+    }
+
+    fn may_not_connect(&self, client: &ClientIdentity) {
+        self.deeds.sees_denial(client.denial(Scope::Connect.name(), None));
     }
 
     /// Whether a message on a topic starts anything.
@@ -317,7 +381,7 @@ impl EmbeddedBroker {
     /// Lets time pass. A timer that is due in it is late.
     pub fn stand(&mut self, time: Duration) {
         self.time.pass(time);
-        self.client.time_passed(&self.broker);
+        self.clients.time_passed();
         let Some(keeper) = &mut self.keeper else { return };
         keeper.tick();
         let due = housekeeping::work_by_the_clock(&self.broker, keeper);
@@ -349,11 +413,11 @@ impl EmbeddedBroker {
     /// [`EmbeddedError::Endless`] and [`EmbeddedError::Disconnected`].
     pub fn settle(&mut self) -> Result<Vec<Happening>, EmbeddedError> {
         loop {
-            self.client.take_turns()?;
+            self.clients.take_turns()?;
             if self.run_definitions()? || self.run_routes()? || self.take_commits() || self.tell_errors() {
                 continue;
             }
-            return Ok(self.deeds.take(&mut self.client.received));
+            return Ok(self.deeds.take(&mut self.clients));
         }
     }
 
@@ -372,7 +436,7 @@ impl EmbeddedBroker {
                 return Err(EmbeddedError::Endless);
             }
             // A run may wait for what this thread has not handed over.
-            self.client.take_turns()?;
+            self.clients.take_turns()?;
         }
         Ok(true)
     }
@@ -437,10 +501,23 @@ impl EmbeddedBroker {
     }
 }
 
+fn install(
+    broker: &Broker,
+    tenant: &Arc<Tenant>,
+    time: &VirtualTime,
+    compiled: &CompiledDefinition,
+) -> Result<(), EmbeddedError> {
+    let mut compiled = compiled.clone();
+    compiled.new.installed_at = time.now().wall;
+    let name = Arc::clone(&compiled.new.name);
+    let installed = guests::install(tenant, &broker.hosting, compiled, &mut Batch::new());
+    installed.map(drop).map_err(|error| refused(&name, &error))
+}
+
 impl Drop for EmbeddedBroker {
     /// Lets go of what refers to each other in circles: brokers of tests end by the hundred, and instances with them.
     fn drop(&mut self) {
-        self.client.leave();
+        self.clients.leave();
         drop(self.routes.take());
         drop(self.keeper.take());
         this_turn::uninstall();

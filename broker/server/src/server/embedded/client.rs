@@ -1,34 +1,27 @@
-//! The one Client of an embedded broker: it publishes what arrives from outside, and is subscribed to everything that definitions publish.
+//! A Client of an embedded broker: it publishes what arrives from outside, or is subscribed to what comes of that.
 //!
-//! It speaks MQTT 5.0 over a connection within the process, so that a message takes the way of any other: through CONNECT and the rules, a subscription with
-//! No Local and Retain As Published, the session and its acknowledgements.
+//! It speaks MQTT 5.0 over a connection within the process, so that a message takes the way of any other: through CONNECT and the rules, a subscription,
+//! the session and its acknowledgements. It says without a password who it is, as one with a certificate does. Not here: whose turn it is (`clients`).
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 use std::sync::Arc;
-use std::task::{Context, Waker};
 
-use lotmq_auth::AnonymousLogin;
 use lotmq_codec::{
-    Ack, AckType, Connect, ForwardProperties, PacketId, Properties, ProtocolVersion, Publish, PublishHead,
-    QoS, ReasonCode, RetainHandling, ServerPacket, SubscribeFilter, SubscriptionOptions, encode_ack,
-    encode_connect, encode_pingreq, encode_publish, encode_subscribe, fixed_header,
+    Ack, AckType, Connect, EncodeError, ForwardProperties, PacketId, Properties, ProtocolVersion, Publish,
+    PublishHead, QoS, ReasonCode, RetainHandling, ServerPacket, SubscribeFilter, SubscriptionOptions,
+    encode_ack, encode_connect, encode_pingreq, encode_publish, encode_subscribe, fixed_header,
 };
-use lotmq_config::Config;
-use lotmq_core::connection::refused::Refusals;
-use lotmq_core::connection::{Connection, ListenerTerms};
-use lotmq_core::owner::in_memory::{InMemory, Wire};
-use lotmq_core::owner::open::OpenConnections;
-use lotmq_core::owner::step;
-use lotmq_core::turn::Turn;
+use lotmq_core::connection::Connection;
+use lotmq_core::connection::peer::Certified;
+use lotmq_core::owner::in_memory::Wire;
 use lotmq_host::Qos;
 use parking_lot::Mutex;
 
 use super::EmbeddedError;
-use crate::guests::witness::Published;
-use crate::management::broker::Broker;
-use crate::process::this_turn;
+use crate::guests::witness::{Denial, Published};
 
-/// What definitions see as the Client that published what came from outside.
+/// What definitions see as the Client that published what came from outside, where nobody is named.
 const CLIENT_ID: &str = "lotmq-run";
 
 /// Largest packet that MQTT knows.
@@ -36,73 +29,119 @@ const PACKET_BYTES_MAX: u32 = 268_435_460;
 
 const VERSION: ProtocolVersion = ProtocolVersion::V5;
 
+/// Identity of a Client: what rules know of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientIdentity {
+    /// Its user; `None` for an anonymous one.
+    pub user: Option<String>,
+    /// Client Identifier.
+    pub client_id: String,
+    /// Address that it comes from; `None` for this machine's.
+    pub address: Option<IpAddr>,
+}
+
+impl ClientIdentity {
+    /// A Client of which this much is said: it is called as its user, where its identifier is not said, and `lotmq-run` where the user is not either.
+    #[must_use]
+    pub fn of(user: Option<String>, client_id: Option<String>, address: Option<IpAddr>) -> Self {
+        let client_id = client_id.or_else(|| user.clone()).unwrap_or_else(|| CLIENT_ID.to_owned());
+        Self { user, client_id, address }
+    }
+
+    /// What rules did not let it do.
+    pub(super) fn denial(&self, scope: &'static str, topic: Option<&str>) -> Denial {
+        let (topic, user) = (topic.map(str::to_owned), self.user.clone());
+        Denial { scope, topic, user, client_id: self.client_id.clone() }
+    }
+}
+
+/// Message that a Client publishes.
+#[derive(Clone, Copy, Debug)]
+pub struct Arriving<'a> {
+    /// Topic Name.
+    pub topic: &'a str,
+    /// Payload.
+    pub payload: &'a [u8],
+    /// Quality of service.
+    pub qos: QoS,
+    /// RETAIN.
+    pub retain: bool,
+    /// Properties of MQTT 5.0.
+    pub properties: Properties<'a>,
+}
+
+impl<'a> Arriving<'a> {
+    /// A message with QoS 0, without RETAIN and properties.
+    #[must_use]
+    pub fn new(topic: &'a str, payload: &'a [u8]) -> Self {
+        Self { topic, payload, qos: QoS::AtMostOnce, retain: false, properties: Properties::EMPTY }
+    }
+}
+
 /// Client of an embedded broker, with its end of the connection.
 pub(super) struct LocalClient {
-    open: OpenConnections<InMemory>,
-    connection: Arc<Connection>,
+    pub(super) identity: ClientIdentity,
+    pub(super) connection: Arc<Connection>,
     wire: Arc<Mutex<Wire>>,
     /// A packet that has not come whole.
     partial: Vec<u8>,
     /// Answers that are waited for.
     waiting: usize,
-    refused: Option<ReasonCode>,
+    last_packet_id: PacketId,
+    /// Why the broker has refused or ended the connection.
+    pub(super) refused: Option<ReasonCode>,
+    /// The broker has closed the connection.
+    pub(super) is_closed: bool,
     /// What has come and nobody has taken.
     pub(super) received: VecDeque<Published>,
 }
 
 impl LocalClient {
-    /// Connects and subscribes. The calling thread's turn is that of the first shard.
+    /// A wire to a Client that says who it is, on which it sends CONNECT.
     ///
     /// # Errors
-    /// [`EmbeddedError::Disconnected`] when the broker refuses that.
-    pub(super) fn connect(broker: &Arc<Broker>, config: &Config) -> Result<Self, EmbeddedError> {
-        let terms = Arc::new(ListenerTerms {
-            name: "embedded",
-            core: Arc::clone(&broker.core),
-            limits: config.limits.for_all(),
-            reached: broker.limits.add("embedded"),
-            anonymous: AnonymousLogin::FromEverywhere,
-            refusals: Refusals::default(),
-        });
-        let home = &broker.net.shards[0].home;
-        home.connections.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        let mut open = OpenConnections::new();
-        let place = open.reserve();
-        let wire = Arc::new(Mutex::new(Wire::default()));
-        wire.lock().has_room(usize::MAX);
-        let first_look = broker.clock.now().plus(terms.connect_timeout());
-        let transport = InMemory::new(&wire, &broker.tenants.default_tenant());
-        let connection = Arc::new(Connection::new(1, (home.number, place), terms, transport));
-        this_turn::with(|turn| open.enter(&connection, first_look, turn));
-        let mut client = Self {
-            open,
+    /// [`EmbeddedError::ClientIdentifier`].
+    pub(super) fn wire(identity: &ClientIdentity) -> Result<Arc<Mutex<Wire>>, EmbeddedError> {
+        let certified = identity.user.as_deref().map(|user| Certified::User(user.into()));
+        let mut wire = Wire::default();
+        (wire.address, wire.certified) = (identity.address, certified);
+        wire.has_room(usize::MAX);
+        let client_id = &identity.client_id;
+        let hello = connect(client_id).map_err(|error| EmbeddedError::ClientIdentifier {
+            client_id: client_id.clone(),
+            reason: error.to_string(),
+        })?;
+        wire.arrive(&hello);
+        Ok(Arc::new(Mutex::new(wire)))
+    }
+
+    /// The Client at the other end of a wire on which CONNECT is sent.
+    pub(super) fn new(identity: ClientIdentity, connection: Arc<Connection>, wire: Arc<Mutex<Wire>>) -> Self {
+        Self {
+            identity,
             connection,
             wire,
             partial: Vec::new(),
-            waiting: 0,
+            waiting: 1,
+            last_packet_id: PacketId::MIN,
             refused: None,
+            is_closed: false,
             received: VecDeque::new(),
-        };
-        client.send(&connect());
-        client.send(&subscribe());
-        client.waiting = 2;
-        client.take_turns()?;
-        Ok(client)
+        }
     }
 
-    /// Publishes a message with QoS 0. It has reached everybody after [`LocalClient::take_turns`].
-    pub(super) fn publish(
-        &mut self,
-        topic: &str,
-        payload: &[u8],
-        properties: Properties<'_>,
-    ) -> Result<(), EmbeddedError> {
+    /// Sends a message.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Unencodable`].
+    pub(super) fn publish(&mut self, message: &Arriving<'_>) -> Result<(), EmbeddedError> {
+        let Arriving { topic, payload, qos, retain, properties } = *message;
         let head = PublishHead {
             dup: false,
-            qos: QoS::AtMostOnce,
-            retain: false,
+            qos,
+            retain,
             topic,
-            packet_id: None,
+            packet_id: (qos != QoS::AtMostOnce).then(|| self.next_packet_id()),
             properties: ForwardProperties::unaltered(properties),
             payload_len: payload.len(),
         };
@@ -117,60 +156,55 @@ impl LocalClient {
         Ok(())
     }
 
+    /// Asks for what a filter matches.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Unencodable`].
+    pub(super) fn subscribe(
+        &mut self,
+        filter: &str,
+        options: SubscriptionOptions,
+    ) -> Result<(), EmbeddedError> {
+        let (packet_id, filters) = (self.next_packet_id(), [SubscribeFilter { filter, options }]);
+        let mut packet = Vec::new();
+        encode_subscribe(&mut packet, VERSION, packet_id, Properties::EMPTY, &filters).map_err(|error| {
+            EmbeddedError::Unencodable { topic: filter.to_owned(), reason: error.to_string() }
+        })?;
+        self.waiting += 1;
+        self.send(&packet);
+        Ok(())
+    }
+
+    fn next_packet_id(&mut self) -> PacketId {
+        self.last_packet_id = self.last_packet_id.next();
+        self.last_packet_id
+    }
+
     fn send(&self, packets: &[u8]) {
         self.wire.lock().arrive(packets);
     }
 
-    /// Takes turns of the thread until nothing is left to be done in them.
-    ///
-    /// # Errors
-    /// [`EmbeddedError::Disconnected`] when the broker has closed the connection.
-    pub(super) fn take_turns(&mut self) -> Result<(), EmbeddedError> {
-        let mut looks = Vec::new();
-        loop {
-            let is_due = this_turn::with(|turn| self.take_turn(turn, &mut looks));
-            looks.drain(..).for_each(Waker::wake);
-            let has_heard = self.receive()?;
-            if !is_due && !has_heard && self.waiting == 0 && self.wire.lock().is_read() {
-                return Ok(());
-            }
-        }
-    }
-
-    /// Takes one; whether another one is due.
-    fn take_turn(&mut self, turn: &mut Turn, looks: &mut Vec<Waker>) -> bool {
-        turn.tick();
-        // It is driven in each turn, whether somebody has woken it or not.
-        let mut cx = Context::from_waker(Waker::noop());
-        if step::drive::<InMemory>(&self.connection, turn, &mut cx).is_ready() {
-            return false;
-        }
-        turn.flush();
-        let now = turn.core.clock.elapsed();
-        let next = self.open.begin_turn(turn, now);
-        looks.extend(next.look);
-        next.is_due
-    }
-
-    /// Ends the connection, which knows the Client that knows it.
-    pub(super) fn leave(&mut self) {
+    /// Nothing more comes of it.
+    pub(super) fn leave(&self) {
         self.wire.lock().end();
-        while !this_turn::with(|turn| {
-            let mut cx = Context::from_waker(Waker::noop());
-            step::drive::<InMemory>(&self.connection, turn, &mut cx).is_ready()
-        }) {
-            this_turn::with(Turn::flush);
-        }
-        this_turn::with(Turn::flush);
     }
 
-    /// Lets the thread notice that time has passed.
-    pub(super) fn time_passed(&self, broker: &Broker) {
-        this_turn::with(|turn| self.open.time_passed(turn, &broker.tenants.all()));
+    /// Whether it waits for nothing, and nothing of it waits.
+    pub(super) fn is_at_rest(&self) -> bool {
+        self.is_closed || (self.waiting == 0 && self.wire.lock().is_read())
+    }
+
+    /// The broker has ended the connection.
+    pub(super) fn disconnected(&self) -> EmbeddedError {
+        let reason = self.refused.map_or("the connection was closed", ReasonCode::text);
+        EmbeddedError::Disconnected { reason: reason.to_owned() }
     }
 
     /// Takes and answers what has come; whether that is anything.
-    fn receive(&mut self) -> Result<bool, EmbeddedError> {
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Disconnected`] where that is not MQTT.
+    pub(super) fn receive(&mut self) -> Result<bool, EmbeddedError> {
         let (written, is_closed) = {
             let mut wire = self.wire.lock();
             wire.has_room(usize::MAX);
@@ -192,10 +226,7 @@ impl LocalClient {
             self.handle(&packet);
         }
         self.partial = rest.to_vec();
-        if is_closed {
-            let reason = self.refused.map_or("the connection was closed", ReasonCode::text);
-            return Err(disconnected(reason.to_owned()));
-        }
+        self.is_closed |= is_closed;
         Ok(has_any)
     }
 
@@ -204,6 +235,9 @@ impl LocalClient {
             ServerPacket::Publish(publish) => self.got(publish),
             ServerPacket::Ack(ack) if ack.ack_type == AckType::Pubrel => {
                 self.send(&acknowledgement(AckType::Pubcomp, ack.packet_id));
+            }
+            ServerPacket::Ack(ack) if ack.ack_type == AckType::Pubrec && !ack.reason.is_failure() => {
+                self.send(&acknowledgement(AckType::Pubrel, ack.packet_id));
             }
             ServerPacket::Ack(_) | ServerPacket::Unsuback(_) | ServerPacket::Auth(_) => {}
             ServerPacket::Connack(connack) if connack.reason.is_failure() => {
@@ -240,36 +274,37 @@ impl LocalClient {
     }
 }
 
-fn connect() -> Vec<u8> {
+fn connect(client_id: &str) -> Result<Vec<u8>, EncodeError> {
     let mut packet = Vec::new();
     let connect = Connect {
         version: VERSION,
         clean_start: true,
         keep_alive: 0,
         properties: Properties::EMPTY,
-        client_id: CLIENT_ID,
+        client_id,
         will: None,
         user_name: None,
         password: None,
     };
-    encode_connect(&mut packet, &connect).expect("the fields are legal");
-    packet
+    encode_connect(&mut packet, &connect)?;
+    Ok(packet)
 }
 
-/// To everything, what it publishes itself and what is retained left out.
-fn subscribe() -> Vec<u8> {
-    let mut packet = Vec::new();
-    let options = SubscriptionOptions {
-        qos: QoS::ExactlyOnce,
-        no_local: true,
-        retain_as_published: true,
-        retain_handling: RetainHandling::DoNotSend,
-    };
-    let filters = [SubscribeFilter { filter: "#", options }];
-    encode_subscribe(&mut packet, VERSION, PacketId::MIN, Properties::EMPTY, &filters)
-        .expect("the filter is legal");
-    packet
-}
+/// To all that is published, as it is published, and to nothing that is retained.
+pub(super) const EVERYTHING: SubscriptionOptions = SubscriptionOptions {
+    qos: QoS::ExactlyOnce,
+    no_local: false,
+    retain_as_published: true,
+    retain_handling: RetainHandling::DoNotSend,
+};
+
+/// To what is published and retained, as Clients are that say nothing else.
+pub(super) const ORDINARY: SubscriptionOptions = SubscriptionOptions {
+    qos: QoS::ExactlyOnce,
+    no_local: false,
+    retain_as_published: false,
+    retain_handling: RetainHandling::Send,
+};
 
 fn acknowledgement(ack_type: AckType, packet_id: PacketId) -> Vec<u8> {
     let mut packet = Vec::new();

@@ -1,13 +1,19 @@
 //! What embedded brokers have in common: engine and configuration.
 
+use jiff::Timestamp;
 use lot_to_wasm::Entity;
-use lot_to_wasm::lower::World as LotWorld;
 use lotmq_config::{Config, ConfigError, DataDirectory, Sources};
+use lotmq_definitions::OnExisting;
 use lotmq_host::python::Python;
-use lotmq_host::{Engine, EngineOptions, World};
+use lotmq_host::{Engine, EngineOptions};
 
+use super::error::refused;
 use super::module::outline;
 use super::{ComponentOutline, EmbeddedError, EmbeddedModule, EmbeddedProgram};
+use crate::guests::compile::Loader;
+use crate::guests::compile_permits::CompilePermits;
+use crate::guests::route_types::RouteTypes;
+use crate::guests::{CompiledDefinition, seeds};
 use crate::server::lot_engine;
 
 /// Instances of guests at once; those of a program that is tested.
@@ -17,6 +23,8 @@ const INSTANCES_MAX: u32 = 64;
 pub struct Embedding {
     pub(super) engine: Engine,
     pub(super) config: Config,
+    /// The rules of a new broker.
+    pub(super) rules: Vec<CompiledDefinition>,
 }
 
 impl Embedding {
@@ -25,9 +33,13 @@ impl Embedding {
     /// # Errors
     /// When there is no room for guests.
     pub fn new() -> Result<Self, EmbeddedError> {
-        let worlds = [(World::Action, LotWorld::Action), (World::Model, LotWorld::Model)];
-        let engine = Engine::new(&EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine(&worlds) })?;
-        Ok(Self { engine, config: configuration()? })
+        let engine = Engine::new(&EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine() })?;
+        let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
+        let loader = Loader { engine: &engine, permits: &permits, route_types: &route_types };
+        let rules = seeds::compiled(loader, Timestamp::UNIX_EPOCH, OnExisting::Replace);
+        let rules = rules.map(|(name, rule)| rule.map_err(|error| refused(name, &error)));
+        let rules = rules.collect::<Result<_, _>>()?;
+        Ok(Self { engine, config: configuration()?, rules })
     }
 
     /// Compiles what has no error, by source, and takes scripts by name with what they run in.

@@ -66,6 +66,28 @@ pub enum EmbeddedError {
         /// Why.
         reason: String,
     },
+    /// A user is not accepted.
+    #[error("user {name}: {reason}")]
+    User {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A Client cannot be called so.
+    #[error("client identifier `{client_id}`: {reason}")]
+    ClientIdentifier {
+        /// What it was to be called.
+        client_id: String,
+        /// Why.
+        reason: String,
+    },
+    /// A Client cannot publish there: commands are given to a broker.
+    #[error("`{topic}` is the broker's own, which here has no commands")]
+    OfTheBroker {
+        /// Topic Name.
+        topic: String,
+    },
     /// The broker has closed the connection that messages from outside come by.
     #[error("the broker has closed the connection: {reason}")]
     Disconnected {
@@ -75,6 +97,13 @@ pub enum EmbeddedError {
     /// A run goes on and on.
     #[error("a run did not end")]
     Endless,
+}
+
+impl EmbeddedError {
+    /// Why a user is not accepted.
+    pub(super) fn user(name: &str, error: &dyn std::fmt::Display) -> Self {
+        Self::User { name: name.to_owned(), reason: error.to_string() }
+    }
 }
 
 /// Why a definition is not deployed.

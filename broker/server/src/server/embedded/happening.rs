@@ -1,26 +1,36 @@
-//! What definitions did: seen by a witness as it is done, and with the messages as the Client has got them.
+//! What definitions did and rules denied: seen by a witness as it is done, and with the messages as a Client has got them that sees everything.
 
 use std::collections::VecDeque;
 
 use lotmq_host::Value;
 use parking_lot::Mutex;
 
-use crate::guests::witness::{Deed, Published, Report, Witness};
+use super::clients::Clients;
+use crate::guests::witness::{Deed, Denial, Published, Report, Witness};
 
-/// Something that a definition did.
+/// Something that happened in the broker.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Happening {
-    /// Name of the definition.
+    /// Name of the definition that did it; empty where none did.
     pub definition: String,
-    /// What it did.
+    /// What it was.
     pub what: What,
 }
 
-/// What a definition did.
+/// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum What {
     /// It published a message, as who is subscribed to everything has got it.
     Published(Published),
+    /// A Client got a message that it is subscribed to.
+    Delivered {
+        /// Its identifier.
+        client_id: String,
+        /// The message.
+        message: Published,
+    },
+    /// Rules did not let a Client do something.
+    Denied(Denial),
     /// A run ended with outputs.
     Returned(Vec<Value>),
     /// It failed, or has something to tell.
@@ -29,36 +39,73 @@ pub enum What {
     Printed(String),
 }
 
-/// What definitions did, until the owner takes it.
+/// What was noted, until the owner takes it.
 #[derive(Default)]
-pub(super) struct Deeds(Mutex<Vec<(String, Deed)>>);
+pub(super) struct Deeds(Mutex<Vec<Noted>>);
+
+enum Noted {
+    /// A Client published a message: who sees everything gets it, too.
+    Arrived {
+        topic: String,
+        payload: Vec<u8>,
+    },
+    Done(String, Deed),
+    Denied(Denial),
+}
 
 impl Witness for Deeds {
     fn sees(&self, definition: &str, deed: Deed) {
-        self.0.lock().push((definition.to_owned(), deed));
+        self.0.lock().push(Noted::Done(definition.to_owned(), deed));
+    }
+
+    fn sees_denial(&self, denial: Denial) {
+        let mut noted = self.0.lock();
+        // It has not arrived.
+        noted.pop_if(
+            |last| matches!(last, Noted::Arrived { topic, .. } if denial.topic.as_ref() == Some(topic)),
+        );
+        noted.push(Noted::Denied(denial));
     }
 }
 
 impl Deeds {
-    /// What happened since this was called last: messages as they were `received`, among everything else in the order in which it was done.
-    pub(super) fn take(&self, received: &mut VecDeque<Published>) -> Vec<Happening> {
-        let deeds = std::mem::take(&mut *self.0.lock());
-        let mut all = Vec::with_capacity(deeds.len());
-        for (definition, deed) in deeds {
-            let what = match deed {
-                Deed::Published(message) => match as_received(message, received) {
-                    Some(message) => What::Published(message),
+    /// A Client is about to publish a message.
+    pub(super) fn arrives(&self, topic: &str, payload: &[u8]) {
+        self.0.lock().push(Noted::Arrived { topic: topic.to_owned(), payload: payload.to_vec() });
+    }
+
+    /// What happened since this was called last: messages as they were received, among everything else in the order in which it was done, and then what the
+    /// other Clients have got.
+    pub(super) fn take(&self, clients: &mut Clients) -> Vec<Happening> {
+        let noted = std::mem::take(&mut *self.0.lock());
+        let mut none = VecDeque::new();
+        let received = clients.observed().unwrap_or(&mut none);
+        let mut all = Vec::with_capacity(noted.len());
+        for noted in noted {
+            let (definition, what) = match noted {
+                Noted::Arrived { topic, payload } => {
+                    received.pop_front_if(|next| next.topic == topic && next.payload == payload);
+                    continue;
+                }
+                Noted::Denied(denial) => (String::new(), What::Denied(denial)),
+                Noted::Done(definition, Deed::Published(message)) => match as_received(message, received) {
+                    Some(message) => (definition, What::Published(message)),
                     None => continue,
                 },
-                Deed::Returned(outputs) => What::Returned(outputs),
-                Deed::Reported(report) => What::Reported(report),
-                Deed::Printed(text) => What::Printed(text),
+                Noted::Done(definition, Deed::Returned(outputs)) => (definition, What::Returned(outputs)),
+                Noted::Done(definition, Deed::Reported(report)) => (definition, What::Reported(report)),
+                Noted::Done(definition, Deed::Printed(text)) => (definition, What::Printed(text)),
             };
             all.push(Happening { definition, what });
         }
         // What nobody was seen to publish.
         let others = received.drain(..).map(What::Published);
         all.extend(others.map(|what| Happening { definition: String::new(), what }));
+        let delivered = clients.delivered().map(|(to, message)| {
+            let what = What::Delivered { client_id: to.client_id.clone(), message };
+            Happening { definition: String::new(), what }
+        });
+        all.extend(delivered);
         all
     }
 }

@@ -26,7 +26,7 @@ pub struct EmbeddedProgram {
 pub(super) enum ProgramEntity {
     /// It is deployed as in any broker.
     Runs(Box<CompiledDefinition>),
-    /// Others can name it, and that is all: a Rule, which has nobody to be asked about, or a Route whose type this build does not run.
+    /// Others can name it, and that is all: a Route whose type this build does not run.
     IsKnown(Box<NewDefinition>),
 }
 
@@ -71,9 +71,6 @@ impl ProgramEntity {
             installed_at: jiff::Timestamp::UNIX_EPOCH,
             order: None,
         };
-        if new.kind == DefinitionKind::Rule {
-            return Ok(Self::IsKnown(Box::new(new)));
-        }
         match CompiledDefinition::of_entity(loader, &output.component, new.clone(), OnExisting::Replace) {
             Ok(mut compiled) => {
                 compiled.never_gives_up();

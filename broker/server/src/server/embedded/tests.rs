@@ -2,7 +2,7 @@ use lot_to_wasm::{CompileOptions, Form};
 use lotmq_host::Value;
 
 use super::*;
-use crate::guests::witness::Published;
+use crate::guests::witness::{Denial, Published};
 
 const EVERYTHING: &str = r#"DEFINE ACTION Boot
 ON START DO
@@ -59,6 +59,12 @@ fn settled(broker: &mut EmbeddedBroker) -> Vec<String> {
         What::Returned(outputs) => format!("{definition} returned {outputs:?}"),
         What::Reported(report) => format!("{definition}{report}"),
         What::Printed(text) => text,
+        What::Denied(Denial { scope, topic, user, client_id }) => {
+            format!("denied {scope} {topic:?} {user:?} {client_id}")
+        }
+        What::Delivered { client_id, message } => {
+            format!("{client_id} got {}={}", message.topic, String::from_utf8(message.payload).unwrap())
+        }
     };
     broker.settle().unwrap().into_iter().map(show).collect()
 }
@@ -70,7 +76,7 @@ fn a_program_does_everything_at_once_and_time_passes_when_it_is_let() {
     let mut broker = start(&embedding, &program);
     assert_eq!(settled(&mut broker), ["Boot: boot=up (QoS 0 retained)"]);
 
-    broker.publish("in", b"4").unwrap();
+    broker.publish(&Arriving::new("in", b"4")).unwrap();
     // What is short runs in the turn that the message comes in, the rest beside it.
     assert_eq!(settled(&mut broker), ["Short: short=4 (QoS 1)", "Long: long=8 (QoS 2)"]);
     assert_eq!(broker.value("kept").as_deref(), Some(&b"4"[..]));
@@ -82,7 +88,7 @@ fn a_program_does_everything_at_once_and_time_passes_when_it_is_let() {
 
     broker.retain("limit", b"80");
     assert_eq!(settled(&mut broker), [""; 0], "it was there before");
-    broker.publish("ask", b"").unwrap();
+    broker.publish(&Arriving::new("ask", b"")).unwrap();
     assert_eq!(settled(&mut broker), ["Retained: had=80 (QoS 0)"]);
 
     assert_eq!(broker.pass_time(Duration::from_secs(9)), None);
@@ -99,7 +105,7 @@ fn errors_are_told_and_published_as_in_any_broker() {
     let program = compile(&embedding, EVERYTHING);
     let mut broker = start(&embedding, &program);
     settled(&mut broker);
-    broker.publish("again", b"x").unwrap();
+    broker.publish(&Arriving::new("again", b"x")).unwrap();
     let all = settled(&mut broker);
     assert_eq!(all.len(), 65 + 2, "{all:?}");
     assert!(all[..65].iter().all(|line| line == "Again: again=x (QoS 0)"), "{all:?}");
@@ -119,7 +125,7 @@ fn a_broker_that_ends_leaves_nothing_behind() {
         ),
     );
     let mut broker = start(&embedding, &program);
-    broker.publish("in", b"4").unwrap();
+    broker.publish(&Arriving::new("in", b"4")).unwrap();
     settled(&mut broker);
     let weak = Arc::downgrade(&broker.broker);
     let tenant = Arc::downgrade(&broker.tenant);
@@ -169,7 +175,7 @@ fn what_a_route_refuses_is_told_and_gone_whatever_the_class_of_the_failure() {
         ("reconnect", Some("Db: it was asked to fail (ROUTE_AWAY)")),
         ("fatal", Some("Db: it was asked to fail (ROUTE_STOPPED)")),
     ] {
-        broker.publish("save/a", format!("{{\"fail\":\"{class}\"}}").as_bytes()).unwrap();
+        broker.publish(&Arriving::new("save/a", format!("{{\"fail\":\"{class}\"}}").as_bytes())).unwrap();
         let all = settled(&mut broker);
         let of_route: Vec<&String> = all.iter().filter(|line| line.starts_with("Db")).collect();
         assert_eq!(of_route[0], &rejected, "{class}: {all:?}");
@@ -177,7 +183,7 @@ fn what_a_route_refuses_is_told_and_gone_whatever_the_class_of_the_failure() {
         assert_eq!(of_route[1], told, "{class}");
         assert_eq!(of_route.get(2).map(|line| line.as_str()), then, "{class}");
     }
-    broker.publish("save/b", b"{}").unwrap();
+    broker.publish(&Arriving::new("save/b", b"{}")).unwrap();
     assert!(settled(&mut broker).iter().all(|line| !line.starts_with("Db")), "it stands still");
 }
 
@@ -189,7 +195,7 @@ fn what_comes_out_has_one_order() {
         let mut broker = start(&embedding, &program);
         let mut all = settled(&mut broker);
         for topic in ["save/a", "save/b"] {
-            broker.publish(topic, b"{\"n\":1}").unwrap();
+            broker.publish(&Arriving::new(topic, b"{\"n\":1}")).unwrap();
         }
         all.append(&mut settled(&mut broker));
         all
