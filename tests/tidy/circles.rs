@@ -7,7 +7,6 @@ use crate::syntax::{File, Look, Walk, crates};
 
 /// Modules that stand in a circle, by crate.
 const IN_CIRCLES: &[(&str, &[&str])] = &[
-    ("broker/core", &["client", "routing", "tenant", "turn"]),
     (
         "broker/host",
         &[

@@ -1,12 +1,13 @@
 //! One network connection as the core knows it: who it is among others, what waits for it, and what others ask of its owner.
 //!
-//! A connection belongs to the thread that it was given to. Foreign threads write to it (through the Client's [`Link`](crate::turn::outbound::Link)) and ask
+//! A connection belongs to the thread that it was given to. Foreign threads write to it (through the Client's [`Link`](crate::tenant::link::Link)) and ask
 //! its owner to look at it or to close it. What carries its bytes is its [`Transport`], which lies in the same memory.
 //!
 //! Invariant: the transport is open for as long as an `Arc` of the connection lives, so that bytes never go to another peer. Not here: what its owner does
 //! with it (`owner`), and what lies between MQTT and its socket (`net`).
 
 pub mod peer;
+pub(crate) mod refusal;
 pub mod refused;
 
 use std::any::Any;

@@ -8,13 +8,13 @@ use lotmq_definitions::Caching;
 use lotmq_session::{Session, SessionExpiry, SessionOptions, WillState};
 use lotmq_store::TenantId;
 
-use crate::client::replay::Replays;
-use crate::client::{Client, ClientState, LeftAt};
-use crate::routing::message::Message;
-use crate::routing::subscription::{Options, Subscriptions};
+use crate::message::Message;
 use crate::shares::Holding;
 use crate::tenant::Tenant;
-use crate::turn::triggers::{TenantHooks, Triggers};
+use crate::tenant::client::{Client, ClientState, LeftAt};
+use crate::tenant::replay::Replays;
+use crate::tenant::subscription::{Options, Subscriptions};
+use crate::tenant::triggers::{TenantHooks, Triggers};
 
 /// Options of a plain subscription.
 pub(crate) const PLAIN: Options = Options {

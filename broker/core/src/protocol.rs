@@ -23,13 +23,13 @@ use lotmq_codec::{
     AckType, Disconnect, FixedHeader, PacketId, PacketType, ReasonCode, decode_ping, encode_pingresp,
 };
 
+use crate::arena::Span;
 use crate::connection::Connection;
 use crate::protocol::phase::{Open, Unfinished};
 use crate::protocol::topic_alias::TopicAliases;
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::turn::Turn;
-use crate::turn::arena::Span;
 
 impl Open {
     /// Acknowledges a packet at once.

@@ -22,17 +22,17 @@ use lotmq_store::{
 use tracing::warn;
 
 use crate::client::attach::options_at;
-use crate::client::replay::Replays;
-use crate::client::stored::{message, qos, queued};
-use crate::client::will::WillMessage;
-use crate::client::{Client, ClientState, LeftAt, Queued};
-use crate::routing::message::{Message, MessageParts};
-use crate::routing::retain::Keeper;
-use crate::routing::subscription::{Options, SHARED, Subscriptions};
+use crate::message::{Message, MessageParts};
 use crate::shared::Core;
 use crate::shares::Holding;
 use crate::tenant::Tenant;
+use crate::tenant::client::{Client, ClientState, LeftAt, Queued};
+use crate::tenant::replay::Replays;
+use crate::tenant::retain::Keeper;
+use crate::tenant::subscription::{Options, SHARED, Subscriptions};
+use crate::tenant::will::WillMessage;
 use crate::turn::context::TurnContext;
+use crate::turn::stored::{message, qos, queued};
 
 /// Restores the sessions; their Clients are away. Expiry timers go on where they stopped. Where not all users are known, as some rows of them are
 /// damaged, sessions of unknown ones stay.

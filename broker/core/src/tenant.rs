@@ -1,6 +1,27 @@
 //! A tenant: a closed world of topics, sessions, retained messages and definitions.
 //!
+//! Here is what there is of them, and what can be told from that alone. Not here: what a turn does with it (`turn`), how sessions begin and end (`client`).
+//!
 //! Lock order inside a tenant: `sessions`, then a Client's state, then `index` or `retained`; none is held while a message is written.
+
+pub mod alias_out;
+pub mod aliased;
+pub mod client;
+pub mod full_queues;
+pub mod held;
+pub mod kept;
+pub mod link;
+pub mod output;
+pub mod publication;
+pub mod replay;
+pub mod retain;
+pub mod session_key;
+pub mod sessions;
+pub mod subscriber;
+pub mod subscription;
+pub mod system_topics;
+pub mod triggers;
+pub mod will;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -10,17 +31,15 @@ use lotmq_router::{GroupId, Match};
 use lotmq_store::{MembershipId, TenantId};
 use parking_lot::{Mutex, RwLock};
 
-use crate::client::Client;
-use crate::client::full_queues::FullQueues;
-use crate::client::sessions::Sessions;
-use crate::routing::message::Message;
-use crate::routing::retain::Retained;
-use crate::routing::route::Route;
-use crate::routing::subscription::Target;
-use crate::routing::subscription::{Index, Options, SHARED, Subscriber, Subscriptions};
-use crate::routing::system_topics;
+use crate::message::Message;
 use crate::shares::Shares;
-use crate::turn::triggers::TenantHooks;
+use crate::tenant::client::Client;
+use crate::tenant::full_queues::FullQueues;
+use crate::tenant::retain::Retained;
+use crate::tenant::sessions::Sessions;
+use crate::tenant::subscriber::{Index, Subscriber};
+use crate::tenant::subscription::{Options, SHARED, Subscriptions};
+use crate::tenant::triggers::TenantHooks;
 
 /// Tenant of the broker.
 pub struct Tenant {
@@ -30,7 +49,7 @@ pub struct Tenant {
     pub number: u32,
     /// Its name.
     pub name: Box<str>,
-    index: RwLock<Index>,
+    pub(crate) index: RwLock<Index>,
     /// Changes whenever a route may have changed.
     pub generation: AtomicU64,
     /// Subscriptions to `$share/…`.
@@ -87,33 +106,6 @@ impl Tenant {
     /// All sessions, in no order. Their lock is held for a part of them at a time.
     pub fn all_sessions(&self) -> Vec<Arc<Client>> {
         Sessions::all(&self.sessions)
-    }
-
-    /// Route of `topic` at present.
-    pub fn route(&self, topic: &str) -> Route {
-        let mut route = Route::empty();
-        self.lay_out(&mut route, topic, &mut Vec::new());
-        route.ask(self);
-        route
-    }
-
-    /// Makes `route` that of `topic`, in its own memory, without the decisions of rules about receivers. `found` is memory for this, empty before
-    /// and after.
-    pub(crate) fn lay_out(&self, route: &mut Route, topic: &str, found: &mut Vec<(u64, Target)>) {
-        route.clear();
-        route.topic.push_str(topic);
-        self.index.read().visit(topic, |matched| match matched {
-            Match::Subscriber(session, subscriber) if subscriber.options.cover(topic) => {
-                found.push((*session, subscriber.target()));
-            }
-            Match::Subscriber(..) => {}
-            Match::Group(group) => route.groups.push(Arc::clone(group)),
-        });
-        merge(found, &mut route.targets);
-        route.groups.sort_unstable_by_key(|group| group.id());
-        route.is_open = self.permissions.delivers_to_all(topic) == Some(true);
-        (route.triggers, route.is_stable) = self.hooks.triggers(self, topic);
-        route.caching = self.hooks.caching(topic);
     }
 
     /// Whether rules still allow this Client a subscription that was made, and messages that wait by it.
@@ -221,6 +213,30 @@ impl Tenant {
         found
     }
 
+    /// Whether a new subscription with this filter may have retained messages to get. Those that come later reach it as they come.
+    pub(crate) fn may_retain_for(&self, filter: &str) -> bool {
+        let retained = self.retained.read();
+        !retained.is_empty() && (filter.contains(['+', '#']) || retained.get(filter).is_some())
+    }
+
+    /// Whether the topic has a retained message that has not expired.
+    pub fn has_retained(&self, topic: &str, wall_ms: u64) -> bool {
+        self.retained.read().get(topic).is_some_and(|message| !message.is_expired(wall_ms))
+    }
+
+    /// Whether this message is still its topic's retained one, and has not expired.
+    pub(crate) fn retains(&self, message: &Arc<Message>, wall_ms: u64) -> bool {
+        let retained = self.retained.read();
+        let current = retained.get(message.topic());
+        current.is_some_and(|current| Arc::ptr_eq(current, message)) && !message.is_expired(wall_ms)
+    }
+
+    /// The payload of the topic's retained message.
+    pub fn retained_payload(&self, topic: &str, wall_ms: u64) -> Option<bytes::Bytes> {
+        let retained = self.retained.read();
+        retained.get(topic).filter(|message| !message.is_expired(wall_ms)).map(|message| message.payload())
+    }
+
     /// Number of shared subscriptions.
     pub fn shared_subscriptions(&self) -> usize {
         self.shared.load(Ordering::Relaxed)
@@ -272,15 +288,4 @@ impl Tenants {
 /// Whether a filter that was granted is that of a shared subscription.
 fn is_shared(filter: &str) -> bool {
     filter.starts_with(SHARED)
-}
-
-/// Merges targets of the same Client to one.
-fn merge(found: &mut Vec<(u64, Target)>, targets: &mut Vec<Target>) {
-    found.sort_by_key(|(session, _)| *session);
-    for (_, target) in found.drain(..) {
-        match targets.last_mut() {
-            Some(last) if Arc::ptr_eq(&last.client, &target.client) => last.merge(target),
-            _ => targets.push(target),
-        }
-    }
 }

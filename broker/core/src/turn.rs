@@ -7,31 +7,37 @@
 //! The same type serves threads without connections (guest executors, command workers): they route what they publish and flush when done.
 //!
 //! Invariants: no span outlives the turn; each receiver's items leave in the order in which they were added; two Clients' states are never locked
-//! at once. Not here: who the receivers of a topic are (`route`), what is written when a socket is full (`outbound`).
+//! at once. Not here: who the receivers of a topic are (`routing`), what waits when a socket is full (`tenant::link`).
 
 pub mod above;
-pub mod aliased;
-pub mod arena;
-pub(crate) mod charge;
+mod backlog;
+pub mod capacity;
 pub mod context;
+pub mod delivery;
 pub mod events;
+pub mod expiry_timers;
+pub mod fan_out;
 pub mod fed;
-pub mod held;
 pub mod home;
-pub mod kept;
-pub mod message_spans;
+pub mod internal;
 mod messages;
 pub mod next;
 pub mod outbound;
-pub mod output;
 mod owed;
+mod paging;
 pub mod piece;
 pub mod postponed;
 mod receivers;
+pub(crate) mod redistribute;
 pub mod release;
+pub(crate) mod retain;
+mod session;
+pub mod session_drain;
+pub mod session_row;
+pub mod stored;
+pub mod suback;
 pub mod time_share;
 pub mod timers;
-pub mod triggers;
 
 use std::cell::Cell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -44,30 +50,31 @@ use lotmq_session::Time;
 use lotmq_store::rare::{Rare, is_taken};
 use lotmq_store::{Batch, StoreError, Ticket};
 
+use crate::arena::Arena;
 use crate::connection::Connection;
 use crate::fault::{Fault, is_planted};
-use crate::turn::arena::Arena;
 use crate::turn::context::TurnContext;
+use crate::turn::delivery::DeliveryContext;
 use crate::turn::home::Home;
-use crate::turn::outbound::{Delivery, DeliveryContext};
+use crate::turn::outbound::Delivery;
 use crate::turn::time_share::TimeShares;
 use crate::turn::timers::Timers;
 use tracing::warn;
 
-use crate::client::Client;
-use crate::client::redistribute::redistribute_to;
-use crate::client::session_drain::SessionDrain;
 use crate::clock::{Clock, Stretch};
 use crate::counters::TurnCounts;
 use crate::durable::changes::{Seat, Stamp, Standing};
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::reason::violation::Violation;
-use crate::routing::fan_out::AskedMessages;
 use crate::routing::route::RouteCache;
 use crate::shares::Share;
+use crate::tenant::client::Client;
+use crate::tenant::triggers::{TurnGuests, TurnNotes};
+use crate::turn::fan_out::AskedMessages;
+use crate::turn::redistribute::redistribute_to;
 use crate::turn::release::{CommitWatcher, Release, Releases};
-use crate::turn::triggers::TurnGuests;
+use crate::turn::session_drain::SessionDrain;
 use crate::{Above, Core};
 
 pub use messages::Messages;
@@ -182,7 +189,7 @@ impl Turn {
             },
             releases: Releases::default(),
             pauses: Pauses::default(),
-            guests: TurnGuests::new(context.guest_runner),
+            guests: TurnGuests::new(context.guest_runner.of_thread()),
             asked: AskedMessages::default(),
             drains: Vec::new(),
             work: Work { stretch: Stretch::ENDLESS, steps: 0 },
@@ -453,31 +460,37 @@ impl Turn {
         self.messages.clear();
     }
 
+    /// Parts of the turn that note what a message starts.
+    pub(crate) fn notes(&mut self) -> TurnNotes<'_> {
+        let Self { core, arena, batch, guests, moment, .. } = self;
+        TurnNotes { core, arena, batch, guests, wall_ms: moment.wall_ms }
+    }
+
     /// Whether so many guests are to be started that the turn should end.
     fn has_many_guests(&self) -> bool {
-        self.guests.have_events && self.guests.runner.is_full(self)
+        self.guests.have_events && self.context.guest_runner.is_full(self)
     }
 
     /// Whether guests are left to be started in this turn.
     fn has_guests_to_start(&self) -> bool {
-        self.guests.have_events && self.guests.runner.has_work(self)
+        self.guests.have_events && self.context.guest_runner.has_work(self)
     }
 
     fn start_guests(&mut self) {
         if self.guests.have_events {
-            self.guests.runner.start(self);
+            self.context.guest_runner.start(self);
         }
     }
 
     fn post_guests(&mut self) {
         if self.guests.have_events {
-            self.guests.runner.post(self);
+            self.context.guest_runner.post(self);
         }
     }
 
     fn end_guests(&mut self) {
         if self.guests.have_events {
-            self.guests.is_behind = self.guests.runner.turn_ended(self);
+            self.guests.is_behind = self.context.guest_runner.turn_ended(self);
             self.guests.have_events = self.guests.is_behind;
         }
     }

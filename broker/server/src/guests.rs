@@ -63,13 +63,13 @@ pub(crate) use restore::{KEPT_PER_GROUP, definitions, install_stored, run_starts
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use sink::GuestSink;
 
-use lotmq_core::client::Client;
 use lotmq_core::connection::Connection;
+use lotmq_core::message::Message;
 use lotmq_core::reason::close::CloseReason;
-use lotmq_core::routing::internal;
-use lotmq_core::routing::message::Message;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::internal;
 use routes::RouteRunner;
 use run_action::Waiting;
 use witness::Witness;

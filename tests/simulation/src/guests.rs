@@ -15,13 +15,14 @@ use std::sync::atomic::Ordering;
 use std::task::Context;
 
 use lotmq_codec::QoS;
-use lotmq_core::client::Client;
 use lotmq_core::connection::Connection;
-use lotmq_core::routing::internal::encoded;
-use lotmq_core::routing::message::Message;
+use lotmq_core::message::Message;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::tenant::triggers::{Starting, TenantHooks, Triggers, TurnGuests, TurnNotes};
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::triggers::{GuestRunner, Starting, TenantHooks, Triggers};
+use lotmq_core::turn::above::GuestRunner;
+use lotmq_core::turn::internal::encoded;
 use lotmq_definitions::{Caching, Definition};
 use lotmq_store::SessionId;
 
@@ -139,7 +140,11 @@ struct Noted {
 }
 
 fn noted(turn: &mut Turn) -> &mut Noted {
-    turn.guests.state.downcast_mut().expect("the state of a thread is made by `Relays`")
+    noted_of(&mut turn.guests)
+}
+
+fn noted_of(guests: &mut TurnGuests) -> &mut Noted {
+    guests.state.downcast_mut().expect("the state of a thread is made by `Relays`")
 }
 
 fn look(turn: &Turn) -> &Noted {
@@ -204,23 +209,27 @@ impl Triggers for OfTopic {
         self.promised.is_some()
     }
 
-    fn start(&self, turn: &mut Turn, starting: &Starting<'_>, may_store: bool) -> bool {
+    fn start(&self, notes: &mut TurnNotes<'_>, starting: &Starting<'_>, may_store: bool) -> bool {
         let is_kept = may_store && starting.publication.message.qos > QoS::AtMostOnce;
         let promise =
-            self.promised.filter(|_| is_kept).map(|session| promised::keep(turn, starting, session));
+            self.promised.filter(|_| is_kept).map(|session| promised::keep(notes, starting, session));
         let (message, hops) = (starting.message, starting.publication.hops);
         for relay in &self.relays {
             let (tenant, message) = (Arc::clone(starting.tenant), Arc::clone(message));
             let event = Event { tenant, relay: *relay, message, hops, promise: promise.clone() };
-            noted(turn).events.push_back(event);
+            noted_of(notes.guests).events.push_back(event);
         }
-        turn.guests.have_events = true;
-        turn.call_flusher();
+        notes.guests.have_events = true;
         promise.is_some()
     }
 
-    fn start_some(&self, turn: &mut Turn, starting: &Starting<'_>, _: &dyn Fn(&Definition) -> bool) {
-        self.start(turn, starting, false);
+    fn start_some(
+        &self,
+        notes: &mut TurnNotes<'_>,
+        starting: &Starting<'_>,
+        _: &dyn Fn(&Definition) -> bool,
+    ) {
+        self.start(notes, starting, false);
     }
 }
 

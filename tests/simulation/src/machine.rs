@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use lotmq_auth::{AnonymousLogin, Directory, DirectoryOptions, Rulebook};
 use lotmq_config::Config;
-use lotmq_core::client::{expiry_timers, session_drain};
+use lotmq_core::client::housekeeping;
 use lotmq_core::connection::refused::Refusals;
 use lotmq_core::connection::{Connection, ListenerTerms};
 use lotmq_core::durable::log::Log;
@@ -432,8 +432,8 @@ impl Machine {
     fn work_by_the_clock(&mut self) {
         let turn = &mut self.keeper;
         turn.tick();
-        let is_behind = expiry_timers::work(turn);
-        let ends_more = session_drain::work(turn);
+        let is_behind = housekeeping::expire(turn);
+        let ends_more = housekeeping::drain(turn);
         self.tenant.remove_expired(turn);
         // While the store takes nothing they stay where they are, newest only.
         let takes = self.core.store_failure().is_none() && !self.core.log.is_congested(0);

@@ -12,21 +12,21 @@ use lotmq_session::{Session, SessionOptions, Time, WillState};
 use lotmq_store::Op;
 
 use crate::client::connack::connack;
-use crate::client::replay::Replays;
 use crate::client::request::Request;
-use crate::client::session_row::row;
-use crate::client::sessions::SessionKey;
-use crate::client::will::WillMessage;
-use crate::client::{Client, ClientState, LeftAt};
 use crate::connection::Connection;
 use crate::durable::changes::Stamp;
 use crate::fault::{Fault, is_planted};
 use crate::reason::close::CloseReason;
-use crate::routing::subscription::Subscriptions;
 use crate::shares::Holding;
 use crate::tenant::Tenant;
+use crate::tenant::client::{Client, ClientState, LeftAt};
+use crate::tenant::link::Link;
+use crate::tenant::replay::Replays;
+use crate::tenant::session_key::SessionKey;
+use crate::tenant::subscription::Subscriptions;
+use crate::tenant::will::WillMessage;
 use crate::turn::Turn;
-use crate::turn::outbound::Link;
+use crate::turn::session_row::row;
 
 /// The session of a new connection.
 pub struct Attachment {

@@ -9,9 +9,9 @@ use lotmq_codec::ProtocolVersion;
 use lotmq_session::SessionExpiry;
 use lotmq_zstd::Offer;
 
-use crate::client::will::WillMessage;
 use crate::reason::recipient::Recipient;
 use crate::tenant::Tenant;
+use crate::tenant::will::WillMessage;
 
 /// Request of a CONNECT, owned.
 pub struct Request {

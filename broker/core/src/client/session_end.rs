@@ -7,16 +7,27 @@ use lotmq_session::{SessionExpiry, Time, WillDecision};
 use lotmq_store::Op;
 use parking_lot::MutexGuard;
 
-use crate::client::replay::Replays;
-use crate::client::session_drain::SessionDrain;
-use crate::client::will::WillMessage;
-use crate::client::{Client, ClientState, LeftAt};
+use crate::client::will;
 use crate::connection::Connection;
 use crate::fault::{Fault, is_planted};
 use crate::limits::ENDED_PER_TURN;
 use crate::reason::close::CloseReason;
 use crate::tenant::Tenant;
+use crate::tenant::client::{Client, ClientState, LeftAt};
+use crate::tenant::replay::Replays;
+use crate::tenant::sessions::Sessions;
+use crate::tenant::will::WillMessage;
 use crate::turn::Turn;
+use crate::turn::session_drain::SessionDrain;
+use crate::turn::session_row::{row, store};
+
+/// Removes a session from those of its tenant. Its rows are deleted in this turn.
+fn remove(sessions: &mut Sessions, client: &Arc<Client>, turn: &mut Turn) {
+    if sessions.remove(client) {
+        let stamp = if client.is_durable() { turn.stamp() } else { client.changed.get() };
+        sessions.leave_behind(client, stamp, &turn.core);
+    }
+}
 
 /// Work that is left after a connection has ended.
 struct Left {
@@ -82,7 +93,7 @@ fn leave(
     state.count(&client.client_id, client.is_durable());
     let session_ends = expiry.ends_with_connection();
     if session_ends {
-        sessions.remove(client, turn);
+        remove(&mut sessions, client, turn);
     }
     let deadlines = state.will.next_timeout().into_iter().chain(expiry.deadline(now)).collect();
     Some(Left { will, identity: Arc::clone(&state.identity), session_ends, deadlines })
@@ -102,7 +113,7 @@ pub(crate) fn publish_will(
         return true;
     }
     turn.core.counters.wills_published.add(1);
-    will.publish(&client.tenant, client, turn)
+    will::publish(will, &client.tenant, client, turn)
 }
 
 /// Whether the identity's account still exists; an anonymous identity needs none.
@@ -110,23 +121,9 @@ fn exists(tenant: &Tenant, identity: &Identity) -> bool {
     identity.user.as_ref().is_none_or(|user| tenant.users.account(user).is_some())
 }
 
-/// Stores that its Client has left the session, and when.
-pub fn store(client: &Arc<Client>, turn: &mut Turn) {
-    let state = client.state.lock();
-    // It may have ended meanwhile, or belong to another connection, which has stored it.
-    if state.is_over || state.link.is_some() {
-        return;
-    }
-    turn.changes(client);
-    let row = crate::client::session_row::row(client, &state);
-    drop(state);
-    turn.batch.push(Op::PutSession(&row));
-    turn.call_flusher();
-}
-
 /// Ends a session for good, with its subscriptions, its queue and its rows in the store.
 pub fn end(client: &Arc<Client>, turn: &mut Turn) {
-    let (mut drain, will, identity, row) = {
+    let (mut drain, will, identity, last) = {
         let Some(mut state) = lock_to_end(client, turn) else { return };
         state.is_over = true;
         let mut over = lotmq_session::Session::new(*state.session.options());
@@ -139,15 +136,14 @@ pub fn end(client: &Arc<Client>, turn: &mut Turn) {
             state.left_at = LeftAt::new(Time::from_millis(turn.wall_ms()));
         }
         state.count(&client.client_id, false);
-        let row = (client.is_durable() || state.keeps_rows)
-            .then(|| crate::client::session_row::row(client, &state));
+        let row = (client.is_durable() || state.keeps_rows).then(|| row(client, &state));
         let identity = Arc::clone(&state.identity);
         let subscriptions = std::mem::take(&mut state.subscriptions);
         (SessionDrain::new(client, subscriptions, session, row.is_some()), will, identity, row)
     };
     client.set_durable(false);
     if drain.begin(turn) {
-        if let Some(row) = row.filter(|_| drain.keeps_rows()) {
+        if let Some(row) = last.filter(|_| drain.keeps_rows()) {
             turn.batch.push(Op::PutSession(&row));
         }
         turn.drains.push(drain);
@@ -199,7 +195,7 @@ pub fn end_now(client: &Arc<Client>, turn: &mut Turn) {
             link.connection.request_close(CloseReason::Administrative);
             state.session.disconnect();
         }
-        sessions.remove(client, turn);
+        remove(&mut sessions, client, turn);
     }
     end(client, turn);
 }
@@ -245,7 +241,7 @@ pub fn timers_due(client: &Arc<Client>, turn: &mut Turn) {
         state.count(&client.client_id, client.is_durable());
         let ends = state.has_expired(now);
         if ends {
-            sessions.remove(client, turn);
+            remove(&mut sessions, client, turn);
         }
         (will, Arc::clone(&state.identity), ends)
     };

@@ -1,102 +1,36 @@
-//! Will Messages: kept with the session, published when the connection ends without a proper DISCONNECT.
+//! Publication of Wills.
 
 use std::sync::Arc;
 
-use lotmq_auth::{AskedMessage, Decide as _, Identity, Question};
-use lotmq_codec::{PropertyBuf, PropertyId, QoS, Will};
-
-use crate::client::Client;
-use crate::routing::message::MessageParts;
-use crate::routing::publication::Publication;
-use crate::routing::system_topics;
+use crate::message::MessageParts;
 use crate::tenant::Tenant;
+use crate::tenant::client::Client;
+use crate::tenant::publication::Publication;
+use crate::tenant::system_topics;
+use crate::tenant::will::WillMessage;
 use crate::turn::Turn;
 
-/// Refusal of a Will whose topic is one of the broker's own: Topic Name invalid.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("will topic is below $SYS/")]
-pub struct WillTopicRefused;
-
-/// The Will of a connection.
-#[derive(Clone, Debug)]
-pub struct WillMessage {
-    /// The topic that it is published to.
-    pub topic: Box<str>,
-    /// Its properties as they are published: without the delay.
-    pub properties: Box<[u8]>,
-    /// Its payload.
-    pub payload: Box<[u8]>,
-    /// Its QoS.
-    pub qos: QoS,
-    /// Whether it is retained.
-    pub retain: bool,
-    /// Seconds between the end of the connection and the message \[MQTT-3.1.3-9\].
-    pub delay_seconds: u32,
-    /// Seconds that the message lives once published.
-    pub expiry_seconds: Option<u32>,
-}
-
-impl WillMessage {
-    /// Takes the Will out of the CONNECT of `client_id`.
-    ///
-    /// # Errors
-    /// For a topic of the broker's own that does not hold the state of this Client.
-    pub fn new(will: &Will<'_>, client_id: &str) -> Result<Self, WillTopicRefused> {
-        if system_topics::is_system(will.topic) && !system_topics::is_state_of(will.topic, client_id) {
-            return Err(WillTopicRefused);
-        }
-        let mut properties = PropertyBuf::new();
-        properties.extend(will.properties, |id| id != PropertyId::WillDelayInterval);
-        Ok(Self {
-            topic: will.topic.into(),
-            properties: properties.properties().raw().into(),
-            payload: will.payload.into(),
-            qos: will.qos,
-            retain: will.retain,
-            delay_seconds: will.properties.will_delay_interval(),
-            expiry_seconds: will.properties.message_expiry_interval(),
-        })
+/// Publishes a Will like a message of its Client. Who may is asked by [`publish_will`](super::session_end::publish_will). False when that happens in a later
+/// turn.
+pub(super) fn publish(
+    will: &WillMessage,
+    tenant: &Arc<Tenant>,
+    source: &Arc<Client>,
+    turn: &mut Turn,
+) -> bool {
+    if system_topics::is_system(&will.topic) {
+        turn.tell(|above, turn| above.bridge_state(turn, tenant, &will.topic, &will.payload));
+        return true;
     }
-
-    /// Bytes that it takes.
-    pub fn bytes(&self) -> u64 {
-        (self.topic.len() + self.properties.len() + self.payload.len()) as u64
-    }
-
-    /// Whether its Client may publish it now.
-    pub fn is_allowed(&self, tenant: &Tenant, identity: &Identity, now_ms: u64) -> bool {
-        let question = Question::publish(identity, &self.topic).with_payload(&self.payload);
-        let question = question.with_message(AskedMessage {
-            qos: self.qos.bits(),
-            retain: self.retain,
-            properties: &self.properties,
-            expires_at_ms: self.expires_at_ms(now_ms),
-        });
-        tenant.permissions.decide(&question).is_allowed()
-    }
-
-    /// Expiry time of a message that is published now.
-    fn expires_at_ms(&self, now_ms: u64) -> Option<u64> {
-        self.expiry_seconds.map(|seconds| now_ms + u64::from(seconds) * 1000)
-    }
-
-    /// Publishes it like a message of its Client. Who may is asked by [`publish_will`](crate::client::session_end::publish_will). False when that happens in a later
-    /// turn.
-    pub fn publish(&self, tenant: &Arc<Tenant>, source: &Arc<Client>, turn: &mut Turn) -> bool {
-        if system_topics::is_system(&self.topic) {
-            turn.tell(|above, turn| above.bridge_state(turn, tenant, &self.topic, &self.payload));
-            return true;
-        }
-        let expires_at_ms = self.expires_at_ms(turn.core.clock.wall_ms());
-        let parts = MessageParts {
-            topic: &self.topic,
-            properties: &self.properties,
-            payload: &self.payload,
-            qos: self.qos,
-            retain: self.retain,
-            expires_at_ms,
-        };
-        let publication = Publication::copied(&mut turn.arena, parts, Some(source));
-        turn.publish(tenant, &publication)
-    }
+    let expires_at_ms = will.expires_at_ms(turn.core.clock.wall_ms());
+    let parts = MessageParts {
+        topic: &will.topic,
+        properties: &will.properties,
+        payload: &will.payload,
+        qos: will.qos,
+        retain: will.retain,
+        expires_at_ms,
+    };
+    let publication = Publication::copied(&mut turn.arena, parts, Some(source));
+    turn.publish(tenant, &publication)
 }

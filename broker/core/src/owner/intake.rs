@@ -9,6 +9,7 @@ use lotmq_codec::{FixedHeader, PacketType, fixed_header};
 use lotmq_session::Time;
 
 use super::Driven;
+use crate::arena::Span;
 use crate::limits::{CONNECT_BYTES_MAX, READ_BYTES_MAX};
 use crate::owner::input::Input;
 use crate::owner::source::{Received, Source};
@@ -18,7 +19,6 @@ use crate::reason::close::{CloseReason, TransportFailure};
 use crate::reason::foreign::Foreign;
 use crate::reason::violation::Violation;
 use crate::turn::Turn;
-use crate::turn::arena::Span;
 
 impl<T: Source> Driven<'_, T> {
     /// Handles input that had come already.

@@ -142,8 +142,7 @@ impl<T: Source> Driven<'_, T> {
             self.connection.listener.reached.note(limit, &open.client.client_id, turn.now());
             return true;
         }
-        let runner = turn.guests.runner;
-        (open.feeds_guests && runner.hold_back(turn, self.connection, &open.client, cx))
+        (open.feeds_guests && turn.context.guest_runner.hold_back(turn, self.connection, &open.client, cx))
             || (open.feeds_store && turn.wait_for_store(self.connection, &open.client))
     }
 

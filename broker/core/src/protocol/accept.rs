@@ -9,17 +9,18 @@ use lotmq_codec::ReasonCode;
 use lotmq_session::KeepAlive;
 
 use super::login::reason_of;
-use crate::client::Client;
 use crate::client::attach::{Attachment, NotAttached, attach};
-use crate::client::connack::{answer_refusal, connack_fits, unstored_reason, unstored_words};
+use crate::client::connack::connack_fits;
 use crate::client::request::Request;
-use crate::client::sessions::SessionKey;
 use crate::connection::Connection;
+use crate::connection::refusal::{answer_refusal, unstored_reason, unstored_words};
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
 use crate::protocol::phase::{Authentication, Login, Open, Phase, Rare};
 use crate::reason::close::CloseReason;
 use crate::tenant::Tenant;
+use crate::tenant::client::Client;
+use crate::tenant::session_key::SessionKey;
 use crate::turn::Turn;
 
 /// Attaches the connection to its session and answers, now or when the session can be had.

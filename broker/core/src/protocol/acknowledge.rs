@@ -6,15 +6,15 @@ use lotmq_codec::{Ack, AckType, PacketId, ReasonCode};
 use lotmq_session::{AckRefusal, PubrecOutcome, PubrelOutcome};
 use lotmq_store::Op;
 
-use crate::client::{Queued, stored_packet_id};
+use crate::arena::Span;
 use crate::connection::Connection;
 use crate::fault::{Fault, is_planted};
 use crate::limits::EXCHANGES_COUNTED_EACH;
 use crate::protocol::phase::Open;
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
+use crate::tenant::client::{Queued, stored_packet_id};
 use crate::turn::Turn;
-use crate::turn::arena::Span;
 use crate::turn::release::Release;
 
 pub(super) fn handle(
@@ -143,7 +143,7 @@ fn released(connection: &Arc<Connection>, open: &Open, turn: &mut Turn, packet_i
     let Some((outcome, exchanges)) = outcome else { return };
     if outcome == PubrelOutcome::Released && (exchanges + 1).is_multiple_of(EXCHANGES_COUNTED_EACH) {
         // Less than before is always taken.
-        let _ = open.client.count_exchanges(turn);
+        let _ = open.client.count_exchanges(&turn.core);
     }
     let reason = match outcome {
         PubrelOutcome::Released => ReasonCode::Success,

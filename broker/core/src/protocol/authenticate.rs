@@ -10,14 +10,14 @@ use lotmq_codec::{Auth, Disconnect, FixedHeader, PacketType, ProtocolVersion, Re
 
 use super::accept::accept;
 use super::reauthenticate::{auth, check_method, login_request};
-use crate::client::connack::refuse;
+use crate::arena::Span;
 use crate::client::request::Request;
 use crate::connection::Connection;
+use crate::connection::refusal::refuse;
 use crate::protocol::phase::{Authenticating, Phase};
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::turn::Turn;
-use crate::turn::arena::Span;
 
 impl Authenticating {
     pub(super) fn new(request: Request, exchange: Exchange) -> Box<Self> {

@@ -10,17 +10,17 @@ use lotmq_codec::{Connect, FixedHeader, PacketType, ReasonCode, encode_connect_r
 use super::accept::accept;
 use super::login::check_later;
 use super::request::{ConnectRefusal, read};
-use crate::client::connack::refuse;
+use crate::arena::Span;
 use crate::client::request::Request;
 use crate::connection::Connection;
 use crate::connection::peer::Certified;
+use crate::connection::refusal::refuse;
 use crate::protocol::phase::{Authenticating, Login, Phase};
 use crate::reason::close::CloseReason;
 use crate::reason::recipient::Recipient;
 use crate::reason::violation::Violation;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
-use crate::turn::arena::Span;
 
 /// Handles the first packet of a connection.
 pub fn begin(

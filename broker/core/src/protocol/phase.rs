@@ -12,15 +12,15 @@ use lotmq_router::TopicError;
 use lotmq_session::{KeepAlive, KeepAliveVerdict, Time};
 use parking_lot::Mutex;
 
-use crate::client::Client;
 use crate::client::request::Request;
-use crate::client::suback::Granted;
 use crate::limits::ClientRate;
 use crate::protocol::topic_alias::TopicAliases;
-use crate::routing::fan_out::Remainder;
 use crate::routing::route::{Asking, Route};
-use crate::routing::subscription::Options;
+use crate::tenant::client::Client;
+use crate::tenant::subscription::Options;
 use crate::turn::above::Outcome;
+use crate::turn::fan_out::Remainder;
+use crate::turn::suback::Granted;
 
 /// Phase of a connection.
 #[derive(Default)]

@@ -14,31 +14,31 @@ use tracing::{debug, trace};
 
 use super::discouraged;
 use super::{bounds, resolve_alias};
-use crate::client::stored_packet_id;
+use crate::arena::{Arena, Span, text};
 use crate::connection::Connection;
 use crate::fault::{Fault, is_planted};
 use crate::limits::{
     ALLOWED_TOPIC_BYTES_MAX, EXCHANGES_COUNTED_EACH, Limit, STEPS_PER_DECISION, WRITTEN_BYTES_MAX,
 };
+use crate::message::MessageParts;
+use crate::message::spans::MessageSpans;
 use crate::protocol::phase::{Open, Unfinished};
 use crate::reason::Discouraged;
 use crate::reason::NotTaken;
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
-use crate::routing::capacity;
-use crate::routing::fan_out::{COPIED_PAYLOAD_BYTES, FanOut, Remainder, publish_in_parts};
-use crate::routing::message::MessageParts;
-use crate::routing::publication::{InPlace, Publication};
-use crate::routing::retain::can_retain;
 use crate::routing::route::{Asking, Route};
-use crate::routing::system_topics;
+use crate::tenant::client::stored_packet_id;
+use crate::tenant::publication::{InPlace, Publication};
+use crate::tenant::system_topics;
 use crate::turn::Turn;
-use crate::turn::arena::{Arena, Span, text};
+use crate::turn::capacity;
 use crate::turn::context::TurnContext;
-use crate::turn::message_spans::MessageSpans;
+use crate::turn::fan_out::{COPIED_PAYLOAD_BYTES, FanOut, Remainder, publish_in_parts};
 use crate::turn::piece::packet_id_offset;
 use crate::turn::postponed;
 use crate::turn::release::Release;
+use crate::turn::retain::can_retain;
 
 /// The low four bits of a PUBLISH's first byte: DUP, QoS, RETAIN.
 const DUP_AND_RETAIN: u8 = 0b1001;
@@ -84,7 +84,7 @@ pub(super) fn handle(
         Some(Unfinished::Asked(route)) => Ok(route),
         _ => turn.routes.begin(&open.client.tenant, topic, Some(received.message.bytes())),
     };
-    let route = match found.or_else(|asking| asking.go_on(turn, &open.client.tenant)) {
+    let route = match found.or_else(|asking| turn.ask_on(asking, &open.client.tenant)) {
         Ok(route) => route,
         Err(asking) => {
             // It is to come again as it came.
@@ -125,7 +125,7 @@ fn must_wait(turn: &Turn, received: &Received, route: &Route) -> bool {
 
 /// Goes on asking about the receivers of a message.
 pub(super) fn ask_on(open: &mut Open, turn: &mut Turn, asking: Box<Asking>) {
-    let asked = asking.go_on(turn, &open.client.tenant);
+    let asked = turn.ask_on(asking, &open.client.tenant);
     open.unfinished = Some(Box::new(asked.map_or_else(Unfinished::Asking, Unfinished::Asked)));
 }
 
@@ -421,7 +421,7 @@ fn take_over_acknowledged(
     match inbound.map_err(|_| Violation::ReceiveMaximumExceeded { maximum })? {
         InboundPublish::Deliver => {
             if exchanges.is_multiple_of(EXCHANGES_COUNTED_EACH)
-                && let Err(limit) = open.client.count_exchanges(turn)
+                && let Err(limit) = open.client.count_exchanges(&turn.core)
             {
                 return refuse_exchange(connection, open, turn, received, limit);
             }

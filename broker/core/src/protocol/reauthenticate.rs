@@ -11,13 +11,13 @@ use lotmq_codec::{
 };
 use lotmq_session::Time;
 
+use crate::arena::Span;
 use crate::connection::Connection;
 use crate::protocol::phase::{Again, Authentication, Open};
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
 use crate::tenant::Tenant;
 use crate::turn::Turn;
-use crate::turn::arena::Span;
 
 impl Authentication {
     /// Authentication that has identified the Client by this method.

@@ -11,12 +11,12 @@ use lotmq_zstd::Offer;
 use super::bounds;
 use super::discouraged;
 use crate::client::request::Request;
-use crate::client::will::{WillMessage, WillTopicRefused};
 use crate::connection::Connection;
 use crate::limits::Limit;
 use crate::reason::Discouraged;
 use crate::reason::recipient::Recipient;
 use crate::tenant::Tenant;
+use crate::tenant::will::{WillMessage, WillTopicRefused};
 use crate::turn::Turn;
 
 /// Reason why a CONNECT is refused before the Client is identified.

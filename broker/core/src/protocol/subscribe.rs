@@ -13,9 +13,7 @@ use lotmq_store::{MembershipId, Op};
 use tracing::debug;
 
 use super::{bounds, discouraged};
-use crate::client::ClientState;
-use crate::client::replay::{Replay, Replays};
-use crate::client::suback::{Added, FilterRefusal, Granted};
+use crate::arena::Span;
 use crate::connection::Connection;
 use crate::durable::store_failure::StoreFailure;
 use crate::fault::{Fault, is_planted};
@@ -23,12 +21,14 @@ use crate::limits::Limit;
 use crate::protocol::phase::{AskedFilter, Open, Subscribing, Unfinished, Unsubscribing};
 use crate::reason::close::CloseReason;
 use crate::reason::violation::Violation;
-use crate::routing::subscription::{Options, SHARED, filter_bytes};
-use crate::routing::system_topics;
+use crate::tenant::client::ClientState;
+use crate::tenant::replay::{Replay, Replays};
+use crate::tenant::subscription::{Options, SHARED, filter_bytes};
+use crate::tenant::system_topics;
 use crate::turn::Turn;
 use crate::turn::above::Above;
-use crate::turn::arena::Span;
 use crate::turn::release::Release;
+use crate::turn::suback::{Added, FilterRefusal, Granted};
 
 pub(super) fn subscribe(
     connection: &Arc<Connection>,

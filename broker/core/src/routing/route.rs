@@ -20,14 +20,15 @@ use std::sync::atomic::Ordering;
 use hashbrown::HashTable;
 use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_definitions::Caching;
+use lotmq_router::Match;
 
+use crate::arena::text;
 use crate::hashing::Hashing;
 use crate::limits::{RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPICS};
-use crate::routing::subscription::{SharedGroup, Target};
-use crate::routing::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
-use crate::turn::arena::text;
-use crate::turn::triggers::Triggers;
+use crate::tenant::subscriber::{SharedGroup, Target};
+use crate::tenant::system_topics::may_have_own_replies;
+use crate::tenant::triggers::Triggers;
 pub(crate) use asking::Asking;
 use members::Answers;
 
@@ -198,6 +199,35 @@ impl Route {
     }
 }
 
+impl Tenant {
+    /// Route of `topic` at present.
+    pub fn route(&self, topic: &str) -> Route {
+        let mut route = Route::empty();
+        self.lay_out(&mut route, topic, &mut Vec::new());
+        route.ask(self);
+        route
+    }
+
+    /// Makes `route` that of `topic`, in its own memory, without the decisions of rules about receivers. `found` is memory for this, empty before
+    /// and after.
+    pub(crate) fn lay_out(&self, route: &mut Route, topic: &str, found: &mut Vec<(u64, Target)>) {
+        route.clear();
+        route.topic.push_str(topic);
+        self.index.read().visit(topic, |matched| match matched {
+            Match::Subscriber(session, subscriber) if subscriber.options.cover(topic) => {
+                found.push((*session, subscriber.target()));
+            }
+            Match::Subscriber(..) => {}
+            Match::Group(group) => route.groups.push(Arc::clone(group)),
+        });
+        merge(found, &mut route.targets);
+        route.groups.sort_unstable_by_key(|group| group.id());
+        route.is_open = self.permissions.delivers_to_all(topic) == Some(true);
+        (route.triggers, route.is_stable) = self.hooks.triggers(self, topic);
+        route.caching = self.hooks.caching(topic);
+    }
+}
+
 impl TenantRoutes {
     fn forget(&mut self) {
         self.last = None;
@@ -281,6 +311,17 @@ fn delivers(tenant: &Tenant, identity: &Identity, topic: &str, is_stable: &mut b
     let decision = tenant.permissions.decision(&Question::subscribe(identity, topic));
     *is_stable &= decision.is_stable;
     decision.authorization.is_allowed()
+}
+
+/// Merges targets of the same Client to one.
+fn merge(found: &mut Vec<(u64, Target)>, targets: &mut Vec<Target>) {
+    found.sort_by_key(|(session, _)| *session);
+    for (_, target) in found.drain(..) {
+        match targets.last_mut() {
+            Some(last) if Arc::ptr_eq(&last.client, &target.client) => last.merge(target),
+            _ => targets.push(target),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -2,24 +2,26 @@
 //!
 //! A message that goes its usual way calls none of them; a turn of a thread that serves no Clients calls one, for what waits for its batch.
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::sync::Arc;
+use std::task::Context;
 
 use lotmq_auth::{Identity, LoginRefusal, PendingLogin, Scope};
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_store::Ticket;
 use parking_lot::Mutex;
 
-use crate::client::Client;
-use crate::client::replay::Pending;
+use crate::arena::Span;
 use crate::connection::Connection;
 use crate::reason::NotTaken;
 use crate::reason::close::CloseReason;
-use crate::routing::subscription::Options;
 use crate::tenant::Tenant;
+use crate::tenant::client::Client;
+use crate::tenant::replay::Pending;
+use crate::tenant::subscription::Options;
 use crate::turn::Turn;
-use crate::turn::arena::Span;
 use crate::turn::release::Release;
 
 /// Outcome of the check of a password; `None` until it is known.
@@ -109,4 +111,34 @@ pub trait Above: Send + Sync {
 
     /// Hands a shard the releases that wait for a batch of a thread that serves no Clients.
     fn release_when_committed(&self, ticket: Ticket, releases: Vec<Release>);
+}
+
+/// Runner of the guests that a turn has noted.
+pub trait GuestRunner: Sync {
+    /// State for a thread that begins to have turns.
+    fn of_thread(&self) -> Box<dyn Any>;
+
+    /// Whether anything is left to be started in this turn.
+    fn has_work(&self, turn: &Turn) -> bool;
+
+    /// Whether so much is noted that the turn should end.
+    fn is_full(&self, turn: &Turn) -> bool;
+
+    /// Whether `connection`, whose Client's messages start something, has to wait. It is called, or the task of `cx` is woken, when that has changed.
+    fn hold_back(
+        &self,
+        turn: &mut Turn,
+        connection: &Arc<Connection>,
+        client: &Client,
+        cx: &Context<'_>,
+    ) -> bool;
+
+    /// Starts what runs within the turn, before its messages are delivered. What that publishes adds to the turn.
+    fn start(&self, turn: &mut Turn);
+
+    /// Starts what runs beside the thread, when the turn's messages have been delivered.
+    fn post(&self, turn: &mut Turn);
+
+    /// Notes the end of a turn. True when something is left for the next one.
+    fn turn_ended(&self, turn: &mut Turn) -> bool;
 }

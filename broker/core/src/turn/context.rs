@@ -4,11 +4,11 @@
 
 use std::sync::{Arc, OnceLock, Weak};
 
-use crate::client::expiry_timers::ExpiryTimers;
-use crate::client::session_drain::SessionDrains;
 use crate::shared::Core;
 use crate::turn::above::Above;
-use crate::turn::triggers::GuestRunner;
+use crate::turn::above::GuestRunner;
+use crate::turn::expiry_timers::ExpiryTimers;
+use crate::turn::session_drain::SessionDrains;
 
 /// Context that the turns of all threads share.
 pub struct TurnContext {

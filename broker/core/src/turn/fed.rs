@@ -10,11 +10,11 @@ use std::sync::Arc;
 
 use lotmq_store::Ticket;
 
-use crate::client::Client;
-use crate::routing::publication::Publication;
 use crate::shares::feeding::Feeding;
 use crate::shares::{Share, Shares};
 use crate::tenant::Tenant;
+use crate::tenant::client::Client;
+use crate::tenant::publication::Publication;
 
 /// Bytes published on one thread that are on their way to the disk.
 #[derive(Default)]

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use lotmq_router::GroupId;
 use lotmq_store::MessageId;
 
-use crate::client::Client;
-use crate::routing::message::Message;
-use crate::turn::arena::Arena;
-use crate::turn::message_spans::MessageSpans;
+use crate::arena::Arena;
+use crate::message::Message;
+use crate::message::spans::MessageSpans;
+use crate::tenant::client::Client;
 
 /// Slot of no Client, which marks a copy that went to another one: slots are given in order.
 const TAKEN: u32 = u32::MAX;

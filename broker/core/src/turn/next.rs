@@ -3,7 +3,7 @@
 use std::task::Waker;
 use std::time::Duration;
 
-use crate::routing::fan_out::{resume_asked, resume_parts};
+use crate::turn::fan_out::{resume_asked, resume_parts};
 use crate::turn::{Turn, postponed};
 
 /// Next step of a shard after a turn was flushed.

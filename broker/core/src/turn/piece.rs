@@ -6,11 +6,10 @@ use std::sync::Arc;
 use lotmq_codec::QoS;
 use lotmq_store::MembershipId;
 
-use crate::client::Queued;
-use crate::client::backlog::Terms;
-use crate::routing::message::Message;
-use crate::routing::subscription::Identifiers;
-use crate::turn::arena::{Arena, Span};
+use crate::arena::{Arena, Span};
+use crate::message::Message;
+use crate::tenant::client::Queued;
+use crate::tenant::subscription::Identifiers;
 
 /// Encoded PUBLISH, shared by all receivers with the same version, QoS and flags.
 #[derive(Clone, Copy, Debug)]
@@ -104,6 +103,14 @@ impl Tracked {
         let Self { qos, retain, membership, ref identifiers, .. } = *self;
         Terms { qos, retain, membership, identifiers }
     }
+}
+
+/// Terms on which a session gets a message.
+pub(crate) struct Terms<'a> {
+    pub(crate) qos: QoS,
+    pub(crate) retain: bool,
+    pub(crate) membership: Option<MembershipId>,
+    pub(crate) identifiers: &'a Identifiers,
 }
 
 /// Items for one receiver; neighbours merge as they are added.

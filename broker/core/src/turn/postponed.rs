@@ -6,15 +6,15 @@
 //!
 //! What is acknowledged, stored and in which order it leaves is decided as if all were written at once: it is the session that has the message. Who
 //! publishes a large message for many waits until all of the one before have theirs (`protocol::publish`). QoS 0, which no session keeps, is
-//! routed in parts (`routing::fan_out`).
+//! routed in parts (`fan_out`).
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lotmq_store::rare::{Rare, is_taken};
 
-use crate::client::{Client, ClientState};
 use crate::limits::{RESUMED_COST_MIN, WRITTEN_BYTES_MAX};
+use crate::tenant::client::{Client, ClientState};
 use crate::turn::Turn;
 
 /// Clients of one thread whose messages wait for time alone.

@@ -5,9 +5,10 @@ use std::sync::Arc;
 use lotmq_codec::ProtocolVersion;
 use tracing::error;
 
-use crate::client::{Client, Wire};
 use crate::reason::close::CloseReason;
 use crate::shares::Share;
+use crate::tenant::client::Client;
+use crate::tenant::link::Wire;
 use crate::turn::piece::Items;
 
 /// Receivers for which a thread always keeps the memory that their items take.

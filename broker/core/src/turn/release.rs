@@ -9,16 +9,15 @@ use std::sync::atomic::Ordering;
 use lotmq_codec::{AckType, PacketId, ReasonCode};
 use lotmq_store::{Op, Ticket};
 
-use crate::client::connack;
-use crate::client::paging;
-use crate::client::suback::{Granted, TakingBack};
-use crate::client::{Client, stored_packet_id};
 use crate::connection::Connection;
+use crate::connection::refusal;
 use crate::durable::store_failure::StoreFailure;
 use crate::reason::NotTaken;
 use crate::reason::close::CloseReason;
+use crate::tenant::client::{Client, stored_packet_id};
 use crate::turn::Turn;
 use crate::turn::fed::Fed;
+use crate::turn::suback::{Granted, TakingBack};
 
 /// Someone above the core who waits for the commit of what no Client has published.
 pub trait CommitWatcher: Send + Sync {
@@ -63,7 +62,7 @@ pub enum Release {
     Message {
         client: Arc<Client>,
         connection: Arc<Connection>,
-        /// Number of the message in [`Held`](crate::turn::held::Held).
+        /// Number of the message in [`Held`](crate::tenant::held::Held).
         number: u64,
     },
 }
@@ -102,7 +101,7 @@ impl Release {
                 connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
                 granted.answer(&client, &connection, turn);
             }
-            Self::TakeBack { client, connection, rest } => rest.go_on(client, connection, turn),
+            Self::TakeBack { client, connection, rest } => take_back(*rest, client, connection, turn),
             Self::Part { connection } => {
                 connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
             }
@@ -113,7 +112,7 @@ impl Release {
                 }
                 turn.control(&client, &connection, |out| out.extend_from_slice(&packet));
             }
-            Self::Queued { client, numbers } => paging::stored(&client, &numbers, turn),
+            Self::Queued { client, numbers } => stored(&client, &numbers, turn),
             Self::Tell { watcher } => watcher.settled(Ok(())),
             Self::Message { client, connection, number } => {
                 client.let_go(&connection, number);
@@ -159,19 +158,39 @@ impl Release {
             Self::Connect { client, connection } => {
                 if let Some(recipient) = client.recipient_on(&connection) {
                     // In place of the CONNACK that was held back.
-                    connection.request_close(connack::refuse_unstored(&connection, recipient, failure));
+                    connection.request_close(refusal::refuse_unstored(&connection, recipient, failure));
                 }
             }
             Self::Subscribe { client, connection, granted } => {
-                granted.take_back(client, connection, turn, failure);
+                take_back(granted.take_back(failure), client, connection, turn);
             }
-            Self::TakeBack { client, connection, rest } => rest.go_on(client, connection, turn),
+            Self::TakeBack { client, connection, rest } => take_back(*rest, client, connection, turn),
             Self::Unsubscribe { connection, .. } | Self::Part { connection } => {
                 connection.changes_waiting.fetch_sub(1, Ordering::Relaxed);
                 connection.request_close(CloseReason::StoreFailed(failure));
             }
             Self::Message { connection, .. } => connection.request_close(CloseReason::StoreFailed(failure)),
         }
+    }
+}
+
+/// Tells a session that these messages are stored, so that memory need not hold them.
+fn stored(client: &Arc<Client>, numbers: &[u64], turn: &mut Turn) {
+    let is_connected = {
+        let mut state = client.state.lock();
+        state.session.handle_stored(numbers);
+        state.link.is_some()
+    };
+    if is_connected {
+        // It may have been waiting for them.
+        client.send_waiting(turn);
+    }
+}
+
+/// Reverts subscriptions that the store refused; in parts, each behind the batch of the one before.
+fn take_back(rest: TakingBack, client: Arc<Client>, connection: Arc<Connection>, turn: &mut Turn) {
+    if let Some(rest) = rest.go_on(&client, &connection, turn) {
+        turn.when_committed(Release::TakeBack { client, connection, rest: Box::new(rest) });
     }
 }
 

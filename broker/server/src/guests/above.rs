@@ -7,8 +7,8 @@ use lotmq_definitions::Definition;
 
 use super::HasPrograms as _;
 use super::events::hand_to_route;
-use lotmq_core::routing::system_topics::COMMAND_TOPIC;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::system_topics::COMMAND_TOPIC;
 use lotmq_core::turn::Turn;
 
 /// Management above the guests, as they call it. No message that goes its usual way does.

@@ -16,12 +16,12 @@ use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::process::clock::definitions_now;
 use crate::process::clock::timestamp;
-use lotmq_core::routing::internal::encoded;
-use lotmq_core::routing::message::{Message, MessageParts};
-use lotmq_core::routing::publication::Publication;
-use lotmq_core::routing::system_topics;
+use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::publication::Publication;
+use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::internal::encoded;
 
 /// Effects of a run that were not carried out: their places, ascending.
 #[derive(Default)]

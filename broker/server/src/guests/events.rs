@@ -31,13 +31,14 @@ use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
 use crate::process::clock::timestamp;
-use lotmq_core::client::Client;
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::Connection;
-use lotmq_core::routing::message::Message;
+use lotmq_core::message::Message;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::tenant::triggers::{Starting, TenantHooks, Triggers, TurnGuests, TurnNotes};
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::triggers::{GuestRunner, Starting, TenantHooks, Triggers, TurnGuests};
+use lotmq_core::turn::above::GuestRunner;
 
 /// Guest events that a thread has noted.
 #[derive(Default)]
@@ -149,19 +150,24 @@ impl Triggers for TopicTriggers {
         tenant.programs().guests.promises(&self.0)
     }
 
-    fn start(&self, turn: &mut Turn, starting: &Starting<'_>, may_store: bool) -> bool {
-        let promise = if may_store { promise(turn, &self.0, starting) } else { None };
-        turn.guests.have_events = true;
-        let now_ms = turn.wall_ms();
-        let noted = noted(&mut turn.guests);
+    fn start(&self, notes: &mut TurnNotes<'_>, starting: &Starting<'_>, may_store: bool) -> bool {
+        let promise = if may_store { promise(notes, &self.0, starting) } else { None };
+        notes.guests.have_events = true;
+        let now_ms = notes.wall_ms;
+        let noted = noted(notes.guests);
         self.0.iter().for_each(|trigger| noted.push(trigger, starting, (now_ms, promise.as_ref())));
         promise.is_some()
     }
 
-    fn start_some(&self, turn: &mut Turn, starting: &Starting<'_>, owns: &dyn Fn(&Definition) -> bool) {
-        turn.guests.have_events = true;
-        let now_ms = turn.wall_ms();
-        let noted = noted(&mut turn.guests);
+    fn start_some(
+        &self,
+        notes: &mut TurnNotes<'_>,
+        starting: &Starting<'_>,
+        owns: &dyn Fn(&Definition) -> bool,
+    ) {
+        notes.guests.have_events = true;
+        let now_ms = notes.wall_ms;
+        let noted = noted(notes.guests);
         self.0
             .iter()
             .filter(|trigger| owns(&trigger.definition))

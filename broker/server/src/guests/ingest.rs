@@ -8,9 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_core::durable::store_failure::StoreFailure;
-use lotmq_core::routing::capacity;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::capacity;
 use lotmq_core::turn::release::CommitWatcher;
 use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RouteServices};
 use lotmq_host::{Qos, RunContext, Services as _};

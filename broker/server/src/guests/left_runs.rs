@@ -22,11 +22,11 @@ use super::{Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::process::this_turn;
-use lotmq_core::client::stored;
 use lotmq_core::limits::{SLICE_BYTES_PER_MESSAGE, SLICE_MESSAGES};
-use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::stored;
 
 /// Client Identifier of these sessions; no Client has it, as one that sends it is assigned another \[MQTT-3.1.3-6\].
 const CLIENT_ID: &str = "";

@@ -1,6 +1,6 @@
 //! Programs of a tenant: its deployed definitions and scripts, and the values and secrets that they use.
 //!
-//! The core has them behind [`TenantHooks`](lotmq_core::turn::triggers::TenantHooks) and calls them for what messages start (`events`); guests get them from their tenant ([`HasPrograms`]).
+//! The core has them behind [`TenantHooks`](lotmq_core::tenant::triggers::TenantHooks) and calls them for what messages start (`events`); guests get them from their tenant ([`HasPrograms`]).
 
 use std::any::Any;
 use std::sync::Arc;

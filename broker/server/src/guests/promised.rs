@@ -4,7 +4,7 @@
 //! Each tenant has a session in the store that no Client can have: its Client Identifier is empty. A message enters its queue in the batch of its
 //! publisher, whose acknowledgement waits for that, and leaves it when the last run has let go of its [`Promise`].
 //!
-//! Invariants: runs let go only when their effects have been handed to the store ([`Turn::ended_runs`]), so a message never leaves in front of them; what
+//! Invariants: runs let go only when their effects have been handed to the store ([`TurnGuests::ended_runs`](lotmq_core::tenant::triggers::TurnGuests::ended_runs)), so a message never leaves in front of them; what
 //! the end of the broker interrupts stays. Not here: what is done with that (`left_runs`).
 
 use std::sync::Arc;
@@ -14,11 +14,11 @@ use lotmq_store::{Delivery, MessageId, MessageRef, Op, SessionId};
 
 use super::{Guests, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
+use lotmq_core::arena::Arena;
 use lotmq_core::durable::ended_runs::EndedRuns;
-use lotmq_core::routing::message::MessageParts;
-use lotmq_core::routing::publication::Publication;
-use lotmq_core::turn::Turn;
-use lotmq_core::turn::triggers::Starting;
+use lotmq_core::message::MessageParts;
+use lotmq_core::tenant::publication::Publication;
+use lotmq_core::tenant::triggers::{Starting, TurnNotes};
 
 /// Promise of a message: held by everything that it starts. When the last holder is gone, the runs have ended.
 pub(crate) struct Promise {
@@ -42,7 +42,7 @@ impl Guests {
 
 /// Stores a message until the runs that it starts have ended, where that is promised.
 pub(super) fn promise(
-    turn: &mut Turn,
+    notes: &mut TurnNotes<'_>,
     triggers: &[Arc<TriggeredDefinition>],
     starting: &Starting<'_>,
 ) -> Option<Arc<Promise>> {
@@ -55,15 +55,15 @@ pub(super) fn promise(
     let of_route = publication.origin.map(|id| guests.client_id_of_route(id));
     let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
     let client_id = client_id.map_or("", |client_id| client_id);
-    let message = turn.core.ids.next_message();
+    let message = notes.core.ids.next_message();
     let kept = MessageRef {
         id: message,
         tenant: tenant.id,
-        topic: turn.arena.text(publication.message.topic),
-        properties: &PromisedMessage::of(turn, publication, client_id).encoded(),
-        payload: turn.arena.get(publication.message.payload),
+        topic: notes.arena.text(publication.message.topic),
+        properties: &PromisedMessage::of(notes.arena, publication, client_id).encoded(),
+        payload: notes.arena.get(publication.message.payload),
         qos: publication.message.qos.bits(),
-        published_at_ms: turn.wall_ms(),
+        published_at_ms: notes.wall_ms,
         expires_at_ms: None,
     };
     let delivery = Delivery {
@@ -74,8 +74,8 @@ pub(super) fn promise(
         subscription_ids: &[],
         membership: None,
     };
-    turn.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
-    Some(Arc::new(Promise { runs: Arc::clone(&turn.core.ended_runs), session, message }))
+    notes.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
+    Some(Arc::new(Promise { runs: Arc::clone(&notes.core.ended_runs), session, message }))
 }
 
 /// What is stored in place of the properties of the PUBLISH: them, and what else runs are told of a message.
@@ -94,8 +94,8 @@ pub(super) struct PromisedMessage<'a> {
 const HAS_PROPERTIES: u8 = 0x80;
 
 impl<'a> PromisedMessage<'a> {
-    fn of(turn: &'a Turn, publication: &Publication<'_>, client_id: &'a str) -> PromisedMessage<'a> {
-        let MessageParts { properties, expires_at_ms, .. } = publication.message.parts(&turn.arena);
+    fn of(arena: &'a Arena, publication: &Publication<'_>, client_id: &'a str) -> PromisedMessage<'a> {
+        let MessageParts { properties, expires_at_ms, .. } = publication.message.parts(arena);
         PromisedMessage { hops: publication.hops, client_id, expires_at_ms, properties }
     }
 

@@ -204,7 +204,7 @@ pub(crate) fn permitted(
 fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
     let identity = identity_of(tenant, definition.owner());
     let ask = |filter: &str| tenant.permissions.decision(&Question::subscribe(&identity, filter));
-    if tenant.permissions.decides_delivery() || lotmq_core::routing::system_topics::is_system(topic) {
+    if tenant.permissions.decides_delivery() || lotmq_core::tenant::system_topics::is_system(topic) {
         return ask(topic);
     }
     let facts = definition.facts();

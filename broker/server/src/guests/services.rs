@@ -227,7 +227,7 @@ impl Services for TenantServices {
             return self.rights.may_feed(&tenant, topic, &route);
         }
         // Only commands, and only while the user who deployed this code may give them (language reference §6).
-        topic == lotmq_core::routing::system_topics::COMMAND_TOPIC
+        topic == lotmq_core::tenant::system_topics::COMMAND_TOPIC
             && self.rights.may_command(&tenant, self.owner.as_ref(), topic)
     }
 
@@ -241,8 +241,7 @@ impl Services for TenantServices {
 
     fn may_publish_model(&self, topic: &str, payload: &[u8]) -> bool {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
-        if !hosting.config.compat.model_publish_rules || lotmq_core::routing::system_topics::is_system(topic)
-        {
+        if !hosting.config.compat.model_publish_rules || lotmq_core::tenant::system_topics::is_system(topic) {
             return true;
         }
         let nobody = Identity::anonymous("".into(), Peer::Guest);

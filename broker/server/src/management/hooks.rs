@@ -18,16 +18,16 @@ use crate::management::logins;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
 use lotmq_core::Above;
-use lotmq_core::client::Client;
-use lotmq_core::client::replay::Pending;
+use lotmq_core::arena::Span;
 use lotmq_core::connection::Connection;
 use lotmq_core::reason::NotTaken;
 use lotmq_core::reason::close::CloseReason;
-use lotmq_core::routing::subscription::Options;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::tenant::replay::Pending;
+use lotmq_core::tenant::subscription::Options;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::Outcome;
-use lotmq_core::turn::arena::Span;
 use lotmq_core::turn::release::Release;
 
 impl AboveGuests for Broker {

@@ -34,9 +34,9 @@ use crate::process::alarm::Alarm;
 use line::Level;
 use line::Line;
 use lotmq_core::counters::Counters;
-use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::internal;
 use wanted::Wanted;
 
 /// Shortest time between two publications of lines, which are published together.

@@ -33,4 +33,4 @@ pub(crate) use published::{command_of_guest, published};
 pub(crate) use snapshot::snapshot;
 pub(crate) use users::{users_changed, users_json};
 
-use lotmq_core::routing::internal::publish;
+use lotmq_core::turn::internal::publish;

@@ -33,7 +33,7 @@ use lotmq_core::limits::WRAPPED_CHUNK_BYTES;
 use lotmq_core::limits::{Limit, READ_BYTES_MAX};
 use lotmq_core::owner::source::Received;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
-use lotmq_core::turn::output::Output;
+use lotmq_core::tenant::output::Output;
 
 /// Buffer between two layers, within a call.
 type Buffer = RefCell<Box<[u8]>>;

@@ -19,7 +19,7 @@ use crate::process::clock::definitions_now;
 use crate::process::heap::Heap;
 use crate::process::this_turn;
 use crate::process::watchdog::Watched;
-use lotmq_core::client::{expiry_timers, session_drain};
+use lotmq_core::client::housekeeping;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
@@ -113,8 +113,8 @@ pub(crate) struct Due {
 
 /// Does what is due by the clock of Clients, of definitions and of what is stored for them.
 pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
-    let is_behind = expiry_timers::work(turn);
-    let ends_more = session_drain::work(turn);
+    let is_behind = housekeeping::expire(turn);
+    let ends_more = housekeeping::drain(turn);
     let wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
     let mut due = Due { started: 0, wait };
     for tenant in broker.tenants.all().iter() {
@@ -142,7 +142,7 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Tenant, due: &mut Due) {
 fn end_the_last() {
     let deadline = Instant::now() + STOP_TIME_MAX;
     this_turn::with(|turn| {
-        while session_drain::work(turn) && Instant::now() < deadline {
+        while housekeeping::drain(turn) && Instant::now() < deadline {
             turn.flush();
         }
         turn.flush();

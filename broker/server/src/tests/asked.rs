@@ -9,11 +9,11 @@ use lotmq_codec::QoS;
 
 use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
-use lotmq_core::routing::fan_out::{ask_later, resume_asked};
-use lotmq_core::routing::message::MessageParts;
-use lotmq_core::routing::publication::Publication;
+use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::publication::Publication;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::fan_out::{ask_later, resume_asked};
 
 /// A rule that lets everybody have everything, and is asked about each message.
 struct Allows;

@@ -9,12 +9,12 @@ use lotmq_store::Op;
 
 use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, connect};
-use lotmq_core::client::Client;
-use lotmq_core::client::session_row::row;
-use lotmq_core::client::sessions::SessionKey;
 use lotmq_core::durable::changes::Standing;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::session_row::row;
 
 /// That of a Client without a name.
 const S: SessionKey<'_> = SessionKey { client_id: "s", user: None };
@@ -101,8 +101,7 @@ fn a_session_that_is_ended_beside_a_turn_of_another_thread_stays_ended() {
         this_turn::install(Arc::clone(&broker.context), None);
         may_flush.wait();
         this_turn::with(|turn| {
-            tenant.sessions.lock().remove(&client, turn);
-            lotmq_core::client::session_end::end(&client, turn);
+            lotmq_core::client::session_end::end_now(&client, turn);
             turn.flush();
         });
         this_turn::uninstall();

@@ -7,8 +7,8 @@ use lotmq_codec::QoS;
 
 use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, receive};
-use lotmq_core::client::sessions::SessionKey;
-use lotmq_core::routing::message::{Message, MessageParts};
+use lotmq_core::message::{Message, MessageParts};
+use lotmq_core::tenant::session_key::SessionKey;
 
 #[test]
 fn a_panic_about_one_message_ends_one_connection_and_nothing_else() {

@@ -8,9 +8,9 @@ use lotmq_client::{Client as Peer, ConnectOptions};
 use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running, connect};
 use lotmq_core::client::session_end::{end_now, end_of_user};
-use lotmq_core::client::sessions::SessionKey;
 use lotmq_core::durable::changes::Standing;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
 
 const USER: &str = "bob";

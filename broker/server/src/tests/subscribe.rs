@@ -11,10 +11,11 @@ use lotmq_codec::{
 
 use crate::process::this_turn;
 use crate::testing::{PATIENCE, Running};
-use lotmq_core::client::replay::Replays;
-use lotmq_core::client::suback::{Added, Granted};
 use lotmq_core::durable::store_failure::StoreFailure;
-use lotmq_core::routing::subscription::Options;
+use lotmq_core::tenant::replay::Replays;
+use lotmq_core::tenant::subscription::Options;
+use lotmq_core::turn::release::Release;
+use lotmq_core::turn::suback::{Added, Granted};
 
 /// So many that no share of time suffices to take all of them back.
 const FILTERS: usize = 5_000;
@@ -60,7 +61,9 @@ fn what_the_store_refused_is_taken_back_in_pieces_and_then_answered() {
     };
     this_turn::install(Arc::clone(&broker.context), None);
     this_turn::with(|turn| {
-        granted.take_back(Arc::clone(&client), Arc::clone(&connection), turn, StoreFailure::Failing);
+        let (client, connection) = (Arc::clone(&client), Arc::clone(&connection));
+        let release = Release::Subscribe { client, connection, granted: Box::new(granted) };
+        release.refused(turn, StoreFailure::Failing);
         let left = tenant.subscriptions();
         assert!((2..FILTERS).contains(&left), "{left} are left for later turns");
         turn.flush();

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use lotmq_core::client::stored;
 use lotmq_core::durable::ended_runs::EndedRuns;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::turn::Turn;
-use lotmq_core::turn::triggers::Starting;
+use lotmq_core::tenant::triggers::{Starting, TurnNotes};
+use lotmq_core::turn::stored;
 use lotmq_store::{
     Batch, Delivery, MessageId, MessageRef, Op, RecoveredSession, SessionId, SessionRow, Store, TenantId,
 };
@@ -28,24 +27,24 @@ impl Drop for Promise {
 }
 
 /// Stores a message until its runs have ended.
-pub(super) fn keep(turn: &mut Turn, starting: &Starting<'_>, session: SessionId) -> Arc<Promise> {
+pub(super) fn keep(notes: &mut TurnNotes<'_>, starting: &Starting<'_>, session: SessionId) -> Arc<Promise> {
     let Starting { tenant, publication, .. } = starting;
-    let message = turn.core.ids.next_message();
+    let message = notes.core.ids.next_message();
     let kept = MessageRef {
         id: message,
         tenant: tenant.id,
-        topic: turn.arena.text(publication.message.topic),
+        topic: notes.arena.text(publication.message.topic),
         properties: &[publication.hops],
-        payload: turn.arena.get(publication.message.payload),
+        payload: notes.arena.get(publication.message.payload),
         qos: publication.message.qos.bits(),
-        published_at_ms: turn.wall_ms(),
+        published_at_ms: notes.wall_ms,
         expires_at_ms: None,
     };
     let qos = publication.message.qos.bits();
     let delivery =
         Delivery { session, qos, retain: false, packet_id: None, subscription_ids: &[], membership: None };
-    turn.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
-    Arc::new(Promise { runs: Arc::clone(&turn.core.ended_runs), session, message })
+    notes.batch.push(Op::Enqueue { message: kept, deliveries: &[delivery] });
+    Arc::new(Promise { runs: Arc::clone(&notes.core.ended_runs), session, message })
 }
 
 /// Finds the session of promised runs, or makes it.

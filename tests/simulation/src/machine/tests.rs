@@ -2,8 +2,8 @@
 
 use lotmq_codec::{PacketId, ProtocolVersion, QoS, ReasonCode, RetainHandling, SubscriptionOptions};
 
-use lotmq_core::routing::message::MessageParts;
-use lotmq_core::routing::publication::Publication;
+use lotmq_core::message::MessageParts;
+use lotmq_core::tenant::publication::Publication;
 use lotmq_store::rare;
 
 use super::*;

@@ -15,9 +15,8 @@ use lotmq_router::GroupId;
 use super::members::{Answers, PREFERENCES};
 use super::{Route, RouteCache, Target, delivers};
 use crate::limits::{ANSWERS_PER_LOOK, STEPS_PER_LOOK};
-use crate::routing::system_topics::may_have_own_replies;
 use crate::tenant::Tenant;
-use crate::turn::Turn;
+use crate::tenant::system_topics::may_have_own_replies;
 
 /// Route under construction: rules have not been asked about all of its receivers.
 pub struct Asking {
@@ -84,15 +83,6 @@ impl Asking {
         route.groups.retain(|candidate| candidate.id() == group);
         route.is_stable = false;
         self.route
-    }
-
-    /// Asks about further receivers, a few at least, while there is time; returns the route after the last.
-    ///
-    /// # Errors
-    /// What is left, for a later turn.
-    pub fn go_on(self: Box<Self>, turn: &mut Turn, tenant: &Arc<Tenant>) -> Result<Arc<Route>, Box<Self>> {
-        let (stretch, core) = (turn.work.stretch, Arc::clone(&turn.core));
-        self.go_on_until(&mut turn.routes, tenant, || stretch.is_over(&*core.clock))
     }
 
     /// Asks about further receivers until the time `is_over`.
@@ -225,9 +215,9 @@ mod tests {
     use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Validity};
 
     use super::*;
-    use crate::client::Client;
     use crate::fixture;
     use crate::hashing::Hashing;
+    use crate::tenant::client::Client;
 
     const RECEIVERS: usize = 5 * ANSWERS_PER_LOOK;
 

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use lotmq_auth::Identity;
 
 use super::{Route, delivers};
-use crate::client::Client;
-use crate::routing::subscription::{SharedGroup, Subscriber};
 use crate::tenant::Tenant;
+use crate::tenant::client::Client;
+use crate::tenant::subscriber::{SharedGroup, Subscriber};
 
 /// Preferences, the best first; members that are equally suitable take turns \[MQTT-4.8.2-3\].
 pub(super) const PREFERENCES: [Preference; 5] = [

@@ -2,9 +2,9 @@
 //!
 //! Not here: what becomes of a message that finds none (`outbound`).
 
-use super::Link;
+use crate::arena::{Arena, Span};
 use crate::limits::{Limit, SHARED_BYTES_MIN};
-use crate::turn::arena::{Arena, Span};
+use crate::tenant::link::Link;
 
 /// Passage to one receiver: how much may be written, and what has become of it.
 pub(super) struct Passage {

@@ -78,8 +78,7 @@ pub(super) fn told_of_error(
     };
     let mut document = Document::new(&message.payload);
     let topic = fill(parts, subject(message, at), &mut document, names).ok()?;
-    if lotmq_router::topic_name_valid(&topic).is_err()
-        || lotmq_core::routing::system_topics::is_system(&topic)
+    if lotmq_router::topic_name_valid(&topic).is_err() || lotmq_core::tenant::system_topics::is_system(&topic)
     {
         return None;
     }

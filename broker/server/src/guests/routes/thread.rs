@@ -17,8 +17,8 @@ use crate::guests::hosting::Hosting;
 use crate::limits::{ROUND_SILENCE_MAX, ROUTE_ORDERS_MAX as ORDERS_MAX};
 use crate::process::this_turn;
 use crate::process::watchdog::{self, Watched, beat};
-use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::internal;
 
 /// Period at which a route publishes its standing when nothing changes.
 const STATUS_PERIOD: Duration = Duration::from_secs(30);

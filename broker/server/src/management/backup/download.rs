@@ -12,8 +12,8 @@ use sha2::{Digest as _, Sha256};
 
 use crate::limits::{BACKUP_CHUNK_BYTES_MAX, BACKUP_CHUNK_BYTES_MIN, BACKUP_PATIENCE};
 use crate::process::this_turn;
-use lotmq_core::client::Client;
-use lotmq_core::routing::internal;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::turn::internal;
 
 /// Most chunks that are sent and not acknowledged.
 const CHUNKS_ON_THE_WAY_MAX: usize = 4;

@@ -11,13 +11,13 @@ use tracing::debug;
 use super::queue::{Job, ResponseTo};
 use super::reply::Reply;
 use crate::process::this_turn;
-use lotmq_core::routing::fan_out::{Asker, Forms};
-use lotmq_core::routing::internal;
-use lotmq_core::routing::message::MessageParts;
-use lotmq_core::routing::publication::Publication;
-use lotmq_core::routing::system_topics;
+use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::publication::Publication;
+use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::fan_out::{Asker, Forms};
+use lotmq_core::turn::internal;
 
 /// Topics that are published before a reply.
 #[derive(Clone, Copy, Default)]

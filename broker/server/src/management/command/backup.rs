@@ -21,8 +21,8 @@ use crate::management::backup::{
 };
 use crate::management::broker::Broker;
 use crate::process::clock::utc_text;
-use lotmq_core::client::Client;
-use lotmq_core::client::sessions::SessionKey;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::tenant::session_key::SessionKey;
 
 pub(super) static BACKUP: Verb = Verb {
     name: "backup",
@@ -168,8 +168,7 @@ pub(super) fn receiver(call: &Call<'_>, (what, topic): (&str, &str)) -> Result<A
         let message = format!("A {what} is sent to the client that asks for it, which must be connected.");
         Refusal::new("NO_RECEIVER", message)
     })?;
-    let is_receiver =
-        |target: &lotmq_core::routing::subscription::Target| Arc::ptr_eq(&target.client, &client);
+    let is_receiver = |target: &lotmq_core::tenant::subscriber::Target| Arc::ptr_eq(&target.client, &client);
     if call.tenant.route(topic).targets.iter().any(is_receiver) {
         return Ok(client);
     }

@@ -18,11 +18,11 @@ use crate::guests::HasPrograms as _;
 use crate::management::audit::{Event, Kind, Record};
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
-use lotmq_core::client::Client;
-use lotmq_core::routing::fan_out::Asker;
-use lotmq_core::routing::system_topics;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::tenant::system_topics;
 use lotmq_core::turn::Turn;
+use lotmq_core::turn::fan_out::Asker;
 
 /// Time that a command which tells what is stored waits for one that changes it. A disk that hangs is no reason to tell nothing.
 const CHANGE_PATIENCE: Duration = Duration::from_secs(1);

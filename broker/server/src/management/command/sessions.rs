@@ -13,8 +13,8 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::management::sys;
 use crate::process::this_turn;
-use lotmq_core::client::Client;
 use lotmq_core::client::session_end;
+use lotmq_core::tenant::client::Client;
 
 pub(super) static LIST: Verb = Verb {
     name: "listSessions",

@@ -250,7 +250,7 @@ mod tests {
             ("lotmq_host::executor", Some(Category::Lot)),
             ("lotmq_server::net::shard", Some(Category::Mqtt)),
             ("lotmq_core::owner::step", Some(Category::Mqtt)),
-            ("lotmq_core::client::paging", Some(Category::Broker)),
+            ("lotmq_core::turn::paging", Some(Category::Broker)),
             ("lotmq_server::server", Some(Category::Broker)),
             ("lotmq_store::writer", Some(Category::Broker)),
             ("lotmq", Some(Category::Broker)),

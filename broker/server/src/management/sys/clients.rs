@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use super::rows::Rows;
 use crate::limits::LISTING_ROWS_MAX;
 use crate::process::clock::utc_text;
-use lotmq_core::client::Client;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
 
 /// Page of `-listClients` or `-listSessions`.
 pub(crate) struct Page {

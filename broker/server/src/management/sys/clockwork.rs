@@ -435,7 +435,7 @@ fn is_of_tree(filter: &str) -> bool {
         Ok(Some(shared)) => shared.filter,
         _ => filter,
     };
-    lotmq_core::routing::system_topics::is_system(inner)
+    lotmq_core::tenant::system_topics::is_system(inner)
 }
 /// Reports the heads of the audit, in the log and to subscribers, so that later removals are noticed there.
 fn tell_audit_heads(broker: &Broker, tenant: &Arc<Tenant>) {

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use serde_json::json;
 
 use crate::process::clock::utc_text;
-use lotmq_core::client::Client;
 use lotmq_core::connection::Connection;
 use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
 use lotmq_core::turn::Turn;
 
 const TOPIC: &str = "$SYS/Coreflux/Comms/Logins";

@@ -10,11 +10,11 @@ use crate::guests::{GuestCommand, hand_to_route};
 use crate::limits::OWN_PASSWORDS_WAITING_MAX;
 use crate::management::broker::Broker;
 use crate::management::command::{self, Job, ResponseTo};
-use lotmq_core::client::Client;
+use lotmq_core::arena::Span;
 use lotmq_core::reason::NotTaken;
-use lotmq_core::routing::system_topics::COMMAND_TOPIC;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::tenant::system_topics::COMMAND_TOPIC;
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::arena::Span;
 
 /// Topic for a new configuration (commands reference §9.2); refused by name until a later version takes it.
 const CONFIG_NEW_TOPIC: &str = "$SYS/Coreflux/Config/New";
@@ -37,7 +37,7 @@ pub(crate) fn published(
         command::config_new(turn, client);
         return Err(NotTaken::SettingsFixed);
     }
-    if lotmq_core::routing::system_topics::is_state_of(topic, &client.client_id) {
+    if lotmq_core::tenant::system_topics::is_state_of(topic, &client.client_id) {
         let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
         super::note_state(turn, &client.tenant, &topic, &payload);
         return Ok(());

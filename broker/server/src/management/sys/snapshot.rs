@@ -17,10 +17,10 @@ use super::monitor;
 use crate::guests::HasPrograms as _;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
-use lotmq_core::client::replay::Pending;
-use lotmq_core::routing::message::{Message, MessageParts};
-use lotmq_core::routing::subscription::Options;
+use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::replay::Pending;
+use lotmq_core::tenant::subscription::Options;
 
 /// Retained topics for a new subscription to `filter`, in the order of the tree's tables.
 pub(crate) fn snapshot(
@@ -31,7 +31,7 @@ pub(crate) fn snapshot(
 ) -> VecDeque<Pending> {
     let mut found = VecDeque::new();
     // Wildcards do not reach a first level that begins with $ [MQTT-4.7.2-1].
-    if !lotmq_core::routing::system_topics::is_system(filter) {
+    if !lotmq_core::tenant::system_topics::is_system(filter) {
         return found;
     }
     let wants = |topic: &str| options.cover(topic) && filter_matches(filter, topic);

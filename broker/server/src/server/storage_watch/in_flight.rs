@@ -14,9 +14,9 @@ use crate::guests::Hosting;
 use crate::limits::{BOUND_WINDOW_BYTES, IN_FLIGHT_LOOK_PERIOD};
 use crate::process::clock::thread_cpu;
 use crate::process::usage;
-use lotmq_core::client::{Client, ClientState};
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::{self, Share};
+use lotmq_core::tenant::client::{Client, ClientState};
 
 /// Pause after a look, in multiples of its duration: it takes some 0.1 s for a million sessions.
 const LOOK_PAUSE_FACTOR: u32 = 20;
@@ -90,7 +90,7 @@ struct Held {
 
 impl Holders {
     fn add(&mut self, state: &ClientState) {
-        let part = |(queued, bytes): (&lotmq_core::client::Queued, u32)| {
+        let part = |(queued, bytes): (&lotmq_core::tenant::client::Queued, u32)| {
             u64::from(bytes) / Arc::strong_count(&queued.message).max(1) as u64
         };
         self.add_bytes(state.holding.share(), state.session.messages_in_memory().map(part).sum());

@@ -30,14 +30,14 @@ use crate::management::modules::uploads::{
 };
 use crate::process::clock::utc_text;
 use crate::process::this_turn;
-use lotmq_core::client::Client;
-use lotmq_core::client::sessions::SessionKey;
+use lotmq_core::arena::Span;
 use lotmq_core::reason::NotTaken;
-use lotmq_core::routing::fan_out::Asker;
-use lotmq_core::routing::internal;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::client::Client;
+use lotmq_core::tenant::session_key::SessionKey;
 use lotmq_core::turn::Turn;
-use lotmq_core::turn::arena::Span;
+use lotmq_core::turn::fan_out::Asker;
+use lotmq_core::turn::internal;
 
 pub(in crate::management::command) static CANCEL: Verb = Verb {
     name: "cancelModuleUpload",

@@ -1,0 +1,222 @@
+//! Retained messages: set and cleared by publishes, bounded in number and bytes. Not here: what new subscriptions get of them (`replay`).
+//!
+//! Each counts for who has published it ([`Keeper`]), who has at most a [part](part) of what all others leave: so nobody fills the room of all.
+
+use std::ops::Deref;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use hashbrown::HashMap;
+use lotmq_config::Limits;
+use lotmq_router::RetainedIndex;
+use lotmq_store::KeeperRow;
+
+use crate::durable::changes::Stamps;
+use crate::limits::Limit;
+use crate::message::Message;
+use crate::shares::part;
+use crate::tenant::client::Client;
+
+/// Owner for whom a retained message counts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Keeper {
+    /// The broker itself and all programs.
+    Broker,
+    /// All Clients without a user.
+    Nobody,
+    /// A user of this name.
+    User(Arc<str>),
+}
+
+impl Keeper {
+    /// Keeper of messages from this publisher: a Client, or what runs in the broker.
+    pub fn of(source: Option<&Arc<Client>>) -> Self {
+        source.map_or(Self::Broker, |client| client.user.clone().map_or(Self::Nobody, Self::User))
+    }
+
+    /// The keeper as it was stored.
+    pub fn recovered(row: KeeperRow) -> Self {
+        match row {
+            KeeperRow::Broker => Self::Broker,
+            KeeperRow::Nobody => Self::Nobody,
+            KeeperRow::User(name) => Self::User(name.into()),
+        }
+    }
+
+    pub(crate) fn row(&self) -> KeeperRow {
+        match self {
+            Self::Broker => KeeperRow::Broker,
+            Self::Nobody => KeeperRow::Nobody,
+            Self::User(name) => KeeperRow::User(name.as_ref().to_owned()),
+        }
+    }
+}
+
+/// Retained message, with its keeper.
+pub struct Kept {
+    message: Arc<Message>,
+    keeper: Keeper,
+}
+
+impl Deref for Kept {
+    type Target = Arc<Message>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.message
+    }
+}
+
+/// Number and bytes of retained messages.
+#[derive(Clone, Copy, Default)]
+struct Room {
+    messages: u64,
+    bytes: u64,
+}
+
+/// Retained messages of a tenant, with their number and bytes.
+#[derive(Default)]
+pub struct Retained {
+    index: RetainedIndex<Kept>,
+    bytes: u64,
+    /// Number and bytes by keeper; a keeper without messages has no entry.
+    of: HashMap<Keeper, Room>,
+    /// Whether there was no room for a message since expired ones were last removed.
+    pub(crate) lacks_room: AtomicBool,
+    /// Time since 1970 at which they were last removed.
+    pub(crate) swept_at_ms: u64,
+    /// Removals that may not be on the disk: the absence of a topic's message may rest on one of them.
+    pub(crate) removals: Stamps,
+}
+
+impl Deref for Retained {
+    type Target = RetainedIndex<Kept>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.index
+    }
+}
+
+impl Retained {
+    /// Restores a message that was stored.
+    pub fn insert(&mut self, message: &Arc<Message>, keeper: Keeper) {
+        let bytes = message.size() as u64;
+        self.bytes += bytes;
+        let room = self.of.entry(keeper.clone()).or_default();
+        room.messages += 1;
+        room.bytes += bytes;
+        let kept = Kept { message: Arc::clone(message), keeper };
+        if let Some(replaced) = self.index.insert(message.topic(), kept) {
+            self.give_back(&replaced);
+        }
+    }
+
+    pub(crate) fn remove(&mut self, topic: &str) -> bool {
+        let removed = self.index.remove(topic);
+        if let Some(removed) = &removed {
+            self.give_back(removed);
+        }
+        removed.is_some()
+    }
+
+    fn give_back(&mut self, kept: &Kept) {
+        let bytes = kept.size() as u64;
+        self.bytes -= bytes;
+        let room = self.of.get_mut(&kept.keeper).expect("what is in the index is counted for its keeper");
+        room.messages -= 1;
+        room.bytes -= bytes;
+        if room.messages == 0 {
+            self.of.remove(&kept.keeper);
+        }
+    }
+
+    /// Whether a message of `bytes` may be retained for this topic. One that replaces a longer one always may.
+    pub(crate) fn has_room(
+        &self,
+        limits: &Limits,
+        keeper: &Keeper,
+        topic: &str,
+        bytes: usize,
+    ) -> Result<(), Limit> {
+        let own = self.of.get(keeper).copied().unwrap_or_default();
+        let of_others = Room { messages: self.len() as u64 - own.messages, bytes: self.bytes - own.bytes };
+        let messages_max = part(limits.retained_messages.into(), of_others.messages);
+        let bytes_max = part(limits.retained_bytes, of_others.bytes);
+        let has_messages = own.messages < messages_max;
+        let own_bytes = own.bytes + bytes as u64;
+        if has_messages && own_bytes <= bytes_max {
+            return Ok(());
+        }
+        let limit = match self.get(topic) {
+            Some(known) if bytes <= known.size() => return Ok(()),
+            Some(known) if known.keeper == *keeper && own_bytes - known.size() as u64 <= bytes_max => {
+                return Ok(());
+            }
+            None if !has_messages => Limit::RetainedMessages,
+            Some(_) | None => Limit::RetainedBytes,
+        };
+        self.lacks_room.store(true, Ordering::Relaxed);
+        Err(limit)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::MessageParts;
+    use lotmq_codec::QoS;
+    use lotmq_config::Config;
+
+    fn message(topic: &str, payload: &[u8]) -> Arc<Message> {
+        let qos = QoS::AtMostOnce;
+        Arc::new(Message::new(
+            0,
+            MessageParts { topic, properties: &[], payload, qos, retain: true, expires_at_ms: None },
+        ))
+    }
+
+    #[test]
+    fn nobody_fills_the_room_of_all() {
+        let mut limits = Config::default().limits;
+        limits.retained_messages = 16;
+        let mut retained = Retained::default();
+        let user = |name: &str| Keeper::User(name.into());
+        for (number, (keeper, expected)) in
+            [(Keeper::Nobody, 12), (user("ann"), 3), (Keeper::Broker, 1), (user("bob"), 0)].iter().enumerate()
+        {
+            let mut count = 0;
+            loop {
+                let message = message(&format!("{number}/{count}"), b"1");
+                if retained.has_room(&limits, keeper, message.topic(), message.size()).is_err() {
+                    break;
+                }
+                retained.insert(&message, keeper.clone());
+                count += 1;
+            }
+            assert_eq!(count, *expected, "{keeper:?}");
+        }
+        // Replacing always works, and what one replaces is one's own then.
+        let again = message("0/0", b"2");
+        assert_eq!(retained.has_room(&limits, &user("bob"), "0/0", again.size()), Ok(()));
+        retained.insert(&again, user("bob"));
+        assert_eq!((retained.of[&user("bob")].messages, retained.of[&Keeper::Nobody].messages), (1, 11));
+        for topic in ["0/0", "0/1"] {
+            assert!(retained.remove(topic));
+        }
+        assert!(!retained.of.contains_key(&user("bob")));
+        assert_eq!(retained.bytes, retained.of.values().map(|room| room.bytes).sum::<u64>());
+    }
+
+    #[test]
+    fn bytes_are_shared_in_the_same_way() {
+        let mut limits = Config::default().limits;
+        limits.retained_bytes = 1000;
+        let mut retained = Retained::default();
+        let (nobody, ann) = (Keeper::Nobody, Keeper::User("ann".into()));
+        assert_eq!(retained.has_room(&limits, &nobody, "a", 751), Err(Limit::RetainedBytes));
+        retained.insert(&message("a", &[0; 749]), nobody.clone());
+        assert_eq!(retained.has_room(&limits, &nobody, "b", 1), Err(Limit::RetainedBytes));
+        assert_eq!(retained.has_room(&limits, &nobody, "a", 750), Ok(()), "in its place");
+        assert_eq!(retained.has_room(&limits, &ann, "b", 188), Ok(()));
+        assert_eq!(retained.has_room(&limits, &ann, "b", 189), Err(Limit::RetainedBytes));
+    }
+}

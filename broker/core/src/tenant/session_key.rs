@@ -1,0 +1,46 @@
+//! Keys of sessions: by user and Client Identifier.
+
+use std::sync::Arc;
+
+use hashbrown::Equivalent;
+use lotmq_auth::Identity;
+
+/// Key of a session in its tenant, by which it is taken over \[MQTT-3.1.4-3\].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SessionKey<'a> {
+    /// The Client Identifier.
+    pub client_id: &'a str,
+    /// Name of the user whose session it is; `None` for those who came without one.
+    pub user: Option<&'a str>,
+}
+
+impl<'a> From<&'a Identity> for SessionKey<'a> {
+    fn from(identity: &'a Identity) -> Self {
+        Self { client_id: &identity.client_id, user: identity.user.as_deref() }
+    }
+}
+
+/// Owned [`SessionKey`], which may outlive its session. Its hash is the same.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct KeptSessionKey {
+    client_id: Arc<str>,
+    user: Option<Arc<str>>,
+}
+
+impl KeptSessionKey {
+    /// Key of a session with this Client Identifier, of this user.
+    pub(crate) fn new(client_id: Arc<str>, user: Option<Arc<str>>) -> Self {
+        Self { client_id, user }
+    }
+
+    /// Borrowed key, for lookups.
+    pub fn key(&self) -> SessionKey<'_> {
+        SessionKey { client_id: &self.client_id, user: self.user.as_deref() }
+    }
+}
+
+impl Equivalent<KeptSessionKey> for SessionKey<'_> {
+    fn equivalent(&self, kept: &KeptSessionKey) -> bool {
+        *self == kept.key()
+    }
+}

@@ -1,0 +1,90 @@
+//! Triggers: what messages start besides being delivered. The core notes them while it routes, and calls their runner when the turn has come to them.
+//!
+//! A message that starts nothing calls nothing of this. Not here: what is started, and how (`guests`).
+
+use std::any::Any;
+use std::sync::Arc;
+
+use lotmq_definitions::{Caching, Definition};
+use lotmq_store::Batch;
+
+use crate::arena::Arena;
+use crate::message::Message;
+use crate::shared::Core;
+use crate::tenant::Tenant;
+use crate::tenant::publication::Publication;
+
+/// Hooks of one tenant into the broker above: what its topics start, and everything that is managed there.
+pub trait TenantHooks: Any + Send + Sync {
+    /// Triggers of `topic`. False when they have to be asked for again for the next message.
+    fn triggers(&self, tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool);
+
+    /// Effect of a message on `topic` on the last values.
+    fn caching(&self, topic: &str) -> Caching;
+
+    /// Remembers a message as the last value of its topic.
+    fn remember(&self, caching: Caching, message: &Message);
+}
+
+/// Triggers of one topic; at least one definition.
+pub trait Triggers: Send + Sync {
+    /// Number of definitions.
+    fn count(&self) -> usize;
+
+    /// Whether a message of QoS 1 or 2 that starts these is stored until they have run.
+    fn are_promised(&self, tenant: &Tenant) -> bool;
+
+    /// Notes the message for all of them in the turn; it is stored until they have run where that is promised and `may_store`. True when it is.
+    fn start(&self, notes: &mut TurnNotes<'_>, starting: &Starting<'_>, may_store: bool) -> bool;
+
+    /// Notes the message for those of which `owns` is true. Nothing is stored.
+    fn start_some(
+        &self,
+        notes: &mut TurnNotes<'_>,
+        starting: &Starting<'_>,
+        owns: &dyn Fn(&Definition) -> bool,
+    );
+}
+
+/// Parts of a turn that note what a message starts.
+pub struct TurnNotes<'a> {
+    /// Core that all turns share.
+    pub core: &'a Core,
+    /// Memory of the turn.
+    pub arena: &'a Arena,
+    /// Durable changes of the turn.
+    pub batch: &'a mut Batch,
+    /// Guests that the turn's messages start.
+    pub guests: &'a mut TurnGuests,
+    /// Wall-clock time of the turn, in milliseconds since 1970.
+    pub wall_ms: u64,
+}
+
+/// Message that starts something.
+pub struct Starting<'a> {
+    /// The tenant of the message.
+    pub tenant: &'a Arc<Tenant>,
+    /// The message, to be kept.
+    pub message: &'a Arc<Message>,
+    /// The message as it is routed.
+    pub publication: &'a Publication<'a>,
+}
+
+/// Guests that one thread has noted.
+pub struct TurnGuests {
+    /// State that the runner keeps for the thread.
+    pub state: Box<dyn Any>,
+    /// Whether something was noted: the runner is called in each turn until it says that nothing is left.
+    pub have_events: bool,
+    /// Whether something was left when the last turn ended.
+    pub is_behind: bool,
+    /// Guards of runs that have ended, kept until their effects have been handed to the store.
+    pub ended_runs: Vec<Arc<dyn Any + Send + Sync>>,
+}
+
+impl TurnGuests {
+    /// Nothing noted, with this state of the runner for the thread.
+    pub(crate) fn new(state: Box<dyn Any>) -> Self {
+        Self { state, have_events: false, is_behind: false, ended_runs: Vec::new() }
+    }
+}

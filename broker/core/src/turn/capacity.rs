@@ -1,0 +1,117 @@
+//! Capacity for a message, checked before anything is done with it: space in the queues of all who must get it, and a disk that works.
+
+use std::sync::Arc;
+
+use lotmq_codec::QoS;
+use lotmq_config::OnFull;
+
+use crate::durable::store_failure::StoreFailure;
+use crate::limits::Limit;
+use crate::routing::route::Route;
+use crate::tenant::Tenant;
+use crate::tenant::client::Client;
+use crate::tenant::publication::Publication;
+use crate::tenant::subscriber::SharedGroup;
+use crate::turn::Turn;
+
+/// Puts what this turn has for sessions so far into their queues, where [`has_room`] looks. Before anything of the packet is encoded.
+pub(crate) fn fill_queues(turn: &mut Turn) {
+    if turn.core.settings.on_full == OnFull::Reject {
+        turn.settle();
+    }
+}
+
+/// Whether every session that must get a message can keep it; asked only where `limits.on_full` says that publishers hear of the rest.
+///
+/// What another thread adds meanwhile may still fill a queue: then the message is dropped for that session and counted.
+pub(crate) fn has_room(turn: &Turn, publication: &Publication<'_>, route: &Route) -> bool {
+    if turn.core.settings.on_full != OnFull::Reject || publication.message.qos == QoS::AtMostOnce {
+        return true;
+    }
+    let bytes = publication.message.bytes();
+    let targets = route.targets.iter().filter_map(|target| target.for_source(publication.source));
+    let mut kept = targets.filter(|target| target.qos != QoS::AtMostOnce);
+    kept.all(|target| target.client.has_room(bytes, &turn.core, turn.now()))
+        && route.groups.iter().all(|group| group_has_room(turn, group, route, bytes))
+}
+
+/// Whether it has to be asked of messages that no Client has published whether they [can be kept](can_keep).
+pub fn may_refuse(turn: &Turn) -> bool {
+    turn.core.settings.on_full == OnFull::Reject || turn.refuses_to_store().is_some()
+}
+
+/// Whether a message that no Client has published can be kept wherever it must be. Asked before anything is done with it, or with messages that go with it.
+pub fn can_keep(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publication<'_>) -> bool {
+    if publication.message.qos == QoS::AtMostOnce {
+        return true;
+    }
+    let route = turn.routes.take(tenant, turn.arena.get(publication.message.topic));
+    let can = has_room(turn, publication, &route) && unstorable(turn, tenant, publication, &route).is_none();
+    turn.routes.put_back(tenant, route);
+    can
+}
+
+/// Whether a message may be stored for a Client that does not take it now; `is_free` says that it does not count for how many there may be per
+/// second. That it may not be stored is counted.
+pub(crate) fn stores_for(turn: &mut Turn, client: &Arc<Client>, is_free: bool) -> bool {
+    let per_sec = turn.core.config.limits.offline_deliveries_per_sec;
+    let storage = &turn.core.storage;
+    let (are_full, are_shared_out) = (storage.queues_are_full(), storage.queues_are_shared_out());
+    let now = turn.now();
+    let share = &mut turn.entry(client).share;
+    let share = share.get_or_insert_with(|| Arc::clone(client.state.lock().holding.share()));
+    let limit = if are_full || (are_shared_out && share.are_queues_full()) {
+        Limit::StoredQueueBytes
+    } else if is_free || share.takes_delivery(per_sec, now) {
+        return true;
+    } else {
+        Limit::OfflineDeliveriesPerSec
+    };
+    turn.core.counters.queue_full_dropped.add(1);
+    turn.core.limits.elsewhere.note(limit, &client.client_id, now);
+    false
+}
+
+/// Whether a member of the group that gets the topic can take or keep so many bytes, or there is none.
+fn group_has_room(turn: &Turn, group: &SharedGroup, route: &Route, bytes: usize) -> bool {
+    let mut full = None;
+    for (_, member) in group.members() {
+        let client = &member.client;
+        let is_there = client.wire_version().is_some();
+        if !member.options.cover(&route.topic) || !(is_there || client.is_durable()) {
+            continue;
+        }
+        let has_room = (is_there && member.options.qos == QoS::AtMostOnce) || client.can_take(bytes);
+        if has_room || full.is_none() {
+            match (route.may_have(client), has_room) {
+                (true, true) => return true,
+                (true, false) => full = Some(client),
+                (false, _) => {}
+            }
+        }
+    }
+    full.is_none_or(|client| client.has_room(bytes, &turn.core, turn.now()))
+}
+
+/// Why a message of QoS 1 or 2 cannot be taken because it would have to be stored; `None` where it need not be, or can.
+pub(crate) fn unstorable(
+    turn: &Turn,
+    tenant: &Tenant,
+    publication: &Publication<'_>,
+    route: &Route,
+) -> Option<StoreFailure> {
+    let failure = turn.refuses_to_store()?;
+    if publication.message.retain
+        || publication.source.is_some_and(|it| it.is_durable() && publication.message.qos == QoS::ExactlyOnce)
+    {
+        return Some(failure);
+    }
+    let keeps = |qos: QoS, client: &Client| qos != QoS::AtMostOnce && client.is_durable();
+    let is_kept = route.triggers.as_ref().is_some_and(|it| it.are_promised(tenant))
+        || route.targets.iter().any(|target| keeps(target.qos, &target.client))
+        || route
+            .groups
+            .iter()
+            .any(|group| group.choose(|_, member| keeps(member.options.qos, &member.client)).is_some());
+    is_kept.then_some(failure)
+}

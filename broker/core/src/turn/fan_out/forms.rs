@@ -1,0 +1,86 @@
+//! Messages of the `$SYS` tree in two forms: whole for the asker, shortened for all others who may read the topic.
+
+use std::sync::Arc;
+
+use lotmq_auth::Identity;
+use lotmq_definitions::{Caching, Definition};
+
+use crate::tenant::Tenant;
+use crate::tenant::client::Client;
+use crate::tenant::publication::Publication;
+use crate::tenant::triggers::Starting;
+use crate::turn::Turn;
+use crate::turn::fan_out::FanOutOf;
+
+/// Message in two forms, both of one topic.
+pub struct Forms<'a> {
+    /// Form for the asker.
+    pub whole: Publication<'a>,
+    /// Form for all others; `None` where they get nothing.
+    pub shortened: Option<Publication<'a>>,
+}
+
+/// Asker of a message: the session that asked, and every other one of the same user with the same password.
+pub struct Asker<'a> {
+    identity: &'a Identity,
+    session: Option<u64>,
+}
+
+impl<'a> Asker<'a> {
+    /// Asker that gave a command; `session` is the [number](Client::session_id) of a Client's session.
+    pub fn new(identity: &'a Identity, session: Option<u64>) -> Self {
+        Self { identity, session }
+    }
+
+    /// Whether the session is one of the asker's. Anonymous Clients share no name: of them only the one that asked counts.
+    fn has(&self, client: &Client) -> bool {
+        let identity = client.identity();
+        let is_same_session = self.session == Some(client.session_id);
+        let is_same_login = identity.credential_version == self.identity.credential_version;
+        identity.user == self.identity.user && (is_same_session || (identity.user.is_some() && is_same_login))
+    }
+
+    fn owns(&self, definition: &Definition) -> bool {
+        self.identity.user.is_some()
+            && definition.owner().map(|owner| &owner.name) == self.identity.user.as_ref()
+    }
+}
+
+impl Forms<'_> {
+    /// Routes a message in its two forms. Members of shared subscriptions get the shortened one, because any of them may hand it to another; so does
+    /// the last value of the topic. It triggers definitions of the asker's only.
+    pub fn publish(&self, turn: &mut Turn, tenant: &Arc<Tenant>, asker: &Asker<'_>) {
+        turn.call_flusher();
+        let route = turn.routes.take(tenant, turn.arena.get(self.whole.message.topic));
+        let mut whole = FanOutOf::new(&self.whole, true);
+        let of_others = |publication| FanOutOf { is_shortened: true, ..FanOutOf::new(publication, true) };
+        let mut shortened = self.shortened.as_ref().map(of_others);
+        for target in route.askers.iter().filter(|target| asker.has(&target.client)) {
+            whole.send(turn, target).counted(turn);
+        }
+        for target in &route.targets {
+            let form = if asker.has(&target.client) { Some(&mut whole) } else { shortened.as_mut() };
+            if let Some(form) = form {
+                form.send(turn, target).counted(turn);
+            }
+        }
+        if let Some(shortened) = &mut shortened {
+            for group in &route.groups {
+                shortened.send_to_one(turn, group, &route).counted(turn);
+            }
+            if route.caching != Caching::Skip {
+                let index = shortened.message(turn);
+                let message = Arc::clone(turn.messages.shared(index, &turn.arena));
+                tenant.hooks.remember(route.caching, &message);
+            }
+        }
+        if let Some(triggers) = &route.triggers {
+            let index = whole.message(turn);
+            let message = &Arc::clone(turn.messages.shared(index, &turn.arena));
+            let starting = Starting { tenant, message, publication: &self.whole };
+            triggers.start_some(&mut turn.notes(), &starting, &|definition| asker.owns(definition));
+        }
+        turn.routes.put_back(tenant, route);
+        turn.relieve();
+    }
+}

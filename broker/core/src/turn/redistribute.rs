@@ -1,0 +1,81 @@
+//! Redistribution of undelivered messages among the members of shared subscriptions when a member's session ends (§4.8.2).
+//!
+//! Redistributed is what waited for it, and QoS 1 messages that it has not acknowledged. A QoS 2 message that was sent to it goes to nobody else
+//! \[MQTT-4.8.2-5\], and nothing goes to others that came by a subscription of the session's own, or by a group that it had left: each message remembers its
+//! membership. Here is how another member gets it; when that happens is up to [`SessionDrain`](crate::turn::session_drain::SessionDrain).
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use lotmq_router::GroupId;
+use lotmq_session::{InflightStep, Session};
+use lotmq_store::{MembershipId, MessageId, Op, SessionId};
+
+use crate::message::Message;
+use crate::tenant::Tenant;
+use crate::tenant::client::Queued;
+use crate::tenant::publication::Publication;
+use crate::tenant::subscription::Subscriptions;
+use crate::turn::Turn;
+
+/// Undelivered messages of a session that came by its groups.
+#[derive(Default)]
+pub(crate) struct Undelivered {
+    /// Messages in memory, oldest first, each with the membership by which it came.
+    pub messages: VecDeque<(Arc<Message>, MembershipId)>,
+    /// Number in the store behind which further messages rest.
+    pub(crate) rests_after: Option<MessageId>,
+}
+
+impl Undelivered {
+    /// Collects the undelivered messages of a session. Cost: O(messages in memory).
+    pub(crate) fn of(session: &Session<Queued>) -> Self {
+        let left = session.export();
+        let unacknowledged = left.inflight.into_iter().filter(|sent| sent.step == InflightStep::AwaitsPuback);
+        let sent = unacknowledged.filter_map(|sent| sent.message);
+        let all = sent.chain(left.queue.into_iter().map(|queued| queued.message));
+        Self {
+            messages: all.filter_map(|queued| Some((queued.message, queued.membership?))).collect(),
+            rests_after: (left.resting.messages > 0).then(|| MessageId(session.rests_after())),
+        }
+    }
+}
+
+/// Groups of which a session is a member at its end, by the numbers of its memberships.
+#[derive(Default)]
+pub(crate) struct Memberships(Vec<(MembershipId, GroupId)>);
+
+impl Memberships {
+    pub(crate) fn of(tenant: &Tenant, subscriptions: &Subscriptions) -> Self {
+        let mut groups = tenant.groups_of(subscriptions);
+        groups.sort_unstable();
+        Self(groups)
+    }
+
+    /// Group of a membership; `None` for one that has ended before.
+    pub(crate) fn group(&self, membership: MembershipId) -> Option<GroupId> {
+        let at = self.0.binary_search_by_key(&membership, |(number, _)| *number).ok()?;
+        Some(self.0[at].1)
+    }
+}
+
+/// Gives a message to another member of a group; without one it is lost. Call when whoever was to get it is chosen no more.
+///
+/// With `queue`, in whose queue it is stored, it leaves that in the same batch in which it enters another one.
+pub(crate) fn redistribute_to(
+    tenant: &Arc<Tenant>,
+    group: GroupId,
+    message: &Message,
+    queue: Option<SessionId>,
+    turn: &mut Turn,
+) {
+    if let Some(session) = queue.filter(|_| message.id != 0) {
+        turn.batch.push(Op::Dequeue { session, message: MessageId(message.id) });
+    }
+    if message.is_expired(turn.wall_ms()) {
+        turn.core.counters.messages_expired.add(1);
+        return;
+    }
+    let publication = Publication::of(&mut turn.arena, message, None);
+    turn.publish_to_group(tenant, &publication, group);
+}

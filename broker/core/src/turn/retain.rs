@@ -1,0 +1,140 @@
+//! Retained messages in a turn: set and cleared by publishes, and removed when they have expired.
+//!
+//! Not here: how many there may be (`tenant::retain`), and what new subscriptions get of them (`tenant::replay`).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use lotmq_store::{MessageId, Op, RetainedRow};
+
+use crate::limits::{Limit, RETAINED_SWEEP_MS};
+use crate::message::Message;
+use crate::tenant::Tenant;
+use crate::tenant::client::Client;
+use crate::tenant::publication::Publication;
+use crate::tenant::retain::Keeper;
+use crate::turn::Turn;
+
+/// Whether a message can be retained, if it asks for that.
+///
+/// What another thread adds meanwhile may still take the room: then it is delivered, not retained, and counted.
+pub(crate) fn can_retain(turn: &Turn, tenant: &Tenant, publication: &Publication<'_>) -> Result<(), Limit> {
+    if !publication.message.retain || publication.message.payload.is_empty() {
+        return Ok(());
+    }
+    let bytes = publication.message.bytes();
+    let topic = turn.arena.text(publication.message.topic);
+    let keeper = Keeper::of(publication.source);
+    tenant.retained.read().has_room(&turn.core.config.limits, &keeper, topic, bytes)
+}
+
+impl Tenant {
+    /// Replaces or, with an empty payload, clears the retained message of a topic \[MQTT-3.3.1-5, -6\], for who publishes it.
+    ///
+    /// The order of writers is decided under the index's lock; the store keeps to it by the version.
+    ///
+    /// # Errors
+    /// The limit that leaves no room for it, for the caller to count: it is not retained.
+    pub fn retain(
+        &self,
+        message: &Arc<Message>,
+        source: Option<&Arc<Client>>,
+        turn: &mut Turn,
+    ) -> Result<(), Limit> {
+        let topic = message.topic();
+        let mut retained = self.retained.write();
+        let version = turn.core.ids.next_message();
+        if message.payload_len() == 0 {
+            let existed = retained.remove(topic);
+            // Where nothing is to be removed, because that is done and not on the disk yet, it is removed again: the answer rests on that.
+            let is_written = existed || !retained.removals.are_on_disk(&turn.core.turns, &*turn.core.log);
+            if is_written {
+                retained.removals.note(turn.stamp());
+            }
+            drop(retained);
+            if is_written {
+                turn.batch.push(Op::DeleteRetained { tenant: self.id, topic, version });
+            }
+        } else {
+            let keeper = Keeper::of(source);
+            retained.has_room(&turn.core.config.limits, &keeper, topic, message.size())?;
+            let row = self.retained_row(message, &keeper, (version, turn.wall_ms()));
+            retained.insert(&message.without_number(), keeper);
+            drop(retained);
+            turn.batch.push(Op::PutRetained(&row));
+        }
+        turn.call_flusher();
+        Ok(())
+    }
+
+    fn retained_row(
+        &self,
+        message: &Message,
+        keeper: &Keeper,
+        (version, now_ms): (MessageId, u64),
+    ) -> RetainedRow {
+        RetainedRow {
+            tenant: self.id,
+            topic: message.topic().into(),
+            version,
+            qos: message.qos.bits(),
+            properties: message.properties_bytes(),
+            payload: message.payload(),
+            published_at_ms: now_ms,
+            expires_at_ms: message.expires_at_ms,
+            keeper: keeper.row(),
+        }
+    }
+
+    /// Removes expired messages, when there was no room for others since the last time.
+    pub fn remove_expired(&self, turn: &mut Turn) {
+        let now_ms = turn.wall_ms();
+        if !self.retained.read().lacks_room.load(Ordering::Relaxed) {
+            return;
+        }
+        {
+            let mut retained = self.retained.write();
+            if now_ms < retained.swept_at_ms + RETAINED_SWEEP_MS {
+                return;
+            }
+            retained.swept_at_ms = now_ms;
+            retained.lacks_room.store(false, Ordering::Relaxed);
+        }
+        let mut after: Option<Arc<str>> = None;
+        loop {
+            let expired: Vec<Arc<Message>> = {
+                let retained = self.retained.read();
+                let found = retained.scan("#", after.as_deref(), SLICE_TOPICS);
+                after = found.resume_after;
+                let expired = found.entries.iter().filter(|(_, message)| message.is_expired(now_ms));
+                expired.map(|(_, message)| Arc::clone(message)).collect()
+            };
+            for message in &expired {
+                self.forget_retained(message, turn);
+            }
+            if !expired.is_empty() {
+                turn.flush();
+            }
+            if after.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Removes this message, if it is still its topic's retained one.
+    fn forget_retained(&self, message: &Arc<Message>, turn: &mut Turn) {
+        let topic = message.topic();
+        let mut retained = self.retained.write();
+        if !retained.get(topic).is_some_and(|current| Arc::ptr_eq(current, message)) {
+            return;
+        }
+        let version = turn.core.ids.next_message();
+        retained.remove(topic);
+        retained.removals.note(turn.stamp());
+        drop(retained);
+        turn.batch.push(Op::DeleteRetained { tenant: self.id, topic, version });
+    }
+}
+
+/// Topics that one look for expired messages may bring.
+const SLICE_TOPICS: usize = 128;

@@ -1,0 +1,38 @@
+//! Conversion of stored messages to messages as sessions hold them.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+use lotmq_codec::QoS;
+use lotmq_store::{RecoveredDelivery, StoredMessage};
+
+use crate::message::{Message, MessageParts};
+use crate::tenant::client::Queued;
+use crate::tenant::subscription::Identifiers;
+
+/// Message as its publisher sent it.
+pub fn message(stored: &StoredMessage) -> Message {
+    Message::new(
+        stored.id.0,
+        MessageParts {
+            topic: &stored.topic,
+            properties: &stored.properties,
+            payload: &stored.payload,
+            qos: qos(stored.qos),
+            retain: false,
+            expires_at_ms: stored.expires_at_ms,
+        },
+    )
+}
+
+/// Message of a session's queue, with the options of its receiver.
+pub fn queued(delivery: &RecoveredDelivery, message: &Arc<Message>) -> Queued {
+    let identifiers =
+        delivery.subscription_ids.iter().filter_map(|id| NonZeroU32::new(*id)).collect::<Vec<_>>();
+    Queued::new(message, (delivery.retain, true), &Identifiers::from(identifiers), delivery.membership)
+}
+
+/// QoS of a stored value; a damaged one counts as the strongest promise.
+pub fn qos(bits: u8) -> QoS {
+    QoS::from_bits(bits).unwrap_or(QoS::ExactlyOnce)
+}
