@@ -229,6 +229,29 @@ fn routes_that_this_build_runs_need_no_broker() {
 }
 
 #[test]
+fn run_and_test_write_nothing_where_they_are_started() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = "DEFINE ROUTE Files WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"files\"\n    ADD LOG_CONFIG\n        WITH STORAGE_DIR \"logs\"\n    \
+        ADD EVENT All\n        WITH SOURCE_TOPIC \"in\"\nDEFINE ACTION A\nON TOPIC \"in\" DO\n    KEEP TOPIC \"kept\" WITH PAYLOAD\n    PUBLISH TOPIC \"out\" WITH PAYLOAD WITH RETAIN\n";
+    std::fs::write(folder.path().join("all.lot"), program).unwrap();
+    let case = "[[case]]\nname = \"x\"\nwhen = [{ topic = \"in\", payload = 1, retain = true }]\nthen = [{ error = \"module 'files' is not installed\" }, { topic = \"out\" }]\n";
+    std::fs::write(folder.path().join("all.test.toml"), case).unwrap();
+    let started = |arguments: &[&str]| {
+        let mut command = std::process::Command::new(LOTMQ);
+        let output = command.args(arguments).current_dir(folder.path()).output().unwrap();
+        (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+    };
+    let (out, told) = started(&["run", "all.lot", "--in", "in=1"]);
+    assert_eq!(out, "out 1\n", "{told}");
+    let (out, told) = started(&["test"]);
+    assert!(out.ends_with("1 passed, 0 failed\n"), "{out}{told}");
+    let left = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    let mut left: Vec<_> = left.collect();
+    left.sort();
+    assert_eq!(left, ["all.lot", "all.test.toml"]);
+}
+
+#[test]
 fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -272,6 +272,44 @@ fn scripts_are_checked_run_and_tested_without_a_broker() {
 }
 
 #[test]
+fn what_programs_see_of_time_and_chance_is_the_same_each_time() {
+    let cache = format!("XDG_CACHE_HOME={}", cache_home().display());
+    let folder = TempDir::new().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let write = |name: &str, text: &str| fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "see.py",
+        "# Script Name: See\nimport time, random, uuid\ndef see():\n    before = time.monotonic()\n    time.sleep(1)\n    \
+         return [time.time(), time.monotonic() - before, random.random(), str(uuid.uuid4()), list({'a', 'b', 'c', 'd'})]\n",
+    );
+    write(
+        "see.lot",
+        "DEFINE ACTION See\nON TOPIC \"in\" DO\n    CALL PYTHON \"See.see\" RETURN AS {r}\n    PUBLISH TOPIC \"script\" WITH {r}\n    \
+         PUBLISH TOPIC \"lot\" WITH TIMESTAMP \"UNIX-MS\" + \" \" + (RANDOM UUID) + \" \" + (RANDOM INT BETWEEN 1 AND 1000000)\n\
+         DEFINE ACTION Tick\nON EVERY 1 SECOND DO\n    PUBLISH TOPIC \"tick\" WITH TIMESTAMP \"UTC\"\n",
+    );
+    let line = |second: u32| {
+        format!("{{\"at\":\"2026-01-15T10:00:0{second}Z\",\"topic\":\"in\",\"payload\":\"\"}}\n")
+    };
+    write("traffic.jsonl", &(0..3).map(line).collect::<String>());
+    let recording = folder.path().join("traffic.jsonl");
+    let run = || {
+        let arguments = ["run", path, "--replay", recording.to_str().unwrap(), "--for", "1", "--json"];
+        Program::run("env", &[&[cache.as_str(), LOTMQ], &arguments[..]].concat()).unwrap()
+    };
+    let (first, second) = (run(), run());
+    assert_eq!(first.output().lines().count(), 9, "{}", first.stdout);
+    assert_eq!(first.stdout, second.stdout);
+    let payloads =
+        first.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()["payload"].clone());
+    let payloads: Vec<String> = payloads.map(|payload| payload.as_str().unwrap().to_owned()).collect();
+    // A second later by the script's own clock, for it has slept; by everybody else's it is ten o'clock.
+    assert!(payloads[0].starts_with("[1768471201,1,"), "{payloads:?}");
+    assert!(payloads[1].starts_with("1768471200000 "), "{payloads:?}");
+    assert_eq!(payloads[2], "2026-01-15 10:00:01", "{payloads:?}");
+}
+
+#[test]
 fn deploy_uploads_projects_and_files_and_nothing_that_is_wrong() {
     let cache = format!("XDG_CACHE_HOME={}", cache_home().display());
     let (broker, _data) = broker();

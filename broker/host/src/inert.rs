@@ -1,12 +1,11 @@
 //! The inert WASI set: what a standard library built for `wasm32-wasip2` asks for when it starts.
 //!
-//! Behind it are an empty environment, no arguments, no preopened folders, output to the log, the machine's clocks and random numbers. What
+//! Behind it are an empty environment, no arguments, no preopened folders, output to the log, clocks and random numbers of who runs it ([`Ambient`](crate::Ambient)). What
 //! needs more than that is a trap when it is called. The set is listed in `wit/inert-wasi.txt`.
 //!
 //! Invariant: nothing here reaches a file, a socket, or another guest.
 
-use crate::{functions::random, output::cut, validate::is_inert};
-use std::time::{Duration, Instant, SystemTime};
+use crate::{ambient::Perceives, output::cut, validate::is_inert};
 use wasmtime::{
     StoreContextMut,
     component::{
@@ -50,7 +49,7 @@ struct Exit;
 
 /// A linker for a component with these imports: `linker` itself, unless it asks for the inert set, which is then added at the versions that
 /// the component names.
-pub(crate) fn link<T: 'static>(
+pub(crate) fn link<T: Perceives + 'static>(
     linker: &Linker<T>,
     component: &Component,
     imports: &[String],
@@ -63,7 +62,10 @@ pub(crate) fn link<T: 'static>(
 
 /// Like [`link`], for a component of our own whose libraries import more of WASI than they call: all of it is there, and what is not of
 /// the inert set traps.
-pub(crate) fn link_all<T: 'static>(linker: &Linker<T>, component: &Component) -> wasmtime::Result<Linker<T>> {
+pub(crate) fn link_all<T: Perceives + 'static>(
+    linker: &Linker<T>,
+    component: &Component,
+) -> wasmtime::Result<Linker<T>> {
     let mut linker = linker.clone();
     let engine = component.engine().clone();
     // The resources of an interface are defined first, and once more by those that hand them out.
@@ -87,7 +89,10 @@ pub(crate) fn link_all<T: 'static>(linker: &Linker<T>, component: &Component) ->
     Ok(linker)
 }
 
-fn provide<T: 'static>(instance: &mut LinkerInstance<'_, T>, interface: &str) -> wasmtime::Result<()> {
+fn provide<T: Perceives + 'static>(
+    instance: &mut LinkerInstance<'_, T>,
+    interface: &str,
+) -> wasmtime::Result<()> {
     match interface {
         "wasi:cli/environment" => environment(instance),
         "wasi:cli/exit" => {
@@ -108,7 +113,10 @@ fn provide<T: 'static>(instance: &mut LinkerInstance<'_, T>, interface: &str) ->
             random_numbers(instance, "get-insecure-random-bytes", "get-insecure-random-u64")
         }
         "wasi:random/insecure-seed" => {
-            instance.func_wrap("insecure-seed", |_, (): ()| Ok(((random(), random()),)))
+            instance.func_wrap("insecure-seed", |store: StoreContextMut<'_, T>, (): ()| {
+                let state = store.data();
+                Ok(((state.random(), state.random()),))
+            })
         }
         "wasi:io/error" => resource(instance, "error"),
         "wasi:io/poll" => resource(instance, "pollable"),
@@ -123,7 +131,10 @@ fn provide<T: 'static>(instance: &mut LinkerInstance<'_, T>, interface: &str) ->
     }
 }
 
-fn resource<T: 'static>(instance: &mut LinkerInstance<'_, T>, name: &str) -> wasmtime::Result<()> {
+fn resource<T: Perceives + 'static>(
+    instance: &mut LinkerInstance<'_, T>,
+    name: &str,
+) -> wasmtime::Result<()> {
     instance.resource(name, ResourceType::host::<Nothing>(), |_, _| Ok(()))
 }
 
@@ -135,47 +146,46 @@ fn none() -> Option<Resource<Nothing>> {
     None
 }
 
-fn environment<T: 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+fn environment<T: Perceives + 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
     instance.func_wrap("get-environment", |_, (): ()| Ok((Vec::<(String, String)>::new(),)))?;
     instance.func_wrap("get-arguments", |_, (): ()| Ok((Vec::<String>::new(),)))?;
     instance.func_wrap("initial-cwd", |_, (): ()| Ok((None::<String>,)))
 }
 
-fn monotonic_clock<T: 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
-    let start = Instant::now();
-    instance.func_wrap("now", move |_, (): ()| {
-        Ok((u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX),))
+fn monotonic_clock<T: Perceives + 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    instance.func_wrap("now", |store: StoreContextMut<'_, T>, (): ()| {
+        Ok((u64::try_from(store.data().monotonic().as_nanos()).unwrap_or(u64::MAX),))
     })?;
     instance.func_wrap("resolution", |_, (): ()| Ok((1_u64,)))
 }
 
-fn wall_clock<T: 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
-    instance.func_wrap("now", |_, (): ()| {
-        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or(Duration::ZERO);
+fn wall_clock<T: Perceives + 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+    instance.func_wrap("now", |store: StoreContextMut<'_, T>, (): ()| {
+        let since = store.data().wall();
         Ok((Datetime { seconds: since.as_secs(), nanoseconds: since.subsec_nanos() },))
     })?;
     instance.func_wrap("resolution", |_, (): ()| Ok((Datetime { seconds: 0, nanoseconds: 1 },)))
 }
 
-fn random_numbers<T: 'static>(
+fn random_numbers<T: Perceives + 'static>(
     instance: &mut LinkerInstance<'_, T>,
     bytes: &str,
     number: &str,
 ) -> wasmtime::Result<()> {
-    instance.func_wrap(bytes, |_, (len,): (u64,)| {
+    instance.func_wrap(bytes, |store: StoreContextMut<'_, T>, (len,): (u64,)| {
         if len > RANDOM_BYTES_MAX {
             return Err(wasmtime::Error::msg(format!(
                 "{len} random bytes asked for, limit {RANDOM_BYTES_MAX}"
             )));
         }
-        let numbers = std::iter::repeat_with(random).flat_map(u64::to_le_bytes);
+        let numbers = std::iter::repeat_with(|| store.data().random()).flat_map(u64::to_le_bytes);
         Ok((numbers.take(usize::try_from(len)?).collect::<Vec<u8>>(),))
     })?;
-    instance.func_wrap(number, |_, (): ()| Ok((random(),)))
+    instance.func_wrap(number, |store: StoreContextMut<'_, T>, (): ()| Ok((store.data().random(),)))
 }
 
 /// Output goes to the log; input cannot be read.
-fn streams<T: 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
+fn streams<T: Perceives + 'static>(instance: &mut LinkerInstance<'_, T>) -> wasmtime::Result<()> {
     type Done = (Result<(), StreamError>,);
     resource(instance, "input-stream")?;
     resource(instance, "output-stream")?;

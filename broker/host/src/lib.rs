@@ -14,6 +14,7 @@
 #[macro_use]
 mod package;
 
+mod ambient;
 pub mod auth;
 mod batch;
 mod bindings;
@@ -47,6 +48,7 @@ mod trap;
 mod types;
 mod validate;
 
+pub use ambient::{Ambient, Machine};
 pub use batch::MessageBatch;
 pub use bounds::MessageBounds;
 pub use cache::CACHE_KEY_FILE;

@@ -5,7 +5,8 @@
 //! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
 
 use crate::{
-    Argument, BorrowedMessage, Capability, GuestId, MessageBounds, Qos, RunError, RunOutput, Value,
+    Ambient, Argument, BorrowedMessage, Capability, GuestId, Machine, MessageBounds, Qos, RunError,
+    RunOutput, Value,
     instance::Deadline,
     python::Called,
     rule::{ModuleQuestion, Verdict},
@@ -253,14 +254,23 @@ pub trait Services: Send + Sync {
         Err(RowsError::unknown(query.route))
     }
 
+    /// Clocks and chance.
+    fn ambient(&self) -> &dyn Ambient {
+        Machine::here()
+    }
+
     /// The wall clock in milliseconds since 1970-01-01 UTC.
-    fn now_ms(&self) -> i64;
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.ambient().wall().as_millis()).unwrap_or(i64::MAX)
+    }
 
     /// Milliseconds since a moment that stays the same; never goes back.
-    fn monotonic_ms(&self) -> u64;
+    fn monotonic_ms(&self) -> u64 {
+        u64::try_from(self.ambient().monotonic().as_millis()).unwrap_or(u64::MAX)
+    }
 
-    /// 64 random bits, not predictable from outside.
+    /// 64 random bits, on a machine not predictable from outside.
     fn random(&self) -> u64 {
-        crate::functions::random()
+        self.ambient().random()
     }
 }

@@ -4,6 +4,7 @@
 
 use crate::{
     Authority, BorrowedMessage, Capability, Grants, GuestId, Qos, RunContext, RunOutput, Services, Writer,
+    ambient::Perceives,
     functions::Patterns,
     instance::{AtTick, Deadline, Stopped, time_of_run},
     limits::SHORT_BACKTRACK_STEPS_MAX,
@@ -226,5 +227,19 @@ impl TriggerMessage {
             (self.qos, self.retain) = (message.qos, message.retain);
             (self.expires_at_ms, self.received_ms) = (message.expires_at_ms, message.received_ms);
         }
+    }
+}
+
+impl Perceives for RunState {
+    fn wall(&self) -> Duration {
+        self.services.ambient().wall()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.services.ambient().monotonic()
+    }
+
+    fn random(&self) -> u64 {
+        self.services.ambient().random()
     }
 }

@@ -22,7 +22,9 @@ use lot_to_wasm::lower::World as LotWorld;
 use lotmq_auth::PasswordCost;
 use lotmq_config::{self, Carrier, Config, ListenerPlan, Secret};
 use lotmq_host::python::Python;
-use lotmq_host::{Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Sink, World};
+use lotmq_host::{
+    Ambient, Engine, EngineError, EngineOptions, Executor, ExecutorOptions, Machine, Sink, World,
+};
 use lotmq_pulse::Pulses;
 use lotmq_store::{
     Committed, OnCommit, OpenError, QuarantineRow, Recovered, Store, StoreError, StoreOptions,
@@ -597,6 +599,8 @@ pub(crate) struct Surroundings {
     pub(crate) password_cost: PasswordCost,
     pub(crate) engine: Engine,
     pub(crate) python: Python,
+    /// Clocks and chance of guests.
+    pub(crate) ambient: Arc<dyn Ambient>,
     pub(crate) shards: Vec<Arc<Shard>>,
     pub(crate) routes: Routes,
     pub(crate) watchdog: Arc<Watchdog>,
@@ -619,6 +623,7 @@ impl Surroundings {
             zone: TimeZone::system(),
             password_cost: PasswordCost::default(),
             python: Python::new(&engine),
+            ambient: Arc::new(Machine::start()),
             engine,
             shards,
             routes: Routes::default(),
@@ -639,7 +644,8 @@ pub(crate) fn assemble(
     mut recovered: Recovered,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
     let tenants = recover::tenants(&store, &mut recovered, config, &surroundings)?;
-    let Surroundings { clock, chance, engine, python, shards, routes, watchdog, report, .. } = surroundings;
+    let Surroundings { clock, chance, engine, python, ambient, shards, routes, watchdog, report, .. } =
+        surroundings;
     let tenants = Arc::new(Tenants::new(tenants));
     let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
@@ -656,6 +662,7 @@ pub(crate) fn assemble(
         engine,
         compile_permits: CompilePermits::default(),
         python,
+        ambient,
         executor: Mutex::new(None),
         routes,
         route_types: RouteTypes::default(),

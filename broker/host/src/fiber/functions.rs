@@ -6,13 +6,16 @@ use super::{
         metrics::{self, MetricError},
         state::{self, StateError},
     },
+    instance::OnFiber,
     state::FiberState,
 };
 use crate::{
     Capability, LogLevel, MetricChange, Severity, StateRefused,
+    ambient::Perceives,
     functions::{configuration, is_metric_name, is_state_key},
     limits,
 };
+use std::time::Duration;
 
 impl environment::Host for FiberState {
     fn get(&mut self, name: String) -> Option<String> {
@@ -168,5 +171,19 @@ impl diagnostics::Host for FiberState {
         };
         let message = crate::output::cut(&message, limits::MESSAGE_BYTES_MAX);
         self.services.report(&self.run, severity, crate::output::cut(&code, limits::NAME_BYTES_MAX), message);
+    }
+}
+
+impl<T: OnFiber> Perceives for T {
+    fn wall(&self) -> Duration {
+        self.fiber_ref().services.ambient().wall()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.fiber_ref().services.ambient().monotonic()
+    }
+
+    fn random(&self) -> u64 {
+        self.fiber_ref().services.ambient().random()
     }
 }

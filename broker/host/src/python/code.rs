@@ -2,7 +2,7 @@
 
 use super::{COMPONENT, PythonError, bindings::PythonPre, instance::ScriptState, sleep};
 use crate::{
-    Engine, LoadError, inert,
+    Ambient, Engine, LoadError, Machine, inert,
     limits::{COMPONENT_BYTES_MAX, PYTHON_AT_ONCE_MAX, PYTHON_WAIT},
 };
 use parking_lot::{Condvar, Mutex};
@@ -16,7 +16,11 @@ use wasmtime::component::Linker;
 
 /// The Python interpreter of a process. Clones share it. It costs nothing until it is [prepared](Python::prepare).
 #[derive(Clone)]
-pub struct Python(Arc<Shared>);
+pub struct Python {
+    shared: Arc<Shared>,
+    /// Clocks and chance of scripts.
+    ambient: Arc<dyn Ambient>,
+}
 
 struct Shared {
     engine: Engine,
@@ -55,23 +59,34 @@ impl Drop for Permit<'_> {
 impl Python {
     /// An interpreter on this engine.
     pub fn new(engine: &Engine) -> Python {
-        Python(Arc::new(Shared {
+        let shared = Shared {
             engine: engine.clone(),
             code: Mutex::new(Code::Absent),
             code_changed: Condvar::new(),
             running: Mutex::new(0),
             place_free: Condvar::new(),
-        }))
+        };
+        Python { shared: Arc::new(shared), ambient: Arc::new(Machine::start()) }
+    }
+
+    /// The same interpreter for scripts with these clocks and this chance.
+    #[must_use]
+    pub fn with_ambient(self, ambient: Arc<dyn Ambient>) -> Python {
+        Python { ambient, ..self }
+    }
+
+    pub(super) fn ambient(&self) -> &Arc<dyn Ambient> {
+        &self.ambient
     }
 
     /// Begins to make the native code in the background, if nobody has: some seconds on a machine that never did, a tenth of a second
     /// when the engine's cache has it.
     pub fn prepare(&self) {
-        let mut code = self.0.code.lock();
+        let mut code = self.shared.code.lock();
         if !matches!(*code, Code::Absent) {
             return;
         }
-        let weak = Arc::downgrade(&self.0);
+        let weak = Arc::downgrade(&self.shared);
         let spawned = thread::Builder::new().name("lotmq-python".into()).spawn(move || prepare(&weak));
         *code = match spawned {
             Ok(_) => Code::Preparing,
@@ -81,25 +96,25 @@ impl Python {
 
     /// Ends all waiting for native code: the broker stops.
     pub fn close(&self) {
-        *self.0.code.lock() = Code::Closed;
-        self.0.code_changed.notify_all();
+        *self.shared.code.lock() = Code::Closed;
+        self.shared.code_changed.notify_all();
     }
 
     pub(super) fn engine(&self) -> &Engine {
-        &self.0.engine
+        &self.shared.engine
     }
 
     /// The native code, as soon as there is some.
     pub(super) fn code(&self, deadline: Instant) -> Result<PythonPre<ScriptState>, PythonError> {
         self.prepare();
-        let mut code = self.0.code.lock();
+        let mut code = self.shared.code.lock();
         loop {
             match &*code {
                 Code::Ready(pre) => return Ok(pre.clone()),
                 Code::Failed(reason) => return Err(PythonError::Unavailable { reason: reason.clone() }),
                 Code::Closed => return Err(PythonError::Preparing),
                 Code::Absent | Code::Preparing => {
-                    if self.0.code_changed.wait_until(&mut code, deadline).timed_out() {
+                    if self.shared.code_changed.wait_until(&mut code, deadline).timed_out() {
                         return Err(PythonError::Preparing);
                     }
                 }
@@ -109,25 +124,25 @@ impl Python {
 
     /// A place to run, as soon as one is free.
     pub(super) fn place(&self, deadline: Instant) -> Result<Permit<'_>, PythonError> {
-        let mut running = self.0.running.lock();
+        let mut running = self.shared.running.lock();
         while *running >= PYTHON_AT_ONCE_MAX {
-            if self.0.place_free.wait_until(&mut running, deadline).timed_out() {
+            if self.shared.place_free.wait_until(&mut running, deadline).timed_out() {
                 return Err(PythonError::Busy { waited_sec: PYTHON_WAIT.as_secs() });
             }
         }
         *running += 1;
-        Ok(Permit(&self.0))
+        Ok(Permit(&self.shared))
     }
 
     /// Sleeps in the midst of a call; its place is another one's meanwhile.
     pub(super) fn rest(&self, sleep: impl FnOnce()) {
-        *self.0.running.lock() -= 1;
-        self.0.place_free.notify_one();
+        *self.shared.running.lock() -= 1;
+        self.shared.place_free.notify_one();
         sleep();
-        let mut running = self.0.running.lock();
+        let mut running = self.shared.running.lock();
         // Whoever has a place gives it back, or rests himself, within the time of a call.
         while *running >= PYTHON_AT_ONCE_MAX {
-            self.0.place_free.wait(&mut running);
+            self.shared.place_free.wait(&mut running);
         }
         *running += 1;
     }

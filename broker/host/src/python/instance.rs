@@ -7,12 +7,14 @@ use super::{
 };
 use crate::{
     Trap, TrapKind, Value,
+    ambient::Perceives,
     instance::{AtTick, Deadline, Stopped, processor_time},
     limits::{CALL_BYTES_MAX, PYTHON_MEMORY_BYTES, PYTHON_TIME},
     memory::{Memory, OF_SCRIPTS},
     ticker::{Pace, Ticker},
     trap,
 };
+use std::{sync::Arc, time::Duration};
 use wasmtime::{Store, UpdateDeadline};
 
 /// Host state of one instance.
@@ -21,12 +23,39 @@ pub(super) struct ScriptState {
     memory: Memory,
     pub(super) waits: Waits,
     pub(super) python: Python,
+    /// Time that it has slept and the clocks around it have not gone on: in all, and in this call.
+    slept_alone: (Duration, Duration),
 }
 
 impl ScriptState {
+    /// Sleeps; whoever waits for a place has this one meanwhile.
+    pub(super) fn sleep(&mut self, time: Duration) {
+        let ambient = Arc::clone(self.python.ambient());
+        let before = ambient.monotonic();
+        self.python.rest(|| ambient.sleep(time));
+        let alone = time.saturating_sub(ambient.monotonic().saturating_sub(before));
+        self.slept_alone.0 += alone;
+        self.slept_alone.1 += alone;
+    }
+
     /// Has the clock tick for it again.
     pub(super) fn goes_on(&self) {
         self.python.engine().ticker().run_begins(Pace::Coarse);
+    }
+}
+
+impl Perceives for ScriptState {
+    /// Where the clocks around it stand still, it is ahead of them for the rest of its call.
+    fn wall(&self) -> Duration {
+        self.python.ambient().wall().saturating_add(self.slept_alone.1)
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.python.ambient().monotonic().saturating_add(self.slept_alone.0)
+    }
+
+    fn random(&self) -> u64 {
+        self.python.ambient().random()
     }
 }
 
@@ -52,6 +81,7 @@ impl ScriptInstance {
             memory,
             waits: Waits::default(),
             python: python.clone(),
+            slept_alone: (Duration::ZERO, Duration::ZERO),
         };
         let mut store = Store::new(engine.wasmtime(), state);
         store.limiter(|state| &mut state.memory);
@@ -106,7 +136,9 @@ impl ScriptInstance {
 }
 
 fn begin(store: &mut Store<ScriptState>, ticker: &Ticker) {
-    store.data_mut().deadline = Deadline::new(PYTHON_TIME);
+    let state = store.data_mut();
+    state.deadline = Deadline::new(PYTHON_TIME);
+    state.slept_alone.1 = Duration::ZERO;
     ticker.run_begins(Pace::Coarse);
     store.set_epoch_deadline(1);
 }

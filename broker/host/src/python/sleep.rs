@@ -5,13 +5,11 @@
 
 use super::instance::ScriptState;
 use crate::{
+    ambient::Perceives as _,
     instance::Stopped,
     limits::{PYTHON_TIME, PYTHON_WAITS_MAX},
 };
-use std::{
-    collections::BTreeMap,
-    time::{Duration, Instant},
-};
+use std::{collections::BTreeMap, time::Duration};
 use wasmtime::{
     StoreContextMut,
     component::{Component, Linker, Resource, ResourceType, types::ComponentItem},
@@ -20,15 +18,15 @@ use wasmtime::{
 /// What WASI calls a pollable: here always a point in time.
 pub(super) struct Pollable;
 
-/// The points in time that a script waits for.
+/// The points in time that a script waits for, by its own clock.
 #[derive(Default)]
 pub(super) struct Waits {
-    due: BTreeMap<u32, Instant>,
+    due: BTreeMap<u32, Duration>,
     last: u32,
 }
 
 impl Waits {
-    fn add(&mut self, due: Instant) -> wasmtime::Result<Resource<Pollable>> {
+    fn add(&mut self, due: Duration) -> wasmtime::Result<Resource<Pollable>> {
         if self.due.len() >= PYTHON_WAITS_MAX {
             return Err(wasmtime::Error::msg(format!(
                 "the script waits for {PYTHON_WAITS_MAX} things at once"
@@ -39,7 +37,7 @@ impl Waits {
         Ok(Resource::new_own(self.last))
     }
 
-    fn due(&self, pollable: &Resource<Pollable>) -> wasmtime::Result<Instant> {
+    fn due(&self, pollable: &Resource<Pollable>) -> wasmtime::Result<Duration> {
         let due = self.due.get(&pollable.rep()).copied();
         due.ok_or_else(|| wasmtime::Error::msg("the script waits for something that is gone"))
     }
@@ -66,20 +64,19 @@ pub(super) fn provide(linker: &mut Linker<ScriptState>, component: &Component) -
         }
         match import.split_once('@').map_or(import, |(interface, _)| interface) {
             "wasi:clocks/monotonic-clock" => {
-                let start = Instant::now();
-                instance.func_wrap("now", move |_, (): ()| Ok((nanoseconds(start.elapsed()),)))?;
-                instance.func_wrap("subscribe-instant", move |store: Store<'_>, (when,): (u64,)| {
-                    subscribe(store, start.checked_add(Duration::from_nanos(when)))
+                instance.func_wrap("subscribe-instant", |store: Store<'_>, (when,): (u64,)| {
+                    subscribe(store, Duration::from_nanos(when))
                 })?;
                 instance.func_wrap("subscribe-duration", |store: Store<'_>, (time,): (u64,)| {
-                    subscribe(store, Instant::now().checked_add(Duration::from_nanos(time)))
+                    let due = store.data().monotonic().saturating_add(Duration::from_nanos(time));
+                    subscribe(store, due)
                 })?;
             }
             "wasi:io/poll" => {
                 instance.func_wrap(
                     "[method]pollable.ready",
                     |store: Store<'_>, (of,): (Resource<Pollable>,)| {
-                        Ok((store.data().waits.due(&of)? <= Instant::now(),))
+                        Ok((store.data().waits.due(&of)? <= store.data().monotonic(),))
                     },
                 )?;
                 instance.func_wrap(
@@ -99,38 +96,32 @@ pub(super) fn provide(linker: &mut Linker<ScriptState>, component: &Component) -
 
 type Store<'s> = StoreContextMut<'s, ScriptState>;
 
-fn nanoseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
-}
-
-/// A time that no clock will ever show is as far away as any that is too long.
-fn subscribe(mut store: Store<'_>, due: Option<Instant>) -> wasmtime::Result<(Resource<Pollable>,)> {
-    let due = due.unwrap_or_else(|| Instant::now() + 2 * PYTHON_TIME);
+fn subscribe(mut store: Store<'_>, due: Duration) -> wasmtime::Result<(Resource<Pollable>,)> {
     Ok((store.data_mut().waits.add(due)?,))
 }
 
 /// Waits for the first of some; which of them have come.
 fn poll(mut store: Store<'_>, (all,): (Vec<Resource<Pollable>>,)) -> wasmtime::Result<(Vec<u32>,)> {
     let waits = &store.data().waits;
-    let due: Vec<Instant> = all.iter().map(|one| waits.due(one)).collect::<wasmtime::Result<_>>()?;
+    let due: Vec<Duration> = all.iter().map(|one| waits.due(one)).collect::<wasmtime::Result<_>>()?;
     let first = due.iter().min().copied();
     sleep_until(
         store.data_mut(),
         first.ok_or_else(|| wasmtime::Error::msg("the script waits for nothing"))?,
     )?;
-    let now = Instant::now();
+    let now = store.data().monotonic();
     let come = (0..).zip(due).filter(|(_, due)| *due <= now).map(|(number, _)| number);
     Ok((come.collect(),))
 }
 
 /// Sleeps, at most for as long as the call may still take.
-fn sleep_until(state: &mut ScriptState, due: Instant) -> wasmtime::Result<()> {
-    let asked = due.saturating_duration_since(Instant::now());
+fn sleep_until(state: &mut ScriptState, due: Duration) -> wasmtime::Result<()> {
+    let asked = due.saturating_sub(state.monotonic());
     if asked.is_zero() {
         return Ok(());
     }
     let granted = asked.min(state.deadline.budget);
-    state.python.rest(|| std::thread::sleep(granted));
+    state.sleep(granted);
     state.deadline.budget -= granted;
     if granted < asked {
         return Err(Stopped::Time(PYTHON_TIME).into());

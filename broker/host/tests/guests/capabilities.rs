@@ -1,6 +1,8 @@
 //! A guest gets what it was granted, and a component that asks for more is not loaded.
 
-use crate::support::{Broker, PUBLISH_PAYLOAD, Text, engine, message, published, run_once, wrap_with};
+use crate::support::{
+    Broker, PUBLISH_PAYLOAD, StandingStill, Text, engine, message, published, run_once, wrap_with,
+};
 use lotmq_host::{
     ComponentSource, Grants, GuestId, GuestLimits, LoadError, NameGrant, RunContext, RunOutcome, RunOutput,
     TopicGrant, ValueGrant, World, limits::FUNCTION_BYTES_MAX,
@@ -264,7 +266,7 @@ fn further_exports_are_ignored_and_named() {
 }
 
 /// What a standard library of `wasm32-wasip2` asks for: at another 0.2 version than the list names.
-const WASI: [&str; 4] = [
+const WASI: [&str; 5] = [
     "package wasi:cli@0.2.3;
      interface environment {
         get-environment: func() -> list<tuple<string, string>>;
@@ -277,35 +279,57 @@ const WASI: [&str; 4] = [
      }",
     "package wasi:random@0.2.3;
      interface random { get-random-u64: func() -> u64; }",
+    "package wasi:clocks@0.2.3;
+     interface wall-clock { record datetime { seconds: u64, nanoseconds: u32 } now: func() -> datetime; }
+     interface monotonic-clock { now: func() -> u64; }",
     "package test:wasi;
      world uses-wasi {
         include lotmq:guest/action@0.2.0;
         import wasi:cli/environment@0.2.3;
         import wasi:cli/exit@0.2.3;
         import wasi:random/random@0.2.3;
+        import wasi:clocks/wall-clock@0.2.3;
+        import wasi:clocks/monotonic-clock@0.2.3;
      }",
 ];
 
-#[test]
-fn the_inert_wasi_set_is_there_and_empty() {
-    let run = |on_message: &str| {
-        let core = Text { on_message, ..Text::default() }.core().replace(
-            "  (memory",
-            r#"(import "wasi:cli/environment@0.2.3" "get-environment" (func $environment (param i32)))
+/// Runs a guest that imports the inert set; what came of it, and how many messages.
+fn run_with_wasi(on_message: &str, ambient: Option<StandingStill>) -> (RunOutcome, usize) {
+    let core = Text { on_message, ..Text::default() }.core().replace(
+        "  (memory",
+        r#"(import "wasi:cli/environment@0.2.3" "get-environment" (func $environment (param i32)))
   (import "wasi:cli/environment@0.2.3" "something-new" (func $new (param i32 i32 i32)))
   (import "wasi:cli/exit@0.2.3" "exit" (func $exit (param i32)))
   (import "wasi:random/random@0.2.3" "get-random-u64" (func $random (result i64)))
+  (import "wasi:clocks/wall-clock@0.2.3" "now" (func $wall (param i32)))
+  (import "wasi:clocks/monotonic-clock@0.2.3" "now" (func $elapsed (result i64)))
   (memory"#,
-        );
-        let bytes = wrap_with(wat::parse_str(core).unwrap(), "uses-wasi", &WASI);
-        let guest = engine().compile(&bytes, World::Action, ComponentSource::Upload).unwrap();
-        let services = Arc::new(Broker::default());
-        let mut instance =
-            guest.instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
-        let mut output = RunOutput::new();
-        let outcome = instance.run(&message("in", b"x"), RunContext::new(GuestId(1)), &mut output);
-        (outcome, published(&output).len())
-    };
+    );
+    let bytes = wrap_with(wat::parse_str(core).unwrap(), "uses-wasi", &WASI);
+    let guest = engine().compile(&bytes, World::Action, ComponentSource::Upload).unwrap();
+    let services = Arc::new(Broker { ambient, ..Broker::default() });
+    let mut instance = guest.instance(services, Arc::new(Grants::action()), GuestLimits::default()).unwrap();
+    let mut output = RunOutput::new();
+    let outcome = instance.run(&message("in", b"x"), RunContext::new(GuestId(1)), &mut output);
+    (outcome, published(&output).len())
+}
+
+#[test]
+fn clocks_and_chance_of_wasi_are_those_that_it_is_run_with() {
+    let is_it = format!(
+        "(call $wall (i32.const 32))
+         (if (i32.and
+                (i32.and (i64.eq (i64.load (i32.const 32)) (i64.const 1700000000)) (i32.eq (i32.load (i32.const 40)) (i32.const 5)))
+                (i32.and (i64.eq (call $elapsed) (i64.const 60000000000)) (i64.eq (call $random) (i64.const 7))))
+            (then {PUBLISH_PAYLOAD}))"
+    );
+    assert_eq!(run_with_wasi(&is_it, Some(StandingStill)), (RunOutcome::Done(Vec::new()), 1));
+    assert_eq!(run_with_wasi(&is_it, None), (RunOutcome::Done(Vec::new()), 0), "those of the machine");
+}
+
+#[test]
+fn the_inert_wasi_set_is_there_and_empty() {
+    let run = |on_message: &str| run_with_wasi(on_message, None);
     let empty = format!(
         "(call $environment (i32.const 32)) (if (i32.eqz (i32.load (i32.const 36))) (then {PUBLISH_PAYLOAD}))"
     );

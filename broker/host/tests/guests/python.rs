@@ -1,6 +1,8 @@
 //! Scripts through the real interpreter, whose native code all tests share: one of them makes it, under a lock, in the target directory.
 
-use crate::support::{Broker, PythonCall, engine, executor_with, owned, spec, until_all_have_woken};
+use crate::support::{
+    Broker, PythonCall, StandingStill, engine, executor_with, owned, spec, until_all_have_woken,
+};
 use lotmq_host::{
     ComponentSource, Engine, EngineOptions, Executor, ExecutorOptions, FinishedRun, RunOutput, Runner,
     RunnerSpec, Services, Sink, Trap, TrapKind, Value, World,
@@ -226,6 +228,29 @@ fn a_script_that_goes_too_far_is_stopped_and_begins_anew() {
     assert!(matches!(&stopped, PythonError::Stopped(trap) if trap.kind == TrapKind::Time), "{stopped}");
     assert_eq!(stopped.to_string(), "the script was stopped: it took longer than 5 s");
     assert_eq!(call(&script, "count", &[]), "1");
+}
+
+#[test]
+fn clocks_and_chance_of_a_script_are_those_that_it_is_run_with() {
+    let source = "import time, random\nfrom datetime import datetime, timezone\ndef see(seconds):\n    began = time.monotonic()\n    \
+                  time.sleep(seconds)\n    now = datetime.now(timezone.utc).isoformat()\n    \
+                  return [time.time_ns(), now, time.monotonic() - began, random.random(), hash('x')]\n";
+    let still = python().clone().with_ambient(Arc::new(StandingStill));
+    let see = |script: &Script, seconds| call(script, "see", &[Value::Double(seconds)]);
+    let first = Script::load(&still, source).unwrap().0;
+    let slept = see(&first, 1.5);
+    assert!(
+        slept.starts_with("[1700000001500000005,\"2023-11-14T22:13:21.500000+00:00\",1.5,"),
+        "its own clock has gone on: {slept}"
+    );
+    let again = see(&first, 0.0);
+    let expected = "[1700000000000000005,\"2023-11-14T22:13:20+00:00\",0,";
+    assert!(again.starts_with(expected), "and nobody else's: {again}");
+    let second = Script::load(&still, source).unwrap().0;
+    assert_eq!(see(&second, 1.5), slept, "everything is the same once more");
+    // As where the clocks go on.
+    let stopped = call(&first, "see", &[Value::Integer(3600)]);
+    assert_eq!(stopped, "the script was stopped: it took longer than 5 s");
 }
 
 #[test]

@@ -1,10 +1,10 @@
 //! Makes components from WebAssembly text, and a broker's side for them to talk to.
 
 use lotmq_host::{
-    Argument, BorrowedMessage, ComponentSource, Effect, Engine, EngineOptions, Event, FinishedRun, Grants,
-    Guest, GuestId, GuestLimits, MailboxOptions, NestedCall, OwnedEvent, OwnedMessage, RowQuery, RowsError,
-    RunContext, RunError, RunOutcome, RunOutput, Runner, RunnerSpec, Services, Sink, StateRefused, Trap,
-    Value, World, python::Called,
+    Ambient, Argument, BorrowedMessage, ComponentSource, Effect, Engine, EngineOptions, Event, FinishedRun,
+    Grants, Guest, GuestId, GuestLimits, Machine, MailboxOptions, NestedCall, OwnedEvent, OwnedMessage,
+    RowQuery, RowsError, RunContext, RunError, RunOutcome, RunOutput, Runner, RunnerSpec, Services, Sink,
+    StateRefused, Trap, Value, World, python::Called,
 };
 use lotmq_pulse::{
     Pulses,
@@ -144,6 +144,25 @@ pub(crate) struct Broker {
     pub(crate) rows: Option<RowsCall>,
     /// Called when a guest asks for an environment value.
     pub(crate) asked: Option<Box<dyn Fn() + Send + Sync>>,
+    /// Clocks and chance; without it those of the machine.
+    pub(crate) ambient: Option<StandingStill>,
+}
+
+/// Clocks that stand still, and chance that always says the same.
+#[derive(Clone, Copy)]
+pub(crate) struct StandingStill;
+
+impl Ambient for StandingStill {
+    fn wall(&self) -> Duration {
+        Duration::new(1_700_000_000, 5)
+    }
+    fn monotonic(&self) -> Duration {
+        Duration::from_secs(60)
+    }
+    fn random(&self) -> u64 {
+        7
+    }
+    fn sleep(&self, _: Duration) {}
 }
 
 pub(crate) type RowsCall = Box<dyn Fn(&RowQuery<'_>) -> Value + Send + Sync>;
@@ -218,6 +237,9 @@ impl Services for Broker {
     }
     fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
         self.rows.as_ref().map_or_else(|| Err(RowsError::unknown(query.route)), |ask| Ok(ask(query)))
+    }
+    fn ambient(&self) -> &dyn Ambient {
+        self.ambient.as_ref().map_or(Machine::here(), |ambient| ambient)
     }
     fn monotonic_ms(&self) -> u64 {
         500

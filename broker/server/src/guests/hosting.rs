@@ -7,7 +7,7 @@ use lot_to_wasm::{Compat, ModelOutput};
 use lotmq_config::{self as config, RuleTrailingPlus, TimestampUtc};
 use lotmq_definitions::Now;
 use lotmq_host::python::Python;
-use lotmq_host::{Engine, Executor, MessageBounds};
+use lotmq_host::{Ambient, Engine, Executor, MessageBounds};
 use lotmq_store::Store;
 use parking_lot::Mutex;
 
@@ -35,6 +35,8 @@ pub(crate) struct Hosting {
     pub(crate) engine: Engine,
     pub(crate) compile_permits: CompilePermits,
     pub(crate) python: Python,
+    /// Clocks and chance of guests.
+    pub(crate) ambient: Arc<dyn Ambient>,
     /// Executor of guests; taken away when the broker stops.
     pub(crate) executor: Mutex<Option<Executor>>,
     /// Thread of routes.

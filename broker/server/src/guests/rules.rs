@@ -7,7 +7,6 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use jiff::Timestamp;
 use lot_facts::RuleFacts;
 use lotmq_auth::built_in::BUILT_INS;
 use lotmq_auth::{Account, Answer, Ask, Opinion, Question, Rule, Still, Validity};
@@ -86,7 +85,7 @@ pub(super) fn note(
     found: &RunError<'_>,
 ) -> u64 {
     hosting.counters.guest_errors.add(1);
-    let count = records::record_masked(tenant, definition, found, Timestamp::now());
+    let count = records::record_masked(tenant, definition, found, hosting.definitions_now().wall);
     let mut changed = tenant.programs().guests.changed_errors.lock();
     if !changed.iter().any(|(known, _)| Arc::ptr_eq(known, definition)) {
         changed.push((Arc::clone(definition), 0));
@@ -115,7 +114,7 @@ impl Ask for GuestRule {
         let about = about(question, hosting.map_or(0, |hosting| hosting.clock.wall_ms()));
         let outcome = instance.check((&request(question), about), subject, run, &mut output);
         let reads = instance.take_reads();
-        asked.definition.activity.run_ended(Timestamp::now());
+        asked.definition.activity.run_ended(asked.now());
         asked.carry_out(&tenant, place, &output);
         let opinion = match &outcome {
             RuleOutcome::Said(Verdict::Allow) => Opinion::Allow,

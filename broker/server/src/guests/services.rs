@@ -7,8 +7,8 @@ use lotmq_definitions::{Definition, DefinitionKind, Owner, RunError as Definitio
 use lotmq_host::python::Called;
 use lotmq_host::rule::{ModuleQuestion, Verdict};
 use lotmq_host::{
-    Argument, BorrowedMessage, Capability, MessageBounds, ModelInstance, NestedCall, RowQuery, RowsError,
-    RunContext, RunError, RunnerState, Services, StateRefused, Value,
+    Ambient, Argument, BorrowedMessage, Capability, MessageBounds, ModelInstance, NestedCall, RowQuery,
+    RowsError, RunContext, RunError, RunnerState, Services, StateRefused, Value,
 };
 use lotmq_store::Store;
 use parking_lot::Mutex;
@@ -36,6 +36,8 @@ pub(crate) struct TenantServices {
     /// Grants that the code lacked.
     pub(crate) missing: MissingGrants,
     pub(crate) bounds: MessageBounds,
+    /// Clocks and chance of the code.
+    pub(crate) ambient: Arc<dyn Ambient>,
 }
 
 /// Missing grants that were told, each once.
@@ -64,6 +66,7 @@ impl TenantServices {
             rights: Rights::of(tenant.programs().guests.authority, definition),
             missing: MissingGrants::default(),
             bounds: hosting.message_bounds(),
+            ambient: Arc::clone(&hosting.ambient),
         }
     }
 
@@ -339,13 +342,8 @@ impl Services for TenantServices {
         tenant.programs().guests.select_rows(query, now)
     }
 
-    fn monotonic_ms(&self) -> u64 {
-        self.hosting.upgrade().map_or(0, |hosting| hosting.clock.now().as_millis())
-    }
-
-    fn now_ms(&self) -> i64 {
-        let now = self.hosting.upgrade().map_or(0, |hosting| hosting.clock.wall_ms());
-        i64::try_from(now).unwrap_or(i64::MAX)
+    fn ambient(&self) -> &dyn Ambient {
+        &*self.ambient
     }
 }
 

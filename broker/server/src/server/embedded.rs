@@ -9,6 +9,7 @@
 //! Invariants: nothing goes on beside a call of the owner, and when [`EmbeddedBroker::settle`] returns nothing is left to be done before time passes. Not here:
 //! commands and the `$SYS` tree.
 
+mod ambient;
 mod client;
 mod clients;
 mod embedding;
@@ -26,7 +27,7 @@ use lotmq_auth::{PasswordCost, ROOT, Scope};
 use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting};
 use lotmq_host::python::Python;
-use lotmq_host::{Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
+use lotmq_host::{Ambient, Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
 use lotmq_store::{Batch, Store};
 
 pub use client::{Arriving, ClientIdentity};
@@ -45,6 +46,7 @@ use crate::management::broker::Broker;
 use crate::net::shard;
 use crate::process::this_turn;
 use crate::process::watchdog::Watchdog;
+use ambient::VirtualAmbient;
 use clients::Clients;
 use error::{refused, variable};
 use happening::Deeds;
@@ -102,6 +104,8 @@ impl EmbeddedBroker {
         let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), Box::new(|_| {}))
             .map_err(StartError::from)?;
         let (shards, _) = shard::prepare(1, &watchdog.pulses);
+        let ambient: Arc<dyn Ambient> = Arc::new(VirtualAmbient::new(time.clone()));
+        let python = program.python.clone().unwrap_or_else(|| Python::new(engine));
         let surroundings = Surroundings {
             clock: Box::new(time.clone()),
             chance: Chance { random: |_| false, hashing: Hashing::fixed(HASHES) },
@@ -109,7 +113,8 @@ impl EmbeddedBroker {
             // Nobody logs in.
             password_cost: PasswordCost::TEST,
             engine: engine.clone(),
-            python: program.python.clone().unwrap_or_else(|| Python::new(engine)),
+            python: python.with_ambient(Arc::clone(&ambient)),
+            ambient,
             shards,
             routes: Routes::at_once(),
             watchdog,

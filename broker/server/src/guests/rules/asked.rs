@@ -43,6 +43,7 @@ impl<'a> AskedPlace<'a> {
 impl AskedDefinition {
     pub(super) fn new(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, definition: &Arc<Definition>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
+        let ambient = Arc::clone(&hosting.ambient);
         let (tenant, hosting) = (Arc::downgrade(tenant), Arc::downgrade(hosting));
         // Whoever decides what others may is not asked about himself: what a module may read is what it was granted.
         let services = Arc::new(TenantServices {
@@ -52,9 +53,15 @@ impl AskedDefinition {
             rights: Rights::all(),
             missing: MissingGrants::default(),
             bounds: MessageBounds::default(),
+            ambient,
         });
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
         AskedDefinition { definition: Arc::clone(definition), key, services, tenant, hosting }
+    }
+
+    /// The wall clock.
+    pub(super) fn now(&self) -> Timestamp {
+        self.hosting.upgrade().map_or(Timestamp::UNIX_EPOCH, |hosting| hosting.definitions_now().wall)
     }
 
     /// Carries out what a run wrote, of which there is little: a rule has no other effects.
@@ -62,7 +69,7 @@ impl AskedDefinition {
         for (_, effect) in output.effects() {
             match effect {
                 Effect::Log { level, text } => {
-                    records::log_line(tenant, &self.definition, (level, text), Timestamp::now());
+                    records::log_line(tenant, &self.definition, (level, text), self.now());
                 }
                 Effect::Metric { name, change } => {
                     if !tenant.programs().guests.metrics.change(self.definition.id, name, change) {

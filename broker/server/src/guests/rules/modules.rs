@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::Definition;
 use lotmq_host::limits::{BACKOFF_FIRST, BACKOFF_MAX, FAILED_AFTER_TRAPS, FAILED_WITHIN};
@@ -195,7 +194,7 @@ impl RuleModule {
         let outcome = instance.check_for_rule(question, definition, &mut output);
         // What it says is remembered by nobody, whatever it read.
         drop(instance.take_reads());
-        self.asked.definition.activity.run_ended(Timestamp::now());
+        self.asked.definition.activity.run_ended(self.asked.now());
         self.asked.carry_out(tenant, place, &output);
         let said = match outcome {
             RuleOutcome::Said(verdict) => Ok(verdict),
