@@ -9,7 +9,9 @@ mod instance;
 mod properties;
 
 pub use bindings::{
-    exports::lotmq::guest::route_handler::{Abilities, Delivery, Description, Failure, Receipt, Rejection},
+    exports::lotmq::guest::route_handler::{
+        Abilities, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection,
+    },
     lotmq::guest::{
         ingest::IngestError,
         types::{Argument, Message, Qos, Value},

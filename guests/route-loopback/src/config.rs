@@ -1,7 +1,7 @@
 //! The configuration that the host hands over: settings of the sections and events, by name.
 
 use crate::failing::Failing;
-use lotmq_guest::route::{Failure, QoS};
+use lotmq_guest::route::{Failure, QoS, Template};
 use serde_json::Value as Json;
 
 /// JSON Schema of the sections.
@@ -31,6 +31,18 @@ impl Config {
             delay_ms: number(&own["DELAY"]).unwrap_or(0),
             events: config["events"].take(),
         })
+    }
+
+    /// A setting of an event that may have placeholders.
+    pub(crate) fn template(&self, event: &str, setting: &str) -> Option<Template> {
+        let value = &self.events[event][setting];
+        let texts = |member: &str| -> Option<Vec<String>> {
+            value[member].as_array()?.iter().map(|text| Some(text.as_str()?.to_owned())).collect()
+        };
+        match value.as_str() {
+            Some(text) => Some(Template::plain(setting, text)),
+            None => Template::new(setting, texts("template")?, texts("placeholders")?),
+        }
     }
 
     /// The table of an event that stores.

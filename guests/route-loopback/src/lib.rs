@@ -9,8 +9,7 @@ mod table;
 
 use config::Config;
 use lotmq_guest::route::{
-    Abilities, Arrival, Delivery, Description, Failure, Receipt, Rejection, Route, Value, ingest, net,
-    unpublished,
+    Abilities, Arrival, Delivery, Description, Failure, Receipt, Rejection, Route, ingest, net, unpublished,
 };
 use serde_json::Value as Json;
 use std::{cell::RefCell, collections::BTreeMap};
@@ -98,19 +97,20 @@ impl State {
     fn deliver(&mut self, delivery: &Delivery) -> Result<(), Failure> {
         self.config.hold();
         self.config.failing.check()?;
-        if let Some(word) = column(delivery, "FAIL") {
-            failing::Failing::parse(word)?.check()?;
+        if let Some(word) = self.config.template(&delivery.event, "FAIL") {
+            failing::Failing::parse(&word.filled(delivery))?.check()?;
         }
         let payload = &delivery.message.payload;
-        let table = column(delivery, "TABLE").or_else(|| self.config.table_of(&delivery.event));
+        let table = delivery.table.as_deref().or_else(|| self.config.table_of(&delivery.event));
         if let Some(table) = table {
             let row = serde_json::from_slice(payload).ok().filter(Json::is_object);
             let row = row.ok_or_else(|| Failure::Reject("a row is a JSON object".to_owned()))?;
             self.tables.entry(table.to_owned()).or_default().insert(row, self.config.rows_max);
         }
-        let Some(topic) = column(delivery, "DESTINATION_TOPIC") else { return Ok(()) };
+        let Some(topic) = self.config.template(&delivery.event, "DESTINATION_TOPIC") else { return Ok(()) };
+        let topic = topic.filled(delivery);
         let (qos, retain) = self.config.answer_options(&delivery.event);
-        let (topic_name, properties) = (topic.to_owned(), delivery.properties.clone());
+        let (topic_name, properties) = (topic.clone(), delivery.properties.clone());
         let answer = Arrival { topic: topic_name, payload: payload.clone(), qos, retain, properties };
         ingest::publish(&[answer]).map_err(|error| match unpublished(error) {
             Failure::Reject(_) => Failure::Reject(format!("cannot publish to '{topic}': {}", error.name())),
@@ -126,14 +126,6 @@ impl Config {
             net::wait(&[], self.delay_ms);
         }
     }
-}
-
-/// What the host made of a setting of the event for this message.
-fn column<'a>(delivery: &'a Delivery, name: &str) -> Option<&'a str> {
-    delivery.columns.iter().find(|column| column.name == name).and_then(|column| match &column.value {
-        Value::Text(text) => Some(text.as_str()),
-        _ => None,
-    })
 }
 
 lotmq_guest::export_route!(Loopback);

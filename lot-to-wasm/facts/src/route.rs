@@ -133,6 +133,32 @@ pub enum TemplatePart {
     Field(String),
 }
 
+impl TemplatePart {
+    /// The text; `None` for a placeholder.
+    pub fn text(&self) -> Option<&str> {
+        if let TemplatePart::Text(text) = self { Some(text) } else { None }
+    }
+
+    /// The placeholder without its braces, in its canonical spelling; `None` for text.
+    pub fn placeholder(&self) -> Option<String> {
+        Some(match self {
+            TemplatePart::Text(_) => return None,
+            TemplatePart::Payload => "payload".to_owned(),
+            TemplatePart::Json(path) if path.is_empty() => "payload.json".to_owned(),
+            TemplatePart::Json(path) => format!("payload.json.{path}"),
+            TemplatePart::Csv(column) => format!("payload.csv.{column}"),
+            TemplatePart::Topic => "topic".to_owned(),
+            TemplatePart::TopicLevel(level) => format!("topic.{level}"),
+            TemplatePart::Timestamp => "timestamp".to_owned(),
+            TemplatePart::UnixSeconds => "timestamp.unix".to_owned(),
+            TemplatePart::UnixMilliseconds => "timestamp.unix_ms".to_owned(),
+            TemplatePart::Env(name) => format!("env.{name}"),
+            TemplatePart::Secret(name) => format!("secret.{name}"),
+            TemplatePart::Field(name) => name.clone(),
+        })
+    }
+}
+
 /// `STORE Route WITH TABLE_NAME "t"`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

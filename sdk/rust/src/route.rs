@@ -18,7 +18,9 @@ pub mod bindings {
 use crate::output;
 use bindings::exports::lotmq::guest::route_handler;
 pub use bindings::{
-    exports::lotmq::guest::route_handler::{Abilities, Delivery, Description, Failure, Receipt, Rejection},
+    exports::lotmq::guest::route_handler::{
+        Abilities, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection,
+    },
     lotmq::guest::{
         ambient, config, diagnostics, environment,
         ingest::{self, Arrival},
@@ -37,6 +39,9 @@ pub mod files;
 pub use connection::Connection;
 #[path = "executor.rs"]
 pub mod executor;
+#[path = "template.rs"]
+mod template;
+pub use template::{Template, text_of};
 
 /// What a Route does. One instance is one connection: after `reconnect` the host makes another one and calls [`open`](Route::open) again.
 ///

@@ -4,13 +4,13 @@
 //! {"type": "LOOPBACK", "sections": {"LOOPBACK_CONFIG": {"MAX_ROWS": 10}}, "events": {"Save": {…}}, "mappings": {"M": {…, "tags": {…}}}}
 //! ```
 //!
-//! Environment values are in it. Secrets are not: `{"secret": "NAME"}` names one, `{"parts": […]}` joins texts and names. Texts with
-//! placeholders are not in it either, because they come with each message.
+//! Environment values are in it. Secrets are not: `{"secret": "NAME"}` names one, `{"parts": […]}` joins texts and names. A text with
+//! placeholders is `{"template": […], "placeholders": […]}`, what stands between them and their names; their values come with each message.
 
-use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
+use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue, TemplatePart};
 use serde_json::{Map, Value as Json, json};
 
-use super::template::Names;
+use super::template::{ERROR_TOPIC, Names};
 
 /// Environment values and secrets that are not set: the route cannot start without them (commands reference §10).
 #[derive(Debug, PartialEq)]
@@ -66,8 +66,8 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
             members.insert("EVERY_MS".to_owned(), every.into());
         }
         for (key, value) in &block.settings {
-            if let Some(value) = self.value(value) {
-                members.insert(key.clone(), value);
+            if key != ERROR_TOPIC {
+                members.insert(key.clone(), self.value(value));
             }
         }
         if !block.tags.is_empty() {
@@ -76,15 +76,15 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
         members.into()
     }
 
-    fn value(&mut self, value: &RouteValue) -> Option<Json> {
-        Some(match value {
+    fn value(&mut self, value: &RouteValue) -> Json {
+        match value {
             RouteValue::Text(text) => text.as_str().into(),
             RouteValue::Int(number) => (*number).into(),
             RouteValue::Double(number) => (*number).into(),
             RouteValue::Bool(is) => (*is).into(),
-            RouteValue::Template(_) => return None,
+            RouteValue::Template(parts) => template(parts),
             RouteValue::Parts(parts) => self.parts(parts),
-        })
+        }
     }
 
     fn parts(&mut self, parts: &[RoutePart]) -> Json {
@@ -117,10 +117,28 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
     }
 }
 
+/// A text with placeholders; without any, that text.
+fn template(parts: &[TemplatePart]) -> Json {
+    let mut texts = vec![String::new()];
+    let mut placeholders = Vec::new();
+    for part in parts {
+        match (part, part.placeholder()) {
+            (TemplatePart::Text(plain), _) => texts.last_mut().expect("it begins with one").push_str(plain),
+            (_, placeholder) => {
+                placeholders.extend(placeholder);
+                texts.push(String::new());
+            }
+        }
+    }
+    if placeholders.is_empty() {
+        return texts.remove(0).into();
+    }
+    json!({ "template": texts, "placeholders": placeholders })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lot_facts::TemplatePart;
 
     struct Known;
 
@@ -139,8 +157,18 @@ mod tests {
     }
 
     fn route(section: RouteBlock) -> RouteFacts {
-        let templates = RouteValue::Template(vec![TemplatePart::Payload]);
-        let event = block("E", &[("QUERY", templates), ("QOS", RouteValue::Int(1))]);
+        let text = |text: &str| TemplatePart::Text(text.to_owned());
+        let json = |path: &str| TemplatePart::Json(path.to_owned());
+        let query = vec![text("f("), json("a.b"), TemplatePart::TopicLevel(2), text(")"), json("")];
+        let event = block(
+            "E",
+            &[
+                ("QUERY", RouteValue::Template(query)),
+                ("BODY", RouteValue::Template(vec![text("{\"a\":"), text("1}")])),
+                (ERROR_TOPIC, RouteValue::Template(vec![text("errors")])),
+                ("QOS", RouteValue::Int(1)),
+            ],
+        );
         RouteFacts {
             kind: "T".into(),
             sections: vec![section],
@@ -169,7 +197,8 @@ mod tests {
             written,
             r#"{"type":"T","sections":{"C":{"A":"x-dbuuid","B":{"secret":"PW"},"D":{"parts":["pre-",{"secret":"PW"}]},"E":true}},"#
                 .to_owned()
-                + r#""events":{"E":{"QOS":1}},"mappings":{}}"#
+                + r#""events":{"E":{"BODY":"{\"a\":1}","QOS":1,"QUERY":{"template":["f(","",")",""],"#
+                + r#""placeholders":["payload.json.a.b","topic.2","payload.json"]}}},"mappings":{}}"#
         );
         let lacking = block(
             "C",

@@ -1,56 +1,49 @@
-//! Deliveries to the guest of a route: messages with the texts of their event filled in.
+//! Deliveries to the guest of a route: messages with the values of their event's placeholders.
 
 use jiff::Timestamp;
 use lot_facts::{RouteFacts, RouteValue};
 use lotmq_host::OwnedMessage;
-use lotmq_host::route::{Argument, Delivery, Message, Value, properties_of};
+use lotmq_host::route::{Delivery, Message, PlaceholderValues, properties_of};
 use serde_json::json;
 
 use super::mailbox::Addressee;
-use super::template::{Document, Names, Subject, Unfilled, fill};
+use super::template::{Document, ERROR_TOPIC, Names, Subject, fill, values};
 
-/// Columns of a message by the settings of its event; for a row, its table.
+/// Values of the placeholders of a message's event; none for a row.
 ///
 /// # Errors
 /// Why it can never pass.
-pub(super) fn columns(
+pub(super) fn placeholders(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
     at: Timestamp,
     names: &impl Names,
-) -> Result<Vec<Argument>, String> {
-    let text = |name: &str, value: String| Argument { name: name.to_owned(), value: Value::Text(value) };
-    let event = match to {
-        Addressee::Table(table) => return Ok(vec![text("TABLE", table.as_ref().to_owned())]),
-        Addressee::Event(name) => said.event(name),
-    };
-    let event = event.ok_or("the route was replaced and has no such event any more")?;
+) -> Result<Vec<PlaceholderValues>, String> {
+    let Addressee::Event(name) = to else { return Ok(Vec::new()) };
+    let event = said.event(name).ok_or("the route was replaced and has no such event any more")?;
     let mut document = Document::new(&message.payload);
-    let templates = event.settings.iter().filter_map(|(key, value)| match value {
-        RouteValue::Template(parts) if key != "ERROR_TOPIC" => Some((key, parts)),
-        RouteValue::Template(_)
-        | RouteValue::Text(_)
-        | RouteValue::Int(_)
-        | RouteValue::Double(_)
-        | RouteValue::Bool(_)
-        | RouteValue::Parts(_) => None,
-    });
-    templates
-        .map(|(key, parts)| Ok(text(key, fill(parts, subject(message, at), &mut document, names)?)))
-        .collect::<Result<_, Unfilled>>()
-        .map_err(|unfilled| unfilled.to_string())
+    let mut filled = Vec::new();
+    for (key, value) in event.settings.iter().filter(|(key, _)| *key != ERROR_TOPIC) {
+        let RouteValue::Template(parts) = value else { continue };
+        let values = values(parts, subject(message, at), &mut document, names);
+        let values = values.map_err(|unfilled| unfilled.to_string())?;
+        if !values.is_empty() {
+            filled.push(PlaceholderValues { setting: key.clone(), values });
+        }
+    }
+    Ok(filled)
 }
 
-/// Delivery of a message with its columns.
+/// Delivery of a message with the values of its placeholders.
 pub(super) fn delivery(
     to: &Addressee,
     (message, now_ms): (&OwnedMessage, u64),
     sequence: u64,
-    columns: Vec<Argument>,
+    placeholders: Vec<PlaceholderValues>,
 ) -> Delivery {
-    let event = match to {
-        Addressee::Event(name) => name.as_ref().to_owned(),
-        Addressee::Table(_) => String::new(),
+    let (event, table) = match to {
+        Addressee::Event(name) => (name.as_ref().to_owned(), None),
+        Addressee::Table(table) => (String::new(), Some(table.as_ref().to_owned())),
     };
     let properties = properties_of(message, now_ms);
     let received_ms = i64::try_from(message.received_ms).unwrap_or(i64::MAX);
@@ -61,7 +54,7 @@ pub(super) fn delivery(
         retain: message.retain,
         client_id: message.client_id.to_string(),
     };
-    Delivery { sequence, event, message, properties, received_ms, columns }
+    Delivery { sequence, event, table, message, properties, received_ms, placeholders }
 }
 
 /// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event (routes reference §3.3).
@@ -73,7 +66,7 @@ pub(super) fn told_of_error(
     (route, reason): (&str, &str),
 ) -> Option<(String, String)> {
     let Addressee::Event(name) = to else { return None };
-    let Some(RouteValue::Template(parts)) = said.event(name)?.settings.get("ERROR_TOPIC") else {
+    let Some(RouteValue::Template(parts)) = said.event(name)?.settings.get(ERROR_TOPIC) else {
         return None;
     };
     let mut document = Document::new(&message.payload);

@@ -21,7 +21,7 @@ use tracing::{error, info, warn};
 
 use super::batch::PostBatch;
 use super::configuration::without_delay;
-use super::delivery::{columns, delivery, told_of_error};
+use super::delivery::{delivery, placeholders, told_of_error};
 use super::endpoints::{GrantedPlaces, endpoints, wants_tls};
 use super::folders::{self, folders};
 use super::mailbox::{Addressee, Post};
@@ -423,15 +423,15 @@ impl Serving<'_> {
         }
     }
 
-    /// Makes the deliveries of a batch, with the texts of their events filled; a message that cannot be filled is rejected when those before it are done.
+    /// Makes the deliveries of a batch, with the values of their placeholders; a message that cannot be filled is rejected when those before it are done.
     fn deliveries(&self, batch: &mut PostBatch) -> Vec<Delivery> {
         let mut deliveries = Vec::with_capacity(batch.len());
         while let Some(post) = batch.get(deliveries.len()) {
             let (said, names) = (self.version.said(), self.names());
-            match columns(said, (&post.to, &post.message), self.driver.now(), &names) {
-                Ok(columns) => {
+            match placeholders(said, (&post.to, &post.message), self.driver.now(), &names) {
+                Ok(placeholders) => {
                     let message = (&*post.message, self.driver.now_ms());
-                    deliveries.push(delivery(&post.to, message, post.sequence, columns));
+                    deliveries.push(delivery(&post.to, message, post.sequence, placeholders));
                 }
                 Err(reason) if deliveries.is_empty() => {
                     self.reject(post, &reason);

@@ -1,11 +1,17 @@
 //! Templates: texts with placeholders, filled for one message. Routes reference §2.
 
+use std::borrow::Cow;
+
 use jiff::Timestamp;
 use lot_facts::TemplatePart;
+use lotmq_host::route::Value;
 use lotmq_host::{RunContext, Services as _};
 use serde_json::Value as Json;
 
 use crate::guests::services::TenantServices;
+
+/// Setting of an event that the host fills itself, with where it reports what can never pass; guests do not see it.
+pub(super) const ERROR_TOPIC: &str = "ERROR_TOPIC";
 
 /// Message for which a text is filled.
 #[derive(Clone, Copy)]
@@ -55,34 +61,74 @@ pub(super) fn fill<'a>(
 ) -> Result<String, Unfilled> {
     let mut text = String::new();
     for part in parts {
-        match part {
-            TemplatePart::Text(plain) => text.push_str(plain),
-            TemplatePart::Payload => text.push_str(&String::from_utf8_lossy(subject.payload)),
-            TemplatePart::Json(path) => text.push_str(&document.at(path)?),
-            TemplatePart::Csv(column) => text.push_str(&csv(subject.payload, *column)),
-            TemplatePart::Topic => text.push_str(subject.topic),
-            TemplatePart::TopicLevel(level) => {
-                let index = usize::try_from(*level).unwrap_or(usize::MAX).saturating_sub(1);
-                text.push_str(subject.topic.split('/').nth(index).unwrap_or_default());
-            }
-            TemplatePart::Timestamp => text.push_str(&format!("{:.3}", subject.at)),
-            TemplatePart::UnixSeconds => text.push_str(&subject.at.as_second().to_string()),
-            TemplatePart::UnixMilliseconds => text.push_str(&subject.at.as_millisecond().to_string()),
-            TemplatePart::Env(name) => {
-                let value = names.environment(name);
-                text.push_str(&value.ok_or_else(|| Unfilled::NoEnvironment(name.clone()))?);
-            }
-            TemplatePart::Secret(name) => {
-                let value = names.secret(name);
-                text.push_str(&value.ok_or_else(|| Unfilled::NoSecret(name.clone()))?);
-            }
-            TemplatePart::Field(name) => match document.field(name) {
-                Some(value) => text.push_str(&value),
-                None => text.extend(["{", name, "}"]),
-            },
+        match value(part, subject, document, names)? {
+            Some(value) => text.push_str(&text_of(&value)),
+            None => text.push_str(part.text().unwrap_or_default()),
         }
     }
     Ok(text)
+}
+
+/// Values of the placeholders of a text, in order.
+pub(super) fn values<'a>(
+    parts: &[TemplatePart],
+    subject: Subject<'a>,
+    document: &mut Document<'a>,
+    names: &impl Names,
+) -> Result<Vec<Value>, Unfilled> {
+    parts.iter().filter_map(|part| value(part, subject, document, names).transpose()).collect()
+}
+
+/// Value of a placeholder; `None` for text.
+fn value<'a>(
+    part: &TemplatePart,
+    subject: Subject<'a>,
+    document: &mut Document<'a>,
+    names: &impl Names,
+) -> Result<Option<Value>, Unfilled> {
+    Ok(Some(match part {
+        TemplatePart::Text(_) => return Ok(None),
+        TemplatePart::Payload => match std::str::from_utf8(subject.payload) {
+            Ok(text) => Value::Text(text.to_owned()),
+            Err(_) => Value::Bytes(subject.payload.to_vec()),
+        },
+        TemplatePart::Json(path) => document.at(path)?,
+        TemplatePart::Csv(column) => Value::Text(csv(subject.payload, *column)),
+        TemplatePart::Topic => Value::Text(subject.topic.to_owned()),
+        TemplatePart::TopicLevel(level) => {
+            let index = usize::try_from(*level).unwrap_or(usize::MAX).saturating_sub(1);
+            Value::Text(subject.topic.split('/').nth(index).unwrap_or_default().to_owned())
+        }
+        TemplatePart::Timestamp => Value::Time(subject.at.as_millisecond()),
+        TemplatePart::UnixSeconds => Value::Integer(subject.at.as_second()),
+        TemplatePart::UnixMilliseconds => Value::Integer(subject.at.as_millisecond()),
+        TemplatePart::Env(name) => {
+            let value = names.environment(name);
+            Value::Text(value.ok_or_else(|| Unfilled::NoEnvironment(name.clone()))?)
+        }
+        TemplatePart::Secret(name) => {
+            let value = names.secret(name);
+            Value::Text(value.ok_or_else(|| Unfilled::NoSecret(name.clone()))?)
+        }
+        TemplatePart::Field(name) => {
+            document.field(name).unwrap_or_else(|| Value::Text(["{", name, "}"].concat()))
+        }
+    }))
+}
+
+/// A value as it stands in a text.
+fn text_of(value: &Value) -> Cow<'_, str> {
+    match value {
+        Value::Empty | Value::Null => "".into(),
+        Value::Boolean(is) => is.to_string().into(),
+        Value::Integer(number) => number.to_string().into(),
+        Value::Double(number) => Json::from(*number).to_string().into(),
+        Value::Text(text) | Value::Json(text) => text.into(),
+        Value::Bytes(bytes) => String::from_utf8_lossy(bytes),
+        Value::Time(ms) => {
+            Timestamp::from_millisecond(*ms).map(|at| format!("{at:.3}")).unwrap_or_default().into()
+        }
+    }
 }
 
 /// Payload that may be JSON, parsed at most once.
@@ -101,8 +147,8 @@ impl<'a> Document<'a> {
         self.parsed.get_or_insert_with(|| serde_json::from_slice(payload).ok()).as_ref()
     }
 
-    /// Value at a path of keys and indexes joined by dots; empty where there is none, or null.
-    fn at(&mut self, path: &str) -> Result<String, Unfilled> {
+    /// Value at a path of keys and indexes joined by dots; empty where there is none.
+    fn at(&mut self, path: &str) -> Result<Value, Unfilled> {
         let mut value = self.root().ok_or(Unfilled::NotJson)?;
         for step in path.split('.').filter(|_| !path.is_empty()) {
             let next = match value {
@@ -110,22 +156,29 @@ impl<'a> Document<'a> {
                 Json::Object(members) => members.get(step),
                 Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => None,
             };
-            let Some(next) = next else { return Ok(String::new()) };
+            let Some(next) = next else { return Ok(Value::Empty) };
             value = next;
         }
-        Ok(text_of(value))
+        Ok(value_of(value))
     }
 
-    fn field(&mut self, name: &str) -> Option<String> {
-        self.root()?.as_object()?.get(name).map(text_of)
+    fn field(&mut self, name: &str) -> Option<Value> {
+        self.root()?.as_object()?.get(name).map(value_of)
     }
 }
 
-fn text_of(value: &Json) -> String {
+fn value_of(value: &Json) -> Value {
     match value {
-        Json::Null => String::new(),
-        Json::String(text) => text.clone(),
-        Json::Bool(_) | Json::Number(_) | Json::Array(_) | Json::Object(_) => value.to_string(),
+        Json::Null => Value::Null,
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Bool(is) => Value::Boolean(*is),
+        Json::Number(number) => match (number.as_i64(), number.as_f64()) {
+            (Some(whole), _) => Value::Integer(whole),
+            (None, Some(double)) if number.is_f64() => Value::Double(double),
+            // A whole number of more than 63 bits.
+            (None, _) => Value::Json(number.to_string()),
+        },
+        Json::Array(_) | Json::Object(_) => Value::Json(value.to_string()),
     }
 }
 
@@ -155,7 +208,8 @@ mod tests {
     fn placeholders_are_filled_as_the_reference_says() {
         use TemplatePart as P;
         let json = |path: &str| P::Json(path.to_owned());
-        let payload = br#"{"a":{"b":[1,{"c":"x"}]},"n":null,"t":true,"s":"y"}"#;
+        let payload =
+            br#"{"a":{"b":[1,{"c":"x"}]},"n":null,"t":true,"s":"y","d":2.50,"h":18446744073709551615}"#;
         let at = Timestamp::from_millisecond(1_795_166_305_120).unwrap();
         let subject = Subject { topic: "site/a/b", payload, at };
         for (part, expected) in [
@@ -167,6 +221,8 @@ mod tests {
             (json("t"), Ok("true".to_owned())),
             (json("n"), Ok(String::new())),
             (json("none.x"), Ok(String::new())),
+            (json("d"), Ok("2.5".to_owned())),
+            (json("h"), Ok("18446744073709551615".to_owned())),
             (P::Field("s".into()), Ok("y".to_owned())),
             (P::Field("none".into()), Ok("{none}".to_owned())),
             (P::Timestamp, Ok("2026-11-20T09:18:25.120Z".to_owned())),
@@ -187,5 +243,32 @@ mod tests {
         assert_eq!(fill_csv(P::Csv(4)), Ok(String::new()));
         assert_eq!(fill_csv(P::Payload), Ok("1, b ,3".to_owned()));
         assert_eq!(fill_csv(json("")), Err(Unfilled::NotJson));
+    }
+
+    #[test]
+    fn values_have_the_types_of_the_payload() {
+        let of = |payload: &[u8], path: &str| {
+            let subject = Subject { topic: "a/b", payload, at: Timestamp::UNIX_EPOCH };
+            let parts = [TemplatePart::Text("x".to_owned()), TemplatePart::Json(path.to_owned())];
+            values(&parts, subject, &mut Document::new(payload), &OneEach).map(|mut values| values.remove(0))
+        };
+        for (payload, expected) in [
+            (r#"{"v":null}"#, Value::Null),
+            ("{}", Value::Empty),
+            (r#"{"v":true}"#, Value::Boolean(true)),
+            (r#"{"v":-7}"#, Value::Integer(-7)),
+            (r#"{"v":1e3}"#, Value::Double(1000.0)),
+            (r#"{"v":9223372036854775808}"#, Value::Json("9223372036854775808".into())),
+            (r#"{"v":"it's"}"#, Value::Text("it's".into())),
+            (r#"{"v":{"b":[1]}}"#, Value::Json(r#"{"b":[1]}"#.into())),
+        ] {
+            let found = of(payload.as_bytes(), "v").unwrap();
+            assert_eq!(format!("{found:?}"), format!("{expected:?}"), "{payload}");
+        }
+        let parts = [TemplatePart::Payload, TemplatePart::Timestamp, TemplatePart::TopicLevel(2)];
+        let subject = Subject { topic: "a/b", payload: b"\xff", at: Timestamp::UNIX_EPOCH };
+        let values = values(&parts, subject, &mut Document::new(subject.payload), &OneEach).unwrap();
+        let expected = [Value::Bytes(vec![0xff]), Value::Time(0), Value::Text("b".into())];
+        assert_eq!(format!("{values:?}"), format!("{expected:?}"));
     }
 }
