@@ -26,7 +26,6 @@ const IN_CIRCLES: &[(&str, &[&str])] = &[
             "validate",
         ],
     ),
-    ("guests/lot-runtime", &["number", "time", "value"]),
     (
         "lot-to-wasm",
         &["check", "compile", "diagnostic", "function", "lower", "statement", "syntax", "token", "trigger"],

@@ -17,7 +17,7 @@ use crate::cell::{Pair, Ref, bytes_at, pair, text_at};
 use crate::pattern::{self, Pattern};
 use crate::value::{Origin, Value};
 use crate::{
-    arithmetic, batch, cast, compare, function, json, memory, model, pages, pending, random, text, time,
+    arithmetic, batch, cast, compare, function, json, memory, model, pages, pending, random, text, timestamp,
     topic,
 };
 
@@ -220,7 +220,7 @@ export! {
     "lot.min" minimum(a: Ref, b: Ref) -> Ref { function::minimum(a.get(), b.get()).into() }
     "lot.max" maximum(a: Ref, b: Ref) -> Ref { function::maximum(a.get(), b.get()).into() }
     "lot.timestamp" timestamp(ms: i64, pattern: u32, length: u32) -> Ref {
-        time::timestamp(ms, text_at(pattern, length)).into()
+        timestamp::timestamp(ms, text_at(pattern, length)).into()
     }
     "lot.random-int" random_int(bits: u64, low: Ref, high: Ref) -> Ref {
         random::int_between(bits, low.get(), high.get()).into()

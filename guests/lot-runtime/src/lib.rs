@@ -36,6 +36,7 @@ pub mod pending;
 pub mod random;
 pub mod text;
 pub mod time;
+pub mod timestamp;
 pub mod topic;
 pub mod value;
 

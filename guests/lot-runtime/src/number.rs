@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use crate::Value;
-
 /// A number of either kind.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Number {
@@ -24,15 +22,6 @@ impl Number {
         match self {
             Number::Int(number) => number as f64,
             Number::Double(number) => number,
-        }
-    }
-}
-
-impl From<Number> for Value {
-    fn from(number: Number) -> Self {
-        match number {
-            Number::Int(number) => Value::Int(number),
-            Number::Double(number) => Value::Double(number),
         }
     }
 }

@@ -3,7 +3,8 @@
 mod format;
 mod parse;
 
-pub use format::{append_iso, timestamp};
+pub use format::append_iso;
+pub(crate) use format::append_pattern;
 pub use parse::parse;
 
 /// Milliseconds of a day.
@@ -11,23 +12,23 @@ const DAY_MS: i64 = 86_400_000;
 
 /// A UTC instant in its parts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Civil {
-    year: i64,
+pub(crate) struct Civil {
+    pub(crate) year: i64,
     /// 1 to 12.
-    month: u32,
+    pub(crate) month: u32,
     /// 1 to 31.
-    day: u32,
+    pub(crate) day: u32,
     /// 0 (Sunday) to 6.
-    weekday: u32,
-    hour: u32,
-    minute: u32,
-    second: u32,
-    ms: u32,
+    pub(crate) weekday: u32,
+    pub(crate) hour: u32,
+    pub(crate) minute: u32,
+    pub(crate) second: u32,
+    pub(crate) ms: u32,
 }
 
 impl Civil {
     /// The parts of an instant in milliseconds since 1970-01-01. After H. Hinnant, "chrono-compatible low-level date algorithms".
-    fn from_ms(ms: i64) -> Self {
+    pub(crate) fn from_ms(ms: i64) -> Self {
         let days = ms.div_euclid(DAY_MS);
         let of_day = ms.rem_euclid(DAY_MS);
         let shifted = days + 719_468;

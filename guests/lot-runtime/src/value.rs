@@ -3,7 +3,8 @@
 //! Texts live as long as the run: in the compiled module they are in memory that is given back as a whole when the run
 //! ends, so they are handed round as `'static` and never copied without need.
 
-use crate::{number, time};
+use crate::number::{self, Number};
+use crate::time;
 
 /// Where a text comes from. A literal operand makes `+` a concatenation and `==` a comparison of texts (OD-16, OD-18).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -89,6 +90,15 @@ impl Value {
             Value::Text(text, _) => text.is_empty(),
             Value::Bytes(bytes) => bytes.is_empty(),
             Value::Bool(_) | Value::Int(_) | Value::Double(_) | Value::Json(_) | Value::Time(_) => false,
+        }
+    }
+}
+
+impl From<Number> for Value {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Int(number) => Value::Int(number),
+            Number::Double(number) => Value::Double(number),
         }
     }
 }

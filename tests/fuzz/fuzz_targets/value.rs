@@ -4,7 +4,7 @@
 //! back as a whole inside the sandbox; here they leak, so run it with `ASAN_OPTIONS=detect_leaks=0`.
 #![no_main]
 
-use lot_runtime::{Value, cast, function, json, number, text, time, topic};
+use lot_runtime::{Value, cast, function, json, number, text, timestamp, topic};
 use serde_json::Value as Json;
 
 /// Nesting from which on one of both parsers may refuse what the other takes.
@@ -24,7 +24,8 @@ fn fuzz_value(bytes: &[u8]) {
     check_number(payload);
     let _ = (json::members(payload), json::count(payload));
     let _ = (text::split(a, b), text::piece(a, b, 2), text::replace(b, Value::literal("x"), a));
-    let _ = (function::round_to(a, b), function::minimum(a, b), time::timestamp(1_768_473_000_123, payload));
+    let _ =
+        (function::round_to(a, b), function::minimum(a, b), timestamp::timestamp(1_768_473_000_123, payload));
     let _ = (topic::position(payload, 2), topic::rest(payload, 1, true), topic::matches(other, payload));
 }
 
