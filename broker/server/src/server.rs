@@ -38,6 +38,7 @@ use self::signals::{Awaited, Signals};
 use crate::guests::HasPrograms as _;
 use crate::guests::compile_permits::CompilePermits;
 use crate::guests::left_runs::{self, LeftRuns};
+use crate::guests::route_drivers;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::routes::Routes;
 use crate::guests::{self, AboveGuests, GuestSink, Hosting, ThreadGuests};
@@ -250,7 +251,7 @@ impl Server {
         let options =
             ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
-        let routes = Routes::start(&broker.hosting)?;
+        let routes = route_drivers::start(&broker.hosting)?;
         // No route is opened before the module that it names.
         let (for_routes, other_modules): (Vec<_>, Vec<_>) =
             recovered.modules.into_iter().partition(modules::is_for_routes);

@@ -6,7 +6,7 @@ use lotmq_auth::Identity;
 use lotmq_definitions::Definition;
 
 use super::HasPrograms as _;
-use super::events::hand_to_route;
+use super::noted::hand_to_route;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::system_topics::COMMAND_TOPIC;
 use lotmq_core::turn::Turn;

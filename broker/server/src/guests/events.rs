@@ -9,121 +9,33 @@
 
 use std::any::Any;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::task::Context;
 
-use hashbrown::{HashMap, HashSet};
-use lotmq_definitions::{Caching, Definition, DefinitionId};
+use lotmq_definitions::{Caching, Definition};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
-    BatchRuns, BorrowedMessage, Event, Inline, InlineRuns, Lease, MessageBatch, OwnedEvent, OwnedMessage,
-    Posted, Qos, RunOutcome, RunOutput,
+    BatchRuns, BorrowedMessage, Event, Inline, MessageBatch, OwnedEvent, OwnedMessage, Posted, Qos,
+    RunOutcome, RunOutput,
 };
-use lotmq_session::Time;
 
 use super::effects;
-use super::promised::{Promise, promise};
+use super::noted::{GuestEvent, GuestEvents, look, noted};
+use super::promised::promise;
 use super::rights;
-use super::routes::ForRoute;
+use super::routes::NotPosted;
 use super::run::{Run, Started};
 use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
-use crate::limits::{GUEST_EVENTS_LEFT_MAX, GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
+use crate::limits::GUEST_EVENTS_LEFT_MAX;
 use crate::process::clock::timestamp;
-use lotmq_core::clock::Clock;
 use lotmq_core::connection::Connection;
 use lotmq_core::message::Message;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
-use lotmq_core::tenant::triggers::{Starting, TenantHooks, Triggers, TurnGuests, TurnNotes};
+use lotmq_core::tenant::triggers::{Starting, TenantHooks, Triggers, TurnNotes};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::GuestRunner;
-
-/// Guest events that a thread has noted.
-#[derive(Default)]
-struct GuestEvents {
-    /// Events, in the order in which they are started.
-    events: VecDeque<GuestEvent>,
-    /// Events for mailboxes, until the turn's messages have been delivered.
-    posts: VecDeque<GuestEvent>,
-    /// Definitions with an event among these: further events for them come behind it.
-    posted: HashSet<DefinitionId>,
-    /// Messages that runs and Clients handed to routes, until then as well.
-    for_routes: VecDeque<(Arc<Tenant>, ForRoute)>,
-    /// Output buffer, kept for its memory.
-    output: RunOutput,
-    /// Runs on this thread, since the last events were posted.
-    inline: InlineRuns,
-    /// Kept for its memory, as the list of the events whose messages it holds.
-    batch: MessageBatch,
-    of_batch: Vec<GuestEvent>,
-    budget: Budget,
-    /// Definitions with a published message that is not with its receivers yet, and that posted events would overtake.
-    asking: HashSet<DefinitionId>,
-    /// Whether events were left when the last turn ended.
-    is_behind: bool,
-    /// Connections that are not read from until no event is left.
-    waiting: Vec<Arc<Connection>>,
-    /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client whose messages fill them.
-    congested: HashMap<u32, Weak<lotmq_host::Runner>>,
-}
-
-pub(super) struct GuestEvent {
-    pub(super) tenant: Arc<Tenant>,
-    pub(super) trigger: Arc<TriggeredDefinition>,
-    pub(super) message: Arc<Message>,
-    pub(super) source: Option<Arc<Client>>,
-    /// Identifier in place of the source's Client Identifier: of a route, or of a Client of another run of the broker.
-    pub(super) former: Option<Arc<str>>,
-    /// Route that brought the message.
-    pub(super) origin: Option<DefinitionId>,
-    pub(super) hops: u8,
-    /// When the message was received, in milliseconds since 1970.
-    pub(super) received_ms: u64,
-    pub(super) promise: Option<Arc<Promise>>,
-}
-
-impl GuestEvent {
-    /// Whether another event may run in the same call, if there is room for its message.
-    fn is_like(&self, other: &GuestEvent) -> bool {
-        Arc::ptr_eq(&self.trigger, &other.trigger) && self.hops == other.hops
-    }
-
-    fn client_id(&self) -> &str {
-        let former = || self.former.as_deref().unwrap_or_default();
-        self.source.as_ref().map_or_else(former, |client| &client.client_id)
-    }
-
-    fn lease(&self) -> Option<Lease> {
-        self.promise.as_ref().map(|promise| Lease::new(Arc::clone(promise) as _))
-    }
-
-    fn shared_client_id(&self) -> Arc<str> {
-        let client_id = self.source.as_ref().map(|client| &client.client_id).or(self.former.as_ref());
-        client_id.map(Arc::clone).unwrap_or_default()
-    }
-}
-
-/// Budget of one turn for guests.
-#[derive(Default)]
-struct Budget {
-    began: Option<Time>,
-    runs: usize,
-    is_spent: bool,
-}
-
-impl Budget {
-    /// Counts runs that are about to begin.
-    fn spend(&mut self, runs: usize, clock: &dyn Clock) {
-        let began = *self.began.get_or_insert_with(|| clock.now());
-        let looked = self.runs / INLINE_RUNS_PER_CLOCK;
-        self.runs += runs;
-        if self.runs / INLINE_RUNS_PER_CLOCK > looked {
-            self.is_spent = clock.now() >= began.plus(INLINE_TIME_MAX);
-        }
-    }
-}
 
 /// Definitions that messages on one topic start.
 struct TopicTriggers(Box<[Arc<TriggeredDefinition>]>);
@@ -226,73 +138,6 @@ impl GuestRunner for ThreadGuests {
 
     fn turn_ended(&self, turn: &mut Turn) -> bool {
         noted(&mut turn.guests).turn_ended()
-    }
-}
-
-/// Guest events of a turn's thread.
-fn look(turn: &Turn) -> &GuestEvents {
-    turn.guests.state.downcast_ref().expect("the state of a thread is made by `ThreadGuests`")
-}
-
-/// Guest events of a turn's thread, to be changed.
-fn noted(guests: &mut TurnGuests) -> &mut GuestEvents {
-    guests.state.downcast_mut().expect("the state of a thread is made by `ThreadGuests`")
-}
-
-impl GuestEvents {
-    fn push(
-        &mut self,
-        trigger: &Arc<TriggeredDefinition>,
-        starting: &Starting<'_>,
-        (received_ms, promise): (u64, Option<&Arc<Promise>>),
-    ) {
-        let Starting { tenant, message, publication } = starting;
-        self.events.push_back(GuestEvent {
-            tenant: Arc::clone(tenant),
-            trigger: Arc::clone(trigger),
-            message: Arc::clone(message),
-            source: publication.source.map(Arc::clone),
-            former: publication.origin.map(|id| tenant.programs().guests.client_id_of_route(id)),
-            origin: publication.origin,
-            hops: publication.hops,
-            received_ms,
-            promise: promise.map(Arc::clone),
-        });
-    }
-
-    /// Whether a turn has collected as many events as it may.
-    fn is_full(&self) -> bool {
-        self.events.len() >= GUEST_EVENTS_PER_TURN
-    }
-
-    /// Begins a new turn; whether events were left when the last one ended.
-    fn turn_ended(&mut self) -> bool {
-        self.budget = Budget::default();
-        self.is_behind = !self.events.is_empty() || !self.posts.is_empty();
-        if !self.is_behind {
-            for connection in self.waiting.drain(..) {
-                connection.is_paused.store(false, Ordering::Relaxed);
-                connection.call_owner();
-            }
-        }
-        self.is_behind
-    }
-
-    /// Whether a connection has to wait, as for [`GuestRunner::hold_back`].
-    fn hold_back(&mut self, connection: &Arc<Connection>, client: &Client, cx: &Context<'_>) -> bool {
-        if let Some(definition) = self.congested.get(&client.slot) {
-            let waits = definition.upgrade().is_some_and(|definition| definition.poll_room(cx).is_pending());
-            connection.is_paused.store(waits, Ordering::Relaxed);
-            if waits {
-                return true;
-            }
-            self.congested.remove(&client.slot);
-        }
-        let is_full = self.is_behind || self.is_full();
-        if is_full && !connection.is_paused.swap(true, Ordering::Relaxed) {
-            self.waiting.push(Arc::clone(connection));
-        }
-        is_full
     }
 }
 
@@ -428,15 +273,10 @@ fn post_guests(turn: &mut Turn) {
     posted.extend(waiting.iter().map(|event| event.trigger.definition.id));
     *posts = waiting;
     while let Some((tenant, for_route)) = noted(&mut turn.guests).for_routes.pop_front() {
-        for_route.post(turn, &tenant);
+        let Err(not_posted) = for_route.post(turn.wall_ms()) else { continue };
+        let NotPosted { definition, error, payload } = not_posted;
+        effects::event_not_taken(turn, &tenant, &definition, &error, ("", &payload));
     }
-}
-
-/// Hands a message to a route when the turn's messages have been delivered.
-pub(crate) fn hand_to_route(turn: &mut Turn, tenant: &Arc<Tenant>, for_route: ForRoute) {
-    turn.guests.have_events = true;
-    noted(&mut turn.guests).for_routes.push_back((Arc::clone(tenant), for_route));
-    turn.call_flusher();
 }
 
 /// Runs an event on this thread. False when it must be posted instead: nothing of it has happened then.

@@ -134,7 +134,7 @@ pub(super) fn put(
             let executor = executor.expect("it is there for what it runs");
             arm(tenant, hosting, executor, definition, *code);
         }
-        Code::Route(code) => routes::arm(tenant, hosting, definition, code),
+        Code::Route(code) => routes::arm(tenant, (&hosting.routes, now.wall), definition, code),
         Code::RouteModule(module) => guests.route_modules.put(definition.name(), *module),
         Code::RuleModule(code) => guests.rule_modules.put(tenant, hosting, definition, *code),
         Code::Rule(guest) => rule = Some(rules::of_guest(tenant, hosting, definition, guest)),

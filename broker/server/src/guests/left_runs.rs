@@ -16,7 +16,8 @@ use lotmq_store::{
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use super::events::{GuestEvent, fires, permitted_triggers, post};
+use super::events::{fires, permitted_triggers, post};
+use super::noted::GuestEvent;
 use super::promised::{Promise, PromisedMessage};
 use super::{Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;

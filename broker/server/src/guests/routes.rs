@@ -6,46 +6,38 @@
 //! ```
 //!
 //! Invariants: a mailbox is bounded; what the guest has not accepted is delivered again or counted as failed; a replaced route goes on with
-//! what waits. Not here: an outbox that survives a restart, dead letters: they come with the connectors.
+//! what waits. Not here: what drives them ([`route_drivers`](super::route_drivers)); an outbox that survives a restart, dead letters: they come with the
+//! connectors.
 
-mod batch;
-mod configuration;
-mod delivery;
-mod driver;
-mod endpoints;
-mod folders;
-mod mailbox;
-mod questions;
+pub(super) mod batch;
+pub(super) mod mailbox;
+mod orders;
+pub(super) mod questions;
 mod rows;
-mod runner;
-mod standing;
-mod template;
-mod thread;
+pub(super) mod runner;
+pub(super) mod standing;
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use jiff::Timestamp;
-use lot_facts::{Facts, TopicFact};
+use lot_facts::Facts;
 use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, State};
 use lotmq_host::limits::ROWS_WAIT;
-use lotmq_host::{
-    Acting, Grants, Lease, NameGrant, OwnedMessage, Qos, RowQuery, RowsError, RunError, TopicGrant, Value,
-    ValueGrant,
-};
+use lotmq_host::{Lease, OwnedMessage, PostError, RowQuery, RowsError, RunError, Value};
 
+pub(super) use orders::Order;
+pub(crate) use orders::Routes;
 pub(crate) use runner::{RouteCode, RouteRunner};
-pub(crate) use thread::{Routes, SteppedRoutes};
 
 use super::Guests;
 use super::route_modules::{self, ModuleFigures, RouteModule};
 use crate::guests::HasPrograms as _;
-use crate::guests::hosting::Hosting;
 use crate::limits::ROWS_BYTES_MAX;
 use crate::process::clock::timestamp;
 use lotmq_core::tenant::Tenant;
-use lotmq_core::turn::Turn;
 use mailbox::Addressee;
 use runner::Version;
 
@@ -72,33 +64,48 @@ pub(crate) struct ForRoute {
     hops: u8,
 }
 
+/// Message that the mailbox of its route did not take.
+pub(super) struct NotPosted {
+    /// The route.
+    pub(super) definition: Arc<Definition>,
+    pub(super) error: PostError,
+    pub(super) payload: Bytes,
+}
+
 impl ForRoute {
-    /// Puts the message into the route's mailbox; a full mailbox is reported and counted.
-    pub(super) fn post(self, turn: &mut Turn, tenant: &Arc<Tenant>) {
+    /// Puts the message into the route's mailbox.
+    ///
+    /// # Errors
+    /// When the mailbox does not take it, which the route counts.
+    pub(super) fn post(self, now_ms: u64) -> Result<(), NotPosted> {
         let payload = self.message.payload.clone();
-        let message = Arc::new(OwnedMessage { received_ms: turn.wall_ms(), ..self.message });
-        if let Err(error) = self.route.post(self.to, message, self.hops) {
-            self.route.shed(&error, timestamp(turn.wall_ms()));
-            let definition = Arc::clone(&self.route.version().definition);
-            super::effects::event_not_taken(turn, tenant, &definition, &error, ("", &payload));
-        }
+        let message = Arc::new(OwnedMessage { received_ms: now_ms, ..self.message });
+        self.route.post(self.to, message, self.hops).map_err(|error| {
+            self.route.shed(&error, timestamp(now_ms));
+            NotPosted { definition: Arc::clone(&self.route.version().definition), error, payload }
+        })
     }
 }
 
 fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> OwnedMessage {
-    OwnedMessage { client_id, ..OwnedMessage::new(topic, bytes::Bytes::copy_from_slice(payload)) }
+    OwnedMessage { client_id, ..OwnedMessage::new(topic, Bytes::copy_from_slice(payload)) }
 }
 
 /// Gives a route its runner, which the thread of routes drives; the mailbox of a former version goes on with the new one, unless it was somebody else's.
-pub(super) fn arm(tenant: &Arc<Tenant>, hosting: &Hosting, definition: &Arc<Definition>, code: RouteCode) {
-    let version = Version::new(Arc::clone(definition), code, hosting.routes.is_at_once);
+pub(super) fn arm(
+    tenant: &Arc<Tenant>,
+    (thread, now): (&Routes, Timestamp),
+    definition: &Arc<Definition>,
+    code: RouteCode,
+) {
+    let version = Version::new(Arc::clone(definition), code, thread.is_at_once);
     let mut routes = tenant.programs().guests.routes.write();
     if let Some(route) = routes.get(&definition.id) {
         route.replace(version);
         return;
     }
-    let route = Arc::new(RouteRunner::new(version, hosting.definitions_now().wall));
-    hosting.routes.drive(tenant, &route);
+    let route = Arc::new(RouteRunner::new(version, now));
+    thread.drive(tenant, &route);
     routes.insert(definition.id, route);
 }
 
@@ -250,7 +257,7 @@ impl Guests {
     ///
     /// # Errors
     /// Why there is none.
-    fn route_module(&self, name: &str) -> Result<(Arc<RouteModule>, Arc<ModuleFigures>), String> {
+    pub(super) fn route_module(&self, name: &str) -> Result<(Arc<RouteModule>, Arc<ModuleFigures>), String> {
         let registry = self.registry.read();
         let module = registry.get(DefinitionKind::Module, name);
         let module = module.ok_or_else(|| format!("module '{name}' is not installed"))?;
@@ -297,12 +304,12 @@ impl Guests {
     /// Probes whether the far side of a route can be reached, and waits for that.
     pub(crate) fn probe(
         tenant: &Arc<Tenant>,
-        hosting: &Hosting,
+        thread: &Routes,
         route: &Arc<RouteRunner>,
         patience: Duration,
     ) -> Probe {
         let began = Instant::now();
-        let answered = hosting.routes.probe(tenant, route);
+        let answered = thread.probe(tenant, route);
         let refusal = match answered.recv_timeout(patience) {
             Ok(Ok(())) => None,
             Ok(Err(reason)) => Some(reason),
@@ -349,40 +356,3 @@ pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, Str
 fn of_module(route: &Definition, name: &str) -> bool {
     route.facts().route.as_deref().and_then(route_modules::named) == Some(name)
 }
-
-/// Grants of a route: what its text names, and nothing else.
-fn grants(facts: &Facts, acting: Acting) -> Grants {
-    let names = |names: &[String]| NameGrant::Names(names.iter().map(|name| name.as_str().into()).collect());
-    let is_any = facts.writes.contains(&TopicFact::Any);
-    let filters = facts.writes.iter().filter_map(|fact| match fact {
-        TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some(filter.as_str().into()),
-        TopicFact::Any => None,
-    });
-    Grants {
-        acting,
-        write: if is_any { TopicGrant::NotSystem } else { TopicGrant::Filters(filters.collect()) },
-        environment: ValueGrant { read: names(&facts.env), write: names(&facts.env) },
-        secrets: ValueGrant { read: names(&facts.secrets), write: names(&facts.secrets) },
-        files: ValueGrant::all(),
-        state: true,
-        ..Grants::default()
-    }
-}
-
-fn route_qos(qos: Qos) -> lotmq_host::route::Qos {
-    match qos {
-        Qos::AtMostOnce => lotmq_host::route::Qos::AtMostOnce,
-        Qos::AtLeastOnce => lotmq_host::route::Qos::AtLeastOnce,
-        Qos::ExactlyOnce => lotmq_host::route::Qos::ExactlyOnce,
-    }
-}
-
-/// Text of `RANDOM UUID`: version 4, lower case.
-fn uuid_text() -> String {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
-}
-
-#[cfg(test)]
-mod tests;

@@ -38,7 +38,8 @@ pub use module::{ComponentOutline, EmbeddedModule};
 pub use program::EmbeddedProgram;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
-use crate::guests::routes::{Routes, SteppedRoutes};
+use crate::guests::route_drivers::SteppedRoutes;
+use crate::guests::routes::Routes;
 use crate::guests::scripts::CompiledScript;
 use crate::guests::witness::Witness;
 use crate::guests::{self, CompiledDefinition, GuestSink, HasPrograms as _};

@@ -10,48 +10,48 @@ use super::mailbox::Post;
 use super::runner::RouteRunner;
 
 /// Batch that was taken from the mailbox of a route.
-pub(super) struct PostBatch {
+pub(in crate::guests) struct PostBatch {
     route: Arc<RouteRunner>,
     posts: VecDeque<Post>,
 }
 
 impl PostBatch {
-    pub(super) fn new(route: &Arc<RouteRunner>, posts: Vec<Post>) -> PostBatch {
+    pub(in crate::guests) fn new(route: &Arc<RouteRunner>, posts: Vec<Post>) -> PostBatch {
         PostBatch { route: Arc::clone(route), posts: posts.into() }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::guests) fn len(&self) -> usize {
         self.posts.len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::guests) fn is_empty(&self) -> bool {
         self.posts.is_empty()
     }
 
-    pub(super) fn get(&self, index: usize) -> Option<&Post> {
+    pub(in crate::guests) fn get(&self, index: usize) -> Option<&Post> {
         self.posts.get(index)
     }
 
-    pub(super) fn first(&self) -> Option<&Post> {
+    pub(in crate::guests) fn first(&self) -> Option<&Post> {
         self.posts.front()
     }
 
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Post> {
+    pub(in crate::guests) fn iter(&self) -> impl Iterator<Item = &Post> {
         self.posts.iter()
     }
 
     /// Takes the first message out, which is done.
-    pub(super) fn done(&mut self) -> Option<Post> {
+    pub(in crate::guests) fn done(&mut self) -> Option<Post> {
         self.posts.pop_front()
     }
 
     /// Puts the messages from `index` on back to the front of the mailbox.
-    pub(super) fn put_back_from(&mut self, index: usize) {
+    pub(in crate::guests) fn put_back_from(&mut self, index: usize) {
         self.route.put_back(self.posts.split_off(index.min(self.posts.len())));
     }
 
     /// Puts all messages back to the front of the mailbox, to be delivered by halves.
-    pub(super) fn put_back_halved(mut self) {
+    pub(in crate::guests) fn put_back_halved(mut self) {
         self.route.put_back_halved(std::mem::take(&mut self.posts));
     }
 }

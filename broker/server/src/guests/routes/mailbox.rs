@@ -24,9 +24,9 @@ pub(crate) struct Post {
     /// Sequence number, which stays the same after a retry.
     pub(crate) sequence: u64,
     /// When it goes in a batch that is not full; `None` at once.
-    pub(super) ripe_at: Option<Instant>,
+    pub(in crate::guests) ripe_at: Option<Instant>,
     /// How often the driver ended by a panic when it worked on this message alone.
-    pub(super) panics: u8,
+    pub(in crate::guests) panics: u8,
 }
 
 /// Part of the route that takes a message.
@@ -40,13 +40,13 @@ pub(crate) enum Addressee {
 
 /// Bounds of the batches that a guest gets.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Batches {
+pub(in crate::guests) struct Batches {
     /// Most messages.
-    pub(super) messages: usize,
+    pub(in crate::guests) messages: usize,
     /// Most bytes, with 64 for each message, unless the first alone has more.
-    pub(super) bytes: usize,
+    pub(in crate::guests) bytes: usize,
     /// Time for which the first message waits until the batch is full.
-    pub(super) linger: Duration,
+    pub(in crate::guests) linger: Duration,
 }
 
 impl Default for Batches {
@@ -91,18 +91,18 @@ impl Mailbox {
     }
 
     /// Sets how large the next batches are, and how long they wait for that.
-    pub(super) fn batch_by(&mut self, batches: Batches) {
+    pub(in crate::guests) fn batch_by(&mut self, batches: Batches) {
         self.batches = batches;
     }
 
     /// Numbers of waiting messages and of their bytes, with 64 for each message.
-    pub(super) fn waiting(&self) -> (usize, usize) {
+    pub(in crate::guests) fn waiting(&self) -> (usize, usize) {
         (self.posts.len(), self.bytes)
     }
 
     /// When the next batch, which is not full yet, is due; `None` where it is due at once. What comes again, parts of what was refused and what somebody's question is
     /// behind do not wait.
-    pub(super) fn due_at(&self) -> Option<Instant> {
+    pub(in crate::guests) fn due_at(&self) -> Option<Instant> {
         let Batches { messages, bytes, linger } = self.batches;
         let first = self.posts.front()?;
         let is_full = self.posts.len() >= messages || self.bytes >= bytes;
@@ -132,12 +132,12 @@ impl Mailbox {
     }
 
     /// Sequence number of the first waiting message.
-    pub(super) fn first_sequence(&self) -> Option<u64> {
+    pub(in crate::guests) fn first_sequence(&self) -> Option<u64> {
         self.posts.front().map(|post| post.sequence)
     }
 
     /// Sequence number that the next message gets.
-    pub(super) fn next_sequence(&self) -> u64 {
+    pub(in crate::guests) fn next_sequence(&self) -> u64 {
         self.next_sequence
     }
 

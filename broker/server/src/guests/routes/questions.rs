@@ -9,12 +9,12 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
 /// Answer: the rows as the guest gave them, or the reason why there are none.
-pub(super) type Answer = Result<Vec<u8>, String>;
+pub(in crate::guests) type Answer = Result<Vec<u8>, String>;
 
 /// One question.
 #[derive(Debug)]
-pub(super) struct Question {
-    pub(super) body: Vec<u8>,
+pub(in crate::guests) struct Question {
+    pub(in crate::guests) body: Vec<u8>,
     /// Sequence number below which messages are delivered first.
     behind: u64,
     deadline: Instant,
@@ -23,7 +23,7 @@ pub(super) struct Question {
 
 impl Question {
     /// Sends the answer to the asker, who may have gone.
-    pub(super) fn answer(self, answer: Answer) {
+    pub(in crate::guests) fn answer(self, answer: Answer) {
         let _ = self.answer.try_send(answer);
     }
 }
@@ -33,7 +33,7 @@ fn answering() -> (SyncSender<Answer>, Receiver<Answer>) {
 }
 
 /// Answer to a question that is not even asked.
-pub(super) fn refused(reason: String) -> Receiver<Answer> {
+pub(in crate::guests) fn refused(reason: String) -> Receiver<Answer> {
     let (answer, answered) = answering();
     let _ = answer.try_send(Err(reason));
     answered
@@ -41,7 +41,7 @@ pub(super) fn refused(reason: String) -> Receiver<Answer> {
 
 /// Questions that wait for a route.
 #[derive(Debug, Default)]
-pub(super) struct Questions {
+pub(in crate::guests) struct Questions {
     waiting: VecDeque<Question>,
     /// Reason why no question is taken at present.
     refusal: Option<String>,
@@ -49,7 +49,12 @@ pub(super) struct Questions {
 
 impl Questions {
     /// Asks behind the messages before the sequence number `behind`; the answer is waited for until `patience` is over.
-    pub(super) fn ask(&mut self, body: Vec<u8>, behind: u64, patience: Duration) -> Receiver<Answer> {
+    pub(in crate::guests) fn ask(
+        &mut self,
+        body: Vec<u8>,
+        behind: u64,
+        patience: Duration,
+    ) -> Receiver<Answer> {
         let now = Instant::now();
         self.waiting.retain(|question| question.deadline > now);
         let (answer, answered) = answering();
@@ -62,7 +67,7 @@ impl Questions {
     }
 
     /// Takes the next question, unless it is behind the next waiting message, which has this sequence number (`None`: none waits).
-    pub(super) fn take(&mut self, next_message: Option<u64>) -> Option<Question> {
+    pub(in crate::guests) fn take(&mut self, next_message: Option<u64>) -> Option<Question> {
         let now = Instant::now();
         while self.waiting.front().is_some_and(|question| question.deadline <= now) {
             self.waiting.pop_front();
@@ -73,12 +78,12 @@ impl Questions {
     }
 
     /// Sequence number from which on messages come after the next question.
-    pub(super) fn next_behind(&self) -> Option<u64> {
+    pub(in crate::guests) fn next_behind(&self) -> Option<u64> {
         self.waiting.front().map(|question| question.behind)
     }
 
     /// Puts a question that was taken back to the front.
-    pub(super) fn put_back(&mut self, question: Question) {
+    pub(in crate::guests) fn put_back(&mut self, question: Question) {
         match &self.refusal {
             Some(reason) => question.answer(Err(reason.clone())),
             None => self.waiting.push_front(question),
@@ -86,13 +91,13 @@ impl Questions {
     }
 
     /// Refuses all questions, and further ones, with a reason, until they are [taken again](Self::accept).
-    pub(super) fn refuse(&mut self, reason: &str) {
+    pub(in crate::guests) fn refuse(&mut self, reason: &str) {
         self.refusal = Some(reason.to_owned());
         self.waiting.drain(..).for_each(|question| question.answer(Err(reason.to_owned())));
     }
 
     /// Takes questions again.
-    pub(super) fn accept(&mut self) {
+    pub(in crate::guests) fn accept(&mut self) {
         self.refusal = None;
     }
 }

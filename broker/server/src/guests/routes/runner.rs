@@ -1,4 +1,4 @@
-//! Runner of a deployed route, for everybody else. Its [driver](super::driver) takes its work from here.
+//! Runner of a deployed route, for everybody else. Its [driver](crate::guests::route_drivers) takes its work from here.
 //!
 //! Replacing gives it another version and keeps the mailbox; the driver goes over to it between two calls of the guest. No lock is held while
 //! a guest runs.
@@ -35,7 +35,7 @@ pub(crate) enum RouteCode {
 /// Version of a route: its definition, with its code.
 pub(crate) struct Version {
     pub(crate) definition: Arc<Definition>,
-    pub(super) code: RouteCode,
+    pub(in crate::guests) code: RouteCode,
     /// Names of its events, shared by the messages for them.
     events: Box<[Arc<str>]>,
     /// Time stands still: no batch waits.
@@ -43,7 +43,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    pub(super) fn new(definition: Arc<Definition>, code: RouteCode, is_at_once: bool) -> Self {
+    pub(in crate::guests) fn new(definition: Arc<Definition>, code: RouteCode, is_at_once: bool) -> Self {
         let said = definition.facts().route.as_deref();
         let events = said.into_iter().flat_map(|said| &said.events).map(|event| event.name.as_str().into());
         Self { events: events.collect(), definition, code, is_at_once }
@@ -95,12 +95,12 @@ pub(crate) struct RouteRunner {
     /// Number of calls when the driver last found nothing to do.
     rested: AtomicU64,
     /// Signal that its standing has changed.
-    pub(super) stands: Notify,
+    pub(in crate::guests) stands: Notify,
     /// Hops of the message on which the guest works.
     hops: AtomicU8,
     /// Payload on which the driver panics, so many times.
     #[cfg(test)]
-    pub(super) planted: Mutex<Option<(&'static [u8], u32)>>,
+    pub(in crate::guests) planted: Mutex<Option<(&'static [u8], u32)>>,
 }
 
 struct Shared {
@@ -114,14 +114,14 @@ struct Shared {
 }
 
 /// Next work of a driver.
-pub(super) enum Work {
+pub(in crate::guests) enum Work {
     /// Messages, at least one.
     Batch(PostBatch),
     Question(Question),
 }
 
 impl RouteRunner {
-    pub(super) fn new(version: Version, now: Timestamp) -> Self {
+    pub(in crate::guests) fn new(version: Version, now: Timestamp) -> Self {
         let mut mailbox = Mailbox::new();
         mailbox.bound(version.capacity());
         mailbox.batch_by(version.batches());
@@ -159,7 +159,7 @@ impl RouteRunner {
     }
 
     /// Replaces the version; waiting messages go to the new one.
-    pub(super) fn replace(&self, version: Version) {
+    pub(in crate::guests) fn replace(&self, version: Version) {
         {
             let mut shared = self.shared.lock();
             shared.mailbox.bound(version.capacity());
@@ -171,7 +171,7 @@ impl RouteRunner {
     }
 
     /// Reopens the route, because a value that it was opened with has changed.
-    pub(super) fn reopen(&self) {
+    pub(in crate::guests) fn reopen(&self) {
         self.shared.lock().begin_anew();
         self.call();
     }
@@ -202,7 +202,12 @@ impl RouteRunner {
     }
 
     /// Puts a message at the end of the mailbox.
-    pub(super) fn post(&self, to: Addressee, message: Arc<OwnedMessage>, hops: u8) -> Result<(), PostError> {
+    pub(in crate::guests) fn post(
+        &self,
+        to: Addressee,
+        message: Arc<OwnedMessage>,
+        hops: u8,
+    ) -> Result<(), PostError> {
         if hops > HOPS_MAX {
             return Err(PostError::TooManyHops { hops });
         }
@@ -220,7 +225,12 @@ impl RouteRunner {
 
     /// Asks the far side, behind what was handed to it before; not when it has been away for longer than the asker would wait, so that what
     /// asks does not come to a stand with it.
-    pub(super) fn ask(&self, body: Vec<u8>, patience: Duration, now: Timestamp) -> Receiver<Answer> {
+    pub(in crate::guests) fn ask(
+        &self,
+        body: Vec<u8>,
+        patience: Duration,
+        now: Timestamp,
+    ) -> Receiver<Answer> {
         let answered = {
             let mut shared = self.shared.lock();
             let away = shared.standing.away_for(now).and_then(|away| Duration::try_from(away).ok());
@@ -251,12 +261,12 @@ impl RouteRunner {
     }
 
     /// Whether the driver has found nothing to do since it was called last.
-    pub(super) fn rests(&self) -> bool {
+    pub(in crate::guests) fn rests(&self) -> bool {
         self.rested.load(Ordering::Acquire) == self.calls.load(Ordering::Acquire)
     }
 
     /// Whether somebody waits for an answer.
-    pub(super) fn is_asked(&self) -> bool {
+    pub(in crate::guests) fn is_asked(&self) -> bool {
         self.shared.lock().questions.next_behind().is_some()
     }
 
@@ -292,19 +302,19 @@ impl Shared {
 /// Interface for the driver.
 impl RouteRunner {
     /// Present version with its number; `None` after the end.
-    pub(super) fn current(&self) -> Option<(u64, Arc<Version>)> {
+    pub(in crate::guests) fn current(&self) -> Option<(u64, Arc<Version>)> {
         let shared = self.shared.lock();
         (!shared.is_closed).then(|| (shared.number, Arc::clone(&shared.version)))
     }
 
     /// Whether another version than `number` is to be driven.
-    pub(super) fn is_changed(&self, number: u64) -> bool {
+    pub(in crate::guests) fn is_changed(&self, number: u64) -> bool {
         let shared = self.shared.lock();
         shared.is_closed || shared.number != number
     }
 
     /// Waits until [`is_changed`](Self::is_changed).
-    pub(super) async fn changed(&self, number: u64) {
+    pub(in crate::guests) async fn changed(&self, number: u64) {
         loop {
             let calls = self.calls.load(Ordering::Acquire);
             if self.is_changed(number) {
@@ -327,7 +337,7 @@ impl RouteRunner {
     }
 
     /// Waits for the next work; `None` when there is a change.
-    pub(super) async fn next_work(self: &Arc<Self>, number: u64) -> Option<Work> {
+    pub(in crate::guests) async fn next_work(self: &Arc<Self>, number: u64) -> Option<Work> {
         loop {
             let calls = self.calls.load(Ordering::Acquire);
             let due_at = {
@@ -345,12 +355,12 @@ impl RouteRunner {
     }
 
     /// Puts a question back, to be answered later.
-    pub(super) fn ask_again(&self, question: Question) {
+    pub(in crate::guests) fn ask_again(&self, question: Question) {
         self.shared.lock().questions.put_back(question);
     }
 
     /// Refuses all questions, and further ones until it is reopened, with the reason why version `number` stands still.
-    pub(super) fn refuse_questions(&self, number: u64, reason: &str) {
+    pub(in crate::guests) fn refuse_questions(&self, number: u64, reason: &str) {
         let mut shared = self.shared.lock();
         // Another version may be able to.
         if shared.number == number {
@@ -359,19 +369,19 @@ impl RouteRunner {
     }
 
     /// Ends all questions, because nobody answers them any more.
-    pub(super) fn end_questions(&self) {
+    pub(in crate::guests) fn end_questions(&self) {
         self.shared.lock().questions.refuse("it has ended");
     }
 
     /// Notes on what the guest works.
-    pub(super) fn work_on<'a>(&self, posts: impl IntoIterator<Item = &'a Post>) {
+    pub(in crate::guests) fn work_on<'a>(&self, posts: impl IntoIterator<Item = &'a Post>) {
         let hops = posts.into_iter().map(|post| post.hops).max().unwrap_or_default();
         self.hops.store(hops, Ordering::Relaxed);
     }
 
     /// Panics on a planted payload.
     #[cfg(test)]
-    pub(super) fn panic_on_planted(&self, batch: &PostBatch) {
+    pub(in crate::guests) fn panic_on_planted(&self, batch: &PostBatch) {
         let mut planted = self.planted.lock();
         if let Some((payload, left)) = &mut *planted
             && *left > 0
@@ -384,7 +394,7 @@ impl RouteRunner {
     }
 
     /// Waits until there is work, or a change.
-    pub(super) async fn has_work(&self, number: u64) {
+    pub(in crate::guests) async fn has_work(&self, number: u64) {
         loop {
             let calls = self.calls.load(Ordering::Acquire);
             let due_at = {
@@ -399,7 +409,7 @@ impl RouteRunner {
     }
 
     /// Puts back messages that were not delivered.
-    pub(super) fn put_back(&self, batch: VecDeque<Post>) {
+    pub(in crate::guests) fn put_back(&self, batch: VecDeque<Post>) {
         let mut shared = self.shared.lock();
         if !shared.is_closed {
             shared.mailbox.put_back(batch);
@@ -407,7 +417,7 @@ impl RouteRunner {
     }
 
     /// Puts back messages of which some cannot pass, to be delivered by halves.
-    pub(super) fn put_back_halved(&self, batch: VecDeque<Post>) {
+    pub(in crate::guests) fn put_back_halved(&self, batch: VecDeque<Post>) {
         let mut shared = self.shared.lock();
         if !shared.is_closed {
             shared.mailbox.put_back_halved(batch);
@@ -415,12 +425,12 @@ impl RouteRunner {
     }
 
     /// Changes its figures, which nobody is told at once.
-    pub(super) fn note(&self, change: impl FnOnce(&mut DeliveryFigures)) {
+    pub(in crate::guests) fn note(&self, change: impl FnOnce(&mut DeliveryFigures)) {
         change(&mut self.shared.lock().standing.deliveries);
     }
 
     /// Changes its standing, which is published then.
-    pub(super) fn update(&self, change: impl FnOnce(&mut Standing)) {
+    pub(in crate::guests) fn update(&self, change: impl FnOnce(&mut Standing)) {
         change(&mut self.shared.lock().standing);
         self.stands.notify_one();
     }

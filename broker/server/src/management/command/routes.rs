@@ -116,7 +116,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(EntityType::Route, &name);
     let route = call.tenant.programs().guests.route(&name);
     let route = route.ok_or_else(|| Refusal::not_found(format!("Route '{name}' not found.")))?;
-    let probe = Guests::probe(call.tenant, call.broker, &route, PROBE_PATIENCE);
+    let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, PROBE_PATIENCE);
     let data = json!({
         "name": name,
         "type": route.version().said().kind,

@@ -101,7 +101,7 @@ impl Category {
     /// Category of the events of a target; `None` for those of other people's libraries.
     fn of(target: &str) -> Option<Self> {
         /// Categories by the prefix of the target; the first match decides.
-        const TARGETS: [(&str, Category); 22] = [
+        const TARGETS: [(&str, Category); 23] = [
             ("client", Category::Mqtt),
             ("mqtt", Category::Mqtt),
             ("rules", Category::Rules),
@@ -113,6 +113,7 @@ impl Category {
             ("lotmq_server::guests::rules", Category::Rules),
             ("lotmq_auth", Category::Rules),
             ("lotmq_server::guests::routes", Category::Routes),
+            ("lotmq_server::guests::route_drivers", Category::Routes),
             ("lotmq_host::route", Category::Routes),
             ("lotmq_server::guests", Category::Lot),
             ("lotmq_server::modules", Category::Lot),
@@ -244,7 +245,8 @@ mod tests {
             ("clients", None),
             ("command", Some(Category::Commands)),
             ("lotmq_server::guests::rules", Some(Category::Rules)),
-            ("lotmq_server::guests::routes::driver", Some(Category::Routes)),
+            ("lotmq_server::guests::route_drivers::driver", Some(Category::Routes)),
+            ("lotmq_server::guests::routes::runner", Some(Category::Routes)),
             ("lotmq_server::guests::sink", Some(Category::Lot)),
             ("lotmq_host::route::net", Some(Category::Routes)),
             ("lotmq_host::executor", Some(Category::Lot)),

@@ -6,19 +6,19 @@ use std::time::Duration;
 const LONGEST: Duration = Duration::from_secs(60);
 
 /// Pauses of one route.
-pub(in crate::guests::routes) struct Pause {
+pub(in crate::guests::route_drivers) struct Pause {
     first: Duration,
     next: Duration,
 }
 
 impl Pause {
     /// Pauses between two connections: from a second on.
-    pub(in crate::guests::routes) fn reconnecting() -> Self {
+    pub(in crate::guests::route_drivers) fn reconnecting() -> Self {
         Self::from(Duration::from_secs(1))
     }
 
     /// Pauses between two tries on the same connection: from a tenth of a second on.
-    pub(in crate::guests::routes) fn retrying() -> Self {
+    pub(in crate::guests::route_drivers) fn retrying() -> Self {
         Self::from(Duration::from_millis(100))
     }
 
@@ -27,14 +27,14 @@ impl Pause {
     }
 
     /// Notes for how long the connection was well.
-    pub(in crate::guests::routes) fn was_well_for(&mut self, time: Duration) {
+    pub(in crate::guests::route_drivers) fn was_well_for(&mut self, time: Duration) {
         if time >= LONGEST {
             self.next = self.first;
         }
     }
 
     /// Next pause, with 20 % of jitter either way.
-    pub(in crate::guests::routes) fn next(&mut self) -> Duration {
+    pub(in crate::guests::route_drivers) fn next(&mut self) -> Duration {
         let pause = self.next;
         self.next = (pause * 2).min(LONGEST);
         let mut random = [0_u8; 2];

@@ -6,8 +6,8 @@ use lotmq_host::OwnedMessage;
 use lotmq_host::route::{Delivery, Message, PlaceholderValues, properties_of};
 use serde_json::json;
 
-use super::mailbox::Addressee;
 use super::template::{Document, ERROR_TOPIC, Names, Subject, fill, values};
+use crate::guests::routes::mailbox::Addressee;
 
 /// Values of the placeholders of a message's event; none for a row.
 ///

@@ -1,20 +1,18 @@
 //! Thread of routes: one runtime on which every route has its driver, and a turn for the messages that they publish.
 
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lotmq_pulse::Pulse;
-use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
 use super::driver::{Driver, Pause};
-use super::runner::RouteRunner;
 use crate::guests::hosting::Hosting;
-use crate::limits::{ROUND_SILENCE_MAX, ROUTE_ORDERS_MAX as ORDERS_MAX};
+use crate::guests::routes::{Order, RouteRunner};
+use crate::limits::ROUND_SILENCE_MAX;
 use crate::process::this_turn;
 use crate::process::watchdog::{self, Watched, beat};
 use lotmq_core::tenant::Tenant;
@@ -29,78 +27,23 @@ const STATUS_PAUSE: Duration = Duration::from_millis(200);
 /// Native stack of the thread; guests run on fibers of their own.
 const STACK_BYTES: usize = 2 << 20;
 
-/// Handle of the thread of routes.
-#[derive(Default)]
-pub(crate) struct Routes {
-    /// Time stands still: nothing that fails is tried again, because nothing would have changed, and what stands is told to nobody.
-    pub(super) is_at_once: bool,
-    orders: Mutex<Option<mpsc::Sender<Order>>>,
-}
-
-struct Order {
-    tenant: Arc<Tenant>,
-    route: Arc<RouteRunner>,
-    /// Where to send the result of a probe; `None` to drive the route until its end.
-    probe: Option<SyncSender<Result<(), String>>>,
-}
-
-impl Routes {
-    /// Where time stands still.
-    pub(crate) fn at_once() -> Self {
-        Self { is_at_once: true, orders: Mutex::default() }
-    }
-
-    /// Starts the driver of a new route; not when the broker is stopping. Like [`Routes::probe`] not to be called on a runtime: it waits while many orders do.
-    pub(super) fn drive(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
-        self.order(tenant, route, None);
-    }
-
-    /// Probes the connection of a route. The receiver is disconnected when the broker is stopping.
-    pub(super) fn probe(
-        &self,
-        tenant: &Arc<Tenant>,
-        route: &Arc<RouteRunner>,
-    ) -> Receiver<Result<(), String>> {
-        let (answer, answered) = sync_channel(1);
-        self.order(tenant, route, Some(answer));
-        answered
-    }
-
-    fn order(
-        &self,
-        tenant: &Arc<Tenant>,
-        route: &Arc<RouteRunner>,
-        probe: Option<SyncSender<Result<(), String>>>,
-    ) {
-        let Some(orders) = self.orders.lock().clone() else { return };
-        // It fails only when the thread has ended, with which the broker does.
-        let _ = orders.blocking_send(Order { tenant: Arc::clone(tenant), route: Arc::clone(route), probe });
-    }
-
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// When the system gives none.
-    pub(crate) fn start(hosting: &Arc<Hosting>) -> std::io::Result<JoinHandle<()>> {
-        let (sender, orders) = mpsc::channel(ORDERS_MAX);
-        *hosting.routes.orders.lock() = Some(sender);
-        let pulse = hosting.watchdog.pulses.add("the thread of routes", ROUND_SILENCE_MAX);
-        let runtime = watchdog::runtime(&pulse)?;
-        let hosting = Arc::clone(hosting);
-        std::thread::Builder::new().name("routes".to_owned()).stack_size(STACK_BYTES).spawn(move || {
-            this_turn::install(Arc::clone(&hosting.context), None);
-            let tasks = LocalSet::new();
-            tasks.block_on(&runtime, serve(hosting, orders, pulse));
-            // Guests publish when they are dropped as little as anybody else does.
-            drop(tasks);
-            this_turn::uninstall();
-        })
-    }
-
-    /// Ends the thread: calls under way are given up.
-    pub(crate) fn stop(&self) {
-        self.orders.lock().take();
-    }
+/// Starts the thread of routes.
+///
+/// # Errors
+/// When the system gives none.
+pub(crate) fn start(hosting: &Arc<Hosting>) -> std::io::Result<JoinHandle<()>> {
+    let orders = hosting.routes.open();
+    let pulse = hosting.watchdog.pulses.add("the thread of routes", ROUND_SILENCE_MAX);
+    let runtime = watchdog::runtime(&pulse)?;
+    let hosting = Arc::clone(hosting);
+    std::thread::Builder::new().name("routes".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+        this_turn::install(Arc::clone(&hosting.context), None);
+        let tasks = LocalSet::new();
+        tasks.block_on(&runtime, serve(hosting, orders, pulse));
+        // Guests publish when they are dropped as little as anybody else does.
+        drop(tasks);
+        this_turn::uninstall();
+    })
 }
 
 /// Routes that their owner drives on his own thread, step by step.
@@ -115,8 +58,7 @@ impl SteppedRoutes {
     /// # Errors
     /// When the system gives no runtime.
     pub(crate) fn new(hosting: &Arc<Hosting>) -> std::io::Result<Self> {
-        let (sender, orders) = mpsc::channel(ORDERS_MAX);
-        *hosting.routes.orders.lock() = Some(sender);
+        let orders = hosting.routes.open();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
         let tasks = LocalSet::new();
         tasks.spawn_local(take_orders(Arc::clone(hosting), orders));
@@ -226,38 +168,6 @@ mod tests {
         let note = async || panicked.set(panicked.get() + 1);
         LocalSet::new().block_on(&runtime, again_after_panics(task, note));
         assert_eq!((began.get(), panicked.get()), (3, 2));
-    }
-
-    #[test]
-    fn who_deploys_more_routes_than_the_thread_takes_waits_and_none_is_lost() {
-        const DEPLOYS: usize = 3 * ORDERS_MAX;
-        let running = Running::start("none");
-        let broker = Arc::clone(&running.server.broker);
-        let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
-        root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
-        let source = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD EVENT \"e\"\n        WITH SOURCE_TOPIC \"h\"\n";
-        root.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
-        receive(&mut root);
-        let tenant = broker.tenants.default_tenant();
-        let route = tenant.programs().guests.route("R").unwrap();
-        // A thread that takes nothing.
-        let (sender, mut orders) = mpsc::channel(ORDERS_MAX);
-        let routes = Routes { is_at_once: false, orders: Mutex::new(Some(sender)) };
-        std::thread::scope(|scope| {
-            let deploying = scope.spawn(|| (0..DEPLOYS).for_each(|_| routes.drive(&tenant, &route)));
-            while orders.len() < ORDERS_MAX {
-                std::thread::yield_now();
-            }
-            assert!(!deploying.is_finished());
-            // Nobody who stops the broker waits for it.
-            routes.stop();
-            let mut taken = 0;
-            while orders.blocking_recv().is_some() {
-                taken += 1;
-            }
-            assert!(taken > ORDERS_MAX, "{taken}: the one that waited is there, too");
-        });
-        running.server.stop();
     }
 
     #[test]

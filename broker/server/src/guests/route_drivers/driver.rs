@@ -19,19 +19,19 @@ use lotmq_host::{
 };
 use tracing::{error, info, warn};
 
-use super::batch::PostBatch;
 use super::configuration::without_delay;
 use super::delivery::{delivery, placeholders, told_of_error};
 use super::endpoints::{GrantedPlaces, endpoints, wants_tls};
 use super::folders::{self, folders};
-use super::mailbox::{Addressee, Post};
-use super::runner::{RouteCode, RouteRunner, Version, Work};
-use super::standing::Connection;
 use super::template::OfRoute;
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
 use crate::guests::route_modules::{self, ModuleFigures};
+use crate::guests::routes::batch::PostBatch;
+use crate::guests::routes::mailbox::{Addressee, Post};
+use crate::guests::routes::runner::{RouteCode, RouteRunner, Version, Work};
+use crate::guests::routes::standing::Connection;
 use crate::guests::services::TenantServices;
 use crate::guests::{effects, records};
 use crate::limits::{ROUTE_CALL_TIME, ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
@@ -158,7 +158,7 @@ impl Driver {
 
     /// Opens an instance of the code that the route has now.
     async fn open(&self, version: &Version, services: &Arc<TenantServices>) -> Result<Opened, Ended> {
-        let uuid = || crate::guests::routes::uuid_text();
+        let uuid = super::uuid_text;
         let id = guest_id(&self.tenant, version.definition.id);
         let names = OfRoute(services, RunContext::new(id));
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
