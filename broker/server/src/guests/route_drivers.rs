@@ -11,7 +11,7 @@ mod template;
 mod thread;
 
 use lot_facts::{Facts, TopicFact};
-use lotmq_host::{Acting, Grants, NameGrant, Qos, TopicGrant, ValueGrant};
+use lotmq_host::{Acting, Ambient, Grants, NameGrant, Qos, TopicGrant, ValueGrant};
 
 pub(crate) use thread::{SteppedRoutes, start};
 
@@ -43,10 +43,9 @@ fn route_qos(qos: Qos) -> lotmq_host::route::Qos {
 }
 
 /// Text of `RANDOM UUID`: version 4, lower case.
-fn uuid_text() -> String {
-    let mut bytes = [0_u8; 16];
-    getrandom::fill(&mut bytes).expect("the operating system has random numbers");
-    uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()
+fn uuid_text(chance: &dyn Ambient) -> String {
+    let bytes = u128::from(chance.random()) << 64 | u128::from(chance.random());
+    uuid::Builder::from_random_bytes(bytes.to_be_bytes()).into_uuid().to_string()
 }
 
 #[cfg(test)]

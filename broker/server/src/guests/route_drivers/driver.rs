@@ -158,7 +158,7 @@ impl Driver {
 
     /// Opens an instance of the code that the route has now.
     async fn open(&self, version: &Version, services: &Arc<TenantServices>) -> Result<Opened, Ended> {
-        let uuid = super::uuid_text;
+        let uuid = || super::uuid_text(&*self.hosting.ambient);
         let id = guest_id(&self.tenant, version.definition.id);
         let names = OfRoute(services, RunContext::new(id));
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
