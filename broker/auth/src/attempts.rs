@@ -18,6 +18,11 @@ use crate::peer::Source;
 pub(crate) struct AttemptKey(Source, u64);
 
 impl AttemptKey {
+    /// Key of what [`parts`](AttemptKey::parts) gave.
+    pub(crate) fn of(source: Source, user: u64) -> AttemptKey {
+        AttemptKey(source, user)
+    }
+
     /// Where it comes from, and what stands for the user.
     pub(crate) fn parts(self) -> (Source, u64) {
         (self.0, self.1)
@@ -97,6 +102,11 @@ impl Attempts {
     /// Whether an attempt has to wait.
     pub(crate) fn must_wait(&self, key: AttemptKey, now_ms: u64) -> bool {
         now_ms < self.row(key, now_ms).until
+    }
+
+    /// Whether an attempt has failed since the last one that did not, and not long ago.
+    pub(crate) fn has_failed(&self, key: AttemptKey, now_ms: u64) -> bool {
+        self.row(key, now_ms).failures > 0
     }
 
     /// A look at what is remembered found another password, or none.

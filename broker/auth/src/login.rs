@@ -143,7 +143,7 @@ pub struct LoginOrigin {
     pub user: u64,
     /// There is a user of the name.
     pub is_known: bool,
-    /// The user has logged in from there before.
+    /// The user has logged in from there before, and nobody has failed as him from there since.
     pub is_familiar: bool,
 }
 
@@ -153,7 +153,7 @@ pub struct PendingLogin {
     pub(crate) attempt: AttemptKey,
     pub(crate) credential: Credential,
     pub(crate) is_known: bool,
-    /// The user has logged in from there before.
+    /// The user has logged in from there before, and nobody has failed as him from there since.
     pub(crate) is_familiar: bool,
     pub(crate) password: Zeroizing<Vec<u8>>,
     /// Salt for a SCRAM verifier, where one is wanted and not there yet.

@@ -7,7 +7,9 @@ use std::sync::Arc;
 
 use super::{Directory, is_default_root_elsewhere, new_salt};
 use crate::attempts::{AttemptKey, Judgement};
-use crate::login::{Identity, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin};
+use crate::login::{
+    Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin,
+};
 use crate::peer::Source;
 
 impl Directory {
@@ -22,11 +24,16 @@ impl Directory {
             return LoginStep::Refused(LoginRefusal::DefaultPasswordFromElsewhere);
         }
         let attempt = self.attempt(request, user_name);
-        let judgement = self.attempts.lock().judge(attempt, request.now_ms);
+        let (judgement, has_failed) = {
+            let attempts = self.attempts.lock();
+            (attempts.judge(attempt, request.now_ms), attempts.has_failed(attempt, request.now_ms))
+        };
         let pending = match account {
             None => PendingLogin::of_nobody(&self.decoy, attempt, request, password),
             Some(account) => {
-                let is_familiar = self.places.lock().knows(&account.name, request.peer.source());
+                // Who shares an address with somebody who guesses is not behind his guesses.
+                let is_familiar =
+                    !has_failed && self.places.lock().knows(&account.name, request.peer.source());
                 PendingLogin { is_familiar, ..PendingLogin::of(&account, attempt, request, password) }
             }
         };
@@ -55,6 +62,11 @@ impl Directory {
             pending.scram_salt = new_salt().ok();
         }
         LoginStep::Verify(pending)
+    }
+
+    /// Whether somebody has failed as that user from there since the last success. Who waits may ask before his turn.
+    pub fn has_failed(&self, origin: LoginOrigin, now_ms: u64) -> bool {
+        self.attempts.lock().has_failed(AttemptKey::of(origin.source, origin.user), now_ms)
     }
 
     fn is_remembered(&self, pending: &PendingLogin) -> bool {

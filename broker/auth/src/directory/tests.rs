@@ -72,6 +72,35 @@ fn guesses_wait_and_nobody_is_kept_out_elsewhere() {
     assert_eq!(at(4_500, "bob", "guess", REMOTE), Err(bad), "success forgets the failures");
 }
 
+/// Whether a login would be that of a user who was there before.
+fn is_familiar(directory: &Directory, user: &str, address: &str) -> bool {
+    match directory.begin_login(&request(Some(user), Some("x"), address)) {
+        LoginStep::Verify(pending) => pending.origin().is_familiar,
+        step @ (LoginStep::Admitted(_) | LoginStep::Refused(_)) => panic!("{step:?}"),
+    }
+}
+
+#[test]
+fn a_user_is_familiar_where_he_was_until_somebody_fails_as_him_there() {
+    let directory = directory();
+    assert!(!is_familiar(&directory, "bob", REMOTE));
+    assert!(login(&directory, &request(Some("bob"), Some("pw"), REMOTE)).0.is_ok());
+    let places = directory.take_new_places();
+    // As after a start.
+    let directory = self::directory();
+    places.iter().for_each(|(user, places)| assert!(directory.restore_places(user, places)));
+    assert!(!directory.restore_places("nobody", ""));
+    for (user, address, expected) in
+        [("bob", REMOTE, true), ("bob", LOCAL, false), ("root", LOCAL, false), ("nobody", REMOTE, false)]
+    {
+        assert_eq!(is_familiar(&directory, user, address), expected, "{user} {address}");
+    }
+    assert!(login(&directory, &request(Some("bob"), Some("guess"), REMOTE)).0.is_err());
+    assert!(!is_familiar(&directory, "bob", REMOTE));
+    assert!(login(&directory, &request(Some("bob"), Some("pw"), REMOTE)).0.is_ok());
+    assert_eq!(directory.take_new_places(), [], "it is known");
+}
+
 /// Many guesses at once are as many as one after the other.
 #[test]
 fn guesses_that_waited_to_be_hashed_are_not_when_those_before_them_failed() {

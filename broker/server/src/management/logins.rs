@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use lotmq_auth::{LoginOrigin, Source};
 use lotmq_pulse::{Pulse, Pulses};
-use parking_lot::{Condvar, Mutex};
+use parking_lot::{Condvar, Mutex, MutexGuard};
 use tracing::{error, warn};
 
 pub(crate) use check::check;
@@ -28,7 +28,12 @@ pub(crate) struct Check {
     pub(crate) run: Box<dyn FnOnce() + Send>,
     /// Reports that it was not run to its end.
     pub(crate) give_up: Box<dyn FnOnce(GivenUp) + Send>,
+    /// Whether somebody has failed as its user from where it comes, since it waits.
+    pub(crate) has_failed: Box<dyn Fn() -> bool + Send>,
 }
+
+/// Check that waits, with whose it is.
+type Waiting = (LoginOrigin, Check);
 
 /// Reason why a check was given up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,20 +54,38 @@ struct Shared {
 
 struct State {
     /// Those that come from where the user whom they name has logged in before, and all others: strangers take no place of the former.
-    familiar: FairQueue<Source, u64, Check>,
-    others: FairQueue<Source, u64, Check>,
+    familiar: FairQueue<Source, u64, Waiting>,
+    others: FairQueue<Source, u64, Waiting>,
     is_turn_of_others: bool,
     is_over: bool,
 }
 
 impl State {
-    fn take(&mut self) -> Option<Check> {
-        let (first, second) = match self.is_turn_of_others {
-            true => (&mut self.others, &mut self.familiar),
-            false => (&mut self.familiar, &mut self.others),
-        };
-        self.is_turn_of_others = !self.is_turn_of_others;
-        first.pop().or_else(|| second.pop())
+    /// Queues a check; gives the one that finds no place.
+    fn put(&mut self, waiting: Waiting) -> Option<Check> {
+        let LoginOrigin { source, user, is_known, is_familiar } = waiting.0;
+        let queue = if is_familiar { &mut self.familiar } else { &mut self.others };
+        queue.push((source.network(), source), (user, is_known), waiting).map(|(_, check)| check)
+    }
+
+    /// Takes the check whose turn it is. Those that find no place any more are added to `displaced`.
+    fn take(&mut self, displaced: &mut Vec<Check>) -> Option<Check> {
+        let is_turn_of_others = self.is_turn_of_others;
+        self.is_turn_of_others = !is_turn_of_others;
+        let other = if is_turn_of_others { self.others.pop() } else { None };
+        let taken = other.map(|(_, check)| check).or_else(|| self.take_familiar(displaced));
+        taken.or_else(|| self.others.pop().map(|(_, check)| check))
+    }
+
+    /// Takes the next one of those who are familiar. One as whose user somebody has failed meanwhile is so no more.
+    fn take_familiar(&mut self, displaced: &mut Vec<Check>) -> Option<Check> {
+        while let Some((origin, check)) = self.familiar.pop() {
+            if !(check.has_failed)() {
+                return Some(check);
+            }
+            displaced.extend(self.put((LoginOrigin { is_familiar: false, ..origin }, check)));
+        }
+        None
     }
 }
 
@@ -87,12 +110,7 @@ impl Logins {
 
     /// Queues a check for one of the threads.
     pub(crate) fn add(&self, origin: LoginOrigin, check: Check) {
-        let LoginOrigin { source, user, is_known, is_familiar } = origin;
-        let displaced = {
-            let mut state = self.0.state.lock();
-            let queue = if is_familiar { &mut state.familiar } else { &mut state.others };
-            queue.push((source.network(), source), (user, is_known), check)
-        };
+        let displaced = self.0.state.lock().put((origin, check));
         self.0.changed.notify_one();
         if let Some(check) = displaced {
             (check.give_up)(GivenUp::Displaced);
@@ -121,7 +139,7 @@ fn work(shared: &Shared, pulse: &Pulse) {
     if let Err(error) = rustix::process::setpriority_process(None, NICE) {
         warn!(%error, "passwords are checked with the same priority as everything else");
     }
-    while let Some(Check { run, give_up }) = next(shared, pulse) {
+    while let Some(Check { run, give_up, .. }) = next(shared, pulse) {
         pulse.begins(Instant::now());
         if catch_unwind(AssertUnwindSafe(run)).is_err() {
             error!("the check of a password ended by a panic");
@@ -134,8 +152,15 @@ fn work(shared: &Shared, pulse: &Pulse) {
 fn next(shared: &Shared, pulse: &Pulse) -> Option<Check> {
     let mut state = shared.state.lock();
     loop {
-        if let Some(check) = state.take() {
-            return Some(check);
+        let mut displaced = Vec::new();
+        let check = state.take(&mut displaced);
+        if !displaced.is_empty() {
+            MutexGuard::unlocked(&mut state, || {
+                displaced.into_iter().for_each(|check| (check.give_up)(GivenUp::Displaced));
+            });
+        }
+        if check.is_some() {
+            return check;
         }
         if state.is_over {
             return None;
@@ -152,7 +177,8 @@ mod tests {
 
     fn check(run: impl FnOnce() + Send + 'static, sender: &Sender<String>) -> Check {
         let sender = sender.clone();
-        Check { run: Box::new(run), give_up: Box::new(move |why| sender.send(format!("{why:?}")).unwrap()) }
+        let give_up = move |why| sender.send(format!("{why:?}")).unwrap();
+        Check { run: Box::new(run), give_up: Box::new(give_up), has_failed: Box::new(|| false) }
     }
 
     fn origin(number: u8, user: u64) -> LoginOrigin {
@@ -195,13 +221,23 @@ mod tests {
         assert_eq!(logins.waiting(), 100);
         logins.add(LoginOrigin { is_familiar: true, ..origin(3, 7) }, say("familiar"));
         assert_eq!(logins.waiting(), 101, "he takes nobody's place, and nobody his");
+        for user in 100..130 {
+            let guess = Check { has_failed: Box::new(|| true), ..say("guess") };
+            logins.add(LoginOrigin { is_familiar: true, ..origin(4, user) }, guess);
+        }
+        logins.add(LoginOrigin { is_familiar: true, ..origin(4, 9) }, say("neighbour"));
         go.send(()).unwrap();
         drop((logins, sender));
         let heard: Vec<String> = receiver.iter().collect();
         let run: Vec<_> = heard.iter().filter(|text| *text != "Displaced").collect();
-        assert_eq!((heard.len() - run.len(), run.len()), (51, 101));
+        assert_eq!((heard.len() - run.len(), run.len()), (79, 104), "guesses that are moved need places");
         let place = |wanted: &str| run.iter().position(|text| *text == wanted).unwrap();
         assert!(place("other") <= 7, "{}", place("other"));
         assert!(place("familiar") <= 1, "{}", place("familiar"));
+        assert!(
+            place("neighbour") <= 3,
+            "behind nobody who guesses from his address: {}",
+            place("neighbour")
+        );
     }
 }

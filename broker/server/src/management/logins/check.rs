@@ -25,6 +25,7 @@ pub(crate) fn check(
     let origin = pending.origin();
     // Weak, so that those who have left leave their descriptors.
     let (owner, waiting) = (Arc::downgrade(connection), Arc::downgrade(connection));
+    let (asked, clock) = (Arc::clone(tenant), Arc::clone(core));
     let (core, tenant) = (Arc::clone(core), Arc::clone(tenant));
     let (checked, given_up) = (Arc::clone(&outcome), outcome);
     let run = move || {
@@ -46,7 +47,9 @@ pub(crate) fn check(
             GivenUp::Panicked => waiting.request_close(CloseReason::InternalError),
         }
     };
-    logins.add(origin, Check { run: Box::new(run), give_up: Box::new(give_up) });
+    let has_failed = move || asked.users.has_failed(origin, clock.clock.now().as_millis());
+    let check = Check { run: Box::new(run), give_up: Box::new(give_up), has_failed: Box::new(has_failed) };
+    logins.add(origin, check);
 }
 
 /// Checks a password. For a right one, a verifier for SCRAM is kept where that is wanted.

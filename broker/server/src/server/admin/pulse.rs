@@ -105,7 +105,7 @@ mod tests {
         let running = Running::start("none");
         let broker = &running.server.broker;
         let (work, has_begun, go) = work_that_waits();
-        let check = Check { run: Box::new(work), give_up: Box::new(|_| ()) };
+        let check = Check { run: Box::new(work), give_up: Box::new(|_| ()), has_failed: Box::new(|| false) };
         let source = Source::of([192, 0, 2, 1].into());
         broker.logins.add(LoginOrigin { source, user: 1, is_known: true, is_familiar: false }, check);
         has_begun.recv().unwrap();
