@@ -31,7 +31,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/host/src/executor/worker.rs", "sweeps and figures"),
     ("broker/host/src/executor/stand_in.rs", "threads that stand still"),
     ("broker/host/src/functions/backtracking/watched.rs", "time of a regular expression"),
-    ("broker/host/src/instance.rs", "processor time of a run"),
+    ("broker/host/src/deadline.rs", "processor time of a run"),
     ("broker/host/src/python/code.rs", "how long it took, for the log"),
     ("broker/host/src/python/script.rs", "patience with the interpreter"),
     ("broker/host/src/fiber/dial.rs", "patience with each address"),

@@ -10,7 +10,6 @@
 mod files;
 mod native;
 
-use crate::engine::EngineError;
 use files::Files;
 use ring::{
     aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
@@ -22,7 +21,7 @@ use std::{
     hash::{Hash, Hasher},
     io::{self, Write},
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::Path,
+    path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 use wasmtime::{Module, component::Component};
@@ -46,10 +45,10 @@ pub(crate) struct CodeCache {
 }
 
 impl CodeCache {
-    pub(crate) fn open(dir: &Path, engine: &wasmtime::Engine) -> Result<Self, EngineError> {
+    pub(crate) fn open(dir: &Path, engine: &wasmtime::Engine) -> Result<Self, (PathBuf, io::Error)> {
         let failed = |path: &Path| {
             let path = path.to_owned();
-            move |source| EngineError::Cache { path, source }
+            move |source| (path, source)
         };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(failed(dir))?;
         let key_file = dir.join(CACHE_KEY_FILE);

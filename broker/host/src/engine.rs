@@ -10,7 +10,7 @@ pub(crate) use crate::ticker::Ticker;
 pub use pool::{Pool, PoolKind};
 
 use crate::{
-    Guest, LoadError, World,
+    LoadError, World,
     cache::CodeCache,
     functions, heap, inert, limits,
     memory::AllMemory,
@@ -134,7 +134,8 @@ impl Engine {
         // Before anything large is allocated: a threshold that has grown does not shrink.
         heap::keep_little();
         let (engine, pool) = pool::reserve(options, config)?;
-        let cache = options.cache_dir.as_deref().map(|dir| CodeCache::open(dir, &engine)).transpose()?;
+        let cache = options.cache_dir.as_deref().map(|dir| CodeCache::open(dir, &engine)).transpose();
+        let cache = cache.map_err(|(path, source)| EngineError::Cache { path, source })?;
         let mut linker = Linker::new(&engine);
         functions::link(&mut linker).map_err(|error| EngineError::Engine(format!("{error:#}")))?;
         for (name, bytes) in &options.core_modules {
@@ -157,13 +158,6 @@ impl Engine {
         let memory_of_rules = AllMemory::new(u64::MAX);
         let shared = Shared { engine, linker, shells, ticker, cache, pool, memory, memory_of_rules };
         Ok(Engine(Arc::new(shared)))
-    }
-
-    /// Checks and compiles a component, or a core module of our own compiler. Takes 1 to 4 ms for a usual Action, seconds for megabytes
-    /// of code: never call it on a thread that serves clients. With a cache, code that was compiled before takes some 0.1 ms.
-    pub fn compile(&self, binary: &[u8], world: World, source: ComponentSource) -> Result<Guest, LoadError> {
-        let (pre, summary) = self.prepare(binary, world, source)?;
-        Guest::new(self, pre, world, summary)
     }
 
     /// The native code of a component, or of a core module in its shell, with everything linked that it imports.

@@ -20,7 +20,7 @@ pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{MailboxOptions, PostError, Posted, WhenFull};
 pub use poison::MESSAGE_PAUSED;
 pub use runner::{Runner, RunnerMetrics, RunnerSpec, RunnerState};
-pub(crate) use stand_in::away;
+pub use stand_in::away;
 
 use crate::{OwnedEvent, RunOutcome, RunOutput, Trap, heap, limits};
 use lotmq_pulse::{Pulse, Pulses};

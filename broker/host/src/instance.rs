@@ -9,75 +9,16 @@ use crate::{
     RunOutput, Services, Trap, TrapKind, Value,
     batch::{Answer, MessageBatch, Written},
     bindings::{ActionExports, model::ModelExports},
-    engine::Ticker,
+    deadline::{Deadline, Stopped},
     guest::{ActionPre, Guest, Pre},
     limits::CALL_BYTES_MAX,
     memory::Memory,
     state::RunState,
-    ticker::Pace,
+    ticker::{Pace, Ticker},
     types::{LifeEvent, as_params},
 };
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 use wasmtime::{Store, StoreContextMut, UpdateDeadline, component::TypedFunc};
-
-/// How much of its thread's processor time a run may take, so that what else the machine does counts for nothing. It is measured from the first
-/// tick that the run lives to see, so that a usual run reads no clock.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Deadline {
-    pub(crate) budget: Duration,
-    /// Processor time of the thread then.
-    first_tick: Option<Duration>,
-    /// When the run is given up, to be started anew elsewhere; `None` where it is not.
-    pub(crate) slice: Option<Duration>,
-}
-
-/// What to do at a tick.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum AtTick {
-    GoOn,
-    SliceExpired,
-    TimeExpired,
-}
-
-impl Deadline {
-    pub(crate) fn new(budget: Duration) -> Self {
-        Deadline { budget, first_tick: None, slice: None }
-    }
-
-    /// Of a run that has this time at most.
-    pub(crate) fn within(self, time: Duration) -> Self {
-        Deadline { budget: self.budget.min(time), ..self }
-    }
-
-    /// Of a run that this one waits for, which is not given up for a slice.
-    pub(crate) fn nested(self) -> Self {
-        Deadline { slice: None, ..self }
-    }
-
-    pub(crate) fn at_tick(&mut self, now: Duration) -> AtTick {
-        let Some(first_tick) = self.first_tick else {
-            self.first_tick = Some(now);
-            return AtTick::GoOn;
-        };
-        let elapsed = now.saturating_sub(first_tick);
-        if elapsed >= self.budget {
-            AtTick::TimeExpired
-        } else if self.slice.is_some_and(|slice| elapsed >= slice / 2) {
-            AtTick::SliceExpired
-        } else {
-            AtTick::GoOn
-        }
-    }
-}
-
-/// Ended by the host because the time was over.
-#[derive(Clone, Copy, Debug, thiserror::Error)]
-pub(crate) enum Stopped {
-    #[error("the run took longer than {} ms", .0.as_millis())]
-    Time(Duration),
-    #[error("the inline slice is over")]
-    Slice,
-}
 
 /// One instance of a [`Guest`] of the world `action` or `model`. Made by [`Guest::instance`]; runs on one thread at a time.
 pub struct ActionInstance {
@@ -103,8 +44,20 @@ impl std::fmt::Debug for ActionInstance {
     }
 }
 
+impl Guest {
+    /// Makes an instance: some 10 µs. A [`Trap`] of kind [`Start`](crate::TrapKind::Start) when the pool is exhausted or its start code fails.
+    pub fn instance(
+        &self,
+        services: Arc<dyn Services>,
+        grants: Arc<Grants>,
+        limits: GuestLimits,
+    ) -> Result<ActionInstance, Trap> {
+        ActionInstance::new(self, services, grants, limits)
+    }
+}
+
 impl ActionInstance {
-    pub(crate) fn new(
+    fn new(
         guest: &Guest,
         services: Arc<dyn Services>,
         grants: Arc<Grants>,
@@ -141,7 +94,7 @@ impl ActionInstance {
     /// can do something else. A run that has already changed something at once (a value, a call) is not given up.
     pub fn run_sliced(&mut self, event: &Event<'_>, run: RunContext, output: &mut RunOutput) -> RunOutcome {
         output.begin(&self.limits);
-        let deadline = Deadline { slice: Some(self.limits.slice), ..Deadline::new(self.limits.time) };
+        let deadline = Deadline::new(self.limits.time).sliced(self.limits.slice);
         let outcome = self.enter(event, run, deadline, Pace::Fine, output);
         if outcome == RunOutcome::SliceExpired {
             output.clear();
@@ -161,7 +114,7 @@ impl ActionInstance {
             return None;
         }
         self.ticker.run_begins(Pace::Fine);
-        let deadline = Deadline { slice: Some(self.limits.slice), ..Deadline::new(self.limits.time) };
+        let deadline = Deadline::new(self.limits.time).sliced(self.limits.slice);
         // What the guest writes otherwise is nobody's.
         let mut stray = RunOutput::new();
         stray.begin(&self.limits);
@@ -316,31 +269,6 @@ pub(crate) fn start_failed(error: &wasmtime::Error, store: &Store<RunState>, lim
     trap
 }
 
-/// Processor time of this thread that counts for the run on it.
-pub(crate) fn time_of_run() -> Duration {
-    processor_time().saturating_sub(APART.get())
-}
-
-/// Processor time that this thread has used.
-pub(crate) fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::try_from(time).unwrap_or_default()
-}
-
-thread_local! {
-    /// Processor time of this thread that counts for no run.
-    static APART: Cell<Duration> = const { Cell::new(Duration::ZERO) };
-}
-
-/// Does something that has a budget of its own, such as a script that a run calls: its time does not count against the run's.
-pub(crate) fn apart<T>(work: impl FnOnce() -> T) -> T {
-    let began = processor_time();
-    let done = work();
-    let took = processor_time().saturating_sub(began);
-    APART.set(APART.get() + took);
-    done
-}
-
 /// Decides at every tick that a run lives to see whether it may go on.
 fn at_tick(
     ticker: Ticker,
@@ -350,24 +278,5 @@ fn at_tick(
         state.check_time()?;
         ticker.run_begins(if state.deadline.get().slice.is_some() { Pace::Fine } else { Pace::Coarse });
         Ok(UpdateDeadline::Continue(1))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::INLINE_SLICE;
-
-    #[test]
-    fn a_run_is_stopped_by_the_time_since_its_first_tick() {
-        let at = |micros: u64| Duration::from_micros(7_000_000 + micros);
-        let mut run = Deadline::new(Duration::from_millis(1));
-        assert_eq!(run.at_tick(at(0)), AtTick::GoOn);
-        assert_eq!(run.at_tick(at(999)), AtTick::GoOn);
-        assert_eq!(run.at_tick(at(1000)), AtTick::TimeExpired);
-        let mut sliced = Deadline { slice: Some(INLINE_SLICE), ..Deadline::new(Duration::from_millis(1)) };
-        assert_eq!(sliced.at_tick(at(0)), AtTick::GoOn);
-        assert_eq!(sliced.at_tick(at(250)), AtTick::SliceExpired);
-        assert_eq!(sliced.at_tick(at(1000)), AtTick::TimeExpired);
     }
 }

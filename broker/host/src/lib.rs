@@ -21,6 +21,7 @@ mod bindings;
 mod bounds;
 mod cache;
 mod complexity;
+mod deadline;
 mod engine;
 mod executor;
 pub mod fiber;
@@ -35,6 +36,7 @@ pub mod limits;
 mod memory;
 mod outcome;
 mod output;
+mod patterns;
 mod properties;
 pub mod python;
 pub mod route;
@@ -56,12 +58,12 @@ pub use complexity::TooComplex;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
     BatchRuns, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED, MailboxOptions,
-    PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerState, Sink, WhenFull,
+    PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerState, Sink, WhenFull, away,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;
 pub use grants::{Acting, Authority, Capability, Grants, NameGrant, TopicGrant, ValueGrant};
-pub use guest::{Guest, LoadError};
+pub use guest::Guest;
 pub use heap::trim as give_memory_back;
 pub use instance::ActionInstance;
 pub use limits::GuestLimits;
@@ -74,4 +76,4 @@ pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, OwnedClient, OwnedEvent, OwnedMessage, Qos,
     RunError, Subscription, Value,
 };
-pub use validate::{ComponentSource, World};
+pub use validate::{ComponentSource, LoadError, World};

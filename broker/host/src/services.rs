@@ -1,16 +1,20 @@
 //! What the broker does for guests while they run.
 //!
 //! The server implements [`Services`], one per tenant or definition; host functions call it on the thread that runs the guest. Nothing here
-//! may wait, because host time does not count against a guest's limit; scripts and rows, which have limits of their own, are the exception.
+//! may wait, because host time does not count against a guest's limit; scripts and rows, which have limits of their own, are the exception: who waits for
+//! them goes [away](crate::away) meanwhile.
 //! Not here: writes (they go to the [`RunOutput`]), and the checks that need only the definition's [`Grants`](crate::Grants).
+
+pub(crate) mod python;
+pub(crate) mod question;
 
 use crate::{
     Ambient, Argument, BorrowedMessage, Capability, GuestId, Machine, MessageBounds, Qos, RunError,
-    RunOutput, Value,
-    instance::Deadline,
-    python::Called,
-    rule::{ModuleQuestion, Verdict},
+    RunOutput, Value, deadline::Deadline,
 };
+
+use python::Called;
+use question::{ModuleQuestion, Verdict};
 
 /// Which run a service is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -225,7 +229,7 @@ pub trait Services: Send + Sync {
         Err(RunError::unknown_model(name))
     }
 
-    /// Calls `Script.function` of a Python script, and waits for it.
+    /// Calls `Script.function` of a Python script, and waits for it, [away](crate::away) from the executor.
     fn call_python(&self, run: &RunContext, function: &str, arguments: &[Value]) -> Called {
         let _ = (run, arguments);
         Called::unknown(function)
@@ -248,7 +252,7 @@ pub trait Services: Send + Sync {
         Err(RunError::unknown_module(name))
     }
 
-    /// Asks a route for rows, and waits for them at most [`ROWS_WAIT`](crate::limits::ROWS_WAIT): an object, an array of objects, or null.
+    /// Asks a route for rows, and waits for them, [away](crate::away) from the executor, at most [`ROWS_WAIT`](crate::limits::ROWS_WAIT): an object, an array of objects, or null.
     fn select_rows(&self, run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
         let _ = run;
         Err(RowsError::unknown(query.route))

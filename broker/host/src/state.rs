@@ -5,11 +5,11 @@
 use crate::{
     Authority, BorrowedMessage, Capability, Grants, GuestId, Qos, RunContext, RunOutput, Services, Writer,
     ambient::Perceives,
-    functions::Patterns,
-    instance::{AtTick, Deadline, Stopped, time_of_run},
+    deadline::{AtTick, Deadline, Stopped, time_of_run},
     limits::SHORT_BACKTRACK_STEPS_MAX,
     memory::{Memory, Refusal},
-    rule::{Read, Request, Subject},
+    patterns::Patterns,
+    services::question::{Read, Request, Subject},
 };
 use std::{
     cell::{Cell, RefCell},

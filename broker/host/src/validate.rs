@@ -2,9 +2,12 @@
 //!
 //! Invariant: nothing that the bytes say about themselves is believed beyond refusing them; each capability is checked again at the call.
 
+mod load_error;
+
+pub use load_error::LoadError;
+
 use crate::complexity::Complexity;
 use crate::{
-    LoadError,
     limits::COMPONENT_BYTES_MAX,
     package::{TRACK, qualified},
 };

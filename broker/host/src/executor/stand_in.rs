@@ -42,7 +42,7 @@ pub(super) fn register(shared: &Arc<Shared>, sink: &SharedSink) {
 
 /// Does something that may take long within a run. On an executor's thread another one works meanwhile, and what ran before in the same turn
 /// goes out first.
-pub(crate) fn away<T>(work: impl FnOnce() -> T) -> T {
+pub fn away<T>(work: impl FnOnce() -> T) -> T {
     let Some((shared, sink)) = EXECUTOR.with_borrow(Clone::clone) else { return work() };
     // It is borrowed only while a result is taken, within which nothing waits.
     if let Ok(mut sink) = sink.try_borrow_mut() {

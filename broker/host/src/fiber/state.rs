@@ -2,7 +2,7 @@
 
 use super::{dial::LOOKUPS_MAX, endpoint::Endpoint, folder::RouteFolder, work::HostWork};
 use crate::{
-    Grants, GuestId, LogLevel, MetricChange, RunContext, Services, Severity, instance::Stopped,
+    Grants, GuestId, LogLevel, MetricChange, RunContext, Services, Severity, deadline::Stopped,
     memory::Memory,
 };
 use std::{

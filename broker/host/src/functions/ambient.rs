@@ -1,6 +1,6 @@
 //! `ambient`: time and chance. No capability needed; both may be replaced by the server, for tests with virtual time.
 
-use crate::{Services, rule::Read, state::RunState};
+use crate::{Services, services::question::Read, state::RunState};
 use wasmtime::component::Linker;
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {

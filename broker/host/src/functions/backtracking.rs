@@ -3,18 +3,9 @@
 
 mod watched;
 
-use crate::{
-    Severity,
-    instance::Stopped,
-    limits::{BACKTRACK_STEPS_MAX, PATTERN_BYTES_MAX, PATTERNS_MAX},
-    state::RunState,
-};
-use fancy_regex::{Regex, RegexBuilder};
-use std::{
-    cell::RefCell,
-    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
-    sync::Arc,
-};
+use crate::{Severity, deadline::Stopped, state::RunState};
+use fancy_regex::Regex;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use wasmtime::component::{ComponentType, Lift, Linker, Lower, WasmStr};
 use watched::Watched;
 
@@ -26,57 +17,6 @@ struct Span {
     start: u32,
     #[component(name = "end")]
     end: u32,
-}
-
-/// A pattern and what became of it: a machine, or the reason why not.
-type Compiled = (String, Result<Arc<Regex>, String>);
-
-/// Compiled patterns of one instance.
-pub(crate) struct Patterns {
-    /// The one used longest ago first.
-    compiled: RefCell<Vec<Compiled>>,
-    /// Steps of one search.
-    steps_max: usize,
-}
-
-impl Default for Patterns {
-    fn default() -> Self {
-        Patterns::new(BACKTRACK_STEPS_MAX)
-    }
-}
-
-impl Patterns {
-    pub(crate) fn new(steps_max: usize) -> Self {
-        Patterns { compiled: RefCell::default(), steps_max }
-    }
-
-    fn get(&self, pattern: &str) -> Result<Arc<Regex>, String> {
-        let mut patterns = self.compiled.borrow_mut();
-        let found = patterns.iter().position(|(known, _)| known == pattern);
-        let entry = match found {
-            Some(index) => patterns.remove(index),
-            None => {
-                let surplus = (patterns.len() + 1).saturating_sub(PATTERNS_MAX);
-                patterns.drain(..surplus);
-                (pattern.to_owned(), compile(pattern, self.steps_max))
-            }
-        };
-        let regex = entry.1.clone();
-        patterns.push(entry);
-        regex
-    }
-}
-
-fn compile(pattern: &str, steps_max: usize) -> Result<Arc<Regex>, String> {
-    if pattern.len() > PATTERN_BYTES_MAX {
-        return Err(format!("pattern has {} bytes, limit {PATTERN_BYTES_MAX}", pattern.len()));
-    }
-    RegexBuilder::new(pattern)
-        .backtrack_limit(steps_max)
-        .delegate_size_limit(1 << 20)
-        .build()
-        .map(Arc::new)
-        .map_err(|error| error.to_string())
 }
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
@@ -118,6 +58,7 @@ fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::patterns::Patterns;
 
     fn found(pattern: &str, text: &str) -> Result<Option<Span>, fancy_regex::Error> {
         find(&Patterns::default().get(pattern).unwrap(), text, &|| Ok(())).unwrap()
@@ -159,15 +100,5 @@ mod tests {
         assert_eq!(asked.get(), 3, "nobody is asked after that");
         // What was unwound through serves on.
         assert!(find(&regex, "abc9", &|| Ok(())).unwrap().unwrap().is_some());
-    }
-
-    #[test]
-    fn patterns_are_bounded() {
-        let patterns = Patterns::default();
-        assert!(patterns.get(&"x".repeat(PATTERN_BYTES_MAX + 1)).is_err());
-        for number in 0..2 * PATTERNS_MAX {
-            patterns.get(&format!("p{number}")).unwrap();
-        }
-        assert_eq!(patterns.compiled.borrow().len(), PATTERNS_MAX);
     }
 }

@@ -4,7 +4,7 @@
 use crate::{
     BorrowedMessage,
     properties::{MessageProperties, decoded, payload_format, seconds_left, user_properties},
-    rule::Read,
+    services::question::Read,
     state::RunState,
 };
 use wasmtime::{

@@ -20,7 +20,6 @@ mod state;
 mod subject;
 mod topic_store;
 
-pub(crate) use backtracking::Patterns;
 pub(crate) use config::configuration;
 pub(crate) use messages::{kept, may_write};
 pub(crate) use metrics::is_name as is_metric_name;

@@ -8,7 +8,7 @@ use crate::{
     grants::Capability,
     limits::{CALL_DEPTH_MAX, MODULE_FUNCTION_BYTES_MAX, NAME_BYTES_MAX},
     output::cut,
-    rule::ModuleQuestion,
+    services::question::ModuleQuestion,
     stack,
     state::RunState,
 };

@@ -3,11 +3,10 @@
 
 use crate::{
     RunError, Severity, Value,
-    executor::away,
     grants::Capability,
     limits::NAME_BYTES_MAX,
     output::cut,
-    python::{Called, PythonError},
+    services::python::{Called, PythonError},
     stack,
     state::RunState,
 };
@@ -44,7 +43,7 @@ fn call(
         return Err(RunError::new("CALL_DEPTH", message));
     }
     state.act();
-    let Called { result, .. } = away(|| state.services.call_python(&state.run, function, arguments));
+    let Called { result, .. } = state.services.call_python(&state.run, function, arguments);
     let value = result.unwrap_or_else(|error: PythonError| {
         let message = format!("'{function}': {error}");
         state.output.borrow_mut().report(

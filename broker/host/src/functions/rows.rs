@@ -2,8 +2,8 @@
 //! [`ROWS_WAIT`](crate::limits::ROWS_WAIT), and its own time stands still.
 
 use crate::{
-    RowQuery, RunError, Severity, Value, executor::away, grants::Capability, limits::NAME_BYTES_MAX,
-    output::cut, state::RunState,
+    RowQuery, RunError, Severity, Value, grants::Capability, limits::NAME_BYTES_MAX, output::cut,
+    state::RunState,
 };
 use wasmtime::component::{Linker, WasmStr};
 
@@ -29,7 +29,7 @@ fn select(
         return Err(RunError::new("CALL_NOT_ALLOWED", message));
     }
     state.act();
-    let selected = away(|| state.services.select_rows(&state.run, query));
+    let selected = state.services.select_rows(&state.run, query);
     let value = selected.unwrap_or_else(|error| {
         let (code, message) = (error.code(), error.to_string());
         state.output.borrow_mut().report(state.writer(), Severity::Error, code, &message, (line, column));

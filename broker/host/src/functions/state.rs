@@ -4,8 +4,8 @@
 use crate::{
     grants::Capability,
     limits::{STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX},
-    rule::Read,
     services::StateRefused,
+    services::question::Read,
     state::RunState,
 };
 use wasmtime::{

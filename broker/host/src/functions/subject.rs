@@ -1,6 +1,6 @@
 //! `subject`: who asks a rule. No capability needed: nobody but rules can import it. Never waits.
 
-use crate::{rule::Read, state::RunState};
+use crate::{services::question::Read, state::RunState};
 use wasmtime::{
     StoreContextMut,
     component::{Linker, WasmStr},

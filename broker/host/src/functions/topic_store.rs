@@ -1,6 +1,6 @@
 //! `topic-store`: reading last values. Capability: [`Grants::read`](crate::Grants). Never waits.
 
-use crate::{grants::Capability, rule::Read, state::RunState};
+use crate::{grants::Capability, services::question::Read, state::RunState};
 use wasmtime::{
     StoreContextMut,
     component::{Linker, WasmStr},

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     Trap, TrapKind, Value,
     ambient::Perceives,
-    instance::{AtTick, Deadline, Stopped, processor_time},
+    deadline::{AtTick, Deadline, Stopped, processor_time},
     limits::{CALL_BYTES_MAX, PYTHON_MEMORY_BYTES, PYTHON_TIME},
     memory::{Memory, OF_SCRIPTS},
     ticker::{Pace, Ticker},

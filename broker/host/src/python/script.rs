@@ -1,12 +1,12 @@
 //! A script: its text, what it defines, and the instance that holds it.
 
 use super::{
-    Python, PythonError,
+    Called, Python, PythonError,
     instance::{Entered, ScriptInstance},
 };
 use crate::{
     Value,
-    instance::apart,
+    deadline::apart,
     limits::{PYTHON_LOAD_WAIT, PYTHON_WAIT},
 };
 use parking_lot::{Mutex, MutexGuard};
@@ -14,23 +14,6 @@ use std::{
     fmt,
     time::{Duration, Instant},
 };
-
-/// What a call of a script gave.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Called {
-    /// Text as the function returned it; everything else as compact JSON, `None` as `null`.
-    pub result: Result<String, PythonError>,
-    /// What it printed, cut at 16 KiB.
-    pub output: String,
-}
-
-impl Called {
-    /// What a call of `Script.function` gives when there is no such script.
-    pub fn unknown(function: &str) -> Called {
-        let name = function.split_once('.').map_or(function, |(script, _)| script).to_owned();
-        Called { result: Err(PythonError::Unknown { name }), output: String::new() }
-    }
-}
 
 /// A script. Its globals live from call to call, until it is dropped or stopped by force.
 pub struct Script {

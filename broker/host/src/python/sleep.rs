@@ -6,7 +6,7 @@
 use super::instance::ScriptState;
 use crate::{
     ambient::Perceives as _,
-    instance::Stopped,
+    deadline::Stopped,
     limits::{PYTHON_TIME, PYTHON_WAITS_MAX},
 };
 use std::{collections::BTreeMap, time::Duration};

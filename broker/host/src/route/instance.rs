@@ -63,10 +63,7 @@ impl RouteGuest {
             .and_then(|linker| inert::link(&linker, &compiled, &summary.imports))
             .and_then(|linker| linker.instantiate_pre(&compiled))
             .and_then(RoutePre::new)
-            .map_err(|error| LoadError::WorldMismatch {
-                world: World::Route.name(),
-                reason: crate::guest::short(&error),
-            })?;
+            .map_err(|error| LoadError::world_mismatch(World::Route, &error))?;
         let (imports, further_exports) = (summary.imports.into(), summary.further_exports.into());
         Ok(RouteGuest { engine: engine.clone(), pre, imports, further_exports })
     }

@@ -8,7 +8,7 @@ use lotmq_host::python::Called;
 use lotmq_host::rule::{ModuleQuestion, Verdict};
 use lotmq_host::{
     Ambient, Argument, BorrowedMessage, Capability, MessageBounds, ModelInstance, NestedCall, RowQuery,
-    RowsError, RunContext, RunError, RunnerState, Services, StateRefused, Value,
+    RowsError, RunContext, RunError, RunnerState, Services, StateRefused, Value, away,
 };
 use lotmq_store::Store;
 use parking_lot::Mutex;
@@ -319,27 +319,34 @@ impl Services for TenantServices {
     }
 
     fn call_python(&self, _run: &RunContext, function: &str, arguments: &[Value]) -> Called {
-        let Some(tenant) = self.tenant() else { return Called::unknown(function) };
-        let called = tenant.programs().scripts.call(function, arguments);
-        if let Some(witness) = tenant.programs().guests.witness.get() {
-            witness.sees(function, Deed::Printed(called.output.clone()));
-        }
-        called
+        away(|| {
+            let Some(tenant) = self.tenant() else { return Called::unknown(function) };
+            let called = tenant.programs().scripts.call(function, arguments);
+            if let Some(witness) = tenant.programs().guests.witness.get() {
+                witness.sees(function, Deed::Printed(called.output.clone()));
+            }
+            called
+        })
     }
 
     fn select_rows(&self, _run: &RunContext, query: &RowQuery<'_>) -> Result<Value, RowsError> {
-        let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else {
-            return Err(RowsError::unknown(query.route));
-        };
-        let now = hosting.definitions_now().wall;
-        drop(hosting);
-        let route =
-            tenant.programs().guests.route(query.route).map(|route| Arc::clone(&route.version().definition));
-        if route.is_some_and(|route| !self.rights.may_call(&tenant, &route)) {
-            let reason = "it belongs to another user".to_owned();
-            return Err(RowsError::Refused { route: query.route.to_owned(), reason });
-        }
-        tenant.programs().guests.select_rows(query, now)
+        away(|| {
+            let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else {
+                return Err(RowsError::unknown(query.route));
+            };
+            let now = hosting.definitions_now().wall;
+            drop(hosting);
+            let route = tenant
+                .programs()
+                .guests
+                .route(query.route)
+                .map(|route| Arc::clone(&route.version().definition));
+            if route.is_some_and(|route| !self.rights.may_call(&tenant, &route)) {
+                let reason = "it belongs to another user".to_owned();
+                return Err(RowsError::Refused { route: query.route.to_owned(), reason });
+            }
+            tenant.programs().guests.select_rows(query, now)
+        })
     }
 
     fn ambient(&self) -> &dyn Ambient {

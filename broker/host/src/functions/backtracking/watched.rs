@@ -13,7 +13,7 @@ use std::{
 use fancy_regex::Input;
 
 use super::Span;
-use crate::instance::Stopped;
+use crate::deadline::Stopped;
 
 /// Looks between two looks at the clock, which cost as much as each other.
 const LOOKS: usize = 256;
