@@ -124,11 +124,20 @@ impl Tls {
         self.poll_flush(stream, context).map(|_| ())
     }
 
-    /// Reads once from the socket. `WouldBlock` when nothing is there.
+    /// Reads once from the socket. `WouldBlock` when nothing is there; what is wrong with what came before is told every time.
     fn receive(&mut self, stream: &TcpStream) -> io::Result<()> {
-        if self.connection.read_tls(&mut Socket(stream))? == 0 {
-            self.is_ended = true;
+        match self.connection.read_tls(&mut Socket(stream)) {
+            Ok(0) => self.is_ended = true,
+            Ok(_) => {}
+            Err(error) => {
+                self.process()?;
+                return Err(error);
+            }
         }
+        self.process()
+    }
+
+    fn process(&mut self) -> io::Result<()> {
         self.connection
             .process_new_packets()
             .map(|state| self.is_ended |= state.peer_has_closed())

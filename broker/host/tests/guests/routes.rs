@@ -297,6 +297,34 @@ async fn is_refused(server: Arc<ServerConfig>, client: ClientTls) {
 }
 
 #[tokio::test]
+async fn what_is_no_tls_behind_a_handshake_ends_the_connection() {
+    let (server, client) = certificates();
+    let (goes_on, told) = std::sync::mpsc::channel::<()>();
+    let port = listen(move |stream| {
+        let mut below = stream.try_clone().unwrap();
+        let mut stream = StreamOwned::new(ServerConnection::new(server).unwrap(), stream);
+        stream.write_all(b"hello\n").unwrap();
+        told.recv().unwrap();
+        below.write_all(b"in plain text\n").unwrap();
+        // The connection stays open until the end of the test.
+        told.recv().unwrap_err();
+        std::io::Cursor::new(Vec::new())
+    });
+    let tls = EndpointTls::OnConnect(client);
+    let endpoint = Endpoint { host: "localhost".to_owned(), port, tls, ..Endpoint::default() };
+    let (mut instance, mut arrivals) = echo_within(SHORT, endpoint, all_topics()).await;
+    instance.open("{}").await.unwrap().unwrap();
+    assert_eq!(lines(&mut instance, &mut arrivals, 1).await, ["hello"]);
+    let mut ran = pin!(instance.run(600_000));
+    tokio::select! {
+        ended = &mut ran => panic!("it ended before: {ended:?}"),
+        () = tokio::time::sleep(Duration::from_millis(50)) => goes_on.send(()).unwrap(),
+    }
+    let ended = ran.await.expect("no trap for want of time").unwrap_err();
+    assert!(matches!(&ended, Failure::Reconnect(text) if text.contains("Tls")), "{ended:?}");
+}
+
+#[tokio::test]
 async fn a_certificate_that_is_not_trusted_ends_the_connect() {
     let (server, _) = certificates();
     let (_, other_client) = certificates();
