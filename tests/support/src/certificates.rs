@@ -1,10 +1,14 @@
 //! Certificates of a test: an authority, and what it signs, as PEM files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use lotmq_client::{TlsContext, TlsOptions};
 use rcgen::{BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair};
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// An authority with its own folder of files.
 #[derive(Debug)]
@@ -20,6 +24,17 @@ pub struct Signed {
     pub certificate: PathBuf,
     /// PEM file of the key.
     pub key: PathBuf,
+}
+
+impl Signed {
+    /// Settings of a server that shows it.
+    pub fn server_config(&self) -> Arc<ServerConfig> {
+        let chain = CertificateDer::pem_file_iter(&self.certificate).unwrap().map(Result::unwrap).collect();
+        let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        Arc::new(builder.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap())
+    }
 }
 
 impl Default for Authority {

@@ -14,6 +14,7 @@
 mod broker;
 mod certificates;
 mod http;
+mod http_server;
 mod lines;
 mod open_files;
 mod prepared;
@@ -25,6 +26,7 @@ mod wait;
 pub use broker::{Broker, BrokerOptions, Exited};
 pub use certificates::{Authority, Signed};
 pub use http::{Response, get, get_from};
+pub use http_server::{Answer, Asked, HttpServer};
 pub use lines::Lines;
 pub use open_files::allow_open_files;
 pub use program::{Finished, Program, python_with_paho, python_with_websockets};
