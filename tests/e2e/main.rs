@@ -39,6 +39,7 @@ mod message_properties;
 mod metrics;
 mod models;
 mod module_files;
+mod module_http;
 mod module_routes;
 mod module_streams;
 mod modules;

@@ -35,6 +35,8 @@ const READERS: &[(&str, &str)] = &[
     ("broker/host/src/python/code.rs", "how long it took, for the log"),
     ("broker/host/src/python/script.rs", "patience with the interpreter"),
     ("broker/host/src/fiber/dial.rs", "patience with each address"),
+    ("broker/host/src/fiber/http.rs", "patience with an exchange"),
+    ("broker/host/src/fiber/http/pool.rs", "connections that nobody uses"),
     ("broker/host/src/fiber/state.rs", "time of a call"),
     ("broker/host/src/fiber/net.rs", "patience with a connect"),
     ("broker/host/src/ticker.rs", "epochs"),

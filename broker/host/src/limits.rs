@@ -297,3 +297,36 @@ pub const FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024 * 1024;
 
 /// Files that can still be made on a disk before no guest makes another one, where the disk counts them.
 pub const FILES_FREE_MIN: u64 = 1024;
+
+/// Exchanges over HTTP that an instance of a route may have at once: as many connections to its servers, a quarter of those that it may have otherwise.
+pub const HTTP_EXCHANGES_MAX: u32 = 16;
+
+/// Connections to HTTP servers that an instance keeps while it does not use them; the one that was used longest ago goes first. As many as exchanges.
+pub const HTTP_IDLE_CONNECTIONS_MAX: usize = 16;
+
+/// How long a connection to an HTTP server is kept unused. Most servers close theirs sooner, which is noticed at once.
+pub const HTTP_IDLE_TIME: Duration = Duration::from_secs(60);
+
+/// How long a connection that has given its whole response may take until the next request can be sent: only while the one before is still being sent.
+pub const HTTP_READY_WAIT: Duration = Duration::from_secs(1);
+
+/// Bytes of the target of a request, as most servers have it.
+pub const HTTP_TARGET_BYTES_MAX: usize = 8 * 1024;
+
+/// Bytes of the fields of a request, and of the head of a response. Several times what servers take and send.
+pub const HTTP_HEAD_BYTES_MAX: usize = 64 * 1024;
+
+/// Fields of a head.
+pub const HTTP_HEADERS_MAX: usize = 100;
+
+/// Bytes of the bodies of all requests of an instance that are being sent: half of [`CALL_BYTES_MAX`].
+pub const HTTP_REQUEST_BYTES_MAX: usize = 16 * 1024 * 1024;
+
+/// Bytes of the body of a response. They come in pieces, of which the host keeps one.
+pub const HTTP_RESPONSE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// Bytes of a response's body that one call gives. As of a connection.
+pub const HTTP_PIECE_BYTES_MAX: usize = 64 * 1024;
+
+/// Longest time of an exchange, from its start to the end of the response, whatever the guest asks for.
+pub const HTTP_TIME_MAX: Duration = Duration::from_secs(300);

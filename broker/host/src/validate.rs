@@ -83,7 +83,7 @@ impl World {
                 "state",
                 "backtracking",
             ],
-            World::Route => &["net", "ingest", "files", "environment", "ambient", "state"],
+            World::Route => &["net", "ingest", "files", "http", "environment", "ambient", "state"],
             World::Auth => &["principals", "net", "environment", "ambient", "state"],
         }
     }

@@ -36,6 +36,8 @@ pub use bindings::{
 mod connection;
 #[path = "files.rs"]
 pub mod files;
+#[path = "http.rs"]
+pub mod http;
 pub use connection::Connection;
 #[path = "executor.rs"]
 pub mod executor;
@@ -148,6 +150,34 @@ pub fn unpublished(error: ingest::IngestError) -> Failure {
         ingest::IngestError::NotStored => Failure::Retry(reason),
         ingest::IngestError::Closed => Failure::Reconnect(reason),
     }
+}
+
+/// Milliseconds of [`deliver_each`] after which the host is told how far it has come: a third of what a call may take.
+const DELIVER_EACH_MS: u64 = 20_000;
+
+/// Does something with each message of a batch, for [`Route::deliver`]. What is [rejected](Failure::Reject) is told and passed by; any other failure ends the
+/// batch, and so does the time: what is done by then is done, and the rest comes again.
+pub fn deliver_each(
+    batch: &[Delivery],
+    mut each: impl FnMut(&Delivery) -> Result<(), Failure>,
+) -> Result<Receipt, Failure> {
+    let began = ambient::monotonic_ms();
+    let mut receipt = Receipt { accepted: 0, rejected: Vec::new() };
+    for delivery in batch {
+        match each(delivery) {
+            Ok(()) => {}
+            Err(Failure::Reject(reason)) => {
+                receipt.rejected.push(Rejection { index: receipt.accepted, reason });
+            }
+            Err(failure) if receipt.accepted == 0 => return Err(failure),
+            Err(_) => break,
+        }
+        receipt.accepted += 1;
+        if ambient::monotonic_ms().saturating_sub(began) >= DELIVER_EACH_MS {
+            break;
+        }
+    }
+    Ok(receipt)
 }
 
 /// Makes a type that implements [`Route`] the guest of this crate. Once per crate.

@@ -18,6 +18,8 @@ wasmtime::component::bindgen!({
             import lotmq:guest/net@0.2.0;
             @unstable(feature = route)
             import lotmq:guest/files@0.2.0;
+            @unstable(feature = route)
+            import lotmq:guest/http@0.2.0;
             import lotmq:guest/environment@0.2.0;
             import lotmq:guest/ambient@0.2.0;
             import lotmq:guest/config@0.2.0;
@@ -48,6 +50,10 @@ wasmtime::component::bindgen!({
         "lotmq:guest/files.remove": async,
         "lotmq:guest/files.make-folder": async,
         "lotmq:guest/files.sync-folder": async,
+        "lotmq:guest/http.[static]exchange.start": async,
+        "lotmq:guest/http.[method]exchange.head": async,
+        "lotmq:guest/http.[method]exchange.read": async,
+        "lotmq:guest/http.wait": async,
     },
     with: {
         "lotmq:guest/net.tcp": super::tcp::Tcp,
@@ -55,5 +61,6 @@ wasmtime::component::bindgen!({
         "lotmq:guest/net.listener": super::listener::GuestListener,
         "lotmq:guest/files.file": super::files::GuestFile,
         "lotmq:guest/files.listing": super::files::GuestListing,
+        "lotmq:guest/http.exchange": super::http::GuestExchange,
     },
 });

@@ -2,7 +2,7 @@
 
 use super::{
     bindings::lotmq::guest::{
-        ambient, config, diagnostics, environment, files, logging, metrics, net, state,
+        ambient, config, diagnostics, environment, files, http, logging, metrics, net, state,
     },
     state::FiberState,
     work::HostWork,
@@ -95,6 +95,9 @@ pub(crate) fn link<T: OnFiber>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut options = files::LinkOptions::default();
     options.route(true);
     files::add_to_linker::<_, HasSelf<FiberState>>(linker, &options, T::fiber)?;
+    let mut options = http::LinkOptions::default();
+    options.route(true);
+    http::add_to_linker::<_, HasSelf<FiberState>>(linker, &options, T::fiber)?;
     environment::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
     ambient::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
     config::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;

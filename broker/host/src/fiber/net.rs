@@ -30,7 +30,7 @@ const TRANSFER_BYTES_MAX: usize = 64 * 1024;
 const INTERESTS_MAX: usize = 256;
 
 /// Longest time for one connect, handshake included, whatever the guest asks for.
-const CONNECT_TIME_MAX: Duration = Duration::from_secs(60);
+pub(super) const CONNECT_TIME_MAX: Duration = Duration::from_secs(60);
 
 impl Host for FiberState {
     async fn wait(&mut self, interests: Vec<Interest>, timeout_ms: u32) -> Vec<u32> {
@@ -165,7 +165,7 @@ impl FiberState {
     }
 
     /// An endpoint to connect to.
-    fn far_endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
+    pub(super) fn far_endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
         let endpoint = self.endpoint(name)?;
         if endpoint.listens || endpoint.host.is_empty() {
             return Err(IoError::Denied(format!("endpoint '{name}' is none to connect to")));

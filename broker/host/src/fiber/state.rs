@@ -1,6 +1,12 @@
 //! What the host keeps for one instance that waits, and what the broker does for it.
 
-use super::{dial::LOOKUPS_MAX, endpoint::Endpoint, folder::RouteFolder, work::HostWork};
+use super::{
+    dial::LOOKUPS_MAX,
+    endpoint::Endpoint,
+    folder::RouteFolder,
+    http::{HttpEvent, InstanceHttp},
+    work::HostWork,
+};
 use crate::{
     Grants, GuestId, LogLevel, MetricChange, RunContext, Services, Severity, deadline::Stopped,
     memory::Memory,
@@ -28,6 +34,9 @@ pub trait FiberServices: Services {
     /// A guest changes a counter or gauge, whose name was checked. False when the definition has too many.
     fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool;
 
+    /// Something happened in the exchanges of a guest with HTTP servers.
+    fn note_http(&self, run: &RunContext, event: HttpEvent);
+
     /// A guest writes a line to the log.
     fn log(&self, run: &RunContext, level: LogLevel, text: &str);
 }
@@ -52,6 +61,7 @@ pub(crate) struct FiberState {
     pub(super) sockets: u32,
     /// Files and listings that are open.
     pub(super) files: u32,
+    pub(super) http: InstanceHttp,
     pub(super) lookups: Arc<Semaphore>,
     pub(super) memory: Memory,
     clock: GuestClock,
@@ -82,6 +92,7 @@ impl FiberState {
             table: ResourceTable::new(),
             sockets: 0,
             files: 0,
+            http: InstanceHttp::default(),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             memory,
             clock: GuestClock { spent: Duration::ZERO, budget: Duration::ZERO, since: Instant::now() },

@@ -9,7 +9,8 @@ use super::{
 };
 use std::{
     future::poll_fn,
-    io,
+    io::{self, IoSlice},
+    net::IpAddr,
     task::{Context, Poll},
 };
 use tokio::net::TcpStream;
@@ -68,10 +69,7 @@ impl Tcp {
 
     pub(super) fn read(&mut self, max: usize) -> Result<Vec<u8>, IoError> {
         let mut bytes = vec![0; max];
-        let read = match &mut self.tls {
-            Some(tls) => tls.read(&self.stream, &mut bytes),
-            None => self.stream.try_read(&mut bytes),
-        };
+        let read = self.try_read(&mut bytes);
         bytes.truncate(read.map_err(|error| io_error(&error))?);
         Ok(bytes)
     }
@@ -80,21 +78,48 @@ impl Tcp {
         if self.is_shut {
             return Err(IoError::Closed);
         }
-        let written = match &mut self.tls {
-            Some(tls) => tls.write(&self.stream, bytes),
-            None => self.stream.try_write(bytes),
-        };
-        written.map_err(|error| io_error(&error))
+        self.try_write(&[IoSlice::new(bytes)]).map_err(|error| io_error(&error))
+    }
+
+    /// Reads what is there; `WouldBlock` when nothing is.
+    pub(super) fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => tls.read(&self.stream, bytes),
+            None => self.stream.try_read(bytes),
+        }
+    }
+
+    /// Writes as much as can be taken; `WouldBlock` when nothing can.
+    pub(super) fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.tls {
+            Some(tls) => tls.write(&self.stream, parts),
+            None => self.stream.try_write_vectored(parts),
+        }
     }
 
     pub(super) fn shutdown(&mut self) -> Result<(), IoError> {
         self.is_shut = true;
+        self.try_shutdown().map_err(|error| io_error(&error))
+    }
+
+    /// Ends our direction.
+    pub(super) fn try_shutdown(&mut self) -> io::Result<()> {
         if let Some(tls) = &mut self.tls {
-            tls.close(&self.stream).map_err(|error| io_error(&error))?;
+            tls.close(&self.stream)?;
         }
-        socket2::SockRef::from(&self.stream)
-            .shutdown(std::net::Shutdown::Write)
-            .map_err(|error| io_error(&error))
+        socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
+    }
+
+    /// Waits until the socket has taken all that was written.
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.tls {
+            Some(tls) => tls.poll_flush(&self.stream, context),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
+    pub(super) fn address(&self) -> io::Result<IpAddr> {
+        self.stream.peer_addr().map(|address| address.ip())
     }
 
     pub(super) fn peer(&self) -> Result<Peer, IoError> {

@@ -5,7 +5,7 @@
 use super::ClientTls;
 use rustls::{ClientConnection, pki_types::ServerName};
 use std::{
-    io::{self, Read, Write},
+    io::{self, IoSlice, Read, Write},
     task::{Context, Poll, ready},
 };
 use tokio::net::TcpStream;
@@ -86,11 +86,11 @@ impl Tls {
         }
     }
 
-    pub(super) fn write(&mut self, stream: &TcpStream, bytes: &[u8]) -> io::Result<usize> {
+    pub(super) fn write(&mut self, stream: &TcpStream, parts: &[IoSlice<'_>]) -> io::Result<usize> {
         self.try_send(stream)?;
-        let written = self.connection.writer().write(bytes)?;
+        let written = self.connection.writer().write_vectored(parts)?;
         self.try_send(stream)?;
-        if written == 0 && !bytes.is_empty() {
+        if written == 0 && parts.iter().any(|part| !part.is_empty()) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         Ok(written)
@@ -159,7 +159,11 @@ impl Tls {
         }
     }
 
-    fn poll_flush(&mut self, stream: &TcpStream, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush(
+        &mut self,
+        stream: &TcpStream,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
         loop {
             match self.send(stream) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {

@@ -17,6 +17,7 @@ wasmtime::component::bindgen!({
     with: {
         "lotmq:guest/net": crate::fiber::bindings::lotmq::guest::net,
         "lotmq:guest/files": crate::fiber::bindings::lotmq::guest::files,
+        "lotmq:guest/http": crate::fiber::bindings::lotmq::guest::http,
         "lotmq:guest/environment": crate::fiber::bindings::lotmq::guest::environment,
         "lotmq:guest/ambient": crate::fiber::bindings::lotmq::guest::ambient,
         "lotmq:guest/config": crate::fiber::bindings::lotmq::guest::config,

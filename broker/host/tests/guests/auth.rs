@@ -9,7 +9,7 @@ use lotmq_host::{
         Acceptance, Actions, Answer, AuthGuest, AuthInstance, AuthServices, AuthSpec, Denial, Hooks, Login,
         Permission, Principal, Qos, Selector, Subscription, UserProperty,
     },
-    fiber::{Endpoint, FiberServices},
+    fiber::{Endpoint, FiberServices, HttpEvent},
 };
 use parking_lot::Mutex;
 use std::{
@@ -86,6 +86,7 @@ impl Services for Clerk {
 }
 
 impl FiberServices for Clerk {
+    fn note_http(&self, _run: &RunContext, _event: HttpEvent) {}
     fn refuses_address(&self, _address: IpAddr) -> Option<String> {
         None
     }

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 
 use crate::routes::Taker;
-use crate::support::{Broker, engine};
+use crate::support::engine;
 
 /// The guest `route-files`.
 const FILES: &[u8] = include_bytes!("../../../../guests/route-files/prebuilt/route-files.wasm");
@@ -53,7 +53,7 @@ async fn instance(folder: RouteFolder) -> RouteInstance {
     let (arrivals, _receiver) = mpsc::unbounded_channel();
     let spec = RouteSpec {
         id: GuestId(1),
-        services: Arc::new(Taker { broker: Broker::default(), refused: Vec::new(), arrivals }),
+        services: Arc::new(Taker::new(Vec::new(), arrivals)),
         grants: Arc::new(Grants::default()),
         endpoints: Arc::default(),
         folders: Arc::new(HashMap::from([("log".to_owned(), folder)])),

@@ -7,6 +7,7 @@ mod containment;
 mod contract;
 mod engine;
 mod files;
+mod http;
 mod inline;
 mod properties;
 mod python;

@@ -5,7 +5,7 @@ use lotmq_chain::limits::ISSUERS_MAX;
 use lotmq_host::{
     ComponentSource, Grants, GuestId, GuestLimits, LogLevel, MetricChange, NestedCall, RunContext, RunError,
     Services, Severity, TopicGrant, TrapKind,
-    fiber::{ClientTls, Endpoint, EndpointTls, FiberServices},
+    fiber::{ClientTls, Endpoint, EndpointTls, FiberServices, HttpEvent},
     limits::ROUTE_TIME,
     route::{
         Abilities, Delivery, Failure, IngestedMessage, Ingesting, Message, Qos, RouteGuest, RouteInstance,
@@ -18,7 +18,7 @@ use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{IpAddr, TcpListener, TcpStream},
     pin::pin,
-    sync::Arc,
+    sync::{Arc, Mutex},
     thread,
     time::Duration,
 };
@@ -28,8 +28,17 @@ use tokio::sync::mpsc;
 pub(crate) struct Taker {
     pub(crate) broker: Broker,
     /// Addresses that no route may connect to.
-    pub(crate) refused: Vec<IpAddr>,
+    pub(crate) refused: Mutex<Vec<IpAddr>>,
     pub(crate) arrivals: mpsc::UnboundedSender<IngestedMessage>,
+    /// What it has heard of exchanges over HTTP.
+    pub(crate) http: Mutex<Vec<HttpEvent>>,
+}
+
+impl Taker {
+    pub(crate) fn new(refused: Vec<IpAddr>, arrivals: mpsc::UnboundedSender<IngestedMessage>) -> Taker {
+        let (broker, refused) = (Broker::default(), Mutex::new(refused));
+        Taker { broker, refused, arrivals, http: Mutex::default() }
+    }
 }
 
 impl Services for Taker {
@@ -81,6 +90,10 @@ impl RouteServices for Taker {
 }
 
 impl FiberServices for Taker {
+    fn note_http(&self, _run: &RunContext, event: HttpEvent) {
+        self.http.lock().unwrap().push(event);
+    }
+
     fn log(&self, _run: &RunContext, _level: LogLevel, _text: &str) {}
 
     fn measure(&self, _run: &RunContext, _name: &str, _change: MetricChange) -> bool {
@@ -90,7 +103,11 @@ impl FiberServices for Taker {
     fn report(&self, _run: &RunContext, _severity: Severity, _code: &str, _message: &str) {}
 
     fn refuses_address(&self, address: IpAddr) -> Option<String> {
-        self.refused.contains(&address.to_canonical()).then(|| "the operator says no".to_owned())
+        self.refused
+            .lock()
+            .unwrap()
+            .contains(&address.to_canonical())
+            .then(|| "the operator says no".to_owned())
     }
 
     fn refuses_listening(&self, address: IpAddr) -> Option<String> {
@@ -126,7 +143,7 @@ async fn echo_refused(
     let (arrivals, receiver) = mpsc::unbounded_channel();
     let spec = RouteSpec {
         id: GuestId(1),
-        services: Arc::new(Taker { broker: Broker::default(), refused, arrivals }),
+        services: Arc::new(Taker::new(refused, arrivals)),
         grants: Arc::new(grants),
         endpoints: Arc::new(HashMap::from([("echo".to_owned(), endpoint)])),
         folders: Arc::default(),
@@ -177,7 +194,7 @@ fn listen<S: Read + Write>(accepted: impl FnOnce(TcpStream) -> S + Send + 'stati
     port
 }
 
-fn certificates() -> (Arc<ServerConfig>, ClientTls) {
+pub(crate) fn certificates() -> (Arc<ServerConfig>, ClientTls) {
     certificates_behind(0)
 }
 
@@ -520,11 +537,7 @@ async fn the_loopback_stores_and_finds_rows() {
     let guest = RouteGuest::compile(engine(), LOOPBACK, ComponentSource::Upload).unwrap();
     let spec = RouteSpec {
         id: GuestId(1),
-        services: Arc::new(Taker {
-            broker: Broker::default(),
-            refused: Vec::new(),
-            arrivals: mpsc::unbounded_channel().0,
-        }),
+        services: Arc::new(Taker::new(Vec::new(), mpsc::unbounded_channel().0)),
         grants: Arc::new(Grants::default()),
         endpoints: Arc::default(),
         folders: Arc::default(),

@@ -40,7 +40,7 @@ pub(crate) const TEXTS: &[&[u8]] = &[
     b"closed/a",
     b"$SYS/Coreflux/Command",
     b"$SYS/x",
-    b"a/+/b",
+    b"/",
     b"#",
     b"nul\0",
     b"GRANTED",

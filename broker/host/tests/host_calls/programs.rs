@@ -13,8 +13,11 @@ const EDGES: [u32; 12] =
     [0, 1, 2, 3, 0x7f, 0xff, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
 
 /// Texts that lead somewhere, by the interface: every other one is of these.
-const KNOWN_TEXTS: [(&str, &[&[u8]]); 2] =
-    [("net@", &[b"echo", b"listen"]), ("files@", &[b"folder", b"folder", b"callee"])];
+const KNOWN_TEXTS: [(&str, &[&[u8]]); 3] = [
+    ("net@", &[b"echo", b"listen"]),
+    ("files@", &[b"folder", b"folder", b"callee"]),
+    ("http@", &[b"echo", b"/"]),
+];
 
 /// Makes programs for the guest of a world.
 pub(crate) struct Programs<'a> {

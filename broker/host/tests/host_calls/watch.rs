@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use lotmq_codec::ReasonCode;
 use lotmq_host::auth::{AuthServices, Permission, Principal, Selector};
-use lotmq_host::fiber::FiberServices;
+use lotmq_host::fiber::{FiberServices, HttpEvent};
 use lotmq_host::limits::{
     AUTH_GRANTS_MAX, AUTH_GROUPS_MAX, ENVIRONMENT_VALUE_BYTES_MAX, LOG_LINES_PER_RUN_MAX, MESSAGE_BYTES_MAX,
     METRIC_NAME_BYTES_MAX, METRICS_PER_RUN_MAX, MQTT_TEXT_BYTES_MAX, REPORTS_PER_RUN_MAX,
@@ -192,6 +192,7 @@ impl RouteServices for Watch {
 }
 
 impl FiberServices for Watch {
+    fn note_http(&self, _run: &RunContext, _event: HttpEvent) {}
     fn refuses_address(&self, address: IpAddr) -> Option<String> {
         (!address.is_loopback()).then(|| "not there".to_owned())
     }

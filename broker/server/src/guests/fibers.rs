@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use lotmq_definitions::RunError as DefinitionError;
-use lotmq_host::fiber::FiberServices;
+use lotmq_host::fiber::{FiberServices, HttpEvent};
 use lotmq_host::{LogLevel, MetricChange, RunContext, Severity};
 
+use super::guest_id::definition_id;
 use super::records;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
@@ -21,6 +22,13 @@ impl FiberServices for TenantServices {
     fn measure(&self, run: &RunContext, name: &str, change: MetricChange) -> bool {
         let Some((tenant, definition)) = self.definition(run) else { return false };
         tenant.programs().guests.metrics.change(definition.id, name, change)
+    }
+
+    fn note_http(&self, run: &RunContext, event: HttpEvent) {
+        let Some(tenant) = self.tenant.upgrade() else { return };
+        if let Some(route) = tenant.programs().guests.route_by_id(definition_id(run.definition)) {
+            route.note(|figures| figures.http.note(event));
+        }
     }
 
     fn refuses_address(&self, address: IpAddr) -> Option<String> {

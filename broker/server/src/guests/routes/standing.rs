@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use jiff::{SignedDuration, Timestamp};
+use lotmq_host::fiber::{HttpEvent, HttpFailure};
 use serde_json::{Value as Json, json};
 
 /// Number of operations in the error rate.
@@ -63,6 +64,38 @@ pub(crate) struct DeliveryFigures {
     pub(crate) retried: u64,
     /// Connections after the first.
     pub(crate) reconnects: u64,
+    pub(crate) http: HttpFigures,
+}
+
+/// Figures of the exchanges of a route with HTTP servers.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct HttpFigures {
+    /// Exchanges that were begun, or were to be.
+    pub(crate) requests: u64,
+    /// Connections that were made.
+    pub(crate) connections: u64,
+    /// Failures of exchanges, in the order of [`HttpFailure::ALL`].
+    failures: [u64; HttpFailure::ALL.len()],
+}
+
+impl HttpFigures {
+    /// Counts what happened.
+    pub(crate) fn note(&mut self, event: HttpEvent) {
+        match event {
+            HttpEvent::Requested => self.requests += 1,
+            HttpEvent::Connected => self.connections += 1,
+            HttpEvent::Failed(failure) => {
+                let counts = HttpFailure::ALL.into_iter().zip(&mut self.failures);
+                counts.filter(|(kind, _)| *kind == failure).for_each(|(_, count)| *count += 1);
+            }
+        }
+    }
+
+    /// Failures by their kinds, without those that have not happened.
+    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = HttpFailure::ALL.into_iter().zip(self.failures);
+        counts.filter(|(_, count)| *count > 0).map(|(kind, count)| (kind.name(), count))
+    }
 }
 
 impl Standing {

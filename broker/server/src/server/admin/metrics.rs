@@ -107,6 +107,7 @@ pub(super) fn text(broker: &Broker) -> String {
     limits(&mut text, broker);
     guests(&mut text, broker);
     routes(&mut text, broker);
+    http_of_routes(&mut text, broker);
     text
 }
 
@@ -133,9 +134,7 @@ fn routes(text: &mut String, broker: &Broker) {
     for tenant in broker.tenants.all().iter() {
         for route in tenant.programs().guests.routes_in_order() {
             let (version, standing, waiting) = (route.version(), route.standing(), route.waiting());
-            let (tenant, name) = (escaped(&tenant.name), escaped(version.definition.name()));
-            let of =
-                format!("tenant=\"{tenant}\",route=\"{name}\",type=\"{}\"", escaped(&version.said().kind));
+            let of = labels(&tenant.name, version.definition.name(), &version.said().kind);
             let ((delivered, rejected), deliveries) = (standing.done(), standing.deliveries);
             let values = [
                 delivered.to_string(),
@@ -163,6 +162,49 @@ fn routes(text: &mut String, broker: &Broker) {
             text.push_str(&samples);
         }
     }
+}
+
+/// Appends the figures of the exchanges of routes with HTTP servers, of those routes that have had any.
+fn http_of_routes(text: &mut String, broker: &Broker) {
+    let (mut requests, mut connections, mut failures) = (String::new(), String::new(), String::new());
+    for tenant in broker.tenants.all().iter() {
+        for route in tenant.programs().guests.routes_in_order() {
+            let (version, http) = (route.version(), route.standing().deliveries.http);
+            let of = labels(&tenant.name, version.definition.name(), &version.said().kind);
+            if http.requests == 0 {
+                continue;
+            }
+            line(&mut requests, &format!("lotmq_route_http_requests_total{{{of}}} {}", http.requests));
+            line(
+                &mut connections,
+                &format!("lotmq_route_http_connections_total{{{of}}} {}", http.connections),
+            );
+            for (error, count) in http.failures() {
+                let sample = format!("lotmq_route_http_failures_total{{{of},error=\"{error}\"}} {count}");
+                line(&mut failures, &sample);
+            }
+        }
+    }
+    for (name, help, samples) in [
+        (
+            "route_http_requests_total",
+            "Exchanges with HTTP servers that the guest of a route has begun.",
+            requests,
+        ),
+        ("route_http_connections_total", "Connections to HTTP servers that were made for them.", connections),
+        ("route_http_failures_total", "Exchanges that have failed, by what the guest was told.", failures),
+    ] {
+        if !samples.is_empty() {
+            sample_head(text, name, COUNTER, help);
+            text.push_str(&samples);
+        }
+    }
+}
+
+/// Labels of the samples of a route.
+fn labels(tenant: &str, route: &str, kind: &str) -> String {
+    let (tenant, route, kind) = (escaped(tenant), escaped(route), escaped(kind));
+    format!("tenant=\"{tenant}\",route=\"{route}\",type=\"{kind}\"")
 }
 
 /// Appends the counters of limits that were reached; without a listener where there is none.

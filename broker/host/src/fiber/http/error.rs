@@ -1,0 +1,133 @@
+//! Why exchanges fail: from what sockets, TLS and `hyper` say to what guests and figures are told.
+
+use super::super::bindings::lotmq::guest::{http::HttpError, net::IoError};
+use std::{error::Error as _, io};
+
+/// Something that happened in the exchanges of a guest, for its figures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HttpEvent {
+    /// An exchange was begun, or was to be.
+    Requested,
+    /// A connection to a server was made.
+    Connected,
+    /// An exchange failed.
+    Failed(HttpFailure),
+}
+
+/// Kind of the failure of an exchange: `http-error` of the guest's interface without its texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "they are explained in `wit/guest/unstable-http.wit`")]
+pub enum HttpFailure {
+    Denied,
+    Invalid,
+    Refused,
+    Unreachable,
+    Tls,
+    TimedOut,
+    Closed,
+    TooLarge,
+    Protocol,
+    LimitReached,
+    Other,
+}
+
+impl HttpFailure {
+    /// All kinds, in the order of the interface.
+    pub const ALL: [HttpFailure; 11] = [
+        HttpFailure::Denied,
+        HttpFailure::Invalid,
+        HttpFailure::Refused,
+        HttpFailure::Unreachable,
+        HttpFailure::Tls,
+        HttpFailure::TimedOut,
+        HttpFailure::Closed,
+        HttpFailure::TooLarge,
+        HttpFailure::Protocol,
+        HttpFailure::LimitReached,
+        HttpFailure::Other,
+    ];
+
+    /// Its name in the interface.
+    pub fn name(self) -> &'static str {
+        match self {
+            HttpFailure::Denied => "denied",
+            HttpFailure::Invalid => "invalid",
+            HttpFailure::Refused => "refused",
+            HttpFailure::Unreachable => "unreachable",
+            HttpFailure::Tls => "tls",
+            HttpFailure::TimedOut => "timed-out",
+            HttpFailure::Closed => "closed",
+            HttpFailure::TooLarge => "too-large",
+            HttpFailure::Protocol => "protocol",
+            HttpFailure::LimitReached => "limit-reached",
+            HttpFailure::Other => "other",
+        }
+    }
+
+    pub(super) fn of(error: &HttpError) -> HttpFailure {
+        match error {
+            HttpError::Denied(_) => HttpFailure::Denied,
+            HttpError::Invalid(_) => HttpFailure::Invalid,
+            HttpError::Refused => HttpFailure::Refused,
+            HttpError::Unreachable(_) => HttpFailure::Unreachable,
+            HttpError::Tls(_) => HttpFailure::Tls,
+            HttpError::TimedOut => HttpFailure::TimedOut,
+            HttpError::Closed => HttpFailure::Closed,
+            HttpError::TooLarge(_) => HttpFailure::TooLarge,
+            HttpError::Protocol(_) => HttpFailure::Protocol,
+            HttpError::LimitReached => HttpFailure::LimitReached,
+            HttpError::Other(_) => HttpFailure::Other,
+        }
+    }
+}
+
+impl From<IoError> for HttpError {
+    fn from(error: IoError) -> HttpError {
+        match error {
+            IoError::Denied(text) => HttpError::Denied(text),
+            IoError::Refused => HttpError::Refused,
+            IoError::Unreachable(text) => HttpError::Unreachable(text),
+            IoError::TimedOut => HttpError::TimedOut,
+            IoError::Closed => HttpError::Closed,
+            IoError::WouldBlock => HttpError::Other("it would wait".to_owned()),
+            IoError::Tls(text) => HttpError::Tls(text),
+            IoError::LimitReached => HttpError::LimitReached,
+            IoError::Other(text) => HttpError::Other(text),
+        }
+    }
+}
+
+/// What `hyper` says of an exchange over an open connection.
+pub(super) fn of_hyper(error: &hyper::Error) -> HttpError {
+    if let Some(cause) = error.source().and_then(|cause| cause.downcast_ref::<io::Error>()) {
+        return of_io(cause);
+    }
+    if error.is_parse_too_large() {
+        HttpError::TooLarge("head of the response".to_owned())
+    } else if error.is_parse() {
+        HttpError::Protocol(error.to_string())
+    } else if error.is_incomplete_message() || error.is_canceled() || error.is_closed() {
+        HttpError::Closed
+    } else {
+        HttpError::Other(error.to_string())
+    }
+}
+
+/// What the connection says, or the decoder of chunks.
+#[expect(clippy::wildcard_enum_match_arm, reason = "the standard library's list grows")]
+fn of_io(error: &io::Error) -> HttpError {
+    use io::ErrorKind;
+    match error.kind() {
+        _ if error.get_ref().is_some_and(|cause| cause.is::<rustls::Error>()) => {
+            HttpError::Tls(error.to_string())
+        }
+        ErrorKind::InvalidData | ErrorKind::InvalidInput => HttpError::Protocol(error.to_string()),
+        ErrorKind::TimedOut => HttpError::TimedOut,
+        ErrorKind::ConnectionReset
+        | ErrorKind::ConnectionAborted
+        | ErrorKind::BrokenPipe
+        | ErrorKind::NotConnected
+        | ErrorKind::UnexpectedEof => HttpError::Closed,
+        _ => HttpError::Other(error.to_string()),
+    }
+}

@@ -1,0 +1,254 @@
+//! Requests to HTTP servers, over connections that the host keeps open between them.
+//!
+//! ```ignore
+//! use lotmq_guest::route::{Failure, http::HttpClient};
+//!
+//! fn store(reading: &str) -> Result<(), Failure> {
+//!     let api = HttpClient::new("api"); // HOST, PORT and USE_TLS of API_CONFIG
+//!     let request = api.post("/v1/readings", reading).header("content-type", "application/json");
+//!     request.send()?.accepted()?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! A server is an endpoint of the route's definition, so its module needs the grant `endpoint:HOST:PORT`. Calls that wait suspend the guest. Several requests go on at once
+//! when all are [started](HttpRequest::start) before the first response is read.
+
+pub use super::bindings::lotmq::guest::http::{Header, HttpError, ResponseHead};
+use super::{
+    Failure,
+    bindings::lotmq::guest::http::{self as host},
+};
+use std::io;
+
+/// Bytes of one read: the most that the host gives.
+const PIECE_BYTES: u32 = 64 * 1024;
+
+/// Milliseconds for an exchange of a client that does not say otherwise.
+const TIMEOUT_MS: u32 = 20_000;
+
+/// Bytes of a response's body of a client that does not say otherwise.
+const RESPONSE_BYTES_MAX: u64 = 1024 * 1024;
+
+/// A server, and what is the same in all requests to it.
+#[derive(Clone, Debug)]
+pub struct HttpClient {
+    endpoint: String,
+    headers: Vec<Header>,
+    timeout_ms: u32,
+    response_bytes_max: u64,
+}
+
+impl HttpClient {
+    /// The server that is the endpoint of this name in the definition. Whether there is such an endpoint, the first request says.
+    pub fn new(endpoint: &str) -> HttpClient {
+        HttpClient {
+            endpoint: endpoint.to_owned(),
+            headers: Vec::new(),
+            timeout_ms: TIMEOUT_MS,
+            response_bytes_max: RESPONSE_BYTES_MAX,
+        }
+    }
+
+    /// Time from the start of a request to the end of its response: 20 s unless it is said, at most 300.
+    pub fn timeout_ms(mut self, timeout_ms: u32) -> HttpClient {
+        self.timeout_ms = timeout_ms;
+        self
+    }
+
+    /// Bytes of a response's body that are taken: 1 MiB unless it is said, at most 1 GiB.
+    pub fn response_bytes_max(mut self, bytes: u64) -> HttpClient {
+        self.response_bytes_max = bytes;
+        self
+    }
+
+    /// A header field that each request has, such as `authorization` with a secret of the broker.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> HttpClient {
+        self.headers.push(field(name, value.as_ref()));
+        self
+    }
+
+    /// A request without a body. The target is a path, and a query if there is one.
+    pub fn request(&self, method: &str, target: &str) -> HttpRequest {
+        let request = host::Request {
+            method: method.to_owned(),
+            target: target.to_owned(),
+            headers: self.headers.clone(),
+            body: Vec::new(),
+            timeout_ms: self.timeout_ms,
+            response_bytes_max: self.response_bytes_max,
+        };
+        HttpRequest { endpoint: self.endpoint.clone(), request }
+    }
+
+    /// A request to read something.
+    pub fn get(&self, target: &str) -> HttpRequest {
+        self.request("GET", target)
+    }
+
+    /// A request to process the body.
+    pub fn post(&self, target: &str, body: impl Into<Vec<u8>>) -> HttpRequest {
+        self.request("POST", target).body(body)
+    }
+
+    /// A request to put the body there.
+    pub fn put(&self, target: &str, body: impl Into<Vec<u8>>) -> HttpRequest {
+        self.request("PUT", target).body(body)
+    }
+
+    /// A request to remove something.
+    pub fn delete(&self, target: &str) -> HttpRequest {
+        self.request("DELETE", target)
+    }
+}
+
+/// A request that was not sent yet.
+#[derive(Clone, Debug)]
+pub struct HttpRequest {
+    endpoint: String,
+    request: host::Request,
+}
+
+impl HttpRequest {
+    /// A further header field.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> HttpRequest {
+        self.request.headers.push(field(name, value.as_ref()));
+        self
+    }
+
+    /// The body, at most 16 MiB.
+    pub fn body(mut self, body: impl Into<Vec<u8>>) -> HttpRequest {
+        self.request.body = body.into();
+        self
+    }
+
+    /// Time for this request, see [`HttpClient::timeout_ms`].
+    pub fn timeout_ms(mut self, timeout_ms: u32) -> HttpRequest {
+        self.request.timeout_ms = timeout_ms;
+        self
+    }
+
+    /// Bytes of this response, see [`HttpClient::response_bytes_max`].
+    pub fn response_bytes_max(mut self, bytes: u64) -> HttpRequest {
+        self.request.response_bytes_max = bytes;
+        self
+    }
+
+    /// Sends the request and waits for the whole response.
+    pub fn send(self) -> Result<HttpResponse, HttpError> {
+        self.start()?.response()
+    }
+
+    /// Begins to send the request and does not wait.
+    pub fn start(self) -> Result<HttpExchange, HttpError> {
+        host::Exchange::start(&self.endpoint, &self.request).map(HttpExchange)
+    }
+}
+
+/// A request under way. Dropping it gives it up.
+///
+/// As a reader of the standard library it is the body of the response.
+#[derive(Debug)]
+pub struct HttpExchange(host::Exchange);
+
+impl HttpExchange {
+    /// Waits for the head of the response.
+    pub fn head(&self) -> Result<ResponseHead, HttpError> {
+        self.0.head()
+    }
+
+    /// Waits for the next bytes of the body, at most `max` and at most 64 KiB; empty at the end.
+    pub fn read_piece(&self, max: u32) -> Result<Vec<u8>, HttpError> {
+        self.0.read(max)
+    }
+
+    /// Waits for the whole response.
+    pub fn response(self) -> Result<HttpResponse, HttpError> {
+        let ResponseHead { status, headers } = self.head()?;
+        let mut body = Vec::new();
+        loop {
+            let piece = self.read_piece(PIECE_BYTES)?;
+            if piece.is_empty() {
+                return Ok(HttpResponse { status, headers, body });
+            }
+            body.extend_from_slice(&piece);
+        }
+    }
+}
+
+impl io::Read for HttpExchange {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
+        let max = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
+        let piece = self.0.read(max).map_err(io::Error::other)?;
+        bytes[..piece.len()].copy_from_slice(&piece);
+        Ok(piece.len())
+    }
+}
+
+/// Waits until one of the exchanges has something to read, until the time is over, or until the host has other work for the guest. Gives the positions
+/// of those that have, or none. Of an exchange the head is to be read first.
+pub fn wait(exchanges: &[&HttpExchange], timeout_ms: u32) -> Vec<u32> {
+    let exchanges: Vec<&host::Exchange> = exchanges.iter().map(|exchange| &exchange.0).collect();
+    host::wait(&exchanges, timeout_ms)
+}
+
+/// A whole response.
+#[derive(Clone, Debug)]
+pub struct HttpResponse {
+    /// Status.
+    pub status: u16,
+    /// Header fields, their names in lower case.
+    pub headers: Vec<Header>,
+    /// Body.
+    pub body: Vec<u8>,
+}
+
+impl HttpResponse {
+    /// First header field of a name in lower case, where it is text.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let field = self.headers.iter().find(|field| field.name == name)?;
+        str::from_utf8(&field.value).ok()
+    }
+
+    /// Whether the status is one of success, 2xx.
+    pub fn is_success(&self) -> bool {
+        (200..300).contains(&self.status)
+    }
+
+    /// The response of a server that took the request; else the class of failure that the status usually is: of 5xx, of 408, 425 and 429 to try
+    /// again, of all others, redirects among them, that the data can never pass.
+    pub fn accepted(self) -> Result<HttpResponse, Failure> {
+        match self.status {
+            200..300 => Ok(self),
+            408 | 425 | 429 | 500.. => Err(Failure::Retry(format!("the server answered {}", self.status))),
+            status => Err(Failure::Reject(format!("the server answered {status}"))),
+        }
+    }
+}
+
+/// The class of failure that an error usually is: what is not granted is fatal, what cannot be sent or is too large can never pass, and a server that is away is
+/// waited for.
+impl From<HttpError> for Failure {
+    fn from(error: HttpError) -> Failure {
+        let reason = error.to_string();
+        match error {
+            HttpError::Denied(_) => Failure::Fatal(reason),
+            HttpError::Invalid(_) | HttpError::TooLarge(_) => Failure::Reject(reason),
+            HttpError::LimitReached => Failure::Retry(reason),
+            HttpError::Refused
+            | HttpError::Unreachable(_)
+            | HttpError::Tls(_)
+            | HttpError::TimedOut
+            | HttpError::Closed
+            | HttpError::Protocol(_)
+            | HttpError::Other(_) => Failure::Reconnect(reason),
+        }
+    }
+}
+
+fn field(name: &str, value: &[u8]) -> Header {
+    Header { name: name.to_owned(), value: value.to_vec() }
+}
