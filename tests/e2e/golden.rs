@@ -24,9 +24,6 @@ fn is_loaded_and_runs(language: &str) {
     let golden: Vec<_> = golden().into_iter().filter(|path| path.ends_with(&name)).collect();
     assert!(!golden.is_empty());
     let broker = broker();
-    let mut client = broker.root("reader");
-    client.subscribe_to("scaled/#", QoS::AtMostOnce).unwrap();
-    client.subscribe_to("$SYS/Coreflux/Modules/heater/Error", QoS::AtMostOnce).unwrap();
     let place = tempfile::tempdir().unwrap();
     for (number, packed) in golden.into_iter().enumerate() {
         let file = place.path().join(format!("{number}.wasm"));
@@ -52,6 +49,10 @@ fn is_loaded_and_runs(language: &str) {
             .unwrap();
         let told = String::from_utf8_lossy(&deployed.stdout);
         assert!(deployed.status.success(), "{packed:?}: {told}{}", String::from_utf8_lossy(&deployed.stderr));
+        // Not before: a large one may compile for longer than a Client may be silent.
+        let mut client = broker.root("reader");
+        client.subscribe_to("scaled/#", QoS::AtMostOnce).unwrap();
+        client.subscribe_to("$SYS/Coreflux/Modules/heater/Error", QoS::AtMostOnce).unwrap();
         client.publish(&Publication::new("raw/press", "215")).unwrap();
         let message = client.receive(WAIT_MAX).unwrap().unwrap();
         assert_eq!((&*message.topic, &*message.payload), ("scaled/press", &b"21.5"[..]), "{packed:?}");
