@@ -104,7 +104,7 @@ fn messages_that_reach_nobody_and_lines_that_are_none_are_told() {
     let at = "\"at\":\"2026-01-15T10:30:00Z\"";
     let wrong =
         format!("{{{at},\"topic\":\"a\",\"payload\":\"1\"}}\n{{{at},\"topic\":5,\"payload\":\"\"}}\n");
-    let cases = "[[case]]\nname = \"x\"\nwhen = [{ topic = \"x\", payload = 1, qos = 1 }]\n";
+    let cases = "[[case]]\nname = \"x\"\nwhen = [{ topic = \"x\", payload = 1, level = 1 }]\n";
     let folder = folder(&[("a.lot", &program), ("r.jsonl", &wrong), ("a.test.toml", cases)]);
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let told = lotmq(&["run", &path("a.lot"), "--in", "$SYS/a=1", "--in", "$SYS/b=1"]);
@@ -117,7 +117,11 @@ fn messages_that_reach_nobody_and_lines_that_are_none_are_told() {
         replayed.stderr
     );
     let tested = lotmq(&["test", &path("a.test.toml")]);
-    assert!(tested.stderr.contains("unknown key `qos`; known here: `topic`, `payload`"), "{}", tested.stderr);
+    assert!(
+        tested.stderr.contains("unknown key `level`; known here: `topic`, `payload`"),
+        "{}",
+        tested.stderr
+    );
     assert!(tested.stderr.contains("line 3"), "{}", tested.stderr);
 }
 
