@@ -7,7 +7,7 @@ use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Program, WAIT_MAX};
 use serde_json::Value;
 
-use crate::modules::scale;
+use crate::modules::{component, scale};
 use crate::{LOTMQ, broker};
 
 /// Runs `lotmq guest` in a folder; what it writes, and its exit code.
@@ -25,6 +25,9 @@ fn what_cannot_be_a_guest_is_refused_with_the_reason() {
     std::fs::write(folder.join("guest.toml"), "name = \"a\"\ntype = \"action\"\nlang = \"rust\"\nonn = []\n")
         .unwrap();
     std::fs::create_dir(folder.join("there")).unwrap();
+    std::fs::create_dir(folder.join("other")).unwrap();
+    let other = "name = \"a\"\ntype = \"action\"\nlang = \"rust\"\ntarget = \"wasm32-wasip1\"\n";
+    std::fs::write(folder.join("other/guest.toml"), other).unwrap();
     for (arguments, part, code) in [
         ("new Heater", "`Heater` is no name of a guest", 2),
         ("new ../x", "is no name of a guest", 2),
@@ -34,6 +37,11 @@ fn what_cannot_be_a_guest_is_refused_with_the_reason() {
         ("new heater -t model", "invalid value 'model'", 2),
         ("build there", "there/guest.toml is not there", 2),
         ("build", "unknown field `onn`", 1),
+        (
+            "build other",
+            "`wasm32-wasip1` is no target of guests: `wasm32-unknown-unknown` or `wasm32-wasip2`",
+            2,
+        ),
         ("verify nothing.wasm", "cannot read nothing.wasm", 1),
         ("verify guest.toml", "(COMPILE_FAILED)", 1),
         ("verify core.wasm", "component is required. (NOT_A_COMPONENT)", 1),
@@ -46,6 +54,26 @@ fn what_cannot_be_a_guest_is_refused_with_the_reason() {
         assert!(told.contains(part) && found == Some(code), "{arguments}: {found:?} {told}");
     }
     assert!(!folder.join("heater").exists());
+}
+
+/// The example with the crate `uuid`.
+const TAG: &[u8] = include_bytes!("../../sdk/examples/action-uuid/prebuilt/action-uuid.wasm");
+
+#[test]
+fn crates_have_random_numbers_of_the_broker() {
+    let broker = broker();
+    let module = component(TAG);
+    broker.command_ok(&format!("-addModule tag -world action -on orders/# -grantAll wasm64:{module}"));
+    let mut client = broker.client("");
+    client.subscribe_to("tagged/#", QoS::AtMostOnce).unwrap();
+    let mut tag = || {
+        client.publish(&Publication::new("orders/1", "bolts")).unwrap();
+        let told = client.receive(WAIT_MAX).unwrap().unwrap().text();
+        let (tag, order) = told.split_once(' ').unwrap();
+        assert_eq!((tag.len(), tag.as_bytes()[14], order), (36, b'4', "bolts"));
+        tag.to_owned()
+    };
+    assert_ne!(tag(), tag());
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
+use lotmq_toolchain::WasmTarget;
 use sha2::{Digest, Sha256};
 
 /// Folders below which every folder with a `Cargo.toml` is a guest.
@@ -52,13 +53,32 @@ impl Guest {
     /// # Errors
     /// A manifest that cannot be parsed.
     pub(crate) fn is_component(&self) -> Result<bool> {
+        let said = self.said()?;
+        Ok(said.get("component").and_then(toml::Value::as_bool).unwrap_or(false))
+    }
+
+    /// What it is built for: `target` of its manifest.
+    ///
+    /// # Errors
+    /// A manifest that cannot be parsed, or a target that is none.
+    pub(crate) fn target(&self) -> Result<WasmTarget> {
+        match self.said()?.get("target").and_then(toml::Value::as_str) {
+            None => Ok(WasmTarget::default()),
+            Some(name) => {
+                WasmTarget::of_name(name).with_context(|| format!("{}: no target `{name}`", self.name))
+            }
+        }
+    }
+
+    /// What its manifest says of it below `[package.metadata.guest]`.
+    fn said(&self) -> Result<toml::Table> {
         let manifest = self.folder.join("Cargo.toml");
         let text = std::fs::read_to_string(&manifest)
             .with_context(|| format!("cannot read {}", manifest.display()))?;
         let table: toml::Table =
             text.parse().with_context(|| format!("cannot parse {}", manifest.display()))?;
         let of_guest = table.get("package").and_then(|package| package.get("metadata")?.get("guest"));
-        Ok(of_guest.and_then(|guest| guest.get("component")?.as_bool()).unwrap_or(false))
+        Ok(of_guest.and_then(toml::Value::as_table).cloned().unwrap_or_default())
     }
 
     /// SHA-256, in hexadecimal, over the paths and the contents of everything the module is made of: the crate, the

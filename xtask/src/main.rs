@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result, bail};
-use lotmq_toolchain::{SourceStore, Toolchain, install, wrapped};
+use lotmq_toolchain::{SourceStore, Toolchain, WasmTarget, install, wrapped};
 
 const HELP: &str = "\
 Repository tasks
@@ -52,12 +52,13 @@ fn run(arguments: &[String]) -> Result<()> {
     match words.as_slice() {
         ["guests", "--check"] => manifest::check(&root),
         ["guests", "--install-toolchain"] => {
-            let toolchain = install(place(&sources(&root)), |what| println!("{what}"))?;
+            let toolchain =
+                install(place(&sources(&root)), WasmTarget::default(), |what| println!("{what}"))?;
             println!("builds with {}", toolchain.description);
             Ok(())
         }
         ["guests", "--toolchain"] => {
-            println!("{}", wasm_toolchain(&root)?.description);
+            println!("{}", wasm_toolchain(&root, WasmTarget::default())?.description);
             Ok(())
         }
         ["guests", "--reproduce"] => rebuild::reproduce(&root),
@@ -94,8 +95,8 @@ fn place(sources: &Path) -> SourceStore<'_> {
 ///
 /// # Errors
 /// There is none.
-fn wasm_toolchain(root: &Path) -> Result<Toolchain> {
-    Toolchain::find(place(&sources(root)))
+fn wasm_toolchain(root: &Path, target: WasmTarget) -> Result<Toolchain> {
+    Toolchain::find(place(&sources(root)), target)
 }
 
 /// Wraps a core module that carries its world (as `wit-bindgen` embeds it) as a component.

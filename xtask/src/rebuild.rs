@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use lotmq_toolchain::{TARGET, Toolchain, flags, wrapped};
+use lotmq_toolchain::{Toolchain, flags, wrapped};
 
 use crate::compiler;
 use crate::guest::{self, Guest, Language};
@@ -36,7 +36,6 @@ pub(crate) fn rebuild(root: &Path, which: Which<'_>) -> Result<()> {
         bail!("there is no guest `{unknown}`");
     }
     manifest.guests.retain(|name, _| guests.iter().any(|guest| guest.name == *name));
-    let mut toolchain = None;
     for guest in &guests {
         let wanted = match which {
             Which::All => true,
@@ -48,13 +47,7 @@ pub(crate) fn rebuild(root: &Path, which: Which<'_>) -> Result<()> {
         }
         let entry = match guest.language {
             Language::Python => rebuild_python(root, guest)?,
-            Language::Rust => {
-                let toolchain = match &toolchain {
-                    Some(found) => found,
-                    None => toolchain.insert(wasm_toolchain(root)?),
-                };
-                rebuild_one(root, guest, toolchain)?
-            }
+            Language::Rust => rebuild_one(root, guest, &wasm_toolchain(root, guest.target()?)?)?,
         };
         manifest.guests.insert(guest.name.clone(), entry);
         manifest.write(root)?;
@@ -97,14 +90,16 @@ fn rebuild_python(root: &Path, guest: &Guest) -> Result<Entry> {
 /// Names the guests that differ although the toolchain is the one of the manifest.
 pub(crate) fn reproduce(root: &Path) -> Result<()> {
     let manifest = Manifest::read(root)?;
-    let toolchain = wasm_toolchain(root)?;
     let mut different = Vec::new();
     for guest in guest::all(root)? {
         let entry =
             manifest.guests.get(&guest.name).with_context(|| format!("`{}` was never built", guest.name))?;
         if guest.language == Language::Python {
             println!("{}: skipped, the memory that it is built with holds random numbers", guest.name);
-        } else if toolchain.std_source().is_some() {
+            continue;
+        }
+        let toolchain = wasm_toolchain(root, guest.target()?)?;
+        if toolchain.std_source().is_some() {
             // Cargo hashes the folder of that source into symbol names, and with them into the order of functions.
             println!(
                 "{}: skipped, a std built from source gives the same bytes in the same folder only",
@@ -128,7 +123,7 @@ pub(crate) fn reproduce(root: &Path) -> Result<()> {
 fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     let target_folder = root.join("target/guests/build");
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(&guest.folder).args(["build", "--quiet", "--release", "--lib", "--target", TARGET]);
+    command.current_dir(&guest.folder).args(["build", "--quiet", "--release", "--lib"]);
     command.env("CARGO_TARGET_DIR", &target_folder);
     command.env("CARGO_PROFILE_RELEASE_LTO", "true");
     command.env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");
@@ -144,7 +139,7 @@ fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
         bail!("guest `{}` does not build", guest.name);
     }
     let crate_file = format!("{}.wasm", guest.name.replace('-', "_"));
-    let path = target_folder.join(TARGET).join("release").join(crate_file);
+    let path = target_folder.join(toolchain.target.name()).join("release").join(crate_file);
     let module = std::fs::read(&path).with_context(|| format!("cargo built no {}", path.display()))?;
     if guest.is_component()? { wrapped(&module).with_context(|| guest.name.clone()) } else { Ok(module) }
 }

@@ -1,9 +1,9 @@
-//! Finding, and where possible getting, a Rust that can build guests: for `wasm32-unknown-unknown`; and making components of what it builds.
+//! Finding, and where possible getting, a Rust that can build guests; and making components of what it builds.
 //!
-//! Two ways work. Where the compiler's own standard library for the target is installed (`rustup target add`), it is
+//! For `wasm32-unknown-unknown` two ways work. Where the compiler's own standard library for the target is installed (`rustup target add`), it is
 //! used as it is. Elsewhere the standard library is built from a `rust-src` of exactly the compiler's version: the one
 //! in the sysroot (`rustup component add rust-src`), or the distribution's package of that name unpacked in a [folder](SourceStore) of the caller's, for
-//! which no root is needed. The compiler ships the linker.
+//! which no root is needed. The compiler ships the linker. The standard library of `wasm32-wasip2` can only be installed: it has a C library in itself.
 //!
 //! For `cargo xtask guests` and `lotmq guest`. Not here: which guests there are, and what becomes of the component.
 
@@ -13,8 +13,32 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-/// The target that guests are built for.
-pub const TARGET: &str = "wasm32-unknown-unknown";
+/// The target that a guest is built for, as rustc has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum WasmTarget {
+    /// `wasm32-unknown-unknown`, whose standard library has no clocks and no random numbers.
+    #[default]
+    Unknown,
+    /// `wasm32-wasip2`, for crates that want those of the standard library.
+    Wasip2,
+}
+
+impl WasmTarget {
+    /// WasmTarget of a name; `None` of others than these.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Self> {
+        [Self::Unknown, Self::Wasip2].into_iter().find(|target| target.name() == name)
+    }
+
+    /// Name that rustc has for it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Unknown => "wasm32-unknown-unknown",
+            Self::Wasip2 => "wasm32-wasip2",
+        }
+    }
+}
 
 /// SourceStore of what was got.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +54,8 @@ pub struct SourceStore<'a> {
 pub struct Toolchain {
     /// Compiler and source of the standard library.
     pub description: String,
+    /// What it builds for.
+    pub target: WasmTarget,
     standard_library: StandardLibrary,
 }
 
@@ -46,12 +72,13 @@ impl Toolchain {
     ///
     /// # Errors
     /// There is none; the message says what to install.
-    pub fn find(place: SourceStore<'_>) -> Result<Toolchain> {
-        find(place)
+    pub fn find(place: SourceStore<'_>, target: WasmTarget) -> Result<Toolchain> {
+        find(place, target)
     }
 
     /// Sets what cargo needs to build with this toolchain.
     pub fn configure(&self, command: &mut Command) {
+        command.args(["--target", self.target.name()]);
         if let StandardLibrary::Source(library) = &self.standard_library {
             command.arg("-Zbuild-std=std,panic_abort");
             command.env("RUSTC_BOOTSTRAP", "1");
@@ -68,27 +95,35 @@ impl Toolchain {
     }
 }
 
-fn find(place: SourceStore<'_>) -> Result<Toolchain> {
+fn find(place: SourceStore<'_>, target: WasmTarget) -> Result<Toolchain> {
     let compiler = Compiler::ask()?;
-    if compiler.sysroot.join("lib/rustlib").join(TARGET).join("lib").is_dir() {
+    let name = target.name();
+    if compiler.sysroot.join("lib/rustlib").join(name).join("lib").is_dir() {
         return Ok(Toolchain {
-            description: format!("rustc {}, installed {TARGET}", compiler.version),
+            description: format!("rustc {}, installed {name}", compiler.version),
+            target,
             standard_library: StandardLibrary::Installed,
         });
+    }
+    let version = &compiler.version;
+    if target == WasmTarget::Wasip2 {
+        bail!(
+            "rustc {version} cannot build for {name} here: its standard library is not installed\nthis helps:\n  rustup target add {name}"
+        );
     }
     for library in source_places(place, &compiler) {
         if is_complete_source(&library) {
             return Ok(Toolchain {
-                description: format!("rustc {}, std built from source", compiler.version),
+                description: format!("rustc {version}, std built from source"),
+                target,
                 standard_library: StandardLibrary::Source(library),
             });
         }
     }
     bail!(
-        "rustc {version} cannot build for {TARGET} here: neither its standard library nor its source is installed\n\
-         one of these helps:\n  rustup target add {TARGET}\n  rustup component add rust-src\n  \
+        "rustc {version} cannot build for {name} here: neither its standard library nor its source is installed\n\
+         one of these helps:\n  rustup target add {name}\n  rustup component add rust-src\n  \
          {install}   (tries the above, then unpacks the distribution's package rust-src {version})",
-        version = compiler.version,
         install = place.install,
     )
 }
@@ -97,34 +132,49 @@ fn find(place: SourceStore<'_>) -> Result<Toolchain> {
 ///
 /// # Errors
 /// None of them can be had; says what each answered.
-pub fn install(place: SourceStore<'_>, tell: impl Fn(&str)) -> Result<Toolchain> {
-    if let Ok(found) = find(place) {
+pub fn install(place: SourceStore<'_>, target: WasmTarget, tell: impl Fn(&str)) -> Result<Toolchain> {
+    if let Ok(found) = find(place, target) {
         return Ok(found);
     }
     let compiler = Compiler::ask()?;
     let mut refusals = Vec::new();
-    for arguments in [["target", "add", TARGET], ["component", "add", "rust-src"]] {
+    let ways: &[[&str; 3]] = match target {
+        WasmTarget::Unknown => {
+            &[["target", "add", WasmTarget::Unknown.name()], ["component", "add", "rust-src"]]
+        }
+        WasmTarget::Wasip2 => &[["target", "add", WasmTarget::Wasip2.name()]],
+    };
+    for arguments in ways {
         tell(&format!("rustup {}", arguments.join(" ")));
-        match output_of(&program("rustup"), &arguments) {
+        match output_of(&program("rustup"), arguments) {
             Ok(_) => break,
             Err(error) => refusals.push(format!("{error:#}")),
         }
     }
-    if let Ok(found) = find(place) {
-        return Ok(found);
+    let found = find(place, target);
+    if found.is_ok() {
+        return found;
+    }
+    if target == WasmTarget::Wasip2 {
+        bail!("no wasm toolchain could be installed\n  {}", refusals.join("\n  "));
     }
     tell(&format!("the distribution's package rust-src {}", compiler.version));
     if let Err(error) = unpack_distribution_source(place, &compiler) {
         bail!("no wasm toolchain could be installed\n  {}\n  {error:#}", refusals.join("\n  "));
     }
-    find(place)
+    find(place, target)
 }
 
-/// Makes a component of a core module that carries its world, as `wit-bindgen` embeds it.
+/// Makes a component of a core module that carries its world, as `wit-bindgen` embeds it. What is a component already, as the linker of `wasm32-wasip2` makes it, stays as it is.
 ///
 /// # Errors
 /// It is no such module.
 pub fn wrapped(module: &[u8]) -> Result<Vec<u8>> {
+    /// Magic, version and layer that a component begins with.
+    const COMPONENT: &[u8] = b"\0asm\x0d\0\x01\0";
+    if module.starts_with(COMPONENT) {
+        return Ok(module.to_vec());
+    }
     wit_component::ComponentEncoder::default()
         .validate(true)
         .module(module)
@@ -132,13 +182,16 @@ pub fn wrapped(module: &[u8]) -> Result<Vec<u8>> {
         .context("not the core module of a component")
 }
 
-/// Flags for the compiler that keep this machine's paths out of the module: `root` is called `name`.
+/// Flags for the compiler: `root` is called `name`, which keeps this machine's paths out of the module, and the crate `getrandom` calls the SDK's function.
 ///
 /// # Errors
 /// No home directory is known.
 pub fn flags(root: &Path, name: &str, toolchain: &Toolchain) -> Result<Vec<String>> {
     let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
     let mut flags = vec![remap(root, name)];
+    if toolchain.target == WasmTarget::Unknown {
+        flags.push("--cfg=getrandom_backend=\"custom\"".to_owned());
+    }
     let registry = cargo_home()?.join("registry/src");
     if let Ok(indexes) = std::fs::read_dir(&registry) {
         let mut indexes: Vec<PathBuf> = indexes.filter_map(|entry| Some(entry.ok()?.path())).collect();

@@ -34,6 +34,8 @@ pub mod auth;
 pub mod manifest;
 #[doc(hidden)]
 pub mod output;
+#[cfg(all(feature = "getrandom", target_arch = "wasm32", target_os = "unknown"))]
+mod random;
 #[cfg(feature = "route")]
 pub mod route;
 #[cfg(feature = "rule")]

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_runner::Embedding;
 use lotmq_terminal::{Exit, output};
-use lotmq_toolchain::{SourceStore, TARGET, Toolchain, flags, install, program, wrapped};
+use lotmq_toolchain::{SourceStore, Toolchain, WasmTarget, flags, install, program, wrapped};
 use serde_json::{Value, json};
 
 use super::folder::{GuestFolder, GuestLanguage};
@@ -84,10 +84,10 @@ fn append_length(bytes: &mut Vec<u8>, mut length: usize) {
 }
 
 fn built_by_cargo(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
-    let toolchain = toolchain(no_install)?;
+    let toolchain = toolchain(guest.target, no_install)?;
     let folder = std::path::absolute(&guest.path)?;
     let mut cargo = Command::new(program("cargo"));
-    cargo.current_dir(&folder).args(["build", "--release", "--lib", "--target", TARGET]);
+    cargo.current_dir(&folder).args(["build", "--release", "--lib"]);
     cargo
         .args(["--message-format", "json-render-diagnostics"])
         .arg("--target-dir")
@@ -137,15 +137,15 @@ fn write(path: &Path, component: &[u8]) -> anyhow::Result<()> {
     std::fs::rename(&part, path).with_context(told)
 }
 
-fn toolchain(no_install: bool) -> anyhow::Result<Toolchain> {
+fn toolchain(target: WasmTarget, no_install: bool) -> anyhow::Result<Toolchain> {
     let folder = sources()?;
     let place = SourceStore { folder: &folder, install: INSTALL };
-    let found = Toolchain::find(place);
+    let found = Toolchain::find(place, target);
     if found.is_ok() || no_install {
         return found;
     }
-    output::note(&format!("rustc cannot build for {TARGET} here; getting what is missing"));
-    install(place, |what| output::note(&format!("trying {what}")))
+    output::note(&format!("rustc cannot build for {} here; getting what is missing", target.name()));
+    install(place, target, |what| output::note(&format!("trying {what}")))
 }
 
 /// Where sources of the standard library are kept that rustup does not know.

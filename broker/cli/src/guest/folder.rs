@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 use lotmq_runner::EmbeddedModule;
 use lotmq_terminal::Misuse;
+use lotmq_toolchain::WasmTarget;
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -57,6 +58,7 @@ struct GuestFile {
     #[serde(rename = "lang")]
     language: GuestLanguage,
     asks: Option<Vec<String>>,
+    target: Option<String>,
     #[serde(default)]
     on: Vec<String>,
     config: Option<toml::Table>,
@@ -69,6 +71,8 @@ pub(super) struct GuestFolder {
     pub(super) name: String,
     pub(super) kind: GuestType,
     pub(super) language: GuestLanguage,
+    /// What it is built for, in Rust.
+    pub(super) target: WasmTarget,
     /// Topics whose messages start it.
     pub(super) on: Vec<String>,
     /// What it asks for, where its language has no other way to say so.
@@ -103,12 +107,14 @@ impl GuestFolder {
         let config = read.config.clone().filter(|config| !config.is_empty());
         let config = config.map(serde_json::to_value).transpose().with_context(told)?;
         let GuestFile { name, kind, language, asks, on, .. } = read;
+        let target =
+            target(language, read.target.as_deref()).map_err(|why| Misuse(format!("{}: {why}", told())))?;
         if language == GuestLanguage::Rust && asks.is_some() {
             let told =
                 format!("{}: a guest in Rust says by `lotmq_guest::manifest!` what it asks for", told());
             return Err(Misuse(told).into());
         }
-        Ok(Self { path: path.to_owned(), name, kind, language, on, asks, config })
+        Ok(Self { path: path.to_owned(), name, kind, language, on, asks, target, config })
     }
 
     /// Where its component is written to.
@@ -130,6 +136,19 @@ impl GuestFolder {
             config: self.config.clone(),
         }
     }
+}
+
+/// What a guest is built for.
+fn target(language: GuestLanguage, named: Option<&str>) -> Result<WasmTarget, String> {
+    let Some(name) = named else { return Ok(WasmTarget::default()) };
+    if language != GuestLanguage::Rust {
+        return Err("only guests in Rust have a `target`".to_owned());
+    }
+    let told = || {
+        let [unknown, wasip2] = [WasmTarget::Unknown, WasmTarget::Wasip2].map(WasmTarget::name);
+        format!("`{name}` is no target of guests: `{unknown}` or `{wasip2}`")
+    };
+    WasmTarget::of_name(name).ok_or_else(told)
 }
 
 /// Refuses what can be no name of a module.

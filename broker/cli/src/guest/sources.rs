@@ -14,6 +14,7 @@ macro_rules! files {
 /// The crate `lotmq-guest`, as it is published.
 pub(super) const SDK: &[NamedText] = files!(
     "rust": "Cargo.toml", "README.md", "src/lib.rs", "src/action.rs", "src/auth.rs", "src/connection.rs", "src/executor.rs", "src/files.rs", "src/http.rs", "src/manifest.rs", "src/output.rs",
+    "src/random.rs",
     "src/output/events.rs", "src/route.rs", "src/rule.rs", "src/template.rs", "wit/action.wit", "wit/host.wit", "wit/model.wit", "wit/rule.wit",
     "wit/types.wit", "wit/unstable-auth.wit", "wit/unstable-batches.wit", "wit/unstable-files.wit", "wit/unstable-http.wit", "wit/unstable-modules.wit", "wit/unstable-route.wit",
 );
