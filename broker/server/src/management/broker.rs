@@ -8,11 +8,11 @@ use lotmq_store::QuarantineRow;
 use crate::guests::Hosting;
 use crate::management::backup::Backups;
 use crate::management::client_lines::ClientLines;
-use crate::management::command::Commands;
+use crate::management::command_queue::Commands;
 use crate::management::logins::Logins;
 use crate::management::logs::Logs;
-use crate::management::modules::uploads::Uploads;
-use crate::management::sys::Sys;
+use crate::management::system_state::Sys;
+use crate::management::uploads::Uploads;
 use crate::net::Net;
 
 /// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree share.

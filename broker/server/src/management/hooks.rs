@@ -32,7 +32,7 @@ use lotmq_core::turn::release::Release;
 
 impl AboveGuests for Broker {
     fn command_of_guest(&self, turn: &mut Turn, command: GuestCommand<'_>) -> bool {
-        sys::command_of_guest(self, turn, command)
+        command::command_of_guest(self, turn, command)
     }
 }
 
@@ -136,7 +136,7 @@ impl Above for Broker {
         properties: Span,
         payload: Span,
     ) -> Result<(), NotTaken> {
-        sys::published(self, turn, client, (topic, properties, payload))
+        command::published(self, turn, client, (topic, properties, payload))
     }
 
     fn bridge_state(&self, turn: &mut Turn, tenant: &Arc<Tenant>, topic: &str, payload: &[u8]) {

@@ -3,10 +3,10 @@
 use crate::guests::HasPrograms as _;
 use crate::management::audit::Audit;
 use crate::management::denials::Denials;
-use crate::management::modules::Modules;
+use crate::management::module_catalog::Modules;
 use crate::management::projects::Projects;
 use crate::management::removed_names::RemovedNames;
-use crate::management::sys::{BridgeStates, Counted};
+use crate::management::system_state::{BridgeStates, Counted};
 use lotmq_core::tenant::Tenant;
 
 /// Management of one tenant.

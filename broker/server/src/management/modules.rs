@@ -2,29 +2,24 @@
 //!
 //! A module is a definition of kind `Module` in the registry, deployed through the same code as LoT; kept here is what the registry has no
 //! place for. What the bytes say about themselves is a [hint]: the facts may name a trigger, the manifest what is asked for; every capability is
-//! what was [granted](grants).
+//! what was [granted](super::module_catalog::grants).
 //!
-//! Invariant: a module is in this list exactly while its definition is in the registry. Not here: the commands (`command::modules`).
+//! Invariant: a module is in the [catalog](super::module_catalog) exactly while its definition is in the registry. Not here: the commands (`command::modules`).
 
-pub(crate) mod grants;
 mod hint;
 pub(crate) mod signature;
-pub(crate) mod uploads;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use bytes::Bytes;
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, TopicFact, Trigger};
-use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, Origin, Owner};
+use lotmq_definitions::{DefinitionKind, Installed, NewDefinition, Origin};
 use lotmq_host::limits::{ROUTE_TIME, RULE_TIME};
 use lotmq_host::{Capability, GuestLimits, RunnerState, World};
 use lotmq_store::{Batch, ModuleRow, Op};
-use parking_lot::RwLock;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 use tracing::{error, warn};
 
@@ -35,125 +30,14 @@ use crate::guests::rules::RuleModuleCode;
 use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
 use crate::limits::MODULES_BYTES_MAX;
 use crate::management::managed::Managing as _;
+use crate::management::module_catalog::grants::{self, GrantSet, NamedGrant};
+use crate::management::module_catalog::{Module, ModuleOptions};
 use lotmq_core::tenant::Tenant;
 
-use grants::{GrantSet, NamedGrant};
 use hint::HintRefusal;
 
 /// Worlds of which modules run.
 const WORLDS: [World; 3] = [World::Action, World::Rule, World::Route];
-
-/// Options of an upload; stored as JSON.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub(crate) struct ModuleOptions {
-    /// Free text for people.
-    pub(crate) version: String,
-    /// Topics that it may read and write, as `-topics` names them; also among `granted`.
-    pub(crate) topics: Option<Vec<String>>,
-    /// All that it may do; `None` of what a broker stored that knew no grants.
-    pub(crate) granted: Option<GrantSet>,
-    /// Topics whose messages start it; empty = the trigger that its facts name, else `topics`.
-    pub(crate) on: Vec<String>,
-    /// Linear memory in MiB.
-    pub(crate) memory_mib: Option<usize>,
-    /// Time of a run in milliseconds.
-    pub(crate) time_ms: Option<u64>,
-    /// Configuration for the module itself.
-    pub(crate) config: Option<Value>,
-    /// Signature of its bytes, as `-sig` names it.
-    pub(crate) signature: Option<String>,
-    /// Key that made it, when it was installed.
-    pub(crate) signed_by: Option<String>,
-    pub(crate) is_disabled: bool,
-}
-
-impl ModuleOptions {
-    /// All that the module may do. What was stored without grants has its topics and its state, and no values, secrets or calls.
-    pub(crate) fn granted(&self) -> GrantSet {
-        self.granted.clone().unwrap_or_else(|| {
-            let mut granted = self.topics.as_ref().map_or_else(default_topics, grants::of_topics);
-            granted.insert(NamedGrant { capability: Capability::KeepState, name: "".into() });
-            granted
-        })
-    }
-}
-
-/// Grants of a module that says nothing of what it needs, installed by a command that says nothing either: all topics but those that begin with `$`.
-pub(crate) fn default_topics() -> GrantSet {
-    grants::of_topics([&"#".to_owned()])
-}
-
-/// Installed module.
-#[derive(Clone, Debug)]
-pub(crate) struct Module {
-    pub(crate) name: Arc<str>,
-    /// `Action`, `Rule` or `Route`.
-    pub(crate) world: World,
-    pub(crate) options: ModuleOptions,
-    pub(crate) hash: [u8; 32],
-    /// Bytes as uploaded.
-    pub(crate) bytes: Bytes,
-    /// What its manifest asks for; `None` without one.
-    pub(crate) asked: Option<GrantSet>,
-    pub(crate) owner: Option<Owner>,
-    pub(crate) installed_at_ms: u64,
-}
-
-/// Modules of a tenant.
-#[derive(Default)]
-pub(crate) struct Modules {
-    present: RwLock<BTreeMap<Arc<str>, Arc<Module>>>,
-    /// The versions before them, as far as they are kept.
-    former: RwLock<BTreeMap<Arc<str>, Arc<Module>>>,
-}
-
-impl Modules {
-    pub(crate) fn get(&self, name: &str) -> Option<Arc<Module>> {
-        self.present.read().get(name).cloned()
-    }
-
-    /// The version before a module.
-    pub(crate) fn former(&self, name: &str) -> Option<Arc<Module>> {
-        self.former.read().get(name).cloned()
-    }
-
-    /// All modules, by name.
-    pub(crate) fn all(&self) -> Vec<Arc<Module>> {
-        self.present.read().values().cloned().collect()
-    }
-
-    pub(crate) fn count(&self) -> usize {
-        self.present.read().len()
-    }
-
-    /// Bytes of all modules but the one of this name, versions before them included.
-    pub(crate) fn bytes_besides(&self, name: &str) -> usize {
-        let bytes = |modules: &BTreeMap<Arc<str>, Arc<Module>>| -> usize {
-            let others = modules.values().filter(|module| *module.name != *name);
-            others.map(|module| module.bytes.len()).sum()
-        };
-        bytes(&self.present.read()) + bytes(&self.former.read())
-    }
-
-    pub(crate) fn remove(&self, name: &str) {
-        self.present.write().remove(name);
-        self.former.write().remove(name);
-    }
-
-    pub(crate) fn insert(&self, module: Arc<Module>) {
-        self.present.write().insert(Arc::clone(&module.name), module);
-    }
-
-    /// Keeps a version before, in the place of the one that was kept; `None` keeps none.
-    pub(crate) fn keep(&self, name: &str, former: Option<Arc<Module>>) {
-        let mut kept = self.former.write();
-        match former {
-            Some(former) => kept.insert(Arc::clone(&former.name), former),
-            None => kept.remove(name),
-        };
-    }
-}
 
 /// Module that was installed.
 #[derive(Debug)]
@@ -508,6 +392,8 @@ fn limits(module: &Module) -> GuestLimits {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
 
     #[test]

@@ -5,13 +5,11 @@
 //! ```
 //!
 //! Invariants: at most one project is loaded; what it owns says so in its origin, and is what is removed when it is unloaded; of the files only
-//! a list is in memory. Not here: the commands (`command::projects`).
+//! a list is in memory. Not here: what is told of them (`tenant_projects`), the commands, which also compile and install them (`command::projects`).
 
 pub(crate) mod archive;
-pub(crate) mod compiled;
 pub(crate) mod displaced;
 pub(crate) mod folder;
-pub(crate) mod rights;
 
 pub use archive::ArchiveError;
 pub use folder::{FolderError, pack};
@@ -19,17 +17,14 @@ pub use folder::{FolderError, pack};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use lotmq_definitions::{Origin, Owner};
+use lotmq_definitions::Owner;
 use lotmq_store::{Batch, Op, ProjectRow, SettingRow, TenantId};
 use parking_lot::RwLock;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tracing::warn;
 
-use crate::guests::HasPrograms as _;
 use crate::guests::authority;
-use crate::management::broker::Broker;
-use crate::management::managed::Managing as _;
 use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
 
@@ -47,14 +42,6 @@ pub(crate) struct Projects {
 struct State {
     all: BTreeMap<Arc<str>, Arc<Project>>,
     active: Option<Active>,
-}
-
-/// Restores the projects of all tenants.
-pub(crate) fn restore(broker: &Broker, mut rows: Vec<ProjectRow>, settings: &[SettingRow]) {
-    for tenant in broker.tenants.all().iter() {
-        let of_tenant = rows.extract_if(.., |row| row.tenant == tenant.id).collect();
-        tenant.managed().projects.restore(tenant, of_tenant, settings);
-    }
 }
 
 /// Stored project.
@@ -97,8 +84,8 @@ pub(crate) struct Active {
 }
 
 impl Projects {
-    /// Restores the stored projects.
-    fn restore(&self, tenant: &Tenant, rows: Vec<ProjectRow>, settings: &[SettingRow]) {
+    /// Takes in the stored projects of a tenant.
+    pub(crate) fn restore(&self, tenant: &Tenant, rows: Vec<ProjectRow>, settings: &[SettingRow]) {
         let mut state = self.state.write();
         for row in rows {
             let project = Project::restored(tenant, row);
@@ -234,7 +221,7 @@ impl Project {
         }
     }
 
-    fn row(&self, active: Option<&Active>) -> Value {
+    pub(crate) fn row(&self, active: Option<&Active>) -> Value {
         let is_active = active.is_some_and(|active| active.name == self.name);
         json!({
             "name": &*self.name,
@@ -243,27 +230,6 @@ impl Project {
             "source": self.source,
             "updatedAt": utc_text(self.changed_at_ms),
         })
-    }
-
-    /// Data of `-projectStatus`, payload of `Projects/<N>/status`.
-    pub(crate) fn status(&self, tenant: &Tenant) -> Value {
-        let active = tenant.managed().projects.active().filter(|active| active.name == self.name);
-        let mut status = self.row(active.as_ref());
-        let counts = owned(tenant).into_iter().filter(|(_, origin)| self.owns(origin)).fold(
-            BTreeMap::<String, usize>::new(),
-            |mut counts, (key, _)| {
-                let kind = key.split(':').next().unwrap_or_default();
-                *counts.entry(kind.to_owned()).or_default() += 1;
-                counts
-            },
-        );
-        status["loadedAt"] = json!(active.map(|active| active.loaded_at));
-        status["counts"] = json!(counts);
-        status
-    }
-
-    fn owns(&self, origin: &Origin) -> bool {
-        matches!(origin, Origin::Project { project, .. } if *project == self.name)
     }
 
     /// Data of `-projectManifest`, payload of `Projects/<N>/manifest`.
@@ -276,23 +242,6 @@ impl Project {
     pub(crate) fn topic(&self, leaf: &str) -> String {
         format!("$SYS/Coreflux/Projects/{}/{leaf}", self.name)
     }
-
-    /// Retained topics of the project with their payloads.
-    pub(crate) fn topics(&self, tenant: &Tenant) -> [(String, String); 2] {
-        [
-            (self.topic("status"), self.status(tenant).to_string()),
-            (self.topic("manifest"), self.manifest().to_string()),
-        ]
-    }
-}
-
-/// Origins of all definitions and Python scripts, for `Entities/ownership`.
-pub(crate) fn owned(tenant: &Tenant) -> BTreeMap<String, Origin> {
-    let mut owned = tenant.programs().guests.registry.read().ownership();
-    let scripts =
-        tenant.programs().scripts.origins().into_iter().filter(|(_, origin)| *origin != Origin::AdHoc);
-    owned.extend(scripts.map(|(name, origin)| (format!("python:{name}"), origin)));
-    owned
 }
 
 /// Whether a project may have this name: a level of a topic that every file system takes.

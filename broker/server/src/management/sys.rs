@@ -1,8 +1,8 @@
 //! `$SYS` tree: what the broker tells about itself, and what Clients may write there. Commands reference §5 and §6.
 //!
 //! Retained topics have no stored message: their payload is computed when somebody subscribes ([`snapshot`]), and published to those who
-//! are there when it changes ([`publish`]) or when its time has come (the thread of [`clockwork`]). Commands come in through
-//! [`published`].
+//! are there when it changes ([`publish`]) or when its time has come (the thread of [`clockwork`]). What Clients write
+//! comes in through `command::published`.
 //!
 //! Invariants: nothing below `$SYS` is written to the store, but the Will of a bridge with its session; no payload holds a password or secret; a listing is computed only while
 //! somebody subscribes to it. Not here: who may subscribe to what (`auth`), what commands do (`command`).
@@ -15,22 +15,18 @@ mod documents;
 mod figures;
 mod full_queues;
 mod listing;
-mod load;
 pub(crate) mod logins;
 mod monitor;
-mod published;
 mod rows;
 mod snapshot;
 mod users;
 
-pub(crate) use bridges::{BridgeStates, note_state};
+pub(crate) use bridges::note_state;
 pub(crate) use clients::{connections_page, page as clients_page, sessions_page};
-pub(crate) use clockwork::{Sys, start};
+pub(crate) use clockwork::start;
 pub(crate) use definition::{installed_topics, removed_topics, retained_topics};
-use documents::config as config_json;
-pub(crate) use figures::Counted;
-pub(crate) use published::{command_of_guest, published};
+pub(crate) use documents::config as config_json;
 pub(crate) use snapshot::snapshot;
-pub(crate) use users::{users_changed, users_json};
+pub(crate) use users::{USERS_TOPICS, users_json};
 
 use lotmq_core::turn::internal::publish;

@@ -12,10 +12,10 @@ use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
-use super::text::{entity_body, without_request_id};
 use super::verb::Call;
 use crate::guests::HasPrograms as _;
 use crate::guests::{self, CompiledDefinition, DeployError};
+use crate::management::command_text::{entity_body, without_request_id};
 use crate::management::sys;
 
 /// Most missing definitions for which similar names are looked for.

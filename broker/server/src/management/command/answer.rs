@@ -8,8 +8,8 @@ use lotmq_auth::{Decide as _, Identity, Question};
 use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue, QoS};
 use tracing::debug;
 
-use super::queue::{Job, ResponseTo};
 use super::reply::Reply;
+use crate::management::command_queue::{Job, ResponseTo};
 use crate::process::this_turn;
 use lotmq_core::message::MessageParts;
 use lotmq_core::tenant::Tenant;

@@ -129,7 +129,7 @@ fn read_arguments(call: &Call<'_>) -> Result<(String, Vec<Part>), Refusal> {
     let mut name = None;
     let mut parts = vec![Part::Configuration, Part::Secrets];
     for argument in call.all_arguments()? {
-        match super::text::normalized_verb(&argument).as_deref() {
+        match crate::management::command_text::normalized_verb(&argument).as_deref() {
             Some("retained") => parts.push(Part::Retained),
             Some("sessions") => parts.push(Part::Sessions),
             Some(_) => {

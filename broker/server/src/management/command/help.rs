@@ -4,9 +4,9 @@ use serde_json::json;
 
 use super::reply::{Done, Refusal, unknown_command};
 use super::shown::Shown;
-use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Effect, Permission, Verb};
 use super::{VERBS, find};
+use crate::management::command_text::{CommandText, normalized_verb};
 
 pub(super) static HELP: Verb = Verb {
     name: "help",

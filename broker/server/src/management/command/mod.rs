@@ -1,12 +1,11 @@
 //! Commands on `$SYS/Coreflux/Command`: the list of all verbs. Commands reference §3.
 //!
-//! A PUBLISH becomes a [`Job`]; [`queue`] orders them, [`run`] executes one and publishes its reply, each verb is a value in a file of
+//! A PUBLISH becomes a `Job`; `command_queue` orders them, [`run`] executes one and publishes its reply, each verb is a value in a file of
 //! its own, those of definitions in one ([`definition_verbs`]). To add one: the file, and a line here.
 
 mod action_trace;
 mod add_entity;
 mod answer;
-mod aside;
 mod audit;
 mod backup;
 mod definition_verbs;
@@ -21,8 +20,8 @@ mod modules;
 mod ownership;
 mod panels;
 mod projects;
+mod published;
 mod python;
-mod queue;
 mod remove_entity;
 mod reply;
 mod route_templates;
@@ -33,8 +32,6 @@ mod run_action;
 mod secrets;
 mod sessions;
 mod shown;
-mod stored;
-mod text;
 mod themes;
 mod trace_logs;
 mod update_data;
@@ -42,20 +39,19 @@ mod user_groups;
 mod user_settings;
 mod users;
 mod verb;
-mod work;
+mod workers;
 
 use lot_nearest::nearest_within;
 
-pub(crate) use add_entity::refused;
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
-pub(crate) use modules::parts::{expire as expire_uploads, is_part, part_published};
-pub(crate) use queue::{Commands, Job, ResponseTo, start};
-pub(crate) use reply::{Refusal, problem};
-pub(crate) use run::{busy, config_new};
+pub(crate) use modules::parts::expire as expire_uploads;
+use modules::parts::{is_part, part_published};
+pub(crate) use published::{command_of_guest, published};
+use run::{busy, config_new};
 pub(crate) use users::is_own_password;
 use verb::Verb;
-pub(crate) use verb::{Call, Permission};
+pub(crate) use workers::start;
 
 /// Every verb that works.
 static VERBS: &[&Verb] = &[
@@ -229,8 +225,16 @@ mod tests {
             ("-ADDUSER", Some("addUser")),
             ("-installPythonPackage", None),
         ] {
-            let name = text::normalized_verb(written).unwrap();
+            let name = crate::management::command_text::normalized_verb(written).unwrap();
             assert_eq!(find(&name).map(|verb| verb.name), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn verbs_that_compile_are_verbs() {
+        for name in crate::management::command_queue::work::COMPILE {
+            let verb = find(&name.to_ascii_lowercase());
+            assert_eq!(verb.map(|verb| verb.name), Some(*name));
         }
     }
 }

@@ -18,8 +18,9 @@ use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
 use crate::management::managed::Managing as _;
-use crate::management::modules::grants::{self, GrantSet};
-use crate::management::modules::{self, CompiledModule, InstalledModule, Module, ModuleOptions, signature};
+use crate::management::module_catalog::grants::{self, GrantSet};
+use crate::management::module_catalog::{Module, ModuleOptions};
+use crate::management::modules::{self, CompiledModule, InstalledModule, signature};
 use options::{
     MODULE_NAME_RULE, component, granted, is_module_name, may_install, own_tenant, read_options, world_of,
 };
@@ -385,7 +386,7 @@ fn without_tenant(call: &Call<'_>) -> Result<Vec<String>, Refusal> {
     let mut rest = Vec::new();
     let mut arguments = call.all_arguments()?.into_iter();
     while let Some(argument) = arguments.next() {
-        if super::text::normalized_verb(&argument).as_deref() == Some("tenant") {
+        if crate::management::command_text::normalized_verb(&argument).as_deref() == Some("tenant") {
             let tenant = arguments.next();
             own_tenant(call, &tenant.ok_or_else(|| missing_argument(call.verb, "value of -tenant"))?)?;
         } else {

@@ -1,5 +1,9 @@
 //! `-addProject` and its siblings, and `-loadLicense`, which old clients send. Commands reference §12.2 and §13.
 
+mod compiled;
+mod given_back;
+mod rights;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -18,7 +22,8 @@ use super::verb::{Call, Effect, Permission, Verb};
 use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
-use crate::management::projects::{Active, Project, compiled, folder, is_name, rights};
+use crate::management::projects::{Active, Project, folder, is_name};
+use crate::management::tenant_projects;
 use crate::process::clock::utc_text;
 
 const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
@@ -110,7 +115,8 @@ pub(super) static STATUS: Verb = Verb {
     example: "-projectStatus plant",
     execute: |call| {
         let project = find(call)?;
-        Ok(Done::new(format!("Project '{}'.", project.name)).with_data(project.status(call.tenant)))
+        Ok(Done::new(format!("Project '{}'.", project.name))
+            .with_data(tenant_projects::status(call.tenant, &project)))
     },
 };
 
@@ -322,7 +328,7 @@ fn is_loaded(name: &str) -> Refusal {
 fn changed(call: &mut Call<'_>, projects: &[&Arc<Project>]) {
     call.changed("$SYS/Coreflux/Projects/list", call.tenant.managed().projects.list().to_string());
     for project in projects {
-        for (topic, payload) in project.topics(call.tenant) {
+        for (topic, payload) in tenant_projects::topics(call.tenant, project) {
             call.changed(topic, payload);
         }
     }

@@ -9,11 +9,11 @@ use serde_json::{Value, json};
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::text::without_line_of_request_id;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{Provenance, ScriptError};
 use crate::guests::{Guests, install_script, scripts};
+use crate::management::command_text::without_line_of_request_id;
 
 pub(super) static ADD: Verb = Verb {
     name: "addPython",

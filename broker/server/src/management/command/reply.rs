@@ -4,9 +4,10 @@ use lotmq_store::StoreError;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::text::{ArgumentError, CommandText, MisplacedRequestId};
 use super::verb::Verb;
 use crate::limits::{REPLY_BYTES_MAX, VERB_SHOWN_CHARS_MAX};
+use crate::management::command_queue::aside::ReadAsideError;
+use crate::management::command_text::{ArgumentError, CommandText, MisplacedRequestId};
 use lotmq_core::durable::store_failure::StoreFailure;
 
 /// Type of the entity that a command is about.
@@ -118,6 +119,12 @@ impl From<ArgumentError> for Refusal {
             ArgumentError::QuoteNotClosed => Self::new("ARGUMENT_INVALID", error.to_string()),
             ArgumentError::RequestId(error) => error.into(),
         }
+    }
+}
+
+impl From<ReadAsideError> for Refusal {
+    fn from(error: ReadAsideError) -> Self {
+        Self::new("STORE_FAILED", error.to_string())
     }
 }
 

@@ -9,14 +9,14 @@ use tracing::{info, warn};
 
 use super::answer::{Topics, publish_reply, send};
 use super::modules::parts;
-use super::queue::{Job, OwnPassword};
 use super::reply::{self, Done, Heading, Refusal};
-use super::text::{CommandText, normalized_verb};
 use super::verb::{Call, Effect, Verb};
 use super::{NOT_AVAILABLE, find, is_own_password};
 use crate::guests::HasPrograms as _;
 use crate::management::audit::{Event, Kind, Record};
 use crate::management::broker::Broker;
+use crate::management::command_queue::{Job, OwnPassword};
+use crate::management::command_text::{CommandText, normalized_verb};
 use crate::management::managed::Managing as _;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;

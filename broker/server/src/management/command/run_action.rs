@@ -7,11 +7,11 @@ use serde_json::{Map, Value, json};
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::text::first_argument;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
 use crate::guests::json::{json_of_value, value_of_json};
 use crate::guests::{RunActionError, RunReport, RunRequest};
+use crate::management::command_text::first_argument;
 
 pub(super) static RUN: Verb = Verb {
     name: "runAction",

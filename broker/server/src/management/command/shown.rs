@@ -2,7 +2,7 @@
 
 use sha2::{Digest as _, Sha256};
 
-use super::text;
+use crate::management::command_text;
 
 /// Text in place of a hidden argument.
 const HIDDEN: &str = "****";
@@ -51,7 +51,7 @@ fn is_name(text: &str) -> bool {
 
 fn arguments(body: &str, count: usize) -> String {
     // One that cannot be taken apart may hold anything anywhere.
-    let Ok(arguments) = text::arguments(body) else { return HIDDEN.to_owned() };
+    let Ok(arguments) = command_text::arguments(body) else { return HIDDEN.to_owned() };
     let mut hides_next = false;
     let mut shown = Vec::new();
     for (place, argument) in arguments.iter().enumerate() {

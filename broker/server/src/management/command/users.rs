@@ -10,15 +10,16 @@ use lotmq_auth::{
 };
 use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
+use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
 use super::shown::Shown;
-use super::text::{self, CommandText};
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
 use crate::limits::OWN_PASSWORD_BYTES_MAX;
 use crate::management::accounts;
+use crate::management::command_text::{self, CommandText};
 use crate::management::managed::Managing as _;
 use crate::management::modules;
 use crate::management::sys;
@@ -84,7 +85,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     accounts::put(&mut batch, call.tenant.id, &account, call.broker.clock.wall_ms());
     call.tenant.managed().removed_names.end(&mut batch, call.tenant.id, &user);
     let stored = call.commit(batch);
-    sys::users_changed(call);
+    accounts_changed(call);
     stored?;
     Ok(Done::new(format!("User {} added successfully!", *user)))
 }
@@ -120,7 +121,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
         turn.tick();
         session_end::end_of_user(call.tenant, &user, turn);
     });
-    sys::users_changed(call);
+    accounts_changed(call);
     stored?;
     Ok(Done::new(format!("User {user} removed successfully!")))
 }
@@ -197,9 +198,11 @@ pub(crate) fn is_own_password(identity: &Identity, payload: &[u8]) -> bool {
         return false;
     };
     let Ok(text) = std::str::from_utf8(payload).map(CommandText::new) else { return false };
-    let is_verb =
-        text::normalized_verb(text.verb).is_some_and(|name| name.eq_ignore_ascii_case(CHANGE_PASSWORD.name));
-    is_verb && text::first_argument(&text.body).is_ok_and(|first| first.is_some_and(|(name, _)| name == user))
+    let is_verb = command_text::normalized_verb(text.verb)
+        .is_some_and(|name| name.eq_ignore_ascii_case(CHANGE_PASSWORD.name));
+    is_verb
+        && command_text::first_argument(&text.body)
+            .is_ok_and(|first| first.is_some_and(|(name, _)| name == user))
 }
 
 /// Refuses the name of a removed user to all but `root`, as long as it rests.
@@ -248,7 +251,7 @@ pub(super) fn store(call: &mut Call<'_>, account: &lotmq_auth::Account) -> Resul
     let mut batch = Batch::new();
     accounts::put(&mut batch, call.tenant.id, account, call.broker.clock.wall_ms());
     let stored = call.commit(batch);
-    sys::users_changed(call);
+    accounts_changed(call);
     stored
 }
 
@@ -272,4 +275,17 @@ pub(super) fn refused(error: UserError) -> Refusal {
 
 fn invalid_password(error: lotmq_auth::PasswordError) -> Refusal {
     Refusal::new("PASSWORD_INVALID", format!("The password cannot be used: {error}."))
+}
+
+/// Notes that accounts have changed: they are published, sessions looked through, and rules asked anew.
+fn accounts_changed(call: &mut Call<'_>) {
+    let users = Value::Array(sys::users_json(&call.tenant.users)).to_string();
+    for topic in sys::USERS_TOPICS {
+        call.changed(topic, users.clone());
+    }
+    let config = sys::config_json(call.broker, call.tenant);
+    call.changed("$SYS/Coreflux/Config", config);
+    // Rules may now say something else about who gets what.
+    call.tenant.routes_changed();
+    call.users_changed = true;
 }

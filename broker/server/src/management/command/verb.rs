@@ -7,12 +7,12 @@ use lotmq_definitions::Owner;
 use lotmq_store::{Batch, Ticket};
 use serde_json::Value;
 
-use super::queue::Job;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
-use super::text;
 use crate::guests::authority;
 use crate::management::broker::Broker;
+use crate::management::command_queue::Job;
+use crate::management::command_text;
 use lotmq_core::tenant::Tenant;
 
 /// Verb of a command. Dispatch, permission, `-help` and the reference tables derive from these values.
@@ -114,7 +114,7 @@ impl Call<'_> {
         &self,
         work: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, Refusal> {
-        self.broker.commands.aside.read(&self.broker.watchdog.pulses, work)
+        Ok(self.broker.commands.aside.read(&self.broker.watchdog.pulses, work)?)
     }
 
     /// Parses the arguments: at least those that are named, at most `optional` more.
@@ -151,7 +151,7 @@ impl Call<'_> {
     /// # Errors
     /// A quotation mark that is not closed.
     pub(crate) fn all_arguments(&self) -> Result<Vec<String>, Refusal> {
-        Ok(text::arguments(self.body)?)
+        Ok(command_text::arguments(self.body)?)
     }
 
     /// Parses the one argument.

@@ -6,8 +6,8 @@
 use lot_facts::{Facts, Trigger};
 use lotmq_host::{Capability, custom_sections};
 
-use super::grants::{self, GrantError, GrantSet, NamedGrant};
 use crate::limits::MODULE_GRANTS_MAX;
+use crate::management::module_catalog::grants::{self, GrantError, GrantSet, NamedGrant};
 
 /// Topic Filters that a refusal names; of further ones it tells the number.
 const FILTERS_TOLD_MAX: usize = 8;

@@ -1,25 +1,22 @@
 //! Clockwork of the `$SYS` tree, a thread: figures by the clock, listings while somebody is subscribed, sessions whose user is gone.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use hashbrown::HashMap;
+use lotmq_session::Time;
 use lotmq_store::{Batch, Op};
-use parking_lot::{Condvar, Mutex};
 use serde_json::json;
 use tracing::{info, warn};
 
 use super::documents::{CLUSTER, Document, PERIODIC};
 use super::figures::Figures;
-use super::listing::Listings;
-use super::load::Loads;
-use super::{full_queues, monitor, publish};
+use super::{full_queues, listing, monitor, publish};
 use crate::limits::ROUND_SILENCE_MAX;
 use crate::management::audit::AUDIT_DELAY;
 use crate::management::broker::Broker;
-use crate::management::command::expire_uploads;
 use crate::management::exposure::Exposure;
 use crate::management::login_places;
 use crate::management::managed::Managing as _;
@@ -52,94 +49,22 @@ const FULL_QUEUES_INTERVAL: Duration = Duration::from_secs(1);
 /// Period of the warnings about what is open.
 const EXPOSURE_WARNING: Duration = Duration::from_secs(3600);
 
-/// Handle of the thread for others.
-#[derive(Default)]
-pub(crate) struct Sys {
-    state: Mutex<State>,
-    changed: Condvar,
-    /// Number of changes of accounts; sessions are looked through after each.
-    users_generation: AtomicU64,
-    started: Started,
-    /// Processor time over the last interval, in tenths of a percent of one core.
-    cpu_permille: AtomicU64,
-    loads: Mutex<Loads>,
-    listings: Listings,
-}
+/// Function that ends uploads of which nothing has come for too long, which is told to whoever began them.
+type ExpireUploads = fn(&Broker, &mut Turn, Time);
 
-/// Time at which the broker started.
-struct Started(Instant);
-
-impl Default for Started {
-    fn default() -> Self {
-        Self(Instant::now())
-    }
-}
-
-#[derive(Default)]
-struct State {
-    wants_refresh: bool,
-    is_stopping: bool,
-}
-
-impl Sys {
-    /// Makes the thread publish all figures now.
-    pub(crate) fn refresh(&self) {
-        self.state.lock().wants_refresh = true;
-        self.changed.notify_one();
-    }
-
-    /// Notes that accounts have changed: sessions of removed users and old passwords have to end.
-    pub(crate) fn users_changed(&self) {
-        self.users_generation.fetch_add(1, Ordering::AcqRel);
-    }
-
-    pub(crate) fn uptime(&self) -> Duration {
-        self.started.0.elapsed()
-    }
-
-    /// Processor time of the process over the last interval, in percent of one core.
-    pub(super) fn cpu_percent(&self) -> f64 {
-        self.cpu_permille.load(Ordering::Relaxed) as f64 / 10.0
-    }
-
-    /// Looks at the rates.
-    pub(super) fn loads<R>(&self, look: impl FnOnce(&Loads) -> R) -> R {
-        look(&self.loads.lock())
-    }
-
-    /// Listing for a new subscriber.
-    pub(super) fn listing(&self, broker: &Broker, tenant: &Tenant, document: &'static Document) -> Arc<str> {
-        self.listings.get(broker, tenant, document)
-    }
-
-    pub(crate) fn stop(&self) {
-        self.state.lock().is_stopping = true;
-        self.changed.notify_one();
-    }
-
-    /// Sleeps for a period, or until the thread is called; `None` when it is time to stop, else whether a refresh is wanted.
-    fn sleep(&self) -> Option<bool> {
-        let mut state = self.state.lock();
-        if !state.wants_refresh && !state.is_stopping {
-            self.changed.wait_for(&mut state, PERIOD);
-        }
-        (!state.is_stopping).then(|| std::mem::take(&mut state.wants_refresh))
-    }
-}
-
-/// Starts the thread.
+/// Starts the thread, which ends uploads, too.
 ///
 /// # Errors
 /// When the system gives none.
-pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
+pub(crate) fn start(broker: &Arc<Broker>, expire_uploads: ExpireUploads) -> std::io::Result<JoinHandle<()>> {
     let broker = Arc::clone(broker);
     std::thread::Builder::new().name("sys".to_owned()).spawn(move || {
         let _watched = Watched::new(&broker.watchdog, "the figures of $SYS");
         this_turn::install(Arc::clone(&broker.context), None);
         let pulse = broker.watchdog.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
-        let mut clockwork = Clockwork::new(broker);
+        let mut clockwork = Clockwork::new(broker, expire_uploads);
         pulse.waits_until(Instant::now() + PERIOD);
-        while let Some(wants_refresh) = clockwork.broker.sys.sleep() {
+        while let Some(wants_refresh) = clockwork.broker.sys.sleep(PERIOD) {
             pulse.begins(Instant::now());
             clockwork.round(wants_refresh);
             pulse.waits_until(Instant::now() + PERIOD);
@@ -152,6 +77,7 @@ pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<JoinHandle<()>> {
 /// State of the thread from round to round.
 struct Clockwork {
     broker: Arc<Broker>,
+    expire_uploads: ExpireUploads,
     /// Generation of the accounts when all sessions were last found to be of living users.
     users_seen: u64,
     warned_at: Option<Instant>,
@@ -172,9 +98,10 @@ struct Clockwork {
 }
 
 impl Clockwork {
-    fn new(broker: Arc<Broker>) -> Self {
+    fn new(broker: Arc<Broker>, expire_uploads: ExpireUploads) -> Self {
         let now = Instant::now();
         Self {
+            expire_uploads,
             users_seen: 0,
             warned_at: None,
             sampled_at: now,
@@ -223,7 +150,7 @@ impl Clockwork {
         let modules = &mut self.modules;
         this_turn::with(|turn| {
             turn.tick();
-            expire_uploads(&self.broker, turn, self.broker.clock.now());
+            (self.expire_uploads)(&self.broker, turn, self.broker.clock.now());
             for tenant in self.broker.tenants.all().iter() {
                 if is_monitor_due {
                     publish_monitor(&self.broker, turn, tenant);
@@ -237,7 +164,7 @@ impl Clockwork {
                 if are_full_queues_due {
                     full_queues::publish(turn, tenant);
                 }
-                self.broker.sys.listings.publish(&self.broker, turn, tenant);
+                listing::publish(&self.broker, turn, tenant);
                 publish_modules(turn, tenant, modules);
             }
             turn.flush();

@@ -140,7 +140,7 @@ fn license(broker: &Broker, tenant: &Tenant) -> String {
     .to_string()
 }
 
-pub(super) fn config(broker: &Broker, tenant: &Tenant) -> String {
+pub(crate) fn config(broker: &Broker, tenant: &Tenant) -> String {
     let mut shown = broker.config.to_json();
     if tenant.number != 0 {
         // What belongs to `root` of `default` alone (commands reference §7.5).
@@ -203,7 +203,7 @@ fn rule_listing(tenant: &Tenant) -> String {
 
 /// Owners of definitions, as an object and not an array: two keys tell when it is cut.
 fn ownership(tenant: &Tenant) -> String {
-    let owned = crate::management::projects::owned(tenant);
+    let owned = crate::management::tenant_projects::owned(tenant);
     let total = owned.len();
     let mut rows: Map<String, Value> =
         owned.into_iter().take(LISTING_ROWS_MAX).map(|(key, origin)| (key, json!(origin))).collect();

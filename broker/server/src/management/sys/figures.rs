@@ -1,6 +1,6 @@
 //! Figures of a tenant: numbers of Clients and sessions.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
@@ -19,14 +19,6 @@ pub(super) struct Figures {
     pub(super) inflight: usize,
     /// Largest number of connected Clients at any count.
     pub(super) maximum: usize,
-}
-
-/// Figures of a tenant as last counted.
-#[derive(Debug, Default)]
-pub(crate) struct Counted {
-    connected: AtomicUsize,
-    maximum: AtomicUsize,
-    inflight: AtomicU64,
 }
 
 impl Figures {

@@ -3,8 +3,9 @@
 //! Counters are the broker's; they are a tenant's own while there is one tenant.
 
 use super::figures::Figures;
-use super::load::dropped;
+
 use crate::management::broker::Broker;
+use crate::management::system_state::dropped;
 use crate::process::clock::utc_text;
 use crate::process::usage;
 use lotmq_core::tenant::Tenant;

@@ -17,6 +17,7 @@ use super::monitor;
 use crate::guests::HasPrograms as _;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
+use crate::management::tenant_projects;
 use lotmq_core::message::{Message, MessageParts};
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::replay::Pending;
@@ -40,7 +41,7 @@ pub(crate) fn snapshot(
         push(document.topic, (document.payload)(broker, tenant).as_bytes());
     }
     for document in LISTINGS.iter().filter(|document| wants(document.topic)) {
-        push(document.topic, broker.sys.listing(broker, tenant, document).as_bytes());
+        push(document.topic, super::listing::listing(broker, tenant, document).as_bytes());
     }
     if broker.config.sys.interval_sec > 0 && may_match(filter, "broker") {
         for (topic, payload) in monitor::topics(broker, tenant).iter().filter(|(topic, _)| wants(topic)) {
@@ -61,7 +62,9 @@ pub(crate) fn snapshot(
             }
         }
         for project in tenant.managed().projects.all() {
-            for (topic, payload) in project.topics(tenant).iter().filter(|(topic, _)| wants(topic)) {
+            for (topic, payload) in
+                tenant_projects::topics(tenant, &project).iter().filter(|(topic, _)| wants(topic))
+            {
                 found.push_back(Pending::Ready(message(topic, payload.as_bytes())));
             }
         }

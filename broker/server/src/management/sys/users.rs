@@ -3,10 +3,8 @@
 use lotmq_auth::{Account, Directory, Flag};
 use serde_json::{Map, Value, json};
 
-use crate::management::command::Call;
-
 /// Topics that show the accounts; the second is an older spelling.
-const TOPICS: [&str; 2] = ["$SYS/Coreflux/Config/Users", "$SYS/Coreflux/Config/users"];
+pub(crate) const USERS_TOPICS: [&str; 2] = ["$SYS/Coreflux/Config/Users", "$SYS/Coreflux/Config/users"];
 
 /// All accounts as JSON, by name.
 pub(crate) fn users_json(users: &Directory) -> Vec<Value> {
@@ -23,19 +21,6 @@ fn user_json(account: &Account) -> Value {
     }
     user.insert("Properties".to_owned(), json!(account.properties));
     Value::Object(user)
-}
-
-/// Publishes the accounts after a change by a command.
-pub(crate) fn users_changed(call: &mut Call<'_>) {
-    let users = Value::Array(users_json(&call.tenant.users)).to_string();
-    for topic in TOPICS {
-        call.changed(topic, users.clone());
-    }
-    let config = super::config_json(call.broker, call.tenant);
-    call.changed("$SYS/Coreflux/Config", config);
-    // Rules may now say something else about who gets what.
-    call.tenant.routes_changed();
-    call.users_changed = true;
 }
 
 #[cfg(test)]

@@ -10,8 +10,9 @@ use super::{EmbeddedError, EmbeddedProgram};
 use crate::guests::compile::Loader;
 use crate::guests::compile_permits::CompilePermits;
 use crate::guests::route_types::RouteTypes;
-use crate::management::modules::grants::{self, GrantSet};
-use crate::management::modules::{self, Module, ModuleOptions};
+use crate::management::module_catalog::grants::{self, GrantSet};
+use crate::management::module_catalog::{self, Module, ModuleOptions};
+use crate::management::modules;
 
 /// A component and the options that it would be added with. It is granted all that it asks for.
 #[derive(Clone, Debug)]
@@ -89,7 +90,7 @@ impl EmbeddedProgram {
             name: module.name.into(),
             world: World::Action,
             options: ModuleOptions {
-                granted: Some(asked.clone().unwrap_or_else(modules::default_topics)),
+                granted: Some(asked.clone().unwrap_or_else(module_catalog::default_topics)),
                 on: module.on,
                 config: module.config,
                 ..ModuleOptions::default()

@@ -14,7 +14,8 @@ use crate::limits::{MODULE_COMPILE_PATIENCE, MODULE_COMPILES_MAX};
 use crate::management::command::add_entity::refused;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
-use crate::management::modules::{self, CompiledModule, Module};
+use crate::management::module_catalog::Module;
+use crate::management::modules::{self, CompiledModule};
 
 /// Period at which the end of the wait is looked for.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);

@@ -13,10 +13,10 @@ use crate::limits::{
     MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
 };
 use crate::management::command::reply::{Refusal, missing_argument};
-use crate::management::command::text::normalized_verb;
 use crate::management::command::verb::Call;
-use crate::management::modules::grants::{self, GrantError, GrantSet, NamedGrant};
-use crate::management::modules::{self, ModuleOptions};
+use crate::management::command_text::normalized_verb;
+use crate::management::module_catalog::grants::{self, GrantError, GrantSet, NamedGrant};
+use crate::management::module_catalog::{self, ModuleOptions};
 
 /// Arguments of `-addModule`.
 #[derive(Debug, Default, PartialEq)]
@@ -108,7 +108,7 @@ pub(super) fn granted(
         let is_silent =
             world != World::Rule && granted.iter().all(|grant| grant.capability == Capability::Connect);
         if is_silent && !asked.grants_all {
-            granted.extend(modules::default_topics());
+            granted.extend(module_catalog::default_topics());
         }
         return (granted, warnings);
     };

@@ -1,6 +1,6 @@
 //! Uploads of modules in parts: `-addModule … -size -sha256`, the parts that are published, `-cancelModuleUpload`, and the end. Commands reference §14.3.
 //!
-//! What an upload has become is in `modules::uploads`. When the last part has come, the command is executed again, with the bytes and a queue of its own: what a
+//! What an upload has become is in `uploads`. When the last part has come, the command is executed again, with the bytes and a queue of its own: what a
 //! user may do is looked at twice, and its Client is not kept waiting.
 
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::limits::{
 };
 use crate::management::broker::Broker;
 use crate::management::command::answer::publish_reply;
-use crate::management::command::queue::{Job, ResponseTo};
 use crate::management::command::reply::{Done, EntityType, Heading, Refusal, missing_argument};
 use crate::management::command::shown::Shown;
-use crate::management::command::text::CommandText;
 use crate::management::command::verb::{Call, Effect, Permission, Verb};
-use crate::management::modules::uploads::{
+use crate::management::command_queue::{Job, ResponseTo};
+use crate::management::command_text::CommandText;
+use crate::management::uploads::{
     Announced, Begun, CancelledUpload, Ended, ReceivedUpload, UploadOrigin, UploadPart,
 };
 use crate::process::clock::utc_text;

@@ -15,15 +15,18 @@ use lotmq_definitions::{
 use lotmq_store::{Batch, DefinitionRow, Op};
 use serde_json::{Value, json};
 
+use super::given_back;
 use super::rights::check_owner;
-use super::{Project, displaced};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{self, Provenance};
 use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests};
 use crate::limits::PROJECT_PROBLEMS_MAX;
 use crate::management::broker::Broker;
-use crate::management::command::{Call, Refusal, problem, refused};
+use crate::management::command::add_entity::refused;
+use crate::management::command::reply::{Refusal, problem};
+use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
+use crate::management::projects::Project;
 use crate::management::sys;
 use lotmq_core::tenant::Tenant;
 
@@ -432,7 +435,7 @@ pub(crate) fn remove_owned(
         remove_one(call, kind, &name, batch);
         gone.removed.push(entity_row(kind, &name));
     }
-    let given = displaced::give_back(call, is_coming, batch);
+    let given = given_back::give_back(call, is_coming, batch);
     gone.given_back = given.iter().map(|(kind, name)| entity_row(kind, name)).collect();
     gone
 }

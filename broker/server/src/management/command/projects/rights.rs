@@ -5,11 +5,12 @@ use std::collections::BTreeSet;
 use lotmq_auth::{Decide as _, Question, Scope};
 use lotmq_definitions::DefinitionKind;
 
-use super::Project;
 use super::compiled::owned;
 use crate::guests::HasPrograms as _;
 use crate::guests::authority;
-use crate::management::command::{Call, Permission, Refusal};
+use crate::management::command::reply::Refusal;
+use crate::management::command::verb::{Call, Permission};
+use crate::management::projects::Project;
 use lotmq_core::tenant::Tenant;
 
 /// Checks that the owner of a project may deploy an entity: he needs the right of the command for it, and what another user has added by hand is

@@ -1,10 +1,10 @@
 //! Work of commands, estimated from their text, so that uploads of programs leave threads to others.
 
-use super::text::{CommandText, normalized_verb};
 use crate::limits::{COMMAND_THREADS_COMPILING_MAX, LARGE_UPLOAD_BYTES, LARGE_UPLOADS_MAX};
+use crate::management::command_text::{CommandText, normalized_verb};
 
 /// Verbs that compile native code, of their body or of what is stored.
-pub(super) static COMPILE: &[&str] = &[
+pub(crate) static COMPILE: &[&str] = &[
     "addAction",
     "addModel",
     "addRule",
@@ -18,7 +18,7 @@ pub(super) static COMPILE: &[&str] = &[
 
 /// Work of a command, as far as its text tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Work {
+pub(crate) enum Work {
     /// Compiles nothing.
     Other,
     /// Compiles a small text.
@@ -29,11 +29,11 @@ pub(super) enum Work {
 
 impl Work {
     /// Work of a module of so many bytes.
-    pub(super) fn of_module(bytes: usize) -> Work {
+    pub(crate) fn of_module(bytes: usize) -> Work {
         if bytes >= LARGE_UPLOAD_BYTES { Work::LargeUpload } else { Work::Upload }
     }
 
-    pub(super) fn of(payload: &[u8]) -> Work {
+    pub(crate) fn of(payload: &[u8]) -> Work {
         // No verb is as long as that; a cut character ends the text.
         let head =
             payload.get(..64).unwrap_or(payload).utf8_chunks().next().map_or("", |chunk| chunk.valid());
@@ -49,14 +49,14 @@ impl Work {
 
 /// Numbers of commands that run now.
 #[derive(Debug, Default)]
-pub(super) struct Running {
+pub(crate) struct Running {
     uploads: usize,
     large: usize,
 }
 
 impl Running {
     /// Whether one more command may begin.
-    pub(super) fn admits(&self, work: Work) -> bool {
+    pub(crate) fn admits(&self, work: Work) -> bool {
         match work {
             Work::Other => true,
             Work::Upload => self.uploads < COMMAND_THREADS_COMPILING_MAX,
@@ -66,12 +66,12 @@ impl Running {
         }
     }
 
-    pub(super) fn begins(&mut self, work: Work) {
+    pub(crate) fn begins(&mut self, work: Work) {
         self.uploads += usize::from(work != Work::Other);
         self.large += usize::from(work == Work::LargeUpload);
     }
 
-    pub(super) fn ends(&mut self, work: Work) {
+    pub(crate) fn ends(&mut self, work: Work) {
         self.uploads -= usize::from(work != Work::Other);
         self.large -= usize::from(work == Work::LargeUpload);
     }
@@ -80,15 +80,6 @@ impl Running {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::management::command::find;
-
-    #[test]
-    fn the_verbs_are_verbs() {
-        for name in COMPILE {
-            let verb = find(&name.to_ascii_lowercase());
-            assert_eq!(verb.map(|verb| verb.name), Some(*name));
-        }
-    }
 
     #[test]
     fn work_is_told_by_verb_and_length() {

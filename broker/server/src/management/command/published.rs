@@ -9,7 +9,8 @@ use crate::guests::HasPrograms as _;
 use crate::guests::{GuestCommand, hand_to_route};
 use crate::limits::OWN_PASSWORDS_WAITING_MAX;
 use crate::management::broker::Broker;
-use crate::management::command::{self, Job, ResponseTo};
+use crate::management::command_queue::{Job, ResponseTo};
+use crate::management::sys;
 use lotmq_core::arena::Span;
 use lotmq_core::reason::NotTaken;
 use lotmq_core::tenant::client::Client;
@@ -34,16 +35,16 @@ pub(crate) fn published(
     let topic_span = topic;
     let topic = turn.arena.text(topic);
     if topic == CONFIG_NEW_TOPIC {
-        command::config_new(turn, client);
+        super::config_new(turn, client);
         return Err(NotTaken::SettingsFixed);
     }
     if lotmq_core::tenant::system_topics::is_state_of(topic, &client.client_id) {
         let (topic, payload) = (topic.to_owned(), turn.arena.get(payload).to_vec());
-        super::note_state(turn, &client.tenant, &topic, &payload);
+        sys::note_state(turn, &client.tenant, &topic, &payload);
         return Ok(());
     }
-    if command::is_part(topic) {
-        return command::part_published(broker, turn, client, (topic_span, properties, payload));
+    if super::is_part(topic) {
+        return super::part_published(broker, turn, client, (topic_span, properties, payload));
     }
     if topic != COMMAND_TOPIC {
         let (guests, client_id) = (&client.tenant.programs().guests, Arc::clone(&client.client_id));
@@ -71,12 +72,12 @@ pub(crate) fn published(
     };
     // Anybody may give this one, so it leaves room for those who may give commands.
     let is_too_late = broker.commands.waiting() >= OWN_PASSWORDS_WAITING_MAX
-        && command::is_own_password(&identity, &job.payload);
+        && super::is_own_password(&identity, &job.payload);
     if !is_too_late && broker.commands.submit(job).is_ok() {
         return Ok(());
     }
     let text = Zeroizing::new(turn.arena.get(payload).to_vec());
-    command::busy(turn, &client.tenant, (&identity, Some(client.session_id)), &text);
+    super::busy(turn, &client.tenant, (&identity, Some(client.session_id)), &text);
     Err(NotTaken::CommandsBusy)
 }
 
@@ -96,7 +97,7 @@ pub(crate) fn command_of_guest(broker: &Broker, turn: &mut Turn, command: GuestC
     };
     let is_taken = broker.commands.submit(job).is_ok();
     if !is_taken {
-        command::busy(turn, tenant, (&identity, None), payload);
+        super::busy(turn, tenant, (&identity, None), payload);
     }
     is_taken
 }

@@ -12,14 +12,14 @@ use crate::limits::COMMIT_PATIENCE;
 
 /// State of a disk that hangs.
 #[derive(Debug, Default)]
-pub(super) struct Stored {
+pub(crate) struct Stored {
     /// Ticket of a change for which a command has waited in vain.
     hanging: Mutex<Option<Ticket>>,
 }
 
 impl Stored {
     /// Failure because of which a change would not be stored for long, as far as known.
-    pub(super) fn hangs(&self, store: &Store) -> Option<StoreError> {
+    pub(crate) fn hangs(&self, store: &Store) -> Option<StoreError> {
         let mut hanging = self.hanging.lock();
         if hanging.is_some_and(|ticket| store.settled(ticket).is_some()) {
             *hanging = None;
@@ -31,7 +31,7 @@ impl Stored {
     ///
     /// # Errors
     /// Those of [`Store::wait_for`]; at once where the disk is known to hang.
-    pub(super) fn wait(&self, store: &Store, ticket: Ticket) -> Result<(), StoreError> {
+    pub(crate) fn wait(&self, store: &Store, ticket: Ticket) -> Result<(), StoreError> {
         self.wait_for(store, ticket, COMMIT_PATIENCE)
     }
 

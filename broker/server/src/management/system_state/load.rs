@@ -22,13 +22,13 @@ const SERIES: [(&str, Read); 9] = [
 const WINDOWS: [(&str, f64); 3] = [("1min", 60.0), ("5min", 300.0), ("15min", 900.0)];
 
 /// Number of messages that a Client did not get because it did not read or its queue was full.
-pub(super) fn dropped(counters: &Counters) -> u64 {
+pub(crate) fn dropped(counters: &Counters) -> u64 {
     counters.publish_dropped.get() + counters.queue_full_dropped.get()
 }
 
 /// Averages, in events per minute.
 #[derive(Debug, Default)]
-pub(super) struct Loads {
+pub(crate) struct Loads {
     last: [u64; SERIES.len()],
     averages: [[f64; WINDOWS.len()]; SERIES.len()],
     /// Rates per second, over the last interval.
@@ -37,7 +37,7 @@ pub(super) struct Loads {
 
 impl Loads {
     /// Takes the counters as they are `seconds` after the last call.
-    pub(super) fn update(&mut self, counters: &Counters, seconds: f64) {
+    pub(crate) fn update(&mut self, counters: &Counters, seconds: f64) {
         if seconds <= 0.0 {
             return;
         }
@@ -54,7 +54,7 @@ impl Loads {
     }
 
     /// Topics below `$SYS/broker/` and their values.
-    pub(super) fn topics(&self) -> impl Iterator<Item = (String, f64)> {
+    pub(crate) fn topics(&self) -> impl Iterator<Item = (String, f64)> {
         SERIES.iter().zip(self.averages).flat_map(|((name, _), averages)| {
             WINDOWS
                 .iter()
@@ -64,7 +64,7 @@ impl Loads {
     }
 
     /// Events per second of the series of this name, over the last interval.
-    pub(super) fn rate(&self, name: &str) -> f64 {
+    pub(crate) fn rate(&self, name: &str) -> f64 {
         SERIES.iter().position(|(known, _)| *known == name).map_or(0.0, |n| self.rates[n])
     }
 }

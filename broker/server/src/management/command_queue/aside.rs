@@ -9,15 +9,19 @@ use std::time::{Duration, Instant};
 
 use lotmq_pulse::{Pulses, goes_on};
 
-use super::reply::Refusal;
 use crate::limits::{READ_PATIENCE, READS_ASIDE_MAX, ROUND_SILENCE_MAX};
 
 /// Period at which the progress of a read is checked.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
+/// Error: the data directory cannot be used; with the reason.
+#[derive(Debug, thiserror::Error)]
+#[error("The data directory cannot be used: {0}.")]
+pub(crate) struct ReadAsideError(String);
+
 /// Number of reads that are under way.
 #[derive(Debug, Default)]
-pub(super) struct Aside(Arc<AtomicUsize>);
+pub(crate) struct Aside(Arc<AtomicUsize>);
 
 /// Permit of one read; given back when the read has ended, whether somebody still waits for it or not.
 struct Permit(Arc<AtomicUsize>);
@@ -33,11 +37,11 @@ impl Aside {
     ///
     /// # Errors
     /// When it stands still, when too many do, and when there is no thread for it.
-    pub(super) fn read<T: Send + 'static>(
+    pub(crate) fn read<T: Send + 'static>(
         &self,
         pulses: &Pulses,
         read: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ReadAsideError> {
         self.read_within(READ_PATIENCE, pulses, read)
     }
 
@@ -46,7 +50,7 @@ impl Aside {
         patience: Duration,
         pulses: &Pulses,
         read: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ReadAsideError> {
         let place = Permit(Arc::clone(&self.0));
         if self.0.fetch_add(1, Ordering::Relaxed) >= READS_ASIDE_MAX {
             return Err(failed(&format!("{READS_ASIDE_MAX} others wait for the disk")));
@@ -84,8 +88,8 @@ impl Aside {
     }
 }
 
-fn failed(reason: &dyn std::fmt::Display) -> Refusal {
-    Refusal::new("STORE_FAILED", format!("The data directory cannot be used: {reason}."))
+fn failed(reason: &dyn std::fmt::Display) -> ReadAsideError {
+    ReadAsideError(reason.to_string())
 }
 
 #[cfg(test)]
@@ -103,16 +107,15 @@ mod tests {
                 let (heals, hangs) = channel::<()>();
                 let refused = aside.read_within(Duration::ZERO, &pulses, move || hangs.recv().is_err());
                 let refused = refused.unwrap_err();
-                assert_eq!(refused.code(), "STORE_FAILED");
                 assert_eq!(
-                    refused.message,
+                    refused.to_string(),
                     "The data directory cannot be used: the disk has not answered for 0 s."
                 );
                 heals
             })
             .collect();
         let refused = aside.read(&pulses, || ()).unwrap_err();
-        assert_eq!(refused.message, "The data directory cannot be used: 4 others wait for the disk.");
+        assert_eq!(refused.to_string(), "The data directory cannot be used: 4 others wait for the disk.");
         // The thread of a read that is over may be told a little later.
         while pulses.silent(Instant::now() + ROUND_SILENCE_MAX).len() != READS_ASIDE_MAX {
             std::thread::yield_now();
@@ -128,7 +131,7 @@ mod tests {
             assert_eq!(aside.0.load(Ordering::Relaxed), 0, "in round {round}");
         }
         let refused = aside.read(&pulses, || panic!("on purpose")).unwrap_err();
-        assert_eq!(refused.message, "The data directory cannot be used: the work ended by a panic.");
+        assert_eq!(refused.to_string(), "The data directory cannot be used: the work ended by a panic.");
     }
 
     #[test]

@@ -1,18 +1,20 @@
-//! Queues of commands: one for each Client, and a few threads that serve them.
+//! Queues of commands: one for each Client, from which a few threads take what may run (`command::workers`).
 //!
 //! Commands of one Client run one after the other and are answered in that order; those of different Clients run side by side. A
 //! command may block its thread (a commit, a run), never one that serves Clients.
 //!
-//! Uploads take some of the threads and no more ([`work`](super::work)): they wait in their queues while others of them run.
+//! Uploads take some of the threads and no more ([`work`]): they wait in their queues while others of them run.
 //!
 //! Invariants: at most one command of a Client runs at a time; all bounds are those of `limits`. Payloads are wiped when they are done
 //! with, because they may hold passwords.
 
+pub(crate) mod aside;
+mod stored;
+pub(crate) mod work;
+
 use std::collections::VecDeque;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
-use std::thread::JoinHandle;
 use std::time::Instant;
 
 use hashbrown::HashMap;
@@ -20,21 +22,15 @@ use lotmq_auth::Identity;
 use lotmq_definitions::Definition;
 use lotmq_pulse::Pulse;
 use parking_lot::{Condvar, Mutex};
-use tracing::error;
 use zeroize::Zeroizing;
 
-use super::aside::Aside;
-use super::run;
-use super::stored::Stored;
-use super::work::{Running, Work};
-use crate::limits::{
-    COMMAND_BYTES_WAITING_MAX, COMMAND_SILENCE_MAX, COMMAND_THREADS, COMMANDS_WAITING_MAX,
-    COMMANDS_WAITING_PER_CLIENT_MAX,
-};
-use crate::management::broker::Broker;
-use crate::management::modules::uploads::ReceivedUpload;
-use crate::process::this_turn;
+use crate::limits::{COMMAND_BYTES_WAITING_MAX, COMMANDS_WAITING_MAX, COMMANDS_WAITING_PER_CLIENT_MAX};
+use crate::management::uploads::ReceivedUpload;
 use lotmq_core::tenant::Tenant;
+
+use aside::Aside;
+use stored::Stored;
+use work::{Running, Work};
 
 /// Command that was accepted.
 pub(crate) struct Job {
@@ -65,7 +61,7 @@ impl Job {
     }
 
     /// Number of the session that gave the command; `None` for a guest's command.
-    pub(super) fn session(&self) -> Option<u64> {
+    pub(crate) fn session(&self) -> Option<u64> {
         match &self.upload {
             Some(upload) => Some(upload.session),
             None => self.definition.is_none().then_some(self.queue),
@@ -96,15 +92,15 @@ pub(crate) struct Commands {
     state: Mutex<State>,
     ready: Condvar,
     /// Lock of changes of entities, accounts and variables, held until the change is on the disk: they are serialised (commands reference §1.9).
-    pub(super) changes: Mutex<()>,
+    pub(crate) changes: Mutex<()>,
     /// State of waiting for changes to come to the disk.
-    pub(super) stored: Stored,
+    pub(crate) stored: Stored,
     /// Modules of which native code is made on other threads.
-    pub(super) compiles: Arc<AtomicUsize>,
+    pub(crate) compiles: Arc<AtomicUsize>,
     /// Number of modules that are being sent to Clients.
-    pub(super) downloads: AtomicUsize,
+    pub(crate) downloads: AtomicUsize,
     /// Reads of the store on other threads.
-    pub(super) aside: Aside,
+    pub(crate) aside: Aside,
     /// Sessions whose own password is being set by their command, which has not been answered.
     setting_own_password: Mutex<Vec<u64>>,
 }
@@ -201,7 +197,7 @@ impl Commands {
 
     /// Waits for the next command that may run; `None` when it is time to end. The command stays at the head of its queue, so that no other of
     /// its Client starts, until [`Commands::done`].
-    fn next(&self, pulse: &Pulse) -> Option<Started> {
+    pub(crate) fn next(&self, pulse: &Pulse) -> Option<StartedCommand> {
         let mut state = self.state.lock();
         loop {
             if state.is_stopping {
@@ -222,14 +218,14 @@ impl Commands {
                 };
                 let job = std::mem::replace(head, emptied);
                 state.running.begins(work);
-                return Some(Started { work, job });
+                return Some(StartedCommand { work, job });
             }
             self.ready.wait_until(&mut state, pulse.waits_one_beat(Instant::now()));
         }
     }
 
     /// Ends a command that had so many bytes. The thread that calls it goes on with [`Commands::next`], so that it takes what may begin now.
-    fn done(&self, key: u64, work: Work, bytes: usize) {
+    pub(crate) fn done(&self, key: u64, work: Work, bytes: usize) {
         let mut state = self.state.lock();
         state.running.ends(work);
         state.waiting -= 1;
@@ -255,66 +251,8 @@ impl State {
     }
 }
 
-/// Command that a thread executes.
-struct Started {
-    work: Work,
-    job: Job,
-}
-
-/// Starts the threads.
-///
-/// # Errors
-/// When the system gives none.
-pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let thread = |number| {
-        let broker = Arc::clone(broker);
-        let name = format!("command-{number}");
-        let pulse = broker.watchdog.pulses.add(format!("command thread {number}"), COMMAND_SILENCE_MAX);
-        std::thread::Builder::new().name(name).spawn(move || serve(&broker, &pulse))
-    };
-    (0..COMMAND_THREADS).map(thread).collect()
-}
-
-fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
-    this_turn::install(Arc::clone(&broker.context), None);
-    pulse.install();
-    while let Some(Started { work, job }) = broker.commands.next(pulse) {
-        pulse.begins(Instant::now());
-        let bytes = job.payload.len();
-        let spared = run::spared(broker, &job);
-        let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
-        if ran.is_err() {
-            error!("a command ended by a panic");
-            // What it left in the turn is of no use to anybody; a new one is clean.
-            this_turn::install(Arc::clone(&broker.context), None);
-            run::panicked(broker, &job);
-        }
-        drop(spared);
-        broker.commands.done(job.queue, work, bytes);
-    }
-    this_turn::uninstall();
-}
-
-#[cfg(test)]
-mod tests {
-    use lotmq_client::{ConnectOptions, Publication, QoS};
-
-    use super::*;
-    use crate::testing::{Running, connect, receive, until_silent};
-
-    #[test]
-    fn a_command_that_stands_still_is_missed() {
-        let running = Running::start("none");
-        let broker = Arc::clone(&running.server.broker);
-        let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
-        root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
-        let changes = broker.commands.changes.lock();
-        let command = Publication::new("$SYS/Coreflux/Command", "-setEnv SITE north");
-        root.publish(&command.qos(QoS::AtLeastOnce)).unwrap();
-        until_silent(&running, "command thread", COMMAND_SILENCE_MAX, true);
-        drop(changes);
-        receive(&mut root);
-        until_silent(&running, "command thread", COMMAND_SILENCE_MAX, false);
-        running.server.stop();
-    }
+/// Command that a thread is to execute.
+pub(crate) struct StartedCommand {
+    pub(crate) work: Work,
+    pub(crate) job: Job,
 }

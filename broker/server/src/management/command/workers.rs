@@ -1,0 +1,73 @@
+//! Threads that execute commands, from the [queues](crate::management::command_queue).
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Instant;
+
+use lotmq_pulse::Pulse;
+use tracing::error;
+
+use super::run;
+use crate::limits::{COMMAND_SILENCE_MAX, COMMAND_THREADS};
+use crate::management::broker::Broker;
+use crate::management::command_queue::StartedCommand;
+use crate::process::this_turn;
+
+/// Starts the threads.
+///
+/// # Errors
+/// When the system gives none.
+pub(crate) fn start(broker: &Arc<Broker>) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let thread = |number| {
+        let broker = Arc::clone(broker);
+        let name = format!("command-{number}");
+        let pulse = broker.watchdog.pulses.add(format!("command thread {number}"), COMMAND_SILENCE_MAX);
+        std::thread::Builder::new().name(name).spawn(move || serve(&broker, &pulse))
+    };
+    (0..COMMAND_THREADS).map(thread).collect()
+}
+
+fn serve(broker: &Arc<Broker>, pulse: &Arc<Pulse>) {
+    this_turn::install(Arc::clone(&broker.context), None);
+    pulse.install();
+    while let Some(StartedCommand { work, job }) = broker.commands.next(pulse) {
+        pulse.begins(Instant::now());
+        let bytes = job.payload.len();
+        let spared = run::spared(broker, &job);
+        let ran = catch_unwind(AssertUnwindSafe(|| run::run(broker, &job)));
+        if ran.is_err() {
+            error!("a command ended by a panic");
+            // What it left in the turn is of no use to anybody; a new one is clean.
+            this_turn::install(Arc::clone(&broker.context), None);
+            run::panicked(broker, &job);
+        }
+        drop(spared);
+        broker.commands.done(job.queue, work, bytes);
+    }
+    this_turn::uninstall();
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::{ConnectOptions, Publication, QoS};
+
+    use super::*;
+    use crate::testing::{Running, connect, receive, until_silent};
+
+    #[test]
+    fn a_command_that_stands_still_is_missed() {
+        let running = Running::start("none");
+        let broker = Arc::clone(&running.server.broker);
+        let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+        root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+        let changes = broker.commands.changes.lock();
+        let command = Publication::new("$SYS/Coreflux/Command", "-setEnv SITE north");
+        root.publish(&command.qos(QoS::AtLeastOnce)).unwrap();
+        until_silent(&running, "command thread", COMMAND_SILENCE_MAX, true);
+        drop(changes);
+        receive(&mut root);
+        until_silent(&running, "command thread", COMMAND_SILENCE_MAX, false);
+        running.server.stop();
+    }
+}
