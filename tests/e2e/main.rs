@@ -42,6 +42,7 @@ mod module_files;
 mod module_http;
 mod module_routes;
 mod module_streams;
+mod module_tls;
 mod modules;
 mod modules_before;
 mod modules_in_parts;

@@ -18,16 +18,16 @@ fn with_modules() -> BrokerOptions {
     options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")
 }
 
-fn at_home() -> BrokerOptions {
+pub(crate) fn at_home() -> BrokerOptions {
     with_modules().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true")
 }
 
-fn module(options: &str) -> String {
+pub(crate) fn module(options: &str) -> String {
     format!("-addModule post -world route {options} wasm64:{}", STANDARD.encode(POST))
 }
 
 /// A route that posts what comes below a topic to a server, with more of its section `API_CONFIG`.
-fn route(name: &str, topic: &str, server: &HttpServer, further: &str) -> String {
+pub(crate) fn route(name: &str, topic: &str, server: &HttpServer, further: &str) -> String {
     format!(
         "-addRoute DEFINE ROUTE {name} WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"post\"\n    ADD API_CONFIG\n        WITH HOST \"127.0.0.1\"\n        \
          WITH PORT {}\n{further}    ADD EVENT Out\n        WITH SOURCE_TOPIC \"{topic}/#\"\n",
@@ -43,7 +43,7 @@ fn posting(options: BrokerOptions, server: &HttpServer, further: &str) -> Broker
     broker
 }
 
-fn bodies(server: &HttpServer) -> Vec<String> {
+pub(crate) fn bodies(server: &HttpServer) -> Vec<String> {
     server.asked().iter().map(|asked| String::from_utf8(asked.body.clone()).unwrap()).collect()
 }
 

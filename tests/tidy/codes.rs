@@ -6,8 +6,9 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 31] = [
+const NO_CODES: [&str; 39] = [
     "ALLOW_HOSTS",
+    "ALLOW_UNTRUSTED_CERTS",
     "BATCH_BYTES",
     "BATCH_LINGER",
     "BATCH_SIZE",
@@ -15,10 +16,14 @@ const NO_CODES: [&str; 31] = [
     "BUFFER_MAX_BYTES",
     "BUFFER_MODE",
     "BUFFER_TTL_SEC",
+    "CLIENT_CERT",
+    "CLIENT_CERT_PASS",
+    "CLIENT_CERT_PATH",
     "CONFIG_PATH",
     "DESTINATION_TOPIC",
     "ERROR_TOPIC",
     "EVERY_MS",
+    "IGNORE_CERT_ERRORS",
     "LOOPBACK_CONFIG",
     "MAX_ROWS",
     "MODBUS_TCP",
@@ -28,10 +33,13 @@ const NO_CODES: [&str; 31] = [
     "OVERLOAD_TIMEOUT",
     "REST_API",
     "ROUTE_CONFIG",
+    "SERVER_CA_CERT",
+    "SERVER_CA_CERT_PATH",
     "SOURCE_TOPIC",
     "STATE_DIRECTORY",
     "STORAGE_DIR",
     "TLS_SERVER_NAME",
+    "TRUST_SERVER_CERTIFICATE",
     "UNIX_MS",
     "USE_SSL",
     "USE_STARTTLS",

@@ -23,7 +23,7 @@ mod tls;
 mod udp;
 mod work;
 
-pub use client_tls::ClientTls;
+pub use client_tls::{ClientTls, ShownCertificate, TrustedServers};
 pub use endpoint::{Endpoint, EndpointTls, HostPattern, NotAPattern};
 pub use folder::RouteFolder;
 pub use http::{HttpEvent, HttpFailure};

@@ -29,11 +29,34 @@ pub struct Signed {
 impl Signed {
     /// Settings of a server that shows it.
     pub fn server_config(&self) -> Arc<ServerConfig> {
+        self.server_config_with(rustls::server::WebPkiClientVerifier::no_client_auth())
+    }
+
+    /// The same of one that lets in whom this authority certifies, and nobody else.
+    pub fn server_config_for(&self, authority: &Authority) -> Arc<ServerConfig> {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(CertificateDer::from_pem_file(authority.file()).unwrap()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let judge =
+            rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
+        self.server_config_with(judge.unwrap())
+    }
+
+    fn server_config_with(
+        &self,
+        judge: Arc<dyn rustls::server::danger::ClientCertVerifier>,
+    ) -> Arc<ServerConfig> {
         let chain = CertificateDer::pem_file_iter(&self.certificate).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
-        Arc::new(builder.unwrap().with_no_client_auth().with_single_cert(chain, key).unwrap())
+        let builder = builder.unwrap().with_client_cert_verifier(judge);
+        Arc::new(builder.with_single_cert(chain, key).unwrap())
+    }
+
+    /// PEM of the certificate with its key behind it.
+    pub fn with_key(&self) -> String {
+        [&self.certificate, &self.key].map(|path| std::fs::read_to_string(path).unwrap()).concat()
     }
 }
 
@@ -69,6 +92,14 @@ impl Authority {
     pub fn server(&self, name: &str) -> Signed {
         let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
         self.sign(name, CertificateParams::new(names).unwrap())
+    }
+
+    /// The same, until `end`.
+    pub fn server_until(&self, name: &str, end: SystemTime) -> Signed {
+        let names = vec!["localhost".to_owned(), "127.0.0.1".to_owned()];
+        let mut params = CertificateParams::new(names).unwrap();
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end.duration_since(UNIX_EPOCH).unwrap();
+        self.sign(name, params)
     }
 
     /// The same that shows so many certificates of others behind its own.

@@ -214,7 +214,7 @@ fn certificates_behind(others: usize) -> (Arc<ServerConfig>, ClientTls) {
         .unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
-    (Arc::new(server), ClientTls::trusting(roots).unwrap())
+    (Arc::new(server), ClientTls::new(lotmq_host::fiber::TrustedServers::Certified(roots), None).unwrap())
 }
 
 /// Little processor time for a call.

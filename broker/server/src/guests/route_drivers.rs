@@ -9,6 +9,7 @@ mod endpoints;
 mod folders;
 mod template;
 mod thread;
+mod tls_profiles;
 
 use lot_facts::{Facts, TopicFact};
 use lotmq_host::{Acting, Ambient, Grants, NameGrant, Qos, TopicGrant, ValueGrant};

@@ -7,7 +7,6 @@
 //! Not here: the connections (`tls`).
 
 use std::fs::Metadata;
-use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -17,13 +16,11 @@ use std::time::{Duration, Instant};
 use lotmq_chain::ShortClientChains;
 use lotmq_config::{ClientCertificate, Tls, TlsVersion};
 use parking_lot::{Mutex, RwLock};
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tracing::{error, info};
 
-use crate::limits::CERTIFICATE_FILE_BYTES_MAX;
+use crate::process::pem::{Pem, PemError};
 use lotmq_core::counters::Counters;
 
 /// Period at which the files are looked at: one `stat` each.
@@ -32,18 +29,8 @@ const CHECK_PERIOD: Duration = Duration::from_secs(2);
 /// Reason why the files of a listener cannot be used. Each renders as one line that names the file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertificateError {
-    #[error("cannot read {}: {reason}", path.display())]
-    Unreadable { path: PathBuf, reason: io::Error },
-    #[error("{} is larger than {CERTIFICATE_FILE_BYTES_MAX} bytes", path.display())]
-    TooLarge { path: PathBuf },
-    #[error("{path} is PKCS#12, which is not read; `openssl pkcs12 -in {path} -out lotmq.pem -nodes` converts it", path = path.display())]
-    Pkcs12 { path: PathBuf },
-    #[error("{} holds no certificate in PEM", path.display())]
-    NoCertificate { path: PathBuf },
-    #[error("{} holds no private key in PEM that is not encrypted", path.display())]
-    NoKey { path: PathBuf },
-    #[error("{} is damaged: {reason}", path.display())]
-    Damaged { path: PathBuf, reason: pem::Error },
+    #[error(transparent)]
+    Pem(#[from] PemError),
     #[error("the authorities in {} cannot be used: {reason}", path.display())]
     BadAuthority { path: PathBuf, reason: String },
     #[error("the key in {} does not belong to the certificate in {}", key.display(), certificate.display())]
@@ -142,8 +129,8 @@ impl Files {
         min_version: TlsVersion,
         alpn: &[&[u8]],
     ) -> Result<ServerConfig, CertificateError> {
-        let chain = read_certificates(&self.certificate)?;
-        let key = read_key(&self.key)?;
+        let chain = Pem::read(&self.certificate)?.certificates()?;
+        let key = Pem::read(&self.key)?.key()?;
         let versions: &[&rustls::SupportedProtocolVersion] = match min_version {
             TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
@@ -198,50 +185,13 @@ fn verifier(
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, CertificateError> {
     let bad = |reason: String| CertificateError::BadAuthority { path: path.to_owned(), reason };
     let mut roots = RootCertStore::empty();
-    for authority in read_certificates(path)? {
+    for authority in Pem::read(path)?.certificates()? {
         roots.add(authority).map_err(|reason| bad(reason.to_string()))?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let builder = if allows_none { builder.allow_unauthenticated() } else { builder };
     let judge = builder.build().map_err(|reason| bad(reason.to_string()))?;
     Ok(Arc::new(ShortClientChains(judge)))
-}
-
-fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
-    let text = read_file(path)?;
-    let found: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text).collect();
-    let found = found.map_err(|reason| CertificateError::Damaged { path: path.to_owned(), reason })?;
-    if found.is_empty() { Err(CertificateError::NoCertificate { path: path.to_owned() }) } else { Ok(found) }
-}
-
-fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
-    let text = zeroize::Zeroizing::new(read_file(path)?);
-    PrivateKeyDer::from_pem_slice(&text).map_err(|reason| {
-        if matches!(reason, pem::Error::NoItemsFound) {
-            CertificateError::NoKey { path: path.to_owned() }
-        } else {
-            CertificateError::Damaged { path: path.to_owned(), reason }
-        }
-    })
-}
-
-fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
-    let unreadable = |reason| CertificateError::Unreadable { path: path.to_owned(), reason };
-    if std::fs::metadata(path).map_err(unreadable)?.len() > CERTIFICATE_FILE_BYTES_MAX {
-        return Err(CertificateError::TooLarge { path: path.to_owned() });
-    }
-    let bytes = std::fs::read(path).map_err(unreadable)?;
-    if is_pkcs12(&bytes) { Err(CertificateError::Pkcs12 { path: path.to_owned() }) } else { Ok(bytes) }
-}
-
-/// Whether bytes begin as PFX of RFC 7292 §4 does: a sequence with the version, which is 3.
-fn is_pkcs12(bytes: &[u8]) -> bool {
-    let length_bytes = match bytes {
-        [0x30, 0x80, ..] => 0,
-        [0x30, first @ 0x81..=0x84, ..] => usize::from(first & 0x7F),
-        _ => return false,
-    };
-    bytes.get(2 + length_bytes..).is_some_and(|contents| contents.starts_with(&[2, 1, 3]))
 }
 
 /// TLS files of all listeners.

@@ -21,9 +21,10 @@ use tracing::{error, info, warn};
 
 use super::configuration::without_delay;
 use super::delivery::{delivery, placeholders, told_of_error};
-use super::endpoints::{GrantedPlaces, endpoints, wants_tls};
+use super::endpoints::{GrantedPlaces, endpoints};
 use super::folders::{self, folders};
 use super::template::OfRoute;
+use super::tls_profiles::{self, NoProfile, TlsProfile};
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
@@ -229,15 +230,36 @@ impl Driver {
         names: &OfRoute<'_>,
         granted: Option<GrantedPlaces<'_>>,
     ) -> Result<HashMap<String, Endpoint>, Ended> {
-        let trusted = if wants_tls(version.said()) {
-            // The system's authorities are in a file.
-            let read = tokio::task::spawn_blocking(ClientTls::of_system).await;
-            read.unwrap_or_else(|_| Err("the authorities of this system could not be read".to_owned()))
+        let profiles = tls_profiles::named(version.said(), names);
+        let loaded: HashMap<String, Result<ClientTls, String>> = if profiles.is_empty() {
+            HashMap::new()
         } else {
-            Err("no setting asks for TLS".to_owned())
+            let site = self.site();
+            let load = move || {
+                let load = |profile: Result<TlsProfile, NoProfile>| {
+                    profile.and_then(|profile| profile.load(&site)).map_err(|reason| reason.to_string())
+                };
+                profiles.into_iter().map(|(section, profile)| (section, load(profile))).collect()
+            };
+            let read = tokio::task::spawn_blocking(load).await;
+            read.map_err(|_| Ended::Away("its certificates could not be looked at".to_owned()))?
         };
-        let made = endpoints(version.said(), names, granted, || trusted.clone());
+        let tls = |section: &str| {
+            loaded.get(section).cloned().unwrap_or_else(|| Err("no setting asks for TLS".to_owned()))
+        };
+        let made = endpoints(version.said(), names, granted, tls);
         made.map_err(|reason| Ended::Fatal(reason.to_string()))
+    }
+
+    /// What the operator says of folders and files of routes.
+    fn site(&self) -> folders::Site {
+        let config = &self.hosting.config;
+        folders::Site {
+            roots: config.routes.file_roots.iter().map(Into::into).collect(),
+            own: config.data.path.join("files").join(&*self.tenant.name),
+            data_directory: config.data.path.clone(),
+            reserve_bytes: config.limits.disk_reserve_bytes,
+        }
     }
 
     /// The folders that the version names, as it may use them.
@@ -252,13 +274,7 @@ impl Driver {
         if named.is_empty() {
             return Ok(Arc::default());
         }
-        let config = &self.hosting.config;
-        let site = folders::Site {
-            roots: config.routes.file_roots.iter().map(Into::into).collect(),
-            own: config.data.path.join("files").join(&*self.tenant.name),
-            data_directory: config.data.path.clone(),
-            reserve_bytes: config.limits.disk_reserve_bytes,
-        };
+        let site = self.site();
         let (grants, module) = (grants.clone(), module.map(str::to_owned));
         let work = move || folders(named, &grants, module.as_deref(), &site);
         let made = tokio::task::spawn_blocking(work).await;

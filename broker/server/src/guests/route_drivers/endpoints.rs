@@ -8,10 +8,8 @@ use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 use lotmq_host::fiber::{ClientTls, Endpoint, EndpointTls, HostPattern, NotAPattern};
 
 use super::template::Names;
+use super::tls_profiles::TLS_FLAGS;
 use crate::guests::route_modules::reaches;
-
-/// Settings that ask for TLS: from the first byte, by two names, and when the guest begins with it.
-const TLS_FLAGS: [&str; 3] = ["USE_TLS", "USE_SSL", "USE_STARTTLS"];
 
 /// Reason why the settings of a section make no endpoint.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -34,12 +32,6 @@ pub(super) enum NoEndpoint {
     Tls { section: String, reason: String },
 }
 
-/// Whether a setting of a route asks for TLS.
-pub(super) fn wants_tls(route: &RouteFacts) -> bool {
-    let asks = |block: &RouteBlock| TLS_FLAGS.iter().any(|flag| block.settings.contains_key(*flag));
-    route.sections.iter().any(asks)
-}
-
 /// Places that the module of a route was granted.
 #[derive(Clone, Copy)]
 pub(super) struct GrantedPlaces<'a> {
@@ -47,17 +39,17 @@ pub(super) struct GrantedPlaces<'a> {
     pub(super) places: &'a [Box<str>],
 }
 
-/// The endpoints that a route names, of which a module was `granted` all; `trusted` gives how TLS is spoken, where an endpoint wants it.
+/// The endpoints that a route names, of which a module was `granted` all; `tls` gives how TLS is spoken in a section that wants it.
 pub(super) fn endpoints(
     route: &RouteFacts,
     names: &impl Names,
     granted: Option<GrantedPlaces<'_>>,
-    trusted: impl Fn() -> Result<ClientTls, String>,
+    tls: impl Fn(&str) -> Result<ClientTls, String>,
 ) -> Result<HashMap<String, Endpoint>, NoEndpoint> {
     let mut endpoints = HashMap::new();
     for block in &route.sections {
         let section = Section { block, names, granted };
-        if let Some(endpoint) = section.endpoint(&trusted)? {
+        if let Some(endpoint) = section.endpoint(&tls)? {
             endpoints.insert(name_of(block), endpoint);
         }
     }
@@ -73,7 +65,7 @@ struct Section<'a, N> {
 impl<N: Names> Section<'_, N> {
     fn endpoint(
         &self,
-        trusted: &impl Fn() -> Result<ClientTls, String>,
+        tls: &impl Fn(&str) -> Result<ClientTls, String>,
     ) -> Result<Option<Endpoint>, NoEndpoint> {
         let host = self.text("HOST").or_else(|| self.text("SERVER"));
         match (host, self.text("LISTEN"), self.text("ALLOW_HOSTS")) {
@@ -89,7 +81,7 @@ impl<N: Names> Section<'_, N> {
                 if let Some(host) = &host {
                     self.check(&place(host, port))?;
                 }
-                let (tls, server_name) = (self.tls(trusted)?, self.text("TLS_SERVER_NAME"));
+                let (tls, server_name) = (self.tls(tls)?, self.text("TLS_SERVER_NAME"));
                 let host = host.unwrap_or_default();
                 Ok(Some(Endpoint { host, port, others, tls, server_name, listens: false }))
             }
@@ -137,13 +129,13 @@ impl<N: Names> Section<'_, N> {
         }
     }
 
-    fn tls(&self, trusted: &impl Fn() -> Result<ClientTls, String>) -> Result<EndpointTls, NoEndpoint> {
-        let trusted = || trusted().map_err(|reason| NoEndpoint::Tls { section: self.name(), reason });
+    fn tls(&self, tls: &impl Fn(&str) -> Result<ClientTls, String>) -> Result<EndpointTls, NoEndpoint> {
+        let tls = || tls(&self.block.name).map_err(|reason| NoEndpoint::Tls { section: self.name(), reason });
         let [at_once, as_ssl, on_demand] = TLS_FLAGS;
         if self.flag(at_once)? || self.flag(as_ssl)? {
-            Ok(EndpointTls::OnConnect(trusted()?))
+            Ok(EndpointTls::OnConnect(tls()?))
         } else if self.flag(on_demand)? {
-            Ok(EndpointTls::OnDemand(trusted()?))
+            Ok(EndpointTls::OnDemand(tls()?))
         } else {
             Ok(EndpointTls::Never)
         }
@@ -223,7 +215,7 @@ mod tests {
         let (kind, sections) = ("WASM".to_owned(), vec![section]);
         let (events, mappings, stores) = (Vec::new(), Vec::new(), Vec::new());
         let route = RouteFacts { kind, sections, events, mappings, stores };
-        endpoints(&route, &Site, granted, || Err("no authorities".to_owned()))
+        endpoints(&route, &Site, granted, |_| Err("no authorities".to_owned()))
             .map_err(|error| error.to_string())
     }
 
