@@ -46,10 +46,15 @@ impl Standing {
 
     /// Waits for a standing that says this.
     pub(crate) fn says(&mut self, part: &str) {
+        self.until(part);
+    }
+
+    /// The next standing that says this.
+    fn until(&mut self, part: &str) -> String {
         loop {
             let status = self.0.receive(WAIT_MAX).unwrap().expect("a status").text();
             if status.contains(part) {
-                return;
+                return status;
             }
         }
     }
@@ -197,6 +202,28 @@ fn line(lines: &mut BufReader<TcpStream>) -> String {
     // The end of a process may be a reset.
     let _ = lines.read_line(&mut line);
     line.trim_end().to_owned()
+}
+
+#[test]
+fn a_far_side_that_does_not_answer_in_time_is_not_connected() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let far = listener.local_addr().unwrap();
+    let broker = at_home().start();
+    let mut standing = Standing::of(&broker);
+    broker.command_ok(&module(&format!("-net {far}")));
+    let impatient = "    ADD ROUTE_CONFIG\n        WITH ACTIVITY_TIMEOUT 1\n    ADD EVENT Out";
+    broker.command_ok(&route(far, "acknowledged").replace("    ADD EVENT Out", impatient));
+    send(&broker, "out/1", "patience");
+    let (frozen, _) = listener.accept().unwrap();
+    // In the same status: Reconnecting.
+    let told = standing.until("it took longer than 1 s");
+    assert!(told.contains("\"connection\":\"Reconnecting\""), "{told}");
+    // Nothing is known against the message: the next connection has it.
+    let (mut stream, _) = listener.accept().unwrap();
+    assert_eq!(line(&mut BufReader::new(stream.try_clone().unwrap())), "patience");
+    stream.write_all(b"+patience\n").unwrap();
+    standing.says("\"succeeded\":1");
+    drop(frozen);
 }
 
 /// The other system: it acknowledges each line that it has, and sends those of its own until they are acknowledged. Two times it ends its connection.

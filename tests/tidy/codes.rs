@@ -6,7 +6,8 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 39] = [
+const NO_CODES: [&str; 40] = [
+    "ACTIVITY_TIMEOUT",
     "ALLOW_HOSTS",
     "ALLOW_UNTRUSTED_CERTS",
     "BATCH_BYTES",

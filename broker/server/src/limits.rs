@@ -420,7 +420,7 @@ pub(crate) const ROUTE_BATCH_BYTES_MAX: usize = 1 << 20;
 /// Time for which a route guest polls and serves in one call, unless there is other work for it.
 pub(crate) const ROUTE_RUN_TIME: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Time for one call of a route guest, waiting included. After that its instance is given up.
+/// Time for one call of a route guest, waiting included, unless `ACTIVITY_TIMEOUT` says otherwise. After that its instance is given up.
 pub(crate) const ROUTE_CALL_TIME: std::time::Duration = std::time::Duration::from_secs(60);
 
 /// Bytes of the rows that one question gets; further rows are left out. Routes reference §4.1.

@@ -69,6 +69,7 @@ pub(crate) const COMMON: &[Section] = &[
             Key::new("BATCH_SIZE", ValueKind::Int(1, i64::MAX)),
             Key::new("BATCH_BYTES", ValueKind::Int(1, i64::MAX)),
             Key::new("BATCH_LINGER", ValueKind::Int(0, 60_000)),
+            Key::new("ACTIVITY_TIMEOUT", ValueKind::Int(1, 3_600)),
         ],
     ),
     Section::optional(

@@ -35,7 +35,7 @@ use crate::guests::routes::runner::{RouteCode, RouteRunner, Version, Work};
 use crate::guests::routes::standing::Connection;
 use crate::guests::services::TenantServices;
 use crate::guests::{effects, records};
-use crate::limits::{ROUTE_CALL_TIME, ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
+use crate::limits::{ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 pub(super) use pause::Pause;
@@ -171,19 +171,20 @@ impl Driver {
             Ended::Away(trap.to_string())
         };
         let mut instance = guest.instance(spec).await.map_err(away)?;
-        let described = tokio::time::timeout(ROUTE_CALL_TIME, instance.describe()).await;
-        let described = described.map_err(|_| Ended::Away(too_long()))?.map_err(away)?;
+        let call_time = version.call_time();
+        let described = tokio::time::timeout(call_time, instance.describe()).await;
+        let described = described.map_err(|_| Ended::Away(too_long(call_time)))?.map_err(away)?;
         let abilities = described.abilities;
         if !abilities.contains(Abilities::DELIVER) && !version.said().events.is_empty() {
             return Err(Ended::Fatal("its guest takes no messages, so it can have no events".to_owned()));
         }
         count_call(figures.as_ref());
-        let opened = tokio::time::timeout(ROUTE_CALL_TIME, instance.open(&configuration)).await;
+        let opened = tokio::time::timeout(call_time, instance.open(&configuration)).await;
         match opened {
             Ok(Ok(Ok(()))) => Ok(Opened { instance, abilities, figures }),
             Ok(Ok(Err(failure))) => Err(ended(failure)),
             Ok(Err(trap)) => Err(away(trap)),
-            Err(_) => Err(Ended::Away(too_long())),
+            Err(_) => Err(Ended::Away(too_long(call_time))),
         }
     }
 
@@ -297,7 +298,7 @@ impl Driver {
             return Ok(());
         }
         count_call(figures.as_ref());
-        let asked = tokio::time::timeout(ROUTE_CALL_TIME, instance.request("probe", b"{}")).await;
+        let asked = tokio::time::timeout(version.call_time(), instance.request("probe", b"{}")).await;
         let probed = match asked {
             Ok(Ok(Ok(_))) => Ok(()),
             Ok(Ok(Err(failure))) => Err(self.masked(&text_of(failure))),
@@ -305,7 +306,7 @@ impl Driver {
                 count_trap(figures.as_ref());
                 Err(trap.to_string())
             }
-            Err(_) => Err(too_long()),
+            Err(_) => Err(too_long(version.call_time())),
         };
         if probed.is_ok() {
             // It has answered; how it says goodbye does not matter.
@@ -380,7 +381,7 @@ impl Serving<'_> {
             }
         }
         // How it says goodbye does not matter any more.
-        let _ = tokio::time::timeout(ROUTE_CALL_TIME, self.instance.close()).await;
+        let _ = tokio::time::timeout(self.version.call_time(), self.instance.close()).await;
         Ended::Changed
     }
 
@@ -400,7 +401,7 @@ impl Serving<'_> {
         self.driver.route.panic_on_planted(&batch);
         count_call(self.figures.as_ref());
         self.driver.route.note(|deliveries| deliveries.batches += 1);
-        let called = tokio::time::timeout(ROUTE_CALL_TIME, self.instance.deliver(&deliveries)).await;
+        let called = tokio::time::timeout(self.version.call_time(), self.instance.deliver(&deliveries)).await;
         match called {
             Ok(Ok(Ok(receipt))) => self.accepted(batch, &receipt).await,
             Ok(Ok(Err(Failure::Retry(reason)))) => {
@@ -427,14 +428,14 @@ impl Serving<'_> {
                 Some(Ended::Away(reason))
             }
             Err(_) if self.driver.is_at_once() => {
-                self.refused(batch, &too_long());
-                Some(Ended::Away(too_long()))
+                self.refused(batch, &too_long(self.version.call_time()));
+                Some(Ended::Away(too_long(self.version.call_time())))
             }
             Err(_) => {
                 // Who does not answer is away: nothing is known against the messages, but that there may be too many of them for one call.
                 self.comes_again(&batch);
                 batch.put_back_halved();
-                Some(Ended::Away(too_long()))
+                Some(Ended::Away(too_long(self.version.call_time())))
             }
         }
     }
@@ -644,6 +645,6 @@ fn text_of(failure: Failure) -> String {
     }
 }
 
-fn too_long() -> String {
-    format!("it took longer than {} s", Duration::as_secs(&ROUTE_CALL_TIME))
+fn too_long(time: Duration) -> String {
+    format!("it took longer than {} s", time.as_secs())
 }

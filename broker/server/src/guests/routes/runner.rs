@@ -22,6 +22,7 @@ use super::batch::PostBatch;
 use super::mailbox::{Addressee, Batches, Full, Mailbox, Post};
 use super::questions::{Answer, Question, Questions, refused};
 use super::standing::{DeliveryFigures, Standing};
+use crate::limits::ROUTE_CALL_TIME;
 
 /// Code of a route.
 #[derive(Clone)]
@@ -70,6 +71,12 @@ impl Version {
             bytes: at_most("BATCH_BYTES", most.bytes),
             linger: linger.unwrap_or_default(),
         }
+    }
+
+    /// Time after which a far side that has not answered counts as away, by `ACTIVITY_TIMEOUT`: for each call of the guest.
+    pub(in crate::guests) fn call_time(&self) -> Duration {
+        let seconds = self.number("ACTIVITY_TIMEOUT").and_then(|seconds| u64::try_from(seconds).ok());
+        seconds.map_or(ROUTE_CALL_TIME, Duration::from_secs)
     }
 
     /// Whole number of a setting in `ROUTE_CONFIG`.

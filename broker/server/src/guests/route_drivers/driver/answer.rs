@@ -4,14 +4,14 @@ use lotmq_host::route::Failure;
 
 use super::{Ended, Serving, count_call, count_trap, text_of, too_long};
 use crate::guests::routes::questions::Question;
-use crate::limits::ROUTE_CALL_TIME;
 
 impl Serving<'_> {
     /// Asks the far side for rows. The question is repeated as long as somebody waits where the class of the failure says so: reading changes nothing.
     pub(super) async fn answer(&mut self, question: Question) -> Option<Ended> {
         count_call(self.figures.as_ref());
+        let call_time = self.version.call_time();
         let asked = self.instance.request("query", &question.body);
-        let called = tokio::time::timeout(ROUTE_CALL_TIME, asked).await;
+        let called = tokio::time::timeout(call_time, asked).await;
         let route = &self.driver.route;
         let (now, masked) = (self.driver.now(), |reason: &str| self.driver.masked(reason));
         let refuse = |question: Question, reason: &str| {
@@ -59,8 +59,8 @@ impl Serving<'_> {
                 Some(Ended::Away(reason))
             }
             Err(_) => {
-                refuse(question, &too_long());
-                Some(Ended::Away(too_long()))
+                refuse(question, &too_long(call_time));
+                Some(Ended::Away(too_long(call_time)))
             }
         }
     }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout};
 use super::pause::Pause;
 use super::{Ended, Serving, count_call, count_trap, text_of, too_long};
 use crate::guests::routes::runner::Work;
-use crate::limits::{ROUTE_CALL_TIME, ROUTE_RUN_TIME};
+use crate::limits::ROUTE_RUN_TIME;
 
 /// When a guest runs again.
 pub(super) struct Runs {
@@ -47,6 +47,7 @@ impl Serving<'_> {
 
     /// Lets the guest run until it has done what it wants, or there is other work for it.
     async fn run_guest(&mut self) -> Result<(), Ended> {
+        let call_time = self.version.call_time();
         let (route, work) = (&self.driver.route, self.instance.host_work());
         // What it brings now has no cause here.
         route.work_on([]);
@@ -57,10 +58,10 @@ impl Serving<'_> {
             let has_work = std::pin::pin!(route.has_work(self.number));
             tokio::select! {
                 biased;
-                ran = timeout(ROUTE_RUN_TIME + ROUTE_CALL_TIME, &mut ran) => ran,
+                ran = timeout(ROUTE_RUN_TIME + call_time, &mut ran) => ran,
                 () = has_work => {
                     work.announce();
-                    timeout(ROUTE_CALL_TIME, ran).await
+                    timeout(call_time, ran).await
                 }
             }
         };
@@ -79,7 +80,7 @@ impl Serving<'_> {
                 count_trap(self.figures.as_ref());
                 Err(Ended::Away(trap.to_string()))
             }
-            Err(_) => Err(Ended::Away(too_long())),
+            Err(_) => Err(Ended::Away(too_long(call_time))),
         }
     }
 
