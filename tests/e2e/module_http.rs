@@ -145,6 +145,27 @@ fn a_module_asks_the_servers_that_it_was_granted_and_the_operator_allows() {
 }
 
 #[test]
+fn settings_that_a_module_does_not_know_stop_its_route_and_are_told() {
+    let server = HttpServer::start(|_| Answer::of(200, ""));
+    let broker = at_home().start();
+    broker.command_ok(&module(&format!("-grantAll -net {}", server.address)));
+    let mut standing = Standing::of(&broker);
+    for (further, told) in [
+        ("        WITH PAHT \"/x\"\n", "API_CONFIG: PAHT is not known; did you mean PATH?"),
+        ("        WITH PATH \"\"\n", "API_CONFIG: PATH is '', which is not a text of at least 1"),
+        ("    ADD OTHER_CONFIG\n        WITH PATH \"/x\"\n", ""),
+    ] {
+        broker.command_ok(&route("Line", "out", &server, further));
+        if told.is_empty() {
+            // It says nothing of other sections.
+            standing.says("\"connection\":\"Connected\"");
+        } else {
+            standing.says(told);
+        }
+    }
+}
+
+#[test]
 fn a_server_that_is_not_trusted_is_told_nothing() {
     let authority = Authority::new();
     let config = authority.server("localhost").server_config();

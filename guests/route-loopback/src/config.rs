@@ -4,8 +4,8 @@ use crate::failing::Failing;
 use lotmq_guest::route::{Failure, QoS, Template};
 use serde_json::Value as Json;
 
-/// JSON Schema of the sections.
-pub(crate) const SCHEMA: &str = r#"{"type":"object","properties":{"LOOPBACK_CONFIG":{"type":"object","properties":{"MAX_ROWS":{"type":"integer","minimum":1,"maximum":100000,"default":1000},"FAIL":{"enum":["never","retry","reconnect","reject","fatal"]},"DELAY":{"type":"integer","minimum":0}}}}}"#;
+/// JSON Schema of what is known of the settings.
+pub(crate) const SCHEMA: &str = r#"{"properties":{"sections":{"properties":{"LOOPBACK_CONFIG":{"additionalProperties":false,"properties":{"MAX_ROWS":{"type":"integer","minimum":1,"maximum":100000,"default":1000},"FAIL":{"enum":["never","retry","reconnect","reject","fatal","trap"]},"DELAY":{"type":"integer","minimum":0}}}}}}}"#;
 
 /// Rows of a table when the route does not say.
 const ROWS_MAX: usize = 1000;

@@ -8,13 +8,17 @@ use std::cell::RefCell;
 
 lotmq_guest::manifest!("read:#", "secret-read:API_TOKEN");
 
+/// Settings that it knows, as JSON Schema.
+const SETTINGS: &str = r#"{"properties":{"sections":{"required":["API_CONFIG"],"properties":{"API_CONFIG":{"additionalProperties":false,
+    "properties":{"PATH":{"type":"string","minLength":1},"TOKEN":{"type":"string"}}}}}}}"#;
+
 thread_local!(static API: RefCell<Option<(HttpClient, String)>> = const { RefCell::new(None) });
 
 struct Post;
 
 impl Route for Post {
     fn describe() -> Description {
-        Description { configuration: r#"{"type":"object"}"#.to_owned(), abilities: Abilities::DELIVER }
+        Description { configuration: SETTINGS.to_owned(), abilities: Abilities::DELIVER }
     }
 
     fn open(configuration: String) -> Result<(), Failure> {

@@ -7,6 +7,7 @@ mod delivery;
 mod driver;
 mod endpoints;
 mod folders;
+mod schema;
 mod template;
 mod thread;
 mod tls_profiles;

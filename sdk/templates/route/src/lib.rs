@@ -9,6 +9,10 @@ use lotmq_guest::route::{Abilities, Connection, Delivery, Description, Failure, 
 // What the guest needs: shown to who deploys it, and granted by them.
 lotmq_guest::manifest!("endpoint:127.0.0.1:4001");
 
+/// The settings of a route that this guest knows, in JSON Schema: the section of the endpoint has none but the host's own, such as HOST and PORT.
+const SETTINGS: &str =
+    r#"{"properties":{"sections":{"required":["LINE_CONFIG"],"properties":{"LINE_CONFIG":{"additionalProperties":false}}}}}"#;
+
 /// Longest wait for the other side, in milliseconds.
 const TIMEOUT_MS: u32 = 5_000;
 
@@ -20,7 +24,7 @@ struct Guest;
 
 impl Route for Guest {
     fn describe() -> Description {
-        Description { configuration: r#"{"type":"object"}"#.to_owned(), abilities: Abilities::DELIVER }
+        Description { configuration: SETTINGS.to_owned(), abilities: Abilities::DELIVER }
     }
 
     fn open(_configuration: String) -> Result<(), Failure> {

@@ -27,7 +27,7 @@ pub(super) fn configuration(
     route: &RouteFacts,
     names: &impl Names,
     uuid: impl Fn() -> String,
-) -> Result<String, Missing> {
+) -> Result<Json, Missing> {
     let mut writer = Writer { names, uuid, missing: Vec::new() };
     let sections = writer.blocks(&route.sections);
     let events = writer.blocks(&route.events);
@@ -36,17 +36,15 @@ pub(super) fn configuration(
         writer.missing.dedup();
         return Err(Missing(writer.missing));
     }
-    Ok(json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings })
-        .to_string())
+    Ok(json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings }))
 }
 
 /// A configuration in which nothing takes time: where the clock stands still nobody waits.
-pub(super) fn without_delay(configuration: &str) -> String {
-    let Ok(mut parsed) = serde_json::from_str::<Json>(configuration) else { return configuration.to_owned() };
-    if let Some(own) = parsed.pointer_mut("/sections/LOOPBACK_CONFIG").and_then(Json::as_object_mut) {
+pub(super) fn without_delay(mut configuration: Json) -> Json {
+    if let Some(own) = configuration.pointer_mut("/sections/LOOPBACK_CONFIG").and_then(Json::as_object_mut) {
         own.remove("DELAY");
     }
-    parsed.to_string()
+    configuration
 }
 
 struct Writer<'a, N, U> {
@@ -194,7 +192,7 @@ mod tests {
         );
         let written = configuration(&route(section), &Known, || "uuid".to_owned()).unwrap();
         assert_eq!(
-            written,
+            written.to_string(),
             r#"{"type":"T","sections":{"C":{"A":"x-dbuuid","B":{"secret":"PW"},"D":{"parts":["pre-",{"secret":"PW"}]},"E":true}},"#
                 .to_owned()
                 + r#""events":{"E":{"BODY":"{\"a\":1}","QOS":1,"QUERY":{"template":["f(","",")",""],"#

@@ -23,6 +23,7 @@ use super::configuration::without_delay;
 use super::delivery::{delivery, placeholders, told_of_error};
 use super::endpoints::{GrantedPlaces, endpoints};
 use super::folders::{self, folders};
+use super::schema;
 use super::template::OfRoute;
 use super::tls_profiles::{self, NoProfile, TlsProfile};
 use crate::guests::HasPrograms as _;
@@ -73,6 +74,7 @@ struct Serving<'a> {
     version: Arc<Version>,
     services: Arc<TenantServices>,
     instance: RouteInstance,
+    abilities: Abilities,
     figures: Option<Arc<ModuleFigures>>,
     /// Its runs, where it has the ability.
     runs: Option<Runs>,
@@ -141,6 +143,7 @@ impl Driver {
             version: Arc::clone(version),
             services,
             instance,
+            abilities,
             figures,
             // Where time stands still nothing comes by itself.
             runs: (abilities.contains(Abilities::RUN) && !self.is_at_once()).then(Runs::at_once),
@@ -164,7 +167,7 @@ impl Driver {
         let names = OfRoute(services, RunContext::new(id));
         let configuration = super::configuration::configuration(version.said(), &names, uuid)
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
-        let configuration = if self.is_at_once() { without_delay(&configuration) } else { configuration };
+        let configuration = if self.is_at_once() { without_delay(configuration) } else { configuration };
         let (guest, spec, figures) = self.code(version, services, &names).await?;
         let away = |trap: Trap| {
             count_trap(figures.as_ref());
@@ -178,6 +181,9 @@ impl Driver {
         if !abilities.contains(Abilities::DELIVER) && !version.said().events.is_empty() {
             return Err(Ended::Fatal("its guest takes no messages, so it can have no events".to_owned()));
         }
+        let configuration = schema::checked(&described.configuration, configuration)
+            .map_err(|reason| Ended::Fatal(reason.to_string()))?
+            .to_string();
         count_call(figures.as_ref());
         let opened = tokio::time::timeout(call_time, instance.open(&configuration)).await;
         match opened {

@@ -1,6 +1,6 @@
 //! Answers to questions by a driver, and the consequences of the classes of failure.
 
-use lotmq_host::route::Failure;
+use lotmq_host::route::{Abilities, Failure};
 
 use super::{Ended, Serving, count_call, count_trap, text_of, too_long};
 use crate::guests::routes::questions::Question;
@@ -8,6 +8,12 @@ use crate::guests::routes::questions::Question;
 impl Serving<'_> {
     /// Asks the far side for rows. The question is repeated as long as somebody waits where the class of the failure says so: reading changes nothing.
     pub(super) async fn answer(&mut self, question: Question) -> Option<Ended> {
+        if !self.abilities.contains(Abilities::REQUEST) {
+            let reason = "its guest answers no queries".to_owned();
+            self.driver.route.update(|standing| standing.failed(0, &reason, self.driver.now()));
+            question.answer(Err(reason));
+            return None;
+        }
         count_call(self.figures.as_ref());
         let call_time = self.version.call_time();
         let asked = self.instance.request("query", &question.body);

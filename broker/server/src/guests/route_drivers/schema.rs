@@ -1,0 +1,452 @@
+//! Schema of a route's configuration: what the guest says of the settings that it knows, in JSON Schema, and checking them by it before the guest is opened.
+//!
+//! A few keywords of the standard are known ([`KEYWORDS`]) and others refused, so that nothing is promised and not checked. Beyond the standard: a text
+//! is taken for the number or truth value that it is where one is wanted, as values of the environment are texts; words of an `enum` are found in any case;
+//! what comes with each message, or is a secret, is a text of which nothing more is known. Not here: settings that are the host's, which every section may have.
+
+use lot_nearest::nearest_name;
+use serde_json::{Map, Value as Json};
+
+/// Keywords that are checked.
+const KEYWORDS: &[&str] = &[
+    "additionalProperties",
+    "default",
+    "enum",
+    "items",
+    "maxLength",
+    "maximum",
+    "minLength",
+    "minimum",
+    "properties",
+    "required",
+    "type",
+];
+
+/// Keywords that are for people.
+const ANNOTATIONS: &[&str] =
+    &["$comment", "$id", "$schema", "deprecated", "description", "examples", "title"];
+
+/// Settings of a section that are for the host.
+const OF_HOST: &[&str] = &[
+    "ALLOW_HOSTS",
+    "ALLOW_UNTRUSTED_CERTS",
+    "CLIENT_CERT",
+    "CLIENT_CERT_PATH",
+    "HOST",
+    "IGNORE_CERT_ERRORS",
+    "LISTEN",
+    "PORT",
+    "SERVER",
+    "SERVER_CA_CERT",
+    "SERVER_CA_CERT_PATH",
+    "STORAGE_DIR",
+    "TLS_SERVER_NAME",
+    "TRUST_SERVER_CERTIFICATE",
+    "USE_SSL",
+    "USE_STARTTLS",
+    "USE_TLS",
+];
+
+/// Sections that are for the host.
+const SECTIONS_OF_HOST: &[&str] = &["MQTT_CONFIG", "ROUTE_CONFIG", "WASM_CONFIG"];
+
+/// Settings of an event that are for the host.
+const OF_EVENT: &[&str] = &["EVERY_MS", "SOURCE_TOPIC"];
+
+/// Reason why a route cannot be opened with its settings.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum SchemaError {
+    #[error("the schema of its guest is not JSON: {0}")]
+    NotJson(serde_json::Error),
+    #[error("the schema of its guest has '{0}', which is none of {known}", known = KEYWORDS.join(", "))]
+    Keyword(String),
+    #[error("{}", .0.join("; "))]
+    Settings(Vec<String>),
+}
+
+/// Checks a configuration by a schema, and completes it: with defaults, and numbers in place of their texts.
+pub(super) fn checked(schema: &str, mut configuration: Json) -> Result<Json, SchemaError> {
+    let schema: Json = serde_json::from_str(schema).map_err(SchemaError::NotJson)?;
+    understand(&schema)?;
+    let mut check = Check { path: Vec::new(), problems: Vec::new() };
+    check.value(&schema, &mut configuration);
+    if check.problems.is_empty() { Ok(configuration) } else { Err(SchemaError::Settings(check.problems)) }
+}
+
+/// Checks that all keywords of a schema are known.
+fn understand(schema: &Json) -> Result<(), SchemaError> {
+    let Json::Object(schema) = schema else { return Ok(()) };
+    for (keyword, value) in schema {
+        match keyword.as_str() {
+            "properties" => value.as_object().into_iter().flat_map(Map::values).try_for_each(understand)?,
+            "additionalProperties" | "items" => understand(value)?,
+            known if KEYWORDS.contains(&known) || ANNOTATIONS.contains(&known) => {}
+            _ => return Err(SchemaError::Keyword(keyword.clone())),
+        }
+    }
+    Ok(())
+}
+
+/// Check that is under way.
+struct Check {
+    /// Names from the root to the value that is looked at.
+    path: Vec<String>,
+    problems: Vec<String>,
+}
+
+impl Check {
+    fn value(&mut self, schema: &Json, value: &mut Json) {
+        if *schema == Json::Bool(false) {
+            self.wrong(value, "known here");
+            return;
+        }
+        let types = types(schema);
+        if is_filled_later(value) {
+            if !types.is_empty() && types.iter().all(|name| matches!(*name, "object" | "array" | "null")) {
+                self.wrong(value, &expected(schema));
+            }
+            return;
+        }
+        if !types.is_empty() {
+            coerce(&types, value);
+        }
+        match_enum(schema, value);
+        if !is_of(&types, value) || !is_within(schema, value) {
+            self.wrong(value, &expected(schema));
+            return;
+        }
+        match value {
+            Json::Object(members) => self.members(schema, members),
+            Json::Array(items) => {
+                for (at, item) in items.iter_mut().enumerate() {
+                    self.below(at.to_string(), |check| check.value(&schema["items"], item));
+                }
+            }
+            Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) => {}
+        }
+    }
+
+    fn members(&mut self, schema: &Json, members: &mut Map<String, Json>) {
+        let empty = Map::new();
+        let properties = schema["properties"].as_object().unwrap_or(&empty);
+        for (name, property) in properties {
+            if !members.contains_key(name)
+                && let Some(default) = property.get("default")
+            {
+                members.insert(name.clone(), default.clone());
+            }
+        }
+        let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
+        for name in required.filter(|name| !members.contains_key(*name)) {
+            let told = format!("{}{name} is missing", self.place());
+            self.problems.push(told);
+        }
+        let further = &schema["additionalProperties"];
+        let of_host = self.of_host();
+        for (name, member) in members {
+            match properties.get(name) {
+                Some(property) => self.below(name.clone(), |check| check.value(property, member)),
+                None if of_host.contains(&&**name) => {}
+                None if *further == Json::Bool(false) => self.unknown(name, properties),
+                None => self.below(name.clone(), |check| check.value(further, member)),
+            }
+        }
+    }
+
+    fn below(&mut self, name: String, look: impl FnOnce(&mut Self)) {
+        self.path.push(name);
+        look(self);
+        self.path.pop();
+    }
+
+    fn unknown(&mut self, name: &str, properties: &Map<String, Json>) {
+        let near = nearest_name(name, properties.keys());
+        let hint = near.map(|near| format!("; did you mean {near}?")).unwrap_or_default();
+        let told = format!("{}{name} is not known{hint}", self.place());
+        self.problems.push(told);
+    }
+
+    fn wrong(&mut self, value: &Json, expected: &str) {
+        /// Characters of a value that are shown.
+        const SHOWN_MAX: usize = 40;
+        let (place, name) = match self.path.split_last() {
+            None => (String::new(), "the configuration"),
+            Some((name, above)) => (place(above), name.as_str()),
+        };
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let shown: String = text.chars().take(SHOWN_MAX).collect();
+        let dots = if shown.len() < text.len() { "…" } else { "" };
+        let told = format!("{place}{name} is '{shown}{dots}', which is not {expected}");
+        self.problems.push(told);
+    }
+
+    fn place(&self) -> String {
+        place(&self.path)
+    }
+
+    /// Names at this place that are the host's, and which no schema needs to have.
+    fn of_host(&self) -> &'static [&'static str] {
+        match &self.path[..] {
+            [] => &["type", "sections", "events", "mappings"],
+            [all] if all == "sections" => SECTIONS_OF_HOST,
+            [all, _] if all == "sections" => OF_HOST,
+            [all, _] if all == "events" => OF_EVENT,
+            _ => &[],
+        }
+    }
+}
+
+/// A place as people name it, such as `event Save: `.
+fn place(path: &[String]) -> String {
+    let names: Vec<String> = match path {
+        [] => return String::new(),
+        [all] => vec![all.clone()],
+        [all, section, rest @ ..] if all == "sections" => {
+            std::iter::once(section.clone()).chain(rest.iter().cloned()).collect()
+        }
+        [all, name, rest @ ..] => {
+            let kind = all.strip_suffix('s').unwrap_or(all);
+            std::iter::once(format!("{kind} {name}")).chain(rest.iter().cloned()).collect()
+        }
+    };
+    format!("{}: ", names.join(", "))
+}
+
+fn types(schema: &Json) -> Vec<&str> {
+    match &schema["type"] {
+        Json::String(name) => vec![name],
+        Json::Array(names) => names.iter().filter_map(Json::as_str).collect(),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::Object(_) => Vec::new(),
+    }
+}
+
+/// Whether a value is a secret, or comes with each message.
+fn is_filled_later(value: &Json) -> bool {
+    let Json::Object(members) = value else { return false };
+    ["secret", "parts", "template"].iter().any(|name| members.contains_key(*name))
+}
+
+/// Takes a text for what it says where that is wanted, and what is said for a text.
+fn coerce(types: &[&str], value: &mut Json) {
+    let wants = |name| types.contains(&name);
+    let said = match value {
+        Json::String(text) if !wants("string") => {
+            let number = || text.parse::<i64>().ok().map(Json::from);
+            let double = || text.parse::<f64>().ok().filter(|number| number.is_finite()).map(Json::from);
+            let truth = || match text.to_ascii_lowercase().as_str() {
+                "true" => Some(Json::Bool(true)),
+                "false" => Some(Json::Bool(false)),
+                _ => None,
+            };
+            (wants("integer") || wants("number"))
+                .then(number)
+                .flatten()
+                .or_else(|| wants("number").then(double).flatten())
+                .or_else(|| wants("boolean").then(truth).flatten())
+        }
+        Json::Number(_) if wants("string") && !wants("number") && !wants("integer") => {
+            Some(value.to_string().into())
+        }
+        Json::Bool(_) if wants("string") && !wants("boolean") => Some(value.to_string().into()),
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => {
+            None
+        }
+    };
+    if let Some(said) = said {
+        *value = said;
+    }
+}
+
+fn is_of(types: &[&str], value: &Json) -> bool {
+    types.is_empty()
+        || types.iter().any(|name| match *name {
+            "integer" => {
+                value.is_i64() || value.is_u64() || value.as_f64().is_some_and(|it| it.fract() == 0.0)
+            }
+            "number" => value.is_number(),
+            "string" => value.is_string(),
+            "boolean" => value.is_boolean(),
+            "object" => value.is_object(),
+            "array" => value.is_array(),
+            "null" => value.is_null(),
+            _ => false,
+        })
+}
+
+/// Writes a word of an `enum` as it stands there.
+fn match_enum(schema: &Json, value: &mut Json) {
+    let Json::String(text) = value else { return };
+    let words = schema["enum"].as_array().into_iter().flatten().filter_map(Json::as_str);
+    if let Some(word) = words.into_iter().find(|word| word.eq_ignore_ascii_case(text)) {
+        *text = word.to_owned();
+    }
+}
+
+fn is_within(schema: &Json, value: &Json) -> bool {
+    if schema["enum"].as_array().is_some_and(|words| !words.contains(value)) {
+        return false;
+    }
+    let bound = |name: &str| schema[name].as_f64();
+    let size = match value {
+        Json::Number(number) => number.as_f64().map(|number| (number, "minimum", "maximum")),
+        // A length that a float does not hold is above every bound.
+        Json::String(text) => Some((text.chars().count() as f64, "minLength", "maxLength")),
+        Json::Null | Json::Bool(_) | Json::Array(_) | Json::Object(_) => None,
+    };
+    size.is_none_or(|(size, least, most)| {
+        bound(least).is_none_or(|least| size >= least) && bound(most).is_none_or(|most| size <= most)
+    })
+}
+
+/// What a schema wants, for people.
+fn expected(schema: &Json) -> String {
+    if let Some(words) = schema["enum"].as_array() {
+        let words: Vec<String> =
+            words.iter().map(|word| word.as_str().map_or_else(|| word.to_string(), str::to_owned)).collect();
+        return format!("one of {}", words.join(", "));
+    }
+    let kinds: Vec<&str> = types(schema)
+        .into_iter()
+        .map(|name| match name {
+            "integer" => "a whole number",
+            "number" => "a number",
+            "string" => "a text",
+            "boolean" => "true or false",
+            "object" => "a record",
+            "array" => "a list",
+            "null" => "nothing",
+            _ => "of a type that is known",
+        })
+        .collect();
+    let limit = |name: &str, words: &str| match &schema[name] {
+        Json::Number(number) => format!(" {words} {number}"),
+        Json::Null | Json::Bool(_) | Json::String(_) | Json::Array(_) | Json::Object(_) => String::new(),
+    };
+    let bounds = [
+        limit("minimum", "from"),
+        limit("maximum", "to"),
+        limit("minLength", "of at least"),
+        limit("maxLength", "of at most"),
+    ];
+    format!("{}{}", kinds.join(" or "), bounds.concat())
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    const SCHEMA: &str = r#"{"properties": {
+        "sections": {"required": ["LINE_CONFIG"], "additionalProperties": false, "properties": {
+            "LINE_CONFIG": {"type": "object", "required": ["UNIT"], "additionalProperties": false, "properties": {
+                "UNIT": {"type": "integer", "minimum": 1, "maximum": 247, "description": "of the device"},
+                "RATE": {"type": "number", "default": 0.5},
+                "MODE": {"enum": ["rtu", "tcp"], "default": "tcp"},
+                "NAME": {"type": "string", "minLength": 1, "maxLength": 3},
+                "LOUD": {"type": "boolean"}}}}},
+        "events": {"additionalProperties": {"required": ["QUERY"], "additionalProperties": false, "properties": {
+            "QUERY": {"type": "string"}, "LIST": {"type": "array", "items": {"type": "integer"}}}}}}}"#;
+
+    fn of(line: Json, event: Json) -> Result<Json, String> {
+        let sections = json!({ "LINE_CONFIG": line, "WASM_CONFIG": { "MODULE": "m" } });
+        let whole =
+            json!({ "type": "WASM", "sections": sections, "events": { "Save": event }, "mappings": {} });
+        checked(SCHEMA, whole).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn settings_are_completed_and_taken_for_what_they_say() {
+        let line =
+            json!({ "UNIT": "7", "RATE": "2.5", "MODE": "RTU", "NAME": 12, "LOUD": "TRUE", "HOST": "a" });
+        let query = json!({ "template": ["a ", ""], "placeholders": ["topic"] });
+        let event = json!({ "QUERY": query, "SOURCE_TOPIC": "a/#", "LIST": ["1", 2] });
+        let made = of(line, event.clone()).unwrap();
+        let expected =
+            json!({ "UNIT": 7, "RATE": 2.5, "MODE": "rtu", "NAME": "12", "LOUD": true, "HOST": "a" });
+        assert_eq!(made["sections"]["LINE_CONFIG"], expected);
+        assert_eq!(made["events"]["Save"]["LIST"], json!([1, 2]));
+        let made = of(json!({ "UNIT": 1.0, "NAME": { "secret": "S" } }), event).unwrap();
+        let expected = json!({ "UNIT": 1.0, "RATE": 0.5, "MODE": "tcp", "NAME": { "secret": "S" } });
+        assert_eq!(made["sections"]["LINE_CONFIG"], expected);
+    }
+
+    #[test]
+    fn what_is_wrong_with_settings_is_told() {
+        let event = || json!({ "QUERY": "q" });
+        for (line, event, told) in [
+            (json!({}), event(), "LINE_CONFIG: UNIT is missing"),
+            (
+                json!({ "UNIT": 0 }),
+                event(),
+                "LINE_CONFIG: UNIT is '0', which is not a whole number from 1 to 247",
+            ),
+            (
+                json!({ "UNIT": "x" }),
+                event(),
+                "LINE_CONFIG: UNIT is 'x', which is not a whole number from 1 to 247",
+            ),
+            (
+                json!({ "UNIT": 1.5 }),
+                event(),
+                "LINE_CONFIG: UNIT is '1.5', which is not a whole number from 1 to 247",
+            ),
+            (
+                json!({ "UNIT": 1, "MODE": "x" }),
+                event(),
+                "LINE_CONFIG: MODE is 'x', which is not one of rtu, tcp",
+            ),
+            (
+                json!({ "UNIT": 1, "MODEL": 1 }),
+                event(),
+                "LINE_CONFIG: MODEL is not known; did you mean MODE?",
+            ),
+            (
+                json!({ "UNIT": 1, "NAME": "long" }),
+                event(),
+                "LINE_CONFIG: NAME is 'long', which is not a text of at least 1 of at most 3",
+            ),
+            (
+                json!({ "UNIT": 1, "LOUD": "so" }),
+                event(),
+                "LINE_CONFIG: LOUD is 'so', which is not true or false",
+            ),
+            (json!({ "UNIT": 1 }), json!({}), "event Save: QUERY is missing"),
+            (
+                json!({ "UNIT": 1 }),
+                json!({ "QUERY": "q", "LIST": ["a"] }),
+                "event Save, LIST: 0 is 'a', which is not a whole number",
+            ),
+            (
+                json!({ "UNIT": 1 }),
+                json!({ "QUERY": "q", "LIST": { "secret": "S" } }),
+                "event Save: LIST is '{\"secret\":\"S\"}', which is not a list",
+            ),
+        ] {
+            assert_eq!(of(line.clone(), event.clone()).unwrap_err(), told, "{line} {event}");
+        }
+        let whole = json!({ "sections": { "LINE_CONFG": {} } });
+        let told = checked(SCHEMA, whole).unwrap_err().to_string();
+        assert_eq!(
+            told,
+            "sections: LINE_CONFIG is missing; sections: LINE_CONFG is not known; did you mean LINE_CONFIG?"
+        );
+    }
+
+    #[test]
+    fn a_schema_that_would_not_be_checked_is_refused() {
+        for (schema, told) in [
+            ("{", "the schema of its guest is not JSON: "),
+            (
+                r#"{"properties":{"a":{"items":{"pattern":"x"}}}}"#,
+                "the schema of its guest has 'pattern', which is none of ",
+            ),
+            (r#"{"additionalProperties":{"oneOf":[]}}"#, "the schema of its guest has 'oneOf'"),
+        ] {
+            let error = checked(schema, json!({})).unwrap_err().to_string();
+            assert!(error.starts_with(told), "{schema}: {error}");
+        }
+        assert_eq!(checked("{}", json!({ "a": 1 })).unwrap(), json!({ "a": 1 }));
+        assert_eq!(checked("true", json!({ "a": 1 })).unwrap(), json!({ "a": 1 }));
+    }
+}
