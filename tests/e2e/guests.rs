@@ -43,6 +43,7 @@ fn what_cannot_be_a_guest_is_refused_with_the_reason() {
             2,
         ),
         ("verify nothing.wasm", "cannot read nothing.wasm", 1),
+        ("verify /dev/zero", "/dev/zero has more than 67108864 bytes, which no broker takes", 1),
         ("verify guest.toml", "(COMPILE_FAILED)", 1),
         ("verify core.wasm", "component is required. (NOT_A_COMPONENT)", 1),
         ("deploy --file core.wasm", "--name", 2),

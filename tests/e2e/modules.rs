@@ -405,6 +405,16 @@ fn what_does_not_fit_is_refused_with_its_code() {
         ),
         (format!("m -world action -speed 9 wasm64:{good}"), "ARGUMENT_INVALID", "Unknown option '-speed'."),
         (
+            format!("m -world action --World rule wasm64:{good}"),
+            "ARGUMENT_INVALID",
+            "--World is given twice.",
+        ),
+        (
+            format!("m -world action -time 99999999 wasm64:{good}"),
+            "ARGUMENT_INVALID",
+            "-time takes a number from 1 to",
+        ),
+        (
             format!("m -world action -grant wasm64:{good}"),
             "MISSING_ARGUMENT",
             "Missing argument: value of -grant.",

@@ -182,6 +182,9 @@ fn a_part_that_does_not_fit_is_refused_and_the_upload_goes_on() {
     for (index, sent, expected, message) in [
         ("3", &bytes[..part], "CHUNK_RANGE", "Chunk index 3 is out of range 0..2."),
         ("-1", &bytes[..part], "CHUNK_RANGE", "Chunk index -1 is out of range 0..2."),
+        ("00", &bytes[..part], "CHUNK_RANGE", "Chunk index 00 is out of range 0..2."),
+        ("0/1", &bytes[..part], "CHUNK_RANGE", "Chunk index 0/1 is out of range 0..2."),
+        ("", &bytes[..part], "CHUNK_RANGE", "Chunk index  is out of range 0..2."),
         ("99999999999999999999", &bytes[..part], "CHUNK_RANGE", "is out of range 0..2."),
         ("18446744073709551615", &bytes[..part], "CHUNK_RANGE", "is out of range 0..2."),
         ("1", &bytes[..part - 1], "CHUNK_SIZE", "Chunk 1 has 262143 bytes, not 262144."),
@@ -292,12 +295,12 @@ fn uploads_are_bounded_in_number_and_bytes() {
     let mut uploader = Uploader::connect(&broker, "uploader");
     let hash = digest(b"");
     for (arguments, expected, message) in [
-        ("-size 67108865", "TOO_LARGE", "Module has 67108865 bytes, limit 67108864."),
-        ("-size 0", "ARGUMENT_INVALID", "-size takes a number from 1 to"),
-        ("-size x", "ARGUMENT_INVALID", "-size takes a number from 1 to"),
+        ("-world action -size 67108865", "TOO_LARGE", "Module has 67108865 bytes, limit 67108864."),
+        ("-world action -size 0", "ARGUMENT_INVALID", "-size takes a number from 1 to"),
+        ("-world action -size x", "ARGUMENT_INVALID", "-size takes a number from 1 to"),
         ("-size 9 -world nowhere", "WORLD_UNKNOWN", "World 'nowhere' is unknown."),
     ] {
-        let reply = uploader.command(&format!("-addModule m -world action -sha256 {hash} {arguments}"));
+        let reply = uploader.command(&format!("-addModule m -sha256 {hash} {arguments}"));
         assert_eq!(code(&reply), expected, "{reply}");
         assert!(reply["message"].as_str().unwrap().contains(message), "{reply}");
     }

@@ -38,7 +38,7 @@ pub use bindings::{
 
 #[path = "connection.rs"]
 mod connection;
-pub use connection::Connection;
+pub use connection::{Connection, described};
 
 /// Reason Code of CONNACK for a user name or a password that is wrong.
 pub const BAD_USER_NAME_OR_PASSWORD: u8 = 0x86;

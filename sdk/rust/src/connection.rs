@@ -79,6 +79,20 @@ impl io::Write for Connection {
     }
 }
 
+/// An error of the network in words, for people.
+pub fn described(error: &IoError) -> String {
+    match error {
+        IoError::Denied(reason) | IoError::Other(reason) => reason.clone(),
+        IoError::Refused => "nothing listens there".to_owned(),
+        IoError::Unreachable(reason) => format!("it cannot be reached: {reason}"),
+        IoError::TimedOut => "it took too long".to_owned(),
+        IoError::Closed => "the connection has ended".to_owned(),
+        IoError::WouldBlock => "it is not ready".to_owned(),
+        IoError::Tls(reason) => format!("TLS: {reason}"),
+        IoError::LimitReached => "there are as many connections as there may be".to_owned(),
+    }
+}
+
 pub(super) fn to_io(error: IoError) -> io::Error {
     let kind = match error {
         IoError::Denied(_) | IoError::LimitReached => io::ErrorKind::PermissionDenied,
@@ -88,5 +102,5 @@ pub(super) fn to_io(error: IoError) -> io::Error {
         IoError::WouldBlock => io::ErrorKind::WouldBlock,
         IoError::Unreachable(_) | IoError::Tls(_) | IoError::Other(_) => io::ErrorKind::Other,
     };
-    io::Error::new(kind, format!("{error:?}"))
+    io::Error::new(kind, described(&error))
 }

@@ -38,7 +38,7 @@ mod connection;
 pub mod files;
 #[path = "http.rs"]
 pub mod http;
-pub use connection::Connection;
+pub use connection::{Connection, described};
 #[path = "executor.rs"]
 pub mod executor;
 #[path = "template.rs"]
@@ -136,9 +136,10 @@ impl Default for Properties {
 
 /// The class of failure that an error of the network usually is: a wrong configuration is fatal, all else is worth a new connection.
 pub fn failure(error: &IoError) -> Failure {
+    let reason = described(error);
     match error {
-        IoError::Denied(_) | IoError::LimitReached => Failure::Fatal(format!("{error:?}")),
-        _ => Failure::Reconnect(format!("{error:?}")),
+        IoError::Denied(_) | IoError::LimitReached => Failure::Fatal(reason),
+        _ => Failure::Reconnect(reason),
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use super::build::built;
 use super::folder::{GuestFolder, check_name};
-use super::verify::{asks, sha256};
+use super::verify::{self, asks, sha256};
 use crate::cmd::{connect_as_root, exchange, exchange_in_parts, quoted, render_reply};
 
 /// Build a guest and run it as a module of a broker.
@@ -95,7 +95,7 @@ impl DeployGuestArgs {
         let mut module = match &self.file {
             Some(file) => EmbeddedModule {
                 name: String::new(),
-                component: std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?,
+                component: verify::read(file)?,
                 on: Vec::new(),
                 config: None,
             },

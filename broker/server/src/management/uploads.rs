@@ -386,7 +386,9 @@ impl Upload {
     fn put(&mut self, part: &UploadPart<'_>) -> Result<(), PartRefusal> {
         let last = self.has.len() - 1;
         let range = || PartRefusal::Range { index: shown(part.index), last };
-        let is_number = !part.index.is_empty() && part.index.bytes().all(|byte| byte.is_ascii_digit());
+        // As the upload was told to write it: neither `00` nor `0/1`.
+        let is_number = part.index == "0"
+            || (!part.index.starts_with('0') && part.index.bytes().all(|byte| byte.is_ascii_digit()));
         let index: usize = part.index.parse().ok().filter(|_| is_number).ok_or_else(range)?;
         let start =
             index.checked_mul(self.announced.part_bytes).filter(|_| index <= last).ok_or_else(range)?;

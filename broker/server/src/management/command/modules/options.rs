@@ -1,5 +1,6 @@
 //! Options of `-addModule`: what its text asks for, and what follows of it for what the module may do. Commands reference §14.2.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -59,10 +60,9 @@ impl ModuleRequest {
             let message = format!("'{grant}' means nothing for a module of world '{}'.", world.name());
             return Err(Refusal::new("GRANT_INVALID", message));
         }
-        let ms = |time: Duration| usize::try_from(time.as_millis()).unwrap_or(usize::MAX);
         let longest = match world {
-            World::Route => ms(ROUTE_TIME),
-            World::Rule => ms(RULE_TIME),
+            World::Route => milliseconds(ROUTE_TIME),
+            World::Rule => milliseconds(RULE_TIME),
             World::Action | World::Model | World::Auth => MODULE_TIME_MS_MAX,
         };
         self.options.time_ms = match self.time_ms {
@@ -151,6 +151,7 @@ pub(super) fn read_options(
     mut arguments: impl Iterator<Item = String>,
 ) -> Result<ModuleRequest, Refusal> {
     let mut asked = ModuleRequest::default();
+    let mut given = BTreeSet::new();
     while let Some(argument) = arguments.next() {
         if let Some(base64) = argument.strip_prefix(WASM64) {
             asked.wasm64 = Some(base64.to_owned());
@@ -159,6 +160,10 @@ pub(super) fn read_options(
         let option = normalized_verb(&argument).ok_or_else(|| {
             Refusal::new("ARGUMENT_INVALID", format!("Unexpected argument '{}'.", shown(&argument)))
         })?;
+        if !REPEATABLE.contains(&&*option) && !given.insert(option.clone()) {
+            let message = format!("{} is given twice.", shown(&argument));
+            return Err(Refusal::new("ARGUMENT_INVALID", message));
+        }
         let mut value = || {
             let missing = || missing_argument(call.verb, &format!("value of {argument}"));
             // The component itself is nobody's value, and neither is the next option.
@@ -179,7 +184,7 @@ pub(super) fn read_options(
             "grantall" => asked.grants_all = true,
             "on" => asked.options.on = filters(&value()?)?,
             "memory" => asked.options.memory_mib = Some(number(&argument, &value()?, MODULE_MEMORY_MIB_MAX)?),
-            "time" => asked.time_ms = Some(number(&argument, &value()?, usize::MAX)?),
+            "time" => asked.time_ms = Some(number(&argument, &value()?, milliseconds(ROUTE_TIME))?),
             "config" => asked.options.config = Some(config_json(&value()?)?),
             "tenant" => own_tenant(call, &value()?)?,
             "size" => asked.size = Some(number(&argument, &value()?, usize::MAX)?),
@@ -198,6 +203,9 @@ pub(super) fn read_options(
     }
     Ok(asked)
 }
+
+/// Options that add to one another.
+const REPEATABLE: [&str; 2] = ["grant", "net"];
 
 /// Options of `-addModule`.
 const OPTIONS: [&str; 17] = [
@@ -264,6 +272,11 @@ fn named_grant(text: &str) -> Result<NamedGrant, Refusal> {
 fn number(option: &str, text: &str, maximum: usize) -> Result<usize, Refusal> {
     let number = text.parse().ok().filter(|number| (1..=maximum).contains(number));
     number.ok_or_else(|| out_of_range(option, maximum, text))
+}
+
+/// A time as an option has it. That of routes is the longest of all worlds.
+fn milliseconds(time: Duration) -> usize {
+    usize::try_from(time.as_millis()).unwrap_or(usize::MAX)
 }
 
 fn out_of_range(option: &str, maximum: usize, text: &str) -> Refusal {

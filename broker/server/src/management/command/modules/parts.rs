@@ -133,9 +133,10 @@ pub(crate) fn is_part(topic: &str) -> bool {
 
 /// Module, upload and index that a topic names.
 fn part_of(topic: &str) -> Option<(&str, &str, &str)> {
-    let mut levels = topic.strip_prefix(MODULES)?.split('/');
+    // What is behind the identifier is the index, and refused where it is none.
+    let mut levels = topic.strip_prefix(MODULES)?.splitn(4, '/');
     let (name, upload, id, index) = (levels.next()?, levels.next()?, levels.next()?, levels.next()?);
-    (upload == "upload" && levels.next().is_none()).then_some((name, id, index))
+    (upload == "upload").then_some((name, id, index))
 }
 
 /// Takes a part that a Client has published.
