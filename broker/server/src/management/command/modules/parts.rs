@@ -323,12 +323,12 @@ mod tests {
     use crate::testing::{Running, connect, receive};
 
     #[test]
-    fn topics_of_parts_have_four_levels_below_those_of_modules() {
+    fn topics_of_parts_name_a_module_an_upload_and_what_should_be_an_index() {
         for (topic, expected) in [
             ("$SYS/Coreflux/Modules/m/upload/u1/0", Some(("m", "u1", "0"))),
             ("$SYS/Coreflux/Modules/m/upload/u1/", Some(("m", "u1", ""))),
             ("$SYS/Coreflux/Modules/m/upload/u1", None),
-            ("$SYS/Coreflux/Modules/m/upload/u1/0/1", None),
+            ("$SYS/Coreflux/Modules/m/upload/u1/0/1", Some(("m", "u1", "0/1"))),
             ("$SYS/Coreflux/Modules/m/download/u1/0", None),
             ("$SYS/Coreflux/Module/m/upload/u1/0", None),
         ] {
