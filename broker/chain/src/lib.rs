@@ -3,10 +3,14 @@
 //! Which issuer stands behind which is found by trying: with several of one name at each step the ways multiply, up to 200,000, and whoever is at the other
 //! end chooses the certificates. So does a stranger who comes to a listener, and so does whoever answers where a route or the command line connects to.
 //!
-//! Beside it, which authorities the system trusts. Not here: whom a certificate makes its owner.
+//! Beside it, which authorities the system trusts, and what is read of files with certificates. Not here: whom a certificate makes its owner.
 
 pub mod authorities;
+pub mod der;
 pub mod limits;
+pub mod pem;
+pub mod stamp;
+pub mod validity;
 
 use std::sync::Arc;
 

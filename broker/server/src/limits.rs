@@ -55,9 +55,6 @@ pub(crate) const LAST_WORDS_BYTES_MAX: usize = 256;
 /// Bytes of a header of the PROXY protocol. Version 1 has at most 107; with all extensions that clouds add, version 2 has some hundred.
 pub(crate) const PROXY_HEADER_BYTES_MAX: usize = 4 << 10;
 
-/// Bytes of a file with certificates or a key: a chain has 10 KiB, the authorities of a whole system 200 KiB.
-pub(crate) const CERTIFICATE_FILE_BYTES_MAX: u64 = 4 << 20;
-
 #[cfg(feature = "quic")]
 /// Bytes of one QUIC connection on their way in each direction: sent and not acknowledged, or received and not relayed. At 50 ms of round trip that is
 /// 5 MB/s, and it is what a client that never reads can make us keep.

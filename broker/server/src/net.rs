@@ -25,7 +25,6 @@ pub(crate) mod spare;
 pub(crate) mod subject;
 pub(crate) mod tls;
 pub(crate) mod turn_time;
-mod validity;
 pub(crate) mod websocket;
 mod zstd;
 

@@ -1,4 +1,4 @@
-//! Process and machine: clocks, memory, file descriptors, files with certificates, the turn of each thread, and the watchdog over threads.
+//! Process and machine: clocks, memory, file descriptors, the turn of each thread, and the watchdog over threads.
 //!
 //! Below everything else of the server; it knows nothing of connections, guests or commands.
 
@@ -7,7 +7,6 @@ pub(crate) mod clock;
 pub(crate) mod descriptors;
 pub(crate) mod heap;
 pub(crate) mod machine;
-pub(crate) mod pem;
 pub(crate) mod this_turn;
 pub(crate) mod usage;
 pub(crate) mod watchdog;

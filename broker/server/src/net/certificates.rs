@@ -6,21 +6,23 @@
 //! for certificates no session does.
 //! Not here: the connections (`tls`).
 
-use std::fs::Metadata;
-use std::os::unix::fs::MetadataExt as _;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use lotmq_chain::ShortClientChains;
+use lotmq_chain::limits::CERTIFICATE_FILE_BYTES_MAX;
+use lotmq_chain::pem::{self, NotPem};
+use lotmq_chain::stamp::FileStamp;
 use lotmq_config::{ClientCertificate, Tls, TlsVersion};
 use parking_lot::{Mutex, RwLock};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use tracing::{error, info};
 
-use crate::process::pem::{Pem, PemError};
 use lotmq_core::counters::Counters;
 
 /// Period at which the files are looked at: one `stat` each.
@@ -29,8 +31,14 @@ const CHECK_PERIOD: Duration = Duration::from_secs(2);
 /// Reason why the files of a listener cannot be used. Each renders as one line that names the file.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum CertificateError {
-    #[error(transparent)]
-    Pem(#[from] PemError),
+    #[error("cannot read {}: {reason}", path.display())]
+    Unreadable { path: PathBuf, reason: io::Error },
+    #[error("{} is larger than {CERTIFICATE_FILE_BYTES_MAX} bytes", path.display())]
+    TooLarge { path: PathBuf },
+    #[error("{path} is PKCS#12, which is not read; `openssl pkcs12 -in {path} -out lotmq.pem -nodes` converts it", path = path.display())]
+    Pkcs12 { path: PathBuf },
+    #[error("{} {fault}", path.display())]
+    NotPem { path: PathBuf, fault: NotPem },
     #[error("the authorities in {} cannot be used: {reason}", path.display())]
     BadAuthority { path: PathBuf, reason: String },
     #[error("the key in {} does not belong to the certificate in {}", key.display(), certificate.display())]
@@ -57,8 +65,8 @@ struct Files {
     client_ca: Option<PathBuf>,
 }
 
-/// Stamps that change with a file, also when it was replaced or its link points elsewhere.
-type Stamps = Vec<Option<(u64, u64, u64, i64, i64, i64, i64)>>;
+/// Stamps of the files; none of one that is not there.
+type Stamps = Vec<Option<FileStamp>>;
 
 impl ListenerTls {
     /// Reads the files. `alpn` are the protocols that a client may ask for; one that asks for none is welcome.
@@ -111,15 +119,10 @@ impl ListenerTls {
 
 impl Files {
     fn stamps(&self) -> Stamps {
-        let stamp = |metadata: Metadata| {
-            let (changed, modified) = (metadata.ctime(), metadata.mtime());
-            let id = (metadata.dev(), metadata.ino(), metadata.len());
-            (id.0, id.1, id.2, modified, metadata.mtime_nsec(), changed, metadata.ctime_nsec())
-        };
         [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()]
             .into_iter()
             .flatten()
-            .map(|path| std::fs::metadata(path).ok().map(stamp))
+            .map(|path| std::fs::metadata(path).ok().map(|file| FileStamp::from(&file)))
             .collect()
     }
 
@@ -129,8 +132,8 @@ impl Files {
         min_version: TlsVersion,
         alpn: &[&[u8]],
     ) -> Result<ServerConfig, CertificateError> {
-        let chain = Pem::read(&self.certificate)?.certificates()?;
-        let key = Pem::read(&self.key)?.key()?;
+        let chain = read_certificates(&self.certificate)?;
+        let key = read_key(&self.key)?;
         let versions: &[&rustls::SupportedProtocolVersion] = match min_version {
             TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
@@ -185,13 +188,36 @@ fn verifier(
 ) -> Result<Arc<dyn rustls::server::danger::ClientCertVerifier>, CertificateError> {
     let bad = |reason: String| CertificateError::BadAuthority { path: path.to_owned(), reason };
     let mut roots = RootCertStore::empty();
-    for authority in Pem::read(path)?.certificates()? {
+    for authority in read_certificates(path)? {
         roots.add(authority).map_err(|reason| bad(reason.to_string()))?;
     }
     let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider));
     let builder = if allows_none { builder.allow_unauthenticated() } else { builder };
     let judge = builder.build().map_err(|reason| bad(reason.to_string()))?;
     Ok(Arc::new(ShortClientChains(judge)))
+}
+
+fn read_certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, CertificateError> {
+    pem::certificates(&read_file(path)?).map_err(|fault| not_pem(path, fault))
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, CertificateError> {
+    let text = zeroize::Zeroizing::new(read_file(path)?);
+    pem::key(&text).map_err(|fault| not_pem(path, fault))
+}
+
+fn not_pem(path: &Path, fault: NotPem) -> CertificateError {
+    let path = path.to_owned();
+    let is_pkcs12 = matches!(fault, NotPem::Pkcs12);
+    if is_pkcs12 { CertificateError::Pkcs12 { path } } else { CertificateError::NotPem { path, fault } }
+}
+
+fn read_file(path: &Path) -> Result<Vec<u8>, CertificateError> {
+    let unreadable = |reason| CertificateError::Unreadable { path: path.to_owned(), reason };
+    if std::fs::metadata(path).map_err(unreadable)?.len() > CERTIFICATE_FILE_BYTES_MAX {
+        return Err(CertificateError::TooLarge { path: path.to_owned() });
+    }
+    std::fs::read(path).map_err(unreadable)
 }
 
 /// TLS files of all listeners.

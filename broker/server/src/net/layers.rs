@@ -12,6 +12,7 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
+use lotmq_chain::validity;
 use lotmq_config::ListenerLimits;
 use lotmq_session::Time;
 use lotmq_zstd::Offer;
@@ -24,7 +25,6 @@ use super::locality::Foreign;
 use super::socket::Socket;
 use super::subject;
 use super::tls::Tls;
-use super::validity;
 use super::websocket::WebSocket;
 use super::zstd::Zstd;
 use lotmq_core::connection::peer::Certified;

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use lotmq_chain::validity;
 use lotmq_pulse::Pulses;
 use quinn::crypto::rustls::QuicServerConfig;
 use quinn::{
@@ -38,7 +39,6 @@ use super::relayed::Relayed;
 use super::shard::{Arrival, place};
 use super::socket::SocketKind;
 use super::subject;
-use super::validity;
 use crate::limits::{
     QUIC_INCOMING_BYTES_MAX, QUIC_INCOMING_MAX, QUIC_UDP_BYTES, QUIC_WINDOW_BYTES, RELAY_BYTES_MAX,
     SILENCE_MAX,

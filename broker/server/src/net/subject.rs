@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 
+use lotmq_chain::der::Reader;
 use lotmq_config::UserFromCertificate;
 
 use lotmq_core::connection::peer::Certified;
@@ -22,17 +23,17 @@ pub(super) fn read(wanted: UserFromCertificate, der: &[u8]) -> Option<Certified>
     Some(name.map_or(Certified::Nobody, |name| Certified::User(name.into())))
 }
 
-/// Tags of DER that certificates begin with.
-pub(super) mod tag {
+/// Tags of DER within names.
+mod tag {
+    pub(super) use lotmq_chain::der::tag::{SEQUENCE, VERSION};
+
     pub(super) const OBJECT_IDENTIFIER: u8 = 0x06;
     pub(super) const UTF8: u8 = 0x0C;
     pub(super) const PRINTABLE: u8 = 0x13;
     pub(super) const TELETEX: u8 = 0x14;
     pub(super) const IA5: u8 = 0x16;
     pub(super) const BMP: u8 = 0x1E;
-    pub(in crate::net) const SEQUENCE: u8 = 0x30;
     pub(super) const SET: u8 = 0x31;
-    pub(in crate::net) const VERSION: u8 = 0xA0;
 }
 
 /// Object identifier of the common name: 2.5.4.3.
@@ -55,30 +56,6 @@ const SHORT_NAMES: [(&[u8], &str); 11] = [
 
 /// Attribute: its type and its text.
 type Attribute<'a> = (&'a [u8], String);
-
-/// Reader of the values of a DER sequence, one after the other.
-pub(super) struct Reader<'a>(pub(super) &'a [u8]);
-
-impl<'a> Reader<'a> {
-    pub(super) fn next(&mut self) -> Option<(u8, &'a [u8])> {
-        let (&[tag, first], rest) = self.0.split_first_chunk()?;
-        let (len, rest) = if first < 0x80 {
-            (usize::from(first), rest)
-        } else {
-            // Four bytes would be gigabytes; an indefinite length is not DER.
-            let count = usize::from(first & 0x7F);
-            let digits = rest.get(..count).filter(|_| (1..=3).contains(&count))?;
-            (digits.iter().fold(0, |len, digit| len << 8 | usize::from(*digit)), &rest[count..])
-        };
-        let (value, rest) = rest.split_at_checked(len)?;
-        self.0 = rest;
-        Some((tag, value))
-    }
-
-    pub(super) fn expect(&mut self, wanted: u8) -> Option<&'a [u8]> {
-        self.next().filter(|(tag, _)| *tag == wanted).map(|(_, value)| value)
-    }
-}
 
 /// The attributes of the subject: type and text, in the order of the certificate. `None` when the certificate is damaged or a text is not fit to be one.
 fn attributes(der: &[u8]) -> Option<Vec<Vec<Attribute<'_>>>> {

@@ -1,16 +1,18 @@
-//! End of the validity of a client's certificate.
+//! End of the validity of a certificate.
 //!
-//! The handshake has judged that once; a connection may outlive it, and a session of TLS that is resumed is not judged again.
+//! Of a client's the handshake has judged that once; a connection may outlive it, and a session of TLS that is resumed is not judged again. Of our own nobody
+//! else says it in words.
 //!
-//! Invariant: what cannot be read has ended long ago. Not here: everything else that makes a certificate good (`certificates`).
+//! Invariant: what cannot be read has ended long ago. Not here: everything else that makes a certificate good.
 
-use super::subject::{Reader, tag};
+use crate::der::{Reader, tag};
 
 const UTC_TIME: u8 = 0x17;
 const GENERALIZED_TIME: u8 = 0x18;
 
 /// The end of a certificate's validity (RFC 5280 §4.1.2.5), in milliseconds since 1970: the first one at which it is not valid any more.
-pub(crate) fn ends_at_ms(der: &[u8]) -> u64 {
+#[must_use]
+pub fn ends_at_ms(der: &[u8]) -> u64 {
     // The second that is named is the last one.
     not_after(der).map_or(0, |seconds| (seconds + 1) * 1000)
 }
@@ -34,6 +36,23 @@ fn not_after(der: &[u8]) -> Option<u64> {
         (GENERALIZED_TIME, text) => seconds(digits(text.get(..4)?)?, text.get(4..)?),
         _ => None,
     }
+}
+
+/// A time in seconds since 1970 as people read it: `2026-11-24 08:15:00 UTC`.
+#[must_use]
+pub fn text(seconds: u64) -> String {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
+    // Howard Hinnant, "chrono-compatible low-level date algorithms": eras of 400 years that begin in March.
+    let days = days + 719_468;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = era * 400 + year + next;
+    let (hour, minute, second) = (rest / 3600, rest / 60 % 60, rest % 60);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
 }
 
 /// Parses a time of this year, `MMDDHHMMSSZ`, to seconds since 1970.
@@ -87,6 +106,20 @@ mod tests {
             64_092_211_200, // 4001-01-01
         ] {
             assert_eq!(ends_at_ms(&until(seconds)), (seconds + 1) * 1000, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_told_to_people() {
+        for (seconds, expected) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_799, "2000-02-29 23:59:59 UTC"),
+            (1_772_323_199, "2026-02-28 23:59:59 UTC"),
+            (1_795_507_445, "2026-11-24 08:04:05 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(text(seconds), expected);
         }
     }
 
