@@ -1,5 +1,6 @@
 //! TLS of routes: whom a section of their settings trusts, and what it shows.
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use lotmq_client::QoS;
@@ -96,24 +97,32 @@ fn a_route_says_why_it_does_not_reach_a_server() {
         (&open, vec![TLS, CERTIFIED, "TLS_SERVER_NAME \"other.example\""], "not valid for name"),
         (&expired, vec![TLS, NAMED, CERTIFIED], "expired"),
         (&strict, vec![TLS, NAMED, CERTIFIED], "CertificateRequired"),
-        (&open, vec![TLS, "SERVER_CA_CERT_PATH \"none.pem\""], "SERVER_CA_CERT_PATH: cannot read 'none.pem'"),
-        (&open, vec![TLS, "SERVER_CA_CERT_PATH \"empty.pem\""], "empty.pem holds no certificate in PEM"),
+        (
+            &open,
+            vec![TLS, "SERVER_CA_CERT_PATH \"none.pem\""],
+            "SERVER_CA_CERT_PATH: 'none.pem' cannot be read",
+        ),
+        (&open, vec![TLS, "SERVER_CA_CERT_PATH \"empty.pem\""], "'empty.pem' holds no certificate in PEM"),
         (&open, vec![TLS, "SERVER_CA_CERT_PATH \"/etc/hostname\""], "is below none of routes.file_roots"),
         (&open, vec![TLS, "SERVER_CA_CERT_PATH \"../ca.pem\""], "is not a path below a folder"),
-        (&open, vec![TLS, "SERVER_CA_CERT_PATH \"link.pem\""], "leads out of the folder that it is in"),
+        (&open, vec![TLS, "SERVER_CA_CERT_PATH \"link.pem\""], "a link leads out of the folder"),
         (
             &open,
             vec![TLS, "CLIENT_CERT_PATH \"ca.pem\""],
-            "ca.pem holds no private key in PEM that is not encrypted",
+            "'ca.pem' holds no private key in PEM that is not encrypted",
         ),
         (
             &open,
             vec![TLS, "CLIENT_CERT_PATH \"mixed.both\""],
-            "mixed.both does not belong to the certificate in it",
+            "'mixed.both' holds a key that does not belong to the certificate of",
         ),
         (&open, vec![TLS, SHOWN, "CLIENT_CERT GET SECRET \"K\""], "not set: secret 'K'"),
-        (&open, vec![TLS, "CLIENT_CERT \"-----BEGIN PRIVATE KEY-----\""], "it belongs into a secret"),
-        (&open, vec![TLS, SHOWN, "CLIENT_CERT_PASS \"p\""], "keys that are encrypted are not read"),
+        (
+            &open,
+            vec![TLS, "CLIENT_CERT \"-----BEGIN PRIVATE KEY-----\""],
+            "it comes of a file, GET SECRET or GET ENV",
+        ),
+        (&open, vec![TLS, SHOWN, "CLIENT_CERT_PASS \"p\""], "files with a password are not read"),
         (&open, vec![TLS, "ALLOW_UNTRUSTED_CERTS \"maybe\""], "ALLOW_UNTRUSTED_CERTS is 'maybe'"),
     ] {
         broker.command_ok(&route("Line", "out", server, &settings(&lines)));
@@ -135,7 +144,58 @@ fn a_renewed_certificate_is_shown_with_the_next_connection() {
     let mut standing = Standing::of(&broker);
     broker.command_ok(&route("Line", "out", &strict, &settings(&[TLS, NAMED, CERTIFIED, SHOWN])));
     send(&broker, "out/1", "a reading");
-    standing.says("CertificateExpired");
+    standing.says("'line.both' holds a certificate that expired at");
     std::fs::write(authority.path("line.both"), authority.client("new").with_key()).unwrap();
     eventually("the new one is shown", || (bodies(&strict) == ["a reading"]).then_some(()));
+}
+
+#[test]
+fn a_route_waits_for_its_files_and_shows_what_is_in_them_then() {
+    let (authority, clients, others) = (authority(), Authority::new(), Authority::new());
+    let config = authority.server("server").server_config_for(&clients);
+    let strict = HttpServer::start_at(([127, 0, 0, 1], 0).into(), Some(config), |_| Answer::of(200, ""));
+    let broker = with_files_of(&authority);
+    broker.command_ok(&module(&format!("-grantAll -net {}", strict.address)));
+    let mut standing = Standing::of(&broker);
+    let parts = ["CLIENT_CERT_PATH \"own/line.pem\"", "CLIENT_KEY_PATH \"own/line.key\""];
+    let lines = settings(&[&[TLS, NAMED, CERTIFIED, "TLS_MIN_VERSION \"1.3\""], &parts[..]].concat());
+    broker.command_ok(&route("Line", "out", &strict, &lines));
+    standing.says("API_CONFIG: CLIENT_CERT_PATH: 'own/line.pem' cannot be read: No such file");
+    let show = |signed: lotmq_test_support::Signed| {
+        std::fs::copy(signed.key, authority.path("own/line.key")).unwrap();
+        std::fs::copy(signed.certificate, authority.path("own/line.pem")).unwrap();
+    };
+    std::fs::create_dir(authority.path("own")).unwrap();
+    show(others.client("line"));
+    send(&broker, "out/1", "a reading");
+    standing.says("received fatal alert");
+    assert!(bodies(&strict).is_empty());
+    show(clients.client("line"));
+    eventually("the right one is shown", || (bodies(&strict) == ["a reading"]).then_some(()));
+}
+
+#[test]
+fn a_key_comes_of_a_secret_and_stays_with_the_host() {
+    let authority = authority();
+    let strict = server(&authority, true);
+    let broker = with_files_of(&authority);
+    broker.command_ok(&module(&format!("-grantAll -net {}", strict.address)));
+    let mut standing = Standing::of(&broker);
+    let (own, other) = (authority.client("own"), authority.client("foreign"));
+    // On one line, as environment values often are.
+    let line = |path: &Path| std::fs::read_to_string(path).unwrap().replace('\n', "\\n");
+    broker.command_ok(&format!("-setEnv CERTIFICATE={}", line(&own.certificate)));
+    let parts = ["CLIENT_CERT GET ENV \"CERTIFICATE\"", "CLIENT_KEY GET SECRET \"LINE_KEY\""];
+    let lines = settings(&[&[TLS, NAMED, CERTIFIED], &parts[..]].concat());
+    broker.command_ok(&route("Line", "out", &strict, &lines));
+    standing.says("not set: secret 'LINE_KEY'");
+    broker.command_ok(&format!("-setSecret LINE_KEY={}", line(&other.key)));
+    standing.says(
+        "API_CONFIG: CLIENT_KEY: its text holds a key that does not belong to the certificate of API_CONFIG: CLIENT_CERT: its text",
+    );
+    broker.command_ok(&format!("-setSecret LINE_KEY={}", line(&own.key)));
+    send(&broker, "out/1", "a reading");
+    eventually("it is shown", || (bodies(&strict) == ["a reading"]).then_some(()));
+    let report = broker.command_ok("-lotDiagnostic route Line").data().to_string();
+    assert!(!report.contains("PRIVATE KEY"), "{report}");
 }

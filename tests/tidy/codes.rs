@@ -6,7 +6,7 @@ use crate::assert_none;
 use crate::files::{Source, sources};
 
 /// Upper-case words in quotes that are no codes: keys of routes, environment variables.
-const NO_CODES: [&str; 40] = [
+const NO_CODES: [&str; 43] = [
     "ACTIVITY_TIMEOUT",
     "ALLOW_HOSTS",
     "ALLOW_UNTRUSTED_CERTS",
@@ -20,6 +20,8 @@ const NO_CODES: [&str; 40] = [
     "CLIENT_CERT",
     "CLIENT_CERT_PASS",
     "CLIENT_CERT_PATH",
+    "CLIENT_KEY",
+    "CLIENT_KEY_PATH",
     "CONFIG_PATH",
     "DESTINATION_TOPIC",
     "ERROR_TOPIC",
@@ -39,6 +41,7 @@ const NO_CODES: [&str; 40] = [
     "SOURCE_TOPIC",
     "STATE_DIRECTORY",
     "STORAGE_DIR",
+    "TLS_MIN_VERSION",
     "TLS_SERVER_NAME",
     "TRUST_SERVER_CERTIFICATE",
     "UNIX_MS",

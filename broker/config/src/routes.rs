@@ -17,8 +17,8 @@ section! {
         allow_loopback: bool = false;
         /// Networks of addresses of this machine at which routes may listen. By default none.
         listen_networks: Networks = Networks::default();
-        /// Folders below which routes may have files, as absolute paths. They must be there. A relative `STORAGE_DIR` is below the first; without any, below
-        /// `files/<tenant>` of the data directory. All tenants may use them; the data directory must lie in none of them, and none of them in it.
+        /// Folders below which routes may have files, as absolute paths. They must be there. A relative `STORAGE_DIR`, or path of a certificate, is below the first;
+        /// without any, below `files/<tenant>` of the data directory. All tenants may use them; the data directory must lie in none of them, and none of them in it.
         file_roots: Folders = Folders::default(), json "AllowedFileRoots";
     }
 }

@@ -20,14 +20,16 @@ mod net;
 mod state;
 mod tcp;
 mod tls;
+mod tls_profile;
 mod udp;
 mod work;
 
-pub use client_tls::{ClientTls, ShownCertificate, TrustedServers};
+pub use client_tls::ClientTls;
 pub use endpoint::{Endpoint, EndpointTls, HostPattern, NotAPattern};
 pub use folder::RouteFolder;
 pub use http::{HttpEvent, HttpFailure};
 pub(crate) use instance::{CallResult, Fiber, OnFiber, link};
 pub use state::FiberServices;
 pub(crate) use state::{FiberState, Places};
+pub use tls_profile::{ServerTrust, TlsContents, TlsFault, TlsIdentity, TlsProfile, TlsSource};
 pub use work::HostWork;

@@ -29,27 +29,37 @@ pub struct Signed {
 impl Signed {
     /// Settings of a server that shows it.
     pub fn server_config(&self) -> Arc<ServerConfig> {
-        self.server_config_with(rustls::server::WebPkiClientVerifier::no_client_auth())
+        self.server_config_with(rustls::server::WebPkiClientVerifier::no_client_auth(), rustls::ALL_VERSIONS)
     }
 
     /// The same of one that lets in whom this authority certifies, and nobody else.
     pub fn server_config_for(&self, authority: &Authority) -> Arc<ServerConfig> {
+        self.server_config_speaking(authority, rustls::ALL_VERSIONS)
+    }
+
+    /// The same of one that speaks these versions.
+    pub fn server_config_speaking(
+        &self,
+        authority: &Authority,
+        versions: &[&'static rustls::SupportedProtocolVersion],
+    ) -> Arc<ServerConfig> {
         let mut roots = rustls::RootCertStore::empty();
         roots.add(CertificateDer::from_pem_file(authority.file()).unwrap()).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let judge =
             rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider).build();
-        self.server_config_with(judge.unwrap())
+        self.server_config_with(judge.unwrap(), versions)
     }
 
     fn server_config_with(
         &self,
         judge: Arc<dyn rustls::server::danger::ClientCertVerifier>,
+        versions: &[&'static rustls::SupportedProtocolVersion],
     ) -> Arc<ServerConfig> {
         let chain = CertificateDer::pem_file_iter(&self.certificate).unwrap().map(Result::unwrap).collect();
         let key = PrivateKeyDer::from_pem_file(&self.key).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions();
+        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions);
         let builder = builder.unwrap().with_client_cert_verifier(judge);
         Arc::new(builder.with_single_cert(chain, key).unwrap())
     }

@@ -199,15 +199,21 @@ async fn on_disk<T: Send + 'static>(
 ) -> Result<T, FileError> {
     state
         .waits(async |_| {
-            let permit = UNDER_WAY.acquire().await;
-            let done = spawn_blocking(move || {
-                // Held until the disk has answered, also when nobody waits any more.
-                let _permit = permit;
-                work()
-            });
-            done.await.unwrap_or_else(|_| Err(FileError::Other("it was given up".to_owned())))
+            let given_up = || Err(FileError::Other("it was given up".to_owned()));
+            at_disk(work).await.unwrap_or_else(given_up)
         })
         .await
+}
+
+/// Does something on a thread that may wait for the disk; `None` when it was given up.
+pub(super) async fn at_disk<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let permit = UNDER_WAY.acquire().await;
+    let done = spawn_blocking(move || {
+        // Held until the disk has answered, also when nobody waits any more.
+        let _permit = permit;
+        work()
+    });
+    done.await.ok()
 }
 
 fn no_handle(error: wasmtime::component::ResourceTableError) -> FileError {

@@ -13,7 +13,7 @@ use std::{
     fs::File,
     io,
     os::{fd::OwnedFd, unix::fs::FileExt as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// How often a path is looked up again that changed meanwhile.
@@ -298,6 +298,23 @@ fn parent<'a>(folder: &OwnedFd, path: &'a str) -> Result<(OwnedFd, &'a str), Fil
 
 /// Opens what a path leads to, below a folder.
 fn beneath(folder: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, FileError> {
+    resolved(folder, path, flags).map_err(of_system)
+}
+
+/// Opens a file below a root, to be read: what no guest names, but its definition.
+pub(super) fn open_beneath(root: &Path, below: &str) -> io::Result<File> {
+    let root = fs::open(root, LOOK | OFlags::DIRECTORY, Mode::empty())?;
+    let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = match resolved(&root, below, flags) {
+        Err(Errno::XDEV) => {
+            return Err(io::Error::other("a link leads out of the folder that it lies below"));
+        }
+        opened => File::from(opened?),
+    };
+    if file.metadata()?.is_file() { Ok(file) } else { Err(io::Error::other("it is no file")) }
+}
+
+fn resolved(folder: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
     let mode = if flags.contains(OFlags::CREATE) { FILE_MODE } else { 0 };
     let mut last = Errno::AGAIN;
@@ -312,7 +329,7 @@ fn beneath(folder: &OwnedFd, path: &str, flags: OFlags) -> Result<OwnedFd, FileE
             Ok(opened) => return Ok(opened),
         }
     }
-    Err(of_system(last))
+    Err(last)
 }
 
 fn of_io(error: &io::Error) -> FileError {
@@ -342,7 +359,6 @@ mod tests {
     use std::{
         fs as real,
         os::unix::fs::{PermissionsExt as _, symlink},
-        path::Path,
     };
 
     fn folder(root: &Path) -> RouteFolder {

@@ -58,6 +58,7 @@ impl Tcp {
         if self.tls.is_some() {
             return Err(IoError::Denied("the connection has TLS already".to_owned()));
         }
+        let config = config.config().await.map_err(|fault| IoError::Tls(fault.to_string()))?;
         let name = self.endpoint.server_name.as_ref().unwrap_or(&self.endpoint.host);
         let mut tls = Tls::new(config, name).map_err(IoError::Tls)?;
         poll_fn(|context| tls.poll_handshake(&self.stream, context))

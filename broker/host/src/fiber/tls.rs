@@ -2,10 +2,10 @@
 //!
 //! Invariants: plain text waiting to be encrypted is bounded; a record that the socket does not take stays until the next call or `wait`.
 
-use super::ClientTls;
-use rustls::{ClientConnection, pki_types::ServerName};
+use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
 use std::{
     io::{self, IoSlice, Read, Write},
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tokio::net::TcpStream;
@@ -41,7 +41,7 @@ impl Write for Socket<'_> {
 
 impl Tls {
     /// `Err` says why the name or the configuration does not do.
-    pub(super) fn new(ClientTls(config): ClientTls, host: &str) -> Result<Tls, String> {
+    pub(super) fn new(config: Arc<ClientConfig>, host: &str) -> Result<Tls, String> {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let mut connection = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
         connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));

@@ -13,3 +13,4 @@ mod properties;
 mod python;
 mod routes;
 mod support;
+mod tls;

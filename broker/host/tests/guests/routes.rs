@@ -116,7 +116,7 @@ impl FiberServices for Taker {
 }
 
 /// An instance of the guest `route-echo` with one endpoint, and what it brings.
-async fn echo(
+pub(crate) async fn echo(
     endpoint: Endpoint,
     grants: Grants,
 ) -> (RouteInstance, mpsc::UnboundedReceiver<IngestedMessage>) {
@@ -153,11 +153,11 @@ async fn echo_refused(
 }
 
 /// Configuration of the guest by which it uses its endpoint so.
-fn how(how: &str) -> String {
+pub(crate) fn how(how: &str) -> String {
     format!(r#"{{"sections":{{"ECHO_CONFIG":{{"HOW":"{how}"}}}}}}"#)
 }
 
-fn all_topics() -> Grants {
+pub(crate) fn all_topics() -> Grants {
     Grants { write: TopicGrant::NotSystem, ..Grants::default() }
 }
 
@@ -214,7 +214,7 @@ fn certificates_behind(others: usize) -> (Arc<ServerConfig>, ClientTls) {
         .unwrap();
     let mut roots = RootCertStore::empty();
     roots.add(made.cert.der().clone()).unwrap();
-    (Arc::new(server), ClientTls::new(lotmq_host::fiber::TrustedServers::Certified(roots), None).unwrap())
+    (Arc::new(server), ClientTls::trusting(roots).unwrap())
 }
 
 /// Little processor time for a call.

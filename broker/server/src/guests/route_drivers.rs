@@ -12,14 +12,22 @@ mod template;
 mod thread;
 mod tls_profiles;
 
+use std::collections::BTreeSet;
+
 use lot_facts::{Facts, TopicFact};
 use lotmq_host::{Acting, Ambient, Grants, NameGrant, Qos, TopicGrant, ValueGrant};
 
 pub(crate) use thread::{SteppedRoutes, start};
 
-/// Grants of a route: what its text names, and nothing else.
+/// Grants of a route: what its text names, but for private keys, and nothing else.
 fn grants(facts: &Facts, acting: Acting) -> Grants {
-    let names = |names: &[String]| NameGrant::Names(names.iter().map(|name| name.as_str().into()).collect());
+    let [no_environment, no_secrets] =
+        facts.route.as_deref().map(tls_profiles::withheld_names).unwrap_or_default();
+    let names = |names: &[String], withheld: &BTreeSet<&str>| {
+        let named = names.iter().filter(|name| !withheld.contains(name.as_str()));
+        NameGrant::Names(named.map(|name| name.as_str().into()).collect())
+    };
+    let (environment, secrets) = (names(&facts.env, &no_environment), names(&facts.secrets, &no_secrets));
     let is_any = facts.writes.contains(&TopicFact::Any);
     let filters = facts.writes.iter().filter_map(|fact| match fact {
         TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some(filter.as_str().into()),
@@ -28,8 +36,8 @@ fn grants(facts: &Facts, acting: Acting) -> Grants {
     Grants {
         acting,
         write: if is_any { TopicGrant::NotSystem } else { TopicGrant::Filters(filters.collect()) },
-        environment: ValueGrant { read: names(&facts.env), write: names(&facts.env) },
-        secrets: ValueGrant { read: names(&facts.secrets), write: names(&facts.secrets) },
+        environment: ValueGrant { read: environment.clone(), write: environment },
+        secrets: ValueGrant { read: secrets.clone(), write: secrets },
         files: ValueGrant::all(),
         state: true,
         ..Grants::default()

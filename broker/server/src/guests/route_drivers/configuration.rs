@@ -4,13 +4,14 @@
 //! {"type": "LOOPBACK", "sections": {"LOOPBACK_CONFIG": {"MAX_ROWS": 10}}, "events": {"Save": {…}}, "mappings": {"M": {…, "tags": {…}}}}
 //! ```
 //!
-//! Environment values are in it. Secrets are not: `{"secret": "NAME"}` names one, `{"parts": […]}` joins texts and names. A text with
+//! Environment values are in it, but for those of settings in which a private key can be. Secrets are not: `{"secret": "NAME"}` names one, `{"parts": […]}` joins texts and names. A text with
 //! placeholders is `{"template": […], "placeholders": […]}`, what stands between them and their names; their values come with each message.
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue, TemplatePart};
 use serde_json::{Map, Value as Json, json};
 
 use super::template::{ERROR_TOPIC, Names};
+use super::tls_profiles::is_withheld;
 
 /// Environment values and secrets that are not set: the route cannot start without them (commands reference §10).
 #[derive(Debug, PartialEq)]
@@ -29,7 +30,7 @@ pub(super) fn configuration(
     uuid: impl Fn() -> String,
 ) -> Result<Json, Missing> {
     let mut writer = Writer { names, uuid, missing: Vec::new() };
-    let sections = writer.blocks(&route.sections);
+    let sections = writer.sections(&route.sections);
     let events = writer.blocks(&route.events);
     let mappings = writer.blocks(&route.mappings);
     if !writer.missing.is_empty() {
@@ -54,6 +55,16 @@ struct Writer<'a, N, U> {
 }
 
 impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
+    fn sections(&mut self, blocks: &[RouteBlock]) -> Json {
+        let mut sections = self.blocks(blocks);
+        for section in sections.as_object_mut().into_iter().flat_map(Map::values_mut) {
+            if let Some(settings) = section.as_object_mut() {
+                settings.retain(|key, _| !is_withheld(key));
+            }
+        }
+        sections
+    }
+
     fn blocks(&mut self, blocks: &[RouteBlock]) -> Json {
         blocks.iter().map(|block| (block.name.clone(), self.block(block))).collect::<Map<_, _>>().into()
     }
@@ -188,6 +199,9 @@ mod tests {
                 ("B", RouteValue::Parts(vec![secret.clone()])),
                 ("D", RouteValue::Parts(vec![text("pre-"), secret])),
                 ("E", RouteValue::Bool(true)),
+                // Where private keys can be.
+                ("CLIENT_CERT", RouteValue::Parts(vec![env("HOST")])),
+                ("CLIENT_KEY", RouteValue::Parts(vec![RoutePart::Secret("PW".into())])),
             ],
         );
         let written = configuration(&route(section), &Known, || "uuid".to_owned()).unwrap();

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
-use lotmq_host::fiber::{ClientTls, Endpoint, RouteFolder};
+use lotmq_host::fiber::{Endpoint, EndpointTls, RouteFolder};
 use lotmq_host::route::{Abilities, Delivery, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec};
 use lotmq_host::{
     Acting, BorrowedMessage, Grants, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME,
@@ -25,7 +25,7 @@ use super::endpoints::{GrantedPlaces, endpoints};
 use super::folders::{self, folders};
 use super::schema;
 use super::template::OfRoute;
-use super::tls_profiles::{self, NoProfile, TlsProfile};
+use super::tls_profiles::{self, NamedTls};
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
@@ -237,25 +237,25 @@ impl Driver {
         names: &OfRoute<'_>,
         granted: Option<GrantedPlaces<'_>>,
     ) -> Result<HashMap<String, Endpoint>, Ended> {
-        let profiles = tls_profiles::named(version.said(), names);
-        let loaded: HashMap<String, Result<ClientTls, String>> = if profiles.is_empty() {
-            HashMap::new()
-        } else {
-            let site = self.site();
-            let load = move || {
-                let load = |profile: Result<TlsProfile, NoProfile>| {
-                    profile.and_then(|profile| profile.load(&site)).map_err(|reason| reason.to_string())
-                };
-                profiles.into_iter().map(|(section, profile)| (section, load(profile))).collect()
-            };
-            let read = tokio::task::spawn_blocking(load).await;
-            read.map_err(|_| Ended::Away("its certificates could not be looked at".to_owned()))?
-        };
-        let tls = |section: &str| {
-            loaded.get(section).cloned().unwrap_or_else(|| Err("no setting asks for TLS".to_owned()))
-        };
-        let made = endpoints(version.said(), names, granted, tls);
-        made.map_err(|reason| Ended::Fatal(reason.to_string()))
+        let fatal = |reason: String| Ended::Fatal(reason);
+        let named = tls_profiles::named(version.said(), names).map_err(|reason| fatal(reason.to_string()))?;
+        let tls = self.tls(named).await?;
+        let made = endpoints(version.said(), names, granted, &tls);
+        made.map_err(|reason| fatal(reason.to_string()))
+    }
+
+    /// TLS of the sections that ask for it.
+    async fn tls(&self, named: Vec<NamedTls>) -> Result<HashMap<String, EndpointTls>, Ended> {
+        if named.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let site = self.site();
+        let read = tokio::task::spawn_blocking(move || tls_profiles::read(named, &site)).await;
+        let read = read.map_err(|_| Ended::Away("its certificates could not be read".to_owned()))?;
+        read.map_err(|reason| match reason.may_pass() {
+            true => Ended::Away(reason.to_string()),
+            false => Ended::Fatal(reason.to_string()),
+        })
     }
 
     /// What the operator says of folders and files of routes.

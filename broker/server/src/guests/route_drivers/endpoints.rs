@@ -5,11 +5,13 @@
 use std::collections::HashMap;
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
-use lotmq_host::fiber::{ClientTls, Endpoint, EndpointTls, HostPattern, NotAPattern};
+use lotmq_host::fiber::{Endpoint, EndpointTls, HostPattern, NotAPattern};
 
 use super::template::Names;
-use super::tls_profiles::TLS_FLAGS;
 use crate::guests::route_modules::reaches;
+
+/// Settings by which a section connects to other places.
+const FAR: [&str; 3] = ["HOST", "SERVER", "ALLOW_HOSTS"];
 
 /// Reason why the settings of a section make no endpoint.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -20,16 +22,17 @@ pub(super) enum NoEndpoint {
     Port { section: String, key: &'static str, value: String },
     #[error("{section}: LISTEN is '{value}', which is not an IP address and a port, as in '10.0.0.7:502'")]
     Listen { section: String, value: String },
-    #[error("{section}: {key} is '{value}', which is neither true nor false")]
-    Flag { section: String, key: &'static str, value: String },
     #[error("{section}: ALLOW_HOSTS: {reason}")]
     Pattern { section: String, reason: NotAPattern },
     #[error("{section}: it connects and listens; these are two sections")]
     Both { section: String },
     #[error("{section}: module '{module}' was not granted endpoint:{place}")]
     NotGranted { section: String, module: String, place: String },
-    #[error("{section}: {reason}")]
-    Tls { section: String, reason: String },
+}
+
+/// Whether a section connects to other places.
+pub(super) fn is_far(block: &RouteBlock) -> bool {
+    FAR.iter().any(|key| block.settings.contains_key(*key))
 }
 
 /// Places that the module of a route was granted.
@@ -39,17 +42,18 @@ pub(super) struct GrantedPlaces<'a> {
     pub(super) places: &'a [Box<str>],
 }
 
-/// The endpoints that a route names, of which a module was `granted` all; `tls` gives how TLS is spoken in a section that wants it.
+/// The endpoints that a route names, of which a module was `granted` all, with the TLS of their sections.
 pub(super) fn endpoints(
     route: &RouteFacts,
     names: &impl Names,
     granted: Option<GrantedPlaces<'_>>,
-    tls: impl Fn(&str) -> Result<ClientTls, String>,
+    tls: &HashMap<String, EndpointTls>,
 ) -> Result<HashMap<String, Endpoint>, NoEndpoint> {
     let mut endpoints = HashMap::new();
     for block in &route.sections {
         let section = Section { block, names, granted };
-        if let Some(endpoint) = section.endpoint(&tls)? {
+        let tls = tls.get(&block.name).cloned().unwrap_or_default();
+        if let Some(endpoint) = section.endpoint(tls)? {
             endpoints.insert(name_of(block), endpoint);
         }
     }
@@ -63,12 +67,10 @@ struct Section<'a, N> {
 }
 
 impl<N: Names> Section<'_, N> {
-    fn endpoint(
-        &self,
-        tls: &impl Fn(&str) -> Result<ClientTls, String>,
-    ) -> Result<Option<Endpoint>, NoEndpoint> {
-        let host = self.text("HOST").or_else(|| self.text("SERVER"));
-        match (host, self.text("LISTEN"), self.text("ALLOW_HOSTS")) {
+    fn endpoint(&self, tls: EndpointTls) -> Result<Option<Endpoint>, NoEndpoint> {
+        let [host, server, patterns] = FAR;
+        let host = self.text(host).or_else(|| self.text(server));
+        match (host, self.text("LISTEN"), self.text(patterns)) {
             (None, None, None) => Ok(None),
             (None, Some(listen), None) => {
                 self.check(&listen)?;
@@ -81,7 +83,7 @@ impl<N: Names> Section<'_, N> {
                 if let Some(host) = &host {
                     self.check(&place(host, port))?;
                 }
-                let (tls, server_name) = (self.tls(tls)?, self.text("TLS_SERVER_NAME"));
+                let server_name = self.text("TLS_SERVER_NAME");
                 let host = host.unwrap_or_default();
                 Ok(Some(Endpoint { host, port, others, tls, server_name, listens: false }))
             }
@@ -126,27 +128,6 @@ impl<N: Names> Section<'_, N> {
         match value.parse() {
             Ok(port) if port > 0 => Ok(port),
             _ => Err(NoEndpoint::Port { section, key: "PORT", value }),
-        }
-    }
-
-    fn tls(&self, tls: &impl Fn(&str) -> Result<ClientTls, String>) -> Result<EndpointTls, NoEndpoint> {
-        let tls = || tls(&self.block.name).map_err(|reason| NoEndpoint::Tls { section: self.name(), reason });
-        let [at_once, as_ssl, on_demand] = TLS_FLAGS;
-        if self.flag(at_once)? || self.flag(as_ssl)? {
-            Ok(EndpointTls::OnConnect(tls()?))
-        } else if self.flag(on_demand)? {
-            Ok(EndpointTls::OnDemand(tls()?))
-        } else {
-            Ok(EndpointTls::Never)
-        }
-    }
-
-    fn flag(&self, key: &'static str) -> Result<bool, NoEndpoint> {
-        match self.text(key) {
-            None => Ok(false),
-            Some(value) if value.eq_ignore_ascii_case("true") => Ok(true),
-            Some(value) if value.eq_ignore_ascii_case("false") => Ok(false),
-            Some(value) => Err(NoEndpoint::Flag { section: self.name(), key, value }),
         }
     }
 
@@ -215,8 +196,7 @@ mod tests {
         let (kind, sections) = ("WASM".to_owned(), vec![section]);
         let (events, mappings, stores) = (Vec::new(), Vec::new(), Vec::new());
         let route = RouteFacts { kind, sections, events, mappings, stores };
-        endpoints(&route, &Site, granted, |_| Err("no authorities".to_owned()))
-            .map_err(|error| error.to_string())
+        endpoints(&route, &Site, granted, &HashMap::new()).map_err(|error| error.to_string())
     }
 
     fn text(text: &str) -> RouteValue {
@@ -273,11 +253,6 @@ mod tests {
                 vec![host(), port(), ("LISTEN", text("10.0.0.1:1"))],
                 "PLC_CONFIG: it connects and listens; these are two sections",
             ),
-            (
-                vec![host(), port(), ("USE_TLS", text("maybe"))],
-                "PLC_CONFIG: USE_TLS is 'maybe', which is neither true nor false",
-            ),
-            (vec![host(), port(), ("USE_TLS", RouteValue::Bool(true))], "PLC_CONFIG: no authorities"),
         ] {
             assert_eq!(of(&settings).unwrap_err(), expected, "{settings:?}");
         }

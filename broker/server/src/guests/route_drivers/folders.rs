@@ -22,10 +22,10 @@ const SETTING: &str = "STORAGE_DIR";
 /// Reason why the settings of a section make no folder.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum NoFolder {
-    #[error("{section}: STORAGE_DIR is '{value}', which is not a path below a folder, without '.' and '..'")]
-    Path { section: String, value: String },
-    #[error("{section}: STORAGE_DIR is '{value}', which is below none of routes.file_roots")]
-    Outside { section: String, value: String },
+    #[error("{section}: {key} is '{value}', which is not a path below a folder, without '.' and '..'")]
+    Path { section: String, key: &'static str, value: String },
+    #[error("{section}: {key} is '{value}', which is below none of routes.file_roots")]
+    Outside { section: String, key: &'static str, value: String },
     #[error("{section}: module '{module}' was not granted file-read:{value} or file-write:{value}")]
     NotGranted { section: String, module: String, value: String },
     #[error("routes.file_roots: '{root}' cannot be used: {error}", root = root.display())]
@@ -72,11 +72,7 @@ pub(super) fn folders(
 ) -> Result<HashMap<String, RouteFolder>, NoFolder> {
     let mut folders = HashMap::new();
     for NamedFolder { section, name, value } in named {
-        let (root, below) = match place(&value, site) {
-            Ok(place) => place,
-            Err(NoPlace::Outside) => return Err(NoFolder::Outside { section, value }),
-            Err(NoPlace::Path) => return Err(NoFolder::Path { section, value }),
-        };
+        let (root, below) = place(&section, SETTING, &value, site)?;
         let may = |capability| grants.cover(capability, &value);
         let (may_read, may_write) = (may(Capability::ReadFile), may(Capability::WriteFile));
         if let Some(module) = module
@@ -91,15 +87,13 @@ pub(super) fn folders(
     Ok(folders)
 }
 
-/// Reason why a path has no place below a root.
-enum NoPlace {
-    Outside,
-    /// It is empty, or goes other ways than down.
-    Path,
-}
-
-/// The root that a path is below, and where below it.
-fn place(value: &str, site: &Site) -> Result<(PathBuf, String), NoPlace> {
+/// The root that the path of a setting is below, and where below it.
+pub(super) fn place(
+    section: &str,
+    key: &'static str,
+    value: &str,
+    site: &Site,
+) -> Result<(PathBuf, String), NoFolder> {
     let own = std::slice::from_ref(&site.own);
     let roots = if site.roots.is_empty() { own } else { &*site.roots };
     let path = Path::new(value);
@@ -108,37 +102,14 @@ fn place(value: &str, site: &Site) -> Result<(PathBuf, String), NoPlace> {
     } else {
         roots.first().map(|root| (root, path))
     };
-    let (root, below) = found.ok_or(NoPlace::Outside)?;
-    let below = plain(below).ok_or(NoPlace::Path)?;
-    Ok((root.clone(), below))
-}
-
-/// Reason why a file of a setting is none that a route may name.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum NoFile {
-    #[error("'{0}' is below none of routes.file_roots")]
-    Outside(String),
-    #[error("'{0}' is not a path below a folder, without '.' and '..'")]
-    Path(String),
-    #[error("'{0}' leads out of the folder that it is in")]
-    Escapes(String),
-    #[error("cannot read '{value}': {error}")]
-    Unreadable { value: String, error: io::Error },
-    #[error(transparent)]
-    Root(NoFolder),
-}
-
-/// Path of a file that a setting names, where routes have their folders. Asks the disk: links may not lead elsewhere.
-pub(super) fn file(value: &str, site: &Site) -> Result<PathBuf, NoFile> {
-    let (root, below) = place(value, site).map_err(|reason| match reason {
-        NoPlace::Outside => NoFile::Outside(value.to_owned()),
-        NoPlace::Path => NoFile::Path(value.to_owned()),
-    })?;
-    site.check(&root).map_err(NoFile::Root)?;
-    let unreadable = |error| NoFile::Unreadable { value: value.to_owned(), error };
-    let real = root.join(below).canonicalize().map_err(unreadable)?;
-    let is_within = real.starts_with(root.canonicalize().map_err(unreadable)?);
-    if is_within { Ok(real) } else { Err(NoFile::Escapes(value.to_owned())) }
+    let section = section.to_owned();
+    let Some((root, below)) = found else {
+        return Err(NoFolder::Outside { section, key, value: value.to_owned() });
+    };
+    match plain(below) {
+        Some(below) => Ok((root.clone(), below)),
+        None => Err(NoFolder::Path { section, key, value: value.to_owned() }),
+    }
 }
 
 /// A path of names, with one `/` between each; `None` where it is empty or anything else.
@@ -153,7 +124,7 @@ fn plain(path: &Path) -> Option<String> {
 
 impl Site {
     /// Checks that a root is there, and nothing of the broker's; the tenant's own is made.
-    fn check(&self, root: &Path) -> Result<(), NoFolder> {
+    pub(super) fn check(&self, root: &Path) -> Result<(), NoFolder> {
         let wrong = |error| NoFolder::Root { root: root.to_owned(), error };
         if self.roots.is_empty() {
             return std::fs::create_dir_all(root).map_err(wrong);

@@ -1,183 +1,491 @@
-//! TLS profiles of a route: which servers a section of its settings trusts, and what certificate is shown to them.
+//! TLS of the endpoints of a route: whom they trust and what they show, as their sections say.
 //!
-//! Files lie where those of [folders](super::folders) do. They are read whenever the route opens its guest, so that renewed ones are taken with the next
-//! connection that is made anew. A private key comes from a file or a secret; the guest sees neither.
+//! Invariant: a private key comes of a file below a root of the operator's, of a secret or of an environment value; it goes to the host, and no guest gets it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
 
-use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
-use lotmq_host::fiber::{ClientTls, ShownCertificate, TrustedServers};
-use rustls::RootCertStore;
+use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue, TemplatePart};
+use lotmq_chain::authorities;
+use lotmq_host::fiber::{
+    ClientTls, EndpointTls, ServerTrust, TlsContents, TlsFault, TlsIdentity, TlsProfile, TlsSource,
+};
 
-use super::endpoints::setting;
-use super::folders::{self, Site};
+use super::endpoints::{is_far, setting};
+use super::folders::{NoFolder, Site, place};
 use super::template::Names;
-use crate::process::pem::{Pem, PemError};
 
-/// Settings that ask for TLS: from the first byte, by two names, and when the guest begins with it.
-pub(super) const TLS_FLAGS: [&str; 3] = ["USE_TLS", "USE_SSL", "USE_STARTTLS"];
+/// Settings that ask for TLS from the first byte, by two names.
+const AT_ONCE: [&str; 2] = ["USE_TLS", "USE_SSL"];
 
-/// Settings by which whoever answers is trusted, as types name them.
-const UNVERIFIED_FLAGS: [&str; 3] =
-    ["ALLOW_UNTRUSTED_CERTS", "TRUST_SERVER_CERTIFICATE", "IGNORE_CERT_ERRORS"];
+/// Setting by which the guest begins with it.
+const ON_DEMAND: &str = "USE_STARTTLS";
 
-/// File and text of the authorities that certify the server.
-const AUTHORITIES: [&str; 2] = ["SERVER_CA_CERT_PATH", "SERVER_CA_CERT"];
+/// Settings that switch off the check of the server's certificate (routes reference §4.2, §4.4, §6, §7).
+const UNCHECKED: [&str; 3] = ["ALLOW_UNTRUSTED_CERTS", "TRUST_SERVER_CERTIFICATE", "IGNORE_CERT_ERRORS"];
 
-/// File and text of the certificate that is shown, with its key.
-const IDENTITY: [&str; 2] = ["CLIENT_CERT_PATH", "CLIENT_CERT"];
+/// Oldest version.
+const MIN_VERSION: &str = "TLS_MIN_VERSION";
 
-/// Password of what is not read.
+/// Password of a file with a certificate, or with a key.
 const PASSWORD: &str = "CLIENT_CERT_PASS";
 
-/// Reason why the settings of a section make no profile.
+/// Settings of one thing: a file with it, or the thing itself.
+type Pair = [&'static str; 2];
+
+const AUTHORITIES: Pair = ["SERVER_CA_CERT_PATH", "SERVER_CA_CERT"];
+const CERTIFICATE: Pair = ["CLIENT_CERT_PATH", "CLIENT_CERT"];
+const KEY: Pair = ["CLIENT_KEY_PATH", "CLIENT_KEY"];
+
+/// What a private key in PEM has in its first line.
+const PRIVATE: &str = "PRIVATE KEY";
+
+/// Reason why the settings of a section make no TLS.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum NoProfile {
-    #[error("{key} is '{value}', which is neither true nor false")]
-    Flag { key: &'static str, value: String },
-    #[error("{0} and {1} are both set; one of them is meant")]
-    Both(&'static str, &'static str),
-    #[error("{key} is a private key in a definition that others read; it belongs into a secret: GET SECRET \"NAME\"", key = IDENTITY[1])]
-    BareKey,
+pub(super) enum NoTls {
+    #[error("{section}: {key} is '{value}', which is neither true nor false")]
+    Flag { section: String, key: &'static str, value: String },
+    #[error("{section}: TLS_MIN_VERSION is '{value}', which is neither 1.2 nor 1.3")]
+    Version { section: String, value: String },
+    #[error("{section}: {key} cannot be filled for each message")]
+    Template { section: String, key: &'static str },
+    #[error("{section}: {first} and {second} say the same; one of them is enough")]
+    Both { section: String, first: &'static str, second: &'static str },
+    #[error("{section}: {key} is set, and neither CLIENT_CERT_PATH nor CLIENT_CERT")]
+    KeyAlone { section: String, key: &'static str },
     #[error(
-        "{PASSWORD} is set, but keys that are encrypted are not read; `openssl pkcs8 -in KEY -out PLAIN` converts them"
+        "{section}: {key} has a private key in the definition, where all read it; it comes of a file, GET SECRET or GET ENV"
     )]
-    Encrypted,
-    #[error("{key}: {reason}")]
-    Path { key: &'static str, reason: String },
-    #[error("{key}: {reason}")]
-    Pem { key: &'static str, reason: PemError },
-    #[error("{key}: an authority in {name} cannot be used: {reason}")]
-    Authority { key: &'static str, name: String, reason: rustls::Error },
-    #[error("{key}: the key in {name} does not belong to the certificate in it")]
-    Mismatch { key: &'static str, name: String },
-    #[error("{key}: the certificate in {name} cannot be used: {reason}")]
-    Identity { key: &'static str, name: String, reason: rustls::Error },
-    #[error("{0}")]
-    System(String),
+    KeyInSight { section: String, key: &'static str },
+    #[error(
+        "{section}: CLIENT_CERT_PASS is set, and files with a password are not read; `openssl pkcs12 -in FILE -out NEW.pem -nodes` makes one without"
+    )]
+    Password { section: String },
+    #[error("{section}: {key} is set, and none of USE_TLS, USE_SSL and USE_STARTTLS")]
+    NotAsked { section: String, key: &'static str },
+    #[error(transparent)]
+    Place(NoFolder),
+    #[error("{section}: {reason}")]
+    System { section: String, reason: String },
+    #[error("{fault}")]
+    Fault { fault: TlsFault, is_of_files: bool },
 }
 
-/// What the settings of a section say of TLS.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct TlsProfile {
-    trusts_anybody: bool,
-    authorities: Option<PemSource>,
-    identity: Option<PemSource>,
+impl NoTls {
+    /// Whether it can become good without another definition: files are replaced.
+    pub(super) fn may_pass(&self) -> bool {
+        matches!(self, NoTls::Fault { is_of_files: true, .. })
+    }
 }
 
-/// Where something in PEM comes from, by the setting that says so.
-#[derive(Debug, PartialEq)]
-enum PemSource {
-    File { key: &'static str, path: String },
-    Text { key: &'static str, text: String },
+/// TLS that a section asks for.
+#[derive(Debug)]
+pub(super) struct NamedTls {
+    section: String,
+    begins_at_once: bool,
+    is_unchecked: bool,
+    authorities: Option<Named>,
+    certificate: Option<Named>,
+    key: Option<Named>,
+    only_1_3: bool,
 }
 
-/// Profiles of the sections that ask for TLS, by section.
-pub(super) fn named(
-    route: &RouteFacts,
-    names: &impl Names,
-) -> HashMap<String, Result<TlsProfile, NoProfile>> {
-    let asks = |block: &&RouteBlock| TLS_FLAGS.iter().any(|flag| block.settings.contains_key(*flag));
-    let of_section = |block: &RouteBlock| (block.name.clone(), profile(block, names));
-    route.sections.iter().filter(asks).map(of_section).collect()
+/// Certificates or a key, as a setting has them.
+#[derive(Debug)]
+struct Named {
+    setting: &'static str,
+    is_path: bool,
+    value: String,
 }
 
-fn profile(block: &RouteBlock, names: &impl Names) -> Result<TlsProfile, NoProfile> {
-    let text = |key| setting(block, names, key).filter(|text| !text.is_empty());
-    let mut trusts_anybody = false;
-    for key in UNVERIFIED_FLAGS {
-        trusts_anybody |= match text(key) {
-            None => false,
-            Some(value) if value.eq_ignore_ascii_case("false") => false,
-            Some(value) if value.eq_ignore_ascii_case("true") => true,
-            Some(value) => return Err(NoProfile::Flag { key, value }),
+/// What the sections of a route ask for. A section that connects nowhere asks for nothing.
+pub(super) fn named(route: &RouteFacts, names: &impl Names) -> Result<Vec<NamedTls>, NoTls> {
+    let of_section = |block| Section { block, names }.tls().transpose();
+    route.sections.iter().filter(|block| is_far(block)).filter_map(of_section).collect()
+}
+
+/// TLS of the sections by their names. Asks the disk.
+pub(super) fn read(named: Vec<NamedTls>, site: &Site) -> Result<HashMap<String, EndpointTls>, NoTls> {
+    let mut system = None;
+    let mut read = HashMap::new();
+    for named in named {
+        let (section, begins_at_once) = (named.section.clone(), named.begins_at_once);
+        let profile = named.profile(site, &mut system)?;
+        let is_of_files = profile.has_files();
+        let tls = ClientTls::of_profile(profile).map_err(|fault| NoTls::Fault { fault, is_of_files })?;
+        let tls = if begins_at_once { EndpointTls::OnConnect(tls) } else { EndpointTls::OnDemand(tls) };
+        read.insert(section, tls);
+    }
+    Ok(read)
+}
+
+impl NamedTls {
+    /// The profile; `system` are the authorities of this system once they were read.
+    fn profile(self, site: &Site, system: &mut Option<ServerTrust>) -> Result<TlsProfile, NoTls> {
+        let section = self.section;
+        let source = |named: Named| named.source(&section, site);
+        let trust = match (self.is_unchecked, self.authorities) {
+            (true, _) => ServerTrust::Anybody,
+            (false, Some(named)) => ServerTrust::ReadFrom(source(named)?),
+            (false, None) => match system {
+                Some(trust) => trust.clone(),
+                None => {
+                    let read = authorities::of_system();
+                    let read = read.map_err(|reason| NoTls::System { section: section.clone(), reason })?;
+                    system.insert(ServerTrust::Authorities(Arc::new(read))).clone()
+                }
+            },
         };
-    }
-    let source = |[file, inline]: [&'static str; 2]| match (text(file), text(inline)) {
-        (None, None) => Ok(None),
-        (Some(path), None) => Ok(Some(PemSource::File { key: file, path })),
-        (None, Some(text)) => Ok(Some(PemSource::Text { key: inline, text })),
-        (Some(_), Some(_)) => Err(NoProfile::Both(file, inline)),
-    };
-    let (authorities, identity) = (source(AUTHORITIES)?, source(IDENTITY)?);
-    if matches!(identity, Some(PemSource::Text { .. })) && !is_secret(&block.settings[IDENTITY[1]]) {
-        return Err(NoProfile::BareKey);
-    }
-    if text(PASSWORD).is_some() {
-        return Err(NoProfile::Encrypted);
-    }
-    Ok(TlsProfile { trusts_anybody, authorities, identity })
-}
-
-/// Whether a value is that of a secret, and nothing else.
-fn is_secret(value: &RouteValue) -> bool {
-    let RouteValue::Parts(parts) = value else { return false };
-    parts.iter().all(|part| matches!(part, RoutePart::Secret(_)))
-}
-
-impl TlsProfile {
-    /// Reads what it names.
-    pub(super) fn load(&self, site: &Site) -> Result<ClientTls, NoProfile> {
-        let identity = self.identity.as_ref().map(|source| source.identity(site)).transpose()?;
-        let trusted = match &self.authorities {
-            _ if self.trusts_anybody => TrustedServers::Anybody,
-            Some(source) => TrustedServers::Certified(source.authorities(site)?),
-            None => {
-                let of_system = lotmq_chain::authorities::of_system().map_err(NoProfile::System)?;
-                TrustedServers::Certified(of_system)
+        let identity = match (self.certificate, self.key) {
+            (None, _) => None,
+            (Some(certificate), key) => {
+                let certificate = source(certificate)?;
+                let key = key.map_or(Ok(certificate.clone()), source)?;
+                Some(TlsIdentity { certificate, key })
             }
         };
-        let Some((name, identity)) = identity else {
-            return ClientTls::new(trusted, None).map_err(|reason| NoProfile::System(reason.to_string()));
-        };
-        let key = self.identity.as_ref().map_or(IDENTITY[0], PemSource::key);
-        ClientTls::new(trusted, Some(identity)).map_err(|reason| {
-            if matches!(reason, rustls::Error::InconsistentKeys(_)) {
-                NoProfile::Mismatch { key, name }
-            } else {
-                NoProfile::Identity { key, name, reason }
-            }
-        })
+        Ok(TlsProfile { trust, identity, only_1_3: self.only_1_3 })
     }
 }
 
-impl PemSource {
-    fn key(&self) -> &'static str {
-        match self {
-            Self::File { key, .. } | Self::Text { key, .. } => key,
+impl Named {
+    fn source(self, section: &str, site: &Site) -> Result<TlsSource, NoTls> {
+        let setting = format!("{section}: {}", self.setting);
+        if !self.is_path {
+            return Ok(TlsSource { setting, contents: TlsContents::Text(self.value.into()) });
+        }
+        let (root, below) = place(section, self.setting, &self.value, site).map_err(NoTls::Place)?;
+        site.check(&root).map_err(NoTls::Place)?;
+        Ok(TlsSource { setting, contents: TlsContents::File { named: self.value, root, below } })
+    }
+}
+
+struct Section<'a, N> {
+    block: &'a RouteBlock,
+    names: &'a N,
+}
+
+impl<N: Names> Section<'_, N> {
+    fn tls(&self) -> Result<Option<NamedTls>, NoTls> {
+        let flags = AT_ONCE.map(|key| self.flag(key));
+        let [by_tls, by_ssl] = flags;
+        let (at_once, on_demand) = (by_tls? == Some(true) || by_ssl? == Some(true), self.flag(ON_DEMAND)?);
+        if !at_once && on_demand != Some(true) {
+            return self.check_not_asked().map(|()| None);
+        }
+        let mut is_unchecked = false;
+        for key in UNCHECKED {
+            is_unchecked |= self.flag(key)? == Some(true);
+        }
+        if self.text(PASSWORD)?.is_some() {
+            return Err(NoTls::Password { section: self.name() });
+        }
+        let (certificate, key) = (self.named(CERTIFICATE)?, self.named(KEY)?);
+        if let (None, Some(key)) = (&certificate, &key) {
+            return Err(NoTls::KeyAlone { section: self.name(), key: key.setting });
+        }
+        self.check_key_is_hidden()?;
+        Ok(Some(NamedTls {
+            section: self.name(),
+            begins_at_once: at_once,
+            is_unchecked,
+            authorities: self.named(AUTHORITIES)?,
+            certificate,
+            key,
+            only_1_3: self.only_1_3()?,
+        }))
+    }
+
+    /// Whoever says what TLS shows and trusts does not mean to do without it, unless a setting says so.
+    fn check_not_asked(&self) -> Result<(), NoTls> {
+        let has = |key: &&str| self.block.settings.contains_key(*key);
+        if AT_ONCE.iter().chain([&ON_DEMAND]).any(has) {
+            return Ok(());
+        }
+        match [AUTHORITIES, CERTIFICATE, KEY].iter().flatten().find(|key| has(key)) {
+            Some(key) => Err(NoTls::NotAsked { section: self.name(), key }),
+            None => Ok(()),
         }
     }
 
-    fn read(&self, site: &Site) -> Result<Pem, NoProfile> {
-        match self {
-            Self::Text { key, text } => Ok(Pem::of_text(key, text)),
-            Self::File { key, path } => {
-                let found = folders::file(path, site);
-                let path = found.map_err(|reason| NoProfile::Path { key, reason: reason.to_string() })?;
-                Pem::read(&path).map_err(|reason| NoProfile::Pem { key, reason })
+    fn named(&self, [path, text]: Pair) -> Result<Option<Named>, NoTls> {
+        match (self.text(path)?, self.text(text)?) {
+            (None, None) => Ok(None),
+            (Some(value), None) => Ok(Some(Named { setting: path, is_path: true, value })),
+            (None, Some(value)) => Ok(Some(Named { setting: text, is_path: false, value })),
+            (Some(_), Some(_)) => Err(NoTls::Both { section: self.name(), first: path, second: text }),
+        }
+    }
+
+    fn check_key_is_hidden(&self) -> Result<(), NoTls> {
+        let is_key = |text: &str| text.contains(PRIVATE);
+        for key in [CERTIFICATE[1], KEY[1]] {
+            let value = self.block.settings.get(key);
+            let is_text = matches!(value, Some(RouteValue::Text(text)) if is_key(text));
+            let is_key_part = |part: &RoutePart| matches!(part, RoutePart::Text(text) if is_key(text));
+            if is_text || matches!(value, Some(RouteValue::Parts(parts)) if parts.iter().any(is_key_part)) {
+                return Err(NoTls::KeyInSight { section: self.name(), key });
             }
         }
+        Ok(())
     }
 
-    fn authorities(&self, site: &Site) -> Result<RootCertStore, NoProfile> {
-        let (key, pem) = (self.key(), self.read(site)?);
-        let mut authorities = RootCertStore::empty();
-        for authority in pem.certificates().map_err(|reason| NoProfile::Pem { key, reason })? {
-            let name = || pem.name().to_owned();
-            authorities.add(authority).map_err(|reason| NoProfile::Authority {
-                key,
-                name: name(),
-                reason,
-            })?;
+    fn only_1_3(&self) -> Result<bool, NoTls> {
+        match self.text(MIN_VERSION)? {
+            None => Ok(false),
+            Some(value) => match &*value {
+                "1.2" => Ok(false),
+                "1.3" => Ok(true),
+                _ => Err(NoTls::Version { section: self.name(), value }),
+            },
         }
-        Ok(authorities)
     }
 
-    /// What is shown, and the name of what it was read from.
-    fn identity(&self, site: &Site) -> Result<(String, ShownCertificate), NoProfile> {
-        let (key, pem) = (self.key(), self.read(site)?);
-        let wrong = |reason| NoProfile::Pem { key, reason };
-        let identity = (pem.certificates().map_err(wrong)?, pem.key().map_err(wrong)?);
-        Ok((pem.name().to_owned(), identity))
+    fn flag(&self, key: &'static str) -> Result<Option<bool>, NoTls> {
+        match self.text(key)? {
+            None => Ok(None),
+            Some(value) if value.eq_ignore_ascii_case("true") => Ok(Some(true)),
+            Some(value) if value.eq_ignore_ascii_case("false") => Ok(Some(false)),
+            Some(value) => Err(NoTls::Flag { section: self.name(), key, value }),
+        }
+    }
+
+    /// A setting; one that is empty is not there.
+    fn text(&self, key: &'static str) -> Result<Option<String>, NoTls> {
+        if let Some(RouteValue::Template(_)) = self.block.settings.get(key) {
+            return Err(NoTls::Template { section: self.name(), key });
+        }
+        Ok(setting(self.block, self.names, key).filter(|value| !value.is_empty()))
+    }
+
+    fn name(&self) -> String {
+        self.block.name.clone()
+    }
+}
+
+/// Whether a setting of a section is for the host alone, because a private key can be in it.
+pub(super) fn is_withheld(key: &str) -> bool {
+    [CERTIFICATE[1], KEY[1], PASSWORD].contains(&key)
+}
+
+/// Names of environment values and of secrets that a route has in settings for the host alone, and nowhere else.
+pub(super) fn withheld_names(route: &RouteFacts) -> [BTreeSet<&str>; 2] {
+    let (mut withheld, mut others) = (Used::default(), Used::default());
+    for block in &route.sections {
+        for (key, value) in &block.settings {
+            if is_withheld(key) { &mut withheld } else { &mut others }.note(value);
+        }
+    }
+    let inner = route.sections.iter().flat_map(|block| &block.tags);
+    let blocks = inner.chain(&route.events).chain(&route.mappings);
+    for block in blocks.flat_map(|block| block.tags.iter().chain([block])) {
+        block.settings.values().for_each(|value| others.note(value));
+    }
+    [&withheld.environment - &others.environment, &withheld.secrets - &others.secrets]
+}
+
+/// Names that settings use.
+#[derive(Default)]
+struct Used<'a> {
+    environment: BTreeSet<&'a str>,
+    secrets: BTreeSet<&'a str>,
+}
+
+impl<'a> Used<'a> {
+    fn note(&mut self, value: &'a RouteValue) {
+        match value {
+            RouteValue::Parts(parts) => {
+                for part in parts {
+                    match part {
+                        RoutePart::Env(name) => drop(self.environment.insert(name)),
+                        RoutePart::Secret(name) => drop(self.secrets.insert(name)),
+                        RoutePart::Text(_) | RoutePart::RandomUuid => {}
+                    }
+                }
+            }
+            RouteValue::Template(parts) => {
+                for part in parts {
+                    if let TemplatePart::Env(name) = part {
+                        self.environment.insert(name);
+                    } else if let TemplatePart::Secret(name) = part {
+                        self.secrets.insert(name);
+                    }
+                }
+            }
+            RouteValue::Text(_) | RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    struct Set;
+
+    impl Names for Set {
+        fn environment(&self, name: &str) -> Option<String> {
+            (name == "CA").then(|| "text of the authority".to_owned())
+        }
+        fn secret(&self, name: &str) -> Option<String> {
+            (name == "KEY").then(|| "-----BEGIN PRIVATE KEY-----".to_owned())
+        }
+    }
+
+    fn text(text: &str) -> RouteValue {
+        RouteValue::Text(text.to_owned())
+    }
+
+    fn secret(name: &str) -> RouteValue {
+        RouteValue::Parts(vec![RoutePart::Secret(name.to_owned())])
+    }
+
+    fn route(settings: &[(&str, RouteValue)]) -> RouteFacts {
+        let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
+        let section = RouteBlock { name: "PLC_CONFIG".to_owned(), settings, ..RouteBlock::default() };
+        RouteFacts {
+            kind: "WASM".to_owned(),
+            sections: vec![section],
+            events: Vec::new(),
+            mappings: Vec::new(),
+            stores: Vec::new(),
+        }
+    }
+
+    fn of(settings: &[(&str, RouteValue)]) -> Result<Vec<NamedTls>, String> {
+        let mut all = vec![("HOST", text("plc"))];
+        all.extend_from_slice(settings);
+        named(&route(&all), &Set).map_err(|reason| reason.to_string())
+    }
+
+    #[test]
+    fn a_section_says_whom_it_trusts_and_what_it_shows() {
+        let on = || ("USE_TLS", RouteValue::Bool(true));
+        for settings in [vec![], vec![("USE_TLS", text("false")), ("CLIENT_CERT_PATH", text("a.pem"))]] {
+            assert!(of(&settings).unwrap().is_empty(), "{settings:?}");
+        }
+        let alone = named(&route(&[on(), ("CLIENT_KEY", text("mine"))]), &Set).unwrap();
+        assert!(alone.is_empty(), "a section that connects nowhere");
+
+        let plain = &of(&[on()]).unwrap()[0];
+        assert!(plain.begins_at_once && !plain.is_unchecked && !plain.only_1_3);
+        assert!(plain.authorities.is_none() && plain.certificate.is_none() && plain.key.is_none());
+        let whole = of(&[
+            ("USE_STARTTLS", text("TRUE")),
+            ("TLS_MIN_VERSION", RouteValue::Double(1.3)),
+            ("SERVER_CA_CERT", RouteValue::Parts(vec![RoutePart::Env("CA".to_owned())])),
+            ("CLIENT_CERT_PATH", text("certs/plc.pem")),
+            ("CLIENT_KEY", secret("KEY")),
+            ("CLIENT_CERT_PASS", text("")),
+        ]);
+        let whole = &whole.unwrap()[0];
+        assert!(!whole.begins_at_once && whole.only_1_3);
+        let of_part = |part: &Option<Named>| {
+            let part = part.as_ref().unwrap();
+            (part.setting, part.is_path, part.value.clone())
+        };
+        let authority = "text of the authority".to_owned();
+        assert_eq!(of_part(&whole.authorities), ("SERVER_CA_CERT", false, authority));
+        assert_eq!(of_part(&whole.certificate), ("CLIENT_CERT_PATH", true, "certs/plc.pem".to_owned()));
+        assert_eq!(of_part(&whole.key).0, "CLIENT_KEY");
+        for key in UNCHECKED {
+            assert!(of(&[on(), (key, text("true"))]).unwrap()[0].is_unchecked, "{key}");
+            assert!(!of(&[on(), (key, text("false"))]).unwrap()[0].is_unchecked, "{key}");
+        }
+    }
+
+    #[test]
+    fn what_makes_no_tls_is_told() {
+        let on = || ("USE_TLS", RouteValue::Bool(true));
+        let pem = "-----BEGIN PRIVATE KEY-----";
+        for (settings, expected) in [
+            (vec![("USE_SSL", text("maybe"))], "USE_SSL is 'maybe', which is neither true nor false"),
+            (
+                vec![on(), ("ALLOW_UNTRUSTED_CERTS", text("yes"))],
+                "ALLOW_UNTRUSTED_CERTS is 'yes', which is neither true nor false",
+            ),
+            (
+                vec![on(), ("TLS_MIN_VERSION", text("1.1"))],
+                "TLS_MIN_VERSION is '1.1', which is neither 1.2 nor 1.3",
+            ),
+            (
+                vec![on(), ("SERVER_CA_CERT_PATH", RouteValue::Template(Vec::new()))],
+                "SERVER_CA_CERT_PATH cannot be filled for each message",
+            ),
+            (
+                vec![on(), ("CLIENT_CERT_PATH", text("a")), ("CLIENT_CERT", secret("KEY"))],
+                "CLIENT_CERT_PATH and CLIENT_CERT say the same; one of them is enough",
+            ),
+            (
+                vec![on(), ("CLIENT_KEY_PATH", text("a"))],
+                "CLIENT_KEY_PATH is set, and neither CLIENT_CERT_PATH nor CLIENT_CERT",
+            ),
+            (
+                vec![on(), ("CLIENT_CERT_PATH", text("a")), ("CLIENT_KEY", text(pem))],
+                "CLIENT_KEY has a private key in the definition",
+            ),
+            (vec![on(), ("CLIENT_CERT", text(pem))], "CLIENT_CERT has a private key in the definition"),
+            (
+                vec![on(), ("CLIENT_CERT_PASS", text("x"))],
+                "CLIENT_CERT_PASS is set, and files with a password",
+            ),
+            (
+                vec![("SERVER_CA_CERT_PATH", text("a"))],
+                "SERVER_CA_CERT_PATH is set, and none of USE_TLS, USE_SSL and USE_STARTTLS",
+            ),
+        ] {
+            let told = of(&settings).unwrap_err();
+            assert!(told.starts_with(&format!("PLC_CONFIG: {expected}")), "{told}");
+        }
+    }
+
+    #[test]
+    fn files_lie_where_the_operator_allows_them() {
+        let place = tempfile::tempdir().unwrap();
+        std::fs::create_dir(place.path().join("data")).unwrap();
+        let site = |root: &Path| Site {
+            roots: vec![root.to_owned()],
+            own: place.path().join("data/files/default"),
+            data_directory: place.path().join("data"),
+            reserve_bytes: 0,
+        };
+        let told = |value: &str, root: &Path| {
+            let named = of(&[("USE_TLS", text("true")), ("SERVER_CA_CERT_PATH", text(value))]).unwrap();
+            let reason = read(named, &site(root)).unwrap_err();
+            (reason.to_string(), reason.may_pass())
+        };
+        let certs = place.path().join("certs");
+        std::fs::create_dir(&certs).unwrap();
+        let (reason, may_pass) = told("a.pem", &certs);
+        assert!(reason.starts_with("PLC_CONFIG: SERVER_CA_CERT_PATH: 'a.pem' cannot be read"), "{reason}");
+        assert!(may_pass);
+        for (value, root, expected) in [
+            (
+                "/etc/passwd",
+                &certs,
+                "PLC_CONFIG: SERVER_CA_CERT_PATH is '/etc/passwd', which is below none of",
+            ),
+            ("../a.pem", &certs, "PLC_CONFIG: SERVER_CA_CERT_PATH is '../a.pem', which is not a path below"),
+            ("store.redb", &place.path().join("data"), "routes.file_roots: "),
+        ] {
+            let (reason, may_pass) = told(value, root);
+            assert!(reason.starts_with(expected) && !may_pass, "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_guest_may_not_read_what_only_the_host_needs() {
+        let environment = |name: &str| RouteValue::Parts(vec![RoutePart::Env(name.to_owned())]);
+        let facts = route(&[
+            ("HOST", environment("PLC")),
+            ("CLIENT_CERT", environment("CERTIFICATE")),
+            ("CLIENT_KEY", secret("KEY")),
+            ("CLIENT_CERT_PASS", secret("BOTH")),
+            ("PASSWORD", secret("BOTH")),
+        ]);
+        let [environment, secrets] = withheld_names(&facts);
+        assert_eq!((environment, secrets), ([("CERTIFICATE")].into(), ["KEY"].into()));
     }
 }

@@ -1,0 +1,319 @@
+//! What one endpoint trusts and shows in TLS, and how that is read of files and texts.
+//!
+//! Invariants: a file is looked up below its root, and no link leads out; no error has anything of what was read in it.
+
+use super::folder::open_beneath;
+use lotmq_chain::{
+    ShortServerChains,
+    limits::CERTIFICATE_FILE_BYTES_MAX,
+    pem::{self, NotPem},
+    stamp::FileStamp,
+    validity,
+};
+use rustls::{
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    client::{
+        VerifierBuilderError, WebPkiServerVerifier,
+        danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
+    },
+    crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
+    pki_types::{CertificateDer, ServerName, UnixTime},
+};
+use std::{
+    fmt,
+    fs::File,
+    io::{self, Read as _},
+    path::PathBuf,
+    sync::Arc,
+};
+use zeroize::Zeroizing;
+
+/// Profile of TLS of an endpoint: whom it trusts, what it shows, which versions it speaks.
+#[derive(Clone, Debug)]
+pub struct TlsProfile {
+    /// Whom it trusts.
+    pub trust: ServerTrust,
+    /// What it shows to servers that ask for it.
+    pub identity: Option<TlsIdentity>,
+    /// Whether it speaks TLS 1.3 and nothing older; else 1.2 as well.
+    pub only_1_3: bool,
+}
+
+/// Servers that an endpoint trusts.
+#[derive(Clone, Debug)]
+pub enum ServerTrust {
+    /// Those whose certificates lead to one of these authorities.
+    Authorities(Arc<RootCertStore>),
+    /// The same, of authorities that are read of here.
+    ReadFrom(TlsSource),
+    /// All, whoever they are.
+    Anybody,
+}
+
+/// Certificate of our own, and its key.
+#[derive(Clone, Debug)]
+pub struct TlsIdentity {
+    /// The certificate, then those of its issuers.
+    pub certificate: TlsSource,
+    /// The key, in the same place or another.
+    pub key: TlsSource,
+}
+
+/// Place of certificates or of a key.
+#[derive(Clone, Debug)]
+pub struct TlsSource {
+    /// Setting that names it, for messages.
+    pub setting: String,
+    /// Where they are.
+    pub contents: TlsContents,
+}
+
+/// Certificates or a key in PEM.
+#[derive(Clone)]
+pub enum TlsContents {
+    /// In a file of this machine.
+    File {
+        /// As the setting names it.
+        named: String,
+        /// What it lies below, which the operator has set.
+        root: PathBuf,
+        /// Where below the root.
+        below: String,
+    },
+    /// Here.
+    Text(Zeroizing<String>),
+}
+
+impl fmt::Debug for TlsContents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            TlsContents::File { named, .. } => f.debug_tuple("File").field(named).finish(),
+            TlsContents::Text(_) => f.write_str("Text"),
+        }
+    }
+}
+
+impl fmt::Display for TlsSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.contents {
+            TlsContents::File { named, .. } => write!(f, "{}: '{named}'", self.setting),
+            TlsContents::Text(_) => write!(f, "{}: its text", self.setting),
+        }
+    }
+}
+
+/// Reason why a [`TlsProfile`] cannot be used now. Each renders as one line that names the setting, and the file where it is one.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsFault {
+    /// A file could not be read.
+    #[error("{0} cannot be read: {1}")]
+    Unreadable(String, io::Error),
+    /// A file is too large.
+    #[error("{0} is larger than {CERTIFICATE_FILE_BYTES_MAX} bytes")]
+    TooLarge(String),
+    /// It holds something else.
+    #[error("{0} {1}")]
+    NotPem(String, NotPem),
+    /// An authority cannot be used.
+    #[error("{0} holds an authority that cannot be used: {1}")]
+    BadAuthority(String, String),
+    /// There are no authorities.
+    #[error("there are no authorities to trust: {0}")]
+    NoAuthorities(VerifierBuilderError),
+    /// The key is another one's.
+    #[error("{key} holds a key that does not belong to the certificate of {certificate}")]
+    KeyMismatch {
+        /// Where the certificate is.
+        certificate: String,
+        /// Where the key is.
+        key: String,
+    },
+    /// Certificate and key cannot be used.
+    #[error("{0} holds a certificate that cannot be used: {1}")]
+    Unusable(String, Error),
+    /// The certificate's time is over, since so many milliseconds since 1970.
+    #[error("{0} holds a certificate that expired at {end}", end = validity::text(.1 / 1000))]
+    Expired(String, u64),
+    /// The thread that was to read has ended.
+    #[error("the certificates could not be read")]
+    NotRead,
+}
+
+/// Stamps of the files of a profile; none of one that is not there.
+pub(super) type ProfileStamps = Vec<Option<FileStamp>>;
+
+/// Settings of connections that were made of a profile.
+#[derive(Debug)]
+pub(super) struct ReadProfile {
+    pub(super) config: Arc<ClientConfig>,
+    /// End of our certificate's validity, in milliseconds since 1970.
+    pub(super) ends_at_ms: Option<u64>,
+}
+
+impl TlsProfile {
+    /// Trusts servers whose certificates lead to one of these authorities, and shows nothing.
+    #[must_use]
+    pub fn trusting(authorities: RootCertStore) -> TlsProfile {
+        let trust = ServerTrust::Authorities(Arc::new(authorities));
+        TlsProfile { trust, identity: None, only_1_3: false }
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &TlsSource> {
+        let authorities = match &self.trust {
+            ServerTrust::ReadFrom(source) => Some(source),
+            ServerTrust::Authorities(_) | ServerTrust::Anybody => None,
+        };
+        let identity = self.identity.iter().flat_map(|identity| [&identity.certificate, &identity.key]);
+        authorities.into_iter().chain(identity)
+    }
+
+    /// Whether anything of it is in files, which may change.
+    #[must_use]
+    pub fn has_files(&self) -> bool {
+        self.sources().any(|source| matches!(source.contents, TlsContents::File { .. }))
+    }
+
+    /// Asks the disk.
+    pub(super) fn stamps(&self) -> ProfileStamps {
+        let stamp =
+            |source: &TlsSource| source.opened().ok()?.metadata().ok().map(|file| FileStamp::from(&file));
+        self.sources()
+            .filter(|source| matches!(source.contents, TlsContents::File { .. }))
+            .map(stamp)
+            .collect()
+    }
+
+    /// Reads everything. Asks the disk.
+    pub(super) fn read(&self) -> Result<ReadProfile, TlsFault> {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let verifier = self.verifier(&provider)?;
+        let versions: &[&rustls::SupportedProtocolVersion] = match self.only_1_3 {
+            false => &[&rustls::version::TLS13, &rustls::version::TLS12],
+            true => &[&rustls::version::TLS13],
+        };
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .expect("the provider has cipher suites for both versions")
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(ShortServerChains(verifier)));
+        let Some(TlsIdentity { certificate, key }) = &self.identity else {
+            return Ok(ReadProfile { config: Arc::new(builder.with_no_client_auth()), ends_at_ms: None });
+        };
+        let chain = certificate.certificates()?;
+        let ends_at_ms = chain.first().map(|own| validity::ends_at_ms(own));
+        let key_bytes = key.bytes()?;
+        let key_der = pem::key(&key_bytes).map_err(|fault| TlsFault::NotPem(key.to_string(), fault))?;
+        let config = builder.with_client_auth_cert(chain, key_der).map_err(|reason| {
+            let certificate = certificate.to_string();
+            if matches!(reason, Error::InconsistentKeys(_)) {
+                TlsFault::KeyMismatch { certificate, key: key.to_string() }
+            } else {
+                TlsFault::Unusable(certificate, reason)
+            }
+        })?;
+        Ok(ReadProfile { config: Arc::new(config), ends_at_ms })
+    }
+
+    fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsFault> {
+        let roots = match &self.trust {
+            ServerTrust::Authorities(roots) => Arc::clone(roots),
+            ServerTrust::ReadFrom(source) => Arc::new(source.authorities()?),
+            ServerTrust::Anybody => return Ok(Arc::new(TrustsAnybody(Arc::clone(provider)))),
+        };
+        let built = WebPkiServerVerifier::builder_with_provider(roots, Arc::clone(provider)).build();
+        Ok(built.map_err(TlsFault::NoAuthorities)?)
+    }
+
+    /// Checks that our certificate has not ended, by the clock that servers' certificates are judged by.
+    pub(super) fn check_time(&self, loaded: &ReadProfile) -> Result<(), TlsFault> {
+        let now_ms = UnixTime::now().as_secs().saturating_mul(1000);
+        match (&self.identity, loaded.ends_at_ms) {
+            (Some(identity), Some(end)) if end <= now_ms => {
+                Err(TlsFault::Expired(identity.certificate.to_string(), end))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl TlsSource {
+    fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, TlsFault> {
+        let TlsContents::Text(text) = &self.contents else { return self.file_bytes() };
+        // An environment value is often one line, in which others are written so.
+        Ok(Zeroizing::new(text.replace("\\n", "\n").into_bytes()))
+    }
+
+    fn file_bytes(&self) -> Result<Zeroizing<Vec<u8>>, TlsFault> {
+        let unreadable = |reason| TlsFault::Unreadable(self.to_string(), reason);
+        let file = self.opened().map_err(unreadable)?;
+        let mut bytes = Zeroizing::new(Vec::new());
+        file.take(CERTIFICATE_FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        let length = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if length > CERTIFICATE_FILE_BYTES_MAX {
+            Err(TlsFault::TooLarge(self.to_string()))
+        } else {
+            Ok(bytes)
+        }
+    }
+
+    fn opened(&self) -> io::Result<File> {
+        match &self.contents {
+            TlsContents::File { root, below, .. } => open_beneath(root, below),
+            TlsContents::Text(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn certificates(&self) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+        pem::certificates(&self.bytes()?).map_err(|fault| TlsFault::NotPem(self.to_string(), fault))
+    }
+
+    fn authorities(&self) -> Result<RootCertStore, TlsFault> {
+        let mut roots = RootCertStore::empty();
+        for authority in self.certificates()? {
+            roots
+                .add(authority)
+                .map_err(|reason| TlsFault::BadAuthority(self.to_string(), reason.to_string()))?;
+        }
+        Ok(roots)
+    }
+}
+
+/// Judge of servers' certificates that takes every one; that the server has its key is checked.
+#[derive(Debug)]
+struct TrustsAnybody(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for TrustsAnybody {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls12_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        verify_tls13_signature(message, certificate, signature, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
