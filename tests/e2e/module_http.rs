@@ -44,7 +44,11 @@ fn posting(options: BrokerOptions, server: &HttpServer, further: &str) -> Broker
 }
 
 pub(crate) fn bodies(server: &HttpServer) -> Vec<String> {
-    server.asked().iter().map(|asked| String::from_utf8(asked.body.clone()).unwrap()).collect()
+    bodies_of(server.asked())
+}
+
+fn bodies_of(asked: Vec<Asked>) -> Vec<String> {
+    asked.into_iter().map(|asked| String::from_utf8(asked.body).unwrap()).collect()
 }
 
 #[test]
@@ -107,9 +111,8 @@ fn nothing_is_lost_between_a_route_and_its_http_server_whoever_ends() {
             bodies(&server).iter().any(|body| body.starts_with(&format!("{round}-"))).then_some(())
         });
         if round % 2 == 0 {
-            has.extend(bodies(&server));
             let address = server.address;
-            drop(server);
+            has.extend(bodies_of(server.end()));
             eventually("the port", || std::net::TcpListener::bind(address).ok());
             server = HttpServer::start_at(address, None, |_| Answer::of(200, ""));
         } else {

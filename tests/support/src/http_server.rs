@@ -113,6 +113,13 @@ impl HttpServer {
         self.shared.asked.lock().unwrap().clone()
     }
 
+    /// Ends it. The requests that have come; no other is answered.
+    pub fn end(self) -> Vec<Asked> {
+        let asked = self.shared.asked.lock().unwrap();
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        asked.clone()
+    }
+
     /// Number of connections that were accepted.
     pub fn accepted(&self) -> usize {
         self.shared.accepted.load(Ordering::SeqCst)
@@ -160,7 +167,11 @@ impl Shared {
                 }
             };
             // Its end is that of the client or of the test.
-            let _ = self.serve(connection, &mut served, &below);
+            if self.serve(connection, &mut served, &below).is_err() {
+                // What comes after the alert is read: a reset would take the alert away from the client.
+                let _ = below.shutdown(Shutdown::Write);
+                let _ = std::io::copy(&mut &below, &mut std::io::sink());
+            }
             drop(served);
             let _ = below.shutdown(Shutdown::Both);
             self.open.fetch_sub(1, Ordering::SeqCst);
@@ -175,7 +186,13 @@ impl Shared {
     ) -> std::io::Result<()> {
         let mut stream = BufReader::new(stream);
         while let Some(asked) = read(&mut stream, connection)? {
-            self.asked.lock().unwrap().push(asked.clone());
+            {
+                let mut all = self.asked.lock().unwrap();
+                if self.is_over.load(Ordering::SeqCst) {
+                    break;
+                }
+                all.push(asked.clone());
+            }
             let stays = match (self.answer)(&asked) {
                 Answer::Keep(bytes) => {
                     stream.get_mut().write_all(&bytes)?;
