@@ -140,6 +140,56 @@ fn a_module_reaches_what_it_was_granted_and_the_operator_allows() {
     standing.says("127.0.0.1 is this machine, and routes.allow_loopback is not set");
 }
 
+/// A route with each thing that takes messages, and its values.
+fn route_of_a_machine(far: SocketAddr) -> String {
+    route(far, "").replace(
+        "    ADD EVENT Out\n        WITH SOURCE_TOPIC \"out/#\"\n        WITH DESTINATION_TOPIC \"echo/in\"\n",
+        "    ADD EVENT Save\n        WITH SOURCE_TOPIC \"save/+\"\n        WITH LINE \"{topic.2}: {payload.json.v}\"\n        \
+         WITH ERROR_TOPIC \"errors/{topic.2}\"\n    \
+         ADD MAPPING There\n        WITH SOURCE_TOPIC \"there/#\"\n    \
+         ADD MAPPING Fast\n        WITH SOURCE_TOPIC \"echo\"\n        \
+         ADD TAG in\n            WITH ADDRESS 1\n            WITH DESTINATION_TOPIC \"set/in\"\n        \
+         ADD TAG serial\n            WITH DESTINATION_TOPIC \"set/serial\"\n            WITH WRITABLE FALSE\n",
+    )
+}
+
+#[test]
+fn events_mappings_and_tags_take_messages_and_tags_are_published() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = far.local_addr().unwrap();
+    let broker = at_home().start();
+    broker.command_ok(&module(&format!("-net {address} -topics #")));
+    broker.command_ok(&route_of_a_machine(address));
+    let (mut stream, mut lines) = accept(&far);
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("echo/in", QoS::AtLeastOnce).unwrap();
+    watcher.subscribe_to("errors/+", QoS::AtLeastOnce).unwrap();
+    for (topic, payload) in [
+        ("save/a", r#"{"v":2.5}"#),
+        ("there/b/c", "moved"),
+        ("set/serial", "is not written"),
+        ("set/in", "21"),
+        ("save/b", "no JSON"),
+        ("set/in", "22"),
+    ] {
+        send(&broker, topic, payload);
+    }
+    for expected in ["a: 2.5", "There: moved", "Fast.in := 21", "Fast.in := 22"] {
+        assert_eq!(line(&mut lines), expected);
+    }
+    assert!(next(&mut watcher).starts_with("errors/b={"));
+    // What it publishes is the topic of a tag, which no event names.
+    stream.write_all(b"hello\n").unwrap();
+    assert_eq!(next(&mut watcher), "echo/in=hello");
+
+    // Nothing of it is left when the tag has another topic.
+    broker.command_ok(&route_of_a_machine(address).replace("TOPIC \"echo\"", "TOPIC \"other\""));
+    let (mut stream, _lines) = accept(&far);
+    let mut standing = Standing::of(&broker);
+    stream.write_all(b"hello\n").unwrap();
+    standing.says("not-allowed");
+}
+
 #[test]
 fn what_does_not_fit_the_world_route_is_refused() {
     let broker = at_home().start();

@@ -10,7 +10,7 @@ mod properties;
 
 pub use bindings::{
     exports::lotmq::guest::route_handler::{
-        Abilities, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection,
+        Abilities, Addressee, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection, TagName,
     },
     lotmq::guest::{
         ingest::IngestError,

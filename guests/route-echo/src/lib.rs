@@ -6,8 +6,8 @@
 //! side is published to `echo/in` with QoS 1. With `acknowledged` each side answers each line, once it has it for good, with the same line behind a `+`.
 
 use lotmq_guest::route::{
-    Abilities, Arrival, Connection, Delivery, Description, Failure, Interest, IoError, Peer, QoS, Receipt,
-    Route, failure, ingest, net, unpublished,
+    Abilities, Addressee, Arrival, Connection, Delivery, Description, Failure, Interest, IoError, Peer, QoS,
+    Receipt, Route, Template, failure, ingest, net, unpublished,
 };
 use serde_json::Value as Json;
 use std::{cell::RefCell, io::Write};
@@ -25,6 +25,8 @@ struct Line {
     acknowledges: bool,
     /// Lines that were sent and not acknowledged.
     outstanding: usize,
+    /// Events of the definition.
+    events: Json,
 }
 
 /// What the lines go over.
@@ -54,14 +56,15 @@ impl Route for Echo {
         let (how, endpoint) = how.split_once(" at ").unwrap_or((how, "echo"));
         let link = Link::open(endpoint, how).map_err(|error| failure(&error))?;
         let acknowledges = how == "acknowledged";
-        LINE.set(Some(Line { link, part: Vec::new(), acknowledges, outstanding: 0 }));
+        let events = configuration["events"].clone();
+        LINE.set(Some(Line { link, part: Vec::new(), acknowledges, outstanding: 0, events }));
         Ok(())
     }
 
     fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
         with_line(|line| {
             for delivery in &batch {
-                let mut text = delivery.message.payload.clone();
+                let mut text = line_of(delivery, &line.events).into_bytes();
                 text.push(b'\n');
                 line.link.send(&text).map_err(Failure::Reconnect)?;
             }
@@ -224,6 +227,28 @@ impl Line {
         }
         Ok(())
     }
+}
+
+/// The message, behind the mapping or tag that it is for; or what `LINE` of its event says.
+fn line_of(delivery: &Delivery, events: &Json) -> String {
+    let text = String::from_utf8_lossy(&delivery.message.payload);
+    match &delivery.to {
+        Addressee::Event(name) => match template(&events[name]["LINE"]) {
+            Some(line) => line.filled(delivery),
+            None => text.into_owned(),
+        },
+        Addressee::Table(_) => text.into_owned(),
+        Addressee::Mapping(name) => format!("{name}: {text}"),
+        Addressee::Tag(name) => format!("{}.{} := {text}", name.mapping, name.tag),
+    }
+}
+
+/// `LINE`, where it has placeholders.
+fn template(line: &Json) -> Option<Template> {
+    let texts = |member: &str| -> Option<Vec<String>> {
+        line[member].as_array()?.iter().map(|text| Some(text.as_str()?.to_owned())).collect()
+    };
+    Template::new("LINE", texts("template")?, texts("placeholders")?)
 }
 
 fn with_line<T>(work: impl FnOnce(&mut Line) -> Result<T, Failure>) -> Result<T, Failure> {

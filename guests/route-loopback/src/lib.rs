@@ -9,7 +9,8 @@ mod table;
 
 use config::Config;
 use lotmq_guest::route::{
-    Abilities, Arrival, Delivery, Description, Failure, Receipt, Rejection, Route, ingest, net, unpublished,
+    Abilities, Addressee, Arrival, Delivery, Description, Failure, Receipt, Rejection, Route, ingest, net,
+    unpublished,
 };
 use serde_json::Value as Json;
 use std::{cell::RefCell, collections::BTreeMap};
@@ -97,19 +98,25 @@ impl State {
     fn deliver(&mut self, delivery: &Delivery) -> Result<(), Failure> {
         self.config.hold();
         self.config.failing.check()?;
-        if let Some(word) = self.config.template(&delivery.event, "FAIL") {
+        let (event, table) = match &delivery.to {
+            Addressee::Event(name) => (&**name, self.config.table_of(name)),
+            Addressee::Table(name) => ("", Some(&**name)),
+            Addressee::Mapping(_) | Addressee::Tag(_) => {
+                return Err(Failure::Reject("it has no mappings".to_owned()));
+            }
+        };
+        if let Some(word) = self.config.template(event, "FAIL") {
             failing::Failing::parse(&word.filled(delivery))?.check()?;
         }
         let payload = &delivery.message.payload;
-        let table = delivery.table.as_deref().or_else(|| self.config.table_of(&delivery.event));
         if let Some(table) = table {
             let row = serde_json::from_slice(payload).ok().filter(Json::is_object);
             let row = row.ok_or_else(|| Failure::Reject("a row is a JSON object".to_owned()))?;
             self.tables.entry(table.to_owned()).or_default().insert(row, self.config.rows_max);
         }
-        let Some(topic) = self.config.template(&delivery.event, "DESTINATION_TOPIC") else { return Ok(()) };
+        let Some(topic) = self.config.template(event, "DESTINATION_TOPIC") else { return Ok(()) };
         let topic = topic.filled(delivery);
-        let (qos, retain) = self.config.answer_options(&delivery.event);
+        let (qos, retain) = self.config.answer_options(event);
         let (topic_name, properties) = (topic.clone(), delivery.properties.clone());
         let answer = Arrival { topic: topic_name, payload: payload.clone(), qos, retain, properties };
         ingest::publish(&[answer]).map_err(|error| match unpublished(error) {

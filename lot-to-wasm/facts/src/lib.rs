@@ -14,7 +14,7 @@ mod view;
 
 use serde::{Deserialize, Serialize};
 
-pub use route::{RouteBlock, RouteFacts, RoutePart, RouteStore, RouteValue, TemplatePart};
+pub use route::{RouteBlock, RouteFacts, RoutePart, RouteStore, RouteValue, Taker, TemplatePart};
 pub use rule::{RuleFacts, RuleInputs};
 pub use topic::TopicFact;
 pub use trigger::{CalendarDate, Days, Interval, OnceAt, TimeOfDay, Trigger};

@@ -34,10 +34,46 @@ impl RouteFacts {
         self.sections.iter().find(|section| section.name == name)
     }
 
+    /// What takes messages, each with its Topic Filter: events and mappings of `SOURCE_TOPIC`, tags of `DESTINATION_TOPIC` unless they are not `WRITABLE`
+    /// (routes reference §5.2, §6).
+    pub fn takers(&self) -> impl Iterator<Item = (Taker<'_>, &str)> {
+        let events = self.events.iter().map(|event| (Taker::Event(&event.name), event.text("SOURCE_TOPIC")));
+        let whole = self.mappings.iter().filter(|mapping| mapping.tags.is_empty() && mapping.goes("out"));
+        let whole = whole.map(|mapping| (Taker::Mapping(&mapping.name), mapping.text("SOURCE_TOPIC")));
+        let tags =
+            self.mappings.iter().flat_map(|mapping| mapping.tags.iter().map(move |tag| (mapping, tag)));
+        let tags = tags.filter(|(_, tag)| tag.settings.get("WRITABLE") != Some(&RouteValue::Bool(false)));
+        let tags = tags.map(|(mapping, tag)| {
+            (Taker::Tag { mapping: &mapping.name, tag: &tag.name }, tag.text("DESTINATION_TOPIC"))
+        });
+        events.chain(whole).chain(tags).filter_map(|(taker, filter)| Some((taker, filter?)))
+    }
+
+    /// The mapping of this name.
+    pub fn mapping(&self, name: &str) -> Option<&RouteBlock> {
+        self.mappings.iter().find(|mapping| mapping.name == name)
+    }
+
     /// The event of this name.
     pub fn event(&self, name: &str) -> Option<&RouteBlock> {
         self.events.iter().find(|event| event.name == name)
     }
+}
+
+/// What takes messages of a topic: whoever a delivery is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taker<'a> {
+    /// The event of this name.
+    Event(&'a str),
+    /// The mapping of this name, which has no tags.
+    Mapping(&'a str),
+    /// A tag, which is written, of a mapping.
+    Tag {
+        /// Name of the mapping.
+        mapping: &'a str,
+        /// Name of the tag.
+        tag: &'a str,
+    },
 }
 
 /// A section, an event, a mapping or a tag.
@@ -58,6 +94,20 @@ pub struct RouteBlock {
 }
 
 impl RouteBlock {
+    /// Whether a mapping carries messages in this direction, `out` or `in`: by `DIRECTION`, without it `out`.
+    fn goes(&self, direction: &str) -> bool {
+        let said = self.text("DIRECTION").unwrap_or("out");
+        said == direction || said == "both"
+    }
+
+    /// The setting that says where a mapping without tags publishes what it brings: `DESTINATION_TOPIC`, or `SOURCE_TOPIC` if there is none or messages
+    /// go both ways. `None` when it brings nothing.
+    pub fn brings_to(&self) -> Option<&RouteValue> {
+        let source = self.settings.get("SOURCE_TOPIC").filter(|_| self.tags.is_empty() && self.goes("in"))?;
+        let destination = self.settings.get("DESTINATION_TOPIC").filter(|_| !self.goes("out"));
+        Some(destination.unwrap_or(source))
+    }
+
     /// A setting that is a text known at compile time.
     pub fn text(&self, key: &str) -> Option<&str> {
         match self.settings.get(key)? {

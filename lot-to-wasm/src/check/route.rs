@@ -9,7 +9,9 @@ mod value;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use lot_facts::{Facts, Kind, RouteBlock, RouteFacts, RouteStore, RouteValue, Trigger};
+use lot_facts::{
+    Facts, Kind, RouteBlock, RouteFacts, RouteStore, RouteValue, TemplatePart, TopicFact, Trigger,
+};
 use lot_nearest::nearest;
 
 use crate::diagnostic::{Draft, Sink, codes};
@@ -38,7 +40,7 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
         stores: Vec::new(),
     };
     let was_read = !sink.has_errors();
-    let mut checker = RouteChecker { kind, sink, said, was_read };
+    let mut checker = RouteChecker { kind, name: &route.name.text, sink, said, was_read };
     checker.items(&route.items);
     checker.required_sections(&route.name);
     let said = checker.said;
@@ -46,18 +48,26 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
         return None;
     }
     let mut facts = Facts::new(Kind::Route, route.name.text.clone());
-    let filters: Vec<String> =
-        said.events.iter().filter_map(|event| event.text("SOURCE_TOPIC")).map(str::to_owned).collect();
+    let filters: Vec<String> = said.takers().map(|(_, filter)| filter.to_owned()).collect();
     facts.trigger = (!filters.is_empty()).then_some(Trigger::Topic { filters });
-    facts.writes = said
-        .events
-        .iter()
-        .filter_map(|event| template::fact(event.settings.get("DESTINATION_TOPIC")?))
-        .collect();
+    facts.writes = writes(&said);
     facts.effects.route = true;
     (facts.env, facts.secrets) = value::named(&said);
     facts.route = Some(Box::new(said));
     Some(facts)
+}
+
+/// Topics that it publishes to: answers of events, values of tags, and what a mapping brings.
+fn writes(said: &RouteFacts) -> Vec<TopicFact> {
+    let answers = said.events.iter().filter_map(|event| event.settings.get("DESTINATION_TOPIC"));
+    let tags = said.mappings.iter().flat_map(|mapping| &mapping.tags);
+    let values = tags.filter_map(|tag| tag.settings.get("SOURCE_TOPIC"));
+    let brought = said.mappings.iter().filter_map(RouteBlock::brings_to);
+    answers
+        .chain(values)
+        .filter_map(template::fact)
+        .chain(brought.filter_map(template::fact_of_filter))
+        .collect()
 }
 
 fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
@@ -75,6 +85,8 @@ fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {
 /// A Route while it is checked.
 struct RouteChecker<'s, 'k> {
     kind: &'static RouteType,
+    /// Name of the route.
+    name: &'s str,
     sink: &'s mut Sink<'k>,
     said: RouteFacts,
     /// The parser has read every line, so that what is missing is missing.
@@ -86,10 +98,21 @@ struct RouteChecker<'s, 'k> {
 struct BlockSchema<'a> {
     /// `SQL_CONFIG`, `event Save`.
     title: &'a str,
-    /// `None`: anything.
-    keys: Option<&'static [Key]>,
+    keys: &'static [Key],
+    others: Others,
     /// Whether it is polled: takes `WITH EVERY`.
     is_polled: bool,
+}
+
+/// What becomes of settings with other keys than a block's own.
+#[derive(Clone, Copy, PartialEq)]
+enum Others {
+    /// Nobody knows them.
+    Unknown,
+    /// They are what a module says.
+    Taken,
+    /// The same, and placeholders in them are filled for each message.
+    Filled,
 }
 
 impl RouteChecker<'_, '_> {
@@ -137,12 +160,14 @@ impl RouteChecker<'_, '_> {
     }
 
     fn event(&mut self, block: &AddBlock) {
-        let Some(keys) = self.kind.event.map(Some).or_else(|| self.kind.is_open.then_some(None)) else {
+        let Some(keys) = self.kind.event.or(self.kind.is_open.then_some(&[])) else {
             return self.does_not_fit(block, "events");
         };
         let Some(name) = self.named(block) else { return };
         let title = format!("event {name}");
-        let checked = self.content(block, name, BlockSchema { title: &title, keys, is_polled: false }, None);
+        let others = self.others(Others::Filled);
+        let schema = BlockSchema { title: &title, keys, others, is_polled: false };
+        let checked = self.content(block, name, schema, None);
         self.said.events.push(checked);
     }
 
@@ -154,12 +179,39 @@ impl RouteChecker<'_, '_> {
         let Some(name) = self.named(block) else { return };
         let title = format!("mapping {name}");
         let is_polled = of_type.is_none_or(|mapping| mapping.tag.is_some());
-        let schema = BlockSchema { title: &title, keys: of_type.map(|mapping| mapping.keys), is_polled };
-        let checked = self.content(block, name, schema, of_type);
+        let has_tags = block.items.iter().any(|item| matches!(item, RouteItem::Block(_)));
+        let others = self.others(if has_tags { Others::Taken } else { Others::Filled });
+        let keys = of_type.map_or::<&[Key], _>(&[], |mapping| mapping.keys);
+        let mut checked =
+            self.content(block, name, BlockSchema { title: &title, keys, others, is_polled }, of_type);
         if of_type.is_some_and(|mapping| mapping.rewrites) {
             template::rewriting(block, &checked, self.sink);
         }
+        self.topics_of_tags(block, &mut checked);
         self.said.mappings.push(checked);
+    }
+
+    fn others(&self, of_module: Others) -> Others {
+        if self.kind.is_open { of_module } else { Others::Unknown }
+    }
+
+    /// Where the values of tags are published: below the mapping's `SOURCE_TOPIC`, else below names (routes reference §5.2).
+    fn topics_of_tags(&mut self, block: &AddBlock, mapping: &mut RouteBlock) {
+        if mapping.tags.is_empty() {
+            return;
+        }
+        let prefix = mapping.settings.get("SOURCE_TOPIC").and_then(template::plain);
+        if prefix.as_deref().is_some_and(|prefix| prefix.contains(['+', '#'])) {
+            let message =
+                "SOURCE_TOPIC of a mapping with tags is the beginning of topics, which have no wildcards";
+            let span = key_of(block, "SOURCE_TOPIC").map_or(block.kind.span, |setting| setting.key.span);
+            return self.sink.push(Draft::error(codes::TOPIC_NAME, span, message));
+        }
+        let prefix = prefix.unwrap_or_else(|| format!("{}/{}", self.name, mapping.name));
+        for tag in &mut mapping.tags {
+            let topic = || RouteValue::Template(vec![TemplatePart::Text(format!("{prefix}/{}", tag.name))]);
+            tag.settings.entry("SOURCE_TOPIC".to_owned()).or_insert_with(topic);
+        }
     }
 
     fn section(&mut self, block: &AddBlock, word: String) {
@@ -171,7 +223,7 @@ impl RouteChecker<'_, '_> {
         }
         let Some(section) = known else {
             if self.kind.is_open {
-                let schema = BlockSchema { title: &word, keys: None, is_polled: false };
+                let schema = BlockSchema { title: &word, keys: &[], others: Others::Taken, is_polled: false };
                 let checked = self.content(block, word.clone(), schema, None);
                 self.said.sections.push(checked);
                 return;
@@ -182,7 +234,8 @@ impl RouteChecker<'_, '_> {
             let message = format!("{word} is defined twice");
             return self.sink.push(Draft::error(codes::DUPLICATE_BLOCK, block.kind.span, message));
         }
-        let schema = BlockSchema { title: section.name, keys: Some(section.keys), is_polled: false };
+        let (title, keys) = (section.name, section.keys);
+        let schema = BlockSchema { title, keys, others: Others::Unknown, is_polled: false };
         let mut checked = self.content(block, section.name.to_owned(), schema, None);
         self.overload(block, &mut checked);
         self.said.sections.push(checked);
@@ -261,8 +314,8 @@ impl RouteChecker<'_, '_> {
     fn inner(&mut self, block: &AddBlock, of_type: Option<&'static Mapping>) -> Option<RouteBlock> {
         let word = block.kind.text.to_ascii_uppercase();
         let keys = match of_type.map(|mapping| mapping.tag) {
-            Some(Some(keys)) if word == "TAG" => Some(keys),
-            None | Some(None) if self.kind.is_open => None,
+            Some(Some(keys)) if word == "TAG" => keys,
+            None | Some(None) if self.kind.is_open => &[],
             _ => {
                 let message = format!("{} does not belong into this block", word.escape_debug());
                 self.sink.push(Draft::error(codes::UNKNOWN_SECTION, block.kind.span, message));
@@ -271,7 +324,8 @@ impl RouteChecker<'_, '_> {
         };
         let name = self.named(block)?;
         let title = format!("tag {name}");
-        Some(self.content(block, name, BlockSchema { title: &title, keys, is_polled: false }, None))
+        let others = self.others(Others::Taken);
+        Some(self.content(block, name, BlockSchema { title: &title, keys, others, is_polled: false }, None))
     }
 
     fn setting(
@@ -282,13 +336,16 @@ impl RouteChecker<'_, '_> {
     ) -> Option<(String, RouteValue)> {
         value::warn_of_secret(setting, self.sink);
         let written = &setting.key;
-        let Some(keys) = schema.keys else {
-            let value = value::any(setting, self.sink)?;
+        let Some(key) = schema.keys.iter().find(|key| key.is_called(&written.text)) else {
+            let value = match schema.others {
+                Others::Unknown => {
+                    self.unknown_setting(written, schema);
+                    return None;
+                }
+                Others::Taken => value::any(setting, self.sink)?,
+                Others::Filled => value::filled(setting, self.sink)?,
+            };
             return Some((written.text.to_ascii_uppercase(), value));
-        };
-        let Some(key) = keys.iter().find(|key| key.is_called(&written.text)) else {
-            self.unknown_setting(written, schema);
-            return None;
         };
         if let Some(first) = places.insert(key.name.to_owned(), written.span) {
             let message = format!("{} is set twice in {}; the last one counts", key.name, schema.title);
@@ -306,7 +363,7 @@ impl RouteChecker<'_, '_> {
     }
 
     fn unknown_setting(&mut self, name: &Name, schema: BlockSchema<'_>) {
-        let known = schema.keys.unwrap_or_default().iter().map(|key| key.name);
+        let known = schema.keys.iter().map(|key| key.name);
         let near = nearest(&name.text, known);
         let upper = name.text.to_ascii_uppercase();
         let message = format!("Unknown setting '{}' in {}", upper.escape_debug(), schema.title);
@@ -321,14 +378,13 @@ impl RouteChecker<'_, '_> {
             .iter()
             .filter_map(|item| match item {
                 RouteItem::Setting(setting) => {
-                    schema.keys?.iter().find(|key| key.is_called(&setting.key.text)).map(|key| key.name)
+                    schema.keys.iter().find(|key| key.is_called(&setting.key.text)).map(|key| key.name)
                 }
                 RouteItem::Block(_) | RouteItem::Every(..) | RouteItem::Store { .. } => None,
             })
             .chain(checked.settings.keys().map(String::as_str))
             .collect();
-        let keys = schema.keys.filter(|_| self.was_read);
-        for key in keys.unwrap_or_default() {
+        for key in schema.keys.iter().filter(|_| self.was_read) {
             let is_needed = match key.need {
                 Need::Optional => false,
                 Need::Always => true,

@@ -19,7 +19,7 @@ use crate::output;
 use bindings::exports::lotmq::guest::route_handler;
 pub use bindings::{
     exports::lotmq::guest::route_handler::{
-        Abilities, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection,
+        Abilities, Addressee, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection, TagName,
     },
     lotmq::guest::{
         ambient, config, diagnostics, environment,

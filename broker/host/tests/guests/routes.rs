@@ -8,8 +8,8 @@ use lotmq_host::{
     fiber::{ClientTls, Endpoint, EndpointTls, FiberServices, HttpEvent},
     limits::ROUTE_TIME,
     route::{
-        Abilities, Delivery, Failure, IngestedMessage, Ingesting, Message, Qos, RouteGuest, RouteInstance,
-        RouteServices, RouteSpec,
+        Abilities, Addressee, Delivery, Failure, IngestedMessage, Ingesting, Message, Qos, RouteGuest,
+        RouteInstance, RouteServices, RouteSpec,
     },
 };
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -169,8 +169,8 @@ fn delivery(sequence: u64, payload: &str) -> Delivery {
         retain: false,
         client_id: "c1".to_owned(),
     };
-    let (event, table, placeholders) = ("line".to_owned(), None, Vec::new());
-    Delivery { sequence, event, table, message, properties: None, received_ms: 0, placeholders }
+    let to = Addressee::Event("line".to_owned());
+    Delivery { sequence, to, message, properties: None, received_ms: 0, placeholders: Vec::new() }
 }
 
 /// Answers each line with `echo <line>`, after a greeting, until the other side ends.
@@ -548,11 +548,7 @@ async fn the_loopback_stores_and_finds_rows() {
     };
     let mut route = guest.instance(spec).await.unwrap();
     route.open(r#"{"sections":{"LOOPBACK_CONFIG":{"MAX_ROWS":"3"}},"events":{}}"#).await.unwrap().unwrap();
-    let row = |sequence, text| Delivery {
-        table: Some("t".to_owned()),
-        event: String::new(),
-        ..delivery(sequence, text)
-    };
+    let row = |sequence, text| Delivery { to: Addressee::Table("t".to_owned()), ..delivery(sequence, text) };
     let rows = [r#"{"n":1}"#, r#"{"n":2,"k":"x"}"#, "[]", r#"{"n":"3","k":"y"}"#, r#"{"n":4,"k":"x"}"#];
     let batch: Vec<Delivery> = (1..).zip(rows).map(|(sequence, text)| row(sequence, text)).collect();
     let receipt = route.deliver(&batch).await.unwrap().unwrap();

@@ -140,6 +140,21 @@ pub(super) fn fact(value: &RouteValue) -> Option<TopicFact> {
     Some(TopicFact::Exact(text.clone()))
 }
 
+/// The topics of a filter, as a mapping writes it; one with placeholders may be any.
+pub(super) fn fact_of_filter(value: &RouteValue) -> Option<TopicFact> {
+    let Some(text) = plain(value) else { return Some(TopicFact::Any) };
+    Some(if text.contains(['+', '#']) { TopicFact::Pattern(text) } else { TopicFact::Exact(text) })
+}
+
+/// The text of a value that is one without placeholders.
+pub(super) fn plain(value: &RouteValue) -> Option<String> {
+    match value {
+        RouteValue::Text(text) => Some(text.clone()),
+        RouteValue::Template(parts) => parts.iter().map(TemplatePart::text).collect(),
+        RouteValue::Int(_) | RouteValue::Double(_) | RouteValue::Bool(_) | RouteValue::Parts(_) => None,
+    }
+}
+
 /// A bridge's mapping: the k-th wildcard of the filter that is subscribed to fills the k-th of the topic that is published to, in each direction.
 pub(super) fn rewriting(block: &AddBlock, checked: &RouteBlock, sink: &mut Sink<'_>) {
     let (Some(source), Some(destination)) = (checked.text("SOURCE_TOPIC"), checked.text("DESTINATION_TOPIC"))

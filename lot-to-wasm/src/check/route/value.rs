@@ -24,6 +24,23 @@ pub(super) fn any(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> 
     })
 }
 
+/// The same, of a block that takes messages: placeholders in a text are filled for each.
+pub(super) fn filled(setting: &Setting, sink: &mut Sink<'_>) -> Option<RouteValue> {
+    match any(setting, sink)? {
+        RouteValue::Text(text) => match template::parse(&text) {
+            Ok(parts) if parts.iter().any(|part| part.text().is_none()) => Some(RouteValue::Template(parts)),
+            Ok(_) => Some(RouteValue::Text(text)),
+            Err(problem) => {
+                let message = format!("{} \"{}\": {problem}", setting.key.text, text.escape_debug());
+                let span = setting.value.as_ref().map_or(setting.key.span, |value| value.span);
+                sink.push(Draft::error(codes::PLACEHOLDER, span, message));
+                None
+            }
+        },
+        value => Some(value),
+    }
+}
+
 /// The value of a setting, of the kind that its key takes.
 pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Option<RouteValue> {
     let Some(written) = &setting.value else {

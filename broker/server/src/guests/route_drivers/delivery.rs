@@ -3,13 +3,13 @@
 use jiff::Timestamp;
 use lot_facts::{RouteFacts, RouteValue};
 use lotmq_host::OwnedMessage;
-use lotmq_host::route::{Delivery, Message, PlaceholderValues, properties_of};
+use lotmq_host::route::{self, Delivery, Message, PlaceholderValues, TagName, properties_of};
 use serde_json::json;
 
 use super::template::{Document, ERROR_TOPIC, Names, Subject, fill, values};
 use crate::guests::routes::mailbox::Addressee;
 
-/// Values of the placeholders of a message's event; none for a row.
+/// Values of the placeholders of a message's event or mapping; none for a row and for what a tag gets.
 ///
 /// # Errors
 /// Why it can never pass.
@@ -19,11 +19,13 @@ pub(super) fn placeholders(
     at: Timestamp,
     names: &impl Names,
 ) -> Result<Vec<PlaceholderValues>, String> {
-    let Addressee::Event(name) = to else { return Ok(Vec::new()) };
-    let event = said.event(name).ok_or("the route was replaced and has no such event any more")?;
+    if matches!(to, Addressee::Table(_) | Addressee::Tag(..)) {
+        return Ok(Vec::new());
+    }
+    let block = to.block(said).ok_or("the route was replaced and has no such event any more")?;
     let mut document = Document::new(&message.payload);
     let mut filled = Vec::new();
-    for (key, value) in event.settings.iter().filter(|(key, _)| *key != ERROR_TOPIC) {
+    for (key, value) in block.settings.iter().filter(|(key, _)| *key != ERROR_TOPIC) {
         let RouteValue::Template(parts) = value else { continue };
         let values = values(parts, subject(message, at), &mut document, names);
         let values = values.map_err(|unfilled| unfilled.to_string())?;
@@ -41,9 +43,14 @@ pub(super) fn delivery(
     sequence: u64,
     placeholders: Vec<PlaceholderValues>,
 ) -> Delivery {
-    let (event, table) = match to {
-        Addressee::Event(name) => (name.as_ref().to_owned(), None),
-        Addressee::Table(table) => (String::new(), Some(table.as_ref().to_owned())),
+    let to = match to {
+        Addressee::Event(name) => route::Addressee::Event(name.as_ref().to_owned()),
+        Addressee::Mapping(name) => route::Addressee::Mapping(name.as_ref().to_owned()),
+        Addressee::Tag(mapping, tag) => route::Addressee::Tag(TagName {
+            mapping: mapping.as_ref().to_owned(),
+            tag: tag.as_ref().to_owned(),
+        }),
+        Addressee::Table(name) => route::Addressee::Table(name.as_ref().to_owned()),
     };
     let properties = properties_of(message, now_ms);
     let received_ms = i64::try_from(message.received_ms).unwrap_or(i64::MAX);
@@ -54,10 +61,10 @@ pub(super) fn delivery(
         retain: message.retain,
         client_id: message.client_id.to_string(),
     };
-    Delivery { sequence, event, table, message, properties, received_ms, placeholders }
+    Delivery { sequence, to, message, properties, received_ms, placeholders }
 }
 
-/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event (routes reference §3.3).
+/// Report of a message that can never pass, with its topic: `ERROR_TOPIC` of its event or mapping (routes reference §3.3).
 pub(super) fn told_of_error(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
@@ -65,10 +72,8 @@ pub(super) fn told_of_error(
     names: &impl Names,
     (route, reason): (&str, &str),
 ) -> Option<(String, String)> {
-    let Addressee::Event(name) = to else { return None };
-    let Some(RouteValue::Template(parts)) = said.event(name)?.settings.get(ERROR_TOPIC) else {
-        return None;
-    };
+    let block = to.block(said)?;
+    let Some(RouteValue::Template(parts)) = block.settings.get(ERROR_TOPIC) else { return None };
     let mut document = Document::new(&message.payload);
     let topic = fill(parts, subject(message, at), &mut document, names).ok()?;
     if lotmq_router::topic_name_valid(&topic).is_err() || lotmq_core::tenant::system_topics::is_system(&topic)
@@ -77,7 +82,7 @@ pub(super) fn told_of_error(
     }
     let payload = json!({
         "route": route,
-        "event": &**name,
+        "event": block.name,
         "error": reason,
         "topic": &*message.topic,
         "timestamp": format!("{at:.3}"),

@@ -499,7 +499,9 @@ impl Serving<'_> {
 
     /// Hands a forwarded message to the other routes that store it as well (OD-52).
     fn hand_on(&self, post: &Post) {
-        let Addressee::Event(_) = post.to else { return };
+        if !matches!(post.to, Addressee::Event(_) | Addressee::Mapping(_)) {
+            return;
+        }
         for store in &self.version.said().stores {
             if let Err(reason) = self.store(&store.route, &store.table, post) {
                 let message = format!("not stored by route `{}`: {reason}", store.route);

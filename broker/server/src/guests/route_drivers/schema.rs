@@ -57,6 +57,12 @@ const SECTIONS_OF_HOST: &[&str] = &["MQTT_CONFIG", "ROUTE_CONFIG", "WASM_CONFIG"
 /// Settings of an event that are for the host.
 const OF_EVENT: &[&str] = &["EVERY_MS", "SOURCE_TOPIC"];
 
+/// Settings of a mapping that need not be in a schema.
+const OF_MAPPING: &[&str] = &["DIRECTION", "EVERY_MS", "SOURCE_TOPIC"];
+
+/// Settings of a tag that need not be in a schema.
+const OF_TAG: &[&str] = &["DESTINATION_TOPIC", "QOS", "RETAIN", "SOURCE_TOPIC", "WRITABLE"];
+
 /// Reason why a route cannot be opened with its settings.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum SchemaError {
@@ -195,6 +201,8 @@ impl Check {
             [all] if all == "sections" => SECTIONS_OF_HOST,
             [all, _] if all == "sections" => OF_HOST,
             [all, _] if all == "events" => OF_EVENT,
+            [all, _] if all == "mappings" => OF_MAPPING,
+            [all, _, tags, _] if all == "mappings" && tags == "tags" => OF_TAG,
             _ => &[],
         }
     }
@@ -373,6 +381,22 @@ mod tests {
         let made = of(json!({ "UNIT": 1.0, "NAME": { "secret": "S" } }), event).unwrap();
         let expected = json!({ "UNIT": 1.0, "RATE": 0.5, "MODE": "tcp", "NAME": { "secret": "S" } });
         assert_eq!(made["sections"]["LINE_CONFIG"], expected);
+    }
+
+    #[test]
+    fn topics_of_mappings_and_tags_are_for_the_host() {
+        let tags = json!({ "additionalProperties": { "additionalProperties": false, "properties": { "ADDRESS": {} } } });
+        let mapping = json!({ "additionalProperties": false, "properties": { "tags": tags } });
+        let schema = json!({ "properties": { "mappings": { "additionalProperties": mapping } } }).to_string();
+        let of = |tag: Json| {
+            let mappings = json!({ "Fast": { "EVERY_MS": 500, "SOURCE_TOPIC": "a", "DIRECTION": "in", "tags": { "t": tag } } });
+            checked(&schema, json!({ "type": "WASM", "mappings": mappings }))
+                .map_err(|error| error.to_string())
+        };
+        let tag = json!({ "ADDRESS": 1, "SOURCE_TOPIC": "a/t", "DESTINATION_TOPIC": "b", "WRITABLE": true, "QOS": 1, "RETAIN": true });
+        assert!(of(tag).is_ok());
+        let told = of(json!({ "ADRESS": 1 })).unwrap_err();
+        assert_eq!(told, "mapping Fast, tags, t: ADRESS is not known; did you mean ADDRESS?");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use lot_facts::{RouteBlock, RouteFacts, Taker};
 use lotmq_host::OwnedMessage;
 
 use crate::limits::{
@@ -34,8 +35,34 @@ pub(crate) struct Post {
 pub(crate) enum Addressee {
     /// The event of this name.
     Event(Arc<str>),
+    /// The mapping of this name, which has no tags.
+    Mapping(Arc<str>),
+    /// The tag of this name in the mapping of the first: the message is its value.
+    Tag(Arc<str>, Arc<str>),
     /// The table of this name, at the far side: the message is a row of it.
     Table(Arc<str>),
+}
+
+impl From<Taker<'_>> for Addressee {
+    fn from(taker: Taker<'_>) -> Self {
+        match taker {
+            Taker::Event(name) => Self::Event(name.into()),
+            Taker::Mapping(name) => Self::Mapping(name.into()),
+            Taker::Tag { mapping, tag } => Self::Tag(mapping.into(), tag.into()),
+        }
+    }
+}
+
+impl Addressee {
+    /// What the definition says of it; nothing of a table, and of what is there no more.
+    pub(in crate::guests) fn block<'a>(&self, said: &'a RouteFacts) -> Option<&'a RouteBlock> {
+        match self {
+            Self::Event(name) => said.event(name),
+            Self::Mapping(name) => said.mapping(name),
+            Self::Tag(mapping, name) => said.mapping(mapping)?.tags.iter().find(|tag| tag.name == **name),
+            Self::Table(_) => None,
+        }
+    }
 }
 
 /// Bounds of the batches that a guest gets.

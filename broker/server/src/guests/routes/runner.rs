@@ -37,8 +37,8 @@ pub(crate) enum RouteCode {
 pub(crate) struct Version {
     pub(crate) definition: Arc<Definition>,
     pub(in crate::guests) code: RouteCode,
-    /// Names of its events, shared by the messages for them.
-    events: Box<[Arc<str>]>,
+    /// What takes messages, each with its Topic Filter.
+    takers: Box<[(Addressee, Box<str>)]>,
     /// Time stands still: no batch waits.
     is_at_once: bool,
 }
@@ -46,8 +46,9 @@ pub(crate) struct Version {
 impl Version {
     pub(in crate::guests) fn new(definition: Arc<Definition>, code: RouteCode, is_at_once: bool) -> Self {
         let said = definition.facts().route.as_deref();
-        let events = said.into_iter().flat_map(|said| &said.events).map(|event| event.name.as_str().into());
-        Self { events: events.collect(), definition, code, is_at_once }
+        let takers = said.into_iter().flat_map(RouteFacts::takers);
+        let takers = takers.map(|(taker, filter)| (taker.into(), filter.into()));
+        Self { takers: takers.collect(), definition, code, is_at_once }
     }
 
     /// Facts of the definition.
@@ -196,14 +197,11 @@ impl RouteRunner {
         waited
     }
 
-    /// Takes a message on a topic of some of its events.
+    /// Takes a message on a topic of some of its events, mappings and tags.
     pub(crate) fn arrived(&self, message: &Arc<OwnedMessage>, hops: u8) -> Result<(), PostError> {
         let version = self.version();
-        for (event, name) in version.said().events.iter().zip(&version.events) {
-            let source = event.text("SOURCE_TOPIC").unwrap_or_default();
-            if filter_matches(source, &message.topic) {
-                self.post(Addressee::Event(Arc::clone(name)), Arc::clone(message), hops)?;
-            }
+        for (taker, _) in version.takers.iter().filter(|(_, filter)| filter_matches(filter, &message.topic)) {
+            self.post(taker.clone(), Arc::clone(message), hops)?;
         }
         Ok(())
     }
