@@ -9,6 +9,7 @@ mod bindings;
 mod checks;
 mod host;
 mod instance;
+mod nobody;
 
 pub use bindings::{
     exports::lotmq::guest::auth_handler::{

@@ -121,13 +121,15 @@ pub enum Capability {
     ReadFile,
     /// Making, writing, renaming and removing files of a folder.
     WriteFile,
+    /// Opening a serial port.
+    OpenSerialPort,
     /// Keeping values of its own.
     KeepState,
 }
 
 impl Capability {
     /// Every capability, in the order in which they are shown.
-    pub const ALL: [Capability; 15] = [
+    pub const ALL: [Capability; 16] = [
         Capability::ReadTopic,
         Capability::WriteTopic,
         Capability::ReadEnvironment,
@@ -142,6 +144,7 @@ impl Capability {
         Capability::Connect,
         Capability::ReadFile,
         Capability::WriteFile,
+        Capability::OpenSerialPort,
         Capability::KeepState,
     ];
 
@@ -162,6 +165,7 @@ impl Capability {
             Capability::Connect => "endpoint",
             Capability::ReadFile => "file-read",
             Capability::WriteFile => "file-write",
+            Capability::OpenSerialPort => "serial",
             Capability::KeepState => "state",
         }
     }
@@ -219,6 +223,8 @@ pub struct Grants {
     pub routes: NameGrant,
     /// Folders of this machine, by their paths; a path stands for all below it, too.
     pub files: ValueGrant,
+    /// Serial ports, by the paths of their devices.
+    pub serial_ports: NameGrant,
     /// Whether it may keep values of its own.
     pub state: bool,
     /// What the operator has set for it: JSON on one line, which it may read; `None` for nothing.
@@ -244,6 +250,7 @@ impl Grants {
             Capability::Connect => false,
             Capability::ReadFile => self.files.read.covers_path(name),
             Capability::WriteFile => self.files.write.covers_path(name),
+            Capability::OpenSerialPort => self.serial_ports.covers(name),
             Capability::KeepState => self.state,
         }
     }
@@ -262,6 +269,7 @@ impl Grants {
             modules: NameGrant::All,
             routes: NameGrant::All,
             files: ValueGrant::default(),
+            serial_ports: NameGrant::None,
             state: true,
             config: None,
         }
@@ -287,6 +295,18 @@ pub(crate) fn is_system(topic: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Its list is its own: it is a package that others build.
+    #[test]
+    fn guests_in_rust_can_ask_for_every_capability() {
+        let sdk = include_str!("../../../sdk/rust/src/manifest.rs");
+        for capability in Capability::ALL {
+            let is_whole = capability == Capability::KeepState;
+            let kind =
+                if is_whole { "b\"state\"".to_owned() } else { format!("    \"{}:\",\n", capability.word()) };
+            assert!(sdk.contains(&kind), "{kind}");
+        }
+    }
 
     #[test]
     fn topic_grants_cover_what_they_say() {
@@ -332,7 +352,8 @@ mod tests {
         let ValueGrant { read, write } = grants.environment;
         let files = grants.files;
         let values = [read, write, grants.secrets.read, grants.secrets.write, files.read, files.write];
-        let calls = [grants.actions, grants.models, grants.scripts, grants.modules, grants.routes];
+        let ports = grants.serial_ports;
+        let calls = [ports, grants.actions, grants.models, grants.scripts, grants.modules, grants.routes];
         assert!(!values.iter().chain(&calls).any(|grant| grant.covers("A")) && !grants.state);
     }
 }

@@ -58,6 +58,9 @@ pub const ACTION_MEMORY_BYTES: usize = 64 * 1024 * 1024;
 /// CPU time of one call of a route guest; waiting does not count. Commands reference §14.4.
 pub const ROUTE_TIME: Duration = Duration::from_secs(10);
 
+/// Time for which a route guest is asked what it is when it is compiled: some texts that it has, without a word to anybody.
+pub const DESCRIBE_TIME: Duration = Duration::from_secs(2);
+
 /// Groups of a principal that an authentication guest names.
 pub const AUTH_GROUPS_MAX: usize = 100;
 
@@ -260,6 +263,8 @@ pub struct GuestLimits {
     pub writes: u32,
     /// Bytes that one run may write. Default [`WRITE_BYTES_PER_RUN_MAX`].
     pub write_bytes: usize,
+    /// Whether it begins again after a trap; otherwise it waits until somebody enables it. Default: it does.
+    pub restarts: bool,
 }
 
 impl Default for GuestLimits {
@@ -270,6 +275,7 @@ impl Default for GuestLimits {
             slice: INLINE_SLICE,
             writes: WRITES_PER_RUN_MAX,
             write_bytes: WRITE_BYTES_PER_RUN_MAX,
+            restarts: true,
         }
     }
 }
@@ -330,3 +336,46 @@ pub const HTTP_PIECE_BYTES_MAX: usize = 64 * 1024;
 
 /// Longest time of an exchange, from its start to the end of the response, whatever the guest asks for.
 pub const HTTP_TIME_MAX: Duration = Duration::from_secs(300);
+
+/// Connections of clients to one HTTP server of a route. Others wait to be accepted. Four for each request that may be open, because clients keep theirs.
+pub const HTTP_SERVER_CONNECTIONS_MAX: usize = 256;
+
+/// Requests to one HTTP server of a route that wait or have no answer; further ones are answered with 503.
+pub const HTTP_SERVER_REQUESTS_MAX: usize = 64;
+
+/// Requests that an instance of a route may have taken and not dropped, all its HTTP servers together: those of two servers.
+pub const HTTP_RESPONDERS_MAX: u32 = 128;
+
+/// Bytes of the bodies of requests to one HTTP server of a route that the guest has not taken, and as many of answers that are being sent: as of requests to
+/// others.
+pub const HTTP_SERVER_BYTES_MAX: usize = HTTP_REQUEST_BYTES_MAX;
+
+/// How long a client may take to say the head of a request, and to begin with the next one.
+pub const HTTP_SERVER_HEAD_TIME: Duration = Duration::from_secs(30);
+
+/// How long the body of a request may take to come; then it is answered with 408.
+pub const HTTP_SERVER_BODY_TIME: Duration = Duration::from_secs(30);
+
+/// How long a client may take no byte of an answer before its connection is closed.
+pub const HTTP_SERVER_SEND_TIME: Duration = Duration::from_secs(30);
+
+/// How long a TLS handshake of a client may take.
+pub const HTTP_SERVER_HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+
+/// How long a server that has ended goes on with answers: what waited is told 503.
+pub const HTTP_SERVER_GRACE: Duration = Duration::from_secs(1);
+
+/// Signals that an instance of a route may have: as many as connections, sockets and listeners.
+pub const SIGNALS_MAX: u32 = 64;
+
+/// Serial devices that are being opened at once, of all guests: each takes a thread until its driver has answered.
+pub const SERIAL_OPENINGS_MAX: usize = 8;
+
+/// Bytes of one read or write of a serial port: as many as the kernel keeps of a line.
+pub const SERIAL_TRANSFER_BYTES_MAX: usize = 4096;
+
+/// Retained messages that a route reads at once.
+pub const RETAINED_PAGE_MESSAGES_MAX: usize = 64;
+
+/// Bytes of their topics, properties and payloads beyond which no further one is read at once.
+pub const RETAINED_PAGE_BYTES: usize = 256 * 1024;

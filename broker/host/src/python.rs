@@ -9,6 +9,7 @@
 
 mod bindings;
 mod code;
+mod component;
 mod instance;
 mod script;
 mod sleep;
@@ -18,9 +19,6 @@ pub use code::Python;
 pub use script::Script;
 
 use crate::Value;
-
-/// The component, compressed. `cargo xtask guests` makes it.
-const COMPONENT: &[u8] = include_bytes!("../../../guests/python/prebuilt/python.wasm.zst");
 
 /// How values reach Python (LoT reference §12): by their kind, whatever they look like.
 fn as_argument(value: &Value) -> bindings::exports::lotmq::python::script::Argument<'_> {

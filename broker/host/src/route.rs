@@ -4,6 +4,7 @@
 //! Not here: dialling again, retries, outboxes, status: that is the driver's, in `server`.
 
 mod bindings;
+mod described;
 mod host;
 mod instance;
 mod properties;
@@ -14,6 +15,7 @@ pub use bindings::{
     },
     lotmq::guest::{
         ingest::IngestError,
+        retained::RetainedMessage,
         types::{Argument, Message, Qos, Value},
     },
 };

@@ -35,6 +35,9 @@ pub(crate) const RULE_MODULES: &str = "rule-modules";
 const EVERYBODY: &[&str] = &["types", "message-properties", "config", "logging", "metrics", "diagnostics"];
 
 impl World {
+    /// Worlds of which somebody may upload components.
+    pub const OF_UPLOADS: [World; 4] = [World::Action, World::Rule, World::Route, World::Auth];
+
     /// Its name in `wit/`.
     pub fn name(self) -> &'static str {
         match self {
@@ -83,7 +86,19 @@ impl World {
                 "state",
                 "backtracking",
             ],
-            World::Route => &["net", "ingest", "files", "http", "environment", "ambient", "state"],
+            World::Route => &[
+                "net",
+                "ingest",
+                "files",
+                "http",
+                "http-server",
+                "retained",
+                "serial",
+                "topic-store",
+                "environment",
+                "ambient",
+                "state",
+            ],
             World::Auth => &["principals", "net", "environment", "ambient", "state"],
         }
     }
@@ -167,6 +182,31 @@ pub(crate) fn check(bytes: &[u8], world: World, source: ComponentSource) -> Resu
     let further = summary.exports.iter().filter(|export| !is_ours(export, world.exports())).cloned();
     summary.further_exports.extend(further);
     Ok(summary)
+}
+
+/// World of which an uploaded component exports the handler; `None` of what exports none, or is no component.
+#[must_use]
+pub fn world_by_exports(component: &[u8]) -> Option<World> {
+    if component.len() > COMPONENT_BYTES_MAX || !component.starts_with(MAGIC) {
+        return None;
+    }
+    let mut depth = 0_u32;
+    for payload in Parser::new(0).parse_all(component) {
+        #[expect(clippy::wildcard_enum_match_arm, reason = "only exports are looked at")]
+        match payload.ok()? {
+            Payload::ModuleSection { .. } | Payload::ComponentSection { .. } => depth += 1,
+            Payload::End(_) => depth = depth.saturating_sub(1),
+            Payload::ComponentExportSection(section) if depth == 0 => {
+                let names = section.into_iter().filter_map(Result::ok).map(|export| export.name.name);
+                let world = |name| World::OF_UPLOADS.into_iter().find(|world| is_ours(name, world.exports()));
+                if let Some(world) = names.into_iter().find_map(world) {
+                    return Some(world);
+                }
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Reads the outermost imports and exports.
@@ -327,6 +367,18 @@ mod tests {
             (World::Auth, ComponentSource::Compiler),
         ] {
             assert!(!world.may_import(name, source), "{world:?} {source:?}");
+        }
+    }
+
+    #[test]
+    fn a_component_shows_by_its_exports_which_world_it_is_for() {
+        let echo = include_bytes!("../../../guests/route-echo/prebuilt/route-echo.wasm");
+        let table = include_bytes!("../../../guests/auth-table/prebuilt/auth-table.wasm");
+        assert_eq!(world_by_exports(echo), Some(World::Route));
+        assert_eq!(world_by_exports(table), Some(World::Auth));
+        for none in [&b""[..], b"no wasm", b"\0asm\x01\0\0\0", b"\0asm\x0d\0\x01\0", &echo[..echo.len() / 2]]
+        {
+            assert_eq!(world_by_exports(none), None);
         }
     }
 

@@ -40,3 +40,43 @@ impl Route for Post {
 }
 
 lotmq_guest::export_route!(Post);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lotmq_guest::route::http::HttpError;
+    use lotmq_guest::route::testing::{delivery, response, serve_http};
+    use lotmq_guest::testing::set_secret;
+
+    fn open() {
+        let configuration =
+            r#"{"sections":{"API_CONFIG":{"PATH":"/v1/readings","TOKEN":{"secret":"API_TOKEN"}}}}"#;
+        Post::open(configuration.to_owned()).unwrap();
+    }
+
+    #[test]
+    fn each_message_is_posted_with_the_token() {
+        set_secret("API_TOKEN", "t0p");
+        open();
+        serve_http("api", |request| {
+            assert_eq!((&*request.method, &*request.target), ("POST", "/v1/readings"));
+            let field = &request.headers[0];
+            assert_eq!((&*field.name, &*field.value), ("authorization", &b"Bearer t0p"[..]));
+            Ok(response(if request.body == b"bad" { 400 } else { 201 }, ""))
+        });
+        let batch = ["1", "bad", "2"].map(|payload| delivery("readings/a", payload)).to_vec();
+        let receipt = Post::deliver(batch).unwrap();
+        assert_eq!((receipt.accepted, receipt.rejected.len()), (3, 1));
+        assert_eq!((receipt.rejected[0].index, &*receipt.rejected[0].reason), (1, "the server answered 400"));
+    }
+
+    #[test]
+    fn a_server_that_fails_is_tried_again_and_one_that_is_away_is_waited_for() {
+        open();
+        let one = || vec![delivery("a", "1")];
+        serve_http("api", |_| Ok(response(503, "")));
+        assert!(matches!(Post::deliver(one()), Err(Failure::Retry(_))));
+        serve_http("api", |_| Err(HttpError::Refused));
+        assert!(matches!(Post::deliver(one()), Err(Failure::Reconnect(_))));
+    }
+}

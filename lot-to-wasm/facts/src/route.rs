@@ -38,8 +38,11 @@ impl RouteFacts {
     /// (routes reference §5.2, §6).
     pub fn takers(&self) -> impl Iterator<Item = (Taker<'_>, &str)> {
         let events = self.events.iter().map(|event| (Taker::Event(&event.name), event.text("SOURCE_TOPIC")));
-        let whole = self.mappings.iter().filter(|mapping| mapping.tags.is_empty() && mapping.goes("out"));
-        let whole = whole.map(|mapping| (Taker::Mapping(&mapping.name), mapping.text("SOURCE_TOPIC")));
+        let sides = self.own_sides();
+        let whole = self.mappings.iter().filter(|mapping| mapping.tags.is_empty());
+        let whole = whole.flat_map(move |mapping| {
+            mapping.taken_from(sides).map(move |key| (Taker::Mapping(&mapping.name), mapping.text(key)))
+        });
         let tags =
             self.mappings.iter().flat_map(|mapping| mapping.tags.iter().map(move |tag| (mapping, tag)));
         let tags = tags.filter(|(_, tag)| tag.settings.get("WRITABLE") != Some(&RouteValue::Bool(false)));
@@ -47,6 +50,22 @@ impl RouteFacts {
             (Taker::Tag { mapping: &mapping.name, tag: &tag.name }, tag.text("DESTINATION_TOPIC"))
         });
         events.chain(whole).chain(tags).filter_map(|(taker, filter)| Some((taker, filter?)))
+    }
+
+    /// Where mappings without tags publish in this broker what they bring.
+    pub fn brought(&self) -> impl Iterator<Item = &RouteValue> {
+        let sides = self.own_sides();
+        let whole = self.mappings.iter().filter(|mapping| mapping.tags.is_empty());
+        whole.flat_map(move |mapping| mapping.brought_to(sides).into_iter().flatten())
+    }
+
+    /// Which sides of a mapping this broker is: the source, the destination. It is the source, but for bridges, which say it (routes reference §6).
+    fn own_sides(&self) -> [bool; 2] {
+        if self.kind != "MQTT_BRIDGE" {
+            return [true, false];
+        }
+        ["SOURCE_CONFIG", "DESTINATION_CONFIG"]
+            .map(|name| self.section(name).is_some_and(RouteBlock::is_self))
     }
 
     /// The mapping of this name.
@@ -100,12 +119,36 @@ impl RouteBlock {
         said == direction || said == "both"
     }
 
-    /// The setting that says where a mapping without tags publishes what it brings: `DESTINATION_TOPIC`, or `SOURCE_TOPIC` if there is none or messages
-    /// go both ways. `None` when it brings nothing.
-    pub fn brings_to(&self) -> Option<&RouteValue> {
-        let source = self.settings.get("SOURCE_TOPIC").filter(|_| self.tags.is_empty() && self.goes("in"))?;
-        let destination = self.settings.get("DESTINATION_TOPIC").filter(|_| !self.goes("out"));
-        Some(destination.unwrap_or(source))
+    /// Whether a section of a bridge means this broker.
+    fn is_self(&self) -> bool {
+        ["BROKER", "BROKER_ADDRESS"]
+            .iter()
+            .any(|key| self.text(key).is_some_and(|said| said.eq_ignore_ascii_case("SELF")))
+    }
+
+    /// The settings of a mapping without tags whose filters say what it takes of this broker, which is these sides of it.
+    fn taken_from(
+        &self,
+        [is_source, is_destination]: [bool; 2],
+    ) -> impl Iterator<Item = &'static str> + use<> {
+        let there = (is_source && self.goes("out")).then_some("SOURCE_TOPIC");
+        let is_both = self.goes("out") && self.settings.contains_key("DESTINATION_TOPIC");
+        let back = (is_destination && self.goes("in")).then_some(if is_both {
+            "DESTINATION_TOPIC"
+        } else {
+            "SOURCE_TOPIC"
+        });
+        there.into_iter().chain(back)
+    }
+
+    /// The settings by which a mapping without tags publishes in this broker, which is these sides of it: `DESTINATION_TOPIC`, or `SOURCE_TOPIC` if there is
+    /// none and on the way back of messages that go both ways.
+    fn brought_to(&self, [is_source, is_destination]: [bool; 2]) -> [Option<&RouteValue>; 2] {
+        let source = self.settings.get("SOURCE_TOPIC");
+        let destination = self.settings.get("DESTINATION_TOPIC").or(source);
+        let there = destination.filter(|_| is_destination && self.goes("out"));
+        let back = if self.goes("out") { source } else { destination };
+        [there, back.filter(|_| is_source && self.goes("in"))]
     }
 
     /// A setting that is a text known at compile time.
@@ -217,4 +260,64 @@ pub struct RouteStore {
     pub route: String,
     /// Its table, index or collection.
     pub table: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn block(name: &str, settings: &[(&str, &str)]) -> RouteBlock {
+        let text = |(key, value): &(&str, &str)| ((*key).to_owned(), RouteValue::Text((*value).to_owned()));
+        RouteBlock {
+            name: name.to_owned(),
+            settings: settings.iter().map(text).collect(),
+            ..RouteBlock::default()
+        }
+    }
+
+    /// What a mapping from `s` to `d` takes of this broker, and where it publishes in it.
+    fn sides(
+        kind: &str,
+        [source, destination]: [(&str, &str); 2],
+        direction: &str,
+    ) -> (Vec<String>, Vec<String>) {
+        let mapping =
+            block("M", &[("SOURCE_TOPIC", "s"), ("DESTINATION_TOPIC", "d"), ("DIRECTION", direction)]);
+        let route = RouteFacts {
+            kind: kind.to_owned(),
+            sections: vec![block("SOURCE_CONFIG", &[source]), block("DESTINATION_CONFIG", &[destination])],
+            events: Vec::new(),
+            mappings: vec![mapping],
+            stores: Vec::new(),
+        };
+        let text = |value: &RouteValue| format!("{value:?}").replace(['"', '(', ')'], "").replace("Text", "");
+        (route.takers().map(|(_, filter)| filter.to_owned()).collect(), route.brought().map(text).collect())
+    }
+
+    #[test]
+    fn a_mapping_takes_and_brings_at_the_sides_that_are_this_broker() {
+        let (own, far) = (("BROKER", "SELF"), ("BROKER_ADDRESS", "far"));
+        let named = ("BROKER_ADDRESS", "self");
+        for (kind, of, direction, taken, brought) in [
+            ("MQTT_BRIDGE", [own, far], "out", &["s"][..], &[][..]),
+            ("MQTT_BRIDGE", [own, far], "in", &[], &["d"]),
+            ("MQTT_BRIDGE", [own, far], "both", &["s"], &["s"]),
+            ("MQTT_BRIDGE", [far, named], "out", &[], &["d"]),
+            ("MQTT_BRIDGE", [far, own], "in", &["s"], &[]),
+            ("MQTT_BRIDGE", [far, own], "both", &["d"], &["d"]),
+            ("MQTT_BRIDGE", [far, far], "both", &[], &[]),
+            ("WASM", [far, far], "both", &["s"], &["s"]),
+        ] {
+            let found = sides(kind, of, direction);
+            assert_eq!(
+                (&found.0[..], &found.1[..]),
+                (&owned(taken)[..], &owned(brought)[..]),
+                "{of:?} {direction}"
+            );
+        }
+    }
+
+    fn owned(texts: &[&str]) -> Vec<String> {
+        texts.iter().map(|text| (*text).to_owned()).collect()
+    }
 }

@@ -43,14 +43,18 @@ pub(crate) fn route(route: &DefineRoute, sink: &mut Sink<'_>) -> Option<Facts> {
     let mut checker = RouteChecker { kind, name: &route.name.text, sink, said, was_read };
     checker.items(&route.items);
     checker.required_sections(&route.name);
-    let said = checker.said;
+    let mut said = checker.said;
     if sink.has_errors() {
         return None;
+    }
+    if serves(&said) {
+        said.events.iter_mut().for_each(template::with_path_parameters);
     }
     let mut facts = Facts::new(Kind::Route, route.name.text.clone());
     let filters: Vec<String> = said.takers().map(|(_, filter)| filter.to_owned()).collect();
     facts.trigger = (!filters.is_empty()).then_some(Trigger::Topic { filters });
     facts.writes = writes(&said);
+    facts.reads = reads(&said);
     facts.effects.route = true;
     (facts.env, facts.secrets) = value::named(&said);
     facts.route = Some(Box::new(said));
@@ -62,12 +66,28 @@ fn writes(said: &RouteFacts) -> Vec<TopicFact> {
     let answers = said.events.iter().filter_map(|event| event.settings.get("DESTINATION_TOPIC"));
     let tags = said.mappings.iter().flat_map(|mapping| &mapping.tags);
     let values = tags.filter_map(|tag| tag.settings.get("SOURCE_TOPIC"));
-    let brought = said.mappings.iter().filter_map(RouteBlock::brings_to);
+    let brought = said.brought();
     answers
         .chain(values)
         .filter_map(template::fact)
         .chain(brought.filter_map(template::fact_of_filter))
         .collect()
+}
+
+/// Topics whose last values its guest may read: of a server, what a `GET` answers with (routes reference §7); of a bridge, what it carries, for what is retained
+/// of it (§6); of a module, what its events name in `READ_TOPIC`.
+fn reads(said: &RouteFacts) -> Vec<TopicFact> {
+    if said.kind == "MQTT_BRIDGE" {
+        return said.takers().map(|(_, filter)| TopicFact::Pattern(filter.to_owned())).collect();
+    }
+    let key = if serves(said) { "SOURCE_TOPIC" } else { "READ_TOPIC" };
+    let named = said.events.iter().filter_map(|event| event.settings.get(key));
+    named.filter_map(template::fact_of_filter).collect()
+}
+
+/// Whether it is a server of HTTP requests.
+fn serves(said: &RouteFacts) -> bool {
+    said.section("REST_API_CONFIG").is_some_and(|section| section.settings.contains_key("SERVER_PORT"))
 }
 
 fn type_of(name: &Name, sink: &mut Sink<'_>) -> Option<&'static RouteType> {

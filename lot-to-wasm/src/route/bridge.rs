@@ -4,7 +4,7 @@ use super::key::{self, Key, Section, ValueKind};
 use super::{Mapping, RouteType};
 
 /// One broker.
-const BROKER: &[Key] = &[
+const BROKER: &[Key] = key::with_tls![
     Key::new("BROKER", ValueKind::Words(&["SELF"])),
     Key::new("BROKER_ADDRESS", ValueKind::Text).or(&["HOST", "IP", "SERVER", "ADDRESS"]).unless(&["BROKER"]),
     Key::new("BROKER_PORT", key::PORT).or(&["PORT"]),
@@ -13,13 +13,12 @@ const BROKER: &[Key] = &[
     Key::new("PASSWORD", ValueKind::Text),
     Key::new("USE_TLS", ValueKind::Bool),
     Key::new("ALLOW_UNTRUSTED_CERTS", ValueKind::Bool),
-    Key::new("SERVER_CA_CERT_PATH", ValueKind::Text),
-    Key::new("CLIENT_CERT_PATH", ValueKind::Text),
     Key::new("CLIENT_CERT_PASS", ValueKind::Text),
     Key::new("RECONNECTION_RETRIES", ValueKind::Int(0, 1_000_000)),
     Key::new("KEEP_ALIVE", ValueKind::Int(0, 65_535)),
     Key::new("CLEAN_SESSION", ValueKind::Bool),
     Key::new("PROTOCOL_VERSION", ValueKind::Words(&["5", "3.1.1", "4", "3.1", "3"])),
+    Key::new("USE_ZSTD", ValueKind::Bool),
 ];
 
 pub(super) const TYPES: &[RouteType] = &[RouteType {

@@ -46,15 +46,37 @@ const POLLED: &[Key] = &[
     Key::new("DIRECTION", ValueKind::Words(&["in", "out", "both"])),
 ];
 
+/// The same of Modbus, where a mapping may be of another unit behind the same connection.
+const MODBUS_POLLED: &[Key] = &[
+    Key::new("SOURCE_TOPIC", ValueKind::Topic),
+    Key::new("DESTINATION_TOPIC", ValueKind::Filter),
+    Key::new("DIRECTION", ValueKind::Words(&["in", "out", "both"])),
+    SLAVE_ID,
+];
+
+/// The same over a serial line.
+const SERIAL_POLLED: &[Key] = &[
+    Key::new("SOURCE_TOPIC", ValueKind::Topic),
+    Key::new("DESTINATION_TOPIC", ValueKind::Filter),
+    Key::new("DIRECTION", ValueKind::Words(&["in", "out", "both"])),
+    SERIAL_SLAVE_ID,
+];
+
 const fn polled(tag: &'static [Key]) -> Option<Mapping> {
     Some(Mapping { keys: POLLED, tag: Some(tag), rewrites: false })
 }
 
-const MODBUS_TAG: &[Key] = tag_keys!(MODBUS_AREAS, Key::new("BYTE_ORDER", BYTE_ORDERS));
+const MODBUS_TAG: &[Key] = tag_keys!(MODBUS_AREAS, Key::new("BYTE_ORDER", BYTE_ORDERS), SLAVE_ID);
+
+/// The same over a serial line.
+const SERIAL_TAG: &[Key] = tag_keys!(MODBUS_AREAS, Key::new("BYTE_ORDER", BYTE_ORDERS), SERIAL_SLAVE_ID);
 
 const PLAIN_TAG: &[Key] = tag_keys!(ValueKind::Text);
 
 const FINS_TAG: &[Key] = tag_keys!(ValueKind::Text, Key::new("MEMORY_TYPE", ValueKind::Text));
+
+/// Unit of a serial line, where 0 stands for all of them.
+const SERIAL_SLAVE_ID: Key = Key::new("SLAVE_ID", ValueKind::Int(0, 247)).or(&["UNIT_ID"]);
 
 const SLAVE_ID: Key = Key::new("SLAVE_ID", ValueKind::Int(1, 247)).or(&["UNIT_ID"]);
 
@@ -74,9 +96,12 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("RETRY_COUNT", ValueKind::Int(0, 1000)),
                 Key::new("RETRY_DELAY", key::MILLISECONDS),
                 Key::new("BYTE_ORDER", BYTE_ORDERS),
+                Key::new("REQUEST_PAUSE", key::MILLISECONDS),
+                Key::new("MAX_REGISTERS", ValueKind::Int(1, 125)),
+                Key::new("MAX_GAP", ValueKind::Int(0, 125)),
             ],
         )],
-        mapping: polled(MODBUS_TAG),
+        mapping: Some(Mapping { keys: MODBUS_POLLED, tag: Some(MODBUS_TAG), rewrites: false }),
         ..RouteType::new("MODBUS_TCP")
     },
     RouteType {
@@ -89,6 +114,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("PARITY", ValueKind::Words(&["NONE", "ODD", "EVEN", "MARK", "SPACE"])),
                 Key::new("DATA_BITS", ValueKind::Int(7, 8)),
                 Key::new("STOP_BITS", ValueKind::Words(&["ONE", "TWO", "ONEPOINTFIVE", "1", "2"])),
+                Key::new("RS485", ValueKind::Bool),
                 SLAVE_ID,
                 Key::new("CONNECTION_TIMEOUT", key::MILLISECONDS),
                 Key::new("READ_TIMEOUT", key::MILLISECONDS),
@@ -96,9 +122,12 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("RETRY_COUNT", ValueKind::Int(0, 1000)),
                 Key::new("RETRY_DELAY", key::MILLISECONDS),
                 Key::new("BYTE_ORDER", BYTE_ORDERS),
+                Key::new("REQUEST_PAUSE", key::MILLISECONDS),
+                Key::new("MAX_REGISTERS", ValueKind::Int(1, 125)),
+                Key::new("MAX_GAP", ValueKind::Int(0, 125)),
             ],
         )],
-        mapping: polled(MODBUS_TAG),
+        mapping: Some(Mapping { keys: SERIAL_POLLED, tag: Some(SERIAL_TAG), rewrites: false }),
         ..RouteType::new("MODBUS_SERIAL")
     },
     RouteType {
@@ -154,7 +183,11 @@ pub(super) const TYPES: &[RouteType] = &[
                 ),
                 Key::new("AUTO_ACCEPT_UNTRUSTED_CERTIFICATES", ValueKind::Bool),
                 Key::new("SUPPRESS_NONCE_VALIDATION_ERRORS", ValueKind::Bool),
+                Key::new("STORAGE_DIR", ValueKind::Text),
+                Key::new("APPLICATION_URI", ValueKind::Text),
                 Key::new("TIMEOUT", key::MILLISECONDS).or(&["CONNECTION_TIMEOUT"]),
+                Key::new("REQUEST_TIMEOUT", key::MILLISECONDS),
+                Key::new("USE_SUBSCRIPTIONS", ValueKind::Bool),
                 Key::new("USE_BROWSE_PATH", ValueKind::Bool),
                 Key::new("BROWSE_ROOT", ValueKind::Text),
             ],

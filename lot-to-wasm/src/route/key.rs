@@ -125,3 +125,22 @@ pub(super) const DESTINATION: Key = Key::new("DESTINATION_TOPIC", ValueKind::Top
 
 /// `ERROR_TOPIC` of an event (routes reference §3.3).
 pub(super) const ERRORS: Key = Key::new("ERROR_TOPIC", ValueKind::Topic);
+
+/// Keys of a section with those about whom TLS trusts and what it shows (ours; docs/sdk/network.md), but for those that it has under these names itself.
+macro_rules! with_tls {
+    ($($own:expr),* $(,)?) => {
+        &[
+            $($own,)*
+            Key::new("SERVER_CA_CERT_PATH", ValueKind::Text),
+            Key::new("SERVER_CA_CERT", ValueKind::Text),
+            Key::new("CLIENT_CERT_PATH", ValueKind::Text),
+            Key::new("CLIENT_CERT", ValueKind::Text),
+            Key::new("CLIENT_KEY_PATH", ValueKind::Text),
+            Key::new("CLIENT_KEY", ValueKind::Text),
+            Key::new("TLS_SERVER_NAME", ValueKind::Text),
+            Key::new("TLS_MIN_VERSION", ValueKind::Words(&["1.2", "1.3"])),
+        ]
+    };
+}
+
+pub(super) use with_tls;

@@ -70,6 +70,7 @@ pub(crate) const COMMON: &[Section] = &[
             Key::new("BATCH_BYTES", ValueKind::Int(1, i64::MAX)),
             Key::new("BATCH_LINGER", ValueKind::Int(0, 60_000)),
             Key::new("ACTIVITY_TIMEOUT", ValueKind::Int(1, 3_600)),
+            Key::new("INSTANCES", ValueKind::Int(1, 64)).or(&["POOL_SIZE"]),
         ],
     ),
     Section::optional(
@@ -129,6 +130,6 @@ mod tests {
                 }
             }
         }
-        assert!(find("modbus").is_some_and(|kind| kind.name == "MODBUS_TCP") && find("INFLUXDB").is_none());
+        assert!(find("modbus").is_some_and(|kind| kind.name == "MODBUS_TCP") && find("NO_SUCH_DB").is_none());
     }
 }

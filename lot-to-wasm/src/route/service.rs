@@ -18,7 +18,7 @@ pub(super) const TYPES: &[RouteType] = &[
     RouteType {
         sections: &[Section::required(
             "REST_API_CONFIG",
-            &[
+            key::with_tls![
                 Key::new("BASE_ADDRESS", ValueKind::Url).unless(&["SERVER_PORT"]),
                 Key::new("ENABLE_CLIENT", ValueKind::Bool),
                 Key::new("ENABLE_SERVER", ValueKind::Bool),
@@ -29,6 +29,12 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("HEADERS", ValueKind::Text),
                 Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool),
                 Key::new("SERVER_TOKEN", ValueKind::Text),
+                // Ours: where the server listens, and what it shows with TLS.
+                Key::new("SERVER_BIND", ValueKind::Text),
+                Key::new("SERVER_CERT_PATH", ValueKind::Text),
+                Key::new("SERVER_CERT", ValueKind::Text),
+                Key::new("SERVER_KEY_PATH", ValueKind::Text),
+                Key::new("SERVER_KEY", ValueKind::Text),
             ],
         )],
         event: Some(&[
@@ -39,6 +45,8 @@ pub(super) const TYPES: &[RouteType] = &[
             Key::new("ENDPOINT", ValueKind::Template),
             Key::new("BODY", ValueKind::Template),
             Key::new("HEADERS", ValueKind::Template),
+            // Ours: whose event it is, where the route asks and serves.
+            Key::new("SIDE", ValueKind::Words(&["CLIENT", "SERVER"])),
             QOS,
             RETAIN,
             ERRORS,
@@ -48,12 +56,13 @@ pub(super) const TYPES: &[RouteType] = &[
     RouteType {
         sections: &[Section::required(
             "SMTP_CONFIG",
-            &[
+            key::with_tls![
                 Key::new("HOST", ValueKind::Text).or(&["SERVER", "IP", "ADDRESS"]).required(),
                 Key::new("PORT", key::PORT),
                 Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
                 Key::new("PASSWORD", ValueKind::Text),
                 Key::new("USE_TLS", ValueKind::Bool),
+                Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool),
                 Key::new("FROM", ValueKind::Text),
             ],
         )],

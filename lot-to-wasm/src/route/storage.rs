@@ -33,7 +33,7 @@ const MAPPING: Mapping = Mapping {
 
 const SQL: &[Section] = &[Section::required(
     "SQL_CONFIG",
-    &[
+    key::with_tls![
         Key::new("SERVER", ValueKind::Text).or(&["HOST", "IP", "ADDRESS"]).unless(&["CONNECTION_STRING"]),
         Key::new("PORT", key::PORT),
         Key::new("DATABASE", ValueKind::Text).unless(&["CONNECTION_STRING"]),
@@ -75,7 +75,7 @@ pub(super) const TYPES: &[RouteType] = &[
         aliases: &["ELASTIC", "ELASTICSEARCH"],
         sections: &[Section::required(
             "OPENSEARCH_CONFIG",
-            &[
+            key::with_tls![
                 Key::new("BASE_URL", ValueKind::Url).unless(&["SERVER"]),
                 Key::new("SERVER", ValueKind::Text).or(&["HOST", "IP", "ADDRESS"]),
                 Key::new("PORT", key::PORT),
@@ -127,14 +127,22 @@ pub(super) const TYPES: &[RouteType] = &[
     RouteType {
         sections: &[Section::required(
             "KAFKA_CONFIG",
-            &[
+            key::with_tls![
                 Key::new("BOOTSTRAP_SERVERS", ValueKind::Text).required(),
-                Key::new("SECURITY_PROTOCOL", ValueKind::Text),
-                Key::new("SASL_MECHANISM", ValueKind::Text),
+                Key::new(
+                    "SECURITY_PROTOCOL",
+                    ValueKind::Words(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
+                ),
+                Key::new("SASL_MECHANISM", ValueKind::Words(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])),
+                Key::new("USE_TLS", ValueKind::Bool),
+                Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool),
                 Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
                 Key::new("PASSWORD", ValueKind::Text),
                 Key::new("GROUP_ID", ValueKind::Text),
                 Key::new("CLIENT_ID", ValueKind::Text),
+                Key::new("COMPRESSION_TYPE", ValueKind::Words(&["none", "gzip", "snappy", "lz4"])),
+                Key::new("SESSION_TIMEOUT_MS", ValueKind::Int(1, 1_800_000)),
+                Key::new("AUTO_OFFSET_RESET", ValueKind::Words(&["earliest", "latest"])),
             ],
         )],
         mapping: Some(Mapping {
@@ -143,6 +151,8 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("DESTINATION_TOPIC", ValueKind::Text).required(),
                 Key::new("DIRECTION", ValueKind::Words(&["out", "in"])),
                 Key::new("KEY", ValueKind::Template),
+                QOS,
+                RETAIN,
             ],
             tag: None,
             rewrites: false,

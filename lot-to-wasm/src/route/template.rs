@@ -26,8 +26,14 @@ const USUAL: &[&str] = &[
     "FROM",
     "SECURITY_POLICY",
     "SECURITY_MODE",
+    "SECURITY_PROTOCOL",
+    "SASL_MECHANISM",
+    "GROUP_ID",
     "WAREHOUSE",
     "DATABASE",
+    "MEASUREMENT",
+    "TAGS",
+    "FIELDS",
     "BASE_URL",
     "MODEL",
     "API_KEY",
@@ -59,6 +65,7 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("BROKER_ADDRESS", "Name or address of the other broker"),
     ("BROKER_PORT", "Port of the other broker"),
     ("CLIENT_ID", "Client identifier at the other broker"),
+    ("COMMAND", "Command with placeholders such as {payload}"),
     ("COM_PORT", "Serial device such as /dev/ttyUSB0"),
     ("CONNECTION_STRING", "Address and login of the database in one"),
     ("CPU_TYPE", "Type of the PLC"),
@@ -70,11 +77,14 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("DIRECTION", "Way that messages take"),
     ("ENDPOINT", "Path behind the address of the service"),
     ("ENDPOINT_URL", "Address of the server with opc.tcp://"),
+    ("FIELDS", "Fields of a point such as t={payload.json.t}"),
     ("FORMAT", "Format of the files"),
     ("FROM", "Address of the sender"),
+    ("GROUP_ID", "Consumer group that reads together"),
     ("HOST", "Name or address of the device or server"),
     ("IP", "Address of the device"),
     ("MAX_ROWS", "Rows that each table keeps"),
+    ("MEASUREMENT", "Measurement that the points are of"),
     ("MEMORY_TYPE", "Memory area of the PLC"),
     ("METHOD", "Method of the request"),
     ("MODEL", "Name of the language model"),
@@ -85,9 +95,12 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("PROVIDER", "Who runs the language model"),
     ("QUERY", "Query with placeholders such as {payload.json.value}"),
     ("RACK", "Number of the rack"),
+    ("READ_TOPIC", "Topic or filter whose last values are read"),
     ("RECIPIENT", "Address of the recipient"),
+    ("SASL_MECHANISM", "How the password is proved"),
     ("SECURITY_MODE", "How messages are protected"),
     ("SECURITY_POLICY", "Algorithms that protect messages"),
+    ("SECURITY_PROTOCOL", "How the brokers are spoken to"),
     ("SERVER", "Name or address of the server"),
     ("SERVER_COMMAND", "Program that is started as server"),
     ("SLAVE_ID", "Unit identifier of the device"),
@@ -96,6 +109,7 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("STORAGE_DIR", "Folder of the files"),
     ("SUBJECT", "Subject of the mail"),
     ("TABLE", "Table or index that takes the rows"),
+    ("TAGS", "Tags of a point such as line={topic.2}"),
     ("USERNAME", "User name"),
     ("USE_SSL", "Whether the connection is encrypted"),
     ("USE_TLS", "Whether the connection is encrypted"),
@@ -130,9 +144,9 @@ fn example_name(kind: &str) -> String {
     kind.split('_').map(capitalised).collect()
 }
 
-/// A template on its way.
+/// A template on its way: its text, and the names of its fields, each of which is there once.
 #[derive(Default)]
-struct Template(String);
+struct Template(String, Vec<&'static str>);
 
 impl Template {
     fn line(&mut self, indentation: usize, text: &str) {
@@ -141,7 +155,7 @@ impl Template {
         self.0.push('\n');
     }
 
-    fn section(&mut self, name: &str, keys: &[Key]) {
+    fn section(&mut self, name: &str, keys: &'static [Key]) {
         self.line(4, &format!("ADD {name}"));
         // The near side of a bridge is this broker.
         if name == "SOURCE_CONFIG" && keys.iter().any(|key| key.name == "BROKER") {
@@ -161,16 +175,22 @@ impl Template {
         self.fields(12, tag.iter().filter(|key| key.name != "DESTINATION_TOPIC"), false);
     }
 
-    fn fields<'a>(&mut self, indentation: usize, keys: impl IntoIterator<Item = &'a Key>, is_setting: bool) {
+    fn fields(&mut self, indentation: usize, keys: impl IntoIterator<Item = &'static Key>, is_setting: bool) {
         let mut has_query = false;
+        let mut instead: &[&str] = &[];
         for key in keys {
             let is_wanted = match key.need {
                 Need::Always | Need::Unless(_) => true,
-                Need::Optional => USUAL.contains(&key.name),
+                // What stands in the section is not asked for again in a tag.
+                Need::Optional => USUAL.contains(&key.name) && !self.1.contains(&key.name),
             };
             // What stores with a query needs no table.
-            if !is_wanted || (has_query && key.name == "TABLE") {
+            if !is_wanted || (has_query && key.name == "TABLE") || instead.contains(&key.name) {
                 continue;
+            }
+            // What would stand in its place is not asked for as well.
+            if let Need::Unless(others) = key.need {
+                instead = others;
             }
             has_query |= key.name == "QUERY";
             self.field(indentation, key, is_setting);
@@ -181,6 +201,7 @@ impl Template {
         let (name, kind, validation) = (key.name, type_of(key.value), validation(key.value));
         let known = DESCRIPTIONS.iter().find(|(known, _)| *known == name);
         let description = known.map_or(name, |(_, description)| description);
+        self.1.push(name);
         let field = format!("#{name},{kind},{description},{validation},{may_come_from_environment}#");
         self.line(indentation, &format!("WITH {name} {field}"));
     }

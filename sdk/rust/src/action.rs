@@ -13,18 +13,132 @@ pub mod bindings {
 }
 
 use crate::output;
-use bindings::{exports::lotmq::guest::action_handler, lotmq::guest::messages};
-pub use bindings::{
-    exports::lotmq::guest::action_handler::{Client, Departure, Event, Subscription},
-    lotmq::guest::{
-        actions, ambient, config, current_message, diagnostics, environment,
-        logging::{Level, log},
-        message_properties::{PayloadFormat, Properties, UserProperty},
-        messages::WriteError,
-        metrics, state, topic_store,
-        types::{Argument, Message, Qos as QoS, RunError, Value},
-    },
+use bindings::exports::lotmq::guest::action_handler;
+pub use bindings::exports::lotmq::guest::action_handler::{Client, Departure, Event, Subscription};
+use host::messages;
+pub use host::{
+    actions, ambient, config, current_message, diagnostics, environment,
+    logging::{Level, log},
+    message_properties::{PayloadFormat, Properties, UserProperty},
+    messages::WriteError,
+    metrics, models, modules, python, rows, state, topic_store,
+    types::{Argument, Message, Qos as QoS, RunError, Value},
 };
+
+/// Interfaces of the host: the contract's own, and in a test on the machine itself their doubles.
+#[cfg(target_arch = "wasm32")]
+use bindings::lotmq::guest as host;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/calls.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_calls;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/current_message.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_current_message;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/messages.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_messages;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod host {
+    pub use super::bindings::lotmq::guest::*;
+    pub use super::double::{
+        ambient, config, diagnostics, environment, logging, metrics, state, topic_store,
+    };
+    pub use super::double_calls::{actions, models, modules, python, rows};
+    pub use super::double_current_message as current_message;
+    pub use super::double_messages as messages;
+}
+
+/// Doubles of what Actions alone have, for tests on the machine itself; see [`testing`](crate::testing).
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing {
+    pub use super::double_current_message::CurrentMessage;
+    use super::{Argument, Message, Properties, QoS, RunError, Value};
+    use super::{double_calls, double_current_message, double_messages};
+
+    /// A message that an Action has published.
+    #[derive(Clone, Debug)]
+    pub struct WrittenMessage {
+        /// Its topic.
+        pub topic: String,
+        /// Its payload.
+        pub payload: Vec<u8>,
+        /// Its quality of service.
+        pub qos: QoS,
+        /// Whether it is retained.
+        pub retain: bool,
+        /// Its properties of MQTT 5.0.
+        pub properties: Properties,
+    }
+
+    /// A message as the host hands it over.
+    pub fn message(topic: &str, payload: impl Into<Vec<u8>>) -> Message {
+        let (topic, payload) = (topic.to_owned(), payload.into());
+        Message { topic, payload, client_id: "test".to_owned(), qos: QoS::AtMostOnce, retain: false }
+    }
+
+    /// Takes what the Action has published since this was called last.
+    pub fn published() -> Vec<WrittenMessage> {
+        double_messages::take()
+    }
+
+    /// Says what `current_message` gives; `None` for a run without a message, as at first.
+    pub fn set_current_message(message: Option<CurrentMessage>) {
+        double_current_message::set(message);
+    }
+
+    /// Lets a function be the Action of a name, which the guest calls.
+    pub fn set_action(name: &str, action: impl Fn(&[Argument]) -> Result<Vec<Value>, RunError> + 'static) {
+        double_calls::set_action(name, action);
+    }
+
+    /// Lets a function be the module of a name. Where the guest calls one of its functions, that is the first input, `$function`.
+    pub fn set_module(name: &str, module: impl Fn(&[Argument]) -> Result<Vec<Value>, RunError> + 'static) {
+        double_calls::set_module(name, module);
+    }
+
+    /// Lets a function answer calls of `Script.function`.
+    pub fn set_python(function: &str, answer: impl Fn(&[Value]) -> Value + 'static) {
+        double_calls::set_python(function, answer);
+    }
+
+    /// Lets a function answer what the guest asks a Route for rows: the query, in JSON, and its parameters.
+    pub fn set_rows(route: &str, answer: impl Fn(&str, &[Value]) -> Value + 'static) {
+        double_calls::set_rows(route, answer);
+    }
+
+    /// Lets the guest publish instances of a Model.
+    pub fn set_model(name: &str) {
+        double_calls::set_model(name);
+    }
+
+    /// An instance of a Model that an Action has published.
+    #[derive(Clone, Debug)]
+    pub struct WrittenModel {
+        /// Name of the Model.
+        pub model: String,
+        /// Topic to which it goes.
+        pub topic: String,
+        /// What the guest has said of its fields.
+        pub assignments: Vec<Argument>,
+    }
+
+    /// Takes the instances of Models that the Action has published since this was called last.
+    pub fn published_models() -> Vec<WrittenModel> {
+        double_calls::take_models()
+    }
+}
 
 /// What an Action does. Only [`on_message`](Action::on_message) must be given; each function runs to its end before the next one begins.
 ///

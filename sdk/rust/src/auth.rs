@@ -17,24 +17,106 @@ pub mod bindings {
 
 use crate::output;
 use bindings::exports::lotmq::guest::auth_handler;
-pub use bindings::{
-    exports::lotmq::guest::auth_handler::{
-        Acceptance, AlternativeName, Answer, Certificate, Denial, Description, Hooks, Login, Subscription,
-        Will,
-    },
-    lotmq::guest::{
-        ambient, config, diagnostics, environment,
-        logging::{Level, log},
-        message_properties::UserProperty,
-        metrics,
-        net::{self, Interest, IoError, Peer},
-        principals::{
-            Actions, Effect, Grant, Permission, Principal, Property, Selector, SessionLimits, revoke, update,
-        },
-        state,
-        types::Qos as QoS,
-    },
+pub use bindings::exports::lotmq::guest::auth_handler::{
+    Acceptance, AlternativeName, Answer, Certificate, Denial, Description, Hooks, Login, Subscription, Will,
 };
+pub use host::{
+    ambient, config, diagnostics, environment,
+    logging::{Level, log},
+    message_properties::UserProperty,
+    metrics,
+    net::{self, Interest, IoError, Peer},
+    principals::{
+        Actions, Effect, Grant, Permission, Principal, Property, Selector, SessionLimits, revoke, update,
+    },
+    state,
+    types::Qos as QoS,
+};
+
+/// Interfaces of the host: the contract's own, and in a test on the machine itself their doubles.
+#[cfg(target_arch = "wasm32")]
+use bindings::lotmq::guest as host;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/net.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_net;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/principals.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_principals;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod host {
+    pub use super::bindings::lotmq::guest::*;
+    pub use super::double::{ambient, config, diagnostics, environment, logging, metrics, state};
+    pub use super::double_net as net;
+    pub use super::double_principals as principals;
+}
+
+/// What tests of authentication guests on the machine itself need besides [`testing`](crate::testing).
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing {
+    use super::{Login, Principal, Selector, double_principals};
+
+    /// What the guest has done to clients that are logged in.
+    #[derive(Clone, Debug)]
+    pub enum Intervention {
+        /// It has ended connections and sessions.
+        Revoked {
+            /// Whose.
+            whom: Selector,
+            /// What clients of MQTT 5.0 are told.
+            reason_code: u8,
+            /// The same in words.
+            reason: Option<String>,
+        },
+        /// It has replaced who they are and what they may.
+        Updated {
+            /// Whose.
+            whom: Selector,
+            /// Who they are from now on.
+            principal: Principal,
+        },
+    }
+
+    /// Takes what the guest has done with `revoke` and `update` since this was called last.
+    pub fn interventions() -> Vec<Intervention> {
+        double_principals::take()
+    }
+
+    /// Sets the number of sessions that `revoke` and `update` are told to have been about, each time; 1 at first.
+    pub fn set_sessions(count: u32) {
+        double_principals::set_sessions(count);
+    }
+
+    /// A CONNECT packet of MQTT 5.0 on the listener `mqtt`, with user and password.
+    pub fn login(user: &str, password: &str) -> Login {
+        Login {
+            connection: 1,
+            tenant: "default".to_owned(),
+            listener: "mqtt".to_owned(),
+            endpoint: "127.0.0.1".to_owned(),
+            server_name: None,
+            certificate: None,
+            protocol_version: 5,
+            client_id: user.to_owned(),
+            clean_start: true,
+            keep_alive_seconds: 60,
+            session_expiry_seconds: None,
+            user: Some(user.to_owned()),
+            password: Some(password.as_bytes().to_vec()),
+            will: None,
+            user_properties: Vec::new(),
+        }
+    }
+}
 
 #[path = "connection.rs"]
 mod connection;

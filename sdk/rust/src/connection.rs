@@ -1,6 +1,6 @@
 //! Connections over TCP as readers and writers of the standard library; in each world with network, whose types are its own.
 
-use super::bindings::lotmq::guest::net::{self, Interest, IoError, Peer};
+use super::host::net::{self, Interest, IoError, Peer};
 use std::io;
 
 /// A TCP connection for code that waits: reading and writing suspend the guest until the other side is ready.
@@ -32,6 +32,11 @@ impl Connection {
     /// Goes on with TLS.
     pub fn start_tls(&self) -> Result<(), IoError> {
         self.tcp.start_tls(self.timeout_ms)
+    }
+
+    /// Goes on with a zstd stream each way, to which the bytes belong that were read already.
+    pub fn start_zstd(&self, received: &[u8]) -> Result<(), IoError> {
+        self.tcp.start_zstd(received)
     }
 
     /// The connection below, for [`net::wait`].

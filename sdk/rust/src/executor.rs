@@ -10,18 +10,18 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-use super::bindings::lotmq::guest::ambient;
-use super::bindings::lotmq::guest::net::{self, Interest, IoError, Peer};
 use super::connection::to_io;
+use super::host::ambient;
+use super::host::net::{self, Interest, IoError, Peer};
 
 type Task = Pin<Box<dyn Future<Output = ()>>>;
 
 /// Tasks that can go on, by their numbers.
-static READY: Mutex<BTreeSet<u64>> = Mutex::new(BTreeSet::new());
+type Ready = Arc<Mutex<BTreeSet<u64>>>;
 
 /// Reads and writes of a task after which the others have their turn, even if more can be read or written.
 const TURN_OPERATIONS: u32 = 64;
@@ -30,6 +30,8 @@ const TURN_OPERATIONS: u32 = 64;
 const ROUNDS_PER_LOOK: u32 = 16;
 
 thread_local! {
+    /// Of this thread: a guest has one, tests of it have one each.
+    static READY: Ready = Ready::default();
     static EXECUTOR: RefCell<Executor> = const { RefCell::new(Executor::new()) };
     /// Reads and writes that are left to the task whose turn it is.
     static LEFT: Cell<u32> = const { Cell::new(TURN_OPERATIONS) };
@@ -67,6 +69,7 @@ enum Source {
     Readable(Weak<net::Tcp>),
     Writable(Weak<net::Tcp>),
     Acceptable(Weak<net::Listener>),
+    Signalled(Weak<net::Signal>),
     HostWork,
 }
 
@@ -77,6 +80,7 @@ impl Source {
                 one.ptr_eq(other)
             }
             (Self::Acceptable(one), Self::Acceptable(other)) => one.ptr_eq(other),
+            (Self::Signalled(one), Self::Signalled(other)) => one.ptr_eq(other),
             (Self::HostWork, Self::HostWork) => true,
             _ => false,
         }
@@ -88,6 +92,7 @@ impl Source {
             Self::Readable(tcp) => tcp.upgrade().map(Held::Readable),
             Self::Writable(tcp) => tcp.upgrade().map(Held::Writable),
             Self::Acceptable(listener) => listener.upgrade().map(Held::Acceptable),
+            Self::Signalled(signal) => signal.upgrade().map(Held::Signalled),
             Self::HostWork => Some(Held::HostWork),
         }
     }
@@ -97,6 +102,7 @@ enum Held {
     Readable(Arc<net::Tcp>),
     Writable(Arc<net::Tcp>),
     Acceptable(Arc<net::Listener>),
+    Signalled(Arc<net::Signal>),
     HostWork,
 }
 
@@ -106,6 +112,7 @@ impl Held {
             Self::Readable(tcp) => Interest::Readable(tcp),
             Self::Writable(tcp) => Interest::Writable(tcp),
             Self::Acceptable(listener) => Interest::Acceptable(listener),
+            Self::Signalled(signal) => Interest::Signalled(signal),
             Self::HostWork => Interest::HostWork,
         }
     }
@@ -121,16 +128,27 @@ fn wake_when(source: Source, cx: &Context<'_>) {
     });
 }
 
-struct Number(u64);
+struct Number(u64, Ready);
 
-impl Wake for Number {
-    fn wake(self: Arc<Self>) {
-        ready().insert(self.0);
+impl Number {
+    fn waker(number: u64) -> Waker {
+        Waker::from(Arc::new(Self(number, READY.with(Arc::clone))))
     }
 }
 
-fn ready() -> std::sync::MutexGuard<'static, BTreeSet<u64>> {
-    READY.lock().unwrap_or_else(PoisonError::into_inner)
+impl Wake for Number {
+    fn wake(self: Arc<Self>) {
+        in_order(&self.1).insert(self.0);
+    }
+}
+
+fn in_order(ready: &Ready) -> MutexGuard<'_, BTreeSet<u64>> {
+    ready.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Does something with the tasks of this thread that can go on.
+fn with_ready<T>(work: impl FnOnce(&mut BTreeSet<u64>) -> T) -> T {
+    READY.with(|ready| work(&mut in_order(ready)))
 }
 
 /// Adds a task, which goes on whenever [`block_on`] or [`drive`] is under way, until its end.
@@ -140,7 +158,7 @@ pub fn spawn(task: impl Future<Output = ()> + 'static) {
         executor.tasks.insert(number, Box::pin(task));
         number
     });
-    ready().insert(number);
+    with_ready(|ready| ready.insert(number));
 }
 
 /// Runs a future to its end, and the tasks that were spawned beside it.
@@ -158,12 +176,12 @@ pub fn block_on<F: Future>(future: F) -> F::Output {
 }
 
 fn run<F: Future>(number: u64, mut future: Pin<&mut F>) -> F::Output {
-    let waker = Waker::from(Arc::new(Number(number)));
-    ready().insert(number);
+    let waker = Number::waker(number);
+    with_ready(|ready| ready.insert(number));
     let mut rounds = 0;
     loop {
         rounds = (rounds + 1) % ROUNDS_PER_LOOK;
-        let can_go_on = std::mem::take(&mut *ready());
+        let can_go_on = with_ready(std::mem::take);
         if can_go_on.is_empty() {
             park(u32::MAX);
         } else if rounds == 0 {
@@ -179,7 +197,7 @@ fn run<F: Future>(number: u64, mut future: Pin<&mut F>) -> F::Output {
             }
         }
         if let Some(output) = output {
-            ready().remove(&number);
+            with_ready(|ready| ready.remove(&number));
             return output;
         }
     }
@@ -187,7 +205,7 @@ fn run<F: Future>(number: u64, mut future: Pin<&mut F>) -> F::Output {
 
 fn poll_task(number: u64) {
     let Some(mut task) = EXECUTOR.with_borrow_mut(|executor| executor.tasks.remove(&number)) else { return };
-    let waker = Waker::from(Arc::new(Number(number)));
+    let waker = Number::waker(number);
     if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         EXECUTOR.with_borrow_mut(|executor| executor.tasks.insert(number, task));
     }
@@ -206,7 +224,7 @@ fn park(most_ms: u32) {
         let held: Vec<Held> = executor.waits.iter().filter_map(|(source, _)| source.hold()).collect();
         (held, next.map_or(most_ms, |ms| u32::try_from(ms).unwrap_or(u32::MAX).min(most_ms)))
     });
-    // An instance has 64 connections and listeners at most, so that all interests fit.
+    // An instance has 64 connections and listeners at most, and 64 signals, so that all interests fit.
     let interests: Vec<Interest<'_>> = held.iter().map(Held::interest).collect();
     let mut are_ready = net::wait(&interests, timeout_ms);
     are_ready.sort_unstable();
@@ -238,8 +256,25 @@ pub async fn host_work() {
     .await;
 }
 
+/// Waits until a signal of another interface is there.
+pub async fn signalled(signal: &Arc<net::Signal>) {
+    poll_fn(|cx| {
+        if !net::wait(&[Interest::Signalled(signal)], 0).is_empty() {
+            return Poll::Ready(());
+        }
+        wake_when(Source::Signalled(Arc::downgrade(signal)), cx);
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Notes that a task is woken by a signal.
+pub(super) fn wake_by(signal: &Arc<net::Signal>, cx: &Context<'_>) {
+    wake_when(Source::Signalled(Arc::downgrade(signal)), cx);
+}
+
 /// Whether the task may read or write once more in its turn; else it goes on behind the others.
-fn takes_turn(cx: &Context<'_>) -> bool {
+pub(super) fn takes_turn(cx: &Context<'_>) -> bool {
     let left = LEFT.get();
     if left == 0 {
         cx.waker().wake_by_ref();
@@ -325,6 +360,11 @@ impl AsyncConnection {
     /// Goes on with TLS.
     pub fn start_tls(&self, timeout_ms: u32) -> Result<(), IoError> {
         self.tcp.start_tls(timeout_ms)
+    }
+
+    /// Goes on with a zstd stream each way, to which the bytes belong that were read already.
+    pub fn start_zstd(&self, received: &[u8]) -> Result<(), IoError> {
+        self.tcp.start_zstd(received)
     }
 
     /// Reads what is there, at most `max` bytes; empty when the other side has ended its direction.

@@ -13,8 +13,8 @@
 //!
 //! All of it needs the grants `file-read:` and `file-write:` of the folder, as its `STORAGE_DIR` names it. Calls suspend the guest while the disk works.
 
-use super::bindings::lotmq::guest::files::{self, Listing};
-pub use super::bindings::lotmq::guest::files::{FileError, FileKind, FolderEntry, Metadata, OpenMode};
+use super::host::files::{self, Listing};
+pub use super::host::files::{FileError, FileKind, FolderEntry, Metadata, OpenMode};
 use std::io;
 
 /// Names of one call of the host: the most that it gives.

@@ -14,11 +14,9 @@
 //! A server is an endpoint of the route's definition, so its module needs the grant `endpoint:HOST:PORT`. Calls that wait suspend the guest. Several requests go on at once
 //! when all are [started](HttpRequest::start) before the first response is read.
 
-pub use super::bindings::lotmq::guest::http::{Header, HttpError, ResponseHead};
-use super::{
-    Failure,
-    bindings::lotmq::guest::http::{self as host},
-};
+use super::Failure;
+use super::host::http as host;
+pub use super::host::http::{Header, HttpError, ResponseHead};
 use std::io;
 
 /// Bytes of one read: the most that the host gives.
@@ -233,7 +231,7 @@ impl HttpResponse {
 /// waited for.
 impl From<HttpError> for Failure {
     fn from(error: HttpError) -> Failure {
-        let reason = error.to_string();
+        let reason = described(&error);
         match error {
             HttpError::Denied(_) => Failure::Fatal(reason),
             HttpError::Invalid(_) | HttpError::TooLarge(_) => Failure::Reject(reason),
@@ -246,6 +244,23 @@ impl From<HttpError> for Failure {
             | HttpError::Protocol(_)
             | HttpError::Other(_) => Failure::Reconnect(reason),
         }
+    }
+}
+
+/// An error of an exchange in words, for people.
+pub fn described(error: &HttpError) -> String {
+    match error {
+        HttpError::Denied(reason)
+        | HttpError::Invalid(reason)
+        | HttpError::TooLarge(reason)
+        | HttpError::Other(reason) => reason.clone(),
+        HttpError::Refused => "nothing listens there".to_owned(),
+        HttpError::Unreachable(reason) => format!("it cannot be reached: {reason}"),
+        HttpError::Tls(reason) => format!("TLS: {reason}"),
+        HttpError::TimedOut => "it took too long".to_owned(),
+        HttpError::Closed => "the connection has ended before the whole response had come".to_owned(),
+        HttpError::Protocol(reason) => format!("what came is no response of HTTP: {reason}"),
+        HttpError::LimitReached => "there are as many exchanges as there may be".to_owned(),
     }
 }
 

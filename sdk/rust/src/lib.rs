@@ -40,3 +40,5 @@ mod random;
 pub mod route;
 #[cfg(feature = "rule")]
 pub mod rule;
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing;

@@ -16,6 +16,7 @@
 /// | `action`, `model`, `python`, `rows` | calling an Action, publishing a Model, calling a script, asking a Route for rows; `*` for all |
 /// | `endpoint` | connecting to, or listening at, `host:port` |
 /// | `file-read`, `file-write` | files of a folder and below it, as the route's definition names it; `*` for all |
+/// | `serial` | opening a serial port, by the path of its device; `*` for all |
 /// | `state` | values of its own |
 ///
 /// It gives nothing: what the guest may do is granted when it is added (`-grantAll`, `-grant`). A text that begins with none of these words does not
@@ -39,7 +40,7 @@ macro_rules! manifest {
 }
 
 /// Kinds of grants; `state` alone has no name.
-const KINDS: [&str; 13] = [
+const KINDS: [&str; 15] = [
     "read:",
     "write:",
     "env-read:",
@@ -49,10 +50,12 @@ const KINDS: [&str; 13] = [
     "action:",
     "model:",
     "python:",
+    "module:",
     "rows:",
     "endpoint:",
     "file-read:",
     "file-write:",
+    "serial:",
 ];
 
 /// Stops the compiler at a text that is no grant.
@@ -69,7 +72,7 @@ pub const fn check(grant: &str) {
         n += 1;
     }
     panic!(
-        "a grant begins with read:, write:, env-read:, env-write:, secret-read:, secret-write:, action:, model:, python:, rows:, endpoint:, file-read: or file-write:, or is state"
+        "a grant begins with read:, write:, env-read:, env-write:, secret-read:, secret-write:, action:, model:, python:, module:, rows:, endpoint:, file-read:, file-write: or serial:, or is state"
     );
 }
 

@@ -17,30 +17,134 @@ pub mod bindings {
 
 use crate::output;
 use bindings::exports::lotmq::guest::route_handler;
-pub use bindings::{
-    exports::lotmq::guest::route_handler::{
-        Abilities, Addressee, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection, TagName,
-    },
-    lotmq::guest::{
-        ambient, config, diagnostics, environment,
-        ingest::{self, Arrival},
-        logging::{Level, log},
-        message_properties::{PayloadFormat, Properties, UserProperty},
-        metrics,
-        net::{self, Interest, IoError, Peer},
-        state,
-        types::{Argument, Message, Qos as QoS, Value},
-    },
+pub use bindings::exports::lotmq::guest::route_handler::{
+    Abilities, Addressee, Delivery, Description, Failure, PlaceholderValues, Receipt, Rejection, TagName,
 };
+pub use host::{
+    ambient, config, diagnostics, environment,
+    ingest::{self, Arrival},
+    logging::{Level, log},
+    message_properties::{PayloadFormat, Properties, UserProperty},
+    metrics,
+    net::{self, Interest, IoError, Peer},
+    retained::{self, RetainedMessage},
+    state, topic_store,
+    types::{Argument, Message, Qos as QoS, Value},
+};
+
+/// Interfaces of the host: the contract's own, and in a test on the machine itself their doubles.
+#[cfg(target_arch = "wasm32")]
+use bindings::lotmq::guest as host;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/files.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_files;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/http.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_http;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/ingest.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_ingest;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/retained.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_retained;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/net.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_net;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod host {
+    pub use super::bindings::lotmq::guest::*;
+    pub use super::double::{
+        ambient, config, diagnostics, environment, logging, metrics, state, topic_store,
+    };
+    pub use super::double_files as files;
+    pub use super::double_http as http;
+    pub use super::double_ingest as ingest;
+    pub use super::double_net as net;
+    pub use super::double_retained as retained;
+}
+
+/// Doubles of what routes alone have, for tests on the machine itself; see [`testing`](crate::testing).
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing {
+    pub use super::bindings::lotmq::guest::http::Request;
+    pub use super::bindings::lotmq::guest::ingest::IngestError;
+    use super::http::{HttpError, HttpResponse};
+    use super::{
+        Addressee, Arrival, Delivery, Message, QoS, RetainedMessage, double_http, double_ingest, double_retained,
+    };
+
+    /// A message for the event `event`, as the host hands it over.
+    pub fn delivery(topic: &str, payload: impl Into<Vec<u8>>) -> Delivery {
+        let (topic, payload) = (topic.to_owned(), payload.into());
+        let message =
+            Message { topic, payload, client_id: "test".to_owned(), qos: QoS::AtLeastOnce, retain: false };
+        Delivery {
+            sequence: 1,
+            to: Addressee::Event("event".to_owned()),
+            message,
+            properties: None,
+            received_ms: 0,
+            placeholders: Vec::new(),
+        }
+    }
+
+    /// Takes what the route has published since this was called last.
+    pub fn published() -> Vec<Arrival> {
+        double_ingest::take()
+    }
+
+    /// Refuses what the route publishes, until it is called with `None`.
+    pub fn refuse_published(error: Option<IngestError>) {
+        double_ingest::refuse(error);
+    }
+
+    /// Lets the broker retain messages, and no others.
+    pub fn retain(messages: Vec<RetainedMessage>) {
+        double_retained::set(messages);
+    }
+
+    /// Lets a function answer the requests to an endpoint.
+    pub fn serve_http(
+        endpoint: &str,
+        server: impl Fn(&Request) -> Result<HttpResponse, HttpError> + 'static,
+    ) {
+        double_http::serve(endpoint, server);
+    }
+
+    /// A response without header fields.
+    pub fn response(status: u16, body: impl Into<Vec<u8>>) -> HttpResponse {
+        HttpResponse { status, headers: Vec::new(), body: body.into() }
+    }
+}
 #[path = "connection.rs"]
 mod connection;
 #[path = "files.rs"]
 pub mod files;
 #[path = "http.rs"]
 pub mod http;
+#[path = "http_server.rs"]
+pub mod http_server;
 pub use connection::{Connection, described};
 #[path = "executor.rs"]
 pub mod executor;
+#[path = "serial.rs"]
+pub mod serial;
 #[path = "template.rs"]
 mod template;
 pub use template::{Template, text_of};

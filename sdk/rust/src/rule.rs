@@ -14,16 +14,59 @@ pub mod bindings {
 
 use crate::output;
 use bindings::exports::lotmq::guest::rule_handler;
-pub use bindings::{
-    exports::lotmq::guest::rule_handler::{Request, Verdict},
-    lotmq::guest::{
-        ambient, config, current_message, diagnostics,
-        logging::{Level, log},
-        message_properties::{PayloadFormat, Properties, UserProperty},
-        metrics, state, subject, topic_store,
-        types::{Qos as QoS, RunError},
-    },
+pub use bindings::exports::lotmq::guest::rule_handler::{Request, Verdict};
+pub use host::{
+    ambient, config, current_message, diagnostics,
+    logging::{Level, log},
+    message_properties::{PayloadFormat, Properties, UserProperty},
+    metrics, state, subject, topic_store,
+    types::{Qos as QoS, RunError},
 };
+
+/// Interfaces of the host: the contract's own, and in a test on the machine itself their doubles.
+#[cfg(target_arch = "wasm32")]
+use bindings::lotmq::guest as host;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double;
+#[cfg(not(target_arch = "wasm32"))]
+#[path = "double/current_message.rs"]
+#[doc(hidden)]
+#[allow(missing_docs, reason = "the contract documents them")]
+pub mod double_current_message;
+#[cfg(not(target_arch = "wasm32"))]
+#[doc(hidden)]
+pub mod host {
+    pub use super::bindings::lotmq::guest::*;
+    pub use super::double::{ambient, config, diagnostics, logging, metrics, state, subject, topic_store};
+    pub use super::double_current_message as current_message;
+}
+
+/// What tests of rules on the machine itself need besides [`testing`](crate::testing).
+#[cfg(not(target_arch = "wasm32"))]
+pub mod testing {
+    pub use super::double_current_message::CurrentMessage;
+    use super::{Request, double_current_message};
+
+    /// Says what `current_message` gives of the message that the question is about; `None` for a question without one, as at first.
+    pub fn set_current_message(message: Option<CurrentMessage>) {
+        double_current_message::set(message);
+    }
+
+    /// A question about publishing to a topic, of an anonymous client.
+    pub fn publishing(topic: &str, payload: impl Into<Vec<u8>>) -> Request {
+        Request {
+            scope: "Publish".to_owned(),
+            client_id: "test".to_owned(),
+            user: None,
+            endpoint: "127.0.0.1".to_owned(),
+            topic: Some(topic.to_owned()),
+            payload: Some(payload.into()),
+        }
+    }
+}
 
 /// What a Rule does.
 pub trait Rule {

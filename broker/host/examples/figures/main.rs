@@ -1,20 +1,34 @@
 //! Figures of the host alone, on this machine, with Actions of the Language of Things:
-//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|kernels|compile|python|cache|memory|all]`.
+//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|kernels|calls|compile|python|cache|memory|all]`.
 //!
 //! `peak FILE` says what it takes to compile the LoT text of a file. `instructions` runs programs on one instance for callgrind, `ROUNDS` times 100,000 runs: what two numbers of rounds differ by is exact
 //! on a machine that does other things, too. Times are CPU time, medians of several rounds: other load on the machine shows, but less than in wall time.
 //! What they mean and what they were: `docs/performance.md`.
-#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a program for people")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::print_stdout,
+    reason = "a program for people, and parts of tests"
+)]
 
+mod calls;
 mod clock;
 mod deploy;
+#[allow(dead_code, reason = "the attacks use more of it")]
+#[path = "../../tests/host_calls/interpreter.rs"]
+mod interpreter;
 mod kernels;
+#[path = "../../tests/host_calls/meanings.rs"]
+mod meanings;
 mod memory;
 mod native;
 mod peak;
 mod programs;
 mod python;
 mod runs;
+#[allow(dead_code, reason = "the attacks use more of it")]
+#[path = "../../tests/host_calls/watch.rs"]
+mod watch;
 
 fn main() {
     let wanted: Vec<String> = std::env::args().skip(1).collect();
@@ -36,6 +50,9 @@ fn main() {
     }
     if is_wanted("kernels") {
         kernels::figures();
+    }
+    if is_wanted("calls") {
+        calls::figures();
     }
     if is_wanted("compile") {
         deploy::command_to_live();

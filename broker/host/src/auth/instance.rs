@@ -8,9 +8,10 @@ use super::{
     },
     checks,
     host::AuthState,
+    nobody::BrokerOfNobody,
 };
 use crate::{
-    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
+    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, TrapKind, World,
     fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places},
     inert,
     memory::Memory,
@@ -39,6 +40,8 @@ pub struct AuthSpec {
 pub struct AuthGuest {
     engine: Engine,
     pre: AuthPre<AuthState>,
+    imports: Arc<[String]>,
+    further_exports: Arc<[String]>,
 }
 
 impl fmt::Debug for AuthGuest {
@@ -61,7 +64,56 @@ impl AuthGuest {
             .and_then(|linker| linker.instantiate_pre(&compiled))
             .and_then(AuthPre::new)
             .map_err(|error| LoadError::world_mismatch(World::Auth, &error))?;
-        Ok(AuthGuest { engine: engine.clone(), pre })
+        let (imports, further_exports) = (summary.imports.into(), summary.further_exports.into());
+        Ok(AuthGuest { engine: engine.clone(), pre, imports, further_exports })
+    }
+
+    /// Names of its imports, with versions.
+    pub fn imports(&self) -> &[String] {
+        &self.imports
+    }
+
+    /// Exports that the world does not have; nobody calls them.
+    pub fn further_exports(&self) -> &[String] {
+        &self.further_exports
+    }
+
+    /// Makes an instance that reaches nothing and asks it what the guest is, so that one that does not start is known before anybody depends on it.
+    ///
+    /// # Errors
+    /// [`LoadError::StartFailed`] when it traps, and when it waits: there is nothing that it could wait for.
+    pub fn first_look(&self, limits: GuestLimits) -> Result<Description, LoadError> {
+        let spec = AuthSpec {
+            id: GuestId::default(),
+            services: Arc::new(BrokerOfNobody),
+            grants: Arc::default(),
+            endpoints: Arc::default(),
+            limits,
+        };
+        let look = async {
+            let mut instance = self.instance(spec).await?;
+            instance.describe().await
+        };
+        let waits = || Trap {
+            kind: TrapKind::Time,
+            message: "it waits in describe, where nothing can come".to_owned(),
+            function: None,
+        };
+        let looked = || -> std::io::Result<CallResult<Description>> {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
+            Ok(runtime.block_on(async {
+                tokio::time::timeout(limits.time * 2, look).await.unwrap_or_else(|_| Err(waits()))
+            }))
+        };
+        // The calling thread may have a runtime already.
+        let looked = std::thread::scope(|scope| scope.spawn(looked).join());
+        match looked {
+            Ok(Ok(found)) => found.map_err(LoadError::StartFailed),
+            Ok(Err(error)) => {
+                Err(LoadError::compile_failed(&format!("The system gives no means to try it: {error}.")))
+            }
+            Err(_) => Err(LoadError::compile_failed("The host panicked while it tried the module.")),
+        }
     }
 
     /// Makes an instance.

@@ -66,6 +66,12 @@ pub enum PostError {
         /// How many events wait.
         messages: usize,
     },
+    /// The outbox of a route is full.
+    #[error("the outbox is full: {bytes} bytes wait")]
+    OutboxFull {
+        /// How many bytes wait.
+        bytes: u64,
+    },
     /// The message has gone through too many definitions already (loop guard).
     #[error("the message made {hops} hops, limit {limit}", limit = limits::HOPS_MAX)]
     TooManyHops {

@@ -83,6 +83,9 @@ pub struct RunnerMetrics {
     pub mean_run_time: Option<Duration>,
 }
 
+/// Pause of a runner that does not begin again by itself: longer than any broker runs. It is in no queue meanwhile.
+const DOWN: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
+
 /// One of so many runs is measured.
 pub(super) const RUNS_PER_MEASURED: u64 = 8;
 
@@ -159,6 +162,8 @@ pub struct Runner {
     is_traced: AtomicBool,
     /// Whether [`Mailbox::poisons`] knows any, without its lock.
     has_poisons: AtomicBool,
+    /// Whether it has trapped and does not [begin again](GuestLimits::restarts) by itself.
+    stays_down: AtomicBool,
     /// Messages that run one by one before batches are tried again.
     batch_pause: AtomicU32,
     /// Sweeps since it last ran.
@@ -208,6 +213,7 @@ impl Runner {
             figures: Figures::default(),
             is_traced: AtomicBool::new(false),
             has_poisons: AtomicBool::new(false),
+            stays_down: AtomicBool::new(false),
             batch_pause: AtomicU32::new(0),
             idle_sweeps: AtomicU8::new(0),
             me: me.clone(),
@@ -269,6 +275,10 @@ impl Runner {
     /// Runs it as the callee of another definition, on the thread and with the remaining time of the caller. Calls may overlap with
     /// runs of the mailbox and with one another: each has an instance of its own.
     pub fn call_nested(&self, call: NestedCall<'_>, inputs: &[Argument]) -> Result<Vec<Value>, RunError> {
+        if self.stays_down() {
+            let message = format!("'{}' has trapped and does not begin again by itself", self.name);
+            return Err(RunError::new("MODULE_FAILED", message));
+        }
         let mut taken = Taken::new(self).map_err(RunError::from)?;
         let instance = taken.instance.as_mut().expect("one is taken or made");
         self.idle_sweeps.store(0, Ordering::Relaxed);
@@ -276,6 +286,7 @@ impl Runner {
         let call = NestedCall { run: RunContext { definition: self.id, ..call.run }, ..call };
         let outcome = instance.run_nested(&event, call);
         let figure = if instance.is_poisoned() {
+            self.go_down();
             Some(&self.figures.traps)
         } else {
             outcome.is_err().then_some(&self.figures.errors)
@@ -304,6 +315,7 @@ impl Runner {
         mailbox.instance = None;
         mailbox.forget_traps();
         self.has_poisons.store(false, Ordering::Relaxed);
+        self.stays_down.store(false, Ordering::Relaxed);
         self.wake(mailbox);
     }
 
@@ -312,6 +324,7 @@ impl Runner {
         let mut mailbox = self.mailbox.lock();
         mailbox.forget_traps();
         self.has_poisons.store(false, Ordering::Relaxed);
+        self.stays_down.store(false, Ordering::Relaxed);
         self.wake(mailbox);
     }
 
@@ -336,6 +349,7 @@ impl Runner {
         };
         match mailbox.activity {
             Activity::Closed => RunnerState::Closed,
+            _ if self.stays_down() => RunnerState::Failed(DOWN),
             _ if mailbox.has_failed(self.ended_otherwise()) => RunnerState::Failed(pause),
             Activity::Idle | Activity::Ready | Activity::Running => RunnerState::Enabled,
             Activity::Pausing(_) => RunnerState::Pausing(pause),
@@ -445,11 +459,34 @@ impl Runner {
             mailbox.instance = instance;
         }
         self.idle_sweeps.store(0, Ordering::Relaxed);
+        if self.stays_down() {
+            // A call beside the turn has trapped.
+            mailbox.activity = Activity::Pausing(Instant::now() + DOWN);
+            return self.call_waiters(mailbox);
+        }
         let has_mail = mailbox.len() > 0;
         mailbox.activity = if has_mail { Activity::Ready } else { Activity::Idle };
         self.call_waiters(mailbox);
         if has_mail {
             self.enqueue();
+        }
+    }
+
+    /// Whether it has trapped and does not begin again by itself.
+    fn stays_down(&self) -> bool {
+        self.stays_down.load(Ordering::Relaxed)
+    }
+
+    /// Notes a trap, where it does not begin again after one: it pauses until somebody enables it. What waits stays.
+    fn go_down(&self) {
+        if self.code.lock().limits.restarts {
+            return;
+        }
+        self.stays_down.store(true, Ordering::Relaxed);
+        let mut mailbox = self.mailbox.lock();
+        if matches!(mailbox.activity, Activity::Idle | Activity::Ready) {
+            mailbox.activity = Activity::Pausing(Instant::now() + DOWN);
+            self.call_waiters(mailbox);
         }
     }
 
@@ -469,9 +506,15 @@ impl Runner {
     pub(super) fn trapped_while(&self, activity: Activity, poison: Option<Poison>, took: Duration) {
         let now = Instant::now();
         let ended_before = self.ended_otherwise();
+        self.go_down();
         let mut mailbox = self.mailbox.lock();
         if mailbox.activity != activity {
             return;
+        }
+        if self.stays_down() {
+            mailbox.instance = None;
+            mailbox.activity = Activity::Pausing(now + DOWN);
+            return self.call_waiters(mailbox);
         }
         mailbox.activity = mailbox.trapped(now, TrappedRun { poison, took, ended_before });
         self.has_poisons.store(!mailbox.poisons.is_empty(), Ordering::Relaxed);

@@ -20,6 +20,11 @@ wasmtime::component::bindgen!({
             import lotmq:guest/files@0.2.0;
             @unstable(feature = route)
             import lotmq:guest/http@0.2.0;
+            @unstable(feature = route)
+            import lotmq:guest/http-server@0.2.0;
+            @unstable(feature = route)
+            import lotmq:guest/serial@0.2.0;
+            import lotmq:guest/topic-store@0.2.0;
             import lotmq:guest/environment@0.2.0;
             import lotmq:guest/ambient@0.2.0;
             import lotmq:guest/config@0.2.0;
@@ -54,13 +59,19 @@ wasmtime::component::bindgen!({
         "lotmq:guest/http.[method]exchange.head": async,
         "lotmq:guest/http.[method]exchange.read": async,
         "lotmq:guest/http.wait": async,
+        "lotmq:guest/serial.[static]port.open": async,
+        "lotmq:guest/serial.[method]port.begin": async,
     },
     with: {
         "lotmq:guest/net.tcp": super::tcp::Tcp,
         "lotmq:guest/net.udp": super::udp::Udp,
         "lotmq:guest/net.listener": super::listener::GuestListener,
+        "lotmq:guest/net.signal": super::signal::GuestSignal,
+        "lotmq:guest/http-server.server": super::http_server::GuestServer,
+        "lotmq:guest/http-server.responder": super::http_server::GuestResponder,
         "lotmq:guest/files.file": super::files::GuestFile,
         "lotmq:guest/files.listing": super::files::GuestListing,
         "lotmq:guest/http.exchange": super::http::GuestExchange,
+        "lotmq:guest/serial.port": super::serial::GuestPort,
     },
 });

@@ -1,7 +1,7 @@
 //! Connecting: from a host and a port to a connected socket, through the operator's word on each address.
 //!
 //! Invariants: what was checked is what is connected to, so that a name which resolves otherwise the next time leads nowhere else; a guest has a bounded number of
-//! look-ups under way, whatever it does with its time limits, and none of them holds the thread of routes up.
+//! look-ups under way, whatever it does with its time limits, and none of them holds a thread of routes up.
 
 use super::{FiberServices, bindings::lotmq::guest::net::IoError, net::io_error};
 use std::{
@@ -44,6 +44,7 @@ impl Dialer {
             let now = Instant::now();
             let until = now + deadline.saturating_duration_since(now) / left;
             match timeout_at(until, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) if is_to_itself(&stream) => failed = IoError::Refused,
                 Ok(Ok(stream)) => return Ok(stream),
                 Ok(Err(error)) => {
                     let known = io_error(&error);
@@ -92,5 +93,36 @@ impl Dialer {
             Ok(Err(error)) => Err(IoError::Unreachable(format!("'{}': {error}", place.host))),
             Err(_) => Err(IoError::Unreachable(format!("'{}' could not be looked up", place.host))),
         }
+    }
+}
+
+/// Whether a connection is to itself: where nobody listens at a port of this machine, the system may give that very port to whoever connects to it, and connects both.
+/// It is reset then, so that the port is free for who is to listen there.
+fn is_to_itself(stream: &TcpStream) -> bool {
+    let (Ok(local), Ok(peer)) = (stream.local_addr(), stream.peer_addr()) else { return false };
+    let is_so = local == peer;
+    if is_so {
+        // Otherwise the port would stay taken for a minute.
+        let _ = stream.set_zero_linger();
+    }
+    is_so
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::{TcpListener, TcpSocket};
+
+    #[tokio::test]
+    async fn a_connection_to_itself_is_known() {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = socket.local_addr().unwrap();
+        let own = socket.connect(address).await.unwrap();
+        assert!(is_to_itself(&own));
+        drop(own);
+        // Its port is free at once.
+        let listener = TcpListener::bind(address).await.unwrap();
+        assert!(!is_to_itself(&TcpStream::connect(listener.local_addr().unwrap()).await.unwrap()));
     }
 }

@@ -3,7 +3,7 @@
 //! An endpoint has one place of its own, and patterns for places that only the other side names, such as the brokers of a cluster. What a host name resolves to
 //! is another question, which the operator of the broker decides ([`refuses_address`](super::FiberServices::refuses_address)).
 
-use super::client_tls::ClientTls;
+use super::{client_tls::ClientTls, server_tls::ServerTls};
 use std::{net::IpAddr, str::FromStr};
 
 /// Bytes of a host name. RFC 1035.
@@ -24,6 +24,15 @@ pub struct Endpoint {
     pub server_name: Option<String>,
     /// Whether the guest may listen here, in place of connecting.
     pub listens: bool,
+    /// Whether the host serves HTTP where the guest listens.
+    pub http: Option<HttpService>,
+}
+
+/// How the host serves HTTP at an endpoint.
+#[derive(Clone, Debug, Default)]
+pub struct HttpService {
+    /// What it shows to clients; `None` without TLS.
+    pub tls: Option<ServerTls>,
 }
 
 /// Use of TLS on an endpoint.

@@ -5,6 +5,7 @@ use super::{
         ambient, config, diagnostics, environment, logging,
         metrics::{self, MetricError},
         state::{self, StateError},
+        topic_store,
     },
     instance::OnFiber,
     state::FiberState,
@@ -83,6 +84,18 @@ impl ambient::Host for FiberState {
 
     fn random(&mut self) -> u64 {
         self.services.random()
+    }
+}
+
+impl topic_store::Host for FiberState {
+    fn get(&mut self, topic: String) -> Option<Vec<u8>> {
+        let mut value = Vec::new();
+        let may = self.may(Capability::ReadTopic, &topic);
+        (may && self.services.topic_value(&self.run, &topic, &mut value)).then_some(value)
+    }
+
+    fn retained_exists(&mut self, topic: String) -> bool {
+        self.may(Capability::ReadTopic, &topic) && self.services.retained_exists(&self.run, &topic)
     }
 }
 

@@ -18,18 +18,20 @@ use super::{
     state::FiberState,
 };
 use crate::limits::{HTTP_EXCHANGES_MAX, HTTP_TIME_MAX};
-pub use error::{HttpEvent, HttpFailure};
+pub use error::{HttpEvent, HttpFailure, ServedEvent};
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub use exchange::GuestExchange;
-use exchange::Reporter;
+pub(super) use exchange::Reporter;
 use pool::{HttpJob, HttpPool};
 use request::Prepared;
+pub(super) use request::{checked_headers, counted};
 use std::{
     future::poll_fn,
     sync::Arc,
     task::{Context, Poll},
     time::Duration,
 };
+pub(super) use stream::HttpStream;
 use tokio::{
     task::yield_now,
     time::{Instant, timeout},
@@ -93,7 +95,7 @@ impl http::Host for FiberState {
     }
 }
 
-fn reporter(state: &FiberState) -> Reporter {
+pub(super) fn reporter(state: &FiberState) -> Reporter {
     Reporter { services: Arc::clone(&state.services), run: state.run }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{
     bindings::lotmq::guest::{
-        ambient, config, diagnostics, environment, files, http, logging, metrics, net, state,
+        ambient, config, diagnostics, environment, files, http, http_server, logging, metrics, net, serial,
+        state, topic_store,
     },
     state::FiberState,
     work::HostWork,
@@ -98,6 +99,13 @@ pub(crate) fn link<T: OnFiber>(linker: &mut Linker<T>) -> wasmtime::Result<()> {
     let mut options = http::LinkOptions::default();
     options.route(true);
     http::add_to_linker::<_, HasSelf<FiberState>>(linker, &options, T::fiber)?;
+    let mut options = http_server::LinkOptions::default();
+    options.route(true);
+    http_server::add_to_linker::<_, HasSelf<FiberState>>(linker, &options, T::fiber)?;
+    let mut options = serial::LinkOptions::default();
+    options.route(true);
+    serial::add_to_linker::<_, HasSelf<FiberState>>(linker, &options, T::fiber)?;
+    topic_store::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
     environment::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
     ambient::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;
     config::add_to_linker::<_, HasSelf<FiberState>>(linker, T::fiber)?;

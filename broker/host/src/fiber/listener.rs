@@ -74,7 +74,7 @@ fn is_of_one(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset)
 }
 
-fn listening(address: SocketAddr) -> io::Result<TcpListener> {
+pub(super) fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     // The route is opened again soon after its end.
     socket.set_reuse_address(true)?;

@@ -6,6 +6,7 @@ use super::{
     dial::{Dialer, Place},
     endpoint::{Endpoint, host_name},
     listener::GuestListener,
+    signal,
     state::FiberState,
     tcp::Tcp,
     udp::Udp,
@@ -25,6 +26,9 @@ const SOCKETS_MAX: u32 = 64;
 
 /// Bytes of one read or write.
 const TRANSFER_BYTES_MAX: usize = 64 * 1024;
+
+/// Connections of one instance with a zstd stream, each with nearly a megabyte of the host's memory. A bridge between two brokers has two.
+const ZSTD_STREAMS_MAX: u32 = 2;
 
 /// Interests of one `wait`: two for each socket, and the host's work.
 const INTERESTS_MAX: usize = 256;
@@ -86,6 +90,18 @@ impl HostTcp for FiberState {
         .await
     }
 
+    fn start_zstd(&mut self, tcp: Resource<Tcp>, received: Vec<u8>) -> Result<(), IoError> {
+        if received.len() > TRANSFER_BYTES_MAX {
+            return Err(IoError::Denied(format!("more than {TRANSFER_BYTES_MAX} bytes have come")));
+        }
+        if self.zstd_streams >= ZSTD_STREAMS_MAX {
+            return Err(IoError::LimitReached);
+        }
+        self.tcp(&tcp)?.start_zstd(received)?;
+        self.zstd_streams += 1;
+        Ok(())
+    }
+
     fn shutdown(&mut self, tcp: Resource<Tcp>) -> Result<(), IoError> {
         self.tcp(&tcp)?.shutdown()
     }
@@ -95,6 +111,7 @@ impl HostTcp for FiberState {
     }
 
     fn drop(&mut self, tcp: Resource<Tcp>) -> wasmtime::Result<()> {
+        self.zstd_streams -= u32::from(self.tcp(&tcp).is_ok_and(|tcp| tcp.has_zstd()));
         self.close(tcp)
     }
 }
@@ -159,7 +176,7 @@ impl HostListener for FiberState {
 }
 
 impl FiberState {
-    fn endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
+    pub(super) fn endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
         let unknown = || IoError::Denied(format!("there is no endpoint '{name}'"));
         self.endpoints.get(name).cloned().ok_or_else(unknown)
     }
@@ -176,11 +193,15 @@ impl FiberState {
     /// An endpoint to listen at.
     fn own_endpoint(&self, name: &str) -> Result<Endpoint, IoError> {
         let endpoint = self.endpoint(name)?;
-        let denied = || IoError::Denied(format!("endpoint '{name}' is none to listen at"));
-        if endpoint.listens { Ok(endpoint) } else { Err(denied()) }
+        let reason = match &endpoint {
+            Endpoint { listens: false, .. } => "is none to listen at",
+            Endpoint { http: Some(_), .. } => "serves HTTP, which the host does",
+            Endpoint { .. } => return Ok(endpoint),
+        };
+        Err(IoError::Denied(format!("endpoint '{name}' {reason}")))
     }
 
-    fn dialer(&self) -> Dialer {
+    pub(super) fn dialer(&self) -> Dialer {
         Dialer { services: Arc::clone(&self.services), lookups: Arc::clone(&self.lookups) }
     }
 
@@ -202,17 +223,17 @@ impl FiberState {
         self.keep(tcp)
     }
 
-    fn check_room(&self) -> Result<(), IoError> {
+    pub(super) fn check_room(&self) -> Result<(), IoError> {
         if self.sockets < SOCKETS_MAX { Ok(()) } else { Err(IoError::LimitReached) }
     }
 
-    fn keep<T: Send + 'static>(&mut self, socket: T) -> Result<Resource<T>, IoError> {
+    pub(super) fn keep<T: Send + 'static>(&mut self, socket: T) -> Result<Resource<T>, IoError> {
         let resource = self.table.push(socket).map_err(|error| IoError::Other(error.to_string()))?;
         self.sockets += 1;
         Ok(resource)
     }
 
-    fn close<T: Send + 'static>(&mut self, socket: Resource<T>) -> wasmtime::Result<()> {
+    pub(super) fn close<T: Send + 'static>(&mut self, socket: Resource<T>) -> wasmtime::Result<()> {
         self.table.delete(socket)?;
         self.sockets -= 1;
         Ok(())
@@ -242,6 +263,7 @@ impl FiberState {
                 }
                 Interest::Receivable(udp) => self.udp(udp).map(|udp| udp.poll_receivable(context)),
                 Interest::Sendable(udp) => self.udp(udp).map(|udp| udp.poll_sendable(context)),
+                Interest::Signalled(signal) => signal::poll(self, signal, context),
                 Interest::HostWork => Ok(self.work.poll(context)),
             };
             if polled.is_ok_and(|polled| polled.is_ready()) {
@@ -252,7 +274,7 @@ impl FiberState {
     }
 }
 
-fn deadline(timeout_ms: u32) -> Instant {
+pub(super) fn deadline(timeout_ms: u32) -> Instant {
     Instant::now() + Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX)
 }
 

@@ -5,6 +5,8 @@ use super::{
     endpoint::Endpoint,
     folder::RouteFolder,
     http::{HttpEvent, InstanceHttp},
+    http_server::InstanceServers,
+    serial::SerialLine,
     work::HostWork,
 };
 use crate::{
@@ -28,6 +30,9 @@ pub trait FiberServices: Services {
     /// Why the operator lets no guest listen at an address of this machine; `None` where he does.
     fn refuses_listening(&self, address: IpAddr) -> Option<String>;
 
+    /// Why the operator lets no guest open a serial port, by the path of its device; `None` where he does.
+    fn refuses_serial_port(&self, device: &str) -> Option<String>;
+
     /// A guest says that something went wrong.
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str);
 
@@ -46,21 +51,29 @@ pub trait FiberServices: Services {
 pub(crate) struct Places {
     pub(crate) endpoints: Arc<HashMap<String, Endpoint>>,
     pub(crate) folders: Arc<HashMap<String, RouteFolder>>,
+    pub(crate) serial_lines: Arc<HashMap<String, SerialLine>>,
 }
 
 /// Host state of one instance that waits.
 pub(crate) struct FiberState {
+    /// First of all, so that requests without an answer are told that the instance has ended.
+    pub(super) servers: InstanceServers,
     pub(super) services: Arc<dyn FiberServices>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) run: RunContext,
     pub(super) endpoints: Arc<HashMap<String, Endpoint>>,
     pub(super) folders: Arc<HashMap<String, RouteFolder>>,
+    pub(super) serial_lines: Arc<HashMap<String, SerialLine>>,
     pub(super) work: HostWork,
     pub(super) table: ResourceTable,
-    /// Connections, sockets and listeners that are open.
+    /// Connections, sockets, listeners and serial ports that are open.
     pub(super) sockets: u32,
+    /// Connections among them with a zstd stream.
+    pub(super) zstd_streams: u32,
     /// Files and listings that are open.
     pub(super) files: u32,
+    /// Signals that it has.
+    pub(super) signals: u32,
     pub(super) http: InstanceHttp,
     pub(super) lookups: Arc<Semaphore>,
     pub(super) memory: Memory,
@@ -79,19 +92,23 @@ impl FiberState {
         services: Arc<dyn FiberServices>,
         grants: Arc<Grants>,
         definition: GuestId,
-        Places { endpoints, folders }: Places,
+        Places { endpoints, folders, serial_lines }: Places,
         memory: Memory,
     ) -> Self {
         FiberState {
+            servers: InstanceServers::default(),
             services,
             grants,
             run: RunContext::new(definition),
             endpoints,
             folders,
+            serial_lines,
             work: HostWork::default(),
             table: ResourceTable::new(),
             sockets: 0,
+            zstd_streams: 0,
             files: 0,
+            signals: 0,
             http: InstanceHttp::default(),
             lookups: Arc::new(Semaphore::new(LOOKUPS_MAX)),
             memory,

@@ -1,16 +1,19 @@
-//! One TCP connection of a guest, with TLS or without: what its resource `tcp` stands for.
+//! One TCP connection of a guest, with TLS or without, packed or not: what its resource `tcp` stands for.
 
 use super::{
     bindings::lotmq::guest::net::{IoError, Peer},
     client_tls::ClientTls,
     endpoint::{Endpoint, EndpointTls},
+    maybe_tls::MaybeTlsStream,
     net::io_error,
     tls::Tls,
+    zstd::ZstdStream,
 };
+use rustls::ServerConfig;
 use std::{
-    future::poll_fn,
     io::{self, IoSlice},
     net::IpAddr,
+    sync::Arc,
     task::{Context, Poll},
 };
 use tokio::net::TcpStream;
@@ -18,9 +21,9 @@ use tokio::net::TcpStream;
 /// An open connection.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
 pub struct Tcp {
-    stream: TcpStream,
+    stream: MaybeTlsStream,
     endpoint: Endpoint,
-    tls: Option<Box<Tls>>,
+    zstd: Option<Box<ZstdStream>>,
     is_shut: bool,
 }
 
@@ -40,13 +43,16 @@ impl Tcp {
 
     /// A connection without TLS.
     pub(super) fn plain(stream: TcpStream, endpoint: Endpoint) -> Result<Tcp, IoError> {
-        stream.set_nodelay(true).map_err(|error| io_error(&error))?;
-        Ok(Tcp { stream, endpoint, tls: None, is_shut: false })
+        let stream = MaybeTlsStream::plain(stream).map_err(|error| io_error(&error))?;
+        Ok(Tcp { stream, endpoint, zstd: None, is_shut: false })
     }
 
     /// Goes on with TLS where the endpoint allows that.
     pub(super) async fn start_tls(&mut self) -> Result<(), IoError> {
         match self.endpoint.tls.clone() {
+            EndpointTls::OnDemand(_) if self.has_zstd() => {
+                Err(IoError::Denied("TLS is below zstd, and begins before it".to_owned()))
+            }
             EndpointTls::OnDemand(config) => self.handshake(config).await,
             EndpointTls::Never | EndpointTls::OnConnect(_) => {
                 Err(IoError::Denied("the endpoint is not one on which TLS begins later".to_owned()))
@@ -55,17 +61,31 @@ impl Tcp {
     }
 
     async fn handshake(&mut self, config: ClientTls) -> Result<(), IoError> {
-        if self.tls.is_some() {
+        if self.stream.has_tls() {
             return Err(IoError::Denied("the connection has TLS already".to_owned()));
         }
         let config = config.config().await.map_err(|fault| IoError::Tls(fault.to_string()))?;
         let name = self.endpoint.server_name.as_ref().unwrap_or(&self.endpoint.host);
-        let mut tls = Tls::new(config, name).map_err(IoError::Tls)?;
-        poll_fn(|context| tls.poll_handshake(&self.stream, context))
-            .await
-            .map_err(|error| tls_error(&error))?;
-        self.tls = Some(Box::new(tls));
+        self.stream.begin_tls(Tls::new(config, name)).await
+    }
+
+    /// Goes on with TLS as a server.
+    pub(super) async fn accept_tls(&mut self, config: Arc<ServerConfig>) -> Result<(), IoError> {
+        self.stream.begin_tls(Tls::server(config)).await
+    }
+
+    /// Goes on with a zstd stream each way. The bytes came already, and belong to it.
+    pub(super) fn start_zstd(&mut self, received: Vec<u8>) -> Result<(), IoError> {
+        if self.has_zstd() {
+            return Err(IoError::Denied("the connection has zstd already".to_owned()));
+        }
+        let zstd = ZstdStream::new(received).map_err(|error| IoError::Other(error.to_string()))?;
+        self.zstd = Some(Box::new(zstd));
         Ok(())
+    }
+
+    pub(super) fn has_zstd(&self) -> bool {
+        self.zstd.is_some()
     }
 
     pub(super) fn read(&mut self, max: usize) -> Result<Vec<u8>, IoError> {
@@ -79,74 +99,55 @@ impl Tcp {
         if self.is_shut {
             return Err(IoError::Closed);
         }
-        self.try_write(&[IoSlice::new(bytes)]).map_err(|error| io_error(&error))
+        let written = match &mut self.zstd {
+            Some(zstd) => zstd.write(&mut self.stream, bytes),
+            None => self.stream.try_write(&[IoSlice::new(bytes)]),
+        };
+        written.map_err(|error| io_error(&error))
     }
 
     /// Reads what is there; `WouldBlock` when nothing is.
     pub(super) fn try_read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match &mut self.tls {
-            Some(tls) => tls.read(&self.stream, bytes),
+        match &mut self.zstd {
+            Some(zstd) => zstd.read(&mut self.stream, bytes),
             None => self.stream.try_read(bytes),
         }
     }
 
-    /// Writes as much as can be taken; `WouldBlock` when nothing can.
-    pub(super) fn try_write(&mut self, parts: &[IoSlice<'_>]) -> io::Result<usize> {
-        match &mut self.tls {
-            Some(tls) => tls.write(&self.stream, parts),
-            None => self.stream.try_write_vectored(parts),
-        }
-    }
-
+    /// Ends our direction; `would-block` while something that was written has not gone.
     pub(super) fn shutdown(&mut self) -> Result<(), IoError> {
+        if let Some(zstd) = &mut self.zstd {
+            zstd.send(&mut self.stream).map_err(|error| io_error(&error))?;
+        }
         self.is_shut = true;
-        self.try_shutdown().map_err(|error| io_error(&error))
+        self.stream.try_shutdown().map_err(|error| io_error(&error))
     }
 
-    /// Ends our direction.
-    pub(super) fn try_shutdown(&mut self) -> io::Result<()> {
-        if let Some(tls) = &mut self.tls {
-            tls.close(&self.stream)?;
-        }
-        socket2::SockRef::from(&self.stream).shutdown(std::net::Shutdown::Write)
-    }
-
-    /// Waits until the socket has taken all that was written.
-    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut self.tls {
-            Some(tls) => tls.poll_flush(&self.stream, context),
-            None => Poll::Ready(Ok(())),
-        }
+    /// What is below, for streams that are never packed.
+    pub(super) fn stream(&mut self) -> &mut MaybeTlsStream {
+        &mut self.stream
     }
 
     pub(super) fn address(&self) -> io::Result<IpAddr> {
-        self.stream.peer_addr().map(|address| address.ip())
+        self.stream.peer().map(|address| address.ip())
     }
 
     pub(super) fn peer(&self) -> Result<Peer, IoError> {
-        let address = self.stream.peer_addr().map_err(|error| io_error(&error))?;
+        let address = self.stream.peer().map_err(|error| io_error(&error))?;
         Ok(Peer { host: address.ip().to_canonical().to_string(), port: address.port() })
     }
 
     pub(super) fn poll_readable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match &mut self.tls {
-            Some(tls) => tls.poll_readable(&self.stream, context),
-            None => self.stream.poll_read_ready(context).map(|_| ()),
+        match &mut self.zstd {
+            Some(zstd) => zstd.poll_readable(&mut self.stream, context),
+            None => self.stream.poll_readable(context),
         }
     }
 
     pub(super) fn poll_writable(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        match &mut self.tls {
-            Some(tls) => tls.poll_writable(&self.stream, context),
-            None => self.stream.poll_write_ready(context).map(|_| ()),
+        match &mut self.zstd {
+            Some(zstd) => zstd.poll_writable(&mut self.stream, context),
+            None => self.stream.poll_writable(context),
         }
     }
-}
-
-fn tls_error(error: &io::Error) -> IoError {
-    let known = io_error(error);
-    if matches!(known, IoError::Closed) {
-        return IoError::Tls("the other side ended the handshake".to_owned());
-    }
-    known
 }

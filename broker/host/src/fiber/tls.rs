@@ -2,7 +2,9 @@
 //!
 //! Invariants: plain text waiting to be encrypted is bounded; a record that the socket does not take stays until the next call or `wait`.
 
-use rustls::{ClientConfig, ClientConnection, pki_types::ServerName};
+use rustls::{
+    ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection, pki_types::ServerName,
+};
 use std::{
     io::{self, IoSlice, Read, Write},
     sync::Arc,
@@ -13,9 +15,9 @@ use tokio::net::TcpStream;
 /// Bytes that may wait to be sent.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 
-/// One client side of TLS.
+/// One side of TLS.
 pub(super) struct Tls {
-    connection: ClientConnection,
+    connection: Connection,
     /// The other side has ended its direction.
     is_ended: bool,
 }
@@ -45,7 +47,14 @@ impl Tls {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let mut connection = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
         connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
-        Ok(Tls { connection, is_ended: false })
+        Ok(Tls { connection: connection.into(), is_ended: false })
+    }
+
+    /// The side of a server. `Err` says why the configuration does not do.
+    pub(super) fn server(config: Arc<ServerConfig>) -> Result<Tls, String> {
+        let mut connection = ServerConnection::new(config).map_err(|error| error.to_string())?;
+        connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
+        Ok(Tls { connection: connection.into(), is_ended: false })
     }
 
     pub(super) fn poll_handshake(

@@ -17,7 +17,7 @@ use rustls::{
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
 };
 use std::{
     fmt,
@@ -171,17 +171,12 @@ impl TlsProfile {
     /// Whether anything of it is in files, which may change.
     #[must_use]
     pub fn has_files(&self) -> bool {
-        self.sources().any(|source| matches!(source.contents, TlsContents::File { .. }))
+        self.sources().any(TlsSource::is_file)
     }
 
     /// Asks the disk.
     pub(super) fn stamps(&self) -> ProfileStamps {
-        let stamp =
-            |source: &TlsSource| source.opened().ok()?.metadata().ok().map(|file| FileStamp::from(&file));
-        self.sources()
-            .filter(|source| matches!(source.contents, TlsContents::File { .. }))
-            .map(stamp)
-            .collect()
+        self.sources().filter(|source| source.is_file()).map(TlsSource::stamp).collect()
     }
 
     /// Reads everything. Asks the disk.
@@ -197,21 +192,12 @@ impl TlsProfile {
             .expect("the provider has cipher suites for both versions")
             .dangerous()
             .with_custom_certificate_verifier(Arc::new(ShortServerChains(verifier)));
-        let Some(TlsIdentity { certificate, key }) = &self.identity else {
+        let Some(identity) = &self.identity else {
             return Ok(ReadProfile { config: Arc::new(builder.with_no_client_auth()), ends_at_ms: None });
         };
-        let chain = certificate.certificates()?;
+        let (chain, key) = identity.read()?;
         let ends_at_ms = chain.first().map(|own| validity::ends_at_ms(own));
-        let key_bytes = key.bytes()?;
-        let key_der = pem::key(&key_bytes).map_err(|fault| TlsFault::NotPem(key.to_string(), fault))?;
-        let config = builder.with_client_auth_cert(chain, key_der).map_err(|reason| {
-            let certificate = certificate.to_string();
-            if matches!(reason, Error::InconsistentKeys(_)) {
-                TlsFault::KeyMismatch { certificate, key: key.to_string() }
-            } else {
-                TlsFault::Unusable(certificate, reason)
-            }
-        })?;
+        let config = builder.with_client_auth_cert(chain, key).map_err(|reason| identity.unusable(reason))?;
         Ok(ReadProfile { config: Arc::new(config), ends_at_ms })
     }
 
@@ -237,7 +223,36 @@ impl TlsProfile {
     }
 }
 
+impl TlsIdentity {
+    /// Certificates and key. Asks the disk.
+    pub(super) fn read(&self) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsFault> {
+        let chain = self.certificate.certificates()?;
+        let key = pem::key(&self.key.bytes()?);
+        Ok((chain, key.map_err(|fault| TlsFault::NotPem(self.key.to_string(), fault))?))
+    }
+
+    /// Why they cannot be used.
+    pub(super) fn unusable(&self, reason: Error) -> TlsFault {
+        let certificate = self.certificate.to_string();
+        if matches!(reason, Error::InconsistentKeys(_)) {
+            TlsFault::KeyMismatch { certificate, key: self.key.to_string() }
+        } else {
+            TlsFault::Unusable(certificate, reason)
+        }
+    }
+}
+
 impl TlsSource {
+    /// Whether it is a file, which may change.
+    pub(super) fn is_file(&self) -> bool {
+        matches!(self.contents, TlsContents::File { .. })
+    }
+
+    /// Stamp of the file; `None` when it is not there. Asks the disk.
+    pub(super) fn stamp(&self) -> Option<FileStamp> {
+        self.opened().ok()?.metadata().ok().map(|file| FileStamp::from(&file))
+    }
+
     fn bytes(&self) -> Result<Zeroizing<Vec<u8>>, TlsFault> {
         let TlsContents::Text(text) = &self.contents else { return self.file_bytes() };
         // An environment value is often one line, in which others are written so.

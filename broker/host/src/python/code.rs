@@ -1,6 +1,6 @@
 //! The interpreter's native code: made once, in the background, and cached like that of any guest.
 
-use super::{COMPONENT, PythonError, bindings::PythonPre, instance::ScriptState, sleep};
+use super::{PythonError, bindings::PythonPre, component, instance::ScriptState, sleep};
 use crate::{
     Ambient, Engine, LoadError, Machine, inert,
     limits::{COMPONENT_BYTES_MAX, PYTHON_AT_ONCE_MAX, PYTHON_WAIT},
@@ -173,9 +173,9 @@ fn prepare(shared: &Weak<Shared>) {
 
 fn compile(engine: &Engine) -> Result<PythonPre<ScriptState>, String> {
     let failed = |error: wasmtime::Error| format!("{error:#}");
-    let component = engine
-        .native_of_packed(COMPONENT, || unpack(COMPONENT))
-        .map_err(|error: LoadError| error.to_string())?;
+    let packed = component::packed()?;
+    let component =
+        engine.native_of_packed(&packed, || unpack(&packed)).map_err(|error: LoadError| error.to_string())?;
     let mut linker = inert::link_all(&Linker::new(engine.wasmtime()), &component).map_err(failed)?;
     sleep::provide(&mut linker, &component).map_err(failed)?;
     let pre = linker.instantiate_pre(&component).map_err(failed)?;

@@ -3,7 +3,7 @@
 use super::{
     bindings::lotmq::guest::{
         ingest::{self, IngestError},
-        message_properties, types,
+        message_properties, retained, types,
     },
     properties::IngestedMessage,
 };
@@ -20,6 +20,16 @@ pub type Ingesting<'a> = Pin<Box<dyn Future<Output = Result<(), IngestError>> + 
 pub trait RouteServices: FiberServices {
     /// Publishes messages in order, all or none. Topics and properties were checked. The future is pending while the broker is busy.
     fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a>;
+
+    /// The next retained messages that `filter` matches, a valid one that is not shared, behind the topic `after`, without those that `is_granted` refuses or the
+    /// owner may not read: at most [`RETAINED_PAGE_MESSAGES_MAX`](crate::limits::RETAINED_PAGE_MESSAGES_MAX). With the topic behind which there may be more.
+    fn retained(
+        &self,
+        run: &RunContext,
+        filter: &str,
+        after: Option<&str>,
+        is_granted: &dyn Fn(&str) -> bool,
+    ) -> (Vec<retained::RetainedMessage>, Option<String>);
 }
 
 /// Host state of one route instance.
@@ -41,6 +51,19 @@ impl OnFiber for RouteState {
 impl types::Host for RouteState {}
 
 impl message_properties::Host for RouteState {}
+
+impl retained::Host for RouteState {
+    fn read(&mut self, filter: String, after: Option<String>) -> retained::Page {
+        let is_plain = lotmq_router::parse_shared(&filter).is_ok_and(|shared| shared.is_none());
+        if !is_plain || lotmq_router::topic_filter_valid(&filter).is_err() {
+            return retained::Page { messages: Vec::new(), next_after: None };
+        }
+        let is_granted = |topic: &str| self.fiber.grants.read.covers(topic);
+        let (messages, next_after) =
+            self.services.retained(&self.fiber.run, &filter, after.as_deref(), &is_granted);
+        retained::Page { messages, next_after }
+    }
+}
 
 impl ingest::Host for RouteState {
     async fn publish(&mut self, messages: Vec<ingest::Arrival>) -> Result<(), IngestError> {

@@ -4,13 +4,14 @@ use super::{
     Delivery, Description, Failure, Receipt, RouteServices,
     bindings::{
         Route, RoutePre,
-        lotmq::guest::{ingest, message_properties, types},
+        lotmq::guest::{ingest, message_properties, retained, types},
     },
+    described,
     host::RouteState,
 };
 use crate::{
     ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
-    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places, RouteFolder},
+    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places, RouteFolder, SerialLine},
     inert,
     memory::Memory,
     validate,
@@ -31,6 +32,8 @@ pub struct RouteSpec {
     pub endpoints: Arc<HashMap<String, Endpoint>>,
     /// Folders in which it has files, by name.
     pub folders: Arc<HashMap<String, RouteFolder>>,
+    /// Serial ports that it may open, by name.
+    pub serial_lines: Arc<HashMap<String, SerialLine>>,
     /// Memory, and time per call; time in which it waits does not count.
     pub limits: GuestLimits,
 }
@@ -42,6 +45,7 @@ pub struct RouteGuest {
     pre: RoutePre<RouteState>,
     imports: Arc<[String]>,
     further_exports: Arc<[String]>,
+    description: Option<Arc<Description>>,
 }
 
 impl fmt::Debug for RouteGuest {
@@ -51,7 +55,7 @@ impl fmt::Debug for RouteGuest {
 }
 
 impl RouteGuest {
-    /// Checks and compiles a component; see [`Engine::compile`].
+    /// Checks and compiles a component, see [`Engine::compile`], and asks it what it is.
     pub fn compile(
         engine: &Engine,
         component: &[u8],
@@ -65,7 +69,15 @@ impl RouteGuest {
             .and_then(RoutePre::new)
             .map_err(|error| LoadError::world_mismatch(World::Route, &error))?;
         let (imports, further_exports) = (summary.imports.into(), summary.further_exports.into());
-        Ok(RouteGuest { engine: engine.clone(), pre, imports, further_exports })
+        let description = None;
+        let mut guest = RouteGuest { engine: engine.clone(), pre, imports, further_exports, description };
+        guest.description = described::describe(&guest).map(Arc::new);
+        Ok(guest)
+    }
+
+    /// What it has said that it is; `None` where it could not say it without being opened.
+    pub fn description(&self) -> Option<&Description> {
+        self.description.as_deref()
     }
 
     /// Names of its imports, with versions.
@@ -83,7 +95,8 @@ impl RouteGuest {
         let memory_bytes = spec.limits.memory_bytes.min(self.engine.memory_bytes_max());
         let memory = Memory::new(memory_bytes, spec.grants.acting.now().account, self.engine.memory());
         let services = Arc::clone(&spec.services);
-        let places = Places { endpoints: spec.endpoints, folders: spec.folders };
+        let RouteSpec { endpoints, folders, serial_lines, .. } = spec;
+        let places = Places { endpoints, folders, serial_lines };
         let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, memory);
         let mut fiber = Fiber::new(&self.engine, RouteState { fiber, services }, spec.limits);
         let made = self.pre.instantiate_async(&mut fiber.store).await;
@@ -108,6 +121,11 @@ impl RouteInstance {
     /// The means to end a `run` that waits.
     pub fn host_work(&self) -> HostWork {
         self.fiber.host_work()
+    }
+
+    /// What is called from now on comes of a message behind so many hops: of what the guest does then, that is the cause.
+    pub fn comes_behind(&mut self, hops: u8) {
+        self.fiber.store.data_mut().fiber.run.hops = hops;
     }
 
     /// What the guest says it is.
@@ -163,6 +181,9 @@ fn linker(engine: &Engine) -> wasmtime::Result<Linker<RouteState>> {
     let mut options = ingest::LinkOptions::default();
     options.route(true);
     ingest::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, &options, |state| state)?;
+    let mut options = retained::LinkOptions::default();
+    options.route(true);
+    retained::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, &options, |state| state)?;
     types::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, |state| state)?;
     message_properties::add_to_linker::<_, HasSelf<RouteState>>(&mut linker, |state| state)?;
     Ok(linker)

@@ -93,6 +93,9 @@ impl FiberServices for Clerk {
     fn refuses_listening(&self, _address: IpAddr) -> Option<String> {
         Some("it need not listen".to_owned())
     }
+    fn refuses_serial_port(&self, _device: &str) -> Option<String> {
+        Some("it need not open any".to_owned())
+    }
     fn report(&self, _run: &RunContext, _severity: Severity, code: &str, message: &str) {
         self.note(format!("report {code}: {message}"));
     }

@@ -57,6 +57,7 @@ async fn instance(folder: RouteFolder) -> RouteInstance {
         grants: Arc::new(Grants::default()),
         endpoints: Arc::default(),
         folders: Arc::new(HashMap::from([("log".to_owned(), folder)])),
+        serial_lines: Arc::default(),
         limits: GuestLimits::default(),
     };
     guest.instance(spec).await.unwrap()

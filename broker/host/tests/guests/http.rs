@@ -35,6 +35,7 @@ impl Guest {
             grants: Arc::new(Grants::default()),
             endpoints: Arc::new(HashMap::from([("server".to_owned(), endpoint)])),
             folders: Arc::default(),
+            serial_lines: Arc::default(),
             limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
         };
         Guest { instance: guest.instance(spec).await.unwrap(), broker }

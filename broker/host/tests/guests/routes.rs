@@ -8,8 +8,8 @@ use lotmq_host::{
     fiber::{ClientTls, Endpoint, EndpointTls, FiberServices, HttpEvent},
     limits::ROUTE_TIME,
     route::{
-        Abilities, Addressee, Delivery, Failure, IngestedMessage, Ingesting, Message, Qos, RouteGuest,
-        RouteInstance, RouteServices, RouteSpec,
+        Abilities, Addressee, Delivery, Failure, IngestedMessage, Ingesting, Message, Qos, RetainedMessage,
+        RouteGuest, RouteInstance, RouteServices, RouteSpec,
     },
 };
 use rustls::{RootCertStore, ServerConfig, ServerConnection, StreamOwned};
@@ -87,6 +87,16 @@ impl RouteServices for Taker {
             Ok(())
         })
     }
+
+    fn retained(
+        &self,
+        _run: &RunContext,
+        _filter: &str,
+        _after: Option<&str>,
+        _is_granted: &dyn Fn(&str) -> bool,
+    ) -> (Vec<RetainedMessage>, Option<String>) {
+        (Vec::new(), None)
+    }
 }
 
 impl FiberServices for Taker {
@@ -112,6 +122,10 @@ impl FiberServices for Taker {
 
     fn refuses_listening(&self, address: IpAddr) -> Option<String> {
         (!address.is_loopback()).then(|| "only at home".to_owned())
+    }
+
+    fn refuses_serial_port(&self, device: &str) -> Option<String> {
+        (device == "/dev/denied").then(|| "the operator says no".to_owned())
     }
 }
 
@@ -147,6 +161,7 @@ async fn echo_refused(
         grants: Arc::new(grants),
         endpoints: Arc::new(HashMap::from([("echo".to_owned(), endpoint)])),
         folders: Arc::default(),
+        serial_lines: Arc::default(),
         limits: GuestLimits { time, ..GuestLimits::default() },
     };
     (guest.instance(spec).await.unwrap(), receiver)
@@ -538,12 +553,17 @@ const LOOPBACK: &[u8] = include_bytes!("../../../../guests/route-loopback/prebui
 #[tokio::test]
 async fn the_loopback_stores_and_finds_rows() {
     let guest = RouteGuest::compile(engine(), LOOPBACK, ComponentSource::Upload).unwrap();
+    let description = guest.description().expect("it is known before there is an instance");
+    assert!(
+        description.abilities.contains(Abilities::REQUEST) && description.configuration.contains("MAX_ROWS")
+    );
     let spec = RouteSpec {
         id: GuestId(1),
         services: Arc::new(Taker::new(Vec::new(), mpsc::unbounded_channel().0)),
         grants: Arc::new(Grants::default()),
         endpoints: Arc::default(),
         folders: Arc::default(),
+        serial_lines: Arc::default(),
         limits: GuestLimits::default(),
     };
     let mut route = guest.instance(spec).await.unwrap();

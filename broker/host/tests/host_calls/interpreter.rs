@@ -51,7 +51,7 @@ pub(crate) const TEXTS: &[&[u8]] = &[
     b"localhost",
     b"callee",
     b"M",
-    b"R",
+    b"serve",
     b"S.f",
     b"{\"table\":\"t\"}",
     b"{}",

@@ -12,6 +12,7 @@
 
 mod disk;
 mod interpreter;
+mod line;
 mod meanings;
 mod programs;
 mod watch;
@@ -24,9 +25,10 @@ use std::time::Duration;
 
 use disk::Disk;
 use interpreter::Interpreter;
+use line::Line;
 use lotmq_disk::Random;
 use lotmq_host::auth::{Answer, AuthGuest, AuthSpec, Login};
-use lotmq_host::fiber::Endpoint;
+use lotmq_host::fiber::{Endpoint, HttpService};
 use lotmq_host::route::{RouteGuest, RouteInstance, RouteSpec};
 use lotmq_host::rule::{About, Request, RuleGuest, RuleOutcome};
 use lotmq_host::{
@@ -251,25 +253,33 @@ fn twice() -> (u16, Arc<()>) {
     (port, open)
 }
 
-/// Endpoints of a guest with network: where everything is said twice, and one to listen at.
+/// Endpoints of a guest with network: where everything is said twice, one to listen at, and one that serves HTTP.
 fn endpoints(port: u16) -> Arc<HashMap<String, Endpoint>> {
     let others = vec!["127.0.0.1:*".parse().unwrap()];
     let endpoint = Endpoint { host: "127.0.0.1".to_owned(), port, others, ..Endpoint::default() };
     let listening = Endpoint { host: "127.0.0.1".to_owned(), listens: true, ..Endpoint::default() };
-    Arc::new(HashMap::from([("echo".to_owned(), endpoint), ("listen".to_owned(), listening)]))
+    let serving = Endpoint { http: Some(HttpService::default()), ..listening.clone() };
+    let all = [("echo", endpoint), ("listen", listening), ("serve", serving)];
+    Arc::new(all.into_iter().map(|(name, endpoint)| (name.to_owned(), endpoint)).collect())
 }
 
 fn limits_with_network() -> GuestLimits {
     GuestLimits { memory_bytes: 4 << 20, ..GuestLimits::default() }
 }
 
-async fn route(guest: &RouteGuest, watch: &Arc<Watch>, port: u16, disk: &Disk) -> RouteInstance {
+async fn route(
+    guest: &RouteGuest,
+    watch: &Arc<Watch>,
+    port: u16,
+    (disk, line): (&Disk, &Line),
+) -> RouteInstance {
     let spec = RouteSpec {
         id: GuestId(1),
         services: watch.clone(),
         grants: Arc::clone(&watch.grants),
         endpoints: endpoints(port),
         folders: disk.folders(&watch.grants),
+        serial_lines: line.serial_lines(),
         limits: limits_with_network(),
     };
     guest.instance(spec).await.unwrap()
@@ -286,8 +296,8 @@ async fn a_route_calls_whatever_it_likes() {
         let _named = Named("route", seed);
         let mut random = Random::new(seed);
         let watch = Watch::new(&grants(&mut random));
-        let disk = Disk::new();
-        let mut instance = route(&guest, &watch, port, &disk).await;
+        let (disk, line) = (Disk::new(), Line::new());
+        let mut instance = route(&guest, &watch, port, (&disk, &line)).await;
         let mut programs = Programs::new(&interpreter, random);
         for _ in 0..PROGRAMS_PER_INSTANCE {
             let program = programs.next();
@@ -310,6 +320,7 @@ async fn a_route_calls_whatever_it_likes() {
         }
         drop(instance);
         assert_eq!(engine.memory_bytes(), 0, "nothing stays behind");
+        line.judge();
         made_files += usize::from(disk.judge(&watch.grants));
         if tally.calls >= calls() / FEWER_OF_ROUTE {
             break;

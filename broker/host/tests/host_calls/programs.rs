@@ -13,10 +13,13 @@ const EDGES: [u32; 12] =
     [0, 1, 2, 3, 0x7f, 0xff, 0xffff, 0x1_0000, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff];
 
 /// Texts that lead somewhere, by the interface: every other one is of these.
-const KNOWN_TEXTS: [(&str, &[&[u8]]); 3] = [
+const KNOWN_TEXTS: [(&str, &[&[u8]]); 6] = [
     ("net@", &[b"echo", b"listen"]),
     ("files@", &[b"folder", b"folder", b"callee"]),
     ("http@", &[b"echo", b"/"]),
+    ("http-server@", &[b"serve"]),
+    ("serial@", &[b"echo", b"echo", b"DENIED"]),
+    ("topic-store@", &[b"open/a", b"open/b"]),
 ];
 
 /// Makes programs for the guest of a world.

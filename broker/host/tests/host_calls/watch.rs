@@ -12,7 +12,7 @@ use lotmq_host::limits::{
     METRIC_NAME_BYTES_MAX, METRICS_PER_RUN_MAX, MQTT_TEXT_BYTES_MAX, REPORTS_PER_RUN_MAX,
     STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX,
 };
-use lotmq_host::route::{IngestedMessage, Ingesting, RouteServices};
+use lotmq_host::route::{IngestedMessage, Ingesting, RetainedMessage, RouteServices};
 use lotmq_host::rule::Subject;
 use lotmq_host::{
     Argument, BorrowedMessage, Capability, Effect, Grants, GuestLimits, LogLevel, MetricChange,
@@ -21,6 +21,9 @@ use lotmq_host::{
 };
 use lotmq_router::{topic_filter_valid, topic_name_valid};
 use parking_lot::Mutex;
+
+/// Serial device that the operator does not allow.
+pub(crate) const DENIED_DEVICE: &str = "/dev/tty";
 
 /// Keys that a definition may have here.
 const KEYS_MAX: usize = 16;
@@ -189,6 +192,24 @@ impl RouteServices for Watch {
             Ok(())
         })
     }
+
+    fn retained(
+        &self,
+        _run: &RunContext,
+        filter: &str,
+        after: Option<&str>,
+        is_granted: &dyn Fn(&str) -> bool,
+    ) -> (Vec<RetainedMessage>, Option<String>) {
+        assert!(topic_filter_valid(filter).is_ok(), "{filter:?}");
+        let message = |topic: &&str| RetainedMessage {
+            topic: (*topic).to_owned(),
+            payload: Vec::new(),
+            qos: lotmq_host::route::Qos::AtMostOnce,
+            properties: None,
+        };
+        let found = ["open/a", "open/b", "hidden"].iter().filter(|topic| is_granted(topic)).map(message);
+        (found.collect(), after.is_none().then(|| "hidden".to_owned()))
+    }
 }
 
 impl FiberServices for Watch {
@@ -198,6 +219,9 @@ impl FiberServices for Watch {
     }
     fn refuses_listening(&self, address: IpAddr) -> Option<String> {
         (!address.is_loopback()).then(|| "not there".to_owned())
+    }
+    fn refuses_serial_port(&self, device: &str) -> Option<String> {
+        (device == DENIED_DEVICE).then(|| "not there".to_owned())
     }
     fn report(&self, _run: &RunContext, _severity: Severity, code: &str, message: &str) {
         assert!(code.len() <= MESSAGE_BYTES_MAX && message.len() <= MESSAGE_BYTES_MAX);

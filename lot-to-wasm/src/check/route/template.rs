@@ -143,7 +143,33 @@ pub(super) fn fact(value: &RouteValue) -> Option<TopicFact> {
 /// The topics of a filter, as a mapping writes it; one with placeholders may be any.
 pub(super) fn fact_of_filter(value: &RouteValue) -> Option<TopicFact> {
     let Some(text) = plain(value) else { return Some(TopicFact::Any) };
+    // What a shared subscription at another broker brings keeps its topic, without a name of the group.
+    let shared = text.strip_prefix("$share/").and_then(|rest| rest.split_once('/'));
+    let text = shared.map_or(text.clone(), |(_group, filter)| filter.to_owned());
     Some(if text.contains(['+', '#']) { TopicFact::Pattern(text) } else { TopicFact::Exact(text) })
+}
+
+/// An event of a server whose `SOURCE_TOPIC` names parameters of its path, such as `{id}` of `/dev/{id}` (routes reference §7): messages come from all topics
+/// that this may be, and the topic as it was written becomes `SOURCE_PATH_TOPIC`.
+pub(super) fn with_path_parameters(event: &mut RouteBlock) {
+    let (Some(source), Some(RouteValue::Template(path))) =
+        (event.text("SOURCE_TOPIC"), event.settings.get("ENDPOINT"))
+    else {
+        return;
+    };
+    let name = |part: &TemplatePart| {
+        if let TemplatePart::Field(name) = part { Some(format!("{{{name}}}")) } else { None }
+    };
+    let names: Vec<String> = path.iter().filter_map(name).collect();
+    let has_name = |level: &str| names.iter().any(|name| level.contains(name.as_str()));
+    if !source.split('/').any(has_name) {
+        return;
+    }
+    let levels: Vec<&str> =
+        source.split('/').map(|level| if has_name(level) { "+" } else { level }).collect();
+    let (source, filter) = (source.to_owned(), levels.join("/"));
+    event.settings.insert("SOURCE_PATH_TOPIC".to_owned(), RouteValue::Text(source));
+    event.settings.insert("SOURCE_TOPIC".to_owned(), RouteValue::Text(filter));
 }
 
 /// The text of a value that is one without placeholders.
@@ -206,6 +232,23 @@ mod tests {
         }
         for wrong in ["{topic.0}", "a{payload.csv.0}", "{topic.99999999999}"] {
             assert!(parse(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_source_topic_may_name_parameters_of_the_path() {
+        for (path, source, expected) in [
+            ("/dev/{id}", "dev/{id}/state", "dev/+/state dev/{id}/state"),
+            ("/dev/{id}/{part}", "a{id}/{part}", "+/+ a{id}/{part}"),
+            ("/dev/{id}", "dev/{other}", "dev/{other} "),
+            ("/dev", "dev/1", "dev/1 "),
+        ] {
+            let mut event = RouteBlock::default();
+            event.settings.insert("ENDPOINT".into(), RouteValue::Template(parse(path).unwrap()));
+            event.settings.insert("SOURCE_TOPIC".into(), RouteValue::Text(source.into()));
+            with_path_parameters(&mut event);
+            let told = ["SOURCE_TOPIC", "SOURCE_PATH_TOPIC"].map(|key| event.text(key).unwrap_or_default());
+            assert_eq!(told.join(" "), expected, "{path} {source}");
         }
     }
 

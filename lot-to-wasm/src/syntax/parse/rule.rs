@@ -2,11 +2,12 @@
 
 use super::expression::Level;
 use super::{Parsed, Parser, message};
+use crate::check::tree::SessionWord;
 use crate::diagnostic::{Draft, codes};
 use crate::limits::TREE_DEPTH_MAX;
 use crate::source::Span;
 use crate::syntax::rule::{DefineRule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
-use crate::syntax::{BinaryOperator, ExpressionKind, Name};
+use crate::syntax::{BinaryOperator, Expression, ExpressionKind, Name};
 use crate::token::{Sign, TokenKind};
 
 impl Parser<'_, '_> {
@@ -196,10 +197,12 @@ impl Parser<'_, '_> {
     }
 
     fn user_atom(&mut self) -> Parsed<RuleConditionKind> {
+        let start = self.span();
         self.advance();
+        let user = self.node(start, ExpressionKind::Session(SessionWord::User))?;
         if self.eat_word("IS") {
             let negated = self.eat_word("NOT");
-            return Ok(RuleConditionKind::UserIs { negated, name: self.expect_text("USER IS")? });
+            return self.user_is(user, negated);
         }
         if let TokenKind::Sign(sign @ (Sign::Equal | Sign::EqualEqual | Sign::NotEqual)) = self.peek().kind {
             let negated = sign == Sign::NotEqual;
@@ -208,7 +211,7 @@ impl Parser<'_, '_> {
             let draft = Draft::error(codes::RULE_CONDITION, self.span(), message);
             self.sink.push(draft.suggest(format!("write {is}")).fix(self.span(), is));
             self.advance();
-            return Ok(RuleConditionKind::UserIs { negated, name: self.expect_text("USER IS")? });
+            return self.user_is(user, negated);
         }
         if self.eat_word("HAS") {
             let negated = self.eat_word("NOT");
@@ -226,6 +229,17 @@ impl Parser<'_, '_> {
             return Ok(RuleConditionKind::InGroup { negated, group: self.expect_text("GROUP")? });
         }
         self.expected(codes::RULE_CONDITION, &["IS", "HAS", "IN GROUP"], "USER")
+    }
+
+    /// Behind `USER IS [NOT]`: a name, or where the question says one.
+    fn user_is(&mut self, user: Expression, negated: bool) -> Parsed<RuleConditionKind> {
+        if !matches!(self.word(), "TOPIC" | "CLIENTID") {
+            return Ok(RuleConditionKind::UserIs { negated, name: self.expect_text("USER IS")? });
+        }
+        let value = self.cast()?;
+        self.non_portable(value.span, "comparing USER with what is asked about");
+        let operator = if negated { BinaryOperator::NotEqual } else { BinaryOperator::Equal };
+        Ok(RuleConditionKind::Compare { subject: user, operator, value })
     }
 
     fn compare_atom(&mut self) -> Parsed<RuleConditionKind> {

@@ -65,3 +65,66 @@ async fn read(reader: ReadHalf<AsyncConnection>) {
 }
 
 lotmq_guest::export_route!(Lines);
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead as _, BufReader, Write as _};
+    use std::net::{TcpListener, TcpStream};
+
+    use lotmq_guest::route::testing::{delivery, published, refuse_published};
+    use lotmq_guest::testing::set_endpoint;
+
+    use super::*;
+
+    /// The other side, to which the guest has connected.
+    fn opened() -> (TcpStream, BufReader<TcpStream>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        set_endpoint("line", listener.local_addr().unwrap());
+        Lines::open("{}".to_owned()).unwrap();
+        let (stream, _) = listener.accept().unwrap();
+        (stream.try_clone().unwrap(), BufReader::new(stream))
+    }
+
+    #[test]
+    fn messages_leave_as_lines() {
+        let (_, mut lines) = opened();
+        let receipt = Lines::deliver(vec![delivery("a", "one"), delivery("b", "two")]).unwrap();
+        assert_eq!((receipt.accepted, receipt.rejected.len()), (2, 0));
+        let mut text = String::new();
+        lines.read_line(&mut text).unwrap();
+        lines.read_line(&mut text).unwrap();
+        assert_eq!(text, "one\ntwo\n");
+    }
+
+    #[test]
+    fn lines_come_as_messages_until_the_other_side_ends() {
+        let (mut stream, lines) = opened();
+        stream.write_all(b"first\nsecond\n").unwrap();
+        let mut all = Vec::new();
+        while all.len() < 2 {
+            Lines::run(10).unwrap();
+            all.extend(published().into_iter().map(|arrival| (arrival.topic, arrival.payload)));
+        }
+        let line = |text: &str| ("lines/in".to_owned(), text.as_bytes().to_vec());
+        assert_eq!(all, [line("first"), line("second")]);
+        drop((stream, lines));
+        while Lines::run(10).is_ok() {}
+        assert!(matches!(Lines::run(10), Err(Failure::Reconnect(_))));
+    }
+
+    #[test]
+    fn what_cannot_be_published_ends_the_connection() {
+        let (mut stream, _lines) = opened();
+        refuse_published(Some(ingest::IngestError::NotStored));
+        stream.write_all(b"line\n").unwrap();
+        while Lines::run(10).is_ok() {}
+        assert!(published().is_empty());
+    }
+
+    #[test]
+    fn without_an_endpoint_it_is_not_opened() {
+        assert!(
+            matches!(Lines::open("{}".to_owned()), Err(Failure::Fatal(reason)) if reason.contains("'line'"))
+        );
+    }
+}

@@ -29,11 +29,15 @@ lotmq_guest::export_action!(Guest);
 
 #[cfg(test)]
 mod tests {
-    use super::degrees;
+    use lotmq_guest::action::testing::{message, published};
+
+    use super::*;
 
     #[test]
     fn readings_are_tenths() {
-        assert_eq!(degrees("215\n"), Some(21.5));
-        assert_eq!(degrees("hot"), None);
+        Guest::on_message(message("raw/press", "215\n")).unwrap();
+        let all = published();
+        assert_eq!((&*all[0].topic, &*all[0].payload, all.len()), ("scaled/press", &b"21.5"[..], 1));
+        assert_eq!(Guest::on_message(message("raw/press", "hot")).unwrap_err().code, "NOT_A_NUMBER");
     }
 }

@@ -51,10 +51,29 @@ lotmq_guest::export_route!(Guest);
 
 #[cfg(test)]
 mod tests {
-    use super::as_line;
+    use std::io::{BufRead as _, BufReader};
+    use std::net::TcpListener;
+
+    use lotmq_guest::route::testing::delivery;
+    use lotmq_guest::testing::set_endpoint;
+
+    use super::*;
 
     #[test]
-    fn a_message_is_a_line() {
-        assert_eq!(as_line(b"21.5"), b"21.5\n");
+    fn messages_are_lines_on_the_connection() {
+        let far = TcpListener::bind("127.0.0.1:0").unwrap();
+        set_endpoint("line", far.local_addr().unwrap());
+        Guest::open("{}".to_owned()).unwrap();
+        let receipt = Guest::deliver(vec![delivery("a", "21.5"), delivery("b", "22")]).unwrap();
+        assert_eq!((receipt.accepted, receipt.rejected.len()), (2, 0));
+        let mut lines = BufReader::new(far.accept().unwrap().0).lines();
+        assert_eq!(lines.next().unwrap().unwrap(), "21.5");
+        assert_eq!(lines.next().unwrap().unwrap(), "22");
+    }
+
+    #[test]
+    fn a_far_side_that_is_away_is_waited_for() {
+        set_endpoint("line", TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+        assert!(matches!(Guest::open("{}".to_owned()), Err(Failure::Reconnect(_))));
     }
 }

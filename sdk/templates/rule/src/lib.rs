@@ -30,12 +30,16 @@ lotmq_guest::export_rule!(Guest);
 
 #[cfg(test)]
 mod tests {
-    use super::{Verdict, verdict};
+    use lotmq_guest::rule::testing::publishing;
+    use lotmq_guest::testing::set_last_value;
+
+    use super::*;
 
     #[test]
     fn what_is_locked_or_long_is_denied() {
-        assert_eq!(verdict(false, b"21.5"), Verdict::Allow);
-        assert_eq!(verdict(true, b"21.5"), Verdict::Deny);
-        assert_eq!(verdict(false, &[b'x'; 65]), Verdict::Deny);
+        assert_eq!(Guest::check(publishing("plant/press", "21.5")).unwrap(), Verdict::Allow);
+        assert_eq!(Guest::check(publishing("plant/press", [b'x'; 65])).unwrap(), Verdict::Deny);
+        set_last_value("plant/locked", b"true");
+        assert_eq!(Guest::check(publishing("plant/press", "21.5")).unwrap(), Verdict::Deny);
     }
 }

@@ -1,9 +1,9 @@
 //! Why exchanges fail: from what sockets, TLS and `hyper` say to what guests and figures are told.
 
-use super::super::bindings::lotmq::guest::{http::HttpError, net::IoError};
+use super::super::bindings::lotmq::guest::{http::HttpError, http_server::RespondError, net::IoError};
 use std::{error::Error as _, io};
 
-/// Something that happened in the exchanges of a guest, for its figures.
+/// Something that happened in the exchanges of a guest, or to requests that it serves, for its figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HttpEvent {
     /// An exchange was begun, or was to be.
@@ -12,6 +12,33 @@ pub enum HttpEvent {
     Connected,
     /// An exchange failed.
     Failed(HttpFailure),
+    /// Something happened to a request that the guest serves.
+    Served(ServedEvent),
+}
+
+/// Something that happened to a request that a guest serves: each comes once, and ends once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ServedEvent {
+    /// A request has come; it is open from now on.
+    Came,
+    /// It has its answer, and is open no more.
+    Answered {
+        /// Status of the answer.
+        status: u16,
+        /// Whether the host has refused it, so that the guest never got it.
+        is_refused: bool,
+        /// Bytes of its body that came.
+        received: u64,
+        /// Bytes of the answer's body.
+        sent: u64,
+    },
+    /// Its client has gone, or the server has ended, before there was an answer; it is open no more.
+    Left {
+        /// Bytes of its body that came.
+        received: u64,
+    },
+    /// What came was no request, or one whose head is too long: it never was open.
+    Unreadable,
 }
 
 /// Kind of the failure of an exchange: `http-error` of the guest's interface without its texts.
@@ -93,6 +120,23 @@ impl From<IoError> for HttpError {
             IoError::Tls(text) => HttpError::Tls(text),
             IoError::LimitReached => HttpError::LimitReached,
             IoError::Other(text) => HttpError::Other(text),
+        }
+    }
+}
+
+/// What is wrong with an answer, said as with a request.
+impl From<HttpError> for RespondError {
+    fn from(error: HttpError) -> RespondError {
+        match error {
+            HttpError::TooLarge(text) => RespondError::TooLarge(text),
+            HttpError::LimitReached => RespondError::LimitReached,
+            HttpError::Denied(text)
+            | HttpError::Invalid(text)
+            | HttpError::Unreachable(text)
+            | HttpError::Tls(text)
+            | HttpError::Protocol(text)
+            | HttpError::Other(text) => RespondError::Invalid(text),
+            HttpError::Refused | HttpError::TimedOut | HttpError::Closed => RespondError::Gone,
         }
     }
 }

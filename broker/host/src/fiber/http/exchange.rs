@@ -25,13 +25,13 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// Whom the events of exchanges are told, and about whom.
 #[derive(Clone)]
-pub(super) struct Reporter {
+pub(in crate::fiber) struct Reporter {
     pub(super) services: Arc<dyn FiberServices>,
     pub(super) run: RunContext,
 }
 
 impl Reporter {
-    pub(super) fn note(&self, event: HttpEvent) {
+    pub(in crate::fiber) fn note(&self, event: HttpEvent) {
         self.services.note_http(&self.run, event);
     }
 

@@ -108,7 +108,8 @@ fn checked_target(target: &str) -> Result<Uri, HttpError> {
     })
 }
 
-fn checked_headers(headers: Vec<Header>) -> Result<HeaderMap, HttpError> {
+/// Checks the fields of a head that a guest has written.
+pub(in super::super) fn checked_headers(headers: Vec<Header>) -> Result<HeaderMap, HttpError> {
     if headers.len() > HTTP_HEADERS_MAX {
         return Err(too_large(format!("{} header fields, limit {HTTP_HEADERS_MAX}", headers.len())));
     }
@@ -133,7 +134,8 @@ fn checked_headers(headers: Vec<Header>) -> Result<HeaderMap, HttpError> {
     Ok(fields)
 }
 
-fn counted(bytes: Vec<u8>, room: &Arc<Semaphore>) -> Result<Bytes, HttpError> {
+/// Bytes of a body, which take room as long as somebody has them.
+pub(in super::super) fn counted(bytes: Vec<u8>, room: &Arc<Semaphore>) -> Result<Bytes, HttpError> {
     if bytes.is_empty() {
         return Ok(Bytes::new());
     }

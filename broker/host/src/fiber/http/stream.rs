@@ -6,21 +6,49 @@ use std::{
     io::{self, IoSlice},
     pin::Pin,
     task::{Context, Poll, ready},
+    time::Duration,
 };
-use tokio::task::coop;
+use tokio::{
+    task::coop,
+    time::{Sleep, sleep},
+};
 
 /// Bytes of one read: those of a record of TLS.
 const READ_BYTES: usize = 16 * 1024;
 
 /// A connection, with TLS or without.
-pub(super) struct HttpStream {
+pub(in super::super) struct HttpStream {
     tcp: Tcp,
     read: Box<[u8]>,
+    /// How long the other side may take nothing.
+    send_time: Option<Duration>,
+    /// Running out while it does.
+    stalled: Option<Pin<Box<Sleep>>>,
 }
 
 impl HttpStream {
-    pub(super) fn new(tcp: Tcp) -> Self {
-        HttpStream { tcp, read: vec![0; READ_BYTES].into() }
+    pub(in super::super) fn new(tcp: Tcp) -> Self {
+        HttpStream { tcp, read: vec![0; READ_BYTES].into(), send_time: None, stalled: None }
+    }
+
+    /// The same, with so much time for the other side to take something.
+    pub(in super::super) fn sending_within(self, time: Duration) -> Self {
+        HttpStream { send_time: Some(time), ..self }
+    }
+
+    /// What came of sending; an error when nothing was taken for too long.
+    fn within_time<T>(
+        &mut self,
+        sent: Poll<io::Result<T>>,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<T>> {
+        if sent.is_ready() {
+            self.stalled = None;
+            return sent;
+        }
+        let Some(time) = self.send_time else { return Poll::Pending };
+        let stalled = self.stalled.get_or_insert_with(|| Box::pin(sleep(time)));
+        stalled.as_mut().poll(context).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
 
@@ -30,7 +58,7 @@ impl Read for HttpStream {
         context: &mut Context<'_>,
         mut bytes: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
-        let HttpStream { tcp, read } = self.get_mut();
+        let HttpStream { tcp, read, .. } = self.get_mut();
         // Who sends for ever gives the other routes their turn.
         let turn = ready!(coop::poll_proceed(context));
         let most = bytes.remaining().min(read.len());
@@ -60,10 +88,13 @@ impl Write for HttpStream {
         parts: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let turn = ready!(coop::poll_proceed(context));
-        let tcp = &mut self.get_mut().tcp;
+        let stream = self.get_mut();
         loop {
-            match tcp.try_write(parts) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => ready!(tcp.poll_writable(context)),
+            match stream.tcp.stream().try_write(parts) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let writable = stream.tcp.poll_writable(context).map(Ok);
+                    ready!(stream.within_time(writable, context))?;
+                }
                 done => {
                     turn.made_progress();
                     return Poll::Ready(done);
@@ -78,12 +109,14 @@ impl Write for HttpStream {
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.get_mut().tcp.poll_flush(context)
+        let stream = self.get_mut();
+        let flushed = stream.tcp.stream().poll_flush(context);
+        stream.within_time(flushed, context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let tcp = &mut self.get_mut().tcp;
-        ready!(tcp.poll_flush(context))?;
-        Poll::Ready(tcp.try_shutdown())
+        let stream = self.get_mut().tcp.stream();
+        ready!(stream.poll_flush(context))?;
+        Poll::Ready(stream.try_shutdown())
     }
 }

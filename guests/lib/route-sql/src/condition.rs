@@ -1,0 +1,292 @@
+//! Conditions of a question (`rows.select` of the contract) as SQL, with their values bound.
+
+use serde_json::Value as Json;
+
+use crate::limits::{DEPTH_MAX, ELEMENTS_MAX};
+use crate::number::is_number;
+use crate::rows::{Column, is_whole};
+use crate::{Dialect, Filled, Parameter};
+
+/// A question as `request` gets it.
+pub(crate) struct Question(Json);
+
+impl Question {
+    pub(crate) fn parse(body: &[u8]) -> Result<Question, String> {
+        match serde_json::from_slice(body) {
+            Ok(Json::Object(query)) if query.get("table").is_some_and(Json::is_string) => {
+                Ok(Question(query.into()))
+            }
+            Ok(_) => Err("a query names a table".to_owned()),
+            Err(error) => Err(format!("the query is not JSON: {error}")),
+        }
+    }
+
+    pub(crate) fn table(&self) -> &str {
+        self.0["table"].as_str().unwrap_or_default()
+    }
+
+    /// The query for a table with these columns.
+    pub(crate) fn filled(&self, dialect: Dialect, columns: &[Column]) -> Result<Filled, String> {
+        let number = dialect.row_number().0;
+        let mut writer =
+            Writer { dialect, columns, filled: Filled { sql: String::new(), parameters: Vec::new() } };
+        let shown = columns.iter().filter(|column| column.name != number);
+        let names: Vec<String> = shown.map(|column| dialect.name(&column.name)).collect();
+        if names.is_empty() {
+            return Err("the table has no columns".to_owned());
+        }
+        writer.write(&format!("SELECT {} FROM {}", names.join(", "), dialect.table(self.table())));
+        if let Some(condition) = self.0.get("where") {
+            writer.write(" WHERE ");
+            writer.condition(condition, DEPTH_MAX)?;
+        }
+        let order = &self.0["order"];
+        let is_numbered = columns.iter().any(|column| column.name == number);
+        let descends = |is| if is { " DESC" } else { "" };
+        match order["column"].as_str() {
+            Some(column) => {
+                let name = writer.column(column);
+                writer.write(&format!(
+                    " ORDER BY {name}{}",
+                    descends(order["descending"].as_bool().unwrap_or(false))
+                ));
+            }
+            None if is_numbered => writer.write(&format!(" ORDER BY {} DESC", dialect.name(number))),
+            None => {}
+        }
+        if let Some(limit) = self.0["limit"].as_u64() {
+            writer.write(&format!(" LIMIT {limit}"));
+        }
+        Ok(writer.filled)
+    }
+}
+
+struct Writer<'a> {
+    dialect: Dialect,
+    columns: &'a [Column],
+    filled: Filled,
+}
+
+impl Writer<'_> {
+    fn write(&mut self, sql: &str) {
+        self.filled.sql.push_str(sql);
+    }
+
+    /// A column; NULL where the table does not have it, as in a row without such a member.
+    fn column(&self, name: &str) -> String {
+        let is_it = |known: &str| {
+            if self.dialect.is_mysql() { known.eq_ignore_ascii_case(name) } else { known == name }
+        };
+        let found = self.columns.iter().any(|column| is_it(&column.name));
+        if found { self.dialect.name(name) } else { "NULL".to_owned() }
+    }
+
+    fn bind(&mut self, value: Parameter) {
+        // A parameter would have the type of the column: of a whole number, which 21.5 is not.
+        let number = match &value {
+            _ if self.dialect.is_mysql() => None,
+            Parameter::Number(text) if self.dialect == Dialect::Crate => {
+                Some(if text.parse::<i64>().is_ok() { "bigint" } else { "double precision" })
+            }
+            Parameter::Number(_) => Some("numeric"),
+            Parameter::Null | Parameter::Text(_) | Parameter::Bytes(_) | Parameter::Boolean(_) => None,
+        };
+        self.filled.parameters.push(value);
+        let parameter = self.dialect.parameter(self.filled.parameters.len());
+        self.write(&match number {
+            Some(number) => format!("CAST({parameter} AS {number})"),
+            None => parameter,
+        });
+    }
+
+    fn condition(&mut self, condition: &Json, depth_left: usize) -> Result<(), String> {
+        let depth_left = depth_left.checked_sub(1).ok_or("the condition is nested too deeply")?;
+        for (word, between, none) in [("and", " AND ", "TRUE"), ("or", " OR ", "FALSE")] {
+            let Some(all) = condition[word].as_array() else { continue };
+            if all.is_empty() {
+                self.write(none);
+                return Ok(());
+            }
+            self.write("(");
+            for (index, one) in all.iter().enumerate() {
+                if index > 0 {
+                    self.write(between);
+                }
+                self.condition(one, depth_left)?;
+            }
+            self.write(")");
+            return Ok(());
+        }
+        if !condition["not"].is_null() {
+            self.write("(NOT ");
+            self.condition(&condition["not"], depth_left)?;
+            self.write(")");
+            return Ok(());
+        }
+        self.comparison(condition)
+    }
+
+    fn comparison(&mut self, condition: &Json) -> Result<(), String> {
+        let name = condition["column"].as_str().ok_or("a condition names a column")?;
+        let operator = condition["operator"].as_str().unwrap_or_default();
+        let (column, value) = (self.column(name), &condition["value"]);
+        let compared = match operator {
+            "==" | "!=" if value.is_null() => {
+                let is = if operator == "==" { "IS" } else { "IS NOT" };
+                self.write(&format!("{column} {is} NULL"));
+                return Ok(());
+            }
+            "==" => "=",
+            "!=" => "<>",
+            "<" | "<=" | ">" | ">=" => operator,
+            "in" => return self.elements(name, &column, value),
+            "contains" | "starts_with" | "ends_with" => {
+                self.like(&column, operator, value);
+                return Ok(());
+            }
+            _ => return Err(format!("unknown operator '{operator}'")),
+        };
+        match self.comparable(name, value) {
+            Some(value) => {
+                self.write(&format!("{column} {compared} "));
+                self.bind(value);
+            }
+            None => self.write(if compared == "<>" { "TRUE" } else { "FALSE" }),
+        }
+        Ok(())
+    }
+
+    /// A value as one that can be compared with a column; `None` where they are never equal, and the database would refuse to ask. MySQL compares all with all.
+    fn comparable(&self, name: &str, value: &Json) -> Option<Parameter> {
+        let value = parameter(value);
+        let found = self.columns.iter().find(|column| column.name == name);
+        let kind = found.map_or("", |column| column.kind.as_str()).to_ascii_lowercase();
+        if self.dialect.is_mysql() {
+            return Some(value);
+        }
+        let is_text = ["text", "character", "character varying", "string"].contains(&&*kind);
+        let is_numeric = is_whole(&kind) || ["double precision", "real", "numeric"].contains(&&*kind);
+        match value {
+            Parameter::Number(text) if is_text => Some(Parameter::Text(text)),
+            Parameter::Boolean(is) if is_text => Some(Parameter::Text(is.to_string())),
+            Parameter::Text(text) if is_numeric => is_number(&text).then_some(Parameter::Number(text)),
+            Parameter::Boolean(_) if is_numeric => None,
+            Parameter::Number(_) if kind == "boolean" => None,
+            Parameter::Text(text) if kind == "boolean" => match text.as_str() {
+                "true" => Some(Parameter::Boolean(true)),
+                "false" => Some(Parameter::Boolean(false)),
+                _ => None,
+            },
+            value => Some(value),
+        }
+    }
+
+    fn elements(&mut self, name: &str, column: &str, value: &Json) -> Result<(), String> {
+        let elements = value.as_array().ok_or("`in` compares with an array")?;
+        if elements.len() > ELEMENTS_MAX {
+            return Err(format!("`in` has {} values, more than {ELEMENTS_MAX}", elements.len()));
+        }
+        let elements: Vec<Parameter> =
+            elements.iter().filter_map(|element| self.comparable(name, element)).collect();
+        if elements.is_empty() {
+            self.write("FALSE");
+            return Ok(());
+        }
+        self.write(&format!("{column} IN ("));
+        for (index, element) in elements.into_iter().enumerate() {
+            if index > 0 {
+                self.write(", ");
+            }
+            self.bind(element);
+        }
+        self.write(")");
+        Ok(())
+    }
+
+    fn like(&mut self, column: &str, operator: &str, value: &Json) {
+        let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let mut pattern = String::new();
+        for character in text.chars() {
+            if matches!(character, '%' | '_' | '\\') {
+                pattern.push('\\');
+            }
+            pattern.push(character);
+        }
+        let pattern = match operator {
+            "starts_with" => format!("{pattern}%"),
+            "ends_with" => format!("%{pattern}"),
+            _ => format!("%{pattern}%"),
+        };
+        let text_type = if self.dialect.is_mysql() { "CHAR" } else { "TEXT" };
+        self.write(&format!("CAST({column} AS {text_type}) LIKE "));
+        self.bind(Parameter::Text(pattern));
+    }
+}
+
+fn parameter(value: &Json) -> Parameter {
+    match value {
+        Json::Null => Parameter::Null,
+        Json::Bool(is) => Parameter::Boolean(*is),
+        Json::Number(number) => Parameter::Number(number.to_string()),
+        Json::String(text) => Parameter::Text(text.clone()),
+        Json::Array(_) | Json::Object(_) => Parameter::Text(value.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sql(question: &str) -> Result<String, String> {
+        let columns = [("lotmq_row", "bigint"), ("a", "text"), ("b", "bigint")]
+            .map(|(name, kind)| Column { name: name.to_owned(), kind: kind.to_owned() });
+        let filled = Question::parse(question.as_bytes())?.filled(Dialect::Postgres, &columns)?;
+        Ok(format!(
+            "{} <- {:?}",
+            filled.sql.replace(r#"SELECT "a", "b" FROM "t""#, "*"),
+            filled.parameters.len()
+        ))
+    }
+
+    #[test]
+    fn questions_become_queries_with_bound_values() {
+        for (question, expected) in [
+            (r#"{"table":"t"}"#, r#"* ORDER BY "lotmq_row" DESC <- 0"#),
+            (
+                r#"{"table":"t","order":{"column":"a","descending":true},"limit":2}"#,
+                r#"* ORDER BY "a" DESC LIMIT 2 <- 0"#,
+            ),
+            (
+                r#"{"table":"t","order":{"column":"a"},"where":{"and":[{"column":"a","operator":"==","value":"'"},{"not":{"or":[{"column":"b","operator":"<","value":1},{"column":"c","operator":"!=","value":null}]}}]}}"#,
+                r#"* WHERE ("a" = $1 AND (NOT ("b" < CAST($2 AS numeric) OR NULL IS NOT NULL))) ORDER BY "a" <- 2"#,
+            ),
+            (
+                r#"{"table":"t","order":{"column":"a"},"where":{"or":[{"column":"a","operator":"in","value":[1,2]},{"column":"a","operator":"in","value":[]},{"column":"a","operator":"contains","value":"5%"}]}}"#,
+                r#"* WHERE ("a" IN ($1, $2) OR FALSE OR CAST("a" AS TEXT) LIKE $3) ORDER BY "a" <- 3"#,
+            ),
+            (
+                r#"{"table":"t","order":{"column":"a"},"where":{"or":[{"column":"b","operator":"==","value":"x"},{"column":"b","operator":"!=","value":true},{"column":"b","operator":"in","value":["1.5","x"]}]}}"#,
+                r#"* WHERE (FALSE OR TRUE OR "b" IN (CAST($1 AS numeric))) ORDER BY "a" <- 1"#,
+            ),
+        ] {
+            assert_eq!(sql(question).as_deref(), Ok(expected), "{question}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_question_is_told() {
+        let deep = format!(r#"{{"table":"t","where":{}1{}}}"#, r#"{"not":"#.repeat(300), "}".repeat(300));
+        for (question, expected) in [
+            ("[]", "a query names a table"),
+            (r#"{"table":"t","where":{"operator":"=="}}"#, "a condition names a column"),
+            (r#"{"table":"t","where":{"column":"a","operator":"~"}}"#, "unknown operator '~'"),
+            (
+                r#"{"table":"t","where":{"column":"a","operator":"in","value":1}}"#,
+                "`in` compares with an array",
+            ),
+        ] {
+            assert_eq!(sql(question).unwrap_err(), expected);
+        }
+        assert!(sql(&deep).is_err());
+    }
+}

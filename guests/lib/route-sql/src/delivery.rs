@@ -1,0 +1,358 @@
+//! Deliveries: what only writes goes to the database together, in one transaction; what is answered goes by itself.
+//!
+//! Order is kept: what is answered waits for what was to be written before it. A batch that does not pass is the host's to halve.
+
+use std::borrow::Cow;
+
+use lotmq_guest::route::{
+    Arrival, Delivery, Failure, Level, Receipt, Rejection, ambient,
+    diagnostics::{self, Severity},
+    ingest, log, unpublished,
+};
+
+use crate::pace::Pace;
+use crate::rows::Row;
+use crate::task::{Destination, Query, Task, Tasks, Work};
+use crate::{Dialect, Filled, Insert, Parameter, affected};
+
+/// What a route to a database does there.
+pub trait Database {
+    /// Its dialect.
+    fn dialect(&self) -> Dialect;
+
+    /// Whether what is written together is done together or not at all. Where it is not, each message goes by itself.
+    fn is_atomic(&self) -> bool {
+        true
+    }
+
+    /// Does all of this, or nothing, in order.
+    ///
+    /// # Errors
+    /// Why not; `Reject` when one of it can never pass.
+    fn write(&mut self, writes: &[Write<'_>]) -> Result<(), Failure>;
+
+    /// Runs a statement by itself and gives its rows as JSON, or how many it has changed.
+    ///
+    /// # Errors
+    /// Why not.
+    fn ask(&mut self, filled: &Filled) -> Result<String, Failure>;
+
+    /// Which way the messages of a query go, in a few words; `insert` is what many of them may become one statement as.
+    ///
+    /// # Errors
+    /// Why it cannot be known.
+    fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure>;
+
+    /// Columns of a table; `None` when there is none of this name.
+    ///
+    /// # Errors
+    /// Why they cannot be known.
+    fn columns(&mut self, table: &str) -> Result<Option<Cow<'_, [crate::rows::Column]>>, Failure>;
+}
+
+/// Something that is written.
+#[derive(Debug)]
+pub enum Write<'a> {
+    /// A statement of one message.
+    Statement(Filled),
+    /// The same insert for several messages.
+    Inserts(Block<'a>),
+    /// Rows of a table, which all have the same columns.
+    Rows(&'a str, Vec<Row>),
+}
+
+/// Messages of the same insert.
+#[derive(Debug)]
+pub struct Block<'a> {
+    /// The insert.
+    pub insert: &'a Insert,
+    /// Its parameters for each message.
+    pub rows: Vec<Vec<Parameter>>,
+    /// Each message by itself.
+    pub each: Vec<Filled>,
+}
+
+/// Hands a batch over.
+///
+/// # Errors
+/// Nothing of the batch is done, and why.
+pub fn deliver(database: &mut impl Database, tasks: &Tasks, batch: &[Delivery]) -> Result<Receipt, Failure> {
+    let began = ambient::monotonic_ms();
+    let mut course = Course {
+        database,
+        pace: &tasks.pace,
+        receipt: Receipt { accepted: 0, rejected: Vec::new() },
+        writes: Vec::new(),
+        written: 0,
+        waiting: Vec::new(),
+    };
+    for (index, delivery) in batch.iter().enumerate() {
+        match course.next(tasks, delivery, index as u32) {
+            Ok(()) => {}
+            // What was done before must not be done again.
+            Err(_) if course.receipt.accepted > 0 => return Ok(course.receipt),
+            Err(failure) => return Err(failure),
+        }
+        if course.writes.is_empty()
+            && course.waiting.is_empty()
+            && ambient::monotonic_ms().saturating_sub(began) >= tasks.pace.batch_ms()
+        {
+            return Ok(course.receipt);
+        }
+    }
+    match course.flush(batch.len() as u32) {
+        Err(failure) if course.receipt.accepted == 0 => Err(failure),
+        Ok(()) | Err(_) => Ok(course.receipt),
+    }
+}
+
+struct Course<'a, D> {
+    database: &'a mut D,
+    receipt: Receipt,
+    pace: &'a Pace,
+    /// What is to be written, and of how many messages.
+    writes: Vec<Write<'a>>,
+    written: usize,
+    /// Rejections of messages among those that wait to be written.
+    waiting: Vec<Rejection>,
+}
+
+impl<'a, D: Database> Course<'a, D> {
+    fn next(&mut self, tasks: &'a Tasks, delivery: &'a Delivery, index: u32) -> Result<(), Failure> {
+        let planned = tasks.of(delivery).and_then(|work| self.plan(work, delivery));
+        match planned {
+            Err(reason) => {
+                self.waiting.push(Rejection { index, reason });
+                Ok(())
+            }
+            Ok(None) if self.database.is_atomic() => {
+                self.written += 1;
+                if self.written < self.pace.most() { Ok(()) } else { self.flush(index + 1) }
+            }
+            Ok(None) => match self.flush(index + 1) {
+                Err(Failure::Reject(reason)) => {
+                    self.receipt.rejected.append(&mut self.waiting);
+                    self.receipt.rejected.push(Rejection { index, reason });
+                    self.receipt.accepted = index + 1;
+                    Ok(())
+                }
+                other => other,
+            },
+            Ok(Some((planned, destination))) => {
+                self.flush(index)?;
+                let answered = self.answer(planned, destination, delivery);
+                match answered {
+                    Err(Failure::Reject(reason)) => self.receipt.rejected.push(Rejection { index, reason }),
+                    other => other?,
+                }
+                self.receipt.accepted = index + 1;
+                Ok(())
+            }
+        }
+    }
+
+    /// Puts a message to what is to be written; gives back what has to be answered.
+    fn plan(
+        &mut self,
+        work: Work<'a>,
+        delivery: &'a Delivery,
+    ) -> Result<Option<(Planned<'a>, &'a Destination)>, String> {
+        match work {
+            Work::Table(table) => self.row(table, Row::parse(&delivery.message.payload)?),
+            Work::Task(Task { query: None, table, answer: None }) => {
+                self.row(table, Row::parse(&delivery.message.payload)?)
+            }
+            Work::Task(Task { query: None, table, answer: Some(destination) }) => {
+                return Ok(Some((Planned::Row(table, Row::parse(&delivery.message.payload)?), destination)));
+            }
+            Work::Task(Task { query: Some(query), answer, .. }) => {
+                let filled = query.statement.filled(query.values(delivery))?;
+                match (answer, &query.insert) {
+                    (Some(destination), _) => return Ok(Some((Planned::Statement(filled), destination))),
+                    (None, Some(insert)) => self.insert(query, insert, delivery, filled)?,
+                    (None, None) => self.writes.push(Write::Statement(filled)),
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    fn row(&mut self, table: &'a str, row: Row) {
+        match self.writes.last_mut() {
+            Some(Write::Rows(known, rows)) if *known == table && rows[0].columns == row.columns => {
+                rows.push(row)
+            }
+            _ => self.writes.push(Write::Rows(table, vec![row])),
+        }
+    }
+
+    fn insert(
+        &mut self,
+        query: &'a Query,
+        insert: &'a Insert,
+        delivery: &Delivery,
+        filled: Filled,
+    ) -> Result<(), String> {
+        let row = insert.values(&query.statement, query.values(delivery))?;
+        match self.writes.last_mut() {
+            Some(Write::Inserts(block)) if std::ptr::eq(block.insert, insert) => {
+                block.rows.push(row);
+                block.each.push(filled);
+            }
+            _ => self.writes.push(Write::Inserts(Block { insert, rows: vec![row], each: vec![filled] })),
+        }
+        Ok(())
+    }
+
+    /// Writes what waits; what stands before `index` is done then.
+    fn flush(&mut self, index: u32) -> Result<(), Failure> {
+        if !self.writes.is_empty() {
+            let began = ambient::monotonic_ms();
+            self.database.write(&std::mem::take(&mut self.writes))?;
+            let took_ms = ambient::monotonic_ms().saturating_sub(began);
+            self.pace.heed(std::mem::take(&mut self.written), took_ms);
+        }
+        self.receipt.rejected.append(&mut self.waiting);
+        self.receipt.accepted = index;
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        planned: Planned<'a>,
+        destination: &Destination,
+        delivery: &Delivery,
+    ) -> Result<(), Failure> {
+        let payload = match planned {
+            Planned::Statement(filled) => self.database.ask(&filled)?,
+            Planned::Row(table, row) => {
+                self.database.write(&[Write::Rows(table, vec![row])])?;
+                affected(1)
+            }
+        };
+        let arrival = Arrival {
+            topic: destination.topic.filled(delivery),
+            payload: payload.into_bytes(),
+            qos: destination.qos,
+            retain: destination.retain,
+            properties: None,
+        };
+        ingest::publish(&[arrival]).map_err(unpublished)
+    }
+}
+
+enum Planned<'a> {
+    Statement(Filled),
+    Row(&'a str, Row),
+}
+
+/// Tells people that an answer was too large.
+pub fn told_of_rows_left_out(count: u64) {
+    let message = format!("an answer has more than 1 MiB: {count} rows were left out");
+    diagnostics::report(Severity::Warning, "TRUNCATED", &message, 0, 0);
+    log(Level::Warn, &message);
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_guest::route::{PlaceholderValues, Value, testing};
+    use route_settings::Configuration;
+
+    use super::*;
+
+    /// A database that refuses one text, and notes how many messages each transaction has.
+    struct Fake {
+        is_atomic: bool,
+        written: Vec<usize>,
+    }
+
+    impl Database for Fake {
+        fn dialect(&self) -> Dialect {
+            Dialect::Postgres
+        }
+
+        fn is_atomic(&self) -> bool {
+            self.is_atomic
+        }
+
+        fn write(&mut self, writes: &[Write<'_>]) -> Result<(), Failure> {
+            let filled: Vec<&Filled> = writes
+                .iter()
+                .flat_map(|write| match write {
+                    Write::Statement(filled) => std::slice::from_ref(filled),
+                    Write::Inserts(block) => &block.each[..],
+                    Write::Rows(..) => &[],
+                })
+                .collect();
+            if filled.iter().any(|one| one.parameters == [Parameter::Text("bad".to_owned())]) {
+                return Err(Failure::Reject("it is bad".to_owned()));
+            }
+            self.written.push(filled.len());
+            Ok(())
+        }
+
+        fn ask(&mut self, _: &Filled) -> Result<String, Failure> {
+            Ok("[]".to_owned())
+        }
+
+        fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure> {
+            Ok(insert.map_or("one by one", |_| "together").to_owned())
+        }
+
+        fn columns(&mut self, _: &str) -> Result<Option<Cow<'_, [crate::rows::Column]>>, Failure> {
+            Ok(None)
+        }
+    }
+
+    fn tasks() -> Tasks {
+        let text = r#"{"sections":{},"events":{"event":{"QUERY":{"template":["INSERT INTO t VALUES ('","')"],"placeholders":["payload"]}}},"mappings":{}}"#;
+        Tasks::read(&Configuration::parse(text).unwrap(), Dialect::Postgres, false).unwrap()
+    }
+
+    fn batch(payloads: &[&str]) -> Vec<Delivery> {
+        let delivery = |payload: &&str| {
+            let mut delivery = testing::delivery("in", *payload);
+            let values = vec![Value::Text((*payload).to_owned())];
+            delivery.placeholders = vec![PlaceholderValues { setting: "QUERY".to_owned(), values }];
+            delivery
+        };
+        payloads.iter().map(delivery).collect()
+    }
+
+    #[test]
+    fn transactions_grow_with_what_is_quick() {
+        let (mut fake, tasks) = (Fake { is_atomic: true, written: Vec::new() }, tasks());
+        let receipt = deliver(&mut fake, &tasks, &batch(&["a"; 10])).unwrap();
+        assert_eq!((receipt.accepted, fake.written), (10, vec![1, 2, 4, 3]));
+    }
+
+    #[test]
+    fn what_was_written_before_a_bad_one_is_done() {
+        let (mut fake, tasks) = (Fake { is_atomic: true, written: Vec::new() }, tasks());
+        let receipt = deliver(&mut fake, &tasks, &batch(&["a", "b", "bad"])).unwrap();
+        assert_eq!((receipt.accepted, receipt.rejected.len()), (1, 0));
+        let refused = deliver(&mut fake, &tasks, &batch(&["b", "bad"])).unwrap_err();
+        assert!(matches!(refused, Failure::Reject(reason) if reason == "it is bad"));
+    }
+
+    #[test]
+    fn the_path_of_each_query_is_told() {
+        let text = r#"{"sections":{},"events":{"put":{"QUERY":{"template":["INSERT INTO t VALUES ('","')"],"placeholders":["payload"]}},
+            "back":{"QUERY":{"template":["INSERT INTO t VALUES ('","')"],"placeholders":["payload"]},"DESTINATION_TOPIC":"x"},
+            "row":{"TABLE":"t"}},"mappings":{"ask":{"QUERY":"SELECT 1"}}}"#;
+        let tasks = Tasks::read(&Configuration::parse(text).unwrap(), Dialect::Postgres, false).unwrap();
+        let mut fake = Fake { is_atomic: true, written: Vec::new() };
+        let told = crate::request(&mut fake, &tasks, "paths", b"{}").unwrap();
+        let told = String::from_utf8(told).unwrap();
+        assert_eq!(told, r#"{"ask":"one by one","back":"one by one","put":"together"}"#);
+    }
+
+    #[test]
+    fn without_transactions_each_message_is_heeded_by_itself() {
+        let (mut fake, tasks) = (Fake { is_atomic: false, written: Vec::new() }, tasks());
+        let receipt = deliver(&mut fake, &tasks, &batch(&["a", "bad", "c"])).unwrap();
+        let rejected: Vec<_> = receipt.rejected.iter().map(|one| (one.index, one.reason.as_str())).collect();
+        assert_eq!((receipt.accepted, rejected), (3, vec![(1, "it is bad")]));
+        assert_eq!(fake.written, [1, 1]);
+    }
+}

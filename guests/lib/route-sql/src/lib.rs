@@ -1,0 +1,31 @@
+//! What routes to SQL databases share.
+//!
+//! A message becomes a [`Filled`] statement, whose values are bound beside its text, or a row of a [table](rows). [`deliver`](delivery::deliver) puts the
+//! messages of a batch together: what only writes goes to a [`Database`] in one transaction, and rows of the same statement in one statement.
+//! Not here: the protocols of the databases, which the guests have.
+
+mod answer;
+mod condition;
+mod config;
+mod connection_string;
+mod delivery;
+mod dialect;
+mod insert;
+pub mod limits;
+mod number;
+mod pace;
+mod piece;
+mod request;
+pub mod rows;
+mod scanner;
+mod statement;
+mod task;
+
+pub use answer::{Answer, affected};
+pub use config::{SCHEMA, Server};
+pub use delivery::{Block, Database, Write, deliver, told_of_rows_left_out};
+pub use dialect::{ColumnKind, Dialect};
+pub use insert::Insert;
+pub use request::request;
+pub use statement::{Filled, Parameter, Statement};
+pub use task::Tasks;

@@ -1,0 +1,28 @@
+//! Tags of industrial routes: what all protocols of machines share, from the settings of a tag to the message with its value.
+//!
+//! A connector implements [`Device`] for its protocol and hands the calls of the host to a [`Plant`], which polls mappings when they are due, merges tags
+//! into requests, scales values, publishes what has changed enough, and writes what is sent to tags. Not here: frames and addresses of any protocol.
+
+mod drive;
+mod kind;
+pub mod limits;
+mod number;
+mod payload;
+mod planned;
+mod poll;
+mod scale;
+mod schema;
+mod stream;
+mod tag;
+mod ticks;
+mod value;
+
+pub use drive::{Device, Fault, Plant};
+pub use kind::DataType;
+pub use number::Number;
+pub use planned::{Planned, Reading};
+pub use scale::Scale;
+pub use schema::schema;
+pub use stream::{FrameStream, StreamFault};
+pub use tag::{Tag, TagSettings};
+pub use value::{Value, text_of_bytes};

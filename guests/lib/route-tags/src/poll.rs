@@ -1,0 +1,207 @@
+//! Polls: which request of which mapping is next, and what becomes of its answer.
+//!
+//! A value without clock or network. In: [`next`](Polls::next) says what to do; [`answered`](Polls::answered) takes values and gives messages that are due;
+//! [`published`](Polls::published) notes that they are. Invariants: one poll is under way at a time, so polls never overlap; a tag that the device refuses is
+//! asked for apart from all others, and less and less often, so that it costs them nothing.
+
+use crate::limits::{REFUSED_PAUSE_MS, REFUSED_PAUSE_MS_MAX, TAGS_TOLD_MAX};
+use crate::planned::{Planned, Reading};
+use crate::ticks::Ticks;
+use crate::{Tag, Value};
+
+/// All mappings of a route.
+pub(crate) struct Polls<R> {
+    mappings: Vec<Polled<R>>,
+    /// The poll that is under way: a mapping and its next request.
+    under_way: Option<(usize, usize)>,
+    /// Tags that have begun to fail in it.
+    failed: Vec<String>,
+}
+
+struct Polled<R> {
+    ticks: Ticks,
+    requests: Vec<Asked<R>>,
+}
+
+struct Asked<R> {
+    planned: Planned<R>,
+    /// When it is asked again and the pause behind that, where the device has refused its only tag.
+    rest: Option<(u64, u64)>,
+}
+
+impl<R> Asked<R> {
+    fn new(planned: Planned<R>) -> Self {
+        Self { planned, rest: None }
+    }
+}
+
+/// What to do next.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Step {
+    /// Ask what [`Polls::request`] says.
+    Read,
+    /// A poll is at its end; the next one is due in so many milliseconds.
+    Wait(u64),
+}
+
+/// A message that is due.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(crate) tag: usize,
+    pub(crate) value: (String, Vec<f64>),
+}
+
+impl<R> Polls<R> {
+    /// Mappings with their periods and requests, all due now.
+    pub(crate) fn new(mappings: Vec<(u64, Vec<Planned<R>>)>, now_ms: u64) -> Polls<R> {
+        let mappings = mappings.into_iter().map(|(period_ms, planned)| Polled {
+            ticks: Ticks::new(period_ms, now_ms),
+            requests: planned.into_iter().map(Asked::new).collect(),
+        });
+        Polls { mappings: mappings.collect(), under_way: None, failed: Vec::new() }
+    }
+
+    /// Goes on with the poll that is under way, or begins the one that has been due for longest.
+    pub(crate) fn next(&mut self, now_ms: u64) -> Step {
+        if let Some((mapping, request)) = self.under_way {
+            let polled = &mut self.mappings[mapping];
+            let is_asked = |asked: &Asked<R>| asked.rest.is_none_or(|(until_ms, _)| until_ms <= now_ms);
+            if let Some(at) = (request..polled.requests.len()).find(|at| is_asked(&polled.requests[*at])) {
+                self.under_way = Some((mapping, at));
+                return Step::Read;
+            }
+            polled.ticks.done(now_ms);
+            self.under_way = None;
+            return Step::Wait(self.wait_ms(now_ms));
+        }
+        let due = self.mappings.iter().enumerate().min_by_key(|(_, polled)| polled.ticks.next_ms());
+        match due.filter(|(_, polled)| polled.ticks.next_ms() <= now_ms) {
+            Some((mapping, _)) => {
+                self.under_way = Some((mapping, 0));
+                self.next(now_ms)
+            }
+            None => Step::Wait(self.wait_ms(now_ms)),
+        }
+    }
+
+    fn wait_ms(&self, now_ms: u64) -> u64 {
+        let next = self.mappings.iter().map(|polled| polled.ticks.next_ms()).min();
+        next.map_or(u64::MAX, |next| next.saturating_sub(now_ms))
+    }
+
+    /// The request whose turn it is.
+    pub(crate) fn request(&self) -> Option<&Planned<R>> {
+        let (mapping, request) = self.under_way?;
+        Some(&self.mappings[mapping].requests[request].planned)
+    }
+
+    /// Takes the values that a request has brought; gives what is due. The poll goes on with [`done`](Self::done).
+    pub(crate) fn answered<A>(&mut self, tags: &mut [Tag<A>], readings: Vec<Reading>) -> Vec<Due> {
+        let mut due = Vec::new();
+        for (tag, value) in readings {
+            match value {
+                Ok(value) => {
+                    due.extend(self.has_value(&mut tags[tag], &value).map(|value| Due { tag, value }))
+                }
+                Err(reason) => self.fails(&mut tags[tag], reason),
+            }
+        }
+        due
+    }
+
+    fn has_value<A>(&mut self, tag: &mut Tag<A>, value: &Value) -> Option<(String, Vec<f64>)> {
+        tag.failing = None;
+        tag.due(value)
+    }
+
+    /// Notes why a tag has no value; it is told when that is news.
+    pub(crate) fn fails<A>(&mut self, tag: &mut Tag<A>, reason: String) {
+        if tag.failing.as_ref() != Some(&reason) {
+            self.failed.push(format!("{}/{}: {reason}", tag.settings.mapping, tag.settings.name));
+            tag.failing = Some(reason);
+        }
+    }
+
+    /// Goes over to the next request. Of the one before, the device has refused some tags: they are asked for by halves from now on, one alone less often.
+    pub(crate) fn done(
+        &mut self,
+        refused: &[usize],
+        now_ms: u64,
+        plan: impl Fn(&[usize]) -> Vec<Planned<R>>,
+    ) {
+        let Some((mapping, request)) = self.under_way else { return };
+        self.under_way = Some((mapping, request + 1));
+        let requests = &mut self.mappings[mapping].requests;
+        let asked = &mut requests[request];
+        if refused.is_empty() {
+            asked.rest = None;
+        } else if asked.planned.tags.len() == 1 {
+            let pause =
+                asked.rest.map_or(REFUSED_PAUSE_MS, |(_, pause)| (pause * 2).min(REFUSED_PAUSE_MS_MAX));
+            asked.rest = Some((now_ms.saturating_add(pause), pause));
+        } else {
+            let good: Vec<usize> =
+                asked.planned.tags.iter().copied().filter(|tag| !refused.contains(tag)).collect();
+            let (first, second) = refused.split_at(refused.len() / 2);
+            let parts = [&good[..], first, second].into_iter().filter(|part| !part.is_empty());
+            let replacement: Vec<_> = parts.flat_map(plan).map(Asked::new).collect();
+            // The good ones have had their turn; those that were refused come at once, apart.
+            let skipped = replacement.len() - usize::from(!first.is_empty()) - 1;
+            self.under_way = Some((mapping, request + skipped.min(replacement.len())));
+            requests.splice(request..=request, replacement);
+        }
+    }
+
+    /// What has begun to fail since the last time, for people.
+    pub(crate) fn take_failed(&mut self) -> Option<String> {
+        let failed = std::mem::take(&mut self.failed);
+        let told = failed.iter().take(TAGS_TOLD_MAX).map(String::as_str).collect::<Vec<_>>().join("; ");
+        match failed.len().checked_sub(TAGS_TOLD_MAX) {
+            _ if failed.is_empty() => None,
+            Some(further) if further > 0 => Some(format!("{told}; and {further} further tags")),
+            _ => Some(told),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(tags: &[usize]) -> Vec<Planned<()>> {
+        vec![Planned { tags: tags.to_vec(), request: () }]
+    }
+
+    /// One poll of a device that refuses some tags: the requests, as lists of tags.
+    fn poll(polls: &mut Polls<()>, bad: &[usize], now_ms: u64) -> Vec<Vec<usize>> {
+        let mut asked = Vec::new();
+        while polls.next(now_ms) == Step::Read {
+            let tags = polls.request().unwrap().tags.clone();
+            // A request is refused as a whole.
+            let refused = if tags.iter().any(|tag| bad.contains(tag)) { tags.clone() } else { Vec::new() };
+            asked.push(tags);
+            polls.done(&refused, now_ms, plan);
+        }
+        asked
+    }
+
+    #[test]
+    fn a_tag_that_is_refused_is_found_and_then_costs_the_others_nothing() {
+        let mut polls = Polls::new(vec![(1_000, plan(&[0, 1, 2, 3]))], 0);
+        assert_eq!(poll(&mut polls, &[2], 0), [vec![0, 1, 2, 3], vec![0, 1], vec![2, 3], vec![2], vec![3]]);
+        assert_eq!(poll(&mut polls, &[2], 1_000), [vec![0, 1], vec![2], vec![3]]);
+        assert_eq!(poll(&mut polls, &[2], 2_000), [vec![0, 1], vec![3]]);
+        assert_eq!(poll(&mut polls, &[], 3_000), [vec![0, 1], vec![2], vec![3]]);
+    }
+
+    #[test]
+    fn the_mapping_that_has_been_due_for_longest_comes_first() {
+        let mut polls = Polls::new(vec![(100, plan(&[0])), (250, plan(&[1]))], 0);
+        let mut asked = Vec::new();
+        for now in [0, 0, 100, 200, 250, 300] {
+            asked.extend(poll(&mut polls, &[], now).concat());
+        }
+        assert_eq!(asked, [0, 1, 0, 0, 1, 0]);
+        assert_eq!(polls.next(310), Step::Wait(90));
+    }
+}

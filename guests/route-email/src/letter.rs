@@ -1,0 +1,190 @@
+//! A mail: its head, its body, and for whom it is.
+
+use std::time::{Duration, SystemTime};
+
+use lettre::message::header::ContentType;
+use lettre::message::{Mailbox, SinglePart};
+use lettre::{Address, Message};
+use lotmq_guest::route::{Delivery, Template, text_of};
+
+use crate::config::{Body, Form};
+use crate::html::escaped;
+
+/// Recipients of one mail; servers take at least so many (RFC 5321, §4.5.3.1.8).
+const RECIPIENTS_MAX: usize = 100;
+
+/// A mail that can be handed over.
+#[derive(Debug)]
+pub(crate) struct Letter {
+    pub(crate) from: Address,
+    pub(crate) recipients: Vec<Address>,
+    /// Head and body with line ends of the network.
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Makes the mail of a message. An error says why it can be none.
+pub(crate) fn letter(
+    form: &Form,
+    from: &Mailbox,
+    delivery: &Delivery,
+    now_ms: i64,
+) -> Result<Letter, String> {
+    let recipients = recipients(&form.recipient.filled(delivery))?;
+    // The same after a retry, so that a mail that came twice can be told from two.
+    let id = format!("<{}.{}.lotmq@{}>", delivery.received_ms, delivery.sequence, from.email.domain());
+    let date = SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(now_ms).unwrap_or_default());
+    let mut builder = Message::builder().from(from.clone()).message_id(Some(id)).date(date);
+    for recipient in &recipients {
+        builder = builder.to(recipient.clone());
+    }
+    if let Some(subject) = &form.subject {
+        builder = builder.subject(on_one_line(&subject.filled(delivery)));
+    }
+    let message =
+        builder.singlepart(part(&form.body, delivery, now_ms)?).map_err(|error| error.to_string())?;
+    let recipients = recipients.into_iter().map(|recipient| recipient.email).collect();
+    Ok(Letter { from: from.email.clone(), recipients, bytes: message.formatted() })
+}
+
+fn part(body: &Body, delivery: &Delivery, now_ms: i64) -> Result<SinglePart, String> {
+    let plain =
+        |text: String| SinglePart::builder().header(ContentType::TEXT_PLAIN).body(with_line_ends(&text));
+    let html =
+        |text: String| SinglePart::builder().header(ContentType::TEXT_HTML).body(with_line_ends(&text));
+    Ok(match body {
+        Body::Payload => plain(String::from_utf8_lossy(&delivery.message.payload).into_owned()),
+        Body::Text(template) => plain(template.filled(delivery)),
+        Body::Html(template) => html(with_escaped(template, delivery)),
+        Body::Page(page) => html(page.filled(delivery, now_ms)?),
+    })
+}
+
+/// A text with the line ends of the network: servers refuse a line feed alone, which has been taken for the end of a mail.
+fn with_line_ends(text: &str) -> String {
+    let lines: Vec<&str> = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line)).collect();
+    lines.join("\r\n")
+}
+
+fn with_escaped(template: &Template, delivery: &Delivery) -> String {
+    let values = template.values(delivery);
+    template.with(|place, _| {
+        values.get(place - 1).map(|value| escaped(&text_of(value))).unwrap_or_default().into()
+    })
+}
+
+/// The recipients of a list with commas between them.
+fn recipients(list: &str) -> Result<Vec<Mailbox>, String> {
+    let mut recipients = Vec::new();
+    for name in on_one_line(list).split(',').map(str::trim).filter(|name| !name.is_empty()) {
+        let mailbox: Mailbox = name.parse().map_err(|_| format!("'{name}' is no address of mail"))?;
+        if !mailbox.email.to_string().is_ascii() {
+            return Err(format!(
+                "'{name}' has letters beyond ASCII, which mail servers do not take everywhere"
+            ));
+        }
+        recipients.push(mailbox);
+    }
+    match recipients.len() {
+        0 => Err("it has no recipient".to_owned()),
+        1..=RECIPIENTS_MAX => Ok(recipients),
+        count => Err(format!("it has {count} recipients, of {RECIPIENTS_MAX}")),
+    }
+}
+
+/// A text without line breaks and other controls: in a head they would begin another field.
+fn on_one_line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lotmq_guest::route::{Addressee, Message as Published, PlaceholderValues, QoS, Value};
+
+    fn delivery(values: &[(&str, &str)]) -> Delivery {
+        let message = Published {
+            topic: "alert/oven".to_owned(),
+            payload: "line\n.dot ü".into(),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            client_id: String::new(),
+        };
+        let placeholders = values.iter().map(|(setting, value)| PlaceholderValues {
+            setting: (*setting).to_owned(),
+            values: vec![Value::Text((*value).to_owned())],
+        });
+        let to = Addressee::Event("E".to_owned());
+        Delivery {
+            sequence: 7,
+            to,
+            message,
+            properties: None,
+            received_ms: 5,
+            placeholders: placeholders.collect(),
+        }
+    }
+
+    fn template(setting: &str, before: &str, after: &str) -> Template {
+        Template::new(setting, [before.to_owned(), after.to_owned()], ["x".to_owned()]).unwrap()
+    }
+
+    fn made(body: Body, values: &[(&str, &str)]) -> Result<String, String> {
+        let form = Form {
+            recipient: template("RECIPIENT", "ops@b.org,", ""),
+            subject: Some(template("SUBJECT", "Alert ", "")),
+            body,
+        };
+        let from: Mailbox = "Plant <bot@x.org>".parse().unwrap();
+        let letter = letter(&form, &from, &delivery(values), 1_795_166_305_120)?;
+        Ok(format!(
+            "{:?}\n{}",
+            letter.recipients.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            String::from_utf8(letter.bytes).unwrap()
+        ))
+    }
+
+    #[test]
+    fn a_mail_has_a_head_and_a_body() {
+        let text = made(Body::Payload, &[("RECIPIENT", " Jo <jo@c.org>"), ("SUBJECT", "oven")]).unwrap();
+        for part in [
+            "[\"ops@b.org\", \"jo@c.org\"]\n",
+            "From: Plant <bot@x.org>\r\n",
+            "To: ops@b.org, Jo <jo@c.org>\r\n",
+            "Subject: Alert oven\r\n",
+            "Message-ID: <5.7.lotmq@x.org>\r\n",
+            "Date: Fri, 20 Nov 2026 09:18:25 +0000\r\n",
+            "MIME-Version: 1.0\r\n",
+            "Content-Type: text/plain; charset=utf-8\r\n",
+        ] {
+            assert!(text.contains(part), "{part}: {text}");
+        }
+        assert_eq!(text.matches('\n').count() - 1, text.matches("\r\n").count(), "{text}");
+        assert!(text.ends_with("\r\n\r\nline\r\n.dot =C3=BC\r\n"), "{text:?}");
+    }
+
+    #[test]
+    fn no_value_writes_into_the_head_or_becomes_markup() {
+        let html = Body::Html(template("BODY", "<p>", "</p>"));
+        let values = [("SUBJECT", "x\r\nBcc: all@d.org\r\n\r\nbody"), ("BODY", "<b>&</b>")];
+        let text = made(html, &values).unwrap();
+        assert!(text.contains("Subject: Alert x  Bcc: all@d.org    body\r\n"), "{text}");
+        assert!(!text.contains("\nBcc"), "{text}");
+        assert!(text.contains("<p>&lt;b&gt;&amp;&lt;/b&gt;</p>"), "{text}");
+        assert!(text.contains("Content-Type: text/html"), "{text}");
+    }
+
+    #[test]
+    fn what_is_no_recipient_is_told() {
+        for (list, told) in [
+            ("", "it has no recipient"),
+            (" , ", "it has no recipient"),
+            ("a@b, nobody", "'nobody' is no address of mail"),
+            ("a@b>\r\nRCPT TO:<x@y", "'a@b>  RCPT TO:<x@y' is no address of mail"),
+            ("ö@b.org", "'ö@b.org' has letters beyond ASCII, which mail servers do not take everywhere"),
+        ] {
+            assert_eq!(recipients(list).unwrap_err(), told, "{list}");
+        }
+        let many = vec!["a@b.org"; 101].join(",");
+        assert_eq!(recipients(&many).unwrap_err(), "it has 101 recipients, of 100");
+    }
+}

@@ -1,0 +1,98 @@
+//! The route types `MODBUS_TCP` and `MODBUS_SERIAL`: coils and registers of Modbus units as tags.
+//!
+//! What is the same for all protocols with tags, polling, scaling and publishing, is the crate `route-tags`; here are addresses, requests and the units behind
+//! one connection. Only [`tcp`] and [`serial`] know how frames travel: each is a [`Line`](line::Line).
+
+mod address;
+mod client;
+mod config;
+mod limits;
+mod line;
+mod plan;
+mod rtu;
+mod serial;
+mod tcp;
+mod units;
+mod words;
+
+use std::cell::RefCell;
+
+use client::Client;
+use config::{Config, SerialConfig};
+use limits::EVERYBODY;
+use line::Line;
+use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
+use route_settings::Configuration;
+use route_tags::Plant;
+use serial::SerialLine;
+use tcp::TcpLine;
+
+thread_local!(static PLANT: RefCell<Option<Plant<Client>>> = const { RefCell::new(None) });
+
+struct Modbus;
+
+impl Route for Modbus {
+    fn describe() -> Description {
+        Description {
+            configuration: config::schema(),
+            abilities: Abilities::DELIVER | Abilities::RUN | Abilities::REQUEST,
+        }
+    }
+
+    fn open(configuration: String) -> Result<(), Failure> {
+        let configuration = Configuration::parse(&configuration)?;
+        let config = Config::read(&configuration);
+        let line = line(&configuration, &config)?;
+        let byte_order = config.byte_order;
+        let (unit, registers_max) = (config.unit, config.registers_max);
+        let mut plant = Plant::new(Client::new(line, config), &configuration, |mapping, tag, settings| {
+            address::read(mapping, tag, settings, (unit, byte_order), registers_max)
+        })?;
+        let units: Vec<u8> = plant.tags().iter().map(|tag| tag.address.unit).collect();
+        plant.device().know_units(units);
+        // A gateway, or the kernel of a device that hangs, takes connections for units that are not there.
+        plant.probe()?;
+        PLANT.set(Some(plant));
+        Ok(())
+    }
+
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        with_plant(|plant| plant.deliver(&batch))
+    }
+
+    fn run(until_ms: u32) -> Result<u32, Failure> {
+        with_plant(|plant| plant.run(until_ms))
+    }
+
+    fn request(operation: String, _body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        match operation.as_str() {
+            "probe" => with_plant(Plant::probe).map(|()| b"{}".to_vec()),
+            _ => Err(Failure::Reject(format!("unknown operation '{operation}'"))),
+        }
+    }
+
+    fn close() {
+        PLANT.take();
+    }
+}
+
+/// The line that the type of the route has.
+fn line(configuration: &Configuration, config: &Config) -> Result<Box<dyn Line>, Failure> {
+    if configuration.kind() == "MODBUS_SERIAL" {
+        let config = SerialConfig::read(configuration, config.connection_timeout_ms)?;
+        return Ok(Box::new(SerialLine::open(config)?));
+    }
+    if config.unit == EVERYBODY {
+        return Err(Failure::Fatal("MODBUS_CONFIG: SLAVE_ID is 0; units are 1 to 247".to_owned()));
+    }
+    Ok(Box::new(TcpLine::connect(config.connection_timeout_ms)?))
+}
+
+fn with_plant<T>(act: impl FnOnce(&mut Plant<Client>) -> Result<T, Failure>) -> Result<T, Failure> {
+    PLANT.with_borrow_mut(|plant| match plant {
+        Some(plant) => act(plant),
+        None => Err(Failure::Reconnect("it is not open".to_owned())),
+    })
+}
+
+lotmq_guest::export_route!(Modbus);

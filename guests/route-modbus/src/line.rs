@@ -1,0 +1,35 @@
+//! What carries requests to units and replies back: the only part that differs between the forms of Modbus.
+
+use lotmq_guest::route::Failure;
+use rmodbus::ModbusProto;
+
+/// Line to units. One request is under way at a time.
+pub(crate) trait Line {
+    /// Framing of requests.
+    fn framing(&self) -> ModbusProto;
+
+    /// Number of the next request, where the framing has one.
+    fn next_transaction(&mut self) -> u16;
+
+    /// Sends the frame of a request and waits for the reply to it, which is given without framing: unit, function and what is behind it.
+    fn exchange(&mut self, frame: &[u8], transaction: u16, timeout_ms: u32) -> Result<Vec<u8>, LineFault>;
+
+    /// Sends the frame of a request that is for all units, none of which replies.
+    fn tell_all(&mut self, frame: &[u8], timeout_ms: u32) -> Result<(), LineFault>;
+
+    /// Makes sure that a reply to an earlier request is never taken for one to a later.
+    fn renew(&mut self) -> Result<(), Failure>;
+}
+
+/// Reason why there is no reply.
+#[derive(Debug)]
+pub(crate) enum LineFault {
+    /// Nothing came in time.
+    TimedOut,
+    /// What came is not Modbus.
+    Broken(String),
+    /// Another route has the line.
+    Busy(String),
+    /// The line is at its end.
+    Ended(String),
+}

@@ -1,0 +1,408 @@
+//! The bridge at work: messages between the host and the links, each told to be done when whoever takes it has said so.
+
+use std::collections::BTreeMap;
+
+use lotmq_codec::ReasonCode;
+use lotmq_guest::route::{Arrival, Failure, Interest, ambient, diagnostics, ingest, metrics, net};
+
+use crate::config::{Config, End, Flow};
+use crate::far::Far;
+use crate::hops::{self, Loop};
+use crate::inbox::{Forward, Inbox, Origin};
+use crate::kept;
+use crate::limits::{RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
+use crate::link::{Event, Inbound, Unsendable};
+use crate::message::Passing;
+use crate::topic::{captured, filled, unshared};
+
+/// What became of a delivery.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Stand {
+    UnderWay,
+    Done,
+    Refused(ReasonCode),
+}
+
+/// Whose message another broker acknowledges.
+#[derive(Clone, Copy, Debug)]
+enum Owner {
+    Delivery(u64),
+    Forward(u64),
+}
+
+pub(crate) struct Bridge {
+    pub(crate) config: Config,
+    /// Its name among all bridges.
+    name: String,
+    pub(crate) fars: Vec<Far>,
+    inbox: Inbox,
+    /// Deliveries that were sent, by sequence number, until the host knows what became of them.
+    pub(crate) sent: BTreeMap<u64, Stand>,
+    /// Messages that other brokers have not acknowledged, by broker and identifier.
+    owners: BTreeMap<(usize, u16), Owner>,
+    /// When to publish again what could not be stored.
+    store_at: u64,
+    /// Failure that the host does not know of yet.
+    pub(crate) failed: Option<Failure>,
+}
+
+impl Bridge {
+    pub(crate) fn open(config: Config) -> Result<Bridge, Failure> {
+        let open = |(number, far)| Far::open(far, &config.flows, number, config.is_probe);
+        let fars = config.fars.iter().enumerate().map(open).collect::<Result<_, _>>()?;
+        Ok(Bridge {
+            config,
+            name: kept::name(),
+            fars,
+            inbox: Inbox::default(),
+            sent: BTreeMap::new(),
+            owners: BTreeMap::new(),
+            store_at: 0,
+            failed: None,
+        })
+    }
+
+    /// Does all that can be done without waiting; whether that was anything.
+    pub(crate) fn work(&mut self) -> Result<bool, Failure> {
+        let now = ambient::monotonic_ms();
+        let mut has_worked = self.flush(now)?;
+        for number in 0..self.fars.len() {
+            has_worked |= self.take_from(number, now)?;
+        }
+        has_worked |= self.publish(now)?;
+        for number in 0..self.fars.len() {
+            has_worked |= self.send_retained(number, now);
+        }
+        has_worked |= self.forward(now)?;
+        for far in &mut self.fars {
+            far.keep();
+        }
+        Ok(self.flush(ambient::monotonic_ms())? || has_worked)
+    }
+
+    fn flush(&mut self, now: u64) -> Result<bool, Failure> {
+        let mut has_gone = false;
+        for far in &mut self.fars {
+            has_gone |= far.flush(now)?;
+        }
+        Ok(has_gone)
+    }
+
+    /// Waits until there is something to do, at most for so long; whether the host has work.
+    pub(crate) fn wait(&mut self, most_ms: u64, also_host: bool) -> Result<bool, Failure> {
+        let now = ambient::monotonic_ms();
+        let mut until = now.saturating_add(most_ms);
+        for far in &mut self.fars {
+            until = until.min(far.tick(now, self.config.patience_ms)?);
+        }
+        if self.store_at > now {
+            until = until.min(self.store_at);
+        }
+        // A sign of life that is due goes at once.
+        self.flush(now)?;
+        let mut interests = Vec::new();
+        if also_host {
+            interests.push(Interest::HostWork);
+        }
+        for far in &self.fars {
+            if self.inbox.has_room() {
+                interests.push(far.readable());
+            }
+            interests.extend(far.writable());
+        }
+        let wait_ms = u32::try_from(until.saturating_sub(now)).unwrap_or(u32::MAX);
+        let ready = net::wait(&interests, wait_ms);
+        Ok(also_host && ready.contains(&0))
+    }
+
+    /// Takes what another broker has sent, as far as there is room.
+    fn take_from(&mut self, number: usize, now: u64) -> Result<bool, Failure> {
+        let mut has_come = self.events(number, now)?;
+        if self.inbox.has_room() && self.fars[number].read(now)? {
+            has_come = true;
+            self.events(number, now)?;
+        }
+        Ok(has_come)
+    }
+
+    /// Handles what was received; whether that was anything.
+    fn events(&mut self, number: usize, now: u64) -> Result<bool, Failure> {
+        let mut has_come = false;
+        while self.inbox.has_room() {
+            let far = &mut self.fars[number];
+            let event = far.link.next_event().map_err(|broken| far.away(broken))?;
+            let Some(event) = event else { break };
+            has_come = true;
+            self.handle(number, event, now)?;
+        }
+        Ok(has_come)
+    }
+
+    fn handle(&mut self, number: usize, event: Event, now: u64) -> Result<(), Failure> {
+        let far = &mut self.fars[number];
+        match event {
+            Event::Message(inbound) => self.arrived(number, inbound, now),
+            Event::Settled { id, refusal } => self.settled(number, id, refusal)?,
+            Event::Subscribed { id, code } => {
+                if let Some(reason) = far.subscribed(id, code, now) {
+                    report("BRIDGE_SUBSCRIPTION", &reason);
+                }
+            }
+            Event::TooLarge { topic, bytes, receipt } => {
+                report("BRIDGE_TOO_LARGE", &format!("a message of {bytes} bytes on '{topic}' was left out"));
+                if let Some(receipt) = receipt {
+                    far.link.acknowledge(receipt);
+                }
+            }
+            Event::Alive | Event::Connected(_) => {}
+            Event::Ended(reason) | Event::Refused(reason) => return Err(far.ended(reason)),
+        }
+        Ok(())
+    }
+
+    /// Sends a message on by all flows that it came by.
+    fn arrived(&mut self, number: usize, inbound: Inbound, now: u64) {
+        let Inbound { message, subscriptions, receipt } = inbound;
+        let is_echo = !message.retain && self.fars[number].echoes.takes(message.fingerprint(0), now);
+        let is_of = |(index, flow): &(usize, &Flow)| {
+            let is_named = subscriptions.is_empty() || subscriptions.contains(&(*index as u32 + 1));
+            flow.from == End::Far(number) && is_named && !is_echo
+        };
+        let flows = self.config.flows.iter().enumerate().filter(is_of);
+        let copies: Vec<(End, Passing)> =
+            flows.filter_map(|(_, flow)| Some((flow.to, passed_on(flow, &message, &self.name)?))).collect();
+        let origin = Origin::Far(number, receipt);
+        if copies.is_empty() {
+            return self.told(origin, None);
+        }
+        let token = self.inbox.open(origin, copies.len());
+        for (to, message) in copies {
+            match to {
+                End::Own => self.inbox.publish(token, message),
+                End::Far(to) => self.inbox.forward(Forward { token, to, message }),
+            }
+        }
+    }
+
+    /// Begins with a delivery of the host; `None` where there is no room for it now.
+    pub(crate) fn send(
+        &mut self,
+        sequence: u64,
+        to: End,
+        message: Passing,
+        received_ms: i64,
+    ) -> Result<bool, Failure> {
+        let End::Far(number) = to else {
+            if !self.inbox.has_room() {
+                return Ok(false);
+            }
+            let token = self.inbox.open(Origin::Delivery(sequence), 1);
+            self.inbox.publish(token, message);
+            self.sent.insert(sequence, Stand::UnderWay);
+            return Ok(true);
+        };
+        if self.fars[number].snapshot.first().is_some() {
+            return Ok(false);
+        }
+        let is_expected = self.fars[number].sends_back(&message.topic);
+        let far = &mut self.fars[number];
+        match far.link.publish(&message, message.fingerprint(received_ms)) {
+            Ok(id) => {
+                if is_expected {
+                    far.echoes.expect(message.fingerprint(0), ambient::monotonic_ms());
+                }
+                let stand = if id.is_some() { Stand::UnderWay } else { Stand::Done };
+                self.sent.insert(sequence, stand);
+                self.owners.extend(id.map(|id| ((number, id), Owner::Delivery(sequence))));
+                Ok(true)
+            }
+            Err(Unsendable::NoRoom) => Ok(false),
+            Err(Unsendable::Never(reason)) => Err(Failure::Reject(reason)),
+        }
+    }
+
+    /// Sends what is retained here, as far as the other broker takes it; whether that was anything.
+    fn send_retained(&mut self, number: usize, now: u64) -> bool {
+        let (mut has_gone, mut pages) = (false, 0);
+        while self.fars[number].link.has_room() {
+            let far = &mut self.fars[number];
+            let Some(message) = far.snapshot.first() else {
+                let (flows, name) = (&self.config.flows, &self.name);
+                pages += 1;
+                if !far.snapshot.read(flows, |flow, message| passed_on(flow, message, name)) {
+                    return has_gone;
+                }
+                if pages == RETAINED_PAGES_AT_ONCE {
+                    return true;
+                }
+                continue;
+            };
+            let (is_expected, fingerprint) = (far.sends_back(&message.topic), message.fingerprint(0));
+            match far.link.publish(message, fingerprint) {
+                Ok(id) => {
+                    if is_expected {
+                        far.echoes.expect(fingerprint, now);
+                    }
+                    let origin = Origin::Far(number, None);
+                    self.owners
+                        .extend(id.map(|id| ((number, id), Owner::Forward(self.inbox.open(origin, 1)))));
+                }
+                Err(Unsendable::NoRoom) => return has_gone,
+                Err(Unsendable::Never(reason)) => {
+                    report("BRIDGE_REFUSED", &format!("cannot send to '{}': {reason}", message.topic));
+                }
+            }
+            self.fars[number].snapshot.sent();
+            has_gone = true;
+        }
+        has_gone
+    }
+
+    /// Publishes what has arrived for this broker.
+    fn publish(&mut self, now: u64) -> Result<bool, Failure> {
+        if self.inbox.arrivals().is_empty() || now < self.store_at {
+            return Ok(false);
+        }
+        match ingest::publish(self.inbox.arrivals()) {
+            Ok(()) => {
+                for (token, _) in self.inbox.take_arrivals() {
+                    self.done(token);
+                }
+                Ok(true)
+            }
+            Err(ingest::IngestError::NotAllowed) => self.publish_each(),
+            Err(ingest::IngestError::NotStored) => {
+                self.store_at = now.saturating_add(STORE_AGAIN_MS);
+                Ok(false)
+            }
+            Err(ingest::IngestError::Closed) => Err(Failure::Reconnect("the broker ends".to_owned())),
+        }
+    }
+
+    /// Publishes one message after the other, because one of them is not allowed.
+    fn publish_each(&mut self) -> Result<bool, Failure> {
+        for (token, arrival) in self.inbox.take_arrivals() {
+            match ingest::publish(std::slice::from_ref(&arrival)) {
+                Ok(()) => self.done(token),
+                Err(ingest::IngestError::NotAllowed) => self.refused(token, &arrival),
+                // All from here on come again: the other broker has no acknowledgement of them.
+                Err(error) => return Err(Failure::Reconnect(format!("cannot publish: {}", error.name()))),
+            }
+        }
+        Ok(true)
+    }
+
+    fn refused(&mut self, token: u64, arrival: &Arrival) {
+        report("BRIDGE_REFUSED", &format!("cannot publish to '{}': not allowed", arrival.topic));
+        if let Some(origin) = self.inbox.give_up(token) {
+            self.told(origin, Some(ReasonCode::NotAuthorized));
+        }
+    }
+
+    /// Sends what waits for other brokers, as far as they take it.
+    fn forward(&mut self, now: u64) -> Result<bool, Failure> {
+        let mut has_gone = false;
+        while let Some(Forward { token, to, message }) = self.inbox.first_forward() {
+            let (token, to) = (*token, *to);
+            let is_expected = self.fars[to].sends_back(&message.topic);
+            let far = &mut self.fars[to];
+            match far.link.publish(message, message.fingerprint(0)) {
+                Ok(id) => {
+                    if is_expected {
+                        far.echoes.expect(message.fingerprint(0), now);
+                    }
+                    self.inbox.take_forward();
+                    match id {
+                        Some(id) => drop(self.owners.insert((to, id), Owner::Forward(token))),
+                        None => self.done(token),
+                    }
+                }
+                Err(Unsendable::NoRoom) => break,
+                Err(Unsendable::Never(reason)) => {
+                    report("BRIDGE_REFUSED", &format!("cannot send to '{}': {reason}", message.topic));
+                    self.inbox.take_forward();
+                    self.done(token);
+                }
+            }
+            has_gone = true;
+        }
+        Ok(has_gone)
+    }
+
+    /// Another broker has acknowledged a message, or refused it.
+    fn settled(&mut self, number: usize, id: u16, refusal: Option<ReasonCode>) -> Result<(), Failure> {
+        match (self.owners.remove(&(number, id)), refusal) {
+            (Some(Owner::Delivery(sequence)), refusal) => {
+                self.told(Origin::Delivery(sequence), refusal);
+            }
+            (Some(Owner::Forward(token)), None) => self.done(token),
+            (Some(Owner::Forward(token)), Some(reason)) => match crate::failures::of_publish(reason) {
+                Failure::Reject(reason) => {
+                    report("BRIDGE_REFUSED", &reason);
+                    self.done(token);
+                }
+                // It comes again from where it is not acknowledged.
+                Failure::Retry(reason) | Failure::Reconnect(reason) | Failure::Fatal(reason) => {
+                    return Err(Failure::Reconnect(reason));
+                }
+            },
+            (None, _) => {}
+        }
+        Ok(())
+    }
+
+    fn done(&mut self, token: u64) {
+        if let Some(origin) = self.inbox.done(token) {
+            self.told(origin, None);
+        }
+    }
+
+    /// Tells where a message came from that it is done, or refused.
+    fn told(&mut self, origin: Origin, refusal: Option<ReasonCode>) {
+        match (origin, refusal) {
+            (Origin::Far(_, None), _) => {}
+            (Origin::Far(number, Some(receipt)), None) => self.fars[number].link.acknowledge(receipt),
+            (Origin::Far(number, Some(receipt)), Some(reason)) => {
+                self.fars[number].link.refuse(receipt, reason)
+            }
+            (Origin::Delivery(sequence), refusal) => {
+                if let Some(stand) = self.sent.get_mut(&sequence) {
+                    *stand = refusal.map_or(Stand::Done, Stand::Refused);
+                }
+            }
+        }
+    }
+
+    /// A message of this broker as a flow passes it on; `None` where it goes no further.
+    pub(crate) fn passed_on(&self, flow: &Flow, message: &Passing) -> Option<Passing> {
+        passed_on(flow, message, &self.name)
+    }
+}
+
+/// A message as a flow passes it on; `None` where the flow does not take it, or it has come round.
+fn passed_on(flow: &Flow, message: &Passing, name: &str) -> Option<Passing> {
+    let captures = captured(unshared(&flow.filter), &message.topic)?;
+    let mut properties = message.properties.clone();
+    if let Err(why) = hops::pass(&mut properties, name) {
+        // Nobody is told by what metrics cannot count.
+        let _ = metrics::add(
+            match why {
+                Loop::Own => "bridge_loops",
+                Loop::TooLong => "bridge_hops_exceeded",
+            },
+            1,
+        );
+        return None;
+    }
+    Some(Passing {
+        topic: filled(&flow.topic, &captures),
+        payload: message.payload.clone(),
+        qos: message.qos.min(flow.qos),
+        retain: flow.retain.unwrap_or(message.retain),
+        properties,
+    })
+}
+
+fn report(code: &str, reason: &str) {
+    diagnostics::report(diagnostics::Severity::Error, code, reason, 0, 0);
+}

@@ -1,0 +1,85 @@
+//! Routes of type `MQTT_BRIDGE`: messages between this broker and another one, or between two others.
+//!
+//! A delivery is accepted when the other broker has acknowledged it, and another broker's message is acknowledged when it is published here, or taken by the other side.
+
+mod bridge;
+mod config;
+mod delivery;
+mod echoes;
+mod failures;
+mod far;
+mod hops;
+mod inbox;
+mod kept;
+mod limits;
+mod link;
+mod message;
+mod opening;
+mod snapshot;
+mod topic;
+
+use bridge::Bridge;
+use config::Config;
+use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route, ambient};
+use std::cell::RefCell;
+
+thread_local!(static BRIDGE: RefCell<Option<Bridge>> = const { RefCell::new(None) });
+
+struct MqttBridge;
+
+impl Route for MqttBridge {
+    fn describe() -> Description {
+        let abilities = Abilities::DELIVER | Abilities::RUN | Abilities::REQUEST;
+        Description { configuration: config::SCHEMA.to_owned(), abilities }
+    }
+
+    fn open(configuration: String) -> Result<(), Failure> {
+        BRIDGE.set(Some(Bridge::open(Config::parse(&configuration)?)?));
+        Ok(())
+    }
+
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        with_bridge(|bridge| delivery::deliver(bridge, &batch))
+    }
+
+    fn run(until_ms: u32) -> Result<u32, Failure> {
+        with_bridge(|bridge| {
+            let end = ambient::monotonic_ms().saturating_add(until_ms.into());
+            loop {
+                let has_worked = bridge.work()?;
+                let left = end.saturating_sub(ambient::monotonic_ms());
+                let host_has_work = bridge.wait(if has_worked { 0 } else { left }, true)?;
+                if host_has_work || left == 0 {
+                    return Ok(0);
+                }
+            }
+        })
+    }
+
+    fn request(operation: String, _body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        match operation.as_str() {
+            // That the others have taken the connection is all there is to know.
+            "probe" => Ok(b"{}".to_vec()),
+            _ => Err(Failure::Reject(format!("a bridge does not answer '{operation}'"))),
+        }
+    }
+
+    fn close() {
+        if let Some(mut bridge) = BRIDGE.take() {
+            bridge.fars.iter_mut().for_each(far::Far::close);
+        }
+    }
+}
+
+/// Works with the bridge, unless it has failed before.
+fn with_bridge<T>(work: impl FnOnce(&mut Bridge) -> Result<T, Failure>) -> Result<T, Failure> {
+    BRIDGE.with_borrow_mut(|bridge| {
+        let bridge = bridge.as_mut().ok_or_else(|| Failure::Reconnect("not open".to_owned()))?;
+        match bridge.failed.take() {
+            Some(failure) => Err(failure),
+            None => work(bridge),
+        }
+    })
+}
+
+lotmq_guest::export_route!(MqttBridge);

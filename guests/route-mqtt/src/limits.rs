@@ -1,0 +1,49 @@
+//! Bounds of the bridge.
+
+/// Messages of QoS 1 and 2 on their way to a broker of MQTT 5.0 that are not acknowledged yet. As many as a batch of the host has.
+pub(crate) const WINDOW_MAX: usize = 1_000;
+
+/// The same to a broker that cannot say how many it takes. Brokers that end connections with more allow a hundred.
+pub(crate) const WINDOW_V3_MAX: usize = 100;
+
+/// Messages of QoS 1 and 2 that a broker may have on their way to us: a few of its turns, for one commit here.
+pub(crate) const RECEIVE_MAXIMUM: u16 = 1_000;
+
+/// Bytes of the largest packet that is taken from a broker. With its copies it fits into the memory of an instance, 64 MiB.
+pub(crate) const PACKET_BYTES_MAX: u32 = 8 * 1024 * 1024;
+
+/// Bytes that wait to be sent on a connection before more is encoded.
+pub(crate) const OUTPUT_BYTES_MAX: usize = 256 * 1024;
+
+/// Messages that are published here in one call, or wait for another broker, before more is read.
+pub(crate) const ARRIVED_MAX: usize = 1_000;
+
+/// Bytes of those messages, unless the first alone has more.
+pub(crate) const ARRIVED_BYTES_MAX: usize = 2 * 1024 * 1024;
+
+/// Bytes of one call of the host that reads or writes.
+pub(crate) const PIECE_BYTES: usize = 64 * 1024;
+
+/// Bridges that a message passes. From the routes reference §6.
+pub(crate) const HOPS_MAX: usize = 8;
+
+/// Milliseconds to connect, and to wait for each answer while a connection is opened.
+pub(crate) const OPEN_MS: u32 = 15_000;
+
+/// Milliseconds of one delivery after which the host is told how far it has come: a third of what a call may take.
+pub(crate) const DELIVER_MS: u64 = 20_000;
+
+/// Milliseconds until a subscription that was refused is tried again.
+pub(crate) const RESUBSCRIBE_MS: u64 = 60_000;
+
+/// Pages of retained messages that are read before others have their turn.
+pub(crate) const RETAINED_PAGES_AT_ONCE: usize = 4;
+
+/// Milliseconds until messages are published again that could not be stored.
+pub(crate) const STORE_AGAIN_MS: u64 = 500;
+
+/// Messages whose echo is known, on a connection whose broker cannot leave it out.
+pub(crate) const ECHOES_MAX: usize = 10_000;
+
+/// Milliseconds after which an echo is none any more.
+pub(crate) const ECHO_MS: u64 = 60_000;

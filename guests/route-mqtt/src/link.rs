@@ -1,0 +1,623 @@
+//! The client side of one connection to another broker, as a value: bytes and time come in, events and bytes come out.
+//!
+//! In: [`Link::receive`], then [`Link::next_event`] until there is none. Out: [`Link::output`]. What was published and is not acknowledged is in the window of
+//! the broker; when it is, [`Event::Settled`] says so.
+//!
+//! Invariants: a packet identifier is in use at most once; never more messages of QoS 1 and 2 are unfinished than the broker takes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use lotmq_codec::{
+    Ack, AckType, Connack, Connect, Disconnect, EncodeError, FixedHeader, ForwardProperties, PacketId,
+    PacketType, Properties, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, Publish, PublishHead,
+    QoS, ReasonCode, ServerPacket, SubscribeFilter, encode_ack, encode_connect,
+    encode_disconnect_from_client, encode_pingreq, encode_publish, encode_subscribe, encode_unsubscribe,
+    fixed_header,
+};
+
+use crate::config::FarConfig;
+use crate::limits::{
+    OUTPUT_BYTES_MAX, PACKET_BYTES_MAX, PIECE_BYTES, RECEIVE_MAXIMUM, WINDOW_MAX, WINDOW_V3_MAX,
+};
+use crate::message::{self, Passing};
+
+/// Bit of the protocol level by which a bridge says that it is one: such brokers as know it send it nothing back, and leave RETAIN as it is.
+const BRIDGE_BIT: u8 = 0x80;
+
+/// User Property by which the zstd stream is asked for and granted, `docs/zstd-transport.md`.
+const ZSTD: (&str, &str) = ("lotmq-zstd", "1");
+
+/// How a connection is opened.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Dialect {
+    pub(crate) version: ProtocolVersion,
+    /// Whether it says that it is a bridge, before 5.0.
+    pub(crate) says_bridge: bool,
+}
+
+/// What the broker has said of itself.
+#[derive(Debug)]
+struct Limits {
+    window: usize,
+    packet_bytes: usize,
+    qos: u8,
+    takes_retained: bool,
+    numbers_subscriptions: bool,
+    keep_alive_ms: u64,
+}
+
+/// A message of QoS 1 or 2 that is not acknowledged yet.
+#[derive(Debug)]
+struct Unfinished {
+    qos: u8,
+    /// Whether the broker has it, and the identifier is being released.
+    is_released: bool,
+    fingerprint: u64,
+}
+
+/// What has happened on a connection.
+#[derive(Debug)]
+pub(crate) enum Event {
+    /// The broker has taken the connection.
+    Connected(Granted),
+    /// It has not, for this reason.
+    Refused(ReasonCode),
+    /// A message.
+    Message(Inbound),
+    /// A message that is larger than what is taken; its bytes are left out.
+    TooLarge { topic: String, bytes: usize, receipt: Option<Receipt> },
+    /// A message of ours is done, or was refused.
+    Settled { id: u16, refusal: Option<ReasonCode> },
+    /// What became of the filter of a SUBSCRIBE.
+    Subscribed { id: u16, code: ReasonCode },
+    /// Any other sign of life.
+    Alive,
+    /// The broker ends the connection, for this reason.
+    Ended(ReasonCode),
+}
+
+/// What CONNACK says of a connection that was taken.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Granted {
+    /// Whether the session was kept.
+    pub(crate) session_present: bool,
+    /// Whether everything behind it is a zstd stream.
+    pub(crate) zstd: bool,
+}
+
+/// A message that was received.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    pub(crate) message: Passing,
+    /// Subscription Identifiers that it came by.
+    pub(crate) subscriptions: Vec<u32>,
+    /// What is to be acknowledged; `None` of QoS 0.
+    pub(crate) receipt: Option<Receipt>,
+}
+
+/// Identifier and QoS of a message that is to be acknowledged.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Receipt {
+    pub(crate) id: u16,
+    pub(crate) qos: u8,
+}
+
+/// The connection cannot go on; with the reason for people.
+#[derive(Debug, PartialEq)]
+pub(crate) struct Broken(pub(crate) String);
+
+/// Why a message cannot be sent to this broker.
+#[derive(Debug, PartialEq)]
+pub(crate) enum Unsendable {
+    /// More are unfinished than it takes; later.
+    NoRoom,
+    /// Never; with the reason for people.
+    Never(String),
+}
+
+/// What of a session lasts over its connections: identifiers of exchanges of QoS 2.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Exchanges {
+    /// Fingerprints and identifiers of messages that were sent and are not finished.
+    pub(crate) sent: Vec<(u64, u16)>,
+    /// Identifiers of messages that were received and are not released.
+    pub(crate) received: BTreeSet<u16>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    dialect: Dialect,
+    input: Vec<u8>,
+    /// Bytes of `input` that are done.
+    consumed: usize,
+    /// Bytes of a message that are left out.
+    skipped: usize,
+    output: Vec<u8>,
+    next_id: PacketId,
+    unfinished: BTreeMap<u16, Unfinished>,
+    /// Exchanges that the broker has of a former connection.
+    former: Vec<(u64, u16)>,
+    /// Messages of QoS 2 that were received and not released, and whether each is acknowledged.
+    received: BTreeMap<u16, bool>,
+    limits: Limits,
+    sent_at: u64,
+    /// Since when a sign of life is waited for.
+    asked_at: Option<u64>,
+}
+
+impl Link {
+    pub(crate) fn new(dialect: Dialect, first_id: u16, now: u64) -> Link {
+        let window = if dialect.version == ProtocolVersion::V5 { WINDOW_MAX } else { WINDOW_V3_MAX };
+        Link {
+            dialect,
+            input: Vec::new(),
+            consumed: 0,
+            skipped: 0,
+            output: Vec::new(),
+            next_id: PacketId::new(first_id).unwrap_or(PacketId::MIN),
+            unfinished: BTreeMap::new(),
+            former: Vec::new(),
+            received: BTreeMap::new(),
+            limits: Limits {
+                window,
+                packet_bytes: usize::MAX,
+                qos: 2,
+                takes_retained: true,
+                numbers_subscriptions: true,
+                keep_alive_ms: 0,
+            },
+            sent_at: now,
+            asked_at: None,
+        }
+    }
+
+    pub(crate) fn is_v5(&self) -> bool {
+        self.dialect.version == ProtocolVersion::V5
+    }
+
+    /// Whether the broker sends back what was published over this connection.
+    pub(crate) fn echoes(&self) -> bool {
+        !self.is_v5() && !self.dialect.says_bridge
+    }
+
+    /// Begins with CONNECT.
+    pub(crate) fn connect(&mut self, far: &FarConfig, client_id: &str, is_clean: bool) -> Result<(), Broken> {
+        self.limits.keep_alive_ms = u64::from(far.keep_alive) * 1000;
+        let mut properties = PropertyBuf::new();
+        if self.is_v5() {
+            let expiry = if is_clean { 0 } else { u32::MAX };
+            let list = [
+                (PropertyId::SessionExpiryInterval, PropertyValue::FourByte(expiry)),
+                (PropertyId::ReceiveMaximum, PropertyValue::TwoByte(RECEIVE_MAXIMUM)),
+                (PropertyId::MaximumPacketSize, PropertyValue::FourByte(PACKET_BYTES_MAX)),
+            ];
+            for (id, value) in list {
+                properties.push(id, value).map_err(unencodable)?;
+            }
+            if far.wants_zstd {
+                let (name, value) = ZSTD;
+                let wanted = PropertyValue::Utf8Pair(name, value);
+                properties.push(PropertyId::UserProperty, wanted).map_err(unencodable)?;
+            }
+        }
+        let connect = Connect {
+            version: self.dialect.version,
+            clean_start: is_clean,
+            keep_alive: far.keep_alive,
+            properties: properties.properties(),
+            client_id,
+            will: None,
+            user_name: far.username.as_deref(),
+            password: far.password.as_deref().map(str::as_bytes),
+        };
+        let start = self.output.len();
+        encode_connect(&mut self.output, &connect).map_err(unencodable)?;
+        if self.dialect.says_bridge {
+            // Behind the fixed header and the protocol's name, which has two bytes of length.
+            let name = 2 + self.dialect.version.protocol_name().len();
+            let header = self.output[start + 1..].iter().take_while(|byte| **byte & 0x80 != 0).count() + 2;
+            if let Some(level) = self.output.get_mut(start + header + name) {
+                *level |= BRIDGE_BIT;
+            }
+        }
+        Ok(())
+    }
+
+    /// Goes on with the exchanges of a session that the broker has kept.
+    pub(crate) fn resume(&mut self, exchanges: Exchanges) {
+        self.former = exchanges.sent;
+        self.received = exchanges.received.into_iter().map(|id| (id, true)).collect();
+    }
+
+    /// What of the session is to last over this connection.
+    pub(crate) fn exchanges(&self) -> Exchanges {
+        let twos = self.unfinished.iter().filter(|(_, it)| it.qos == 2);
+        let sent = twos.map(|(id, it)| (it.fingerprint, *id)).chain(self.former.iter().copied()).collect();
+        let received = self.received.iter().filter(|(_, is_done)| **is_done).map(|(id, _)| *id).collect();
+        Exchanges { sent, received }
+    }
+
+    /// Subscribes to a filter, whose messages have the number as Subscription Identifier where there are such; gives the identifier of the packet.
+    pub(crate) fn subscribe(&mut self, filter: SubscribeFilter<'_>, number: u32) -> Result<u16, Broken> {
+        let mut properties = PropertyBuf::new();
+        if self.is_v5() && self.limits.numbers_subscriptions {
+            properties
+                .push(PropertyId::SubscriptionIdentifier, PropertyValue::VarInt(number))
+                .map_err(unencodable)?;
+        }
+        let id = self.free_id();
+        encode_subscribe(&mut self.output, self.dialect.version, id, properties.properties(), &[filter])
+            .map_err(unencodable)?;
+        Ok(id.get())
+    }
+
+    pub(crate) fn unsubscribe(&mut self, filters: &[&str]) -> Result<(), Broken> {
+        if filters.is_empty() {
+            return Ok(());
+        }
+        let id = self.free_id();
+        encode_unsubscribe(&mut self.output, self.dialect.version, id, Properties::EMPTY, filters)
+            .map_err(unencodable)
+    }
+
+    /// Whether a message more can be encoded now.
+    pub(crate) fn has_room(&self) -> bool {
+        self.unfinished.len() < self.limits.window && self.output.len() < OUTPUT_BYTES_MAX
+    }
+
+    /// Sends a message; gives its identifier if it will be acknowledged.
+    pub(crate) fn publish(&mut self, message: &Passing, fingerprint: u64) -> Result<Option<u16>, Unsendable> {
+        if !self.has_room() {
+            return Err(Unsendable::NoRoom);
+        }
+        let qos = message.qos.min(self.limits.qos);
+        let (id, dup) = match qos {
+            0 => (None, false),
+            1 => (Some(self.free_id()), false),
+            _ => self.id_of_exchange(fingerprint),
+        };
+        let never = |error: EncodeError| Unsendable::Never(error.to_string());
+        let properties = if self.is_v5() {
+            message::encoded(&message.properties).map_err(never)?
+        } else {
+            PropertyBuf::new()
+        };
+        let head = PublishHead {
+            dup,
+            qos: QoS::from_bits(qos).unwrap_or_default(),
+            retain: message.retain && self.limits.takes_retained,
+            topic: &message.topic,
+            packet_id: id,
+            properties: ForwardProperties::unaltered(properties.properties()),
+            payload_len: message.payload.len(),
+        };
+        let start = self.output.len();
+        encode_publish(&mut self.output, self.dialect.version, &head, &message.payload).map_err(never)?;
+        let bytes = self.output.len() - start;
+        if bytes > self.limits.packet_bytes {
+            self.output.truncate(start);
+            let limit = self.limits.packet_bytes;
+            return Err(Unsendable::Never(format!(
+                "a packet of {bytes} bytes is larger than the {limit} that the broker takes"
+            )));
+        }
+        let Some(id) = id else { return Ok(None) };
+        self.former.retain(|(_, former)| *former != id.get());
+        self.unfinished.insert(id.get(), Unfinished { qos, is_released: false, fingerprint });
+        Ok(Some(id.get()))
+    }
+
+    /// The identifier of an exchange of QoS 2: the one that it had on a former connection, or a new one. The first new one ends what the broker still has of
+    /// former ones, because messages come again in their order.
+    fn id_of_exchange(&mut self, fingerprint: u64) -> (Option<PacketId>, bool) {
+        let known = self.former.iter().find(|(former, _)| *former == fingerprint);
+        if let Some(id) = known.and_then(|(_, id)| PacketId::new(*id)) {
+            return (Some(id), true);
+        }
+        for (fingerprint, id) in std::mem::take(&mut self.former) {
+            self.unfinished.insert(id, Unfinished { qos: 2, is_released: true, fingerprint });
+            self.ack(AckType::Pubrel, id, ReasonCode::Success);
+        }
+        (Some(self.free_id()), false)
+    }
+
+    /// Says that a message is here, and everything of it is done.
+    pub(crate) fn acknowledge(&mut self, receipt: Receipt) {
+        self.answer(receipt, ReasonCode::Success);
+    }
+
+    /// Says that a message is not wanted; before 5.0 it is acknowledged like any other.
+    pub(crate) fn refuse(&mut self, receipt: Receipt, reason: ReasonCode) {
+        self.answer(receipt, if self.is_v5() { reason } else { ReasonCode::Success });
+    }
+
+    fn answer(&mut self, Receipt { id, qos }: Receipt, reason: ReasonCode) {
+        if qos < 2 {
+            return self.ack(AckType::Puback, id, reason);
+        }
+        if reason.is_failure() {
+            self.received.remove(&id);
+        } else {
+            self.received.insert(id, true);
+        }
+        self.ack(AckType::Pubrec, id, reason);
+    }
+
+    fn ack(&mut self, ack_type: AckType, id: u16, reason: ReasonCode) {
+        let Some(packet_id) = PacketId::new(id) else { return };
+        let ack = Ack { ack_type, packet_id, reason, properties: Properties::EMPTY };
+        // Acknowledgements of these reasons, without properties, can be encoded in every version.
+        let _ = encode_ack(&mut self.output, self.dialect.version, &ack);
+    }
+
+    pub(crate) fn disconnect(&mut self) {
+        let goodbye = Disconnect::with_reason(ReasonCode::Success);
+        // It is success, and can be.
+        let _ = encode_disconnect_from_client(&mut self.output, self.dialect.version, &goodbye);
+    }
+
+    /// Asks for a sign of life.
+    pub(crate) fn ping(&mut self, now: u64) {
+        encode_pingreq(&mut self.output);
+        self.asked_at.get_or_insert(now);
+    }
+
+    /// Bytes that are to be sent.
+    pub(crate) fn output(&self) -> &[u8] {
+        &self.output[..self.output.len().min(PIECE_BYTES)]
+    }
+
+    /// Notes that so many of them were sent.
+    pub(crate) fn was_sent(&mut self, bytes: usize, now: u64) {
+        self.output.drain(..bytes.min(self.output.len()));
+        self.sent_at = now;
+    }
+
+    /// Does what is due: a sign of life in time. Gives when to ask again.
+    pub(crate) fn tick(&mut self, now: u64, patience_ms: u64) -> Result<u64, Broken> {
+        if !self.unfinished.is_empty() {
+            self.asked_at.get_or_insert(now);
+        }
+        let silence = self.asked_at.map(|since| since.saturating_add(patience_ms));
+        if silence.is_some_and(|end| now >= end) {
+            return Err(Broken(format!("it has not answered for {} s", patience_ms / 1000)));
+        }
+        let keep_alive = match self.limits.keep_alive_ms {
+            0 => u64::MAX,
+            // Before the time is over, for what is on its way.
+            ms => self.sent_at.saturating_add(ms - ms / 4),
+        };
+        if now < keep_alive {
+            return Ok(keep_alive.min(silence.unwrap_or(u64::MAX)));
+        }
+        self.ping(now);
+        self.sent_at = now;
+        self.tick(now, patience_ms)
+    }
+
+    /// Takes bytes of the broker.
+    pub(crate) fn receive(&mut self, bytes: &[u8], now: u64) {
+        if self.asked_at.is_some() {
+            self.asked_at = Some(now);
+        }
+        let left_out = self.skipped.min(bytes.len());
+        self.skipped -= left_out;
+        self.input.drain(..self.consumed);
+        self.consumed = 0;
+        self.input.extend_from_slice(&bytes[left_out..]);
+    }
+
+    /// Takes out what was received and is not done, which is packed.
+    pub(crate) fn take_received(&mut self) -> Vec<u8> {
+        let left = self.input.split_off(self.consumed.min(self.input.len()));
+        self.input.clear();
+        self.consumed = 0;
+        left
+    }
+
+    /// The next event of what was received.
+    pub(crate) fn next_event(&mut self) -> Result<Option<Event>, Broken> {
+        loop {
+            let bytes = self.input.get(self.consumed..).unwrap_or_default();
+            let no_mqtt =
+                |error: &dyn std::fmt::Display| Broken(format!("what it sends is no MQTT: {error}"));
+            let Some(header) = fixed_header(bytes, u32::MAX).map_err(|error| no_mqtt(&error))? else {
+                return Ok(None);
+            };
+            let length = header.packet_len();
+            if length > PACKET_BYTES_MAX as usize {
+                return self.too_large(&header);
+            }
+            let Some(packet) = bytes.get(usize::from(header.header_len)..length) else { return Ok(None) };
+            let packet = ServerPacket::decode(&header, packet, self.dialect.version)
+                .map_err(|error| no_mqtt(&error))?;
+            let said = Said::of(packet);
+            self.consumed += length;
+            if let Some(event) = self.handle(said)? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    /// Leaves out a message that is too large, when what identifies it has come. Other packets are never so large.
+    fn too_large(&mut self, header: &FixedHeader) -> Result<Option<Event>, Broken> {
+        let bytes = header.packet_len();
+        if header.packet_type() != PacketType::Publish {
+            return Err(Broken(format!("it sends a {} of {bytes} bytes", header.packet_type())));
+        }
+        let body = &self.input[self.consumed + usize::from(header.header_len)..];
+        let Some([high, low]) = body.first_chunk() else { return Ok(None) };
+        let topic_end = 2 + usize::from(u16::from_be_bytes([*high, *low]));
+        let Some(id) = body.get(topic_end..topic_end + 2) else { return Ok(None) };
+        let qos = header.first_byte >> 1 & 0b11;
+        let topic = String::from_utf8_lossy(&body[2..topic_end]).into_owned();
+        let id = u16::from_be_bytes([id[0], id[1]]);
+        let receipt = (qos > 0).then_some(Receipt { id, qos });
+        let there = self.input.len() - self.consumed;
+        self.skipped = bytes - there.min(bytes);
+        self.consumed += there.min(bytes);
+        Ok(Some(Event::TooLarge { topic, bytes, receipt }))
+    }
+
+    fn handle(&mut self, said: Said) -> Result<Option<Event>, Broken> {
+        if !matches!(said, Said::Message(_)) {
+            self.asked_at = None;
+        }
+        Ok(match said {
+            Said::Connected { granted, limits } => {
+                self.limits.take(limits);
+                Some(Event::Connected(granted))
+            }
+            Said::Refused(reason) => Some(Event::Refused(reason)),
+            Said::Message(inbound) => self.came(inbound).map(Event::Message),
+            Said::Ack(ack_type, id, reason) => self.acknowledged(ack_type, id, reason),
+            Said::Subscribed(id, code) => Some(Event::Subscribed { id, code }),
+            Said::Alive => Some(Event::Alive),
+            Said::Ended(reason) => Some(Event::Ended(reason)),
+            Said::Auth => return Err(Broken("it asks for an authentication that was not begun".to_owned())),
+        })
+    }
+
+    /// A message, unless it is one of QoS 2 that is here already.
+    fn came(&mut self, inbound: Inbound) -> Option<Inbound> {
+        if let Some(Receipt { id, qos: 2 }) = inbound.receipt {
+            match self.received.get(&id) {
+                Some(true) => {
+                    self.ack(AckType::Pubrec, id, ReasonCode::Success);
+                    return None;
+                }
+                Some(false) => return None,
+                None => self.received.insert(id, false),
+            };
+        }
+        Some(inbound)
+    }
+
+    fn acknowledged(&mut self, ack_type: AckType, id: u16, reason: ReasonCode) -> Option<Event> {
+        let refusal = reason.is_failure().then_some(reason);
+        match ack_type {
+            AckType::Pubrel => {
+                self.received.remove(&id);
+                self.ack(AckType::Pubcomp, id, ReasonCode::Success);
+                None
+            }
+            AckType::Pubrec if refusal.is_none() => {
+                if let Some(unfinished) = self.unfinished.get_mut(&id) {
+                    unfinished.is_released = true;
+                }
+                self.ack(AckType::Pubrel, id, ReasonCode::Success);
+                None
+            }
+            AckType::Puback | AckType::Pubrec => {
+                self.unfinished.remove(&id)?;
+                Some(Event::Settled { id, refusal })
+            }
+            // That it did not know the identifier any more is no refusal.
+            AckType::Pubcomp => {
+                self.unfinished.remove(&id)?;
+                Some(Event::Settled { id, refusal: None })
+            }
+        }
+    }
+
+    /// An identifier that is not in use.
+    fn free_id(&mut self) -> PacketId {
+        loop {
+            let id = self.next_id;
+            self.next_id = id.next();
+            let is_former = self.former.iter().any(|(_, former)| *former == id.get());
+            // The window is smaller than the number of identifiers.
+            if !is_former && !self.unfinished.contains_key(&id.get()) {
+                return id;
+            }
+        }
+    }
+}
+
+impl Limits {
+    /// Narrows them to what the broker says.
+    fn take(&mut self, said: Limits) {
+        self.window = self.window.min(said.window);
+        self.packet_bytes = said.packet_bytes;
+        self.qos = said.qos;
+        self.takes_retained = said.takes_retained;
+        self.numbers_subscriptions = said.numbers_subscriptions;
+        if said.keep_alive_ms != u64::MAX {
+            self.keep_alive_ms = said.keep_alive_ms;
+        }
+    }
+
+    fn said_by(connack: &Connack<'_>) -> Limits {
+        let properties = &connack.properties;
+        let packet_bytes =
+            properties.maximum_packet_size().and_then(|bytes| usize::try_from(bytes.get()).ok());
+        Limits {
+            window: usize::from(properties.receive_maximum().get()),
+            packet_bytes: packet_bytes.unwrap_or(usize::MAX),
+            qos: properties.maximum_qos().bits(),
+            takes_retained: properties.retain_available(),
+            numbers_subscriptions: properties.subscription_identifier_available(),
+            keep_alive_ms: properties
+                .server_keep_alive()
+                .map_or(u64::MAX, |seconds| u64::from(seconds) * 1000),
+        }
+    }
+}
+
+/// A packet of the broker, without its bytes.
+enum Said {
+    Connected { granted: Granted, limits: Limits },
+    Refused(ReasonCode),
+    Message(Inbound),
+    Ack(AckType, u16, ReasonCode),
+    Subscribed(u16, ReasonCode),
+    Alive,
+    Ended(ReasonCode),
+    Auth,
+}
+
+impl Said {
+    fn of(packet: ServerPacket<'_>) -> Said {
+        match packet {
+            ServerPacket::Connack(connack) if connack.reason == ReasonCode::Success => Said::Connected {
+                granted: Granted {
+                    session_present: connack.session_present,
+                    zstd: connack.properties.user_properties().any(|said| said == ZSTD),
+                },
+                limits: Limits::said_by(&connack),
+            },
+            ServerPacket::Connack(connack) => Said::Refused(connack.reason),
+            ServerPacket::Publish(publish) => Said::Message(inbound(&publish)),
+            ServerPacket::Ack(ack) => Said::Ack(ack.ack_type, ack.packet_id.get(), ack.reason),
+            // A SUBSCRIBE of ours has one filter.
+            ServerPacket::Suback(suback) => Said::Subscribed(
+                suback.packet_id.get(),
+                suback.codes().next().unwrap_or(ReasonCode::UnspecifiedError),
+            ),
+            ServerPacket::Unsuback(_) | ServerPacket::Pingresp => Said::Alive,
+            ServerPacket::Disconnect(disconnect) => Said::Ended(disconnect.reason),
+            ServerPacket::Auth(_) => Said::Auth,
+        }
+    }
+}
+
+fn inbound(publish: &Publish<'_>) -> Inbound {
+    let qos = publish.qos.bits();
+    let message = Passing {
+        topic: publish.topic.to_owned(),
+        payload: publish.payload.to_vec(),
+        qos,
+        retain: publish.retain,
+        properties: message::received(publish.properties),
+    };
+    let subscriptions =
+        publish.properties.subscription_identifiers().map(std::num::NonZeroU32::get).collect();
+    Inbound { message, subscriptions, receipt: publish.packet_id.map(|id| Receipt { id: id.get(), qos }) }
+}
+
+fn unencodable(error: EncodeError) -> Broken {
+    Broken(error.to_string())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! Topics that are rewritten: what the wildcards of a filter match goes into the place of those of another one (routes reference §6).
+
+/// Prefix of shared subscriptions.
+const SHARE: &str = "$share/";
+
+/// The filter within a shared subscription; any other filter as it is.
+pub(crate) fn unshared(filter: &str) -> &str {
+    filter.strip_prefix(SHARE).and_then(|rest| rest.split_once('/')).map_or(filter, |(_group, filter)| filter)
+}
+
+/// Whether it is a shared subscription.
+pub(crate) fn is_shared(filter: &str) -> bool {
+    filter.starts_with(SHARE)
+}
+
+/// What the wildcards of a filter match in a topic, in order; `None` where the filter does not match. A `#` that stands for nothing is `None`.
+pub(crate) fn captured<'t>(filter: &str, topic: &'t str) -> Option<Vec<Option<&'t str>>> {
+    // [MQTT-4.7.2-1]
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return None;
+    }
+    let mut captures = Vec::new();
+    let mut rest = Some(topic);
+    for level in filter.split('/') {
+        if level == "#" {
+            captures.push(rest);
+            return Some(captures);
+        }
+        let (first, behind) = match rest?.split_once('/') {
+            Some((first, behind)) => (first, Some(behind)),
+            None => (rest?, None),
+        };
+        if level == "+" {
+            captures.push(Some(first));
+        } else if level != first {
+            return None;
+        }
+        rest = behind;
+    }
+    rest.is_none().then_some(captures)
+}
+
+/// Whether a filter matches a topic.
+pub(crate) fn matches(filter: &str, topic: &str) -> bool {
+    captured(filter, topic).is_some()
+}
+
+/// A topic with captures in the place of its wildcards. Of a capture that is nothing the level is left out.
+pub(crate) fn filled(pattern: &str, captures: &[Option<&str>]) -> String {
+    let mut captures = captures.iter().copied();
+    let mut topic = String::with_capacity(pattern.len());
+    let mut is_first = true;
+    for level in pattern.split('/') {
+        let level = match level {
+            "+" | "#" => captures.next().flatten(),
+            plain => Some(plain),
+        };
+        let Some(level) = level else { continue };
+        if !std::mem::take(&mut is_first) {
+            topic.push('/');
+        }
+        topic.push_str(level);
+    }
+    topic
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wildcards_supply_wildcards() {
+        for (filter, topic, pattern, expected) in [
+            ("site/#", "site/a/b", "sites/x/#", Some("sites/x/a/b")),
+            ("site/#", "site", "sites/x/#", Some("sites/x")),
+            ("site/#", "site/", "sites/#", Some("sites/")),
+            ("bridged/commands/#", "bridged/commands/test", "commands/#", Some("commands/test")),
+            ("+/temp/+", "a/temp/b", "x/+/y/+", Some("x/a/y/b")),
+            ("+/temp/#", "a/temp/b/c", "t/+/#", Some("t/a/b/c")),
+            ("+/temp/#", "a/temp/b/c", "t/+", Some("t/a")),
+            ("a/+", "a/b", "all", Some("all")),
+            ("a/#", "a/b/c", "x/+/y", Some("x/b/c/y")),
+            ("#", "a/b", "far/#", Some("far/a/b")),
+            ("#", "a", "#", Some("a")),
+            ("a/#", "a", "#", Some("")),
+            ("#", "$SYS/x", "far/#", None),
+            ("+/x", "$SYS/x", "far/+", None),
+            ("$SYS/#", "$SYS/x", "far/#", Some("far/x")),
+            ("a/+", "a", "x", None),
+            ("a/+", "a/b/c", "x", None),
+            ("a/b", "a/c", "x", None),
+            ("+", "", "x/+", Some("x/")),
+        ] {
+            let found = captured(filter, topic).map(|captures| filled(pattern, &captures));
+            assert_eq!(found.as_deref(), expected, "{filter} {topic} {pattern}");
+        }
+    }
+
+    #[test]
+    fn shared_subscriptions_have_a_filter_within() {
+        assert_eq!(unshared("$share/g/a/+"), "a/+");
+        assert_eq!(unshared("$share/g"), "$share/g");
+        assert_eq!(unshared("a/+"), "a/+");
+        assert!(is_shared("$share/g/#") && !is_shared("share/g/#"));
+    }
+}

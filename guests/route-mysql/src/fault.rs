@@ -1,0 +1,206 @@
+//! What goes wrong, and the class of failure that it is.
+//!
+//! What the server says has a number and an SQLSTATE. Numbers are of MySQL's reference of error messages; those above 1900 that are named so of MariaDB's.
+
+use lotmq_guest::route::Failure;
+use mysql_common::constants::CapabilityFlags;
+use mysql_common::io::ParseBuf;
+use mysql_common::packets::ErrPacket;
+
+use crate::limits::PACKET_BYTES_MAX;
+
+/// Something that went wrong.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Fault {
+    /// The server refused.
+    Server { code: u16, state: String, message: String },
+    /// The connection is gone, or the server does not answer.
+    Lost(String),
+    /// What came is not of the protocol.
+    Broken(String),
+    /// What came is a packet that is larger than any that is taken.
+    Oversize,
+    /// The message can never pass.
+    Rejected(String),
+}
+
+/// What the server cannot do now and can later: a lock, a full disk, a server that only reads.
+const PASSING: [u16; 36] = [
+    1015, 1020, 1021, 1023, 1026, 1030, 1037, 1038, 1041, 1099, 1114, 1180, 1192, 1194, 1195, 1196, 1197,
+    1203, 1205, 1206, 1213, 1223, 1226, 1290, 1297, 1317, 1412, 1614, 1637, 1792, 1836, 3024, 3100, 3101,
+    3572, // MariaDB: longer than max_statement_time.
+    1969,
+];
+
+/// The server ends, or has ended the connection.
+const AWAY: [u16; 7] = [1053, 1077, 1078, 1079, 1927, 3169, 4031];
+
+/// What only people can change about a login: who may log in from where, with what, to which database.
+const LOGIN: [u16; 15] =
+    [1044, 1045, 1049, 1130, 1251, 1275, 1403, 1524, 1698, 1820, 1862, 3032, 3118, 3159, 4151];
+
+/// What was prepared or is known of tables is not so any more: unknown column, no such table, statements to prepare again.
+const STALE: [u16; 5] = [1054, 1146, 1243, 1461, 1615];
+
+/// A packet that is larger than the server takes.
+const PACKET_TOO_LARGE: u16 = 1153;
+
+/// A text that is no time, or no number.
+const INCORRECT_VALUE: u16 = 1292;
+
+/// A column that is there already.
+const DUPLICATE_COLUMN: u16 = 1060;
+
+impl Fault {
+    /// The fault that a packet of an error tells.
+    pub(crate) fn told(packet: &[u8]) -> Fault {
+        let capabilities = CapabilityFlags::CLIENT_PROTOCOL_41;
+        // Before a login an error has no SQLSTATE.
+        let has_state = packet.get(3) == Some(&b'#');
+        let capabilities = if has_state { capabilities } else { CapabilityFlags::empty() };
+        match ParseBuf(packet).parse::<ErrPacket<'_>>(capabilities) {
+            Ok(ErrPacket::Error(error)) => Fault::Server {
+                code: error.error_code(),
+                state: error.sql_state_ref().map(|state| state.as_str().into_owned()).unwrap_or_default(),
+                message: error.message_str().into_owned(),
+            },
+            Ok(ErrPacket::Progress(_)) | Err(_) => Fault::Broken("an error that cannot be read".to_owned()),
+        }
+    }
+
+    fn code(&self) -> u16 {
+        match self {
+            Fault::Server { code, .. } => *code,
+            Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize | Fault::Rejected(_) => 0,
+        }
+    }
+
+    /// Whether it may come of what is remembered of statements and tables.
+    pub(crate) fn is_stale(&self) -> bool {
+        STALE.contains(&self.code())
+    }
+
+    /// Whether a value was not what its column takes, as a time with a zone.
+    pub(crate) fn is_of_a_value(&self) -> bool {
+        self.code() == INCORRECT_VALUE
+    }
+
+    pub(crate) fn is_duplicate_column(&self) -> bool {
+        self.code() == DUPLICATE_COLUMN
+    }
+
+    /// Whether nothing can be said over the connection any more.
+    pub(crate) fn is_of_the_connection(&self) -> bool {
+        matches!(self, Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize)
+    }
+
+    /// Its class where it came of a login.
+    pub(crate) fn of_login(self) -> Failure {
+        let is_for_people = LOGIN.contains(&self.code())
+            || matches!(&self, Fault::Server { state, .. } if state.starts_with("28"));
+        let text = self.text();
+        match self {
+            Fault::Server { .. } if is_for_people => Failure::Fatal(text),
+            Fault::Rejected(_) => Failure::Fatal(text),
+            Fault::Server { .. } | Fault::Lost(_) | Fault::Broken(_) | Fault::Oversize => {
+                Failure::Reconnect(text)
+            }
+        }
+    }
+
+    /// Its class where it came of a statement.
+    pub(crate) fn of_statement(self) -> Failure {
+        let text = self.text();
+        match &self {
+            Fault::Lost(_) | Fault::Broken(_) => Failure::Reconnect(text),
+            Fault::Oversize | Fault::Rejected(_) => Failure::Reject(text),
+            Fault::Server { code, .. } if *code == PACKET_TOO_LARGE => Failure::Reject(text),
+            Fault::Server { code, .. } if AWAY.contains(code) => Failure::Reconnect(text),
+            Fault::Server { code, .. } if PASSING.contains(code) => Failure::Retry(text),
+            Fault::Server { state, .. } => match state.get(..2) {
+                Some("08") => Failure::Reconnect(text),
+                // Rolled back; interrupted.
+                Some("40" | "70") => Failure::Retry(text),
+                _ => Failure::Reject(text),
+            },
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Fault::Server { code, state, message } if state.is_empty() => format!("{code}: {message}"),
+            Fault::Server { code, state, message } => format!("{code} ({state}): {message}"),
+            Fault::Lost(reason) | Fault::Rejected(reason) => reason.clone(),
+            Fault::Oversize => format!("a row of the answer has more than {PACKET_BYTES_MAX} bytes"),
+            Fault::Broken(reason) => format!("what the server says is not of its protocol: {reason}"),
+        }
+    }
+}
+
+/// What came is not of the protocol.
+pub(crate) fn broken(error: impl std::fmt::Display) -> Fault {
+    Fault::Broken(error.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn server(code: u16, state: &str) -> Fault {
+        Fault::Server { code, state: state.to_owned(), message: "m".to_owned() }
+    }
+
+    fn class(failure: &Failure) -> &'static str {
+        match failure {
+            Failure::Retry(_) => "retry",
+            Failure::Reconnect(_) => "reconnect",
+            Failure::Reject(_) => "reject",
+            Failure::Fatal(_) => "fatal",
+        }
+    }
+
+    #[test]
+    fn errors_have_the_class_that_their_number_means() {
+        for (code, state, of_statement, of_login) in [
+            (1062, "23000", "reject", "reconnect"),
+            (1366, "22007", "reject", "reconnect"),
+            (1406, "22001", "reject", "reconnect"),
+            (1048, "23000", "reject", "reconnect"),
+            (1452, "23000", "reject", "reconnect"),
+            (4025, "23000", "reject", "reconnect"),
+            (3819, "HY000", "reject", "reconnect"),
+            (1364, "HY000", "reject", "reconnect"),
+            (1064, "42000", "reject", "reconnect"),
+            (1146, "42S02", "reject", "reconnect"),
+            (1142, "42000", "reject", "reconnect"),
+            (1153, "08S01", "reject", "reconnect"),
+            (1205, "HY000", "retry", "reconnect"),
+            (1213, "40001", "retry", "reconnect"),
+            (1969, "70100", "retry", "reconnect"),
+            (1317, "70100", "retry", "reconnect"),
+            (1290, "HY000", "retry", "reconnect"),
+            (1114, "HY000", "retry", "reconnect"),
+            (1053, "08S01", "reconnect", "reconnect"),
+            (1047, "08S01", "reconnect", "reconnect"),
+            (1927, "70100", "reconnect", "reconnect"),
+            (4031, "HY000", "reconnect", "reconnect"),
+            (1045, "28000", "reject", "fatal"),
+            (1044, "42000", "reject", "fatal"),
+            (1049, "42000", "reject", "fatal"),
+            (1130, "", "reject", "fatal"),
+            (1040, "08004", "reconnect", "reconnect"),
+        ] {
+            let fault = server(code, state);
+            let classes = (class(&fault.clone().of_statement()), class(&fault.of_login()));
+            assert_eq!(classes, (of_statement, of_login), "{code}");
+        }
+    }
+
+    #[test]
+    fn errors_are_read_with_and_without_a_state() {
+        let with = b"\xff\x26\x04#23000Duplicate entry";
+        assert_eq!(Fault::told(with).text(), "1062 (23000): Duplicate entry");
+        assert_eq!(Fault::told(b"\xff\x10\x04Too many connections").text(), "1040: Too many connections");
+        assert!(matches!(Fault::told(b"\xff"), Fault::Broken(_)));
+    }
+}

@@ -1,0 +1,81 @@
+//! The route types `MYSQL` and `MARIADB`: writes rows, asks queries and stores tables, over the protocol that both speak.
+//!
+//! What is the same for all SQL databases, from a message to a bound statement or a row of a table, is the crate `route-sql`. Here are packets ([`wire`]), the
+//! login ([`login`], [`sha2`]), statements of a session ([`session`]), values in both directions ([`parameter`], [`column`]), times ([`time`]) and the classes of
+//! errors ([`fault`]).
+
+mod column;
+mod database;
+mod fault;
+mod limits;
+mod login;
+mod parameter;
+mod session;
+mod sha2;
+mod target;
+mod time;
+mod wire;
+
+use std::cell::RefCell;
+
+use database::MySql;
+use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
+use route_settings::Configuration;
+use route_sql::{Dialect, SCHEMA, Server, Tasks};
+
+struct Guest;
+
+/// An open route.
+struct Open {
+    database: MySql,
+    tasks: Tasks,
+}
+
+thread_local!(static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) });
+
+fn with_open<T>(work: impl FnOnce(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
+    OPEN.with_borrow_mut(|open| match open {
+        Some(open) => work(open),
+        None => Err(Failure::Reconnect("it is not open".to_owned())),
+    })
+}
+
+/// The database that a type of route means. Which of the two it is says the server.
+fn dialect(configuration: &str) -> Dialect {
+    let whole: serde_json::Value = serde_json::from_str(configuration).unwrap_or_default();
+    if whole["type"] == "MARIADB" { Dialect::MariaDb } else { Dialect::MySql }
+}
+
+impl Route for Guest {
+    fn describe() -> Description {
+        Description { configuration: SCHEMA.to_owned(), abilities: Abilities::DELIVER | Abilities::REQUEST }
+    }
+
+    fn open(text: String) -> Result<(), Failure> {
+        let (configuration, dialect) = (Configuration::parse(&text)?, dialect(&text));
+        let server = Server::read(configuration.section("SQL_CONFIG"))?;
+        if server.schema.is_some() {
+            let reason = "SQL_CONFIG: SCHEMA is of PostgreSQL; here DATABASE says where tables are";
+            return Err(Failure::Fatal(reason.to_owned()));
+        }
+        let tasks = Tasks::read(&configuration, dialect, server.is_raw)?;
+        OPEN.set(Some(Open { database: MySql::open(&server, dialect)?, tasks }));
+        Ok(())
+    }
+
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        with_open(|open| route_sql::deliver(&mut open.database, &open.tasks, &batch))
+    }
+
+    fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        with_open(|open| route_sql::request(&mut open.database, &open.tasks, &operation, &body))
+    }
+
+    fn close() {
+        if let Some(mut open) = OPEN.take() {
+            open.database.close();
+        }
+    }
+}
+
+lotmq_guest::export_route!(Guest);

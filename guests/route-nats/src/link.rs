@@ -1,0 +1,177 @@
+//! A connection to the server: what is published goes, and what it says of that comes back in order.
+
+use std::io::{ErrorKind, Read as _, Write as _};
+
+use lotmq_guest::route::{Connection, Failure, IoError, failure, net};
+use serde_json::{Map, Value as Json, json};
+
+use crate::config::{Config, Login};
+use crate::frame::{Frame, decode};
+use crate::limits::{FRAME_BYTES_MAX, OPEN_MS, PIECE_BYTES};
+
+pub(crate) struct Link {
+    connection: Connection,
+    timeout_ms: u32,
+    /// What came and is not done, from `taken`.
+    input: Vec<u8>,
+    taken: usize,
+    /// Bytes of the largest message that the server takes.
+    pub(crate) payload_max: usize,
+    /// Whether it takes headers.
+    pub(crate) has_headers: bool,
+}
+
+impl Link {
+    /// Connects, and logs in. With `is_verbose` the server answers each thing that it is sent.
+    pub(crate) fn open(config: &Config, is_verbose: bool) -> Result<Link, Failure> {
+        let timeout_ms = config.timeout_ms.min(OPEN_MS);
+        let connection = Connection::open("nats", timeout_ms).map_err(|error| failure(&error))?;
+        let mut link =
+            Link { connection, timeout_ms, input: Vec::new(), taken: 0, payload_max: 0, has_headers: false };
+        let info = match link.frame()? {
+            Frame::Info(info) => info,
+            Frame::Error(text) => return Err(refused(&text)),
+            _ => return Err(Failure::Reconnect("its first word is not INFO".to_owned())),
+        };
+        link.payload_max = info["max_payload"]
+            .as_u64()
+            .and_then(|bytes| usize::try_from(bytes).ok())
+            .unwrap_or(FRAME_BYTES_MAX);
+        link.has_headers = info["headers"] == true;
+        match (config.is_secure, info["tls_required"] == true || info["tls_available"] == true) {
+            (true, true) => link.connection.start_tls().map_err(|error| failure(&error))?,
+            (true, false) => {
+                return Err(Failure::Fatal("the server has no TLS, for which USE_TLS asks".to_owned()));
+            }
+            (false, true) if info["tls_required"] == true => {
+                return Err(Failure::Fatal("the server wants TLS: USE_TLS TRUE".to_owned()));
+            }
+            (false, _) => {}
+        }
+        let hello = format!("CONNECT {}\r\nPING\r\n", link.greeting(config, is_verbose));
+        link.send(hello.as_bytes())?;
+        loop {
+            match link.frame()? {
+                Frame::Pong => return Ok(link),
+                Frame::Error(text) => return Err(refused(&text)),
+                Frame::Ok | Frame::Info(_) | Frame::Ping | Frame::Message(_) => {}
+            }
+        }
+    }
+
+    fn greeting(&self, config: &Config, is_verbose: bool) -> Json {
+        let mut said = Map::new();
+        for (name, value) in [
+            ("verbose", json!(is_verbose)),
+            ("pedantic", json!(false)),
+            ("tls_required", json!(config.is_secure)),
+            ("name", json!("lotmq")),
+            ("lang", json!("rust")),
+            ("version", json!(env!("CARGO_PKG_VERSION"))),
+            ("protocol", json!(1)),
+            ("echo", json!(true)),
+            ("headers", json!(self.has_headers)),
+            ("no_responders", json!(self.has_headers)),
+        ] {
+            said.insert(name.to_owned(), value);
+        }
+        match &config.login {
+            Login::None => {}
+            Login::User { user, password } => {
+                said.insert("user".to_owned(), user.as_str().into());
+                said.insert("pass".to_owned(), password.as_str().into());
+            }
+            Login::Token(token) => drop(said.insert("auth_token".to_owned(), token.as_str().into())),
+        }
+        said.into()
+    }
+
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.connection.write_all(bytes).map_err(|error| self.away(&error))
+    }
+
+    /// The next frame; signs of life are given meanwhile.
+    pub(crate) fn frame(&mut self) -> Result<Frame, Failure> {
+        loop {
+            match self.received()? {
+                Some(frame) => return Ok(frame),
+                None => self.read()?,
+            }
+        }
+    }
+
+    /// The next frame that has come.
+    pub(crate) fn received(&mut self) -> Result<Option<Frame>, Failure> {
+        loop {
+            let bytes = self.input.get(self.taken..).unwrap_or_default();
+            let Some((frame, length)) = decode(bytes, FRAME_BYTES_MAX).map_err(Failure::Reconnect)? else {
+                return Ok(None);
+            };
+            self.taken += length;
+            if frame != Frame::Ping {
+                return Ok(Some(frame));
+            }
+            self.send(b"PONG\r\n")?;
+        }
+    }
+
+    fn read(&mut self) -> Result<(), Failure> {
+        self.make_room();
+        let start = self.input.len();
+        self.input.resize(start + PIECE_BYTES, 0);
+        let read = self.connection.read(&mut self.input[start..]);
+        self.input.truncate(start + read.as_ref().copied().unwrap_or_default());
+        match read {
+            Ok(0) => Err(ended()),
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.away(&error)),
+        }
+    }
+
+    /// Takes bytes that are there, without waiting; whether there were any.
+    pub(crate) fn take(&mut self) -> Result<bool, Failure> {
+        self.make_room();
+        match self.connection.tcp().read(u32::try_from(PIECE_BYTES).unwrap_or(u32::MAX)) {
+            Ok(bytes) if bytes.is_empty() => Err(ended()),
+            Ok(bytes) => {
+                self.input.extend_from_slice(&bytes);
+                Ok(true)
+            }
+            Err(IoError::WouldBlock) => Ok(false),
+            Err(error) => Err(failure(&error)),
+        }
+    }
+
+    fn make_room(&mut self) {
+        self.input.drain(..self.taken);
+        self.taken = 0;
+    }
+
+    pub(crate) fn readable(&self) -> net::Interest<'_> {
+        net::Interest::Readable(self.connection.tcp())
+    }
+
+    fn away(&self, error: &std::io::Error) -> Failure {
+        match error.kind() {
+            ErrorKind::TimedOut => {
+                Failure::Reconnect(format!("it has not answered for {} s", self.timeout_ms.div_ceil(1000)))
+            }
+            _ => Failure::Reconnect(error.to_string()),
+        }
+    }
+}
+
+fn ended() -> Failure {
+    Failure::Reconnect("it has ended the connection".to_owned())
+}
+
+/// What an error of the server means for the route.
+pub(crate) fn refused(text: &str) -> Failure {
+    let lower = text.to_ascii_lowercase();
+    let is_for_people =
+        ["authorization violation", "user authentication", "invalid client", "secure connection"];
+    if is_for_people.iter().any(|known| lower.starts_with(known)) {
+        return Failure::Fatal(text.to_owned());
+    }
+    Failure::Reconnect(text.to_owned())
+}

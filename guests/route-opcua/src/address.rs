@@ -1,0 +1,163 @@
+//! Addresses of tags: node ids, or paths of browse names below a node.
+
+use std::str::FromStr as _;
+
+use lotmq_guest::route::Failure;
+use opcua_types::{ByteString, ExpandedNodeId, Guid, NodeId, ObjectId, UAString};
+use route_tags::TagSettings;
+
+/// Address of a tag.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Address {
+    pub(crate) place: Place,
+    pub(crate) period_ms: u64,
+}
+
+/// Where a variable is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Place {
+    Node(NodeId),
+    Path(Vec<Name>),
+}
+
+/// Browse name of one step of a path, in any namespace where none is said.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Name {
+    pub(crate) namespace: Option<u16>,
+    pub(crate) text: String,
+}
+
+impl std::fmt::Display for Name {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self.namespace {
+            Some(namespace) => write!(f, "{namespace}:{}", self.text),
+            None => f.write_str(&self.text),
+        }
+    }
+}
+
+/// Reads the address of a tag whose mapping has a period; a path where `by_path` says so.
+pub(crate) fn read(settings: &TagSettings, by_path: bool, period_ms: u64) -> Result<Address, Failure> {
+    let text = settings.address.as_str();
+    let place = if by_path {
+        Place::Path(path(text).ok_or_else(|| settings.wrong("a step of the path is empty"))?)
+    } else {
+        Place::Node(node_id(text.trim()).ok_or_else(|| {
+            settings.wrong("it is no node id such as ns=2;s=Line.Speed, ns=2;i=5, ns=2;g=… or ns=2;b=…")
+        })?)
+    };
+    Ok(Address { place, period_ms })
+}
+
+/// A node id as part 6 §5.3.1.10 writes it.
+pub(crate) fn node_id(text: &str) -> Option<NodeId> {
+    let (namespace, text) = match text.strip_prefix("ns=") {
+        Some(rest) => rest.split_once(';').and_then(|(index, rest)| Some((index.parse().ok()?, rest)))?,
+        None => (0, text),
+    };
+    let (kind, id) = text.split_once('=').filter(|(_, id)| !id.is_empty())?;
+    Some(match kind {
+        "i" => NodeId::new(namespace, id.parse::<u32>().ok()?),
+        "s" => NodeId::new(namespace, UAString::from(id)),
+        "g" => NodeId::new(namespace, Guid::from_str(id).ok()?),
+        "b" => NodeId::new(namespace, ByteString::from_base64(id)?),
+        _ => return None,
+    })
+}
+
+/// A node id that may be of another server, or have a namespace by its address (part 6 §5.3.1.11).
+pub(crate) fn expanded_node_id(text: &str) -> Option<ExpandedNodeId> {
+    let (server_index, text) = match text.strip_prefix("svr=") {
+        Some(rest) => rest.split_once(';').and_then(|(index, rest)| Some((index.parse().ok()?, rest)))?,
+        None => (0, text),
+    };
+    let (namespace_uri, text) = match text.strip_prefix("nsu=") {
+        Some(rest) => {
+            let (uri, rest) = rest.split_once(';')?;
+            (UAString::from(uri.replace("%3B", ";").replace("%3b", ";").replace("%25", "%")), rest)
+        }
+        None => (UAString::null(), text),
+    };
+    Some(ExpandedNodeId { node_id: node_id(text)?, namespace_uri, server_index })
+}
+
+/// Steps of a path, `/` between them; `&` before a sign that means nothing else, as in OPC UA part 4 annex A.2.
+fn path(text: &str) -> Option<Vec<Name>> {
+    let mut steps = vec![String::new()];
+    let mut signs = text.trim().trim_start_matches('/').chars();
+    while let Some(sign) = signs.next() {
+        let step = steps.last_mut()?;
+        match sign {
+            '/' => steps.push(String::new()),
+            '&' => step.push(signs.next()?),
+            _ => step.push(sign),
+        }
+    }
+    steps.iter().map(|step| name(step)).collect()
+}
+
+fn name(step: &str) -> Option<Name> {
+    let parsed = step.split_once(':').and_then(|(namespace, text)| Some((namespace.parse().ok()?, text)));
+    let (namespace, text) = parsed.map_or((None, step), |(namespace, text)| (Some(namespace), text));
+    (!text.is_empty()).then(|| Name { namespace, text: text.to_owned() })
+}
+
+/// The node that a path begins at, by a name of the standard or its id.
+pub(crate) fn root(name: &str) -> Option<NodeId> {
+    Some(match name.to_ascii_lowercase().as_str() {
+        "objects" => ObjectId::ObjectsFolder.into(),
+        "root" => ObjectId::RootFolder.into(),
+        "types" => ObjectId::TypesFolder.into(),
+        "views" => ObjectId::ViewsFolder.into(),
+        _ => return node_id(name),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use route_settings::Configuration;
+
+    fn address(text: &str, by_path: bool) -> Result<Address, String> {
+        let text =
+            format!(r#"{{"mappings":{{"M":{{"tags":{{"T":{{"ADDRESS":"{text}","DATA_TYPE":"INT"}}}}}}}}}}"#);
+        let configuration = Configuration::parse(&text).unwrap();
+        let mapping = configuration.mappings().next().unwrap();
+        let settings = TagSettings::read(&mapping, &mapping.tags().next().unwrap()).unwrap();
+        read(&settings, by_path, 100).map_err(|failure| match failure {
+            Failure::Fatal(reason) => reason,
+            other => panic!("{other:?}"),
+        })
+    }
+
+    #[test]
+    fn node_ids_of_all_kinds_are_read() {
+        for (text, expected) in [
+            ("ns=2;s=A.B", NodeId::new(2, "A.B")),
+            ("ns=2;i=5", NodeId::new(2, 5u32)),
+            ("i=2258", NodeId::new(0, 2258u32)),
+            (r#"ns=3;s=\"Data\".\"list\"[0]"#, NodeId::new(3, r#""Data"."list"[0]"#)),
+        ] {
+            assert_eq!(address(text, false).unwrap().place, Place::Node(expected), "{text}");
+        }
+        let guid = address("ns=1;g=72962b91-fa75-4ae6-8d28-b404dc7daf63", false).unwrap();
+        assert!(matches!(guid.place, Place::Node(node) if node.is_guid()));
+        for text in ["", "A.B", "ns=;i=1", "ns=70000;i=1", "i=x", "s=", "é=1", "ns=2", "b=?"] {
+            assert_eq!(node_id(text), None, "{text}");
+        }
+        let expanded = expanded_node_id("svr=1;nsu=urn:a%3Bb;s=X").unwrap();
+        assert_eq!((expanded.server_index, expanded.namespace_uri.as_ref()), (1, "urn:a;b"));
+        assert!(address("A.B", false).unwrap_err().contains("it is no node id"));
+    }
+
+    #[test]
+    fn paths_have_steps_with_or_without_namespace() {
+        let names = |text: &str| match address(text, true).unwrap().place {
+            Place::Path(names) => names.iter().map(Name::to_string).collect::<Vec<_>>(),
+            Place::Node(_) => panic!("it is a path"),
+        };
+        assert_eq!(names("Line1/2:Motor/Speed"), ["Line1", "2:Motor", "Speed"]);
+        assert_eq!(names("/a&/b/c"), ["a/b", "c"]);
+        assert!(address("a//b", true).unwrap_err().contains("a step of the path is empty"));
+    }
+}

@@ -1,0 +1,120 @@
+//! What a server says that went wrong, and what class of failure that is, by its SQLSTATE.
+
+use fallible_iterator::FallibleIterator as _;
+use lotmq_guest::route::Failure;
+use postgres_protocol::message::backend::ErrorResponseBody;
+
+use crate::limits::ERROR_CHARACTERS_MAX;
+
+/// Something that went wrong: with a code where the server has said it.
+#[derive(Debug)]
+pub(crate) struct Fault {
+    /// SQLSTATE; empty where there is none.
+    pub(crate) code: String,
+    /// The message of the server, in its language.
+    pub(crate) message: String,
+    pub(crate) failure: Failure,
+}
+
+impl From<Failure> for Fault {
+    fn from(failure: Failure) -> Fault {
+        Fault { code: String::new(), message: String::new(), failure }
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Failure {
+        fault.failure
+    }
+}
+
+impl Fault {
+    /// What an error of the server means. `is_login` says that we have just begun.
+    pub(crate) fn of(body: &ErrorResponseBody, is_login: bool) -> Fault {
+        let (mut code, mut message, mut detail) = (String::new(), String::new(), String::new());
+        let mut fields = body.fields();
+        while let Ok(Some(field)) = fields.next() {
+            let value = String::from_utf8_lossy(field.value_bytes()).into_owned();
+            match field.type_() {
+                b'C' => code = value,
+                b'M' => message = value,
+                b'D' => detail = value,
+                _ => {}
+            }
+        }
+        let behind = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+        let told: String = format!("{message}{behind}").chars().take(ERROR_CHARACTERS_MAX).collect();
+        let told = format!("{told} (SQLSTATE {code})");
+        let failure = if is_login { login(&code, told) } else { class(&code, told) };
+        Fault { code, message, failure }
+    }
+
+    /// Whether a statement that was prepared is no good any more, so that it is worth to prepare it anew: a column has another type, or somebody between us
+    /// and the server has taken another connection. Other things that a server cannot do have the code of the former, and are refused again.
+    pub(crate) fn is_stale(&self) -> bool {
+        matches!(self.code.as_str(), "26000" | "0A000")
+    }
+}
+
+/// The class of what goes wrong before a route has begun.
+fn login(code: &str, told: String) -> Failure {
+    match code.get(..2).unwrap_or_default() {
+        // Who we are, which database we want, and how we have asked for it: only people can change that.
+        "28" | "3D" | "42" | "22" => Failure::Fatal(told),
+        _ => Failure::Reconnect(told),
+    }
+}
+
+/// The class of what goes wrong with a statement.
+fn class(code: &str, told: String) -> Failure {
+    match (code, code.get(..2).unwrap_or_default()) {
+        // The server ends, or has cut this session.
+        ("57P01" | "57P02" | "57P03" | "57P04" | "57P05", _) => Failure::Reconnect(told),
+        // The connection, and the one to a standby, which takes no writes; and what a session alone can have.
+        (_, "08" | "25" | "28" | "3D" | "26") => Failure::Reconnect(told),
+        // Nothing left of something; conflicts with others; what is in use or was cancelled; faults of the system, of foreign servers and within.
+        (_, "53" | "40" | "55" | "57" | "58" | "HV" | "XX" | "F0") => Failure::Retry(told),
+        // A server that says no code is none.
+        (_, "") => Failure::Reconnect(told),
+        _ => Failure::Reject(told),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_their_classes() {
+        let name = |failure| match failure {
+            Failure::Retry(_) => "retry",
+            Failure::Reconnect(_) => "reconnect",
+            Failure::Reject(_) => "reject",
+            Failure::Fatal(_) => "fatal",
+        };
+        for (code, in_login, in_session) in [
+            ("28P01", "fatal", "reconnect"),
+            ("28000", "fatal", "reconnect"),
+            ("3D000", "fatal", "reconnect"),
+            ("53300", "reconnect", "retry"),
+            ("57P03", "reconnect", "reconnect"),
+            ("57P01", "reconnect", "reconnect"),
+            ("57014", "reconnect", "retry"),
+            ("08006", "reconnect", "reconnect"),
+            ("25006", "reconnect", "reconnect"),
+            ("40001", "reconnect", "retry"),
+            ("40P01", "reconnect", "retry"),
+            ("53100", "reconnect", "retry"),
+            ("55P03", "reconnect", "retry"),
+            ("22P02", "fatal", "reject"),
+            ("23505", "reconnect", "reject"),
+            ("42P01", "fatal", "reject"),
+            ("P0001", "reconnect", "reject"),
+            ("0A000", "reconnect", "reject"),
+            ("", "reconnect", "reconnect"),
+        ] {
+            assert_eq!(name(login(code, String::new())), in_login, "{code}");
+            assert_eq!(name(class(code, String::new())), in_session, "{code}");
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! The route types `POSTGRESQL` and `CRATEDB`: writes rows, asks queries and stores tables, over the protocol of PostgreSQL.
+//!
+//! What is the same for all SQL databases, from a message to a bound statement or a row of a table, is the crate `route-sql`. Here are the connection and its messages
+//! ([`wire`], [`login`]), statements of a session ([`session`]), rows that go together ([`together`]), values in both directions ([`parameter`], [`json`]) and the
+//! classes of errors ([`fault`]).
+
+mod array;
+mod database;
+mod fault;
+mod json;
+mod limits;
+mod login;
+mod parameter;
+mod session;
+mod together;
+mod wire;
+
+use std::cell::RefCell;
+
+use database::Postgres;
+use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
+use route_settings::Configuration;
+use route_sql::{Dialect, SCHEMA, Server, Tasks};
+
+struct Guest;
+
+/// An open route.
+struct Open {
+    database: Postgres,
+    tasks: Tasks,
+}
+
+thread_local!(static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) });
+
+fn with_open<T>(work: impl FnOnce(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
+    OPEN.with_borrow_mut(|open| match open {
+        Some(open) => work(open),
+        None => Err(Failure::Reconnect("it is not open".to_owned())),
+    })
+}
+
+/// The database that a type of route means.
+fn dialect(configuration: &str) -> Dialect {
+    let whole: serde_json::Value = serde_json::from_str(configuration).unwrap_or_default();
+    if whole["type"] == "CRATEDB" { Dialect::Crate } else { Dialect::Postgres }
+}
+
+impl Route for Guest {
+    fn describe() -> Description {
+        Description { configuration: SCHEMA.to_owned(), abilities: Abilities::DELIVER | Abilities::REQUEST }
+    }
+
+    fn open(text: String) -> Result<(), Failure> {
+        let (configuration, dialect) = (Configuration::parse(&text)?, dialect(&text));
+        let server = Server::read(configuration.section("SQL_CONFIG"))?;
+        let tasks = Tasks::read(&configuration, dialect, server.is_raw)?;
+        let mut database = Postgres::open(&server, dialect)?;
+        database.tell_ways(&tasks)?;
+        OPEN.set(Some(Open { database, tasks }));
+        Ok(())
+    }
+
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        with_open(|open| route_sql::deliver(&mut open.database, &open.tasks, &batch))
+    }
+
+    fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        with_open(|open| route_sql::request(&mut open.database, &open.tasks, &operation, &body))
+    }
+
+    fn close() {
+        if let Some(mut open) = OPEN.take() {
+            open.database.close();
+        }
+    }
+}
+
+lotmq_guest::export_route!(Guest);

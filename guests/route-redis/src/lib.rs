@@ -1,0 +1,75 @@
+//! Routes of type `REDIS`: commands with what messages say, their replies, and the messages of channels.
+//!
+//! A delivery is accepted when the server has replied to its command.
+
+mod command;
+mod config;
+mod failures;
+mod limits;
+mod link;
+mod reply;
+mod serving;
+mod subscriber;
+
+use std::cell::RefCell;
+
+use config::Config;
+use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
+use serving::Serving;
+use subscriber::Subscriber;
+
+struct Redis;
+
+/// What is open: what serves messages, and what listens to channels where the definition names some.
+struct Open {
+    serving: Serving,
+    subscriber: Option<Subscriber>,
+}
+
+thread_local!(static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) });
+
+fn opened<T>(work: impl FnOnce(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
+    OPEN.with_borrow_mut(|open| match open {
+        Some(open) => work(open),
+        None => Err(Failure::Reconnect("it is not open".to_owned())),
+    })
+}
+
+impl Route for Redis {
+    fn describe() -> Description {
+        let abilities = Abilities::DELIVER | Abilities::RUN | Abilities::REQUEST;
+        Description { configuration: config::SCHEMA.to_owned(), abilities }
+    }
+
+    fn open(configuration: String) -> Result<(), Failure> {
+        let serving = Serving::open(Config::parse(&configuration)?)?;
+        let listens = !serving.config.subscriptions.is_empty();
+        let subscriber = listens.then(|| Subscriber::open(&serving.config)).transpose()?;
+        OPEN.set(Some(Open { serving, subscriber }));
+        Ok(())
+    }
+
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        opened(|open| open.serving.deliver(&batch))
+    }
+
+    fn run(until_ms: u32) -> Result<u32, Failure> {
+        opened(|open| match &mut open.subscriber {
+            Some(subscriber) => subscriber.run(&open.serving.config, until_ms).map(|()| 0),
+            None => open.serving.rest(until_ms).map(|()| 0),
+        })
+    }
+
+    fn request(operation: String, _body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        match operation.as_str() {
+            "probe" => opened(|open| open.serving.probe()).map(|()| b"{}".to_vec()),
+            _ => Err(Failure::Reject(format!("a route of type REDIS does not answer '{operation}'"))),
+        }
+    }
+
+    fn close() {
+        OPEN.take();
+    }
+}
+
+lotmq_guest::export_route!(Redis);

@@ -1,0 +1,25 @@
+//! Bounds of the guest.
+
+/// Bytes of a reply, so that a server cannot take all memory.
+pub(crate) const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+/// Bytes of commands that go before their replies are read.
+pub(crate) const PIPELINE_BYTES: usize = 256 * 1024;
+
+/// Bytes of one read.
+pub(crate) const PIECE_BYTES: usize = 64 * 1024;
+
+/// Milliseconds to connect, and to wait for each answer while a connection is opened.
+pub(crate) const OPEN_MS: u32 = 15_000;
+
+/// Seconds until a server that has not answered is away, where `TIMEOUT` does not say it.
+pub(crate) const TIMEOUT_SECONDS: u64 = 10;
+
+/// Bytes of a published result (routes reference §4.1).
+pub(crate) const RESULT_BYTES_MAX: usize = 1024 * 1024;
+
+/// Milliseconds between two signs of life of a connection that only listens.
+pub(crate) const PING_MS: u64 = 15_000;
+
+/// Messages of channels that are published with one call.
+pub(crate) const PUBLISHED_AT_ONCE: usize = 256;

@@ -1,0 +1,267 @@
+//! What the definition says: of the server that is asked and of requests to it, and of requests that are served.
+
+use std::collections::BTreeMap;
+
+use lotmq_guest::route::{Delivery, Failure, QoS, Template, http::HttpClient, text_of};
+use route_settings::{Configuration, Settings};
+
+use crate::address::{self, Base};
+use crate::serving::Paths;
+use crate::text::{self, Fields};
+
+/// JSON Schema of what is known of the settings.
+pub(crate) const SCHEMA: &str = r#"{"properties":{"sections":{"required":["REST_API_CONFIG"],"properties":{"REST_API_CONFIG":{"properties":{
+    "TIMEOUT":{"type":"integer","minimum":1,"maximum":300000},"ENABLE_CLIENT":{"type":"boolean"},"ENABLE_SERVER":{"type":"boolean"}}}}}}}"#;
+
+/// Milliseconds of an exchange where none are said. From the routes reference §7.
+const TIMEOUT_MS: u32 = 30_000;
+
+/// Requests of an event.
+#[derive(Debug)]
+pub(crate) struct Call {
+    pub(crate) method: String,
+    endpoint: Template,
+    body: Option<Template>,
+    headers: Option<(Template, Fields)>,
+    pub(crate) answer: Option<Template>,
+    pub(crate) publishing: (QoS, bool),
+}
+
+/// What a route does.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) asking: Option<Asking>,
+    pub(crate) serving: Option<Serving>,
+    /// Whether the instance is there to probe only, beside the one that works.
+    pub(crate) is_probe: bool,
+}
+
+/// The server that is asked, and the requests to it.
+#[derive(Debug)]
+pub(crate) struct Asking {
+    pub(crate) base: Base,
+    pub(crate) client: HttpClient,
+    /// Whether all requests say what their body is.
+    has_content_type: bool,
+    calls: BTreeMap<String, Call>,
+}
+
+/// The requests that are served.
+#[derive(Debug)]
+pub(crate) struct Serving {
+    /// Name of the endpoint.
+    pub(crate) endpoint: &'static str,
+    pub(crate) timeout_ms: u32,
+    /// What a request has to show.
+    pub(crate) token: Option<String>,
+    pub(crate) paths: Paths,
+}
+
+impl Config {
+    pub(crate) fn parse(text: &str) -> Result<Config, Failure> {
+        let configuration = Configuration::parse(text)?;
+        let section = configuration.section("REST_API_CONFIG");
+        let asks = is_on(&section, "ENABLE_CLIENT", "BASE_ADDRESS")?;
+        let serves = is_on(&section, "ENABLE_SERVER", "SERVER_PORT")?;
+        if !asks && !serves {
+            return Err(Failure::Fatal(
+                "REST_API_CONFIG: neither client nor server is enabled: it needs BASE_ADDRESS or SERVER_PORT"
+                    .to_owned(),
+            ));
+        }
+        let is_served = |event: &Settings<'_>| -> Result<bool, Failure> {
+            Ok(match event.text("SIDE")?.as_deref() {
+                Some("SERVER") if !serves => {
+                    return Err(event.wrong("SIDE", "is SERVER, and nothing is served"));
+                }
+                Some("CLIENT") if !asks => return Err(event.wrong("SIDE", "is CLIENT, and nothing is asked")),
+                Some(side) => side == "SERVER",
+                None => !asks || (serves && event.raw("SOURCE_TOPIC").is_null()),
+            })
+        };
+        let (mut calls, mut paths) = (BTreeMap::new(), Paths::default());
+        for event in configuration.events() {
+            if is_served(&event)? {
+                paths.add(&event)?;
+            } else {
+                calls.insert(event.name().to_owned(), call(&event)?);
+            }
+        }
+        let serving = serves.then(|| Serving::read(&section, paths)).transpose()?;
+        let about: serde_json::Value = serde_json::from_str(text).unwrap_or_default();
+        let is_probe = about["route"]["probe"].as_bool().unwrap_or(false);
+        Ok(Config { asking: asks.then(|| Asking::read(&section, calls)).transpose()?, serving, is_probe })
+    }
+}
+
+/// Whether a side is on: where its place is said, unless a setting switches it off.
+fn is_on(section: &Settings<'_>, switch: &str, place: &str) -> Result<bool, Failure> {
+    let has_place = !section.raw(place).is_null();
+    if section.is(switch) && !has_place {
+        return Err(section.wrong(switch, &format!("needs {place}")));
+    }
+    Ok(has_place && (section.raw(switch).is_null() || section.is(switch)))
+}
+
+fn timeout(section: &Settings<'_>) -> Result<u32, Failure> {
+    let timeout = section.number("TIMEOUT").map_or(Ok(TIMEOUT_MS), u32::try_from);
+    let timeout = timeout.ok().filter(|timeout| (1..=300_000).contains(timeout));
+    timeout.ok_or_else(|| section.wrong("TIMEOUT", "is from 1 to 300000 milliseconds"))
+}
+
+impl Serving {
+    fn read(section: &Settings<'_>, paths: Paths) -> Result<Serving, Failure> {
+        let token = section.text("SERVER_TOKEN")?;
+        if token.as_deref().is_some_and(|token| token.trim().is_empty()) {
+            return Err(section.wrong("SERVER_TOKEN", "is empty"));
+        }
+        Ok(Serving { endpoint: "rest_api_server", timeout_ms: timeout(section)?, token, paths })
+    }
+}
+
+impl Asking {
+    fn read(section: &Settings<'_>, calls: BTreeMap<String, Call>) -> Result<Asking, Failure> {
+        let address = section.needed("BASE_ADDRESS")?;
+        let base = Base::parse(&address)
+            .ok_or_else(|| section.wrong("BASE_ADDRESS", "is no address such as 'https://host:8080/path'"))?;
+        let (client, has_content_type) = client(section)?;
+        Ok(Asking { base, client, has_content_type, calls })
+    }
+
+    pub(crate) fn call(&self, event: &str) -> Option<&Call> {
+        self.calls.get(event)
+    }
+
+    /// Fields of the head of a request, with what its body is if nothing else says it.
+    pub(crate) fn fields(&self, call: &Call, delivery: &Delivery, body: &[u8]) -> Vec<(String, String)> {
+        let mut fields = call
+            .headers
+            .as_ref()
+            .map(|(template, fields)| fields.filled(template.values(delivery)))
+            .unwrap_or_default();
+        let says_type = self.has_content_type || fields.iter().any(|(name, _)| is_content_type(name));
+        if !says_type && !body.is_empty() {
+            fields.push(("content-type".to_owned(), text::content_type(body).to_owned()));
+        }
+        fields
+    }
+}
+
+fn is_content_type(name: &str) -> bool {
+    name.eq_ignore_ascii_case("content-type")
+}
+
+/// The client with what is the same in all requests; whether they say what their body is.
+fn client(section: &Settings<'_>) -> Result<(HttpClient, bool), Failure> {
+    let mut client = HttpClient::new("rest_api").timeout_ms(timeout(section)?);
+    if let Some(authorization) = section.text("AUTHORIZATION")? {
+        client = client.header("authorization", authorization);
+    }
+    let headers = section.text("HEADERS")?.unwrap_or_default();
+    let fields = Fields::parse(&Template::plain("HEADERS", &headers));
+    let fields = fields.map_err(|reason| section.wrong("HEADERS", &reason))?.filled(&[]);
+    let has_content_type = fields.iter().any(|(name, _)| is_content_type(name));
+    Ok((fields.iter().fold(client, |client, (name, value)| client.header(name, value)), has_content_type))
+}
+
+fn call(event: &Settings<'_>) -> Result<Call, Failure> {
+    let body = event.template("BODY");
+    let default = if body.is_some() { "POST" } else { "GET" };
+    let fields = |template: Template| match Fields::parse(&template) {
+        Ok(fields) => Ok((template, fields)),
+        Err(reason) => Err(event.wrong("HEADERS", &reason)),
+    };
+    Ok(Call {
+        method: event.text("METHOD")?.unwrap_or_else(|| default.to_owned()),
+        endpoint: event.template("ENDPOINT").unwrap_or_else(|| Template::plain("ENDPOINT", "")),
+        headers: event.template("HEADERS").map(fields).transpose()?,
+        body,
+        answer: event.template("DESTINATION_TOPIC"),
+        publishing: event.publishing(),
+    })
+}
+
+impl Call {
+    /// What is asked for, with values that become no part of the address.
+    pub(crate) fn endpoint(&self, delivery: &Delivery) -> String {
+        let values = self.endpoint.values(delivery);
+        let value = |place: usize| values.get(place - 1).map(text_of).unwrap_or_default();
+        let mut texts = self.endpoint.texts().iter();
+        let mut endpoint = texts.next().map(|text| address::plain(text)).unwrap_or_default();
+        for (index, text) in texts.enumerate() {
+            endpoint.push_str(&address::encoded(&value(index + 1)));
+            endpoint.push_str(&address::plain(text));
+        }
+        endpoint
+    }
+
+    /// The body: `BODY`, or the payload where the method has one.
+    pub(crate) fn body(&self, delivery: &Delivery) -> Vec<u8> {
+        match &self.body {
+            Some(template) => text::body(template, template.values(delivery)).into_bytes(),
+            None if matches!(&*self.method, "POST" | "PUT" | "PATCH") => delivery.message.payload.clone(),
+            None => Vec::new(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SERVED: &str = r#""SOURCE_TOPIC":"a""#;
+
+    fn parsed(section: &str, event: &str) -> Result<Config, String> {
+        let text =
+            format!(r#"{{"sections":{{"REST_API_CONFIG":{{{section}}}}},"events":{{"E":{{{event}}}}}}}"#);
+        Config::parse(&text).map_err(|failure| format!("{failure:?}"))
+    }
+
+    #[test]
+    fn a_method_is_that_of_what_there_is() {
+        for (event, expected) in [("", "GET"), (r#""BODY":"x""#, "POST"), (r#""METHOD":"PATCH""#, "PATCH")] {
+            let config = parsed(r#""BASE_ADDRESS":"http://h""#, event).unwrap();
+            assert_eq!(config.asking.unwrap().call("E").unwrap().method, expected);
+        }
+    }
+
+    #[test]
+    fn an_event_is_of_one_side() {
+        let both = r#""BASE_ADDRESS":"http://h","SERVER_PORT":1"#;
+        for (section, event, is_served) in [
+            (r#""SERVER_PORT":1"#, SERVED, true),
+            (both, SERVED, false),
+            (both, r#""DESTINATION_TOPIC":"a""#, true),
+            (both, r#""SOURCE_TOPIC":"a","SIDE":"SERVER""#, true),
+        ] {
+            let config = parsed(section, event).unwrap();
+            let is_called = config.asking.is_some_and(|asking| asking.call("E").is_some());
+            assert_eq!((is_called, config.serving.is_some()), (!is_served, true), "{section} {event}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_told() {
+        let base = r#""BASE_ADDRESS":"http://h""#;
+        for (section, event, expected) in [
+            (r#""ENABLE_SERVER":true"#.to_owned(), "", "ENABLE_SERVER needs SERVER_PORT"),
+            (r#""ENABLE_CLIENT":true,"SERVER_PORT":1"#.to_owned(), "", "ENABLE_CLIENT needs BASE_ADDRESS"),
+            (String::new(), "", "neither client nor server is enabled"),
+            (format!("{base},\"ENABLE_CLIENT\":false"), "", "neither client nor server is enabled"),
+            (r#""SERVER_PORT":1,"SERVER_TOKEN":" ""#.to_owned(), SERVED, "SERVER_TOKEN is empty"),
+            (
+                r#""SERVER_PORT":1"#.to_owned(),
+                r#""SIDE":"CLIENT""#,
+                "E: SIDE is CLIENT, and nothing is asked",
+            ),
+            (base.to_owned(), r#""SIDE":"SERVER""#, "E: SIDE is SERVER, and nothing is served"),
+            (r#""BASE_ADDRESS":"h""#.to_owned(), "", "BASE_ADDRESS is no address"),
+            (format!("{base},\"TIMEOUT\":300001"), "", "TIMEOUT is from 1 to 300000"),
+            (format!("{base},\"HEADERS\":\"x\""), "", "HEADERS is 'name: value; name: value'"),
+            (base.to_owned(), r#""HEADERS":"x""#, "E: HEADERS is 'name: value; name: value'"),
+        ] {
+            let refused = parsed(&section, event).err().unwrap_or_default();
+            assert!(refused.contains(expected), "{refused}");
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! Texts of a request that a message fills: bodies and fields of the head.
+
+use std::borrow::Cow;
+
+use lotmq_guest::route::{Template, Value, text_of};
+use serde_json::Value as Json;
+
+/// Mark of a placeholder while fields are cut; a definition has no such character.
+const MARK: char = '\u{e000}';
+
+/// A body: one that is JSON stays JSON, whatever the values are.
+pub(crate) fn body(template: &Template, values: &[Value]) -> String {
+    let is_json = template.texts()[0].trim_start().starts_with(['{', '[']);
+    if !is_json {
+        return template.joined(values);
+    }
+    let mut before = template.texts().iter();
+    let mut is_quoted = false;
+    template.with(|place, _| {
+        for text in before.by_ref().take(1) {
+            is_quoted = ends_quoted(text, is_quoted);
+        }
+        let value = values.get(place - 1).unwrap_or(&Value::Empty);
+        Cow::Owned(in_json(value, is_quoted))
+    })
+}
+
+/// What a body is, where nothing else says it.
+pub(crate) fn content_type(body: &[u8]) -> &'static str {
+    if serde_json::from_slice::<Json>(body).is_ok() {
+        "application/json"
+    } else {
+        "text/plain; charset=utf-8"
+    }
+}
+
+/// Whether JSON is within a text behind these characters.
+fn ends_quoted(text: &str, mut is_quoted: bool) -> bool {
+    let mut is_escaped = false;
+    for character in text.chars() {
+        is_quoted ^= character == '"' && !is_escaped;
+        is_escaped = character == '\\' && !is_escaped;
+    }
+    is_quoted
+}
+
+fn in_json(value: &Value, is_quoted: bool) -> String {
+    let text = text_of(value);
+    let literal = Json::from(text.as_str()).to_string();
+    match value {
+        _ if is_quoted => literal[1..literal.len() - 1].to_owned(),
+        Value::Empty | Value::Null => "null".to_owned(),
+        Value::Text(_) if serde_json::from_str::<Json>(&text).is_ok() => text,
+        Value::Text(_) | Value::Bytes(_) | Value::Time(_) => literal,
+        Value::Boolean(_) | Value::Integer(_) | Value::Double(_) | Value::Json(_) => text,
+    }
+}
+
+/// Fields of a head with placeholders in their values.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Cuts `name: value; name: value`, or a JSON object of texts. The error is for people.
+    pub(crate) fn parse(template: &Template) -> Result<Fields, String> {
+        let text = template.with(|place, _| format!("{MARK}{place}{MARK}").into());
+        let text = text.trim();
+        if text.starts_with('{') {
+            let parsed: Result<serde_json::Map<String, Json>, _> = serde_json::from_str(text);
+            let parsed = parsed.map_err(|error| format!("is no JSON object: {error}"))?;
+            let field = |(name, value): (String, Json)| match value {
+                Json::String(value) => Ok((name, value)),
+                Json::Number(_) | Json::Bool(_) => Ok((name, value.to_string())),
+                Json::Null | Json::Array(_) | Json::Object(_) => Err(format!("has no text for '{name}'")),
+            };
+            return parsed.into_iter().map(field).collect::<Result<_, _>>().map(Fields);
+        }
+        let field = |part: &str| {
+            let (name, value) =
+                part.split_once(':').ok_or_else(|| format!("is 'name: value; name: value', not '{part}'"))?;
+            Ok((name.trim().to_owned(), value.trim().to_owned()))
+        };
+        let parts = text.split(';').map(str::trim).filter(|part| !part.is_empty());
+        parts.map(field).collect::<Result<_, String>>().map(Fields)
+    }
+
+    /// The fields with values in them.
+    pub(crate) fn filled(&self, values: &[Value]) -> Vec<(String, String)> {
+        let fill = |text: &String| -> String {
+            let value =
+                |place: &str| place.parse().ok().and_then(|place: usize| values.get(place.checked_sub(1)?));
+            let part = |(index, part): (usize, &str)| match index % 2 {
+                0 => part.to_owned(),
+                _ => value(part).map(text_of).unwrap_or_default(),
+            };
+            text.split(MARK).enumerate().map(part).collect()
+        };
+        self.0.iter().map(|(name, value)| (fill(name), fill(value))).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn template(texts: &[&str]) -> Template {
+        let names = vec!["payload".to_owned(); texts.len() - 1];
+        Template::new("BODY", texts.iter().map(|text| (*text).to_owned()), names).unwrap()
+    }
+
+    #[test]
+    fn a_body_of_json_stays_json() {
+        let text = |text: &str| Value::Text(text.to_owned());
+        for (texts, values, expected) in [
+            (&["{\"v\":", "}"][..], vec![text("21.5")], "{\"v\":21.5}"),
+            (&["{\"v\":", "}"], vec![text("warm")], "{\"v\":\"warm\"}"),
+            (&["{\"v\":", "}"], vec![text("1,\"x\":2")], "{\"v\":\"1,\\\"x\\\":2\"}"),
+            (
+                &["{\"v\":\"a ", "\",\"w\":", "}"],
+                vec![text("q\"q"), Value::Null],
+                "{\"v\":\"a q\\\"q\",\"w\":null}",
+            ),
+            (&["{\"a\\\"b\":\"", "\"}"], vec![Value::Integer(3)], "{\"a\\\"b\":\"3\"}"),
+            (&["v=", ""], vec![text("q\"q")], "v=q\"q"),
+            (&["{\"a\":1}"], vec![], "{\"a\":1}"),
+        ] {
+            assert_eq!(body(&template(texts), &values), expected);
+        }
+    }
+
+    #[test]
+    fn values_become_no_further_fields() {
+        let values = [Value::Text("1; x: 2".to_owned())];
+        for texts in
+            [&["X-Id: ", "; Accept: text/plain"][..], &["{\"X-Id\":\"", "\",\"Accept\":\"text/plain\"}"]]
+        {
+            let fields = Fields::parse(&template(texts)).unwrap();
+            let expected =
+                [("X-Id", "1; x: 2"), ("Accept", "text/plain")].map(|(a, b)| (a.to_owned(), b.to_owned()));
+            assert_eq!(fields.filled(&values), expected);
+        }
+        for wrong in ["nothing", "{\"a\":[1]}", "{"] {
+            assert!(Fields::parse(&template(&[wrong])).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Bounds of S7 communication.
+
+/// Bytes of a PDU that we ask for; the PLC answers with what it can, often 240.
+pub(crate) const PDU_BYTES: u16 = 960;
+
+/// Least bytes of a PDU that a PLC may answer with: no type of PLC has fewer.
+pub(crate) const PDU_BYTES_MIN: u16 = 112;
+
+/// Items of one request: no PLC takes more.
+pub(crate) const ITEMS_MAX: usize = 20;
+
+/// Bytes between two tags that are read and dropped rather than asked for as an item of their own, which takes 12 in the request and 4 in the reply.
+pub(crate) const GAP: u32 = 8;
+
+/// Bytes of one frame that is taken: above every PDU that we ask for.
+pub(crate) const FRAME_BYTES_MAX: usize = 2_048;
+
+/// Characters of a text: what its header can say of one byte each.
+pub(crate) const TEXT_LENGTH_MAX: u16 = 254;

@@ -1,0 +1,51 @@
+//! Double of the interface `messages`: what an Action publishes is kept for its test.
+
+use std::cell::RefCell;
+
+pub use super::bindings::lotmq::guest::messages::WriteError;
+use super::bindings::lotmq::guest::{message_properties::Properties, types::Qos};
+use super::testing::WrittenMessage;
+use crate::testing::with;
+
+thread_local! {
+    static PUBLISHED: RefCell<Vec<WrittenMessage>> = RefCell::default();
+}
+
+/// Takes what was published.
+pub(super) fn take() -> Vec<WrittenMessage> {
+    PUBLISHED.take()
+}
+
+pub fn publish(topic: &str, payload: &[u8], qos: Qos, retain: bool) -> Result<(), WriteError> {
+    publish_with(topic, payload, qos, retain, &Properties::default())
+}
+
+pub fn publish_with(
+    topic: &str,
+    payload: &[u8],
+    qos: Qos,
+    retain: bool,
+    properties: &Properties,
+) -> Result<(), WriteError> {
+    checked(topic)?;
+    let (topic, payload, properties) = (topic.to_owned(), payload.to_vec(), properties.clone());
+    let publication = WrittenMessage { topic, payload, qos, retain, properties };
+    PUBLISHED.with_borrow_mut(|published| published.push(publication));
+    Ok(())
+}
+
+pub fn keep(topic: &str, payload: &[u8]) -> Result<(), WriteError> {
+    checked(topic)?;
+    with(|host| drop(host.values.insert(topic.to_owned(), payload.to_vec())));
+    Ok(())
+}
+
+pub fn forget(topic: &str) -> Result<(), WriteError> {
+    checked(topic)?;
+    with(|host| drop(host.values.remove(topic)));
+    Ok(())
+}
+
+fn checked(topic: &str) -> Result<(), WriteError> {
+    if topic.is_empty() || topic.contains(['+', '#', '\0']) { Err(WriteError::InvalidTopic) } else { Ok(()) }
+}

@@ -1,0 +1,228 @@
+//! HTTP requests that the host takes for this route: an endpoint whose section has `LISTEN` and `SERVE "HTTP"`.
+//!
+//! ```ignore
+//! use lotmq_guest::route::{Failure, http_server::{HttpReply, HttpServer}};
+//!
+//! thread_local!(static SERVER: OnceCell<HttpServer> = const { OnceCell::new() });
+//!
+//! fn run(until_ms: u32) -> Result<u32, Failure> {
+//!     SERVER.with(|server| server.get().expect("open has made it").run(until_ms, |asked| {
+//!         let reply = HttpReply::text(200, &format!("you asked for {}", asked.path()));
+//!         asked.reply(reply);
+//!         Ok(())
+//!     }))
+//! }
+//! ```
+//!
+//! A request can be answered in a later call of the host: keep the [`IncomingRequest`], or its [`Responder`], and answer in [`Route::deliver`](super::Route::deliver) when the message
+//! has come that it waits for. What is dropped without an answer is answered with 500, what is kept for too long with 504.
+
+pub use super::bindings::lotmq::guest::{
+    http::Header,
+    http_server::{RespondError, Responder},
+};
+use super::{
+    Failure, IoError, ambient,
+    bindings::lotmq::guest::http_server::{self as host, Request, Response, ServerOptions},
+    net::{self, Interest, Signal},
+};
+use std::sync::Arc;
+
+/// Bytes of a request's body of a server that does not say otherwise.
+const BODY_BYTES_MAX: u32 = 1024 * 1024;
+
+/// Milliseconds for an answer of a server that does not say otherwise.
+const TIMEOUT_MS: u32 = 30_000;
+
+/// What a server takes.
+#[derive(Clone, Copy, Debug)]
+pub struct HttpServerOptions {
+    body_bytes_max: u32,
+    timeout_ms: u32,
+}
+
+impl Default for HttpServerOptions {
+    fn default() -> Self {
+        Self { body_bytes_max: BODY_BYTES_MAX, timeout_ms: TIMEOUT_MS }
+    }
+}
+
+impl HttpServerOptions {
+    /// Bytes of a request's body: 1 MiB unless it is said, at most 16. Longer ones are answered with 413.
+    pub fn body_bytes_max(self, body_bytes_max: u32) -> Self {
+        Self { body_bytes_max, ..self }
+    }
+
+    /// Time for an answer: 30 s unless it is said, at most 300. Then the host answers 504.
+    pub fn timeout_ms(self, timeout_ms: u32) -> Self {
+        Self { timeout_ms, ..self }
+    }
+}
+
+/// A server. Dropping it ends it.
+#[derive(Debug)]
+pub struct HttpServer {
+    server: host::Server,
+    acceptable: Arc<Signal>,
+}
+
+impl HttpServer {
+    /// Begins to serve at the endpoint of this name in the definition.
+    pub fn serve(endpoint: &str, options: HttpServerOptions) -> Result<Self, IoError> {
+        let HttpServerOptions { body_bytes_max, timeout_ms } = options;
+        let server = host::Server::serve(endpoint, ServerOptions { body_bytes_max, timeout_ms })?;
+        let acceptable = Arc::new(server.acceptable()?);
+        Ok(Self { server, acceptable })
+    }
+
+    /// The next request; `None` when there is none now. Never waits.
+    pub fn next(&self) -> Result<Option<IncomingRequest>, IoError> {
+        match self.server.accept() {
+            Ok((request, responder)) => Ok(Some(IncomingRequest { request, responder })),
+            Err(IoError::WouldBlock) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What [`net::wait`] waits for: that there is a request.
+    pub fn acceptable(&self) -> Interest<'_> {
+        Interest::Signalled(&self.acceptable)
+    }
+
+    /// Does something with each request until the host has other work or the time is over; what [`Route::run`](super::Route::run) does of a route that only serves.
+    /// Gives what that gives: run again at once.
+    pub fn run(
+        &self,
+        until_ms: u32,
+        mut each: impl FnMut(IncomingRequest) -> Result<(), Failure>,
+    ) -> Result<u32, Failure> {
+        let until = ambient::monotonic_ms() + u64::from(until_ms);
+        loop {
+            let left = until.saturating_sub(ambient::monotonic_ms());
+            let left = u32::try_from(left).unwrap_or(u32::MAX);
+            let ready = net::wait(&[Interest::HostWork, self.acceptable()], left);
+            if ready.is_empty() || ready.contains(&0) {
+                return Ok(0);
+            }
+            match self.next() {
+                Ok(Some(asked)) => each(asked)?,
+                // What it keeps must be answered before it takes others.
+                Ok(None) => {}
+                Err(IoError::LimitReached) => return Ok(100),
+                Err(error) => return Err(super::failure(&error)),
+            }
+        }
+    }
+
+    /// The next request, for asynchronous code.
+    pub async fn accept(&self) -> Result<IncomingRequest, IoError> {
+        loop {
+            match self.next()? {
+                Some(asked) => return Ok(asked),
+                None => super::executor::signalled(&self.acceptable).await,
+            }
+        }
+    }
+
+    /// Port of this machine that it has.
+    pub fn local_port(&self) -> Result<u16, IoError> {
+        self.server.local_port()
+    }
+}
+
+/// A request that has no answer yet. Dropped without one, the host answers 500.
+#[derive(Debug)]
+pub struct IncomingRequest {
+    request: Request,
+    responder: Responder,
+}
+
+impl IncomingRequest {
+    /// Method, such as `GET`.
+    pub fn method(&self) -> &str {
+        &self.request.method
+    }
+
+    /// Path as it was sent: what is escaped in it is still.
+    pub fn path(&self) -> &str {
+        &self.request.path
+    }
+
+    /// Query behind the `?`, as it was sent.
+    pub fn query(&self) -> Option<&str> {
+        self.request.query.as_deref()
+    }
+
+    /// First field of this name, in lower case; `None` where there is none, and where its value is no UTF-8.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        let field = self.request.headers.iter().find(|field| field.name == name)?;
+        std::str::from_utf8(&field.value).ok()
+    }
+
+    /// All fields, with names in lower case.
+    pub fn headers(&self) -> &[Header] {
+        &self.request.headers
+    }
+
+    /// The body.
+    pub fn body(&self) -> &[u8] {
+        &self.request.body
+    }
+
+    /// Address of the client, `ip:port`.
+    pub fn peer(&self) -> &str {
+        &self.request.peer
+    }
+
+    /// Time that was left for the answer when the request was taken, in milliseconds.
+    pub fn time_left_ms(&self) -> u32 {
+        self.request.time_left_ms
+    }
+
+    /// Answers. An answer that cannot be sent is answered with 500; of a client that has gone nobody hears.
+    pub fn reply(self, reply: HttpReply) {
+        reply.send(&self.responder);
+    }
+
+    /// The request and the right to answer it, apart: for what is answered later.
+    pub fn into_parts(self) -> (Request, Responder) {
+        (self.request, self.responder)
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug)]
+pub struct HttpReply(Response);
+
+impl HttpReply {
+    /// An answer without fields.
+    pub fn new(status: u16, body: impl Into<Vec<u8>>) -> Self {
+        Self(Response { status, headers: Vec::new(), body: body.into() })
+    }
+
+    /// Plain text.
+    pub fn text(status: u16, text: &str) -> Self {
+        Self::new(status, text).header("content-type", "text/plain; charset=utf-8")
+    }
+
+    /// JSON text.
+    pub fn json(status: u16, json: impl Into<Vec<u8>>) -> Self {
+        Self::new(status, json).header("content-type", "application/json")
+    }
+
+    /// A further field.
+    pub fn header(mut self, name: &str, value: impl AsRef<[u8]>) -> Self {
+        self.0.headers.push(Header { name: name.to_owned(), value: value.as_ref().to_vec() });
+        self
+    }
+
+    /// Answers a request that was kept; see [`IncomingRequest::reply`].
+    pub fn send(self, responder: &Responder) {
+        if let Err(RespondError::Invalid(_) | RespondError::TooLarge(_) | RespondError::LimitReached) =
+            responder.respond(&self.0)
+        {
+            // Small, and well formed: it is refused only where the client has gone.
+            let _ = responder.respond(&HttpReply::text(500, "the answer cannot be sent").0);
+        }
+    }
+}

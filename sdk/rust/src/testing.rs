@@ -1,0 +1,149 @@
+//! Doubles of the host, for tests of a guest that run on the machine itself (`cargo test`, `lotmq guest test`): there the functions of the contract are answered by
+//! what a test has said here.
+//!
+//! ```
+//! use lotmq_guest::testing;
+//!
+//! testing::set_environment("SCALE", "0.5");
+//! testing::set_time_ms(1_770_000_000_000);
+//! ```
+//!
+//! Each test thread has a host of its own, in which nothing is set at first. Doubled are values (`config`, `environment`, `state`, `topic_store`), time and chance
+//! (`ambient`), what is written (`messages`, `ingest`, `log`, `metrics`, `diagnostics`), what is known of the message (`current_message`), calls of other definitions
+//! (`actions`, `modules`, `python`, `rows`, `models`), what is done to clients (`principals`), and what a guest reaches: `net` are sockets of this machine, `http` is answered by a
+//! function of the test, `files` are those of a folder. Each world has what belongs to it in a module `testing` of its own.
+//!
+//! A double refuses what the contract has no place for, and knows neither grants nor limits, TLS, nor the time of a call: these are the host's, and the component in a broker shows
+//! them. Regular expressions that need backtracking and serial ports have no double and panic.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Instant;
+
+/// What a test has said, and what the guest has done.
+pub(crate) struct HostDouble {
+    pub(crate) config: String,
+    pub(crate) environment: BTreeMap<String, String>,
+    pub(crate) secrets: BTreeMap<String, String>,
+    pub(crate) state: BTreeMap<String, Vec<u8>>,
+    pub(crate) values: BTreeMap<String, Vec<u8>>,
+    pub(crate) groups: BTreeSet<String>,
+    pub(crate) properties: BTreeMap<String, String>,
+    pub(crate) time_ms: Option<i64>,
+    pub(crate) began: Instant,
+    pub(crate) random: u64,
+    pub(crate) lines: Vec<String>,
+    pub(crate) metrics: BTreeMap<String, f64>,
+    pub(crate) endpoints: BTreeMap<String, SocketAddr>,
+    pub(crate) listening: BTreeMap<String, SocketAddr>,
+    pub(crate) folders: BTreeMap<String, PathBuf>,
+    pub(crate) has_work: bool,
+}
+
+thread_local! {
+    static HOST: RefCell<HostDouble> = RefCell::new(HostDouble {
+        config: "{}".to_owned(),
+        environment: BTreeMap::new(),
+        secrets: BTreeMap::new(),
+        state: BTreeMap::new(),
+        values: BTreeMap::new(),
+        groups: BTreeSet::new(),
+        properties: BTreeMap::new(),
+        time_ms: None,
+        began: Instant::now(),
+        random: 0x9E37_79B9_7F4A_7C15,
+        lines: Vec::new(),
+        metrics: BTreeMap::new(),
+        endpoints: BTreeMap::new(),
+        listening: BTreeMap::new(),
+        folders: BTreeMap::new(),
+        has_work: false,
+    });
+}
+
+/// Does something with the host of this thread.
+pub(crate) fn with<T>(work: impl FnOnce(&mut HostDouble) -> T) -> T {
+    HOST.with_borrow_mut(work)
+}
+
+/// Sets what `config::get` gives: JSON.
+pub fn set_config(json: &str) {
+    with(|host| json.clone_into(&mut host.config));
+}
+
+/// Sets a value of the environment.
+pub fn set_environment(name: &str, value: &str) {
+    with(|host| drop(host.environment.insert(name.to_owned(), value.to_owned())));
+}
+
+/// Sets a secret.
+pub fn set_secret(name: &str, value: &str) {
+    with(|host| drop(host.secrets.insert(name.to_owned(), value.to_owned())));
+}
+
+/// Sets a value of the guest's own state.
+pub fn set_state(key: &str, value: &[u8]) {
+    with(|host| drop(host.state.insert(key.to_owned(), value.to_vec())));
+}
+
+/// A value of the guest's own state.
+pub fn state(key: &str) -> Option<Vec<u8>> {
+    with(|host| host.state.get(key).cloned())
+}
+
+/// Gives a topic a last value.
+pub fn set_last_value(topic: &str, payload: &[u8]) {
+    with(|host| drop(host.values.insert(topic.to_owned(), payload.to_vec())));
+}
+
+/// The last value of a topic, such as one that the guest has kept.
+pub fn last_value(topic: &str) -> Option<Vec<u8>> {
+    with(|host| host.values.get(topic).cloned())
+}
+
+/// Puts the user of a question to a rule into a group.
+pub fn add_group(name: &str) {
+    with(|host| host.groups.insert(name.to_owned()));
+}
+
+/// Sets a property of the user of a question to a rule.
+pub fn set_user_property(name: &str, value: &str) {
+    with(|host| drop(host.properties.insert(name.to_owned(), value.to_owned())));
+}
+
+/// Lets the clock stand at a time, in milliseconds since 1970; the monotonic clock stands with it. Without this both go on.
+pub fn set_time_ms(ms: i64) {
+    with(|host| host.time_ms = Some(ms));
+}
+
+/// Lines that the guest has written to its log with `log`; those of `println!` go to standard output.
+pub fn lines() -> Vec<String> {
+    with(|host| host.lines.clone())
+}
+
+/// A counter or gauge.
+pub fn metric(name: &str) -> Option<f64> {
+    with(|host| host.metrics.get(name).copied())
+}
+
+/// Lets an endpoint of the definition be this place, which a connection is made to.
+pub fn set_endpoint(name: &str, place: SocketAddr) {
+    with(|host| host.endpoints.insert(name.to_owned(), place));
+}
+
+/// Where the guest listens at an endpoint that was set to port 0, once it does.
+pub fn listens_at(name: &str) -> Option<SocketAddr> {
+    with(|host| host.listening.get(name).copied())
+}
+
+/// Lets a folder of the definition be this one.
+pub fn set_folder(name: &str, path: impl Into<PathBuf>) {
+    with(|host| drop(host.folders.insert(name.to_owned(), path.into())));
+}
+
+/// Says whether the host has work for the guest, which ends `run`.
+pub fn set_host_work(has_work: bool) {
+    with(|host| host.has_work = has_work);
+}
