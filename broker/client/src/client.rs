@@ -7,9 +7,9 @@ use std::net::ToSocketAddrs;
 use std::time::{Duration, Instant};
 
 use lotmq_codec::{
-    Connack, Disconnect, ForwardProperties, PacketId, PacketType, Properties, PropertyBuf, PublishHead, QoS,
-    ReasonCode, ServerPacket, SubscribeFilter, SubscriptionOptions, encode_disconnect_from_client,
-    encode_pingreq, encode_publish, encode_subscribe, encode_unsubscribe,
+    Connack, Disconnect, ForwardProperties, PacketId, PacketType, Properties, PropertyBuf, ProtocolVersion,
+    PublishHead, QoS, ReasonCode, ServerPacket, SubscribeFilter, SubscriptionOptions,
+    encode_disconnect_from_client, encode_pingreq, encode_publish, encode_subscribe, encode_unsubscribe,
 };
 use lotmq_zstd::Offer;
 
@@ -35,6 +35,8 @@ pub struct Client {
     unreleased: BTreeSet<PacketId>,
     aliases: BTreeMap<u16, String>,
     pings_awaited: u32,
+    /// Whether the server has sent anything since the last sign of life that we sent.
+    is_heard: bool,
 }
 
 impl Client {
@@ -104,6 +106,7 @@ impl Client {
             unreleased: BTreeSet::new(),
             aliases: BTreeMap::new(),
             pings_awaited: 0,
+            is_heard: true,
         }
     }
 
@@ -111,6 +114,12 @@ impl Client {
     #[must_use]
     pub fn client_id(&self) -> &str {
         &self.client_id
+    }
+
+    /// The protocol version that is spoken.
+    #[must_use]
+    pub const fn version(&self) -> ProtocolVersion {
+        self.connection.version()
     }
 
     /// Whether the server granted the zstd stream transport.
@@ -333,17 +342,23 @@ impl Client {
         self.connection.send(&packet)
     }
 
-    /// The next packet, with signs of life sent while waiting; `None` at the deadline.
+    /// The next packet, with signs of life sent while waiting; `None` at the deadline. A server that has said nothing for a whole keep alive
+    /// behind a sign of life is taken for gone, which the system may not notice for a quarter of an hour.
     fn next_packet(&mut self, deadline: Instant) -> Result<Option<Packet>, ClientError> {
         loop {
             let sign_of_life = self.keep_alive.map(|interval| self.connection.last_sent() + interval);
             let until = sign_of_life.map_or(deadline, |at| at.min(deadline));
             let left = until.saturating_duration_since(Instant::now());
             if let Some(packet) = self.connection.receive(left)? {
+                self.is_heard = true;
                 return Ok(Some(packet));
             }
             if Instant::now() >= deadline {
                 return Ok(None);
+            }
+            if !std::mem::replace(&mut self.is_heard, false) {
+                let after = self.keep_alive.unwrap_or_default();
+                return Err(ClientError::Timeout { wanted: "PINGRESP", after });
             }
             self.send_ping()?;
         }

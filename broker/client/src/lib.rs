@@ -42,8 +42,8 @@ pub use endpoint::{Address, Endpoint};
 pub use error::ClientError;
 pub use layers::Layers;
 pub use lotmq_codec::{
-    PacketId, PropertyBuf, PropertyId, PropertyValue, ProtocolVersion, QoS, ReasonCode, RetainHandling,
-    SubscriptionOptions,
+    PacketId, PropertyBuf, PropertyId, PropertyPlace, PropertyValue, ProtocolVersion, QoS, ReasonCode,
+    RetainHandling, SubscriptionOptions,
 };
 pub use message::{Message, Publication};
 pub use options::{AckMode, ConnectOptions, Will};

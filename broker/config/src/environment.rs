@@ -4,12 +4,15 @@ use lot_nearest::nearest_name;
 use serde_json::Value;
 
 use super::origin::Assignment;
-use super::{ConfigError, KEYS, Key, Secret, ValueOrigin};
+use super::{KEYS, Key, Secret, ValueOrigin};
 
 const PREFIX: &str = "LOTMQ_";
 
+/// Prefix of the original's variables, of which those are known that are short names of our keys; others may be what programs read.
+const FOREIGN_PREFIX: &str = "COREFLUX_";
+
 /// Variables with our prefix that are not keys of the configuration.
-const OTHERS: [&str; 3] = ["LOTMQ_ROOT_PASSWORD", "LOTMQ_SECRET_KEY", "LOTMQ_LOG"];
+const OTHERS: [&str; 4] = ["LOTMQ_ROOT_PASSWORD", "LOTMQ_SECRET_KEY", "LOTMQ_LOG", "LOTMQ_CONTEXT"];
 
 /// Names of the password of `root`, the newer one first.
 const ROOT_PASSWORD: [&str; 2] = ["LOTMQ_ROOT_PASSWORD", "BROKER_ROOT_PASSWORD"];
@@ -27,8 +30,8 @@ pub fn is_of_broker(name: &str) -> bool {
     has_prefix || ROOT_PASSWORD.iter().any(|own| own.eq_ignore_ascii_case(name))
 }
 
-pub(crate) fn assignments(environment: &[(String, String)]) -> Result<Vec<Assignment>, ConfigError> {
-    Ok(environment
+pub(crate) fn assignments(environment: &[(String, String)]) -> Vec<Assignment> {
+    environment
         .iter()
         .filter_map(|(name, value)| {
             let key = key(name)?;
@@ -38,11 +41,11 @@ pub(crate) fn assignments(environment: &[(String, String)]) -> Result<Vec<Assign
                 origin: ValueOrigin::Environment(name.clone()),
             })
         })
-        .collect())
+        .collect()
 }
 
 fn key(variable: &str) -> Option<&'static Key> {
-    if !variable.starts_with(PREFIX) {
+    if !variable.starts_with(PREFIX) && !variable.starts_with(FOREIGN_PREFIX) {
         return None;
     }
     KEYS.iter().find(|key| key.short_variable == Some(variable) || key.variable() == variable).copied()

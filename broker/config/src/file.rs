@@ -39,15 +39,18 @@ impl ConfigFile {
         }
     }
 
-    pub(crate) fn assignments(&self) -> Result<Vec<Assignment>, ConfigError> {
-        let table: toml::Table = toml::from_str(&self.text).map_err(|error| ConfigError::FileMalformed {
-            path: self.path.clone(),
-            reason: error.to_string().trim_end().to_owned(),
-        })?;
+    /// What it sets, key by key; just the error of a file that is not TOML.
+    pub(crate) fn assignments(&self) -> Vec<Result<Assignment, ConfigError>> {
+        let table: toml::Table = match toml::from_str(&self.text) {
+            Ok(table) => table,
+            Err(error) => {
+                let reason = error.to_string().trim_end().to_owned();
+                return vec![Err(ConfigError::FileMalformed { path: self.path.clone(), reason })];
+            }
+        };
         let mut found = Vec::new();
-        let origin = ValueOrigin::File(self.path.clone());
-        collect(&mut found, "", table, &origin)?;
-        Ok(found)
+        collect(&mut found, "", table, &ValueOrigin::File(self.path.clone()));
+        found
     }
 }
 
@@ -67,24 +70,23 @@ pub fn default_path(surroundings: &Surroundings) -> Option<PathBuf> {
 
 /// Walks tables down to keys. Depth is bounded by the TOML parser.
 fn collect(
-    found: &mut Vec<Assignment>,
+    found: &mut Vec<Result<Assignment, ConfigError>>,
     prefix: &str,
     table: toml::Table,
     origin: &ValueOrigin,
-) -> Result<(), ConfigError> {
+) {
     for (name, value) in table {
         let path = if prefix.is_empty() { name } else { format!("{prefix}.{name}") };
         match (Key::find(&path), value) {
             (None, toml::Value::Table(inner)) if !super::not_yet::is_not_yet(&path) => {
-                collect(found, &path, inner, origin)?;
+                collect(found, &path, inner, origin);
             }
-            (None, _) => return Err(unknown_key(&path, origin)),
+            (None, _) => found.push(Err(unknown_key(&path, origin))),
             (Some(key), value) => {
-                found.push(Assignment { key, value: to_json(value), origin: origin.clone() });
+                found.push(Ok(Assignment { key, value: to_json(value), origin: origin.clone() }));
             }
         }
     }
-    Ok(())
 }
 
 fn to_json(value: toml::Value) -> Value {

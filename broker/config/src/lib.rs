@@ -25,6 +25,7 @@ mod limits;
 mod listener;
 mod log;
 mod lot;
+mod mistakes;
 mod modules;
 mod mqtt;
 mod networks;
@@ -34,9 +35,11 @@ mod overlay;
 mod public_keys;
 mod reference;
 mod routes;
+mod serial_ports;
 mod setting;
 mod store;
 mod sys;
+mod tenant_places;
 mod tls;
 mod unknown;
 mod value_error;
@@ -71,6 +74,7 @@ pub use listener::{
 };
 pub use log::Log;
 pub use lot::{Authority, Lot, LotCache};
+pub use mistakes::Mistake;
 pub use modules::Modules;
 pub use mqtt::{Mqtt, TopicPrefix};
 pub use networks::Networks;
@@ -78,7 +82,8 @@ pub use origin::ValueOrigin;
 pub use overlay::Overlay;
 pub use public_keys::PublicKeys;
 pub use reference::markdown;
-pub use routes::Routes;
+pub use routes::{OverloadPolicy, Routes};
+pub use serial_ports::is_device_path;
 pub use setting::{BindAddresses, FileMode, Port, Secret, VariableNames};
 pub use store::{Durability, Store};
 pub use sys::Sys;
@@ -166,26 +171,26 @@ impl Config {
     /// # Errors
     /// [`ConfigError`] for the first unknown key, value of the wrong type or value outside its range, with its origin.
     pub fn load(sources: Sources) -> Result<Self, ConfigError> {
-        let mut assignments = Vec::new();
-        if let Some(file) = &sources.file {
-            assignments.extend(file.assignments()?);
-        }
-        assignments.extend(sources.stored.assignments()?);
-        assignments.extend(environment::assignments(&sources.environment)?);
-        for (flag, path, value) in sources.flags {
-            let key = Key::find(path).ok_or_else(|| unknown::unknown_key(path, &ValueOrigin::Flag(flag)))?;
-            assignments.push(Assignment {
-                key,
-                value: Value::String(value),
-                origin: ValueOrigin::Flag(flag),
-            });
-        }
+        let assignments = Self::assignments(&sources).collect::<Result<_, _>>()?;
         let start = Self {
             data: sources.data,
             initial_root_password: environment::root_password(&sources.environment),
             ..Self::default()
         };
         start.resolve(assignments)
+    }
+
+    /// What the sources set, the weakest first, and their keys that are none.
+    fn assignments(sources: &Sources) -> impl Iterator<Item = Result<Assignment, ConfigError>> {
+        let file = sources.file.iter().flat_map(ConfigFile::assignments);
+        let of_flag = |(flag, path, value): &(&'static str, &'static str, String)| {
+            let origin = ValueOrigin::Flag(flag);
+            let key = Key::find(path).ok_or_else(|| unknown::unknown_key(path, &origin))?;
+            Ok(Assignment { key, value: Value::String(value.clone()), origin })
+        };
+        file.chain(sources.stored.assignments())
+            .chain(environment::assignments(&sources.environment).into_iter().map(Ok))
+            .chain(sources.flags.iter().map(of_flag))
     }
 
     /// The same with `stored` in place of what was stored before; all other sources keep their values.
@@ -199,7 +204,9 @@ impl Config {
             .filter(|assignment| assignment.origin != ValueOrigin::Stored)
             .cloned()
             .collect();
-        assignments.extend(stored.assignments()?);
+        for assignment in stored.assignments() {
+            assignments.push(assignment?);
+        }
         let start = Self {
             data: self.data.clone(),
             initial_root_password: self.initial_root_password.clone(),
@@ -212,29 +219,34 @@ impl Config {
 
     fn resolve(mut self, mut assignments: Vec<Assignment>) -> Result<Self, ConfigError> {
         assignments.sort_by_key(|assignment| assignment.origin.rank());
-        for Assignment { key, value, origin } in &assignments {
-            key.set(&mut self, value).map_err(|reason| ConfigError::ValueInvalid {
-                key: key.path,
-                value: value.to_string(),
-                origin: origin.clone(),
-                reason,
-            })?;
-            self.origins.insert(key.path, origin.clone());
+        for assignment in &assignments {
+            self.assign(assignment)?;
         }
         self.assignments = assignments;
-        self.check_needs()?;
-        Ok(self)
+        let unmet = self.unmet_needs().next();
+        unmet.map_or(Ok(self), Err)
     }
 
-    /// Refuses keys that need another one which is not set.
-    fn check_needs(&self) -> Result<(), ConfigError> {
-        for (key, needed, is_missing) in self.needs() {
-            if is_missing {
-                let value = Key::find(key).map(|key| key.get(self).to_string()).unwrap_or_default();
-                return Err(ConfigError::KeyMissing { key, value, origin: self.origin(key).clone(), needed });
-            }
-        }
+    /// Gives a key its value; it stays as it was when it cannot have that one.
+    fn assign(&mut self, assignment: &Assignment) -> Result<(), ConfigError> {
+        let Assignment { key, value, origin } = assignment;
+        key.set(self, value).map_err(|reason| ConfigError::ValueInvalid {
+            key: key.path,
+            value: value.to_string(),
+            origin: origin.clone(),
+            reason,
+        })?;
+        self.origins.insert(key.path, origin.clone());
         Ok(())
+    }
+
+    /// The keys that need another one which is not set.
+    fn unmet_needs(&self) -> impl Iterator<Item = ConfigError> {
+        let unmet = self.needs().into_iter().filter(|(.., is_missing)| *is_missing);
+        unmet.map(|(key, needed, _)| {
+            let value = Key::find(key).map(|key| key.get(self).to_string()).unwrap_or_default();
+            ConfigError::KeyMissing { key, value, origin: self.origin(key).clone(), needed }
+        })
     }
 
     /// Keys that need others.

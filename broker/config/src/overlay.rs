@@ -65,7 +65,7 @@ impl Overlay {
         key.json.is_some_and(|name| self.0.contains_key(name))
     }
 
-    pub(crate) fn assignments(&self) -> Result<Vec<Assignment>, ConfigError> {
+    pub(crate) fn assignments(&self) -> Vec<Result<Assignment, ConfigError>> {
         let set = self.0.iter().filter(|(_, value)| !value.is_null());
         set.map(|(name, value)| {
             let key = Key::find_json(name).ok_or_else(|| unknown_json_key(name))?;

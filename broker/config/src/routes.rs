@@ -1,13 +1,16 @@
-//! Section `[routes]`: where routes may connect to, listen and have files, whatever their definitions say.
+//! Section `[routes]`: where routes may connect to, listen and have files, and which serial ports they may open, whatever their definitions say.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::folders::Folders;
 use super::key::section;
 use super::networks::Networks;
+use super::serial_ports::SerialPorts;
+use super::setting::words;
+use super::tenant_places::{PlacesOfTenant, TenantPlaces};
 
 section! {
-    /// Where routes may connect to, listen and have files. Whoever may deploy a route decides where it leads; here the operator says what is out of bounds for all of them.
+    /// Where routes may connect to, listen and have files, and which serial ports they may open. Whoever may deploy a route decides where it leads; here the operator says what is out of bounds for all of them, or for those of a tenant.
     Routes at "routes", |config| config.routes => {
         /// Networks that routes do not connect to. What a host name resolves to is looked at, at every connect. The default: link-local addresses and where clouds tell
         /// their machines secrets.
@@ -17,9 +20,34 @@ section! {
         allow_loopback: bool = false;
         /// Networks of addresses of this machine at which routes may listen. By default none.
         listen_networks: Networks = Networks::default();
+        /// The same for the routes of single tenants, each with a section of its own: `[routes.tenants.acme]`. A key that is set there holds for the routes of that
+        /// tenant in place of the key of this section; for all others this section holds.
+        tenants: TenantPlaces = TenantPlaces::default();
         /// Folders below which routes may have files, as absolute paths. They must be there. A relative `STORAGE_DIR`, or path of a certificate, is below the first;
         /// without any, below `files/<tenant>` of the data directory. All tenants may use them; the data directory must lie in none of them, and none of them in it.
         file_roots: Folders = Folders::default(), json "AllowedFileRoots";
+        /// Serial ports that routes may open, such as `/dev/ttyUSB*`. By default none. A path is compared as the route's `COM_PORT` says it, so that a link, as those in
+        /// `/dev/serial/by-id`, is named itself. Name serial ports alone: devices of some other kinds do something when they
+        /// are opened.
+        serial_ports: SerialPorts = SerialPorts::default();
+        /// What becomes of messages for a route whose outbox is full, where its `ROUTE_CONFIG` says nothing.
+        overload_policy: OverloadPolicy = OverloadPolicy::ByQos, variable "COREFLUX_ROUTE_OVERLOAD_POLICY";
+        /// For how many milliseconds an outbox is full before it sheds messages by policy `balanced`, where `ROUTE_CONFIG` says nothing.
+        overload_timeout_ms: u64 = 50, range 0..=86_400_000, variable "COREFLUX_ROUTE_CHANNEL_FULL_TIMEOUT_MS";
+    }
+}
+
+words! {
+    /// What becomes of messages for a route whose outbox is full.
+    OverloadPolicy {
+        /// `lossless` for messages of QoS 1 and 2, `balanced` for those of QoS 0.
+        ByQos = "by-qos",
+        /// Their publishers wait.
+        Lossless = "lossless",
+        /// Their publishers wait for a short time, then the arriving messages are shed.
+        Balanced = "balanced",
+        /// The arriving messages are shed at once.
+        Realtime = "realtime",
     }
 }
 
@@ -31,22 +59,62 @@ const DENIED: [&str; 5] =
 const NAT64: [u16; 6] = [0x64, 0xff9b, 0, 0, 0, 0];
 
 impl Routes {
-    /// Why no route may connect to an address; `None` where they may.
+    /// Why no route of a tenant may connect to an address; `None` where they may.
     #[must_use]
-    pub fn refuses_address(&self, address: IpAddr) -> Option<String> {
-        let address = meant(address);
-        if is_this_machine(address) && !self.allow_loopback {
-            return Some(format!("{address} is this machine, and routes.allow_loopback is not set"));
+    pub fn refuses_address(&self, tenant: &str, address: IpAddr) -> Option<String> {
+        let (address, own) = (meant(address), self.tenants.of(tenant));
+        let (may, key) = ours(own, |own| own.allow_loopback.as_ref(), &self.allow_loopback);
+        if is_this_machine(address) && !may {
+            return Some(format!(
+                "{address} is this machine, and {}.allow_loopback is not set",
+                section(key, tenant)
+            ));
         }
-        let is_denied = self.denied_networks.contains(address);
-        is_denied.then(|| format!("{address} is one of routes.denied_networks"))
+        let (denied, key) = ours(own, |own| own.denied_networks.as_ref(), &self.denied_networks);
+        let section = section(key, tenant);
+        denied.contains(address).then(|| format!("{address} is one of {section}.denied_networks"))
     }
 
-    /// Why no route may listen at an address of this machine; `None` where they may.
+    /// Why no route of a tenant may listen at an address of this machine; `None` where they may.
     #[must_use]
-    pub fn refuses_listening(&self, address: IpAddr) -> Option<String> {
-        let is_allowed = self.listen_networks.contains(address);
-        (!is_allowed).then(|| format!("{address} is none of routes.listen_networks"))
+    pub fn refuses_listening(&self, tenant: &str, address: IpAddr) -> Option<String> {
+        let own = self.tenants.of(tenant);
+        let (allowed, key) = ours(own, |own| own.listen_networks.as_ref(), &self.listen_networks);
+        let section = section(key, tenant);
+        (!allowed.contains(address)).then(|| format!("{address} is none of {section}.listen_networks"))
+    }
+
+    /// Why no route of a tenant may open a serial port, by the path of its device; `None` where they may.
+    #[must_use]
+    pub fn refuses_serial_port(&self, tenant: &str, device: &str) -> Option<String> {
+        let own = self.tenants.of(tenant);
+        let (allowed, key) = ours(own, |own| own.serial_ports.as_ref(), &self.serial_ports);
+        let section = section(key, tenant);
+        (!allowed.contains(device)).then(|| format!("'{device}' is none of {section}.serial_ports"))
+    }
+}
+
+/// Whose value holds.
+#[derive(Clone, Copy)]
+enum Whose {
+    Tenant,
+    All,
+}
+
+/// The value that holds for a tenant, and whose it is.
+fn ours<'a, T>(
+    own: Option<&'a PlacesOfTenant>,
+    value: impl FnOnce(&'a PlacesOfTenant) -> Option<&'a T>,
+    of_all: &'a T,
+) -> (&'a T, Whose) {
+    own.and_then(value).map_or((of_all, Whose::All), |value| (value, Whose::Tenant))
+}
+
+/// The section in which a value stands.
+fn section(whose: Whose, tenant: &str) -> String {
+    match whose {
+        Whose::Tenant => format!("routes.tenants.{tenant}"),
+        Whose::All => "routes".to_owned(),
     }
 }
 
@@ -72,6 +140,8 @@ fn is_this_machine(address: IpAddr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setting::Setting as _;
+    use serde_json::json;
 
     #[test]
     fn a_plant_is_reached_and_metadata_and_the_machine_itself_are_not() {
@@ -97,12 +167,12 @@ mod tests {
             ("fd00:ec2::254", false),
             ("100.100.100.200", false),
         ] {
-            let refused = routes.refuses_address(address.parse().unwrap());
+            let refused = routes.refuses_address("default", address.parse().unwrap());
             assert_eq!(refused.is_none(), expected, "{address}: {refused:?}");
         }
         let open = Routes { allow_loopback: true, denied_networks: Networks::default(), ..routes };
         for address in ["127.0.0.1", "::1", "169.254.169.254"] {
-            assert_eq!(open.refuses_address(address.parse().unwrap()), None, "{address}");
+            assert_eq!(open.refuses_address("default", address.parse().unwrap()), None, "{address}");
         }
     }
 
@@ -110,10 +180,40 @@ mod tests {
     fn nothing_is_listened_at_that_is_not_named() {
         let routes = Routes::default();
         let home: IpAddr = "127.0.0.1".parse().unwrap();
-        let refused = routes.refuses_listening(home).unwrap();
+        let refused = routes.refuses_listening("default", home).unwrap();
         assert_eq!(refused, "127.0.0.1 is none of routes.listen_networks");
         let routes = Routes { listen_networks: Networks::named(&["127.0.0.0/8"]), ..routes };
-        assert_eq!(routes.refuses_listening(home), None);
-        assert!(routes.refuses_listening("0.0.0.0".parse().unwrap()).is_some());
+        assert_eq!(routes.refuses_listening("default", home), None);
+        assert!(routes.refuses_listening("default", "0.0.0.0".parse().unwrap()).is_some());
+    }
+
+    #[test]
+    fn a_tenant_has_what_is_its_own_and_the_rest_of_all() {
+        let value = json!({
+            "acme": { "allow_loopback": true, "denied_networks": ["10.0.0.0/8"] },
+            "shut": { "allow_loopback": false, "listen_networks": [] },
+        });
+        let routes = Routes {
+            listen_networks: Networks::named(&["127.0.0.0/8"]),
+            tenants: TenantPlaces::parse(&value).unwrap(),
+            ..Routes::default()
+        };
+        for (tenant, address, expected) in [
+            ("default", "127.0.0.1", Some("127.0.0.1 is this machine, and routes.allow_loopback is not set")),
+            ("acme", "127.0.0.1", None),
+            ("shut", "::1", Some("::1 is this machine, and routes.tenants.shut.allow_loopback is not set")),
+            ("default", "10.0.0.7", None),
+            ("acme", "10.0.0.7", Some("10.0.0.7 is one of routes.tenants.acme.denied_networks")),
+            // Its own list is in place of that of all.
+            ("acme", "169.254.169.254", None),
+            ("shut", "169.254.169.254", Some("169.254.169.254 is one of routes.denied_networks")),
+        ] {
+            let refused = routes.refuses_address(tenant, address.parse().unwrap());
+            assert_eq!(refused.as_deref(), expected, "{tenant}: {address}");
+        }
+        let home: IpAddr = "127.0.0.1".parse().unwrap();
+        assert_eq!(routes.refuses_listening("acme", home), None);
+        let refused = routes.refuses_listening("shut", home).unwrap();
+        assert_eq!(refused, "127.0.0.1 is none of routes.tenants.shut.listen_networks");
     }
 }

@@ -2,34 +2,63 @@
 //!
 //! Not here: the protocol, which is `lotmq-client`'s, and what the subcommands do with a connection.
 
+mod context;
 mod follow;
+mod properties;
 mod url;
 
 use std::path::PathBuf;
 
 use anyhow::Context as _;
-use clap::Args;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args, Command, FromArgMatches};
 use lotmq_client::{
-    Client, ClientError, ConnectOptions, Endpoint, ProtocolVersion, QoS, ReasonCode, TlsContext, TlsOptions,
-    Will,
+    Client, ClientError, ConnectOptions, Endpoint, PropertyId, PropertyPlace, ProtocolVersion, QoS,
+    ReasonCode, TlsContext, TlsOptions, Will,
 };
 use lotmq_terminal::{
     Misuse, OrMisuse as _,
     output::{chain, note},
 };
 
+pub use context::{Context, Contexts};
 pub use follow::{Following, follow};
+pub use properties::PropertyArgs;
 pub use url::Url;
 
-/// Which broker, as whom, and through what.
-#[derive(Args, Clone, Debug, Default)]
+/// Which broker, as whom, and through what: what the command line says, and its context for the rest.
+#[derive(Clone, Debug, Default)]
 pub struct ConnectArgs {
     /// Which broker, and as whom.
-    #[command(flatten)]
     pub login: LoginArgs,
     /// What lies between the broker and MQTT.
-    #[command(flatten)]
     pub transport: TransportArgs,
+}
+
+impl Args for ConnectArgs {
+    fn augment_args(command: Command) -> Command {
+        TransportArgs::augment_args(LoginArgs::augment_args(command))
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        Self::augment_args(command)
+    }
+}
+
+/// Here and not where a command connects, so that no command can forget the context.
+impl FromArgMatches for ConnectArgs {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let by_hand = Self {
+            login: LoginArgs::from_arg_matches(matches)?,
+            transport: TransportArgs::from_arg_matches(matches)?,
+        };
+        by_hand.with_context().map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, chain(&error)))
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
 }
 
 /// Which broker, and as whom.
@@ -46,6 +75,10 @@ pub struct LoginArgs {
     /// stands for the topic
     #[arg(short = 'L', long, value_parser = Url::parse)]
     pub url: Option<Url>,
+    /// Context whose broker and login are used, made by `lotmq context add` [default: LOTMQ_CONTEXT, else that of `lotmq context use`, and
+    /// none where -h, -p, -L or --unix names a broker]
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
     /// User name
     #[arg(short = 'u', long)]
     pub username: Option<String>,
@@ -154,6 +187,9 @@ pub struct SessionArgs {
     /// Keep that message for later subscribers
     #[arg(long, requires = "will_topic")]
     pub will_retain: bool,
+    /// Properties of packets.
+    #[command(flatten)]
+    pub properties: PropertyArgs,
 }
 
 /// A QoS on the command line.
@@ -259,6 +295,12 @@ impl LoginArgs {
         Ok(options)
     }
 
+    /// Connects as this Client and in its version from now on.
+    pub fn stay(&mut self, client: &Client) {
+        self.id = Some(client.client_id().to_owned());
+        self.protocol_version = Some(Version(client.version()));
+    }
+
     /// Says something with `-d`.
     pub fn debug(&self, text: &str) {
         if self.debug {
@@ -326,6 +368,9 @@ impl ConnectArgs {
         if self.transport.zstd.zstd {
             login.needs_version_5("--zstd")?;
         }
+        if !session.properties.is_empty() {
+            login.needs_version_5("-D")?;
+        }
         Ok(match login.protocol_version {
             Some(chosen) => vec![chosen.0],
             None => vec![ProtocolVersion::V5, ProtocolVersion::V3_1_1],
@@ -337,7 +382,16 @@ impl ConnectArgs {
         let login = self.login.clone();
         let mut options =
             login.options(self.transport.zstd, version)?.clean_start(!session.disable_clean_session);
+        options.properties = session.properties.of(PropertyPlace::Connect);
+        let has_expiry = options.properties.properties().contains(PropertyId::SessionExpiryInterval);
         let expiry = match session.session_expiry_interval {
+            Some(_) if has_expiry => {
+                return Err(Misuse(
+                    "-x and -D connect session-expiry-interval say the same; give one".to_owned(),
+                )
+                .into());
+            }
+            None if has_expiry => None,
             Some(-1) => Some(u32::MAX),
             Some(seconds) => Some(u32::try_from(seconds).or_misuse("-x")?),
             // As before 5.0, where a session that is kept has no end of its own.
@@ -348,10 +402,14 @@ impl ConnectArgs {
         if let Some(seconds) = expiry {
             options = options.session_expiry(seconds);
         }
+        let will_properties = session.properties.of(PropertyPlace::Will);
         if let Some(topic) = &session.will_topic {
             let mut will = Will::new(topic, session.will_payload.clone().unwrap_or_default());
             (will.qos, will.retain) = (session.will_qos, session.will_retain);
+            will.properties = will_properties;
             options = options.will(will);
+        } else if !will_properties.properties().is_empty() {
+            return Err(Misuse("-D will needs a will; give --will-topic".to_owned()).into());
         }
         Ok(options)
     }

@@ -122,7 +122,8 @@ impl Message {
         (self.id != 0).then_some(MessageId(self.id))
     }
 
-    pub(crate) fn is_expired(&self, now_ms: u64) -> bool {
+    /// Whether it has lived as long as it was to live.
+    pub fn is_expired(&self, now_ms: u64) -> bool {
         self.expires_at_ms.is_some_and(|at| at <= now_ms)
     }
 

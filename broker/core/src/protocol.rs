@@ -104,8 +104,8 @@ pub(crate) fn finish(
             publish::ask_on(open, turn, it);
             Ok(())
         }
-        Some(Unfinished::Asked(route)) => {
-            open.unfinished = Some(Box::new(Unfinished::Asked(route)));
+        Some(repeated @ (Unfinished::Asked(_) | Unfinished::HeldBack)) => {
+            open.unfinished = Some(Box::new(repeated));
             Ok(())
         }
         Some(Unfinished::Publish(it)) => {

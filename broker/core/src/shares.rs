@@ -196,7 +196,7 @@ impl Share {
     }
 
     /// Whether the messages stored for sessions of this owner take as much as they may, as last found.
-    pub(crate) fn are_queues_full(&self) -> bool {
+    pub fn are_queues_full(&self) -> bool {
         self.own.are_queues_full.load(Ordering::Relaxed)
             || (self.is_anonymous() && self.shares.anonymous.are_queues_full.load(Ordering::Relaxed))
     }

@@ -64,6 +64,7 @@ use tracing::warn;
 use crate::clock::{Clock, Stretch};
 use crate::counters::TurnCounts;
 use crate::durable::changes::{Seat, Stamp, Standing};
+use crate::durable::commit_watcher::CommitWatcher;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::reason::violation::Violation;
@@ -73,7 +74,7 @@ use crate::tenant::client::Client;
 use crate::tenant::triggers::{TurnGuests, TurnNotes};
 use crate::turn::fan_out::AskedMessages;
 use crate::turn::redistribute::redistribute_to;
-use crate::turn::release::{CommitWatcher, Release, Releases};
+use crate::turn::release::{Release, Releases};
 use crate::turn::session_drain::SessionDrain;
 use crate::{Above, Core};
 
@@ -461,9 +462,11 @@ impl Turn {
     }
 
     /// Parts of the turn that note what a message starts.
-    pub(crate) fn notes(&mut self) -> TurnNotes<'_> {
-        let Self { core, arena, batch, guests, moment, .. } = self;
-        TurnNotes { core, arena, batch, guests, wall_ms: moment.wall_ms }
+    pub fn notes(&mut self) -> TurnNotes<'_> {
+        let Self { core, arena, batch, guests, moment, log, releases, .. } = self;
+        let Moment { now, wall_ms } = *moment;
+        let (seat, on_commit) = (&mut log.seat, &mut releases.on_commit);
+        TurnNotes { core, arena, batch, guests, now, wall_ms, seat, on_commit }
     }
 
     /// Whether so many guests are to be started that the turn should end.
@@ -680,8 +683,8 @@ impl Turn {
         }
     }
 
-    /// Arranges for `connection` to be called when its throttling ends.
-    pub(crate) fn throttle(&mut self, connection: &Arc<Connection>, until: Time) {
+    /// Arranges for `connection` to be called at this time, as when its throttling ends.
+    pub fn throttle(&mut self, connection: &Arc<Connection>, until: Time) {
         self.pauses.throttled.push((until, Arc::downgrade(connection)));
     }
 

@@ -15,6 +15,18 @@ use crate::record::{ErrorRecord, RunError};
 /// Places of one definition whose warnings are kept.
 const WARNINGS_MAX: usize = 16;
 
+/// Different errors of one definition that are kept until they are told.
+const UNTOLD_MAX: usize = 16;
+
+/// The last error, and those that nobody was told of yet.
+#[derive(Debug, Default)]
+struct Errors {
+    last: Option<ErrorRecord>,
+    /// In the order in which they came first, those of the same code and message once; without the last one.
+    untold: Vec<ErrorRecord>,
+    is_last_untold: bool,
+}
+
 /// What runs warned of at one place.
 #[derive(Debug)]
 struct RunWarning {
@@ -37,7 +49,7 @@ pub struct Activity {
     /// The account that it acts for; 0 for nobody.
     account: Arc<AtomicU64>,
     is_retired: AtomicBool,
-    error: Mutex<Option<Box<ErrorRecord>>>,
+    errors: Mutex<Box<Errors>>,
     warnings: Mutex<Vec<RunWarning>>,
     /// Events that were not taken since the last [`take_refused`](Activity::take_refused).
     refused: AtomicU64,
@@ -88,10 +100,26 @@ impl Activity {
 
     /// Keeps an error as the last one and counts it as so many. Returns how many there were since the deploy.
     pub fn record_errors(&self, action: &str, error: &RunError<'_>, at: Timestamp, times: u64) -> u64 {
-        let mut last = self.error.lock();
+        let mut errors = self.errors.lock();
+        let Errors { last, untold, is_last_untold } = &mut **errors;
         let count = last.as_ref().map_or(0, |before| before.count).saturating_add(times);
-        *last = Some(Box::new(ErrorRecord::new(action, error, at, count)));
+        let new = ErrorRecord::new(action, error, at, count);
+        let is_same = |other: &ErrorRecord| other.code == new.code && other.message == new.message;
+        untold.retain(|other| !is_same(other));
+        let before = last.take().filter(|before| *is_last_untold && !is_same(before));
+        untold.extend(before.filter(|_| untold.len() < UNTOLD_MAX));
+        (*last, *is_last_untold) = (Some(new), true);
         count
+    }
+
+    /// Errors since the last call, in their order and the last one last: of those with the same code and message the last, of different ones at most 17.
+    pub fn take_untold(&self) -> Vec<ErrorRecord> {
+        let mut errors = self.errors.lock();
+        let Errors { last, untold, is_last_untold } = &mut **errors;
+        let mut told = std::mem::take(untold);
+        told.extend(last.clone().filter(|_| *is_last_untold));
+        *is_last_untold = false;
+        told
     }
 
     /// Keeps what a run warned of, the last text of each code and place; of at most 16, others are left out.
@@ -155,7 +183,7 @@ impl Activity {
 
     /// The last error.
     pub fn last_error(&self) -> Option<ErrorRecord> {
-        self.error.lock().as_deref().cloned()
+        self.errors.lock().last.clone()
     }
 
     /// Whether this run is to be traced. One load while nothing is traced, so it may stand on the data path.
@@ -236,6 +264,32 @@ mod tests {
         }
         let last = activity.last_error().unwrap();
         assert_eq!((last.line, last.count), (3, 3));
+    }
+
+    #[test]
+    fn different_errors_are_all_told_and_the_same_ones_once() {
+        let activity = Activity::default();
+        let note = |message: &str| {
+            activity.record_error("Hot", &RunError { message, ..RunError::default() }, at(100));
+        };
+        let told = || {
+            let records = activity.take_untold().into_iter();
+            records.map(|record| (record.message, record.count)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(), []);
+        ["a", "b", "a", "c", "c"].iter().for_each(|message| note(message));
+        let named = |list: &[(&str, u64)]| {
+            list.iter().map(|(message, count)| ((*message).to_owned(), *count)).collect::<Vec<_>>()
+        };
+        assert_eq!(told(), named(&[("b", 2), ("a", 3), ("c", 5)]));
+        assert_eq!(told(), []);
+        note("c");
+        assert_eq!(told(), named(&[("c", 6)]));
+        // Of a flood of different ones some are left out, and the last one is told.
+        (0..100).for_each(|number| note(&format!("{number}")));
+        let flood = told();
+        assert_eq!((flood.len(), flood.last().unwrap().0.as_str()), (UNTOLD_MAX + 1, "99"));
+        assert_eq!(activity.last_error().unwrap().count, 106);
     }
 
     #[test]

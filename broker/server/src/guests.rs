@@ -7,28 +7,38 @@
 //! mailbox, so that no event is lost. Lock order: `registry`, then `runners`.
 
 mod above;
+pub(crate) mod asset_names;
 pub(crate) mod authority;
 pub(crate) mod compile;
 pub(crate) mod compile_permits;
+pub(crate) mod dead_letter_queue;
 mod effects;
 mod events;
 mod fibers;
 mod guest_id;
 pub(crate) mod hosting;
+pub(crate) mod in_common;
 mod ingest;
 mod install;
 pub(crate) mod json;
 pub(crate) mod left_runs;
+mod message_qos;
 pub(crate) mod metrics;
 mod models;
 mod noted;
+mod outbox_entry;
+pub(crate) mod outboxes;
+mod outgoing;
+pub(crate) mod policies;
 mod programs;
 mod promised;
 mod records;
 mod restore;
+mod retained;
 pub(crate) mod rights;
 pub(crate) mod route_drivers;
 pub(crate) mod route_modules;
+pub(crate) mod route_orders;
 pub(crate) mod route_types;
 pub(crate) mod routes;
 pub(crate) mod rules;
@@ -92,16 +102,22 @@ pub(crate) struct Guests {
     pub(crate) authority: Authority,
     runners: RwLock<HashMap<DefinitionId, Arc<host::Runner>>>,
     routes: RwLock<HashMap<DefinitionId, Arc<RouteRunner>>>,
+    /// Standing orders for routes.
+    pub(crate) route_orders: route_orders::RouteOrders,
     /// Modules that routes run.
     pub(crate) route_modules: route_modules::RouteModules,
     /// Modules that rules ask.
     pub(crate) rule_modules: rules::RuleModules,
     /// Definitions whose error record changed since it was last published, with the hops of what led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
+    /// Lines of modules that rules ask, to be published with the next sweep.
+    lines: parking_lot::Mutex<Vec<records::HeardLine>>,
     waiting: Waiting,
     idle_rules: rules::IdleRules,
     /// Session in whose queue promised messages are kept, with `lot.durable_triggers`.
     promised: OnceLock<SessionId>,
+    /// Outboxes that a former run of the broker has left, until their routes are there.
+    left_outboxes: routes::outbox::LeftOutboxes,
     /// Told of what definitions do, where somebody wants to know.
     pub(crate) witness: OnceLock<Arc<dyn Witness>>,
     /// Management above the guests; known from the start of the broker on.
@@ -136,13 +152,16 @@ impl Guests {
             registry: RwLock::new(registry),
             runners: RwLock::new(HashMap::new()),
             routes: RwLock::new(HashMap::new()),
+            route_orders: route_orders::RouteOrders::default(),
             route_modules: route_modules::RouteModules::default(),
             rule_modules: rules::RuleModules::default(),
             changed_errors: parking_lot::Mutex::default(),
+            lines: parking_lot::Mutex::default(),
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
             states: states::States::default(),
             promised: OnceLock::new(),
+            left_outboxes: routes::outbox::LeftOutboxes::default(),
             witness: OnceLock::new(),
             above: OnceLock::new(),
         }
@@ -261,16 +280,21 @@ impl Guests {
 /// Whether [`publish_errors`] has anything to publish.
 pub(crate) fn has_errors(tenant: &Tenant) -> bool {
     let programs = tenant.programs();
-    !programs.guests.changed_errors.lock().is_empty() || programs.scripts.has_debug()
+    let guests = &programs.guests;
+    !guests.changed_errors.lock().is_empty()
+        || !guests.lines.lock().is_empty()
+        || programs.scripts.has_debug()
 }
 
-/// Publishes the error records that changed since the last call, and what scripts had to tell.
+/// Publishes the error records that changed since the last call, and what scripts and modules of rules had to tell.
 pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
     for (script, text) in tenant.programs().scripts.take_debug() {
         let topic = format!("$SYS/Coreflux/Python/{script}/debug");
         let text = tenant.programs().variables.masked_printed(&text);
         internal::publish_after(turn, tenant, &topic, text.as_bytes(), false, 0);
     }
+    let lines = std::mem::take(&mut *tenant.programs().guests.lines.lock());
+    lines.iter().for_each(|line| records::publish_line(turn, tenant, line));
     let changed = std::mem::take(&mut *tenant.programs().guests.changed_errors.lock());
     for (definition, hops) in changed {
         records::refused(turn, &definition);
@@ -279,8 +303,8 @@ pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
         if !now.is_some_and(|now| Arc::ptr_eq(&now, &definition)) {
             continue;
         }
-        if let Some(record) = definition.activity.last_error() {
-            let topic = format!("{}/Error", definition.sys_topic());
+        let topic = format!("{}/Error", definition.sys_topic());
+        for record in definition.activity.take_untold() {
             internal::publish_after(turn, tenant, &topic, record.to_json().as_bytes(), true, hops);
         }
     }

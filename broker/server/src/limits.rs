@@ -297,8 +297,11 @@ pub(crate) const LISTING_ROWS_MAX: usize = 1000;
 /// connections wait for a place.
 pub(crate) const SHARD_ORDERS_MAX: usize = 4096;
 
-/// Orders that may wait for the thread of routes; whoever deploys or probes more waits.
-pub(crate) const ROUTE_ORDERS_MAX: usize = 64;
+/// Threads of routes: one per core, and no more, as they mostly wait.
+pub(crate) const ROUTE_THREADS_MAX: usize = 4;
+
+/// Probes of routes that may wait for one of these threads; whoever asks for more waits.
+pub(crate) const ROUTE_PROBES_MAX: usize = 64;
 
 /// Damaged rows that a start logs one by one; of further ones there is only the number.
 pub(crate) const QUARANTINED_LOGGED_MAX: usize = 1000;
@@ -396,23 +399,62 @@ pub(crate) const MODULE_VERSION_BYTES_MAX: usize = 128;
 /// Bytes of the configuration of a module.
 pub(crate) const MODULE_CONFIG_BYTES_MAX: usize = 64 << 10;
 
+/// Installed assets of one tenant: as many as modules, each of which has its code and an instance.
+pub(crate) const ASSETS_MAX: usize = 64;
+
 /// Most memory of a module's instance in MiB. Commands reference §14.4.
 pub(crate) const MODULE_MEMORY_MIB_MAX: usize = 64;
 
 /// Most time of a module's run in milliseconds. Commands reference §14.4.
 pub(crate) const MODULE_TIME_MS_MAX: usize = 1000;
 
-/// Messages that wait for one route, unless `OVERLOAD_CAPACITY` says less. Further ones are refused and counted.
+/// Messages that wait for one route in memory alone, unless `OVERLOAD_CAPACITY` says less with `BUFFER_MODE none`. What becomes of further ones says its `OVERLOAD_POLICY`.
 pub(crate) const ROUTE_MAILBOX_MESSAGES_MAX: usize = 10_000;
 
 /// Bytes of them, with 64 for each message.
 pub(crate) const ROUTE_MAILBOX_BYTES_MAX: usize = 16 << 20;
+
+/// Messages of an outbox that are in memory when more are read: two calls of its guest.
+pub(crate) const ROUTE_READ_AHEAD_MESSAGES: usize = 2000;
+
+/// Bytes of them, with 64 for each message. A slice that is read beyond that has as many again at most, and one message at least.
+pub(crate) const ROUTE_READ_AHEAD_BYTES: usize = 2 << 20;
+
+/// Messages of an outbox that are read at once.
+pub(crate) const ROUTE_SLICE_MESSAGES: usize = 2048;
+
+/// Bytes of them: topic, payload and what is kept beside them.
+pub(crate) const ROUTE_SLICE_BYTES: u64 = 1 << 20;
+
+/// Dead letters of one route, which have a tenth of `BUFFER_MAX_BYTES` at most, too; the oldest go first.
+pub(crate) const DEAD_LETTERS_MAX: u64 = 10_000;
+
+/// Dead letters that a diagnosis shows: the newest. Routes reference §3.3.
+pub(crate) const DEAD_LETTERS_SHOWN: usize = 10;
+
+/// Dead letters that one command lists.
+pub(crate) const DEAD_LETTERS_LISTED: usize = 100;
+
+/// Bytes of them: topic, payload and what is kept beside them.
+pub(crate) const DEAD_LETTERS_LISTED_BYTES: u64 = 256 << 10;
+
+/// Bytes of the reason that is kept with a dead letter.
+pub(crate) const DEAD_LETTER_REASON_BYTES: usize = 1000;
 
 /// Messages that a route guest gets in one call, unless `BATCH_SIZE` says less: as many rows as make a statement of a database worth its commit.
 pub(crate) const ROUTE_BATCH_MAX: usize = 1000;
 
 /// Bytes of them, with 64 for each message, unless the first alone has more, or `BATCH_BYTES` says less. A guest has 64 MiB and may keep several copies.
 pub(crate) const ROUTE_BATCH_BYTES_MAX: usize = 1 << 20;
+
+/// Pause between two requests for the paths of messages: seldom enough to cost nothing, and soon enough for people.
+pub(crate) const ROUTE_PATHS_PAUSE: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Characters of what a guest says of the path of a query: a few words, and perhaps a reason.
+pub(crate) const ROUTE_PATH_CHARACTERS_MAX: usize = 200;
+
+/// Instances of the guest of a route, each with a connection of its own: more than most databases give to one user.
+pub(crate) const ROUTE_INSTANCES_MAX: usize = 64;
 
 /// Time for which a route guest polls and serves in one call, unless there is other work for it.
 pub(crate) const ROUTE_RUN_TIME: std::time::Duration = std::time::Duration::from_secs(10);

@@ -4,6 +4,8 @@
 //! shares, [`managed::Managed`] what it keeps of a tenant. Not here: when any of it starts and stops (`server`).
 
 pub(crate) mod accounts;
+pub(crate) mod asset_catalog;
+pub(crate) mod assets;
 pub(crate) mod audit;
 pub mod backup;
 pub(crate) mod broker;

@@ -7,6 +7,7 @@ pub(crate) mod clock;
 pub(crate) mod descriptors;
 pub(crate) mod heap;
 pub(crate) mod machine;
+pub(crate) mod service_manager;
 pub(crate) mod this_turn;
 pub(crate) mod usage;
 pub(crate) mod watchdog;

@@ -38,12 +38,14 @@ use self::signals::{Awaited, Signals};
 use crate::guests::HasPrograms as _;
 use crate::guests::compile_permits::CompilePermits;
 use crate::guests::left_runs::{self, LeftRuns};
+use crate::guests::outboxes;
 use crate::guests::route_drivers;
 use crate::guests::route_types::RouteTypes;
 use crate::guests::routes::Routes;
 use crate::guests::{self, AboveGuests, GuestSink, Hosting, ThreadGuests};
 use crate::limits::QUARANTINED_LOGGED_MAX;
 use crate::management::accounts::AccountsError;
+use crate::management::assets;
 use crate::management::audit;
 use crate::management::backup::{Backups, RestoreReport};
 use crate::management::broker::Broker;
@@ -74,6 +76,7 @@ use crate::process::alarm::Alarm;
 use crate::process::clock::SystemClock;
 use crate::process::descriptors::Descriptors;
 use crate::process::machine;
+use crate::process::service_manager::ServiceManager;
 use crate::process::watchdog::Watchdog;
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
@@ -194,7 +197,7 @@ pub struct Server {
     housekeeper: JoinHandle<()>,
     /// Threads of commands and of the `$SYS` tree.
     workers: Vec<JoinHandle<()>>,
-    routes: JoinHandle<()>,
+    routes: Vec<JoinHandle<()>>,
     /// `None` without a listener of QUIC.
     #[cfg(feature = "quic")]
     quic: Option<Quic>,
@@ -244,6 +247,7 @@ impl Server {
         audit::started(&broker.hosting, &broker.tenants.default_tenant().managed().audit, &recovered.meta);
         broker.logs.restore(&recovered.settings);
         let unfinished = left_runs::recover(&broker, &mut recovered.sessions)?;
+        outboxes::recover(&broker, &mut recovered.sessions);
         let are_all_users_known = broker.quarantined.is_empty();
         lotmq_core::recover::sessions(&broker.context, &tenants, recovered.sessions, are_all_users_known);
         lotmq_core::recover::retained(&broker, &tenants, recovered.retained);
@@ -254,14 +258,18 @@ impl Server {
             ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
         let routes = route_drivers::start(&broker.hosting)?;
-        // No route is opened before the module that it names.
-        let (for_routes, other_modules): (Vec<_>, Vec<_>) =
-            recovered.modules.into_iter().partition(modules::is_for_routes);
-        modules::restore(&broker.hosting, for_routes);
+        // No route is opened before the module that it names, and those that decide on what it publishes.
+        let (under_definitions, other_modules): (Vec<_>, Vec<_>) =
+            recovered.modules.into_iter().partition(modules::is_under_definitions);
+        modules::restore(&broker.hosting, under_definitions);
+        assets::restore(&broker.hosting);
         let definitions = tenant_projects::restore_displaced(&broker.tenants, recovered.definitions);
         guests::definitions(&broker.hosting, definitions, &recovered.settings, &broker.quarantined);
+        outboxes::forget_unclaimed(&broker);
         tenant_projects::restore(&broker.tenants, recovered.projects, &recovered.settings);
         modules::restore(&broker.hosting, other_modules);
+        assets::restore(&broker.hosting);
+        assets::tell_lost(&broker.hosting);
         let left_runs = Arc::new(LeftRuns::default());
         let housekeeper = housekeeping::start(&broker, &left_runs)?;
         let mut workers = command::start(&broker)?;
@@ -488,16 +496,21 @@ impl Server {
     }
 
     /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile makes it read changed certificates again; a backup that is
-    /// to be restored has the broker started anew.
+    /// to be restored has the broker started anew. The service manager that started the process (`NOTIFY_SOCKET`) is told that the broker is ready, lives and stops.
     ///
     /// # Errors
     /// [`StartError`] when it starts neither on the restored store nor on the former one.
     pub fn wait(mut self, mut signals: Signals) -> Result<(), StartError> {
-        while signals.wait(&self) == Awaited::Restart {
+        let manager = ServiceManager::of_environment();
+        manager.ready();
+        while signals.wait(&self, &manager) == Awaited::Restart {
             if let Some(staged) = self.broker.backups.take() {
+                manager.restores();
                 self = self.restart_on(staged)?;
+                manager.ready();
             }
         }
+        manager.stopping();
         self.stop();
         Ok(())
     }
@@ -539,8 +552,10 @@ impl Server {
         }
         self.broker.python.close();
         self.broker.routes.stop();
-        // A panic there has been reported by the thread itself.
-        let _ = self.routes.join();
+        for thread in self.routes {
+            // A panic there has been reported by the thread itself.
+            let _ = thread.join();
+        }
         drop(self.broker.executor.lock().take());
         self.broker.housekeeping.stop();
         // A panic there has been reported by the thread itself.
@@ -655,8 +670,10 @@ pub(crate) fn assemble(
     let log: (Arc<dyn Log>, _) = (Arc::<Store>::clone(&store), Arc::clone(store.ids()));
     let core = Arc::new(Core::new(config, log, clock, chance));
     let context = Arc::new(TurnContext::new(Arc::clone(&core), &ThreadGuests));
+    let started_ms = core.clock.wall_ms();
     let hosting = Hosting {
         core,
+        started_ms,
         context: Arc::clone(&context),
         store,
         tenants: Arc::clone(&tenants),

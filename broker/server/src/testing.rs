@@ -39,7 +39,8 @@ impl Running {
         Self::start_on(dir, durability, &[])
     }
 
-    fn start_on(dir: &Path, durability: &str, settings: &[(&str, &str)]) -> Self {
+    /// Starts a broker on a folder of the caller's, with further settings, named as environment variables.
+    pub(crate) fn start_on(dir: &Path, durability: &str, settings: &[(&str, &str)]) -> Self {
         let mut environment = vec![
             ("LOTMQ_LISTENER_MQTT_PORT".to_owned(), "0".to_owned()),
             ("LOTMQ_LISTENER_MQTT_BIND".to_owned(), "127.0.0.1".to_owned()),

@@ -25,7 +25,7 @@ pub struct SessionId(pub u64);
 ///
 /// Taken from [`Ids::next_message`]. The queue of a session is ordered by it. Retained
 /// messages use the same numbers as their version: the higher one was written later.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct MessageId(pub u64);
 
 /// Number of a session's membership in the group of a shared subscription, by which its deliveries tell how they came.

@@ -45,7 +45,7 @@ fn options() -> ConnectOptions {
 }
 
 fn v5() -> ConnectOptions {
-    options().version(lotmq_codec::ProtocolVersion::V5)
+    options().version(ProtocolVersion::V5)
 }
 
 fn connected(options: &ConnectOptions, then: Vec<Step>) -> (Client, JoinHandle<()>) {

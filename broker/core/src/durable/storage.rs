@@ -27,12 +27,12 @@ impl Storage {
     }
 
     /// Whether messages that wait for sessions take as much as they may.
-    pub(crate) fn queues_are_full(&self) -> bool {
+    pub fn queues_are_full(&self) -> bool {
         self.queues_are_full.load(Ordering::Relaxed)
     }
 
     /// Whether waiting messages take so much that each owner is held to his [part](crate::shares::part).
-    pub(crate) fn queues_are_shared_out(&self) -> bool {
+    pub fn queues_are_shared_out(&self) -> bool {
         self.queues_are_shared_out.load(Ordering::Relaxed)
     }
 

@@ -37,6 +37,11 @@ impl Unfinished {
         bytes <= bytes_max || u64::from(held) <= bytes_max / u64::from(holders.max(1))
     }
 
+    /// Sum of the bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Ordering::Relaxed)
+    }
+
     /// Adds bytes that several connections keep together. Each of them that keeps any of its own counts as a holder by those.
     pub(crate) fn add(&self, bytes: u64) {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);

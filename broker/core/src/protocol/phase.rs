@@ -88,12 +88,15 @@ impl Open {
 
     /// Whether nothing else of the Client may be handled yet.
     pub(crate) fn has_unfinished(&self) -> bool {
-        !matches!(self.unfinished.as_deref(), None | Some(Unfinished::Asked(_)))
+        !matches!(self.unfinished.as_deref(), None | Some(Unfinished::Asked(_) | Unfinished::HeldBack))
     }
 
     /// Whether the packet that was begun last has to be handled once more, from its beginning.
     pub(crate) fn repeats_packet(&self) -> bool {
-        matches!(self.unfinished.as_deref(), Some(Unfinished::Asking(_) | Unfinished::Asked(_)))
+        matches!(
+            self.unfinished.as_deref(),
+            Some(Unfinished::Asking(_) | Unfinished::Asked(_) | Unfinished::HeldBack)
+        )
     }
 
     /// How fast the Client may send, where that is bounded.
@@ -131,6 +134,8 @@ pub enum Unfinished {
     Asking(Box<Asking>),
     /// A PUBLISH whose route is known, or which waits until earlier messages have been delivered.
     Asked(Arc<Route>),
+    /// A PUBLISH that something is too full for. Its bytes stay in the input as they came; who gets it is found anew.
+    HeldBack,
     /// A message with receivers left.
     Publish(Box<Remainder>),
 }

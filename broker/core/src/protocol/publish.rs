@@ -31,6 +31,7 @@ use crate::routing::route::{Asking, Route};
 use crate::tenant::client::stored_packet_id;
 use crate::tenant::publication::{InPlace, Publication};
 use crate::tenant::system_topics;
+use crate::tenant::triggers::Publisher;
 use crate::turn::Turn;
 use crate::turn::capacity;
 use crate::turn::context::TurnContext;
@@ -96,6 +97,15 @@ pub(super) fn handle(
     if must_wait(turn, &received, &route) {
         turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
         open.unfinished = Some(Box::new(Unfinished::Asked(route)));
+        return Ok(());
+    }
+    let (client, qos) = (&open.client, received.message.qos);
+    let by = Publisher::Client(client);
+    if route.triggers.as_ref().is_some_and(|it| it.must_wait(&mut turn.notes(), &client.tenant, by, qos)) {
+        turn.arena.get_mut(packet.slice(0, 1))[0] = header.first_byte;
+        turn.routes.put_back(&client.tenant, route);
+        open.unfinished = Some(Box::new(Unfinished::HeldBack));
+        open.feeds_guests = true;
         return Ok(());
     }
     if !take_over(connection, open, turn, &received)? {

@@ -19,11 +19,16 @@ use crate::tenant::Tenant;
 use crate::tenant::will::{WillMessage, WillTopicRefused};
 use crate::turn::Turn;
 
+/// Beginning of the Client Identifiers of the sessions in whose queues messages wait for routes: no Client has one, whatever code points Clients may use.
+pub const ROUTE_CLIENT_IDS: &str = "\u{1}route/";
+
 /// Reason why a CONNECT is refused before the Client is identified.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 pub(super) enum ConnectRefusal {
     #[error("an empty client identifier needs a clean session")]
     ClientIdEmpty,
+    #[error("the client identifier is one of the broker's own")]
+    ClientIdReserved,
     #[error(transparent)]
     WillTopic(#[from] WillTopicRefused),
     #[error(transparent)]
@@ -35,7 +40,7 @@ pub(super) enum ConnectRefusal {
 impl ConnectRefusal {
     pub(super) fn reason_code(self, version: ProtocolVersion) -> ReasonCode {
         let reason = match self {
-            Self::ClientIdEmpty => ReasonCode::ClientIdentifierNotValid,
+            Self::ClientIdEmpty | Self::ClientIdReserved => ReasonCode::ClientIdentifierNotValid,
             Self::WillTopic(_) => ReasonCode::TopicNameInvalid,
             Self::Discouraged(place) => place.reason_code(),
             Self::Limit(limit) => limit.reason(),
@@ -73,6 +78,9 @@ pub(super) fn read(
     let is_assigned = connect.client_id.is_empty();
     if is_assigned && !version.has_properties() && !connect.clean_start {
         return Err(ConnectRefusal::ClientIdEmpty);
+    }
+    if connect.client_id.starts_with(ROUTE_CLIENT_IDS) {
+        return Err(ConnectRefusal::ClientIdReserved);
     }
     let client_id: Arc<str> =
         if is_assigned { turn.core.assigned_client_id().into() } else { connect.client_id.into() };

@@ -97,6 +97,11 @@ impl Deref for Retained {
 }
 
 impl Retained {
+    /// Bytes of all retained messages, as they are counted for `retained_bytes`.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// Restores a message that was stored.
     pub fn insert(&mut self, message: &Arc<Message>, keeper: Keeper) {
         let bytes = message.size() as u64;

@@ -5,13 +5,18 @@
 use std::any::Any;
 use std::sync::Arc;
 
-use lotmq_definitions::{Caching, Definition};
+use lotmq_codec::QoS;
+use lotmq_definitions::{Caching, Definition, DefinitionId};
+use lotmq_session::Time;
 use lotmq_store::Batch;
 
 use crate::arena::Arena;
+use crate::durable::changes::{Seat, Stamp};
+use crate::durable::commit_watcher::CommitWatcher;
 use crate::message::Message;
 use crate::shared::Core;
 use crate::tenant::Tenant;
+use crate::tenant::client::Client;
 use crate::tenant::publication::Publication;
 
 /// Hooks of one tenant into the broker above: what its topics start, and everything that is managed there.
@@ -34,7 +39,17 @@ pub trait Triggers: Send + Sync {
     /// Whether a message of QoS 1 or 2 that starts these is stored until they have run.
     fn are_promised(&self, tenant: &Tenant) -> bool;
 
-    /// Notes the message for all of them in the turn; it is stored until they have run where that is promised and `may_store`. True when it is.
+    /// Whether a message of this QoS has to wait because something that takes it is full and sheds nothing. A Client whose message it is is held back by the
+    /// runner until that has changed; who else asks, asks again.
+    fn must_wait(
+        &self,
+        notes: &mut TurnNotes<'_>,
+        tenant: &Tenant,
+        publisher: Publisher<'_>,
+        qos: QoS,
+    ) -> bool;
+
+    /// Notes the message for all of them in the turn; it is stored until they have run, or have forwarded it, where that is promised and `may_store`. True when it is.
     fn start(&self, notes: &mut TurnNotes<'_>, starting: &Starting<'_>, may_store: bool) -> bool;
 
     /// Notes the message for those of which `owns` is true. Nothing is stored.
@@ -44,6 +59,21 @@ pub trait Triggers: Send + Sync {
         starting: &Starting<'_>,
         owns: &dyn Fn(&Definition) -> bool,
     );
+}
+
+/// Publisher who can wait.
+#[derive(Clone, Copy)]
+pub enum Publisher<'a> {
+    /// A Client.
+    Client(&'a Client),
+    /// The LoT route of this number, to which nothing of its own comes back.
+    Route(DefinitionId),
+}
+
+/// What a turn does when its batch is committed.
+pub(crate) trait TellsOnCommit {
+    /// Tells the watcher what became of it.
+    fn tell(&mut self, watcher: Arc<dyn CommitWatcher>);
 }
 
 /// Parts of a turn that note what a message starts.
@@ -56,8 +86,24 @@ pub struct TurnNotes<'a> {
     pub batch: &'a mut Batch,
     /// Guests that the turn's messages start.
     pub guests: &'a mut TurnGuests,
+    /// Time of the turn.
+    pub now: Time,
     /// Wall-clock time of the turn, in milliseconds since 1970.
     pub wall_ms: u64,
+    pub(crate) seat: &'a mut Seat,
+    pub(crate) on_commit: &'a mut dyn TellsOnCommit,
+}
+
+impl TurnNotes<'_> {
+    /// Stamp of the batch under way: what goes to the store later has another one.
+    pub fn stamp(&mut self) -> Stamp {
+        self.seat.stamp()
+    }
+
+    /// Tells `watcher` what becomes of the batch under way.
+    pub fn watch(&mut self, watcher: Arc<dyn CommitWatcher>) {
+        self.on_commit.tell(watcher);
+    }
 }
 
 /// Message that starts something.

@@ -12,6 +12,7 @@ use crate::tenant::Tenant;
 use crate::tenant::client::Client;
 use crate::tenant::publication::Publication;
 use crate::tenant::subscriber::SharedGroup;
+use crate::tenant::triggers::Publisher;
 use crate::turn::Turn;
 
 /// Puts what this turn has for sessions so far into their queues, where [`has_room`] looks. Before anything of the packet is encoded.
@@ -49,6 +50,22 @@ pub fn can_keep(turn: &mut Turn, tenant: &Arc<Tenant>, publication: &Publication
     let can = has_room(turn, publication, &route) && unstorable(turn, tenant, publication, &route).is_none();
     turn.routes.put_back(tenant, route);
     can
+}
+
+/// Whether a message of this QoS on this topic has to wait, because what it starts is full and sheds nothing: to be asked again after a while.
+pub fn must_wait(
+    turn: &mut Turn,
+    tenant: &Arc<Tenant>,
+    (publisher, topic): (Publisher<'_>, &str),
+    qos: QoS,
+) -> bool {
+    let route = turn.routes.take(tenant, topic.as_bytes());
+    let must = route
+        .triggers
+        .as_ref()
+        .is_some_and(|triggers| triggers.must_wait(&mut turn.notes(), tenant, publisher, qos));
+    turn.routes.put_back(tenant, route);
+    must
 }
 
 /// Whether a message may be stored for a Client that does not take it now; `is_free` says that it does not count for how many there may be per

@@ -404,7 +404,10 @@ impl<'a> FanOutOf<'a> {
         }
         let Some(triggers) = &route.triggers else { return false };
         let starting = Starting { tenant, message, publication: self.publication };
-        triggers.start(&mut turn.notes(), &starting, !self.is_volatile)
+        let before = turn.batch.bytes();
+        let is_stored = triggers.start(&mut turn.notes(), &starting, !self.is_volatile);
+        self.feeds(turn, tenant, before);
+        is_stored
     }
 }
 

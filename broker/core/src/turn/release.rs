@@ -11,19 +11,15 @@ use lotmq_store::{Op, Ticket};
 
 use crate::connection::Connection;
 use crate::connection::refusal;
+use crate::durable::commit_watcher::CommitWatcher;
 use crate::durable::store_failure::StoreFailure;
 use crate::reason::NotTaken;
 use crate::reason::close::CloseReason;
 use crate::tenant::client::{Client, stored_packet_id};
+use crate::tenant::triggers::TellsOnCommit;
 use crate::turn::Turn;
 use crate::turn::fed::Fed;
 use crate::turn::suback::{Granted, TakingBack};
-
-/// Someone above the core who waits for the commit of what no Client has published.
-pub trait CommitWatcher: Send + Sync {
-    /// Tells what became of the changes; an error when they were not stored, which they may be later all the same.
-    fn settled(&self, outcome: Result<(), StoreFailure>);
-}
 
 /// Action that waits for the commit of a batch.
 #[allow(missing_docs, reason = "fields are named after what they are in the packets")]
@@ -65,6 +61,12 @@ pub enum Release {
         /// Number of the message in [`Held`](crate::tenant::held::Held).
         number: u64,
     },
+}
+
+impl TellsOnCommit for Vec<Release> {
+    fn tell(&mut self, watcher: Arc<dyn CommitWatcher>) {
+        self.push(Release::Tell { watcher });
+    }
 }
 
 impl Release {

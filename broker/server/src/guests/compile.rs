@@ -15,6 +15,7 @@ use lot_to_wasm::check::{Callee, Known};
 use lotmq_auth::Scope;
 use lotmq_auth::built_in::built_in;
 use lotmq_definitions::{DefinitionKind, InstallError, NewDefinition, OnExisting};
+use lotmq_host::auth::AuthGuest;
 use lotmq_host::route::RouteGuest;
 use lotmq_host::rule::RuleGuest;
 use lotmq_host::{ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError, World};
@@ -22,6 +23,7 @@ use lotmq_host::{ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError,
 use super::Guests;
 use super::compile_permits::CompilePermits;
 use super::hosting::Hosting;
+use super::route_drivers;
 use super::route_modules::{self, RouteModule};
 use super::route_types::RouteTypes;
 use super::routes::RouteCode;
@@ -69,7 +71,7 @@ impl CompiledProgram {
 pub(super) enum Code {
     /// Of an Action, a Model or a module, for the executor.
     Executor(Box<ExecutorCode>),
-    /// Of a Route, for the thread of routes.
+    /// Of a Route, for the threads of routes.
     Route(RouteCode),
     /// Of a module for Routes, which name it.
     RouteModule(Box<RouteModule>),
@@ -79,6 +81,8 @@ pub(super) enum Code {
     RuleModule(Box<RuleModuleCode>),
     /// None: a Panel or Theme is shown and never run.
     View,
+    /// None: a module for logins was tried, and no login asks one in this build.
+    AuthModule,
 }
 
 /// Code for the executor, with what it may do and use.
@@ -105,6 +109,9 @@ pub(crate) enum DeployError {
     /// No guest of this build runs routes of this type (routes reference §1.8).
     #[error("Route type '{kind}' is not available in this build.")]
     RouteType { kind: String },
+    /// The guest of the route, which is there, cannot be opened with its settings.
+    #[error("{0}")]
+    RouteSettings(String),
     #[error("guests are not available: the broker is stopping")]
     Stopping,
     #[error(transparent)]
@@ -136,6 +143,30 @@ impl CompiledDefinition {
         Ok(Self { new, existing, code, is_disabled: false })
     }
 
+    /// Checks the settings of a route by what its guest has said of itself, where that is known by now. Not for what was deployed before, which may wait for
+    /// another version of its module.
+    ///
+    /// # Errors
+    /// [`DeployError::RouteSettings`].
+    pub(crate) fn check_settings(&self, guests: &Guests) -> Result<(), DeployError> {
+        let Some(route) = self.new.facts.route.as_deref() else { return Ok(()) };
+        let refusal = match &self.code {
+            Code::Route(code) => {
+                let of_module = code.config(guests);
+                code.described(guests, |described| {
+                    route_drivers::refusal(described, route, of_module.as_deref())
+                })
+            }
+            Code::Executor(_)
+            | Code::RouteModule(_)
+            | Code::Rule(_)
+            | Code::RuleModule(_)
+            | Code::AuthModule
+            | Code::View => None,
+        };
+        refusal.flatten().map_or(Ok(()), |reason| Err(DeployError::RouteSettings(reason)))
+    }
+
     /// Takes a Panel or Theme, which has no code, in the place of the one of its name.
     pub(super) fn of_view(new: NewDefinition) -> Self {
         Self { new, existing: OnExisting::Replace, code: Code::View, is_disabled: false }
@@ -157,6 +188,11 @@ impl CompiledDefinition {
     pub(crate) fn of_rule_module(code: RuleModuleCode, new: NewDefinition, is_disabled: bool) -> Self {
         let (existing, code) = (OnExisting::Replace, Code::RuleModule(Box::new(code)));
         Self { new, existing, code, is_disabled }
+    }
+
+    /// Takes a module for logins, which the [loader](Loader::auth_module) has tried.
+    pub(crate) fn of_auth_module(new: NewDefinition, is_disabled: bool) -> Self {
+        Self { new, existing: OnExisting::Replace, code: Code::AuthModule, is_disabled }
     }
 
     /// No run of it within a turn is given up for its slice of time, whatever else the machine does.
@@ -200,6 +236,25 @@ impl Loader<'_> {
     pub(crate) fn rule_module(self, component: &[u8]) -> Result<RuleGuest, LoadError> {
         let _permit = self.permits.permit(component.len());
         RuleGuest::compile(self.engine, component, ComponentSource::Upload)
+    }
+
+    /// Compiles a component that somebody has uploaded for logins, and has it say what it is; gives the exports that nobody calls.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn auth_module(self, component: &[u8], limits: GuestLimits) -> Result<Vec<String>, LoadError> {
+        let guest = self.compiled_auth_module(component)?;
+        guest.first_look(limits)?;
+        Ok(guest.further_exports().to_vec())
+    }
+
+    /// Compiles a component that somebody has uploaded for logins.
+    ///
+    /// # Errors
+    /// [`LoadError`].
+    pub(crate) fn compiled_auth_module(self, component: &[u8]) -> Result<AuthGuest, LoadError> {
+        let _permit = self.permits.permit(component.len());
+        AuthGuest::compile(self.engine, component, ComponentSource::Upload)
     }
 
     fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {

@@ -185,7 +185,7 @@ impl<'m> GuestMessage<'m> {
     }
 }
 
-fn codec_qos(qos: Qos) -> QoS {
+pub(super) fn codec_qos(qos: Qos) -> QoS {
     match qos {
         Qos::AtMostOnce => QoS::AtMostOnce,
         Qos::AtLeastOnce => QoS::AtLeastOnce,

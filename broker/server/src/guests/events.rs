@@ -10,20 +10,24 @@
 use std::any::Any;
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::Context;
 
 use lotmq_definitions::{Caching, Definition};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
-    BatchRuns, BorrowedMessage, Event, Inline, MessageBatch, OwnedEvent, OwnedMessage, Posted, Qos,
+    BatchRuns, BorrowedMessage, Event, Inline, MessageBatch, OwnedEvent, OwnedMessage, PostError, Posted,
     RunOutcome, RunOutput,
 };
 
 use super::effects;
-use super::noted::{GuestEvent, GuestEvents, look, noted};
+use super::message_qos::qos;
+use super::noted::{self, GuestEvent, GuestEvents, look, noted};
+use super::outgoing::{self, Fate, NotPosted};
 use super::promised::promise;
 use super::rights;
-use super::routes::NotPosted;
+use super::routes::RouteRunner;
+use super::routes::keeping::RoomQuery;
 use super::run::{Run, Started};
 use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
@@ -33,17 +37,33 @@ use lotmq_core::connection::Connection;
 use lotmq_core::message::Message;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
-use lotmq_core::tenant::triggers::{Starting, TenantHooks, Triggers, TurnNotes};
+use lotmq_core::tenant::triggers::{Publisher, Starting, TenantHooks, Triggers, TurnNotes};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::GuestRunner;
 
 /// Definitions that messages on one topic start.
-struct TopicTriggers(Box<[Arc<TriggeredDefinition>]>);
+struct TopicTriggers {
+    triggers: Box<[Arc<TriggeredDefinition>]>,
+    /// Whether routes are among them.
+    has_routes: bool,
+}
+
+impl TopicTriggers {
+    fn routes(&self) -> impl Iterator<Item = &Arc<RouteRunner>> {
+        let of_routes = if self.has_routes { &*self.triggers } else { &[] };
+        of_routes.iter().filter_map(|trigger| match &trigger.starts {
+            Starts::Route(route) => Some(route),
+            Starts::Guest(_) => None,
+        })
+    }
+}
 
 /// Triggers of `topic` whose owners may read it. False when the rules have to be asked again for the next message.
 fn triggers(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
     let (triggers, is_stable) = permitted_triggers(tenant, topic);
-    let triggers = (!triggers.is_empty()).then(|| Box::new(TopicTriggers(triggers)) as Box<dyn Triggers>);
+    let has_routes = triggers.iter().any(|trigger| matches!(trigger.starts, Starts::Route(_)));
+    let has_any = !triggers.is_empty();
+    let triggers = has_any.then(|| Box::new(TopicTriggers { triggers, has_routes }) as Box<dyn Triggers>);
     (triggers, is_stable)
 }
 
@@ -55,20 +75,58 @@ pub(super) fn permitted_triggers(tenant: &Tenant, topic: &str) -> (Box<[Arc<Trig
 
 impl Triggers for TopicTriggers {
     fn count(&self) -> usize {
-        self.0.len()
+        self.triggers.len()
     }
 
     fn are_promised(&self, tenant: &Tenant) -> bool {
-        tenant.programs().guests.promises(&self.0)
+        tenant.programs().guests.promises(&self.triggers) || self.routes().any(|route| route.is_stored())
+    }
+
+    fn must_wait(
+        &self,
+        notes: &mut TurnNotes<'_>,
+        tenant: &Tenant,
+        publisher: Publisher<'_>,
+        qos: lotmq_codec::QoS,
+    ) -> bool {
+        if !self.has_routes {
+            return false;
+        }
+        let asking = RoomQuery { tenant, core: notes.core, now: notes.now, qos };
+        let is_own = |route: &RouteRunner| match publisher {
+            Publisher::Client(_) => false,
+            Publisher::Route(id) => route.version().definition.id == id,
+        };
+        let is_full = |route: &&Arc<RouteRunner>| route.waits_until(&asking).is_some() && !is_own(route);
+        let Some(full) = self.routes().find(is_full) else { return false };
+        if let Publisher::Client(client) = publisher {
+            noted(notes.guests).holds_back(client, full, qos);
+        }
+        true
     }
 
     fn start(&self, notes: &mut TurnNotes<'_>, starting: &Starting<'_>, may_store: bool) -> bool {
-        let promise = if may_store { promise(notes, &self.0, starting) } else { None };
+        let fates = if may_store && self.has_routes {
+            outgoing::store(notes, &self.triggers, starting)
+        } else {
+            Vec::new()
+        };
+        let is_posted = |at: usize| matches!(fates.get(at), None | Some(Fate::Posted));
+        let has_posts = (0..self.triggers.len()).any(is_posted);
+        let promise = if may_store && has_posts { promise(notes, &self.triggers, starting) } else { None };
+        let is_stored = fates.iter().any(|fate| matches!(fate, Fate::Settled { is_stored: true }));
         notes.guests.have_events = true;
         let now_ms = notes.wall_ms;
         let noted = noted(notes.guests);
-        self.0.iter().for_each(|trigger| noted.push(trigger, starting, (now_ms, promise.as_ref())));
-        promise.is_some()
+        let mut fates = fates.into_iter();
+        for trigger in &self.triggers {
+            match fates.next() {
+                None | Some(Fate::Posted) => noted.push(trigger, starting, (now_ms, promise.as_ref())),
+                Some(Fate::Settled { .. }) => {}
+                Some(Fate::Shed(error)) => noted.push_refused(trigger, starting, now_ms, error),
+            }
+        }
+        promise.is_some() || is_stored
     }
 
     fn start_some(
@@ -80,7 +138,7 @@ impl Triggers for TopicTriggers {
         notes.guests.have_events = true;
         let now_ms = notes.wall_ms;
         let noted = noted(notes.guests);
-        self.0
+        self.triggers
             .iter()
             .filter(|trigger| owns(&trigger.definition))
             .for_each(|trigger| noted.push(trigger, starting, (now_ms, None)));
@@ -125,6 +183,16 @@ impl GuestRunner for ThreadGuests {
         client: &Client,
         cx: &Context<'_>,
     ) -> bool {
+        if noted(&mut turn.guests).is_held_back(client) {
+            let look_at = noted::waits_for_route(turn, client, cx);
+            connection.is_paused.store(look_at.is_some(), Ordering::Relaxed);
+            if let Some(Some(at)) = look_at {
+                turn.throttle(connection, at);
+            }
+            if look_at.is_some() {
+                return true;
+            }
+        }
         noted(&mut turn.guests).hold_back(connection, client, cx)
     }
 
@@ -273,7 +341,7 @@ fn post_guests(turn: &mut Turn) {
     posted.extend(waiting.iter().map(|event| event.trigger.definition.id));
     *posts = waiting;
     while let Some((tenant, for_route)) = noted(&mut turn.guests).for_routes.pop_front() {
-        let Err(not_posted) = for_route.post(turn.wall_ms()) else { continue };
+        let Err(not_posted) = for_route.post(turn, &tenant) else { continue };
         let NotPosted { definition, error, payload } = not_posted;
         effects::event_not_taken(turn, &tenant, &definition, &error, ("", &payload));
     }
@@ -327,6 +395,9 @@ fn ran(turn: &mut Turn, event: &GuestEvent, outcome: &RunOutcome, output: &RunOu
 }
 
 pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
+    if let (Some(error), Starts::Route(route)) = (&event.refused, &event.trigger.starts) {
+        return shed(turn, event, route, error);
+    }
     let parts = event.message.parts();
     let message = OwnedMessage {
         topic: parts.topic.into(),
@@ -344,8 +415,7 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
         Starts::Guest(runner) => runner,
         Starts::Route(route) => {
             if let Err(error) = route.arrived(&message, event.hops) {
-                route.shed(&error, timestamp(turn.wall_ms()));
-                effects::not_taken(turn, &event.tenant, &event.trigger.definition, &error, &event.message);
+                shed(turn, event, route, &error);
             }
             return;
         }
@@ -369,6 +439,13 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
         }
     }
 }
+
+/// Tells that a route has not taken a message.
+fn shed(turn: &mut Turn, event: &GuestEvent, route: &RouteRunner, error: &PostError) {
+    route.shed(error, timestamp(turn.wall_ms()));
+    effects::not_taken(turn, &event.tenant, &event.trigger.definition, error, &event.message);
+}
+
 /// Whether the message starts the definition: one `ON CHANGE` may have seen its payload before. Asked once, in the messages' order.
 pub(super) fn fires(event: &GuestEvent) -> bool {
     // What a guest publishes is not split, and what a route brings does not go back to it.
@@ -380,12 +457,4 @@ pub(super) fn fires(event: &GuestEvent) -> bool {
     }
     let parts = event.message.parts();
     event.trigger.definition.fires(parts.topic, parts.payload)
-}
-
-pub(super) fn qos(qos: lotmq_codec::QoS) -> Qos {
-    match qos {
-        lotmq_codec::QoS::AtMostOnce => Qos::AtMostOnce,
-        lotmq_codec::QoS::AtLeastOnce => Qos::AtLeastOnce,
-        lotmq_codec::QoS::ExactlyOnce => Qos::ExactlyOnce,
-    }
 }

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use lotmq_config::Routes;
 use lotmq_definitions::RunError as DefinitionError;
 use lotmq_host::fiber::{FiberServices, HttpEvent};
 use lotmq_host::{LogLevel, MetricChange, RunContext, Severity};
@@ -15,7 +16,11 @@ use crate::process::this_turn;
 impl FiberServices for TenantServices {
     fn log(&self, run: &RunContext, level: LogLevel, text: &str) {
         if let Some((tenant, definition)) = self.definition(run) {
-            this_turn::with(|turn| records::tell_line(turn, &tenant, &definition, (level, text)));
+            this_turn::with(|turn| {
+                turn.tick();
+                records::tell_line(turn, &tenant, &definition, (level, text));
+                turn.flush();
+            });
         }
     }
 
@@ -32,17 +37,15 @@ impl FiberServices for TenantServices {
     }
 
     fn refuses_address(&self, address: IpAddr) -> Option<String> {
-        match self.hosting.upgrade() {
-            Some(hosting) => hosting.config.routes.refuses_address(address),
-            None => Some("the broker ends".to_owned()),
-        }
+        self.refuses(|routes, tenant| routes.refuses_address(tenant, address))
     }
 
     fn refuses_listening(&self, address: IpAddr) -> Option<String> {
-        match self.hosting.upgrade() {
-            Some(hosting) => hosting.config.routes.refuses_listening(address),
-            None => Some("the broker ends".to_owned()),
-        }
+        self.refuses(|routes, tenant| routes.refuses_listening(tenant, address))
+    }
+
+    fn refuses_serial_port(&self, device: &str) -> Option<String> {
+        self.refuses(|routes, tenant| routes.refuses_serial_port(tenant, device))
     }
 
     fn report(&self, run: &RunContext, severity: Severity, code: &str, message: &str) {
@@ -55,5 +58,15 @@ impl FiberServices for TenantServices {
             }
             Severity::Error => records::record(turn, &tenant, &definition, &error, 0),
         });
+    }
+}
+
+impl TenantServices {
+    /// Why the operator refuses something to the routes of this tenant.
+    fn refuses(&self, asked: impl FnOnce(&Routes, &str) -> Option<String>) -> Option<String> {
+        match (self.hosting.upgrade(), self.tenant.upgrade()) {
+            (Some(hosting), Some(tenant)) => asked(&hosting.config.routes, &tenant.name),
+            _ => Some("the broker ends".to_owned()),
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Hosting of guests: engine, executor and the thread of routes, for all tenants.
+//! Hosting of guests: engine, executor and the threads of routes, for all tenants.
 
 use std::ops::Deref;
 use std::sync::Arc;
@@ -21,9 +21,11 @@ use lotmq_core::Core;
 use lotmq_core::tenant::Tenants;
 use lotmq_core::turn::context::TurnContext;
 
-/// Hosting of the guests of all tenants: engine, executor and the thread of routes, on top of core and store.
+/// Hosting of the guests of all tenants: engine, executor and the threads of routes, on top of core and store.
 pub(crate) struct Hosting {
     pub(crate) core: Arc<Core>,
+    /// When the broker started, by the wall clock.
+    pub(crate) started_ms: u64,
     /// Context of the turns of all threads.
     pub(crate) context: Arc<TurnContext>,
     /// Store, which the core knows as its log.
@@ -39,7 +41,7 @@ pub(crate) struct Hosting {
     pub(crate) ambient: Arc<dyn Ambient>,
     /// Executor of guests; taken away when the broker stops.
     pub(crate) executor: Mutex<Option<Executor>>,
-    /// Thread of routes.
+    /// Threads of routes.
     pub(crate) routes: Routes,
     pub(crate) route_types: RouteTypes,
 }

@@ -2,23 +2,25 @@
 //! has to be.
 //!
 //! Invariants: of messages that are refused before they are published nothing has happened; a guest is told that messages of QoS 1 and 2 are done only behind
-//! the commit of all that was stored of them. The thread of routes is never held up: what waits is a task.
+//! the commit of all that was stored of them. No thread of routes is ever held up: what waits is a task.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_core::durable::commit_watcher::CommitWatcher;
 use lotmq_core::durable::store_failure::StoreFailure;
 use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::triggers::Publisher;
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::capacity;
-use lotmq_core::turn::release::CommitWatcher;
-use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RouteServices};
+use lotmq_host::route::{IngestError, IngestedMessage, Ingesting, RetainedMessage, RouteServices};
 use lotmq_host::{Qos, RunContext, Services as _};
 use parking_lot::Mutex;
 use tokio::sync::oneshot;
 
-use super::effects::{GuestMessage, Sender};
+use super::effects::{GuestMessage, Sender, codec_qos};
 use super::guest_id::definition_id;
+use super::retained;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
 use crate::process::this_turn;
@@ -29,6 +31,16 @@ const BUSY_PAUSE: Duration = Duration::from_millis(5);
 impl RouteServices for TenantServices {
     fn ingest<'a>(&'a self, run: RunContext, messages: Vec<IngestedMessage>) -> Ingesting<'a> {
         Box::pin(ingest(self, run, messages))
+    }
+
+    fn retained(
+        &self,
+        _run: &RunContext,
+        filter: &str,
+        after: Option<&str>,
+        is_granted: &dyn Fn(&str) -> bool,
+    ) -> (Vec<RetainedMessage>, Option<String>) {
+        retained::page(self, filter, after, is_granted)
     }
 }
 
@@ -43,6 +55,7 @@ async fn ingest(
 ) -> Result<(), IngestError> {
     let tenant = services.tenant.upgrade().ok_or(IngestError::Closed)?;
     wait_for_room(services, &tenant, &messages).await;
+    wait_for_outboxes(&tenant, &run, &messages).await;
     // What its owner may is asked behind the wait, in which it may have changed.
     check_rights(services, &run, &messages)?;
     let Some(stored) = publish(services, &tenant, &run, &messages)? else { return Ok(()) };
@@ -63,6 +76,20 @@ async fn wait_for_room(services: &TenantServices, tenant: &Tenant, messages: &[I
     let share = || services.owner.as_ref().map(|owner| tenant.shares.of_user(&owner.name));
     while this_turn::with(|turn| turn.is_store_busy_for(share)) {
         tokio::time::sleep(BUSY_PAUSE).await;
+    }
+}
+
+/// Waits while outboxes of other routes that take the messages are full and shed nothing, as Clients would.
+async fn wait_for_outboxes(tenant: &Arc<Tenant>, run: &RunContext, messages: &[IngestedMessage]) {
+    let publisher = Publisher::Route(definition_id(run.definition));
+    for message in messages {
+        let (by, qos) = ((publisher, &*message.topic), codec_qos(message.qos));
+        while this_turn::with(|turn| {
+            turn.tick();
+            capacity::must_wait(turn, tenant, by, qos)
+        }) {
+            tokio::time::sleep(BUSY_PAUSE).await;
+        }
     }
 }
 
@@ -90,9 +117,9 @@ fn publish(
     messages: &[IngestedMessage],
 ) -> Result<Option<oneshot::Receiver<Outcome>>, IngestError> {
     let route = definition_id(run.definition);
-    let hops = tenant.programs().guests.route_by_id(route).ok_or(IngestError::Closed)?.hops();
-    let sender =
-        Sender { owner: services.owner.as_ref().map(|owner| &owner.name), origin: Some(route), hops };
+    let runner = tenant.programs().guests.route_by_id(route).ok_or(IngestError::Closed)?;
+    let owner = services.owner.as_ref().map(|owner| &owner.name);
+    let sender = Sender { owner, origin: Some(route), hops: run.hops.saturating_add(1) };
     this_turn::with(|turn| {
         turn.tick();
         if capacity::may_refuse(turn) && !can_keep(turn, tenant, messages) {
@@ -108,6 +135,7 @@ fn publish(
             of_route(arrival).publish(turn, tenant, sender);
         }
         turn.flush();
+        runner.note(|figures| figures.brought += messages.len() as u64);
         Ok((acknowledged > 0).then_some(stored))
     })
 }

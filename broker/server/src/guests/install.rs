@@ -15,7 +15,7 @@ use super::compile::{Code, CompiledDefinition, CompiledProgram, DeployError, Exe
 use super::guest_id::guest_id;
 use super::scripts::{CompiledScript, ScriptError};
 use super::services::TenantServices;
-use super::{Guests, routes, rules};
+use super::{Guests, outboxes, rules};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use lotmq_core::tenant::Tenant;
@@ -84,19 +84,19 @@ pub(super) fn install_alone(
     compiled: CompiledDefinition,
     batch: &mut Batch,
 ) -> Result<Installed, DeployError> {
-    let is_shown_only = matches!(compiled.code, Code::View);
+    let is_never_run = matches!(compiled.code, Code::View | Code::AuthModule);
     let is_for_routes = matches!(compiled.code, Code::RouteModule(_));
     let (installed, rule) = put(tenant, hosting, compiled, batch)?;
     if let Some(rule) = rule {
         tenant.permissions.put(vec![rule]);
     }
     let guests = &tenant.programs().guests;
-    guests.end_taken_over(hosting, &installed);
+    guests.end_taken_over(tenant, hosting, &installed, batch);
     if is_for_routes {
         guests.module_changed(installed.definition.name());
     }
-    // No message leads to a Panel or Theme: the routes of topics stay as they are.
-    if !is_shown_only {
+    // No message leads to a Panel, a Theme or a module for logins: the routes of topics stay as they are.
+    if !is_never_run {
         guests.settle(tenant, hosting, &installed.changed);
     }
     Ok(installed)
@@ -121,7 +121,7 @@ pub(super) fn put(
     let now = hosting.definitions_now();
     let mut registry = guests.registry.write();
     let installed = registry.install(compiled.new, compiled.existing, now)?;
-    guests.clear_taken_over(&installed);
+    guests.clear_taken_over(tenant, &installed, batch);
     let definition = &installed.definition;
     // Before anybody can see it.
     if compiled.is_disabled {
@@ -134,11 +134,11 @@ pub(super) fn put(
             let executor = executor.expect("it is there for what it runs");
             arm(tenant, hosting, executor, definition, *code);
         }
-        Code::Route(code) => routes::arm(tenant, (&hosting.routes, now.wall), definition, code),
+        Code::Route(code) => outboxes::arm(tenant, (hosting, now.wall), definition, code),
         Code::RouteModule(module) => guests.route_modules.put(definition.name(), *module),
         Code::RuleModule(code) => guests.rule_modules.put(tenant, hosting, definition, *code),
         Code::Rule(guest) => rule = Some(rules::of_guest(tenant, hosting, definition, guest)),
-        Code::View => {}
+        Code::View | Code::AuthModule => {}
     }
     if let Some(row) = row(tenant, definition) {
         batch.push(Op::PutDefinition(&row));
@@ -180,19 +180,26 @@ fn arm(
 
 impl Guests {
     /// Removes the state of a definition that an installation took over from another owner, before the new code runs.
-    fn clear_taken_over(&self, installed: &Installed) {
+    fn clear_taken_over(&self, tenant: &Tenant, installed: &Installed, batch: &mut Batch) {
         let id = installed.definition.id;
         if let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) {
+            outboxes::forget(tenant, self, taken_over, batch);
             self.states.clear(&self.values, taken_over);
             self.metrics.clear(taken_over.id);
         }
     }
 
     /// Ends the runner that an installation took over from another owner: waiting events were meant for his definition, and came under his rights.
-    pub(super) fn end_taken_over(&self, hosting: &Hosting, installed: &Installed) {
+    pub(super) fn end_taken_over(
+        &self,
+        tenant: &Tenant,
+        hosting: &Hosting,
+        installed: &Installed,
+        batch: &mut Batch,
+    ) {
         let id = installed.definition.id;
         let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) else { return };
-        let dropped = self.end(taken_over);
+        let dropped = self.end(tenant, taken_over, batch);
         if dropped > 0 {
             hosting.counters.guest_events_dropped.add(dropped);
             let definition = &**taken_over.name();
@@ -204,12 +211,17 @@ impl Guests {
     }
 
     /// Ends the runner of a definition that is not in the registry any more; returns the number of events that waited for it.
-    fn end(&self, definition: &Definition) -> u64 {
+    fn end(&self, tenant: &Tenant, definition: &Definition, batch: &mut Batch) -> u64 {
         let runner = self.runners.write().remove(&definition.id);
         let route = self.routes.write().remove(&definition.id);
-        let waited = route.map_or(0, |route| route.close()) + runner.map_or(0, |runner| runner.close());
+        for session in
+            route.iter().flat_map(|route| [route.outbox_session(), route.dead_letters.session()]).flatten()
+        {
+            batch.push(Op::DeleteSession { tenant: tenant.id, session });
+        }
+        let waited = runner.map_or(0, |runner| runner.close()) as u64;
         self.waiting.removed(definition.id);
-        waited as u64
+        waited + route.map_or(0, |route| route.close())
     }
 
     /// Removes a definition; what waits for it is dropped.
@@ -230,7 +242,11 @@ impl Guests {
             tenant.permissions.remove(name);
         }
         drop(registry);
-        guests.end(&removed.definition);
+        outboxes::forget(tenant, guests, &removed.definition, batch);
+        if kind == DefinitionKind::Route {
+            guests.route_orders.forget(tenant.id, name, batch);
+        }
+        guests.end(tenant, &removed.definition, batch);
         guests.states.clear(&guests.values, &removed.definition);
         guests.metrics.clear(removed.definition.id);
         if kind == DefinitionKind::Module {

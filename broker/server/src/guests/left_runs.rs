@@ -256,7 +256,12 @@ impl Unfinished {
             expires_at_ms,
         };
         let message = Arc::new(Message::new(0, parts));
-        triggers.iter().map(move |trigger| GuestEvent {
+        // Routes with an outbox have had it there since it came.
+        let is_promised = |trigger: &&Arc<TriggeredDefinition>| match &trigger.starts {
+            Starts::Route(route) => !route.is_stored(),
+            Starts::Guest(_) => true,
+        };
+        triggers.iter().filter(is_promised).map(move |trigger| GuestEvent {
             tenant: Arc::clone(&self.tenant),
             trigger: Arc::clone(trigger),
             message: Arc::clone(&message),
@@ -266,6 +271,7 @@ impl Unfinished {
             hops,
             received_ms,
             promise: Some(Arc::clone(promise)),
+            refused: None,
         })
     }
 }

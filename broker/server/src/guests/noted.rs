@@ -8,13 +8,16 @@ use std::sync::{Arc, Weak};
 use std::task::Context;
 
 use hashbrown::{HashMap, HashSet};
+use lotmq_codec::QoS;
 use lotmq_definitions::DefinitionId;
-use lotmq_host::{InlineRuns, Lease, MessageBatch, RunOutput};
+use lotmq_host::{InlineRuns, Lease, MessageBatch, PostError, RunOutput};
 use lotmq_session::Time;
 
 use super::TriggeredDefinition;
+use super::outbox_entry::OutboxEntry;
 use super::promised::Promise;
-use super::routes::ForRoute;
+use super::routes::keeping::RoomQuery;
+use super::routes::{ForRoute, RouteRunner};
 use crate::guests::HasPrograms as _;
 use crate::limits::{GUEST_EVENTS_PER_TURN, INLINE_RUNS_PER_CLOCK, INLINE_TIME_MAX};
 use lotmq_core::clock::Clock;
@@ -52,6 +55,20 @@ pub(super) struct GuestEvents {
     pub(super) waiting: Vec<Arc<Connection>>,
     /// Definitions whose mailboxes have little room, by the [slot](Client::slot) of the Client whose messages fill them.
     pub(super) congested: HashMap<u32, Weak<lotmq_host::Runner>>,
+    /// Routes that are full, by the slot of the Client that has a message for them.
+    held_back: HashMap<u32, HeldBack>,
+    /// Messages in outboxes, of the batch under way.
+    pub(super) entries: Vec<Arc<OutboxEntry>>,
+}
+
+/// Client that is held back because a route is full.
+struct HeldBack {
+    /// Number of its session: slots are used again.
+    session: u64,
+    route: Weak<RouteRunner>,
+    qos: QoS,
+    /// When its connection is called to look again.
+    look_at: Option<Time>,
 }
 
 pub(super) struct GuestEvent {
@@ -67,6 +84,8 @@ pub(super) struct GuestEvent {
     /// When the message was received, in milliseconds since 1970.
     pub(super) received_ms: u64,
     pub(super) promise: Option<Arc<Promise>>,
+    /// Reason why the route that it is for does not take it.
+    pub(super) refused: Option<PostError>,
 }
 
 impl GuestEvent {
@@ -127,8 +146,29 @@ impl GuestEvents {
         starting: &Starting<'_>,
         (received_ms, promise): (u64, Option<&Arc<Promise>>),
     ) {
+        let event = Self::event(trigger, starting, (received_ms, promise));
+        self.events.push_back(event);
+    }
+
+    /// Notes a message that a route does not take, to be told of it.
+    pub(super) fn push_refused(
+        &mut self,
+        trigger: &Arc<TriggeredDefinition>,
+        starting: &Starting<'_>,
+        received_ms: u64,
+        error: PostError,
+    ) {
+        let event = Self::event(trigger, starting, (received_ms, None));
+        self.events.push_back(GuestEvent { refused: Some(error), ..event });
+    }
+
+    fn event(
+        trigger: &Arc<TriggeredDefinition>,
+        starting: &Starting<'_>,
+        (received_ms, promise): (u64, Option<&Arc<Promise>>),
+    ) -> GuestEvent {
         let Starting { tenant, message, publication } = starting;
-        self.events.push_back(GuestEvent {
+        GuestEvent {
             tenant: Arc::clone(tenant),
             trigger: Arc::clone(trigger),
             message: Arc::clone(message),
@@ -138,7 +178,21 @@ impl GuestEvents {
             hops: publication.hops,
             received_ms,
             promise: promise.map(Arc::clone),
-        });
+            refused: None,
+        }
+    }
+
+    /// Notes that a Client has a message for a route that is full.
+    pub(super) fn holds_back(&mut self, client: &Client, route: &Arc<RouteRunner>, qos: QoS) {
+        let route = Arc::downgrade(route);
+        let session = client.session_id;
+        self.held_back.insert(client.slot, HeldBack { session, route, qos, look_at: None });
+    }
+
+    /// Whether a Client was held back because a route is full, and has not gone on since.
+    pub(super) fn is_held_back(&self, client: &Client) -> bool {
+        let held_back = self.held_back.get(&client.slot);
+        held_back.is_some_and(|held_back| held_back.session == client.session_id)
     }
 
     /// Whether a turn has collected as many events as it may.
@@ -180,6 +234,32 @@ impl GuestEvents {
         }
         is_full
     }
+}
+
+/// Whether a Client waits for a route that is full; the task of `cx` is woken when it has room. Inside is when its connection has to be called, where that was not arranged
+/// before.
+pub(super) fn waits_for_route(turn: &mut Turn, client: &Client, cx: &Context<'_>) -> Option<Option<Time>> {
+    let core = Arc::clone(&turn.core);
+    let now = turn.now();
+    let noted = noted(&mut turn.guests);
+    let held_back = noted.held_back.get_mut(&client.slot)?;
+    let asking = RoomQuery { tenant: &client.tenant, core: &core, now, qos: held_back.qos };
+    let route = held_back.route.upgrade();
+    let until = route.as_ref().and_then(|route| route.waits_until(&asking));
+    let (Some(route), Some(until)) = (route, until) else {
+        noted.held_back.remove(&client.slot);
+        return None;
+    };
+    if route.poll_room(&asking, cx).is_ready() {
+        noted.held_back.remove(&client.slot);
+        return None;
+    }
+    let is_arranged = held_back.look_at.is_some_and(|at| at > now);
+    if is_arranged {
+        return Some(None);
+    }
+    held_back.look_at = Some(until);
+    Some(Some(until))
 }
 
 /// Hands a message to a route when the turn's messages have been delivered.

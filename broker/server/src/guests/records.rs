@@ -9,6 +9,7 @@ use lotmq_host::{Effect, LogLevel};
 use serde_json::json;
 use tracing::{enabled, event, warn};
 
+use super::asset_names;
 use super::run::Run;
 use super::witness::{Deed, Report};
 use crate::guests::HasPrograms as _;
@@ -31,7 +32,7 @@ pub(super) const STOPPED: &str = "STOPPED";
 /// Code of an `ON START` that held the listeners for as long as it may.
 pub(super) const START_SLOW: &str = "START_SLOW";
 
-/// Notes an error, without the values of secrets. Its topic follows at most five times a second.
+/// Notes an error, without the values of secrets. Its topic follows at most five times a second, with what was different since.
 pub(super) fn record(
     turn: &mut Turn,
     tenant: &Tenant,
@@ -83,46 +84,81 @@ fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, coun
     );
 }
 
-/// Writes a line of a definition's own to the log, without the values of secrets; of a flood only a part.
+/// Writes a line of a definition to the log, without the values of secrets, for a thread whose turn is in use; of a flood only a part. It is published at its
+/// topics by the next sweep, where somebody is subscribed to them. True if the sweep has something to do.
 pub(super) fn log_line(
     tenant: &Tenant,
     definition: &Definition,
     (level, text): (LogLevel, &str),
     at: Timestamp,
-) {
-    if is_logged(level)
-        && let Some(suppressed) = definition.activity.admit_line(at)
-    {
-        write_line(tenant, definition, (level, &tenant.programs().variables.masked_text(text)), suppressed);
+) -> bool {
+    let Some(line) = written(tenant, definition, (level, text), at) else { return false };
+    let mut lines = tenant.programs().guests.lines.lock();
+    let has_room = lines.len() < LINES_MAX;
+    if has_room {
+        lines.push(line);
     }
+    has_room
 }
 
-/// Writes a line as [`log_line`] does, and publishes it at the definition's topic `Log` where somebody is subscribed to that. It starts nothing.
+/// Writes a line as [`log_line`] does, and publishes it at once. It starts nothing.
 pub(super) fn tell_line(
     turn: &mut Turn,
     tenant: &Arc<Tenant>,
     definition: &Definition,
     (level, text): (LogLevel, &str),
 ) {
-    let text = tenant.programs().variables.masked_text(text);
     if let Some(witness) = tenant.programs().guests.witness.get() {
-        witness.sees(definition.name(), Deed::Printed(text.to_string()));
+        let text = tenant.programs().variables.masked_text(text);
+        witness.sees(definition.name(), Deed::Printed(text.into_owned()));
     }
-    let topic = format!("{}/Log", definition.sys_topic());
-    let is_heard = tenant.has_subscribers(&topic);
-    if !is_heard && !is_logged(level) {
-        return;
+    if let Some(line) = written(tenant, definition, (level, text), timestamp(turn.wall_ms())) {
+        publish_line(turn, tenant, &line);
     }
-    let at_ms = turn.wall_ms();
-    let Some(suppressed) = definition.activity.admit_line(timestamp(at_ms)) else { return };
+}
+
+/// Line of a definition for those who are subscribed to its topics.
+pub(super) struct HeardLine {
+    topics: Vec<String>,
+    payload: String,
+}
+
+/// Lines that wait for the sweep; what is more is in the log alone.
+const LINES_MAX: usize = 1_000;
+
+/// Publishes a line at the topics `Log` of the definition and its asset.
+pub(super) fn publish_line(turn: &mut Turn, tenant: &Arc<Tenant>, line: &HeardLine) {
+    for topic in &line.topics {
+        internal::publish_after(turn, tenant, topic, line.payload.as_bytes(), false, STARTS_NO_GUEST);
+    }
+}
+
+/// Writes a line to the log, without the values of secrets, if it is not one of too many; what somebody is subscribed to.
+fn written(
+    tenant: &Tenant,
+    definition: &Definition,
+    (level, text): (LogLevel, &str),
+    at: Timestamp,
+) -> Option<HeardLine> {
+    let own = format!("{}/Log", definition.sys_topic());
+    let of_asset = asset_names::topic(&tenant.programs().guests, definition).map(|topic| topic + "/Log");
+    let mut topics: Vec<String> = [Some(own), of_asset].into_iter().flatten().collect();
+    topics.retain(|topic| tenant.has_subscribers(topic));
+    if topics.is_empty() && !is_logged(level) {
+        return None;
+    }
+    let suppressed = definition.activity.admit_line(at)?;
+    let text = tenant.programs().variables.masked_text(text);
     write_line(tenant, definition, (level, &text), suppressed);
-    if is_heard {
-        let mut line = json!({ "ts": utc_text(at_ms), "level": level_name(level), "text": &*text });
-        if suppressed > 0 {
-            line["suppressed"] = suppressed.into();
-        }
-        internal::publish_after(turn, tenant, &topic, line.to_string().as_bytes(), false, STARTS_NO_GUEST);
+    if topics.is_empty() {
+        return None;
     }
+    let at_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
+    let mut line = json!({ "ts": utc_text(at_ms), "level": level_name(level), "text": &*text });
+    if suppressed > 0 {
+        line["suppressed"] = suppressed.into();
+    }
+    Some(HeardLine { topics, payload: line.to_string() })
 }
 
 /// Hops of a line, so many that it starts no guest: one that answered its own lines would never end.
@@ -208,9 +244,11 @@ pub(super) fn refused(turn: &Turn, definition: &Definition) {
         return;
     }
     turn.core.counters.guest_errors.add(refused);
-    let is_stopped = definition.activity.last_error().is_some_and(|first| first.code == STOPPED);
-    let message = format!("{refused} more events were not taken");
+    let first = definition.activity.last_error();
+    let is_stopped = first.as_ref().is_some_and(|first| first.code == STOPPED);
     let code = if is_stopped { STOPPED } else { MAILBOX_FULL };
+    let reason = first.filter(|first| first.code == code).map(|first| format!(": {}", first.message));
+    let message = format!("{refused} more events were not taken{}", reason.unwrap_or_default());
     let error = RunError { code, message: &message, ..RunError::default() };
     let now = definitions_now(&*turn.core.clock).wall;
     definition.activity.record_errors(definition.name(), &error, now, refused);

@@ -45,17 +45,11 @@ pub(crate) fn definitions(
         (kind.unwrap_or(usize::MAX), row.order)
     };
     rows.sort_by_key(|(row, _)| place(row));
-    // Together, because each change of the rulebook costs as much as it has rules.
-    let mut rules: Vec<(Arc<Tenant>, Vec<Rule>)> = Vec::new();
-    for (row, tenant) in rows {
-        if row.kind == DefinitionKind::Rule.key() {
-            let rule = restore_rule(&tenant, hosting, &row);
-            match rules.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &tenant)) {
-                Some((_, of_tenant)) => of_tenant.push(rule),
-                None => rules.push((tenant, vec![rule])),
-            }
-            continue;
-        }
+    let (of_rules, others): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|(row, _)| row.kind == DefinitionKind::Rule.key());
+    // First, because what is installed behind them acts at once: a route has its messages decided on.
+    restore_rules(hosting, of_rules);
+    for (row, tenant) in others {
         if row.kind == scripts::KIND {
             // Its native code is at hand, or nearly so, when the first run calls.
             hosting.python.prepare();
@@ -72,11 +66,23 @@ pub(crate) fn definitions(
             install_failed(&tenant, hosting, &row, &reason);
         }
     }
-    for (tenant, of_tenant) in rules {
-        tenant.permissions.put(of_tenant);
-    }
     for tenant in hosting.tenants.all().iter() {
         seeds::plant(tenant, hosting, settings, quarantined);
+    }
+}
+
+/// Deploys rules, those of a tenant together, because each change of the rulebook costs as much as it has rules.
+fn restore_rules(hosting: &Arc<Hosting>, rows: Vec<(DefinitionRow, Arc<Tenant>)>) {
+    let mut rules: Vec<(Arc<Tenant>, Vec<Rule>)> = Vec::new();
+    for (row, tenant) in rows {
+        let rule = restore_rule(&tenant, hosting, &row);
+        match rules.iter_mut().find(|(of, _)| Arc::ptr_eq(of, &tenant)) {
+            Some((_, of_tenant)) => of_tenant.push(rule),
+            None => rules.push((tenant, vec![rule])),
+        }
+    }
+    for (tenant, of_tenant) in rules {
+        tenant.permissions.put(of_tenant);
     }
 }
 

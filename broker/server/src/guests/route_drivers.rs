@@ -1,23 +1,48 @@
 //! Drivers of routes: what opens the guest of a route, calls it with what waits in its mailbox, and does what its answers ask for.
 //!
-//! All of them run on the thread of routes; [`routes`](super::routes) is what everybody else knows of a route. Not here: what a route brings (`ingest`).
+//! All of them run on the threads of routes; [`routes`](super::routes) is what everybody else knows of a route. Not here: what a route brings (`ingest`).
 
+pub(crate) mod asset_configuration;
 mod configuration;
 mod delivery;
 mod driver;
 mod endpoints;
 mod folders;
+mod places;
 mod schema;
+mod serial_lines;
 mod template;
+mod tending;
 mod thread;
 mod tls_profiles;
 
 use std::collections::BTreeSet;
 
-use lot_facts::{Facts, TopicFact};
+use lot_facts::{Facts, RouteFacts, TopicFact};
+use lotmq_host::route::{Abilities, Description};
 use lotmq_host::{Acting, Ambient, Grants, NameGrant, Qos, TopicGrant, ValueGrant};
 
 pub(crate) use thread::{SteppedRoutes, start};
+
+/// Reason why a guest that is described so, of a module with a configuration, cannot be opened with the settings of a route, whatever values the environment and secrets
+/// give them.
+pub(crate) fn refusal(described: &Description, route: &RouteFacts, of_asset: Option<&str>) -> Option<String> {
+    refuses_events(described.abilities, route).map(str::to_owned).or_else(|| {
+        let expected = asset_configuration::laid_under(configuration::expected(route), of_asset);
+        schema::checked(&described.configuration, expected).err().map(|reason| reason.to_string())
+    })
+}
+
+/// Reason why a guest with these abilities cannot have the events of a route.
+fn refuses_events(abilities: Abilities, route: &RouteFacts) -> Option<&'static str> {
+    let has_none = abilities.contains(Abilities::DELIVER) || route.events.is_empty();
+    (!has_none).then_some("its guest takes no messages, so it can have no events")
+}
+
+/// Settings of a route as its guest gets them, as far as its text says them: secrets by their names.
+pub(crate) fn settings(route: &RouteFacts) -> serde_json::Value {
+    configuration::expected(route)
+}
 
 /// Grants of a route: what its text names, but for private keys, and nothing else.
 fn grants(facts: &Facts, acting: Acting) -> Grants {
@@ -28,23 +53,28 @@ fn grants(facts: &Facts, acting: Acting) -> Grants {
         NameGrant::Names(named.map(|name| name.as_str().into()).collect())
     };
     let (environment, secrets) = (names(&facts.env, &no_environment), names(&facts.secrets, &no_secrets));
-    let is_any = facts.writes.contains(&TopicFact::Any);
-    let filters = facts.writes.iter().filter_map(|fact| match fact {
-        TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some(filter.as_str().into()),
-        TopicFact::Any => None,
-    });
     Grants {
         acting,
-        write: if is_any { TopicGrant::NotSystem } else { TopicGrant::Filters(filters.collect()) },
+        write: topics(&facts.writes),
+        read: topics(&facts.reads),
         environment: ValueGrant { read: environment.clone(), write: environment },
         secrets: ValueGrant { read: secrets.clone(), write: secrets },
         files: ValueGrant::all(),
+        serial_ports: NameGrant::All,
         state: true,
         ..Grants::default()
     }
 }
 
-fn route_qos(qos: Qos) -> lotmq_host::route::Qos {
+fn topics(facts: &[TopicFact]) -> TopicGrant {
+    let filters = facts.iter().map(|fact| match fact {
+        TopicFact::Exact(filter) | TopicFact::Pattern(filter) => Some(filter.as_str().into()),
+        TopicFact::Any => None,
+    });
+    filters.collect::<Option<_>>().map_or(TopicGrant::NotSystem, TopicGrant::Filters)
+}
+
+pub(in crate::guests) fn route_qos(qos: Qos) -> lotmq_host::route::Qos {
     match qos {
         Qos::AtMostOnce => lotmq_host::route::Qos::AtMostOnce,
         Qos::AtLeastOnce => lotmq_host::route::Qos::AtLeastOnce,

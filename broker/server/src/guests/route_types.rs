@@ -13,13 +13,270 @@ pub(crate) struct RouteType {
     /// Canonical name.
     pub(crate) name: &'static str,
     component: &'static [u8],
+    /// What of its own settings says where it connects to.
+    pub(crate) places: &'static [SectionPlace],
+}
+
+/// Section of a type that says a place of the network, in the words of the type.
+#[derive(Debug)]
+pub(crate) struct SectionPlace {
+    pub(crate) section: &'static str,
+    pub(crate) far: Far,
+    /// Port where none is said, and with TLS, where that is another one.
+    pub(crate) port: u16,
+    pub(crate) secure_port: Option<u16>,
+    pub(crate) tls: TlsOf,
+    /// Settings by which the same section serves HTTP as well.
+    pub(crate) served: Option<ServedPlace>,
+}
+
+/// Settings by which a section serves HTTP, beside those with its certificate.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ServedPlace {
+    pub(crate) port: &'static str,
+    /// Address of this machine: all of them where none is said.
+    pub(crate) bind: &'static str,
+    /// Setting that switches it off.
+    pub(crate) switch: &'static str,
+}
+
+/// Settings that say where the other side is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Far {
+    Host {
+        host: &'static str,
+        port: &'static str,
+    },
+    /// The same of an MQTT broker, which may be this one: `BROKER SELF`.
+    Broker {
+        host: &'static str,
+        port: &'static str,
+    },
+    Url {
+        url: &'static str,
+    },
+    UrlOrHost {
+        url: &'static str,
+        host: &'static str,
+        port: &'static str,
+    },
+    HostOrConnectionString {
+        host: &'static str,
+        port: &'static str,
+        string: &'static str,
+    },
+    /// Servers of a cluster, `host:port` with commas between. Further ones are those that they name.
+    Servers {
+        servers: &'static str,
+    },
+}
+
+/// When a type begins with TLS, where `USE_TLS` or `USE_SSL` asks for it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum TlsOf {
+    Never,
+    AtOnce,
+    /// When its guest asks for it.
+    OnDemand,
+    /// At once at this port, whether asked for or not, and at others on demand.
+    AtOnceAt(u16),
 }
 
 /// All types. To add a type: its guest and a row here.
-pub(crate) static TYPES: &[RouteType] = &[RouteType {
-    name: "LOOPBACK",
-    component: include_bytes!("../../../../guests/route-loopback/prebuilt/route-loopback.wasm"),
+pub(crate) static TYPES: &[RouteType] = &[
+    RouteType {
+        name: "LOOPBACK",
+        component: include_bytes!("../../../../guests/route-loopback/prebuilt/route-loopback.wasm"),
+        places: &[],
+    },
+    RouteType {
+        name: "MQTT_BRIDGE",
+        component: include_bytes!("../../../../guests/route-mqtt/prebuilt/route-mqtt.wasm"),
+        places: &[bridge_place("SOURCE_CONFIG"), bridge_place("DESTINATION_CONFIG")],
+    },
+    RouteType {
+        name: "FILE_STORAGE",
+        component: include_bytes!("../../../../guests/route-file-storage/prebuilt/route-file-storage.wasm"),
+        places: &[],
+    },
+    RouteType {
+        name: "REST_API",
+        component: include_bytes!("../../../../guests/route-rest/prebuilt/route-rest.wasm"),
+        places: &[SectionPlace {
+            section: "REST_API_CONFIG",
+            far: Far::Url { url: "BASE_ADDRESS" },
+            port: 80,
+            secure_port: Some(443),
+            tls: TlsOf::AtOnce,
+            served: Some(ServedPlace { port: "SERVER_PORT", bind: "SERVER_BIND", switch: "ENABLE_SERVER" }),
+        }],
+    },
+    RouteType {
+        name: "OPENSEARCH",
+        component: include_bytes!("../../../../guests/route-opensearch/prebuilt/route-opensearch.wasm"),
+        places: &[SectionPlace {
+            section: "OPENSEARCH_CONFIG",
+            far: Far::UrlOrHost { url: "BASE_URL", host: "SERVER", port: "PORT" },
+            port: 9200,
+            secure_port: None,
+            tls: TlsOf::AtOnce,
+            served: None,
+        }],
+    },
+    RouteType { name: "POSTGRESQL", component: POSTGRES, places: SQL_PLACES },
+    RouteType { name: "CRATEDB", component: POSTGRES, places: SQL_PLACES },
+    RouteType { name: "MYSQL", component: MYSQL, places: MYSQL_PLACES },
+    RouteType { name: "MARIADB", component: MYSQL, places: MYSQL_PLACES },
+    RouteType {
+        name: "EMAIL",
+        component: include_bytes!("../../../../guests/route-email/prebuilt/route-email.wasm"),
+        places: &[SectionPlace {
+            section: "SMTP_CONFIG",
+            far: Far::Host { host: "HOST", port: "PORT" },
+            port: 587,
+            secure_port: None,
+            tls: TlsOf::AtOnceAt(465),
+            served: None,
+        }],
+    },
+    RouteType {
+        name: "KAFKA",
+        component: include_bytes!("../../../../guests/route-kafka/prebuilt/route-kafka.wasm"),
+        places: &[SectionPlace {
+            section: "KAFKA_CONFIG",
+            far: Far::Servers { servers: "BOOTSTRAP_SERVERS" },
+            port: 9092,
+            secure_port: None,
+            tls: TlsOf::AtOnce,
+            served: None,
+        }],
+    },
+    RouteType {
+        name: "INFLUXDB",
+        component: include_bytes!("../../../../guests/route-influxdb/prebuilt/route-influxdb.wasm"),
+        places: &[SectionPlace {
+            section: "INFLUXDB_CONFIG",
+            far: Far::UrlOrHost { url: "BASE_URL", host: "SERVER", port: "PORT" },
+            port: 8086,
+            secure_port: None,
+            tls: TlsOf::AtOnce,
+            served: None,
+        }],
+    },
+    RouteType {
+        name: "NATS",
+        component: include_bytes!("../../../../guests/route-nats/prebuilt/route-nats.wasm"),
+        places: &[SectionPlace {
+            section: "NATS_CONFIG",
+            far: Far::Host { host: "SERVER", port: "PORT" },
+            port: 4222,
+            secure_port: None,
+            tls: TlsOf::OnDemand,
+            served: None,
+        }],
+    },
+    RouteType {
+        name: "REDIS",
+        component: include_bytes!("../../../../guests/route-redis/prebuilt/route-redis.wasm"),
+        places: &[SectionPlace {
+            section: "REDIS_CONFIG",
+            far: Far::Host { host: "SERVER", port: "PORT" },
+            port: 6379,
+            secure_port: None,
+            tls: TlsOf::AtOnce,
+            served: None,
+        }],
+    },
+    RouteType {
+        name: "MODBUS_TCP",
+        component: MODBUS,
+        places: &[SectionPlace {
+            section: "MODBUS_CONFIG",
+            far: Far::Host { host: "HOST", port: "PORT" },
+            port: 502,
+            secure_port: None,
+            tls: TlsOf::Never,
+            served: None,
+        }],
+    },
+    // What it opens is the serial port of its section.
+    RouteType { name: "MODBUS_SERIAL", component: MODBUS, places: &[] },
+    RouteType {
+        name: "SIEMENS_S7",
+        component: include_bytes!("../../../../guests/route-s7/prebuilt/route-s7.wasm"),
+        places: &[SectionPlace {
+            section: "S7_CONFIG",
+            far: Far::Host { host: "IP", port: "PORT" },
+            port: 102,
+            secure_port: None,
+            tls: TlsOf::Never,
+            served: None,
+        }],
+    },
+    RouteType {
+        name: "OPCUA",
+        component: include_bytes!("../../../../guests/route-opcua/prebuilt/route-opcua.wasm"),
+        places: &[SectionPlace {
+            section: "OPCUA_CONFIG",
+            far: Far::Url { url: "ENDPOINT_URL" },
+            port: 4840,
+            secure_port: None,
+            tls: TlsOf::Never,
+            served: None,
+        }],
+    },
+];
+
+/// Guest of PostgreSQL and of what speaks its protocol.
+const POSTGRES: &[u8] = include_bytes!("../../../../guests/route-postgres/prebuilt/route-postgres.wasm");
+
+/// Place of a database at the port of PostgreSQL.
+const SQL_PLACES: &[SectionPlace] = &[SectionPlace {
+    section: "SQL_CONFIG",
+    far: Far::HostOrConnectionString { host: "SERVER", port: "PORT", string: "CONNECTION_STRING" },
+    port: 5432,
+    secure_port: None,
+    tls: TlsOf::OnDemand,
+    served: None,
 }];
+
+/// Guest of both forms of Modbus.
+const MODBUS: &[u8] = include_bytes!("../../../../guests/route-modbus/prebuilt/route-modbus.wasm");
+
+/// Guest of MySQL and MariaDB.
+const MYSQL: &[u8] = include_bytes!("../../../../guests/route-mysql/prebuilt/route-mysql.wasm");
+
+/// Place of a database at the port of MySQL.
+const MYSQL_PLACES: &[SectionPlace] = &[SectionPlace {
+    section: "SQL_CONFIG",
+    far: Far::HostOrConnectionString { host: "SERVER", port: "PORT", string: "CONNECTION_STRING" },
+    port: 3306,
+    secure_port: None,
+    tls: TlsOf::OnDemand,
+    served: None,
+}];
+
+/// SectionPlace of another MQTT broker.
+const fn bridge_place(section: &'static str) -> SectionPlace {
+    SectionPlace {
+        section,
+        far: Far::Broker { host: "BROKER_ADDRESS", port: "BROKER_PORT" },
+        port: 1883,
+        secure_port: Some(8883),
+        tls: TlsOf::AtOnce,
+        served: None,
+    }
+}
+
+/// Places of a type by its canonical name; none of a module's, which has the settings of every section.
+pub(crate) fn places(name: &str) -> &'static [SectionPlace] {
+    TYPES.iter().find(|known| known.name == name).map_or(&[], |known| known.places)
+}
+
+/// Whether the guest of a type runs by itself to serve requests, and for nothing else.
+pub(crate) fn runs_only_to_serve(name: &str) -> bool {
+    places(name).iter().any(|place| place.served.is_some())
+}
 
 /// Whether this build runs routes of a type, by its canonical name, with a guest of its own or a module; others it checks and does not deploy.
 #[must_use]

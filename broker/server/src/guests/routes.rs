@@ -1,21 +1,29 @@
 //! Routes of a tenant, which connect the broker with other systems, each run by the guest of its type (routes reference).
 //!
 //! ```text
-//! fan-out, TRIGGER, $SYS/…/Events/… ─▶ RouteRunner (mailbox, standing) ◀── thread "routes": Driver ─▶ RouteInstance
-//!                      commands, status topic ◀──────┘                               └─▶ ingest: messages of the other system
+//! fan-out, TRIGGER, $SYS/…/Events/… ─▶ batch ─▶ store (outbox) ─▶ RouteRunner (mailbox, standing) ◀── threads of routes: Drivers ─▶ RouteInstances
+//!                                        commands, status topic ◀──────┘                               └─▶ ingest: messages of the other system
 //! ```
 //!
-//! Invariants: a mailbox is bounded; what the guest has not accepted is delivered again or counted as failed; a replaced route goes on with
-//! what waits. Not here: what drives them ([`route_drivers`](super::route_drivers)); an outbox that survives a restart, dead letters: they come with the
-//! connectors.
+//! Invariants: a mailbox is bounded, and so is an outbox; what the guest has not accepted is delivered again or counted as failed; a replaced route goes on with
+//! what waits. Not here: what drives them ([`route_drivers`](super::route_drivers)), how messages come into outboxes (`outgoing`), how a route gets its outbox and its
+//! drivers (`outboxes`).
 
 pub(super) mod batch;
+pub(super) mod buffering;
+pub(crate) mod dead_letters;
+pub(crate) mod http_figures;
+pub(super) mod keeping;
 pub(super) mod mailbox;
 mod orders;
+pub(super) mod outbox;
 pub(super) mod questions;
 mod rows;
 pub(super) mod runner;
-pub(super) mod standing;
+pub(super) mod seat;
+pub(crate) mod standing;
+pub(super) mod stored_post;
+pub(super) mod version;
 
 use std::sync::Arc;
 use std::sync::mpsc::RecvTimeoutError;
@@ -23,30 +31,26 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use lot_facts::Facts;
+use lot_facts::{Facts, RouteBlock};
 use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, State};
 use lotmq_host::limits::ROWS_WAIT;
-use lotmq_host::{Lease, OwnedMessage, PostError, RowQuery, RowsError, RunError, Value};
+use lotmq_host::route::{Abilities, Description};
+use lotmq_host::{OwnedMessage, RowQuery, RowsError, RunError, Value};
 
-pub(super) use orders::Order;
 pub(crate) use orders::Routes;
-pub(crate) use runner::{RouteCode, RouteRunner};
+pub(super) use orders::{Order, Orders, Task};
+pub(crate) use runner::RouteRunner;
+pub(crate) use version::RouteCode;
 
 use super::Guests;
 use super::route_modules::{self, ModuleFigures, RouteModule};
 use crate::guests::HasPrograms as _;
 use crate::limits::ROWS_BYTES_MAX;
-use crate::process::clock::timestamp;
 use lotmq_core::tenant::Tenant;
 use mailbox::Addressee;
-use runner::Version;
 
 /// Prefix of the topics by which events of routes are fired: `$SYS/Coreflux/Routes/<route>/Events/<event>`.
 const TOPIC_START: &str = "$SYS/Coreflux/Routes/";
-
-/// Settings of every type that need an outbox, which does not exist yet.
-const IGNORED_SETTINGS: [&str; 5] =
-    ["BUFFER_MODE", "BUFFER_MAX_BYTES", "BUFFER_TTL_SEC", "OVERLOAD_POLICY", "OVERLOAD_TIMEOUT"];
 
 /// Result of probing a route.
 pub(crate) struct Probe {
@@ -58,55 +62,15 @@ pub(crate) struct Probe {
 /// Message for a route that waits until the turn's messages have been delivered: its consequences must not be with their receivers before
 /// what caused it is.
 pub(crate) struct ForRoute {
-    route: Arc<RouteRunner>,
-    to: Addressee,
-    message: OwnedMessage,
-    hops: u8,
+    pub(super) route: Arc<RouteRunner>,
+    pub(super) to: Addressee,
+    pub(super) message: OwnedMessage,
+    pub(super) hops: u8,
 }
 
-/// Message that the mailbox of its route did not take.
-pub(super) struct NotPosted {
-    /// The route.
-    pub(super) definition: Arc<Definition>,
-    pub(super) error: PostError,
-    pub(super) payload: Bytes,
-}
-
-impl ForRoute {
-    /// Puts the message into the route's mailbox.
-    ///
-    /// # Errors
-    /// When the mailbox does not take it, which the route counts.
-    pub(super) fn post(self, now_ms: u64) -> Result<(), NotPosted> {
-        let payload = self.message.payload.clone();
-        let message = Arc::new(OwnedMessage { received_ms: now_ms, ..self.message });
-        self.route.post(self.to, message, self.hops).map_err(|error| {
-            self.route.shed(&error, timestamp(now_ms));
-            NotPosted { definition: Arc::clone(&self.route.version().definition), error, payload }
-        })
-    }
-}
-
-fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> OwnedMessage {
+/// A message without anything else.
+pub(super) fn message(topic: Box<str>, payload: &[u8], client_id: Arc<str>) -> OwnedMessage {
     OwnedMessage { client_id, ..OwnedMessage::new(topic, Bytes::copy_from_slice(payload)) }
-}
-
-/// Gives a route its runner, which the thread of routes drives; the mailbox of a former version goes on with the new one, unless it was somebody else's.
-pub(super) fn arm(
-    tenant: &Arc<Tenant>,
-    (thread, now): (&Routes, Timestamp),
-    definition: &Arc<Definition>,
-    code: RouteCode,
-) {
-    let version = Version::new(Arc::clone(definition), code, thread.is_at_once);
-    let mut routes = tenant.programs().guests.routes.write();
-    if let Some(route) = routes.get(&definition.id) {
-        route.replace(version);
-        return;
-    }
-    let route = Arc::new(RouteRunner::new(version, now));
-    thread.drive(tenant, &route);
-    routes.insert(definition.id, route);
 }
 
 impl Guests {
@@ -187,23 +151,6 @@ impl Guests {
         let (route, table) = self.route_table(topic)?;
         let message = message("".into(), row, Arc::default());
         Some(ForRoute { route, to: Addressee::Table(table.into()), message, hops })
-    }
-
-    /// Hands a row, a JSON object, to a route that stores; what it was promised with (`lease`) is held until it is done there, too.
-    ///
-    /// # Errors
-    /// When there is no such route, or it takes no more.
-    pub(crate) fn store_row(
-        &self,
-        route: &str,
-        (table, row): (&str, &[u8]),
-        (received_ms, hops): (u64, u8),
-        lease: Option<Lease>,
-    ) -> Result<(), String> {
-        let route = self.route(route).ok_or_else(|| format!("there is no route '{route}'"))?;
-        let message = OwnedMessage { received_ms, lease, ..message("".into(), row, Arc::default()) };
-        let posted = route.post(Addressee::Table(table.into()), Arc::new(message), hops);
-        posted.map_err(|error| error.to_string())
     }
 
     /// Asks a route for rows, and waits for them.
@@ -309,6 +256,9 @@ impl Guests {
         patience: Duration,
     ) -> Probe {
         let began = Instant::now();
+        if route.standing().is_stopped() {
+            return Probe { latency: Duration::ZERO, refusal: Some(standing::STOPPED.to_owned()) };
+        }
         let answered = thread.probe(tenant, route);
         let refusal = match answered.recv_timeout(patience) {
             Ok(Ok(())) => None,
@@ -330,24 +280,27 @@ pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, Str
     for name in facts.secrets.iter().filter(|name| tenant.programs().variables.secret(name).is_none()) {
         warnings.push(("VALUE_MISSING", format!("secret '{name}' is not set")));
     }
-    let of_section = |section: &str, keys: &[&str]| -> Vec<String> {
-        let section = route.section(section).map(|section| &section.settings);
-        keys.iter()
-            .filter(|key| section.is_some_and(|set| set.contains_key(**key)))
-            .map(|key| (*key).to_owned())
-            .collect()
+    let is_elsewhere = |section: &RouteBlock| {
+        section.name == "MQTT_CONFIG" && section.settings.contains_key("BROKER_ADDRESS")
     };
-    let mut ignored = of_section("ROUTE_CONFIG", &IGNORED_SETTINGS);
-    if route.section("MQTT_CONFIG").is_some_and(|section| section.settings.contains_key("BROKER_ADDRESS")) {
-        ignored.push("BROKER_ADDRESS".to_owned());
+    if route.sections.iter().any(is_elsewhere) {
+        let warning = "this build does not follow BROKER_ADDRESS yet".to_owned();
+        warnings.push(("SETTING_IGNORED", warning));
     }
     if let Some(name) = route_modules::named(route)
         && let Err(reason) = tenant.programs().guests.route_module(name)
     {
         warnings.push(("MODULE_MISSING", format!("{reason}; the route waits for it")));
     }
-    for key in ignored {
-        warnings.push(("SETTING_IGNORED", format!("this build does not follow {key} yet")));
+    let is_alone = |described: &Description| described.abilities.contains(Abilities::RUN);
+    let says = |section: &RouteBlock| section.settings.contains_key("INSTANCES");
+    if route.section("ROUTE_CONFIG").is_some_and(says)
+        && let Some(name) = route_modules::named(route)
+        && RouteCode::Module(name.into()).described(&tenant.programs().guests, is_alone) == Some(true)
+    {
+        let text =
+            format!("module '{name}' runs by itself, so the route has one instance whatever INSTANCES says");
+        warnings.push(("SETTING_IGNORED", text));
     }
     warnings
 }

@@ -17,8 +17,8 @@ use lotmq_host::{BorrowedMessage, GuestId, RunContext, RunOutput, Services, Trap
 use parking_lot::Mutex;
 use tracing::trace;
 
-use super::events::qos;
 use super::guest_id::guest_id;
+use super::message_qos::qos;
 use super::records;
 use super::services::TenantServices;
 use asked::{AskedDefinition, AskedPlace, of_error, of_trap};

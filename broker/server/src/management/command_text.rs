@@ -42,15 +42,15 @@ impl<'a> CommandText<'a> {
     }
 }
 
-/// Name under which a verb is looked up: without dashes, in lower case. `None` for a text that has not the form of a verb.
+/// Name under which a verb is looked up: without dashes, in lower case unless it is a single letter, of which small and capital ones differ. `None` for a text that has not the form of a verb.
 pub(crate) fn normalized_verb(verb: &str) -> Option<String> {
     let name = verb.strip_prefix('-')?;
     let name = name.strip_prefix('-').unwrap_or(name);
     if name.is_empty() || name.starts_with('-') {
         return None;
     }
-    let letters = name.chars().filter(|c| *c != '-');
-    Some(letters.map(|c| c.to_ascii_lowercase()).collect())
+    let letters: String = name.chars().filter(|c| *c != '-').collect();
+    Some(if letters.len() == 1 { letters } else { letters.to_ascii_lowercase() })
 }
 
 /// Splits `… -requestId <token>` off the end. One blank before the option goes with it, and blanks behind the token do.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use lotmq_auth::{Identity, PendingLogin, Scope};
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_store::Ticket;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use crate::guests::witness::Denial;
 use crate::guests::{AboveGuests, GuestCommand, HasPrograms as _};
@@ -110,9 +110,15 @@ impl Above for Broker {
                 client_id: client.client_id.to_string(),
             });
         }
-        if let Some(count) = tenant.managed().denials.note(identity.user.as_ref(), scope) {
-            let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
-            warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, count, "denied by a rule");
+        let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
+        match tenant.managed().denials.note(identity.user.as_ref(), scope) {
+            Some(count) => {
+                warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, count, "denied by a rule");
+            }
+            // Whoever watches sees each of them.
+            None => {
+                debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, "denied by a rule");
+            }
         }
     }
 

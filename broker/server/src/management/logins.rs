@@ -70,11 +70,12 @@ impl State {
 
     /// Takes the check whose turn it is. Those that find no place any more are added to `displaced`.
     fn take(&mut self, displaced: &mut Vec<Check>) -> Option<Check> {
-        let is_turn_of_others = self.is_turn_of_others;
-        self.is_turn_of_others = !is_turn_of_others;
-        let other = if is_turn_of_others { self.others.pop() } else { None };
+        let other = if self.is_turn_of_others { self.others.pop() } else { None };
         let taken = other.map(|(_, check)| check).or_else(|| self.take_familiar(displaced));
-        taken.or_else(|| self.others.pop().map(|(_, check)| check))
+        let taken = taken.or_else(|| self.others.pop().map(|(_, check)| check));
+        // A look that finds nobody is no turn.
+        self.is_turn_of_others ^= taken.is_some();
+        taken
     }
 
     /// Takes the next one of those who are familiar. One as whose user somebody has failed meanwhile is so no more.

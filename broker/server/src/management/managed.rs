@@ -1,6 +1,7 @@
 //! Management of a tenant: its modules, projects, audit, and figures.
 
 use crate::guests::HasPrograms as _;
+use crate::management::asset_catalog::Assets;
 use crate::management::audit::Audit;
 use crate::management::denials::Denials;
 use crate::management::module_catalog::Modules;
@@ -14,6 +15,7 @@ pub(crate) struct Managed {
     pub(crate) counted: Counted,
     pub(crate) bridges: BridgeStates,
     pub(crate) modules: Modules,
+    pub(crate) assets: Assets,
     pub(crate) projects: Projects,
     pub(crate) audit: Audit,
     pub(crate) denials: Denials,
@@ -26,6 +28,7 @@ impl Managed {
             counted: Counted::default(),
             bridges: BridgeStates::default(),
             modules: Modules::default(),
+            assets: Assets::default(),
             projects: Projects::default(),
             audit,
             denials: Denials::default(),

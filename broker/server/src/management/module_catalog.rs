@@ -61,7 +61,7 @@ pub(crate) fn default_topics() -> GrantSet {
 #[derive(Clone, Debug)]
 pub(crate) struct Module {
     pub(crate) name: Arc<str>,
-    /// `Action`, `Rule` or `Route`.
+    /// `Action`, `Rule`, `Route` or `Auth`.
     pub(crate) world: World,
     pub(crate) options: ModuleOptions,
     pub(crate) hash: [u8; 32],

@@ -25,6 +25,7 @@ use tracing::{error, warn};
 
 use crate::guests::HasPrograms as _;
 use crate::guests::compile::Loader;
+use crate::guests::policies::Policies;
 use crate::guests::route_modules::RouteModule;
 use crate::guests::rules::RuleModuleCode;
 use crate::guests::{self, CompiledDefinition, DeployError, ExecutorCode, Hosting, authority};
@@ -36,8 +37,8 @@ use lotmq_core::tenant::Tenant;
 
 use hint::HintRefusal;
 
-/// Worlds of which modules run.
-const WORLDS: [World; 3] = [World::Action, World::Rule, World::Route];
+/// Worlds of which modules are kept.
+const WORLDS: [World; 4] = World::OF_UPLOADS;
 
 /// Module that was installed.
 #[derive(Debug)]
@@ -56,7 +57,8 @@ pub(crate) struct CompiledModule {
     pub(crate) module: Module,
     definition: CompiledDefinition,
     further_exports: Vec<String>,
-    refused_trigger: Option<HintRefusal>,
+    /// Reason why the trigger that its facts name does not start it.
+    pub(crate) refused_trigger: Option<HintRefusal>,
 }
 
 impl CompiledModule {
@@ -66,19 +68,25 @@ impl CompiledModule {
     }
 }
 
-/// Makes native code of a module.
+/// Makes native code of a module, within policies.
 ///
 /// # Errors
 /// [`DeployError`].
-pub(crate) fn compile(loader: Loader<'_>, module: Module) -> Result<CompiledModule, DeployError> {
+pub(crate) fn compile(
+    loader: Loader<'_>,
+    module: Module,
+    policies: &Policies,
+) -> Result<CompiledModule, DeployError> {
     let granted = module.options.granted();
     let config = module.options.config.as_ref().map(|config| config.to_string().into());
-    let grants = grants::for_host(&granted, config);
+    let grants = policies.grants(grants::for_host(&granted, config));
+    let limits = policies.limits(limits(&module));
     if module.world == World::Route {
         let guest = loader.route_module(&module.bytes)?;
         let further_exports = guest.further_exports().to_vec();
         let places = grants::names(&granted, Capability::Connect).map(Into::into).collect();
-        let code = RouteModule { guest, grants, places, limits: limits(&module) };
+        let policies = policies.clone();
+        let code = RouteModule { guest, grants, places, limits, policies };
         let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
         let definition = CompiledDefinition::of_route_module(code, new, module.options.is_disabled);
         return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
@@ -86,7 +94,7 @@ pub(crate) fn compile(loader: Loader<'_>, module: Module) -> Result<CompiledModu
     if module.world == World::Rule {
         let guest = loader.rule_module(&module.bytes)?;
         let further_exports = guest.further_exports().to_vec();
-        let code = RuleModuleCode { guest, grants, limits: limits(&module) };
+        let code = RuleModuleCode { guest, grants, limits };
         let mut facts = Facts::new(Kind::Action, &*module.name);
         // So that what it reads has last values.
         facts.reads = topics(&granted, Capability::ReadTopic);
@@ -94,12 +102,19 @@ pub(crate) fn compile(loader: Loader<'_>, module: Module) -> Result<CompiledModu
         let definition = CompiledDefinition::of_rule_module(code, new, module.options.is_disabled);
         return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
     }
+    if module.world == World::Auth {
+        let further_exports = loader.auth_module(&module.bytes, limits)?;
+        let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
+        let definition = CompiledDefinition::of_auth_module(new, module.options.is_disabled);
+        return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
+    }
     let guest = loader.module(&module.bytes)?;
     let further_exports = guest.further_exports().to_vec();
-    let (facts, refused_trigger) =
+    let (mut facts, refused_trigger) =
         facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
+    policies.narrow_trigger(&mut facts);
     let new = new_definition(&module, facts);
-    let code = ExecutorCode { guest, grants, limits: limits(&module) };
+    let code = ExecutorCode { guest, grants, limits };
     let definition = CompiledDefinition::of_module(code, new, module.options.is_disabled);
     Ok(CompiledModule { module, definition, further_exports, refused_trigger })
 }
@@ -123,6 +138,23 @@ pub(crate) fn install(
     modules.insert(Arc::clone(&module));
     let is_kept = before.is_none_or(|before| keep(tenant, &module, before, batch));
     Ok(InstalledModule { installed, further_exports, refused_trigger, is_former_kept: is_kept })
+}
+
+/// Puts a module with another configuration in the place of itself; the version before it stays what it is. What it needs to survive is added to `batch`.
+///
+/// # Errors
+/// [`DeployError`]; what was there runs on.
+pub(crate) fn reconfigure(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    compiled: CompiledModule,
+    batch: &mut Batch,
+) -> Result<(), DeployError> {
+    let CompiledModule { module, definition, .. } = compiled;
+    guests::install(tenant, hosting, definition, batch)?;
+    batch.push(Op::PutModule(&row(tenant, &module)));
+    tenant.managed().modules.insert(Arc::new(module));
+    Ok(())
 }
 
 /// Keeps the version before a module where the bytes of all suffice for that; otherwise none is kept.
@@ -153,7 +185,7 @@ fn new_definition(module: &Module, facts: Facts) -> NewDefinition {
     }
 }
 
-/// Switches a module off or on. One that is switched on begins at once, as if it had never trapped.
+/// Switches a module off or on, and stores that.
 pub(crate) fn switch(
     tenant: &Arc<Tenant>,
     hosting: &Arc<Hosting>,
@@ -161,28 +193,33 @@ pub(crate) fn switch(
     is_disabled: bool,
     batch: &mut Batch,
 ) {
-    let now = hosting.definitions_now();
-    let changed = {
-        let mut registry = tenant.programs().guests.registry.write();
-        registry.set_disabled(DefinitionKind::Module, &module.name, is_disabled, now)
-    };
-    if let Ok(changed) = changed {
-        tenant.programs().guests.settle(tenant, hosting, &changed);
-    }
-    tenant.programs().guests.module_changed(&module.name);
-    if !is_disabled && let Some((_, figures)) = tenant.programs().guests.route_modules.get(&module.name) {
-        figures.forget_traps();
-    }
-    if !is_disabled && let Some(figures) = tenant.programs().guests.rule_modules.figures(&module.name) {
-        figures.forget_traps();
-    }
-    if !is_disabled && let Some(runner) = runner(tenant, &module.name) {
-        runner.enable();
-    }
+    set_disabled(tenant, hosting, &module.name, is_disabled);
     let options = ModuleOptions { is_disabled, ..module.options.clone() };
     let module = Module { options, ..module.clone() };
     batch.push(Op::PutModule(&row(tenant, &module)));
     tenant.managed().modules.insert(Arc::new(module));
+}
+
+/// Switches what runs under the name of a module off or on. One that is switched on begins at once, as if it had never trapped.
+pub(crate) fn set_disabled(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, name: &str, is_disabled: bool) {
+    let now = hosting.definitions_now();
+    let changed = {
+        let mut registry = tenant.programs().guests.registry.write();
+        registry.set_disabled(DefinitionKind::Module, name, is_disabled, now)
+    };
+    if let Ok(changed) = changed {
+        tenant.programs().guests.settle(tenant, hosting, &changed);
+    }
+    tenant.programs().guests.module_changed(name);
+    if !is_disabled && let Some((_, figures)) = tenant.programs().guests.route_modules.get(name) {
+        figures.forget_traps();
+    }
+    if !is_disabled && let Some(figures) = tenant.programs().guests.rule_modules.figures(name) {
+        figures.forget_traps();
+    }
+    if !is_disabled && let Some(runner) = runner(tenant, name) {
+        runner.enable();
+    }
 }
 
 /// Adds to `batch` that the modules of `user` belong to nobody.
@@ -268,9 +305,9 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     })
 }
 
-/// Whether a stored module is one that routes run.
-pub(crate) fn is_for_routes(row: &ModuleRow) -> bool {
-    row.world == World::Route.name()
+/// Whether a stored module is one that definitions need from the first moment: routes run it, or rules ask it what a route may publish.
+pub(crate) fn is_under_definitions(row: &ModuleRow) -> bool {
+    [World::Route, World::Rule].iter().any(|world| row.world == world.name())
 }
 
 /// Installs the stored modules. One that does not load any more is left out and stays in the store.
@@ -311,7 +348,12 @@ pub(crate) fn restore(hosting: &Arc<Hosting>, rows: Vec<ModuleRow>) {
             continue;
         }
         // It is stored already: what installing would write is dropped.
-        let compiled = compile(hosting.loader(), module);
+        let policies = tenant.managed().assets.policies(&row.name);
+        let options = ModuleOptions {
+            is_disabled: module.options.is_disabled || !policies.autostart.0,
+            ..module.options.clone()
+        };
+        let compiled = compile(hosting.loader(), Module { options, ..module }, &policies);
         match compiled.and_then(|compiled| install(tenant, hosting, compiled, &mut Batch::new())) {
             Ok(InstalledModule { refused_trigger: Some(trigger), .. }) => {
                 warn!(tenant = &*tenant.name, definition = row.name, kind = "module", %trigger, "module is not started by what it names");
@@ -376,7 +418,8 @@ fn facts(module: &Module, reads: bool) -> (Facts, Option<HintRefusal>) {
     (facts, refused)
 }
 
-fn limits(module: &Module) -> GuestLimits {
+/// Limits of a module without policies.
+pub(crate) fn limits(module: &Module) -> GuestLimits {
     let defaults = match module.world {
         World::Route => GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
         World::Rule => GuestLimits { time: RULE_TIME, ..GuestLimits::default() },

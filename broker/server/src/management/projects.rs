@@ -1,11 +1,11 @@
-//! Projects of a tenant: folders of programs, uploaded as archives, one of which may be loaded. Commands reference §12.
+//! Projects of a tenant: folders of programs, uploaded as archives, any of which may be loaded. Commands reference §12.
 //!
 //! ```text
 //! zip64, path ─▶ archive (checked) ─▶ store          -loadProject ─▶ compiled ─▶ installed, as what the project owns
 //! ```
 //!
-//! Invariants: at most one project is loaded; what it owns says so in its origin, and is what is removed when it is unloaded; of the files only
-//! a list is in memory. Not here: what is told of them (`tenant_projects`), the commands, which also compile and install them (`command::projects`).
+//! Invariants: what a loaded project owns says so in its origin, belongs to no other one, and is what is removed when it is unloaded; of the files only
+//! a list is in memory; of each project the version before is kept, too. Not here: what is told of them (`tenant_projects`), the commands, which also compile and install them (`command::projects`).
 
 pub(crate) mod archive;
 pub(crate) mod displaced;
@@ -28,8 +28,11 @@ use crate::guests::authority;
 use crate::process::clock::utc_text;
 use lotmq_core::tenant::Tenant;
 
-/// Setting of a tenant that names its loaded project.
+/// Setting of a tenant that names its loaded projects.
 const ACTIVE: &str = "project.active";
+
+/// Stands before the name under which the version before of a project is stored: no name of a project has it.
+const FORMER: &str = "~";
 
 /// Projects of a tenant.
 #[derive(Default)]
@@ -41,7 +44,10 @@ pub(crate) struct Projects {
 #[derive(Default)]
 struct State {
     all: BTreeMap<Arc<str>, Arc<Project>>,
-    active: Option<Active>,
+    /// Versions before, by the names of their projects.
+    former: BTreeMap<Arc<str>, Arc<Project>>,
+    /// In the order in which they were loaded.
+    active: Vec<Active>,
 }
 
 /// Stored project.
@@ -75,7 +81,7 @@ pub(crate) struct ManifestFile {
     pub(crate) bytes: u64,
 }
 
-/// Loaded project, and since when; stored as JSON.
+/// A loaded project, and since when; stored as JSON.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Active {
@@ -83,20 +89,31 @@ pub(crate) struct Active {
     pub(crate) loaded_at: String,
 }
 
+/// The setting as it is stored; brokers that loaded one project at most have written that one.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum StoredActive {
+    All(Vec<Active>),
+    One(Active),
+}
+
 impl Projects {
     /// Takes in the stored projects of a tenant.
     pub(crate) fn restore(&self, tenant: &Tenant, rows: Vec<ProjectRow>, settings: &[SettingRow]) {
         let mut state = self.state.write();
         for row in rows {
+            let is_former = row.name.starts_with(FORMER);
             let project = Project::restored(tenant, row);
-            state.all.insert(Arc::clone(&project.name), Arc::new(project));
+            let place = if is_former { &mut state.former } else { &mut state.all };
+            place.insert(Arc::clone(&project.name), Arc::new(project));
         }
         let is_marker = |row: &&SettingRow| row.tenant == tenant.id && row.name == ACTIVE;
         let Some(marker) = settings.iter().find(is_marker) else { return };
         match serde_json::from_str(&marker.value) {
-            Ok(active) => state.active = Some(active),
+            Ok(StoredActive::All(active)) => state.active = active,
+            Ok(StoredActive::One(active)) => state.active = vec![active],
             Err(error) => {
-                warn!(tenant = &*tenant.name, %error, "which project is loaded cannot be read");
+                warn!(tenant = &*tenant.name, %error, "which projects are loaded cannot be read");
             }
         }
     }
@@ -105,15 +122,30 @@ impl Projects {
         self.state.read().all.get(name).cloned()
     }
 
+    /// The version before of a project.
+    pub(crate) fn former(&self, name: &str) -> Option<Arc<Project>> {
+        self.state.read().former.get(name).cloned()
+    }
+
+    /// Keeps the version before of a project, or forgets it.
+    pub(crate) fn keep_former(&self, name: &str, former: Option<Arc<Project>>) {
+        let mut state = self.state.write();
+        match former {
+            Some(former) => state.former.insert(Arc::clone(&former.name), former),
+            None => state.former.remove(name),
+        };
+    }
+
     /// All projects, by name.
     pub(crate) fn all(&self) -> Vec<Arc<Project>> {
         self.state.read().all.values().cloned().collect()
     }
 
-    /// Number of projects, and bytes of their archives.
+    /// Number of projects, and bytes of their archives, with those of the versions before.
     pub(crate) fn size(&self) -> (usize, usize) {
         let state = self.state.read();
-        (state.all.len(), state.all.values().map(|project| project.manifest.bytes).sum())
+        let archives = state.all.values().chain(state.former.values());
+        (state.all.len(), archives.map(|project| project.manifest.bytes).sum())
     }
 
     pub(crate) fn insert(&self, project: Arc<Project>) {
@@ -121,72 +153,87 @@ impl Projects {
     }
 
     pub(crate) fn remove(&self, name: &str) {
-        self.state.write().all.remove(name);
+        let mut state = self.state.write();
+        state.all.remove(name);
+        state.former.remove(name);
     }
 
     /// Adds to `batch` that the projects of `user` belong to nobody.
     pub(crate) fn store_without_owner(&self, tenant: TenantId, user: &str, batch: &mut Batch) {
-        for project in self.all().iter().filter(|project| project.is_of(user)) {
+        let state = self.state.read();
+        for project in state.all.values().filter(|project| project.is_of(user)) {
             batch.push(Op::ChangeProject(&project.without_owner().stored(tenant)));
+        }
+        for project in state.former.values().filter(|project| project.is_of(user)) {
+            batch.push(Op::ChangeProject(&project.without_owner().stored_as_former(tenant)));
         }
     }
 
     /// Takes the owner off the projects of `user`.
     pub(crate) fn disown(&self, user: &str) {
-        for project in self.state.write().all.values_mut().filter(|project| project.is_of(user)) {
+        let State { all, former, active: _ } = &mut *self.state.write();
+        for project in all.values_mut().chain(former.values_mut()).filter(|project| project.is_of(user)) {
             *project = Arc::new(project.without_owner());
         }
     }
 
-    /// Loaded project.
-    pub(crate) fn active(&self) -> Option<Active> {
+    /// Loaded projects, in the order in which they were loaded.
+    pub(crate) fn active(&self) -> Vec<Active> {
         self.state.read().active.clone()
     }
 
     pub(crate) fn is_active(&self, name: &str) -> bool {
-        self.state.read().active.as_ref().is_some_and(|active| *active.name == *name)
+        is_among(&self.state.read().active, name)
     }
 
-    pub(crate) fn set_active(&self, active: Option<Active>) {
+    pub(crate) fn set_active(&self, active: Vec<Active>) {
         self.state.write().active = active;
     }
 
     /// Payload of `Projects/list`, data of `-listProjects`.
     pub(crate) fn list(&self) -> Value {
         let state = self.state.read();
-        let row = |project: &Arc<Project>| project.row(state.active.as_ref());
+        let row = |project: &Arc<Project>| project.row(is_among(&state.active, &project.name));
         state.all.values().map(row).collect()
     }
 
     /// Payload of `Projects/active`.
     pub(crate) fn active_json(&self) -> String {
-        match self.active() {
+        let active = self.active();
+        match active.last() {
             None => json!({ "status": "unloaded" }),
-            Some(Active { name, loaded_at }) => {
-                json!({ "status": "loaded", "name": &*name, "loadedAt": loaded_at })
-            }
+            Some(Active { name, loaded_at }) => json!({
+                "status": "loaded", "name": &**name, "loadedAt": loaded_at, "projects": active,
+            }),
         }
         .to_string()
     }
 }
 
-impl Active {
-    /// Setting that stores it.
-    pub(crate) fn setting(&self, tenant: TenantId) -> SettingRow {
-        let value = serde_json::to_string(self).expect("two texts");
-        SettingRow { tenant, name: ACTIVE.to_owned(), value }
-    }
+/// Whether a project is among the loaded ones.
+fn is_among(active: &[Active], name: &str) -> bool {
+    active.iter().any(|active| *active.name == *name)
+}
 
-    /// Operation that removes the setting.
-    pub(crate) fn forget(tenant: TenantId) -> Op<'static> {
-        Op::DeleteSetting { tenant, name: ACTIVE }
+/// Adds to a batch which projects are loaded.
+pub(crate) fn store_active(tenant: TenantId, active: &[Active], batch: &mut Batch) {
+    if active.is_empty() {
+        batch.push(Op::DeleteSetting { tenant, name: ACTIVE });
+        return;
     }
+    let value = serde_json::to_string(active).expect("texts");
+    batch.push(Op::PutSetting(&SettingRow { tenant, name: ACTIVE.to_owned(), value }));
+}
+
+/// Name under which the version before of a project is stored.
+pub(crate) fn former_name(name: &str) -> String {
+    format!("{FORMER}{name}")
 }
 
 impl Project {
     fn restored(tenant: &Tenant, row: ProjectRow) -> Self {
         Self {
-            name: row.name.into(),
+            name: row.name.strip_prefix(FORMER).unwrap_or(&row.name).into(),
             source: row.source,
             manifest: serde_json::from_str(&row.manifest).unwrap_or_default(),
             owner: authority::owner(&tenant.users, &row.owner),
@@ -221,8 +268,12 @@ impl Project {
         }
     }
 
-    pub(crate) fn row(&self, active: Option<&Active>) -> Value {
-        let is_active = active.is_some_and(|active| active.name == self.name);
+    /// Stored form of the version before.
+    pub(crate) fn stored_as_former(&self, tenant: TenantId) -> ProjectRow {
+        ProjectRow { name: former_name(&self.name), ..self.stored(tenant) }
+    }
+
+    pub(crate) fn row(&self, is_active: bool) -> Value {
         json!({
             "name": &*self.name,
             "status": if is_active { "loaded" } else { "available" },

@@ -10,6 +10,7 @@
 mod bridges;
 mod clients;
 mod clockwork;
+mod condition;
 mod definition;
 mod documents;
 mod figures;
@@ -24,6 +25,7 @@ mod users;
 pub(crate) use bridges::note_state;
 pub(crate) use clients::{connections_page, page as clients_page, sessions_page};
 pub(crate) use clockwork::start;
+pub(crate) use condition::{condition, failures};
 pub(crate) use definition::{installed_topics, removed_topics, retained_topics};
 pub(crate) use documents::config as config_json;
 pub(crate) use snapshot::snapshot;

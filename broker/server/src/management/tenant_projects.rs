@@ -31,8 +31,8 @@ pub(crate) fn restore_displaced(tenants: &Tenants, rows: Vec<DefinitionRow>) -> 
 
 /// Data of `-projectStatus`, payload of `Projects/<N>/status`.
 pub(crate) fn status(tenant: &Tenant, project: &Project) -> Value {
-    let active = tenant.managed().projects.active().filter(|active| active.name == project.name);
-    let mut status = project.row(active.as_ref());
+    let active = tenant.managed().projects.active().into_iter().find(|active| active.name == project.name);
+    let mut status = project.row(active.is_some());
     let counts = owned(tenant).into_iter().filter(|(_, origin)| owns(project, origin)).fold(
         BTreeMap::<String, usize>::new(),
         |mut counts, (key, _)| {

@@ -43,5 +43,8 @@ pub(crate) fn fatal(config: &Config, opened: &[&str], not_opened: &[NotOpened]) 
 /// Reason why a running broker does not serve all clients: the first listener that they miss.
 pub(crate) fn failure(not_opened: &[NotOpened]) -> Option<String> {
     let missed = not_opened.iter().find(|refused| refused.is_missed)?;
-    Some(format!("listener {} could not be opened: {}", missed.listener, missed.reason))
+    let NotOpened { listener, reason, .. } = missed;
+    Some(format!(
+        "listener {listener} could not be opened: {reason}; listener.{listener}.port gives it another"
+    ))
 }

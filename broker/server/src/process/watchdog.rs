@@ -26,6 +26,20 @@ impl Watchdog {
     pub(crate) fn ended(&self) -> Option<&'static str> {
         self.ended_by_panic.lock().first().copied()
     }
+
+    /// What does not work at this time, in words: a task that has ended by a panic, or threads that stand still.
+    pub(crate) fn missed(&self, now: Instant) -> Option<String> {
+        if let Some(name) = self.ended() {
+            return Some(format!("{name} has ended by a panic"));
+        }
+        self.silent(now)
+    }
+
+    /// Threads that stand still at this time, in words.
+    pub(crate) fn silent(&self, now: Instant) -> Option<String> {
+        let silent = self.pulses.silent(now);
+        (!silent.is_empty()).then(|| silent.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "))
+    }
 }
 
 /// Runtime of a thread of tasks, which tells when they are at work and when the thread waits. With [`beat`] among them it never waits for long.

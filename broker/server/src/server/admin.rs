@@ -34,7 +34,7 @@ use crate::limits::{
     HTTP_CONNECTION_TIME, HTTP_HEAD_BYTES_MAX, HTTP_HEAD_TIMEOUT, HTTP_HEADERS_MAX, ROUND_SILENCE_MAX,
 };
 use crate::management::broker::Broker;
-use crate::net::not_opened;
+use crate::management::sys::failures;
 use crate::process::watchdog::{self, beat};
 
 /// The health port while it is open.
@@ -168,9 +168,7 @@ fn may_read_metrics(broker: &Broker, peer: SocketAddr, request: &Request<Incomin
 
 /// Answers `/health`: 503 while nothing can be stored, when a part of the broker has ended or stands still, and when a listener for clients could not be opened.
 fn health(broker: &Broker, silent: Option<String>) -> Response<Full<Bytes>> {
-    let ended = broker.watchdog.ended().map(|name| format!("{name} ended by a panic"));
-    let failure = ended.or_else(|| broker.store_failure().map(|failure| failure.to_string())).or(silent);
-    let failure = failure.or_else(|| not_opened::failure(&broker.net.not_opened.lock()));
+    let failure = failures(broker, silent).into_iter().next();
     let is_failing = failure.is_some();
     let mut body = Map::new();
     body.insert("status".to_owned(), if is_failing { "failing" } else { "healthy" }.into());

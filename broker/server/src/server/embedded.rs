@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use jiff::{Timestamp, tz::TimeZone};
 use lotmq_auth::{PasswordCost, ROOT, Scope};
 use lotmq_codec::QoS;
-use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting};
+use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Registry};
 use lotmq_host::python::Python;
 use lotmq_host::{Ambient, Argument, Executor, ExecutorOptions, OwnedEvent, Sink};
 use lotmq_store::{Batch, Store};
@@ -39,6 +39,7 @@ pub use program::EmbeddedProgram;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};
 use crate::guests::route_drivers::SteppedRoutes;
+use crate::guests::route_modules;
 use crate::guests::routes::Routes;
 use crate::guests::scripts::CompiledScript;
 use crate::guests::witness::Witness;
@@ -178,13 +179,14 @@ impl EmbeddedBroker {
         }
         let guests = &self.tenant.programs().guests;
         let mut registry = guests.registry.write();
-        let mut warnings = Vec::new();
+        let mut warnings = program.warnings.clone();
         for waiting in registry.pending_status() {
             let kind = waiting.kind.title().to_ascii_lowercase();
             let (name, missing) = (waiting.name, waiting.missing.join(", "));
             warnings.push(format!("{kind} {name} waits for {missing}, which the program does not have"));
         }
         warnings.append(&mut idle);
+        warnings.extend(missing_modules(&registry));
         let starts = registry.finish_loading();
         drop(registry);
         self.tenant.routes_changed();
@@ -471,7 +473,7 @@ impl EmbeddedBroker {
         if is_over() { Ok(()) } else { Err(EmbeddedError::Endless) }
     }
 
-    /// Lets routes that were deployed begin; there is no room for the orders of many of them.
+    /// Lets routes that were deployed begin.
     fn take_orders(&self) {
         if let Some(routes) = self.routes.as_ref().filter(|_| !self.tenant.programs().guests.routes_rest()) {
             let began = std::cell::Cell::new(false);
@@ -518,6 +520,22 @@ fn install(
     let name = Arc::clone(&compiled.new.name);
     let installed = guests::install(tenant, &broker.hosting, compiled, &mut Batch::new());
     installed.map(drop).map_err(|error| refused(&name, &error))
+}
+
+/// Says which definitions name modules that are not there.
+fn missing_modules(registry: &Registry) -> Vec<String> {
+    let kinds = [DefinitionKind::Route, DefinitionKind::Rule, DefinitionKind::Action];
+    let mut missing = Vec::new();
+    for definition in kinds.into_iter().flat_map(|kind| registry.list(kind)) {
+        let facts = definition.facts();
+        let of_route = facts.route.as_deref().and_then(route_modules::named);
+        let named = of_route.into_iter().chain(facts.programs.modules.iter().map(String::as_str));
+        for name in named.filter(|name| registry.get(DefinitionKind::Module, name).is_none()) {
+            let (kind, of) = (definition.kind().title().to_ascii_lowercase(), definition.name());
+            missing.push(format!("{kind} {of} names module '{name}', which is not given"));
+        }
+    }
+    missing
 }
 
 impl Drop for EmbeddedBroker {

@@ -1,8 +1,13 @@
 //! Signals of a service manager.
 
+use std::future::pending;
+use std::time::Instant;
+
 use rustix::process::Signal as Number;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
+use crate::process::service_manager::ServiceManager;
 use crate::server::Server;
 
 /// Event for which a running broker waits.
@@ -26,7 +31,7 @@ impl Signals {
     /// # Errors
     /// When the system does not let us.
     pub fn catch() -> std::io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let guard = runtime.enter();
         let terminate = signal(SignalKind::terminate())?;
         let interrupt = signal(SignalKind::interrupt())?;
@@ -35,9 +40,13 @@ impl Signals {
         Ok(Self { runtime, terminate, interrupt, hang_up })
     }
 
-    /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; handles each SIGHUP meanwhile.
-    pub(crate) fn wait(&mut self, server: &Server) -> Awaited {
+    /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; handles each SIGHUP meanwhile, and gives the service manager signs of life.
+    pub(crate) fn wait(&mut self, server: &Server, manager: &ServiceManager) -> Awaited {
         self.runtime.block_on(async {
+            let mut looks = manager.look_period().map(interval);
+            if let Some(looks) = &mut looks {
+                looks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            }
             loop {
                 tokio::select! {
                     // All of them only listen: none loses anything when another one wins.
@@ -45,9 +54,20 @@ impl Signals {
                     _ = self.interrupt.recv() => return Awaited::End,
                     () = server.broker.backups.asked() => return Awaited::Restart,
                     _ = self.hang_up.recv() => server.reread_certificates(),
+                    () = due(looks.as_mut()) => manager.look(&server.broker.watchdog, Instant::now()),
                 }
             }
         })
+    }
+}
+
+/// The next look at the threads is due; never without an interval.
+async fn due(looks: Option<&mut Interval>) {
+    match looks {
+        Some(looks) => {
+            looks.tick().await;
+        }
+        None => pending().await,
     }
 }
 

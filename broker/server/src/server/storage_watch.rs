@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use tracing::{info, warn};
 
 use self::in_flight::InFlight;
-use crate::guests::Hosting;
+use crate::guests::{HasPrograms as _, Hosting};
 use crate::limits::{DISK_BYTES_PER_BYTE, STORAGE_LOOK_PERIOD, STORED_BETWEEN_LOOKS_MAX};
 use lotmq_core::limits::Limit;
 use lotmq_core::shares::StoredQueues;
@@ -80,6 +80,11 @@ fn look_at_owners(hosting: &Hosting, live: u64) {
         for client in sessions.iter().filter(|client| client.is_durable()) {
             let state = client.state.lock();
             queues.add(state.holding.share(), state.session.counts().queued_bytes);
+        }
+        for route in tenant.programs().guests.routes_in_order() {
+            if let Some(owner) = route.version().definition.owner() {
+                queues.add(&tenant.shares.of_user(&owner.name), route.outbox_waiting().bytes);
+            }
         }
     }
     queues.judge(live, hosting.config.limits.stored_queue_bytes);

@@ -62,6 +62,19 @@ impl World {
         self.root.publish(&Publication::new("start", "1").qos(QoS::AtLeastOnce)).unwrap();
         let tenant = self.running.server.broker.tenants.default_tenant();
         eventually("the run begins", || tenant.programs().variables.environment("BEGAN").is_some());
+        let route = tenant.programs().guests.route("Db").expect("it was added");
+        let end = Instant::now() + PATIENCE;
+        // A run that does not wait has ended, and what happens next would not happen while it is under way.
+        while route.rests() {
+            if Instant::now() > end {
+                let told = command(&mut self.root, "-lotDiagnostic Run");
+                panic!(
+                    "the run does not wait for the route: {told} {}",
+                    command(&mut self.root, "-listRoutes")
+                );
+            }
+            std::thread::yield_now();
+        }
     }
 
     /// Lets the run end. Whether its plain message went out, whether its command was carried out, and whether effects of it were dropped.
@@ -80,12 +93,16 @@ impl World {
         while receive(&mut self.watcher).1 != "barrier" {
             is_out = true;
         }
-        let mut is_added = || ok(&mut self.root, "-listUsers").contains("\"evil\"");
-        if is_out {
-            // Commands of guests have a queue of their own.
-            eventually("the command is carried out", &mut is_added);
+        let is_added = |root: &mut Client| ok(root, "-listUsers").contains("\"evil\"");
+        let end = Instant::now() + PATIENCE;
+        // Commands of guests have a queue of their own.
+        while is_out && !is_added(&mut self.root) {
+            if Instant::now() > end {
+                let told = command(&mut self.root, "-lotDiagnostic Run");
+                panic!("the command is not carried out: {told} {}", command(&mut self.root, "-listRoutes"));
+            }
         }
-        (is_out, is_added(), is_dropped())
+        (is_out, is_added(&mut self.root), is_dropped())
     }
 }
 

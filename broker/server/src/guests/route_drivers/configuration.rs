@@ -5,7 +5,8 @@
 //! ```
 //!
 //! Environment values are in it, but for those of settings in which a private key can be. Secrets are not: `{"secret": "NAME"}` names one, `{"parts": […]}` joins texts and names. A text with
-//! placeholders is `{"template": […], "placeholders": […]}`, what stands between them and their names; their values come with each message.
+//! placeholders is `{"template": […], "placeholders": […]}`, what stands between them and their names; their values come with each message. When the settings were checked, [`about`]
+//! is added.
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue, TemplatePart};
 use serde_json::{Map, Value as Json, json};
@@ -40,12 +41,41 @@ pub(super) fn configuration(
     Ok(json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings }))
 }
 
+/// What a guest is told of its route besides the settings, as member `route`: its name, `start`, which is another one whenever the route begins anew and the same
+/// when it is only connected again, and whether the instance is there to `probe`, beside the one that works.
+pub(super) fn about(name: &str, number: Option<u64>, process_started_ms: u64) -> Json {
+    let start = number.map(|number| format!("{process_started_ms}-{number}"));
+    json!({ "name": name, "start": start, "probe": number.is_none() })
+}
+
 /// A configuration in which nothing takes time: where the clock stands still nobody waits.
 pub(super) fn without_delay(mut configuration: Json) -> Json {
     if let Some(own) = configuration.pointer_mut("/sections/LOOPBACK_CONFIG").and_then(Json::as_object_mut) {
         own.remove("DELAY");
     }
     configuration
+}
+
+/// The same as far as the text says it: what values of the environment and secrets make of it is left open.
+pub(super) fn expected(route: &RouteFacts) -> Json {
+    let uuid = || uuid::Uuid::nil().to_string();
+    let mut writer = Writer { names: &NobodysNames, uuid, missing: Vec::new() };
+    let sections = writer.sections(&route.sections);
+    let (events, mappings) = (writer.blocks(&route.events), writer.blocks(&route.mappings));
+    json!({ "type": route.kind, "sections": sections, "events": events, "mappings": mappings })
+}
+
+/// Names none of which has a value yet.
+struct NobodysNames;
+
+impl Names for NobodysNames {
+    fn environment(&self, _: &str) -> Option<String> {
+        None
+    }
+
+    fn secret(&self, _: &str) -> Option<String> {
+        None
+    }
 }
 
 struct Writer<'a, N, U> {
@@ -106,6 +136,7 @@ impl<N: Names, U: Fn() -> String> Writer<'_, N, U> {
                     Some(value) => value,
                     None => {
                         self.missing.push(format!("environment value '{name}'"));
+                        values.push(json!({ "secret": name }));
                         continue;
                     }
                 },
@@ -185,6 +216,23 @@ mod tests {
             mappings: Vec::new(),
             stores: Vec::new(),
         }
+    }
+
+    #[test]
+    fn what_the_environment_makes_of_a_setting_is_left_open() {
+        let env = RoutePart::Env("HOST".into());
+        let section = block(
+            "C",
+            &[
+                ("A", RouteValue::Parts(vec![env.clone()])),
+                ("B", RouteValue::Parts(vec![RoutePart::Text("x-".into()), env])),
+                ("D", RouteValue::Int(7)),
+            ],
+        );
+        assert_eq!(
+            expected(&route(section))["sections"],
+            json!({ "C": { "A": { "secret": "HOST" }, "B": { "parts": ["x-", { "secret": "HOST" }] }, "D": 7 } })
+        );
     }
 
     #[test]

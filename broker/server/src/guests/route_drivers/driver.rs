@@ -1,9 +1,11 @@
-//! Driver of a route: opens its guest, hands it waiting messages, and does what the classes of failure ask for (routes reference §3.3, §3.4).
+//! Driver of one instance of a route: opens it, hands it waiting messages, and does what the classes of failure ask for (routes reference §3.3, §3.4).
 //!
-//! Every route is a task on the thread of routes, which has a turn of its own; while a guest waits, others run. Nothing is lost but by a
-//! stated policy: what a guest has not accepted is delivered again, what can never pass is counted and told.
+//! Every instance is a task on one of the threads of routes, each of which has a turn of its own; while a guest waits, others run. Nothing is lost but by a
+//! stated policy: what a guest has not accepted is delivered again, what can never pass is counted and told. What happens to one instance concerns the others
+//! only where the class is `fatal`: then the route stands still.
 
 mod answer;
+mod paths;
 mod pause;
 mod running;
 
@@ -12,51 +14,69 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
-use lotmq_host::fiber::{Endpoint, EndpointTls, RouteFolder};
+use lotmq_host::fiber::{Endpoint, RouteFolder, SerialLine};
 use lotmq_host::route::{Abilities, Delivery, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec};
 use lotmq_host::{
     Acting, BorrowedMessage, Grants, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME,
 };
 use tracing::{error, info, warn};
 
-use super::configuration::without_delay;
+use super::asset_configuration::laid_under;
+use super::configuration::{about, without_delay};
 use super::delivery::{delivery, placeholders, told_of_error};
-use super::endpoints::{GrantedPlaces, endpoints};
+use super::endpoints::{GrantedPlaces, PlaceBounds, SectionTls, endpoints};
 use super::folders::{self, folders};
+use super::places::placed;
 use super::schema;
+use super::serial_lines::serial_lines;
 use super::template::OfRoute;
-use super::tls_profiles::{self, NamedTls};
+use super::tls_profiles::{self, NamedSections};
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
-use crate::guests::route_modules::{self, ModuleFigures};
+use crate::guests::in_common;
+use crate::guests::policies::Restart;
+use crate::guests::route_modules::ModuleFigures;
+use crate::guests::route_types;
 use crate::guests::routes::batch::PostBatch;
 use crate::guests::routes::mailbox::{Addressee, Post};
-use crate::guests::routes::runner::{RouteCode, RouteRunner, Version, Work};
-use crate::guests::routes::standing::Connection;
+use crate::guests::routes::runner::RouteRunner;
+use crate::guests::routes::seat::{RouteSeat, Work};
+use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
-use crate::guests::{effects, records};
+use crate::guests::{dead_letter_queue, effects, outgoing, records};
 use crate::limits::{ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
+use paths::Paths;
 pub(super) use pause::Pause;
 use running::Runs;
 
-/// Driver of one route.
+/// Driver of one instance of a route.
 pub(super) struct Driver {
     pub(super) hosting: Arc<Hosting>,
     pub(super) tenant: Arc<Tenant>,
     pub(super) route: Arc<RouteRunner>,
+    /// Place of the instance.
+    pub(super) seat: RouteSeat,
 }
 
 /// Reason why an instance was given up.
 enum Ended {
-    /// Another version, or the end.
+    /// Another version, the end, or no need of this instance any more.
     Changed,
     /// The far side is away, or the guest broke: pause, then a new instance.
     Away(String),
     /// Only people can correct it.
     Fatal(String),
+}
+
+/// Instance that is not open yet, with the configuration for that.
+struct Made {
+    instance: RouteInstance,
+    abilities: Abilities,
+    configuration: String,
+    figures: Option<Arc<ModuleFigures>>,
 }
 
 /// Instance that was opened.
@@ -80,6 +100,7 @@ struct Serving<'a> {
     runs: Option<Runs>,
     pause: Pause,
     retries: Option<Retries>,
+    paths: Paths,
 }
 
 /// Retries of the same message: their number and since when.
@@ -89,53 +110,91 @@ struct Retries {
     since: Instant,
 }
 
-/// Guard for the end of a drive: then nobody waits for an answer any more.
-struct End(Arc<RouteRunner>);
-
-impl Drop for End {
-    fn drop(&mut self) {
-        self.0.end_questions();
-    }
-}
-
 impl Driver {
-    /// Drives the route until it is removed.
+    /// Drives the instance until the route is removed, or has no such instance any more.
     pub(super) async fn drive(self: Arc<Self>) {
-        let _end = End(Arc::clone(&self.route));
+        let _driving = self.seat.driving();
         let mut pause = Pause::reconnecting();
-        while let Some((number, version)) = self.route.current() {
-            match self.serve(number, &version, &mut pause).await {
-                Ended::Changed => pause = Pause::reconnecting(),
-                Ended::Away(reason) if self.is_at_once() => {
-                    self.failed(&version, Connection::Reconnecting, "ROUTE_AWAY", &reason);
-                }
+        let mut paused_for = None;
+        while let Some((number, version)) = self.seat.current() {
+            if !self.seat.works(number) {
+                self.seat.superseded(number).await;
+                continue;
+            }
+            // What its predecessor has failed at says nothing of a version.
+            if paused_for.replace(number) != Some(number) {
+                pause = Pause::reconnecting();
+            }
+            let ended = self.serve(number, &version, &mut pause).await;
+            match self.by_policy(&version, ended) {
+                Ended::Changed => {}
                 Ended::Away(reason) => {
-                    self.failed(&version, Connection::Reconnecting, "ROUTE_AWAY", &reason);
-                    tokio::select! {
-                        () = tokio::time::sleep(pause.next()) => {}
-                        () = self.route.changed(number) => {}
+                    let reason = self.masked(&reason);
+                    if self.seat.lost(number, &reason, self.now()) {
+                        self.failed(&version, "ROUTE_AWAY", &reason);
+                    }
+                    if !self.is_at_once() {
+                        self.pause(number, &mut pause).await;
                     }
                 }
                 Ended::Fatal(reason) => {
-                    self.route.refuse_questions(number, &self.masked(&reason));
-                    self.failed(&version, Connection::Disconnected, "ROUTE_STOPPED", &reason);
-                    self.route.changed(number).await;
+                    let reason = self.masked(&reason);
+                    // What one instance finds out holds for all of them, and is told once.
+                    if self.seat.stand_still(number, &reason, self.now()) {
+                        self.failed(&version, "ROUTE_STOPPED", &reason);
+                    }
                 }
             }
         }
     }
 
+    /// Takes an end as the policies of the route and of its module do.
+    fn by_policy(&self, version: &Version, ended: Ended) -> Ended {
+        let guests = &self.tenant.programs().guests;
+        let of_route = guests.route_orders.get(version.definition.name()).policies.restart;
+        let of_module = match &version.code {
+            RouteCode::Own(_) => Restart::default(),
+            RouteCode::Module(name) => {
+                guests.route_module(name).map_or_else(|_| Restart::default(), |(it, _)| it.policies.restart)
+            }
+        };
+        match ended {
+            Ended::Away(reason) if [of_route, of_module].contains(&Restart::Never) => {
+                Ended::Fatal(format!("{reason}; its policy restart is never"))
+            }
+            Ended::Fatal(reason)
+                if [of_route, of_module].contains(&Restart::Always) && !self.is_at_once() =>
+            {
+                Ended::Away(reason)
+            }
+            Ended::Away(_) | Ended::Fatal(_) | Ended::Changed => ended,
+        }
+    }
+
+    async fn pause(&self, number: u64, pause: &mut Pause) {
+        tokio::select! {
+            () = tokio::time::sleep(pause.next()) => {}
+            () = self.seat.changed(number) => {}
+        }
+    }
+
     async fn serve(&self, number: u64, version: &Arc<Version>, pause: &mut Pause) -> Ended {
         let services = self.services(version);
-        let Opened { instance, abilities, figures } = match self.open(version, &services).await {
+        let opened = self.open(version, &services, Some(number)).await;
+        let Opened { instance, abilities, figures } = match opened {
             Ok(opened) => opened,
             // It would be away for ever where nothing changes by itself.
             Err(Ended::Away(reason)) if self.is_at_once() => return Ended::Fatal(reason),
+            Err(Ended::Away(reason)) => {
+                // Others may be better off.
+                self.seat.hand_over();
+                return Ended::Away(reason);
+            }
             Err(ended) => return ended,
         };
-        let now = self.now();
-        self.route.update(|standing| standing.connection_is(Connection::Connected, now));
-        info!(target: "routes", route = &**version.definition.name(), "route connected");
+        self.seat.connected(number, self.now());
+        let instance_number = self.seat.instance;
+        info!(target: "routes", route = &**version.definition.name(), instance = instance_number, "route connected");
         let connected = Instant::now();
         let serving = Serving {
             driver: self,
@@ -149,6 +208,7 @@ impl Driver {
             runs: (abilities.contains(Abilities::RUN) && !self.is_at_once()).then(Runs::at_once),
             pause: Pause::retrying(),
             retries: None,
+            paths: Paths::of(self, version, abilities),
         };
         let ended = serving.serve().await;
         pause.was_well_for(connected.elapsed());
@@ -160,8 +220,40 @@ impl Driver {
         Arc::new(TenantServices::new(&self.tenant, &self.hosting, &version.definition))
     }
 
-    /// Opens an instance of the code that the route has now.
-    async fn open(&self, version: &Version, services: &Arc<TenantServices>) -> Result<Opened, Ended> {
+    /// Opens an instance of the code that the route has now: for the version of this number, if it is wanted with its abilities, or to probe.
+    async fn open(
+        &self,
+        version: &Version,
+        services: &Arc<TenantServices>,
+        number: Option<u64>,
+    ) -> Result<Opened, Ended> {
+        let Made { mut instance, abilities, configuration, figures } =
+            self.make(version, services, number).await?;
+        // Asked of guests that run alone: who is asked is alone from then on.
+        if abilities.contains(Abilities::RUN) && number.is_some_and(|number| !self.seat.is_alone(number)) {
+            return Err(Ended::Changed);
+        }
+        count_call(figures.as_ref());
+        let call_time = version.call_time();
+        let opened = tokio::time::timeout(call_time, instance.open(&configuration)).await;
+        match opened {
+            Ok(Ok(Ok(()))) => Ok(Opened { instance, abilities, figures }),
+            Ok(Ok(Err(failure))) => Err(ended(failure)),
+            Ok(Err(trap)) => {
+                count_trap(figures.as_ref());
+                Err(Ended::Away(trap.to_string()))
+            }
+            Err(_) => Err(Ended::Away(too_long(call_time))),
+        }
+    }
+
+    /// Makes an instance and its configuration, which is checked.
+    async fn make(
+        &self,
+        version: &Version,
+        services: &Arc<TenantServices>,
+        number: Option<u64>,
+    ) -> Result<Made, Ended> {
         let uuid = || super::uuid_text(&*self.hosting.ambient);
         let id = guest_id(&self.tenant, version.definition.id);
         let names = OfRoute(services, RunContext::new(id));
@@ -169,6 +261,9 @@ impl Driver {
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let configuration = if self.is_at_once() { without_delay(configuration) } else { configuration };
         let (guest, spec, figures) = self.code(version, services, &names).await?;
+        let configuration = laid_under(configuration, spec.grants.config.as_deref());
+        let is_idle = route_types::runs_only_to_serve(&version.said().kind)
+            && !spec.endpoints.values().any(|endpoint| endpoint.listens);
         let away = |trap: Trap| {
             count_trap(figures.as_ref());
             Ended::Away(trap.to_string())
@@ -177,21 +272,15 @@ impl Driver {
         let call_time = version.call_time();
         let described = tokio::time::timeout(call_time, instance.describe()).await;
         let described = described.map_err(|_| Ended::Away(too_long(call_time)))?.map_err(away)?;
-        let abilities = described.abilities;
-        if !abilities.contains(Abilities::DELIVER) && !version.said().events.is_empty() {
-            return Err(Ended::Fatal("its guest takes no messages, so it can have no events".to_owned()));
+        // Without anything to serve it has as many instances as it is told.
+        let abilities = if is_idle { described.abilities & !Abilities::RUN } else { described.abilities };
+        if let Some(reason) = super::refuses_events(abilities, version.said()) {
+            return Err(Ended::Fatal(reason.to_owned()));
         }
-        let configuration = schema::checked(&described.configuration, configuration)
-            .map_err(|reason| Ended::Fatal(reason.to_string()))?
-            .to_string();
-        count_call(figures.as_ref());
-        let opened = tokio::time::timeout(call_time, instance.open(&configuration)).await;
-        match opened {
-            Ok(Ok(Ok(()))) => Ok(Opened { instance, abilities, figures }),
-            Ok(Ok(Err(failure))) => Err(ended(failure)),
-            Ok(Err(trap)) => Err(away(trap)),
-            Err(_) => Err(Ended::Away(too_long(call_time))),
-        }
+        let mut configuration = schema::checked(&described.configuration, configuration)
+            .map_err(|reason| Ended::Fatal(reason.to_string()))?;
+        configuration["route"] = about(version.definition.name(), number, self.hosting.started_ms);
+        Ok(Made { instance, abilities, configuration: configuration.to_string(), figures })
     }
 
     /// Code that the route has now, what its instances may do and use, and the figures of a module.
@@ -209,23 +298,39 @@ impl Driver {
             grants: Arc::default(),
             endpoints: Arc::default(),
             folders: Arc::default(),
+            serial_lines: Arc::default(),
             limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
         };
         let of_text = super::grants(definition.facts(), acting);
+        let order = self.tenant.programs().guests.route_orders.get(definition.name());
+        let own = &order.policies;
+        let of_text = own.grants(of_text);
         match &version.code {
             RouteCode::Own(guest) => {
-                let endpoints = Arc::new(self.endpoints(version, names, None).await?);
+                let bounds = PlaceBounds { granted: None, policies: [Some(own), None] };
+                let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
                 let folders = self.folders(version, names, &of_text, None).await?;
-                Ok((guest.clone(), RouteSpec { grants: Arc::new(of_text), endpoints, folders, ..spec }, None))
+                let serial_lines = self.serial_lines(version, names, &of_text, None)?;
+                let limits = own.limits(spec.limits);
+                let grants = Arc::new(of_text);
+                Ok((
+                    guest.clone(),
+                    RouteSpec { grants, endpoints, folders, serial_lines, limits, ..spec },
+                    None,
+                ))
             }
             RouteCode::Module(name) => {
                 let found = self.tenant.programs().guests.route_module(name);
                 let (module, figures) = found.map_err(Ended::Fatal)?;
                 let granted = GrantedPlaces { module: name, places: &module.places };
-                let endpoints = Arc::new(self.endpoints(version, names, Some(granted)).await?);
-                let grants = Arc::new(route_modules::both(of_text, &module.grants));
+                let policies = [Some(own), Some(&module.policies)];
+                let bounds = PlaceBounds { granted: Some(granted), policies };
+                let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
+                let grants = Arc::new(in_common::both(of_text, &module.grants));
                 let folders = self.folders(version, names, &grants, Some(name)).await?;
-                let spec = RouteSpec { grants, endpoints, folders, limits: module.limits, ..spec };
+                let serial_lines = self.serial_lines(version, names, &grants, Some(name))?;
+                let limits = own.limits(module.limits);
+                let spec = RouteSpec { grants, endpoints, folders, serial_lines, limits, ..spec };
                 Ok((module.guest.clone(), spec, Some(figures)))
             }
         }
@@ -235,19 +340,33 @@ impl Driver {
         &self,
         version: &Version,
         names: &OfRoute<'_>,
-        granted: Option<GrantedPlaces<'_>>,
+        bounds: PlaceBounds<'_>,
     ) -> Result<HashMap<String, Endpoint>, Ended> {
         let fatal = |reason: String| Ended::Fatal(reason);
-        let named = tls_profiles::named(version.said(), names).map_err(|reason| fatal(reason.to_string()))?;
+        let places = route_types::places(&version.said().kind);
+        let said = placed(version.said(), places, names).map_err(|reason| fatal(reason.to_string()))?;
+        let named = tls_profiles::named(&said, names).map_err(|reason| fatal(reason.to_string()))?;
         let tls = self.tls(named).await?;
-        let made = endpoints(version.said(), names, granted, &tls);
+        let made = endpoints(&said, names, bounds, &tls);
         made.map_err(|reason| fatal(reason.to_string()))
     }
 
+    /// The serial ports that the version names.
+    fn serial_lines(
+        &self,
+        version: &Version,
+        names: &OfRoute<'_>,
+        grants: &Grants,
+        module: Option<&str>,
+    ) -> Result<Arc<HashMap<String, SerialLine>>, Ended> {
+        let made = serial_lines(version.said(), names, grants, module);
+        made.map(Arc::new).map_err(|reason| Ended::Fatal(reason.to_string()))
+    }
+
     /// TLS of the sections that ask for it.
-    async fn tls(&self, named: Vec<NamedTls>) -> Result<HashMap<String, EndpointTls>, Ended> {
+    async fn tls(&self, named: NamedSections) -> Result<SectionTls, Ended> {
         if named.is_empty() {
-            return Ok(HashMap::new());
+            return Ok(SectionTls::default());
         }
         let site = self.site();
         let read = tokio::task::spawn_blocking(move || tls_profiles::read(named, &site)).await;
@@ -298,7 +417,7 @@ impl Driver {
         };
         let services = self.services(&version);
         let Opened { mut instance, abilities, figures } =
-            self.open(&version, &services).await.map_err(reason)?;
+            self.open(&version, &services, None).await.map_err(reason)?;
         if !abilities.contains(Abilities::REQUEST) {
             // That it could be opened is all there is to know.
             return Ok(());
@@ -337,27 +456,17 @@ impl Driver {
     /// Notes that a drive has ended by a panic; what it was delivering waits again.
     pub(super) fn panicked(&self) {
         const REASON: &str = "its driver ended by a panic";
-        let version = self.route.version();
+        let (number, version) = self.route.numbered_version();
         error!(target: "routes", route = &**version.definition.name(), "the driver of a route ended by a panic");
-        let now = self.now();
-        self.route.update(|standing| {
-            standing.failed(0, REASON, now);
-            standing.connection_is(Connection::Reconnecting, now);
-        });
+        self.seat.lost(number, REASON, self.now());
         self.record(&version, &RunError { code: "ROUTE_PANIC", message: REASON, ..RunError::default() }, 0);
     }
 
-    /// Notes that the route stands still.
-    fn failed(&self, version: &Version, connection: Connection, code: &str, reason: &str) {
-        let reason = self.masked(reason);
-        let now = self.now();
-        self.route.update(|standing| {
-            standing.failed(0, &reason, now);
-            standing.connection_is(connection, now);
-        });
+    /// Tells that the instance is not connected.
+    fn failed(&self, version: &Version, code: &str, reason: &str) {
         // The reason may be the far side's own words, which are for the route's topics.
         warn!(target: "routes", route = &**version.definition.name(), reason = code, "route not connected");
-        self.record(version, &RunError { code, message: &reason, ..RunError::default() }, 0);
+        self.record(version, &RunError { code, message: reason, ..RunError::default() }, 0);
     }
 
     fn record(&self, version: &Version, error: &RunError<'_>, hops: u8) {
@@ -373,6 +482,10 @@ impl Driver {
 impl Serving<'_> {
     async fn serve(mut self) -> Ended {
         loop {
+            let (instance, figures) = (&mut self.instance, self.figures.as_ref());
+            if let Some(ended) = self.paths.ask(self.driver, &self.version, instance, figures).await {
+                return ended;
+            }
             let work = match self.next_work().await {
                 Ok(Some(work)) => work,
                 Ok(None) => break,
@@ -396,13 +509,13 @@ impl Serving<'_> {
         while batch.first().is_some_and(|post| post.panics >= ROUTE_PANICS_MAX)
             && let Some(post) = batch.done()
         {
-            self.reject(&post, "the driver of the route ended by a panic whenever it worked on this message");
+            self.reject(post, "the driver of the route ended by a panic whenever it worked on this message");
         }
         let deliveries = self.deliveries(&mut batch);
         if batch.is_empty() {
             return None;
         }
-        self.driver.route.work_on(batch.iter());
+        self.instance.comes_behind(batch.iter().map(|post| post.hops).max().unwrap_or_default());
         #[cfg(test)]
         self.driver.route.panic_on_planted(&batch);
         count_call(self.figures.as_ref());
@@ -468,7 +581,8 @@ impl Serving<'_> {
 
     async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) -> Option<Ended> {
         let accepted = usize::try_from(receipt.accepted).unwrap_or(usize::MAX).min(batch.len());
-        let (mut passed, mut bytes) = (0, 0);
+        let (mut passed, mut bytes, mut latency_ms) = (0, 0, 0);
+        let now_ms = self.driver.now_ms();
         for index in 0..accepted {
             let Some(post) = batch.first() else { break };
             let rejection = receipt.rejected.iter().find(|rejection| rejection.index as usize == index);
@@ -477,6 +591,7 @@ impl Serving<'_> {
                 None => {
                     passed += 1;
                     bytes += post.message.payload.len() as u64;
+                    latency_ms += now_ms.saturating_sub(post.message.received_ms);
                     self.hand_on(post);
                 }
             }
@@ -487,6 +602,7 @@ impl Serving<'_> {
             self.driver.route.update(|standing| {
                 standing.passed(passed, now);
                 standing.deliveries.bytes += bytes;
+                standing.deliveries.latency_ms += latency_ms;
             });
             self.pause = Pause::retrying();
         }
@@ -522,7 +638,18 @@ impl Serving<'_> {
             return Err("it belongs to another user".to_owned());
         }
         let (row, hops) = ((table, &*post.message.payload), post.hops.saturating_add(1));
-        guests.store_row(route, row, (self.driver.now_ms(), hops), post.message.lease.clone())
+        this_turn::with(|turn| {
+            turn.tick();
+            let stored = outgoing::store_row(
+                guests,
+                route,
+                row,
+                (turn, &self.driver.tenant, hops),
+                post.message.lease.clone(),
+            );
+            turn.flush();
+            stored
+        })
     }
 
     fn run(&self) -> RunContext {
@@ -559,10 +686,7 @@ impl Serving<'_> {
     }
 
     async fn pause(&mut self) {
-        tokio::select! {
-            () = tokio::time::sleep(self.pause.next()) => {}
-            () = self.driver.route.changed(self.number) => {}
-        }
+        self.driver.pause(self.number, &mut self.pause).await;
     }
 
     /// Handles a batch that did not pass: a single message is rejected; several are tried again by halves, until it is known which did not pass.
@@ -585,9 +709,11 @@ impl Serving<'_> {
         self.driver.route.note(|deliveries| deliveries.retried += count);
     }
 
-    /// Rejects a message that can never pass: it is counted, reported and dropped.
+    /// Rejects a message that can never pass: it is counted and reported, and becomes a dead letter.
     fn reject(&self, post: &Post, reason: &str) {
         let reason = self.driver.masked(reason);
+        let Driver { hosting, tenant, route, .. } = self.driver;
+        dead_letter_queue::bury(hosting, tenant, route, (post, &reason));
         let now = self.driver.now();
         self.driver.route.update(|standing| standing.failed(1, &reason, now));
         let topic = &*post.message.topic;

@@ -1,17 +1,28 @@
 //! Endpoints of a route: the places that its settings name, for its guest.
 //!
-//! Each section with a `HOST` (or `SERVER`), an `ALLOW_HOSTS` or a `LISTEN` is an endpoint by its own name: of `SQL_CONFIG` it is `sql`.
+//! Each section with a `HOST` (or `SERVER`), an `ALLOW_HOSTS` or a `LISTEN` is an endpoint by its own name: of `SQL_CONFIG` it is `sql`. Where a section of a type
+//! of this build connects and serves, what it serves has `_server` behind that name.
 
 use std::collections::HashMap;
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
-use lotmq_host::fiber::{Endpoint, EndpointTls, HostPattern, NotAPattern};
+use lotmq_host::fiber::{Endpoint, EndpointTls, HostPattern, HttpService, NotAPattern, ServerTls};
 
 use super::template::Names;
-use crate::guests::route_modules::reaches;
+use crate::guests::in_common::reaches;
+use crate::guests::policies::Policies;
 
 /// Settings by which a section connects to other places.
 const FAR: [&str; 3] = ["HOST", "SERVER", "ALLOW_HOSTS"];
+
+/// Setting by which the host serves a protocol where the section listens.
+pub(super) const SERVE: &str = "SERVE";
+
+/// Setting by which a section listens.
+pub(super) const LISTEN: &str = "LISTEN";
+
+/// End of the name of an endpoint that serves HTTP beside another one of the same section.
+const SERVED: &str = "_server";
 
 /// Reason why the settings of a section make no endpoint.
 #[derive(Debug, thiserror::Error, PartialEq)]
@@ -22,17 +33,37 @@ pub(super) enum NoEndpoint {
     Port { section: String, key: &'static str, value: String },
     #[error("{section}: LISTEN is '{value}', which is not an IP address and a port, as in '10.0.0.7:502'")]
     Listen { section: String, value: String },
+    #[error("{section}: SERVE is '{value}'; what the host serves where the route listens is 'HTTP'")]
+    Serve { section: String, value: String },
+    #[error("{section}: SERVE is set, and LISTEN is not")]
+    ServesNowhere { section: String },
     #[error("{section}: ALLOW_HOSTS: {reason}")]
     Pattern { section: String, reason: NotAPattern },
     #[error("{section}: it connects and listens; these are two sections")]
     Both { section: String },
     #[error("{section}: module '{module}' was not granted endpoint:{place}")]
     NotGranted { section: String, module: String, place: String },
+    #[error("{section}: policy net does not name {place}")]
+    AgainstPolicy { section: String, place: String },
 }
 
 /// Whether a section connects to other places.
 pub(super) fn is_far(block: &RouteBlock) -> bool {
     FAR.iter().any(|key| block.settings.contains_key(*key))
+}
+
+/// Whether a section listens, and the host serves HTTP there.
+pub(super) fn serves(block: &RouteBlock) -> bool {
+    block.settings.contains_key(SERVE)
+}
+
+/// TLS of the sections of a route, by their names.
+#[derive(Debug, Default)]
+pub(super) struct SectionTls {
+    /// With servers.
+    pub(super) far: HashMap<String, EndpointTls>,
+    /// With clients, where HTTP is served.
+    pub(super) served: HashMap<String, ServerTls>,
 }
 
 /// Places that the module of a route was granted.
@@ -42,19 +73,31 @@ pub(super) struct GrantedPlaces<'a> {
     pub(super) places: &'a [Box<str>],
 }
 
-/// The endpoints that a route names, of which a module was `granted` all, with the TLS of their sections.
+/// Bounds of the places that a route may name.
+#[derive(Clone, Copy, Default)]
+pub(super) struct PlaceBounds<'a> {
+    /// Of a route that a module runs.
+    pub(super) granted: Option<GrantedPlaces<'a>>,
+    /// Policies of the route, and of its module.
+    pub(super) policies: [Option<&'a Policies>; 2],
+}
+
+/// The endpoints that a route names, all within `bounds`, with the TLS of their sections.
 pub(super) fn endpoints(
     route: &RouteFacts,
     names: &impl Names,
-    granted: Option<GrantedPlaces<'_>>,
-    tls: &HashMap<String, EndpointTls>,
+    bounds: PlaceBounds<'_>,
+    tls: &SectionTls,
 ) -> Result<HashMap<String, Endpoint>, NoEndpoint> {
     let mut endpoints = HashMap::new();
-    for block in &route.sections {
-        let section = Section { block, names, granted };
-        let tls = tls.get(&block.name).cloned().unwrap_or_default();
-        if let Some(endpoint) = section.endpoint(tls)? {
-            endpoints.insert(name_of(block), endpoint);
+    for (place, block) in route.sections.iter().enumerate() {
+        let section = Section { block, names, bounds };
+        let far = tls.far.get(&block.name).cloned().unwrap_or_default();
+        let served = tls.served.get(&block.name).cloned();
+        if let Some(endpoint) = section.endpoint(far, served)? {
+            let is_second = route.sections[..place].iter().any(|other| other.name == block.name);
+            let name = if is_second { name_of(block) + SERVED } else { name_of(block) };
+            endpoints.insert(name, endpoint);
         }
     }
     Ok(endpoints)
@@ -63,18 +106,20 @@ pub(super) fn endpoints(
 struct Section<'a, N> {
     block: &'a RouteBlock,
     names: &'a N,
-    granted: Option<GrantedPlaces<'a>>,
+    bounds: PlaceBounds<'a>,
 }
 
 impl<N: Names> Section<'_, N> {
-    fn endpoint(&self, tls: EndpointTls) -> Result<Option<Endpoint>, NoEndpoint> {
+    fn endpoint(&self, tls: EndpointTls, served: Option<ServerTls>) -> Result<Option<Endpoint>, NoEndpoint> {
+        let http = self.http(served)?;
         let [host, server, patterns] = FAR;
         let host = self.text(host).or_else(|| self.text(server));
-        match (host, self.text("LISTEN"), self.text(patterns)) {
+        match (host, self.text(LISTEN), self.text(patterns)) {
+            (_, None, _) if http.is_some() => Err(NoEndpoint::ServesNowhere { section: self.name() }),
             (None, None, None) => Ok(None),
             (None, Some(listen), None) => {
                 self.check(&listen)?;
-                self.listening(listen).map(Some)
+                self.listening(listen).map(|endpoint| Some(Endpoint { http, ..endpoint }))
             }
             (_, Some(_), _) => Err(NoEndpoint::Both { section: self.name() }),
             (host, None, patterns) => {
@@ -85,14 +130,25 @@ impl<N: Names> Section<'_, N> {
                 }
                 let server_name = self.text("TLS_SERVER_NAME");
                 let host = host.unwrap_or_default();
-                Ok(Some(Endpoint { host, port, others, tls, server_name, listens: false }))
+                Ok(Some(Endpoint { host, port, others, tls, server_name, ..Endpoint::default() }))
             }
         }
     }
 
-    /// Checks that the module of the route was granted a place.
+    fn http(&self, tls: Option<ServerTls>) -> Result<Option<HttpService>, NoEndpoint> {
+        match self.text(SERVE) {
+            None => Ok(None),
+            Some(value) if value.eq_ignore_ascii_case("HTTP") => Ok(Some(HttpService { tls })),
+            Some(value) => Err(NoEndpoint::Serve { section: self.name(), value }),
+        }
+    }
+
+    /// Checks that the module of the route was granted a place, and that policies allow it.
     fn check(&self, place: &str) -> Result<(), NoEndpoint> {
-        match self.granted {
+        if self.bounds.policies.iter().flatten().any(|policies| !policies.allow_place(place)) {
+            return Err(NoEndpoint::AgainstPolicy { section: self.name(), place: place.to_owned() });
+        }
+        match self.bounds.granted {
             Some(GrantedPlaces { module, places })
                 if !places.iter().any(|granted| reaches(granted, place)) =>
             {
@@ -196,7 +252,8 @@ mod tests {
         let (kind, sections) = ("WASM".to_owned(), vec![section]);
         let (events, mappings, stores) = (Vec::new(), Vec::new(), Vec::new());
         let route = RouteFacts { kind, sections, events, mappings, stores };
-        endpoints(&route, &Site, granted, &HashMap::new()).map_err(|error| error.to_string())
+        let bounds = PlaceBounds { granted, ..PlaceBounds::default() };
+        endpoints(&route, &Site, bounds, &SectionTls::default()).map_err(|error| error.to_string())
     }
 
     fn text(text: &str) -> RouteValue {
@@ -212,7 +269,9 @@ mod tests {
         let found = of(&[("ALLOW_HOSTS", text("*.kafka.local:9092, 10.0.0.0/8:*"))]).unwrap();
         assert_eq!((found["plc"].others.len(), found["plc"].host.as_str()), (2, ""));
         let found = of(&[("LISTEN", text("10.0.0.1:5020"))]).unwrap();
-        assert!(found["plc"].listens && found["plc"].port == 5020);
+        assert!(found["plc"].listens && found["plc"].port == 5020 && found["plc"].http.is_none());
+        let found = of(&[("LISTEN", text("10.0.0.1:8080")), ("SERVE", text("http"))]).unwrap();
+        assert!(found["plc"].listens && found["plc"].http.is_some());
     }
 
     #[test]
@@ -243,6 +302,11 @@ mod tests {
         let port = || ("PORT", RouteValue::Int(502));
         for (settings, expected) in [
             (vec![host()], "PLC_CONFIG: PORT is not set"),
+            (
+                vec![("LISTEN", text("10.0.0.1:80")), ("SERVE", text("FTP"))],
+                "PLC_CONFIG: SERVE is 'FTP'; what the host serves where the route listens is 'HTTP'",
+            ),
+            (vec![host(), port(), ("SERVE", text("HTTP"))], "PLC_CONFIG: SERVE is set, and LISTEN is not"),
             (vec![host(), ("PORT", text("0"))], "PLC_CONFIG: PORT is '0', which is no port from 1 to 65535"),
             (vec![host(), ("PORT", text("x"))], "PLC_CONFIG: PORT is 'x', which is no port from 1 to 65535"),
             (

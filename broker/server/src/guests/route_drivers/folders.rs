@@ -1,7 +1,8 @@
 //! Folders of a route: the places on this machine's disks that its settings name, for its guest.
 //!
 //! Each section with a `STORAGE_DIR` is a folder by its own name: of `LOG_CONFIG` it is `log`. It lies below a root that the operator has set
-//! (`routes.file_roots`), or without any below `files/<tenant>` of the data directory.
+//! (`routes.file_roots`), or without any below `files/<tenant>` of the data directory. The folder of the file that a `TEMPLATE_PATH` of an event or a
+//! mapping names is there to be read, by the name of that event or mapping behind `template:`.
 //!
 //! Invariant: no root is the data directory, in it, or around it, but for the one of the tenant.
 
@@ -18,6 +19,9 @@ use super::template::Names;
 
 /// Setting by which a section has a folder.
 const SETTING: &str = "STORAGE_DIR";
+
+/// Setting by which an event or a mapping has the folder of a file, to read.
+const TEMPLATE: &str = "TEMPLATE_PATH";
 
 /// Reason why the settings of a section make no folder.
 #[derive(Debug, thiserror::Error)]
@@ -50,17 +54,23 @@ pub(super) struct Site {
 #[derive(Debug, PartialEq)]
 pub(super) struct NamedFolder {
     section: String,
+    key: &'static str,
     name: String,
     value: String,
 }
 
-/// The folders that the sections of a route name.
+/// The folders that a route names.
 pub(super) fn named(route: &RouteFacts, names: &impl Names) -> Vec<NamedFolder> {
     let of_section = |block: &RouteBlock| {
         let (section, name) = (block.name.clone(), name_of(block));
-        setting(block, names, SETTING).map(|value| NamedFolder { section, name, value })
+        setting(block, names, SETTING).map(|value| NamedFolder { section, key: SETTING, name, value })
     };
-    route.sections.iter().filter_map(of_section).collect()
+    let of_template = |block: &RouteBlock| {
+        let (section, name) = (block.name.clone(), format!("template:{}", block.name));
+        setting(block, names, TEMPLATE).map(|value| NamedFolder { section, key: TEMPLATE, name, value })
+    };
+    let sections = route.sections.iter().filter_map(of_section);
+    sections.chain(route.events.iter().chain(&route.mappings).filter_map(of_template)).collect()
 }
 
 /// The folders of a route, as it may use them by its grants; a `module` must have been granted something of each. Asks the disk.
@@ -71,10 +81,12 @@ pub(super) fn folders(
     site: &Site,
 ) -> Result<HashMap<String, RouteFolder>, NoFolder> {
     let mut folders = HashMap::new();
-    for NamedFolder { section, name, value } in named {
-        let (root, below) = place(&section, SETTING, &value, site)?;
+    for NamedFolder { section, key, name, value } in named {
+        let (root, below) = place(&section, key, &value, site)?;
+        let is_template = key == TEMPLATE;
+        let below = if is_template { folder_of(&below) } else { below };
         let may = |capability| grants.cover(capability, &value);
-        let (may_read, may_write) = (may(Capability::ReadFile), may(Capability::WriteFile));
+        let (may_read, may_write) = (may(Capability::ReadFile), may(Capability::WriteFile) && !is_template);
         if let Some(module) = module
             && !(may_read || may_write)
         {
@@ -85,6 +97,11 @@ pub(super) fn folders(
         folders.insert(name, RouteFolder { named: value, root, below, may_read, may_write, reserve_bytes });
     }
     Ok(folders)
+}
+
+/// Where the folder of a file is, below the same root; that root itself is `.`.
+fn folder_of(file: &str) -> String {
+    file.rsplit_once('/').map_or(".", |(folder, _)| folder).to_owned()
 }
 
 /// The root that the path of a setting is below, and where below it.
@@ -210,6 +227,28 @@ mod tests {
             let refused = made(value, &site, ValueGrant::all()).unwrap_err();
             assert!(matches!(refused, NoFolder::Outside { .. }), "{value}: {refused}");
         }
+    }
+
+    #[test]
+    fn the_folder_of_a_template_is_there_to_be_read() {
+        let place = tempfile::tempdir().unwrap();
+        let site = site(place.path());
+        let of = |value: &str| {
+            let settings = [(TEMPLATE.to_owned(), RouteValue::Text(value.to_owned()))].into();
+            let event = RouteBlock { name: "Mail".to_owned(), settings, ..RouteBlock::default() };
+            let route = RouteFacts { events: vec![event], ..route("logs") };
+            let files = ValueGrant::all();
+            folders(named(&route, &NoNames), &Grants { files, ..Grants::default() }, None, &site)
+        };
+        for (value, below) in [("mail.html", "."), ("a/b/mail.html", "a/b")] {
+            let folders = of(value).unwrap();
+            let folder = &folders["template:Mail"];
+            assert_eq!((&*folder.below, folder.may_read, folder.may_write), (below, true, false), "{value}");
+        }
+        assert_eq!(
+            of("../x").unwrap_err().to_string(),
+            "Mail: TEMPLATE_PATH is '../x', which is not a path below a folder, without '.' and '..'"
+        );
     }
 
     #[test]

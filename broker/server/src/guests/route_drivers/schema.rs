@@ -24,24 +24,32 @@ const KEYWORDS: &[&str] = &[
 
 /// Keywords that are for people.
 const ANNOTATIONS: &[&str] =
-    &["$comment", "$id", "$schema", "deprecated", "description", "examples", "title"];
+    &["$comment", "$id", "$schema", "deprecated", "description", "examples", "title", "writeOnly"];
 
 /// Settings of a section that are for the host.
 const OF_HOST: &[&str] = &[
     "ALLOW_HOSTS",
     "ALLOW_UNTRUSTED_CERTS",
+    "BAUD_RATE",
     "CLIENT_CERT",
     "CLIENT_CERT_PASS",
     "CLIENT_CERT_PATH",
     "CLIENT_KEY",
     "CLIENT_KEY_PATH",
+    "COM_PORT",
+    "DATA_BITS",
+    "EXCLUSIVE",
+    "FLOW_CONTROL",
     "HOST",
     "IGNORE_CERT_ERRORS",
     "LISTEN",
+    "PARITY",
     "PORT",
+    "RS485",
     "SERVER",
     "SERVER_CA_CERT",
     "SERVER_CA_CERT_PATH",
+    "STOP_BITS",
     "STORAGE_DIR",
     "TLS_MIN_VERSION",
     "TLS_SERVER_NAME",
@@ -75,10 +83,25 @@ pub(super) enum SchemaError {
 }
 
 /// Checks a configuration by a schema, and completes it: with defaults, and numbers in place of their texts.
-pub(super) fn checked(schema: &str, mut configuration: Json) -> Result<Json, SchemaError> {
+pub(super) fn checked(schema: &str, configuration: Json) -> Result<Json, SchemaError> {
+    looked_through(schema, configuration, false)
+}
+
+/// Checks a part of a configuration, what is missing from which stands elsewhere, and completes nothing.
+pub(super) fn checked_part(schema: &str, configuration: Json) -> Result<Json, SchemaError> {
+    looked_through(schema, configuration, true)
+}
+
+/// Reads a schema.
+pub(super) fn read(schema: &str) -> Result<Json, SchemaError> {
     let schema: Json = serde_json::from_str(schema).map_err(SchemaError::NotJson)?;
     understand(&schema)?;
-    let mut check = Check { path: Vec::new(), problems: Vec::new() };
+    Ok(schema)
+}
+
+fn looked_through(schema: &str, mut configuration: Json, is_part: bool) -> Result<Json, SchemaError> {
+    let schema = read(schema)?;
+    let mut check = Check { path: Vec::new(), problems: Vec::new(), is_part };
     check.value(&schema, &mut configuration);
     if check.problems.is_empty() { Ok(configuration) } else { Err(SchemaError::Settings(check.problems)) }
 }
@@ -102,6 +125,8 @@ struct Check {
     /// Names from the root to the value that is looked at.
     path: Vec<String>,
     problems: Vec<String>,
+    /// Whether more stands elsewhere.
+    is_part: bool,
 }
 
 impl Check {
@@ -140,14 +165,15 @@ impl Check {
         let empty = Map::new();
         let properties = schema["properties"].as_object().unwrap_or(&empty);
         for (name, property) in properties {
-            if !members.contains_key(name)
+            if !self.is_part
+                && !members.contains_key(name)
                 && let Some(default) = property.get("default")
             {
                 members.insert(name.clone(), default.clone());
             }
         }
         let required = schema["required"].as_array().into_iter().flatten().filter_map(Json::as_str);
-        for name in required.filter(|name| !members.contains_key(*name)) {
+        for name in required.filter(|name| !self.is_part && !members.contains_key(*name)) {
             let told = format!("{}{name} is missing", self.place());
             self.problems.push(told);
         }

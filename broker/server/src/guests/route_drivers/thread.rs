@@ -1,4 +1,7 @@
-//! Thread of routes: one runtime on which every route has its driver, and a turn for the messages that they publish.
+//! Threads of routes: each a runtime on which instances of routes have their drivers, and a turn for the messages that they publish.
+//!
+//! Instances are spread over the threads in the order in which they come, those of one route too, and stay where they are. So what an instance publishes keeps
+//! its order.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -6,13 +9,15 @@ use std::time::Duration;
 
 use lotmq_pulse::Pulse;
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 use tokio::task::{LocalSet, spawn_local};
 
 use super::driver::{Driver, Pause};
+use super::tending::{remove_done, tend};
+use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::guests::routes::{Order, RouteRunner};
-use crate::limits::ROUND_SILENCE_MAX;
+use crate::guests::routes::seat::RouteSeat;
+use crate::guests::routes::{Order, Orders, RouteRunner, Task};
+use crate::limits::{ROUND_SILENCE_MAX, ROUTE_THREADS_MAX};
 use crate::process::this_turn;
 use crate::process::watchdog::{self, Watched, beat};
 use lotmq_core::tenant::Tenant;
@@ -24,24 +29,34 @@ const STATUS_PERIOD: Duration = Duration::from_secs(30);
 /// Shortest time between two publications of a standing: at most five in a second.
 const STATUS_PAUSE: Duration = Duration::from_millis(200);
 
-/// Native stack of the thread; guests run on fibers of their own.
+/// Native stack of such a thread; guests run on fibers of their own.
 const STACK_BYTES: usize = 2 << 20;
 
-/// Starts the thread of routes.
+/// Starts the threads of routes: as many as there are cores, at most [`ROUTE_THREADS_MAX`].
 ///
 /// # Errors
-/// When the system gives none.
-pub(crate) fn start(hosting: &Arc<Hosting>) -> std::io::Result<JoinHandle<()>> {
-    let orders = hosting.routes.open();
-    let pulse = hosting.watchdog.pulses.add("the thread of routes", ROUND_SILENCE_MAX);
+/// When the system gives none; those that were started end then.
+pub(crate) fn start(hosting: &Arc<Hosting>) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    let started = (0..cores.min(ROUTE_THREADS_MAX)).map(|number| start_one(hosting, number));
+    started.collect::<std::io::Result<Vec<_>>>().inspect_err(|_| hosting.routes.stop())
+}
+
+fn start_one(hosting: &Arc<Hosting>, number: usize) -> std::io::Result<JoinHandle<()>> {
+    let pulse = hosting.watchdog.pulses.add(format!("thread of routes {number}"), ROUND_SILENCE_MAX);
     let runtime = watchdog::runtime(&pulse)?;
+    let orders = hosting.routes.open();
     let hosting = Arc::clone(hosting);
-    std::thread::Builder::new().name("routes".to_owned()).stack_size(STACK_BYTES).spawn(move || {
+    std::thread::Builder::new().name(format!("routes-{number}")).stack_size(STACK_BYTES).spawn(move || {
         this_turn::install(Arc::clone(&hosting.context), None);
         let tasks = LocalSet::new();
-        tasks.block_on(&runtime, serve(hosting, orders, pulse));
+        tasks.block_on(&runtime, serve(Arc::clone(&hosting), orders, pulse));
         // Guests publish when they are dropped as little as anybody else does.
         drop(tasks);
+        for tenant in hosting.tenants.all().iter() {
+            let routes = tenant.programs().guests.routes_in_order();
+            routes.iter().for_each(|route| remove_done(route));
+        }
         this_turn::uninstall();
     })
 }
@@ -75,41 +90,55 @@ impl SteppedRoutes {
     }
 }
 
-async fn serve(hosting: Arc<Hosting>, orders: mpsc::Receiver<Order>, pulse: Arc<Pulse>) {
-    let _watched = Watched::new(&hosting.watchdog, "the thread of routes");
+async fn serve(hosting: Arc<Hosting>, orders: Orders, pulse: Arc<Pulse>) {
+    let _watched = Watched::new(&hosting.watchdog, "a thread of routes");
     spawn_local(beat(pulse));
     take_orders(hosting, orders).await;
 }
 
-async fn take_orders(hosting: Arc<Hosting>, mut orders: mpsc::Receiver<Order>) {
-    while let Some(Order { tenant, route, probe }) = orders.recv().await {
-        let driver =
-            Driver { hosting: Arc::clone(&hosting), tenant: Arc::clone(&tenant), route: Arc::clone(&route) };
-        match probe {
-            Some(answer) => drop(spawn_local(async move {
-                // Whoever asked may have gone.
-                let _ = answer.try_send(driver.probe().await);
-            })),
-            None => {
-                if !hosting.routes.is_at_once {
-                    spawn_local(tell(Arc::clone(&hosting), tenant, route));
-                }
-                spawn_local(drive(driver));
+async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
+    while let Some(Order { tenant, route, task }) = orders.next().await {
+        let driver = |instance| Driver {
+            hosting: Arc::clone(&hosting),
+            tenant: Arc::clone(&tenant),
+            seat: RouteSeat::new(&route, instance),
+            route: Arc::clone(&route),
+        };
+        match task {
+            Task::Drive(instance) => drop(spawn_local(drive(driver(instance)))),
+            Task::Tell => {
+                let (of_outbox, of_tenant) = (Arc::clone(&route), Arc::clone(&tenant));
+                spawn_local(tend_outbox(Arc::clone(&hosting), of_tenant, of_outbox));
+                spawn_local(tell(Arc::clone(&hosting), tenant, route));
+            }
+            Task::Probe(answer) => {
+                // Beside the first instance, from whose seat it takes nothing.
+                let driver = driver(0);
+                spawn_local(async move {
+                    // Whoever asked may have gone.
+                    let _ = answer.try_send(driver.probe().await);
+                });
             }
         }
     }
 }
 
-/// Drives a route until its end; when the driver ends by a panic, another one takes over after a pause.
+/// Drives an instance of a route until its end; when the driver ends by a panic, another one takes over after a pause.
 async fn drive(driver: Driver) {
     let driver = Arc::new(driver);
     let mut pause = Pause::reconnecting();
     let panicked = async || {
         driver.panicked();
         tokio::time::sleep(pause.next()).await;
-        driver.route.reopen();
     };
     again_after_panics(|| Arc::clone(&driver).drive(), panicked).await;
+}
+
+/// Tends the outbox of a route until its end.
+async fn tend_outbox(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<RouteRunner>) {
+    let pause = async || tokio::time::sleep(STATUS_PAUSE).await;
+    let tended = || tend(Arc::clone(&hosting), Arc::clone(&tenant), Arc::clone(&route));
+    again_after_panics(tended, pause).await;
 }
 
 /// Runs a task, and runs it again after each end by a panic, once `panicked` has been called.
@@ -123,16 +152,24 @@ where
     }
 }
 
-/// Publishes the standing of a route, on change and every 30 seconds (routes reference §3.1).
+/// Publishes the standing of a route, on change and every 30 seconds (routes reference §3.1), and its dead letters on change.
 async fn tell(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<RouteRunner>) {
-    while let Some((_, version)) = route.current() {
+    let mut told = 0;
+    while let Some(version) = route.deployed() {
         let definition = &version.definition;
         let now = hosting.definitions_now().wall;
-        let status = route.standing().to_json(definition.name(), &version.said().kind, now).to_string();
+        let (names, dead) = ((&**definition.name(), &*version.said().kind), route.dead_letters.figures());
+        let status = route.standing().to_json(names, dead.waiting.messages, now).to_string();
         let topic = format!("{}/status", definition.sys_topic());
         this_turn::with(|turn| {
             turn.tick();
             internal::publish(turn, &tenant, &topic, status.as_bytes(), false);
+            if dead.changes() != told {
+                told = dead.changes();
+                let topic = format!("{}/DeadLetters", definition.sys_topic());
+                let payload = dead.to_json(true).to_string();
+                internal::publish(turn, &tenant, &topic, payload.as_bytes(), false);
+            }
             turn.flush();
         });
         drop(version);
@@ -150,7 +187,6 @@ mod tests {
     use lotmq_client::{ConnectOptions, Publication, QoS};
 
     use super::*;
-    use crate::guests::HasPrograms as _;
     use crate::guests::routes::standing::Connection;
     use crate::testing::{Running, connect, receive};
 
@@ -184,9 +220,10 @@ mod tests {
         let tenant = broker.tenants.default_tenant();
         let route = tenant.programs().guests.route("R").unwrap();
         this_turn::install(Arc::clone(&broker.context), None);
-        Driver { hosting: Arc::clone(&broker.hosting), tenant, route: Arc::clone(&route) }.panicked();
+        let (hosting, seat) = (Arc::clone(&broker.hosting), RouteSeat::new(&route, 0));
+        Driver { hosting, tenant, seat, route: Arc::clone(&route) }.panicked();
         this_turn::uninstall();
-        assert_eq!(route.standing().connection, Connection::Reconnecting);
+        assert_eq!(route.standing().connection(), Connection::Reconnecting);
         let record = receive(&mut root).1;
         assert!(record.contains("\"ROUTE_PANIC\""), "{record}");
         running.server.stop();

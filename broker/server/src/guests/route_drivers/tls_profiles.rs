@@ -8,10 +8,10 @@ use std::sync::Arc;
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue, TemplatePart};
 use lotmq_chain::authorities;
 use lotmq_host::fiber::{
-    ClientTls, EndpointTls, ServerTrust, TlsContents, TlsFault, TlsIdentity, TlsProfile, TlsSource,
+    ClientTls, EndpointTls, ServerTls, ServerTrust, TlsContents, TlsFault, TlsIdentity, TlsProfile, TlsSource,
 };
 
-use super::endpoints::{is_far, setting};
+use super::endpoints::{SectionTls, is_far, serves, setting};
 use super::folders::{NoFolder, Site, place};
 use super::template::Names;
 
@@ -37,6 +37,13 @@ const AUTHORITIES: Pair = ["SERVER_CA_CERT_PATH", "SERVER_CA_CERT"];
 const CERTIFICATE: Pair = ["CLIENT_CERT_PATH", "CLIENT_CERT"];
 const KEY: Pair = ["CLIENT_KEY_PATH", "CLIENT_KEY"];
 
+/// Certificate that is shown to clients where HTTP is served, and its key.
+const SERVED_CERTIFICATE: Pair = ["SERVER_CERT_PATH", "SERVER_CERT"];
+const SERVED_KEY: Pair = ["SERVER_KEY_PATH", "SERVER_KEY"];
+
+/// Settings for the host alone, because a private key can be in them.
+const WITHHELD: [&str; 5] = [CERTIFICATE[1], KEY[1], PASSWORD, SERVED_CERTIFICATE[1], SERVED_KEY[1]];
+
 /// What a private key in PEM has in its first line.
 const PRIVATE: &str = "PRIVATE KEY";
 
@@ -51,8 +58,10 @@ pub(super) enum NoTls {
     Template { section: String, key: &'static str },
     #[error("{section}: {first} and {second} say the same; one of them is enough")]
     Both { section: String, first: &'static str, second: &'static str },
-    #[error("{section}: {key} is set, and neither CLIENT_CERT_PATH nor CLIENT_CERT")]
-    KeyAlone { section: String, key: &'static str },
+    #[error("{section}: {key} is set, and neither {} nor {}", certificate[0], certificate[1])]
+    KeyAlone { section: String, key: &'static str, certificate: Pair },
+    #[error("{section}: it serves with TLS, and neither SERVER_CERT_PATH nor SERVER_CERT is set")]
+    NothingToShow { section: String },
     #[error(
         "{section}: {key} has a private key in the definition, where all read it; it comes of a file, GET SECRET or GET ENV"
     )]
@@ -90,6 +99,28 @@ pub(super) struct NamedTls {
     only_1_3: bool,
 }
 
+/// What the sections of a route ask for.
+#[derive(Debug, Default)]
+pub(super) struct NamedSections {
+    far: Vec<NamedTls>,
+    served: Vec<NamedIdentity>,
+}
+
+impl NamedSections {
+    pub(super) fn is_empty(&self) -> bool {
+        self.far.is_empty() && self.served.is_empty()
+    }
+}
+
+/// What a section that serves shows.
+#[derive(Debug)]
+struct NamedIdentity {
+    section: String,
+    certificate: Named,
+    key: Option<Named>,
+    only_1_3: bool,
+}
+
 /// Certificates or a key, as a setting has them.
 #[derive(Debug)]
 struct Named {
@@ -99,13 +130,26 @@ struct Named {
 }
 
 /// What the sections of a route ask for. A section that connects nowhere asks for nothing.
-pub(super) fn named(route: &RouteFacts, names: &impl Names) -> Result<Vec<NamedTls>, NoTls> {
-    let of_section = |block| Section { block, names }.tls().transpose();
-    route.sections.iter().filter(|block| is_far(block)).filter_map(of_section).collect()
+pub(super) fn named(route: &RouteFacts, names: &impl Names) -> Result<NamedSections, NoTls> {
+    let mut named = NamedSections::default();
+    for block in &route.sections {
+        let section = Section { block, names };
+        if is_far(block) {
+            named.far.extend(section.tls()?);
+        } else if serves(block) {
+            named.served.extend(section.served()?);
+        }
+    }
+    Ok(named)
 }
 
 /// TLS of the sections by their names. Asks the disk.
-pub(super) fn read(named: Vec<NamedTls>, site: &Site) -> Result<HashMap<String, EndpointTls>, NoTls> {
+pub(super) fn read(named: NamedSections, site: &Site) -> Result<SectionTls, NoTls> {
+    let served = named.served.into_iter().map(|named| named.read(site)).collect::<Result<_, _>>()?;
+    Ok(SectionTls { far: read_far(named.far, site)?, served })
+}
+
+fn read_far(named: Vec<NamedTls>, site: &Site) -> Result<HashMap<String, EndpointTls>, NoTls> {
     let mut system = None;
     let mut read = HashMap::new();
     for named in named {
@@ -148,6 +192,18 @@ impl NamedTls {
     }
 }
 
+impl NamedIdentity {
+    /// What the section shows, by its name.
+    fn read(self, site: &Site) -> Result<(String, ServerTls), NoTls> {
+        let NamedIdentity { section, certificate, key, only_1_3 } = self;
+        let is_of_files = certificate.is_path || key.as_ref().is_some_and(|key| key.is_path);
+        let certificate = certificate.source(&section, site)?;
+        let key = key.map_or(Ok(certificate.clone()), |key| key.source(&section, site))?;
+        let tls = ServerTls::of_identity(TlsIdentity { certificate, key }, only_1_3);
+        Ok((section, tls.map_err(|fault| NoTls::Fault { fault, is_of_files })?))
+    }
+}
+
 impl Named {
     fn source(self, section: &str, site: &Site) -> Result<TlsSource, NoTls> {
         let setting = format!("{section}: {}", self.setting);
@@ -182,9 +238,9 @@ impl<N: Names> Section<'_, N> {
         }
         let (certificate, key) = (self.named(CERTIFICATE)?, self.named(KEY)?);
         if let (None, Some(key)) = (&certificate, &key) {
-            return Err(NoTls::KeyAlone { section: self.name(), key: key.setting });
+            return Err(NoTls::KeyAlone { section: self.name(), key: key.setting, certificate: CERTIFICATE });
         }
-        self.check_key_is_hidden()?;
+        self.check_key_is_hidden([CERTIFICATE[1], KEY[1]])?;
         Ok(Some(NamedTls {
             section: self.name(),
             begins_at_once: at_once,
@@ -194,6 +250,28 @@ impl<N: Names> Section<'_, N> {
             key,
             only_1_3: self.only_1_3()?,
         }))
+    }
+
+    /// What a section that serves shows; `None` without TLS.
+    fn served(&self) -> Result<Option<NamedIdentity>, NoTls> {
+        let [by_tls, by_ssl] = AT_ONCE.map(|key| self.flag(key));
+        let (by_tls, by_ssl) = (by_tls?, by_ssl?);
+        let (certificate, key) = (self.named(SERVED_CERTIFICATE)?, self.named(SERVED_KEY)?);
+        self.check_key_is_hidden([SERVED_CERTIFICATE[1], SERVED_KEY[1]])?;
+        let section = self.name();
+        match certificate {
+            _ if by_tls == Some(false) || by_ssl == Some(false) => Ok(None),
+            Some(certificate) => {
+                Ok(Some(NamedIdentity { section, certificate, key, only_1_3: self.only_1_3()? }))
+            }
+            None => match key {
+                Some(key) => {
+                    Err(NoTls::KeyAlone { section, key: key.setting, certificate: SERVED_CERTIFICATE })
+                }
+                None if by_tls == Some(true) || by_ssl == Some(true) => Err(NoTls::NothingToShow { section }),
+                None => Ok(None),
+            },
+        }
     }
 
     /// Whoever says what TLS shows and trusts does not mean to do without it, unless a setting says so.
@@ -217,9 +295,9 @@ impl<N: Names> Section<'_, N> {
         }
     }
 
-    fn check_key_is_hidden(&self) -> Result<(), NoTls> {
+    fn check_key_is_hidden(&self, settings: [&'static str; 2]) -> Result<(), NoTls> {
         let is_key = |text: &str| text.contains(PRIVATE);
-        for key in [CERTIFICATE[1], KEY[1]] {
+        for key in settings {
             let value = self.block.settings.get(key);
             let is_text = matches!(value, Some(RouteValue::Text(text)) if is_key(text));
             let is_key_part = |part: &RoutePart| matches!(part, RoutePart::Text(text) if is_key(text));
@@ -265,7 +343,7 @@ impl<N: Names> Section<'_, N> {
 
 /// Whether a setting of a section is for the host alone, because a private key can be in it.
 pub(super) fn is_withheld(key: &str) -> bool {
-    [CERTIFICATE[1], KEY[1], PASSWORD].contains(&key)
+    WITHHELD.contains(&key)
 }
 
 /// Names of environment values and of secrets that a route has in settings for the host alone, and nowhere else.
@@ -354,7 +432,7 @@ mod tests {
         }
     }
 
-    fn of(settings: &[(&str, RouteValue)]) -> Result<Vec<NamedTls>, String> {
+    fn of(settings: &[(&str, RouteValue)]) -> Result<NamedSections, String> {
         let mut all = vec![("HOST", text("plc"))];
         all.extend_from_slice(settings);
         named(&route(&all), &Set).map_err(|reason| reason.to_string())
@@ -369,7 +447,7 @@ mod tests {
         let alone = named(&route(&[on(), ("CLIENT_KEY", text("mine"))]), &Set).unwrap();
         assert!(alone.is_empty(), "a section that connects nowhere");
 
-        let plain = &of(&[on()]).unwrap()[0];
+        let plain = &of(&[on()]).unwrap().far[0];
         assert!(plain.begins_at_once && !plain.is_unchecked && !plain.only_1_3);
         assert!(plain.authorities.is_none() && plain.certificate.is_none() && plain.key.is_none());
         let whole = of(&[
@@ -380,7 +458,7 @@ mod tests {
             ("CLIENT_KEY", secret("KEY")),
             ("CLIENT_CERT_PASS", text("")),
         ]);
-        let whole = &whole.unwrap()[0];
+        let whole = &whole.unwrap().far[0];
         assert!(!whole.begins_at_once && whole.only_1_3);
         let of_part = |part: &Option<Named>| {
             let part = part.as_ref().unwrap();
@@ -391,8 +469,8 @@ mod tests {
         assert_eq!(of_part(&whole.certificate), ("CLIENT_CERT_PATH", true, "certs/plc.pem".to_owned()));
         assert_eq!(of_part(&whole.key).0, "CLIENT_KEY");
         for key in UNCHECKED {
-            assert!(of(&[on(), (key, text("true"))]).unwrap()[0].is_unchecked, "{key}");
-            assert!(!of(&[on(), (key, text("false"))]).unwrap()[0].is_unchecked, "{key}");
+            assert!(of(&[on(), (key, text("true"))]).unwrap().far[0].is_unchecked, "{key}");
+            assert!(!of(&[on(), (key, text("false"))]).unwrap().far[0].is_unchecked, "{key}");
         }
     }
 

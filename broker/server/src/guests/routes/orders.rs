@@ -1,76 +1,127 @@
-//! Orders to the thread of routes: to drive one that was deployed, or to probe one.
+//! Orders to the threads of routes: to drive an instance of one that was deployed, to tell how it stands, or to probe one.
 //!
-//! Invariant: few orders wait, and whoever gives one waits until there is room, or until the broker stops.
+//! Invariants: one order at most waits for each instance of a route, so whoever deploys does not wait, which he must not, as drivers want the locks that he holds;
+//! few probes wait, and whoever asks for one waits until there is room, or until the broker stops.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use parking_lot::Mutex;
 use tokio::sync::mpsc;
 
 use super::runner::RouteRunner;
-use crate::limits::ROUTE_ORDERS_MAX as ORDERS_MAX;
+use crate::limits::ROUTE_PROBES_MAX as PROBES_MAX;
 use lotmq_core::tenant::Tenant;
 
-/// Handle of the thread of routes.
+/// Handle of the threads of routes.
 #[derive(Default)]
 pub(crate) struct Routes {
     /// Time stands still: nothing that fails is tried again, because nothing would have changed, and what stands is told to nobody.
     pub(in crate::guests) is_at_once: bool,
-    orders: Mutex<Option<mpsc::Sender<Order>>>,
+    threads: Mutex<Vec<RouteThread>>,
+    /// Number of orders: they go round.
+    given: AtomicUsize,
 }
 
-/// Order to the thread of routes.
+/// Way to one of the threads.
+#[derive(Clone)]
+struct RouteThread {
+    tasks: mpsc::UnboundedSender<Order>,
+    probes: mpsc::Sender<Order>,
+}
+
+/// Orders to one of the threads.
+pub(in crate::guests) struct Orders {
+    tasks: mpsc::UnboundedReceiver<Order>,
+    probes: mpsc::Receiver<Order>,
+}
+
+/// Order to one of the threads.
 pub(in crate::guests) struct Order {
     pub(in crate::guests) tenant: Arc<Tenant>,
     pub(in crate::guests) route: Arc<RouteRunner>,
-    /// Where to send the result of a probe; `None` to drive the route until its end.
-    pub(in crate::guests) probe: Option<SyncSender<Result<(), String>>>,
+    pub(in crate::guests) task: Task,
+}
+
+/// What there is to do for a route.
+pub(in crate::guests) enum Task {
+    /// To drive the instance of this number until it has no place any more.
+    Drive(usize),
+    /// To publish how it stands, until its end.
+    Tell,
+    /// To try whether the far side can be reached, and to send the result.
+    Probe(SyncSender<Result<(), String>>),
+}
+
+impl Orders {
+    /// Next order; `None` when the broker is stopping.
+    pub(in crate::guests) async fn next(&mut self) -> Option<Order> {
+        tokio::select! {
+            biased;
+            task = self.tasks.recv() => task,
+            Some(probe) = self.probes.recv() => Some(probe),
+        }
+    }
 }
 
 impl Routes {
     /// Where time stands still.
     pub(crate) fn at_once() -> Self {
-        Self { is_at_once: true, orders: Mutex::default() }
+        Self { is_at_once: true, ..Self::default() }
     }
 
-    /// Starts the driver of a new route; not when the broker is stopping. Like [`Routes::probe`] not to be called on a runtime: it waits while many orders do.
-    pub(super) fn drive(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
-        self.order(tenant, route, None);
+    /// Starts a driver of a route; not when the broker is stopping.
+    pub(in crate::guests) fn drive(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>, instance: usize) {
+        self.task(tenant, route, Task::Drive(instance));
     }
 
-    /// Probes the connection of a route. The receiver is disconnected when the broker is stopping.
+    /// Lets the standing of a new route be told; not where time stands still.
+    pub(in crate::guests) fn tell(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
+        if !self.is_at_once {
+            self.task(tenant, route, Task::Tell);
+        }
+    }
+
+    fn task(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>, task: Task) {
+        if let Some(thread) = self.next_thread() {
+            // It fails only when the thread has ended, with which the broker does.
+            let _ = thread.tasks.send(Order { tenant: Arc::clone(tenant), route: Arc::clone(route), task });
+        }
+    }
+
+    /// Probes the connection of a route. The receiver is disconnected when the broker is stopping. Not to be called on a runtime: it waits while many probes do.
     pub(super) fn probe(
         &self,
         tenant: &Arc<Tenant>,
         route: &Arc<RouteRunner>,
     ) -> Receiver<Result<(), String>> {
         let (answer, answered) = sync_channel(1);
-        self.order(tenant, route, Some(answer));
+        if let Some(thread) = self.next_thread() {
+            let (tenant, route, task) = (Arc::clone(tenant), Arc::clone(route), Task::Probe(answer));
+            // As above.
+            let _ = thread.probes.blocking_send(Order { tenant, route, task });
+        }
         answered
     }
 
-    fn order(
-        &self,
-        tenant: &Arc<Tenant>,
-        route: &Arc<RouteRunner>,
-        probe: Option<SyncSender<Result<(), String>>>,
-    ) {
-        let Some(orders) = self.orders.lock().clone() else { return };
-        // It fails only when the thread has ended, with which the broker does.
-        let _ = orders.blocking_send(Order { tenant: Arc::clone(tenant), route: Arc::clone(route), probe });
+    fn next_thread(&self) -> Option<RouteThread> {
+        let threads = self.threads.lock();
+        let index = self.given.fetch_add(1, Ordering::Relaxed).checked_rem(threads.len())?;
+        threads.get(index).cloned()
     }
 
-    /// Takes orders from now on.
-    pub(in crate::guests) fn open(&self) -> mpsc::Receiver<Order> {
-        let (sender, orders) = mpsc::channel(ORDERS_MAX);
-        *self.orders.lock() = Some(sender);
-        orders
+    /// Has one thread more, which takes these orders.
+    pub(in crate::guests) fn open(&self) -> Orders {
+        let (task_sender, tasks) = mpsc::unbounded_channel();
+        let (probe_sender, probes) = mpsc::channel(PROBES_MAX);
+        self.threads.lock().push(RouteThread { tasks: task_sender, probes: probe_sender });
+        Orders { tasks, probes }
     }
 
-    /// Ends the thread: calls under way are given up.
+    /// Ends the threads: calls under way are given up.
     pub(crate) fn stop(&self) {
-        self.orders.lock().take();
+        self.threads.lock().clear();
     }
 }
 
@@ -83,8 +134,8 @@ mod tests {
     use crate::testing::{Running, connect, receive};
 
     #[test]
-    fn who_deploys_more_routes_than_the_thread_takes_waits_and_none_is_lost() {
-        const DEPLOYS: usize = 3 * ORDERS_MAX;
+    fn who_probes_more_routes_than_a_thread_takes_waits_and_none_is_lost() {
+        const PROBES: usize = 3 * PROBES_MAX;
         let running = Running::start("none");
         let broker = Arc::clone(&running.server.broker);
         let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
@@ -94,23 +145,27 @@ mod tests {
         receive(&mut root);
         let tenant = broker.tenants.default_tenant();
         let route = tenant.programs().guests.route("R").unwrap();
+        let routes = Routes::default();
         // A thread that takes nothing.
-        let (sender, mut orders) = mpsc::channel(ORDERS_MAX);
-        let routes = Routes { is_at_once: false, orders: Mutex::new(Some(sender)) };
+        let mut orders = routes.open();
+        for instance in 0..PROBES {
+            routes.drive(&tenant, &route, instance);
+        }
         std::thread::scope(|scope| {
-            let deploying = scope.spawn(|| (0..DEPLOYS).for_each(|_| routes.drive(&tenant, &route)));
-            while orders.len() < ORDERS_MAX {
+            let probing = scope.spawn(|| (0..PROBES).for_each(|_| drop(routes.probe(&tenant, &route))));
+            while orders.probes.len() < PROBES_MAX {
                 std::thread::yield_now();
             }
-            assert!(!deploying.is_finished());
+            assert!(!probing.is_finished());
             // Nobody who stops the broker waits for it.
             routes.stop();
             let mut taken = 0;
-            while orders.blocking_recv().is_some() {
+            while orders.probes.blocking_recv().is_some() {
                 taken += 1;
             }
-            assert!(taken > ORDERS_MAX, "{taken}: the one that waited is there, too");
+            assert!(taken >= PROBES_MAX, "{taken}: what was handed over is there");
         });
+        assert_eq!(orders.tasks.len(), PROBES, "who deploys does not wait");
         running.server.stop();
     }
 }

@@ -1,16 +1,21 @@
 //! Standing of a route: connection, health, figures, for its status topic and for commands. Routes reference §3.1.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
-use lotmq_host::fiber::{HttpEvent, HttpFailure};
 use serde_json::{Value as Json, json};
+
+use super::http_figures::HttpFigures;
 
 /// Number of operations in the error rate.
 const WINDOW: usize = 20;
 
 /// Time without a connection after which the health is `Red`.
 const AWAY_MAX: SignedDuration = SignedDuration::from_secs(60);
+
+/// Reason why a route does nothing that was stopped.
+pub(in crate::guests) const STOPPED: &str = "it is stopped; -run starts it";
 
 /// State of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +26,14 @@ pub(crate) enum Connection {
     Reconnecting,
 }
 
+impl OfInstance {
+    const NEW: OfInstance = OfInstance { connection: Connection::Connecting, was_connected: false };
+}
+
 impl Connection {
+    const ALL: [Connection; 4] =
+        [Connection::Disconnected, Connection::Connecting, Connection::Connected, Connection::Reconnecting];
+
     pub(crate) fn word(self) -> &'static str {
         match self {
             Connection::Disconnected => "Disconnected",
@@ -35,7 +47,10 @@ impl Connection {
 /// Standing of a route.
 #[derive(Clone, Debug)]
 pub(crate) struct Standing {
-    pub(crate) connection: Connection,
+    /// Connections of its instances.
+    instances: Vec<OfInstance>,
+    /// Whether it is not to run, by order: what comes waits as for a far side that is away.
+    is_stopped: bool,
     pub(crate) errors: u64,
     consecutive: u64,
     /// Whether each of the last operations failed, oldest first.
@@ -47,11 +62,19 @@ pub(crate) struct Standing {
     last_success: Option<Timestamp>,
     last_error: Option<(String, Timestamp)>,
     connected_since: Option<Timestamp>,
-    was_connected: bool,
     /// Beginning of the time without a connection.
     away_since: Option<Timestamp>,
     started: Timestamp,
     pub(crate) deliveries: DeliveryFigures,
+    /// Which way the messages of each query go, as its guest has told.
+    pub(crate) paths: Arc<BTreeMap<String, String>>,
+}
+
+/// Connection of an instance.
+#[derive(Clone, Copy, Debug)]
+struct OfInstance {
+    connection: Connection,
+    was_connected: bool,
 }
 
 /// Figures of what a route has handed to its guest.
@@ -62,46 +85,20 @@ pub(crate) struct DeliveryFigures {
     pub(crate) bytes: u64,
     /// Messages that did not pass and were to come again.
     pub(crate) retried: u64,
+    /// Milliseconds from the reception of messages until the far side had them, all together.
+    pub(crate) latency_ms: u64,
+    /// Messages that the guest has brought.
+    pub(crate) brought: u64,
     /// Connections after the first.
     pub(crate) reconnects: u64,
     pub(crate) http: HttpFigures,
 }
 
-/// Figures of the exchanges of a route with HTTP servers.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct HttpFigures {
-    /// Exchanges that were begun, or were to be.
-    pub(crate) requests: u64,
-    /// Connections that were made.
-    pub(crate) connections: u64,
-    /// Failures of exchanges, in the order of [`HttpFailure::ALL`].
-    failures: [u64; HttpFailure::ALL.len()],
-}
-
-impl HttpFigures {
-    /// Counts what happened.
-    pub(crate) fn note(&mut self, event: HttpEvent) {
-        match event {
-            HttpEvent::Requested => self.requests += 1,
-            HttpEvent::Connected => self.connections += 1,
-            HttpEvent::Failed(failure) => {
-                let counts = HttpFailure::ALL.into_iter().zip(&mut self.failures);
-                counts.filter(|(kind, _)| *kind == failure).for_each(|(_, count)| *count += 1);
-            }
-        }
-    }
-
-    /// Failures by their kinds, without those that have not happened.
-    pub(crate) fn failures(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let counts = HttpFailure::ALL.into_iter().zip(self.failures);
-        counts.filter(|(_, count)| *count > 0).map(|(kind, count)| (kind.name(), count))
-    }
-}
-
 impl Standing {
     pub(crate) fn new(now: Timestamp) -> Self {
         Self {
-            connection: Connection::Connecting,
+            instances: vec![OfInstance::NEW],
+            is_stopped: false,
             errors: 0,
             consecutive: 0,
             recent: VecDeque::with_capacity(WINDOW),
@@ -112,19 +109,48 @@ impl Standing {
             last_success: None,
             last_error: None,
             connected_since: None,
-            was_connected: false,
             away_since: Some(now),
             started: now,
             deliveries: DeliveryFigures::default(),
+            paths: Arc::default(),
         }
     }
 
-    pub(crate) fn connection_is(&mut self, connection: Connection, now: Timestamp) {
-        self.connection = connection;
+    /// Sets the number of instances.
+    pub(super) fn instances_are(&mut self, instances: usize) {
+        self.instances.resize(instances, OfInstance::NEW);
+        self.connected_since = self.connected_since.filter(|_| self.connection() == Connection::Connected);
+    }
+
+    /// Notes whether it is not to run, by order. One that runs again connects anew.
+    pub(super) fn stopped_is(&mut self, is_stopped: bool) {
+        if is_stopped || self.is_stopped {
+            for of in &mut self.instances {
+                of.connection = Connection::Connecting;
+            }
+            self.connected_since = None;
+        }
+        self.is_stopped = is_stopped;
+    }
+
+    pub(crate) fn is_stopped(&self) -> bool {
+        self.is_stopped
+    }
+
+    pub(crate) fn connection_is(&mut self, instance: usize, connection: Connection, now: Timestamp) {
+        let is_other_connected = self
+            .instances
+            .iter()
+            .enumerate()
+            .any(|(other, of)| other != instance && of.connection == Connection::Connected);
+        let Some(of) = self.instances.get_mut(instance) else { return };
+        of.connection = connection;
         if connection == Connection::Connected {
-            self.deliveries.reconnects += u64::from(self.was_connected);
-            self.was_connected = true;
-            self.connected_since = Some(now);
+            self.deliveries.reconnects += u64::from(of.was_connected);
+            of.was_connected = true;
+        }
+        if self.connection() == Connection::Connected {
+            self.connected_since = self.connected_since.filter(|_| is_other_connected).or(Some(now));
             self.away_since = None;
         } else {
             self.connected_since = None;
@@ -132,9 +158,28 @@ impl Standing {
         }
     }
 
-    /// Counts a message that was taken from the mailbox or dropped from it.
-    pub(crate) fn message_came(&mut self) {
-        self.messages += 1;
+    /// Connection of the route: that of the instance which has come furthest.
+    pub(crate) fn connection(&self) -> Connection {
+        if self.is_stopped {
+            return Connection::Disconnected;
+        }
+        let has = |connection| self.instances.iter().any(|of| of.connection == connection);
+        let best = [Connection::Connected, Connection::Reconnecting, Connection::Connecting];
+        best.into_iter().find(|connection| has(*connection)).unwrap_or(Connection::Disconnected)
+    }
+
+    /// Numbers of instances by their connection, without those that none has.
+    pub(crate) fn instances(&self) -> impl Iterator<Item = (Connection, usize)> {
+        let count = |connection| self.instances.iter().filter(|of| of.connection == connection).count();
+        Connection::ALL
+            .into_iter()
+            .map(move |connection| (connection, count(connection)))
+            .filter(|(_, count)| *count > 0)
+    }
+
+    /// Counts messages that have come, or that a former run of the broker has left.
+    pub(crate) fn messages_came(&mut self, count: u64) {
+        self.messages += count;
     }
 
     /// Notes an operation that passed; `messages` of its messages are done.
@@ -144,6 +189,11 @@ impl Standing {
         self.last_activity = Some(now);
         self.last_success = Some(now);
         self.note(false);
+    }
+
+    /// Notes an operation that has brought messages, such as a poll.
+    pub(crate) fn brought(&mut self, now: Timestamp) {
+        self.passed(0, now);
     }
 
     /// Notes an operation that failed; `messages` of its messages never pass.
@@ -185,15 +235,23 @@ impl Standing {
         self.last_success.map(|at| now.duration_since(at).as_secs_f64().max(0.0))
     }
 
+    /// What it was last told that went wrong.
+    pub(crate) fn last_error(&self) -> Option<&str> {
+        self.last_error.as_ref().map(|(reason, _)| reason.as_str())
+    }
+
     /// Reason why it is not connected, where it was told.
     pub(crate) fn reason(&self) -> Option<&str> {
-        let is_away = matches!(self.connection, Connection::Disconnected | Connection::Reconnecting);
+        if self.is_stopped {
+            return Some(STOPPED);
+        }
+        let is_away = matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting);
         self.last_error.as_ref().filter(|_| is_away).map(|(reason, _)| reason.as_str())
     }
 
     /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself.
     pub(crate) fn health(&self, now: Timestamp) -> &'static str {
-        let is_away = self.connection == Connection::Disconnected
+        let is_away = self.connection() == Connection::Disconnected
             || self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
         match self.rate() {
             _ if is_away => "Red",
@@ -213,22 +271,30 @@ impl Standing {
     }
 
     /// Payload of the status topic.
-    pub(crate) fn to_json(&self, name: &str, kind: &str, now: Timestamp) -> Json {
+    pub(crate) fn to_json(&self, (name, kind): (&str, &str), dead_letters: u64, now: Timestamp) -> Json {
         let last_error = self.last_error.as_ref().map(|(reason, at)| format!("{} {reason}", text(*at)));
-        json!({
+        let mut status = json!({
             "name": name,
             "type": kind,
-            "connection": self.connection.word(),
+            "connection": self.connection().word(),
             "health": self.health(now),
             "errors": { "total": self.errors, "consecutive": self.consecutive, "rate": self.rate() },
             "messages": { "total": self.messages, "succeeded": self.succeeded, "failed": self.failed },
+            "deadLetters": dead_letters,
             "lastActivity": self.last_activity.map(text),
             "lastSuccess": self.last_success.map(text),
             "lastError": last_error,
             "uptime": uptime(now.duration_since(self.started)),
             "connectedSince": self.connected_since(),
             "timestamp": text(now),
-        })
+        });
+        if !self.paths.is_empty() {
+            status["paths"] = json!(*self.paths);
+        }
+        if let Some(served) = self.deliveries.http.served.shown() {
+            status["served"] = served;
+        }
+        status
     }
 }
 
@@ -252,18 +318,18 @@ mod tests {
     fn status_has_the_fields_of_the_reference_in_order() {
         let start = Timestamp::from_second(1_795_166_305).unwrap();
         let mut standing = Standing::new(start);
-        standing.connection_is(Connection::Connected, start);
+        standing.connection_is(0, Connection::Connected, start);
         for _ in 0..12 {
-            standing.message_came();
+            standing.messages_came(1);
         }
         standing.passed(12, start);
         let now = start + SignedDuration::from_secs(90);
-        let text = standing.to_json("PLC1", "MODBUS_TCP", now).to_string();
+        let text = standing.to_json(("PLC1", "MODBUS_TCP"), 3, now).to_string();
         assert_eq!(
             text,
             r#"{"name":"PLC1","type":"MODBUS_TCP","connection":"Connected","health":"Green","#.to_owned()
                 + r#""errors":{"total":0,"consecutive":0,"rate":0.0},"messages":{"total":12,"succeeded":12,"failed":0},"#
-                + r#""lastActivity":"2026-11-20T09:18:25.000Z","lastSuccess":"2026-11-20T09:18:25.000Z","lastError":null,"#
+                + r#""deadLetters":3,"lastActivity":"2026-11-20T09:18:25.000Z","lastSuccess":"2026-11-20T09:18:25.000Z","lastError":null,"#
                 + r#""uptime":"00:01:30","connectedSince":"2026-11-20T09:18:25.000Z","timestamp":"2026-11-20T09:19:55.000Z"}"#
         );
     }
@@ -274,7 +340,7 @@ mod tests {
         let mut standing = Standing::new(start);
         assert_eq!(standing.health(start + SignedDuration::from_secs(60)), "Green");
         assert_eq!(standing.health(start + SignedDuration::from_secs(61)), "Red");
-        standing.connection_is(Connection::Connected, start);
+        standing.connection_is(0, Connection::Connected, start);
         for (failures, expected) in [(2, "Green"), (3, "Yellow"), (10, "Yellow"), (11, "Red")] {
             while standing.errors < failures {
                 standing.failed(1, "no", start);
@@ -291,12 +357,12 @@ mod tests {
     fn what_stands_still_is_red_and_says_why() {
         let start = Timestamp::UNIX_EPOCH;
         let mut standing = Standing::new(start);
-        standing.connection_is(Connection::Connected, start);
+        standing.connection_is(0, Connection::Connected, start);
         standing.failed(0, "no", start);
         assert_eq!((standing.health(start), standing.reason()), ("Green", None));
-        standing.connection_is(Connection::Reconnecting, start);
+        standing.connection_is(0, Connection::Reconnecting, start);
         assert_eq!((standing.health(start), standing.reason()), ("Green", Some("no")));
-        standing.connection_is(Connection::Disconnected, start);
+        standing.connection_is(0, Connection::Disconnected, start);
         assert_eq!((standing.health(start), standing.reason()), ("Red", Some("no")));
     }
 

@@ -69,7 +69,11 @@ impl AskedDefinition {
         for (_, effect) in output.effects() {
             match effect {
                 Effect::Log { level, text } => {
-                    records::log_line(tenant, &self.definition, (level, text), self.now());
+                    if records::log_line(tenant, &self.definition, (level, text), self.now())
+                        && let Some(hosting) = self.hosting.upgrade()
+                    {
+                        hosting.housekeeping.wake();
+                    }
                 }
                 Effect::Metric { name, change } => {
                     if !tenant.programs().guests.metrics.change(self.definition.id, name, change) {

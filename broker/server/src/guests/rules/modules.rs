@@ -57,6 +57,8 @@ struct Standing {
     pause: Option<(Duration, Instant)>,
     /// How long it paused last.
     last_pause: Duration,
+    /// Whether it has trapped and does not begin again by itself.
+    is_down: bool,
 }
 
 /// What a trap led to.
@@ -66,12 +68,15 @@ enum AfterTrap {
     GoesOn,
     /// It has failed, and pauses so long.
     Failed(Duration),
+    /// It has failed, and waits until somebody starts it.
+    StaysDown,
 }
 
 impl Standing {
     /// Whether it may be asked now. While it has failed, one question at the end of each pause may try it.
     fn may_be_asked(&mut self, now: Instant) -> bool {
         match &mut self.pause {
+            _ if self.is_down => false,
             None => true,
             Some((_, until)) if now < *until => false,
             Some((pause, until)) => {
@@ -105,12 +110,22 @@ impl Standing {
         self.pause = Some((self.last_pause, now + self.last_pause));
         AfterTrap::Failed(self.last_pause)
     }
+
+    /// Notes a trap of a module that does not begin again by itself. What others were being asked meanwhile does not bring it back.
+    fn stays_down(&mut self) -> AfterTrap {
+        self.is_down = true;
+        AfterTrap::StaysDown
+    }
+
+    fn has_failed(&self) -> bool {
+        self.is_down || self.pause.is_some()
+    }
 }
 
 impl RuleModuleFigures {
-    /// Whether it has failed: five traps within a minute, and it has said nothing since then.
+    /// Whether it has failed: five traps within a minute, and it has said nothing since then; or one, where it does not begin again by itself.
     pub(crate) fn have_failed(&self) -> bool {
-        self.standing.lock().pause.is_some()
+        self.standing.lock().has_failed()
     }
 
     /// Forgets its traps.
@@ -213,22 +228,41 @@ impl RuleModule {
     }
 
     /// Counts a trap, and tells of it.
+    /// Writes to the log what a trap led to.
+    fn tell(&self, tenant: &Tenant, after: AfterTrap, trap: TrapKind) {
+        let (tenant, definition) = (&*tenant.name, &**self.asked.definition.name());
+        match after {
+            AfterTrap::GoesOn => {}
+            AfterTrap::Failed(pause) => warn!(
+                tenant,
+                definition,
+                kind = "module",
+                code = trap.code(),
+                pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+                "module has failed: rules that ask it deny until it is tried again"
+            ),
+            AfterTrap::StaysDown => warn!(
+                tenant,
+                definition,
+                kind = "module",
+                code = trap.code(),
+                "module has failed: rules that ask it deny until somebody starts it"
+            ),
+        }
+    }
+
     fn trapped(&self, tenant: &Tenant, place: AskedPlace<'_>, trap: Trap) -> RunError {
         self.figures.traps.fetch_add(1, Ordering::Relaxed);
         self.asked.failed(place, of_trap(&trap));
         // Where the machine had no room, that is nothing of the module's.
         if trap.kind != TrapKind::Pool {
-            let after = self.figures.standing.lock().trapped(Instant::now());
-            if let AfterTrap::Failed(pause) = after {
-                warn!(
-                    tenant = &*tenant.name,
-                    definition = &**self.asked.definition.name(),
-                    kind = "module",
-                    code = trap.kind.code(),
-                    pause_ms = u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
-                    "module has failed: rules that ask it deny until it is tried again"
-                );
-            }
+            let mut standing = self.figures.standing.lock();
+            let after = match self.limits.restarts {
+                true => standing.trapped(Instant::now()),
+                false => standing.stays_down(),
+            };
+            drop(standing);
+            self.tell(tenant, after, trap.kind);
         }
         trap.into()
     }
@@ -237,6 +271,16 @@ impl RuleModule {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_module_that_does_not_begin_again_is_asked_nothing_more() {
+        let (mut standing, now) = (Standing::default(), Instant::now());
+        assert!(standing.may_be_asked(now) && !standing.has_failed());
+        assert_eq!(standing.stays_down(), AfterTrap::StaysDown);
+        // Another thread was asking it.
+        standing.ended_well();
+        assert!(standing.has_failed() && !standing.may_be_asked(now + Duration::from_secs(100_000)));
+    }
 
     #[test]
     fn a_module_that_traps_is_asked_once_for_each_pause() {

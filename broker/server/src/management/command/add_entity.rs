@@ -181,6 +181,7 @@ fn deploy(
     let broker = call.broker;
     let compiled = CompiledDefinition::of_entity(broker.loader(), &output.component, new, existing);
     let compiled = compiled.map_err(refused)?;
+    compiled.check_settings(&call.tenant.programs().guests).map_err(refused)?;
     let mut batch = Batch::new();
     let _changes = broker.commands.changes.lock();
     call.check_current()?;
@@ -206,6 +207,7 @@ pub(crate) fn refused(error: DeployError) -> Refusal {
         DeployError::NoScope => "COMPILE_FAILED",
         DeployError::RouteType { .. } => "ROUTE_TYPE_UNAVAILABLE",
         DeployError::NoModule => "ROUTE_MODULE_UNNAMED",
+        DeployError::RouteSettings(_) => "ROUTE_SETTINGS_INVALID",
         DeployError::Stopping => "STOPPING",
     };
     Refusal::new(code, text)

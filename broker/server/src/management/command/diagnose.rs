@@ -58,24 +58,31 @@ fn diagnose(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 /// Part of a report that the asker may see: contents of messages are only for those who may configure the system, as are the topics where
-/// errors and traces are published.
-fn shown(call: &Call<'_>, report: Report) -> Report {
-    if Permission::Scope(Scope::SystemConfiguration).admits(call.tenant, call.identity) {
-        return report;
+/// errors and traces are published. That of a route has its dead letters.
+fn shown(call: &Call<'_>, report: Report) -> Value {
+    let is_admitted = Permission::Scope(Scope::SystemConfiguration).admits(call.tenant, call.identity);
+    let report = if is_admitted { report } else { report.without_messages() };
+    let route = (report.kind == DefinitionKind::Route)
+        .then(|| call.tenant.programs().guests.route(&report.name))
+        .flatten();
+    let mut shown = json!(report);
+    if let Some(route) = route {
+        shown["deadLetters"] = route.dead_letters.figures().to_json(is_admitted);
     }
-    report.without_messages()
+    shown
 }
 
 /// Diagnoses a name without a kind, as older clients give it. The report itself where there is one, else a list.
 fn diagnose_any(call: &mut Call<'_>, name: &str) -> Result<Done, Refusal> {
     let mut reports = call.tenant.programs().guests.registry.read().diagnose_any(name);
     if reports.len() > 1 {
-        let reports: Vec<Report> = reports.into_iter().map(|report| shown(call, report)).collect();
+        let reports: Vec<Value> = reports.into_iter().map(|report| shown(call, report)).collect();
         return Ok(Done::new(format!("{} definitions are named '{name}'.", reports.len())).with_data(reports));
     }
     let report = reports.pop().ok_or_else(|| Refusal::not_found(format!("'{name}' not found.")))?;
-    call.about(entity_type(report.kind), name);
-    Ok(Done::new(format!("{} '{name}'.", report.kind.title())).with_data(shown(call, report)))
+    let kind = report.kind;
+    call.about(entity_type(kind), name);
+    Ok(Done::new(format!("{} '{name}'.", kind.title())).with_data(shown(call, report)))
 }
 
 fn pending(call: &mut Call<'_>) -> Result<Done, Refusal> {

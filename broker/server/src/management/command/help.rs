@@ -5,7 +5,7 @@ use serde_json::json;
 use super::reply::{Done, Refusal, unknown_command};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
-use super::{VERBS, find};
+use super::{GROUPS, find};
 use crate::management::command_text::{CommandText, normalized_verb};
 
 pub(super) static HELP: Verb = Verb {
@@ -22,20 +22,27 @@ pub(super) static HELP: Verb = Verb {
 fn help(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&[], 1)?;
     let Some(wanted) = arguments.first() else {
-        let admitted = VERBS.iter().filter(|verb| verb.permission.admits(call.tenant, call.identity));
-        let rows: Vec<_> = admitted.map(|verb| row(verb)).collect();
+        let mut rows = Vec::new();
+        for (group, verbs) in GROUPS {
+            for verb in verbs.iter().filter(|verb| verb.permission.admits(call.tenant, call.identity)) {
+                let mut row = row(verb);
+                row["group"] = json!(group);
+                rows.push(row);
+            }
+        }
         return Ok(Done::new(format!("{} command(s).", rows.len())).with_data(rows));
     };
     // With or without the dash.
     let name = normalized_verb(wanted).or_else(|| normalized_verb(&format!("-{wanted}")));
     let verb = name.as_deref().and_then(find).ok_or_else(|| unknown_command(&CommandText::new(wanted)))?;
     let mut explained = row(verb);
-    explained["summary"] = json!(verb.summary);
     explained["example"] = json!(verb.example);
     Ok(Done::new(verb.summary).with_data([explained]))
 }
 
 fn row(verb: &Verb) -> serde_json::Value {
     let usage = format!("-{} {}", verb.name, verb.usage);
-    json!({ "verb": format!("-{}", verb.name), "usage": usage.trim_end(), "permission": verb.permission.name() })
+    json!({
+        "verb": format!("-{}", verb.name), "usage": usage.trim_end(), "permission": verb.permission.name(), "summary": verb.summary,
+    })
 }

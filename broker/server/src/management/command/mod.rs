@@ -6,8 +6,11 @@
 mod action_trace;
 mod add_entity;
 mod answer;
+mod assets;
 mod audit;
 mod backup;
+mod broker_status;
+mod dead_letters;
 mod definition_verbs;
 mod dependents;
 mod diagnose;
@@ -45,6 +48,7 @@ use lot_nearest::nearest_within;
 
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
+pub(crate) use modules::local as local_modules;
 pub(crate) use modules::parts::expire as expire_uploads;
 use modules::parts::{is_part, part_published};
 pub(crate) use published::{command_of_guest, published};
@@ -53,100 +57,182 @@ pub(crate) use users::is_own_password;
 use verb::Verb;
 pub(crate) use workers::start;
 
+/// Every verb that works, by what it is about.
+static GROUPS: &[(&str, &[&Verb])] = &[
+    (
+        "Actions",
+        &[
+            &definition_verbs::actions::ADD,
+            &definition_verbs::actions::REMOVE,
+            &definition_verbs::actions::REMOVE_ALL,
+            &run_action::RUN,
+            &action_trace::TRACE,
+        ],
+    ),
+    (
+        "Models",
+        &[
+            &definition_verbs::models::ADD,
+            &definition_verbs::models::REMOVE,
+            &definition_verbs::models::REMOVE_ALL,
+        ],
+    ),
+    ("Rules", &[&rules::ADD, &rules::REMOVE, &rules::REMOVE_ALL, &rules::RESTORE, &rules::LIST]),
+    (
+        "Routes",
+        &[
+            &definition_verbs::routes::ADD,
+            &definition_verbs::routes::REMOVE,
+            &definition_verbs::routes::REMOVE_ALL,
+            &routes::LIST,
+            &routes::CONNECTION_STATUS,
+            &routes::CHECK_CONNECTION,
+            &dead_letters::LIST,
+            &dead_letters::REPLAY,
+            &dead_letters::REMOVE,
+            &route_templates::LIST,
+            &route_templates::CODE,
+        ],
+    ),
+    ("Python", &[&python::ADD, &python::REMOVE, &python::REMOVE_ALL]),
+    (
+        "Panels and themes",
+        &[
+            &panels::ADD,
+            &panels::ADD_VISU,
+            &panels::ADD_FILE,
+            &panels::REMOVE,
+            &panels::REMOVE_VISU,
+            &panels::LIST,
+            &panels::CODE,
+            &panels::UPDATE_STATE,
+            &panels::REFRESH,
+            &definition_verbs::themes::ADD,
+            &definition_verbs::themes::REMOVE,
+            &definition_verbs::themes::REMOVE_ALL,
+            &themes::LIST,
+        ],
+    ),
+    ("What is deployed", &[&diagnose::DIAGNOSE, &diagnose::PENDING, &diagnose::LIST]),
+    (
+        "Projects",
+        &[
+            &projects::ADD,
+            &projects::REMOVE,
+            &projects::LOAD,
+            &projects::UNLOAD,
+            &projects::ROLLBACK,
+            &projects::LIST,
+            &projects::GET,
+            &projects::DUPLICATE,
+            &projects::STATUS,
+            &projects::MANIFEST,
+            &projects::LOAD_LICENSE,
+        ],
+    ),
+    (
+        "Modules",
+        &[
+            &modules::ADD,
+            &modules::REMOVE,
+            &modules::LIST,
+            &modules::INFO,
+            &modules::ENABLE,
+            &modules::DISABLE,
+            &modules::ROLLBACK,
+            &modules::parts::CANCEL,
+            &modules::download::GET,
+        ],
+    ),
+    (
+        "Assets",
+        &[
+            &assets::INSTALL,
+            &assets::INSTALL_WITH_TOKEN,
+            &assets::UNINSTALL,
+            &assets::UNINSTALL_WITH_TOKEN,
+            &assets::UNINSTALL_MULTIPLE,
+            &assets::running::RUN,
+            &assets::running::STOP,
+            &assets::listing::LIST,
+            &assets::listing::AVAILABLE,
+            &assets::package::DEFAULT_CONFIG,
+            &assets::package::SCHEMA,
+            &assets::package::HELP,
+            &assets::settings::CONFIG_SAVE,
+            &assets::settings::CONFIG_LOAD,
+            &assets::settings::POLICY_SET,
+            &assets::settings::NAME_SET,
+        ],
+    ),
+    (
+        "Users",
+        &[
+            &users::ADD,
+            &users::REMOVE,
+            &users::CHANGE_PASSWORD,
+            &users::LIST,
+            &user_settings::CHANGE,
+            &user_groups::ADD,
+            &user_groups::REMOVE,
+            &user_groups::LIST,
+        ],
+    ),
+    (
+        "Values and secrets",
+        &[
+            &environment::SET,
+            &environment::REMOVE,
+            &environment::LIST,
+            &kept_values::LIST,
+            &kept_values::REMOVE,
+            &secrets::SET,
+            &secrets::REMOVE,
+            &secrets::LIST,
+        ],
+    ),
+    (
+        "Clients",
+        &[
+            &list_clients::LIST,
+            &sessions::LIST,
+            &sessions::END,
+            &sessions::KICK,
+            &sessions::LIST_CONNECTIONS,
+            &sessions::END_CONNECTION,
+        ],
+    ),
+    (
+        "Logs and audit",
+        &[
+            &audit::STATUS,
+            &audit::QUERY,
+            &audit::DECRYPT,
+            &trace_logs::ADD,
+            &trace_logs::LIST,
+            &trace_logs::REMOVE,
+            &trace_logs::REMOVE_ALL,
+        ],
+    ),
+    (
+        "The broker",
+        &[&broker_status::STATUS, &backup::BACKUP, &backup::RESTORE, &update_data::UPDATE, &help::HELP],
+    ),
+];
+
 /// Every verb that works.
-static VERBS: &[&Verb] = &[
-    &definition_verbs::actions::ADD,
-    &definition_verbs::actions::REMOVE,
-    &definition_verbs::actions::REMOVE_ALL,
-    &run_action::RUN,
-    &action_trace::TRACE,
-    &diagnose::DIAGNOSE,
-    &diagnose::PENDING,
-    &diagnose::LIST,
-    &definition_verbs::models::ADD,
-    &definition_verbs::models::REMOVE,
-    &definition_verbs::models::REMOVE_ALL,
-    &rules::ADD,
-    &rules::REMOVE,
-    &rules::REMOVE_ALL,
-    &rules::RESTORE,
-    &rules::LIST,
-    &definition_verbs::routes::ADD,
-    &definition_verbs::routes::REMOVE,
-    &definition_verbs::routes::REMOVE_ALL,
-    &routes::LIST,
-    &routes::CONNECTION_STATUS,
-    &routes::CHECK_CONNECTION,
-    &route_templates::LIST,
-    &route_templates::CODE,
-    &python::ADD,
-    &python::REMOVE,
-    &python::REMOVE_ALL,
-    &panels::ADD,
-    &panels::ADD_VISU,
-    &panels::ADD_FILE,
-    &panels::REMOVE,
-    &panels::REMOVE_VISU,
-    &panels::LIST,
-    &panels::CODE,
-    &panels::UPDATE_STATE,
-    &panels::REFRESH,
-    &definition_verbs::themes::ADD,
-    &definition_verbs::themes::REMOVE,
-    &definition_verbs::themes::REMOVE_ALL,
-    &themes::LIST,
-    &modules::ADD,
-    &modules::REMOVE,
-    &modules::LIST,
-    &modules::INFO,
-    &modules::ENABLE,
-    &modules::DISABLE,
-    &modules::ROLLBACK,
-    &modules::parts::CANCEL,
-    &modules::download::GET,
-    &projects::ADD,
-    &projects::REMOVE,
-    &projects::LOAD,
-    &projects::UNLOAD,
-    &projects::LIST,
-    &projects::GET,
-    &projects::DUPLICATE,
-    &projects::STATUS,
-    &projects::MANIFEST,
-    &projects::LOAD_LICENSE,
-    &users::ADD,
-    &users::REMOVE,
-    &users::CHANGE_PASSWORD,
-    &users::LIST,
-    &user_settings::CHANGE,
-    &user_groups::ADD,
-    &user_groups::REMOVE,
-    &user_groups::LIST,
-    &environment::SET,
-    &environment::REMOVE,
-    &environment::LIST,
-    &kept_values::LIST,
-    &kept_values::REMOVE,
-    &secrets::SET,
-    &secrets::REMOVE,
-    &secrets::LIST,
-    &list_clients::LIST,
-    &sessions::LIST,
-    &sessions::END,
-    &sessions::KICK,
-    &sessions::LIST_CONNECTIONS,
-    &sessions::END_CONNECTION,
-    &audit::STATUS,
-    &audit::QUERY,
-    &audit::DECRYPT,
-    &trace_logs::ADD,
-    &trace_logs::LIST,
-    &trace_logs::REMOVE,
-    &trace_logs::REMOVE_ALL,
-    &backup::BACKUP,
-    &backup::RESTORE,
-    &update_data::UPDATE,
-    &help::HELP,
+fn verbs() -> impl Iterator<Item = &'static Verb> {
+    GROUPS.iter().flat_map(|(_, verbs)| verbs.iter().copied())
+}
+
+/// Short forms of verbs: one letter, in which small and capital ones differ.
+static SHORT_FORMS: &[(&str, &Verb)] = &[
+    ("I", &assets::INSTALL),
+    ("U", &assets::UNINSTALL),
+    ("R", &assets::running::RUN),
+    ("S", &assets::running::STOP),
+    ("l", &assets::listing::LIST),
+    ("L", &assets::listing::AVAILABLE),
 ];
 
 /// Verbs that a later version brings: refused by name, and in no list of features.
@@ -165,38 +251,21 @@ static NOT_AVAILABLE: &[&str] = &[
     "removeTenant",
     "setTenantQuota",
     "listTenants",
-    "install",
-    "I",
-    "uninstall",
-    "U",
-    "uninstallMultiple",
-    "run",
-    "R",
-    "stop",
-    "S",
-    "list",
-    "listAvailable",
-    "L",
-    "assetDefaultConfig",
-    "assetSchema",
-    "assetHelp",
-    "assetConfigSave",
-    "assetConfigLoad",
-    "assetPolicySet",
-    "assetNameSet",
-    "installWithToken",
-    "uninstallWithToken",
 ];
 
 /// Finds the verb of a normalised name.
 fn find(name: &str) -> Option<&'static Verb> {
-    VERBS.iter().find(|verb| verb.name.eq_ignore_ascii_case(name)).copied()
+    let short = SHORT_FORMS.iter().find(|(letter, _)| *letter == name).map(|(_, verb)| *verb);
+    short.or_else(|| verbs().find(|verb| verb.name.eq_ignore_ascii_case(name)))
 }
 
 /// Finds the verb whose name is most like the written one.
 fn nearest_verb(written: &str) -> Option<&'static str> {
     const EDITS_MAX: usize = 3;
-    nearest_within(EDITS_MAX, &written.replace('-', ""), VERBS.iter().map(|verb| verb.name))
+    let written = written.replace('-', "");
+    // Any short verb is three letters away from a word of three.
+    let edits_max = EDITS_MAX.min(written.chars().count() / 2);
+    nearest_within(edits_max, &written, verbs().map(|verb| verb.name))
 }
 
 #[cfg(test)]
@@ -205,13 +274,13 @@ mod tests {
 
     #[test]
     fn names_are_unique_and_camel_case() {
-        let mut names: Vec<String> = VERBS.iter().map(|verb| verb.name.to_ascii_lowercase()).collect();
+        let mut names: Vec<String> = verbs().map(|verb| verb.name.to_ascii_lowercase()).collect();
         names.extend(NOT_AVAILABLE.iter().map(|name| name.to_ascii_lowercase()));
         let count = names.len();
         names.sort();
         names.dedup();
         assert_eq!(names.len(), count, "a verb is in one of the lists, once");
-        for verb in VERBS {
+        for verb in verbs() {
             assert!(verb.name.starts_with(|c: char| c.is_ascii_lowercase()), "{}", verb.name);
             assert!(verb.example.starts_with(&format!("-{}", verb.name)), "{}", verb.example);
             assert!(verb.summary.ends_with('.'), "{}", verb.name);
@@ -224,6 +293,12 @@ mod tests {
             ("--list-users", Some("listUsers")),
             ("-ADDUSER", Some("addUser")),
             ("-installPythonPackage", None),
+            ("-l", Some("list")),
+            ("--L", Some("listAvailable")),
+            ("-I", Some("install")),
+            ("-i", None),
+            ("-s", None),
+            ("-asset-help", Some("assetHelp")),
         ] {
             let name = crate::management::command_text::normalized_verb(written).unwrap();
             assert_eq!(find(&name).map(|verb| verb.name), expected, "{written}");

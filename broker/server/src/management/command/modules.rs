@@ -25,14 +25,16 @@ use options::{
     MODULE_NAME_RULE, component, granted, is_module_name, may_install, own_tenant, read_options, world_of,
 };
 
-mod compiling;
+pub(super) mod compiling;
 pub(super) mod download;
-mod options;
+pub(super) mod instances;
+pub(crate) mod local;
+pub(super) mod options;
 pub(super) mod parts;
 
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
-    usage: "<name> -world action|rule|route [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
+    usage: "<name> -world action|rule|route|auth [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
             [-config json] [-sig ed25519:base64] [-replace] [-disabled] wasm64:<base64>|-size <bytes>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
@@ -119,7 +121,8 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         let refusal = Refusal::new("MODULE_NAME_INVALID", format!("Module name '{name}' is invalid."));
         return Err(refusal.with_suggestion(MODULE_NAME_RULE.to_owned()));
     }
-    let mut asked = read_options(call, arguments)?;
+    let mut asked = read_options(call.verb, arguments)?;
+    asked.tenant.as_deref().map_or(Ok(()), |tenant| own_tenant(call, tenant))?;
     let world = world_of(call, &asked)?;
     asked.check(world)?;
     let bytes = match &call.job.upload {
@@ -157,7 +160,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         installed_at_ms: call.broker.clock.wall_ms(),
     };
     check_place(call, (&name, world, module.bytes.len()), asked.replaces)?;
-    let compiled = compiling::compile(call, module)?;
+    let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(&name))?;
     let done = install_and_tell(call, compiled, asked.replaces, "added")?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
 }
@@ -192,11 +195,25 @@ fn install_and_tell(
     for warning in &installed.installed.warnings {
         done = done.with_warning(warning.code(), &warning.to_string());
     }
+    done = tell_not_asked(done, &name, world);
+    for (instance, reason) in instances::follow(call, &name) {
+        let warning = format!("Asset '{instance}' runs the version before: {reason}");
+        done = done.with_warning("INSTANCE_NOT_FOLLOWED", &warning);
+    }
     for export in installed.further_exports {
         let warning = format!("Export '{export}' is not part of world '{}' and is ignored.", world.name());
         done = done.with_warning("EXPORT_IGNORED", &warning);
     }
     Ok(done)
+}
+
+/// Adds that a module is kept and nothing runs it, where that is so.
+fn tell_not_asked(done: Done, name: &str, world: World) -> Done {
+    if world != World::Auth {
+        return done;
+    }
+    let warning = format!("Module '{name}' is kept, and no login asks it in this build.");
+    done.with_warning("NOT_ASKED_YET", &warning)
 }
 
 /// What a replacement changed of what is asked for and of what is granted.
@@ -242,6 +259,10 @@ fn check_place(
     (name, world, bytes_of_new): (&str, World, usize),
     replaces: bool,
 ) -> Result<Option<Arc<Module>>, Refusal> {
+    if call.tenant.managed().assets.instance(name).is_some() {
+        let message = format!("'{name}' is the name of an installed asset. Choose another name.");
+        return Err(Refusal::new("MODULE_EXISTS", message));
+    }
     let known = call.tenant.managed().modules.get(name);
     if known.is_some() && !replaces {
         return Err(Refusal::new("MODULE_EXISTS", format!("Module '{name}' already exists. Use -replace.")));
@@ -273,11 +294,14 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.about(EntityType::Module, name);
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
+    call.tenant.managed().modules.get(name).ok_or_else(|| not_found(name))?;
     removal.check_definitions(call, DefinitionKind::Module, [&**name])?;
     check_unused(call, name, removal.is_forced)?;
+    instances::remove(call, name, &removal, &mut batch)?;
     let removed = Guests::remove(call.tenant, &call.broker.hosting, DefinitionKind::Module, name, &mut batch)
         .map_err(|_| not_found(name))?;
     call.tenant.managed().modules.remove(name);
+    call.tenant.managed().assets.remove(call.tenant.id, name, &mut batch);
     for is_former in [false, true] {
         batch.push(lotmq_store::Op::DeleteModule { tenant: call.tenant.id, name, is_former });
     }
@@ -323,7 +347,8 @@ fn info(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = named(call)?;
     call.about(EntityType::Module, &name);
     let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
-    Ok(Done::new(format!("Module '{name}'.")).with_data(modules::info(call.tenant, &module)))
+    let done = Done::new(format!("Module '{name}'.")).with_data(modules::info(call.tenant, &module));
+    Ok(tell_not_asked(done, &name, module.world))
 }
 
 fn switch(call: &mut Call<'_>, is_disabled: bool) -> Result<Done, Refusal> {
@@ -370,7 +395,7 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
         installed_at_ms: call.broker.clock.wall_ms(),
         ..(*former).clone()
     };
-    let compiled = compiling::compile(call, module)?;
+    let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(name))?;
     install_and_tell(call, compiled, true, what)
 }
 

@@ -2,6 +2,7 @@
 
 mod compiled;
 mod given_back;
+mod plan;
 mod rights;
 
 use std::collections::BTreeSet;
@@ -22,7 +23,7 @@ use super::verb::{Call, Effect, Permission, Verb};
 use crate::limits::{PROJECT_NAME_BYTES_MAX, PROJECTS_BYTES_MAX, PROJECTS_MAX, VERB_SHOWN_CHARS_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::projects::archive::{self, Contents};
-use crate::management::projects::{Active, Project, folder, is_name};
+use crate::management::projects::{Active, Project, folder, former_name, is_name, store_active};
 use crate::management::tenant_projects;
 use crate::process::clock::utc_text;
 
@@ -30,7 +31,7 @@ const PERMISSION: Permission = Permission::Scope(Scope::SystemConfiguration);
 
 pub(super) static ADD: Verb = Verb {
     name: "addProject",
-    usage: "<zip64:base64 | path> [name] [load] [-replace] [-keepLoaded]",
+    usage: "<zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-replace] [-keepLoaded]",
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
@@ -52,11 +53,11 @@ pub(super) static REMOVE: Verb = Verb {
 
 pub(super) static LOAD: Verb = Verb {
     name: "loadProject",
-    usage: "<name> [-replace] [-keepLoaded]",
+    usage: "<name> [-beside] [-dryRun] [-replace] [-keepLoaded]",
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
-    summary: "Deploys what a project defines, in the place of the loaded one and on behalf of who stored it.",
+    summary: "Deploys what a project defines, on behalf of who stored it: in the place of those loaded, or beside them.",
     example: "-loadProject plant",
     execute: load,
 };
@@ -67,9 +68,20 @@ pub(super) static UNLOAD: Verb = Verb {
     shown: Shown::All,
     permission: PERMISSION,
     effect: Effect::Stores,
-    summary: "Removes what the loaded project owns.",
+    summary: "Removes what a loaded project owns.",
     example: "-unloadProject",
     execute: unload,
+};
+
+pub(super) static ROLLBACK: Verb = Verb {
+    name: "rollbackProject",
+    usage: "<name> [-dryRun] [-replace]",
+    shown: Shown::All,
+    permission: PERMISSION,
+    effect: Effect::Stores,
+    summary: "Goes back to the version of a project that was stored before, and deploys it if the project is loaded.",
+    example: "-rollbackProject plant",
+    execute: roll_back,
 };
 
 pub(super) static LIST: Verb = Verb {
@@ -160,8 +172,26 @@ struct Asked {
 struct Options {
     /// Policy for definitions and projects of other users.
     existing: OnExisting,
-    /// Whether another loaded project is kept.
+    /// Whether it is refused while another project is loaded.
     keeps_loaded: bool,
+    /// Whether other loaded projects stay so.
+    is_beside: bool,
+    /// Whether it is only told what would change.
+    is_dry_run: bool,
+}
+
+impl Options {
+    /// Whether loading the project `wanted` ends another one.
+    fn ends(self, loaded: &str, wanted: &str) -> bool {
+        loaded == wanted || !self.is_beside
+    }
+}
+
+/// Archive that comes with a command, and that of the version in whose place it comes.
+struct Archive {
+    bytes: Bytes,
+    /// The version before, where another one is stored.
+    former: Option<(Arc<Project>, Bytes)>,
 }
 
 fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -178,12 +208,29 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let data = about(&project, &contents);
     let message = format!("Project '{}' added successfully!", project.name);
     let archive = Bytes::from(asked.bytes);
+    let archive = with_former(call, &project, archive)?;
     if !asked.is_to_be_loaded {
+        if asked.options.is_dry_run {
+            return Err(Refusal::new("ARGUMENT_INVALID", "-dryRun says what loading changes: add load."));
+        }
         store(call, &project, archive, asked.options.existing)?;
         return Ok(Done::new(message).with_data(data));
     }
     let loaded = deploy(call, (&project, asked.options), &contents, Some(archive), data)?;
-    Ok(Done { message, ..loaded })
+    Ok(if asked.options.is_dry_run { loaded } else { Done { message, ..loaded } })
+}
+
+/// Adds the archive of the version that is stored now, to be kept as the version before.
+fn with_former(call: &mut Call<'_>, project: &Project, bytes: Bytes) -> Result<Archive, Refusal> {
+    let stored = call.tenant.managed().projects.get(&project.name);
+    let former = match stored.filter(|stored| stored.manifest.sha256 != project.manifest.sha256) {
+        None => None,
+        Some(former) => {
+            let archive = archive_of(call, &former.name, &former.name)?;
+            Some((former, archive))
+        }
+    };
+    Ok(Archive { bytes, former })
 }
 
 fn read_arguments(call: &Call<'_>) -> Result<Asked, Refusal> {
@@ -233,8 +280,23 @@ fn with_options(call: &Call<'_>) -> Result<(Vec<String>, Options), Refusal> {
         arguments.len() < count
     };
     let existing = if take("-replace") { OnExisting::Replace } else { OnExisting::ReplaceOwn };
-    let keeps_loaded = take("-keepLoaded");
-    Ok((arguments, Options { existing, keeps_loaded }))
+    let options = Options {
+        existing,
+        keeps_loaded: take("-keepLoaded"),
+        is_beside: take("-beside"),
+        is_dry_run: take("-dryRun"),
+    };
+    Ok((arguments, options))
+}
+
+/// Parses the one argument, the name of a project, and the options.
+fn name_with_options(call: &Call<'_>) -> Result<(String, Options), Refusal> {
+    let (mut arguments, options) = with_options(call)?;
+    match (arguments.pop(), arguments.is_empty()) {
+        (None, _) => Err(missing_argument(call.verb, "name")),
+        (Some(name), true) => Ok((name, options)),
+        (Some(_), false) => Err(call.too_many_arguments()),
+    }
 }
 
 /// Data of a reply about a project that is stored or loaded.
@@ -273,7 +335,7 @@ fn contents(bytes: &[u8]) -> Result<Contents, Refusal> {
 fn store(
     call: &mut Call<'_>,
     project: &Arc<Project>,
-    archive: Bytes,
+    archive: Archive,
     existing: OnExisting,
 ) -> Result<(), Refusal> {
     let _changes = call.broker.commands.changes.lock();
@@ -283,11 +345,31 @@ fn store(
         return Err(is_loaded(&project.name));
     }
     let mut batch = Batch::new();
-    put(call, project, archive, &mut batch)?;
+    let former = put(call, project, archive, &mut batch)?;
     call.commit(batch)?;
-    call.tenant.managed().projects.insert(Arc::clone(project));
+    insert(call, project, former);
     changed(call, &[project]);
     Ok(())
+}
+
+/// Takes in a project that is stored, with what becomes of the version before.
+fn insert(call: &Call<'_>, project: &Arc<Project>, former: FormerVersion) {
+    let projects = &call.tenant.managed().projects;
+    match former {
+        FormerVersion::Stays => {}
+        FormerVersion::Is(former) => projects.keep_former(&project.name, Some(former)),
+        FormerVersion::IsGone => projects.keep_former(&project.name, None),
+    }
+    projects.insert(Arc::clone(project));
+}
+
+/// What becomes of the version before when a project is stored.
+enum FormerVersion {
+    /// The same files were stored again.
+    Stays,
+    Is(Arc<Project>),
+    /// There is none, or no room for it.
+    IsGone,
 }
 
 /// Refuses to replace a project that somebody else has stored, unless told so.
@@ -304,20 +386,49 @@ fn check_owner(call: &Call<'_>, project: &Project, existing: OnExisting) -> Resu
     }
 }
 
-/// Adds a project to the batch, if there is room for it.
-fn put(call: &Call<'_>, project: &Arc<Project>, archive: Bytes, batch: &mut Batch) -> Result<(), Refusal> {
-    let projects = &call.tenant.managed().projects;
-    let former = projects.get(&project.name).map_or(0, |former| former.manifest.bytes);
+/// Adds a project to the batch, if there is room for it, and the version before, if there is room for that too. The caller holds the lock of changes.
+fn put(
+    call: &Call<'_>,
+    project: &Arc<Project>,
+    archive: Archive,
+    batch: &mut Batch,
+) -> Result<FormerVersion, Refusal> {
+    let (tenant, projects) = (call.tenant.id, &call.tenant.managed().projects);
+    let stored = projects.get(&project.name);
+    let is_meant = |former: &Arc<Project>| stored.as_ref().is_some_and(|stored| Arc::ptr_eq(stored, former));
+    if archive.former.as_ref().is_some_and(|(former, _)| !is_meant(former)) {
+        return Err(changed_meanwhile(&project.name));
+    }
+    let bytes_of = |project: &Option<Arc<Project>>| project.as_ref().map_or(0, |it| it.manifest.bytes);
+    let before = projects.former(&project.name);
     let (count, bytes) = projects.size();
-    if former == 0 && count >= PROJECTS_MAX {
+    if stored.is_none() && count >= PROJECTS_MAX {
         return Err(Refusal::new("QUOTA_EXCEEDED", format!("There are already {PROJECTS_MAX} projects.")));
     }
-    if bytes - former + project.manifest.bytes > PROJECTS_BYTES_MAX {
+    let others = bytes - bytes_of(&stored) - bytes_of(&before) + project.manifest.bytes;
+    if others > PROJECTS_BYTES_MAX {
         let message = format!("All projects would take more than {PROJECTS_BYTES_MAX} bytes.");
         return Err(Refusal::new("QUOTA_EXCEEDED", message));
     }
-    batch.push(Op::PutProject { row: &project.stored(call.tenant.id), archive });
-    Ok(())
+    batch.push(Op::PutProject { row: &project.stored(tenant), archive: archive.bytes });
+    let is_same = stored.as_ref().is_some_and(|it| it.manifest.sha256 == project.manifest.sha256);
+    if is_same && others + bytes_of(&before) <= PROJECTS_BYTES_MAX {
+        return Ok(FormerVersion::Stays);
+    }
+    match archive.former.filter(|(former, _)| others + former.manifest.bytes <= PROJECTS_BYTES_MAX) {
+        Some((former, archive)) => {
+            batch.push(Op::PutProject { row: &former.stored_as_former(tenant), archive });
+            Ok(FormerVersion::Is(former))
+        }
+        None => {
+            batch.push(Op::DeleteProject { tenant, name: &former_name(&project.name) });
+            Ok(FormerVersion::IsGone)
+        }
+    }
+}
+
+fn changed_meanwhile(name: &str) -> Refusal {
+    Refusal::new("CONFLICT", format!("Project '{name}' was changed meanwhile. Try again."))
 }
 
 fn is_loaded(name: &str) -> Refusal {
@@ -346,15 +457,12 @@ fn named(call: &mut Call<'_>, name: &str) -> Result<Arc<Project>, Refusal> {
     found.ok_or_else(|| Refusal::not_found(format!("Project '{name}' not found.")))
 }
 
-/// Reads the archive of a project from the store.
-fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
+/// Reads the archive of a project from the store, by the name under which it is stored.
+fn archive_of(call: &Call<'_>, project: &str, stored: &str) -> Result<Bytes, Refusal> {
     let failed = |error: &dyn std::fmt::Display| {
-        Refusal::new(
-            "STORE_FAILED",
-            format!("The files of project '{}' cannot be read: {error}.", project.name),
-        )
+        Refusal::new("STORE_FAILED", format!("The files of project '{project}' cannot be read: {error}."))
     };
-    let (broker, tenant, name) = (Arc::clone(call.broker), call.tenant.id, Arc::clone(&project.name));
+    let (broker, tenant, name) = (Arc::clone(call.broker), call.tenant.id, stored.to_owned());
     let read = move || {
         let archive = |snapshot: Snapshot| snapshot.archive(tenant, &name);
         broker.store.in_snapshot(SnapshotError::is_lost, archive)
@@ -365,25 +473,51 @@ fn archive_of(call: &Call<'_>, project: &Project) -> Result<Bytes, Refusal> {
 }
 
 fn load(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let (arguments, options) = with_options(call)?;
-    let [name] = &*arguments else {
-        return Err(match arguments.is_empty() {
-            true => missing_argument(call.verb, "name"),
-            false => call.too_many_arguments(),
-        });
-    };
-    let project = named(call, name)?;
-    let contents = contents(&archive_of(call, &project)?)?;
+    let (name, options) = name_with_options(call)?;
+    let project = named(call, &name)?;
+    let contents = contents(&archive_of(call, &project.name, &project.name)?)?;
     let data = about(&project, &contents);
     deploy(call, (&project, options), &contents, None, data)
 }
 
-/// Makes a project the loaded one, and stores it in the same step if it comes with its archive. Entities that fail are reported; the rest is in force.
+/// Stores the version before of a project again, in its place: the two change places.
+fn roll_back(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (name, options) = name_with_options(call)?;
+    let name = name.as_str();
+    named(call, name)?;
+    let projects = &call.tenant.managed().projects;
+    let former = projects.former(name).ok_or_else(|| {
+        Refusal::not_found(format!("Project '{name}' has no version before the one that is stored."))
+    })?;
+    let bytes = archive_of(call, name, &former_name(name))?;
+    let contents = contents(&bytes)?;
+    let project = Arc::new(Project {
+        name: Arc::clone(&former.name),
+        source: former.source.clone(),
+        manifest: contents.manifest.clone(),
+        owner: call.owner(),
+        changed_at_ms: call.broker.clock.wall_ms(),
+    });
+    let data = about(&project, &contents);
+    let archive = with_former(call, &project, bytes)?;
+    let message = format!("Project '{name}' is what it was before.");
+    if !call.tenant.managed().projects.is_active(name) {
+        if !options.is_dry_run {
+            store(call, &project, archive, options.existing)?;
+        }
+        return Ok(Done::new(message).with_data(data));
+    }
+    let options = Options { is_beside: true, ..options };
+    let loaded = deploy(call, (&project, options), &contents, Some(archive), data)?;
+    Ok(if options.is_dry_run { loaded } else { Done { message, ..loaded } })
+}
+
+/// Makes a project a loaded one, and stores it in the same step if it comes with its archive. Entities that fail are reported; the rest is in force.
 fn deploy(
     call: &mut Call<'_>,
     (project, options): (&Arc<Project>, Options),
     contents: &Contents,
-    archive: Option<Bytes>,
+    archive: Option<Archive>,
     mut data: Value,
 ) -> Result<Done, Refusal> {
     if project.owner.is_none() && call.identity.user.is_some() {
@@ -399,26 +533,35 @@ fn deploy(
     call.check_current()?;
     check_owner(call, project, options.existing)?;
     let projects = &call.tenant.managed().projects;
-    let former = projects.active().and_then(|active| projects.get(&active.name));
-    if let Some(other) = former.as_ref().filter(|former| options.keeps_loaded && former.name != project.name)
-    {
-        return Err(other_loaded(&other.name, &project.name, compiled.would_remove(call.tenant)));
+    let active = projects.active();
+    let other = active.iter().find(|active| active.name != project.name);
+    if let Some(other) = other.filter(|_| options.keeps_loaded && !options.is_beside) {
+        return Err(other_loaded(&other.name, &project.name, compiled.would_remove(call.tenant, &|_| true)));
     }
-    rights::may_remove_owned(call, &compiled.coming())?;
+    let ends = |loaded: &str| options.ends(loaded, &project.name);
+    rights::may_remove_owned(call, &ends, &compiled.coming())?;
+    if archive.is_none() && !projects.get(&project.name).is_some_and(|now| Arc::ptr_eq(&now, project)) {
+        return Err(changed_meanwhile(&project.name));
+    }
     let mut batch = Batch::new();
-    if let Some(archive) = archive {
-        put(call, project, archive, &mut batch)?;
-        projects.insert(Arc::clone(project));
-    } else if !projects.get(&project.name).is_some_and(|now| Arc::ptr_eq(&now, project)) {
-        let message = format!("Project '{}' was changed meanwhile. Try again.", project.name);
-        return Err(Refusal::new("CONFLICT", message));
+    let stored = archive.map(|archive| put(call, project, archive, &mut batch)).transpose()?;
+    if options.is_dry_run {
+        return plan::told(call, project, compiled, &ends, data);
     }
-    let report = compiled::install(call, project, compiled, &mut batch);
+    if let Some(former) = stored {
+        insert(call, project, former);
+    }
+    let report = compiled::install(call, project, compiled, &ends, &mut batch);
     let loaded_at = utc_text(call.broker.clock.wall_ms());
-    let active = Active { name: Arc::clone(&project.name), loaded_at };
-    batch.push(Op::PutSetting(&active.setting(call.tenant.id)));
-    call.tenant.managed().projects.set_active(Some(active));
-    active_changed(call, former.filter(|former| former.name != project.name).iter().chain([project]));
+    let (ended, mut loaded): (Vec<Active>, Vec<Active>) =
+        active.into_iter().partition(|active| ends(&active.name));
+    loaded.push(Active { name: Arc::clone(&project.name), loaded_at });
+    store_active(call.tenant.id, &loaded, &mut batch);
+    let projects = &call.tenant.managed().projects;
+    projects.set_active(loaded);
+    let ended = ended.iter().filter(|ended| ended.name != project.name);
+    let ended: Vec<Arc<Project>> = ended.filter_map(|ended| projects.get(&ended.name)).collect();
+    active_changed(call, ended.iter().chain([project]));
     call.commit(batch)?;
     data["entities"] = report.entities.into();
     report.gone.tell(&mut data);
@@ -452,23 +595,31 @@ fn active_changed<'a>(call: &mut Call<'_>, projects: impl Iterator<Item = &'a Ar
 fn unload(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let asked = call.arguments(&[], 1)?.pop();
     let _changes = call.broker.commands.changes.lock();
-    let active = call.tenant.managed().projects.active();
-    let name = match (asked, &active) {
+    let mut active = call.tenant.managed().projects.active();
+    let name = match (asked, &*active) {
         (Some(name), _) => name,
-        (None, Some(active)) => active.name.as_ref().to_owned(),
-        (None, None) => return Err(Refusal::new("NOT_LOADED", "No project is loaded.")),
+        (None, [one]) => one.name.as_ref().to_owned(),
+        (None, []) => return Err(Refusal::new("NOT_LOADED", "No project is loaded.")),
+        (None, several) => {
+            let names: Vec<&str> = several.iter().map(|active| &*active.name).collect();
+            let message = format!("Several projects are loaded: {}. Name one.", names.join(", "));
+            return Err(Refusal::new("MISSING_ARGUMENT", message));
+        }
     };
     call.about(EntityType::Project, &name);
-    if active.is_none_or(|active| *active.name != *name) {
+    let count = active.len();
+    active.retain(|active| *active.name != *name);
+    if active.len() == count {
         named(call, &name)?;
         return Err(Refusal::new("NOT_LOADED", format!("Project '{name}' is not loaded.")));
     }
-    rights::may_remove_owned(call, &BTreeSet::new())?;
+    let ends = |loaded: &str| loaded == name;
+    rights::may_remove_owned(call, &ends, &BTreeSet::new())?;
     let mut batch = Batch::new();
-    let gone = compiled::remove_owned(call, &BTreeSet::new(), &mut batch);
+    let gone = compiled::remove_owned(call, &ends, &BTreeSet::new(), &mut batch);
     compiled::listings_changed(call);
-    batch.push(Active::forget(call.tenant.id));
-    call.tenant.managed().projects.set_active(None);
+    store_active(call.tenant.id, &active, &mut batch);
+    call.tenant.managed().projects.set_active(active);
     let project = call.tenant.managed().projects.get(&name);
     active_changed(call, project.iter());
     call.commit(batch)?;
@@ -489,7 +640,7 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn get(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let project = find(call)?;
-    let archive = archive_of(call, &project)?;
+    let archive = archive_of(call, &project.name, &project.name)?;
     let topic = project.topic("download");
     call.told_topics.push((topic.clone(), STANDARD.encode(&archive).into_bytes()));
     let message = format!("Project '{}' with {} bytes was sent to {topic}.", project.name, archive.len());
@@ -505,7 +656,7 @@ fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if call.tenant.managed().projects.get(name).is_some() {
         return Err(Refusal::new("EXISTS", format!("Project '{name}' already exists.")));
     }
-    let archive = archive_of(call, &project)?;
+    let archive = archive_of(call, &project.name, &project.name)?;
     call.about(EntityType::Project, name);
     let copy = Arc::new(Project {
         name: name.as_str().into(),
@@ -514,7 +665,7 @@ fn duplicate(call: &mut Call<'_>) -> Result<Done, Refusal> {
         owner: call.owner(),
         changed_at_ms: call.broker.clock.wall_ms(),
     });
-    store(call, &copy, archive, OnExisting::ReplaceOwn)?;
+    store(call, &copy, Archive { bytes: archive, former: None }, OnExisting::ReplaceOwn)?;
     Ok(Done::new(format!("Project '{name}' added successfully!")).with_data(copy.manifest()))
 }
 
@@ -528,7 +679,9 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     removal.check(call, "Project", [(name.clone(), project.owner.clone())])?;
     let mut batch = Batch::new();
-    batch.push(Op::DeleteProject { tenant: call.tenant.id, name });
+    for name in [name, &former_name(name)] {
+        batch.push(Op::DeleteProject { tenant: call.tenant.id, name });
+    }
     call.commit(batch)?;
     call.tenant.managed().projects.remove(name);
     for leaf in ["status", "manifest"] {

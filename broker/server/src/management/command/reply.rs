@@ -23,6 +23,7 @@ pub(crate) enum EntityType {
     Project,
     User,
     Module,
+    Asset,
 }
 
 /// Success of a command.

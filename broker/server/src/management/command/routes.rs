@@ -1,11 +1,12 @@
 //! `-listRoutes`, `-connectionStatus`, `-checkRouteConnection`. Commands reference §3.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_definitions::Origin;
 use serde::Serialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::reply::{Done, EntityType, Refusal, problem};
 use super::shown::Shown;
@@ -75,6 +76,7 @@ fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// Row about the standing of a route.
 #[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
 struct Row {
     name: Arc<str>,
     #[serde(rename = "type")]
@@ -86,6 +88,19 @@ struct Row {
     since: Option<String>,
     /// Reason why it is not connected.
     reason: Option<String>,
+    delivered: u64,
+    failed: u64,
+    waiting: u64,
+    waiting_bytes: u64,
+    /// Time for which the oldest message has waited, as far as it was read.
+    oldest_seconds: Option<u64>,
+    dead_letters: u64,
+    /// Which way the messages of each query go.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    paths: BTreeMap<String, String>,
+    /// Figures of the requests that it serves, where it has served any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    served: Option<Value>,
 }
 
 fn rows(call: &Call<'_>) -> Vec<Row> {
@@ -97,15 +112,25 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             Origin::Project { project, .. } => Some(Arc::clone(project)),
             Origin::AdHoc => None,
         };
+        let ((delivered, failed), (waiting, waiting_bytes)) = (standing.done(), route.waiting());
+        let waited_ms = route.oldest_ms().map(|at| call.broker.clock.wall_ms().saturating_sub(at));
         Row {
             name: Arc::clone(version.definition.name()),
             kind: version.said().kind.clone(),
-            connection: standing.connection.word(),
+            connection: standing.connection().word(),
             health: standing.health(now),
             project,
             errors: standing.errors,
             since: standing.connected_since(),
             reason: standing.reason().map(str::to_owned),
+            delivered,
+            failed,
+            waiting,
+            waiting_bytes,
+            oldest_seconds: waited_ms.map(|ms| ms / 1000),
+            dead_letters: route.dead_letters.figures().waiting.messages,
+            paths: BTreeMap::clone(&standing.paths),
+            served: standing.deliveries.http.served.shown(),
         }
     };
     routes.iter().map(row).collect()
@@ -120,7 +145,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let data = json!({
         "name": name,
         "type": route.version().said().kind,
-        "connection": route.standing().connection.word(),
+        "connection": route.standing().connection().word(),
         "reachable": probe.refusal.is_none(),
         "latencyMs": u64::try_from(probe.latency.as_millis()).unwrap_or(u64::MAX),
         "detail": probe.refusal.clone().unwrap_or_default(),

@@ -107,6 +107,7 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.tenant.programs().guests.store_without_owner(call.tenant, &user, &mut batch);
     call.tenant.managed().projects.displaced.disown(&user, &mut batch);
     modules::store_without_owner(call.tenant, &user, &mut batch);
+    call.tenant.managed().assets.disown(call.tenant.id, &user, &mut batch);
     call.tenant.programs().scripts.store_without_owner(call.tenant, &user, &mut batch);
     call.tenant.managed().projects.store_without_owner(call.tenant.id, &user, &mut batch);
     let until = (call.broker.clock.wall_ms(), rest(call));

@@ -8,12 +8,14 @@ use std::fmt;
 use std::str::FromStr;
 use std::sync::Arc;
 
+use lotmq_config::is_device_path;
 use lotmq_host::{Capability, Grants, NameGrant, TopicGrant, ValueGrant, World, custom_sections};
 use lotmq_router::{filter_includes, topic_filter_valid};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::guests::route_modules::reaches;
+use crate::guests::in_common::reaches;
+use crate::guests::route_drivers::asset_configuration;
 use crate::guests::variables::is_name;
 use crate::limits::{MANIFEST_BYTES_MAX, MODULE_GRANT_BYTES_MAX, MODULE_GRANTS_MAX};
 
@@ -60,6 +62,8 @@ pub(crate) enum ManifestError {
     Json(String),
     #[error("it asks for {0} things, limit {MODULE_GRANTS_MAX}")]
     TooMany(usize),
+    #[error("its member configuration: {0}")]
+    Configuration(String),
 }
 
 fn words() -> String {
@@ -132,6 +136,9 @@ fn check_name(capability: Capability, name: &str) -> Result<(), &'static str> {
             (is_endpoint(name), "it is not host:port, where a host may begin with '*.' and a port may be '*'")
         }
         Capability::ReadFile | Capability::WriteFile => (is_path(name), "it names no path without '..'"),
+        Capability::OpenSerialPort => {
+            (name == ALL || is_device_path(name), "it is no path such as '/dev/ttyUSB0'")
+        }
         Capability::KeepState => (true, ""),
     };
     if is_valid { Ok(()) } else { Err(reason) }
@@ -168,17 +175,32 @@ fn is_endpoint(text: &str) -> bool {
     is_port && (is_address || (!plain.is_empty() && plain.bytes().all(is_name)))
 }
 
+/// What a component says of itself.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct ModuleManifest {
+    asks: Vec<NamedGrant>,
+    /// What it is for, for people.
+    #[serde(default)]
+    pub(crate) description: String,
+    /// JSON Schema of its configuration.
+    #[serde(default)]
+    pub(crate) configuration: Option<Value>,
+}
+
 /// What a component asks for; `None` without a manifest.
 ///
 /// # Errors
 /// [`ManifestError`].
 pub(crate) fn asked(component: &[u8]) -> Result<Option<GrantSet>, ManifestError> {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Manifest {
-        asks: Vec<NamedGrant>,
-    }
+    Ok(manifest(component)?.map(|manifest| manifest.asks.into_iter().collect()))
+}
 
+/// What a component says of itself; `None` without a manifest.
+///
+/// # Errors
+/// [`ManifestError`].
+pub(crate) fn manifest(component: &[u8]) -> Result<Option<ModuleManifest>, ManifestError> {
     let sections = custom_sections(component, MANIFEST_SECTION);
     let section = match sections[..] {
         [] => return Ok(None),
@@ -190,27 +212,33 @@ pub(crate) fn asked(component: &[u8]) -> Result<Option<GrantSet>, ManifestError>
     }
     // A struct may be an array to serde, and a key of a map may come twice.
     let members: Result<Map<String, Value>, _> = serde_json::from_slice(section);
-    let manifest = members.and_then(|_| serde_json::from_slice::<Manifest>(section));
+    let manifest = members.and_then(|_| serde_json::from_slice::<ModuleManifest>(section));
     let manifest = manifest.map_err(|error| ManifestError::Json(error.to_string()))?;
     if manifest.asks.len() > MODULE_GRANTS_MAX {
         return Err(ManifestError::TooMany(manifest.asks.len()));
     }
-    Ok(Some(manifest.asks.into_iter().collect()))
+    if let Some(schema) = &manifest.configuration {
+        asset_configuration::schema_of(&schema.to_string()).map_err(ManifestError::Configuration)?;
+    }
+    Ok(Some(manifest))
 }
 
-/// Whether modules of a world can have such a grant. Routes have places of the network and files, and call nothing of the tenant; rules read topics and keep state.
+/// Whether modules of a world can have such a grant. Routes have places of the network, files and serial ports, and call nothing of the tenant; rules read topics and keep state;
+/// authentication guests have places of the network and values, and no topics.
 pub(crate) fn is_available(world: World, grant: &NamedGrant) -> bool {
     match grant.capability {
-        Capability::ReadTopic | Capability::KeepState => true,
+        Capability::KeepState => true,
+        Capability::ReadTopic => world != World::Auth,
         _ if world == World::Rule => false,
-        Capability::Connect | Capability::ReadFile | Capability::WriteFile => world == World::Route,
+        Capability::Connect => matches!(world, World::Route | World::Auth),
+        Capability::ReadFile | Capability::WriteFile | Capability::OpenSerialPort => world == World::Route,
         Capability::CallAction
         | Capability::PublishModel
         | Capability::CallScript
         | Capability::CallModule
-        | Capability::AskRoute => world != World::Route,
-        Capability::WriteTopic
-        | Capability::ReadEnvironment
+        | Capability::AskRoute => !matches!(world, World::Route | World::Auth),
+        Capability::WriteTopic => world != World::Auth,
+        Capability::ReadEnvironment
         | Capability::WriteEnvironment
         | Capability::ReadSecret
         | Capability::WriteSecret => true,
@@ -249,6 +277,7 @@ pub(crate) fn covers(set: &GrantSet, wanted: &NamedGrant) -> bool {
             | Capability::CallScript
             | Capability::CallModule
             | Capability::AskRoute
+            | Capability::OpenSerialPort
             | Capability::KeepState => granted.name == wanted.name || *granted.name == *ALL,
         }
     })
@@ -289,6 +318,7 @@ pub(crate) fn for_host(set: &GrantSet, config: Option<Arc<str>>) -> Grants {
         modules: named(Capability::CallModule),
         routes: named(Capability::AskRoute),
         files: ValueGrant { read: named(Capability::ReadFile), write: named(Capability::WriteFile) },
+        serial_ports: named(Capability::OpenSerialPort),
         state: names(set, Capability::KeepState).next().is_some(),
         config,
         ..Grants::default()
@@ -340,6 +370,8 @@ mod tests {
             "file-read:/data/x",
             "file-write:logs",
             "file-read:*",
+            "serial:/dev/ttyUSB0",
+            "serial:*",
             "state",
         ] {
             assert_eq!(text.parse::<NamedGrant>().unwrap().to_string(), text);
@@ -361,6 +393,8 @@ mod tests {
             ("endpoint:db:0", "it is not host:port"),
             ("endpoint:a b:1", "it is not host:port"),
             ("endpoint:*:1", "it is not host:port"),
+            ("serial:ttyUSB0", "it is no path such as"),
+            ("serial:/dev/../x", "it is no path such as"),
             ("file:/data", "begins with none of"),
             ("file-read:", "names no path"),
             ("file-write:logs/../x", "names no path"),

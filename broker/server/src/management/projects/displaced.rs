@@ -1,4 +1,4 @@
-//! Definitions that the loaded project has displaced: added by hand under a name that the project defines too.
+//! Definitions that a loaded project has displaced: added by hand under a name that the project defines too.
 //!
 //! They are stored beside the definitions, do nothing, and are given back when the project is unloaded, or another version of it does not define the
 //! name any more.
@@ -40,11 +40,16 @@ impl Displaced {
         }
     }
 
-    /// Takes the displaced definitions that are not `coming`, in load order.
-    pub(crate) fn take(&self, is_coming: impl Fn(&str, &str) -> bool) -> Vec<DefinitionRow> {
+    /// Kinds and names of the displaced definitions.
+    pub(crate) fn names(&self) -> Vec<(String, String)> {
+        self.0.lock().keys().cloned().collect()
+    }
+
+    /// Takes the displaced definitions whose place is not `taken`, in load order.
+    pub(crate) fn take(&self, is_taken: impl Fn(&str, &str) -> bool) -> Vec<DefinitionRow> {
         let mut all = self.0.lock();
         let mut taken: Vec<DefinitionRow> =
-            all.extract_if(.., |(kind, name), _| !is_coming(kind, name)).map(|(_, row)| row).collect();
+            all.extract_if(.., |(kind, name), _| !is_taken(kind, name)).map(|(_, row)| row).collect();
         taken.sort_by_key(|row| {
             Kind::LOAD_ORDER.iter().position(|kind| DefinitionKind::from(*kind).key() == row.kind)
         });

@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use hashbrown::HashMap;
+use hashbrown::{HashMap, HashSet};
 use lotmq_session::Time;
 use lotmq_store::{Batch, Op};
 use serde_json::json;
@@ -14,7 +14,9 @@ use tracing::{info, warn};
 use super::documents::{CLUSTER, Document, PERIODIC};
 use super::figures::Figures;
 use super::{full_queues, listing, monitor, publish};
+use crate::guests::asset_names;
 use crate::limits::ROUND_SILENCE_MAX;
+use crate::management::assets::Asset;
 use crate::management::audit::AUDIT_DELAY;
 use crate::management::broker::Broker;
 use crate::management::exposure::Exposure;
@@ -166,6 +168,7 @@ impl Clockwork {
                 }
                 listing::publish(&self.broker, turn, tenant);
                 publish_modules(turn, tenant, modules);
+                publish_assets(turn, tenant, self.broker.clock.wall_ms());
             }
             turn.flush();
         });
@@ -281,6 +284,25 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
             let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
             publish(turn, tenant, &topic, info.to_string().as_bytes(), true);
         }
+    }
+}
+
+/// Publishes the status of assets that somebody is subscribed to, where it has changed, and the end of those that are gone.
+fn publish_assets(turn: &mut Turn, tenant: &Arc<Tenant>, now_ms: u64) {
+    let known = &tenant.managed().assets;
+    let all = Asset::all(tenant);
+    for asset in &all {
+        let topic = asset.topic();
+        if tenant.has_subscribers(&topic) {
+            let info = asset.info(tenant, now_ms).to_string();
+            if known.tells(&asset.name, &info) {
+                publish(turn, tenant, &topic, info.as_bytes(), true);
+            }
+        }
+    }
+    let names: HashSet<&str> = all.iter().map(|asset| asset.name.as_str()).collect();
+    for gone in known.forget_gone(|name| names.contains(name)) {
+        publish(turn, tenant, &asset_names::topic_of(&gone), &[], true);
     }
 }
 

@@ -173,7 +173,7 @@ fn status(broker: &Broker, tenant: &Tenant) -> Value {
 }
 
 /// Bytes of the store's file; where it has none, those of the messages in memory.
-fn store_bytes(broker: &Broker) -> u64 {
+pub(super) fn store_bytes(broker: &Broker) -> u64 {
     let file = std::fs::metadata(broker.config.store_path());
     file.map_or_else(|_| broker.store.metrics().log_bytes, |file| file.len())
 }

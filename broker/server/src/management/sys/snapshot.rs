@@ -15,6 +15,7 @@ use super::definition::{LEAVES, Leaf};
 use super::documents::{CLUSTER, DOCUMENTS, LISTINGS, PERIODIC};
 use super::monitor;
 use crate::guests::HasPrograms as _;
+use crate::management::assets::Asset;
 use crate::management::broker::Broker;
 use crate::management::managed::Managing as _;
 use crate::management::tenant_projects;
@@ -61,6 +62,7 @@ pub(crate) fn snapshot(
                 found.push_back(Pending::Ready(message(&topic, info.as_bytes())));
             }
         }
+        assets(broker, tenant, filter, &wants, &mut found);
         for project in tenant.managed().projects.all() {
             for (topic, payload) in
                 tenant_projects::topics(tenant, &project).iter().filter(|(topic, _)| wants(topic))
@@ -82,6 +84,26 @@ pub(crate) fn snapshot(
 /// Whether the filter's second level reaches this one.
 fn may_match(filter: &str, second: &str) -> bool {
     filter.split('/').nth(1).is_some_and(|level| matches!(level, "+" | "#") || level == second)
+}
+
+fn assets(
+    broker: &Broker,
+    tenant: &Tenant,
+    filter: &str,
+    wants: &dyn Fn(&str) -> bool,
+    found: &mut VecDeque<Pending>,
+) {
+    if !filter.split('/').nth(2).is_some_and(|level| matches!(level, "+" | "#" | "Assets")) {
+        return;
+    }
+    for asset in Asset::all(tenant) {
+        let topic = asset.topic();
+        if wants(&topic) {
+            let info = asset.info(tenant, broker.clock.wall_ms()).to_string();
+            tenant.managed().assets.tells(&asset.name, &info);
+            found.push_back(Pending::Ready(message(&topic, info.as_bytes())));
+        }
+    }
 }
 
 fn definitions(tenant: &Tenant, filter: &str, wants: &dyn Fn(&str) -> bool, found: &mut VecDeque<Pending>) {

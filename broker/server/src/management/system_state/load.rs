@@ -63,6 +63,11 @@ impl Loads {
         })
     }
 
+    /// Events per minute of the series of this name, averaged over one minute.
+    pub(crate) fn minute(&self, name: &str) -> f64 {
+        SERIES.iter().position(|(known, _)| *known == name).map_or(0.0, |n| self.averages[n][0])
+    }
+
     /// Events per second of the series of this name, over the last interval.
     pub(crate) fn rate(&self, name: &str) -> f64 {
         SERIES.iter().position(|(known, _)| *known == name).map_or(0.0, |n| self.rates[n])

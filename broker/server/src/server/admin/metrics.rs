@@ -2,10 +2,17 @@
 //!
 //! Counters come from their table; the gauges beside them are listed here, one line each.
 
-use std::fmt::Write;
+use std::fmt::{Display, Write};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use jiff::Timestamp;
 
 use crate::guests::HasPrograms as _;
+use crate::guests::routes::RouteRunner;
+use crate::guests::routes::dead_letters::DeadFigures;
+use crate::guests::routes::http_figures::HttpFigures;
+use crate::guests::routes::standing::{Connection, Standing};
 use crate::management::broker::Broker;
 use lotmq_core::limits::Limit;
 use lotmq_host::MetricChange;
@@ -107,95 +114,132 @@ pub(super) fn text(broker: &Broker) -> String {
     limits(&mut text, broker);
     guests(&mut text, broker);
     routes(&mut text, broker);
-    http_of_routes(&mut text, broker);
     text
 }
 
-/// Appends the figures of each route; without a head where there are none.
-fn routes(text: &mut String, broker: &Broker) {
-    const SAMPLES: [(&str, &str, &str); 10] = [
-        ("route_delivered_total", COUNTER, "Messages of a route that its other side has taken."),
-        ("route_rejected_total", COUNTER, "Messages of a route that can never pass, or found no room."),
-        (
-            "route_retried_total",
-            COUNTER,
-            "Messages of a route that did not pass and were to come again, each time.",
-        ),
-        ("route_batches_total", COUNTER, "Batches that the guest of a route was handed."),
-        ("route_bytes_total", COUNTER, "Payload bytes of messages that the other side of a route has taken."),
-        ("route_reconnects_total", COUNTER, "Connections of a route after its first."),
-        ("route_waiting", GAUGE, "Messages that wait for a route."),
-        ("route_waiting_bytes", GAUGE, "Their bytes, with 64 for each message."),
-        ("route_state", GAUGE, "1 for the state in which the connection of a route is."),
-        ("route_seconds_since_success", GAUGE, "Time since something passed by a route; none before."),
-    ];
-    let mut samples: [String; SAMPLES.len()] = Default::default();
-    let now = broker.definitions_now().wall;
-    for tenant in broker.tenants.all().iter() {
-        for route in tenant.programs().guests.routes_in_order() {
-            let (version, standing, waiting) = (route.version(), route.standing(), route.waiting());
-            let of = labels(&tenant.name, version.definition.name(), &version.said().kind);
-            let ((delivered, rejected), deliveries) = (standing.done(), standing.deliveries);
-            let values = [
-                delivered.to_string(),
-                rejected.to_string(),
-                deliveries.retried.to_string(),
-                deliveries.batches.to_string(),
-                deliveries.bytes.to_string(),
-                deliveries.reconnects.to_string(),
-                waiting.0.to_string(),
-                waiting.1.to_string(),
-            ];
-            for ((text, (name, ..)), value) in samples.iter_mut().zip(SAMPLES).zip(values) {
-                line(text, &format!("lotmq_{name}{{{of}}} {value}"));
-            }
-            let state = standing.connection.word();
-            line(&mut samples[8], &format!("lotmq_route_state{{{of},state=\"{state}\"}} 1"));
-            if let Some(seconds) = standing.since_success(now) {
-                line(&mut samples[9], &format!("lotmq_route_seconds_since_success{{{of}}} {seconds}"));
-            }
+/// Figure of each route.
+struct RouteFigure {
+    name: &'static str,
+    kind: &'static str,
+    help: &'static str,
+    /// Its samples: what is said of them besides the route, and their values.
+    read: fn(&OfRoute) -> Vec<(String, String)>,
+}
+
+/// What the figures of a route are read from.
+struct OfRoute {
+    standing: Standing,
+    waiting: (u64, u64),
+    outbox_bytes: u64,
+    /// Time for which the oldest message has waited.
+    waited: Duration,
+    dead_letters: DeadFigures,
+    now: Timestamp,
+}
+
+impl OfRoute {
+    fn new(broker: &Broker, route: &RouteRunner, now: Timestamp) -> Self {
+        let waited_ms = route.oldest_ms().map_or(0, |at| broker.clock.wall_ms().saturating_sub(at));
+        Self {
+            standing: route.standing(),
+            waiting: route.waiting(),
+            outbox_bytes: route.outbox_waiting().bytes,
+            waited: Duration::from_millis(waited_ms),
+            dead_letters: route.dead_letters.figures(),
+            now,
         }
     }
-    for ((name, kind, help), samples) in SAMPLES.into_iter().zip(samples) {
-        if !samples.is_empty() {
-            sample_head(text, name, kind, help);
-            text.push_str(&samples);
-        }
+
+    fn http(&self) -> &HttpFigures {
+        &self.standing.deliveries.http
     }
 }
 
-/// Appends the figures of the exchanges of routes with HTTP servers, of those routes that have had any.
-fn http_of_routes(text: &mut String, broker: &Broker) {
-    let (mut requests, mut connections, mut failures) = (String::new(), String::new(), String::new());
+/// The one sample of a figure.
+fn one(value: impl Display) -> Vec<(String, String)> {
+    vec![(String::new(), value.to_string())]
+}
+
+/// The one sample of a figure that is told only where there is something to tell.
+fn one_if(is_told: bool, value: impl Display) -> Vec<(String, String)> {
+    if is_told { one(value) } else { Vec::new() }
+}
+
+/// Samples by what a label says.
+fn by(label: &str, counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<(String, String)> {
+    counts.map(|(value, count)| (format!(",{label}=\"{value}\""), count.to_string())).collect()
+}
+
+fn in_state(connection: Connection, value: impl Display) -> (String, String) {
+    (format!(",state=\"{}\"", connection.word()), value.to_string())
+}
+
+macro_rules! route_figures {
+    ($($kind:ident $name:literal $help:literal $read:expr;)*) => {
+        &[$(RouteFigure { name: $name, kind: $kind, help: $help, read: $read },)*]
+    };
+}
+
+/// All of them.
+static ROUTE_FIGURES: &[RouteFigure] = route_figures! {
+    COUNTER "route_delivered_total" "Messages of a route that its other side has taken." |it| one(it.standing.done().0);
+    COUNTER "route_rejected_total" "Messages of a route that can never pass, or found no room." |it| one(it.standing.done().1);
+    COUNTER "route_retried_total" "Messages of a route that did not pass and were to come again, each time."
+        |it| one(it.standing.deliveries.retried);
+    COUNTER "route_batches_total" "Batches that the guest of a route was handed." |it| one(it.standing.deliveries.batches);
+    COUNTER "route_bytes_total" "Payload bytes of messages that the other side of a route has taken." |it| one(it.standing.deliveries.bytes);
+    COUNTER "route_reconnects_total" "Connections of a route after its first." |it| one(it.standing.deliveries.reconnects);
+    GAUGE "route_waiting" "Messages that wait for a route." |it| one(it.waiting.0);
+    GAUGE "route_waiting_bytes" "Their bytes, with 64 for each message." |it| one(it.waiting.1);
+    GAUGE "route_state" "1 for the state in which the connection of a route is." |it| vec![in_state(it.standing.connection(), 1)];
+    GAUGE "route_seconds_since_success" "Time since something passed by a route; none before."
+        |it| it.standing.since_success(it.now).map(one).unwrap_or_default();
+    GAUGE "route_outbox_bytes" "Bytes in the outbox of a route, in the store, with what is on its way to the far side." |it| one(it.outbox_bytes);
+    GAUGE "route_oldest_seconds" "Time for which the oldest message of a route has waited." |it| one(it.waited.as_secs_f64());
+    COUNTER "route_delivery_seconds_total" "Time from the reception of messages until the other side of a route had them, all together."
+        |it| one(Duration::from_millis(it.standing.deliveries.latency_ms).as_secs_f64());
+    GAUGE "route_dead_letters" "Messages that a route has given up and that are kept with the reason." |it| one(it.dead_letters.waiting.messages);
+    COUNTER "route_dead_letters_total" "Messages that a route has given up and that were kept, since its start." |it| one(it.dead_letters.came);
+    COUNTER "route_dead_letters_dropped_total" "Messages that a route has given up and that are not kept any more: the oldest of too many, and those for which there was no room."
+        |it| one(it.dead_letters.dropped);
+    GAUGE "route_instances" "Instances of the guest of a route, by the state of their connections."
+        |it| it.standing.instances().map(|(connection, count)| in_state(connection, count)).collect();
+    COUNTER "route_http_requests_total" "Exchanges with HTTP servers that the guest of a route has begun."
+        |it| one_if(it.http().requests > 0, it.http().requests);
+    COUNTER "route_http_connections_total" "Connections to HTTP servers that were made for them."
+        |it| one_if(it.http().requests > 0, it.http().connections);
+    COUNTER "route_http_failures_total" "Exchanges that have failed, by what the guest was told." |it| by("error", it.http().failures());
+    COUNTER "route_served_requests_total" "Requests that a route has served, by the class of their status; none where the client had gone."
+        |it| by("status", it.http().served.by_class());
+    GAUGE "route_served_open" "Requests that have no answer yet." |it| one_if(it.http().served.has_any(), it.http().served.open);
+    COUNTER "route_served_refused_total" "Requests that the host has refused, so that the guest of the route never got them."
+        |it| one_if(it.http().served.has_any(), it.http().served.refused);
+    COUNTER "route_served_received_bytes_total" "Bytes of the bodies of requests."
+        |it| one_if(it.http().served.has_any(), it.http().served.received_bytes);
+    COUNTER "route_served_sent_bytes_total" "Bytes of the bodies of answers."
+        |it| one_if(it.http().served.has_any(), it.http().served.sent_bytes);
+};
+
+/// Appends the figures of each route; without a head where there are none.
+fn routes(text: &mut String, broker: &Broker) {
+    let now = broker.definitions_now().wall;
+    let mut all = Vec::new();
     for tenant in broker.tenants.all().iter() {
         for route in tenant.programs().guests.routes_in_order() {
-            let (version, http) = (route.version(), route.standing().deliveries.http);
+            let version = route.version();
             let of = labels(&tenant.name, version.definition.name(), &version.said().kind);
-            if http.requests == 0 {
-                continue;
-            }
-            line(&mut requests, &format!("lotmq_route_http_requests_total{{{of}}} {}", http.requests));
-            line(
-                &mut connections,
-                &format!("lotmq_route_http_connections_total{{{of}}} {}", http.connections),
-            );
-            for (error, count) in http.failures() {
-                let sample = format!("lotmq_route_http_failures_total{{{of},error=\"{error}\"}} {count}");
-                line(&mut failures, &sample);
-            }
+            all.push((of, OfRoute::new(broker, &route, now)));
         }
     }
-    for (name, help, samples) in [
-        (
-            "route_http_requests_total",
-            "Exchanges with HTTP servers that the guest of a route has begun.",
-            requests,
-        ),
-        ("route_http_connections_total", "Connections to HTTP servers that were made for them.", connections),
-        ("route_http_failures_total", "Exchanges that have failed, by what the guest was told.", failures),
-    ] {
+    for RouteFigure { name, kind, help, read } in ROUTE_FIGURES {
+        let mut samples = String::new();
+        for (of, route) in &all {
+            for (more, value) in read(route) {
+                line(&mut samples, &format!("lotmq_{name}{{{of}{more}}} {value}"));
+            }
+        }
         if !samples.is_empty() {
-            sample_head(text, name, COUNTER, help);
+            sample_head(text, name, kind, help);
             text.push_str(&samples);
         }
     }
@@ -288,4 +332,24 @@ fn sample_head(text: &mut String, name: &str, kind: &str, help: &str) {
 
 fn line(text: &mut String, content: &str) {
     writeln!(text, "{content}").expect("a string takes everything");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_board_of_routes_shows_metrics_that_there_are() {
+        let board = include_str!("../../../../../docs/grafana/routes.json");
+        let is_of_name = |c: char| c.is_ascii_lowercase() || c == '_';
+        let named: Vec<&str> = board
+            .split("lotmq_")
+            .skip(1)
+            .map(|rest| rest.split(|c| !is_of_name(c)).next().unwrap_or_default())
+            .collect();
+        assert!(named.len() > 15);
+        for name in named {
+            assert!(ROUTE_FIGURES.iter().any(|known| known.name == name), "{name}");
+        }
+    }
 }

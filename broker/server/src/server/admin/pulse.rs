@@ -13,12 +13,9 @@ pub(super) async fn silent(broker: &Broker) -> Option<String> {
     let deadline = Instant::now() + PULSE_PATIENCE;
     loop {
         let now = Instant::now();
-        let silent = broker.watchdog.pulses.silent(now);
-        if silent.is_empty() {
-            return None;
-        }
-        if now >= deadline {
-            return Some(silent.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
+        let silent = broker.watchdog.silent(now);
+        if silent.is_none() || now >= deadline {
+            return silent;
         }
         tokio::time::sleep(LOOK_PAUSE).await;
     }
@@ -143,7 +140,7 @@ mod tests {
             "the store's writer",
             "the thread of $SYS figures",
             "the thread of health and metrics",
-            "the thread of routes",
+            "thread of routes",
         ];
         let settings = [("LOTMQ_ADMIN_HEALTH_PORT", "0"), ("LOTMQ_STORE_DURABILITY", "os")];
         let running = Running::start_with(&settings);

@@ -54,10 +54,10 @@ impl Embedding {
         EmbeddedProgram::compile(&self.engine, sources, scripts)
     }
 
-    /// Compiles a component that is to run as a module.
+    /// Compiles a component that is to be there as a module, of whatever world.
     ///
     /// # Errors
-    /// When a broker would refuse it, or nothing starts it.
+    /// When a broker would refuse it, or its options.
     pub fn module(&self, module: EmbeddedModule) -> Result<EmbeddedProgram, EmbeddedError> {
         EmbeddedProgram::of_module(&self.engine, module)
     }
@@ -82,6 +82,8 @@ fn configuration() -> Result<Config, ConfigError> {
         ("LOTMQ_LOT_AUTHORITY", "broker".to_owned()),
         ("LOTMQ_LOT_PROCESS_ENV", names.join(",")),
         ("LOTMQ_AUDIT_ENABLED", "false".to_owned()),
+        // Whoever runs a program here is at home on this machine.
+        ("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true".to_owned()),
     ];
     Config::load(Sources {
         environment: settings.map(|(name, value)| (name.to_owned(), value)).into(),

@@ -1,20 +1,19 @@
-//! An uploaded component in an embedded broker: looked at, and run as `-addModule` would.
+//! An uploaded component in an embedded broker: looked at, and there as by `-addModule`.
 
-use std::sync::Arc;
-
-use lotmq_host::{Engine, LoadError, World};
+use lotmq_host::{Engine, GuestLimits, World, world_by_exports};
 use serde_json::Value;
 
 use super::error::refused;
 use super::{EmbeddedError, EmbeddedProgram};
 use crate::guests::compile::Loader;
 use crate::guests::compile_permits::CompilePermits;
+use crate::guests::policies::Policies;
 use crate::guests::route_types::RouteTypes;
+use crate::management::command::local_modules;
 use crate::management::module_catalog::grants::{self, GrantSet};
-use crate::management::module_catalog::{self, Module, ModuleOptions};
 use crate::management::modules;
 
-/// A component and the options that it would be added with. It is granted all that it asks for.
+/// A component and the options of `-addModule` that it is added with. Where they name no grant, it is granted all that it asks for.
 #[derive(Clone, Debug)]
 pub struct EmbeddedModule {
     /// Name of the module.
@@ -25,6 +24,25 @@ pub struct EmbeddedModule {
     pub on: Vec<String>,
     /// What it reads as its configuration.
     pub config: Option<Value>,
+    /// Further options, each word of them by itself.
+    pub options: Vec<String>,
+}
+
+impl EmbeddedModule {
+    /// Reads options as the text of `-addModule` has them.
+    ///
+    /// # Errors
+    /// A quotation mark that is not closed.
+    pub fn options_in(text: &str) -> Result<Vec<String>, EmbeddedError> {
+        local_modules::options_in(text).map_err(|refusal| refused(text, &refusal.message))
+    }
+
+    /// All options.
+    fn arguments(&self) -> Vec<String> {
+        let on = (!self.on.is_empty()).then(|| ["-on".to_owned(), self.on.join(",")]);
+        let config = self.config.as_ref().map(|config| ["-config".to_owned(), config.to_string()]);
+        on.into_iter().chain(config).flatten().chain(self.options.iter().cloned()).collect()
+    }
 }
 
 /// What a component is, as far as a broker looks at it before it is run.
@@ -37,7 +55,7 @@ pub struct ComponentOutline {
     pub imports: Vec<String>,
     /// Exports that its world does not have: nobody calls them.
     pub further_exports: Vec<String>,
-    /// What its manifest asks for; `None` without a manifest, in which case it would have all topics whose names do not begin with `$`.
+    /// What its manifest asks for; `None` without a manifest, in which case one of the worlds `action` and `route` would have all topics whose names do not begin with `$`.
     pub asks: Option<Vec<String>>,
 }
 
@@ -49,33 +67,27 @@ pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutl
     let asks = asked(component)?.map(|asked| asked.iter().map(ToString::to_string).collect());
     let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
     let loader = Loader { engine, permits: &permits, route_types: &route_types };
-    match loader.module(component) {
-        Ok(guest) => Ok(ComponentOutline {
-            world: World::Action.name(),
-            imports: guest.imports().to_vec(),
-            further_exports: guest.further_exports().to_vec(),
-            asks,
-        }),
-        // It may be one of another world, of which it then has all exports.
-        Err(of_action @ (LoadError::WorldMismatch { .. } | LoadError::ImportForbidden { .. })) => {
-            if let Ok(rule) = loader.rule_module(component) {
-                return Ok(ComponentOutline {
-                    world: World::Rule.name(),
-                    imports: rule.imports().to_vec(),
-                    further_exports: rule.further_exports().to_vec(),
-                    asks,
-                });
-            }
-            let route = loader.route_module(component).map_err(|_| of_action)?;
-            Ok(ComponentOutline {
-                world: World::Route.name(),
-                imports: route.imports().to_vec(),
-                further_exports: route.further_exports().to_vec(),
-                asks,
-            })
+    let world = world_by_exports(component).unwrap_or(World::Action);
+    let (imports, further_exports) = match world {
+        World::Rule => {
+            let guest = loader.rule_module(component)?;
+            (guest.imports().to_vec(), guest.further_exports().to_vec())
         }
-        Err(error) => Err(error.into()),
-    }
+        World::Route => {
+            let guest = loader.route_module(component)?;
+            (guest.imports().to_vec(), guest.further_exports().to_vec())
+        }
+        World::Auth => {
+            let guest = loader.compiled_auth_module(component)?;
+            guest.first_look(GuestLimits::default())?;
+            (guest.imports().to_vec(), guest.further_exports().to_vec())
+        }
+        World::Action | World::Model => {
+            let guest = loader.module(component)?;
+            (guest.imports().to_vec(), guest.further_exports().to_vec())
+        }
+    };
+    Ok(ComponentOutline { world: world.name(), imports, further_exports, asks })
 }
 
 fn asked(component: &[u8]) -> Result<Option<GrantSet>, EmbeddedError> {
@@ -83,30 +95,38 @@ fn asked(component: &[u8]) -> Result<Option<GrantSet>, EmbeddedError> {
 }
 
 impl EmbeddedProgram {
-    /// Compiles a component of world `action` that is to run as a module.
+    /// Compiles a component that is to be there as a module.
     pub(super) fn of_module(engine: &Engine, module: EmbeddedModule) -> Result<Self, EmbeddedError> {
-        let asked = asked(&module.component)?;
-        let module = Module {
-            name: module.name.into(),
-            world: World::Action,
-            options: ModuleOptions {
-                granted: Some(asked.clone().unwrap_or_else(module_catalog::default_topics)),
-                on: module.on,
-                config: module.config,
-                ..ModuleOptions::default()
-            },
-            hash: [0; 32],
-            bytes: module.component.into(),
-            asked,
-            owner: None,
-            installed_at_ms: 0,
-        };
-        let name = Arc::clone(&module.name);
+        let arguments = module.arguments();
+        let EmbeddedModule { name, component, .. } = module;
+        let made = local_modules::module(&name, component, arguments);
+        let (module, mut warnings) = made.map_err(|refusal| refused(&name, &refusal.message))?;
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
         let loader = Loader { engine, permits: &permits, route_types: &route_types };
-        let compiled = modules::compile(loader, module).map_err(|error| refused(&name, &error))?;
+        let world = module.world;
+        let compiled =
+            modules::compile(loader, module, &Policies::default()).map_err(|error| refused(&name, &error))?;
+        let unheard = compiled.refused_trigger.as_ref();
+        warnings.extend(unheard.map(|refusal| format!("it wants to be started by {refusal}")));
+        if world == World::Auth {
+            warnings.push("no login asks it in this build".to_owned());
+        }
         let mut definition = compiled.into_definition();
         definition.never_gives_up();
-        Ok(Self::of_one(definition))
+        let warnings = warnings.into_iter().map(|warning| format!("module {name}: {warning}"));
+        Ok(Self { warnings: warnings.collect(), ..Self::of_one(definition) })
+    }
+
+    /// Puts modules in front of what names them.
+    #[must_use]
+    pub fn with_modules(self, modules: impl IntoIterator<Item = EmbeddedProgram>) -> Self {
+        let mut all = Self { entities: Vec::new(), warnings: Vec::new(), ..self };
+        for EmbeddedProgram { entities, warnings, .. } in modules {
+            all.entities.extend(entities);
+            all.warnings.extend(warnings);
+        }
+        all.entities.extend(self.entities);
+        all.warnings.extend(self.warnings);
+        all
     }
 }

@@ -20,6 +20,8 @@ pub struct EmbeddedProgram {
     pub(super) scripts: Vec<(String, String)>,
     /// What they run in.
     pub(super) python: Option<Python>,
+    /// What people should know of it.
+    pub(super) warnings: Vec<String>,
 }
 
 /// Entity of a program, compiled as far as it can run here.
@@ -45,13 +47,13 @@ impl EmbeddedProgram {
             }
         }
         compiled.sort_by_cached_key(|entity| entity.new_definition().kind);
-        Ok(Self { entities: in_order(compiled), scripts, python })
+        Ok(Self { entities: in_order(compiled), scripts, python, warnings: Vec::new() })
     }
 
     /// A definition by itself.
     pub(super) fn of_one(definition: CompiledDefinition) -> Self {
         let entities = vec![ProgramEntity::Runs(Box::new(definition))];
-        Self { entities, scripts: Vec::new(), python: None }
+        Self { entities, scripts: Vec::new(), python: None, warnings: Vec::new() }
     }
 }
 

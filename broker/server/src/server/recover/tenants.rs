@@ -89,11 +89,23 @@ pub(crate) fn tenants(
         let audit = Audit::open(store, row.id, config.audit.clone()).map_err(StartError::Audit)?;
         let managed = Managed::new(audit);
         managed.removed_names.restore(row.id, &recovered.settings);
+        managed.assets.restore(row.id, &recovered.settings, &users);
+        guests.route_orders.restore(row.id, &recovered.settings);
         let hooks = Box::new(Programs::new(guests, variables, Box::new(managed)));
         let tenant = Tenant::new((row.id, number), &row.name, users, permissions, hooks);
         tenants.push(Arc::new(tenant));
     }
+    tell_unknown(config, &tenants);
     Ok(tenants)
+}
+
+/// Tells of tenants that the configuration names and that are not there: a name may be misspelt, or its tenant removed.
+fn tell_unknown(config: &Config, tenants: &[Arc<Tenant>]) {
+    for name in config.routes.tenants.names() {
+        if tenants.iter().all(|tenant| *tenant.name != *name) {
+            warn!(tenant = name, "routes.tenants names a tenant that is not there");
+        }
+    }
 }
 
 fn registry_options(config: &Config, zone: TimeZone) -> RegistryOptions {

@@ -14,10 +14,15 @@ impl Serving<'_> {
             question.answer(Err(reason));
             return None;
         }
+        // What is brought with the answer has no cause among messages.
+        self.instance.comes_behind(0);
         count_call(self.figures.as_ref());
         let call_time = self.version.call_time();
-        let asked = self.instance.request("query", &question.body);
-        let called = tokio::time::timeout(call_time, asked).await;
+        let asked = tokio::time::timeout(call_time, self.instance.request("query", &question.body));
+        let called = tokio::select! {
+            called = asked => called,
+            () = self.driver.seat.removed() => return removed(question),
+        };
         let route = &self.driver.route;
         let (now, masked) = (self.driver.now(), |reason: &str| self.driver.masked(reason));
         let refuse = |question: Question, reason: &str| {
@@ -42,12 +47,12 @@ impl Serving<'_> {
             Ok(Ok(Err(Failure::Retry(reason)))) => {
                 let reason = masked(&reason);
                 route.update(|standing| standing.failed(0, &reason, now));
-                route.ask_again(question);
+                self.driver.seat.ask_again(question);
                 self.pause().await;
                 None
             }
             Ok(Ok(Err(Failure::Reconnect(reason)))) => {
-                route.ask_again(question);
+                self.driver.seat.ask_again(question);
                 Some(Ended::Away(reason))
             }
             Ok(Ok(Err(Failure::Reject(reason)))) => {
@@ -70,4 +75,10 @@ impl Serving<'_> {
             }
         }
     }
+}
+
+/// Tells who waits for the answer of a route that has been removed meanwhile.
+fn removed(question: Question) -> Option<Ended> {
+    question.answer(Err("the route has been removed".to_owned()));
+    Some(Ended::Changed)
 }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout};
 
 use super::pause::Pause;
 use super::{Ended, Serving, count_call, count_trap, text_of, too_long};
-use crate::guests::routes::runner::Work;
+use crate::guests::routes::seat::Work;
 use crate::limits::ROUTE_RUN_TIME;
 
 /// When a guest runs again.
@@ -30,14 +30,14 @@ impl Serving<'_> {
     /// Waits for the next work, while the guest runs if it does that; `None` when there is a change. After work it is the guest's turn to run, after a run that of
     /// work.
     pub(super) async fn next_work(&mut self) -> Result<Option<Work>, Ended> {
-        let route = &self.driver.route;
+        let seat = &self.driver.seat;
         let mut has_run = false;
         loop {
-            let Some(runs) = &mut self.runs else { return Ok(route.next_work(self.number).await) };
+            let Some(runs) = &mut self.runs else { return Ok(seat.next_work(self.number).await) };
             tokio::select! {
                 biased;
                 () = tokio::time::sleep_until(runs.next), if !has_run => {}
-                work = route.next_work(self.number) => return Ok(work),
+                work = seat.next_work(self.number) => return Ok(work),
                 () = tokio::time::sleep_until(runs.next) => {}
             }
             self.run_guest().await?;
@@ -48,14 +48,15 @@ impl Serving<'_> {
     /// Lets the guest run until it has done what it wants, or there is other work for it.
     async fn run_guest(&mut self) -> Result<(), Ended> {
         let call_time = self.version.call_time();
-        let (route, work) = (&self.driver.route, self.instance.host_work());
+        let (seat, work) = (&self.driver.seat, self.instance.host_work());
         // What it brings now has no cause here.
-        route.work_on([]);
+        self.instance.comes_behind(0);
         count_call(self.figures.as_ref());
+        let before = self.driver.route.brought();
         let until_ms = u32::try_from(ROUTE_RUN_TIME.as_millis()).unwrap_or(u32::MAX);
         let ran = {
             let mut ran = std::pin::pin!(self.instance.run(until_ms));
-            let has_work = std::pin::pin!(route.has_work(self.number));
+            let has_work = std::pin::pin!(seat.has_work(self.number));
             tokio::select! {
                 biased;
                 ran = timeout(ROUTE_RUN_TIME + call_time, &mut ran) => ran,
@@ -66,6 +67,7 @@ impl Serving<'_> {
             }
         };
         work.done();
+        self.driver.route.has_run(before, self.driver.now());
         match ran {
             Ok(Ok(Ok(after_ms))) => {
                 self.runs_after(Duration::from_millis(after_ms.into()));

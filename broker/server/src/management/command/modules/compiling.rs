@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use lotmq_pulse::goes_on;
 
 use super::parts;
+use crate::guests::policies::Policies;
 use crate::limits::{MODULE_COMPILE_PATIENCE, MODULE_COMPILES_MAX};
 use crate::management::command::add_entity::refused;
 use crate::management::command::reply::Refusal;
@@ -29,11 +30,15 @@ impl Drop for Permit {
     }
 }
 
-/// Makes native code of the module of a command.
+/// Makes native code of the module of a command, within policies.
 ///
 /// # Errors
 /// When it does not compile, takes too long, or its upload is cancelled.
-pub(super) fn compile(call: &Call<'_>, module: Module) -> Result<CompiledModule, Refusal> {
+pub(in crate::management::command) fn compile(
+    call: &Call<'_>,
+    module: Module,
+    policies: Policies,
+) -> Result<CompiledModule, Refusal> {
     let permit = Permit(Arc::clone(&call.broker.commands.compiles));
     if permit.0.fetch_add(1, Ordering::Relaxed) >= MODULE_COMPILES_MAX {
         let message = format!("{MODULE_COMPILES_MAX} other modules are being compiled. Try again later.");
@@ -49,7 +54,7 @@ pub(super) fn compile(call: &Call<'_>, module: Module) -> Result<CompiledModule,
     let work = move || {
         let _held = (permit, room);
         // Who asked may have given up.
-        let _ = sender.send(modules::compile(hosting.loader(), module));
+        let _ = sender.send(modules::compile(hosting.loader(), module, &policies));
     };
     let began = Instant::now();
     std::thread::Builder::new().name("compile".to_owned()).spawn(work).map_err(|error| {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_host::limits::{ROUTE_TIME, RULE_MEMORY_BYTES, RULE_TIME};
-use lotmq_host::{Capability, World};
+use lotmq_host::{Capability, World, world_by_exports};
 use serde_json::Value;
 
 use crate::limits::{
@@ -14,7 +14,7 @@ use crate::limits::{
     MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
 };
 use crate::management::command::reply::{Refusal, missing_argument};
-use crate::management::command::verb::Call;
+use crate::management::command::verb::{Call, Verb};
 use crate::management::command_text::normalized_verb;
 use crate::management::module_catalog::grants::{self, GrantError, GrantSet, NamedGrant};
 use crate::management::module_catalog::{self, ModuleOptions};
@@ -35,6 +35,8 @@ pub(super) struct ModuleRequest {
     grants_all: bool,
     /// What `-net` names.
     net: GrantSet,
+    /// Tenant that is named.
+    pub(super) tenant: Option<String>,
     /// Time of a run that is asked for, in milliseconds; how much there is depends on the world.
     time_ms: Option<usize>,
     pub(super) options: ModuleOptions,
@@ -49,6 +51,19 @@ impl ModuleRequest {
     /// Whether the component comes in parts.
     pub(super) fn is_in_parts(&self) -> bool {
         self.wasm64.is_none() && self.size.is_some()
+    }
+
+    /// Option that only means something to a broker that is given commands.
+    pub(super) fn of_commands_only(&self) -> Option<&'static str> {
+        let given = [
+            ("-replace", self.replaces),
+            ("-size", self.size.is_some()),
+            ("-sha256", self.sha256.is_some()),
+            ("-sig", self.options.signature.is_some()),
+            ("-tenant", self.tenant.is_some()),
+            ("wasm64:", self.wasm64.is_some()),
+        ];
+        given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
     }
 
     /// Checks what the options say against the world of the module.
@@ -75,16 +90,25 @@ impl ModuleRequest {
         {
             return Err(out_of_range("-memory", memory_mib_max, &asked.to_string()));
         }
-        if matches!(world, World::Route | World::Rule) && !std::mem::take(&mut self.options.on).is_empty() {
+        let is_started = matches!(world, World::Action | World::Model);
+        if !is_started && !std::mem::take(&mut self.options.on).is_empty() {
             self.ignored("-on", world);
+        }
+        if world == World::Auth && self.options.topics.take().is_some() {
+            self.ignored("-topics", world);
         }
         let places = std::mem::take(&mut self.net);
         match world {
-            World::Route => self.named.extend(places),
-            World::Action | World::Model | World::Rule | World::Auth if places.is_empty() => {}
-            World::Action | World::Model | World::Rule | World::Auth => self.ignored("-net", world),
+            World::Route | World::Auth => self.named.extend(places),
+            World::Action | World::Model | World::Rule if places.is_empty() => {}
+            World::Action | World::Model | World::Rule => self.ignored("-net", world),
         }
         Ok(())
+    }
+
+    /// Grants all that the module asks for, where the options name nothing that it is granted.
+    pub(super) fn grant_all_unless_named(&mut self) {
+        self.grants_all |= self.named.is_empty() && self.options.topics.is_none();
     }
 
     fn ignored(&mut self, option: &str, world: World) {
@@ -94,7 +118,7 @@ impl ModuleRequest {
 }
 
 /// What a module is granted: what the options name, and of what its manifest asks for what there is, if the options say so. A module without a
-/// manifest has all topics where the options name no more than places of the network; one of world `rule` has none.
+/// manifest has all topics where the options name no more than places of the network; one of the worlds `rule` and `auth` has none.
 pub(super) fn granted(
     world: World,
     asked: &ModuleRequest,
@@ -105,8 +129,8 @@ pub(super) fn granted(
     let topics = grants::of_topics(asked.options.topics.iter().flatten());
     granted.extend(topics.into_iter().filter(|grant| grants::is_available(world, grant)));
     let Some(manifest) = manifest else {
-        let is_silent =
-            world != World::Rule && granted.iter().all(|grant| grant.capability == Capability::Connect);
+        let is_silent = !matches!(world, World::Rule | World::Auth)
+            && granted.iter().all(|grant| grant.capability == Capability::Connect);
         if is_silent && !asked.grants_all {
             granted.extend(module_catalog::default_topics());
         }
@@ -133,11 +157,11 @@ fn listed<'a>(grants: impl Iterator<Item = &'a NamedGrant>) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join(", "))
 }
 
-pub(super) const MODULE_NAME_RULE: &str =
+pub(in crate::management::command) const MODULE_NAME_RULE: &str =
     "a name begins with a lower-case letter and has at most 64 lower-case letters, digits and hyphens";
 
 /// Whether a name keeps to [`MODULE_NAME_RULE`].
-pub(super) fn is_module_name(name: &str) -> bool {
+pub(in crate::management::command) fn is_module_name(name: &str) -> bool {
     name.len() <= 64
         && name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
@@ -146,8 +170,12 @@ pub(super) fn is_module_name(name: &str) -> bool {
 /// Beginning of the argument that is the component.
 const WASM64: &str = "wasm64:";
 
+/// Reads what the text of a command says, without looking at who says it.
+///
+/// # Errors
+/// What is no option, or has no value that it can have.
 pub(super) fn read_options(
-    call: &Call<'_>,
+    verb: &Verb,
     mut arguments: impl Iterator<Item = String>,
 ) -> Result<ModuleRequest, Refusal> {
     let mut asked = ModuleRequest::default();
@@ -165,7 +193,7 @@ pub(super) fn read_options(
             return Err(Refusal::new("ARGUMENT_INVALID", message));
         }
         let mut value = || {
-            let missing = || missing_argument(call.verb, &format!("value of {argument}"));
+            let missing = || missing_argument(verb, &format!("value of {argument}"));
             // The component itself is nobody's value, and neither is the next option.
             let is_value = |value: &String| {
                 let option = normalized_verb(value);
@@ -186,17 +214,13 @@ pub(super) fn read_options(
             "memory" => asked.options.memory_mib = Some(number(&argument, &value()?, MODULE_MEMORY_MIB_MAX)?),
             "time" => asked.time_ms = Some(number(&argument, &value()?, milliseconds(ROUTE_TIME))?),
             "config" => asked.options.config = Some(config_json(&value()?)?),
-            "tenant" => own_tenant(call, &value()?)?,
+            "tenant" => asked.tenant = Some(value()?),
             "size" => asked.size = Some(number(&argument, &value()?, usize::MAX)?),
             "net" => asked.net.extend(places(&value()?)?),
             "sig" => asked.options.signature = Some(value()?),
             _ => {
-                let message = format!(
-                    "Unknown option '{}'. Usage: -{} {}",
-                    shown(&argument),
-                    call.verb.name,
-                    call.verb.usage
-                );
+                let message =
+                    format!("Unknown option '{}'. Usage: -{} {}", shown(&argument), verb.name, verb.usage);
                 return Err(Refusal::new("ARGUMENT_INVALID", message));
             }
         }
@@ -318,7 +342,7 @@ pub(super) fn own_tenant(call: &Call<'_>, name: &str) -> Result<(), Refusal> {
 }
 
 /// Checks that who gives the command may install modules of a world: those that decide what others may are for `root`, or have to be signed.
-pub(super) fn may_install(call: &Call<'_>, world: World) -> Result<(), Refusal> {
+pub(in crate::management::command) fn may_install(call: &Call<'_>, world: World) -> Result<(), Refusal> {
     let decides = matches!(world, World::Rule | World::Auth);
     if decides && !call.identity.is_root() && !call.broker.config.modules.require_signature {
         return Err(Refusal::permission_denied(call.verb.name));
@@ -332,27 +356,38 @@ pub(super) fn may_install(call: &Call<'_>, world: World) -> Result<(), Refusal> 
 /// When there is none of that name, or this broker takes none of its modules.
 pub(super) fn world_of(call: &Call<'_>, asked: &ModuleRequest) -> Result<World, Refusal> {
     match asked.world.as_deref() {
-        Some("action") => Ok(World::Action),
-        Some("rule") => may_install(call, World::Rule).map(|()| World::Rule),
-        Some("route") if call.broker.config.modules.allow_unstable => Ok(World::Route),
-        Some("route") => {
-            let message = "World 'route' may still change, and modules.allow_unstable is not set.";
-            Err(Refusal::new("WORLD_UNSTABLE", message))
-        }
         None => Err(missing_argument(call.verb, "-world")),
-        Some("auth") => {
-            may_install(call, World::Auth)?;
-            let message = "World 'auth' is not available yet: no login asks a module in this build. Use action, rule or route.";
-            Err(Refusal::new("WORLD_UNKNOWN", message))
+        Some(name) => {
+            let world = named_world(name)?;
+            may_install(call, world)?;
+            let may_change = matches!(world, World::Route | World::Auth);
+            if may_change && !call.broker.config.modules.allow_unstable {
+                let message =
+                    format!("World '{name}' may still change, and modules.allow_unstable is not set.");
+                return Err(Refusal::new("WORLD_UNSTABLE", message));
+            }
+            Ok(world)
         }
-        Some("model") => Err(Refusal::new(
-            "WORLD_UNKNOWN",
-            "World 'model' is for models compiled from LoT only. Use action.",
-        )),
-        Some(world) => Err(Refusal::new(
-            "WORLD_UNKNOWN",
-            format!("World '{}' is unknown. Use action, rule or route.", shown(world)),
-        )),
+    }
+}
+
+/// World of this name, of which components are uploaded.
+fn named_world(name: &str) -> Result<World, Refusal> {
+    let known = World::OF_UPLOADS.into_iter().find(|world| world.name() == name);
+    known.ok_or_else(|| {
+        let message = match name {
+            "model" => "World 'model' is for models compiled from LoT only. Use action.".to_owned(),
+            _ => format!("World '{}' is unknown. Use action, rule, route or auth.", shown(name)),
+        };
+        Refusal::new("WORLD_UNKNOWN", message)
+    })
+}
+
+/// World of a module that nobody gives a command about: the one that is named, else the one whose handler the component exports.
+pub(super) fn world_without_command(asked: &ModuleRequest, component: &[u8]) -> Result<World, Refusal> {
+    match asked.world.as_deref() {
+        Some(name) => named_world(name),
+        None => Ok(world_by_exports(component).unwrap_or(World::Action)),
     }
 }
 

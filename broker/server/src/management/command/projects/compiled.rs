@@ -15,7 +15,7 @@ use lotmq_definitions::{
 use lotmq_store::{Batch, DefinitionRow, Op};
 use serde_json::{Value, json};
 
-use super::given_back;
+use super::given_back::{self, origin_of};
 use super::rights::check_owner;
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{self, Provenance};
@@ -45,6 +45,8 @@ struct Item {
     title: &'static str,
     name: String,
     place: SourceLocation,
+    /// Text, as it is published.
+    source: String,
     /// `Err` if it was told what is wrong.
     compiled: Result<CompiledProgram, ()>,
 }
@@ -196,7 +198,8 @@ impl CompiledProject {
         let compiled = name.and_then(|name| scripts::compile(&broker.python, name, &part.text, provenance));
         let compiled = compiled.map(|script| CompiledProgram::Script(Box::new(script)));
         let compiled = compiled.map_err(|error| self.problems.refused(&place, error.into()));
-        self.items.push(Item { title: "Python", name: shown, place, compiled });
+        let source = part.text.clone();
+        self.items.push(Item { title: "Python", name: shown, place, source, compiled });
     }
 
     fn entity(&mut self, call: &Call<'_>, project: &Project, part: &Part, entity: Entity) {
@@ -221,18 +224,69 @@ impl CompiledProject {
                 };
                 let loader = call.broker.loader();
                 CompiledDefinition::of_entity(loader, &component, new, OnExisting::Replace)
-                    .map(|definition| CompiledProgram::Definition(Box::new(definition)))
+                    .and_then(|definition| {
+                        definition.check_settings(&call.tenant.programs().guests)?;
+                        Ok(CompiledProgram::Definition(Box::new(definition)))
+                    })
                     .map_err(|error| self.problems.refused(&place, refused(error)))
             }
         };
-        self.items.push(Item { title: kind.title(), name: entity.name, place, compiled });
+        let source = source.to_owned();
+        self.items.push(Item { title: kind.title(), name: entity.name, place, source, compiled });
     }
 
-    /// Entities of the loaded project that would be removed, as replies list them.
-    pub(crate) fn would_remove(&self, tenant: &Tenant) -> Vec<Value> {
+    /// Entities of the loaded projects that it `ends` that would be removed, as replies list them.
+    pub(crate) fn would_remove(&self, tenant: &Tenant, ends: &dyn Fn(&str) -> bool) -> Vec<Value> {
         let coming = self.coming();
-        let gone = owned(tenant).into_iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name)));
+        let gone = owned(tenant, ends).into_iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name)));
         gone.map(|(kind, name)| entity_row(kind, &name)).collect()
+    }
+
+    /// What comes, as replies list it, each with what is there under its name.
+    pub(crate) fn compared(&self, tenant: &Tenant) -> Vec<(Value, Option<Present>)> {
+        let good = self.items.iter().filter(|item| item.compiled.is_ok());
+        good.map(|item| {
+            let known = origin_of(tenant, key_of(item.title), &item.name).map(|origin| {
+                let stored = stored(tenant, item.title, &item.name);
+                Present { origin, is_same: stored.is_some_and(|row| row.source == item.source) }
+            });
+            (item.place.mark(json!({ "type": item.title, "name": item.name })), known)
+        })
+        .collect()
+    }
+
+    /// Displaced definitions that would be given back, as replies list them.
+    pub(crate) fn would_give_back(&self, tenant: &Tenant, ends: &dyn Fn(&str) -> bool) -> Vec<Value> {
+        let coming = self.coming();
+        let is_free = |kind: &str, name: &str| match origin_of(tenant, kind, name) {
+            None => true,
+            Some(Origin::Project { project, .. }) => ends(&project),
+            Some(Origin::AdHoc) => false,
+        };
+        let names = tenant.managed().projects.displaced.names().into_iter();
+        names
+            .filter(|(kind, name)| {
+                !coming.iter().any(|(other, same)| other == kind && same == name) && is_free(kind, name)
+            })
+            .map(|(kind, name)| entity_row(&kind, &name))
+            .collect()
+    }
+
+    /// What is wrong with the programs, and what of them would be refused.
+    pub(crate) fn would_fail(
+        self,
+        tenant: &Tenant,
+        project: &Project,
+        ends: &dyn Fn(&str) -> bool,
+    ) -> Problems {
+        let Self { items, mut problems, existing } = self;
+        for item in items.iter().filter(|item| item.compiled.is_ok()) {
+            let entity = (item.title, item.name.as_str());
+            if let Err(refusal) = may_come(tenant, project, entity, existing, ends) {
+                problems.refused(&item.place, refusal);
+            }
+        }
+        problems.closed()
     }
 
     /// Names of what comes, with their kind as the store writes it.
@@ -245,6 +299,13 @@ impl CompiledProject {
 fn origin(project: &Project, place: &SourceLocation) -> Origin {
     let (project, file) = (Arc::clone(&project.name), Arc::clone(&place.file));
     Origin::Project { project, file, cell: place.cell }
+}
+
+/// Definition or script that is there.
+pub(crate) struct Present {
+    pub(crate) origin: Origin,
+    /// Whether its text is the one that comes.
+    pub(crate) is_same: bool,
 }
 
 /// Report of loading.
@@ -280,15 +341,16 @@ fn entity_row(kind: &str, name: &str) -> Value {
     json!({ "type": title.copied().unwrap_or(kind), "name": name })
 }
 
-/// Installs a project in the place of the loaded one: what comes again is replaced in one step, what does not is removed. The caller holds the
+/// Installs a project in the place of those that it `ends`, its own version before among them: what comes again is replaced in one step, what does not is removed. The caller holds the
 /// lock of changes.
 pub(crate) fn install(
     call: &mut Call<'_>,
     project: &Project,
     compiled: CompiledProject,
+    ends: &dyn Fn(&str) -> bool,
     batch: &mut Batch,
 ) -> Report {
-    let gone = remove_owned(call, &compiled.coming(), batch);
+    let gone = remove_owned(call, ends, &compiled.coming(), batch);
     let CompiledProject { items, mut problems, existing } = compiled;
     let mut entities = Vec::with_capacity(items.len());
     let mut installed = Vec::new();
@@ -299,13 +361,12 @@ pub(crate) fn install(
         );
         problems.outside_warning(problem("RULE_REMOVED", &text));
     }
-    for Item { title, name, place, compiled } in items {
+    for Item { title, name, place, source: _, compiled } in items {
         let was_ad_hoc = is_ad_hoc(call.tenant, title, &name);
         let displaced = was_ad_hoc.then(|| stored(call.tenant, title, &name)).flatten();
         let outcome = compiled.map(|compiled| {
-            let spares_others = was_ad_hoc && existing == OnExisting::ReplaceOwn;
-            check_owner(call.tenant, project, (title, &name), spares_others)?;
-            install_one(call, (&name, was_ad_hoc), compiled, batch)
+            may_come(call.tenant, project, (title, &name), existing, ends)?;
+            install_one(call, compiled, batch)
         });
         let is_there = matches!(outcome, Ok(Ok(_)));
         match outcome {
@@ -336,20 +397,35 @@ pub(crate) fn install(
     Report { problems: problems.closed(), entities, gone }
 }
 
-/// Installs one program of a project; `None` for a script.
-fn install_one(
-    call: &mut Call<'_>,
-    (name, was_ad_hoc): (&str, bool),
-    compiled: CompiledProgram,
-    batch: &mut Batch,
-) -> Result<Option<Installed>, Refusal> {
+/// Refuses what may not come: what another project has that stays loaded, what its owner may not deploy, what belongs to others, and rules that were added by
+/// hand.
+fn may_come(
+    tenant: &Tenant,
+    project: &Project,
+    (title, name): (&str, &str),
+    existing: OnExisting,
+    ends: &dyn Fn(&str) -> bool,
+) -> Result<(), Refusal> {
+    check_free(tenant, (title, name), &project.name, ends)?;
+    let was_ad_hoc = is_ad_hoc(tenant, title, name);
+    let spares_others = was_ad_hoc && existing == OnExisting::ReplaceOwn;
+    check_owner(tenant, project, (title, name), spares_others)?;
     let kind = DefinitionKind::Rule;
     // What it forbids would be allowed when the project is unloaded.
-    if was_ad_hoc && compiled.kind_key() == kind.key() {
+    if was_ad_hoc && title == kind.title() {
         let exists = InstallError::Exists { kind, name: name.into() };
         let text = format!("{exists}, added by hand. A project does not replace rules of others.");
         return Err(Refusal::new("EXISTS", text));
     }
+    Ok(())
+}
+
+/// Installs one program of a project; `None` for a script.
+fn install_one(
+    call: &mut Call<'_>,
+    compiled: CompiledProgram,
+    batch: &mut Batch,
+) -> Result<Option<Installed>, Refusal> {
     let installed = compiled.install(call.tenant, &call.broker.hosting, batch).map_err(refused)?;
     if let Some(new) = &installed {
         call.changed_topics.extend(sys::installed_topics(new));
@@ -395,18 +471,38 @@ fn stored(tenant: &Tenant, title: &str, name: &str) -> Option<DefinitionRow> {
 }
 
 fn is_ad_hoc(tenant: &Tenant, title: &str, name: &str) -> bool {
-    match DefinitionKind::by_name(title) {
-        None => tenant.programs().scripts.origin(name) == Some(Origin::AdHoc),
-        Some(kind) => {
-            let registry = tenant.programs().guests.registry.read();
-            registry.get(kind, name).is_some_and(|known| known.deployed.origin == Origin::AdHoc)
+    origin_of(tenant, key_of(title), name) == Some(Origin::AdHoc)
+}
+
+/// Kind as the store writes it.
+fn key_of(title: &str) -> &'static str {
+    DefinitionKind::by_name(title).map_or(scripts::KIND, DefinitionKind::key)
+}
+
+/// Refuses what another project defines that stays loaded.
+fn check_free(
+    tenant: &Tenant,
+    (title, name): (&str, &str),
+    project: &str,
+    ends: &dyn Fn(&str) -> bool,
+) -> Result<(), Refusal> {
+    match origin_of(tenant, key_of(title), name) {
+        Some(Origin::Project { project: other, .. }) if *other != *project && !ends(&other) => {
+            let message = format!("{title} '{name}' belongs to project '{other}', which stays loaded.");
+            let hint = format!("unload it first (-unloadProject {other}), or give one of them another name");
+            Err(Refusal::new("EXISTS", message).with_suggestion(hint))
         }
+        Some(_) | None => Ok(()),
     }
 }
 
-/// Kind, as the store writes it, and name of everything that the loaded project owns; Rules come first, since what they protect is at stake.
-pub(super) fn owned(tenant: &Tenant) -> Vec<(&'static str, Arc<str>)> {
-    let is_owned = |origin: &Origin| *origin != Origin::AdHoc;
+/// Kind, as the store writes it, and name of everything that the loaded projects own that something `ends`; Rules come first, since what they protect is at
+/// stake.
+pub(super) fn owned(tenant: &Tenant, ends: &dyn Fn(&str) -> bool) -> Vec<(&'static str, Arc<str>)> {
+    let is_owned = |origin: &Origin| match origin {
+        Origin::Project { project, .. } => ends(project),
+        Origin::AdHoc => false,
+    };
     let registry = tenant.programs().guests.registry.read();
     let definitions = DefinitionKind::ALL.into_iter().flat_map(|kind| {
         let of_kind = registry.list(kind).filter(|definition| is_owned(&definition.deployed.origin));
@@ -419,16 +515,17 @@ pub(super) fn owned(tenant: &Tenant) -> Vec<(&'static str, Arc<str>)> {
     owned
 }
 
-/// Removes what a project owns and does not come again, and gives back what it had displaced. The caller holds the lock of changes.
+/// Removes what the projects that it `ends` own and what does not come again, and gives back what they had displaced. The caller holds the lock of changes.
 pub(crate) fn remove_owned(
     call: &mut Call<'_>,
+    ends: &dyn Fn(&str) -> bool,
     coming: &BTreeSet<(&'static str, &str)>,
     batch: &mut Batch,
 ) -> Gone {
     let is_coming =
         |kind: &str, name: &str| coming.iter().any(|(other, same)| *other == kind && *same == name);
     let mut gone = Gone::default();
-    for (kind, name) in owned(call.tenant) {
+    for (kind, name) in owned(call.tenant, ends) {
         if coming.contains(&(kind, &*name)) {
             continue;
         }

@@ -1,9 +1,9 @@
-//! Giving back what the loaded project had displaced.
+//! Giving back what a loaded project had displaced.
 
 use std::sync::Arc;
 
-use lot_facts::Kind;
-use lotmq_definitions::DefinitionKind;
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::{DefinitionKind, Origin};
 use lotmq_store::{Batch, DefinitionRow, Op};
 use tracing::error;
 
@@ -23,10 +23,11 @@ pub(super) fn give_back(
 ) -> Vec<(String, String)> {
     let tenant = Arc::clone(call.tenant);
     let mut given = Vec::new();
-    for row in tenant.managed().projects.displaced.take(is_coming) {
+    let is_taken = |kind: &str, name: &str| is_coming(kind, name) || is_of_a_project(&tenant, kind, name);
+    for row in tenant.managed().projects.displaced.take(is_taken) {
         let kind = format!("{PREFIX}{}", row.kind);
         batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: &kind, name: &row.name });
-        if is_defined(call, &row) {
+        if origin_of(&tenant, &row.kind, &row.name).is_some() {
             continue;
         }
         match deploy(call, &row, batch) {
@@ -43,14 +44,19 @@ pub(super) fn give_back(
     given
 }
 
-fn is_defined(call: &Call<'_>, row: &DefinitionRow) -> bool {
-    if row.kind == scripts::KIND {
-        return call.tenant.programs().scripts.contains(&row.name);
+/// Whether a loaded project defines this.
+pub(super) fn is_of_a_project(tenant: &Tenant, kind: &str, name: &str) -> bool {
+    origin_of(tenant, kind, name).is_some_and(|origin| origin != Origin::AdHoc)
+}
+
+/// Where a definition or script comes from that is there, by its kind as the store writes it.
+pub(super) fn origin_of(tenant: &Tenant, kind: &str, name: &str) -> Option<Origin> {
+    if kind == scripts::KIND {
+        return tenant.programs().scripts.origin(name);
     }
-    let registry = call.tenant.programs().guests.registry.read();
-    Kind::LOAD_ORDER.iter().any(|kind| {
-        DefinitionKind::from(*kind).key() == row.kind && registry.get((*kind).into(), &row.name).is_some()
-    })
+    let kind = DefinitionKind::ALL.into_iter().find(|known| known.key() == kind)?;
+    let registry = tenant.programs().guests.registry.read();
+    registry.get(kind, name).map(|known| known.deployed.origin.clone())
 }
 
 fn deploy(call: &mut Call<'_>, row: &DefinitionRow, batch: &mut Batch) -> Result<(), String> {

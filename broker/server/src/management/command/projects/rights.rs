@@ -49,21 +49,24 @@ pub(super) fn check_owner(
     }
 }
 
-/// Checks that whoever gives the command may remove what the loaded project owns and does not come again: with the rights of the commands for it.
+/// Checks that whoever gives the command may remove what the projects that it `ends` own and what does not come again: with the rights of the commands for it.
 ///
 /// # Errors
 /// PERMISSION_DENIED with the first definition that he may not remove.
 pub(crate) fn may_remove_owned(
     call: &Call<'_>,
+    ends: &dyn Fn(&str) -> bool,
     coming: &BTreeSet<(&'static str, &str)>,
 ) -> Result<(), Refusal> {
-    for (kind, name) in owned(call.tenant).iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name))) {
+    for (kind, name) in
+        owned(call.tenant, ends).iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name)))
+    {
         let definition = DefinitionKind::ALL.into_iter().find(|known| known.key() == *kind);
         let scope = scopes(definition).remove;
         if !Permission::Scope(scope).admits(call.tenant, call.identity) {
             let title = definition.map_or("Script", DefinitionKind::title);
             let message = format!(
-                "{title} '{name}' belongs to the loaded project; to remove it you need {}.",
+                "{title} '{name}' belongs to a loaded project; to remove it you need {}.",
                 scope.name()
             );
             return Err(Refusal::new("PERMISSION_DENIED", message));

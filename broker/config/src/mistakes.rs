@@ -1,0 +1,134 @@
+//! All that is wrong with a configuration at once, with lines of the file: `lotmq config check`.
+//!
+//! Invariant: none is found here exactly when [`Config::load`] takes the same sources. Not here: what the values name, such as files and
+//! ports that others have.
+
+use std::collections::BTreeMap;
+
+use toml::de::{DeTable, DeValue};
+
+use super::{Config, ConfigError, ConfigFile, Key, Sources, ValueOrigin};
+
+/// Something that is wrong with a configuration.
+#[derive(Debug)]
+pub struct Mistake {
+    /// Line in the configuration file, from 1; `None` for what stands elsewhere.
+    pub line: Option<usize>,
+    /// What is wrong.
+    pub error: ConfigError,
+}
+
+impl Config {
+    /// All mistakes of the sources: those of the file in the order of its lines, then the others. A file that is not TOML has no others.
+    #[must_use]
+    pub fn mistakes(sources: &Sources) -> Vec<Mistake> {
+        let (lines, mut mistakes) = sources.file.as_ref().map(lines_of).unwrap_or_default();
+        if mistakes.is_empty() {
+            let errors = Self::errors(sources).into_iter();
+            mistakes.extend(errors.map(|error| Mistake { line: line_of(&error, &lines), error }));
+        }
+        mistakes.sort_by_key(|mistake| mistake.line.unwrap_or(usize::MAX));
+        mistakes
+    }
+
+    fn errors(sources: &Sources) -> Vec<ConfigError> {
+        let mut config = Self::default();
+        let mut errors = Vec::new();
+        for assignment in Self::assignments(sources) {
+            let outcome = assignment.and_then(|assignment| config.assign(&assignment));
+            errors.extend(outcome.err());
+        }
+        // A value that was refused is not set, which others may need.
+        if errors.is_empty() {
+            errors.extend(config.unmet_needs());
+        }
+        errors
+    }
+}
+
+/// Line of each key of the file by its path, and what is wrong with its TOML.
+fn lines_of(file: &ConfigFile) -> (BTreeMap<String, usize>, Vec<Mistake>) {
+    let (table, errors) = DeTable::parse_recoverable(&file.text);
+    let malformed = errors.iter().map(|error| Mistake {
+        line: error.span().map(|span| line_at(&file.text, span.start)),
+        error: ConfigError::FileMalformed { path: file.path.clone(), reason: error.message().to_owned() },
+    });
+    let mut lines = BTreeMap::new();
+    collect(&mut lines, "", table.get_ref(), &file.text);
+    (lines, malformed.collect())
+}
+
+/// Walks tables down to keys. Depth is bounded by the TOML parser.
+fn collect(lines: &mut BTreeMap<String, usize>, prefix: &str, table: &DeTable<'_>, text: &str) {
+    for (name, value) in table {
+        let path = if prefix.is_empty() {
+            name.get_ref().to_string()
+        } else {
+            format!("{prefix}.{}", name.get_ref())
+        };
+        if let (None, DeValue::Table(inner)) = (Key::find(&path), value.get_ref()) {
+            collect(lines, &path, inner, text);
+        }
+        lines.insert(path, line_at(text, name.span().start));
+    }
+}
+
+fn line_at(text: &str, offset: usize) -> usize {
+    let before = text.as_bytes().get(..offset).unwrap_or(text.as_bytes());
+    before.iter().filter(|byte| **byte == b'\n').count() + 1
+}
+
+/// Line of the key that an error is about, where it stands in the file.
+fn line_of(error: &ConfigError, lines: &BTreeMap<String, usize>) -> Option<usize> {
+    let (key, origin) = match error {
+        ConfigError::KeyUnknown { name, origin, .. } | ConfigError::KeyNotYet { name, origin } => {
+            (name.as_str(), origin)
+        }
+        ConfigError::ValueInvalid { key, origin, .. } | ConfigError::KeyMissing { key, origin, .. } => {
+            (*key, origin)
+        }
+        ConfigError::FileMalformed { .. }
+        | ConfigError::FileUnreadable { .. }
+        | ConfigError::JsonMalformed { .. } => return None,
+    };
+    matches!(origin, ValueOrigin::File(_)).then(|| lines.get(key).copied()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(text: &str, environment: &[(&str, &str)]) -> Vec<String> {
+        let file = Some(ConfigFile { path: "lotmq.toml".into(), text: text.to_owned() });
+        let environment =
+            environment.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let sources = Sources { file, environment, ..Sources::default() };
+        let mistakes = Config::mistakes(&sources);
+        assert_eq!(mistakes.is_empty(), Config::load(sources).is_ok());
+        let line = |mistake: &Mistake| mistake.line.map_or("-".to_owned(), |line| line.to_string());
+        mistakes.iter().map(|mistake| format!("{}: {}", line(mistake), mistake.error)).collect()
+    }
+
+    #[test]
+    fn every_mistake_is_found_with_its_line() {
+        assert_eq!(found("[sys]\ninterval_sec = 3\n", &[("LOTMQ_LISTENER_MQTT_PORT", "1")]), [""; 0]);
+        let text = "# all wrong\n[sys]\nintervall_sec = 3\n\n[listener.mqtt]\nport = 70000\n[tls]\nkey = 5\n";
+        let told = found(text, &[("LOTMQ_AUTH_ANONYMOUS", "perhaps")]);
+        for (at, part) in [
+            (0, "3: unknown key `sys.intervall_sec`"),
+            (1, "6: `listener.mqtt.port` cannot be 70000"),
+            (2, "8: `tls.key`"),
+            (3, "-: `auth.anonymous`"),
+        ] {
+            assert!(told.get(at).is_some_and(|line| line.starts_with(part)), "{part} in {told:?}");
+        }
+        assert_eq!(told.len(), 4);
+        let needs = found("[tls]\nkey = \"k.pem\"\nclient_ca = \"ca.pem\"\n", &[]);
+        assert_eq!(needs.iter().map(|line| &line[..2]).collect::<Vec<_>>(), ["2:", "3:"], "{needs:?}");
+        let malformed = found("[sys]\ninterval_sec = \n[listener\nport = 1\n", &[]);
+        assert!(
+            malformed.len() >= 2 && malformed[0].starts_with("2: lotmq.toml is not valid TOML"),
+            "{malformed:?}"
+        );
+    }
+}

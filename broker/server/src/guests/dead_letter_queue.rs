@@ -1,0 +1,267 @@
+//! Dead letter queues of routes: what a route gives up enters the store here, in the batch with which it leaves the outbox, and leaves it again: replayed, removed, or
+//! because there are too many.
+//!
+//! The queue is that of a session whose Client Identifier no Client can have, made when the first message is given up. Not here: what is known in memory
+//! ([`dead_letters`](super::routes::dead_letters)).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_codec::QoS;
+use lotmq_host::{OwnedMessage, PostError};
+use lotmq_store::{Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, SessionId, StoreError, Waiting};
+use tracing::warn;
+
+use super::effects::codec_qos;
+use super::hosting::Hosting;
+use super::outboxes::{kept_name, new_queue};
+use super::outgoing;
+use super::routes::RouteRunner;
+use super::routes::dead_letters::{Claim, DeadLetter, Letter};
+use super::routes::mailbox::Post;
+use super::routes::outbox::Amount;
+use super::routes::stored_post::{self, StoredPost};
+use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
+use crate::process::this_turn;
+use lotmq_core::tenant::Tenant;
+
+/// Pause between two tries of who takes letters out while another one does.
+const CLAIM_PAUSE: Duration = Duration::from_millis(10);
+
+/// Number of tries.
+const CLAIM_TRIES: usize = 500;
+
+/// Gives up a message for a reason: it becomes a dead letter, and leaves the outbox with the same commit.
+pub(super) fn bury(
+    hosting: &Hosting,
+    tenant: &Arc<Tenant>,
+    route: &RouteRunner,
+    (post, reason): (&Post, &str),
+) {
+    if hosting.routes.is_at_once {
+        // Nobody is there who would look for them later.
+        return;
+    }
+    let has_room = post.stored_bytes.is_some() || !hosting.storage.queues_are_full();
+    let Some(session) = session(hosting, tenant, route).filter(|_| has_room) else {
+        route.dead_letters.finds_no_place();
+        return route.stands.notify_one();
+    };
+    let message = &*post.message;
+    let letter = Letter::new(reason, hosting.clock.wall_ms());
+    let stored = StoredPost {
+        hops: post.hops,
+        expires_at_ms: message.expires_at_ms,
+        client_id: &message.client_id,
+        properties: &message.properties,
+    };
+    let beside = letter.encoded(&stored.encoded([(session, &post.to)].into_iter()));
+    let id = hosting.ids.next_message();
+    let enters = MessageRef {
+        id,
+        tenant: tenant.id,
+        topic: &message.topic,
+        properties: &beside,
+        payload: &message.payload,
+        qos: codec_qos(message.qos).bits(),
+        published_at_ms: message.received_ms,
+        expires_at_ms: None,
+    };
+    let delivery = Delivery {
+        session,
+        qos: QoS::AtLeastOnce.bits(),
+        retain: message.retain,
+        packet_id: None,
+        subscription_ids: &[],
+        membership: None,
+    };
+    let bytes = (message.topic.len() + beside.len() + message.payload.len()) as u64;
+    route.dead_letters.enters(id, (&message.topic, &letter), bytes);
+    route.stands.notify_one();
+    this_turn::with(|turn| {
+        turn.tick();
+        turn.batch.push(Op::Enqueue { message: enters, deliveries: &[delivery] });
+        let is_stored = post.stored_bytes.is_some();
+        let message = MessageId(post.sequence);
+        if let Some(session) = is_stored.then(|| route.leaves_as_dead_letter(message)).flatten() {
+            turn.batch.push(Op::Dequeue { session, message });
+        }
+        turn.flush();
+    });
+    // There may be too many now.
+    route.outbox_called.notify_one();
+}
+
+/// Session for the dead letters of a route, made where there is none; `None` when the store takes nothing.
+fn session(hosting: &Hosting, tenant: &Tenant, route: &RouteRunner) -> Option<SessionId> {
+    if let Some(session) = route.dead_letters.session() {
+        return Some(session);
+    }
+    let version = route.deployed()?;
+    let name = version.definition.name();
+    let made = new_queue(hosting, tenant, &kept_name(name));
+    let id = made
+        .inspect_err(|error| {
+            warn!(tenant = &*tenant.name, route = &**name, %error, "a message that was given up is not kept");
+        })
+        .ok()?;
+    let session = route.dead_letters.open(id, Waiting::default());
+    if session != id {
+        // Another thread was faster.
+        let mut batch = Batch::new();
+        batch.push(Op::DeleteSession { tenant: tenant.id, session: id });
+        if let Err((error, _)) = hosting.log.offer(batch) {
+            warn!(tenant = &*tenant.name, route = &**name, %error, "an empty queue of dead letters is left");
+        }
+    }
+    Some(session)
+}
+
+/// Begins to drop the oldest letters where there are too many.
+pub(super) fn trim(hosting: &Hosting, route: &Arc<RouteRunner>) {
+    let Some(claim) = Claim::on_surplus(route) else { return };
+    let session = claim.session;
+    let reply = move |slice: Result<QueueSlice, StoreError>| {
+        if let Ok(slice) = slice {
+            claim.drop_surplus(&slice);
+        }
+    };
+    let most = (ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES, u64::MAX);
+    // Where the broker stops, the next one goes on.
+    let _ = hosting.log.read_queue(session, MessageId(0), most, Box::new(reply));
+}
+
+/// Removes letters that were dropped from the store.
+pub(super) fn remove_dropped(route: &Arc<RouteRunner>) {
+    let Some((claim, dropped)) = Claim::on_dropped(route) else { return };
+    let session = claim.session;
+    this_turn::with(|turn| {
+        turn.tick();
+        turn.notes().watch(Arc::new(claim));
+        dropped.into_iter().for_each(|message| turn.batch.push(Op::Dequeue { session, message }));
+        turn.flush();
+    });
+}
+
+/// Which letters are meant.
+pub(crate) enum Chosen {
+    All,
+    /// Those with these numbers.
+    These(Vec<u64>),
+}
+
+impl Chosen {
+    fn has(&self, id: MessageId) -> bool {
+        match self {
+            Chosen::All => true,
+            Chosen::These(ids) => ids.contains(&id.0),
+        }
+    }
+}
+
+/// What was done with letters.
+#[derive(Debug, Default)]
+pub(crate) struct LettersTaken {
+    pub(crate) letters: u64,
+    /// Letters that are damaged on the disk; they were removed.
+    pub(crate) damaged: u64,
+    /// Why no more were replayed.
+    pub(crate) stopped: Option<PostError>,
+}
+
+/// Error: somebody else takes letters out for so long.
+#[derive(Debug)]
+pub(crate) struct LettersBusy;
+
+/// Letters of a route from one number on, to be taken out.
+pub(crate) struct LetterTaking {
+    claim: Arc<Claim>,
+    route: Arc<RouteRunner>,
+    after: MessageId,
+    /// Letters that come later are not meant.
+    until: MessageId,
+    chosen: Chosen,
+    taken: LettersTaken,
+}
+
+impl LetterTaking {
+    /// Begins to take letters out; `None` where there are none.
+    ///
+    /// # Errors
+    /// [`LettersBusy`].
+    pub(crate) fn begin(
+        hosting: &Hosting,
+        route: &Arc<RouteRunner>,
+        chosen: Chosen,
+    ) -> Result<Option<Self>, LettersBusy> {
+        if route.dead_letters.session().is_none() {
+            return Ok(None);
+        }
+        let claim = (0..CLAIM_TRIES).find_map(|_| {
+            Claim::on(route).or_else(|| {
+                std::thread::sleep(CLAIM_PAUSE);
+                None
+            })
+        });
+        let claim = Arc::new(claim.ok_or(LettersBusy)?);
+        let (route, after, until) = (Arc::clone(route), MessageId(0), hosting.ids.next_message());
+        Ok(Some(Self { claim, route, after, until, chosen, taken: LettersTaken::default() }))
+    }
+
+    /// Where the next letters are to be read: the session, and the number behind which.
+    pub(crate) fn next(&self) -> (SessionId, MessageId) {
+        (self.claim.session, self.after)
+    }
+
+    /// Takes the chosen ones out of a slice that was read; they are replayed where a tenant is given. Whether it is over.
+    pub(crate) fn take(&mut self, slice: &QueueSlice, replay: Option<&Tenant>) -> bool {
+        let meant = |delivery: &&lotmq_store::RecoveredDelivery| {
+            delivery.message.id < self.until && self.chosen.has(delivery.message.id)
+        };
+        let (mut left, mut ids) = (Amount::default(), Vec::new());
+        let now_ms = this_turn::with(|turn| {
+            turn.tick();
+            turn.wall_ms()
+        });
+        for delivery in slice.deliveries.iter().filter(meant) {
+            match (replay, DeadLetter::read(delivery, self.claim.session)) {
+                (_, None) => self.taken.damaged += 1,
+                (None, Some(_)) => self.taken.letters += 1,
+                (Some(tenant), Some(letter)) => {
+                    if let Err(error) = self.replay(tenant, letter, now_ms) {
+                        self.taken.stopped = Some(error);
+                        break;
+                    }
+                    self.taken.letters += 1;
+                }
+            }
+            left.add(Amount { messages: 1, bytes: stored_post::size(delivery) });
+            ids.push(delivery.message.id);
+        }
+        let session = self.claim.session;
+        this_turn::with(|turn| {
+            if !ids.is_empty() {
+                turn.notes().watch(Arc::clone(&self.claim) as _);
+            }
+            // With the messages that were put into the outbox.
+            ids.iter().for_each(|message| turn.batch.push(Op::Dequeue { session, message: *message }));
+            turn.flush();
+        });
+        self.claim.leave(left, &ids);
+        self.after = slice.last.unwrap_or(self.after);
+        slice.is_last || slice.last.is_none_or(|last| last >= self.until) || self.taken.stopped.is_some()
+    }
+
+    fn replay(&self, tenant: &Tenant, letter: DeadLetter, now_ms: u64) -> Result<(), PostError> {
+        // It has come now: else it would be too old at once where it was before.
+        let message = OwnedMessage { received_ms: now_ms, ..letter.message };
+        this_turn::with(|turn| {
+            outgoing::hand_in(turn, tenant, &self.route, (letter.to, message), letter.hops)
+        })
+    }
+
+    /// What was done.
+    pub(crate) fn end(self) -> LettersTaken {
+        self.taken
+    }
+}

@@ -1,0 +1,255 @@
+//! Outgoing messages: those for routes, put into outboxes in the batch of whoever publishes them, so that an acknowledgement covers them.
+//!
+//! One record serves all routes that a message is for; where several parts of a route take it, there is one for each. What was put there wakes the routes when it is on
+//! the disk. Not here: the outbox itself (`routes::outbox`), messages that wait in memory alone (`events`).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use lotmq_codec::QoS;
+use lotmq_definitions::Definition;
+use lotmq_host::limits::HOPS_MAX;
+use lotmq_host::{Lease, OwnedMessage, PostError};
+use lotmq_store::{Delivery, MessageRef, Op, SessionId};
+
+use super::noted::noted;
+use super::outbox_entry::OutboxEntry;
+use super::routes::keeping::{PostPlace, RoomQuery};
+use super::routes::mailbox::Addressee;
+use super::routes::stored_post::StoredPost;
+use super::routes::{self, ForRoute, RouteRunner};
+use super::{Guests, Starts, TriggeredDefinition};
+use crate::guests::HasPrograms as _;
+use crate::process::clock::timestamp;
+use lotmq_core::message::MessageParts;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::tenant::triggers::{Starting, TurnNotes};
+use lotmq_core::turn::Turn;
+
+/// Fate of a message at something that it starts.
+#[derive(Debug)]
+pub(super) enum Fate {
+    /// It is posted when the turn comes to that.
+    Posted,
+    /// It is in the outbox, or nothing comes of it.
+    Settled { is_stored: bool },
+    /// It finds no room.
+    Shed(PostError),
+}
+
+/// Where a message is put: a route, with what of it takes the message.
+struct Target {
+    route: Arc<RouteRunner>,
+    session: SessionId,
+    takers: Vec<Addressee>,
+}
+
+/// Message to be put into outboxes.
+struct Outgoing<'a> {
+    tenant: &'a Tenant,
+    parts: MessageParts<'a>,
+    client_id: &'a str,
+    hops: u8,
+    received_ms: u64,
+}
+
+/// Puts a message into the outboxes of the routes among `triggers`; its fate at each of them.
+pub(super) fn store(
+    notes: &mut TurnNotes<'_>,
+    triggers: &[Arc<TriggeredDefinition>],
+    starting: &Starting<'_>,
+) -> Vec<Fate> {
+    let Starting { tenant, publication, .. } = starting;
+    let (now, qos, core) = (notes.now, publication.message.qos, notes.core);
+    let parts = publication.message.parts(notes.arena);
+    let mut targets = Vec::new();
+    let fate = |trigger: &Arc<TriggeredDefinition>| {
+        let Starts::Route(route) = &trigger.starts else { return Fate::Posted };
+        if publication.origin == Some(trigger.definition.id) {
+            return Fate::Settled { is_stored: false };
+        }
+        match route.place(&RoomQuery { tenant, core, now, qos }) {
+            PostPlace::Memory => Fate::Posted,
+            PostPlace::Nowhere => Fate::Settled { is_stored: false },
+            _ if publication.hops > HOPS_MAX => Fate::Shed(PostError::TooManyHops { hops: publication.hops }),
+            PostPlace::Full(bytes) => Fate::Shed(PostError::OutboxFull { bytes }),
+            PostPlace::Store(session) => {
+                let takers: Vec<_> = route.version().takers_of(parts.topic).cloned().collect();
+                let is_stored = !takers.is_empty();
+                targets.push(Target { route: Arc::clone(route), session, takers });
+                Fate::Settled { is_stored }
+            }
+        }
+    };
+    let fates: Vec<Fate> = triggers.iter().map(fate).collect();
+    if targets.is_empty() {
+        return fates;
+    }
+    let of_route = publication.origin.map(|id| tenant.programs().guests.client_id_of_route(id));
+    let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
+    let client_id = client_id.map_or("", |client_id| client_id);
+    let (hops, received_ms) = (publication.hops, notes.wall_ms);
+    put(notes, &Outgoing { tenant, parts, client_id, hops, received_ms }, &targets, None);
+    fates
+}
+
+/// Puts a message that is for one part of a route into its outbox. False when it waits in memory instead.
+///
+/// # Errors
+/// When it finds no room, which the route counts.
+fn store_for(
+    turn: &mut Turn,
+    tenant: &Tenant,
+    route: &Arc<RouteRunner>,
+    (to, message): (&Addressee, &OwnedMessage),
+    hops: u8,
+) -> Result<bool, PostError> {
+    let core = Arc::clone(&turn.core);
+    let (now, qos) = (turn.now(), QoS::AtMostOnce);
+    let session = match route.place(&RoomQuery { tenant, core: &core, now, qos }) {
+        PostPlace::Memory => return Ok(false),
+        PostPlace::Nowhere => return Err(PostError::Stopped),
+        _ if hops > HOPS_MAX => return Err(PostError::TooManyHops { hops }),
+        PostPlace::Full(bytes) => return Err(PostError::OutboxFull { bytes }),
+        PostPlace::Store(session) => session,
+    };
+    let parts = MessageParts {
+        topic: &message.topic,
+        properties: &message.properties,
+        payload: &message.payload,
+        qos,
+        retain: message.retain,
+        expires_at_ms: message.expires_at_ms,
+    };
+    let (client_id, received_ms) = (&*message.client_id, message.received_ms);
+    let outgoing = Outgoing { tenant, parts, client_id, hops, received_ms };
+    let target = Target { route: Arc::clone(route), session, takers: vec![to.clone()] };
+    turn.call_flusher();
+    put(&mut turn.notes(), &outgoing, &[target], message.lease.as_ref());
+    Ok(true)
+}
+
+/// Message that the mailbox of its route did not take.
+pub(super) struct NotPosted {
+    /// The route.
+    pub(super) definition: Arc<Definition>,
+    pub(super) error: PostError,
+    pub(super) payload: Bytes,
+}
+
+impl ForRoute {
+    /// Puts the message into the route's outbox, or its mailbox.
+    ///
+    /// # Errors
+    /// When there is no room, which the route counts.
+    pub(super) fn post(self, turn: &mut Turn, tenant: &Tenant) -> Result<(), NotPosted> {
+        let (payload, now_ms) = (self.message.payload.clone(), turn.wall_ms());
+        let message = OwnedMessage { received_ms: now_ms, ..self.message };
+        let posted = hand_in(turn, tenant, &self.route, (self.to, message), self.hops);
+        posted.map_err(|error| {
+            self.route.shed(&error, timestamp(now_ms));
+            NotPosted { definition: Arc::clone(&self.route.version().definition), error, payload }
+        })
+    }
+}
+
+/// Puts a message for one part of a route into its outbox, or its mailbox.
+///
+/// # Errors
+/// When there is no room.
+pub(super) fn hand_in(
+    turn: &mut Turn,
+    tenant: &Tenant,
+    route: &Arc<RouteRunner>,
+    (to, message): (Addressee, OwnedMessage),
+    hops: u8,
+) -> Result<(), PostError> {
+    if store_for(turn, tenant, route, (&to, &message), hops)? {
+        return Ok(());
+    }
+    route.post(to, Arc::new(message), hops)
+}
+
+/// Hands a row, a JSON object, to a route that stores; what it was promised with (`lease`) is held until it is done there, too.
+///
+/// # Errors
+/// When there is no such route, or it takes no more.
+pub(super) fn store_row(
+    guests: &Guests,
+    route: &str,
+    (table, row): (&str, &[u8]),
+    (turn, tenant, hops): (&mut Turn, &Tenant, u8),
+    lease: Option<Lease>,
+) -> Result<(), String> {
+    let route = guests.route(route).ok_or_else(|| format!("there is no route '{route}'"))?;
+    let received_ms = turn.wall_ms();
+    let message = OwnedMessage { received_ms, lease, ..routes::message("".into(), row, Arc::default()) };
+    let posted = hand_in(turn, tenant, &route, (Addressee::Table(table.into()), message), hops);
+    posted.map_err(|error| error.to_string())
+}
+
+/// Puts a message into outboxes: a record for the first taker of each route, one for the second, and so on.
+fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], lease: Option<&Lease>) {
+    // Below every number that the message gets.
+    let entries: Vec<Arc<OutboxEntry>> = targets.iter().map(|target| entry(notes, &target.route)).collect();
+    let Outgoing { tenant, parts, client_id, hops, received_ms } = outgoing;
+    let rounds = targets.iter().map(|target| target.takers.len()).max().unwrap_or_default();
+    for round in 0..rounds {
+        let of_round: Vec<_> = targets
+            .iter()
+            .zip(&entries)
+            .filter_map(|(target, entry)| Some((target.session, target.takers.get(round)?, entry)))
+            .collect();
+        let post = StoredPost {
+            hops: *hops,
+            expires_at_ms: parts.expires_at_ms,
+            client_id,
+            properties: parts.properties,
+        };
+        let beside = post.encoded(of_round.iter().map(|(session, taker, _)| (*session, *taker)));
+        let id = notes.core.ids.next_message();
+        let message = MessageRef {
+            id,
+            tenant: tenant.id,
+            topic: parts.topic,
+            properties: &beside,
+            payload: parts.payload,
+            qos: parts.qos.bits(),
+            published_at_ms: *received_ms,
+            expires_at_ms: None,
+        };
+        let delivery = |(session, _, _): &(SessionId, &Addressee, &Arc<OutboxEntry>)| Delivery {
+            session: *session,
+            qos: parts.qos.bits().max(QoS::AtLeastOnce.bits()),
+            retain: parts.retain,
+            packet_id: None,
+            subscription_ids: &[],
+            membership: None,
+        };
+        let deliveries: Vec<Delivery<'_>> = of_round.iter().map(delivery).collect();
+        notes.batch.push(Op::Enqueue { message, deliveries: &deliveries });
+        let bytes = (parts.topic.len() + beside.len() + parts.payload.len()) as u64;
+        for (_, _, entry) in &of_round {
+            entry.route.enters(bytes);
+            entry.last.fetch_max(id.0, Ordering::AcqRel);
+            entry.leases.lock().extend(lease.cloned());
+        }
+    }
+}
+
+/// Entry of a route in the batch under way.
+fn entry(notes: &mut TurnNotes<'_>, route: &Arc<RouteRunner>) -> Arc<OutboxEntry> {
+    let stamp = notes.stamp();
+    let entries = &mut noted(notes.guests).entries;
+    entries.retain(|entry| entry.stamp == stamp);
+    if let Some(known) = entries.iter().find(|entry| Arc::ptr_eq(&entry.route, route)) {
+        return Arc::clone(known);
+    }
+    let floor = notes.core.ids.next_message();
+    route.batch_begins(floor);
+    let entry = Arc::new(OutboxEntry::new(Arc::clone(route), stamp, floor));
+    noted(notes.guests).entries.push(Arc::clone(&entry));
+    notes.watch(Arc::clone(&entry) as _);
+    entry
+}

@@ -1,0 +1,119 @@
+//! Paths of messages: which way those of each `QUERY` go to the other side, as the guest tells it for the standing of the route.
+//!
+//! A guest that answers requests is asked when it is open, and again behind batches, as the other side may have taught it better; one that has nothing to say
+//! is not asked again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use lot_facts::RouteFacts;
+use lotmq_host::route::{Abilities, RouteInstance};
+
+use super::{Driver, Ended, count_call, count_trap, too_long};
+use crate::guests::route_modules::ModuleFigures;
+use crate::guests::routes::version::Version;
+use crate::limits::{ROUTE_PATH_CHARACTERS_MAX, ROUTE_PATHS_PAUSE};
+
+/// Request by which a guest is asked.
+const OPERATION: &str = "paths";
+
+/// When a guest is asked for the paths of its messages.
+pub(super) struct Paths {
+    /// `None` where it has nothing to say.
+    due: Option<Instant>,
+}
+
+impl Paths {
+    /// Those of an instance that has just been opened.
+    pub(super) fn of(driver: &Driver, version: &Version, abilities: Abilities) -> Paths {
+        // Where time stands still nobody sees the standing.
+        let has_some = abilities.contains(Abilities::REQUEST)
+            && !driver.is_at_once()
+            && queries(version.said()).next().is_some();
+        Paths { due: has_some.then(Instant::now) }
+    }
+
+    /// Asks the guest, when it is time.
+    pub(super) async fn ask(
+        &mut self,
+        driver: &Driver,
+        version: &Version,
+        instance: &mut RouteInstance,
+        figures: Option<&Arc<ModuleFigures>>,
+    ) -> Option<Ended> {
+        if self.due.is_none_or(|due| Instant::now() < due) {
+            return None;
+        }
+        instance.comes_behind(0);
+        count_call(figures);
+        let call_time = version.call_time();
+        match tokio::time::timeout(call_time, instance.request(OPERATION, b"{}")).await {
+            Ok(Ok(answer)) => {
+                let told = answer.ok().and_then(|answer| paths(version.said(), &answer));
+                self.due = told.is_some().then(|| Instant::now() + ROUTE_PATHS_PAUSE);
+                tell(driver, told.unwrap_or_default());
+                None
+            }
+            Ok(Err(trap)) => {
+                count_trap(figures);
+                Some(Ended::Away(trap.to_string()))
+            }
+            Err(_) => Some(Ended::Away(too_long(call_time))),
+        }
+    }
+}
+
+fn tell(driver: &Driver, paths: BTreeMap<String, String>) {
+    let masked = paths.into_iter().map(|(name, path)| (name, driver.masked(&path)));
+    let paths: BTreeMap<String, String> = masked.collect();
+    if *driver.route.standing().paths != paths {
+        driver.route.update(|standing| standing.paths = paths.into());
+    }
+}
+
+/// Names of the events and mappings that have a query.
+fn queries(said: &RouteFacts) -> impl Iterator<Item = &str> {
+    let blocks = said.events.iter().chain(&said.mappings);
+    blocks.filter(|block| block.settings.contains_key("QUERY")).map(|block| &*block.name)
+}
+
+/// What a guest has answered of the queries that there are; `None` where that is no answer.
+fn paths(said: &RouteFacts, answer: &[u8]) -> Option<BTreeMap<String, String>> {
+    let told: BTreeMap<String, String> = serde_json::from_slice(answer).ok()?;
+    let path = |name: &str| {
+        let path = told.get(name)?.chars().take(ROUTE_PATH_CHARACTERS_MAX).collect();
+        Some((name.to_owned(), path))
+    };
+    Some(queries(said).filter_map(path).collect()).filter(|paths: &BTreeMap<_, _>| !paths.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_said_of_queries_that_there_are_is_taken() {
+        let said: RouteFacts = serde_json::from_value(serde_json::json!({
+            "type": "POSTGRESQL",
+            "events": [
+                { "name": "Put", "settings": { "QUERY": { "text": "SELECT 1" } } },
+                { "name": "Row", "settings": { "TABLE": { "text": "t" } } },
+            ],
+        }))
+        .unwrap();
+        let long = "x".repeat(ROUTE_PATH_CHARACTERS_MAX + 1);
+        for (answer, expected) in [
+            (r#"{"Put":"unnest","Row":"unnest","Other":"x"}"#.to_owned(), Some("unnest".to_owned())),
+            (format!(r#"{{"Put":"{long}"}}"#), Some(long[1..].to_owned())),
+            (r#"{"Row":"unnest"}"#.to_owned(), None),
+            (r#"{"Put":1}"#.to_owned(), None),
+            ("{}".to_owned(), None),
+            ("PG".to_owned(), None),
+        ] {
+            let found = paths(&said, answer.as_bytes());
+            let expected = expected.map(|path| BTreeMap::from([("Put".to_owned(), path)]));
+            assert_eq!(found, expected, "{answer}");
+        }
+    }
+}

@@ -1,0 +1,542 @@
+//! Places of the types of routes that this build runs: their own settings, each type's in its own words, as the settings that every section with a place
+//! has (`HOST`, `PORT`, `USE_TLS`, `USE_STARTTLS`, `ALLOW_HOSTS`).
+//!
+//! So endpoints and TLS are made in one way, of what a module's section says and of what a type's says. Not here: which settings a type has
+//! (`lot-to-wasm`), and which of them say a place ([`route_types`](crate::guests::route_types)).
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+use hyper::Uri;
+use lot_facts::{RouteBlock, RouteFacts, RouteValue};
+
+use super::endpoints::{LISTEN, SERVE, setting};
+use super::template::Names;
+use crate::guests::route_types::{Far, SectionPlace, TlsOf};
+
+/// Reason why a setting names no place.
+#[derive(Debug, thiserror::Error, PartialEq)]
+pub(super) enum NoPlace {
+    #[error("{section}: {key} is no address such as '{example}'")]
+    Url { section: String, key: &'static str, example: &'static str },
+    #[error(
+        "{section}: {key} names no server: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant"
+    )]
+    ConnectionString { section: String, key: &'static str },
+    #[error("{section}: {key} is '{value}', which is no list of servers such as 'a:9092,b:9092'")]
+    Servers { section: String, key: &'static str, value: String },
+    #[error("{section}: {key} is '{value}', which is no IP address of this machine such as '10.0.0.1'")]
+    Bind { section: String, key: &'static str, value: String },
+    #[error("{section}: {key} is '{value}', which is no port from 1 to 65535")]
+    ServedPort { section: String, key: &'static str, value: String },
+}
+
+/// A route whose sections say their places in the settings that all sections have. Of a section that serves HTTP as well there are two, the second for that.
+pub(super) fn placed(
+    route: &RouteFacts,
+    places: &[SectionPlace],
+    names: &impl Names,
+) -> Result<RouteFacts, NoPlace> {
+    let mut placed = route.clone();
+    let mut serving = Vec::new();
+    for block in &mut placed.sections {
+        if let Some(place) = places.iter().find(|place| place.section == block.name) {
+            let section = Section { block, names, place };
+            serving.extend(section.serving()?);
+            *block = section.placed()?;
+        }
+    }
+    placed.sections.append(&mut serving);
+    Ok(placed)
+}
+
+/// Server that a section names.
+struct Server {
+    host: String,
+    port: Option<u16>,
+    /// Further ones, as patterns.
+    others: Vec<String>,
+    /// What the address itself says of TLS; `None` where it says nothing.
+    is_secure: Option<bool>,
+    /// Whether any certificate will do.
+    is_trusting: bool,
+}
+
+impl Server {
+    fn new(host: impl Into<String>, port: Option<u16>) -> Self {
+        Self { host: host.into(), port, others: Vec::new(), is_secure: None, is_trusting: false }
+    }
+}
+
+struct Section<'a, N> {
+    block: &'a RouteBlock,
+    names: &'a N,
+    place: &'a SectionPlace,
+}
+
+impl<N: Names> Section<'_, N> {
+    fn placed(&self) -> Result<RouteBlock, NoPlace> {
+        let mut block = self.block.clone();
+        for key in ["HOST", "SERVER", "ALLOW_HOSTS", LISTEN, SERVE] {
+            block.settings.remove(key);
+        }
+        let Some(server) = self.server()? else { return Ok(block) };
+        let port = server.port.unwrap_or_else(|| self.default_port(server.is_secure));
+        if !server.others.is_empty() {
+            block.settings.insert("ALLOW_HOSTS".to_owned(), RouteValue::Text(server.others.join(",")));
+        }
+        block.settings.insert("HOST".to_owned(), RouteValue::Text(server.host));
+        block.settings.insert("PORT".to_owned(), RouteValue::Int(port.into()));
+        if server.is_trusting {
+            let trust = RouteValue::Bool(true);
+            block.settings.entry("TRUST_SERVER_CERTIFICATE".to_owned()).or_insert(trust);
+        }
+        self.secure(&mut block, server.is_secure, port);
+        Ok(block)
+    }
+
+    /// The section as one that serves HTTP; `None` where it does not.
+    fn serving(&self) -> Result<Option<RouteBlock>, NoPlace> {
+        let Some(served) = self.place.served else { return Ok(None) };
+        let is_off = self.text(served.switch).is_some_and(|text| text.eq_ignore_ascii_case("false"));
+        let Some(port) = self.text(served.port).filter(|_| !is_off) else { return Ok(None) };
+        let section = || self.block.name.clone();
+        let port = match port.trim().parse::<u16>() {
+            Ok(port) if port > 0 => port,
+            Ok(_) | Err(_) => {
+                return Err(NoPlace::ServedPort { section: section(), key: served.port, value: port });
+            }
+        };
+        let address = match self.text(served.bind) {
+            None => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            Some(value) => value.trim().parse().map_err(|_| NoPlace::Bind {
+                section: section(),
+                key: served.bind,
+                value: value.clone(),
+            })?,
+        };
+        let mut settings = self.block.settings.clone();
+        // Where the section connects as well, TLS without more is that of its address.
+        let is_far = self.server()?.is_some();
+        settings.retain(|key, _| {
+            key.starts_with("SERVER_CERT")
+                || key.starts_with("SERVER_KEY")
+                || match &**key {
+                    "USE_TLS" | "USE_SSL" => !is_far,
+                    key => key == "TLS_MIN_VERSION",
+                }
+        });
+        settings.insert(LISTEN.to_owned(), RouteValue::Text(SocketAddr::new(address, port).to_string()));
+        settings.insert(SERVE.to_owned(), RouteValue::Text("HTTP".to_owned()));
+        Ok(Some(RouteBlock { settings, name: section(), ..RouteBlock::default() }))
+    }
+
+    /// The server; `None` where the section means this broker, or connects nowhere.
+    fn server(&self) -> Result<Option<Server>, NoPlace> {
+        match self.place.far {
+            Far::Host { host, port } => Ok(self.host(host, port)),
+            Far::Broker { host, port } => {
+                let is_own = self.text("BROKER").is_some();
+                let server = self.host(host, port).filter(|server| !server.host.eq_ignore_ascii_case("SELF"));
+                Ok(server.filter(|_| !is_own))
+            }
+            Far::Url { url } => self.text(url).map(|text| self.of_url(url, &text)).transpose(),
+            Far::UrlOrHost { url, host, port } => match self.text(url) {
+                Some(text) => self.of_url(url, &text).map(Some),
+                None => Ok(self.host(host, port)),
+            },
+            Far::HostOrConnectionString { host, port, string } => match self.text(string) {
+                Some(text) => {
+                    let server = of_connection_string(&text);
+                    let section = self.block.name.clone();
+                    server.map(Some).ok_or(NoPlace::ConnectionString { section, key: string })
+                }
+                None => Ok(self.host(host, port)),
+            },
+            Far::Servers { servers } => {
+                self.text(servers).map(|text| self.of_list(servers, &text)).transpose()
+            }
+        }
+    }
+
+    fn host(&self, host: &str, port: &str) -> Option<Server> {
+        // A port that is none is told where endpoints are made.
+        let port = self.text(port).and_then(|port| port.parse().ok());
+        Some(Server::new(self.text(host)?, port))
+    }
+
+    fn of_url(&self, key: &'static str, text: &str) -> Result<Server, NoPlace> {
+        let example =
+            if self.place.tls == TlsOf::Never { "opc.tcp://10.0.0.7:4840" } else { "https://host:8080" };
+        server_of_url(text).ok_or_else(|| NoPlace::Url { section: self.block.name.clone(), key, example })
+    }
+
+    fn of_list(&self, key: &'static str, text: &str) -> Result<Server, NoPlace> {
+        let mut servers = text.split(',').map(str::trim).map(|text| match text.rsplit_once(':') {
+            Some((host, port)) if !host.contains(':') || host.starts_with('[') => {
+                Some((host.trim_start_matches('[').trim_end_matches(']').to_owned(), port.parse().ok()?))
+            }
+            Some(_) | None => (!text.is_empty()).then(|| (text.to_owned(), self.place.port)),
+        });
+        let wrong = || NoPlace::Servers { section: self.block.name.clone(), key, value: text.to_owned() };
+        let (host, port) = servers.next().flatten().ok_or_else(wrong)?;
+        let mut server = Server::new(host, Some(port));
+        for other in servers {
+            let (host, port) = other.ok_or_else(wrong)?;
+            server.others.push(if host.contains(':') {
+                format!("[{host}]:{port}")
+            } else {
+                format!("{host}:{port}")
+            });
+        }
+        server.is_secure = self.text("SECURITY_PROTOCOL").map(|protocol| protocol.ends_with("SSL"));
+        // Brokers of a cluster are named by the cluster; which addresses are open to routes at all says the operator.
+        server.others.push("*:*".to_owned());
+        Ok(server)
+    }
+
+    fn default_port(&self, is_secure: Option<bool>) -> u16 {
+        let said = ["USE_TLS", "USE_SSL"].iter().find_map(|key| self.text(key));
+        let said = said.map(|text| text.eq_ignore_ascii_case("true"));
+        let is_secure = said.or(is_secure).unwrap_or(false);
+        match self.place.secure_port {
+            Some(port) if is_secure => port,
+            Some(_) | None => self.place.port,
+        }
+    }
+
+    fn secure(&self, block: &mut RouteBlock, by_address: Option<bool>, port: u16) {
+        let said = ["USE_TLS", "USE_SSL"].iter().find_map(|key| block.settings.remove(*key));
+        let said = said.or(by_address.map(RouteValue::Bool));
+        let key = match self.place.tls {
+            TlsOf::Never => return,
+            TlsOf::AtOnce => "USE_TLS",
+            TlsOf::OnDemand => "USE_STARTTLS",
+            TlsOf::AtOnceAt(at_once) if port == at_once => {
+                block.settings.insert("USE_TLS".to_owned(), RouteValue::Bool(true));
+                return;
+            }
+            TlsOf::AtOnceAt(_) => "USE_STARTTLS",
+        };
+        // Where nothing is said the guest may begin with TLS when the other side offers it.
+        let may_begin = matches!(self.place.tls, TlsOf::AtOnceAt(_)).then_some(RouteValue::Bool(true));
+        if let Some(said) = said.or(may_begin) {
+            block.settings.insert(key.to_owned(), said);
+        }
+    }
+
+    fn text(&self, key: &str) -> Option<String> {
+        setting(self.block, self.names, key).filter(|text| !text.is_empty())
+    }
+}
+
+fn server_of_url(text: &str) -> Option<Server> {
+    let uri: Uri = text.trim().parse().ok()?;
+    let scheme = uri.scheme_str()?;
+    let host = uri.host().filter(|host| !host.is_empty())?;
+    let is_secure = match scheme {
+        "https" => Some(true),
+        "http" => Some(false),
+        _ => None,
+    };
+    let port = uri.port_u16().or(match scheme {
+        "https" => Some(443),
+        "http" => Some(80),
+        _ => None,
+    });
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    Some(Server { is_secure, ..Server::new(host, port) })
+}
+
+/// Server of a connection string, in either of its two forms: an address, or pairs of keys and values. Its guest reads the rest of it, and TLS in the same way
+/// (`guests/lib/route-sql`).
+fn of_connection_string(text: &str) -> Option<Server> {
+    let text = text.trim();
+    if text.contains("://") {
+        let query = text.split_once('?').map_or("", |(_, query)| query);
+        let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+        let pairs: Vec<(String, String)> = pairs.map(|(key, value)| (lower(key), value.to_owned())).collect();
+        return server_of_url(text).map(|server| server.with(&pairs));
+    }
+    let pairs = pairs(text);
+    let value = |names: &[&str]| {
+        pairs.iter().find(|(key, _)| names.contains(&key.as_str())).map(|(_, value)| value.as_str())
+    };
+    let host = value(&["host", "server", "data source", "address"]).filter(|host| !host.is_empty())?;
+    let host = host.strip_prefix("tcp:").unwrap_or(host);
+    // SQL Server's way to say the port.
+    let (host, behind) = host.split_once(',').map_or((host, None), |(host, port)| (host, Some(port)));
+    let port = value(&["port"]).or(behind).and_then(|port| port.trim().parse().ok());
+    Some(Server::new(host, port).with(&pairs))
+}
+
+impl Server {
+    /// With what the pairs of its connection string say of TLS.
+    fn with(self, pairs: &[(String, String)]) -> Self {
+        let is_secure = pairs.iter().find_map(|(key, value)| is_secure(key, value.trim()));
+        let trusting = ["trust server certificate", "trustservercertificate", "trust_server_certificate"];
+        let is_trusting = pairs
+            .iter()
+            .any(|(key, value)| trusting.contains(&key.as_str()) && matches!(&*lower(value), "true" | "yes"));
+        Self { is_secure, is_trusting, ..self }
+    }
+}
+
+/// Pairs of keys, in lower case, and values, of which a value may stand between quotes that are doubled within it.
+fn pairs(text: &str) -> Vec<(String, String)> {
+    let (mut pairs, mut rest) = (Vec::new(), text);
+    while let Some((key, behind)) = rest.split_once('=') {
+        let value = behind.trim_start();
+        let quote = value.chars().next().filter(|first| matches!(first, '"' | '\''));
+        let (value, behind) = match quote {
+            Some(quote) => quoted(&value[1..], quote),
+            None => {
+                let (value, behind) = value.split_once(';').unwrap_or((value, ""));
+                (value.trim().to_owned(), behind)
+            }
+        };
+        pairs.push((lower(key.trim_start_matches([';', ' '])), value));
+        rest = behind;
+    }
+    pairs
+}
+
+/// What stands before the quote that ends a value, and what behind it.
+fn quoted(text: &str, quote: char) -> (String, &str) {
+    let (mut value, mut rest) = (String::new(), text);
+    while let Some((before, behind)) = rest.split_once(quote) {
+        value.push_str(before);
+        match behind.strip_prefix(quote) {
+            Some(behind) => {
+                value.push(quote);
+                rest = behind;
+            }
+            None => return (value, behind),
+        }
+    }
+    value.push_str(rest);
+    (value, "")
+}
+
+fn lower(text: &str) -> String {
+    text.trim().to_ascii_lowercase()
+}
+
+/// Whether a pair of a connection string asks for TLS; `None` for one that says nothing of it.
+fn is_secure(key: &str, value: &str) -> Option<bool> {
+    match key {
+        "sslmode" | "ssl mode" | "ssl-mode" => Some(!matches!(
+            value.to_ascii_lowercase().as_str(),
+            "disable" | "disabled" | "none" | "allow" | "prefer" | "preferred"
+        )),
+        "encrypt" | "usessl" | "use ssl" => {
+            Some(matches!(value.to_ascii_lowercase().as_str(), "true" | "yes" | "strict" | "mandatory"))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guests::route_types::ServedPlace;
+
+    struct Nothing;
+
+    impl Names for Nothing {
+        fn environment(&self, _name: &str) -> Option<String> {
+            None
+        }
+        fn secret(&self, _name: &str) -> Option<String> {
+            None
+        }
+    }
+
+    const SQL: Far =
+        Far::HostOrConnectionString { host: "SERVER", port: "PORT", string: "CONNECTION_STRING" };
+
+    /// What of a section with these settings says a place, in one line.
+    fn said(far: Far, tls: TlsOf, settings: &[(&str, &str)]) -> Result<String, String> {
+        let place =
+            SectionPlace { section: "X_CONFIG", far, port: 10, secure_port: Some(20), tls, served: None };
+        let settings =
+            settings.iter().map(|(key, value)| ((*key).to_owned(), RouteValue::Text((*value).to_owned())));
+        let block =
+            RouteBlock { name: "X_CONFIG".to_owned(), settings: settings.collect(), ..RouteBlock::default() };
+        let placed = Section { block: &block, names: &Nothing, place: &place }.placed();
+        let placed = placed.map_err(|reason| reason.to_string())?;
+        let keys =
+            ["HOST", "PORT", "ALLOW_HOSTS", "USE_TLS", "USE_SSL", "USE_STARTTLS", "TRUST_SERVER_CERTIFICATE"];
+        let texts = keys.iter().filter_map(|key| Some(format!("{key}={}", setting(&placed, &Nothing, key)?)));
+        Ok(texts.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn settings_of_a_type_say_its_place() {
+        let host = Far::Host { host: "IP", port: "PORT" };
+        let broker = Far::Broker { host: "BROKER_ADDRESS", port: "BROKER_PORT" };
+        let url = Far::UrlOrHost { url: "URL", host: "SERVER", port: "PORT" };
+        let servers = Far::Servers { servers: "SERVERS" };
+        for (far, tls, settings, expected) in [
+            (host, TlsOf::Never, &[("IP", "10.0.0.7")][..], "HOST=10.0.0.7 PORT=10"),
+            (host, TlsOf::AtOnce, &[("IP", "plc"), ("PORT", "5")], "HOST=plc PORT=5"),
+            (host, TlsOf::AtOnce, &[("IP", "plc"), ("USE_TLS", "TRUE")], "HOST=plc PORT=20 USE_TLS=TRUE"),
+            (
+                host,
+                TlsOf::OnDemand,
+                &[("IP", "plc"), ("USE_SSL", "true")],
+                "HOST=plc PORT=20 USE_STARTTLS=true",
+            ),
+            (
+                host,
+                TlsOf::AtOnceAt(465),
+                &[("IP", "mail"), ("PORT", "465")],
+                "HOST=mail PORT=465 USE_TLS=true",
+            ),
+            (
+                host,
+                TlsOf::AtOnceAt(465),
+                &[("IP", "mail"), ("USE_TLS", "false"), ("PORT", "587")],
+                "HOST=mail PORT=587 USE_STARTTLS=false",
+            ),
+            (
+                host,
+                TlsOf::AtOnceAt(465),
+                &[("IP", "mail"), ("PORT", "587")],
+                "HOST=mail PORT=587 USE_STARTTLS=true",
+            ),
+            (broker, TlsOf::AtOnce, &[("BROKER", "SELF")], ""),
+            (broker, TlsOf::AtOnce, &[("BROKER_ADDRESS", "self")], ""),
+            (broker, TlsOf::AtOnce, &[("BROKER_ADDRESS", "cloud")], "HOST=cloud PORT=10"),
+            (
+                url,
+                TlsOf::AtOnce,
+                &[("URL", "https://api.example/v1")],
+                "HOST=api.example PORT=443 USE_TLS=true",
+            ),
+            (url, TlsOf::AtOnce, &[("URL", "http://[::1]:81")], "HOST=::1 PORT=81 USE_TLS=false"),
+            (
+                url,
+                TlsOf::AtOnce,
+                &[("URL", "http://os"), ("USE_SSL", "true")],
+                "HOST=os PORT=80 USE_TLS=true",
+            ),
+            (url, TlsOf::AtOnce, &[("SERVER", "os")], "HOST=os PORT=10"),
+            (url, TlsOf::Never, &[("URL", "opc.tcp://plc:4840/a")], "HOST=plc PORT=4840"),
+            (servers, TlsOf::AtOnce, &[("SERVERS", "a:1, b")], "HOST=a PORT=1 ALLOW_HOSTS=b:10,*:*"),
+            (
+                servers,
+                TlsOf::AtOnce,
+                &[("SERVERS", "[::1]:1"), ("SECURITY_PROTOCOL", "SASL_SSL")],
+                "HOST=::1 PORT=1 ALLOW_HOSTS=*:* USE_TLS=true",
+            ),
+            (SQL, TlsOf::OnDemand, &[("SERVER", "db")], "HOST=db PORT=10"),
+            (
+                SQL,
+                TlsOf::OnDemand,
+                &[("CONNECTION_STRING", "Host=db;Port=7;Password='a;Host=b';SSL Mode=Require")],
+                "HOST=db PORT=7 USE_STARTTLS=true",
+            ),
+            (
+                SQL,
+                TlsOf::OnDemand,
+                &[("CONNECTION_STRING", "Host=db;SSL Mode=Require;Trust Server Certificate=true")],
+                "HOST=db PORT=20 USE_STARTTLS=true TRUST_SERVER_CERTIFICATE=true",
+            ),
+            (
+                SQL,
+                TlsOf::OnDemand,
+                &[("CONNECTION_STRING", "Host=db;SSL Mode=Require"), ("USE_SSL", "false")],
+                "HOST=db PORT=10 USE_STARTTLS=false",
+            ),
+            (
+                SQL,
+                TlsOf::OnDemand,
+                &[("CONNECTION_STRING", "Server=tcp:db,1433;Encrypt=False")],
+                "HOST=db PORT=1433 USE_STARTTLS=false",
+            ),
+            (
+                SQL,
+                TlsOf::OnDemand,
+                &[("CONNECTION_STRING", "postgres://u:p@db:7/plant?sslmode=disable")],
+                "HOST=db PORT=7 USE_STARTTLS=false",
+            ),
+        ] {
+            assert_eq!(said(far, tls, settings).unwrap(), expected, "{settings:?}");
+        }
+    }
+
+    /// What of a section with these settings serves HTTP, in one line.
+    fn serving(settings: &[(&str, &str)]) -> Result<String, String> {
+        let served = ServedPlace { port: "SERVER_PORT", bind: "SERVER_BIND", switch: "ENABLE_SERVER" };
+        let far = Far::Url { url: "URL" };
+        let (port, secure_port, tls) = (80, None, TlsOf::AtOnce);
+        let place = SectionPlace { section: "X_CONFIG", far, port, secure_port, tls, served: Some(served) };
+        let settings =
+            settings.iter().map(|(key, value)| ((*key).to_owned(), RouteValue::Text((*value).to_owned())));
+        let block =
+            RouteBlock { name: "X_CONFIG".to_owned(), settings: settings.collect(), ..RouteBlock::default() };
+        let section = Section { block: &block, names: &Nothing, place: &place };
+        let Some(block) = section.serving().map_err(|reason| reason.to_string())? else {
+            return Ok(String::new());
+        };
+        let texts = block
+            .settings
+            .keys()
+            .filter_map(|key| Some(format!("{key}={}", setting(&block, &Nothing, key)?)));
+        Ok(texts.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn a_section_may_serve_as_well() {
+        for (settings, expected) in [
+            (&[("URL", "http://h")][..], ""),
+            (&[("SERVER_PORT", "8080"), ("ENABLE_SERVER", "false")], ""),
+            (&[("SERVER_PORT", "8080")], "LISTEN=0.0.0.0:8080 SERVE=HTTP"),
+            (
+                &[
+                    ("SERVER_PORT", "8080"),
+                    ("SERVER_BIND", "::1"),
+                    ("USE_SSL", "true"),
+                    ("SERVER_CERT_PATH", "a"),
+                    ("CLIENT_CERT_PATH", "b"),
+                ],
+                "LISTEN=[::1]:8080 SERVE=HTTP SERVER_CERT_PATH=a USE_SSL=true",
+            ),
+            (
+                &[("SERVER_PORT", "8080"), ("URL", "https://h"), ("USE_SSL", "true")],
+                "LISTEN=0.0.0.0:8080 SERVE=HTTP",
+            ),
+        ] {
+            assert_eq!(serving(settings).unwrap(), expected, "{settings:?}");
+        }
+        for (settings, expected) in [
+            (&[("SERVER_PORT", "0")][..], "X_CONFIG: SERVER_PORT is '0', which is no port from 1 to 65535"),
+            (
+                &[("SERVER_PORT", "1"), ("SERVER_BIND", "here")],
+                "X_CONFIG: SERVER_BIND is 'here', which is no IP address of this machine such as '10.0.0.1'",
+            ),
+        ] {
+            assert_eq!(serving(settings).unwrap_err(), expected);
+        }
+    }
+
+    #[test]
+    fn what_names_no_place_is_told_without_its_secrets() {
+        let url = Far::Url { url: "URL" };
+        for (far, settings, expected) in [
+            (url, ("URL", "api.example"), "X_CONFIG: URL is no address such as 'https://host:8080'"),
+            (
+                SQL,
+                ("CONNECTION_STRING", "Password=hidden"),
+                "X_CONFIG: CONNECTION_STRING names no server: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant",
+            ),
+            (
+                Far::Servers { servers: "S" },
+                ("S", "a:b"),
+                "X_CONFIG: S is 'a:b', which is no list of servers such as 'a:9092,b:9092'",
+            ),
+        ] {
+            assert_eq!(said(far, TlsOf::AtOnce, &[settings]).unwrap_err(), expected);
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Tending of an outbox: reads what waits back from the store, removes what is done, gives up what has waited for too long, and drops the oldest of too many dead letters.
+//!
+//! A task on the thread of routes for each route, which works whether the far side is there or not. Nothing here waits for the disk.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_definitions::RunError;
+use lotmq_store::{Op, QueueSlice, StoreError};
+use tracing::{error, warn};
+
+use crate::guests::dead_letter_queue;
+use crate::guests::hosting::Hosting;
+use crate::guests::records;
+use crate::guests::routes::RouteRunner;
+use crate::guests::routes::outbox::OutboxStretch;
+use crate::limits::{ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES};
+use crate::process::this_turn;
+use lotmq_core::tenant::Tenant;
+
+/// Pause between two looks whether a store that has failed works again.
+const DOUBT_PAUSE: Duration = Duration::from_secs(1);
+
+/// Tends the outbox of a route until the route is removed.
+pub(super) async fn tend(hosting: Arc<Hosting>, tenant: Arc<Tenant>, route: Arc<RouteRunner>) {
+    while route.deployed().is_some() {
+        let pause = look(&hosting, &tenant, &route);
+        let called = route.outbox_called.notified();
+        match pause {
+            // Either way it is time to look.
+            Some(pause) => drop(tokio::time::timeout(pause, called).await),
+            None => called.await,
+        }
+    }
+}
+
+/// Does what there is to do; the time until there may be more without a call.
+fn look(hosting: &Hosting, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Option<Duration> {
+    let is_in_doubt = route.settle_doubts(hosting.store_failure().is_none());
+    give_up_expired(hosting, tenant, route);
+    remove_done(route);
+    dead_letter_queue::remove_dropped(route);
+    dead_letter_queue::trim(hosting, route);
+    if let Some(stretch) = route.begin_reading() {
+        read(hosting, route, stretch);
+    }
+    let due = route.due_in(hosting.clock.wall_ms());
+    due.into_iter().chain(is_in_doubt.then_some(DOUBT_PAUSE)).min()
+}
+
+/// Gives up what has waited for longer than `BUFFER_TTL_SEC`: it is counted and told, and becomes a dead letter.
+fn give_up_expired(hosting: &Hosting, tenant: &Arc<Tenant>, route: &RouteRunner) {
+    const REASON: &str = "it waited for longer than BUFFER_TTL_SEC";
+    let expired = route.take_expired(hosting.clock.wall_ms());
+    if expired.is_empty() {
+        return;
+    }
+    let (definition, now) = (Arc::clone(&route.version().definition), hosting.definitions_now().wall);
+    for post in &expired {
+        dead_letter_queue::bury(hosting, tenant, route, (post, REASON));
+        route.update(|standing| standing.failed(1, REASON, now));
+        let error = RunError {
+            code: "ROUTE_REJECTED",
+            message: REASON,
+            topic: &post.message.topic,
+            payload: &post.message.payload,
+            ..RunError::default()
+        };
+        this_turn::with(|turn| records::record(turn, tenant, &definition, &error, post.hops));
+    }
+    route.leave_outbox(&expired);
+}
+
+/// Removes what is done from the store.
+pub(super) fn remove_done(route: &RouteRunner) {
+    let Some((session, done)) = route.take_done() else { return };
+    this_turn::with(|turn| {
+        turn.tick();
+        done.into_iter().for_each(|message| turn.batch.push(Op::Dequeue { session, message }));
+        turn.flush();
+    });
+}
+
+/// Asks for a part of the queue.
+fn read(hosting: &Hosting, route: &Arc<RouteRunner>, stretch: OutboxStretch) {
+    // Not kept alive by the request: the store must not be what drops a route last.
+    let asking = Arc::downgrade(route);
+    let reply = move |slice: Result<QueueSlice, StoreError>| {
+        if let Some(route) = asking.upgrade() {
+            take(&route, stretch, slice);
+        }
+    };
+    let most = (ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES, u64::MAX);
+    let asked = hosting.log.read_queue(stretch.session, stretch.after, most, Box::new(reply));
+    if asked.is_err() {
+        // The broker stops.
+        route.has_not_read();
+    }
+}
+
+/// Takes what was read. Runs on the store's thread.
+fn take(route: &RouteRunner, stretch: OutboxStretch, slice: Result<QueueSlice, StoreError>) {
+    match slice {
+        Ok(slice) => {
+            let damaged = route.has_read(stretch, &slice).damaged;
+            if damaged > 0 {
+                let name = Arc::clone(route.version().definition.name());
+                error!(target: "routes", route = &*name, count = damaged, "messages in an outbox are damaged and left out");
+            }
+        }
+        Err(error) => {
+            if !matches!(error, StoreError::Closed) {
+                let name = Arc::clone(route.version().definition.name());
+                warn!(target: "routes", route = &*name, %error, "outbox cannot be read; it is tried again");
+            }
+            route.has_not_read();
+        }
+    }
+}

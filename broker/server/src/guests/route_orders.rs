@@ -1,0 +1,90 @@
+//! Standing orders for routes, by name: whether each is to run, and within which policies. What nobody has given an order about runs without bounds of its own.
+//!
+//! An order outlives a replacement of its route, and goes with the route. It is stored as a setting, in the batch of whatever changes it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lotmq_store::{Batch, Op, SettingRow, TenantId};
+use parking_lot::RwLock;
+use serde::{Deserialize, Serialize};
+use tracing::error;
+
+use super::policies::Policies;
+
+/// Prefix of the names of settings that hold orders; their value is JSON.
+const SETTING: &str = "assets.route/";
+
+/// Standing order for a route.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct RouteOrder {
+    pub(crate) is_stopped: bool,
+    pub(crate) policies: Policies,
+}
+
+/// Standing orders of a tenant.
+#[derive(Default)]
+pub(crate) struct RouteOrders(RwLock<BTreeMap<Box<str>, Arc<RouteOrder>>>);
+
+impl RouteOrders {
+    /// Restores the orders of a tenant, at a start. What is not to begin by itself is stopped. One that cannot be read is left out, and stays in the store.
+    pub(crate) fn restore(&self, tenant: TenantId, settings: &[SettingRow]) {
+        let mut orders = self.0.write();
+        for row in settings.iter().filter(|row| row.tenant == tenant) {
+            let Some(name) = row.name.strip_prefix(SETTING) else { continue };
+            match serde_json::from_str::<RouteOrder>(&row.value) {
+                Ok(mut order) => {
+                    order.is_stopped |= !order.policies.autostart.0;
+                    orders.insert(name.into(), Arc::new(order));
+                }
+                Err(error) => error!(setting = row.name, %error, "order for a route not restored"),
+            }
+        }
+    }
+
+    /// Order for a route.
+    pub(crate) fn get(&self, route: &str) -> Arc<RouteOrder> {
+        self.0.read().get(route).cloned().unwrap_or_default()
+    }
+
+    /// Gives an order, and adds it to `batch`.
+    pub(crate) fn put(&self, tenant: TenantId, route: &str, order: RouteOrder, batch: &mut Batch) {
+        let value = serde_json::to_string(&order).expect("an order is texts, numbers and truth values");
+        batch.push(Op::PutSetting(&SettingRow { tenant, name: format!("{SETTING}{route}"), value }));
+        self.0.write().insert(route.into(), Arc::new(order));
+    }
+
+    /// Forgets the order for a route that is gone, and adds that to `batch`.
+    pub(super) fn forget(&self, tenant: TenantId, route: &str, batch: &mut Batch) {
+        if self.0.write().remove(route).is_some() {
+            batch.push(Op::DeleteSetting { tenant, name: &format!("{SETTING}{route}") });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::guests::policies::Autostart;
+
+    #[test]
+    fn what_is_not_to_begin_by_itself_is_stopped_at_a_start() {
+        let orders = RouteOrders::default();
+        let (mut batch, id) = (Batch::new(), TenantId::DEFAULT);
+        let policies = Policies { autostart: Autostart(false), ..Policies::default() };
+        orders.put(id, "Up", RouteOrder { is_stopped: false, policies }, &mut batch);
+        assert!(!orders.get("Up").is_stopped && !orders.get("Down").is_stopped);
+        let setting =
+            |name: &str, value: &str| SettingRow { tenant: id, name: name.into(), value: value.into() };
+        let rows = [
+            setting("assets.route/Up", &serde_json::to_string(&*orders.get("Up")).unwrap()),
+            setting("assets.route/Down", r#"{"is_stopped":true}"#),
+            setting("assets.route/Bad", "["),
+        ];
+        let again = RouteOrders::default();
+        again.restore(id, &rows);
+        assert!(again.get("Up").is_stopped && again.get("Down").is_stopped);
+        assert!(!again.get("Bad").is_stopped);
+    }
+}

@@ -1,0 +1,296 @@
+//! Keeping of messages for a route in its outbox: who may enter, what is read back, and what is done.
+//!
+//! The threads that route ask for a [`PostPlace`] and write; `route_drivers::tending` reads and removes. No lock is held while the store works.
+
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use lotmq_codec::QoS;
+use lotmq_session::Time;
+use lotmq_store::{MessageId, QueueSlice, SessionId, Waiting};
+
+use super::buffering::{BufferMode, Overload};
+use super::mailbox::Post;
+use super::outbox::{Amount, OutboxStretch};
+use super::runner::{RouteRunner, SharedRoute};
+use super::stored_post;
+use crate::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_READ_AHEAD_BYTES, ROUTE_READ_AHEAD_MESSAGES};
+use lotmq_core::Core;
+use lotmq_core::tenant::Tenant;
+
+/// Pause between two looks of a held-back publisher, beside the call when there is room: what else makes an outbox full calls nobody.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Pause before what could not be read is read again.
+const READ_AGAIN: Duration = Duration::from_secs(1);
+
+/// PostPlace for a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::guests) enum PostPlace {
+    /// The mailbox, in memory.
+    Memory,
+    /// The queue of this session.
+    Store(SessionId),
+    /// There is none: so many bytes wait.
+    Full(u64),
+    /// The route has ended.
+    Nowhere,
+}
+
+/// What asks for a place.
+#[derive(Clone, Copy)]
+pub(in crate::guests) struct RoomQuery<'a> {
+    pub(in crate::guests) tenant: &'a Tenant,
+    pub(in crate::guests) core: &'a Core,
+    pub(in crate::guests) now: Time,
+    pub(in crate::guests) qos: QoS,
+}
+
+/// What was read back.
+pub(in crate::guests) struct ReadBack {
+    /// Messages that are damaged on the disk.
+    pub(in crate::guests) damaged: u64,
+}
+
+impl SharedRoute {
+    /// Whether messages wait in the store: in any mode as long as any wait there, so that they keep their order.
+    fn is_stored(&self) -> bool {
+        self.outbox.session().is_some()
+            && (self.version.buffering.mode == BufferMode::Disk || self.outbox.waiting().messages > 0)
+    }
+
+    fn is_full(&self, asking: &RoomQuery<'_>) -> bool {
+        if !self.is_stored() {
+            return self.is_away() || !self.mailbox.has_room();
+        }
+        self.outbox.waiting().bytes >= self.version.buffering.bytes_max || self.is_storage_full(asking)
+    }
+
+    /// Whether what waits in the store altogether, or for routes and sessions of the owner, is as much as may wait.
+    fn is_storage_full(&self, RoomQuery { tenant, core, .. }: &RoomQuery<'_>) -> bool {
+        let owner = || self.version.definition.owner();
+        core.storage.queues_are_full()
+            || (core.storage.queues_are_shared_out()
+                && owner().is_some_and(|owner| tenant.shares.of_user(&owner.name).are_queues_full()))
+    }
+
+    /// When a publisher looks again who has to wait; `None` where he has not.
+    fn waits_until(&mut self, asking: &RoomQuery<'_>) -> Option<Time> {
+        if self.is_closed || !self.is_full(asking) {
+            self.outbox.full_since = None;
+            return None;
+        }
+        let since = *self.outbox.full_since.get_or_insert(asking.now);
+        match self.version.buffering.overload(asking.qos) {
+            Overload::Lossless => Some(asking.now.plus(LOOK_AGAIN)),
+            Overload::Balanced => {
+                Some(since.plus(self.version.buffering.patience)).filter(|until| *until > asking.now)
+            }
+            Overload::Realtime => None,
+        }
+    }
+}
+
+/// For the threads that route.
+impl RouteRunner {
+    /// Whether messages for it wait in the store.
+    pub(crate) fn is_stored(&self) -> bool {
+        self.shared.lock().is_stored()
+    }
+
+    /// Session of its outbox.
+    pub(crate) fn outbox_session(&self) -> Option<SessionId> {
+        self.shared.lock().outbox.session()
+    }
+
+    /// What waits in its outbox, with what is on its way to the far side.
+    pub(crate) fn outbox_waiting(&self) -> Amount {
+        self.shared.lock().outbox.waiting()
+    }
+
+    /// Gives it the outbox of a session, with what waits there.
+    pub(in crate::guests) fn open_outbox(&self, session: SessionId, waiting: Waiting, next: MessageId) {
+        let mut shared = self.shared.lock();
+        shared.outbox.open(session, waiting, next);
+        shared.standing.messages_came(waiting.messages.into());
+        drop(shared);
+        self.outbox_called.notify_one();
+    }
+
+    /// Whether a message has to wait until there is room; when to look again.
+    pub(in crate::guests) fn waits_until(&self, asking: &RoomQuery<'_>) -> Option<Time> {
+        self.shared.lock().waits_until(asking)
+    }
+
+    /// As [`RouteRunner::waits_until`], and wakes the task of `cx` when there is room.
+    pub(in crate::guests) fn poll_room(&self, asking: &RoomQuery<'_>, cx: &Context<'_>) -> Poll<()> {
+        let mut shared = self.shared.lock();
+        if shared.waits_until(asking).is_none() {
+            return Poll::Ready(());
+        }
+        shared.outbox.wake_when_roomy(cx.waker());
+        Poll::Pending
+    }
+
+    /// PostPlace for a message that is here now. One whose publisher was to wait and could not, a run, is shed where there is none.
+    pub(in crate::guests) fn place(&self, asking: &RoomQuery<'_>) -> PostPlace {
+        let shared = self.shared.lock();
+        match shared.outbox.session() {
+            _ if shared.is_closed => PostPlace::Nowhere,
+            Some(session) if shared.is_stored() => match shared.is_full(asking) {
+                true => PostPlace::Full(shared.outbox.waiting().bytes),
+                false => PostPlace::Store(session),
+            },
+            Some(_) | None => PostPlace::Memory,
+        }
+    }
+
+    /// Notes that the batch of a thread has messages for it, all with numbers above `floor`.
+    pub(in crate::guests) fn batch_begins(&self, floor: MessageId) {
+        self.shared.lock().outbox.batch_begins(floor);
+    }
+
+    /// Counts a message that is in the batch of a thread.
+    pub(in crate::guests) fn enters(&self, bytes: u64) {
+        let mut shared = self.shared.lock();
+        shared.standing.messages_came(1);
+        shared.outbox.enters(bytes);
+    }
+
+    /// Notes what became of such a batch.
+    pub(in crate::guests) fn batch_ended(&self, floor: MessageId, last: MessageId, is_stored: bool) {
+        self.shared.lock().outbox.batch_ended(floor, last, is_stored);
+        self.outbox_called.notify_one();
+    }
+}
+
+/// For the one that tends the outbox, and for drivers.
+impl RouteRunner {
+    /// Part of the queue that is to be read now: when less is in memory than guests may get in two calls.
+    pub(in crate::guests) fn begin_reading(&self) -> Option<OutboxStretch> {
+        let mut shared = self.shared.lock();
+        let (messages, bytes) = shared.mailbox.waiting();
+        if messages >= ROUTE_READ_AHEAD_MESSAGES || bytes >= ROUTE_READ_AHEAD_BYTES {
+            return None;
+        }
+        if shared.outbox.read_again_at.is_some_and(|at| at > Instant::now()) {
+            return None;
+        }
+        shared.outbox.read_again_at = None;
+        shared.outbox.begin_reading()
+    }
+
+    /// Takes what was read of a stretch into the mailbox.
+    pub(in crate::guests) fn has_read(&self, stretch: OutboxStretch, slice: &QueueSlice) -> ReadBack {
+        let below = slice.deliveries.iter().filter(|delivery| delivery.message.id < stretch.before);
+        let (mut posts, mut read, mut unreadable) = (Vec::new(), Amount::default(), Vec::new());
+        for delivery in below {
+            let bytes = stored_post::size(delivery);
+            read.messages += 1;
+            read.bytes += bytes;
+            let id = delivery.message.id;
+            match stored_post::message(delivery, &delivery.message.properties, stretch.session) {
+                Some((to, message, hops)) => posts.push(Post {
+                    to,
+                    message: Arc::new(message),
+                    hops,
+                    sequence: id.0,
+                    ripe_at: None,
+                    panics: 0,
+                    stored_bytes: Some(bytes),
+                }),
+                None => unreadable.push((id, bytes)),
+            }
+        }
+        let damaged = u64::from(slice.damaged) + unreadable.len() as u64;
+        {
+            let mut shared = self.shared.lock();
+            if shared.is_closed {
+                return ReadBack { damaged: 0 };
+            }
+            let is_end = slice.is_last;
+            shared.outbox.has_read(stretch, read, (slice.last, is_end));
+            unreadable.into_iter().for_each(|(id, bytes)| shared.outbox.is_done(id, bytes));
+            shared.mailbox.page_in(posts.into_iter());
+            shared.call_all();
+        }
+        self.outbox_called.notify_one();
+        ReadBack { damaged }
+    }
+
+    /// Notes that a stretch could not be read; it is tried again after a while.
+    pub(in crate::guests) fn has_not_read(&self) {
+        self.shared.lock().outbox.has_not_read(Instant::now() + READ_AGAIN);
+        self.outbox_called.notify_one();
+    }
+
+    /// Notes that messages are done: they leave the outbox, and whoever waits for room looks for it.
+    pub(in crate::guests) fn leave_outbox(&self, posts: &[Post]) {
+        if posts.is_empty() {
+            return;
+        }
+        let wakers = {
+            let mut shared = self.shared.lock();
+            for post in posts {
+                if let Some(bytes) = post.stored_bytes {
+                    shared.outbox.is_done(MessageId(post.sequence), bytes);
+                }
+            }
+            shared.outbox.take_waiting()
+        };
+        wakers.into_iter().for_each(Waker::wake);
+        self.outbox_called.notify_one();
+    }
+
+    /// Notes that a message which is going to be done leaves its outbox in the batch of its dead letter; the session of the outbox.
+    pub(in crate::guests) fn leaves_as_dead_letter(&self, message: MessageId) -> Option<SessionId> {
+        let mut shared = self.shared.lock();
+        let session = shared.outbox.session()?;
+        shared.outbox.is_buried(message);
+        Some(session)
+    }
+
+    /// Takes the numbers of messages that are done and still in the store, with the session in whose queue they are.
+    pub(in crate::guests) fn take_done(&self) -> Option<(SessionId, Vec<MessageId>)> {
+        let mut shared = self.shared.lock();
+        let session = shared.outbox.session()?;
+        let done = std::mem::take(&mut shared.outbox.done);
+        (!done.is_empty()).then_some((session, done))
+    }
+
+    /// Settles batches in doubt, because the store works; whether any are left for later.
+    pub(in crate::guests) fn settle_doubts(&self, works: bool) -> bool {
+        let mut shared = self.shared.lock();
+        if works && shared.outbox.is_in_doubt() {
+            shared.outbox.settle_doubts();
+        }
+        shared.outbox.is_in_doubt()
+    }
+
+    /// Takes the messages that have waited for too long.
+    pub(in crate::guests) fn take_expired(&self, now_ms: u64) -> Vec<Post> {
+        let mut shared = self.shared.lock();
+        let ttl_ms = shared.version.buffering.ttl_ms;
+        let oldest = ttl_ms.and_then(|ttl_ms| now_ms.checked_sub(ttl_ms));
+        oldest.map_or_else(Vec::new, |oldest_ms| shared.mailbox.take_older(oldest_ms))
+    }
+
+    /// Time until the first message has waited for too long, or until what could not be read is read again.
+    pub(in crate::guests) fn due_in(&self, now_ms: u64) -> Option<Duration> {
+        let shared = self.shared.lock();
+        let expiry = shared.version.buffering.ttl_ms.zip(shared.mailbox.oldest_ms());
+        let expiry = expiry.map(|(ttl_ms, oldest_ms)| {
+            Duration::from_millis(oldest_ms.saturating_add(ttl_ms).saturating_sub(now_ms).saturating_add(1))
+        });
+        let again = shared.outbox.read_again_at.map(|at| at.saturating_duration_since(Instant::now()));
+        expiry.into_iter().chain(again).min()
+    }
+
+    /// When the oldest message that waits was received, in milliseconds since 1970, as far as any was read.
+    pub(crate) fn oldest_ms(&self) -> Option<u64> {
+        self.shared.lock().mailbox.oldest_ms()
+    }
+}
+
+const _: () = assert!(ROUTE_READ_AHEAD_BYTES <= ROUTE_MAILBOX_BYTES_MAX);

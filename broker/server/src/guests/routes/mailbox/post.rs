@@ -1,0 +1,100 @@
+//! Post: one message on its way to the far side, with the part of the route that takes it, and the bounds of the batches in which it goes.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use lot_facts::{RouteBlock, RouteFacts, Taker};
+use lotmq_host::OwnedMessage;
+
+use crate::limits::{ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX};
+
+/// Message on its way to the far side.
+#[derive(Clone, Debug)]
+pub(crate) struct Post {
+    pub(crate) to: Addressee,
+    pub(crate) message: Arc<OwnedMessage>,
+    /// Number of guest runs that led to it.
+    pub(crate) hops: u8,
+    /// Sequence number, which stays the same after a retry.
+    pub(crate) sequence: u64,
+    /// When it goes in a batch that is not full; `None` at once.
+    pub(in crate::guests) ripe_at: Option<Instant>,
+    /// How often the driver ended by a panic when it worked on this message alone.
+    pub(in crate::guests) panics: u8,
+    /// Bytes that it counts for in the outbox, where it waits in the store.
+    pub(in crate::guests) stored_bytes: Option<u64>,
+}
+
+/// Part of the route that takes a message.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum Addressee {
+    /// The event of this name.
+    Event(Arc<str>),
+    /// The mapping of this name, which has no tags.
+    Mapping(Arc<str>),
+    /// The tag of this name in the mapping of the first: the message is its value.
+    Tag(Arc<str>, Arc<str>),
+    /// The table of this name, at the far side: the message is a row of it.
+    Table(Arc<str>),
+}
+
+impl Post {
+    /// What must not overtake each other: messages of one topic, and rows of one table.
+    pub(super) fn key(&self) -> (bool, &str) {
+        match &self.to {
+            Addressee::Table(table) => (true, table),
+            Addressee::Event(_) | Addressee::Mapping(_) | Addressee::Tag(..) => (false, &self.message.topic),
+        }
+    }
+
+    /// Bytes of the message, and what it takes besides.
+    pub(super) fn bytes(&self) -> usize {
+        size(&self.message)
+    }
+}
+
+impl From<Taker<'_>> for Addressee {
+    fn from(taker: Taker<'_>) -> Self {
+        match taker {
+            Taker::Event(name) => Self::Event(name.into()),
+            Taker::Mapping(name) => Self::Mapping(name.into()),
+            Taker::Tag { mapping, tag } => Self::Tag(mapping.into(), tag.into()),
+        }
+    }
+}
+
+impl Addressee {
+    /// What the definition says of it; nothing of a table, and of what is there no more.
+    pub(in crate::guests) fn block<'a>(&self, said: &'a RouteFacts) -> Option<&'a RouteBlock> {
+        match self {
+            Self::Event(name) => said.event(name),
+            Self::Mapping(name) => said.mapping(name),
+            Self::Tag(mapping, name) => said.mapping(mapping)?.tags.iter().find(|tag| tag.name == **name),
+            Self::Table(_) => None,
+        }
+    }
+}
+
+/// Bounds of the batches that a guest gets.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(in crate::guests) struct Batches {
+    /// Most messages.
+    pub(in crate::guests) messages: usize,
+    /// Most bytes, with 64 for each message, unless the first alone has more.
+    pub(in crate::guests) bytes: usize,
+    /// Time for which the first message waits until the batch is full.
+    pub(in crate::guests) linger: Duration,
+}
+
+impl Default for Batches {
+    fn default() -> Self {
+        Self { messages: ROUTE_BATCH_MAX, bytes: ROUTE_BATCH_BYTES_MAX, linger: Duration::ZERO }
+    }
+}
+
+/// Bytes that a message takes in a mailbox.
+pub(super) fn size(message: &OwnedMessage) -> usize {
+    /// Bytes that a message takes besides its own.
+    const OVERHEAD: usize = 64;
+    message.bytes() + OVERHEAD
+}

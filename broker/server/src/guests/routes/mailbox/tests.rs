@@ -1,0 +1,342 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::limits::{ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX};
+
+fn message(payload: &[u8]) -> Arc<OwnedMessage> {
+    Arc::new(OwnedMessage::new("t", payload.to_vec()))
+}
+
+fn event() -> Addressee {
+    Addressee::Event("e".into())
+}
+
+fn post(mailbox: &mut Mailbox, topic: &str) -> usize {
+    mailbox.post(event(), Arc::new(OwnedMessage::new(topic, b"x".to_vec())), 0).unwrap()
+}
+
+fn posts(mailbox: &mut Mailbox, count: usize) {
+    for _ in 0..count {
+        post(mailbox, "t");
+    }
+}
+
+fn sequences(batch: &[Post]) -> Vec<u64> {
+    batch.iter().map(|post| post.sequence).collect()
+}
+
+/// Takes a batch, all of which passes.
+fn pass(mailbox: &mut Mailbox, lane: usize) -> Vec<u64> {
+    pass_before(mailbox, lane, u64::MAX)
+}
+
+fn pass_before(mailbox: &mut Mailbox, lane: usize, before: u64) -> Vec<u64> {
+    let batch = mailbox.take(lane, before);
+    mailbox.done(lane, &batch);
+    sequences(&batch)
+}
+
+#[test]
+fn who_cannot_pass_is_found_by_halves_and_the_order_is_kept() {
+    for bad in [0, 1, 63, 500, 998, 999] {
+        let mut mailbox = Mailbox::new();
+        posts(&mut mailbox, 1000);
+        let (mut passed, mut rejected, mut calls) = (Vec::new(), Vec::new(), 0);
+        loop {
+            let batch = mailbox.take(0, u64::MAX);
+            if batch.is_empty() {
+                break;
+            }
+            calls += 1;
+            match &batch[..] {
+                [post] if post.sequence == bad + 1 => rejected.push(post.sequence),
+                _ if batch.iter().any(|post| post.sequence == bad + 1) => {
+                    mailbox.put_back_halved(0, batch.into());
+                    continue;
+                }
+                _ => passed.extend(sequences(&batch)),
+            }
+            mailbox.done(0, &batch);
+        }
+        assert_eq!((rejected, passed.len()), (vec![bad + 1], 999));
+        assert!(passed.is_sorted());
+        assert!(calls <= 1 + 2 * 10 + 1000 / ROUTE_BATCH_MAX, "{bad}: {calls} calls");
+    }
+}
+
+#[test]
+fn a_batch_is_bounded_in_bytes_and_one_message_always_fits() {
+    let mut mailbox = Mailbox::new();
+    let large = message(&vec![0; ROUTE_BATCH_BYTES_MAX + 1]);
+    for message in [&message(b"x"), &large, &message(b"y"), &message(b"z")] {
+        mailbox.post(event(), Arc::clone(message), 0).unwrap();
+    }
+    let taken: Vec<_> =
+        std::iter::from_fn(|| Some(pass(&mut mailbox, 0)).filter(|it| !it.is_empty())).collect();
+    assert_eq!(taken, [vec![1], vec![2], vec![3, 4]]);
+}
+
+#[test]
+fn what_was_taken_comes_again_in_its_order_and_alone_if_wanted() {
+    let mut mailbox = Mailbox::new();
+    posts(&mut mailbox, ROUTE_BATCH_MAX + 1);
+    let batch = mailbox.take(0, u64::MAX);
+    assert_eq!(batch.len(), ROUTE_BATCH_MAX);
+    mailbox.put_back(0, batch[3..].to_vec().into());
+    mailbox.done(0, &batch[..1]);
+    mailbox.put_back_halved(0, batch[1..3].to_vec().into());
+    assert_eq!(pass(&mut mailbox, 0), [2]);
+    assert_eq!(pass(&mut mailbox, 0), [3]);
+    assert_eq!(pass(&mut mailbox, 0).len(), ROUTE_BATCH_MAX - 2);
+    assert_eq!((pass(&mut mailbox, 0), mailbox.waiting(), mailbox.oldest()), (vec![], (0, 0), None));
+
+    let next = mailbox.next_sequence();
+    posts(&mut mailbox, 2);
+    assert_eq!(mailbox.oldest(), Some(next));
+    assert_eq!(pass_before(&mut mailbox, 0, next + 1), [next]);
+    assert_eq!(mailbox.oldest(), Some(next + 1));
+    assert!(mailbox.take(0, next + 1).is_empty());
+}
+
+#[test]
+fn batches_are_as_large_as_the_route_says_and_wait_for_that() {
+    let mut mailbox = Mailbox::new();
+    mailbox.batch_by(Batches { messages: 3, bytes: 150, linger: Duration::from_secs(3600) });
+    assert_eq!(mailbox.due(0), BatchDue::Never);
+    posts(&mut mailbox, 2);
+    assert!(matches!(mailbox.due(0), BatchDue::At(_)), "two are not three");
+    posts(&mut mailbox, 1);
+    assert_eq!(mailbox.due(0), BatchDue::Now, "it is full");
+    mailbox.post(event(), message(&[0; 200]), 0).unwrap();
+    let batch = mailbox.take(0, u64::MAX);
+    assert_eq!((sequences(&batch), mailbox.due(0)), (vec![1, 2], BatchDue::Now), "the large one fills it");
+    mailbox.done(0, &batch[..1]);
+    mailbox.put_back(0, batch[1..].to_vec().into());
+    assert_eq!((pass(&mut mailbox, 0), mailbox.due(0)), (vec![2, 3], BatchDue::Now));
+    assert_eq!(pass(&mut mailbox, 0), [4]);
+    posts(&mut mailbox, 1);
+    assert!(matches!(mailbox.due(0), BatchDue::At(_)));
+    mailbox.batch_by(Batches::default());
+    assert_eq!(mailbox.due(0), BatchDue::Now, "the replacement does not wait");
+}
+
+#[test]
+fn a_part_that_is_tried_again_stays_that_part() {
+    let mut mailbox = Mailbox::new();
+    posts(&mut mailbox, 8);
+    let batch = mailbox.take(0, u64::MAX);
+    mailbox.put_back_halved(0, batch.into());
+    for _ in 0..3 {
+        let batch = mailbox.take(0, u64::MAX);
+        assert_eq!(sequences(&batch), [1, 2, 3, 4]);
+        mailbox.put_back(0, batch.into());
+    }
+    // The first two pass; what is left of the part comes without the other half.
+    let batch = mailbox.take(0, u64::MAX);
+    mailbox.done(0, &batch[..2]);
+    mailbox.put_back(0, batch[2..].to_vec().into());
+    assert_eq!(pass(&mut mailbox, 0), [3, 4]);
+    let batch = mailbox.take(0, u64::MAX);
+    mailbox.put_back_halved(0, batch.into());
+    assert_eq!(pass(&mut mailbox, 0), [5, 6]);
+    assert_eq!(pass(&mut mailbox, 0), [7, 8]);
+    posts(&mut mailbox, 2);
+    assert_eq!(pass(&mut mailbox, 0), [9, 10]);
+    assert!(mailbox.lanes[0].cuts.is_empty());
+}
+
+#[test]
+fn what_does_not_fit_is_refused() {
+    let mut mailbox = Mailbox::new();
+    mailbox.bound(2, ROUTE_MAILBOX_BYTES_MAX);
+    mailbox.lanes_are(2);
+    post(&mut mailbox, "a");
+    post(&mut mailbox, "b");
+    assert_eq!(mailbox.post(event(), message(b"x"), 0), Err(Full(2)), "of all lanes together");
+    mailbox.bound(ROUTE_MAILBOX_MESSAGES_MAX, ROUTE_MAILBOX_BYTES_MAX);
+    let large = message(&vec![0; ROUTE_MAILBOX_BYTES_MAX]);
+    assert_eq!(mailbox.post(event(), Arc::clone(&large), 0), Err(Full(2)));
+    mailbox.clear();
+    assert_eq!(mailbox.post(event(), large, 0), Ok(0), "one always fits an empty mailbox");
+}
+
+#[test]
+fn messages_of_a_topic_follow_each_other_and_others_go_where_there_is_least() {
+    let mut mailbox = Mailbox::new();
+    mailbox.lanes_are(3);
+    let lanes: Vec<_> = ["a", "b", "c", "b", "b", "d", "c"].map(|it| post(&mut mailbox, it)).into();
+    assert_eq!(lanes, [0, 1, 2, 1, 1, 0, 2]);
+    let batch = mailbox.take(1, u64::MAX);
+    assert_eq!(sequences(&batch), [2, 4, 5]);
+    assert_eq!(post(&mut mailbox, "b"), 1, "of what is taken as well");
+    mailbox.done(1, &batch);
+    assert_eq!(pass(&mut mailbox, 1), [8]);
+    assert_eq!(pass(&mut mailbox, 0), [1, 6]);
+    assert_eq!(post(&mut mailbox, "b"), 0, "nothing of it is left");
+    let row = |table: &str| (Addressee::Table(table.into()), Arc::new(OwnedMessage::new("", b"{}".to_vec())));
+    let ((rows, one), (others, other)) = (row("rows"), row("others"));
+    assert_eq!(mailbox.post(rows.clone(), Arc::clone(&one), 0), Ok(1));
+    assert_eq!(mailbox.post(others, other, 0), Ok(0));
+    assert_eq!(mailbox.post(rows, one, 0), Ok(1), "rows of a table as well");
+}
+
+#[test]
+fn what_is_not_connected_gets_no_new_topics_and_hands_over_what_waits() {
+    let mut mailbox = Mailbox::new();
+    mailbox.lanes_are(2);
+    mailbox.lane_is(1, true);
+    assert_eq!([post(&mut mailbox, "a"), post(&mut mailbox, "b")], [1, 1]);
+    mailbox.lane_is(0, true);
+    assert_eq!([post(&mut mailbox, "c"), post(&mut mailbox, "a")], [0, 1]);
+    let batch = mailbox.take(1, u64::MAX);
+    assert!(!mailbox.hand_over(1), "something of it is taken");
+    mailbox.done(1, &batch[..1]);
+    mailbox.put_back(1, batch[1..].to_vec().into());
+    assert!(mailbox.hand_over(1));
+    assert!(!mailbox.hand_over(0), "nobody is left");
+    assert_eq!((pass(&mut mailbox, 1), pass(&mut mailbox, 0)), (vec![], vec![2, 3, 4]));
+}
+
+#[test]
+fn the_number_of_lanes_changes_when_nothing_is_taken() {
+    let mut mailbox = Mailbox::new();
+    mailbox.lanes_are(2);
+    for topic in ["a", "b", "a", "b"] {
+        post(&mut mailbox, topic);
+    }
+    let batch = mailbox.take(0, u64::MAX);
+    mailbox.lanes_are(1);
+    assert_eq!(post(&mut mailbox, "a"), 0);
+    assert_eq!((mailbox.take(1, u64::MAX).len(), mailbox.due(1)), (0, BatchDue::Never));
+    mailbox.done(0, &batch[..1]);
+    mailbox.put_back(0, batch[1..].to_vec().into());
+    assert_eq!(pass(&mut mailbox, 0), [2, 3, 4, 5]);
+}
+
+/// Something that happens to a mailbox.
+#[derive(Clone, Debug)]
+enum Step {
+    /// A message comes, of the topic of this number.
+    Post(usize),
+    /// A lane takes a batch, unless it has one.
+    Take(usize),
+    /// So much of what a lane has taken is done, and the rest comes back, perhaps to be halved.
+    Answer {
+        lane: usize,
+        done: usize,
+        is_halved: bool,
+    },
+    LaneIs(usize, bool),
+    HandOver(usize),
+    LanesAre(usize),
+    BatchBy(usize),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let lane = 0..4_usize;
+    prop_oneof![
+        8 => (0..6_usize).prop_map(Step::Post),
+        4 => lane.clone().prop_map(Step::Take),
+        4 => (lane.clone(), 0..8_usize, any::<bool>())
+            .prop_map(|(lane, done, is_halved)| Step::Answer { lane, done, is_halved }),
+        1 => (lane.clone(), any::<bool>()).prop_map(|(lane, is_open)| Step::LaneIs(lane, is_open)),
+        1 => lane.prop_map(Step::HandOver),
+        1 => (1..5_usize).prop_map(Step::LanesAre),
+        1 => (1..6_usize).prop_map(Step::BatchBy),
+    ]
+}
+
+/// Naive model: what waits of each topic, in its order, and what each lane has taken.
+#[derive(Default)]
+struct Model {
+    /// Sequence numbers that are not done, by topic.
+    left: BTreeMap<String, VecDeque<u64>>,
+    taken: BTreeMap<usize, Vec<Post>>,
+}
+
+impl Model {
+    fn step(&mut self, mailbox: &mut Mailbox, step: &Step) {
+        match *step {
+            Step::Post(topic) => {
+                let topic = topic.to_string();
+                let sequence = mailbox.next_sequence();
+                post(mailbox, &topic);
+                self.left.entry(topic).or_default().push_back(sequence);
+            }
+            Step::Take(lane) => self.take(mailbox, lane),
+            Step::Answer { lane, done, is_halved } => self.answer(mailbox, (lane, done), is_halved),
+            Step::LaneIs(lane, is_open) => mailbox.lane_is(lane, is_open),
+            Step::HandOver(lane) => drop(mailbox.hand_over(lane)),
+            Step::LanesAre(lanes) => mailbox.lanes_are(lanes),
+            Step::BatchBy(messages) => mailbox.batch_by(Batches { messages, ..Batches::default() }),
+        }
+        let left: usize = self.left.values().map(VecDeque::len).sum();
+        let taken: usize = self.taken.values().map(Vec::len).sum();
+        assert_eq!(mailbox.waiting().0, left - taken);
+        assert_eq!(mailbox.oldest(), self.left.values().filter_map(|left| left.front().copied()).min());
+    }
+
+    /// A batch has the oldest messages of its topics, of none of which another lane has any.
+    fn take(&mut self, mailbox: &mut Mailbox, lane: usize) {
+        if self.taken.contains_key(&lane) {
+            return;
+        }
+        let batch = mailbox.take(lane, u64::MAX);
+        assert!(sequences(&batch).is_sorted());
+        let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+        for post in &batch {
+            let topic = &*post.message.topic;
+            let others = self.taken.values().flatten();
+            assert!(others.clone().all(|other| *other.message.topic != *topic), "{topic} is taken twice");
+            let position = seen.entry(topic).or_default();
+            assert_eq!(self.left[topic][*position], post.sequence, "{topic} is overtaken");
+            *position += 1;
+        }
+        if !batch.is_empty() {
+            self.taken.insert(lane, batch);
+        }
+    }
+
+    fn answer(&mut self, mailbox: &mut Mailbox, (lane, done): (usize, usize), is_halved: bool) {
+        let Some(batch) = self.taken.remove(&lane) else { return };
+        let (done, back) = batch.split_at(done.min(batch.len()));
+        for post in done {
+            let first = self.left.get_mut(&*post.message.topic).and_then(VecDeque::pop_front);
+            assert_eq!(first, Some(post.sequence));
+        }
+        mailbox.done(lane, done);
+        match is_halved {
+            true => mailbox.put_back_halved(lane, back.to_vec().into()),
+            false => mailbox.put_back(lane, back.to_vec().into()),
+        }
+    }
+
+    /// In the end everything passes.
+    fn finish(&mut self, mailbox: &mut Mailbox) {
+        for lane in 0..4 {
+            self.answer(mailbox, (lane, usize::MAX), false);
+        }
+        while mailbox.oldest().is_some() {
+            for lane in 0..4 {
+                self.take(mailbox, lane);
+                self.answer(mailbox, (lane, usize::MAX), false);
+            }
+        }
+        assert!(self.left.values().all(VecDeque::is_empty), "{:?}", self.left);
+        assert_eq!((mailbox.waiting(), mailbox.keys.len()), ((0, 0), 0));
+    }
+}
+
+proptest! {
+    #[test]
+    fn nothing_is_lost_or_doubled_and_each_topic_keeps_its_order(steps in proptest::collection::vec(step(), 1..200)) {
+        let (mut mailbox, mut model) = (Mailbox::new(), Model::default());
+        for step in &steps {
+            model.step(&mut mailbox, step);
+        }
+        model.finish(&mut mailbox);
+    }
+}

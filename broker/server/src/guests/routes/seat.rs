@@ -1,0 +1,290 @@
+//! Seat of one instance of a route's guest: where its driver waits for work and takes it.
+//!
+//! Invariants: a seat has one driver at most; an instance has one batch at a time, of its own lane; a question is asked when all that was handed over before it is
+//! done, whichever instance had it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use jiff::Timestamp;
+
+use super::batch::PostBatch;
+use super::mailbox::{BatchDue, Post};
+use super::questions::Question;
+use super::runner::{Bell, RouteRunner, SharedRoute};
+use super::standing::{Connection, Standing};
+use super::version::Version;
+
+/// Seat of one instance.
+#[derive(Clone)]
+pub(in crate::guests) struct RouteSeat {
+    route: Arc<RouteRunner>,
+    /// Number of the instance, and of its lane.
+    pub(in crate::guests) instance: usize,
+    bell: Arc<Bell>,
+}
+
+/// Next work of a driver.
+pub(in crate::guests) enum Work {
+    /// Messages, at least one.
+    Batch(PostBatch),
+    Question(Question),
+}
+
+/// Guard for a drive. When the last of a route ends, nobody waits for an answer any more.
+pub(in crate::guests) struct Driving(Arc<RouteRunner>);
+
+impl Drop for Driving {
+    fn drop(&mut self) {
+        let mut shared = self.0.shared.lock();
+        shared.drivers -= 1;
+        if shared.drivers == 0 {
+            shared.questions.refuse("it has ended");
+        }
+    }
+}
+
+impl RouteSeat {
+    /// Seat of an instance of this number; of a lower one where there is none.
+    pub(in crate::guests) fn new(route: &Arc<RouteRunner>, instance: usize) -> RouteSeat {
+        let shared = route.shared.lock();
+        let instance = instance.min(shared.places.len().saturating_sub(1));
+        let bell = shared.places.get(instance).map(|place| Arc::clone(&place.bell)).unwrap_or_default();
+        RouteSeat { route: Arc::clone(route), instance, bell }
+    }
+
+    /// Notes that a drive begins.
+    pub(in crate::guests) fn driving(&self) -> Driving {
+        let mut shared = self.route.shared.lock();
+        shared.drivers += 1;
+        if shared.drivers == 1 && !shared.stands_still && !shared.standing.is_stopped() && !shared.is_closed {
+            shared.questions.accept();
+        }
+        Driving(Arc::clone(&self.route))
+    }
+
+    /// Present version with its number; `None` after the end, and when the version has no such instance: then the seat is nobody's.
+    pub(in crate::guests) fn current(&self) -> Option<(u64, Arc<Version>)> {
+        let mut shared = self.route.shared.lock();
+        if !shared.is_closed && self.instance < shared.version.instances() {
+            return Some((shared.number, Arc::clone(&shared.version)));
+        }
+        if let Some(place) = shared.places.get_mut(self.instance) {
+            place.is_driven = false;
+        }
+        None
+    }
+
+    /// Whether the instance is to work for version `number`.
+    pub(in crate::guests) fn works(&self, number: u64) -> bool {
+        works(&self.route.shared.lock(), self.instance, number)
+    }
+
+    /// Waits until it is not to work for version `number` any more.
+    pub(in crate::guests) async fn changed(&self, number: u64) {
+        self.until(|shared| !works(shared, self.instance, number)).await;
+    }
+
+    /// Waits until there is another version than `number`.
+    pub(in crate::guests) async fn superseded(&self, number: u64) {
+        self.until(|shared| shared.is_closed || shared.number != number).await;
+    }
+
+    /// Waits until the route has been removed. Unlike the other waits it is beside work, so the instance does not rest meanwhile.
+    pub(in crate::guests) async fn removed(&self) {
+        while !self.route.shared.lock().is_closed {
+            self.bell.called.notified().await;
+        }
+    }
+
+    /// Waits until there is work, or it is not to work for version `number` any more.
+    pub(in crate::guests) async fn has_work(&self, number: u64) {
+        self.until(|shared| {
+            !works(shared, self.instance, number) || shared.due(self.instance) == BatchDue::Now
+        })
+        .await;
+    }
+
+    /// Waits for the next work; `None` when it is not to work for version `number` any more.
+    pub(in crate::guests) async fn next_work(&self, number: u64) -> Option<Work> {
+        let mut found = None;
+        self.until(|shared| {
+            if !works(shared, self.instance, number) {
+                return true;
+            }
+            found = self.take(shared);
+            found.is_some()
+        })
+        .await;
+        found
+    }
+
+    fn take(&self, shared: &mut SharedRoute) -> Option<Work> {
+        if let Some(question) = shared.questions.take(shared.oldest()) {
+            return Some(Work::Question(question));
+        }
+        if shared.due(self.instance) != BatchDue::Now {
+            return None;
+        }
+        // An instance that has nothing before the question goes on with what is behind it.
+        let behind = shared.questions.next_behind();
+        let before = behind.filter(|behind| shared.mailbox.holds_before(self.instance, *behind));
+        let batch = shared.mailbox.take(self.instance, before.unwrap_or(u64::MAX));
+        // There is room for more of what waits in the store.
+        self.route.outbox_called.notify_one();
+        (!batch.is_empty()).then(|| Work::Batch(PostBatch::new(&self.route, self.instance, batch)))
+    }
+
+    /// Waits until something is so.
+    async fn until(&self, mut is_so: impl FnMut(&mut SharedRoute) -> bool) {
+        loop {
+            let calls = self.bell.calls.load(Ordering::Acquire);
+            let due = {
+                let mut shared = self.route.shared.lock();
+                if is_so(&mut shared) {
+                    return;
+                }
+                shared.due(self.instance)
+            };
+            self.bell.rested.store(calls, Ordering::Release);
+            match due {
+                // Either way it is time to look.
+                BatchDue::At(at) => {
+                    drop(tokio::time::timeout_at(at.into(), self.bell.called.notified()).await)
+                }
+                BatchDue::Never | BatchDue::Now => self.bell.called.notified().await,
+            }
+        }
+    }
+
+    /// Notes that the instance of version `number` is connected.
+    pub(in crate::guests) fn connected(&self, number: u64, now: Timestamp) {
+        self.has_become(number, (Connection::Connected, now), |_| ());
+    }
+
+    /// Notes that the instance of version `number` is not connected, with the reason, and will try again; false where it is not to work for that version any more:
+    /// what happened to it then is no fault of what is there now, and hides none.
+    pub(in crate::guests) fn lost(&self, number: u64, reason: &str, now: Timestamp) -> bool {
+        self.has_become(number, (Connection::Reconnecting, now), |standing| standing.failed(0, reason, now))
+    }
+
+    fn has_become(
+        &self,
+        number: u64,
+        (connection, now): (Connection, Timestamp),
+        note: impl FnOnce(&mut Standing),
+    ) -> bool {
+        let mut shared = self.route.shared.lock();
+        if !works(&shared, self.instance, number) {
+            return false;
+        }
+        note(&mut shared.standing);
+        shared.standing.connection_is(self.instance, connection, now);
+        shared.mailbox.lane_is(self.instance, connection == Connection::Connected);
+        drop(shared);
+        self.route.stands.notify_one();
+        true
+    }
+
+    /// Hands what waits for the instance over to those that are connected, because it finds no way itself.
+    pub(in crate::guests) fn hand_over(&self) {
+        let mut shared = self.route.shared.lock();
+        if shared.mailbox.hand_over(self.instance) {
+            shared.call_all();
+        }
+    }
+
+    /// Makes version `number` of the route stand still, for a reason that only people can remove; false where it does already, or where there is another version.
+    pub(in crate::guests) fn stand_still(&self, number: u64, reason: &str, now: Timestamp) -> bool {
+        let mut shared = self.route.shared.lock();
+        if shared.number != number || shared.stands_still || shared.is_closed {
+            return false;
+        }
+        shared.stands_still = true;
+        shared.questions.refuse(reason);
+        shared.standing.failed(0, reason, now);
+        for instance in 0..shared.instances() {
+            shared.standing.connection_is(instance, Connection::Disconnected, now);
+            shared.mailbox.lane_is(instance, false);
+        }
+        shared.call_all();
+        drop(shared);
+        self.route.stands.notify_one();
+        true
+    }
+
+    /// Lets the guest of version `number` have one instance only, because it runs by itself. Whether this is the one.
+    pub(in crate::guests) fn is_alone(&self, number: u64) -> bool {
+        let mut shared = self.route.shared.lock();
+        if shared.number == number && !shared.is_alone {
+            shared.is_alone = true;
+            if shared.version.instances() > 1 {
+                shared.instances_have_changed();
+            }
+        }
+        self.instance == 0
+    }
+
+    /// Puts a question back, to be answered later.
+    pub(in crate::guests) fn ask_again(&self, question: Question) {
+        let mut shared = self.route.shared.lock();
+        shared.questions.put_back(question);
+        shared.call_all();
+    }
+}
+
+/// Whether an instance is to work for version `number`.
+fn works(shared: &SharedRoute, instance: usize, number: u64) -> bool {
+    let is_wanted = !shared.is_closed && !shared.standing.is_stopped() && !shared.stands_still;
+    is_wanted && shared.number == number && instance < shared.instances()
+}
+
+/// Interface for batches.
+impl RouteRunner {
+    /// Notes that the first messages of the batch of an instance are done: they leave the outbox.
+    pub(super) fn done(&self, instance: usize, posts: &[Post]) {
+        self.give_back(|shared| shared.mailbox.done(instance, posts));
+        self.leave_outbox(posts);
+    }
+
+    /// Puts back messages that were not delivered.
+    pub(super) fn put_back(&self, instance: usize, batch: VecDeque<Post>) {
+        self.give_back(|shared| shared.mailbox.put_back(instance, batch));
+    }
+
+    /// Puts back messages of which some cannot pass, to be delivered by halves.
+    pub(super) fn put_back_halved(&self, instance: usize, batch: VecDeque<Post>) {
+        self.give_back(|shared| shared.mailbox.put_back_halved(instance, batch));
+    }
+
+    fn give_back(&self, change: impl FnOnce(&mut SharedRoute)) {
+        let mut shared = self.shared.lock();
+        if shared.is_closed {
+            return;
+        }
+        let was_distributed = shared.mailbox.is_distributed();
+        change(&mut shared);
+        // Somebody may have waited for that: who asks, or who had no lane yet.
+        if shared.questions.next_behind().is_some() || !was_distributed {
+            shared.call_all();
+        }
+    }
+
+    /// Panics on a planted payload.
+    #[cfg(test)]
+    pub(in crate::guests) fn panic_on_planted(&self, batch: &PostBatch) {
+        let mut planted = self.planted.lock();
+        if let Some((payload, left)) = &mut *planted
+            && *left > 0
+            && batch.iter().any(|post| post.message.payload == *payload)
+        {
+            *left -= 1;
+            drop(planted);
+            panic!("on purpose");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

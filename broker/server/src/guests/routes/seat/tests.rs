@@ -1,0 +1,174 @@
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_config::Routes as Defaults;
+use lotmq_host::OwnedMessage;
+
+use super::*;
+use crate::guests::HasPrograms as _;
+use crate::guests::policies::Policies;
+use crate::guests::routes::mailbox::Addressee;
+use crate::testing::{Running, connect, receive};
+
+/// A version of a route with so many instances, of a broker that drives another one.
+fn version(running: &Running, instances: usize) -> Version {
+    let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+    root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    let source = format!(
+        "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD ROUTE_CONFIG\n        WITH INSTANCES {instances}\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"h/#\"\n"
+    );
+    root.publish(&Publication::new("$SYS/Coreflux/Command", source).qos(QoS::AtLeastOnce)).unwrap();
+    let reply = receive(&mut root).1;
+    assert!(reply.contains("success"), "{reply}");
+    let tenant = running.server.broker.tenants.default_tenant();
+    let version = tenant.programs().guests.route("R").unwrap().version();
+    Version::new(
+        Arc::clone(&version.definition),
+        version.code.clone(),
+        (&Defaults::default(), false),
+        &Policies::default(),
+    )
+}
+
+/// A route that nobody drives.
+fn route(running: &Running, instances: usize) -> Arc<RouteRunner> {
+    Arc::new(RouteRunner::new(
+        version(running, instances),
+        Timestamp::UNIX_EPOCH,
+        Arc::clone(&running.server.broker.hosting.ids),
+        false,
+    ))
+}
+
+fn post(route: &RouteRunner, topic: &str) {
+    let message = Arc::new(OwnedMessage::new(topic, b"x".to_vec()));
+    route.post(Addressee::Event("E".into()), message, 0).unwrap();
+}
+
+/// What a seat has to do now, if anything.
+fn work(seat: &RouteSeat) -> Option<Work> {
+    let (number, _) = seat.current().unwrap();
+    match pin!(seat.next_work(number)).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(work) => work,
+        Poll::Pending => None,
+    }
+}
+
+/// Topics of the batch that a seat takes now, which is what there is to do.
+fn batch(seat: &RouteSeat) -> (PostBatch, Vec<String>) {
+    let Some(Work::Batch(batch)) = work(seat) else { panic!("no batch") };
+    let topics = batch.iter().map(|post| post.message.topic.to_string()).collect();
+    (batch, topics)
+}
+
+fn pass(mut batch: PostBatch) {
+    while batch.done().is_some() && !batch.is_empty() {}
+}
+
+#[test]
+fn a_question_comes_behind_what_any_instance_was_handed_and_holds_nobody_else_up() {
+    let running = Running::start("none");
+    let route = route(&running, 2);
+    let [first, second] = [0, 1].map(|instance| RouteSeat::new(&route, instance));
+    post(&route, "a");
+    post(&route, "b");
+    let (of_first, topics) = batch(&first);
+    assert_eq!(topics, ["a"]);
+    let _answer = route.ask(b"?".to_vec(), Duration::from_secs(3600), Timestamp::UNIX_EPOCH);
+    post(&route, "c");
+    post(&route, "b");
+    // What the instance has before the question goes alone, so that it is not kept waiting.
+    let (of_second, topics) = batch(&second);
+    assert_eq!(topics, ["b"]);
+    pass(of_second);
+    // The question waits for the other one, and what is behind it does not.
+    let (of_second, topics) = batch(&second);
+    assert_eq!(topics, ["b"]);
+    pass(of_second);
+    // What comes back is still before it.
+    drop(of_first);
+    let (of_first, topics) = batch(&first);
+    assert_eq!(topics, ["a"]);
+    assert!(work(&second).is_none());
+    pass(of_first);
+    let Some(Work::Question(question)) = work(&second) else { panic!("it is due") };
+    assert_eq!(question.body, b"?");
+    let (_, topics) = batch(&first);
+    assert_eq!(topics, ["c"]);
+    running.server.stop();
+}
+
+#[test]
+fn a_guest_that_runs_by_itself_has_one_instance() {
+    let running = Running::start("none");
+    let route = route(&running, 3);
+    let [first, second, third] = [0, 1, 2].map(|instance| RouteSeat::new(&route, instance));
+    for topic in ["a", "b", "c"] {
+        post(&route, topic);
+    }
+    let (number, _) = first.current().unwrap();
+    assert!(!third.is_alone(number));
+    assert!(first.is_alone(number) && !second.is_alone(number));
+    assert_eq!([&first, &second, &third].map(|seat| seat.works(number)), [true, false, false]);
+    let (_, topics) = batch(&first);
+    assert_eq!(topics, ["a", "b", "c"], "it has the messages of all");
+    // Another module may be of another kind.
+    route.reopen();
+    let (number, _) = third.current().unwrap();
+    assert!(third.works(number));
+    running.server.stop();
+}
+
+#[test]
+fn seats_come_and_go_with_the_version_and_each_has_one_driver() {
+    let running = Running::start("none");
+    let route = route(&running, 3);
+    assert_eq!(route.undriven(), [0, 1, 2]);
+    let [first, second, third] = [0, 1, 2].map(|instance| RouteSeat::new(&route, instance));
+    post(&route, "a");
+    post(&route, "b");
+    let (of_second, _) = batch(&second);
+    route.replace(version(&running, 1));
+    assert!(route.undriven().is_empty());
+    assert!(work(&first).is_none(), "a batch of another instance is under way");
+    drop(of_second);
+    let (of_first, topics) = batch(&first);
+    assert_eq!(topics, ["a", "b"]);
+    assert!(third.current().is_none());
+    // The driver of the second has not noticed yet, and goes on.
+    route.replace(version(&running, 3));
+    assert_eq!(route.undriven(), [2]);
+    assert!(second.current().is_some());
+    pass(of_first);
+    assert_eq!(route.waiting().0, 0);
+    running.server.stop();
+}
+
+#[test]
+fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
+    let running = Running::start("none");
+    let route = route(&running, 2);
+    let [first, second] = [0, 1].map(|instance| RouteSeat::new(&route, instance));
+    let now = Timestamp::UNIX_EPOCH;
+    let (number, _) = first.current().unwrap();
+    first.connected(number, now);
+    assert_eq!(route.standing().connection(), Connection::Connected);
+    assert!(second.stand_still(number, "no", now) && !first.stand_still(number, "no", now));
+    assert!(!first.works(number) && !second.works(number));
+    // Who is late with a connection, or with a failure of its own, does not hide it.
+    first.connected(number, now);
+    assert!(!first.lost(number, "nobody is there", now));
+    assert_eq!(route.standing().connection(), Connection::Disconnected);
+    assert_eq!(route.standing().reason(), Some("no"));
+    let answer = route.ask(b"?".to_vec(), Duration::from_secs(3600), now);
+    assert_eq!(answer.recv().unwrap(), Err("no".to_owned()));
+    route.replace(version(&running, 2));
+    let (former, (number, _)) = (number, first.current().unwrap());
+    assert!(first.works(number));
+    // What happens to the version before is not told of this one.
+    assert!(!second.lost(former, "nobody is there", now) && second.lost(number, "away", now));
+    assert_eq!(route.standing().reason(), Some("away"));
+    running.server.stop();
+}

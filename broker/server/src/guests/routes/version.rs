@@ -1,0 +1,157 @@
+//! Version of a route: its definition, with its code, and what its settings say about its mailbox and its instances.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lot_facts::{RouteFacts, RouteValue};
+use lotmq_config::Routes as Defaults;
+use lotmq_definitions::Definition;
+use lotmq_host::route::{Description, RouteGuest};
+use lotmq_router::filter_matches;
+
+use super::buffering::Buffering;
+use super::mailbox::{Addressee, Batches, Mailbox};
+use crate::guests::Guests;
+use crate::guests::policies::Policies;
+use crate::limits::{ROUTE_CALL_TIME, ROUTE_INSTANCES_MAX, ROUTE_MAILBOX_BYTES_MAX};
+
+/// Invariant of the definitions here.
+const ONLY_ROUTES: &str = "only routes have a runner of routes";
+
+/// Types whose routes have several instances unless they say otherwise: a statement waits for the database, and others can go on meanwhile. Routes reference §4.2.
+const SQL_TYPES: [&str; 5] = ["POSTGRESQL", "MYSQL", "MARIADB", "SQLSERVER", "CRATEDB"];
+
+/// Instances of such a route.
+const SQL_INSTANCES: usize = 4;
+
+/// Code of a route.
+#[derive(Clone)]
+pub(crate) enum RouteCode {
+    /// The guest of its type.
+    Own(RouteGuest),
+    /// The module of this name, as it is when the route is opened.
+    Module(Arc<str>),
+}
+
+impl RouteCode {
+    /// Configuration of its module.
+    pub(in crate::guests) fn config(&self, guests: &Guests) -> Option<Arc<str>> {
+        match self {
+            RouteCode::Own(_) => None,
+            RouteCode::Module(name) => guests.route_module(name).ok()?.0.grants.config.clone(),
+        }
+    }
+
+    /// Looks at what its guest has said of itself; `None` where that is not known, such as of a module that is not there yet.
+    pub(crate) fn described<R>(&self, guests: &Guests, look: impl FnOnce(&Description) -> R) -> Option<R> {
+        match self {
+            RouteCode::Own(guest) => guest.description().map(look),
+            RouteCode::Module(name) => {
+                let (module, _) = guests.route_module(name).ok()?;
+                module.guest.description().map(look)
+            }
+        }
+    }
+}
+
+/// Version of a route: its definition, with its code.
+#[derive(Clone)]
+pub(crate) struct Version {
+    pub(crate) definition: Arc<Definition>,
+    pub(crate) code: RouteCode,
+    pub(in crate::guests) buffering: Buffering,
+    /// What takes messages, each with its Topic Filter.
+    takers: Box<[(Addressee, Box<str>)]>,
+    /// Topic Filters of those that policies let it take.
+    allowed: Option<Vec<Box<str>>>,
+    /// Time stands still: no batch waits.
+    is_at_once: bool,
+}
+
+impl Version {
+    pub(in crate::guests) fn new(
+        definition: Arc<Definition>,
+        code: RouteCode,
+        (defaults, is_at_once): (&Defaults, bool),
+        policies: &Policies,
+    ) -> Self {
+        let said = definition.facts().route.as_deref().expect(ONLY_ROUTES);
+        let buffering = Buffering::of(said, defaults, is_at_once);
+        let takers = said.takers().map(|(taker, filter)| (taker.into(), filter.into()));
+        let allowed = policies.topics.clone();
+        Self { takers: takers.collect(), definition, code, buffering, is_at_once, allowed }
+    }
+
+    /// The same within other policies.
+    pub(super) fn within(&self, policies: &Policies) -> Self {
+        Self { allowed: policies.topics.clone(), ..self.clone() }
+    }
+
+    /// What takes messages on a topic.
+    pub(in crate::guests) fn takers_of<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Addressee> {
+        let is_allowed = self
+            .allowed
+            .as_ref()
+            .is_none_or(|allowed| allowed.iter().any(|filter| filter_matches(filter, topic)));
+        let takes = move |filter: &str| is_allowed && filter_matches(filter, topic);
+        self.takers.iter().filter(move |(_, filter)| takes(filter)).map(|(taker, _)| taker)
+    }
+
+    /// Facts of the definition.
+    pub(crate) fn said(&self) -> &RouteFacts {
+        self.definition.facts().route.as_deref().expect(ONLY_ROUTES)
+    }
+
+    /// Fits a mailbox to the bounds of this version; what waits in it stays.
+    pub(super) fn fit(&self, mailbox: &mut Mailbox) {
+        let bytes = usize::try_from(self.buffering.bytes_max).unwrap_or(usize::MAX);
+        mailbox.bound(self.buffering.memory_messages_max(), bytes.min(ROUTE_MAILBOX_BYTES_MAX));
+        mailbox.batch_by(self.batches());
+    }
+
+    /// Bounds of batches by `BATCH_SIZE`, `BATCH_BYTES` and `BATCH_LINGER`, as far as the broker's own allow.
+    fn batches(&self) -> Batches {
+        let most = Batches::default();
+        let at_most = |name, most: usize| self.number("ROUTE_CONFIG", name).unwrap_or(most).clamp(1, most);
+        let linger = self.number("ROUTE_CONFIG", "BATCH_LINGER").filter(|_| !self.is_at_once);
+        let linger = linger.and_then(|linger| u64::try_from(linger).ok()).map(Duration::from_millis);
+        // Each instance has its part of what may be in flight, and one message at least.
+        let in_flight = self.buffering.capacity.map_or(usize::MAX, |most| (most / self.instances()).max(1));
+        Batches {
+            messages: at_most("BATCH_SIZE", most.messages).min(in_flight),
+            bytes: at_most("BATCH_BYTES", most.bytes),
+            linger: linger.unwrap_or_default(),
+        }
+    }
+
+    /// Time after which a far side that has not answered counts as away, by `ACTIVITY_TIMEOUT`: for each call of the guest.
+    pub(in crate::guests) fn call_time(&self) -> Duration {
+        let seconds = self.number("ROUTE_CONFIG", "ACTIVITY_TIMEOUT");
+        let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
+        seconds.map_or(ROUTE_CALL_TIME, Duration::from_secs)
+    }
+
+    /// Number of instances that its guest is to have, by `INSTANCES`, or `POOL_SIZE` of a database.
+    pub(super) fn instances(&self) -> usize {
+        if self.is_at_once {
+            // What happens comes in an order that is always the same.
+            return 1;
+        }
+        let said =
+            self.number("ROUTE_CONFIG", "INSTANCES").or_else(|| self.number("SQL_CONFIG", "POOL_SIZE"));
+        let usual = if SQL_TYPES.contains(&self.said().kind.as_str()) { SQL_INSTANCES } else { 1 };
+        said.unwrap_or(usual).clamp(1, ROUTE_INSTANCES_MAX)
+    }
+
+    /// Whole number of a setting.
+    fn number(&self, section: &str, name: &str) -> Option<usize> {
+        match self.said().section(section)?.settings.get(name)? {
+            RouteValue::Int(number) => usize::try_from(*number).ok(),
+            RouteValue::Text(_)
+            | RouteValue::Double(_)
+            | RouteValue::Bool(_)
+            | RouteValue::Parts(_)
+            | RouteValue::Template(_) => None,
+        }
+    }
+}

@@ -1,0 +1,353 @@
+//! Assets of a tenant: deployed routes, uploaded modules, and installed instances of modules; how each stands, and what makes instances run. Commands reference §13.1.
+//!
+//! A route and an uploaded module are assets without being installed. An instance is a further definition of kind `Module` with the bytes of its package, a name, a
+//! configuration and policies of its own.
+//!
+//! Invariant: an instance has a [record](super::asset_catalog) exactly while its definition is in the registry, or its package could not be restored; it may do what its package
+//! was granted, at most. Not here: the commands (`command::assets`).
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+
+use lotmq_definitions::{Definition, DefinitionKind, State};
+use lotmq_host::{RunnerState, World};
+use lotmq_store::Batch;
+use serde_json::{Value, json};
+use tracing::{error, warn};
+
+use crate::guests::HasPrograms as _;
+use crate::guests::asset_names::{self, OF_ROUTE};
+use crate::guests::compile::Loader;
+use crate::guests::policies::Policies;
+use crate::guests::route_modules::named;
+use crate::guests::routes::standing::Connection;
+use crate::guests::{self, DeployError, Hosting};
+use crate::management::asset_catalog::{AssetRecord, InstanceRecord};
+use crate::management::managed::Managing as _;
+use crate::management::module_catalog::{Module, ModuleOptions};
+use crate::management::modules::{self, CompiledModule};
+use crate::process::clock::utc_text;
+use lotmq_core::tenant::Tenant;
+
+/// Kind of an asset.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AssetKind {
+    Route,
+    /// Uploaded module.
+    Module,
+    /// Installed instance of a module.
+    Instance,
+}
+
+impl AssetKind {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Route => "route",
+            Self::Module => "module",
+            Self::Instance => "instance",
+        }
+    }
+}
+
+/// Asset, by its name and that of its definition.
+#[derive(Clone, Debug)]
+pub(crate) struct Asset {
+    pub(crate) kind: AssetKind,
+    /// Name as an asset; see [`asset_names`].
+    pub(crate) name: String,
+    /// Name of the route or the module.
+    pub(crate) definition: Arc<str>,
+}
+
+impl Asset {
+    /// Finds an asset by its name.
+    pub(crate) fn find(tenant: &Tenant, name: &str) -> Option<Asset> {
+        let guests = &tenant.programs().guests;
+        let route = name.strip_prefix(OF_ROUTE).unwrap_or(name);
+        let known = |kind, name: &str| {
+            let registry = guests.registry.read();
+            registry.get(kind, name).map(|known| Arc::clone(known.name()))
+        };
+        if let Some(module) = known(DefinitionKind::Module, name) {
+            return Some(Self::of_module(tenant, module));
+        }
+        if tenant.managed().assets.instance(name).is_some() {
+            // Its package could not be restored.
+            return Some(Asset { kind: AssetKind::Instance, name: name.to_owned(), definition: name.into() });
+        }
+        let definition = known(DefinitionKind::Route, route)?;
+        Some(Asset { kind: AssetKind::Route, name: asset_names::of_route(guests, &definition), definition })
+    }
+
+    fn of_module(tenant: &Tenant, definition: Arc<str>) -> Asset {
+        let is_instance = tenant.managed().assets.instance(&definition).is_some();
+        let kind = if is_instance { AssetKind::Instance } else { AssetKind::Module };
+        Asset { kind, name: definition.as_ref().to_owned(), definition }
+    }
+
+    /// All assets: modules and instances by name, then routes in the order of their deployment.
+    pub(crate) fn all(tenant: &Tenant) -> Vec<Asset> {
+        let guests = &tenant.programs().guests;
+        let names = |kind| -> Vec<Arc<str>> {
+            let registry = guests.registry.read();
+            registry.list(kind).map(|known| Arc::clone(known.name())).collect()
+        };
+        let mut modules = names(DefinitionKind::Module);
+        modules.extend(tenant.managed().assets.instances().into_iter().map(|(name, _)| name));
+        modules.sort_unstable();
+        modules.dedup();
+        let modules = modules.into_iter().map(|name| Self::of_module(tenant, name));
+        let routes = names(DefinitionKind::Route).into_iter().map(|name| Asset {
+            kind: AssetKind::Route,
+            name: asset_names::of_route(guests, &name),
+            definition: name,
+        });
+        modules.chain(routes).collect()
+    }
+
+    /// Kind of its definition.
+    pub(crate) fn definition_kind(&self) -> DefinitionKind {
+        match self.kind {
+            AssetKind::Route => DefinitionKind::Route,
+            AssetKind::Module | AssetKind::Instance => DefinitionKind::Module,
+        }
+    }
+
+    /// Topic of its status.
+    pub(crate) fn topic(&self) -> String {
+        asset_names::topic_of(&self.name)
+    }
+
+    /// Definition that it is.
+    pub(crate) fn known(&self, tenant: &Tenant) -> Option<Arc<Definition>> {
+        let registry = tenant.programs().guests.registry.read();
+        registry.get(self.definition_kind(), &self.definition).cloned()
+    }
+
+    /// Policies of the asset.
+    pub(crate) fn policies(&self, tenant: &Tenant) -> Policies {
+        match self.kind {
+            AssetKind::Route => tenant.programs().guests.route_orders.get(&self.definition).policies.clone(),
+            AssetKind::Module | AssetKind::Instance => tenant.managed().assets.policies(&self.definition),
+        }
+    }
+
+    /// Module whose bytes it runs; `None` of a route.
+    pub(crate) fn package(&self, tenant: &Tenant) -> Option<Arc<Module>> {
+        let managed = tenant.managed();
+        match self.kind {
+            AssetKind::Route => None,
+            AssetKind::Module => managed.modules.get(&self.definition),
+            AssetKind::Instance => managed.modules.get(&managed.assets.instance(&self.definition)?.package),
+        }
+    }
+
+    fn standing(&self, tenant: &Tenant) -> AssetStanding {
+        match self.kind {
+            AssetKind::Route => self.of_route(tenant),
+            AssetKind::Module | AssetKind::Instance => self.of_code(tenant),
+        }
+    }
+
+    /// Name of what it runs: a module, or a type of routes.
+    pub(crate) fn package_name(&self, tenant: &Tenant) -> String {
+        self.standing(tenant).package
+    }
+
+    /// Status: data of `-list`, and payload of its topic.
+    pub(crate) fn info(&self, tenant: &Tenant, now_ms: u64) -> Value {
+        let standing = self.standing(tenant);
+        let since_ms = tenant.managed().assets.sees(&self.name, standing.state, now_ms);
+        json!({
+            "name": self.name,
+            "package": standing.package,
+            "version": standing.version,
+            "world": standing.world,
+            "kind": self.kind.word(),
+            "state": standing.state,
+            "since": utc_text(since_ms),
+            "restarts": standing.restarts,
+            "lastError": standing.last_error,
+            "policies": self.policies(tenant),
+        })
+    }
+
+    fn of_route(&self, tenant: &Tenant) -> AssetStanding {
+        let guests = &tenant.programs().guests;
+        let known = self.known(tenant);
+        let facts = known.as_ref().and_then(|known| known.facts().route.as_deref());
+        let module = facts.and_then(named);
+        let (package, version) = match module {
+            Some(module) => (module.to_owned(), version_of(tenant, module)),
+            None => {
+                let kind = facts.map(|route| route.kind.clone()).unwrap_or_default();
+                (kind, env!("CARGO_PKG_VERSION").to_owned())
+            }
+        };
+        let world = World::Route.name();
+        let standing = |state, restarts, last_error| AssetStanding {
+            package: package.clone(),
+            version: version.clone(),
+            world,
+            state,
+            restarts,
+            last_error,
+        };
+        let Some(route) = guests.route(&self.definition) else {
+            let is_stopped = guests.route_orders.get(&self.definition).is_stopped;
+            let reason = known.and_then(|known| last_error(&known));
+            return standing(if is_stopped { "stopped" } else { "failed" }, 0, reason);
+        };
+        let stands = route.standing();
+        let state = match stands.connection() {
+            _ if stands.is_stopped() => "stopped",
+            _ if route.stands_still() => "failed",
+            Connection::Connected => "running",
+            Connection::Connecting | Connection::Reconnecting | Connection::Disconnected => "starting",
+        };
+        let last_error = stands.last_error().map(str::to_owned);
+        standing(state, stands.deliveries.reconnects, last_error)
+    }
+
+    fn of_code(&self, tenant: &Tenant) -> AssetStanding {
+        let guests = &tenant.programs().guests;
+        let instance = tenant.managed().assets.instance(&self.definition);
+        let package = instance.as_ref().map_or(&self.definition, |instance| &instance.package);
+        let module = tenant.managed().modules.get(package);
+        let known = self.known(tenant);
+        let (restarts, has_failed) = match guests.route_modules.get(&self.definition) {
+            Some((_, figures)) => (figures.traps.load(Relaxed), figures.have_failed()),
+            None => match guests.rule_modules.figures(&self.definition) {
+                Some(figures) => (figures.traps.load(Relaxed), figures.have_failed()),
+                None => (0, false),
+            },
+        };
+        let runner = known.as_ref().and_then(|known| guests.runner(known.id));
+        let (restarts, running) = match runner.as_ref().map(|runner| (runner.metrics().traps, runner.state()))
+        {
+            Some((traps, RunnerState::Failed(_) | RunnerState::Closed)) => (traps, "failed"),
+            Some((traps, RunnerState::Pausing(_))) => (traps, "starting"),
+            Some((traps, RunnerState::Enabled)) => (traps, "running"),
+            None if has_failed => (restarts, "failed"),
+            None => (restarts, "running"),
+        };
+        let state = match &known {
+            None => "failed",
+            Some(known) if guests.registry.read().state(known.id) == Some(State::Disabled) => "stopped",
+            Some(_) => running,
+        };
+        AssetStanding {
+            package: package.as_ref().to_owned(),
+            version: module.as_ref().map(|module| module.options.version.clone()).unwrap_or_default(),
+            world: module.as_ref().map_or("", |module| module.world.name()),
+            state,
+            restarts,
+            last_error: match &known {
+                None => Some(format!("module '{package}' could not be restored")),
+                Some(known) => last_error(known),
+            },
+        }
+    }
+}
+
+/// How an asset stands.
+struct AssetStanding {
+    package: String,
+    version: String,
+    world: &'static str,
+    state: &'static str,
+    restarts: u64,
+    last_error: Option<String>,
+}
+
+fn last_error(definition: &Definition) -> Option<String> {
+    definition.activity.last_error().map(|error| error.message)
+}
+
+/// Version of a module, or of the one that an instance is of.
+fn version_of(tenant: &Tenant, name: &str) -> String {
+    let managed = tenant.managed();
+    let instance = managed.assets.instance(name);
+    let module = managed.modules.get(instance.as_ref().map_or(name, |instance| &instance.package));
+    module.map(|module| module.options.version.clone()).unwrap_or_default()
+}
+
+/// Instance of a module as a module of its own: what its package was granted, with the instance's name, configuration and owner.
+pub(crate) fn as_module(package: &Module, name: &str, instance: &InstanceRecord) -> Module {
+    Module {
+        name: name.into(),
+        options: ModuleOptions {
+            is_disabled: instance.is_stopped,
+            config: instance.config.clone(),
+            ..package.options.clone()
+        },
+        owner: instance.owner.clone(),
+        installed_at_ms: instance.installed_at_ms,
+        ..package.clone()
+    }
+}
+
+/// Makes native code of an instance.
+///
+/// # Errors
+/// [`DeployError`].
+pub(crate) fn compile(
+    loader: Loader<'_>,
+    package: &Module,
+    name: &str,
+    record: &AssetRecord,
+) -> Result<CompiledModule, DeployError> {
+    let module = match &record.instance {
+        Some(instance) => as_module(package, name, instance),
+        None => package.clone(),
+    };
+    modules::compile(loader, module, &record.policies)
+}
+
+/// Puts an asset that is a module or an instance of one to work, or in the place of what has its name.
+///
+/// # Errors
+/// [`DeployError`]; what was there runs on.
+pub(crate) fn arm(
+    tenant: &Arc<Tenant>,
+    hosting: &Arc<Hosting>,
+    compiled: CompiledModule,
+    batch: &mut Batch,
+) -> Result<(), DeployError> {
+    guests::install(tenant, hosting, compiled.into_definition(), batch).map(drop)
+}
+
+/// Puts the instances of modules that are there to work, at a start. What of an instance is stored stays so, whatever becomes of it.
+pub(crate) fn restore(hosting: &Arc<Hosting>) {
+    for tenant in hosting.tenants.all().iter() {
+        for (name, record) in tenant.managed().assets.instances() {
+            let is_there =
+                tenant.programs().guests.registry.read().get(DefinitionKind::Module, &name).is_some();
+            let package = record.instance.as_ref().map(|instance| &instance.package);
+            let package = package.and_then(|package| tenant.managed().modules.get(package));
+            let Some(package) = package.filter(|_| !is_there) else { continue };
+            let compiled = compile(hosting.loader(), &package, &name, &record);
+            // It is stored already: what installing would write is dropped.
+            let armed = compiled.and_then(|compiled| arm(tenant, hosting, compiled, &mut Batch::new()));
+            if let Err(reason) = armed {
+                error!(tenant = &*tenant.name, definition = &*name, kind = "asset", %reason, "definition not restored");
+            }
+        }
+    }
+}
+
+/// Tells of instances whose package is not there, once all was restored.
+pub(crate) fn tell_lost(hosting: &Hosting) {
+    for tenant in hosting.tenants.all().iter() {
+        for (name, _) in tenant.managed().assets.instances() {
+            if tenant.programs().guests.registry.read().get(DefinitionKind::Module, &name).is_none() {
+                warn!(
+                    tenant = &*tenant.name,
+                    definition = &*name,
+                    kind = "asset",
+                    "asset without its module"
+                );
+            }
+        }
+    }
+}

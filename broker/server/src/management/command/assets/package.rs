@@ -1,0 +1,150 @@
+//! `-asset-default-config`, `-asset-schema`, `-asset-help`: what a package says of its configuration. Commands reference §13.1.
+
+use serde_json::{Value, json};
+
+use super::super::reply::{Done, EntityType, Refusal};
+use super::super::shown::Shown;
+use super::super::verb::{Call, Effect, Permission, Verb};
+use super::not_found;
+use crate::guests::HasPrograms as _;
+use crate::guests::route_drivers::asset_configuration::{self, ANYTHING};
+use crate::guests::route_types::TYPES;
+use crate::management::assets::{Asset, AssetKind};
+use crate::management::module_catalog::{Module, grants};
+
+pub(in crate::management::command) static DEFAULT_CONFIG: Verb = Verb {
+    name: "assetDefaultConfig",
+    usage: "<asset>",
+    shown: Shown::All,
+    permission: Permission::CommandCall,
+    effect: Effect::Reads,
+    summary: "Gives the default configuration of an asset, a module or a type of routes, as far as its schema has one.",
+    example: "-assetDefaultConfig scale",
+    execute: default_config,
+};
+
+pub(in crate::management::command) static SCHEMA: Verb = Verb {
+    name: "assetSchema",
+    usage: "<asset>",
+    shown: Shown::All,
+    permission: Permission::CommandCall,
+    effect: Effect::Reads,
+    summary: "Gives the JSON Schema of the configuration of an asset, a module or a type of routes.",
+    example: "-assetSchema scale",
+    execute: schema,
+};
+
+pub(in crate::management::command) static HELP: Verb = Verb {
+    name: "assetHelp",
+    usage: "<asset>",
+    shown: Shown::All,
+    permission: Permission::CommandCall,
+    effect: Effect::Reads,
+    summary: "Gives a help text for an asset, a module or a type of routes.",
+    example: "-assetHelp MODBUS_TCP",
+    execute: help,
+};
+
+/// What a package says of itself.
+pub(super) struct PackageText {
+    /// JSON Schema of its configuration.
+    pub(super) schema: String,
+    description: String,
+    /// Type of routes, whose text has a template.
+    shipped: Option<&'static str>,
+}
+
+/// Schema of a package's configuration, with the package's own text.
+pub(super) fn of_module(call: &Call<'_>, module: &Module, definition: &str) -> PackageText {
+    let manifest = grants::manifest(&module.bytes).ok().flatten();
+    let (description, configuration) =
+        manifest.map(|manifest| (manifest.description, manifest.configuration)).unwrap_or_default();
+    let described = call.tenant.programs().guests.route_modules.get(definition);
+    let of_route = described.as_ref().and_then(|(module, _)| module.guest.description());
+    let schema = match of_route {
+        Some(description) => description.configuration.clone(),
+        None => configuration.map_or_else(|| ANYTHING.to_owned(), |schema| schema.to_string()),
+    };
+    PackageText { schema, description, shipped: None }
+}
+
+/// Configuration of an instance of a module that was not configured; `null` where the module says nothing of it. A route's own text has its defaults.
+pub(super) fn defaults(call: &Call<'_>, module: &Module) -> Value {
+    if module.world == lotmq_host::World::Route {
+        return Value::Null;
+    }
+    let schema = asset_configuration::schema_of(&of_module(call, module, &module.name).schema);
+    schema.map_or(Value::Null, |schema| asset_configuration::defaults(&schema))
+}
+
+fn package(call: &mut Call<'_>) -> Result<(String, PackageText), Refusal> {
+    let name = call.argument("asset")?;
+    call.about(EntityType::Asset, &name);
+    let asset = Asset::find(call.tenant, &name);
+    let text = match (&asset, asset.as_ref().and_then(|asset| asset.package(call.tenant))) {
+        (Some(asset), Some(module)) => of_module(call, &module, &asset.definition),
+        (Some(asset), None) if asset.kind == AssetKind::Route => of_route(call, asset)?,
+        (Some(_) | None, _) => {
+            let shipped = TYPES.iter().find(|shipped| shipped.name.eq_ignore_ascii_case(&name));
+            of_type(call, shipped.ok_or_else(|| not_found(call, &name))?.name)?
+        }
+    };
+    Ok((name, text))
+}
+
+fn of_route(call: &Call<'_>, asset: &Asset) -> Result<PackageText, Refusal> {
+    let guests = &call.tenant.programs().guests;
+    let version = guests.route(&asset.definition).map(|route| route.version());
+    let version = version.ok_or_else(|| not_found(call, &asset.name))?;
+    let schema = version.code.described(guests, |described| described.configuration.clone());
+    let kind = &version.said().kind;
+    let shipped = TYPES.iter().find(|shipped| shipped.name == *kind).map(|shipped| shipped.name);
+    let schema = schema.unwrap_or_else(|| ANYTHING.to_owned());
+    Ok(PackageText { schema, description: String::new(), shipped })
+}
+
+fn of_type(call: &Call<'_>, kind: &'static str) -> Result<PackageText, Refusal> {
+    let hosting = &call.broker.hosting;
+    let guest = hosting.route_types.guest(&hosting.engine, kind);
+    let guest = guest.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
+    let described = guest.as_ref().and_then(|guest| guest.description());
+    let schema = described.map_or_else(|| ANYTHING.to_owned(), |described| described.configuration.clone());
+    Ok(PackageText { schema, description: String::new(), shipped: Some(kind) })
+}
+
+impl PackageText {
+    /// Its schema as JSON.
+    pub(super) fn read(&self) -> Result<Value, Refusal> {
+        let unreadable = |reason| {
+            Refusal::new("SCHEMA_INVALID", format!("The schema of the package cannot be used: {reason}."))
+        };
+        asset_configuration::schema_of(&self.schema).map_err(unreadable)
+    }
+}
+
+fn schema(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (name, text) = package(call)?;
+    let schema = text.read()?;
+    Ok(Done::new(format!("Schema of asset '{name}'.")).with_data(schema))
+}
+
+fn default_config(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (name, text) = package(call)?;
+    let defaults = asset_configuration::defaults(&text.read()?);
+    let defaults = if defaults.is_null() { json!({}) } else { defaults };
+    Ok(Done::new(format!("Default configuration of asset '{name}'.")).with_data(defaults))
+}
+
+fn help(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let (name, text) = package(call)?;
+    let mut parts = vec![text.description.clone(), asset_configuration::help(&text.read()?)];
+    if let Some((_, template)) = text.shipped.and_then(lot_to_wasm::route_template) {
+        parts.push(template);
+    }
+    parts.retain(|part| !part.is_empty());
+    let help = match parts.is_empty() {
+        true => "The package says nothing of itself.".to_owned(),
+        false => parts.join("\n"),
+    };
+    Ok(Done::new(format!("Help of asset '{name}'.")).with_data(help))
+}

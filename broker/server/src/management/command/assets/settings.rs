@@ -1,0 +1,349 @@
+//! `-asset-config-save`, `-asset-config-load`, `-asset-policy-set`, `-asset-name-set`. Commands reference §13.1.
+
+use std::sync::Arc;
+
+use lotmq_auth::Scope;
+use lotmq_host::limits::ROUTE_TIME;
+use lotmq_host::{Capability, GuestLimits, World};
+use lotmq_store::Batch;
+use serde_json::Value;
+
+use super::super::add_entity::refused;
+use super::super::modules::compiling;
+use super::super::modules::options::may_install;
+use super::super::ownership::Removal;
+use super::super::reply::{Done, EntityType, Refusal, missing_argument};
+use super::super::shown::Shown;
+use super::super::verb::{Call, Effect, Permission, Verb};
+use super::running::give_order;
+use super::{changed_meanwhile, check_unused, find, not_found, package, put, tell, without_module};
+use crate::guests::HasPrograms as _;
+use crate::guests::policies::{Autostart, Policies, Restart};
+use crate::guests::route_drivers;
+use crate::guests::route_drivers::asset_configuration;
+use crate::guests::route_orders::RouteOrder;
+use crate::limits::{
+    MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, VERB_SHOWN_CHARS_MAX,
+};
+use crate::management::asset_catalog::AssetRecord;
+use crate::management::assets::{Asset, AssetKind};
+use crate::management::command_text::first_argument;
+use crate::management::managed::Managing as _;
+use crate::management::module_catalog::grants::{self, NamedGrant};
+use crate::management::module_catalog::{Module, ModuleOptions};
+use crate::management::modules;
+
+pub(in crate::management::command) static CONFIG_SAVE: Verb = Verb {
+    name: "assetConfigSave",
+    usage: "<asset> [-force] <json>",
+    shown: Shown::First(1),
+    permission: Permission::Scope(Scope::AssetManagementUpdate),
+    effect: Effect::Stores,
+    summary: "Checks a configuration by the schema of the package, stores it and has the asset work with it.",
+    example: "-assetConfigSave scale 0.5",
+    execute: config_save,
+};
+
+pub(in crate::management::command) static CONFIG_LOAD: Verb = Verb {
+    name: "assetConfigLoad",
+    usage: "<asset>",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::AssetManagementUpdate),
+    effect: Effect::TellsWhatIsStored,
+    summary: "Gives the configuration of an asset; secrets are masked.",
+    example: "-assetConfigLoad scale",
+    execute: config_load,
+};
+
+pub(in crate::management::command) static POLICY_SET: Verb = Verb {
+    name: "assetPolicySet",
+    usage: "<asset> restart|autostart|memory|time|net|topics <value>|default [-force]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::AssetManagementUpdate),
+    effect: Effect::Stores,
+    summary: "Sets a policy of an asset, which narrows what it may do and use, or takes it back with default.",
+    example: "-assetPolicySet scale memory 16",
+    execute: policy_set,
+};
+
+pub(in crate::management::command) static NAME_SET: Verb = Verb {
+    name: "assetNameSet",
+    usage: "<asset> <new name> [-force]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::AssetManagementUpdate),
+    effect: Effect::Stores,
+    summary: "Gives an installed asset another name; one of another user, or that a definition uses, with -force only.",
+    example: "-assetNameSet scale-2 left",
+    execute: name_set,
+};
+
+fn config_save(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let body = call.body;
+    let (name, rest) = first_argument(body)?.ok_or_else(|| missing_argument(call.verb, "asset"))?;
+    let forced = rest.get(..6).filter(|word| word.eq_ignore_ascii_case("-force"));
+    let (is_forced, text) = match forced.and_then(|_| rest.get(6..)) {
+        Some(behind) if behind.is_empty() || behind.starts_with(char::is_whitespace) => (true, behind.trim()),
+        Some(_) | None => (false, rest.trim()),
+    };
+    call.about(EntityType::Asset, &name);
+    if text.is_empty() {
+        return Err(missing_argument(call.verb, "json"));
+    }
+    if text.len() > MODULE_CONFIG_BYTES_MAX {
+        let message = format!("The configuration has {} bytes, limit {MODULE_CONFIG_BYTES_MAX}.", text.len());
+        return Err(Refusal::new("TOO_LARGE", message));
+    }
+    let config: Value = serde_json::from_str(text)
+        .map_err(|error| Refusal::new("JSON_INVALID", format!("The JSON cannot be read: {error}.")))?;
+    let asset = find(call, &name)?;
+    let removal = Removal { arguments: Vec::new(), is_forced };
+    removal.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
+    let module = module_of(call, &asset)?;
+    may_install(call, module.world)?;
+    let config = checked(call, &asset, &module, config)?;
+    apply(call, &asset, |record, options| {
+        let kept = match &mut record.instance {
+            Some(instance) => &mut instance.config,
+            None => &mut options.config,
+        };
+        *kept = Some(config);
+        Ok(())
+    })?;
+    tell(call, &name, &format!("Configuration of asset '{name}' saved successfully!"))
+}
+
+/// Module whose bytes an asset runs.
+fn module_of(call: &Call<'_>, asset: &Asset) -> Result<Arc<Module>, Refusal> {
+    if asset.kind == AssetKind::Route {
+        let message = format!(
+            "The configuration of route '{}' is its text. Change it with -addRoute.",
+            asset.definition
+        );
+        return Err(Refusal::new("CONFIG_OF_TEXT", message));
+    }
+    asset.package(call.tenant).ok_or_else(|| without_module(&asset.name, &asset.definition))
+}
+
+/// Checks a configuration by the schema of its package, with what was there before in the place of masks.
+fn checked(call: &Call<'_>, asset: &Asset, module: &Module, mut config: Value) -> Result<Value, Refusal> {
+    let text = package::of_module(call, module, &asset.definition);
+    let before = present(call, asset);
+    asset_configuration::unmask(&text.read()?, &mut config, before.as_ref());
+    let is_part = module.world == World::Route;
+    asset_configuration::checked(&text.schema, config, is_part).map_err(|reason| {
+        Refusal::new("CONFIG_INVALID", format!("The configuration is not valid: {reason}."))
+    })
+}
+
+/// Configuration that a module or an instance has now.
+fn present(call: &Call<'_>, asset: &Asset) -> Option<Value> {
+    let managed = call.tenant.managed();
+    match managed.assets.instance(&asset.definition) {
+        Some(instance) => instance.config,
+        None => managed.modules.get(&asset.definition)?.options.config.clone(),
+    }
+}
+
+/// Changes what is kept of a module or an instance, and has it work with that; gives the policies that it has then.
+fn apply(
+    call: &mut Call<'_>,
+    asset: &Asset,
+    change: impl FnOnce(&mut AssetRecord, &mut ModuleOptions) -> Result<(), Refusal>,
+) -> Result<Policies, Refusal> {
+    let managed = call.tenant.managed();
+    let before = managed.assets.get(&asset.definition);
+    let mut record = before.as_deref().cloned().unwrap_or_default();
+    if record.instance.is_some() {
+        change(&mut record, &mut ModuleOptions::default())?;
+        let before = before.ok_or_else(|| not_found(call, &asset.name))?;
+        let policies = record.policies.clone();
+        put(call, &asset.definition, record, Some((&asset.definition, &before)))?;
+        return Ok(policies);
+    }
+    let module = managed.modules.get(&asset.definition).ok_or_else(|| not_found(call, &asset.name))?;
+    let mut options = module.options.clone();
+    change(&mut record, &mut options)?;
+    let policies = record.policies.clone();
+    let changed = Module { options, ..(*module).clone() };
+    let compiled = compiling::compile(call, changed, policies.clone())?;
+    let _changes = call.broker.commands.changes.lock();
+    call.check_current()?;
+    if !managed.modules.get(&asset.definition).is_some_and(|now| Arc::ptr_eq(&now, &module)) {
+        return Err(changed_meanwhile(&asset.name));
+    }
+    let mut batch = Batch::new();
+    modules::reconfigure(call.tenant, &call.broker.hosting, compiled, &mut batch).map_err(refused)?;
+    managed.assets.put(call.tenant.id, &asset.definition, record, &mut batch);
+    call.commit(batch)?;
+    Ok(policies)
+}
+
+fn config_load(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let name = call.argument("asset")?;
+    call.about(EntityType::Asset, &name);
+    let asset = find(call, &name)?;
+    let (schema, mut config) = match asset.kind {
+        AssetKind::Route => {
+            let guests = &call.tenant.programs().guests;
+            let route = guests.route(&asset.definition).ok_or_else(|| not_found(call, &name))?;
+            let version = route.version();
+            let schema = version.code.described(guests, |described| described.configuration.clone());
+            (schema.unwrap_or_default(), route_drivers::settings(version.said()))
+        }
+        AssetKind::Module | AssetKind::Instance => {
+            let module = module_of(call, &asset)?;
+            let config = present(call, &asset).unwrap_or_else(|| serde_json::json!({}));
+            (package::of_module(call, &module, &asset.definition).schema, config)
+        }
+    };
+    let schema = asset_configuration::schema_of(&schema).unwrap_or_default();
+    asset_configuration::mask(&schema, &mut config);
+    Ok(Done::new(format!("Configuration of asset '{name}'.")).with_data(config))
+}
+
+fn policy_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let asked = Removal::read(call, &["asset", "policy", "value"])?;
+    let [name, policy, value] = &asked.arguments[..] else { return Err(call.too_many_arguments()) };
+    call.about(EntityType::Asset, name);
+    let asset = find(call, name)?;
+    asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
+    let (policies, base) = match asset.kind {
+        AssetKind::Route => {
+            let mut batch = Batch::new();
+            let _changes = call.broker.commands.changes.lock();
+            call.check_current()?;
+            let orders = &call.tenant.programs().guests.route_orders;
+            let before = orders.get(&asset.definition);
+            let policies = changed(before.policies.clone(), policy, value)?;
+            let order = RouteOrder { policies: policies.clone(), is_stopped: before.is_stopped };
+            give_order(call, &asset, order, &mut batch);
+            call.commit(batch)?;
+            (policies, GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() })
+        }
+        AssetKind::Module | AssetKind::Instance => {
+            let module = module_of(call, &asset)?;
+            may_install(call, module.world)?;
+            let policies = apply(call, &asset, |record, _| {
+                record.policies = changed(std::mem::take(&mut record.policies), policy, value)?;
+                Ok(())
+            })?;
+            (policies, modules::limits(&module))
+        }
+    };
+    let mut done = tell(call, name, &format!("Policy '{policy}' of asset '{name}' set successfully!"))?;
+    let limits = policies.limits(base);
+    let is_idle =
+        (policies.memory.is_some() && policy == "memory" && limits.memory_bytes == base.memory_bytes)
+            || (policies.time.is_some() && policy == "time" && limits.time == base.time);
+    if is_idle {
+        let warning = "The asset has no more without this policy, which therefore changes nothing.";
+        done = done.with_warning("POLICY_WITHOUT_EFFECT", warning);
+    }
+    Ok(done)
+}
+
+/// Word that takes a policy back.
+const DEFAULT: &str = "default";
+
+/// Policies with one changed.
+fn changed(mut policies: Policies, policy: &str, value: &str) -> Result<Policies, Refusal> {
+    let is_default = value == DEFAULT;
+    match policy {
+        "restart" => {
+            policies.restart = match value {
+                "always" => Restart::Always,
+                "on-failure" | DEFAULT => Restart::OnFailure,
+                "never" => Restart::Never,
+                _ => return Err(invalid(policy, "always, on-failure or never", value)),
+            }
+        }
+        "autostart" => {
+            policies.autostart = match value {
+                "true" | DEFAULT => Autostart(true),
+                "false" => Autostart(false),
+                _ => return Err(invalid(policy, "true or false", value)),
+            }
+        }
+        "memory" if is_default => policies.memory = None,
+        "memory" => policies.memory = Some(number(policy, value, MODULE_MEMORY_MIB_MAX)?),
+        "time" if is_default => policies.time = None,
+        "time" => {
+            let most = usize::try_from(ROUTE_TIME.as_millis()).unwrap_or(usize::MAX);
+            policies.time = Some(number(policy, value, most)? as u64);
+        }
+        "net" if is_default => policies.net = None,
+        "net" => policies.net = Some(named(value, place)?),
+        "topics" if is_default => policies.topics = None,
+        "topics" => policies.topics = Some(named(value, filter)?),
+        _ => {
+            let message = format!(
+                "There is no policy '{}'. Policies are restart, autostart, memory, time, net and topics.",
+                shown(policy)
+            );
+            return Err(Refusal::new("POLICY_UNKNOWN", message));
+        }
+    }
+    Ok(policies)
+}
+
+fn invalid(policy: &str, takes: &str, value: &str) -> Refusal {
+    let message = format!("Policy '{policy}' takes {takes}, or default, not '{}'.", shown(value));
+    Refusal::new("POLICY_INVALID", message)
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(VERB_SHOWN_CHARS_MAX).collect()
+}
+
+fn number(policy: &str, value: &str, most: usize) -> Result<usize, Refusal> {
+    let number = value.parse().ok().filter(|number| (1..=most).contains(number));
+    number.ok_or_else(|| invalid(policy, &format!("a whole number from 1 to {most}"), value))
+}
+
+/// Word for a list of nothing.
+const NONE: &str = "none";
+
+/// Names with commas between them; `none` of them.
+fn named(value: &str, read: fn(&str) -> Result<Box<str>, Refusal>) -> Result<Vec<Box<str>>, Refusal> {
+    if value == NONE {
+        return Ok(Vec::new());
+    }
+    let names: Vec<&str> = value.split(',').map(str::trim).collect();
+    if names.len() > MODULE_GRANTS_MAX {
+        let message = format!("{} names are too many for a policy, limit {MODULE_GRANTS_MAX}.", names.len());
+        return Err(Refusal::new("POLICY_INVALID", message));
+    }
+    names.into_iter().map(read).collect()
+}
+
+fn place(text: &str) -> Result<Box<str>, Refusal> {
+    let grant: Result<NamedGrant, _> = format!("{}:{text}", Capability::Connect.word()).parse();
+    let grant = grant.map_err(|_| invalid("net", "places as host:port with commas between them", text))?;
+    Ok(grant.name)
+}
+
+fn filter(text: &str) -> Result<Box<str>, Refusal> {
+    grants::of_topic(text).map_err(|_| invalid("topics", "topic filters with commas between them", text))?;
+    Ok(text.into())
+}
+
+fn name_set(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let asked = Removal::read(call, &["asset", "new name"])?;
+    let [name, new_name] = &asked.arguments[..] else { return Err(call.too_many_arguments()) };
+    call.about(EntityType::Asset, new_name);
+    let asset = find(call, name)?;
+    let what = match asset.kind {
+        AssetKind::Instance => None,
+        AssetKind::Route => Some("a route, which has its name from its text"),
+        AssetKind::Module => Some("a module, which has its name from -addModule"),
+    };
+    if let Some(what) = what {
+        return Err(Refusal::new("NAME_FIXED", format!("Asset '{name}' is {what}.")));
+    }
+    super::check_name(call, new_name)?;
+    asked.check_definitions(call, asset.definition_kind(), [&*asset.definition])?;
+    check_unused(call, name, asked.is_forced)?;
+    let before = call.tenant.managed().assets.get(name).ok_or_else(|| not_found(call, name))?;
+    put(call, new_name, (*before).clone(), Some((name, &before)))?;
+    tell(call, new_name, &format!("Asset '{name}' is called '{new_name}' now."))
+}

@@ -1,0 +1,49 @@
+//! `-brokerStatus`: how the broker is, in one reply, for `lotmq status` and others who look after it. The commands reference does not have it.
+
+use std::time::{Duration, Instant};
+
+use lotmq_auth::Scope;
+
+use super::reply::{Done, Refusal};
+use super::shown::Shown;
+use super::verb::{Call, Effect, Permission, Verb};
+use crate::limits::PULSE_PATIENCE;
+use crate::management::broker::Broker;
+use crate::management::sys;
+
+/// Period at which threads that seem to stand still are looked at again.
+const LOOK_PAUSE: Duration = Duration::from_millis(50);
+
+pub(super) static STATUS: Verb = Verb {
+    name: "brokerStatus",
+    usage: "",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Reads,
+    summary: "Tells how the broker is: what fails, listeners that are not open, limits of which 80 % or more are used, rates, and the last error of each definition that has one.",
+    example: "-brokerStatus",
+    execute: status,
+};
+
+fn status(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let failures = sys::failures(call.broker, silent(call.broker));
+    let message = match failures.first() {
+        None => "The broker is healthy.".to_owned(),
+        Some(failure) => format!("The broker is failing: {failure}."),
+    };
+    Ok(Done::new(message).with_data(sys::condition(call.broker, call.tenant, &failures)))
+}
+
+/// Threads that stand still, in words, as `/health` tells of them: those that seem to have [`PULSE_PATIENCE`] to go on.
+fn silent(broker: &Broker) -> Option<String> {
+    let deadline = Instant::now() + PULSE_PATIENCE;
+    loop {
+        let now = Instant::now();
+        let silent = broker.watchdog.silent(now);
+        if silent.is_none() || now >= deadline {
+            return silent;
+        }
+        std::thread::sleep(LOOK_PAUSE);
+    }
+}

@@ -1,0 +1,57 @@
+//! Modules of a broker that nobody gives commands to, as `lotmq run` and `lotmq test` have them: a component with options of `-addModule`.
+
+use sha2::{Digest as _, Sha256};
+
+use super::options::{self, MODULE_NAME_RULE, is_module_name};
+use crate::management::command::reply::Refusal;
+use crate::management::command_text;
+use crate::management::module_catalog::grants;
+use crate::management::module_catalog::{Module, ModuleOptions};
+
+/// Options in a text, as `-addModule` has them.
+///
+/// # Errors
+/// A quotation mark that is not closed.
+pub(crate) fn options_in(text: &str) -> Result<Vec<String>, Refusal> {
+    Ok(command_text::arguments(text)?)
+}
+
+/// Makes a module of a component, and says what is to be known of it. One whose options name no grant is granted all that it asks for; its world is the one whose
+/// handler it exports, unless the options name another.
+///
+/// # Errors
+/// What `-addModule` would refuse, and options that mean something to a broker with clients only.
+pub(crate) fn module(
+    name: &str,
+    component: Vec<u8>,
+    arguments: Vec<String>,
+) -> Result<(Module, Vec<String>), Refusal> {
+    if !is_module_name(name) {
+        let message = format!("'{name}' is no name of a module: {MODULE_NAME_RULE}");
+        return Err(Refusal::new("MODULE_NAME_INVALID", message));
+    }
+    let mut asked = options::read_options(&super::ADD, arguments.into_iter())?;
+    if let Some(option) = asked.of_commands_only() {
+        let message = format!("{option} is for a broker that is given commands; it means nothing here.");
+        return Err(Refusal::new("ARGUMENT_INVALID", message));
+    }
+    let world = options::world_without_command(&asked, &component)?;
+    asked.check(world)?;
+    asked.grant_all_unless_named();
+    let manifest = grants::asked(&component).map_err(|error| {
+        Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
+    })?;
+    let (granted, warnings) = options::granted(world, &asked, manifest.as_ref());
+    let told = asked.warnings.iter().chain(&warnings).map(|(_, warning)| warning.clone()).collect();
+    let module = Module {
+        name: name.into(),
+        world,
+        options: ModuleOptions { granted: Some(granted), ..asked.options },
+        hash: Sha256::digest(&component).into(),
+        bytes: component.into(),
+        asked: manifest,
+        owner: None,
+        installed_at_ms: 0,
+    };
+    Ok((module, told))
+}

@@ -1,0 +1,176 @@
+//! Condition of the broker: what fails, how much there is of what is limited, and which definitions had errors.
+//!
+//! `/health` and `-brokerStatus` tell it. Not here: figures for monitoring tools (`monitor`, `/metrics`).
+
+use lotmq_core::limits::Limit;
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::{DefinitionKind, ErrorRecord};
+use serde_json::{Value, json};
+
+use super::documents::store_bytes;
+use super::figures::Figures;
+use crate::guests::HasPrograms as _;
+use crate::limits::LISTING_ROWS_MAX;
+use crate::management::broker::Broker;
+use crate::management::system_state::dropped;
+use crate::net::not_opened;
+use crate::process::{machine, usage};
+
+/// Part of a limit, in percent, from which on it is told.
+const NEAR_PERCENT: u64 = 80;
+
+/// Failures for which the broker is not healthy, the gravest first: a part of it that has ended, a store that takes nothing, threads that stand still
+/// (`silent`, in words), a listener that clients miss.
+pub(crate) fn failures(broker: &Broker, silent: Option<String>) -> Vec<String> {
+    let ended = broker.watchdog.ended().map(|name| format!("{name} ended by a panic"));
+    let store = broker.store_failure().map(|failure| failure.to_string());
+    let missed = not_opened::failure(&broker.net.not_opened.lock());
+    [ended, store, silent, missed].into_iter().flatten().collect()
+}
+
+/// Condition as JSON; `failures` are those of [`failures`]. Cost: O(definitions), and O(sessions) where they are few.
+pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -> Value {
+    let figures = Figures::of(broker, tenant);
+    let (counters, store) = (&broker.counters, broker.store.metrics());
+    let per_second = |name: &str| broker.sys.loads(|loads| loads.minute(name)) / 60.0;
+    let not_opened: Vec<Value> = broker
+        .net
+        .not_opened
+        .lock()
+        .iter()
+        .map(|it| json!({ "listener": it.listener, "reason": it.reason }))
+        .collect();
+    json!({
+        "version": env!("CARGO_PKG_VERSION"),
+        "uptimeSeconds": broker.sys.uptime().as_secs(),
+        "state": if failures.is_empty() { "healthy" } else { "failing" },
+        "failures": failures,
+        "clients": {
+            "connected": figures.connected,
+            "sessions": figures.total,
+            "subscriptions": tenant.subscriptions(),
+        },
+        "messages": {
+            "received": counters.publish_received.get(),
+            "sent": counters.publish_sent.get(),
+            "dropped": dropped(counters),
+            "receivedPerSecond": rounded(per_second("load/publish/received")),
+            "sentPerSecond": rounded(per_second("load/publish/sent")),
+            "droppedPerSecond": rounded(per_second("load/publish/dropped")),
+            "retained": tenant.retained.read().len(),
+        },
+        "store": {
+            "bytes": store_bytes(broker),
+            "waitingMessages": store.deliveries,
+            "quarantinedRows": broker.quarantined.len(),
+            "damagedFound": store.damaged(),
+        },
+        "process": { "memoryBytes": usage::memory().0, "cpuPercent": broker.sys.cpu_percent() },
+        "listenersNotOpened": not_opened,
+        "limitsNear": near(&limits(broker, tenant)),
+        "errors": errors(tenant),
+    })
+}
+
+/// Rate with two digits behind the point.
+fn rounded(rate: f64) -> f64 {
+    (rate * 100.0).round() / 100.0
+}
+
+/// Use of a limit of the whole broker, or of the tenant.
+struct Used {
+    limit: Limit,
+    used: u64,
+    max: u64,
+}
+
+impl Used {
+    fn percent(&self) -> u64 {
+        let percent = u128::from(self.used) * 100 / u128::from(self.max.max(1));
+        u64::try_from(percent).unwrap_or(u64::MAX)
+    }
+}
+
+/// Limits whose use is known as a sum. Those of one client, session or listener are not among them.
+fn limits(broker: &Broker, tenant: &Tenant) -> Vec<Used> {
+    let limits = &broker.config.limits;
+    let core = &broker.net.core;
+    let (sessions, anonymous) = tenant.shares.sessions();
+    let retained = tenant.retained.read();
+    let (retained_messages, retained_bytes) = (retained.len() as u64, retained.bytes());
+    drop(retained);
+    [
+        (Limit::Connections, broker.net.connection_count() as u64, broker.net.connections_max().into()),
+        (Limit::Sessions, sessions, limits.sessions.into()),
+        (Limit::AnonymousSessions, anonymous, limits.anonymous_sessions.into()),
+        (Limit::TenantSessionBytes, tenant.shares.bytes(), limits.tenant_session_bytes),
+        (Limit::AllOutputBytes, core.output_bytes.bytes(), limits.all_output_bytes),
+        (Limit::AllQueueBytes, core.queued_bytes.bytes(), limits.all_queue_bytes),
+        (Limit::AllAliasBytes, core.alias_bytes.bytes(), limits.all_alias_bytes),
+        (Limit::StoredQueueBytes, broker.store.metrics().live_bytes(), limits.stored_queue_bytes),
+        (Limit::GuestsMemory, broker.engine.memory_bytes(), machine::guests_memory(limits)),
+        (Limit::RetainedMessages, retained_messages, limits.retained_messages.into()),
+        (Limit::RetainedBytes, retained_bytes, limits.retained_bytes),
+    ]
+    .map(|(limit, used, max)| Used { limit, used, max })
+    .into()
+}
+
+/// Limits that are nearly used up, the fullest first.
+fn near(limits: &[Used]) -> Vec<Value> {
+    let mut near: Vec<&Used> = limits.iter().filter(|of| of.percent() >= NEAR_PERCENT).collect();
+    near.sort_by_key(|of| std::cmp::Reverse(of.percent()));
+    near.iter()
+        .map(
+            |of| json!({ "limit": of.limit.name(), "used": of.used, "max": of.max, "percent": of.percent() }),
+        )
+        .collect()
+}
+
+/// Last error of each definition that has one, the newest first; at most so many as a listing has.
+fn errors(tenant: &Tenant) -> Vec<Value> {
+    let registry = tenant.programs().guests.registry.read();
+    let mut errors: Vec<(DefinitionKind, ErrorRecord)> = DefinitionKind::ALL
+        .into_iter()
+        .flat_map(|kind| registry.list(kind))
+        .filter_map(|definition| Some((definition.kind(), definition.activity.last_error()?)))
+        .collect();
+    drop(registry);
+    errors.sort_by_key(|(_, error)| std::cmp::Reverse(error.timestamp));
+    errors.truncate(LISTING_ROWS_MAX);
+    errors
+        .iter()
+        .map(|(kind, error)| {
+            let mut row = json!(error);
+            row["name"] = row["action"].take();
+            row["kind"] = json!(kind.title());
+            if let Some(row) = row.as_object_mut() {
+                row.remove("action");
+                // A message of a client is at most 4 KiB, and there may be a thousand of them.
+                row.remove("trigger");
+            }
+            row
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_near_from_80_percent_on() {
+        let of = |limit, used, max| Used { limit, used, max };
+        let all = [
+            of(Limit::Connections, 79, 100),
+            of(Limit::Sessions, 80, 100),
+            of(Limit::RetainedBytes, 300, 300),
+            of(Limit::AllQueueBytes, 0, 0),
+            of(Limit::GuestsMemory, u64::MAX, u64::MAX),
+        ];
+        let near = near(&all);
+        let told: Vec<_> = near.iter().map(|row| (row["limit"].as_str().unwrap(), &row["percent"])).collect();
+        let (all, some) = (json!(100), json!(80));
+        assert_eq!(told, [("retained_bytes", &all), ("guests_memory", &all), ("sessions", &some)]);
+    }
+}
