@@ -7,20 +7,28 @@ use crate::bench::BenchArgs;
 use crate::check::CheckArgs;
 use crate::cmd::CmdArgs;
 use crate::compile::CompileArgs;
+use crate::completion::CompletionArgs;
 use crate::config_show::ConfigArgs;
+use crate::context::ContextArgs;
 use crate::demo::DemoArgs;
 use crate::deploy::DeployArgs;
 use crate::explain::ExplainArgs;
 use crate::fmt::FmtArgs;
 use crate::guest::GuestArgs;
 use crate::lsp::LspArgs;
+use crate::man::ManArgs;
 use crate::publish::PubArgs;
+use crate::request::RequestArgs;
 use crate::restore::RestoreArgs;
+use crate::routes::RoutesArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
+use crate::status::StatusArgs;
 use crate::store::StoreArgs;
 use crate::subscribe::SubArgs;
 use crate::test::TestArgs;
+use crate::topics::TopicsArgs;
+use crate::watch::WatchArgs;
 
 /// An MQTT broker that runs your logic, written in LoT, inside it.
 ///
@@ -45,14 +53,22 @@ pub(crate) enum Command {
     Lsp(LspArgs),
     Deploy(DeployArgs),
     Guest(GuestArgs),
+    Status(StatusArgs),
+    Watch(WatchArgs),
+    Topics(TopicsArgs),
+    Routes(RoutesArgs),
     Cmd(CmdArgs),
     Pub(PubArgs),
     Sub(SubArgs),
+    Request(RequestArgs),
     Bench(BenchArgs),
+    Context(ContextArgs),
     Config(ConfigArgs),
     Store(StoreArgs),
     Backup(BackupArgs),
     Restore(RestoreArgs),
+    Completion(CompletionArgs),
+    Man(ManArgs),
 }
 
 #[cfg(test)]

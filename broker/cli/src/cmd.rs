@@ -110,6 +110,7 @@ impl LongOptions {
 }
 
 pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
+    args.refuse_options_behind_the_verb()?;
     let command = args.command()?;
     anyhow::ensure!(!command.trim().is_empty(), "no command given; `lotmq cmd -help` lists the commands");
     let mut client = connect_as_root(&args.connect)?;
@@ -147,6 +148,24 @@ fn usual_timeout(command: &str) -> f64 {
 }
 
 impl CmdArgs {
+    /// Refuses a short option of ours in the command, where it would go to the broker unseen. No command has options of one letter.
+    fn refuse_options_behind_the_verb(&self) -> Result<(), Misuse> {
+        let [verb, behind @ ..] = self.words.as_slice() else { return Ok(()) };
+        let command = Self::augment_args(clap::Command::new("cmd"));
+        let short: Vec<String> = command
+            .get_arguments()
+            .filter_map(clap::Arg::get_short)
+            .map(|letter| format!("-{letter}"))
+            .collect();
+        match behind.iter().find(|word| short.contains(word)) {
+            Some(option) => Err(Misuse(format!(
+                "`{option}` stands behind the command, whose words go to the broker as they are; write it before: \
+                 lotmq cmd {option} … {verb} …, or put the whole command into quotes where it belongs to it"
+            ))),
+            None => Ok(()),
+        }
+    }
+
     fn command(&self) -> anyhow::Result<String> {
         let mut command = self.words.join(" ");
         if let Some(path) = &self.file {
@@ -268,6 +287,19 @@ pub(crate) fn exchange_in_parts(
             send(client, &reply)?;
         }
     }
+}
+
+/// The reply to a command that was done; else the exit code, after having said why.
+pub(crate) fn asked(client: &mut Client, command: &str, timeout: f64) -> anyhow::Result<Result<Value, Exit>> {
+    let Some(reply) = exchange(client, command, &random_text(12)?, Duration::from_secs_f64(timeout))? else {
+        output::error(&format!("no reply within {timeout} s"));
+        return Ok(Err(Exit::NoBroker));
+    };
+    if reply.get("success").and_then(Value::as_bool) == Some(true) {
+        return Ok(Ok(reply));
+    }
+    output::line(render_reply(&reply).trim_end())?;
+    Ok(Err(Exit::Failure))
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! `lotmq config show`: every key, its value, and where that comes from.
+//! `lotmq config`: every key, its value, and where that comes from; what is wrong with a configuration.
 
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
-use lotmq_config::{Config, ConfigFile, DataDirectory, Sources, Surroundings, unknown_variables};
+use lotmq_config::{Config, ConfigFile, DataDirectory, Mistake, Sources, Surroundings, unknown_variables};
 use lotmq_terminal::{Exit, output};
 use serde_json::{Map, Value, json};
 
-/// Show the configuration.
+/// Show the configuration, or check it.
 #[derive(Args, Debug)]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]
@@ -21,6 +21,13 @@ enum ConfigCommand {
     /// What was set by $SYS/Coreflux/Config/New lies in the data directory and is shown by the running broker, on the topic
     /// $SYS/Coreflux/Config.
     Show(ShowArgs),
+    /// Say what is wrong with the configuration: every mistake, with its file and line
+    ///
+    /// As in: lotmq config check --config lotmq.toml. The environment is checked, too, since `lotmq serve` reads it. What values name, such
+    /// as files of certificates and ports, is not looked at.
+    ///
+    /// Exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage.
+    Check(PlaceArgs),
 }
 
 #[derive(Args, Debug)]
@@ -49,33 +56,70 @@ pub(crate) struct PlaceArgs {
 impl PlaceArgs {
     /// The configuration of file, environment and these flags; warns of variables that mean nothing.
     pub(crate) fn load(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Config> {
-        let surroundings = Surroundings::of_process();
-        for (name, nearest) in unknown_variables(&surroundings.environment) {
-            let hint = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };
-            output::note(&format!("warning: environment variable {name} means nothing to lotmq{hint}"));
-        }
+        warn_of_unknown_variables();
         self.read(flags)
     }
 
     /// The same without warnings.
     pub(crate) fn read(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Config> {
+        Ok(Config::load(self.sources(flags)?)?)
+    }
+
+    fn sources(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Sources> {
         let surroundings = Surroundings::of_process();
         let file = match &self.config {
             Some(path) => Some(ConfigFile::read(path)?),
             None => ConfigFile::read_default(&surroundings)?,
         };
         let data = DataDirectory::find(self.data.as_deref(), &surroundings);
-        let sources =
-            Sources { flags, file, data, environment: surroundings.environment, ..Sources::default() };
-        Ok(Config::load(sources)?)
+        Ok(Sources { flags, file, data, environment: surroundings.environment, ..Sources::default() })
+    }
+}
+
+fn warn_of_unknown_variables() {
+    for (name, nearest) in unknown_variables(&Surroundings::of_process().environment) {
+        let hint = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };
+        output::note(&format!("warning: environment variable {name} means nothing to lotmq{hint}"));
     }
 }
 
 pub(crate) fn config(args: &ConfigArgs) -> anyhow::Result<Exit> {
-    let ConfigCommand::Show(args) = &args.command;
+    match &args.command {
+        ConfigCommand::Show(args) => show(args),
+        ConfigCommand::Check(place) => check(place),
+    }
+}
+
+fn show(args: &ShowArgs) -> anyhow::Result<Exit> {
     let config = args.place.load(Vec::new())?;
     let text = if args.json { as_json(&config, args.origin) } else { as_text(&config, args.origin) };
     output::line(&text)?;
+    Ok(Exit::Success)
+}
+
+fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
+    warn_of_unknown_variables();
+    let sources = place.sources(Vec::new())?;
+    let file = sources.file.as_ref().map(|file| file.path.display().to_string());
+    let mistakes = Config::mistakes(&sources);
+    for Mistake { line, error } in &mistakes {
+        output::line(&match (line, &file) {
+            // The place stands in front already.
+            (Some(line), Some(file)) => {
+                let text = error.to_string();
+                let text = text.replacen(&format!(" (file {file})"), "", 1);
+                format!("{file}:{line}: {}", text.strip_prefix(&format!("{file} is ")).unwrap_or(&text))
+            }
+            _ => error.to_string(),
+        })?;
+    }
+    if !mistakes.is_empty() {
+        return Ok(Exit::Failure);
+    }
+    output::line(&match file {
+        Some(file) => format!("{file}: ok"),
+        None => "ok; there is no configuration file".to_owned(),
+    })?;
     Ok(Exit::Success)
 }
 

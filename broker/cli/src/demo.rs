@@ -1,6 +1,7 @@
 //! `lotmq demo`: the main job in a minute. Starts a broker, uploads actions, a model, a rule and a Python script, plays the sensors, prints what
 //! comes out, and leaves the broker running.
 
+mod plc;
 mod sensors;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -39,7 +40,10 @@ const PREPARING_MAX: Duration = Duration::from_secs(300);
 
 /// Show what lotmq does: broker, programs, sensors, results. Leaves the broker running.
 #[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DemoArgs {
+    #[command(subcommand)]
+    part: Option<DemoPart>,
     /// Data directory of the demo [default: lotmq-demo beside that of `lotmq serve`]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
@@ -57,7 +61,16 @@ pub(crate) struct DemoArgs {
     exit: bool,
 }
 
+/// Part of a demonstration, by itself.
+#[derive(Debug, clap::Subcommand)]
+enum DemoPart {
+    Plc(plc::PlcArgs),
+}
+
 pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
+    if let Some(DemoPart::Plc(args)) = &args.part {
+        return plc::plc(args);
+    }
     // Warnings, as that of the default password, belong to a broker that is there to stay.
     let _log = log::start("error")?;
     let config = args.config()?;

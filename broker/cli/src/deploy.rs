@@ -1,5 +1,7 @@
 //! `lotmq deploy`: checks a program here and uploads it to a broker.
 
+mod plan;
+
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -19,9 +21,9 @@ use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
 
 /// Upload a program or a project to a broker.
 ///
-/// A folder becomes the project of its name, and is loaded in one step in the place of its former version; another project that is loaded is replaced
-/// only when told so. Of a file, what it defines is added as by hand. What belongs to other users is taken over only when told so. Nothing is sent while there are
-/// errors. Without -u it is sent as root, as by `lotmq cmd`.
+/// A folder becomes the project of its name, and is loaded in one step in the place of its former version, beside other projects that are loaded. First it says
+/// what would change, and asks before a rule goes or what was added by hand is taken over. Of a file, what it defines is added as by hand. What belongs to other
+/// users is taken over only when told so. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
 /// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -33,7 +35,13 @@ pub(crate) struct DeployArgs {
     /// Name of the project, instead of the folder's
     #[arg(long)]
     name: Option<String>,
-    /// Take the place of another project that is loaded; without this it is asked about, or refused where nobody can be asked
+    /// Say what would change, and change nothing
+    #[arg(long, conflicts_with = "no_load")]
+    dry_run: bool,
+    /// Do not ask before a rule of the project goes or what was added by hand is taken over
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Take the place of all projects that are loaded, instead of being loaded beside them
     #[arg(long)]
     replace_project: bool,
     /// Take over definitions, scripts and projects of other users; without this it is asked about, or refused where nobody can be asked. They act with your
@@ -62,85 +70,92 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Failure);
     }
     let is_folder = args.path.is_dir();
+    if args.dry_run && !is_folder {
+        anyhow::bail!(
+            "--dry-run compares the project in a folder with what is loaded; `lotmq check` looks at a file"
+        );
+    }
     let commands = if is_folder { Vec::new() } else { compiled.commands() };
     let mut broker = Broker { client: connect_as_root(&args.connect)?, timeout: args.timeout };
-    let mut options = Options { takes_over: args.replace, replaces_project: args.replace_project };
-    let exit = if is_folder {
-        project(&mut broker, args, options)?
-    } else {
-        add_all(&mut broker, &commands, &mut options)?
-    };
+    let exit =
+        if is_folder { project(&mut broker, args)? } else { add_all(&mut broker, &commands, args.replace)? };
     broker.client.disconnect()?;
     Ok(exit)
 }
 
-/// What somebody has agreed to, by an option or at the terminal.
-#[derive(Clone, Copy)]
-struct Options {
-    /// What belongs to other users is replaced.
-    takes_over: bool,
-    /// Another project that is loaded is replaced.
-    replaces_project: bool,
-}
-
-impl Options {
-    /// Whether to try again what was refused: it can be agreed to, was not yet, and somebody does.
-    fn are_extended(&mut self, refused: &Value) -> anyhow::Result<bool> {
-        let has = |code: &str| {
-            let errors = refused.get("errors").and_then(Value::as_array).into_iter().flatten();
-            errors.filter_map(|error| error.get("code")?.as_str()).any(|found| found == code)
-        };
-        let (agreed, question, option) = if has("OTHER_LOADED") && !self.replaces_project {
-            (&mut self.replaces_project, "Replace it?", "--replace-project takes its place")
-        } else if has("OF_ANOTHER") && !self.takes_over {
-            (
-                &mut self.takes_over,
-                "Take over what belongs to others?",
-                "--replace takes over what belongs to others",
-            )
-        } else {
-            return Ok(false);
-        };
-        *agreed = is_confirmed(question)?;
-        if !*agreed {
-            output::note(&format!("nothing of it was changed; {option}"));
-        }
-        Ok(*agreed)
+/// Whether to try again what was refused because it belongs to others: they are not taken over yet, and somebody agrees to it.
+fn is_to_be_taken_over(takes_over: &mut bool, refused: &Value) -> anyhow::Result<bool> {
+    let errors = refused.get("errors").and_then(Value::as_array).into_iter().flatten();
+    let is_of_another =
+        errors.filter_map(|error| error.get("code")?.as_str()).any(|code| code == "OF_ANOTHER");
+    if !is_of_another || *takes_over {
+        return Ok(false);
     }
+    *takes_over = is_confirmed("Take over what belongs to others?")?;
+    if !*takes_over {
+        output::note("nothing of it was changed; --replace takes over what belongs to others");
+    }
+    Ok(*takes_over)
 }
 
-fn project(broker: &mut Broker, args: &DeployArgs, options: Options) -> anyhow::Result<Exit> {
+fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
     let (archive, name) = lotmq_server::projects::pack(&args.path)?;
     let name = quoted(args.name.as_ref().unwrap_or(&name));
     let archive = STANDARD.encode(archive);
-    let mut options = options;
+    let mut takes_over = args.replace;
+    let load = match (args.no_load, args.replace_project) {
+        (true, _) => "",
+        (false, true) => " load",
+        (false, false) => " load -beside",
+    };
+    // Uploaded twice: first for what would change, then for good.
+    let mut is_plan = !args.no_load;
     loop {
-        let load = match (args.no_load, options.replaces_project) {
-            (true, _) => "",
-            (false, true) => " load",
-            (false, false) => " load -keepLoaded",
-        };
-        let replace = if options.takes_over { " -replace" } else { "" };
-        let sent = broker.send(&format!("-addProject zip64:{archive} {name}{load}{replace}"))?;
+        let replace = if takes_over { " -replace" } else { "" };
+        let dry_run = if is_plan { " -dryRun" } else { "" };
+        let sent = broker.send(&format!("-addProject zip64:{archive} {name}{load}{replace}{dry_run}"))?;
         let Some(reply) = sent else { return Ok(Exit::NoBroker) };
-        let exit = shown(&reply)?;
-        if exit == Exit::Success || !options.are_extended(&reply)? {
-            return Ok(exit);
+        if !is_plan || !is_success(&reply) {
+            let exit = shown(&reply)?;
+            if exit == Exit::Success || !is_to_be_taken_over(&mut takes_over, &reply)? {
+                return Ok(exit);
+            }
+            continue;
         }
+        plan::show(&reply)?;
+        if args.dry_run {
+            return Ok(Exit::Success);
+        }
+        if !is_agreed_to(args, &reply)? {
+            return Ok(Exit::Failure);
+        }
+        is_plan = false;
     }
 }
 
+/// Whether what would change may: nothing of it has to be asked about, or somebody has agreed.
+fn is_agreed_to(args: &DeployArgs, plan: &Value) -> anyhow::Result<bool> {
+    let Some(concern) = plan::concern(plan, (!args.replace_project, !args.replace)) else {
+        return Ok(true);
+    };
+    let is_agreed = args.yes || is_confirmed(&format!("{concern} Go on?"))?;
+    if !is_agreed {
+        output::note(&format!("{concern} Nothing was changed; --yes goes on"));
+    }
+    Ok(is_agreed)
+}
+
 /// One after the other, up to the first that is refused.
-fn add_all(broker: &mut Broker, commands: &[AddCommand], options: &mut Options) -> anyhow::Result<Exit> {
+fn add_all(broker: &mut Broker, commands: &[AddCommand], mut takes_over: bool) -> anyhow::Result<Exit> {
     for command in commands {
         loop {
-            let Some(reply) = broker.send(&command.to_text(options.takes_over))? else {
+            let Some(reply) = broker.send(&command.to_text(takes_over))? else {
                 return Ok(Exit::NoBroker);
             };
             if shown(&reply)? == Exit::Success {
                 break;
             }
-            if !options.are_extended(&reply)? {
+            if !is_to_be_taken_over(&mut takes_over, &reply)? {
                 return Ok(Exit::Failure);
             }
         }
@@ -177,8 +192,11 @@ impl Broker {
     }
 }
 
+fn is_success(reply: &Value) -> bool {
+    reply.get("success").and_then(Value::as_bool).unwrap_or(false)
+}
+
 fn shown(reply: &Value) -> anyhow::Result<Exit> {
-    let is_done = reply.get("success").and_then(Value::as_bool).unwrap_or(false);
     output::line(render_reply(reply).trim_end())?;
-    Ok(if is_done { Exit::Success } else { Exit::Failure })
+    Ok(if is_success(reply) { Exit::Success } else { Exit::Failure })
 }

@@ -5,6 +5,7 @@ mod create;
 mod deploy;
 mod folder;
 mod installed;
+mod last_build;
 mod other_tools;
 mod sources;
 mod test;

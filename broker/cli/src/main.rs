@@ -2,32 +2,48 @@
 //!
 //! Arguments in, rendering and exit codes out. Not here: anything that is worth testing without a command line.
 
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!(
+    "lotmq needs a processor with 64 bits: the store and the compiler of programs map more than 32 bits can address"
+);
+
 mod args;
+mod arriving;
 mod backup;
 mod bench;
 mod check;
 mod cmd;
+mod columns;
 mod compile;
+mod completion;
 mod config_show;
+mod context;
 mod demo;
 mod deploy;
 mod explain;
 mod fmt;
 mod guest;
+mod interruption;
 mod log;
 mod lsp;
+mod man;
 mod open_files;
 mod publish;
+mod request;
 mod restore;
+mod routes;
 mod run;
 mod serve;
+mod status;
 mod store;
 mod subscribe;
 mod test;
+mod topics;
+mod watch;
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
+use clap::{CommandFactory as _, Parser as _};
 use lotmq_client::ClientError;
 use lotmq_terminal::{Exit, Misuse, output};
 
@@ -53,25 +69,49 @@ fn main() -> ExitCode {
         Command::Lsp(args) => lsp::lsp(&args),
         Command::Deploy(args) => deploy::deploy(&args),
         Command::Guest(args) => guest::guest(&args),
+        Command::Status(args) => status::status(&args),
+        Command::Watch(args) => watch::watch(&args),
+        Command::Topics(args) => topics::topics(&args),
+        Command::Routes(args) => routes::routes(&args),
         Command::Run(args) => run::run(&args),
         Command::Cmd(args) => cmd::cmd(&args),
         Command::Pub(args) => publish::publish(&args),
+        Command::Request(args) => request::request(&args),
         Command::Sub(args) => subscribe::subscribe(&args),
         Command::Bench(args) => bench::bench(&args),
+        Command::Context(args) => context::context(&args),
         Command::Config(args) => config_show::config(&args),
         Command::Store(args) => store::store(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
+        Command::Completion(args) => completion::completion(&args, &mut Cli::command()),
+        Command::Man(args) => man::man(&args, Cli::command()),
     };
     match outcome {
         Ok(exit) => exit.into(),
         // Whoever reads our output has seen enough, as in `lotmq sub … | head`.
         Err(error) if output::is_broken_pipe(&error) => Exit::Success.into(),
         Err(error) => {
-            output::error(&output::chain(&error));
+            output::error(&told(&error));
             exit_of(&error).into()
         }
     }
+}
+
+/// The error in one line; where nothing listens, with the way out.
+fn told(error: &anyhow::Error) -> String {
+    let text = output::chain(error);
+    match error.downcast_ref::<ClientError>() {
+        Some(error) if is_nobody_there(error) => format!("{text}; is it running? `lotmq serve`"),
+        _ => text,
+    }
+}
+
+/// Whether nothing listens where a broker was looked for: at an address, or at the path of a Unix socket.
+fn is_nobody_there(error: &ClientError) -> bool {
+    use std::io::ErrorKind::{ConnectionRefused, NotFound};
+    let ClientError::Unreachable { source, .. } = error else { return false };
+    [ConnectionRefused, NotFound].contains(&source.kind())
 }
 
 /// Exit code for an error that ends the program.

@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::Args;
-use lotmq_client::{Client, PacketId, Publication, ReasonCode};
+use lotmq_client::{
+    Client, PacketId, PropertyBuf, PropertyPlace, ProtocolVersion, Publication, QoS, ReasonCode,
+};
 use lotmq_connect::{ConnectArgs, Quality, SessionArgs, qos};
 use lotmq_router::topic_name_valid;
 use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
@@ -16,6 +18,10 @@ use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 const IN_FLIGHT_MAX: usize = 16;
 
 /// Publish messages; options that mosquitto_pub has too are named as there.
+///
+/// As in: lotmq pub -t plant/press3/temperature -q 1 -m 81, or: lotmq pub -t orders -q 1 -f order.json -D publish content-type
+/// application/json. It speaks MQTT 5.0, and 3.1.1 with a broker that knows no other. At QoS 0, and before 5.0, a broker cannot say that
+/// it refused a message: then 0 means sent.
 ///
 /// Exit codes: 0 published, 1 refused by the broker, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
@@ -26,6 +32,9 @@ pub(crate) struct PubArgs {
     topic: Option<String>,
     #[command(flatten)]
     payload: PayloadArgs,
+    /// A message for each line of standard input
+    #[arg(short = 'l', long, conflicts_with = "PayloadArgs")]
+    stdin_line: bool,
     /// QoS: 0, 1 or 2
     #[arg(short = 'q', long, value_parser = qos, default_value = "0")]
     qos: Quality,
@@ -38,6 +47,9 @@ pub(crate) struct PubArgs {
     /// Seconds between repeats
     #[arg(long, default_value_t = 0.0, value_parser = seconds)]
     repeat_delay: f64,
+    /// No hint on standard error where the broker cannot say that it refused a message
+    #[arg(long)]
+    quiet: bool,
     #[command(flatten)]
     connect: ConnectArgs,
     #[command(flatten)]
@@ -47,19 +59,16 @@ pub(crate) struct PubArgs {
     help: Option<bool>,
 }
 
-/// Where the payload comes from: exactly one.
+/// Where the payload comes from: one place.
 #[derive(Args, Debug)]
-#[group(required = true, multiple = false)]
-struct PayloadArgs {
+#[group(multiple = false)]
+pub(crate) struct PayloadArgs {
     /// Payload
     #[arg(short = 'm', long, allow_hyphen_values = true)]
     message: Option<String>,
     /// Payload: content of this file
     #[arg(short = 'f', long)]
     file: Option<PathBuf>,
-    /// A message for each line of standard input
-    #[arg(short = 'l', long)]
-    stdin_line: bool,
     /// Payload: all of standard input
     #[arg(short = 's', long)]
     stdin_file: bool,
@@ -75,17 +84,37 @@ pub(crate) fn publish(args: &PubArgs) -> anyhow::Result<Exit> {
     };
     topic_name_valid(&topic).or_misuse(&format!("`{topic}` is no topic to publish to"))?;
     // Before connecting, so that an unreadable file is told as that.
-    let payload = if args.payload.stdin_line { None } else { Some(args.payload.read()?) };
+    let payload = if args.stdin_line { None } else { Some(args.payload.read()?) };
     let mut publication = Publication::new(topic, payload.unwrap_or_default()).qos(args.qos);
     publication.retain = args.retain;
-    let mut sender =
-        Sender { client: args.connect.connect(&args.session)?, waiting: VecDeque::new(), refused: None };
-    if args.payload.stdin_line {
+    let properties = &args.session.properties;
+    properties.refuse(PropertyPlace::Subscribe, "lotmq pub")?;
+    publication.properties = properties.of(PropertyPlace::PublishFromClient);
+    let client = args.connect.connect(&args.session)?;
+    let hint = if args.quiet { None } else { silence(client.version(), args.qos) };
+    let goodbye = properties.of(PropertyPlace::DisconnectFromClient);
+    let mut sender = Sender { client, waiting: VecDeque::new(), refused: None };
+    if args.stdin_line {
         send_lines(&mut sender, publication)?;
     } else {
         send_repeatedly(&mut sender, &publication, args)?;
     }
-    sender.finish()
+    let exit = sender.finish(&goodbye)?;
+    hint.into_iter().for_each(output::note);
+    Ok(exit)
+}
+
+/// What to say where the broker has no word for a refusal.
+fn silence(version: ProtocolVersion, qos: Quality) -> Option<&'static str> {
+    match (version, qos) {
+        (_, QoS::AtMostOnce) => Some(
+            "note: sent; at QoS 0 a broker cannot say whether it refused a message (-q 1 asks for an answer, --quiet leaves this out)",
+        ),
+        (ProtocolVersion::V5, _) => None,
+        (ProtocolVersion::V3_1 | ProtocolVersion::V3_1_1, _) => Some(
+            "note: sent; before MQTT 5.0 a broker cannot say whether it refused a message (--quiet leaves this out)",
+        ),
+    }
 }
 
 fn send_lines(sender: &mut Sender, mut publication: Publication) -> anyhow::Result<()> {
@@ -115,7 +144,11 @@ fn send_repeatedly(sender: &mut Sender, publication: &Publication, args: &PubArg
 }
 
 impl PayloadArgs {
-    fn read(&self) -> anyhow::Result<Vec<u8>> {
+    /// The payload.
+    ///
+    /// # Errors
+    /// [`Misuse`] when no option says where it comes from, or its file cannot be read.
+    pub(crate) fn read(&self) -> anyhow::Result<Vec<u8>> {
         if let Some(path) = &self.file {
             return Ok(std::fs::read(path).or_misuse(&format!("cannot read {}", path.display()))?);
         }
@@ -124,7 +157,14 @@ impl PayloadArgs {
             std::io::stdin().lock().read_to_end(&mut payload).context("cannot read standard input")?;
             return Ok(payload);
         }
-        Ok(self.message.clone().unwrap_or_default().into_bytes())
+        match &self.message {
+            Some(message) => Ok(message.clone().into_bytes()),
+            None if self.null_message => Ok(Vec::new()),
+            None => {
+                Err(Misuse("no payload; give one with -m, -f or -s, or an empty one with -n".to_owned())
+                    .into())
+            }
+        }
     }
 }
 
@@ -153,11 +193,11 @@ impl Sender {
         Ok(())
     }
 
-    fn finish(mut self) -> anyhow::Result<Exit> {
+    fn finish(mut self, goodbye: &PropertyBuf) -> anyhow::Result<Exit> {
         while !self.waiting.is_empty() {
             self.wait_for_oldest()?;
         }
-        self.client.disconnect()?;
+        self.client.disconnect_with(ReasonCode::Success, goodbye.properties())?;
         match self.refused {
             Some(reason) => {
                 output::error(&format!("the broker refused the message: {reason}"));

@@ -1,7 +1,7 @@
 //! `lotmq run`: runs a LoT program without a broker and prints what it publishes.
 
 use std::io::BufRead as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -9,9 +9,11 @@ use clap::Args;
 use lot_to_wasm::Form;
 use lotmq_connect::Url;
 use lotmq_project::Project;
-use lotmq_runner::{ClientIdentity, Embedding, Player, Program, Start, read_recording};
+use lotmq_runner::{ClientIdentity, Embedding, NamedModule, Player, Program, Start, read_recording};
 use lotmq_server::runs_route_type;
 use lotmq_terminal::{Exit, output, seconds};
+
+use crate::arriving::ArrivingArgs;
 
 /// Run a LoT program without a broker and print what it publishes.
 ///
@@ -36,6 +38,12 @@ pub(crate) struct RunArgs {
     /// Messages from standard input too, TOPIC=PAYLOAD on each line
     #[arg(short = 'l', long)]
     stdin_line: bool,
+    #[command(flatten)]
+    arriving: ArrivingArgs,
+    /// A component that is there as a module: NAME=FILE.wasm, or NAME=FILE.wasm:OPTIONS with options of -addModule, such as -grant write:out/#; may be given several
+    /// times. Where the options grant nothing it is granted all that it asks for
+    #[arg(long = "module", value_name = "NAME=FILE[:OPTIONS]", value_parser = NamedModule::parse)]
+    modules: Vec<NamedModule>,
     /// User of the client that messages come from, whom rules are asked about
     #[arg(short = 'u', long, value_parser = name)]
     username: Option<String>,
@@ -88,6 +96,7 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     }
     let embedding = Embedding::new()?;
     let program = Program::compile(&embedding, compiled)?;
+    let program = program.with_modules(&embedding, &args.modules, Path::new(""))?;
     if let (Some(file), Some(broker)) = (&args.record, &args.broker) {
         let mut player = Player::start(&embedding, &program, Start::here_and_now(), args.json)?;
         args.name_client(&mut player)?;
@@ -101,8 +110,9 @@ pub(crate) fn run(args: &RunArgs) -> anyhow::Result<Exit> {
     let start = first.map_or_else(Start::here_and_now, |first| Start::here_at(first.at));
     let mut player = Player::start(&embedding, &program, start, args.json)?;
     args.name_client(&mut player)?;
+    let sent = args.arriving.sent();
     for (topic, payload) in args.all_messages()? {
-        player.publish(&topic, payload.as_bytes())?;
+        player.publish(&topic, payload.as_bytes(), &sent)?;
     }
     for recorded in recording {
         player.replay(&recorded?)?;

@@ -1,18 +1,26 @@
 //! `lotmq sub`: subscribes and prints what comes; a stand-in for `mosquitto_sub`.
 
 mod format;
+mod lasting_connection;
+mod pretty;
 
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use lotmq_client::{Client, Message, Publication, RetainHandling, SubscriptionOptions};
+use lotmq_client::{
+    Client, Message, PropertyPlace, Publication, ReasonCode, RetainHandling, SubscriptionOptions,
+};
 use lotmq_connect::{ConnectArgs, Quality, SessionArgs, qos};
 use lotmq_router::{filter_matches, topic_filter_valid};
 use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
-use format::Format;
+pub(crate) use format::Format;
+use lasting_connection::LastingConnection;
 
 /// Subscribe and print messages; options that mosquitto_sub has too are named as there.
+///
+/// As in: lotmq sub -t 'plant/#' -v, or: lotmq sub -t orders -F '%t %C %P' --pretty. When the broker goes away, it connects again, with
+/// pauses of up to 8 s between the attempts. A refused subscription is told, and the others go on.
 ///
 /// Exit codes: 0 done, 1 a subscription was refused, 2 wrong usage, 3 no broker, 27 the time of -W is over.
 #[derive(Args, Debug)]
@@ -43,9 +51,12 @@ pub(crate) struct SubArgs {
     #[arg(short = 'v', long)]
     verbose: bool,
     #[allow(rustdoc::invalid_html_tags, reason = "shown by --help, where it is plain text")]
-    /// How to print: %t topic, %p payload, %x payload in hex, %l its length, %q QoS, %r retain, %m packet id, %I and %U time, %j and %J JSON, %C %D %E %F %P %R %S properties, \n line break
+    /// How to print: %t topic, %p payload, %x payload in hex, %l its length, %q QoS, %r retain, %m packet id, %I and %U time, %j and %J JSON, %C content type, %D correlation data, %E expiry, %F payload format, %P user properties, %R response topic, %S subscription identifiers, %A topic alias, \n line break
     #[arg(short = 'F', long, value_parser = Format::parse, conflicts_with = "verbose")]
     format: Option<Format>,
+    /// Print JSON over several lines: payloads, and %j
+    #[arg(long)]
+    pretty: bool,
     /// No line break after the payload
     #[arg(short = 'N', conflicts_with = "format")]
     no_line_break: bool,
@@ -61,6 +72,9 @@ pub(crate) struct SubArgs {
     /// Do not get what this client publishes itself; implies version 5
     #[arg(long)]
     no_local: bool,
+    /// Say nothing of connections that are lost and made again
+    #[arg(long)]
+    quiet: bool,
     #[command(flatten)]
     connect: ConnectArgs,
     #[command(flatten)]
@@ -78,21 +92,45 @@ pub(crate) fn subscribe(args: &SubArgs) -> anyhow::Result<Exit> {
     for filter in &filters {
         topic_filter_valid(filter).or_misuse(&format!("`{filter}` is no topic filter"))?;
     }
+    let properties = &args.session.properties;
+    properties.refuse(PropertyPlace::PublishFromClient, "lotmq sub")?;
     let mut connect = args.connect.clone();
     if args.no_local {
         connect.login.needs_version_5("--no-local")?;
     }
-    let mut client = connect.connect(&args.session)?;
-    if !args.make_subscriptions(&mut client, &filters)? {
+    let mut connection = LastingConnection::open(connect, &args.session, args.quiet)?;
+    let granted = args.make_subscriptions(&mut connection.client, &filters)?;
+    let exit = if granted.is_nothing() {
         return Ok(Exit::Failure);
-    }
-    let exit = if args.exit_after_subscribe || filters.is_empty() {
+    } else if args.exit_after_subscribe || filters.is_empty() {
         Exit::Success
     } else {
-        args.print_messages(&mut client)?
+        args.print_messages(&mut connection, &filters)?
     };
-    client.disconnect()?;
-    Ok(exit)
+    let goodbye = properties.of(PropertyPlace::DisconnectFromClient);
+    connection.client.disconnect_with(ReasonCode::Success, goodbye.properties())?;
+    Ok(if granted.refused > 0 { Exit::Failure } else { exit })
+}
+
+/// How many of the subscriptions came about.
+#[derive(Clone, Copy, Debug, Default)]
+struct Granted {
+    granted: usize,
+    refused: usize,
+}
+
+impl Granted {
+    /// Whether subscriptions were wanted and none is left to wait for.
+    fn is_nothing(self) -> bool {
+        self.granted == 0 && self.refused > 0
+    }
+}
+
+/// How far printing has come.
+struct Progress {
+    /// Messages that are left to print; `None` for any number.
+    left: Option<u64>,
+    deadline: Option<Instant>,
 }
 
 impl SubArgs {
@@ -101,14 +139,14 @@ impl SubArgs {
         self.topics.iter().map(String::as_str).chain(url_topic).collect()
     }
 
-    /// Whether every filter was granted.
-    fn make_subscriptions(&self, client: &mut Client, filters: &[&str]) -> anyhow::Result<bool> {
+    fn make_subscriptions(&self, client: &mut Client, filters: &[&str]) -> anyhow::Result<Granted> {
         if !self.unsubscribe.is_empty() {
             let filters: Vec<&str> = self.unsubscribe.iter().map(String::as_str).collect();
             client.unsubscribe(&filters)?;
         }
+        let mut granted = Granted::default();
         if filters.is_empty() {
-            return Ok(true);
+            return Ok(granted);
         }
         let options = SubscriptionOptions {
             qos: self.qos,
@@ -118,34 +156,63 @@ impl SubArgs {
         };
         let wanted: Vec<(&str, SubscriptionOptions)> =
             filters.iter().map(|filter| (*filter, options)).collect();
-        let codes = client.subscribe(&wanted, lotmq_client::PropertyBuf::new().properties())?;
-        let mut is_granted = true;
+        let properties = self.session.properties.of(PropertyPlace::Subscribe);
+        let codes = client.subscribe(&wanted, properties.properties())?;
         for (filter, code) in filters.iter().zip(codes) {
             if code.is_failure() {
-                is_granted = false;
+                granted.refused += 1;
                 output::error(&format!("the broker refused the subscription to `{filter}`: {code}"));
             } else {
+                granted.granted += 1;
                 self.connect.login.debug(&format!("subscribed to `{filter}`: {code}"));
             }
         }
-        Ok(is_granted)
+        Ok(granted)
     }
 
-    fn print_messages(&self, client: &mut Client) -> anyhow::Result<Exit> {
+    /// Prints messages to the end, over as many connections as it takes.
+    fn print_messages(
+        &self,
+        connection: &mut LastingConnection<'_>,
+        filters: &[&str],
+    ) -> anyhow::Result<Exit> {
         let deadline = self.timeout.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
+        let mut progress = Progress { left: self.count, deadline };
+        let mut outcome = self.print_until_lost(&mut connection.client, &mut progress);
+        loop {
+            let lost = match outcome {
+                Ok(exit) => return Ok(exit),
+                Err(error) => error,
+            };
+            if !connection.reopen(lost, deadline)? {
+                return Ok(Exit::TimeOver);
+            }
+            outcome = self.resume(&mut connection.client, filters, &mut progress);
+        }
+    }
+
+    /// Goes on after a loss; a session that the broker kept has its subscriptions.
+    fn resume(&self, client: &mut Client, filters: &[&str], progress: &mut Progress) -> anyhow::Result<Exit> {
+        if !client.session_present() && self.make_subscriptions(client, filters)?.is_nothing() {
+            return Ok(Exit::Failure);
+        }
+        self.print_until_lost(client, progress)
+    }
+
+    fn print_until_lost(&self, client: &mut Client, progress: &mut Progress) -> anyhow::Result<Exit> {
         let format = self.format();
-        let mut left = self.count;
-        while left != Some(0) {
-            let wait =
-                deadline.map_or(Duration::from_secs(3600), |at| at.saturating_duration_since(Instant::now()));
-            match client.receive(wait)? {
+        while progress.left != Some(0) {
+            let until = progress.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+            match client.receive(until.unwrap_or(Duration::from_secs(3600)))? {
                 Some(message) if self.wants(&message) => {
                     output::bytes(&format.render(&message, jiff::Timestamp::now()))?;
+                    progress.left = progress.left.map(|count| count - 1);
                     self.forget(client, &message)?;
-                    left = left.map(|count| count - 1);
                 }
                 Some(_) => {}
-                None if deadline.is_some_and(|at| at <= Instant::now()) => return Ok(Exit::TimeOver),
+                None if progress.deadline.is_some_and(|at| at <= Instant::now()) => {
+                    return Ok(Exit::TimeOver);
+                }
                 None => {}
             }
         }
@@ -153,10 +220,11 @@ impl SubArgs {
     }
 
     fn format(&self) -> Format {
-        match &self.format {
+        let format = match &self.format {
             Some(format) => format.clone(),
             None => Format::plain(self.verbose, !self.no_line_break),
-        }
+        };
+        if self.pretty { format.pretty() } else { format }
     }
 
     fn wants(&self, message: &Message) -> bool {

@@ -1,7 +1,6 @@
 //! What stands in a file with cases.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Deref;
 use std::time::Duration;
 
@@ -12,13 +11,10 @@ use lotmq_router::{topic_filter_valid, topic_name_valid};
 use lotmq_server::embedded::ClientIdentity;
 use serde::Deserialize;
 
-use crate::properties::{CaseProperties, KEYS};
-
-/// The keys that say which Client does something.
-const CLIENT_KEYS: [&str; 3] = ["username", "client_id", "endpoint"];
-
-/// What rules may be seen to deny here.
-const SCOPES: [&str; 5] = ["Connect", "Publish", "PublishSys", "Subscribe", "SubscribeSys"];
+use crate::keys::{CLIENT_KEYS, Keys};
+use crate::modules::CaseModule;
+use crate::payload::Payload;
+use crate::properties::{KEYS, WantedProperties};
 
 /// When a case begins that does not say when.
 const AT: &str = "2026-01-01T00:00:00Z";
@@ -32,6 +28,9 @@ const PASS_MAX: Duration = Duration::from_secs(8_784 * 3600);
 pub(crate) struct Cases {
     /// The program, seen from the file.
     pub(crate) program: Option<String>,
+    /// Components that are there as modules, by name.
+    #[serde(default)]
+    pub(crate) modules: BTreeMap<String, CaseModule>,
     /// What rules know of users, by name.
     #[serde(default)]
     pub(crate) users: BTreeMap<String, CaseUser>,
@@ -144,7 +143,7 @@ pub(crate) enum Expected {
         payload: Option<Payload>,
         contains: Option<String>,
         retain: Option<bool>,
-        properties: CaseProperties,
+        properties: WantedProperties,
     },
     Denied {
         scope: String,
@@ -179,7 +178,7 @@ impl TryFrom<toml::Table> for Expected {
                 payload: keys.has("payload").then(|| keys.payload("payload")).transpose()?,
                 contains: keys.has("contains").then(|| keys.text("contains")).transpose()?,
                 retain: keys.boolean("retain")?,
-                properties: keys.properties()?,
+                properties: keys.wanted_properties()?,
             },
             "returned" => Expected::Returned { returned: keys.payload("returned")? },
             _ => Expected::Error { error: keys.text("error")? },
@@ -192,138 +191,6 @@ impl TryFrom<toml::Table> for Expected {
         })?;
         Ok(expected)
     }
-}
-
-/// The keys of a table that are not read yet.
-struct Keys {
-    table: toml::Table,
-    /// What it describes.
-    of: &'static str,
-}
-
-impl Keys {
-    fn has(&self, key: &str) -> bool {
-        self.table.contains_key(key)
-    }
-
-    /// Which of several keys, one of which tells what it is, is there.
-    fn first_of(&self, keys: &[&'static str]) -> Result<&'static str, String> {
-        let found = keys.iter().copied().find(|key| self.has(key));
-        found.ok_or_else(|| format!("{} needs one of the keys {}", self.of, listed(keys)))
-    }
-
-    fn take(&mut self, key: &str) -> Result<toml::Value, String> {
-        self.table.remove(key).ok_or_else(|| format!("{} lacks the key `{key}`", self.of))
-    }
-
-    fn text(&mut self, key: &str) -> Result<String, String> {
-        let value = self.take(key)?;
-        let text = value.as_str().map(str::to_owned);
-        text.ok_or_else(|| format!("`{key}` is a text in quotes, found {value}"))
-    }
-
-    fn boolean(&mut self, key: &str) -> Result<Option<bool>, String> {
-        match self.table.remove(key) {
-            None => Ok(None),
-            Some(toml::Value::Boolean(value)) => Ok(Some(value)),
-            Some(other) => Err(format!("`{key}` is true or false, found {other}")),
-        }
-    }
-
-    fn payload(&mut self, key: &str) -> Result<Payload, String> {
-        Payload::try_from(self.take(key)?).map_err(|error| format!("`{key}`: {error}"))
-    }
-
-    fn table(&mut self, key: &str) -> Result<BTreeMap<String, toml::Value>, String> {
-        match self.table.remove(key) {
-            None => Ok(BTreeMap::new()),
-            Some(toml::Value::Table(table)) => {
-                table.values().try_for_each(is_json).map_err(|error| format!("`{key}`: {error}"))?;
-                Ok(table.into_iter().collect())
-            }
-            Some(other) => Err(format!("`{key}` is a table as {{ a = 1 }}, found {other}")),
-        }
-    }
-
-    fn optional_text(&mut self, key: &str) -> Result<Option<String>, String> {
-        self.has(key).then(|| self.text(key)).transpose()
-    }
-
-    fn qos(&mut self) -> Result<QoS, String> {
-        let Some(value) = self.table.remove("qos") else { return Ok(QoS::AtMostOnce) };
-        let number = value.as_integer().and_then(|number| u8::try_from(number).ok());
-        number.and_then(QoS::from_bits).ok_or_else(|| format!("`qos` is 0, 1 or 2, found {value}"))
-    }
-
-    fn scope(&mut self) -> Result<String, String> {
-        let scope = self.text("denied")?;
-        if SCOPES.contains(&&*scope) {
-            return Ok(scope);
-        }
-        Err(format!("`denied` is one of {}, found `{scope}`", listed(&SCOPES)))
-    }
-
-    /// The Client that is named.
-    fn client(&mut self) -> Result<Option<ClientIdentity>, String> {
-        let mut named = |key: &str| match self.optional_text(key)? {
-            Some(name) if name.is_empty() => Err(format!("`{key}` is empty")),
-            name => Ok(name),
-        };
-        let [user, client_id, endpoint] = [named("username")?, named("client_id")?, named("endpoint")?];
-        if user.is_none() && client_id.is_none() && endpoint.is_none() {
-            return Ok(None);
-        }
-        let address = endpoint.map(|endpoint| {
-            endpoint.parse().map_err(|_| format!("`endpoint` is an address as 192.0.2.7, found `{endpoint}`"))
-        });
-        Ok(Some(ClientIdentity::of(user, client_id, address.transpose()?)))
-    }
-
-    /// Properties of MQTT 5.0.
-    fn properties(&mut self) -> Result<CaseProperties, String> {
-        let expiry = match self.table.remove("expiry") {
-            None => None,
-            Some(value) => {
-                let seconds = value.as_integer().and_then(|seconds| u32::try_from(seconds).ok());
-                Some(seconds.ok_or_else(|| format!("`expiry` is a number of seconds, found {value}"))?)
-            }
-        };
-        Ok(CaseProperties {
-            user: self.user_properties()?,
-            response_topic: self.optional_text("response_topic")?,
-            correlation_data: self.optional_text("correlation_data")?,
-            content_type: self.optional_text("content_type")?,
-            expiry,
-        })
-    }
-
-    fn user_properties(&mut self) -> Result<BTreeMap<String, Vec<String>>, String> {
-        let text = |value: &toml::Value| value.as_str().map(str::to_owned);
-        let texts = |value: &toml::Value| match value.as_array() {
-            Some(list) => list.iter().map(text).collect(),
-            None => text(value).map(|text| vec![text]),
-        };
-        let properties = self.table("user")?.into_iter().map(|(name, value)| {
-            let values = texts(&value);
-            let values =
-                values.ok_or_else(|| format!("`user.{name}` is a text or a list of texts, found {value}"));
-            Ok((name, values?))
-        });
-        properties.collect()
-    }
-
-    /// Refuses what is left; `known` are the keys that may be there.
-    fn finish(self, known: &[&[&str]]) -> Result<(), String> {
-        match self.table.keys().next() {
-            None => Ok(()),
-            Some(key) => Err(format!("unknown key `{key}`; known here: {}", listed(&known.concat()))),
-        }
-    }
-}
-
-fn listed(keys: &[&str]) -> String {
-    let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
-    quoted.join(", ")
 }
 
 /// A topic without wildcards.
@@ -367,60 +234,6 @@ impl TryFrom<String> for Filter {
     fn try_from(filter: String) -> Result<Self, String> {
         topic_filter_valid(&filter).map_err(|error| format!("`{filter}` is no topic filter: {error}"))?;
         Ok(Self(filter))
-    }
-}
-
-/// A text, or a value that is written as JSON.
-#[derive(Debug, Deserialize)]
-#[serde(try_from = "toml::Value")]
-pub(crate) struct Payload(toml::Value);
-
-impl TryFrom<toml::Value> for Payload {
-    type Error = String;
-
-    fn try_from(value: toml::Value) -> Result<Self, String> {
-        is_json(&value)?;
-        Ok(Self(value))
-    }
-}
-
-/// Refuses what TOML has and JSON has not.
-fn is_json(value: &toml::Value) -> Result<(), String> {
-    match value {
-        toml::Value::Datetime(time) => {
-            Err(format!("write the time {time} in quotes, as the program sees it"))
-        }
-        toml::Value::Float(number) if !number.is_finite() => Err(format!("{number} is no number of JSON")),
-        toml::Value::Table(members) => members.values().try_for_each(is_json),
-        toml::Value::Array(elements) => elements.iter().try_for_each(is_json),
-        toml::Value::String(_)
-        | toml::Value::Integer(_)
-        | toml::Value::Float(_)
-        | toml::Value::Boolean(_) => Ok(()),
-    }
-}
-
-impl Payload {
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        self.to_string().into_bytes()
-    }
-
-    /// Whether a payload says this: the same text, or where a table or list is expected the same JSON.
-    pub(crate) fn is_like(&self, found: &[u8]) -> bool {
-        if let toml::Value::Table(_) | toml::Value::Array(_) = &self.0 {
-            let wanted = serde_json::to_value(&self.0).ok();
-            return wanted.is_some() && serde_json::from_slice::<serde_json::Value>(found).ok() == wanted;
-        }
-        self.to_string().as_bytes() == found
-    }
-}
-
-impl fmt::Display for Payload {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.as_str() {
-            Some(text) => f.write_str(text),
-            None => f.write_str(&serde_json::to_string(&self.0).map_err(|_| fmt::Error)?),
-        }
     }
 }
 

@@ -27,10 +27,11 @@ pub const SUFFIX: &str = ".test.toml";
 pub fn test_file(embedding: &Embedding, file: &Path, wanted: &str, passed: &mut u32) -> anyhow::Result<u32> {
     let cases = read(file)?;
     let program = load(embedding, &program_of(file, cases.program.as_deref()))?;
+    let program = with_modules(embedding, program, &cases, file)?;
     run_all(embedding, &program, file, (&cases, wanted), passed)
 }
 
-/// Runs the cases of a file in a module, as [`test_file`] does in a program.
+/// Runs the cases of a file about a module, as [`test_file`] does those about a program: with the program that the file names, which may name the module.
 ///
 /// # Errors
 /// As [`test_file`].
@@ -42,8 +43,12 @@ pub fn test_module(
     passed: &mut u32,
 ) -> anyhow::Result<u32> {
     let cases = read(file)?;
-    anyhow::ensure!(cases.program.is_none(), "these cases are about the guest; they name no `program`");
-    let program = Program::of_module(embedding, module.clone())?;
+    let its_own = Program::of_module(embedding, module.clone())?;
+    let program = match cases.program.as_deref() {
+        Some(named) => load(embedding, &program_of(file, Some(named)))?.behind(its_own),
+        None => its_own,
+    };
+    let program = with_modules(embedding, program, &cases, file)?;
     run_all(embedding, &program, file, (&cases, wanted), passed)
 }
 
@@ -90,6 +95,17 @@ fn program_of(file: &Path, named: Option<&str>) -> PathBuf {
         None if notebook.exists() => notebook,
         None => beside(&format!("{name}.lot")),
     }
+}
+
+/// Adds the modules that a file names.
+fn with_modules(
+    embedding: &Embedding,
+    program: Program,
+    cases: &Cases,
+    file: &Path,
+) -> anyhow::Result<Program> {
+    let modules: Vec<_> = cases.modules.iter().map(|(name, module)| module.named(name)).collect();
+    program.with_modules(embedding, &modules, file.parent().unwrap_or(Path::new("")))
 }
 
 fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<Program> {

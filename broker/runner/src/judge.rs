@@ -8,7 +8,7 @@ use lotmq_server::{Denial, Published};
 
 use crate::case::{Case, Expected};
 use crate::player::tell_printed;
-use crate::properties::CaseProperties;
+use crate::properties::StatedProperties;
 use crate::show;
 
 /// Something that the program did.
@@ -20,7 +20,7 @@ pub(crate) enum Seen {
         topic: String,
         payload: Vec<u8>,
         retain: bool,
-        properties: CaseProperties,
+        properties: StatedProperties,
     },
     Denied(Denial),
     Returned(String),
@@ -45,7 +45,7 @@ impl Seen {
 
     fn message(to: Option<String>, message: Published) -> Self {
         let Published { topic, payload, retain, properties, .. } = message;
-        Self::Message { to, topic, payload, retain, properties: CaseProperties::of(&properties) }
+        Self::Message { to, topic, payload, retain, properties: StatedProperties::of(&properties) }
     }
 
     fn is(&self, expected: &Expected) -> bool {

@@ -6,6 +6,9 @@
 mod case;
 mod cases;
 mod judge;
+mod keys;
+mod modules;
+mod payload;
 mod player;
 mod program;
 mod properties;
@@ -14,6 +17,8 @@ mod traffic;
 
 pub use cases::{SUFFIX, test_file, test_module};
 pub use lotmq_server::embedded::{ClientIdentity, ComponentOutline, EmbeddedModule, Embedding};
-pub use player::Player;
+pub use modules::{NamedModule, read_component};
+pub use player::{HandSent, Player};
 pub use program::{Program, Start};
+pub use properties::StatedProperties;
 pub use traffic::{Recorded, read as read_recording};

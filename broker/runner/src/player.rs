@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use anyhow::Context as _;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use jiff::Timestamp;
@@ -14,11 +15,23 @@ use lotmq_terminal::{Exit, output};
 use serde_json::{Value as Json, json};
 
 use crate::program::{Program, Start};
+use crate::properties::StatedProperties;
 use crate::show;
-use crate::traffic::{Recorded, Recorder};
+use crate::traffic::{Recorded, Recorder, properties_as_json};
 
 /// Longest wait for one message of a broker.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
+
+/// How messages that are fed by hand are sent.
+#[derive(Clone, Debug)]
+pub struct HandSent {
+    /// Quality of service.
+    pub qos: QoS,
+    /// Whether they are retained.
+    pub retain: bool,
+    /// Properties of MQTT 5.0.
+    pub properties: StatedProperties,
+}
 
 /// A program that is fed, and printed.
 pub struct Player {
@@ -68,12 +81,16 @@ impl Player {
         Ok(())
     }
 
-    /// Delivers a message without QoS, and prints what follows.
+    /// Delivers a message, and prints what follows.
     ///
     /// # Errors
-    /// When a run does not end, or standard output takes no more.
-    pub fn publish(&mut self, topic: &str, payload: &[u8]) -> anyhow::Result<()> {
-        self.publish_from(None, &Arriving::new(topic, payload))
+    /// When no packet holds it, a run does not end, or standard output takes no more.
+    pub fn publish(&mut self, topic: &str, payload: &[u8], sent: &HandSent) -> anyhow::Result<()> {
+        let properties = sent.properties.encoded().context("no message has these properties")?;
+        let properties = properties.properties();
+        let message =
+            Arriving { qos: sent.qos, retain: sent.retain, properties, ..Arriving::new(topic, payload) };
+        self.publish_from(None, &message)
     }
 
     fn publish_from(
@@ -140,7 +157,12 @@ impl Player {
             self.broker.retain(&recorded.topic, &recorded.payload);
             return Ok(());
         }
-        let message = Arriving { qos: recorded.qos, ..Arriving::new(&recorded.topic, &recorded.payload) };
+        let properties = recorded.properties.encoded().context("no message has these properties")?;
+        let message = Arriving {
+            qos: recorded.qos,
+            properties: properties.properties(),
+            ..Arriving::new(&recorded.topic, &recorded.payload)
+        };
         self.publish_from(recorded.from.as_ref(), &message)
     }
 
@@ -168,7 +190,9 @@ impl Player {
             if let Some(message) = message {
                 let (topic, payload) = (message.topic, message.payload);
                 let (at, retained) = (Timestamp::now(), message.retain);
-                let recorded = Recorded { at, topic, payload, retained, qos: QoS::AtMostOnce, from: None };
+                let properties = StatedProperties::of_list(message.properties.properties());
+                let qos = QoS::AtMostOnce;
+                let recorded = Recorded { at, topic, payload, retained, qos, from: None, properties };
                 recorder.write(&recorded)?;
                 self.deliver(&recorded)?;
                 left = left.map(|left| left - 1);
@@ -215,18 +239,22 @@ impl Printer {
     }
 }
 
-fn as_text(Published { topic, payload, .. }: &Published) -> String {
-    format!("{topic} {}", String::from_utf8_lossy(payload))
+fn as_text(Published { topic, payload, properties, .. }: &Published) -> String {
+    format!("{topic} {}{}", String::from_utf8_lossy(payload), StatedProperties::of(properties))
 }
 
 /// A payload that is no UTF-8 is in `base64`, as in recordings.
-fn as_json(definition: &str, Published { topic, payload, qos, retain, .. }: &Published) -> String {
+fn as_json(definition: &str, Published { topic, payload, qos, retain, properties }: &Published) -> String {
     let (name, payload) = match std::str::from_utf8(payload) {
         Ok(text) => ("payload", text.to_owned()),
         Err(_) => ("base64", BASE64_STANDARD.encode(payload)),
     };
-    json!({ "action": definition, "topic": topic, name: payload, "qos": *qos as u8, "retain": retain })
-        .to_string()
+    let mut line =
+        json!({ "action": definition, "topic": topic, name: payload, "qos": *qos as u8, "retain": retain });
+    if let Json::Object(members) = &mut line {
+        members.append(&mut properties_as_json(&StatedProperties::of(properties)));
+    }
+    line.to_string()
 }
 
 fn denial_as_json(Denial { scope, topic, user, client_id }: &Denial) -> String {

@@ -1,9 +1,13 @@
 //! A program that is compiled to native code: made once, started as often as one likes.
 
+use std::path::Path;
+
 use lotmq_server::embedded::{EmbeddedBroker, EmbeddedModule, EmbeddedProgram, Embedding};
 use lotmq_terminal::output::note;
 
 use jiff::{Timestamp, tz::TimeZone};
+
+use crate::modules::NamedModule;
 
 /// A program that can be started.
 pub struct Program {
@@ -50,6 +54,26 @@ impl Program {
     /// When a broker would refuse it.
     pub fn of_module(embedding: &Embedding, module: EmbeddedModule) -> anyhow::Result<Self> {
         Ok(Self { compiled: embedding.module(module)? })
+    }
+
+    /// Adds modules, with paths seen from `folder`.
+    ///
+    /// # Errors
+    /// When a file cannot be read, or a broker would refuse what is in it.
+    pub fn with_modules(
+        self,
+        embedding: &Embedding,
+        modules: &[NamedModule],
+        folder: &Path,
+    ) -> anyhow::Result<Self> {
+        let compiled = modules.iter().map(|module| module.compile(embedding, folder));
+        let compiled = compiled.collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Self { compiled: self.compiled.with_modules(compiled) })
+    }
+
+    /// Adds another program in front, which is a module.
+    pub(crate) fn behind(self, module: Self) -> Self {
+        Self { compiled: self.compiled.with_modules([module.compiled]) }
     }
 
     /// A broker that was started for it, in which nothing is deployed yet.

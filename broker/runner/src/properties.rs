@@ -1,32 +1,93 @@
-//! Properties of MQTT 5.0 in a file with cases: of a message that arrives, and of one that is expected.
+//! Properties of MQTT 5.0 in files with cases and in recordings: of a message that arrives, and of one that is expected.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use lotmq_codec::{EncodeError, Properties, PropertyBuf, PropertyId, PropertyPlace, PropertyValue};
 
-/// Properties of a message; of one that is expected only those that are looked at.
-#[derive(Debug, Default)]
-pub(crate) struct CaseProperties {
-    /// Values of User Properties by name, those of one name in their order.
-    pub(crate) user: BTreeMap<String, Vec<String>>,
-    pub(crate) response_topic: Option<String>,
-    pub(crate) correlation_data: Option<String>,
-    pub(crate) content_type: Option<String>,
+/// Properties of a message.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StatedProperties {
+    /// User Properties, in order.
+    pub user: Vec<(String, String)>,
+    /// Whether the payload is UTF-8; `None` where nothing is said of it.
+    pub is_utf8: Option<bool>,
+    /// Where an answer is wanted.
+    pub response_topic: Option<String>,
+    /// What the answer is to have.
+    pub correlation_data: Option<Vec<u8>>,
+    /// What the payload is.
+    pub content_type: Option<String>,
     /// Seconds to live.
-    pub(crate) expiry: Option<u32>,
+    pub expiry: Option<u32>,
 }
 
 /// The keys of a table that say them.
-pub(crate) const KEYS: [&str; 5] = ["user", "response_topic", "correlation_data", "content_type", "expiry"];
+pub(crate) const KEYS: [&str; 7] = [
+    "user",
+    "response_topic",
+    "correlation_data",
+    "correlation_base64",
+    "content_type",
+    "expiry",
+    "payload_format",
+];
 
-impl CaseProperties {
+/// Whether a payload format is that of text.
+///
+/// # Errors
+/// A format that there is not.
+pub(crate) fn is_utf8(format: &str) -> Result<bool, String> {
+    match format {
+        "utf8" => Ok(true),
+        "unspecified" => Ok(false),
+        _ => Err(format!("`payload_format` is `utf8` or `unspecified`, found `{format}`")),
+    }
+}
+
+/// The name of a payload format.
+pub(crate) fn payload_format(is_utf8: bool) -> &'static str {
+    if is_utf8 { "utf8" } else { "unspecified" }
+}
+
+/// Correlation Data as files have them: a text, or in base64.
+pub(crate) struct CorrelationText {
+    pub(crate) text: Option<String>,
+    pub(crate) base64: Option<String>,
+}
+
+impl CorrelationText {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// When there are both, and what is no base64.
+    pub(crate) fn read(self) -> Result<Option<Vec<u8>>, String> {
+        match (self.text, self.base64) {
+            (Some(_), Some(_)) => {
+                Err("expected either `correlation_data` or `correlation_base64`".to_owned())
+            }
+            (Some(text), None) => Ok(Some(text.into_bytes())),
+            (None, Some(base64)) => {
+                let bytes = BASE64_STANDARD.decode(base64);
+                bytes.map(Some).map_err(|error| format!("`correlation_base64` is no base64: {error}"))
+            }
+            (None, None) => Ok(None),
+        }
+    }
+}
+
+impl StatedProperties {
     /// As they stand in a packet.
     ///
     /// # Errors
     /// The first one that no packet may have.
     pub(crate) fn encoded(&self) -> Result<PropertyBuf, EncodeError> {
         let mut list = PropertyBuf::new();
+        if let Some(is_utf8) = self.is_utf8 {
+            list.push(PropertyId::PayloadFormatIndicator, PropertyValue::Byte(is_utf8.into()))?;
+        }
         if let Some(seconds) = self.expiry {
             list.push(PropertyId::MessageExpiryInterval, PropertyValue::FourByte(seconds))?;
         }
@@ -37,12 +98,10 @@ impl CaseProperties {
             list.push(PropertyId::ResponseTopic, PropertyValue::Utf8(topic))?;
         }
         if let Some(data) = &self.correlation_data {
-            list.push(PropertyId::CorrelationData, PropertyValue::Binary(data.as_bytes()))?;
+            list.push(PropertyId::CorrelationData, PropertyValue::Binary(data))?;
         }
-        for (name, values) in &self.user {
-            for value in values {
-                list.push(PropertyId::UserProperty, PropertyValue::Utf8Pair(name, value))?;
-            }
+        for (name, value) in &self.user {
+            list.push(PropertyId::UserProperty, PropertyValue::Utf8Pair(name, value))?;
         }
         Ok(list)
     }
@@ -50,47 +109,93 @@ impl CaseProperties {
     /// Those of a message that was published, from their encoded form.
     pub(crate) fn of(encoded: &[u8]) -> Self {
         let list = Properties::from_raw(encoded, PropertyPlace::PublishFromServer).unwrap_or_default();
-        let mut user: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        for (name, value) in list.user_properties() {
-            user.entry(name.to_owned()).or_default().push(value.to_owned());
-        }
+        Self::of_list(list)
+    }
+
+    /// Those of a message.
+    pub(crate) fn of_list(list: Properties<'_>) -> Self {
+        let owned = |(name, value): (&str, &str)| (name.to_owned(), value.to_owned());
         Self {
-            user,
+            user: list.user_properties().map(owned).collect(),
+            is_utf8: list.contains(PropertyId::PayloadFormatIndicator).then(|| list.payload_is_utf8()),
             response_topic: list.response_topic().map(str::to_owned),
-            correlation_data: list.correlation_data().map(|data| String::from_utf8_lossy(data).into_owned()),
+            correlation_data: list.correlation_data().map(<[u8]>::to_vec),
             content_type: list.content_type().map(str::to_owned),
             expiry: list.message_expiry_interval(),
         }
     }
-
-    /// Whether these are all found.
-    pub(crate) fn are_in(&self, found: &Self) -> bool {
-        fn is<T: PartialEq>(wanted: &Option<T>, found: &Option<T>) -> bool {
-            wanted.is_none() || wanted == found
-        }
-        self.user.iter().all(|(name, values)| found.user.get(name) == Some(values))
-            && is(&self.response_topic, &found.response_topic)
-            && is(&self.correlation_data, &found.correlation_data)
-            && is(&self.content_type, &found.content_type)
-            && is(&self.expiry, &found.expiry)
-    }
 }
 
-impl fmt::Display for CaseProperties {
+impl fmt::Display for StatedProperties {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let data = self.correlation_data.as_ref().map(|data| String::from_utf8_lossy(data).into_owned());
         let texts = [
             ("response topic", &self.response_topic),
-            ("correlation data", &self.correlation_data),
+            ("correlation data", &data),
             ("content type", &self.content_type),
         ];
         for (name, value) in texts {
             value.iter().try_for_each(|value| write!(f, " [{name}: {value}]"))?;
         }
         self.expiry.iter().try_for_each(|seconds| write!(f, " [expiry: {seconds}]"))?;
-        for (name, values) in &self.user {
-            values.iter().try_for_each(|value| write!(f, " [{name}: {value}]"))?;
+        self.is_utf8.iter().try_for_each(|it| write!(f, " [payload format: {}]", payload_format(*it)))?;
+        self.user.iter().try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))
+    }
+}
+
+/// User Properties as a file says them.
+#[derive(Debug)]
+pub(crate) enum UserPairs {
+    /// Values by name, those of one name in their order; where they are expected, others may be there.
+    ByName(BTreeMap<String, Vec<String>>),
+    /// All that there are, in their order.
+    InOrder(Vec<(String, String)>),
+}
+
+/// Properties of a message that is expected: those that are looked at.
+#[derive(Debug)]
+pub(crate) struct WantedProperties {
+    pub(crate) user: UserPairs,
+    /// All but the User Properties.
+    pub(crate) others: StatedProperties,
+}
+
+impl WantedProperties {
+    /// Whether these are all found.
+    pub(crate) fn are_in(&self, found: &StatedProperties) -> bool {
+        fn is<T: PartialEq>(wanted: &Option<T>, found: &Option<T>) -> bool {
+            wanted.is_none() || wanted == found
         }
-        Ok(())
+        let has_user_properties = match &self.user {
+            UserPairs::ByName(names) => names.iter().all(|(wanted, values)| {
+                let of_name = found.user.iter().filter(|(name, _)| name == wanted);
+                of_name.map(|(_, value)| value).eq(values)
+            }),
+            UserPairs::InOrder(pairs) => found.user == *pairs,
+        };
+        let others = &self.others;
+        has_user_properties
+            && is(&others.is_utf8, &found.is_utf8)
+            && is(&others.response_topic, &found.response_topic)
+            && is(&others.correlation_data, &found.correlation_data)
+            && is(&others.content_type, &found.content_type)
+            && is(&others.expiry, &found.expiry)
+    }
+}
+
+impl fmt::Display for WantedProperties {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.others.fmt(f)?;
+        match &self.user {
+            UserPairs::ByName(names) => {
+                let mut pairs =
+                    names.iter().flat_map(|(name, values)| values.iter().map(move |value| (name, value)));
+                pairs.try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))
+            }
+            UserPairs::InOrder(pairs) => {
+                pairs.iter().try_for_each(|(name, value)| write!(f, " [{name}: {value}]"))
+            }
+        }
     }
 }
 
@@ -98,21 +203,39 @@ impl fmt::Display for CaseProperties {
 mod tests {
     use super::*;
 
+    fn pair(name: &str, value: &str) -> (String, String) {
+        (name.to_owned(), value.to_owned())
+    }
+
     #[test]
     fn what_is_encoded_comes_back_and_only_what_is_wanted_is_looked_at() {
-        let all = CaseProperties {
-            user: [("a".to_owned(), vec!["1".to_owned(), "2".to_owned()])].into(),
+        let all = StatedProperties {
+            user: vec![pair("b", "1"), pair("a", "1"), pair("b", "2")],
+            is_utf8: Some(true),
             response_topic: Some("r".to_owned()),
-            correlation_data: Some("7".to_owned()),
+            correlation_data: Some(b"7\xff".to_vec()),
             content_type: Some("text/plain".to_owned()),
             expiry: Some(60),
         };
-        let back = CaseProperties::of(all.encoded().unwrap().properties().raw());
-        let shown = " [response topic: r] [correlation data: 7] [content type: text/plain] [expiry: 60] [a: 1] [a: 2]";
-        assert_eq!((all.to_string(), back.to_string()), (shown.to_owned(), shown.to_owned()));
-        assert!(all.are_in(&back) && CaseProperties::default().are_in(&back));
-        assert!(!all.are_in(&CaseProperties::default()));
-        let other = CaseProperties { user: [("a".to_owned(), vec!["1".to_owned()])].into(), ..all };
-        assert!(!other.are_in(&back), "one value of two");
+        let back = StatedProperties::of(all.encoded().unwrap().properties().raw());
+        assert_eq!(all, back);
+        let shown = " [response topic: r] [correlation data: 7\u{fffd}] [content type: text/plain] [expiry: 60] [payload format: utf8] [b: 1] [a: 1] [b: 2]";
+        assert_eq!(all.to_string(), shown);
+        let wanted = |user, others: &StatedProperties| WantedProperties { user, others: others.clone() };
+        let by_name = |name: &str, values: &[&str]| {
+            let values = values.iter().map(|value| (*value).to_owned()).collect();
+            UserPairs::ByName([(name.to_owned(), values)].into())
+        };
+        let nothing = StatedProperties::default();
+        assert!(wanted(UserPairs::ByName(BTreeMap::new()), &nothing).are_in(&back));
+        assert!(wanted(UserPairs::InOrder(all.user.clone()), &all).are_in(&back));
+        assert!(wanted(by_name("b", &["1", "2"]), &all).are_in(&back));
+        assert!(!wanted(by_name("b", &["1", "2"]), &all).are_in(&nothing));
+        assert!(!wanted(by_name("b", &["1"]), &nothing).are_in(&back), "one value of two");
+        assert!(!wanted(by_name("c", &["1"]), &nothing).are_in(&back));
+        let sorted = vec![pair("a", "1"), pair("b", "1"), pair("b", "2")];
+        assert!(!wanted(UserPairs::InOrder(sorted), &nothing).are_in(&back), "in another order");
+        let other = StatedProperties { is_utf8: Some(false), ..nothing };
+        assert!(!wanted(UserPairs::InOrder(all.user), &other).are_in(&back));
     }
 }

@@ -12,7 +12,10 @@ use lotmq_codec::QoS;
 use lotmq_router::topic_name_valid;
 use lotmq_server::embedded::ClientIdentity;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value, json};
+
+use crate::keys::listed;
+use crate::properties::{CorrelationText, KEYS, StatedProperties, is_utf8, payload_format};
 
 /// A message that was delivered.
 #[derive(Debug, PartialEq)]
@@ -29,6 +32,8 @@ pub struct Recorded {
     pub qos: QoS,
     /// The Client that it comes from, where somebody has written that down: a broker does not tell.
     pub from: Option<ClientIdentity>,
+    /// Its properties of MQTT 5.0.
+    pub properties: StatedProperties,
 }
 
 /// As it is written.
@@ -47,6 +52,85 @@ struct Line {
     qos: QoS,
     #[serde(skip)]
     from: Option<ClientIdentity>,
+    #[serde(flatten)]
+    properties: Map<String, Value>,
+}
+
+/// Properties of a message as members of a JSON object, those that it has.
+pub(crate) fn properties_as_json(properties: &StatedProperties) -> Map<String, Value> {
+    let StatedProperties { user, is_utf8, response_topic, correlation_data, content_type, expiry } =
+        properties;
+    let mut members = Map::new();
+    let mut member = |name: &str, value: Value| drop(members.insert(name.to_owned(), value));
+    if !user.is_empty() {
+        member("user", user.iter().map(|(name, value)| json!([name, value])).collect());
+    }
+    response_topic.iter().for_each(|topic| member("response_topic", json!(topic)));
+    if let Some(data) = correlation_data {
+        match std::str::from_utf8(data) {
+            Ok(text) => member("correlation_data", json!(text)),
+            Err(_) => member("correlation_base64", json!(BASE64_STANDARD.encode(data))),
+        }
+    }
+    content_type.iter().for_each(|text| member("content_type", json!(text)));
+    expiry.iter().for_each(|seconds| member("expiry", json!(seconds)));
+    is_utf8.iter().for_each(|it| member("payload_format", json!(payload_format(*it))));
+    members
+}
+
+/// Reads properties as a recording has them.
+fn properties_of(mut members: Map<String, Value>) -> anyhow::Result<StatedProperties> {
+    let mut text = |name: &str| match members.remove(name) {
+        None => Ok(None),
+        Some(Value::String(text)) => Ok(Some(text)),
+        Some(other) => Err(anyhow!("`{name}` is a text in quotes, found {other}")),
+    };
+    let (response_topic, content_type) = (text("response_topic")?, text("content_type")?);
+    let data = CorrelationText { text: text("correlation_data")?, base64: text("correlation_base64")? };
+    let format = text("payload_format")?;
+    let expiry = members.remove("expiry").map(|value| {
+        let seconds = value.as_u64().and_then(|seconds| u32::try_from(seconds).ok());
+        seconds.with_context(|| format!("`expiry` is a number of seconds, found {value}"))
+    });
+    let user = members.remove("user").map(user_properties).transpose()?;
+    let stated = StatedProperties {
+        user: user.unwrap_or_default(),
+        is_utf8: format.as_deref().map(is_utf8).transpose().map_err(anyhow::Error::msg)?,
+        response_topic,
+        correlation_data: data.read().map_err(anyhow::Error::msg)?,
+        content_type,
+        expiry: expiry.transpose()?,
+    };
+    stated.encoded().context("no message has these properties")?;
+    Ok(stated)
+}
+
+/// User Properties: pairs in their order, or values by name.
+fn user_properties(value: Value) -> anyhow::Result<Vec<(String, String)>> {
+    let wrong =
+        |found: &Value| anyhow!("`user` is a list of pairs as [[\"name\", \"value\"]], found {found} in it");
+    let owned = |name: &Value, value: &Value| Some((name.as_str()?.to_owned(), value.as_str()?.to_owned()));
+    match value {
+        Value::Array(pairs) => {
+            let pair = |found: &Value| match found.as_array().map(Vec::as_slice) {
+                Some([name, value]) => owned(name, value).ok_or_else(|| wrong(found)),
+                _ => Err(wrong(found)),
+            };
+            pairs.iter().map(pair).collect()
+        }
+        Value::Object(members) => {
+            let pair = |(name, value): (String, Value)| match value {
+                Value::String(text) => Ok((name, text)),
+                other @ (Value::Null
+                | Value::Bool(_)
+                | Value::Number(_)
+                | Value::Array(_)
+                | Value::Object(_)) => Err(wrong(&other)),
+            };
+            members.into_iter().map(pair).collect()
+        }
+        other @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => Err(wrong(&other)),
+    }
 }
 
 impl Line {
@@ -80,20 +164,22 @@ impl Line {
             Some(Value::Bool(retained)) => retained,
             Some(other) => bail!("`retained` is true or false, found {other}"),
         };
+        let properties: Map<_, _> = KEYS.iter().filter_map(|key| members.remove_entry(*key)).collect();
         if let Some(unknown) = members.keys().next() {
             bail!(
-                "a message has no `{unknown}`, but `at`, `topic`, `payload` or `base64`, `qos`, `retained`, `username`, `client_id`"
+                "a message has no `{unknown}`, but `at`, `topic`, `payload` or `base64`, `qos`, `retained`, `username`, `client_id`, and of properties {}",
+                listed(&KEYS)
             );
         }
         let at = at.context("the message lacks `at`, the time at which it came")?;
         let topic = topic.context("the message lacks its `topic`")?;
-        Ok(Self { at, topic, payload, base64, retained, qos, from })
+        Ok(Self { at, topic, payload, base64, retained, qos, from, properties })
     }
 }
 
 impl Recorded {
     fn parse(text: &str) -> anyhow::Result<Self> {
-        let Line { at, topic, payload, base64, retained, qos, from } = Line::parse(text)?;
+        let Line { at, topic, payload, base64, retained, qos, from, properties } = Line::parse(text)?;
         let at = at.parse().with_context(|| format!("`{at}` is no time"))?;
         topic_name_valid(&topic).with_context(|| format!("`{topic}` is no topic"))?;
         let payload = match (payload, base64) {
@@ -101,7 +187,8 @@ impl Recorded {
             (None, Some(text)) => BASE64_STANDARD.decode(text).context("`base64` is none")?,
             (Some(_), Some(_)) | (None, None) => bail!("expected either `payload` or `base64`"),
         };
-        Ok(Self { at, topic, payload, retained, qos, from })
+        let properties = properties_of(properties)?;
+        Ok(Self { at, topic, payload, retained, qos, from, properties })
     }
 
     fn to_line(&self) -> serde_json::Result<String> {
@@ -114,6 +201,7 @@ impl Recorded {
             retained: self.retained,
             qos: self.qos,
             from: None,
+            properties: properties_as_json(&self.properties),
         })
     }
 }
@@ -164,7 +252,16 @@ mod tests {
         {
             let at = Timestamp::from_millisecond(1_768_473_000_123).unwrap();
             let (topic, payload) = ("a/b".to_owned(), payload.to_vec());
-            let recorded = Recorded { at, topic, payload, retained, qos: QoS::AtMostOnce, from: None };
+            let properties = StatedProperties {
+                user: vec![("b".to_owned(), "1".to_owned()), ("a".to_owned(), "2".to_owned())],
+                is_utf8: Some(!retained),
+                response_topic: retained.then(|| "r/t".to_owned()),
+                correlation_data: Some(payload.clone()),
+                content_type: retained.then(|| "text/plain".to_owned()),
+                expiry: retained.then_some(60),
+            };
+            let qos = QoS::AtMostOnce;
+            let recorded = Recorded { at, topic, payload, retained, qos, from: None, properties };
             let line = recorded.to_line().unwrap();
             assert!(!line.contains('\n'), "{line}");
             assert_eq!(Recorded::parse(&line).unwrap(), recorded);
@@ -182,6 +279,18 @@ mod tests {
             (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"dup\":1}}"), "a message has no `dup`"),
             (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"qos\":3}}"), "`qos` is 0, 1 or 2, found 3"),
             (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"username\":\"\"}}"), "`username` is empty"),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"user\":[[\"a\"]]}}"), "found [\"a\"] in it"),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"user\":{{\"a\":1}}}}"), "found 1 in it"),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"expiry\":-1}}"), "`expiry` is a number"),
+            (
+                format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"correlation_base64\":\"?\"}}"),
+                "is no base64",
+            ),
+            (
+                format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"response_topic\":\"a/#\"}}"),
+                "no message has these properties",
+            ),
+            (format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"payload_format\":\"x\"}}"), "found `x`"),
             (format!("{{{at},\"topic\":5,\"payload\":\"\"}}"), "`topic` is a text in quotes, found 5"),
             (
                 format!("{{{at},\"topic\":\"a\",\"payload\":\"\",\"retained\":1}}"),

@@ -1,10 +1,12 @@
-//! What all subcommands share with one another: exit codes, standard output and standard error, values of options.
+//! What all subcommands share with one another: exit codes, standard output and standard error, colours, values of options.
 //!
 //! Not here: what a subcommand does, and options about the connection to a broker (`lotmq-connect`).
 
 mod exit;
 mod option;
 pub mod output;
+mod paint;
 
 pub use exit::{Exit, Misuse, OrMisuse};
 pub use option::seconds;
+pub use paint::{Colour, Paint};

@@ -64,6 +64,9 @@ fn data(data: &Value) -> String {
         Value::Null => String::new(),
         Value::Array(rows) if rows.is_empty() => String::new(),
         Value::Object(object) if object.is_empty() => String::new(),
+        Value::Array(rows) if rows.iter().all(|row| row["verb"].is_string() && row["usage"].is_string()) => {
+            verbs(rows)
+        }
         Value::Array(rows) if rows.iter().all(Value::is_object) => {
             table(&rows.iter().filter_map(Value::as_object).collect::<Vec<_>>())
         }
@@ -72,6 +75,26 @@ fn data(data: &Value) -> String {
         Value::String(text) => format!("{text}\n"),
         Value::Bool(_) | Value::Number(_) => format!("{data}\n"),
     }
+}
+
+/// Commands of `-help`, in their groups, each with a line on what it does.
+fn verbs(rows: &[Value]) -> String {
+    let (mut text, mut group) = (String::new(), "");
+    for row in rows {
+        let text_of = |key: &str| row[key].as_str().unwrap_or_default();
+        if text_of("group") != group {
+            group = text_of("group");
+            let _ = writeln!(text, "\n{group}");
+        }
+        let _ = writeln!(text, "  {}\n      {}", text_of("usage"), text_of("summary"));
+        for (key, word) in [("permission", "needs"), ("example", "example")] {
+            // Of one that was asked for by name.
+            if !text_of("example").is_empty() {
+                let _ = writeln!(text, "      {word}: {}", text_of(key));
+            }
+        }
+    }
+    text
 }
 
 /// Objects as a table: a column for each key, in the order in which keys first occur. Lists that are empty in every row are left out.
@@ -135,6 +158,19 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn commands_stand_in_their_groups() {
+        let row = |group: &str, verb: &str| {
+            let usage = format!("{verb} <name>");
+            json!({ "group": group, "verb": verb, "usage": usage, "permission": "P", "summary": "Does it." })
+        };
+        let text = data(&json!([row("A", "-a"), row("A", "-b"), row("C", "-c")]));
+        let entry = |verb: &str| format!("  {verb} <name>\n      Does it.\n");
+        assert_eq!(text, format!("\nA\n{}{}\nC\n{}", entry("-a"), entry("-b"), entry("-c")));
+        let one = json!([{ "verb": "-a", "usage": "-a", "permission": "P", "summary": "Does it.", "example": "-a x" }]);
+        assert_eq!(data(&one), "  -a\n      Does it.\n      needs: P\n      example: -a x\n");
+    }
 
     #[test]
     fn lists_are_tables() {

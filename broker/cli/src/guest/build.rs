@@ -12,6 +12,7 @@ use lotmq_toolchain::{SourceStore, Toolchain, WasmTarget, flags, install, progra
 use serde_json::{Value, json};
 
 use super::folder::{GuestFolder, GuestLanguage};
+use super::last_build::LastBuild;
 use super::{other_tools, verify};
 
 /// Command that gets a toolchain, for messages.
@@ -20,7 +21,7 @@ const INSTALL: &str = "lotmq guest build";
 /// Build a guest.
 ///
 /// In Rust cargo does, for the wasm target that is installed; where there is none, it is got by rustup, and where that cannot be, the standard library is built from its
-/// source. In JavaScript and Python componentize-js and componentize-py do, which npm and pip get into the folder. The component is made here, looked at as a broker does, and written to target/NAME.wasm.
+/// source. In JavaScript and Python componentize-js and componentize-py do, which npm and pip get into the folder, unless nothing has changed since the last time. The component is made here, looked at as a broker does, and written to target/NAME.wasm.
 ///
 /// Exit codes: 0 built, 1 it does not build or a broker would refuse it, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -45,6 +46,12 @@ pub(super) fn build(args: &BuildArgs) -> anyhow::Result<Exit> {
 /// # Errors
 /// There is no toolchain, or it does not build.
 pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
+    // cargo knows by itself what has changed; the other tools take their time for the same again, and never make the same bytes.
+    let remembered = (guest.language != GuestLanguage::Rust).then(|| LastBuild::of(guest)).transpose()?;
+    if let Some(component) = remembered.as_ref().and_then(LastBuild::component) {
+        output::note(&format!("nothing has changed since {} was built", guest.component().display()));
+        return Ok(component);
+    }
     let mut component = match guest.language {
         GuestLanguage::Rust => built_by_cargo(guest, no_install)?,
         GuestLanguage::Js => other_tools::javascript(guest, no_install)?,
@@ -54,6 +61,9 @@ pub(super) fn built(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec
         append_manifest(&mut component, asks);
     }
     write(&guest.component(), &component)?;
+    if let Some(build) = remembered {
+        build.remember(&component)?;
+    }
     Ok(component)
 }
 
@@ -127,7 +137,7 @@ fn same_file(path: &str, other: &Path) -> bool {
 }
 
 /// Whole or not at all: a component that is cut is taken for a broken guest.
-fn write(path: &Path, component: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write(path: &Path, component: &[u8]) -> anyhow::Result<()> {
     let told = || format!("cannot write {}", path.display());
     let folder = path.parent().unwrap_or(path);
     std::fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;

@@ -18,8 +18,8 @@ use super::sources::{APART, LOCK, LOCKED, NamedText, PLACEHOLDER, SDK, template}
 pub(super) struct NewArgs {
     /// Name of the guest, of its folder and of its module
     name: String,
-    /// What it is for: action runs when something happens, rule says what a client may do, route connects the broker with another system. Who somebody is (auth)
-    /// cannot be decided by guests yet
+    /// What it is for: action runs when something happens, rule says what a client may do, route connects the broker with another system, auth says who a client is,
+    /// which no login asks yet
     #[arg(short = 't', long = "type", default_value = "action")]
     kind: WantedType,
     /// Language of its source
@@ -41,14 +41,13 @@ pub(super) fn create(args: &NewArgs) -> anyhow::Result<Exit> {
         WantedType::Action => GuestType::Action,
         WantedType::Route => GuestType::Route,
         WantedType::Rule => GuestType::Rule,
-        WantedType::Auth => {
-            return Err(Misuse("`lotmq guest` makes no guests of type auth yet".to_owned()).into());
-        }
+        WantedType::Auth => GuestType::Auth,
     };
     if kind != GuestType::Action && args.lang != GuestLanguage::Rust {
         return Err(Misuse(format!("a guest of type {} is made in Rust only", kind.name())).into());
     }
     let folder = PathBuf::from(&args.name);
+    anyhow::ensure!(!folder.exists(), "cannot create the folder {}: it is there already", folder.display());
     std::fs::create_dir(&folder).with_context(|| format!("cannot create the folder {}", folder.display()))?;
     let named = |text: &str| text.replace(PLACEHOLDER, &args.name);
     write_all(&folder, template(kind, args.lang), named)?;

@@ -10,13 +10,13 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_connect::{ConnectArgs, random_text};
-use lotmq_runner::{ComponentOutline, EmbeddedModule, Embedding};
+use lotmq_runner::{ComponentOutline, EmbeddedModule, Embedding, read_component};
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use super::build::built;
 use super::folder::{GuestFolder, check_name};
-use super::verify::{self, asks, sha256};
+use super::verify::{asks, sha256};
 use crate::cmd::{connect_as_root, exchange, exchange_in_parts, quoted, render_reply};
 
 /// Build a guest and run it as a module of a broker.
@@ -95,9 +95,10 @@ impl DeployGuestArgs {
         let mut module = match &self.file {
             Some(file) => EmbeddedModule {
                 name: String::new(),
-                component: verify::read(file)?,
+                component: read_component(file)?,
                 on: Vec::new(),
                 config: None,
+                options: Vec::new(),
             },
             None => {
                 let guest = GuestFolder::open(&self.folder)?;
@@ -129,7 +130,7 @@ impl DeployGuestArgs {
     }
 
     fn command(&self, module: &EmbeddedModule, outline: &ComponentOutline, granted: &str) -> String {
-        let EmbeddedModule { name, component, on, config } = module;
+        let EmbeddedModule { name, component, on, config, .. } = module;
         let mut command = format!("-addModule {name} -world {}{granted}", outline.world);
         let mut option = |name: &str, value: &str| command.push_str(&format!(" -{name} {}", quoted(value)));
         if !on.is_empty() {

@@ -23,6 +23,8 @@ pub(super) enum GuestType {
     Rule,
     /// It connects the broker with another system.
     Route,
+    /// It says who a client is.
+    Auth,
 }
 
 impl GuestType {
@@ -32,6 +34,7 @@ impl GuestType {
             Self::Action => "action",
             Self::Rule => "rule",
             Self::Route => "route",
+            Self::Auth => "auth",
         }
     }
 }
@@ -134,6 +137,7 @@ impl GuestFolder {
             component,
             on: self.on.clone(),
             config: self.config.clone(),
+            options: Vec::new(),
         }
     }
 }

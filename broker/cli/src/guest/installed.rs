@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use clap::Args;
-use lotmq_client::{Client, Message, QoS};
-use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_client::{Message, QoS};
+use lotmq_connect::ConnectArgs;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use super::deploy::shown;
 use super::folder::check_name;
-use crate::cmd::{connect_as_root, exchange, render_reply};
+use crate::cmd::{asked, connect_as_root};
 
 /// Where modules are told about.
 const MODULES: &str = "$SYS/Coreflux/Modules";
@@ -197,17 +197,4 @@ fn line(message: &Message, json: bool) -> Option<String> {
     let missing =
         suppressed.map(|count| format!(" ({count} lines before it are missing)")).unwrap_or_default();
     Some(format!("{} {:<5} {}{missing}", text("ts"), text("level"), text("text")))
-}
-
-/// The reply to a command that was done; else the exit code, after having said why.
-fn asked(client: &mut Client, command: &str, timeout: f64) -> anyhow::Result<Result<Value, Exit>> {
-    let Some(reply) = exchange(client, command, &random_text(12)?, Duration::from_secs_f64(timeout))? else {
-        output::error(&format!("no reply within {timeout} s"));
-        return Ok(Err(Exit::NoBroker));
-    };
-    if reply.get("success").and_then(Value::as_bool) == Some(true) {
-        return Ok(Ok(reply));
-    }
-    output::line(render_reply(&reply).trim_end())?;
-    Ok(Err(Exit::Failure))
 }

@@ -13,10 +13,11 @@ macro_rules! files {
 
 /// The crate `lotmq-guest`, as it is published.
 pub(super) const SDK: &[NamedText] = files!(
-    "rust": "Cargo.toml", "README.md", "src/lib.rs", "src/action.rs", "src/auth.rs", "src/connection.rs", "src/executor.rs", "src/files.rs", "src/http.rs", "src/manifest.rs", "src/output.rs",
+    "rust": "Cargo.toml", "README.md", "src/lib.rs", "src/action.rs", "src/auth.rs", "src/connection.rs", "src/double.rs", "src/double/calls.rs",
+    "src/double/current_message.rs", "src/double/files.rs", "src/double/http.rs", "src/double/ingest.rs", "src/double/messages.rs", "src/double/net.rs", "src/double/principals.rs", "src/double/retained.rs", "src/testing.rs", "src/executor.rs", "src/files.rs", "src/http.rs", "src/http_server.rs", "src/manifest.rs", "src/output.rs",
     "src/random.rs",
-    "src/output/events.rs", "src/route.rs", "src/rule.rs", "src/template.rs", "wit/action.wit", "wit/host.wit", "wit/model.wit", "wit/rule.wit",
-    "wit/types.wit", "wit/unstable-auth.wit", "wit/unstable-batches.wit", "wit/unstable-files.wit", "wit/unstable-http.wit", "wit/unstable-modules.wit", "wit/unstable-route.wit",
+    "src/output/events.rs", "src/route.rs", "src/rule.rs", "src/serial.rs", "src/template.rs", "wit/action.wit", "wit/host.wit", "wit/model.wit", "wit/rule.wit",
+    "wit/types.wit", "wit/unstable-auth.wit", "wit/unstable-batches.wit", "wit/unstable-files.wit", "wit/unstable-http-server.wit", "wit/unstable-http.wit", "wit/unstable-modules.wit", "wit/unstable-route.wit", "wit/unstable-serial.wit",
 );
 
 /// Versions of what the SDK is made of, under which the examples were built; named after one of them.
@@ -44,7 +45,10 @@ pub(super) fn template(kind: GuestType, language: GuestLanguage) -> &'static [Na
             files!("templates/action": "Cargo.toml.in", "guest.toml", "src/lib.rs", "cases.test.toml")
         }
         (GuestLanguage::Rust, GuestType::Rule) => {
-            files!("templates/rule": "Cargo.toml.in", "guest.toml", "src/lib.rs")
+            files!("templates/rule": "Cargo.toml.in", "guest.toml", "src/lib.rs", "asks.lot", "cases.test.toml")
+        }
+        (GuestLanguage::Rust, GuestType::Auth) => {
+            files!("templates/auth": "Cargo.toml.in", "guest.toml", "src/lib.rs")
         }
         (GuestLanguage::Rust, GuestType::Route) => {
             files!("templates/route": "Cargo.toml.in", "guest.toml", "src/lib.rs")
@@ -82,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_guest_takes_less_than_40_lines() {
-        for kind in [GuestType::Action, GuestType::Rule, GuestType::Route] {
+        for kind in [GuestType::Action, GuestType::Rule, GuestType::Route, GuestType::Auth] {
             let (_, source) =
                 template(kind, GuestLanguage::Rust).iter().find(|(path, _)| *path == "src/lib.rs").unwrap();
             let guest = source.split("#[cfg(test)]").next().unwrap();

@@ -11,11 +11,13 @@ use lotmq_toolchain::program;
 
 use super::build::built;
 use super::folder::{GuestFolder, GuestLanguage, GuestType};
+use super::verify;
+use crate::arriving::ArrivingArgs;
 
 /// Test a guest without a broker.
 ///
 /// First the tests of a guest in Rust run (cargo test), on this machine. Then the guest is built and runs in a broker without listeners, by virtual time, through the cases in
-/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. docs/lot/testing.md says what stands in such a file.
+/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. The cases of a rule or a route name the program that uses it. docs/lot/testing.md says what stands in such a file.
 ///
 /// With --in or --replay it runs on these messages instead, and what it does is printed.
 ///
@@ -34,6 +36,8 @@ pub(super) struct TestGuestArgs {
     /// A message that arrives; may be given several times, they arrive in order
     #[arg(long = "in", value_name = "TOPIC=PAYLOAD", value_parser = crate::run::assignment)]
     messages: Vec<(String, String)>,
+    #[command(flatten)]
+    arriving: ArrivingArgs,
     /// Messages of a recording, as lotmq run --record makes one, each at its time, without waiting
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
@@ -48,19 +52,27 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
     if guest.language == GuestLanguage::Rust && !args.no_native && !is_played {
         run_native(&guest)?;
     }
-    let component = built(&guest, false)?;
-    let by_broker = match guest.kind {
+    let module = guest.module(built(&guest, false)?);
+    let embedding = Embedding::new()?;
+    let files = case_files(&guest)?;
+    let needs = match guest.kind {
         GuestType::Action => None,
-        GuestType::Rule => Some("a rule is asked by a broker only, which has clients to ask about"),
-        GuestType::Route => Some("a route is run by a broker only, which knows where it may connect to"),
+        GuestType::Rule => Some("a rule that asks it"),
+        GuestType::Route => Some("a route that it runs"),
+        GuestType::Auth => {
+            verify::tell(&embedding, &guest.component(), &module.component)?;
+            output::note("no login asks a guest of type auth in this build");
+            return Ok(Exit::Success);
+        }
     };
-    if let Some(why) = by_broker {
-        output::note(why);
+    if let Some(needs) = needs.filter(|_| is_played || files.is_empty()) {
+        let kind = guest.kind.name();
+        output::note(&format!(
+            "a guest of type {kind} needs {needs}: name the program in its cases, as program = \"….lot\", or run it with lotmq run --module"
+        ));
         return Ok(Exit::Success);
     }
-    let module = guest.module(component);
-    let embedding = Embedding::new()?;
-    if is_played { play(&embedding, module, args) } else { cases(&embedding, &guest, &module, &args.name) }
+    if is_played { play(&embedding, module, args) } else { cases(&embedding, &files, &module, &args.name) }
 }
 
 /// In the profile of the component, so that what runs in the compiler is built once.
@@ -74,18 +86,23 @@ fn run_native(guest: &GuestFolder) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn cases(
-    embedding: &Embedding,
-    guest: &GuestFolder,
-    module: &EmbeddedModule,
-    wanted: &str,
-) -> anyhow::Result<Exit> {
+/// The files with cases of a guest.
+fn case_files(guest: &GuestFolder) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for folder in [&guest.path, &guest.path.join("tests")] {
         collect(folder, &mut files)?;
     }
+    Ok(files)
+}
+
+fn cases(
+    embedding: &Embedding,
+    files: &[PathBuf],
+    module: &EmbeddedModule,
+    wanted: &str,
+) -> anyhow::Result<Exit> {
     let (mut passed, mut failed) = (0_u32, 0_u32);
-    for file in &files {
+    for file in files {
         let tested = test_module(embedding, module, file, wanted, &mut passed);
         failed += tested.with_context(|| file.display().to_string())?;
     }
@@ -119,8 +136,9 @@ fn play(embedding: &Embedding, module: EmbeddedModule, args: &TestGuestArgs) -> 
     let first = recording.peek().and_then(|first| first.as_ref().ok());
     let start = first.map_or_else(Start::here_and_now, |first| Start::here_at(first.at));
     let mut player = Player::start(embedding, &program, start, args.json)?;
+    let sent = args.arriving.sent();
     for (topic, payload) in &args.messages {
-        player.publish(topic, payload.as_bytes())?;
+        player.publish(topic, payload.as_bytes(), &sent)?;
     }
     for recorded in recording {
         player.replay(&recorded?)?;

@@ -1,11 +1,10 @@
 //! `lotmq guest verify`: what a component is, as the broker looks at it.
 
-use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
-use lotmq_runner::{ComponentOutline, Embedding};
+use lotmq_runner::{ComponentOutline, Embedding, read_component};
 use lotmq_terminal::{Exit, output};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -32,7 +31,7 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
         Some(file) => file.clone(),
         None => GuestFolder::open(Path::new("."))?.component(),
     };
-    let component = read(&file)?;
+    let component = read_component(&file)?;
     let embedding = Embedding::new()?;
     if !args.json {
         let outline = tell(&embedding, &file, &component)?;
@@ -48,23 +47,6 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
     });
     output::line(&told.to_string())?;
     Ok(Exit::Success)
-}
-
-/// Reads a component.
-///
-/// # Errors
-/// It cannot be read, or is larger than a broker takes.
-pub(super) fn read(file: &Path) -> anyhow::Result<Vec<u8>> {
-    /// Bytes of a component that a broker takes at most.
-    const BYTES_MAX: u64 = 64 << 20;
-    let told = || format!("cannot read {}", file.display());
-    let mut component = Vec::new();
-    let read = std::fs::File::open(file).with_context(told)?;
-    read.take(BYTES_MAX + 1).read_to_end(&mut component).with_context(told)?;
-    if component.len() as u64 > BYTES_MAX {
-        bail!("{} has more than {BYTES_MAX} bytes, which no broker takes", file.display());
-    }
-    Ok(component)
 }
 
 fn outlined(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Result<ComponentOutline> {
@@ -92,6 +74,9 @@ pub(super) fn tell(embedding: &Embedding, file: &Path, component: &[u8]) -> anyh
 /// What a component asks for, in one line.
 pub(super) fn asks(outline: &ComponentOutline) -> String {
     match outline.asks.as_deref() {
+        None if ["rule", "auth"].contains(&outline.world) => {
+            "has no manifest: it gets what is named".to_owned()
+        }
         None => "has no manifest: it gets all topics whose names do not begin with $".to_owned(),
         Some([]) => "asks for nothing".to_owned(),
         Some(asks) => format!("asks for {}", asks.join(", ")),

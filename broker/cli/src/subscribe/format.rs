@@ -1,8 +1,10 @@
 //! The format of `lotmq sub -F`: text with `%` placeholders and `\` escapes, as `mosquitto_sub` has them.
 
 use jiff::Timestamp;
-use lotmq_client::Message;
+use lotmq_client::{Message, PropertyId};
 use serde_json::{Map, Value, json};
+
+use super::pretty::pretty;
 
 /// A format, read and checked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,7 @@ enum Part {
 /// What a placeholder stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Field {
+    TopicAlias,
     ContentType,
     CorrelationData,
     ExpiryInterval,
@@ -29,6 +32,7 @@ enum Field {
     PayloadLength,
     PacketId,
     Payload,
+    PayloadPretty,
     UserProperties,
     Qos,
     Retain,
@@ -40,7 +44,8 @@ enum Field {
     HexUpper,
 }
 
-const FIELDS: [(char, Field); 19] = [
+const FIELDS: [(char, Field); 20] = [
+    ('A', Field::TopicAlias),
     ('C', Field::ContentType),
     ('D', Field::CorrelationData),
     ('E', Field::ExpiryInterval),
@@ -76,6 +81,18 @@ impl Format {
         Self { parts }
     }
 
+    /// The same with JSON over several lines: payloads, and what `%j` stands for.
+    pub(crate) fn pretty(mut self) -> Self {
+        for part in &mut self.parts {
+            match part {
+                Part::Field(field @ Field::Payload) => *field = Field::PayloadPretty,
+                Part::Field(field @ Field::JsonLine) => *field = Field::JsonPretty,
+                Part::Field(_) | Part::Text(_) => {}
+            }
+        }
+        self
+    }
+
     /// Reads a format; a line break is added at its end, as `mosquitto_sub` does.
     pub(crate) fn parse(text: &str) -> Result<Self, String> {
         let mut parts = Vec::new();
@@ -108,6 +125,10 @@ impl Format {
             match part {
                 Part::Text(text) => out.extend_from_slice(text.as_bytes()),
                 Part::Field(Field::Payload) => out.extend_from_slice(&message.payload),
+                Part::Field(Field::PayloadPretty) => match pretty(&message.payload) {
+                    Some(text) => out.extend_from_slice(text.as_bytes()),
+                    None => out.extend_from_slice(&message.payload),
+                },
                 Part::Field(field) => out.extend_from_slice(show(*field, message, now).as_bytes()),
             }
         }
@@ -139,6 +160,7 @@ fn show(field: Field, message: &Message, now: Timestamp) -> String {
     let properties = message.properties();
     let owned = |text: Option<&str>| text.unwrap_or_default().to_owned();
     match field {
+        Field::TopicAlias => properties.topic_alias().map(|alias| alias.to_string()).unwrap_or_default(),
         Field::ContentType => owned(properties.content_type()),
         Field::CorrelationData => {
             String::from_utf8_lossy(properties.correlation_data().unwrap_or_default()).into_owned()
@@ -152,7 +174,7 @@ fn show(field: Field, message: &Message, now: Timestamp) -> String {
         Field::JsonPretty => format!("{:#}", Value::Object(json_of(message, now))),
         Field::PayloadLength => message.payload.len().to_string(),
         Field::PacketId => message.packet_id.map_or(0, |packet_id| packet_id.get()).to_string(),
-        Field::Payload => message.text(),
+        Field::Payload | Field::PayloadPretty => message.text(),
         Field::UserProperties => properties
             .user_properties()
             .map(|(name, value)| format!("{name}:{value}"))
@@ -187,14 +209,47 @@ fn json_of(message: &Message, now: Timestamp) -> Map<String, Value> {
     if let Some(packet_id) = message.packet_id {
         object.insert("mid".to_owned(), json!(packet_id.get()));
     }
+    let properties = properties_of(message);
+    if !properties.is_empty() {
+        object.insert("properties".to_owned(), Value::Object(properties));
+    }
     let text = message.text();
     object.insert("payload".to_owned(), serde_json::from_str(&text).unwrap_or(Value::String(text)));
     object
 }
 
+/// The properties of the message, named as `mosquitto_sub -F %j` names them.
+fn properties_of(message: &Message) -> Map<String, Value> {
+    let properties = message.properties();
+    let mut object = Map::new();
+    if properties.contains(PropertyId::PayloadFormatIndicator) {
+        object.insert("payload-format-indicator".to_owned(), json!(u8::from(properties.payload_is_utf8())));
+    }
+    let ids = message.subscription_ids();
+    let correlation = properties.correlation_data().map(|data| String::from_utf8_lossy(data));
+    for (name, value) in [
+        ("message-expiry-interval", properties.message_expiry_interval().map(Value::from)),
+        ("content-type", properties.content_type().map(Value::from)),
+        ("response-topic", properties.response_topic().map(Value::from)),
+        ("correlation-data", correlation.map(Value::from)),
+        ("subscription-identifier", ids.first().map(|id| json!(id))),
+        ("topic-alias", properties.topic_alias().map(|alias| json!(alias.get()))),
+    ] {
+        value.map(|value| object.insert(name.to_owned(), value));
+    }
+    let mut pairs = Map::new();
+    for (name, value) in properties.user_properties() {
+        pairs.insert(name.to_owned(), json!(value));
+    }
+    if !pairs.is_empty() {
+        object.insert("user-properties".to_owned(), Value::Object(pairs));
+    }
+    object
+}
+
 #[cfg(test)]
 mod tests {
-    use lotmq_client::{PacketId, PropertyBuf, PropertyId, PropertyValue, QoS};
+    use lotmq_client::{PacketId, PropertyBuf, PropertyValue, QoS};
 
     use super::*;
 
@@ -245,6 +300,14 @@ mod tests {
         let value: Value = serde_json::from_slice(&line).unwrap();
         assert_eq!(value["payload"]["v"], 1);
         assert_eq!((value["mid"].as_u64(), value["retain"].as_u64()), (Some(9), Some(1)));
+        let expected = json!({
+            "content-type": "text/plain",
+            "subscription-identifier": 7,
+            "user-properties": {"a": "b"}
+        });
+        assert_eq!(value["properties"], expected);
+        let pretty = Format::parse("%t %p").unwrap().pretty().render(&message, Timestamp::UNIX_EPOCH);
+        assert_eq!(String::from_utf8_lossy(&pretty), "t/1 {\n  \"v\": 1\n}\n");
     }
 
     #[test]

@@ -1,0 +1,73 @@
+//! What loading a project would change, as the broker tells it for `-dryRun`: shown, and asked about where it takes protection or somebody's work away.
+
+use lotmq_terminal::output;
+use serde_json::Value;
+
+/// Lists of the broker's answer, with the sign and the remark of their lines.
+const LISTS: [(&str, char, &str); 5] = [
+    ("added", '+', ""),
+    ("changed", '~', ""),
+    ("takesOver", '!', "was added by hand, and is given back when the project defines it no more"),
+    ("givenBack", '<', "was added by hand, and is there again"),
+    ("removed", '-', ""),
+];
+
+/// Prints what would be added, changed, taken over, given back and removed.
+pub(super) fn show(reply: &Value) -> anyhow::Result<()> {
+    let mut lines = Vec::new();
+    for (key, sign, remark) in LISTS {
+        for row in rows(reply, key) {
+            let remark = match (key, kind(row)) {
+                ("removed", "Rule") => "what it denied may be allowed then",
+                _ => remark,
+            };
+            let text = format!("{sign} {} {:<24} {}{remark}", kind(row), name(row), place(row));
+            lines.push(text.trim_end().to_owned());
+        }
+    }
+    let unchanged = reply["data"]["unchanged"].as_u64().unwrap_or_default();
+    if lines.is_empty() {
+        lines.push("nothing changes".to_owned());
+    }
+    if unchanged > 0 {
+        lines.push(format!("= {unchanged} unchanged"));
+    }
+    lines.iter().try_for_each(|line| output::line(line))?;
+    Ok(())
+}
+
+/// What should not happen unasked: rules of the project that go, and what was added by hand and is taken over. `None` if there is nothing of that.
+pub(super) fn concern(reply: &Value, (rules_too, by_hand_too): (bool, bool)) -> Option<String> {
+    let rules = rows(reply, "removed").filter(|row| kind(row) == "Rule");
+    let gone: Vec<&str> = rules.filter(|_| rules_too).map(name).collect();
+    let taken: Vec<&str> = rows(reply, "takesOver").filter(|_| by_hand_too).map(name).collect();
+    let mut parts = Vec::new();
+    if !gone.is_empty() {
+        parts.push(format!("Rules that go: {}.", gone.join(", ")));
+    }
+    if !taken.is_empty() {
+        parts.push(format!("Added by hand and taken over: {}.", taken.join(", ")));
+    }
+    (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+fn rows<'a>(reply: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
+    reply["data"][key].as_array().into_iter().flatten()
+}
+
+fn kind(row: &Value) -> &str {
+    row["type"].as_str().unwrap_or_default()
+}
+
+fn name(row: &Value) -> &str {
+    row["name"].as_str().unwrap_or_default()
+}
+
+/// File, and cell of a notebook, with a blank behind it.
+fn place(row: &Value) -> String {
+    match (row["file"].as_str(), row["cell"].as_u64()) {
+        (None, _) => String::new(),
+        (Some(file), None) => format!("{file} "),
+        (Some(file), Some(cell)) => format!("{file}#{cell} "),
+    }
+}

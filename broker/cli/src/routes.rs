@@ -1,0 +1,102 @@
+//! `lotmq routes`: the routes of a broker, how they are connected, and what waits for them.
+
+use clap::Args;
+use lotmq_connect::ConnectArgs;
+use lotmq_terminal::{Exit, output, seconds};
+use serde_json::Value;
+
+use crate::cmd::{asked, connect_as_root};
+use crate::columns::{self, age};
+
+/// Show the routes of a broker: how they are connected and what waits for them.
+///
+/// WAITING are messages that the other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those that were given up and are kept
+/// (`lotmq cmd -listDeadLetters NAME`). Behind a route that is not connected stands the reason.
+///
+/// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct RoutesArgs {
+    /// Only the route of this name
+    name: Option<String>,
+    /// Print JSON: one object for each route, one line each
+    #[arg(long)]
+    json: bool,
+    /// Seconds to wait for the reply
+    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
+    let mut client = connect_as_root(&args.connect)?;
+    let reply = match asked(&mut client, "-listRoutes", args.timeout)? {
+        Ok(reply) => reply,
+        Err(exit) => return Ok(exit),
+    };
+    client.disconnect()?;
+    let mut routes = reply.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
+    if let Some(name) = &args.name {
+        routes.retain(|route| route["name"] == **name);
+        if routes.is_empty() {
+            output::error(&format!("there is no route `{name}`"));
+            return Ok(Exit::Failure);
+        }
+    }
+    if args.json {
+        routes.iter().try_for_each(|route| output::line(&route.to_string()))?;
+        return Ok(Exit::Success);
+    }
+    output::line(table(&routes).trim_end())?;
+    Ok(Exit::Success)
+}
+
+/// Table of routes, each column as wide as it needs to be.
+pub(crate) fn table(routes: &[Value]) -> String {
+    const HEAD: [&str; 10] =
+        ["NAME", "TYPE", "CONNECTION", "HEALTH", "DELIVERED", "FAILED", "WAITING", "OLDEST", "DEAD", ""];
+    let row = |route: &Value| {
+        let text = |name: &str| route[name].as_str().unwrap_or_default().to_owned();
+        let number = |name: &str| route[name].as_u64().unwrap_or_default().to_string();
+        let oldest = route["oldestSeconds"].as_u64().map_or_else(String::new, age);
+        [
+            text("name"),
+            text("type"),
+            text("connection"),
+            text("health"),
+            number("delivered"),
+            number("failed"),
+            number("waiting"),
+            oldest,
+            number("deadLetters"),
+            text("reason"),
+        ]
+    };
+    let rows: Vec<[String; 10]> = routes.iter().map(row).collect();
+    columns::table(HEAD, &rows, &[4, 5, 6, 7, 8])
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn columns_are_as_wide_as_they_need_to_be() {
+        let routes = [
+            json!({"name":"Line","type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":12345,"failed":0,"waiting":0,"oldestSeconds":null,"deadLetters":0,"reason":null}),
+            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"reason":"connection refused"}),
+        ];
+        assert_eq!(
+            table(&routes),
+            "NAME        TYPE         CONNECTION    HEALTH  DELIVERED  FAILED  WAITING  OLDEST  DEAD\n\
+             Line        MODBUS_TCP   Connected     Green       12345       0        0             0\n\
+             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7       2     1200   1d02h     2  connection refused\n"
+        );
+    }
+}

@@ -1,0 +1,121 @@
+//! `lotmq status`: how a running broker is, on one screen.
+
+mod screen;
+
+use std::collections::BTreeMap;
+
+use clap::Args;
+use lotmq_client::{Client, ClientError};
+use lotmq_connect::ConnectArgs;
+use lotmq_terminal::{Exit, Paint, output, seconds};
+use serde_json::{Map, Value, json};
+
+use crate::cmd::{asked, connect_as_root};
+
+/// Show how a running broker is: clients, rates, definitions and their errors, routes, store, and what is wrong or nearly full.
+///
+/// As in: lotmq status, or in a script: lotmq status --json | jq .state, or of another broker: lotmq status -L mqtts://admin:secret@plant.example.
+/// What is not as it should be comes behind the figures: failures, listeners that are not open, the last error of each definition with its code, line and
+/// count, definitions that wait for others, routes, limits of which 80 % or more are used. Rates are means of about a minute, taken every ten seconds. It needs
+/// a user who may configure the system; without -u that is root, as in `lotmq cmd`.
+///
+/// Healthy is a broker whose /health says so: its store takes what is to be stored, its threads go on, and its listeners for clients are open. Errors of
+/// programs and routes that are not connected are shown, and change nothing about that.
+///
+/// Exit codes: 0 healthy, 1 not healthy or not reachable, 2 wrong usage.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct StatusArgs {
+    /// Print JSON: one object; of a broker that is not reachable with `state` and `reason`
+    #[arg(long)]
+    json: bool,
+    /// Seconds to wait for each reply
+    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
+    let condition = match ask(args) {
+        Ok(Ok(condition)) => condition,
+        Ok(Err(_)) => return Ok(Exit::Failure),
+        Err(error) if error.is::<ClientError>() => {
+            let reason = crate::told(&error);
+            if args.json {
+                output::line(&json!({ "state": "unreachable", "reason": reason }).to_string())?;
+            }
+            output::error(&reason);
+            return Ok(Exit::Failure);
+        }
+        Err(error) => return Err(error),
+    };
+    if args.json {
+        output::line(&condition.to_string())?;
+    } else {
+        let endpoint = args.connect.endpoint()?.to_string();
+        output::line(screen::screen(&condition, &endpoint, Paint::of_stdout()).trim_end())?;
+    }
+    Ok(if condition["state"] == "healthy" { Exit::Success } else { Exit::Failure })
+}
+
+/// What the broker says of itself: the data of `-brokerStatus` with `definitions`, `pending` and `routes`. Else the exit code, after having said why.
+fn ask(args: &StatusArgs) -> anyhow::Result<Result<Value, Exit>> {
+    let mut client = connect_as_root(&args.connect)?;
+    let outcome = ask_all(&mut client, args.timeout)?;
+    client.disconnect()?;
+    Ok(outcome)
+}
+
+fn ask_all(client: &mut Client, timeout: f64) -> anyhow::Result<Result<Value, Exit>> {
+    let mut data = Vec::new();
+    for command in ["-brokerStatus", "-listEntities", "-getPendingStatus", "-listRoutes"] {
+        match asked(client, command, timeout)? {
+            Ok(mut reply) => data.push(reply["data"].take()),
+            Err(exit) => return Ok(Err(exit)),
+        }
+    }
+    let [mut condition, entities, pending, routes] =
+        <[Value; 4]>::try_from(data).expect("each command has a reply");
+    condition["definitions"] = definitions(&entities, &condition["errors"]);
+    condition["pending"] = pending;
+    condition["routes"] = routes;
+    Ok(Ok(condition))
+}
+
+/// Numbers of definitions by kind: all, and those with an error.
+fn definitions(entities: &Value, errors: &Value) -> Value {
+    let mut kinds: BTreeMap<&str, (u64, u64)> = BTreeMap::new();
+    for entity in list(entities) {
+        kinds.entry(entity["type"].as_str().unwrap_or_default()).or_default().0 += 1;
+    }
+    for error in list(errors) {
+        kinds.entry(error["kind"].as_str().unwrap_or_default()).or_default().1 += 1;
+    }
+    let rows = kinds
+        .into_iter()
+        .map(|(kind, (count, failing))| (kind.to_owned(), json!({ "count": count, "withErrors": failing })));
+    Value::Object(rows.collect::<Map<_, _>>())
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map_or(&[], Vec::as_slice)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn definitions_are_counted_by_kind() {
+        let entities = json!([{"type": "Action"}, {"type": "Action"}, {"type": "Python"}]);
+        let errors = json!([{"kind": "Action"}]);
+        assert_eq!(
+            definitions(&entities, &errors),
+            json!({"Action": {"count": 2, "withErrors": 1}, "Python": {"count": 1, "withErrors": 0}})
+        );
+    }
+}

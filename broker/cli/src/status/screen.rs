@@ -1,0 +1,244 @@
+//! The screen of `lotmq status`: figures first, then what is not as it should be.
+
+use std::fmt::Write as _;
+
+use lotmq_terminal::{Colour, Paint};
+use serde_json::Value;
+
+use super::list;
+use crate::columns::{age, printable, size, table};
+
+/// Rows of each list; the line behind says how many more there are.
+const ROWS_MAX: usize = 10;
+
+/// The screen as text, without colours where `paint` has none.
+pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String {
+    let mut screen = head(condition, endpoint, paint);
+    screen.push_str(&figures(condition));
+    let failures: String =
+        list(&condition["failures"]).iter().map(|text| format!("  {}\n", shown(text))).collect();
+    for (title, colour, body) in [
+        ("FAILURES", Colour::Red, failures),
+        ("LISTENERS THAT ARE NOT OPEN", Colour::Red, listeners(&condition["listenersNotOpened"])),
+        ("LIMITS THAT ARE NEAR", Colour::Yellow, limits(&condition["limitsNear"])),
+        ("ERRORS OF DEFINITIONS (the last one of each)", Colour::Red, errors(&condition["errors"])),
+        ("DEFINITIONS THAT WAIT FOR OTHERS", Colour::Yellow, pending(&condition["pending"])),
+        ("ROUTES", Colour::Cyan, routes(&condition["routes"])),
+    ] {
+        if !body.is_empty() {
+            let _ = write!(screen, "\n{}\n{body}", paint.text(colour, title));
+        }
+    }
+    screen
+}
+
+fn head(condition: &Value, endpoint: &str, paint: Paint) -> String {
+    let state = condition["state"].as_str().unwrap_or_default();
+    let colour = if state == "healthy" { Colour::Green } else { Colour::Red };
+    let (version, state) = (shown(&condition["version"]), paint.text(colour, state));
+    let uptime = age(number(&condition["uptimeSeconds"]));
+    format!("lotmq {version} at {endpoint} is {state}, up {uptime}\n\n")
+}
+
+fn figures(condition: &Value) -> String {
+    let (clients, messages) = (&condition["clients"], &condition["messages"]);
+    let (store, process) = (&condition["store"], &condition["process"]);
+    let rate = |name: &str| messages[name].as_f64().unwrap_or_default();
+    let mut text = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(text, "{name:<13}{value}");
+    };
+    line(
+        "clients",
+        format!(
+            "{} connected with this one, {} sessions, {} subscriptions",
+            clients["connected"], clients["sessions"], clients["subscriptions"]
+        ),
+    );
+    line(
+        "messages",
+        format!(
+            "{:.1}/s in, {:.1}/s out, {:.1}/s dropped; since the start {} in, {} out, {} dropped",
+            rate("receivedPerSecond"),
+            rate("sentPerSecond"),
+            rate("droppedPerSecond"),
+            messages["received"],
+            messages["sent"],
+            messages["dropped"]
+        ),
+    );
+    line("definitions", definitions(&condition["definitions"]));
+    line(
+        "store",
+        format!(
+            "{}, {} messages wait, {} retained",
+            size(number(&store["bytes"])),
+            store["waitingMessages"],
+            messages["retained"]
+        ) + &damage(store),
+    );
+    let cpu = process["cpuPercent"].as_f64().unwrap_or_default();
+    line("process", format!("{} of memory, {cpu:.1} % of a core", size(number(&process["memoryBytes"]))));
+    text
+}
+
+/// Damage of the store, where there is any.
+fn damage(store: &Value) -> String {
+    let (rows, found) = (number(&store["quarantinedRows"]), number(&store["damagedFound"]));
+    if rows + found == 0 {
+        return String::new();
+    }
+    format!("; DAMAGED: {rows} rows put aside, {found} damaged messages found")
+}
+
+/// Definitions by kind: `2 Action (1 with errors), 1 Rule`.
+fn definitions(definitions: &Value) -> String {
+    let kinds = definitions.as_object().into_iter().flatten().map(|(kind, of)| {
+        let failing = number(&of["withErrors"]);
+        let failing = if failing > 0 { format!(" ({failing} with errors)") } else { String::new() };
+        format!("{} {kind}{failing}", of["count"])
+    });
+    let kinds: Vec<String> = kinds.collect();
+    if kinds.is_empty() { "none".to_owned() } else { kinds.join(", ") }
+}
+
+fn listeners(listeners: &Value) -> String {
+    rows(listeners, "/health has them all", |listener| {
+        [String::new(), shown(&listener["listener"]), shown(&listener["reason"])]
+    })
+    .map_or_else(String::new, |(rows, more)| table(["", "LISTENER", "REASON"], &rows, &[]) + &more)
+}
+
+fn limits(limits: &Value) -> String {
+    rows(limits, "--json has them all", |limit| {
+        [
+            String::new(),
+            shown(&limit["limit"]),
+            shown(&limit["used"]),
+            shown(&limit["max"]),
+            format!("{} %", limit["percent"]),
+        ]
+    })
+    .map_or_else(String::new, |(rows, more)| {
+        table(["", "LIMIT", "USED", "OF", ""], &rows, &[2, 3, 4]) + &more
+    })
+}
+
+fn errors(errors: &Value) -> String {
+    rows(errors, "--json has them all", |error| {
+        let place = match number(&error["line"]) {
+            0 => String::new(),
+            line => format!("{line}:{}", error["column"]),
+        };
+        [
+            String::new(),
+            shown(&error["kind"]),
+            shown(&error["name"]),
+            shown(&error["code"]),
+            place,
+            shown(&error["count"]),
+            shown(&error["timestamp"]),
+            shown(&error["message"]),
+        ]
+    })
+    .map_or_else(String::new, |(rows, more)| {
+        table(["", "KIND", "NAME", "CODE", "LINE", "COUNT", "LAST", "MESSAGE"], &rows, &[5]) + &more
+    })
+}
+
+fn pending(pending: &Value) -> String {
+    rows(pending, "lotmq cmd -getPendingStatus has them all", |row| {
+        let missing: Vec<String> = list(&row["missing"]).iter().map(shown).collect();
+        [String::new(), shown(&row["kind"]), shown(&row["name"]), missing.join(", ")]
+    })
+    .map_or_else(String::new, |(rows, more)| table(["", "KIND", "NAME", "WAITS FOR"], &rows, &[]) + &more)
+}
+
+fn routes(routes: &Value) -> String {
+    rows(routes, "lotmq routes has them all", |route| {
+        let oldest = route["oldestSeconds"].as_u64().map_or_else(String::new, age);
+        [
+            String::new(),
+            shown(&route["name"]),
+            shown(&route["type"]),
+            shown(&route["connection"]),
+            shown(&route["waiting"]),
+            oldest,
+            shown(&route["reason"]),
+        ]
+    })
+    .map_or_else(String::new, |(rows, more)| {
+        table(["", "NAME", "TYPE", "CONNECTION", "WAITING", "OLDEST", ""], &rows, &[4, 5]) + &more
+    })
+}
+
+/// The first rows of a list, and a line that says how many more there are and who has them; `None` for an empty list.
+fn rows<const N: usize>(
+    all: &Value,
+    place: &str,
+    row: impl Fn(&Value) -> [String; N],
+) -> Option<(Vec<[String; N]>, String)> {
+    let all = list(all);
+    let rows: Vec<[String; N]> = all.iter().take(ROWS_MAX).map(row).collect();
+    let left = all.len().saturating_sub(ROWS_MAX);
+    let more = if left > 0 { format!("  and {left} more; {place}\n") } else { String::new() };
+    (!rows.is_empty()).then_some((rows, more))
+}
+
+/// A text or number for people; nothing for `null`.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => String::new(),
+        Value::String(text) => printable(text),
+        Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+fn number(value: &Value) -> u64 {
+    value.as_u64().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_is_wrong_stands_behind_the_figures() {
+        let condition = json!({
+            "version": "1.0", "uptimeSeconds": 61, "state": "failing", "failures": ["nothing can be stored"],
+            "clients": {"connected": 2, "sessions": 3, "subscriptions": 4},
+            "messages": {"received": 10, "sent": 20, "dropped": 0, "receivedPerSecond": 1.26, "sentPerSecond": 2.0,
+                "droppedPerSecond": 0.0, "retained": 5},
+            "store": {"bytes": 1_048_576, "waitingMessages": 6, "quarantinedRows": 0, "damagedFound": 0},
+            "process": {"memoryBytes": 1024, "cpuPercent": 1.5},
+            "definitions": {"Action": {"count": 2, "withErrors": 1}, "Rule": {"count": 1, "withErrors": 0}},
+            "listenersNotOpened": [], "pending": [], "routes": [],
+            "limitsNear": [{"limit": "sessions", "used": 9, "max": 10, "percent": 90}],
+            "errors": [{"kind": "Action", "name": "Hot", "code": "LOT602", "line": 3, "column": 5, "count": 7,
+                "timestamp": "2026-11-25T22:11:24.553Z", "message": "division by zero"}],
+        });
+        let expected = "\
+lotmq 1.0 at 127.0.0.1:1883 is failing, up 1m01s
+
+clients      2 connected with this one, 3 sessions, 4 subscriptions
+messages     1.3/s in, 2.0/s out, 0.0/s dropped; since the start 10 in, 20 out, 0 dropped
+definitions  2 Action (1 with errors), 1 Rule
+store        1.0 MiB, 6 messages wait, 5 retained
+process      1.0 KiB of memory, 1.5 % of a core
+
+FAILURES
+  nothing can be stored
+
+LIMITS THAT ARE NEAR
+  LIMIT     USED  OF
+  sessions     9  10  90 %
+
+ERRORS OF DEFINITIONS (the last one of each)
+  KIND    NAME  CODE    LINE  COUNT  LAST                      MESSAGE
+  Action  Hot   LOT602  3:5       7  2026-11-25T22:11:24.553Z  division by zero
+";
+        assert_eq!(screen(&condition, "127.0.0.1:1883", Paint::none()), expected);
+    }
+}

@@ -1,0 +1,217 @@
+//! Events as `lotmq watch` shows them, and how they are read from the messages that tell of them.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use lotmq_client::Message;
+use lotmq_terminal::{Colour, Paint};
+use serde_json::{Value, json};
+
+use super::parsed;
+use crate::columns::printable;
+
+/// Characters of a payload that are shown in a line.
+const PAYLOAD_CHARS_MAX: usize = 120;
+
+/// Event of one line.
+#[derive(Clone, Debug)]
+pub(super) struct WatchedEvent {
+    at: Timestamp,
+    /// `error`, `denial`, `trace` or `value`.
+    kind: &'static str,
+    /// Name of the definition; of a denial the user.
+    name: String,
+    text: String,
+    /// The record as the broker told it, for machines.
+    pub(super) details: Value,
+}
+
+impl WatchedEvent {
+    /// The event in a line: time of this machine's zone, kind, name, text.
+    pub(super) fn line(&self, paint: Paint, zone: &TimeZone) -> String {
+        let time = self.at.to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string();
+        let colour = match self.kind {
+            "error" => Colour::Red,
+            "denial" => Colour::Yellow,
+            "trace" => Colour::Dim,
+            _ => Colour::Cyan,
+        };
+        let kind = paint.text(colour, &format!("{:<6}", self.kind));
+        format!(
+            "{} {kind} {} {}",
+            paint.text(Colour::Dim, &time),
+            printable(&self.name),
+            printable(&self.text)
+        )
+    }
+
+    /// The event for machines.
+    pub(super) fn json(&self) -> Value {
+        json!({
+            "time": format!("{:.3}", self.at),
+            "kind": self.kind,
+            "name": self.name,
+            "text": self.text,
+            "details": self.details,
+        })
+    }
+
+    /// Topic of a value.
+    pub(super) fn topic(&self) -> &str {
+        self.details["topic"].as_str().unwrap_or_default()
+    }
+
+    /// The same with word of values that were not shown.
+    pub(super) fn behind(mut self, skipped: u64) -> Self {
+        if skipped > 0 {
+            self.text.push_str(&format!(" ({skipped} before it not shown)"));
+            self.details["skipped"] = json!(skipped);
+        }
+        self
+    }
+}
+
+/// Event of a record below `…/<kind>/<name>/Error`; `None` where it is none.
+pub(super) fn error(level: &str, payload: &[u8]) -> Option<WatchedEvent> {
+    let mut record = parsed(payload);
+    let name = record["action"].as_str()?.to_owned();
+    let place = match record["line"].as_u64() {
+        None | Some(0) => String::new(),
+        Some(line) => format!(" at {line}:{}", record["column"]),
+    };
+    let trigger = match record["trigger"]["topic"].as_str() {
+        None | Some("") => String::new(),
+        Some(topic) => format!("; started by {topic} = {}", cut(text(&record["trigger"]["payload"]))),
+    };
+    let count = record["count"].as_u64().unwrap_or(1);
+    let times = if count == 1 { "first time".to_owned() } else { format!("{count} times so far") };
+    let said = format!("{}{place}: {} ({times}{trigger})", text(&record["code"]), text(&record["message"]));
+    record["kind"] = json!(level.trim_end_matches('s'));
+    Some(WatchedEvent { at: time(&record["timestamp"]), kind: "error", name, text: said, details: record })
+}
+
+/// Event of a line of the log that tells of a denial; `None` for all other lines.
+pub(super) fn denial(payload: &[u8]) -> Option<WatchedEvent> {
+    let line = parsed(payload);
+    if line["message"] != "denied by a rule" {
+        return None;
+    }
+    let fields = line["fields"].clone();
+    let name = match text(&fields["user"]) {
+        "" => "(anonymous)",
+        user => user,
+    };
+    let said = format!(
+        "{} {} refused by a rule, to client {}",
+        text(&fields["scope"]),
+        text(&fields["topic"]),
+        text(&fields["client_id"])
+    );
+    Some(WatchedEvent {
+        at: time(&line["ts"]),
+        kind: "denial",
+        name: name.to_owned(),
+        text: said,
+        details: fields,
+    })
+}
+
+/// Event of a login that was refused; `None` for all others.
+pub(super) fn refused_login(payload: &[u8]) -> Option<WatchedEvent> {
+    let record = parsed(payload);
+    if record["event"] != "refused" {
+        return None;
+    }
+    let name = match text(&record["username"]) {
+        "" => "(anonymous)",
+        user => user,
+    };
+    let code = record["result"].as_u64().unwrap_or_default();
+    let said = format!(
+        "login refused with 0x{code:02x}, to client {} from {}",
+        text(&record["clientId"]),
+        text(&record["endpoint"])
+    );
+    let (at, name) = (time(&record["timestamp"]), name.to_owned());
+    Some(WatchedEvent { at, kind: "denial", name, text: said, details: record })
+}
+
+/// Event of a record at the topic `Trace` of an action; `None` where it is none.
+pub(super) fn trace(payload: &[u8]) -> Option<WatchedEvent> {
+    let record = parsed(payload);
+    let name = record["action"].as_str()?.to_owned();
+    let trigger = match text(&record["trigger"]["topic"]) {
+        "" => "started by no message".to_owned(),
+        topic => format!("{topic} = {}", cut(text(&record["trigger"]["payload"]))),
+    };
+    let published = record["published"].as_array().into_iter().flatten();
+    let published: Vec<String> = published
+        .map(|message| format!("{} = {}", text(&message["topic"]), cut(text(&message["payload"]))))
+        .collect();
+    let published = if published.is_empty() { "nothing".to_owned() } else { published.join(", ") };
+    let error = record["error"].as_str().map_or_else(String::new, |error| format!(": {error}"));
+    let took = record["timing"]["durationMs"].as_f64().unwrap_or_default();
+    // Runs of which no time is known have 0.
+    let took = if took > 0.0 { format!(", {took:.1} ms") } else { String::new() };
+    let said = format!("{trigger} -> {published} ({}{error}{took})", text(&record["result"]));
+    let at = time(&record["timing"]["endUtc"]);
+    Some(WatchedEvent { at, kind: "trace", name, text: said, details: record })
+}
+
+/// Event of a message on a topic to which a definition publishes.
+pub(super) fn value(name: &str, message: &Message) -> WatchedEvent {
+    let payload = message.text();
+    let retained = if message.retain { " (retained)" } else { "" };
+    WatchedEvent {
+        at: Timestamp::now(),
+        kind: "value",
+        name: name.to_owned(),
+        text: format!("{} = {}{retained}", message.topic, cut(&payload)),
+        details: json!({ "topic": message.topic, "payload": payload, "retained": message.retain }),
+    }
+}
+
+fn text(value: &Value) -> &str {
+    value.as_str().unwrap_or_default()
+}
+
+/// The beginning of a payload, with a mark where there is more.
+fn cut(payload: &str) -> String {
+    match payload.char_indices().nth(PAYLOAD_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &payload[..end]),
+        None => payload.to_owned(),
+    }
+}
+
+/// Time of a record; now where it has none.
+fn time(value: &Value) -> Timestamp {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_else(Timestamp::now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(event: Option<WatchedEvent>) -> String {
+        event.unwrap().line(Paint::none(), &TimeZone::UTC)
+    }
+
+    #[test]
+    fn records_of_the_broker_become_lines() {
+        let record = br#"{"action":"Fail","code":"LOT602","message":"division by zero; the result is Null","line":3,"column":5,"trigger":{"topic":"in","payload":"0"},"timestamp":"2026-11-25T22:11:24.553Z","count":7}"#;
+        assert_eq!(
+            shown(error("Actions", record)),
+            "22:11:24.553 error  Fail LOT602 at 3:5: division by zero; the result is Null (7 times so far; started by in = 0)"
+        );
+        let line = br#"{"ts":"2026-11-25T22:11:24.676Z","level":"Warning","category":"rules","message":"denied by a rule","fields":{"tenant":"default","user":"","client_id":"c1","scope":"Publish","topic":"valve/\u001b1","count":"1"}}"#;
+        assert_eq!(
+            shown(denial(line)),
+            "22:11:24.676 denial (anonymous) Publish valve/?1 refused by a rule, to client c1"
+        );
+        let record = br#"{"action":"Fail","traceId":"a","trigger":{"topic":"in","payload":"7","clientId":"c"},"timing":{"startUtc":"2026-11-25T22:11:24.566Z","endUtc":"2026-11-25T22:11:24.567Z","durationMs":0.12},"published":[{"topic":"out","payload":"1"},{"topic":"7","payload":"1"}],"result":"success","error":null}"#;
+        assert_eq!(
+            shown(trace(record)),
+            "22:11:24.567 trace  Fail in = 7 -> out = 1, 7 = 1 (success, 0.1 ms)"
+        );
+        assert!(denial(br#"{"message":"subscribed"}"#).is_none() && trace(b"x").is_none());
+    }
+}

@@ -1,0 +1,100 @@
+//! At most one value of a topic in a second, and always the last one.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use super::event::WatchedEvent;
+
+/// Shortest time between two values of a topic.
+const PERIOD: Duration = Duration::from_secs(1);
+
+/// Most topics that are remembered; those of which nothing waits are forgotten when there are more.
+const TOPICS_MAX: usize = 10_000;
+
+/// Values that are held back.
+#[derive(Debug, Default)]
+pub(super) struct HeldValues(BTreeMap<String, Recent>);
+
+/// What was shown of a topic, and what waits to be.
+#[derive(Debug)]
+struct Recent {
+    shown_at: Instant,
+    waiting: Option<WatchedEvent>,
+    /// Values that came since and were replaced by later ones.
+    skipped: u64,
+}
+
+impl HeldValues {
+    /// Takes a value; returns it when it is to be shown at once.
+    pub(super) fn admit(&mut self, now: Instant, value: WatchedEvent) -> Option<WatchedEvent> {
+        if let Some(recent) = self.0.get_mut(value.topic()) {
+            if recent.waiting.is_some() || now.duration_since(recent.shown_at) < PERIOD {
+                recent.skipped += u64::from(recent.waiting.is_some());
+                recent.waiting = Some(value);
+                return None;
+            }
+            recent.shown_at = now;
+            return Some(value);
+        }
+        if self.0.len() >= TOPICS_MAX {
+            self.0.retain(|_, recent| recent.waiting.is_some());
+        }
+        if self.0.len() < TOPICS_MAX {
+            let topic = value.topic().to_owned();
+            self.0.insert(topic, Recent { shown_at: now, waiting: None, skipped: 0 });
+        }
+        Some(value)
+    }
+
+    /// Values whose time has come.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<WatchedEvent> {
+        let mut due = Vec::new();
+        for recent in self.0.values_mut() {
+            if now.duration_since(recent.shown_at) >= PERIOD
+                && let Some(value) = recent.waiting.take()
+            {
+                recent.shown_at = now;
+                due.push(value.behind(std::mem::take(&mut recent.skipped)));
+            }
+        }
+        due
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_client::{Message, PropertyBuf, QoS};
+
+    use super::super::event;
+    use super::*;
+
+    fn value(payload: &str) -> WatchedEvent {
+        let message = Message {
+            topic: "t".to_owned(),
+            payload: payload.into(),
+            qos: QoS::AtMostOnce,
+            retain: false,
+            dup: false,
+            packet_id: None,
+            properties: PropertyBuf::new(),
+        };
+        event::value("A", &message)
+    }
+
+    #[test]
+    fn of_many_values_the_last_one_is_shown() {
+        let mut throttle = HeldValues::default();
+        let began = Instant::now();
+        assert!(throttle.admit(began, value("1")).is_some());
+        for payload in ["2", "3", "4"] {
+            assert!(throttle.admit(began, value(payload)).is_none());
+        }
+        assert!(throttle.due(began).is_empty());
+        let due = throttle.due(began + PERIOD);
+        assert_eq!(due.len(), 1);
+        let told = due[0].json();
+        assert_eq!((&told["details"]["payload"], &told["details"]["skipped"]), (&"4".into(), &2.into()));
+        assert!(throttle.due(began + 3 * PERIOD).is_empty());
+        assert!(throttle.admit(began + 3 * PERIOD, value("5")).is_some());
+    }
+}

@@ -1,0 +1,205 @@
+//! Tables in a file with cases, read key by key: what is missing, of another type or not known is told in the words of the file.
+
+use std::collections::BTreeMap;
+
+use lotmq_codec::QoS;
+use lotmq_server::embedded::ClientIdentity;
+
+use crate::payload::{Payload, is_json};
+use crate::properties::{CorrelationText, StatedProperties, UserPairs, WantedProperties, is_utf8};
+
+/// The keys that say which Client does something.
+pub(crate) const CLIENT_KEYS: [&str; 3] = ["username", "client_id", "endpoint"];
+
+/// What rules may be seen to deny here.
+const SCOPES: [&str; 5] = ["Connect", "Publish", "PublishSys", "Subscribe", "SubscribeSys"];
+
+/// The keys of a table that are not read yet.
+pub(crate) struct Keys {
+    pub(crate) table: toml::Table,
+    /// What it describes.
+    pub(crate) of: &'static str,
+}
+
+impl Keys {
+    pub(crate) fn has(&self, key: &str) -> bool {
+        self.table.contains_key(key)
+    }
+
+    /// Which of several keys, one of which tells what it is, is there.
+    pub(crate) fn first_of(&self, keys: &[&'static str]) -> Result<&'static str, String> {
+        let found = keys.iter().copied().find(|key| self.has(key));
+        found.ok_or_else(|| format!("{} needs one of the keys {}", self.of, listed(keys)))
+    }
+
+    pub(crate) fn take(&mut self, key: &str) -> Result<toml::Value, String> {
+        self.table.remove(key).ok_or_else(|| format!("{} lacks the key `{key}`", self.of))
+    }
+
+    pub(crate) fn text(&mut self, key: &str) -> Result<String, String> {
+        let value = self.take(key)?;
+        let text = value.as_str().map(str::to_owned);
+        text.ok_or_else(|| format!("`{key}` is a text in quotes, found {value}"))
+    }
+
+    pub(crate) fn boolean(&mut self, key: &str) -> Result<Option<bool>, String> {
+        match self.table.remove(key) {
+            None => Ok(None),
+            Some(toml::Value::Boolean(value)) => Ok(Some(value)),
+            Some(other) => Err(format!("`{key}` is true or false, found {other}")),
+        }
+    }
+
+    pub(crate) fn payload(&mut self, key: &str) -> Result<Payload, String> {
+        Payload::try_from(self.take(key)?).map_err(|error| format!("`{key}`: {error}"))
+    }
+
+    pub(crate) fn table(&mut self, key: &str) -> Result<BTreeMap<String, toml::Value>, String> {
+        match self.table.remove(key) {
+            None => Ok(BTreeMap::new()),
+            Some(toml::Value::Table(table)) => {
+                table.values().try_for_each(is_json).map_err(|error| format!("`{key}`: {error}"))?;
+                Ok(table.into_iter().collect())
+            }
+            Some(other) => Err(format!("`{key}` is a table as {{ a = 1 }}, found {other}")),
+        }
+    }
+
+    pub(crate) fn optional_text(&mut self, key: &str) -> Result<Option<String>, String> {
+        self.has(key).then(|| self.text(key)).transpose()
+    }
+
+    /// Texts of a list; none where the key is not there.
+    pub(crate) fn texts(&mut self, key: &str) -> Result<Vec<String>, String> {
+        let Some(value) = self.table.remove(key) else { return Ok(Vec::new()) };
+        let texts = value.as_array().and_then(|list| {
+            list.iter().map(|text| text.as_str().map(str::to_owned)).collect::<Option<Vec<_>>>()
+        });
+        texts.ok_or_else(|| format!("`{key}` is a list of texts, found {value}"))
+    }
+
+    pub(crate) fn integer(&mut self, key: &str) -> Result<Option<i64>, String> {
+        let Some(value) = self.table.remove(key) else { return Ok(None) };
+        let number = value.as_integer();
+        number.map(Some).ok_or_else(|| format!("`{key}` is a whole number, found {value}"))
+    }
+
+    /// A value, as JSON.
+    pub(crate) fn json(&mut self, key: &str) -> Result<Option<String>, String> {
+        let Some(value) = self.table.remove(key) else { return Ok(None) };
+        is_json(&value).map_err(|error| format!("`{key}`: {error}"))?;
+        serde_json::to_string(&value).map(Some).map_err(|error| format!("`{key}`: {error}"))
+    }
+
+    pub(crate) fn qos(&mut self) -> Result<QoS, String> {
+        let Some(value) = self.table.remove("qos") else { return Ok(QoS::AtMostOnce) };
+        let number = value.as_integer().and_then(|number| u8::try_from(number).ok());
+        number.and_then(QoS::from_bits).ok_or_else(|| format!("`qos` is 0, 1 or 2, found {value}"))
+    }
+
+    pub(crate) fn scope(&mut self) -> Result<String, String> {
+        let scope = self.text("denied")?;
+        if SCOPES.contains(&&*scope) {
+            return Ok(scope);
+        }
+        Err(format!("`denied` is one of {}, found `{scope}`", listed(&SCOPES)))
+    }
+
+    /// The Client that is named.
+    pub(crate) fn client(&mut self) -> Result<Option<ClientIdentity>, String> {
+        let mut named = |key: &str| match self.optional_text(key)? {
+            Some(name) if name.is_empty() => Err(format!("`{key}` is empty")),
+            name => Ok(name),
+        };
+        let [user, client_id, endpoint] = [named("username")?, named("client_id")?, named("endpoint")?];
+        if user.is_none() && client_id.is_none() && endpoint.is_none() {
+            return Ok(None);
+        }
+        let address = endpoint.map(|endpoint| {
+            endpoint.parse().map_err(|_| format!("`endpoint` is an address as 192.0.2.7, found `{endpoint}`"))
+        });
+        Ok(Some(ClientIdentity::of(user, client_id, address.transpose()?)))
+    }
+
+    /// Properties of MQTT 5.0 of a message that arrives.
+    pub(crate) fn properties(&mut self) -> Result<StatedProperties, String> {
+        let user = match self.user_properties()? {
+            UserPairs::InOrder(pairs) => pairs,
+            UserPairs::ByName(names) => {
+                let pairs = |(name, values): (String, Vec<String>)| {
+                    values.into_iter().map(move |value| (name.clone(), value))
+                };
+                names.into_iter().flat_map(pairs).collect()
+            }
+        };
+        Ok(StatedProperties {
+            user,
+            is_utf8: self.optional_text("payload_format")?.as_deref().map(is_utf8).transpose()?,
+            response_topic: self.optional_text("response_topic")?,
+            correlation_data: self.correlation_data()?,
+            content_type: self.optional_text("content_type")?,
+            expiry: self.expiry()?,
+        })
+    }
+
+    /// Properties of MQTT 5.0 that are looked at.
+    pub(crate) fn wanted_properties(&mut self) -> Result<WantedProperties, String> {
+        let user = self.user_properties()?;
+        Ok(WantedProperties { user, others: self.properties()? })
+    }
+
+    fn expiry(&mut self) -> Result<Option<u32>, String> {
+        let Some(value) = self.table.remove("expiry") else { return Ok(None) };
+        let seconds = value.as_integer().and_then(|seconds| u32::try_from(seconds).ok());
+        Ok(Some(seconds.ok_or_else(|| format!("`expiry` is a number of seconds, found {value}"))?))
+    }
+
+    fn correlation_data(&mut self) -> Result<Option<Vec<u8>>, String> {
+        let (text, base64) =
+            (self.optional_text("correlation_data")?, self.optional_text("correlation_base64")?);
+        CorrelationText { text, base64 }.read()
+    }
+
+    /// Values by name, those of one name in a list, or all pairs in their order.
+    fn user_properties(&mut self) -> Result<UserPairs, String> {
+        let text = |value: &toml::Value| value.as_str().map(str::to_owned);
+        if let Some(toml::Value::Array(pairs)) = self.table.get("user") {
+            let pair = |value: &toml::Value| match value.as_array().map(Vec::as_slice) {
+                Some([name, value]) => text(name).zip(text(value)),
+                _ => None,
+            };
+            let read = pairs.iter().map(|value| {
+                pair(value).ok_or_else(|| {
+                    format!("`user` is a table, or a list of pairs as [[\"name\", \"value\"]], found {value} in it")
+                })
+            });
+            let read = read.collect::<Result<_, _>>()?;
+            self.table.remove("user");
+            return Ok(UserPairs::InOrder(read));
+        }
+        let texts = |value: &toml::Value| match value.as_array() {
+            Some(list) => list.iter().map(text).collect(),
+            None => text(value).map(|text| vec![text]),
+        };
+        let properties = self.table("user")?.into_iter().map(|(name, value)| {
+            let values = texts(&value);
+            let values =
+                values.ok_or_else(|| format!("`user.{name}` is a text or a list of texts, found {value}"));
+            Ok((name, values?))
+        });
+        properties.collect::<Result<_, String>>().map(UserPairs::ByName)
+    }
+
+    /// Refuses what is left; `known` are the keys that may be there.
+    pub(crate) fn finish(self, known: &[&[&str]]) -> Result<(), String> {
+        match self.table.keys().next() {
+            None => Ok(()),
+            Some(key) => Err(format!("unknown key `{key}`; known here: {}", listed(&known.concat()))),
+        }
+    }
+}
+
+pub(crate) fn listed(keys: &[&str]) -> String {
+    let quoted: Vec<String> = keys.iter().map(|key| format!("`{key}`")).collect();
+    quoted.join(", ")
+}

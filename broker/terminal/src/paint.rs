@@ -1,0 +1,66 @@
+//! Colours of what people read on a terminal.
+
+use std::io::{self, IsTerminal as _};
+
+/// Colour of a text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Colour {
+    /// Something is wrong.
+    Red,
+    /// Something was refused, or is nearly so.
+    Yellow,
+    /// All is well.
+    Green,
+    /// A value or a name.
+    Cyan,
+    /// Of less interest than what stands beside it.
+    Dim,
+}
+
+impl Colour {
+    /// Parameter of the escape sequence "select graphic rendition", ECMA-48 §8.3.117.
+    fn code(self) -> u8 {
+        match self {
+            Self::Red => 31,
+            Self::Yellow => 33,
+            Self::Green => 32,
+            Self::Cyan => 36,
+            Self::Dim => 2,
+        }
+    }
+}
+
+/// Choice whether texts are coloured.
+#[derive(Clone, Copy, Debug)]
+pub struct Paint {
+    is_on: bool,
+}
+
+impl Paint {
+    /// Colours where standard output is a terminal, unless the environment variable `NO_COLOR` is there and not empty.
+    pub fn of_stdout() -> Self {
+        let is_forbidden = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { is_on: !is_forbidden && io::stdout().is_terminal() }
+    }
+
+    /// No colours, as for a file.
+    pub const fn none() -> Self {
+        Self { is_on: false }
+    }
+
+    /// The text in this colour, or as it is.
+    pub fn text(self, colour: Colour, text: &str) -> String {
+        if self.is_on { format!("\x1b[{}m{text}\x1b[0m", colour.code()) } else { text.to_owned() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_coloured_on_demand_only() {
+        assert_eq!(Paint::none().text(Colour::Red, "x"), "x");
+        assert_eq!(Paint { is_on: true }.text(Colour::Red, "x"), "\x1b[31mx\x1b[0m");
+    }
+}
