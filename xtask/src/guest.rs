@@ -70,6 +70,17 @@ impl Guest {
         }
     }
 
+    /// What it is compiled with besides: `cfg` of its manifest, for crates that ask for one, such as `tokio_unstable`.
+    ///
+    /// # Errors
+    /// A manifest that cannot be parsed.
+    pub(crate) fn cfgs(&self) -> Result<Vec<String>> {
+        let said = self.said()?;
+        let named = said.get("cfg").and_then(toml::Value::as_array);
+        let names = named.into_iter().flatten().filter_map(toml::Value::as_str);
+        Ok(names.map(str::to_owned).collect())
+    }
+
     /// What its manifest says of it below `[package.metadata.guest]`.
     fn said(&self) -> Result<toml::Table> {
         let manifest = self.folder.join("Cargo.toml");

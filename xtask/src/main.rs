@@ -1,11 +1,12 @@
 //! Repository tasks, run as `cargo xtask <task>`.
 //!
-//! The only task today is the WebAssembly guests: rebuilding the core modules that are checked in beside their source,
-//! with whatever toolchain the machine has. Nothing here is needed to build or test the broker.
+//! The WebAssembly guests: rebuilding the core modules that are checked in beside their source, with whatever toolchain the machine
+//! has. Packages of the broker. Nothing here is needed to build or test it.
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a command line tool")]
 
 mod compiler;
+mod dist;
 mod guest;
 mod manifest;
 mod python;
@@ -27,7 +28,12 @@ usage: cargo xtask guests [NAME…]           rebuild the guests whose sources c
        cargo xtask guests --install-toolchain   get what is missing to build guests
        cargo xtask guests --toolchain       say which toolchain would be used
        cargo xtask component CORE OUT       wrap a guest's core module as a component
+       cargo xtask dist [PROCESSOR]         build the packages for x86_64 (the default) or aarch64 into target/dist
+       cargo xtask dist --built [PROCESSOR] the same of the binary that was built last
 ";
+
+/// Processor that packages are built for when none is named.
+const DEFAULT_PROCESSOR: &str = "x86_64";
 
 fn main() -> ExitCode {
     if let Some(root) = compiler::root_if_called() {
@@ -67,6 +73,10 @@ fn run(arguments: &[String]) -> Result<()> {
         ["guests", names @ ..] if names.iter().all(|name| !name.starts_with('-')) => {
             rebuild::rebuild(&root, rebuild::Which::Named(names))
         }
+        ["dist"] => dist::dist(&root, DEFAULT_PROCESSOR, false),
+        ["dist", "--built"] => dist::dist(&root, DEFAULT_PROCESSOR, true),
+        ["dist", "--built", processor] => dist::dist(&root, processor, true),
+        ["dist", processor] => dist::dist(&root, processor, false),
         ["component", core, out] => wrap_component(Path::new(core), Path::new(out)),
         [] | ["help" | "--help" | "-h"] => {
             print!("{HELP}");

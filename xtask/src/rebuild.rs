@@ -130,7 +130,9 @@ fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     command.env("CARGO_PROFILE_RELEASE_PANIC", "abort");
     command.env("CARGO_PROFILE_RELEASE_STRIP", "true");
     command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
-    command.env("CARGO_ENCODED_RUSTFLAGS", flags(root, "/lotmq", toolchain)?.join("\u{1f}"));
+    let mut flags = flags(root, "/lotmq", toolchain)?;
+    flags.extend(guest.cfgs()?.iter().map(|cfg| format!("--cfg={cfg}")));
+    command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     command.env_remove("RUSTFLAGS");
     toolchain.configure(&mut command);
     compiler::configure(&mut command, root)?;

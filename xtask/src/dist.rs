@@ -1,0 +1,107 @@
+//! Packages: `cargo xtask dist` builds the broker for one processor and wraps it as an archive, a `.deb`, an `.rpm` and the files of a container image.
+//!
+//! All have the same [`PackagedFile`](contents::PackagedFile)s, at places of their own; what is written does not depend on when or where. Not here: what the broker is
+//! built of (`sources`), and how the formats look (`deb`, `redhat`, `archive`).
+
+mod archive;
+mod build;
+mod contents;
+mod deb;
+mod elf;
+mod licences;
+mod redhat;
+mod redhat_header;
+mod sbom;
+mod sources;
+mod target;
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+use self::build::Built;
+use self::contents::PackageContents;
+use self::target::Processor;
+
+/// What a set of packages is called and when it was made, the same in every format.
+pub(crate) struct PackagedRelease {
+    /// Version of the workspace.
+    pub(crate) version: String,
+    /// Seconds since 1970, which all files are dated with: those of the commit, or `SOURCE_DATE_EPOCH`.
+    pub(crate) time: u64,
+    pub(crate) target: Processor,
+}
+
+impl PackagedRelease {
+    /// Name of the files and of the folder in the archive, without an ending.
+    fn name(&self) -> String {
+        format!("lotmq-{}-{}-linux", self.version, self.target.processor())
+    }
+}
+
+/// Builds the packages for a processor into `target/dist`, and says how large they are.
+///
+/// # Errors
+/// When the compiler, or what it needs, is missing; when a file cannot be written.
+pub(crate) fn dist(root: &Path, processor: &str, is_built: bool) -> Result<()> {
+    let target = Processor::of(processor)?;
+    let release = PackagedRelease { version: build::version(root)?, time: build::time(root)?, target };
+    let built = if is_built { Built::find(root, target)? } else { Built::make(root, target)? };
+    let packages = sources::all(root, target)?;
+    let licences = licences::document(root, &packages)?;
+    let sbom = sbom::document(&release, &packages)?;
+    let contents = PackageContents::read(root, &release, &built, licences, &sbom)?;
+    let out = root.join("target/dist");
+    fs::create_dir_all(&out).with_context(|| format!("cannot make {}", out.display()))?;
+    let container = out.join(format!("container-{}", release.target.processor()));
+    fs::create_dir_all(&container).with_context(|| format!("cannot make {}", container.display()))?;
+    let name = release.name();
+    let files = [
+        (format!("{name}.tar.gz"), archive::portable(&release, &contents)?),
+        (deb::file_name(&release), deb::package(&release, &contents)?),
+        (redhat::file_name(&release), redhat::package(&release, &contents)?),
+        (format!("{name}.cdx.json"), sbom),
+    ];
+    for (name, bytes) in &files {
+        write(&out.join(name), bytes)?;
+        println!("{:>10}  {name}", bytes.len());
+    }
+    write(&container.join("root.tar"), &archive::image(&release, &contents)?)?;
+    write(&container.join("Containerfile"), contents::CONTAINERFILE.as_bytes())?;
+    println!("{:>10}  lotmq, of it", contents.binary_bytes());
+    checksums(&out)
+}
+
+/// Writes `SHA256SUMS` of all packages that are there, those of other processors too.
+fn checksums(out: &Path) -> Result<()> {
+    let mut lines = Vec::new();
+    for entry in fs::read_dir(out)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_file() && name != SUMS {
+            lines.push(format!("{}  {name}\n", digest(&fs::read(entry.path())?)));
+        }
+    }
+    lines.sort_by(|one, other| {
+        one.split_once("  ").map(|it| it.1).cmp(&other.split_once("  ").map(|it| it.1))
+    });
+    write(&out.join(SUMS), lines.concat().as_bytes())
+}
+
+/// Name of the file of checksums.
+const SUMS: &str = "SHA256SUMS";
+
+/// SHA-256 in hexadecimal digits.
+fn digest(bytes: &[u8]) -> String {
+    HEXLOWER.encode(&Sha256::digest(bytes))
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,159 @@
+//! What is in every package: the files, and where each lies in a system.
+
+use std::fs;
+use std::io::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use flate2::{Compression, GzBuilder};
+
+use crate::dist::PackagedRelease;
+use crate::dist::build::Built;
+
+/// Unit of the service.
+pub(crate) const SERVICE: &str = include_str!("../../../packaging/lotmq.service");
+/// Account of the service.
+pub(crate) const SYSUSERS: &str = include_str!("../../../packaging/lotmq.sysusers");
+/// Configuration as it is installed.
+pub(crate) const CONFIGURATION: &str = include_str!("../../../packaging/lotmq.toml");
+/// How the container's image is built.
+pub(crate) const CONTAINERFILE: &str = include_str!("../../../packaging/container/Containerfile");
+
+/// Where the configuration lies.
+pub(crate) const CONFIGURATION_PATH: &str = "etc/lotmq/lotmq.toml";
+
+/// A file.
+pub(crate) struct PackagedFile {
+    /// Place in the system, without the first `/`.
+    pub(crate) path: String,
+    /// Place in the folder of the archive; `None` for what only a package manager needs.
+    pub(crate) portable: Option<String>,
+    /// Permissions.
+    pub(crate) mode: u32,
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl PackagedFile {
+    fn new(path: &str, portable: Option<&str>, bytes: impl Into<Vec<u8>>) -> Self {
+        let mode = 0o644;
+        Self { path: path.to_owned(), portable: portable.map(str::to_owned), mode, bytes: bytes.into() }
+    }
+
+    fn mode(self, mode: u32) -> Self {
+        Self { mode, ..self }
+    }
+
+    /// Whether an administrator may change it, and an upgrade must not.
+    pub(crate) fn is_configuration(&self) -> bool {
+        self.path == CONFIGURATION_PATH
+    }
+
+    /// Whether a container has it: what runs, and the licences.
+    pub(crate) fn is_for_image(&self) -> bool {
+        let of_service =
+            ["usr/lib/systemd", "usr/lib/sysusers", "etc/", "usr/share/man", "usr/share/doc/lotmq/c"];
+        let is_completion = self.portable.as_deref().is_some_and(|place| place.starts_with("completion/"));
+        !is_completion && !of_service.iter().any(|start| self.path.starts_with(start))
+    }
+}
+
+/// All files, by their places.
+pub(crate) struct PackageContents {
+    pub(crate) items: Vec<PackagedFile>,
+}
+
+impl PackageContents {
+    /// Reads what was built and what the repository has.
+    pub(crate) fn read(
+        root: &Path,
+        release: &PackagedRelease,
+        built: &Built,
+        licences: String,
+        sbom: &[u8],
+    ) -> Result<Self> {
+        let file = |path: &str| read(&root.join(path));
+        let mut items = vec![
+            PackagedFile::new("usr/bin/lotmq", Some("lotmq"), read(&built.binary)?).mode(0o755),
+            PackagedFile::new(
+                "usr/lib/lotmq/python.wasm.zst",
+                Some("python.wasm.zst"),
+                file("guests/python/prebuilt/python.wasm.zst")?,
+            ),
+            PackagedFile::new("usr/share/doc/lotmq/LICENSE-MIT", Some("LICENSE-MIT"), file("LICENSE-MIT")?),
+            PackagedFile::new(
+                "usr/share/doc/lotmq/LICENSE-APACHE",
+                Some("LICENSE-APACHE"),
+                file("LICENSE-APACHE")?,
+            ),
+            PackagedFile::new("usr/share/doc/lotmq/LICENSES-OF-OTHERS", Some("LICENSES-OF-OTHERS"), licences),
+            PackagedFile::new("usr/share/doc/lotmq/lotmq.cdx.json", Some("lotmq.cdx.json"), sbom),
+            PackagedFile::new("usr/share/doc/lotmq/changelog", Some("CHANGELOG.md"), file("CHANGELOG.md")?),
+            PackagedFile::new(
+                "usr/share/doc/lotmq/configuration.md",
+                Some("configuration.md"),
+                file("docs/configuration.md")?,
+            ),
+        ];
+        items.extend(of_service());
+        items.extend(completions(&built.completions));
+        items.extend(pages(&built.pages, release.time)?);
+        items.sort_by(|one, other| one.path.cmp(&other.path));
+        Ok(Self { items })
+    }
+
+    /// Size of the binary.
+    pub(crate) fn binary_bytes(&self) -> usize {
+        self.items.iter().find(|item| item.path == "usr/bin/lotmq").map_or(0, |item| item.bytes.len())
+    }
+}
+
+/// What makes the broker a service.
+pub(crate) fn of_service() -> [PackagedFile; 3] {
+    [
+        PackagedFile::new("usr/lib/systemd/system/lotmq.service", Some("lotmq.service"), SERVICE),
+        PackagedFile::new("usr/lib/sysusers.d/lotmq.conf", Some("lotmq.sysusers"), SYSUSERS),
+        // The group comes with the account, when it is installed.
+        PackagedFile::new(CONFIGURATION_PATH, Some("lotmq.toml"), CONFIGURATION).mode(0o640),
+    ]
+}
+
+/// Completions in the order of `SHELLS`, where each shell looks for those of packages.
+fn completions(texts: &[String]) -> Vec<PackagedFile> {
+    let places = [
+        ("usr/share/bash-completion/completions/lotmq", "completion/lotmq.bash"),
+        ("usr/share/zsh/site-functions/_lotmq", "completion/_lotmq"),
+        ("usr/share/fish/vendor_completions.d/lotmq.fish", "completion/lotmq.fish"),
+    ];
+    let item =
+        |((path, portable), text): (_, &String)| PackagedFile::new(path, Some(portable), text.as_str());
+    places.into_iter().zip(texts).map(item).collect()
+}
+
+/// Manual pages, compressed as distributions have them.
+fn pages(folder: &Path, time: u64) -> Result<Vec<PackagedFile>> {
+    let mut items = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("cannot read {}", folder.display()))? {
+        let path = entry?.path();
+        let name = path.file_name().context("a page has a name")?.to_string_lossy().into_owned();
+        let text = read(&path)?;
+        let packed = gzip(&text, time)?;
+        items.push(PackagedFile::new(
+            &format!("usr/share/man/man1/{name}.gz"),
+            Some(&format!("man/{name}.gz")),
+            packed,
+        ));
+    }
+    Ok(items)
+}
+
+/// Compresses, the same on every machine.
+pub(crate) fn gzip(bytes: &[u8], time: u64) -> Result<Vec<u8>> {
+    let time = u32::try_from(time).unwrap_or(0);
+    let mut packed = GzBuilder::new().mtime(time).write(Vec::new(), Compression::best());
+    packed.write_all(bytes)?;
+    Ok(packed.finish()?)
+}
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>> {
+    fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
