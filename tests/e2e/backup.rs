@@ -26,7 +26,7 @@ fn run(verb: &str, broker: &Broker, file: &Path, options: &[&str]) -> Finished {
     Program::run(LOTMQ, &[&[verb, file, "-p", &port], options].concat()).unwrap()
 }
 
-fn run_ok(verb: &str, broker: &Broker, file: &Path, options: &[&str]) -> String {
+pub(crate) fn run_ok(verb: &str, broker: &Broker, file: &Path, options: &[&str]) -> String {
     let finished = run(verb, broker, file, options);
     assert_eq!(finished.status.code(), Some(0), "{verb}: {}", finished.stderr);
     finished.stdout
@@ -61,7 +61,7 @@ fn restore(broker: &Broker, file: &Path) -> Reply {
     reply
 }
 
-fn until_back(broker: &Broker) {
+pub(crate) fn until_back(broker: &Broker) {
     lotmq_test_support::eventually("the broker is back", || {
         Client::connect(broker.address(), &ConnectOptions::new("").user("root", "coreflux")).ok()
     });

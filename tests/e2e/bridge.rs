@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use lotmq_client::{Client, ClientError, ConnectOptions, Publication, QoS, Will};
-use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_port};
 
 use crate::broker;
 
@@ -12,9 +12,7 @@ const MOSQUITTO: [&str; 2] = ["mosquitto", "/usr/sbin/mosquitto"];
 
 /// A mosquitto that listens on a port of its own and is a bridge to `broker`; `None` when it is not installed.
 fn bridge(broker: &Broker, version: &str, folder: &std::path::Path) -> Option<(Program, u16)> {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = free.local_addr().unwrap().port();
-    drop(free);
+    let port = free_port();
     let file = folder.join("mosquitto.conf");
     let mut text = String::new();
     writeln!(text, "listener {port} 127.0.0.1\nallow_anonymous true").unwrap();
@@ -22,9 +20,13 @@ fn bridge(broker: &Broker, version: &str, folder: &std::path::Path) -> Option<(P
         .unwrap();
     writeln!(text, "bridge_protocol_version {version}\ntopic up/# out 1\ntopic down/# in 1").unwrap();
     std::fs::write(&file, text).unwrap();
+    Some((mosquitto(&file)?, port))
+}
+
+/// A mosquitto with this configuration; `None` when it is not installed.
+pub(crate) fn mosquitto(file: &std::path::Path) -> Option<Program> {
     let name = MOSQUITTO.into_iter().find(|name| std::process::Command::new(name).arg("-h").output().is_ok());
-    let arguments = ["-c", file.to_str().unwrap()];
-    Some((Program::start(name.unwrap_or(MOSQUITTO[0]), &arguments)?, port))
+    Program::start(name.unwrap_or(MOSQUITTO[0]), &["-c", file.to_str().unwrap()])
 }
 
 /// The state that a new subscriber is told.

@@ -1,11 +1,14 @@
-//! The tutorial for guests, `docs/sdk/tutorial.md`, and the page on rules: each command is run and each file is written, in the order of the page.
+//! The tutorial for guests, `docs/sdk/tutorial.md`, and the pages on rules and on routes: each command is run and each file is written, in the order of the page.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
-use lotmq_test_support::{Broker, Lines};
+use lotmq_client::{Publication, QoS};
+use lotmq_test_support::{Broker, Lines, eventually, free_address};
 
 use crate::lot_pages::{Block, blocks};
+use crate::memcached::Memcached;
 use crate::{LOTMQ, options};
 
 /// A command of another terminal, with what it writes.
@@ -27,6 +30,7 @@ fn shell(broker: &Broker, folder: &Path, commands: &str) -> Command {
         "lotmq() {{ case \"$1 $2\" in
            'guest deploy'|'guest list'|'guest logs'|'guest rollback') verb=$2; shift 2; '{LOTMQ}' guest $verb -p {port} \"$@\";;
            'cmd '*) shift; '{LOTMQ}' cmd -p {port} \"$@\";;
+           'routes '*) shift; '{LOTMQ}' routes -p {port} \"$@\";;
            'pub '*) shift; '{LOTMQ}' pub -p {port} \"$@\";;
            *) '{LOTMQ}' \"$@\";; esac; }}
          {commands}",
@@ -45,7 +49,7 @@ fn shell(broker: &Broker, folder: &Path, commands: &str) -> Command {
 }
 
 /// Runs commands to their end; the answer is what they write, and the folder that they end in.
-fn run(broker: &Broker, folder: &Path, commands: &str) -> (String, PathBuf) {
+pub(crate) fn run(broker: &Broker, folder: &Path, commands: &str) -> (String, PathBuf) {
     let ended_in = tempfile::NamedTempFile::new().unwrap();
     let commands = format!("{{ {commands}\npwd > '{}'; }} 2>&1", ended_in.path().display());
     let output = shell(broker, folder, &commands).output().unwrap();
@@ -86,34 +90,84 @@ fn expect_lines(written: &str, block: &Block) {
 
 #[test]
 fn the_tutorial_does_what_it_says() {
-    follow("tutorial.md");
+    if has_cargo() {
+        follow(&options().start(), &page("tutorial.md"));
+    }
 }
 
 #[test]
 fn the_page_on_rules_does_what_it_says() {
-    follow("rules.md");
+    if has_cargo() {
+        follow(&options().start(), &page("rules.md"));
+    }
+}
+
+#[test]
+fn the_page_on_routes_does_what_it_says() {
+    if !has_cargo() {
+        return;
+    }
+    let mut cache = Memcached::start_at(free_address());
+    let port = cache.address.port().to_string();
+    let mut broker = options()
+        .variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true")
+        .variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true")
+        .variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true")
+        .start();
+    follow(&broker, &page("routes.md").replace("11211", &port));
+    assert_eq!((cache.value("plant/press").as_deref(), cache.keys("plant/no").len()), (Some("21.5"), 0));
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    // Either side ends in the midst of work.
+    for round in 0..4 {
+        let mut sender = broker.client("sender");
+        for number in 0..100 {
+            let publication = Publication::new(format!("plant/{round}/{number}"), "1");
+            sender.publish(&publication.qos(QoS::AtLeastOnce)).unwrap();
+        }
+        let start = format!("plant/{round}/");
+        eventually("the first of a round", || (!cache.keys(&start).is_empty()).then_some(()));
+        let mut had = BTreeSet::new();
+        if round % 2 == 0 {
+            // What it had is gone with it; nothing else is.
+            let (address, keys) = cache.end();
+            had.extend(keys.into_iter().filter(|key| key.starts_with(&start)));
+            cache = Memcached::start_at(address);
+        } else {
+            broker.kill();
+            broker.start_again();
+        }
+        eventually("all of a round", || {
+            had.extend(cache.keys(&start));
+            (had.len() == 100).then_some(())
+        });
+    }
+}
+
+/// Whether there is a cargo; where everything is to be tested there has to be.
+pub(crate) fn has_cargo() -> bool {
+    let has_it = Command::new("cargo").arg("--version").output().is_ok();
+    assert!(has_it || std::env::var_os("LOTMQ_TEST_REQUIRE_ALL").is_none(), "not installed: cargo");
+    has_it
+}
+
+/// A page of `docs/sdk`.
+fn page(name: &str) -> String {
+    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sdk").join(name)).unwrap()
 }
 
 /// Does what a page of `docs/sdk` says.
-fn follow(page: &str) {
-    if Command::new("cargo").arg("--version").output().is_err() {
-        assert!(std::env::var_os("LOTMQ_TEST_REQUIRE_ALL").is_none(), "not installed: cargo");
-        return;
-    }
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sdk").join(page);
-    let page = std::fs::read_to_string(page).unwrap();
-    let broker = options().start();
+fn follow(broker: &Broker, page: &str) {
     let place = tempfile::tempdir().unwrap();
     let (mut folder, mut written) = (place.path().to_owned(), String::new());
     let mut background = None;
-    for block in blocks(&page) {
+    for block in blocks(page) {
         match (block.kind.as_str(), block.file.as_deref()) {
             // Parts of what is shown elsewhere.
             ("rust", None) => {}
-            ("sh", None) => (written, folder) = run(&broker, &folder, &block.text),
+            ("sh", None) => (written, folder) = run(broker, &folder, &block.text),
             // The broker of the test is there already.
-            ("sh", Some("serve")) => assert_eq!(block.text, "lotmq serve\n"),
-            ("sh", Some("background")) => background = Some(start(&broker, &folder, &block.text)),
+            ("sh", Some("serve")) => assert!(block.text.ends_with("lotmq serve\n"), "line {}", block.line),
+            ("sh", Some("background")) => background = Some(start(broker, &folder, &block.text)),
             ("text", None) => expect_lines(&written, &block),
             ("text", Some("background")) => {
                 let background: &Background = background.as_ref().unwrap();

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Program, WAIT_MAX};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::modules::{component, scale};
 use crate::{LOTMQ, broker};
@@ -33,7 +33,7 @@ fn what_cannot_be_a_guest_is_refused_with_the_reason() {
         ("new ../x", "is no name of a guest", 2),
         ("new there", "cannot create the folder there", 1),
         ("new heater -t rule --lang js", "a guest of type rule is made in Rust only", 2),
-        ("new heater -t auth", "makes no guests of type auth yet", 2),
+        ("new heater -t auth --lang python", "a guest of type auth is made in Rust only", 2),
         ("new heater -t model", "invalid value 'model'", 2),
         ("build there", "there/guest.toml is not there", 2),
         ("build", "unknown field `onn`", 1),
@@ -198,6 +198,24 @@ fn lines_of_a_module_are_told_to_who_is_subscribed() {
         assert_eq!(line["text"], format!("{count} readings could not be read so far"));
         assert_eq!((line["level"].as_str(), message.retain), (Some("warn"), false));
     }
+}
+
+#[test]
+fn lines_of_a_module_that_a_rule_asks_are_told_to_who_is_subscribed() {
+    let broker = broker();
+    broker.command_ok(&crate::rule_modules::add_guard("-grantAll"));
+    broker.command_ok(crate::rule_modules::GUARDED);
+    let locked = Publication::new("plant/locked", "true").qos(QoS::AtLeastOnce).retained();
+    broker.client("locks").publish(&locked).unwrap();
+    let mut client = broker.root("reader");
+    client.subscribe_to("$SYS/Coreflux/Modules/guard/Log", QoS::AtLeastOnce).unwrap();
+    broker.client("asks").publish(&Publication::new("plant/a", "x").qos(QoS::AtLeastOnce)).unwrap();
+    let message = client.receive(WAIT_MAX).unwrap().unwrap();
+    let line: Value = serde_json::from_slice(&message.payload).unwrap();
+    assert_eq!(
+        (line["level"].as_str(), &line["text"]),
+        (Some("info"), &json!("asks is denied: the plant is locked"))
+    );
 }
 
 /// A guest that tells of itself in every way there is.

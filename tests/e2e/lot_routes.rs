@@ -143,22 +143,45 @@ fn filled(template: &str) -> String {
 fn every_type_that_runs_has_a_template_that_deploys() {
     let broker = broker();
     let listed = broker.command_ok("-listTemplates");
-    assert_eq!((listed.message(), listed.data()), ("1 template(s).", &json!(["LOOPBACK"])));
+    let types = [
+        "LOOPBACK",
+        "MQTT_BRIDGE",
+        "FILE_STORAGE",
+        "REST_API",
+        "OPENSEARCH",
+        "POSTGRESQL",
+        "CRATEDB",
+        "MYSQL",
+        "MARIADB",
+        "EMAIL",
+        "KAFKA",
+        "INFLUXDB",
+        "NATS",
+        "REDIS",
+        "MODBUS_TCP",
+        "MODBUS_SERIAL",
+        "SIEMENS_S7",
+        "OPCUA",
+    ];
+    assert_eq!((listed.message(), listed.data()), ("18 template(s).", &json!(types)));
     for kind in listed.data().as_array().unwrap() {
         let reply = broker.command_ok(&format!("-routeCode {}", kind.as_str().unwrap()));
         let template = reply.data().as_str().unwrap();
         // Described for people, so not to be deployed as it is.
         let refused = broker.command(&format!("-addRoute {template}"));
         assert!(!refused.success(), "{refused:?}");
-        let added = broker.command_ok(&format!("-addRoute {}", filled(template)));
-        assert_eq!(added.0.get("warnings"), None, "{added:?}");
+        // What the others connect to is not there; that their templates compile, the compiler tests.
+        if kind == "LOOPBACK" {
+            let added = broker.command_ok(&format!("-addRoute {}", filled(template)));
+            assert_eq!(added.0.get("warnings"), None, "{added:?}");
+        }
     }
     let mut answers = watch(&broker, "destination_topic");
     send(&broker, "source_topic", "{\"v\":1}");
     assert_eq!(next(&mut answers), "destination_topic={\"v\":1}");
     assert_eq!(broker.command_ok("-routeCode loopback").message(), "Template of route type 'LOOPBACK'.");
-    let checked = broker.command_ok("-routeCode MQTT_BRIDGE");
-    assert!(checked.data().as_str().unwrap().starts_with("DEFINE ROUTE MqttBridge WITH TYPE MQTT_BRIDGE\n"));
+    let checked = broker.command_ok("-routeCode SQLSERVER");
+    assert!(checked.data().as_str().unwrap().starts_with("DEFINE ROUTE Sqlserver WITH TYPE SQLSERVER\n"));
     assert_eq!(checked.0["warnings"][0]["code"], "ROUTE_TYPE_UNAVAILABLE", "{checked:?}");
     for (command, code, message) in [
         ("-routeCode ADS", "NOT_FOUND", "Unknown route type 'ADS'."),
@@ -284,9 +307,9 @@ fn a_full_mailbox_refuses_what_arrives_and_counts_it() {
     let broker = broker();
     let mut stands = watch_status(&broker, "R");
     let text = route("R", "FAIL \"retry\"", "")
-        + "    ADD ROUTE_CONFIG\n        WITH OVERLOAD_CAPACITY 3\n        WITH OVERLOAD_POLICY \"realtime\"\n";
+        + "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE none\n        WITH OVERLOAD_CAPACITY 3\n        WITH OVERLOAD_POLICY \"realtime\"\n";
     let reply = broker.command_ok(&text);
-    assert_eq!(reply.0["warnings"][0]["code"], "SETTING_IGNORED", "{reply:?}");
+    assert_eq!(reply.0["warnings"], json!(null), "{reply:?}");
     wait_connected(&broker, "R");
     for number in 0..10 {
         send(&broker, &format!("dev/{number}/save"), "x");

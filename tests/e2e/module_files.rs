@@ -27,10 +27,10 @@ fn module(options: &str) -> String {
     format!("-addModule files -world route {options} wasm64:{}", STANDARD.encode(FILES))
 }
 
-/// A route of the module with the folder `log` at a path.
+/// A route of the module with the folder `log` at a path. What was done before a kill does not come once more.
 fn route(storage: &str) -> String {
     format!(
-        "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"files\"\n    ADD LOG_CONFIG\n        WITH STORAGE_DIR \"{storage}\"\n    \
+        "-addRoute DEFINE ROUTE Line WITH TYPE WASM\n    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n    ADD WASM_CONFIG\n        WITH MODULE \"files\"\n    ADD LOG_CONFIG\n        WITH STORAGE_DIR \"{storage}\"\n    \
          ADD EVENT Do\n        WITH SOURCE_TOPIC \"do/#\"\n        WITH DESTINATION_TOPIC \"files/said\"\n"
     )
 }

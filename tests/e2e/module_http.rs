@@ -148,24 +148,45 @@ fn a_module_asks_the_servers_that_it_was_granted_and_the_operator_allows() {
 }
 
 #[test]
-fn settings_that_a_module_does_not_know_stop_its_route_and_are_told() {
+fn settings_that_a_module_does_not_know_are_refused_and_told() {
     let server = HttpServer::start(|_| Answer::of(200, ""));
     let broker = at_home().start();
     broker.command_ok(&module(&format!("-grantAll -net {}", server.address)));
-    let mut standing = Standing::of(&broker);
     for (further, told) in [
         ("        WITH PAHT \"/x\"\n", "API_CONFIG: PAHT is not known; did you mean PATH?"),
         ("        WITH PATH \"\"\n", "API_CONFIG: PATH is '', which is not a text of at least 1"),
-        ("    ADD OTHER_CONFIG\n        WITH PATH \"/x\"\n", ""),
     ] {
-        broker.command_ok(&route("Line", "out", &server, further));
-        if told.is_empty() {
-            // It says nothing of other sections.
-            standing.says("\"connection\":\"Connected\"");
-        } else {
-            standing.says(told);
-        }
+        let refused = broker.command(&route("Line", "out", &server, further));
+        assert_eq!(refused.code(), "ROUTE_SETTINGS_INVALID", "{refused:?}");
+        assert!(refused.message().contains(told), "{refused:?}");
     }
+    assert_eq!(broker.command_ok("-listRoutes").message(), "No routes registered.");
+    // It says nothing of other sections.
+    let mut standing = Standing::of(&broker);
+    broker.command_ok(&route("Line", "out", &server, "    ADD OTHER_CONFIG\n        WITH PATH \"/x\"\n"));
+    standing.says("\"connection\":\"Connected\"");
+    // What the environment gives is looked at when the route is opened.
+    let added =
+        broker.command_ok(&route("Line", "out", &server, "        WITH PATH GET ENV \"PATH_OF_API\"\n"));
+    assert!(
+        added.0["warnings"].to_string().contains("environment value 'PATH_OF_API' is not set"),
+        "{added:?}"
+    );
+    broker.command_ok("-setEnv PATH_OF_API=");
+    standing.says("API_CONFIG: PATH is '', which is not a text of at least 1");
+    broker.command_ok("-setEnv PATH_OF_API=/x");
+    standing.says("\"connection\":\"Connected\"");
+}
+
+#[test]
+fn a_route_whose_new_module_refuses_its_settings_says_so_when_it_is_opened() {
+    let server = HttpServer::start(|_| Answer::of(200, ""));
+    let broker = at_home().start();
+    let mut standing = Standing::of(&broker);
+    // Before its module is there nobody knows its settings.
+    broker.command_ok(&route("Line", "out", &server, "        WITH PAHT \"/x\"\n"));
+    broker.command_ok(&module(&format!("-grantAll -net {}", server.address)));
+    standing.says("API_CONFIG: PAHT is not known; did you mean PATH?");
 }
 
 #[test]

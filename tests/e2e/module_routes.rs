@@ -215,7 +215,7 @@ fn what_does_not_fit_the_world_route_is_refused() {
         ),
         (format!("m -world route -time 10001 wasm64:{echo}"), "ARGUMENT_INVALID", "from 1 to 10000"),
         (format!("m -world rule wasm64:{echo}"), "IMPORT_FORBIDDEN", "is not allowed in world 'rule'."),
-        (format!("m -world auth wasm64:{echo}"), "WORLD_UNKNOWN", "no login asks a module in this build"),
+        (format!("m -world auth wasm64:{echo}"), "IMPORT_FORBIDDEN", "is not allowed in world 'auth'."),
     ] {
         let reply = broker.command(&format!("-addModule {arguments}"));
         assert_eq!(reply.code(), code, "{reply:?}");
@@ -239,7 +239,8 @@ fn what_does_not_fit_the_world_route_is_refused() {
     assert_eq!(refused.message(), "World 'route' may still change, and modules.allow_unstable is not set.");
 }
 
-fn accept(far: &TcpListener) -> (TcpStream, BufReader<TcpStream>) {
+/// The next connection to a far side, and its lines.
+pub(crate) fn accept(far: &TcpListener) -> (TcpStream, BufReader<TcpStream>) {
     let (stream, _) = far.accept().unwrap();
     stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
     let lines = BufReader::new(stream.try_clone().unwrap());
@@ -247,7 +248,7 @@ fn accept(far: &TcpListener) -> (TcpStream, BufReader<TcpStream>) {
 }
 
 /// The next line; empty at the end.
-fn line(lines: &mut BufReader<TcpStream>) -> String {
+pub(crate) fn line(lines: &mut BufReader<TcpStream>) -> String {
     let mut line = String::new();
     // The end of a process may be a reset.
     let _ = lines.read_line(&mut line);

@@ -1,12 +1,13 @@
 //! Routes of modules with asynchronous code: the SDK's executor, and its connection as a stream of the crate tokio.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::io::Write as _;
+use std::net::TcpListener;
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX};
 use serde_json::json;
 
+use crate::module_routes::{accept, line};
 use crate::modules::component;
 use crate::options;
 
@@ -27,19 +28,6 @@ fn broker(far: &TcpListener) -> Broker {
         far.local_addr().unwrap().port()
     ));
     broker
-}
-
-fn accept(far: &TcpListener) -> (TcpStream, BufReader<TcpStream>) {
-    let (stream, _) = far.accept().unwrap();
-    stream.set_read_timeout(Some(WAIT_MAX)).unwrap();
-    let lines = BufReader::new(stream.try_clone().unwrap());
-    (stream, lines)
-}
-
-fn line(lines: &mut BufReader<TcpStream>) -> String {
-    let mut line = String::new();
-    lines.read_line(&mut line).unwrap();
-    line.trim_end().to_owned()
 }
 
 #[test]

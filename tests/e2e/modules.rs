@@ -211,7 +211,7 @@ fn a_guest_answers_requests_with_all_that_mqtt_5_has() {
 }
 
 /// Waits for the line about a grant that module `scale` lacked.
-fn refused(broker: &Broker, grant: &str) {
+pub(crate) fn refused(broker: &Broker, grant: &str) {
     let grant = format!("grant=\"{grant}\"");
     let is_told = |line: &str| (line.contains("was not granted") && line.contains(&grant)).then_some(());
     broker.log().wait_for(&grant, is_told).unwrap();

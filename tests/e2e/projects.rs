@@ -16,13 +16,14 @@ use zip::write::SimpleFileOptions;
 
 use crate::{LOTMQ, broker, next, send, watch};
 
-const MODEL: &str =
+pub(crate) const MODEL: &str =
     "DEFINE MODEL Reading COLLAPSED\n    ADD STRING \"press\"\n    ADD DOUBLE \"temperature\"\n";
 const ACTION: &str = "DEFINE ACTION Clean\nON TOPIC \"raw/+\" DO\n    CALL ACTION Celsius WITH fahrenheit = PAYLOAD RETURN t\n    PUBLISH MODEL Reading TO \"clean/\" + TOPIC POSITION 2 WITH\n        press = TOPIC POSITION 2\n        temperature = {t}\n";
-const CELL: &str = "DEFINE ACTION Celsius\nINPUT fahrenheit AS DOUBLE\nDO\n    SET \"c\" WITH ({fahrenheit} - 32) * 5 / 9\nRETURN\n    OUTPUT c\n";
-const ROUTE: &str =
+pub(crate) const CELL: &str = "DEFINE ACTION Celsius\nINPUT fahrenheit AS DOUBLE\nDO\n    SET \"c\" WITH ({fahrenheit} - 32) * 5 / 9\nRETURN\n    OUTPUT c\n";
+pub(crate) const ROUTE: &str =
     "DEFINE ROUTE Store WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH MAX_ROWS 10\n";
-const RULE: &str = "DEFINE RULE NoSecrets WITH PRIORITY 100 FOR Publish TO TOPIC \"closed/#\"\n    DENY\n";
+pub(crate) const RULE: &str =
+    "DEFINE RULE NoSecrets WITH PRIORITY 100 FOR Publish TO TOPIC \"closed/#\"\n    DENY\n";
 const PANEL: &str = "DEFINE PANEL \"Hall\" WITH TITLE \"Hall 1\"\n\nDEFINE THEME \"Dark\"\n    SET \"TEXT\" WITH \"#ffffff\"\n";
 
 fn notebook() -> String {
@@ -55,24 +56,24 @@ fn plant() -> Vec<u8> {
     ])
 }
 
-fn upload(broker: &Broker, name: &str, archive: &[u8], rest: &str) -> Reply {
+pub(crate) fn upload(broker: &Broker, name: &str, archive: &[u8], rest: &str) -> Reply {
     broker.command(&format!("-addProject zip64:{} {name}{rest}", STANDARD.encode(archive)))
 }
 
 /// Somebody who sees what is told about projects.
-fn viewer(broker: &Broker, filter: &str) -> Client {
+pub(crate) fn viewer(broker: &Broker, filter: &str) -> Client {
     let mut client = broker.root("viewer");
     client.subscribe_to(filter, QoS::AtLeastOnce).unwrap();
     client
 }
 
-fn told(client: &mut Client) -> (String, Value) {
+pub(crate) fn told(client: &mut Client) -> (String, Value) {
     let message = client.receive(WAIT_MAX).unwrap().expect("a message");
     let value = serde_json::from_slice(&message.payload).unwrap_or(Value::Null);
     (message.topic["$SYS/Coreflux/".len()..].to_owned(), value)
 }
 
-fn origins(broker: &Broker) -> Vec<(String, String)> {
+pub(crate) fn origins(broker: &Broker) -> Vec<(String, String)> {
     let listed = broker.command_ok("-listEntities");
     let text = |value: &Value| value.as_str().unwrap().to_owned();
     listed.data().as_array().unwrap().iter().map(|row| (text(&row["name"]), text(&row["origin"]))).collect()
@@ -340,13 +341,13 @@ fn what_is_no_project_is_refused_and_nothing_is_stored() {
         (
             String::new(),
             "MISSING_ARGUMENT",
-            "Missing argument: source. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace] [-keepLoaded]",
+            "Missing argument: source. Usage: -addProject <zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-replace] [-keepLoaded]",
         ),
         ("zip64:* p".to_owned(), "BASE64_INVALID", "zip64 argument is not valid base64."),
         (
             format!("zip64:{}", STANDARD.encode(plant())),
             "MISSING_ARGUMENT",
-            "Missing argument: name. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace] [-keepLoaded]",
+            "Missing argument: name. Usage: -addProject <zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-replace] [-keepLoaded]",
         ),
         (
             format!("zip64:{} a/b", STANDARD.encode(plant())),
@@ -356,7 +357,7 @@ fn what_is_no_project_is_refused_and_nothing_is_stored() {
         (
             format!("zip64:{} a b c", STANDARD.encode(plant())),
             "TOO_MANY_ARGUMENTS",
-            "Too many arguments. Usage: -addProject <zip64:base64 | path> [name] [load] [-replace] [-keepLoaded]",
+            "Too many arguments. Usage: -addProject <zip64:base64 | path> [name] [load] [-beside] [-dryRun] [-replace] [-keepLoaded]",
         ),
         (
             project(&zip(&[("../up.lot", b"")])),
@@ -490,7 +491,7 @@ fn told_names(client: &mut Client) -> Vec<String> {
     scripts.as_array().unwrap().iter().map(name).collect()
 }
 
-fn named_rows(reply: &Reply, key: &str) -> Vec<String> {
+pub(crate) fn named_rows(reply: &Reply, key: &str) -> Vec<String> {
     let rows = reply.data()[key].as_array().cloned().unwrap_or_default();
     rows.iter()
         .map(|row| format!("{} {}", row["type"].as_str().unwrap(), row["name"].as_str().unwrap()))
@@ -602,27 +603,4 @@ fn deploy_takes_over_no_rule_unasked() {
     let refused = Program::run(LOTMQ, &["deploy", file.to_str().unwrap(), "-p", &broker.port()]).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
     assert!(refused.stdout.contains("Rule 'NoSecrets' belongs to user 'ann'"), "{}", refused.stdout);
-}
-
-#[test]
-fn deploy_replaces_no_other_project_unasked() {
-    let broker = broker();
-    assert!(upload(&broker, "a", &zip(&[("rule.lot", RULE.as_bytes())]), " load").success());
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("models.lot"), MODEL).unwrap();
-    let port = broker.port();
-    let deploy = |more: &[&str]| {
-        let fixed = ["deploy", folder.path().to_str().unwrap(), "--name", "b", "-p", &port];
-        let all: Vec<&str> = fixed.iter().chain(more).copied().collect();
-        Program::run(LOTMQ, &all).unwrap()
-    };
-    let refused = deploy(&[]);
-    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
-    assert!(refused.stdout.contains("NoSecrets"), "{}", refused.stdout);
-    assert!(refused.stderr.contains("--replace-project"), "{}", refused.stderr);
-    assert_eq!(origins(&broker)[0].0, "NoSecrets");
-    let done = deploy(&["--replace-project"]);
-    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
-    assert!(done.stdout.contains("what it denied may be allowed now"), "{}", done.stdout);
-    assert_eq!(origins(&broker), [("Reading".to_owned(), "b/models.lot".to_owned())]);
 }

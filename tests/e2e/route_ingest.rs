@@ -1,14 +1,21 @@
 //! What routes bring into the broker: done for them when it is stored, where it has to be.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+use std::sync::mpsc::channel;
+use std::time::Duration;
+
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX};
 use serde_json::Value;
 
 use crate::disk::Sick;
+use crate::outbox;
+use crate::rule_modules::add_guard;
 use crate::{broker, send};
 
-/// A route that answers `in/<n>` at `out/<n>` with QoS 1.
-const ROUTE: &str = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH DESTINATION_TOPIC \"out/{topic.2}\"\n        WITH QOS 1\n";
+/// A route that answers `in/<n>` at `out/<n>` with QoS 1. What it is given is not stored for it, so that all that is stored is what it brings.
+const ROUTE: &str = "-addRoute DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH DESTINATION_TOPIC \"out/{topic.2}\"\n        WITH QOS 1\n";
 
 fn sleeper() -> ConnectOptions {
     ConnectOptions::v5("sleeper").clean_start(false).session_expiry(3600)
@@ -103,5 +110,40 @@ fn kill_9_costs_nothing_of_what_was_done_for_a_route() {
             let topic = format!("out/{round}-{number}");
             assert!(topics.contains(&topic), "{topic} is lost of {told}: {topics:?}");
         }
+    }
+}
+
+/// The far side has something to say as soon as somebody is there: what decides on that is in force before the route is opened.
+#[test]
+fn what_comes_first_after_a_start_is_decided_on_by_all_rules_and_by_the_modules_that_they_ask() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let (tell, answers) = channel();
+    std::thread::spawn(move || {
+        for (start, stream) in listener.incoming().enumerate() {
+            let mut stream = stream.unwrap();
+            writeln!(stream, "{start}").unwrap();
+            let mut answer = String::new();
+            // Whoever does not answer is seen by what was read.
+            stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+            let _ = BufReader::new(&stream).read_line(&mut answer);
+            if tell.send(answer).is_err() {
+                return;
+            }
+        }
+    });
+    let mut broker = outbox::broker();
+    broker.command_ok(&add_guard("-grantAll"));
+    // These take their time before it is the turn of the one that is asked.
+    for number in 0..20 {
+        broker.command_ok(&add_guard("-grantAll").replace(" guard ", &format!(" a{number} ")));
+    }
+    broker.command_ok("-addRule DEFINE RULE Asks WITH PRIORITY 50 FOR Publish TO TOPIC \"echo/in\"\n    IF MODULE \"guard\" THEN\n        ALLOW\n    ELSE\n        DENY\n");
+    let route = outbox::route(address, &[]);
+    broker.command_ok(&format!("{route}        WITH DESTINATION_TOPIC \"echo/in\"\n"));
+    for start in 0..3 {
+        assert_eq!(answers.recv_timeout(WAIT_MAX).unwrap(), format!("+{start}\n"));
+        broker.kill();
+        broker.start_again();
     }
 }

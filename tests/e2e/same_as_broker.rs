@@ -1,12 +1,15 @@
 //! `lotmq run` does what a broker does: the same recorded traffic through both, and every byte of what comes out compared, in order, with all that rules deny.
 
+use std::path::Path;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS, ReasonCode};
-use lotmq_codec::{Properties, RetainHandling, SubscriptionOptions};
+use lotmq_codec::{Properties, PropertyBuf, PropertyId, PropertyValue, RetainHandling, SubscriptionOptions};
 use lotmq_test_support::{Broker, Program, WAIT_MAX};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::modules::component;
 use crate::{LOTMQ, broker, send};
 
 /// A message that came out.
@@ -16,7 +19,20 @@ struct Out {
     payload: Vec<u8>,
     qos: u64,
     retain: bool,
+    /// Those of its properties that it has, as `lotmq run --json` shows them.
+    properties: Map<String, Value>,
 }
+
+/// Names of properties.
+const PROPERTIES: [&str; 7] = [
+    "user",
+    "response_topic",
+    "correlation_data",
+    "correlation_base64",
+    "content_type",
+    "expiry",
+    "payload_format",
+];
 
 /// A program with traffic for it.
 struct Row {
@@ -26,9 +42,21 @@ struct Row {
     at_start: usize,
     /// Topic and payload of what goes in, with how many messages come out because of it.
     traffic: &'static [(&'static str, &'static [u8], usize)],
+    /// Properties of those messages, in the same order, as recordings have them; of further ones none.
+    properties: &'static [&'static str],
+    /// Name, world, component and options of modules.
+    modules: &'static [(&'static str, &'static str, &'static [u8], &'static str)],
     /// Seconds that pass then, and how many messages come out in them.
     time: (u32, usize),
 }
+
+/// A row that says nothing.
+const NOTHING: Row =
+    Row { name: "", program: "", at_start: 0, traffic: &[], properties: &[], modules: &[], time: (0, 0) };
+
+/// The examples of the worlds `action` and `rule`.
+const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
+const GUARD: &[u8] = include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm");
 
 const ROWS: &[Row] = &[
     Row {
@@ -53,6 +81,7 @@ ON TOPIC "d" DO
             ("other", b"1", 0),
         ],
         time: (0, 0),
+        ..NOTHING
     },
     Row {
         name: "actions that take their time and call others",
@@ -76,6 +105,7 @@ ON TOPIC "out" DO
         at_start: 0,
         traffic: &[("in", b"4", 3), ("in", b"-0.5", 3)],
         time: (0, 0),
+        ..NOTHING
     },
     Row {
         name: "kept and last values",
@@ -101,6 +131,7 @@ ON TOPIC "read" DO
             ("read", b"1", 1),
         ],
         time: (0, 0),
+        ..NOTHING
     },
     Row {
         name: "changes",
@@ -111,6 +142,7 @@ ON CHANGE "c/+" DO
         at_start: 0,
         traffic: &[("c/x", b"1", 1), ("c/x", b"1", 0), ("c/y", b"1", 1), ("c/x", b"2", 1), ("c/x", b"1", 1)],
         time: (0, 0),
+        ..NOTHING
     },
     Row {
         name: "models that compute, and that split what clients publish",
@@ -138,6 +170,7 @@ ON TOPIC "e/state" DO
             ("raw/w", b"0", 5),
         ],
         time: (0, 0),
+        ..NOTHING
     },
     Row {
         name: "a message that leads to itself",
@@ -149,6 +182,7 @@ ON TOPIC "again" DO
         // Of the runs the last one is started by a message that 64 others led to.
         traffic: &[("again", b"0", 65)],
         time: (0, 0),
+        ..NOTHING
     },
     Row {
         name: "starts and timers",
@@ -167,6 +201,7 @@ ON TOPIC "tick" DO
         at_start: 1,
         traffic: &[],
         time: (2, 4),
+        ..NOTHING
     },
     Row {
         name: "routes",
@@ -201,15 +236,86 @@ ON TOPIC "saved/+" DO
             ("ask", b"2", 1),
         ],
         time: (0, 0),
+        ..NOTHING
+    },
+    Row {
+        name: "modules: one that messages start, and one that an action calls",
+        program: r#"DEFINE ACTION Caller
+ON TOPIC "in/+" DO
+    CALL MODULE "halve.scale" WITH (raw = PAYLOAD AS DOUBLE) RETURN AS {r}
+    PUBLISH TOPIC "out/" + TOPIC POSITION 2 WITH {r}
+DEFINE ACTION After
+ON TOPIC "scaled/+" DO
+    PUBLISH TOPIC "after" WITH PAYLOAD
+"#,
+        modules: &[
+            ("halve", "action", SCALE, "-config 0.5"),
+            ("tenths", "action", SCALE, "-on \"raw/#,bare\" -grantAll"),
+        ],
+        traffic: &[
+            ("in/a", b"3", 1),
+            ("raw/press", b"215", 2),
+            ("raw/press", b"hot", 0),
+            ("bare", b"-5", 2),
+            ("in/b", b"-0.5", 1),
+        ],
+        ..NOTHING
+    },
+    Row {
+        name: "properties, in and out",
+        program: r#"DEFINE ACTION Forward
+ON TOPIC "from/+" DO
+    PUBLISH TOPIC "to/" + TOPIC POSITION 2 WITH PAYLOAD
+        WITH USER PROPERTIES
+        WITH USER PROPERTY "via" = "lotmq"
+        WITH CONTENT TYPE CONTENT TYPE
+        WITH CORRELATION DATA CORRELATION DATA
+        WITH RESPONSE TOPIC RESPONSE TOPIC
+DEFINE ACTION Answer
+ON TOPIC "ask" DO
+    REPLY WITH PAYLOAD * 2 WITH MESSAGE EXPIRY 60
+DEFINE ACTION Left
+ON TOPIC "left" DO
+    PUBLISH TOPIC "told" WITH MESSAGE EXPIRY
+"#,
+        traffic: &[
+            ("from/a", b"1", 1),
+            ("from/b", b"2", 1),
+            ("from/c", b"", 1),
+            ("ask", b"21", 1),
+            ("left", b"", 1),
+        ],
+        properties: &[
+            r#"{"user":[["b","1"],["a","2"],["b","3"]],"content_type":"text/plain","payload_format":"utf8"}"#,
+            r#"{"correlation_base64":"/wA=","response_topic":"answers/x"}"#,
+            "{}",
+            r#"{"response_topic":"answers/hmi","correlation_data":"7"}"#,
+            r#"{"expiry":4000}"#,
+        ],
+        ..NOTHING
     },
 ];
 
 /// What comes out of `lotmq run`.
 fn through_run(row: &Row, program: &str, recording: &str) -> Vec<Out> {
     let seconds = row.time.0.to_string();
-    let arguments = ["run", program, "--replay", recording, "--for", &seconds, "--json"];
+    let folder = tempfile::tempdir().unwrap();
+    let modules = modules_in(folder.path(), row.modules);
+    let mut arguments = vec!["run", program, "--replay", recording, "--for", &seconds, "--json"];
+    arguments.extend(modules.iter().flat_map(|module| ["--module", module]));
     let ran = Program::run(LOTMQ, &arguments).unwrap();
     ran.stdout.lines().map(out).collect()
+}
+
+/// Writes the components of modules into a folder; what `--module` says of each.
+fn modules_in(folder: &Path, modules: &[(&str, &str, &[u8], &str)]) -> Vec<String> {
+    let module = |&(name, _, module, options): &(&str, &str, &[u8], &str)| {
+        let file = folder.join(format!("{name}.wasm"));
+        std::fs::write(&file, BASE64_STANDARD.decode(component(module)).unwrap()).unwrap();
+        let options = if options.is_empty() { String::new() } else { format!(":{options}") };
+        format!("{name}={}{options}", file.display())
+    };
+    modules.iter().map(module).collect()
 }
 
 /// A message as `lotmq run --json` prints it.
@@ -225,7 +331,62 @@ fn out(line: &str) -> Out {
         payload,
         qos: message["qos"].as_u64().unwrap(),
         retain: message["retain"].as_bool().unwrap(),
+        properties: known(&message),
     }
+}
+
+/// The members of an object that are properties.
+fn known(message: &Value) -> Map<String, Value> {
+    let member = |name: &str| Some((name.to_owned(), message.get(name)?.clone()));
+    PROPERTIES.into_iter().filter_map(member).collect()
+}
+
+/// Properties of a message that a Client has got, as `lotmq run --json` shows them.
+fn shown(list: &Properties<'_>) -> Map<String, Value> {
+    let user: Vec<_> = list.user_properties().map(|(name, value)| json!([name, value])).collect();
+    let data = list.correlation_data();
+    let text = data.and_then(|data| std::str::from_utf8(data).ok());
+    let of = [
+        (!user.is_empty()).then(|| ("user", json!(user))),
+        list.response_topic().map(|topic| ("response_topic", json!(topic))),
+        text.map(|text| ("correlation_data", json!(text))),
+        data.filter(|_| text.is_none())
+            .map(|data| ("correlation_base64", json!(BASE64_STANDARD.encode(data)))),
+        list.content_type().map(|text| ("content_type", json!(text))),
+        list.message_expiry_interval().map(|seconds| ("expiry", json!(seconds))),
+        list.payload_is_utf8().then(|| ("payload_format", json!("utf8"))),
+    ];
+    of.into_iter().flatten().map(|(name, value)| (name.to_owned(), value)).collect()
+}
+
+/// Properties as a recording says them, for a packet.
+fn encoded(text: &str) -> PropertyBuf {
+    let stated: Value = serde_json::from_str(text).unwrap();
+    let text = |name: &str| stated[name].as_str();
+    let mut list = PropertyBuf::new();
+    if text("payload_format") == Some("utf8") {
+        list.push(PropertyId::PayloadFormatIndicator, PropertyValue::Byte(1)).unwrap();
+    }
+    if let Some(seconds) = stated["expiry"].as_u64() {
+        let seconds = u32::try_from(seconds).unwrap();
+        list.push(PropertyId::MessageExpiryInterval, PropertyValue::FourByte(seconds)).unwrap();
+    }
+    for (id, name) in
+        [(PropertyId::ContentType, "content_type"), (PropertyId::ResponseTopic, "response_topic")]
+    {
+        if let Some(text) = text(name) {
+            list.push(id, PropertyValue::Utf8(text)).unwrap();
+        }
+    }
+    let decoded = text("correlation_base64").map(|base64| BASE64_STANDARD.decode(base64).unwrap());
+    if let Some(data) = decoded.as_deref().or_else(|| text("correlation_data").map(str::as_bytes)) {
+        list.push(PropertyId::CorrelationData, PropertyValue::Binary(data)).unwrap();
+    }
+    for pair in stated["user"].as_array().into_iter().flatten() {
+        let (name, value) = (pair[0].as_str().unwrap(), pair[1].as_str().unwrap());
+        list.push(PropertyId::UserProperty, PropertyValue::Utf8Pair(name, value)).unwrap();
+    }
+    list
 }
 
 /// What comes out of a broker, by a Client that is told of everything but what it sent itself, as it was published.
@@ -239,11 +400,18 @@ fn through_broker(row: &Row, program: &str) -> Vec<Out> {
         retain_handling: RetainHandling::DoNotSend,
     };
     client.subscribe(&[("#", options)], Properties::EMPTY).unwrap();
+    for &(name, world, module, options) in row.modules {
+        let grants = if options.contains("-grant") { "" } else { "-grantAll" };
+        let module = component(module);
+        broker.command_ok(&format!("-addModule {name} -world {world} {grants} {options} wasm64:{module}"));
+    }
     deploy(&broker, program);
     let mut all = Vec::new();
     receive(&mut client, row.at_start, &mut all);
-    for (topic, payload, outputs) in row.traffic {
-        client.publish(&Publication::new(*topic, *payload)).unwrap();
+    for (index, (topic, payload, outputs)) in row.traffic.iter().enumerate() {
+        let properties = row.properties.get(index).map_or_else(PropertyBuf::new, |text| encoded(text));
+        let publication = Publication { properties, ..Publication::new(*topic, *payload) };
+        client.publish(&publication).unwrap();
         // What is sent behind it comes in another turn: of one turn's messages the last value is known to the first run.
         client.ping().unwrap();
         receive(&mut client, *outputs, &mut all);
@@ -267,8 +435,9 @@ fn receive(client: &mut Client, count: usize, all: &mut Vec<Out>) {
     for _ in 0..count {
         let message = client.receive(WAIT_MAX).unwrap();
         let message = message.unwrap_or_else(|| panic!("no message behind {all:?}"));
+        let properties = shown(&message.properties());
         let (topic, payload) = (message.topic, message.payload);
-        all.push(Out { topic, payload, qos: message.qos as u64, retain: message.retain });
+        all.push(Out { topic, payload, qos: message.qos as u64, retain: message.retain, properties });
     }
 }
 
@@ -282,12 +451,16 @@ fn the_same_traffic_gives_the_same_in_lotmq_run_and_in_a_broker() {
             path.to_str().unwrap().to_owned()
         };
         let program = write("program.lot", row.program);
-        let line = |&(topic, payload, _): &(&str, &[u8], usize)| {
+        let line = |(index, &(topic, payload, _)): (usize, &(&str, &[u8], usize))| {
             let at = "2026-01-15T10:00:00Z";
-            let line = json!({ "at": at, "topic": topic, "base64": BASE64_STANDARD.encode(payload) });
+            let mut line = json!({ "at": at, "topic": topic, "base64": BASE64_STANDARD.encode(payload) });
+            let properties = row.properties.get(index).map_or("{}", |text| text);
+            let mut properties: Map<String, Value> = serde_json::from_str(properties).unwrap();
+            line.as_object_mut().unwrap().append(&mut properties);
             format!("{line}\n")
         };
-        let recording = write("traffic.jsonl", &row.traffic.iter().map(line).collect::<String>());
+        let lines = row.traffic.iter().enumerate().map(line).collect::<String>();
+        let recording = write("traffic.jsonl", &lines);
         let ran = through_run(row, &program, &recording);
         let expected =
             row.at_start + row.traffic.iter().map(|(_, _, outputs)| outputs).sum::<usize>() + row.time.1;
@@ -326,9 +499,14 @@ DEFINE RULE Bob WITH PRIORITY 150 FOR Publish
 DEFINE RULE Admission WITH PRIORITY 100 FOR Connect
     IF CLIENTID STARTS_WITH "thief" THEN
         DENY
-DEFINE RULE Undecided WITH PRIORITY 100 FOR Publish TO TOPIC "guarded/#"
+DEFINE RULE Undecided WITH PRIORITY 100 FOR Publish TO TOPIC "absent/#"
+    IF MODULE "nobody" THEN
+        ALLOW
+DEFINE RULE Guarded WITH PRIORITY 100 FOR Publish TO TOPIC "guarded/#"
     IF MODULE "guard" THEN
         ALLOW
+    ELSE
+        DENY
 DEFINE ACTION Tell
 ON TOPIC "+/+/#" DO
     PUBLISH TOPIC "told" WITH TOPIC + " " + PAYLOAD
@@ -354,7 +532,16 @@ const ASKED: &[Asked] = &[
     (None, "thief1", "anything", "7", None),
     (Some("bob"), "b", "shared/x", "8", None),
     (Some("bob"), "b", "else/x", "9", Some(1)),
+    (None, "x", "absent/x", "10", None),
+    // A module that looks at the payload, at groups, at a last value and at its state.
+    (None, "x", "guarded/x", "10", Some(1)),
+    (None, "x", "guarded/x", "more than five", None),
+    (Some("ann"), "a", "guarded/x", "more than five", Some(1)),
+    (None, "x", "guarded/x", "error", None),
+    (Some("ann"), "a", "plant/locked", "true", Some(1)),
     (None, "x", "guarded/x", "10", None),
+    (Some("ann"), "a", "plant/locked", "false", Some(1)),
+    (None, "x", "guarded/x", "10", Some(1)),
     // What the definition publishes then, its owner may publish.
     (None, "x", "cmd/speed", "50", Some(3)),
     (None, "x", "cmd/speed", "500", None),
@@ -364,9 +551,15 @@ const ASKED: &[Asked] = &[
     (None, "x", "cmd/speed", "50", Some(3)),
 ];
 
+/// The module that a rule asks.
+const ASKED_MODULE: (&str, &str, &[u8], &str) = ("guard", "rule", GUARD, "-config 5");
+
 /// What comes of all that is [asked](ASKED) in `lotmq run`.
 fn asked_in_run(program: &str, recording: &str) -> Vec<Came> {
-    let arguments = ["run", program, "--replay", recording, "--json", "-u", "ann", "--group", "ops"];
+    let folder = tempfile::tempdir().unwrap();
+    let guard = &modules_in(folder.path(), &[ASKED_MODULE])[0];
+    let arguments =
+        ["run", program, "--replay", recording, "--json", "-u", "ann", "--group", "ops", "--module", guard];
     let ran = Program::run(LOTMQ, &arguments).unwrap();
     let came = |line: &str| {
         let message: Value = serde_json::from_str(line).unwrap();
@@ -391,6 +584,9 @@ fn asked_in_broker(program: &str) -> Vec<Came> {
         broker.command_ok(&format!("-addUser {user} pw"));
     }
     broker.command_ok("-addUserToGroup ann ops");
+    let (name, world, module, options) = ASKED_MODULE;
+    let module = component(module);
+    broker.command_ok(&format!("-addModule {name} -world {world} -grantAll {options} wasm64:{module}"));
     deploy(&broker, program);
     let mut observer = broker.root("observer");
     let options = SubscriptionOptions {

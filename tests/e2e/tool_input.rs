@@ -220,3 +220,71 @@ fn control_characters_do_not_reach_the_terminal() {
         assert!(said.contains("␛[2J") && !said.contains(is_hidden), "{said:?}");
     }
 }
+
+#[test]
+fn options_behind_the_verb_of_cmd_are_told() {
+    for (arguments, told) in [
+        (&["cmd", "-addUser", "x", "y", "-p", "24010"][..], "`-p` stands behind the command"),
+        (&["cmd", "--timeout", "1", "-listUsers", "-u", "ada"], "lotmq cmd -u … -listUsers …"),
+    ] {
+        let refused = lotmq(arguments);
+        assert_eq!(refused.status.code(), Some(2), "{}", refused.stderr);
+        assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    }
+    let broker = crate::broker();
+    let quoted = lotmq(&["cmd", "-p", &broker.port(), "-addUser eve pw -p"]);
+    assert!(!quoted.stderr.contains("stands behind"), "one word is the command as it is: {}", quoted.stderr);
+    let behind = lotmq(&["cmd", "-listUsers", "--json", "-L", "mqtt://h"]);
+    assert!(behind.stderr.contains("`-L` stands behind"), "{}", behind.stderr);
+}
+
+#[test]
+fn a_broker_that_does_not_run_is_asked_about() {
+    for arguments in [&["cmd", "-p", "1", "-listUsers"][..], &["sub", "-p", "1", "-t", "a"]] {
+        let refused = lotmq(arguments);
+        assert_eq!(refused.status.code(), Some(3));
+        let told = "Connection refused (os error 111); is it running? `lotmq serve`";
+        assert!(refused.stderr.ends_with(told), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn config_check_tells_all_mistakes_with_their_lines() {
+    let folder = folder(&[
+        ("good.toml", "[sys]\ninterval_sec = 3\n"),
+        ("bad.toml", "[sys]\nintervall_sec = 3\n\n[listener.mqtt]\nport = 70000\n\n[tls]\nkey = 5\n"),
+        ("torn.toml", "[sys]\ninterval_sec = \n[listener\n"),
+        ("needs.toml", "[tls]\nclient_ca = \"ca.pem\"\n"),
+    ]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let check = |name: &str| lotmq(&["config", "check", "--config", &path(name)]);
+    assert_eq!(check("good.toml").output(), format!("{}: ok", path("good.toml")));
+    for (name, lines) in [
+        (
+            "bad.toml",
+            &[
+                "2: unknown key `sys.intervall_sec`; did you mean `sys.interval_sec`?",
+                "5: `listener.mqtt.port` cannot be 70000: ",
+                "8: `tls.key` cannot be 5: ",
+            ][..],
+        ),
+        ("torn.toml", &["2: not valid TOML: ", "3: not valid TOML: "]),
+        ("needs.toml", &["2: `tls.client_ca` is \"ca.pem\", which needs `tls.certificate`"]),
+    ] {
+        let checked = check(name);
+        assert_eq!(checked.status.code(), Some(1), "{}", checked.stdout);
+        let told: Vec<&str> = checked.stdout.lines().collect();
+        for (line, expected) in told.iter().zip(lines) {
+            assert!(line.starts_with(&format!("{}:{expected}", path(name))), "{}", checked.stdout);
+        }
+        assert!(told.len() >= lines.len(), "{}", checked.stdout);
+    }
+    let mut command = Command::new(LOTMQ);
+    command.args(["config", "check", "--config", &path("bad.toml")]).env("LOTMQ_AUTH_ANONYMOUS", "perhaps");
+    let stdout = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(
+        stdout.lines().last().unwrap().starts_with("`auth.anonymous` cannot be \"perhaps\" (environment"),
+        "{stdout}"
+    );
+    assert_eq!(check("none.toml").status.code(), Some(1));
+}

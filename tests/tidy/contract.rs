@@ -17,6 +17,9 @@ brokers is in [compatibility.md](compatibility.md). What is marked as unstable m
 
 ";
 
+/// The version with which the contract begins.
+const FIRST: &str = "0.2.0";
+
 /// The whole contract.
 pub(crate) fn page() -> String {
     let resolve = contract();
@@ -177,6 +180,8 @@ fn text(docs: &Docs) -> &str {
 fn mark(stability: &Stability) -> String {
     match stability {
         Stability::Unknown => String::new(),
+        // What was there from the beginning needs no remark.
+        Stability::Stable { since, .. } if since.to_string() == FIRST => String::new(),
         Stability::Unstable { feature, .. } => format!(" *(unstable: `{feature}`)*"),
         Stability::Stable { since, .. } => format!(" *(since {since})*"),
     }
@@ -210,4 +215,43 @@ fn all_of_the_contract_is_documented() {
         bare.extend(functions.map(|function| format!("{name}.{}", function.name)));
     }
     crate::assert_none(&bare);
+}
+
+/// Whoever writes a guest sees what may be relied on: each part of the contract says since when it is there, or that it may change.
+#[test]
+fn all_of_the_contract_says_since_when_it_is_there() {
+    let resolve = contract();
+    let (worlds, interfaces) = parts(&resolve);
+    let is_said = |stability: &Stability| *stability != Stability::Unknown;
+    let mut silent = Vec::new();
+    for world in worlds {
+        // What is in an unstable one may change with it.
+        if matches!(world.stability, Stability::Unstable { .. }) {
+            continue;
+        }
+        let items = world.imports.values().chain(world.exports.values());
+        let is_silent = items
+            .filter(|item| match item {
+                WorldItem::Interface { stability, .. } => !is_said(stability),
+                WorldItem::Function(_) | WorldItem::Type { .. } => false,
+            })
+            .count();
+        if is_silent > 0 || !is_said(&world.stability) {
+            silent.push(format!("world {}, {is_silent} of its interfaces", world.name));
+        }
+    }
+    for (_, interface) in interfaces {
+        let name = name(interface);
+        if !is_said(&interface.stability) {
+            silent.push(name.to_owned());
+        }
+        if matches!(interface.stability, Stability::Unstable { .. }) {
+            continue;
+        }
+        let types = interface.types.iter().map(|(own, id)| (own, &resolve.types[*id].stability));
+        let functions = interface.functions.iter().map(|(own, function)| (own, &function.stability));
+        let without = types.chain(functions).filter(|(_, stability)| !is_said(stability));
+        silent.extend(without.map(|(own, _)| format!("{name}.{own}")));
+    }
+    crate::assert_none(&silent);
 }

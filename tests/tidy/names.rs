@@ -24,7 +24,6 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Client", 2),
     ("Clock", 2),
     ("Code", 5),
-    ("Config", 2),
     ("Connection", 4),
     ("Contents", 2),
     ("Damage", 2),
@@ -132,7 +131,6 @@ const HOMONYMS: &[(&str, usize)] = &[
     ("Subject", 3),
     ("Subscribers", 2),
     ("Surroundings", 3),
-    ("Table", 3),
     ("Target", 3),
     ("Text", 2),
     ("Tls", 3),
@@ -174,10 +172,16 @@ impl Look for Declarations {
     }
 }
 
+/// Whether a crate is a connector or a library of connectors: programs of their own, as those of strangers are, which know the SDK and nothing of the broker.
+fn is_connector(folder: &str) -> bool {
+    folder.starts_with("guests/route-") || folder.starts_with("guests/lib/")
+}
+
 #[test]
 fn no_name_is_given_to_two_types() {
-    let declared =
-        crates().into_values().flatten().fold(Declarations::default(), |all, file| Walk::over(&file, all));
+    let of_broker = crates().into_iter().filter(|(folder, _)| !is_connector(folder));
+    let files = of_broker.flat_map(|(_, files)| files);
+    let declared = files.fold(Declarations::default(), |all, file| Walk::over(&file, all));
     assert!(declared.0.len() > 500, "there are many types");
     assert_none(&compare(&declared.0, 1, HOMONYMS, "types of this name"));
 }

@@ -3,7 +3,7 @@
 use lotmq_test_support::Broker;
 use std::{
     io::{Read, Write},
-    net::TcpStream,
+    net::{SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
 
@@ -68,14 +68,14 @@ fn rounds(pairs: &mut [Pair], time: Duration) -> usize {
 
 impl Pair {
     fn new(broker: &Broker, to: &str, number: usize) -> Self {
-        let mut subscriber = connect(broker, &format!("s{number}"));
+        let mut subscriber = connect(broker.address(), &format!("s{number}"));
         subscriber.write_all(&subscribe(&format!("b/{number}"))).unwrap();
         let mut suback = [0; 5];
         subscriber.read_exact(&mut suback).unwrap();
         assert_eq!(suback, [0x90, 3, 0, 1, 0]);
         let batch = publish(&format!("{to}/{number}")).repeat(BATCH);
         let expected = publish(&format!("b/{number}")).len() * BATCH;
-        Pair { publisher: connect(broker, &format!("p{number}")), subscriber, batch, expected }
+        Pair { publisher: connect(broker.address(), &format!("p{number}")), subscriber, batch, expected }
     }
 
     fn take_batch(&mut self, buffer: &mut [u8]) {
@@ -89,8 +89,9 @@ impl Pair {
     }
 }
 
-fn connect(broker: &Broker, client_id: &str) -> TcpStream {
-    let mut stream = TcpStream::connect(broker.address()).unwrap();
+/// Connection of a client of MQTT 3.1.1.
+pub(crate) fn connect(address: SocketAddr, client_id: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).unwrap();
     stream.set_nodelay(true).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     // Clean session, no keep alive.
@@ -103,7 +104,8 @@ fn connect(broker: &Broker, client_id: &str) -> TcpStream {
     stream
 }
 
-fn subscribe(filter: &str) -> Vec<u8> {
+/// SUBSCRIBE of one filter at QoS 0.
+pub(crate) fn subscribe(filter: &str) -> Vec<u8> {
     let mut body = vec![0, 1];
     push_text(&mut body, filter);
     body.push(0);
@@ -118,12 +120,12 @@ fn publish(topic: &str) -> Vec<u8> {
     packet(0x30, &body)
 }
 
-fn push_text(body: &mut Vec<u8>, text: &str) {
+pub(crate) fn push_text(body: &mut Vec<u8>, text: &str) {
     body.extend_from_slice(&u16::try_from(text.len()).unwrap().to_be_bytes());
     body.extend_from_slice(text.as_bytes());
 }
 
-fn packet(first_byte: u8, body: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(first_byte: u8, body: &[u8]) -> Vec<u8> {
     let mut packet = vec![first_byte];
     let mut length = body.len();
     while length >= 128 {
@@ -136,8 +138,13 @@ fn packet(first_byte: u8, body: &[u8]) -> Vec<u8> {
 }
 
 /// CPU time of the broker's process so far, system included, in units of 10 ms.
-fn cpu_time(broker: &Broker) -> Duration {
-    let stat = std::fs::read_to_string(format!("/proc/{}/stat", broker.process_id())).unwrap();
+pub(crate) fn cpu_time(broker: &Broker) -> Duration {
+    cpu_time_of(broker.process_id())
+}
+
+/// The same of any process.
+pub(crate) fn cpu_time_of(process: u32) -> Duration {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).unwrap();
     let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
     let ticks = |field: usize| fields[field].parse::<u64>().unwrap();
     Duration::from_millis((ticks(11) + ticks(12)) * 10)

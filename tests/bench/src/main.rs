@@ -6,6 +6,12 @@
 //! Action's first answer, and the resident memory of a thousand. Several programs, separated by commas, are compared in the same rounds. With words of a case only
 //! cases with these in their names are run, and nothing else.
 //!
+//! `lotmq-bench connectors [target/release/lotmq] [rounds] [word of a case]` tells what connectors do, beside programs that do it by hand.
+//!
+//! `lotmq-bench idle-routes [target/release/lotmq] [seconds]` tells what routes take that have nothing to do.
+//!
+//! `lotmq-bench uploads [target/release/lotmq]` tells what it takes from the upload of a module until it is live.
+//!
 //! `lotmq-bench null-broker --listen 127.0.0.1:2020` is another thing: a peer of brokers in measurements, which does as little as any of them could.
 #![allow(
     clippy::unwrap_used,
@@ -15,9 +21,12 @@
 )]
 
 mod case;
+mod connectors;
 mod deploy;
+mod idle_routes;
 mod load;
 mod null_broker;
+mod uploads;
 
 use std::time::Duration;
 
@@ -29,7 +38,26 @@ fn main() {
         null_broker::run(address.parse().unwrap(), |address| println!("listening on {address}")).unwrap();
         return;
     }
-    let mut arguments = arguments.into_iter();
+    if arguments.first().is_some_and(|first| first.starts_with("native-")) {
+        connectors::native::run(&arguments);
+        return;
+    }
+    let mut arguments = arguments.into_iter().peekable();
+    if arguments.next_if(|first| first == "connectors").is_some() {
+        let binary = arguments.next().unwrap_or_else(|| "target/release/lotmq".to_owned());
+        let rounds = arguments.next().map_or(5, |text| text.parse().unwrap());
+        connectors::compare(&binary, rounds, &arguments.next().unwrap_or_default());
+        return;
+    }
+    if arguments.next_if(|first| first == "idle-routes").is_some() {
+        let binary = arguments.next().unwrap_or_else(|| "target/release/lotmq".to_owned());
+        idle_routes::figures(&binary, arguments.next().map_or(60, |text| text.parse().unwrap()));
+        return;
+    }
+    if arguments.next_if(|first| first == "uploads").is_some() {
+        uploads::figures(&arguments.next().unwrap_or_else(|| "target/release/lotmq".to_owned()));
+        return;
+    }
     let binary = arguments.next().unwrap_or_else(|| "target/release/lotmq".to_owned());
     let seconds: u64 = arguments.next().map_or(2, |text| text.parse().unwrap());
     let rounds: usize = arguments.next().map_or(5, |text| text.parse().unwrap());

@@ -19,7 +19,7 @@ use lotmq_core::connection::Connection;
 use lotmq_core::message::Message;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
-use lotmq_core::tenant::triggers::{Starting, TenantHooks, Triggers, TurnGuests, TurnNotes};
+use lotmq_core::tenant::triggers::{Publisher, Starting, TenantHooks, Triggers, TurnGuests, TurnNotes};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::GuestRunner;
 use lotmq_core::turn::internal::encoded;
@@ -207,6 +207,10 @@ impl Triggers for OfTopic {
 
     fn are_promised(&self, _: &Tenant) -> bool {
         self.promised.is_some()
+    }
+
+    fn must_wait(&self, _: &mut TurnNotes<'_>, _: &Tenant, _: Publisher<'_>, _: QoS) -> bool {
+        false
     }
 
     fn start(&self, notes: &mut TurnNotes<'_>, starting: &Starting<'_>, may_store: bool) -> bool {

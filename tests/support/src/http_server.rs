@@ -8,6 +8,8 @@ use std::thread;
 
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
+use crate::free_address;
+
 /// A request as a server has read it.
 #[derive(Clone, Debug)]
 pub struct Asked {
@@ -76,7 +78,7 @@ struct Shared {
 impl HttpServer {
     /// A server on a free port of this machine.
     pub fn start(answer: impl Fn(&Asked) -> Answer + Send + Sync + 'static) -> HttpServer {
-        HttpServer::start_at(SocketAddr::from(([127, 0, 0, 1], 0)), None, answer)
+        HttpServer::start_at(free_address(), None, answer)
     }
 
     /// A server at an address, with TLS where it has a configuration.

@@ -98,10 +98,26 @@ impl Program {
         self.child.id()
     }
 
+    /// Stops it for the time being, so that its connections stay open and nobody answers.
+    pub fn freeze(&self) -> Frozen {
+        let process = self.process_id().to_string();
+        Program::run("kill", &["-STOP", &process]).unwrap();
+        Frozen(process)
+    }
+
     /// Kills it as `kill -9` does, and waits for its end.
     pub fn kill(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+}
+
+/// A program that stands still until this is dropped.
+pub struct Frozen(String);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        Program::run("kill", &["-CONT", &self.0]).unwrap();
     }
 }
 
@@ -140,6 +156,14 @@ pub fn python_with_paho() -> Option<PathBuf> {
 /// As [`python_with_paho`].
 pub fn python_with_websockets() -> Option<PathBuf> {
     python_with("websockets.extensions.permessage_deflate").or_else(|| missing("python3 with websockets"))
+}
+
+/// The same that has a module of this name, as those with which servers of other protocols are made.
+///
+/// # Panics
+/// As [`python_with_paho`].
+pub fn python_with_module(module: &str) -> Option<PathBuf> {
+    python_with(module).or_else(|| missing(&format!("python3 with {module}")))
 }
 
 fn python_with(module: &str) -> Option<PathBuf> {

@@ -1,0 +1,292 @@
+//! `EMAIL`: mails to a server of aiosmtpd, in the clear and with TLS, to several, of templates, and to servers that are away.
+
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
+
+use lotmq_client::{Publication, QoS};
+use lotmq_test_support::{Authority, Broker, Program, Signed, eventually, free_port, python_with_module};
+use serde_json::Value as Json;
+
+use crate::{Standing, broker, options, send, watch};
+
+/// A mail server.
+struct Server {
+    program: Program,
+    port: u16,
+    told: usize,
+}
+
+impl Server {
+    /// Starts one at a port; `None` where its packages are not installed.
+    fn start(port: u16, mode: &str, signed: Option<&Signed>) -> Option<Server> {
+        let python = python_with_module("aiosmtpd")?;
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/connectors/email/server.py");
+        let port_text = port.to_string();
+        let mut arguments = vec![script, &port_text, mode];
+        if let Some(signed) = signed {
+            arguments.extend([signed.certificate.to_str().unwrap(), signed.key.to_str().unwrap()]);
+        }
+        let program = Program::start(python, &arguments)?;
+        program.stdout.wait_for("ready", |line| (line == "ready").then_some(()));
+        Some(Server { program, port, told: 0 })
+    }
+
+    fn plain() -> Option<Server> {
+        Server::start(free_port(), "plain", None)
+    }
+
+    /// The mails that it has taken.
+    fn mails(&self) -> Vec<Json> {
+        self.program.stdout.all().iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
+    }
+
+    /// The next mail.
+    fn next(&mut self) -> Json {
+        let mail = eventually("a mail", || self.mails().into_iter().nth(self.told));
+        self.told += 1;
+        mail
+    }
+
+    fn signal(&self, signal: &str) {
+        Program::run("kill", &[signal, &self.program.process_id().to_string()]).unwrap();
+    }
+}
+
+/// A route to a server, with more lines in its section, and an event that mails what comes below `alert`.
+fn route(port: u16, more: &str, lines: &str) -> String {
+    let section = format!("    ADD SMTP_CONFIG\n        WITH HOST \"127.0.0.1\"\n        WITH PORT {port}\n");
+    let section = more.lines().fold(section, |text, line| format!("{text}        WITH {line}\n"));
+    let event = "    ADD EVENT A\n        WITH SOURCE_TOPIC \"alert/+\"\n".to_owned();
+    let event = lines.lines().fold(event, |text, line| format!("{text}        WITH {line}\n"));
+    format!("-addRoute DEFINE ROUTE Mail WITH TYPE EMAIL\n{section}{event}")
+}
+
+const FROM: &str = "FROM \"Plant <plant@x.org>\"";
+const TO: &str = "RECIPIENT \"ops@x.org\"";
+
+/// A broker that mails to a server.
+fn mailing(server: &Server, more: &str, lines: &str) -> Broker {
+    let broker = broker();
+    broker.command_ok(&route(server.port, &format!("{FROM}\n{more}"), lines));
+    Standing::of(&broker, "Mail").until("\"Connected\"");
+    broker
+}
+
+#[test]
+fn a_message_is_a_mail_to_several() {
+    let Some(mut server) = Server::plain() else { return };
+    let lines = "RECIPIENT \"ops@x.org, {payload.json.to}\"\nSUBJECT \"Alert {topic.2}\"\nBODY \"{payload.json.text}\"";
+    let broker = mailing(&server, "", lines);
+    send(&broker, "alert/oven", r#"{"to":"Jo <jo@y.org>","text":"81 C\n.\n..end\n."}"#);
+    let mail = server.next();
+    assert_eq!(
+        (&mail["from"], &mail["to"]),
+        (&"plant@x.org".into(), &serde_json::json!(["ops@x.org", "jo@y.org"]))
+    );
+    let text = mail["text"].as_str().unwrap();
+    for part in [
+        "From: Plant <plant@x.org>\r\n",
+        "To: ops@x.org, Jo <jo@y.org>\r\n",
+        "Subject: Alert oven\r\n",
+        "text/plain; charset=utf-8",
+    ] {
+        assert!(text.contains(part), "{part}: {text}");
+    }
+    assert!(text.contains("\r\n\r\n81 C\r\n.\r\n..end\r\n."), "{text}");
+    send(&broker, "alert/oven", r#"{"to":"","text":"81 °C"}"#);
+    let text = server.next()["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("\r\n\r\n81 =C2=B0C") || text.contains("\r\n\r\nODEgwrBD"), "{text}");
+    // Values write no fields and no markup.
+    let html = "RECIPIENT \"ops@x.org\"\nSUBJECT \"{payload}\"\nBODY \"<p>{payload}</p>\"";
+    broker.command_ok(&route(server.port, FROM, html));
+    send(&broker, "alert/oven", "x\r\nBcc: all@y.org\r\n\r\n<b>");
+    let mail = server.next();
+    let text = mail["text"].as_str().unwrap();
+    assert!(text.contains("Subject: x  Bcc: all@y.org    <b>\r\n") && text.contains("text/html"), "{text}");
+    assert!(text.contains("&lt;b&gt;</p>") && !text.contains("\nBcc: all@y.org\r\nDate"), "{text}");
+    assert_eq!(mail["to"], serde_json::json!(["ops@x.org"]));
+    assert_eq!(broker.command_ok("-checkRouteConnection Mail").message(), "Route 'Mail' is reachable.");
+}
+
+#[test]
+fn a_template_is_a_file_below_the_roots_of_the_operator() {
+    let Some(mut server) = Server::plain() else { return };
+    let root = tempfile::tempdir().unwrap();
+    std::fs::create_dir(root.path().join("mail")).unwrap();
+    let page = "<style>b { color: red }</style><b>{value.json.t}</b> at {topic.2}, {none}";
+    std::fs::write(root.path().join("mail/alert.html"), page).unwrap();
+    let broker = options().variable("LOTMQ_ROUTES_FILE_ROOTS", root.path().to_str().unwrap()).start();
+    broker.command_ok(&route(server.port, FROM, &format!("{TO}\nTEMPLATE_PATH \"mail/alert.html\"")));
+    send(&broker, "alert/oven", r#"{"t":"<81>"}"#);
+    let text = server.next()["text"].as_str().unwrap().to_owned();
+    assert!(text.contains("<style>b { color: red }</style><b>&lt;81&gt;</b> at oven, {none}"), "{text}");
+    for (path, told) in [("mail/none.html", "NotFound"), ("../x.html", "TEMPLATE_PATH is '../x.html'")] {
+        broker.command_ok(&route(server.port, FROM, &format!("{TO}\nTEMPLATE_PATH \"{path}\"")));
+        Standing::of(&broker, "Mail").until(told);
+    }
+}
+
+#[test]
+fn what_is_refused_is_set_aside_and_what_is_busy_comes_again() {
+    let Some(mut server) = Server::plain() else { return };
+    let lines = "RECIPIENT \"{payload.json.to}\"\nSUBJECT \"{payload.json.s}\"\nERROR_TOPIC \"failed\"";
+    let broker = mailing(&server, "", lines);
+    let mut failed = watch(&broker, "failed");
+    let told = |failed: &mut _| -> String {
+        let told: Json = serde_json::from_str(crate::next(failed).strip_prefix("failed=").unwrap()).unwrap();
+        told["error"].as_str().unwrap().to_owned()
+    };
+    send(&broker, "alert/1", r#"{"to":"refused@x.org","s":"a"}"#);
+    assert_eq!(told(&mut failed), "the server refuses refused@x.org: 550 no such user");
+    send(&broker, "alert/1", r#"{"to":"a@x.org","s":"spam"}"#);
+    assert_eq!(told(&mut failed), "the server refuses the mail: 554 this is spam");
+    send(&broker, "alert/1", r#"{"to":"nobody","s":"a"}"#);
+    assert_eq!(told(&mut failed), "'nobody' is no address of mail");
+    // Some have it at once, one later, one never; nobody twice.
+    send(&broker, "alert/1", r#"{"to":"a@x.org,busy@x.org,refused@x.org","s":"b"}"#);
+    assert_eq!(
+        told(&mut failed),
+        "the others have it, but the server refuses refused@x.org: 550 no such user"
+    );
+    assert_eq!(server.next()["to"], serde_json::json!(["a@x.org"]));
+    assert_eq!(server.next()["to"], serde_json::json!(["busy@x.org"]));
+    send(&broker, "alert/1", r#"{"to":"last@x.org","s":"c"}"#);
+    assert_eq!(server.next()["to"], serde_json::json!(["last@x.org"]));
+}
+
+#[test]
+fn connections_are_protected_before_the_password_is_told() {
+    let authority = Authority::new();
+    let signed = authority.server("localhost");
+    let login = "USERNAME \"bot\"\nPASSWORD GET SECRET \"MAIL\"";
+    let trust = format!("SERVER_CA_CERT GET SECRET \"CA\"\nTLS_SERVER_NAME \"localhost\"\n{FROM}");
+    let broker = broker();
+    broker.command_ok("-setSecret MAIL=in");
+    broker.command_ok(&format!(
+        "-setSecret CA={}",
+        std::fs::read_to_string(authority.file()).unwrap().trim().replace('\n', "\\n")
+    ));
+    let Some(mut server) = Server::start(free_port(), "starttls", Some(&signed)) else { return };
+    for tls in ["USE_TLS TRUE\n", ""] {
+        broker.command_ok(&route(server.port, &format!("{tls}{login}\n{trust}"), TO));
+        send(&broker, "alert/1", "protected");
+        let mail = server.next();
+        assert_eq!(
+            (&mail["tls"], mail["text"].as_str().unwrap().contains("protected")),
+            (&true.into(), true)
+        );
+    }
+    // Who is not trusted is not told the password, and neither is who offers no TLS.
+    broker.command_ok(&route(server.port, &format!("{login}\n{FROM}"), TO));
+    Standing::of(&broker, "Mail").until("UnknownIssuer");
+    let plain = Server::plain().unwrap();
+    broker.command_ok(&route(plain.port, &format!("{login}\n{FROM}"), TO));
+    Standing::of(&broker, "Mail")
+        .until("the password would be readable; USE_TLS FALSE in SMTP_CONFIG allows that");
+    broker.command_ok(&route(plain.port, &format!("USE_TLS TRUE\n{login}\n{FROM}"), TO));
+    Standing::of(&broker, "Mail").until("USE_TLS is TRUE, and the server offers no STARTTLS");
+    broker.command_ok(&route(plain.port, &format!("USE_TLS FALSE\n{login}\n{FROM}"), TO));
+    Standing::of(&broker, "Mail").until("\"Connected\"");
+    // A wrong password stops the route and stands nowhere.
+    broker.command_ok("-setSecret MAIL=wrong-password");
+    Standing::of(&broker, "Mail").until("the server does not let us in: 535");
+    assert!(!broker.log().text().contains("wrong-password"));
+}
+
+#[test]
+fn nothing_is_lost_when_the_server_is_killed_or_frozen_under_load() {
+    const MAILS: usize = 60;
+    let Some(mut server) = Server::plain() else { return };
+    let broker = broker();
+    let hurry = format!("{FROM}\n");
+    let definition = route(server.port, &hurry, &format!("{TO}\nSUBJECT \"{{payload}}\""));
+    broker.command_ok(
+        &definition
+            .replace("    ADD SMTP", "    ADD ROUTE_CONFIG\n        WITH ACTIVITY_TIMEOUT 2\n    ADD SMTP"),
+    );
+    let mut standing = Standing::of(&broker, "Mail");
+    standing.until("\"Connected\"");
+    let mut sender = broker.client("sender");
+    let mut has = std::collections::BTreeSet::new();
+    let number = |mail: &Json| {
+        let text = mail["text"].as_str().unwrap();
+        let subject = text.lines().find_map(|line| line.strip_prefix("Subject: ")).unwrap();
+        subject.parse::<usize>().unwrap()
+    };
+    for mail in 0..MAILS {
+        sender.publish(&Publication::new("alert/1", mail.to_string()).qos(QoS::AtLeastOnce)).unwrap();
+        if mail == MAILS / 3 {
+            has.insert(number(&server.next()));
+            server.signal("-STOP");
+        }
+    }
+    standing.until("\"Reconnecting\"");
+    server.signal("-CONT");
+    has.insert(number(&server.next()));
+    let port = server.port;
+    has.extend(server.mails().iter().map(number));
+    server.signal("-KILL");
+    drop(server);
+    let mut server = Server::start(port, "plain", None).unwrap();
+    for mail in MAILS..2 * MAILS {
+        sender.publish(&Publication::new("alert/1", mail.to_string()).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    while !has.contains(&(2 * MAILS - 1)) {
+        has.insert(number(&server.next()));
+    }
+    // What the first server had taken between the look at its mails and its end is with it: these come in order.
+    let missing: Vec<usize> = (0..2 * MAILS).filter(|mail| !has.contains(mail)).collect();
+    assert!(missing.windows(2).all(|pair| pair[1] == pair[0] + 1) && missing.len() <= MAILS, "{missing:?}");
+}
+
+#[test]
+fn a_server_that_talks_nonsense_is_away() {
+    for (says, told) in [
+        ("HTTP/1.1 400 Bad Request\r\n\r\n", "the server talks no SMTP"),
+        ("554 not you\r\n", "the server does not want to talk: 554 not you"),
+        ("", "the server has ended the session"),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // Its end is that of the client.
+                let _ = stream.write_all(says.as_bytes());
+                if !says.is_empty() {
+                    let _ = BufReader::new(stream).read_line(&mut String::new());
+                }
+            }
+        });
+        let broker = broker();
+        broker.command_ok(&route(port, FROM, TO));
+        Standing::of(&broker, "Mail").until(told);
+    }
+}
+
+#[test]
+fn a_definition_that_makes_no_mail_is_told() {
+    let broker = broker();
+    for (definition, told) in [
+        (route(1, FROM, ""), "A needs RECIPIENT"),
+        (route(1, "USE_TLS \"perhaps\"", TO), "USE_TLS is TRUE or FALSE"),
+        (route(1, FROM, &format!("{TO}\nSUBJECT \"{{topic.0}}\"")), "{topic.0}: it counts from 1"),
+        (route(1, FROM, TO).replace("        WITH HOST \"127.0.0.1\"\n", ""), "SMTP_CONFIG needs HOST"),
+        (route(1, FROM, TO).replace("PORT 1\n", "PORT 70000\n"), "PORT is a whole number from 1 to 65535"),
+    ] {
+        let refused = broker.command(&definition);
+        assert!(refused.message().contains(told), "{told}: {refused:?}");
+    }
+    for (section, lines, told) in [
+        ("", TO, "SMTP_CONFIG needs FROM or USERNAME"),
+        ("FROM \"nobody\"", TO, "SMTP_CONFIG: FROM is 'nobody', which is no address of mail"),
+        (
+            FROM,
+            "RECIPIENT \"ops@x.org\"\nBODY \"x\"\nTEMPLATE_PATH \"y.html\"",
+            "A: BODY is there as well as TEMPLATE_PATH",
+        ),
+    ] {
+        broker.command_ok(&route(1, section, lines));
+        Standing::of(&broker, "Mail").until(told);
+    }
+}

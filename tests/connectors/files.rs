@@ -1,0 +1,199 @@
+//! `FILE_STORAGE`: files on the disk of this machine.
+
+use std::path::PathBuf;
+
+use lotmq_client::{Publication, QoS};
+use lotmq_test_support::{Broker, eventually};
+
+use crate::{Standing, broker, next, send, watch};
+
+fn route(section: &str, events: &str) -> String {
+    let section: String = section.lines().map(|line| format!("        WITH {line}\n")).collect();
+    format!(
+        "-addRoute DEFINE ROUTE Files WITH TYPE FILE_STORAGE\n    ADD FILE_STORAGE_CONFIG\n        WITH STORAGE_DIR \"logs\"\n{section}{events}"
+    )
+}
+
+fn event(query: &str) -> String {
+    let query = if query.is_empty() { String::new() } else { format!("        WITH QUERY \"{query}\"\n") };
+    format!(
+        "    ADD EVENT rows\n        WITH SOURCE_TOPIC \"rows/+\"\n        WITH DESTINATION_TOPIC \"done/{{topic.2}}\"\n        WITH ERROR_TOPIC \"error/{{topic.2}}\"\n{query}"
+    )
+}
+
+const CLEAN: &str = "CLEAN:{table: {topic.2}, data: {value.json}}";
+
+fn path(broker: &Broker, name: &str) -> PathBuf {
+    broker.data().join("files/default/logs").join(name)
+}
+
+fn text(broker: &Broker, name: &str) -> String {
+    std::fs::read_to_string(path(broker, name)).unwrap_or_default()
+}
+
+/// Writes one record, and waits until it is on the disk.
+fn put(broker: &Broker, table: &str, record: &str) {
+    let mut watcher = watch(broker, "done/+");
+    send(broker, &format!("rows/{table}"), record);
+    assert_eq!(next(&mut watcher), format!("done/{table}=[{{\"affected\":1}}]"));
+}
+
+#[test]
+fn records_become_lines_of_csv_below_their_header() {
+    let broker = broker();
+    broker.command_ok(&route("APPEND TRUE\nCSV_DELIMITER \";\"", &event(CLEAN)));
+    put(&broker, "s", r#"{"z":1.5,"a":"x;y","b":"say \"hi\"","n":null,"l":[1,{"k":2}],"t":true}"#);
+    put(&broker, "s", r#"{"a":"two\nlines","more":1}"#);
+    let expected =
+        "z;a;b;n;l;t\n1.5;\"x;y\";\"say \"\"hi\"\"\";;\"[1,{\"\"k\"\":2}]\";true\n;\"two\nlines\";;;;\n";
+    assert_eq!(text(&broker, "s.csv"), expected);
+    // Another instance goes on behind it, with the columns that are there.
+    broker.command_ok(&route("APPEND TRUE\nCSV_DELIMITER \";\"", &event(CLEAN)));
+    put(&broker, "s", r#"{"t":false,"z":2}"#);
+    assert_eq!(text(&broker, "s.csv"), format!("{expected}2;;;;;false\n"));
+    assert_eq!(broker.command_ok("-checkRouteConnection Files").message(), "Route 'Files' is reachable.");
+}
+
+#[test]
+fn without_append_files_begin_anew_with_the_route_and_go_on_while_it_runs() {
+    let mut broker = broker();
+    // What was done before the kill does not come once more.
+    let in_memory = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE memory\n".to_owned();
+    let route = route("", &(in_memory + &event(CLEAN)));
+    broker.command_ok(&route);
+    put(&broker, "s", r#"{"a":1}"#);
+    put(&broker, "s", r#"{"a":2}"#);
+    assert_eq!(text(&broker, "s.csv"), "a\n1\n2\n");
+    // Neither a probe nor another instance of the same route begins anew.
+    broker.command_ok("-checkRouteConnection Files");
+    put(&broker, "s", r#"{"a":3}"#);
+    assert_eq!(text(&broker, "s.csv"), "a\n1\n2\n3\n");
+    broker.command_ok(&route);
+    put(&broker, "s", r#"{"b":4}"#);
+    assert_eq!(text(&broker, "s.csv"), "b\n4\n");
+    broker.kill();
+    broker.start_again();
+    put(&broker, "s", r#"{"c":5}"#);
+    assert_eq!(text(&broker, "s.csv"), "c\n5\n");
+}
+
+#[test]
+fn full_files_are_put_aside_and_names_have_dates() {
+    let broker = broker();
+    let section = "APPEND TRUE\nMAX_RECORDS 2\nFILE_PATTERN \"%Y/{date}/{0}.csv\"\nINCLUDE_TIMESTAMP TRUE\nDATE_FORMAT \"yyyy\"";
+    broker.command_ok(&route(section, &event("")));
+    for number in 0..5 {
+        put(&broker, "any", &format!("{{\"n\":{number}}}"));
+    }
+    let dates: Vec<_> =
+        std::fs::read_dir(path(&broker, "")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let year = dates[0].file_name().unwrap().to_str().unwrap().to_owned();
+    let day = std::fs::read_dir(&dates[0]).unwrap().next().unwrap().unwrap().path();
+    assert!(day.file_name().unwrap().to_str().unwrap().starts_with(&format!("{year}-")));
+    let read = |name: &str| std::fs::read_to_string(day.join(name)).unwrap();
+    assert_eq!(read("rows_1.csv"), format!("timestamp,n\n{year},0\n{year},1\n"));
+    assert_eq!(read("rows_2.csv"), format!("timestamp,n\n{year},2\n{year},3\n"));
+    assert_eq!(read("rows.csv"), format!("timestamp,n\n{year},4\n"));
+}
+
+#[test]
+fn json_files_are_whole_arrays_and_lines_of_text_are_appended() {
+    let broker = broker();
+    broker.command_ok(&route("FORMAT \"JSON\"\nAPPEND TRUE", &event(CLEAN)));
+    put(&broker, "j", r#"{"z":1,"a":"x"}"#);
+    put(&broker, "j", r#"{"b":[true]}"#);
+    assert_eq!(text(&broker, "j.json"), "[{\"z\":1,\"a\":\"x\"},\n{\"b\":[true]}]\n");
+    broker.command_ok(&route("FORMAT \"JSON\"\nAPPEND TRUE\nMAX_RECORDS 3", &event(CLEAN)));
+    put(&broker, "j", r#"{"c":3}"#);
+    put(&broker, "j", r#"{"d":4}"#);
+    assert_eq!(text(&broker, "j_1.json"), "[{\"z\":1,\"a\":\"x\"},\n{\"b\":[true]},\n{\"c\":3}]\n");
+    assert_eq!(text(&broker, "j.json"), "[{\"d\":4}]\n");
+    broker.command_ok(&route("APPEND TRUE", &event("APPEND notes/{topic.2}.txt {topic.2}: {payload}")));
+    put(&broker, "n", "one");
+    put(&broker, "n", "two, \"three\"");
+    assert_eq!(text(&broker, "notes/n.txt"), "n: one\nn: two, \"three\"\n");
+}
+
+#[test]
+fn no_record_leads_out_of_the_folder_and_bad_ones_are_told() {
+    let broker = broker();
+    broker.command_ok(&route("APPEND TRUE", &event("CLEAN:{table: {payload.json.t}, data: {value.json}}")));
+    let mut errors = watch(&broker, "error/+");
+    for (record, expected) in [
+        (r#"{"t":"../../x"}"#, "is no path of a file below STORAGE_DIR"),
+        (r#"{"t":"/etc/x"}"#, "is no path of a file below STORAGE_DIR"),
+        (r#"["#, "the payload is not JSON"),
+        (r#"{"t":""}"#, ""),
+    ] {
+        if expected.is_empty() {
+            continue;
+        }
+        send(&broker, "rows/1", record);
+        let told = next(&mut errors);
+        assert!(told.contains(expected), "{told}");
+    }
+    send(&broker, "rows/1", "17");
+    assert!(next(&mut errors).contains("a record is a JSON object"));
+    put(&broker, "1", r#"{"t":"good"}"#);
+    assert_eq!(text(&broker, "good.csv"), "t\ngood\n");
+}
+
+#[test]
+fn models_and_other_routes_store_rows_and_kill_9_costs_none() {
+    let mut broker = broker();
+    broker.command_ok(&route("APPEND TRUE", ""));
+    broker.command_ok(
+        "-addModel DEFINE MODEL Part COLLAPSED\n    ADD STRING \"id\"\n    ADD INT \"weight\"\n    STORE IN \"Files\"\n",
+    );
+    broker.command_ok(
+        "-addAction DEFINE ACTION Weigh\nON TOPIC \"scale/+\" DO\n    PUBLISH MODEL Part TO \"parts/\" + TOPIC POSITION 2 WITH\n        id = TOPIC POSITION 2\n        weight = PAYLOAD AS INT\n",
+    );
+    send(&broker, "scale/a", "12");
+    eventually("a row", || text(&broker, "Part.csv").contains("12").then_some(()));
+    assert_eq!(text(&broker, "Part.csv"), "id,weight\na,12\n");
+    broker.command_ok(&route("APPEND TRUE", &event(CLEAN)));
+    let mut done = watch(&broker, "done/+");
+    let mut sender = broker.client("sender of many");
+    for number in 0..1000 {
+        let record = Publication::new("rows/many", format!("{{\"n\":{number}}}")).qos(QoS::AtLeastOnce);
+        sender.send_publish(&record).unwrap();
+    }
+    let written = (0..200).map(|_| next(&mut done)).count();
+    broker.kill();
+    let lines = text(&broker, "many.csv");
+    assert!(lines.lines().count() > written, "what was answered is on the disk");
+    broker.start_again();
+    // A line that was being written is whole again or not there.
+    put(&broker, "many", r#"{"n":"end"}"#);
+    // What waited comes before it, and what was not known to be done comes once more.
+    eventually("the last", || text(&broker, "many.csv").ends_with("\nend\n").then_some(()));
+    let lines = text(&broker, "many.csv");
+    let numbers = lines.lines().skip(1).filter(|line| *line != "end");
+    let numbers: Vec<u32> = numbers.map(|line| line.parse().unwrap()).collect();
+    assert!(numbers.len() >= written);
+}
+
+#[test]
+fn a_definition_that_makes_no_files_is_told() {
+    let broker = broker();
+    for (section, expected) in [
+        ("FORMAT \"XML\"", "FORMAT"),
+        ("MAX_RECORDS 0", "MAX_RECORDS is a whole number from 1"),
+        ("CSV_DELIMITER \";;\"", "CSV_DELIMITER"),
+        ("APPEND \"perhaps\"", "APPEND is TRUE or FALSE"),
+    ] {
+        let refused = broker.command(&route(section, ""));
+        assert!(refused.message().contains(expected), "{expected}: {refused:?}");
+    }
+    for (section, query, expected) in [
+        ("FILE_PATTERN \"../{0}\"", CLEAN, "which is no path of a file below STORAGE_DIR"),
+        ("", "SELECT 1", "a query is CLEAN"),
+    ] {
+        broker.command_ok(&route(section, &event(query)));
+        Standing::of(&broker, "Files").until(expected);
+        broker.command_ok("-removeRoute Files");
+    }
+    let outside = route("", "").replace("\"logs\"", "\"../x\"");
+    broker.command_ok(&outside);
+    Standing::of(&broker, "Files").until("is not a path below a folder");
+}

@@ -1,0 +1,160 @@
+//! A MariaDB server of a test's own: in a folder of its own, at a free port of this machine.
+
+use std::path::{Path, PathBuf};
+
+use lotmq_test_support::{Frozen, Program, Signed, eventually, free_port, wait_for_port};
+use tempfile::TempDir;
+
+/// Whom the routes log in as, and into which database.
+pub(super) const USER: &str = "app";
+pub(super) const PASSWORD: &str = "correct-password";
+pub(super) const DATABASE: &str = "plant";
+
+/// What keeps a server small and fast, at the price of what a test does not need.
+const SMALL: [&str; 6] = [
+    "--innodb-flush-log-at-trx-commit=2",
+    "--innodb-buffer-pool-size=16M",
+    "--innodb-log-file-size=8M",
+    "--innodb-lock-wait-timeout=1",
+    "--skip-log-bin",
+    "--performance-schema=OFF",
+];
+
+/// A server.
+pub(super) struct Server {
+    folder: TempDir,
+    pub(super) port: u16,
+    program: Option<Program>,
+    options: Vec<String>,
+}
+
+impl Server {
+    /// Starts one; `None` where it is not installed.
+    pub(super) fn start() -> Option<Server> {
+        Server::start_with(&[], None)
+    }
+
+    /// Starts one with these options, and TLS with a certificate.
+    pub(super) fn start_with(options: &[&str], signed: Option<&Signed>) -> Option<Server> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("tmp")).unwrap();
+        let data = format!("--datadir={}", folder.path().join("data").display());
+        let temporary = temporary(folder.path());
+        let made = ["--no-defaults", &data, &temporary, "--auth-root-authentication-method=normal", "--skip-test-db"];
+        let user = ["--user=root"];
+        let made: Vec<&str> =
+            made.into_iter().chain(is_root().then_some(user).into_iter().flatten()).collect();
+        Program::start("mariadb-install-db", &made)?.wait().output();
+        let mut options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        if let Some(signed) = signed {
+            options.push(format!("--ssl-cert={}", signed.certificate.display()));
+            options.push(format!("--ssl-key={}", signed.key.display()));
+        }
+        let mut server = Server { folder, port: free_port(), program: None, options };
+        server.start_again();
+        server.sql_at(
+            "",
+            &format!(
+                "CREATE DATABASE {DATABASE} CHARACTER SET utf8mb4; CREATE USER {USER}@'%' IDENTIFIED BY '{PASSWORD}'; GRANT ALL ON {DATABASE}.* TO {USER}@'%'"
+            ),
+        );
+        Some(server)
+    }
+
+    /// Starts it in the folder and at the port that it has.
+    pub(super) fn start_again(&mut self) {
+        let folder = self.folder.path();
+        let mut arguments = vec![
+            "--no-defaults".to_owned(),
+            format!("--datadir={}", folder.join("data").display()),
+            temporary(folder),
+            format!("--socket={}", self.socket()),
+            format!("--pid-file={}", folder.join("pid").display()),
+            format!("--port={}", self.port),
+            "--bind-address=127.0.0.1".to_owned(),
+        ];
+        if is_root() {
+            arguments.push("--user=root".to_owned());
+        }
+        arguments.extend(SMALL.iter().map(|option| (*option).to_owned()));
+        arguments.extend(self.options.iter().cloned());
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        self.program = Program::start(program(), &arguments);
+        wait_for_port(self.port);
+        eventually("the server takes queries", || self.try_sql("", "SELECT 1").ok());
+    }
+
+    fn socket(&self) -> String {
+        self.folder.path().join("socket").display().to_string()
+    }
+
+    /// Kills it.
+    pub(super) fn kill(&mut self) {
+        self.program.take().unwrap().kill();
+    }
+
+    /// Stops it for the time being, so that connections stay open and nobody answers.
+    pub(super) fn freeze(&self) -> Frozen {
+        self.program.as_ref().unwrap().freeze()
+    }
+
+    /// Runs statements as root, and gives their rows as lines with bars between the columns.
+    pub(super) fn sql(&self, statement: &str) -> String {
+        self.sql_at(DATABASE, statement)
+    }
+
+    fn sql_at(&self, database: &str, statement: &str) -> String {
+        self.try_sql(database, statement).unwrap()
+    }
+
+    fn try_sql(&self, database: &str, statement: &str) -> Result<String, String> {
+        let ran = self.client(database, statement).wait();
+        let rows = ran.stdout.trim_end().replace('\t', "|");
+        if ran.status.success() { Ok(rows) } else { Err(ran.stderr) }
+    }
+
+    /// A client that runs statements.
+    pub(super) fn client(&self, database: &str, statement: &str) -> Program {
+        let socket = format!("--socket={}", self.socket());
+        let fixed = ["--no-defaults", &socket, "-u", "root", "--default-character-set=utf8mb4", "-N", "-B"];
+        Program::start("mariadb", &[&fixed[..], &["-e", statement, database]].concat()).unwrap()
+    }
+
+    /// Waits until a statement counts so many, as long as it counts more and more.
+    pub(super) fn until_counted(&self, statement: &str, expected: usize) {
+        let mut last = 0;
+        while last != expected {
+            last = eventually(statement, || {
+                let counted = self.try_sql(DATABASE, statement).ok()?.parse().ok()?;
+                (counted != last || counted == expected).then_some(counted)
+            });
+        }
+    }
+
+    /// Waits until a statement gives this.
+    pub(super) fn until(&self, statement: &str, expected: &str) {
+        let mut last = String::new();
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually(statement, || {
+                last = self.try_sql(DATABASE, statement).unwrap_or_else(|error| error);
+                (last == expected).then_some(())
+            });
+        }));
+        assert!(found.is_ok(), "{statement}: {last}, and not {expected}");
+    }
+}
+
+fn is_root() -> bool {
+    Program::run("id", &["-u"]).unwrap().stdout.trim() == "0"
+}
+
+/// Where the server is: Debian keeps it where only root's search path looks.
+fn program() -> PathBuf {
+    let place = PathBuf::from("/usr/sbin/mariadbd");
+    if place.is_file() { place } else { "mariadbd".into() }
+}
+
+/// A folder of its own for what it sorts: a server that starts removes the temporary tables of all that share its folder.
+fn temporary(folder: &Path) -> String {
+    format!("--tmpdir={}", folder.join("tmp").display())
+}

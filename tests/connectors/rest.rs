@@ -1,0 +1,213 @@
+//! `REST_API` against HTTP servers whose answers the tests write, and as a server.
+
+mod serving;
+
+use lotmq_test_support::{Answer, Asked, Broker, HttpServer};
+
+use crate::{Standing, broker, next, options, send, watch};
+
+/// A route to a server at this machine, with these settings and events.
+fn route(server: &HttpServer, path: &str, more: &str, events: &str) -> String {
+    let more: String = more.lines().map(|line| format!("        WITH {line}\n")).collect();
+    format!(
+        "-addRoute DEFINE ROUTE Api WITH TYPE REST_API\n    ADD REST_API_CONFIG\n        WITH BASE_ADDRESS \"http://{}{path}\"\n{more}{events}",
+        server.address
+    )
+}
+
+fn event(name: &str, settings: &str) -> String {
+    let settings: String = settings.lines().map(|line| format!("        WITH {line}\n")).collect();
+    format!(
+        "    ADD EVENT {name}\n        WITH SOURCE_TOPIC \"{name}/+\"\n        WITH DESTINATION_TOPIC \"answer/{{topic.2}}\"\n        WITH ERROR_TOPIC \"error/{{topic.2}}\"\n{settings}"
+    )
+}
+
+/// An answer with its location.
+fn redirect(status: u16, location: &str) -> Answer {
+    Answer::Keep(
+        format!("HTTP/1.1 {status} There\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n").into_bytes(),
+    )
+}
+
+fn told(asked: &Asked) -> String {
+    format!("{} {}", asked.line(), String::from_utf8_lossy(&asked.body))
+}
+
+fn next_of(broker: &Broker, watcher: &mut lotmq_client::Client, topic: &str, payload: &str) -> String {
+    send(broker, topic, payload);
+    next(watcher)
+}
+
+#[test]
+fn messages_are_requests_and_answers_are_published() {
+    let server = HttpServer::start(|asked| Answer::of(200, &told(asked)));
+    let broker = broker();
+    broker.command_ok("-setSecret TOKEN=hidden-token");
+    let section =
+        "AUTHORIZATION \"Bearer \" + GET SECRET \"TOKEN\"\nHEADERS \"X-Site: north; Accept: text/plain\"";
+    let events = event("get", "METHOD \"GET\"\nENDPOINT \"/x/{topic.2}?c={payload}\"")
+        + &event("post", "METHOD \"POST\"\nENDPOINT \"/raw\"\nHEADERS \"X-Topic: {topic}\"")
+        + &event(
+            "put",
+            "METHOD \"PUT\"\nENDPOINT \"/json\"\nBODY '{\"v\":{payload.json.v},\"n\":\"{payload.json.n}\"}'",
+        )
+        + &event("patch", "METHOD \"PATCH\"\nENDPOINT \"p\"\nBODY \"v={payload}\"")
+        + &event("delete", "METHOD \"DELETE\"\nENDPOINT \"/d\"");
+    broker.command_ok(&route(&server, "/v1", section, &events));
+    let mut watcher = watch(&broker, "answer/+");
+    for (topic, payload, expected) in [
+        ("get/a b", "1&x=2/ä", "answer/a b=GET /v1/x/a%20b?c=1%26x%3D2%2F%C3%A4 "),
+        ("post/1", "{\"a\":1}", "answer/1=POST /v1/raw {\"a\":1}"),
+        ("put/1", "{\"v\":1.5,\"n\":\"a\\\"b\"}", "answer/1=PUT /v1/json {\"v\":1.5,\"n\":\"a\\\"b\"}"),
+        ("patch/1", "x", "answer/1=PATCH /v1/p v=x"),
+        ("delete/1", "x", "answer/1=DELETE /v1/d "),
+    ] {
+        assert_eq!(next_of(&broker, &mut watcher, topic, payload), expected);
+    }
+    let asked = server.asked();
+    let fields: Vec<_> = asked.iter().map(|asked| asked.field("content-type")).collect();
+    let (json, text) = (Some("application/json"), Some("text/plain; charset=utf-8"));
+    assert_eq!(fields, [None, json, json, text, None]);
+    assert!(asked.iter().all(|asked| asked.field("authorization") == Some("Bearer hidden-token")));
+    assert_eq!((asked[1].field("x-topic"), asked[1].field("x-site")), (Some("post/1"), Some("north")));
+    assert_eq!(broker.command_ok("-checkRouteConnection Api").message(), "Route 'Api' is reachable.");
+    assert!(!broker.log().text().contains("hidden-token"));
+}
+
+#[test]
+fn what_the_server_answers_decides_what_becomes_of_a_message() {
+    let counted = std::sync::atomic::AtomicUsize::new(0);
+    let server = HttpServer::start(move |asked| {
+        let nth = counted.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        match asked.line() {
+            "GET /busy" | "GET /limited" | "GET /late" | "GET /early" if nth.is_multiple_of(2) => {
+                let status = match asked.line() {
+                    "GET /busy" => 503,
+                    "GET /limited" => 429,
+                    "GET /late" => 408,
+                    _ => 425,
+                };
+                Answer::of(status, "not now")
+            }
+            "GET /gone" => Answer::of(404, "no"),
+            "GET /large" => Answer::of(200, &"x".repeat(1024 * 1024 + 1)),
+            line => Answer::of(200, line),
+        }
+    });
+    let broker = broker();
+    broker.command_ok(&route(&server, "", "", &event("get", "METHOD \"GET\"\nENDPOINT \"/{topic.2}\"")));
+    let mut watcher = watch(&broker, "answer/+");
+    for path in ["busy", "limited", "late", "early"] {
+        assert_eq!(
+            next_of(&broker, &mut watcher, &format!("get/{path}"), ""),
+            format!("answer/{path}=GET /{path}")
+        );
+    }
+    let mut errors = watch(&broker, "error/+");
+    let refused = next_of(&broker, &mut errors, "get/gone", "");
+    assert!(refused.contains("the server answered 404"), "{refused}");
+    let refused = next_of(&broker, &mut errors, "get/large", "");
+    assert!(refused.contains("1048576"), "{refused}");
+    assert_eq!(next_of(&broker, &mut watcher, "get/end", ""), "answer/end=GET /end");
+}
+
+#[test]
+fn redirects_are_followed_at_the_same_place_and_five_times() {
+    let elsewhere = HttpServer::start(|_| Answer::of(200, "elsewhere"));
+    let other = format!("http://{}/x", elsewhere.address);
+    let server = HttpServer::start(move |asked| match asked.line() {
+        "POST /see" => redirect(303, "/seen?x"),
+        "POST /again" => redirect(308, "/there"),
+        "POST /away" => redirect(302, &other),
+        "POST /round" => redirect(307, "round"),
+        _ => Answer::of(200, &told(asked)),
+    });
+    let broker = broker();
+    broker.command_ok(&route(&server, "", "", &event("post", "METHOD \"POST\"\nENDPOINT \"/{topic.2}\"")));
+    let mut watcher = watch(&broker, "answer/+");
+    let mut errors = watch(&broker, "error/+");
+    assert_eq!(next_of(&broker, &mut watcher, "post/see", "x"), "answer/see=GET /seen?x ");
+    assert_eq!(next_of(&broker, &mut watcher, "post/again", "x"), "answer/again=POST /there x");
+    let refused = next_of(&broker, &mut errors, "post/away", "x");
+    assert!(refused.contains("to another place"), "{refused}");
+    let refused = next_of(&broker, &mut errors, "post/round", "x");
+    assert!(refused.contains("redirected more than 5 times"), "{refused}");
+    assert_eq!(server.asked().iter().filter(|asked| asked.line() == "POST /round").count(), 6);
+    assert!(elsewhere.asked().is_empty());
+}
+
+#[test]
+fn nothing_is_lost_while_the_server_is_away_slow_or_talks_nonsense() {
+    let server = HttpServer::start(|asked| match asked.connection {
+        1 => Answer::Stall(b"HTTP/1.1 200 OK\r\ncontent-le".to_vec()),
+        2 => Answer::Close(b"220 this is mail\r\n".to_vec()),
+        3 => Answer::Close(Vec::new()),
+        _ => Answer::of(200, &told(asked)),
+    });
+    let broker = broker();
+    broker.command_ok(&route(&server, "", "TIMEOUT 300", &event("post", "METHOD \"POST\"")));
+    let mut watcher = watch(&broker, "answer/+");
+    let mut standing = Standing::of(&broker, "Api");
+    for number in 0..20 {
+        send(&broker, &format!("post/{number}"), "x");
+    }
+    standing.until("\"Reconnecting\"");
+    for number in 0..20 {
+        assert_eq!(next(&mut watcher), format!("answer/{number}=POST / x"));
+    }
+    let address = server.address;
+    // Nobody connects any more to what has ended, and what waits is told to the next.
+    drop(server.end());
+    let _ = std::net::TcpStream::connect(address);
+    send(&broker, "post/later", "y");
+    standing.until("\"Reconnecting\"");
+    let again = HttpServer::start_at(address, None, |asked| Answer::of(200, &told(asked)));
+    assert_eq!(next(&mut watcher), "answer/later=POST / y");
+    drop(again);
+}
+
+#[test]
+fn a_definition_that_makes_no_requests_is_told() {
+    let broker = options().start();
+    let section = |settings: &str| {
+        format!("-addRoute DEFINE ROUTE Api WITH TYPE REST_API\n    ADD REST_API_CONFIG\n{settings}")
+    };
+    for (route, expected) in [
+        (section("        WITH TIMEOUT 1\n"), "REST_API_CONFIG needs BASE_ADDRESS"),
+        (
+            section("        WITH BASE_ADDRESS \"http://h\"\n        WITH TIMEOUT \"soon\"\n"),
+            "TIMEOUT is a whole number",
+        ),
+        (
+            section(
+                "        WITH BASE_ADDRESS \"http://h\"\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"a\"\n        WITH METHOD \"HEAD\"\n",
+            ),
+            "METHOD",
+        ),
+    ] {
+        let refused = broker.command(&route);
+        assert!(refused.message().contains(expected), "{expected}: {refused:?}");
+    }
+    for (settings, expected) in [
+        (
+            "        WITH SERVER_PORT 8080\n        WITH ENABLE_SERVER FALSE\n",
+            "neither client nor server is enabled",
+        ),
+        (
+            "        WITH SERVER_PORT 8080\n        WITH SERVER_BIND \"here\"\n",
+            "SERVER_BIND is 'here', which is no IP address of this machine",
+        ),
+        (
+            "        WITH SERVER_PORT 8080\n        WITH SERVER_BIND \"127.0.0.1\"\n    ADD EVENT E\n        WITH SOURCE_TOPIC \"a/+\"\n",
+            "E: SOURCE_TOPIC of a GET is one topic, without wildcards",
+        ),
+        (
+            "        WITH BASE_ADDRESS \"http://h\"\n        WITH HEADERS \"none\"\n",
+            "HEADERS is 'name: value; name: value'",
+        ),
+    ] {
+        broker.command_ok(&section(settings));
+        Standing::of(&broker, "Api").until(expected);
+        broker.command_ok("-removeRoute Api");
+    }
+}

@@ -1,0 +1,191 @@
+//! `SIEMENS_S7`: a PLC of snap7 that is read and written, killed and frozen, and answers that no good PLC gives.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+use std::thread;
+
+use lotmq_client::{Client, QoS};
+use lotmq_test_support::{Program, WAIT_MAX, free_port, python_with_module, wait_for_port};
+
+use crate::{Standing, broker, next, send, watch};
+
+/// A PLC.
+struct Plc {
+    program: Program,
+    port: u16,
+}
+
+impl Plc {
+    /// Starts one; `None` where its package is not installed.
+    fn start(port: u16) -> Option<Plc> {
+        let python = python_with_module("snap7")?;
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/connectors/s7/server.py");
+        let program = Program::start(python, &[script, &port.to_string()])?;
+        wait_for_port(port);
+        Some(Plc { program, port })
+    }
+
+    fn signal(&self, signal: &str) {
+        Program::run("kill", &[signal, &self.program.process_id().to_string()]).unwrap();
+    }
+}
+
+/// A route to a port with settings of its section, and a mapping `M` every 50 ms with tags, each a line of `name setting; setting`.
+fn route(port: u16, settings: &str, tags: &str) -> String {
+    let mut text = format!(
+        "-addRoute DEFINE ROUTE Plc WITH TYPE S7\n    ADD S7_CONFIG\n        WITH IP \"127.0.0.1\"\n        WITH PORT {port}\n"
+    );
+    settings.lines().for_each(|line| text += &format!("        WITH {line}\n"));
+    text += "    ADD MAPPING M\n        WITH SOURCE_TOPIC \"plc\"\n        WITH EVERY 50 MILLISECONDS\n";
+    for tag in tags.lines().map(str::trim) {
+        let (name, settings) = tag.split_once(' ').unwrap();
+        text += &format!("        ADD TAG {name}\n");
+        settings.split("; ").for_each(|line| text += &format!("            WITH {line}\n"));
+    }
+    text
+}
+
+/// The first value of each of so many topics.
+fn values(client: &mut Client, topics: usize) -> BTreeMap<String, String> {
+    let mut values = BTreeMap::new();
+    while values.len() < topics {
+        let message = client.receive(WAIT_MAX).unwrap().expect("a value");
+        values.entry(message.topic.to_string()).or_insert(message.text());
+    }
+    values
+}
+
+/// Waits for a message, as `topic=payload`.
+fn until(client: &mut Client, wanted: &str) {
+    while next(client) != wanted {}
+}
+
+#[test]
+fn values_of_all_areas_and_types_are_published() {
+    let Some(plc) = Plc::start(free_port()) else { return };
+    let broker = broker();
+    let mut watcher = watch(&broker, "plc/#");
+    let cases = [
+        (r#"ADDRESS "DB1.DBW0"; DATA_TYPE "INT"; SCALING 0.1"#, "21.5"),
+        (r#"ADDRESS "DB1.DBD2"; DATA_TYPE "REAL""#, "21.5"),
+        (r#"ADDRESS "DB1.DBD6"; DATA_TYPE "LREAL""#, "-2.5"),
+        (r#"ADDRESS "DB1.DBD14"; DATA_TYPE "LINT""#, "-3"),
+        (r#"ADDRESS "DB1.DBX22.3"; DATA_TYPE "BOOL""#, "true"),
+        (r#"ADDRESS "DB1.DBX22.2"; DATA_TYPE "BOOL""#, "false"),
+        (r#"ADDRESS "DB1.DBB22"; DATA_TYPE "BYTE""#, "8"),
+        (r#"ADDRESS "DB1.DBS30.10"; DATA_TYPE "STRING""#, "pump"),
+        (r#"ADDRESS "DB1.DBB0"; DATA_TYPE "BYTE"; LENGTH 2"#, "[0,215]"),
+        (r#"ADDRESS "M10.1"; DATA_TYPE "BOOL""#, "true"),
+        (r#"ADDRESS "IB1"; DATA_TYPE "BYTE""#, "7"),
+        (r#"ADDRESS "A0.0"; DATA_TYPE "BOOL""#, "true"),
+    ];
+    let tags: Vec<String> = cases.iter().enumerate().map(|(at, (tag, _))| format!("t{at} {tag}")).collect();
+    broker.command_ok(&route(plc.port, "CPU_TYPE \"S71500\"", &tags.join("\n")));
+    let values = values(&mut watcher, cases.len());
+    for (at, (tag, expected)) in cases.iter().enumerate() {
+        assert_eq!(values[&format!("plc/t{at}")], *expected, "{tag}");
+    }
+}
+
+/// The bits are the lowest ones: the PLC of snap7 writes a bit as the whole byte.
+const WRITTEN: &str = r#"Word ADDRESS "DB1.DBW50"; DATA_TYPE "INT"; SCALING 0.1; PUBLISH_MODE "ON_CHANGE"; DESTINATION_TOPIC "write/word"
+    Real ADDRESS "DB1.DBD52"; DATA_TYPE "REAL"; PUBLISH_MODE "ON_CHANGE"; DESTINATION_TOPIC "write/real"
+    Bit ADDRESS "DB1.DBX60.0"; DATA_TYPE "BOOL"; PUBLISH_MODE "ON_CHANGE"; DESTINATION_TOPIC "write/bit"
+    Name ADDRESS "DB1.DBS62.6"; DATA_TYPE "STRING"; PUBLISH_MODE "ON_CHANGE"; DESTINATION_TOPIC "write/name"
+    Flag ADDRESS "M20.0"; DATA_TYPE "BOOL"; PUBLISH_MODE "ON_CHANGE"; DESTINATION_TOPIC "write/flag""#;
+
+#[test]
+fn what_is_sent_to_tags_is_written_and_read_back() {
+    let Some(plc) = Plc::start(free_port()) else { return };
+    let broker = broker();
+    let mut watcher = watch(&broker, "plc/#");
+    broker.command_ok(&route(plc.port, "", WRITTEN));
+    values(&mut watcher, 5);
+    for (topic, payload, read_back) in [
+        ("word", "-21.5", "plc/Word=-21.5"),
+        ("real", r#"{"value":0.1}"#, "plc/Real=0.1"),
+        ("bit", "true", "plc/Bit=true"),
+        ("bit", "0", "plc/Bit=false"),
+        ("name", "valve", "plc/Name=valve"),
+        ("flag", "1", "plc/Flag=true"),
+    ] {
+        send(&broker, &format!("write/{topic}"), payload);
+        until(&mut watcher, read_back);
+    }
+    let mut errors = broker.root("reader of errors");
+    errors.subscribe_to("$SYS/Coreflux/Routes/Plc/Error", QoS::AtMostOnce).unwrap();
+    for (topic, payload, expected) in [
+        ("word", "3277", "tag M/Word is not written: 3277 is out of the range of INT16"),
+        ("name", "far too long", "tag M/Name is not written: a text of 12 characters, there is room for 6"),
+    ] {
+        send(&broker, &format!("write/{topic}"), payload);
+        let told = errors.receive(WAIT_MAX).unwrap().expect("an error").text();
+        assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
+fn a_plc_that_was_killed_or_hangs_is_read_and_written_again() {
+    let Some(mut plc) = Plc::start(free_port()) else { return };
+    let broker = broker();
+    let mut watcher = watch(&broker, "plc/#");
+    let mut standing = Standing::of(&broker, "Plc");
+    broker.command_ok(&route(plc.port, "READ_TIMEOUT 300\nCONNECTION_TIMEOUT 300", WRITTEN));
+    values(&mut watcher, 5);
+    plc.signal("-STOP");
+    let told = standing.until("\"Reconnecting\"");
+    assert!(told.contains("the PLC does not answer within 300 ms"), "{told}");
+    plc.signal("-CONT");
+    standing.until("\"Connected\"");
+    plc.program.kill();
+    standing.until("\"Reconnecting\"");
+    send(&broker, "write/word", "12.3");
+    let port = plc.port;
+    drop(plc);
+    let _plc = Plc::start(port).unwrap();
+    until(&mut watcher, "plc/Word=12.3");
+}
+
+#[test]
+fn a_tag_that_is_not_there_does_not_keep_back_the_others() {
+    let Some(plc) = Plc::start(free_port()) else { return };
+    let broker = broker();
+    let mut watcher = watch(&broker, "plc/#");
+    let mut standing = Standing::of(&broker, "Plc");
+    let tags = r#"A ADDRESS "DB1.DBW0"; DATA_TYPE "INT"
+        Bad ADDRESS "DB9.DBW0"; DATA_TYPE "INT""#;
+    broker.command_ok(&route(plc.port, "", tags));
+    let told = standing.until("M/Bad");
+    assert!(told.contains("(code 0x"), "{told}");
+    until(&mut watcher, "plc/A=215");
+}
+
+#[test]
+fn malformed_answers_are_told_and_end_the_connection() {
+    for (answer, expected) in [
+        (&b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], "what came is not ISO-on-TCP"),
+        (&[3, 0, 0xFF, 0xFF], "a frame of 65535 bytes came, which is none of S7"),
+        (&[3, 0, 0, 11, 6, 0x80, 0, 1, 0, 0, 0], "the PLC refuses the connection"),
+        (
+            &[3, 0, 0, 11, 6, 0xD0, 0, 1, 0, 0, 0, 3, 0, 0, 8, 2, 0xF0, 0x80, 0],
+            "what came is no answer of S7 communication",
+        ),
+    ] {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                // What it is asked does not matter, nor whether the answer was taken.
+                let _ = stream.write_all(answer);
+                let _ = stream.read_to_end(&mut Vec::new());
+            }
+        });
+        let broker = broker();
+        let mut standing = Standing::of(&broker, "Plc");
+        broker.command_ok(&route(port, "", r#"T ADDRESS "MW0"; DATA_TYPE "INT""#));
+        let told = standing.until("\"Reconnecting\"");
+        assert!(told.contains(expected), "{told}");
+    }
+}

@@ -1,0 +1,233 @@
+//! Dead letters: what a route has given up is on the disk with the reason, is listed, and goes to the route once more or is deleted when an administrator says so.
+
+use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, free_address};
+use serde_json::Value;
+
+use crate::{LOTMQ, options};
+
+/// A route that refuses what says so, with these settings in `ROUTE_CONFIG`.
+fn route(fails: &str, settings: &[&str]) -> String {
+    let settings: String = settings.iter().map(|setting| format!("        WITH {setting}\n")).collect();
+    let config =
+        if settings.is_empty() { String::new() } else { format!("    ADD ROUTE_CONFIG\n{settings}") };
+    format!(
+        "-addRoute DEFINE ROUTE Line WITH TYPE LOOPBACK\n{config}    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH FAIL \"{fails}\"\n        \
+         WITH DESTINATION_TOPIC \"done/{{topic.2}}\"\n"
+    )
+}
+
+const REFUSES: &str = "{payload.json.fail}";
+
+fn publish(broker: &Broker, topic: &str, payload: impl Into<Vec<u8>>) {
+    let mut client = broker.client(&format!("to {topic}"));
+    client.publish(&Publication::new(topic, payload.into()).qos(QoS::AtLeastOnce)).unwrap();
+}
+
+/// Their list, when what is counted is on the disk and nothing else.
+fn list(broker: &Broker) -> Value {
+    loop {
+        let found = broker.command_ok("-listDeadLetters Line").data().clone();
+        let shown = found["letters"].as_array().map(Vec::len);
+        if found["count"].as_u64() == shown.map(|shown| shown as u64) {
+            return found;
+        }
+    }
+}
+
+fn topics(list: &Value) -> Vec<&str> {
+    list["letters"].as_array().unwrap().iter().map(|letter| letter["topic"].as_str().unwrap()).collect()
+}
+
+#[test]
+fn what_was_refused_is_kept_over_a_kill_and_replayed_when_that_is_mended() {
+    let mut broker = options().start();
+    broker.command_ok(&route(REFUSES, &[]));
+    for (topic, payload) in [
+        ("in/a", r#"{"fail":"reject","n":1}"#),
+        ("in/b", r#"{"fail":"never"}"#),
+        ("in/c", r#"{"fail":"reject"}"#),
+    ] {
+        publish(&broker, topic, payload);
+    }
+    broker.wait_for_metric("lotmq_route_dead_letters_total", 2.0);
+    broker.wait_until_metric_is("lotmq_route_waiting", 0.0);
+    broker.kill();
+    broker.start_again();
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 2.0);
+    let found = list(&broker);
+    assert_eq!((topics(&found), &found["count"]), (vec!["in/a", "in/c"], &2.into()), "{found}");
+    let first = &found["letters"][0];
+    assert_eq!(
+        (&first["event"], &first["qos"], &first["retain"]),
+        (&"Save".into(), &1.into(), &false.into())
+    );
+    assert_eq!(
+        (&first["payload"], &first["clientId"]),
+        (&r#"{"fail":"reject","n":1}"#.into(), &"to in/a".into())
+    );
+    assert!(first["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{found}");
+    assert!(first["diedUtc"].as_str() >= first["receivedUtc"].as_str(), "{found}");
+    assert!(found["next"].is_null());
+
+    let mut watcher = broker.client("watcher");
+    watcher.subscribe_to("done/#", QoS::AtLeastOnce).unwrap();
+    broker.command_ok(&route("never", &[]));
+    let replayed = broker.command_ok(&format!("-replayDeadLetters Line {}", first["id"]));
+    assert_eq!(replayed.data()["count"], 1);
+    let message = watcher.receive(WAIT_MAX).unwrap().unwrap();
+    assert_eq!((&*message.topic, &*message.payload), ("done/a", &br#"{"fail":"reject","n":1}"#[..]));
+    assert_eq!(topics(&list(&broker)), ["in/c"]);
+    assert_eq!(broker.command_ok("-replayDeadLetters Line").data()["count"], 1);
+    assert_eq!(&*watcher.receive(WAIT_MAX).unwrap().unwrap().topic, "done/c");
+    broker.kill();
+    broker.start_again();
+    assert_eq!(topics(&list(&broker)), [] as [&str; 0]);
+}
+
+#[test]
+fn what_is_refused_again_dies_again_and_is_seen() {
+    let broker = options().start();
+    broker.command_ok(&route(REFUSES, &[]));
+    let mut root = broker.connect(&ConnectOptions::v5("root").user("root", "coreflux"));
+    root.subscribe_to("$SYS/Coreflux/Routes/Line/+", QoS::AtMostOnce).unwrap();
+    publish(&broker, "in/a", r#"{"fail":"reject"}"#);
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    let told: Value = loop {
+        let message = root.receive(WAIT_MAX).unwrap().expect("dead letters are told");
+        if message.topic.ends_with("/DeadLetters") {
+            break serde_json::from_slice(&message.payload).unwrap();
+        }
+    };
+    assert_eq!((&told["count"], &told["newest"][0]["topic"]), (&1.into(), &"in/a".into()), "{told}");
+    let report = broker.command_ok("-lotDiagnostic route Line");
+    assert_eq!(report.data()["deadLetters"]["newest"][0]["reason"], told["newest"][0]["reason"]);
+    assert_eq!(broker.command_ok("-replayDeadLetters Line").data()["count"], 1);
+    broker.wait_for_metric("lotmq_route_dead_letters_total", 2.0);
+    assert_eq!(list(&broker)["count"], 1);
+    assert_eq!(broker.command_ok("-removeDeadLetters Line").data()["count"], 1);
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 0.0);
+    assert_eq!(broker.metric("lotmq_route_dead_letters_dropped_total"), Some(0.0));
+}
+
+#[test]
+fn what_waited_for_too_long_is_a_dead_letter() {
+    let broker = options().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").start();
+    let nowhere = free_address();
+    broker.command_ok(&format!(
+        "-addRoute DEFINE ROUTE Line WITH TYPE REST_API\n    ADD ROUTE_CONFIG\n        WITH BUFFER_TTL_SEC 1\n    ADD REST_API_CONFIG\n        \
+         WITH BASE_ADDRESS \"http://{nowhere}\"\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH METHOD \"POST\"\n        WITH REQUEST_PATH \"/a\"\n"
+    ));
+    publish(&broker, "in/a", vec![0xff, 0x00]);
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    let found = list(&broker);
+    let letter = &found["letters"][0];
+    assert_eq!(letter["reason"], "it waited for longer than BUFFER_TTL_SEC");
+    assert_eq!((&letter["payloadBase64"], &letter["payload"]), (&"/wA=".into(), &Value::Null));
+}
+
+#[test]
+fn the_oldest_of_too_many_go_and_are_counted() {
+    let broker = options().start();
+    // A tenth of it is for dead letters.
+    broker.command_ok(&route("reject", &["BUFFER_MAX_BYTES 100000"]));
+    for number in 0..30 {
+        publish(&broker, &format!("in/{number}"), "x".repeat(900));
+    }
+    broker.wait_for_metric("lotmq_route_dead_letters_dropped_total", 20.0);
+    broker.wait_until_metric_is("lotmq_route_waiting", 0.0);
+    let found = list(&broker);
+    let (count, dropped) = (found["count"].as_u64().unwrap(), found["dropped"].as_u64().unwrap());
+    assert!(found["bytes"].as_u64().unwrap() <= 10_000 && count >= 8, "{found}");
+    assert_eq!(count + dropped, 30);
+    let expected: Vec<String> = (dropped..30).map(|number| format!("in/{number}")).collect();
+    assert_eq!(topics(&found), expected);
+}
+
+#[test]
+fn routes_are_shown_with_what_waits_and_what_was_given_up() {
+    let broker = options().start();
+    broker.command_ok(&route(REFUSES, &[]));
+    publish(&broker, "in/a", r#"{"fail":"reject"}"#);
+    publish(&broker, "in/b", r#"{"fail":"never"}"#);
+    broker.wait_for_metric("lotmq_route_delivered_total", 1.0);
+    let port = broker.address().port().to_string();
+    let lotmq = |arguments: &[&str]| Program::run(LOTMQ, arguments).unwrap();
+    let shown = lotmq(&["routes", "-p", &port]);
+    let expected = "NAME  TYPE      CONNECTION  HEALTH  DELIVERED  FAILED  WAITING  OLDEST  DEAD\n\
+                    Line  LOOPBACK  Connected   Green           1       1        0             1";
+    assert_eq!((&*shown.stdout, shown.status.code()), (expected, Some(0)));
+    let json = lotmq(&["routes", "Line", "--json", "-p", &port]);
+    let row: Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!((&row["deadLetters"], &row["waitingBytes"]), (&1.into(), &0.into()));
+    let other = lotmq(&["routes", "Other", "-p", &port]);
+    assert_eq!((other.status.code(), other.stderr.contains("there is no route `Other`")), (Some(1), true));
+    assert!(broker.metric("lotmq_route_delivery_seconds_total").is_some());
+}
+
+#[test]
+fn a_long_list_has_pages() {
+    let broker = options().start();
+    broker.command_ok(&route("reject", &[]));
+    let mut client = broker.client("publisher");
+    for number in 0..250 {
+        client.publish(&Publication::new(format!("in/{number}"), "x").qos(QoS::AtLeastOnce)).unwrap();
+    }
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 250.0);
+    let (mut all, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = broker.command_ok(&format!("-listDeadLetters Line {cursor}")).data().clone();
+        all.extend(topics(&page).into_iter().map(str::to_owned));
+        match page["next"].as_u64() {
+            Some(next) => cursor = next.to_string(),
+            None => break,
+        }
+    }
+    assert_eq!(all, (0..250).map(|number| format!("in/{number}")).collect::<Vec<_>>());
+}
+
+#[test]
+fn wrong_commands_are_told_and_what_is_of_another_user_is_left_alone() {
+    let broker = options().start();
+    broker.command_ok(&route("reject", &[]));
+    assert_eq!(list(&broker)["letters"], serde_json::json!([]));
+    assert_eq!(broker.command_ok("-replayDeadLetters Line").data()["count"], 0);
+    publish(&broker, "in/a", "x");
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    for (command, code) in [
+        ("-listDeadLetters", "MISSING_ARGUMENT"),
+        ("-listDeadLetters Line a", "ARGUMENT_INVALID"),
+        ("-listDeadLetters Other", "NOT_FOUND"),
+        ("-removeDeadLetters", "MISSING_ARGUMENT"),
+        ("-removeDeadLetters Line x", "ARGUMENT_INVALID"),
+        ("-replayDeadLetters Other", "NOT_FOUND"),
+    ] {
+        assert_eq!(broker.command(command).code(), code, "{command}");
+    }
+    assert_eq!(broker.command_ok("-removeDeadLetters Line 1 2").data()["count"], 0);
+    broker.command_ok("-addUser cfg password");
+    broker.command_ok("-changeUserSettings cfg AllowedSystemConfiguration true");
+    let cfg = ("cfg", "password");
+    assert_eq!(broker.command_as(cfg, "-removeDeadLetters Line").code(), "OF_ANOTHER");
+    assert_eq!(broker.command_as(cfg, "-removeDeadLetters Line -force").data()["count"], 1);
+}
+
+#[test]
+fn a_removed_route_leaves_no_dead_letters_and_a_replaced_one_keeps_them() {
+    let mut broker = options().start();
+    broker.command_ok(&route("reject", &[]));
+    publish(&broker, "in/a", "x");
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    broker.command_ok(&route("never", &[]));
+    assert_eq!(topics(&list(&broker)), ["in/a"]);
+    broker.command_ok("-removeRoute Line");
+    broker.command_ok(&route("reject", &[]));
+    assert_eq!(list(&broker)["count"], 0);
+    publish(&broker, "in/b", "x");
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    broker.command_ok("-removeRoute Line");
+    broker.kill();
+    broker.start_again();
+    broker.command_ok(&route("reject", &[]));
+    assert_eq!(list(&broker)["count"], 0);
+}

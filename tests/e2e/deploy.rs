@@ -1,0 +1,207 @@
+//! Projects beside each other, what loading one would change, and the version before; and `lotmq deploy`, which shows and asks.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+
+use lotmq_test_support::{Broker, Finished, Program, WAIT_MAX};
+use serde_json::json;
+
+use crate::projects::{CELL, MODEL, ROUTE, RULE, named_rows, origins, told, upload, viewer, zip};
+use crate::{LOTMQ, broker};
+
+/// A tool at `folder`, which is the project `b`.
+fn deploy(broker: &Broker, folder: &Path, more: &[&str]) -> Finished {
+    let port = broker.port();
+    let fixed = ["deploy", folder.to_str().unwrap(), "--name", "b", "-p", &port];
+    let all: Vec<&str> = fixed.iter().chain(more).copied().collect();
+    Program::run(LOTMQ, &all).unwrap()
+}
+
+#[test]
+fn deploy_replaces_no_other_project_unasked() {
+    let broker = broker();
+    assert!(upload(&broker, "a", &zip(&[("rule.lot", RULE.as_bytes())]), " load").success());
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("models.lot"), MODEL).unwrap();
+    let done = deploy(&broker, folder.path(), &[]);
+    assert_eq!(done.status.code(), Some(0), "{} {}", done.stdout, done.stderr);
+    assert!(done.stdout.starts_with("+ Model Reading"), "{}", done.stdout);
+    let both = [
+        ("Reading".to_owned(), "b/models.lot".to_owned()),
+        ("NoSecrets".to_owned(), "a/rule.lot".to_owned()),
+    ];
+    assert_eq!(origins(&broker), both);
+    let done = deploy(&broker, folder.path(), &["--replace-project"]);
+    assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
+    assert!(done.stdout.contains("- Rule NoSecrets"), "{}", done.stdout);
+    assert!(done.stdout.contains("what it denied may be allowed now"), "{}", done.stdout);
+    assert_eq!(origins(&broker), both[..1]);
+}
+
+#[test]
+fn deploy_shows_what_changes_and_asks_before_protection_or_work_goes() {
+    let broker = broker();
+    let by_hand = CELL.replace("- 32", "- 0");
+    broker.command_ok(&format!("-addAction {by_hand}"));
+    let folder = tempfile::tempdir().unwrap();
+    let (action, rule) = (folder.path().join("a.lot"), folder.path().join("rule.lot"));
+    fs::write(&action, CELL).unwrap();
+    fs::write(&rule, RULE).unwrap();
+    for (options, code) in [(&["--dry-run"][..], 0), (&[][..], 1), (&["--yes"][..], 0)] {
+        let done = deploy(&broker, folder.path(), options);
+        assert_eq!(done.status.code(), Some(code), "{options:?} {} {}", done.stdout, done.stderr);
+        assert!(done.stdout.contains("! Action Celsius"), "{}", done.stdout);
+        assert!(done.stdout.contains("+ Rule NoSecrets"), "{}", done.stdout);
+        assert_eq!(done.stderr.contains("--yes goes on"), code == 1, "{}", done.stderr);
+        let is_loaded = origins(&broker).iter().any(|(name, _)| name == "NoSecrets");
+        assert_eq!(is_loaded, options == ["--yes"], "{options:?}");
+    }
+    // The same again changes nothing, and asks nothing.
+    let again = deploy(&broker, folder.path(), &[]);
+    assert_eq!(again.status.code(), Some(0), "{}", again.stderr);
+    assert!(again.stdout.starts_with("nothing changes\n= 2 unchanged\n"), "{}", again.stdout);
+
+    fs::remove_file(&rule).unwrap();
+    fs::write(&action, CELL.replace("5 / 9", "0.5555")).unwrap();
+    let refused = deploy(&broker, folder.path(), &[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+    assert!(refused.stdout.contains("~ Action Celsius"), "{}", refused.stdout);
+    assert!(refused.stdout.contains("what it denied may be allowed then"), "{}", refused.stdout);
+    assert!(refused.stderr.contains("Rules that go: NoSecrets."), "{}", refused.stderr);
+    assert!(origins(&broker).iter().any(|(name, _)| name == "NoSecrets"));
+    assert_eq!(deploy(&broker, folder.path(), &["-y"]).status.code(), Some(0));
+    assert_eq!(origins(&broker), [("Celsius".to_owned(), "b/a.lot".to_owned())]);
+    // One that does not define it any more gives it back, and says so.
+    fs::write(&action, MODEL).unwrap();
+    let last = deploy(&broker, folder.path(), &[]);
+    assert!(last.stdout.contains("< Action Celsius"), "{}", last.stdout);
+    assert_eq!(last.status.code(), Some(0), "{}", last.stderr);
+}
+
+#[test]
+fn projects_are_loaded_beside_each_other() {
+    let mut broker = broker();
+    let rest = format!("{ROUTE}\n{RULE}");
+    assert!(upload(&broker, "a", &zip(&[("rest.lot", rest.as_bytes())]), " load").success());
+    assert!(upload(&broker, "b", &zip(&[("b.lot", CELL.as_bytes())]), " load -beside").success());
+    let names = |broker: &Broker| origins(broker).into_iter().map(|(name, _)| name).collect::<BTreeSet<_>>();
+    let all = BTreeSet::from(["Store", "NoSecrets", "Celsius"].map(str::to_owned));
+    assert_eq!(names(&broker), all);
+    broker.kill();
+    broker.start_again();
+    assert_eq!(names(&broker), all);
+    let mut client = viewer(&broker, "$SYS/Coreflux/Projects/active");
+    let (_, active) = told(&mut client);
+    assert_eq!((&active["status"], &active["name"]), (&json!("loaded"), &json!("b")));
+    assert_eq!(active["projects"].as_array().unwrap().len(), 2, "{active}");
+
+    // What another one has that stays is not taken.
+    let third = zip(&[("c.lot", format!("{CELL}\n{MODEL}").as_bytes())]);
+    let loaded = upload(&broker, "c", &third, " load -beside -replace");
+    assert!(!loaded.success());
+    assert_eq!(loaded.code(), "EXISTS", "{loaded:?}");
+    assert!(
+        loaded.0["errors"][0]["message"].as_str().unwrap().contains("belongs to project 'b'"),
+        "{loaded:?}"
+    );
+    assert_eq!(named_rows(&loaded, "removed"), [""; 0]);
+    // Its own next version leaves the others alone, too.
+    assert!(upload(&broker, "a", &zip(&[("rest.lot", RULE.as_bytes())]), " load -beside").success());
+    assert_eq!(names(&broker), BTreeSet::from(["NoSecrets", "Celsius", "Reading"].map(str::to_owned)));
+    let which = broker.command("-unloadProject");
+    assert_eq!(which.message(), "Several projects are loaded: b, c, a. Name one.", "{which:?}");
+    let unloaded = broker.command_ok("-unloadProject b");
+    assert_eq!(named_rows(&unloaded, "removed"), ["Action Celsius"]);
+    // As the original's command does: in the place of all.
+    let alone = broker.command_ok("-loadProject b");
+    assert_eq!(named_rows(&alone, "removed"), ["Rule NoSecrets", "Model Reading"]);
+    broker.command_ok("-unloadProject");
+    assert_eq!(names(&broker), BTreeSet::new());
+}
+
+#[test]
+fn what_a_project_displaced_stays_away_while_another_project_has_its_name() {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {}", CELL.replace("- 32", "- 0")));
+    let one = zip(&[("a.lot", CELL.as_bytes())]);
+    assert!(upload(&broker, "a", &one, " load").success());
+    // It ends `a` and has the name from then on.
+    let loaded = upload(&broker, "b", &one, " load");
+    assert_eq!(named_rows(&loaded, "givenBack"), [""; 0], "{loaded:?}");
+    let other = zip(&[("m.lot", MODEL.as_bytes())]);
+    let beside = upload(&broker, "a", &other, " load -beside");
+    assert_eq!(named_rows(&beside, "givenBack"), [""; 0], "{beside:?}");
+    assert_eq!(named_rows(&broker.command_ok("-unloadProject b"), "givenBack"), ["Action Celsius"]);
+}
+
+#[test]
+fn a_plan_tells_what_would_change_and_changes_nothing() {
+    let broker = broker();
+    assert!(
+        upload(&broker, "a", &zip(&[("a.lot", format!("{CELL}\n{RULE}").as_bytes())]), " load").success()
+    );
+    broker.command_ok(&format!("-addModel {MODEL}"));
+    let before = origins(&broker);
+    let next = format!("{}\n{ROUTE}\n{MODEL}", CELL.replace("5 / 9", "0.5"));
+    let next = zip(&[("a.lot", next.as_bytes())]);
+    let plan = upload(&broker, "a", &next, " load -dryRun");
+    assert!(plan.success(), "{plan:?}");
+    assert_eq!(plan.message(), "Project 'a' can be loaded. Nothing was changed.");
+    let lists = ["added", "changed", "takesOver", "removed", "givenBack"].map(|key| named_rows(&plan, key));
+    let wanted: [&[&str]; 5] =
+        [&["Route Store"], &["Action Celsius"], &["Model Reading"], &["Rule NoSecrets"], &[]];
+    assert_eq!(lists, wanted);
+    assert_eq!(plan.data()["unchanged"], 0);
+    assert_eq!(origins(&broker), before);
+    // What was stored is what was: it is not the version before of itself.
+    let same = broker.command_ok("-loadProject a -dryRun");
+    assert_eq!(same.data()["unchanged"], 2, "{same:?}");
+    assert_eq!(broker.command("-rollbackProject a").code(), "NOT_FOUND");
+    let wrong = zip(&[("a.lot", b"DEFINE ACTION".as_slice())]);
+    let refused = upload(&broker, "a", &wrong, " load -dryRun");
+    assert!(!refused.success() && refused.message().contains("Nothing was changed"), "{refused:?}");
+    assert_eq!(origins(&broker), before);
+    assert_eq!(upload(&broker, "a", &next, " -dryRun").code(), "ARGUMENT_INVALID");
+}
+
+#[test]
+fn a_project_goes_back_to_the_version_before_and_forth_again() {
+    let mut broker = broker();
+    let versions = ["1", "2"].map(|factor| zip(&[("a.lot", CELL.replace("5 / 9", factor).as_bytes())]));
+    for version in &versions {
+        assert!(upload(&broker, "a", version, " load").success());
+    }
+    // The same again is no new version.
+    assert!(upload(&broker, "a", &versions[1], " load").success());
+    let source = |broker: &Broker| {
+        let mut client = viewer(broker, "$SYS/Coreflux/Actions/Celsius");
+        client.receive(WAIT_MAX).unwrap().unwrap().text()
+    };
+    broker.kill();
+    broker.start_again();
+    for factor in ["1", "2", "1"] {
+        let plan = broker.command_ok("-rollbackProject a -dryRun");
+        assert_eq!(named_rows(&plan, "changed"), ["Action Celsius"]);
+        let back = broker.command_ok("-rollbackProject a");
+        assert_eq!(back.message(), "Project 'a' is what it was before.");
+        assert_eq!(source(&broker), CELL.replace("5 / 9", factor));
+    }
+    broker.kill();
+    broker.start_again();
+    assert_eq!(source(&broker), CELL.replace("5 / 9", "1"));
+    // One that is not loaded goes back as well.
+    broker.command_ok("-unloadProject a");
+    broker.command_ok("-rollbackProject a");
+    broker.command_ok("-loadProject a");
+    assert_eq!(source(&broker), CELL.replace("5 / 9", "2"));
+    broker.command_ok("-unloadProject a");
+    broker.command_ok("-removeProject a");
+    assert_eq!(broker.command("-rollbackProject a").code(), "NOT_FOUND");
+    assert!(upload(&broker, "a", &versions[0], "").success());
+    assert_eq!(
+        broker.command("-rollbackProject a").code(),
+        "NOT_FOUND",
+        "nothing is left of who was removed"
+    );
+}

@@ -1,0 +1,311 @@
+//! `lotmq pub` and `lotmq sub`: what they say of refusals, properties of MQTT 5.0, JSON for people, connections that are lost.
+
+use lotmq_client::{ConnectOptions, PropertyId, PropertyValue, Publication, QoS};
+use lotmq_test_support::{
+    Broker, Finished, Program, WAIT_MAX, eventually, free_address, free_port, wait_for_port,
+};
+use serde_json::{Value, json};
+
+use crate::bridge::mosquitto;
+use crate::{LOTMQ, broker, options};
+
+const LOCKED: &str = "DEFINE RULE Locked WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n";
+
+fn publish(broker: &Broker, more: &[&str]) -> Finished {
+    let port = broker.port();
+    let all: Vec<&str> = ["pub", "-p", &port].iter().chain(more).copied().collect();
+    Program::run(LOTMQ, &all).unwrap()
+}
+
+/// `lotmq sub` that has subscribed.
+fn subscriber(broker: &Broker, more: &[&str]) -> Program {
+    let port = broker.port();
+    let all: Vec<&str> = ["sub", "-p", &port, "-d"].iter().chain(more).copied().collect();
+    let program = Program::start(LOTMQ, &all).unwrap();
+    program.stderr.expect("subscribed to");
+    program
+}
+
+#[test]
+fn pub_says_where_a_refusal_cannot_be_told() {
+    let broker = broker();
+    broker.command_ok(&format!("-addRule {LOCKED}"));
+    let told = |more: &[&str]| {
+        let finished = publish(&broker, &[&["-t", "valve/1", "-m", "open"], more].concat());
+        (finished.status.code(), finished.stderr)
+    };
+    let (code, stderr) = told(&["-q", "1"]);
+    assert_eq!(
+        (code, stderr.as_str()),
+        (Some(1), "error: the broker refused the message: not authorized (0x87)")
+    );
+    for (more, hint) in [
+        (&["--repeat", "3"][..], "at QoS 0 a broker cannot say whether it refused a message (-q 1 asks"),
+        (&["-V", "311", "-q", "1"], "before MQTT 5.0 a broker cannot say whether it refused a message"),
+    ] {
+        let (code, stderr) = told(more);
+        assert_eq!(code, Some(0), "{stderr}");
+        assert!(stderr.starts_with("note: sent; ") && stderr.contains(hint), "{stderr}");
+        assert_eq!(stderr.lines().count(), 1, "once, however many messages there are: {stderr}");
+        assert_eq!(told(&[more, &["--quiet"]].concat()), (Some(0), String::new()));
+    }
+    let heard = publish(&broker, &["-t", "free", "-m", "x", "-q", "1"]);
+    assert_eq!((heard.status.code(), heard.stderr.as_str()), (Some(0), ""), "who was answered needs no hint");
+}
+
+#[test]
+fn properties_are_sent_and_shown() {
+    let broker = broker();
+    let mut watcher = broker.connect(&ConnectOptions::v5("watcher"));
+    watcher.subscribe_to("orders/#", QoS::AtLeastOnce).unwrap();
+    let format = "%t|%p|%C|%D|%E|%F|%P|%R|%S";
+    let shown = subscriber(
+        &broker,
+        &["-t", "orders/#", "-C", "1", "-F", format, "-D", "subscribe", "subscription-identifier", "9"],
+    );
+    let lines = subscriber(&broker, &["-t", "orders/#", "-C", "1", "-F", "%j"]);
+    let given = [
+        ["content-type", "application/json"],
+        ["response-topic", "answers/7"],
+        ["correlation-data", "c-7"],
+        ["message-expiry-interval", "60"],
+        ["payload-format-indicator", "1"],
+    ];
+    let properties = given.iter().flat_map(|pair| ["-D", "publish", pair[0], pair[1]]);
+    let pair =
+        ["-D", "publish", "user-property", "shift", "early", "-D", "PUBLISH", "user-property", "n", "-1"];
+    let all: Vec<&str> =
+        ["-t", "orders/1", "-m", r#"{"n":1}"#].into_iter().chain(properties).chain(pair).collect();
+    publish(&broker, &all).output();
+    let message = watcher.receive(WAIT_MAX).unwrap().unwrap();
+    let got = message.properties();
+    assert_eq!((got.content_type(), got.response_topic()), (Some("application/json"), Some("answers/7")));
+    assert_eq!(got.correlation_data(), Some(&b"c-7"[..]));
+    assert!(got.payload_is_utf8() && got.message_expiry_interval().is_some());
+    assert_eq!(got.user_properties().collect::<Vec<_>>(), [("shift", "early"), ("n", "-1")]);
+    let shown = shown.wait();
+    let line = r#"orders/1|{"n":1}|application/json|c-7|60|1|shift:early n:-1|answers/7|9"#;
+    assert_eq!(shown.output(), line);
+    let object: Value = serde_json::from_str(lines.wait().output()).unwrap();
+    let expected = json!({
+        "payload-format-indicator": 1,
+        "message-expiry-interval": 60,
+        "content-type": "application/json",
+        "response-topic": "answers/7",
+        "correlation-data": "c-7",
+        "user-properties": {"shift": "early", "n": "-1"},
+    });
+    assert_eq!((&object["properties"], &object["payload"]), (&expected, &json!({"n": 1})));
+}
+
+#[test]
+fn properties_of_connections_and_wills_are_sent() {
+    let broker = broker();
+    let mut watcher = broker.connect(&ConnectOptions::v5("watcher"));
+    watcher.subscribe_to("wills/#", QoS::AtLeastOnce).unwrap();
+    let mut dying = subscriber(
+        &broker,
+        &[
+            "-t",
+            "x",
+            "--will-topic",
+            "wills/me",
+            "-D",
+            "will",
+            "content-type",
+            "text/plain",
+            "-D",
+            "connect",
+            "session-expiry-interval",
+            "60",
+            "-i",
+            "kept",
+        ],
+    );
+    dying.kill();
+    // The Will comes when the session ends, or after its own delay, which is none.
+    let message = watcher.receive(WAIT_MAX).unwrap().unwrap();
+    assert_eq!(message.properties().content_type(), Some("text/plain"));
+    let again = ConnectOptions::v5("kept").clean_start(false);
+    assert!(broker.connect(&again).session_present(), "the session outlives its connection");
+}
+
+#[test]
+fn properties_that_cannot_be_given_are_refused_by_name() {
+    for (tool, more, told) in [
+        (
+            "pub",
+            &["puback", "reason-string", "x"][..],
+            "`puback` cannot be given properties; these can: connect",
+        ),
+        (
+            "pub",
+            &["publish", "colour", "red"],
+            "`colour` is no property; PUBLISH from a client takes payload-",
+        ),
+        ("pub", &["publish", "maximum-qos", "1"], "`maximum-qos` cannot be given to PUBLISH"),
+        ("pub", &["publish", "response-topic", "a/#"], "response topic"),
+        ("pub", &["publish", "content-type"], "3 values required by '--property"),
+        ("pub", &["subscribe", "user-property", "a", "b"], "lotmq pub sends no SUBSCRIBE"),
+        ("sub", &["publish", "content-type", "a"], "lotmq sub sends no PUBLISH"),
+        ("sub", &["will", "content-type", "a"], "-D will needs a will; give --will-topic"),
+        ("sub", &["connect", "session-expiry-interval", "1", "-x", "2"], "-x and -D connect session-expiry"),
+        ("sub", &["connect", "user-property", "a", "b", "-V", "311"], "-D needs version 5"),
+    ] {
+        let common: &[&str] = if tool == "pub" { &["-m", "x"] } else { &[] };
+        let refused = Program::run(LOTMQ, &[&[tool, "-t", "a", "-D"], more, common].concat()).unwrap();
+        assert_eq!(refused.status.code(), Some(2), "{more:?}: {}", refused.stderr);
+        assert!(refused.stderr.contains(told), "{more:?}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn the_json_of_a_message_is_that_of_mosquitto_sub() {
+    let broker = broker();
+    let port = broker.port();
+    let mut client = broker.connect(&ConnectOptions::v5("sender"));
+    let message = Publication::new("t", "a \"text\"")
+        .qos(QoS::AtLeastOnce)
+        .retained()
+        .property(PropertyId::ContentType, PropertyValue::Utf8("text/plain"))
+        .property(PropertyId::CorrelationData, PropertyValue::Binary(b"abc"))
+        .property(PropertyId::UserProperty, PropertyValue::Utf8Pair("k", "v"));
+    client.publish(&message).unwrap();
+    let arguments = ["-p", &port, "-t", "t", "-q", "1", "-V", "5", "-C", "1", "-F", "%j"];
+    let object = |finished: Finished| {
+        let mut object: Value = serde_json::from_str(finished.output()).unwrap();
+        object["tst"].take();
+        object
+    };
+    let ours = object(Program::run(LOTMQ, &[&["sub"], &arguments[..]].concat()).unwrap());
+    let Some(theirs) = Program::run("mosquitto_sub", &arguments) else { return };
+    assert_eq!(ours, object(theirs));
+}
+
+#[test]
+fn json_is_printed_for_people() {
+    let broker = broker();
+    publish(&broker, &["-t", "a", "-r", "-m", r#"{"b":[1,{"c":12345678901234567890123}],"a":{}}"#]);
+    let port = broker.port();
+    let shown = |more: &[&str]| {
+        let all = [&["sub", "-p", &port, "-t", "a", "-C", "1", "--pretty"], more].concat();
+        Program::run(LOTMQ, &all).unwrap().output().to_owned()
+    };
+    let pretty =
+        "{\n  \"b\": [\n    1,\n    {\n      \"c\": 12345678901234567890123\n    }\n  ],\n  \"a\": {}\n}";
+    assert_eq!(shown(&[]), pretty);
+    assert_eq!(shown(&["-v"]), format!("a {pretty}"));
+    assert!(shown(&["-F", "%j"]).contains("\n  \"topic\": \"a\","));
+    publish(&broker, &["-t", "a", "-r", "-m", "no {JSON}"]);
+    assert_eq!(shown(&[]), "no {JSON}");
+}
+
+#[test]
+fn sub_comes_back_when_the_broker_does() {
+    let address = free_address();
+    let mut broker = options().listen(&address.to_string()).start();
+    let watcher = subscriber(&broker, &["-t", "a/#", "-C", "3", "-v"]);
+    let named = subscriber(&broker, &["-t", "a/#", "-C", "3", "-c", "-i", "kept", "-V", "311"]);
+    publish(&broker, &["-t", "a/1", "-m", "one", "-q", "1"]).output();
+    for watcher in [&watcher, &named] {
+        watcher.stdout.expect("one");
+    }
+    for (round, payload) in ["two", "three"].into_iter().enumerate() {
+        if round == 0 {
+            broker.kill();
+        } else {
+            broker.stop();
+        }
+        for watcher in [&watcher, &named] {
+            watcher
+                .stderr
+                .wait_for("a line about the loss", |line| line.contains("; connecting again").then_some(()));
+        }
+        broker.start_again();
+        let count = |program: &Program| program.stderr.text().matches("connected again").count();
+        for watcher in [&watcher, &named] {
+            eventually("a new connection", || (count(watcher) > round).then_some(()));
+        }
+        // The first has a session of its own again, and its subscription with it.
+        let subscribed = || watcher.stderr.text().matches("subscribed to `a/#`").count() > round + 1;
+        eventually("the subscription", || subscribed().then_some(()));
+        publish(&broker, &["-t", "a/2", "-m", payload, "-q", "1"]).output();
+    }
+    assert_eq!(watcher.wait().output(), "a/1 one\na/2 two\na/2 three");
+    let named = named.wait();
+    assert_eq!(named.output(), "one\ntwo\nthree");
+    assert_eq!(named.stderr.matches("subscribed to").count(), 1, "a kept session has its subscriptions");
+}
+
+#[test]
+fn sub_does_not_come_back_where_that_changes_nothing() {
+    let mut broker = broker();
+    let first = subscriber(&broker, &["-t", "a", "-i", "same"]);
+    let second = subscriber(&broker, &["-t", "a", "-i", "same", "-W", "1.5"]);
+    let first = first.wait();
+    assert_eq!(first.status.code(), Some(3));
+    assert!(
+        first.stderr.contains("error: the server ended the connection: session taken over"),
+        "{}",
+        first.stderr
+    );
+    broker.kill();
+    let second = second.wait();
+    assert_eq!(second.status.code(), Some(27), "-W counts while there is no broker: {}", second.stderr);
+    // The first connection has one attempt.
+    let never = Program::run(LOTMQ, &["sub", "-p", &broker.port(), "-t", "a"]).unwrap();
+    assert_eq!(never.status.code(), Some(3), "{}", never.stderr);
+}
+
+#[test]
+fn a_refused_filter_does_not_end_the_others() {
+    let broker = broker();
+    let watcher = subscriber(&broker, &["-t", "$SYS/Coreflux/Version", "-t", "a", "-C", "1"]);
+    watcher.stderr.expect("refused the subscription to `$SYS/Coreflux/Version`");
+    watcher.stderr.expect("subscribed to `a`");
+    publish(&broker, &["-t", "a", "-m", "one", "-q", "1"]).output();
+    let finished = watcher.wait();
+    assert_eq!((finished.stdout.as_str(), finished.status.code()), ("one", Some(1)));
+}
+
+#[test]
+fn the_tools_speak_5_0_with_other_brokers_and_come_back_to_them() {
+    let (folder, port) = (tempfile::tempdir().unwrap(), free_port().to_string());
+    let file = folder.path().join("mosquitto.conf");
+    std::fs::write(&file, format!("listener {port} 127.0.0.1\nallow_anonymous true\n")).unwrap();
+    let Some(mut other) = mosquitto(&file) else { return };
+    wait_for_port(port.parse().unwrap());
+    let format = ["-F", "%p %C", "-C", "2", "-t", "a", "-d"];
+    let watcher = Program::start(LOTMQ, &[&["sub", "-p", &port], &format[..]].concat()).unwrap();
+    watcher.stderr.expect("subscribed to `a`");
+    let publish = |payload: &str| {
+        let arguments =
+            ["pub", "-p", &port, "-q", "1", "-t", "a", "-m", payload, "-D", "publish", "content-type"];
+        Program::run(LOTMQ, &[&arguments[..], &["text/plain"]].concat()).unwrap().output();
+    };
+    publish("one");
+    watcher.stdout.expect("one text/plain");
+    other.kill();
+    watcher.stderr.expect("; connecting again");
+    let _other = mosquitto(&file);
+    let subscribed = || watcher.stderr.text().matches("subscribed to `a`").count() > 1;
+    eventually("the subscription", || subscribed().then_some(()));
+    publish("two");
+    assert_eq!(watcher.wait().output(), "one text/plain\ntwo text/plain");
+}
+
+#[test]
+fn sub_leaves_a_broker_that_answers_no_more() {
+    let broker = broker();
+    let watcher = subscriber(&broker, &["-t", "a", "-C", "1", "-k", "1"]);
+    let process = broker.process_id().to_string();
+    let signal = |name: &str| Program::run("kill", &[name, &process]).unwrap().output().to_owned();
+    signal("-STOP");
+    watcher.stderr.expect("no PINGRESP within 1 s; connecting again");
+    signal("-CONT");
+    watcher.stderr.expect("connected again");
+    let subscribed = || watcher.stderr.text().matches("subscribed to `a`").count() > 1;
+    eventually("the subscription", || subscribed().then_some(()));
+    publish(&broker, &["-t", "a", "-m", "one", "-q", "1"]).output();
+    assert_eq!(watcher.wait().output(), "one");
+}

@@ -1,0 +1,185 @@
+//! `lotmq run` and `lotmq test` have modules, and messages with properties of MQTT 5.0.
+
+use std::io::{BufRead as _, BufReader};
+use std::net::TcpListener;
+use std::path::Path;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_codec::{PropertyBuf, PropertyId, PropertyValue};
+use lotmq_test_support::{Finished, Program};
+
+use crate::modules::component;
+use crate::{LOTMQ, broker};
+
+const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
+const GUARD: &[u8] = include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm");
+const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
+
+/// Runs `lotmq` in a folder.
+fn lotmq(folder: &Path, arguments: &str) -> Finished {
+    let script = format!("cd '{}'; '{LOTMQ}' {arguments}", folder.display());
+    Program::run("sh", &["-c", &script]).unwrap()
+}
+
+/// A folder with the components that this page and docs/lot/testing.md name.
+fn folder() -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, module) in [("scale.wasm", SCALE), ("guard.wasm", GUARD)] {
+        std::fs::write(folder.path().join(name), BASE64_STANDARD.decode(component(module)).unwrap()).unwrap();
+    }
+    std::fs::write(folder.path().join("echo.wasm"), ECHO).unwrap();
+    folder
+}
+
+const CALLER: &str = "DEFINE ACTION Caller\nON TOPIC \"in\" DO\n    CALL MODULE \"scale\" WITH (raw = PAYLOAD AS DOUBLE) RETURN AS {r}\n    PUBLISH TOPIC \"out\" WITH {r}\n";
+
+#[test]
+fn the_modules_of_the_manual_are_tested() {
+    let folder = folder();
+    let page = include_str!("../../docs/lot/testing.md");
+    for (language, name) in [("lot", "press.lot"), ("toml", "press.test.toml")] {
+        let (_, block) = page.split_once(&format!("```{language} {name}\n")).unwrap();
+        std::fs::write(folder.path().join(name), block.split_once("```").unwrap().0).unwrap();
+    }
+    let run = lotmq(folder.path(), "test press.lot");
+    assert!(run.stdout.ends_with("4 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
+    // Seen from the file with the cases, wherever it is run.
+    let place = folder.path().display().to_string();
+    let run = lotmq(Path::new("/"), &format!("test '{place}'"));
+    assert!(run.stdout.ends_with("4 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn a_route_in_lotmq_run_is_run_by_its_module() {
+    let far = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = far.local_addr().unwrap().port();
+    let folder = folder();
+    let program = format!(
+        "DEFINE ROUTE Line WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"echo\"\n    ADD ECHO_CONFIG\n        WITH HOST \"127.0.0.1\"\n        WITH PORT {port}\n    \
+         ADD EVENT Out\n        WITH SOURCE_TOPIC \"out/#\"\n        WITH DESTINATION_TOPIC \"echo/in\"\n"
+    );
+    std::fs::write(folder.path().join("line.lot"), program).unwrap();
+    let run = lotmq(
+        folder.path(),
+        &format!(
+            "run line.lot --in out/1=first --in out/2=second --module 'echo=echo.wasm:-net 127.0.0.1:{port}'"
+        ),
+    );
+    assert_eq!(run.status.code(), Some(0), "{}{}", run.stdout, run.stderr);
+    let (stream, _) = far.accept().unwrap();
+    let lines: Vec<String> = BufReader::new(stream).lines().map(Result::unwrap).collect();
+    assert_eq!(lines, ["first", "second"]);
+    // What its options do not grant it has not.
+    let run =
+        lotmq(folder.path(), "run line.lot --in out/1=first --module 'echo=echo.wasm:-net 127.0.0.1:1'");
+    assert!(run.stderr.contains("ROUTE_STOPPED"), "{}", run.stderr);
+    assert!(run.stderr.contains(&format!("endpoint:127.0.0.1:{port}")), "{}", run.stderr);
+    let run = lotmq(folder.path(), "run line.lot");
+    assert!(
+        run.stderr.contains("warning: route Line names module 'echo', which is not given"),
+        "{}",
+        run.stderr
+    );
+}
+
+#[test]
+fn what_can_be_no_module_is_refused_with_the_reason() {
+    let folder = folder();
+    std::fs::write(folder.path().join("a.lot"), CALLER).unwrap();
+    std::fs::write(folder.path().join("core.wasm"), b"\0asm\x01\0\0\0").unwrap();
+    for (module, part, code) in [
+        ("scale", "expected NAME=FILE.wasm", 2),
+        ("scale=none.wasm", "module scale: cannot read none.wasm", 1),
+        ("scale=core.wasm", "a component is required", 1),
+        ("Scale=scale.wasm", "'Scale' is no name of a module", 1),
+        ("scale=scale.wasm:-replace", "-replace is for a broker that is given commands", 1),
+        ("scale=scale.wasm:-world rule", "is not allowed in world 'rule'", 1),
+        ("scale=scale.wasm:-grant nothing:x", "'nothing:x' is not a grant", 1),
+        ("scale=scale.wasm:-time 2000", "-time takes a number from 1 to 1000", 1),
+        ("scale=scale.wasm:-config {", "The JSON of -config cannot be read", 1),
+    ] {
+        let run = lotmq(folder.path(), &format!("run a.lot --in in=1 --module '{module}'"));
+        assert!(run.stderr.contains(part) && run.status.code() == Some(code), "{module}: {}", run.stderr);
+    }
+    // What it lacks it is told, and it runs.
+    let run = lotmq(folder.path(), "run a.lot --in in=5 --module 'scale=scale.wasm:-grant env-read:SCALE'");
+    assert_eq!((&*run.stdout, run.status.code()), ("out 0.5", Some(0)), "{}", run.stderr);
+    assert!(run.stderr.contains("warning: module scale: The module asks for"), "{}", run.stderr);
+    let run = lotmq(folder.path(), "run a.lot --in in=5");
+    assert!(
+        run.stderr.contains("warning: action Caller names module 'scale', which is not given"),
+        "{}",
+        run.stderr
+    );
+    assert!(run.stderr.contains("module 'scale' is not installed") && run.status.code() == Some(1));
+}
+
+#[test]
+fn messages_arrive_with_properties_and_leave_with_them() {
+    let folder = folder();
+    let program =
+        "DEFINE ACTION Answer\nON TOPIC \"ask\" DO\n    REPLY WITH PAYLOAD * 2 WITH USER PROPERTIES\n";
+    std::fs::write(folder.path().join("a.lot"), program).unwrap();
+    let properties = "--user-property b=1 --user-property a=2=3 --response-topic r/t --correlation-data 7 --content-type x --expiry 9";
+    let run = lotmq(folder.path(), &format!("run a.lot --in ask=21 {properties}"));
+    assert_eq!(run.stdout, "r/t 42 [correlation data: 7] [b: 1] [a: 2=3]", "{}", run.stderr);
+    let run = lotmq(folder.path(), &format!("run a.lot --in ask=21 --json {properties}"));
+    assert!(
+        run.stdout.contains(r#""user":[["b","1"],["a","2=3"]],"correlation_data":"7"}"#),
+        "{}",
+        run.stdout
+    );
+    let run = lotmq(folder.path(), "run a.lot --in ask=21 --response-topic 'r/#'");
+    assert!(run.stderr.contains("no message has these properties"), "{}", run.stderr);
+    // In cases they have an order where they are pairs.
+    let case = |user: &str| {
+        let cases = format!(
+            "[[case]]\nname = \"x\"\nwhen = [{{ topic = \"ask\", payload = 1, response_topic = \"r\", correlation_base64 = \"/w==\", user = [[\"b\", \"1\"], [\"a\", \"2\"]] }}]\n\
+             then = [{{ topic = \"r\", payload = 2, correlation_base64 = \"/w==\", user = {user} }}]\n"
+        );
+        std::fs::write(folder.path().join("a.test.toml"), cases).unwrap();
+        lotmq(folder.path(), "test a.lot")
+    };
+    for (user, expected) in [
+        ("[[\"b\", \"1\"], [\"a\", \"2\"]]", "1 passed, 0 failed"),
+        ("{ a = \"2\" }", "1 passed, 0 failed"),
+        ("[[\"a\", \"2\"], [\"b\", \"1\"]]", "0 passed, 1 failed"),
+        ("[[\"b\", \"1\"]]", "0 passed, 1 failed"),
+    ] {
+        let run = case(user);
+        assert!(run.stdout.ends_with(expected), "{user}: {}{}", run.stdout, run.stderr);
+    }
+    let run = case("[[\"b\"]]");
+    assert!(run.stderr.contains("`user` is a table, or a list of pairs"), "{}", run.stderr);
+}
+
+#[test]
+fn a_recording_has_the_properties_and_gives_them_back() {
+    let broker = broker();
+    let mut properties = PropertyBuf::new();
+    for (name, value) in [("b", "1"), ("a", "2"), ("b", "3")] {
+        properties.push(PropertyId::UserProperty, PropertyValue::Utf8Pair(name, value)).unwrap();
+    }
+    properties.push(PropertyId::CorrelationData, PropertyValue::Binary(b"\xff")).unwrap();
+    properties.push(PropertyId::ResponseTopic, PropertyValue::Utf8("r")).unwrap();
+    let message = Publication { properties, ..Publication::new("ask", "21") };
+    let mut sender = broker.connect(&ConnectOptions::v5("sender"));
+    sender.publish(&message.qos(QoS::AtLeastOnce).retained()).unwrap();
+    let folder = folder();
+    let program =
+        "DEFINE ACTION Answer\nON TOPIC \"ask\" DO\n    REPLY WITH PAYLOAD * 2 WITH USER PROPERTIES\n";
+    std::fs::write(folder.path().join("a.lot"), program).unwrap();
+    let url = format!("mqtt://localhost:{}/ask", broker.port());
+    let run = lotmq(folder.path(), &format!("run a.lot --record r.jsonl --broker {url} -C 1"));
+    assert_eq!(run.status.code(), Some(0), "{}", run.stderr);
+    let line = std::fs::read_to_string(folder.path().join("r.jsonl")).unwrap();
+    assert!(line.contains(r#""correlation_base64":"/w==""#), "{line}");
+    assert!(line.contains(r#""user":[["b","1"],["a","2"],["b","3"]]"#), "{line}");
+    std::fs::write(folder.path().join("r.jsonl"), line.replace(r#""retained":true,"#, "")).unwrap();
+    let run = lotmq(folder.path(), "run a.lot --replay r.jsonl --json");
+    assert!(run.stdout.contains(r#""payload":"42""#), "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains(r#""user":[["b","1"],["a","2"],["b","3"]]"#), "{}", run.stdout);
+    assert!(run.stdout.contains(r#""correlation_base64":"/w==""#), "{}", run.stdout);
+}

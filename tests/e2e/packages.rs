@@ -1,0 +1,80 @@
+//! What packages need of the binary: shell completion, manual pages, and what a service manager is told.
+
+use std::collections::BTreeSet;
+use std::os::unix::net::UnixDatagram;
+use std::process::Command;
+
+use lotmq_test_support::{Program, WAIT_MAX};
+
+use crate::{LOTMQ, options};
+
+/// The commands as `lotmq --help` lists them.
+fn commands() -> BTreeSet<String> {
+    let help = Program::run(LOTMQ, &["--help"]).unwrap();
+    let lines = help.output().lines().skip_while(|line| *line != "Commands:").skip(1);
+    // What goes on in a second line is further to the right.
+    let rows = lines.take_while(|line| !line.is_empty()).filter(|line| !line.starts_with("   "));
+    rows.filter_map(|line| line.split_whitespace().next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_command_has_its_manual_page() {
+    let folder = tempfile::tempdir().unwrap();
+    let pages = folder.path().join("man1");
+    Program::run(LOTMQ, &["man", pages.to_str().unwrap()]).unwrap().output();
+    let text = |name: &str| std::fs::read_to_string(pages.join(name)).unwrap();
+    let commands = commands();
+    assert!(commands.len() > 15, "{commands:?}");
+    for command in commands.iter().filter(|name| *name != "help") {
+        let page = text(&format!("lotmq-{command}.1"));
+        assert!(page.contains(".TH") && page.contains(".SH OPTIONS"), "{command}:\n{page}");
+    }
+    assert!(text("lotmq.1").contains("lotmq\\-serve(1)"));
+    assert!(text("lotmq-serve.1").contains("\\-\\-secure"));
+    assert!(text("lotmq-guest-new.1").contains("lotmq guest new"));
+}
+
+#[test]
+fn every_command_is_completed_by_each_shell() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = Program::run(LOTMQ, &["completion", shell]).unwrap();
+        for command in commands() {
+            assert!(script.output().contains(&command), "{shell} does not know {command}");
+        }
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), script.output()).unwrap();
+        // The shell itself reads it, where it is installed; bash is everywhere.
+        match Command::new(shell).arg("-n").arg(file.path()).output() {
+            Ok(read) => assert!(read.status.success(), "{shell}: {}", String::from_utf8_lossy(&read.stderr)),
+            Err(error) => assert_ne!(shell, "bash", "{error}"),
+        }
+    }
+    let other = Program::run(LOTMQ, &["completion", "csh"]).unwrap();
+    assert_eq!(other.status.code(), Some(2));
+    assert!(other.stderr.contains("expected bash, zsh or fish"), "{}", other.stderr);
+}
+
+#[test]
+fn the_service_manager_is_told_of_readiness_life_and_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("notify");
+    let listener = UnixDatagram::bind(&path).unwrap();
+    listener.set_read_timeout(Some(WAIT_MAX)).unwrap();
+    let heard = || {
+        let mut bytes = [0; 512];
+        let length = listener.recv(&mut bytes).unwrap();
+        String::from_utf8(bytes[..length].to_vec()).unwrap()
+    };
+    let mut broker = options()
+        .variable("NOTIFY_SOCKET", path.to_str().unwrap())
+        .variable("WATCHDOG_USEC", "30000000")
+        .start();
+    assert_eq!(heard(), "READY=1\nSTATUS=running\nWATCHDOG_USEC=30000000");
+    // Its signs of life begin at once, and go on, as long as the threads are well.
+    let mut signs = 0;
+    while signs < 2 {
+        signs += usize::from(heard().starts_with("WATCHDOG=1"));
+    }
+    broker.stop();
+    while heard() != "STOPPING=1\nSTATUS=stopping" {}
+}

@@ -1,0 +1,117 @@
+//! `lotmq status`: how a running broker is, and what the exit code says.
+
+use std::net::TcpListener;
+
+use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Finished, Program, WAIT_MAX};
+use serde_json::Value;
+
+use crate::{LOTMQ, broker, options, send};
+
+const FAILING: &str = "DEFINE ACTION Ratio\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH 1 / PAYLOAD\n";
+
+fn status(port: &str, more: &[&str]) -> Finished {
+    Program::run(LOTMQ, &[&["status", "-p", port], more].concat()).unwrap()
+}
+
+fn json(finished: &Finished) -> Value {
+    serde_json::from_str(&finished.stdout).unwrap_or_else(|_| panic!("{finished:?}"))
+}
+
+#[test]
+fn a_healthy_broker_is_shown_on_one_screen() {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {FAILING}"));
+    broker.command_ok(
+        "-addAction DEFINE ACTION Waits\nON TOPIC \"x\" DO\n    CALL ACTION Missing WITH a = 1\n",
+    );
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Actions/Ratio/Error", QoS::AtLeastOnce).unwrap();
+    send(&broker, "in", "0");
+    assert!(root.receive(WAIT_MAX).unwrap().is_some(), "the run has failed");
+    let shown = status(&broker.port(), &[]);
+    let text = shown.output();
+    for part in [
+        "is healthy, up ",
+        "connected with this one",
+        "definitions  2 Action (1 with errors)",
+        "ERRORS OF DEFINITIONS",
+        "LOT602",
+        "3:5",
+        "division by zero",
+        "DEFINITIONS THAT WAIT FOR OTHERS",
+        "Action Missing",
+    ] {
+        assert!(text.contains(part), "{part} in:\n{text}");
+    }
+    assert!(!text.contains('\x1b') && !text.contains("FAILURES") && !text.contains("LIMITS"), "{text}");
+    let told = json(&status(&broker.port(), &["--json"]));
+    assert_eq!((&told["state"], &told["version"]), (&"healthy".into(), &env!("CARGO_PKG_VERSION").into()));
+    let error = &told["errors"][0];
+    let place = (&error["kind"], &error["name"], &error["line"], &error["count"]);
+    assert_eq!(place, (&"Action".into(), &"Ratio".into(), &3.into(), &1.into()), "{told}");
+    assert_eq!(told["definitions"]["Action"]["count"], 2);
+    assert!(
+        told["messages"]["received"].as_u64().unwrap() > 0 && told["store"]["bytes"].as_u64().unwrap() > 0
+    );
+}
+
+#[test]
+fn limits_that_are_near_are_told() {
+    let broker = options().variable("LOTMQ_LIMITS_RETAINED_MESSAGES", "10").start();
+    let mut client = broker.client("keeper");
+    for number in 0..8 {
+        let topic = format!("kept/{number}");
+        assert!(number < 7 || status(&broker.port(), &[]).output().find("LIMITS").is_none());
+        client.publish(&Publication::new(topic, "x").qos(QoS::AtLeastOnce).retained()).unwrap();
+    }
+    let told = json(&status(&broker.port(), &["--json"]));
+    assert_eq!(told["limitsNear"][0]["limit"], "retained_messages", "{told}");
+    assert_eq!(told["limitsNear"][0]["percent"], 80);
+    assert!(status(&broker.port(), &[]).output().contains("retained_messages     8  10  80 %"));
+}
+
+#[test]
+fn a_broker_without_one_of_its_listeners_is_not_healthy() {
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port().to_string();
+    let broker = options()
+        .variable("LOTMQ_LISTENER_WS_PORT", &port)
+        .variable("LOTMQ_LISTENER_WS_BIND", "127.0.0.1")
+        .start();
+    let shown = status(&broker.port(), &[]);
+    assert_eq!(shown.status.code(), Some(1), "{shown:?}");
+    for part in ["is failing", "FAILURES", "LISTENERS THAT ARE NOT OPEN", "ws "] {
+        assert!(shown.stdout.contains(part), "{part} in:\n{}", shown.stdout);
+    }
+    let told = json(&status(&broker.port(), &["--json"]));
+    assert_eq!(told["listenersNotOpened"][0]["listener"], "ws", "{told}");
+}
+
+#[test]
+fn where_nothing_listens_the_way_out_is_told() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port().to_string();
+    drop(free);
+    let shown = status(&port, &["--json"]);
+    assert_eq!(shown.status.code(), Some(1), "{shown:?}");
+    assert_eq!(json(&shown)["state"], "unreachable");
+    assert!(shown.stderr.contains("is it running? `lotmq serve`"), "{}", shown.stderr);
+    let sent = Program::run(LOTMQ, &["pub", "-p", &port, "-t", "a", "-m", "x"]).unwrap();
+    assert_eq!(sent.status.code(), Some(3));
+    assert!(sent.stderr.contains("is it running? `lotmq serve`"), "{}", sent.stderr);
+}
+
+#[test]
+fn the_status_is_for_who_may_configure_the_system() {
+    let broker = broker();
+    broker.command_ok("-addUser bob pw");
+    broker.command_ok("-changeUserSettings bob AllowedLogManagement true");
+    let refused = status(&broker.port(), &["-u", "bob", "-P", "pw"]);
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stdout.contains("PERMISSION_DENIED"), "{refused:?}");
+    let wrong = status(&broker.port(), &["-u", "bob", "-P", "wrong"]);
+    assert_eq!(wrong.status.code(), Some(1), "{wrong:?}");
+    assert!(broker.connect(&ConnectOptions::new("bob").user("bob", "pw")).ping().is_ok());
+    assert_eq!(status(&broker.port(), &["--nonsense"]).status.code(), Some(2));
+}

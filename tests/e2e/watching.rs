@@ -1,0 +1,152 @@
+//! `lotmq watch`: what goes wrong and what definitions do, as it happens.
+
+use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, Program, eventually, free_port};
+use serde_json::Value;
+
+use crate::{LOTMQ, broker, options, send};
+
+const RATIO: &str = "DEFINE ACTION Ratio\nON TOPIC \"in/+\" DO\n    PUBLISH TOPIC \"out/\" + TOPIC POSITION 2 WITH 1 / PAYLOAD\n";
+const OTHER: &str =
+    "DEFINE ACTION Other\nON TOPIC \"in/+\" DO\n    PUBLISH TOPIC \"other\" WITH 1 / PAYLOAD\n";
+const LOCK: &str = "-addRule DEFINE RULE Lock WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n";
+
+fn start(broker: &Broker, arguments: &[&str]) -> Program {
+    let port = broker.port();
+    Program::start(LOTMQ, &[&["watch", "-p", &port], arguments].concat()).unwrap()
+}
+
+/// Waits until somebody else than us is subscribed to a topic below `$SYS/Coreflux`: then what happens is seen.
+fn wait_for_watcher(broker: &Broker, subscriptions: u64) {
+    eventually("the subscriptions of the watcher", || {
+        let clients = broker.command_ok("-listClients lotmq-");
+        let all = clients.data()["clients"].as_array().cloned().unwrap_or_default();
+        all.iter().any(|client| client["subscriptions"].as_u64() >= Some(subscriptions)).then_some(())
+    });
+}
+
+fn line_with(watch: &Program, parts: &[&str]) -> String {
+    let has_all = |line: &str| parts.iter().all(|part| line.contains(part)).then(|| line.to_owned());
+    watch
+        .stdout
+        .wait_for(&format!("a line with {parts:?}"), has_all)
+        .unwrap_or_else(|| panic!("no {parts:?} in:\n{}\n{}", watch.stdout.text(), watch.stderr.text()))
+}
+
+fn is_traced(broker: &Broker) -> bool {
+    !broker.command_ok("-actionTrace status").data().as_array().unwrap().is_empty()
+}
+
+#[test]
+fn errors_denials_and_values_are_shown_as_they_happen() {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    broker.command_ok(LOCK);
+    let mut watch = start(&broker, &[]);
+    // Its reply topic aside: errors, three of denials, traces, three of sources, and what Ratio publishes.
+    wait_for_watcher(&broker, 9);
+    send(&broker, "in/a", "4");
+    line_with(&watch, &[" value ", "Ratio out/a = 0.25"]);
+    send(&broker, "in/a", "0");
+    line_with(&watch, &[" error ", "Ratio LOT602 at 3:5: division by zero", "first time", "in/a = 0"]);
+    // Each denial is seen, not only those at doubled counts.
+    let mut client = broker.client("intruder");
+    for number in 1..=3 {
+        let publication = Publication::new(format!("valve/{number}"), "open").qos(QoS::AtLeastOnce);
+        client.publish(&publication).unwrap();
+        let topic = format!("Publish valve/{number} refused");
+        line_with(&watch, &[" denial ", "(anonymous)", &topic, "to client intruder"]);
+    }
+    let wrong = ConnectOptions::new("thief").user("root", "wrong");
+    assert!(lotmq_client::Client::connect(broker.address(), &wrong).is_err());
+    line_with(&watch, &[" denial ", "root login refused with 0x", "to client thief"]);
+    assert!(!is_traced(&broker) && !watch.stdout.text().contains('\u{1b}'));
+    watch.kill();
+}
+
+#[test]
+fn a_named_action_is_traced_until_the_end() {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    broker.command_ok(&format!("-addAction {OTHER}"));
+    let watch = start(&broker, &["Ratio", "--json"]);
+    wait_for_watcher(&broker, 7);
+    assert!(is_traced(&broker));
+    send(&broker, "in/a", "2");
+    let trace: Value = serde_json::from_str(&line_with(&watch, &["\"trace\""])).unwrap();
+    assert_eq!(
+        (&trace["name"], &trace["details"]["published"][0]["payload"]),
+        (&"Ratio".into(), &"0.5".into())
+    );
+    let text = trace["text"].as_str().unwrap();
+    assert!(text.starts_with("in/a = 2 -> out/a = 0.5 (success"), "{text}");
+    let process = watch.process_id().to_string();
+    Program::run("kill", &["-HUP", &process]).unwrap();
+    let ended = watch.wait();
+    assert!(ended.status.success(), "{ended:?}");
+    assert!(!ended.stdout.contains("Other"), "{ended:?}");
+    eventually("the end of the trace", || (!is_traced(&broker)).then_some(()));
+}
+
+#[test]
+fn the_trace_of_somebody_else_goes_on() {
+    let broker = broker();
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    broker.command_ok("-actionTrace Ratio");
+    let watch = start(&broker, &["Ratio", "--only", "traces", "-C", "1"]);
+    wait_for_watcher(&broker, 2);
+    send(&broker, "in/a", "2");
+    let ended = watch.wait();
+    assert!(ended.status.success() && ended.stdout.lines().count() == 1, "{ended:?}");
+    assert!(is_traced(&broker));
+}
+
+#[test]
+fn a_connection_that_is_lost_is_made_again() {
+    let port = free_port().to_string();
+    let mut broker = options().listen(&format!("127.0.0.1:{port}")).start();
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    let mut watch = start(&broker, &["--only", "errors"]);
+    wait_for_watcher(&broker, 1);
+    send(&broker, "in/a", "0");
+    line_with(&watch, &["first time"]);
+    broker.stop();
+    broker.start_again();
+    let told = |line: &str| (line == "connected again").then_some(());
+    assert!(watch.stderr.wait_for("the new connection", told).is_some(), "{}", watch.stderr.text());
+    wait_for_watcher(&broker, 1);
+    send(&broker, "in/b", "0");
+    line_with(&watch, &["in/b = 0"]);
+    watch.kill();
+}
+
+#[test]
+fn values_of_a_definition_that_comes_later_are_shown_and_floods_are_not() {
+    let broker = broker();
+    let watch = start(&broker, &["--only", "values", "-C", "2"]);
+    wait_for_watcher(&broker, 3);
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    wait_for_watcher(&broker, 4);
+    let mut client = broker.client("flood");
+    for number in 1..=50 {
+        let publication = Publication::new("in/a", number.to_string()).qos(QoS::AtLeastOnce);
+        client.publish(&publication).unwrap();
+    }
+    let ended = watch.wait();
+    let lines: Vec<&str> = ended.output().lines().collect();
+    assert!(lines[0].ends_with("value  Ratio out/a = 1"), "{ended:?}");
+    assert!(lines[1].contains("before it not shown"), "{ended:?}");
+}
+
+#[test]
+fn who_may_not_watch_and_what_is_not_there_is_told() {
+    let broker = broker();
+    let none = start(&broker, &["Nobody"]).wait();
+    assert_eq!(none.status.code(), Some(1));
+    assert!(none.stderr.contains("there is no definition `Nobody`"), "{none:?}");
+    broker.command_ok("-addUser bob pw");
+    let refused = start(&broker, &["-u", "bob", "-P", "pw"]).wait();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stderr.contains("AllowedSystemConfiguration"), "{refused:?}");
+    assert_eq!(start(&broker, &["--only", "nonsense"]).wait().status.code(), Some(2));
+}
