@@ -17,6 +17,9 @@ use crate::disk::Sick;
 use crate::small_disk::SmallDisk;
 use crate::{LOTMQ, broker, options};
 
+/// What leaves a backup with configuration only.
+const CONFIGURATION: [&str; 2] = ["--without-retained", "--without-sessions"];
+
 const ACTION: &str =
     "-addAction DEFINE ACTION Echo\nON TOPIC \"in/+\" DO\n    PUBLISH TOPIC \"out\" WITH PAYLOAD";
 
@@ -135,7 +138,7 @@ fn a_backup_under_load_has_what_was_acknowledged_before_and_serves_in_another_br
         };
         at_least(200);
         let before = acknowledged.load(SeqCst);
-        let told = run_ok("backup", &source, &file, &["--retained", "--sessions"]);
+        let told = run_ok("backup", &source, &file, &[]);
         assert!(told.contains("Backup 'load' with "), "{told}");
         at_least(acknowledged.load(SeqCst) + 50);
         drop(over);
@@ -178,7 +181,7 @@ fn a_restore_replaces_what_is_in_the_backup_and_keeps_the_rest() {
     let mut sleeper = broker.connect(&durable("sleeper"));
     sleeper.subscribe_to("load/#", QoS::AtLeastOnce).unwrap();
     sleeper.disconnect().unwrap();
-    run_ok("backup", &broker, &file, &[]);
+    run_ok("backup", &broker, &file, &CONFIGURATION);
     broker.command_ok("-setEnv SITE=new");
     let mut client = broker.client("c");
     for number in 1..=3 {
@@ -240,7 +243,7 @@ fn what_is_no_good_backup_is_refused_and_nobody_notices() {
     let memory = options().variable("LOTMQ_STORE_DURABILITY", "none").start();
     std::fs::write(&file, &good).unwrap();
     assert_eq!(memory.command(&zip64(&file)).code(), "STORE_IN_MEMORY");
-    run_ok("backup", &memory, &place.path().join("memory.zip"), &["--sessions"]);
+    run_ok("backup", &memory, &place.path().join("memory.zip"), &["--without-retained"]);
 }
 
 #[test]
@@ -300,7 +303,7 @@ fn kill_9_during_a_restore_leaves_the_old_store_or_the_new_one() {
     let file = place.path().join("b.zip");
     let source = broker();
     source.command_ok("-setEnv SITE=restored");
-    run_ok("backup", &source, &file, &[]);
+    run_ok("backup", &source, &file, &CONFIGURATION);
     for (point, expected) in
         [("staged", "present"), ("kept", "present"), ("linked", "present"), ("renamed", "restored")]
     {

@@ -22,7 +22,7 @@ use crate::store::export_to;
 /// Longest name that the broker takes for a backup.
 const NAME_CHARS_MAX: usize = 64;
 
-/// Take a backup of a running broker: users, rules, definitions, modules, variables, secrets as they are encrypted.
+/// Take a backup of a running broker: users, rules, definitions, modules, variables, secrets as they are encrypted, retained messages, kept values, and sessions with what waits for them.
 ///
 /// FILE is a zip; it must not exist. The key of the secrets, secret.key, is not in it. Without -u it is taken as root, with the password in
 /// LOTMQ_ROOT_PASSWORD or else the one of a new broker; nobody else may. See also: lotmq restore, lotmq store import.
@@ -34,12 +34,12 @@ pub(crate) struct BackupArgs {
     /// File to write
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Retained messages and kept values, too
+    /// Leave out retained messages and kept values; a restore leaves those that are there
     #[arg(long)]
-    retained: bool,
-    /// Sessions with their subscriptions and waiting messages, too
+    without_retained: bool,
+    /// Leave out sessions with their subscriptions and waiting messages; a restore leaves those that are there
     #[arg(long)]
-    sessions: bool,
+    without_sessions: bool,
     /// Seconds to wait while nothing comes
     #[arg(long, default_value_t = 300.0, value_parser = seconds)]
     timeout: f64,
@@ -78,8 +78,8 @@ fn download(args: &BackupArgs, client: &mut Client, out: &mut dyn Write) -> anyh
         ensure!(!granted.is_failure(), "this user may not take backups: {granted}");
     }
     let id = random_text(12)?;
-    let (retained, sessions) =
-        (if args.retained { " -retained" } else { "" }, if args.sessions { " -sessions" } else { "" });
+    let retained = if args.without_retained { "" } else { " -retained" };
+    let sessions = if args.without_sessions { "" } else { " -sessions" };
     let command = format!("-backup {name}{retained}{sessions} -requestId {id}");
     let told = client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
     ensure!(!told.is_failure(), "this user may not send commands: {told}");
