@@ -60,6 +60,7 @@ mod modules_before;
 mod modules_in_parts;
 mod modules_signed;
 mod modules_tested;
+mod no_connections;
 mod nothing_to_do;
 mod outbox;
 mod ownership;
