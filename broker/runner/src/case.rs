@@ -275,6 +275,10 @@ mod tests {
                 "when = [{ topic = \"x\", payload = 1, dup = 1 }]",
                 "unknown key `dup`; known here: `topic`, `payload`, `qos`, `retain`, `user`, `response_topic`",
             ),
+            (
+                "when = [{ topic = \"x\", payload = 1, user_properties = {} }]",
+                "unknown key `user_properties`; did you mean `user`? known here: `topic`",
+            ),
             ("when = [{ topic = \"x\", payload = 1, qos = 3 }]", "`qos` is 0, 1 or 2, found 3"),
             ("when = [{ topic = \"x\", payload = 1, client_id = \"\" }]", "`client_id` is empty"),
             (

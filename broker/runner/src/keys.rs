@@ -194,7 +194,12 @@ impl Keys {
     pub(crate) fn finish(self, known: &[&[&str]]) -> Result<(), String> {
         match self.table.keys().next() {
             None => Ok(()),
-            Some(key) => Err(format!("unknown key `{key}`; known here: {}", listed(&known.concat()))),
+            Some(key) => {
+                let known = known.concat();
+                let meant = known.iter().find(|known| key.starts_with(&format!("{known}_")));
+                let hint = meant.map(|meant| format!(" did you mean `{meant}`?")).unwrap_or_default();
+                Err(format!("unknown key `{key}`;{hint} known here: {}", listed(&known)))
+            }
         }
     }
 }
