@@ -76,4 +76,4 @@ pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, OwnedClient, OwnedEvent, OwnedMessage, Qos,
     RunError, Subscription, Value,
 };
-pub use validate::{ComponentSource, LoadError, World, world_by_exports};
+pub use validate::{ComponentSource, LoadError, World, check_upload, world_by_exports};

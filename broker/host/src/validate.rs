@@ -184,6 +184,14 @@ pub(crate) fn check(bytes: &[u8], world: World, source: ComponentSource) -> Resu
     Ok(summary)
 }
 
+/// Checks everything about an uploaded component that can be known without compiling it.
+///
+/// # Errors
+/// [`LoadError`].
+pub fn check_upload(component: &[u8], world: World) -> Result<(), LoadError> {
+    check(component, world, ComponentSource::Upload).map(drop)
+}
+
 /// World of which an uploaded component exports the handler; `None` of what exports none, or is no component.
 #[must_use]
 pub fn world_by_exports(component: &[u8]) -> Option<World> {

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_connect::{ConnectArgs, random_text};
-use lotmq_runner::{ComponentOutline, EmbeddedModule, Embedding, read_component};
+use lotmq_runner::{ComponentRequest, EmbeddedModule, read_component};
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
@@ -68,15 +68,15 @@ fn json_value(text: &str) -> Result<Value, String> {
 
 pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
     let module = args.module()?;
-    let outline = Embedding::new()?.outline(&module.component)?;
+    let request = ComponentRequest::of(&module.component)?;
     let mut client = connect_as_root(&args.connect)?;
-    output::note(&format!("{}: world {}, {}", module.name, outline.world, asks(&outline)));
-    let Some(granted) = args.granted(&outline)? else {
+    output::note(&format!("{}: world {}, {}", module.name, request.world, asks(&request)));
+    let Some(granted) = args.granted(&request)? else {
         output::error("nothing was deployed: give --grant-all, or --grant for each that it may have");
         return Ok(Exit::Failure);
     };
     let timeout = Duration::from_secs_f64(args.timeout);
-    let command = args.command(&module, &outline, &granted);
+    let command = args.command(&module, &request, &granted);
     let mut reply = upload(&mut client, &command, &module.component, timeout)?;
     if reply.as_ref().is_some_and(|reply| has_error(reply, "MODULE_EXISTS")) {
         reply = upload(&mut client, &format!("{command} -replace"), &module.component, timeout)?;
@@ -118,20 +118,20 @@ impl DeployGuestArgs {
     }
 
     /// Options that grant what was agreed to; `None` when nobody has agreed to anything.
-    fn granted(&self, outline: &ComponentOutline) -> anyhow::Result<Option<String>> {
+    fn granted(&self, request: &ComponentRequest) -> anyhow::Result<Option<String>> {
         let named: String = self.grants.iter().map(|grant| format!(" -grant {}", quoted(grant))).collect();
-        let needs_nothing = outline.asks.as_ref().is_some_and(Vec::is_empty);
+        let needs_nothing = request.asks.as_ref().is_some_and(Vec::is_empty);
         if self.grant_all || (named.is_empty() && !needs_nothing && is_agreed()?) {
             // Of what has no manifest all topics is what it gets without a grant.
-            let all = if outline.asks.is_some() { " -grantAll" } else { "" };
+            let all = if request.asks.is_some() { " -grantAll" } else { "" };
             return Ok(Some(format!("{all}{named}")));
         }
         Ok((needs_nothing || !named.is_empty()).then_some(named))
     }
 
-    fn command(&self, module: &EmbeddedModule, outline: &ComponentOutline, granted: &str) -> String {
+    fn command(&self, module: &EmbeddedModule, request: &ComponentRequest, granted: &str) -> String {
         let EmbeddedModule { name, component, on, config, .. } = module;
-        let mut command = format!("-addModule {name} -world {}{granted}", outline.world);
+        let mut command = format!("-addModule {name} -world {}{granted}", request.world);
         let mut option = |name: &str, value: &str| command.push_str(&format!(" -{name} {}", quoted(value)));
         if !on.is_empty() {
             option("on", &on.join(","));

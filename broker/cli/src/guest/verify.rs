@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::Args;
-use lotmq_runner::{ComponentOutline, Embedding, read_component};
+use lotmq_runner::{ComponentOutline, ComponentRequest, Embedding, read_component};
 use lotmq_terminal::{Exit, output};
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
@@ -42,8 +42,9 @@ pub(super) fn verify(args: &VerifyArgs) -> anyhow::Result<Exit> {
     }
     let outline = outlined(&embedding, &file, &component)?;
     let told = json!({
-        "world": outline.world, "bytes": component.len(), "sha256": sha256(&component), "imports": outline.imports,
-        "asks": outline.asks, "furtherExports": outline.further_exports,
+        "world": outline.request.world, "bytes": component.len(), "sha256": sha256(&component), "imports": outline.imports,
+        "asks": outline.request.asks, "furtherExports": outline.further_exports,
+        "cannotHave": outline.request.cannot_have,
     });
     output::line(&told.to_string())?;
     Ok(Exit::Success)
@@ -60,21 +61,27 @@ fn outlined(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Res
 pub(super) fn tell(embedding: &Embedding, file: &Path, component: &[u8]) -> anyhow::Result<ComponentOutline> {
     let outline = outlined(embedding, file, component)?;
     output::line(&format!("{}: {} bytes, sha256 {}", file.display(), component.len(), sha256(component)))?;
-    output::line(&format!("fits world {}", outline.world))?;
-    output::line(&asks(&outline))?;
+    output::line(&format!("fits world {}", outline.request.world))?;
+    output::line(&asks(&outline.request))?;
+    for grant in &outline.request.cannot_have {
+        output::note(&format!(
+            "warning: it asks for {grant}, which no module of world {} can have",
+            outline.request.world
+        ));
+    }
     for export in &outline.further_exports {
         output::note(&format!(
             "warning: export {export} is not part of world {}; nobody calls it",
-            outline.world
+            outline.request.world
         ));
     }
     Ok(outline)
 }
 
 /// What a component asks for, in one line.
-pub(super) fn asks(outline: &ComponentOutline) -> String {
-    match outline.asks.as_deref() {
-        None if ["rule", "auth"].contains(&outline.world) => {
+pub(super) fn asks(request: &ComponentRequest) -> String {
+    match request.asks.as_deref() {
+        None if ["rule", "auth"].contains(&request.world) => {
             "has no manifest: it gets what is named".to_owned()
         }
         None => "has no manifest: it gets all topics whose names do not begin with $".to_owned(),

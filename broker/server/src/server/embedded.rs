@@ -34,7 +34,7 @@ pub use client::{Arriving, ClientIdentity};
 pub use embedding::Embedding;
 pub use error::EmbeddedError;
 pub use happening::{Happening, What};
-pub use module::{ComponentOutline, EmbeddedModule};
+pub use module::{ComponentOutline, ComponentRequest, EmbeddedModule};
 pub use program::EmbeddedProgram;
 
 use super::{StartError, Surroundings, assemble, housekeeping, store_options};

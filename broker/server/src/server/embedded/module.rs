@@ -1,6 +1,6 @@
 //! An uploaded component in an embedded broker: looked at, and there as by `-addModule`.
 
-use lotmq_host::{Engine, GuestLimits, World, world_by_exports};
+use lotmq_host::{Engine, GuestLimits, World, check_upload, world_by_exports};
 use serde_json::Value;
 
 use super::error::refused;
@@ -45,18 +45,49 @@ impl EmbeddedModule {
     }
 }
 
+/// What a component says of itself: it is read, not compiled, which takes seconds for megabytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ComponentRequest {
+    /// Name of the world whose handler it exports, `action` if it exports none.
+    pub world: &'static str,
+    /// What its manifest asks for; `None` without a manifest, in which case one of the worlds `action` and `route` would have all topics whose names do not begin with `$`.
+    pub asks: Option<Vec<String>>,
+    /// What of that no module of its world can have.
+    pub cannot_have: Vec<String>,
+}
+
+impl ComponentRequest {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// [`EmbeddedError::Manifest`], and [`EmbeddedError::Component`] for what a broker would refuse before it compiles.
+    pub fn of(component: &[u8]) -> Result<Self, EmbeddedError> {
+        let (request, world) = ComponentRequest::read(component)?;
+        check_upload(component, world)?;
+        Ok(request)
+    }
+
+    fn read(component: &[u8]) -> Result<(Self, World), EmbeddedError> {
+        let asked = asked(component)?;
+        let world = world_by_exports(component).unwrap_or(World::Action);
+        let beyond = asked.iter().flatten().filter(|grant| !grants::is_available(world, grant));
+        let cannot_have = beyond.map(ToString::to_string).collect();
+        let asks = asked.map(|asked| asked.iter().map(ToString::to_string).collect());
+        Ok((Self { world: world.name(), asks, cannot_have }, world))
+    }
+}
+
 /// What a component is, as far as a broker looks at it before it is run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct ComponentOutline {
-    /// Name of the world that it fits.
-    pub world: &'static str,
+    /// What it says of itself.
+    pub request: ComponentRequest,
     /// Interfaces that it imports, with versions.
     pub imports: Vec<String>,
     /// Exports that its world does not have: nobody calls them.
     pub further_exports: Vec<String>,
-    /// What its manifest asks for; `None` without a manifest, in which case one of the worlds `action` and `route` would have all topics whose names do not begin with `$`.
-    pub asks: Option<Vec<String>>,
 }
 
 /// Looks at a component as the broker does when one is uploaded.
@@ -64,10 +95,9 @@ pub struct ComponentOutline {
 /// # Errors
 /// [`EmbeddedError::Component`] and [`EmbeddedError::Manifest`].
 pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutline, EmbeddedError> {
-    let asks = asked(component)?.map(|asked| asked.iter().map(ToString::to_string).collect());
+    let (request, world) = ComponentRequest::read(component)?;
     let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
     let loader = Loader { engine, permits: &permits, route_types: &route_types };
-    let world = world_by_exports(component).unwrap_or(World::Action);
     let (imports, further_exports) = match world {
         World::Rule => {
             let guest = loader.rule_module(component)?;
@@ -87,7 +117,7 @@ pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutl
             (guest.imports().to_vec(), guest.further_exports().to_vec())
         }
     };
-    Ok(ComponentOutline { world: world.name(), imports, further_exports, asks })
+    Ok(ComponentOutline { request, imports, further_exports })
 }
 
 fn asked(component: &[u8]) -> Result<Option<GrantSet>, EmbeddedError> {
