@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use base64::Engine as _;
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Program, WAIT_MAX};
 use serde_json::{Value, json};
 
-use crate::modules::{component, scale};
+use crate::modules::{compiled, component, scale, with_manifest};
 use crate::{LOTMQ, broker};
 
 /// Runs `lotmq guest` in a folder; what it writes, and its exit code.
@@ -79,7 +80,7 @@ fn crates_have_random_numbers_of_the_broker() {
 
 #[test]
 fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
-    use base64::Engine as _;
+
     let broker = broker();
     let place = tempfile::tempdir().unwrap();
     let component = base64::engine::general_purpose::STANDARD.decode(scale()).unwrap();
@@ -100,11 +101,23 @@ fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
     );
     let (told, code) = guest(place.path(), &format!("{deploy} --grant-all"));
     assert!(told.contains("now is granted read:raw/#, env-read:SCALE, state") && code == Some(0), "{told}");
-    let (told, code) = guest(place.path(), &format!("list --json -p {}", broker.port()));
+    let (told, code) = guest(place.path(), &format!("list --uploaded --json -p {}", broker.port()));
     assert_eq!(
         (serde_json::from_str::<Value>(&told).unwrap()["name"].as_str(), code),
         (Some("scale"), Some(0))
     );
+    let (told, code) = guest(place.path(), &format!("list -p {}", broker.port()));
+    assert!(told.contains("\nPOSTGRESQL               route   shipped") && code == Some(0), "{told}");
+    for (verb, state) in [("disable", "disabled"), ("enable", "enabled")] {
+        let (told, code) = guest(place.path(), &format!("{verb} scale -p {}", broker.port()));
+        assert_eq!(code, Some(0), "{told}");
+        let (told, _) = guest(place.path(), &format!("list --uploaded -p {}", broker.port()));
+        assert!(told.contains(&format!("scale                    action  {state}")), "{told}");
+    }
+    let (told, code) = guest(place.path(), &format!("remove scale -p {}", broker.port()));
+    assert!(told.contains("'scale' removed") && code == Some(0), "{told}");
+    let (told, code) = guest(place.path(), &format!("remove scale -p {}", broker.port()));
+    assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");
     let (told, code) = guest(place.path(), &format!("logs other -p {}", broker.port()));
     assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");
 }
@@ -157,8 +170,29 @@ fn a_guest_in_python_does_what_its_cases_say() {
 }
 
 #[test]
+fn what_no_module_of_its_world_can_have_is_warned_of() {
+    const UP: &str = "DEFINE ACTION Up\nON TOPIC \"raw/+\" DO\n    PUBLISH TOPIC \"up\" WITH 1\n";
+    let place = tempfile::tempdir().unwrap();
+    let asking = with_manifest(&compiled(UP), r#"{"asks":["file-read:/data","state"]}"#);
+    let component = base64::engine::general_purpose::STANDARD.decode(asking).unwrap();
+    std::fs::write(place.path().join("asking.wasm"), component).unwrap();
+    let (told, code) = guest(place.path(), "verify asking.wasm");
+    assert!(
+        told.contains("asks for file-read:/data, which no module of world action can have")
+            && code == Some(0),
+        "{told}"
+    );
+    let (told, _) = guest(place.path(), "verify --json asking.wasm");
+    assert_eq!(
+        serde_json::from_str::<Value>(&told).unwrap()["cannotHave"],
+        json!(["file-read:/data"]),
+        "{told}"
+    );
+}
+
+#[test]
 fn a_large_component_is_deployed_in_parts() {
-    use base64::Engine as _;
+
     let broker = broker();
     let place = tempfile::tempdir().unwrap();
     let mut component = base64::engine::general_purpose::STANDARD.decode(scale()).unwrap();

@@ -28,7 +28,7 @@ pub(crate) fn component(module: &[u8]) -> String {
 }
 
 /// A component with one manifest more.
-fn with_manifest(component: &str, json: &str) -> String {
+pub(crate) fn with_manifest(component: &str, json: &str) -> String {
     let mut component = STANDARD.decode(component).unwrap();
     let name = b"lotmq:manifest";
     let len = 1 + name.len() + json.len();

@@ -33,7 +33,24 @@ enum GuestCommand {
     Verify(verify::VerifyArgs),
     Deploy(deploy::DeployGuestArgs),
     List(installed::ListArgs),
-    Rollback(installed::RollbackArgs),
+    /// Put the version before in the place of a module
+    ///
+    /// What runs then is as it was deployed, with the grants of then. The version that ran until now is the one before, so that the same command goes forth again.
+    ///
+    /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+    Rollback(installed::OneModuleArgs),
+    /// Let a module run again that was disabled or has failed too often
+    ///
+    /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+    Enable(installed::OneModuleArgs),
+    /// Keep a module from running, and keep it
+    ///
+    /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+    Disable(installed::OneModuleArgs),
+    /// Remove a module from a broker; one that a definition uses is refused
+    ///
+    /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+    Remove(installed::OneModuleArgs),
     Logs(installed::LogsArgs),
 }
 
@@ -46,6 +63,9 @@ pub(crate) fn guest(args: &GuestArgs) -> anyhow::Result<Exit> {
         GuestCommand::Deploy(args) => deploy::deploy(args),
         GuestCommand::List(args) => installed::list(args),
         GuestCommand::Rollback(args) => installed::rollback(args),
+        GuestCommand::Enable(args) => installed::command("-enableModule", args),
+        GuestCommand::Disable(args) => installed::command("-disableModule", args),
+        GuestCommand::Remove(args) => installed::command("-removeModule", args),
         GuestCommand::Logs(args) => installed::logs(args),
     }
 }

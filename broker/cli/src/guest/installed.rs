@@ -1,4 +1,4 @@
-//! `lotmq guest list`, `rollback` and `logs`: what is installed in a broker, what was before, and what it says.
+//! `lotmq guest list`, `rollback`, `enable`, `disable`, `remove` and `logs`: what is installed in a broker, what becomes of it, and what it says.
 
 use std::time::Duration;
 
@@ -24,15 +24,20 @@ const ERROR: &str = "/Error";
 /// Longest wait for one line.
 const WAIT_MAX: Duration = Duration::from_secs(3600);
 
-/// List the modules of a broker.
+/// List the modules of a broker, and the types of routes that come with it.
+///
+/// RUNS and TRAPS are counted since the broker has started. Types that come with the broker need no installation; `lotmq routes` shows the routes that are of them.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(super) struct ListArgs {
-    /// Print JSON: one object for each module, one line each
+    /// Print JSON: one object for each, one line each
     #[arg(long)]
     json: bool,
+    /// Leave out what comes with the broker
+    #[arg(long)]
+    uploaded: bool,
     /// Seconds to wait for the reply
     #[arg(long, default_value_t = 15.0, value_parser = seconds)]
     timeout: f64,
@@ -45,41 +50,55 @@ pub(super) struct ListArgs {
 
 pub(super) fn list(args: &ListArgs) -> anyhow::Result<Exit> {
     let mut client = connect_as_root(&args.connect)?;
-    let reply = match asked(&mut client, "-listModules", args.timeout)? {
-        Ok(reply) => reply,
+    let mut rows = match asked(&mut client, "-listModules", args.timeout)? {
+        Ok(reply) => members(&reply),
         Err(exit) => return Ok(exit),
     };
+    if !args.uploaded {
+        let packages = match asked(&mut client, "-listAvailable", args.timeout)? {
+            Ok(reply) => members(&reply),
+            Err(exit) => return Ok(exit),
+        };
+        rows.extend(packages.into_iter().filter(is_shipped));
+    }
     client.disconnect()?;
-    let modules = reply.get("data").and_then(Value::as_array).cloned().unwrap_or_default();
     if args.json {
-        modules.iter().try_for_each(|module| output::line(&module.to_string()))?;
+        rows.iter().try_for_each(|row| output::line(&row.to_string()))?;
         return Ok(Exit::Success);
     }
-    let text =
-        |module: &Value, name: &str| module.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    let number =
-        |module: &Value, name: &str| module.get(name).and_then(Value::as_u64).unwrap_or_default().to_string();
-    let row = |cells: [&str; 6]| {
+    let line = |cells: [&str; 6]| {
         let [name, world, state, runs, traps, version] = cells;
         format!("{name:<24} {world:<7} {state:<9} {runs:>9} {traps:>6}  {version}").trim_end().to_owned()
     };
-    output::line(&row(["NAME", "WORLD", "STATE", "RUNS", "TRAPS", "VERSION"]))?;
-    for module in &modules {
-        let (name, world, state) = (text(module, "name"), text(module, "world"), text(module, "state"));
-        let (calls, traps) = (number(module, "calls"), number(module, "traps"));
-        output::line(&row([&name, &world, &state, &calls, &traps, &text(module, "version")]))?;
+    output::line(&line(["NAME", "WORLD", "STATE", "RUNS", "TRAPS", "VERSION"]))?;
+    for row in &rows {
+        let text = |name: &str| row.get(name).and_then(Value::as_str).unwrap_or_default();
+        let number = |name: &str| row.get(name).and_then(Value::as_u64).unwrap_or_default().to_string();
+        let shown = if is_shipped(row) {
+            line([text("package"), text("world"), "shipped", "-", "-", text("version")])
+        } else {
+            let (calls, traps) = (number("calls"), number("traps"));
+            line([text("name"), text("world"), text("state"), &calls, &traps, text("version")])
+        };
+        output::line(&shown)?;
     }
     Ok(Exit::Success)
 }
 
-/// Put the version before in the place of a module.
-///
-/// What runs then is as it was deployed, with the grants of then. The version that ran until now is the one before, so that the same command goes forth again.
-///
-/// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
+/// What a reply lists.
+fn members(reply: &Value) -> Vec<Value> {
+    reply.get("data").and_then(Value::as_array).cloned().unwrap_or_default()
+}
+
+/// Whether a package comes with the broker.
+fn is_shipped(package: &Value) -> bool {
+    package.get("kind").and_then(Value::as_str) == Some("shipped")
+}
+
+/// One module of a broker, to which something is done.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
-pub(super) struct RollbackArgs {
+pub(super) struct OneModuleArgs {
     /// Name of the module
     name: String,
     /// Seconds to wait for the reply
@@ -92,7 +111,22 @@ pub(super) struct RollbackArgs {
     help: Option<bool>,
 }
 
-pub(super) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
+/// Sends a command about one module.
+pub(super) fn command(verb: &str, args: &OneModuleArgs) -> anyhow::Result<Exit> {
+    check_name(&args.name)?;
+    let mut client = connect_as_root(&args.connect)?;
+    let exit = match asked(&mut client, &format!("{verb} {}", args.name), args.timeout)? {
+        Ok(reply) => {
+            output::line(reply.get("message").and_then(Value::as_str).unwrap_or("done"))?;
+            Exit::Success
+        }
+        Err(exit) => exit,
+    };
+    client.disconnect()?;
+    Ok(exit)
+}
+
+pub(super) fn rollback(args: &OneModuleArgs) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
     let mut client = connect_as_root(&args.connect)?;
     let exit = match asked(&mut client, &format!("-rollbackModule {}", args.name), args.timeout)? {
