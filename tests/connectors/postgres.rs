@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
+use std::time::Duration;
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Authority, Broker, PostgresServer, eventually};
@@ -343,6 +344,20 @@ fn nothing_is_lost_when_the_server_ends_or_stands_still_under_load() {
         server.sql("SELECT count(*) FROM (SELECT n < lag(n) OVER (PARTITION BY topic ORDER BY first) AS is_late FROM (SELECT topic, n, min(id) AS first FROM t GROUP BY topic, n) a) b WHERE is_late"),
         "0"
     );
+}
+
+#[test]
+fn a_row_that_waited_has_the_time_of_its_message() {
+    let Some(mut server) = PostgresServer::start() else { return };
+    server.sql("CREATE TABLE t (at timestamptz, written timestamptz DEFAULT clock_timestamp())");
+    let broker = broker();
+    let put = event("Put", "in", "QUERY \"INSERT INTO t (at) VALUES ('{timestamp}')\"");
+    broker.command_ok(&route(&server, "", &put));
+    server.end_at_once();
+    publish_all(&broker, [("in".to_owned(), "1".to_owned())].into_iter());
+    std::thread::sleep(Duration::from_secs(1));
+    server.start_again();
+    server.until("SELECT written - at > interval '1 s' FROM t", "t");
 }
 
 #[test]

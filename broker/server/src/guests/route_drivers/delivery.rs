@@ -9,25 +9,27 @@ use serde_json::json;
 use super::template::{Document, ERROR_TOPIC, Names, Subject, fill, values};
 use crate::guests::routes::mailbox::Addressee;
 
-/// Values of the placeholders of a message's event or mapping; none for a row and for what a tag gets.
+/// Values of the placeholders of a message's event or mapping; none for a row and for what a tag gets. A message that has waited has the time of its arrival, however often
+/// it is tried.
 ///
 /// # Errors
 /// Why it can never pass.
 pub(super) fn placeholders(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
-    at: Timestamp,
     names: &impl Names,
 ) -> Result<Vec<PlaceholderValues>, String> {
     if matches!(to, Addressee::Table(_) | Addressee::Tag(..)) {
         return Ok(Vec::new());
     }
     let block = to.block(said).ok_or("the route was replaced and has no such event any more")?;
+    let at = i64::try_from(message.received_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
+    let subject = subject(message, at.unwrap_or(Timestamp::MAX));
     let mut document = Document::new(&message.payload);
     let mut filled = Vec::new();
     for (key, value) in block.settings.iter().filter(|(key, _)| *key != ERROR_TOPIC) {
         let RouteValue::Template(parts) = value else { continue };
-        let values = values(parts, subject(message, at), &mut document, names);
+        let values = values(parts, subject, &mut document, names);
         let values = values.map_err(|unfilled| unfilled.to_string())?;
         if !values.is_empty() {
             filled.push(PlaceholderValues { setting: key.clone(), values });

@@ -564,7 +564,7 @@ impl Serving<'_> {
         let mut deliveries = Vec::with_capacity(batch.len());
         while let Some(post) = batch.get(deliveries.len()) {
             let (said, names) = (self.version.said(), self.names());
-            match placeholders(said, (&post.to, &post.message), self.driver.now(), &names) {
+            match placeholders(said, (&post.to, &post.message), &names) {
                 Ok(placeholders) => {
                     let message = (&*post.message, self.driver.now_ms());
                     deliveries.push(delivery(&post.to, message, post.sequence, placeholders));

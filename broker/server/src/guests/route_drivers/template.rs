@@ -18,7 +18,7 @@ pub(super) const ERROR_TOPIC: &str = "ERROR_TOPIC";
 pub(super) struct Subject<'a> {
     pub(super) topic: &'a str,
     pub(super) payload: &'a [u8],
-    /// Time at which it is filled.
+    /// Its time.
     pub(super) at: Timestamp,
 }
 
