@@ -154,8 +154,8 @@ fn routes_are_shown_with_what_waits_and_what_was_given_up() {
     let port = broker.address().port().to_string();
     let lotmq = |arguments: &[&str]| Program::run(LOTMQ, arguments).unwrap();
     let shown = lotmq(&["routes", "-p", &port]);
-    let expected = "NAME  TYPE      CONNECTION  HEALTH  DELIVERED  FAILED  WAITING  OLDEST  DEAD\n\
-                    Line  LOOPBACK  Connected   Green           1       1        0             1";
+    let expected = "NAME  TYPE      CONNECTION  HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD\n\
+                    Line  LOOPBACK  Connected   Green           1         1       1        0             1";
     assert_eq!((&*shown.stdout, shown.status.code()), (expected, Some(0)));
     let json = lotmq(&["routes", "Line", "--json", "-p", &port]);
     let row: Value = serde_json::from_str(&json.stdout).unwrap();

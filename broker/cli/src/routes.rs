@@ -10,7 +10,7 @@ use crate::columns::{self, age};
 
 /// Show the routes of a broker: how they are connected and what waits for them.
 ///
-/// WAITING are messages that the other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those that were given up and are kept
+/// DELIVERED are messages that the other side has got, RECEIVED those that came from there, answers included, WAITING those that the other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those that were given up and are kept
 /// (`lotmq cmd -listDeadLetters NAME`). Behind a route that is not connected stands the reason.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
@@ -57,8 +57,19 @@ pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
 
 /// Table of routes, each column as wide as it needs to be.
 pub(crate) fn table(routes: &[Value]) -> String {
-    const HEAD: [&str; 10] =
-        ["NAME", "TYPE", "CONNECTION", "HEALTH", "DELIVERED", "FAILED", "WAITING", "OLDEST", "DEAD", ""];
+    const HEAD: [&str; 11] = [
+        "NAME",
+        "TYPE",
+        "CONNECTION",
+        "HEALTH",
+        "DELIVERED",
+        "RECEIVED",
+        "FAILED",
+        "WAITING",
+        "OLDEST",
+        "DEAD",
+        "",
+    ];
     let row = |route: &Value| {
         let text = |name: &str| route[name].as_str().unwrap_or_default().to_owned();
         let number = |name: &str| route[name].as_u64().unwrap_or_default().to_string();
@@ -69,6 +80,7 @@ pub(crate) fn table(routes: &[Value]) -> String {
             text("connection"),
             text("health"),
             number("delivered"),
+            number("received"),
             number("failed"),
             number("waiting"),
             oldest,
@@ -76,8 +88,8 @@ pub(crate) fn table(routes: &[Value]) -> String {
             text("reason"),
         ]
     };
-    let rows: Vec<[String; 10]> = routes.iter().map(row).collect();
-    columns::table(HEAD, &rows, &[4, 5, 6, 7, 8])
+    let rows: Vec<[String; 11]> = routes.iter().map(row).collect();
+    columns::table(HEAD, &rows, &[4, 5, 6, 7, 8, 9])
 }
 
 #[cfg(test)]
@@ -89,14 +101,14 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_need_to_be() {
         let routes = [
-            json!({"name":"Line","type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":12345,"failed":0,"waiting":0,"oldestSeconds":null,"deadLetters":0,"reason":null}),
-            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"reason":"connection refused"}),
+            json!({"name":"Line","type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":0,"received":12345,"failed":0,"waiting":0,"oldestSeconds":null,"deadLetters":0,"reason":null}),
+            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"received":0,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"reason":"connection refused"}),
         ];
         assert_eq!(
             table(&routes),
-            "NAME        TYPE         CONNECTION    HEALTH  DELIVERED  FAILED  WAITING  OLDEST  DEAD\n\
-             Line        MODBUS_TCP   Connected     Green       12345       0        0             0\n\
-             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7       2     1200   1d02h     2  connection refused\n"
+            "NAME        TYPE         CONNECTION    HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD\n\
+             Line        MODBUS_TCP   Connected     Green           0     12345       0        0             0\n\
+             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7         0       2     1200   1d02h     2  connection refused\n"
         );
     }
 }

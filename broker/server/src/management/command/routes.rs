@@ -90,6 +90,8 @@ struct Row {
     reason: Option<String>,
     delivered: u64,
     failed: u64,
+    /// Messages that came from the other side.
+    received: u64,
     waiting: u64,
     waiting_bytes: u64,
     /// Time for which the oldest message has waited, as far as it was read.
@@ -125,6 +127,7 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             reason: standing.reason().map(str::to_owned),
             delivered,
             failed,
+            received: standing.deliveries.brought,
             waiting,
             waiting_bytes,
             oldest_seconds: waited_ms.map(|ms| ms / 1000),
