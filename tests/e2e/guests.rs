@@ -80,7 +80,6 @@ fn crates_have_random_numbers_of_the_broker() {
 
 #[test]
 fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
-
     let broker = broker();
     let place = tempfile::tempdir().unwrap();
     let component = base64::engine::general_purpose::STANDARD.decode(scale()).unwrap();
@@ -192,7 +191,6 @@ fn what_no_module_of_its_world_can_have_is_warned_of() {
 
 #[test]
 fn a_large_component_is_deployed_in_parts() {
-
     let broker = broker();
     let place = tempfile::tempdir().unwrap();
     let mut component = base64::engine::general_purpose::STANDARD.decode(scale()).unwrap();

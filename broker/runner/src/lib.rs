@@ -16,7 +16,9 @@ mod show;
 mod traffic;
 
 pub use cases::{SUFFIX, test_file, test_module};
-pub use lotmq_server::embedded::{ClientIdentity, ComponentOutline, ComponentRequest, EmbeddedModule, Embedding};
+pub use lotmq_server::embedded::{
+    ClientIdentity, ComponentOutline, ComponentRequest, EmbeddedModule, Embedding,
+};
 pub use modules::{NamedModule, read_component};
 pub use player::{HandSent, Player};
 pub use program::{Program, Start};

@@ -40,7 +40,13 @@ impl Server {
         std::fs::create_dir(folder.path().join("tmp")).unwrap();
         let data = format!("--datadir={}", folder.path().join("data").display());
         let temporary = temporary(folder.path());
-        let made = ["--no-defaults", &data, &temporary, "--auth-root-authentication-method=normal", "--skip-test-db"];
+        let made = [
+            "--no-defaults",
+            &data,
+            &temporary,
+            "--auth-root-authentication-method=normal",
+            "--skip-test-db",
+        ];
         let user = ["--user=root"];
         let made: Vec<&str> =
             made.into_iter().chain(is_root().then_some(user).into_iter().flatten()).collect();
