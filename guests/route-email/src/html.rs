@@ -77,11 +77,15 @@ impl Page {
         Ok(Page(parts))
     }
 
-    /// The page for a message, at a time in milliseconds since 1970.
-    pub(crate) fn filled(&self, delivery: &Delivery, now_ms: i64) -> Result<String, String> {
+    /// The page for a message.
+    pub(crate) fn filled(&self, delivery: &Delivery) -> Result<String, String> {
         let json: Option<Json> = serde_json::from_slice(&delivery.message.payload).ok();
-        let subject =
-            Subject { topic: &delivery.message.topic, payload: &delivery.message.payload, json, now_ms };
+        let subject = Subject {
+            topic: &delivery.message.topic,
+            payload: &delivery.message.payload,
+            json,
+            received_ms: delivery.received_ms,
+        };
         let mut page = String::new();
         for part in &self.0 {
             match part {
@@ -132,7 +136,7 @@ struct Subject<'a> {
     topic: &'a str,
     payload: &'a [u8],
     json: Option<Json>,
-    now_ms: i64,
+    received_ms: i64,
 }
 
 impl Subject<'_> {
@@ -146,9 +150,9 @@ impl Subject<'_> {
             }
             Placeholder::Topic => self.topic.into(),
             Placeholder::Level(level) => self.topic.split('/').nth(level - 1).unwrap_or_default().into(),
-            Placeholder::Timestamp => text_of(&Value::Time(self.now_ms)).into(),
-            Placeholder::UnixSeconds => self.now_ms.div_euclid(1000).to_string().into(),
-            Placeholder::UnixMilliseconds => self.now_ms.to_string().into(),
+            Placeholder::Timestamp => text_of(&Value::Time(self.received_ms)).into(),
+            Placeholder::UnixSeconds => self.received_ms.div_euclid(1000).to_string().into(),
+            Placeholder::UnixMilliseconds => self.received_ms.to_string().into(),
             Placeholder::Field(name) => match self.json.as_ref().and_then(|json| json.as_object()?.get(name))
             {
                 Some(value) => text(value),
@@ -187,9 +191,15 @@ mod tests {
             client_id: String::new(),
         };
         let to = Addressee::Event("E".to_owned());
-        let delivery =
-            Delivery { sequence: 1, to, message, properties: None, received_ms: 0, placeholders: Vec::new() };
-        Page::parse(page)?.filled(&delivery, 1500)
+        let delivery = Delivery {
+            sequence: 1,
+            to,
+            message,
+            properties: None,
+            received_ms: 1500,
+            placeholders: Vec::new(),
+        };
+        Page::parse(page)?.filled(&delivery)
     }
 
     #[test]

@@ -40,13 +40,12 @@ pub(crate) fn letter(
     if let Some(subject) = &form.subject {
         builder = builder.subject(on_one_line(&subject.filled(delivery)));
     }
-    let message =
-        builder.singlepart(part(&form.body, delivery, now_ms)?).map_err(|error| error.to_string())?;
+    let message = builder.singlepart(part(&form.body, delivery)?).map_err(|error| error.to_string())?;
     let recipients = recipients.into_iter().map(|recipient| recipient.email).collect();
     Ok(Letter { from: from.email.clone(), recipients, bytes: message.formatted() })
 }
 
-fn part(body: &Body, delivery: &Delivery, now_ms: i64) -> Result<SinglePart, String> {
+fn part(body: &Body, delivery: &Delivery) -> Result<SinglePart, String> {
     let plain =
         |text: String| SinglePart::builder().header(ContentType::TEXT_PLAIN).body(with_line_ends(&text));
     let html =
@@ -55,7 +54,7 @@ fn part(body: &Body, delivery: &Delivery, now_ms: i64) -> Result<SinglePart, Str
         Body::Payload => plain(String::from_utf8_lossy(&delivery.message.payload).into_owned()),
         Body::Text(template) => plain(template.filled(delivery)),
         Body::Html(template) => html(with_escaped(template, delivery)),
-        Body::Page(page) => html(page.filled(delivery, now_ms)?),
+        Body::Page(page) => html(page.filled(delivery)?),
     })
 }
 
