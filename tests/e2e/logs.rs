@@ -17,15 +17,15 @@ fn reader(broker: &Broker, filters: &[&str]) -> Client {
     reader
 }
 
-/// The lines up to the one about a client that connects now.
+/// The lines up to the one about a client that connects now and leaves without saying so.
 fn lines(broker: &Broker, reader: &mut Client) -> Vec<(String, Value)> {
-    let _barrier = broker.client("barrier");
+    drop(broker.client("barrier"));
     let mut lines = Vec::new();
     loop {
         let message = reader.receive(WAIT_MAX).unwrap().expect("the line about the barrier comes");
         assert!(!message.retain);
         let line: Value = serde_json::from_slice(&message.payload).unwrap();
-        if line["fields"]["client_id"] == "barrier" {
+        if line["fields"]["client_id"] == "barrier" && line["message"] == "client disconnected" {
             return lines;
         }
         lines.push((message.topic, line));
@@ -234,4 +234,29 @@ fn failing_programs_and_denials_are_warned_of_first_and_then_at_doubled_counts()
     for part in ["client_id=\"sender\"", "scope=\"Publish\"", "topic=\"valve/7\""] {
         assert!(log.contains(part), "{part} in {log}");
     }
+}
+
+/// What `log.debug` and readers of `$SYS/Coreflux/Log/Debug` see besides.
+#[test]
+fn nobody_who_comes_looks_and_leaves_makes_a_line() {
+    let broker = broker();
+    broker.client("usual").disconnect().unwrap();
+    broker.command_ok("-listClients");
+    drop(broker.client("lost"));
+    let is_of_lost = |line: &str| line.contains("client_id=\"lost\"").then(|| line.to_owned());
+    let line = broker.log().wait_for("what is wrong", is_of_lost).unwrap();
+    assert!(line.contains("client disconnected") && line.contains("reason=\"network-error\""), "{line}");
+    let log = broker.log().text();
+    for unwanted in ["usual", "client connected", "listClients"] {
+        assert!(!log.contains(unwanted), "{log}");
+    }
+    broker.command_ok("-setEnv A=1");
+    broker.log().expect("verb=\"setEnv\"");
+    broker.command("-removeAction None");
+    let line =
+        broker.log().wait_for("a refusal", |line| line.contains("removeAction").then(|| line.to_owned()));
+    assert!(line.unwrap().contains("success=false"));
+    let debug = options().variable("LOTMQ_LOG_DEBUG", "true").start();
+    debug.client("usual").disconnect().unwrap();
+    debug.log().expect("client_id=\"usual\" reason=\"normal\"");
 }

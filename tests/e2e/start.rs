@@ -471,9 +471,9 @@ fn decisions_are_logged_when_debug_is_on() {
         let mut root = broker.connect(&ConnectOptions::v5("r").user("root", "coreflux"));
         root.publish(&command).unwrap();
         // Commands of one client are done in their order; the log of the second stands behind what the first said.
-        root.publish(&Publication::new("$SYS/Coreflux/Command", "-updateData").qos(QoS::AtLeastOnce))
+        root.publish(&Publication::new("$SYS/Coreflux/Command", "-setEnv A=1").qos(QoS::AtLeastOnce))
             .unwrap();
-        broker.log().expect("verb=\"updateData\"");
+        broker.log().expect("verb=\"setEnv\"");
         assert_eq!(broker.log().text().contains(said), is_said, "{}", broker.log().text());
     }
 }

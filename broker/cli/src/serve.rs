@@ -11,6 +11,9 @@ use lotmq_terminal::{Exit, output};
 use crate::config_show::PlaceArgs;
 use crate::{log, open_files};
 
+/// What is logged with `log.debug`.
+const DEBUG: &str = "info,client=debug,command=debug,lotmq=debug,lotmq_server=debug";
+
 /// Start the broker. It needs no configuration.
 ///
 /// Without configuration it listens on loopback only: MQTT on port 1883, MQTT over WebSocket on port 5000, health and metrics on port 9100.
@@ -43,7 +46,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let config = args.config()?;
-    let _log = log::start(if config.log.debug { "info,lotmq=debug,lotmq_server=debug" } else { "info" })?;
+    let _log = log::start(if config.log.debug { DEBUG } else { "info" })?;
     match open_files::raise() {
         Ok(limit) => tracing::info!(open_files = limit, "files and connections that may be open"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),

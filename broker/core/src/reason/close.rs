@@ -214,6 +214,29 @@ impl CloseReason {
         }
     }
 
+    /// Whether connections end like this when nothing is wrong: the Client left and named no failure, or the broker stops.
+    pub fn is_usual(&self) -> bool {
+        match self {
+            Self::Disconnected(reason) => !reason.is_failure(),
+            Self::ServerShutdown => true,
+            Self::PeerClosed
+            | Self::NetworkError
+            | Self::ConnectTimeout
+            | Self::Transport(_)
+            | Self::Refused
+            | Self::KeepAliveTimeout
+            | Self::TakenOver
+            | Self::Protocol(_)
+            | Self::Limit(_)
+            | Self::Administrative
+            | Self::PasswordChanged
+            | Self::CertificateExpired
+            | Self::StoreFailed(_)
+            | Self::QueueFull
+            | Self::InternalError => false,
+        }
+    }
+
     /// Whether the Will is discarded \[MQTT-3.1.2-8\].
     pub fn discards_will(&self) -> bool {
         matches!(self, Self::Disconnected(ReasonCode::Success))

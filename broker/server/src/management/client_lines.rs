@@ -44,6 +44,8 @@ impl Lines {
 pub(crate) struct ClientLines {
     pub(crate) connected: Lines,
     pub(crate) disconnected: Lines,
+    /// Of connections that ended otherwise than Clients and the broker end them.
+    pub(crate) lost: Lines,
     pub(crate) refused: Lines,
 }
 

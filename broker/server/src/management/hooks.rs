@@ -70,7 +70,7 @@ impl Above for Broker {
         client.tenant.programs().guests.connected(client);
         if let Some(Written { suppressed }) = self.client_lines.connected.next(turn.now().as_millis()) {
             let (client_id, user) = (&*client.client_id, client.user.as_deref());
-            info!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
+            debug!(target: "client", peer = %connection.peer(), client_id, user, suppressed, "client connected");
         }
         let (audit, identity) = (&client.tenant.managed().audit, client.identity());
         audit.accepted(&self.counters, self.clock.wall_ms(), &identity, connection.peer());
@@ -85,13 +85,19 @@ impl Above for Broker {
         reason: &CloseReason,
         failure: Option<String>,
     ) {
-        let Some(Written { suppressed }) = self.client_lines.disconnected.next(turn.now().as_millis()) else {
-            return;
+        let lines = match reason.is_usual() {
+            true => &self.client_lines.disconnected,
+            false => &self.client_lines.lost,
         };
+        let Some(Written { suppressed }) = lines.next(turn.now().as_millis()) else { return };
         let client_id = &*client.client_id;
         let code = reason.reason_code().map(ReasonCode::text).unwrap_or_default();
         let error = failure.unwrap_or_else(|| reason.words());
-        info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error, suppressed, "client disconnected");
+        if reason.is_usual() {
+            debug!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error, suppressed, "client disconnected");
+        } else {
+            info!(target: "client", peer = %connection.peer(), client_id, reason = reason.word(), code, error, suppressed, "client disconnected");
+        }
     }
 
     fn disconnected(&self, turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason) {

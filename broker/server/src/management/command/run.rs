@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lotmq_auth::{Decide as _, Identity, Question};
 use serde_json::Value;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 
 use super::answer::{Topics, publish_reply, send};
 use super::modules::parts;
@@ -70,16 +70,7 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
         users_changed: false,
     };
     let outcome = execute_and_count(&mut call, job);
-    info!(
-        target: "command",
-        tenant = &*job.tenant.name,
-        client_id = &*job.identity.client_id,
-        definition = job.definition.as_deref(),
-        user = job.identity.user.as_deref().unwrap_or(""),
-        verb = verb.name,
-        success = outcome.is_ok(),
-        "command"
-    );
+    tell(job, verb, outcome.is_ok());
     note_executed(&call, job, &outcome);
     let heading = Heading {
         command: Some(verb.name),
@@ -94,6 +85,19 @@ pub(super) fn run(broker: &Arc<Broker>, job: &Job) {
     }
     if call.restarts {
         broker.backups.restart();
+    }
+}
+
+/// Logs a command: one that looked at something and was answered is nothing to tell people of.
+fn tell(job: &Job, verb: &Verb, success: bool) {
+    let (tenant, identity, verb_name) = (&*job.tenant.name, &job.identity, verb.name);
+    let (client_id, user) = (&*identity.client_id, identity.user.as_deref().unwrap_or(""));
+    let definition = job.definition.as_deref();
+    let only_looks = matches!(verb.effect, Effect::Reads | Effect::TellsWhatIsStored);
+    if success && only_looks {
+        debug!(target: "command", tenant, client_id, definition, user, verb = verb_name, success, "command");
+    } else {
+        info!(target: "command", tenant, client_id, definition, user, verb = verb_name, success, "command");
     }
 }
 
