@@ -260,3 +260,24 @@ fn nobody_who_comes_looks_and_leaves_makes_a_line() {
     debug.client("usual").disconnect().unwrap();
     debug.log().expect("client_id=\"usual\" reason=\"normal\"");
 }
+
+#[test]
+fn lines_are_objects_where_that_is_wanted() {
+    let broker = options().variable("LOTMQ_LOG_FORMAT", "json").start();
+    broker.command_ok("-setEnv A=1");
+    assert!(Client::connect(broker.address(), &ConnectOptions::new("thief").user("root", "wrong")).is_err());
+    let refused = |line: &str| {
+        let line: Value = serde_json::from_str(line).expect("every line is JSON");
+        (line["message"] == "login refused").then_some(line)
+    };
+    let refused = broker.log().wait_for("the refused login", refused).unwrap();
+    assert_eq!((&refused["level"], &refused["target"]), (&"WARN".into(), &"client".into()));
+    assert_eq!(refused["fields"]["client_id"], "thief");
+    assert!(refused["time"].as_str().unwrap().ends_with('Z'), "{refused}");
+    let log = broker.log().all();
+    let lines = log.iter().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let of_command = lines.into_iter().find(|line| line["fields"]["verb"] == "setEnv").unwrap();
+    assert_eq!(of_command["fields"]["success"], true);
+    let refused = options().variable("LOTMQ_LOG_FORMAT", "xml").fail();
+    assert!(refused.stderr.contains("`text` or `json`"), "{refused:?}");
+}

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_config::{Config, DataDirectory, Surroundings};
+use lotmq_config::{Config, DataDirectory, LogFormat, Surroundings};
 use lotmq_server::{Server, Signals};
 use lotmq_terminal::{Exit, output};
 
@@ -72,7 +72,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
         return plc::plc(args);
     }
     // Warnings, as that of the default password, belong to a broker that is there to stay.
-    let _log = log::start("error")?;
+    let _log = log::start("error", LogFormat::Text)?;
     let config = args.config()?;
     let password =
         config.initial_root_password.as_ref().map_or("coreflux", |secret| secret.reveal()).to_owned();

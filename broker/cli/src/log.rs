@@ -3,6 +3,9 @@
 //! Lines about Clients that come, go or are refused may be as many as these are. They wait for [`DELAY`] and leave together, with one system call instead of
 //! one each on the threads that serve Clients. Every other line leaves at once, after those that wait, so their order is kept.
 
+#[cfg(test)]
+mod collected;
+mod json;
 mod line;
 
 use std::io::{self, IsTerminal as _, Write};
@@ -10,6 +13,7 @@ use std::sync::Arc;
 use std::thread::Thread;
 use std::time::Duration;
 
+use lotmq_config::LogFormat;
 use lotmq_server::log_topics;
 use lotmq_terminal::output::note;
 use parking_lot::Mutex;
@@ -33,7 +37,7 @@ pub(crate) struct Log(Arc<Lines>);
 ///
 /// # Errors
 /// When the system gives no thread.
-pub(crate) fn start(default: &str) -> io::Result<Log> {
+pub(crate) fn start(default: &str, format: LogFormat) -> io::Result<Log> {
     let wanted = std::env::var("LOTMQ_LOG").ok().filter(|text| !text.is_empty());
     let filter = wanted
         .as_deref()
@@ -45,11 +49,16 @@ pub(crate) fn start(default: &str) -> io::Result<Log> {
         std::thread::Builder::new().name("log".to_owned()).spawn(move || lines.write_for_ever())?
     };
     let to_standard_error = tracing_subscriber::fmt::layer()
-        .with_writer(StandardError { lines: Arc::clone(&lines), writer: writer.thread().clone() })
-        .with_ansi(io::stderr().is_terminal())
-        .fmt_fields(line::CutFields)
-        .event_format(line::LineFormat::default())
-        .with_filter(filter.unwrap_or_else(|| EnvFilter::new(default)));
+        .with_writer(StandardError { lines: Arc::clone(&lines), writer: writer.thread().clone() });
+    let to_standard_error = match format {
+        LogFormat::Text => to_standard_error
+            .with_ansi(io::stderr().is_terminal())
+            .fmt_fields(line::CutFields)
+            .event_format(line::LineFormat::default())
+            .boxed(),
+        LogFormat::Json => to_standard_error.with_ansi(false).event_format(json::JsonFormat).boxed(),
+    };
+    let to_standard_error = to_standard_error.with_filter(filter.unwrap_or_else(|| EnvFilter::new(default)));
     let started = tracing_subscriber::registry().with(to_standard_error).with(log_topics()).try_init();
     debug_assert!(started.is_ok(), "logging is started once");
     Ok(Log(lines))

@@ -46,7 +46,7 @@ fn address(text: &str) -> Result<SocketAddr, String> {
 
 pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     let config = args.config()?;
-    let _log = log::start(if config.log.debug { DEBUG } else { "info" })?;
+    let _log = log::start(if config.log.debug { DEBUG } else { "info" }, config.log.format)?;
     match open_files::raise() {
         Ok(limit) => tracing::info!(open_files = limit, "files and connections that may be open"),
         Err(error) => tracing::warn!(%error, "the limit of open files stays as it is"),

@@ -72,7 +72,7 @@ pub use listener::{
     MqttsListener, OwnLimits, QuicListener, UnixListener, UnixSocket, UserFromCertificate, WsListener,
     WssListener,
 };
-pub use log::Log;
+pub use log::{Log, LogFormat};
 pub use lot::{Authority, Lot, LotCache};
 pub use mistakes::Mistake;
 pub use modules::Modules;

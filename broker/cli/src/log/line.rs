@@ -36,7 +36,8 @@ const TEXT_BYTES_MAX: usize = 4096;
 /// Bytes of any other value: Clients choose many of them, and may have a line for each packet.
 const VALUE_BYTES_MAX: usize = 512;
 
-fn bytes_max(field: &Field) -> usize {
+/// Bytes of the value of a field.
+pub(super) fn bytes_max(field: &Field) -> usize {
     match field.name() {
         "message" | "text" => TEXT_BYTES_MAX,
         _ => VALUE_BYTES_MAX,
@@ -212,36 +213,10 @@ impl fmt::Write for Clean<'_, '_> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{self, Write};
-    use std::sync::Arc;
-
-    use parking_lot::Mutex;
     use tracing::{info, warn};
-    use tracing_subscriber::fmt::MakeWriter;
 
+    use super::super::collected::Collected;
     use super::*;
-
-    #[derive(Clone, Default)]
-    struct Collected(Arc<Mutex<Vec<u8>>>);
-
-    impl Write for Collected {
-        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-            self.0.lock().extend_from_slice(bytes);
-            Ok(bytes.len())
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
-        }
-    }
-
-    impl<'a> MakeWriter<'a> for Collected {
-        type Writer = Self;
-
-        fn make_writer(&'a self) -> Self {
-            self.clone()
-        }
-    }
 
     fn say_all() {
         let peer: std::net::SocketAddr = "127.0.0.1:1883".parse().unwrap();
@@ -255,7 +230,7 @@ mod tests {
     /// Lines without their time, which is that of the moment.
     fn lines(subscriber: impl Subscriber + Send + Sync + 'static, collected: &Collected) -> Vec<String> {
         tracing::subscriber::with_default(subscriber, say_all);
-        let text = String::from_utf8(collected.0.lock().clone()).unwrap();
+        let text = collected.text();
         text.lines()
             .map(|line| {
                 let (time, rest) = line.split_once(' ').unwrap();
@@ -289,7 +264,7 @@ mod tests {
         tracing::subscriber::with_default(subscriber, || {
             info!(target: "client", shown = %"a\nb\u{1b}", "client connected");
         });
-        let text = String::from_utf8(collected.0.lock().clone()).unwrap();
+        let text = collected.text();
         assert!(text.ends_with(" INFO client: client connected shown=a\\nb\\u{1b}\n"), "{text:?}");
     }
 
@@ -308,7 +283,7 @@ mod tests {
             warn!(client_id = id, shown = %id, known = ?id, "denied");
             warn!(target: "guest", text, "{}", "m".repeat(60_000));
         });
-        let written = String::from_utf8(collected.0.lock().clone()).unwrap();
+        let written = collected.text();
         let lines: Vec<&str> = written.lines().collect();
         assert!(lines[0].ends_with(&format!("client_id=\"{}…", "é".repeat(255))), "{}", lines[0]);
         let fields =
