@@ -1,38 +1,153 @@
 //! `GET /metrics` and `$SYS/broker` tell what happens.
 
+use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use lotmq_client::{Publication, QoS};
-use lotmq_test_support::{WAIT_MAX, get_from};
+use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, WAIT_MAX, eventually, get_from};
 
 use crate::{broker, options};
+
+/// Samples of the text format by name and labels; each family has its head, and each sample is there once.
+fn samples(broker: &Broker) -> BTreeMap<String, f64> {
+    let response = broker.http("/metrics");
+    assert_eq!(response.status, 200);
+    let (mut kinds, mut samples) = (BTreeMap::new(), BTreeMap::new());
+    for line in response.body.lines() {
+        if let Some(head) = line.strip_prefix("# TYPE ") {
+            let (name, kind) = head.split_once(' ').unwrap();
+            assert!(kinds.insert(name.to_owned(), kind.to_owned()).is_none(), "{line}");
+            continue;
+        }
+        if line.starts_with("# HELP ") {
+            continue;
+        }
+        let (name, value) = line.rsplit_once(' ').expect("a sample is a name and a value");
+        let base = name.split('{').next().unwrap();
+        assert!(base.starts_with("lotmq_") || base.starts_with("process_"), "{line}");
+        let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| base.strip_suffix(end));
+        let is_known =
+            of_histogram.is_some_and(|name| kinds.get(name).is_some_and(|kind| kind == "histogram"));
+        assert!(is_known || kinds.get(base).is_some_and(|kind| kind != "histogram"), "no head: {line}");
+        assert!(samples.insert(name.to_owned(), value.parse().expect("a number")).is_none(), "twice: {line}");
+    }
+    samples
+}
 
 #[test]
 fn metrics_are_prometheus_text() {
     let broker = broker();
     let mut client = broker.client("c");
     client.publish(&Publication::new("a", "x").qos(QoS::AtLeastOnce)).unwrap();
-    let response = broker.http("/metrics");
-    assert_eq!(response.status, 200);
-    let mut names = std::collections::BTreeSet::new();
-    for line in response.body.lines().filter(|line| !line.is_empty()) {
-        if let Some(help) = line.strip_prefix("# HELP ") {
-            names.insert(help.split(' ').next().unwrap().to_owned());
-            continue;
-        }
-        if line.starts_with('#') {
-            continue;
-        }
-        let (name, value) = line.rsplit_once(' ').expect("a sample is a name and a value");
-        assert!(value.parse::<f64>().is_ok(), "{line}");
-        let base = name.split('{').next().unwrap();
-        assert!(base.starts_with("lotmq_"), "{line}");
-        assert!(names.iter().any(|known| base.starts_with(known.as_str())), "no help: {line}");
+    let samples = samples(&broker);
+    assert!(samples.len() > 100, "{samples:?}");
+    let build = samples.keys().find(|name| name.starts_with("lotmq_build_info{")).unwrap();
+    assert!(build.contains(concat!("version=\"", env!("CARGO_PKG_VERSION"), "\"")), "{build}");
+    for name in [
+        "process_cpu_seconds_total",
+        "process_resident_memory_bytes",
+        "process_virtual_memory_bytes",
+        "process_open_fds",
+        "process_max_fds",
+        "process_start_time_seconds",
+        "lotmq_memory_limit_bytes",
+        "lotmq_store_commit_duration_seconds_count",
+    ] {
+        assert!(samples[name] > 0.0, "{name}");
     }
-    assert!(names.len() > 5, "{}", response.body);
+    assert!(samples["process_resident_memory_bytes"] < samples["process_virtual_memory_bytes"]);
+    assert!(samples["process_open_fds"] < samples["process_max_fds"]);
+}
+
+/// Sum of the samples of a family that have all of these labels.
+fn sum(samples: &BTreeMap<String, f64>, family: &str, labels: &[&str]) -> f64 {
+    let is_ours = |name: &str| {
+        let rest = name.strip_prefix(family);
+        rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('{'))
+            && labels.iter().all(|label| name.contains(label))
+    };
+    samples.iter().filter(|(name, _)| is_ours(name)).map(|(_, value)| value).sum()
+}
+
+#[test]
+fn messages_are_told_apart_by_qos_and_listener_and_add_up() {
+    let broker = broker();
+    let mut receiver = broker.client("receiver");
+    receiver.subscribe_to("t/#", QoS::ExactlyOnce).unwrap();
+    let mut sender = broker.client("sender");
+    for (qos, count) in [(QoS::AtMostOnce, 40), (QoS::AtLeastOnce, 30), (QoS::ExactlyOnce, 20)] {
+        for _ in 0..count {
+            sender.publish(&Publication::new("t/a", "payload").qos(qos)).unwrap();
+            receiver.receive(WAIT_MAX).unwrap().unwrap();
+        }
+    }
+    // The commands of the connection that asks are not counted yet, but nothing else is under way.
+    broker.wait_for_metric("lotmq_publish_sent_total", 90.0);
+    let samples = samples(&broker);
+    for direction in ["received", "sent"] {
+        let family = format!("lotmq_messages_{direction}_total");
+        for (label, count) in [("qos=\"0\"", 40.0), ("qos=\"1\"", 30.0), ("qos=\"2\"", 20.0)] {
+            assert!((sum(&samples, &family, &[label]) - count).abs() < 0.5, "{family} {label}: {samples:?}");
+        }
+        let by_listener = format!("lotmq_listener_messages_{direction}_total");
+        let of_mqtt = sum(&samples, &by_listener, &["listener=\"mqtt\""]);
+        assert!((of_mqtt - samples[&format!("lotmq_publish_{direction}_total")]).abs() < 0.5, "{samples:?}");
+        let bytes = sum(&samples, &format!("lotmq_listener_bytes_{direction}_total"), &["listener=\"mqtt\""]);
+        assert!((bytes - samples[&format!("lotmq_bytes_{direction}_total")]).abs() < 0.5, "{samples:?}");
+    }
+    assert!((sum(&samples, "lotmq_listener_connections", &["listener=\"mqtt\""]) - 2.0).abs() < 0.5);
+    let measured = samples["lotmq_delivery_duration_seconds_count"];
+    assert!((1.0..=90.0).contains(&measured), "{measured}");
+    assert!((samples["lotmq_delivery_duration_seconds_bucket{le=\"+Inf\"}"] - measured).abs() < 0.5);
+    assert!(samples["lotmq_delivery_duration_seconds_sum"] > 0.0);
+    assert!((samples["lotmq_login_duration_seconds_count"] - 2.0).abs() < 0.5, "{samples:?}");
+}
+
+#[test]
+fn refusals_ends_and_denials_are_told_apart_by_reason() {
+    let broker = broker();
+    broker.command_ok(
+        "-addRule DEFINE RULE Locked WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n",
+    );
+    let mut client = broker.client("c");
+    client.publish(&Publication::new("valve/1", "x").qos(QoS::AtLeastOnce)).unwrap();
+    client.disconnect().unwrap();
+    drop(broker.client("lost"));
+    let thief = ConnectOptions::v5("thief").user("root", "wrong");
+    assert!(Client::connect(broker.address(), &thief).is_err());
+    broker.wait_until_metric_is("lotmq_connections", 0.0);
+    let samples = samples(&broker);
+    assert!((sum(&samples, "lotmq_denials_total", &["scope=\"Publish\""]) - 1.0).abs() < 0.5, "{samples:?}");
+    assert!(sum(&samples, "lotmq_disconnects_total", &["reason=\"normal\""]) >= 1.0, "{samples:?}");
+    assert!(sum(&samples, "lotmq_disconnects_total", &["reason=\"network-error\""]) >= 1.0, "{samples:?}");
+    assert!((sum(&samples, "lotmq_disconnects_total", &["reason=\"refused\""]) - 1.0).abs() < 0.5);
+    let refused = sum(&samples, "lotmq_logins_refused_total", &["reason=\"bad user name or password\""]);
+    assert!((refused - 1.0).abs() < 0.5, "{samples:?}");
+}
+
+#[test]
+fn definitions_are_told_apart_with_their_runs_errors_and_times() {
+    let broker = broker();
+    broker.command_ok("-addAction DEFINE ACTION Divide\nON TOPIC \"divide\" DO\n    PUBLISH TOPIC \"quotient\" WITH (1 / (PAYLOAD AS INT))\n");
+    broker.command_ok(
+        "-addAction DEFINE ACTION Idle\nON TOPIC \"never\" DO\n    PUBLISH TOPIC \"out\" WITH 1\n",
+    );
+    let mut client = broker.client("c");
+    for payload in ["1", "0", "2", "0", "3"] {
+        client.publish(&Publication::new("divide", payload).qos(QoS::AtLeastOnce)).unwrap();
+    }
+    broker.wait_for_metric("lotmq_guest_errors_total", 2.0);
+    let of = ["tenant=\"default\"", "kind=\"Action\"", "definition=\"Divide\""];
+    let is_there = || (sum(&samples(&broker), "lotmq_definition_runs_total", &of) - 5.0).abs() < 0.5;
+    eventually("five runs", || is_there().then_some(()));
+    let samples = samples(&broker);
+    assert!((sum(&samples, "lotmq_definition_errors_total", &of) - 2.0).abs() < 0.5, "{samples:?}");
+    assert!(sum(&samples, "lotmq_definition_seconds_total", &of) > 0.0, "{samples:?}");
+    assert!(sum(&samples, "lotmq_definition_run_duration_seconds_count", &of) >= 1.0, "{samples:?}");
+    assert!(sum(&samples, "lotmq_definition_runs_total", &["definition=\"Idle\""]).abs() < 0.5);
 }
 
 #[test]

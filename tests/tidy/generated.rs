@@ -66,6 +66,12 @@ fn configuration_reference_is_fresh() {
     check_fresh("docs/configuration.md", &lotmq_config::markdown());
 }
 
+/// What is written from the table that `/metrics` is written from.
+#[test]
+fn documents_of_metrics_are_fresh() {
+    check_fresh("docs/metrics.md", &lotmq_server::metrics_documents::page());
+}
+
 #[test]
 fn limits_page_is_fresh() {
     check_fresh("docs/limits.md", &crate::limits::page());

@@ -8,12 +8,13 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 29] = [
+const LAYERS: [(&str, u8); 30] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
     ("lotmq-pulse", 0),
+    ("lotmq-histogram", 0),
     ("lotmq-disk", 0),
     ("lotmq-chain", 0),
     ("lotmq-zstd", 0),
@@ -49,10 +50,11 @@ const OWN_WORLD: [(&str, &[&str]); 3] =
     [("lot-facts", &[]), ("lot-nearest", &[]), ("lot-to-wasm", &["lot-facts", "lot-nearest"])];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 10] = [
+const SANS_IO: [&str; 11] = [
     "lotmq-codec",
     "lotmq-websocket",
     "lotmq-zstd",
+    "lotmq-histogram",
     "lotmq-session",
     "lotmq-router",
     "lotmq-core",

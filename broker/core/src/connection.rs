@@ -26,6 +26,7 @@ use parking_lot::Mutex;
 
 use crate::connection::peer::{Certified, Peer};
 use crate::connection::refused::Refusals;
+use crate::figures::OwnTraffic;
 use crate::limits::{Limit, Reached};
 use crate::reason::close::CloseReason;
 use crate::shared::Core;
@@ -53,6 +54,10 @@ pub struct Connection<T: ?Sized = dyn Transport> {
     /// Whether another thread has called the owner.
     is_wanted: AtomicBool,
     asked: Mutex<Asked>,
+    /// What has come on it.
+    pub received: OwnTraffic,
+    /// What has gone out on it, or waits for its socket; added to under the lock of its Client's state.
+    pub sent: OwnTraffic,
     /// Terms of the listener that accepted it.
     pub listener: Arc<ListenerTerms>,
     /// Transport that carries its bytes.
@@ -71,6 +76,8 @@ struct Asked {
 pub struct ListenerTerms {
     /// Name of the listener as in the configuration: `mqtt`.
     pub name: &'static str,
+    /// Number under which threads count for it.
+    pub number: u8,
     /// Core that all turns share.
     pub core: Arc<Core>,
     /// Limits of its connections and their sessions.
@@ -191,6 +198,8 @@ impl<T> Connection<T> {
             has_to_wait: AtomicBool::new(false),
             is_wanted: AtomicBool::new(false),
             asked: Mutex::default(),
+            received: OwnTraffic::default(),
+            sent: OwnTraffic::default(),
             listener,
             transport,
         }

@@ -1,9 +1,10 @@
 //! The broker's counters: one table of names from which `/metrics` and `$SYS` are written.
 
-use lotmq_codec::EncodeError;
+use lotmq_codec::{EncodeError, QoS};
 use tracing::error;
 
 use crate::counter::Counter;
+use crate::figures::ThreadFigures;
 use crate::limits::TOPIC_SHOWN_BYTES_MAX;
 
 macro_rules! counters {
@@ -158,11 +159,15 @@ pub struct TurnCounts {
     pub packets_received: u64,
     /// Packets sent other than PUBLISH.
     pub control_sent: u64,
-    pub(crate) publish_received: u64,
+    /// Application Messages received, by QoS.
+    pub(crate) received: [u64; 3],
     pub(crate) publish_bytes_received: u64,
     /// Messages that no Client sent.
     pub publish_internal: u64,
-    pub(crate) publish_sent: u64,
+    /// Application Messages sent, by QoS.
+    pub(crate) sent: [u64; 3],
+    /// How many of those had waited in a session, or are retained ones.
+    pub(crate) later: u64,
     pub(crate) publish_bytes_sent: u64,
     /// Bytes read from sockets.
     pub bytes_received: u64,
@@ -170,18 +175,45 @@ pub struct TurnCounts {
 }
 
 impl TurnCounts {
-    /// Adds everything to the broker's counters and starts from zero.
-    pub fn settle(&mut self, counters: &Counters) {
-        let packets_sent = self.publish_sent + std::mem::take(&mut self.control_sent);
+    /// Application Messages received so far.
+    pub(crate) fn messages_received(&self) -> u64 {
+        self.received.iter().sum()
+    }
+
+    /// Application Messages sent so far.
+    pub(crate) fn messages_sent(&self) -> u64 {
+        self.sent.iter().sum()
+    }
+
+    /// Counts a message that is sent later than it was read: it waited in a session, or is retained.
+    pub(crate) fn sent_later(&mut self, qos: QoS, payload_bytes: usize) {
+        self.sent[qos as usize] += 1;
+        self.later += 1;
+        self.publish_bytes_sent += payload_bytes as u64;
+    }
+
+    /// How many of the messages sent so far were read in this turn.
+    pub(crate) fn sent_at_once(&self) -> u64 {
+        self.messages_sent() - self.later
+    }
+
+    /// Adds everything to the broker's counters and to the figures of the thread, and starts from zero.
+    pub fn settle(&mut self, counters: &Counters, figures: &ThreadFigures) {
+        let (mut publish_received, mut publish_sent) = (self.messages_received(), self.messages_sent());
+        self.later = 0;
+        if publish_received + publish_sent > 0 {
+            figures.add_messages(std::mem::take(&mut self.received), std::mem::take(&mut self.sent));
+        }
+        let packets_sent = publish_sent + std::mem::take(&mut self.control_sent);
         if packets_sent > 0 {
             counters.packets_sent.add(packets_sent);
         }
         for (counted, counter) in [
             (&mut self.packets_received, &counters.packets_received),
-            (&mut self.publish_received, &counters.publish_received),
+            (&mut publish_received, &counters.publish_received),
             (&mut self.publish_bytes_received, &counters.publish_bytes_received),
             (&mut self.publish_internal, &counters.publish_internal),
-            (&mut self.publish_sent, &counters.publish_sent),
+            (&mut publish_sent, &counters.publish_sent),
             (&mut self.publish_bytes_sent, &counters.publish_bytes_sent),
             (&mut self.bytes_received, &counters.bytes_received),
             (&mut self.bytes_sent, &counters.bytes_sent),

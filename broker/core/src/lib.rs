@@ -19,6 +19,7 @@ pub mod counter;
 pub mod counters;
 pub mod durable;
 pub mod fault;
+pub mod figures;
 #[cfg(test)]
 mod fixture;
 mod hashing;

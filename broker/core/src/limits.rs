@@ -2,6 +2,7 @@
 //!
 //! Not here: what can be set, which is a row of [`limit_table`](lotmq_config::limit_table) each.
 
+mod figures;
 mod limit;
 mod page;
 mod rate;
@@ -9,6 +10,8 @@ mod reached;
 mod sums;
 pub mod unfinished;
 
+pub use figures::{DELIVERY_BOUNDS, LOGIN_BOUNDS};
+pub(crate) use figures::{LISTENERS_FIGURED_MAX, TURNS_PER_MEASURED};
 pub(crate) use limit::LIMITS;
 pub use limit::{Limit, Scope};
 pub use page::markdown;

@@ -20,6 +20,7 @@ use crate::durable::ended_runs::EndedRuns;
 use crate::durable::log::Log;
 use crate::durable::storage::Storage;
 use crate::durable::store_failure::StoreFailure;
+use crate::figures::AllFigures;
 use crate::hashing::Hashing;
 use crate::limits::LimitsReached;
 use crate::limits::unfinished::Unfinished;
@@ -44,6 +45,8 @@ pub struct Core {
     pub storage: Storage,
     /// Counters.
     pub counters: Counters,
+    /// Figures that each thread writes for itself.
+    pub figures: Arc<AllFigures>,
     /// Counters of limits that were reached.
     pub limits: LimitsReached,
     /// Slots of sessions in the tables of threads.
@@ -79,6 +82,7 @@ impl Core {
             turns: Turns::default(),
             storage: Storage::default(),
             counters: Counters::default(),
+            figures: Arc::default(),
             limits: LimitsReached::default(),
             slots: Slots::default(),
             ended_runs: Arc::default(),

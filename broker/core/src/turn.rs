@@ -66,6 +66,7 @@ use crate::counters::TurnCounts;
 use crate::durable::changes::{Seat, Stamp, Standing};
 use crate::durable::commit_watcher::CommitWatcher;
 use crate::durable::store_failure::StoreFailure;
+use crate::figures::{OwnFigures, ThreadFigures};
 use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
 use crate::reason::violation::Violation;
 use crate::routing::route::RouteCache;
@@ -125,6 +126,7 @@ struct OwnThread {
     flusher: Option<Waker>,
     /// Its home as a shard; `None` for threads without connections.
     home: Option<Arc<Home>>,
+    figures: OwnFigures,
 }
 
 /// Moment of a turn, by both clocks.
@@ -197,7 +199,7 @@ impl Turn {
             time_shares: TimeShares::default(),
             delivery: Delivery::default(),
             timers: Timers::new(core.clock.now()),
-            thread: OwnThread { flusher: None, home },
+            thread: OwnThread { flusher: None, home, figures: core.figures.enter() },
             moment: Moment::of(&*core.clock),
             core,
             context,
@@ -208,6 +210,11 @@ impl Turn {
     pub fn tell<R>(&mut self, what: impl FnOnce(&dyn Above, &mut Self) -> R) -> Option<R> {
         let context = Arc::clone(&self.context);
         context.tell(|above| what(above, self))
+    }
+
+    /// Figures that the thread writes.
+    pub(crate) fn figures(&self) -> &ThreadFigures {
+        &self.thread.figures
     }
 
     /// The broker's clock, as it was at most a [`TICK`](crate::turn::timers::TICK) ago: reading it for each message is not for free.
@@ -277,6 +284,7 @@ impl Turn {
     /// Notes the end of a connection of this thread's shard.
     pub(crate) fn connection_left(&mut self, connection: &Connection) {
         self.timers.cancel(connection.place);
+        self.figures().listener(connection.listener.number).closed.add(1);
         if let Some(home) = &self.thread.home {
             home.connections.fetch_sub(1, Ordering::Relaxed);
         }
@@ -457,7 +465,7 @@ impl Turn {
         self.end_guests();
         self.time_shares.written();
         self.log.failure.take();
-        self.counts.settle(&self.core.counters);
+        self.counts.settle(&self.core.counters, &self.thread.figures);
         self.messages.clear();
     }
 
@@ -536,6 +544,7 @@ impl Turn {
         } = self;
         let home = thread.home.as_ref().map(|home| home.number);
         let began = time_shares.begin_writing(&*core.clock);
+        let fresh_before = counts.sent_at_once();
         let mut context = DeliveryContext {
             arena,
             messages,
@@ -543,6 +552,7 @@ impl Turn {
             on_commit: &mut releases.on_commit,
             core,
             counts,
+            figures: &thread.figures,
             time_shares,
             now: moment.now,
             wall_ms: moment.wall_ms,
@@ -557,6 +567,12 @@ impl Turn {
         }
         receivers.finish();
         time_shares.end_writing(began, &*core.clock);
+        let fresh = counts.sent_at_once() - fresh_before;
+        if fresh > 0
+            && let Some(since) = time_shares.measured_since()
+        {
+            thread.figures.delivery.observe_alone(core.clock.elapsed().saturating_sub(since), fresh);
+        }
     }
 
     fn submit(&mut self) {

@@ -5,6 +5,21 @@
 
 use std::time::Duration;
 
+/// Bounds of the buckets of runs. An action that computes and publishes takes some 5 us, a script some 100 us, and what waits for others up to minutes; few,
+/// because each definition has them.
+pub const RUN_BOUNDS: &[Duration] = &[
+    Duration::from_micros(10),
+    Duration::from_micros(100),
+    Duration::from_millis(1),
+    Duration::from_millis(10),
+    Duration::from_millis(100),
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+];
+
+/// How many buckets these are.
+pub const RUN_BUCKETS: usize = RUN_BOUNDS.len() + 1;
+
 /// Writes (PUBLISH, KEEP, forget) of one run, a callee's included. From the language reference §7.8.
 pub const WRITES_PER_RUN_MAX: u32 = 10_000;
 

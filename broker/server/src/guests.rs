@@ -206,6 +206,19 @@ impl Guests {
         self.runners.read().get(&id).cloned()
     }
 
+    /// Figures of the runs of each definition that has a runner, in the order in which they were deployed.
+    pub(crate) fn run_figures(&self) -> Vec<(Arc<Definition>, host::RunnerMetrics)> {
+        let registry = self.registry.read();
+        let runners = self.runners.read();
+        let mut all: Vec<_> = runners
+            .iter()
+            .filter_map(|(id, runner)| Some((Arc::clone(registry.by_id(*id)?), Arc::clone(runner))))
+            .collect();
+        drop((runners, registry));
+        all.sort_unstable_by_key(|(definition, _)| definition.order);
+        all.into_iter().map(|(definition, runner)| (definition, runner.metrics())).collect()
+    }
+
     /// How many definitions are deployed.
     pub(crate) fn definitions(&self) -> usize {
         self.runners.read().len() + self.routes.read().len()

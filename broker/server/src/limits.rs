@@ -501,6 +501,9 @@ pub(crate) const DISK_BYTES_PER_BYTE: u64 = 3;
 /// More than is stored between two looks at the disk: 4 GB a second.
 pub(crate) const STORED_BETWEEN_LOOKS_MAX: u64 = 2 << 30;
 
+/// Definitions that `/metrics` tells apart; all beyond them are one sum. Each has some twenty samples, and 100 of them a text of 200 KiB.
+pub(crate) const DEFINITIONS_FIGURED_MAX: usize = 100;
+
 /// Counters and gauges that the definitions of a tenant may have together: some 500 KB of memory, and as many lines of `/metrics`.
 pub(crate) const GUEST_METRICS_MAX: usize = 4_096;
 

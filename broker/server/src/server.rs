@@ -3,7 +3,7 @@
 //! The order of a start: store, engine, tenants with what the store held, guests and their `ON START`, and only then sockets; so the first Client finds
 //! everything in place. A stop goes the other way round.
 
-mod admin;
+pub(crate) mod admin;
 pub mod embedded;
 mod housekeeping;
 mod recover;
@@ -351,6 +351,7 @@ impl Server {
             net: Arc::clone(&self.broker.net),
             terms: Arc::new(ListenerTerms {
                 name: plan.name,
+                number: self.broker.core.figures.listener(plan.name),
                 core: Arc::clone(&self.broker.core),
                 limits: plan.limits.clone(),
                 reached: self.broker.limits.add(plan.name),

@@ -76,7 +76,7 @@ pub use fuzz::{fuzz_log, fuzz_row};
 pub use ids::{Ids, MembershipId, MessageId, SessionId, TenantId, Ticket};
 pub use limits::Limits;
 pub use log::record::{Delivery, MessageRef};
-pub use metrics::Metrics;
+pub use metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, Metrics};
 pub use offline::Stats;
 pub use recovered::{
     Recovered, RecoveredDelivery, RecoveredQueues, RecoveredSecret, RecoveredSession, StoredMessage, Waiting,

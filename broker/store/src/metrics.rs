@@ -1,6 +1,28 @@
 //! Counters of the store, read by `/metrics` and `$SYS`.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
+
+/// Bounds of the buckets of commits. A sync takes some 100 us on an NVMe disk, some 10 ms on a spinning one, and up to a second on flash that erases.
+pub const COMMIT_BOUNDS: &[Duration] = &[
+    Duration::from_micros(100),
+    Duration::from_micros(250),
+    Duration::from_micros(500),
+    Duration::from_millis(1),
+    Duration::from_micros(2_500),
+    Duration::from_millis(5),
+    Duration::from_millis(10),
+    Duration::from_millis(25),
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(250),
+    Duration::from_millis(500),
+    Duration::from_secs(1),
+    Duration::from_secs(5),
+];
+
+/// How many buckets these are.
+pub const COMMIT_BUCKETS: usize = COMMIT_BOUNDS.len() + 1;
 
 /// A reading of all counters. Totals count from the start of the process.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]

@@ -3,8 +3,10 @@
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize};
 
+use lotmq_histogram::Histogram;
+
 use crate::error::{CommitError, CommitErrorKind};
-use crate::metrics::Counters;
+use crate::metrics::{COMMIT_BOUNDS, COMMIT_BUCKETS, Counters};
 use crate::outcomes::Outcomes;
 use crate::queue::Queue;
 
@@ -14,6 +16,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     pub(crate) outcomes: Outcomes,
     pub(crate) counters: Counters,
+    /// Times of commits; the writer alone adds to it.
+    pub(crate) commit_times: Histogram<COMMIT_BUCKETS>,
     /// How often the file was closed: what was read of it before means nothing afterwards.
     pub(crate) closings: AtomicU64,
     /// Snapshots that somebody reads in.
@@ -28,6 +32,7 @@ impl Shared {
             queue,
             outcomes: Outcomes::default(),
             counters: Counters::default(),
+            commit_times: Histogram::new(COMMIT_BOUNDS),
             closings: AtomicU64::new(0),
             snapshots: AtomicUsize::new(0),
             failure: AtomicU8::new(0),

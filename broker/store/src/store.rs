@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use lotmq_histogram::DurationCounts;
 use lotmq_pulse::Pulses;
 use parking_lot::Mutex;
 
@@ -21,7 +22,7 @@ use crate::group::Committer;
 use crate::limits::{Limits, SILENCE_MAX, SNAPSHOTS_LOST_MAX};
 use crate::load::{self, Loaded};
 use crate::load_error::{LoadError, contained, from_redb};
-use crate::metrics::Metrics;
+use crate::metrics::{COMMIT_BUCKETS, Metrics};
 use crate::overlay::Overlay;
 use crate::queue::{Pace, Queue};
 use crate::reader::{self, Work};
@@ -514,6 +515,11 @@ impl Store {
     pub fn metrics(&self) -> Metrics {
         let waiting_bytes = self.shared.queue.unsettled_bytes() as u64;
         Metrics { waiting_bytes, ..self.shared.counters.read() }
+    }
+
+    /// Times that commits have taken, by the bounds of [`COMMIT_BOUNDS`](crate::COMMIT_BOUNDS).
+    pub fn commit_times(&self) -> DurationCounts<COMMIT_BUCKETS> {
+        self.shared.commit_times.read()
     }
 
     /// Commits what waits and closes the file; returns when that is done. Further calls do nothing.

@@ -139,7 +139,7 @@ impl Writer {
         let result = self.commit(&group.batches);
         let end = self.clock.now();
         self.pace.committed(group.ops, start, end);
-        self.count(&group, result.is_ok());
+        self.count(&group, result.is_ok(), end.saturating_sub(start));
         // Before anybody is told, so that who was told finds room.
         self.shared.queue.settled(&group);
         let report = match result {
@@ -404,13 +404,14 @@ impl Writer {
         self.database.take()
     }
 
-    fn count(&self, group: &Group, is_committed: bool) {
+    fn count(&self, group: &Group, is_committed: bool, took: Duration) {
         let counters = &self.shared.counters;
         metrics::set(&counters.commit_us, u64::try_from(self.pace.mean().as_micros()).unwrap_or(u64::MAX));
         if !is_committed {
             metrics::add(&counters.commit_failures, 1);
             return;
         }
+        self.shared.commit_times.observe_alone(took, 1);
         metrics::add(&counters.batches, group.batches.len() as u64);
         for batch in &group.batches {
             metrics::add(&counters.records, batch.records.len() as u64);

@@ -225,6 +225,7 @@ impl Machine {
         recover::retained(&core, &tenants, std::mem::take(&mut recovered.retained));
         let terms = Arc::new(ListenerTerms {
             name: "mqtt",
+            number: core.figures.listener("mqtt"),
             core: Arc::clone(&core),
             limits: config.limits.for_all(),
             reached: core.limits.add("mqtt"),

@@ -3,6 +3,7 @@
 //! Not here: how it is read (`protocol`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lotmq_auth::Method;
 use lotmq_codec::ProtocolVersion;
@@ -15,6 +16,8 @@ use crate::tenant::will::WillMessage;
 
 /// Request of a CONNECT, owned.
 pub struct Request {
+    /// Time at which it came, since the broker started.
+    pub(crate) came: Duration,
     /// Tenant of the Client.
     pub(crate) tenant: Arc<Tenant>,
     pub(crate) recipient: Recipient,

@@ -57,7 +57,7 @@ pub(super) fn end(
     reason: CloseReason,
     turn: &mut Turn,
 ) {
-    reason.count(&turn.core.counters);
+    reason.count(&turn.core);
     if let Some(limit) = reason.limit() {
         connection.listener.limit_reached(limit, &connection.peer());
     }

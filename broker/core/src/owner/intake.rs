@@ -42,12 +42,19 @@ impl<T: Source> Driven<'_, T> {
         if len == 0 {
             return Ok(is_more);
         }
-        turn.counts.bytes_received += len as u64;
+        self.count_read(len, turn);
         let fresh = turn.arena.read_done(len);
         input.partial.clear();
         let all = if kept.is_empty() { fresh } else { kept.joined(fresh) };
         self.consume(input, turn, all)?;
         Ok(is_more)
+    }
+
+    /// Counts bytes that were read.
+    fn count_read(&self, len: usize, turn: &mut Turn) {
+        turn.counts.bytes_received += len as u64;
+        self.connection.received.bytes.add(len as u64);
+        turn.figures().listener(self.connection.listener.number).bytes_received.add(len as u64);
     }
 
     /// How many bytes a packet still lacks that is too large for the shared read area.
@@ -63,7 +70,7 @@ impl<T: Source> Driven<'_, T> {
         let room = missing.min(READ_BYTES_MAX);
         input.partial.resize(have + room, 0);
         let Received { len, is_more } = self.source.read(&mut input.partial[have..])?;
-        turn.counts.bytes_received += len as u64;
+        self.count_read(len, turn);
         input.partial.truncate(have + len);
         if len == missing {
             self.consume_waiting(input, turn)?;

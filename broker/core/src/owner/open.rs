@@ -65,6 +65,7 @@ impl<T> OpenConnections<T> {
     pub fn enter(&mut self, connection: &Arc<Connection<T>>, first_look: Time, turn: &mut Turn) {
         self.places[connection.place as usize] = Arc::downgrade(connection);
         turn.connection_came(connection.place, first_look);
+        turn.figures().listener(connection.listener.number).opened.add(1);
     }
 
     /// Connection in a place, if it is still open.

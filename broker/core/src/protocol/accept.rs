@@ -30,7 +30,12 @@ pub(super) fn accept(
     login: Result<Identity, LoginRefusal>,
     turn: &mut Turn,
 ) -> Result<Phase, CloseReason> {
-    let identity = match attach_allowed(connection, &mut request, login, turn)? {
+    let attached = attach_allowed(connection, &mut request, login, turn);
+    if !matches!(attached, Ok(Attached::InTurn(_))) {
+        let took = turn.core.clock.elapsed().saturating_sub(request.came);
+        turn.figures().login.observe_alone(took, 1);
+    }
+    let identity = match attached? {
         Attached::Open(open) => return Ok(Phase::Open(*open)),
         Attached::InTurn(identity) => identity,
     };
@@ -196,6 +201,7 @@ fn turn_away(
     reason: ReasonCode,
     words: &dyn Display,
 ) -> CloseReason {
+    turn.core.figures.refused_logins.count(reason.text());
     let user = request.user_name.as_deref();
     let who = (&*request.client_id, user);
     turn.tell(|above, turn| above.connect_refused(turn, &request.tenant, connection, who, reason, words));

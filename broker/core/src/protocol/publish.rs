@@ -392,7 +392,9 @@ fn take_over(
     {
         return Ok(false);
     }
-    turn.counts.publish_received += 1;
+    turn.counts.received[received.message.qos as usize] += 1;
+    connection.received.messages.add(1);
+    turn.figures().listener(connection.listener.number).messages_received.add(1);
     turn.counts.publish_bytes_received += received.message.payload.len() as u64;
     Ok(true)
 }

@@ -95,6 +95,7 @@ pub(super) fn read(
     let keep_alive = keep_alive(connect, turn.core.settings.keep_alive_max);
     let expiry = SessionExpiry::from_connect(version, connect.clean_start, wanted, maximum);
     Ok(Request {
+        came: turn.core.clock.elapsed(),
         tenant: Arc::clone(tenant),
         recipient,
         version,

@@ -2,11 +2,11 @@
 
 use lotmq_codec::{DecodeError, Disconnect, FrameError, ReasonCode, encode_disconnect};
 
-use crate::counters::Counters;
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::Limit;
 use crate::reason::recipient::Recipient;
 use crate::reason::violation::Violation;
+use crate::shared::Core;
 
 /// Reason why a connection ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,7 +68,9 @@ pub enum TransportFailure {
 
 impl CloseReason {
     /// Counts the end of a connection.
-    pub fn count(&self, counters: &Counters) {
+    pub fn count(&self, core: &Core) {
+        let counters = &core.counters;
+        core.figures.disconnects.count(self.word());
         counters.connections_closed.add(1);
         match self {
             Self::Protocol(_) => counters.protocol_errors.add(1),

@@ -101,8 +101,7 @@ pub(super) fn send_backlog(
                     given_up += 1;
                     continue;
                 };
-                turn.counts.publish_sent += 1;
-                turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
+                turn.counts.sent_later(qos, message.payload_len());
                 let sent = Sent { message: queued.stored_id(), qos, packet_id };
                 room = room.saturating_sub(len(packet));
                 if dup || !sent.waits(client, state.link.as_mut(), packet, turn) {
@@ -312,8 +311,7 @@ fn replayed(
     let sending = Sending { message, qos, retain: true, dup: false, packet_id, identifiers: &identifiers };
     let packet = encode(turn, version, &sending, packet_max);
     if packet.is_some() {
-        turn.counts.publish_sent += 1;
-        turn.counts.publish_bytes_sent += message.parts().payload.len() as u64;
+        turn.counts.sent_later(qos, message.payload_len());
     } else if let Some(packet_id) = packet_id {
         give_up(client, state, packet_id, &queued(), turn);
     }

@@ -9,6 +9,7 @@ use lotmq_store::{Batch, MessageId, Op};
 use crate::arena::{Arena, Span};
 use crate::counters::TurnCounts;
 use crate::fault::{Fault, is_planted};
+use crate::figures::ThreadFigures;
 use crate::shared::Core;
 use crate::tenant::client::{Client, stored_packet_id};
 use crate::tenant::link::Link;
@@ -25,6 +26,7 @@ pub struct DeliveryContext<'a> {
     pub on_commit: &'a mut Vec<Release>,
     pub(crate) core: &'a Arc<Core>,
     pub(crate) counts: &'a mut TurnCounts,
+    pub(crate) figures: &'a ThreadFigures,
     pub(crate) time_shares: &'a mut TimeShares,
     /// Time of the turn, by the broker's clock.
     pub now: Time,

@@ -58,6 +58,7 @@ impl Delivery {
             self.push(connack);
         }
         let before = turn.counts.publish_bytes_sent;
+        let messages_before = turn.counts.messages_sent();
         let goes_on = self.collect(client, state, &entry.items, turn);
         let Some(link) = &mut state.link else { return };
         if is_planted(Fault::DeliveryOrder) {
@@ -65,6 +66,12 @@ impl Delivery {
         }
         let bytes = self.ranges.iter().map(|span| span.len() as u64).sum::<u64>();
         turn.counts.bytes_sent += bytes;
+        let figures = turn.figures.listener(link.connection.listener.number);
+        let messages = turn.counts.messages_sent() - messages_before;
+        figures.bytes_sent.add(bytes);
+        figures.messages_sent.add(messages);
+        link.connection.sent.bytes.add(bytes);
+        link.connection.sent.messages.add(messages);
         // What is held back until its identifier is stored is copied now and written later.
         let written = bytes.max(turn.counts.publish_bytes_sent - before);
         self.postponed.note_written(usize::try_from(written).unwrap_or(usize::MAX));
@@ -116,7 +123,7 @@ impl Delivery {
                         passage.plain_passes = passage.takes_plain(link, [span, payload], turn.arena);
                     }
                     if passage.plain_passes {
-                        turn.counts.publish_sent += u64::from(messages);
+                        turn.counts.sent[0] += u64::from(messages);
                         turn.counts.publish_bytes_sent += payload_bytes;
                         passage.note(span.len());
                         if messages > 0 {
@@ -224,7 +231,7 @@ impl Delivery {
         turn: &mut DeliveryContext<'_>,
     ) {
         let Tracked { piece, qos, message, .. } = tracked;
-        turn.counts.publish_sent += 1;
+        turn.counts.sent[*qos as usize] += 1;
         turn.counts.publish_bytes_sent += u64::from(piece.payload_bytes);
         passage.note(piece.len());
         // A copy for a shared subscription beside one for the Client's own: each needs its identifier.

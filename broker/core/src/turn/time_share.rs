@@ -26,6 +26,7 @@ use std::time::Duration;
 use crate::clock::{Clock, Stretch};
 use crate::limits::{
     LONG_WORK_TIME_MAX, READS_TIME_MAX, SHARE_COST_MIN, SHARE_TIME, SHORT_TIME, SURPRISE_MAX,
+    TURNS_PER_MEASURED,
 };
 use crate::turn::events::Events;
 use crate::turn::owed::Owed;
@@ -245,6 +246,14 @@ impl TimeShares {
     /// Whether a turn may begin with so many bytes of what earlier ones have left.
     pub(crate) fn may_resume(&self, bytes: usize) -> bool {
         self.owed.may_resume(bytes)
+    }
+
+    /// Time at which this turn looked at its first connection, if the turn is one of those whose deliveries are measured: they are spread evenly and in no step with
+    /// what clients do by turns.
+    pub(crate) fn measured_since(&self) -> Option<Duration> {
+        const GOLDEN: u32 = 0x9E37_79B1;
+        let is_measured = self.turn.wrapping_mul(GOLDEN) < u32::MAX / TURNS_PER_MEASURED;
+        self.began.filter(|_| is_measured)
     }
 
     /// Notes that the turn begins to write; returns the processor time, if somebody is to pay for it.

@@ -12,8 +12,9 @@ use super::{
 use crate::{
     ActionInstance, Argument, Event, Grants, Guest, GuestId, GuestLimits, NestedCall, OwnedEvent, RunContext,
     RunError, RunOutcome, Services, Trap, TrapKind, Value,
-    limits::{BATCH_PAUSE, BATCH_TIME, HELD_BACK_FACTOR, HOPS_MAX, RUNS_PER_LOCK},
+    limits::{BATCH_PAUSE, BATCH_TIME, HELD_BACK_FACTOR, HOPS_MAX, RUN_BOUNDS, RUN_BUCKETS, RUNS_PER_LOCK},
 };
+use lotmq_histogram::{DurationCounts, Histogram};
 use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::VecDeque,
@@ -81,6 +82,8 @@ pub struct RunnerMetrics {
     pub waiting: usize,
     /// Mean time of the runs that were measured; one in eight is. `None` before the first.
     pub mean_run_time: Option<Duration>,
+    /// Times of those, by [`RUN_BOUNDS`].
+    pub run_times: DurationCounts<RUN_BUCKETS>,
 }
 
 /// Pause of a runner that does not begin again by itself: longer than any broker runs. It is in no queue meanwhile.
@@ -96,8 +99,7 @@ pub(super) struct Tally {
     errors: u64,
     traps: u64,
     slices_expired: u64,
-    measured_runs: u64,
-    measured_ns: u64,
+    measured: DurationCounts<RUN_BUCKETS>,
 }
 
 impl Tally {
@@ -125,8 +127,9 @@ impl Tally {
 
     /// Counts the time of some runs.
     pub(super) fn measure(&mut self, runs: u64, elapsed: Duration) {
-        self.measured_ns += u64::try_from(elapsed.as_nanos()).unwrap_or(u64::MAX);
-        self.measured_runs += runs;
+        if let Some(each) = u32::try_from(runs).ok().and_then(|runs| elapsed.checked_div(runs)) {
+            self.measured.observe(RUN_BOUNDS, each, runs);
+        }
     }
 }
 
@@ -137,12 +140,15 @@ impl Figures {
             (&self.errors, tally.errors),
             (&self.traps, tally.traps),
             (&self.slices_expired, tally.slices_expired),
-            (&self.measured_runs, tally.measured_runs),
-            (&self.measured_ns, tally.measured_ns),
         ] {
             if more > 0 {
                 figure.fetch_add(more, Ordering::Relaxed);
             }
+        }
+        let measured = tally.measured.count();
+        if measured > 0 {
+            self.measured_runs.fetch_add(measured, Ordering::Relaxed);
+            self.run_times.add(&tally.measured);
         }
     }
 }
@@ -178,14 +184,26 @@ struct Code {
     limits: GuestLimits,
 }
 
-#[derive(Default)]
 struct Figures {
     runs: AtomicU64,
     errors: AtomicU64,
     traps: AtomicU64,
     slices_expired: AtomicU64,
     measured_runs: AtomicU64,
-    measured_ns: AtomicU64,
+    run_times: Histogram<RUN_BUCKETS>,
+}
+
+impl Default for Figures {
+    fn default() -> Self {
+        Self {
+            runs: AtomicU64::default(),
+            errors: AtomicU64::default(),
+            traps: AtomicU64::default(),
+            slices_expired: AtomicU64::default(),
+            measured_runs: AtomicU64::default(),
+            run_times: Histogram::new(RUN_BOUNDS),
+        }
+    }
 }
 
 impl fmt::Debug for Runner {
@@ -371,6 +389,7 @@ impl Runner {
             dropped,
             waiting,
             mean_run_time: self.mean_run_time(),
+            run_times: self.figures.run_times.read(),
         }
     }
 
@@ -603,7 +622,9 @@ impl Runner {
     /// Mean time of the runs that were measured.
     fn mean_run_time(&self) -> Option<Duration> {
         let measured = self.figures.measured_runs.load(Ordering::Relaxed);
-        self.figures.measured_ns.load(Ordering::Relaxed).checked_div(measured).map(Duration::from_nanos)
+        let sum = self.figures.run_times.sum().as_nanos();
+        let mean = sum.checked_div(measured.into())?;
+        Some(Duration::from_nanos(u64::try_from(mean).unwrap_or(u64::MAX)))
     }
 
     /// Whether every run is measured.

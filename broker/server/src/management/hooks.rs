@@ -106,6 +106,7 @@ impl Above for Broker {
     }
 
     fn denied(&self, client: &Client, scope: Scope, topic: &str) {
+        self.core.figures.denials.count(scope.name());
         let (tenant, identity) = (&client.tenant, client.identity());
         tenant.managed().audit.denied(&self.counters, self.clock.wall_ms(), &identity, (scope.name(), topic));
         if let Some(witness) = tenant.programs().guests.witness.get() {
@@ -130,6 +131,7 @@ impl Above for Broker {
 
     fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str) {
         let (audit, scope) = (&client.tenant.managed().audit, Scope::of_publish(topic));
+        self.core.figures.denials.count(scope.name());
         audit.denied(&self.counters, turn.wall_ms(), identity, (scope.name(), topic));
         let client_id = &*client.client_id;
         info!(target: "client", client_id, topic, "will not published, no permission");

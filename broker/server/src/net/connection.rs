@@ -320,7 +320,7 @@ mod tests {
     /// Idle connections cost this and what tokio keeps for them.
     #[test]
     fn a_connection_is_small() {
-        // With the counts of an `Arc` and the allocator's own eight bytes it takes 336, as one of 312 does.
-        assert!(size_of::<SocketConnection>() <= 288, "{} bytes", size_of::<SocketConnection>());
+        // With the counts of an `Arc` and the allocator's own eight bytes it takes 352. 32 of them are messages and bytes in both directions, for `-listClients`.
+        assert!(size_of::<SocketConnection>() <= 320, "{} bytes", size_of::<SocketConnection>());
     }
 }

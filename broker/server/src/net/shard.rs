@@ -339,7 +339,7 @@ async fn start_behind_proxy(local: Arc<Local>, socket: Socket, mut accepted: Acc
         Err(reason) => {
             local.shard.home.connections.fetch_sub(1, Ordering::Relaxed);
             local.net.counters.connections_opened.add(1);
-            reason.count(&local.net.counters);
+            reason.count(&local.net.core);
             if let Some(limit) = reason.limit() {
                 accepted.listener.limit_reached(limit, &accepted.peer);
             }

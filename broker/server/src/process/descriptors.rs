@@ -57,7 +57,13 @@ fn raise_limit() -> u32 {
     limit.map_or(u32::MAX, |limit| u32::try_from(limit).unwrap_or(u32::MAX))
 }
 
-fn open_now() -> u32 {
+/// Descriptors that may be open.
+pub(crate) fn limit() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Descriptors that are open.
+pub(crate) fn open_now() -> u32 {
     let listed = std::fs::read_dir("/proc/self/fd").map(Iterator::count);
     listed.map_or(OPEN_GUESSED, |count| u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -43,7 +43,7 @@ fn part(memory: u64) -> u64 {
 }
 
 /// Memory of the machine in bytes, or of the container where that has less.
-fn memory() -> u64 {
+pub(crate) fn memory() -> u64 {
     let machine =
         std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(total).unwrap_or(MEMORY_GUESSED);
     let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();

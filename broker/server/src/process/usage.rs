@@ -8,6 +8,11 @@ pub(crate) fn memory() -> (u64, u64) {
     (kibibytes(&status, "VmRSS:"), kibibytes(&status, "VmHWM:"))
 }
 
+/// Addresses that the process has reserved, in bytes; zero where the system does not tell.
+pub(crate) fn virtual_memory() -> u64 {
+    kibibytes(&std::fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmSize:")
+}
+
 /// Parses a line like `VmRSS:     5280 kB`, to bytes.
 fn kibibytes(status: &str, key: &str) -> u64 {
     let line = status.lines().find_map(|line| line.strip_prefix(key));
@@ -32,6 +37,7 @@ mod tests {
         assert!(now > 0 && peak >= now / 2, "{now} {peak}");
         assert_eq!(kibibytes("VmPeak:\t 1 kB\nVmRSS:\t    5 kB\n", "VmRSS:"), 5 * 1024);
         assert_eq!(kibibytes("", "VmRSS:"), 0);
+        assert!(virtual_memory() >= now);
         let before = cpu_time();
         assert!(cpu_time() >= before);
     }

@@ -6,7 +6,7 @@
 //! Not here: anything that changes the broker, or that needs to know who asks.
 
 mod host;
-mod metrics;
+pub(crate) mod metrics;
 mod permits;
 mod pulse;
 

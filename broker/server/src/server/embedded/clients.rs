@@ -46,6 +46,7 @@ impl Clients {
     pub(super) fn connect(broker: &Arc<Broker>, config: &Config) -> Result<Self, EmbeddedError> {
         let terms = Arc::new(ListenerTerms {
             name: "embedded",
+            number: broker.core.figures.listener("embedded"),
             core: Arc::clone(&broker.core),
             limits: config.limits.for_all(),
             reached: broker.limits.add("embedded"),

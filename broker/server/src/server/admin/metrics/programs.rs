@@ -1,0 +1,164 @@
+//! Families about definitions: how often and for how long each runs, and the counters and gauges of their own.
+//!
+//! Invariant: at most [`DEFINITIONS_FIGURED_MAX`] definitions have samples of their own, those that were deployed first; the others are one, `other`.
+
+use std::time::Duration;
+
+use lotmq_histogram::DurationCounts;
+use lotmq_host::limits::{RUN_BOUNDS, RUN_BUCKETS};
+use lotmq_host::{MetricChange, RunnerMetrics};
+
+use super::family::{FamilyRow, Reading, Samples, families};
+use super::whole::of_tenants;
+use crate::guests::HasPrograms as _;
+use crate::limits::DEFINITIONS_FIGURED_MAX;
+use crate::management::broker::Broker;
+
+/// Families about definitions.
+#[expect(clippy::cast_precision_loss, reason = "figures beyond 2^53 need no last digit")]
+pub(super) static PROGRAMS: &[FamilyRow] = families! {
+    Gauge "lotmq_definitions" [] "Actions, models, rules, routes and modules that are deployed."
+        |it, to| to.one(of_tenants(it.broker, |tenant| tenant.programs().guests.definitions()));
+    Gauge "lotmq_guests_warm" [] "Definitions that have an instance in memory."
+        |it, to| to.one(it.broker.executor.lock().as_ref().map_or(0, |executor| executor.warm_definitions()));
+    Counter "lotmq_guest_cache_hits_total" [] "Components whose native code came from the cache."
+        |it, to| to.one(it.broker.engine.cache_counts().0);
+    Counter "lotmq_guest_cache_misses_total" [] "Components that were compiled to native code."
+        |it, to| to.one(it.broker.engine.cache_counts().1);
+    Gauge "lotmq_guests_memory_bytes" [] "Linear memory of all instances of guests, those of rules aside."
+        |it, to| to.one(it.broker.engine.memory_bytes());
+    Gauge "lotmq_last_values_topics" [] "Topics whose last value is remembered."
+        |it, to| to.one(of_tenants(it.broker, |tenant| usize::try_from(tenant.programs().guests.values.figures().topics).unwrap_or(usize::MAX)));
+    Counter "lotmq_definition_runs_total" ["tenant", "kind", "definition"] "Runs of a definition, those that others call included."
+        |it, to| by_definition(it, to, |of| of.runs as f64);
+    Counter "lotmq_definition_errors_total" ["tenant", "kind", "definition"] "Errors of a definition since it was deployed: what it reports, runs that fail, and runs that are stopped."
+        |it, to| by_definition(it, to, |of| of.errors as f64);
+    Counter "lotmq_definition_traps_total" ["tenant", "kind", "definition"] "Runs that were stopped by force: out of time, of memory, or of what a run may do."
+        |it, to| by_definition(it, to, |of| of.traps as f64);
+    Counter "lotmq_definition_dropped_total" ["tenant", "kind", "definition"] "Events that did not start the definition, because its mailbox was full or their message is put aside."
+        |it, to| by_definition(it, to, |of| of.dropped as f64);
+    Gauge "lotmq_definition_waiting" ["tenant", "kind", "definition"] "Events that wait in the mailbox of a definition."
+        |it, to| by_definition(it, to, |of| of.waiting as f64);
+    Counter "lotmq_definition_seconds_total" ["tenant", "kind", "definition"] "Time of all runs of a definition, as an estimate: the mean of those that are measured, one in eight, times their number."
+        |it, to| by_definition(it, to, |of| of.seconds);
+    Histogram "lotmq_definition_run_duration_seconds" ["tenant", "kind", "definition"] "Times of runs; one in eight is measured, of messages that run together their mean."
+        |it, to| for of in &it.definitions {
+            to.histogram(&[&of.tenant, of.kind, &of.name], RUN_BOUNDS, &of.run_times);
+        };
+    Counter "lotmq_guest_counter_total" ["tenant", "kind", "definition", "name"] "Counters that definitions have of their own."
+        |it, to| own_metrics(it.broker, to, true);
+    Gauge "lotmq_guest_gauge" ["tenant", "kind", "definition", "name"] "Gauges that definitions have of their own."
+        |it, to| own_metrics(it.broker, to, false);
+};
+
+/// Figures of a definition, or the sums of several.
+#[derive(Default)]
+pub(super) struct DefinitionReading {
+    tenant: String,
+    kind: &'static str,
+    name: String,
+    runs: u64,
+    errors: u64,
+    traps: u64,
+    dropped: u64,
+    waiting: usize,
+    seconds: f64,
+    run_times: DurationCounts<RUN_BUCKETS>,
+}
+
+impl DefinitionReading {
+    /// Those of all tenants, in the order in which they were deployed, and the sums of those beyond the bound.
+    pub(super) fn all(broker: &Broker) -> Vec<Self> {
+        let mut all = Vec::new();
+        for tenant in broker.tenants.all().iter() {
+            for (definition, figures) in tenant.programs().guests.run_figures() {
+                let mut of = Self {
+                    tenant: tenant.name.to_string(),
+                    kind: definition.kind().title(),
+                    name: definition.name().to_string(),
+                    ..Self::default()
+                };
+                of.add(&figures);
+                of.errors = definition.activity.last_error().map_or(0, |error| error.count);
+                all.push(of);
+            }
+        }
+        Self::bounded(all)
+    }
+
+    fn bounded(mut all: Vec<Self>) -> Vec<Self> {
+        if all.len() <= DEFINITIONS_FIGURED_MAX {
+            return all;
+        }
+        let mut others = Self { name: "other".to_owned(), ..Self::default() };
+        for of in all.drain(DEFINITIONS_FIGURED_MAX..) {
+            others.merge(&of);
+        }
+        all.push(others);
+        all
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "runs beyond 2^53 need no last digit")]
+    fn add(&mut self, figures: &RunnerMetrics) {
+        self.runs = figures.runs;
+        self.traps = figures.traps;
+        self.dropped = figures.dropped;
+        self.waiting = figures.waiting;
+        self.seconds = figures.mean_run_time.unwrap_or(Duration::ZERO).as_secs_f64() * figures.runs as f64;
+        self.run_times = figures.run_times;
+    }
+
+    fn merge(&mut self, other: &Self) {
+        self.runs += other.runs;
+        self.errors += other.errors;
+        self.traps += other.traps;
+        self.dropped += other.dropped;
+        self.waiting += other.waiting;
+        self.seconds += other.seconds;
+        self.run_times.add(&other.run_times);
+    }
+}
+
+fn by_definition(it: &Reading<'_>, to: &mut Samples<'_>, value: fn(&DefinitionReading) -> f64) {
+    for of in &it.definitions {
+        to.with(&[&of.tenant, of.kind, &of.name], value(of));
+    }
+}
+
+/// Samples of the counters, or gauges, that definitions have of their own.
+fn own_metrics(broker: &Broker, to: &mut Samples<'_>, counters: bool) {
+    for tenant in broker.tenants.all().iter() {
+        let guests = &tenant.programs().guests;
+        for (of, metrics) in guests.metrics.all() {
+            let Some(definition) = guests.registry.read().by_id(of).cloned() else { continue };
+            for (name, value) in if counters { &metrics.counters } else { &metrics.gauges } {
+                let values = [&*tenant.name, definition.kind().title(), &**definition.name(), &**name];
+                match value {
+                    MetricChange::Add(sum) => to.with(&values, sum),
+                    MetricChange::Set(value) => to.with(&values, value),
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn so_many_definitions_are_told_apart() {
+        let named = |number: usize| DefinitionReading {
+            name: number.to_string(),
+            runs: 1,
+            seconds: 0.5,
+            ..DefinitionReading::default()
+        };
+        let all = DefinitionReading::bounded((0..DEFINITIONS_FIGURED_MAX + 3).map(named).collect());
+        assert_eq!(all.len(), DEFINITIONS_FIGURED_MAX + 1);
+        let others = all.last().unwrap();
+        assert_eq!((&*others.name, others.kind, others.runs), ("other", "", 3));
+        assert!((others.seconds - 1.5).abs() < 1e-9);
+        assert_eq!(DefinitionReading::bounded((0..2).map(named).collect()).len(), 2);
+    }
+}
