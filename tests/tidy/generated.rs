@@ -70,6 +70,8 @@ fn configuration_reference_is_fresh() {
 #[test]
 fn documents_of_metrics_are_fresh() {
     check_fresh("docs/metrics.md", &lotmq_server::metrics_documents::page());
+    check_fresh("docs/grafana/broker.json", &lotmq_server::metrics_documents::board());
+    check_fresh("docs/prometheus/alerts.yml", &lotmq_server::metrics_documents::alert_rules());
 }
 
 #[test]

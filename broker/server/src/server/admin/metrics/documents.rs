@@ -1,9 +1,13 @@
-//! What is written from the table of families for people and their tools: the page of all metrics.
+//! What is written from the table of families for people and their tools: the page of all metrics, a board for Grafana, rules of alerts for Prometheus.
 //!
 //! `tests/tidy` writes and compares them.
 
+mod alerts;
+mod board;
 mod page;
 
+pub use alerts::alert_rules;
+pub use board::board;
 pub use page::page;
 
 use lotmq_core::counters::Counters;
@@ -65,7 +69,8 @@ mod tests {
         let known: BTreeSet<&str> =
             sections.iter().flat_map(|(_, families)| families.iter().map(|family| &*family.name)).collect();
         let routes = include_str!("../../../../../../docs/grafana/routes.json");
-        for (text, at_least) in [(routes, 15)] {
+        let (alerts, board) = (alert_rules(), board());
+        for (text, at_least) in [(routes, 15), (&*alerts, 12), (&*board, known.len())] {
             let named = named(text);
             assert!(named.len() >= at_least, "{named:?}");
             for name in named {

@@ -16,9 +16,11 @@ scrape_configs:
   - job_name: lotmq
     static_configs:
       - targets: [\"127.0.0.1:9100\"]
+rule_files: [\"lotmq-alerts.yml\"]
 ```
 
-[A board for Grafana](grafana/routes.json) is about routes.
+Beside this page, and written from the same table: [a board for Grafana](grafana/broker.json) with every family ([another one](grafana/routes.json) is about routes alone), and [rules of alerts](prometheus/alerts.yml).
+`lotmq top` shows clients, topics and definitions by rate without either.
 
 Counters begin at 0 when the broker starts. A family with labels has no samples until there is something to tell. The number of samples is bounded: listeners, reasons, scopes and limits are words of the
 broker, and at most so many definitions are told apart:";
