@@ -309,6 +309,7 @@ fn an_allowed_user_manager_manages_users_and_nothing_else() {
         "removeSecret",
         "listSecrets",
         "brokerStatus",
+        "listRuns",
         "listClients",
         "listSessions",
         "endSession",

@@ -89,6 +89,7 @@ mod store_tools;
 mod system_topics;
 mod tls;
 mod tool_input;
+mod top;
 mod topics;
 mod transport;
 mod unfinished;

@@ -22,6 +22,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/cli/src/restore.rs", "patience with a restart"),
     ("broker/cli/src/subscribe.rs", "the time of -W, and times that are printed"),
     ("broker/cli/src/subscribe/lasting_connection.rs", "pauses between attempts to connect"),
+    ("broker/cli/src/top.rs", "times between readings"),
     ("broker/cli/src/topics.rs", "for how long it listens"),
     ("broker/cli/src/watch.rs", "when values that are held back are due, and attempts to connect"),
     ("broker/cli/src/watch/event.rs", "times that are printed"),

@@ -27,6 +27,7 @@ use crate::status::StatusArgs;
 use crate::store::StoreArgs;
 use crate::subscribe::SubArgs;
 use crate::test::TestArgs;
+use crate::top::TopArgs;
 use crate::topics::TopicsArgs;
 use crate::watch::WatchArgs;
 
@@ -55,6 +56,7 @@ pub(crate) enum Command {
     Guest(GuestArgs),
     Status(StatusArgs),
     Watch(WatchArgs),
+    Top(TopArgs),
     Topics(TopicsArgs),
     Routes(RoutesArgs),
     Cmd(CmdArgs),

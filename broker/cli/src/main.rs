@@ -38,6 +38,7 @@ mod status;
 mod store;
 mod subscribe;
 mod test;
+mod top;
 mod topics;
 mod watch;
 
@@ -71,6 +72,7 @@ fn main() -> ExitCode {
         Command::Guest(args) => guest::guest(&args),
         Command::Status(args) => status::status(&args),
         Command::Watch(args) => watch::watch(&args),
+        Command::Top(args) => top::top(&args),
         Command::Topics(args) => topics::topics(&args),
         Command::Routes(args) => routes::routes(&args),
         Command::Run(args) => run::run(&args),

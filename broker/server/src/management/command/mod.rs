@@ -19,6 +19,7 @@ mod fuzz;
 mod help;
 mod kept_values;
 mod list_clients;
+mod list_runs;
 mod modules;
 mod ownership;
 mod panels;
@@ -216,7 +217,14 @@ static GROUPS: &[(&str, &[&Verb])] = &[
     ),
     (
         "The broker",
-        &[&broker_status::STATUS, &backup::BACKUP, &backup::RESTORE, &update_data::UPDATE, &help::HELP],
+        &[
+            &broker_status::STATUS,
+            &list_runs::LIST,
+            &backup::BACKUP,
+            &backup::RESTORE,
+            &update_data::UPDATE,
+            &help::HELP,
+        ],
     ),
 ];
 

@@ -24,7 +24,7 @@ pub(crate) struct Page {
 
 /// Page of the connected Clients whose identifier begins with `prefix` and comes behind `cursor`, by identifier and user. Those of one identifier are on one page.
 pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
-    page_of(tenant, prefix, cursor, |client| client.wire_version().is_some(), client_json)
+    page_of(tenant, prefix, cursor, |client| client.wire_version().is_some(), counted_client_json)
 }
 
 /// Page of the sessions whose identifier begins with `prefix` and comes behind `cursor`.
@@ -120,6 +120,19 @@ fn client_json(client: &Client) -> Option<Value> {
         "cleanSession": state.clean_start,
         "subscriptions": state.subscriptions.len(),
     }))
+}
+
+/// Row of a Client with what came of it and went to it on this connection.
+fn counted_client_json(client: &Client) -> Option<Value> {
+    let mut row = client_json(client)?;
+    let state = client.state.lock();
+    let link = state.link.as_ref()?;
+    let (received, sent) = (link.connection.received.sums(), link.connection.sent.sums());
+    row["messagesReceived"] = received.messages.into();
+    row["messagesSent"] = sent.messages.into();
+    row["bytesReceived"] = received.bytes.into();
+    row["bytesSent"] = sent.bytes.into();
+    Some(row)
 }
 
 fn session_json(client: &Client) -> Value {

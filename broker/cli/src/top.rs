@@ -1,0 +1,263 @@
+//! `lotmq top`: what of a broker does most, again and again: clients, topics or definitions by rate, bytes and time.
+//!
+//! Rates are differences between two readings of what the broker has counted; of topics, what came in between.
+
+mod heard;
+mod rates;
+
+use std::io::{self, IsTerminal as _};
+use std::time::{Duration, Instant};
+
+use clap::{Args, ValueEnum};
+use lotmq_client::Client;
+use lotmq_connect::ConnectArgs;
+use lotmq_router::topic_filter_valid;
+use lotmq_terminal::{Colour, Exit, OrMisuse as _, Paint, output, seconds};
+use serde_json::{Map, Value, json};
+
+use crate::cmd::{asked, connect_as_root, quoted};
+use crate::columns::table;
+use crate::interruption::Interruption;
+use heard::Heard;
+use rates::{CountedRow, RATES_OF_CLIENTS, RATES_OF_DEFINITIONS, Rated, RatedColumn, rated};
+
+/// Longest wait until a signal is noticed.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Shortest time between two readings: each asks the broker for all clients or definitions.
+const INTERVAL_MIN: f64 = 0.2;
+
+/// Pages of clients that are read: so many thousands.
+const PAGES_MAX: usize = 20;
+
+/// Show what of a broker does most: clients, topics or definitions by rate, refreshed again and again.
+///
+/// As in: lotmq top clients, or every 10 seconds: lotmq top definitions --interval 10, or once for a script: lotmq top topics --once --json. Clients and definitions
+/// are read twice and compared; of topics it counts the messages that come meanwhile, which the broker sends it for that. Without -u it asks as root, as in
+/// `lotmq cmd`; others need to be users who may configure the system.
+///
+/// IN is what clients publish, OUT what they are sent. BUSY is the time of a definition's runs as part of one processor, waiting included.
+///
+/// Exit codes: 0 done, 1 the broker refused, 2 wrong usage, 3 no broker.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct TopArgs {
+    /// What to show
+    #[arg(value_enum)]
+    what: Ranked,
+    /// Seconds between two readings
+    #[arg(long, short = 'n', value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
+    interval: f64,
+    /// Most rows that are shown
+    #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    rows: u32,
+    /// Of topics, those that match this filter
+    #[arg(long, value_name = "TOPIC FILTER", default_value = "#")]
+    filter: String,
+    /// Show the first rates and end
+    #[arg(long)]
+    once: bool,
+    /// Print JSON: one object a reading, one line each
+    #[arg(long)]
+    json: bool,
+    /// Seconds to wait for each reply
+    #[arg(long, default_value_t = 15.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+/// What is shown by rank.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Ranked {
+    /// Clients that are connected
+    Clients,
+    /// Topics on which messages come
+    Topics,
+    /// Actions, models, scripts and modules
+    Definitions,
+}
+
+impl Ranked {
+    /// What a row is, and what its second name is.
+    fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Clients => ("client", "user"),
+            Self::Topics => ("topic", ""),
+            Self::Definitions => ("definition", "kind"),
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Clients => "clients",
+            Self::Topics => "topics",
+            Self::Definitions => "definitions",
+        }
+    }
+}
+
+/// Outcome of a question to the broker: what it said, or the exit code after that was told.
+type Told<T> = anyhow::Result<Result<T, Exit>>;
+
+pub(crate) fn top(args: &TopArgs) -> anyhow::Result<Exit> {
+    topic_filter_valid(&args.filter).or_misuse(&format!("`{}` is no topic filter", args.filter))?;
+    if args.what != Ranked::Topics && args.filter != "#" {
+        return Err(lotmq_terminal::Misuse("--filter is for `lotmq top topics`".to_owned()).into());
+    }
+    let mut client = connect_as_root(&args.connect)?;
+    let interruption = Interruption::catch()?;
+    let exit = match args.what {
+        Ranked::Clients => args.compare(&mut client, &interruption, clients, RATES_OF_CLIENTS)?,
+        Ranked::Definitions => args.compare(&mut client, &interruption, definitions, RATES_OF_DEFINITIONS)?,
+        Ranked::Topics => args.listen(&mut client, &interruption)?,
+    };
+    client.disconnect()?;
+    Ok(exit)
+}
+
+impl TopArgs {
+    fn interval(&self) -> Duration {
+        Duration::from_secs_f64(self.interval.max(INTERVAL_MIN))
+    }
+
+    /// Reads again and again, and shows the rates between.
+    fn compare(
+        &self,
+        client: &mut Client,
+        interruption: &Interruption,
+        read: fn(&mut Client, f64) -> Told<Vec<CountedRow>>,
+        columns: &[RatedColumn],
+    ) -> anyhow::Result<Exit> {
+        let mut before = match read(client, self.timeout)? {
+            Ok(rows) => (Instant::now(), rows),
+            Err(exit) => return Ok(exit),
+        };
+        loop {
+            let end = before.0 + self.interval();
+            while Instant::now() < end {
+                if interruption.has_come() {
+                    return Ok(Exit::Success);
+                }
+                // What it has not asked for is let go.
+                client.receive(LOOK.min(end.saturating_duration_since(Instant::now())))?;
+            }
+            let now = match read(client, self.timeout)? {
+                Ok(rows) => (Instant::now(), rows),
+                Err(exit) => return Ok(exit),
+            };
+            let elapsed = now.0 - before.0;
+            self.show(rated(&before.1, &now.1, columns, elapsed), columns, elapsed)?;
+            if self.once {
+                return Ok(Exit::Success);
+            }
+            before = now;
+        }
+    }
+
+    /// Counts what comes, and shows it again and again.
+    fn listen(&self, client: &mut Client, interruption: &Interruption) -> anyhow::Result<Exit> {
+        let granted = Heard::subscribe(client, &self.filter)?;
+        if granted.is_failure() {
+            output::error(&format!("the broker refused the subscription to `{}`: {granted}", self.filter));
+            return Ok(Exit::Failure);
+        }
+        loop {
+            let (began, mut heard) = (Instant::now(), Heard::default());
+            let end = began + self.interval();
+            while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+                if interruption.has_come() {
+                    return Ok(Exit::Success);
+                }
+                if let Some(message) = client.receive(LOOK.min(left))? {
+                    heard.take(&message);
+                }
+            }
+            let elapsed = began.elapsed();
+            self.show(heard.rated(elapsed), heard::COLUMNS, elapsed)?;
+            if self.once {
+                return Ok(Exit::Success);
+            }
+        }
+    }
+
+    fn show(&self, mut rows: Vec<Rated>, columns: &[RatedColumn], elapsed: Duration) -> anyhow::Result<()> {
+        rows.sort_by(|a, b| b.rank().total_cmp(&a.rank()).then_with(|| a.name.cmp(&b.name)));
+        let all = rows.len();
+        rows.truncate(self.rows as usize);
+        if self.json {
+            let (_, of) = self.what.names();
+            let listed: Vec<Value> = rows.iter().map(|row| row.json(of, columns)).collect();
+            let mut object = Map::new();
+            object.insert("seconds".to_owned(), json!(elapsed.as_secs_f64()));
+            object.insert("total".to_owned(), json!(all));
+            object.insert(self.what.word().to_owned(), Value::Array(listed));
+            output::line(&Value::Object(object).to_string())?;
+            return Ok(());
+        }
+        let paint = Paint::of_stdout();
+        let summary = format!("{} of {all} {}, {:.1} s", rows.len(), self.what.word(), elapsed.as_secs_f64());
+        let screen = format!("{}\n{}", paint.text(Colour::Dim, &summary), self.table(&rows, columns));
+        // To the upper left corner, and everything away that was there.
+        let clear = if !self.once && io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" };
+        output::line(&format!("{clear}{}", screen.trim_end()))?;
+        if clear.is_empty() && !self.once {
+            output::line("")?;
+        }
+        Ok(())
+    }
+
+    fn table(&self, rows: &[Rated], columns: &[RatedColumn]) -> String {
+        let (name, of) = self.what.names();
+        let (name, of) = (name.to_uppercase(), of.to_uppercase());
+        let mut head = [""; rates::COLUMNS_MAX + 2];
+        for (title, column) in head.iter_mut().zip(columns) {
+            *title = column.title;
+        }
+        (head[columns.len()], head[columns.len() + 1]) = (&name, &of);
+        let cells: Vec<[String; rates::COLUMNS_MAX + 2]> = rows
+            .iter()
+            .map(|row| {
+                let mut cells = row.cells(columns);
+                cells.extend([row.name.clone(), row.of.clone()]);
+                cells.resize(rates::COLUMNS_MAX + 2, String::new());
+                cells.try_into().unwrap_or_default()
+            })
+            .collect();
+        let right: Vec<usize> = (0..columns.len()).collect();
+        table(head, &cells, &right)
+    }
+}
+
+/// Connected clients, by what they have sent and were sent.
+fn clients(client: &mut Client, timeout: f64) -> Told<Vec<CountedRow>> {
+    let (mut rows, mut cursor) = (Vec::new(), None::<String>);
+    for _ in 0..PAGES_MAX {
+        let behind = cursor.as_deref().map(quoted).unwrap_or_default();
+        let mut reply = match asked(client, &format!("-listClients \"\" {behind}"), timeout)? {
+            Ok(reply) => reply,
+            Err(exit) => return Ok(Err(exit)),
+        };
+        let data = reply["data"].take();
+        let page = data["clients"].as_array().map_or(&[][..], Vec::as_slice);
+        rows.extend(page.iter().map(|row| CountedRow::of(row, ("clientId", "username"), RATES_OF_CLIENTS)));
+        cursor = data["next"].as_str().map(str::to_owned);
+        if cursor.is_none() {
+            break;
+        }
+    }
+    Ok(Ok(rows))
+}
+
+/// Definitions, by what they have done.
+fn definitions(client: &mut Client, timeout: f64) -> Told<Vec<CountedRow>> {
+    let reply = match asked(client, "-listRuns", timeout)? {
+        Ok(reply) => reply,
+        Err(exit) => return Ok(Err(exit)),
+    };
+    let rows = reply["data"]["definitions"].as_array().map_or(&[][..], Vec::as_slice);
+    Ok(Ok(rows.iter().map(|row| CountedRow::of(row, ("name", "type"), RATES_OF_DEFINITIONS)).collect()))
+}

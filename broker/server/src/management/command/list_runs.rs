@@ -1,0 +1,49 @@
+//! `-listRuns`: what definitions have done, for `lotmq top`. Not in the commands reference.
+
+use std::time::Duration;
+
+use lotmq_auth::Scope;
+use lotmq_definitions::Definition;
+use lotmq_host::RunnerMetrics;
+use serde_json::{Value, json};
+
+use super::reply::{Done, Refusal};
+use super::shown::Shown;
+use super::verb::{Call, Effect, Permission, Verb};
+use crate::guests::HasPrograms as _;
+use crate::limits::LISTING_ROWS_MAX;
+
+pub(super) static LIST: Verb = Verb {
+    name: "listRuns",
+    usage: "",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Reads,
+    summary: "Lists definitions with runs, errors, runs that were stopped by force, dropped and waiting events, and the seconds that all runs took, which are estimated; at most 1,000.",
+    example: "-listRuns",
+    execute: list,
+};
+
+fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    call.arguments(&[], 0)?;
+    let all = call.tenant.programs().guests.run_figures();
+    let rows: Vec<Value> =
+        all.iter().take(LISTING_ROWS_MAX).map(|(definition, figures)| row(definition, figures)).collect();
+    let data = json!({ "definitions": rows, "total": all.len() });
+    Ok(Done::new(format!("{} definition(s).", all.len())).with_data(data))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "runs beyond 2^53 need no last digit")]
+fn row(definition: &Definition, figures: &RunnerMetrics) -> Value {
+    let mean = figures.mean_run_time.unwrap_or(Duration::ZERO);
+    json!({
+        "name": &**definition.name(),
+        "type": definition.kind().title(),
+        "runs": figures.runs,
+        "errors": definition.activity.last_error().map_or(0, |error| error.count),
+        "traps": figures.traps,
+        "dropped": figures.dropped,
+        "waiting": figures.waiting,
+        "seconds": mean.as_secs_f64() * figures.runs as f64,
+    })
+}
