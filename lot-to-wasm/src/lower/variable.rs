@@ -9,6 +9,9 @@ use super::entry::Generator;
 use super::expression::Representation;
 use super::runtime::Runtime;
 use crate::check::tree::{Constant, VariableId};
+use crate::diagnostic::codes;
+use crate::limits::LOOP_PASSES_MAX;
+use crate::syntax::Position;
 
 /// Variables of a function that are locals; machine numbers before cells.
 const LOCALS_MAX: usize = 64;
@@ -99,8 +102,19 @@ impl Generator<'_> {
         Passes(At::Local(local))
     }
 
+    /// Begins a pass through a loop: ends the run at `place` when it has made too many.
+    pub(crate) fn begin_pass(&mut self, passes: Passes, place: Position) {
+        self.count_pass(passes);
+        self.code.u32(LOOP_PASSES_MAX);
+        self.code.push(Instruction::I32GtU);
+        self.code.open_if();
+        let message = format!("the run exceeded {LOOP_PASSES_MAX} loop passes");
+        self.fail(codes::RUN_ITERATIONS, &message, place);
+        self.code.end();
+    }
+
     /// Counts a pass and pushes how many there were.
-    pub(crate) fn count_pass(&mut self, Passes(at): Passes) {
+    fn count_pass(&mut self, Passes(at): Passes) {
         self.get(at, Representation::Bool);
         self.code.i32(1);
         self.code.push(Instruction::I32Add);

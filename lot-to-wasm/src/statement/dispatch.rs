@@ -62,6 +62,12 @@ pub(crate) fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
 }
 
 fn missing_second<T>(parser: &mut Parser<'_, '_>, keyword: &str, seconds: &[&str]) -> Parsed<T> {
+    if keyword == "FOR" {
+        let message = "FOR without EACH";
+        let draft = Draft::error(codes::NO_SUCH_LOOP, parser.previous(), message);
+        let hint = "write FOR EACH {item} IN list DO, or LOOP … UNTIL condition to count";
+        return parser.fail(draft.suggest(hint));
+    }
     if keyword == "CALL"
         && !parser.word().is_empty()
         && nearest(parser.word(), seconds.iter().copied()).is_none()

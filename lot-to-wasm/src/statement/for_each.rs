@@ -1,60 +1,198 @@
-//! What a `COLLECTION` of a Model becomes: an instance for each element of a JSON array (LoT reference §9).
+//! `FOR EACH {item} IN list DO`: the members of a JSON array one after the other (ours).
+//!
+//! ```text
+//! forEach = "FOR" "EACH" var [ "WITH" "INDEX" var ] "IN" value "DO" block ;
+//! var     = ident | string | "{" ident "}" ;
+//!
+//! FOR EACH {row} WITH INDEX {i} IN GET JSON "rows" IN PAYLOAD DO
+//!     PUBLISH TOPIC "row/" + {i} WITH {row.value}
+//! ```
 
-use wasm_encoder::Instruction;
+use wasm_encoder::{Instruction, ValType};
 
-use super::Executable;
+use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, Word};
+use crate::check::Checker;
 use crate::check::kind::KindSet;
-use crate::check::tree::walk::{Part, Times, parts};
-use crate::check::tree::{Expression, Statement, VariableId};
+use crate::check::tree::walk::{self, Need, Times, parts};
+use crate::check::tree::{self, VariableId};
+use crate::diagnostic::{Draft, codes};
+use crate::limits::LOOP_PASSES_MAX;
 use crate::lower::{ADDRESS_BYTES, Generator, Representation, Runtime, memory};
-use crate::syntax::Position;
+use crate::source::Span;
+use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::sexpr::{Writer, block, text};
+use crate::syntax::{Expression, Name, Position};
 
-/// Computes an instance for each element.
+/// `FOR EACH item WITH INDEX index IN list DO body`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ForEach {
+    /// The variable that is one member after the other.
+    pub item: Name,
+    /// The variable that counts them, from 0.
+    pub index: Option<Name>,
+    /// What is gone through.
+    pub list: Expression,
+    /// The statements; empty only after an error.
+    pub body: Vec<Statement>,
+}
+
+/// How it begins.
+pub(super) const FORMS: &[Form] = &[Form::new(&["FOR", "EACH"], parse)];
+
+/// Words that only it has.
+pub(super) const WORDS: &[Word] = &[
+    Word {
+        word: "EACH",
+        is: &[],
+        text: "`FOR EACH {item} IN list DO`, with statements below it: one pass for each member of a JSON array.",
+    },
+    Word {
+        word: "INDEX",
+        is: &[],
+        text: "`FOR EACH {item} WITH INDEX {i} IN list DO`: the place of the member in the array, from 0.",
+    },
+];
+
+/// Reads what follows `FOR EACH`.
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
+    let words = parser.previous();
+    parser.non_portable(words, "FOR EACH");
+    let item = parser.expect_variable("FOR EACH")?;
+    let index = if parser.eat_keyword("WITH") {
+        parser.expect_word("INDEX", "WITH")?;
+        Some(parser.expect_variable("WITH INDEX")?)
+    } else {
+        None
+    };
+    if !parser.eat_keyword("IN") {
+        let message = format!("expected IN after the variable `{}`, found {}", item.text, parser.found());
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&["IN", "WITH"]);
+        return parser.fail(draft.suggest(format!("write: FOR EACH {{{}}} IN list DO", item.text)));
+    }
+    let list = parser.value()?;
+    if !parser.eat_keyword("DO") {
+        let message = format!("expected DO after the list, found {}", parser.found());
+        let draft = Draft::error(codes::EXPECTED_DO, parser.here(), message).expected(&["DO"]);
+        let draft = draft.suggest("write DO at the end of the line");
+        let is_end = parser.is_line_end();
+        let at = parser.previous().after();
+        return parser.fail(if is_end { draft.fix(at, " DO") } else { draft });
+    }
+    let body = parser.block("DO")?;
+    Ok(StatementKind::ForEach(ForEach { item, index, list, body }))
+}
+
+impl ForEach {
+    /// Reports a list that can never have members.
+    fn check_list(&self, list: &tree::Expression, checker: &mut Checker<'_, '_, '_>) {
+        let is_text = matches!(list.kind, tree::ExpressionKind::Constant(tree::Constant::Text(_)));
+        let never = KindSet::NUMBER | KindSet::BOOL | KindSet::TIME | KindSet::NULL;
+        let draft = if list.kinds.is(never) {
+            Draft::warning(
+                codes::NO_LIST,
+                self.list.span,
+                "this is no JSON array: there is nothing to go through",
+            )
+        } else if is_text {
+            let message = "a text is no JSON array";
+            let draft = Draft::warning(codes::NO_LIST, self.list.span, message);
+            draft.suggest("write SPLIT text USING \";\" for its pieces, or [\"a\", \"b\"] for an array")
+        } else {
+            return;
+        };
+        checker.error(draft);
+    }
+
+    fn variable(name: &Name, kinds: KindSet, checker: &mut Checker<'_, '_, '_>) -> Option<VariableId> {
+        checker.variable_name(name);
+        let variable = checker.scope.find(&name.text)?;
+        checker.scope.set(variable, kinds);
+        Some(variable)
+    }
+}
+
+impl Construct for ForEach {
+    fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
+        let list = checker.operand(&self.list);
+        self.check_list(&list, checker);
+        if let Some(index) = self.index.as_ref().filter(|index| index.text == self.item.text) {
+            let message = format!("`{}` is the member and its index", index.text);
+            checker.error(Draft::error(codes::DUPLICATE_NAME, index.span, message));
+        }
+        let before = checker.scope.save();
+        checker.scope.enter_loop(&self.body);
+        let item = Self::variable(&self.item, KindSet::FROM_JSON, checker)?;
+        let index = self.index.as_ref().and_then(|name| Self::variable(name, KindSet::INT, checker));
+        let body = checker.statements(&self.body);
+        let after = checker.scope.save();
+        // Of an empty list there is no pass.
+        checker.scope.join(vec![before, after]);
+        Some(Checked { list, item, index, body }.into())
+    }
+
+    fn each_part<'a>(&'a self, visit: &mut dyn FnMut(Part<'a>)) {
+        visit(Part::Assigned(&self.item));
+        self.index.iter().for_each(|name| visit(Part::Assigned(name)));
+        visit(Part::Expression(&self.list));
+        visit(Part::Block(&self.body));
+    }
+
+    fn write(&self, writer: &mut Writer) {
+        let index = self.index.as_ref().map_or(String::new(), |name| format!(" (index {})", name.text));
+        writer.push(&format!("(for-each {}{index} {}", self.item.text, text(&self.list)));
+        block(writer, &self.body);
+        writer.push(")");
+    }
+}
+
+/// Once for each member.
 #[derive(Debug, Clone)]
 pub struct Checked {
-    /// The array; anything else has no elements.
-    pub list: Expression,
-    /// Holds the element while the body runs.
-    pub element: VariableId,
-    /// Computes the fields.
-    pub body: Vec<Statement>,
-    /// What takes the element's place.
-    pub item: Expression,
-    /// Receives the array of all items.
-    pub result: VariableId,
+    /// The array, evaluated once; anything else has no members.
+    pub list: tree::Expression,
+    /// Holds the member.
+    pub item: VariableId,
+    /// Holds its place, from 0.
+    pub index: Option<VariableId>,
+    /// The statements; each pass counts against the run's budget of iterations.
+    pub body: Vec<tree::Statement>,
 }
 
 impl Executable for Checked {
-    // As many passes as the list has elements, which the data bound, as they do GET JSON.
-    parts!(|Checked { list, element, body, item, result }, visit| {
-        visit(Part::Value(list));
-        visit(Part::Received(*element, KindSet::FROM_JSON));
-        visit(Part::Block(body, Times::Unknown));
-        visit(Part::Value(item));
-        visit(Part::Received(*result, KindSet::JSON));
+    parts!(|Checked { list, item, index, body }, visit| {
+        visit(walk::Part::Need(Need::Unbounded));
+        visit(walk::Part::Value(list));
+        visit(walk::Part::Received(*item, KindSet::FROM_JSON));
+        if let Some(index) = index {
+            visit(walk::Part::Received(*index, KindSet::INT));
+        }
+        visit(walk::Part::Block(body, Times::Passes(u64::from(LOOP_PASSES_MAX))));
     });
 
-    /// An item is stored where the element's address was.
     fn lower(&self, generator: &mut Generator<'_>, at: Position) {
+        let passes = generator.passes();
         generator.cell(&self.list);
+        generator.flush_notes(at);
         generator.runtime(Runtime::Elements);
-        let (start, end) = generator.each(ADDRESS_BYTES, |generator, next| {
+        let count = self.index.map(|variable| (variable, generator.code.new_local(ValType::I64)));
+        if let Some((_, count)) = count {
+            generator.code.i64(0);
+            generator.code.set(count);
+        }
+        generator.each(ADDRESS_BYTES, |generator, next| {
+            generator.begin_pass(passes, at);
             generator.code.get(next);
             generator.code.push(Instruction::I32Load(memory(0, 2)));
-            generator.assign(self.element, Representation::Cell);
+            generator.assign(self.item, Representation::Cell);
+            if let Some((variable, count)) = count {
+                generator.code.get(count);
+                generator.assign(variable, Representation::Int);
+                generator.code.get(count);
+                generator.code.i64(1);
+                generator.code.push(Instruction::I64Add);
+                generator.code.set(count);
+            }
             generator.block(&self.body);
-            generator.code.get(next);
-            generator.cell(&self.item);
-            generator.code.push(Instruction::I32Store(memory(0, 2)));
-            generator.flush_notes(at);
         });
-        generator.code.get(start);
-        generator.code.get(end);
-        generator.code.get(start);
-        generator.code.push(Instruction::I32Sub);
-        generator.code.i32(2);
-        generator.code.push(Instruction::I32ShrU);
-        generator.runtime(Runtime::JsonArray);
-        generator.assign(self.result, Representation::Cell);
     }
 }

@@ -8,9 +8,6 @@
 //! UNTIL {i} == 3
 //! ```
 
-use lot_nearest::nearest;
-use wasm_encoder::Instruction;
-
 use super::word::Use::{BeforeValue, BeginsBlock, BeginsStatement, BlockFollows, WantsMore};
 use super::{CheckedKind, Construct, Executable, Form, Part, Statement, StatementKind, Word};
 use crate::check::Checker;
@@ -23,6 +20,7 @@ use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, block, text};
 use crate::syntax::{Expression, Position};
+use lot_nearest::nearest;
 
 /// `LOOP body UNTIL condition`.
 #[derive(Debug, Clone, PartialEq)]
@@ -175,13 +173,7 @@ impl Executable for Checked {
 impl Checked {
     /// One pass; pushes whether it was the last.
     fn lower_pass(&self, generator: &mut Generator<'_>, passes: Passes) {
-        generator.count_pass(passes);
-        generator.code.u32(LOOP_PASSES_MAX);
-        generator.code.push(Instruction::I32GtU);
-        generator.code.open_if();
-        let message = format!("the run exceeded {LOOP_PASSES_MAX} loop passes");
-        generator.fail(codes::RUN_ITERATIONS, &message, self.until_at);
-        generator.code.end();
+        generator.begin_pass(passes, self.until_at);
         generator.block(&self.body);
         generator.truth(&self.until);
         generator.flush_notes(self.until_at);

@@ -82,7 +82,12 @@ pub(super) fn known(parser: &Parser<'_, '_>) -> Option<Draft> {
                 .suggest("remove the line")
                 .fix(parser.rest_of_line(), "")
         }
-        "WHILE" | "FOR" | "FOREACH" | "REPEAT" => {
+        "FOREACH" => {
+            let message = format!("{word} is not part of the language");
+            let draft = Draft::error(codes::NO_SUCH_LOOP, span, message);
+            draft.suggest("write FOR EACH {item} IN list DO").fix(span, "FOR EACH")
+        }
+        "WHILE" | "REPEAT" => {
             let message = format!("{word} is not part of the language");
             Draft::error(codes::NO_SUCH_LOOP, span, message).suggest("write LOOP … UNTIL condition")
         }

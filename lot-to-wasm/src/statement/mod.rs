@@ -14,6 +14,7 @@ pub mod delete;
 mod dispatch;
 pub mod for_each;
 pub mod if_else;
+pub mod instances;
 pub mod keep;
 pub mod loop_until;
 mod mistake;
@@ -125,6 +126,7 @@ statements! {
         if_else::IfElse "`IF`." => Checked;
         switch::Switch "`SWITCH`." => Checked;
         loop_until::LoopUntil "`LOOP`." => Checked;
+        for_each::ForEach "`FOR EACH`." => Checked;
         call_action::CallAction "`CALL ACTION`." => Checked;
         call_module::CallModule "`CALL MODULE`." => Checked;
         call_python::CallPython "`CALL PYTHON`." => Checked;
@@ -135,7 +137,7 @@ statements! {
     checked {
         publish_with::PublishWith "A message with properties: `PUBLISH TOPIC`, `REPLY`.";
         to_route::ToRoute "A write to a Route: `TRIGGER`, and `STORE IN` of a Model.";
-        for_each::ForEach "An instance for each element of a `COLLECTION` of a Model.";
+        instances::Instances "An instance for each element of a `COLLECTION` of a Model.";
         split_message::SplitMessage "A message on the base topic of a Model, split into its leaves.";
         verdict::Verdict "`ALLOW` or `DENY` of a Rule.";
     }

@@ -93,6 +93,15 @@ fn a_loop_may_have_pieces() {
 }
 
 #[test]
+fn for_each_may_have_pieces() {
+    let program = format!(
+        "SET \"all\" WITH \"\"\nFOR EACH {{x}} WITH INDEX {{i}} IN [1, PAYLOAD] DO\n{}    SET \"all\" WITH {{all}} + {{a3}} + {{x}} + {{i}} + \",\"\nPUBLISH TOPIC \"o\" WITH {{all}}",
+        indented(&filler("a"))
+    );
+    assert_eq!(Bench::new(&on_in(&program)).send("in", "5").published(), ["o=810,851,"]);
+}
+
+#[test]
 fn long_callees_take_and_return() {
     let program = format!(
         "DEFINE ACTION Long\nINPUT p AS INT\nDO\n{}    SET \"q\" WITH {{p}} + {{a149}}\nRETURN\n    OUTPUT q\n    OUTPUT a0\n{}",

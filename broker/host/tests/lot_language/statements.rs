@@ -118,6 +118,65 @@ fn loops_nest_and_share_the_budget() {
     assert_eq!(bench.send("in", "").published(), ["o=1"], "the instance lives on");
 }
 
+#[test]
+fn for_each_goes_through_an_array_in_order() {
+    for (list, payload, expected) in [
+        (
+            "PAYLOAD",
+            "[1, \"a\", null, [2], {\"b\": 3}]",
+            &["0=1", "1=a", "2=null", "3=[2]", "4={\"b\":3}"][..],
+        ),
+        ("GET JSON \"rows\" IN PAYLOAD", "{\"rows\":[4,5]}", &["0=4", "1=5"]),
+        ("SPLIT PAYLOAD USING \";\"", "x;y", &["0=x", "1=y"]),
+        ("[7, PAYLOAD]", "8", &["0=7", "1=8"]),
+        ("PAYLOAD", "[]", &[]),
+        ("PAYLOAD", "{\"a\":1}", &[]),
+        ("PAYLOAD", "[1,", &[]),
+        ("PAYLOAD", "7", &[]),
+        ("GET TOPIC \"never\"", "7", &[]),
+    ] {
+        let body = format!(
+            "FOR EACH {{x}} WITH INDEX {{i}} IN {list} DO\n    PUBLISH TOPIC \"\" + {{i}} WITH {{x}}"
+        );
+        check(&body, payload, expected);
+    }
+}
+
+#[test]
+fn the_list_of_for_each_is_evaluated_once_and_its_variables_stay() {
+    check(
+        "SET \"all\" WITH PAYLOAD\nFOR EACH {x} WITH INDEX {i} IN {all} DO\n    SET \"all\" WITH \"[]\"\n    SET \"n\" WITH {n} + {x}\nPUBLISH TOPIC \"o\" WITH {n} + \" \" + {x} + \" \" + {i}",
+        "[1, 2, 4]",
+        &["o=7 4 2"],
+    );
+    check(
+        "FOR EACH {x} WITH INDEX {i} IN PAYLOAD DO\n    SET \"n\" WITH {x}\nPUBLISH TOPIC \"o\" WITH \"<\" + {x} + {i} + {n} + \">\"",
+        "[]",
+        &["o=<>"],
+    );
+}
+
+#[test]
+fn passes_of_for_each_count_against_the_budget_of_loops() {
+    let hundred = format!("[{}1]", "1,".repeat(99));
+    let nested = |depth: usize| {
+        let mut body = String::new();
+        for level in 0..depth {
+            body += &format!("{}FOR EACH {{x{level}}} IN PAYLOAD DO\n", "    ".repeat(level));
+        }
+        body + &format!(
+            "{}SET \"n\" WITH {{n}} + {{x0}}\nPUBLISH TOPIC \"o\" WITH {{n}}",
+            "    ".repeat(depth)
+        )
+    };
+    let mut bench = Bench::new(&on_in(&nested(2)));
+    assert_eq!(bench.send("in", &hundred).published(), ["o=10000"]);
+    let mut bench = Bench::new(&on_in(&nested(3)));
+    assert_eq!(bench.send("in", &hundred).published(), [""; 0]);
+    let [error] = bench.failures().try_into().unwrap();
+    assert_eq!((error.code.as_str(), error.line, error.column), ("LOT608", 4, 9));
+}
+
 /// Bodies of machine instructions are written several times: whichever copy is the last, passes are counted alike.
 #[test]
 fn loops_on_numbers_end_after_any_number_of_passes() {

@@ -20,7 +20,7 @@ use crate::check::tree::{
 use crate::check::{Checker, Fields, Known, Start};
 use crate::diagnostic::{Draft, Sink, codes};
 use crate::source::Span;
-use crate::statement::{for_each, set};
+use crate::statement::{instances, set};
 use crate::syntax::{self, Position};
 pub(super) use publish::split;
 
@@ -245,7 +245,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
         let item = self.object(elements, &format!("{path}."));
         self.checker.scope.set(result, KindSet::JSON);
         let at = self.checker.at(leaf.node.span);
-        let kind = for_each::Checked { list, element, body, item, result }.into();
+        let kind = instances::Checked { list, element, body, item, result }.into();
         self.body.push(Statement { at, kind });
         Some(())
     }

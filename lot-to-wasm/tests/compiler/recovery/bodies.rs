@@ -248,7 +248,7 @@ KEEP TOPIC "k" WITH {x}"#, &[
     ]),
     (r#"FOR i IN PAYLOAD
     KEEP TOPIC "k" WITH 1"#, &[
-        "LOT218 3: write LOOP … UNTIL condition",
+        "LOT218 3: write FOR EACH {item} IN list DO, or LOOP … UNTIL condition to count",
     ]),
     ("GET TOPIC a/b", &[
         r#"LOT220 3: a value is no statement: write SET "name" WITH GET …"#,
