@@ -10,7 +10,7 @@ mod facts;
 mod fold;
 mod infer;
 mod inspect;
-mod json_path;
+pub(crate) mod json_path;
 pub mod kind;
 mod level;
 mod model;

@@ -17,8 +17,8 @@ use crate::cell::{Pair, Ref, bytes_at, pair, text_at};
 use crate::pattern::{self, Pattern};
 use crate::value::{Origin, Value};
 use crate::{
-    arithmetic, batch, cast, compare, function, json, memory, model, pages, pending, random, text, timestamp,
-    topic,
+    arithmetic, batch, cast, compare, function, json, list, memory, model, pages, pending, random, text,
+    timestamp, topic,
 };
 
 macro_rules! export {
@@ -219,6 +219,10 @@ export! {
     "lot.sqrt" square_root(a: Ref) -> Ref { function::square_root(a.get()).into() }
     "lot.min" minimum(a: Ref, b: Ref) -> Ref { function::minimum(a.get(), b.get()).into() }
     "lot.max" maximum(a: Ref, b: Ref) -> Ref { function::maximum(a.get(), b.get()).into() }
+    "lot.append" append(list: Ref, value: Ref) -> Ref { list::append(list.get(), value.get()).into() }
+    "lot.last" last(list: Ref, count: Ref) -> Ref { list::last(list.get(), cast::int_of(count.get())).into() }
+    "lot.sum" sum(list: Ref) -> Ref { list::sum(list.get()).into() }
+    "lot.mean" mean(list: Ref) -> Ref { list::mean(list.get()).into() }
     "lot.timestamp" timestamp(ms: i64, pattern: u32, length: u32) -> Ref {
         timestamp::timestamp(ms, text_at(pattern, length)).into()
     }

@@ -25,6 +25,7 @@ pub mod compare;
 pub mod function;
 pub mod json;
 pub mod limits;
+pub mod list;
 #[cfg(target_pointer_width = "32")]
 mod memory;
 pub mod model;

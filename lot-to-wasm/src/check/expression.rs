@@ -152,7 +152,8 @@ impl Checker<'_, '_, '_> {
                 if steps.is_none() {
                     let message = format!("bad JSON path \"{}\"", text.escape_debug());
                     let draft = Draft::error(codes::JSON_PATH, path.span, message);
-                    self.error(draft.suggest("write keys joined by dots, with [n] for elements: a.b[0].c"));
+                    let draft = draft.suggest("write keys joined by dots, with [n] for elements: a.b[0].c");
+                    self.error(draft.note("a computed path is \"a[\" + {i} + \"]\", or in parentheses"));
                 }
                 JsonPath::Literal { text: text.clone(), steps: steps.unwrap_or_default() }
             }

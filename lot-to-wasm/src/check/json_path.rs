@@ -3,7 +3,7 @@
 use super::tree::JsonStep;
 
 /// The steps of a path; an empty path is the whole document. `None` when it is malformed.
-pub(super) fn parse(text: &str) -> Option<Vec<JsonStep>> {
+pub(crate) fn parse(text: &str) -> Option<Vec<JsonStep>> {
     let mut steps = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {

@@ -242,7 +242,7 @@ codes! {
     408 NO_CAPTURE "wildcard without a counterpart in the trigger"
         "The n-th + of a topic takes what the n-th + of the trigger matched. Without one the read gives Empty and the publish is dropped with an error record."
     409 JSON_PATH "bad JSON path"
-        "A path is keys joined by dots, with [n] for elements: a.b[0].c."
+        "A path is keys joined by dots, with [n] for elements: a.b[0].c. One that is computed stands in parentheses, GET JSON ({key} + \".x\") IN value, which may be left out where its first text is no path by itself: GET JSON \"a[\" + {i} + \"]\" IN value."
     410 ARGUMENT_COUNT "wrong number of arguments"
         "See the function in the reference."
     411 BAD_QOS "bad quality of service"

@@ -176,7 +176,11 @@ keywords! {
         "CEIL" "`CEIL(number)`: the next whole number above."
         "SQRT" "`SQRT(number)`: its square root."
         "MIN" "`MIN(a, b, …)`: the smallest."
-        "MAX" "`MAX(a, b, …)`: the largest.";
+        "MAX" "`MAX(a, b, …)`: the largest."
+        "APPEND" "`APPEND(list, value)`: the array with a value behind its last member."
+        "LAST" "`LAST(list, 5)`: the last 5 members of an array."
+        "SUM" "`SUM(list)`: the sum of an array's members."
+        "MEAN" "`MEAN(list)`: the mean of an array's members; `null` if there are none.";
     Type:
         "INT" "A whole number of 64 bits."
         "DOUBLE" "A number with a fraction."

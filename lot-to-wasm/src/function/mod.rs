@@ -55,6 +55,10 @@ pub const CALLS: &[CallRow] = &[
     CallRow { keyword: "SQRT", function: Function::Sqrt, arguments: 1..=1, result: KindSet::DOUBLE_OR_NULL, example: ("SQRT(9)", "3") },
     CallRow { keyword: "MIN", function: Function::Min, arguments: 1..=16, result: KindSet::NUMBER, example: ("MIN(3, 1, 2)", "1") },
     CallRow { keyword: "MAX", function: Function::Max, arguments: 1..=16, result: KindSet::NUMBER, example: ("MAX(3, 1, 2)", "3") },
+    CallRow { keyword: "APPEND", function: Function::Append, arguments: 2..=2, result: KindSet::JSON, example: ("APPEND([1], \"a\")", "[1,\"a\"]") },
+    CallRow { keyword: "LAST", function: Function::Last, arguments: 2..=2, result: KindSet::JSON, example: ("LAST([1, 2, 3], 2)", "[2,3]") },
+    CallRow { keyword: "SUM", function: Function::Sum, arguments: 1..=1, result: KindSet::NUMBER, example: ("SUM([1, 2, 0.5])", "3.5") },
+    CallRow { keyword: "MEAN", function: Function::Mean, arguments: 1..=1, result: KindSet::DOUBLE_OR_NULL, example: ("MEAN([1, 2])", "1.5") },
 ];
 
 /// First words of transforms, and names of functions.

@@ -431,6 +431,10 @@ impl Generator<'_> {
             }
             Function::Min => return self.fold(Runtime::Min, rest),
             Function::Max => return self.fold(Runtime::Max, rest),
+            Function::Append => return self.fold(Runtime::Append, rest),
+            Function::Last => return self.fold(Runtime::Last, rest),
+            Function::Sum => Runtime::Sum,
+            Function::Mean => Runtime::Mean,
         };
         self.runtime(unary);
     }

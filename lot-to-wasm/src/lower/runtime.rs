@@ -126,6 +126,10 @@ runtime_functions! {
     #[raises] Sqrt "lot.sqrt" (I32) -> I32;
     #[raises] Min "lot.min" (I32, I32) -> I32;
     #[raises] Max "lot.max" (I32, I32) -> I32;
+    Append "lot.append" (I32, I32) -> I32;
+    #[raises] Last "lot.last" (I32, I32) -> I32;
+    #[raises] Sum "lot.sum" (I32) -> I32;
+    #[raises] Mean "lot.mean" (I32) -> I32;
     Timestamp "lot.timestamp" (I64, I32, I32) -> I32;
     #[raises] RandomInt "lot.random-int" (I64, I32, I32) -> I32;
     #[raises] RandomDouble "lot.random-double" (I64, I32, I32) -> I32;

@@ -228,6 +228,22 @@ fn json_members_keep_their_kind() {
     );
 }
 
+#[test]
+fn paths_may_be_computed() {
+    for (expression, expected) in [
+        ("GET JSON \"a[\" + {one} + \"].v\" IN PAYLOAD", "8"),
+        ("GET JSON (\"a\" + \"[0].\" + \"v\") IN PAYLOAD", "7"),
+        ("GET JSON (IF {one} == 1 THEN \"n\" ELSE \"a\") + 1", "6"),
+        ("PAYLOAD JSON (\"n\")", "5"),
+        // A whole path: the sum is that of the member.
+        ("GET JSON \"n\" + {one}", "6"),
+        ("GET JSON \"a[\" + 7 + \"]\"", "null"),
+    ] {
+        let body = format!("SET \"one\" WITH 1\nPUBLISH TOPIC \"o\" WITH {expression}");
+        check(&body, r#"{"a":[{"v":7},{"v":8}],"n":5}"#, &[&format!("o={expected}")]);
+    }
+}
+
 /// §5.3: transforms.
 #[test]
 fn transforms_change_text() {
@@ -259,6 +275,17 @@ fn transforms_change_text() {
         ("MIN(PAYLOAD)", "5", "5"),
         ("MAX(PAYLOAD)", "abc", "0"),
         ("MAX({unset})", "", "0"),
+        ("APPEND(PAYLOAD, {a})", "[1]", "[1,7]"),
+        ("APPEND({unset}, PAYLOAD)", "x", "[\"x\"]"),
+        ("APPEND(APPEND(PAYLOAD, 1), \"1\")", "[]", "[1,\"1\"]"),
+        ("LAST(PAYLOAD, 2)", "[1, 2, 3]", "[2,3]"),
+        ("LAST(PAYLOAD, {unset})", "[1, 2, 3]", "[]"),
+        ("SUM(PAYLOAD) + 1", "[1, 2, 3]", "7"),
+        ("SUM({unset})", "", "0"),
+        ("MEAN(PAYLOAD)", "[1, 2]", "1.5"),
+        ("MEAN(LAST(APPEND(PAYLOAD, 9), 2))", "[1, 2]", "5.5"),
+        ("MEAN(PAYLOAD)", "[]", "null"),
+        ("{a} IN APPEND(PAYLOAD, 7)", "[1]", "true"),
     ] {
         check_value(expression, payload, expected);
     }

@@ -462,4 +462,12 @@ pub enum Function {
     Min,
     /// Largest of the arguments.
     Max,
+    /// A list with a value behind its last member, as JSON (ours).
+    Append,
+    /// The last members of a list, as JSON (ours).
+    Last,
+    /// Sum of the members of a list by `num`; 0 of none (ours).
+    Sum,
+    /// Mean of the members of a list by `num`, Double; Null of none (ours).
+    Mean,
 }

@@ -1,6 +1,7 @@
 //! Primary expressions: literals, variables, what comes from outside, and everything in brackets (LoT reference §3, §5.2).
 
 use super::{Parsed, Parser, Reported, message};
+use crate::check::json_path;
 use crate::check::tree::{SessionWord, SettingStore};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
@@ -221,17 +222,41 @@ impl Parser<'_, '_> {
         true
     }
 
-    /// The path of GET JSON: a string or a variable; after `PAYLOAD JSON` also a bare path.
+    /// The path of GET JSON: a string, a variable or an expression in parentheses; after `PAYLOAD JSON` also a bare path. A string that is no path
+    /// by itself and goes on with `+` begins a sum: behind a whole path `+` adds to the member.
     fn json_path_operand(&mut self, bare: bool) -> Parsed<Expression> {
         let start = self.span();
+        let goes_on = self.peek_at(1).kind == TokenKind::Sign(Sign::Plus);
         match &self.peek().kind {
+            TokenKind::Text(text) if goes_on && json_path::parse(text).is_none() => {
+                self.non_portable(start, "a computed path");
+                self.sum()
+            }
+            TokenKind::Sign(Sign::OpenParen) => {
+                self.non_portable(start, "a computed path");
+                self.primary()
+            }
             TokenKind::Text(_) | TokenKind::Sign(Sign::OpenBrace) => self.primary(),
             TokenKind::Word if bare => {
                 let path = self.path("JSON")?;
                 self.node(start, ExpressionKind::Text(path.to_string()))
             }
-            _ => self.expected(codes::UNEXPECTED_TOKEN, &["STRING", "{variable}"], "JSON"),
+            _ => self.json_path_missing(start),
         }
+    }
+
+    /// Reports what stands in place of a path.
+    fn json_path_missing(&mut self, start: Span) -> Parsed<Expression> {
+        let what = ["STRING", "{variable}", "`(`"];
+        let is_keyword = self.word().bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
+        if is_keyword {
+            return self.expected(codes::UNEXPECTED_TOKEN, &what, "JSON");
+        }
+        let path = self.path("JSON")?;
+        let span = self.span_from(start);
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, format!("path without quotes: {path}"));
+        let quoted = format!("\"{path}\"");
+        self.fail(draft.expected(&what).suggest(format!("write GET JSON {quoted}")).fix(span, quoted))
     }
 
     fn timestamp(&mut self, start: Span) -> Parsed<Expression> {

@@ -1,0 +1,103 @@
+//! Lists: APPEND, LAST, SUM, MEAN.
+//!
+//! A list is what `AS ARRAY` makes of a value; Empty and Null have no members.
+
+use crate::arithmetic::{add, operand};
+use crate::cast::to_array;
+use crate::json;
+use crate::model;
+use crate::value::{Value, keep};
+
+/// `APPEND(list, value)`: the list with a value behind its last member.
+pub fn append(list: Value, value: Value) -> Value {
+    let mut out = match to_array(list) {
+        Value::Json(text) => text.strip_suffix(']').unwrap_or("[").to_owned(),
+        _ => "[".to_owned(),
+    };
+    if out.len() > 1 {
+        out.push(',');
+    }
+    json::append_value(&mut out, value);
+    out.push(']');
+    Value::Json(keep(out))
+}
+
+/// `LAST(list, n)`: its last n members, or all where there are fewer.
+pub fn last(list: Value, count: i64) -> Value {
+    let members = members(list);
+    let count = usize::try_from(count).unwrap_or(0).min(members.len());
+    model::array(members.into_iter().rev().take(count).rev())
+}
+
+/// `SUM(list)`: whole while all members are and their sum fits; 0 of none.
+pub fn sum(list: Value) -> Value {
+    members(list).into_iter().fold(Value::Int(0), |sum, member| add(sum, operand(member).into()))
+}
+
+/// `MEAN(list)`: a floating-point number; Null of none.
+pub fn mean(list: Value) -> Value {
+    let members = members(list);
+    let count = members.len();
+    let sum: f64 = members.into_iter().map(|member| operand(member).as_f64()).sum();
+    if count == 0 { Value::Null } else { Value::Double(sum / count as f64) }
+}
+
+fn members(list: Value) -> Vec<Value> {
+    model::elements(to_array(list))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_appended_in_their_kind() {
+        for (list, value, expected) in [
+            (Value::Empty, Value::Int(1), "[1]"),
+            (Value::Null, Value::Int(1), "[1]"),
+            (Value::data("[ ]"), Value::literal("a"), "[\"a\"]"),
+            (Value::data("[1, [2]]"), Value::data("3.50"), "[1,[2],3.5]"),
+            (Value::Json("[1]"), Value::Json("{\"a\":2}"), "[1,{\"a\":2}]"),
+            (Value::Json("[1]"), Value::Empty, "[1,null]"),
+            (Value::Int(7), Value::Int(8), "[7,8]"),
+            (Value::data("no list"), Value::Int(1), "[1]"),
+        ] {
+            assert_eq!(append(list, value), Value::Json(expected), "{list:?} {value:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_members_are_taken() {
+        for (list, count, expected) in [
+            ("[1,2,3]", 2, "[2,3]"),
+            ("[1,2,3]", 5, "[1,2,3]"),
+            ("[\"a\\\"b\",{\"x\": 1}]", 2, "[\"a\\\"b\",{\"x\":1}]"),
+            ("[1,2,3]", 0, "[]"),
+            ("[1,2,3]", -1, "[]"),
+            ("[]", 1, "[]"),
+            ("", 1, "[]"),
+        ] {
+            assert_eq!(last(Value::data(list), count), Value::Json(expected), "{list} {count}");
+        }
+        assert_eq!(last(Value::Empty, 3), Value::Json("[]"));
+    }
+
+    #[test]
+    fn members_are_added_as_numbers() {
+        for (list, of_sum, of_mean) in [
+            ("[1,2,4]", Value::Int(7), Value::Double(7.0 / 3.0)),
+            ("[1,0.5]", Value::Double(1.5), Value::Double(0.75)),
+            ("[\"2\",true]", Value::Int(3), Value::Double(1.5)),
+            (
+                "[9223372036854775807,1]",
+                Value::Double(9_223_372_036_854_775_808.0),
+                Value::Double(4_611_686_018_427_387_904.0),
+            ),
+            ("5", Value::Int(5), Value::Double(5.0)),
+            ("[]", Value::Int(0), Value::Null),
+            ("x", Value::Int(0), Value::Null),
+        ] {
+            assert_eq!((sum(Value::data(list)), mean(Value::data(list))), (of_sum, of_mean), "{list}");
+        }
+    }
+}
