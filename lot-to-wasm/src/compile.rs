@@ -26,6 +26,8 @@ pub struct CompileOptions<'a> {
     pub known: &'a dyn Known,
     /// How the language is read.
     pub compat: Compat,
+    /// Whether words and forms are told of that are extensions of this compiler (LOT240).
+    pub portable: bool,
 }
 
 impl std::fmt::Debug for CompileOptions<'_> {
@@ -33,13 +35,19 @@ impl std::fmt::Debug for CompileOptions<'_> {
         f.debug_struct("CompileOptions")
             .field("form", &self.form)
             .field("compat", &self.compat)
+            .field("portable", &self.portable)
             .finish_non_exhaustive()
     }
 }
 
 impl Default for CompileOptions<'_> {
     fn default() -> Self {
-        CompileOptions { form: Form::Linked, known: &crate::check::KnownNothing, compat: Compat::default() }
+        CompileOptions {
+            form: Form::Linked,
+            known: &crate::check::KnownNothing,
+            compat: Compat::default(),
+            portable: false,
+        }
     }
 }
 
@@ -195,7 +203,8 @@ fn compile_slices(
         }
         compilations.push(Compilation { entities: Vec::new(), diagnostics });
     }
-    let mut sinks: Vec<Sink<'_>> = sources.iter().map(Sink::new).collect();
+    let sink = |source| Sink::new(source).telling_of_extensions(options.portable);
+    let mut sinks: Vec<Sink<'_>> = sources.iter().map(sink).collect();
     let trees: Vec<Option<syntax::Entity>> = sinks.iter_mut().map(tree).collect();
     let were_read = sinks.iter().map(|sink| !sink.has_errors()).collect();
     let mut known = InText::new(&trees, sources.iter().map(Source::text), options.known);

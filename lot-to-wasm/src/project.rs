@@ -2,12 +2,14 @@
 //!
 //! Names and texts in, programs out. Reading folders and archives is the caller's, and so is the order: that of the files' names.
 
+mod cycle;
 mod undefined;
 
 use lot_facts::Kind;
 
 use crate::notebook::{self, Language, NotebookError};
 
+pub use cycle::warn_of_cycles;
 pub use undefined::warn_of_undefined;
 
 /// A program of a project: a file, or a cell of one.

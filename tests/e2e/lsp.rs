@@ -103,6 +103,18 @@ fn files_of_a_folder_know_each_other() {
 }
 
 #[test]
+fn a_definition_that_starts_itself_is_told() {
+    let folder = workspace();
+    let mut editor = Editor::open(folder.path(), &[]);
+    let uri = uri(&folder.path().join("loop.lot"));
+    let text = "DEFINE ACTION Again\nON TOPIC \"x/#\" DO\n    PUBLISH TOPIC \"x/out\" WITH UPPER(PAYLOAD)\n";
+    let found = editor.did_open(&uri, text);
+    // And nothing of what is not portable.
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert_eq!((&found[0]["code"], &found[0]["range"]), (&json!("LOT333"), &range(text, "Again")));
+}
+
+#[test]
 fn errors_of_scripts_are_told_when_they_are_opened_and_saved() {
     let folder = workspace();
     let cache = python::cache_home();

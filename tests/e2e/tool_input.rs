@@ -74,6 +74,20 @@ fn one_bad_file_hides_no_other() {
 }
 
 #[test]
+fn check_warns_of_cycles_and_of_extensions_when_asked() {
+    let there = "DEFINE ACTION There\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b/x\" WITH UPPER(PAYLOAD)\n";
+    let back = "DEFINE ACTION Back\nON TOPIC \"b/+\" DO\n    PUBLISH TOPIC \"a\" WITH PAYLOAD\n";
+    let folder = folder(&[("there.lot", there), ("back.lot", back)]);
+    let path = folder.path().to_str().unwrap();
+    let checked = lotmq(&["check", path]).stdout;
+    let cycle = "warning[LOT333]: may trigger itself: Back -> There -> Back";
+    assert!(checked.contains(cycle) && checked.contains("back.lot:1:15"), "{checked}");
+    assert_eq!((checked.matches("LOT333").count(), checked.matches("LOT240").count()), (1, 0), "{checked}");
+    let portable = lotmq(&["check", "--portable", path]).stdout;
+    assert!(portable.contains("warning[LOT240]: UPPER is not portable"), "{portable}");
+}
+
+#[test]
 fn check_names_what_nobody_defines_and_counts_no_mark() {
     let user = "\u{feff}DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH MODEL Readng TO \"b\" WITH v = 1\n    CALL PYTHON \"Stat.f\"\n";
     let model = "DEFINE MODEL Reading COLLAPSED\n    ADD DOUBLE \"v\"\n";

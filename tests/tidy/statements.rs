@@ -12,7 +12,7 @@ const FOLDER: &str = "lot-to-wasm/src/statement";
 /// Files that know single statements, by their nodes or by their words: Models, Rules and panels, which are made of some or share words with them; what
 /// editors know of names behind a word; mistakes that are common. New statements belong into none of them.
 const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
-    ("lot-to-wasm/src/check/model/instance.rs", &["for_each", "set"]),
+    ("lot-to-wasm/src/check/model/instance.rs", &["instances", "set"]),
     (
         "lot-to-wasm/src/check/model/instance/publish.rs",
         &["if_else", "keep", "publish_topic", "split_message"],

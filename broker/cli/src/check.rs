@@ -22,13 +22,17 @@ pub(crate) struct CheckArgs {
     /// Print JSON: one object for each file or cell, one line each
     #[arg(long)]
     json: bool,
+    /// Warn of what only this broker has in the language (LOT240), for programs that are to run elsewhere too
+    #[arg(long)]
+    portable: bool,
 }
 
 pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
     let mut has_errors = false;
     for path in &args.paths {
-        let mut compiled = Project::read(path)?.compile(Form::Linked, runs_route_type)?;
-        compiled.warn_of_undefined();
+        let project = Project::read(path)?.telling_of_extensions(args.portable);
+        let mut compiled = project.compile(Form::Linked, runs_route_type)?;
+        compiled.warn_of_whole();
         has_errors |= !compiled.succeeded();
         if args.json {
             compiled.to_json().try_for_each(|object| output::line(&object.to_string()))?;

@@ -1,4 +1,4 @@
-//! Topic patterns of facts, level by level: whether one covers a topic, whether two have a topic in common.
+//! Topic patterns of facts, level by level: whether one covers a topic.
 //!
 //! Subscriptions are the router's; these differ in that a fact's leading wildcard also covers `$…` topics.
 
@@ -17,26 +17,12 @@ pub(crate) fn covers(pattern: &str, topic: &str) -> bool {
     levels.next().is_none()
 }
 
-/// Whether some topic is both one of a fact's pattern and matched by a Topic Filter.
-pub(crate) fn overlaps(pattern: &str, filter: &str) -> bool {
-    if pattern.starts_with('$') && filter.starts_with(['+', '#']) {
-        return false;
-    }
-    let (mut ours, mut theirs) = (pattern.split('/'), filter.split('/'));
-    loop {
-        match (ours.next(), theirs.next()) {
-            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
-            (Some(a), Some(b)) if a == "+" || b == "+" || a == b => {}
-            _ => return false,
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use lot_facts::overlaps;
 
     #[test]
     fn patterns_cover_topics() {

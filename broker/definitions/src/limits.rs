@@ -48,10 +48,6 @@ pub(crate) const CLOCK_STEP_MIN: Duration = Duration::from_secs(1);
 /// How long `-actionTrace` arms a trace. Commands reference §4.
 pub const TRACE_ARMED: Duration = Duration::from_secs(300);
 
-/// Definitions visited in the search for a cycle of triggers and writes; the loop guard stops a message after as many
-/// hops (LoT reference §7.8).
-pub(crate) const CYCLE_VISITED_MAX: usize = 64;
-
 /// Longest payload text in an error record or trace, in bytes; the rest is cut.
 pub const RECORD_PAYLOAD_BYTES_MAX: usize = 4096;
 

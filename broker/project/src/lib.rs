@@ -14,7 +14,7 @@ use lot_facts::Kind;
 use lot_to_wasm::diagnostic::json;
 use lot_to_wasm::diagnostic::render::{self, printable};
 use lot_to_wasm::notebook::Language;
-use lot_to_wasm::project::{Part, is_notebook, is_program, parts, warn_of_undefined};
+use lot_to_wasm::project::{Part, is_notebook, is_program, parts, warn_of_cycles, warn_of_undefined};
 use lot_to_wasm::{Compilation, CompileOptions, Entity, Form, compile, compile_project};
 use lotmq_terminal::{Misuse, output};
 use serde_json::{Value, json};
@@ -33,6 +33,8 @@ pub struct Project {
     parts: Vec<Result<Part, Unreadable>>,
     /// A folder or a notebook, of which some text may define nothing.
     has_parts: bool,
+    /// Whether extensions of the language are told of.
+    portable: bool,
 }
 
 /// Whether a build runs routes of a type, by its canonical name.
@@ -75,7 +77,7 @@ impl Project {
         } else {
             files.push(path.to_owned());
         }
-        let mut project = Project { parts: Vec::new(), has_parts: path.is_dir() };
+        let mut project = Project { parts: Vec::new(), has_parts: path.is_dir(), portable: false };
         for file in files {
             let name = file.display().to_string();
             project.has_parts |= is_notebook(&name);
@@ -90,12 +92,17 @@ impl Project {
         Ok(project)
     }
 
+    /// The same, whose extensions of the language are told of (LOT240) or not.
+    pub fn telling_of_extensions(self, portable: bool) -> Self {
+        Project { portable, ..self }
+    }
+
     /// Compiles the programs, and runs the scripts once; routes that are not run are told of.
     ///
     /// # Errors
     /// When there are scripts and the interpreter does not start.
     pub fn compile(self, form: Form, runs_route: RunsRoute) -> anyhow::Result<Compiled> {
-        let options = CompileOptions { form, ..CompileOptions::default() };
+        let options = CompileOptions { form, portable: self.portable, ..CompileOptions::default() };
         let readable = self.parts.iter().filter_map(|part| part.as_ref().ok());
         let (lot, scripts): (Vec<&Part>, Vec<&Part>) =
             readable.partition(|part| part.language == Language::Lot);
@@ -225,8 +232,9 @@ impl AddCommand {
 }
 
 impl Compiled {
-    /// Warns of names that no program here defines: for who has no broker at hand that may know them.
-    pub fn warn_of_undefined(&mut self) {
+    /// Warns of what is seen only of all programs together: names that none of them defines, and definitions that start each other. For who has no
+    /// broker at hand, which may know more.
+    pub fn warn_of_whole(&mut self) {
         let mut scripts: Vec<&str> = Vec::new();
         let mut programs: Vec<(&str, &mut Compilation)> = Vec::new();
         for (part, outcome) in &mut self.parts {
@@ -238,6 +246,7 @@ impl Compiled {
             }
         }
         warn_of_undefined(&mut programs, &scripts);
+        warn_of_cycles(&mut programs);
     }
 
     /// Whether nothing is wrong.

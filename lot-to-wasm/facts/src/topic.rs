@@ -15,3 +15,29 @@ pub enum TopicFact {
     /// Nothing is known: every topic.
     Any,
 }
+
+impl TopicFact {
+    /// Whether a Topic Filter may match a message on this topic. Of a topic of which nothing is known it is said not to: it could match
+    /// everything, and a warning that is nearly always wrong is not read.
+    pub fn may_match(&self, filter: &str) -> bool {
+        match self {
+            TopicFact::Exact(pattern) | TopicFact::Pattern(pattern) => overlaps(pattern, filter),
+            TopicFact::Any => false,
+        }
+    }
+}
+
+/// Whether some topic is both one of a fact's pattern and matched by a Topic Filter.
+pub fn overlaps(pattern: &str, filter: &str) -> bool {
+    if pattern.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let (mut ours, mut theirs) = (pattern.split('/'), filter.split('/'));
+    loop {
+        match (ours.next(), theirs.next()) {
+            (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+            (Some(a), Some(b)) if a == "+" || b == "+" || a == b => {}
+            _ => return false,
+        }
+    }
+}

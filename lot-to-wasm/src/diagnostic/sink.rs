@@ -19,6 +19,8 @@ pub(crate) struct Sink<'a> {
     pinned: Option<Span>,
     /// Where the text that can be read ends, when the rest of it was swallowed.
     cut: Option<u32>,
+    /// Whether [extensions](codes::NON_PORTABLE) are told of.
+    tells_of_extensions: bool,
 }
 
 /// A diagnostic under construction; [`Sink::push`] takes it.
@@ -133,7 +135,20 @@ impl Draft {
 impl<'a> Sink<'a> {
     /// An empty collection for the entity with this text.
     pub(crate) fn new(source: &'a Source<'a>) -> Sink<'a> {
-        Sink { source, found: Vec::new(), errors: 0, warnings: 0, pinned: None, cut: None }
+        Sink {
+            source,
+            found: Vec::new(),
+            errors: 0,
+            warnings: 0,
+            pinned: None,
+            cut: None,
+            tells_of_extensions: false,
+        }
+    }
+
+    /// The same, which tells of [extensions](codes::NON_PORTABLE) or not.
+    pub(crate) fn telling_of_extensions(self, tells_of_extensions: bool) -> Sink<'a> {
+        Sink { tells_of_extensions, ..self }
     }
 
     /// The text that the spans point into.
@@ -169,6 +184,9 @@ impl<'a> Sink<'a> {
 
     /// Takes a diagnostic; drops it beyond the bounds and when it is a follow-up of one at the same place.
     pub(crate) fn push(&mut self, mut draft: Draft) {
+        if draft.code == codes::NON_PORTABLE && !self.tells_of_extensions {
+            return;
+        }
         if let Some(place) = self.pinned {
             draft.span = place;
             draft.labels.clear();

@@ -91,9 +91,7 @@ fn named<'t>(tokens: &Tokens<'t>, index: usize, name: &'t str) -> Option<Target<
         (_, "FROM") if first(tokens, index) == "DEFINE" => entity(Kind::Model),
         (_, "FROM") if before(3) == "MODEL" => entity(Kind::Route),
         (_, "TO") if before(3) == "TRIGGER" => entity(Kind::Route),
-        (_, "{" | "SET" | "INPUT" | "OUTPUT" | "EACH" | "INDEX") if !is_theme(tokens) => {
-            Some(Target::Variable(name))
-        }
+        (_, "{" | "SET" | "INPUT" | "OUTPUT") if !is_theme(tokens) => Some(Target::Variable(name)),
         (_, word) if is_returned(tokens, index, word) => Some(Target::Variable(name)),
         _ => None,
     }

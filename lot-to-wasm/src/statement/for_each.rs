@@ -40,18 +40,11 @@ pub struct ForEach {
 pub(super) const FORMS: &[Form] = &[Form::new(&["FOR", "EACH"], parse)];
 
 /// Words that only it has.
-pub(super) const WORDS: &[Word] = &[
-    Word {
-        word: "EACH",
-        is: &[],
-        text: "`FOR EACH {item} IN list DO`, with statements below it: one pass for each member of a JSON array.",
-    },
-    Word {
-        word: "INDEX",
-        is: &[],
-        text: "`FOR EACH {item} WITH INDEX {i} IN list DO`: the place of the member in the array, from 0.",
-    },
-];
+pub(super) const WORDS: &[Word] = &[Word {
+    word: "EACH",
+    is: &[],
+    text: "`FOR EACH {item} IN list DO`, with statements below it: one pass for each member of a JSON array.",
+}];
 
 /// Reads what follows `FOR EACH`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {

@@ -39,10 +39,25 @@ fn collect(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
+/// With the warnings that programs are spared which need not be portable.
+fn telling_all() -> lot_to_wasm::CompileOptions<'static> {
+    lot_to_wasm::CompileOptions { portable: true, ..lot_to_wasm::CompileOptions::default() }
+}
+
+#[test]
+fn extensions_are_told_of_only_when_asked() {
+    let text = "DEFINE ACTION A\nON TOPIC \"t\" DO\n    PUBLISH TOPIC \"o\" WITH UPPER(PAYLOAD)\n";
+    let told = |options: &lot_to_wasm::CompileOptions<'_>| {
+        let all = lot_to_wasm::compile(text, options).all_diagnostics();
+        all.iter().filter(|found| found.code == codes::NON_PORTABLE).count()
+    };
+    assert_eq!((told(&telling_all()), told(&lot_to_wasm::CompileOptions::default())), (1, 0));
+}
+
 /// Trees, facts of what compiles, and all diagnostics but the one that says that an entity is not compiled yet.
 fn describe(file: &str, text: &str) -> String {
     let (trees, _) = lot_to_wasm::parse(text);
-    let compilation = lot_to_wasm::compile(text, &lot_to_wasm::CompileOptions::default());
+    let compilation = lot_to_wasm::compile(text, &telling_all());
     let mut out = String::new();
     for (parsed, compiled) in trees.iter().zip(&compilation.entities) {
         match &parsed.tree {
@@ -82,8 +97,9 @@ fn codes_of_texts() -> impl Iterator<Item = lot_to_wasm::Code> {
 }
 
 fn provokes(text: &str, code: lot_to_wasm::Code) -> bool {
-    let mut compilation = lot_to_wasm::compile(text, &lot_to_wasm::CompileOptions::default());
+    let mut compilation = lot_to_wasm::compile(text, &telling_all());
     lot_to_wasm::project::warn_of_undefined(&mut [(text, &mut compilation)], &[]);
+    lot_to_wasm::project::warn_of_cycles(&mut [(text, &mut compilation)]);
     compilation.all_diagnostics().iter().any(|found| found.code == code)
 }
 

@@ -3,84 +3,30 @@
 //! The loop guard stops such messages at run time; this says it before. A write to a topic that is known only at run
 //! time is left out: it could trigger everything, and a warning that is nearly always wrong is not read.
 
-use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
-use lot_facts::{Kind, TopicFact, Trigger};
+use lot_facts::shortest_cycle;
 
 use super::Registry;
 use crate::definition::{Definition, DefinitionId};
-use crate::levels::overlaps;
-use crate::limits::CYCLE_VISITED_MAX;
 
 /// The names on a shortest way from the definition back to itself; `None` when there is none within 64 definitions.
 pub(crate) fn find_cycle(start: DefinitionId, registry: &Registry) -> Option<Vec<Arc<str>>> {
-    let mut reached_from: BTreeMap<DefinitionId, DefinitionId> = BTreeMap::new();
-    let mut to_visit = VecDeque::from([start]);
-    while let Some(id) = to_visit.pop_front() {
-        let writer = registry.by_id(id)?;
-        for next in triggered_by(writer, registry) {
-            if next == start {
-                return Some(way_back(start, id, &reached_from, registry));
-            }
-            if reached_from.len() < CYCLE_VISITED_MAX && !reached_from.contains_key(&next) {
-                reached_from.insert(next, id);
-                to_visit.push_back(next);
-            }
-        }
-    }
-    None
+    let way = shortest_cycle(start, |id| {
+        registry.by_id(id).map_or(Vec::new(), |writer| started_by(writer, registry))
+    })?;
+    let definitions = way.into_iter().filter_map(|id| registry.by_id(id));
+    Some(definitions.map(|definition| Arc::clone(definition.name())).collect())
 }
 
 /// The definitions whose trigger a write of `writer` may match.
-fn triggered_by(writer: &Definition, registry: &Registry) -> Vec<DefinitionId> {
-    let writes = &writer.facts().writes;
-    if writes.is_empty() {
+fn started_by(writer: &Definition, registry: &Registry) -> Vec<DefinitionId> {
+    if writer.facts().writes.is_empty() {
         return Vec::new();
     }
-    let is_hit = |definition: &Definition| {
-        let filters = definition.trigger().map(Trigger::filters).unwrap_or_default();
-        writes.iter().any(|write| filters.iter().any(|filter| may_match(write, filter)))
-    };
     let all = registry.entries.values().map(|entry| &entry.definition);
-    let all = all.filter(|definition| definition.id != writer.id || !only_splits(writer));
-    all.filter(|definition| is_hit(definition)).map(|definition| definition.id).collect()
-}
-
-/// Whether a Model does nothing but split JSON, and so never what it has published itself (§9.5).
-fn only_splits(model: &Definition) -> bool {
-    let filters = model.trigger().map(Trigger::filters).unwrap_or_default();
-    let [filter] = filters else { return false };
-    let below = TopicFact::Pattern(format!("{}/#", filter.trim_end_matches("/#")));
-    model.facts().kind == Kind::Model && model.facts().writes.as_slice() == [below]
-}
-
-fn may_match(write: &TopicFact, filter: &str) -> bool {
-    match write {
-        TopicFact::Exact(pattern) | TopicFact::Pattern(pattern) => overlaps(pattern, filter),
-        TopicFact::Any => false,
-    }
-}
-
-fn way_back(
-    start: DefinitionId,
-    last: DefinitionId,
-    reached_from: &BTreeMap<DefinitionId, DefinitionId>,
-    registry: &Registry,
-) -> Vec<Arc<str>> {
-    let mut ids = vec![start, last];
-    let mut at = last;
-    while at != start {
-        let Some(before) = reached_from.get(&at) else { break };
-        ids.push(*before);
-        at = *before;
-    }
-    if last == start {
-        ids.pop();
-        ids.push(start);
-    }
-    let names = ids.iter().rev().filter_map(|id| registry.by_id(*id));
-    names.map(|definition| Arc::clone(definition.name())).collect()
+    let started = all.filter(|other| writer.facts().may_start(other.facts(), other.id == writer.id));
+    started.map(|definition| definition.id).collect()
 }
 
 #[cfg(test)]

@@ -121,7 +121,12 @@ pub(super) fn may_be_made_of(
 
 fn rebuild(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, user: &Definition) -> Result<(), String> {
     let compat = hosting.compat();
-    let options = CompileOptions { form: Form::Linked, known: &*tenant.programs().guests, compat };
+    let options = CompileOptions {
+        form: Form::Linked,
+        known: &*tenant.programs().guests,
+        compat,
+        ..CompileOptions::default()
+    };
     let deployed = &user.deployed;
     let mut compilation = lot_to_wasm::compile(&deployed.source, &options);
     let entity = compilation.entities.pop().ok_or("its source is empty")?;

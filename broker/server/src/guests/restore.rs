@@ -96,7 +96,12 @@ pub(super) fn compiled(
     row: &DefinitionRow,
 ) -> Result<CompiledDefinition, String> {
     let compat = hosting.compat();
-    let options = CompileOptions { form: Form::Linked, known: &*tenant.programs().guests, compat };
+    let options = CompileOptions {
+        form: Form::Linked,
+        known: &*tenant.programs().guests,
+        compat,
+        ..CompileOptions::default()
+    };
     let mut compilation = lot_to_wasm::compile(&row.source, &options);
     let output = compilation.entities.pop().and_then(|entity| entity.output);
     let Output { component, facts } = output.ok_or("its source does not compile")?;

@@ -448,7 +448,6 @@ SET "" WITH 3"#, &[
     (r#"CALL MODULE "Calc.scale" WITH (a = 1) RETURN AS {r}
 KEEP TOPIC "k" WITH {r}"#, &[
         "LOT332 3: write the module, a dot, and the function: \"calc.scale\"",
-        "LOT240 3",
     ]),
     (r#"CALL PYTHON "nodot""#, &[
         "LOT328 3: write the script, a dot, and the function: \"Script.function\"",

@@ -52,7 +52,12 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     }
     without_request_id(text)?;
     let compat = call.broker.compat();
-    let options = CompileOptions { form: Form::Linked, known: &*call.tenant.programs().guests, compat };
+    let options = CompileOptions {
+        form: Form::Linked,
+        known: &*call.tenant.programs().guests,
+        compat,
+        ..CompileOptions::default()
+    };
     let compilation = lot_to_wasm::compile(text, &options);
     let (outside, outside_warnings) = split(&compilation.diagnostics);
     let Compilation { entities, diagnostics } = compilation;

@@ -17,6 +17,7 @@ pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
         form: Form::Linked,
         known: &*call.tenant.programs().guests,
         compat: call.broker.compat(),
+        ..CompileOptions::default()
     };
     users
         .iter()

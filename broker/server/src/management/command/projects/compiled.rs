@@ -166,8 +166,12 @@ pub(crate) fn compile(
     parts: &[Part],
 ) -> CompiledProject {
     let (tenant, broker) = (call.tenant, call.broker);
-    let options =
-        CompileOptions { form: Form::Linked, known: &*tenant.programs().guests, compat: broker.compat() };
+    let options = CompileOptions {
+        form: Form::Linked,
+        known: &*tenant.programs().guests,
+        compat: broker.compat(),
+        ..CompileOptions::default()
+    };
     let texts: Vec<&str> =
         parts.iter().filter(|part| part.language == Language::Lot).map(|part| &*part.text).collect();
     let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();
