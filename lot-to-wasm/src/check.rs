@@ -23,6 +23,7 @@ mod rule;
 mod scope;
 #[cfg(test)]
 mod tests;
+mod text;
 mod timestamp;
 mod topic;
 pub mod tree;

@@ -7,7 +7,7 @@ use super::tree::{
     Arithmetic, Candidate, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, RESULT,
     SettingStore, TimestampFormat,
 };
-use super::{Checker, TopicUse, fold, infer, json_path, timestamp};
+use super::{Checker, TopicUse, fold, infer, json_path, text, timestamp};
 use crate::diagnostic::{Draft, codes};
 use crate::function;
 use crate::identifier::{identifier_like, is_identifier};
@@ -34,7 +34,7 @@ impl Checker<'_, '_, '_> {
             Source::Invalid => return self.constant(span, Constant::Empty),
             Source::Int(number) => return self.constant(span, Constant::Int(*number)),
             Source::Double(number) => return self.constant(span, Constant::Double(*number)),
-            Source::Text(text) => return self.constant(span, Constant::Text(text.clone())),
+            Source::Text(text) => return self.text(text, span),
             Source::Bool(value) => return self.constant(span, Constant::Bool(*value)),
             Source::Null => return self.constant(span, Constant::Null),
             Source::Empty => return self.constant(span, Constant::Empty),
@@ -97,6 +97,11 @@ impl Checker<'_, '_, '_> {
             Source::Call { function, arguments } => self.call(*function, arguments, span),
         };
         self.node(span, KindSet::NONE, kind)
+    }
+
+    fn text(&mut self, text: &str, span: Span) -> Expression {
+        text::warn_of_placeholders(self, text, span);
+        self.constant(span, Constant::Text(text.to_owned()))
     }
 
     /// `EMPTY` where a run may have no message at all.
@@ -285,7 +290,10 @@ impl Checker<'_, '_, '_> {
         left: &syntax::Expression,
         right: &syntax::Expression,
     ) -> ExpressionKind {
-        ExpressionKind::Compare { operator, left: self.boxed(left), right: self.boxed(right) }
+        let spans = (left.span, right.span);
+        let (left, right) = (self.boxed(left), self.boxed(right));
+        text::warn_of_compared_text(self, operator, [(&left, spans.0), (&right, spans.1)]);
+        ExpressionKind::Compare { operator, left, right }
     }
 
     /// `==`; with EMPTY on a side it asks for emptiness, which bytes may be asked too.
@@ -350,8 +358,9 @@ impl Checker<'_, '_, '_> {
         span: Span,
     ) -> Expression {
         let divides = matches!(operator, Arithmetic::Divide | Arithmetic::Remainder);
-        let right_span = right.span;
+        let (left_span, right_span) = (left.span, right.span);
         let (left, right) = (self.operand(left), self.operand(right));
+        text::warn_of_texts_in(self, operator, [(&left, left_span), (&right, right_span)]);
         if let (Some(first), Some(second)) = (fold::constant(&left), fold::constant(&right))
             && let Some(constant) = fold::arithmetic(operator, first, second)
         {
@@ -443,7 +452,11 @@ impl Checker<'_, '_, '_> {
                 ExpressionKind::CsvField { value, field: number.unwrap_or(1) }
             }
             Transform::Replace { search, replacement } => ExpressionKind::Replace {
-                search: self.boxed(search),
+                // What is looked for may be a name in braces.
+                search: match &search.kind {
+                    Source::Text(text) => Box::new(self.constant(search.span, Constant::Text(text.clone()))),
+                    _ => self.boxed(search),
+                },
                 replacement: self.boxed(replacement),
                 value: self.boxed(value),
             },

@@ -19,6 +19,10 @@ pub(crate) struct Entry {
     pub(crate) span: Span,
     /// What has been assigned so far; an input begins with its declared kind.
     pub(crate) kinds: KindSet,
+    /// How often statements assign it.
+    assignments: usize,
+    /// The text of the program that was assigned, if the last assignment so far had one.
+    text: Option<String>,
     /// Some read may give Empty.
     pub(crate) may_be_unset: bool,
     pub(crate) is_read: bool,
@@ -85,6 +89,8 @@ impl Scope {
             name,
             span: Span::default(),
             kinds: KindSet::NONE,
+            assignments: 1,
+            text: None,
             may_be_unset: false,
             is_read: true,
             is_given: true,
@@ -95,7 +101,8 @@ impl Scope {
     }
 
     fn declare(&mut self, name: &str, span: Span) {
-        if self.find(name).is_some() {
+        if let Some(entry) = self.find(name).and_then(|id| self.entry(id)) {
+            entry.assignments += 1;
             return;
         }
         if self.entries.len() >= VARIABLES_MAX {
@@ -106,6 +113,8 @@ impl Scope {
             name: name.to_owned(),
             span,
             kinds: KindSet::NONE,
+            assignments: 1,
+            text: None,
             may_be_unset: false,
             is_read: false,
             is_given: name == RESULT,
@@ -149,6 +158,19 @@ impl Scope {
         if let Some(entry) = self.entry(id) {
             entry.kinds |= kinds;
         }
+    }
+
+    /// Notes that what was just assigned is a text of the program.
+    pub(crate) fn set_text(&mut self, id: VariableId, text: &str) {
+        if let Some(entry) = self.entry(id) {
+            entry.text = Some(text.to_owned());
+        }
+    }
+
+    /// The text of the program that a variable certainly holds at the current place: its only assignment.
+    pub(crate) fn only_text(&self, id: VariableId) -> Option<&String> {
+        let entry = self.entries.get(id.0 as usize).filter(|entry| entry.assignments == 1)?;
+        entry.text.as_ref()
     }
 
     /// Where the variables that a block assigns are set at its start: the block is a loop.

@@ -5,7 +5,7 @@ use lot_facts::TopicFact;
 use super::Checker;
 use super::fold;
 use super::level::Levels;
-use super::tree::{Expression, Topic, TopicPart};
+use super::tree::{Constant, Expression, Topic, TopicPart};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::{ExpressionKind as Source, TopicOperand};
@@ -30,11 +30,14 @@ impl Checker<'_, '_, '_> {
     #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     pub(crate) fn topic(&mut self, operand: &TopicOperand, usage: TopicUse) -> Topic {
         let mut pieces = Vec::new();
+        let mut has_unset = false;
         for part in &operand.parts {
             match &part.kind {
                 Source::Text(text) => self.literal(text, part.span, &mut pieces),
                 _ => {
                     let value = self.operand(part);
+                    has_unset |= matches!(part.kind, Source::Variable(_))
+                        && fold::constant(&value) == Some(&Constant::Empty);
                     match fold::constant(&value).and_then(fold::text) {
                         Some(text) => pieces.push(Piece::Text(text, part.span)),
                         None => pieces.push(Piece::Value(value)),
@@ -44,7 +47,10 @@ impl Checker<'_, '_, '_> {
         }
         let parts = merge(self.captures(pieces));
         let topic = Topic { parts, fact: TopicFact::Any, at: self.at(operand.span) };
-        self.judge(&topic, operand.span, usage);
+        // A variable that is not set has been reported.
+        if !has_unset || topic.constant() != Some("") {
+            self.judge(&topic, operand.span, usage);
+        }
         topic
     }
 
@@ -153,7 +159,7 @@ impl Checker<'_, '_, '_> {
 }
 
 /// The first `{name}` of a text: what is before it, the name, what is after it.
-fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
+pub(super) fn placeholder(text: &str) -> Option<(&str, &str, &str)> {
     let mut from = 0;
     loop {
         let open = from + text.get(from..)?.find('{')?;

@@ -21,7 +21,7 @@ use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
 use crate::syntax::sexpr::{Writer, quoted, returns, text};
 use crate::syntax::{Expression, Name, Position, Text};
-use crate::token::Sign;
+use crate::token::{Sign, TokenKind};
 
 /// `CALL PYTHON "Script.function" WITH (…) RETURN AS r`.
 #[derive(Debug, Clone, PartialEq)]
@@ -46,14 +46,53 @@ pub(super) const WORDS: &[Word] = &[Word {
 
 /// Reads what follows `CALL PYTHON`.
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
-    let function = parser.expect_text("CALL PYTHON")?;
-    let mut arguments = Vec::new();
-    if parser.eat_with_before_arguments() {
-        parser.expect_sign(Sign::OpenParen, "WITH")?;
-        arguments = parser.items(Sign::CloseParen, "the arguments", Parser::value)?;
-    }
+    let (function, has_arguments) = match called_as_in_python(parser) {
+        Some(function) => (function, true),
+        None => (parser.expect_text("CALL PYTHON")?, parser.eat_with_before_arguments()),
+    };
+    let arguments = match has_arguments {
+        true if parser.eat_sign(Sign::OpenParen) => {
+            parser.items(Sign::CloseParen, "the arguments", Parser::value)?
+        }
+        true => arguments_without_parentheses(parser)?,
+        false => Vec::new(),
+    };
     let returns = parser.return_variable()?;
     Ok(StatementKind::CallPython(CallPython { function, arguments, returns }))
+}
+
+/// `Script.function(` as Python writes a call: reported, and taken up to the parenthesis.
+fn called_as_in_python(parser: &mut Parser<'_, '_>) -> Option<Text> {
+    let kinds = [1, 2, 3].map(|ahead| parser.peek_at(ahead).kind.clone());
+    let is_call = kinds == [TokenKind::Sign(Sign::Dot), TokenKind::Word, TokenKind::Sign(Sign::OpenParen)];
+    if parser.peek().kind != TokenKind::Word || !is_call {
+        return None;
+    }
+    let span = parser.span().to(parser.peek_at(2).span);
+    let value = parser.slice(span).to_owned();
+    let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, "a call as in Python");
+    let written = format!("\"{value}\" WITH ");
+    let draft = draft.suggest(format!("write CALL PYTHON {written}(…)"));
+    parser.sink.push(draft.fix(span, written));
+    (0..3).for_each(|_| drop(parser.advance()));
+    Some(Text { value, span })
+}
+
+/// Values behind WITH that are in no parentheses: reported, and read.
+fn arguments_without_parentheses(parser: &mut Parser<'_, '_>) -> Parsed<Vec<Expression>> {
+    if parser.is_line_end() {
+        parser.expect_sign(Sign::OpenParen, "WITH")?;
+    }
+    let start = parser.span();
+    let mut arguments = vec![parser.value()?];
+    while parser.eat_sign(Sign::Comma) {
+        arguments.push(parser.value()?);
+    }
+    let span = parser.span_from(start);
+    let written = format!("({})", parser.slice(span));
+    let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, "arguments without parentheses");
+    parser.sink.push(draft.suggest(format!("write WITH {written}")).fix(span, written));
+    Ok(arguments)
 }
 
 impl CallPython {

@@ -66,6 +66,9 @@ impl Construct for Set {
         let value = checker.value(&self.value);
         let variable = checker.scope.find(&self.name.text)?;
         checker.scope.set(variable, value.kinds);
+        if let tree::ExpressionKind::Constant(tree::Constant::Text(text)) = &value.kind {
+            checker.scope.set_text(variable, text);
+        }
         Some(Checked { variable, value }.into())
     }
 

@@ -198,6 +198,14 @@ impl Parser<'_, '_> {
         Some(Text { value, span })
     }
 
+    /// The number that is meant where a comma stands between two whole numbers, without blanks.
+    fn decimal_comma(&self) -> Option<String> {
+        let (before, after) = (self.slice(self.previous()), self.slice(self.peek_at(1).span));
+        let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let is_one = self.is_sign(Sign::Comma) && self.touches(0) && self.touches(1);
+        (is_one && is_digits(before) && is_digits(after)).then(|| format!("{before}.{after}"))
+    }
+
     /// Whether a topic without quotes stands `ahead` places further: a word, and a `/` with something behind it, without blanks between.
     pub(crate) fn is_topic_without_quotes(&self, ahead: usize) -> bool {
         let is_slash = self.peek_at(ahead + 1).kind == TokenKind::Sign(Sign::Slash);
@@ -226,7 +234,9 @@ impl Parser<'_, '_> {
             }
             _ => false,
         };
-        let draft = if begins_value {
+        let draft = if let Some(number) = self.decimal_comma() {
+            draft.suggest(format!("write {number}: the sign is a point")).fix(self.span(), ".")
+        } else if begins_value {
             draft.suggest("join values with +").fix(place, "+ ")
         } else if self.is_sign(Sign::Dot) {
             draft.suggest("join values with +").fix(self.span(), "+")

@@ -82,8 +82,12 @@ impl Parser<'_, '_> {
             if !may_be_quoted {
                 let message = "STRING found where IDENTIFIER was expected";
                 let draft = Draft::error(codes::QUOTED_NAME, start, message);
-                let draft = draft.suggest(format!("write the name without quotes: {}", name.text));
-                self.sink.push(draft.fix(start, name.text.as_str()));
+                self.sink.push(match bare_name(&name.text) {
+                    Some(bare) => {
+                        draft.suggest(format!("write the name without quotes: {bare}")).fix(start, bare)
+                    }
+                    None => draft.suggest("write a name of letters, digits and _, without quotes"),
+                });
             }
             self.advance();
             return Ok(name);
@@ -135,4 +139,11 @@ impl Parser<'_, '_> {
             self.sink.push(draft.suggest_if(is_flat.then_some(hint)));
         }
     }
+}
+
+/// A name in quotes as it may stand without them: what no name has becomes `_`.
+fn bare_name(text: &str) -> Option<String> {
+    let is_usual = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.');
+    let bare: String = text.trim().chars().map(|c| if is_usual(c) { c } else { '_' }).collect();
+    bare.starts_with(|c: char| c.is_alphabetic() || c == '_').then_some(bare)
 }

@@ -21,8 +21,24 @@ pub(crate) const SESSION_WORDS: [(&str, SessionWord); 7] = [
 ];
 
 /// Names of invented functions with what to write instead, §15.
-const INVENTED: [(&str, &str); 3] = [
+const INVENTED: [(&str, &str); 19] = [
     ("CONCATENATE", "join texts with +"),
+    ("CONCAT", "join texts with +"),
+    ("FORMAT", "join texts with +"),
+    ("LEN", "write LENGTH(value)"),
+    ("SIZE", "write LENGTH(value)"),
+    ("COUNT", "write LENGTH(list AS ARRAY)"),
+    ("AVG", "write MEAN(list)"),
+    ("AVERAGE", "write MEAN(list)"),
+    ("NOW", "write TIMESTAMP \"ISO\", or TIMESTAMP \"UNIX\" for seconds"),
+    ("UUID", "write RANDOM UUID"),
+    ("INT", "write value AS INT"),
+    ("STR", "write value AS STRING"),
+    ("STRING", "write value AS STRING"),
+    ("DOUBLE", "write value AS DOUBLE"),
+    ("FLOAT", "write value AS DOUBLE"),
+    ("BOOL", "write value AS BOOL"),
+    ("SUBSTRING", "write FILTER value USING REGEX \"pattern\""),
     ("EXTRACT_FROM_TOPIC", "write TOPIC POSITION n"),
     ("GET_TIME_HOUR", "write TIMESTAMP \"HOUR\""),
 ];

@@ -1,0 +1,118 @@
+//! Texts of the program that hardly mean what they say: names in braces, which nothing replaces, and what is no number where one is counted with.
+
+use super::Checker;
+use super::kind::KindSet;
+use super::topic::placeholder;
+use super::tree::{Arithmetic, Comparison, Constant, Expression, ExpressionKind};
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
+
+/// Words that stand for values, and that other languages would put into a text.
+const VALUES: [&str; 4] = ["PAYLOAD", "TOPIC", "CLIENTID", "TIMESTAMP"];
+
+/// Reports `{name}` in a text that is a value, where there is a variable of that name or a value is called so.
+pub(super) fn warn_of_placeholders(checker: &mut Checker<'_, '_, '_>, text: &str, span: Span) {
+    let is_value = |checker: &Checker<'_, '_, '_>, name: &str| {
+        VALUES.contains(&name) || (checker.scope.fields.is_none() && checker.scope.find(name).is_some())
+    };
+    let mut parts: Vec<String> = Vec::new();
+    let mut first = None;
+    let (mut rest, mut kept) = (text, String::new());
+    while let Some((before, name, after)) = placeholder(rest) {
+        let whole = rest.get(before.len()..rest.len() - after.len()).unwrap_or("");
+        rest = after;
+        if !is_value(checker, name) {
+            kept.push_str(before);
+            kept.push_str(whole);
+            continue;
+        }
+        let is_word = VALUES.contains(&name);
+        kept.push_str(before.strip_suffix('$').unwrap_or(before));
+        if !kept.is_empty() {
+            parts.push(quoted(&std::mem::take(&mut kept)));
+        }
+        parts.push(if is_word { name.to_owned() } else { format!("{{{name}}}") });
+        first.get_or_insert(name);
+    }
+    let Some(name) = first else { return };
+    kept.push_str(rest);
+    if !kept.is_empty() {
+        parts.push(quoted(&kept));
+    }
+    let sum = parts.join(" + ");
+    let message = format!("`{{{name}}}` in a text is not replaced");
+    let draft = Draft::warning(codes::TEXT_PLACEHOLDER, span, message);
+    let draft = draft.suggest(format!("write {sum}"));
+    // An escape would have to be written anew.
+    let is_plain = checker.sink.source().slice(span).get(1..).is_some_and(|inside| inside.starts_with(text));
+    checker.error(if is_plain { draft.fix(span, sum) } else { draft });
+}
+
+/// Reports a text that is no number and is calculated with: it counts as 0.
+pub(super) fn warn_of_texts_in(
+    checker: &mut Checker<'_, '_, '_>,
+    operator: Arithmetic,
+    sides: [(&Expression, Span); 2],
+) {
+    if operator == Arithmetic::Add {
+        return;
+    }
+    for (side, span) in sides {
+        let Some(text) = text_that_is_no_number(checker, side) else { continue };
+        let message = format!("the text \"{}\" counts as 0", text.escape_debug());
+        let draft = Draft::warning(codes::TEXT_AS_NUMBER, span, message);
+        checker.error(draft.suggest("write a number without quotes, or + to join texts"));
+    }
+}
+
+/// Reports a number that is compared with a text that is none.
+pub(super) fn warn_of_compared_text(
+    checker: &mut Checker<'_, '_, '_>,
+    operator: Comparison,
+    sides: [(&Expression, Span); 2],
+) {
+    let what = match operator {
+        Comparison::Equal | Comparison::NotEqual => "a number never equals the text",
+        Comparison::Less | Comparison::LessOrEqual | Comparison::Greater | Comparison::GreaterOrEqual => {
+            "a number is compared, as text, with the text"
+        }
+        Comparison::Contains | Comparison::StartsWith | Comparison::EndsWith | Comparison::In => return,
+    };
+    let [left, right] = sides;
+    for ((side, span), (other, _)) in [(left, right), (right, left)] {
+        let Some(text) = text_that_is_no_number(checker, side) else { continue };
+        if other.kinds.is(KindSet::NUMBER) {
+            let message = format!("{what} \"{}\"", text.escape_debug());
+            let draft = Draft::warning(codes::TEXT_AS_NUMBER, span, message);
+            checker.error(draft.suggest("compare with a number, or with another text"));
+        }
+    }
+}
+
+/// The text of the program that a value certainly is, unless it looks like a number, or like a truth value, which counts as one.
+fn text_that_is_no_number(checker: &Checker<'_, '_, '_>, value: &Expression) -> Option<String> {
+    #[allow(clippy::wildcard_enum_match_arm, reason = "nothing else is known to be a text of the program")]
+    let text = match &value.kind {
+        ExpressionKind::Constant(Constant::Text(text)) => text,
+        ExpressionKind::Variable(id) => checker.scope.only_text(*id)?,
+        _ => return None,
+    };
+    let is_number = text.trim().parse::<f64>().is_ok();
+    (!is_number && !text.is_empty()).then(|| text.clone())
+}
+
+/// A text as the source spells it.
+fn quoted(text: &str) -> String {
+    let mut out = String::from("\"");
+    for character in text.chars() {
+        match character {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '"' | '\\' => out.extend(['\\', character]),
+            other => out.push(other),
+        }
+    }
+    out.push('"');
+    out
+}
