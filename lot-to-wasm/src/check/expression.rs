@@ -453,9 +453,10 @@ impl Checker<'_, '_, '_> {
             }
             Transform::Replace { search, replacement } => ExpressionKind::Replace {
                 // What is looked for may be a name in braces.
-                search: match &search.kind {
-                    Source::Text(text) => Box::new(self.constant(search.span, Constant::Text(text.clone()))),
-                    _ => self.boxed(search),
+                search: if let Source::Text(text) = &search.kind {
+                    Box::new(self.constant(search.span, Constant::Text(text.clone())))
+                } else {
+                    self.boxed(search)
                 },
                 replacement: self.boxed(replacement),
                 value: self.boxed(value),
