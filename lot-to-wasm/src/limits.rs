@@ -47,6 +47,9 @@ pub const COMPARED_CASES_MAX: usize = 500;
 /// Most topics of one `ON TOPIC` (OD-10).
 pub const FILTERS_MAX: usize = 64;
 
+/// Most times of day of one trigger.
+pub const TIMES_MAX: usize = 64;
+
 /// Longest topic in bytes, as in MQTT.
 pub const TOPIC_BYTES_MAX: usize = 65_535;
 

@@ -6,7 +6,7 @@
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::{AmbiguousOffset, TimeZone};
 use jiff::{SignedDuration, Span, Timestamp, Zoned};
-use lot_facts::{CalendarDate, Days, OnceAt, TimeOfDay};
+use lot_facts::{CalendarDate, CalendarDays, OnceAt, TimeOfDay};
 
 /// The instant of a local date-time.
 ///
@@ -23,22 +23,43 @@ fn instant(local: DateTime, zone: &TimeZone) -> Option<Timestamp> {
     Some(at)
 }
 
-/// The first instant after `after` on one of the days at the local time; `None` when there is no such day.
-pub(crate) fn next_on(days: Days, at: TimeOfDay, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
-    let time = local_time(at)?;
-    // The day before may still have its instant ahead, if its time was skipped; 7 days on, every weekday was seen.
+/// Days to look at for the next one that is meant: 62 at most lie between two months with a 31st.
+const DAYS_AHEAD_MAX: usize = 64;
+
+/// The first instant after `after` on one of the days at one of the local times; `None` when there is no such day.
+pub(crate) fn next_on(
+    days: &CalendarDays,
+    times: &[TimeOfDay],
+    after: Timestamp,
+    zone: &TimeZone,
+) -> Option<Timestamp> {
+    // The day before may still have its instant ahead, if its time was skipped.
     let mut date = zone.to_datetime(after).date().yesterday().ok()?;
-    for _ in 0..10 {
-        let weekday = usize::try_from(date.weekday().to_monday_zero_offset()).ok()?;
-        if days.0.get(weekday).copied().unwrap_or(false) {
-            let found = instant(date.to_datetime(time), zone)?;
-            if found > after {
-                return Some(found);
+    for _ in 0..DAYS_AHEAD_MAX {
+        if is_one_of(days, date) {
+            let at = |time: &TimeOfDay| instant(date.to_datetime(local_time(*time)?), zone);
+            let next = times.iter().filter_map(at).filter(|found| *found > after).min();
+            if next.is_some() {
+                return next;
             }
         }
         date = date.tomorrow().ok()?;
     }
     None
+}
+
+fn is_one_of(days: &CalendarDays, date: Date) -> bool {
+    match days {
+        CalendarDays::Week(days) => {
+            let weekday = usize::try_from(date.weekday().to_monday_zero_offset());
+            weekday.ok().and_then(|weekday| days.0.get(weekday)).copied().unwrap_or(false)
+        }
+        CalendarDays::Month(month) => {
+            let day = date.day();
+            (month.last && day == date.days_in_month())
+                || month.days.iter().any(|it| i8::try_from(*it) == Ok(day))
+        }
+    }
 }
 
 /// The instant of `ON TIMESTAMP "dd-MM-yyyy HH:mm:ss"`, whether it is past or not.

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lot_facts::{Days, Interval, OnceAt, TimeOfDay, Trigger};
+use lot_facts::{CalendarDays, Days, Interval, OnceAt, TimeOfDay, Trigger};
 use serde::Serialize;
 
 use crate::definition::{Definition, DefinitionKind, Need, Origin};
@@ -192,7 +192,10 @@ fn trigger_texts(trigger: &Trigger) -> Vec<String> {
         Trigger::Topic { filters } => return filters.iter().map(|f| format!("ON TOPIC \"{f}\"")).collect(),
         Trigger::Change { filters } => return filters.iter().map(|f| format!("ON CHANGE \"{f}\"")).collect(),
         Trigger::Every { interval } => format!("ON EVERY {}", interval_text(*interval)),
-        Trigger::Calendar { days, at } => format!("ON EVERY {} AT \"{}\"", days_text(*days), time_text(*at)),
+        Trigger::Calendar { days, at } => {
+            let times: Vec<String> = at.iter().map(|at| format!("\"{}\"", time_text(*at))).collect();
+            format!("ON EVERY {} AT {}", days_text(days), times.join(", "))
+        }
         Trigger::Once(at) => format!("ON TIMESTAMP \"{}\"", once_text(*at)),
         Trigger::Start => "ON START".to_owned(),
         Trigger::Connect => "ON CONNECT".to_owned(),
@@ -217,15 +220,19 @@ fn interval_text(interval: Interval) -> String {
     format!("{count} {unit}{}", if count == 1 { "" } else { "S" })
 }
 
-fn days_text(days: Days) -> String {
+fn days_text(days: &CalendarDays) -> String {
     const NAMES: [&str; 7] = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
     match days {
-        Days::DAILY => "DAY".to_owned(),
-        Days::WEEKDAY => "WEEKDAY".to_owned(),
-        Days::WEEKEND => "WEEKEND".to_owned(),
-        Days(set) => {
-            let named = NAMES.iter().zip(set).filter(|(_, is_set)| *is_set).map(|(name, _)| *name);
-            named.collect::<Vec<_>>().join(" ")
+        CalendarDays::Week(Days::DAILY) => "DAY".to_owned(),
+        CalendarDays::Week(Days::WEEKDAY) => "WEEKDAY".to_owned(),
+        CalendarDays::Week(Days::WEEKEND) => "WEEKEND".to_owned(),
+        CalendarDays::Week(Days(set)) => {
+            let named = NAMES.iter().zip(set).filter(|(_, is_set)| **is_set).map(|(name, _)| *name);
+            named.collect::<Vec<_>>().join(", ")
+        }
+        CalendarDays::Month(month) => {
+            let days = month.days.iter().map(u8::to_string).chain(month.last.then(|| "LAST".to_owned()));
+            format!("DAY {} OF MONTH", days.collect::<Vec<_>>().join(", "))
         }
     }
 }
@@ -250,7 +257,7 @@ fn once_text(at: OnceAt) -> String {
 
 #[cfg(test)]
 mod tests {
-    use lot_facts::{CalendarDate, Facts, Kind};
+    use lot_facts::{CalendarDate, Facts, Kind, MonthDays};
 
     use super::*;
     use crate::fixture::{World, action, definition, needs, on_topic};
@@ -332,6 +339,7 @@ mod tests {
         let at = TimeOfDay { hour: 18, minute: 0, second: 5 };
         let date = CalendarDate { year: 2026, month: 12, day: 24 };
         let every = |interval| Trigger::Every { interval };
+        let on_days = |days| Trigger::Calendar { days: CalendarDays::Week(days), at: vec![at] };
         for (trigger, expected) in [
             (Trigger::Change { filters: vec!["a".into()] }, "ON CHANGE \"a\""),
             (every(Interval::Milliseconds(10_000)), "ON EVERY 10 SECONDS"),
@@ -341,8 +349,16 @@ mod tests {
             (every(Interval::Milliseconds(604_800_000)), "ON EVERY 7 DAYS"),
             (every(Interval::Months(1)), "ON EVERY 1 MONTH"),
             (every(Interval::Months(24)), "ON EVERY 2 YEARS"),
-            (Trigger::Calendar { days: Days::WEEKDAY, at }, "ON EVERY WEEKDAY AT \"18:00:05\""),
-            (Trigger::Calendar { days: Days::only(6), at }, "ON EVERY SUNDAY AT \"18:00:05\""),
+            (on_days(Days::WEEKDAY), "ON EVERY WEEKDAY AT \"18:00:05\""),
+            (on_days(Days::only(6)), "ON EVERY SUNDAY AT \"18:00:05\""),
+            (on_days(Days::only(0).and(Days::only(2))), "ON EVERY MONDAY, WEDNESDAY AT \"18:00:05\""),
+            (
+                Trigger::Calendar {
+                    days: CalendarDays::Month(MonthDays { days: vec![1, 15], last: true }),
+                    at: vec![TimeOfDay::default(), at],
+                },
+                "ON EVERY DAY 1, 15, LAST OF MONTH AT \"00:00:00\", \"18:00:05\"",
+            ),
             (
                 Trigger::Once(OnceAt { date, time: at, offset_minutes: None }),
                 "ON TIMESTAMP \"24-12-2026 18:00:05\"",

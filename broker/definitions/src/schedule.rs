@@ -4,7 +4,7 @@
 //! [`Schedule::next_timeout`], then takes what is [due](Schedule::due). Invariants: a fixed-rate timer keeps to
 //! multiples of its interval from the arming instant; however late the caller comes, each timer is due at most once per
 //! call, and what was missed is skipped; a calendar run that is later than
-//! [`CALENDAR_LATE_MAX`] is skipped too.
+//! [`CALENDAR_LATE_MAX`] is skipped too, but not one behind it that is in time.
 //! Not here: what runs, and whether the run before has ended.
 
 use std::collections::{BTreeSet, HashMap};
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
-use lot_facts::{Days, Interval, TimeOfDay, Trigger};
+use lot_facts::{CalendarDays, Interval, TimeOfDay, Trigger};
 
 use crate::calendar;
 use crate::definition::DefinitionId;
@@ -38,7 +38,7 @@ enum Timer {
 
 #[derive(Debug)]
 enum CalendarRule {
-    On { days: Days, at: TimeOfDay },
+    On { days: CalendarDays, at: Vec<TimeOfDay> },
     Months { armed: Zoned, months: u32 },
     Once,
 }
@@ -75,7 +75,7 @@ impl Schedule {
             Trigger::Every { interval: Interval::Months(months) } => {
                 CalendarRule::Months { armed: now.wall.to_zoned(self.zone.clone()), months: *months }
             }
-            Trigger::Calendar { days, at } => CalendarRule::On { days: *days, at: *at },
+            Trigger::Calendar { days, at } => CalendarRule::On { days: days.clone(), at: at.clone() },
             Trigger::Once(at) => {
                 let next = calendar::once(*at, &self.zone).filter(|next| *next > now.wall);
                 return self.arm_calendar(id, CalendarRule::Once, next);
@@ -123,12 +123,23 @@ impl Schedule {
         }
         while let Some((next, id)) = self.by_wall.first().copied().filter(|(next, _)| *next <= now.wall) {
             self.by_wall.remove(&(next, id));
-            let is_in_time = now.wall.duration_since(next) <= signed(CALENDAR_LATE_MAX);
-            self.advance_calendar(id, now.wall, is_in_time.then_some(next));
-            if is_in_time {
+            let in_time = self.last_in_time(id, next, now.wall);
+            self.advance_calendar(id, now.wall, in_time);
+            if in_time.is_some() {
                 run(id);
             }
         }
+    }
+
+    /// The instant for which a calendar timer still runs: the one that was due, or, when that is too late, one after it that is not.
+    fn last_in_time(&self, id: DefinitionId, due: Timestamp, wall: Timestamp) -> Option<Timestamp> {
+        let late_max = signed(CALENDAR_LATE_MAX);
+        if wall.duration_since(due) <= late_max {
+            return Some(due);
+        }
+        let Some(Timer::Calendar { rule, .. }) = self.timers.get(&id) else { return None };
+        let earliest = wall.checked_sub(late_max).ok()?;
+        rule.next(earliest, &self.zone).filter(|next| *next <= wall)
     }
 
     fn arm_every(&mut self, id: DefinitionId, milliseconds: u64, now: Now) -> Arming {
@@ -205,7 +216,7 @@ impl Schedule {
 impl CalendarRule {
     fn next(&self, after: Timestamp, zone: &TimeZone) -> Option<Timestamp> {
         match self {
-            CalendarRule::On { days, at } => calendar::next_on(*days, *at, after, zone),
+            CalendarRule::On { days, at } => calendar::next_on(days, at, after, zone),
             CalendarRule::Months { armed, months } => calendar::next_months(armed, *months, after),
             CalendarRule::Once => None,
         }

@@ -24,12 +24,12 @@ pub enum Trigger {
         /// Time between two runs.
         interval: Interval,
     },
-    /// `ON EVERY <day> [AT …]` and `ON TIMESTAMP "HH:mm[:ss]"`: on these days at this local time.
+    /// `ON EVERY <days> [AT …]` and `ON TIMESTAMP "HH:mm[:ss]"`: on these days at these local times.
     Calendar {
-        /// Days of the week.
-        days: Days,
-        /// Local time of day.
-        at: TimeOfDay,
+        /// Days of the week or of the month.
+        days: CalendarDays,
+        /// Local times of day, ascending, each once, at least one.
+        at: Vec<TimeOfDay>,
     },
     /// `ON TIMESTAMP "dd-MM-yyyy HH:mm:ss"` and ISO date-times: once; never when it is past.
     Once(OnceAt),
@@ -78,6 +78,26 @@ pub enum Interval {
     Months(u32),
 }
 
+/// Days on which a calendar trigger runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum CalendarDays {
+    /// Days of the week.
+    Week(Days),
+    /// Days of the month.
+    Month(MonthDays),
+}
+
+/// Days of the month; one that a month does not have is left out in that month.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MonthDays {
+    /// 1 to 31, ascending, each once.
+    pub days: Vec<u8>,
+    /// The last day of the month, whichever it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub last: bool,
+}
+
 /// Days of the week, Monday first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Days(pub [bool; 7]);
@@ -98,10 +118,18 @@ impl Days {
         }
         Days(days)
     }
+
+    /// These days and those.
+    #[must_use]
+    pub fn and(self, others: Days) -> Days {
+        let mut days = self.0;
+        days.iter_mut().zip(others.0).for_each(|(day, other)| *day |= other);
+        Days(days)
+    }
 }
 
 /// A local time of day.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct TimeOfDay {
     /// 0 to 23.
     pub hour: u8,

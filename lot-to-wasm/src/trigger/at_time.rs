@@ -1,12 +1,12 @@
 //! `ON TIMESTAMP "HH:mm[:ss]"` daily, `ON TIMESTAMP "dd-MM-yyyy HH:mm:ss"` once; `ON TIME` is the old word (LoT reference §7.4).
 //!
 //! ```text
-//! atTime = ( "TIMESTAMP" | "TIME" ) string ;
+//! atTime = ( "TIMESTAMP" | "TIME" ) ( times | string ) ;
 //! ```
 
-use lot_facts::{CalendarDate, Days, OnceAt, TimeOfDay, Trigger};
+use lot_facts::{CalendarDate, CalendarDays, Days, OnceAt, TimeOfDay, Trigger};
 
-use super::Row;
+use super::{Row, calendar};
 use crate::diagnostic::{Draft, codes};
 use crate::syntax::parse::{Parsed, Parser};
 
@@ -16,7 +16,8 @@ pub(super) const OLD_ROW: Row = Row { keyword: "TIME", parse };
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     let text = parser.expect_text("ON TIMESTAMP")?;
     if let Some(at) = time_of_day(&text.value) {
-        return Ok(Trigger::Calendar { days: Days::DAILY, at });
+        let at = calendar::times(parser, (at, text.span))?;
+        return Ok(Trigger::Calendar { days: CalendarDays::Week(Days::DAILY), at });
     }
     if let Some(at) = instant(&text.value) {
         return Ok(Trigger::Once(at));

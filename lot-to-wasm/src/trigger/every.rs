@@ -1,13 +1,13 @@
-//! `ON EVERY n UNIT` and `ON EVERY <day> [AT "HH:mm[:ss]"]` (LoT reference §7.3, §7.4).
+//! `ON EVERY n UNIT` and `ON EVERY <days> [AT "HH:mm[:ss]", …]` (LoT reference §7.3, §7.4).
 //!
 //! ```text
-//! every = "EVERY" ( number unit | day [ "AT" string ] ) ;
+//! every = "EVERY" ( number unit | days [ "AT" times ] ) ;
 //! ```
 
-use lot_facts::{Days, Interval, TimeOfDay, Trigger};
+use lot_facts::{Interval, TimeOfDay, Trigger};
 use lot_nearest::nearest;
 
-use super::{Row, at_time};
+use super::{Row, calendar};
 use crate::diagnostic::{Draft, codes};
 use crate::limits::INTERVAL_MS_MIN;
 use crate::source::Span;
@@ -44,8 +44,6 @@ const UNITS: [(&str, Unit); 16] = [
     ("YEARS", Unit::Months(12)),
 ];
 
-const WEEKDAYS: [&str; 7] = ["MONDAY", "TUESDAY", "WEDNESDAY", "THURSDAY", "FRIDAY", "SATURDAY", "SUNDAY"];
-
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     if matches!(parser.peek().kind, TokenKind::Int(_) | TokenKind::Double(_)) {
         let start = parser.span();
@@ -55,26 +53,12 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
         }
         return Ok(Trigger::Every { interval });
     }
-    let word = parser.word();
-    let days = match word {
-        "WEEKDAY" => Days::WEEKDAY,
-        "WEEKEND" => Days::WEEKEND,
-        "DAY" => Days::DAILY,
-        _ => match WEEKDAYS.iter().position(|name| *name == word) {
-            Some(day) => Days::only(day),
-            None => return no_interval(parser),
-        },
-    };
-    parser.advance();
-    let mut at = TimeOfDay::default();
+    let Some(days) = calendar::days(parser)? else { return no_interval(parser) };
+    let mut at = vec![TimeOfDay::default()];
     if parser.eat_word("AT") || is_at_missing(parser) {
         let text = parser.expect_text("AT")?;
-        let Some(time) = at_time::time_of_day(&text.value) else {
-            let message = format!("\"{}\" is no time of day", text.value);
-            let draft = Draft::error(codes::BAD_TIME, text.span, message);
-            return parser.fail(draft.suggest("write AT \"18:00\" or AT \"18:00:30\""));
-        };
-        at = time;
+        let first = calendar::read(parser, &text)?;
+        at = calendar::times(parser, (first, text.span))?;
     }
     Ok(Trigger::Calendar { days, at })
 }
@@ -108,12 +92,12 @@ fn is_at_missing(parser: &mut Parser<'_, '_>) -> bool {
 }
 
 fn no_interval<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
-    let names = WEEKDAYS.iter().copied().chain(["WEEKDAY", "WEEKEND", "DAY"]);
-    let hint = nearest(parser.word(), names);
+    let hint = nearest(parser.word(), calendar::day_words());
     let message = format!("expected a number and a unit, or a day, after EVERY, found {}", parser.found());
     let draft = Draft::error(codes::INTERVAL_UNIT, parser.here(), message);
     parser.fail(match hint {
         Some(_) => draft.did_you_mean(hint),
+        None if parser.is_word("LAST") => draft.suggest("write ON EVERY DAY LAST OF MONTH"),
         None => draft.suggest("write ON EVERY 5 SECONDS"),
     })
 }

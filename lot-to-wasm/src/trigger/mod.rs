@@ -3,6 +3,7 @@
 //! This file is the registry: [`TRIGGERS`] lists the words for the parser and for "did you mean".
 
 mod at_time;
+mod calendar;
 mod change;
 mod connect;
 mod disconnect;

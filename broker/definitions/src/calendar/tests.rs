@@ -1,5 +1,6 @@
 //! Rows of the LoT reference §7.3 (months, years) and §7.4, with real zones.
 
+use lot_facts::{Days, MonthDays};
 use proptest::prelude::*;
 
 use super::*;
@@ -20,11 +21,16 @@ fn at(text: &str) -> TimeOfDay {
 
 /// The next instants after `after` as local texts with offset.
 fn next_four(days: Days, time: &str, after: &str, zone_name: &str) -> Vec<String> {
+    next_four_of(&CalendarDays::Week(days), &[time], after, zone_name)
+}
+
+fn next_four_of(days: &CalendarDays, times: &[&str], after: &str, zone_name: &str) -> Vec<String> {
     let zone = zone(zone_name);
+    let times: Vec<TimeOfDay> = times.iter().map(|time| at(time)).collect();
     let mut after = utc(after);
     let mut found = Vec::new();
     for _ in 0..4 {
-        after = next_on(days, at(time), after, &zone).unwrap();
+        after = next_on(days, &times, after, &zone).unwrap();
         found.push(after.to_zoned(zone.clone()).strftime("%a %d %H:%M:%S%:z").to_string());
     }
     found
@@ -196,6 +202,60 @@ fn months_that_were_missed_are_skipped() {
     assert_eq!(next_months(&armed, u32::MAX, utc("2026-06-15T00:00:00Z")), None, "beyond the year 9999");
 }
 
+#[test]
+fn several_times_of_day_come_in_order() {
+    let daily = CalendarDays::Week(Days::DAILY);
+    assert_eq!(
+        next_four_of(&daily, &["06:00:00", "14:00:00", "22:00:00"], "2026-11-20T14:00:00Z", "UTC"),
+        ["Fri 20 22:00:00+00:00", "Sat 21 06:00:00+00:00", "Sat 21 14:00:00+00:00", "Sat 21 22:00:00+00:00"]
+    );
+    // Both of the first day are skipped by the clock, which makes one instant of them.
+    assert_eq!(
+        next_four_of(&daily, &["02:15:00", "02:45:00"], "2026-03-28T22:00:00Z", "Europe/Berlin"),
+        ["Sun 29 03:00:00+02:00", "Mon 30 02:15:00+02:00", "Mon 30 02:45:00+02:00", "Tue 31 02:15:00+02:00"]
+    );
+    // Both are repeated, and the first ones count.
+    assert_eq!(
+        next_four_of(&daily, &["02:15:00", "02:45:00"], "2026-10-24T22:00:00Z", "Europe/Berlin"),
+        ["Sun 25 02:15:00+02:00", "Sun 25 02:45:00+02:00", "Mon 26 02:15:00+01:00", "Mon 26 02:45:00+01:00"]
+    );
+}
+
+#[test]
+fn days_of_the_month_leave_out_months_without_them() {
+    let month = |days: &[u8], last| CalendarDays::Month(MonthDays { days: days.to_vec(), last });
+    for (days, after, expected) in [
+        (
+            month(&[1, 15], false),
+            "2026-01-01T06:00:00Z",
+            ["Thu 15 06:00:00", "Sun 01 06:00:00", "Sun 15 06:00:00", "Sun 01 06:00:00"],
+        ),
+        (
+            month(&[31], false),
+            "2026-03-31T06:00:00Z",
+            ["Sun 31 06:00:00", "Fri 31 06:00:00", "Mon 31 06:00:00", "Sat 31 06:00:00"],
+        ),
+        (
+            month(&[], true),
+            "2028-01-31T06:00:00Z",
+            ["Tue 29 06:00:00", "Fri 31 06:00:00", "Sun 30 06:00:00", "Wed 31 06:00:00"],
+        ),
+        (
+            month(&[30], true),
+            "2026-01-30T06:00:00Z",
+            ["Sat 31 06:00:00", "Sat 28 06:00:00", "Mon 30 06:00:00", "Tue 31 06:00:00"],
+        ),
+    ] {
+        let found = next_four_of(&days, &["06:00:00"], after, "UTC");
+        let found: Vec<&str> = found.iter().map(|text| text.trim_end_matches("+00:00")).collect();
+        assert_eq!(found, expected, "{days:?}");
+    }
+    assert_eq!(
+        next_on(&month(&[], false), &[at("06:00:00")], utc("2026-01-01T00:00:00Z"), &zone("UTC")),
+        None
+    );
+}
+
 proptest! {
     /// In every zone the instants ascend, are at most a bit over a week apart, and have the local time asked for
     /// unless that is skipped.
@@ -213,7 +273,7 @@ proptest! {
         let time = TimeOfDay { hour, minute, second: 0 };
         let mut after = Timestamp::from_second(second).unwrap();
         for _ in 0..20 {
-            let next = next_on(days, time, after, &zone).unwrap();
+            let next = next_on(&CalendarDays::Week(days), &[time], after, &zone).unwrap();
             prop_assert!(next > after);
             prop_assert!(next.duration_since(after).as_hours() <= 8 * 24 + 24);
             let local = zone.to_datetime(next);

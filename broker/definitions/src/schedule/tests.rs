@@ -1,7 +1,7 @@
 //! Rows of the LoT reference §7.3 and §7.4 and program C02, on a virtual clock.
 
 use jiff::ToSpan;
-use lot_facts::{CalendarDate, OnceAt};
+use lot_facts::{CalendarDate, Days, OnceAt};
 use proptest::prelude::*;
 
 use super::*;
@@ -68,7 +68,12 @@ fn every(milliseconds: u64) -> Trigger {
 }
 
 fn daily(hour: u8, minute: u8) -> Trigger {
-    Trigger::Calendar { days: Days::DAILY, at: TimeOfDay { hour, minute, second: 0 } }
+    on_days(Days::DAILY, &[(hour, minute)])
+}
+
+fn on_days(days: Days, times: &[(u8, u8)]) -> Trigger {
+    let at = times.iter().map(|(hour, minute)| TimeOfDay { hour: *hour, minute: *minute, second: 0 });
+    Trigger::Calendar { days: CalendarDays::Week(days), at: at.collect() }
 }
 
 fn secs(seconds: u64) -> Duration {
@@ -125,7 +130,7 @@ fn arming_again_restarts_and_disarming_ends() {
 #[test]
 fn weekday_at_six_runs_friday_then_monday() {
     let mut world = World::new("Europe/Berlin", "2026-11-20T17:59:50"); // a Friday
-    let trigger = Trigger::Calendar { days: Days::WEEKDAY, at: TimeOfDay { hour: 18, minute: 0, second: 0 } };
+    let trigger = on_days(Days::WEEKDAY, &[(18, 0)]);
     world.arm(A, &trigger);
     assert_eq!(world.sleep(secs(20)), 1);
     assert_eq!(world.sleep(hours(71)), 0);
@@ -163,7 +168,7 @@ fn triggers_that_are_no_timers_are_left_alone() {
     ] {
         assert_eq!(world.arm(A, &trigger), Arming::NotATimer, "{trigger:?}");
     }
-    let no_day = Trigger::Calendar { days: Days([false; 7]), at: TimeOfDay::default() };
+    let no_day = on_days(Days([false; 7]), &[(0, 0)]);
     assert_eq!(world.arm(A, &no_day), Arming::Never);
 }
 
@@ -223,6 +228,26 @@ fn clock_that_is_set_back_runs_nothing_twice() {
     // Set back by days, the calendar starts anew from there.
     world.now.wall = "2026-11-10T11:59:30Z".parse().unwrap();
     assert_eq!(world.sleep(secs(120)), 1);
+}
+
+#[test]
+fn three_shifts_run_three_times_a_day_whatever_the_clock_does() {
+    let shifts = on_days(Days::DAILY, &[(6, 0), (14, 0), (22, 0)]);
+    let mut world = World::new("Europe/Berlin", "2026-11-20T05:59:00");
+    world.arm(A, &shifts);
+    assert_eq!(world.sleep(hours(24)), 3);
+    assert_eq!(world.runs_of(A), ["20 06:00:00", "20 14:00:00", "20 22:00:00"]);
+    // Set back over two of them: neither runs again.
+    world.sleep(hours(9));
+    assert_eq!(world.runs_of(A).len(), 5);
+    world.now.wall = world.now.wall.checked_sub(10.hours()).unwrap();
+    assert_eq!(world.sleep(hours(10)), 0);
+    // Set forwards over one of them, to a minute behind the next: that one runs, the other is missed.
+    world.now.wall = "2026-11-22T13:01:00Z".parse().unwrap();
+    assert_eq!(world.sleep(secs(1)), 1);
+    assert_eq!(world.sleep(hours(8)), 1);
+    let all = world.runs_of(A);
+    assert_eq!(all[3..], ["21 06:00:00", "21 14:00:00", "22 14:01:00", "22 22:00:00"]);
 }
 
 #[test]

@@ -7,7 +7,7 @@ use crate::syntax::panel::{Component, DefinePanel, DefineTheme, PanelClause, Pan
 use crate::syntax::route::{DefineRoute, RouteItem};
 use crate::syntax::rule::{DefineRule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
 use crate::syntax::{ActionBody, DefineAction, Entity};
-use lot_facts::Trigger;
+use lot_facts::{CalendarDays, Trigger};
 
 /// The whole entity.
 pub(super) fn write(writer: &mut Writer, entity: &Entity) {
@@ -65,13 +65,9 @@ fn trigger(trigger: &Trigger) -> String {
         Trigger::Change { filters } => format!("(on change{})", all(filters)),
         Trigger::Every { interval } => format!("(on every {interval:?})"),
         Trigger::Calendar { days, at } => {
-            let letters: String = days
-                .0
-                .iter()
-                .zip("MTWTFSS".chars())
-                .map(|(on, letter)| if *on { letter } else { '-' })
-                .collect();
-            format!("(on calendar {letters} {:02}:{:02}:{:02})", at.hour, at.minute, at.second)
+            let times: String =
+                at.iter().map(|at| format!(" {:02}:{:02}:{:02}", at.hour, at.minute, at.second)).collect();
+            format!("(on calendar {}{times})", calendar_days(days))
         }
         Trigger::Once(at) => {
             let offset = at.offset_minutes.map_or(String::new(), |minutes| format!(" {minutes:+} min"));
@@ -86,6 +82,18 @@ fn trigger(trigger: &Trigger) -> String {
         Trigger::Disconnect => "(on disconnect)".to_owned(),
         Trigger::Subscribe { pattern: None } => "(on subscribe)".to_owned(),
         Trigger::Subscribe { pattern: Some(pattern) } => format!("(on subscribe {})", quoted(pattern)),
+    }
+}
+
+fn calendar_days(days: &CalendarDays) -> String {
+    match days {
+        CalendarDays::Week(days) => {
+            days.0.iter().zip("MTWTFSS".chars()).map(|(on, letter)| if *on { letter } else { '-' }).collect()
+        }
+        CalendarDays::Month(month) => {
+            let days = month.days.iter().map(u8::to_string).chain(month.last.then(|| "last".to_owned()));
+            format!("(month {})", days.collect::<Vec<_>>().join(" "))
+        }
     }
 }
 
