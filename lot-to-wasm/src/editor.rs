@@ -12,7 +12,7 @@ mod reference;
 mod tokens;
 
 pub use grammar::grammar;
-pub use keyword::{Family, Keyword, keyword, keywords};
+pub use keyword::{Family, Keyword, first_words, keyword, keywords};
 pub use kinds::{Kinds, kinds};
 pub use outline::{Symbol, SymbolKind, outline};
 pub use proposal::{Names, Proposals, proposals};

@@ -92,6 +92,7 @@ mod tool_input;
 mod top;
 mod topics;
 mod transport;
+mod triggers;
 mod unfinished;
 mod unix_socket;
 mod user_management;

@@ -20,7 +20,7 @@ pub(crate) struct World {
 impl World {
     pub(crate) fn new() -> World {
         let mut world = World::loading(RegistryOptions::new(TimeZone::UTC));
-        world.registry.finish_loading();
+        world.registry.finish_loading(world.now);
         world
     }
 

@@ -73,6 +73,7 @@ impl Hooks {
             Trigger::Subscribe { .. } => Some(&mut self.subscribe),
             Trigger::Topic { .. }
             | Trigger::Change { .. }
+            | Trigger::Silence { .. }
             | Trigger::Every { .. }
             | Trigger::Calendar { .. }
             | Trigger::Once(_)

@@ -10,6 +10,13 @@ pub const DEFINITIONS_MAX: usize = 100_000;
 /// 48 bytes each.
 pub const CHANGE_TOPICS_MAX: usize = 100_000;
 
+/// Most topics that an Action with `ON SILENCE` hears of; those that are silent do not count, and what comes on others is refused
+/// with an error. About 150 bytes and the topic each.
+pub const SILENCE_TOPICS_MAX: usize = 10_000;
+
+/// Most topics of one Action whose silence is told at once; the others follow at the next look at the timers, 50 ms later at most.
+pub(crate) const SILENCES_AT_ONCE: usize = 1_000;
+
 /// Most topics in the last-value cache of a tenant, KEEP entries not counted. LoT reference §6.
 pub const CACHE_TOPICS_MAX: usize = 1_000_000;
 

@@ -15,9 +15,10 @@ use crate::definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefin
 use crate::fact_index::FactIndex;
 use crate::hooks::Hooks;
 use crate::last_values::{CacheLimits, LastValues};
-use crate::limits::{CHANGE_TOPICS_MAX, DEFINITIONS_MAX};
+use crate::limits::{CHANGE_TOPICS_MAX, DEFINITIONS_MAX, SILENCE_TOPICS_MAX, SILENCES_AT_ONCE};
 use crate::now::Now;
 use crate::schedule::Schedule;
+use crate::silence::{SilenceWatch, Silences};
 
 mod cycle;
 mod life_cycle;
@@ -37,6 +38,8 @@ pub struct RegistryOptions {
     pub cache_limits: CacheLimits,
     /// Topics that each `ON CHANGE` remembers. Default [`CHANGE_TOPICS_MAX`].
     pub change_topics_max: usize,
+    /// Topics that each `ON SILENCE` hears of. Default [`SILENCE_TOPICS_MAX`].
+    pub silence_topics_max: usize,
     /// Most definitions. Default [`DEFINITIONS_MAX`]; quota `Definitions` of an added tenant.
     pub definitions_max: usize,
 }
@@ -49,6 +52,7 @@ impl RegistryOptions {
             cache: CacheMode::default(),
             cache_limits: CacheLimits::default(),
             change_topics_max: CHANGE_TOPICS_MAX,
+            silence_topics_max: SILENCE_TOPICS_MAX,
             definitions_max: DEFINITIONS_MAX,
         }
     }
@@ -81,6 +85,7 @@ pub struct Registry {
     keeps: FactIndex,
     hooks: Hooks,
     schedule: Schedule,
+    silences: Silences,
     values: Arc<LastValues>,
     cache: CacheMode,
     change_topics_max: usize,
@@ -134,6 +139,7 @@ impl Registry {
             keeps: FactIndex::default(),
             hooks: Hooks::default(),
             schedule: Schedule::new(options.zone),
+            silences: Silences::new(options.silence_topics_max),
             values: Arc::new(LastValues::new(options.cache_limits)),
             cache: options.cache,
             change_topics_max: options.change_topics_max,
@@ -216,9 +222,10 @@ impl Registry {
         changed
     }
 
-    /// Ends the loading of a start. Returns the armed `ON START` definitions in load order, to be run once.
-    pub fn finish_loading(&mut self) -> Vec<Arc<Definition>> {
+    /// Ends the loading of a start; silence counts from here on. Returns the armed `ON START` definitions in load order, to be run once.
+    pub fn finish_loading(&mut self, now: Now) -> Vec<Arc<Definition>> {
         self.is_loading = false;
+        self.silences.begin(now.elapsed);
         let armed = self.entries.values().filter(|entry| entry.is_armed).map(|entry| &entry.definition);
         armed.filter(|definition| starts(definition)).cloned().collect()
     }
@@ -304,6 +311,24 @@ impl Registry {
         found.dedup_by_key(|definition| definition.id);
     }
 
+    /// Appends the watches of armed definitions whose `ON SILENCE` matches the topic, each once, in the order of deployment. Asked once per
+    /// new topic; per message, use an [`Ear`](crate::Ear) of each.
+    pub fn silence_watches(&self, topic: &str, found: &mut Vec<Arc<SilenceWatch>>) {
+        self.silences.matching(topic, found);
+    }
+
+    /// All watches of armed definitions, in the order of deployment.
+    pub fn all_silence_watches(&self) -> impl Iterator<Item = &Arc<SilenceWatch>> {
+        self.silences.all()
+    }
+
+    /// Appends the topics that have been silent for so long, with the watches that say so.
+    pub fn due_silences(&self, now: Now, found: &mut Vec<(Arc<SilenceWatch>, Arc<str>)>) {
+        for watch in self.silences.all() {
+            watch.due(now.elapsed, SILENCES_AT_ONCE, |topic| found.push((Arc::clone(watch), topic)));
+        }
+    }
+
     /// What an accepted message on this topic does to the last values.
     pub fn caching(&self, topic: &str) -> Caching {
         if self.cache == CacheMode::All || self.reads.covers(topic) {
@@ -325,9 +350,10 @@ impl Registry {
         &self.values
     }
 
-    /// How long until [`Registry::due`] must be called; `None` while no timer is armed.
+    /// How long until [`Registry::due`] and [`Registry::due_silences`] must be called; `None` while no timer is armed.
     pub fn next_timeout(&self, now: Now) -> Option<Duration> {
-        self.schedule.next_timeout(now)
+        let of_silences = self.silences.next_timeout(now.elapsed);
+        self.schedule.next_timeout(now).into_iter().chain(of_silences).min()
     }
 
     /// Appends the definitions whose timer has fired, each at most once. A tick that comes while the run before has not

@@ -191,6 +191,10 @@ fn trigger_texts(trigger: &Trigger) -> Vec<String> {
     let text = match trigger {
         Trigger::Topic { filters } => return filters.iter().map(|f| format!("ON TOPIC \"{f}\"")).collect(),
         Trigger::Change { filters } => return filters.iter().map(|f| format!("ON CHANGE \"{f}\"")).collect(),
+        Trigger::Silence { filters, after_ms } => {
+            let time = interval_text(Interval::Milliseconds(*after_ms));
+            return filters.iter().map(|filter| format!("ON SILENCE OF \"{filter}\" FOR {time}")).collect();
+        }
         Trigger::Every { interval } => format!("ON EVERY {}", interval_text(*interval)),
         Trigger::Calendar { days, at } => {
             let times: Vec<String> = at.iter().map(|at| format!("\"{}\"", time_text(*at))).collect();
@@ -342,6 +346,10 @@ mod tests {
         let on_days = |days| Trigger::Calendar { days: CalendarDays::Week(days), at: vec![at] };
         for (trigger, expected) in [
             (Trigger::Change { filters: vec!["a".into()] }, "ON CHANGE \"a\""),
+            (
+                Trigger::Silence { filters: vec!["a/+".into()], after_ms: 90_000 },
+                "ON SILENCE OF \"a/+\" FOR 90 SECONDS",
+            ),
             (every(Interval::Milliseconds(10_000)), "ON EVERY 10 SECONDS"),
             (every(Interval::Milliseconds(1)), "ON EVERY 1 MILLISECOND"),
             (every(Interval::Milliseconds(1500)), "ON EVERY 1500 MILLISECONDS"),

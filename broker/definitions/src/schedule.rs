@@ -82,6 +82,7 @@ impl Schedule {
             }
             Trigger::Topic { .. }
             | Trigger::Change { .. }
+            | Trigger::Silence { .. }
             | Trigger::Start
             | Trigger::Connect
             | Trigger::Disconnect

@@ -47,6 +47,7 @@ mod run_action;
 pub(crate) mod scripts;
 pub(crate) mod seeds;
 mod services;
+mod silences;
 mod sink;
 mod states;
 pub(crate) mod variables;
@@ -74,6 +75,7 @@ pub(crate) use noted::hand_to_route;
 pub(crate) use programs::{HasPrograms, Programs};
 pub(crate) use restore::{KEPT_PER_GROUP, definitions, install_stored, run_starts, save_kept};
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
+pub(crate) use silences::run_silences;
 pub(crate) use sink::GuestSink;
 
 use lotmq_core::connection::Connection;
@@ -271,7 +273,7 @@ impl Guests {
         self.post(&definitions, &event);
     }
 
-    /// Starts the timers that are due: how many, and how long until the next one.
+    /// Starts the timers that are due but those of silence: how many, and how long until the next one of all.
     pub(crate) fn run_timers(&self, now: Now) -> (usize, Option<Duration>) {
         let mut due = Vec::new();
         let wait = {

@@ -10,7 +10,9 @@ const VISITED_MAX: usize = 64;
 impl Facts {
     /// Whether a message that `self` publishes may start `other`, which is the same definition or not.
     pub fn may_start(&self, other: &Facts, is_same: bool) -> bool {
-        let filters = other.trigger.as_ref().map(Trigger::filters).unwrap_or_default();
+        // What a silence starts waits for a timer in between.
+        let trigger = other.trigger.as_ref().filter(|trigger| trigger.is_by_message());
+        let filters = trigger.map(Trigger::filters).unwrap_or_default();
         let is_hit = self.writes.iter().any(|write| filters.iter().any(|filter| write.may_match(filter)));
         is_hit && !(is_same && self.only_splits())
     }

@@ -19,6 +19,13 @@ pub enum Trigger {
         /// Valid Topic Filters in source order, at least one.
         filters: Vec<String>,
     },
+    /// `ON SILENCE`: when a topic has not been published to for so long, once; again only after it was heard anew.
+    Silence {
+        /// Valid Topic Filters in source order, at least one.
+        filters: Vec<String>,
+        /// How long, in milliseconds, at least 10.
+        after_ms: u64,
+    },
     /// `ON EVERY n UNIT`: at a fixed rate from the arming instant, first after one interval.
     Every {
         /// Time between two runs.
@@ -48,15 +55,22 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// Whether a run has a message: a payload and a topic.
+    /// Whether a run has a payload and a topic: those of a message, or of the last one before a silence.
     pub fn has_message(&self) -> bool {
+        matches!(self, Trigger::Topic { .. } | Trigger::Change { .. } | Trigger::Silence { .. })
+    }
+
+    /// Whether messages start it, at once.
+    pub fn is_by_message(&self) -> bool {
         matches!(self, Trigger::Topic { .. } | Trigger::Change { .. })
     }
 
-    /// The Topic Filters that fire it; empty for triggers without a message.
+    /// The Topic Filters that it is about; empty for triggers without a topic.
     pub fn filters(&self) -> &[String] {
         match self {
-            Trigger::Topic { filters } | Trigger::Change { filters } => filters,
+            Trigger::Topic { filters } | Trigger::Change { filters } | Trigger::Silence { filters, .. } => {
+                filters
+            }
             Trigger::Every { .. }
             | Trigger::Calendar { .. }
             | Trigger::Once(_)

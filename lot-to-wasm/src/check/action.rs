@@ -222,6 +222,7 @@ impl Checker<'_, '_, '_> {
             Start::Triggered(trigger) => match trigger {
                 Trigger::Topic { .. } => "ON TOPIC",
                 Trigger::Change { .. } => "ON CHANGE",
+                Trigger::Silence { .. } => "ON SILENCE",
                 Trigger::Every { .. } => "ON EVERY",
                 Trigger::Calendar { .. } | Trigger::Once(_) => "a clock trigger",
                 Trigger::Start => "ON START",

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use lot_facts::{Dependency, Facts, Input, Kind, Signature, TopicFact};
+use lot_facts::{Dependency, Facts, Input, Kind, Signature, TopicFact, Trigger};
 
 use super::TopicUse;
 use super::level::Levels;
@@ -35,6 +35,9 @@ pub(super) fn collect(action: &mut Action) -> Looks {
         Entry::Asked => {}
     }
     collector.statements(&mut action.body);
+    if let Entry::Triggered(Trigger::Silence { filters, .. }) = &action.entry {
+        collector.last_values(filters);
+    }
     let topic_levels = std::mem::take(&mut collector.positions).into_iter().collect();
     let looks = Looks { payload: collector.payload, topic_levels };
     action.facts = collector.finish();
@@ -99,6 +102,17 @@ impl Collector {
         facts.programs.modules = self.modules.into_iter().collect();
         facts.calls = self.calls.into_iter().collect();
         facts
+    }
+
+    /// The payload of a silence is the topic's last value, which is there only of topics that somebody reads. What is called may look at it, too.
+    fn last_values(&mut self, filters: &[String]) {
+        if self.payload || !self.calls.is_empty() {
+            let fact = |filter: &String| match filter.contains(['+', '#']) {
+                true => TopicFact::Pattern(filter.clone()),
+                false => TopicFact::Exact(filter.clone()),
+            };
+            self.reads.extend(filters.iter().map(fact));
+        }
     }
 
     fn statements(&mut self, body: &mut [Statement]) {

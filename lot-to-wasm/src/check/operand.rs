@@ -157,6 +157,12 @@ impl Checker<'_, '_, '_> {
                 let message = format!("no {word} for this scope");
                 self.error(Draft::error(codes::NO_MESSAGE, span, message));
             }
+        } else if matches!(self.start, Start::Triggered(Trigger::Silence { .. })) {
+            if !matches!(word, "PAYLOAD" | "TOPIC") {
+                let message = format!("no {word} for this trigger: a silence is no message");
+                let draft = Draft::error(codes::NO_MESSAGE, span, message);
+                self.error(draft.note("there are TOPIC, and PAYLOAD with the last value of the topic"));
+            }
         } else if !self.has_message() {
             let message = format!("no {word} for this trigger: {} has no message", self.trigger_name());
             let draft = Draft::error(codes::NO_MESSAGE, span, message);

@@ -2,7 +2,7 @@
 //!
 //! Those of one statement stand in its file. The parser does not read this table; the test `the_table_has_the_words_of_the_parser` compares them.
 
-use crate::statement;
+use crate::{statement, trigger};
 
 /// A word that means something in some place of a program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -49,6 +49,11 @@ pub fn keywords() -> impl Iterator<Item = Keyword> {
     of_statements.chain(SHARED.iter().copied())
 }
 
+/// The words that begin statements of an action, and those behind `ON`.
+pub fn first_words() -> impl Iterator<Item = &'static str> {
+    statement::first_words().filter_map(|words| words.first().copied()).chain(trigger::words())
+}
+
 /// The keyword that is written like this.
 pub fn keyword(word: &str) -> Option<Keyword> {
     keywords().find(|keyword| keyword.word == word)
@@ -66,6 +71,7 @@ keywords! {
         "THEME" "Colours and fonts of panels: `DEFINE THEME Name`, then `SET \"key\" WITH \"value\"`."
         "ON" "What starts a run, in column 1: `ON TOPIC \"a/+\" DO`, `ON CHANGE`, `ON EVERY 5 SECONDS`, `ON EVERY DAY AT \"06:30\"`, `ON START`, `ON CONNECT`."
         "CHANGE" "`ON CHANGE \"topic\" DO`: as `ON TOPIC`, but only when the payload differs from the one before."
+        "SILENCE" "`ON SILENCE OF \"plant/+/beat\" FOR 30 SECONDS DO`: once when a topic has not been published to for so long; again only after it was heard anew."
         "EVERY" "`ON EVERY 5 SECONDS DO`, `ON EVERY MONDAY AT \"08:00\" DO`, `ON EVERY DAY 1, 15 OF MONTH AT \"08:00\" DO`; in a route `WITH EVERY 1 SECOND`."
         "TIME" "Old spelling of `ON TIMESTAMP`."
         "START" "`ON START DO`: when the broker has started, and when the action is added."
@@ -78,7 +84,7 @@ keywords! {
         "RETURN" "In an action that is called: introduces its `OUTPUT` lines. After `CALL`: names the variables that take what comes back."
         "DESCRIPTION" "`DESCRIPTION \"text\"`: what people are told of the action."
         "WITH" "Comes before the value of a statement, the arguments of a call, the settings of a route."
-        "FOR" "`FOR EACH {item} IN list DO`: a loop over a JSON array. In a rule, what it is about: `FOR Publish`."
+        "FOR" "`FOR EACH {item} IN list DO`: a loop over a JSON array. In a rule, what it is about: `FOR Publish`. In `ON SILENCE`: for how long."
         "INDEX" "`FOR EACH {item} WITH INDEX {i} IN list DO`: the place of the member in the array, from 0."
         "TO" "Where something goes: `PUBLISH MODEL Name TO \"topic\" WITH field = value`, `TRIGGER \"Event\" TO \"Route\"`; in a rule `TO TOPIC \"filter\"`."
         "COLLAPSED" "In the header of a model: one JSON message for the whole of it, instead of one for each field."
@@ -92,7 +98,7 @@ keywords! {
         "QOS2" "Published exactly once."
         "ADD" "In a model a field: `ADD DOUBLE \"name\" WITH value`. In a route a block of settings: `ADD EVENT Name`."
         "COLLECTION" "`ADD COLLECTION \"name\" OF Model`: a field with instances of another model."
-        "OF" "`ADD COLLECTION \"name\" OF Model`: which model; `ON EVERY DAY 1 OF MONTH`: days of what."
+        "OF" "`ADD COLLECTION \"name\" OF Model`: which model; `ON EVERY DAY 1 OF MONTH`: days of what; `ON SILENCE OF \"topic\" FOR 30 SECONDS`."
         "STORE" "`STORE IN \"Route\" WITH TABLE \"table\" WHEN condition`: each instance of the model becomes a row."
         "FETCH" "`FETCH FROM \"Route\" WITH TABLE \"table\" WHEN column = value LIMIT 1`: fields take what rows have."
         "TABLE" "`WITH TABLE \"table\"`: the table of `STORE IN` and `FETCH FROM`; without it, it is called as the model."

@@ -327,6 +327,7 @@ impl<'a, 't> Cursor<'a, 't> {
             ("CALL", "PYTHON") => Some(Names::Python),
             ("CALL", "MCP" | "LLM" | "AGENT") | ("STORE", "IN") | ("FETCH", "FROM") => entities(Kind::Route),
             ("PUBLISH" | "GET", "MODEL") => entities(Kind::Model),
+            ("SILENCE", "OF") if self.in_string => Some(Names::Topics),
             (_, "OF") if self.before(3) == "COLLECTION" => entities(Kind::Model),
             (_, "FROM") if first == "DEFINE" => entities(Kind::Model),
             (_, "FROM") if self.before(3) == "MODEL" => entities(Kind::Route),
@@ -373,7 +374,7 @@ impl<'a, 't> Cursor<'a, 't> {
                 let trigger = (self.kind() == Some(Kind::Model)).then_some("TRIGGER");
                 return owned(&mut crate::syntax::parse::cast_words().chain(trigger));
             }
-            ("EVERY", _) if self.index > 0 && self.tokens.is_number(self.index - 1) => {
+            ("EVERY" | "FOR", _) if self.index > 0 && self.tokens.is_number(self.index - 1) => {
                 return owned(&mut UNITS.into_iter());
             }
             (_, first) => {

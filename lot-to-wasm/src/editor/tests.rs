@@ -53,11 +53,25 @@ fn words_are_proposed_where_they_fit() {
             "DEFINE ACTION A\nON EVERY 5 |",
             &["MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS", "WEEKS", "MONTHS", "YEARS"],
         ),
+        (
+            "DEFINE ACTION A\nON SILENCE OF \"t\" FOR 30 |",
+            &["MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS", "WEEKS", "MONTHS", "YEARS"],
+        ),
+        ("DEFINE ACTION A\nON SILENCE |", &["OF"]),
         ("DEFINE ACTION A\nON TOPIC \"t\" DO\n    -- see PUBLISH |", &[]),
         ("DEFINE ACTION A\nON TOPIC \"t\" DO\n    SET \"x\" WITH 1 // PUBLISH |", &[]),
         ("DEFINE ACTION A\nON TOPIC \"t\" DO\n    /* x\n    PUBLISH |", &[]),
     ] {
         assert_eq!(at_mark(text).words, expected, "{text}");
+    }
+    for (text, first) in [
+        ("ON SILENCE OF \"t\" |", "FOR"),
+        ("ON EVERY WEEKEND, |", "MONDAY"),
+        ("ON EVERY DAY 1, 15 |", "OF"),
+        ("ON EVERY DAY 1, 15 OF |", "MONTH"),
+    ] {
+        let words = at_mark(&format!("DEFINE ACTION A\n{text}")).words;
+        assert_eq!(words.first().map(String::as_str), Some(first), "{text}: {words:?}");
     }
     assert!(at_mark("DEFINE ROUTE R WITH TYPE |").words.contains(&"LOOPBACK".to_owned()));
     assert!(at_mark("DEFINE RULE R WITH PRIORITY 100 FOR |").words.contains(&"Publish".to_owned()));
@@ -78,6 +92,7 @@ fn names_are_proposed_where_they_fit() {
         ("CALL ACTION Min WITH a = MAX(1, |", None, false, ""),
         ("CALL ACTION Min WITH a = 1 RETURN x, |", None, false, ""),
         ("SET \"x\" WITH |", None, false, ""),
+        ("\nON SILENCE OF \"a|\"", Some(Topics), true, "a"),
         ("CALL PYTHON \"|\"", Some(Python), true, ""),
         ("PUBLISH MODEL |", Some(Entities(Kind::Model)), false, ""),
         ("SET \"x\" WITH GET MODEL \"M\" FROM \"|", Some(Entities(Kind::Route)), true, ""),

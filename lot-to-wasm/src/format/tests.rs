@@ -39,6 +39,24 @@ fn tokens_are_spaced() {
 }
 
 #[test]
+fn lists_in_triggers_are_spaced() {
+    for (line, expected) in [
+        (
+            "ON EVERY MONDAY ,WEEKEND  AT \"06:00\",\"14:00\" DO",
+            "ON EVERY MONDAY, WEEKEND AT \"06:00\", \"14:00\" DO",
+        ),
+        ("ON EVERY DAY 1,LAST OF  MONTH DO", "ON EVERY DAY 1, LAST OF MONTH DO"),
+        (
+            "ON SILENCE  OF \"a\" OR \"b\",\"c\" FOR 30  SECONDS DO",
+            "ON SILENCE OF \"a\" OR \"b\", \"c\" FOR 30 SECONDS DO",
+        ),
+    ] {
+        let of = |line| format!("DEFINE ACTION A\n{line}\n    PUBLISH TOPIC \"o\" WITH 1\n");
+        assert_eq!(format(&of(line)).as_deref(), Ok(&*of(expected)), "{line}");
+    }
+}
+
+#[test]
 fn routes_are_formatted() {
     let text = "DEFINE ROUTE R WITH TYPE LOOPBACK\r\n\tADD LOOPBACK_CONFIG  \r\n\t  WITH MAX_ROWS   '10' // rows\r\n\r\n\r\n  -- saving\r\n\tADD EVENT \"Save\"\r\n\t\tWITH SOURCE_TOPIC \"a/+\"\r\n\t\tWITH DESTINATION_TOPIC  \"b/\"+RANDOM UUID\r\n\tSTORE Db WITH TABLE_NAME   \"t\"";
     let formatted = "DEFINE ROUTE R WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH MAX_ROWS '10' // rows\n\n    -- saving\n    ADD EVENT \"Save\"\n        WITH SOURCE_TOPIC \"a/+\"\n        WITH DESTINATION_TOPIC \"b/\" + RANDOM UUID\n    STORE Db WITH TABLE_NAME \"t\"\n";

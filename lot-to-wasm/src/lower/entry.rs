@@ -418,7 +418,8 @@ fn event_case(trigger: &Trigger) -> i32 {
         | Trigger::Calendar { .. }
         | Trigger::Once(_)
         | Trigger::Topic { .. }
-        | Trigger::Change { .. } => 1,
+        | Trigger::Change { .. }
+        | Trigger::Silence { .. } => 1,
     }
 }
 

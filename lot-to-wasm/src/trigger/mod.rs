@@ -8,6 +8,7 @@ mod change;
 mod connect;
 mod disconnect;
 pub(crate) mod every;
+mod silence;
 mod start;
 mod subscribe;
 mod topic;
@@ -51,6 +52,7 @@ pub(crate) struct Row {
 const TRIGGERS: &[Row] = &[
     topic::ROW,
     change::ROW,
+    silence::ROW,
     every::ROW,
     at_time::ROW,
     at_time::OLD_ROW,

@@ -13,7 +13,12 @@ use crate::token::Sign;
 pub(super) const ROW: Row = Row { keyword: "TOPIC", parse };
 
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<lot_facts::Trigger> {
-    let mut filters = vec![message_filter(parser, "ON TOPIC")?];
+    Ok(lot_facts::Trigger::Topic { filters: filters(parser, "ON TOPIC")? })
+}
+
+/// Reads a list of topics.
+pub(super) fn filters(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<Vec<String>> {
+    let mut filters = vec![message_filter(parser, after)?];
     while parser.is_word("OR") || parser.is_sign(Sign::Comma) {
         let span = parser.span();
         if filters.len() == 1 {
@@ -30,5 +35,5 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<lot_facts::Trigger> {
             filters.push(next);
         }
     }
-    Ok(lot_facts::Trigger::Topic { filters })
+    Ok(filters)
 }

@@ -28,7 +28,7 @@ use crate::limits::{RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_
 use crate::tenant::Tenant;
 use crate::tenant::subscriber::{SharedGroup, Target};
 use crate::tenant::system_topics::may_have_own_replies;
-use crate::tenant::triggers::Triggers;
+use crate::tenant::triggers::{Listeners, Triggers};
 pub(crate) use asking::Asking;
 use members::Answers;
 
@@ -42,6 +42,7 @@ pub struct Route {
     /// Groups of shared subscriptions, by number.
     pub groups: Vec<Arc<SharedGroup>>,
     pub(crate) triggers: Option<Box<dyn Triggers>>,
+    pub(crate) listeners: Option<Box<dyn Listeners>>,
     /// Effect of a message on the topic's last value.
     pub caching: Caching,
     /// Whether rules let every session have messages of the topic. Else those in `targets` were checked, and members of groups are checked each time.
@@ -159,6 +160,7 @@ impl Route {
             askers: Vec::new(),
             groups: Vec::new(),
             triggers: None,
+            listeners: None,
             caching: Caching::Skip,
             is_open: true,
             answers: Answers::default(),
@@ -193,6 +195,7 @@ impl Route {
         self.askers.clear();
         self.groups.clear();
         self.triggers = None;
+        self.listeners = None;
         self.caching = Caching::Skip;
         self.answers = Answers::default();
         (self.is_open, self.is_stable) = (true, true);
@@ -224,6 +227,9 @@ impl Tenant {
         route.groups.sort_unstable_by_key(|group| group.id());
         route.is_open = self.permissions.delivers_to_all(topic) == Some(true);
         (route.triggers, route.is_stable) = self.hooks.triggers(self, topic);
+        let (listeners, are_stable) = self.hooks.listeners(self, topic);
+        route.listeners = listeners;
+        route.is_stable &= are_stable;
         route.caching = self.hooks.caching(topic);
     }
 }

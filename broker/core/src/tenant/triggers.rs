@@ -24,6 +24,11 @@ pub trait TenantHooks: Any + Send + Sync {
     /// Triggers of `topic`. False when they have to be asked for again for the next message.
     fn triggers(&self, tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool);
 
+    /// Definitions that only want to know when `topic` is published to. False when they have to be asked for again for the next message.
+    fn listeners(&self, _tenant: &Tenant, _topic: &str) -> (Option<Box<dyn Listeners>>, bool) {
+        (None, true)
+    }
+
     /// Effect of a message on `topic` on the last values.
     fn caching(&self, topic: &str) -> Caching;
 
@@ -59,6 +64,12 @@ pub trait Triggers: Send + Sync {
         starting: &Starting<'_>,
         owns: &dyn Fn(&Definition) -> bool,
     );
+}
+
+/// Definitions that only want to know when a topic is published to; at least one.
+pub trait Listeners: Send + Sync {
+    /// Notes that it is published to now.
+    fn heard(&self, now: Time);
 }
 
 /// Publisher who can wait.

@@ -156,9 +156,12 @@ impl Registry {
         entry.is_armed = true;
         let definition = Arc::clone(&entry.definition);
         if let Some(trigger) = definition.trigger() {
-            for filter in trigger.filters() {
-                self.triggers.insert(filter, id, Arc::clone(&definition));
+            if trigger.is_by_message() {
+                for filter in trigger.filters() {
+                    self.triggers.insert(filter, id, Arc::clone(&definition));
+                }
             }
+            self.silences.arm(&definition, now.elapsed);
             self.hooks.arm(&definition);
             entry.warnings.retain(|warning| *warning != Warning::NeverRuns);
             if self.schedule.arm(id, trigger, now) == Arming::Never {
@@ -181,6 +184,7 @@ impl Registry {
         for filter in definition.trigger().map(Trigger::filters).unwrap_or_default() {
             self.triggers.remove(filter, &id);
         }
+        self.silences.disarm(id);
         if let Some(filter) = &definition.facts().reception {
             self.triggers.remove(filter, &id);
         }

@@ -28,6 +28,53 @@ fn messages_start_what_matches_in_order_of_deployment() {
 }
 
 #[test]
+fn silence_is_watched_while_its_definition_is_armed() {
+    let silence = |filters: &[&str]| Trigger::Silence {
+        filters: filters.iter().map(|filter| (*filter).to_owned()).collect(),
+        after_ms: 30_000,
+    };
+    let mut world = World::loading(RegistryOptions::new(TimeZone::UTC));
+    world.add(action("Lost", silence(&["p/+/beat", "p/a/+", "gate"])));
+    world.add(on_topic("Other", &["#"]));
+    world.pass(20);
+    world.registry.finish_loading(world.now);
+    assert_eq!(
+        (world.matching("p/a/beat"), world.matching("gate")),
+        (vec!["Other".into()], vec!["Other".into()])
+    );
+    let watches = |world: &World, topic: &str| {
+        let mut found = Vec::new();
+        world.registry.silence_watches(topic, &mut found);
+        found
+    };
+    assert_eq!((watches(&world, "p/a/beat").len(), watches(&world, "q").len()), (1, 0));
+    watches(&world, "p/a/beat")[0].ear("p/a/beat").hears(26_000);
+    let silent = |world: &mut World| {
+        let mut found = Vec::new();
+        world.registry.due_silences(world.now, &mut found);
+        found.into_iter().map(|(_, topic)| topic.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        world.registry.next_timeout(world.now),
+        Some(Duration::from_secs(30)),
+        "not from the loading on"
+    );
+    world.pass(30);
+    assert_eq!(silent(&mut world), ["gate"]);
+    world.pass(1);
+    assert_eq!(silent(&mut world), ["p/a/beat"]);
+    assert_eq!(world.registry.next_timeout(world.now), None);
+    // A new version counts anew, one that is switched off does not count.
+    world.add(action("Lost", silence(&["gate"])));
+    world.registry.set_disabled(DefinitionKind::Action, "Lost", true, world.now).unwrap();
+    assert_eq!((watches(&world, "gate").len(), world.registry.next_timeout(world.now)), (0, None));
+    world.registry.set_disabled(DefinitionKind::Action, "Lost", false, world.now).unwrap();
+    assert_eq!(world.registry.next_timeout(world.now), Some(Duration::from_secs(30)));
+    world.remove("Lost");
+    assert_eq!((watches(&world, "gate").len(), world.registry.next_timeout(world.now)), (0, None));
+}
+
+#[test]
 fn on_change_remembers_per_version() {
     let mut world = World::new();
     let facts = action("C", Trigger::Change { filters: vec!["x/+".into()] });
@@ -202,11 +249,11 @@ fn start_runs_after_loading_and_at_deploy() {
     world.add(needs(action("Waits", Trigger::Start), Kind::Action, "Later"));
     world.add(action("Second", Trigger::Start));
     assert_eq!(
-        names(&world.registry.finish_loading()),
+        names(&world.registry.finish_loading(world.now)),
         ["First", "Second"],
         "in load order, without the pending"
     );
-    assert!(world.registry.finish_loading().is_empty());
+    assert!(world.registry.finish_loading(world.now).is_empty());
     assert_eq!(names(&world.add(action("Third", Trigger::Start)).changed.starts), ["Third"]);
     assert_eq!(
         names(&world.add(action("Third", Trigger::Start)).changed.starts),

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::Context;
 
-use lotmq_definitions::{Caching, Definition};
+use lotmq_auth::Authorization;
+use lotmq_definitions::{Caching, Definition, Ear};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
     BatchRuns, BorrowedMessage, Event, Inline, MessageBatch, OwnedEvent, OwnedMessage, PostError, Posted,
@@ -37,9 +38,10 @@ use lotmq_core::connection::Connection;
 use lotmq_core::message::Message;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
-use lotmq_core::tenant::triggers::{Publisher, Starting, TenantHooks, Triggers, TurnNotes};
+use lotmq_core::tenant::triggers::{Listeners, Publisher, Starting, TenantHooks, Triggers, TurnNotes};
 use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::GuestRunner;
+use lotmq_session::Time;
 
 /// Definitions that messages on one topic start.
 struct TopicTriggers {
@@ -145,9 +147,38 @@ impl Triggers for TopicTriggers {
     }
 }
 
+/// Definitions with `ON SILENCE` that hear of one topic.
+struct Ears(Box<[Ear]>);
+
+impl Listeners for Ears {
+    fn heard(&self, now: Time) {
+        self.0.iter().for_each(|ear| ear.hears(now.as_millis()));
+    }
+}
+
+/// Definitions with `ON SILENCE` of `topic` whose owners may read it. False when the rules have to be asked again for the next message.
+fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool) {
+    let guests = &tenant.programs().guests;
+    let mut watches = Vec::new();
+    guests.registry.read().silence_watches(topic, &mut watches);
+    let mut is_stable = true;
+    watches.retain(|watch| {
+        let decision = rights::may_hear(tenant, guests.authority, topic, &watch.definition);
+        is_stable &= decision.is_stable;
+        decision.authorization == Authorization::Allow
+    });
+    let ears: Box<[Ear]> = watches.iter().map(|watch| watch.ear(topic)).collect();
+    let listeners = (!ears.is_empty()).then(|| Box::new(Ears(ears)) as Box<dyn Listeners>);
+    (listeners, is_stable)
+}
+
 impl TenantHooks for Programs {
     fn triggers(&self, tenant: &Tenant, topic: &str) -> (Option<Box<dyn Triggers>>, bool) {
         triggers(tenant, topic)
+    }
+
+    fn listeners(&self, tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool) {
+        listeners(tenant, topic)
     }
 
     fn caching(&self, topic: &str) -> Caching {

@@ -19,6 +19,7 @@ use super::scripts::{self, CompiledScript};
 use super::{RunReport, authority, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
+use crate::process::clock::definitions_now;
 use lotmq_core::durable::kept_values;
 use lotmq_core::tenant::Tenant;
 
@@ -212,8 +213,9 @@ struct Starting {
 /// Runs `ON START` of all tenants, and waits for it for at most five seconds. What has not ended then has an error record.
 pub(crate) fn run_starts(hosting: &Hosting) {
     let mut waiting = Vec::new();
+    let now = definitions_now(&*hosting.context.core.clock);
     for tenant in hosting.tenants.all().iter() {
-        let starts = tenant.programs().guests.registry.write().finish_loading();
+        let starts = tenant.programs().guests.registry.write().finish_loading(now);
         tenant.routes_changed();
         for definition in starts {
             let Some(runner) = tenant.programs().guests.runner(definition.id) else { continue };

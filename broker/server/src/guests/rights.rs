@@ -200,6 +200,15 @@ pub(crate) fn permitted(
     (allowed.into(), is_stable)
 }
 
+/// Whether a definition may know that a topic is published to, and what: as for a trigger.
+pub(super) fn may_hear(tenant: &Tenant, mode: Authority, topic: &str, definition: &Definition) -> Decision {
+    if is_asked(mode, definition.owner()) {
+        told(tenant, topic, definition)
+    } else {
+        Decision { authorization: Authorization::Allow, is_stable: true }
+    }
+}
+
 /// Whether the owner of a definition may read the messages of a topic: as if he had subscribed with its filters.
 fn told(tenant: &Tenant, topic: &str, definition: &Definition) -> Decision {
     let identity = identity_of(tenant, definition.owner());

@@ -172,6 +172,8 @@ codes! {
             "A run asked a route for rows that was not there. Add it, or correct the name."
         RULE_DENIED "a rule denied it"
             "A definition may what the rules allow who deployed it (docs/security.md): a read gave nothing, or a message was dropped, and the run went on. Change the rule, or have somebody deploy it who may. With lot.compat.model_publish_rules they are asked about published models besides, as about somebody without a user."
+        SILENCE_LIMIT "an action watches too many topics for silence"
+            "Messages came on topics that ON SILENCE matches, and 10,000 others of it were not silent (docs/limits.md): their silence will not be told. Name fewer topics, or share them among several actions."
         START_SLOW "ON START took long"
             "The broker waits for ON START before it opens its listeners, but not for longer than five seconds. The run went on while the listeners opened."
         STOPPED "the definition was stopped"

@@ -187,7 +187,7 @@ impl EmbeddedBroker {
         }
         warnings.append(&mut idle);
         warnings.extend(missing_modules(&registry));
-        let starts = registry.finish_loading();
+        let starts = registry.finish_loading(self.time.now());
         drop(registry);
         self.tenant.routes_changed();
         guests.post(&starts, &OwnedEvent::Start);
@@ -309,7 +309,9 @@ impl EmbeddedBroker {
     #[must_use]
     pub fn starts_anything(&self, topic: &str) -> bool {
         let guests = &self.tenant.programs().guests;
-        !guests.triggers(topic).is_empty() || guests.route_of(topic).is_some()
+        let mut watches = Vec::new();
+        guests.registry.read().silence_watches(topic, &mut watches);
+        !watches.is_empty() || !guests.triggers(topic).is_empty() || guests.route_of(topic).is_some()
     }
 
     /// A retained message that was there before: it is read, and starts nothing.

@@ -124,10 +124,12 @@ pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
 }
 
 /// Does what is due in one tenant.
-fn tend(broker: &Broker, turn: &mut Turn, tenant: &Tenant, due: &mut Due) {
+fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     let guests = &tenant.programs().guests;
-    let (started, timer) = guests.run_timers(definitions_now(&*turn.core.clock));
-    due.started += started;
+    let now = definitions_now(&*turn.core.clock);
+    let silent = guests::run_silences(turn, tenant, now);
+    let (started, timer) = guests.run_timers(now);
+    due.started += silent + started;
     let period = guests.has_runners().then_some(PERIOD);
     due.wait = [period, timer].into_iter().flatten().fold(due.wait, Duration::min);
     // While the store takes nothing they stay where they are, newest only.

@@ -63,6 +63,7 @@ fn trigger(trigger: &Trigger) -> String {
     match trigger {
         Trigger::Topic { filters } => format!("(on topic{})", all(filters)),
         Trigger::Change { filters } => format!("(on change{})", all(filters)),
+        Trigger::Silence { filters, after_ms } => format!("(on silence{} {after_ms} ms)", all(filters)),
         Trigger::Every { interval } => format!("(on every {interval:?})"),
         Trigger::Calendar { days, at } => {
             let times: String =

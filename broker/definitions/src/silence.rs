@@ -1,0 +1,398 @@
+//! `ON SILENCE OF … FOR …`: when the topics of an Action were last published to, and which of them have been silent for so long.
+//!
+//! One [`SilenceWatch`] for each armed Action. Threads that route messages have an [`Ear`] for each of its topics, which writes down the time; the thread of the
+//! timers asks the watches, only, for what is [due](SilenceWatch::due). A deadline is looked at when it comes, not moved by each message.
+//! Invariants: a topic is in the table exactly as long as it is not silent, and then has one deadline that is not later than its silence; never more topics than
+//! its bound. All times are monotonic, in milliseconds.
+//! Not here: who may know of the topic, and what runs.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use lot_facts::Trigger;
+use lotmq_router::SubscriptionIndex;
+use parking_lot::Mutex;
+
+use crate::definition::{Definition, DefinitionId};
+use crate::limits::INTERVAL_MIN;
+
+/// Time of a topic that is silent, and of a watch without a deadline.
+const NEVER: u64 = u64::MAX;
+
+/// The watches of all armed Actions of a tenant.
+pub(crate) struct Silences {
+    watches: BTreeMap<DefinitionId, Arc<SilenceWatch>>,
+    index: SubscriptionIndex<DefinitionId, Arc<SilenceWatch>>,
+    topics_max: usize,
+}
+
+/// Topics that one Action with `ON SILENCE` hears of.
+#[derive(Debug)]
+pub struct SilenceWatch {
+    /// The Action.
+    pub definition: Arc<Definition>,
+    filters: Vec<String>,
+    after_ms: u64,
+    topics_max: usize,
+    table: Mutex<Table>,
+    /// The first deadline, to be read without the lock.
+    first_deadline_ms: AtomicU64,
+    /// Messages on topics for which there was no room, since the last question.
+    refused: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    topics: HashMap<Arc<str>, Arc<Heard>>,
+    /// Each topic once, by its deadline and a number that makes it unique.
+    deadlines: BTreeMap<(u64, u64), Arc<Heard>>,
+    next_number: u64,
+}
+
+/// A topic that is not silent yet.
+#[derive(Debug)]
+struct Heard {
+    topic: Arc<str>,
+    /// When it was heard last; [`NEVER`] once it was silent.
+    at_ms: AtomicU64,
+}
+
+/// A topic of a watch, for a thread that routes its messages.
+#[derive(Debug)]
+pub struct Ear {
+    watch: Arc<SilenceWatch>,
+    topic: Box<str>,
+    known: Mutex<Option<Arc<Heard>>>,
+}
+
+impl Silences {
+    /// No watches; each will have at most so many topics.
+    pub(crate) fn new(topics_max: usize) -> Silences {
+        Silences { watches: BTreeMap::new(), index: SubscriptionIndex::new(), topics_max }
+    }
+
+    /// Watches for the definition if its trigger is silence.
+    pub(crate) fn arm(&mut self, definition: &Arc<Definition>, now: Duration) {
+        let Some(Trigger::Silence { filters, after_ms }) = definition.trigger() else { return };
+        let watch = Arc::new(SilenceWatch::new(definition, filters, *after_ms, self.topics_max));
+        watch.begin(now);
+        for filter in filters {
+            self.index.insert(filter, definition.id, Arc::clone(&watch));
+        }
+        self.watches.insert(definition.id, watch);
+    }
+
+    /// Ends the watch of a definition, if it has one.
+    pub(crate) fn disarm(&mut self, id: DefinitionId) {
+        let Some(watch) = self.watches.remove(&id) else { return };
+        for filter in &watch.filters {
+            self.index.remove(filter, &id);
+        }
+    }
+
+    /// Begins anew with all of them.
+    pub(crate) fn begin(&self, now: Duration) {
+        self.all().for_each(|watch| watch.begin(now));
+    }
+
+    /// Appends those that a topic concerns, each once, in the order of deployment.
+    pub(crate) fn matching(&self, topic: &str, found: &mut Vec<Arc<SilenceWatch>>) {
+        if self.watches.is_empty() {
+            return;
+        }
+        let start = found.len();
+        self.index.matches(topic, |_, watch| found.push(Arc::clone(watch)), |_| {});
+        found[start..].sort_unstable_by_key(|watch| watch.definition.id);
+        found.dedup_by_key(|watch| watch.definition.id);
+    }
+
+    /// All of them, in the order of deployment.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<SilenceWatch>> {
+        self.watches.values()
+    }
+
+    /// How long until some topic may have been silent for long enough; `None` while none is heard.
+    pub(crate) fn next_timeout(&self, now: Duration) -> Option<Duration> {
+        self.all().filter_map(|watch| watch.next_timeout(now)).min()
+    }
+}
+
+impl Ear {
+    /// Notes that the topic has been published to. Allocates nothing while the topic is known.
+    pub fn hears(&self, now_ms: u64) {
+        let mut known = self.known.lock();
+        if !known.as_ref().is_some_and(|heard| heard.again(now_ms)) {
+            *known = self.watch.admit(&self.topic, now_ms);
+        }
+    }
+}
+
+impl Heard {
+    /// Notes the time; false when the topic has been silent meanwhile.
+    fn again(&self, now_ms: u64) -> bool {
+        let later = |at: u64| (at != NEVER).then_some(at.max(now_ms));
+        self.at_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, later).is_ok()
+    }
+}
+
+impl SilenceWatch {
+    /// Hears of nothing yet.
+    pub(crate) fn new(
+        definition: &Arc<Definition>,
+        filters: &[String],
+        after_ms: u64,
+        topics_max: usize,
+    ) -> SilenceWatch {
+        let shortest = u64::try_from(INTERVAL_MIN.as_millis()).unwrap_or(u64::MAX);
+        SilenceWatch {
+            definition: Arc::clone(definition),
+            filters: filters.to_vec(),
+            after_ms: after_ms.max(shortest),
+            topics_max,
+            table: Mutex::default(),
+            first_deadline_ms: AtomicU64::new(NEVER),
+            refused: AtomicU64::new(0),
+        }
+    }
+
+    /// Begins anew: of topics that are named without wildcards, silence counts from now on, whether they are ever heard or not.
+    pub(crate) fn begin(&self, now: Duration) {
+        let mut table = self.table.lock();
+        *table = Table::default();
+        for filter in self.filters.iter().filter(|filter| !filter.contains(['+', '#'])) {
+            self.put(&mut table, filter.as_str().into(), milliseconds(now));
+        }
+        self.note_first(&table);
+    }
+
+    /// The ear of a thread for one of its topics.
+    pub fn ear(self: &Arc<Self>, topic: &str) -> Ear {
+        Ear { watch: Arc::clone(self), topic: topic.into(), known: Mutex::new(None) }
+    }
+
+    /// Whether the topic is one that it names without wildcards.
+    pub fn names(&self, topic: &str) -> bool {
+        self.filters.iter().any(|filter| filter == topic)
+    }
+
+    /// Counts the silence of a topic from this time on, as if it had been heard then.
+    pub fn count_from(&self, topic: &str, now: Duration) {
+        self.admit(topic, milliseconds(now));
+    }
+
+    /// Tells again, at this time, that a topic is silent, unless it is heard before.
+    pub fn tell_again_at(&self, topic: &str, at: Duration) {
+        self.admit(topic, milliseconds(at).saturating_sub(self.after_ms));
+    }
+
+    /// Messages that were not heard since the last call because there were too many topics.
+    pub fn take_refused(&self) -> u64 {
+        if self.refused.load(Ordering::Relaxed) == 0 { 0 } else { self.refused.swap(0, Ordering::Relaxed) }
+    }
+
+    /// How many topics it may hear of.
+    pub fn topics_max(&self) -> usize {
+        self.topics_max
+    }
+
+    /// How long until [`due`](Self::due) has something to do; `None` while no topic is heard.
+    pub(crate) fn next_timeout(&self, now: Duration) -> Option<Duration> {
+        let first = self.first_deadline_ms.load(Ordering::Acquire);
+        (first != NEVER).then(|| Duration::from_millis(first).saturating_sub(now))
+    }
+
+    /// Tells topics that have been silent for so long, at most `count_max`, those that have been so longest first. None of them is told
+    /// again before it has been heard again.
+    pub(crate) fn due(&self, now: Duration, count_max: usize, mut silent: impl FnMut(Arc<str>)) {
+        let now_ms = milliseconds(now);
+        if self.first_deadline_ms.load(Ordering::Acquire) > now_ms {
+            return;
+        }
+        let mut table = self.table.lock();
+        let mut count = 0;
+        while count < count_max
+            && let Some(first) = table.deadlines.first_entry().filter(|first| first.key().0 <= now_ms)
+        {
+            let heard = first.remove();
+            let later = |at: u64| (at.saturating_add(self.after_ms) <= now_ms).then_some(NEVER);
+            match heard.at_ms.fetch_update(Ordering::AcqRel, Ordering::Acquire, later) {
+                Ok(_) => {
+                    table.topics.remove(&heard.topic);
+                    silent(Arc::clone(&heard.topic));
+                    count += 1;
+                }
+                Err(at) => self.wait(&mut table, at, heard),
+            }
+        }
+        self.note_first(&table);
+    }
+
+    /// The entry of a topic that is heard now; `None` when there are too many.
+    fn admit(&self, topic: &str, now_ms: u64) -> Option<Arc<Heard>> {
+        let mut table = self.table.lock();
+        if let Some(heard) = table.topics.get(topic) {
+            // What is in the table is not silent.
+            heard.again(now_ms);
+            return Some(Arc::clone(heard));
+        }
+        if table.topics.len() >= self.topics_max {
+            self.refused.fetch_add(1, Ordering::Relaxed);
+            return None;
+        }
+        let heard = self.put(&mut table, topic.into(), now_ms);
+        self.note_first(&table);
+        Some(heard)
+    }
+
+    fn put(&self, table: &mut Table, topic: Arc<str>, at_ms: u64) -> Arc<Heard> {
+        let heard = Arc::new(Heard { topic: Arc::clone(&topic), at_ms: AtomicU64::new(at_ms) });
+        table.topics.insert(topic, Arc::clone(&heard));
+        self.wait(table, at_ms, Arc::clone(&heard));
+        heard
+    }
+
+    fn wait(&self, table: &mut Table, at_ms: u64, heard: Arc<Heard>) {
+        let number = table.next_number;
+        table.next_number += 1;
+        table.deadlines.insert((at_ms.saturating_add(self.after_ms), number), heard);
+    }
+
+    fn note_first(&self, table: &Table) {
+        let first = table.deadlines.first_key_value().map_or(NEVER, |((deadline, _), _)| *deadline);
+        self.first_deadline_ms.store(first, Ordering::Release);
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::fixture::{World, on_topic};
+
+    fn watch(filters: &[&str], after_ms: u64, topics_max: usize) -> Arc<SilenceWatch> {
+        let definition = World::new().add(on_topic("Lost", &["unused"])).definition;
+        let filters: Vec<String> = filters.iter().map(|filter| (*filter).to_owned()).collect();
+        let watch = SilenceWatch::new(&definition, &filters, after_ms, topics_max);
+        watch.begin(Duration::ZERO);
+        Arc::new(watch)
+    }
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    fn silent(watch: &SilenceWatch, at: u64) -> Vec<String> {
+        let mut found = Vec::new();
+        watch.due(ms(at), usize::MAX, |topic| found.push(topic.to_string()));
+        found
+    }
+
+    #[test]
+    fn a_topic_is_told_once_and_again_when_it_has_been_heard_anew() {
+        let watch = watch(&["p/+/beat"], 30_000, 10);
+        assert_eq!((watch.next_timeout(ms(0)), silent(&watch, 100_000)), (None, vec![]));
+        // Two threads have ears of their own.
+        let (one, other) = (watch.ear("p/a/beat"), watch.ear("p/a/beat"));
+        one.hears(1_000);
+        other.hears(20_000);
+        one.hears(15_000);
+        assert_eq!(watch.next_timeout(ms(20_000)), Some(ms(11_000)), "the deadline is not moved yet");
+        assert_eq!(silent(&watch, 31_000), [""; 0]);
+        assert_eq!(watch.next_timeout(ms(31_000)), Some(ms(19_000)));
+        assert_eq!(silent(&watch, 49_999), [""; 0]);
+        assert_eq!(silent(&watch, 50_000), ["p/a/beat"]);
+        assert_eq!((watch.next_timeout(ms(50_000)), silent(&watch, 900_000)), (None, vec![]));
+        one.hears(900_000);
+        other.hears(910_000);
+        assert_eq!(silent(&watch, 939_999), [""; 0]);
+        assert_eq!(silent(&watch, 940_000), ["p/a/beat"]);
+    }
+
+    #[test]
+    fn topics_without_wildcards_count_from_the_beginning() {
+        let watch = watch(&["a", "b/+", "c"], 1_000, 10);
+        watch.ear("c").hears(500);
+        assert_eq!(silent(&watch, 1_000), ["a"]);
+        assert_eq!(silent(&watch, 1_500), ["c"]);
+        assert!(watch.names("a") && !watch.names("b/x"));
+        watch.begin(ms(5_000));
+        assert_eq!(silent(&watch, 6_000), ["a", "c"]);
+    }
+
+    #[test]
+    fn there_are_so_many_topics_and_silent_ones_do_not_count() {
+        let watch = watch(&["+"], 1_000, 2);
+        for topic in ["a", "b", "c"] {
+            watch.ear(topic).hears(0);
+        }
+        assert_eq!((watch.take_refused(), watch.take_refused()), (1, 0));
+        let late = watch.ear("c");
+        late.hears(999);
+        assert_eq!(watch.take_refused(), 1);
+        assert_eq!(silent(&watch, 1_000), ["a", "b"]);
+        late.hears(1_000);
+        assert_eq!((watch.take_refused(), silent(&watch, 2_000)), (0, vec!["c".to_owned()]));
+    }
+
+    #[test]
+    fn what_could_not_be_told_is_told_later_unless_it_is_heard() {
+        let watch = watch(&["+"], 1_000, 9);
+        let (a, b) = (watch.ear("a"), watch.ear("b"));
+        a.hears(0);
+        b.hears(0);
+        let mut first = Vec::new();
+        watch.due(ms(1_000), 1, |topic| first.push(topic));
+        assert_eq!(&*first[0], "a", "no more than was asked for");
+        assert_eq!(silent(&watch, 1_000), ["b"]);
+        watch.tell_again_at("a", ms(1_100));
+        watch.tell_again_at("b", ms(1_100));
+        b.hears(1_050);
+        assert_eq!(silent(&watch, 1_099), [""; 0]);
+        assert_eq!(silent(&watch, 1_100), ["a"]);
+        assert_eq!(silent(&watch, 2_050), ["b"]);
+        watch.count_from("a", ms(3_000));
+        assert_eq!(silent(&watch, 4_000), ["a"]);
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_plain_list(steps in prop::collection::vec((0u8..4, 0u64..60), 1..200)) {
+            let watch = watch(&["+"], 100, 3);
+            let names = ["a", "b", "c", "d"];
+            let ears = names.map(|name| watch.ear(name));
+            let mut model: Vec<(u64, &str)> = Vec::new();
+            let mut now = 0;
+            for (which, step) in steps {
+                now += step;
+                let mut expected: Vec<(u64, &str)> = Vec::new();
+                model.retain(|entry| {
+                    let is_silent = entry.0 + 100 <= now;
+                    if is_silent { expected.push(*entry); }
+                    !is_silent
+                });
+                let mut found = silent(&watch, now);
+                found.sort();
+                let mut expected: Vec<&str> = expected.into_iter().map(|(_, name)| name).collect();
+                expected.sort_unstable();
+                prop_assert_eq!(found, expected);
+                let name = names[usize::from(which)];
+                if let Some(entry) = model.iter_mut().find(|entry| entry.1 == name) {
+                    entry.0 = now;
+                } else if model.len() < 3 {
+                    model.push((now, name));
+                }
+                ears[usize::from(which)].hears(now);
+                let table = watch.table.lock();
+                prop_assert_eq!(table.topics.len(), model.len());
+                prop_assert_eq!(table.deadlines.len(), model.len());
+            }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! Runs of `ON SILENCE`: topics that have been silent for so long, on the thread of the timers.
+//!
+//! What a silence tells is checked again as it is told: the owner may have lost the right since the topic was heard, and of a topic that never was, nobody has
+//! asked. A run that its mailbox does not take is not lost but tried again. Not here: when a topic is silent (`definitions`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_auth::Authorization;
+use lotmq_definitions::{Now, RunError, SilenceWatch};
+use lotmq_host::{OwnedEvent, OwnedMessage};
+
+use super::{records, rights};
+use crate::guests::HasPrograms as _;
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+
+/// Code of the error of a definition that would have to watch too many topics.
+const SILENCE_LIMIT: &str = "SILENCE_LIMIT";
+
+/// Time after which a run that was not taken is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Starts what waits for a silence that has lasted long enough; returns how many runs.
+pub(crate) fn run_silences(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> usize {
+    let mut due = Vec::new();
+    let mut refused = Vec::new();
+    {
+        let registry = tenant.programs().guests.registry.read();
+        registry.due_silences(now, &mut due);
+        for watch in registry.all_silence_watches() {
+            let count = watch.take_refused();
+            if count > 0 {
+                refused.push((Arc::clone(watch), count));
+            }
+        }
+    }
+    refused.iter().for_each(|(watch, count)| too_many(turn, tenant, watch, *count));
+    due.iter().filter(|(watch, topic)| tell(tenant, watch, topic, now)).count()
+}
+
+fn too_many(turn: &mut Turn, tenant: &Tenant, watch: &SilenceWatch, count: u64) {
+    let message = format!(
+        "{count} messages came on topics that are not watched for silence: {} others are, which is the limit",
+        watch.topics_max()
+    );
+    let error = RunError { code: SILENCE_LIMIT, message: &message, ..RunError::default() };
+    records::record(turn, tenant, &watch.definition, &error, 0);
+}
+
+/// Starts a run that is told of a silent topic. False when its owner may not know, or when it has to wait.
+fn tell(tenant: &Tenant, watch: &SilenceWatch, topic: &str, now: Now) -> bool {
+    let guests = &tenant.programs().guests;
+    let definition = &watch.definition;
+    let decision = rights::may_hear(tenant, guests.authority, topic, definition);
+    if decision.authorization != Authorization::Allow {
+        if watch.names(topic) {
+            // He may get the right later.
+            watch.count_from(topic, now.elapsed);
+        }
+        return false;
+    }
+    let Some(runner) = guests.runner(definition.id) else { return false };
+    let payload = guests.values.read(topic, |value| value.unwrap_or_default().to_vec());
+    let message = OwnedMessage {
+        received_ms: u64::try_from(now.wall.as_millisecond()).unwrap_or(0),
+        ..OwnedMessage::new(topic, payload)
+    };
+    let is_taken = runner.post(OwnedEvent::Message(Arc::new(message)), 0, 0).is_ok();
+    if !is_taken {
+        watch.tell_again_at(topic, now.elapsed + AGAIN);
+    }
+    is_taken
+}

@@ -1,0 +1,202 @@
+//! Triggers by the clock and by silence, offline in virtual time and in a broker.
+
+use std::time::{Duration, Instant};
+
+use lotmq_client::{Publication, QoS};
+use lotmq_test_support::{Broker, Finished, Program, WAIT_MAX};
+
+use crate::{LOTMQ, broker, next, send, watch};
+
+/// Longer than any silence of these tests.
+const A_WHILE: Duration = Duration::from_millis(1200);
+
+const SHIFTS: &str = r#"DEFINE ACTION Shift
+ON EVERY DAY AT "06:00", "14:00", "22:00" DO
+    PUBLISH TOPIC "shift" WITH TIMESTAMP "HOUR"
+DEFINE ACTION Invoices
+ON EVERY DAY 1, LAST OF MONTH AT "07:00" DO
+    PUBLISH TOPIC "invoices" WITH TIMESTAMP "DAY"
+DEFINE ACTION Clean
+ON EVERY MONDAY, WEEKEND AT "08:00" DO
+    PUBLISH TOPIC "clean" WITH TIMESTAMP "WEEKDAY"
+"#;
+
+const LOST: &str = r#"DEFINE ACTION Lost
+ON SILENCE OF "plant/+/beat" OR "gate" FOR 30 SECONDS DO
+    PUBLISH TOPIC "lost/" + TOPIC POSITION 2 WITH TOPIC + " was " + PAYLOAD
+"#;
+
+fn lotmq_test(program: &str, cases: &str) -> Finished {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("p.lot"), program).unwrap();
+    std::fs::write(folder.path().join("p.test.toml"), cases).unwrap();
+    Program::start(LOTMQ, &["test", folder.path().to_str().unwrap()]).unwrap().wait()
+}
+
+fn passes(program: &str, cases: &str, count: usize) {
+    let run = lotmq_test(program, cases);
+    assert!(run.stdout.ends_with(&format!("{count} passed, 0 failed")), "{}{}", run.stdout, run.stderr);
+}
+
+#[test]
+fn several_times_and_days_are_tested_offline() {
+    let cases = r#"
+        [[case]]
+        name = "three shifts, the last of a month and the first of the next"
+        at = "2026-02-27T21:00:00Z"
+        when = [{ pass = "36h" }]
+        then = [
+            { topic = "shift", payload = 22 },
+            { topic = "shift", payload = 6 },
+            { topic = "invoices", payload = 28 },
+            { topic = "clean", contains = "" },
+            { topic = "shift", payload = 14 },
+            { topic = "shift", payload = 22 },
+            { topic = "shift", payload = 6 },
+            { topic = "invoices", payload = 1 },
+            { topic = "clean", contains = "" },
+        ]
+        [[case]]
+        name = "a night in which the clock goes forward"
+        at = "2026-03-28T21:30:00Z"
+        zone = "Europe/Berlin"
+        when = [{ pass = "9h" }]
+        then = [{ topic = "shift", contains = "" }, { topic = "clean", contains = "" }]
+    "#;
+    passes(SHIFTS, cases, 2);
+}
+
+#[test]
+fn silence_is_tested_offline() {
+    let cases = r#"
+        [[case]]
+        name = "once for each topic, and again when it was heard anew"
+        when = [
+            { topic = "plant/a/beat", payload = 1 },
+            { pass = "10s" },
+            { topic = "plant/b/beat", payload = 2 },
+            { topic = "gate", payload = "open" },
+            { pass = "15s" },
+            { topic = "plant/a/beat", payload = 3 },
+            { pass = "20s" },
+            { pass = "10min" },
+            { topic = "plant/b/beat", payload = "" },
+            { pass = "29s" },
+            { pass = "1s" },
+        ]
+        then = [
+            { topic = "lost/b", payload = "plant/b/beat was 2" },
+            { topic = "lost/", payload = "gate was open" },
+            { topic = "lost/a", payload = "plant/a/beat was 3" },
+            { topic = "lost/b", payload = "plant/b/beat was " },
+        ]
+        [[case]]
+        name = "a topic that is named is missed though it never was there"
+        when = [{ pass = "29s" }, { pass = "1s" }]
+        then = [{ topic = "lost/", payload = "gate was " }]
+    "#;
+    passes(LOST, cases, 2);
+    let arguments = ["run", "-", "--in", "plant/a/beat=7", "--for", "31"];
+    let run = Program::start_with_input(LOTMQ, &arguments, LOST).unwrap().wait();
+    assert_eq!(run.output(), "lost/ gate was \nlost/a plant/a/beat was 7");
+}
+
+fn add(broker: &Broker, name: &str, trigger: &str, body: &str) {
+    broker.command_ok(&format!("-addAction DEFINE ACTION {name}\n{trigger} DO\n    {body}\n"));
+}
+
+#[test]
+fn several_times_of_day_are_shown_as_they_are_written() {
+    let broker = broker();
+    add(&broker, "Shift", r#"ON EVERY DAY AT "06:00", "14:00""#, r#"PUBLISH TOPIC "o" WITH 1"#);
+    let reply = format!("{:?}", broker.command_ok("-lotDiagnostic action Shift"));
+    assert!(reply.contains("06:00:00") && reply.contains("14:00:00"), "{reply}");
+}
+
+#[test]
+fn a_broker_tells_silence_once_until_the_topic_is_heard_anew() {
+    let broker = broker();
+    let mut watcher = watch(&broker, "lost/#");
+    let body = r#"PUBLISH TOPIC "lost/" + TOPIC POSITION 2 WITH PAYLOAD"#;
+    add(&broker, "Lost", r#"ON SILENCE OF "plant/+/beat" FOR 600 MILLISECONDS"#, body);
+    assert!(watcher.receive(A_WHILE).unwrap().is_none(), "nothing was heard yet");
+    let mut sender = broker.client("sender");
+    let mut sent_at = Instant::now();
+    for number in 0..10 {
+        std::thread::sleep(Duration::from_millis(60));
+        sent_at = Instant::now();
+        sender.publish(&Publication::new("plant/a/beat", number.to_string())).unwrap();
+    }
+    assert_eq!(next(&mut watcher), "lost/a=9");
+    assert!(sent_at.elapsed() >= Duration::from_millis(600), "{:?}", sent_at.elapsed());
+    send(&broker, "plant/b/beat", "x");
+    assert_eq!(next(&mut watcher), "lost/b=x");
+    assert!(watcher.receive(A_WHILE).unwrap().is_none(), "once");
+    send(&broker, "plant/b/beat", "y");
+    assert_eq!(next(&mut watcher), "lost/b=y");
+    // What the program itself publishes is heard as well.
+    add(&broker, "Beat", r#"ON TOPIC "start""#, r#"PUBLISH TOPIC "plant/c/beat" WITH PAYLOAD"#);
+    send(&broker, "start", "z");
+    assert_eq!(next(&mut watcher), "lost/c=z");
+    // A new version has heard nothing.
+    send(&broker, "plant/b/beat", "w");
+    add(&broker, "Lost", r#"ON SILENCE OF "other/+" FOR 600 MILLISECONDS"#, body);
+    assert!(watcher.receive(A_WHILE).unwrap().is_none(), "it begins anew");
+}
+
+#[test]
+fn a_topic_that_is_named_counts_from_the_start_of_the_broker() {
+    let mut broker = broker();
+    let trigger = r#"ON SILENCE OF "gate" FOR 2 SECONDS"#;
+    add(&broker, "Lost", trigger, r#"PUBLISH TOPIC "lost" WITH TOPIC + PAYLOAD"#);
+    let mut watcher = watch(&broker, "lost");
+    assert_eq!(next(&mut watcher), "lost=gate");
+    broker.kill();
+    broker.start_again();
+    let mut watcher = watch(&broker, "lost");
+    assert_eq!(next(&mut watcher), "lost=gate");
+    assert!(watcher.receive(A_WHILE).unwrap().is_none(), "once");
+}
+
+#[test]
+fn silence_is_told_to_owners_who_may_read_the_topic() {
+    let broker = broker();
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    broker.command_ok(
+        "-addRule DEFINE RULE Secret WITH PRIORITY 10 FOR Subscribe TO TOPIC \"secret/#\"\n    IF USER IS \"ann\" THEN\n        DENY\n    ELSE\n        ALLOW",
+    );
+    let mut watcher = watch(&broker, "lost/#");
+    let action = |name: &str| {
+        format!(
+            "-addAction DEFINE ACTION {name}\nON SILENCE OF \"secret/+\" OR \"secret/named\" OR \"open\" FOR 400 MILLISECONDS DO\n    PUBLISH TOPIC \"lost/{name}\" WITH TOPIC + PAYLOAD\n"
+        )
+    };
+    let reply = broker.command_as(("ann", "password"), &action("Ann"));
+    assert!(reply.success(), "{reply:?}");
+    send(&broker, "secret/x", "1");
+    assert_eq!(next(&mut watcher), "lost/Ann=open");
+    assert!(watcher.receive(A_WHILE).unwrap().is_none(), "the others are not for ann");
+    broker.command_ok(&action("Root"));
+    send(&broker, "secret/x", "2");
+    let mut told = [(); 3].map(|()| next(&mut watcher));
+    told.sort();
+    assert_eq!(told, ["lost/Root=open", "lost/Root=secret/named", "lost/Root=secret/x2"]);
+}
+
+#[test]
+fn an_action_watches_so_many_topics_and_says_when_they_are_more() {
+    let broker = broker();
+    add(&broker, "Lost", r#"ON SILENCE OF "many/+" FOR 1 HOUR"#, r#"PUBLISH TOPIC "lost" WITH TOPIC"#);
+    let mut root = broker.root("reader");
+    root.subscribe_to("$SYS/Coreflux/Actions/Lost/Error", QoS::AtMostOnce).unwrap();
+    let mut sender = broker.client("sender");
+    for number in 0..10_000 {
+        sender.publish(&Publication::new(format!("many/{number}"), "x")).unwrap();
+    }
+    sender.publish(&Publication::new("many/0", "x").qos(QoS::AtLeastOnce)).unwrap();
+    assert!(root.receive(A_WHILE).unwrap().is_none(), "there is room for these");
+    sender.publish(&Publication::new("many/more", "x").qos(QoS::AtLeastOnce)).unwrap();
+    let error = root.receive(WAIT_MAX).unwrap().expect("an error record").text();
+    assert!(error.contains("SILENCE_LIMIT") && error.contains("10000 others"), "{error}");
+}
