@@ -80,6 +80,11 @@ fn limits_page_is_fresh() {
 }
 
 #[test]
+fn reference_of_the_language_is_fresh() {
+    check_fresh("docs/lot/reference.md", &crate::reference::page());
+}
+
+#[test]
 fn page_of_codes_is_fresh() {
     check_fresh("docs/codes.md", &lotmq_server::codes::markdown());
 }

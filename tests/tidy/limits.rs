@@ -44,14 +44,20 @@ struct Bound {
 pub(crate) fn page() -> String {
     let mut page = PREFACE.replace("{settings}", lotmq_server::limits_markdown().trim_end());
     for (folder, title) in CRATES {
-        let _ = write!(page, "\n### {title}\n\n| bound | value | |\n|---|---|---|\n");
-        for Bound { name, value, doc } in bounds(folder) {
-            if !doc.starts_with(DEFAULT_OF) {
-                let _ = writeln!(page, "| `{name}` | {value} | {doc} |");
-            }
-        }
+        let _ = write!(page, "\n### {title}\n\n| bound | value | |\n|---|---|---|\n{}", rows(folder));
     }
     page
+}
+
+/// Rows of the table of a crate's bounds.
+pub(crate) fn rows(folder: &str) -> String {
+    let mut rows = String::new();
+    for Bound { name, value, doc } in bounds(folder) {
+        if !doc.starts_with(DEFAULT_OF) {
+            let _ = writeln!(rows, "| `{name}` | {value} | {doc} |");
+        }
+    }
+    rows
 }
 
 fn bounds(folder: &str) -> Vec<Bound> {

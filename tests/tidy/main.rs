@@ -16,6 +16,7 @@ mod generated;
 mod layers;
 mod limits;
 mod names;
+mod reference;
 mod scripts;
 mod shapes;
 mod statements;
