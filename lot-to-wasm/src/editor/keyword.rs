@@ -185,7 +185,7 @@ keywords! {
         "MIN" "`MIN(a, b, …)`: the smallest."
         "MAX" "`MAX(a, b, …)`: the largest."
         "APPEND" "`APPEND(list, value)`: the array with a value behind its last member."
-        "LAST" "`LAST(list, 5)`: the last 5 members of an array."
+        "LAST" "`LAST(list, 5)`: the last 5 members of an array. `ON EVERY DAY LAST OF MONTH DO`: on the last day of each month."
         "SUM" "`SUM(list)`: the sum of an array's members."
         "MEAN" "`MEAN(list)`: the mean of an array's members; `null` if there are none.";
     Type:
@@ -209,7 +209,6 @@ keywords! {
         "HOUR" "An hour."
         "HOURS" "Hours."
         "DAY" "24 hours; `ON EVERY DAY AT \"06:30\"` is a time of the calendar; `ON EVERY DAY 1, LAST OF MONTH` runs on days of the month."
-        "LAST" "`ON EVERY DAY LAST OF MONTH DO`: on the last day of each month."
         "DAYS" "Days of 24 hours."
         "WEEK" "7 days."
         "WEEKS" "Weeks of 7 days."
