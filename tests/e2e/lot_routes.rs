@@ -95,7 +95,9 @@ fn a_route_from_upload_to_removal() {
     // Not a row, so it can never pass; the next one does.
     send(&broker, "dev/b/save", "no JSON");
     send(&broker, "dev/c/save", "{}");
-    assert_eq!(next(&mut answers), "answer/c={}");
+    // The broker may have been killed before it was stored that the first is done.
+    let answer = std::iter::repeat_with(|| next(&mut answers)).find(|answer| answer != "answer/a={\"v\":5}");
+    assert_eq!(answer.as_deref(), Some("answer/c={}"));
     let report = broker.command_ok("-lotDiagnostic route PlantDb");
     assert_eq!(report.data()["lastError"]["code"], "ROUTE_REJECTED");
     assert_eq!(report.data()["lastError"]["trigger"], json!({"topic": "dev/b/save", "payload": "no JSON"}));

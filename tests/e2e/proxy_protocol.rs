@@ -22,7 +22,10 @@ fn v2() -> Vec<u8> {
 }
 
 fn behind_proxy() -> BrokerOptions {
-    options().variable("LOTMQ_LISTENER_MQTT_PROXY_PROTOCOL", "true").variable("LOTMQ_ANONYMOUS", "true")
+    options()
+        .variable("LOTMQ_LISTENER_MQTT_PROXY_PROTOCOL", "true")
+        .variable("LOTMQ_ANONYMOUS", "true")
+        .variable("LOTMQ_LOG_DEBUG", "true")
 }
 
 /// Opens a connection that begins with these bytes.
@@ -128,6 +131,7 @@ fn tls_and_websocket_begin_behind_the_header() {
     let signed = authority.server("broker");
     let broker = options()
         .variable("LOTMQ_ANONYMOUS", "true")
+        .variable("LOTMQ_LOG_DEBUG", "true")
         .variable("LOTMQ_TLS_CERTIFICATE", signed.certificate.to_str().unwrap())
         .variable("LOTMQ_TLS_KEY", signed.key.to_str().unwrap())
         .variable("LOTMQ_LISTENER_MQTTS_PORT", "off")

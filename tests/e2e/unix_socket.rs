@@ -21,7 +21,8 @@ fn connect(path: &Path, client_id: &str) -> Client {
 fn messages_cross_the_socket_whose_file_is_as_configured_and_goes_with_the_broker() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("mqtt.sock");
-    let mut broker = with_socket(&path).variable("LOTMQ_LISTENER_UNIX_MODE", "0600").start();
+    let options = with_socket(&path).variable("LOTMQ_LISTENER_UNIX_MODE", "0600");
+    let mut broker = options.variable("LOTMQ_LOG_DEBUG", "true").start();
     assert_eq!(broker.listener("unix"), path.to_str().unwrap());
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     let mut inside = connect(&path, "inside");
