@@ -153,6 +153,9 @@ pub(crate) struct Summary {
 const RUNTIME_MODULE: &str = "rt";
 const HOST_MODULE: &str = "host";
 
+/// Export that componentize-py leaves in every component that it makes. It means nothing to whoever has written one, so nobody is warned of it.
+const OF_COMPONENTIZE_PY: &str = "exports";
+
 /// What every module and component begins with.
 const MAGIC: &[u8] = b"\0asm";
 
@@ -179,7 +182,8 @@ pub(crate) fn check(bytes: &[u8], world: World, source: ComponentSource) -> Resu
             });
         }
     }
-    let further = summary.exports.iter().filter(|export| !is_ours(export, world.exports())).cloned();
+    let is_further = |export: &&String| !is_ours(export, world.exports()) && *export != OF_COMPONENTIZE_PY;
+    let further = summary.exports.iter().filter(is_further).cloned();
     summary.further_exports.extend(further);
     Ok(summary)
 }
