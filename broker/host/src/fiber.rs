@@ -19,6 +19,7 @@ mod instance;
 mod listener;
 mod maybe_tls;
 mod net;
+mod nobody;
 mod serial;
 mod server_tls;
 mod signal;
@@ -35,6 +36,7 @@ pub use endpoint::{Endpoint, EndpointTls, HostPattern, HttpService, NotAPattern}
 pub use folder::RouteFolder;
 pub use http::{HttpEvent, HttpFailure, ServedEvent};
 pub(crate) use instance::{CallResult, Fiber, OnFiber, link};
+pub(crate) use nobody::BrokerOfNobody;
 pub use serial::{CharSize, FlowControl, SerialLine, SerialParity, SerialSettings, StopBits};
 pub use server_tls::ServerTls;
 pub use state::FiberServices;

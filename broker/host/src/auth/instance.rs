@@ -8,11 +8,10 @@ use super::{
     },
     checks,
     host::AuthState,
-    nobody::BrokerOfNobody,
 };
 use crate::{
     ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, TrapKind, World,
-    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places},
+    fiber::{self, BrokerOfNobody, CallResult, Endpoint, Fiber, FiberState, HostWork, Places},
     inert,
     memory::Memory,
     validate,

@@ -1,74 +1,10 @@
-//! A broker's side that does nothing: for guests that are looked at before anybody asks them.
-
-use std::net::IpAddr;
+//! The broker's side of a guest that is looked at before anybody asks it.
 
 use lotmq_codec::ReasonCode;
 
 use super::{AuthServices, Principal, Selector};
-use crate::fiber::{FiberServices, HttpEvent};
-use crate::{Argument, LogLevel, MetricChange, NestedCall, RunContext, RunError, Services, Severity, Value};
-
-/// Services of nobody: there are no values, nothing is kept, and what is said is heard by no one.
-pub(super) struct BrokerOfNobody;
-
-impl Services for BrokerOfNobody {
-    fn topic_value(&self, _run: &RunContext, _topic: &str, _value: &mut Vec<u8>) -> bool {
-        false
-    }
-
-    fn retained_exists(&self, _run: &RunContext, _topic: &str) -> bool {
-        false
-    }
-
-    fn environment(&self, _run: &RunContext, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn set_environment(&self, _run: &RunContext, _name: &str, _value: Option<&str>) -> bool {
-        false
-    }
-
-    fn secret(&self, _run: &RunContext, _name: &str) -> Option<String> {
-        None
-    }
-
-    fn set_secret(&self, _run: &RunContext, _name: &str, _value: Option<&str>) -> bool {
-        false
-    }
-
-    fn call_action(
-        &self,
-        _call: NestedCall<'_>,
-        name: &str,
-        _inputs: &[Argument],
-    ) -> Result<Vec<Value>, RunError> {
-        Err(RunError::unknown_action(name))
-    }
-}
-
-impl FiberServices for BrokerOfNobody {
-    fn refuses_address(&self, _address: IpAddr) -> Option<String> {
-        Some("nothing connects before it is asked".to_owned())
-    }
-
-    fn refuses_listening(&self, _address: IpAddr) -> Option<String> {
-        Some("nothing listens before it is asked".to_owned())
-    }
-
-    fn refuses_serial_port(&self, _device: &str) -> Option<String> {
-        Some("nothing is opened before it is asked".to_owned())
-    }
-
-    fn report(&self, _run: &RunContext, _severity: Severity, _code: &str, _message: &str) {}
-
-    fn measure(&self, _run: &RunContext, _name: &str, _change: MetricChange) -> bool {
-        false
-    }
-
-    fn note_http(&self, _run: &RunContext, _event: HttpEvent) {}
-
-    fn log(&self, _run: &RunContext, _level: LogLevel, _text: &str) {}
-}
+use crate::RunContext;
+use crate::fiber::BrokerOfNobody;
 
 impl AuthServices for BrokerOfNobody {
     fn revoke(&self, _run: &RunContext, _whom: &Selector, _code: ReasonCode, _reason: Option<&str>) -> u32 {
