@@ -62,10 +62,10 @@ pub(crate) fn guest(args: &GuestArgs) -> anyhow::Result<Exit> {
         GuestCommand::Verify(args) => verify::verify(args),
         GuestCommand::Deploy(args) => deploy::deploy(args),
         GuestCommand::List(args) => installed::list(args),
-        GuestCommand::Rollback(args) => installed::rollback(args),
-        GuestCommand::Enable(args) => installed::command("-enableModule", args),
-        GuestCommand::Disable(args) => installed::command("-disableModule", args),
-        GuestCommand::Remove(args) => installed::command("-removeModule", args),
+        GuestCommand::Rollback(args) => installed::command("-rollbackModule", args, deploy::shown),
+        GuestCommand::Enable(args) => installed::command("-enableModule", args, installed::message),
+        GuestCommand::Disable(args) => installed::command("-disableModule", args, installed::message),
+        GuestCommand::Remove(args) => installed::command("-removeModule", args, installed::message),
         GuestCommand::Logs(args) => installed::logs(args),
     }
 }

@@ -8,7 +8,6 @@ use lotmq_connect::ConnectArgs;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
-use super::deploy::shown;
 use super::folder::check_name;
 use crate::cmd::{asked, connect_as_root};
 
@@ -111,30 +110,26 @@ pub(super) struct OneModuleArgs {
     help: Option<bool>,
 }
 
-/// Sends a command about one module.
-pub(super) fn command(verb: &str, args: &OneModuleArgs) -> anyhow::Result<Exit> {
+/// Sends a command about one module, and shows the reply of a broker that did it.
+pub(super) fn command(
+    verb: &str,
+    args: &OneModuleArgs,
+    show: impl FnOnce(&Value) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
     let mut client = connect_as_root(&args.connect)?;
     let exit = match asked(&mut client, &format!("{verb} {}", args.name), args.timeout)? {
-        Ok(reply) => {
-            output::line(reply.get("message").and_then(Value::as_str).unwrap_or("done"))?;
-            Exit::Success
-        }
+        Ok(reply) => show(&reply)?,
         Err(exit) => exit,
     };
     client.disconnect()?;
     Ok(exit)
 }
 
-pub(super) fn rollback(args: &OneModuleArgs) -> anyhow::Result<Exit> {
-    check_name(&args.name)?;
-    let mut client = connect_as_root(&args.connect)?;
-    let exit = match asked(&mut client, &format!("-rollbackModule {}", args.name), args.timeout)? {
-        Ok(reply) => shown(&reply)?,
-        Err(exit) => exit,
-    };
-    client.disconnect()?;
-    Ok(exit)
+/// The message of a reply.
+pub(super) fn message(reply: &Value) -> anyhow::Result<Exit> {
+    output::line(reply.get("message").and_then(Value::as_str).unwrap_or("done"))?;
+    Ok(Exit::Success)
 }
 
 /// Show what a module has to say, and the routes that run it.
