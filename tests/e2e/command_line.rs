@@ -623,16 +623,37 @@ fn config_show_says_where_values_come_from() {
     assert!(line("data directory").ends_with("flag --data"));
 }
 
+/// The programs that the README shows, in order.
+fn programs_of_the_readme() -> Vec<&'static str> {
+    let shown = include_str!("../../README.md").split("```lot\n").skip(1);
+    shown.map(|rest| rest.split_once("```").unwrap().0).collect()
+}
+
 #[test]
 fn the_first_program_of_the_readme_does_what_it_says() {
-    let readme = include_str!("../../README.md");
-    let (_, program) = readme.split_once("```lot\n").expect("the README shows a program");
-    let (program, _) = program.split_once("```").unwrap();
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("overheat.lot");
-    std::fs::write(&file, program).unwrap();
+    std::fs::write(&file, programs_of_the_readme()[0]).unwrap();
     let ran = lotmq(&["run", file.to_str().unwrap(), "--in", "plant/press3/temperature=81"]);
     assert_eq!(ran.output(), "alarms/press3 too hot: 81");
+}
+
+#[test]
+fn the_first_rule_of_the_readme_does_what_it_says() {
+    let broker = broker();
+    let added = broker.command_ok(&format!("-addRule {}", programs_of_the_readme()[1]));
+    assert_eq!(added.0["warnings"], Value::Null, "{added:?}");
+    let port = broker.port();
+    let publish = |who: &[&str]| {
+        let all: Vec<&str> = ["pub", "-p", &port, "-q", "1", "-t", "valve/1", "-m", "open"]
+            .iter()
+            .chain(who)
+            .copied()
+            .collect();
+        lotmq(&all).status.code()
+    };
+    assert_eq!(publish(&[]), Some(1));
+    assert_eq!(publish(&["-u", "root", "-P", "coreflux"]), Some(0));
 }
 
 const LOCKED: &str = "DEFINE RULE Locked WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n";

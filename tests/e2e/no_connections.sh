@@ -46,7 +46,7 @@ ON EVERY 1 SECOND DO
     PUBLISH TOPIC "beat" WITH {twice}
 LOT
 cat > valves.lot <<LOT
-DEFINE RULE Valves WITH PRIORITY 1 FOR Publish TO TOPIC "valve/#"
+DEFINE RULE Valves WITH PRIORITY 100 FOR Publish TO TOPIC "valve/#"
     DENY
 LOT
 "$lotmq" cmd --timeout 200 -addPython --file stat.py
