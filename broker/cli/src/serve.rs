@@ -12,7 +12,7 @@ use crate::config_show::PlaceArgs;
 use crate::{log, open_files};
 
 /// What is logged with `log.debug`.
-const DEBUG: &str = "info,client=debug,command=debug,lotmq=debug,lotmq_server=debug";
+const DEBUG: &str = "info,client=debug,command=debug,lotmq=debug,lotmq_core=debug,lotmq_server=debug";
 
 /// Start the broker. It needs no configuration.
 ///
