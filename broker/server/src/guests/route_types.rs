@@ -231,14 +231,7 @@ pub(crate) static TYPES: &[RouteType] = &[
 const POSTGRES: &[u8] = include_bytes!("../../../../guests/route-postgres/prebuilt/route-postgres.wasm");
 
 /// Place of a database at the port of PostgreSQL.
-const SQL_PLACES: &[SectionPlace] = &[SectionPlace {
-    section: "SQL_CONFIG",
-    far: Far::HostOrConnectionString { host: "SERVER", port: "PORT", string: "CONNECTION_STRING" },
-    port: 5432,
-    secure_port: None,
-    tls: TlsOf::OnDemand,
-    served: None,
-}];
+const SQL_PLACES: &[SectionPlace] = &[sql_place(5432)];
 
 /// Guest of both forms of Modbus.
 const MODBUS: &[u8] = include_bytes!("../../../../guests/route-modbus/prebuilt/route-modbus.wasm");
@@ -247,16 +240,21 @@ const MODBUS: &[u8] = include_bytes!("../../../../guests/route-modbus/prebuilt/r
 const MYSQL: &[u8] = include_bytes!("../../../../guests/route-mysql/prebuilt/route-mysql.wasm");
 
 /// Place of a database at the port of MySQL.
-const MYSQL_PLACES: &[SectionPlace] = &[SectionPlace {
-    section: "SQL_CONFIG",
-    far: Far::HostOrConnectionString { host: "SERVER", port: "PORT", string: "CONNECTION_STRING" },
-    port: 3306,
-    secure_port: None,
-    tls: TlsOf::OnDemand,
-    served: None,
-}];
+const MYSQL_PLACES: &[SectionPlace] = &[sql_place(3306)];
 
-/// SectionPlace of another MQTT broker.
+/// Place of a database, with the port that it usually has.
+const fn sql_place(port: u16) -> SectionPlace {
+    SectionPlace {
+        section: "SQL_CONFIG",
+        far: Far::HostOrConnectionString { host: "SERVER", port: "PORT", string: "CONNECTION_STRING" },
+        port,
+        secure_port: None,
+        tls: TlsOf::OnDemand,
+        served: None,
+    }
+}
+
+/// Place of another MQTT broker.
 const fn bridge_place(section: &'static str) -> SectionPlace {
     SectionPlace {
         section,
