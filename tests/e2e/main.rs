@@ -13,6 +13,7 @@ mod bench;
 mod bridge;
 mod called_modules;
 mod client_transports;
+mod clocks;
 mod command_line;
 mod command_table;
 mod commands;

@@ -29,7 +29,7 @@ pub(crate) fn broker() -> Broker {
     broker
 }
 
-fn add_module(broker: &Broker) {
+pub(crate) fn add_module(broker: &Broker) {
     let module = STANDARD.encode(ECHO);
     broker.command_ok(&format!("-addModule echo -world route -grant endpoint:127.0.0.1:* wasm64:{module}"));
 }

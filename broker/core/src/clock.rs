@@ -16,6 +16,10 @@ pub trait Clock: Debug + Send + Sync {
     /// The wall clock, as time since 1970.
     fn wall(&self) -> Duration;
 
+    /// Milliseconds by which lifetimes are counted: Session and Message Expiry Intervals, and how long something has waited. They began at the wall clock of the
+    /// store's first start and pass at one second a second whatever becomes of that clock, also while the broker is down. What is stored of times to come is in them.
+    fn lifetime_ms(&self) -> u64;
+
     /// Processor time that the calling thread has had.
     fn thread_cpu(&self) -> Duration;
 
@@ -25,6 +29,16 @@ pub trait Clock: Debug + Send + Sync {
     /// Milliseconds since 1970.
     fn wall_ms(&self) -> u64 {
         u64::try_from(self.wall().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The wall clock's time of a moment in lifetime milliseconds, as the wall clock is set now.
+    fn wall_of(&self, lifetime_ms: u64) -> u64 {
+        lifetime_ms.saturating_add_signed(self.wall_ms().wrapping_sub(self.lifetime_ms()).cast_signed())
+    }
+
+    /// The moment of a time of the wall clock in lifetime milliseconds, the reverse of [`wall_of`](Self::wall_of).
+    fn lifetime_of(&self, wall_ms: u64) -> u64 {
+        wall_ms.saturating_add_signed(self.lifetime_ms().wrapping_sub(self.wall_ms()).cast_signed())
     }
 
     /// Time since the broker started; never runs backwards.
@@ -75,6 +89,10 @@ impl Clock for StillClock {
 
     fn wall(&self) -> Duration {
         Duration::ZERO
+    }
+
+    fn lifetime_ms(&self) -> u64 {
+        0
     }
 
     fn thread_cpu(&self) -> Duration {

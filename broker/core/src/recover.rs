@@ -78,7 +78,7 @@ fn latest(
         if is_member && recovered.waiting.messages > 0 {
             row.expiry_interval_s = Some(0);
             row.will = None;
-            row.disconnected_at_ms.get_or_insert_with(|| core.clock.wall_ms());
+            row.disconnected_at_ms.get_or_insert_with(|| core.clock.lifetime_ms());
             return true;
         }
         stale.push(Op::DeleteSession { tenant: row.tenant, session: row.id });
@@ -111,7 +111,7 @@ fn restore(
     let core = &context.core;
     let row = &recovered.session;
     let expiry = row.expiry_interval_s.map_or(SessionExpiry::NEVER, SessionExpiry::from_seconds);
-    let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| core.clock.wall_ms()));
+    let left_at = Time::from_millis(row.disconnected_at_ms.unwrap_or_else(|| core.clock.lifetime_ms()));
     let mut identity = Identity::anonymous(row.client_id.as_str().into(), peer(row.peer));
     identity.user = row.user.as_deref().map(Into::into);
     identity.protocol_version = Some(row.protocol_level);

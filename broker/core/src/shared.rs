@@ -34,7 +34,7 @@ pub struct Core {
     /// Settings of the data path.
     pub settings: Settings,
     /// Clock.
-    pub clock: Box<dyn Clock>,
+    pub clock: Arc<dyn Clock>,
     /// Log of durable changes.
     pub log: Arc<dyn Log>,
     /// Source of the numbers that durable changes carry.
@@ -70,7 +70,7 @@ impl Core {
     pub fn new(
         config: &Config,
         (log, ids): (Arc<dyn Log>, Arc<Ids>),
-        clock: Box<dyn Clock>,
+        clock: Arc<dyn Clock>,
         chance: Chance,
     ) -> Self {
         Self {

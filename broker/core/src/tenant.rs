@@ -220,21 +220,21 @@ impl Tenant {
     }
 
     /// Whether the topic has a retained message that has not expired.
-    pub fn has_retained(&self, topic: &str, wall_ms: u64) -> bool {
-        self.retained.read().get(topic).is_some_and(|message| !message.is_expired(wall_ms))
+    pub fn has_retained(&self, topic: &str, now_ms: u64) -> bool {
+        self.retained.read().get(topic).is_some_and(|message| !message.is_expired(now_ms))
     }
 
     /// Whether this message is still its topic's retained one, and has not expired.
-    pub(crate) fn retains(&self, message: &Arc<Message>, wall_ms: u64) -> bool {
+    pub(crate) fn retains(&self, message: &Arc<Message>, now_ms: u64) -> bool {
         let retained = self.retained.read();
         let current = retained.get(message.topic());
-        current.is_some_and(|current| Arc::ptr_eq(current, message)) && !message.is_expired(wall_ms)
+        current.is_some_and(|current| Arc::ptr_eq(current, message)) && !message.is_expired(now_ms)
     }
 
     /// The payload of the topic's retained message.
-    pub fn retained_payload(&self, topic: &str, wall_ms: u64) -> Option<bytes::Bytes> {
+    pub fn retained_payload(&self, topic: &str, now_ms: u64) -> Option<bytes::Bytes> {
         let retained = self.retained.read();
-        retained.get(topic).filter(|message| !message.is_expired(wall_ms)).map(|message| message.payload())
+        retained.get(topic).filter(|message| !message.is_expired(now_ms)).map(|message| message.payload())
     }
 
     /// Number of shared subscriptions.

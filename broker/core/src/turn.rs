@@ -129,15 +129,17 @@ struct OwnThread {
     figures: OwnFigures,
 }
 
-/// Moment of a turn, by both clocks.
+/// Moment of a turn, by all clocks.
+#[derive(Clone, Copy)]
 struct Moment {
     now: Time,
     wall_ms: u64,
+    lifetime_ms: u64,
 }
 
 impl Moment {
     fn of(clock: &dyn Clock) -> Self {
-        Self { now: clock.now(), wall_ms: clock.wall_ms() }
+        Self { now: clock.now(), wall_ms: clock.wall_ms(), lifetime_ms: clock.lifetime_ms() }
     }
 }
 
@@ -225,6 +227,11 @@ impl Turn {
     /// Wall-clock time in milliseconds since 1970, as old as [`Turn::now`].
     pub fn wall_ms(&self) -> u64 {
         self.moment.wall_ms
+    }
+
+    /// Time in [lifetime milliseconds](crate::clock::Clock::lifetime_ms), as old as [`Turn::now`].
+    pub fn lifetime_ms(&self) -> u64 {
+        self.moment.lifetime_ms
     }
 
     /// Gives back memory of turns that had many more receivers than those since the last call had.
@@ -472,9 +479,9 @@ impl Turn {
     /// Parts of the turn that note what a message starts.
     pub fn notes(&mut self) -> TurnNotes<'_> {
         let Self { core, arena, batch, guests, moment, log, releases, .. } = self;
-        let Moment { now, wall_ms } = *moment;
+        let Moment { now, wall_ms, lifetime_ms } = *moment;
         let (seat, on_commit) = (&mut log.seat, &mut releases.on_commit);
-        TurnNotes { core, arena, batch, guests, now, wall_ms, seat, on_commit }
+        TurnNotes { core, arena, batch, guests, now, wall_ms, lifetime_ms, seat, on_commit }
     }
 
     /// Whether so many guests are to be started that the turn should end.
@@ -556,6 +563,7 @@ impl Turn {
             time_shares,
             now: moment.now,
             wall_ms: moment.wall_ms,
+            lifetime_ms: moment.lifetime_ms,
             home,
         };
         for entry in receivers.drain() {

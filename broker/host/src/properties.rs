@@ -54,8 +54,7 @@ pub(crate) fn decoded(raw: &[u8]) -> Encoded<'_> {
 }
 
 /// Seconds until `expires_at_ms`, rounded up and at least 1: a message that a guest sees is not gone.
-pub(crate) fn seconds_left(expires_at_ms: Option<u64>, now_ms: i64) -> Option<u32> {
-    let now_ms = u64::try_from(now_ms).unwrap_or_default();
+pub(crate) fn seconds_left(expires_at_ms: Option<u64>, now_ms: u64) -> Option<u32> {
     let left = expires_at_ms?.saturating_sub(now_ms).div_ceil(1000);
     Some(u32::try_from(left).unwrap_or(u32::MAX).max(1))
 }

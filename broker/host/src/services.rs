@@ -268,6 +268,11 @@ pub trait Services: Send + Sync {
         i64::try_from(self.ambient().wall().as_millis()).unwrap_or(i64::MAX)
     }
 
+    /// Now, in the milliseconds that say when messages expire: [`OwnedMessage::expires_at_ms`].
+    fn lifetime_ms(&self) -> u64 {
+        u64::try_from(self.now_ms()).unwrap_or_default()
+    }
+
     /// Milliseconds since a moment that stays the same; never goes back.
     fn monotonic_ms(&self) -> u64 {
         u64::try_from(self.ambient().monotonic().as_millis()).unwrap_or(u64::MAX)

@@ -113,7 +113,7 @@ pub struct BorrowedMessage<'a> {
     pub client_id: &'a str,
     /// Properties of MQTT 5.0 as they are encoded in PUBLISH, without their length. Those of one connection may be among them and are not looked at.
     pub properties: &'a [u8],
-    /// Expiry time, in milliseconds since 1970.
+    /// Expiry time, by [`Services::lifetime_ms`](crate::Services::lifetime_ms).
     pub expires_at_ms: Option<u64>,
     /// When it was received, in milliseconds since 1970.
     pub received_ms: u64,
@@ -196,7 +196,7 @@ pub struct OwnedMessage {
     pub client_id: Arc<str>,
     /// Properties of MQTT 5.0, as in [`BorrowedMessage`].
     pub properties: bytes::Bytes,
-    /// Expiry time, in milliseconds since 1970.
+    /// Expiry time, by [`Services::lifetime_ms`](crate::Services::lifetime_ms).
     pub expires_at_ms: Option<u64>,
     /// When it was received, in milliseconds since 1970.
     pub received_ms: u64,

@@ -6,6 +6,7 @@ pub(crate) mod alarm;
 pub(crate) mod clock;
 pub(crate) mod descriptors;
 pub(crate) mod heap;
+pub(crate) mod lifetimes;
 pub(crate) mod machine;
 pub(crate) mod service_manager;
 pub(crate) mod this_turn;

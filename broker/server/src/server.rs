@@ -27,7 +27,7 @@ use lotmq_host::{
 };
 use lotmq_pulse::Pulses;
 use lotmq_store::{
-    Committed, OnCommit, OpenError, QuarantineRow, Recovered, Store, StoreError, StoreOptions,
+    Committed, MetaRow, OnCommit, OpenError, QuarantineRow, Recovered, Store, StoreError, StoreOptions,
 };
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
@@ -75,6 +75,7 @@ use crate::net::shard::{self, Seats, Shard, ShardThreads};
 use crate::process::alarm::Alarm;
 use crate::process::clock::SystemClock;
 use crate::process::descriptors::Descriptors;
+use crate::process::lifetimes::Anchor;
 use crate::process::machine;
 use crate::process::service_manager::ServiceManager;
 use crate::process::watchdog::Watchdog;
@@ -229,7 +230,8 @@ impl Server {
         tell_quarantined(&recovered.quarantined);
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let (shards, seats) = shard::prepare(cores, &watchdog.pulses);
-        let surroundings = Surroundings::of_machine(config, shards, watchdog, former.report.clone())?;
+        let surroundings =
+            Surroundings::of_machine(config, shards, watchdog, former.report.clone(), &recovered.meta)?;
         let (broker, recovered) = assemble(config, store, surroundings, recovered)?;
         // Nobody else sets it.
         let _ = listeners.set(Arc::downgrade(&broker.net));
@@ -611,7 +613,7 @@ fn on_commit(net: &Arc<OnceLock<Weak<Net>>>) -> OnCommit {
 
 /// What a broker finds round it beside its configuration and its store.
 pub(crate) struct Surroundings {
-    pub(crate) clock: Box<dyn Clock>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Chance,
     /// Local time of calendars.
     pub(crate) zone: TimeZone,
@@ -634,10 +636,11 @@ impl Surroundings {
         shards: Vec<Arc<Shard>>,
         watchdog: Arc<Watchdog>,
         report: Option<RestoreReport>,
+        facts: &[MetaRow],
     ) -> Result<Self, StartError> {
         let engine = engine(config, &watchdog.pulses)?;
         Ok(Self {
-            clock: Box::new(SystemClock::new()),
+            clock: Arc::new(SystemClock::resuming(Anchor::stored(facts))),
             chance: chance(),
             zone: TimeZone::system(),
             password_cost: PasswordCost::default(),

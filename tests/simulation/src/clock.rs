@@ -62,6 +62,11 @@ impl Clock for BrokerClock {
         Duration::from_millis(WALL_START_MS) + self.time.now()
     }
 
+    /// Nobody sets this clock.
+    fn lifetime_ms(&self) -> u64 {
+        self.wall_ms()
+    }
+
     fn thread_cpu(&self) -> Duration {
         self.time.now()
     }

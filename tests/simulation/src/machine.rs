@@ -215,7 +215,7 @@ impl Machine {
         let found = guests::restore(&recovered.keeps);
         let store = Arc::new(store);
         let log = (Arc::<Store>::clone(&store) as Arc<dyn Log>, ids);
-        let core = Arc::new(Core::new(config, log, Box::new(clock), chance));
+        let core = Arc::new(Core::new(config, log, Arc::new(clock), chance));
         let context = Arc::new(TurnContext::new(Arc::clone(&core), &Relays));
         let above: Arc<dyn Above> = Arc::<Surface>::clone(&surface);
         // Nobody else sets it.

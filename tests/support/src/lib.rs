@@ -33,7 +33,9 @@ pub use lines::Lines;
 pub use open_files::allow_open_files;
 pub use ports::{free_address, free_port, wait_for_port};
 pub use postgres::{FrozenPostgres, PostgresServer};
-pub use program::{Finished, Frozen, Program, python_with_module, python_with_paho, python_with_websockets};
+pub use program::{
+    Finished, Frozen, Program, library, python_with_module, python_with_paho, python_with_websockets,
+};
 pub use quic::{QuicOptions, QuicTunnel, Silence};
 pub use reply::Reply;
 pub use wait::{WAIT_MAX, eventually};

@@ -178,6 +178,17 @@ fn python_with(module: &str) -> Option<PathBuf> {
     candidates.into_iter().flatten().map(PathBuf::from).find(has_module)
 }
 
+/// Shared library of the distribution, by its path below the directory of libraries; `None`, with a note, when it is not installed.
+///
+/// # Panics
+/// As [`Program::start`].
+pub fn library(name: &str) -> Option<PathBuf> {
+    let of_machine = format!("/usr/lib/{}-linux-gnu", std::env::consts::ARCH);
+    let places = [of_machine.as_str(), "/usr/lib64", "/usr/lib"];
+    let found = places.iter().map(|place| Path::new(place).join(name)).find(|path| path.exists());
+    found.or_else(|| missing(name))
+}
+
 fn missing<T>(what: &str) -> Option<T> {
     assert!(std::env::var_os(REQUIRE_ALL).is_none(), "not installed: {what}");
     eprintln!("skipped, not installed: {what}");

@@ -110,7 +110,7 @@ fn is_kept(client: &Client, turn: &Turn) -> bool {
     let state = client.state.lock();
     client.is_durable()
         && !state.expiry.ends_with_connection()
-        && !state.has_expired(Time::from_millis(turn.wall_ms()))
+        && !state.has_expired(Time::from_millis(turn.lifetime_ms()))
 }
 
 /// Will that is to be published, with the identity of who has set it.
@@ -138,7 +138,7 @@ fn take_over(client: &Client, request: &Request, turn: &Turn) -> Result<Option<L
         state.session.disconnect();
         state.replays.rest();
     }
-    let has_expired = state.has_expired(Time::from_millis(turn.wall_ms()));
+    let has_expired = state.has_expired(Time::from_millis(turn.lifetime_ms()));
     let is_resumed = !request.clean_start && !state.expiry.ends_with_connection() && !has_expired;
     let will = state.will.handle_takeover(is_resumed);
     Ok(will.map(|will| (will, Arc::clone(&state.identity))))

@@ -15,7 +15,7 @@ pub fn expire(turn: &mut Turn) -> bool {
     let (core, timers) = (&context.core, &context.expiry_timers);
     timers.sweep();
     let stretch = core.clock.stretch(DRAIN_TIME_MAX);
-    while let Some(client) = timers.next_due(Time::from_millis(turn.wall_ms())) {
+    while let Some(client) = timers.next_due(Time::from_millis(turn.lifetime_ms())) {
         session_end::timers_due(&client, turn);
         if stretch.is_over(&*core.clock) {
             return true;

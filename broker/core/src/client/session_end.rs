@@ -66,7 +66,7 @@ fn leave(
     turn: &mut Turn,
 ) -> Option<Left> {
     // Not the turn's clock, which is behind, and rounded up: neither a delayed Will nor the end of the session may come early [MQTT-3.1.3-9].
-    let now = Time::from_millis(turn.core.clock.wall_ms() + 1);
+    let now = Time::from_millis(turn.core.clock.lifetime_ms() + 1);
     let mut sessions = client.tenant.sessions.lock();
     let mut state = client.state.lock();
     state.link.as_ref().filter(|link| Arc::ptr_eq(&link.connection, connection))?;
@@ -133,7 +133,7 @@ pub fn end(client: &Arc<Client>, turn: &mut Turn) {
         // If its rows must stay for a while, they say that it has ended.
         state.expiry = SessionExpiry::from_seconds(0);
         if state.left_at.get().is_none() {
-            state.left_at = LeftAt::new(Time::from_millis(turn.wall_ms()));
+            state.left_at = LeftAt::new(Time::from_millis(turn.lifetime_ms()));
         }
         state.count(&client.client_id, false);
         let row = (client.is_durable() || state.keeps_rows).then(|| row(client, &state));
@@ -229,7 +229,7 @@ pub fn end_of_user(tenant: &Tenant, user: &str, turn: &mut Turn) {
 
 /// Handles expiry timers of a Client that have run out: those of its delayed Will and of its session.
 pub fn timers_due(client: &Arc<Client>, turn: &mut Turn) {
-    let now = Time::from_millis(turn.wall_ms());
+    let now = Time::from_millis(turn.lifetime_ms());
     turn.let_pass(client.changed.get());
     let (will, identity, ends) = {
         let mut sessions = client.tenant.sessions.lock();

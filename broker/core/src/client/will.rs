@@ -22,7 +22,7 @@ pub(super) fn publish(
         turn.tell(|above, turn| above.bridge_state(turn, tenant, &will.topic, &will.payload));
         return true;
     }
-    let expires_at_ms = will.expires_at_ms(turn.core.clock.wall_ms());
+    let expires_at_ms = will.expires_at_ms(turn.core.clock.lifetime_ms());
     let parts = MessageParts {
         topic: &will.topic,
         properties: &will.properties,

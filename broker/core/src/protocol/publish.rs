@@ -348,7 +348,7 @@ fn receive(
         return Err(Violation::Discouraged(place).into());
     }
     let lifetime = publish.properties.message_expiry_interval();
-    let expires_at_ms = lifetime.map(|seconds| turn.core.clock.wall_ms() + u64::from(seconds) * 1000);
+    let expires_at_ms = lifetime.map(|seconds| turn.core.clock.lifetime_ms() + u64::from(seconds) * 1000);
     let packet_id_at = publish.packet_id_offset.map(|at| at + usize::from(header.header_len));
     let is_reusable = alias.is_none() && header.length_is_shortest();
     let mut received = Received {

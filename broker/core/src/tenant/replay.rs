@@ -164,7 +164,7 @@ impl Replay {
         filter: &str,
         tenant: &Tenant,
         identity: &Identity,
-        wall_ms: u64,
+        now_ms: u64,
         (stretch, clock): (&Stretch, &dyn Clock),
         has_room: &dyn Fn(usize) -> bool,
     ) -> Next {
@@ -184,7 +184,7 @@ impl Replay {
                     return next;
                 }
             } else if let Some(found) = self.slice.get(self.done).map(Weak::upgrade) {
-                let is_current = |message: &_| !self.has_waited || tenant.retains(message, wall_ms);
+                let is_current = |message: &_| !self.has_waited || tenant.retains(message, now_ms);
                 let current = found.filter(is_current);
                 let is_at_most_once =
                     |message: &Message| message.qos.min(self.options.qos) == QoS::AtMostOnce;
@@ -202,7 +202,7 @@ impl Replay {
             } else if self.is_scanned {
                 return Next::None;
             } else {
-                self.scan(filter, tenant, wall_ms);
+                self.scan(filter, tenant, now_ms);
             }
             if stretch.is_over(clock) {
                 return Next::NoTime;
@@ -221,7 +221,7 @@ impl Replay {
         self.has_waited = true;
     }
 
-    fn scan(&mut self, filter: &str, tenant: &Tenant, wall_ms: u64) {
+    fn scan(&mut self, filter: &str, tenant: &Tenant, now_ms: u64) {
         let retained = tenant.retained.read();
         let found = retained.scan(filter, self.after.as_deref(), RETAINED_SCANNED_AT_ONCE);
         // They lie all over the memory: looked at one right behind the other, many of them come at once (replay is 1.4 × as fast with it and fewer looks at the clock).
@@ -229,7 +229,7 @@ impl Replay {
         let wanted = found
             .entries
             .iter()
-            .filter(|(topic, message)| !message.is_expired(wall_ms) && self.options.cover(topic));
+            .filter(|(topic, message)| !message.is_expired(now_ms) && self.options.cover(topic));
         self.has_waited = false;
         self.done = 0;
         self.slice.clear();

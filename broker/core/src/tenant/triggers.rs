@@ -101,6 +101,8 @@ pub struct TurnNotes<'a> {
     pub now: Time,
     /// Wall-clock time of the turn, in milliseconds since 1970.
     pub wall_ms: u64,
+    /// Time of the turn in [lifetime milliseconds](crate::clock::Clock::lifetime_ms).
+    pub lifetime_ms: u64,
     pub(crate) seat: &'a mut Seat,
     pub(crate) on_commit: &'a mut dyn TellsOnCommit,
 }

@@ -72,7 +72,7 @@ pub(super) fn send_backlog(
             Outbound::Pubrel { packet_id } => pubrel(turn.arena, version, packet_id),
             Outbound::Publish { packet_id, qos, message: queued, dup } => {
                 // Once a QoS 2 message was sent it is finished, expired or not [MQTT-4.3.3-7].
-                if !dup && queued.message.is_expired(turn.wall_ms) && !is_planted(Fault::ExpiredSent) {
+                if !dup && queued.message.is_expired(turn.lifetime_ms) && !is_planted(Fault::ExpiredSent) {
                     turn.core.counters.messages_expired.add(1);
                     give_up(client, state, packet_id, &queued, turn);
                     given_up += 1;
@@ -247,7 +247,8 @@ fn replay_for(
         replay.options = options;
         let has_room = |bytes: usize| link.as_ref().is_none_or(|link| fits_all_output(link, bytes));
         let time = (&share.stretch, clock);
-        let message = match replay.next(filter, &client.tenant, &identity, turn.wall_ms, time, &has_room) {
+        let message = match replay.next(filter, &client.tenant, &identity, turn.lifetime_ms, time, &has_room)
+        {
             Next::Message { message, was_asked } => {
                 unlooked += if was_asked { REPLAY_LOOK_BYTES } else { 0 };
                 message
@@ -380,7 +381,7 @@ fn encode(
         packet_id: sending.packet_id,
         properties: ForwardProperties {
             received,
-            message_expiry: sending.message.expiry_left(|| core.clock.wall_ms()),
+            message_expiry: sending.message.expiry_left(|| core.clock.lifetime_ms()),
             subscription_ids: sending.identifiers.as_slice(),
             topic_alias: None,
         },

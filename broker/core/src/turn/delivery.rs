@@ -32,6 +32,8 @@ pub struct DeliveryContext<'a> {
     pub now: Time,
     /// Wall-clock time of the turn, in milliseconds since 1970.
     pub wall_ms: u64,
+    /// Time of the turn in [lifetime milliseconds](crate::clock::Clock::lifetime_ms).
+    pub lifetime_ms: u64,
     /// Number of the shard whose turn it is; `None` on other threads.
     pub home: Option<u16>,
 }

@@ -72,7 +72,7 @@ pub(crate) fn redistribute_to(
     if let Some(session) = queue.filter(|_| message.id != 0) {
         turn.batch.push(Op::Dequeue { session, message: MessageId(message.id) });
     }
-    if message.is_expired(turn.wall_ms()) {
+    if message.is_expired(turn.lifetime_ms()) {
         turn.core.counters.messages_expired.add(1);
         return;
     }

@@ -88,7 +88,7 @@ impl Tenant {
 
     /// Removes expired messages, when there was no room for others since the last time.
     pub fn remove_expired(&self, turn: &mut Turn) {
-        let now_ms = turn.wall_ms();
+        let now_ms = turn.lifetime_ms();
         if !self.retained.read().lacks_room.load(Ordering::Relaxed) {
             return;
         }

@@ -65,5 +65,5 @@ fn list<'a>(store: &'a Store<'_>) -> &'a [u8] {
 
 fn seconds(store: &Store<'_>) -> Option<u32> {
     let expires_at_ms = message(store)?.expires_at_ms?;
-    seconds_left(Some(expires_at_ms), store.data().services.now_ms())
+    seconds_left(Some(expires_at_ms), store.data().services.lifetime_ms())
 }

@@ -58,8 +58,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
             return Ok((Err(WriteError::InvalidProperties),));
         };
         let list = list.properties().raw();
-        let now_ms = || u64::try_from(state.services.now_ms()).unwrap_or_default();
-        let expires_at_ms = properties.expiry_seconds.map(|seconds| now_ms() + u64::from(seconds) * 1000);
+        let expires_after = |seconds| state.services.lifetime_ms() + u64::from(seconds) * 1000;
+        let expires_at_ms = properties.expiry_seconds.map(expires_after);
         let message = BorrowedMessage {
             qos,
             retain,

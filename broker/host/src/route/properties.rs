@@ -48,9 +48,8 @@ impl IngestedMessage {
     }
 }
 
-/// Properties of a message as a route is handed them; `None` when it has none.
+/// Properties of a message as a route is handed them, `now_ms` being the time in lifetime milliseconds; `None` when it has none.
 pub fn properties_of(message: &OwnedMessage, now_ms: u64) -> Option<generated::Properties> {
-    let now_ms = i64::try_from(now_ms).unwrap_or(i64::MAX);
     let expiry_seconds = seconds_left(message.expires_at_ms, now_ms);
     if message.properties.is_empty() && expiry_seconds.is_none() {
         return None;

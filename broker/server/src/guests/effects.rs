@@ -179,7 +179,7 @@ impl<'m> GuestMessage<'m> {
         if properties.is_empty() && expiry_seconds.is_none() {
             return encoded(turn, topic, payload, qos, retain, hops);
         }
-        let expires_at_ms = expiry_seconds.map(|seconds| turn.wall_ms() + u64::from(seconds) * 1000);
+        let expires_at_ms = expiry_seconds.map(|seconds| turn.lifetime_ms() + u64::from(seconds) * 1000);
         let parts = MessageParts { topic, properties, payload, qos, retain, expires_at_ms };
         Some(Publication { hops, ..Publication::copied(&mut turn.arena, parts, None) })
     }

@@ -157,7 +157,12 @@ pub(super) fn arm(
             route
         }
         None => {
-            let route = Arc::new(RouteRunner::new(version, now, Arc::clone(&hosting.ids), order.is_stopped));
+            let route = Arc::new(RouteRunner::new(
+                version,
+                now,
+                (Arc::clone(&hosting.ids), Arc::clone(&hosting.clock)),
+                order.is_stopped,
+            ));
             give_outbox(tenant, hosting, &route, &route.version());
             tenant.programs().guests.routes.write().insert(definition.id, Arc::clone(&route));
             threads.tell(tenant, &route);

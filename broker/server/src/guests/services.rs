@@ -131,7 +131,9 @@ impl Services for TenantServices {
         if is_live {
             return true;
         }
-        let Some(retained) = tenant.retained_payload(topic, hosting.clock.wall_ms()) else { return false };
+        let Some(retained) = tenant.retained_payload(topic, hosting.clock.lifetime_ms()) else {
+            return false;
+        };
         value.extend_from_slice(&retained);
         true
     }
@@ -142,7 +144,7 @@ impl Services for TenantServices {
             self.denied(run, &format!("to read topic '{topic}'"));
             return false;
         }
-        tenant.has_retained(topic, hosting.clock.wall_ms())
+        tenant.has_retained(topic, hosting.clock.lifetime_ms())
     }
 
     fn environment(&self, run: &RunContext, name: &str) -> Option<String> {
@@ -351,6 +353,10 @@ impl Services for TenantServices {
 
     fn ambient(&self) -> &dyn Ambient {
         &*self.ambient
+    }
+
+    fn lifetime_ms(&self) -> u64 {
+        self.hosting.upgrade().map_or(0, |hosting| hosting.clock.lifetime_ms())
     }
 }
 

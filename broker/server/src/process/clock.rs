@@ -8,15 +8,21 @@ use rustix::time::{ClockId, clock_gettime};
 
 use lotmq_core::clock::Clock;
 
-/// The machine's monotonic clock, from the start of the broker on, and its wall clock.
+use super::lifetimes::Anchor;
+
+/// The machine's monotonic clock, from the start of the broker on, its wall clock, and the one of lifetimes, which counts on while the machine sleeps.
 #[derive(Debug)]
 pub(crate) struct SystemClock {
     start: Instant,
+    /// Time since the boot at the start, and what the clock of lifetimes showed then.
+    booted: (Duration, u64),
 }
 
 impl SystemClock {
-    pub(crate) fn new() -> Self {
-        Self { start: Instant::now() }
+    /// The clock of a broker that starts now. Lifetimes go on from where the store has them, else begin at the wall clock.
+    pub(crate) fn resuming(lifetimes: Option<Anchor>) -> Self {
+        let lifetime_ms = lifetimes.map_or_else(wall_ms, |anchor| anchor.resumed_at(wall_ms()));
+        Self { start: Instant::now(), booted: (reading(ClockId::Boottime), lifetime_ms) }
     }
 }
 
@@ -27,6 +33,12 @@ impl Clock for SystemClock {
 
     fn wall(&self) -> Duration {
         wall()
+    }
+
+    fn lifetime_ms(&self) -> u64 {
+        let (booted, lifetime_ms) = self.booted;
+        let passed = reading(ClockId::Boottime).saturating_sub(booted).as_millis();
+        lifetime_ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
     }
 
     fn thread_cpu(&self) -> Duration {

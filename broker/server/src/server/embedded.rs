@@ -109,7 +109,7 @@ impl EmbeddedBroker {
         let ambient: Arc<dyn Ambient> = Arc::new(VirtualAmbient::new(time.clone()));
         let python = program.python.clone().unwrap_or_else(|| Python::new(engine));
         let surroundings = Surroundings {
-            clock: Box::new(time.clone()),
+            clock: Arc::new(time.clone()),
             chance: Chance { random: |_| false, hashing: Hashing::fixed(HASHES) },
             zone,
             // Nobody logs in.

@@ -450,7 +450,7 @@ impl Driver {
     }
 
     fn now_ms(&self) -> u64 {
-        self.hosting.clock.wall_ms()
+        self.hosting.clock.lifetime_ms()
     }
 
     /// Notes that a drive has ended by a panic; what it was delivering waits again.
@@ -591,7 +591,7 @@ impl Serving<'_> {
                 None => {
                     passed += 1;
                     bytes += post.message.payload.len() as u64;
-                    latency_ms += now_ms.saturating_sub(post.message.received_ms);
+                    latency_ms += now_ms.saturating_sub(post.waits_since_ms);
                     self.hand_on(post);
                 }
             }

@@ -44,14 +44,14 @@ fn look(hosting: &Hosting, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Op
     if let Some(stretch) = route.begin_reading() {
         read(hosting, route, stretch);
     }
-    let due = route.due_in(hosting.clock.wall_ms());
+    let due = route.due_in();
     due.into_iter().chain(is_in_doubt.then_some(DOUBT_PAUSE)).min()
 }
 
 /// Gives up what has waited for longer than `BUFFER_TTL_SEC`: it is counted and told, and becomes a dead letter.
 fn give_up_expired(hosting: &Hosting, tenant: &Arc<Tenant>, route: &RouteRunner) {
     const REASON: &str = "it waited for longer than BUFFER_TTL_SEC";
-    let expired = route.take_expired(hosting.clock.wall_ms());
+    let expired = route.take_expired();
     if expired.is_empty() {
         return;
     }

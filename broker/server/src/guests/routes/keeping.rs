@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use lotmq_codec::QoS;
+use lotmq_host::OwnedMessage;
 use lotmq_session::Time;
 use lotmq_store::{MessageId, QueueSlice, SessionId, Waiting};
 
@@ -193,7 +194,11 @@ impl RouteRunner {
             match stored_post::message(delivery, &delivery.message.properties, stretch.session) {
                 Some((to, message, hops)) => posts.push(Post {
                     to,
-                    message: Arc::new(message),
+                    waits_since_ms: message.received_ms,
+                    message: Arc::new(OwnedMessage {
+                        received_ms: self.clock.wall_of(message.received_ms),
+                        ..message
+                    }),
                     hops,
                     sequence: id.0,
                     ripe_at: None,
@@ -269,7 +274,8 @@ impl RouteRunner {
     }
 
     /// Takes the messages that have waited for too long.
-    pub(in crate::guests) fn take_expired(&self, now_ms: u64) -> Vec<Post> {
+    pub(in crate::guests) fn take_expired(&self) -> Vec<Post> {
+        let now_ms = self.clock.lifetime_ms();
         let mut shared = self.shared.lock();
         let ttl_ms = shared.version.buffering.ttl_ms;
         let oldest = ttl_ms.and_then(|ttl_ms| now_ms.checked_sub(ttl_ms));
@@ -277,7 +283,8 @@ impl RouteRunner {
     }
 
     /// Time until the first message has waited for too long, or until what could not be read is read again.
-    pub(in crate::guests) fn due_in(&self, now_ms: u64) -> Option<Duration> {
+    pub(in crate::guests) fn due_in(&self) -> Option<Duration> {
+        let now_ms = self.clock.lifetime_ms();
         let shared = self.shared.lock();
         let expiry = shared.version.buffering.ttl_ms.zip(shared.mailbox.oldest_ms());
         let expiry = expiry.map(|(ttl_ms, oldest_ms)| {
@@ -287,9 +294,10 @@ impl RouteRunner {
         expiry.into_iter().chain(again).min()
     }
 
-    /// When the oldest message that waits was received, in milliseconds since 1970, as far as any was read.
-    pub(crate) fn oldest_ms(&self) -> Option<u64> {
-        self.shared.lock().mailbox.oldest_ms()
+    /// For how long the oldest message has waited, as far as any was read.
+    pub(crate) fn oldest_age_ms(&self) -> Option<u64> {
+        let oldest_ms = self.shared.lock().mailbox.oldest_ms();
+        oldest_ms.map(|since_ms| self.clock.lifetime_ms().saturating_sub(since_ms))
     }
 }
 

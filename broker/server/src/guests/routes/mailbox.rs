@@ -127,11 +127,11 @@ impl Mailbox {
         posts < self.posts_max && bytes < self.bytes_max
     }
 
-    /// Takes a message; gives its lane.
+    /// Takes a message, with when it came, in lifetime milliseconds; gives its lane.
     pub(crate) fn post(
         &mut self,
         to: Addressee,
-        message: Arc<OwnedMessage>,
+        (message, waits_since_ms): (Arc<OwnedMessage>, u64),
         hops: u8,
     ) -> Result<usize, Full> {
         let (posts, bytes) = self.waiting();
@@ -143,7 +143,8 @@ impl Mailbox {
         self.next_sequence += 1;
         let linger = self.batches.linger;
         let ripe_at = if linger.is_zero() { None } else { Some(Instant::now() + linger) };
-        Ok(self.put(Post { to, message, hops, sequence, ripe_at, panics: 0, stored_bytes: None }))
+        let stored_bytes = None;
+        Ok(self.put(Post { to, message, waits_since_ms, hops, sequence, ripe_at, panics: 0, stored_bytes }))
     }
 
     /// Numbers the next message that is posted with `sequence`, unless a higher number was in use.
@@ -163,9 +164,9 @@ impl Mailbox {
         self.lanes.iter_mut().for_each(Lane::sort);
     }
 
-    /// Takes the messages in front of each lane that were received before this time, in milliseconds since 1970.
-    pub(in crate::guests) fn take_older(&mut self, received_ms: u64) -> Vec<Post> {
-        let taken: Vec<Post> = self.lanes.iter_mut().flat_map(|lane| lane.take_older(received_ms)).collect();
+    /// Takes the messages in front of each lane that have waited since before this time, in lifetime milliseconds.
+    pub(in crate::guests) fn take_older(&mut self, since_ms: u64) -> Vec<Post> {
+        let taken: Vec<Post> = self.lanes.iter_mut().flat_map(|lane| lane.take_older(since_ms)).collect();
         if self.lanes.len() > 1 {
             for post in &taken {
                 self.forget_key_of(post);
@@ -174,9 +175,9 @@ impl Mailbox {
         taken
     }
 
-    /// When the oldest message that waits was received, in milliseconds since 1970.
+    /// Since when the oldest message has waited, in lifetime milliseconds.
     pub(in crate::guests) fn oldest_ms(&self) -> Option<u64> {
-        self.lanes.iter().filter_map(|lane| lane.posts.front()).map(|post| post.message.received_ms).min()
+        self.lanes.iter().filter_map(|lane| lane.posts.front()).map(|post| post.waits_since_ms).min()
     }
 
     /// Puts a message behind the others of its lane, which this gives.

@@ -11,6 +11,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use lotmq_core::clock::Clock;
 use lotmq_host::{OwnedMessage, PostError, limits::HOPS_MAX};
 use lotmq_store::Ids;
 use parking_lot::Mutex;
@@ -31,6 +32,7 @@ pub(crate) struct RouteRunner {
     pub(crate) dead_letters: DeadLetters,
     /// Source of the numbers of messages, which those have that are not in the store, too.
     ids: Arc<Ids>,
+    pub(super) clock: Arc<dyn Clock>,
     /// Signal that the outbox is to be looked at.
     pub(in crate::guests) outbox_called: Notify,
     /// Signal that its standing has changed.
@@ -93,7 +95,12 @@ impl Bell {
 
 impl RouteRunner {
     /// Runner of a route that was not deployed before; `is_stopped`: it waits for another order.
-    pub(in crate::guests) fn new(version: Version, now: Timestamp, ids: Arc<Ids>, is_stopped: bool) -> Self {
+    pub(in crate::guests) fn new(
+        version: Version,
+        now: Timestamp,
+        (ids, clock): (Arc<Ids>, Arc<dyn Clock>),
+        is_stopped: bool,
+    ) -> Self {
         let mut shared = SharedRoute {
             version: Arc::new(version),
             number: 0,
@@ -113,6 +120,7 @@ impl RouteRunner {
             shared: Mutex::new(shared),
             dead_letters: DeadLetters::default(),
             ids,
+            clock,
             outbox_called: Notify::new(),
             stands: Notify::new(),
             #[cfg(test)]
@@ -234,7 +242,7 @@ impl RouteRunner {
             return Err(PostError::Full { messages: 0 });
         }
         shared.mailbox.number_from(self.ids.next_message().0);
-        let posted = shared.mailbox.post(to, message, hops);
+        let posted = shared.mailbox.post(to, (message, self.clock.lifetime_ms()), hops);
         let lane = posted.map_err(|Full(messages)| PostError::Full { messages })?;
         let bell = shared.places.get(lane).map(|place| Arc::clone(&place.bell));
         drop(shared);

@@ -115,7 +115,7 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             Origin::AdHoc => None,
         };
         let ((delivered, failed), (waiting, waiting_bytes)) = (standing.done(), route.waiting());
-        let waited_ms = route.oldest_ms().map(|at| call.broker.clock.wall_ms().saturating_sub(at));
+        let waited_ms = route.oldest_age_ms();
         Row {
             name: Arc::clone(version.definition.name()),
             kind: version.said().kind.clone(),

@@ -74,7 +74,8 @@ pub(super) static END_CONNECTION: Verb = Verb {
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&[], 2)?;
     let prefix = arguments.first().map_or("", String::as_str);
-    let page = sys::sessions_page(call.tenant, prefix, arguments.get(1).map(String::as_str));
+    let page =
+        sys::sessions_page(call.tenant, prefix, arguments.get(1).map(String::as_str), &*call.broker.clock);
     // Behind the page: what is in neither has ended for good.
     let ending = call.tenant.sessions.lock().ending(prefix, &call.broker.turns, &*call.broker.log);
     let (stored, anonymous) = call.tenant.shares.sessions();

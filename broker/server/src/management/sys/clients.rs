@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use super::rows::Rows;
 use crate::limits::LISTING_ROWS_MAX;
 use crate::process::clock::utc_text;
+use lotmq_core::clock::Clock;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::tenant::client::Client;
 
@@ -28,8 +29,8 @@ pub(crate) fn page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page 
 }
 
 /// Page of the sessions whose identifier begins with `prefix` and comes behind `cursor`.
-pub(crate) fn sessions_page(tenant: &Tenant, prefix: &str, cursor: Option<&str>) -> Page {
-    page_of(tenant, prefix, cursor, |_| true, |client| Some(whole_session_json(client)))
+pub(crate) fn sessions_page(tenant: &Tenant, prefix: &str, cursor: Option<&str>, clock: &dyn Clock) -> Page {
+    page_of(tenant, prefix, cursor, |_| true, |client| Some(whole_session_json(client, clock)))
 }
 
 fn page_of(
@@ -149,14 +150,14 @@ fn session_json(client: &Client) -> Value {
 }
 
 /// Details of a session for an administrator: its owner, and what it takes.
-fn whole_session_json(client: &Client) -> Value {
+fn whole_session_json(client: &Client, clock: &dyn Clock) -> Value {
     let state = client.state.lock();
     let counts = state.session.counts();
     json!({
         "clientId": &*client.client_id,
         "username": state.identity.user.as_deref(),
         "connected": state.link.is_some(),
-        "disconnectedAt": state.left_at.get().map(|at| utc_text(at.as_millis())),
+        "disconnectedAt": state.left_at.get().map(|at| utc_text(clock.wall_of(at.as_millis()))),
         "expirySec": (state.expiry != SessionExpiry::NEVER).then(|| state.expiry.seconds()),
         "subscriptions": state.subscriptions.len(),
         "subscriptionBytes": state.subscriptions.bytes(),

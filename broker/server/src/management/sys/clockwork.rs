@@ -23,6 +23,7 @@ use crate::management::exposure::Exposure;
 use crate::management::login_places;
 use crate::management::managed::Managing as _;
 use crate::process::clock::utc_text;
+use crate::process::lifetimes::Anchoring;
 use crate::process::this_turn;
 use crate::process::usage;
 use crate::process::watchdog::{StillThreads, Watched};
@@ -65,6 +66,7 @@ pub(crate) fn start(broker: &Arc<Broker>, expire_uploads: ExpireUploads) -> std:
         this_turn::install(Arc::clone(&broker.context), None);
         let pulse = broker.watchdog.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
         let mut clockwork = Clockwork::new(broker, expire_uploads);
+        clockwork.anchor();
         pulse.waits_until(Instant::now() + PERIOD);
         while let Some(wants_refresh) = clockwork.broker.sys.sleep(PERIOD) {
             pulse.begins(Instant::now());
@@ -72,6 +74,8 @@ pub(crate) fn start(broker: &Arc<Broker>, expire_uploads: ExpireUploads) -> std:
             pulse.waits_until(Instant::now() + PERIOD);
         }
         clockwork.store_places();
+        let broker = &clockwork.broker;
+        clockwork.anchoring.close(&broker.store, &*broker.clock, Instant::now());
         this_turn::uninstall();
     })
 }
@@ -95,6 +99,7 @@ struct Clockwork {
     /// Times at which waiting records of the audit are stored, and old ones removed.
     audit_at: Instant,
     audit_expires_at: Instant,
+    anchoring: Anchoring,
     /// States of modules that were last published, by number of the tenant and name.
     modules: HashMap<(u32, Arc<str>), String>,
 }
@@ -115,6 +120,7 @@ impl Clockwork {
             full_queues_at: now,
             audit_at: now,
             audit_expires_at: now,
+            anchoring: Anchoring::default(),
             modules: HashMap::new(),
             broker,
         }
@@ -126,6 +132,7 @@ impl Clockwork {
         self.still_threads.tell(&self.broker.watchdog.pulses.silent(Instant::now()));
         self.look_after_audit();
         self.store_places();
+        self.anchor();
         self.broker.logs.refresh(&self.broker.tenants.default_tenant());
         self.broker.logs.count(&self.broker.counters);
         let now = Instant::now();
@@ -218,11 +225,20 @@ impl Clockwork {
         }
         for tenant in broker.tenants.all().iter() {
             if expires {
-                tenant.managed().audit.expire(&broker.store, broker.clock.wall_ms());
+                // What the wall clock has jumped over has not passed.
+                let now_ms = broker.clock.wall_ms().min(broker.clock.lifetime_ms());
+                tenant.managed().audit.expire(&broker.store, now_ms);
             }
             // Nobody waits for it.
             let _ = tenant.managed().audit.flush(&broker.store, &broker.counters, broker.clock.wall_ms());
             tell_audit_heads(broker, tenant);
+        }
+    }
+
+    /// Stores what the next start needs to know of the time.
+    fn anchor(&mut self) {
+        if self.broker.store_failure().is_none() {
+            self.anchoring.look(&self.broker.store, &*self.broker.clock, Instant::now());
         }
     }
 

@@ -49,6 +49,11 @@ impl Clock for VirtualTime {
         self.started + self.elapsed()
     }
 
+    /// Nobody sets this clock.
+    fn lifetime_ms(&self) -> u64 {
+        self.wall_ms()
+    }
+
     fn thread_cpu(&self) -> Duration {
         Duration::ZERO
     }

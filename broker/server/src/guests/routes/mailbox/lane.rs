@@ -117,9 +117,9 @@ impl Lane {
         self.put_back(batch);
     }
 
-    /// Takes the messages from the front that were received before this time, in milliseconds since 1970.
-    pub(super) fn take_older(&mut self, received_ms: u64) -> Vec<Post> {
-        let older = self.posts.iter().take_while(|post| post.message.received_ms < received_ms).count();
+    /// Takes the messages from the front that have waited since before this time, in lifetime milliseconds.
+    pub(super) fn take_older(&mut self, since_ms: u64) -> Vec<Post> {
+        let older = self.posts.iter().take_while(|post| post.waits_since_ms < since_ms).count();
         let taken: Vec<Post> = self.posts.drain(..older).collect();
         self.bytes -= taken.iter().map(Post::bytes).sum::<usize>();
         taken

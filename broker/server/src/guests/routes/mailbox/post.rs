@@ -13,6 +13,8 @@ use crate::limits::{ROUTE_BATCH_BYTES_MAX, ROUTE_BATCH_MAX};
 pub(crate) struct Post {
     pub(crate) to: Addressee,
     pub(crate) message: Arc<OwnedMessage>,
+    /// Since when it has waited, in [lifetime milliseconds](lotmq_core::clock::Clock::lifetime_ms).
+    pub(in crate::guests) waits_since_ms: u64,
     /// Number of guest runs that led to it.
     pub(crate) hops: u8,
     /// Sequence number, which stays the same after a retry.

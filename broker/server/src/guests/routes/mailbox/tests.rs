@@ -15,7 +15,7 @@ fn event() -> Addressee {
 }
 
 fn post(mailbox: &mut Mailbox, topic: &str) -> usize {
-    mailbox.post(event(), Arc::new(OwnedMessage::new(topic, b"x".to_vec())), 0).unwrap()
+    mailbox.post(event(), (Arc::new(OwnedMessage::new(topic, b"x".to_vec())), 0), 0).unwrap()
 }
 
 fn posts(mailbox: &mut Mailbox, count: usize) {
@@ -72,7 +72,7 @@ fn a_batch_is_bounded_in_bytes_and_one_message_always_fits() {
     let mut mailbox = Mailbox::new();
     let large = message(&vec![0; ROUTE_BATCH_BYTES_MAX + 1]);
     for message in [&message(b"x"), &large, &message(b"y"), &message(b"z")] {
-        mailbox.post(event(), Arc::clone(message), 0).unwrap();
+        mailbox.post(event(), (Arc::clone(message), 0), 0).unwrap();
     }
     let taken: Vec<_> =
         std::iter::from_fn(|| Some(pass(&mut mailbox, 0)).filter(|it| !it.is_empty())).collect();
@@ -110,7 +110,7 @@ fn batches_are_as_large_as_the_route_says_and_wait_for_that() {
     assert!(matches!(mailbox.due(0), BatchDue::At(_)), "two are not three");
     posts(&mut mailbox, 1);
     assert_eq!(mailbox.due(0), BatchDue::Now, "it is full");
-    mailbox.post(event(), message(&[0; 200]), 0).unwrap();
+    mailbox.post(event(), (message(&[0; 200]), 0), 0).unwrap();
     let batch = mailbox.take(0, u64::MAX);
     assert_eq!((sequences(&batch), mailbox.due(0)), (vec![1, 2], BatchDue::Now), "the large one fills it");
     mailbox.done(0, &batch[..1]);
@@ -155,12 +155,12 @@ fn what_does_not_fit_is_refused() {
     mailbox.lanes_are(2);
     post(&mut mailbox, "a");
     post(&mut mailbox, "b");
-    assert_eq!(mailbox.post(event(), message(b"x"), 0), Err(Full(2)), "of all lanes together");
+    assert_eq!(mailbox.post(event(), (message(b"x"), 0), 0), Err(Full(2)), "of all lanes together");
     mailbox.bound(ROUTE_MAILBOX_MESSAGES_MAX, ROUTE_MAILBOX_BYTES_MAX);
     let large = message(&vec![0; ROUTE_MAILBOX_BYTES_MAX]);
-    assert_eq!(mailbox.post(event(), Arc::clone(&large), 0), Err(Full(2)));
+    assert_eq!(mailbox.post(event(), (Arc::clone(&large), 0), 0), Err(Full(2)));
     mailbox.clear();
-    assert_eq!(mailbox.post(event(), large, 0), Ok(0), "one always fits an empty mailbox");
+    assert_eq!(mailbox.post(event(), (large, 0), 0), Ok(0), "one always fits an empty mailbox");
 }
 
 #[test]
@@ -178,9 +178,9 @@ fn messages_of_a_topic_follow_each_other_and_others_go_where_there_is_least() {
     assert_eq!(post(&mut mailbox, "b"), 0, "nothing of it is left");
     let row = |table: &str| (Addressee::Table(table.into()), Arc::new(OwnedMessage::new("", b"{}".to_vec())));
     let ((rows, one), (others, other)) = (row("rows"), row("others"));
-    assert_eq!(mailbox.post(rows.clone(), Arc::clone(&one), 0), Ok(1));
-    assert_eq!(mailbox.post(others, other, 0), Ok(0));
-    assert_eq!(mailbox.post(rows, one, 0), Ok(1), "rows of a table as well");
+    assert_eq!(mailbox.post(rows.clone(), (Arc::clone(&one), 0), 0), Ok(1));
+    assert_eq!(mailbox.post(others, (other, 0), 0), Ok(0));
+    assert_eq!(mailbox.post(rows, (one, 0), 0), Ok(1), "rows of a table as well");
 }
 
 #[test]

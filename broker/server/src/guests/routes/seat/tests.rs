@@ -37,7 +37,7 @@ fn route(running: &Running, instances: usize) -> Arc<RouteRunner> {
     Arc::new(RouteRunner::new(
         version(running, instances),
         Timestamp::UNIX_EPOCH,
-        Arc::clone(&running.server.broker.hosting.ids),
+        (Arc::clone(&running.server.broker.hosting.ids), Arc::clone(&running.server.broker.clock)),
         false,
     ))
 }

@@ -88,14 +88,14 @@ impl RouteReading {
         let mut all = Vec::new();
         for tenant in broker.tenants.all().iter() {
             for route in tenant.programs().guests.routes_in_order() {
-                all.push(Self::new(broker, &tenant.name, &route, now));
+                all.push(Self::new(&tenant.name, &route, now));
             }
         }
         all
     }
 
-    fn new(broker: &Broker, tenant: &str, route: &RouteRunner, now: Timestamp) -> Self {
-        let waited_ms = route.oldest_ms().map_or(0, |at| broker.clock.wall_ms().saturating_sub(at));
+    fn new(tenant: &str, route: &RouteRunner, now: Timestamp) -> Self {
+        let waited_ms = route.oldest_age_ms().unwrap_or(0);
         let version = route.version();
         Self {
             tenant: tenant.to_owned(),
