@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lotmq_client::{Client, ConnectOptions, Message, PropertyId, PropertyValue, Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_port, wait_for_port};
@@ -371,6 +371,87 @@ fn nothing_is_lost_when_the_other_broker_is_killed_under_load() {
     far.start_again();
     let mut there = far.connect(&subscriber);
     all_come(&mut there, 2000);
+}
+
+/// For how long the link flaps, in seconds; `LOTMQ_FLAPPING_SECONDS=3600` makes it an hour, with 5 s between two changes.
+const FLAPPING_SECONDS: u64 = 6;
+
+#[test]
+fn a_link_that_flaps_costs_no_message() {
+    let seconds = std::env::var("LOTMQ_FLAPPING_SECONDS");
+    let seconds = seconds.map_or(FLAPPING_SECONDS, |text| text.parse().expect("a number"));
+    let period = Duration::from_secs(5).min(Duration::from_secs(seconds) / 12);
+    let (broker, far) = (broker(), options().start());
+    let link = Link::to(far.address().port());
+    let mappings = mapping("Up", "up/#", "up/#", "out") + &mapping("Down", "down/#", "down/#", "in");
+    broker.command_ok(&bridge(link.port, "CLEAN_SESSION FALSE\nCLIENT_ID \"gateway\"", &mappings));
+    let mut standing = Standing::of(&broker, "Up");
+    standing.until("\"Connected\"");
+    let mut ends = [Flow::new(&broker, &far, "up/a"), Flow::new(&far, &broker, "down/a")];
+    let before = broker.resident_bytes();
+    let start = Instant::now();
+    let (mut number, mut changes) = (0, 0);
+    while start.elapsed() < Duration::from_secs(seconds) {
+        if start.elapsed() > period * (changes + 1) {
+            changes += 1;
+            if changes % 2 == 1 { link.cut() } else { link.join() }
+        }
+        for end in &mut ends {
+            end.send(number);
+            end.take(Duration::from_millis(10));
+        }
+        number += 1;
+    }
+    link.join();
+    for end in &mut ends {
+        while end.last != Some(number - 1) {
+            assert!(end.take(WAIT_MAX), "{}: nothing after {:?} of {number}", end.topic, end.last);
+        }
+    }
+    let grown = broker.resident_bytes().saturating_sub(before);
+    assert!(grown < 64 << 20, "{grown} bytes more after {changes} changes");
+    let again = ends.map(|end| end.beyond);
+    println!("{number} messages each way, {changes} changes, {again:?} came twice, {grown} bytes more");
+}
+
+/// Numbered messages of one topic, from one side of a link to the other.
+struct Flow<'a> {
+    from: &'a Broker,
+    sender: Client,
+    receiver: Client,
+    topic: &'static str,
+    /// The number that has come last, without gap.
+    last: Option<u64>,
+    /// Messages that came again.
+    beyond: u64,
+}
+
+impl<'a> Flow<'a> {
+    fn new(from: &'a Broker, to: &Broker, topic: &'static str) -> Self {
+        Flow { from, sender: from.client("sender"), receiver: watch(to, topic), topic, last: None, beyond: 0 }
+    }
+
+    fn send(&mut self, number: u64) {
+        if number % 10_000 == 9_999 {
+            // A client uses each of its packet identifiers once.
+            self.sender = self.from.client("sender");
+        }
+        publish(&mut self.sender, self.topic, &number.to_string());
+    }
+
+    /// Takes a message, which must be the next one, or one that has come before. False when there is none in time.
+    fn take(&mut self, timeout: Duration) -> bool {
+        let Some(message) = self.receiver.receive(timeout).unwrap() else { return false };
+        let number: u64 = message.text().parse().unwrap();
+        let next = self.last.map_or(0, |last| last + 1);
+        assert!(number <= next, "{}: {number} came after {:?}", self.topic, self.last);
+        if number == next {
+            self.last = Some(number)
+        } else {
+            self.beyond += 1
+        }
+        true
+    }
 }
 
 #[test]

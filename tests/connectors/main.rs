@@ -1,7 +1,11 @@
 //! Connectors against the real servers of their protocols, which each test starts itself.
 //!
 //! Test target of the package `lotmq`, because only so does cargo build the binary first and say where it is. A module per connector.
-#![allow(clippy::unwrap_used, reason = "test code: a failure is a panic with its place")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "test code: a failure is a panic with its place"
+)]
 
 mod bridge;
 mod email;

@@ -71,6 +71,7 @@ mod projects;
 mod proxy_protocol;
 mod python;
 mod quic;
+mod read_only_root;
 mod refused_handshakes;
 mod replies;
 mod requests;
