@@ -93,6 +93,7 @@ fn what_is_refused_again_dies_again_and_is_seen() {
     root.subscribe_to("$SYS/Coreflux/Routes/Line/+", QoS::AtMostOnce).unwrap();
     publish(&broker, "in/a", r#"{"fail":"reject"}"#);
     broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    let before = list(&broker);
     let told: Value = loop {
         let message = root.receive(WAIT_MAX).unwrap().expect("dead letters are told");
         if message.topic.ends_with("/DeadLetters") {
@@ -104,7 +105,10 @@ fn what_is_refused_again_dies_again_and_is_seen() {
     assert_eq!(report.data()["deadLetters"]["newest"][0]["reason"], told["newest"][0]["reason"]);
     assert_eq!(broker.command_ok("-replayDeadLetters Line").data()["count"], 1);
     broker.wait_for_metric("lotmq_route_dead_letters_total", 2.0);
-    assert_eq!(list(&broker)["count"], 1);
+    let again = list(&broker);
+    assert_eq!(again["count"], 1);
+    assert_eq!(again["letters"][0]["receivedUtc"], before["letters"][0]["receivedUtc"], "it came once");
+    assert!(again["letters"][0]["diedUtc"].as_str() > before["letters"][0]["diedUtc"].as_str(), "{again}");
     assert_eq!(broker.command_ok("-removeDeadLetters Line").data()["count"], 1);
     broker.wait_until_metric_is("lotmq_route_dead_letters", 0.0);
     assert_eq!(broker.metric("lotmq_route_dead_letters_dropped_total"), Some(0.0));

@@ -31,15 +31,12 @@ pub trait Clock: Debug + Send + Sync {
         u64::try_from(self.wall().as_millis()).unwrap_or(u64::MAX)
     }
 
-    /// The wall clock's time of a moment in lifetime milliseconds, as the wall clock is set now.
-    fn wall_of(&self, lifetime_ms: u64) -> u64 {
-        lifetime_ms.saturating_add_signed(self.wall_ms().wrapping_sub(self.lifetime_ms()).cast_signed())
-    }
+    /// The wall clock's time of a moment in lifetime milliseconds, as the wall clock was set when that was [noted](Self::note_wall) last: always the same for a moment until it is
+    /// set again.
+    fn wall_of(&self, lifetime_ms: u64) -> u64;
 
-    /// The moment of a time of the wall clock in lifetime milliseconds, the reverse of [`wall_of`](Self::wall_of).
-    fn lifetime_of(&self, wall_ms: u64) -> u64 {
-        wall_ms.saturating_add_signed(self.lifetime_ms().wrapping_sub(self.wall_ms()).cast_signed())
-    }
+    /// Notes how the wall clock is set; how far it was set since the last time, in milliseconds, negative being back.
+    fn note_wall(&self) -> i64;
 
     /// Time since the broker started; never runs backwards.
     fn now(&self) -> Time {
@@ -92,6 +89,14 @@ impl Clock for StillClock {
     }
 
     fn lifetime_ms(&self) -> u64 {
+        0
+    }
+
+    fn wall_of(&self, lifetime_ms: u64) -> u64 {
+        lifetime_ms
+    }
+
+    fn note_wall(&self) -> i64 {
         0
     }
 

@@ -62,9 +62,17 @@ impl Clock for BrokerClock {
         Duration::from_millis(WALL_START_MS) + self.time.now()
     }
 
-    /// Nobody sets this clock.
     fn lifetime_ms(&self) -> u64 {
         self.wall_ms()
+    }
+
+    fn wall_of(&self, lifetime_ms: u64) -> u64 {
+        lifetime_ms
+    }
+
+    /// Nobody sets this clock.
+    fn note_wall(&self) -> i64 {
+        0
     }
 
     fn thread_cpu(&self) -> Duration {

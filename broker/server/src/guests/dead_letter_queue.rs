@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_codec::QoS;
-use lotmq_host::{OwnedMessage, PostError};
+use lotmq_host::PostError;
 use lotmq_store::{Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, SessionId, StoreError, Waiting};
 use tracing::warn;
 
@@ -51,6 +51,7 @@ pub(super) fn bury(
     let letter = Letter::new(reason, hosting.clock.wall_ms());
     let stored = StoredPost {
         hops: post.hops,
+        received_ms: None,
         expires_at_ms: message.expires_at_ms,
         client_id: &message.client_id,
         properties: &message.properties,
@@ -219,16 +220,13 @@ impl LetterTaking {
             delivery.message.id < self.until && self.chosen.has(delivery.message.id)
         };
         let (mut left, mut ids) = (Amount::default(), Vec::new());
-        let now_ms = this_turn::with(|turn| {
-            turn.tick();
-            turn.wall_ms()
-        });
+        this_turn::with(|turn| turn.tick());
         for delivery in slice.deliveries.iter().filter(meant) {
             match (replay, DeadLetter::read(delivery, self.claim.session)) {
                 (_, None) => self.taken.damaged += 1,
                 (None, Some(_)) => self.taken.letters += 1,
                 (Some(tenant), Some(letter)) => {
-                    if let Err(error) = self.replay(tenant, letter, now_ms) {
+                    if let Err(error) = self.replay(tenant, letter) {
                         self.taken.stopped = Some(error);
                         break;
                     }
@@ -252,12 +250,9 @@ impl LetterTaking {
         slice.is_last || slice.last.is_none_or(|last| last >= self.until) || self.taken.stopped.is_some()
     }
 
-    fn replay(&self, tenant: &Tenant, letter: DeadLetter, now_ms: u64) -> Result<(), PostError> {
-        // It has come now: else it would be too old at once where it was before.
-        let message = OwnedMessage { received_ms: now_ms, ..letter.message };
-        this_turn::with(|turn| {
-            outgoing::hand_in(turn, tenant, &self.route, (letter.to, message), letter.hops)
-        })
+    fn replay(&self, tenant: &Tenant, letter: DeadLetter) -> Result<(), PostError> {
+        let DeadLetter { to, message, hops, .. } = letter;
+        this_turn::with(|turn| outgoing::hand_in(turn, tenant, &self.route, (to, message), hops))
     }
 
     /// What was done.

@@ -51,8 +51,8 @@ struct Outgoing<'a> {
     parts: MessageParts<'a>,
     client_id: &'a str,
     hops: u8,
-    /// When it came, in lifetime milliseconds.
-    since_ms: u64,
+    /// When it was received, in milliseconds since 1970, if not now.
+    received_ms: Option<u64>,
 }
 
 /// Puts a message into the outboxes of the routes among `triggers`; its fate at each of them.
@@ -90,8 +90,8 @@ pub(super) fn store(
     let of_route = publication.origin.map(|id| tenant.programs().guests.client_id_of_route(id));
     let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
     let client_id = client_id.map_or("", |client_id| client_id);
-    let (hops, since_ms) = (publication.hops, notes.lifetime_ms);
-    put(notes, &Outgoing { tenant, parts, client_id, hops, since_ms }, &targets, None);
+    let hops = publication.hops;
+    put(notes, &Outgoing { tenant, parts, client_id, hops, received_ms: None }, &targets, None);
     fates
 }
 
@@ -123,8 +123,9 @@ fn store_for(
         retain: message.retain,
         expires_at_ms: message.expires_at_ms,
     };
-    let (client_id, since_ms) = (&*message.client_id, core.clock.lifetime_of(message.received_ms));
-    let outgoing = Outgoing { tenant, parts, client_id, hops, since_ms };
+    let client_id = &*message.client_id;
+    let received_ms = (message.received_ms != turn.wall_ms()).then_some(message.received_ms);
+    let outgoing = Outgoing { tenant, parts, client_id, hops, received_ms };
     let target = Target { route: Arc::clone(route), session, takers: vec![to.clone()] };
     turn.call_flusher();
     put(&mut turn.notes(), &outgoing, &[target], message.lease.as_ref());
@@ -194,7 +195,7 @@ pub(super) fn store_row(
 fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], lease: Option<&Lease>) {
     // Below every number that the message gets.
     let entries: Vec<Arc<OutboxEntry>> = targets.iter().map(|target| entry(notes, &target.route)).collect();
-    let Outgoing { tenant, parts, client_id, hops, since_ms } = outgoing;
+    let Outgoing { tenant, parts, client_id, hops, received_ms } = outgoing;
     let rounds = targets.iter().map(|target| target.takers.len()).max().unwrap_or_default();
     for round in 0..rounds {
         let of_round: Vec<_> = targets
@@ -204,6 +205,7 @@ fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], l
             .collect();
         let post = StoredPost {
             hops: *hops,
+            received_ms: *received_ms,
             expires_at_ms: parts.expires_at_ms,
             client_id,
             properties: parts.properties,
@@ -217,7 +219,7 @@ fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], l
             properties: &beside,
             payload: parts.payload,
             qos: parts.qos.bits(),
-            published_at_ms: *since_ms,
+            published_at_ms: notes.lifetime_ms,
             expires_at_ms: None,
         };
         let delivery = |(session, _, _): &(SessionId, &Addressee, &Arc<OutboxEntry>)| Delivery {

@@ -1,5 +1,6 @@
 //! Clocks of the machine. Everything else of the data path gets time as an argument or through a [`Clock`]; this is where it comes from.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use jiff::SignedDuration;
@@ -10,19 +11,26 @@ use lotmq_core::clock::Clock;
 
 use super::lifetimes::Anchor;
 
+/// A difference above this between two clocks is that one was set; less is how they are read.
+const STEP_MIN_MS: u64 = 100;
+
 /// The machine's monotonic clock, from the start of the broker on, its wall clock, and the one of lifetimes, which counts on while the machine sleeps.
 #[derive(Debug)]
 pub(crate) struct SystemClock {
     start: Instant,
     /// Time since the boot at the start, and what the clock of lifetimes showed then.
     booted: (Duration, u64),
+    /// What the wall clock showed more than the clock of lifetimes, in milliseconds, when it was set last.
+    ahead_ms: AtomicI64,
 }
 
 impl SystemClock {
     /// The clock of a broker that starts now. Lifetimes go on from where the store has them, else begin at the wall clock.
     pub(crate) fn resuming(lifetimes: Option<Anchor>) -> Self {
-        let lifetime_ms = lifetimes.map_or_else(wall_ms, |anchor| anchor.resumed_at(wall_ms()));
-        Self { start: Instant::now(), booted: (reading(ClockId::Boottime), lifetime_ms) }
+        let wall_ms = wall_ms();
+        let lifetime_ms = lifetimes.map_or(wall_ms, |anchor| anchor.resumed_at(wall_ms));
+        let ahead_ms = AtomicI64::new(wall_ms.wrapping_sub(lifetime_ms).cast_signed());
+        Self { start: Instant::now(), booted: (reading(ClockId::Boottime), lifetime_ms), ahead_ms }
     }
 }
 
@@ -39,6 +47,23 @@ impl Clock for SystemClock {
         let (booted, lifetime_ms) = self.booted;
         let passed = reading(ClockId::Boottime).saturating_sub(booted).as_millis();
         lifetime_ms.saturating_add(u64::try_from(passed).unwrap_or(u64::MAX))
+    }
+
+    fn wall_of(&self, lifetime_ms: u64) -> u64 {
+        lifetime_ms.saturating_add_signed(self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    fn note_wall(&self) -> i64 {
+        let before = self.lifetime_ms();
+        let wall_ms = self.wall_ms();
+        let step = wall_ms.wrapping_sub(self.wall_of(before)).cast_signed();
+        // A thread that is set aside between two readings finds clocks that differ.
+        let is_sure = self.lifetime_ms().saturating_sub(before) < STEP_MIN_MS / 2;
+        if !is_sure || step.unsigned_abs() < STEP_MIN_MS {
+            return 0;
+        }
+        self.ahead_ms.store(wall_ms.wrapping_sub(before).cast_signed(), Ordering::Relaxed);
+        step
     }
 
     fn thread_cpu(&self) -> Duration {

@@ -13,8 +13,8 @@ use tracing::warn;
 /// Name of the stored fact.
 const NAME: &str = "clock.lifetimes";
 
-/// A difference of the clocks above this is a step of the wall clock; less is what it gains or loses.
-const STEP_MIN_MS: u64 = 10_000;
+/// Steps of the wall clock from here on are told; smaller ones are those of a clock that is kept right.
+const TOLD_MIN_MS: u64 = 10_000;
 
 /// Time between two anchors while the store is written to: by so much at most, and what the broker was down, lifetimes become longer when a start finds a wall clock that is
 /// behind.
@@ -49,13 +49,8 @@ impl Anchor {
     }
 
     fn now(clock: &dyn Clock) -> Self {
-        Self { lifetime_ms: clock.lifetime_ms(), wall_ms: clock.wall_ms() }
-    }
-
-    /// How far the wall clock was set since `before`, in milliseconds; negative is back.
-    fn step_since(self, before: Self) -> i64 {
-        let offset = |anchor: Self| anchor.wall_ms.wrapping_sub(anchor.lifetime_ms).cast_signed();
-        offset(self).wrapping_sub(offset(before))
+        let lifetime_ms = clock.lifetime_ms();
+        Self { lifetime_ms, wall_ms: clock.wall_of(lifetime_ms) }
     }
 
     fn row(self) -> MetaRow {
@@ -67,47 +62,40 @@ impl Anchor {
 /// The one that keeps the stored anchor near the present.
 #[derive(Debug, Default)]
 pub(crate) struct Anchoring {
-    /// The last one that was written since the start, when that was, and how much the store had committed before.
-    last: Option<(Anchor, Instant, u64)>,
+    /// When the last one was written, and how much the store had committed before.
+    last: Option<(Instant, u64)>,
 }
 
 impl Anchoring {
-    /// Writes an anchor at first, when the wall clock was set, and after a while.
+    /// Writes an anchor at first, when the wall clock was set, and after a while in which the store was written to.
     pub(crate) fn look(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
-        let anchor = Anchor::now(clock);
-        let is_due = self.last.is_none_or(|(last, written_at, _)| {
-            let is_set = anchor.step_since(last).unsigned_abs() >= STEP_MIN_MS;
-            if is_set {
-                let seconds = anchor.step_since(last) / 1000;
-                warn!(seconds, "the wall clock was set; lifetimes go on by the time that has passed");
-            }
-            is_set || now.duration_since(written_at) >= ANCHOR_INTERVAL
-        });
-        if is_due {
-            self.write(store, anchor, now);
+        let step_ms = clock.note_wall();
+        if step_ms.unsigned_abs() >= TOLD_MIN_MS {
+            let seconds = step_ms / 1000;
+            warn!(seconds, "the wall clock was set; lifetimes go on by the time that has passed");
+        }
+        match self.last {
+            Some((written_at, _)) if step_ms == 0 && now.duration_since(written_at) < ANCHOR_INTERVAL => {}
+            Some(_) if step_ms == 0 => self.close(store, clock, now),
+            _ => self.write(store, clock, now),
         }
     }
 
-    /// Writes one for the next start.
+    /// Writes one, unless nothing was written since the last: then nothing is stored by whose time it would matter.
     pub(crate) fn close(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
-        self.write(store, Anchor::now(clock), now);
+        match self.last {
+            // That of the anchor itself is one.
+            Some((_, before)) if store.metrics().commits <= before + 1 => self.last = Some((now, before)),
+            _ => self.write(store, clock, now),
+        }
     }
 
-    /// Writes one, unless nothing happened since the last: then nothing is stored by whose time it would matter.
-    fn write(&mut self, store: &Store, anchor: Anchor, now: Instant) {
+    fn write(&mut self, store: &Store, clock: &dyn Clock, now: Instant) {
         let commits = store.metrics().commits;
-        let says_the_same = |(last, _, before): (Anchor, _, u64)| {
-            // That of the anchor itself is one.
-            anchor.step_since(last).unsigned_abs() < STEP_MIN_MS && commits <= before + 1
-        };
-        if let Some((last, _, before)) = self.last.filter(|last| says_the_same(*last)) {
-            self.last = Some((last, now, before));
-            return;
-        }
         let mut batch = Batch::new();
-        batch.push(Op::PutMeta(&anchor.row()));
+        batch.push(Op::PutMeta(&Anchor::now(clock).row()));
         match store.append(batch) {
-            Ok(_) => self.last = Some((anchor, now, commits)),
+            Ok(_) => self.last = Some((now, commits)),
             Err(error) => warn!(%error, "the time is not remembered for the next start"),
         }
     }
@@ -135,18 +123,5 @@ mod tests {
         assert_eq!(Anchor::stored(&[]), None);
         let short = MetaRow { name: NAME.to_owned(), value: vec![0; 15] };
         assert_eq!(Anchor::stored(&[short]), None);
-    }
-
-    #[test]
-    fn steps_are_what_the_wall_clock_did_alone() {
-        let before = Anchor { lifetime_ms: 5 * HOUR, wall_ms: 40 * YEAR };
-        for (passed, wall_ms, expected) in [
-            (HOUR, 40 * YEAR + HOUR, 0),
-            (HOUR, 45 * YEAR + HOUR, 5 * YEAR.cast_signed()),
-            (HOUR, HOUR, -40 * YEAR.cast_signed()),
-        ] {
-            let now = Anchor { lifetime_ms: before.lifetime_ms + passed, wall_ms };
-            assert_eq!(now.step_since(before), expected);
-        }
     }
 }

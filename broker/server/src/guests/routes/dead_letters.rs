@@ -305,7 +305,8 @@ impl DeadLetter {
     pub(crate) fn read(delivery: &RecoveredDelivery, session: SessionId) -> Option<Self> {
         let stored: &Bytes = &delivery.message.properties;
         let (letter, post) = Letter::decoded(stored)?;
-        let (to, message, hops) = stored_post::message(delivery, &stored.slice_ref(post), session)?;
+        let (to, message, hops) =
+            stored_post::message(delivery, &stored.slice_ref(post), session, |at_ms| at_ms)?;
         let (reason, died_ms) = (letter.reason.to_owned(), letter.died_ms);
         Some(Self { id: delivery.message.id, reason, died_ms, to, message, hops })
     }

@@ -7,7 +7,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use lotmq_codec::QoS;
-use lotmq_host::OwnedMessage;
 use lotmq_session::Time;
 use lotmq_store::{MessageId, QueueSlice, SessionId, Waiting};
 
@@ -191,14 +190,13 @@ impl RouteRunner {
             read.messages += 1;
             read.bytes += bytes;
             let id = delivery.message.id;
-            match stored_post::message(delivery, &delivery.message.properties, stretch.session) {
+            let stored = &delivery.message;
+            let wall_of = |at_ms| self.clock.wall_of(at_ms);
+            match stored_post::message(delivery, &stored.properties, stretch.session, wall_of) {
                 Some((to, message, hops)) => posts.push(Post {
                     to,
-                    waits_since_ms: message.received_ms,
-                    message: Arc::new(OwnedMessage {
-                        received_ms: self.clock.wall_of(message.received_ms),
-                        ..message
-                    }),
+                    waits_since_ms: stored.published_at_ms,
+                    message: Arc::new(message),
                     hops,
                     sequence: id.0,
                     ripe_at: None,

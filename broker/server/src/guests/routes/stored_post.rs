@@ -15,12 +15,17 @@ use lotmq_core::turn::stored;
 /// Version of the form.
 const VERSION: u8 = 1;
 
+/// The same with a time of reception behind it.
+const VERSION_WITH_TIME: u8 = 2;
+
 /// What is stored beside topic, payload, QoS and time.
 #[derive(Debug, PartialEq)]
 pub(in crate::guests) struct StoredPost<'a> {
     /// Number of guest runs that led to the message.
     pub(in crate::guests) hops: u8,
-    /// Expiry time, in milliseconds since 1970. Not that of the store, which would count it as done.
+    /// When it was received, in milliseconds since 1970, if not when it was stored: it was a dead letter before.
+    pub(in crate::guests) received_ms: Option<u64>,
+    /// Expiry time, in lifetime milliseconds. Not that of the store, which would count it as done.
     pub(in crate::guests) expires_at_ms: Option<u64>,
     pub(in crate::guests) client_id: &'a str,
     /// Properties of the PUBLISH.
@@ -34,7 +39,14 @@ impl<'a> StoredPost<'a> {
         takers: impl ExactSizeIterator<Item = (SessionId, &'t Addressee)>,
     ) -> Vec<u8> {
         let mut bytes = Vec::with_capacity(64 + self.client_id.len() + self.properties.len());
-        bytes.extend_from_slice(&[VERSION, self.hops]);
+        match self.received_ms {
+            Some(received_ms) => {
+                bytes.push(VERSION_WITH_TIME);
+                bytes.extend_from_slice(&received_ms.to_be_bytes());
+            }
+            None => bytes.push(VERSION),
+        }
+        bytes.push(self.hops);
         // No packet holds an expiry of the year 1970.
         bytes.extend_from_slice(&self.expires_at_ms.unwrap_or_default().to_be_bytes());
         put_text(&mut bytes, self.client_id);
@@ -57,10 +69,15 @@ impl<'a> StoredPost<'a> {
 
     /// Reads a record, and what takes it at the route of `session`. `None` when it is damaged, or for others.
     pub(in crate::guests) fn decoded(bytes: &'a [u8], session: SessionId) -> Option<(Self, Addressee)> {
-        let (&[version, hops], rest) = bytes.split_first_chunk()?;
-        if version != VERSION {
-            return None;
-        }
+        let (received_ms, rest) = match bytes.split_first()? {
+            (&VERSION, rest) => (None, rest),
+            (&VERSION_WITH_TIME, rest) => {
+                let (received_ms, rest) = rest.split_first_chunk()?;
+                (Some(u64::from_be_bytes(*received_ms)), rest)
+            }
+            _ => return None,
+        };
+        let (&hops, rest) = rest.split_first()?;
         let (expires_at_ms, rest) = rest.split_first_chunk()?;
         let (client_id, rest) = take_text(rest)?;
         let (count, mut rest) = rest.split_first_chunk()?;
@@ -74,15 +91,17 @@ impl<'a> StoredPost<'a> {
             rest = after;
         }
         let expires_at_ms = Some(u64::from_be_bytes(*expires_at_ms)).filter(|at| *at > 0);
-        Some((Self { hops, expires_at_ms, client_id, properties: rest }, found?))
+        Some((Self { hops, received_ms, expires_at_ms, client_id, properties: rest }, found?))
     }
 }
 
-/// Message for the route of `session` as it was stored, `beside` being what is kept beside it, with what takes it and its hops; `None` when it is damaged.
+/// Message for the route of `session` as it was stored, `beside` being what is kept beside it, with what takes it and its hops; `None` when it is damaged. `wall_of` has the wall
+/// clock's time of the store's.
 pub(in crate::guests) fn message(
     delivery: &RecoveredDelivery,
     beside: &Bytes,
     session: SessionId,
+    wall_of: impl Fn(u64) -> u64,
 ) -> Option<(Addressee, OwnedMessage, u8)> {
     let stored = &delivery.message;
     let (post, addressee) = StoredPost::decoded(beside, session)?;
@@ -94,7 +113,7 @@ pub(in crate::guests) fn message(
         client_id: post.client_id.into(),
         properties: beside.slice_ref(post.properties),
         expires_at_ms: post.expires_at_ms,
-        received_ms: stored.published_at_ms,
+        received_ms: post.received_ms.unwrap_or_else(|| wall_of(stored.published_at_ms)),
         lease: None,
     };
     Some((addressee, message, post.hops))
@@ -151,29 +170,34 @@ mod tests {
     #[test]
     fn each_route_finds_what_of_it_takes_the_message() {
         let all = takers();
-        let post = StoredPost { hops: 7, expires_at_ms: Some(9), client_id: "c", properties: b"\x01\x01" };
-        let bytes = post.encoded(all.iter().map(|(session, addressee)| (*session, addressee)));
-        for (session, addressee) in all {
-            assert_eq!(
-                StoredPost::decoded(&bytes, session),
-                Some((
-                    StoredPost { hops: 7, expires_at_ms: Some(9), client_id: "c", properties: b"\x01\x01" },
-                    addressee,
-                ))
-            );
+        for received_ms in [None, Some(5)] {
+            let post = || StoredPost {
+                hops: 7,
+                received_ms,
+                expires_at_ms: Some(9),
+                client_id: "c",
+                properties: b"\x01\x01",
+            };
+            let bytes = post().encoded(all.iter().map(|(session, addressee)| (*session, addressee)));
+            for (session, addressee) in all.clone() {
+                assert_eq!(StoredPost::decoded(&bytes, session), Some((post(), addressee)));
+            }
+            assert_eq!(StoredPost::decoded(&bytes, SessionId(7)), None);
         }
-        assert_eq!(StoredPost::decoded(&bytes, SessionId(7)), None);
     }
 
     #[test]
     fn what_is_damaged_is_not_read() {
         let all = takers();
-        let post = StoredPost { hops: 0, expires_at_ms: None, client_id: "", properties: b"" };
-        let bytes = post.encoded(all.iter().map(|(session, addressee)| (*session, addressee)));
-        for end in 0..bytes.len() {
-            assert_eq!(StoredPost::decoded(&bytes[..end], SessionId(3)), None, "{end}");
+        for received_ms in [None, Some(5)] {
+            let post =
+                StoredPost { hops: 0, received_ms, expires_at_ms: None, client_id: "", properties: b"" };
+            let bytes = post.encoded(all.iter().map(|(session, addressee)| (*session, addressee)));
+            for end in 0..bytes.len() {
+                assert_eq!(StoredPost::decoded(&bytes[..end], SessionId(3)), None, "{end}");
+            }
+            let newer = [&[3], &bytes[1..]].concat();
+            assert_eq!(StoredPost::decoded(&newer, SessionId(3)), None);
         }
-        let newer = [&[2], &bytes[1..]].concat();
-        assert_eq!(StoredPost::decoded(&newer, SessionId(3)), None);
     }
 }
