@@ -113,7 +113,7 @@ fn kinds(far: &Broker, database: Option<&PostgresServer>) -> Vec<Kind> {
 }
 
 /// Waits until so many instances of all routes are connected.
-fn wait_connected(broker: &Broker, instances: usize) {
+pub(crate) fn wait_connected(broker: &Broker, instances: usize) {
     loop {
         let text = broker.http("/metrics").body;
         let of_instances = text.lines().filter(|line| {
@@ -129,14 +129,14 @@ fn wait_connected(broker: &Broker, instances: usize) {
 }
 
 /// Memory that only the broker has, in KiB.
-fn private_kib(broker: &Broker) -> f64 {
+pub(crate) fn private_kib(broker: &Broker) -> f64 {
     let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", broker.process_id())).unwrap();
     let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:")).unwrap();
     line.trim().trim_end_matches(" kB").parse().unwrap()
 }
 
 /// CPU time that the broker uses within so many seconds, in milliseconds.
-fn cpu_ms_within(broker: &Broker, seconds: u64) -> f64 {
+pub(crate) fn cpu_ms_within(broker: &Broker, seconds: u64) -> f64 {
     let before = cpu_time(broker);
     std::thread::sleep(Duration::from_secs(seconds));
     (cpu_time(broker) - before).as_secs_f64() * 1e3

@@ -10,6 +10,8 @@
 //!
 //! `lotmq-bench idle-routes [target/release/lotmq] [seconds]` tells what routes take that have nothing to do.
 //!
+//! `lotmq-bench gateway [target/release/lotmq] [seconds]` tells what a broker with a hundred actions and a bridge takes.
+//!
 //! `lotmq-bench uploads [target/release/lotmq]` tells what it takes from the upload of a module until it is live.
 //!
 //! `lotmq-bench null-broker --listen 127.0.0.1:2020` is another thing: a peer of brokers in measurements, which does as little as any of them could.
@@ -23,6 +25,7 @@
 mod case;
 mod connectors;
 mod deploy;
+mod gateway;
 mod idle_routes;
 mod load;
 mod null_broker;
@@ -52,6 +55,11 @@ fn main() {
     if arguments.next_if(|first| first == "idle-routes").is_some() {
         let binary = arguments.next().unwrap_or_else(|| "target/release/lotmq".to_owned());
         idle_routes::figures(&binary, arguments.next().map_or(60, |text| text.parse().unwrap()));
+        return;
+    }
+    if arguments.next_if(|first| first == "gateway").is_some() {
+        let binary = arguments.next().unwrap_or_else(|| "target/release/lotmq".to_owned());
+        gateway::figures(&binary, arguments.next().map_or(60, |text| text.parse().unwrap()));
         return;
     }
     if arguments.next_if(|first| first == "uploads").is_some() {
