@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use lotmq_test_support::{Answer, Authority, HttpServer, Program, eventually, free_port};
 use serde_json::{Value as Json, json};
 
-use crate::{Standing, broker, event, failure, next, publish_all, send, watch};
+use crate::{Standing, backlog, broker, event, failure, next, publish_all, send, watch};
 
 /// A server in a folder of its own, at a free port of this machine, with the database `plant`.
 struct Server {
@@ -160,7 +160,7 @@ fn points_are_written_and_asked_for() {
 
 #[test]
 fn nothing_is_lost_when_the_server_is_killed_under_load_or_frozen() {
-    let count: usize = std::env::var("LOTMQ_BACKLOG").map_or(12_000, |count| count.parse().unwrap());
+    let count = backlog(12_000);
     let Some(mut server) = Server::start(false) else { return };
     let broker = broker();
     let section =

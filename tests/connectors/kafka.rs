@@ -7,11 +7,12 @@ mod cluster;
 mod faults;
 mod group;
 
-use lotmq_client::{Client, ConnectOptions, Publication, QoS};
+use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_codec::{PropertyId, PropertyValue};
+use lotmq_test_support::Broker;
 use serde_json::{Value as Json, json};
 
-use crate::{broker, next, send, watch};
+use crate::{broker, next, publish_all, send, watch};
 use cluster::{Cluster, Fake, Row};
 
 /// A route to servers with settings of its section, and mappings, each a line of `name setting; setting`.
@@ -41,19 +42,11 @@ const IN: &str = r#"In SOURCE_TOPIC "t"; DESTINATION_TOPIC "from/kafka"; DIRECTI
 const SHORT: &str = "SESSION_TIMEOUT_MS 6000";
 
 /// Sends so many numbered messages, to `plant/k0/x` to `plant/k3/x` in turn, and does something when a tenth is sent.
-fn send_numbered(client: &mut Client, count: usize, at_a_tenth: impl FnOnce()) {
-    let mut at_a_tenth = Some(at_a_tenth);
-    for number in 0..count {
-        if number == count / 10 {
-            at_a_tenth.take().unwrap()();
-        }
-        let publication = Publication::new(format!("plant/k{}/x", number % 4), number.to_string());
-        client.send_publish(&publication.qos(QoS::AtLeastOnce)).unwrap();
-    }
-    lotmq_test_support::eventually("all are acknowledged", || {
-        client.ping().unwrap();
-        (client.unacknowledged() == 0).then_some(())
-    });
+fn send_numbered(broker: &Broker, count: usize, at_a_tenth: impl FnOnce()) {
+    let numbered = |number: usize| (format!("plant/k{}/x", number % 4), number.to_string());
+    publish_all(broker, (0..count / 10).map(numbered));
+    at_a_tenth();
+    publish_all(broker, (count / 10..count).map(numbered));
 }
 
 /// Checks that all numbers below `count` are there, those of each key in order, whatever came twice.
@@ -252,8 +245,7 @@ fn nothing_is_written_twice_when_answers_get_lost() {
         1,
     );
     broker.command_ok(&definition);
-    let mut sender = broker.client("sender");
-    send_numbered(&mut sender, MESSAGES, || {});
+    send_numbered(&broker, MESSAGES, || {});
     broker.wait_until_metric_is("lotmq_route_delivered_total", MESSAGES as f64);
     assert!(broker.metric("lotmq_route_reconnects_total").unwrap() >= 1.0);
     let rows = fake.rows();

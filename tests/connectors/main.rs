@@ -80,6 +80,11 @@ fn publish_all(broker: &Broker, mut messages: impl Iterator<Item = (String, Stri
     }
 }
 
+/// How many messages wait in the test of a backlog: so many, or as many as `LOTMQ_BACKLOG` says.
+fn backlog(count: usize) -> usize {
+    std::env::var("LOTMQ_BACKLOG").map_or(count, |text| text.parse().expect("a number"))
+}
+
 /// What an `ERROR_TOPIC` says next.
 fn failure(failed: &mut Client) -> String {
     let told = next(failed);

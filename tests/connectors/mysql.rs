@@ -9,7 +9,7 @@ use serde_json::Value as Json;
 
 use self::fake::{NONCE, OK, greeting, packet, serve};
 use self::server::{DATABASE, PASSWORD, Server, USER};
-use crate::{Standing, broker, event, failure, next, publish_all, send, watch};
+use crate::{Standing, backlog, broker, event, failure, next, publish_all, send, watch};
 
 /// A route of a type to a port with lines in its section, and events.
 fn route_of(kind: &str, port: u16, section: &str, events: &str) -> String {
@@ -298,8 +298,7 @@ fn models_store_and_read_rows() {
 #[test]
 fn nothing_is_lost_when_the_server_is_killed_or_stands_still_under_load() {
     // More than that takes minutes: `docs/routes/mysql.md` has the command.
-    let messages: usize =
-        std::env::var("LOTMQ_TEST_BACKLOG").map_or(10_000, |number| number.parse().unwrap());
+    let messages = backlog(10_000);
     let Some(mut server) = Server::start() else { return };
     server.sql("CREATE TABLE t (id int AUTO_INCREMENT PRIMARY KEY, topic varchar(9), n int, KEY (topic, n))");
     let broker = broker();

@@ -8,7 +8,7 @@ use std::thread;
 use lotmq_client::{ConnectOptions, PropertyId, PropertyValue, Publication, QoS};
 use lotmq_test_support::{Authority, Program, Signed, WAIT_MAX, eventually, free_port};
 
-use crate::{Standing, broker, next, publish_all, send, watch};
+use crate::{Standing, backlog, broker, next, publish_all, send, watch};
 
 /// A server in a folder of its own, at a free port of this machine.
 struct Server {
@@ -196,7 +196,7 @@ fn messages_go_both_ways_with_what_they_say_of_themselves() {
 
 #[test]
 fn a_stream_has_each_message_once_whatever_is_killed_or_frozen() {
-    let count: usize = std::env::var("LOTMQ_BACKLOG").map_or(9_000, |count| count.parse().unwrap());
+    let count = backlog(9_000);
     let Some(mut server) = Server::start("") else { return };
     server.client().make_stream("");
     let broker = broker();

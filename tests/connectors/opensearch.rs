@@ -8,7 +8,7 @@ use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Answer, Asked, Authority, Broker, HttpServer, eventually, free_address};
 use serde_json::{Value as Json, json};
 
-use crate::{Standing, broker, event, next, send, watch};
+use crate::{Standing, backlog, broker, event, next, publish_all, send, watch};
 
 /// What a server has: documents by their index, in the order in which they came, and how often each was refused for now.
 #[derive(Default)]
@@ -219,7 +219,7 @@ fn rows_are_stored_and_asked_for() {
 
 #[test]
 fn nothing_is_lost_when_the_server_ends_under_load() {
-    const MESSAGES: usize = 10_000;
+    let messages = backlog(10_000);
     let server = Server::default();
     let http = server.start();
     let broker = broker();
@@ -228,26 +228,15 @@ fn nothing_is_lost_when_the_server_ends_under_load() {
         "",
         &event("E", "docs/+", "QUERY \"INDEX docs/{payload.json.n} {payload.json}\""),
     ));
-    let mut sender = broker.client("sender");
-    let mut http = Some(http);
-    let mut address = None;
-    for number in 0..MESSAGES {
-        sender
-            .send_publish(&Publication::new("docs/1", format!("{{\"n\":{number}}}")).qos(QoS::AtLeastOnce))
-            .unwrap();
-        if number == MESSAGES / 10 {
-            eventually("the first", || (!server.ids("docs").is_empty()).then_some(()));
-            address = http.take().map(|http| http.address);
-        }
-    }
-    eventually("all are acknowledged", || {
-        sender.ping().unwrap();
-        (sender.unacknowledged() == 0).then_some(())
-    });
-    let address = address.unwrap();
+    let numbered = |number| ("docs/1".to_owned(), format!("{{\"n\":{number}}}"));
+    publish_all(&broker, (0..messages / 10).map(numbered));
+    eventually("the first", || (!server.ids("docs").is_empty()).then_some(()));
+    let address = http.address;
+    drop(http);
+    publish_all(&broker, (messages / 10..messages).map(numbered));
     eventually("the port", || std::net::TcpListener::bind(address).ok());
     let _http = server.start_at(address);
-    eventually("all of them", || (server.ids("docs").len() == MESSAGES).then_some(()));
+    eventually("all of them", || (server.ids("docs").len() == messages).then_some(()));
 }
 
 /// A broker with a route to a server that always answers in one way.

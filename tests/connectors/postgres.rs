@@ -8,7 +8,7 @@ use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Authority, Broker, PostgresServer, eventually};
 use serde_json::{Value as Json, json};
 
-use crate::{Standing, broker, event, failure, next, publish_all, send, watch};
+use crate::{Standing, backlog, broker, event, failure, next, publish_all, send, watch};
 
 const USER: &str = PostgresServer::USER;
 const PASSWORD: &str = PostgresServer::PASSWORD;
@@ -316,8 +316,7 @@ fn models_store_and_read_rows() {
 #[test]
 fn nothing_is_lost_when_the_server_ends_or_stands_still_under_load() {
     // More than that takes minutes: `docs/routes/postgresql.md` has the command.
-    let messages: usize =
-        std::env::var("LOTMQ_TEST_BACKLOG").map_or(10_000, |number| number.parse().unwrap());
+    let messages = backlog(10_000);
     let Some(mut server) = PostgresServer::start() else { return };
     server.sql("CREATE TABLE t (id serial, topic text, n int)");
     let broker = broker();

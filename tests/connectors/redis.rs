@@ -8,7 +8,7 @@ use lotmq_client::Client;
 use lotmq_test_support::{Authority, Broker, Program, Signed, WAIT_MAX, eventually, free_port};
 use serde_json::{Value as Json, json};
 
-use crate::{Standing, broker, event, failure, next, publish_all, send, watch};
+use crate::{Standing, backlog, broker, event, failure, next, publish_all, send, watch};
 
 const PASSWORD: &str = "correct-password";
 
@@ -253,7 +253,7 @@ fn nothing_is_lost_when_the_server_is_killed_under_load_or_frozen() {
 
 #[test]
 fn ten_thousand_that_wait_arrive_in_order_and_a_server_that_loads_is_waited_for() {
-    let count: usize = std::env::var("LOTMQ_BACKLOG").map_or(10_000, |count| count.parse().unwrap());
+    let count = backlog(10_000);
     let Some(mut server) = Server::start(&[]) else { return };
     let broker = broker();
     let section = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MAX_BYTES 4000000000\n".to_owned();

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::cluster::{Cluster, Fake, Row};
 use super::{IN, OUT, SHORT, impatient, is_complete, route, send_numbered};
-use crate::{Standing, broker, next, options, send, watch};
+use crate::{Standing, backlog, broker, next, options, send, watch};
 
 /// Keys of requests.
 const PRODUCE: i16 = 0;
@@ -26,21 +26,20 @@ fn up(cluster: &mut Cluster) {
 
 #[test]
 fn nothing_is_lost_when_the_cluster_ends_under_load() {
-    const MESSAGES: usize = 10_000;
+    let messages = backlog(10_000);
     let Some(mut cluster) = Cluster::start(1) else { return };
     cluster.create("t", 4);
     let broker = broker();
     let mut standing = Standing::of(&broker, "Line");
     broker.command_ok(&route(&cluster.servers, "", OUT));
-    let mut sender = broker.client("sender");
-    send_numbered(&mut sender, MESSAGES, || {
+    send_numbered(&broker, messages, || {
         cluster.read("t", 1);
         down(&mut cluster);
     });
     standing.until("\"Reconnecting\"");
     up(&mut cluster);
-    broker.wait_until_metric_is("lotmq_route_delivered_total", MESSAGES as f64);
-    is_complete(&cluster.read("t", MESSAGES), MESSAGES);
+    broker.wait_until_metric_is("lotmq_route_delivered_total", messages as f64);
+    is_complete(&cluster.read("t", messages), messages);
 }
 
 #[test]
@@ -98,8 +97,7 @@ fn a_slow_cluster_is_waited_for() {
     cluster.tell(&json!({ "do": "slow", "ms": 300 }));
     let broker = broker();
     broker.command_ok(&route(&cluster.servers, "", OUT));
-    let mut sender = broker.client("sender");
-    send_numbered(&mut sender, 3_000, || {});
+    send_numbered(&broker, 3_000, || {});
     broker.wait_until_metric_is("lotmq_route_delivered_total", 3_000.0);
     assert_eq!(broker.metric("lotmq_route_reconnects_total"), Some(0.0));
     cluster.tell(&json!({ "do": "slow", "ms": 0 }));
