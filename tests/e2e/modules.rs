@@ -8,7 +8,9 @@ use lotmq_client::{
 use lotmq_test_support::{Broker, Program, WAIT_MAX};
 use serde_json::Value;
 
-use crate::{LOTMQ, broker, next, send};
+use crate::outbox::ECHO;
+use crate::rule_modules::GUARD;
+use crate::{LOTMQ, broker, next, options, send};
 
 /// The example guest as a core module, which its toolchain makes.
 const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
@@ -52,6 +54,30 @@ fn scaled(broker: &Broker, raw: &str) -> String {
     client.subscribe_to("scaled/#", QoS::AtMostOnce).unwrap();
     client.publish(&Publication::new("raw/s1", raw)).unwrap();
     client.receive(WAIT_MAX).unwrap().unwrap().text()
+}
+
+#[test]
+fn a_module_that_does_not_start_is_refused_and_the_one_before_runs_on() {
+    let broker = options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true").start();
+    let scale = scale();
+    let scaling = format!("-addModule scale -world action -on raw/# -grantAll wasm64:{scale}");
+    broker.command_ok(&scaling);
+    // With so little memory none of them starts.
+    let echo = STANDARD.encode(ECHO);
+    for command in [
+        format!("{scaling} -memory 1 -replace"),
+        format!("-addModule twelve -world rule -memory 1 wasm64:{}", component(GUARD)),
+        format!("-addModule echo -world route -memory 1 wasm64:{echo}"),
+    ] {
+        let reply = broker.command(&command);
+        assert_eq!(reply.code(), "COMPILE_FAILED", "{reply:?}");
+        assert!(reply.message().contains("does not start"), "{reply:?}");
+    }
+    assert_eq!(scaled(&broker, "21"), scaled(&broker, "21"));
+    let listed = broker.command_ok("-listModules").data().to_string();
+    assert!(!listed.contains("twelve") && !listed.contains("echo"), "{listed}");
+    // What was there before is no version to go back to.
+    assert_eq!(broker.command("-rollbackModule scale").code(), "NO_FORMER_VERSION");
 }
 
 #[test]

@@ -12,7 +12,7 @@ use crate::broker;
 use crate::modules::{compiled, component};
 
 /// The example `rule-guard`.
-const GUARD: &[u8] = include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm");
+pub(crate) const GUARD: &[u8] = include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm");
 
 /// A Rule that says what the module says.
 pub(crate) const GUARDED: &str = "-addRule DEFINE RULE Guarded WITH PRIORITY 100 FOR Publish TO TOPIC \"plant/#\"\n    IF MODULE \"guard\" THEN\n        ALLOW\n";

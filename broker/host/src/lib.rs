@@ -25,6 +25,7 @@ mod deadline;
 mod engine;
 mod executor;
 pub mod fiber;
+mod first_look;
 mod functions;
 mod fuzz;
 mod grants;

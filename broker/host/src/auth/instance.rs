@@ -10,8 +10,8 @@ use super::{
     host::AuthState,
 };
 use crate::{
-    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, TrapKind, World,
-    fiber::{self, BrokerOfNobody, CallResult, Endpoint, Fiber, FiberState, HostWork, Places},
+    ComponentSource, Engine, Grants, GuestId, GuestLimits, LoadError, Trap, World,
+    fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places},
     inert,
     memory::Memory,
     validate,
@@ -75,44 +75,6 @@ impl AuthGuest {
     /// Exports that the world does not have; nobody calls them.
     pub fn further_exports(&self) -> &[String] {
         &self.further_exports
-    }
-
-    /// Makes an instance that reaches nothing and asks it what the guest is, so that one that does not start is known before anybody depends on it.
-    ///
-    /// # Errors
-    /// [`LoadError::StartFailed`] when it traps, and when it waits: there is nothing that it could wait for.
-    pub fn first_look(&self, limits: GuestLimits) -> Result<Description, LoadError> {
-        let spec = AuthSpec {
-            id: GuestId::default(),
-            services: Arc::new(BrokerOfNobody),
-            grants: Arc::default(),
-            endpoints: Arc::default(),
-            limits,
-        };
-        let look = async {
-            let mut instance = self.instance(spec).await?;
-            instance.describe().await
-        };
-        let waits = || Trap {
-            kind: TrapKind::Time,
-            message: "it waits in describe, where nothing can come".to_owned(),
-            function: None,
-        };
-        let looked = || -> std::io::Result<CallResult<Description>> {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build()?;
-            Ok(runtime.block_on(async {
-                tokio::time::timeout(limits.time * 2, look).await.unwrap_or_else(|_| Err(waits()))
-            }))
-        };
-        // The calling thread may have a runtime already.
-        let looked = std::thread::scope(|scope| scope.spawn(looked).join());
-        match looked {
-            Ok(Ok(found)) => found.map_err(LoadError::StartFailed),
-            Ok(Err(error)) => {
-                Err(LoadError::compile_failed(&format!("The system gives no means to try it: {error}.")))
-            }
-            Err(_) => Err(LoadError::compile_failed("The host panicked while it tried the module.")),
-        }
     }
 
     /// Makes an instance.

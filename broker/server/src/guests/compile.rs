@@ -36,6 +36,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) engine: &'a Engine,
     pub(crate) permits: &'a CompilePermits,
     pub(crate) route_types: &'a RouteTypes,
+    /// Whether each module is started once: it is new, and nothing depends on it yet.
+    pub(crate) has_first_look: bool,
 }
 
 /// Definition with its native code, which can be installed.
@@ -206,7 +208,12 @@ impl CompiledDefinition {
 impl Hosting {
     /// Loader of definitions.
     pub(crate) fn loader(&self) -> Loader<'_> {
-        Loader { engine: &self.engine, permits: &self.compile_permits, route_types: &self.route_types }
+        Loader {
+            engine: &self.engine,
+            permits: &self.compile_permits,
+            route_types: &self.route_types,
+            has_first_look: false,
+        }
     }
 }
 
@@ -215,46 +222,72 @@ impl Loader<'_> {
     ///
     /// # Errors
     /// [`LoadError`].
-    pub(crate) fn module(self, component: &[u8]) -> Result<Guest, LoadError> {
+    pub(crate) fn module(
+        self,
+        component: &[u8],
+        grants: &Grants,
+        limits: GuestLimits,
+    ) -> Result<Guest, LoadError> {
         let _permit = self.permits.permit(component.len());
-        self.engine.compile(component, World::Action, ComponentSource::Upload)
+        let guest = self.engine.compile(component, World::Action, ComponentSource::Upload)?;
+        if self.has_first_look {
+            guest.first_look(grants.clone(), limits)?;
+        }
+        Ok(guest)
     }
 
     /// Compiles a component that somebody has uploaded for routes.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub(crate) fn route_module(self, component: &[u8]) -> Result<RouteGuest, LoadError> {
+    pub(crate) fn route_module(
+        self,
+        component: &[u8],
+        grants: &Grants,
+        limits: GuestLimits,
+    ) -> Result<RouteGuest, LoadError> {
         let _permit = self.permits.permit(component.len());
-        RouteGuest::compile(self.engine, component, ComponentSource::Upload)
+        let guest = RouteGuest::compile(self.engine, component, ComponentSource::Upload)?;
+        if self.has_first_look {
+            guest.first_look(grants.clone(), limits)?;
+        }
+        Ok(guest)
     }
 
     /// Compiles a component that somebody has uploaded for rules.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub(crate) fn rule_module(self, component: &[u8]) -> Result<RuleGuest, LoadError> {
+    pub(crate) fn rule_module(
+        self,
+        component: &[u8],
+        grants: &Grants,
+        limits: GuestLimits,
+    ) -> Result<RuleGuest, LoadError> {
         let _permit = self.permits.permit(component.len());
-        RuleGuest::compile(self.engine, component, ComponentSource::Upload)
+        let guest = RuleGuest::compile(self.engine, component, ComponentSource::Upload)?;
+        if self.has_first_look {
+            guest.first_look(grants.clone(), limits)?;
+        }
+        Ok(guest)
     }
 
-    /// Compiles a component that somebody has uploaded for logins, and has it say what it is; gives the exports that nobody calls.
+    /// Compiles a component that somebody has uploaded for logins, and has it say what it is when it is new.
     ///
     /// # Errors
     /// [`LoadError`].
-    pub(crate) fn auth_module(self, component: &[u8], limits: GuestLimits) -> Result<Vec<String>, LoadError> {
-        let guest = self.compiled_auth_module(component)?;
-        guest.first_look(limits)?;
-        Ok(guest.further_exports().to_vec())
-    }
-
-    /// Compiles a component that somebody has uploaded for logins.
-    ///
-    /// # Errors
-    /// [`LoadError`].
-    pub(crate) fn compiled_auth_module(self, component: &[u8]) -> Result<AuthGuest, LoadError> {
+    pub(crate) fn auth_module(
+        self,
+        component: &[u8],
+        grants: &Grants,
+        limits: GuestLimits,
+    ) -> Result<AuthGuest, LoadError> {
         let _permit = self.permits.permit(component.len());
-        AuthGuest::compile(self.engine, component, ComponentSource::Upload)
+        let guest = AuthGuest::compile(self.engine, component, ComponentSource::Upload)?;
+        if self.has_first_look {
+            guest.first_look(grants.clone(), limits)?;
+        }
+        Ok(guest)
     }
 
     fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {

@@ -82,7 +82,7 @@ pub(crate) fn compile(
     let grants = policies.grants(grants::for_host(&granted, config));
     let limits = policies.limits(limits(&module));
     if module.world == World::Route {
-        let guest = loader.route_module(&module.bytes)?;
+        let guest = loader.route_module(&module.bytes, &grants, limits)?;
         let further_exports = guest.further_exports().to_vec();
         let places = grants::names(&granted, Capability::Connect).map(Into::into).collect();
         let policies = policies.clone();
@@ -92,7 +92,7 @@ pub(crate) fn compile(
         return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
     }
     if module.world == World::Rule {
-        let guest = loader.rule_module(&module.bytes)?;
+        let guest = loader.rule_module(&module.bytes, &grants, limits)?;
         let further_exports = guest.further_exports().to_vec();
         let code = RuleModuleCode { guest, grants, limits };
         let mut facts = Facts::new(Kind::Action, &*module.name);
@@ -103,12 +103,13 @@ pub(crate) fn compile(
         return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
     }
     if module.world == World::Auth {
-        let further_exports = loader.auth_module(&module.bytes, limits)?;
+        let guest = loader.auth_module(&module.bytes, &grants, limits)?;
+        let further_exports = guest.further_exports().to_vec();
         let new = new_definition(&module, Facts::new(Kind::Action, &*module.name));
         let definition = CompiledDefinition::of_auth_module(new, module.options.is_disabled);
         return Ok(CompiledModule { module, definition, further_exports, refused_trigger: None });
     }
-    let guest = loader.module(&module.bytes)?;
+    let guest = loader.module(&module.bytes, &grants, limits)?;
     let further_exports = guest.further_exports().to_vec();
     let (mut facts, refused_trigger) =
         facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
@@ -295,6 +296,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "bytes": module.bytes.len(),
         "state": state,
         "installedUtc": crate::process::clock::utc_text(module.installed_at_ms),
+        "owner": module.owner.as_ref().map(|owner| &*owner.name),
         "usedBy": used_by,
         "former": former,
         "signedBy": module.options.signed_by,

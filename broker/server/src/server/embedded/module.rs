@@ -1,6 +1,6 @@
 //! An uploaded component in an embedded broker: looked at, and there as by `-addModule`.
 
-use lotmq_host::{Engine, GuestLimits, World, check_upload, world_by_exports};
+use lotmq_host::{Engine, Grants, GuestLimits, World, check_upload, world_by_exports};
 use serde_json::Value;
 
 use super::error::refused;
@@ -97,23 +97,23 @@ pub struct ComponentOutline {
 pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutline, EmbeddedError> {
     let (request, world) = ComponentRequest::read(component)?;
     let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-    let loader = Loader { engine, permits: &permits, route_types: &route_types };
+    let loader = Loader { engine, permits: &permits, route_types: &route_types, has_first_look: true };
+    let (grants, limits) = (Grants::default(), GuestLimits::default());
     let (imports, further_exports) = match world {
         World::Rule => {
-            let guest = loader.rule_module(component)?;
+            let guest = loader.rule_module(component, &grants, limits)?;
             (guest.imports().to_vec(), guest.further_exports().to_vec())
         }
         World::Route => {
-            let guest = loader.route_module(component)?;
+            let guest = loader.route_module(component, &grants, limits)?;
             (guest.imports().to_vec(), guest.further_exports().to_vec())
         }
         World::Auth => {
-            let guest = loader.compiled_auth_module(component)?;
-            guest.first_look(GuestLimits::default())?;
+            let guest = loader.auth_module(component, &grants, limits)?;
             (guest.imports().to_vec(), guest.further_exports().to_vec())
         }
         World::Action | World::Model => {
-            let guest = loader.module(component)?;
+            let guest = loader.module(component, &grants, limits)?;
             (guest.imports().to_vec(), guest.further_exports().to_vec())
         }
     };
@@ -132,7 +132,7 @@ impl EmbeddedProgram {
         let made = local_modules::module(&name, component, arguments);
         let (module, mut warnings) = made.map_err(|refusal| refused(&name, &refusal.message))?;
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-        let loader = Loader { engine, permits: &permits, route_types: &route_types };
+        let loader = Loader { engine, permits: &permits, route_types: &route_types, has_first_look: false };
         let world = module.world;
         let compiled =
             modules::compile(loader, module, &Policies::default()).map_err(|error| refused(&name, &error))?;

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use lotmq_pulse::goes_on;
 
 use super::parts;
+use crate::guests::compile::Loader;
 use crate::guests::policies::Policies;
 use crate::limits::{MODULE_COMPILE_PATIENCE, MODULE_COMPILES_MAX};
 use crate::management::command::add_entity::refused;
@@ -54,7 +55,8 @@ pub(in crate::management::command) fn compile(
     let work = move || {
         let _held = (permit, room);
         // Who asked may have given up.
-        let _ = sender.send(modules::compile(hosting.loader(), module, &policies));
+        let loader = Loader { has_first_look: true, ..hosting.loader() };
+        let _ = sender.send(modules::compile(loader, module, &policies));
     };
     let began = Instant::now();
     std::thread::Builder::new().name("compile".to_owned()).spawn(work).map_err(|error| {
