@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
+use crate::columns::printable;
+
 /// The text for a reply envelope (commands reference §2).
 pub(crate) fn reply(envelope: &Value) -> String {
     let mut text = String::new();
@@ -20,7 +22,8 @@ pub(crate) fn reply(envelope: &Value) -> String {
         text.push_str(&problem("warning", warning));
     }
     text.push_str(&data(envelope.get("data").unwrap_or(&Value::Null)));
-    text
+    // Texts may be anybody's.
+    text.lines().map(|line| printable(line) + "\n").collect()
 }
 
 fn list<'a>(envelope: &'a Value, key: &str) -> &'a [Value] {

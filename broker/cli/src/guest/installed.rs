@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::folder::check_name;
 use crate::cmd::{asked, connect_as_root};
+use crate::columns::printable;
 
 /// Where modules are told about.
 const MODULES: &str = "$SYS/Coreflux/Modules";
@@ -220,10 +221,13 @@ fn line(message: &Message, json: bool) -> Option<String> {
     let text = |name: &str| value.get(name).and_then(Value::as_str).unwrap_or_default();
     if message.topic.ends_with(ERROR) {
         let before = if message.retain { " (before)" } else { "" };
-        return Some(format!("{} error {} ({}){before}", text("timestamp"), text("message"), text("code")));
+        let (message, code) = (printable(text("message")), printable(text("code")));
+        return Some(format!("{} error {message} ({code}){before}", text("timestamp")));
     }
     let suppressed = value.get("suppressed").and_then(Value::as_u64);
     let missing =
         suppressed.map(|count| format!(" ({count} lines before it are missing)")).unwrap_or_default();
-    Some(format!("{} {:<5} {}{missing}", text("ts"), text("level"), text("text")))
+    // What a guest says may be anybody's text: it must not look like a line of somebody else's.
+    let said: Vec<String> = text("text").lines().map(printable).collect();
+    Some(format!("{} {:<5} {}{missing}", text("ts"), text("level"), said.join("\n    ")))
 }

@@ -100,8 +100,8 @@ impl FromStr for NamedGrant {
         }
         let (word, name) = text.split_once(':').map_or((text, None), |(word, name)| (word, Some(name)));
         let known = Capability::ALL.into_iter().find(|capability| capability.word() == word);
-        let capability = known.ok_or_else(|| GrantError::Kind(text.to_owned()))?;
-        let wrong = |reason| GrantError::Name { grant: text.to_owned(), reason };
+        let capability = known.ok_or_else(|| GrantError::Kind(visible(text)))?;
+        let wrong = |reason| GrantError::Name { grant: visible(text), reason };
         let name = match (capability, name) {
             (Capability::KeepState, None) => "",
             (Capability::KeepState, Some(_)) => return Err(wrong("the state has no name")),
@@ -149,6 +149,15 @@ fn is_plain(name: &str) -> bool {
 }
 
 /// Whether a character changes how a text looks without being seen: control characters, separators of lines, marks of direction, joiners.
+/// The text with each invisible character as its number.
+fn visible(text: &str) -> String {
+    let shown = |character: char| match is_invisible(character) {
+        true => character.escape_unicode().to_string(),
+        false => character.into(),
+    };
+    text.chars().map(shown).collect()
+}
+
 fn is_invisible(character: char) -> bool {
     character.is_control()
         || matches!(
