@@ -246,6 +246,8 @@ codes! {
             "The module was added without it; the message says why."
         OTHER_LOADED "another project is loaded"
             "The command was told to keep it (-keepLoaded). data.removes lists what would go; without the option its place is taken."
+        OWNER_CHANGED "module was another user's"
+            "Whoever adds a module is its owner, and its state is one owner's: what the version before kept is gone. -moduleInfo tells whose a module is."
         OWNER_GONE "a project belongs to nobody"
             "A project is deployed on behalf of who has stored it, and that user was removed. Store it again, or duplicate it and load the copy, which is yours."
         PENDING "it waits for another definition"

@@ -183,6 +183,12 @@ fn install_and_tell(
     let mut done = tell(call, &name, what)?;
     if let Some(former) = former {
         done = done.with_member("changes", changes(call, &former));
+        if former.owner != call.owner() {
+            let whose = former.owner.as_ref().map_or("the broker", |owner| &*owner.name);
+            let warning =
+                format!("The module was that of '{whose}' and is yours now; its state begins anew.");
+            done = done.with_warning("OWNER_CHANGED", &warning);
+        }
     }
     if !installed.is_former_kept {
         let warning = "The version before is not kept: there is no room for both.";
