@@ -25,6 +25,7 @@ mod server_tls;
 mod signal;
 mod state;
 mod tcp;
+mod tds_frames;
 mod tls;
 mod tls_profile;
 mod udp;

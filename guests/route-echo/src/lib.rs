@@ -132,9 +132,13 @@ impl Link {
                 let place = Peer { host: host.to_owned(), port: port.parse().unwrap_or_default() };
                 Ok(Link::Tcp(Connection::open_to(endpoint, &place, TIMEOUT_MS)?))
             }
-            ("starttls", _) => {
+            ("starttls", protocol) => {
                 let connection = Connection::open(endpoint, TIMEOUT_MS)?;
-                connection.start_tls()?;
+                match protocol {
+                    "" => connection.start_tls()?,
+                    "in tds" => connection.start_tls_in_tds()?,
+                    protocol => connection.start_tls_for(protocol)?,
+                }
                 Ok(Link::Tcp(connection))
             }
             _ => Ok(Link::Tcp(Connection::open(endpoint, TIMEOUT_MS)?)),

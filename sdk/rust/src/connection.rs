@@ -34,6 +34,16 @@ impl Connection {
         self.tcp.start_tls(self.timeout_ms)
     }
 
+    /// Goes on with TLS whose handshake is in packets of TDS 7, the protocol of SQL Server.
+    pub fn start_tls_in_tds(&self) -> Result<(), IoError> {
+        self.tcp.start_tls_in_tds(self.timeout_ms)
+    }
+
+    /// Goes on with TLS for a protocol by its name, such as `tds/8.0` (ALPN).
+    pub fn start_tls_for(&self, protocol: &str) -> Result<(), IoError> {
+        self.tcp.start_tls_for(protocol, self.timeout_ms)
+    }
+
     /// Goes on with a zstd stream each way, to which the bytes belong that were read already.
     pub fn start_zstd(&self, received: &[u8]) -> Result<(), IoError> {
         self.tcp.start_zstd(received)

@@ -362,6 +362,16 @@ impl AsyncConnection {
         self.tcp.start_tls(timeout_ms)
     }
 
+    /// Goes on with TLS whose handshake is in packets of TDS 7, the protocol of SQL Server.
+    pub fn start_tls_in_tds(&self, timeout_ms: u32) -> Result<(), IoError> {
+        self.tcp.start_tls_in_tds(timeout_ms)
+    }
+
+    /// Goes on with TLS for a protocol by its name, such as `tds/8.0` (ALPN).
+    pub fn start_tls_for(&self, protocol: &str, timeout_ms: u32) -> Result<(), IoError> {
+        self.tcp.start_tls_for(protocol, timeout_ms)
+    }
+
     /// Goes on with a zstd stream each way, to which the bytes belong that were read already.
     pub fn start_zstd(&self, received: &[u8]) -> Result<(), IoError> {
         self.tcp.start_zstd(received)

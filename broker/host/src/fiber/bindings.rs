@@ -41,6 +41,8 @@ wasmtime::component::bindgen!({
         "lotmq:guest/net.[static]udp.connect": async,
         "lotmq:guest/net.[static]udp.bind": async,
         "lotmq:guest/net.[method]tcp.start-tls": async,
+        "lotmq:guest/net.[method]tcp.start-tls-in-tds": async,
+        "lotmq:guest/net.[method]tcp.start-tls-for": async,
         "lotmq:guest/net.wait": async,
         "lotmq:guest/files.[static]file.open": async,
         "lotmq:guest/files.[method]file.read": async,

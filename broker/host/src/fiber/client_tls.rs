@@ -54,6 +54,15 @@ impl ClientTls {
 
     /// Settings of a connection that begins now.
     pub(super) async fn config(&self) -> Result<Arc<ClientConfig>, TlsFault> {
+        Ok(self.now().await?.0)
+    }
+
+    /// The same of TLS 1.2 alone.
+    pub(super) async fn config_1_2(&self) -> Result<Arc<ClientConfig>, TlsFault> {
+        self.now().await?.1.ok_or(TlsFault::TooOld)
+    }
+
+    async fn now(&self) -> Result<Configs, TlsFault> {
         if !self.0.profile.has_files() {
             return self.0.now();
         }
@@ -62,15 +71,18 @@ impl ClientTls {
     }
 }
 
+/// Settings of all versions that are spoken, and of TLS 1.2 alone.
+type Configs = (Arc<ClientConfig>, Option<Arc<ClientConfig>>);
+
 impl SharedProfile {
     /// Reads the files again if they have changed.
-    fn now(&self) -> Result<Arc<ClientConfig>, TlsFault> {
+    fn now(&self) -> Result<Configs, TlsFault> {
         let mut current = self.current.lock();
         let stamps = self.profile.stamps();
         if current.stamps != stamps {
             *current = Current { loaded: self.profile.read()?, stamps };
         }
         self.profile.check_time(&current.loaded)?;
-        Ok(Arc::clone(&current.loaded.config))
+        Ok((Arc::clone(&current.loaded.config), current.loaded.config_1_2.clone()))
     }
 }

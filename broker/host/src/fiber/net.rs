@@ -8,7 +8,7 @@ use super::{
     listener::GuestListener,
     signal,
     state::FiberState,
-    tcp::Tcp,
+    tcp::{Tcp, TlsWay},
     udp::Udp,
 };
 use std::{
@@ -29,6 +29,9 @@ const TRANSFER_BYTES_MAX: usize = 64 * 1024;
 
 /// Connections of one instance with a zstd stream, each with nearly a megabyte of the host's memory. A bridge between two brokers has two.
 const ZSTD_STREAMS_MAX: u32 = 2;
+
+/// Bytes of the name of a protocol in a handshake. RFC 7301 §3.1.
+const ALPN_BYTES_MAX: usize = 255;
 
 /// Interests of one `wait`: two for each socket, and the host's work.
 const INTERESTS_MAX: usize = 256;
@@ -82,12 +85,23 @@ impl HostTcp for FiberState {
     }
 
     async fn start_tls(&mut self, tcp: Resource<Tcp>, timeout_ms: u32) -> Result<(), IoError> {
-        let time = Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX);
-        self.waits(async |state| {
-            let tcp = state.tcp(&tcp)?;
-            timeout(time, tcp.start_tls()).await.unwrap_or(Err(IoError::TimedOut))
-        })
-        .await
+        self.begin_tls(&tcp, TlsWay::Plain, timeout_ms).await
+    }
+
+    async fn start_tls_in_tds(&mut self, tcp: Resource<Tcp>, timeout_ms: u32) -> Result<(), IoError> {
+        self.begin_tls(&tcp, TlsWay::InTds, timeout_ms).await
+    }
+
+    async fn start_tls_for(
+        &mut self,
+        tcp: Resource<Tcp>,
+        protocol: String,
+        timeout_ms: u32,
+    ) -> Result<(), IoError> {
+        if !(1..=ALPN_BYTES_MAX).contains(&protocol.len()) {
+            return Err(IoError::Denied(format!("a protocol has a name of 1 to {ALPN_BYTES_MAX} bytes")));
+        }
+        self.begin_tls(&tcp, TlsWay::For(protocol), timeout_ms).await
     }
 
     fn start_zstd(&mut self, tcp: Resource<Tcp>, received: Vec<u8>) -> Result<(), IoError> {
@@ -199,6 +213,15 @@ impl FiberState {
             Endpoint { .. } => return Ok(endpoint),
         };
         Err(IoError::Denied(format!("endpoint '{name}' {reason}")))
+    }
+
+    async fn begin_tls(&mut self, tcp: &Resource<Tcp>, way: TlsWay, timeout_ms: u32) -> Result<(), IoError> {
+        let time = Duration::from_millis(timeout_ms.into()).min(CONNECT_TIME_MAX);
+        self.waits(async |state| {
+            let tcp = state.tcp(tcp)?;
+            timeout(time, tcp.start_tls(&way)).await.unwrap_or(Err(IoError::TimedOut))
+        })
+        .await
     }
 
     pub(super) fn dialer(&self) -> Dialer {

@@ -9,7 +9,7 @@ use super::{
     tls::Tls,
     zstd::ZstdStream,
 };
-use rustls::ServerConfig;
+use rustls::{ClientConfig, ServerConfig};
 use std::{
     io::{self, IoSlice},
     net::IpAddr,
@@ -27,6 +27,16 @@ pub struct Tcp {
     is_shut: bool,
 }
 
+/// How TLS begins on an open connection.
+pub(super) enum TlsWay {
+    /// With the next byte.
+    Plain,
+    /// With its handshake in packets of TDS.
+    InTds,
+    /// With the next byte, for a protocol of this name.
+    For(String),
+}
+
 impl Tcp {
     /// A connection to an endpoint, with the handshake where that begins with the first byte.
     pub(super) async fn connected(stream: TcpStream, endpoint: Endpoint) -> Result<Tcp, IoError> {
@@ -36,7 +46,7 @@ impl Tcp {
         };
         let mut tcp = Tcp::plain(stream, endpoint)?;
         if let Some(config) = at_once {
-            tcp.handshake(config).await?;
+            tcp.handshake(config, &TlsWay::Plain).await?;
         }
         Ok(tcp)
     }
@@ -48,25 +58,38 @@ impl Tcp {
     }
 
     /// Goes on with TLS where the endpoint allows that.
-    pub(super) async fn start_tls(&mut self) -> Result<(), IoError> {
+    pub(super) async fn start_tls(&mut self, way: &TlsWay) -> Result<(), IoError> {
         match self.endpoint.tls.clone() {
             EndpointTls::OnDemand(_) if self.has_zstd() => {
                 Err(IoError::Denied("TLS is below zstd, and begins before it".to_owned()))
             }
-            EndpointTls::OnDemand(config) => self.handshake(config).await,
+            EndpointTls::OnDemand(config) => self.handshake(config, way).await,
             EndpointTls::Never | EndpointTls::OnConnect(_) => {
                 Err(IoError::Denied("the endpoint is not one on which TLS begins later".to_owned()))
             }
         }
     }
 
-    async fn handshake(&mut self, config: ClientTls) -> Result<(), IoError> {
+    async fn handshake(&mut self, config: ClientTls, way: &TlsWay) -> Result<(), IoError> {
         if self.stream.has_tls() {
             return Err(IoError::Denied("the connection has TLS already".to_owned()));
         }
-        let config = config.config().await.map_err(|fault| IoError::Tls(fault.to_string()))?;
+        let config = match way {
+            TlsWay::Plain | TlsWay::For(_) => config.config().await,
+            TlsWay::InTds => config.config_1_2().await,
+        };
+        let config = config.map_err(|fault| IoError::Tls(fault.to_string()))?;
         let name = self.endpoint.server_name.as_ref().unwrap_or(&self.endpoint.host);
-        self.stream.begin_tls(Tls::new(config, name)).await
+        let tls = match way {
+            TlsWay::Plain => Tls::new(config, name),
+            TlsWay::InTds => Tls::new(config, name).map(Tls::in_tds),
+            TlsWay::For(protocol) => {
+                let mut config = ClientConfig::clone(&config);
+                config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
+                Tls::new(Arc::new(config), name)
+            }
+        };
+        self.stream.begin_tls(tls).await
     }
 
     /// Goes on with TLS as a server.

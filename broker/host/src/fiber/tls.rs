@@ -2,6 +2,7 @@
 //!
 //! Invariants: plain text waiting to be encrypted is bounded; a record that the socket does not take stays until the next call or `wait`.
 
+use super::tds_frames::TdsFrames;
 use rustls::{
     ClientConfig, ClientConnection, Connection, ServerConfig, ServerConnection, pki_types::ServerName,
 };
@@ -18,6 +19,8 @@ const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// One side of TLS.
 pub(super) struct Tls {
     connection: Connection,
+    /// What the handshake goes in, until it is done.
+    frames: Option<Box<TdsFrames>>,
     /// The other side has ended its direction.
     is_ended: bool,
 }
@@ -47,14 +50,19 @@ impl Tls {
         let name = ServerName::try_from(host.to_owned()).map_err(|error| error.to_string())?;
         let mut connection = ClientConnection::new(config, name).map_err(|error| error.to_string())?;
         connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
-        Ok(Tls { connection: connection.into(), is_ended: false })
+        Ok(Tls { connection: connection.into(), frames: None, is_ended: false })
     }
 
     /// The side of a server. `Err` says why the configuration does not do.
     pub(super) fn server(config: Arc<ServerConfig>) -> Result<Tls, String> {
         let mut connection = ServerConnection::new(config).map_err(|error| error.to_string())?;
         connection.set_buffer_limit(Some(BUFFER_BYTES_MAX));
-        Ok(Tls { connection: connection.into(), is_ended: false })
+        Ok(Tls { connection: connection.into(), frames: None, is_ended: false })
+    }
+
+    /// With the handshake in packets of TDS.
+    pub(super) fn in_tds(self) -> Tls {
+        Tls { frames: Some(Box::default()), ..self }
     }
 
     pub(super) fn poll_handshake(
@@ -79,7 +87,11 @@ impl Tls {
                 }
             }
         }
-        self.poll_flush(stream, context)
+        ready!(self.poll_flush(stream, context))?;
+        match self.frames.take() {
+            Some(frames) => Poll::Ready(frames.end()),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     pub(super) fn read(&mut self, stream: &TcpStream, bytes: &mut [u8]) -> io::Result<usize> {
@@ -135,7 +147,11 @@ impl Tls {
 
     /// Reads once from the socket. `WouldBlock` when nothing is there; what is wrong with what came before is told every time.
     fn receive(&mut self, stream: &TcpStream) -> io::Result<()> {
-        match self.connection.read_tls(&mut Socket(stream)) {
+        let read = match &mut self.frames {
+            Some(frames) => self.connection.read_tls(&mut frames.reader(&mut Socket(stream))),
+            None => self.connection.read_tls(&mut Socket(stream)),
+        };
+        match read {
             Ok(0) => self.is_ended = true,
             Ok(_) => {}
             Err(error) => {
@@ -154,10 +170,18 @@ impl Tls {
     }
 
     fn send(&mut self, stream: &TcpStream) -> io::Result<()> {
+        let Some(frames) = &mut self.frames else {
+            while self.connection.wants_write() {
+                self.connection.write_tls(&mut Socket(stream))?;
+            }
+            return Ok(());
+        };
+        let mut records = Vec::new();
         while self.connection.wants_write() {
-            self.connection.write_tls(&mut Socket(stream))?;
+            self.connection.write_tls(&mut records)?;
         }
-        Ok(())
+        frames.wrap(&records);
+        frames.send(&mut Socket(stream))
     }
 
     /// Sends what the socket takes; the rest waits.

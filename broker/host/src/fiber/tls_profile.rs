@@ -11,13 +11,14 @@ use lotmq_chain::{
     validity,
 };
 use rustls::{
-    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, SupportedProtocolVersion,
     client::{
         VerifierBuilderError, WebPkiServerVerifier,
         danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     },
     crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature},
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime},
+    version::{TLS12, TLS13},
 };
 use std::{
     fmt,
@@ -135,6 +136,9 @@ pub enum TlsFault {
     /// The certificate's time is over, since so many milliseconds since 1970.
     #[error("{0} holds a certificate that expired at {end}", end = validity::text(.1 / 1000))]
     Expired(String, u64),
+    /// TLS 1.2 is wanted where only later versions are allowed.
+    #[error("the other side speaks TLS 1.2, and this endpoint only 1.3 (TLS_MIN_VERSION)")]
+    TooOld,
     /// The thread that was to read has ended.
     #[error("the certificates could not be read")]
     NotRead,
@@ -147,6 +151,8 @@ pub(super) type ProfileStamps = Vec<Option<FileStamp>>;
 #[derive(Debug)]
 pub(super) struct ReadProfile {
     pub(super) config: Arc<ClientConfig>,
+    /// The same of TLS 1.2 alone; `None` where that is not spoken.
+    pub(super) config_1_2: Option<Arc<ClientConfig>>,
     /// End of our certificate's validity, in milliseconds since 1970.
     pub(super) ends_at_ms: Option<u64>,
 }
@@ -183,22 +189,29 @@ impl TlsProfile {
     pub(super) fn read(&self) -> Result<ReadProfile, TlsFault> {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let verifier = self.verifier(&provider)?;
-        let versions: &[&rustls::SupportedProtocolVersion] = match self.only_1_3 {
-            false => &[&rustls::version::TLS13, &rustls::version::TLS12],
-            true => &[&rustls::version::TLS13],
+        let versions: &[&'static SupportedProtocolVersion] = match self.only_1_3 {
+            false => &[&TLS13, &TLS12],
+            true => &[&TLS13],
         };
-        let builder = ClientConfig::builder_with_provider(provider)
-            .with_protocol_versions(versions)
-            .expect("the provider has cipher suites for both versions")
-            .dangerous()
-            .with_custom_certificate_verifier(Arc::new(ShortServerChains(verifier)));
-        let Some(identity) = &self.identity else {
-            return Ok(ReadProfile { config: Arc::new(builder.with_no_client_auth()), ends_at_ms: None });
+        let shown = self.identity.as_ref().map(|identity| Ok((identity, identity.read()?))).transpose()?;
+        let ends_at_ms =
+            shown.as_ref().and_then(|(_, (chain, _))| chain.first()).map(|own| validity::ends_at_ms(own));
+        let config = |versions: &[&'static SupportedProtocolVersion]| {
+            let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
+                .with_protocol_versions(versions)
+                .expect("the provider has cipher suites for both versions")
+                .dangerous()
+                .with_custom_certificate_verifier(Arc::new(ShortServerChains(Arc::clone(&verifier))));
+            let config = match &shown {
+                None => builder.with_no_client_auth(),
+                Some((identity, (chain, key))) => builder
+                    .with_client_auth_cert(chain.clone(), key.clone_key())
+                    .map_err(|reason| identity.unusable(reason))?,
+            };
+            Ok::<_, TlsFault>(Arc::new(config))
         };
-        let (chain, key) = identity.read()?;
-        let ends_at_ms = chain.first().map(|own| validity::ends_at_ms(own));
-        let config = builder.with_client_auth_cert(chain, key).map_err(|reason| identity.unusable(reason))?;
-        Ok(ReadProfile { config: Arc::new(config), ends_at_ms })
+        let config_1_2 = (!self.only_1_3).then(|| config(&[&TLS12])).transpose()?;
+        Ok(ReadProfile { config: config(versions)?, config_1_2, ends_at_ms })
     }
 
     fn verifier(&self, provider: &Arc<CryptoProvider>) -> Result<Arc<dyn ServerCertVerifier>, TlsFault> {

@@ -16,3 +16,4 @@ mod routes;
 mod serial;
 mod support;
 mod tls;
+mod tls_in_tds;

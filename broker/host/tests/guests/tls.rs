@@ -22,7 +22,7 @@ use std::{
 };
 
 /// A server that greets whoever gets through its handshake.
-fn greeter(config: Arc<ServerConfig>) -> u16 {
+pub(crate) fn greeter(config: Arc<ServerConfig>) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     thread::spawn(move || {
@@ -55,16 +55,16 @@ fn shown(signed: &Signed) -> TlsIdentity {
     TlsIdentity { certificate: in_file(&signed.certificate), key: in_file(&signed.key) }
 }
 
-fn profile(authority: &Authority, identity: Option<TlsIdentity>) -> TlsProfile {
+pub(crate) fn profile(authority: &Authority, identity: Option<TlsIdentity>) -> TlsProfile {
     TlsProfile { trust: ServerTrust::ReadFrom(in_file(&authority.file())), identity, only_1_3: false }
 }
 
-fn endpoint(port: u16, tls: EndpointTls) -> Endpoint {
+pub(crate) fn endpoint(port: u16, tls: EndpointTls) -> Endpoint {
     Endpoint { host: "localhost".to_owned(), port, tls, ..Endpoint::default() }
 }
 
 /// Whether the server's greeting comes; else why not.
-async fn greeted(endpoint: Endpoint, configuration: &str) -> Result<(), String> {
+pub(crate) async fn greeted(endpoint: Endpoint, configuration: &str) -> Result<(), String> {
     let (mut instance, mut arrivals) = echo(endpoint, all_topics()).await;
     let told = |failure: Failure| format!("{failure:?}");
     instance.open(configuration).await.unwrap().map_err(told)?;

@@ -54,6 +54,14 @@ impl TcpDouble {
         Err(IoError::Tls("a test on this machine has no TLS".to_owned()))
     }
 
+    pub fn start_tls_in_tds(&self, timeout_ms: u32) -> Result<(), IoError> {
+        self.start_tls(timeout_ms)
+    }
+
+    pub fn start_tls_for(&self, _protocol: &str, timeout_ms: u32) -> Result<(), IoError> {
+        self.start_tls(timeout_ms)
+    }
+
     pub fn start_zstd(&self, _received: &[u8]) -> Result<(), IoError> {
         Err(IoError::Other("a test on this machine has no zstd".to_owned()))
     }
