@@ -1,7 +1,7 @@
 //! The route types `MYSQL` and `MARIADB`: writes rows, asks queries and stores tables, over the protocol that both speak.
 //!
 //! What is the same for all SQL databases, from a message to a bound statement or a row of a table, is the crate `route-sql`. Here are packets ([`wire`]), the
-//! login ([`login`], [`sha2`]), statements of a session ([`session`]), values in both directions ([`parameter`], [`column`]), times ([`time`]) and the classes of
+//! login ([`login`], [`sha2`]), statements of a session ([`session`]), values in both directions ([`parameter`], [`column`]) and the classes of
 //! errors ([`fault`]).
 
 mod column;
@@ -13,7 +13,6 @@ mod parameter;
 mod session;
 mod sha2;
 mod target;
-mod time;
 mod wire;
 
 use std::cell::RefCell;

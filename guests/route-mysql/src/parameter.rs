@@ -2,8 +2,7 @@
 
 use mysql_common::Value;
 use route_sql::Parameter;
-
-use crate::time;
+use route_sql::time::with_zone;
 
 /// A value for a column of this type, which is empty where nobody knows it. Of a number with a fraction the server gets all digits, as a text.
 pub(crate) fn bound(parameter: &Parameter, kind: &str) -> Value {
@@ -11,9 +10,9 @@ pub(crate) fn bound(parameter: &Parameter, kind: &str) -> Value {
         Parameter::Null => Value::NULL,
         Parameter::Text(text) => match kind {
             "datetime" | "timestamp" => {
-                time::with_zone(text).unwrap_or_else(|| Value::Bytes(text.clone().into_bytes()))
+                instant(text).unwrap_or_else(|| Value::Bytes(text.clone().into_bytes()))
             }
-            "date" => match time::with_zone(text) {
+            "date" => match instant(text) {
                 Some(Value::Date(year, month, day, ..)) => Value::Date(year, month, day, 0, 0, 0, 0),
                 _ => Value::Bytes(text.clone().into_bytes()),
             },
@@ -29,6 +28,13 @@ pub(crate) fn bound(parameter: &Parameter, kind: &str) -> Value {
     }
 }
 
+/// The time in UTC that a text with a zone is.
+fn instant(text: &str) -> Option<Value> {
+    let moment = with_zone(text)?;
+    let ((year, month, day), (hour, minute, second)) = (moment.date, moment.time);
+    Some(Value::Date(year, month, day, hour, minute, second, moment.micros))
+}
+
 /// Values whose times have no zone any more; `None` where none of them has one.
 pub(crate) fn without_zones(values: &[Value]) -> Option<Vec<Value>> {
     let mut is_other = false;
@@ -37,7 +43,7 @@ pub(crate) fn without_zones(values: &[Value]) -> Option<Vec<Value>> {
             Value::Bytes(bytes) => std::str::from_utf8(bytes).ok(),
             _ => None,
         };
-        let time = text.and_then(time::with_zone);
+        let time = text.and_then(instant);
         is_other |= time.is_some();
         time.unwrap_or_else(|| value.clone())
     });

@@ -35,7 +35,10 @@ impl Question {
         if names.is_empty() {
             return Err("the table has no columns".to_owned());
         }
-        writer.write(&format!("SELECT {} FROM {}", names.join(", "), dialect.table(self.table())));
+        let limit = self.0["limit"].as_u64();
+        let top = limit.filter(|_| dialect.is_sqlserver()).map(|limit| format!("TOP ({limit}) "));
+        let (top, names) = (top.unwrap_or_default(), names.join(", "));
+        writer.write(&format!("SELECT {top}{names} FROM {}", dialect.table(self.table())));
         if let Some(condition) = self.0.get("where") {
             writer.write(" WHERE ");
             writer.condition(condition, DEPTH_MAX)?;
@@ -54,12 +57,30 @@ impl Question {
             None if is_numbered => writer.write(&format!(" ORDER BY {} DESC", dialect.name(number))),
             None => {}
         }
-        if let Some(limit) = self.0["limit"].as_u64() {
+        if let Some(limit) = limit.filter(|_| !dialect.is_sqlserver()) {
             writer.write(&format!(" LIMIT {limit}"));
         }
         Ok(writer.filled)
     }
 }
+
+/// Types of texts, in the words of the databases that compare no text with a number.
+const TEXTS: [&str; 10] = [
+    "text",
+    "character",
+    "character varying",
+    "string",
+    "varchar",
+    "nvarchar",
+    "char",
+    "nchar",
+    "ntext",
+    "xml",
+];
+
+/// Types of other numbers, in the same.
+const NUMBERS: [&str; 8] =
+    ["double precision", "real", "numeric", "decimal", "float", "money", "smallmoney", "tinyint"];
 
 struct Writer<'a> {
     dialect: Dialect,
@@ -75,7 +96,7 @@ impl Writer<'_> {
     /// A column; NULL where the table does not have it, as in a row without such a member.
     fn column(&self, name: &str) -> String {
         let is_it = |known: &str| {
-            if self.dialect.is_mysql() { known.eq_ignore_ascii_case(name) } else { known == name }
+            if self.dialect.ignores_case() { known.eq_ignore_ascii_case(name) } else { known == name }
         };
         let found = self.columns.iter().any(|column| is_it(&column.name));
         if found { self.dialect.name(name) } else { "NULL".to_owned() }
@@ -84,7 +105,7 @@ impl Writer<'_> {
     fn bind(&mut self, value: Parameter) {
         // A parameter would have the type of the column: of a whole number, which 21.5 is not.
         let number = match &value {
-            _ if self.dialect.is_mysql() => None,
+            _ if self.dialect.is_mysql() || self.dialect.is_sqlserver() => None,
             Parameter::Number(text) if self.dialect == Dialect::Crate => {
                 Some(if text.parse::<i64>().is_ok() { "bigint" } else { "double precision" })
             }
@@ -99,12 +120,22 @@ impl Writer<'_> {
         });
     }
 
+    /// A condition that is always so, or never.
+    fn certain(&mut self, is: bool) {
+        self.write(match (self.dialect.is_sqlserver(), is) {
+            (true, true) => "1 = 1",
+            (true, false) => "1 = 0",
+            (false, true) => "TRUE",
+            (false, false) => "FALSE",
+        });
+    }
+
     fn condition(&mut self, condition: &Json, depth_left: usize) -> Result<(), String> {
         let depth_left = depth_left.checked_sub(1).ok_or("the condition is nested too deeply")?;
-        for (word, between, none) in [("and", " AND ", "TRUE"), ("or", " OR ", "FALSE")] {
+        for (word, between, none) in [("and", " AND ", true), ("or", " OR ", false)] {
             let Some(all) = condition[word].as_array() else { continue };
             if all.is_empty() {
-                self.write(none);
+                self.certain(none);
                 return Ok(());
             }
             self.write("(");
@@ -151,7 +182,7 @@ impl Writer<'_> {
                 self.write(&format!("{column} {compared} "));
                 self.bind(value);
             }
-            None => self.write(if compared == "<>" { "TRUE" } else { "FALSE" }),
+            None => self.certain(compared == "<>"),
         }
         Ok(())
     }
@@ -159,20 +190,23 @@ impl Writer<'_> {
     /// A value as one that can be compared with a column; `None` where they are never equal, and the database would refuse to ask. MySQL compares all with all.
     fn comparable(&self, name: &str, value: &Json) -> Option<Parameter> {
         let value = parameter(value);
-        let found = self.columns.iter().find(|column| column.name == name);
+        let is_it =
+            |known: &str| known == name || (self.dialect.ignores_case() && known.eq_ignore_ascii_case(name));
+        let found = self.columns.iter().find(|column| is_it(&column.name));
         let kind = found.map_or("", |column| column.kind.as_str()).to_ascii_lowercase();
         if self.dialect.is_mysql() {
             return Some(value);
         }
-        let is_text = ["text", "character", "character varying", "string"].contains(&&*kind);
-        let is_numeric = is_whole(&kind) || ["double precision", "real", "numeric"].contains(&&*kind);
+        let is_text = TEXTS.contains(&&*kind);
+        let is_numeric = is_whole(&kind) || NUMBERS.contains(&&*kind);
+        let is_boolean = ["boolean", "bit"].contains(&&*kind);
         match value {
             Parameter::Number(text) if is_text => Some(Parameter::Text(text)),
             Parameter::Boolean(is) if is_text => Some(Parameter::Text(is.to_string())),
             Parameter::Text(text) if is_numeric => is_number(&text).then_some(Parameter::Number(text)),
             Parameter::Boolean(_) if is_numeric => None,
-            Parameter::Number(_) if kind == "boolean" => None,
-            Parameter::Text(text) if kind == "boolean" => match text.as_str() {
+            Parameter::Number(_) if is_boolean => None,
+            Parameter::Text(text) if is_boolean => match text.as_str() {
                 "true" => Some(Parameter::Boolean(true)),
                 "false" => Some(Parameter::Boolean(false)),
                 _ => None,
@@ -189,7 +223,7 @@ impl Writer<'_> {
         let elements: Vec<Parameter> =
             elements.iter().filter_map(|element| self.comparable(name, element)).collect();
         if elements.is_empty() {
-            self.write("FALSE");
+            self.certain(false);
             return Ok(());
         }
         self.write(&format!("{column} IN ("));
@@ -207,7 +241,7 @@ impl Writer<'_> {
         let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let mut pattern = String::new();
         for character in text.chars() {
-            if matches!(character, '%' | '_' | '\\') {
+            if matches!(character, '%' | '_' | '\\') || (character == '[' && self.dialect.is_sqlserver()) {
                 pattern.push('\\');
             }
             pattern.push(character);
@@ -217,9 +251,17 @@ impl Writer<'_> {
             "ends_with" => format!("%{pattern}"),
             _ => format!("%{pattern}%"),
         };
-        let text_type = if self.dialect.is_mysql() { "CHAR" } else { "TEXT" };
+        let text_type = match self.dialect {
+            Dialect::MySql | Dialect::MariaDb => "CHAR",
+            Dialect::SqlServer => "NVARCHAR(MAX)",
+            Dialect::Postgres | Dialect::Crate => "TEXT",
+        };
         self.write(&format!("CAST({column} AS {text_type}) LIKE "));
         self.bind(Parameter::Text(pattern));
+        // The others take a backslash for this by themselves.
+        if self.dialect.is_sqlserver() {
+            self.write(" ESCAPE '\\'");
+        }
     }
 }
 
@@ -238,9 +280,14 @@ mod tests {
     use super::*;
 
     fn sql(question: &str) -> Result<String, String> {
-        let columns = [("lotmq_row", "bigint"), ("a", "text"), ("b", "bigint")]
+        sql_of(Dialect::Postgres, question)
+    }
+
+    fn sql_of(dialect: Dialect, question: &str) -> Result<String, String> {
+        let columns = [("lotmq_row", "bigint"), ("a", "text"), ("b", "bigint"), ("on", "bit")]
             .map(|(name, kind)| Column { name: name.to_owned(), kind: kind.to_owned() });
-        let filled = Question::parse(question.as_bytes())?.filled(Dialect::Postgres, &columns)?;
+        let columns = &columns[..if dialect.is_sqlserver() { 4 } else { 3 }];
+        let filled = Question::parse(question.as_bytes())?.filled(dialect, columns)?;
         Ok(format!(
             "{} <- {:?}",
             filled.sql.replace(r#"SELECT "a", "b" FROM "t""#, "*"),
@@ -270,6 +317,22 @@ mod tests {
             ),
         ] {
             assert_eq!(sql(question).as_deref(), Ok(expected), "{question}");
+        }
+    }
+
+    #[test]
+    fn sql_server_has_no_truth_values_of_its_own() {
+        for (question, expected) in [
+            (
+                r#"{"table":"t","limit":2}"#,
+                "SELECT TOP (2) [a], [b], [on] FROM [t] ORDER BY [lotmq_row] DESC <- 0",
+            ),
+            (
+                r#"{"table":"t","order":{"column":"A"},"where":{"or":[{"column":"A","operator":"==","value":1},{"column":"b","operator":"!=","value":"x"},{"column":"on","operator":"==","value":true},{"column":"a","operator":"contains","value":"[5%"},{"or":[]}]}}"#,
+                "SELECT [a], [b], [on] FROM [t] WHERE ([A] = @p1 OR 1 = 1 OR [on] = @p2 OR CAST([a] AS NVARCHAR(MAX)) LIKE @p3 ESCAPE '\\' OR 1 = 0) ORDER BY [A] <- 3",
+            ),
+        ] {
+            assert_eq!(sql_of(Dialect::SqlServer, question).as_deref(), Ok(expected), "{question}");
         }
     }
 

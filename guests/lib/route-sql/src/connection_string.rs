@@ -27,6 +27,20 @@ pub(crate) fn parse(text: &str) -> Said {
     said
 }
 
+/// Keys, in lower case, and values of a connection string, of an address those behind its question mark.
+#[must_use]
+pub fn pairs_of(text: &str) -> Vec<(String, String)> {
+    let text = text.trim();
+    let lower = |(key, value): (String, String)| (key.trim().to_ascii_lowercase(), value);
+    if !text.contains("://") {
+        return pairs(text).into_iter().map(lower).collect();
+    }
+    let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();
+    let query = text.split_once('?').map_or("", |(_, query)| query);
+    let pairs = query.split('&').filter_map(|pair| pair.split_once('='));
+    pairs.map(|(key, value)| lower((decoded(key), decoded(value)))).collect()
+}
+
 impl Said {
     fn address(&mut self, text: &str) {
         let decoded = |text: &str| percent_decode_str(text).decode_utf8_lossy().into_owned();

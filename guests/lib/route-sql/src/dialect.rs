@@ -11,6 +11,8 @@ pub enum Dialect {
     MySql,
     /// MariaDB.
     MariaDb,
+    /// SQL Server.
+    SqlServer,
 }
 
 /// Kind of a column that a value of JSON becomes (routes reference §4.8).
@@ -35,19 +37,35 @@ impl Dialect {
         matches!(self, Dialect::MySql | Dialect::MariaDb)
     }
 
+    /// Whether it is SQL Server.
+    #[must_use]
+    pub fn is_sqlserver(self) -> bool {
+        self == Dialect::SqlServer
+    }
+
+    /// Whether names of columns are the same in capitals and small letters.
+    #[must_use]
+    pub fn ignores_case(self) -> bool {
+        self.is_mysql() || self.is_sqlserver()
+    }
+
     /// A name in quotes, whatever stands in it.
     #[must_use]
     pub fn name(self, name: &str) -> String {
-        let quote = if self.is_mysql() { '`' } else { '"' };
+        let (open, close) = match self {
+            Dialect::Postgres | Dialect::Crate => ('"', '"'),
+            Dialect::MySql | Dialect::MariaDb => ('`', '`'),
+            Dialect::SqlServer => ('[', ']'),
+        };
         let mut quoted = String::with_capacity(name.len() + 2);
-        quoted.push(quote);
+        quoted.push(open);
         for character in name.chars() {
-            if character == quote {
-                quoted.push(quote);
+            if character == close {
+                quoted.push(close);
             }
             quoted.push(character);
         }
-        quoted.push(quote);
+        quoted.push(close);
         quoted
     }
 
@@ -63,13 +81,21 @@ impl Dialect {
     /// A parameter by its number from 1.
     #[must_use]
     pub fn parameter(self, number: usize) -> String {
-        if self.is_mysql() { "?".to_owned() } else { format!("${number}") }
+        match self {
+            Dialect::MySql | Dialect::MariaDb => "?".to_owned(),
+            Dialect::SqlServer => format!("@p{number}"),
+            Dialect::Postgres | Dialect::Crate => format!("${number}"),
+        }
     }
 
     /// The type of a new column.
     #[must_use]
     pub fn column_type(self, kind: ColumnKind) -> &'static str {
         match (kind, self) {
+            (ColumnKind::Boolean, Dialect::SqlServer) => "BIT",
+            (ColumnKind::Double, Dialect::SqlServer) => "FLOAT",
+            // It has no type of JSON that all of its versions know.
+            (ColumnKind::Text | ColumnKind::Json, Dialect::SqlServer) => "NVARCHAR(MAX)",
             (ColumnKind::Boolean, _) => "BOOLEAN",
             (ColumnKind::Integer, _) => "BIGINT",
             (ColumnKind::Double, Dialect::MySql | Dialect::MariaDb) => "DOUBLE",
@@ -89,6 +115,7 @@ impl Dialect {
             // It has no numbers that rise by themselves.
             Dialect::Crate => "TIMESTAMP WITH TIME ZONE DEFAULT CURRENT_TIMESTAMP",
             Dialect::MySql | Dialect::MariaDb => "BIGINT UNSIGNED NOT NULL AUTO_INCREMENT PRIMARY KEY",
+            Dialect::SqlServer => "BIGINT IDENTITY(1,1) PRIMARY KEY",
         };
         ("lotmq_row", rest)
     }
@@ -111,6 +138,7 @@ mod tests {
             (Dialect::Postgres, "plant.t", r#""plant"."t""#),
             (Dialect::MySql, "a`b", "`a``b`"),
             (Dialect::MariaDb, r#"a"b"#, r#"`a"b`"#),
+            (Dialect::SqlServer, "dbo.a]b", "[dbo].[a]]b]"),
         ] {
             assert_eq!(dialect.table(name), expected);
         }

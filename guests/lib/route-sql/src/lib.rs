@@ -20,9 +20,11 @@ pub mod rows;
 mod scanner;
 mod statement;
 mod task;
+pub mod time;
 
 pub use answer::{Answer, affected};
 pub use config::{SCHEMA, Server};
+pub use connection_string::pairs_of;
 pub use delivery::{Block, Database, Write, deliver, told_of_rows_left_out};
 pub use dialect::{ColumnKind, Dialect};
 pub use insert::Insert;

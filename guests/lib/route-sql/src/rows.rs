@@ -89,13 +89,18 @@ pub fn preparation(dialect: Dialect, table: &str, known: Option<&[Column]>, rows
         let columns: Vec<String> = own.into_iter().chain(columns).collect();
         // The character set of a database may have no place for all of Unicode.
         let charset = if dialect.is_mysql() { " DEFAULT CHARACTER SET utf8mb4" } else { "" };
-        return vec![format!("CREATE TABLE IF NOT EXISTS {quoted} ({}){charset}", columns.join(", "))];
+        let create = if dialect.is_sqlserver() { "CREATE TABLE" } else { "CREATE TABLE IF NOT EXISTS" };
+        return vec![format!("{create} {quoted} ({}){charset}", columns.join(", "))];
     };
     let is_same = |one: &str, other: &str| {
-        if dialect.is_mysql() { one.eq_ignore_ascii_case(other) } else { one == other }
+        if dialect.ignores_case() { one.eq_ignore_ascii_case(other) } else { one == other }
     };
     let is_ours = known.iter().any(|column| is_same(&column.name, dialect.row_number().0));
-    let addition = if dialect == Dialect::Postgres { "ADD COLUMN IF NOT EXISTS" } else { "ADD COLUMN" };
+    let addition = match dialect {
+        Dialect::Postgres => "ADD COLUMN IF NOT EXISTS",
+        Dialect::Crate | Dialect::MySql | Dialect::MariaDb => "ADD COLUMN",
+        Dialect::SqlServer => "ADD",
+    };
     let mut statements = Vec::new();
     for (name, kind) in wanted {
         let (column, column_type) = (dialect.name(name), dialect.column_type(kind));
@@ -107,10 +112,12 @@ pub fn preparation(dialect: Dialect, table: &str, known: Option<&[Column]>, rows
                     && is_whole(&found.kind)
                     && dialect != Dialect::Crate =>
             {
-                statements.push(match dialect.is_mysql() {
-                    true => format!("ALTER TABLE {quoted} MODIFY COLUMN {column} {column_type}"),
-                    false => format!("ALTER TABLE {quoted} ALTER COLUMN {column} TYPE {column_type}"),
-                });
+                let change = match dialect {
+                    Dialect::MySql | Dialect::MariaDb => format!("MODIFY COLUMN {column} {column_type}"),
+                    Dialect::SqlServer => format!("ALTER COLUMN {column} {column_type}"),
+                    Dialect::Postgres | Dialect::Crate => format!("ALTER COLUMN {column} TYPE {column_type}"),
+                };
+                statements.push(format!("ALTER TABLE {quoted} {change}"));
             }
             Some(_) => {}
         }
@@ -169,6 +176,10 @@ mod tests {
         assert_eq!(
             preparation(Dialect::MariaDb, "m", Some(&known), &[&row(r#"{"T":1.5,"w":"x"}"#)]),
             ["ALTER TABLE `m` MODIFY COLUMN `T` DOUBLE", "ALTER TABLE `m` ADD COLUMN `w` LONGTEXT"]
+        );
+        assert_eq!(
+            preparation(Dialect::SqlServer, "m", Some(&known), &[&row(r#"{"T":1.5,"w":"x"}"#)]),
+            ["ALTER TABLE [m] ALTER COLUMN [T] FLOAT", "ALTER TABLE [m] ADD [w] NVARCHAR(MAX)"]
         );
     }
 

@@ -90,6 +90,8 @@ impl Scanner {
                 State::Plain => self.plain(rest)?,
                 State::Opaque { end, .. } => {
                     let (length, is_over) = match rest.find(end.as_str()) {
+                        // Between brackets two of them are one of the name.
+                        Some(at) if end == "]" && rest[at + 1..].starts_with(']') => (at + 2, false),
                         Some(at) => (at + end.len(), true),
                         None => (rest.len(), false),
                     };
@@ -162,6 +164,7 @@ impl Scanner {
             '"' if is_mysql => return Ok(self.begin_literal(next)),
             '"' => self.state = opaque("\"", false),
             '`' if is_mysql => self.state = opaque("`", false),
+            '[' if self.dialect.is_sqlserver() => self.state = opaque("]", false),
             '#' if is_mysql => self.state = opaque("\n", true),
             '-' if rest.starts_with("--") => self.state = opaque("\n", true),
             '/' if rest.starts_with("/*") => {
@@ -169,7 +172,7 @@ impl Scanner {
                 self.sql.push_str("/*");
                 return Ok(2);
             }
-            '$' if !is_mysql && !self.sql.ends_with(is_of_name) => {
+            '$' if !is_mysql && !self.dialect.is_sqlserver() && !self.sql.ends_with(is_of_name) => {
                 if let Some(tag) = dollar_tag(rest) {
                     self.state = opaque(tag, false);
                     self.sql.push_str(tag);
@@ -199,7 +202,9 @@ impl Scanner {
         } else {
             raw.push_str(&glued);
             match &*glued {
-                "E" | "e" if !self.dialect.is_mysql() => {
+                // A text of Unicode, as which parameters go there.
+                "N" | "n" if self.dialect.is_sqlserver() => Prefix::None,
+                "E" | "e" if !self.dialect.is_mysql() && !self.dialect.is_sqlserver() => {
                     has_backslashes = true;
                     Prefix::None
                 }

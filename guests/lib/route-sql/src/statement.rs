@@ -49,6 +49,10 @@ pub enum Parameter {
 const WITH_PARAMETERS: [&str; 9] =
     ["select", "insert", "update", "delete", "with", "values", "merge", "replace", "call"];
 
+/// Statements of SQL Server that take none.
+const WITHOUT_PARAMETERS: [&str; 9] =
+    ["create", "alter", "drop", "grant", "revoke", "deny", "use", "backup", "restore"];
+
 impl Statement {
     /// Reads a statement. With `is_raw` its placeholders are filled in as they are, and nothing is bound (`RAW_PLACEHOLDERS`).
     ///
@@ -70,7 +74,12 @@ impl Statement {
             Some(Piece::Sql(sql)) => verb(sql),
             Some(Piece::Literal { .. } | Piece::Bare { .. }) | None => String::new(),
         };
-        let takes_parameters = WITH_PARAMETERS.contains(&&*verb);
+        let takes_parameters = match dialect {
+            Dialect::SqlServer => !WITHOUT_PARAMETERS.contains(&&*verb),
+            Dialect::Postgres | Dialect::Crate | Dialect::MySql | Dialect::MariaDb => {
+                WITH_PARAMETERS.contains(&&*verb)
+            }
+        };
         let raw = is_raw.then(|| template.clone());
         Ok(Statement { dialect, pieces, names, takes_parameters, raw })
     }
@@ -114,10 +123,10 @@ impl Statement {
         Ok(filled)
     }
 
-    /// The type as which the database would read a number: parameters have none by themselves. MySQL's do.
+    /// The type as which the database would read a number: parameters have none by themselves. Those of MySQL and SQL Server do.
     fn number_type(&self, value: &Parameter) -> Option<&'static str> {
         match value {
-            _ if self.dialect.is_mysql() => None,
+            _ if self.dialect.is_mysql() || self.dialect.is_sqlserver() => None,
             Parameter::Boolean(_) => Some("boolean"),
             Parameter::Number(number) if number.parse::<i32>().is_ok() => Some("integer"),
             Parameter::Number(number) if number.parse::<i64>().is_ok() => Some("bigint"),
@@ -190,6 +199,11 @@ fn verb(sql: &str) -> String {
 
 impl Filled {
     fn bind(&mut self, value: Parameter, cast: Option<&str>, dialect: Dialect) {
+        // A parameter has a type there, and not each type's nothing is one of every other.
+        if dialect.is_sqlserver() && value == Parameter::Null {
+            self.sql.push_str("NULL");
+            return;
+        }
         self.parameters.push(value);
         let parameter = dialect.parameter(self.parameters.len());
         match cast {
@@ -214,6 +228,7 @@ impl Filled {
         }
         match value {
             Parameter::Null => self.sql.push_str("NULL"),
+            Parameter::Boolean(is) if dialect.is_sqlserver() => self.sql.push(if *is { '1' } else { '0' }),
             Parameter::Boolean(is) => self.sql.push_str(if *is { "TRUE" } else { "FALSE" }),
             // Two signs would begin a comment.
             Parameter::Number(number) if number.starts_with(['-', '+']) => {
@@ -224,7 +239,7 @@ impl Filled {
                 if text.contains('\0') {
                     return Err("a text with the character NUL cannot be written into a command".to_owned());
                 }
-                self.sql.push('\'');
+                self.sql.push_str(if dialect.is_sqlserver() { "N'" } else { "'" });
                 for character in text.chars() {
                     if character == '\'' || (character == '\\' && dialect.has_backslashes()) {
                         self.sql.push(character);

@@ -102,6 +102,30 @@ fn mysql_has_backslashes_and_two_quotes() {
 }
 
 #[test]
+fn sql_server_has_brackets_and_parameters_with_a_type() {
+    for (sql, value, expected) in [
+        ("SELECT '{a}'", text("b"), "SELECT @p1 <- b"),
+        ("SELECT N'dev-{a}'", text("b"), "SELECT @p1 <- dev-b"),
+        ("SELECT '{a}', 1", Value::Null, "SELECT NULL, 1"),
+        ("SELECT [a]] $$], '{a}'", text("b"), "SELECT [a]] $$], @p1 <- b"),
+        ("SELECT a'{a}'", text("b"), "refused: a literal that begins with a' can have no placeholder"),
+        (
+            "SELECT [a]]{a}]",
+            text("b"),
+            "refused: {a} stands in a quoted name or text that ] ends, where no value can be bound",
+        ),
+        ("SELECT f({a})", Value::Double(21.5), "SELECT f(@p1) <- #21.5"),
+        ("SELECT f({a})", Value::Boolean(true), "SELECT f(@p1) <- true"),
+        ("SELECT TOP {a} v FROM t", Value::Integer(3), "SELECT TOP 3 v FROM t"),
+        ("EXEC f @x = {a}", text("1"), "EXEC f @x = @p1 <- #1"),
+        ("EXEC f {a}", Value::Boolean(true), "EXEC f 1"),
+        ("CREATE USER x WITH PASSWORD = '{a}'", text("o'hara"), "CREATE USER x WITH PASSWORD = N'o''hara'"),
+    ] {
+        assert_eq!(filled(Dialect::SqlServer, sql, &[value]), expected, "{sql}");
+    }
+}
+
+#[test]
 fn what_can_bind_nothing_is_refused() {
     for (sql, expected) in [
         (

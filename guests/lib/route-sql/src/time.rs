@@ -1,9 +1,19 @@
-//! Times with a zone, as devices and `{timestamp}` write them: the databases take none in a text, so that they become times in UTC.
+//! Times with a zone, as devices and `{timestamp}` write them, for databases that take none in a text: they become times in UTC.
 
-use mysql_common::Value;
+/// Time in UTC of the years 0 to 9999.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// Year, month and day.
+    pub date: (u16, u8, u8),
+    /// Hour, minute and second.
+    pub time: (u8, u8, u8),
+    /// Microseconds of the second.
+    pub micros: u32,
+}
 
 /// The time that a text is, in UTC, where it is one of RFC 3339 with a zone: `2026-01-05T10:00:00.5Z`, `2026-01-05T12:00:00+02:00`.
-pub(crate) fn with_zone(text: &str) -> Option<Value> {
+#[must_use]
+pub fn with_zone(text: &str) -> Option<Moment> {
     let bytes = text.as_bytes();
     let is_form = (20..=40).contains(&bytes.len())
         && text.is_ascii()
@@ -31,7 +41,10 @@ pub(crate) fn with_zone(text: &str) -> Option<Value> {
         return None;
     }
     let minutes = (days_before(year, month, day) * 24 + hour) * 60 + minute - offset;
-    of_minutes(minutes, u8::try_from(second).ok()?, micros)
+    let (days, minute_of_day) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
+    let small = |number: i64| u8::try_from(number).ok();
+    let time = (small(minute_of_day / 60)?, small(minute_of_day % 60)?, small(second)?);
+    Some(Moment { date: date_of(days)?, time, micros })
 }
 
 /// Microseconds, and what stands behind the fraction. Further digits are cut off.
@@ -78,7 +91,8 @@ fn days_of(year: i64, month: i64) -> i64 {
 }
 
 /// Days from the first of March of the year 0 to a day; in the year that begins with March the leap day comes last.
-fn days_before(year: i64, month: i64, day: i64) -> i64 {
+#[must_use]
+pub fn days_before(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     365 * year + year.div_euclid(4) - year.div_euclid(100)
         + year.div_euclid(400)
@@ -87,9 +101,9 @@ fn days_before(year: i64, month: i64, day: i64) -> i64 {
         - 1
 }
 
-/// The time so many minutes behind the first of March of the year 0; `None` outside of the years that the databases have.
-fn of_minutes(minutes: i64, second: u8, micros: u32) -> Option<Value> {
-    let (days, minute_of_day) = (minutes.div_euclid(1440), minutes.rem_euclid(1440));
+/// The date so many days behind the first of March of the year 0; `None` outside of the years 0 to 9999.
+#[must_use]
+pub fn date_of(days: i64) -> Option<(u16, u8, u8)> {
     let era = days.div_euclid(146_097);
     let of_era = days.rem_euclid(146_097);
     let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
@@ -98,33 +112,30 @@ fn of_minutes(minutes: i64, second: u8, micros: u32) -> Option<Value> {
     let day = of_year - (153 * month + 2) / 5 + 1;
     let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
     let year = u16::try_from(year_of_era + era * 400 + next).ok().filter(|year| *year < 10_000)?;
-    let small = |number: i64| u8::try_from(number).ok();
-    Some(Value::Date(
-        year,
-        small(month)?,
-        small(day)?,
-        small(minute_of_day / 60)?,
-        small(minute_of_day % 60)?,
-        second,
-        micros,
-    ))
+    Some((year, u8::try_from(month).ok()?, u8::try_from(day).ok()?))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn shown(moment: Moment) -> String {
+        let ((year, month, day), (hour, minute, second)) = (moment.date, moment.time);
+        let fraction = if moment.micros == 0 { String::new() } else { format!(".{:06}", moment.micros) };
+        format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02}{fraction}")
+    }
+
     #[test]
     fn times_with_a_zone_become_times_in_utc() {
         for (text, expected) in [
-            ("2026-01-05T10:00:00.000Z", Some("'2026-01-05 10:00:00'")),
-            ("2026-01-05T10:00:00Z", Some("'2026-01-05 10:00:00'")),
-            ("2026-01-05 10:00:00.5z", Some("'2026-01-05 10:00:00.500000'")),
-            ("2026-01-05T00:30:00.123456789+02:00", Some("'2026-01-04 22:30:00.123456'")),
-            ("2025-12-31T23:30:00-01:00", Some("'2026-01-01 00:30:00'")),
-            ("2024-03-01T00:00:00+00:01", Some("'2024-02-29 23:59:00'")),
-            ("2000-02-29T12:00:00Z", Some("'2000-02-29 12:00:00'")),
-            ("1999-12-31T23:59:59Z", Some("'1999-12-31 23:59:59'")),
+            ("2026-01-05T10:00:00.000Z", Some("2026-01-05 10:00:00")),
+            ("2026-01-05T10:00:00Z", Some("2026-01-05 10:00:00")),
+            ("2026-01-05 10:00:00.5z", Some("2026-01-05 10:00:00.500000")),
+            ("2026-01-05T00:30:00.123456789+02:00", Some("2026-01-04 22:30:00.123456")),
+            ("2025-12-31T23:30:00-01:00", Some("2026-01-01 00:30:00")),
+            ("2024-03-01T00:00:00+00:01", Some("2024-02-29 23:59:00")),
+            ("2000-02-29T12:00:00Z", Some("2000-02-29 12:00:00")),
+            ("1999-12-31T23:59:59Z", Some("1999-12-31 23:59:59")),
             ("2026-02-29T12:00:00Z", None),
             ("2026-13-01T12:00:00Z", None),
             ("2026-01-05T24:00:00Z", None),
@@ -137,7 +148,7 @@ mod tests {
             ("9999-12-31T23:30:00-01:00", None),
             ("", None),
         ] {
-            let found = with_zone(text).map(|value| value.as_sql(true));
+            let found = with_zone(text).map(shown);
             assert_eq!(found.as_deref(), expected, "{text}");
         }
     }
