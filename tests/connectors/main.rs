@@ -24,6 +24,7 @@ mod postgres;
 mod redis;
 mod rest;
 mod s7;
+mod sqlserver;
 mod wire;
 
 use lotmq_client::{Client, Publication, QoS};

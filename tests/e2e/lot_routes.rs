@@ -155,6 +155,7 @@ fn every_type_that_runs_has_a_template_that_deploys() {
         "CRATEDB",
         "MYSQL",
         "MARIADB",
+        "SQLSERVER",
         "EMAIL",
         "KAFKA",
         "INFLUXDB",
@@ -165,7 +166,7 @@ fn every_type_that_runs_has_a_template_that_deploys() {
         "SIEMENS_S7",
         "OPCUA",
     ];
-    assert_eq!((listed.message(), listed.data()), ("18 template(s).", &json!(types)));
+    assert_eq!((listed.message(), listed.data()), ("19 template(s).", &json!(types)));
     for kind in listed.data().as_array().unwrap() {
         let reply = broker.command_ok(&format!("-routeCode {}", kind.as_str().unwrap()));
         let template = reply.data().as_str().unwrap();
@@ -182,8 +183,8 @@ fn every_type_that_runs_has_a_template_that_deploys() {
     send(&broker, "source_topic", "{\"v\":1}");
     assert_eq!(next(&mut answers), "destination_topic={\"v\":1}");
     assert_eq!(broker.command_ok("-routeCode loopback").message(), "Template of route type 'LOOPBACK'.");
-    let checked = broker.command_ok("-routeCode SQLSERVER");
-    assert!(checked.data().as_str().unwrap().starts_with("DEFINE ROUTE Sqlserver WITH TYPE SQLSERVER\n"));
+    let checked = broker.command_ok("-routeCode SNOWFLAKE");
+    assert!(checked.data().as_str().unwrap().starts_with("DEFINE ROUTE Snowflake WITH TYPE SNOWFLAKE\n"));
     assert_eq!(checked.0["warnings"][0]["code"], "ROUTE_TYPE_UNAVAILABLE", "{checked:?}");
     for (command, code, message) in [
         ("-routeCode ADS", "NOT_FOUND", "Unknown route type 'ADS'."),

@@ -128,6 +128,11 @@ pub(crate) static TYPES: &[RouteType] = &[
     RouteType { name: "MYSQL", component: MYSQL, places: MYSQL_PLACES },
     RouteType { name: "MARIADB", component: MYSQL, places: MYSQL_PLACES },
     RouteType {
+        name: "SQLSERVER",
+        component: include_bytes!("../../../../guests/route-sqlserver/prebuilt/route-sqlserver.wasm"),
+        places: &[sql_place(1433)],
+    },
+    RouteType {
         name: "EMAIL",
         component: include_bytes!("../../../../guests/route-email/prebuilt/route-email.wasm"),
         places: &[SectionPlace {

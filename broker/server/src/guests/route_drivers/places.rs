@@ -24,6 +24,14 @@ pub(super) enum NoPlace {
     ConnectionString { section: String, key: &'static str },
     #[error("{section}: {key} is '{value}', which is no list of servers such as 'a:9092,b:9092'")]
     Servers { section: String, key: &'static str, value: String },
+    #[error(
+        "{section}: {key} names the instance '{instance}', whose port only a service of its machine knows: write its port, as in '{host},50123'"
+    )]
+    Instance { section: String, key: &'static str, host: String, instance: String },
+    #[error(
+        "{section}: {key} begins with '{protocol}:', which is no way over TCP: write the server's host, or 'tcp:' and the host"
+    )]
+    Protocol { section: String, key: &'static str, protocol: String },
     #[error("{section}: {key} is '{value}', which is no IP address of this machine such as '10.0.0.1'")]
     Bind { section: String, key: &'static str, value: String },
     #[error("{section}: {key} is '{value}', which is no port from 1 to 65535")]
@@ -59,11 +67,14 @@ struct Server {
     is_secure: Option<bool>,
     /// Whether any certificate will do.
     is_trusting: bool,
+    /// Name that its certificate is for, where it is another one.
+    certified: Option<String>,
 }
 
 impl Server {
     fn new(host: impl Into<String>, port: Option<u16>) -> Self {
-        Self { host: host.into(), port, others: Vec::new(), is_secure: None, is_trusting: false }
+        let (others, is_secure, is_trusting, certified) = (Vec::new(), None, false, None);
+        Self { host: host.into(), port, others, is_secure, is_trusting, certified }
     }
 }
 
@@ -89,6 +100,9 @@ impl<N: Names> Section<'_, N> {
         if server.is_trusting {
             let trust = RouteValue::Bool(true);
             block.settings.entry("TRUST_SERVER_CERTIFICATE".to_owned()).or_insert(trust);
+        }
+        if let Some(certified) = server.certified {
+            block.settings.entry("TLS_SERVER_NAME".to_owned()).or_insert(RouteValue::Text(certified));
         }
         self.secure(&mut block, server.is_secure, port);
         Ok(block)
@@ -148,9 +162,10 @@ impl<N: Names> Section<'_, N> {
                 Some(text) => {
                     let server = of_connection_string(&text);
                     let section = self.block.name.clone();
-                    server.map(Some).ok_or(NoPlace::ConnectionString { section, key: string })
+                    let server = server.ok_or(NoPlace::ConnectionString { section, key: string })?;
+                    self.of_sql(string, server).map(Some)
                 }
-                None => Ok(self.host(host, port)),
+                None => self.host(host, port).map(|server| self.of_sql(host, server)).transpose(),
             },
             Far::Servers { servers } => {
                 self.text(servers).map(|text| self.of_list(servers, &text)).transpose()
@@ -162,6 +177,33 @@ impl<N: Names> Section<'_, N> {
         // A port that is none is told where endpoints are made.
         let port = self.text(port).and_then(|port| port.parse().ok());
         Some(Server::new(self.text(host)?, port))
+    }
+
+    /// A server as clients of SQL Server write it, `tcp:host\instance,port`, as what it means.
+    fn of_sql(&self, key: &'static str, mut server: Server) -> Result<Server, NoPlace> {
+        const PROTOCOLS: [&str; 3] = ["np", "lpc", "admin"];
+        let section = || self.block.name.clone();
+        let text = server.host.trim().to_owned();
+        let text = match text.split_once(':') {
+            Some((protocol, host)) if protocol.eq_ignore_ascii_case("tcp") => host.to_owned(),
+            Some((protocol, _)) if PROTOCOLS.iter().any(|known| known.eq_ignore_ascii_case(protocol)) => {
+                return Err(NoPlace::Protocol { section: section(), key, protocol: lower(protocol) });
+            }
+            Some(_) | None => text,
+        };
+        let (text, behind) = text.split_once(',').map_or((&*text, None), |(host, port)| (host, Some(port)));
+        server.port = server.port.or_else(|| behind.and_then(|port| port.trim().parse().ok()));
+        let (host, instance) = text.split_once('\\').map_or((text, None), |(host, name)| (host, Some(name)));
+        match (instance, server.port) {
+            // Of a server at a port the instance is not asked for.
+            (Some(instance), None) if !instance.eq_ignore_ascii_case("MSSQLSERVER") => {
+                let (host, instance) = (host.to_owned(), instance.to_owned());
+                return Err(NoPlace::Instance { section: section(), key, host, instance });
+            }
+            (Some(_) | None, _) => {}
+        }
+        server.host = if [".", "(local)"].contains(&host) { "localhost".to_owned() } else { host.to_owned() };
+        Ok(server)
     }
 
     fn of_url(&self, key: &'static str, text: &str) -> Result<Server, NoPlace> {
@@ -261,11 +303,9 @@ fn of_connection_string(text: &str) -> Option<Server> {
     let value = |names: &[&str]| {
         pairs.iter().find(|(key, _)| names.contains(&key.as_str())).map(|(_, value)| value.as_str())
     };
-    let host = value(&["host", "server", "data source", "address"]).filter(|host| !host.is_empty())?;
-    let host = host.strip_prefix("tcp:").unwrap_or(host);
-    // SQL Server's way to say the port.
-    let (host, behind) = host.split_once(',').map_or((host, None), |(host, port)| (host, Some(port)));
-    let port = value(&["port"]).or(behind).and_then(|port| port.trim().parse().ok());
+    let hosts = ["host", "server", "data source", "address", "addr", "network address"];
+    let host = value(&hosts).filter(|host| !host.is_empty())?;
+    let port = value(&["port"]).and_then(|port| port.trim().parse().ok());
     Some(Server::new(host, port).with(&pairs))
 }
 
@@ -277,7 +317,10 @@ impl Server {
         let is_trusting = pairs
             .iter()
             .any(|(key, value)| trusting.contains(&key.as_str()) && matches!(&*lower(value), "true" | "yes"));
-        Self { is_secure, is_trusting, ..self }
+        let certified = ["hostnameincertificate", "host name in certificate"];
+        let certified = pairs.iter().find(|(key, _)| certified.contains(&key.as_str()));
+        let certified = certified.map(|(_, value)| value.trim().to_owned()).filter(|name| !name.is_empty());
+        Self { is_secure, is_trusting, certified, ..self }
     }
 }
 
@@ -364,8 +407,16 @@ mod tests {
             RouteBlock { name: "X_CONFIG".to_owned(), settings: settings.collect(), ..RouteBlock::default() };
         let placed = Section { block: &block, names: &Nothing, place: &place }.placed();
         let placed = placed.map_err(|reason| reason.to_string())?;
-        let keys =
-            ["HOST", "PORT", "ALLOW_HOSTS", "USE_TLS", "USE_SSL", "USE_STARTTLS", "TRUST_SERVER_CERTIFICATE"];
+        let keys = [
+            "HOST",
+            "PORT",
+            "ALLOW_HOSTS",
+            "USE_TLS",
+            "USE_SSL",
+            "USE_STARTTLS",
+            "TRUST_SERVER_CERTIFICATE",
+            "TLS_SERVER_NAME",
+        ];
         let texts = keys.iter().filter_map(|key| Some(format!("{key}={}", setting(&placed, &Nothing, key)?)));
         Ok(texts.collect::<Vec<_>>().join(" "))
     }
@@ -457,6 +508,18 @@ mod tests {
             (
                 SQL,
                 TlsOf::OnDemand,
+                &[(
+                    "CONNECTION_STRING",
+                    "Data Source=.\\SQLEXPRESS,5000;Encrypt=Strict;HostNameInCertificate=db.plant",
+                )],
+                "HOST=localhost PORT=5000 USE_STARTTLS=true TLS_SERVER_NAME=db.plant",
+            ),
+            (SQL, TlsOf::OnDemand, &[("SERVER", "db\\MSSQLSERVER")], "HOST=db PORT=10"),
+            (SQL, TlsOf::OnDemand, &[("SERVER", "db\\line4"), ("PORT", "7")], "HOST=db PORT=7"),
+            (SQL, TlsOf::OnDemand, &[("SERVER", "2001:db8::1")], "HOST=2001:db8::1 PORT=10"),
+            (
+                SQL,
+                TlsOf::OnDemand,
                 &[("CONNECTION_STRING", "postgres://u:p@db:7/plant?sslmode=disable")],
                 "HOST=db PORT=7 USE_STARTTLS=false",
             ),
@@ -529,6 +592,16 @@ mod tests {
                 SQL,
                 ("CONNECTION_STRING", "Password=hidden"),
                 "X_CONFIG: CONNECTION_STRING names no server: `Host=…;Port=…;Database=…` or `scheme://user:password@host:port/database` is meant",
+            ),
+            (
+                SQL,
+                ("CONNECTION_STRING", "Server=db\\line4;Password=hidden"),
+                "X_CONFIG: CONNECTION_STRING names the instance 'line4', whose port only a service of its machine knows: write its port, as in 'db,50123'",
+            ),
+            (
+                SQL,
+                ("SERVER", "np:\\\\db\\pipe"),
+                "X_CONFIG: SERVER begins with 'np:', which is no way over TCP: write the server's host, or 'tcp:' and the host",
             ),
             (
                 Far::Servers { servers: "S" },

@@ -1,0 +1,84 @@
+//! The route type `SQLSERVER`: writes rows, asks queries and stores tables, over TDS.
+//!
+//! What is the same for all SQL databases, from a message to a bound statement or a row of a table, is the crate `route-sql`. Here are packets ([`wire`],
+//! [`source`]), the login ([`login`], [`options`]), statements of a session ([`session`]), values in both directions ([`parameter`], [`inserts`]; [`types`],
+//! [`column`], [`value`], [`code_page`]) and the classes of errors ([`fault`]). TLS is the host's, that within packets of TDS as well.
+
+mod code_page;
+mod column;
+mod database;
+mod fault;
+mod inserts;
+mod limits;
+mod login;
+mod options;
+mod parameter;
+mod session;
+mod source;
+mod target;
+mod types;
+mod value;
+mod wire;
+
+use std::cell::RefCell;
+
+use database::SqlServer;
+use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
+use options::Options;
+use route_settings::Configuration;
+use route_sql::{Dialect, SCHEMA, Server, Tasks};
+
+struct Guest;
+
+/// An open route.
+struct Open {
+    database: SqlServer,
+    tasks: Tasks,
+}
+
+thread_local!(static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) });
+
+fn with_open<T>(work: impl FnOnce(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
+    OPEN.with_borrow_mut(|open| match open {
+        Some(open) => work(open),
+        None => Err(Failure::Reconnect("it is not open".to_owned())),
+    })
+}
+
+impl Route for Guest {
+    fn describe() -> Description {
+        Description { configuration: SCHEMA.to_owned(), abilities: Abilities::DELIVER | Abilities::REQUEST }
+    }
+
+    fn open(text: String) -> Result<(), Failure> {
+        let configuration = Configuration::parse(&text)?;
+        let section = configuration.section("SQL_CONFIG");
+        let server = Server::read(section)?;
+        if server.schema.is_some() {
+            let reason = "SQL_CONFIG: SCHEMA is of PostgreSQL; here a table's name has its schema: 'dbo.t'";
+            return Err(Failure::Fatal(reason.to_owned()));
+        }
+        let pairs = section.text("CONNECTION_STRING")?.map(|string| route_sql::pairs_of(&string));
+        let trusting = ["TRUST_SERVER_CERTIFICATE", "ALLOW_UNTRUSTED_CERTS", "IGNORE_CERT_ERRORS"];
+        let is_trusting = trusting.iter().any(|key| section.is(key));
+        let options = Options::read(&pairs.unwrap_or_default(), &server, is_trusting)?;
+        let tasks = Tasks::read(&configuration, Dialect::SqlServer, server.is_raw)?;
+        OPEN.set(Some(Open { database: SqlServer::open(&server, &options)?, tasks }));
+        Ok(())
+    }
+
+    fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
+        with_open(|open| route_sql::deliver(&mut open.database, &open.tasks, &batch))
+    }
+
+    fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
+        with_open(|open| route_sql::request(&mut open.database, &open.tasks, &operation, &body))
+    }
+
+    fn close() {
+        // There is no goodbye in this protocol: the connection ends.
+        OPEN.set(None);
+    }
+}
+
+lotmq_guest::export_route!(Guest);
