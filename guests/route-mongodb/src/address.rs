@@ -1,0 +1,339 @@
+//! The connection string: `mongodb://[user:password@]host[:port][,…][/[database][?option=value&…]]`, as MongoDB specifies it.
+//!
+//! Every option that is not known is refused: one that is misspelt, such as `tsl=true`, would otherwise do nothing. No error has a part of the login in it.
+
+use lotmq_guest::route::Peer;
+
+use crate::limits::{ANSWER_MS, CONNECT_MS, PATIENCE_MS_MAX, SELECTION_MS};
+use crate::scram::{Login, Mechanism};
+
+/// Port of a server that names none.
+const PORT: u16 = 27_017;
+
+/// Options that concern what this route does otherwise, or not at all, and need not be heard.
+const WITHOUT_EFFECT: &[&str] = &[
+    "compressors",
+    "heartbeatfrequencyms",
+    "localthresholdms",
+    "maxconnecting",
+    "maxidletimems",
+    "maxpoolsize",
+    "maxstalenessseconds",
+    "minpoolsize",
+    "retryreads",
+    "retrywrites",
+    "servermonitoringmode",
+    "serverselectiontryonce",
+    "uuidrepresentation",
+    "waitqueuetimeoutms",
+    "zlibcompressionlevel",
+];
+
+/// What a connection string says.
+#[derive(Debug)]
+pub(crate) struct Address {
+    /// In the order in which they are tried. The first one is the endpoint itself.
+    pub(crate) servers: Vec<Peer>,
+    pub(crate) login: Option<Login>,
+    /// The server alone, whatever it is of a replica set.
+    pub(crate) is_direct: bool,
+    pub(crate) replica_set: Option<String>,
+    pub(crate) app_name: Option<String>,
+    pub(crate) connect_ms: u32,
+    /// Milliseconds after which a server that has not answered is away.
+    pub(crate) answer_ms: u32,
+    /// Milliseconds for which a primary is looked for.
+    pub(crate) selection_ms: u32,
+    pub(crate) concern: Concern,
+    pub(crate) read_concern: Option<String>,
+}
+
+/// When a write is done.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Concern {
+    pub(crate) acknowledged_by: By,
+    pub(crate) is_journaled: Option<bool>,
+    /// Milliseconds after which the server says that it has not come so far; without it a little less than it has to answer.
+    pub(crate) timeout_ms: Option<u32>,
+}
+
+/// Who has to have a write.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum By {
+    /// So many members.
+    Members(i32),
+    /// `majority`, or a name of the set's own.
+    Mode(String),
+}
+
+/// What the options say, before the login is made of it.
+struct Options {
+    address: Address,
+    auth_source: Option<String>,
+    mechanism: Option<Mechanism>,
+}
+
+impl Address {
+    /// Reads a connection string.
+    ///
+    /// # Errors
+    /// Why it is none, to be read behind the name of the setting.
+    pub(crate) fn parse(text: &str) -> Result<Address, String> {
+        let text = text.trim();
+        if text.starts_with("mongodb+srv://") {
+            return Err("begins with mongodb+srv://, whose SRV records are not looked up here: write the servers that they name, as in 'mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin'".to_owned());
+        }
+        let rest = text.strip_prefix("mongodb://").ok_or("does not begin with mongodb://")?;
+        let (place, options) = rest.split_once('?').unwrap_or((rest, ""));
+        let (authority, database) = place.split_once('/').unwrap_or((place, ""));
+        let (login, hosts) = match authority.rsplit_once('@') {
+            Some((login, hosts)) => (Some(login), hosts),
+            None => (None, authority),
+        };
+        let servers = hosts.split(',').map(server).collect::<Result<Vec<_>, _>>()?;
+        let mut read = Options::new(servers);
+        for option in options.split('&').filter(|option| !option.is_empty()) {
+            let (name, value) = option.split_once('=').ok_or("has an option without '='")?;
+            read.take(name, &decoded(value)?)?;
+        }
+        read.finish(login, &decoded(database)?)
+    }
+}
+
+impl Options {
+    fn new(servers: Vec<Peer>) -> Options {
+        let concern = Concern {
+            acknowledged_by: By::Mode("majority".to_owned()),
+            is_journaled: None,
+            timeout_ms: None,
+        };
+        let address = Address {
+            servers,
+            login: None,
+            is_direct: false,
+            replica_set: None,
+            app_name: None,
+            connect_ms: CONNECT_MS,
+            answer_ms: ANSWER_MS,
+            selection_ms: SELECTION_MS,
+            concern,
+            read_concern: None,
+        };
+        Options { address, auth_source: None, mechanism: None }
+    }
+
+    fn take(&mut self, name: &str, value: &str) -> Result<(), String> {
+        let address = &mut self.address;
+        match name.to_ascii_lowercase().as_str() {
+            "appname" => address.app_name = Some(value.to_owned()),
+            "authsource" => self.auth_source = Some(value.to_owned()),
+            "authmechanism" => self.mechanism = Some(Mechanism::of(value)?),
+            "connecttimeoutms" => address.connect_ms = milliseconds(name, value)?,
+            "directconnection" => address.is_direct = truth(name, value)?,
+            "journal" => address.concern.is_journaled = Some(truth(name, value)?),
+            "readconcernlevel" => address.read_concern = Some(value.to_owned()),
+            "replicaset" => address.replica_set = Some(value.to_owned()),
+            "serverselectiontimeoutms" => address.selection_ms = milliseconds(name, value)?,
+            "sockettimeoutms" | "timeoutms" => address.answer_ms = milliseconds(name, value)?,
+            "w" => address.concern.acknowledged_by = acknowledged_by(value)?,
+            "wtimeoutms" | "wtimeout" => address.concern.timeout_ms = Some(milliseconds(name, value)?),
+            // The host has read them, as TLS is its matter.
+            "tls" | "ssl" | "tlsallowinvalidcertificates" | "tlsinsecure" => truth(name, value).map(drop)?,
+            "readpreference" if matches!(value, "primary" | "primaryPreferred") => {}
+            other if WITHOUT_EFFECT.contains(&other) => {}
+            other => return Err(refused(name, other)),
+        }
+        Ok(())
+    }
+
+    fn finish(mut self, login: Option<&str>, database: &str) -> Result<Address, String> {
+        if self.address.is_direct && self.address.servers.len() > 1 {
+            return Err("has directConnection=true, which is for one server, and names several".to_owned());
+        }
+        let source = self.auth_source.filter(|source| !source.is_empty());
+        let source =
+            source.unwrap_or_else(|| if database.is_empty() { "admin" } else { database }.to_owned());
+        self.address.login = match login {
+            None if self.mechanism.is_some() => {
+                return Err(
+                    "has authMechanism and no user: 'mongodb://user:password@host' is meant".to_owned()
+                );
+            }
+            None => None,
+            Some(login) => {
+                let (user, password) = login
+                    .split_once(':')
+                    .ok_or("names a user without a password: 'user:password@' is meant")?;
+                if user.is_empty() || login.contains(['/', '@']) || password.contains(':') {
+                    return Err("has a user or a password with ':', '/', '@' or '%' in it: these are written as %3A, %2F, %40 and %25".to_owned());
+                }
+                Some(Login {
+                    user: decoded(user)?,
+                    password: decoded(password)?,
+                    source,
+                    mechanism: self.mechanism,
+                })
+            }
+        };
+        Ok(self.address)
+    }
+}
+
+/// Why an option is not taken, with what is written instead where there is something.
+fn refused(name: &str, lower: &str) -> String {
+    let instead = match lower {
+        "tlscafile" => "the file is named by the setting SERVER_CA_CERT_PATH",
+        "tlscertificatekeyfile" => "the file is named by the setting CLIENT_CERT_PATH",
+        "tlscertificatekeyfilepassword" => {
+            "files with a password are not read, `openssl pkcs12 -in FILE -out NEW.pem -nodes` makes one without"
+        }
+        "tlsallowinvalidhostnames" => "the name in the certificate is told by the setting TLS_SERVER_NAME",
+        "readpreference" => "what is read comes of the primary here",
+        "loadbalanced" | "srvservicename" | "srvmaxhosts" | "proxyhost" | "proxyport" => {
+            "it is not there in this connector"
+        }
+        _ => return format!("has the option '{name}', which is not known"),
+    };
+    format!("has the option '{name}': {instead}")
+}
+
+fn server(text: &str) -> Result<Peer, String> {
+    let wrong = || "has a server that is none such as 'host:27017'".to_owned();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') || host.ends_with(']') => {
+            (host, port.parse().ok().filter(|port| *port > 0).ok_or_else(wrong)?)
+        }
+        Some(_) | None => (text, PORT),
+    };
+    let host = decoded(host)?;
+    if host.contains('/') {
+        return Err("names a Unix socket, and a route connects over TCP".to_owned());
+    }
+    let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
+    if host.is_empty() { Err(wrong()) } else { Ok(Peer { host, port }) }
+}
+
+/// A place as a server names it in its answer, `host:port`; `None` where it is none.
+pub(crate) fn place(text: &str) -> Option<Peer> {
+    server(text).ok()
+}
+
+fn truth(name: &str, value: &str) -> Result<bool, String> {
+    match value {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(format!("has '{name}={value}', which is neither true nor false")),
+    }
+}
+
+fn milliseconds(name: &str, value: &str) -> Result<u32, String> {
+    let number = value.parse().ok().filter(|number| (1..=PATIENCE_MS_MAX).contains(number));
+    number.ok_or_else(|| {
+        format!("has '{name}={value}', which is no number of milliseconds from 1 to {PATIENCE_MS_MAX}")
+    })
+}
+
+fn acknowledged_by(value: &str) -> Result<By, String> {
+    match value.parse::<i32>() {
+        Ok(0) => {
+            Err("has 'w=0', with which nobody learns what became of a document: 1 or more, or 'majority'"
+                .to_owned())
+        }
+        Ok(members) if members > 0 => Ok(By::Members(members)),
+        Ok(_) => Err(format!("has 'w={value}', which is no number of members")),
+        Err(_) if value.is_empty() => Err("has 'w=' without a value".to_owned()),
+        Err(_) => Ok(By::Mode(value.to_owned())),
+    }
+}
+
+/// A text without its percent encoding (RFC 3986 §2.1).
+fn decoded(text: &str) -> Result<String, String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte != b'%' {
+            bytes.push(byte);
+            continue;
+        }
+        let digit = |byte: Option<u8>| char::from(byte?).to_digit(16);
+        let (Some(high), Some(low)) = (digit(rest.next()), digit(rest.next())) else {
+            return Err(
+                "has a '%' that is not followed by two hexadecimal digits: '%' itself is written as %25"
+                    .to_owned(),
+            );
+        };
+        bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
+    }
+    String::from_utf8(bytes).map_err(|_| "has a percent-encoded part that is not UTF-8".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(address: &Address) -> Vec<String> {
+        address.servers.iter().map(|peer| format!("{}:{}", peer.host, peer.port)).collect()
+    }
+
+    #[test]
+    fn every_part_of_a_connection_string_is_read() {
+        let address = Address::parse("mongodb://localhost").unwrap();
+        assert_eq!(places(&address), ["localhost:27017"]);
+        assert_eq!((&address.login, address.is_direct, address.answer_ms), (&None, false, ANSWER_MS));
+        assert_eq!(address.concern.acknowledged_by, By::Mode("majority".to_owned()));
+        let address = Address::parse(
+            "mongodb://ap%40p:p%3A%2f%25@a:1,b,[::1]:3/plant?replicaSet=rs&connectTimeoutMS=5&socketTimeoutMS=7&w=2&journal=true&wtimeoutMS=9&appName=line&readConcernLevel=majority&retryWrites=true&tls=true",
+        )
+        .unwrap();
+        assert_eq!(places(&address), ["a:1", "b:27017", "::1:3"]);
+        let login = address.login.unwrap();
+        assert_eq!((&*login.user, &*login.password, &*login.source), ("ap@p", "p:/%", "plant"));
+        assert_eq!(login.mechanism, None);
+        assert_eq!((address.replica_set.as_deref(), address.app_name.as_deref()), (Some("rs"), Some("line")));
+        assert_eq!((address.connect_ms, address.answer_ms), (5, 7));
+        let concern =
+            Concern { acknowledged_by: By::Members(2), is_journaled: Some(true), timeout_ms: Some(9) };
+        assert_eq!((address.concern, address.read_concern.as_deref()), (concern, Some("majority")));
+        let address = Address::parse(
+            "mongodb://u:p@h/d?authSource=admin&authMechanism=SCRAM-SHA-1&directConnection=true",
+        )
+        .unwrap();
+        let login = address.login.unwrap();
+        assert_eq!(
+            (&*login.source, login.mechanism, address.is_direct),
+            ("admin", Some(Mechanism::Sha1), true)
+        );
+    }
+
+    #[test]
+    fn what_is_none_is_told_without_the_login() {
+        for (text, told) in [
+            ("postgres://h", "does not begin with mongodb://"),
+            ("mongodb+srv://u:hidden@h", "SRV records are not looked up here"),
+            ("mongodb://", "has a server that is none such as 'host:27017'"),
+            ("mongodb://h:0", "has a server that is none"),
+            ("mongodb://a,,b", "has a server that is none"),
+            ("mongodb://%2Ftmp%2Fmongodb.sock", "names a Unix socket"),
+            ("mongodb://u@h", "names a user without a password"),
+            ("mongodb://u:hid:den@h", "are written as %3A"),
+            ("mongodb://u:hid@den@h", "are written as %3A"),
+            ("mongodb://u:hid%zzden@h", "not followed by two hexadecimal digits"),
+            ("mongodb://h/?tsl=true", "has the option 'tsl', which is not known"),
+            ("mongodb://h/?tls=yes", "has 'tls=yes', which is neither true nor false"),
+            ("mongodb://h/?tlsCAFile=/a", "is named by the setting SERVER_CA_CERT_PATH"),
+            ("mongodb://h/?readPreference=secondary", "comes of the primary here"),
+            ("mongodb://h/?connectTimeoutMS=x", "no number of milliseconds"),
+            ("mongodb://h/?w=0", "has 'w=0'"),
+            ("mongodb://h/?w", "has an option without '='"),
+            ("mongodb://h/?authMechanism=SCRAM-SHA-1", "has authMechanism and no user"),
+            (
+                "mongodb://u:hidden@h/?authMechanism=MONGODB-X509",
+                "SCRAM-SHA-256 and SCRAM-SHA-1 are spoken here",
+            ),
+            ("mongodb://a,b/?directConnection=true", "which is for one server"),
+        ] {
+            let refused = Address::parse(text).unwrap_err();
+            assert!(refused.contains(told) && !refused.contains("hid"), "{text}: {refused}");
+        }
+    }
+}
