@@ -16,6 +16,7 @@ mod line4;
 mod link;
 mod modbus;
 mod modbus_serial;
+mod mongodb;
 mod mysql;
 mod nats;
 mod opcua;

@@ -159,6 +159,7 @@ fn every_type_that_runs_has_a_template_that_deploys() {
         "EMAIL",
         "KAFKA",
         "INFLUXDB",
+        "MONGODB",
         "NATS",
         "REDIS",
         "MODBUS_TCP",

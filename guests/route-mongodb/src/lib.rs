@@ -42,7 +42,7 @@ fn opened<T>(work: impl FnOnce(&mut Serving) -> Result<T, Failure>) -> Result<T,
 
 impl Route for MongoDb {
     fn describe() -> Description {
-        let abilities = Abilities::DELIVER | Abilities::RUN | Abilities::REQUEST;
+        let abilities = Abilities::DELIVER | Abilities::REQUEST;
         Description { configuration: config::SCHEMA.to_owned(), abilities }
     }
 
@@ -53,10 +53,6 @@ impl Route for MongoDb {
 
     fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
         opened(|open| open.deliver(&batch))
-    }
-
-    fn run(until_ms: u32) -> Result<u32, Failure> {
-        opened(|open| open.rest(until_ms).map(|()| 0))
     }
 
     fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {

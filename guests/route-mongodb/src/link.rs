@@ -173,19 +173,9 @@ impl Link {
         wire::decode(&body).map_err(|reason| self.broken(&reason))
     }
 
-    /// Waits for the host's work, and notices when the server ends the connection meanwhile, so that the next message does not have to.
-    pub(crate) fn rest(&self, until_ms: u32) -> Result<(), Failure> {
-        let tcp = self.connection.tcp();
-        let ready = net::wait(&[net::Interest::HostWork, net::Interest::Readable(tcp)], until_ms);
-        if !ready.contains(&1) {
-            return Ok(());
-        }
-        match tcp.read(1) {
-            Err(IoError::WouldBlock) => Ok(()),
-            Ok(bytes) if bytes.is_empty() => Err(self.broken("it has ended the connection")),
-            Ok(_) => Err(self.broken("it speaks without being asked")),
-            Err(error) => Err(self.broken(&described(&error))),
-        }
+    /// Whether the server has ended the connection since it was asked last, or says what nobody has asked for.
+    pub(crate) fn has_ended(&self) -> bool {
+        !matches!(self.connection.tcp().read(1), Err(IoError::WouldBlock))
     }
 
     /// A failure with the server's name.

@@ -65,12 +65,17 @@ impl Serving {
 
     /// Whether the server is there and lets us in.
     pub(crate) fn probe(&mut self) -> Result<(), Failure> {
+        self.renew()?;
         let reply = self.link.ask(&rawdoc! { "ping": 1, "$db": &*self.config.database }, None)?;
         error_of(&reply).map_or(Ok(()), |error| Err(self.link.told(error.into_failure())))
     }
 
-    pub(crate) fn rest(&self, until_ms: u32) -> Result<(), Failure> {
-        self.link.rest(until_ms)
+    /// Connects again when the server has ended the connection while nothing was to be done.
+    fn renew(&mut self) -> Result<(), Failure> {
+        if self.link.has_ended() {
+            self.link = cluster::open(&self.config)?;
+        }
+        Ok(())
     }
 
     /// The rows of a table that a question wants.
@@ -79,6 +84,7 @@ impl Serving {
         let members = question.members().map_err(Failure::Reject)?;
         let collection =
             naming::check(question.table().to_owned(), &self.config.database).map_err(Failure::Reject)?;
+        self.renew()?;
         let found = find::find(&mut self.link, &self.config, &collection, &members, ROWS_BYTES_MAX)?;
         tell_cut(&found, ROWS_BYTES_MAX);
         Ok(found.json.into_bytes())
@@ -86,6 +92,7 @@ impl Serving {
 
     /// Carries out a batch in its order.
     pub(crate) fn deliver(&mut self, batch: &[Delivery]) -> Result<Receipt, Failure> {
+        self.renew()?;
         let outcome = self.carry_out(batch);
         let receipt = self.receipt(batch);
         match outcome {

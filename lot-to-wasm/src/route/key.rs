@@ -41,6 +41,8 @@ pub(crate) enum ValueKind {
     Character,
     /// `http://…` or `https://…`.
     Url,
+    /// `mongodb://…`, with a login in it that is not to be shown.
+    MongoAddress,
     /// A Topic Filter.
     Filter,
     /// A topic that is written to, with placeholders.

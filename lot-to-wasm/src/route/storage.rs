@@ -62,12 +62,14 @@ pub(super) const TYPES: &[RouteType] = &[
     RouteType {
         sections: &[Section::required(
             "MONGODB_CONFIG",
-            &[
-                Key::new("CONNECTION_STRING", ValueKind::Text).required(),
+            key::with_tls![
+                Key::new("CONNECTION_STRING", ValueKind::MongoAddress).required(),
                 Key::new("DATABASE", ValueKind::Text).required(),
+                Key::new("USE_TLS", ValueKind::Bool).or(&["USE_SSL"]),
+                Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool).or(&["ALLOW_UNTRUSTED_CERTS"]),
             ],
         )],
-        event: Some(EVENT),
+        event: Some(STORING),
         mapping: Some(MAPPING),
         ..RouteType::new("MONGODB")
     },

@@ -222,6 +222,7 @@ fn type_of(value: ValueKind) -> &'static str {
         | ValueKind::Words(_)
         | ValueKind::Character
         | ValueKind::Url
+        | ValueKind::MongoAddress
         | ValueKind::Filter
         | ValueKind::Topic
         | ValueKind::Rewritten
@@ -240,6 +241,7 @@ fn validation(value: ValueKind) -> String {
         | ValueKind::Number
         | ValueKind::Character
         | ValueKind::Url
+        | ValueKind::MongoAddress
         | ValueKind::Filter
         | ValueKind::Topic
         | ValueKind::Rewritten
@@ -261,6 +263,7 @@ mod tests {
             (_, Some((first, _))) => format!("\"{first}\""),
             _ if !validation.is_empty() => format!("\"{validation}\""),
             _ if ["PASSWORD", "API_KEY"].contains(&name) => format!("GET SECRET \"{name}\""),
+            _ if name == "CONNECTION_STRING" => "\"mongodb://127.0.0.1\"".to_owned(),
             _ if ["BASE_URL", "BASE_ADDRESS"].contains(&name) => "\"http://127.0.0.1\"".to_owned(),
             _ => format!("\"{}\"", name.to_lowercase()),
         }

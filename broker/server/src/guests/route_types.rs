@@ -69,6 +69,10 @@ pub(crate) enum Far {
     Servers {
         servers: &'static str,
     },
+    /// An address with the servers of a cluster in it. Further ones are those that they name.
+    ClusterUrl {
+        url: &'static str,
+    },
 }
 
 /// When a type begins with TLS, where `USE_TLS` or `USE_SSL` asks for it.
@@ -163,6 +167,18 @@ pub(crate) static TYPES: &[RouteType] = &[
             section: "INFLUXDB_CONFIG",
             far: Far::UrlOrHost { url: "BASE_URL", host: "SERVER", port: "PORT" },
             port: 8086,
+            secure_port: None,
+            tls: TlsOf::AtOnce,
+            served: None,
+        }],
+    },
+    RouteType {
+        name: "MONGODB",
+        component: include_bytes!("../../../../guests/route-mongodb/prebuilt/route-mongodb.wasm"),
+        places: &[SectionPlace {
+            section: "MONGODB_CONFIG",
+            far: Far::ClusterUrl { url: "CONNECTION_STRING" },
+            port: 27_017,
             secure_port: None,
             tls: TlsOf::AtOnce,
             served: None,

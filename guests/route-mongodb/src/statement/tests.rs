@@ -28,13 +28,13 @@ fn of(query: &str, values: &[Value]) -> Result<String, String> {
     let collection = statement.collection(values, "d")?;
     let (mut parts, missing) = (vec![collection], Missing::Null);
     match &statement.kind {
-        Kind::Insert(document) => parts.push(json(&*document.document(values, missing)?)),
-        Kind::Find(find) => parts.push(json(&*find.members(values)?)),
+        Kind::Insert(document) => parts.push(json(&document.document(values, missing)?)),
+        Kind::Find(find) => parts.push(json(&find.members(values)?)),
         Kind::Update { change: set, filter } => {
-            parts.push(json(&*change(set, values)?));
-            parts.push(json(&*filter.document(values)?));
+            parts.push(json(&change(set, values)?));
+            parts.push(json(&filter.document(values)?));
         }
-        Kind::Delete(filter) => parts.push(json(&*filter.document(values)?)),
+        Kind::Delete(filter) => parts.push(json(&filter.document(values)?)),
     }
     Ok(parts.join(" "))
 }

@@ -44,7 +44,8 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
         | ValueKind::Bool
         | ValueKind::Words(_)
         | ValueKind::Character
-        | ValueKind::Url => None,
+        | ValueKind::Url
+        | ValueKind::MongoAddress => None,
     }
 }
 

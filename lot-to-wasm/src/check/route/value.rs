@@ -66,6 +66,13 @@ pub(super) fn checked(setting: &Setting, key: &Key, sink: &mut Sink<'_>) -> Opti
             sink.push(draft.suggest(suggestion(&text, key)));
             Some(RouteValue::Text(text.trim().to_owned()))
         }
+        Err(wanted) if key.value == ValueKind::MongoAddress => {
+            // The value has a login in it.
+            let message = format!("{} is {wanted}", key.name);
+            let draft = Draft::error(codes::SETTING_VALUE, written.span, message);
+            sink.push(draft.suggest(suggestion(&text, key)));
+            None
+        }
         Err(wanted) => {
             let message = format!("{} is {wanted}, not `{}`", key.name, text.escape_debug());
             let draft = Draft::error(codes::SETTING_VALUE, written.span, message);
@@ -108,6 +115,16 @@ fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
             is_http.then_some(()).ok_or("a URL that begins with http:// or https://")?;
             Some(RouteValue::Text(trimmed.to_owned()))
         }
+        ValueKind::MongoAddress => match trimmed.split_once("://") {
+            Some(("mongodb", rest)) if !rest.is_empty() => Some(RouteValue::Text(trimmed.to_owned())),
+            Some(("mongodb+srv", _)) => {
+                return Err(
+                    "an address with the servers in it: the SRV records of mongodb+srv:// are not looked up"
+                        .to_owned(),
+                );
+            }
+            Some(_) | None => return Err("an address that begins with mongodb://".to_owned()),
+        },
         ValueKind::Filter | ValueKind::Topic | ValueKind::Rewritten | ValueKind::Template => None,
     };
     Ok(value)
@@ -141,6 +158,9 @@ fn example(kind: ValueKind) -> String {
         ValueKind::Words(words) => format!("\"{}\"", words.first().copied().unwrap_or_default()),
         ValueKind::Character => "\";\"".to_owned(),
         ValueKind::Url => "\"https://host\"".to_owned(),
+        ValueKind::MongoAddress => {
+            "\"mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin\"".to_owned()
+        }
         ValueKind::Filter | ValueKind::Topic | ValueKind::Rewritten => "\"a/b\"".to_owned(),
     }
 }

@@ -4,6 +4,8 @@
 //! So endpoints and TLS are made in one way, of what a module's section says and of what a type's says. Not here: which settings a type has
 //! (`lot-to-wasm`), and which of them say a place ([`route_types`](crate::guests::route_types)).
 
+mod cluster_url;
+
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use hyper::Uri;
@@ -32,6 +34,14 @@ pub(super) enum NoPlace {
         "{section}: {key} begins with '{protocol}:', which is no way over TCP: write the server's host, or 'tcp:' and the host"
     )]
     Protocol { section: String, key: &'static str, protocol: String },
+    #[error(
+        "{section}: {key} names no servers: `mongodb://user:password@host:port,host:port/?options` is meant"
+    )]
+    ClusterUrl { section: String, key: &'static str },
+    #[error(
+        "{section}: {key} begins with mongodb+srv://, whose SRV records are not looked up here; write the servers that they name, as in `mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin`"
+    )]
+    ServiceRecords { section: String, key: &'static str },
     #[error("{section}: {key} is '{value}', which is no IP address of this machine such as '10.0.0.1'")]
     Bind { section: String, key: &'static str, value: String },
     #[error("{section}: {key} is '{value}', which is no port from 1 to 65535")]
@@ -170,6 +180,7 @@ impl<N: Names> Section<'_, N> {
             Far::Servers { servers } => {
                 self.text(servers).map(|text| self.of_list(servers, &text)).transpose()
             }
+            Far::ClusterUrl { url } => self.text(url).map(|text| self.of_cluster_url(url, &text)).transpose(),
         }
     }
 
@@ -234,6 +245,15 @@ impl<N: Names> Section<'_, N> {
         // Brokers of a cluster are named by the cluster; which addresses are open to routes at all says the operator.
         server.others.push("*:*".to_owned());
         Ok(server)
+    }
+
+    fn of_cluster_url(&self, key: &'static str, text: &str) -> Result<Server, NoPlace> {
+        let section = || self.block.name.clone();
+        if text.trim().starts_with("mongodb+srv://") {
+            return Err(NoPlace::ServiceRecords { section: section(), key });
+        }
+        let server = cluster_url::server(text, self.place.port);
+        server.ok_or_else(|| NoPlace::ClusterUrl { section: section(), key })
     }
 
     fn default_port(&self, is_secure: Option<bool>) -> u16 {
@@ -480,6 +500,18 @@ mod tests {
                 &[("SERVERS", "[::1]:1"), ("SECURITY_PROTOCOL", "SASL_SSL")],
                 "HOST=::1 PORT=1 ALLOW_HOSTS=*:* USE_TLS=true",
             ),
+            (
+                Far::ClusterUrl { url: "URL" },
+                TlsOf::AtOnce,
+                &[("URL", "mongodb://u:p@a:1,[::1]/d?tls=true&tlsAllowInvalidCertificates=true")],
+                "HOST=a PORT=1 ALLOW_HOSTS=[::1]:10,*:* USE_TLS=true TRUST_SERVER_CERTIFICATE=true",
+            ),
+            (
+                Far::ClusterUrl { url: "URL" },
+                TlsOf::AtOnce,
+                &[("URL", "mongodb://a/?directConnection=true"), ("USE_TLS", "TRUE")],
+                "HOST=a PORT=10 USE_TLS=TRUE",
+            ),
             (SQL, TlsOf::OnDemand, &[("SERVER", "db")], "HOST=db PORT=10"),
             (
                 SQL,
@@ -602,6 +634,16 @@ mod tests {
                 SQL,
                 ("SERVER", "np:\\\\db\\pipe"),
                 "X_CONFIG: SERVER begins with 'np:', which is no way over TCP: write the server's host, or 'tcp:' and the host",
+            ),
+            (
+                Far::ClusterUrl { url: "URL" },
+                ("URL", "mongodb+srv://u:hidden@h"),
+                "X_CONFIG: URL begins with mongodb+srv://, whose SRV records are not looked up here; write the servers that they name, as in `mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin`",
+            ),
+            (
+                Far::ClusterUrl { url: "URL" },
+                ("URL", "mongodb://u:hidden@h:x"),
+                "X_CONFIG: URL names no servers: `mongodb://user:password@host:port,host:port/?options` is meant",
             ),
             (
                 Far::Servers { servers: "S" },
