@@ -335,6 +335,6 @@ fn result_of(verb: Verb, own_id: Option<ObjectId>, affected: i64) -> String {
 fn tell_cut(found: &find::Found, bytes_max: usize) {
     if found.is_cut {
         let message = format!("the result has more than {bytes_max} bytes: further documents were left out");
-        diagnostics::report(diagnostics::Severity::Warning, "TRUNCATED", &message, 0, 0);
+        diagnostics::report(diagnostics::Severity::Error, "TRUNCATED", &message, 0, 0);
     }
 }

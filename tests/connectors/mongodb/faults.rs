@@ -208,7 +208,7 @@ fn a_server_that_talks_nonsense_is_away() {
     send(&broker, "docs/1", r#"{"n":2}"#);
     standing.until("it has not answered for 1000 ms");
     server.now(&json!({}));
-    eventually("all of it", || (server.counts("docs") == (13, 2)).then_some(()));
+    eventually("all of it", || (server.counts("docs") == (14, 2)).then_some(()));
     // And one that is of another protocol.
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
