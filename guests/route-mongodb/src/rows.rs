@@ -113,7 +113,7 @@ mod tests {
     fn members(question: &Json) -> Result<String, String> {
         let mut out = String::new();
         crate::bson_value::write_json(
-            &*Question::parse(question.to_string().as_bytes())?.members()?,
+            &Question::parse(question.to_string().as_bytes())?.members()?,
             &mut out,
         )?;
         Ok(out)

@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::server::Server;
 use super::{documents, publish, query, route};
-use crate::{Standing, broker, event, failure, publish_all, send, watch};
+use crate::{Standing, broker, event, failure, next, publish_all, send, watch};
 
 #[test]
 fn nothing_is_lost_when_the_server_is_killed_under_load_or_frozen() {
@@ -226,7 +226,7 @@ fn a_server_that_talks_nonsense_is_away() {
 
 #[test]
 fn errors_of_a_command_decide_what_becomes_of_the_route() {
-    let Some(server) = Server::start(&json!({})) else { return };
+    let Some(server) = Server::start(&json!({ "page": 1 })) else { return };
     let broker = broker();
     let mut failed = watch(&broker, "failed");
     let mut sender = broker.client("sender");
@@ -249,7 +249,18 @@ fn errors_of_a_command_decide_what_becomes_of_the_route() {
         assert_eq!(failure(&mut failed), "BadValue: so");
     }
     // A cursor that the server has forgotten: the question comes again.
+    for number in 0..3 {
+        server.client(&["insert", "plant", "kept", &json!({ "_id": number }).to_string()]);
+    }
+    server.now(&json!({ "forgetful": true }));
+    let mut answers = watch(&broker, "answer");
+    let find = query("Ask", "ask", "FIND kept", "DESTINATION_TOPIC \"answer\"");
+    let mut standing = Standing::of(&broker, "Docs");
+    broker.command_ok(&route(&server.address(), "", &(documents() + &find)));
+    send(&broker, "ask", "");
+    standing.until("CursorNotFound");
     server.now(&json!({}));
+    assert_eq!(next(&mut answers), r#"answer=[{"_id":0},{"_id":1},{"_id":2}]"#);
     let concern = format!("{}?w=nobody", server.address());
     let mut standing = Standing::of(&broker, "Docs");
     broker.command_ok(&route(&concern, "", &documents()));
