@@ -249,6 +249,7 @@ fn errors_of_a_command_decide_what_becomes_of_the_route() {
         assert_eq!(failure(&mut failed), "BadValue: so");
     }
     // A cursor that the server has forgotten: the question comes again.
+    server.now(&json!({}));
     for number in 0..3 {
         server.client(&["insert", "plant", "kept", &json!({ "_id": number }).to_string()]);
     }
@@ -264,7 +265,7 @@ fn errors_of_a_command_decide_what_becomes_of_the_route() {
     let concern = format!("{}?w=nobody", server.address());
     let mut standing = Standing::of(&broker, "Docs");
     broker.command_ok(&route(&concern, "", &documents()));
-    publish(&mut sender, "docs/1", r#"{"n":1}"#);
+    send(&broker, "docs/1", r#"{"n":1}"#);
     let status = standing.until("no mode 'nobody'");
     assert!(status.contains("\"Disconnected\""), "{status}");
 }
