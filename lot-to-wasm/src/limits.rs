@@ -56,6 +56,12 @@ pub const TOPIC_BYTES_MAX: usize = 65_535;
 /// Shortest interval of `ON EVERY` in milliseconds (OD-34).
 pub const INTERVAL_MS_MIN: u64 = 10;
 
+/// Most steps of one window: how often it is longer than what lies between two of its ends.
+pub const WINDOW_STEPS_MAX: u64 = 1_000;
+
+/// Most messages of one window.
+pub const WINDOW_MESSAGES_MAX: u64 = 1_000_000_000;
+
 /// Most loop passes of one run, over all its loops (LoT reference §7.8); one more ends the run with an error.
 pub const LOOP_PASSES_MAX: u32 = 100_000;
 

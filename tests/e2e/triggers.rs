@@ -200,3 +200,167 @@ fn an_action_watches_so_many_topics_and_says_when_they_are_more() {
     let error = root.receive(WAIT_MAX).unwrap().expect("an error record").text();
     assert!(error.contains("SILENCE_LIMIT") && error.contains("10000 others"), "{error}");
 }
+
+const MINUTES: &str = r#"DEFINE ACTION Minute
+ON WINDOW OF JSON "temp" IN "plant/+/data" EVERY 1 MINUTE DO
+    PUBLISH TOPIC "minute/" + TOPIC POSITION 2 WITH WINDOW MEAN + " of " + WINDOW COUNT + ", " + WINDOW BAD + " bad"
+    IF WINDOW MAX > 80 THEN
+        PUBLISH TOPIC "alarm" WITH { "max": WINDOW MAX, "last": WINDOW LAST }
+DEFINE ACTION Sliding
+ON WINDOW OF "flow" LAST 30 SECONDS EVERY 10 SECONDS DO
+    PUBLISH TOPIC "sliding" WITH WINDOW SUM
+DEFINE ACTION Three
+ON WINDOW OF "count/+" EVERY 3 MESSAGES DO
+    PUBLISH TOPIC "three/+" WITH PAYLOAD
+DEFINE ACTION Last
+ON WINDOW OF "last" LAST 2 MESSAGES DO
+    PUBLISH TOPIC "lowest" WITH WINDOW MIN
+"#;
+
+#[test]
+fn windows_are_tested_offline() {
+    let cases = r#"
+        [[case]]
+        name = "a window of time closes by the clock, for each topic, and an empty one is not told"
+        when = [
+            { topic = "plant/a/data", payload = { temp = 20 } },
+            { topic = "plant/a/data", payload = { temp = 90 } },
+            { topic = "plant/b/data", payload = { temp = "7.5" } },
+            { topic = "plant/a/data", payload = { t = 1 } },
+            { topic = "plant/a/data", payload = "broken" },
+            { pass = "1min" },
+            { pass = "5min" },
+        ]
+        then = [
+            { topic = "minute/a", payload = "55 of 2, 2 bad" },
+            { topic = "alarm", payload = { max = 90, last = 90 } },
+            { topic = "minute/b", payload = "7.5 of 1, 0 bad" },
+        ]
+        [[case]]
+        name = "a sliding one has what came in the last 30 seconds"
+        when = [
+            { topic = "flow", payload = 1 },
+            { pass = "10s" },
+            { topic = "flow", payload = 2 },
+            { pass = "10s" },
+            { pass = "10s" },
+            { pass = "10s" },
+            { pass = "10s" },
+        ]
+        then = [
+            { topic = "sliding", payload = 1 },
+            { topic = "sliding", payload = 3 },
+            { topic = "sliding", payload = 3 },
+            { topic = "sliding", payload = 2 },
+        ]
+        [[case]]
+        name = "of messages"
+        when = [
+            { topic = "count/a", payload = 1 },
+            { topic = "count/b", payload = 5 },
+            { topic = "count/a", payload = 2 },
+            { topic = "count/a", payload = "none" },
+            { topic = "count/a", payload = 6 },
+            { topic = "last", payload = 1 },
+            { topic = "last", payload = 2 },
+            { topic = "last", payload = 3 },
+        ]
+        then = [
+            { topic = "three/a", payload = { count = 3, sum = 9, mean = 3, min = 1, max = 6, last = 6, bad = 1 } },
+            { topic = "lowest", payload = 1 },
+            { topic = "lowest", payload = 1 },
+            { topic = "lowest", payload = 2 },
+        ]
+    "#;
+    passes(MINUTES, cases, 3);
+    let arguments = ["run", "-", "--in", "flow=7", "--for", "10"];
+    let run = Program::start_with_input(LOTMQ, &arguments, MINUTES).unwrap().wait();
+    assert_eq!(run.output(), "sliding 7");
+}
+
+#[test]
+fn windows_close_by_the_timer_and_go_on_after_a_restart() {
+    let mut broker = broker();
+    let body = r#"PUBLISH TOPIC "w/" + TOPIC POSITION 2 WITH WINDOW SUM + " of " + WINDOW COUNT"#;
+    add(&broker, "Time", r#"ON WINDOW OF "t/+" EVERY 2 SECONDS"#, body);
+    add(&broker, "Messages", r#"ON WINDOW OF "m/+" EVERY 4 MESSAGES"#, body);
+    let mut watcher = watch(&broker, "w/#");
+    send(&broker, "t/a", "1");
+    assert_eq!(next(&mut watcher), "w/a=1 of 1");
+    for payload in ["1", "2", "3"] {
+        send(&broker, "m/b", payload);
+    }
+    // Longer than what changes is kept at once.
+    std::thread::sleep(Duration::from_millis(1_500));
+    broker.kill();
+    broker.start_again();
+    let mut watcher = watch(&broker, "w/#");
+    send(&broker, "m/b", "4");
+    assert_eq!(next(&mut watcher), "w/b=10 of 4");
+    send(&broker, "t/a", "2");
+    send(&broker, "m/b", "5");
+    broker.stop();
+    broker.start_again();
+    let mut watcher = watch(&broker, "w/#");
+    assert_eq!(next(&mut watcher), "w/a=2 of 1", "its end came meanwhile, or comes");
+    // The same again as a new version goes on, another trigger begins anew.
+    add(&broker, "Messages", r#"ON WINDOW OF "m/+" EVERY 4 MESSAGES"#, body);
+    for payload in ["6", "7", "8"] {
+        send(&broker, "m/b", payload);
+    }
+    assert_eq!(next(&mut watcher), "w/b=26 of 4");
+    send(&broker, "m/b", "9");
+    add(&broker, "Messages", r#"ON WINDOW OF "m/+" EVERY 2 MESSAGES"#, body);
+    send(&broker, "m/b", "1");
+    send(&broker, "m/b", "1");
+    assert_eq!(next(&mut watcher), "w/b=2 of 2");
+}
+
+#[test]
+fn windows_are_told_to_owners_who_may_read_the_topic_and_say_what_does_not_count() {
+    let broker = broker();
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    broker.command_ok(
+        "-addRule DEFINE RULE Secret WITH PRIORITY 10 FOR Subscribe TO TOPIC \"secret/#\"\n    IF USER IS \"ann\" THEN\n        DENY\n    ELSE\n        ALLOW",
+    );
+    let mut watcher = watch(&broker, "told/#");
+    let action = |name: &str| {
+        format!(
+            "-addAction DEFINE ACTION {name}\nON WINDOW OF \"secret/+\", \"open\" EVERY 2 MESSAGES DO\n    PUBLISH TOPIC \"told/{name}\" WITH TOPIC + \" \" + WINDOW SUM\n"
+        )
+    };
+    let reply = broker.command_as(("ann", "password"), &action("Ann"));
+    assert!(reply.success(), "{reply:?}");
+    for payload in ["1", "2"] {
+        send(&broker, "secret/x", payload);
+        send(&broker, "open", payload);
+    }
+    assert_eq!(next(&mut watcher), "told/Ann=open 3");
+    broker.command_ok(&action("Root"));
+    for payload in ["1", "bad", "worse", "2"] {
+        send(&broker, "secret/x", payload);
+    }
+    assert_eq!(next(&mut watcher), "told/Root=secret/x 3");
+    let reply = format!("{:?}", broker.command_ok("-lotDiagnostic action Root"));
+    assert!(reply.contains("no number for the window") && reply.contains("WINDOW_VALUE"), "{reply}");
+    let reply = format!("{:?}", broker.command_ok("-lotDiagnostic action Ann"));
+    assert!(reply.contains("ON WINDOW OF") && !reply.contains("no number"), "{reply}");
+}
+
+#[test]
+fn an_action_has_windows_of_so_many_topics_and_says_when_they_are_more() {
+    let broker = broker();
+    add(&broker, "Many", r#"ON WINDOW OF "many/+" EVERY 1 HOUR"#, r#"PUBLISH TOPIC "told" WITH TOPIC"#);
+    let mut root = broker.root("reader");
+    root.subscribe_to("$SYS/Coreflux/Actions/Many/Error", QoS::AtMostOnce).unwrap();
+    let mut sender = broker.client("sender");
+    for number in 0..1_000 {
+        sender.publish(&Publication::new(format!("many/{number}"), "1")).unwrap();
+    }
+    sender.publish(&Publication::new("many/0", "1").qos(QoS::AtLeastOnce)).unwrap();
+    assert!(root.receive(A_WHILE).unwrap().is_none(), "there is room for these");
+    sender.publish(&Publication::new("many/more", "1").qos(QoS::AtLeastOnce)).unwrap();
+    let error = root.receive(WAIT_MAX).unwrap().expect("an error record").text();
+    assert!(error.contains("WINDOW_LIMIT") && error.contains("1000 others"), "{error}");
+}

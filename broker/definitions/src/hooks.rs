@@ -74,6 +74,7 @@ impl Hooks {
             Trigger::Topic { .. }
             | Trigger::Change { .. }
             | Trigger::Silence { .. }
+            | Trigger::Window { .. }
             | Trigger::Every { .. }
             | Trigger::Calendar { .. }
             | Trigger::Once(_)

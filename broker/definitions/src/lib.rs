@@ -28,6 +28,7 @@ mod report;
 mod schedule;
 mod silence;
 mod trace;
+mod window;
 
 pub use activity::Activity;
 pub use definition::{Definition, DefinitionId, DefinitionKind, Need, NewDefinition, Origin, Owner};
@@ -42,3 +43,4 @@ pub use registry::{
 pub use report::{DependencyReport, EntityRow, ListingRow, PendingRow, Report};
 pub use silence::{Ear, SilenceWatch};
 pub use trace::TraceStatus;
+pub use window::{ClosedWindow, Sampled, WindowTrouble, WindowWatch};

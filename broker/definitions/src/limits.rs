@@ -17,6 +17,24 @@ pub const SILENCE_TOPICS_MAX: usize = 10_000;
 /// Most topics of one Action whose silence is told at once; the others follow at the next look at the timers, 50 ms later at most.
 pub(crate) const SILENCES_AT_ONCE: usize = 1_000;
 
+/// Most topics that an Action with `ON WINDOW` has windows of; what comes on others is refused with an error. A topic without a message in its window is forgotten.
+pub const WINDOW_TOPICS_MAX: usize = 1_000;
+
+/// Most steps of all windows of an Action: with more than 100 steps a window, there are as many fewer topics. 56 bytes each, in memory and among the kept values.
+pub const WINDOW_PANES_MAX: usize = 100_000;
+
+/// Longest payload that is read for a window; a longer one has no number.
+pub const WINDOW_PAYLOAD_BYTES_MAX: usize = 256 << 10;
+
+/// Most windows of an Action that have closed and wait to be told, because its mailbox is full; the oldest gives way, with an error.
+pub const WINDOWS_WAITING_MAX: usize = 2_000;
+
+/// How often what the windows of an Action hold is kept, so that it survives a crash; when the broker stops, all of it is.
+pub const WINDOW_SAVE_PERIOD: Duration = Duration::from_secs(1);
+
+/// How much of it is kept at once; the rest waits for the next time. A flash card with 100 MiB to write a day would last for an hour at most otherwise.
+pub const WINDOW_SAVE_BYTES: usize = 64 << 10;
+
 /// Most topics in the last-value cache of a tenant, KEEP entries not counted. LoT reference §6.
 pub const CACHE_TOPICS_MAX: usize = 1_000_000;
 

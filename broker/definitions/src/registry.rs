@@ -19,6 +19,7 @@ use crate::limits::{CHANGE_TOPICS_MAX, DEFINITIONS_MAX, SILENCE_TOPICS_MAX, SILE
 use crate::now::Now;
 use crate::schedule::Schedule;
 use crate::silence::{SilenceWatch, Silences};
+use crate::window::{WindowWatch, Windows};
 
 mod cycle;
 mod life_cycle;
@@ -86,6 +87,7 @@ pub struct Registry {
     hooks: Hooks,
     schedule: Schedule,
     silences: Silences,
+    windows: Windows,
     values: Arc<LastValues>,
     cache: CacheMode,
     change_topics_max: usize,
@@ -138,6 +140,7 @@ impl Registry {
             reads: FactIndex::default(),
             keeps: FactIndex::default(),
             hooks: Hooks::default(),
+            windows: Windows::new(options.zone.clone()),
             schedule: Schedule::new(options.zone),
             silences: Silences::new(options.silence_topics_max),
             values: Arc::new(LastValues::new(options.cache_limits)),
@@ -167,8 +170,12 @@ impl Registry {
         let replaced = before.and_then(|before| self.take_out(before, &mut changed));
         if let Some(taken_over) = replaced.as_ref().filter(|before| before.id != id) {
             taken_over.activity.retire();
+            self.windows.forget(taken_over, &self.values);
         }
         let definition = Arc::new(self.new_version(id, new, replaced.as_deref(), now));
+        if let Some(before) = replaced.as_ref().filter(|before| before.trigger() != definition.trigger()) {
+            self.windows.forget(before, &self.values);
+        }
         self.put_in(&definition);
         self.settle(id, now, &mut changed);
         if replaced.is_none() {
@@ -196,6 +203,7 @@ impl Registry {
         let mut changed = Changed::default();
         let definition = self.take_out(id, &mut changed).expect("its name led to it");
         definition.activity.retire();
+        self.windows.forget(&definition, &self.values);
         self.names[kind.index()].remove(name);
         self.settle_dependents(&definition.as_need(), Some(id), now, &mut changed);
         self.prune_cache(Some(&definition), None);
@@ -322,6 +330,16 @@ impl Registry {
         self.silences.all()
     }
 
+    /// The windows of an armed definition, if its trigger is `ON WINDOW`.
+    pub fn window(&self, id: DefinitionId) -> Option<&Arc<WindowWatch>> {
+        self.windows.get(id)
+    }
+
+    /// The windows of all armed definitions, in the order of deployment.
+    pub fn all_windows(&self) -> impl Iterator<Item = &Arc<WindowWatch>> {
+        self.windows.all()
+    }
+
     /// Appends the topics that have been silent for so long, with the watches that say so.
     pub fn due_silences(&self, now: Now, found: &mut Vec<(Arc<SilenceWatch>, Arc<str>)>) {
         for watch in self.silences.all() {
@@ -350,10 +368,11 @@ impl Registry {
         &self.values
     }
 
-    /// How long until [`Registry::due`] and [`Registry::due_silences`] must be called; `None` while no timer is armed.
+    /// How long until [`Registry::due`], [`Registry::due_silences`] or [`WindowWatch::close_due`] must be called; `None` while no timer is armed.
     pub fn next_timeout(&self, now: Now) -> Option<Duration> {
         let of_silences = self.silences.next_timeout(now.elapsed);
-        self.schedule.next_timeout(now).into_iter().chain(of_silences).min()
+        let of_windows = self.windows.next_timeout(now.elapsed);
+        self.schedule.next_timeout(now).into_iter().chain(of_silences).chain(of_windows).min()
     }
 
     /// Appends the definitions whose timer has fired, each at most once. A tick that comes while the run before has not

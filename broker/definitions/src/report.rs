@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use lot_facts::{CalendarDays, Days, Interval, OnceAt, TimeOfDay, Trigger};
+use lot_facts::{CalendarDays, Days, Interval, OnceAt, TimeOfDay, Trigger, WindowExtent};
 use serde::Serialize;
 
 use crate::definition::{Definition, DefinitionKind, Need, Origin};
@@ -195,6 +195,11 @@ fn trigger_texts(trigger: &Trigger) -> Vec<String> {
             let time = interval_text(Interval::Milliseconds(*after_ms));
             return filters.iter().map(|filter| format!("ON SILENCE OF \"{filter}\" FOR {time}")).collect();
         }
+        Trigger::Window { filters, path, extent } => {
+            let json = path.as_ref().map_or(String::new(), |path| format!("JSON \"{path}\" IN "));
+            let extent = extent_text(*extent);
+            return filters.iter().map(|f| format!("ON WINDOW OF {json}\"{f}\" {extent}")).collect();
+        }
         Trigger::Every { interval } => format!("ON EVERY {}", interval_text(*interval)),
         Trigger::Calendar { days, at } => {
             let times: Vec<String> = at.iter().map(|at| format!("\"{}\"", time_text(*at))).collect();
@@ -208,6 +213,16 @@ fn trigger_texts(trigger: &Trigger) -> Vec<String> {
         Trigger::Subscribe { pattern: Some(pattern) } => format!("ON SUBSCRIBE \"{pattern}\""),
     };
     vec![text]
+}
+
+fn extent_text(extent: WindowExtent) -> String {
+    let time = |length: u64| interval_text(Interval::Milliseconds(length));
+    let messages = |count: u64| format!("{count} {}", if count == 1 { "MESSAGE" } else { "MESSAGES" });
+    let (last, every) = match extent {
+        WindowExtent::Time { last_ms, every_ms } => (time(last_ms), time(every_ms)),
+        WindowExtent::Messages { last, every } => (messages(last), messages(every)),
+    };
+    if extent.steps() == 1 { format!("EVERY {every}") } else { format!("LAST {last} EVERY {every}") }
 }
 
 fn interval_text(interval: Interval) -> String {

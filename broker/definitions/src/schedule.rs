@@ -83,6 +83,7 @@ impl Schedule {
             Trigger::Topic { .. }
             | Trigger::Change { .. }
             | Trigger::Silence { .. }
+            | Trigger::Window { .. }
             | Trigger::Start
             | Trigger::Connect
             | Trigger::Disconnect

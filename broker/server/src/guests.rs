@@ -52,6 +52,7 @@ mod sink;
 mod states;
 pub(crate) mod variables;
 pub(crate) mod views;
+mod windows;
 pub(crate) mod witness;
 
 use std::sync::{Arc, OnceLock, Weak};
@@ -60,7 +61,9 @@ use std::time::Duration;
 use hashbrown::HashMap;
 use lotmq_codec::QoS;
 use lotmq_config::Authority;
-use lotmq_definitions::{Caching, Definition, DefinitionId, LastValues, Now, Registry, RegistryOptions};
+use lotmq_definitions::{
+    Caching, Definition, DefinitionId, LastValues, Now, Registry, RegistryOptions, WindowWatch,
+};
 use lotmq_host::{self as host, OwnedClient, OwnedEvent};
 use lotmq_store::SessionId;
 use parking_lot::RwLock;
@@ -77,6 +80,7 @@ pub(crate) use restore::{KEPT_PER_GROUP, definitions, install_stored, run_starts
 pub(crate) use run_action::{RunActionError, RunReport, RunRequest};
 pub(crate) use silences::run_silences;
 pub(crate) use sink::GuestSink;
+pub(crate) use windows::{keep_windows, run_windows};
 
 use lotmq_core::connection::Connection;
 use lotmq_core::message::Message;
@@ -134,6 +138,8 @@ pub(crate) struct TriggeredDefinition {
     pub(crate) is_bounded: bool,
     /// Whether only messages of Clients start it: a model that splits JSON.
     pub(crate) is_for_clients: bool,
+    /// Its windows, which are handed the messages instead of it.
+    pub(crate) window: Option<Arc<WindowWatch>>,
 }
 
 /// Runner of a definition that a message starts.
@@ -172,7 +178,8 @@ impl Guests {
     /// What waits for messages on `topic`, whether its owner may be told of them or not; see `events`.
     pub(crate) fn triggers(&self, topic: &str) -> Box<[Arc<TriggeredDefinition>]> {
         let mut found = Vec::new();
-        self.registry.read().matches(topic, &mut found);
+        let registry = self.registry.read();
+        registry.matches(topic, &mut found);
         let (runners, routes) = (self.runners.read(), self.routes.read());
         found
             .into_iter()
@@ -183,7 +190,8 @@ impl Guests {
                 };
                 let is_bounded = definition.facts().bounded && !definition.facts().effects.suspend;
                 let is_for_clients = definition.only_receives(topic);
-                Some(Arc::new(TriggeredDefinition { definition, starts, is_bounded, is_for_clients }))
+                let window = registry.window(definition.id).map(Arc::clone);
+                Some(Arc::new(TriggeredDefinition { definition, starts, is_bounded, is_for_clients, window }))
             })
             .collect()
     }

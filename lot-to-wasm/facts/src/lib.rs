@@ -19,7 +19,9 @@ pub use cycle::shortest_cycle;
 pub use route::{RouteBlock, RouteFacts, RoutePart, RouteStore, RouteValue, Taker, TemplatePart};
 pub use rule::{RuleFacts, RuleInputs};
 pub use topic::{TopicFact, overlaps};
-pub use trigger::{CalendarDate, CalendarDays, Days, Interval, MonthDays, OnceAt, TimeOfDay, Trigger};
+pub use trigger::{
+    CalendarDate, CalendarDays, Days, Interval, MonthDays, OnceAt, TimeOfDay, Trigger, WindowExtent,
+};
 pub use view::{ViewFacts, ViewState};
 
 /// Name of the component's custom section that holds the facts as JSON.

@@ -26,6 +26,16 @@ pub enum Trigger {
         /// How long, in milliseconds, at least 10.
         after_ms: u64,
     },
+    /// `ON WINDOW OF`: figures of the numbers that came on each topic, when its window closes.
+    Window {
+        /// Valid Topic Filters in source order, at least one.
+        filters: Vec<String>,
+        /// Path of the number in the JSON of the payload; `None` when the payload is the number.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        path: Option<String>,
+        /// What belongs to a window, and how often one closes.
+        extent: WindowExtent,
+    },
     /// `ON EVERY n UNIT`: at a fixed rate from the arming instant, first after one interval.
     Every {
         /// Time between two runs.
@@ -55,22 +65,39 @@ pub enum Trigger {
 }
 
 impl Trigger {
-    /// Whether a run has a payload and a topic: those of a message, or of the last one before a silence.
+    /// Whether a run has a payload and a topic: those of a message, of the last one before a silence, or of a window.
     pub fn has_message(&self) -> bool {
-        matches!(self, Trigger::Topic { .. } | Trigger::Change { .. } | Trigger::Silence { .. })
+        self.takes_messages() || matches!(self, Trigger::Silence { .. })
+    }
+
+    /// Whether it is handed each message on its topics.
+    pub fn takes_messages(&self) -> bool {
+        matches!(self, Trigger::Topic { .. } | Trigger::Change { .. } | Trigger::Window { .. })
     }
 
     /// Whether messages start it, at once.
     pub fn is_by_message(&self) -> bool {
-        matches!(self, Trigger::Topic { .. } | Trigger::Change { .. })
+        match self {
+            Trigger::Window { extent, .. } => matches!(extent, WindowExtent::Messages { .. }),
+            Trigger::Topic { .. } | Trigger::Change { .. } => true,
+            Trigger::Silence { .. }
+            | Trigger::Every { .. }
+            | Trigger::Calendar { .. }
+            | Trigger::Once(_)
+            | Trigger::Start
+            | Trigger::Connect
+            | Trigger::Disconnect
+            | Trigger::Subscribe { .. } => false,
+        }
     }
 
     /// The Topic Filters that it is about; empty for triggers without a topic.
     pub fn filters(&self) -> &[String] {
         match self {
-            Trigger::Topic { filters } | Trigger::Change { filters } | Trigger::Silence { filters, .. } => {
-                filters
-            }
+            Trigger::Topic { filters }
+            | Trigger::Change { filters }
+            | Trigger::Silence { filters, .. }
+            | Trigger::Window { filters, .. } => filters,
             Trigger::Every { .. }
             | Trigger::Calendar { .. }
             | Trigger::Once(_)
@@ -78,6 +105,36 @@ impl Trigger {
             | Trigger::Connect
             | Trigger::Disconnect
             | Trigger::Subscribe { .. } => &[],
+        }
+    }
+}
+
+/// What belongs to a window, and how often one closes: all at once, or in steps, of which the window has the last few.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WindowExtent {
+    /// Of time, in milliseconds.
+    Time {
+        /// How long it is, a multiple of a step.
+        last_ms: u64,
+        /// Length of a step, at least 10.
+        every_ms: u64,
+    },
+    /// Of messages with a number.
+    Messages {
+        /// How many it has, a multiple of a step.
+        last: u64,
+        /// How many a step has, at least 1.
+        every: u64,
+    },
+}
+
+impl WindowExtent {
+    /// How many steps a window has, at least 1.
+    pub fn steps(self) -> u64 {
+        match self {
+            WindowExtent::Time { last_ms, every_ms } => (last_ms / every_ms.max(1)).max(1),
+            WindowExtent::Messages { last, every } => (last / every.max(1)).max(1),
         }
     }
 }

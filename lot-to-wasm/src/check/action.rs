@@ -223,6 +223,7 @@ impl Checker<'_, '_, '_> {
                 Trigger::Topic { .. } => "ON TOPIC",
                 Trigger::Change { .. } => "ON CHANGE",
                 Trigger::Silence { .. } => "ON SILENCE",
+                Trigger::Window { .. } => "ON WINDOW",
                 Trigger::Every { .. } => "ON EVERY",
                 Trigger::Calendar { .. } | Trigger::Once(_) => "a clock trigger",
                 Trigger::Start => "ON START",

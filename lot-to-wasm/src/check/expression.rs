@@ -41,6 +41,7 @@ impl Checker<'_, '_, '_> {
             Source::Variable(path) => return self.variable(path, span),
             Source::Name(path) => return self.bare_name(path, span),
             Source::Session(word) => return self.session(*word, span),
+            Source::WindowFigure(word) => return self.window_figure(word, span),
             Source::MessageProperty(property) => {
                 self.need_message(&message_property_name(*property), span);
                 ExpressionKind::MessageProperty(*property)
@@ -86,17 +87,26 @@ impl Checker<'_, '_, '_> {
             Source::Random(random) => self.random(random),
             Source::Not(operand) => ExpressionKind::Not(self.boxed(operand)),
             Source::If { condition, then, otherwise } => {
-                let condition = self.boxed(condition);
-                let then = Box::new(self.value(then));
-                let otherwise = match otherwise {
-                    Some(otherwise) => self.value(otherwise),
-                    None => self.constant(span, Constant::Empty),
-                };
-                ExpressionKind::If { condition, then, otherwise: Box::new(otherwise) }
+                self.choice((condition, then), otherwise.as_deref(), span)
             }
             Source::Call { function, arguments } => self.call(*function, arguments, span),
         };
         self.node(span, KindSet::NONE, kind)
+    }
+
+    fn choice(
+        &mut self,
+        (condition, then): (&syntax::Expression, &syntax::Expression),
+        otherwise: Option<&syntax::Expression>,
+        span: Span,
+    ) -> ExpressionKind {
+        let condition = self.boxed(condition);
+        let then = Box::new(self.value(then));
+        let otherwise = match otherwise {
+            Some(otherwise) => self.value(otherwise),
+            None => self.constant(span, Constant::Empty),
+        };
+        ExpressionKind::If { condition, then, otherwise: Box::new(otherwise) }
     }
 
     fn text(&mut self, text: &str, span: Span) -> Expression {
@@ -105,7 +115,7 @@ impl Checker<'_, '_, '_> {
     }
 
     /// `EMPTY` where a run may have no message at all.
-    fn absent_message(&self) -> KindSet {
+    pub(super) fn absent_message(&self) -> KindSet {
         match self.start {
             super::Start::Triggered(_) => KindSet::NONE,
             super::Start::Callable | super::Start::Asked(_) | super::Start::Unreadable => KindSet::EMPTY,

@@ -163,6 +163,16 @@ impl Checker<'_, '_, '_> {
                 let draft = Draft::error(codes::NO_MESSAGE, span, message);
                 self.error(draft.note("there are TOPIC, and PAYLOAD with the last value of the topic"));
             }
+        } else if matches!(self.start, Start::Triggered(Trigger::Window { .. })) {
+            if !matches!(word, "PAYLOAD" | "TOPIC") {
+                let message = format!("no {word} for this trigger: a window is of many messages");
+                let draft = Draft::error(codes::NO_MESSAGE, span, message);
+                self.error(
+                    draft.note(
+                        "there are TOPIC, WINDOW MEAN and its like, and PAYLOAD with all of them as JSON",
+                    ),
+                );
+            }
         } else if !self.has_message() {
             let message = format!("no {word} for this trigger: {} has no message", self.trigger_name());
             let draft = Draft::error(codes::NO_MESSAGE, span, message);
@@ -170,6 +180,24 @@ impl Checker<'_, '_, '_> {
             let hint = "read a topic's last value with GET TOPIC \"topic\"".to_owned();
             self.error(draft.suggest_if(has_last_value.then_some(hint)));
         }
+    }
+
+    /// A figure of the window: a member of the JSON object that is its payload.
+    pub(super) fn window_figure(&mut self, word: &str, span: Span) -> Expression {
+        let is_there = match &self.start {
+            Start::Triggered(trigger) => matches!(trigger, Trigger::Window { .. }),
+            Start::Callable | Start::Unreadable => true,
+            Start::Asked(_) => false,
+        };
+        if !is_there {
+            let message = format!("no WINDOW {word} for this trigger: {} has no window", self.trigger_name());
+            let draft = Draft::error(codes::NO_MESSAGE, span, message);
+            self.error(draft.suggest("write ON WINDOW OF \"topic\" EVERY 1 MINUTE DO"));
+        }
+        let text = word.to_ascii_lowercase();
+        let path = JsonPath::Literal { steps: json_path::parse(&text).unwrap_or_default(), text };
+        let payload = self.node(span, KindSet::TEXT_DATA | self.absent_message(), ExpressionKind::Payload);
+        self.computed(span, ExpressionKind::GetJson { path, source: Box::new(payload) })
     }
 
     /// A word about the client of the trigger (§7.6).

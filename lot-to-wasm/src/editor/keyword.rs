@@ -72,6 +72,7 @@ keywords! {
         "ON" "What starts a run, in column 1: `ON TOPIC \"a/+\" DO`, `ON CHANGE`, `ON EVERY 5 SECONDS`, `ON EVERY DAY AT \"06:30\"`, `ON START`, `ON CONNECT`."
         "CHANGE" "`ON CHANGE \"topic\" DO`: as `ON TOPIC`, but only when the payload differs from the one before."
         "SILENCE" "`ON SILENCE OF \"plant/+/beat\" FOR 30 SECONDS DO`: once when a topic has not been published to for so long; again only after it was heard anew."
+        "WINDOW" "`ON WINDOW OF \"plant/+/temp\" EVERY 1 MINUTE DO`, `… LAST 5 MINUTES EVERY 10 SECONDS DO`, `… LAST 100 MESSAGES DO`: when a window of a topic's numbers closes. In it `WINDOW COUNT`, `SUM`, `MEAN`, `MIN`, `MAX`, `LAST` and `BAD`."
         "EVERY" "`ON EVERY 5 SECONDS DO`, `ON EVERY MONDAY AT \"08:00\" DO`, `ON EVERY DAY 1, 15 OF MONTH AT \"08:00\" DO`; in a route `WITH EVERY 1 SECOND`."
         "TIME" "Old spelling of `ON TIMESTAMP`."
         "START" "`ON START DO`: when the broker has started, and when the action is added."
@@ -141,6 +142,8 @@ keywords! {
     Value:
         "PAYLOAD" "The payload of the message that started the run. It counts as a number when it looks like one; `PAYLOAD AS BYTES` leaves it as it is."
         "TOPIC" "The topic of the message that started the run; `TOPIC POSITION 2` is its second level. After `PUBLISH`, `KEEP`, `GET` and `DELETE` comes the topic that is meant."
+        "COUNT" "`WINDOW COUNT`: how many numbers there are in the window."
+        "BAD" "`WINDOW BAD`: how many messages of the window had no number."
         "POSITION" "`TOPIC POSITION 2`: a level of the topic, from 1."
         "GET" "`GET TOPIC \"topic\"`: its last value, Empty if there is none. `GET JSON \"a.b[0]\" IN value`, `GET ENV \"name\"`, `GET SECRET \"name\"`, `GET MODEL \"Name\" FROM \"Route\"`."
         "ENV" "`GET ENV \"name\"`: a setting of the broker, or of its environment."
@@ -202,6 +205,7 @@ keywords! {
     Time:
         "MILLISECOND" "A thousandth of a second."
         "MILLISECONDS" "Thousandths of a second."
+        "MESSAGES" "`ON WINDOW OF \"topic\" EVERY 100 MESSAGES DO`, `LAST 100 MESSAGES`: a window of so many messages."
         "SECOND" "A second."
         "SECONDS" "Seconds."
         "MINUTE" "A minute."

@@ -327,7 +327,7 @@ impl<'a, 't> Cursor<'a, 't> {
             ("CALL", "PYTHON") => Some(Names::Python),
             ("CALL", "MCP" | "LLM" | "AGENT") | ("STORE", "IN") | ("FETCH", "FROM") => entities(Kind::Route),
             ("PUBLISH" | "GET", "MODEL") => entities(Kind::Model),
-            ("SILENCE", "OF") if self.in_string => Some(Names::Topics),
+            ("SILENCE" | "WINDOW", "OF") if self.in_string => Some(Names::Topics),
             (_, "OF") if self.before(3) == "COLLECTION" => entities(Kind::Model),
             (_, "FROM") if first == "DEFINE" => entities(Kind::Model),
             (_, "FROM") if self.before(3) == "MODEL" => entities(Kind::Route),

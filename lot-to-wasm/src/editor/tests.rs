@@ -66,6 +66,7 @@ fn words_are_proposed_where_they_fit() {
     }
     for (text, first) in [
         ("ON SILENCE OF \"t\" |", "FOR"),
+        ("ON WINDOW OF \"t\" |", "LAST"),
         ("ON EVERY WEEKEND, |", "MONDAY"),
         ("ON EVERY DAY 1, 15 |", "OF"),
         ("ON EVERY DAY 1, 15 OF |", "MONTH"),
@@ -93,6 +94,7 @@ fn names_are_proposed_where_they_fit() {
         ("CALL ACTION Min WITH a = 1 RETURN x, |", None, false, ""),
         ("SET \"x\" WITH |", None, false, ""),
         ("\nON SILENCE OF \"a|\"", Some(Topics), true, "a"),
+        ("\nON WINDOW OF \"a|\"", Some(Topics), true, "a"),
         ("CALL PYTHON \"|\"", Some(Python), true, ""),
         ("PUBLISH MODEL |", Some(Entities(Kind::Model)), false, ""),
         ("SET \"x\" WITH GET MODEL \"M\" FROM \"|", Some(Entities(Kind::Route)), true, ""),

@@ -50,6 +50,10 @@ fn lists_in_triggers_are_spaced() {
             "ON SILENCE  OF \"a\" OR \"b\",\"c\" FOR 30  SECONDS DO",
             "ON SILENCE OF \"a\" OR \"b\", \"c\" FOR 30 SECONDS DO",
         ),
+        (
+            "ON WINDOW  OF JSON \"a[0].b\"  IN \"c\" ,\"d\" LAST 5 MINUTES  EVERY 10 SECONDS DO",
+            "ON WINDOW OF JSON \"a[0].b\" IN \"c\", \"d\" LAST 5 MINUTES EVERY 10 SECONDS DO",
+        ),
     ] {
         let of = |line| format!("DEFINE ACTION A\n{line}\n    PUBLISH TOPIC \"o\" WITH 1\n");
         assert_eq!(format(&of(line)).as_deref(), Ok(&*of(expected)), "{line}");

@@ -419,7 +419,8 @@ fn event_case(trigger: &Trigger) -> i32 {
         | Trigger::Once(_)
         | Trigger::Topic { .. }
         | Trigger::Change { .. }
-        | Trigger::Silence { .. } => 1,
+        | Trigger::Silence { .. }
+        | Trigger::Window { .. } => 1,
     }
 }
 

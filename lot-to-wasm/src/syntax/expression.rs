@@ -52,6 +52,8 @@ pub enum ExpressionKind {
     Result,
     /// `CLIENTID`, `USER`, …
     Session(SessionWord),
+    /// `WINDOW COUNT`, `WINDOW MEAN`, …, by the second word.
+    WindowFigure(&'static str),
     /// `RESPONSE TOPIC`, `CORRELATION DATA`, …
     MessageProperty(MessageProperty),
     /// `USER PROPERTY name`.
@@ -370,6 +372,7 @@ impl ExpressionKind {
             | Kind::Topic
             | Kind::Result
             | Kind::Session(_)
+            | Kind::WindowFigure(_)
             | Kind::MessageProperty(_)
             | Kind::LiveTopic(_)
             | Kind::GetSetting(..)

@@ -12,6 +12,7 @@ mod silence;
 mod start;
 mod subscribe;
 mod topic;
+mod window;
 
 use lot_nearest::nearest;
 
@@ -53,6 +54,7 @@ const TRIGGERS: &[Row] = &[
     topic::ROW,
     change::ROW,
     silence::ROW,
+    window::ROW,
     every::ROW,
     at_time::ROW,
     at_time::OLD_ROW,

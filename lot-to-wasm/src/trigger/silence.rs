@@ -16,13 +16,7 @@ pub(super) const ROW: Row = Row { keyword: "SILENCE", parse };
 
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     let word = parser.previous();
-    if parser.is_text() || parser.is_word("TOPIC") {
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), "expected OF after ON SILENCE");
-        let place = Span { end: parser.span().start, ..parser.span() };
-        parser.sink.push(draft.suggest("write OF before the topic").fix(place, "OF "));
-    } else {
-        parser.expect_word("OF", "ON SILENCE")?;
-    }
+    expect_of(parser, "ON SILENCE")?;
     parser.eat_word("TOPIC");
     let filters = topic::filters(parser, "OF")?;
     if !parser.eat_keyword("FOR") {
@@ -33,4 +27,15 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     let after_ms = every::fixed_interval(parser)?.max(INTERVAL_MS_MIN);
     parser.non_portable(parser.span_from(word), "ON SILENCE");
     Ok(Trigger::Silence { filters, after_ms })
+}
+
+/// Takes the OF that stands before the topics; a missing one is reported.
+pub(super) fn expect_of(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()> {
+    if !parser.is_text() && !parser.is_word("TOPIC") {
+        return parser.expect_word("OF", after);
+    }
+    let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), format!("expected OF after {after}"));
+    let place = Span { end: parser.span().start, ..parser.span() };
+    parser.sink.push(draft.suggest("write OF before the topic").fix(place, "OF "));
+    Ok(())
 }

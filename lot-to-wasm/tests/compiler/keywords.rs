@@ -7,7 +7,7 @@ use lot_to_wasm::editor::keywords;
 
 /// Words in capital letters that the parser knows, and that are none of the language: it refuses or explains them, or they name tokens and
 /// settings of routes.
-const OTHERS: [&str; 84] = [
+const OTHERS: [&str; 83] = [
     "ASSIGN",
     "AVERAGE",
     "AVG",
@@ -21,7 +21,6 @@ const OTHERS: [&str; 84] = [
     "CONSOLE",
     "CONST",
     "CONTINUE",
-    "COUNT",
     "DATE",
     "DATETIME",
     "DEBUG",

@@ -156,12 +156,13 @@ impl Registry {
         entry.is_armed = true;
         let definition = Arc::clone(&entry.definition);
         if let Some(trigger) = definition.trigger() {
-            if trigger.is_by_message() {
+            if trigger.takes_messages() {
                 for filter in trigger.filters() {
                     self.triggers.insert(filter, id, Arc::clone(&definition));
                 }
             }
             self.silences.arm(&definition, now.elapsed);
+            self.windows.arm(&definition, now, &self.values);
             self.hooks.arm(&definition);
             entry.warnings.retain(|warning| *warning != Warning::NeverRuns);
             if self.schedule.arm(id, trigger, now) == Arming::Never {
@@ -185,6 +186,7 @@ impl Registry {
             self.triggers.remove(filter, &id);
         }
         self.silences.disarm(id);
+        self.windows.disarm(id);
         if let Some(filter) = &definition.facts().reception {
             self.triggers.remove(filter, &id);
         }

@@ -30,6 +30,7 @@ use super::rights;
 use super::routes::RouteRunner;
 use super::routes::keeping::RoomQuery;
 use super::run::{Run, Started};
+use super::windows;
 use super::{Programs, Starts, TriggeredDefinition};
 use crate::guests::HasPrograms as _;
 use crate::limits::GUEST_EVENTS_LEFT_MAX;
@@ -258,7 +259,7 @@ fn start_guests(turn: &mut Turn) {
     while !is_spent(turn)
         && let Some(event) = events.pop_front()
     {
-        if fires(&event) {
+        if let Some(event) = fired(event) {
             start_some(turn, event, &mut events);
         }
     }
@@ -267,7 +268,7 @@ fn start_guests(turn: &mut Turn) {
     let left_max = if turn.serves_clients() { GUEST_EVENTS_LEFT_MAX } else { 0 };
     while is_spent(turn) && events.len() > left_max {
         // The oldest go to their mailboxes, so that those that are left find them busy and come behind.
-        if let Some(event) = events.pop_front().filter(fires) {
+        if let Some(event) = events.pop_front().and_then(fired) {
             hand_over(turn, event);
         }
     }
@@ -320,7 +321,7 @@ fn start_batch(turn: &mut Turn, first: GuestEvent, events: &mut VecDeque<GuestEv
             of_batch.len() < max && next.is_like(&of_batch[0]) && batch.has_room_for(next.message.size())
         };
         while next.is_none() && events.front().is_some_and(may_join) {
-            next = events.pop_front().filter(fires);
+            next = events.pop_front().and_then(fired);
         }
     }
     noted(&mut turn.guests).budget.spend(of_batch.len(), &*turn.core.clock);
@@ -477,15 +478,18 @@ fn shed(turn: &mut Turn, event: &GuestEvent, route: &RouteRunner, error: &PostEr
     effects::not_taken(turn, &event.tenant, &event.trigger.definition, error, &event.message);
 }
 
-/// Whether the message starts the definition: one `ON CHANGE` may have seen its payload before. Asked once, in the messages' order.
-pub(super) fn fires(event: &GuestEvent) -> bool {
+/// The event if the message starts the definition: one `ON CHANGE` may have seen its payload before, `ON WINDOW` may wait for more. Asked once, in the messages' order.
+pub(super) fn fired(event: GuestEvent) -> Option<GuestEvent> {
     // What a guest publishes is not split, and what a route brings does not go back to it.
     let is_of_guest = event.client_id().is_empty();
     if (event.trigger.is_for_clients && is_of_guest)
         || event.origin.is_some_and(|id| id == event.trigger.definition.id)
     {
-        return false;
+        return None;
+    }
+    if let Some(window) = event.trigger.window.clone() {
+        return windows::closed_with(event, &window);
     }
     let parts = event.message.parts();
-    event.trigger.definition.fires(parts.topic, parts.payload)
+    event.trigger.definition.fires(parts.topic, parts.payload).then_some(event)
 }

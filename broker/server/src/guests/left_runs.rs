@@ -16,7 +16,7 @@ use lotmq_store::{
 use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
-use super::events::{fires, permitted_triggers, post};
+use super::events::{fired, permitted_triggers, post};
 use super::noted::GuestEvent;
 use super::promised::{Promise, PromisedMessage};
 use super::{Starts, TriggeredDefinition};
@@ -219,7 +219,7 @@ impl Unfinished {
             let message = delivery.message.id;
             let runs = Arc::clone(&turn.core.ended_runs);
             let promise = Arc::new(Promise { runs, session: self.session, message });
-            for event in self.events(&delivery, &triggers, &promise).filter(fires) {
+            for event in self.events(&delivery, &triggers, &promise).filter_map(fired) {
                 post(turn, &event);
             }
             turn.core.counters.guest_messages_again.add(1);

@@ -155,9 +155,9 @@ fn event(definition: &Definition, request: RunRequest, now_ms: u64) -> OwnedEven
     let message = || Arc::new(OwnedMessage { received_ms: now_ms, ..OwnedMessage::new(topic, payload) });
     match definition.trigger() {
         None => OwnedEvent::Call { inputs: Vec::new(), trigger: Some(message()) },
-        Some(Trigger::Topic { .. } | Trigger::Change { .. } | Trigger::Silence { .. }) => {
-            OwnedEvent::Message(message())
-        }
+        Some(
+            Trigger::Topic { .. } | Trigger::Change { .. } | Trigger::Silence { .. } | Trigger::Window { .. },
+        ) => OwnedEvent::Message(message()),
         Some(Trigger::Every { .. } | Trigger::Calendar { .. } | Trigger::Once(_)) => OwnedEvent::Timer,
         Some(Trigger::Start) => OwnedEvent::Start,
         Some(Trigger::Connect) => OwnedEvent::Connected(nobody()),

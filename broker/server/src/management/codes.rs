@@ -178,6 +178,10 @@ codes! {
             "The broker waits for ON START before it opens its listeners, but not for longer than five seconds. The run went on while the listeners opened."
         STOPPED "the definition was stopped"
             "An event came for a definition that was being removed or replaced, or that had failed so often that it rests for a while."
+        WINDOW_LIMIT "windows of an action reach a bound"
+            "Messages came on more topics than an action with ON WINDOW has windows of (docs/limits.md), windows closed faster than the action runs, or what they hold could not be kept for a restart because the kept values are full. The message says which. Name fewer topics, share them among several actions, or remove kept values with -removeKept."
+        WINDOW_VALUE "a message counts in no window"
+            "ON WINDOW takes the payload of a message as a number, or with JSON \"path\" IN a member of its JSON. This one has none there, or is longer than 256 KiB; WINDOW BAD counts such messages. Told the first time, and then with its count whenever that has doubled."
         WRITE_LIMIT "too many writes in one run"
             "What the run wrote beyond the limits of a run (docs/limits.md) was dropped. A run of LoT ends there, with LOT609. Divide the work over several events."
     }

@@ -62,7 +62,8 @@ pub(crate) fn start(broker: &Arc<Broker>, left_runs: &Arc<LeftRuns>) -> std::io:
         end_the_last();
         // Kept values of the last moments.
         for tenant in broker.tenants.all().iter() {
-            save_kept(&broker, tenant);
+            guests::keep_windows(&tenant.programs().guests);
+            save_kept(&broker, tenant, usize::MAX);
         }
         this_turn::uninstall();
     })
@@ -128,14 +129,15 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     let guests = &tenant.programs().guests;
     let now = definitions_now(&*turn.core.clock);
     let silent = guests::run_silences(turn, tenant, now);
+    let windows = guests::run_windows(turn, tenant, now);
     let (started, timer) = guests.run_timers(now);
-    due.started += silent + started;
+    due.started += silent + windows + started;
     let period = guests.has_runners().then_some(PERIOD);
     due.wait = [period, timer].into_iter().flatten().fold(due.wait, Duration::min);
     // While the store takes nothing they stay where they are, newest only.
     let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
     if takes && guests.values.has_unsaved() {
-        save_kept(broker, tenant);
+        save_kept(broker, tenant, guests::KEPT_PER_GROUP);
     }
     tenant.remove_expired(turn);
 }
@@ -151,8 +153,8 @@ fn end_the_last() {
     });
 }
 
-fn save_kept(broker: &Broker, tenant: &Tenant) {
-    if let Err(error) = guests::save_kept(broker, tenant, guests::KEPT_PER_GROUP) {
+fn save_kept(broker: &Broker, tenant: &Tenant, topics_max: usize) {
+    if let Err(error) = guests::save_kept(broker, tenant, topics_max) {
         warn!(%error, "kept values not stored");
     }
 }

@@ -1,6 +1,6 @@
 //! Primary expressions: literals, variables, what comes from outside, and everything in brackets (LoT reference §3, §5.2).
 
-use super::{Parsed, Parser, Reported, message};
+use super::{Parsed, Parser, Reported, message, window};
 use crate::check::json_path;
 use crate::check::tree::{SessionWord, SettingStore};
 use crate::diagnostic::{Draft, codes};
@@ -123,6 +123,7 @@ impl Parser<'_, '_> {
                 self.primary()
             }
             "MESSAGE" => self.message_word(),
+            "WINDOW" if self.peek_at(1).kind == TokenKind::Word => window::figure(self, start),
             _ if self.peek_at(1).kind == TokenKind::Sign(Sign::OpenParen) => self.call(start),
             _ if is_clause(word) => self.no_expression(),
             _ => {

@@ -252,6 +252,7 @@ impl Parser<'_, '_> {
                 kind,
                 ExpressionKind::GetTopic(_)
                     | ExpressionKind::Session(_)
+                    | ExpressionKind::WindowFigure(_)
                     | ExpressionKind::MessageProperty(_)
                     | ExpressionKind::UserProperty(_)
                     | ExpressionKind::Topic

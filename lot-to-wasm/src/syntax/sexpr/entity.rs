@@ -64,6 +64,10 @@ fn trigger(trigger: &Trigger) -> String {
         Trigger::Topic { filters } => format!("(on topic{})", all(filters)),
         Trigger::Change { filters } => format!("(on change{})", all(filters)),
         Trigger::Silence { filters, after_ms } => format!("(on silence{} {after_ms} ms)", all(filters)),
+        Trigger::Window { filters, path, extent } => {
+            let path = path.as_ref().map_or(String::new(), |path| format!(" (json {})", quoted(path)));
+            format!("(on window{}{path} {extent:?})", all(filters))
+        }
         Trigger::Every { interval } => format!("(on every {interval:?})"),
         Trigger::Calendar { days, at } => {
             let times: String =

@@ -24,6 +24,7 @@ pub(crate) fn text(expression: &Expression) -> String {
         Kind::Topic => "TOPIC".to_owned(),
         Kind::Result => "RESULT".to_owned(),
         Kind::Session(word) => session_name(*word).to_owned(),
+        Kind::WindowFigure(word) => format!("(window {word})"),
         Kind::MessageProperty(property) => message_property_name(*property),
         Kind::UserProperty(name) => format!("(user-property {})", text(name)),
         Kind::TopicPosition(value) => format!("(pos {})", text(value)),

@@ -33,6 +33,7 @@ pub(super) fn trigger(component: &[u8], granted: &GrantSet) -> Result<Option<Tri
     let Some(trigger) = facts(component).and_then(|facts| facts.trigger) else { return Ok(None) };
     match &trigger {
         Trigger::Topic { filters } | Trigger::Change { filters } => check(filters, granted)?,
+        Trigger::Window { .. } => return Err(HintRefusal::NoTopic("windows")),
         Trigger::Silence { .. } => return Err(HintRefusal::NoTopic("silence")),
         Trigger::Every { .. } | Trigger::Calendar { .. } | Trigger::Once(_) => {
             return Err(HintRefusal::NoTopic("a timer"));
@@ -150,6 +151,14 @@ mod tests {
         for (hint, what) in [
             (Trigger::Every { interval: Interval::Milliseconds(0) }, "a timer"),
             (Trigger::Every { interval: Interval::Months(0) }, "a timer"),
+            (
+                Trigger::Window {
+                    filters: vec!["a".into()],
+                    path: None,
+                    extent: lot_facts::WindowExtent::Messages { last: 2, every: 1 },
+                },
+                "windows",
+            ),
             (Trigger::Silence { filters: vec!["a".into()], after_ms: 10 }, "silence"),
             (Trigger::Start, "the start of the broker"),
             (Trigger::Connect, "clients"),

@@ -1,0 +1,464 @@
+//! `ON WINDOW OF …`: figures of the numbers that came on each topic of an Action, and when its windows close.
+//!
+//! One [`WindowWatch`] for each armed Action. Threads that route messages [hand it](WindowWatch::take) each message; windows of messages close with one of them,
+//! windows of time when the thread of the timers asks for what is [due](WindowWatch::close_due). A window is a row of steps, [`Pane`]s, of which only those with
+//! messages are there. All windows of time of an Action close together, at multiples of the step from a Monday, midnight, on, as the clock on the wall has it; from one
+//! end to the next the monotonic clock runs, so that a clock that is set makes one window at most half as long or half as long again.
+//!
+//! What windows hold is kept as rows below `$LOT/Window/` among the last values, and found again when the Action is armed with the same trigger.
+//! Invariants: never more topics than the bound, nor more panes for one of them than it has steps. Not here: who may know of the topic, and what runs.
+
+mod pane;
+mod sample;
+mod stored;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use lot_facts::{Trigger, WindowExtent};
+use parking_lot::Mutex;
+
+use crate::definition::{Definition, DefinitionId};
+use crate::last_values::LastValues;
+use crate::limits::{
+    WINDOW_PANES_MAX, WINDOW_SAVE_BYTES, WINDOW_SAVE_PERIOD, WINDOW_TOPICS_MAX, WINDOWS_WAITING_MAX,
+};
+use crate::now::Now;
+use pane::Pane;
+use stored::{WindowClock, WindowRows};
+
+/// Time of a watch that has nothing to do.
+const NEVER: u64 = u64::MAX;
+
+/// Milliseconds from a Monday, midnight, to the beginning of 1970, a Thursday.
+const MONDAY_TO_1970_MS: i64 = 3 * 86_400_000;
+
+/// The watches of all armed Actions of a tenant.
+pub(crate) struct Windows {
+    zone: TimeZone,
+    watches: BTreeMap<DefinitionId, Arc<WindowWatch>>,
+}
+
+/// Windows of one Action.
+pub struct WindowWatch {
+    /// The Action.
+    pub definition: Arc<Definition>,
+    extent: WindowExtent,
+    path: Option<Vec<sample::PathKey>>,
+    topics_max: usize,
+    zone: TimeZone,
+    values: Arc<LastValues>,
+    rows: WindowRows,
+    table: Mutex<WindowTable>,
+    /// When there is something to do, to be read without the lock.
+    next_ms: AtomicU64,
+    /// Messages on topics for which there was no room, since the last question.
+    refused: AtomicU64,
+}
+
+struct WindowTable {
+    topics: BTreeMap<Arc<str>, TopicWindow>,
+    /// Number of the step that is open, of a window of time.
+    pane: u64,
+    /// When it closes.
+    end_ms: u64,
+    /// How many steps passed unseen while the broker was down.
+    missed: u64,
+    /// Windows that have closed and were not told.
+    closed: VecDeque<ClosedWindow>,
+    /// Closed windows that gave way to newer ones, since the last question.
+    lost: u64,
+    /// When a run that was not taken is tried again.
+    again_ms: u64,
+    /// Topics whose row is not up to date.
+    changed: VecDeque<Arc<str>>,
+    is_clockwork_changed: bool,
+    /// Rows for which there was no room, since the last question.
+    unkept: u64,
+    saved_ms: u64,
+    seen: Now,
+}
+
+/// A window that has closed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClosedWindow {
+    /// Its topic.
+    pub topic: Arc<str>,
+    /// Its figures, a JSON object.
+    pub figures: Vec<u8>,
+}
+
+/// What a message did to a window.
+#[derive(Debug, PartialEq)]
+pub enum Sampled {
+    /// It counts.
+    Counted,
+    /// It has no number, or not where the trigger looks for one.
+    Bad,
+    /// There are too many topics.
+    Refused,
+    /// It counts, and a window of messages has closed; these are its figures.
+    Closed(Vec<u8>),
+}
+
+/// What went wrong since the last question.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct WindowTrouble {
+    /// Messages on topics for which there was no room.
+    pub refused: u64,
+    /// Closed windows that could not be told in time.
+    pub lost: u64,
+    /// Windows that would not survive a restart because the kept values are full.
+    pub unkept: u64,
+}
+
+/// Steps of one topic.
+#[derive(Debug, Default, Clone, PartialEq)]
+struct TopicWindow {
+    panes: VecDeque<Pane>,
+    is_changed: bool,
+}
+
+impl Windows {
+    /// No watches. `zone` is the local time of the broker.
+    pub(crate) fn new(zone: TimeZone) -> Windows {
+        Windows { zone, watches: BTreeMap::new() }
+    }
+
+    /// Watches for the definition if its trigger is a window.
+    pub(crate) fn arm(&mut self, definition: &Arc<Definition>, now: Now, values: &Arc<LastValues>) {
+        let Some(trigger @ Trigger::Window { path, extent, .. }) = definition.trigger() else { return };
+        let watch = WindowWatch {
+            definition: Arc::clone(definition),
+            extent: *extent,
+            path: path.as_deref().map(sample::steps),
+            topics_max: topics_max(*extent),
+            zone: self.zone.clone(),
+            values: Arc::clone(values),
+            rows: WindowRows::new(definition.name(), trigger),
+            table: Mutex::new(WindowTable::new(now)),
+            next_ms: AtomicU64::new(NEVER),
+            refused: AtomicU64::new(0),
+        };
+        watch.load(now);
+        self.watches.insert(definition.id, Arc::new(watch));
+    }
+
+    /// Ends the windows of a definition, if it has any. What they hold stays among the kept values.
+    pub(crate) fn disarm(&mut self, id: DefinitionId) {
+        if let Some(watch) = self.watches.remove(&id) {
+            watch.save_all();
+        }
+    }
+
+    /// Forgets what the windows of a definition that is not armed hold.
+    pub(crate) fn forget(&self, definition: &Definition, values: &LastValues) {
+        if let Some(trigger @ Trigger::Window { .. }) = definition.trigger() {
+            WindowRows::new(definition.name(), trigger).forget_all(values);
+        }
+    }
+
+    /// The windows of a definition.
+    pub(crate) fn get(&self, id: DefinitionId) -> Option<&Arc<WindowWatch>> {
+        self.watches.get(&id)
+    }
+
+    /// All of them, in the order of deployment.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<WindowWatch>> {
+        self.watches.values()
+    }
+
+    /// How long until some window closes; `None` while there is none of time.
+    pub(crate) fn next_timeout(&self, now: Duration) -> Option<Duration> {
+        self.all().filter_map(|watch| watch.next_timeout(now)).min()
+    }
+}
+
+/// How many topics an Action with such windows may have.
+fn topics_max(extent: WindowExtent) -> usize {
+    let steps = usize::try_from(extent.steps()).unwrap_or(usize::MAX);
+    (WINDOW_PANES_MAX / steps).clamp(1, WINDOW_TOPICS_MAX)
+}
+
+impl WindowTable {
+    fn new(now: Now) -> WindowTable {
+        WindowTable {
+            topics: BTreeMap::new(),
+            pane: 1,
+            end_ms: NEVER,
+            missed: 0,
+            closed: VecDeque::new(),
+            lost: 0,
+            again_ms: 0,
+            changed: VecDeque::new(),
+            is_clockwork_changed: false,
+            unkept: 0,
+            saved_ms: milliseconds(now.elapsed),
+            seen: now,
+        }
+    }
+
+    fn note_changed(&mut self, topic: &Arc<str>) {
+        if let Some(window) = self.topics.get_mut(topic)
+            && !std::mem::replace(&mut window.is_changed, true)
+        {
+            self.changed.push_back(Arc::clone(topic));
+        }
+    }
+
+    /// Notes a window that has closed; the oldest one gives way when too many wait.
+    fn close(&mut self, topic: Arc<str>, figures: Vec<u8>) {
+        if self.closed.len() >= WINDOWS_WAITING_MAX {
+            self.closed.pop_front();
+            self.lost += 1;
+        }
+        self.closed.push_back(ClosedWindow { topic, figures });
+    }
+}
+
+impl WindowWatch {
+    /// How many topics it may have.
+    pub fn topics_max(&self) -> usize {
+        self.topics_max
+    }
+
+    /// Counts the number of a message. Once for each message, in their order.
+    pub fn take(&self, topic: &str, payload: &[u8]) -> Sampled {
+        let number = sample::number(payload, self.path.as_deref());
+        let mut table = self.table.lock();
+        let table = &mut *table;
+        let topic = match table.topics.get_key_value(topic) {
+            Some((topic, _)) => Arc::clone(topic),
+            None if table.topics.len() >= self.topics_max => {
+                self.refused.fetch_add(1, Ordering::Relaxed);
+                return Sampled::Refused;
+            }
+            None => topic.into(),
+        };
+        let window = table.topics.entry(Arc::clone(&topic)).or_default();
+        let pane = match self.extent {
+            WindowExtent::Time { .. } => window.pane(table.pane),
+            WindowExtent::Messages { every, .. } => window.open_pane(every),
+        };
+        let taken = match number {
+            None => {
+                pane.bad += 1;
+                Sampled::Bad
+            }
+            Some(number) => {
+                pane.add(number);
+                match self.extent {
+                    WindowExtent::Messages { every, .. } if pane.count >= every => {
+                        Sampled::Closed(window.closed_by_messages(self.extent.steps()))
+                    }
+                    WindowExtent::Messages { .. } | WindowExtent::Time { .. } => Sampled::Counted,
+                }
+            }
+        };
+        if table.topics.get(&topic).is_some_and(|window| window.panes.is_empty()) {
+            table.topics.remove(&topic);
+            self.rows.forget(&self.values, &topic);
+        }
+        table.note_changed(&topic);
+        taken
+    }
+
+    /// How long until [`close_due`](Self::close_due) has something to do.
+    pub(crate) fn next_timeout(&self, now: Duration) -> Option<Duration> {
+        let next = self.next_ms.load(Ordering::Acquire);
+        (next != NEVER).then(|| Duration::from_millis(next).saturating_sub(now))
+    }
+
+    /// Closes the windows of time whose end has come.
+    pub fn close_due(&self, now: Now) {
+        let now_ms = milliseconds(now.elapsed);
+        let mut table = self.table.lock();
+        let table = &mut *table;
+        table.seen = now;
+        let WindowExtent::Time { every_ms, .. } = self.extent else { return };
+        if table.end_ms > now_ms {
+            return;
+        }
+        let (steps, pane) = (self.extent.steps(), table.pane);
+        let told: Vec<(Arc<str>, Vec<u8>)> = table
+            .topics
+            .iter()
+            .filter_map(|(topic, window)| Some((Arc::clone(topic), window.figures(pane, steps)?)))
+            .collect();
+        told.into_iter().for_each(|(topic, figures)| table.close(topic, figures));
+        let passed = 1 + (now_ms - table.end_ms) / every_ms.max(1);
+        table.pane = pane.saturating_add(passed).saturating_add(std::mem::take(&mut table.missed));
+        let first = table.pane.saturating_sub(steps - 1);
+        table.topics.retain(|topic, window| {
+            window.panes.retain(|pane| pane.number >= first);
+            let is_over = window.panes.is_empty();
+            if is_over {
+                self.rows.forget(&self.values, topic);
+            }
+            !is_over
+        });
+        table.end_ms = self.end_after(now, every_ms / 2);
+        table.is_clockwork_changed = true;
+        self.note_next(table);
+    }
+
+    /// Takes the window that has waited for longest to be told.
+    pub fn next_closed(&self, now: Now) -> Option<ClosedWindow> {
+        let mut table = self.table.lock();
+        if table.again_ms > milliseconds(now.elapsed) {
+            return None;
+        }
+        let closed = table.closed.pop_front();
+        self.note_next(&table);
+        closed
+    }
+
+    /// Puts a window back to be told at this time.
+    pub fn tell_again_at(&self, closed: ClosedWindow, at: Duration) {
+        let mut table = self.table.lock();
+        table.closed.push_front(closed);
+        table.again_ms = milliseconds(at);
+        self.note_next(&table);
+    }
+
+    /// What went wrong since the last call.
+    pub fn take_trouble(&self) -> WindowTrouble {
+        let mut table = self.table.lock();
+        WindowTrouble {
+            refused: self.refused.swap(0, Ordering::Relaxed),
+            lost: std::mem::take(&mut table.lost),
+            unkept: std::mem::take(&mut table.unkept),
+        }
+    }
+
+    /// Keeps a part of what has changed, at most once in [`WINDOW_SAVE_PERIOD`].
+    pub fn save_some(&self, now: Now) {
+        let now_ms = milliseconds(now.elapsed);
+        let mut table = self.table.lock();
+        table.seen = now;
+        if now_ms.saturating_sub(table.saved_ms) < milliseconds(WINDOW_SAVE_PERIOD) {
+            return;
+        }
+        table.saved_ms = now_ms;
+        self.save(&mut table, WINDOW_SAVE_BYTES);
+    }
+
+    /// Keeps all that has changed.
+    pub fn save_all(&self) {
+        self.save(&mut self.table.lock(), usize::MAX);
+    }
+
+    fn save(&self, table: &mut WindowTable, bytes_max: usize) {
+        let is_changed = table.is_clockwork_changed || !table.changed.is_empty();
+        if is_changed && table.end_ms != NEVER {
+            table.is_clockwork_changed = false;
+            let clockwork = WindowClock {
+                pane: table.pane,
+                rest_ms: table.end_ms.saturating_sub(milliseconds(table.seen.elapsed)),
+                at_ms: table.seen.wall.as_millisecond(),
+            };
+            table.unkept += u64::from(!self.rows.keep_clockwork(&self.values, &clockwork));
+        }
+        let mut bytes = 0;
+        while bytes < bytes_max
+            && let Some(topic) = table.changed.pop_front()
+        {
+            let Some(window) = table.topics.get_mut(&topic) else { continue };
+            window.is_changed = false;
+            match self.rows.keep(&self.values, &topic, &window.panes) {
+                Some(kept) => bytes += kept,
+                None => table.unkept += 1,
+            }
+        }
+    }
+
+    /// Goes on where the rows among the kept values say.
+    fn load(&self, now: Now) {
+        let steps = usize::try_from(self.extent.steps()).unwrap_or(usize::MAX);
+        let (clockwork, mut windows) = self.rows.load(&self.values, steps);
+        windows.truncate(self.topics_max);
+        let mut table = self.table.lock();
+        if let WindowExtent::Time { every_ms, .. } = self.extent {
+            match clockwork {
+                None => {
+                    windows.clear();
+                    table.end_ms = self.end_after(now, 0);
+                }
+                Some(clockwork) => {
+                    let now_ms = milliseconds(now.elapsed);
+                    let away = now.wall.as_millisecond().saturating_sub(clockwork.at_ms);
+                    let away = u64::try_from(away).unwrap_or(0);
+                    let rest = clockwork.rest_ms.min(every_ms.saturating_mul(2));
+                    table.pane = clockwork.pane;
+                    table.end_ms = now_ms.saturating_add(rest.saturating_sub(away));
+                    table.missed = away.saturating_sub(rest) / every_ms.max(1);
+                }
+            }
+        }
+        table.topics = windows
+            .into_iter()
+            .map(|(topic, panes)| (topic.into(), TopicWindow { panes, is_changed: false }))
+            .collect();
+        self.note_next(&table);
+    }
+
+    /// The next end of a step that is not nearer than this.
+    fn end_after(&self, now: Now, nearest_ms: u64) -> u64 {
+        let WindowExtent::Time { every_ms, .. } = self.extent else { return NEVER };
+        let every = i64::try_from(every_ms).unwrap_or(i64::MAX);
+        let offset_ms = i64::from(self.zone.to_offset(now.wall).seconds()) * 1000;
+        let local = now.wall.as_millisecond().saturating_add(offset_ms + MONDAY_TO_1970_MS);
+        let rest = u64::try_from(every - local.rem_euclid(every)).unwrap_or(every_ms);
+        let rest = if rest < nearest_ms { rest.saturating_add(every_ms) } else { rest };
+        milliseconds(now.elapsed).saturating_add(rest)
+    }
+
+    fn note_next(&self, table: &WindowTable) {
+        let waiting = if table.closed.is_empty() { NEVER } else { table.again_ms };
+        self.next_ms.store(table.end_ms.min(waiting), Ordering::Release);
+    }
+}
+
+impl TopicWindow {
+    /// The pane of this number, which is the newest one.
+    fn pane(&mut self, number: u64) -> &mut Pane {
+        if self.panes.back().is_none_or(|pane| pane.number < number) {
+            self.panes.push_back(Pane::new(number));
+        }
+        self.panes.back_mut().expect("there is one")
+    }
+
+    /// The pane that has room for a message.
+    fn open_pane(&mut self, every: u64) -> &mut Pane {
+        let newest = self.panes.back().map_or((0, true), |pane| (pane.number, pane.count >= every));
+        let number = newest.0 + u64::from(newest.1);
+        self.pane(number)
+    }
+
+    /// PaneFigures of a window of messages that closes with its newest pane; leaves what the next one has of it.
+    fn closed_by_messages(&mut self, steps: u64) -> Vec<u8> {
+        let newest = self.panes.back().map_or(0, |pane| pane.number);
+        let figures = self.figures(newest, steps).unwrap_or_default();
+        let first = newest.saturating_sub(steps.saturating_sub(2));
+        self.panes.retain(|pane| steps > 1 && pane.number >= first);
+        figures
+    }
+
+    /// PaneFigures of the steps up to this one; `None` when they have no number.
+    fn figures(&self, newest: u64, steps: u64) -> Option<Vec<u8>> {
+        let first = newest.saturating_sub(steps - 1);
+        let of_window = self.panes.iter().filter(|pane| pane.number >= first);
+        let all = of_window.fold(Pane::new(0), |all, pane| all.and(pane));
+        (all.count > 0).then(|| all.to_json())
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

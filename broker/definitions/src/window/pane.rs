@@ -1,0 +1,81 @@
+//! PaneFigures of the numbers of one step of a window, or of several.
+
+use serde::Serialize;
+
+/// A step of a window: figures of its messages.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Pane {
+    /// Which step, in the order of time.
+    pub(super) number: u64,
+    /// Messages with a number.
+    pub(super) count: u64,
+    /// Messages without one.
+    pub(super) bad: u64,
+    pub(super) sum: f64,
+    pub(super) min: f64,
+    pub(super) max: f64,
+    pub(super) last: f64,
+}
+
+impl Pane {
+    /// Without a message.
+    pub(super) fn new(number: u64) -> Pane {
+        let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
+        Pane { number, count: 0, bad: 0, sum: 0.0, min, max, last: 0.0 }
+    }
+
+    pub(super) fn add(&mut self, number: f64) {
+        self.count += 1;
+        self.sum += number;
+        self.min = self.min.min(number);
+        self.max = self.max.max(number);
+        self.last = number;
+    }
+
+    /// This one and a later one.
+    #[must_use]
+    pub(super) fn and(self, later: &Pane) -> Pane {
+        Pane {
+            number: later.number,
+            count: self.count + later.count,
+            bad: self.bad + later.bad,
+            sum: self.sum + later.sum,
+            min: self.min.min(later.min),
+            max: self.max.max(later.max),
+            last: if later.count > 0 { later.last } else { self.last },
+        }
+    }
+
+    /// The figures as a JSON object; there is at least one number.
+    pub(super) fn to_json(self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct PaneFigures {
+            count: u64,
+            sum: serde_json::Value,
+            mean: serde_json::Value,
+            min: serde_json::Value,
+            max: serde_json::Value,
+            last: serde_json::Value,
+            bad: u64,
+        }
+        let figures = PaneFigures {
+            count: self.count,
+            sum: number(self.sum),
+            mean: number(self.sum / self.count as f64),
+            min: number(self.min),
+            max: number(self.max),
+            last: number(self.last),
+            bad: self.bad,
+        };
+        serde_json::to_vec(&figures).unwrap_or_default()
+    }
+}
+
+/// Whole numbers without a fraction, as LoT writes them; what is none, as a sum that is too large, is `null`.
+fn number(number: f64) -> serde_json::Value {
+    const WHOLE_MAX: f64 = (1_u64 << 53) as f64;
+    if number.fract() == 0.0 && number.abs() <= WHOLE_MAX {
+        return (number as i64).into();
+    }
+    number.into()
+}

@@ -1,0 +1,270 @@
+use jiff::SignedDuration;
+use jiff::tz::TimeZone;
+use proptest::prelude::*;
+
+use super::*;
+use crate::fixture::{World, action};
+use crate::registry::RegistryOptions;
+
+const MINUTE: WindowExtent = WindowExtent::Time { last_ms: 60_000, every_ms: 60_000 };
+
+fn trigger(filters: &[&str], extent: WindowExtent) -> Trigger {
+    let filters = filters.iter().map(|filter| (*filter).to_owned()).collect();
+    Trigger::Window { filters, path: None, extent }
+}
+
+fn watch(world: &World) -> Arc<WindowWatch> {
+    let definition = world.registry.get(crate::definition::DefinitionKind::Action, "W").unwrap();
+    Arc::clone(world.registry.window(definition.id).unwrap())
+}
+
+fn world(extent: WindowExtent) -> World {
+    let mut world = World::new();
+    world.add(action("W", trigger(&["t/+"], extent)));
+    world
+}
+
+fn closed(world: &World) -> Vec<String> {
+    let watch = watch(world);
+    watch.close_due(world.now);
+    let next = || watch.next_closed(world.now);
+    std::iter::from_fn(next)
+        .map(|closed| format!("{} {}", closed.topic, String::from_utf8(closed.figures).unwrap()))
+        .collect()
+}
+
+#[test]
+fn a_window_of_time_closes_by_the_clock_and_an_empty_one_is_not_told() {
+    let mut world = world(MINUTE);
+    let watch = watch(&world);
+    for payload in ["1", "5", "warm", "3"] {
+        watch.take("t/a", payload.as_bytes());
+    }
+    watch.take("t/b", b"7.5");
+    assert_eq!(closed(&world), [""; 0]);
+    // The world begins at a full minute.
+    assert_eq!(world.registry.next_timeout(world.now), Some(Duration::from_secs(60)));
+    world.pass(60);
+    assert_eq!(
+        closed(&world),
+        [
+            r#"t/a {"count":3,"sum":9,"mean":3,"min":1,"max":5,"last":3,"bad":1}"#,
+            r#"t/b {"count":1,"sum":7.5,"mean":7.5,"min":7.5,"max":7.5,"last":7.5,"bad":0}"#
+        ]
+    );
+    assert!(watch.table.lock().topics.is_empty());
+    world.pass(60);
+    assert_eq!(closed(&world), [""; 0]);
+}
+
+#[test]
+fn windows_begin_at_multiples_of_their_length_in_local_time() {
+    for (zone, wall, every_ms, rest) in [
+        ("UTC", "2026-11-20T09:00:20Z", 60_000, 40),
+        ("Europe/Berlin", "2026-11-20T21:30:00Z", 86_400_000, 90 * 60),
+        ("UTC", "2026-11-20T09:00:00Z", 7 * 86_400_000, 2 * 86_400 + 15 * 3600),
+        ("Asia/Kolkata", "2026-11-20T09:00:00Z", 3_600_000, 30 * 60),
+    ] {
+        let mut world = World::loading(RegistryOptions::new(TimeZone::get(zone).unwrap()));
+        world.now.wall = wall.parse().unwrap();
+        world.add(action("W", trigger(&["t"], WindowExtent::Time { last_ms: every_ms, every_ms })));
+        let timeout = watch(&world).next_timeout(world.now.elapsed);
+        assert_eq!(timeout, Some(Duration::from_secs(rest)), "{zone} {wall}");
+    }
+}
+
+#[test]
+fn a_clock_that_is_set_makes_one_window_longer_or_shorter_by_half() {
+    for step in [-400 * 86_400, -25, -5, 5, 25, 400 * 86_400] {
+        let mut world = world(MINUTE);
+        world.now.wall += SignedDuration::from_secs(step);
+        let mut ends = vec![0];
+        for second in 1..400 {
+            world.pass(1);
+            watch(&world).take("t/a", b"1");
+            if !closed(&world).is_empty() {
+                ends.push(second);
+            }
+        }
+        let lengths: Vec<u64> = ends.windows(2).map(|ends| ends[1] - ends[0]).collect();
+        assert!(lengths.iter().all(|length| (30..=90).contains(length)), "{step}: {lengths:?}");
+        assert!(lengths[2..].iter().all(|length| *length == 60), "{step}: {lengths:?}");
+    }
+}
+
+#[test]
+fn a_sliding_window_of_time_has_the_last_steps() {
+    let mut world = world(WindowExtent::Time { last_ms: 30_000, every_ms: 10_000 });
+    let mut told = Vec::new();
+    for payload in ["1", "2", "3", "4", "", "", ""] {
+        if !payload.is_empty() {
+            watch(&world).take("t/a", payload.as_bytes());
+        }
+        world.pass(10);
+        told.push(closed(&world).concat());
+    }
+    let sums: Vec<Option<&str>> =
+        told.iter().map(|told| told.split(r#""sum":"#).nth(1)?.split(',').next()).collect();
+    assert_eq!(sums, [Some("1"), Some("3"), Some("6"), Some("9"), Some("7"), Some("4"), None]);
+    assert!(watch(&world).table.lock().topics.is_empty(), "what has no message is forgotten");
+}
+
+#[test]
+fn windows_of_messages_close_with_one_of_them() {
+    let sums = |last, every| {
+        let world = world(WindowExtent::Messages { last, every });
+        let watch = watch(&world);
+        let sums = (1..=6).map(|number: u32| match watch.take("t/a", number.to_string().as_bytes()) {
+            Sampled::Closed(figures) => {
+                serde_json::from_slice::<serde_json::Value>(&figures).unwrap()["sum"].as_u64().unwrap()
+            }
+            Sampled::Counted | Sampled::Bad | Sampled::Refused => 0,
+        });
+        sums.collect::<Vec<u64>>()
+    };
+    assert_eq!(sums(3, 3), [0, 0, 6, 0, 0, 15]);
+    assert_eq!(sums(3, 1), [1, 3, 6, 9, 12, 15]);
+    assert_eq!(sums(4, 2), [0, 3, 0, 10, 0, 18]);
+    assert_eq!(sums(1, 1), [1, 2, 3, 4, 5, 6]);
+}
+
+#[test]
+fn there_are_so_many_topics_and_so_many_steps() {
+    let world = world(MINUTE);
+    let few = topics_max(WindowExtent::Messages { last: 1_000, every: 1 });
+    assert_eq!((few, topics_max(MINUTE)), (100, 1_000));
+    let watch = watch(&world);
+    for number in 0..1_000 {
+        assert_eq!(watch.take(&format!("t/{number}"), b"1"), Sampled::Counted);
+    }
+    assert_eq!(watch.take("t/more", b"1"), Sampled::Refused);
+    assert_eq!(watch.take("t/0", b"1"), Sampled::Counted);
+    assert_eq!(watch.take_trouble(), WindowTrouble { refused: 1, ..WindowTrouble::default() });
+    assert_eq!(watch.take_trouble(), WindowTrouble::default());
+}
+
+#[test]
+fn what_is_not_taken_is_told_later_and_the_oldest_gives_way() {
+    let mut world = world(MINUTE);
+    let watch = watch(&world);
+    watch.take("t/a", b"1");
+    world.pass(60);
+    watch.close_due(world.now);
+    let first = watch.next_closed(world.now).unwrap();
+    watch.tell_again_at(first.clone(), world.now.elapsed + Duration::from_secs(1));
+    assert_eq!(watch.next_closed(world.now), None);
+    assert_eq!(watch.next_timeout(world.now.elapsed), Some(Duration::from_secs(1)));
+    world.pass(1);
+    assert_eq!(watch.next_closed(world.now), Some(first));
+    for number in 0..=WINDOWS_WAITING_MAX {
+        watch.table.lock().close(format!("t/{number}").as_str().into(), Vec::new());
+    }
+    assert_eq!(watch.take_trouble().lost, 1);
+    assert_eq!(&*watch.next_closed(world.now).unwrap().topic, "t/1");
+}
+
+/// The world after a restart that took so long: its kept values are those of the one before.
+fn restarted(before: &World, extent: WindowExtent, seconds: i64) -> World {
+    let mut world = World::loading(RegistryOptions::new(TimeZone::UTC));
+    before.registry.values().each_kept(|topic, value| {
+        world.registry.values().restore_kept(topic, value).unwrap();
+    });
+    world.now.wall = before.now.wall + SignedDuration::from_secs(seconds);
+    world.add(action("W", trigger(&["t/+"], extent)));
+    world.registry.finish_loading(world.now);
+    world
+}
+
+#[test]
+fn windows_go_on_after_a_restart() {
+    let mut before = world(MINUTE);
+    watch(&before).take("t/a", b"1");
+    before.pass(20);
+    watch(&before).take("t/a", b"2");
+    watch(&before).save_some(before.now);
+    // The end of the window has not come yet.
+    let mut after = restarted(&before, MINUTE, 10);
+    watch(&after).take("t/a", b"3");
+    assert_eq!(watch(&after).next_timeout(after.now.elapsed), Some(Duration::from_secs(30)));
+    after.pass(30);
+    assert!(closed(&after)[0].contains(r#""sum":6"#));
+    assert_eq!(after.registry.values().figures().keep_topics, 1, "what was told is forgotten");
+    // It came meanwhile.
+    let after = restarted(&before, MINUTE, 1_000);
+    assert!(closed(&after)[0].contains(r#""sum":3"#));
+    assert_eq!(closed(&after), [""; 0]);
+    // The clock was set back.
+    let after = restarted(&before, MINUTE, -86_400);
+    assert_eq!(watch(&after).next_timeout(after.now.elapsed), Some(Duration::from_secs(40)));
+    // Another trigger has other windows.
+    let after = restarted(&before, WindowExtent::Messages { last: 3, every: 3 }, 10);
+    assert!(watch(&after).table.lock().topics.is_empty());
+    assert_eq!(after.registry.values().figures().keep_topics, 0);
+}
+
+#[test]
+fn a_sliding_window_grows_older_while_the_broker_is_down() {
+    let extent = WindowExtent::Time { last_ms: 30_000, every_ms: 10_000 };
+    let mut before = world(extent);
+    watch(&before).take("t/a", b"1");
+    before.pass(10);
+    assert_eq!(closed(&before).len(), 1);
+    watch(&before).take("t/a", b"2");
+    watch(&before).save_all();
+    let mut after = restarted(&before, extent, 25);
+    assert!(closed(&after)[0].contains(r#""sum":3"#), "the end that has passed");
+    after.pass(10);
+    assert!(closed(&after)[0].contains(r#""sum":2"#), "the first one is older than 30 seconds by now");
+    after.pass(10);
+    assert_eq!(closed(&after).len(), 0, "both are");
+}
+
+#[test]
+fn a_new_version_goes_on_and_who_removes_it_forgets() {
+    let mut world = world(WindowExtent::Messages { last: 3, every: 3 });
+    watch(&world).take("t/a", b"1");
+    world.add(action("W", trigger(&["t/+"], WindowExtent::Messages { last: 3, every: 3 })));
+    watch(&world).take("t/a", b"2");
+    assert!(matches!(watch(&world).take("t/a", b"3"), Sampled::Closed(_)));
+    watch(&world).take("t/a", b"4");
+    watch(&world).save_all();
+    assert_eq!(world.registry.values().figures().keep_topics, 1);
+    world.add(action("W", Trigger::Start));
+    assert_eq!(world.registry.values().figures().keep_topics, 0);
+    world.add(action("W", trigger(&["t/+"], MINUTE)));
+    watch(&world).take("t/a", b"4");
+    watch(&world).save_all();
+    assert_eq!(world.registry.values().figures().keep_topics, 2);
+    world.remove("W");
+    assert_eq!(world.registry.values().figures().keep_topics, 0);
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_a_plain_list(
+        numbers in prop::collection::vec(-100i32..100, 1..60),
+        steps in 1u64..6,
+        every in 1u64..4,
+    ) {
+        let world = world(WindowExtent::Messages { last: steps * every, every });
+        let watch = watch(&world);
+        for (at, number) in numbers.iter().enumerate() {
+            let taken = watch.take("t/a", number.to_string().as_bytes());
+            let count = at + 1;
+            if count % usize::try_from(every).unwrap() > 0 {
+                prop_assert_eq!(taken, Sampled::Counted);
+                continue;
+            }
+            let first = count.saturating_sub(usize::try_from(steps * every).unwrap());
+            let window: Vec<f64> = numbers[first..count].iter().map(|number| f64::from(*number)).collect();
+            let Sampled::Closed(figures) = taken else { panic!("it has closed") };
+            let figures: serde_json::Value = serde_json::from_slice(&figures).unwrap();
+            let figure = |name: &str| figures[name].as_f64().unwrap();
+            prop_assert_eq!(figure("count"), window.len() as f64);
+            prop_assert_eq!(figure("sum"), window.iter().sum::<f64>());
+            prop_assert_eq!(figure("min"), window.iter().copied().fold(f64::INFINITY, f64::min));
+            prop_assert_eq!(figure("max"), window.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+            prop_assert_eq!(figure("last"), window[window.len() - 1]);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! Runs of `ON WINDOW`: windows that have closed, on the thread of the timers; those of messages close in the turn of their last one.
+//!
+//! What a window tells is checked again as it is told: the owner may have lost the right since. A run that its mailbox does not take is tried again. Not here: when
+//! a window closes, and what it says (`definitions`).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lotmq_auth::Authorization;
+use lotmq_codec::QoS;
+use lotmq_definitions::{ClosedWindow, Now, RunError, Sampled, WindowTrouble, WindowWatch};
+use lotmq_host::{OwnedEvent, OwnedMessage};
+
+use super::noted::GuestEvent;
+use super::{Guests, records, rights};
+use crate::guests::HasPrograms as _;
+use lotmq_core::message::{Message, MessageParts};
+use lotmq_core::tenant::Tenant;
+use lotmq_core::turn::Turn;
+
+/// Code of the error of a definition whose windows reach a bound.
+const WINDOW_LIMIT: &str = "WINDOW_LIMIT";
+
+/// Code of the warning about a message that has no number.
+const WINDOW_VALUE: &str = "WINDOW_VALUE";
+
+/// Time after which a run that was not taken is tried again.
+const AGAIN: Duration = Duration::from_millis(100);
+
+/// Most windows of one Action that are told at once; the others follow at the next look at the timers.
+const AT_ONCE: usize = 1_000;
+
+/// Closes the windows of time whose end has come, tells those that have closed, and keeps what they hold; returns how many runs it started.
+pub(crate) fn run_windows(turn: &mut Turn, tenant: &Arc<Tenant>, now: Now) -> usize {
+    let windows: Vec<Arc<WindowWatch>> = {
+        let registry = tenant.programs().guests.registry.read();
+        registry.all_windows().map(Arc::clone).collect()
+    };
+    let mut started = 0;
+    for window in &windows {
+        window.close_due(now);
+        for _ in 0..AT_ONCE {
+            let Some(closed) = window.next_closed(now) else { break };
+            started += usize::from(tell(tenant, window, closed, now));
+        }
+        window.save_some(now);
+        troubles(turn, tenant, window);
+    }
+    started
+}
+
+/// Notes, before the broker ends, what the windows of a tenant hold among its kept values.
+pub(crate) fn keep_windows(guests: &Guests) {
+    guests.registry.read().all_windows().for_each(|window| window.save_all());
+}
+
+/// The event of a message for a definition with windows: of the window that closes with it, if one does.
+pub(super) fn closed_with(event: GuestEvent, window: &WindowWatch) -> Option<GuestEvent> {
+    let parts = event.message.parts();
+    let figures = match window.take(parts.topic, parts.payload) {
+        Sampled::Closed(figures) => figures,
+        Sampled::Counted | Sampled::Refused => return None,
+        Sampled::Bad => {
+            let message = format!("a message on {} has no number for the window", parts.topic);
+            let warning = RunError { code: WINDOW_VALUE, message: &message, ..RunError::default() };
+            records::note_warning(&event.tenant, &event.trigger.definition, &warning);
+            return None;
+        }
+    };
+    let message = Message::new(0, MessageParts { payload: &figures, ..without_message(parts.topic) });
+    Some(GuestEvent { message: Arc::new(message), ..event })
+}
+
+/// A message that nobody sent.
+fn without_message(topic: &str) -> MessageParts<'_> {
+    MessageParts {
+        topic,
+        properties: &[],
+        payload: &[],
+        qos: QoS::AtMostOnce,
+        retain: false,
+        expires_at_ms: None,
+    }
+}
+
+/// Starts a run that is told of a window. False when its owner may not know, or when it has to wait.
+fn tell(tenant: &Tenant, window: &WindowWatch, closed: ClosedWindow, now: Now) -> bool {
+    let guests = &tenant.programs().guests;
+    let definition = &window.definition;
+    let decision = rights::may_hear(tenant, guests.authority, &closed.topic, definition);
+    if decision.authorization != Authorization::Allow {
+        return false;
+    }
+    let Some(runner) = guests.runner(definition.id) else { return false };
+    let message = OwnedMessage {
+        received_ms: u64::try_from(now.wall.as_millisecond()).unwrap_or(0),
+        ..OwnedMessage::new(&*closed.topic, closed.figures.clone())
+    };
+    let is_taken = runner.post(OwnedEvent::Message(Arc::new(message)), 0, 0).is_ok();
+    if !is_taken {
+        window.tell_again_at(closed, now.elapsed + AGAIN);
+    }
+    is_taken
+}
+
+/// Notes what went wrong with windows since the last look.
+fn troubles(turn: &mut Turn, tenant: &Tenant, window: &WindowWatch) {
+    let WindowTrouble { refused, lost, unkept } = window.take_trouble();
+    let topics = window.topics_max();
+    for (count, message) in [
+        (
+            refused,
+            format!(
+                "{refused} messages came on topics without a window: {topics} others have one, which is the limit"
+            ),
+        ),
+        (lost, format!("{lost} windows were not told: the mailbox was full for too long")),
+        (unkept, format!("{unkept} windows will not survive a restart: the kept values are full")),
+    ] {
+        if count > 0 {
+            let error = RunError { code: WINDOW_LIMIT, message: &message, ..RunError::default() };
+            records::record(turn, tenant, &window.definition, &error, 0);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! `ON WINDOW OF "pattern" …`: figures of the numbers that came on a topic, when its window closes. Ours.
+//!
+//! ```text
+//! window = "WINDOW" "OF" [ "JSON" string "IN" ] [ "TOPIC" ] string { ( "OR" | "," ) [ "TOPIC" ] string }
+//!          ( "EVERY" extent | "LAST" extent [ "EVERY" extent ] ) ;     -- without EVERY, of messages alone: with each of them
+//! extent = number unit | integer ( "MESSAGE" | "MESSAGES" ) ;
+//! ```
+
+use lot_facts::{Trigger, WindowExtent};
+
+use super::{Row, every, silence, topic};
+use crate::check::json_path;
+use crate::diagnostic::{Draft, codes};
+use crate::limits::{INTERVAL_MS_MIN, WINDOW_MESSAGES_MAX, WINDOW_STEPS_MAX};
+use crate::source::Span;
+use crate::syntax::parse::{Parsed, Parser};
+use crate::token::TokenKind;
+
+pub(super) const ROW: Row = Row { keyword: "WINDOW", parse };
+
+/// A length as it is written.
+#[derive(Clone, Copy, PartialEq)]
+enum Length {
+    Milliseconds(u64),
+    Messages(u64),
+}
+
+impl Length {
+    fn number(self) -> u64 {
+        match self {
+            Length::Milliseconds(number) | Length::Messages(number) => number,
+        }
+    }
+}
+
+fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
+    let word = parser.previous();
+    silence::expect_of(parser, "ON WINDOW")?;
+    let path = path(parser)?;
+    parser.eat_word("TOPIC");
+    let filters = topic::filters(parser, "OF")?;
+    let start = parser.span();
+    let last = if parser.eat_word("LAST") { Some(length(parser, "LAST")?) } else { None };
+    let every = if parser.eat_word("EVERY") { Some(length(parser, "EVERY")?) } else { None };
+    let extent = extent(parser, start, last, every)?;
+    parser.non_portable(parser.span_from(word), "ON WINDOW");
+    Ok(Trigger::Window { filters, path, extent })
+}
+
+/// `JSON "path" IN`.
+fn path(parser: &mut Parser<'_, '_>) -> Parsed<Option<String>> {
+    if !parser.eat_word("JSON") {
+        return Ok(None);
+    }
+    let text = parser.expect_text("JSON")?;
+    if json_path::parse(&text.value).is_none() {
+        let message = format!("bad JSON path \"{}\"", text.value.escape_debug());
+        let draft = Draft::error(codes::JSON_PATH, text.span, message);
+        parser.sink.push(draft.suggest("write keys joined by dots, with [n] for elements: a.b[0].c"));
+    }
+    parser.expect_word("IN", "the path")?;
+    Ok(Some(text.value))
+}
+
+/// A number with a unit of time, or of messages.
+fn length(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<Length> {
+    let is_of_messages = matches!(parser.word_at(1), "MESSAGE" | "MESSAGES");
+    if !is_of_messages {
+        return Ok(Length::Milliseconds(every::fixed_interval(parser)?.max(INTERVAL_MS_MIN)));
+    }
+    let start = parser.span();
+    if let TokenKind::Double(_) = parser.peek().kind {
+        let draft = Draft::error(codes::BAD_INTERVAL, start, "messages are counted in whole numbers");
+        return parser.fail(draft);
+    }
+    let number = parser.expect_int(after)?;
+    parser.advance();
+    let number = u64::try_from(number).unwrap_or(0);
+    if !(1..=WINDOW_MESSAGES_MAX).contains(&number) {
+        let message = format!("a window has 1 to {WINDOW_MESSAGES_MAX} messages");
+        return parser.fail(Draft::error(codes::BAD_INTERVAL, parser.span_from(start), message));
+    }
+    Ok(Length::Messages(number))
+}
+
+fn extent(
+    parser: &mut Parser<'_, '_>,
+    start: Span,
+    last: Option<Length>,
+    every: Option<Length>,
+) -> Parsed<WindowExtent> {
+    let span = parser.span_from(start);
+    let (last, every) = match (last, every) {
+        (Some(last), Some(every)) => (last, every),
+        (None, Some(every)) => (every, every),
+        (Some(last @ Length::Messages(_)), None) => (last, Length::Messages(1)),
+        (Some(Length::Milliseconds(_)), None) => {
+            let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), "expected EVERY after the time");
+            let draft = draft.expected(&["EVERY"]).note("a window of time closes by a timer");
+            return parser.fail(draft.suggest("write for instance LAST 5 MINUTES EVERY 10 SECONDS"));
+        }
+        (None, None) => {
+            let message = format!("expected EVERY or LAST after the topic, found {}", parser.found());
+            let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message);
+            let draft = draft.expected(&["EVERY", "LAST"]);
+            return parser.fail(
+                draft.suggest("write for instance EVERY 1 MINUTE, EVERY 100 MESSAGES, or LAST 100 MESSAGES"),
+            );
+        }
+    };
+    let extent = match (last, every) {
+        (Length::Milliseconds(last_ms), Length::Milliseconds(every_ms)) => {
+            WindowExtent::Time { last_ms, every_ms }
+        }
+        (Length::Messages(last), Length::Messages(every)) => WindowExtent::Messages { last, every },
+        (Length::Milliseconds(_), Length::Messages(_)) | (Length::Messages(_), Length::Milliseconds(_)) => {
+            let message = "a window is of time or of messages, not of both";
+            return parser.fail(Draft::error(codes::BAD_INTERVAL, span, message));
+        }
+    };
+    if last.number() < every.number() || !last.number().is_multiple_of(every.number()) {
+        let message = "the length of the window, behind LAST, must be a multiple of what stands behind EVERY";
+        let draft = Draft::error(codes::BAD_INTERVAL, span, message);
+        return parser.fail(draft.suggest("write for instance LAST 5 MINUTES EVERY 10 SECONDS"));
+    }
+    if extent.steps() > WINDOW_STEPS_MAX {
+        let message = format!("the window has {} steps, more than {WINDOW_STEPS_MAX}", extent.steps());
+        let draft = Draft::error(codes::BAD_INTERVAL, span, message);
+        return parser.fail(draft.suggest("let it close less often: EVERY with more"));
+    }
+    Ok(extent)
+}
