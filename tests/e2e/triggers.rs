@@ -33,7 +33,7 @@ fn lotmq_test(program: &str, cases: &str) -> Finished {
     Program::start(LOTMQ, &["test", folder.path().to_str().unwrap()]).unwrap().wait()
 }
 
-fn passes(program: &str, cases: &str, count: usize) {
+pub(crate) fn passes(program: &str, cases: &str, count: usize) {
     let run = lotmq_test(program, cases);
     assert!(run.stdout.ends_with(&format!("{count} passed, 0 failed")), "{}{}", run.stdout, run.stderr);
 }
@@ -101,7 +101,7 @@ fn silence_is_tested_offline() {
     assert_eq!(run.output(), "lost/ gate was \nlost/a plant/a/beat was 7");
 }
 
-fn add(broker: &Broker, name: &str, trigger: &str, body: &str) {
+pub(crate) fn add(broker: &Broker, name: &str, trigger: &str, body: &str) {
     broker.command_ok(&format!("-addAction DEFINE ACTION {name}\n{trigger} DO\n    {body}\n"));
 }
 

@@ -9,6 +9,7 @@
 
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -161,6 +162,16 @@ impl LastValues {
     pub fn each_kept(&self, mut show: impl FnMut(&str, &[u8])) {
         for shard in &self.shards {
             shard.lock().kept().for_each(|(topic, payload)| show(topic, payload));
+        }
+    }
+
+    /// Shows every topic with a value, live or kept, in no order, until `show` has had enough. It is called under the lock of a part of them and must not call back
+    /// into this.
+    pub fn each_topic(&self, mut show: impl FnMut(&str) -> ControlFlow<()>) {
+        for shard in &self.shards {
+            if shard.lock().topics().try_for_each(&mut show).is_break() {
+                return;
+            }
         }
     }
 

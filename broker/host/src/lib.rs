@@ -71,7 +71,9 @@ pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};
 pub use output::{Effect, GuestId, LogLevel, MetricChange, RunOutput, Severity, Writer};
 pub use sections::custom_sections;
-pub use services::{ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services, StateRefused};
+pub use services::{
+    ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services, StateRefused, TooManyTopics,
+};
 pub use stack::register_stack;
 pub use types::{
     Argument, BorrowedMessage, Client, Departure, Event, Lease, OwnedClient, OwnedEvent, OwnedMessage, Qos,

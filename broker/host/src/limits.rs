@@ -394,3 +394,9 @@ pub const RETAINED_PAGE_MESSAGES_MAX: usize = 64;
 
 /// Bytes of their topics, properties and payloads beyond which no further one is read at once.
 pub const RETAINED_PAGE_BYTES: usize = 256 * 1024;
+
+/// Topics that a definition may list at once: as many as a loop of LoT goes through in a tenth of its passes.
+pub const LISTED_TOPICS_MAX: usize = 10_000;
+
+/// Bytes of their names.
+pub const LISTED_TOPICS_BYTES_MAX: usize = 1024 * 1024;

@@ -337,6 +337,19 @@ impl RunOutput {
         })
     }
 
+    /// The topics that this run has written, in order, and whether each has a value afterwards.
+    pub(crate) fn written_topics(&self) -> impl Iterator<Item = (&str, bool)> {
+        self.records.iter().filter_map(|record| {
+            let is_there = match record.kind {
+                Kind::Report { .. } | Kind::Log { .. } | Kind::Metric { .. } => return None,
+                Kind::Forget => false,
+                Kind::Publish { .. } | Kind::Keep => true,
+            };
+            let topic = self.text.get(record.head.0 as usize..record.head.1 as usize)?;
+            Some((topic, is_there))
+        })
+    }
+
     fn write(
         &mut self,
         kind: Kind,

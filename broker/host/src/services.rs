@@ -8,6 +8,8 @@
 pub(crate) mod python;
 pub(crate) mod question;
 
+use std::collections::BTreeSet;
+
 use crate::{
     Ambient, Argument, BorrowedMessage, Capability, GuestId, Machine, MessageBounds, Qos, RunError,
     RunOutput, Value, deadline::Deadline,
@@ -130,6 +132,11 @@ impl RowsError {
     }
 }
 
+/// More topics match a filter than are listed at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("more than {} topics match", crate::limits::LISTED_TOPICS_MAX)]
+pub struct TooManyTopics;
+
 /// Why a value of a definition's state was not taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StateRefused {
@@ -147,6 +154,21 @@ pub trait Services: Send + Sync {
 
     /// Whether a topic has a retained message. Kept values do not count.
     fn retained_exists(&self, run: &RunContext, topic: &str) -> bool;
+
+    /// The topics with a last value that a valid Topic Filter matches, that were granted and may be read; at most
+    /// [`LISTED_TOPICS_MAX`](crate::limits::LISTED_TOPICS_MAX).
+    ///
+    /// # Errors
+    /// [`TooManyTopics`].
+    fn topics(
+        &self,
+        run: &RunContext,
+        filter: &str,
+        is_granted: &dyn Fn(&str) -> bool,
+    ) -> Result<BTreeSet<String>, TooManyTopics> {
+        let _ = (run, filter, is_granted);
+        Ok(BTreeSet::new())
+    }
 
     /// An environment value; `None` when it is not set.
     fn environment(&self, run: &RunContext, name: &str) -> Option<String>;

@@ -52,6 +52,7 @@ struct TriggerMessage {
     qos: Qos,
     retain: bool,
     client_id: String,
+    user: Option<String>,
     properties: Vec<u8>,
     expires_at_ms: Option<u64>,
     received_ms: u64,
@@ -83,6 +84,7 @@ impl RunState {
                 qos: Qos::AtMostOnce,
                 retain: false,
                 client_id: String::new(),
+                user: None,
                 properties: Vec::new(),
                 expires_at_ms: None,
                 received_ms: 0,
@@ -170,6 +172,7 @@ impl RunState {
             qos: self.trigger.qos,
             retain: self.trigger.retain,
             client_id: &self.trigger.client_id,
+            user: self.trigger.user.as_deref(),
             properties: &self.trigger.properties,
             expires_at_ms: self.trigger.expires_at_ms,
             received_ms: self.trigger.received_ms,
@@ -223,6 +226,7 @@ impl TriggerMessage {
             self.topic.push_str(message.topic);
             self.payload.extend_from_slice(message.payload);
             self.client_id.push_str(message.client_id);
+            self.user = message.user.map(str::to_owned);
             self.properties.extend_from_slice(message.properties);
             (self.qos, self.retain) = (message.qos, message.retain);
             (self.expires_at_ms, self.received_ms) = (message.expires_at_ms, message.received_ms);

@@ -111,6 +111,8 @@ pub struct BorrowedMessage<'a> {
     pub retain: bool,
     /// Client Identifier of the publisher, as in [`OwnedMessage`].
     pub client_id: &'a str,
+    /// User of the publisher, as in [`OwnedMessage`].
+    pub user: Option<&'a str>,
     /// Properties of MQTT 5.0 as they are encoded in PUBLISH, without their length. Those of one connection may be among them and are not looked at.
     pub properties: &'a [u8],
     /// Expiry time, by [`Services::lifetime_ms`](crate::Services::lifetime_ms).
@@ -129,6 +131,7 @@ impl<'a> BorrowedMessage<'a> {
             qos,
             retain,
             client_id,
+            user: None,
             properties: &[],
             expires_at_ms: None,
             received_ms: 0,
@@ -194,6 +197,8 @@ pub struct OwnedMessage {
     pub retain: bool,
     /// Client Identifier of the publisher, `$route/` and a name for what a route brought; empty for other guests and the broker itself. Shared with the session, so that it costs no copy.
     pub client_id: Arc<str>,
+    /// User of the publisher; none where nobody has logged in, and of messages of a former run of the broker.
+    pub user: Option<Arc<str>>,
     /// Properties of MQTT 5.0, as in [`BorrowedMessage`].
     pub properties: bytes::Bytes,
     /// Expiry time, by [`Services::lifetime_ms`](crate::Services::lifetime_ms).
@@ -236,6 +241,7 @@ impl OwnedMessage {
             qos: Qos::AtMostOnce,
             retain: false,
             client_id: Arc::default(),
+            user: None,
             properties: bytes::Bytes::new(),
             expires_at_ms: None,
             received_ms: 0,
@@ -251,6 +257,7 @@ impl OwnedMessage {
             qos: self.qos,
             retain: self.retain,
             client_id: &self.client_id,
+            user: self.user.as_deref(),
             properties: &self.properties,
             expires_at_ms: self.expires_at_ms,
             received_ms: self.received_ms,

@@ -512,3 +512,9 @@ pub(crate) const STATE_KEYS_MAX: usize = 1_000;
 
 /// Bytes of keys and values that the state of one definition may have.
 pub(crate) const STATE_BYTES_MAX: usize = 1 << 20;
+
+/// Retained messages that are looked at under one lock when a definition lists topics.
+pub(crate) const RETAINED_TOPICS_AT_ONCE: usize = 1_000;
+
+/// Topics that are found for a definition before the rules are asked which of them its owner may read; more are too many.
+pub(crate) const LISTED_TOPICS_FOUND_MAX: usize = 100_000;

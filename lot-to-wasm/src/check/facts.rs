@@ -119,10 +119,15 @@ impl Collector {
         for statement in body {
             statement.each_part_mut(&mut |part| match part {
                 PartMut::Value(value) | PartMut::Set(_, value) => self.expression(value),
+                PartMut::Topic(topic, TopicUse::List) => {
+                    topic.each_expression_mut(&mut |value| self.expression(value));
+                    topic.fact = topic::filter_fact(topic, &self.levels);
+                    self.reads.insert(topic.fact.clone());
+                }
                 PartMut::Topic(topic, topic_use) => {
                     let fact = self.topic(topic);
                     match topic_use {
-                        TopicUse::Read => self.reads.extend(fact),
+                        TopicUse::Read | TopicUse::List => self.reads.extend(fact),
                         TopicUse::Publish => self.writes.extend(fact),
                         TopicUse::Keep => self.keeps.extend(fact),
                     }
@@ -215,7 +220,9 @@ impl Collector {
             ExpressionKind::ModuleAllows(name) => {
                 self.modules.insert(name.clone());
             }
-            ExpressionKind::MessageProperty(_) | ExpressionKind::MessageUserProperty(_) => {
+            ExpressionKind::MessageProperty(_)
+            | ExpressionKind::MessageUserProperty(_)
+            | ExpressionKind::Publisher(_) => {
                 self.facts.effects.properties = true;
             }
             ExpressionKind::Timestamp(_) => self.facts.effects.clock = true,

@@ -126,7 +126,7 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         Kind::RandomDouble { .. } => KindSet::DOUBLE,
         Kind::Session(word) => session(*word),
         Kind::MessageProperty(MessageProperty::MessageExpiry) => KindSet::INT | KindSet::EMPTY,
-        Kind::MessageProperty(_) => KindSet::TEXT_DATA | KindSet::EMPTY,
+        Kind::MessageProperty(_) | Kind::Publisher(_) => KindSet::TEXT_DATA | KindSet::EMPTY,
         Kind::TopicExists(_)
         | Kind::LoggedIn
         | Kind::InGroup(_)

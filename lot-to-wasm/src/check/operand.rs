@@ -1,7 +1,7 @@
 //! What several expressions share: operands that must not be bytes, names and variables, words that need a message.
 
 use super::kind::KindSet;
-use super::tree::{Constant, Expression, ExpressionKind, JsonPath, SessionWord, VariableId};
+use super::tree::{Constant, Expression, ExpressionKind, JsonPath, PublisherWord, SessionWord, VariableId};
 use super::{Checker, Start, json_path};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
@@ -202,6 +202,11 @@ impl Checker<'_, '_, '_> {
 
     /// A word about the client of the trigger (§7.6).
     pub(super) fn session(&mut self, word: SessionWord, span: Span) -> Expression {
+        if let Some(publisher) = self.publisher(word) {
+            let message = format!("{} of a message is not portable", session_name(word));
+            self.error(Draft::warning(codes::NON_PORTABLE, span, message));
+            return self.computed(span, ExpressionKind::Publisher(publisher));
+        }
         let allowed = match &self.start {
             Start::Triggered(trigger) => session_word_fits(word, trigger),
             Start::Callable => false,
@@ -215,10 +220,12 @@ impl Checker<'_, '_, '_> {
             let needs = match word {
                 SessionWord::DisconnectReason => "ON DISCONNECT",
                 SessionWord::SubscribeTopic | SessionWord::SubscribeQos => "ON SUBSCRIBE",
-                SessionWord::ClientId
-                | SessionWord::User
-                | SessionWord::Endpoint
-                | SessionWord::CleanSession => "ON CONNECT, ON DISCONNECT or ON SUBSCRIBE",
+                SessionWord::ClientId | SessionWord::User => {
+                    "ON TOPIC, ON CHANGE, ON CONNECT, ON DISCONNECT or ON SUBSCRIBE"
+                }
+                SessionWord::Endpoint | SessionWord::CleanSession => {
+                    "ON CONNECT, ON DISCONNECT or ON SUBSCRIBE"
+                }
             };
             let message = format!("{name} is not available for {}", self.trigger_name());
             let draft =
@@ -226,6 +233,24 @@ impl Checker<'_, '_, '_> {
             self.error(draft);
         }
         self.node(span, KindSet::NONE, ExpressionKind::Session(word))
+    }
+}
+
+impl Checker<'_, '_, '_> {
+    /// The word about the publisher of a message that this is here.
+    fn publisher(&self, word: SessionWord) -> Option<PublisherWord> {
+        let Start::Triggered(Trigger::Topic { .. } | Trigger::Change { .. }) = &self.start else {
+            return None;
+        };
+        match word {
+            SessionWord::ClientId => Some(PublisherWord::ClientId),
+            SessionWord::User => Some(PublisherWord::User),
+            SessionWord::Endpoint
+            | SessionWord::CleanSession
+            | SessionWord::DisconnectReason
+            | SessionWord::SubscribeTopic
+            | SessionWord::SubscribeQos => None,
+        }
     }
 }
 

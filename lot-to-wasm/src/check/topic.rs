@@ -16,6 +16,8 @@ pub(crate) enum TopicUse {
     Read,
     Publish,
     Keep,
+    /// A Topic Filter, whose topics are listed.
+    List,
 }
 
 /// A piece of a topic before wildcards are looked at.
@@ -26,9 +28,39 @@ enum Piece {
 }
 
 impl Checker<'_, '_, '_> {
+    /// A Topic Filter: a topic operand whose wildcards stay what they are.
+    pub(crate) fn filter(&mut self, operand: &TopicOperand) -> Topic {
+        let (pieces, _) = self.pieces(operand);
+        let parts = pieces.into_iter().map(|piece| match piece {
+            Piece::Text(text, _) => TopicPart::Text(text),
+            Piece::Value(value) => TopicPart::Value(value),
+        });
+        let parts = merge(parts.collect());
+        let topic = Topic { parts, fact: TopicFact::Any, at: self.at(operand.span) };
+        if let Some(filter) = topic.constant()
+            && let Some(problem) = crate::topic::filter_problem(filter)
+        {
+            let message = format!("invalid topic filter \"{}\": {problem}", filter.escape_debug());
+            self.error(Draft::error(codes::TOPIC_FILTER, operand.span, message));
+        }
+        topic
+    }
+
     /// A topic operand, resolved.
-    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
     pub(crate) fn topic(&mut self, operand: &TopicOperand, usage: TopicUse) -> Topic {
+        let (pieces, has_unset) = self.pieces(operand);
+        let parts = merge(self.captures(pieces));
+        let topic = Topic { parts, fact: TopicFact::Any, at: self.at(operand.span) };
+        // A variable that is not set has been reported.
+        if !has_unset || topic.constant() != Some("") {
+            self.judge(&topic, operand.span, usage);
+        }
+        topic
+    }
+
+    /// The pieces of an operand, and whether a variable among them is not set.
+    #[allow(clippy::wildcard_enum_match_arm, reason = "only the special cases are named")]
+    fn pieces(&mut self, operand: &TopicOperand) -> (Vec<Piece>, bool) {
         let mut pieces = Vec::new();
         let mut has_unset = false;
         for part in &operand.parts {
@@ -45,13 +77,7 @@ impl Checker<'_, '_, '_> {
                 }
             }
         }
-        let parts = merge(self.captures(pieces));
-        let topic = Topic { parts, fact: TopicFact::Any, at: self.at(operand.span) };
-        // A variable that is not set has been reported.
-        if !has_unset || topic.constant() != Some("") {
-            self.judge(&topic, operand.span, usage);
-        }
-        topic
+        (pieces, has_unset)
     }
 
     /// A literal with `{name}` replaced where the Action has such a variable (OD-8).
@@ -141,7 +167,7 @@ impl Checker<'_, '_, '_> {
                 draft = draft.note("a level `+`, and `#` at the end, take what the trigger matched");
             }
             self.error(draft.label(match usage {
-                TopicUse::Read => "there is never a message",
+                TopicUse::Read | TopicUse::List => "there is never a message",
                 TopicUse::Publish | TopicUse::Keep => "the statement has no effect but an error record",
             }));
         }
@@ -225,11 +251,29 @@ fn problem(topic: &Topic) -> Option<&'static str> {
 
 /// What is known about a topic before the run: `None` when it can never be used.
 pub(super) fn fact(topic: &Topic, levels: &Levels) -> Option<TopicFact> {
-    /// Stands for a run-time part inside one level.
-    const PART: char = '\u{1}';
     if topic.is_unresolvable() || problem(topic).is_some() {
         return None;
     }
+    Some(pattern_fact(topic, levels))
+}
+
+/// What is known about the topics that a computed filter matches.
+pub(super) fn filter_fact(topic: &Topic, levels: &Levels) -> TopicFact {
+    match pattern_fact(topic, levels) {
+        TopicFact::Exact(filter) if filter == "#" => TopicFact::Any,
+        TopicFact::Exact(filter) | TopicFact::Pattern(filter)
+            if crate::topic::filter_problem(&filter).is_some() =>
+        {
+            TopicFact::Any
+        }
+        TopicFact::Exact(filter) if filter.contains(['+', '#']) => TopicFact::Pattern(filter),
+        fact @ (TopicFact::Exact(_) | TopicFact::Pattern(_) | TopicFact::Any) => fact,
+    }
+}
+
+fn pattern_fact(topic: &Topic, levels: &Levels) -> TopicFact {
+    /// Stands for a run-time part inside one level.
+    const PART: char = '\u{1}';
     let mut pattern = String::new();
     let mut is_open = false;
     for part in &topic.parts {
@@ -255,7 +299,7 @@ pub(super) fn fact(topic: &Topic, levels: &Levels) -> Option<TopicFact> {
         }
     }
     if !is_open && !pattern.contains(PART) {
-        return Some(TopicFact::Exact(pattern));
+        return TopicFact::Exact(pattern);
     }
     let mut levels: Vec<&str> = pattern.split('/').collect();
     if is_open {
@@ -265,5 +309,5 @@ pub(super) fn fact(topic: &Topic, levels: &Levels) -> Option<TopicFact> {
     let levels: Vec<&str> =
         levels.into_iter().map(|level| if level.contains(PART) { "+" } else { level }).collect();
     let pattern = levels.join("/");
-    Some(if pattern == "#" { TopicFact::Any } else { TopicFact::Pattern(pattern) })
+    if pattern == "#" { TopicFact::Any } else { TopicFact::Pattern(pattern) }
 }

@@ -174,7 +174,7 @@ codes! {
     306 RETURN_COUNT "wrong number of returned values"
         "RETURN names as many variables as the called action has OUTPUT lines."
     307 SESSION_WORD "word is not available for this trigger"
-        "CLIENTID, USER, ENDPOINT and CLEANSESSION need ON CONNECT, ON DISCONNECT or ON SUBSCRIBE; DISCONNECTREASON needs ON DISCONNECT; SUBSCRIBETOPIC and SUBSCRIBEQOS need ON SUBSCRIBE."
+        "CLIENTID and USER need ON TOPIC, ON CHANGE, ON CONNECT, ON DISCONNECT or ON SUBSCRIBE; ENDPOINT and CLEANSESSION one of the latter three; DISCONNECTREASON needs ON DISCONNECT; SUBSCRIBETOPIC and SUBSCRIBEQOS need ON SUBSCRIBE."
     308 NO_MESSAGE "no message to read"
         "Of triggers only ON TOPIC and ON CHANGE have a message, ON SILENCE a topic and its last value, ON WINDOW a topic and figures, of scopes of rules only those that decide on one; some words need properties as well, which commands do not have. Read a topic's last value with GET TOPIC."
     309 UNKNOWN_SCOPE "unknown scope"

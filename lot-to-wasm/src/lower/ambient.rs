@@ -9,7 +9,8 @@ use super::host::Host;
 use super::rule::question;
 use super::runtime::Runtime;
 use crate::check::tree::{
-    Constant, DatePart, Entry, Expression, ExpressionKind, MessageProperty, SessionWord, TimestampFormat,
+    Constant, DatePart, Entry, Expression, ExpressionKind, MessageProperty, PublisherWord, SessionWord,
+    TimestampFormat,
 };
 
 impl Generator<'_> {
@@ -75,6 +76,29 @@ impl Generator<'_> {
                 self.code.open_if_value(ValType::I32);
                 self.code.parameter(user + 1);
                 self.code.parameter(user + 2);
+                self.runtime(Runtime::Data);
+                self.code.or_else();
+                self.push_constant(&Constant::Empty);
+                self.code.end();
+            }
+        }
+    }
+
+    /// Pushes the cell of a word about who published the message, Empty for nobody. Behind the payload stand QoS, RETAIN and the Client Identifier.
+    pub(super) fn publisher(&mut self, word: PublisherWord) {
+        let Some(message) = self.message else { return self.push_constant(&Constant::Empty) };
+        match word {
+            PublisherWord::User => {
+                self.push_constant_address(ANSWER);
+                self.code.call(Callee::Host(Host::GetUser));
+                self.answer_cell(Runtime::Data);
+            }
+            PublisherWord::ClientId => {
+                let client_id = message.payload + 4;
+                self.code.parameter(client_id + 1);
+                self.code.open_if_value(ValType::I32);
+                self.code.parameter(client_id);
+                self.code.parameter(client_id + 1);
                 self.runtime(Runtime::Data);
                 self.code.or_else();
                 self.push_constant(&Constant::Empty);

@@ -148,6 +148,7 @@ impl Generator<'_> {
             Kind::RandomInt { low, high } => self.random(Runtime::RandomInt, low, high),
             Kind::RandomDouble { low, high } => self.random(Runtime::RandomDouble, low, high),
             Kind::Session(word) => self.session(*word),
+            Kind::Publisher(word) => self.publisher(*word),
             Kind::MessageProperty(property) => self.message_property(*property),
             Kind::MessageUserProperty(name) => self.message_user_property(name),
             Kind::LoggedIn => self.code.parameter(question::USER),

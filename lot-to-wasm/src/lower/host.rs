@@ -14,6 +14,7 @@ pub(crate) enum Host {
     PublishWith,
     Keep,
     Forget,
+    GetUser,
     GetUserProperty,
     GetUserProperties,
     GetExpirySeconds,
@@ -21,6 +22,7 @@ pub(crate) enum Host {
     GetResponseTopic,
     GetCorrelationData,
     GetTopic,
+    Topics,
     RetainedExists,
     GetEnvironment,
     SetEnvironment,
@@ -102,11 +104,13 @@ impl Host {
     ];
 
     /// Those of the world `action`.
-    pub(super) const OF_ACTIONS: [Host; 27] = [
+    pub(super) const OF_ACTIONS: [Host; 29] = [
         Host::Publish,
         Host::PublishWith,
         Host::Keep,
         Host::Forget,
+        Host::GetUser,
+        Host::Topics,
         Host::GetUserProperty,
         Host::GetUserProperties,
         Host::GetExpirySeconds,
@@ -139,6 +143,7 @@ impl Host {
             Host::PublishWith => &PUBLISH_WITH,
             Host::Keep => &KEEP,
             Host::Forget => &FORGET,
+            Host::GetUser => &GET_USER,
             Host::GetUserProperty => &GET_USER_PROPERTY,
             Host::GetUserProperties => &GET_USER_PROPERTIES,
             Host::GetExpirySeconds => &GET_EXPIRY_SECONDS,
@@ -146,6 +151,7 @@ impl Host {
             Host::GetResponseTopic => &GET_RESPONSE_TOPIC,
             Host::GetCorrelationData => &GET_CORRELATION_DATA,
             Host::GetTopic => &GET_TOPIC,
+            Host::Topics => &TOPICS,
             Host::RetainedExists => &RETAINED_EXISTS,
             Host::GetEnvironment => &GET_ENVIRONMENT,
             Host::SetEnvironment => &SET_ENVIRONMENT,
@@ -183,6 +189,7 @@ impl Declaration {
             Some(
                 Shape::OptionBytes
                     | Shape::OptionText
+                    | Shape::TopicsResult
                     | Shape::UserProperties
                     | Shape::CallResult
                     | Shape::RunResult
@@ -236,6 +243,7 @@ const FORGET: Declaration = Declaration {
     core_parameters: &[I32, I32, I32],
     core_results: &[],
 };
+const GET_USER: Declaration = of_message("get-user", Shape::OptionText);
 const GET_USER_PROPERTY: Declaration = Declaration {
     interface: "current-message",
     name: "get-user-property",
@@ -254,6 +262,14 @@ const GET_TOPIC: Declaration = Declaration {
     name: "get",
     parameters: &[("topic", Shape::Text)],
     result: Some(Shape::OptionBytes),
+    core_parameters: &[I32, I32, I32],
+    core_results: &[],
+};
+const TOPICS: Declaration = Declaration {
+    interface: "topic-store",
+    name: "topics",
+    parameters: &[("filter", Shape::Text)],
+    result: Some(Shape::TopicsResult),
     core_parameters: &[I32, I32, I32],
     core_results: &[],
 };

@@ -56,6 +56,12 @@ pub(super) enum Shape {
     WriteError,
     /// `result<_, write-error>`
     WriteResult,
+    /// `list<string>`
+    Texts,
+    /// Enum of `topic-store`.
+    TopicsError,
+    /// `result<list<string>, topics-error>`
+    TopicsResult,
     /// Record of `backtracking`.
     Span,
     OptionSpan,
@@ -300,6 +306,14 @@ impl InstanceWriter<'_> {
             Shape::WriteResult => {
                 let error = self.shape(Shape::WriteError);
                 self.instance.define(&mut |encoder| encoder.result(None, Some(error)))
+            }
+            Shape::Texts => self.list(Shape::Text),
+            Shape::TopicsResult => {
+                let (ok, error) = (self.shape(Shape::Texts), self.shape(Shape::TopicsError));
+                self.instance.define(&mut |encoder| encoder.result(Some(ok), Some(error)))
+            }
+            Shape::TopicsError => {
+                self.own("topics-error", &mut |encoder| encoder.enum_type(["invalid-filter", "too-many"]))
             }
             Shape::Qos => self.shared("qos", self.shared.qos),
             Shape::Value => self.shared("value", self.shared.value),

@@ -2,12 +2,14 @@
 
 use wasm_encoder::{Instruction, ValType};
 
-use super::code::{Callee, Local};
+use super::code::{Callee, Local, memory};
 use super::constants::ANSWER;
 use super::entry::Generator;
 use super::host::Host;
 use super::runtime::Runtime;
 use crate::check::tree::{Constant, Entry, Topic, TopicPart};
+use crate::diagnostic::codes;
+use crate::syntax::Position;
 
 /// A topic that is ready to be pushed.
 #[derive(Debug)]
@@ -163,6 +165,37 @@ impl Generator<'_> {
             self.code.end();
         }
         self.release_topic(ready);
+    }
+
+    /// Pushes the list of the topics that a filter matches: its address, and in the upper half twice how many they are.
+    pub(crate) fn topics(&mut self, filter: &Topic, at: Position) {
+        let ready = self.topic(filter);
+        self.push_topic(&ready);
+        self.release_topic(ready);
+        self.push_constant_address(ANSWER);
+        self.code.call(Callee::Host(Host::Topics));
+        self.push_answer_present();
+        self.code.open_if();
+        self.push_constant_address(ANSWER);
+        self.code.push(Instruction::I32Load8U(memory(4, 0)));
+        self.code.open_if();
+        let message = "more than 10,000 topics match, or their names have more than 1 MiB";
+        self.fail(codes::RUN_ITERATIONS, message, at);
+        self.code.end();
+        self.error(codes::RUN_INVALID_TOPIC, "this is no topic filter; there is nothing to go through", at);
+        self.push_constant_address(ANSWER);
+        self.code.i32(0);
+        self.code.push(Instruction::I32Store(memory(8, 2)));
+        self.code.end();
+        for offset in [8, 4] {
+            self.push_constant_address(ANSWER);
+            self.code.push(Instruction::I64Load32U(memory(offset, 2)));
+            if offset == 8 {
+                self.code.i64(33);
+                self.code.push(Instruction::I64Shl);
+            }
+        }
+        self.code.push(Instruction::I64Or);
     }
 
     /// Pushes whether a topic has a retained message.

@@ -104,6 +104,22 @@ pub mod topic_store {
         with(|host| host.values.get(topic).cloned())
     }
 
+    pub use super::super::bindings::lotmq::guest::topic_store::TopicsError;
+
+    pub fn topics(filter: &str) -> Result<Vec<String>, TopicsError> {
+        let levels: Vec<&str> = filter.split('/').collect();
+        let fits = |topic: &&String| {
+            let names: Vec<&str> = topic.split('/').collect();
+            let is_open = levels.last() == Some(&"#");
+            let count = if is_open { levels.len() - 1 } else { levels.len() };
+            let is_long_enough = if is_open { names.len() >= count } else { names.len() == count };
+            is_long_enough && levels.iter().take(count).zip(&names).all(|(level, name)| *level == "+" || level == name)
+        };
+        let mut found: Vec<String> = with(|host| host.values.keys().filter(fits).cloned().collect());
+        found.sort();
+        Ok(found)
+    }
+
     pub fn retained_exists(topic: &str) -> bool {
         with(|host| host.values.contains_key(topic))
     }

@@ -74,6 +74,11 @@ impl Shard {
         entries.filter(|entry| entry.is_kept).map(|entry| (&*entry.topic, &*entry.payload))
     }
 
+    /// The topics of all values, live and kept, in no order.
+    pub(super) fn topics(&self) -> impl Iterator<Item = &str> {
+        self.entries.numbers().map(|slot| &*self.entries.get(slot).topic)
+    }
+
     /// Write number of the oldest live entry; `u64::MAX` for none.
     pub(super) fn oldest_write(&self) -> u64 {
         self.entries.front().map_or(u64::MAX, |slot| self.entries.get(slot).write)

@@ -5,13 +5,13 @@ use super::{
         ambient, config, diagnostics, environment, logging,
         metrics::{self, MetricError},
         state::{self, StateError},
-        topic_store,
+        topic_store::{self, TopicsError},
     },
     instance::OnFiber,
     state::FiberState,
 };
 use crate::{
-    Capability, LogLevel, MetricChange, Severity, StateRefused,
+    Capability, LogLevel, MetricChange, Severity, StateRefused, TooManyTopics,
     ambient::Perceives,
     functions::{configuration, is_metric_name, is_state_key},
     limits,
@@ -92,6 +92,20 @@ impl topic_store::Host for FiberState {
         let mut value = Vec::new();
         let may = self.may(Capability::ReadTopic, &topic);
         (may && self.services.topic_value(&self.run, &topic, &mut value)).then_some(value)
+    }
+
+    fn topics(&mut self, filter: String) -> Result<Vec<String>, TopicsError> {
+        if lotmq_router::topic_filter_valid(&filter).is_err() {
+            return Err(TopicsError::InvalidFilter);
+        }
+        let is_granted = |topic: &str| self.grants.cover(Capability::ReadTopic, topic);
+        let found = self.services.topics(&self.run, &filter, &is_granted);
+        let found = found.map_err(|TooManyTopics| TopicsError::TooMany)?;
+        let bytes: usize = found.iter().map(String::len).sum();
+        if bytes > limits::LISTED_TOPICS_BYTES_MAX {
+            return Err(TopicsError::TooMany);
+        }
+        Ok(found.into_iter().collect())
     }
 
     fn retained_exists(&mut self, topic: String) -> bool {

@@ -26,6 +26,9 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         let received = message(&store).map(|message| i64::try_from(message.received_ms).unwrap_or(i64::MAX));
         Ok((received,))
     })?;
+    interface.func_wrap("get-user", |store: Store<'_>, (): ()| {
+        Ok((message(&store).and_then(|message| message.user.map(str::to_owned)),))
+    })?;
     interface.func_wrap("get-properties", |store: Store<'_>, (): ()| {
         Ok((MessageProperties::of(list(&store), seconds(&store)),))
     })?;

@@ -1,10 +1,34 @@
 //! `topic-store`: reading last values. Capability: [`Grants::read`](crate::Grants). Never waits.
 
-use crate::{grants::Capability, services::question::Read, state::RunState};
+use crate::{
+    grants::Capability,
+    limits::{LISTED_TOPICS_BYTES_MAX, LISTED_TOPICS_MAX},
+    services::TooManyTopics,
+    services::question::Read,
+    state::RunState,
+};
+use lotmq_router::{filter_matches, topic_filter_valid};
 use wasmtime::{
     StoreContextMut,
-    component::{Linker, WasmStr},
+    component::{ComponentType, Lift, Linker, Lower, WasmStr},
 };
+
+/// Why topics are not listed.
+#[derive(Clone, Copy, Debug, ComponentType, Lift, Lower)]
+#[component(enum)]
+#[repr(u8)]
+enum TopicsError {
+    #[component(name = "invalid-filter")]
+    InvalidFilter,
+    #[component(name = "too-many")]
+    TooMany,
+}
+
+impl From<TooManyTopics> for TopicsError {
+    fn from(_: TooManyTopics) -> Self {
+        TopicsError::TooMany
+    }
+}
 
 pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(interface!("topic-store"))?;
@@ -18,6 +42,12 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         state.note_read(|| Read::value(&topic, found.as_deref().map(Vec::as_slice)));
         Ok((found,))
     })?;
+    interface.func_wrap("topics", |store: StoreContextMut<'_, RunState>, (filter,): (WasmStr,)| {
+        let filter = filter.to_str(&store)?;
+        let state = store.data();
+        state.note_read(|| Read::State);
+        Ok((topics(state, &filter),))
+    })?;
     interface.func_wrap("retained-exists", |store, (topic,): (WasmStr,)| {
         let topic = topic.to_str(&store)?;
         let state = store.data();
@@ -26,6 +56,31 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         state.note_read(|| Read::retained(&topic, exists));
         Ok((exists,))
     })
+}
+
+/// The topics with a value that a filter matches: those that the broker has, and what the run has written and was started with.
+fn topics(state: &RunState, filter: &str) -> Result<Vec<String>, TopicsError> {
+    if topic_filter_valid(filter).is_err() {
+        return Err(TopicsError::InvalidFilter);
+    }
+    let is_granted = |topic: &str| state.grants.cover(Capability::ReadTopic, topic);
+    let matches = |topic: &str| filter_matches(filter, topic) && is_granted(topic);
+    let mut found = state.services.topics(&state.run, filter, &is_granted)?;
+    found.extend(
+        state.trigger().map(|trigger| trigger.topic).filter(|topic| matches(topic)).map(str::to_owned),
+    );
+    for (topic, is_there) in state.output.borrow().written_topics() {
+        if !is_there {
+            found.remove(topic);
+        } else if matches(topic) {
+            found.insert(topic.to_owned());
+        }
+    }
+    let bytes: usize = found.iter().map(String::len).sum();
+    if found.len() > LISTED_TOPICS_MAX || bytes > LISTED_TOPICS_BYTES_MAX {
+        return Err(TopicsError::TooMany);
+    }
+    Ok(found.into_iter().collect())
 }
 
 /// Looks in the order of the language reference §6: writes of this run, the trigger, then what the broker has.

@@ -383,12 +383,14 @@ fn post_guests(turn: &mut Turn) {
 fn run_at_once(turn: &mut Turn, event: &GuestEvent) -> bool {
     let Starts::Guest(runner) = &event.trigger.starts else { return false };
     let parts = event.message.parts();
+    let user = event.user();
     let message = BorrowedMessage {
         topic: parts.topic,
         payload: parts.payload,
         qos: qos(parts.qos),
         retain: parts.retain,
         client_id: event.client_id(),
+        user: user.as_deref(),
         properties: parts.properties,
         expires_at_ms: parts.expires_at_ms,
         received_ms: event.received_ms,
@@ -437,6 +439,7 @@ pub(super) fn post(turn: &mut Turn, event: &GuestEvent) {
         qos: qos(parts.qos),
         retain: parts.retain,
         client_id: event.shared_client_id(),
+        user: event.user(),
         properties: event.message.properties_bytes(),
         expires_at_ms: parts.expires_at_ms,
         received_ms: event.received_ms,

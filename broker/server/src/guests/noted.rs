@@ -9,7 +9,7 @@ use std::task::Context;
 
 use hashbrown::{HashMap, HashSet};
 use lotmq_codec::QoS;
-use lotmq_definitions::DefinitionId;
+use lotmq_definitions::{DefinitionId, DefinitionKind};
 use lotmq_host::{InlineRuns, Lease, MessageBatch, PostError, RunOutput};
 use lotmq_session::Time;
 
@@ -97,6 +97,16 @@ impl GuestEvent {
     pub(super) fn client_id(&self) -> &str {
         let former = || self.former.as_deref().unwrap_or_default();
         self.source.as_ref().map_or_else(former, |client| &client.client_id)
+    }
+
+    /// User of the Client that published the message, for what may ask for him.
+    pub(super) fn user(&self) -> Option<Arc<str>> {
+        let definition = &self.trigger.definition;
+        let effects = &definition.facts().effects;
+        if definition.kind() == DefinitionKind::Action && !effects.properties && !effects.call {
+            return None;
+        }
+        self.source.as_ref().and_then(|client| client.state.lock().identity.user.clone())
     }
 
     pub(super) fn lease(&self) -> Option<Lease> {

@@ -191,6 +191,7 @@ fn about<'a>(question: &Question<'a>, now_ms: u64) -> About<'a> {
         properties: message.properties,
         expires_at_ms: message.expires_at_ms,
         received_ms: now_ms,
+        user: question.identity.user.as_deref(),
         ..BorrowedMessage::new("", &[])
     });
     About { message, protocol_version: question.identity.protocol_version }

@@ -1,28 +1,33 @@
 //! Services of the broker for the guests of a tenant while they run.
 
+use std::collections::BTreeSet;
+use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
 use lotmq_definitions::{Definition, DefinitionKind, Owner, RunError as DefinitionError};
+use lotmq_host::limits::LISTED_TOPICS_MAX;
 use lotmq_host::python::Called;
 use lotmq_host::rule::{ModuleQuestion, Verdict};
 use lotmq_host::{
     Ambient, Argument, BorrowedMessage, Capability, MessageBounds, ModelInstance, NestedCall, RowQuery,
-    RowsError, RunContext, RunError, RunnerState, Services, StateRefused, Value, away,
+    RowsError, RunContext, RunError, RunnerState, Services, StateRefused, TooManyTopics, Value, away,
 };
+use lotmq_router::filter_matches;
 use lotmq_store::Store;
 use parking_lot::Mutex;
 use tracing::warn;
 
 use super::guest_id::definition_id;
 use super::records;
+use super::retained;
 use super::rights::{Access, Rights, Variable};
 use super::states::States;
 use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::guests::variables::Variables;
-use crate::limits::{MISSING_GRANTS_TOLD_MAX, MODULE_GRANT_BYTES_MAX};
+use crate::limits::{LISTED_TOPICS_FOUND_MAX, MISSING_GRANTS_TOLD_MAX, MODULE_GRANT_BYTES_MAX};
 use lotmq_core::tenant::Tenant;
 
 /// Services for one version of a definition's code.
@@ -145,6 +150,42 @@ impl Services for TenantServices {
             return false;
         }
         tenant.has_retained(topic, hosting.clock.lifetime_ms())
+    }
+
+    fn topics(
+        &self,
+        _run: &RunContext,
+        filter: &str,
+        is_granted: &dyn Fn(&str) -> bool,
+    ) -> Result<BTreeSet<String>, TooManyTopics> {
+        let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else {
+            return Ok(BTreeSet::new());
+        };
+        let mut found = BTreeSet::new();
+        let mut add = |topic: &str| {
+            // States and windows of definitions have a NUL in their topics.
+            if !topic.contains('\0') && filter_matches(filter, topic) && is_granted(topic) {
+                found.insert(topic.to_owned());
+            }
+            if found.len() > LISTED_TOPICS_FOUND_MAX {
+                ControlFlow::Break(())
+            } else {
+                ControlFlow::Continue(())
+            }
+        };
+        tenant.programs().guests.values.each_topic(&mut add);
+        let mut after = None;
+        loop {
+            let (page, next) = retained::topics(&tenant, filter, after.as_deref(), hosting.clock.wall_ms());
+            if page.iter().try_for_each(|topic| add(topic)).is_break() {
+                return Err(TooManyTopics);
+            }
+            let Some(next) = next else { break };
+            after = Some(next);
+        }
+        // The rules are asked without a lock, for they may read as well.
+        found.retain(|topic| self.rights.may_read(&tenant, topic));
+        if found.len() > LISTED_TOPICS_MAX { Err(TooManyTopics) } else { Ok(found) }
     }
 
     fn environment(&self, run: &RunContext, name: &str) -> Option<String> {

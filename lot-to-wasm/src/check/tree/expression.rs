@@ -96,6 +96,8 @@ pub enum ExpressionKind {
     },
     /// A word about the client that triggered the run (§7.6), or asks a Rule; allowed for this trigger.
     Session(SessionWord),
+    /// `CLIENTID`, `USER` of who published the message; Empty for nobody.
+    Publisher(PublisherWord),
     /// A property of the message that started the run, or that a Rule is asked about; Empty when it has none.
     MessageProperty(MessageProperty),
     /// The first User Property of that message with the name that is the operand's text (`TEXT_DATA`), or Empty.
@@ -424,6 +426,15 @@ pub enum SessionWord {
     SubscribeTopic,
     /// `SUBSCRIBEQOS`, Int; only ON SUBSCRIBE.
     SubscribeQos,
+}
+
+/// Words about who published the message of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PublisherWord {
+    /// `CLIENTID`, text.
+    ClientId,
+    /// `USER`, text.
+    User,
 }
 
 /// Properties of messages of MQTT 5.0 that are there once, at most.

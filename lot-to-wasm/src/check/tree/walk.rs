@@ -163,6 +163,7 @@ impl ExpressionKind {
             | Kind::Assigned(_)
             | Kind::IsAssigned(_)
             | Kind::Session(_)
+            | Kind::Publisher(_)
             | Kind::MessageProperty(_)
             | Kind::LoggedIn
             | Kind::UserProperty(_)

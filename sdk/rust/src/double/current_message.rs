@@ -14,6 +14,8 @@ pub struct CurrentMessage {
     pub retain: bool,
     /// When the broker received it, in milliseconds since 1970-01-01 UTC.
     pub received_ms: i64,
+    /// User who published it.
+    pub user: Option<String>,
     /// Its properties of MQTT 5.0.
     pub properties: Properties,
 }
@@ -29,7 +31,7 @@ impl Default for CurrentMessage {
             correlation_data: None,
             user_properties: Vec::new(),
         };
-        CurrentMessage { qos: Qos::AtMostOnce, retain: false, received_ms: 0, properties }
+        CurrentMessage { qos: Qos::AtMostOnce, retain: false, received_ms: 0, user: None, properties }
     }
 }
 
@@ -69,6 +71,10 @@ pub fn get_retain() -> bool {
 
 pub fn get_received_ms() -> Option<i64> {
     of(|message| message.received_ms)
+}
+
+pub fn get_user() -> Option<String> {
+    of(|message| message.user.clone()).flatten()
 }
 
 pub fn get_properties() -> Properties {
