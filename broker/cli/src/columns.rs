@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 /// Table with a head; `right` are the numbers of columns whose cells stand to the right, as figures do. Each line ends with a line break and without spaces.
 ///
 /// Cells with line breaks or control characters are shown with `?` in their place, so that what a client has named moves no cursor.
@@ -57,6 +59,17 @@ pub(crate) fn size(bytes: u64) -> String {
         unit += 1;
     }
     format!("{value:.1} {}", UNITS[unit])
+}
+
+/// Place of an error: line and column, with the file of the project in front of it, and the cell of a notebook.
+pub(crate) fn place(record: &Value) -> Option<String> {
+    let line = record["line"].as_u64().filter(|line| *line > 0)?;
+    let line = format!("{line}:{}", record["column"]);
+    Some(match (record["file"].as_str(), record["cell"].as_u64()) {
+        (Some(file), Some(cell)) => format!("{file}, cell {cell}, {line}"),
+        (Some(file), None) => format!("{file}:{line}"),
+        (None, _) => line,
+    })
 }
 
 #[cfg(test)]

@@ -133,6 +133,40 @@ pub enum Origin {
     AdHoc,
 }
 
+impl Origin {
+    /// File, empty of none, and cell that it came from.
+    pub fn file(&self) -> (&str, Option<u32>) {
+        match self {
+            Origin::Project { file, cell, .. } => (file, *cell),
+            Origin::AdHoc => ("", None),
+        }
+    }
+
+    /// As it is stored, with the number of lines before.
+    pub fn to_stored(&self, lines_before: u32) -> String {
+        let mut stored = serde_json::json!(self);
+        if lines_before > 0 {
+            if stored.is_null() {
+                stored = serde_json::json!({});
+            }
+            stored["lines_before"] = lines_before.into();
+        }
+        stored.to_string()
+    }
+
+    /// What was stored, with the number of lines before; of an earlier version it is not known, and taken to be 0.
+    pub fn from_stored(stored: &str) -> (Origin, u32) {
+        #[derive(Default, Deserialize)]
+        struct Place {
+            #[serde(default)]
+            lines_before: u32,
+        }
+        let origin = serde_json::from_str(stored).unwrap_or_default();
+        let place: Place = serde_json::from_str(stored).unwrap_or_default();
+        (origin, place.lines_before)
+    }
+}
+
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -163,6 +197,8 @@ pub struct NewDefinition {
     pub source: Arc<str>,
     /// From where it came.
     pub origin: Origin,
+    /// Lines of the file, or of the text that it came in, before the first one that its code counts.
+    pub lines_before: u32,
     /// The user who deployed it; `None` = an anonymous one. Ask [`Definition::owner`] who it is now.
     pub owner: Option<Owner>,
     /// What the compiler knows. For a module: a trigger from its hints, and as reads, writes and keeps the topics that it
@@ -299,6 +335,11 @@ impl Definition {
         let filters = self.trigger().map(Trigger::filters).unwrap_or_default();
         self.facts().reception.is_some()
             && !filters.iter().any(|filter| lotmq_router::filter_matches(filter, topic))
+    }
+
+    /// A line that its code counts as a line of its file, or of the text that it came in; 0 for unknown stays.
+    pub fn line_of_file(&self, line: u32) -> u32 {
+        if line == 0 { 0 } else { line.saturating_add(self.deployed.lines_before) }
     }
 
     /// The topic below which everything about this definition is published: `$SYS/Coreflux/Actions/<N>`.

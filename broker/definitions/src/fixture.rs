@@ -93,6 +93,7 @@ pub(crate) fn definition(facts: Facts) -> NewDefinition {
         name: facts.name.as_str().into(),
         source: "DEFINE …".into(),
         origin: Origin::AdHoc,
+        lines_before: 0,
         owner: Some(Owner { name: "root".into(), account: 1 }),
         facts: Arc::new(facts),
         installed_at: Timestamp::UNIX_EPOCH,

@@ -16,6 +16,10 @@ pub struct RunError<'a> {
     pub line: u32,
     /// Column, from 1; 0 = unknown.
     pub column: u32,
+    /// File of its project that the line is in; empty when it came with a command.
+    pub file: &'a str,
+    /// Cell of that file, from 1, in a notebook.
+    pub cell: Option<u32>,
     /// Topic of the message that started the run; empty when it was no message.
     pub topic: &'a str,
     /// Its payload.
@@ -42,6 +46,12 @@ pub struct ErrorRecord {
     pub timestamp: Timestamp,
     /// Errors of this definition since it was deployed.
     pub count: u64,
+    /// File of its project that the line is in; empty when it came with a command.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// Cell of that file, from 1, in a notebook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cell: Option<u32>,
 }
 
 impl ErrorRecord {
@@ -55,6 +65,8 @@ impl ErrorRecord {
             trigger: MessageText::new(error.topic, error.payload),
             timestamp: at,
             count,
+            file: error.file.to_owned(),
+            cell: error.cell,
         }
     }
 
@@ -171,6 +183,7 @@ mod tests {
             column: 5,
             topic: "s/k1/t",
             payload: b"31\xff",
+            ..RunError::default()
         };
         let at = Timestamp::from_millisecond(1_795_166_305_120).unwrap();
         assert_eq!(
@@ -179,6 +192,9 @@ mod tests {
                 .to_owned()
                 + r#""trigger":{"topic":"s/k1/t","payload":"31�"},"timestamp":"2026-11-20T09:18:25.120Z","count":2}"#
         );
+        let of_project = RunError { file: "main.lotnb", cell: Some(3), ..error };
+        let record = ErrorRecord::new("Hot", &of_project, at, 2).to_json();
+        assert!(record.ends_with(r#""count":2,"file":"main.lotnb","cell":3}"#), "{record}");
     }
 
     #[test]

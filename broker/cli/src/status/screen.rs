@@ -6,7 +6,7 @@ use lotmq_terminal::{Colour, Paint};
 use serde_json::Value;
 
 use super::list;
-use crate::columns::{age, printable, size, table};
+use crate::columns::{age, place, printable, size, table};
 
 /// Rows of each list; the line behind says how many more there are.
 const ROWS_MAX: usize = 10;
@@ -126,10 +126,7 @@ fn limits(limits: &Value) -> String {
 
 fn errors(errors: &Value) -> String {
     rows(errors, "--json has them all", |error| {
-        let place = match number(&error["line"]) {
-            0 => String::new(),
-            line => format!("{line}:{}", error["column"]),
-        };
+        let place = place(error).unwrap_or_default();
         [
             String::new(),
             shown(&error["kind"]),
@@ -142,7 +139,7 @@ fn errors(errors: &Value) -> String {
         ]
     })
     .map_or_else(String::new, |(rows, more)| {
-        table(["", "KIND", "NAME", "CODE", "LINE", "COUNT", "LAST", "MESSAGE"], &rows, &[5]) + &more
+        table(["", "KIND", "NAME", "CODE", "PLACE", "COUNT", "LAST", "MESSAGE"], &rows, &[5]) + &more
     })
 }
 

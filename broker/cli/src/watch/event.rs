@@ -7,7 +7,7 @@ use lotmq_terminal::{Colour, Paint};
 use serde_json::{Value, json};
 
 use super::parsed;
-use crate::columns::printable;
+use crate::columns::{place, printable};
 
 /// Characters of a payload that are shown in a line.
 const PAYLOAD_CHARS_MAX: usize = 120;
@@ -74,10 +74,7 @@ impl WatchedEvent {
 pub(super) fn error(level: &str, payload: &[u8]) -> Option<WatchedEvent> {
     let mut record = parsed(payload);
     let name = record["action"].as_str()?.to_owned();
-    let place = match record["line"].as_u64() {
-        None | Some(0) => String::new(),
-        Some(line) => format!(" at {line}:{}", record["column"]),
-    };
+    let place = place(&record).map_or_else(String::new, |place| format!(" at {place}"));
     let trigger = match record["trigger"]["topic"].as_str() {
         None | Some("") => String::new(),
         Some(topic) => format!("; started by {topic} = {}", cut(text(&record["trigger"]["payload"]))),

@@ -249,7 +249,7 @@ fn record(
     (code, message, line, column): (&str, &str, u32, u32),
 ) {
     let Started { topic, payload, .. } = run.trigger.unwrap_or_default();
-    let error = RunError { code, message, line, column, topic, payload };
+    let error = RunError { code, message, line, column, topic, payload, ..RunError::default() };
     records::record(turn, run.tenant, definition, &error, run.hops.saturating_add(1));
 }
 
@@ -285,7 +285,7 @@ pub(super) fn event_not_taken(
     let has_record = !system_topics::is_system(topic)
         && (matches!(error, PostError::TooManyHops { .. }) || definition.activity.note_refused());
     if has_record {
-        let error = RunError { code, message: &error.to_string(), line: 0, column: 0, topic, payload };
+        let error = RunError { code, message: &error.to_string(), topic, payload, ..RunError::default() };
         records::record(turn, tenant, definition, &error, 0);
     }
 }

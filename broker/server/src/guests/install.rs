@@ -298,7 +298,7 @@ pub(crate) fn row(tenant: &Tenant, definition: &Definition) -> Option<Definition
         name: deployed.name.as_ref().into(),
         source: deployed.source.as_ref().into(),
         owner: definition.owner().map(|owner| owner.name.as_ref().to_owned()).unwrap_or_default(),
-        origin: serde_json::to_string(&deployed.origin).expect("an origin is text and numbers"),
+        origin: deployed.origin.to_stored(deployed.lines_before),
         order: definition.order,
         changed_at_ms: u64::try_from(deployed.installed_at.as_millisecond()).unwrap_or_default(),
         state: state(definition),

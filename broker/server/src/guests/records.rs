@@ -67,7 +67,8 @@ pub(super) fn record_at(
 
 /// Logs an error and where to read more. Its text and the message are left out: both may hold payloads.
 fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, count: u64) {
-    let RunError { code, line, column, .. } = *error;
+    let RunError { code, column, .. } = *error;
+    let line = definition.line_of_file(error.line);
     let topic = format!("{}/Error", definition.sys_topic());
     warn!(
         target: "lot",
@@ -220,7 +221,9 @@ pub(super) fn record_masked(
     let variables = &tenant.programs().variables;
     let (message, topic) = (variables.masked_text(error.message), variables.masked_whole_text(error.topic));
     let payload = variables.masked_up_to(error.payload, RECORD_PAYLOAD_BYTES_MAX);
-    let error = RunError { message: &message, topic: &topic, payload: &payload, ..*error };
+    let (file, cell) = definition.deployed.origin.file();
+    let line = definition.line_of_file(error.line);
+    let error = RunError { message: &message, topic: &topic, payload: &payload, line, file, cell, ..*error };
     if let Some(witness) = tenant.programs().guests.witness.get() {
         witness.sees(definition.name(), Deed::Reported(Report::new(true, &error)));
     }
@@ -230,7 +233,8 @@ pub(super) fn record_masked(
 /// Notes a warning without the values of secrets.
 pub(super) fn note_warning(tenant: &Tenant, definition: &Definition, warning: &RunError<'_>) {
     let message = tenant.programs().variables.masked_text(warning.message);
-    let warning = RunError { message: &message, ..*warning };
+    let line = definition.line_of_file(warning.line);
+    let warning = RunError { message: &message, line, ..*warning };
     if let Some(witness) = tenant.programs().guests.witness.get() {
         witness.sees(definition.name(), Deed::Reported(Report::new(false, &warning)));
     }

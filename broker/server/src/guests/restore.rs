@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use lot_facts::{Facts, Kind, RuleFacts};
 use lot_to_wasm::{CompileOptions, Form, Output};
 use lotmq_auth::{Rule, Scope};
-use lotmq_definitions::{Definition, DefinitionKind, Installed, NewDefinition, OnExisting, RunError};
+use lotmq_definitions::{Definition, DefinitionKind, Installed, NewDefinition, OnExisting, Origin, RunError};
 use lotmq_host::OwnedEvent;
 use lotmq_store::{Batch, DefinitionRow, QuarantineRow, SettingRow, StoreError, Ticket};
 use tracing::{error, warn};
@@ -191,11 +191,13 @@ fn install_failed(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow, reaso
 /// Definition from a stored row, with the facts that the compiler finds today.
 pub(super) fn new_definition(tenant: &Tenant, row: &DefinitionRow, facts: Facts) -> NewDefinition {
     let installed_at = i64::try_from(row.changed_at_ms).ok();
+    let (origin, lines_before) = Origin::from_stored(&row.origin);
     NewDefinition {
         kind: facts.kind.into(),
         name: row.name.as_str().into(),
         source: row.source.as_str().into(),
-        origin: serde_json::from_str(&row.origin).unwrap_or_default(),
+        origin,
+        lines_before,
         owner: authority::owner(&tenant.users, &row.owner),
         facts: Arc::new(facts),
         installed_at: installed_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default(),

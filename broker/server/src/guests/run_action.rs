@@ -126,6 +126,7 @@ impl Guests {
         }
         if let Some(error) = &mut report.error {
             error.message = variables.masked_text(&error.message).into_owned();
+            error.line = definition.line_of_file(error.line);
         }
         // The command may have given up meanwhile.
         let _ = command.try_send(report);

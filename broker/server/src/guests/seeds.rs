@@ -79,6 +79,7 @@ pub(crate) fn compiled(
             name: seed.name.into(),
             source: seed.source.into(),
             origin: Origin::AdHoc,
+            lines_before: 0,
             owner: None,
             facts: Arc::new(output.facts),
             installed_at,

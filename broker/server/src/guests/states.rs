@@ -129,6 +129,7 @@ mod tests {
             name: name.into(),
             source: "".into(),
             origin: Origin::AdHoc,
+            lines_before: 0,
             owner: None,
             facts: Arc::new(Facts::new(Kind::Action, name)),
             installed_at: Timestamp::UNIX_EPOCH,

@@ -179,6 +179,7 @@ fn new_definition(module: &Module, facts: Facts) -> NewDefinition {
         name: Arc::clone(&module.name),
         source: "".into(),
         origin: Origin::AdHoc,
+        lines_before: 0,
         owner: module.owner.clone(),
         facts: Arc::new(facts),
         installed_at: installed_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()).unwrap_or_default(),

@@ -125,7 +125,7 @@ fn add_one(
         let message = format!("{} '{name}' was not compiled.", kind.title());
         return failed(message.clone(), vec![problem("COMPILE_FAILED", &message)]);
     };
-    match deploy(call, output, source, existing) {
+    match deploy(call, output, (source, entity.lines_before), existing) {
         Ok(installed) => {
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));
@@ -170,7 +170,7 @@ fn similar(call: &Call<'_>, need: &Need) -> Option<String> {
 fn deploy(
     call: &mut Call<'_>,
     output: Output,
-    source: &str,
+    (source, lines_before): (&str, u32),
     existing: OnExisting,
 ) -> Result<Installed, Refusal> {
     let new = NewDefinition {
@@ -178,6 +178,7 @@ fn deploy(
         name: output.facts.name.as_str().into(),
         source: source.into(),
         origin: Origin::AdHoc,
+        lines_before,
         owner: call.owner(),
         facts: Arc::new(output.facts),
         installed_at: call.broker.definitions_now().wall,

@@ -68,6 +68,7 @@ impl ProgramEntity {
             name: entity.name.as_str().into(),
             source: source.get(entity.range).unwrap_or_default().into(),
             origin: Origin::AdHoc,
+            lines_before: entity.lines_before,
             owner: None,
             facts: output.facts.into(),
             installed_at: jiff::Timestamp::UNIX_EPOCH,

@@ -221,6 +221,7 @@ impl CompiledProject {
                     name: facts.name.as_str().into(),
                     source: source.into(),
                     origin: origin(project, &place),
+                    lines_before: entity.lines_before,
                     owner: project.owner.clone(),
                     facts: Arc::new(facts),
                     installed_at: call.broker.definitions_now().wall,
