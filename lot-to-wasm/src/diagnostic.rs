@@ -4,11 +4,13 @@
 //! reference §14. What a code means is in [`codes`].
 
 pub mod codes;
+mod examples;
 pub mod json;
 pub mod render;
 mod sink;
 
 pub use codes::Code;
+pub use examples::example;
 pub(crate) use sink::{Draft, Sink};
 
 use crate::source::Position;

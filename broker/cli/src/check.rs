@@ -6,7 +6,9 @@ use clap::Args;
 use lot_to_wasm::Form;
 use lotmq_project::Project;
 use lotmq_server::runs_route_type;
-use lotmq_terminal::{Exit, output};
+use lotmq_terminal::{Exit, Paint, output};
+
+use crate::coloured::coloured;
 
 /// Check LoT programs.
 ///
@@ -37,7 +39,7 @@ pub(crate) fn check(args: &CheckArgs) -> anyhow::Result<Exit> {
         if args.json {
             compiled.to_json().try_for_each(|object| output::line(&object.to_string()))?;
         } else {
-            output::line(&compiled.to_text())?;
+            output::line(&coloured(&compiled.to_text(), Paint::of_stdout()))?;
         }
     }
     Ok(if has_errors { Exit::Failure } else { Exit::Success })

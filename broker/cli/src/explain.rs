@@ -1,9 +1,12 @@
 //! `lotmq explain`: what a code means.
 
 use clap::Args;
-use lot_to_wasm::Code;
+use lot_to_wasm::diagnostic::{example, render};
+use lot_to_wasm::{Code, CompileOptions};
 use lotmq_server::codes;
-use lotmq_terminal::{Exit, Misuse, output};
+use lotmq_terminal::{Exit, Misuse, Paint, output};
+
+use crate::coloured::coloured;
 
 /// Explain a code, as LOT302 of the compiler, or HOP_LIMIT of an Error topic or a reply.
 ///
@@ -29,7 +32,18 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
     let of_broker = || codes::find(wanted).map(|code| (code.name.to_owned(), code.title, code.explanation));
     let (name, title, explanation) = of_compiler.or_else(of_broker).ok_or_else(|| unknown(wanted))?;
     output::line(&format!("{name}: {title}\n\n{explanation}"))?;
+    if let Some(told) = Code::parse(&name).and_then(told) {
+        let told = coloured(told.trim_end(), Paint::of_stdout());
+        output::line(&format!("\nFor instance:\n\n{told}"))?;
+    }
     Ok(Exit::Success)
+}
+
+/// How the compiler tells a code of a program that has the mistake.
+fn told(code: Code) -> Option<String> {
+    let compilation = lot_to_wasm::compile(example(code)?, &CompileOptions::default());
+    let found = compilation.all_diagnostics().into_iter().find(|found| found.code == code)?;
+    Some(render::to_text("example.lot", &found))
 }
 
 fn unknown(wanted: &str) -> Misuse {

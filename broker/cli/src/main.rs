@@ -13,6 +13,7 @@ mod backup;
 mod bench;
 mod check;
 mod cmd;
+mod coloured;
 mod columns;
 mod compile;
 mod completion;

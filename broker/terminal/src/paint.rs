@@ -43,6 +43,11 @@ impl Paint {
         Self { is_on: !is_forbidden && io::stdout().is_terminal() }
     }
 
+    /// Colours, whatever standard output is.
+    pub const fn always() -> Self {
+        Self { is_on: true }
+    }
+
     /// No colours, as for a file.
     pub const fn none() -> Self {
         Self { is_on: false }

@@ -103,7 +103,7 @@ pub(super) fn times(parser: &mut Parser<'_, '_>, first: (TimeOfDay, Span)) -> Pa
     let mut times = vec![time];
     while is_separator(parser) {
         parser.advance();
-        let text = parser.expect_text("the comma")?;
+        let text = time_text(parser, "the comma")?;
         times.push(read(parser, &text)?);
         if times.len() > TIMES_MAX {
             let message = format!("more than {TIMES_MAX} times of day in one trigger");
@@ -117,6 +117,26 @@ pub(super) fn times(parser: &mut Parser<'_, '_>, first: (TimeOfDay, Span)) -> Pa
     times.sort_unstable();
     times.dedup();
     Ok(times)
+}
+
+/// The text of a time; one without quotes is reported, and taken.
+pub(super) fn time_text(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<Text> {
+    let is_bare = is_number(parser) && parser.peek_at(1).kind == TokenKind::Sign(Sign::Colon);
+    if !is_bare {
+        return parser.expect_text(after);
+    }
+    let start = parser.span();
+    parser.advance();
+    while parser.is_sign(Sign::Colon) && matches!(parser.peek_at(1).kind, TokenKind::Int(_)) {
+        parser.advance();
+        parser.advance();
+    }
+    let span = parser.span_from(start);
+    let value = parser.slice(span).to_owned();
+    let quoted = format!("\"{value}\"");
+    let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, format!("time without quotes: {value}"));
+    parser.sink.push(draft.suggest(format!("write {quoted}")).fix(span, quoted));
+    Ok(Text { value, span })
 }
 
 /// The time of day that a text is.

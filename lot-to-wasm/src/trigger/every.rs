@@ -56,7 +56,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     let Some(days) = calendar::days(parser)? else { return no_interval(parser) };
     let mut at = vec![TimeOfDay::default()];
     if parser.eat_word("AT") || is_at_missing(parser) {
-        let text = parser.expect_text("AT")?;
+        let text = calendar::time_text(parser, "AT")?;
         let first = calendar::read(parser, &text)?;
         at = calendar::times(parser, (first, text.span))?;
     }
@@ -67,7 +67,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
 fn time_of_interval(parser: &mut Parser<'_, '_>, start: Span, interval: Interval) -> Parsed<Trigger> {
     let number = parser.span_from(start);
     parser.advance();
-    let time = parser.expect_text("AT")?;
+    let time = calendar::time_text(parser, "AT")?;
     let draft = Draft::error(
         codes::INTERVAL_UNIT,
         parser.span_from(start),

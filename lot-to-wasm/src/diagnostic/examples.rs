@@ -1,0 +1,35 @@
+//! A program for each code that provokes it: the fixtures of the corpus, which the tests compile.
+
+use super::Code;
+
+macro_rules! examples {
+    ($($number:literal)*) => {
+        /// A program that provokes a code; `None` of what is told at run time, and of bounds that only a long program reaches.
+        pub fn example(code: Code) -> Option<&'static str> {
+            match code.number() {
+                $($number => Some(include_str!(concat!("../../tests/corpus/diagnostic/LOT", $number, ".lot"))),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+examples! {
+    101 102 103 104 105 106 107 108 109 201 202 203 204 205 206 207 208 209 210 211 212 213 214 215 216 217 218 219 220 221
+    222 223 224 225 226 227 228 229 230 231 232 233 234 235 236 237 240 241 301 302 303 304 305 306 307 308 309 310 311 312
+    313 314 315 316 317 318 319 320 321 322 323 324 325 326 327 328 329 330 331 332 333 334 401 402 403 404 405 406 407 408
+    409 410 411 412 413 414 415 416 417 418 419 420 421 422 423 424 425 430 431 432 433 434 435 436 437 438 439 440 441 501
+    502
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_of_the_compiler_has_an_example() {
+        for code in Code::all() {
+            assert_eq!(example(code).is_some(), code.number() <= 502, "{code}");
+        }
+    }
+}
