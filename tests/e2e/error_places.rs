@@ -12,7 +12,7 @@ const TWO: &str = "-- Two programs in a file.\nDEFINE ACTION Fine\nON TOPIC \"fi
 
 fn run(broker: &Broker, arguments: &[&str]) -> String {
     let port = broker.port();
-    Program::run(LOTMQ, &[arguments, &["-p", &port]].concat()).unwrap().output()
+    Program::run(LOTMQ, &[arguments, &["-p", &port]].concat()).unwrap().output().to_owned()
 }
 
 /// Who is told of the errors of `Ratio` from now on.
@@ -68,7 +68,8 @@ fn errors_of_a_project_tell_its_file_and_the_line_in_it() {
 #[test]
 fn errors_of_a_command_count_from_the_first_line_that_was_sent() {
     let mut broker = broker();
-    for (body, line) in [(TWO.to_owned(), 8), (TWO[TWO.find("DEFINE ACTION Ratio").unwrap()..].to_owned(), 3)] {
+    for (body, line) in [(TWO.to_owned(), 8), (TWO[TWO.find("DEFINE ACTION Ratio").unwrap()..].to_owned(), 3)]
+    {
         broker.command_ok(&format!("-addAction -replace {body}"));
         let record = failed(&broker, &mut reader(&broker));
         assert_eq!(place(&record), (Value::Null, json!(line), json!(5)), "{record}");

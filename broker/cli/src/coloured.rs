@@ -49,10 +49,16 @@ mod tests {
     #[test]
     fn what_matters_is_coloured() {
         let text = coloured(TOLD, Paint::always());
-        for part in ["\x1b[31merror[LOT203]\x1b[0m: THEN", "\x1b[32mhelp:\x1b[0m write", "\x1b[32mok\x1b[0m (action A)"] {
+        for part in [
+            "\x1b[31merror[LOT203]\x1b[0m: THEN",
+            "\x1b[32mhelp:\x1b[0m write",
+            "\x1b[32mok\x1b[0m (action A)",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
-        let plain = ["\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"].iter().fold(text, |text, code| text.replace(code, ""));
+        let plain = ["\x1b[31m", "\x1b[32m", "\x1b[2m", "\x1b[0m"]
+            .iter()
+            .fold(text, |text, code| text.replace(code, ""));
         assert_eq!(plain, TOLD);
     }
 }

@@ -350,7 +350,11 @@ mod tests {
         let project = Origin::Project { project: "p".into(), file: "f".into(), cell: None };
         for origin in [Origin::AdHoc, project] {
             assert_eq!(serde_json::from_str::<Origin>(&json(&origin)).unwrap(), origin);
-            assert_eq!(Origin::from_stored(&json(&origin)), (origin.clone(), 0), "as earlier versions stored it");
+            assert_eq!(
+                Origin::from_stored(&json(&origin)),
+                (origin.clone(), 0),
+                "as earlier versions stored it"
+            );
             for lines_before in [0, 7] {
                 let stored = origin.to_stored(lines_before);
                 assert_eq!(Origin::from_stored(&stored), (origin.clone(), lines_before));

@@ -35,14 +35,14 @@ pub struct ForEach {
     /// The variable that counts them, from 0.
     pub index: Option<Name>,
     /// What is gone through.
-    pub list: Members,
+    pub list: LoopMembers,
     /// The statements; empty only after an error.
     pub body: Vec<Statement>,
 }
 
 /// What a loop goes through.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Members {
+pub enum LoopMembers {
     /// The members of a value.
     List(Expression),
     /// The topics that a filter matches.
@@ -83,9 +83,9 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         return parser.fail(draft.suggest(format!("write: FOR EACH {{{}}} IN list DO", item.text)));
     }
     let list = if parser.eat_word("TOPICS") {
-        Members::Topics(parser.chained_topic("TOPICS")?)
+        LoopMembers::Topics(parser.chained_topic("TOPICS")?)
     } else {
-        Members::List(parser.value()?)
+        LoopMembers::List(parser.value()?)
     };
     if !parser.eat_keyword("DO") {
         let message = format!("expected DO after the list, found {}", parser.found());
@@ -127,12 +127,12 @@ impl ForEach {
 impl Construct for ForEach {
     fn check(&self, checker: &mut Checker<'_, '_, '_>, _span: Span) -> Option<CheckedKind> {
         let list = match &self.list {
-            Members::List(value) => {
+            LoopMembers::List(value) => {
                 let list = checker.operand(value);
                 Self::check_list(value.span, &list, checker);
                 CheckedMembers::List(list)
             }
-            Members::Topics(filter) => CheckedMembers::Topics(checker.filter(filter)),
+            LoopMembers::Topics(filter) => CheckedMembers::Topics(checker.filter(filter)),
         };
         if let Some(index) = self.index.as_ref().filter(|index| index.text == self.item.text) {
             let message = format!("`{}` is the member and its index", index.text);
@@ -153,8 +153,8 @@ impl Construct for ForEach {
         visit(Part::Assigned(&self.item));
         self.index.iter().for_each(|name| visit(Part::Assigned(name)));
         match &self.list {
-            Members::List(value) => visit(Part::Expression(value)),
-            Members::Topics(filter) => each_expression(&filter.parts, visit),
+            LoopMembers::List(value) => visit(Part::Expression(value)),
+            LoopMembers::Topics(filter) => each_expression(&filter.parts, visit),
         }
         visit(Part::Block(&self.body));
     }
@@ -162,8 +162,8 @@ impl Construct for ForEach {
     fn write(&self, writer: &mut Writer) {
         let index = self.index.as_ref().map_or(String::new(), |name| format!(" (index {})", name.text));
         let list = match &self.list {
-            Members::List(value) => text(value),
-            Members::Topics(filter) => format!("(topics {})", topic(filter)),
+            LoopMembers::List(value) => text(value),
+            LoopMembers::Topics(filter) => format!("(topics {})", topic(filter)),
         };
         writer.push(&format!("(for-each {}{index} {list}", self.item.text));
         block(writer, &self.body);
