@@ -73,7 +73,7 @@ fn errors_of_a_command_count_from_the_first_line_that_was_sent() {
         broker.command_ok(&format!("-addAction -replace {body}"));
         let record = failed(&broker, &mut reader(&broker));
         assert_eq!(place(&record), (Value::Null, json!(line), json!(5)), "{record}");
-        let report = broker.command("-runAction Ratio {\"payload\": \"0\"}");
+        let report = broker.command("-runAction Ratio {\"topic\": \"in\", \"payload\": \"0\"}");
         assert!(report.success(), "{report:?}");
         broker.kill();
         broker.start_again();

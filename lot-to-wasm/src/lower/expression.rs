@@ -163,10 +163,7 @@ impl Generator<'_> {
             Kind::Arithmetic { operator, left, right } => {
                 self.arithmetic(representation, *operator, left, right);
             }
-            Kind::Concat(parts) => {
-                let parts: Vec<&Expression> = parts.iter().collect();
-                self.concat(&parts);
-            }
+            Kind::Concat(parts) => self.concat(&parts.iter().collect::<Vec<_>>()),
             Kind::Compare { operator, left, right } => self.compare(*operator, left, right),
             Kind::IsEmpty(operand) => self.is_empty(operand),
             Kind::MatchesRegex { value, regex } => self.matches(value, *regex, expression.at),

@@ -11,7 +11,6 @@ use lotmq_host::route::{RetainedMessage, properties_of};
 use super::message_qos::qos;
 use super::route_drivers::route_qos;
 use super::services::TenantServices;
-use crate::limits::RETAINED_TOPICS_AT_ONCE;
 
 /// The next messages that a filter matches, behind the topic `after`, that the guest was granted and its owner may read, with the topic behind which there may be more.
 pub(super) fn page(
@@ -31,20 +30,6 @@ pub(super) fn page(
     };
     let messages = found.iter().filter(may_read).map(|message| for_guest(message, now_ms)).collect();
     (messages, next_after)
-}
-
-/// The next topics with a retained message that a filter matches, behind the topic `after`, with the topic behind which there may be more.
-pub(super) fn topics(
-    tenant: &Tenant,
-    filter: &str,
-    after: Option<&str>,
-    now_ms: u64,
-) -> (Vec<String>, Option<String>) {
-    let retained = tenant.retained.read();
-    let slice = retained.scan(filter, after, RETAINED_TOPICS_AT_ONCE);
-    let there = slice.entries.iter().filter(|(_, message)| !message.is_expired(now_ms));
-    let topics = there.map(|(topic, _)| topic.to_string()).collect();
-    (topics, slice.resume_after.map(|topic| topic.to_string()))
 }
 
 fn scan(tenant: &Tenant, filter: &str, after: Option<&str>) -> (Vec<Arc<Message>>, Option<String>) {

@@ -20,14 +20,15 @@ use tracing::warn;
 
 use super::guest_id::definition_id;
 use super::records;
-use super::retained;
 use super::rights::{Access, Rights, Variable};
 use super::states::States;
 use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::guests::variables::Variables;
-use crate::limits::{LISTED_TOPICS_FOUND_MAX, MISSING_GRANTS_TOLD_MAX, MODULE_GRANT_BYTES_MAX};
+use crate::limits::{
+    LISTED_TOPICS_FOUND_MAX, MISSING_GRANTS_TOLD_MAX, MODULE_GRANT_BYTES_MAX, RETAINED_TOPICS_AT_ONCE,
+};
 use lotmq_core::tenant::Tenant;
 
 /// Services for one version of a definition's code.
@@ -120,6 +121,20 @@ impl TenantServices {
     }
 }
 
+/// The next topics with a retained message that a filter matches, behind the topic `after`, with the topic behind which there may be more.
+fn retained_topics(
+    tenant: &Tenant,
+    filter: &str,
+    after: Option<&str>,
+    now_ms: u64,
+) -> (Vec<String>, Option<String>) {
+    let retained = tenant.retained.read();
+    let slice = retained.scan(filter, after, RETAINED_TOPICS_AT_ONCE);
+    let there = slice.entries.iter().filter(|(_, message)| !message.is_expired(now_ms));
+    let topics = there.map(|(topic, _)| topic.to_string()).collect();
+    (topics, slice.resume_after.map(|topic| topic.to_string()))
+}
+
 impl Services for TenantServices {
     fn topic_value(&self, run: &RunContext, topic: &str, value: &mut Vec<u8>) -> bool {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
@@ -176,7 +191,7 @@ impl Services for TenantServices {
         tenant.programs().guests.values.each_topic(&mut add);
         let mut after = None;
         loop {
-            let (page, next) = retained::topics(&tenant, filter, after.as_deref(), hosting.clock.wall_ms());
+            let (page, next) = retained_topics(&tenant, filter, after.as_deref(), hosting.clock.wall_ms());
             if page.iter().try_for_each(|topic| add(topic)).is_break() {
                 return Err(TooManyTopics);
             }
