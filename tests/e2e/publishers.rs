@@ -33,6 +33,7 @@ fn programs_are_told_who_published_offline() {
         then = [
             { topic = "who", payload = "ann at phone" },
             { topic = "who", payload = "gauge without a login" },
+            { topic = "a/x", payload = 1 },
             { topic = "changed", payload = "bob" },
             { topic = "who", payload = "nobody" },
         ]

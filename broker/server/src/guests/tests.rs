@@ -24,6 +24,7 @@ fn deploy(running: &Running, source: &str) {
             name: output.facts.name.as_str().into(),
             source: text.into(),
             origin: Origin::AdHoc,
+            lines_before: 0,
             owner: super::authority::owner(&tenant.users, "root"),
             facts: Arc::new(output.facts),
             installed_at: jiff::Timestamp::now(),

@@ -50,6 +50,7 @@ fn new_rule(facts: Facts, source: &str) -> NewDefinition {
         name: facts.name.as_str().into(),
         source: source.into(),
         origin: Origin::AdHoc,
+        lines_before: 0,
         owner: None,
         facts: Arc::new(facts),
         installed_at: jiff::Timestamp::now(),
