@@ -6,7 +6,7 @@ use super::public_keys::PublicKeys;
 section! {
     /// Which uploaded WebAssembly components are taken.
     Modules at "modules", |config| config.modules => {
-        /// Whether modules of worlds are taken whose contract may still change: today `route`. A later version of the broker may refuse them until they are
+        /// Whether modules of worlds are taken whose contract may still change: today `route` and `auth`. A later version of the broker may refuse them until they are
         /// built anew. Those that are installed stay when it is switched off.
         allow_unstable: bool = false;
         /// Whether modules have to be signed by one of `keys`. Those that are installed stay when it is switched on.
