@@ -78,11 +78,6 @@ impl Server {
     fn count(&self, index: &str) -> usize {
         self.0.lock().unwrap().documents.get(index).map_or(0, |documents| documents.len())
     }
-
-    fn ids(&self, index: &str) -> Vec<String> {
-        let held = self.0.lock().unwrap();
-        held.documents.get(index).into_iter().flatten().map(|(id, _)| id.clone()).collect()
-    }
 }
 
 impl Held {

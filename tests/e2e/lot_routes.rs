@@ -167,7 +167,7 @@ fn every_type_that_runs_has_a_template_that_deploys() {
         "SIEMENS_S7",
         "OPCUA",
     ];
-    assert_eq!((listed.message(), listed.data()), ("19 template(s).", &json!(types)));
+    assert_eq!((listed.message(), listed.data()), ("20 template(s).", &json!(types)));
     for kind in listed.data().as_array().unwrap() {
         let reply = broker.command_ok(&format!("-routeCode {}", kind.as_str().unwrap()));
         let template = reply.data().as_str().unwrap();

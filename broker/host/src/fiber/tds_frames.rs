@@ -48,8 +48,10 @@ impl TdsFrames {
     /// Sends what the socket takes; `WouldBlock` when something is left.
     pub(super) fn send(&mut self, socket: &mut impl Write) -> io::Result<()> {
         while !self.outgoing.is_empty() {
-            let sent = socket.write(&self.outgoing)?;
-            self.outgoing.drain(..sent);
+            match socket.write(&self.outgoing)? {
+                0 => return Err(io::ErrorKind::WriteZero.into()),
+                sent => self.outgoing.drain(..sent),
+            };
         }
         Ok(())
     }
