@@ -529,6 +529,7 @@ fn topics_tell_of_a_module_until_it_is_removed() {
         "bytes",
         "state",
         "installedUtc",
+        "owner",
         "usedBy",
         "former",
         "signedBy",

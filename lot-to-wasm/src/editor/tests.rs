@@ -66,7 +66,7 @@ fn words_are_proposed_where_they_fit() {
     }
     for (text, first) in [
         ("ON SILENCE OF \"t\" |", "FOR"),
-        ("ON WINDOW OF \"t\" |", "LAST"),
+        ("ON WINDOW OF \"t\" |", "EVERY"),
         ("ON EVERY WEEKEND, |", "MONDAY"),
         ("ON EVERY DAY 1, 15 |", "OF"),
         ("ON EVERY DAY 1, 15 OF |", "MONTH"),
