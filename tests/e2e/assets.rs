@@ -556,6 +556,10 @@ fn a_configuration_is_what_the_schema_of_its_package_says() {
             (refused.code(), refused.message()),
             ("CONFIG_INVALID", &*format!("The configuration is not valid: {reason}."))
         );
+        let module = with_manifest(&manifest.to_string());
+        let config = config.replace(' ', "");
+        let added = format!("-addModule other -world action -config {config} wasm64:{module}");
+        assert_eq!(broker.command(&added).code(), "CONFIG_INVALID");
     }
     assert_eq!(broker.command("-asset-config-save one {").code(), "JSON_INVALID");
     for name in ["one", "idle"] {

@@ -16,6 +16,7 @@ use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
+use crate::guests::route_drivers::asset_configuration;
 use crate::limits::{MODULE_GRANTS_MAX, MODULES_BYTES_MAX, MODULES_MAX};
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants::{self, GrantSet};
@@ -139,9 +140,12 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     call.details = Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&hash), "bytes": bytes.len() }));
     asked.options.signed_by = signed_by(call, &bytes, asked.options.signature.as_deref())?;
-    let manifest = grants::asked(&bytes).map_err(|error| {
+    let manifest = grants::manifest(&bytes).map_err(|error| {
         Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
     })?;
+    let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
+    asked.options.config = configured(world, schema, asked.options.config.take())?;
+    let manifest: Option<GrantSet> = manifest.map(|manifest| manifest.asks.into_iter().collect());
     let (granted, warnings) = granted(world, &asked, manifest.as_ref());
     asked.warnings.extend(warnings);
     if granted.len() > MODULE_GRANTS_MAX {
@@ -163,6 +167,17 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(&name))?;
     let done = install_and_tell(call, compiled, asked.replaces, "added")?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
+}
+
+/// The configuration of a module with the defaults of its schema, where it has one.
+fn configured(world: World, schema: Option<&Value>, config: Option<Value>) -> Result<Option<Value>, Refusal> {
+    let (Some(schema), Some(config)) = (schema, &config) else { return Ok(config) };
+    // The settings of a route are laid over that of its module.
+    let is_part = world == World::Route;
+    let config = asset_configuration::checked(&schema.to_string(), config.clone(), is_part);
+    config.map(Some).map_err(|reason| {
+        Refusal::new("CONFIG_INVALID", format!("The configuration is not valid: {reason}."))
+    })
 }
 
 /// Key that signed the bytes of a module; `None` where they are not signed and need not be.
