@@ -213,7 +213,7 @@ mod tests {
             "definitions": {"Action": {"count": 2, "withErrors": 1}, "Rule": {"count": 1, "withErrors": 0}},
             "listenersNotOpened": [], "pending": [], "routes": [],
             "limitsNear": [{"limit": "sessions", "used": 9, "max": 10, "percent": 90}],
-            "errors": [{"kind": "Action", "name": "Hot", "code": "LOT602", "line": 3, "column": 5, "count": 7,
+            "errors": [{"kind": "Action", "name": "Hot", "code": "LOT602", "file": "line.lot", "line": 3, "column": 5, "count": 7,
                 "timestamp": "2026-11-25T22:11:24.553Z", "message": "division by zero"}],
         });
         let expected = "\
@@ -233,8 +233,8 @@ LIMITS THAT ARE NEAR
   sessions     9  10  90 %
 
 ERRORS OF DEFINITIONS (the last one of each)
-  KIND    NAME  CODE    LINE  COUNT  LAST                      MESSAGE
-  Action  Hot   LOT602  3:5       7  2026-11-25T22:11:24.553Z  division by zero
+  KIND    NAME  CODE    PLACE         COUNT  LAST                      MESSAGE
+  Action  Hot   LOT602  line.lot:3:5      7  2026-11-25T22:11:24.553Z  division by zero
 ";
         assert_eq!(screen(&condition, "127.0.0.1:1883", Paint::none()), expected);
     }
