@@ -96,6 +96,7 @@ pub mod state {
     }
 }
 
+#[cfg(any(feature = "action", feature = "route", feature = "rule"))]
 #[doc(hidden)]
 pub mod topic_store {
     use crate::testing::with;
