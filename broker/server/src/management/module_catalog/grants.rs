@@ -188,7 +188,8 @@ fn is_endpoint(text: &str) -> bool {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct ModuleManifest {
-    asks: Vec<NamedGrant>,
+    /// What it asks for.
+    pub(crate) asks: Vec<NamedGrant>,
     /// What it is for, for people.
     #[serde(default)]
     pub(crate) description: String,
