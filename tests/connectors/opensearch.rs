@@ -8,7 +8,7 @@ use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Answer, Asked, Authority, Broker, HttpServer, eventually, free_address};
 use serde_json::{Value as Json, json};
 
-use crate::{Standing, backlog, broker, event, next, publish_all, send, watch};
+use crate::{Standing, broker, event, next, publish_all, send, watch};
 
 /// What a server has: documents by their index, in the order in which they came, and how often each was refused for now.
 #[derive(Default)]
@@ -218,7 +218,7 @@ fn rows_are_stored_and_asked_for() {
 
 #[test]
 fn nothing_is_lost_when_the_server_ends_under_load() {
-    let messages = backlog(10_000);
+    const MESSAGES: usize = 10_000;
     let server = Server::default();
     let http = server.start();
     let broker = broker();
@@ -228,14 +228,14 @@ fn nothing_is_lost_when_the_server_ends_under_load() {
         &event("E", "docs/+", "QUERY \"INDEX docs/{payload.json.n} {payload.json}\""),
     ));
     let numbered = |number| ("docs/1".to_owned(), format!("{{\"n\":{number}}}"));
-    publish_all(&broker, (0..messages / 10).map(numbered));
+    publish_all(&broker, (0..MESSAGES / 10).map(numbered));
     eventually("the first", || (server.count("docs") > 0).then_some(()));
     let address = http.address;
     drop(http);
-    publish_all(&broker, (messages / 10..messages).map(numbered));
+    publish_all(&broker, (MESSAGES / 10..MESSAGES).map(numbered));
     eventually("the port", || std::net::TcpListener::bind(address).ok());
     let _http = server.start_at(address);
-    eventually("all of them", || (server.count("docs") == messages).then_some(()));
+    eventually("all of them", || (server.count("docs") == MESSAGES).then_some(()));
 }
 
 /// A broker with a route to a server that always answers in one way.

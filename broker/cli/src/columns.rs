@@ -34,6 +34,12 @@ pub(crate) fn printable(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '?' } else { c }).collect()
 }
 
+/// The lines of a text with `?` for every control character but tabs.
+pub(crate) fn printable_lines(text: &str) -> impl Iterator<Item = String> {
+    let shown = |c: char| if c.is_control() && c != '\t' { '?' } else { c };
+    text.lines().map(move |line| line.chars().map(shown).collect())
+}
+
 /// Span of time in its largest two units.
 pub(crate) fn age(seconds: u64) -> String {
     let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
@@ -75,6 +81,12 @@ pub(crate) fn place(record: &Value) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_keep_their_tabs_and_move_no_cursor() {
+        let lines: Vec<String> = printable_lines("a\tb\u{1b}[31m\u{9b}\r\nc\u{7}").collect();
+        assert_eq!(lines, ["a\tb?[31m?", "c?"]);
+    }
 
     #[test]
     fn ages_have_two_units() {

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::cluster::{Cluster, Fake, Row};
 use super::{IN, OUT, SHORT, impatient, is_complete, route, send_numbered};
-use crate::{Standing, backlog, broker, next, options, send, watch};
+use crate::{Standing, broker, next, options, send, watch};
 
 /// Keys of requests.
 const PRODUCE: i16 = 0;
@@ -26,20 +26,20 @@ fn up(cluster: &mut Cluster) {
 
 #[test]
 fn nothing_is_lost_when_the_cluster_ends_under_load() {
-    let messages = backlog(10_000);
+    const MESSAGES: usize = 10_000;
     let Some(mut cluster) = Cluster::start(1) else { return };
     cluster.create("t", 4);
     let broker = broker();
     let mut standing = Standing::of(&broker, "Line");
     broker.command_ok(&route(&cluster.servers, "", OUT));
-    send_numbered(&broker, messages, || {
+    send_numbered(&broker, MESSAGES, || {
         cluster.read("t", 1);
         down(&mut cluster);
     });
     standing.until("\"Reconnecting\"");
     up(&mut cluster);
-    broker.wait_until_metric_is("lotmq_route_delivered_total", messages as f64);
-    is_complete(&cluster.read("t", messages), messages);
+    broker.wait_until_metric_is("lotmq_route_delivered_total", MESSAGES as f64);
+    is_complete(&cluster.read("t", MESSAGES), MESSAGES);
 }
 
 #[test]

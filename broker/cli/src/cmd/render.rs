@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use crate::columns::printable;
+use crate::columns::printable_lines;
 
 /// The text for a reply envelope (commands reference §2).
 pub(crate) fn reply(envelope: &Value) -> String {
@@ -23,7 +23,7 @@ pub(crate) fn reply(envelope: &Value) -> String {
     }
     text.push_str(&data(envelope.get("data").unwrap_or(&Value::Null)));
     // Texts may be anybody's.
-    text.lines().map(|line| printable(line) + "\n").collect()
+    printable_lines(&text).map(|line| line + "\n").collect()
 }
 
 fn list<'a>(envelope: &'a Value, key: &str) -> &'a [Value] {

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::folder::check_name;
 use crate::cmd::{asked, connect_as_root};
-use crate::columns::printable;
+use crate::columns::{printable, printable_lines};
 
 /// Where modules are told about.
 const MODULES: &str = "$SYS/Coreflux/Modules";
@@ -228,6 +228,6 @@ fn line(message: &Message, json: bool) -> Option<String> {
     let missing =
         suppressed.map(|count| format!(" ({count} lines before it are missing)")).unwrap_or_default();
     // What a guest says may be anybody's text: it must not look like a line of somebody else's.
-    let said: Vec<String> = text("text").lines().map(printable).collect();
+    let said: Vec<String> = printable_lines(text("text")).collect();
     Some(format!("{} {:<5} {}{missing}", text("ts"), text("level"), said.join("\n    ")))
 }

@@ -105,7 +105,11 @@ fn tell(tenant: &Tenant, window: &WindowWatch, closed: ClosedWindow, now: Now) -
 
 /// Notes what went wrong with windows since the last look.
 fn troubles(turn: &mut Turn, tenant: &Tenant, window: &WindowWatch) {
-    let WindowTrouble { refused, lost, unkept } = window.take_trouble();
+    let trouble = window.take_trouble();
+    if trouble == WindowTrouble::default() {
+        return;
+    }
+    let WindowTrouble { refused, lost, unkept } = trouble;
     let topics = window.topics_max();
     for (count, message) in [
         (

@@ -96,7 +96,10 @@ impl Anchoring {
         batch.push(Op::PutMeta(&Anchor::now(clock).row()));
         match store.append(batch) {
             Ok(_) => self.last = Some((now, commits)),
-            Err(error) => warn!(%error, "the time is not remembered for the next start"),
+            Err(error) => {
+                self.last = None;
+                warn!(%error, "the time is not remembered for the next start");
+            }
         }
     }
 }

@@ -171,11 +171,10 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 /// The configuration of a module with the defaults of its schema, where it has one.
 fn configured(world: World, schema: Option<&Value>, config: Option<Value>) -> Result<Option<Value>, Refusal> {
-    let (Some(schema), Some(config)) = (schema, &config) else { return Ok(config) };
+    let Some((schema, config)) = schema.zip(config.clone()) else { return Ok(config) };
     // The settings of a route are laid over that of its module.
     let is_part = world == World::Route;
-    let config = asset_configuration::checked(&schema.to_string(), config.clone(), is_part);
-    config.map(Some).map_err(|reason| {
+    asset_configuration::checked(&schema.to_string(), config, is_part).map(Some).map_err(|reason| {
         Refusal::new("CONFIG_INVALID", format!("The configuration is not valid: {reason}."))
     })
 }

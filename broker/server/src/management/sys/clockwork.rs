@@ -237,9 +237,12 @@ impl Clockwork {
 
     /// Stores what the next start needs to know of the time.
     fn anchor(&mut self) {
-        if self.broker.store_failure().is_none() {
-            self.anchoring.look(&self.broker.store, &*self.broker.clock, Instant::now());
+        if self.broker.store_failure().is_some() {
+            // What was on its way may be lost: it is written again when the store works.
+            self.anchoring = Anchoring::default();
+            return;
         }
+        self.anchoring.look(&self.broker.store, &*self.broker.clock, Instant::now());
     }
 
     /// Stores from where users have logged in.
