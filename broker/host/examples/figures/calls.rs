@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lotmq_host::rule::{About, Request, RuleGuest, RuleOutcome};
 use lotmq_host::{
     BorrowedMessage, ComponentSource, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, NameGrant,
     RunContext, RunOutcome, RunOutput, TopicGrant, ValueGrant, World,
@@ -14,14 +15,14 @@ use lotmq_host::{
 use crate::clock;
 use crate::interpreter::{Argument, HostFunction, Interpreter, TEXTS};
 use crate::meanings::Meaning;
-use crate::watch::Watch;
+use crate::watch::{Somebody, Watch};
 
-const ROUNDS: usize = 9;
+pub(crate) const ROUNDS: usize = 9;
 
 const RUNS: u32 = 2_000;
 
 /// Calls in the shorter and in the longer program; a run may write and tell more than that.
-const CALLS: [u32; 2] = [8, 24];
+pub(crate) const CALLS: [u32; 2] = [8, 24];
 
 /// Functions of these interfaces may be called with these texts; others with the empty object.
 const TEXTS_OF: [(&str, &[u8]); 8] = [
@@ -37,42 +38,99 @@ const TEXTS_OF: [(&str, &[u8]); 8] = [
 
 pub(crate) fn figures() {
     let engine = Engine::new(&EngineOptions::default()).unwrap();
+    of_actions(&engine);
+    of_rules(&engine);
+}
+
+fn of_actions(engine: &Engine) {
     let interpreter = Interpreter::of(World::Action.name());
     let guest = engine.compile(&interpreter.component, World::Action, ComponentSource::Compiler).unwrap();
     let watch = Watch::new(&everything());
     let limits = GuestLimits { writes: 1_000, write_bytes: 1 << 20, ..GuestLimits::default() };
-    println!("CPU time of a call in world action, median of {ROUNDS} rounds of {RUNS} runs");
+    println!("CPU time of a call in the world action, median of {ROUNDS} rounds of {RUNS} runs");
     for (number, function) in interpreter.functions.iter().enumerate() {
-        let mut instance = guest.instance(watch.clone(), Arc::clone(&watch.grants), limits).unwrap();
-        let mut output = RunOutput::new();
-        let mut time_of = |calls: u32| {
-            let program = program(number, function, calls);
-            let event = Event::Message(BorrowedMessage::new("open/a", &program));
-            let mut made = Some(calls);
-            let times = clock::rounds(ROUNDS, clock::thread, || {
-                for _ in 0..RUNS {
-                    let outcome = instance.run(&event, RunContext::new(GuestId(1)), &mut output);
-                    // The interpreter answers with the number of its calls, as the line of an error.
-                    if !matches!(&outcome, RunOutcome::Failed(error) if error.line == calls) {
-                        made = None;
-                    }
-                    if matches!(outcome, RunOutcome::Trapped(_)) {
-                        instance = guest.instance(watch.clone(), Arc::clone(&watch.grants), limits).unwrap();
-                    }
+        let make = || guest.instance(watch.clone(), Arc::clone(&watch.grants), limits).unwrap();
+        let (mut instance, mut output) = (make(), RunOutput::new());
+        let time = of_a_call(number, function, |program| {
+            let event = Event::Message(BorrowedMessage::new("open/a", program));
+            // The interpreter answers with the number of its calls, as the line of an error.
+            match instance.run(&event, RunContext::new(GuestId(1)), &mut output) {
+                RunOutcome::Failed(error) => Some(error.line),
+                RunOutcome::Trapped(_) => {
+                    instance = make();
+                    None
                 }
-            });
-            made.map(|_| clock::median(&times) / RUNS)
-        };
-        let [few, many] = CALLS.map(&mut time_of);
-        tell(function, few.zip(many).map(|(few, many)| many.saturating_sub(few) / (CALLS[1] - CALLS[0])));
+                _ => None,
+            }
+        });
+        tell(&name_of(function), time);
     }
 }
 
-fn tell(HostFunction { module, name, .. }: &HostFunction, time: Option<Duration>) {
+fn of_rules(engine: &Engine) {
+    let interpreter = Interpreter::of(World::Rule.name());
+    let guest = RuleGuest::compile(engine, &interpreter.component, ComponentSource::Compiler).unwrap();
+    let watch = Watch::new(&everything());
+    println!("CPU time of a call in the world rule, median of {ROUNDS} rounds of {RUNS} runs");
+    let only_of_rules =
+        |it: &&HostFunction| ["/subject@", "/rule-modules@"].iter().any(|name| it.module.contains(name));
+    for function in interpreter.functions.iter().filter(only_of_rules) {
+        let place = interpreter.functions.iter().position(|it| std::ptr::eq(it, function));
+        let (mut instance, mut output) = (guest.instance(watch.clone()).unwrap(), RunOutput::new());
+        let time = of_a_call(place.expect("it is one of them"), function, |program| {
+            let request = Request {
+                scope: "Publish".to_owned(),
+                client_id: "c1".to_owned(),
+                user: None,
+                endpoint: "unix".to_owned(),
+                topic: Some("open/a".to_owned()),
+                payload: Some(program.to_vec()),
+            };
+            let asks = (&request, About::default());
+            let outcome =
+                instance.check(asks, Some(Arc::new(Somebody) as _), RunContext::new(GuestId(1)), &mut output);
+            instance.take_reads();
+            match outcome {
+                RuleOutcome::Failed(error) => Some(error.line),
+                RuleOutcome::Trapped(_) => {
+                    instance = guest.instance(watch.clone()).unwrap();
+                    None
+                }
+                RuleOutcome::Said(_) => None,
+            }
+        });
+        tell(&name_of(function), time);
+    }
+}
+
+/// What one call takes: what a program with many takes more than one with few. `None` when a run ends before all were made.
+fn of_a_call(
+    number: usize,
+    function: &HostFunction,
+    mut run: impl FnMut(&[u8]) -> Option<u32>,
+) -> Option<Duration> {
+    let [few, many] = CALLS.map(|calls| {
+        let program = program(number, function, calls);
+        let mut are_made = true;
+        let times = clock::rounds(ROUNDS, clock::thread, || {
+            for _ in 0..RUNS {
+                are_made &= run(&program) == Some(calls);
+            }
+        });
+        are_made.then(|| clock::median(&times) / RUNS)
+    });
+    few.zip(many).map(|(few, many)| many.saturating_sub(few) / (CALLS[1] - CALLS[0]))
+}
+
+fn name_of(HostFunction { module, name, .. }: &HostFunction) -> String {
     let interface = module.rsplit('/').next().and_then(|name| name.split('@').next()).unwrap_or(module);
+    format!("{interface}.{name}")
+}
+
+pub(crate) fn tell(name: &str, time: Option<Duration>) {
     match time {
-        Some(time) => println!("{:40} {:>6} ns", format!("{interface}.{name}"), time.as_nanos()),
-        None => println!("{:40} ends its run", format!("{interface}.{name}")),
+        Some(time) => println!("{name:40} {:>6} ns", time.as_nanos()),
+        None => println!("{name:40} ends its run"),
     }
 }
 
@@ -106,7 +164,7 @@ fn text_of(module: &str) -> u8 {
 }
 
 /// All that can be granted.
-fn everything() -> Arc<Grants> {
+pub(crate) fn everything() -> Arc<Grants> {
     let names = || NameGrant::Names(Box::new(["GRANTED".into(), "callee".into(), "M".into()]));
     let topics = || TopicGrant::Filters(Box::new(["open/#".into()]));
     let values = || ValueGrant { read: names(), write: names() };

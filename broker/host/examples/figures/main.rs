@@ -1,5 +1,5 @@
 //! Figures of the host alone, on this machine, with Actions of the Language of Things:
-//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|kernels|calls|compile|python|cache|memory|all]`.
+//! `cargo run --release -p lotmq-host --example figures -- [runs [forward …]|instructions [forward …]|kernels|calls|fibers|compile|python|cache|memory|all]`.
 //!
 //! `peak FILE` says what it takes to compile the LoT text of a file. `instructions` runs programs on one instance for callgrind, `ROUNDS` times 100,000 runs: what two numbers of rounds differ by is exact
 //! on a machine that does other things, too. Times are CPU time, medians of several rounds: other load on the machine shows, but less than in wall time.
@@ -15,9 +15,16 @@ mod calls;
 mod clock;
 mod deploy;
 #[allow(dead_code, reason = "the attacks use more of it")]
+#[path = "../../tests/host_calls/disk.rs"]
+mod disk;
+mod fiber_calls;
+#[allow(dead_code, reason = "the attacks use more of it")]
 #[path = "../../tests/host_calls/interpreter.rs"]
 mod interpreter;
 mod kernels;
+#[allow(dead_code, reason = "the attacks use more of it")]
+#[path = "../../tests/host_calls/line.rs"]
+mod line;
 #[path = "../../tests/host_calls/meanings.rs"]
 mod meanings;
 mod memory;
@@ -26,6 +33,7 @@ mod peak;
 mod programs;
 mod python;
 mod runs;
+mod said;
 #[allow(dead_code, reason = "the attacks use more of it")]
 #[path = "../../tests/host_calls/watch.rs"]
 mod watch;
@@ -53,6 +61,9 @@ fn main() {
     }
     if is_wanted("calls") {
         calls::figures();
+    }
+    if is_wanted("fibers") {
+        fiber_calls::figures();
     }
     if is_wanted("compile") {
         deploy::command_to_live();
