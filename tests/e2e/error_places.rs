@@ -83,3 +83,26 @@ fn errors_of_a_command_count_from_the_first_line_that_was_sent() {
     let shown = run(&broker, &["status"]);
     assert!(shown.contains(" 3:5 "), "{shown}");
 }
+
+#[test]
+fn denials_tell_which_rule_and_where_it_stands() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let text = "-- Two rules in a file.\nDEFINE RULE Open WITH PRIORITY 90 FOR Publish TO TOPIC \"valve/#\"\n    IF TOPIC IS \"valve/1\" THEN\n        ALLOW\n\nDEFINE RULE Shut WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n";
+    fs::write(folder.path().join("valves.lot"), text).unwrap();
+    run(&broker, &["deploy", folder.path().to_str().unwrap(), "--name", "plant", "--yes"]);
+    broker.command_ok("-addRule DEFINE RULE Stay WITH PRIORITY 100 FOR Connect\n    IF CLIENTID IS \"stray\" THEN\n        DENY\n");
+    send(&broker, "valve/1", "open");
+    send(&broker, "valve/2", "open");
+    let by = |line: &str| line.contains("denied by a rule").then(|| line.to_owned());
+    let line = broker.log().wait_for("denied by a rule", by).expect("the broker goes on");
+    assert!(line.contains("topic=\"valve/2\"") && line.contains("by=\"rule Shut (valves.lot:6)\""), "{line}");
+    // Whoever is denied the connection is not told by whom; the operator is.
+    let port = broker.port();
+    let refused =
+        Program::run(LOTMQ, &["pub", "-i", "stray", "-t", "valve/1", "-m", "x", "-p", &port]).unwrap();
+    let said = &refused.stderr;
+    assert!(said.contains("no permission to connect") && !said.contains("Stay"), "{said}");
+    let by = |line: &str| line.contains("denied by rule Stay").then_some(());
+    broker.log().wait_for("denied by rule Stay", by).expect("the broker goes on");
+}

@@ -231,7 +231,7 @@ fn failing_programs_and_denials_are_warned_of_first_and_then_at_doubled_counts()
     for part in ["definition=\"Divide\"", "topic=\"$SYS/Coreflux/Actions/Divide/Error\"", "line=3"] {
         assert!(log.contains(part), "{part} in {log}");
     }
-    for part in ["client_id=\"sender\"", "scope=\"Publish\"", "topic=\"valve/7\""] {
+    for part in ["client_id=\"sender\"", "scope=\"Publish\"", "topic=\"valve/7\"", "by=\"rule Locked\""] {
         assert!(log.contains(part), "{part} in {log}");
     }
 }

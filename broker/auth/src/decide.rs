@@ -3,6 +3,9 @@
 //! Asked by the server before anything that a Client wants; answered by the [`Rulebook`](crate::Rulebook). Asking is cheap but not free: the
 //! server keeps a [stable](Decision::is_stable) decision per session, scope and topic as long as [`Decide::generation`] stays.
 
+use std::fmt;
+use std::sync::Arc;
+
 use crate::login::Identity;
 use crate::scope::Scope;
 
@@ -120,5 +123,26 @@ impl Authorization {
 impl From<bool> for Authorization {
     fn from(is_allowed: bool) -> Authorization {
         if is_allowed { Authorization::Allow } else { Authorization::Deny }
+    }
+}
+
+/// Who said no to a question that was denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denier {
+    /// The rule of this name.
+    Rule(Arc<str>),
+    /// A built-in rule.
+    BuiltIn,
+    /// Nobody: no rule said yes.
+    Nobody,
+}
+
+impl fmt::Display for Denier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Denier::Rule(name) => write!(f, "rule {name}"),
+            Denier::BuiltIn => f.write_str("a built-in rule"),
+            Denier::Nobody => f.write_str("default: no rule allows it"),
+        }
     }
 }

@@ -33,7 +33,7 @@ mod table;
 mod verdicts;
 
 pub use account::{Account, Flag, Flags, UserError};
-pub use decide::{AskedMessage, Authorization, Decide, Decision, Question};
+pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question};
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
 pub use login::{

@@ -19,7 +19,7 @@ use parking_lot::RwLock;
 use smallvec::SmallVec;
 
 use crate::account::Account;
-use crate::decide::{Authorization, Decide, Decision, Question};
+use crate::decide::{Authorization, Decide, Decision, Denier, Question};
 use crate::directory::Directory;
 use crate::opinion::{Ask, Opinion, Validity};
 use crate::pattern::inner_filter;
@@ -161,6 +161,11 @@ impl Rulebook {
         Some(allowed_at.is_some())
     }
 
+    /// Who says no to a question, if it is one that is denied. What rules said lately is remembered, so that this is cheap behind the decision.
+    pub fn denier(&self, question: &Question<'_>) -> Option<Denier> {
+        self.weigh(question).1
+    }
+
     /// Whether a rule looks at the membership of this group.
     pub fn names_group(&self, group: &str) -> bool {
         self.rules.read().all.iter().any(|entry| entry.inputs.groups.iter().any(|named| named == group))
@@ -206,12 +211,11 @@ impl Rulebook {
         }
         self.verdicts.get_or_ask(entry.id, &entry.inputs, question, account, &*entry.ask)
     }
-}
 
-impl Decide for Rulebook {
-    fn decision(&self, question: &Question<'_>) -> Decision {
+    /// The decision about a question, and of a no who said it.
+    fn weigh(&self, question: &Question<'_>) -> (Decision, Option<Denier>) {
         if question.identity.is_root() {
-            return Decision { authorization: Authorization::Allow, is_stable: true };
+            return (Decision { authorization: Authorization::Allow, is_stable: true }, None);
         }
         let question = &settled(question);
         let opinions = self.table.opinions(question);
@@ -222,16 +226,16 @@ impl Decide for Rulebook {
         let mut rules = places.iter().map(|place| &scope.rules[*place as usize]).peekable();
         let asker = Asker::new();
         let mut is_stable = true;
-        let decided = |authorization, is_stable| Decision { authorization, is_stable };
+        let denied = |by, is_stable| (Decision { authorization: Authorization::Deny, is_stable }, Some(by));
         loop {
             let next = [rules.peek().map(|rule| rule.priority), built_in.peek().map(|(at, _)| *at)];
             let Some(priority) = next.into_iter().flatten().min() else {
-                return decided(Authorization::Deny, is_stable);
+                return denied(Denier::Nobody, is_stable);
             };
             let mut said = None;
             if let Some((_, authorization)) = built_in.next_if(|(at, _)| *at == priority) {
                 if authorization == Authorization::Deny {
-                    return decided(Authorization::Deny, is_stable);
+                    return denied(Denier::BuiltIn, is_stable);
                 }
                 said = Some(authorization);
             }
@@ -239,16 +243,22 @@ impl Decide for Rulebook {
                 let (opinion, lasts) = self.opinion(rule, question, &asker);
                 is_stable &= lasts;
                 match opinion {
-                    Opinion::Deny => return decided(Authorization::Deny, is_stable),
+                    Opinion::Deny => return denied(Denier::Rule(Arc::clone(&rule.name)), is_stable),
                     // A grant of less, which only a built-in rule gives, is not made more of by one that says yes to what was asked.
                     Opinion::Allow => said = said.or(Some(Authorization::Allow)),
                     Opinion::Nothing => {}
                 }
             }
             if let Some(authorization) = said {
-                return decided(authorization, is_stable);
+                return (Decision { authorization, is_stable }, None);
             }
         }
+    }
+}
+
+impl Decide for Rulebook {
+    fn decision(&self, question: &Question<'_>) -> Decision {
+        self.weigh(question).0
     }
 
     fn generation(&self) -> u64 {

@@ -51,7 +51,7 @@ impl Seen {
     fn is(&self, expected: &Expected) -> bool {
         match (self, expected) {
             (
-                Self::Denied(Denial { scope, topic, user, client_id }),
+                Self::Denied(Denial { scope, topic, user, client_id, by: _ }),
                 Expected::Denied { scope: wanted, topic: of, username, client_id: by },
             ) => {
                 scope == wanted

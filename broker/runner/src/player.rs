@@ -257,8 +257,8 @@ fn as_json(definition: &str, Published { topic, payload, qos, retain, properties
     line.to_string()
 }
 
-fn denial_as_json(Denial { scope, topic, user, client_id }: &Denial) -> String {
-    json!({ "denied": scope, "topic": topic, "username": user, "client_id": client_id }).to_string()
+fn denial_as_json(Denial { scope, topic, user, client_id, by }: &Denial) -> String {
+    json!({ "denied": scope, "topic": topic, "username": user, "client_id": client_id, "by": by }).to_string()
 }
 
 /// Shows what a script has printed.

@@ -14,7 +14,7 @@ pub mod codes;
 pub(crate) mod command;
 pub(crate) mod command_queue;
 mod command_text;
-mod denials;
+pub(crate) mod denials;
 pub(crate) mod exposure;
 mod hooks;
 pub(crate) mod login_places;

@@ -98,9 +98,10 @@ pub(super) fn denial(payload: &[u8]) -> Option<WatchedEvent> {
         user => user,
     };
     let said = format!(
-        "{} {} refused by a rule, to client {}",
+        "{} {} denied by {}, to client {}",
         text(&fields["scope"]),
         text(&fields["topic"]),
+        text(&fields["by"]),
         text(&fields["client_id"])
     );
     Some(WatchedEvent {
@@ -199,10 +200,10 @@ mod tests {
             shown(error("Actions", record)),
             "22:11:24.553 error  Fail LOT602 at 3:5: division by zero; the result is Null (7 times so far; started by in = 0)"
         );
-        let line = br#"{"ts":"2026-11-25T22:11:24.676Z","level":"Warning","category":"rules","message":"denied by a rule","fields":{"tenant":"default","user":"","client_id":"c1","scope":"Publish","topic":"valve/\u001b1","count":"1"}}"#;
+        let line = br#"{"ts":"2026-11-25T22:11:24.676Z","level":"Warning","category":"rules","message":"denied by a rule","fields":{"tenant":"default","user":"","client_id":"c1","scope":"Publish","topic":"valve/\u001b1","by":"rule Valves (valves.lot:3)","count":"1"}}"#;
         assert_eq!(
             shown(denial(line)),
-            "22:11:24.676 denial (anonymous) Publish valve/?1 refused by a rule, to client c1"
+            "22:11:24.676 denial (anonymous) Publish valve/?1 denied by rule Valves (valves.lot:3), to client c1"
         );
         let record = br#"{"action":"Fail","traceId":"a","trigger":{"topic":"in","payload":"7","clientId":"c"},"timing":{"startUtc":"2026-11-25T22:11:24.566Z","endUtc":"2026-11-25T22:11:24.567Z","durationMs":0.12},"published":[{"topic":"out","payload":"1"},{"topic":"7","payload":"1"}],"result":"success","error":null}"#;
         assert_eq!(

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_auth::{Decide as _, Identity, LoginRefusal, Question, Scope};
+use lotmq_auth::{Identity, LoginRefusal, Question, Scope};
 use lotmq_codec::ReasonCode;
 use lotmq_session::KeepAlive;
 
@@ -66,9 +66,16 @@ fn attach_allowed(
             return Err(turn_away(connection, request, turn, reason, &refusal));
         }
     };
-    if !tenant.permissions.decide(&Question::operation(&identity, Scope::Connect)).is_allowed() {
+    if let Some(denier) = tenant.permissions.denier(&Question::operation(&identity, Scope::Connect)) {
         let words = "no permission to connect";
-        return Err(turn_away(connection, request, turn, ReasonCode::NotAuthorized, &words));
+        let cause = format!("{words}: denied by {denier}");
+        return Err(turn_away_because(
+            connection,
+            request,
+            turn,
+            ReasonCode::NotAuthorized,
+            (&words, &cause),
+        ));
     }
     if let Some(will) = &request.will
         && !will.is_allowed(&tenant, &identity, turn.wall_ms())
@@ -201,10 +208,21 @@ fn turn_away(
     reason: ReasonCode,
     words: &dyn Display,
 ) -> CloseReason {
+    turn_away_because(connection, request, turn, reason, (words, words))
+}
+
+/// Refuses a Client with words that it reads, and a cause that only the operator does.
+fn turn_away_because(
+    connection: &Connection,
+    request: &Request,
+    turn: &mut Turn,
+    reason: ReasonCode,
+    (words, cause): (&dyn Display, &dyn Display),
+) -> CloseReason {
     turn.core.figures.refused_logins.count(reason.text());
     let user = request.user_name.as_deref();
     let who = (&*request.client_id, user);
-    turn.tell(|above, turn| above.connect_refused(turn, &request.tenant, connection, who, reason, words));
+    turn.tell(|above, turn| above.connect_refused(turn, &request.tenant, connection, who, reason, cause));
     answer_refusal(connection, request.recipient, reason, words)
 }
 

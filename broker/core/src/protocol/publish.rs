@@ -6,11 +6,11 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{AskedMessage, Authorization, Decide as _, Identity, Question, Scope};
+use lotmq_auth::{AskedMessage, Authorization, Decide as _, Identity, Question};
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
-use tracing::{debug, trace};
+use tracing::trace;
 
 use super::discouraged;
 use super::{bounds, resolve_alias};
@@ -288,9 +288,11 @@ fn refuse(
 ) -> Result<(), CloseReason> {
     turn.core.counters.publish_refused.add(1);
     if matches!(reason, NotTaken::NotAllowed) {
-        let topic = turn.arena.text(received.message.topic);
-        turn.context.tell(|above| above.denied(&open.client, Scope::of_publish(topic), topic));
-        debug!(target: "rules", client_id = &*open.client.client_id, topic, "publish denied");
+        let message = received.message.parts(&turn.arena);
+        let identity = &open.client.identity();
+        let question = Question::publish(identity, message.topic);
+        let question = question.with_payload(message.payload).with_message(asked(message));
+        turn.context.tell(|above| above.denied(&open.client, &question));
     }
     let can_be_told = open.version.has_properties() && received.packet_id.is_some();
     if let NotTaken::Limit(limit) = reason {

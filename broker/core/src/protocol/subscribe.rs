@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{Authorization, Decide as _, Question, Scope};
+use lotmq_auth::{Authorization, Decide as _, Question};
 use lotmq_codec::{
     PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_unsuback,
 };
@@ -133,15 +133,14 @@ fn grant(
     discouraged::in_filter(&turn.core.settings, filter)?;
     bounds::filter(limits, filter, inner).map_err(FilterRefusal::Limit)?;
     let identity = open.client.identity();
-    let sys_broker_only = match open.client.tenant.permissions.decide(&Question::subscribe(&identity, filter))
-    {
+    let question = Question::subscribe(&identity, filter);
+    let sys_broker_only = match open.client.tenant.permissions.decide(&question) {
         Authorization::Allow => false,
         Authorization::Deny if system_topics::may_have_own_replies(&identity, filter) => false,
         Authorization::AllowOnly(_) => true,
         Authorization::Deny => {
             turn.core.counters.subscribe_refused.add(1);
-            turn.context.tell(|above| above.denied(&open.client, Scope::of_subscribe(filter).0, filter));
-            debug!(target: "rules", client_id = &*open.client.client_id, filter, "subscription denied");
+            turn.context.tell(|above| above.denied(&open.client, &question));
             return Err(FilterRefusal::NotAllowed);
         }
     };

@@ -89,14 +89,16 @@ pub struct Denial {
     pub user: Option<String>,
     /// Client Identifier.
     pub client_id: String,
+    /// Which rule it was, and where it stands.
+    pub by: String,
 }
 
 impl fmt::Display for Denial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { scope, topic, user, client_id } = self;
+        let Self { scope, topic, user, client_id, by } = self;
         write!(f, "denied {scope}")?;
         topic.iter().try_for_each(|topic| write!(f, " {topic}"))?;
-        write!(f, " to {} as {client_id}", user.as_deref().unwrap_or("anonymous"))
+        write!(f, " to {} as {client_id}, by {by}", user.as_deref().unwrap_or("anonymous"))
     }
 }
 

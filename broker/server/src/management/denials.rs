@@ -6,8 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lotmq_auth::Scope;
+use lotmq_auth::{Denier, Question, Scope};
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::DefinitionKind;
 use parking_lot::Mutex;
+
+use crate::guests::HasPrograms as _;
 
 /// Most users and scopes that are told apart; of further ones the count begins anew. More than there are accounts in most plants.
 const KNOWN_MAX: usize = 10_000;
@@ -30,6 +34,25 @@ impl Denials {
         *count += 1;
         count.is_power_of_two().then_some(*count)
     }
+}
+
+/// Who has denied what was asked, and where that rule stands: `rule Valves (rules/valves.lot:3)`.
+pub(crate) fn by(tenant: &Tenant, question: &Question<'_>) -> String {
+    // Rules may have been replaced since.
+    let Some(denier) = tenant.permissions.denier(question) else { return "a rule that is gone".to_owned() };
+    let place = match &denier {
+        Denier::Rule(name) => place(tenant, name),
+        Denier::BuiltIn | Denier::Nobody => None,
+    };
+    place.map_or_else(|| denier.to_string(), |place| format!("{denier} ({place})"))
+}
+
+/// File and line of a rule that came from a file.
+fn place(tenant: &Tenant, rule: &str) -> Option<String> {
+    let registry = tenant.programs().guests.registry.read();
+    let rule = registry.get(DefinitionKind::Rule, rule)?;
+    let (file, _) = rule.deployed.origin.file();
+    (!file.is_empty()).then(|| format!("{file}:{}", rule.line_of_file(1)))
 }
 
 #[cfg(test)]

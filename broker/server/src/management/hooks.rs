@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, PendingLogin, Scope};
+use lotmq_auth::{Identity, PendingLogin, Question, Scope};
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_store::Ticket;
 use tracing::{debug, info, warn};
@@ -14,6 +14,7 @@ use crate::guests::{AboveGuests, GuestCommand, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::management::client_lines::Written;
 use crate::management::command;
+use crate::management::denials;
 use crate::management::logins;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
@@ -105,26 +106,28 @@ impl Above for Broker {
         sys::logins::disconnected(turn, client, connection, reason);
     }
 
-    fn denied(&self, client: &Client, scope: Scope, topic: &str) {
+    fn denied(&self, client: &Client, question: &Question<'_>) {
+        let (scope, topic) = (question.scope, question.topic.unwrap_or_default());
         self.core.figures.denials.count(scope.name());
-        let (tenant, identity) = (&client.tenant, client.identity());
-        tenant.managed().audit.denied(&self.counters, self.clock.wall_ms(), &identity, (scope.name(), topic));
+        let (tenant, identity) = (&client.tenant, question.identity);
+        tenant.managed().audit.denied(&self.counters, self.clock.wall_ms(), identity, (scope.name(), topic));
         if let Some(witness) = tenant.programs().guests.witness.get() {
             witness.sees_denial(Denial {
                 scope: scope.name(),
-                topic: Some(topic.to_owned()),
+                topic: question.topic.map(str::to_owned),
                 user: identity.user.as_deref().map(str::to_owned),
                 client_id: client.client_id.to_string(),
+                by: denials::by(tenant, question),
             });
         }
         let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
         match tenant.managed().denials.note(identity.user.as_ref(), scope) {
             Some(count) => {
-                warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, count, "denied by a rule");
+                warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, question), count, "denied by a rule");
             }
             // Whoever watches sees each of them.
             None => {
-                debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, "denied by a rule");
+                debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, question), "denied by a rule");
             }
         }
     }

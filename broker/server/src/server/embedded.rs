@@ -23,7 +23,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::{Timestamp, tz::TimeZone};
-use lotmq_auth::{PasswordCost, ROOT, Scope};
+use lotmq_auth::{PasswordCost, ROOT};
 use lotmq_codec::QoS;
 use lotmq_definitions::{DefinitionKind, NewDefinition, OnExisting, Registry};
 use lotmq_host::python::Python;
@@ -302,7 +302,7 @@ impl EmbeddedBroker {
     }
 
     fn may_not_connect(&self, client: &ClientIdentity) {
-        self.deeds.sees_denial(client.denial(Scope::Connect.name(), None));
+        self.deeds.sees_denial(client.denial(&self.tenant));
     }
 
     /// Whether a message on a topic starts anything.

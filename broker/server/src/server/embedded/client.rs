@@ -4,9 +4,10 @@
 //! the session and its acknowledgements. It says without a password who it is, as one with a certificate does. Not here: whose turn it is (`clients`).
 
 use std::collections::VecDeque;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use lotmq_auth::{Identity, Peer, Question, Scope};
 use lotmq_codec::{
     Ack, AckType, Connect, EncodeError, ForwardProperties, PacketId, Properties, ProtocolVersion, Publish,
     PublishHead, QoS, ReasonCode, RetainHandling, ServerPacket, SubscribeFilter, SubscriptionOptions,
@@ -15,11 +16,13 @@ use lotmq_codec::{
 use lotmq_core::connection::Connection;
 use lotmq_core::connection::peer::Certified;
 use lotmq_core::owner::in_memory::Wire;
+use lotmq_core::tenant::Tenant;
 use lotmq_host::Qos;
 use parking_lot::Mutex;
 
 use super::EmbeddedError;
 use crate::guests::witness::{Denial, Published};
+use crate::management::denials;
 
 /// What definitions see as the Client that published what came from outside, where nobody is named.
 const CLIENT_ID: &str = "lotmq-run";
@@ -48,10 +51,23 @@ impl ClientIdentity {
         Self { user, client_id, address }
     }
 
-    /// What rules did not let it do.
-    pub(super) fn denial(&self, scope: &'static str, topic: Option<&str>) -> Denial {
-        let (topic, user) = (topic.map(str::to_owned), self.user.clone());
-        Denial { scope, topic, user, client_id: self.client_id.clone() }
+    /// That rules did not let it connect.
+    pub(super) fn denial(&self, tenant: &Tenant) -> Denial {
+        let identity = Identity {
+            user: self.user.as_deref().map(Arc::from),
+            credential_version: 0,
+            client_id: Arc::from(&*self.client_id),
+            peer: Peer::Tcp(self.address.unwrap_or(Ipv4Addr::LOCALHOST.into())),
+            protocol_version: Some(VERSION.level()),
+        };
+        let question = Question::operation(&identity, Scope::Connect);
+        Denial {
+            scope: Scope::Connect.name(),
+            topic: None,
+            user: self.user.clone(),
+            client_id: self.client_id.clone(),
+            by: denials::by(tenant, &question),
+        }
     }
 }
 

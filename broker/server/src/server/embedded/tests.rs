@@ -59,8 +59,8 @@ fn settled(broker: &mut EmbeddedBroker) -> Vec<String> {
         What::Returned(outputs) => format!("{definition} returned {outputs:?}"),
         What::Reported(report) => format!("{definition}{report}"),
         What::Printed(text) => text,
-        What::Denied(Denial { scope, topic, user, client_id }) => {
-            format!("denied {scope} {topic:?} {user:?} {client_id}")
+        What::Denied(Denial { scope, topic, user, client_id, by }) => {
+            format!("denied {scope} {topic:?} {user:?} {client_id} by {by}")
         }
         What::Delivered { client_id, message } => {
             format!("{client_id} got {}={}", message.topic, String::from_utf8(message.payload).unwrap())
