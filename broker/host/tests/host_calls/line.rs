@@ -11,6 +11,8 @@ use serial2::SerialPort;
 
 use crate::watch::DENIED_DEVICE;
 
+const PAIRS_TRIED: u32 = 10;
+
 /// A pseudo-terminal whose other end nobody reads.
 pub(crate) struct Line {
     _other: SerialPort,
@@ -21,7 +23,9 @@ pub(crate) struct Line {
 
 impl Line {
     pub(crate) fn new() -> Self {
-        let (other, port) = SerialPort::pair().unwrap();
+        // What an instance began to open, and was given up, may meet the device of its number that is made anew, and set it up meanwhile.
+        let pair = (0..PAIRS_TRIED).find_map(|_| SerialPort::pair().ok());
+        let (other, port) = pair.expect("there are pseudo-terminals");
         other.write_all(b"what comes").unwrap();
         let device =
             fs::read_link(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&port))).unwrap();
