@@ -6,6 +6,9 @@ use crate::number::{self, Number};
 use crate::pending;
 use crate::value::{Origin, Value};
 
+/// Decimal digits that every `DOUBLE` keeps.
+const DOUBLE_DIGITS: usize = 15;
+
 /// `a == b`: as texts when either is a literal text (OD-18); else as numbers, as truth values, as texts.
 pub fn equals(a: Value, b: Value) -> bool {
     if is_literal(a) || is_literal(b) {
@@ -14,6 +17,9 @@ pub fn equals(a: Value, b: Value) -> bool {
     if let (Value::Int(a), Value::Int(b)) = (a, b) {
         return a == b;
     }
+    if has_more_digits_than_double(a) || has_more_digits_than_double(b) {
+        return a.text() == b.text();
+    }
     if let (Some(a), Some(b)) = (numeric(a), numeric(b)) {
         return order_numbers(a, b) == Some(Ordering::Equal);
     }
@@ -21,6 +27,14 @@ pub fn equals(a: Value, b: Value) -> bool {
         return a == b;
     }
     a.text() == b.text()
+}
+
+/// Whether a value is a number in text that a `DOUBLE` would round, and no `INT`: an identifier of 20 digits is not equal to its neighbour.
+fn has_more_digits_than_double(value: Value) -> bool {
+    let Value::Text(text, _) = value else { return false };
+    text.len() > DOUBLE_DIGITS
+        && matches!(number::parse(text), Some(Number::Double(_)))
+        && text.bytes().filter(u8::is_ascii_digit).count() > DOUBLE_DIGITS
 }
 
 /// How `a` stands to `b` for `< > <= >=`: as numbers when both look numeric, literals included; else as truth values, as
@@ -60,19 +74,24 @@ pub fn truth_of_text(text: &str) -> bool {
     }
 }
 
-/// `a CONTAINS b`, on texts.
+/// `a CONTAINS b`, on texts. What is not there is in nothing.
 pub fn contains(a: Value, b: Value) -> bool {
-    a.text().contains(b.text())
+    is_there(b) && a.text().contains(b.text())
 }
 
-/// `a STARTS_WITH b`, on texts.
+/// `a STARTS_WITH b`, on texts. Nothing starts with what is not there.
 pub fn starts_with(a: Value, b: Value) -> bool {
-    a.text().starts_with(b.text())
+    is_there(b) && a.text().starts_with(b.text())
 }
 
-/// `a ENDS_WITH b`, on texts.
+/// `a ENDS_WITH b`, on texts. Nothing ends with what is not there.
 pub fn ends_with(a: Value, b: Value) -> bool {
-    a.text().ends_with(b.text())
+    is_there(b) && a.text().ends_with(b.text())
+}
+
+/// Whether a value was ever written; every text has the empty one in it, so that a rule which looks for a missing entry would allow everything.
+fn is_there(value: Value) -> bool {
+    !matches!(value, Value::Empty | Value::Null)
 }
 
 /// `a IN b`: equality with a member when `b` is a JSON array (also as text), else whether the text of `b` contains that of `a`.

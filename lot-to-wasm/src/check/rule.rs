@@ -211,7 +211,8 @@ impl Checker<'_, '_, '_> {
             RuleConditionKind::TopicExists(topic) => {
                 let kind = ExpressionKind::TopicExists(self.topic(topic, TopicUse::Read));
                 let exists = self.truth(span, kind);
-                self.pure(exists, span)
+                let exists = self.pure(exists, span);
+                if mentions_user(&exists) { self.of_a_user(span, exists, false) } else { exists }
             }
             RuleConditionKind::Compare { subject, operator, value } => {
                 self.rule_comparison(span, subject, *operator, value)
@@ -291,6 +292,8 @@ impl Checker<'_, '_, '_> {
         let is_empty = matches!(right.kind, ExpressionKind::Constant(Constant::Empty | Constant::Null));
         let (left, right) = if is_name(&left) && is_equality(operator) && !is_empty {
             (self.as_text(left), self.as_text(right))
+        } else if is_name(&left) && operator == BinaryOperator::In {
+            (self.as_text(left), right)
         } else {
             (left, right)
         };
@@ -384,7 +387,7 @@ impl Checker<'_, '_, '_> {
         if let Some(what) = impurity(&mut value) {
             let message = format!("a rule cannot ask about {what}");
             let draft = Draft::error(codes::RULE_CONDITION, span, message);
-            self.error(draft.note("a verdict depends on who asks, on the topic and on last values alone"));
+            self.error(draft.note("a verdict depends on who asks, on the topic, the payload and the properties of the message, and on last values; keep what else it needs in a retained topic, and read that by GET TOPIC"));
         }
         value
     }
@@ -403,13 +406,13 @@ fn is_equality(operator: BinaryOperator) -> bool {
     matches!(operator, BinaryOperator::Equal | BinaryOperator::NotEqual | BinaryOperator::Matches)
 }
 
-/// Whether `USER` is an operand, outside of topics that are read.
+/// Whether `USER` is a part of it, as of a topic that is read.
 fn mentions_user(value: &Expression) -> bool {
     let mut found = false;
     let mut copy = value.clone();
     each(&mut copy, &mut |node| {
         found |= matches!(node.kind, ExpressionKind::Session(SessionWord::User));
-        !matches!(node.kind, ExpressionKind::GetTopic(_) | ExpressionKind::TopicExists(_))
+        true
     });
     found
 }

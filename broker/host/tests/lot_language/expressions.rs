@@ -350,3 +350,32 @@ fn random_values_stay_in_their_range() {
     let uuid = value("RANDOM UUID", "").concat();
     assert_eq!((uuid.len(), uuid.as_bytes()[16]), (38, b'4'), "{uuid}");
 }
+
+#[test]
+fn numbers_that_a_double_would_round_are_compared_as_texts() {
+    let json = |a: &str, b: &str| format!("{{\"a\":{a},\"b\":{b}}}");
+    let is = "(GET JSON \"a\") == (GET JSON \"b\")";
+    for (a, b, expected) in [
+        ("\"12345678901234567890\"", "\"12345678901234567891\"", "false"),
+        ("\"12345678901234567890\"", "\"12345678901234567890\"", "true"),
+        ("\"1234567890123456\"", "\"1234567890123456.0\"", "false"),
+        ("\"7\"", "\"7.0\"", "true"),
+        ("9007199254740993", "9007199254740992", "false"),
+    ] {
+        check_value(is, &json(a, b), expected);
+    }
+}
+
+#[test]
+fn what_is_not_there_is_in_nothing() {
+    for condition in [
+        "PAYLOAD CONTAINS GET TOPIC \"none\"",
+        "PAYLOAD STARTS_WITH GET TOPIC \"none\"",
+        "PAYLOAD ENDS_WITH (GET JSON \"none\" IN \"{}\")",
+        "(GET TOPIC \"none\") IN PAYLOAD",
+        "(GET TOPIC \"none\") IN \"abc\"",
+    ] {
+        check_value(&format!("IF {condition} THEN \"yes\" ELSE \"no\""), "payload", "no");
+    }
+    check_value("IF PAYLOAD CONTAINS \"\" THEN \"yes\" ELSE \"no\"", "payload", "yes");
+}

@@ -226,11 +226,45 @@ fn conditions_about_client_address_and_topic_hold_as_the_table_says() {
         ("TOPIC IS NOT \"a/b\"", ask("c1", "a/b"), false),
         ("TOPIC STARTS_WITH \"a/\" + CLIENTID", ask("c1", "a/c1/x"), true),
         ("TOPIC POSITION 3 IS EMPTY", ask("c1", "a/b"), true),
+        // What is not there is the beginning of nothing, and in nothing.
+        ("TOPIC STARTS_WITH GET TOPIC \"acl/\" + USER", ask("c1", "site/x"), false),
+        ("TOPIC CONTAINS GET TOPIC \"acl/\" + USER", ask("c1", "site/x"), false),
+        ("TOPIC ENDS_WITH GET TOPIC \"acl/\" + USER", ask("c1", "site/x"), false),
+        ("TOPIC POSITION 4 IN \"a,b\"", ask("c1", "a/b"), false),
         ("ENDPOINT IS \"10.0.0.7\"", ask("c1", "a"), true),
         ("ENDPOINT STARTS_WITH \"10.\"", ask("c1", "a"), true),
         ("ENDPOINT STARTS_WITH \"192.\"", ask("c1", "a"), false),
     ] {
         holds(condition, &ask, expected);
+    }
+}
+
+#[test]
+fn a_list_of_names_is_a_list_of_texts() {
+    let rule = Rule::when("TOPIC POSITION 2 IN GET TOPIC \"acl/\" + USER");
+    rule.state.topics.lock().insert("acl/ann".to_owned(), b"[\"7\", \"x\"]".to_vec());
+    for (topic, expected) in [
+        ("list/7", Verdict::Allow),
+        ("list/x", Verdict::Allow),
+        ("list/07", Verdict::Deny),
+        ("list/7e0", Verdict::Deny),
+        ("list", Verdict::Deny),
+    ] {
+        rule.says(&Ask::of("ann", "c1", topic), expected);
+    }
+}
+
+#[test]
+fn a_topic_with_the_user_in_it_is_nobodys_without_one() {
+    for condition in ["TOPIC EXISTS \"acl/\" + USER", "TOPIC STARTS_WITH GET TOPIC \"acl/\" + USER"] {
+        let rule = Rule::when(condition);
+        for state in [&rule.state.retained, &rule.state.topics] {
+            state.lock().insert("acl/".to_owned(), b"site".to_vec());
+            state.lock().insert("acl/ann".to_owned(), b"site".to_vec());
+        }
+        let ask = Ask { topic: Some("site/x"), ..Ask::anonymous() };
+        rule.says(&Ask { user: Some("ann"), ..ask.clone() }, Verdict::Allow);
+        rule.says(&ask, Verdict::Deny);
     }
 }
 

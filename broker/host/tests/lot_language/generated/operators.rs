@@ -210,11 +210,13 @@ pub(super) fn compare(
     notes: &mut Vec<Note>,
 ) -> Answer<bool> {
     let (left_text, right_text) = (left.text(), right.text());
+    // What was never written is in no text.
+    let is_there = !matches!(right, Value::Empty | Value::Null);
     Ok(match operator {
-        Operator::Contains => left_text.contains(&right_text),
-        Operator::NotContains => !left_text.contains(&right_text),
-        Operator::StartsWith => left_text.starts_with(&right_text),
-        Operator::EndsWith => left_text.ends_with(&right_text),
+        Operator::Contains => is_there && left_text.contains(&right_text),
+        Operator::NotContains => !(is_there && left_text.contains(&right_text)),
+        Operator::StartsWith => is_there && left_text.starts_with(&right_text),
+        Operator::EndsWith => is_there && left_text.ends_with(&right_text),
         Operator::Matches => left_text == right_text,
         Operator::Equal => equal(left, right)?,
         Operator::NotEqual => !equal(left, right)?,
@@ -232,10 +234,17 @@ pub(super) fn compare(
 
 /// `==`, `IN`, `CASE`.
 pub(super) fn equal(left: &Value, right: &Value) -> Answer<bool> {
-    if left.is_literal() || right.is_literal() {
+    if left.is_literal() || right.is_literal() || is_rounded(left) || is_rounded(right) {
         return Ok(left.text() == right.text());
     }
     Ok(order(left, right, &mut Vec::new())? == Ordering::Equal)
+}
+
+/// Whether it is a number in text with more digits than a floating-point number keeps.
+fn is_rounded(value: &Value) -> bool {
+    let Value::Text { text, .. } = value else { return false };
+    let digits = text.chars().filter(char::is_ascii_digit).count();
+    digits > 15 && matches!(value.number(), Some(Number::Double(_)))
 }
 
 fn order(left: &Value, right: &Value, notes: &mut Vec<Note>) -> Answer<Ordering> {
