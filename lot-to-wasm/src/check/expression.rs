@@ -211,6 +211,12 @@ impl Checker<'_, '_, '_> {
                     let message = format!("malformed timestamp pattern \"{}\"", text.value.escape_debug());
                     self.error(Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message));
                 }
+                if matches!(format, Some(TimestampFormat::Pattern(_)))
+                    && let Some((message, help)) = timestamp::doubt(&text.value)
+                {
+                    let draft = Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message);
+                    self.error(draft.suggest(help));
+                }
                 if matches!(format, Some(TimestampFormat::Part(_))) {
                     let message = "a part of the date as a number is not portable";
                     self.error(Draft::warning(codes::NON_PORTABLE, text.span, message));

@@ -5,7 +5,7 @@ use super::tree::{Constant, Expression, ExpressionKind, JsonPath, PublisherWord,
 use super::{Checker, Start, json_path};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
-use crate::syntax::parse::session_name;
+use crate::syntax::parse::{session_name, window};
 use crate::syntax::{self, Path};
 use lot_facts::Trigger;
 use lot_nearest::nearest;
@@ -137,6 +137,13 @@ impl Checker<'_, '_, '_> {
             None => (codes::UNKNOWN_IDENTIFIER, format!("unknown word `{path}`")),
         };
         let draft = Draft::error(code, span, message);
+        if keyword.is_none()
+            && matches!(self.start, Start::Triggered(Trigger::Window { .. }))
+            && window::FIGURES.contains(&&*upper)
+        {
+            let figure = format!("WINDOW {upper}");
+            return self.error(draft.suggest(format!("write {figure}")).fix(span, figure));
+        }
         self.error(match (keyword, near, nearest(name, VALUE_WORDS)) {
             (Some(keyword), _, _) => draft.suggest(format!("write {keyword}")).fix(span, keyword),
             (None, Some(near), _) => draft

@@ -21,6 +21,51 @@ pub(super) fn format(text: &str) -> Option<TimestampFormat> {
     })
 }
 
+/// Names of formats, as they are written.
+const NAMES: [&str; 11] =
+    ["ISO", "UTC", "UNIX", "UNIX-MS", "YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND", "WEEKDAY"];
+
+/// Letters that stand for a part of the date or of the time.
+const FIELDS: &str = "yMdHhmsftz";
+
+/// Letters between parts that nobody takes for one: those of RFC 3339.
+const SEPARATORS: &str = "TZ";
+
+/// What a pattern says that its author hardly meant, and what to write instead.
+pub(super) fn doubt(pattern: &str) -> Option<(String, String)> {
+    if let Some(name) = NAMES.iter().find(|name| name.eq_ignore_ascii_case(pattern)) {
+        return Some((format!("\"{pattern}\" is no format"), format!("write \"{name}\"")));
+    }
+    let letters = unquoted(pattern);
+    let unknown = letters.chars().find(|letter| {
+        letter.is_ascii_alphabetic() && !FIELDS.contains(*letter) && !SEPARATORS.contains(*letter)
+    });
+    let help = "write yyyy for the year, MM the month, dd the day, HH the hour, mm the minute, ss the second, fff milliseconds, \
+                other letters in quotes ('); the time is always UTC";
+    if let Some(letter) = unknown {
+        let letter = letter.escape_debug();
+        return Some((format!("`{letter}` is no part of a time and stands as it is"), help.to_owned()));
+    }
+    let has_field = letters.contains(|letter| FIELDS.contains(letter));
+    (!has_field)
+        .then(|| (format!("\"{}\" has no part of a time in it", pattern.escape_debug()), help.to_owned()))
+}
+
+/// The characters of a pattern that are neither in quotes nor behind a backslash.
+fn unquoted(pattern: &str) -> String {
+    let (mut out, mut is_quoted) = (String::new(), false);
+    let mut characters = pattern.chars();
+    while let Some(character) = characters.next() {
+        match character {
+            '\\' => drop(characters.next()),
+            '\'' => is_quoted = !is_quoted,
+            _ if is_quoted => {}
+            _ => out.push(character),
+        }
+    }
+    out
+}
+
 /// Whether quotes are closed and the last character is no lone backslash.
 fn is_well_formed(pattern: &str) -> bool {
     let mut characters = pattern.chars();

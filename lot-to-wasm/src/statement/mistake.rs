@@ -27,7 +27,9 @@ fn place_of(word: &str) -> Option<&'static str> {
         "INPUT" => "write it in column 1, before DO",
         "UNTIL" => "it ends a loop: write LOOP above the statements that repeat, in the column of UNTIL",
         "THEN" => "write it at the end of the line of its IF",
-        "RETURN" => "write it in column 1 after the statements, with each OUTPUT on an indented line below",
+        "RETURN" => {
+            "write it in column 1 after the statements, with each OUTPUT on an indented line below; it ends no run early: put what is to be skipped below ELSE"
+        }
         "ON" | "DO" | "DESCRIPTION" | "DEFINE" => "write it in column 1",
         _ => return None,
     })
@@ -42,7 +44,6 @@ fn foreign(word: &str) -> Option<&'static str> {
         "BREAK" | "CONTINUE" | "EXIT" | "LEAVE" => {
             "a loop ends with UNTIL condition; skip statements with IF"
         }
-        "GET" => "a value is no statement: write SET \"name\" WITH GET …",
         "SEND" | "EMIT" => "write PUBLISH TOPIC \"topic\" WITH value",
         "SUBSCRIBE" => {
             "an action reads its messages by ON TOPIC \"filter\" DO; a topic's last value is GET TOPIC"
@@ -115,6 +116,10 @@ pub(super) fn known(parser: &Parser<'_, '_>) -> Option<Draft> {
             let message = format!("expected a statement, found {}", parser.found());
             Draft::error(codes::UNKNOWN_STATEMENT, span, message)
                 .suggest(format!("write SET {word} WITH {{{word}}} and what is to be done with it"))
+        }
+        "GET" => {
+            let draft = Draft::error(codes::NOT_LOT, span, "GET is a value, no statement");
+            draft.suggest("write SET \"name\" WITH GET …, or use it where a value stands")
         }
         upper if foreign(upper).is_some() => {
             let message = format!("{word} is not part of the language");

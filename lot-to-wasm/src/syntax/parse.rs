@@ -20,7 +20,7 @@ mod query;
 mod route;
 mod rule;
 mod topic;
-mod window;
+pub(crate) mod window;
 
 pub(crate) use expression::cast_words;
 pub(crate) use header::{kind_of, kind_words};

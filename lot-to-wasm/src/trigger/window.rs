@@ -65,6 +65,13 @@ fn path(parser: &mut Parser<'_, '_>) -> Parsed<Option<String>> {
 /// A number with a unit of time, or of messages.
 fn length(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<Length> {
     let is_of_messages = matches!(parser.word_at(1), "MESSAGE" | "MESSAGES");
+    if let word @ ("VALUE" | "VALUES" | "SAMPLE" | "SAMPLES" | "EVENT" | "EVENTS" | "POINTS") =
+        parser.word_at(1)
+    {
+        let message = format!("{word} is no unit of a window");
+        let draft = Draft::error(codes::BAD_INTERVAL, parser.peek_at(1).span, message);
+        return parser.fail(draft.suggest("write MESSAGES, or a unit of time such as SECONDS"));
+    }
     if !is_of_messages {
         return Ok(Length::Milliseconds(every::fixed_interval(parser)?.max(INTERVAL_MS_MIN)));
     }

@@ -7,7 +7,7 @@ use lot_to_wasm::editor::keywords;
 
 /// Words in capital letters that the parser knows, and that are none of the language: it refuses or explains them, or they name tokens and
 /// settings of routes.
-const OTHERS: [&str; 83] = [
+const OTHERS: [&str; 90] = [
     "ASSIGN",
     "AVERAGE",
     "AVG",
@@ -39,6 +39,8 @@ const OTHERS: [&str; 83] = [
     "END",
     "ENDIF",
     "END_IF",
+    "EVENT",
+    "EVENTS",
     "EXIT",
     "EXTRACT_FROM_TOPIC",
     "FOREACH",
@@ -65,12 +67,15 @@ const OTHERS: [&str; 83] = [
     "NOW",
     "NUMBER",
     "NUMERIC",
+    "POINTS",
     "PRINT",
     "PRINTLN",
     "R",
     "REAL",
     "RECORD",
     "REPEAT",
+    "SAMPLE",
+    "SAMPLES",
     "SEND",
     "SHORT",
     "SIZE",
@@ -79,6 +84,7 @@ const OTHERS: [&str; 83] = [
     "SUBSTRING",
     "TAG",
     "TEXT",
+    "THAN",
     "THING",
     "THROW",
     "TOOL",
@@ -86,6 +92,7 @@ const OTHERS: [&str; 83] = [
     "VALIDATE",
     "VALIDATION_FAILURE",
     "VALUE",
+    "VALUES",
     "VAR",
     "VARCHAR",
     "WAIT",

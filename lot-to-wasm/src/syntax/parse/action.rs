@@ -287,7 +287,9 @@ impl Parser<'_, '_> {
             (codes::NO_TRIGGER, "action without a trigger".to_owned())
         };
         let draft = Draft::error(code, self.here(), message).expected(&["DO"]);
-        self.sink.push(if code == codes::EXPECTED_DO {
+        self.sink.push(if code == codes::EXPECTED_DO && self.is_keyword("AND") {
+            draft.suggest("write OR, or a comma, between topics that start it: ON TOPIC \"a\" OR \"b\" DO")
+        } else if code == codes::EXPECTED_DO {
             draft.suggest("write DO at the end of the trigger's line").fix(self.line_before(), " DO")
         } else {
             draft.suggest("write ON TOPIC \"…\" DO below the name, or DO alone to call it by name")

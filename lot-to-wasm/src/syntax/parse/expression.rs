@@ -132,8 +132,12 @@ impl Parser<'_, '_> {
         if self.eat_keyword("THEN") {
             return Ok(());
         }
-        if self.is_word("BETWEEN") {
+        if self.is_word("BETWEEN") || self.slice(self.previous()) == "BETWEEN" {
             return self.between_condition();
+        }
+        if self.is_word("THAN") {
+            let draft = Draft::error(codes::NOT_LOT, self.span(), "THAN is no part of a comparison");
+            return self.fail(draft.suggest("write an operator: x > 5, x >= 5, x < 5 or x <= 5"));
         }
         if self.skip_foreign_word("THEN") {
             return Ok(());

@@ -18,6 +18,9 @@ impl Parser<'_, '_> {
         if self.rule_header(&mut rule).is_err() {
             return rule;
         }
+        if self.more_in_header().is_err() {
+            return rule;
+        }
         self.skip_newlines();
         if self.peek().kind == TokenKind::Indent {
             self.advance();
@@ -53,6 +56,23 @@ impl Parser<'_, '_> {
         Ok(())
     }
 
+    /// What people write behind the header, and what there is instead.
+    fn more_in_header(&mut self) -> Parsed<()> {
+        if self.is_keyword("DO") {
+            let draft = Draft::error(codes::RULE_HEADER, self.span(), "a rule has no DO");
+            let gap = Span { start: self.previous().end, ..self.span() };
+            self.sink.push(draft.suggest("end the line before it").fix(gap, ""));
+            self.advance();
+        }
+        if self.peek().kind == TokenKind::Sign(Sign::Comma) || self.is_keyword("OR") || self.is_keyword("AND")
+        {
+            let message = format!("a rule is about one scope and one topic, found {}", self.found());
+            let draft = Draft::error(codes::RULE_HEADER, self.span(), message);
+            return self.fail(draft.suggest("write a rule for each; a topic may have + and # in it"));
+        }
+        Ok(())
+    }
+
     fn header_error<T>(&mut self, what: &[&str], after: &str) -> Parsed<T> {
         let message = format!("expected {} after {after}, found {}", what.join(" or "), self.found());
         let draft = Draft::error(codes::RULE_HEADER, self.here(), message).expected(what);
@@ -67,6 +87,11 @@ impl Parser<'_, '_> {
         let verdict = match self.eat_any(&["ALLOW", "DENY"]) {
             Some("ALLOW") => Verdict::Allow,
             Some(_) => Verdict::Deny,
+            None if self.is_keyword("FOR") || self.is_keyword("LOOP") || self.is_keyword("SET") => {
+                let message = format!("{} is no part of a rule", self.word());
+                let draft = Draft::error(codes::NOT_LOT, self.span(), message);
+                return self.fail(draft.suggest("a rule has IF, ALLOW and DENY alone; keep in a topic what it is to read by GET TOPIC, or ask a MODULE"));
+            }
             None => {
                 return self.expected(codes::UNEXPECTED_TOKEN, &["ALLOW", "DENY", "IF"], "the line before");
             }
@@ -225,7 +250,14 @@ impl Parser<'_, '_> {
         }
         let negated = self.eat_word("NOT");
         if self.eat_word("IN") {
-            self.expect_word("GROUP", "IN")?;
+            if !self.is_word("GROUP") {
+                let message = format!("expected GROUP after IN, found {}", self.found());
+                let draft = Draft::error(codes::RULE_CONDITION, self.here(), message).expected(&["GROUP"]);
+                return self.fail(
+                    draft.suggest("write USER IN GROUP \"ops\", or for names USER IS \"a\" OR USER IS \"b\""),
+                );
+            }
+            self.advance();
             return Ok(RuleConditionKind::InGroup { negated, group: self.expect_text("GROUP")? });
         }
         self.expected(codes::RULE_CONDITION, &["IS", "HAS", "IN GROUP"], "USER")
@@ -262,7 +294,9 @@ impl Parser<'_, '_> {
         };
         if !allowed {
             let draft = Draft::error(codes::RULE_CONDITION, subject.span, "a rule cannot ask about this");
-            return self.fail(draft);
+            return self.fail(draft.suggest(
+                "write on the left, without brackets, USER, CLIENTID, ENDPOINT, TOPIC, PAYLOAD, GET JSON, GET TOPIC or a property of the message",
+            ));
         }
         let (operator, value) = self.comparison("the subject of the condition")?;
         let is_literal = matches!(value.kind, ExpressionKind::Text(_));

@@ -195,7 +195,7 @@ KEEP TOPIC "k" WITH {x}"#, &[
         "LOT214 3 =>     SET x WITH 5",
     ]),
     ("RETURN 5", &[
-        "LOT236 3: write it in column 1 after the statements, with each OUTPUT on an indented line below",
+        "LOT236 3: write it in column 1 after the statements, with each OUTPUT on an indented line below; it ends no run early: put what is to be skipped below ELSE",
     ]),
     ("BREAK", &[
         "LOT220 3: a loop ends with UNTIL condition; skip statements with IF",

@@ -93,14 +93,14 @@ DO
     RETURN
         OUTPUT x
 "#, &[
-        "LOT236 4: write it in column 1 after the statements, with each OUTPUT on an indented line below",
+        "LOT236 4: write it in column 1 after the statements, with each OUTPUT on an indented line below; it ends no run early: put what is to be skipped below ELSE",
     ]),
     (r#"DEFINE ACTION A
 DO
     SET x WITH 1
     RETURN {x}
 "#, &[
-        "LOT236 4: write it in column 1 after the statements, with each OUTPUT on an indented line below",
+        "LOT236 4: write it in column 1 after the statements, with each OUTPUT on an indented line below; it ends no run early: put what is to be skipped below ELSE",
     ]),
     (r#"DEFINE ACTION A
 ON START
