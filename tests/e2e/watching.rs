@@ -54,7 +54,7 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
     for number in 1..=3 {
         let publication = Publication::new(format!("valve/{number}"), "open").qos(QoS::AtLeastOnce);
         client.publish(&publication).unwrap();
-        let topic = format!("Publish valve/{number} refused");
+        let topic = format!("Publish valve/{number} denied by rule ");
         line_with(&watch, &[" denial ", "(anonymous)", &topic, "to client intruder"]);
     }
     let wrong = ConnectOptions::new("thief").user("root", "wrong");
@@ -80,6 +80,11 @@ fn a_named_action_is_traced_until_the_end() {
     );
     let text = trace["text"].as_str().unwrap();
     assert!(text.starts_with("in/a = 2 -> out/a = 0.5 (success"), "{text}");
+    // It goes on behind the error, and publishes what there is.
+    send(&broker, "in/a", "0");
+    let trace: Value = serde_json::from_str(&line_with(&watch, &["\"trace\"", "in/a = 0"])).unwrap();
+    let (result, error) = (&trace["details"]["result"], trace["details"]["error"].as_str());
+    assert!(result == "error" && error.is_some_and(|error| error.ends_with("(LOT602)")), "{trace}");
     let process = watch.process_id().to_string();
     Program::run("kill", &["-HUP", &process]).unwrap();
     let ended = watch.wait();

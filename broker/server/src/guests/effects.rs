@@ -193,6 +193,21 @@ pub(super) fn codec_qos(qos: Qos) -> QoS {
     }
 }
 
+/// What an error says that a run has reported and gone on behind.
+fn reported_error(effect: &Effect<'_>) -> Option<String> {
+    match effect {
+        Effect::Report { severity: Severity::Error, code, message, .. } => {
+            Some(format!("{message} ({code})"))
+        }
+        Effect::Report { .. }
+        | Effect::Publish { .. }
+        | Effect::Keep { .. }
+        | Effect::Forget { .. }
+        | Effect::Log { .. }
+        | Effect::Metric { .. } => None,
+    }
+}
+
 /// Notes the end of a run: counters, an error, a trace.
 fn ended(
     turn: &mut Turn,
@@ -236,8 +251,10 @@ fn ended(
     definition.activity.suppress_lines(output.lines_dropped().into());
     if definition.activity.is_traced(|| now) {
         let now = definitions_now(&*turn.core.clock).wall;
-        let trace =
-            records::trace(definition, run, undone.done(output), now, error.map(|error| error.message));
+        // A run that goes on behind an error, as behind a division by zero, has not succeeded.
+        let reported = || output.effects().find_map(|(_, effect)| reported_error(&effect));
+        let error = error.map(|error| error.message).or_else(reported);
+        let trace = records::trace(definition, run, undone.done(output), now, error);
         records::publish_trace(turn, run.tenant, definition, &trace, run.hops.saturating_add(1));
     }
 }
