@@ -11,6 +11,9 @@ use super::http_figures::HttpFigures;
 /// Number of operations in the error rate.
 const WINDOW: usize = 20;
 
+/// Time after which an operation says nothing about the health any more: a route that has had nothing to do since it came back is well.
+const RECENT: SignedDuration = SignedDuration::from_mins(5);
+
 /// Time without a connection after which the health is `Red`.
 const AWAY_MAX: SignedDuration = SignedDuration::from_secs(60);
 
@@ -54,7 +57,7 @@ pub(crate) struct Standing {
     pub(crate) errors: u64,
     consecutive: u64,
     /// Whether each of the last operations failed, oldest first.
-    recent: VecDeque<bool>,
+    recent: VecDeque<(bool, Timestamp)>,
     messages: u64,
     succeeded: u64,
     failed: u64,
@@ -188,7 +191,7 @@ impl Standing {
         self.consecutive = 0;
         self.last_activity = Some(now);
         self.last_success = Some(now);
-        self.note(false);
+        self.note(false, now);
     }
 
     /// Notes an operation that has brought messages, such as a poll.
@@ -203,7 +206,7 @@ impl Standing {
         self.consecutive += 1;
         self.last_activity = Some(now);
         self.last_error = Some((reason.to_owned(), now));
-        self.note(true);
+        self.note(true, now);
     }
 
     /// Notes a partial success: shown as the last error, and not counted as one.
@@ -211,15 +214,16 @@ impl Standing {
         self.last_error = Some((reason.to_owned(), now));
     }
 
-    fn note(&mut self, has_failed: bool) {
+    fn note(&mut self, has_failed: bool, now: Timestamp) {
         if self.recent.len() == WINDOW {
             self.recent.pop_front();
         }
-        self.recent.push_back(has_failed);
+        self.recent.push_back((has_failed, now));
     }
 
-    fn rate(&self) -> f64 {
-        let failed = self.recent.iter().filter(|has_failed| **has_failed).count();
+    fn rate(&self, now: Timestamp) -> f64 {
+        let counts = |(has_failed, at): &&(bool, Timestamp)| *has_failed && now.duration_since(*at) < RECENT;
+        let failed = self.recent.iter().filter(counts).count();
         #[allow(clippy::cast_precision_loss, reason = "at most 20")]
         let rate = failed as f64 / WINDOW as f64;
         rate
@@ -253,7 +257,7 @@ impl Standing {
     pub(crate) fn health(&self, now: Timestamp) -> &'static str {
         let is_away = self.connection() == Connection::Disconnected
             || self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
-        match self.rate() {
+        match self.rate(now) {
             _ if is_away => "Red",
             rate if rate > 0.5 => "Red",
             rate if rate > 0.1 => "Yellow",
@@ -278,7 +282,7 @@ impl Standing {
             "type": kind,
             "connection": self.connection().word(),
             "health": self.health(now),
-            "errors": { "total": self.errors, "consecutive": self.consecutive, "rate": self.rate() },
+            "errors": { "total": self.errors, "consecutive": self.consecutive, "rate": self.rate(now) },
             "messages": { "total": self.messages, "succeeded": self.succeeded, "failed": self.failed },
             "deadLetters": dead_letters,
             "lastActivity": self.last_activity.map(text),
@@ -347,6 +351,7 @@ mod tests {
             }
             assert_eq!(standing.health(start), expected, "{failures}");
         }
+        assert_eq!(standing.health(start + RECENT), "Green", "that was long ago");
         for _ in 0..20 {
             standing.passed(1, start);
         }
