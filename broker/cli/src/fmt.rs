@@ -9,20 +9,20 @@ use clap::Args;
 use lot_to_wasm::diagnostic::render;
 use lot_to_wasm::project::{is_notebook, is_script};
 use lot_to_wasm::{FormatError, format};
-use lotmq_project::read_source;
+use lotmq_project::{collect, read_source};
 use lotmq_terminal::{Exit, Misuse, output};
 
 /// Format LoT programs.
 ///
-/// Indents by 4 spaces, puts one space where there were more and around operators, and leaves comments and line breaks where they are. A file
-/// with errors is left alone, and so is one that is formatted already.
+/// Indents by 4 spaces, puts one space where there were more and around operators, and leaves comments and line breaks where they are; lines end
+/// with LF. A file with errors is left alone, and so is one that is formatted already.
 ///
 /// Exit codes: 0 done, 1 a file has errors or could not be read or written, or --check found one that is not formatted, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct FmtArgs {
-    /// LoT files, which are written in place; `-` is standard input, which goes to standard output
-    #[arg(required = true, value_name = "FILE")]
-    files: Vec<PathBuf>,
+    /// LoT files, and folders of them, which are written in place; `-` is standard input, which goes to standard output
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
     /// Write nothing, but name the files that are not formatted
     #[arg(long)]
     check: bool,
@@ -30,10 +30,10 @@ pub(crate) struct FmtArgs {
 
 pub(crate) fn fmt(args: &FmtArgs) -> anyhow::Result<Exit> {
     let mut exit = Exit::Success;
-    if let Some(other) = args.files.iter().find(|path| !is_lot(path)) {
+    if let Some(other) = args.paths.iter().find(|path| !is_lot(path)) {
         return Err(Misuse(format!("{}: fmt takes .lot files", other.display())).into());
     }
-    for path in &args.files {
+    for path in &files(&args.paths)? {
         let source = read_source(path)?;
         let formatted = match format(&source) {
             Ok(formatted) => formatted,
@@ -57,9 +57,25 @@ pub(crate) fn fmt(args: &FmtArgs) -> anyhow::Result<Exit> {
             output::bytes(formatted.as_bytes())?;
         } else if formatted != source {
             replace(path, &formatted).with_context(|| format!("cannot write {}", path.display()))?;
+            output::line(&format!("{} is formatted now", path.display()))?;
         }
     }
     Ok(exit)
+}
+
+/// The files, and those of the folders.
+fn files(paths: &[PathBuf]) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for path in paths {
+        if path.is_dir() {
+            let mut found = Vec::new();
+            collect(path, &mut found)?;
+            files.extend(found.into_iter().filter(|path| is_lot(path)));
+        } else {
+            files.push(path.clone());
+        }
+    }
+    Ok(files)
 }
 
 /// Whether a file is read as LoT: neither a notebook nor a Python script.
