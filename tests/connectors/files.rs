@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, eventually};
 
-use crate::{Standing, broker, next, send, watch};
+use crate::{Standing, backlog, broker, next, publish_all, send, watch};
 
 fn route(section: &str, events: &str) -> String {
     let section: String = section.lines().map(|line| format!("        WITH {line}\n")).collect();
@@ -171,6 +171,29 @@ fn models_and_other_routes_store_rows_and_kill_9_costs_none() {
     let numbers = lines.lines().skip(1).filter(|line| *line != "end");
     let numbers: Vec<u32> = numbers.map(|line| line.parse().unwrap()).collect();
     assert!(numbers.len() >= written);
+}
+
+#[test]
+fn ten_thousand_records_that_wait_come_into_full_files_in_their_order() {
+    let count = backlog(10_000);
+    let broker = broker();
+    let section = "APPEND TRUE\nMAX_RECORDS 1000";
+    let roomy = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MAX_BYTES 4000000000\n".to_owned();
+    broker.command_ok(&route(section, &(roomy + &event(CLEAN))));
+    broker.command_ok("-stop Files");
+    let numbered = |number: usize| ("rows/many".to_owned(), format!("{{\"n\":{number}}}"));
+    publish_all(&broker, (0..count).map(numbered));
+    broker.command_ok("-run Files");
+    broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);
+    let mut numbers = Vec::new();
+    let put_aside =
+        (1..).map(|nth| text(&broker, &format!("many_{nth}.csv"))).take_while(|it| !it.is_empty());
+    for file in put_aside.chain([text(&broker, "many.csv")]) {
+        let (header, records) = file.split_once('\n').unwrap();
+        assert!(header == "n" && records.lines().count() <= 1000, "{header}");
+        numbers.extend(records.lines().map(|line| line.parse::<usize>().unwrap()));
+    }
+    assert!(numbers.into_iter().eq(0..count), "a record is missing, or not in its place");
 }
 
 #[test]

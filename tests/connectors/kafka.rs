@@ -9,10 +9,10 @@ mod group;
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_codec::{PropertyId, PropertyValue};
-use lotmq_test_support::Broker;
+use lotmq_test_support::{Broker, free_port};
 use serde_json::{Value as Json, json};
 
-use crate::{broker, next, publish_all, send, watch};
+use crate::{backlog, broker, next, publish_all, send, watch};
 use cluster::{Cluster, Fake, Row};
 
 /// A route to servers with settings of its section, and mappings, each a line of `name setting; setting`.
@@ -212,6 +212,22 @@ fn a_backlog_of_10_000_records_comes_in_order_and_once() {
     broker.command_ok(&route(&cluster.servers, &format!("{SHORT}\nCLIENT_ID \"other\""), IN));
     cluster.produce("t", &[json!([null, "new", null, 0])], "none");
     assert_eq!(next(&mut watcher), "from/kafka=new");
+}
+
+/// The broker is our own: the mock cluster forgets what a partition has beyond 5 MiB.
+#[test]
+fn ten_thousand_messages_wait_for_a_broker_that_is_away_and_are_written_once() {
+    let (count, port) = (backlog(10_000), free_port());
+    let broker = broker();
+    let roomy = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MAX_BYTES 4000000000\n    ADD MAPPING";
+    let definition = route(&format!("127.0.0.1:{port}"), "", OUT).replacen("    ADD MAPPING", roomy, 1);
+    broker.command_ok(&definition);
+    send_numbered(&broker, count, || {});
+    let Some(fake) = Fake::start(&json!({ "port": port })) else { return };
+    broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);
+    let rows = fake.rows();
+    assert_eq!(rows.len(), count, "each is written once");
+    is_complete(&rows, count);
 }
 
 #[test]

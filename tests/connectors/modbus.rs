@@ -6,10 +6,10 @@ use std::net::{TcpListener, TcpStream};
 use std::thread;
 use std::time::Duration;
 
-use lotmq_client::{Client, Publication, QoS};
+use lotmq_client::{Client, QoS};
 use lotmq_test_support::{Program, WAIT_MAX, free_port, python_with_module, wait_for_port};
 
-use crate::{Standing, broker, next, send, watch};
+use crate::{Standing, backlog, broker, next, publish_all, send, watch};
 
 /// A server of pymodbus.
 struct Server {
@@ -321,7 +321,7 @@ fn malformed_replies_are_told_and_end_the_connection() {
 
 #[test]
 fn ten_thousand_values_are_written_in_their_order() {
-    const VALUES: u16 = 10_000;
+    let count = backlog(10_000);
     let (sender, written) = std::sync::mpsc::channel();
     let port = fake(move |_, _, frame| {
         if frame[7] == 6 {
@@ -337,12 +337,10 @@ fn ten_thousand_values_are_written_in_their_order() {
         r#"T ADDRESS "40001"; DATA_TYPE "UINT"; DESTINATION_TOPIC "write/t""#,
     ));
     standing.until("\"Connected\"");
-    let mut client = broker.client("sender of many");
-    for value in 0..VALUES {
-        client.publish(&Publication::new("write/t", value.to_string()).qos(QoS::AtLeastOnce)).unwrap();
-    }
-    for value in 0..VALUES {
-        assert_eq!(written.recv_timeout(WAIT_MAX), Ok(value));
+    let value = |number: usize| u16::try_from(number % 50_000).unwrap();
+    publish_all(&broker, (0..count).map(|number| ("write/t".to_owned(), value(number).to_string())));
+    for number in 0..count {
+        assert_eq!(written.recv_timeout(WAIT_MAX), Ok(value(number)));
     }
 }
 

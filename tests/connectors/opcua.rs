@@ -10,7 +10,7 @@ use std::thread;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_port, python_with_module};
 
-use crate::{Standing, broker, next, options, send, watch};
+use crate::{Standing, backlog, broker, next, options, publish_all, send, watch};
 
 /// A server of asyncua.
 struct Server {
@@ -623,7 +623,7 @@ fn malformed_replies_are_told_and_end_the_connection() {
 
 #[test]
 fn ten_thousand_values_are_written_in_their_order() {
-    const VALUES: usize = 10_000;
+    let count = backlog(10_000);
     let Some(server) = Server::start(free_port(), &[]) else { return };
     let broker = broker();
     let mut standing = Standing::of(&broker, "Plc");
@@ -633,15 +633,13 @@ fn ten_thousand_values_are_written_in_their_order() {
         r#"T ADDRESS "ns=2;s=Int32"; DATA_TYPE "INT32"; DESTINATION_TOPIC "write/t""#,
     ));
     standing.until("\"Connected\"");
-    let mut client = broker.client("sender of many");
-    for value in 0..VALUES {
-        client.publish(&Publication::new("write/t", value.to_string()).qos(QoS::AtLeastOnce)).unwrap();
-    }
-    server.was_written(&format!("Int32 {}", VALUES - 1));
+    publish_all(&broker, (0..count).map(|value| ("write/t".to_owned(), value.to_string())));
+    broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);
+    server.was_written(&format!("Int32 {}", count - 1));
     let lines = server.program.stdout.all();
     let written: Vec<usize> =
         lines.iter().filter_map(|line| line.strip_prefix("wrote Int32 ")?.parse().ok()).collect();
-    assert_eq!(written, (0..VALUES).collect::<Vec<_>>());
+    assert_eq!(written, (0..count).collect::<Vec<_>>());
 }
 
 #[test]

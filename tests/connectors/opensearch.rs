@@ -1,6 +1,6 @@
 //! `OPENSEARCH`: documents, searches and rows at a server that answers `_bulk` document by document, as OpenSearch and Elasticsearch do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
@@ -8,13 +8,31 @@ use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Answer, Asked, Authority, Broker, HttpServer, eventually, free_address};
 use serde_json::{Value as Json, json};
 
-use crate::{Standing, broker, event, next, publish_all, send, watch};
+use crate::{Standing, backlog, broker, event, next, publish_all, send, watch};
 
-/// What a server has: documents by their index, in the order in which they came, and how often each was refused for now.
+/// What a server has: documents by their index, and how often each was refused for now.
 #[derive(Default)]
 struct Held {
-    documents: BTreeMap<String, Vec<(String, Json)>>,
-    busy: BTreeMap<String, usize>,
+    documents: BTreeMap<String, Index>,
+    busy: BTreeMap<String, u64>,
+}
+
+/// Documents of an index, in the order in which they came; one that comes again is the last.
+#[derive(Default)]
+struct Index {
+    came: u64,
+    places: HashMap<String, u64>,
+    documents: BTreeMap<u64, Json>,
+}
+
+impl Index {
+    fn put(&mut self, id: &str, document: &Json) {
+        self.came += 1;
+        if let Some(former) = self.places.insert(id.to_owned(), self.came) {
+            self.documents.remove(&former);
+        }
+        self.documents.insert(self.came, document.clone());
+    }
 }
 
 /// A server of documents. A document with `"busy": n` is refused with 429 so often, one with `"wrong"` with 400.
@@ -62,21 +80,21 @@ impl Server {
         let index = path.trim_start_matches("POST /").trim_end_matches("/_search");
         let held = self.0.lock().unwrap();
         let wanted = body.pointer("/query/bool/filter/0/term/id.keyword").or(body.pointer("/query/term/id"));
-        let found = held.documents.get(index).into_iter().flatten().rev();
+        let found = held.documents.get(index).into_iter().flat_map(|index| index.documents.values().rev());
         let hits: Vec<Json> = found
-            .filter(|(_, document)| wanted.is_none_or(|wanted| document["id"] == *wanted))
-            .map(|(_, document)| json!({ "_source": document }))
+            .filter(|document| wanted.is_none_or(|wanted| document["id"] == *wanted))
+            .map(|document| json!({ "_source": document }))
             .collect();
         Answer::of(200, &json!({ "hits": { "hits": hits } }).to_string())
     }
 
     fn sources(&self, index: &str) -> Vec<Json> {
         let held = self.0.lock().unwrap();
-        held.documents.get(index).into_iter().flatten().map(|(_, document)| document.clone()).collect()
+        held.documents.get(index).into_iter().flat_map(|index| index.documents.values().cloned()).collect()
     }
 
     fn count(&self, index: &str) -> usize {
-        self.0.lock().unwrap().documents.get(index).map_or(0, |documents| documents.len())
+        self.0.lock().unwrap().documents.get(index).map_or(0, |index| index.documents.len())
     }
 }
 
@@ -86,15 +104,16 @@ impl Held {
         if document.get("wrong").is_some() {
             return error(400, "mapper_parsing_exception");
         }
-        let times = self.busy.entry(document.to_string()).or_default();
-        if (*times as u64) < document["busy"].as_u64().unwrap_or(0) {
-            *times += 1;
-            return error(429, "es_rejected_execution_exception");
+        if let Some(refusals) = document["busy"].as_u64() {
+            let times = self.busy.entry(document.to_string()).or_default();
+            if *times < refusals {
+                *times += 1;
+                return error(429, "es_rejected_execution_exception");
+            }
         }
         let of_index = self.documents.entry(action["_index"].as_str().unwrap().to_owned()).or_default();
-        let id = action["_id"].as_str().map_or_else(|| format!("own-{}", of_index.len()), str::to_owned);
-        of_index.retain(|(known, _)| *known != id);
-        of_index.push((id.clone(), document.clone()));
+        let id = action["_id"].as_str().map_or_else(|| format!("own-{}", of_index.came), str::to_owned);
+        of_index.put(&id, document);
         json!({ "index": { "status": 201, "_index": action["_index"], "_id": id, "result": "created" } })
     }
 }
@@ -210,7 +229,7 @@ fn rows_are_stored_and_asked_for() {
     send(&broker, "scale/b", "3");
     eventually("both rows", || {
         let held = server.0.lock().unwrap();
-        (held.documents.values().map(Vec::len).sum::<usize>() == 2).then_some(())
+        (held.documents.values().map(|index| index.documents.len()).sum::<usize>() == 2).then_some(())
     });
     send(&broker, "find", "a");
     assert_eq!(next(&mut found), r#"found={"id":"a","weight":12}"#);
@@ -218,24 +237,22 @@ fn rows_are_stored_and_asked_for() {
 
 #[test]
 fn nothing_is_lost_when_the_server_ends_under_load() {
-    const MESSAGES: usize = 10_000;
+    let messages = backlog(10_000);
     let server = Server::default();
     let http = server.start();
     let broker = broker();
-    broker.command_ok(&route(
-        &http,
-        "",
-        &event("E", "docs/+", "QUERY \"INDEX docs/{payload.json.n} {payload.json}\""),
-    ));
+    let roomy = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MAX_BYTES 4000000000\n".to_owned();
+    let event = event("E", "docs/+", "QUERY \"INDEX docs/{payload.json.n} {payload.json}\"");
+    broker.command_ok(&route(&http, "", &(roomy + &event)));
     let numbered = |number| ("docs/1".to_owned(), format!("{{\"n\":{number}}}"));
-    publish_all(&broker, (0..MESSAGES / 10).map(numbered));
+    publish_all(&broker, (0..messages / 10).map(numbered));
     eventually("the first", || (server.count("docs") > 0).then_some(()));
     let address = http.address;
     drop(http);
-    publish_all(&broker, (MESSAGES / 10..MESSAGES).map(numbered));
+    publish_all(&broker, (messages / 10..messages).map(numbered));
     eventually("the port", || std::net::TcpListener::bind(address).ok());
     let _http = server.start_at(address);
-    eventually("all of them", || (server.count("docs") == MESSAGES).then_some(()));
+    eventually("all of them", || (server.count("docs") == messages).then_some(()));
 }
 
 /// A broker with a route to a server that always answers in one way.

@@ -2,9 +2,11 @@
 
 mod serving;
 
+use std::sync::{Arc, Mutex};
+
 use lotmq_test_support::{Answer, Asked, Broker, HttpServer};
 
-use crate::{Standing, broker, next, options, send, watch};
+use crate::{Standing, backlog, broker, next, options, publish_all, send, watch};
 
 /// A route to a server at this machine, with these settings and events.
 fn route(server: &HttpServer, path: &str, more: &str, events: &str) -> String {
@@ -164,6 +166,33 @@ fn nothing_is_lost_while_the_server_is_away_slow_or_talks_nonsense() {
     let again = HttpServer::start_at(address, None, |asked| Answer::of(200, &told(asked)));
     assert_eq!(next(&mut watcher), "answer/later=POST / y");
     drop(again);
+}
+
+#[test]
+fn ten_thousand_messages_wait_for_a_server_and_are_asked_in_their_order() {
+    let count = backlog(10_000);
+    let server = HttpServer::start(|_| Answer::of(200, ""));
+    let address = server.address;
+    let broker = broker();
+    let roomy = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MAX_BYTES 4000000000\n".to_owned();
+    let post = "    ADD EVENT post\n        WITH SOURCE_TOPIC \"post/+\"\n        WITH METHOD \"POST\"\n        WITH ENDPOINT \"/{topic.2}\"\n";
+    broker.command_ok(&route(&server, "", "", &(roomy + post)));
+    drop(server);
+    publish_all(&broker, (0..count).map(|number| (format!("post/{}", number % 4), number.to_string())));
+    let next = Arc::new(Mutex::new([0, 1, 2, 3]));
+    let of_server = Arc::clone(&next);
+    let _again = HttpServer::start_at(address, None, move |asked| {
+        let place: usize = asked.line().strip_prefix("POST /").unwrap().parse().unwrap();
+        let number: usize = std::str::from_utf8(&asked.body).unwrap().parse().unwrap();
+        let expected = &mut of_server.lock().unwrap()[place];
+        // What was not answered may come again; what is left out never comes.
+        if number == *expected {
+            *expected += 4;
+        }
+        Answer::of(200, "")
+    });
+    broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);
+    assert!(next.lock().unwrap().iter().all(|next| *next >= count), "{next:?} of {count}");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::thread;
 use lotmq_client::{Client, QoS};
 use lotmq_test_support::{Program, WAIT_MAX, free_port, python_with_module, wait_for_port};
 
-use crate::{Standing, broker, next, send, watch};
+use crate::{Standing, backlog, broker, next, publish_all, send, watch};
 
 /// A PLC.
 struct Plc {
@@ -123,6 +123,21 @@ fn what_is_sent_to_tags_is_written_and_read_back() {
         let told = errors.receive(WAIT_MAX).unwrap().expect("an error").text();
         assert!(told.contains(expected), "{told}");
     }
+}
+
+#[test]
+fn ten_thousand_values_that_wait_are_written_and_the_last_one_stays() {
+    let (count, port) = (backlog(10_000), free_port());
+    let broker = broker();
+    broker.command_ok(&route(port, "", WRITTEN));
+    let values = (1..count).map(|number| (number % 3000).to_string()).chain(["-7.5".to_owned()]);
+    publish_all(&broker, values.map(|value| ("write/word".to_owned(), value)));
+    let Some(_plc) = Plc::start(port) else { return };
+    broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);
+    // A new route publishes what is there now.
+    let mut watcher = watch(&broker, "now/Word");
+    broker.command_ok(&route(port, "", WRITTEN).replace("\"plc\"", "\"now\""));
+    assert_eq!(next(&mut watcher), "now/Word=-7.5");
 }
 
 #[test]
