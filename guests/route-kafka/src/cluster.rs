@@ -13,13 +13,14 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 use lotmq_guest::route::{Failure, Peer, ambient};
+use route_scram::Scram;
 
 use crate::api::Versions;
 use crate::config::Config;
 use crate::failures;
 use crate::limits::{CONNECT_MS, METADATA_MS, PARTITIONS_MAX};
 use crate::link::Link;
-use crate::sasl::{Login, Mechanism, Scram};
+use crate::sasl::Login;
 
 /// What a connection is for. A broker answers one request behind the other, and lets those for records and those of a group wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -201,13 +202,13 @@ impl Cluster {
                 format!("{} does not take SASL_MECHANISM {name}, it takes {}", link.name(), known.join(", "));
             return Err(failures::of_answer(&what, code));
         }
-        if login.mechanism == Mechanism::Plain {
+        let Some(hash) = login.mechanism.hash() else {
             return self.prove(link, login.plain()).await.map(drop);
-        }
+        };
         let wrong = |reason: String| Failure::Fatal(format!("{}: {reason}", link.name()));
-        let mut scram = Scram::new(login, ambient::random());
+        let mut scram = Scram::new(hash, &login.username, [ambient::random(), ambient::random()]);
         let challenge = self.prove(link, scram.first().into_bytes()).await?;
-        let proof = scram.last(&challenge).map_err(wrong)?;
+        let proof = scram.last(&challenge, &login.password).map_err(wrong)?;
         let answer = self.prove(link, proof.into_bytes()).await?;
         scram.check(&answer).map_err(wrong)
     }

@@ -63,11 +63,5 @@ pub(crate) const LEAVE_MS: u64 = 2_000;
 /// Milliseconds until messages are published again that could not be stored.
 pub(crate) const STORE_AGAIN_MS: u64 = 500;
 
-/// Rounds of the hash by which a password is proved, at most: brokers say 4,096 to some 100,000, and a false one could say any number.
-pub(crate) const SCRAM_ROUNDS_MAX: u32 = 500_000;
-
-/// The same at least. From RFC 7677 §4.
-pub(crate) const SCRAM_ROUNDS_MIN: u32 = 4_096;
-
 /// Headers of one record; further ones are left out.
 pub(crate) const HEADERS_MAX: usize = 256;

@@ -5,7 +5,7 @@
 use lotmq_guest::route::Peer;
 
 use crate::limits::{ANSWER_MS, CONNECT_MS, PATIENCE_MS_MAX, SELECTION_MS};
-use crate::scram::{Login, Mechanism};
+use crate::login::{Login, Mechanism};
 
 /// Port of a server that names none.
 const PORT: u16 = 27_017;

@@ -63,9 +63,3 @@ pub(crate) const REASON_CHARS_MAX: usize = 400;
 
 /// Version of the wire protocol from which on OP_MSG is spoken: MongoDB 3.6.
 pub(crate) const WIRE_VERSION_MIN: i64 = 6;
-
-/// Rounds of the hash by which a password is proved, at most: servers say 10,000 and 15,000, and a false one could say any number.
-pub(crate) const SCRAM_ROUNDS_MAX: u32 = 500_000;
-
-/// The same at least. From RFC 7677 §4, and MongoDB's rules for drivers.
-pub(crate) const SCRAM_ROUNDS_MIN: u32 = 4_096;

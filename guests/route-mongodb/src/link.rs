@@ -6,12 +6,13 @@ use bson::{
     Binary, RawArrayBuf, RawBson, RawBsonRef, RawDocument, RawDocumentBuf, rawdoc, spec::BinarySubtype,
 };
 use lotmq_guest::route::{Connection, Failure, IoError, Peer, ambient, described, net};
+use route_scram::Scram;
 
 use crate::bson_value::{append, is_true, whole};
 use crate::config::{Config, ENDPOINT};
 use crate::failures::{COMMAND_NOT_FOUND, ServerError};
 use crate::limits::{COMMAND_ITEMS_MAX, MEMBERS_MAX, PIECE_BYTES, WIRE_VERSION_MIN};
-use crate::scram::{Login, Mechanism, Scram};
+use crate::login::{Login, Mechanism};
 use crate::wire::{self, HEADER_BYTES, Sequence};
 
 /// Bytes of a document, of a message, and documents of a command, where a server does not say them.
@@ -117,8 +118,9 @@ impl Link {
             false => Mechanism::Sha1,
         });
         let nonce = [ambient::random(), ambient::random()];
-        let mut scram = Scram::new(login, mechanism, nonce);
+        let mut scram = Scram::new(mechanism.hash(), &login.user, nonce);
         let found_out = |reason: String| Failure::Fatal(format!("login: {reason}"));
+        let password = login.prepared(mechanism).map_err(found_out)?;
         let first = rawdoc! {
             "saslStart": 1,
             "mechanism": mechanism.name(),
@@ -127,7 +129,7 @@ impl Link {
             "$db": login.source.as_str(),
         };
         let challenge = self.challenge(&first)?;
-        let proof = scram.last(&challenge.payload).map_err(found_out)?;
+        let proof = scram.last(&challenge.payload, &password).map_err(found_out)?;
         let mut answer = self.challenge(&goes_on(&challenge, login, proof))?;
         scram.check(&answer.payload).map_err(found_out)?;
         if !answer.is_done {
