@@ -1,29 +1,26 @@
 //! The database as the library for routes to SQL databases wants one: writes in one transaction, questions, and columns of tables.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use lotmq_guest::route::Failure;
 use mysql_common::Value;
-use route_sql::limits::TABLES_MAX;
 use route_sql::rows::{self, Column, Row};
 use route_sql::{
-    Answer, Block, Database, Dialect, Filled, Insert, Server, Write, affected, told_of_rows_left_out,
+    Answer, Block, Database, Dialect, Filled, KnownTable, KnownTables, Server, Target, Write, affected,
 };
 
 use crate::fault::{Fault, broken};
 use crate::limits::{PARAMETERS_MAX, ROWS_MAX};
 use crate::parameter::{bound, without_zones};
 use crate::session::{Done, OnRow, Session};
-use crate::target::{self, Target};
 
 /// An open database.
 pub(crate) struct MySql {
     session: Session,
     dialect: Dialect,
-    /// Columns of tables that rows were stored in.
-    tables: HashMap<String, Option<Rc<[Column]>>>,
+    /// Tables that rows were stored in.
+    tables: KnownTables<Rc<KnownTable>>,
 }
 
 /// An insert of rows: the text around each of them, and their values.
@@ -38,7 +35,7 @@ struct Rows<'a> {
 impl MySql {
     /// Connects and logs in.
     pub(crate) fn open(server: &Server, dialect: Dialect) -> Result<MySql, Failure> {
-        Ok(MySql { session: Session::open(server)?, dialect, tables: HashMap::new() })
+        Ok(MySql { session: Session::open(server)?, dialect, tables: KnownTables::default() })
     }
 
     /// Says goodbye.
@@ -131,34 +128,19 @@ impl MySql {
 
     /// Types of the columns that the parameters of an insert are for; none where nobody knows them.
     fn kinds_of(&mut self, block: &Block<'_>) -> Result<Vec<String>, Fault> {
-        let Some(Target { table, columns }) = target::of_insert(&block.insert.head) else {
+        let Some(target) = Target::of_insert(self.dialect, &block.insert.head) else {
             return Ok(Vec::new());
         };
-        let Some(known) = self.known_columns(&table)? else { return Ok(Vec::new()) };
-        let kind_of = |name: &str| {
-            let found = known.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-            found.map(|column| column.kind.clone()).unwrap_or_default()
-        };
-        let kind_at = |place: usize| match &columns {
-            Some(names) => names.get(place).map(|name| kind_of(name)).unwrap_or_default(),
-            None => known.get(place).map(|column| column.kind.clone()).unwrap_or_default(),
-        };
-        Ok(block.insert.positions().into_iter().map(kind_at).collect())
+        let known = self.known_table(&target.table)?;
+        Ok(known.map(|known| known.kinds_of(&target, block.insert)).unwrap_or_default())
     }
 
     /// Rows of a table of ours.
     fn rows(&mut self, table: &str, rows: &[Row]) -> Result<(), Fault> {
-        let (Some(first), Some(known)) = (rows.first(), self.known_columns(table)?) else {
+        let (Some(first), Some(known)) = (rows.first(), self.known_table(table)?) else {
             return Err(Fault::Rejected(format!("the table '{table}' is not there")));
         };
-        let found = |name: &String| known.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-        // What is null in each row, and in no column, needs none.
-        let places: Vec<(usize, &Column)> = first
-            .columns
-            .iter()
-            .enumerate()
-            .filter_map(|(place, name)| Some((place, found(name)?)))
-            .collect();
+        let places = known.places(first);
         let names: Vec<String> = places.iter().map(|(_, column)| column.name.clone()).collect();
         let head = rows::insert_head(self.dialect, table, &names);
         let row = format!("({})", vec!["?"; names.len()].join(", "));
@@ -197,9 +179,10 @@ impl MySql {
 
     /// Makes a table ready for rows.
     fn prepare_table(&mut self, table: &str, rows: &[Row]) -> Result<(), Fault> {
-        let known = self.known_columns(table)?;
+        let known = self.known_table(table)?;
         let all: Vec<&Row> = rows.iter().collect();
-        let statements = rows::preparation(self.dialect, table, known.as_deref(), &all);
+        let columns = known.as_ref().map(|known| known.columns.as_slice());
+        let statements = rows::preparation(self.dialect, table, columns, &all);
         for statement in &statements {
             match self.command(statement) {
                 // Another instance was faster.
@@ -208,28 +191,23 @@ impl MySql {
             }
         }
         if !statements.is_empty() {
-            self.tables.remove(table);
+            self.tables.forget(table);
         }
         Ok(())
     }
 
-    /// Columns of a table, which are remembered.
-    fn known_columns(&mut self, table: &str) -> Result<Option<Rc<[Column]>>, Fault> {
+    /// What is known of a table, which is remembered. One that is not there may be made by others.
+    fn known_table(&mut self, table: &str) -> Result<Option<Rc<KnownTable>>, Fault> {
         if let Some(known) = self.tables.get(table) {
-            return Ok(known.clone());
+            return Ok(Some(known));
         }
-        let columns = self.asked_columns(table)?;
-        if self.tables.len() >= TABLES_MAX {
-            self.tables.clear();
-        }
-        // One that is not there may be made by others.
-        if columns.is_some() {
-            self.tables.insert(table.to_owned(), columns.clone());
-        }
-        Ok(columns)
+        let Some(columns) = self.asked_columns(table)? else { return Ok(None) };
+        let known = Rc::new(KnownTable { given: (0..columns.len()).collect(), columns });
+        self.tables.put(table, Rc::clone(&known));
+        Ok(Some(known))
     }
 
-    fn asked_columns(&mut self, table: &str) -> Result<Option<Rc<[Column]>>, Fault> {
+    fn asked_columns(&mut self, table: &str) -> Result<Option<Vec<Column>>, Fault> {
         const OF_TABLE: &str =
             "SELECT COLUMN_NAME, DATA_TYPE FROM information_schema.COLUMNS WHERE TABLE_SCHEMA = ";
         const REST: &str = " AND TABLE_NAME = ? ORDER BY ORDINAL_POSITION";
@@ -251,7 +229,7 @@ impl MySql {
             });
         })?;
         let columns = columns.ok_or_else(|| broken("columns that cannot be read"))?;
-        Ok((!columns.is_empty()).then(|| columns.into()))
+        Ok((!columns.is_empty()).then_some(columns))
     }
 
     fn asked(&mut self, filled: &Filled) -> Result<(String, u64), Fault> {
@@ -280,21 +258,13 @@ impl Database for MySql {
         self.fresh(|database| database.write_all(writes))
     }
 
-    fn ask(&mut self, filled: &Filled) -> Result<String, Failure> {
-        let (json, left_out) = self.fresh(|database| database.asked(filled))?;
-        if left_out > 0 {
-            told_of_rows_left_out(left_out);
-        }
-        Ok(json)
-    }
-
-    fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure> {
-        Ok(if insert.is_some() { "rows together" } else { "one by one" }.to_owned())
+    fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure> {
+        self.fresh(|database| database.asked(filled))
     }
 
     fn columns(&mut self, table: &str) -> Result<Option<Cow<'_, [Column]>>, Failure> {
         // Others may have changed it.
         let columns = self.fresh(|database| database.asked_columns(table))?;
-        Ok(columns.map(|columns| Cow::Owned(columns.to_vec())))
+        Ok(columns.map(Cow::Owned))
     }
 }

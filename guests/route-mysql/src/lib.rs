@@ -12,32 +12,16 @@ mod login;
 mod parameter;
 mod session;
 mod sha2;
-mod target;
 mod wire;
-
-use std::cell::RefCell;
 
 use database::MySql;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
 use route_settings::Configuration;
-use route_sql::{Dialect, SCHEMA, Server, Tasks};
+use route_sql::{Dialect, Opened, SCHEMA, Server, Tasks};
 
 struct Guest;
 
-/// An open route.
-struct Open {
-    database: MySql,
-    tasks: Tasks,
-}
-
-thread_local!(static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) });
-
-fn with_open<T>(work: impl FnOnce(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
-    OPEN.with_borrow_mut(|open| match open {
-        Some(open) => work(open),
-        None => Err(Failure::Reconnect("it is not open".to_owned())),
-    })
-}
+thread_local!(static OPEN: Opened<MySql> = const { Opened::none() });
 
 /// The database that a type of route means. Which of the two it is says the server.
 fn dialect(configuration: &str) -> Dialect {
@@ -58,21 +42,22 @@ impl Route for Guest {
             return Err(Failure::Fatal(reason.to_owned()));
         }
         let tasks = Tasks::read(&configuration, dialect, server.is_raw)?;
-        OPEN.set(Some(Open { database: MySql::open(&server, dialect)?, tasks }));
+        let database = MySql::open(&server, dialect)?;
+        OPEN.with(|open| open.set(database, tasks));
         Ok(())
     }
 
     fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
-        with_open(|open| route_sql::deliver(&mut open.database, &open.tasks, &batch))
+        OPEN.with(|open| open.deliver(&batch))
     }
 
     fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        with_open(|open| route_sql::request(&mut open.database, &open.tasks, &operation, &body))
+        OPEN.with(|open| open.request(&operation, &body))
     }
 
     fn close() {
-        if let Some(mut open) = OPEN.take() {
-            open.database.close();
+        if let Some(mut database) = OPEN.with(Opened::take) {
+            database.close();
         }
     }
 }

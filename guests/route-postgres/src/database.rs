@@ -1,15 +1,13 @@
 //! The database as the library for routes to SQL databases wants one: writes in one transaction, questions, and columns of tables.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use lotmq_guest::route::{Failure, Level, log, metrics};
 use route_sql::limits::TABLES_MAX;
 use route_sql::rows::{self, Column, Row};
-use route_sql::{
-    Block, Database, Dialect, Filled, Insert, Parameter, Server, Tasks, Write, told_of_rows_left_out,
-};
+use route_sql::{Block, Database, Dialect, Filled, Insert, KnownTables, Parameter, Server, Tasks, Write};
 
 use crate::fault::Fault;
 use crate::limits::NAME_BYTES_MAX;
@@ -28,7 +26,7 @@ pub(crate) struct Postgres {
     is_raw: bool,
     arrays: Arrays,
     /// Columns of tables that rows were stored in.
-    tables: HashMap<String, Rc<[Column]>>,
+    tables: KnownTables<Rc<[Column]>>,
     /// Statements for one row that the server does not take for many.
     apart: HashSet<String>,
 }
@@ -61,7 +59,7 @@ impl Postgres {
             dialect,
             is_raw: server.is_raw,
             arrays: Arrays::default(),
-            tables: HashMap::new(),
+            tables: KnownTables::default(),
             apart: HashSet::new(),
         })
     }
@@ -267,7 +265,7 @@ impl Postgres {
             return Err(Failure::Reject(reason).into());
         }
         let known = match self.tables.get(table) {
-            Some(known) => Some(Rc::clone(known)),
+            Some(known) => Some(known),
             None => self.asked_columns(table)?,
         };
         let all: Vec<&Row> = rows.iter().collect();
@@ -287,10 +285,7 @@ impl Postgres {
         };
         let gone = || Failure::Retry(format!("the table '{table}' was made and is not there"));
         let known = known.ok_or_else(gone)?;
-        if self.tables.len() >= TABLES_MAX {
-            self.tables.clear();
-        }
-        self.tables.insert(table.to_owned(), Rc::clone(&known));
+        self.tables.put(table, Rc::clone(&known));
         Ok(known)
     }
 
@@ -385,17 +380,13 @@ impl Database for Postgres {
         Ok(self.write_again(writes)?)
     }
 
-    fn ask(&mut self, filled: &Filled) -> Result<String, Failure> {
+    fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure> {
         let mut asked = self.asked(filled);
         if asked.as_ref().is_err_and(Fault::is_stale) {
             self.session.forget();
             asked = self.asked(filled);
         }
-        let (json, left_out) = asked?;
-        if left_out > 0 {
-            told_of_rows_left_out(left_out);
-        }
-        Ok(json)
+        Ok(asked?)
     }
 
     fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure> {

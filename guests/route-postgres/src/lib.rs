@@ -15,29 +15,14 @@ mod session;
 mod together;
 mod wire;
 
-use std::cell::RefCell;
-
 use database::Postgres;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
 use route_settings::Configuration;
-use route_sql::{Dialect, SCHEMA, Server, Tasks};
+use route_sql::{Dialect, Opened, SCHEMA, Server, Tasks};
 
 struct Guest;
 
-/// An open route.
-struct Open {
-    database: Postgres,
-    tasks: Tasks,
-}
-
-thread_local!(static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) });
-
-fn with_open<T>(work: impl FnOnce(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
-    OPEN.with_borrow_mut(|open| match open {
-        Some(open) => work(open),
-        None => Err(Failure::Reconnect("it is not open".to_owned())),
-    })
-}
+thread_local!(static OPEN: Opened<Postgres> = const { Opened::none() });
 
 /// The database that a type of route means.
 fn dialect(configuration: &str) -> Dialect {
@@ -56,21 +41,21 @@ impl Route for Guest {
         let tasks = Tasks::read(&configuration, dialect, server.is_raw)?;
         let mut database = Postgres::open(&server, dialect)?;
         database.tell_ways(&tasks)?;
-        OPEN.set(Some(Open { database, tasks }));
+        OPEN.with(|open| open.set(database, tasks));
         Ok(())
     }
 
     fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
-        with_open(|open| route_sql::deliver(&mut open.database, &open.tasks, &batch))
+        OPEN.with(|open| open.deliver(&batch))
     }
 
     fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        with_open(|open| route_sql::request(&mut open.database, &open.tasks, &operation, &body))
+        OPEN.with(|open| open.request(&operation, &body))
     }
 
     fn close() {
-        if let Some(mut open) = OPEN.take() {
-            open.database.close();
+        if let Some(mut database) = OPEN.with(Opened::take) {
+            database.close();
         }
     }
 }

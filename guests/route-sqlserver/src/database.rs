@@ -1,15 +1,13 @@
 //! The database as the library for routes to SQL databases wants one: writes in one transaction, questions, and columns of tables.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
 use std::rc::Rc;
 
 use lotmq_guest::route::Failure;
-use route_sql::limits::TABLES_MAX;
 use route_sql::rows::{self, Column, Row};
 use route_sql::{
-    Answer, Block, Database, Dialect, Filled, Insert, Parameter, Server, Write, affected,
-    told_of_rows_left_out,
+    Answer, Block, Database, Dialect, Filled, KnownTable, KnownTables, Parameter, Server, Target, Write,
+    affected,
 };
 
 use crate::fault::{Fault, broken};
@@ -17,27 +15,19 @@ use crate::inserts::{Inserts, Planned};
 use crate::options::Options;
 use crate::parameter::{Bound, Kind, without_zones};
 use crate::session::{Done, OnRow, Session};
-use crate::target::{self, Target};
 use crate::value::Value;
 
 /// An open database.
 pub(crate) struct SqlServer {
     session: Session,
     /// Tables that rows were stored in.
-    tables: HashMap<String, Option<Rc<Table>>>,
-}
-
-/// What is known of a table.
-struct Table {
-    columns: Vec<Column>,
-    /// Places of those that an insert without names gives: none that the server fills by itself.
-    given: Vec<usize>,
+    tables: KnownTables<Rc<KnownTable>>,
 }
 
 impl SqlServer {
     /// Connects and logs in.
     pub(crate) fn open(server: &Server, options: &Options) -> Result<SqlServer, Failure> {
-        Ok(SqlServer { session: Session::open(server, options)?, tables: HashMap::new() })
+        Ok(SqlServer { session: Session::open(server, options)?, tables: KnownTables::default() })
     }
 
     /// Does something, and once more where what was known of the server is not so any more.
@@ -126,22 +116,11 @@ impl SqlServer {
 
     /// Types of the columns that the parameters of an insert are for; none where nobody knows them.
     fn kinds_of(&mut self, block: &Block<'_>) -> Result<Vec<String>, Fault> {
-        let Some(Target { table, columns }) = target::of_insert(&block.insert.head) else {
+        let Some(target) = Target::of_insert(Dialect::SqlServer, &block.insert.head) else {
             return Ok(Vec::new());
         };
-        let Some(known) = self.known_table(&table)? else { return Ok(Vec::new()) };
-        let kind_of = |name: &str| {
-            let found = known.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-            found.map(|column| column.kind.clone()).unwrap_or_default()
-        };
-        let kind_at = |place: usize| match &columns {
-            Some(names) => names.get(place).map(|name| kind_of(name)).unwrap_or_default(),
-            None => {
-                let found = known.given.get(place).and_then(|place| known.columns.get(*place));
-                found.map(|column| column.kind.clone()).unwrap_or_default()
-            }
-        };
-        Ok(block.insert.positions().into_iter().map(kind_at).collect())
+        let known = self.known_table(&target.table)?;
+        Ok(known.map(|known| known.kinds_of(&target, block.insert)).unwrap_or_default())
     }
 
     /// Rows of a table of ours.
@@ -149,15 +128,7 @@ impl SqlServer {
         let (Some(first), Some(known)) = (rows.first(), self.known_table(table)?) else {
             return Err(Fault::Rejected(format!("the table '{table}' is not there")));
         };
-        let found =
-            |name: &String| known.columns.iter().find(|column| column.name.eq_ignore_ascii_case(name));
-        // What is null in each row, and in no column, needs none.
-        let places: Vec<(usize, &Column)> = first
-            .columns
-            .iter()
-            .enumerate()
-            .filter_map(|(place, name)| Some((place, found(name)?)))
-            .collect();
+        let places = known.places(first);
         let names: Vec<String> = places.iter().map(|(_, column)| column.name.clone()).collect();
         if names.is_empty() {
             let sql = format!("INSERT INTO {} DEFAULT VALUES", Dialect::SqlServer.table(table));
@@ -190,31 +161,25 @@ impl SqlServer {
             }
         }
         if !statements.is_empty() {
-            self.tables.remove(table);
+            self.tables.forget(table);
         }
         Ok(())
     }
 
-    /// What is known of a table, which is remembered.
-    fn known_table(&mut self, table: &str) -> Result<Option<Rc<Table>>, Fault> {
+    /// What is known of a table, which is remembered. One that is not there may be made by others.
+    fn known_table(&mut self, table: &str) -> Result<Option<Rc<KnownTable>>, Fault> {
         if let Some(known) = self.tables.get(table) {
-            return Ok(known.clone());
+            return Ok(Some(known));
         }
-        let found = self.asked_table(table)?.map(Rc::new);
-        if self.tables.len() >= TABLES_MAX {
-            self.tables.clear();
-        }
-        // One that is not there may be made by others.
-        if found.is_some() {
-            self.tables.insert(table.to_owned(), found.clone());
-        }
-        Ok(found)
+        let Some(found) = self.asked_table(table)?.map(Rc::new) else { return Ok(None) };
+        self.tables.put(table, Rc::clone(&found));
+        Ok(Some(found))
     }
 
-    fn asked_table(&mut self, table: &str) -> Result<Option<Table>, Fault> {
+    fn asked_table(&mut self, table: &str) -> Result<Option<KnownTable>, Fault> {
         const COLUMNS: &str = "SELECT c.name, ISNULL(TYPE_NAME(c.system_type_id), ''), c.is_identity, c.is_computed FROM sys.columns AS c WHERE c.object_id = OBJECT_ID(@p1) ORDER BY c.column_id";
         let name = Parameter::Text(Dialect::SqlServer.table(table));
-        let (mut found, mut is_known) = (Table { columns: Vec::new(), given: Vec::new() }, true);
+        let (mut found, mut is_known) = (KnownTable { columns: Vec::new(), given: Vec::new() }, true);
         self.session.run(COLUMNS, &[(Kind::Text { is_long: false }, &name)], &mut |_, row| match row {
             [Value::Text(name), Value::Text(kind), Value::Boolean(numbers), Value::Boolean(reckons)] => {
                 if !numbers && !reckons {
@@ -283,16 +248,8 @@ impl Database for SqlServer {
         self.fresh(|database| database.write_all(writes))
     }
 
-    fn ask(&mut self, filled: &Filled) -> Result<String, Failure> {
-        let (json, left_out) = self.fresh(|database| database.asked(filled))?;
-        if left_out > 0 {
-            told_of_rows_left_out(left_out);
-        }
-        Ok(json)
-    }
-
-    fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure> {
-        Ok(if insert.is_some() { "rows together" } else { "one by one" }.to_owned())
+    fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure> {
+        self.fresh(|database| database.asked(filled))
     }
 
     fn columns(&mut self, table: &str) -> Result<Option<Cow<'_, [Column]>>, Failure> {

@@ -15,35 +15,19 @@ mod options;
 mod parameter;
 mod session;
 mod source;
-mod target;
 mod types;
 mod value;
 mod wire;
-
-use std::cell::RefCell;
 
 use database::SqlServer;
 use lotmq_guest::route::{Abilities, Delivery, Description, Failure, Receipt, Route};
 use options::Options;
 use route_settings::Configuration;
-use route_sql::{Dialect, SCHEMA, Server, Tasks};
+use route_sql::{Dialect, Opened, SCHEMA, Server, Tasks};
 
 struct Guest;
 
-/// An open route.
-struct Open {
-    database: SqlServer,
-    tasks: Tasks,
-}
-
-thread_local!(static OPEN: RefCell<Option<Open>> = const { RefCell::new(None) });
-
-fn with_open<T>(work: impl FnOnce(&mut Open) -> Result<T, Failure>) -> Result<T, Failure> {
-    OPEN.with_borrow_mut(|open| match open {
-        Some(open) => work(open),
-        None => Err(Failure::Reconnect("it is not open".to_owned())),
-    })
-}
+thread_local!(static OPEN: Opened<SqlServer> = const { Opened::none() });
 
 impl Route for Guest {
     fn describe() -> Description {
@@ -63,21 +47,22 @@ impl Route for Guest {
         let is_trusting = trusting.iter().any(|key| section.is(key));
         let options = Options::read(&pairs.unwrap_or_default(), &server, is_trusting)?;
         let tasks = Tasks::read(&configuration, Dialect::SqlServer, server.is_raw)?;
-        OPEN.set(Some(Open { database: SqlServer::open(&server, &options)?, tasks }));
+        let database = SqlServer::open(&server, &options)?;
+        OPEN.with(|open| open.set(database, tasks));
         Ok(())
     }
 
     fn deliver(batch: Vec<Delivery>) -> Result<Receipt, Failure> {
-        with_open(|open| route_sql::deliver(&mut open.database, &open.tasks, &batch))
+        OPEN.with(|open| open.deliver(&batch))
     }
 
     fn request(operation: String, body: Vec<u8>) -> Result<Vec<u8>, Failure> {
-        with_open(|open| route_sql::request(&mut open.database, &open.tasks, &operation, &body))
+        OPEN.with(|open| open.request(&operation, &body))
     }
 
     fn close() {
         // There is no goodbye in this protocol: the connection ends.
-        OPEN.set(None);
+        drop(OPEN.with(Opened::take));
     }
 }
 

@@ -31,17 +31,19 @@ pub trait Database {
     /// Why not; `Reject` when one of it can never pass.
     fn write(&mut self, writes: &[Write<'_>]) -> Result<(), Failure>;
 
-    /// Runs a statement by itself and gives its rows as JSON, or how many it has changed.
+    /// Runs a statement by itself and gives its rows as JSON, or how many it has changed; and how many rows were left out because they are too many.
     ///
     /// # Errors
     /// Why not.
-    fn ask(&mut self, filled: &Filled) -> Result<String, Failure>;
+    fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure>;
 
     /// Which way the messages of a query go, in a few words; `insert` is what many of them may become one statement as.
     ///
     /// # Errors
     /// Why it cannot be known.
-    fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure>;
+    fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure> {
+        Ok(if insert.is_some() { "rows together" } else { "one by one" }.to_owned())
+    }
 
     /// Columns of a table; `None` when there is none of this name.
     ///
@@ -76,7 +78,11 @@ pub struct Block<'a> {
 ///
 /// # Errors
 /// Nothing of the batch is done, and why.
-pub fn deliver(database: &mut impl Database, tasks: &Tasks, batch: &[Delivery]) -> Result<Receipt, Failure> {
+pub(crate) fn deliver(
+    database: &mut impl Database,
+    tasks: &Tasks,
+    batch: &[Delivery],
+) -> Result<Receipt, Failure> {
     let began = ambient::monotonic_ms();
     let mut course = Course {
         database,
@@ -224,7 +230,11 @@ impl<'a, D: Database> Course<'a, D> {
         delivery: &Delivery,
     ) -> Result<(), Failure> {
         let payload = match planned {
-            Planned::Statement(filled) => self.database.ask(&filled)?,
+            Planned::Statement(filled) => {
+                let (rows, left_out) = self.database.ask(&filled)?;
+                told_of_rows_left_out(left_out);
+                rows
+            }
             Planned::Row(table, row) => {
                 self.database.write(&[Write::Rows(table, vec![row])])?;
                 affected(1)
@@ -246,8 +256,11 @@ enum Planned<'a> {
     Row(&'a str, Row),
 }
 
-/// Tells people that an answer was too large.
-pub fn told_of_rows_left_out(count: u64) {
+/// Tells people that an answer was too large, if rows were left out.
+pub(crate) fn told_of_rows_left_out(count: u64) {
+    if count == 0 {
+        return;
+    }
     let message = format!("an answer has more than 1 MiB: {count} rows were left out");
     diagnostics::report(Severity::Warning, "TRUNCATED", &message, 0, 0);
     log(Level::Warn, &message);
@@ -291,12 +304,8 @@ mod tests {
             Ok(())
         }
 
-        fn ask(&mut self, _: &Filled) -> Result<String, Failure> {
-            Ok("[]".to_owned())
-        }
-
-        fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure> {
-            Ok(insert.map_or("one by one", |_| "together").to_owned())
+        fn ask(&mut self, _: &Filled) -> Result<(String, u64), Failure> {
+            Ok(("[]".to_owned(), 0))
         }
 
         fn columns(&mut self, _: &str) -> Result<Option<Cow<'_, [crate::rows::Column]>>, Failure> {
@@ -342,9 +351,9 @@ mod tests {
             "row":{"TABLE":"t"}},"mappings":{"ask":{"QUERY":"SELECT 1"}}}"#;
         let tasks = Tasks::read(&Configuration::parse(text).unwrap(), Dialect::Postgres, false).unwrap();
         let mut fake = Fake { is_atomic: true, written: Vec::new() };
-        let told = crate::request(&mut fake, &tasks, "paths", b"{}").unwrap();
+        let told = crate::request::request(&mut fake, &tasks, "paths", b"{}").unwrap();
         let told = String::from_utf8(told).unwrap();
-        assert_eq!(told, r#"{"ask":"one by one","back":"one by one","put":"together"}"#);
+        assert_eq!(told, r#"{"ask":"one by one","back":"one by one","put":"rows together"}"#);
     }
 
     #[test]

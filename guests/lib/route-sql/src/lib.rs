@@ -1,6 +1,6 @@
 //! What routes to SQL databases share.
 //!
-//! A message becomes a [`Filled`] statement, whose values are bound beside its text, or a row of a [table](rows). [`deliver`](delivery::deliver) puts the
+//! A message becomes a [`Filled`] statement, whose values are bound beside its text, or a row of a [table](rows). [`Opened::deliver`] puts the
 //! messages of a batch together: what only writes goes to a [`Database`] in one transaction, and rows of the same statement in one statement.
 //! Not here: the protocols of the databases, which the guests have.
 
@@ -11,23 +11,28 @@ mod connection_string;
 mod delivery;
 mod dialect;
 mod insert;
+mod known_tables;
 pub mod limits;
 mod number;
+mod opened;
 mod pace;
 mod piece;
 mod request;
 pub mod rows;
 mod scanner;
 mod statement;
+mod target;
 mod task;
 pub mod time;
 
 pub use answer::{Answer, affected};
 pub use config::{SCHEMA, Server};
 pub use connection_string::pairs_of;
-pub use delivery::{Block, Database, Write, deliver, told_of_rows_left_out};
+pub use delivery::{Block, Database, Write};
 pub use dialect::{ColumnKind, Dialect};
 pub use insert::Insert;
-pub use request::request;
+pub use known_tables::{KnownTable, KnownTables};
+pub use opened::Opened;
 pub use statement::{Filled, Parameter, Statement};
+pub use target::Target;
 pub use task::Tasks;

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use lotmq_guest::route::Failure;
 
 use crate::condition::Question;
+use crate::delivery::told_of_rows_left_out;
 use crate::{Database, Filled, Tasks};
 
 /// Answers a request.
 ///
 /// # Errors
 /// Why it cannot be answered.
-pub fn request(
+pub(crate) fn request(
     database: &mut impl Database,
     tasks: &Tasks,
     operation: &str,
@@ -27,7 +28,9 @@ pub fn request(
             let dialect = database.dialect();
             let Some(columns) = database.columns(question.table())? else { return Ok(b"[]".to_vec()) };
             let filled = question.filled(dialect, &columns).map_err(Failure::Reject)?;
-            Ok(database.ask(&filled)?.into_bytes())
+            let (rows, left_out) = database.ask(&filled)?;
+            told_of_rows_left_out(left_out);
+            Ok(rows.into_bytes())
         }
         "paths" => {
             let path = |(name, insert)| Ok((name, database.path(insert)?));
