@@ -1,20 +1,15 @@
 //! A connection to the server: what is published goes, and what it says of that comes back in order.
 
-use std::io::{ErrorKind, Read as _, Write as _};
-
-use lotmq_guest::route::{Connection, Failure, IoError, failure, net};
+use lotmq_guest::route::{Failure, net};
+use route_frames::Frames;
 use serde_json::{Map, Value as Json, json};
 
 use crate::config::{Config, Login};
 use crate::frame::{Frame, decode};
-use crate::limits::{FRAME_BYTES_MAX, OPEN_MS, PIECE_BYTES};
+use crate::limits::{FRAME_BYTES_MAX, OPEN_MS};
 
 pub(crate) struct Link {
-    connection: Connection,
-    timeout_ms: u32,
-    /// What came and is not done, from `taken`.
-    input: Vec<u8>,
-    taken: usize,
+    frames: Frames,
     /// Bytes of the largest message that the server takes.
     pub(crate) payload_max: usize,
     /// Whether it takes headers.
@@ -24,10 +19,8 @@ pub(crate) struct Link {
 impl Link {
     /// Connects, and logs in. With `is_verbose` the server answers each thing that it is sent.
     pub(crate) fn open(config: &Config, is_verbose: bool) -> Result<Link, Failure> {
-        let timeout_ms = config.timeout_ms.min(OPEN_MS);
-        let connection = Connection::open("nats", timeout_ms).map_err(|error| failure(&error))?;
-        let mut link =
-            Link { connection, timeout_ms, input: Vec::new(), taken: 0, payload_max: 0, has_headers: false };
+        let frames = Frames::open("nats", config.timeout_ms.min(OPEN_MS))?;
+        let mut link = Link { frames, payload_max: 0, has_headers: false };
         let info = match link.frame()? {
             Frame::Info(info) => info,
             Frame::Error(text) => return Err(refused(&text)),
@@ -39,7 +32,7 @@ impl Link {
             .unwrap_or(FRAME_BYTES_MAX);
         link.has_headers = info["headers"] == true;
         match (config.is_secure, info["tls_required"] == true || info["tls_available"] == true) {
-            (true, true) => link.connection.start_tls().map_err(|error| failure(&error))?,
+            (true, true) => link.frames.start_tls()?,
             (true, false) => {
                 return Err(Failure::Fatal("the server has no TLS, for which USE_TLS asks".to_owned()));
             }
@@ -87,7 +80,7 @@ impl Link {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.connection.write_all(bytes).map_err(|error| self.away(&error))
+        self.frames.send(bytes)
     }
 
     /// The next frame; signs of life are given meanwhile.
@@ -95,7 +88,7 @@ impl Link {
         loop {
             match self.received()? {
                 Some(frame) => return Ok(frame),
-                None => self.read()?,
+                None => self.frames.read()?,
             }
         }
     }
@@ -103,11 +96,11 @@ impl Link {
     /// The next frame that has come.
     pub(crate) fn received(&mut self) -> Result<Option<Frame>, Failure> {
         loop {
-            let bytes = self.input.get(self.taken..).unwrap_or_default();
-            let Some((frame, length)) = decode(bytes, FRAME_BYTES_MAX).map_err(Failure::Reconnect)? else {
+            let decoded = decode(self.frames.bytes(), FRAME_BYTES_MAX).map_err(Failure::Reconnect)?;
+            let Some((frame, length)) = decoded else {
                 return Ok(None);
             };
-            self.taken += length;
+            self.frames.done(length);
             if frame != Frame::Ping {
                 return Ok(Some(frame));
             }
@@ -115,54 +108,14 @@ impl Link {
         }
     }
 
-    fn read(&mut self) -> Result<(), Failure> {
-        self.make_room();
-        let start = self.input.len();
-        self.input.resize(start + PIECE_BYTES, 0);
-        let read = self.connection.read(&mut self.input[start..]);
-        self.input.truncate(start + read.as_ref().copied().unwrap_or_default());
-        match read {
-            Ok(0) => Err(ended()),
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.away(&error)),
-        }
-    }
-
     /// Takes bytes that are there, without waiting; whether there were any.
     pub(crate) fn take(&mut self) -> Result<bool, Failure> {
-        self.make_room();
-        match self.connection.tcp().read(u32::try_from(PIECE_BYTES).unwrap_or(u32::MAX)) {
-            Ok(bytes) if bytes.is_empty() => Err(ended()),
-            Ok(bytes) => {
-                self.input.extend_from_slice(&bytes);
-                Ok(true)
-            }
-            Err(IoError::WouldBlock) => Ok(false),
-            Err(error) => Err(failure(&error)),
-        }
-    }
-
-    fn make_room(&mut self) {
-        self.input.drain(..self.taken);
-        self.taken = 0;
+        self.frames.take()
     }
 
     pub(crate) fn readable(&self) -> net::Interest<'_> {
-        net::Interest::Readable(self.connection.tcp())
+        self.frames.readable()
     }
-
-    fn away(&self, error: &std::io::Error) -> Failure {
-        match error.kind() {
-            ErrorKind::TimedOut => {
-                Failure::Reconnect(format!("it has not answered for {} s", self.timeout_ms.div_ceil(1000)))
-            }
-            _ => Failure::Reconnect(error.to_string()),
-        }
-    }
-}
-
-fn ended() -> Failure {
-    Failure::Reconnect("it has ended the connection".to_owned())
 }
 
 /// What an error of the server means for the route.

@@ -6,9 +6,6 @@ pub(crate) const REPLY_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// Bytes of commands that go before their replies are read.
 pub(crate) const PIPELINE_BYTES: usize = 256 * 1024;
 
-/// Bytes of one read.
-pub(crate) const PIECE_BYTES: usize = 64 * 1024;
-
 /// Milliseconds to connect, and to wait for each answer while a connection is opened.
 pub(crate) const OPEN_MS: u32 = 15_000;
 

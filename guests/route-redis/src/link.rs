@@ -1,31 +1,24 @@
 //! A connection to the server: commands go, and replies come in their order.
 
-use std::io::{ErrorKind, Read as _, Write as _};
-
-use lotmq_guest::route::{Connection, Failure, IoError, failure, net};
+use lotmq_guest::route::{Failure, net};
+use route_frames::Frames;
 
 use crate::command::encode;
 use crate::config::Config;
 use crate::failures;
-use crate::limits::{OPEN_MS, PIECE_BYTES, REPLY_BYTES_MAX};
+use crate::limits::{OPEN_MS, REPLY_BYTES_MAX};
 use crate::reply::{Protocol, Reply, decode};
 
 pub(crate) struct Link {
-    connection: Connection,
-    timeout_ms: u32,
-    /// What came and is not done, from `taken`.
-    input: Vec<u8>,
-    taken: usize,
+    frames: Frames,
     protocol: Protocol,
 }
 
 impl Link {
     /// Connects, and logs in.
     pub(crate) fn open(config: &Config) -> Result<Link, Failure> {
-        let timeout_ms = config.timeout_ms.min(OPEN_MS);
-        let connection = Connection::open("redis", timeout_ms).map_err(|error| failure(&error))?;
-        let mut link =
-            Link { connection, timeout_ms, input: Vec::new(), taken: 0, protocol: Protocol::Resp3 };
+        let frames = Frames::open("redis", config.timeout_ms.min(OPEN_MS))?;
+        let mut link = Link { frames, protocol: Protocol::Resp3 };
         link.greet(config)?;
         if config.database != 0 {
             link.must(&["SELECT", &config.database.to_string()])?;
@@ -75,7 +68,7 @@ impl Link {
     }
 
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.connection.write_all(bytes).map_err(|error| self.away(&error))
+        self.frames.send(bytes)
     }
 
     /// The next reply to a command.
@@ -85,73 +78,32 @@ impl Link {
                 // Of the server itself, such as what it says of its cache.
                 Some(Reply::Push(_)) => {}
                 Some(reply) => return Ok(reply),
-                None => self.read()?,
+                None => self.frames.read()?,
             }
         }
     }
 
     /// The next reply that has come, or message of a channel.
     pub(crate) fn received(&mut self) -> Result<Option<Reply>, Failure> {
-        let bytes = self.input.get(self.taken..).unwrap_or_default();
+        let bytes = self.frames.bytes();
         let Some((reply, length)) = decode(self.protocol, bytes).map_err(Failure::Reconnect)? else {
             if bytes.len() > REPLY_BYTES_MAX {
                 return Err(Failure::Reconnect(format!("a reply is longer than {REPLY_BYTES_MAX} bytes")));
             }
             return Ok(None);
         };
-        self.taken += length;
+        self.frames.done(length);
         Ok(Some(reply))
-    }
-
-    /// Waits for bytes.
-    fn read(&mut self) -> Result<(), Failure> {
-        self.make_room();
-        let start = self.input.len();
-        self.input.resize(start + PIECE_BYTES, 0);
-        let read = self.connection.read(&mut self.input[start..]);
-        self.input.truncate(start + read.as_ref().copied().unwrap_or_default());
-        match read {
-            Ok(0) => Err(ended()),
-            Ok(_) => Ok(()),
-            Err(error) => Err(self.away(&error)),
-        }
     }
 
     /// Takes bytes that are there, without waiting; whether there were any.
     pub(crate) fn take(&mut self) -> Result<bool, Failure> {
-        self.make_room();
-        match self.connection.tcp().read(u32::try_from(PIECE_BYTES).unwrap_or(u32::MAX)) {
-            Ok(bytes) if bytes.is_empty() => Err(ended()),
-            Ok(bytes) => {
-                self.input.extend_from_slice(&bytes);
-                Ok(true)
-            }
-            Err(IoError::WouldBlock) => Ok(false),
-            Err(error) => Err(failure(&error)),
-        }
-    }
-
-    fn make_room(&mut self) {
-        self.input.drain(..self.taken);
-        self.taken = 0;
+        self.frames.take()
     }
 
     pub(crate) fn readable(&self) -> net::Interest<'_> {
-        net::Interest::Readable(self.connection.tcp())
+        self.frames.readable()
     }
-
-    fn away(&self, error: &std::io::Error) -> Failure {
-        match error.kind() {
-            ErrorKind::TimedOut => {
-                Failure::Reconnect(format!("it has not answered for {} s", self.timeout_ms.div_ceil(1000)))
-            }
-            _ => Failure::Reconnect(error.to_string()),
-        }
-    }
-}
-
-fn ended() -> Failure {
-    Failure::Reconnect("it has ended the connection".to_owned())
 }
 
 /// Why the server does not let us in: for people, unless it is busy or another one now.
