@@ -1,5 +1,6 @@
 //! The bridge at work: messages between the host and the links, each told to be done when whoever takes it has said so.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use lotmq_codec::ReasonCode;
@@ -13,7 +14,7 @@ use crate::kept;
 use crate::limits::{RETAINED_PAGES_AT_ONCE, STORE_AGAIN_MS};
 use crate::link::{Event, Inbound, Unsendable};
 use crate::message::Passing;
-use crate::topic::{captured, filled, unshared};
+use crate::topic::{rewritten, unshared};
 
 /// What became of a delivery.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -169,7 +170,7 @@ impl Bridge {
             flow.from == End::Far(number) && is_named && !is_echo
         };
         let flows = self.config.flows.iter().enumerate().filter(is_of);
-        let copies: Vec<(End, Passing)> =
+        let copies: Vec<(End, Passing<'_>)> =
             flows.filter_map(|(_, flow)| Some((flow.to, passed_on(flow, &message, &self.name)?))).collect();
         let origin = Origin::Far(number, receipt);
         if copies.is_empty() {
@@ -179,7 +180,7 @@ impl Bridge {
         for (to, message) in copies {
             match to {
                 End::Own => self.inbox.publish(token, message),
-                End::Far(to) => self.inbox.forward(Forward { token, to, message }),
+                End::Far(to) => self.inbox.forward(Forward { token, to, message: message.into_owned() }),
             }
         }
     }
@@ -189,7 +190,7 @@ impl Bridge {
         &mut self,
         sequence: u64,
         to: End,
-        message: Passing,
+        message: Passing<'_>,
         received_ms: i64,
     ) -> Result<bool, Failure> {
         let End::Far(number) = to else {
@@ -206,7 +207,7 @@ impl Bridge {
         }
         let is_expected = self.fars[number].sends_back(&message.topic);
         let far = &mut self.fars[number];
-        match far.link.publish(&message, message.fingerprint(received_ms)) {
+        match far.link.publish(&message, || message.fingerprint(received_ms)) {
             Ok(id) => {
                 if is_expected {
                     far.echoes.expect(message.fingerprint(0), ambient::monotonic_ms());
@@ -237,11 +238,11 @@ impl Bridge {
                 }
                 continue;
             };
-            let (is_expected, fingerprint) = (far.sends_back(&message.topic), message.fingerprint(0));
-            match far.link.publish(message, fingerprint) {
+            let is_expected = far.sends_back(&message.topic);
+            match far.link.publish(message, || message.fingerprint(0)) {
                 Ok(id) => {
                     if is_expected {
-                        far.echoes.expect(fingerprint, now);
+                        far.echoes.expect(message.fingerprint(0), now);
                     }
                     let origin = Origin::Far(number, None);
                     self.owners
@@ -306,7 +307,7 @@ impl Bridge {
             let (token, to) = (*token, *to);
             let is_expected = self.fars[to].sends_back(&message.topic);
             let far = &mut self.fars[to];
-            match far.link.publish(message, message.fingerprint(0)) {
+            match far.link.publish(message, || message.fingerprint(0)) {
                 Ok(id) => {
                     if is_expected {
                         far.echoes.expect(message.fingerprint(0), now);
@@ -374,14 +375,14 @@ impl Bridge {
     }
 
     /// A message of this broker as a flow passes it on; `None` where it goes no further.
-    pub(crate) fn passed_on(&self, flow: &Flow, message: &Passing) -> Option<Passing> {
+    pub(crate) fn passed_on<'a>(&self, flow: &Flow, message: &'a Passing<'_>) -> Option<Passing<'a>> {
         passed_on(flow, message, &self.name)
     }
 }
 
 /// A message as a flow passes it on; `None` where the flow does not take it, or it has come round.
-fn passed_on(flow: &Flow, message: &Passing, name: &str) -> Option<Passing> {
-    let captures = captured(unshared(&flow.filter), &message.topic)?;
+fn passed_on<'a>(flow: &Flow, message: &'a Passing<'_>, name: &str) -> Option<Passing<'a>> {
+    let topic = rewritten(unshared(&flow.filter), &message.topic, &flow.topic)?;
     let mut properties = message.properties.clone();
     if let Err(why) = hops::pass(&mut properties, name) {
         // Nobody is told by what metrics cannot count.
@@ -395,8 +396,8 @@ fn passed_on(flow: &Flow, message: &Passing, name: &str) -> Option<Passing> {
         return None;
     }
     Some(Passing {
-        topic: filled(&flow.topic, &captures),
-        payload: message.payload.clone(),
+        topic,
+        payload: Cow::Borrowed(&message.payload),
         qos: message.qos.min(flow.qos),
         retain: flow.retain.unwrap_or(message.retain),
         properties,

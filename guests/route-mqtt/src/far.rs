@@ -209,7 +209,8 @@ impl Far {
         if self.kept.is_none() {
             return;
         }
-        let (filters, exchanges) = (self.filters(), self.link.exchanges());
+        let Some(exchanges) = self.link.changed_exchanges() else { return };
+        let filters = self.filters();
         if let Some(kept) = &mut self.kept {
             kept.save(&filters, exchanges);
         }

@@ -20,6 +20,10 @@ pub(crate) enum Loop {
 /// Adds a bridge to those that a message has passed, unless it is one of them or one too many.
 pub(crate) fn pass(properties: &mut Properties, own: &str) -> Result<(), Loop> {
     let of_bridges = |property: &&UserProperty| property.name == NAME;
+    if !properties.user_properties.iter().any(|it| of_bridges(&it)) {
+        properties.user_properties.push(UserProperty { name: NAME.to_owned(), value: own.to_owned() });
+        return Ok(());
+    }
     let passed: Vec<&str> =
         properties.user_properties.iter().filter(of_bridges).flat_map(|it| it.value.split(',')).collect();
     if passed.contains(&own) {

@@ -24,7 +24,7 @@ pub(crate) enum Origin {
 pub(crate) struct Forward {
     pub(crate) token: u64,
     pub(crate) to: usize,
-    pub(crate) message: Passing,
+    pub(crate) message: Passing<'static>,
 }
 
 #[derive(Debug, Default)]
@@ -53,13 +53,13 @@ impl Inbox {
     }
 
     /// Adds a copy that is to be published here.
-    pub(crate) fn publish(&mut self, token: u64, message: Passing) {
+    pub(crate) fn publish(&mut self, token: u64, message: Passing<'_>) {
         self.bytes += message.bytes();
         let Passing { topic, payload, qos, retain, properties } = message;
         self.tokens.push(token);
         self.arrivals.push(Arrival {
-            topic,
-            payload,
+            topic: topic.into_owned(),
+            payload: payload.into_owned(),
             qos: host_qos(qos),
             retain,
             properties: Some(properties),
@@ -121,7 +121,7 @@ mod tests {
         let mut inbox = Inbox::default();
         let origin = Origin::Far(0, Some(Receipt { id: 7, qos: 1 }));
         let token = inbox.open(origin, 2);
-        inbox.publish(token, Passing { topic: "a".to_owned(), ..Passing::default() });
+        inbox.publish(token, Passing { topic: "a".into(), ..Passing::default() });
         inbox.forward(Forward { token, to: 1, message: Passing::default() });
         assert_eq!(inbox.take_arrivals().len(), 1);
         assert_eq!(inbox.done(token), None);
@@ -139,7 +139,7 @@ mod tests {
         }
         assert!(!inbox.has_room());
         inbox.take_arrivals();
-        inbox.publish(0, Passing { payload: vec![0; ARRIVED_BYTES_MAX], ..Passing::default() });
+        inbox.publish(0, Passing { payload: vec![0; ARRIVED_BYTES_MAX].into(), ..Passing::default() });
         assert!(!inbox.has_room());
     }
 }

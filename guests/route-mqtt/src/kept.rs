@@ -29,7 +29,7 @@ pub(crate) struct KeptSession {
 impl KeptSession {
     /// That of a side; another client identifier has another session.
     pub(crate) fn of(endpoint: &str, client_id: &str) -> KeptSession {
-        let id = crate::message::Passing { topic: client_id.to_owned(), ..Default::default() }.fingerprint(0);
+        let id = crate::message::Passing { topic: client_id.into(), ..Default::default() }.fingerprint(0);
         KeptSession { key: format!("session.{endpoint}.{id:016x}"), saved: Exchanges::default() }
     }
 

@@ -88,7 +88,7 @@ pub(crate) struct Granted {
 /// A message that was received.
 #[derive(Debug)]
 pub(crate) struct Inbound {
-    pub(crate) message: Passing,
+    pub(crate) message: Passing<'static>,
     /// Subscription Identifiers that it came by.
     pub(crate) subscriptions: Vec<u32>,
     /// What is to be acknowledged; `None` of QoS 0.
@@ -133,12 +133,16 @@ pub(crate) struct Link {
     /// Bytes of a message that are left out.
     skipped: usize,
     output: Vec<u8>,
+    /// Properties of the message that is sent; kept for its memory.
+    properties: PropertyBuf,
     next_id: PacketId,
     unfinished: BTreeMap<u16, Unfinished>,
     /// Exchanges that the broker has of a former connection.
     former: Vec<(u64, u16)>,
     /// Messages of QoS 2 that were received and not released, and whether each is acknowledged.
     received: BTreeMap<u16, bool>,
+    /// Whether exchanges of QoS 2 may be others than when they were asked for last.
+    has_exchanged: bool,
     limits: Limits,
     sent_at: u64,
     /// Since when a sign of life is waited for.
@@ -154,10 +158,12 @@ impl Link {
             consumed: 0,
             skipped: 0,
             output: Vec::new(),
+            properties: PropertyBuf::new(),
             next_id: PacketId::new(first_id).unwrap_or(PacketId::MIN),
             unfinished: BTreeMap::new(),
             former: Vec::new(),
             received: BTreeMap::new(),
+            has_exchanged: true,
             limits: Limits {
                 window,
                 packet_bytes: usize::MAX,
@@ -227,6 +233,7 @@ impl Link {
     pub(crate) fn resume(&mut self, exchanges: Exchanges) {
         self.former = exchanges.sent;
         self.received = exchanges.received.into_iter().map(|id| (id, true)).collect();
+        self.has_exchanged = true;
     }
 
     /// What of the session is to last over this connection.
@@ -235,6 +242,11 @@ impl Link {
         let sent = twos.map(|(id, it)| (it.fingerprint, *id)).chain(self.former.iter().copied()).collect();
         let received = self.received.iter().filter(|(_, is_done)| **is_done).map(|(id, _)| *id).collect();
         Exchanges { sent, received }
+    }
+
+    /// The same, if it may have changed since this was called.
+    pub(crate) fn changed_exchanges(&mut self) -> Option<Exchanges> {
+        std::mem::take(&mut self.has_exchanged).then(|| self.exchanges())
     }
 
     /// Subscribes to a filter, whose messages have the number as Subscription Identifier where there are such; gives the identifier of the packet.
@@ -265,30 +277,35 @@ impl Link {
         self.unfinished.len() < self.limits.window && self.output.len() < OUTPUT_BYTES_MAX
     }
 
-    /// Sends a message; gives its identifier if it will be acknowledged.
-    pub(crate) fn publish(&mut self, message: &Passing, fingerprint: u64) -> Result<Option<u16>, Unsendable> {
+    /// Sends a message, whose fingerprint is asked for where its exchange has to be known again; gives its identifier if it will be acknowledged.
+    pub(crate) fn publish(
+        &mut self,
+        message: &Passing<'_>,
+        fingerprint: impl FnOnce() -> u64,
+    ) -> Result<Option<u16>, Unsendable> {
         if !self.has_room() {
             return Err(Unsendable::NoRoom);
         }
         let qos = message.qos.min(self.limits.qos);
+        let fingerprint = if qos == 2 { fingerprint() } else { 0 };
+        self.has_exchanged |= qos == 2;
         let (id, dup) = match qos {
             0 => (None, false),
             1 => (Some(self.free_id()), false),
             _ => self.id_of_exchange(fingerprint),
         };
         let never = |error: EncodeError| Unsendable::Never(error.to_string());
-        let properties = if self.is_v5() {
-            message::encoded(&message.properties).map_err(never)?
-        } else {
-            PropertyBuf::new()
-        };
+        self.properties.clear();
+        if self.is_v5() {
+            message::encode(&message.properties, &mut self.properties).map_err(never)?;
+        }
         let head = PublishHead {
             dup,
             qos: QoS::from_bits(qos).unwrap_or_default(),
             retain: message.retain && self.limits.takes_retained,
             topic: &message.topic,
             packet_id: id,
-            properties: ForwardProperties::unaltered(properties.properties()),
+            properties: ForwardProperties::unaltered(self.properties.properties()),
             payload_len: message.payload.len(),
         };
         let start = self.output.len();
@@ -335,6 +352,7 @@ impl Link {
         if qos < 2 {
             return self.ack(AckType::Puback, id, reason);
         }
+        self.has_exchanged = true;
         if reason.is_failure() {
             self.received.remove(&id);
         } else {
@@ -495,6 +513,7 @@ impl Link {
 
     fn acknowledged(&mut self, ack_type: AckType, id: u16, reason: ReasonCode) -> Option<Event> {
         let refusal = reason.is_failure().then_some(reason);
+        self.has_exchanged |= ack_type != AckType::Puback;
         match ack_type {
             AckType::Pubrel => {
                 self.received.remove(&id);
@@ -604,8 +623,8 @@ impl Said {
 fn inbound(publish: &Publish<'_>) -> Inbound {
     let qos = publish.qos.bits();
     let message = Passing {
-        topic: publish.topic.to_owned(),
-        payload: publish.payload.to_vec(),
+        topic: publish.topic.to_owned().into(),
+        payload: publish.payload.to_vec().into(),
         qos,
         retain: publish.retain,
         properties: message::received(publish.properties),

@@ -1,29 +1,38 @@
 //! A message on its way, and its properties in the words of the codec and of the host.
 
+use std::borrow::Cow;
+
 use lotmq_codec::{EncodeError, Properties as Encoded, PropertyBuf, PropertyId, PropertyValue};
 use lotmq_guest::route::{Message, PayloadFormat, Properties, QoS, UserProperty};
 
 /// A message between two brokers.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Passing {
-    pub(crate) topic: String,
-    pub(crate) payload: Vec<u8>,
+pub(crate) struct Passing<'a> {
+    pub(crate) topic: Cow<'a, str>,
+    pub(crate) payload: Cow<'a, [u8]>,
     /// 0, 1 or 2.
     pub(crate) qos: u8,
     pub(crate) retain: bool,
     pub(crate) properties: Properties,
 }
 
-impl Passing {
+impl<'a> Passing<'a> {
     /// A message of this broker.
-    pub(crate) fn of_host(message: &Message, properties: Option<&Properties>) -> Passing {
+    pub(crate) fn of_host(message: &'a Message, properties: Option<&Properties>) -> Passing<'a> {
         Passing {
-            topic: message.topic.clone(),
-            payload: message.payload.clone(),
+            topic: Cow::Borrowed(&message.topic),
+            payload: Cow::Borrowed(&message.payload),
             qos: of_qos(message.qos),
             retain: message.retain,
             properties: properties.cloned().unwrap_or_default(),
         }
+    }
+
+    /// The same with topic and payload of its own.
+    pub(crate) fn into_owned(self) -> Passing<'static> {
+        let Passing { topic, payload, qos, retain, properties } = self;
+        let (topic, payload) = (Cow::Owned(topic.into_owned()), Cow::Owned(payload.into_owned()));
+        Passing { topic, payload, qos, retain, properties }
     }
 
     /// Bytes that it takes, about.
@@ -79,9 +88,8 @@ pub(crate) fn received(encoded: Encoded<'_>) -> Properties {
     }
 }
 
-/// Properties of a message as they are sent.
-pub(crate) fn encoded(properties: &Properties) -> Result<PropertyBuf, EncodeError> {
-    let mut list = PropertyBuf::new();
+/// Adds the properties of a message as they are sent.
+pub(crate) fn encode(properties: &Properties, list: &mut PropertyBuf) -> Result<(), EncodeError> {
     if properties.payload_format == PayloadFormat::Utf8 {
         list.push(PropertyId::PayloadFormatIndicator, PropertyValue::Byte(1))?;
     }
@@ -100,7 +108,7 @@ pub(crate) fn encoded(properties: &Properties) -> Result<PropertyBuf, EncodeErro
     for UserProperty { name, value } in &properties.user_properties {
         list.push(PropertyId::UserProperty, PropertyValue::Utf8Pair(name, value))?;
     }
-    Ok(list)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -120,15 +128,18 @@ mod tests {
                 UserProperty { name: "a".to_owned(), value: "2".to_owned() },
             ],
         };
-        let again = received(encoded(&properties).unwrap().properties());
-        assert_eq!(format!("{again:?}"), format!("{properties:?}"));
-        assert!(encoded(&Properties::default()).unwrap().properties().is_empty());
+        let mut list = PropertyBuf::new();
+        encode(&Properties::default(), &mut list).unwrap();
+        assert!(list.properties().is_empty());
+        encode(&properties, &mut list).unwrap();
+        assert_eq!(format!("{:?}", received(list.properties())), format!("{properties:?}"));
     }
 
     #[test]
     fn fingerprints_tell_topic_and_payload_apart() {
-        let of = |topic: &str, payload: &str| {
-            Passing { topic: topic.to_owned(), payload: payload.into(), ..Passing::default() }.fingerprint(1)
+        let of = |topic: &'static str, payload: &'static str| {
+            let (topic, payload) = (topic.into(), payload.as_bytes().into());
+            Passing { topic, payload, ..Passing::default() }.fingerprint(1)
         };
         assert_eq!(of("a", "b"), of("a", "b"));
         assert_ne!(of("a", "b"), of("ab", ""));

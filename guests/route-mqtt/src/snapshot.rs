@@ -15,7 +15,7 @@ pub(crate) struct Snapshot {
     /// Topic of the first of them behind which it goes on.
     after: Option<String>,
     /// Messages that were read and not sent. Until they are, nothing else goes there: what is newer must come behind them.
-    page: VecDeque<Passing>,
+    page: VecDeque<Passing<'static>>,
 }
 
 impl Snapshot {
@@ -28,7 +28,7 @@ impl Snapshot {
     }
 
     /// The next message; `None` where one has to be read first.
-    pub(crate) fn first(&self) -> Option<&Passing> {
+    pub(crate) fn first(&self) -> Option<&Passing<'static>> {
         self.page.front()
     }
 
@@ -41,12 +41,12 @@ impl Snapshot {
     pub(crate) fn read(
         &mut self,
         flows: &[Flow],
-        passed_on: impl Fn(&Flow, &Passing) -> Option<Passing>,
+        passed_on: impl for<'a> Fn(&Flow, &'a Passing<'_>) -> Option<Passing<'a>>,
     ) -> bool {
         let Some(flow) = self.flows.front().and_then(|index| flows.get(*index)) else { return false };
         let page = retained::read(&flow.filter, self.after.as_deref());
         let messages = page.messages.into_iter().map(passing);
-        self.page.extend(messages.filter_map(|message| passed_on(flow, &message)));
+        self.page.extend(messages.filter_map(|message| passed_on(flow, &message).map(Passing::into_owned)));
         self.after = page.next_after;
         if self.after.is_none() {
             self.flows.pop_front();
@@ -55,9 +55,10 @@ impl Snapshot {
     }
 }
 
-fn passing(message: RetainedMessage) -> Passing {
+fn passing(message: RetainedMessage) -> Passing<'static> {
     let RetainedMessage { topic, payload, qos, properties } = message;
-    Passing { topic, payload, qos: of_qos(qos), retain: true, properties: properties.unwrap_or_default() }
+    let (topic, payload, properties) = (topic.into(), payload.into(), properties.unwrap_or_default());
+    Passing { topic, payload, qos: of_qos(qos), retain: true, properties }
 }
 
 #[cfg(test)]

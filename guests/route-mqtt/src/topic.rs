@@ -1,5 +1,7 @@
 //! Topics that are rewritten: what the wildcards of a filter match goes into the place of those of another one (routes reference §6).
 
+use std::borrow::Cow;
+
 /// Prefix of shared subscriptions.
 const SHARE: &str = "$share/";
 
@@ -13,40 +15,49 @@ pub(crate) fn is_shared(filter: &str) -> bool {
     filter.starts_with(SHARE)
 }
 
-/// What the wildcards of a filter match in a topic, in order; `None` where the filter does not match. A `#` that stands for nothing is `None`.
-pub(crate) fn captured<'t>(filter: &str, topic: &'t str) -> Option<Vec<Option<&'t str>>> {
-    // [MQTT-4.7.2-1]
-    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
-        return None;
+/// A topic that a filter matches, as a pattern has it; `None` where it does not match.
+pub(crate) fn rewritten<'t>(filter: &str, topic: &'t str, pattern: &str) -> Option<Cow<'t, str>> {
+    if filter == pattern {
+        return matches(filter, topic).then_some(Cow::Borrowed(topic));
     }
     let mut captures = Vec::new();
-    let mut rest = Some(topic);
-    for level in filter.split('/') {
-        if level == "#" {
-            captures.push(rest);
-            return Some(captures);
-        }
-        let (first, behind) = match rest?.split_once('/') {
-            Some((first, behind)) => (first, Some(behind)),
-            None => (rest?, None),
-        };
-        if level == "+" {
-            captures.push(Some(first));
-        } else if level != first {
-            return None;
-        }
-        rest = behind;
-    }
-    rest.is_none().then_some(captures)
+    compare(filter, topic, |captured| captures.push(captured)).then(|| Cow::Owned(filled(pattern, &captures)))
 }
 
 /// Whether a filter matches a topic.
 pub(crate) fn matches(filter: &str, topic: &str) -> bool {
-    captured(filter, topic).is_some()
+    compare(filter, topic, |_| ())
+}
+
+/// Whether a filter matches a topic; tells what its wildcards match, in order. A `#` that stands for nothing is `None`.
+fn compare<'t>(filter: &str, topic: &'t str, mut captured: impl FnMut(Option<&'t str>)) -> bool {
+    // [MQTT-4.7.2-1]
+    if topic.starts_with('$') && filter.starts_with(['+', '#']) {
+        return false;
+    }
+    let mut rest = Some(topic);
+    for level in filter.split('/') {
+        if level == "#" {
+            captured(rest);
+            return true;
+        }
+        let Some(topic) = rest else { return false };
+        let (first, behind) = match topic.split_once('/') {
+            Some((first, behind)) => (first, Some(behind)),
+            None => (topic, None),
+        };
+        if level == "+" {
+            captured(Some(first));
+        } else if level != first {
+            return false;
+        }
+        rest = behind;
+    }
+    rest.is_none()
 }
 
 /// A topic with captures in the place of its wildcards. Of a capture that is nothing the level is left out.
-pub(crate) fn filled(pattern: &str, captures: &[Option<&str>]) -> String {
+fn filled(pattern: &str, captures: &[Option<&str>]) -> String {
     let mut captures = captures.iter().copied();
     let mut topic = String::with_capacity(pattern.len());
     let mut is_first = true;
@@ -82,6 +93,8 @@ mod tests {
             ("a/#", "a/b/c", "x/+/y", Some("x/b/c/y")),
             ("#", "a/b", "far/#", Some("far/a/b")),
             ("#", "a", "#", Some("a")),
+            ("a/+/#", "a/b", "a/+/#", Some("a/b")),
+            ("a/+/#", "b/b", "a/+/#", None),
             ("a/#", "a", "#", Some("")),
             ("#", "$SYS/x", "far/#", None),
             ("+/x", "$SYS/x", "far/+", None),
@@ -91,7 +104,7 @@ mod tests {
             ("a/b", "a/c", "x", None),
             ("+", "", "x/+", Some("x/")),
         ] {
-            let found = captured(filter, topic).map(|captures| filled(pattern, &captures));
+            let found = rewritten(filter, topic, pattern);
             assert_eq!(found.as_deref(), expected, "{filter} {topic} {pattern}");
         }
     }

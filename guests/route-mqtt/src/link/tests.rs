@@ -68,8 +68,8 @@ fn ack(link: &mut Link, ack_type: AckType, id: u16, reason: ReasonCode) -> Optio
     link.next_event().unwrap()
 }
 
-fn message(qos: u8) -> Passing {
-    Passing { topic: "t".to_owned(), payload: b"x".to_vec(), qos, ..Passing::default() }
+fn message(qos: u8) -> Passing<'static> {
+    Passing { topic: "t".into(), payload: b"x".into(), qos, ..Passing::default() }
 }
 
 fn incoming(link: &mut Link, qos: QoS, id: u16, payload: &[u8]) {
@@ -95,14 +95,14 @@ fn incoming(link: &mut Link, qos: QoS, id: u16, payload: &[u8]) {
 #[test]
 fn no_more_is_on_its_way_than_the_broker_takes() {
     let mut link = connected(ProtocolVersion::V5, &[(PropertyId::ReceiveMaximum, PropertyValue::TwoByte(2))]);
-    assert_eq!(link.publish(&message(1), 0), Ok(Some(1)));
-    assert_eq!(link.publish(&message(1), 0), Ok(Some(2)));
-    assert_eq!(link.publish(&message(1), 0), Err(Unsendable::NoRoom));
+    assert_eq!(link.publish(&message(1), || 0), Ok(Some(1)));
+    assert_eq!(link.publish(&message(1), || 0), Ok(Some(2)));
+    assert_eq!(link.publish(&message(1), || 0), Err(Unsendable::NoRoom));
     assert_eq!(sent(&mut link), ["t 1 Some(1)", "t 1 Some(2)"]);
     let settled = ack(&mut link, AckType::Puback, 2, ReasonCode::Success);
     assert!(matches!(settled, Some(Event::Settled { id: 2, refusal: None })));
-    assert_eq!(link.publish(&message(0), 0), Ok(None));
-    assert_eq!(link.publish(&message(1), 0), Ok(Some(3)));
+    assert_eq!(link.publish(&message(0), || 0), Ok(None));
+    assert_eq!(link.publish(&message(1), || 0), Ok(Some(3)));
     let refused = ack(&mut link, AckType::Puback, 1, ReasonCode::NotAuthorized);
     assert!(matches!(refused, Some(Event::Settled { id: 1, refusal: Some(ReasonCode::NotAuthorized) })));
 }
@@ -115,9 +115,9 @@ fn what_the_broker_does_not_take_is_not_sent() {
         (PropertyId::RetainAvailable, PropertyValue::Byte(0)),
     ];
     let mut link = connected(ProtocolVersion::V5, &said);
-    assert_eq!(link.publish(&Passing { retain: true, ..message(1) }, 0), Ok(None));
+    assert_eq!(link.publish(&Passing { retain: true, ..message(1) }, || 0), Ok(None));
     assert_eq!(sent(&mut link), ["t 0 None"]);
-    let refused = link.publish(&Passing { payload: vec![0; 20], ..message(1) }, 0);
+    let refused = link.publish(&Passing { payload: vec![0; 20].into(), ..message(1) }, || 0);
     let reason = "a packet of 26 bytes is larger than the 20 that the broker takes".to_owned();
     assert_eq!(refused, Err(Unsendable::Never(reason)));
     assert!(link.output.is_empty());
@@ -127,7 +127,7 @@ fn what_the_broker_does_not_take_is_not_sent() {
 fn exactly_once_goes_on_over_connections() {
     let mut link = connected(ProtocolVersion::V3_1_1, &[]);
     for fingerprint in [11, 12, 13] {
-        link.publish(&message(2), fingerprint).unwrap();
+        link.publish(&message(2), || fingerprint).unwrap();
     }
     sent(&mut link);
     // The first is with the broker, and finished there when it is asked for again.
@@ -138,10 +138,10 @@ fn exactly_once_goes_on_over_connections() {
 
     let mut link = connected(ProtocolVersion::V3_1_1, &[]);
     link.resume(exchanges);
-    assert_eq!(link.publish(&message(2), 12), Ok(Some(2)));
+    assert_eq!(link.publish(&message(2), || 12), Ok(Some(2)));
     assert_eq!(sent(&mut link), ["t 2 Some(2) dup"]);
     // A new message has an identifier of its own, and ends what does not come again.
-    assert_eq!(link.publish(&message(2), 99), Ok(Some(4)));
+    assert_eq!(link.publish(&message(2), || 99), Ok(Some(4)));
     assert_eq!(sent(&mut link), ["Pubrel 1", "Pubrel 3", "t 2 Some(4)"]);
     assert!(ack(&mut link, AckType::Pubrec, 2, ReasonCode::Success).is_none());
     let settled = ack(&mut link, AckType::Pubcomp, 2, ReasonCode::Success);
@@ -204,7 +204,7 @@ fn who_is_silent_is_asked_and_then_away() {
     assert_eq!(sent(&mut link), ["ping"]);
     link.receive(&[PacketType::Pingresp.first_byte(), 0], 16_000);
     assert!(matches!(link.next_event().unwrap(), Some(Event::Alive)));
-    link.publish(&message(1), 0).unwrap();
+    link.publish(&message(1), || 0).unwrap();
     link.tick(20_000, 5_000).unwrap();
     assert_eq!(link.tick(25_000, 5_000), Err(Broken("it has not answered for 5 s".to_owned())));
 }
