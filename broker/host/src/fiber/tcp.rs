@@ -11,12 +11,18 @@ use super::{
 };
 use rustls::{ClientConfig, ServerConfig};
 use std::{
+    cell::RefCell,
     io::{self, IoSlice},
     net::IpAddr,
     sync::Arc,
     task::{Context, Poll},
 };
 use tokio::net::TcpStream;
+
+thread_local! {
+    /// Where bytes land that guests of this thread read, as many as one of them wants at most. Of a buffer for each read all would be cleared, and little filled.
+    static LANDING: RefCell<Vec<u8>> = const { RefCell::new(Vec::new()) };
+}
 
 /// An open connection.
 #[allow(unreachable_pub, reason = "the generated bindings name it in public types")]
@@ -112,10 +118,11 @@ impl Tcp {
     }
 
     pub(super) fn read(&mut self, max: usize) -> Result<Vec<u8>, IoError> {
-        let mut bytes = vec![0; max];
-        let read = self.try_read(&mut bytes);
-        bytes.truncate(read.map_err(|error| io_error(&error))?);
-        Ok(bytes)
+        LANDING.with_borrow_mut(|landing| {
+            landing.resize(landing.len().max(max), 0);
+            let read = self.try_read(&mut landing[..max]).map_err(|error| io_error(&error))?;
+            Ok(landing[..read].to_vec())
+        })
     }
 
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<usize, IoError> {
