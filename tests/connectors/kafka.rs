@@ -12,7 +12,7 @@ use lotmq_codec::{PropertyId, PropertyValue};
 use lotmq_test_support::{Broker, free_port};
 use serde_json::{Value as Json, json};
 
-use crate::{backlog, broker, next, publish_all, send, watch};
+use crate::{backlog, broker, next, publish_all, roomy, send, watch};
 use cluster::{Cluster, Fake, Row};
 
 /// A route to servers with settings of its section, and mappings, each a line of `name setting; setting`.
@@ -219,9 +219,7 @@ fn a_backlog_of_10_000_records_comes_in_order_and_once() {
 fn ten_thousand_messages_wait_for_a_broker_that_is_away_and_are_written_once() {
     let (count, port) = (backlog(10_000), free_port());
     let broker = broker();
-    let roomy = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MAX_BYTES 4000000000\n    ADD MAPPING";
-    let definition = route(&format!("127.0.0.1:{port}"), "", OUT).replacen("    ADD MAPPING", roomy, 1);
-    broker.command_ok(&definition);
+    broker.command_ok(&roomy(&route(&format!("127.0.0.1:{port}"), "", OUT)));
     send_numbered(&broker, count, || {});
     let Some(fake) = Fake::start(&json!({ "port": port })) else { return };
     broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);

@@ -87,6 +87,12 @@ fn backlog(count: usize) -> usize {
     std::env::var("LOTMQ_BACKLOG").map_or(count, |text| text.parse().expect("a number"))
 }
 
+/// A definition with mappings whose outbox has room for a million messages.
+fn roomy(definition: &str) -> String {
+    let settings = "        WITH BUFFER_MODE disk\n        WITH BUFFER_MAX_BYTES 4000000000\n";
+    definition.replacen("    ADD MAPPING", &format!("    ADD ROUTE_CONFIG\n{settings}    ADD MAPPING"), 1)
+}
+
 /// What an `ERROR_TOPIC` says next.
 fn failure(failed: &mut Client) -> String {
     let told = next(failed);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use lotmq_client::{Client, QoS};
 use lotmq_test_support::{Program, WAIT_MAX, free_port, python_with_module, wait_for_port};
 
-use crate::{Standing, backlog, broker, next, publish_all, send, watch};
+use crate::{Standing, backlog, broker, next, publish_all, roomy, send, watch};
 
 /// A server of pymodbus.
 struct Server {
@@ -331,11 +331,8 @@ fn ten_thousand_values_are_written_in_their_order() {
     });
     let broker = broker();
     let mut standing = Standing::of(&broker, "Plc");
-    broker.command_ok(&route(
-        port,
-        "",
-        r#"T ADDRESS "40001"; DATA_TYPE "UINT"; DESTINATION_TOPIC "write/t""#,
-    ));
+    let tag = r#"T ADDRESS "40001"; DATA_TYPE "UINT"; DESTINATION_TOPIC "write/t""#;
+    broker.command_ok(&roomy(&route(port, "", tag)));
     standing.until("\"Connected\"");
     let value = |number: usize| u16::try_from(number % 50_000).unwrap();
     publish_all(&broker, (0..count).map(|number| ("write/t".to_owned(), value(number).to_string())));

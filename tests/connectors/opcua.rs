@@ -10,7 +10,7 @@ use std::thread;
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_port, python_with_module};
 
-use crate::{Standing, backlog, broker, next, options, publish_all, send, watch};
+use crate::{Standing, backlog, broker, next, options, publish_all, roomy, send, watch};
 
 /// A server of asyncua.
 struct Server {
@@ -627,11 +627,8 @@ fn ten_thousand_values_are_written_in_their_order() {
     let Some(server) = Server::start(free_port(), &[]) else { return };
     let broker = broker();
     let mut standing = Standing::of(&broker, "Plc");
-    broker.command_ok(&route(
-        server.port,
-        "",
-        r#"T ADDRESS "ns=2;s=Int32"; DATA_TYPE "INT32"; DESTINATION_TOPIC "write/t""#,
-    ));
+    let tag = r#"T ADDRESS "ns=2;s=Int32"; DATA_TYPE "INT32"; DESTINATION_TOPIC "write/t""#;
+    broker.command_ok(&roomy(&route(server.port, "", tag)));
     standing.until("\"Connected\"");
     publish_all(&broker, (0..count).map(|value| ("write/t".to_owned(), value.to_string())));
     broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);

@@ -8,7 +8,7 @@ use std::thread;
 use lotmq_client::{Client, QoS};
 use lotmq_test_support::{Program, WAIT_MAX, free_port, python_with_module, wait_for_port};
 
-use crate::{Standing, backlog, broker, next, publish_all, send, watch};
+use crate::{Standing, backlog, broker, next, publish_all, roomy, send, watch};
 
 /// A PLC.
 struct Plc {
@@ -129,7 +129,7 @@ fn what_is_sent_to_tags_is_written_and_read_back() {
 fn ten_thousand_values_that_wait_are_written_and_the_last_one_stays() {
     let (count, port) = (backlog(10_000), free_port());
     let broker = broker();
-    broker.command_ok(&route(port, "", WRITTEN));
+    broker.command_ok(&roomy(&route(port, "", WRITTEN)));
     let values = (1..count).map(|number| (number % 3000).to_string()).chain(["-7.5".to_owned()]);
     publish_all(&broker, values.map(|value| ("write/word".to_owned(), value)));
     let Some(_plc) = Plc::start(port) else { return };
