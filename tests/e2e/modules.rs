@@ -294,6 +294,40 @@ fn a_module_has_what_it_was_granted_and_nothing_else() {
     );
 }
 
+/// The example with another code in place of `NOT_A_NUMBER`, which has as many bytes.
+fn with_code(code: &[u8; 12]) -> String {
+    let mut module = SCALE.to_vec();
+    let known = b"NOT_A_NUMBER";
+    let places: Vec<usize> =
+        (0..module.len() - known.len()).filter(|at| module[*at..].starts_with(known)).collect();
+    assert!(!places.is_empty());
+    places.iter().for_each(|at| module[*at..*at + known.len()].copy_from_slice(code));
+    component(&module)
+}
+
+#[test]
+fn what_a_guest_gives_as_a_code_and_is_none_stands_in_the_text() {
+    let broker = broker();
+    let mut watcher = broker.root("watcher");
+    watcher.subscribe_to("$SYS/Coreflux/Modules/scale/Error", QoS::AtLeastOnce).unwrap();
+    for (code, expected, shown) in [
+        (b"not a number", "GUEST_CODE_INVALID", "'not a number' is no code: 'warm' on"),
+        (b"A\nB\x1b[2JCODES", "GUEST_CODE_INVALID", "'A\\nB\\u{1b}[2JCODES' is no code: 'warm' on"),
+        (b"GUEST_4_CODE", "GUEST_4_CODE", "'warm' on"),
+    ] {
+        let module = with_code(code);
+        broker.command_ok(&format!(
+            "-addModule scale -world action -on raw/# -grantAll -replace wasm64:{module}"
+        ));
+        send(&broker, "raw/a", "warm");
+        let error =
+            (0..10).map(|_| next(&mut watcher)).find(|told| told.contains("is not a number\"")).unwrap();
+        let error: Value = serde_json::from_str(error.split_once('=').unwrap().1).unwrap();
+        assert_eq!(error["code"], expected, "{error}");
+        assert!(error["message"].as_str().unwrap().starts_with(shown), "{error}");
+    }
+}
+
 #[test]
 fn a_trigger_that_was_not_granted_starts_nothing() {
     let broker = broker();

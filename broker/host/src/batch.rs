@@ -178,9 +178,8 @@ impl Written {
                 output.report(writer, severity, head, std::str::from_utf8(body).ok()?, place);
             }
             RUN_ERROR => {
-                let message = std::str::from_utf8(body).ok()?.to_owned();
-                let (line, column) = place;
-                return Some(RunOutcome::Failed(RunError { code: head.to_owned(), message, line, column }));
+                let message = std::str::from_utf8(body).ok()?;
+                return Some(RunOutcome::Failed(RunError::of_guest((head, message), place)));
             }
             _ => output.publish(writer, head, body, flags(kind)?).ok()?,
         }

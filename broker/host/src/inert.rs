@@ -5,7 +5,7 @@
 //!
 //! Invariant: nothing here reaches a file, a socket, or another guest.
 
-use crate::{ambient::Perceives, output::cut, validate::is_inert};
+use crate::{ambient::Perceives, texts::cut, validate::is_inert};
 use wasmtime::{
     StoreContextMut,
     component::{

@@ -46,6 +46,7 @@ mod sections;
 mod services;
 mod stack;
 mod state;
+mod texts;
 mod ticker;
 mod trap;
 mod types;

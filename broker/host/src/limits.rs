@@ -36,6 +36,15 @@ pub const LOG_LINES_PER_RUN_MAX: u32 = 100;
 /// Bytes of a report's or an error's message, and of a line for the log; longer ones are cut at a character.
 pub const MESSAGE_BYTES_MAX: usize = 4096;
 
+/// Bytes of the code of an error or a report, which is a word. The longest of our own has 30.
+pub const CODE_BYTES_MAX: usize = 64;
+
+/// Different things of one run that are told as not granted; further ones are told of a later run. Enough to grant them all in a few rounds.
+pub const MISSING_PER_RUN_MAX: usize = 16;
+
+/// Bytes of the name of what was not granted; longer ones are cut. As long as the longest grant.
+pub const MISSING_NAME_BYTES_MAX: usize = 1024;
+
 /// Bytes of an environment value or a secret that a guest may set.
 pub const ENVIRONMENT_VALUE_BYTES_MAX: usize = 64 * 1024;
 

@@ -6,7 +6,10 @@
 //! Topic Names; the bounds of the run that was started from outside hold for all of it.
 //! Not here: carrying the effects out, and whether the definition may write at all (`functions::messages`).
 
-use crate::{Authority, GuestLimits, Qos, limits};
+use crate::{
+    Authority, GuestLimits, Qos, limits,
+    texts::{coded, cut},
+};
 
 /// Number of a deployed guest, by which the server knows it: chosen there, never interpreted here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -277,8 +280,9 @@ impl RunOutput {
             return;
         }
         self.reports += 1;
-        let head = self.push_text(cut(code, limits::NAME_BYTES_MAX));
-        let body = self.push_text(cut(message, limits::MESSAGE_BYTES_MAX));
+        let (code, message) = coded(code, message);
+        let head = self.push_text(code);
+        let body = self.push_text(&message);
         self.records.push(Record { kind: Kind::Report { severity, line, column }, writer, head, body });
     }
 
@@ -424,14 +428,6 @@ impl MetricChange {
 /// Buffers stay far below 4 GiB: `write` bounds them by `bytes_max`, `report` by count and length.
 fn offset(len: usize) -> u32 {
     u32::try_from(len).expect("bounded by the limits of a run")
-}
-
-/// The longest part of a text that has at most `bytes_max` bytes and ends at a character.
-pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
-    if text.len() <= bytes_max {
-        return text;
-    }
-    &text[..text.floor_char_boundary(bytes_max)]
 }
 
 #[cfg(test)]

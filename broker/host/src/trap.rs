@@ -1,6 +1,6 @@
 //! From the engine's errors to [`Trap`]s that people understand.
 
-use crate::{Trap, TrapKind, deadline::Stopped, memory::Refusal, output::cut};
+use crate::{Trap, TrapKind, deadline::Stopped, memory::Refusal, texts::cut};
 use wasmtime::{PoolConcurrencyLimitError, Trap as WasmTrap, WasmBacktrace};
 
 /// How the engine begins a backtrace.

@@ -10,6 +10,7 @@ pub use crate::bindings::{
     exports::lotmq::guest::action_handler::{Client, Departure, Subscription},
     lotmq::guest::types::Qos,
 };
+use crate::texts::coded;
 use std::sync::Arc;
 use wasmtime::component::{ComponentType, Lift, Lower};
 
@@ -80,6 +81,12 @@ impl RunError {
     /// An error without a place in the source.
     pub fn new(code: &str, message: impl Into<String>) -> Self {
         RunError { code: code.to_owned(), message: message.into(), line: 0, column: 0 }
+    }
+
+    /// Error as a guest gave it: its code and its text may be anything.
+    pub(crate) fn of_guest((code, message): (&str, &str), (line, column): (u32, u32)) -> Self {
+        let (code, message) = coded(code, message);
+        RunError { code: code.to_owned(), message: message.into_owned(), line, column }
     }
 
     /// A run calls an Action that is not there.
@@ -417,7 +424,7 @@ impl From<ValueResult> for Value {
 
 impl From<generated::RunError> for RunError {
     fn from(error: generated::RunError) -> Self {
-        RunError { code: error.code, message: error.message, line: error.line, column: error.column }
+        RunError::of_guest((&error.code, &error.message), (error.line, error.column))
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places},
     inert,
     memory::Memory,
+    texts::shorten,
     validate,
 };
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -118,7 +119,7 @@ impl AuthInstance {
     /// Lets the guest prepare; an error is its text for people.
     pub async fn open(&mut self) -> CallResult<Result<(), String>> {
         let called = self.exports.lotmq_guest_auth_handler().call_open(self.fiber.begin()).await;
-        self.fiber.end(called)
+        self.fiber.end(called).map(shortened)
     }
 
     /// Asks about a CONNECT packet without enhanced authentication.
@@ -177,7 +178,7 @@ impl AuthInstance {
     /// run again at the latest; an error is its text for people.
     pub async fn run(&mut self, until_ms: u32) -> CallResult<Result<u32, String>> {
         let called = self.exports.lotmq_guest_auth_handler().call_run(self.fiber.begin(), until_ms).await;
-        self.fiber.end(called)
+        self.fiber.end(called).map(shortened)
     }
 
     /// Lets the guest say goodbye.
@@ -187,8 +188,20 @@ impl AuthInstance {
     }
 
     fn checked(&self, called: wasmtime::Result<Answer>) -> CallResult<Result<Answer, Unusable>> {
-        self.fiber.end(called).map(|answer| checks::answer(&answer).map(|()| answer))
+        let mut answer = self.fiber.end(called)?;
+        if let Answer::Deny(denial) = &mut answer {
+            shorten(&mut denial.log);
+        }
+        Ok(checks::answer(&answer).map(|()| answer))
     }
+}
+
+/// What a guest answered, with the text of a failure within its bound.
+fn shortened<T>(mut answered: Result<T, String>) -> Result<T, String> {
+    if let Err(text) = &mut answered {
+        shorten(text);
+    }
+    answered
 }
 
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<AuthState>> {

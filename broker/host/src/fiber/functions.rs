@@ -154,7 +154,7 @@ impl logging::Host for FiberState {
             logging::Level::Warn => LogLevel::Warn,
             logging::Level::Error => LogLevel::Error,
         };
-        self.services.log(&self.run, level, crate::output::cut(&text, limits::MESSAGE_BYTES_MAX));
+        self.services.log(&self.run, level, crate::texts::cut(&text, limits::MESSAGE_BYTES_MAX));
     }
 }
 
@@ -196,8 +196,8 @@ impl diagnostics::Host for FiberState {
             diagnostics::Severity::Warning => Severity::Warning,
             diagnostics::Severity::Error => Severity::Error,
         };
-        let message = crate::output::cut(&message, limits::MESSAGE_BYTES_MAX);
-        self.services.report(&self.run, severity, crate::output::cut(&code, limits::NAME_BYTES_MAX), message);
+        let (code, message) = crate::texts::coded(&code, &message);
+        self.services.report(&self.run, severity, code, &message);
     }
 }
 

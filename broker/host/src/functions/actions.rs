@@ -4,9 +4,9 @@ use crate::{
     Argument, NestedCall, RunContext, RunError, Value,
     grants::Capability,
     limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX},
-    output::cut,
     stack,
     state::RunState,
+    texts::cut,
 };
 use wasmtime::component::{Linker, WasmStr};
 

@@ -6,10 +6,10 @@ use crate::{
     Argument, BorrowedMessage, NestedCall, RunContext, RunError, Severity,
     grants::Capability,
     limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX},
-    output::cut,
     services::ModelInstance,
     stack,
     state::RunState,
+    texts::cut,
 };
 use wasmtime::component::{Linker, WasmStr};
 

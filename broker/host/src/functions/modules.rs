@@ -7,10 +7,10 @@ use crate::{
     bindings::rule::exports::lotmq::guest::rule_handler::Verdict,
     grants::Capability,
     limits::{CALL_DEPTH_MAX, MODULE_FUNCTION_BYTES_MAX, NAME_BYTES_MAX},
-    output::cut,
     services::question::ModuleQuestion,
     stack,
     state::RunState,
+    texts::cut,
 };
 use wasmtime::component::{ComponentType, Linker, Lower, WasmStr};
 

@@ -5,10 +5,10 @@ use crate::{
     RunError, Severity, Value,
     grants::Capability,
     limits::NAME_BYTES_MAX,
-    output::cut,
     services::python::{Called, PythonError},
     stack,
     state::RunState,
+    texts::cut,
 };
 use wasmtime::component::{Linker, WasmStr};
 

@@ -2,8 +2,8 @@
 //! [`ROWS_WAIT`](crate::limits::ROWS_WAIT), and its own time stands still.
 
 use crate::{
-    RowQuery, RunError, Severity, Value, grants::Capability, limits::NAME_BYTES_MAX, output::cut,
-    state::RunState,
+    RowQuery, RunError, Severity, Value, grants::Capability, limits::NAME_BYTES_MAX, state::RunState,
+    texts::cut,
 };
 use wasmtime::component::{Linker, WasmStr};
 

@@ -14,6 +14,7 @@ use crate::{
     fiber::{self, CallResult, Endpoint, Fiber, FiberState, HostWork, Places, RouteFolder, SerialLine},
     inert,
     memory::Memory,
+    texts::shorten,
     validate,
 };
 use std::{collections::HashMap, fmt, sync::Arc};
@@ -140,7 +141,7 @@ impl RouteInstance {
         let store = self.fiber.begin();
         let handler = self.exports.lotmq_guest_route_handler();
         let called = handler.call_open(store, configuration).await;
-        self.fiber.end(called)
+        self.fiber.end(called).map(shortened)
     }
 
     /// Hands messages over, in order.
@@ -148,7 +149,11 @@ impl RouteInstance {
         let store = self.fiber.begin();
         let handler = self.exports.lotmq_guest_route_handler();
         let called = handler.call_deliver(store, batch).await;
-        self.fiber.end(called)
+        let mut answered = self.fiber.end(called).map(shortened);
+        if let Ok(Ok(receipt)) = &mut answered {
+            receipt.rejected.iter_mut().for_each(|rejection| shorten(&mut rejection.reason));
+        }
+        answered
     }
 
     /// Lets the guest poll, read and serve for about so long, in milliseconds; shorter when [`HostWork::announce`] is called. Gives the time after
@@ -156,7 +161,7 @@ impl RouteInstance {
     pub async fn run(&mut self, until_ms: u32) -> CallResult<Result<u32, Failure>> {
         let store = self.fiber.begin();
         let called = self.exports.lotmq_guest_route_handler().call_run(store, until_ms).await;
-        self.fiber.end(called)
+        self.fiber.end(called).map(shortened)
     }
 
     /// Asks the guest something; the body is JSON both ways.
@@ -164,7 +169,7 @@ impl RouteInstance {
         let store = self.fiber.begin();
         let handler = self.exports.lotmq_guest_route_handler();
         let called = handler.call_request(store, operation, body).await;
-        self.fiber.end(called)
+        self.fiber.end(called).map(shortened)
     }
 
     /// Lets the guest say goodbye.
@@ -173,6 +178,16 @@ impl RouteInstance {
         let called = self.exports.lotmq_guest_route_handler().call_close(store).await;
         self.fiber.end(called)
     }
+}
+
+/// What a guest answered, with the text of a failure within its bound.
+fn shortened<T>(mut answered: Result<T, Failure>) -> Result<T, Failure> {
+    if let Err(failure) = &mut answered {
+        let (Failure::Retry(text) | Failure::Reconnect(text) | Failure::Reject(text) | Failure::Fatal(text)) =
+            failure;
+        shorten(text);
+    }
+    answered
 }
 
 fn linker(engine: &Engine) -> wasmtime::Result<Linker<RouteState>> {

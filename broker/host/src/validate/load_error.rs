@@ -2,7 +2,7 @@
 
 use super::World;
 use crate::complexity::TooComplex;
-use crate::{Trap, output::cut};
+use crate::{Trap, texts::cut};
 
 /// Why a binary was not taken. All but the last two are the sender's fault; [`LoadError::code`] is what a reply says.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]

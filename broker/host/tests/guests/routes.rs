@@ -6,7 +6,7 @@ use lotmq_host::{
     ComponentSource, Grants, GuestId, GuestLimits, LogLevel, MetricChange, NestedCall, RunContext, RunError,
     Services, Severity, TopicGrant, TrapKind,
     fiber::{ClientTls, Endpoint, EndpointTls, FiberServices, HttpEvent},
-    limits::ROUTE_TIME,
+    limits::{MESSAGE_BYTES_MAX, ROUTE_TIME},
     route::{
         Abilities, Addressee, Delivery, Failure, IngestedMessage, Ingesting, Message, Qos, RetainedMessage,
         RouteGuest, RouteInstance, RouteServices, RouteSpec,
@@ -591,4 +591,7 @@ async fn the_loopback_stores_and_finds_rows() {
     let refused = route.request("query", b"[]").await.unwrap();
     assert!(matches!(refused, Err(Failure::Reject(reason)) if reason == "a query names a table"));
     assert!(route.request("probe", b"{}").await.unwrap().is_ok());
+    // What a guest says of a failure goes to people, whatever it is.
+    let refused = route.request(&"x".repeat(100_000), b"{}").await.unwrap();
+    assert!(matches!(refused, Err(Failure::Reject(reason)) if reason.len() == MESSAGE_BYTES_MAX));
 }

@@ -100,6 +100,8 @@ codes! {
             "A component of your own divided whole numbers by zero, or a number did not fit. Its instance was thrown away; the next event starts a fresh one."
         GUEST_BOUNDS "a module reached outside its memory"
             "A component of your own read or wrote where it has no memory. Its instance was thrown away; the next event starts a fresh one."
+        GUEST_CODE_INVALID "a module gave a code that is none"
+            "A component of your own ended a run with an error, or reported one, whose code is no word: at most 64 upper-case letters, digits and _, a letter first, such as NOT_A_NUMBER. What it gave stands in front of the text."
         GUEST_HOST_CALL "a module broke the contract"
             "A component called a function of the broker in a way that the contract forbids. Its instance was thrown away."
         GUEST_MEMORY "a run needed too much memory"

@@ -1,0 +1,73 @@
+//! Codes and texts that guests give with their errors and reports: bounded, and a code is a word.
+
+use crate::limits::{CODE_BYTES_MAX, MESSAGE_BYTES_MAX};
+use std::borrow::Cow;
+
+/// Code in the place of what a guest gave as one and is none.
+pub(crate) const CODE_INVALID: &str = "GUEST_CODE_INVALID";
+
+/// The longest part of a text that has at most `bytes_max` bytes and ends at a character.
+pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
+    if text.len() <= bytes_max {
+        return text;
+    }
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+/// Code and text of a guest, as they go on to people and to other guests. What is no code stands in front of the text, and [`CODE_INVALID`] in its place.
+pub(crate) fn coded<'a>(code: &'a str, message: &'a str) -> (&'a str, Cow<'a, str>) {
+    if is_code(code) {
+        return (code, Cow::Borrowed(cut(message, MESSAGE_BYTES_MAX)));
+    }
+    let shown: String = cut(code, CODE_BYTES_MAX).escape_debug().collect();
+    let message = format!("'{shown}' is no code: {}", cut(message, MESSAGE_BYTES_MAX));
+    (CODE_INVALID, Cow::Owned(cut(&message, MESSAGE_BYTES_MAX).to_owned()))
+}
+
+/// Whether a text is a code, as ours are: a word of upper-case letters, digits and `_` that begins with a letter.
+fn is_code(text: &str) -> bool {
+    text.len() <= CODE_BYTES_MAX
+        && text.starts_with(|first: char| first.is_ascii_uppercase())
+        && text.bytes().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// Cuts a text that a guest gave to people, in its place.
+pub(crate) fn shorten(text: &mut String) {
+    text.truncate(text.floor_char_boundary(MESSAGE_BYTES_MAX));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_code_is_in_the_text_and_both_are_bounded() {
+        let long = "A".repeat(CODE_BYTES_MAX);
+        for code in ["NOT_A_NUMBER", "LOT501", "E2", &long] {
+            assert_eq!(coded(code, "why"), (code, Cow::Borrowed("why")));
+        }
+        let longer = format!("{long}A");
+        let too_long = format!("'{long}' is no code: why");
+        for (code, message) in [
+            ("", "'' is no code: why"),
+            ("not a number", "'not a number' is no code: why"),
+            ("2E", "'2E' is no code: why"),
+            ("_E", "'_E' is no code: why"),
+            ("E-1", "'E-1' is no code: why"),
+            ("\u{c4}", "'\u{c4}' is no code: why"),
+            ("A\n\u{1b}[2J", "'A\\n\\u{1b}[2J' is no code: why"),
+            (&longer, &too_long),
+        ] {
+            assert_eq!(coded(code, "why"), (CODE_INVALID, Cow::Borrowed(message)));
+        }
+        let text = "\u{e4}".repeat(MESSAGE_BYTES_MAX);
+        for code in ["A", "a"] {
+            let (_, message) = coded(code, &text);
+            assert!(
+                (MESSAGE_BYTES_MAX - 1..=MESSAGE_BYTES_MAX).contains(&message.len()),
+                "{}",
+                message.len()
+            );
+        }
+    }
+}
