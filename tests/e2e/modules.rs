@@ -270,6 +270,8 @@ fn a_module_has_what_it_was_granted_and_nothing_else() {
     assert_eq!(scaled(&broker, "215"), "21.5", "the environment value was not granted");
     let error = (0..10).map(|_| next(&mut watcher)).find(|error| error.contains("GRANT_MISSING")).unwrap();
     assert!(error.contains("was not granted 'env-read:SCALE'"), "{error}");
+    let error: Value = serde_json::from_str(error.split_once('=').unwrap().1).unwrap();
+    assert_eq!((&error["trigger"]["topic"], &error["trigger"]["payload"]), (&"raw/s1".into(), &"215".into()));
     broker.client("").publish(&Publication::new("raw/a", "no number")).unwrap();
     refused(&broker, "state");
     let added = add("-grant write:scaled/# -grant env-read:* -grant secret-read:S");

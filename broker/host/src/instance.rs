@@ -121,7 +121,7 @@ impl ActionInstance {
         self.store.data_mut().begin(run, deadline, None, &mut stray);
         self.store.set_epoch_deadline(1);
         let result = on_messages.call(&mut self.store, batch.lists());
-        self.store.data_mut().end(&mut stray);
+        self.store.data_mut().end(None, &mut stray);
         let Ok((answer,)) = result else {
             self.is_poisoned = true;
             return None;
@@ -161,7 +161,7 @@ impl ActionInstance {
         self.store.data_mut().begin(run, deadline, event.trigger(), output);
         self.store.set_epoch_deadline(1);
         let result = self.call(event);
-        self.store.data_mut().end(output);
+        self.store.data_mut().end(event.trigger(), output);
         match result {
             Ok(Ok(outputs)) => RunOutcome::Done(outputs),
             Ok(Err(error)) => RunOutcome::Failed(error),

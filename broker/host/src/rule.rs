@@ -209,7 +209,11 @@ impl RuleInstance {
         let state = self.store.data_mut();
         state.subject = None;
         state.question = None;
-        state.end(output);
+        let asked = request
+            .topic
+            .as_deref()
+            .map(|topic| BorrowedMessage::new(topic, request.payload.as_deref().unwrap_or_default()));
+        state.end(asked.as_ref(), output);
         match called {
             Ok(Ok(verdict)) => RuleOutcome::Said(verdict),
             Ok(Err(error)) => RuleOutcome::Failed(error.into()),

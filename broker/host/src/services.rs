@@ -203,9 +203,14 @@ pub trait Services: Send + Sync {
         Vec::new()
     }
 
-    /// Hears that a definition wanted something that its grants do not cover. It was refused.
-    fn not_granted(&self, run: &RunContext, capability: Capability, name: &str) {
-        let _ = (run, capability, name);
+    /// Hears that a definition wanted something that its grants do not cover, in a run that this message started. It was refused.
+    fn not_granted(
+        &self,
+        run: &RunContext,
+        (capability, name): (Capability, &str),
+        trigger: Option<&BorrowedMessage<'_>>,
+    ) {
+        let _ = (run, capability, name, trigger);
     }
 
     /// Bounds of what definitions write, routes included.

@@ -6,10 +6,11 @@ use crate::{
     Authority, BorrowedMessage, Capability, Grants, GuestId, Qos, RunContext, RunOutput, Services, Writer,
     ambient::Perceives,
     deadline::{AtTick, Deadline, Stopped, time_of_run},
-    limits::SHORT_BACKTRACK_STEPS_MAX,
+    limits::{MISSING_NAME_BYTES_MAX, MISSING_PER_RUN_MAX, SHORT_BACKTRACK_STEPS_MAX},
     memory::{Memory, Refusal},
     patterns::Patterns,
     services::question::{Read, Request, Subject},
+    texts::cut,
 };
 use std::{
     cell::{Cell, RefCell},
@@ -36,6 +37,8 @@ pub(crate) struct RunState {
     pub(crate) protocol_version: Option<u8>,
     /// What the run read, for worlds whose results are remembered.
     reads: Option<RefCell<Vec<Read>>>,
+    /// What the run wanted and was not granted.
+    missing: RefCell<Vec<(Capability, String)>>,
     trigger: TriggerMessage,
     /// Holds the last value on its way into the guest; reused, so that reading a topic does not allocate.
     value: RefCell<Arc<Vec<u8>>>,
@@ -77,6 +80,7 @@ impl RunState {
             question: None,
             protocol_version: None,
             reads: None,
+            missing: RefCell::default(),
             trigger: TriggerMessage {
                 is_set: false,
                 topic: String::new(),
@@ -100,13 +104,22 @@ impl RunState {
         &mut self.memory
     }
 
-    /// Whether the grants cover a topic or name; the server hears of what they do not cover.
+    /// Whether the grants cover a topic or name; the server hears of what they do not cover when the run ends.
     pub(crate) fn may(&self, capability: Capability, name: &str) -> bool {
         let may = self.grants.cover(capability, name);
         if !may {
-            self.services.not_granted(&self.run, capability, name);
+            self.note_missing(capability, name);
         }
         may
+    }
+
+    /// Notes something that the run wanted and was not granted.
+    pub(crate) fn note_missing(&self, capability: Capability, name: &str) {
+        let (mut missing, name) = (self.missing.borrow_mut(), cut(name, MISSING_NAME_BYTES_MAX));
+        let is_noted = missing.iter().any(|(known, noted)| *known == capability && noted == name);
+        if !is_noted && missing.len() < MISSING_PER_RUN_MAX {
+            missing.push((capability, name.to_owned()));
+        }
     }
 
     pub(crate) fn begin(
@@ -160,8 +173,12 @@ impl RunState {
         self.reads.as_mut().map(|reads| std::mem::take(reads.get_mut())).unwrap_or_default()
     }
 
-    pub(crate) fn end(&mut self, output: &mut RunOutput) {
+    /// Ends a run that this message started, and tells what it was not granted.
+    pub(crate) fn end(&mut self, trigger: Option<&BorrowedMessage<'_>>, output: &mut RunOutput) {
         std::mem::swap(self.output.get_mut(), output);
+        for (capability, name) in self.missing.get_mut().drain(..) {
+            self.services.not_granted(&self.run, (capability, &name), trigger);
+        }
     }
 
     /// The message that started the run; `None` when none did, or when the guest has no way to ask for it.

@@ -174,7 +174,7 @@ fn granted_folder(state: &FiberState, name: &str, capability: Capability) -> Res
     if may {
         return Ok(folder.clone());
     }
-    state.services.not_granted(&state.run, capability, &folder.named);
+    state.services.not_granted(&state.run, (capability, &folder.named), None);
     Err(FileError::Denied(format!("{what} in folder '{name}' was not granted")))
 }
 

@@ -55,7 +55,7 @@ impl FiberState {
     fn may(&self, capability: Capability, name: &str) -> bool {
         let may = self.grants.cover(capability, name);
         if !may {
-            self.services.not_granted(&self.run, capability, name);
+            self.services.not_granted(&self.run, (capability, name), None);
         }
         may
     }

@@ -93,7 +93,7 @@ pub(super) fn checked(state: &RunState, message: &BorrowedMessage<'_>) -> Result
     if let Err(WriteError::NotAllowed) = &written
         && !state.grants.write.reaches(message.topic)
     {
-        state.services.not_granted(&state.run, Capability::WriteTopic, message.topic);
+        state.note_missing(Capability::WriteTopic, message.topic);
     }
     written
 }

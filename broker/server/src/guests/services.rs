@@ -255,7 +255,12 @@ impl Services for TenantServices {
         guests.states.keys(&guests.values, &definition)
     }
 
-    fn not_granted(&self, run: &RunContext, capability: Capability, name: &str) {
+    fn not_granted(
+        &self,
+        run: &RunContext,
+        (capability, name): (Capability, &str),
+        trigger: Option<&BorrowedMessage<'_>>,
+    ) {
         let Some((tenant, definition)) = self.definition(run) else { return };
         // What is compiled from LoT has all that its statements can want; elsewhere, reading gives nothing.
         let Some(hosting) = self.hosting.upgrade().filter(|_| definition.kind() == DefinitionKind::Module)
@@ -275,8 +280,14 @@ impl Services for TenantServices {
                 "a module wanted what it was not granted"
             );
             let message = format!("this module was not granted '{grant}', and is refused it from now on");
-            let error =
-                DefinitionError { code: "GRANT_MISSING", message: &message, ..DefinitionError::default() };
+            let (topic, payload) = trigger.map_or(("", &[][..]), |trigger| (trigger.topic, trigger.payload));
+            let error = DefinitionError {
+                code: "GRANT_MISSING",
+                message: &message,
+                topic,
+                payload,
+                ..DefinitionError::default()
+            };
             let now = hosting.definitions_now().wall;
             records::record_at(&hosting, &tenant, &definition, &error, (now, run.hops));
         }
