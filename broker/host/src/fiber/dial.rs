@@ -59,6 +59,9 @@ impl Dialer {
 
     /// Addresses of a place that the operator allows, at least one.
     pub(super) async fn allowed(&self, place: &Place, deadline: Instant) -> Result<Vec<SocketAddr>, IoError> {
+        if let Some(reason) = self.services.refuses_network() {
+            return Err(IoError::Denied(format!("{}:{}: {reason}", place.host, place.port)));
+        }
         let addresses = timeout_at(deadline, self.resolve(place)).await.unwrap_or(Err(IoError::TimedOut))?;
         let mut refusal = None;
         let mut allowed = Vec::new();

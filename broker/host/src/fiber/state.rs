@@ -24,6 +24,11 @@ use wasmtime::component::ResourceTable;
 
 /// What the broker does for guests that wait, besides [`Services`].
 pub trait FiberServices: Services {
+    /// Why guests reach nothing at all; `None` where that depends on the place. Asked before a name is looked up.
+    fn refuses_network(&self) -> Option<String> {
+        None
+    }
+
     /// Why the operator of the broker lets no guest connect to an address; `None` where he does. Asked of what names resolve to, for each connection.
     fn refuses_address(&self, address: IpAddr) -> Option<String>;
 

@@ -36,6 +36,10 @@ impl FiberServices for TenantServices {
         }
     }
 
+    fn refuses_network(&self) -> Option<String> {
+        self.refuses(|_, _| None)
+    }
+
     fn refuses_address(&self, address: IpAddr) -> Option<String> {
         self.refuses(|routes, tenant| routes.refuses_address(tenant, address))
     }
@@ -65,7 +69,10 @@ impl TenantServices {
     /// Why the operator refuses something to the routes of this tenant.
     fn refuses(&self, asked: impl FnOnce(&Routes, &str) -> Option<String>) -> Option<String> {
         match (self.hosting.upgrade(), self.tenant.upgrade()) {
-            (Some(hosting), Some(tenant)) => asked(&hosting.config.routes, &tenant.name),
+            (Some(hosting), Some(tenant)) => match hosting.routes.network_refused {
+                Some(reason) => Some(reason.to_owned()),
+                None => asked(&hosting.config.routes, &tenant.name),
+            },
             _ => Some("the broker ends".to_owned()),
         }
     }

@@ -100,7 +100,7 @@ impl EmbeddedBroker {
         program: &EmbeddedProgram,
         (wall, zone): (Timestamp, TimeZone),
     ) -> Result<Self, EmbeddedError> {
-        let Embedding { engine, config, rules } = embedding;
+        let Embedding { engine, config, rules, network_refused } = embedding;
         let time = VirtualTime::starting(wall);
         let watchdog = Arc::<Watchdog>::default();
         let (store, recovered) = Store::open(store_options(config, &watchdog.pulses), Box::new(|_| {}))
@@ -118,7 +118,7 @@ impl EmbeddedBroker {
             python: python.with_ambient(Arc::clone(&ambient)),
             ambient,
             shards,
-            routes: Routes::at_once(),
+            routes: Routes::at_once(*network_refused),
             watchdog,
             report: None,
         };

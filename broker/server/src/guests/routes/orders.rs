@@ -19,6 +19,8 @@ use lotmq_core::tenant::Tenant;
 pub(crate) struct Routes {
     /// Time stands still: nothing that fails is tried again, because nothing would have changed, and what stands is told to nobody.
     pub(in crate::guests) is_at_once: bool,
+    /// Why guests reach no network at all; `None` where the configuration decides.
+    pub(in crate::guests) network_refused: Option<&'static str>,
     threads: Mutex<Vec<RouteThread>>,
     /// Number of orders: they go round.
     given: AtomicUsize,
@@ -66,9 +68,9 @@ impl Orders {
 }
 
 impl Routes {
-    /// Where time stands still.
-    pub(crate) fn at_once() -> Self {
-        Self { is_at_once: true, ..Self::default() }
+    /// Where time stands still; with a reason why guests reach no network, where they do not.
+    pub(crate) fn at_once(network_refused: Option<&'static str>) -> Self {
+        Self { is_at_once: true, network_refused, ..Self::default() }
     }
 
     /// Starts a driver of a route; not when the broker is stopping.

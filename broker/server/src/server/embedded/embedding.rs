@@ -25,6 +25,8 @@ pub struct Embedding {
     pub(super) config: Config,
     /// The rules of a new broker.
     pub(super) rules: Vec<CompiledDefinition>,
+    /// Why guests reach no network; `None` where they do.
+    pub(super) network_refused: Option<&'static str>,
 }
 
 impl Embedding {
@@ -40,7 +42,13 @@ impl Embedding {
         let rules = seeds::compiled(loader, Timestamp::UNIX_EPOCH, OnExisting::Replace);
         let rules = rules.map(|(name, rule)| rule.map_err(|error| refused(name, &error)));
         let rules = rules.collect::<Result<_, _>>()?;
-        Ok(Self { engine, config: configuration()?, rules })
+        Ok(Self { engine, config: configuration()?, rules, network_refused: None })
+    }
+
+    /// The same, in which guests connect to nothing, look up no names and listen nowhere; they are told the reason.
+    #[must_use]
+    pub fn without_network(self, reason: &'static str) -> Self {
+        Self { network_refused: Some(reason), ..self }
     }
 
     /// Compiles what has no error, by source, and takes scripts by name with what they run in.
