@@ -87,12 +87,9 @@ const AUTH: &str = r#"
     }
 "#;
 
-/// A new guest of a type, with further tests, whose dependencies are built once for all of them.
+/// A new guest of a type, with further tests.
 fn new_guest(broker: &Broker, place: &Path, kind: &str, tests: &str) -> PathBuf {
-    let shared = place.join("target").display().to_string();
-    let make =
-        format!("lotmq guest new my-{kind} -t {kind}\nln -s '{shared}' my-{kind}/target\ncd my-{kind}");
-    let (_, folder) = run(broker, place, &make);
+    let (_, folder) = run(broker, place, &format!("lotmq guest new my-{kind} -t {kind}\ncd my-{kind}"));
     let source = folder.join("src/lib.rs");
     let text = std::fs::read_to_string(&source).unwrap();
     let (text, end) = text.trim_end().split_at(text.trim_end().len() - 1);
@@ -108,7 +105,7 @@ fn what_is_made_of_each_template_passes_its_tests_and_is_a_guest_of_its_world() 
     }
     let broker = options().variable("LOTMQ_MODULES_ALLOW_UNSTABLE", "true").start();
     let place = tempfile::tempdir().unwrap();
-    std::fs::create_dir(place.path().join("target")).unwrap();
+    let mut is_first = true;
     for (kind, tests, passed, told) in [
         ("action", ACTION, 2, "asks for write:scaled/#"),
         ("rule", RULE, 2, "asks for read:plant/locked"),
@@ -116,7 +113,18 @@ fn what_is_made_of_each_template_passes_its_tests_and_is_a_guest_of_its_world() 
         ("auth", AUTH, 3, "asks for secret-read:DEVICE_TOKEN"),
     ] {
         let folder = new_guest(&broker, place.path(), kind, tests);
-        let (written, _) = run(&broker, &folder, "lotmq guest test\nlotmq guest verify");
+        let shared = "export CARGO_TARGET_DIR=../target\n";
+        let (written, _) = run(&broker, &folder, &format!("{shared}lotmq guest test\nlotmq guest verify"));
+        // What the first one needs is built for all, and told of.
+        for told in [
+            "compiling for this machine; the first time this takes minutes",
+            "compiling for WebAssembly; the first time this takes minutes",
+            "Compiling wit-bindgen v",
+        ] {
+            assert_eq!(written.contains(told), is_first, "{told}: {written}");
+        }
+        is_first = false;
+        assert!(!folder.join("target/release").exists() && place.path().join("target/release").is_dir());
         assert!(written.contains(&format!("test result: ok. {passed} passed; 0 failed")), "{written}");
         assert!(written.contains(&format!("fits world {kind}\n")) && written.contains(told), "{written}");
     }

@@ -114,7 +114,13 @@ fn the_page_on_routes_does_what_it_says() {
         .variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true")
         .variable("LOTMQ_LOT_DURABLE_TRIGGERS", "true")
         .start();
-    follow(&broker, &page("routes.md").replace("11211", &port));
+    let (_place, folder) = follow(&broker, &page("routes.md").replace("11211", &port));
+    let refused = shell(&broker, &folder, "lotmq guest test --no-native 2>&1").output().unwrap();
+    let told = String::from_utf8_lossy(&refused.stdout);
+    assert_eq!(refused.status.code(), Some(1), "{told}");
+    let why =
+        format!("127.0.0.1:{port}: cases make no connections unless lotmq guest test is told --network");
+    assert!(told.contains(&why) && told.contains("0 passed, 2 failed"), "{told}");
     assert_eq!((cache.value("plant/press").as_deref(), cache.keys("plant/no").len()), (Some("21.5"), 0));
     broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
     // Either side ends in the midst of work.
@@ -155,8 +161,8 @@ fn page(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/sdk").join(name)).unwrap()
 }
 
-/// Does what a page of `docs/sdk` says.
-fn follow(broker: &Broker, page: &str) {
+/// Does what a page of `docs/sdk` says; the answer is where, and the folder that it ends in.
+fn follow(broker: &Broker, page: &str) -> (tempfile::TempDir, PathBuf) {
     let place = tempfile::tempdir().unwrap();
     let (mut folder, mut written) = (place.path().to_owned(), String::new());
     let mut background = None;
@@ -181,4 +187,5 @@ fn follow(broker: &Broker, page: &str) {
             (other, None) => panic!("line {}: no test runs blocks of `{other}`", block.line),
         }
     }
+    (place, folder)
 }

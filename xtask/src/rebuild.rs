@@ -4,7 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result, bail};
-use lotmq_toolchain::{Toolchain, flags, wrapped};
+use lotmq_toolchain::{Toolchain, flags, remap, wrapped};
 
 use crate::compiler;
 use crate::guest::{self, Guest, Language};
@@ -130,7 +130,7 @@ fn build(root: &Path, guest: &Guest, toolchain: &Toolchain) -> Result<Vec<u8>> {
     command.env("CARGO_PROFILE_RELEASE_PANIC", "abort");
     command.env("CARGO_PROFILE_RELEASE_STRIP", "true");
     command.env("CARGO_PROFILE_RELEASE_DEBUG", "false");
-    let mut flags = flags(root, "/lotmq", toolchain)?;
+    let mut flags = [vec![remap(root, "/lotmq")], flags(toolchain)?].concat();
     flags.extend(guest.cfgs()?.iter().map(|cfg| format!("--cfg={cfg}")));
     command.env("CARGO_ENCODED_RUSTFLAGS", flags.join("\u{1f}"));
     command.env_remove("RUSTFLAGS");

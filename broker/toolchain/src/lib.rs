@@ -182,13 +182,18 @@ pub fn wrapped(module: &[u8]) -> Result<Vec<u8>> {
         .context("not the core module of a component")
 }
 
-/// Flags for the compiler: `root` is called `name`, which keeps this machine's paths out of the module, and the crate `getrandom` calls the SDK's function.
+/// Flag for the compiler by which a folder is called something else, which keeps this machine's paths out of the module.
+pub fn remap(from: &Path, to: &str) -> String {
+    format!("--remap-path-prefix={}={to}", from.display())
+}
+
+/// Flags for the compiler that all crates have, the same for every guest on this machine: folders of the toolchain have other names, and the crate `getrandom` calls the
+/// SDK's function.
 ///
 /// # Errors
 /// No home directory is known.
-pub fn flags(root: &Path, name: &str, toolchain: &Toolchain) -> Result<Vec<String>> {
-    let remap = |from: &Path, to: &str| format!("--remap-path-prefix={}={to}", from.display());
-    let mut flags = vec![remap(root, name)];
+pub fn flags(toolchain: &Toolchain) -> Result<Vec<String>> {
+    let mut flags = Vec::new();
     if toolchain.target == WasmTarget::Unknown {
         flags.push("--cfg=getrandom_backend=\"custom\"".to_owned());
     }

@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_runner::Embedding;
 use lotmq_terminal::{Exit, output};
-use lotmq_toolchain::{SourceStore, Toolchain, WasmTarget, flags, install, program, wrapped};
+use lotmq_toolchain::{SourceStore, Toolchain, WasmTarget, flags, install, program, remap, wrapped};
 use serde_json::{Value, json};
 
 use super::folder::{GuestFolder, GuestLanguage};
@@ -96,17 +96,14 @@ fn append_length(bytes: &mut Vec<u8>, mut length: usize) {
 fn built_by_cargo(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u8>> {
     let toolchain = toolchain(guest.target, no_install)?;
     let folder = std::path::absolute(&guest.path)?;
-    let mut cargo = Command::new(program("cargo"));
-    cargo.current_dir(&folder).args(["build", "--release", "--lib"]);
-    cargo
-        .args(["--message-format", "json-render-diagnostics"])
-        .arg("--target-dir")
-        .arg(folder.join("target"));
-    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&folder, "/guest", &toolchain)?.join("\u{1f}"));
+    let mut cargo = cargo(&folder, Some(guest.target))?;
+    cargo.args(["rustc", "--release", "--lib", "--message-format", "json-render-diagnostics"]);
+    // The same for every guest, so that those with one target directory share what they depend on; what is of this one alone, its own crate gets.
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags(&toolchain)?.join("\u{1f}"));
     cargo.env_remove("RUSTFLAGS");
     toolchain.configure(&mut cargo);
-    let output =
-        cargo.stderr(Stdio::inherit()).output().context("cannot start cargo, which comes with rustup")?;
+    cargo.arg("--").arg(remap(&folder, "/guest"));
+    let output = cargo.stderr(Stdio::inherit()).output().context("cannot start cargo")?;
     if !output.status.success() {
         bail!("the guest does not build");
     }
@@ -114,6 +111,36 @@ fn built_by_cargo(guest: &GuestFolder, no_install: bool) -> anyhow::Result<Vec<u
         .context("cargo has built no module: the crate needs crate-type = [\"cdylib\"]")?;
     let module = std::fs::read(&module).with_context(|| format!("cannot read {}", module.display()))?;
     wrapped(&module)
+}
+
+/// Cargo in the folder of a guest, with the target directory that its environment or its configuration names, else that of the folder. Says so where what it does for a target, or for
+/// this machine, takes long because nothing was built before.
+pub(super) fn cargo(folder: &Path, target: Option<WasmTarget>) -> anyhow::Result<Command> {
+    let command = || -> anyhow::Result<Command> {
+        const TARGET_DIR: &str = "CARGO_TARGET_DIR";
+        let mut cargo = Command::new(program("cargo"));
+        cargo.current_dir(folder);
+        if let Some(named) = std::env::var_os(TARGET_DIR).filter(|named| !named.is_empty()) {
+            // Of the folder in which somebody has called us, as it is for cargo.
+            cargo.env(TARGET_DIR, std::path::absolute(named)?);
+        }
+        Ok(cargo)
+    };
+    let mut asked = command()?;
+    asked.args(["metadata", "--format-version", "1", "--no-deps", "--quiet"]);
+    let asked = asked.output().context("cannot start cargo, which comes with rustup")?;
+    let known = serde_json::from_slice::<Value>(&asked.stdout).ok();
+    // Where it cannot say that, it cannot build either, and says why.
+    if let Some(directory) = known.as_ref().and_then(|known| known.get("target_directory")?.as_str()) {
+        let (whom, below) = match target {
+            Some(target) => ("WebAssembly", target.name()),
+            None => ("this machine", ""),
+        };
+        if !Path::new(directory).join(below).join("release/deps").is_dir() {
+            output::note(&format!("compiling for {whom}; the first time this takes minutes"));
+        }
+    }
+    command()
 }
 
 /// The file that cargo says to have made of the crate in a folder.

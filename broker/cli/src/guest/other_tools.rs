@@ -94,6 +94,7 @@ fn made(folder: &Path, command: impl FnOnce(&PathBuf) -> Command) -> anyhow::Res
     let out = target.join("component.part");
     let mut command = command(&out);
     let program = command.get_program().display().to_string();
+    output::note("making the component, which takes half a minute");
     let status = command.current_dir(folder).status().with_context(|| format!("cannot start {program}"))?;
     anyhow::ensure!(status.success(), "the guest does not build");
     let component = std::fs::read(&out).with_context(|| format!("{program} has written no component"))?;

@@ -1,15 +1,13 @@
 //! `lotmq guest test`: a guest against what its files say that it does, without a broker and in virtual time.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_runner::{EmbeddedModule, Embedding, Player, Program, SUFFIX, Start, read_recording, test_module};
 use lotmq_terminal::{Exit, output};
-use lotmq_toolchain::program;
 
-use super::build::built;
+use super::build::{built, cargo};
 use super::folder::{GuestFolder, GuestLanguage, GuestType};
 use super::verify;
 use crate::arriving::ArrivingArgs;
@@ -17,7 +15,7 @@ use crate::arriving::ArrivingArgs;
 /// Test a guest without a broker.
 ///
 /// First the tests of a guest in Rust run (cargo test), on this machine. Then the guest is built and runs in a broker without listeners, by virtual time, through the cases in
-/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. The cases of a rule or a route name the program that uses it. docs/lot/testing.md says what stands in such a file.
+/// *.test.toml of its folder and of its folder tests. It is granted what it asks for. The cases of a rule or a route name the program that uses it. Routes make no connections without --network. docs/lot/testing.md says what stands in such a file.
 ///
 /// With --in or --replay it runs on these messages instead, and what it does is printed.
 ///
@@ -33,6 +31,9 @@ pub(super) struct TestGuestArgs {
     /// Leave out its own tests on this machine
     #[arg(long)]
     no_native: bool,
+    /// Let the routes of its cases reach the network: whatever is at the addresses of their program
+    #[arg(long)]
+    network: bool,
     /// A message that arrives; may be given several times, they arrive in order
     #[arg(long = "in", value_name = "TOPIC=PAYLOAD", value_parser = crate::run::assignment)]
     messages: Vec<(String, String)>,
@@ -54,6 +55,7 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
     }
     let module = guest.module(built(&guest, false)?);
     let embedding = Embedding::new()?;
+    let embedding = if args.network { embedding } else { embedding.without_network(NO_NETWORK) };
     let files = case_files(&guest)?;
     let needs = match guest.kind {
         GuestType::Action => None,
@@ -75,11 +77,15 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
     if is_played { play(&embedding, module, args) } else { cases(&embedding, &files, &module, &args.name) }
 }
 
+/// Why routes reach no network here.
+const NO_NETWORK: &str = "cases make no connections unless lotmq guest test is told --network";
+
 /// In the profile of the component, so that what runs in the compiler is built once.
 fn run_native(guest: &GuestFolder) -> anyhow::Result<()> {
-    let mut cargo = Command::new(program("cargo"));
-    cargo.current_dir(&guest.path).args(["test", "--quiet", "--release", "--lib", "--target-dir", "target"]);
-    let status = cargo.status().context("cannot start cargo, which comes with rustup")?;
+    let mut cargo = cargo(&std::path::absolute(&guest.path)?, None)?;
+    // It tells what it compiles, and the tests are quiet.
+    cargo.args(["test", "--release", "--lib", "--", "--quiet"]);
+    let status = cargo.status().context("cannot start cargo")?;
     if !status.success() {
         bail!("the guest's own tests do not pass");
     }
