@@ -381,6 +381,9 @@ pub(crate) const MODULE_DOWNLOADS_MAX: usize = 2;
 /// Modules of which native code is made at once, those included that nobody waits for any more.
 pub(crate) const MODULE_COMPILES_MAX: usize = 8;
 
+/// The same of one tenant: as many as there are threads that wait for them. What its users have given up takes places of its own, and leaves some to others.
+pub(crate) const MODULE_COMPILES_PER_TENANT_MAX: usize = 6;
+
 /// Bytes of the manifest of a module: room for all that it may ask for, at some 256 bytes each.
 pub(crate) const MANIFEST_BYTES_MAX: usize = 64 << 10;
 

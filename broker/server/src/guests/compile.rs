@@ -21,7 +21,7 @@ use lotmq_host::rule::RuleGuest;
 use lotmq_host::{ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError, World};
 
 use super::Guests;
-use super::compile_permits::CompilePermits;
+use super::compile_permits::{CompilePermits, Permit};
 use super::hosting::Hosting;
 use super::route_drivers;
 use super::route_modules::{self, RouteModule};
@@ -34,7 +34,8 @@ use super::scripts::{self, CompiledScript, ScriptError};
 #[derive(Clone, Copy)]
 pub(crate) struct Loader<'a> {
     pub(crate) engine: &'a Engine,
-    pub(crate) permits: &'a CompilePermits,
+    /// What bounds how much is compiled at once; `None` where whoever loads has a permit.
+    pub(crate) permits: Option<&'a CompilePermits>,
     pub(crate) route_types: &'a RouteTypes,
     /// Whether each module is started once: it is new, and nothing depends on it yet.
     pub(crate) has_first_look: bool,
@@ -210,14 +211,18 @@ impl Hosting {
     pub(crate) fn loader(&self) -> Loader<'_> {
         Loader {
             engine: &self.engine,
-            permits: &self.compile_permits,
+            permits: Some(&self.compile_permits),
             route_types: &self.route_types,
             has_first_look: false,
         }
     }
 }
 
-impl Loader<'_> {
+impl<'a> Loader<'a> {
+    fn permit(self, component: &[u8]) -> Option<Permit<'a>> {
+        self.permits?.permit(component.len())
+    }
+
     /// Compiles a component that somebody has uploaded.
     ///
     /// # Errors
@@ -228,7 +233,7 @@ impl Loader<'_> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<Guest, LoadError> {
-        let _permit = self.permits.permit(component.len());
+        let _permit = self.permit(component);
         let guest = self.engine.compile(component, World::Action, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
@@ -246,7 +251,7 @@ impl Loader<'_> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<RouteGuest, LoadError> {
-        let _permit = self.permits.permit(component.len());
+        let _permit = self.permit(component);
         let guest = RouteGuest::compile(self.engine, component, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
@@ -264,7 +269,7 @@ impl Loader<'_> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<RuleGuest, LoadError> {
-        let _permit = self.permits.permit(component.len());
+        let _permit = self.permit(component);
         let guest = RuleGuest::compile(self.engine, component, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
@@ -282,7 +287,7 @@ impl Loader<'_> {
         grants: &Grants,
         limits: GuestLimits,
     ) -> Result<AuthGuest, LoadError> {
-        let _permit = self.permits.permit(component.len());
+        let _permit = self.permit(component);
         let guest = AuthGuest::compile(self.engine, component, ComponentSource::Upload)?;
         if self.has_first_look {
             guest.first_look(grants.clone(), limits)?;
@@ -291,7 +296,7 @@ impl Loader<'_> {
     }
 
     fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {
-        let _permit = self.permits.permit(component.len());
+        let _permit = self.permit(component);
         let guest = self.engine.compile(component, world, ComponentSource::Compiler)?;
         Ok(Code::Executor(Box::new(ExecutorCode { guest, grants, limits: GuestLimits::default() })))
     }
@@ -312,7 +317,7 @@ impl Loader<'_> {
         if !is_known {
             return Err(DeployError::NoScope);
         }
-        let _permit = self.permits.permit(component.len());
+        let _permit = self.permit(component);
         Ok(Code::Rule(RuleGuest::compile(self.engine, component, ComponentSource::Compiler)?))
     }
 }

@@ -1,11 +1,15 @@
 //! Bound on large programs that are compiled to native code at once: each may take some hundred MiB meanwhile.
 
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use lotmq_pulse::goes_on;
 use parking_lot::{Condvar, Mutex};
 
 use crate::limits::{LARGE_COMPILES_MAX, LARGE_COMPONENT_BYTES};
+
+/// Period at which whoever waits looks whether it is still wanted.
+const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
 /// Permits to compile large programs; small ones need none.
 #[derive(Debug, Default)]
@@ -19,7 +23,38 @@ pub(crate) struct CompilePermits {
 #[derive(Debug)]
 pub(crate) struct Permit<'a>(&'a CompilePermits);
 
+/// Error: nobody wants the program any more.
+#[derive(Debug)]
+pub(crate) struct GivenUp;
+
 impl CompilePermits {
+    /// Waits as [`permit`](Self::permit) does, while the program is wanted.
+    ///
+    /// # Errors
+    /// [`GivenUp`].
+    pub(crate) fn permit_unless(
+        &self,
+        is_given_up: &AtomicBool,
+        bytes: usize,
+    ) -> Result<Option<Permit<'_>>, GivenUp> {
+        let mut large = self.large.lock();
+        loop {
+            if is_given_up.load(Ordering::Acquire) {
+                // What woke it may have been meant for another one.
+                self.ended.notify_one();
+                return Err(GivenUp);
+            }
+            if bytes < LARGE_COMPONENT_BYTES {
+                return Ok(None);
+            }
+            if *large < LARGE_COMPILES_MAX {
+                *large += 1;
+                return Ok(Some(Permit(self)));
+            }
+            self.ended.wait_for(&mut large, LOOK_PAUSE);
+        }
+    }
+
     /// Waits until a program of so many bytes may be compiled; `None` for a small one, which may at once.
     pub(crate) fn permit(&self, bytes: usize) -> Option<Permit<'_>> {
         if bytes < LARGE_COMPONENT_BYTES {
@@ -45,6 +80,22 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::*;
+
+    #[test]
+    fn what_is_given_up_while_it_waits_is_not_compiled() {
+        let (permits, is_given_up) = (CompilePermits::default(), AtomicBool::new(false));
+        let held: Vec<_> = (0..LARGE_COMPILES_MAX).map(|_| permits.permit(LARGE_COMPONENT_BYTES)).collect();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| permits.permit_unless(&is_given_up, LARGE_COMPONENT_BYTES).is_err());
+            is_given_up.store(true, Ordering::Release);
+            assert!(waiting.join().unwrap());
+        });
+        assert!(permits.permit_unless(&is_given_up, 1).is_err());
+        drop(held);
+        is_given_up.store(false, Ordering::Release);
+        assert!(permits.permit_unless(&is_given_up, LARGE_COMPONENT_BYTES).unwrap().is_some());
+        assert_eq!(*permits.large.lock(), 0);
+    }
 
     #[test]
     fn large_ones_wait_and_small_ones_do_not() {

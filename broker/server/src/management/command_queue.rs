@@ -9,6 +9,7 @@
 //! with, because they may hold passwords.
 
 pub(crate) mod aside;
+mod compiles;
 mod stored;
 pub(crate) mod work;
 
@@ -29,6 +30,7 @@ use crate::management::uploads::ReceivedUpload;
 use lotmq_core::tenant::Tenant;
 
 use aside::Aside;
+use compiles::Compiles;
 use stored::Stored;
 use work::{Running, Work};
 
@@ -96,7 +98,7 @@ pub(crate) struct Commands {
     /// State of waiting for changes to come to the disk.
     pub(crate) stored: Stored,
     /// Modules of which native code is made on other threads.
-    pub(crate) compiles: Arc<AtomicUsize>,
+    pub(crate) compiles: Arc<Compiles>,
     /// Number of modules that are being sent to Clients.
     pub(crate) downloads: AtomicUsize,
     /// Reads of the store on other threads.

@@ -37,8 +37,12 @@ impl Embedding {
     pub fn new() -> Result<Self, EmbeddedError> {
         let engine = Engine::new(&EngineOptions { instances_max: INSTANCES_MAX, ..lot_engine() })?;
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-        let loader =
-            Loader { engine: &engine, permits: &permits, route_types: &route_types, has_first_look: false };
+        let loader = Loader {
+            engine: &engine,
+            permits: Some(&permits),
+            route_types: &route_types,
+            has_first_look: false,
+        };
         let rules = seeds::compiled(loader, Timestamp::UNIX_EPOCH, OnExisting::Replace);
         let rules = rules.map(|(name, rule)| rule.map_err(|error| refused(name, &error)));
         let rules = rules.collect::<Result<_, _>>()?;

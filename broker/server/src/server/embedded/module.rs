@@ -97,7 +97,7 @@ pub struct ComponentOutline {
 pub(super) fn outline(engine: &Engine, component: &[u8]) -> Result<ComponentOutline, EmbeddedError> {
     let (request, world) = ComponentRequest::read(component)?;
     let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-    let loader = Loader { engine, permits: &permits, route_types: &route_types, has_first_look: true };
+    let loader = Loader { engine, permits: Some(&permits), route_types: &route_types, has_first_look: true };
     let (grants, limits) = (Grants::default(), GuestLimits::default());
     let (imports, further_exports) = match world {
         World::Rule => {
@@ -132,7 +132,8 @@ impl EmbeddedProgram {
         let made = local_modules::module(&name, component, arguments);
         let (module, mut warnings) = made.map_err(|refusal| refused(&name, &refusal.message))?;
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-        let loader = Loader { engine, permits: &permits, route_types: &route_types, has_first_look: false };
+        let loader =
+            Loader { engine, permits: Some(&permits), route_types: &route_types, has_first_look: false };
         let world = module.world;
         let compiled =
             modules::compile(loader, module, &Policies::default()).map_err(|error| refused(&name, &error))?;

@@ -39,7 +39,8 @@ impl EmbeddedProgram {
         (scripts, python): (Vec<(String, String)>, Option<Python>),
     ) -> Result<Self, EmbeddedError> {
         let (permits, route_types) = (CompilePermits::default(), RouteTypes::default());
-        let loader = Loader { engine, permits: &permits, route_types: &route_types, has_first_look: false };
+        let loader =
+            Loader { engine, permits: Some(&permits), route_types: &route_types, has_first_look: false };
         let mut compiled = Vec::new();
         for (source, entities) in sources {
             for entity in entities {

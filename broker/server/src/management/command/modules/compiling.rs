@@ -1,9 +1,12 @@
 //! Making native code of a module on a thread of its own, so that a command gives it up when it takes too long or is cancelled.
 //!
-//! Bounds: [`MODULE_COMPILES_MAX`] such threads, those included that nobody waits for any more; what they compile at once is bounded by their permits.
+//! The engine has no way to end a compilation. One that waits for its turn is dropped when nobody wants it any more; one that has begun goes on to its end, which
+//! the bounds of a component bound, keeps its place among those of its tenant until then, and its result is thrown away.
+//!
+//! Bounds: [`Compiles`](crate::management::command_queue::Compiles) counts the threads; what they compile at once is bounded by their permits.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
 
@@ -12,7 +15,7 @@ use lotmq_pulse::goes_on;
 use super::parts;
 use crate::guests::compile::Loader;
 use crate::guests::policies::Policies;
-use crate::limits::{MODULE_COMPILE_PATIENCE, MODULE_COMPILES_MAX};
+use crate::limits::MODULE_COMPILE_PATIENCE;
 use crate::management::command::add_entity::refused;
 use crate::management::command::reply::Refusal;
 use crate::management::command::verb::Call;
@@ -22,12 +25,12 @@ use crate::management::modules::{self, CompiledModule};
 /// Period at which the end of the wait is looked for.
 const LOOK_PAUSE: Duration = Duration::from_millis(100);
 
-/// Permit of one thread; given back when it ends.
-struct Permit(Arc<AtomicUsize>);
+/// Mark for the thread: dropped by whoever waits for it, it says that nobody does any more.
+struct Wanted(Arc<AtomicBool>);
 
-impl Drop for Permit {
+impl Drop for Wanted {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.0.store(true, Ordering::Release);
     }
 }
 
@@ -40,11 +43,8 @@ pub(in crate::management::command) fn compile(
     module: Module,
     policies: Policies,
 ) -> Result<CompiledModule, Refusal> {
-    let permit = Permit(Arc::clone(&call.broker.commands.compiles));
-    if permit.0.fetch_add(1, Ordering::Relaxed) >= MODULE_COMPILES_MAX {
-        let message = format!("{MODULE_COMPILES_MAX} other modules are being compiled. Try again later.");
-        return Err(Refusal::new("BUSY", message));
-    }
+    let place = call.broker.commands.compiles.begin(call.tenant.number);
+    let place = place.map_err(|reason| Refusal::new("BUSY", reason.to_string()))?;
     if let Some(upload) = &call.job.upload {
         parts::tell_compiling(call, &module.name, upload);
     }
@@ -52,10 +52,14 @@ pub(in crate::management::command) fn compile(
     // What an upload has reserved stays so until its bytes are gone.
     let (hosting, room) = (Arc::clone(&call.broker.hosting), upload.map(|upload| Arc::clone(&upload.room)));
     let (sender, answer) = sync_channel(1);
+    let is_given_up = Arc::<AtomicBool>::default();
+    let _wanted = Wanted(Arc::clone(&is_given_up));
     let work = move || {
-        let _held = (permit, room);
+        let _held = (place, room);
+        let permit = hosting.compile_permits.permit_unless(&is_given_up, module.bytes.len());
+        let Ok(_permit) = permit else { return };
+        let loader = Loader { has_first_look: true, permits: None, ..hosting.loader() };
         // Who asked may have given up.
-        let loader = Loader { has_first_look: true, ..hosting.loader() };
         let _ = sender.send(modules::compile(loader, module, &policies));
     };
     let began = Instant::now();
