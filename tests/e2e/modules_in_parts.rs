@@ -296,8 +296,8 @@ fn uploads_are_bounded_in_number_and_bytes() {
     let hash = digest(b"");
     for (arguments, expected, message) in [
         ("-world action -size 67108865", "TOO_LARGE", "Module has 67108865 bytes, limit 67108864."),
-        ("-world action -size 0", "ARGUMENT_INVALID", "-size takes a number from 1 to"),
-        ("-world action -size x", "ARGUMENT_INVALID", "-size takes a number from 1 to"),
+        ("-world action -size 0", "ARGUMENT_INVALID", "-size takes a number from 1 to 67108864, not '0'."),
+        ("-world action -size x", "ARGUMENT_INVALID", "-size takes a number from 1 to 67108864, not 'x'."),
         ("-size 9 -world nowhere", "WORLD_UNKNOWN", "World 'nowhere' is unknown."),
     ] {
         let reply = uploader.command(&format!("-addModule m -sha256 {hash} {arguments}"));

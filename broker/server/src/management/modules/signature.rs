@@ -32,6 +32,22 @@ impl SignatureError {
     }
 }
 
+/// Checks that there is a signature where one is needed, and that it is one, before there is a component to compare it with; gives its bytes.
+///
+/// # Errors
+/// [`SignatureError`], but not that it is wrong.
+pub(crate) fn read(
+    config: &lotmq_config::Modules,
+    signature: Option<&str>,
+) -> Result<Option<Vec<u8>>, SignatureError> {
+    let Some(text) = signature else {
+        return if config.require_signature { Err(SignatureError::Required) } else { Ok(None) };
+    };
+    let base64 = text.strip_prefix(PREFIX).ok_or(SignatureError::Form)?;
+    let bytes = STANDARD.decode(base64).ok().filter(|bytes| bytes.len() == SIGNATURE_BYTES);
+    bytes.map(Some).ok_or(SignatureError::Form)
+}
+
 /// Checks the signature of a component; gives the key that made it, `None` where there is no signature and none is needed.
 ///
 /// # Errors
@@ -41,14 +57,7 @@ pub(crate) fn check(
     component: &[u8],
     signature: Option<&str>,
 ) -> Result<Option<String>, SignatureError> {
-    let Some(text) = signature else {
-        return if config.require_signature { Err(SignatureError::Required) } else { Ok(None) };
-    };
-    let base64 = text.strip_prefix(PREFIX).ok_or(SignatureError::Form)?;
-    let signature = STANDARD.decode(base64).map_err(|_| SignatureError::Form)?;
-    if signature.len() != SIGNATURE_BYTES {
-        return Err(SignatureError::Form);
-    }
+    let Some(signature) = read(config, signature)? else { return Ok(None) };
     let signed_by =
         |key: &[u8; 32]| UnparsedPublicKey::new(&ED25519, key).verify(component, &signature).is_ok();
     let mut keys = config.keys.iter();

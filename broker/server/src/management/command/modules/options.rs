@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::limits::{
     MODULE_BYTES_MAX, MODULE_CONFIG_BYTES_MAX, MODULE_GRANTS_MAX, MODULE_MEMORY_MIB_MAX, MODULE_TIME_MS_MAX,
-    MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
+    MODULE_UPLOAD_BYTES_MAX, MODULE_VERSION_BYTES_MAX, VERB_SHOWN_CHARS_MAX,
 };
 use crate::management::command::reply::{Refusal, missing_argument};
 use crate::management::command::verb::{Call, Verb};
@@ -215,7 +215,7 @@ pub(super) fn read_options(
             "time" => asked.time_ms = Some(number(&argument, &value()?, milliseconds(ROUTE_TIME))?),
             "config" => asked.options.config = Some(config_json(&value()?)?),
             "tenant" => asked.tenant = Some(value()?),
-            "size" => asked.size = Some(number(&argument, &value()?, usize::MAX)?),
+            "size" => asked.size = Some(size(&argument, &value()?)?),
             "net" => asked.net.extend(places(&value()?)?),
             "sig" => asked.options.signature = Some(value()?),
             _ => {
@@ -296,6 +296,12 @@ fn named_grant(text: &str) -> Result<NamedGrant, Refusal> {
 fn number(option: &str, text: &str, maximum: usize) -> Result<usize, Refusal> {
     let number = text.parse().ok().filter(|number| (1..=maximum).contains(number));
     number.ok_or_else(|| out_of_range(option, maximum, text))
+}
+
+/// Size of a component. What is no more than too long is refused by whoever knows how the component comes.
+fn size(option: &str, text: &str) -> Result<usize, Refusal> {
+    let size = text.parse().ok().filter(|size| *size > 0);
+    size.ok_or_else(|| out_of_range(option, MODULE_UPLOAD_BYTES_MAX, text))
 }
 
 /// A time as an option has it. That of routes is the longest of all worlds.

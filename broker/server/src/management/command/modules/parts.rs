@@ -25,6 +25,7 @@ use crate::management::command::shown::Shown;
 use crate::management::command::verb::{Call, Effect, Permission, Verb};
 use crate::management::command_queue::{Job, ResponseTo};
 use crate::management::command_text::CommandText;
+use crate::management::modules::signature;
 use crate::management::uploads::{
     Announced, Begun, CancelledUpload, Ended, ReceivedUpload, UploadOrigin, UploadPart,
 };
@@ -79,6 +80,9 @@ pub(super) fn begin(
         return Err(Refusal::new("ARGUMENT_INVALID", "-sha256 takes 64 hexadecimal digits."));
     }
     check_place(call, (name, world, size), asked.replaces)?;
+    // Nobody is to send a component for nothing.
+    signature::read(&call.broker.config.modules, asked.options.signature.as_deref())
+        .map_err(|reason| Refusal::new(reason.code(), reason.to_string()))?;
     let client = sender(call)?;
     let announced = Announced { size, sha256, part_bytes: part_bytes(&client) };
     let response = call.job.response.as_ref();
