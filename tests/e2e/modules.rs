@@ -265,7 +265,10 @@ fn a_module_has_what_it_was_granted_and_nothing_else() {
     send(&broker, "raw/a", "1");
     refused(&broker, "write:scaled/a");
     let added = add("-grant write:scaled/#");
-    let change = serde_json::json!({"asked": {"added": [], "removed": []}, "granted": {"added": ["write:scaled/#"], "removed": []}});
+    let change = serde_json::json!({
+        "asked": {"now": asks, "added": [], "removed": []},
+        "granted": {"now": ["write:scaled/#"], "added": ["write:scaled/#"], "removed": []},
+    });
     assert_eq!(added.data()["changes"], change);
     assert_eq!(scaled(&broker, "215"), "21.5", "the environment value was not granted");
     let error = (0..10).map(|_| next(&mut watcher)).find(|error| error.contains("GRANT_MISSING")).unwrap();

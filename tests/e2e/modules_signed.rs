@@ -2,12 +2,12 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lotmq_test_support::Broker;
+use lotmq_test_support::{Broker, Program};
 use ring::rand::SystemRandom;
 use ring::signature::{Ed25519KeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
-use crate::{broker, options};
+use crate::{LOTMQ, broker, options};
 
 /// Somebody who signs.
 struct Signer(Ed25519KeyPair);
@@ -52,6 +52,12 @@ fn a_broker_that_requires_signatures_takes_what_its_keys_have_signed_and_nothing
         let reply = add(&broker, &options);
         assert_eq!(reply.code(), code, "{options}: {reply:?}");
     }
+    let announced =
+        format!("-addModule scale -world action -size {} -sha256 {}", bytes.len(), "0".repeat(64));
+    let first = broker.command(&announced);
+    assert_eq!(first.code(), "SIGNATURE_REQUIRED", "before a part is sent: {first:?}");
+    let first = broker.command(&format!("{announced} -sig ed25519:abc"));
+    assert_eq!(first.code(), "SIGNATURE_INVALID", "{first:?}");
     assert_eq!(broker.command("-moduleInfo scale").code(), "MODULE_NOT_FOUND");
     for by in [&signer, &second] {
         let added = add(&broker, &format!("-sig {}", by.sign(&bytes)));
@@ -61,6 +67,45 @@ fn a_broker_that_requires_signatures_takes_what_its_keys_have_signed_and_nothing
     broker.start_again();
     assert_eq!(broker.command_ok("-moduleInfo scale").data()["signedBy"], second.key());
     assert_eq!(broker.command_ok("-rollbackModule scale").data()["signedBy"], signer.key());
+}
+
+/// `lotmq guest` in a folder; what it writes, and its exit code.
+fn deploy(folder: &std::path::Path, broker: &Broker, more: &str) -> (String, Option<i32>) {
+    let deploy = "guest deploy --file scale.wasm --name scale --on raw/# --grant-all";
+    let script = format!("cd '{}'; '{LOTMQ}' {deploy} -p {} {more} 2>&1", folder.display(), broker.port());
+    let finished = Program::run("sh", &["-c", &script]).unwrap();
+    (finished.stdout, finished.status.code())
+}
+
+#[test]
+fn deploy_sends_the_signature_that_lies_beside_the_component_or_is_named() {
+    let (signer, bytes) = (Signer::new(), STANDARD.decode(crate::modules::scale()).unwrap());
+    let broker = options()
+        .variable("LOTMQ_MODULES_REQUIRE_SIGNATURE", "true")
+        .variable("LOTMQ_MODULES_KEYS", &signer.key())
+        .start();
+    let place = tempfile::tempdir().unwrap();
+    let path = |name: &str| place.path().join(name);
+    std::fs::write(path("scale.wasm"), &bytes).unwrap();
+    let (told, code) = deploy(place.path(), &broker, "");
+    assert!(
+        told.contains("sign scale.wasm and put the signature into scale.sig") && code == Some(1),
+        "{told}"
+    );
+    std::fs::write(path("text"), signer.sign(&bytes) + "\n").unwrap();
+    let (told, code) = deploy(place.path(), &broker, "--sig text");
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!(broker.command_ok("-moduleInfo scale").data()["signedBy"], signer.key());
+    std::fs::write(path("scale.sig"), signer.0.sign(&bytes).as_ref()).unwrap();
+    let (told, code) = deploy(place.path(), &broker, "");
+    assert!(told.contains("with the signature in scale.sig") && code == Some(0), "{told}");
+    let (told, code) = deploy(place.path(), &broker, "--unsigned");
+    assert!(told.contains("SIGNATURE_REQUIRED") && code == Some(1), "{told}");
+    std::fs::write(path("scale.sig"), "what is none").unwrap();
+    let (told, code) = deploy(place.path(), &broker, "");
+    assert!(told.contains("scale.sig: no signature") && code == Some(1), "{told}");
+    let (told, code) = deploy(place.path(), &broker, "--sig nowhere");
+    assert!(told.contains("cannot read nowhere") && code == Some(1), "{told}");
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! `lotmq guest deploy`: a guest as a module of a broker.
 
 use std::io::IsTerminal as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -22,7 +22,7 @@ use crate::cmd::{connect_as_root, exchange, exchange_in_parts, quoted, render_re
 /// Build a guest and run it as a module of a broker.
 ///
 /// What it asks for it gets with --grant-all, or as far as --grant names it; without both you are asked, and it is refused where nobody can be asked. A module of the same
-/// name is replaced, and what that changes is shown. Without -u it is sent as root, as by `lotmq cmd`.
+/// name is replaced, and what that changes is shown; the configuration that it has stays, unless --config is given. Without -u it is sent as root, as by `lotmq cmd`.
 ///
 /// Exit codes: 0 done, 1 it does not build or the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -40,7 +40,7 @@ pub(super) struct DeployGuestArgs {
     /// Topics whose messages start it, instead of those in guest.toml; may be given several times
     #[arg(long, value_name = "FILTER")]
     on: Vec<String>,
-    /// Configuration as JSON, instead of that in guest.toml
+    /// Configuration as JSON, instead of that in guest.toml and of the one that the module has
     #[arg(long, value_name = "JSON", value_parser = json_value)]
     config: Option<Value>,
     /// Grant all that it asks for
@@ -49,6 +49,12 @@ pub(super) struct DeployGuestArgs {
     /// Grant this, such as write:scaled/# or state; may be given several times
     #[arg(long = "grant", value_name = "GRANT")]
     grants: Vec<String>,
+    /// File with the signature of the component, instead of NAME.sig beside it: 64 bytes of Ed25519, or ed25519:<base64>
+    #[arg(long, value_name = "FILE", conflicts_with = "unsigned")]
+    sig: Option<PathBuf>,
+    /// Send no signature, also where NAME.sig is there
+    #[arg(long)]
+    unsigned: bool,
     /// Text for people that says which version it is
     #[arg(long, value_name = "TEXT")]
     version: Option<String>,
@@ -67,8 +73,9 @@ fn json_value(text: &str) -> Result<Value, String> {
 }
 
 pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
-    let module = args.module()?;
+    let (module, place) = args.module()?;
     let request = ComponentRequest::of(&module.component)?;
+    let signature = args.signature(&place)?;
     let mut client = connect_as_root(&args.connect)?;
     output::note(&format!("{}: world {}, {}", module.name, request.world, asks(&request)));
     let Some(granted) = args.granted(&request)? else {
@@ -76,12 +83,22 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Failure);
     };
     let timeout = Duration::from_secs_f64(args.timeout);
-    let command = args.command(&module, &request, &granted);
+    let command = args.command(&module, &request, (&granted, signature.as_deref()));
     let mut reply = upload(&mut client, &command, &module.component, timeout)?;
     if reply.as_ref().is_some_and(|reply| has_error(reply, "MODULE_EXISTS")) {
-        reply = upload(&mut client, &format!("{command} -replace"), &module.component, timeout)?;
+        // What somebody has set there is not for an author to overwrite unasked.
+        let keeping = if args.config.is_none() { " -keepConfig" } else { "" };
+        let replacing = format!("{command} -replace{keeping}");
+        reply = upload(&mut client, &replacing, &module.component, timeout)?;
     }
     client.disconnect()?;
+    if reply.as_ref().is_some_and(|reply| has_error(reply, "SIGNATURE_REQUIRED")) {
+        output::note(&format!(
+            "sign {} and put the signature into {}, or name it with --sig",
+            place.display(),
+            place.with_extension(SIGNATURE).display()
+        ));
+    }
     let Some(reply) = reply else {
         output::error(&format!("no reply within {} s", args.timeout));
         return Ok(Exit::NoBroker);
@@ -90,20 +107,23 @@ pub(super) fn deploy(args: &DeployGuestArgs) -> anyhow::Result<Exit> {
 }
 
 impl DeployGuestArgs {
-    /// The component with the options that it is added with.
-    fn module(&self) -> anyhow::Result<EmbeddedModule> {
-        let mut module = match &self.file {
-            Some(file) => EmbeddedModule {
-                name: String::new(),
-                component: read_component(file)?,
-                on: Vec::new(),
-                config: None,
-                options: Vec::new(),
-            },
+    /// The component with the options that it is added with, and its file.
+    fn module(&self) -> anyhow::Result<(EmbeddedModule, PathBuf)> {
+        let (mut module, place) = match &self.file {
+            Some(file) => {
+                let module = EmbeddedModule {
+                    name: String::new(),
+                    component: read_component(file)?,
+                    on: Vec::new(),
+                    config: None,
+                    options: Vec::new(),
+                };
+                (module, file.clone())
+            }
             None => {
                 let guest = GuestFolder::open(&self.folder)?;
                 let component = built(&guest, false)?;
-                guest.module(component)
+                (guest.module(component), guest.component())
             }
         };
         if let Some(name) = &self.name {
@@ -114,7 +134,22 @@ impl DeployGuestArgs {
             module.on.clone_from(&self.on);
         }
         module.config = self.config.clone().or(module.config);
-        Ok(module)
+        Ok((module, place))
+    }
+
+    /// Signature as `-sig` takes it: that of the file that is named, else of the one beside the component, if there is one.
+    fn signature(&self, component: &Path) -> anyhow::Result<Option<String>> {
+        let beside = component.with_extension(SIGNATURE);
+        let file = match &self.sig {
+            Some(file) => file,
+            None if !self.unsigned && beside.is_file() => {
+                output::note(&format!("with the signature in {}", beside.display()));
+                &beside
+            }
+            None => return Ok(None),
+        };
+        let bytes = std::fs::read(file).with_context(|| format!("cannot read {}", file.display()))?;
+        signature_of(&bytes).map(Some).with_context(|| file.display().to_string())
     }
 
     /// Options that grant what was agreed to; `None` when nobody has agreed to anything.
@@ -129,7 +164,12 @@ impl DeployGuestArgs {
         Ok((needs_nothing || !named.is_empty()).then_some(named))
     }
 
-    fn command(&self, module: &EmbeddedModule, request: &ComponentRequest, granted: &str) -> String {
+    fn command(
+        &self,
+        module: &EmbeddedModule,
+        request: &ComponentRequest,
+        (granted, signature): (&str, Option<&str>),
+    ) -> String {
         let EmbeddedModule { name, component, on, config, .. } = module;
         let mut command = format!("-addModule {name} -world {}{granted}", request.world);
         let mut option = |name: &str, value: &str| command.push_str(&format!(" -{name} {}", quoted(value)));
@@ -142,9 +182,28 @@ impl DeployGuestArgs {
         if let Some(version) = &self.version {
             option("version", version);
         }
+        if let Some(signature) = signature {
+            option("sig", signature);
+        }
         option("sha256", &sha256(component));
         command
     }
+}
+
+/// How the file with the signature of a component ends.
+const SIGNATURE: &str = "sig";
+
+/// Signature of what a file holds: the bytes, as openssl writes them, or the text that they are written as.
+fn signature_of(file: &[u8]) -> anyhow::Result<String> {
+    const PREFIX: &str = "ed25519:";
+    const BYTES: usize = 64;
+    if file.len() == BYTES {
+        return Ok(format!("{PREFIX}{}", STANDARD.encode(file)));
+    }
+    let text = std::str::from_utf8(file).ok().and_then(|text| text.trim().strip_prefix(PREFIX));
+    let bytes = text.and_then(|base64| STANDARD.decode(base64).ok()).filter(|bytes| bytes.len() == BYTES);
+    let bytes = bytes.context("no signature: it has neither 64 bytes nor ed25519: and base64 of so many")?;
+    Ok(format!("{PREFIX}{}", STANDARD.encode(bytes)))
 }
 
 /// Longest component that is sent with its command; what is longer comes in parts.
@@ -217,18 +276,39 @@ pub(super) fn shown(reply: &Value) -> anyhow::Result<Exit> {
     let data = reply.get("data");
     let granted = texts(data.and_then(|data| data.get("granted")));
     output::line(&format!("granted {}", if granted.is_empty() { "nothing" } else { &granted }))?;
+    let changes = data.and_then(|data| data.get("changes"));
+    let mut is_as_before = changes.is_some();
     for (member, what) in [("asked", "asks for"), ("granted", "is granted")] {
-        let change = data.and_then(|data| data.get("changes")).and_then(|changes| changes.get(member));
+        let change = changes.and_then(|changes| changes.get(member));
         for (way, word) in [("added", "now"), ("removed", "no longer")] {
             let texts = texts(change.and_then(|change| change.get(way)));
             if !texts.is_empty() {
+                is_as_before = false;
                 output::line(&format!("{word} {what} {texts}"))?;
             }
         }
+    }
+    if is_as_before {
+        output::line("it takes the place of the one before, and asks for and is granted the same")?;
     }
     for warning in reply.get("warnings").and_then(Value::as_array).into_iter().flatten() {
         let text = |name: &str| warning.get(name).and_then(Value::as_str).unwrap_or_default();
         output::note(&format!("warning: {} ({})", text("message"), text("code")));
     }
     Ok(Exit::Success)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_signature_is_64_bytes_or_their_text() {
+        let text = format!("ed25519:{}", STANDARD.encode([7; 64]));
+        assert_eq!(signature_of(&[7; 64]).unwrap(), text);
+        assert_eq!(signature_of(format!("{text}\n").as_bytes()).unwrap(), text);
+        for wrong in [&[7; 63][..], b"", b"ed25519:", b"ed25519:AAAA", b"rsa:AAAA", &[0xff; 10]] {
+            assert!(signature_of(wrong).is_err(), "{wrong:?}");
+        }
+    }
 }

@@ -23,7 +23,8 @@ use crate::management::module_catalog::grants::{self, GrantSet};
 use crate::management::module_catalog::{Module, ModuleOptions};
 use crate::management::modules::{self, CompiledModule, InstalledModule, signature};
 use options::{
-    MODULE_NAME_RULE, component, granted, is_module_name, may_install, own_tenant, read_options, world_of,
+    MODULE_NAME_RULE, ModuleRequest, component, granted, is_module_name, may_install, own_tenant,
+    read_options, world_of,
 };
 
 pub(super) mod compiling;
@@ -36,7 +37,7 @@ pub(super) mod parts;
 pub(super) static ADD: Verb = Verb {
     name: "addModule",
     usage: "<name> -world action|rule|route|auth [-on \"a/#,b/+\"] [-topics \"a/#\"] [-grant \"kind:name\"]... [-grantAll] [-net \"host:port\"] [-version v] [-sha256 hex] [-memory MiB] [-time ms] \
-            [-config json] [-sig ed25519:base64] [-replace] [-disabled] wasm64:<base64>|-size <bytes>",
+            [-config json] [-keepConfig] [-sig ed25519:base64] [-replace] [-disabled] wasm64:<base64>|-size <bytes>",
     shown: Shown::All,
     permission: Permission::Scope(Scope::ModuleManagementCreation),
     effect: Effect::Stores,
@@ -144,6 +145,9 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
         Refusal::new("MANIFEST_INVALID", format!("The manifest of the module cannot be used: {error}."))
     })?;
     let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
+    if asked.keeps_config {
+        keep_config(call, &name, &mut asked);
+    }
     asked.options.config = configured(world, schema, asked.options.config.take())?;
     let manifest: Option<GrantSet> = manifest.map(|manifest| manifest.asks.into_iter().collect());
     let (granted, warnings) = granted(world, &asked, manifest.as_ref());
@@ -167,6 +171,23 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let compiled = compiling::compile(call, module, call.tenant.managed().assets.policies(&name))?;
     let done = install_and_tell(call, compiled, asked.replaces, "added")?;
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
+}
+
+/// Takes over the configuration of the module in whose place another one comes, and says so where the command had not the same. What another owner configured is not
+/// for whoever replaces it, as of a rollback.
+fn keep_config(call: &Call<'_>, name: &str, asked: &mut ModuleRequest) {
+    let Some(module) = call.tenant.managed().modules.get(name) else { return };
+    let Some(config) = module.options.config.clone() else { return };
+    if !call.identity.is_root() && module.owner != call.owner() {
+        let warning = "The configuration that was there is that of another owner and was not kept.";
+        asked.warnings.push(("CONFIG_NOT_KEPT", warning.to_owned()));
+        return;
+    }
+    let given = asked.options.config.replace(config);
+    if given != asked.options.config {
+        let warning = "The configuration that was there was kept; -config without -keepConfig changes it.";
+        asked.warnings.push(("CONFIG_KEPT", warning.to_owned()));
+    }
 }
 
 /// The configuration of a module with the defaults of its schema, where it has one.
@@ -236,12 +257,12 @@ fn tell_not_asked(done: Done, name: &str, world: World) -> Done {
     done.with_warning("NOT_ASKED_YET", &warning)
 }
 
-/// What a replacement changed of what is asked for and of what is granted.
+/// What is asked for and granted now, and what a replacement changed of both.
 fn changes(call: &Call<'_>, former: &Module) -> Value {
     let change = |before: &GrantSet, after: &GrantSet| {
         let added: Vec<_> = after.difference(before).collect();
         let removed: Vec<_> = before.difference(after).collect();
-        json!({ "added": added, "removed": removed })
+        json!({ "now": after, "added": added, "removed": removed })
     };
     let now = call.tenant.managed().modules.get(&former.name);
     let of = |module: &Module| (module.asked.clone().unwrap_or_default(), module.options.granted());

@@ -24,6 +24,8 @@ use crate::management::module_catalog::{self, ModuleOptions};
 pub(super) struct ModuleRequest {
     world: Option<String>,
     pub(super) replaces: bool,
+    /// Whether the configuration of the module in whose place it comes is kept.
+    pub(super) keeps_config: bool,
     /// Announced digest, in lower case.
     pub(super) sha256: Option<String>,
     wasm64: Option<String>,
@@ -57,6 +59,7 @@ impl ModuleRequest {
     pub(super) fn of_commands_only(&self) -> Option<&'static str> {
         let given = [
             ("-replace", self.replaces),
+            ("-keepConfig", self.keeps_config),
             ("-size", self.size.is_some()),
             ("-sha256", self.sha256.is_some()),
             ("-sig", self.options.signature.is_some()),
@@ -203,6 +206,7 @@ pub(super) fn read_options(
         };
         match option.as_str() {
             "replace" => asked.replaces = true,
+            "keepconfig" => asked.keeps_config = true,
             "disabled" => asked.options.is_disabled = true,
             "world" => asked.world = Some(value()?),
             "version" => asked.options.version = version(value()?)?,
@@ -232,11 +236,12 @@ pub(super) fn read_options(
 const REPEATABLE: [&str; 2] = ["grant", "net"];
 
 /// Options of `-addModule`.
-const OPTIONS: [&str; 17] = [
+const OPTIONS: [&str; 18] = [
     "config",
     "disabled",
     "grant",
     "grantall",
+    "keepconfig",
     "memory",
     "net",
     "on",
