@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::Command;
 
 use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Program, WAIT_MAX};
 use serde_json::{Value, json};
@@ -119,6 +120,84 @@ fn a_component_from_elsewhere_is_looked_at_and_deployed_with_what_is_granted() {
     assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");
     let (told, code) = guest(place.path(), &format!("logs other -p {}", broker.port()));
     assert!(told.contains("MODULE_NOT_FOUND") && code == Some(1), "{told}");
+}
+
+#[test]
+fn deploying_again_keeps_the_configuration_that_somebody_has_set() {
+    let (broker, place) = (broker(), tempfile::tempdir().unwrap());
+    std::fs::write(place.path().join("scale.wasm"), BASE64.decode(scale()).unwrap()).unwrap();
+    let deploy = |more: &str| {
+        let deploy = "deploy --file scale.wasm --name scale --on raw/# --grant-all";
+        let (told, code) = guest(place.path(), &format!("{deploy} {more} -p {}", broker.port()));
+        assert_eq!(code, Some(0), "{told}");
+        told
+    };
+    let configured = || broker.command_ok("-asset-config-load scale").data().clone();
+    assert!(!deploy("--config 0.5").contains("CONFIG_KEPT"));
+    assert_eq!(configured(), 0.5);
+    broker.command_ok("-asset-config-save scale 2");
+    let told = deploy("");
+    assert!(
+        told.contains("warning: The configuration that was there was kept") && told.contains("(CONFIG_KEPT)"),
+        "{told}"
+    );
+    assert_eq!(configured(), 2);
+    assert!(!deploy("--config 3").contains("CONFIG_KEPT"));
+    assert_eq!(configured(), 3);
+    // The command alone says all that there is, as before; and nobody keeps what was another's.
+    let add = format!(
+        "-addModule scale -world action -on raw/# -grantAll -replace -keepConfig -config 4 wasm64:{}",
+        scale()
+    );
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    let added = broker.command_as(("ann", "password"), &add);
+    assert!(added.0["warnings"].to_string().contains("CONFIG_NOT_KEPT"), "{added:?}");
+    assert_eq!(configured(), 4);
+    broker.command_ok(&format!(
+        "-addModule scale -world action -on raw/# -grantAll -replace wasm64:{}",
+        scale()
+    ));
+    assert_eq!(configured(), json!({}));
+}
+
+/// The rules of the page on modules, without which an author may do nothing, and with which he adds a module and reads its log.
+#[test]
+fn authors_add_modules_and_read_their_logs_with_the_rules_of_the_page() {
+    let (broker, place) = (broker(), tempfile::tempdir().unwrap());
+    std::fs::write(place.path().join("scale.wasm"), BASE64.decode(scale()).unwrap()).unwrap();
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-addUserToGroup ann authors");
+    let of_ann = format!("-p {} -u ann -P password", broker.port());
+    let deploy = format!("deploy --file scale.wasm --name scale --on raw/# --grant-all {of_ann}");
+    let (told, code) = guest(place.path(), &deploy);
+    assert!(told.contains("may not send commands") && code == Some(1), "{told}");
+    let page = include_str!("../../docs/sdk/modules.md");
+    let (_, rules) = page.split_once("```lot authors.lot\n").unwrap();
+    let rules: Vec<&str> = rules.split_once("```").unwrap().0.split("\n\n").collect();
+    for rule in &rules {
+        broker.command_ok(&format!("-addRule {rule}"));
+    }
+    let (told, code) = guest(place.path(), &deploy);
+    assert!(told.contains("added successfully") && code == Some(0), "{told}");
+    let mut sender = broker.client("sender");
+    sender.publish(&Publication::new("raw/a", "warm").qos(QoS::AtLeastOnce)).unwrap();
+    let errors = || guest(place.path(), &format!("logs scale {of_ann}"));
+    let found = lotmq_test_support::eventually("the error", || {
+        let (told, code) = errors();
+        assert_eq!(code, Some(0), "{told}");
+        told.contains("NOT_A_NUMBER").then_some(told)
+    });
+    assert!(found.contains("'warm' on 'raw/a' is not a number"), "{found}");
+    broker.command_ok("-removeRule AuthorsReadModules");
+    let (told, code) = errors();
+    assert!(
+        told.contains("a rule of scope SubscribeSys lets this user read it") && code != Some(0),
+        "{told}"
+    );
+    broker.command_ok("-removeRule AuthorsAdd");
+    let (told, code) = guest(place.path(), &deploy);
+    assert!(told.contains("PERMISSION_DENIED") && code == Some(1), "{told}");
 }
 
 /// Makes, builds and tests a guest in a language whose tools `prepare` puts in place.

@@ -174,14 +174,14 @@ pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
             let granted = client.subscribe_to(&topic, QoS::AtLeastOnce)?;
             anyhow::ensure!(
                 !granted.is_failure(),
-                "the broker refused the subscription to {topic}: {granted}"
+                "the broker refused the subscription to {topic}: {granted}; a rule of scope SubscribeSys lets this user read it (docs/sdk/modules.md, \"Who may add one, and read its log\")"
             );
         }
     }
     if args.follow {
         output::note(&format!("following {}; Ctrl-C ends", args.name));
     }
-    let mut left = args.count;
+    let (mut left, mut has_told) = (args.count, false);
     while left != Some(0) {
         // What is retained comes at once.
         let wait = if args.follow { WAIT_MAX } else { Duration::from_secs_f64(args.timeout.min(1.0)) };
@@ -193,8 +193,12 @@ pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
         };
         if let Some(line) = line(&message, args.json) {
             output::line(&line)?;
+            has_told = true;
             left = left.map(|left| left - 1);
         }
+    }
+    if !args.follow && !has_told {
+        output::note("no error is known; what it prints comes with -f, as it prints it");
     }
     client.disconnect()?;
     Ok(Exit::Success)
