@@ -36,7 +36,7 @@ pub const LOG_LINES_PER_RUN_MAX: u32 = 100;
 /// Bytes of a report's or an error's message, and of a line for the log; longer ones are cut at a character.
 pub const MESSAGE_BYTES_MAX: usize = 4096;
 
-/// Bytes of the code of an error or a report, which is a word. The longest of our own has 30.
+/// Bytes of the code of an error or a report, which is a word. The longest of our own has 22.
 pub const CODE_BYTES_MAX: usize = 64;
 
 /// Different things of one run that are told as not granted; further ones are told of a later run. Enough to grant them all in a few rounds.

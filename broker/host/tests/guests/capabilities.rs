@@ -163,7 +163,10 @@ fn run_errors_keep_their_place_in_the_source() {
         (return (i32.const 200))";
     let (outcome, _) = run_once(Text { on_message, ..Text::default() }, &message("in", b""));
     let RunOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
-    assert_eq!((error.code.as_str(), error.message.as_str()), ("out", "callee"));
+    assert_eq!(
+        (error.code.as_str(), error.message.as_str()),
+        ("GUEST_CODE_INVALID", "'out' is no code: callee")
+    );
     assert_eq!((error.line, error.column), (3, 9));
 }
 

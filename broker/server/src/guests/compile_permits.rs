@@ -25,24 +25,24 @@ pub(crate) struct Permit<'a>(&'a CompilePermits);
 
 /// Error: nobody wants the program any more.
 #[derive(Debug)]
-pub(crate) struct GivenUp;
+pub(crate) struct Unwanted;
 
 impl CompilePermits {
     /// Waits as [`permit`](Self::permit) does, while the program is wanted.
     ///
     /// # Errors
-    /// [`GivenUp`].
+    /// [`Unwanted`].
     pub(crate) fn permit_unless(
         &self,
         is_given_up: &AtomicBool,
         bytes: usize,
-    ) -> Result<Option<Permit<'_>>, GivenUp> {
+    ) -> Result<Option<Permit<'_>>, Unwanted> {
         let mut large = self.large.lock();
         loop {
             if is_given_up.load(Ordering::Acquire) {
                 // What woke it may have been meant for another one.
                 self.ended.notify_one();
-                return Err(GivenUp);
+                return Err(Unwanted);
             }
             if bytes < LARGE_COMPONENT_BYTES {
                 return Ok(None);
