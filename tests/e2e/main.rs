@@ -37,6 +37,7 @@ mod guest_templates;
 mod guest_tutorial;
 mod guests;
 mod identifiers;
+mod idle;
 mod in_flight;
 mod limits;
 mod listed_topics;

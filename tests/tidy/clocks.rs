@@ -86,6 +86,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/net/certificates.rs", "files that are looked at again"),
     ("broker/server/src/net/accept.rs", "log lines that are told once in a while"),
     ("broker/server/src/net/quic.rs", "age of a connection"),
+    ("broker/server/src/net/rest.rs", "threads that stand still"),
     ("broker/server/src/net/shard.rs", "age of a connection, and patience at a stop"),
     ("broker/server/src/process/alarm.rs", "until when a thread sleeps"),
     ("broker/server/src/process/clock.rs", "the clock of the data path"),

@@ -30,6 +30,7 @@ pub mod postponed;
 mod receivers;
 pub(crate) mod redistribute;
 pub mod release;
+mod rest;
 pub(crate) mod retain;
 mod session;
 pub mod session_drain;

@@ -210,7 +210,19 @@ impl Shared {
 
     /// A definition has got an instance.
     pub(crate) fn warmed(&self, runner: Weak<Runner>) {
-        self.warm.lock().push(runner);
+        let mut warm = self.warm.lock();
+        warm.push(runner);
+        let is_first = warm.len() == 1;
+        drop(warm);
+        if is_first {
+            // From now on there is something to sweep.
+            self.queue.call();
+        }
+    }
+
+    /// Whether any definition has an instance.
+    fn has_warm(&self) -> bool {
+        !self.warm.lock().is_empty()
     }
 
     /// How often idle definitions are looked for.

@@ -120,12 +120,12 @@ impl Pulse {
         then
     }
 
-    /// How long the thread has been at what it does now; nothing while it waits.
+    /// How long the thread has been at what it does now, or should have been awake; nothing while it may wait.
     #[must_use]
     pub fn time(&self, now: Instant) -> Duration {
         match *self.state.lock() {
-            State::WorksSince(then) => now.saturating_duration_since(then),
-            State::Waits | State::WaitsUntil(_) => Duration::ZERO,
+            State::WorksSince(then) | State::WaitsUntil(then) => now.saturating_duration_since(then),
+            State::Waits => Duration::ZERO,
         }
     }
 
@@ -184,6 +184,8 @@ mod tests {
         assert_eq!(names(PATIENCE), ["one"]);
         assert_eq!(names(2 * PATIENCE), ["one", "other"]);
         other.waits_until(begin + PATIENCE);
+        assert_eq!(other.time(begin + PATIENCE), Duration::ZERO, "it may wait");
+        assert_eq!(other.time(begin + 2 * PATIENCE), PATIENCE, "it should have woken");
         assert_eq!(names(PATIENCE + WAKING_LATENESS_MAX - Duration::from_millis(1)), ["one"]);
         assert_eq!(names(PATIENCE + WAKING_LATENESS_MAX), ["one", "other"], "it should have woken by itself");
         assert_eq!(other.waits_one_beat(begin), begin + BEAT_PERIOD);

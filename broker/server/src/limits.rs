@@ -85,6 +85,15 @@ pub(crate) const SHARD_SILENCE_MAX: std::time::Duration = std::time::Duration::f
 /// A shard that works more than this many thousandths of the time gets no new connections while another one works less.
 pub(crate) const SHARD_BUSY_PERMILLE: u32 = 700;
 
+/// A shard that works fewer thousandths of the time than this, and to which nothing comes, has nothing to do.
+pub(crate) const QUIET_PERMILLE: u32 = 50;
+
+/// Ticks without anything to do after which a shard rests: a second, so that one to which something comes now and then does not begin to rest each time.
+pub(crate) const QUIET_TICKS: u32 = 4;
+
+/// Longest sleep of threads that work by the clock while all shards rest and nothing is deployed.
+pub(crate) const RESTING_PERIOD: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// Kept values that one `-listKept` shows.
 pub(crate) const KEPT_LISTED_MAX: usize = 1000;
 

@@ -19,6 +19,7 @@ pub(crate) mod proxy;
 #[cfg(feature = "quic")]
 pub(crate) mod quic;
 pub(crate) mod relayed;
+mod rest;
 pub(crate) mod shard;
 pub(crate) mod socket;
 pub(crate) mod spare;
@@ -29,8 +30,9 @@ pub(crate) mod websocket;
 mod zstd;
 
 use std::ops::Deref;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::time::Instant;
 
 use parking_lot::Mutex;
 
@@ -104,6 +106,30 @@ impl Net {
     pub(crate) fn committed(&self) {
         for shard in &self.shards {
             shard.committed();
+        }
+    }
+
+    /// Notes that connections keep too much unfinished input: all shards look at theirs.
+    pub(crate) fn is_overfull(&self) {
+        self.overfull.fetch_add(1, Ordering::SeqCst);
+        self.end_rest();
+    }
+
+    /// Whether all shards rest.
+    pub(crate) fn rests(&self) -> bool {
+        self.shards.iter().all(|shard| shard.rest.is_on())
+    }
+
+    /// Ends the rest of shards that may have to accept connections in place of one that stands still.
+    pub(crate) fn look_after_shards(&self, now: Instant) {
+        if self.shards.iter().any(|shard| shard.stands_still(now)) {
+            self.end_rest();
+        }
+    }
+
+    fn end_rest(&self) {
+        for shard in &self.shards {
+            shard.rest.end();
         }
     }
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::error::{CommitError, CommitErrorKind};
 use crate::group::failed;
-use crate::limits::LOOK_PAUSE;
+use crate::limits::{LOOK_PAUSE, LOOK_PAUSE_IDLE};
 
 /// Identity of the open file.
 #[derive(Debug)]
@@ -21,7 +21,9 @@ pub(crate) struct FileIdentity {
     path: PathBuf,
     /// Open for as long as the store is: without it the system might give the number of the file to another one.
     file: File,
-    next_look: Duration,
+    looked_at: Duration,
+    /// Whether anything was written to it since.
+    is_written: bool,
 }
 
 impl FileIdentity {
@@ -29,7 +31,7 @@ impl FileIdentity {
     pub(crate) fn of(path: &Path, now: Duration) -> io::Result<Option<Self>> {
         // For writing, too: some file systems give one that is only read another number.
         let file = OpenOptions::new().read(true).write(true).open(path)?;
-        let place = Self { path: path.to_owned(), file, next_look: now + LOOK_PAUSE };
+        let place = Self { path: path.to_owned(), file, looked_at: now, is_written: false };
         if let Err(error) = place.check() {
             tracing::warn!(%error, "it cannot be told whether the store's file is replaced");
             return Ok(None);
@@ -37,9 +39,19 @@ impl FileIdentity {
         Ok(Some(place))
     }
 
-    /// When it is to be looked at again.
+    /// When it is to be looked at again, though nothing is written.
     pub(crate) fn next_look(&self) -> Duration {
-        self.next_look
+        self.looked_at + if self.is_written { LOOK_PAUSE } else { LOOK_PAUSE_IDLE }
+    }
+
+    /// Checks it before something is written to it, if that was not done lately.
+    ///
+    /// # Errors
+    /// See [`FileIdentity::check`].
+    pub(crate) fn look_before_write(&mut self, now: Duration) -> Result<(), CommitError> {
+        self.look(now)?;
+        self.is_written = true;
+        Ok(())
     }
 
     /// Checks it if that was not done lately.
@@ -47,10 +59,10 @@ impl FileIdentity {
     /// # Errors
     /// See [`FileIdentity::check`].
     pub(crate) fn look(&mut self, now: Duration) -> Result<(), CommitError> {
-        if now < self.next_look {
+        if now < self.looked_at + LOOK_PAUSE {
             return Ok(());
         }
-        self.next_look = now + LOOK_PAUSE;
+        (self.looked_at, self.is_written) = (now, false);
         self.check()
     }
 

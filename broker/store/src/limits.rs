@@ -45,6 +45,9 @@ pub(crate) const CHECK_AT_OPEN_BYTES_MAX: u64 = 32 * 1024 * 1024;
 /// Least time between two looks at whether the file is still the one that its path names.
 pub(crate) const LOOK_PAUSE: Duration = Duration::from_secs(1);
 
+/// The same while nothing is written to the file, so that nothing can be lost by it.
+pub(crate) const LOOK_PAUSE_IDLE: Duration = Duration::from_secs(5);
+
 /// How long a thread of the store is at one group, or at one slice of a queue, before it counts as standing still.
 pub(crate) const SILENCE_MAX: Duration = Duration::from_secs(5);
 

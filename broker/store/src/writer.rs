@@ -239,7 +239,7 @@ impl Writer {
         let batches = crate::fault::without_lost(self.fault, batches);
         // redb can panic on a damaged page; that must end in a report, not in a dead thread. The committer is loaded
         // anew before it is used again.
-        let looked = self.place.as_mut().map_or(Ok(()), |place| place.look(self.clock.now()));
+        let looked = self.place.as_mut().map_or(Ok(()), |place| place.look_before_write(self.clock.now()));
         let committed =
             contained(|| looked.and_then(|()| self.committer.commit(database, batches, counters)));
         let result = committed.unwrap_or_else(|panic| Err(CommitError::corrupted(panic)));

@@ -1,6 +1,7 @@
 //! Housekeeping of sessions: Clients that stay away, and drains of sessions that have ended.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use lotmq_session::Time;
 
@@ -22,6 +23,13 @@ pub fn expire(turn: &mut Turn) -> bool {
         }
     }
     false
+}
+
+/// Time until the next Will or end of a session is due.
+#[must_use]
+pub fn next_expiry(turn: &Turn) -> Option<Duration> {
+    let next = turn.context.expiry_timers.next()?;
+    Some(next.since(Time::from_millis(turn.lifetime_ms())))
 }
 
 /// Goes on with all drains of ended sessions for a while. True when more could be done at once.

@@ -20,6 +20,11 @@ impl Feeding {
         self.0.push_back((ticket, share, bytes));
     }
 
+    /// Whether no bytes are on their way.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Takes over what others have fed.
     pub(crate) fn take_over(&mut self, other: &mut Self) {
         self.0.append(&mut other.0);

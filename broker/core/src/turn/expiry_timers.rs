@@ -89,6 +89,11 @@ impl ExpiryTimers {
         all.heap = wanted;
     }
 
+    /// When the next timer runs out, which may be one that nobody waits for any more.
+    pub(crate) fn next(&self) -> Option<Time> {
+        self.0.lock().heap.peek().map(|Reverse(deadline)| deadline.at)
+    }
+
     /// Takes the next Client with a timer that has run out.
     pub fn next_due(&self, now: Time) -> Option<Arc<Client>> {
         let heap = &mut self.0.lock().heap;

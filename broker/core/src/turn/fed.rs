@@ -90,6 +90,11 @@ impl Fed {
         self.waiting.take_settled(is_settled);
     }
 
+    /// Whether no bytes are on their way to the disk.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.turn.is_empty() && self.waiting.is_empty()
+    }
+
     /// Leaves waiting bytes to threads that look at them now and then.
     pub(crate) fn leave(&mut self, feeding: &mut Feeding) {
         feeding.take_over(&mut self.waiting);

@@ -359,6 +359,11 @@ impl TimeShares {
         places
     }
 
+    /// Whether somebody waits for a tick.
+    pub(crate) fn has_until_tick(&self) -> bool {
+        !self.until_tick.is_empty()
+    }
+
     /// Whether somebody waits.
     pub fn is_behind(&self) -> bool {
         !self.waiting.is_empty() || !self.short.is_empty() || !self.long.is_empty()

@@ -41,6 +41,11 @@ impl Timers {
         }
     }
 
+    /// Time at which a timer runs out, or an earlier one; `None` without timers.
+    pub(crate) fn next_timeout(&self) -> Option<Time> {
+        self.deadlines.next_timeout()
+    }
+
     fn handle(&mut self, place: u32) -> &mut Option<TimerHandle> {
         let place = place as usize;
         if place >= self.handles.len() {

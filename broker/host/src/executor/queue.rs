@@ -15,7 +15,7 @@ use std::{
 pub(crate) enum Next {
     /// Something to run.
     Run(Arc<Runner>),
-    /// Nothing until the time that was given.
+    /// Nothing until the time that was given, or until a call.
     Nothing,
     /// The executor ends.
     Closed,
@@ -38,6 +38,8 @@ struct Inner {
     ready: HashMap<u32, VecDeque<Arc<Runner>>>,
     pausing: BinaryHeap<Reverse<Pausing>>,
     sleeping: usize,
+    /// A worker is to look around.
+    is_called: bool,
     /// Nothing begins to run.
     is_held: bool,
     is_closed: bool,
@@ -65,6 +67,12 @@ impl RunQueue {
         }
     }
 
+    /// Calls a worker away from its wait.
+    pub(crate) fn call(&self) {
+        self.inner.lock().is_called = true;
+        self.changed.notify_one();
+    }
+
     /// The next one to run; waits for it until `deadline`.
     pub(crate) fn next(&self, deadline: Instant) -> Next {
         let mut inner = self.inner.lock();
@@ -81,7 +89,7 @@ impl RunQueue {
                     return Next::Run(runner);
                 }
             }
-            if Instant::now() >= deadline {
+            if std::mem::take(&mut inner.is_called) || Instant::now() >= deadline {
                 return Next::Nothing;
             }
             let resumes = inner.pausing.peek().filter(|_| !inner.is_held);

@@ -33,7 +33,8 @@ pub(super) fn run(shared: &Arc<Shared>, Seat { sink, pulse }: Seat, stays: impl 
     let mut next_sweep = Instant::now() + shared.sweep_period();
     while stays() {
         let beat = pulse.waits_one_beat(Instant::now());
-        match shared.queue.next(next_sweep.min(beat)) {
+        let until = if shared.has_warm() { next_sweep.min(beat) } else { beat };
+        match shared.queue.next(until) {
             Next::Closed => return,
             Next::Run(runner) => {
                 pulse.begins(Instant::now());

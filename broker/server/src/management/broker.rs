@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use lotmq_store::QuarantineRow;
 
-use crate::guests::Hosting;
+use crate::guests::{HasPrograms as _, Hosting};
 use crate::management::backup::Backups;
 use crate::management::client_lines::ClientLines;
 use crate::management::command_queue::Commands;
@@ -14,6 +14,7 @@ use crate::management::logs::Logs;
 use crate::management::system_state::Sys;
 use crate::management::uploads::Uploads;
 use crate::net::Net;
+use lotmq_core::tenant::Tenant;
 
 /// The broker as its management sees it: network, guests, and what commands and the `$SYS` tree share.
 pub(crate) struct Broker {
@@ -28,6 +29,16 @@ pub(crate) struct Broker {
     pub(crate) sys: Sys,
     /// Damaged rows of the store that were put aside, as they were when the broker started.
     pub(crate) quarantined: Vec<QuarantineRow>,
+}
+
+impl Broker {
+    /// Whether nothing happens but by the clock: all shards rest, nothing is deployed, no command runs.
+    ///
+    /// What ends it wakes the housekeeper.
+    pub(crate) fn rests(&self) -> bool {
+        let has_runners = |tenant: &Arc<Tenant>| tenant.programs().guests.has_runners();
+        self.net.rests() && self.commands.waiting() == 0 && !self.tenants.all().iter().any(has_runners)
+    }
 }
 
 impl Deref for Broker {

@@ -39,6 +39,7 @@ impl Default for Started {
 #[derive(Default)]
 struct State {
     wants_refresh: bool,
+    is_called: bool,
     is_stopping: bool,
 }
 
@@ -46,6 +47,12 @@ impl Sys {
     /// Makes the thread publish all figures now.
     pub(crate) fn refresh(&self) {
         self.state.lock().wants_refresh = true;
+        self.changed.notify_one();
+    }
+
+    /// Ends the thread's sleep, or its next one.
+    pub(crate) fn call(&self) {
+        self.state.lock().is_called = true;
         self.changed.notify_one();
     }
 
@@ -76,9 +83,10 @@ impl Sys {
     /// Sleeps for so long, or until the thread is called; `None` when it is time to stop, else whether a refresh is wanted.
     pub(crate) fn sleep(&self, period: Duration) -> Option<bool> {
         let mut state = self.state.lock();
-        if !state.wants_refresh && !state.is_stopping {
+        if !state.wants_refresh && !state.is_stopping && !state.is_called {
             self.changed.wait_for(&mut state, period);
         }
+        state.is_called = false;
         (!state.is_stopping).then(|| std::mem::take(&mut state.wants_refresh))
     }
 }

@@ -184,7 +184,7 @@ impl Admission {
             is_above |= sum.is_above(bytes_max);
         }
         if is_above {
-            self.listener.net.overfull.fetch_add(1, Ordering::Relaxed);
+            self.listener.net.is_overfull();
         }
         fits
     }

@@ -21,6 +21,7 @@ use crate::limits::LAST_WORDS_BYTES_MAX;
 use crate::net::admission::Admission;
 use crate::net::layers::Layers;
 use crate::net::look::take_idled;
+use crate::net::rest;
 use crate::net::socket::Socket;
 use crate::net::zstd::Zstd;
 use crate::process::this_turn;
@@ -64,6 +65,7 @@ impl Future for Drive {
         let connection = &self.0;
         let driven = this_turn::with(|turn| {
             if take_idled() {
+                rest::work_comes(turn);
                 turn.time_shares.thread_idled();
             }
             drive::<SocketSide>(connection, turn, cx)

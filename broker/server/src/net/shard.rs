@@ -3,6 +3,8 @@
 //! Besides its connections it runs four small tasks: the inbox (new connections), the flusher (ends the turn), the committer (releases what
 //! waited for the store) and the ticker (keep alive, load, stale routes).
 //!
+//! A shard that had nothing to do for a while rests (`rest`): its ticks come when a timer is due.
+//!
 //! New connections go to the least-numbered shard that is not busy: spreading them makes batches smaller, and small batches are what costs. One
 //! whose timers stand still gets none, because nobody would answer them. The first shard accepts the connections of all listeners; where it stands
 //! still, the next one that lives does so with each of its ticks.
@@ -18,6 +20,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use lotmq_config::Placement;
+use lotmq_pulse::limits::BEAT_PERIOD;
 use lotmq_pulse::{Pulse, Pulses};
 use lotmq_store::Ticket;
 use tokio::sync::Notify;
@@ -29,6 +32,7 @@ use super::connection::{Accepted, Drive, SocketConnection, SocketSide, open_conn
 use super::inbox::{Inbox, Refused};
 use super::look::{thread_idles, wake_behind_look};
 use super::proxy;
+use super::rest::{self, Quiet, Rest};
 use super::socket::{Socket, SocketKind};
 use super::turn_time::turn_ended;
 use crate::limits::{SHARD_BUSY_PERMILLE, SHARD_SILENCE_MAX, SILENCE_MAX};
@@ -60,6 +64,7 @@ pub(crate) struct Shard {
     busy_permille: AtomicU32,
     /// Sign of life, given when its timers run.
     pulse: Arc<Pulse>,
+    pub(super) rest: Arc<Rest>,
     /// Signal that the store has committed a batch that the thread waits for.
     committed: Notify,
     stop: Notify,
@@ -105,7 +110,7 @@ impl Shard {
         self.inbox.is_congested() || self.stands_still(now)
     }
 
-    fn stands_still(&self, now: Instant) -> bool {
+    pub(super) fn stands_still(&self, now: Instant) -> bool {
         self.pulse.time(now) >= SHARD_SILENCE_MAX
     }
 
@@ -133,7 +138,7 @@ impl Shard {
         self.inbox.insist(Order::Call(work));
     }
 
-    /// Thousandths of the last quarter of a second that the thread spent working.
+    /// Thousandths of the last quarter of a second before the shard's rest that the thread spent working.
     pub(crate) fn busy_permille(&self) -> u32 {
         self.busy_permille.load(Ordering::Relaxed)
     }
@@ -190,11 +195,13 @@ pub(crate) fn take_none(shards: &[Arc<Shard>], now: Instant) -> bool {
 pub(crate) fn prepare(count: usize, pulses: &Pulses) -> (Vec<Arc<Shard>>, Seats) {
     let shards: Vec<_> = (0..u16::try_from(count).unwrap_or(u16::MAX))
         .map(|number| {
+            let pulse = pulses.add(format!("shard {number}"), SILENCE_MAX);
             Arc::new(Shard {
                 home: Arc::new(Home::new(number)),
                 inbox: Inbox::default(),
                 busy_permille: AtomicU32::new(0),
-                pulse: pulses.add(format!("shard {number}"), SILENCE_MAX),
+                rest: Arc::new(Rest::new(&pulse)),
+                pulse,
                 committed: Notify::new(),
                 stop: Notify::new(),
             })
@@ -222,6 +229,7 @@ impl Seats {
             let thread = std::thread::Builder::new().name(format!("shard-{number}")).spawn(move || {
                 this_turn::install(Arc::clone(&net.context), Some(Arc::clone(&shard.home)));
                 shard.pulse.begins(Instant::now());
+                rest::install(&shard.rest);
                 // However the thread ends, nobody waits for it.
                 let _closes = ClosesInbox(&shard);
                 runtime.block_on(run(&shard, &net));
@@ -302,6 +310,7 @@ async fn receive(local: Arc<Local>) {
 }
 
 fn carry_out(local: &Arc<Local>, order: Order) {
+    this_turn::with(rest::work_comes);
     match order {
         Order::Serve(arrival) => serve(local, arrival),
         Order::Listen(acceptor) => {
@@ -442,24 +451,64 @@ async fn tick(local: Arc<Local>) {
     let _watched = Watched::new(&local.net.watchdog, "the timers of a shard");
     let mut interval = tokio::time::interval(TICK);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut load = Load::start();
+    let (mut load, mut quiet) = (Load::start(), Quiet::default());
     let mut overfull = 0;
     loop {
         interval.tick().await;
-        let tenants = local.net.tenants.all();
-        this_turn::with(|turn| {
-            local.shard.pulse.begins(Instant::now());
-            open_connections::with(|open| open.time_passed(turn, &tenants));
-            if local.net.overfull.load(Ordering::Relaxed) != overfull {
-                overfull = local.net.overfull.load(Ordering::Relaxed);
-                shed();
-            }
-        });
-        if local.shard.accepts_in_place(&local.net.shards, Instant::now()) {
-            local.net.listening.accept_waiting();
+        time_passed(&local, &mut overfull);
+        let busy_permille = load.permille();
+        local.shard.busy_permille.store(busy_permille, Ordering::Relaxed);
+        quiet.ticked(busy_permille);
+        if quiet.is_long() && !time_to_rest(&local).is_zero() {
+            rest(&local, &mut overfull).await;
+            interval.reset();
+            (load, quiet) = (Load::start(), Quiet::default());
         }
-        local.shard.busy_permille.store(load.permille(), Ordering::Relaxed);
     }
+}
+
+/// Does what is due with a tick.
+fn time_passed(local: &Local, overfull: &mut u64) {
+    let tenants = local.net.tenants.all();
+    this_turn::with(|turn| {
+        local.shard.pulse.begins(Instant::now());
+        open_connections::with(|open| open.time_passed(turn, &tenants));
+        let seen = local.net.overfull.load(Ordering::SeqCst);
+        if seen != *overfull {
+            *overfull = seen;
+            shed();
+        }
+    });
+    if local.shard.accepts_in_place(&local.net.shards, Instant::now()) {
+        local.net.listening.accept_waiting();
+    }
+}
+
+/// Rests until something comes, with a tick whenever a timer is due, or it is time for a sign of life.
+async fn rest(local: &Local, overfull: &mut u64) {
+    let shard = &local.shard;
+    shard.rest.begin();
+    // What others did before they could see that the shard rests.
+    time_passed(local, overfull);
+    while shard.rest.is_on() {
+        let time = time_to_rest(local);
+        if time.is_zero() {
+            shard.rest.end();
+        } else {
+            shard.pulse.waits_until(Instant::now() + time);
+            shard.rest.sleep(time).await;
+            time_passed(local, overfull);
+        }
+    }
+}
+
+/// How long the shard can do without a tick; zero where it cannot.
+fn time_to_rest(local: &Local) -> Duration {
+    if local.shard.accepts_in_place(&local.net.shards, Instant::now()) {
+        return Duration::ZERO;
+    }
+    let time = this_turn::with(|turn| turn.may_rest(BEAT_PERIOD));
+    if time <= TICK { Duration::ZERO } else { time }
 }
 
 /// Closes the connections of this thread that keep most input, and more than their share, until the sum is within its bound.

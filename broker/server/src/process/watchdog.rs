@@ -127,9 +127,10 @@ mod tests {
             let runtime = runtime(&pulse).unwrap();
             runtime.spawn(beat(pulse));
             runtime.block_on(async {
-                tokio::time::sleep(2 * limits::BEAT_PERIOD).await;
+                // Long enough for the thread to wait.
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 let _ = may_go.recv();
-                tokio::time::sleep(2 * limits::BEAT_PERIOD).await;
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 let _ = may_go.recv();
             });
         });

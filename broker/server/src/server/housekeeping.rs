@@ -1,7 +1,8 @@
 //! Housekeeping, by the clock: timers of definitions, kept values on their way to the store, error records, expiry timers of absent Clients, old passwords,
 //! changed certificates, how full disk and heap are, log lines on their way to `$SYS` topics.
 //!
-//! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`].
+//! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`]. While all shards rest and there are none it
+//! wakes for what is due and now and then, and whatever ends that wakes it; it wakes the thread of `$SYS` figures then, which sleeps for as long.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -13,7 +14,7 @@ use super::storage_watch::StorageWatch;
 use crate::guests;
 use crate::guests::HasPrograms as _;
 use crate::guests::left_runs::LeftRuns;
-use crate::limits::ROUND_SILENCE_MAX;
+use crate::limits::{RESTING_PERIOD, ROUND_SILENCE_MAX};
 use crate::management::broker::Broker;
 use crate::process::clock::definitions_now;
 use crate::process::heap::Heap;
@@ -77,22 +78,33 @@ struct Housekeeper<'a> {
     storage_watch: StorageWatch,
     /// Time at which error records were last published.
     records_at: Instant,
+    /// Whether the broker rested after the last round.
+    rested: bool,
 }
 
 impl<'a> Housekeeper<'a> {
     fn new(broker: &'a Broker, left_runs: &'a LeftRuns) -> Self {
         let (heap, storage_watch) = (Heap::default(), StorageWatch::default());
-        Self { broker, left_runs, heap, storage_watch, records_at: Instant::now() }
+        Self { broker, left_runs, heap, storage_watch, records_at: Instant::now(), rested: false }
     }
 
     /// Does what is due; returns the time until the next round.
     fn round(&mut self, turn: &mut Turn) -> Duration {
         let broker = self.broker;
+        broker.net.look_after_shards(Instant::now());
         broker.net.certificates.check(&broker.counters);
         self.storage_watch.look(broker);
         self.heap.look();
-        self.left_runs.work(turn);
-        let Due { mut wait, .. } = work_by_the_clock(broker, turn);
+        let is_started = self.left_runs.work(turn);
+        let Due { mut wait, timer, .. } = work_by_the_clock(broker, turn);
+        let rests = is_started && broker.rests();
+        if self.rested && !rests {
+            broker.sys.call();
+        }
+        self.rested = rests;
+        if rests && !wait.is_zero() {
+            wait = timer.map_or(RESTING_PERIOD, |timer| timer.min(RESTING_PERIOD));
+        }
         if let Some(rests) = broker.logs.publish(turn, &broker.tenants.default_tenant()) {
             wait = wait.min(rests);
         }
@@ -108,8 +120,10 @@ impl<'a> Housekeeper<'a> {
 pub(crate) struct Due {
     /// Number of definitions that timers have started.
     pub(crate) started: usize,
-    /// Time until something is due again.
+    /// Time until the next round.
     wait: Duration,
+    /// Time until the next timer of a Client or a definition.
+    timer: Option<Duration>,
 }
 
 /// Does what is due by the clock of Clients, of definitions and of what is stored for them.
@@ -117,7 +131,9 @@ pub(crate) fn work_by_the_clock(broker: &Broker, turn: &mut Turn) -> Due {
     let is_behind = housekeeping::expire(turn);
     let ends_more = housekeeping::drain(turn);
     let wait = if is_behind || ends_more { Duration::ZERO } else { PERIOD_IDLE };
-    let mut due = Due { started: 0, wait };
+    let timer = housekeeping::next_expiry(turn);
+    let timer = timer.map(|timer| timer.max(PERIOD));
+    let mut due = Due { started: 0, wait: timer.map_or(wait, |timer| timer.min(wait)), timer };
     for tenant in broker.tenants.all().iter() {
         tend(broker, turn, tenant, &mut due);
     }
@@ -134,6 +150,7 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     due.started += silent + windows + started;
     let period = guests.has_runners().then_some(PERIOD);
     due.wait = [period, timer].into_iter().flatten().fold(due.wait, Duration::min);
+    due.timer = [due.timer, timer].into_iter().flatten().min();
     // While the store takes nothing they stay where they are, newest only.
     let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
     if takes && guests.values.has_unsaved() {

@@ -15,7 +15,7 @@ use super::documents::{CLUSTER, Document, PERIODIC};
 use super::figures::Figures;
 use super::{full_queues, listing, monitor, publish};
 use crate::guests::asset_names;
-use crate::limits::ROUND_SILENCE_MAX;
+use crate::limits::{RESTING_PERIOD, ROUND_SILENCE_MAX};
 use crate::management::assets::Asset;
 use crate::management::audit::AUDIT_DELAY;
 use crate::management::broker::Broker;
@@ -31,7 +31,7 @@ use lotmq_core::reason::close::CloseReason;
 use lotmq_core::tenant::Tenant;
 use lotmq_core::turn::Turn;
 
-/// Period of the thread's rounds. Sessions of a removed user end within a second (commands reference §7.1).
+/// Period of the thread's rounds while anything happens. Sessions of a removed user end within a second (commands reference §7.1).
 const PERIOD: Duration = Duration::from_millis(500);
 
 /// Time between two rounds of the figures below `$SYS/Coreflux`.
@@ -67,11 +67,13 @@ pub(crate) fn start(broker: &Arc<Broker>, expire_uploads: ExpireUploads) -> std:
         let pulse = broker.watchdog.pulses.add("the thread of $SYS figures", ROUND_SILENCE_MAX);
         let mut clockwork = Clockwork::new(broker, expire_uploads);
         clockwork.anchor();
-        pulse.waits_until(Instant::now() + PERIOD);
-        while let Some(wants_refresh) = clockwork.broker.sys.sleep(PERIOD) {
+        let mut wait = PERIOD;
+        loop {
+            pulse.waits_until(Instant::now() + wait);
+            let Some(wants_refresh) = clockwork.broker.sys.sleep(wait) else { break };
             pulse.begins(Instant::now());
             clockwork.round(wants_refresh);
-            pulse.waits_until(Instant::now() + PERIOD);
+            wait = clockwork.time_to_next();
         }
         clockwork.store_places();
         let broker = &clockwork.broker;
@@ -179,6 +181,17 @@ impl Clockwork {
             }
             turn.flush();
         });
+    }
+
+    /// Time until the next round: until something is due where the broker rests, and whatever ends that calls the thread.
+    fn time_to_next(&self) -> Duration {
+        if !self.broker.rests() {
+            return PERIOD;
+        }
+        let monitor = monitor_interval(&self.broker).map(|_| self.monitor_at);
+        let due = [Some(self.figures_at), Some(self.cluster_at), monitor].into_iter().flatten();
+        let now = Instant::now();
+        due.map(|at| at.saturating_duration_since(now)).fold(RESTING_PERIOD, Duration::min)
     }
 
     /// Takes rates and loads.
