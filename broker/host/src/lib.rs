@@ -37,6 +37,7 @@ pub mod limits;
 mod memory;
 mod outcome;
 mod output;
+mod packed;
 mod patterns;
 mod properties;
 pub mod python;
@@ -71,6 +72,7 @@ pub use instance::ActionInstance;
 pub use limits::GuestLimits;
 pub use outcome::{RunOutcome, Trap, TrapKind};
 pub use output::{Effect, GuestId, LogLevel, MetricChange, RunOutput, Severity, Writer};
+pub use packed::unpack;
 pub use sections::custom_sections;
 pub use services::{
     ModelInstance, NestedCall, RowQuery, RowsError, RunContext, Services, StateRefused, TooManyTopics,

@@ -3,7 +3,8 @@
 use super::{PythonError, bindings::PythonPre, component, instance::ScriptState, sleep};
 use crate::{
     Ambient, Engine, LoadError, Machine, inert,
-    limits::{COMPONENT_BYTES_MAX, PYTHON_AT_ONCE_MAX, PYTHON_WAIT},
+    limits::{PYTHON_AT_ONCE_MAX, PYTHON_WAIT},
+    packed::unpack,
 };
 use parking_lot::{Condvar, Mutex};
 use std::{
@@ -180,12 +181,4 @@ fn compile(engine: &Engine) -> Result<PythonPre<ScriptState>, String> {
     sleep::provide(&mut linker, &component).map_err(failed)?;
     let pre = linker.instantiate_pre(&component).map_err(failed)?;
     PythonPre::new(pre).map_err(failed)
-}
-
-fn unpack(packed: &[u8]) -> Result<Vec<u8>, LoadError> {
-    let mut component = Vec::with_capacity(COMPONENT_BYTES_MAX / 2);
-    match zstd_safe::decompress(&mut component, packed) {
-        Ok(_) => Ok(component),
-        Err(code) => Err(LoadError::compile_failed(zstd_safe::get_error_name(code))),
-    }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use lotmq_host::route::RouteGuest;
-use lotmq_host::{ComponentSource, Engine, LoadError};
+use lotmq_host::{ComponentSource, Engine, LoadError, unpack};
 use parking_lot::Mutex;
 
 use super::route_modules::WASM;
@@ -12,6 +12,7 @@ use super::route_modules::WASM;
 pub(crate) struct RouteType {
     /// Canonical name.
     pub(crate) name: &'static str,
+    /// Component of its guest, packed.
     component: &'static [u8],
     /// What of its own settings says where it connects to.
     pub(crate) places: &'static [SectionPlace],
@@ -86,26 +87,25 @@ pub(crate) enum TlsOf {
     AtOnceAt(u16),
 }
 
-/// All types. To add a type: its guest and a row here.
+/// Component of a guest, packed by the build script.
+macro_rules! packed {
+    ($guest:literal) => {
+        include_bytes!(concat!(env!("packed_guests"), "/", $guest, ".wasm.zst"))
+    };
+}
+
+/// All types. To add a type: its guest, in the build script too, and a row here.
 pub(crate) static TYPES: &[RouteType] = &[
-    RouteType {
-        name: "LOOPBACK",
-        component: include_bytes!("../../../../guests/route-loopback/prebuilt/route-loopback.wasm"),
-        places: &[],
-    },
+    RouteType { name: "LOOPBACK", component: packed!("route-loopback"), places: &[] },
     RouteType {
         name: "MQTT_BRIDGE",
-        component: include_bytes!("../../../../guests/route-mqtt/prebuilt/route-mqtt.wasm"),
+        component: packed!("route-mqtt"),
         places: &[bridge_place("SOURCE_CONFIG"), bridge_place("DESTINATION_CONFIG")],
     },
-    RouteType {
-        name: "FILE_STORAGE",
-        component: include_bytes!("../../../../guests/route-file-storage/prebuilt/route-file-storage.wasm"),
-        places: &[],
-    },
+    RouteType { name: "FILE_STORAGE", component: packed!("route-file-storage"), places: &[] },
     RouteType {
         name: "REST_API",
-        component: include_bytes!("../../../../guests/route-rest/prebuilt/route-rest.wasm"),
+        component: packed!("route-rest"),
         places: &[SectionPlace {
             section: "REST_API_CONFIG",
             far: Far::Url { url: "BASE_ADDRESS" },
@@ -117,7 +117,7 @@ pub(crate) static TYPES: &[RouteType] = &[
     },
     RouteType {
         name: "OPENSEARCH",
-        component: include_bytes!("../../../../guests/route-opensearch/prebuilt/route-opensearch.wasm"),
+        component: packed!("route-opensearch"),
         places: &[SectionPlace {
             section: "OPENSEARCH_CONFIG",
             far: Far::UrlOrHost { url: "BASE_URL", host: "SERVER", port: "PORT" },
@@ -131,14 +131,10 @@ pub(crate) static TYPES: &[RouteType] = &[
     RouteType { name: "CRATEDB", component: POSTGRES, places: SQL_PLACES },
     RouteType { name: "MYSQL", component: MYSQL, places: MYSQL_PLACES },
     RouteType { name: "MARIADB", component: MYSQL, places: MYSQL_PLACES },
-    RouteType {
-        name: "SQLSERVER",
-        component: include_bytes!("../../../../guests/route-sqlserver/prebuilt/route-sqlserver.wasm"),
-        places: &[sql_place(1433)],
-    },
+    RouteType { name: "SQLSERVER", component: packed!("route-sqlserver"), places: &[sql_place(1433)] },
     RouteType {
         name: "EMAIL",
-        component: include_bytes!("../../../../guests/route-email/prebuilt/route-email.wasm"),
+        component: packed!("route-email"),
         places: &[SectionPlace {
             section: "SMTP_CONFIG",
             far: Far::Host { host: "HOST", port: "PORT" },
@@ -150,7 +146,7 @@ pub(crate) static TYPES: &[RouteType] = &[
     },
     RouteType {
         name: "KAFKA",
-        component: include_bytes!("../../../../guests/route-kafka/prebuilt/route-kafka.wasm"),
+        component: packed!("route-kafka"),
         places: &[SectionPlace {
             section: "KAFKA_CONFIG",
             far: Far::Servers { servers: "BOOTSTRAP_SERVERS" },
@@ -162,7 +158,7 @@ pub(crate) static TYPES: &[RouteType] = &[
     },
     RouteType {
         name: "INFLUXDB",
-        component: include_bytes!("../../../../guests/route-influxdb/prebuilt/route-influxdb.wasm"),
+        component: packed!("route-influxdb"),
         places: &[SectionPlace {
             section: "INFLUXDB_CONFIG",
             far: Far::UrlOrHost { url: "BASE_URL", host: "SERVER", port: "PORT" },
@@ -174,7 +170,7 @@ pub(crate) static TYPES: &[RouteType] = &[
     },
     RouteType {
         name: "MONGODB",
-        component: include_bytes!("../../../../guests/route-mongodb/prebuilt/route-mongodb.wasm"),
+        component: packed!("route-mongodb"),
         places: &[SectionPlace {
             section: "MONGODB_CONFIG",
             far: Far::ClusterUrl { url: "CONNECTION_STRING" },
@@ -186,7 +182,7 @@ pub(crate) static TYPES: &[RouteType] = &[
     },
     RouteType {
         name: "NATS",
-        component: include_bytes!("../../../../guests/route-nats/prebuilt/route-nats.wasm"),
+        component: packed!("route-nats"),
         places: &[SectionPlace {
             section: "NATS_CONFIG",
             far: Far::Host { host: "SERVER", port: "PORT" },
@@ -198,7 +194,7 @@ pub(crate) static TYPES: &[RouteType] = &[
     },
     RouteType {
         name: "REDIS",
-        component: include_bytes!("../../../../guests/route-redis/prebuilt/route-redis.wasm"),
+        component: packed!("route-redis"),
         places: &[SectionPlace {
             section: "REDIS_CONFIG",
             far: Far::Host { host: "SERVER", port: "PORT" },
@@ -224,7 +220,7 @@ pub(crate) static TYPES: &[RouteType] = &[
     RouteType { name: "MODBUS_SERIAL", component: MODBUS, places: &[] },
     RouteType {
         name: "SIEMENS_S7",
-        component: include_bytes!("../../../../guests/route-s7/prebuilt/route-s7.wasm"),
+        component: packed!("route-s7"),
         places: &[SectionPlace {
             section: "S7_CONFIG",
             far: Far::Host { host: "IP", port: "PORT" },
@@ -236,7 +232,7 @@ pub(crate) static TYPES: &[RouteType] = &[
     },
     RouteType {
         name: "OPCUA",
-        component: include_bytes!("../../../../guests/route-opcua/prebuilt/route-opcua.wasm"),
+        component: packed!("route-opcua"),
         places: &[SectionPlace {
             section: "OPCUA_CONFIG",
             far: Far::Url { url: "ENDPOINT_URL" },
@@ -249,16 +245,16 @@ pub(crate) static TYPES: &[RouteType] = &[
 ];
 
 /// Guest of PostgreSQL and of what speaks its protocol.
-const POSTGRES: &[u8] = include_bytes!("../../../../guests/route-postgres/prebuilt/route-postgres.wasm");
+const POSTGRES: &[u8] = packed!("route-postgres");
 
 /// Place of a database at the port of PostgreSQL.
 const SQL_PLACES: &[SectionPlace] = &[sql_place(5432)];
 
 /// Guest of both forms of Modbus.
-const MODBUS: &[u8] = include_bytes!("../../../../guests/route-modbus/prebuilt/route-modbus.wasm");
+const MODBUS: &[u8] = packed!("route-modbus");
 
 /// Guest of MySQL and MariaDB.
-const MYSQL: &[u8] = include_bytes!("../../../../guests/route-mysql/prebuilt/route-mysql.wasm");
+const MYSQL: &[u8] = packed!("route-mysql");
 
 /// Place of a database at the port of MySQL.
 const MYSQL_PLACES: &[SectionPlace] = &[sql_place(3306)];
@@ -320,7 +316,8 @@ impl RouteTypes {
             return Ok(Some(guest.clone()));
         }
         let Some(found) = TYPES.iter().find(|known| known.name == kind) else { return Ok(None) };
-        let guest = RouteGuest::compile(engine, found.component, ComponentSource::Upload)?;
+        let component = unpack(found.component)?;
+        let guest = RouteGuest::compile(engine, &component, ComponentSource::Upload)?;
         compiled.insert(found.name, guest.clone());
         Ok(Some(guest))
     }
