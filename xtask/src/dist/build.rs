@@ -12,6 +12,10 @@ use crate::dist::target::Processor;
 /// Shells with a completion, as `lotmq completion` names them.
 pub(crate) const SHELLS: [&str; 3] = ["bash", "zsh", "fish"];
 
+/// Flags of the last step alone. Relocations take a hundredth of what they do otherwise, 1.8 MB less, and musl's start code knows the form. GNU's linker
+/// for aarch64 leaves them as they are.
+const LAST_FLAGS: [&str; 1] = ["-Clink-arg=-Wl,-z,pack-relative-relocs"];
+
 /// What a build left.
 pub(crate) struct Built {
     /// The binary for the packages.
@@ -32,12 +36,13 @@ impl Built {
         let triple = target.triple();
         let variable = triple.replace('-', "_");
         let mut cargo = Command::new("cargo");
-        cargo.current_dir(root).args(["build", "--locked", "--profile", "dist", "--package", "lotmq"]);
-        cargo.args(["--no-default-features", "--features", "quic", "--target", triple]);
+        cargo.current_dir(root).args(["rustc", "--locked", "--profile", "dist", "--package", "lotmq"]);
+        cargo.args(["--bin", "lotmq", "--no-default-features", "--features", "quic", "--target", triple]);
         cargo.env(format!("CC_{variable}"), compiler);
         if let Some(linker) = target.linker() {
             cargo.env(format!("CARGO_TARGET_{}_LINKER", variable.to_uppercase()), linker);
         }
+        cargo.arg("--").args(LAST_FLAGS);
         let status = cargo.status().context("cannot start cargo")?;
         if !status.success() {
             bail!("{triple} does not build; if its standard library is missing: rustup target add {triple}");
