@@ -110,7 +110,7 @@ impl Net {
     }
 
     /// Notes that connections keep too much unfinished input: all shards look at theirs.
-    pub(crate) fn is_overfull(&self) {
+    pub(crate) fn note_overfull(&self) {
         self.overfull.fetch_add(1, Ordering::SeqCst);
         self.end_rest();
     }

@@ -184,7 +184,7 @@ impl Admission {
             is_above |= sum.is_above(bytes_max);
         }
         if is_above {
-            self.listener.net.is_overfull();
+            self.listener.net.note_overfull();
         }
         fits
     }
