@@ -99,6 +99,7 @@ mod top;
 mod topics;
 mod transport;
 mod triggers;
+mod unattended;
 mod unfinished;
 mod unix_socket;
 mod user_management;

@@ -46,7 +46,11 @@ pub enum OpenError {
         source: io::Error,
     },
     /// The file was written by a newer version of this program.
-    #[error("'{}' has schema version {found}, this program knows versions up to {known}", path.display())]
+    #[error(
+        "'{}' has schema version {found}, this program knows versions up to {known}: a newer lotmq has written it, which reads it still; a backup that was made \
+         before, `lotmq store import` makes a store of in an empty data directory",
+        path.display()
+    )]
     SchemaTooNew {
         /// The database file.
         path: PathBuf,

@@ -21,6 +21,7 @@ use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
+use sha2::{Digest as _, Sha256};
 use tracing::{error, info};
 
 use lotmq_core::counters::Counters;
@@ -55,8 +56,15 @@ pub(crate) struct ListenerTls {
     min_version: TlsVersion,
     alpn: &'static [&'static [u8]],
     current: RwLock<Arc<ServerConfig>>,
-    /// Stamps of the files when they were last read, successfully or not.
-    seen: Mutex<Stamps>,
+    /// The files when they were last read, successfully or not.
+    seen: Mutex<Seen>,
+}
+
+/// Files as they were looked at.
+struct Seen {
+    stamps: Stamps,
+    /// Digest of what is in all of them; `None` where one could not be read.
+    contents: Option<[u8; 32]>,
 }
 
 struct Files {
@@ -85,7 +93,7 @@ impl ListenerTls {
             key: tls.key.as_deref().unwrap_or(certificate).to_owned(),
             client_ca: tls.client_ca.clone(),
         };
-        let seen = Mutex::new(files.stamps());
+        let seen = Mutex::new(Seen { stamps: files.stamps(), contents: files.contents() });
         let config = files.read(client_certificate, tls.min_version, alpn)?;
         let current = RwLock::new(Arc::new(config));
         Ok(Self { listener, files, client_certificate, min_version: tls.min_version, alpn, current, seen })
@@ -96,13 +104,18 @@ impl ListenerTls {
         Arc::clone(&self.current.read())
     }
 
-    /// Reads the files again if they have changed.
+    /// Reads the files again if something else is in them. Who writes the same into them again and again, as tools for configuration do, costs no session its
+    /// resumption.
     fn check(&self, counters: &Counters) {
         let stamps = self.files.stamps();
-        if *self.seen.lock() == stamps {
+        if self.seen.lock().stamps == stamps {
             return;
         }
-        *self.seen.lock() = stamps;
+        let contents = self.files.contents();
+        let before = std::mem::replace(&mut *self.seen.lock(), Seen { stamps, contents }).contents;
+        if contents.is_some() && contents == before {
+            return;
+        }
         match self.files.read(self.client_certificate, self.min_version, self.alpn) {
             Ok(config) => {
                 *self.current.write() = Arc::new(config);
@@ -124,6 +137,17 @@ impl Files {
             .flatten()
             .map(|path| std::fs::metadata(path).ok().map(|file| FileStamp::from(&file)))
             .collect()
+    }
+
+    fn contents(&self) -> Option<[u8; 32]> {
+        let mut digest = Sha256::new();
+        for path in [Some(&self.certificate), Some(&self.key), self.client_ca.as_ref()].into_iter().flatten()
+        {
+            let text = zeroize::Zeroizing::new(read_file(path).ok()?);
+            digest.update((text.len() as u64).to_be_bytes());
+            digest.update(&*text);
+        }
+        Some(digest.finalize().into())
     }
 
     fn read(
@@ -254,5 +278,55 @@ impl Certificates {
         for listener in listeners {
             listener.check(counters);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Writes the same, or something else, as tools for configuration do: beside the file, and then in its place.
+    fn replace(path: &Path, text: &str) {
+        let beside = path.with_extension("new");
+        std::fs::write(&beside, text).unwrap();
+        std::fs::rename(&beside, path).unwrap();
+    }
+
+    fn signed() -> (String, String) {
+        let signed = rcgen::generate_simple_self_signed(vec!["broker".to_owned()]).unwrap();
+        (signed.cert.pem(), signed.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn files_with_the_same_in_them_are_not_read_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+        let (pem, key_pem) = signed();
+        replace(&certificate, &pem);
+        replace(&key, &key_pem);
+        let mut tls = Tls::default();
+        tls.key = Some(key.clone());
+        let listener = ListenerTls::load("mqtts", &tls, &certificate, ClientCertificate::Off, &[]).unwrap();
+        let (counters, first) = (Counters::default(), listener.current());
+        let counts =
+            || [&counters.certificate_reloads, &counters.certificate_reloads_failed].map(|it| it.get());
+        for _ in 0..3 {
+            replace(&certificate, &pem);
+            replace(&key, &key_pem);
+            listener.check(&counters);
+            assert!(Arc::ptr_eq(&listener.current(), &first), "its tickets are good for as long as it is");
+        }
+        assert_eq!(counts(), [0, 0]);
+        for _ in 0..3 {
+            replace(&key, "no key");
+            listener.check(&counters);
+        }
+        assert_eq!(counts(), [0, 1], "the same mistake is told once");
+        let (other, other_key) = signed();
+        replace(&certificate, &other);
+        replace(&key, &other_key);
+        listener.check(&counters);
+        assert_eq!(counts(), [1, 1]);
+        assert!(!Arc::ptr_eq(&listener.current(), &first));
     }
 }

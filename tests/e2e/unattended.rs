@@ -1,0 +1,132 @@
+//! What happens to a broker that nobody looks after: configuration management writes its file again and again, an upgrade is taken back, it is killed.
+
+use std::fs;
+use std::path::Path;
+
+use lotmq_client::{ConnectOptions, Publication, QoS};
+use lotmq_test_support::{Broker, Program, WAIT_MAX};
+use redb::TableDefinition;
+
+use crate::backup::run_ok;
+use crate::{LOTMQ, options};
+
+/// Writes a file as tools for configuration do: beside it, and then in its place.
+fn replace(file: &Path, text: &str) {
+    let beside = file.with_extension("new");
+    fs::write(&beside, text).unwrap();
+    fs::rename(&beside, file).unwrap();
+}
+
+/// Arguments of `lotmq` that name a file last.
+fn run(arguments: &[&str], file: &Path) -> lotmq_test_support::Finished {
+    Program::run(LOTMQ, &[arguments, &[file.to_str().unwrap()]].concat()).unwrap()
+}
+
+#[test]
+fn a_configuration_file_that_is_written_again_and_again_disturbs_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lotmq.toml");
+    let good = "[broker]\nname = \"cabinet-7\"\n";
+    fs::write(&file, good).unwrap();
+    let mut broker = options().argument("--config").argument(&file).start();
+    let mut client = broker.client("stays");
+    client.subscribe_to("a", QoS::AtLeastOnce).unwrap();
+    let lines = broker.log().all().len();
+    let texts = [good, "[broker]\nname = \"cabinet-8\"\n", "[broker]\nnmae = \"cabinet-8\"\n", "[broker\n"];
+    for text in texts.into_iter().cycle().take(60) {
+        replace(&file, text);
+        // What tools for configuration do behind it.
+        broker.hang_up();
+        client.publish(&Publication::new("a", text).qos(QoS::AtLeastOnce)).unwrap();
+        assert_eq!(client.receive(WAIT_MAX).unwrap().expect("it is the same connection").text(), text);
+    }
+    let said: Vec<String> = broker.log().all().split_off(lines);
+    assert!(said.is_empty(), "60 rewritten files are {} lines: {said:?}", said.len());
+    // The last one is broken: it is refused before anything is restarted by it, and by a restart, which names the line.
+    let checked = run(&["config", "check", "--config"], &file);
+    assert_ne!(checked.status.code(), Some(0));
+    let place = format!("{}:1", file.display());
+    assert!(checked.stderr.contains(&place) || checked.stdout.contains(&place), "{checked:?}");
+    drop(client);
+    assert!(broker.stop().success());
+    let refused = options().argument("--config").argument(&file).fail();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("lotmq.toml"), "{refused:?}");
+    replace(&file, "[broker]\nname = \"cabinet-8\"\n");
+    broker.start_again();
+    let mut root = broker.root("root");
+    root.subscribe_to("$SYS/Coreflux/Config", QoS::AtMostOnce).unwrap();
+    let config = root.receive(WAIT_MAX).unwrap().unwrap().text();
+    assert!(config.contains(r#""Name":"cabinet-8""#), "{config}");
+}
+
+/// Makes the store say that a later version of lotmq has written it.
+fn make_newer(store: &Path, version: u64) {
+    let database = redb::Database::create(store).unwrap();
+    let transaction = database.begin_write().unwrap();
+    let key = b"store.schema";
+    let mut value = vec![1, 0, 0, 0, 0, 8];
+    value.extend_from_slice(&version.to_be_bytes());
+    let crc = crc32c::crc32c_append(crc32c::crc32c_append(crc32c::crc32c(key), &value[..1]), &value[5..]);
+    value[1..5].copy_from_slice(&crc.to_be_bytes());
+    let meta: TableDefinition<'_, &[u8], &[u8]> = TableDefinition::new("meta");
+    transaction.open_table(meta).unwrap().insert(&key[..], &value[..]).unwrap();
+    transaction.commit().unwrap();
+}
+
+fn retains(broker: &Broker, text: &str) {
+    let message = Publication { retain: true, ..Publication::new("state", text).qos(QoS::AtLeastOnce) };
+    assert!(!broker.client("publisher").publish(&message).unwrap().is_failure());
+}
+
+fn retained(broker: &Broker) -> String {
+    let mut client = broker.connect(&ConnectOptions::v5("reader"));
+    client.subscribe_to("state", QoS::AtMostOnce).unwrap();
+    client.receive(WAIT_MAX).unwrap().expect("what was retained").text()
+}
+
+/// The steps of docs/install.md, "Back to the version before".
+#[test]
+fn an_upgrade_is_taken_back_by_the_backup_that_was_made_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let (data, backup) = (folder.path().join("lotmq"), folder.path().join("before.zip"));
+    let mut broker = options().data(&data).start();
+    retains(&broker, "before the upgrade");
+    broker.command_ok("-setSecret PUMP=s3cret");
+    run_ok("backup", &broker, &backup, &[]);
+    // The newer version ran, stored more, and wrote the store in its own way.
+    retains(&broker, "after the upgrade");
+    assert!(broker.stop().success());
+    make_newer(&data.join("lotmq.redb"), 9);
+    let newer = fs::read(data.join("lotmq.redb")).unwrap();
+
+    let refused = options().data(&data).fail();
+    assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+    let reason = "has schema version 9, this program knows versions up to 1: a newer lotmq has written it";
+    assert!(refused.stderr.contains(reason) && refused.stderr.contains("lotmq.redb"), "{refused:?}");
+    assert!(fs::read(data.join("lotmq.redb")).unwrap() == newer, "nothing was changed in it");
+
+    let aside = folder.path().join("lotmq.newer");
+    fs::rename(&data, &aside).unwrap();
+    let imported = run(&["store", "import", "--data", data.to_str().unwrap()], &backup);
+    assert_eq!(imported.status.code(), Some(0), "{imported:?}");
+    fs::copy(aside.join("secret.key"), data.join("secret.key")).unwrap();
+    broker.start_again();
+    assert_eq!(retained(&broker), "before the upgrade");
+    let secrets = broker.command_ok("-listSecrets").0.to_string();
+    assert!(secrets.contains("PUMP"), "{secrets}");
+}
+
+/// The kernel ends a process that takes too much memory by the same signal: what follows is what the unit says.
+#[test]
+fn whoever_was_killed_is_started_again_and_has_what_it_acknowledged() {
+    let unit = include_str!("../../packaging/lotmq.service");
+    let has = |line: &str| assert!(unit.lines().any(|found| found == line), "the unit has no {line}");
+    has("Restart=always");
+    has("StartLimitIntervalSec=0");
+    let mut broker = crate::broker();
+    retains(&broker, "acknowledged");
+    broker.kill();
+    broker.start_again();
+    assert_eq!(retained(&broker), "acknowledged");
+}
