@@ -90,6 +90,11 @@ fn page_of_codes_is_fresh() {
 }
 
 #[test]
+fn page_of_commands_is_fresh() {
+    check_fresh("docs/commands.md", &lotmq_server::commands_markdown());
+}
+
+#[test]
 fn grammar_of_editors_is_fresh() {
     check_fresh("editors/vscode/syntaxes/lot.tmLanguage.json", &lot_to_wasm::editor::grammar());
 }

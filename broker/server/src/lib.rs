@@ -27,6 +27,7 @@ pub use guests::witness::{Denial, Published, Report};
 pub use lotmq_core::limits::markdown as limits_markdown;
 #[doc(hidden)]
 pub use management::command::fuzz_command;
+pub use management::command::{commands_markdown, takes_text, verb_names};
 pub use management::logs::layer as log_topics;
 pub use management::{backup, codes, projects};
 pub use net::listening_socket::ListenAddress;

@@ -26,6 +26,7 @@ mod panels;
 mod projects;
 mod published;
 mod python;
+mod reference;
 mod remove_entity;
 mod reply;
 mod route_templates;
@@ -47,12 +48,15 @@ mod workers;
 
 use lot_nearest::nearest_within;
 
+use crate::management::command_text;
+
 #[doc(hidden)]
 pub use fuzz::fuzz_command;
 pub(crate) use modules::local as local_modules;
 pub(crate) use modules::parts::expire as expire_uploads;
 use modules::parts::{is_part, part_published};
 pub(crate) use published::{command_of_guest, published};
+pub use reference::commands_markdown;
 use run::{busy, config_new};
 pub(crate) use users::is_own_password;
 use verb::Verb;
@@ -243,6 +247,38 @@ static SHORT_FORMS: &[(&str, &Verb)] = &[
     ("L", &assets::listing::AVAILABLE),
 ];
 
+/// Verbs of which what stands behind the first argument, if not all, is one text: LoT, Python, JSON, a value. It is not taken apart at blanks and
+/// quotation marks.
+static WITH_TEXT: &[&Verb] = &[
+    &definition_verbs::actions::ADD,
+    &definition_verbs::models::ADD,
+    &rules::ADD,
+    &definition_verbs::routes::ADD,
+    &definition_verbs::themes::ADD,
+    &panels::ADD,
+    &panels::ADD_VISU,
+    &python::ADD,
+    &run_action::RUN,
+    &assets::settings::CONFIG_SAVE,
+    &environment::SET,
+    &secrets::SET,
+    &audit::QUERY,
+    &audit::DECRYPT,
+    &projects::LOAD_LICENSE,
+];
+
+/// Whether what stands behind a verb, written with its dashes, is a text instead of arguments.
+#[must_use]
+pub fn takes_text(verb: &str) -> bool {
+    let verb = command_text::normalized_verb(verb).and_then(|name| find(&name));
+    verb.is_some_and(|verb| WITH_TEXT.iter().any(|with_text| with_text.name == verb.name))
+}
+
+/// Names of every verb that works, without dashes.
+pub fn verb_names() -> impl Iterator<Item = &'static str> {
+    verbs().map(|verb| verb.name)
+}
+
 /// Verbs that a later version brings: refused by name, and in no list of features.
 static NOT_AVAILABLE: &[&str] = &[
     "routeCertificates",
@@ -308,8 +344,25 @@ mod tests {
             ("-s", None),
             ("-asset-help", Some("assetHelp")),
         ] {
-            let name = crate::management::command_text::normalized_verb(written).unwrap();
+            let name = command_text::normalized_verb(written).unwrap();
             assert_eq!(find(&name).map(|verb| verb.name), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn texts_are_told_from_arguments() {
+        for (written, expected) in [
+            ("-addAction", true),
+            ("--set-env", true),
+            ("-addUser", false),
+            ("-nothing", false),
+            ("x", false),
+        ] {
+            assert_eq!(takes_text(written), expected, "{written}");
+        }
+        let texts = ["text>", "<json>", "[json]", "=value>", "|filter]", "<anything>"];
+        for verb in verbs().filter(|verb| texts.iter().any(|text| verb.usage.contains(text))) {
+            assert!(takes_text(&format!("-{}", verb.name)) || verb.name == "addVisuFile", "{}", verb.name);
         }
     }
 
