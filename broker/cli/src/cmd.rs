@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
-use lotmq_client::{Client, Publication, QoS};
+use lotmq_client::{Client, ClientError, Publication, QoS, ReasonCode};
 use lotmq_connect::{ConnectArgs, SessionArgs, random_text};
+use lotmq_server::takes_text;
 use lotmq_terminal::{Exit, Misuse, output, seconds};
 use serde_json::Value;
 
@@ -22,8 +23,10 @@ const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Send a command to the broker and show its reply.
 ///
-/// As in: lotmq cmd -listEntities, or: lotmq cmd --file heater.lot -addAction. Short options come before the command; the command goes
-/// to the broker as it is. Without -u it is sent as root, to a broker on this machine with the password in LOTMQ_ROOT_PASSWORD or
+/// As in: lotmq cmd -listEntities, or: lotmq cmd --file heater.lot -addAction. Short options come before the command. What the shell
+/// hands over as one argument is one of the command, blanks and quotation marks included, as the password in
+/// lotmq cmd -changeUserPassword ada 'a long one'; LoT, Python, JSON and NAME=value go to the broker as they are, and so does a command
+/// that is one argument as a whole. Without -u it is sent as root, to a broker on this machine with the password in LOTMQ_ROOT_PASSWORD or
 /// else the one of a new broker, to another one through TLS only, with the former.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
@@ -167,7 +170,7 @@ impl CmdArgs {
     }
 
     fn command(&self) -> anyhow::Result<String> {
-        let mut command = self.words.join(" ");
+        let mut command = joined(&self.words)?;
         if let Some(path) = &self.file {
             command.push(' ');
             command.push_str(&read_text(path)?);
@@ -184,23 +187,37 @@ impl CmdArgs {
 pub(crate) fn connect_as_root(connect: &ConnectArgs) -> anyhow::Result<Client> {
     let mut connect = connect.clone();
     let url_user = connect.login.url.as_ref().and_then(|url| url.user.as_ref());
-    if connect.login.username.is_none() && url_user.is_none() {
-        connect.login.username = Some("root".to_owned());
-        if connect.login.password.is_none() {
-            connect.login.password = Some(root_password(&connect)?);
-        }
+    if connect.login.username.is_some() || url_user.is_some() {
+        return connect.connect(&SessionArgs::default());
     }
-    connect.connect(&SessionArgs::default())
+    connect.login.username = Some("root".to_owned());
+    let mut whose = "the given password";
+    if connect.login.password.is_none() {
+        let (password, origin) = root_password(&connect)?;
+        connect.login.password = Some(password);
+        whose = origin;
+    }
+    connect.connect(&SessionArgs::default()).map_err(|error| match error.downcast_ref() {
+        Some(ClientError::Refused { reason: ReasonCode::BadUserNameOrPassword, .. }) => {
+            let told = format!(
+                "{error}; tried as root with {whose}: give the login by -u and -P, root's password by LOTMQ_ROOT_PASSWORD, or both by a context (`lotmq context add`)"
+            );
+            error.context(told)
+        }
+        Some(_) | None => error,
+    })
 }
 
-/// The password of root where none was given.
-fn root_password(connect: &ConnectArgs) -> Result<String, Misuse> {
+/// The password of root where none was given, and what it is.
+fn root_password(connect: &ConnectArgs) -> Result<(String, &'static str), Misuse> {
     let known = std::env::var("LOTMQ_ROOT_PASSWORD").ok();
+    let origin =
+        if known.is_some() { "the password in LOTMQ_ROOT_PASSWORD" } else { "the password of a new broker" };
     if connect.stays_on_this_machine() {
-        return Ok(known.unwrap_or_else(|| "coreflux".to_owned()));
+        return Ok((known.unwrap_or_else(|| "coreflux".to_owned()), origin));
     }
     match known {
-        Some(known) if connect.is_encrypted() => Ok(known),
+        Some(known) if connect.is_encrypted() => Ok((known, origin)),
         Some(_) => Err(Misuse(
             "the broker is on another machine, and LOTMQ_ROOT_PASSWORD goes there through TLS only; use TLS, or give -u and -P"
                 .to_owned(),
@@ -216,6 +233,30 @@ fn read_text(path: &PathBuf) -> anyhow::Result<String> {
         return Ok(text);
     }
     std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+/// A command of the arguments of the command line: each stays one, unless they are parts of a text.
+fn joined(words: &[String]) -> Result<String, Misuse> {
+    let [verb, arguments @ ..] = words else { return Ok(String::new()) };
+    let name = verb.split_whitespace().next().unwrap_or_default();
+    if takes_text(name) {
+        return Ok(words.join(" "));
+    }
+    arguments.iter().try_fold(verb.clone(), |command, word| Ok(format!("{command} {}", argument(word)?)))
+}
+
+/// A word as one argument of a command, in quotation marks where it needs them.
+fn argument(word: &str) -> Result<String, Misuse> {
+    if !(word.is_empty() || word.starts_with('"') || word.contains(char::is_whitespace)) {
+        return Ok(word.to_owned());
+    }
+    // The broker would take it for one that belongs to the quotation mark behind it.
+    if word.ends_with('\\') {
+        return Err(Misuse(format!(
+            "`{word}` has to be put into quotation marks for the broker, before which no argument may end in a backslash"
+        )));
+    }
+    Ok(quoted(word))
 }
 
 /// As one argument of a command.
@@ -305,6 +346,27 @@ pub(crate) fn asked(client: &mut Client, command: &str, timeout: f64) -> anyhow:
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_argument_of_the_shell_is_one_of_the_command() {
+        for (words, expected) in [
+            (&["-changeUserPassword", "root", "a long one"][..], r#"-changeUserPassword root "a long one""#),
+            (&["-addUser", "ada", r#""so" he said"#], r#"-addUser ada "\"so\" he said""#),
+            (&["-addUser", "ada", ""], r#"-addUser ada """#),
+            (&["-addUser", "ada", r"back\slash"], r"-addUser ada back\slash"),
+            (&["-addUser ada pw"], "-addUser ada pw"),
+            (&["-addUser ada", "a b"], r#"-addUser ada "a b""#),
+            (&["-runAction", "A", r#"{"a": "b c"}"#], r#"-runAction A {"a": "b c"}"#),
+            (&["-addModule", "m", "-config", r#"{"a": 1}"#], r#"-addModule m -config "{\"a\": 1}""#),
+            (&["-setEnv", "SITE=north hall"], "-setEnv SITE=north hall"),
+            (&["-addAction -replace", "DEFINE ACTION A"], "-addAction -replace DEFINE ACTION A"),
+        ] {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            assert_eq!(joined(&words).unwrap(), expected);
+        }
+        let refused = joined(&["-addUser".to_owned(), "ada".to_owned(), "a b\\".to_owned()]);
+        assert!(refused.unwrap_err().0.contains("end in a backslash"));
+    }
 
     #[test]
     fn verbs_are_told_from_options() {
