@@ -2,7 +2,6 @@
 
 mod plan;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,12 +17,16 @@ use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
+use crate::confirmation::is_confirmed;
 
 /// Upload a program or a project to a broker.
 ///
 /// A folder becomes the project of its name, and is loaded in one step in the place of its former version, beside other projects that are loaded. First it says
 /// what would change, and asks before a rule goes or what was added by hand is taken over. Of a file, what it defines is added as by hand. What belongs to other
 /// users is taken over only when told so. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
+///
+/// To go back: lotmq cmd -rollbackProject NAME deploys the version before, lotmq cmd -unloadProject NAME removes what the project brought, and behind
+/// that lotmq cmd -removeProject NAME the project itself. lotmq cmd -listProjects names them.
 ///
 /// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -161,17 +164,6 @@ fn add_all(broker: &mut Broker, commands: &[AddCommand], mut takes_over: bool) -
         }
     }
     Ok(Exit::Success)
-}
-
-/// What somebody at the terminal answers; no where nobody is.
-fn is_confirmed(question: &str) -> anyhow::Result<bool> {
-    if !(std::io::stdin().is_terminal() && std::io::stderr().is_terminal()) {
-        return Ok(false);
-    }
-    output::note(&format!("{question} [y/N]"));
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(["y", "yes"].contains(&answer.trim().to_ascii_lowercase().as_str()))
 }
 
 /// Where commands go.

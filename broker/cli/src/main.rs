@@ -18,6 +18,7 @@ mod columns;
 mod compile;
 mod completion;
 mod config_show;
+mod confirmation;
 mod context;
 mod demo;
 mod deploy;
@@ -45,6 +46,7 @@ mod watch;
 
 use std::process::ExitCode;
 
+use clap::error::ErrorKind;
 use clap::{CommandFactory as _, Parser as _};
 use lotmq_client::ClientError;
 use lotmq_terminal::{Exit, Misuse, output};
@@ -59,7 +61,10 @@ fn main() -> ExitCode {
             print(panic);
         }
     }));
-    let cli = Cli::parse_from(cmd::separate_command(std::env::args_os().collect()));
+    let cli = match Cli::try_parse_from(cmd::separate_command(std::env::args_os().collect())) {
+        Ok(cli) => cli,
+        Err(error) => return refused(&error),
+    };
     let outcome = match cli.command {
         Command::Serve(args) => serve::serve(&args),
         Command::Demo(args) => demo::demo(&args),
@@ -101,11 +106,23 @@ fn main() -> ExitCode {
     }
 }
 
-/// The error in one line; where nothing listens, with the way out.
+/// What is wrong with the command line. Of what we judge ourselves, such as the name of a context, the text says all, without the usage behind it.
+fn refused(error: &clap::Error) -> ExitCode {
+    let is_ours = error.kind() == ErrorKind::ValueValidation && error.context().next().is_none();
+    if !is_ours {
+        error.exit();
+    }
+    let text = error.to_string();
+    output::note(text.split("\n\nUsage:").next().unwrap_or(&text).trim_end());
+    Exit::Usage.into()
+}
+
+/// The error in one line; where nothing listens, or no MQTT, with the way out.
 fn told(error: &anyhow::Error) -> String {
     let text = output::chain(error);
     match error.downcast_ref::<ClientError>() {
         Some(error) if is_nobody_there(error) => format!("{text}; is it running? `lotmq serve`"),
+        Some(ClientError::Http) => format!("{text}; --ws is for MQTT over WebSocket"),
         _ => text,
     }
 }

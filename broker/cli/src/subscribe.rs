@@ -161,13 +161,25 @@ impl SubArgs {
         for (filter, code) in filters.iter().zip(codes) {
             if code.is_failure() {
                 granted.refused += 1;
-                output::error(&format!("the broker refused the subscription to `{filter}`: {code}"));
+                let hint = if self.lacks_login(filter) {
+                    "; topics of $SYS take a login, as -u root -P …"
+                } else {
+                    ""
+                };
+                output::error(&format!("the broker refused the subscription to `{filter}`: {code}{hint}"));
             } else {
                 granted.granted += 1;
                 self.connect.login.debug(&format!("subscribed to `{filter}`: {code}"));
             }
         }
         Ok(granted)
+    }
+
+    /// Whether the filter is for topics that nobody reads without a login, and there is none.
+    fn lacks_login(&self, filter: &str) -> bool {
+        let login = &self.connect.login;
+        let url_user = login.url.as_ref().and_then(|url| url.user.as_ref());
+        filter.starts_with("$SYS/") && login.username.is_none() && url_user.is_none()
     }
 
     /// Prints messages to the end, over as many connections as it takes.

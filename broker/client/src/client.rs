@@ -43,7 +43,7 @@ impl Client {
     /// Connects and waits for CONNACK.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`], [`ClientError::Refused`], [`ClientError::Closed`], [`ClientError::Timeout`],
+    /// [`ClientError::Unreachable`], [`ClientError::Refused`], [`ClientError::Closed`], [`ClientError::Http`], [`ClientError::Timeout`],
     /// [`ClientError::Encode`] for options that this version cannot say.
     pub fn connect(
         address: impl ToSocketAddrs + std::fmt::Display,
@@ -70,7 +70,11 @@ impl Client {
         connection.limit_packets(options.max_packet_size);
         connection.send(&packet)?;
         let timeout = ClientError::Timeout { wanted: "CONNACK", after: options.connect_timeout };
-        let answer = connection.receive(options.connect_timeout)?.ok_or(timeout)?;
+        let received = connection.receive(options.connect_timeout);
+        if matches!(received, Err(ClientError::Malformed(_))) && connection.is_http() {
+            return Err(ClientError::Http);
+        }
+        let answer = received?.ok_or(timeout)?;
         let ServerPacket::Connack(connack) = answer.decode()? else {
             return Err(ClientError::Unexpected { packet_type: answer.packet_type() });
         };

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use lotmq_codec::{ProtocolVersion, fixed_header, limits::PACKET_BYTES_MAX};
 
-use crate::error::is_end;
+use crate::error::{is_end, is_timeout};
 use crate::limits::{COLLECTED_BYTES_MAX, READ_BYTES};
 use crate::socket::Socket;
 use crate::transport::Transport;
@@ -214,6 +214,11 @@ impl Connection {
         self.last_sent
     }
 
+    /// Whether what waits is the beginning of an answer of HTTP.
+    pub(crate) fn is_http(&self) -> bool {
+        self.received.get(self.taken..).is_some_and(|waiting| waiting.starts_with(b"HTTP/1."))
+    }
+
     fn take_packet(&mut self) -> Result<Option<Packet>, ClientError> {
         let waiting = self.received.get(self.taken..).unwrap_or_default();
         let Some(header) = fixed_header(waiting, self.max_packet_size)? else { return Ok(None) };
@@ -241,8 +246,4 @@ impl Connection {
             Err(error) => Err(error.into()),
         }
     }
-}
-
-fn is_timeout(error: &io::Error) -> bool {
-    [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
 }

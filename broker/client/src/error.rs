@@ -19,7 +19,7 @@ pub enum ClientError {
         source: io::Error,
     },
     /// CONNACK said no.
-    #[error("the server refused the connection: {reason}{}", suffix(text))]
+    #[error("the server refused the connection: {reason}{}", suffix(*reason, text))]
     Refused {
         /// Why. Return codes of older versions appear as the reason codes that they stand for.
         reason: ReasonCode,
@@ -27,7 +27,7 @@ pub enum ClientError {
         text: String,
     },
     /// The server sent DISCONNECT; 5.0 only.
-    #[error("the server ended the connection: {reason}{}", suffix(text))]
+    #[error("the server ended the connection: {reason}{}", suffix(*reason, text))]
     Disconnected {
         /// Why.
         reason: ReasonCode,
@@ -51,6 +51,9 @@ pub enum ClientError {
     /// The server sent what is not MQTT.
     #[error("the server sent a malformed packet: {0}")]
     Malformed(#[from] DecodeError),
+    /// What came first is an answer of HTTP: a port of another service, or MQTT is behind WebSocket there.
+    #[error("an HTTP server answers there, not an MQTT server")]
+    Http,
     /// The server sent a packet that does not belong here.
     #[error("unexpected {packet_type} from the server")]
     Unexpected {
@@ -90,6 +93,7 @@ impl ClientError {
             | Self::Refused { .. }
             | Self::Timeout { .. }
             | Self::Malformed(_)
+            | Self::Http
             | Self::Unexpected { .. }
             | Self::Encode(_)
             | Self::TooLarge { .. }
@@ -111,6 +115,34 @@ pub(crate) fn is_end(error: &io::Error) -> bool {
     [BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected].contains(&error.kind())
 }
 
-fn suffix(text: &str) -> String {
-    if text.is_empty() { String::new() } else { format!(": {text}") }
+/// Whether nothing came in time.
+pub(crate) fn is_timeout(error: &io::Error) -> bool {
+    [io::ErrorKind::WouldBlock, io::ErrorKind::TimedOut].contains(&error.kind())
+}
+
+/// What the server says beyond its reason.
+fn suffix(reason: ReasonCode, text: &str) -> String {
+    let is_said = reason.to_string().to_lowercase().contains(&text.to_lowercase());
+    if is_said { String::new() } else { format!(": {text}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reason_is_told_once() {
+        let told = |text: &str| {
+            let reason = ReasonCode::BadUserNameOrPassword;
+            ClientError::Refused { reason, text: text.to_owned() }.to_string()
+        };
+        let once = "the server refused the connection: bad user name or password (0x86)";
+        for (text, expected) in [
+            ("", once.to_owned()),
+            ("Bad user name or password", once.to_owned()),
+            ("try again in 3 s", format!("{once}: try again in 3 s")),
+        ] {
+            assert_eq!(told(text), expected);
+        }
+    }
 }

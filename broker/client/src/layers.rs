@@ -53,7 +53,17 @@ impl Layers {
     /// Whether the handshakes are over, so that MQTT may begin.
     #[must_use]
     pub fn is_open(&self) -> bool {
-        !self.is_in_tls_handshake() && self.websocket.as_ref().is_none_or(|websocket| websocket.is_open())
+        self.handshaking().is_none()
+    }
+
+    /// Name of the layer whose handshake is not over; the lowest first.
+    #[must_use]
+    pub fn handshaking(&self) -> Option<&'static str> {
+        if self.is_in_tls_handshake() {
+            return Some("TLS");
+        }
+        let is_open = self.websocket.as_ref().is_none_or(|websocket| websocket.is_open());
+        (!is_open).then_some("WebSocket")
     }
 
     /// Whether the server has said, in the words of a layer, that nothing more will come.

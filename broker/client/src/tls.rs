@@ -12,7 +12,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
-    RootCertStore, SignatureScheme,
+    InvalidMessage, RootCertStore, SignatureScheme,
 };
 
 use crate::limits::OWN_SESSIONS_MAX;
@@ -161,10 +161,18 @@ impl Tls {
     ) -> io::Result<()> {
         // Behind close_notify nothing counts.
         while !wire.is_empty() && !self.is_ended {
+            let is_handshaking = self.connection.is_handshaking();
             self.connection.read_tls(&mut wire)?;
             let processed = self.connection.process_new_packets();
             self.take_output(output);
-            processed.map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+            processed.map_err(|error| {
+                let is_other = error == Error::InvalidMessage(InvalidMessage::InvalidContentType);
+                let invalid = io::ErrorKind::InvalidData;
+                match is_handshaking && is_other {
+                    true => io::Error::new(invalid, "no answer as a server of TLS has"),
+                    false => io::Error::new(invalid, error),
+                }
+            })?;
             self.read_plain(plain);
         }
         Ok(())

@@ -3,6 +3,7 @@
 use std::io::{self, Read as _, Write as _};
 use std::time::Duration;
 
+use crate::error::{is_end, is_timeout};
 use crate::layers::Layers;
 use crate::limits::READ_BYTES;
 use crate::socket::Socket;
@@ -32,12 +33,26 @@ impl Transport {
         socket.set_read_timeout(timeout)?;
         let mut transport = Self { layers: Layers::of(endpoint)?, ..Self::plain(socket) };
         transport.flush()?;
-        while !transport.layers.is_open() {
-            if transport.receive()? == 0 || transport.layers.is_ended() {
-                return Err(io::ErrorKind::UnexpectedEof.into());
-            }
+        while let Some(layer) = transport.layers.handshaking() {
+            transport.go_on_with(layer, timeout)?;
         }
         Ok(transport)
+    }
+
+    /// Reads once of the handshake of a layer.
+    fn go_on_with(&mut self, layer: &str, timeout: Duration) -> io::Result<()> {
+        let failed = |kind: io::ErrorKind, told: &str| {
+            Err(io::Error::new(kind, format!("no answer as a server of {layer} has: {told}")))
+        };
+        match self.receive() {
+            Ok(len) if len > 0 && !self.layers.is_ended() => Ok(()),
+            Ok(_) => failed(io::ErrorKind::UnexpectedEof, "the connection was closed"),
+            Err(error) if is_end(&error) => failed(error.kind(), "the connection was closed"),
+            Err(error) if is_timeout(&error) => {
+                failed(error.kind(), &format!("nothing came within {} s", timeout.as_secs_f32()))
+            }
+            Err(error) => Err(error),
+        }
     }
 
     pub(crate) fn socket(&self) -> &Socket {
