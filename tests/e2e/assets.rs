@@ -377,7 +377,7 @@ fn orders_policies_and_instances_are_in_a_backup() {
     let file = folder.path().join("backup.zip");
     backup::run_ok("backup", &broker, &file, &[]);
     let other = crate::broker();
-    backup::run_ok("restore", &other, &file, &[]);
+    backup::run_ok("restore", &other, &file, &["--yes"]);
     backup::until_back(&other);
     let route = asset(&other, "Up").unwrap();
     assert_eq!((&route["state"], &route["policies"]["memory"]), (&"stopped".into(), &16.into()));

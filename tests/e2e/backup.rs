@@ -139,7 +139,7 @@ fn a_backup_under_load_has_what_was_acknowledged_before_and_serves_in_another_br
         at_least(200);
         let before = acknowledged.load(SeqCst);
         let told = run_ok("backup", &source, &file, &[]);
-        assert!(told.contains("Backup 'load' with "), "{told}");
+        assert!(told.contains("load.zip: ") && told.contains("sessions with what waits"), "{told}");
         at_least(acknowledged.load(SeqCst) + 50);
         drop(over);
         before
@@ -149,7 +149,7 @@ fn a_backup_under_load_has_what_was_acknowledged_before_and_serves_in_another_br
 
     let target = broker();
     let mut watcher = target.client("watcher");
-    let said = run_ok("restore", &target, &file, &[]);
+    let said = run_ok("restore", &target, &file, &["--yes"]);
     assert!(said.contains("is good") && said.contains("A backup was restored at"), "{said}");
     assert!(said.contains("does not open these secrets: TOKEN"), "{said}");
     watcher.receive(WAIT_MAX).unwrap_err();
@@ -239,9 +239,15 @@ fn what_is_no_good_backup_is_refused_and_nobody_notices() {
     let again = run("backup", &broker, &file, &[]);
     assert!(again.stderr.contains("is not overwritten"), "{}", again.stderr);
     std::fs::write(&file, "x").unwrap();
-    assert_eq!(run("restore", &broker, &file, &[]).status.code(), Some(1));
+    assert_eq!(run("restore", &broker, &file, &["-y"]).status.code(), Some(1));
     let memory = options().variable("LOTMQ_STORE_DURABILITY", "none").start();
     std::fs::write(&file, &good).unwrap();
+    let unasked = run("restore", &broker, &file, &[]);
+    assert_eq!(unasked.status.code(), Some(1), "{}", unasked.stdout);
+    let asks = format!("what the broker at 127.0.0.1:{} has of users and passwords, ", broker.port());
+    assert!(unasked.stderr.contains(&asks), "{}", unasked.stderr);
+    assert!(unasked.stderr.contains("Nothing was changed; --yes goes on"), "{}", unasked.stderr);
+    assert!(environment(&broker).contains("stays"));
     assert_eq!(memory.command(&zip64(&file)).code(), "STORE_IN_MEMORY");
     run_ok("backup", &memory, &place.path().join("memory.zip"), &["--without-retained"]);
 }
@@ -335,7 +341,7 @@ fn a_restored_store_that_cannot_be_opened_gives_way_to_the_former_one() {
     broker.command_ok("-setEnv SITE=old");
     run_ok("backup", &broker, &file, &[]);
     broker.command_ok("-setEnv SITE=new");
-    let finished = run("restore", &broker, &file, &[]);
+    let finished = run("restore", &broker, &file, &["-y"]);
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
     assert!(finished.stdout.contains("The last restore failed, nothing has changed"), "{}", finished.stdout);
     assert!(environment(&broker).contains("new"));

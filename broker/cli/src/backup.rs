@@ -40,6 +40,9 @@ pub(crate) struct BackupArgs {
     /// Leave out sessions with their subscriptions and waiting messages; a restore leaves those that are there
     #[arg(long)]
     without_sessions: bool,
+    /// Print the reply of the broker as JSON
+    #[arg(long)]
+    json: bool,
     /// Seconds to wait while nothing comes
     #[arg(long, default_value_t = 300.0, value_parser = seconds)]
     timeout: f64,
@@ -65,8 +68,33 @@ pub(crate) fn backup(args: &BackupArgs) -> anyhow::Result<Exit> {
     let mut client = connect_as_root(&args.connect)?;
     let reply = export_to(&args.file, |out| download(args, &mut client, out))?;
     client.disconnect()?;
-    output::line(render_reply(&reply).trim_end())?;
+    output::line(&if args.json { format!("{reply:#}") } else { args.told(&reply) })?;
     Ok(Exit::Success)
+}
+
+impl BackupArgs {
+    /// The line for people about a backup that was written.
+    fn told(&self, reply: &Value) -> String {
+        let data = &reply["data"];
+        let parts = data["parts"].as_array().into_iter().flatten().filter_map(Value::as_str);
+        format!(
+            "{}: {} bytes, taken {}: {}",
+            self.file.display(),
+            data["bytes"],
+            data["createdUtc"].as_str().unwrap_or_default(),
+            parts.map(contents).collect::<Vec<_>>().join(", ")
+        )
+    }
+}
+
+/// What is in a part of a backup, for people.
+pub(crate) fn contents(part: &str) -> &str {
+    match part {
+        "configuration" => "users and passwords, rules, definitions, modules and variables",
+        "retained" => "retained messages and kept values",
+        "sessions" => "sessions with what waits for them",
+        other => other,
+    }
 }
 
 /// The reply of the broker, when all of the backup is written.

@@ -10,18 +10,20 @@ use base64::engine::general_purpose::STANDARD;
 use clap::Args;
 use lotmq_client::{Client, ClientError, ProtocolVersion};
 use lotmq_connect::{ConnectArgs, Version, random_text};
-use lotmq_server::backup::Archive;
+use lotmq_server::backup::{Archive, Manifest};
 use lotmq_terminal::{Exit, output, seconds};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::backup::contents;
 use crate::cmd::{connect_as_root, exchange, render_reply};
+use crate::confirmation::is_confirmed;
 
 /// How often is tried whether the broker is back.
 const PAUSE: Duration = Duration::from_millis(100);
 
 /// Have a running broker go on with what a backup holds.
 ///
-/// The backup is checked first. Then the broker restarts on it and all its clients are disconnected; parts that are not in the backup stay as they
+/// The backup is checked first. What it replaces is told and asked about; where there is no terminal, --yes has to say so. Then the broker restarts on it and all its clients are disconnected; parts that are not in the backup stay as they
 /// are, and what was there before is kept beside it as lotmq.redb.before-restore. A backup that no packet holds is restored with `lotmq store import`
 /// while the broker is stopped. Without -u it is done as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new broker.
 ///
@@ -32,6 +34,12 @@ pub(crate) struct RestoreArgs {
     /// File that `lotmq backup` has written
     #[arg(value_name = "FILE")]
     file: PathBuf,
+    /// Do not ask before what the broker has is replaced
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Print the last reply of the broker as JSON
+    #[arg(long)]
+    json: bool,
     /// Seconds to wait for the check, and as many for the restart
     #[arg(long, default_value_t = 300.0, value_parser = seconds)]
     timeout: f64,
@@ -44,7 +52,12 @@ pub(crate) struct RestoreArgs {
 
 pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
     let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    Archive::open(Cursor::new(&bytes), u64::MAX)?;
+    let manifest = Archive::open(Cursor::new(&bytes), u64::MAX)?.manifest;
+    let concern = args.concern(&manifest)?;
+    if !args.yes && !is_confirmed(&format!("{concern} Go on?"))? {
+        output::note(&format!("{concern} Nothing was changed; --yes goes on"));
+        return Ok(Exit::Failure);
+    }
     let timeout = Duration::from_secs_f64(args.timeout);
     let mut connect = args.connect.clone();
     // Only 5.0 tells how large a packet may be.
@@ -58,12 +71,43 @@ pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
         }
         Err(error) => return Err(error),
     };
-    output::line(render_reply(&reply).trim_end())?;
-    if reply.get("success").and_then(Value::as_bool) != Some(true) {
+    let is_accepted = reply.get("success").and_then(Value::as_bool) == Some(true);
+    if !(args.json && is_accepted) {
+        output::line(&told(&reply, args.json))?;
+    }
+    if !is_accepted {
         return Ok(Exit::Failure);
     }
     await_end(&mut client, timeout);
-    report(&connect, timeout)
+    report(&connect, timeout, args.json)
+}
+
+impl RestoreArgs {
+    /// What would be replaced, and where.
+    fn concern(&self, manifest: &Manifest) -> anyhow::Result<String> {
+        let context = self.connect.login.context.as_ref();
+        let context = context.map(|name| format!(" (context {name})")).unwrap_or_default();
+        let parts: Vec<&str> = manifest.parts.iter().map(|part| contents(part)).collect();
+        Ok(format!(
+            "Backup '{}' of {} takes the place of what the broker at {}{context} has of {}; its clients are disconnected.",
+            manifest.name,
+            manifest.created_utc,
+            self.connect.endpoint()?,
+            parts.join(", ")
+        ))
+    }
+}
+
+/// A reply of the broker: as JSON, or what it says to people, without the tables of the backup.
+fn told(reply: &Value, as_json: bool) -> String {
+    if as_json {
+        return format!("{reply:#}");
+    }
+    let mut reply = reply.clone();
+    if let Some(reply) = reply.as_object_mut() {
+        reply.remove("data");
+    }
+    render_reply(&reply).trim_end().to_owned()
 }
 
 /// Waits until the broker has closed the connection.
@@ -77,14 +121,15 @@ fn await_end(client: &mut Client, timeout: Duration) {
 }
 
 /// Asks the broker, when it is back, what the restore came to.
-fn report(connect: &ConnectArgs, timeout: Duration) -> anyhow::Result<Exit> {
+fn report(connect: &ConnectArgs, timeout: Duration, as_json: bool) -> anyhow::Result<Exit> {
     let deadline = Instant::now() + timeout;
     let mut client = loop {
         match connect_as_root(connect) {
             Ok(client) => break client,
             // After a restore that failed the login would be good as before.
             Err(error) if matches!(error.downcast_ref(), Some(ClientError::Refused { .. })) => {
-                output::line("restored; users and passwords are those of the backup")?;
+                let message = "restored; users and passwords are those of the backup";
+                output::line(&told(&json!({"success": true, "message": message}), as_json))?;
                 return Ok(Exit::Success);
             }
             Err(error) if Instant::now() >= deadline => {
@@ -96,7 +141,7 @@ fn report(connect: &ConnectArgs, timeout: Duration) -> anyhow::Result<Exit> {
     let reply = exchange(&mut client, "-restoreBackup", &random_text(12)?, timeout)?;
     client.disconnect()?;
     let reply = reply.context("the broker is back and does not tell what the restore came to")?;
-    output::line(render_reply(&reply).trim_end())?;
+    output::line(&told(&reply, as_json))?;
     let is_restored = reply.pointer("/data/state").and_then(Value::as_str) == Some("restored");
     Ok(if is_restored { Exit::Success } else { Exit::Failure })
 }
