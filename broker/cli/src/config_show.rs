@@ -1,9 +1,11 @@
 //! `lotmq config`: every key, its value, and where that comes from; what is wrong with a configuration.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
-use lotmq_config::{Config, ConfigFile, DataDirectory, Mistake, Sources, Surroundings, unknown_variables};
+use lotmq_config::{
+    Config, ConfigFile, DataDirectory, Mistake, Sources, Surroundings, Tls, default_path, unknown_variables,
+};
 use lotmq_terminal::{Exit, output};
 use serde_json::{Map, Value, json};
 
@@ -23,11 +25,11 @@ enum ConfigCommand {
     Show(ShowArgs),
     /// Say what is wrong with the configuration: every mistake, with its file and line
     ///
-    /// As in: lotmq config check --config lotmq.toml. The environment is checked, too, since `lotmq serve` reads it. What values name, such
-    /// as files of certificates and ports, is not looked at.
+    /// As in: lotmq config check lotmq.toml. The environment is checked, too, since `lotmq serve` reads it. Of what values name only one thing
+    /// is looked at: whether a certificate without `tls.key` has its key in the same file.
     ///
     /// Exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage.
-    Check(PlaceArgs),
+    Check(ConfigCheckArgs),
 }
 
 #[derive(Args, Debug)]
@@ -38,6 +40,15 @@ struct ShowArgs {
     /// Print JSON
     #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+#[derive(Args, Debug)]
+struct ConfigCheckArgs {
+    /// Configuration file, as with --config
+    #[arg(value_name = "FILE", conflicts_with = "config")]
+    file: Option<PathBuf>,
     #[command(flatten)]
     place: PlaceArgs,
 }
@@ -62,7 +73,17 @@ impl PlaceArgs {
 
     /// The same without warnings.
     pub(crate) fn read(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Config> {
-        Ok(Config::load(self.sources(flags)?)?)
+        let sources = self.sources(flags)?;
+        let file = sources.file.as_ref().map(|file| format!(" {}", file.path.display()));
+        let count = Config::mistakes(&sources).len();
+        Config::load(sources).map_err(|error| {
+            let file = file.unwrap_or_default();
+            let text = error.to_string();
+            let gap = if text.contains('\n') { "\n" } else { "; " };
+            let mistakes = if count == 1 { "1 mistake".to_owned() } else { format!("all {count} mistakes") };
+            let told = format!("{text}{gap}`lotmq config check{file}` shows {mistakes}");
+            anyhow::Error::from(error).context(told)
+        })
     }
 
     fn sources(&self, flags: Vec<(&'static str, &'static str, String)>) -> anyhow::Result<Sources> {
@@ -86,7 +107,10 @@ fn warn_of_unknown_variables() {
 pub(crate) fn config(args: &ConfigArgs) -> anyhow::Result<Exit> {
     match &args.command {
         ConfigCommand::Show(args) => show(args),
-        ConfigCommand::Check(place) => check(place),
+        ConfigCommand::Check(args) => {
+            let given = args.file.clone().or_else(|| args.place.config.clone());
+            check(&PlaceArgs { config: given, ..args.place.clone() })
+        }
     }
 }
 
@@ -116,11 +140,32 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     if !mistakes.is_empty() {
         return Ok(Exit::Failure);
     }
-    output::line(&match file {
-        Some(file) => format!("{file}: ok"),
-        None => "ok; there is no configuration file".to_owned(),
+    let config = Config::load(sources)?;
+    if let Some(certificate) = certificate_without_key(&config.tls) {
+        let origin = config.origin("tls.certificate");
+        let path = certificate.display();
+        output::line(&format!(
+            "`tls.certificate` is {path} ({origin}), which has no private key in it; set `tls.key`"
+        ))?;
+        return Ok(Exit::Failure);
+    }
+    output::line(&match (file, default_path(&Surroundings::of_process())) {
+        (Some(file), _) => format!("{file}: ok"),
+        (None, Some(path)) => format!("ok; there is no configuration file {}", path.display()),
+        (None, None) => {
+            "ok; there is no configuration file, and no folder where one is looked for".to_owned()
+        }
     })?;
     Ok(Exit::Success)
+}
+
+/// The file of a certificate that should hold its key, and does not. Of one that cannot be read nothing is known.
+fn certificate_without_key(tls: &Tls) -> Option<&Path> {
+    let certificate = tls.certificate.as_deref().filter(|_| tls.key.is_none())?;
+    let text = std::fs::read(certificate).ok()?;
+    let mark = b"PRIVATE KEY-----";
+    let has_key = text.windows(mark.len()).any(|window| window == mark);
+    (!has_key).then_some(certificate)
 }
 
 fn as_text(config: &Config, with_origin: bool) -> String {

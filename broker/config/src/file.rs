@@ -33,9 +33,15 @@ impl ConfigFile {
     /// # Errors
     /// [`ConfigError::FileUnreadable`] for one that is there and cannot be read.
     pub fn read_default(surroundings: &Surroundings) -> Result<Option<Self>, ConfigError> {
-        match default_path(surroundings) {
-            Some(path) if path.exists() => Self::read(&path).map(Some),
-            Some(_) | None => Ok(None),
+        use std::io::ErrorKind::{NotADirectory, NotFound};
+        let Some(path) = default_path(surroundings) else { return Ok(None) };
+        match Self::read(&path) {
+            Err(ConfigError::FileUnreadable { reason, .. })
+                if [NotFound, NotADirectory].contains(&reason.kind()) =>
+            {
+                Ok(None)
+            }
+            outcome => outcome.map(Some),
         }
     }
 
