@@ -433,6 +433,7 @@ fn changed_meanwhile(name: &str) -> Refusal {
 
 fn is_loaded(name: &str) -> Refusal {
     Refusal::new("PROJECT_LOADED", format!("Project '{name}' is loaded; unload it first."))
+        .with_suggestion(format!("-unloadProject {name}"))
 }
 
 /// Publishes the topics of projects, and which is loaded.
