@@ -49,6 +49,25 @@ fn every_command_is_completed_by_each_shell() {
             Err(error) => assert_ne!(shell, "bash", "{error}"),
         }
     }
+    let (home, home_of) = (tempfile::tempdir().unwrap(), "XDG_CONFIG_HOME");
+    let in_bash = |script: &str| {
+        let mut command = Command::new("bash");
+        let folder = std::path::Path::new(LOTMQ).parent().unwrap().display().to_string();
+        let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+        let script = format!("source <(lotmq completion bash)\n{script}\necho \"${{COMPREPLY[@]}}\"");
+        let output =
+            command.args(["-c", &script]).env("PATH", path).env(home_of, home.path()).output().unwrap();
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    };
+    let complete = |words: &str, at: usize| {
+        in_bash(&format!(
+            "COMP_WORDS=({words}); COMP_CWORD={at}; _lotmq_names lotmq \"${{COMP_WORDS[{at}]}}\" ''"
+        ))
+    };
+    assert_eq!(complete("lotmq cmd -removeUserF", 2), "-removeUserFromGroup");
+    in_bash("lotmq context add plant --url mqtt://h; lotmq context add press --url mqtt://i");
+    assert_eq!(complete("lotmq sub --context pl", 3), "plant");
+    assert_eq!(complete("lotmq context use ''", 3), "plant press");
     let other = Program::run(LOTMQ, &["completion", "csh"]).unwrap();
     assert_eq!(other.status.code(), Some(2));
     assert!(other.stderr.contains("expected bash, zsh or fish"), "{}", other.stderr);
