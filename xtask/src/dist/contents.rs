@@ -22,6 +22,22 @@ pub(crate) const CONTAINERFILE: &str = include_str!("../../../packaging/containe
 /// Where the configuration lies.
 pub(crate) const CONFIGURATION_PATH: &str = "etc/lotmq/lotmq.toml";
 
+/// Pages of `docs` that are packed; the others are about how the broker is made and tested.
+const PAGES: [&str; 12] = [
+    "assets",
+    "audit-and-logs",
+    "codes",
+    "commands",
+    "configuration",
+    "durability",
+    "install",
+    "limits",
+    "metrics",
+    "performance",
+    "security",
+    "zstd-transport",
+];
+
 /// A file.
 pub(crate) struct PackagedFile {
     /// Place in the system, without the first `/`.
@@ -50,10 +66,11 @@ impl PackagedFile {
 
     /// Whether a container has it: what runs, and the licences.
     pub(crate) fn is_for_image(&self) -> bool {
-        let of_service =
-            ["usr/lib/systemd", "usr/lib/sysusers", "etc/", "usr/share/man", "usr/share/doc/lotmq/c"];
+        let of_service = ["usr/lib/systemd", "usr/lib/sysusers", "etc/", "usr/share/man"];
+        let to_read = ["changelog", "README.md", "docs/"].map(|place| format!("usr/share/doc/lotmq/{place}"));
+        let is_to_read = to_read.iter().any(|start| self.path.starts_with(start));
         let is_completion = self.portable.as_deref().is_some_and(|place| place.starts_with("completion/"));
-        !is_completion && !of_service.iter().any(|start| self.path.starts_with(start))
+        !is_completion && !is_to_read && !of_service.iter().any(|start| self.path.starts_with(start))
     }
 }
 
@@ -88,12 +105,11 @@ impl PackageContents {
             PackagedFile::new("usr/share/doc/lotmq/LICENSES-OF-OTHERS", Some("LICENSES-OF-OTHERS"), licences),
             PackagedFile::new("usr/share/doc/lotmq/lotmq.cdx.json", Some("lotmq.cdx.json"), sbom),
             PackagedFile::new("usr/share/doc/lotmq/changelog", Some("CHANGELOG.md"), file("CHANGELOG.md")?),
-            PackagedFile::new(
-                "usr/share/doc/lotmq/configuration.md",
-                Some("configuration.md"),
-                file("docs/configuration.md")?,
-            ),
+            PackagedFile::new("usr/share/doc/lotmq/README.md", Some("README.md"), file("README.md")?),
         ];
+        for page in documents(root)? {
+            items.push(PackagedFile::new(&format!("usr/share/doc/lotmq/{page}"), Some(&page), file(&page)?));
+        }
         items.extend(of_service());
         items.extend(completions(&built.completions));
         items.extend(pages(&built.pages, release.time)?);
@@ -105,6 +121,21 @@ impl PackageContents {
     pub(crate) fn binary_bytes(&self) -> usize {
         self.items.iter().find(|item| item.path == "usr/bin/lotmq").map_or(0, |item| item.bytes.len())
     }
+}
+
+/// Pages of the documentation for who runs and programs the broker, by their paths: on a machine without internet there are no others.
+pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
+    let mut found: Vec<String> = PAGES.iter().map(|name| format!("docs/{name}.md")).collect();
+    for folder in ["docs/lot", "docs/routes", "docs/sdk"] {
+        let entries = fs::read_dir(root.join(folder)).with_context(|| format!("cannot read {folder}"))?;
+        for entry in entries {
+            let name = entry?.file_name().to_string_lossy().into_owned();
+            if name.ends_with(".md") {
+                found.push(format!("{folder}/{name}"));
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// What makes the broker a service.

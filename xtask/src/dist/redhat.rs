@@ -17,7 +17,15 @@ const SCRIPTS: [(u32, u32, &str); 3] = [
 ];
 
 /// Folders that are ours alone, so that they go with the package.
-const FOLDERS: [&str; 3] = ["etc/lotmq", "usr/lib/lotmq", "usr/share/doc/lotmq"];
+const FOLDERS: [&str; 7] = [
+    "etc/lotmq",
+    "usr/lib/lotmq",
+    "usr/share/doc/lotmq",
+    "usr/share/doc/lotmq/docs",
+    "usr/share/doc/lotmq/docs/lot",
+    "usr/share/doc/lotmq/docs/routes",
+    "usr/share/doc/lotmq/docs/sdk",
+];
 
 /// What it needs: a name, a version, and how that is meant (`rpmds.h`).
 const REQUIRED: [(&str, &str, u32); 5] = [

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
-use crate::dist::contents::{PackagedFile, of_service};
+use crate::dist::contents::{PackagedFile, documents, of_service};
 
 fn release(target: Processor) -> PackagedRelease {
     PackagedRelease { version: "1.2.3".to_owned(), time: 1_700_000_000, target }
@@ -69,6 +69,23 @@ fn members(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
         rest = &body[(length + length % 2).min(body.len())..];
     }
     found
+}
+
+#[test]
+fn pages_to_read_are_there_and_in_no_image() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let pages = documents(root).unwrap();
+    for wanted in
+        ["docs/commands.md", "docs/lot/reference.md", "docs/routes/README.md", "docs/sdk/tutorial.md"]
+    {
+        assert!(pages.iter().any(|page| page == wanted), "{wanted}");
+    }
+    for page in pages {
+        assert!(root.join(&page).is_file(), "{page}");
+        let path = format!("usr/share/doc/lotmq/{page}");
+        let file = PackagedFile { path, portable: Some(page), mode: 0o644, bytes: Vec::new() };
+        assert!(!file.is_for_image(), "{}", file.path);
+    }
 }
 
 #[test]
