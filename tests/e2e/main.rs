@@ -30,6 +30,7 @@ mod durable_triggers;
 mod ecosystem;
 mod error_places;
 mod examples;
+mod first_steps;
 mod flood;
 mod full_disk;
 mod golden;

@@ -1,0 +1,117 @@
+//! What somebody's first steps with the tools run into: passwords with blanks, a login that is missing, the wrong port, a configuration that is wrong.
+
+use std::process::Command;
+
+use lotmq_client::ConnectOptions;
+use lotmq_test_support::{Authority, Finished, Program};
+
+use crate::{LOTMQ, broker, options};
+
+fn lotmq(arguments: &[&str]) -> Finished {
+    Program::run(LOTMQ, arguments).unwrap()
+}
+
+#[test]
+fn a_password_with_blanks_is_one_argument() {
+    let broker = broker();
+    let port = broker.port();
+    let set = ["cmd", "-p", &port, "-changeUserPassword", "root", "a \"long\" one"];
+    assert_eq!(lotmq(&set).output(), "Password for user root changed successfully!");
+    drop(broker.connect(&ConnectOptions::new("new").user("root", "a \"long\" one")));
+    let login = ["cmd", "-p", &port, "-u", "root", "-P", "a \"long\" one"];
+    let value = [&login[..], &["-setEnv", "SITE=the \"north\" hall"]].concat();
+    lotmq(&value).output();
+    let listed = lotmq(&[&login[..], &["--json", "-listEnv"]].concat());
+    assert!(listed.output().contains(r#""value": "the \"north\" hall""#), "{}", listed.stdout);
+    // Nobody is left who may log in with the password of a new broker.
+    let refused = lotmq(&["cmd", "-p", &port, "-listUsers"]);
+    assert_eq!(refused.status.code(), Some(3), "{}", refused.stdout);
+    assert_eq!(refused.stderr.matches("bad user name or password").count(), 1, "{}", refused.stderr);
+    let told = "(0x86); tried as root with the password of a new broker: give the login by -u and -P, ";
+    assert!(refused.stderr.contains(told), "{}", refused.stderr);
+    let refused = lotmq(&["cmd", "-p", &port, "-u", "root", "-P", "wrong", "-listUsers"]);
+    assert!(!refused.stderr.contains("tried as root"), "{}", refused.stderr);
+}
+
+#[test]
+fn topics_of_the_broker_are_said_to_take_a_login() {
+    let broker = broker();
+    let subscribe = ["sub", "-p", &broker.port(), "-t", "$SYS/Coreflux/Version", "-C", "1"];
+    let refused = lotmq(&subscribe);
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(refused.stderr.ends_with("; topics of $SYS take a login, as -u root -P …"), "{}", refused.stderr);
+    lotmq(&[&subscribe[..], &["-u", "root", "-P", "coreflux"]].concat()).output();
+}
+
+#[test]
+fn a_port_of_another_protocol_is_told_apart() {
+    let broker = options()
+        .health("127.0.0.1:0")
+        .variable("LOTMQ_LISTENER_WS_PORT", "0")
+        .variable("LOTMQ_LISTENER_WS_BIND", "127.0.0.1")
+        .start();
+    let authority = Authority::new();
+    let ca = authority.file().display().to_string();
+    let port = |name: &str| broker.port_of(name).to_string();
+    let http = "error: an HTTP server answers there, not an MQTT server; --ws is for MQTT over WebSocket";
+    let websocket = "no answer as a server of WebSocket has: ";
+    let tls = "no answer as a server of TLS has";
+    for (listener, options, told) in [
+        ("health", &[][..], http),
+        ("ws", &[], http),
+        ("mqtt", &["--ws"], websocket),
+        ("mqtt", &["--cafile", &ca], tls),
+        ("ws", &["--cafile", &ca], tls),
+        ("health", &["--cafile", &ca], tls),
+    ] {
+        let base = ["pub", "-h", "127.0.0.1", "-t", "a", "-m", "x", "-p", &port(listener)];
+        let refused = lotmq(&[&base[..], options].concat());
+        assert_eq!(refused.status.code(), Some(3), "{listener} {options:?}");
+        assert!(refused.stderr.contains(told), "{listener} {options:?}: {}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_wrong_configuration_leads_to_its_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let run = |arguments: &[&str], home: &str| {
+        let mut command = Command::new("env");
+        let surroundings = ["-u", "STATE_DIRECTORY", &format!("XDG_CONFIG_HOME={home}"), LOTMQ];
+        let output = command.args(surroundings).args(arguments).output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap().trim_end().to_owned();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    let home = folder.path().display().to_string();
+    let wrong = file("wrong.toml", "[sys]\nintervall_sec = 3\n[listener.mqtt]\nport = 70000\n");
+    let (code, _, stderr) = run(&["serve", "--config", &wrong, "--data", &home], &home);
+    assert_eq!(code, Some(1));
+    assert!(stderr.ends_with(&format!("; `lotmq config check {wrong}` shows all 2 mistakes")), "{stderr}");
+    let (code, stdout, _) = run(&["config", "check", &wrong], &home);
+    assert_eq!((code, stdout.lines().count()), (Some(1), 2), "{stdout}");
+    let twice = run(&["config", "check", &wrong, "--config", &wrong], &home);
+    assert_eq!(twice.0, Some(2), "{}", twice.2);
+
+    let certificate = Authority::new();
+    let alone = certificate.file().display().to_string();
+    let half = file("half.toml", &format!("[tls]\ncertificate = \"{alone}\"\n"));
+    let (code, stdout, _) = run(&["config", "check", &half], &home);
+    assert_eq!(code, Some(1), "{stdout}");
+    assert!(stdout.ends_with("which has no private key in it; set `tls.key`"), "{stdout}");
+
+    // The place depends on who asks, and a file may be there.
+    let (_, stdout, _) = run(&["config", "check"], &home);
+    let is_told = stdout.starts_with("ok; there is no configuration file /");
+    assert!(is_told || stdout.starts_with("/etc/lotmq/lotmq.toml"), "{stdout}");
+    std::fs::create_dir_all(folder.path().join("lotmq/lotmq.toml")).unwrap();
+    let (code, _, stderr) = run(&["config", "check", &format!("{home}/lotmq/lotmq.toml")], &home);
+    assert_eq!(code, Some(1));
+    assert!(
+        stderr.contains(&format!("cannot read configuration file {home}/lotmq/lotmq.toml: ")),
+        "{stderr}"
+    );
+}
