@@ -10,8 +10,8 @@
 use std::collections::{HashSet, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::ops::ControlFlow;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
@@ -97,7 +97,11 @@ pub struct LastValues {
     keep_topics: AtomicU64,
     keep_bytes: AtomicU64,
     unsaved: Mutex<Unsaved>,
+    saver: OnceLock<Saver>,
 }
+
+/// Who saves kept values, to be told when the first one waits.
+struct Saver(Box<dyn Fn() + Send + Sync>);
 
 /// Topics whose kept value has changed and was not taken for saving.
 #[derive(Debug, Default)]
@@ -122,6 +126,7 @@ impl LastValues {
             keep_topics: AtomicU64::new(0),
             keep_bytes: AtomicU64::new(0),
             unsaved: Mutex::default(),
+            saver: OnceLock::new(),
         }
     }
 
@@ -218,6 +223,12 @@ impl LastValues {
         }
         let (hash, shard) = self.place(topic);
         self.shards[shard].lock().is_kept(hash, topic)
+    }
+
+    /// Has somebody told whenever a kept value changes while none waits to be saved: on the thread that changes it, under locks of this, so it must not call
+    /// back. Once.
+    pub fn tell_saver(&self, tell: impl Fn() + Send + Sync + 'static) {
+        let _ = self.saver.set(Saver(Box::new(tell)));
     }
 
     /// Whether kept values changed since they were taken for saving.
@@ -322,11 +333,18 @@ impl LastValues {
     }
 
     fn note_unsaved(&self, topic: &str) {
-        let Unsaved { order, known } = &mut *self.unsaved.lock();
-        if !known.contains(topic) {
-            let topic: Arc<str> = topic.into();
-            known.insert(Arc::clone(&topic));
-            order.push_back(topic);
+        let mut unsaved = self.unsaved.lock();
+        let Unsaved { order, known } = &mut *unsaved;
+        if known.contains(topic) {
+            return;
+        }
+        let is_first = order.is_empty();
+        let topic: Arc<str> = topic.into();
+        known.insert(Arc::clone(&topic));
+        order.push_back(topic);
+        drop(unsaved);
+        if let Some(Saver(tell)) = self.saver.get().filter(|_| is_first) {
+            tell();
         }
     }
 

@@ -234,6 +234,14 @@ impl Guests {
         self.runners.read().len() + self.routes.read().len()
     }
 
+    /// Whether something of definitions needs the rounds of the housekeeper, however quiet the broker is: silences, windows, kept values that are not stored yet.
+    pub(crate) fn needs_rounds(&self) -> bool {
+        let registry = self.registry.read();
+        self.values.has_unsaved()
+            || registry.all_windows().next().is_some()
+            || registry.all_silence_watches().next().is_some()
+    }
+
     /// Whether anything is deployed.
     pub(crate) fn has_runners(&self) -> bool {
         !self.runners.read().is_empty() || !self.routes.read().is_empty()

@@ -710,7 +710,10 @@ pub(crate) fn assemble(
     let _ = broker.context.above.set(Arc::downgrade(&above));
     let above: Arc<dyn AboveGuests> = Arc::<Broker>::clone(&broker);
     for tenant in broker.tenants.all().iter() {
-        let _ = tenant.programs().guests.above.set(Arc::downgrade(&above));
+        let guests = &tenant.programs().guests;
+        let _ = guests.above.set(Arc::downgrade(&above));
+        let housekeeping = Arc::clone(&broker.housekeeping);
+        guests.values.tell_saver(move || housekeeping.wake());
     }
     Ok((broker, recovered))
 }

@@ -32,12 +32,13 @@ pub(crate) struct Broker {
 }
 
 impl Broker {
-    /// Whether nothing happens but by the clock: all shards rest, nothing is deployed, no command runs.
+    /// Whether nothing happens but by the clock: all shards rest, no command runs, no definition waits for a silence or for the end of a window, and no kept value
+    /// for the store.
     ///
     /// What ends it wakes the housekeeper.
     pub(crate) fn rests(&self) -> bool {
-        let has_runners = |tenant: &Arc<Tenant>| tenant.programs().guests.has_runners();
-        self.net.rests() && self.commands.waiting() == 0 && !self.tenants.all().iter().any(has_runners)
+        let is_watched = |tenant: &Arc<Tenant>| tenant.programs().guests.needs_rounds();
+        self.net.rests() && self.commands.waiting() == 0 && !self.tenants.all().iter().any(is_watched)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Housekeeping, by the clock: timers of definitions, kept values on their way to the store, error records, expiry timers of absent Clients, old passwords,
 //! changed certificates, how full disk and heap are, log lines on their way to `$SYS` topics.
 //!
-//! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`]. While all shards rest and there are none it
-//! wakes for what is due and now and then, and whatever ends that wakes it; it wakes the thread of `$SYS` figures then, which sleeps for as long.
+//! One thread. It sleeps until the next timer, and while there are definitions never longer than [`PERIOD`]. While all [shards rest](Broker::rests) and no
+//! timer has started anything for [`RUN_TIME`] it wakes for what is due and now and then, and whatever ends that wakes it; it wakes the thread of `$SYS` figures then, which sleeps for as long.
 
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -32,6 +32,9 @@ const PERIOD_IDLE: Duration = Duration::from_millis(500);
 
 /// Shortest time between two changes of a definition's error topic (commands reference §5).
 const RECORDS_PERIOD: Duration = Duration::from_millis(200);
+
+/// Time after the start of a run by a timer in which its errors are looked for at each round.
+const RUN_TIME: Duration = Duration::from_secs(1);
 
 /// Longest time for session drains when the broker stops.
 const STOP_TIME_MAX: Duration = Duration::from_secs(2);
@@ -78,6 +81,8 @@ struct Housekeeper<'a> {
     storage_watch: StorageWatch,
     /// Time at which error records were last published.
     records_at: Instant,
+    /// When a timer has last started something; at first the start of the broker.
+    started_at: Instant,
     /// Whether the broker rested after the last round.
     rested: bool,
 }
@@ -85,7 +90,8 @@ struct Housekeeper<'a> {
 impl<'a> Housekeeper<'a> {
     fn new(broker: &'a Broker, left_runs: &'a LeftRuns) -> Self {
         let (heap, storage_watch) = (Heap::default(), StorageWatch::default());
-        Self { broker, left_runs, heap, storage_watch, records_at: Instant::now(), rested: false }
+        let now = Instant::now();
+        Self { broker, left_runs, heap, storage_watch, records_at: now, started_at: now, rested: false }
     }
 
     /// Does what is due; returns the time until the next round.
@@ -96,8 +102,11 @@ impl<'a> Housekeeper<'a> {
         self.storage_watch.look(broker);
         self.heap.look();
         let is_started = self.left_runs.work(turn);
-        let Due { mut wait, timer, .. } = work_by_the_clock(broker, turn);
-        let rests = is_started && broker.rests();
+        let Due { started, mut wait, timer } = work_by_the_clock(broker, turn);
+        if started > 0 {
+            self.started_at = Instant::now();
+        }
+        let rests = is_started && self.started_at.elapsed() >= RUN_TIME && broker.rests();
         if self.rested && !rests {
             broker.sys.call();
         }
