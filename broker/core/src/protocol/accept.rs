@@ -66,17 +66,7 @@ fn attach_allowed(
             return Err(turn_away(connection, request, turn, reason, &refusal));
         }
     };
-    if let Some(denier) = tenant.permissions.denier(&Question::operation(&identity, Scope::Connect)) {
-        let words = "no permission to connect";
-        let cause = format!("{words}: denied by {denier}");
-        return Err(turn_away_because(
-            connection,
-            request,
-            turn,
-            ReasonCode::NotAuthorized,
-            (&words, &cause),
-        ));
-    }
+    may_connect(connection, request, turn, &identity)?;
     if let Some(will) = &request.will
         && !will.is_allowed(&tenant, &identity, turn.wall_ms())
     {
@@ -209,6 +199,20 @@ fn turn_away(
     words: &dyn Display,
 ) -> CloseReason {
     turn_away_because(connection, request, turn, reason, (words, words))
+}
+
+/// Refuses a Client that rules do not let connect. It is not told by which; the operator is.
+fn may_connect(
+    connection: &Connection,
+    request: &Request,
+    turn: &mut Turn,
+    identity: &Identity,
+) -> Result<(), CloseReason> {
+    let denier = request.tenant.permissions.denier(&Question::operation(identity, Scope::Connect));
+    let Some(denier) = denier else { return Ok(()) };
+    let words = "no permission to connect";
+    let cause = format!("{words}: denied by {denier}");
+    Err(turn_away_because(connection, request, turn, ReasonCode::NotAuthorized, (&words, &cause)))
 }
 
 /// Refuses a Client with words that it reads, and a cause that only the operator does.

@@ -87,7 +87,7 @@ impl Parser<'_, '_> {
         let verdict = match self.eat_any(&["ALLOW", "DENY"]) {
             Some("ALLOW") => Verdict::Allow,
             Some(_) => Verdict::Deny,
-            None if self.is_keyword("FOR") || self.is_keyword("LOOP") || self.is_keyword("SET") => {
+            None if self.is_keyword("FOR") => {
                 let message = format!("{} is no part of a rule", self.word());
                 let draft = Draft::error(codes::NOT_LOT, self.span(), message);
                 return self.fail(draft.suggest("a rule has IF, ALLOW and DENY alone; keep in a topic what it is to read by GET TOPIC, or ask a MODULE"));

@@ -251,7 +251,7 @@ KEEP TOPIC "k" WITH {x}"#, &[
         "LOT218 3: write FOR EACH {item} IN list DO, or LOOP … UNTIL condition to count",
     ]),
     ("GET TOPIC a/b", &[
-        r#"LOT220 3: a value is no statement: write SET "name" WITH GET …"#,
+        r#"LOT220 3: write SET "name" WITH GET …, or use it where a value stands"#,
     ]),
     ("SET x WITH GET TOPIC a/b + 1", &[
         r#"LOT201 3 =>     SET x WITH GET TOPIC "a/b" + 1"#,
