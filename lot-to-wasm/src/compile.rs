@@ -453,6 +453,8 @@ fn report_outside(sink: &mut Sink<'_>, slices: &Slices) {
         draft.suggest("move DEFINE to column 1")
     } else if near.is_some() {
         draft.did_you_mean(near)
+    } else if word.starts_with(['#', ';']) {
+        draft.suggest("comments begin with --")
     } else {
         draft.suggest("begin with DEFINE ACTION name in column 1")
     });

@@ -265,7 +265,10 @@ fn models_and_rules_are_checked_run_and_compiled_as_actions_are() {
     assert!(checked.output().ends_with("ok (action Send, model Reading, rule Gate)"), "{}", checked.stdout);
     // What is further down is there when messages come, and the rule is asked.
     let ran = lotmq(&["run", &path("all.lot"), "--in", "in=7", "--in", "else=7"]);
-    assert_eq!((ran.output(), &*ran.stderr), ("", "denied Publish in to anonymous as lotmq-run"));
+    assert_eq!(
+        (ran.output(), &*ran.stderr),
+        ("", "denied Publish in to anonymous as lotmq-run, by rule Gate")
+    );
     let ran = lotmq(&["run", &path("all.lot"), "-u", "root", "--in", "in=7"]);
     assert_eq!((ran.output(), &*ran.stderr), ("out {\"v\":7}", ""));
     let waits = lotmq(&["run", &path("sends.lot"), "--in", "in=7"]);

@@ -35,10 +35,6 @@ impl Parser<'_, '_> {
     /// The whole entity.
     pub(crate) fn entity(&mut self) -> Parsed<Entity> {
         self.skip_newlines();
-        if self.peek().kind == TokenKind::Unknown && self.slice(self.span()).starts_with('#') {
-            let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), "expected DEFINE, found `#`");
-            return self.fail(draft.suggest("comments begin with --").fix(self.span(), "--"));
-        }
         self.expect_word("DEFINE", "the start of the text")?;
         let kind = self.entity_kind()?;
         let name = self.entity_name(kind)?;
