@@ -73,10 +73,10 @@ fn run_asks_about_who_publishes() {
     let program = program.to_str().unwrap();
     for (who, out, told) in [
         (&["-u", "ann", "--group", "staff"][..], "log/1 open", ""),
-        (&["-u", "ann"], "", "denied Publish doors/1 to ann as ann"),
-        (&["-i", "door"], "", "denied Publish doors/1 to anonymous as door"),
+        (&["-u", "ann"], "", "denied Publish doors/1 to ann as ann, by rule Keys"),
+        (&["-i", "door"], "", "denied Publish doors/1 to anonymous as door, by rule Keys"),
         (&["-u", "root"], "log/1 open", ""),
-        (&[], "", "denied Publish doors/1 to anonymous as lotmq-run"),
+        (&[], "", "denied Publish doors/1 to anonymous as lotmq-run, by rule Keys"),
     ] {
         let run = lotmq(&[&["run", program, "--in", "doors/1=open"], who].concat());
         assert_eq!((&*run.stdout, &*run.stderr, run.status.code()), (out, told, Some(0)), "{who:?}");

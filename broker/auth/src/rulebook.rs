@@ -161,7 +161,7 @@ impl Rulebook {
         Some(allowed_at.is_some())
     }
 
-    /// Who says no to a question, if it is one that is denied. What rules said lately is remembered, so that this is cheap behind the decision.
+    /// Who says no to a question, if it is one that is denied.
     pub fn denier(&self, question: &Question<'_>) -> Option<Denier> {
         self.weigh(question).1
     }
@@ -212,8 +212,8 @@ impl Rulebook {
         self.verdicts.get_or_ask(entry.id, &entry.inputs, question, account, &*entry.ask)
     }
 
-    /// The decision about a question, and of a no who said it.
-    fn weigh(&self, question: &Question<'_>) -> (Decision, Option<Denier>) {
+    /// The decision about a question, and of a no who said it. Rules are asked as by [`Decide::decision`], once: some of them run modules.
+    pub fn weigh(&self, question: &Question<'_>) -> (Decision, Option<Denier>) {
         if question.identity.is_root() {
             return (Decision { authorization: Authorization::Allow, is_stable: true }, None);
         }

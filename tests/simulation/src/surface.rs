@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 
 use lot_facts::{RuleFacts, RuleInputs};
-use lotmq_auth::{Account, Answer, Ask, Identity, Opinion, PendingLogin, Question, Rule, Validity};
+use lotmq_auth::{Account, Answer, Ask, Denier, Identity, Opinion, PendingLogin, Question, Rule, Validity};
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_core::Above;
 use lotmq_core::arena::Span;
@@ -75,7 +75,7 @@ impl Above for Surface {
 
     fn disconnected(&self, _: &mut Turn, _: &Client, _: &Connection, _: &CloseReason) {}
 
-    fn denied(&self, _: &Client, _: &Question<'_>) {}
+    fn denied(&self, _: &Client, _: &Question<'_>, _: &Denier) {}
 
     fn will_denied(&self, _: &Turn, _: &Client, _: &Identity, _: &str) {}
 

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{AskedMessage, Authorization, Decide as _, Identity, Question};
+use lotmq_auth::{AskedMessage, Authorization, Decide as _, Denier, Identity, Question};
 use lotmq_codec::{AckType, FixedHeader, PacketId, Publish, QoS, ReasonCode};
 use lotmq_session::{InboundPublish, PublishRefusal};
 use lotmq_store::Op;
@@ -252,12 +252,14 @@ fn check(
     let generation = decide.generation();
     let identity = &open.client.identity();
     let question = Question::publish(identity, topic).with_payload(payload).with_message(asked(message));
-    let decision = decide.decision(&question);
+    let (decision, denier) = decide.weigh(&question);
     *steps += STEPS_PER_DECISION;
     let is_allowed = decision.authorization == Authorization::Allow;
     // A user may always set his own password, which takes a command.
     let is_his = || topic == system_topics::COMMAND_TOPIC && is_own_password(context, identity, payload);
     if !is_allowed && !is_his() {
+        let denier = denier.unwrap_or(Denier::BuiltIn);
+        context.tell(|above| above.denied(&open.client, &question, &denier));
         return Err(NotTaken::NotAllowed);
     }
     received.plain?;
@@ -287,13 +289,6 @@ fn refuse(
     reason: NotTaken,
 ) -> Result<(), CloseReason> {
     turn.core.counters.publish_refused.add(1);
-    if matches!(reason, NotTaken::NotAllowed) {
-        let message = received.message.parts(&turn.arena);
-        let identity = &open.client.identity();
-        let question = Question::publish(identity, message.topic);
-        let question = question.with_payload(message.payload).with_message(asked(message));
-        turn.context.tell(|above| above.denied(&open.client, &question));
-    }
     let can_be_told = open.version.has_properties() && received.packet_id.is_some();
     if let NotTaken::Limit(limit) = reason {
         if !can_be_told {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use lotmq_auth::{Authorization, Decide as _, Question};
+use lotmq_auth::{Authorization, Denier, Question};
 use lotmq_codec::{
     PacketId, Properties, ReasonCode, RetainHandling, Subscribe, Unsubscribe, encode_unsuback,
 };
@@ -134,13 +134,15 @@ fn grant(
     bounds::filter(limits, filter, inner).map_err(FilterRefusal::Limit)?;
     let identity = open.client.identity();
     let question = Question::subscribe(&identity, filter);
-    let sys_broker_only = match open.client.tenant.permissions.decide(&question) {
+    let (decision, denier) = open.client.tenant.permissions.weigh(&question);
+    let sys_broker_only = match decision.authorization {
         Authorization::Allow => false,
         Authorization::Deny if system_topics::may_have_own_replies(&identity, filter) => false,
         Authorization::AllowOnly(_) => true,
         Authorization::Deny => {
             turn.core.counters.subscribe_refused.add(1);
-            turn.context.tell(|above| above.denied(&open.client, &question));
+            let denier = denier.unwrap_or(Denier::BuiltIn);
+            turn.context.tell(|above| above.denied(&open.client, &question, &denier));
             return Err(FilterRefusal::NotAllowed);
         }
     };

@@ -8,7 +8,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::task::Context;
 
-use lotmq_auth::{Identity, LoginRefusal, PendingLogin, Question};
+use lotmq_auth::{Denier, Identity, LoginRefusal, PendingLogin, Question};
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_store::Ticket;
 use parking_lot::Mutex;
@@ -66,8 +66,8 @@ pub trait Above: Send + Sync {
     /// Hook: the connection of a Client has ended.
     fn disconnected(&self, turn: &mut Turn, client: &Client, connection: &Connection, reason: &CloseReason);
 
-    /// Hook: rules denied a Client what it asked for.
-    fn denied(&self, client: &Client, question: &Question<'_>);
+    /// Hook: this one denied a Client what it asked for.
+    fn denied(&self, client: &Client, question: &Question<'_>, denier: &Denier);
 
     /// Hook: a Will was not published because its owner lacks the permission.
     fn will_denied(&self, turn: &Turn, client: &Client, identity: &Identity, topic: &str);

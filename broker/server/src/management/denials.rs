@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use lotmq_auth::{Denier, Question, Scope};
+use lotmq_auth::{Denier, Scope};
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::DefinitionKind;
 use parking_lot::Mutex;
@@ -37,10 +37,8 @@ impl Denials {
 }
 
 /// Who has denied what was asked, and where that rule stands: `rule Valves (rules/valves.lot:3)`.
-pub(crate) fn by(tenant: &Tenant, question: &Question<'_>) -> String {
-    // Rules may have been replaced since.
-    let Some(denier) = tenant.permissions.denier(question) else { return "a rule that is gone".to_owned() };
-    let place = match &denier {
+pub(crate) fn by(tenant: &Tenant, denier: &Denier) -> String {
+    let place = match denier {
         Denier::Rule(name) => place(tenant, name),
         Denier::BuiltIn | Denier::Nobody => None,
     };

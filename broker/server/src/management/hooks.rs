@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::fmt::Display;
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, PendingLogin, Question, Scope};
+use lotmq_auth::{Denier, Identity, PendingLogin, Question, Scope};
 use lotmq_codec::{QoS, ReasonCode};
 use lotmq_store::Ticket;
 use tracing::{debug, info, warn};
@@ -106,7 +106,7 @@ impl Above for Broker {
         sys::logins::disconnected(turn, client, connection, reason);
     }
 
-    fn denied(&self, client: &Client, question: &Question<'_>) {
+    fn denied(&self, client: &Client, question: &Question<'_>, denier: &Denier) {
         let (scope, topic) = (question.scope, question.topic.unwrap_or_default());
         self.core.figures.denials.count(scope.name());
         let (tenant, identity) = (&client.tenant, question.identity);
@@ -117,17 +117,17 @@ impl Above for Broker {
                 topic: question.topic.map(str::to_owned),
                 user: identity.user.as_deref().map(str::to_owned),
                 client_id: client.client_id.to_string(),
-                by: denials::by(tenant, question),
+                by: denials::by(tenant, denier),
             });
         }
         let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
         match tenant.managed().denials.note(identity.user.as_ref(), scope) {
             Some(count) => {
-                warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, question), count, "denied by a rule");
+                warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), count, "denied by a rule");
             }
             // Whoever watches sees each of them.
             None => {
-                debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, question), "denied by a rule");
+                debug!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), "denied by a rule");
             }
         }
     }

@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use lotmq_auth::{Identity, Peer, Question, Scope};
+use lotmq_auth::{Denier, Identity, Peer, Question, Scope};
 use lotmq_codec::{
     Ack, AckType, Connect, EncodeError, ForwardProperties, PacketId, Properties, ProtocolVersion, Publish,
     PublishHead, QoS, ReasonCode, RetainHandling, ServerPacket, SubscribeFilter, SubscriptionOptions,
@@ -66,7 +66,7 @@ impl ClientIdentity {
             topic: None,
             user: self.user.clone(),
             client_id: self.client_id.clone(),
-            by: denials::by(tenant, &question),
+            by: denials::by(tenant, &tenant.permissions.denier(&question).unwrap_or(Denier::Nobody)),
         }
     }
 }
