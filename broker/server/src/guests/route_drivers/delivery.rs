@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use lot_facts::{RouteFacts, RouteValue};
 use lotmq_host::OwnedMessage;
-use lotmq_host::route::{self, Delivery, Message, PlaceholderValues, TagName, properties_of};
+use lotmq_host::route::{self, Delivery, Message, PlaceholderValues, Receipt, TagName, properties_of};
 use serde_json::json;
 
 use super::template::{Document, ERROR_TOPIC, Names, Subject, fill, values};
@@ -94,4 +94,41 @@ pub(super) fn told_of_error(
 
 fn subject(message: &OwnedMessage, at: Timestamp) -> Subject<'_> {
     Subject { topic: &message.topic, payload: &message.payload, at }
+}
+
+/// What contradicts itself in the receipt for so many deliveries; `None` when it says what became of them.
+pub(super) fn contradiction(receipt: &Receipt, deliveries: usize) -> Option<String> {
+    let accepted = receipt.accepted as usize;
+    if accepted > deliveries {
+        return Some(format!("the receipt of the guest accepts {accepted} messages of {deliveries}"));
+    }
+    let outside = receipt.rejected.iter().find(|rejection| rejection.index as usize >= accepted)?;
+    Some(format!("the receipt of the guest rejects message {}, and accepts {accepted}", outside.index))
+}
+
+#[cfg(test)]
+mod tests {
+    use lotmq_host::route::Rejection;
+
+    use super::*;
+
+    #[test]
+    fn a_receipt_is_about_what_was_delivered() {
+        let receipt = |accepted, rejected: &[u32]| Receipt {
+            accepted,
+            rejected: rejected
+                .iter()
+                .map(|index| Rejection { index: *index, reason: String::new() })
+                .collect(),
+        };
+        for (receipt, deliveries, expected) in [
+            (receipt(0, &[]), 3, None),
+            (receipt(3, &[0, 2]), 3, None),
+            (receipt(4, &[]), 3, Some("the receipt of the guest accepts 4 messages of 3")),
+            (receipt(2, &[2]), 3, Some("the receipt of the guest rejects message 2, and accepts 2")),
+            (receipt(0, &[99]), 1, Some("the receipt of the guest rejects message 99, and accepts 0")),
+        ] {
+            assert_eq!(contradiction(&receipt, deliveries).as_deref(), expected);
+        }
+    }
 }

@@ -23,7 +23,7 @@ use tracing::{error, info, warn};
 
 use super::asset_configuration::laid_under;
 use super::configuration::{about, without_delay};
-use super::delivery::{delivery, placeholders, told_of_error};
+use super::delivery::{contradiction, delivery, placeholders, told_of_error};
 use super::endpoints::{GrantedPlaces, PlaceBounds, SectionTls, endpoints};
 use super::folders::{self, folders};
 use super::places::placed;
@@ -580,7 +580,12 @@ impl Serving<'_> {
     }
 
     async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) -> Option<Ended> {
-        let accepted = usize::try_from(receipt.accepted).unwrap_or(usize::MAX).min(batch.len());
+        if let Some(reason) = contradiction(receipt, batch.len()) {
+            // What it has done is not known, as behind a trap.
+            self.refused(batch, &reason);
+            return Some(Ended::Away(reason));
+        }
+        let accepted = receipt.accepted as usize;
         let (mut passed, mut bytes, mut latency_ms) = (0, 0, 0);
         let now_ms = self.driver.now_ms();
         for index in 0..accepted {

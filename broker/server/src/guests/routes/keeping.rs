@@ -294,7 +294,7 @@ impl RouteRunner {
 
     /// For how long the oldest message has waited, as far as any was read.
     pub(crate) fn oldest_age_ms(&self) -> Option<u64> {
-        let oldest_ms = self.shared.lock().mailbox.oldest_ms();
+        let oldest_ms = self.shared.lock().mailbox.unfinished_since_ms();
         oldest_ms.map(|since_ms| self.clock.lifetime_ms().saturating_sub(since_ms))
     }
 }

@@ -107,6 +107,18 @@ impl Mailbox {
         self.lanes.iter().fold((0, 0), |(posts, bytes), lane| (posts + lane.posts.len(), bytes + lane.bytes))
     }
 
+    /// The same of all messages that are not done, those with an instance as well.
+    pub(in crate::guests) fn unfinished(&self) -> (usize, usize) {
+        let of_lanes = self.lanes.iter().map(Lane::unfinished);
+        of_lanes
+            .fold((0, 0), |(posts, bytes), (more_posts, more_bytes)| (posts + more_posts, bytes + more_bytes))
+    }
+
+    /// Since when the oldest message that is not done has waited, in lifetime milliseconds.
+    pub(in crate::guests) fn unfinished_since_ms(&self) -> Option<u64> {
+        self.lanes.iter().filter_map(Lane::unfinished_since_ms).min()
+    }
+
     /// When the next batch of a lane is due.
     pub(in crate::guests) fn due(&self, lane: usize) -> BatchDue {
         match self.lanes.get(lane) {

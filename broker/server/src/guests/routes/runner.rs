@@ -148,10 +148,10 @@ impl RouteRunner {
         self.shared.lock().standing.clone()
     }
 
-    /// Numbers of waiting messages and of their bytes, those in the store among them.
+    /// Numbers of messages that the other side does not have yet and of their bytes, those in the store and those in a call of a guest among them.
     pub(crate) fn waiting(&self) -> (u64, u64) {
         let shared = self.shared.lock();
-        let ((messages, bytes), unread) = (shared.mailbox.waiting(), shared.outbox.unread());
+        let ((messages, bytes), unread) = (shared.mailbox.unfinished(), shared.outbox.unread());
         (messages as u64 + unread.messages, bytes as u64 + unread.bytes)
     }
 

@@ -244,13 +244,16 @@ impl Standing {
         self.last_error.as_ref().map(|(reason, _)| reason.as_str())
     }
 
-    /// Reason why it is not connected, where it was told.
+    /// Reason why it is not connected, or why what it tried last did not pass, where it was told.
     pub(crate) fn reason(&self) -> Option<&str> {
         if self.is_stopped {
             return Some(STOPPED);
         }
         let is_away = matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting);
-        self.last_error.as_ref().filter(|_| is_away).map(|(reason, _)| reason.as_str())
+        self.last_error
+            .as_ref()
+            .filter(|_| is_away || self.consecutive > 0)
+            .map(|(reason, _)| reason.as_str())
     }
 
     /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself.

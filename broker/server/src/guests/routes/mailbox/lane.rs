@@ -17,14 +17,23 @@ pub(in crate::guests) enum BatchDue {
     Now,
 }
 
+/// Message that an instance has taken.
+#[derive(Clone, Copy, Debug)]
+struct TakenPost {
+    sequence: u64,
+    bytes: usize,
+    /// Lifetime milliseconds.
+    waits_since_ms: u64,
+}
+
 /// Lane of one instance.
 #[derive(Debug, Default)]
 pub(super) struct Lane {
     pub(super) posts: VecDeque<Post>,
     /// Bytes of them.
     pub(super) bytes: usize,
-    /// Sequence numbers of the messages that were taken and are neither done nor back.
-    taken: VecDeque<u64>,
+    /// Messages that were taken and are neither done nor back.
+    taken: VecDeque<TakenPost>,
     /// Sequence numbers at which a new batch begins: bounds of the parts of one that was refused, until it is found what cannot pass. They hold however often a
     /// part is tried.
     pub(super) cuts: BTreeSet<u64>,
@@ -40,6 +49,17 @@ impl Lane {
         !self.taken.is_empty()
     }
 
+    /// Number of the messages that are not done, with their bytes.
+    pub(super) fn unfinished(&self) -> (usize, usize) {
+        (self.load(), self.bytes + self.taken.iter().map(|taken| taken.bytes).sum::<usize>())
+    }
+
+    /// Since when the first message that is not done has waited, in lifetime milliseconds.
+    pub(super) fn unfinished_since_ms(&self) -> Option<u64> {
+        let waiting = self.posts.front().map(|post| post.waits_since_ms);
+        waiting.into_iter().chain(self.taken.front().map(|taken| taken.waits_since_ms)).min()
+    }
+
     /// Sequence number of the first message that waits.
     pub(super) fn first(&self) -> Option<u64> {
         self.posts.front().map(|post| post.sequence)
@@ -47,7 +67,7 @@ impl Lane {
 
     /// Sequence number of the first message that is not done.
     pub(super) fn oldest(&self) -> Option<u64> {
-        self.first().into_iter().chain(self.taken.front().copied()).min()
+        self.first().into_iter().chain(self.taken.front().map(|taken| taken.sequence)).min()
     }
 
     pub(super) fn push(&mut self, post: Post) {
@@ -80,13 +100,17 @@ impl Lane {
         let fitting = self.posts.iter().take(batches.messages).take_while(fits).count();
         let batch: Vec<Post> = self.posts.drain(..fitting).collect();
         self.bytes -= batch.iter().map(Post::bytes).sum::<usize>();
-        self.taken.extend(batch.iter().map(|post| post.sequence));
+        self.taken.extend(batch.iter().map(|post| TakenPost {
+            sequence: post.sequence,
+            bytes: post.bytes(),
+            waits_since_ms: post.waits_since_ms,
+        }));
         batch
     }
 
     /// The first messages of the batch that was taken, up to this sequence number, are done.
     pub(super) fn done_up_to(&mut self, last: u64) {
-        while self.taken.front().is_some_and(|sequence| *sequence <= last) {
+        while self.taken.front().is_some_and(|taken| taken.sequence <= last) {
             self.taken.pop_front();
         }
     }
@@ -96,7 +120,7 @@ impl Lane {
         let (Some(first), Some(last)) = (batch.front(), batch.back().map(|post| post.sequence)) else {
             return;
         };
-        while self.taken.back().is_some_and(|sequence| *sequence >= first.sequence) {
+        while self.taken.back().is_some_and(|taken| taken.sequence >= first.sequence) {
             self.taken.pop_back();
         }
         let is_overtaken = self.posts.front().is_some_and(|post| post.sequence < last);
