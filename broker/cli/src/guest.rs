@@ -47,10 +47,10 @@ enum GuestCommand {
     ///
     /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
     Disable(installed::OneModuleArgs),
-    /// Remove a module from a broker; one that a definition uses is refused
+    /// Remove a module from a broker; one that a definition uses is refused without --force
     ///
     /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
-    Remove(installed::OneModuleArgs),
+    Remove(installed::RemoveModuleArgs),
     Logs(installed::LogsArgs),
 }
 
@@ -65,7 +65,7 @@ pub(crate) fn guest(args: &GuestArgs) -> anyhow::Result<Exit> {
         GuestCommand::Rollback(args) => installed::command("-rollbackModule", args, deploy::shown),
         GuestCommand::Enable(args) => installed::command("-enableModule", args, installed::message),
         GuestCommand::Disable(args) => installed::command("-disableModule", args, installed::message),
-        GuestCommand::Remove(args) => installed::command("-removeModule", args, installed::message),
+        GuestCommand::Remove(args) => installed::remove(args),
         GuestCommand::Logs(args) => installed::logs(args),
     }
 }

@@ -111,15 +111,38 @@ pub(super) struct OneModuleArgs {
     help: Option<bool>,
 }
 
+/// A module that is to go.
+#[derive(Args, Debug)]
+pub(super) struct RemoveModuleArgs {
+    #[command(flatten)]
+    module: OneModuleArgs,
+    /// Also one that definitions use, which fail or wait then
+    #[arg(long)]
+    force: bool,
+}
+
+pub(super) fn remove(args: &RemoveModuleArgs) -> anyhow::Result<Exit> {
+    let options = if args.force { " -force" } else { "" };
+    command_with("-removeModule", (&args.module, options), message)
+}
+
 /// Sends a command about one module, and shows the reply of a broker that did it.
 pub(super) fn command(
     verb: &str,
     args: &OneModuleArgs,
     show: impl FnOnce(&Value) -> anyhow::Result<Exit>,
 ) -> anyhow::Result<Exit> {
+    command_with(verb, (args, ""), show)
+}
+
+fn command_with(
+    verb: &str,
+    (args, options): (&OneModuleArgs, &str),
+    show: impl FnOnce(&Value) -> anyhow::Result<Exit>,
+) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
     let mut client = connect_as_root(&args.connect)?;
-    let exit = match asked(&mut client, &format!("{verb} {}", args.name), args.timeout)? {
+    let exit = match asked(&mut client, &format!("{verb} {}{options}", args.name), args.timeout)? {
         Ok(reply) => show(&reply)?,
         Err(exit) => exit,
     };

@@ -63,6 +63,12 @@ pub(super) fn tell(embedding: &Embedding, file: &Path, component: &[u8]) -> anyh
     output::line(&format!("{}: {} bytes, sha256 {}", file.display(), component.len(), sha256(component)))?;
     output::line(&format!("fits world {}", outline.request.world))?;
     output::line(&asks(&outline.request))?;
+    if matches!(outline.request.world, "route" | "auth") {
+        output::note(&format!(
+            "world {} may still change: a broker takes it where modules.allow_unstable is set",
+            outline.request.world
+        ));
+    }
     for grant in &outline.request.cannot_have {
         output::note(&format!(
             "warning: it asks for {grant}, which no module of world {} can have",
