@@ -4,6 +4,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use lotmq_pulse::Pulses;
+use lotmq_pulse::limits::{BEAT_PERIOD, WAKING_LATENESS_MAX};
 use lotmq_store::*;
 
 use crate::support::*;
@@ -75,7 +76,7 @@ fn threads_that_nobody_asks_show_that_they_could_be_asked() {
     let options = StoreOptions { pulses: pulses.clone(), ..options(directory.path()) };
     let (_store, _) = Store::open(options, Box::new(|_| {})).unwrap();
     // Beyond what a wait may take, and then the time of a piece of work.
-    let at = Instant::now() + LONG + Duration::from_secs(3);
+    let at = Instant::now() + BEAT_PERIOD + WAKING_LATENESS_MAX + Duration::from_secs(1);
     let silent = || -> Vec<String> { pulses.silent(at).into_iter().map(|silence| silence.name).collect() };
     while silent() != ["the store's writer", "the store's reader"] {
         std::thread::yield_now();
