@@ -367,7 +367,9 @@ mod tests {
         let mut standing = Standing::new(start);
         standing.connection_is(0, Connection::Connected, start);
         standing.failed(0, "no", start);
-        assert_eq!((standing.health(start), standing.reason()), ("Green", None));
+        assert_eq!((standing.health(start), standing.reason()), ("Green", Some("no")), "it is tried again");
+        standing.passed(1, start);
+        assert_eq!(standing.reason(), None);
         standing.connection_is(0, Connection::Reconnecting, start);
         assert_eq!((standing.health(start), standing.reason()), ("Green", Some("no")));
         standing.connection_is(0, Connection::Disconnected, start);
