@@ -6,7 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lotmq_host::rule::{About, Request, RuleGuest, RuleOutcome};
+use lotmq_host::rule::{About, RuleGuest, RuleOutcome};
 use lotmq_host::{
     BorrowedMessage, ComponentSource, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, NameGrant,
     RunContext, RunOutcome, RunOutput, TopicGrant, ValueGrant, World,
@@ -15,7 +15,7 @@ use lotmq_host::{
 use crate::clock;
 use crate::interpreter::{Argument, HostFunction, Interpreter, TEXTS};
 use crate::meanings::Meaning;
-use crate::watch::{Somebody, Watch};
+use crate::watch::{self, Somebody, Watch};
 
 pub(crate) const ROUNDS: usize = 9;
 
@@ -78,14 +78,7 @@ fn of_rules(engine: &Engine) {
         let place = interpreter.functions.iter().position(|it| std::ptr::eq(it, function));
         let (mut instance, mut output) = (guest.instance(watch.clone()).unwrap(), RunOutput::new());
         let time = of_a_call(place.expect("it is one of them"), function, |program| {
-            let request = Request {
-                scope: "Publish".to_owned(),
-                client_id: "c1".to_owned(),
-                user: None,
-                endpoint: "unix".to_owned(),
-                topic: Some("open/a".to_owned()),
-                payload: Some(program.to_vec()),
-            };
+            let request = watch::request(program.to_vec());
             let asks = (&request, About::default());
             let outcome =
                 instance.check(asks, Some(Arc::new(Somebody) as _), RunContext::new(GuestId(1)), &mut output);

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 use std::thread;
 
-use lotmq_host::auth::{Answer, AuthGuest, AuthInstance, AuthSpec, Login};
+use lotmq_host::auth::{Answer, AuthGuest, AuthInstance, AuthSpec};
 use lotmq_host::fiber::{Endpoint, HttpService};
 use lotmq_host::route::{RouteGuest, RouteInstance, RouteSpec};
 use lotmq_host::{ComponentSource, Engine, EngineOptions, GuestId, GuestLimits, World};
@@ -21,7 +21,7 @@ use crate::disk::Disk;
 use crate::interpreter::Interpreter;
 use crate::line::Line;
 use crate::said::{Answers, Case, Does, Said};
-use crate::watch::Watch;
+use crate::watch::{self, Watch};
 
 const RUNS: u32 = 200;
 
@@ -293,10 +293,12 @@ impl Caller {
     async fn run(&mut self, program: &[u8]) -> Vec<u8> {
         match self {
             Self::Route(instance, ..) => instance.request("calls", program).await.unwrap().unwrap(),
-            Self::Auth(instance) => match instance.step(&login(), "M", program).await.unwrap().unwrap() {
-                Answer::Challenge(data) => data,
-                _ => Vec::new(),
-            },
+            Self::Auth(instance) => {
+                match instance.step(&watch::login(1), "M", program).await.unwrap().unwrap() {
+                    Answer::Challenge(data) => data,
+                    _ => Vec::new(),
+                }
+            }
         }
     }
 }
@@ -393,25 +395,5 @@ async fn answer(mut connection: TcpStream, says: &[u8]) {
         if connection.write_all(says).await.is_err() {
             return;
         }
-    }
-}
-
-fn login() -> Login {
-    Login {
-        connection: 1,
-        tenant: "default".to_owned(),
-        listener: "mqtt".to_owned(),
-        endpoint: "127.0.0.1:1".to_owned(),
-        server_name: None,
-        certificate: None,
-        protocol_version: 5,
-        client_id: "c1".to_owned(),
-        clean_start: true,
-        keep_alive_seconds: 0,
-        session_expiry_seconds: None,
-        user: Some("ann".to_owned()),
-        password: None,
-        will: None,
-        user_properties: Vec::new(),
     }
 }

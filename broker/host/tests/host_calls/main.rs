@@ -27,10 +27,10 @@ use disk::Disk;
 use interpreter::Interpreter;
 use line::Line;
 use lotmq_disk::Random;
-use lotmq_host::auth::{Answer, AuthGuest, AuthSpec, Login};
+use lotmq_host::auth::{Answer, AuthGuest, AuthSpec};
 use lotmq_host::fiber::{Endpoint, HttpService};
 use lotmq_host::route::{RouteGuest, RouteInstance, RouteSpec};
-use lotmq_host::rule::{About, Request, RuleGuest, RuleOutcome};
+use lotmq_host::rule::{About, RuleGuest, RuleOutcome};
 use lotmq_host::{
     BorrowedMessage, ComponentSource, Engine, EngineOptions, Event, Grants, GuestId, GuestLimits, NameGrant,
     RunContext, RunOutcome, RunOutput, TopicGrant, Trap, TrapKind, ValueGrant, World,
@@ -200,14 +200,7 @@ fn a_rule_calls_whatever_it_likes() {
         let mut instance = guest.instance(watch.clone()).unwrap();
         let mut programs = Programs::new(&interpreter, Random::new(seed));
         for _ in 0..PROGRAMS_PER_INSTANCE {
-            let request = Request {
-                scope: "Publish".to_owned(),
-                client_id: "c1".to_owned(),
-                user: None,
-                endpoint: "unix".to_owned(),
-                topic: Some("open/a".to_owned()),
-                payload: Some(programs.next()),
-            };
+            let request = watch::request(programs.next());
             let subject = programs.random.is_one_of(1, 2).then(|| Arc::new(Somebody) as _);
             let run = RunContext::new(GuestId(1));
             let outcome = instance.check((&request, About::default()), subject, run, &mut output);
@@ -343,26 +336,6 @@ async fn all_are_closed(open: &Arc<()>) {
     panic!("connections stay behind");
 }
 
-fn login(connection: u64) -> Login {
-    Login {
-        connection,
-        tenant: "default".to_owned(),
-        listener: "mqtt".to_owned(),
-        endpoint: "127.0.0.1:1".to_owned(),
-        server_name: None,
-        certificate: None,
-        protocol_version: 5,
-        client_id: "c1".to_owned(),
-        clean_start: true,
-        keep_alive_seconds: 0,
-        session_expiry_seconds: None,
-        user: Some("ann".to_owned()),
-        password: None,
-        will: None,
-        user_properties: Vec::new(),
-    }
-}
-
 #[tokio::test]
 async fn an_authentication_guest_calls_whatever_it_likes() {
     let engine = engine();
@@ -385,7 +358,7 @@ async fn an_authentication_guest_calls_whatever_it_likes() {
         let mut programs = Programs::new(&interpreter, random);
         for number in 0..PROGRAMS_PER_INSTANCE {
             let program = programs.next();
-            let login = login(number);
+            let login = watch::login(number);
             match tokio::time::timeout(PATIENCE, instance.step(&login, "M", &program)).await {
                 Ok(Ok(Ok(Answer::Challenge(calls)))) => {
                     let calls = calls.try_into().map_or(0, u32::from_le_bytes);

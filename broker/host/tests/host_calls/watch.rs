@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use lotmq_codec::ReasonCode;
-use lotmq_host::auth::{AuthServices, Permission, Principal, Selector};
+use lotmq_host::auth::{AuthServices, Login, Permission, Principal, Selector};
 use lotmq_host::fiber::{FiberServices, HttpEvent};
 use lotmq_host::limits::{
     AUTH_GRANTS_MAX, AUTH_GROUPS_MAX, ENVIRONMENT_VALUE_BYTES_MAX, LOG_LINES_PER_RUN_MAX, MESSAGE_BYTES_MAX,
@@ -13,7 +13,7 @@ use lotmq_host::limits::{
     STATE_KEY_BYTES_MAX, STATE_VALUE_BYTES_MAX,
 };
 use lotmq_host::route::{IngestedMessage, Ingesting, RetainedMessage, RouteServices};
-use lotmq_host::rule::Subject;
+use lotmq_host::rule::{Request, Subject};
 use lotmq_host::{
     Argument, BorrowedMessage, Capability, Effect, Grants, GuestLimits, LogLevel, MetricChange,
     ModelInstance, NestedCall, Qos, RowQuery, RowsError, RunContext, RunError, RunOutput, Services, Severity,
@@ -259,5 +259,38 @@ impl Subject for Somebody {
     }
     fn in_group(&self, name: &str) -> bool {
         name == "GRANTED"
+    }
+}
+
+/// A login by this connection.
+pub(crate) fn login(connection: u64) -> Login {
+    Login {
+        connection,
+        tenant: "default".to_owned(),
+        listener: "mqtt".to_owned(),
+        endpoint: "127.0.0.1:1".to_owned(),
+        server_name: None,
+        certificate: None,
+        protocol_version: 5,
+        client_id: "c1".to_owned(),
+        clean_start: true,
+        keep_alive_seconds: 0,
+        session_expiry_seconds: None,
+        user: Some("ann".to_owned()),
+        password: None,
+        will: None,
+        user_properties: Vec::new(),
+    }
+}
+
+/// What a rule is asked, with a program as the payload.
+pub(crate) fn request(program: Vec<u8>) -> Request {
+    Request {
+        scope: "Publish".to_owned(),
+        client_id: "c1".to_owned(),
+        user: None,
+        endpoint: "unix".to_owned(),
+        topic: Some("open/a".to_owned()),
+        payload: Some(program),
     }
 }
