@@ -21,10 +21,6 @@ pub(super) fn format(text: &str) -> Option<TimestampFormat> {
     })
 }
 
-/// Names of formats, as they are written.
-const NAMES: [&str; 11] =
-    ["ISO", "UTC", "UNIX", "UNIX-MS", "YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND", "WEEKDAY"];
-
 /// Letters that stand for a part of the date or of the time.
 const FIELDS: &str = "yMdHhmsftz";
 
@@ -33,7 +29,8 @@ const SEPARATORS: &str = "TZ";
 
 /// What a pattern says that its author hardly meant, and what to write instead.
 pub(super) fn doubt(pattern: &str) -> Option<(String, String)> {
-    if let Some(name) = NAMES.iter().find(|name| name.eq_ignore_ascii_case(pattern)) {
+    let name = pattern.to_ascii_uppercase();
+    if !matches!(format(&name), None | Some(TimestampFormat::Pattern(_))) {
         return Some((format!("\"{pattern}\" is no format"), format!("write \"{name}\"")));
     }
     let letters = unquoted(pattern);
