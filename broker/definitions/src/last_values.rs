@@ -97,11 +97,9 @@ pub struct LastValues {
     keep_topics: AtomicU64,
     keep_bytes: AtomicU64,
     unsaved: Mutex<Unsaved>,
-    saver: OnceLock<Saver>,
+    /// Tells whoever saves kept values that the first one waits.
+    tell_saver: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
-
-/// Who saves kept values, to be told when the first one waits.
-struct Saver(Box<dyn Fn() + Send + Sync>);
 
 /// Topics whose kept value has changed and was not taken for saving.
 #[derive(Debug, Default)]
@@ -126,7 +124,7 @@ impl LastValues {
             keep_topics: AtomicU64::new(0),
             keep_bytes: AtomicU64::new(0),
             unsaved: Mutex::default(),
-            saver: OnceLock::new(),
+            tell_saver: OnceLock::new(),
         }
     }
 
@@ -228,7 +226,7 @@ impl LastValues {
     /// Has somebody told whenever a kept value changes while none waits to be saved: on the thread that changes it, under locks of this, so it must not call
     /// back. Once.
     pub fn tell_saver(&self, tell: impl Fn() + Send + Sync + 'static) {
-        let _ = self.saver.set(Saver(Box::new(tell)));
+        let _ = self.tell_saver.set(Box::new(tell));
     }
 
     /// Whether kept values changed since they were taken for saving.
@@ -343,7 +341,7 @@ impl LastValues {
         known.insert(Arc::clone(&topic));
         order.push_back(topic);
         drop(unsaved);
-        if let Some(Saver(tell)) = self.saver.get().filter(|_| is_first) {
+        if let Some(tell) = self.tell_saver.get().filter(|_| is_first) {
             tell();
         }
     }
