@@ -1,11 +1,11 @@
 //! Modules of world `action` that Actions call with `CALL MODULE`.
 
 use lotmq_client::{Client, Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX};
+use lotmq_test_support::{Broker, Program, WAIT_MAX};
 use serde_json::{Value, json};
 
-use crate::broker;
 use crate::modules::{compiled, scale};
+use crate::{LOTMQ, broker};
 
 /// An Action that calls something for each message on `in`, and publishes `{r}` on `out`.
 fn caller(call: &str) -> String {
@@ -65,6 +65,12 @@ fn an_action_calls_a_module_and_one_of_its_functions() {
     let refused = broker.command("-removeModule scale");
     assert_eq!(refused.code(), "IN_USE");
     assert!(refused.message().contains("is used by action 'Caller'"), "{}", refused.message());
+    let port = broker.port();
+    let remove = |name: &str, options: &[&str]| {
+        let arguments = [&["guest", "remove", name, "-p", &port], options].concat();
+        Program::run(LOTMQ, &arguments).unwrap().status.code()
+    };
+    assert_eq!((remove("scale", &[]), remove("scale", &["--force"])), (Some(1), Some(0)));
     // An action that was compiled elsewhere is a module like any other.
     let limits = "DEFINE ACTION Limits\nINPUT a AS INT\nINPUT b AS INT\nDO\n    PUBLISH TOPIC \"seen\" WITH PAYLOAD\nRETURN\n    OUTPUT b\n    OUTPUT a\n";
     broker.command_ok(&format!("-addModule limits -world action -topics seen wasm64:{}", compiled(limits)));

@@ -510,6 +510,18 @@ fn fmt_rewrites_files_and_checks_them() {
     let formatted = std::fs::read_to_string(&path).unwrap();
     assert_eq!(formatted, "DEFINE ACTION A\nON START DO\n    KEEP TOPIC \"k\" WITH 1 + 1\n");
     assert_eq!(lotmq(&["fmt", "--check", file]).status.code(), Some(0));
+    // Of a folder what is LoT in it, and each that is changed is named.
+    let below = folder.path().join("below");
+    std::fs::create_dir(&below).unwrap();
+    std::fs::write(below.join("b.lot"), "DEFINE ACTION B\nON START DO\n  KEEP TOPIC \"k\" WITH 1\n").unwrap();
+    std::fs::write(below.join("c.py"), "x=1\n").unwrap();
+    let whole = lotmq(&["fmt", folder.path().to_str().unwrap()]);
+    assert_eq!(whole.status.code(), Some(0), "{}", whole.stderr);
+    assert!(
+        whole.output().ends_with("b.lot is formatted now") && !whole.stdout.contains("a.lot"),
+        "{}",
+        whole.stdout
+    );
     std::fs::write(&path, "DEFINE ACTION A\nON START DO\n  KEEP\n").unwrap();
     let wrong = lotmq(&["fmt", file]);
     assert_eq!(wrong.status.code(), Some(1));
