@@ -228,7 +228,7 @@ codes! {
     333 TRIGGER_CYCLE "it may trigger itself"
         "What the definition publishes matches its own trigger, or that of one that leads back to it. The broker stops such a message after 64 hops. Publish to another topic, or let the trigger name what others publish alone. Topics that are known only at run time are not looked at."
     334 TEXT_PLACEHOLDER "braces in a text"
-        "Nothing in a text is replaced: \"t: {t}\" is published as it is written. Join with +, as in \"t: \" + {t}. Only in a literal topic {name} is replaced by a variable."
+        "Nothing in a text is replaced: \"t: {t}\" is published as it is written. Join with +, as in \"t: \" + {t}. Only in the texts of a topic {name} is replaced by a variable."
     401 TOPIC_FILTER "invalid topic filter"
         "A + stands for a whole level, a # for the rest and only at the end; a filter is not empty, has no NUL and at most 65,535 bytes."
     402 TOPIC_NAME "invalid topic"
