@@ -7,6 +7,8 @@
 //! ```
 //! use std::time::{Duration, Instant};
 //!
+//! use lotmq_pulse::limits::BEAT_PERIOD;
+//!
 //! let pulses = lotmq_pulse::Pulses::default();
 //! let pulse = pulses.add("a worker", Duration::from_secs(5));
 //! let now = Instant::now();
@@ -16,7 +18,7 @@
 //! assert_eq!(pulses.silent(later)[0].to_string(), "a worker has given no sign of life for 7 s");
 //! pulse.waits_one_beat(later);
 //! assert!(pulses.silent(later).is_empty());
-//! let much_later = later + Duration::from_secs(7);
+//! let much_later = later + BEAT_PERIOD + Duration::from_secs(6);
 //! assert_eq!(pulses.silent(much_later)[0].to_string(), "a worker should have woken 6 s ago");
 //! ```
 //!
