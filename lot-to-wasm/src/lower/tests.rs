@@ -97,7 +97,7 @@ fn fits_the_world(component: &[u8], world: &str) {
     let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit/guest");
     let (package, _) = resolve.push_path(folder).unwrap();
     let world = resolve.select_world(&[package], Some(world)).unwrap();
-    wit_component::targets(&resolve, world, component, false).unwrap();
+    wit_component::targets(&resolve, world, component).unwrap();
 }
 
 fn boxed(expression: Expression) -> Box<Expression> {

@@ -110,7 +110,7 @@ pub(crate) fn wrap_with(mut core: Vec<u8>, world: &str, packages: &[&str]) -> Ve
         package = resolve.push_str(format!("{number}.wit"), text).unwrap();
     }
     let world = resolve.select_world(&[package], Some(world)).unwrap();
-    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8, false).unwrap();
+    embed_component_metadata(&mut core, &resolve, world, StringEncoding::UTF8).unwrap();
     ComponentEncoder::default().module(&core).unwrap().validate(true).encode().unwrap()
 }
 

@@ -165,7 +165,7 @@ impl Interpreter {
             found.expect("every function of the world is imported").meanings = meanings;
         }
         let mut core = wat::parse_str(text(&functions, &exports, last_of_step(&resolve, id))).unwrap();
-        embed_component_metadata(&mut core, &resolve, id, StringEncoding::UTF8, false).unwrap();
+        embed_component_metadata(&mut core, &resolve, id, StringEncoding::UTF8).unwrap();
         let component = ComponentEncoder::default().module(&core).unwrap().validate(true).encode().unwrap();
         Self { functions, component }
     }
@@ -179,7 +179,7 @@ impl Interpreter {
 /// Where the last parameter of `step` lies, of a world that has it: its parameters are too many, so they are in memory.
 fn last_of_step(resolve: &Resolve, world: WorldId) -> Option<usize> {
     let mut sizes = SizeAlign::default();
-    sizes.fill(resolve).expect("the world was resolved");
+    sizes.fill(resolve);
     let handlers = resolve.worlds[world].exports.values().filter_map(|item| match item {
         WorldItem::Interface { id, .. } => Some(*id),
         WorldItem::Function(_) | WorldItem::Type { .. } => None,
