@@ -148,7 +148,8 @@ enum Kind {
 #[derive(Clone, Copy, Debug)]
 struct Record {
     kind: Kind,
-    writer: Writer,
+    /// Place of its writer.
+    writer: u32,
     head: (u32, u32),
     body: (u32, u32),
 }
@@ -162,10 +163,16 @@ struct Record {
 /// assert_eq!(output.effects().count(), 0);
 /// ```
 #[derive(Debug, Default)]
-pub struct RunOutput {
+pub struct RunOutput(Box<Buffers>);
+
+/// Where it lies: behind a pointer, because each run takes it into its state and gives it back.
+#[derive(Debug, Default)]
+struct Buffers {
     text: String,
     data: Vec<u8>,
     records: Vec<Record>,
+    /// Writers of records that follow one another, each once.
+    writers: Vec<Writer>,
     writes: u32,
     reports: u32,
     reports_dropped: u32,
@@ -187,56 +194,58 @@ impl RunOutput {
     /// Forgets all effects and keeps the memory, unless one huge run made it larger than a usual run needs.
     pub fn clear(&mut self) {
         const KEPT_BYTES: usize = 1024 * 1024;
-        self.text.clear();
-        self.data.clear();
-        self.records.clear();
-        self.text.shrink_to(KEPT_BYTES);
-        self.data.shrink_to(KEPT_BYTES);
-        self.records.shrink_to(KEPT_BYTES / size_of::<Record>());
-        (self.writes, self.reports, self.reports_dropped, self.writes_refused) = (0, 0, 0, 0);
-        (self.lines, self.lines_dropped) = (0, 0);
-        self.metrics.clear();
+        self.0.text.clear();
+        self.0.data.clear();
+        self.0.records.clear();
+        self.0.writers.clear();
+        self.0.text.shrink_to(KEPT_BYTES);
+        self.0.data.shrink_to(KEPT_BYTES);
+        self.0.records.shrink_to(KEPT_BYTES / size_of::<Record>());
+        self.0.writers.shrink_to(KEPT_BYTES / size_of::<Writer>());
+        (self.0.writes, self.0.reports, self.0.reports_dropped, self.0.writes_refused) = (0, 0, 0, 0);
+        (self.0.lines, self.0.lines_dropped) = (0, 0);
+        self.0.metrics.clear();
     }
 
     /// The effects in program order, each with what wrote it.
     pub fn effects(&self) -> impl Iterator<Item = (Writer, Effect<'_>)> {
-        self.records.iter().map(|record| (record.writer, self.effect(record)))
+        self.0.records.iter().map(|record| (self.writer(record), self.effect(record)))
     }
 
     /// Whether there is no effect.
     pub fn is_empty(&self) -> bool {
-        self.records.is_empty()
+        self.0.records.is_empty()
     }
 
     /// How many writes (publish, keep, forget) there are.
     pub fn writes(&self) -> u32 {
-        self.writes
+        self.0.writes
     }
 
     /// How many writes were refused because the run had reached a bound.
     pub fn writes_refused(&self) -> u32 {
-        self.writes_refused
+        self.0.writes_refused
     }
 
     /// How many reports were dropped because the run had reached their bound.
     pub fn reports_dropped(&self) -> u32 {
-        self.reports_dropped
+        self.0.reports_dropped
     }
 
     /// How many lines for the log were dropped because the run had reached their bound.
     pub fn lines_dropped(&self) -> u32 {
-        self.lines_dropped
+        self.0.lines_dropped
     }
 
     /// Adds a line for the log, at the end.
     pub(crate) fn log(&mut self, writer: Writer, level: LogLevel, text: &str) {
-        if self.lines >= limits::LOG_LINES_PER_RUN_MAX {
-            self.lines_dropped = self.lines_dropped.saturating_add(1);
+        if self.0.lines >= limits::LOG_LINES_PER_RUN_MAX {
+            self.0.lines_dropped = self.0.lines_dropped.saturating_add(1);
             return;
         }
-        self.lines += 1;
+        self.0.lines += 1;
         let head = self.push_text(cut(text, limits::MESSAGE_BYTES_MAX));
-        self.records.push(Record { kind: Kind::Log { level }, writer, head, body: (0, 0) });
+        self.push(writer, Kind::Log { level }, head, (0, 0));
     }
 
     /// Changes a counter or gauge: one effect for each of them, at the place of its first change.
@@ -246,23 +255,23 @@ impl RunOutput {
         name: &str,
         change: MetricChange,
     ) -> Result<(), LimitReached> {
-        for place in &self.metrics {
-            let record = self.records.get_mut(*place as usize).expect("places are those of records");
-            let known = self.text.get(record.head.0 as usize..record.head.1 as usize);
+        for place in &self.0.metrics {
+            let record = self.0.records.get_mut(*place as usize).expect("places are those of records");
+            let known = self.0.text.get(record.head.0 as usize..record.head.1 as usize);
             if let Kind::Metric { change: before } = &mut record.kind
-                && record.writer == writer
+                && self.0.writers.get(record.writer as usize) == Some(&writer)
                 && known == Some(name)
                 && before.took(change)
             {
                 return Ok(());
             }
         }
-        if self.metrics.len() >= limits::METRICS_PER_RUN_MAX {
+        if self.0.metrics.len() >= limits::METRICS_PER_RUN_MAX {
             return Err(LimitReached);
         }
-        self.metrics.push(offset(self.records.len()));
+        self.0.metrics.push(offset(self.0.records.len()));
         let head = self.push_text(name);
-        self.records.push(Record { kind: Kind::Metric { change }, writer, head, body: (0, 0) });
+        self.push(writer, Kind::Metric { change }, head, (0, 0));
         Ok(())
     }
 
@@ -275,20 +284,20 @@ impl RunOutput {
         message: &str,
         (line, column): (u32, u32),
     ) {
-        if self.reports >= limits::REPORTS_PER_RUN_MAX {
-            self.reports_dropped += 1;
+        if self.0.reports >= limits::REPORTS_PER_RUN_MAX {
+            self.0.reports_dropped += 1;
             return;
         }
-        self.reports += 1;
+        self.0.reports += 1;
         let (code, message) = coded(code, message);
         let head = self.push_text(code);
         let body = self.push_text(&message);
-        self.records.push(Record { kind: Kind::Report { severity, line, column }, writer, head, body });
+        self.push(writer, Kind::Report { severity, line, column }, head, body);
     }
 
     pub(crate) fn begin(&mut self, limits: &GuestLimits) {
         self.clear();
-        (self.writes_max, self.bytes_max) = (limits.writes, limits.write_bytes);
+        (self.0.writes_max, self.0.bytes_max) = (limits.writes, limits.write_bytes);
     }
 
     pub(crate) fn publish(
@@ -326,8 +335,8 @@ impl RunOutput {
     /// What this run wrote last to a topic: `None` when nothing, `Some(None)` when it forgot it.
     pub(crate) fn last_written(&self, topic: &str) -> Option<Option<&[u8]>> {
         let topic = topic.as_bytes();
-        let record = self.records.iter().rev().find(|record| {
-            let head = self.text.as_bytes().get(record.head.0 as usize..record.head.1 as usize);
+        let record = self.0.records.iter().rev().find(|record| {
+            let head = self.0.text.as_bytes().get(record.head.0 as usize..record.head.1 as usize);
             !matches!(record.kind, Kind::Report { .. } | Kind::Log { .. } | Kind::Metric { .. })
                 && head == Some(topic)
         })?;
@@ -343,13 +352,13 @@ impl RunOutput {
 
     /// The topics that this run has written, in order, and whether each has a value afterwards.
     pub(crate) fn written_topics(&self) -> impl Iterator<Item = (&str, bool)> {
-        self.records.iter().filter_map(|record| {
+        self.0.records.iter().filter_map(|record| {
             let is_there = match record.kind {
                 Kind::Report { .. } | Kind::Log { .. } | Kind::Metric { .. } => return None,
                 Kind::Forget => false,
                 Kind::Publish { .. } | Kind::Keep => true,
             };
-            let topic = self.text.get(record.head.0 as usize..record.head.1 as usize)?;
+            let topic = self.0.text.get(record.head.0 as usize..record.head.1 as usize)?;
             Some((topic, is_there))
         })
     }
@@ -362,25 +371,34 @@ impl RunOutput {
         (properties, payload): (&[u8], &[u8]),
     ) -> Result<(), LimitReached> {
         let added = topic.len() + properties.len() + payload.len();
-        let bytes = self.text.len() + self.data.len() + added;
-        if self.writes >= self.writes_max || bytes > self.bytes_max {
-            self.writes_refused = self.writes_refused.saturating_add(1);
+        let bytes = self.0.text.len() + self.0.data.len() + added;
+        if self.0.writes >= self.0.writes_max || bytes > self.0.bytes_max {
+            self.0.writes_refused = self.0.writes_refused.saturating_add(1);
             return Err(LimitReached);
         }
-        self.writes += 1;
+        self.0.writes += 1;
         let head = self.push_text(topic);
-        self.data.extend_from_slice(properties);
-        let start = offset(self.data.len());
-        self.data.extend_from_slice(payload);
-        let body = (start, offset(self.data.len()));
-        self.records.push(Record { kind, writer, head, body });
+        self.0.data.extend_from_slice(properties);
+        let start = offset(self.0.data.len());
+        self.0.data.extend_from_slice(payload);
+        let body = (start, offset(self.0.data.len()));
+        self.push(writer, kind, head, body);
         Ok(())
     }
 
+    #[inline(always)]
+    fn push(&mut self, writer: Writer, kind: Kind, head: (u32, u32), body: (u32, u32)) {
+        if self.0.writers.last() != Some(&writer) {
+            self.0.writers.push(writer);
+        }
+        let writer = offset(self.0.writers.len() - 1);
+        self.0.records.push(Record { kind, writer, head, body });
+    }
+
     fn push_text(&mut self, text: &str) -> (u32, u32) {
-        let start = offset(self.text.len());
-        self.text.push_str(text);
-        (start, offset(self.text.len()))
+        let start = offset(self.0.text.len());
+        self.0.text.push_str(text);
+        (start, offset(self.0.text.len()))
     }
 
     fn effect(&self, record: &Record) -> Effect<'_> {
@@ -402,12 +420,16 @@ impl RunOutput {
         }
     }
 
+    fn writer(&self, record: &Record) -> Writer {
+        *self.0.writers.get(record.writer as usize).expect("places are made by push")
+    }
+
     fn text(&self, (start, end): (u32, u32)) -> &str {
-        self.text.get(start as usize..end as usize).expect("ranges are made by push_text")
+        self.0.text.get(start as usize..end as usize).expect("ranges are made by push_text")
     }
 
     fn payload(&self, (start, end): (u32, u32)) -> &[u8] {
-        self.data.get(start as usize..end as usize).expect("ranges are made by write")
+        self.0.data.get(start as usize..end as usize).expect("ranges are made by write")
     }
 }
 

@@ -122,6 +122,8 @@ impl RunState {
         }
     }
 
+    // In a function of its own it would read at once what was written just before in smaller pieces, and wait for that: 8 ns of a run's 400.
+    #[inline(always)]
     pub(crate) fn begin(
         &mut self,
         run: RunContext,
@@ -174,6 +176,7 @@ impl RunState {
     }
 
     /// Ends a run that this message started, and tells what it was not granted.
+    #[inline]
     pub(crate) fn end(&mut self, trigger: Option<&BorrowedMessage<'_>>, output: &mut RunOutput) {
         std::mem::swap(self.output.get_mut(), output);
         for (capability, name) in self.missing.get_mut().drain(..) {
