@@ -67,6 +67,7 @@ mod modules_signed;
 mod modules_tested;
 mod no_connections;
 mod nothing_to_do;
+mod out_of_memory;
 mod outbox;
 mod ownership;
 mod packages;
