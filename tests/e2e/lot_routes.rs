@@ -2,10 +2,10 @@
 //! far side is the type `LOOPBACK`.
 
 use lotmq_client::{Client, Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 
-use crate::{broker, next, send, watch};
+use crate::{LOTMQ, broker, next, options, send, watch};
 
 /// A route that answers what it gets, with these settings more.
 fn route(name: &str, config: &str, event: &str) -> String {
@@ -533,4 +533,36 @@ fn effects_that_were_dropped_are_logged_with_the_name_of_their_definition() {
     broker.command_ok("-removeRoute Db");
     let line = broker.log().expect("effects dropped");
     assert!(line.contains("tenant=\"default\" definition=\"Waits\" count=1"), "{line}");
+}
+
+/// Of one that connects when it is opened, and of one that does so with its first message.
+#[test]
+fn a_route_to_an_address_that_the_operator_refuses_says_so_before_its_first_message() {
+    const REST: &str = "-addRoute DEFINE ROUTE Api WITH TYPE REST_API\n    ADD REST_API_CONFIG\n        WITH BASE_ADDRESS \"http://203.0.113.7:8080/api\"\n    \
+        ADD EVENT Save\n        WITH SOURCE_TOPIC \"save\"\n        WITH METHOD \"POST\"\n        WITH ENDPOINT \"/x\"\n";
+    const NATS: &str = "-addRoute DEFINE ROUTE Bus WITH TYPE NATS\n    ADD NATS_CONFIG\n        WITH SERVER \"203.0.113.8\"\n    \
+        ADD MAPPING Out\n        WITH SOURCE_TOPIC \"plant/#\"\n        WITH DESTINATION_TOPIC \"mqtt.>\"\n";
+    let mut broker = options().variable("LOTMQ_ROUTES_DENIED_NETWORKS", "203.0.113.0/24").start();
+    broker.command_ok(REST);
+    broker.command_ok(NATS);
+    let of_rest =
+        "REST_API_CONFIG: 203.0.113.7:8080: 203.0.113.7 is one of routes.denied_networks".to_owned();
+    let of_nats = "NATS_CONFIG: 203.0.113.8:4222: 203.0.113.8 is one of routes.denied_networks".to_owned();
+    let both =
+        format!("Api (REST_API): Disconnected, Red: {of_rest}\nBus (NATS): Disconnected, Red: {of_nats}");
+    for _ in 0..2 {
+        let mut stands = String::new();
+        eventually("both are refused", || {
+            stands = broker.command_ok("-connectionStatus").message().to_owned();
+            (stands == both).then_some(())
+        });
+        let probed = broker.command("-checkRouteConnection Api");
+        assert_eq!(probed.message(), format!("Route 'Api' is not reachable: {of_rest}"));
+        let shown = Program::run(LOTMQ, &["routes", "-p", &broker.port()]).unwrap().stdout;
+        assert!(shown.contains(&of_rest) && shown.contains(&of_nats), "{shown}");
+        let status = Program::run(LOTMQ, &["status", "-p", &broker.port()]).unwrap().stdout;
+        assert!(status.contains(&of_rest), "{status}");
+        broker.stop();
+        broker.start_again();
+    }
 }

@@ -10,11 +10,12 @@ mod pause;
 mod running;
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
-use lotmq_host::fiber::{Endpoint, RouteFolder, SerialLine};
+use lotmq_host::fiber::{Endpoint, FiberServices as _, RouteFolder, SerialLine};
 use lotmq_host::route::{Abilities, Delivery, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec};
 use lotmq_host::{
     Acting, BorrowedMessage, Grants, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME,
@@ -305,9 +306,13 @@ impl Driver {
         let order = self.tenant.programs().guests.route_orders.get(definition.name());
         let own = &order.policies;
         let of_text = own.grants(of_text);
+        let asked = |address| services.refuses_address(address);
+        let refuses: &(dyn Fn(IpAddr) -> Option<String> + Sync) = &asked;
+        // Where there is no network at all, what is tried says so.
+        let refuses = services.refuses_network().is_none().then_some(refuses);
         match &version.code {
             RouteCode::Own(guest) => {
-                let bounds = PlaceBounds { granted: None, policies: [Some(own), None] };
+                let bounds = PlaceBounds { granted: None, policies: [Some(own), None], refuses };
                 let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
                 let folders = self.folders(version, names, &of_text, None).await?;
                 let serial_lines = self.serial_lines(version, names, &of_text, None)?;
@@ -324,7 +329,7 @@ impl Driver {
                 let (module, figures) = found.map_err(Ended::Fatal)?;
                 let granted = GrantedPlaces { module: name, places: &module.places };
                 let policies = [Some(own), Some(&module.policies)];
-                let bounds = PlaceBounds { granted: Some(granted), policies };
+                let bounds = PlaceBounds { granted: Some(granted), policies, refuses };
                 let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
                 let grants = Arc::new(in_common::both(of_text, &module.grants));
                 let folders = self.folders(version, names, &grants, Some(name)).await?;

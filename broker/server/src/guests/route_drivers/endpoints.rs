@@ -4,6 +4,7 @@
 //! of this build connects and serves, what it serves has `_server` behind that name.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
 use lot_facts::{RouteBlock, RouteFacts, RoutePart, RouteValue};
 use lotmq_host::fiber::{Endpoint, EndpointTls, HostPattern, HttpService, NotAPattern, ServerTls};
@@ -45,6 +46,8 @@ pub(super) enum NoEndpoint {
     NotGranted { section: String, module: String, place: String },
     #[error("{section}: policy net does not name {place}")]
     AgainstPolicy { section: String, place: String },
+    #[error("{section}: {place}: {reason}")]
+    Refused { section: String, place: String, reason: String },
 }
 
 /// Whether a section connects to other places.
@@ -80,6 +83,8 @@ pub(super) struct PlaceBounds<'a> {
     pub(super) granted: Option<GrantedPlaces<'a>>,
     /// Policies of the route, and of its module.
     pub(super) policies: [Option<&'a Policies>; 2],
+    /// Why the operator refuses an address; `None` where nothing is connected to anyway, which is told when it is tried.
+    pub(super) refuses: Option<&'a (dyn Fn(IpAddr) -> Option<String> + Sync)>,
 }
 
 /// The endpoints that a route names, all within `bounds`, with the TLS of their sections.
@@ -127,6 +132,10 @@ impl<N: Names> Section<'_, N> {
                 let port = if host.is_some() { self.port()? } else { 0 };
                 if let Some(host) = &host {
                     self.check(&place(host, port))?;
+                    // Of several servers another one may do.
+                    if others.is_empty() {
+                        self.check_address(host, port)?;
+                    }
                 }
                 let server_name = self.text("TLS_SERVER_NAME");
                 let host = host.unwrap_or_default();
@@ -157,6 +166,15 @@ impl<N: Names> Section<'_, N> {
             }
             Some(_) | None => Ok(()),
         }
+    }
+
+    /// Checks that the operator allows a host that is an address: no attempt would end otherwise, and whoever connects with the first message only would seem well
+    /// until then. What a name stands for is known when it is looked up.
+    fn check_address(&self, host: &str, port: u16) -> Result<(), NoEndpoint> {
+        let address: Option<IpAddr> = host.trim_matches(['[', ']']).parse().ok();
+        let reason = address.zip(self.bounds.refuses).and_then(|(address, refuses)| refuses(address));
+        let refused = |reason| NoEndpoint::Refused { section: self.name(), place: place(host, port), reason };
+        reason.map_or(Ok(()), |reason| Err(refused(reason)))
     }
 
     fn listening(&self, listen: String) -> Result<Endpoint, NoEndpoint> {
@@ -221,7 +239,11 @@ pub(super) fn name_of(block: &RouteBlock) -> String {
 
 /// A place as a grant names it.
 fn place(host: &str, port: u16) -> String {
-    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+    if host.contains(':') && !host.starts_with('[') {
+        format!("[{host}]:{port}")
+    } else {
+        format!("{host}:{port}")
+    }
 }
 
 #[cfg(test)]
@@ -247,12 +269,19 @@ mod tests {
         settings: &[(&str, RouteValue)],
         granted: Option<GrantedPlaces<'_>>,
     ) -> Result<HashMap<String, Endpoint>, String> {
+        let bounds = PlaceBounds { granted, ..PlaceBounds::default() };
+        within(settings, bounds)
+    }
+
+    fn within(
+        settings: &[(&str, RouteValue)],
+        bounds: PlaceBounds<'_>,
+    ) -> Result<HashMap<String, Endpoint>, String> {
         let settings = settings.iter().map(|(key, value)| ((*key).to_owned(), value.clone())).collect();
         let section = RouteBlock { name: "PLC_CONFIG".to_owned(), settings, ..RouteBlock::default() };
         let (kind, sections) = ("WASM".to_owned(), vec![section]);
         let (events, mappings, stores) = (Vec::new(), Vec::new(), Vec::new());
         let route = RouteFacts { kind, sections, events, mappings, stores };
-        let bounds = PlaceBounds { granted, ..PlaceBounds::default() };
         endpoints(&route, &Site, bounds, &SectionTls::default()).map_err(|error| error.to_string())
     }
 
@@ -294,6 +323,24 @@ mod tests {
             let expected = format!("PLC_CONFIG: module 'm' was not granted endpoint:{place}");
             assert_eq!(granted(settings), Err(expected));
         }
+    }
+
+    #[test]
+    fn an_address_that_the_operator_refuses_is_told_and_names_are_looked_up_later() {
+        let refuses = |address: IpAddr| address.is_loopback().then(|| format!("{address} is refused"));
+        let bounds = PlaceBounds { refuses: Some(&refuses), ..PlaceBounds::default() };
+        let at = |host: &str, more: &[(&str, RouteValue)]| {
+            let settings = [("HOST", text(host)), ("PORT", RouteValue::Int(80))];
+            within(&[&settings[..], more].concat(), bounds).map(|_| ())
+        };
+        for (host, place) in [("127.0.0.1", "127.0.0.1:80"), ("::1", "[::1]:80"), ("[::1]", "[::1]:80")] {
+            let address = host.trim_matches(['[', ']']);
+            assert_eq!(at(host, &[]), Err(format!("PLC_CONFIG: {place}: {address} is refused")));
+        }
+        assert_eq!(at("10.0.0.7", &[]), Ok(()));
+        assert_eq!(at("localhost", &[]), Ok(()));
+        assert_eq!(at("127.0.0.1", &[("ALLOW_HOSTS", text("10.0.0.7:80"))]), Ok(()), "another one may do");
+        assert_eq!(of(&[("HOST", text("127.0.0.1")), ("PORT", RouteValue::Int(80))]).map(|_| ()), Ok(()));
     }
 
     #[test]
