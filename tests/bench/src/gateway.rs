@@ -1,7 +1,7 @@
 //! What a broker on a gateway takes: `lotmq-bench gateway [target/release/lotmq] [seconds]`.
 //!
 //! Without anything; with a hundred actions and a bridge, each of which has run, at rest and with a thousand messages a second that each of them take part in; after a restart.
-//! Memory is what the process has of its own (`Private_Dirty`), time what it uses within the seconds (60).
+//! Memory is what the process has of its own (`Pss_Anon` and `Pss_Shmem`), time what it uses within the seconds (60).
 
 use std::time::{Duration, Instant};
 

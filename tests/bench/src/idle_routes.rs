@@ -1,7 +1,7 @@
 //! What routes take that have nothing to do: `lotmq-bench idle-routes [target/release/lotmq] [seconds]`.
 //!
 //! A fresh broker for each kind; a hundred routes are added after one of the same kind, which pays for what they share. Memory is what the process has of its own
-//! (`Private_Dirty`), time what it uses within the seconds (60), an idle broker's own subtracted. Connectors are connected: a bridge to another broker, `POSTGRESQL`
+//! (`Pss_Anon` and `Pss_Shmem`), time what it uses within the seconds (60), an idle broker's own subtracted. Connectors are connected: a bridge to another broker, `POSTGRESQL`
 //! to a server, where that is installed; `MODBUS_TCP` reads one register an hour.
 
 use std::fs;
@@ -128,11 +128,14 @@ pub(crate) fn wait_connected(broker: &Broker, instances: usize) {
     }
 }
 
-/// Memory that only the broker has, in KiB.
+/// Memory that only the broker has, in KiB. Not `Private_Dirty`: that has pages of the program's file as long as the file is not on the disk, as behind a build.
 pub(crate) fn private_kib(broker: &Broker) -> f64 {
     let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", broker.process_id())).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("Private_Dirty:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
+    let kib = |name: &str| -> f64 {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    };
+    kib("Pss_Anon:") + kib("Pss_Shmem:")
 }
 
 /// CPU time that the broker uses within so many seconds, in milliseconds.
