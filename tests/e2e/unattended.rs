@@ -1,10 +1,11 @@
-//! What happens to a broker that nobody looks after: configuration management writes its file again and again, an upgrade is taken back, it is killed.
+//! What happens to a broker that nobody looks after: configuration management writes its file again and again, an upgrade is taken back, it is killed, programs fail.
 
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Broker, Program, WAIT_MAX};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
 use redb::TableDefinition;
 
 use crate::backup::run_ok;
@@ -115,6 +116,63 @@ fn an_upgrade_is_taken_back_by_the_backup_that_was_made_before() {
     assert_eq!(retained(&broker), "before the upgrade");
     let secrets = broker.command_ok("-listSecrets").0.to_string();
     assert!(secrets.contains("PUMP"), "{secrets}");
+}
+
+/// Code and count of the last error of the action `Ratio`, as its topic says; `None` when that has no message.
+fn last_error(broker: &Broker) -> Option<(String, u64)> {
+    let mut root = broker.root("reads errors");
+    root.subscribe_to("$SYS/Coreflux/Actions/Ratio/#", QoS::AtMostOnce).unwrap();
+    root.ping().unwrap();
+    let messages = std::iter::from_fn(|| root.receive(Duration::from_millis(200)).unwrap());
+    let error = messages.filter(|message| message.topic.ends_with("/Error")).last()?;
+    let error: serde_json::Value = serde_json::from_slice(&error.payload).unwrap();
+    Some((error["code"].as_str()?.to_owned(), error["count"].as_u64()?))
+}
+
+#[test]
+fn the_last_error_of_a_definition_is_there_after_a_restart_and_costs_one_write_in_ten_minutes() {
+    const RATIO: &str =
+        "DEFINE ACTION Ratio\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH 1 / PAYLOAD\n";
+    let mut broker = crate::broker();
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    let fails = |broker: &Broker, times: u64| (0..times).for_each(|_| crate::send(broker, "in", "0"));
+    let has = |broker: &Broker, count: u64| {
+        eventually("the last error", || {
+            (last_error(broker) == Some(("LOT602".to_owned(), count))).then_some(())
+        });
+    };
+    fails(&broker, 1);
+    has(&broker, 1);
+    // It is durable as kept values are, and those that follow are not written: a kill takes them, ...
+    std::thread::sleep(Duration::from_millis(500));
+    fails(&broker, 5);
+    has(&broker, 6);
+    broker.kill();
+    broker.start_again();
+    has(&broker, 1);
+    // ... but not a stop.
+    fails(&broker, 2);
+    has(&broker, 3);
+    fails(&broker, 1);
+    broker.stop();
+    broker.start_again();
+    has(&broker, 4);
+    let status = broker.command_ok("-brokerStatus").0.to_string();
+    assert!(status.contains("LOT602"), "{status}");
+    // Another version has none, nor has what was removed.
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    assert_eq!(last_error(&broker), None);
+    fails(&broker, 1);
+    has(&broker, 1);
+    broker.stop();
+    broker.start_again();
+    has(&broker, 1);
+    broker.command_ok("-removeAction Ratio");
+    broker.command_ok(&format!("-addAction {RATIO}"));
+    broker.stop();
+    broker.start_again();
+    assert_eq!(last_error(&broker), None);
+    assert!(!broker.command_ok("-listKept").0.to_string().contains("Ratio"));
 }
 
 /// The kernel ends a process that takes too much memory by the same signal: what follows is what the unit says.

@@ -112,6 +112,11 @@ impl Activity {
         count
     }
 
+    /// Puts back the last error of this version, which another process has noted; not in the place of a newer one, and nobody is told of it.
+    pub fn restore_error(&self, record: ErrorRecord) {
+        self.errors.lock().last.get_or_insert(record);
+    }
+
     /// Errors since the last call, in their order and the last one last: of those with the same code and message the last, of different ones at most 17.
     pub fn take_untold(&self) -> Vec<ErrorRecord> {
         let mut errors = self.errors.lock();
@@ -290,6 +295,22 @@ mod tests {
         let flood = told();
         assert_eq!((flood.len(), flood.last().unwrap().0.as_str()), (UNTOLD_MAX + 1, "99"));
         assert_eq!(activity.last_error().unwrap().count, 106);
+    }
+
+    #[test]
+    fn a_restored_error_is_the_last_until_the_next_and_goes_on_counting() {
+        let note = |activity: &Activity, message: &str| {
+            activity.record_error("Hot", &RunError { message, ..RunError::default() }, at(100))
+        };
+        let before = Activity::default();
+        (0..3).for_each(|_| _ = note(&before, "a"));
+        let after = Activity::default();
+        after.restore_error(before.last_error().unwrap());
+        assert_eq!(after.last_error(), before.last_error());
+        assert_eq!(after.take_untold(), [], "it was told before");
+        assert_eq!(note(&after, "b"), 4);
+        after.restore_error(before.last_error().unwrap());
+        assert_eq!(after.last_error().unwrap().message, "b");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Records that are published as JSON: the last error and the trace of a run. Commands reference §5.
 
 use jiff::Timestamp;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::limits::{RECORD_MESSAGE_BYTES_MAX, RECORD_PAYLOAD_BYTES_MAX};
 
@@ -27,7 +27,7 @@ pub struct RunError<'a> {
 }
 
 /// Payload of the retained topic `Actions/<N>/Error`; serialises with the keys in the order of the reference.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ErrorRecord {
     /// Name of the definition.
     pub action: String,
@@ -42,15 +42,15 @@ pub struct ErrorRecord {
     /// The message that started the run.
     pub trigger: MessageText,
     /// When it happened.
-    #[serde(serialize_with = "rfc3339")]
+    #[serde(serialize_with = "rfc3339", deserialize_with = "from_rfc3339")]
     pub timestamp: Timestamp,
     /// Errors of this definition since it was deployed.
     pub count: u64,
     /// File of its project that the line is in; empty when it came with a command.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
     /// Cell of that file, from 1, in a notebook.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cell: Option<u32>,
 }
 
@@ -77,7 +77,7 @@ impl ErrorRecord {
 }
 
 /// A message as text: bytes that are no UTF-8 become U+FFFD, more than 4 KiB is cut.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MessageText {
     /// Topic Name.
     pub topic: String,
@@ -155,6 +155,10 @@ fn rfc3339<S: Serializer>(at: &Timestamp, serializer: S) -> Result<S::Ok, S::Err
     serializer.serialize_str(&utc_text(*at))
 }
 
+fn from_rfc3339<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
+}
+
 pub(crate) fn rfc3339_option<S: Serializer>(
     at: &Option<Timestamp>,
     serializer: S,
@@ -193,6 +197,10 @@ mod tests {
                 + r#""trigger":{"topic":"s/k1/t","payload":"31�"},"timestamp":"2026-11-20T09:18:25.120Z","count":2}"#
         );
         let of_project = RunError { file: "main.lotnb", cell: Some(3), ..error };
+        for error in [&error, &of_project] {
+            let record = ErrorRecord::new("Hot", error, at, 2);
+            assert_eq!(serde_json::from_str::<ErrorRecord>(&record.to_json()).unwrap(), record);
+        }
         let record = ErrorRecord::new("Hot", &of_project, at, 2).to_json();
         assert!(record.ends_with(r#""count":2,"file":"main.lotnb","cell":3}"#), "{record}");
     }

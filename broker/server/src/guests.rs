@@ -21,6 +21,7 @@ pub(crate) mod in_common;
 mod ingest;
 mod install;
 pub(crate) mod json;
+mod kept_errors;
 pub(crate) mod left_runs;
 mod message_qos;
 pub(crate) mod metrics;
@@ -101,6 +102,7 @@ pub(crate) struct Guests {
     pub(crate) registry: RwLock<Registry>,
     pub(crate) values: Arc<LastValues>,
     pub(crate) states: states::States,
+    pub(crate) kept_errors: kept_errors::KeptErrors,
     pub(crate) metrics: metrics::GuestMetrics,
     /// Lock for handing kept values to the store.
     saving: parking_lot::Mutex<()>,
@@ -168,6 +170,7 @@ impl Guests {
             waiting: Waiting::default(),
             idle_rules: rules::IdleRules::default(),
             states: states::States::default(),
+            kept_errors: kept_errors::KeptErrors::default(),
             promised: OnceLock::new(),
             left_outboxes: routes::outbox::LeftOutboxes::default(),
             witness: OnceLock::new(),
@@ -334,6 +337,7 @@ pub(crate) fn publish_errors(turn: &mut Turn, tenant: &Arc<Tenant>) {
         if !now.is_some_and(|now| Arc::ptr_eq(&now, &definition)) {
             continue;
         }
+        tenant.programs().guests.kept_errors.note(&definition);
         let topic = format!("{}/Error", definition.sys_topic());
         for record in definition.activity.take_untold() {
             internal::publish_after(turn, tenant, &topic, record.to_json().as_bytes(), true, hops);

@@ -182,6 +182,9 @@ impl Guests {
     /// Removes the state of a definition that an installation took over from another owner, before the new code runs.
     fn clear_taken_over(&self, tenant: &Tenant, installed: &Installed, batch: &mut Batch) {
         let id = installed.definition.id;
+        if installed.replaced.is_some() {
+            self.kept_errors.forget(&self.values, &installed.definition);
+        }
         if let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) {
             outboxes::forget(tenant, self, taken_over, batch);
             self.states.clear(&self.values, taken_over);
@@ -248,6 +251,7 @@ impl Guests {
         }
         guests.end(tenant, &removed.definition, batch);
         guests.states.clear(&guests.values, &removed.definition);
+        guests.kept_errors.forget(&guests.values, &removed.definition);
         guests.metrics.clear(removed.definition.id);
         if kind == DefinitionKind::Module {
             guests.route_modules.remove(name);

@@ -16,7 +16,7 @@ use tracing::{error, warn};
 use super::compile::{CompiledDefinition, CompiledProgram};
 use super::install::put;
 use super::scripts::{self, CompiledScript};
-use super::{RunReport, authority, records, rules, seeds, views};
+use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
 use crate::process::clock::definitions_now;
@@ -68,6 +68,7 @@ pub(crate) fn definitions(
         }
     }
     for tenant in hosting.tenants.all().iter() {
+        kept_errors::restore(&tenant.programs().guests);
         seeds::plant(tenant, hosting, settings, quarantined);
     }
 }

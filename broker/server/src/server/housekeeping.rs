@@ -66,7 +66,9 @@ pub(crate) fn start(broker: &Arc<Broker>, left_runs: &Arc<LeftRuns>) -> std::io:
         end_the_last();
         // Kept values of the last moments.
         for tenant in broker.tenants.all().iter() {
-            guests::keep_windows(&tenant.programs().guests);
+            let guests = &tenant.programs().guests;
+            guests::keep_windows(guests);
+            guests.kept_errors.keep_all(guests);
             save_kept(&broker, tenant, usize::MAX);
         }
         this_turn::uninstall();
@@ -119,7 +121,11 @@ impl<'a> Housekeeper<'a> {
         }
         if self.records_at.elapsed() >= RECORDS_PERIOD {
             self.records_at = Instant::now();
-            broker.tenants.all().iter().for_each(|tenant| guests::publish_errors(turn, tenant));
+            for tenant in broker.tenants.all().iter() {
+                guests::publish_errors(turn, tenant);
+                let guests = &tenant.programs().guests;
+                guests.kept_errors.keep_some(&guests.values, definitions_now(&*turn.core.clock).elapsed);
+            }
         }
         wait
     }

@@ -1,0 +1,118 @@
+//! Last errors of definitions on their way to the store, so that a restart does not hide what has failed.
+//!
+//! They are kept values below `$LOT/Error/`, with a NUL in their topics as states have. Those of a tenant are written together, at most once in
+//! [`ERRORS_KEPT_EVERY`] and before the broker ends: a program that fails at each message costs a gateway's flash six writes an hour. What a crash takes with it
+//! are the errors since the last of these.
+//!
+//! Invariant: what is kept is of the version that is deployed; it goes when that is replaced or removed.
+
+use std::time::Duration;
+
+use hashbrown::HashMap;
+use lotmq_definitions::{Definition, DefinitionId, DefinitionKind, ErrorRecord, LastValues};
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+
+use super::Guests;
+use crate::limits::ERRORS_KEPT_EVERY;
+
+/// Beginning of the topics of all last errors.
+const START: &str = "$LOT/Error/";
+
+/// Last error as it is stored.
+#[derive(Serialize, Deserialize)]
+struct KeptError {
+    kind: String,
+    /// When the version was deployed, in milliseconds since 1970.
+    installed_ms: i64,
+    error: ErrorRecord,
+}
+
+/// Definitions of a tenant with errors that are not among its kept values yet.
+#[derive(Default)]
+pub(crate) struct KeptErrors(Mutex<Waiting>);
+
+#[derive(Default)]
+struct Waiting {
+    definitions: HashMap<DefinitionId, Arc<Definition>>,
+    /// Time since the start of the broker at which some were last kept.
+    kept_at: Option<Duration>,
+}
+
+impl KeptErrors {
+    /// Notes that a definition has another last error.
+    pub(super) fn note(&self, definition: &Arc<Definition>) {
+        self.0.lock().definitions.insert(definition.id, Arc::clone(definition));
+    }
+
+    /// Puts what waits among the kept values, unless that was done a short time ago. `elapsed` is the time since the start of the broker.
+    pub(crate) fn keep_some(&self, values: &LastValues, elapsed: Duration) {
+        let mut waiting = self.0.lock();
+        let is_due = waiting.kept_at.is_none_or(|at| elapsed.saturating_sub(at) >= ERRORS_KEPT_EVERY);
+        if is_due && !waiting.definitions.is_empty() {
+            waiting.kept_at = Some(elapsed);
+            waiting.definitions.drain().for_each(|(_, definition)| keep(values, &definition));
+        }
+    }
+
+    /// Puts all that waits among the kept values, also what nobody was told of yet.
+    pub(crate) fn keep_all(&self, guests: &Guests) {
+        guests.changed_errors.lock().iter().for_each(|(definition, _)| self.note(definition));
+        let waiting = std::mem::take(&mut self.0.lock().definitions);
+        let registry = guests.registry.read();
+        for definition in waiting.into_values() {
+            if registry.by_id(definition.id).is_some_and(|now| Arc::ptr_eq(now, &definition)) {
+                keep(&guests.values, &definition);
+            }
+        }
+    }
+
+    /// Removes the error of a definition that is gone, or that another version has replaced.
+    pub(super) fn forget(&self, values: &LastValues, definition: &Definition) {
+        self.0.lock().definitions.remove(&definition.id);
+        values.forget(&topic(definition.kind(), definition.name()));
+    }
+}
+
+/// Gives the definitions that were restored their last errors; forgets those of others.
+pub(super) fn restore(guests: &Guests) {
+    let mut found = Vec::new();
+    guests.values.each_kept(|topic, value| {
+        if topic.starts_with(START) && topic.ends_with('\0') {
+            found.push((topic.to_owned(), serde_json::from_slice::<KeptError>(value).ok()));
+        }
+    });
+    for (topic, kept) in found {
+        if !kept.is_some_and(|kept| give_back(guests, kept)) {
+            guests.values.forget(&topic);
+        }
+    }
+}
+
+/// Whether the version that had the error is deployed.
+fn give_back(guests: &Guests, kept: KeptError) -> bool {
+    let Some(kind) = DefinitionKind::ALL.into_iter().find(|kind| kind.key() == kept.kind) else {
+        return false;
+    };
+    let registry = guests.registry.read();
+    let definition = registry.get(kind, &kept.error.action);
+    let is_same =
+        |known: &&Arc<Definition>| known.deployed.installed_at.as_millisecond() == kept.installed_ms;
+    let Some(definition) = definition.filter(is_same) else { return false };
+    definition.activity.restore_error(kept.error);
+    true
+}
+
+/// Where kept values have no room, the error is lost with this process.
+fn keep(values: &LastValues, definition: &Definition) {
+    let Some(error) = definition.activity.last_error() else { return };
+    let installed_ms = definition.deployed.installed_at.as_millisecond();
+    let kept = KeptError { kind: definition.kind().key().to_owned(), installed_ms, error };
+    let text = serde_json::to_vec(&kept).expect("strings and numbers always serialise");
+    let _ = values.keep(&topic(definition.kind(), definition.name()), &text);
+}
+
+fn topic(kind: DefinitionKind, name: &str) -> String {
+    format!("{START}{}/{name}/\0", kind.key())
+}
