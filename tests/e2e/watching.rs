@@ -155,3 +155,27 @@ fn who_may_not_watch_and_what_is_not_there_is_told() {
     assert!(refused.stderr.contains("AllowedSystemConfiguration"), "{refused:?}");
     assert_eq!(start(&broker, &["--only", "nonsense"]).wait().status.code(), Some(2));
 }
+
+#[test]
+fn last_errors_come_in_the_order_of_their_times() {
+    let broker = broker();
+    let names = ["E", "B", "F", "A", "D", "C"];
+    for name in names {
+        let source = RATIO.replace("Ratio", name).replace("in/+", &format!("in/{name}"));
+        broker.command_ok(&format!("-addAction {source}"));
+    }
+    for name in names {
+        send(&broker, &format!("in/{name}"), "0");
+        // Times of records have milliseconds.
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    eventually("all errors", || {
+        let status = broker.command_ok("-brokerStatus");
+        (status.0.to_string().matches("LOT602").count() >= names.len()).then_some(())
+    });
+    let watch = start(&broker, &["--only", "errors", "-C", "6", "--json"]);
+    let ended = watch.wait();
+    let told = ended.stdout.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let told: Vec<String> = told.map(|event| event["name"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(told, names, "{ended:?}");
+}

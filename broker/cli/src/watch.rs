@@ -4,6 +4,7 @@
 //! end by themselves. A lost connection is made again, with all of that.
 
 mod event;
+mod order;
 mod outputs;
 mod throttle;
 mod traces;
@@ -23,12 +24,13 @@ use serde_json::Value;
 use crate::cmd::{asked, connect_as_root};
 use crate::interruption::Interruption;
 use event::WatchedEvent;
+use order::EventOrder;
 use outputs::Outputs;
 use throttle::HeldValues;
 use traces::Traces;
 
 /// Longest wait until a signal, a value that is held back or a trace that ends is looked after.
-const LOOK: Duration = Duration::from_millis(200);
+const LOOK: Duration = Duration::from_millis(100);
 
 /// Pause before another attempt to connect.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -45,7 +47,7 @@ const REPLY_SEC: f64 = 15.0;
 ///
 /// With names only these definitions are shown, and their actions are traced until the end (`-actionTrace`). Without, traces are shown of those that somebody
 /// else has armed. Denials are not of one definition: with names they are shown with --only denials. The last error of each definition comes first. A connection
-/// that is lost is made again. It needs a user who may configure the system; without -u that is root, as in `lotmq cmd`.
+/// that is lost is made again. Lines are in the order of their times, for which each waits a third of a second. It needs a user who may configure the system; without -u that is root, as in `lotmq cmd`.
 ///
 /// Exit codes: 0 ended by Ctrl-C or --count, 1 there is no such definition or the broker says no, 2 wrong usage, 3 no broker.
 #[derive(Args, Debug)]
@@ -91,6 +93,7 @@ pub(crate) fn watch(args: &WatchArgs) -> anyhow::Result<Exit> {
     }
     loop {
         let ended = watch.follow(&mut client, &interruption);
+        watch.show_all()?;
         let lost = match ended {
             Ok(exit) => {
                 watch.traces.end(&mut client);
@@ -132,6 +135,7 @@ struct Watch<'a> {
     args: &'a WatchArgs,
     outputs: Outputs,
     throttle: HeldValues,
+    order: EventOrder,
     traces: Traces,
     /// Last errors that were shown, by topic, so that a new connection does not show them again.
     errors: HashMap<String, Vec<u8>>,
@@ -146,6 +150,7 @@ impl<'a> Watch<'a> {
             args,
             outputs: Outputs::default(),
             throttle: HeldValues::default(),
+            order: EventOrder::default(),
             traces: Traces::default(),
             errors: HashMap::new(),
             left: args.count,
@@ -202,8 +207,12 @@ impl<'a> Watch<'a> {
             if let Some(message) = message {
                 self.take(client, &message)?;
             }
-            for value in self.throttle.due(Instant::now()) {
-                self.show(&value)?;
+            let now = Instant::now();
+            for value in self.throttle.due(now) {
+                self.order.add(now, value);
+            }
+            for event in self.order.due(now) {
+                self.show(&event)?;
             }
             self.traces.renew(client)?;
         }
@@ -275,14 +284,19 @@ impl<'a> Watch<'a> {
     fn value(&mut self, message: &Message) -> anyhow::Result<()> {
         let Some(name) = self.outputs.publisher(&message.topic) else { return Ok(()) };
         let value = event::value(&name, message);
-        match self.throttle.admit(Instant::now(), value) {
-            Some(value) => self.show(&value),
-            None => Ok(()),
-        }
+        let value = self.throttle.admit(Instant::now(), value);
+        self.show_if(value)
     }
 
+    /// Shows an event as soon as what happened before it has been.
     fn show_if(&mut self, event: Option<WatchedEvent>) -> anyhow::Result<()> {
-        event.map_or(Ok(()), |event| self.show(&event))
+        event.into_iter().for_each(|event| self.order.add(Instant::now(), event));
+        Ok(())
+    }
+
+    /// Shows what still waits for its place in the order.
+    fn show_all(&mut self) -> anyhow::Result<()> {
+        self.order.all().iter().try_for_each(|event| self.show(event))
     }
 
     fn show(&mut self, event: &WatchedEvent) -> anyhow::Result<()> {

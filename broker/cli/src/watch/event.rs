@@ -55,13 +55,19 @@ impl WatchedEvent {
         })
     }
 
+    /// When it happened; of a value that was held back, when that ended.
+    pub(super) fn at(&self) -> Timestamp {
+        self.at
+    }
+
     /// Topic of a value.
     pub(super) fn topic(&self) -> &str {
         self.details["topic"].as_str().unwrap_or_default()
     }
 
-    /// The same with word of values that were not shown.
-    pub(super) fn behind(mut self, skipped: u64) -> Self {
+    /// The same as the last value of its topic at this time, with word of values that were not shown.
+    pub(super) fn behind(mut self, skipped: u64, now: Timestamp) -> Self {
+        self.at = now;
         if skipped > 0 {
             self.text.push_str(&format!(" ({skipped} before it not shown)"));
             self.details["skipped"] = json!(skipped);

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
 use super::event::WatchedEvent;
 
 /// Shortest time between two values of a topic.
@@ -54,7 +56,7 @@ impl HeldValues {
                 && let Some(value) = recent.waiting.take()
             {
                 recent.shown_at = now;
-                due.push(value.behind(std::mem::take(&mut recent.skipped)));
+                due.push(value.behind(std::mem::take(&mut recent.skipped), Timestamp::now()));
             }
         }
         due
