@@ -34,6 +34,19 @@ fn every_command_has_its_manual_page() {
     assert!(text("lotmq-guest-new.1").contains("lotmq guest new"));
 }
 
+/// Types a line into an interactive zsh, with the key that completes behind it, and prints what became of it.
+const IN_ZSH: &str = r#"
+zmodload zsh/zpty || exit
+zpty shell zsh -f -i
+zpty -w shell 'PS1=; autoload -Uz compinit; compinit -u -D; source <(lotmq completion zsh); echo re"ady"'
+while zpty -r shell line; do [[ $line == *ready* ]] && break; done
+zpty -w -n shell $'LINE\t'
+sleep 2
+zpty -r -t shell line
+print -r -- "$line"
+zpty -d shell
+"#;
+
 #[test]
 fn every_command_is_completed_by_each_shell() {
     for shell in ["bash", "zsh", "fish"] {
@@ -68,6 +81,28 @@ fn every_command_is_completed_by_each_shell() {
     in_bash("lotmq context add plant --url mqtt://h; lotmq context add press --url mqtt://i");
     assert_eq!(complete("lotmq sub --context pl", 3), "plant");
     assert_eq!(complete("lotmq context use ''", 3), "plant press");
+    let in_shell = |shell: &str, arguments: &[&str]| {
+        let folder = std::path::Path::new(LOTMQ).parent().unwrap().display().to_string();
+        let path = format!("{folder}:{}", std::env::var("PATH").unwrap());
+        let mut command = Command::new(shell);
+        let output = command.args(arguments).env("PATH", path).env(home_of, home.path()).output().ok()?;
+        Some(String::from_utf8_lossy(&output.stdout).into_owned())
+    };
+    // These two are not everywhere.
+    for (line, expected) in [
+        ("lotmq cmd -removeUserF", "-removeUserFromGroup"),
+        ("lotmq sub --context pl", "plant"),
+        ("lotmq context use pl", "plant"),
+    ] {
+        let script = format!("lotmq completion fish | source; complete -C '{line}'");
+        if let Some(found) = in_shell("fish", &["--no-config", "-c", &script]) {
+            assert!(found.lines().any(|found| found.split('\t').next() == Some(expected)), "{line}: {found}");
+        }
+        let script = IN_ZSH.replace("LINE", line);
+        if let Some(found) = in_shell("zsh", &["-f", "-c", &script]) {
+            assert!(found.contains(expected), "{line}: {found}");
+        }
+    }
     let other = Program::run(LOTMQ, &["completion", "csh"]).unwrap();
     assert_eq!(other.status.code(), Some(2));
     assert!(other.stderr.contains("expected bash, zsh or fish"), "{}", other.stderr);

@@ -26,7 +26,32 @@ _lotmq_names() {
 complete -F _lotmq_names -o bashdefault -o default lotmq
 "#;
 
-/// Print what a shell completes commands and options with; bash also verbs behind `lotmq cmd -` and contexts behind `--context`.
+/// What zsh completes beyond options, as functions that the script of clap is made to call.
+const NAMES_IN_ZSH: &str = r#"
+_lotmq_verbs() {
+    local -a verbs=(
+VERBS
+    )
+    [[ $PREFIX == -* ]] && _describe -o -t verbs 'verb' verbs || _default
+}
+
+_lotmq_contexts() {
+    local -a contexts=(${(f)"$(lotmq context list 2>/dev/null | cut -c3- | cut -d' ' -f1)"})
+    compadd -a contexts
+}
+"#;
+
+/// What fish completes beyond options.
+const NAMES_IN_FISH: &str = r#"
+function __fish_lotmq_contexts
+    lotmq context list 2>/dev/null | cut -c3- | cut -d' ' -f1
+end
+
+complete -c lotmq -l context -x -a "(__fish_lotmq_contexts)"
+complete -c lotmq -n "__fish_lotmq_using_subcommand context; and __fish_seen_subcommand_from use remove" -f -a "(__fish_lotmq_contexts)"
+"#;
+
+/// Print what a shell completes commands and options with, also verbs behind `lotmq cmd -` and contexts behind `--context`.
 ///
 /// For bash: `source <(lotmq completion bash)`. For zsh: a file `_lotmq` in a folder of `$fpath`. For fish: a file
 /// `~/.config/fish/completions/lotmq.fish`. Packages bring all three.
@@ -52,10 +77,40 @@ fn shell(name: &str) -> Result<Shell, String> {
 pub(crate) fn completion(args: &CompletionArgs, definition: &mut Command) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, definition, "lotmq", &mut script);
-    if args.shell == Shell::Bash {
-        let verbs: Vec<String> = verb_names().map(|name| format!("-{name}")).collect();
-        script.extend(NAMES_IN_BASH.replace("VERBS", &verbs.join(" ")).into_bytes());
+    let mut script = String::from_utf8(script)?;
+    let verbs = || verb_names().map(|name| format!("-{name}"));
+    match args.shell {
+        Shell::Bash => {
+            script.push_str(&NAMES_IN_BASH.replace("VERBS", &verbs().collect::<Vec<_>>().join(" ")));
+        }
+        Shell::Zsh => script = in_zsh(&script, &verbs().collect::<Vec<_>>().join("\n")),
+        Shell::Fish => {
+            script.push_str(NAMES_IN_FISH);
+            for name in verb_names() {
+                let line = format!("complete -c lotmq -n \"__fish_lotmq_using_subcommand cmd\" -o {name}\n");
+                script.push_str(&line);
+            }
+        }
+        _ => {}
     }
-    std::io::stdout().lock().write_all(&script)?;
+    std::io::stdout().lock().write_all(script.as_bytes())?;
     Ok(Exit::Success)
+}
+
+/// The script with our functions, which stand before its end: that calls or registers what is before it.
+fn in_zsh(script: &str, verbs: &str) -> String {
+    let called = script.lines().map(|line| {
+        let named = |what: &str, function: &str| {
+            line.contains(what).then(|| line.replacen(":_default'", &format!(":{function}'"), 1))
+        };
+        named("'*::words --", "_lotmq_verbs")
+            .or_else(|| named("--context=[", "_lotmq_contexts"))
+            .or_else(|| named("name -- The context:", "_lotmq_contexts"))
+            .unwrap_or_else(|| line.to_owned())
+    });
+    let called: Vec<String> = called.collect();
+    let called = called.join("\n");
+    let end = called.rfind("\nif [ \"$funcstack[1]\"").unwrap_or(called.len());
+    let (before, end) = called.split_at(end);
+    format!("{before}{}{end}\n", NAMES_IN_ZSH.replace("VERBS", verbs))
 }
