@@ -205,3 +205,49 @@ fn a_project_goes_back_to_the_version_before_and_forth_again() {
         "nothing is left of who was removed"
     );
 }
+
+#[test]
+fn what_differs_is_shown_and_a_rollback_asks_before_protection_goes() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let (action, rule) = (folder.path().join("a.lot"), folder.path().join("rule.lot"));
+    fs::write(&action, CELL).unwrap();
+    assert_eq!(deploy(&broker, folder.path(), &[]).status.code(), Some(0));
+    fs::write(&rule, RULE).unwrap();
+    fs::write(&action, CELL.replace("5 / 9", "0.5555")).unwrap();
+    let plan = deploy(&broker, folder.path(), &["--dry-run"]);
+    let changes = |sign: char, text: &str| {
+        plan.stdout.lines().any(|line| line.trim_start().starts_with(sign) && line.contains(text))
+    };
+    assert!(changes('-', "5 / 9") && changes('+', "0.5555"), "{}", plan.stdout);
+    assert!(plan.stdout.contains("    @@ -") && !plan.stdout.contains('\u{1b}'), "{}", plan.stdout);
+    let done = deploy(&broker, folder.path(), &[]);
+    assert!(done.status.success() && !done.stdout.contains("@@"), "{}", done.stdout);
+
+    let port = broker.port();
+    let run = |words: &[&str]| Program::run(LOTMQ, words).unwrap();
+    let rollback = |more: &[&str]| run(&[&["rollback", "b", "-p", &port], more].concat());
+    let has_rule = || origins(&broker).iter().any(|(name, _)| name == "NoSecrets");
+    let told = rollback(&["--dry-run"]);
+    assert_eq!(told.status.code(), Some(0), "{}", told.stderr);
+    let is_told = |text: &str| {
+        text.contains("~ Action Celsius") && text.contains("- Rule NoSecrets") && text.contains("@@ -")
+    };
+    assert!(is_told(&told.stdout), "{}", told.stdout);
+    // Nobody is there to be asked.
+    let asks = "Rules that go: NoSecrets. Nothing was changed; --yes goes on";
+    for refused in [rollback(&[]), run(&["cmd", "-p", &port, "-rollbackProject", "b"])] {
+        assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+        assert!(refused.stderr.contains(asks) && has_rule(), "{}", refused.stderr);
+    }
+    let done = rollback(&["--yes"]);
+    assert!(done.status.success() && !has_rule(), "{} {}", done.stdout, done.stderr);
+    // What brings protection back asks nothing.
+    let again = run(&["cmd", "-p", &port, "-rollbackProject", "b"]);
+    assert!(again.status.success() && has_rule(), "{} {}", again.stdout, again.stderr);
+    let forced = run(&["cmd", "-p", &port, "--yes", "-rollbackProject", "b"]);
+    assert!(forced.status.success() && !has_rule(), "{} {}", forced.stdout, forced.stderr);
+    broker.command_ok("-unloadProject b");
+    assert!(rollback(&[]).stdout.contains("the project is not loaded"));
+    assert_eq!(run(&["rollback", "z", "-p", &port]).status.code(), Some(1));
+}

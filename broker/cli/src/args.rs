@@ -20,6 +20,7 @@ use crate::man::ManArgs;
 use crate::publish::PubArgs;
 use crate::request::RequestArgs;
 use crate::restore::RestoreArgs;
+use crate::rollback::RollbackArgs;
 use crate::routes::RoutesArgs;
 use crate::run::RunArgs;
 use crate::serve::ServeArgs;
@@ -53,6 +54,7 @@ pub(crate) enum Command {
     Test(TestArgs),
     Lsp(LspArgs),
     Deploy(DeployArgs),
+    Rollback(RollbackArgs),
     Guest(GuestArgs),
     Status(StatusArgs),
     Watch(WatchArgs),

@@ -15,6 +15,8 @@ use lotmq_server::takes_text;
 use lotmq_terminal::{Exit, Misuse, output, seconds};
 use serde_json::Value;
 
+use crate::rollback;
+
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
@@ -42,6 +44,9 @@ pub(crate) struct CmdArgs {
     /// Print the reply as JSON
     #[arg(long)]
     json: bool,
+    /// Do not ask before -rollbackProject takes a rule away or takes over what was added by hand
+    #[arg(long)]
+    yes: bool,
     /// Seconds to wait for the reply [default: 15, with what may have to prepare Python 180]
     #[arg(long, value_parser = seconds)]
     timeout: Option<f64>,
@@ -123,6 +128,10 @@ pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     let timeout = Duration::from_secs_f64(args.timeout.unwrap_or_else(|| usual_timeout(&command)));
+    if rollback::is_meant_by(&command) && !args.yes && !rollback::may_be_sent(&mut client, &command, timeout)?
+    {
+        return Ok(Exit::Failure);
+    }
     let reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
     client.disconnect()?;
     let Some(reply) = reply else {
@@ -146,7 +155,7 @@ fn is_silent(command: &str) -> bool {
 fn usual_timeout(command: &str) -> f64 {
     let verb = command.split_whitespace().next().unwrap_or_default().replace('-', "");
     let may_prepare =
-        ["addPython", "addProject", "loadProject"].iter().any(|known| known.eq_ignore_ascii_case(&verb));
+        ["addPython", "addProject", "loadProject", "rollbackProject"].iter().any(|known| known.eq_ignore_ascii_case(&verb));
     if may_prepare { 180.0 } else { 15.0 }
 }
 

@@ -1,6 +1,6 @@
 //! `lotmq deploy`: checks a program here and uploads it to a broker.
 
-mod plan;
+pub(crate) mod plan;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::confirmation::is_confirmed;
 /// what would change, and asks before a rule goes or what was added by hand is taken over. Of a file, what it defines is added as by hand. What belongs to other
 /// users is taken over only when told so. Nothing is sent while there are errors. Without -u it is sent as root, as by `lotmq cmd`.
 ///
-/// To go back: lotmq cmd -rollbackProject NAME deploys the version before, lotmq cmd -unloadProject NAME removes what the project brought, and behind
+/// To go back: lotmq rollback NAME deploys the version before, lotmq cmd -unloadProject NAME removes what the project brought, and behind
 /// that lotmq cmd -removeProject NAME the project itself. lotmq cmd -listProjects names them.
 ///
 /// Exit codes: 0 done, 1 the program has errors or the broker says no, 2 wrong usage, 3 no broker or no reply.
@@ -41,6 +41,9 @@ pub(crate) struct DeployArgs {
     /// Say what would change, and change nothing
     #[arg(long, conflicts_with = "no_load")]
     dry_run: bool,
+    /// Show what differs in the definitions that change, as --dry-run does
+    #[arg(long)]
+    diff: bool,
     /// Do not ask before a rule of the project goes or what was added by hand is taken over
     #[arg(long, short = 'y')]
     yes: bool,
@@ -125,7 +128,7 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
             }
             continue;
         }
-        plan::show(&reply)?;
+        plan::show(&reply, args.diff || args.dry_run)?;
         if args.dry_run {
             return Ok(Exit::Success);
         }

@@ -33,6 +33,7 @@ mod open_files;
 mod publish;
 mod request;
 mod restore;
+mod rollback;
 mod routes;
 mod run;
 mod serve;
@@ -75,6 +76,7 @@ fn main() -> ExitCode {
         Command::Test(args) => test::test(&args),
         Command::Lsp(args) => lsp::lsp(&args),
         Command::Deploy(args) => deploy::deploy(&args),
+        Command::Rollback(args) => rollback::rollback(&args),
         Command::Guest(args) => guest::guest(&args),
         Command::Status(args) => status::status(&args),
         Command::Watch(args) => watch::watch(&args),

@@ -94,6 +94,9 @@ pub(crate) const QUIET_TICKS: u32 = 4;
 /// Longest sleep of threads that work by the clock while all shards rest and nothing is deployed.
 pub(crate) const RESTING_PERIOD: std::time::Duration = std::time::Duration::from_secs(2);
 
+/// Bytes of texts in the reply that says what loading a project would change: what differs of further definitions is not shown.
+pub(crate) const PLAN_TEXT_BYTES_MAX: usize = 256 * 1024;
+
 /// Shortest time between two writes of the last errors of a tenant's definitions: errors that go on cost flash six writes an hour.
 pub(crate) const ERRORS_KEPT_EVERY: std::time::Duration = std::time::Duration::from_mins(10);
 

@@ -1,6 +1,8 @@
 //! What loading a project would change, as the broker tells it for `-dryRun`: shown, and asked about where it takes protection or somebody's work away.
 
-use lotmq_terminal::output;
+mod difference;
+
+use lotmq_terminal::{Paint, output};
 use serde_json::Value;
 
 /// Lists of the broker's answer, with the sign and the remark of their lines.
@@ -12,8 +14,15 @@ const LISTS: [(&str, char, &str); 5] = [
     ("removed", '-', ""),
 ];
 
-/// Prints what would be added, changed, taken over, given back and removed.
-pub(super) fn show(reply: &Value) -> anyhow::Result<()> {
+/// Prints what would be added, changed, taken over, given back and removed; with what differs in what changes, if that is wanted.
+pub(crate) fn show(reply: &Value, with_differences: bool) -> anyhow::Result<()> {
+    let paint = with_differences.then(Paint::of_stdout);
+    lines(reply, paint).iter().try_for_each(|line| output::line(line))?;
+    Ok(())
+}
+
+/// The same as lines.
+pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, sign, remark) in LISTS {
         for row in rows(reply, key) {
@@ -23,6 +32,9 @@ pub(super) fn show(reply: &Value) -> anyhow::Result<()> {
             };
             let text = format!("{sign} {} {:<24} {}{remark}", kind(row), name(row), place(row));
             lines.push(text.trim_end().to_owned());
+            if let (Some(paint), "changed") = (differences, key) {
+                lines.extend(difference::lines(row, paint));
+            }
         }
     }
     let unchanged = reply["data"]["unchanged"].as_u64().unwrap_or_default();
@@ -32,12 +44,11 @@ pub(super) fn show(reply: &Value) -> anyhow::Result<()> {
     if unchanged > 0 {
         lines.push(format!("= {unchanged} unchanged"));
     }
-    lines.iter().try_for_each(|line| output::line(line))?;
-    Ok(())
+    lines
 }
 
 /// What should not happen unasked: rules of the project that go, and what was added by hand and is taken over. `None` if there is nothing of that.
-pub(super) fn concern(reply: &Value, (rules_too, by_hand_too): (bool, bool)) -> Option<String> {
+pub(crate) fn concern(reply: &Value, (rules_too, by_hand_too): (bool, bool)) -> Option<String> {
     let rules = rows(reply, "removed").filter(|row| kind(row) == "Rule");
     let gone: Vec<&str> = rules.filter(|_| rules_too).map(name).collect();
     let taken: Vec<&str> = rows(reply, "takesOver").filter(|_| by_hand_too).map(name).collect();

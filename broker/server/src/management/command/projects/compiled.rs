@@ -247,15 +247,15 @@ impl CompiledProject {
         gone.map(|(kind, name)| entity_row(kind, &name)).collect()
     }
 
-    /// What comes, as replies list it, each with what is there under its name.
-    pub(crate) fn compared(&self, tenant: &Tenant) -> Vec<(Value, Option<Present>)> {
+    /// What comes, as replies list it, each with its text and with what is there under its name.
+    pub(crate) fn compared(&self, tenant: &Tenant) -> Vec<(Value, &str, Option<Present>)> {
         let good = self.items.iter().filter(|item| item.compiled.is_ok());
         good.map(|item| {
             let known = origin_of(tenant, key_of(item.title), &item.name).map(|origin| {
-                let stored = stored(tenant, item.title, &item.name);
-                Present { origin, is_same: stored.is_some_and(|row| row.source == item.source) }
+                let source = stored(tenant, item.title, &item.name).map(|row| row.source);
+                Present { origin, source }
             });
-            (item.place.mark(json!({ "type": item.title, "name": item.name })), known)
+            (item.place.mark(json!({ "type": item.title, "name": item.name })), &*item.source, known)
         })
         .collect()
     }
@@ -309,8 +309,8 @@ fn origin(project: &Project, place: &SourceLocation) -> Origin {
 /// Definition or script that is there.
 pub(crate) struct Present {
     pub(crate) origin: Origin,
-    /// Whether its text is the one that comes.
-    pub(crate) is_same: bool,
+    /// Its text, where it is stored.
+    pub(crate) source: Option<String>,
 }
 
 /// Report of loading.

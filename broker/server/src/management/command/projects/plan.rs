@@ -4,13 +4,15 @@ use lotmq_definitions::Origin;
 use serde_json::{Value, json};
 
 use super::compiled::{CompiledProject, Present};
+use crate::limits::PLAN_TEXT_BYTES_MAX;
 use crate::management::command::reply::{Done, Refusal};
 use crate::management::command::verb::Call;
 use crate::management::projects::Project;
 
 /// Tells what loading a compiled project would change; errors as loading tells them.
 ///
-/// Data: `added`, `changed`, `takesOver` (added by hand), `removed` and `givenBack` list entities, where there are any; `unchanged` is a number.
+/// Data: `added`, `changed`, `takesOver` (added by hand), `removed` and `givenBack` list entities, where there are any; `unchanged` is a number. What changes of the
+/// project's own has its texts, `before` and `after`, up to [`PLAN_TEXT_BYTES_MAX`] in all; its files hold them anyway.
 pub(super) fn told(
     call: &Call<'_>,
     project: &Project,
@@ -20,14 +22,23 @@ pub(super) fn told(
 ) -> Result<Done, Refusal> {
     let (mut added, mut changed, mut takes_over, mut unchanged) =
         (Vec::new(), Vec::new(), Vec::new(), 0_usize);
-    for (row, known) in compiled.compared(call.tenant) {
+    let mut room = PLAN_TEXT_BYTES_MAX;
+    for (mut row, after, known) in compiled.compared(call.tenant) {
+        let is_same = |source: &Option<String>| source.as_deref() == Some(after);
         match known {
             None => added.push(row),
             Some(Present { origin: Origin::AdHoc, .. }) => takes_over.push(row),
-            Some(Present { origin: Origin::Project { project: of, .. }, is_same: true })
-                if of == project.name =>
-            {
-                unchanged += 1;
+            Some(Present { origin: Origin::Project { project: of, .. }, source }) if of == project.name => {
+                if is_same(&source) {
+                    unchanged += 1;
+                    continue;
+                }
+                let before = source.unwrap_or_default();
+                if let Some(left) = room.checked_sub(before.len() + after.len()) {
+                    room = left;
+                    (row["before"], row["after"]) = (json!(before), json!(after));
+                }
+                changed.push(row);
             }
             Some(Present { origin: Origin::Project { .. }, .. }) => changed.push(row),
         }

@@ -1,0 +1,118 @@
+//! `lotmq rollback`: goes back to the version of a project that was stored before, after having said what that changes.
+
+use std::time::Duration;
+
+use clap::Args;
+use lotmq_client::Client;
+use lotmq_connect::{ConnectArgs, random_text};
+use lotmq_terminal::{Exit, output, seconds};
+use serde_json::Value;
+
+use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
+use crate::confirmation::is_confirmed;
+use crate::deploy::plan;
+
+/// Go back to the version of a project that was stored before.
+///
+/// First it says what would change, with what differs in each definition, and asks before a rule goes or what was added by hand is taken over. The two versions
+/// change places: a second rollback undoes the first. A project that is not loaded is stored as it was, and not loaded.
+///
+/// Exit codes: 0 done, 1 it was not agreed to or the broker says no, 2 wrong usage, 3 no broker or no reply.
+#[derive(Args, Debug)]
+#[command(disable_help_flag = true)]
+pub(crate) struct RollbackArgs {
+    /// Name of the project
+    name: String,
+    /// Say what would change, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not ask before a rule of the project goes or what was added by hand is taken over
+    #[arg(long, short = 'y')]
+    yes: bool,
+    /// Take over definitions and scripts of other users
+    #[arg(long)]
+    replace: bool,
+    /// Seconds to wait for each reply
+    #[arg(long, default_value_t = 180.0, value_parser = seconds)]
+    timeout: f64,
+    #[command(flatten)]
+    connect: ConnectArgs,
+    /// Print help
+    #[arg(long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
+    let timeout = Duration::from_secs_f64(args.timeout);
+    let replace = if args.replace { " -replace" } else { "" };
+    let command = format!("-rollbackProject {}{replace}", quoted(&args.name));
+    let mut client = connect_as_root(&args.connect)?;
+    let Some(told) = sent(&mut client, &format!("{command} -dryRun"), timeout)? else {
+        return Ok(Exit::NoBroker);
+    };
+    if !is_success(&told) {
+        output::line(render_reply(&told).trim_end())?;
+        return Ok(Exit::Failure);
+    }
+    if is_loaded(&told) {
+        plan::show(&told, true)?;
+    } else {
+        output::line("the project is not loaded: nothing that runs changes")?;
+    }
+    if args.dry_run {
+        return Ok(Exit::Success);
+    }
+    if !is_agreed_to(&told, args.yes, !args.replace)? {
+        return Ok(Exit::Failure);
+    }
+    let Some(reply) = sent(&mut client, &command, timeout)? else { return Ok(Exit::NoBroker) };
+    client.disconnect()?;
+    output::line(render_reply(&reply).trim_end())?;
+    Ok(if is_success(&reply) { Exit::Success } else { Exit::Failure })
+}
+
+/// Whether a command is one that goes back to a version before, and not only says what that would change.
+pub(crate) fn is_meant_by(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    let verb = words.next().unwrap_or_default().replace(['-', '_'], "");
+    verb.eq_ignore_ascii_case("rollbackProject") && !words.any(|word| word.eq_ignore_ascii_case("-dryRun"))
+}
+
+/// Asks about such a command where it takes protection away, or refuses it where nobody can be asked. Whether it may be sent.
+pub(crate) fn may_be_sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow::Result<bool> {
+    let told = exchange(client, &format!("{command} -dryRun"), &random_text(12)?, timeout)?;
+    // What is wrong with it is told when it is sent.
+    let Some(told) = told.filter(is_success) else { return Ok(true) };
+    let takes_over = command.split_whitespace().any(|word| word.eq_ignore_ascii_case("-replace"));
+    if plan::concern(&told, (true, !takes_over)).is_some() {
+        plan::lines(&told, None).iter().for_each(|line| output::note(line));
+    }
+    is_agreed_to(&told, false, !takes_over)
+}
+
+/// Whether nothing of it has to be asked about, or somebody has agreed.
+fn is_agreed_to(told: &Value, is_forced: bool, by_hand_too: bool) -> anyhow::Result<bool> {
+    let Some(concern) = plan::concern(told, (true, by_hand_too)) else { return Ok(true) };
+    let is_agreed = is_forced || is_confirmed(&format!("{concern} Go on?"))?;
+    if !is_agreed {
+        output::note(&format!("{concern} Nothing was changed; --yes goes on"));
+    }
+    Ok(is_agreed)
+}
+
+fn is_loaded(told: &Value) -> bool {
+    told["data"].get("unchanged").is_some()
+}
+
+fn is_success(reply: &Value) -> bool {
+    reply["success"].as_bool().unwrap_or(false)
+}
+
+/// The reply; `None` after having said that none came.
+fn sent(client: &mut Client, command: &str, timeout: Duration) -> anyhow::Result<Option<Value>> {
+    let reply = exchange(client, command, &random_text(12)?, timeout)?;
+    if reply.is_none() {
+        output::error(&format!("no reply within {} s", timeout.as_secs_f64()));
+    }
+    Ok(reply)
+}
