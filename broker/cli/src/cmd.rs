@@ -15,13 +15,14 @@ use lotmq_server::takes_text;
 use lotmq_terminal::{Exit, Misuse, output, seconds};
 use serde_json::Value;
 
-use crate::rollback;
-
 pub(crate) const COMMAND_TOPIC: &str = "$SYS/Coreflux/Command";
 pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 
 /// How long a reply may take before something is said.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// Time after which it is said again.
+const PATIENCE_AGAIN: Duration = Duration::from_secs(10);
 
 /// Send a command to the broker and show its reply.
 ///
@@ -117,7 +118,11 @@ impl LongOptions {
     }
 }
 
-pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
+/// `may_be_sent` asks about commands that take protection away.
+pub(crate) fn cmd(
+    args: &CmdArgs,
+    may_be_sent: impl FnOnce(&mut Client, &str, Duration) -> anyhow::Result<bool>,
+) -> anyhow::Result<Exit> {
     args.refuse_options_behind_the_verb()?;
     let command = args.command()?;
     anyhow::ensure!(!command.trim().is_empty(), "no command given; `lotmq cmd -help` lists the commands");
@@ -128,8 +133,7 @@ pub(crate) fn cmd(args: &CmdArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     let timeout = Duration::from_secs_f64(args.timeout.unwrap_or_else(|| usual_timeout(&command)));
-    if rollback::is_meant_by(&command) && !args.yes && !rollback::may_be_sent(&mut client, &command, timeout)?
-    {
+    if !args.yes && !may_be_sent(&mut client, &command, timeout)? {
         return Ok(Exit::Failure);
     }
     let reply = exchange(&mut client, &command, &random_text(12)?, timeout)?;
@@ -150,13 +154,31 @@ fn is_silent(command: &str) -> bool {
     verb.replace('-', "").eq_ignore_ascii_case("updateData")
 }
 
-/// Seconds to wait for the reply to a command when nothing else is said. The first script of an installation waits until machine code of the
-/// interpreter has been made.
+/// What is said while no reply has come.
+fn at_it(command: &str, waited: Duration, timeout: Duration) -> String {
+    let why = if may_prepare_python(command) {
+        "; the first script in a data directory waits until machine code of Python has been made, which is kept"
+    } else {
+        ""
+    };
+    if waited < PATIENCE_AGAIN {
+        format!("the broker is at it; waiting up to {} s{why}", timeout.as_secs())
+    } else {
+        format!("the broker is at it for {} of up to {} s", waited.as_secs(), timeout.as_secs())
+    }
+}
+
+/// Seconds to wait for the reply to a command when nothing else is said.
 fn usual_timeout(command: &str) -> f64 {
+    if may_prepare_python(command) { 180.0 } else { 15.0 }
+}
+
+/// Whether a command may be the first with a script, which waits until machine code of the interpreter has been made.
+fn may_prepare_python(command: &str) -> bool {
     let verb = command.split_whitespace().next().unwrap_or_default().replace('-', "");
-    let may_prepare =
-        ["addPython", "addProject", "loadProject", "rollbackProject"].iter().any(|known| known.eq_ignore_ascii_case(&verb));
-    if may_prepare { 180.0 } else { 15.0 }
+    ["addPython", "addProject", "loadProject", "rollbackProject"]
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(&verb))
 }
 
 impl CmdArgs {
@@ -312,18 +334,20 @@ pub(crate) fn exchange_in_parts(
     if told.is_failure() {
         bail!("this user may not send commands: {told}");
     }
-    let deadline = Instant::now() + timeout;
-    let mut told_at = Some(Instant::now() + PATIENCE);
+    let began = Instant::now();
+    let deadline = began + timeout;
+    let mut told_at = began + PATIENCE;
     loop {
         let now = Instant::now();
         let left = deadline.saturating_duration_since(now);
-        let until_told = told_at.map_or(left, |at| at.saturating_duration_since(now));
+        let until_told = told_at.saturating_duration_since(now);
         let Some(message) = client.receive(left.min(until_told))? else {
             if Instant::now() >= deadline {
                 return Ok(None);
             }
-            if told_at.take().is_some() {
-                output::note(&format!("the broker is at it; waiting up to {} s", timeout.as_secs()));
+            if Instant::now() >= told_at {
+                output::note(&at_it(command, began.elapsed(), timeout));
+                told_at = Instant::now() + PATIENCE_AGAIN;
             }
             continue;
         };
@@ -375,6 +399,17 @@ mod tests {
         }
         let refused = joined(&["-addUser".to_owned(), "ada".to_owned(), "a b\\".to_owned()]);
         assert!(refused.unwrap_err().0.contains("end in a backslash"));
+    }
+
+    #[test]
+    fn who_waits_is_told_why_and_for_how_long() {
+        let (soon, later) = (Duration::from_secs(3), Duration::from_secs(23));
+        let timeout = |command| Duration::from_secs_f64(usual_timeout(command));
+        let at_it = |command, waited| at_it(command, waited, timeout(command));
+        assert_eq!(at_it("-listEntities", soon), "the broker is at it; waiting up to 15 s");
+        let first = at_it("-addPython # Script Name: A", soon);
+        assert!(first.starts_with("the broker is at it; waiting up to 180 s; the first script"), "{first}");
+        assert_eq!(at_it("--add-python", later), "the broker is at it for 23 of up to 180 s");
     }
 
     #[test]

@@ -84,7 +84,7 @@ fn main() -> ExitCode {
         Command::Topics(args) => topics::topics(&args),
         Command::Routes(args) => routes::routes(&args),
         Command::Run(args) => run::run(&args),
-        Command::Cmd(args) => cmd::cmd(&args),
+        Command::Cmd(args) => cmd::cmd(&args, rollback::may_be_sent),
         Command::Pub(args) => publish::publish(&args),
         Command::Request(args) => request::request(&args),
         Command::Sub(args) => subscribe::subscribe(&args),

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 /// Scripts that run at once, with room to spare for those that a call is just done with.
 const INSTANCES_MAX: u32 = 64;
 
-/// How long the interpreter may be prepared before that is said.
+/// Time after which it is said, again and again, that the interpreter is being prepared.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs scripts. Clones share it.
@@ -71,15 +71,16 @@ impl Interpreter {
                 suggestion: missing.suggestion,
             })?,
         };
-        let mut is_told = false;
+        let mut waited = Duration::ZERO;
         loop {
             match Script::load_within(&self.0, &part.text, PATIENCE) {
                 Ok(_) => return Ok(name.to_owned()),
                 Err(PythonError::Preparing) => {
-                    if !is_told {
-                        note("Python is being prepared, which takes some time once");
-                        is_told = true;
-                    }
+                    waited += PATIENCE;
+                    note(&format!(
+                        "machine code of Python is being made, once for this user, which may take a minute: {} s so far",
+                        waited.as_secs()
+                    ));
                 }
                 Err(error) => return Err(ScriptProblem::new(&error, &part.text)),
             }

@@ -98,7 +98,7 @@ pub(crate) const RESTING_PERIOD: std::time::Duration = std::time::Duration::from
 pub(crate) const PLAN_TEXT_BYTES_MAX: usize = 256 * 1024;
 
 /// Shortest time between two writes of the last errors of a tenant's definitions: errors that go on cost flash six writes an hour.
-pub(crate) const ERRORS_KEPT_EVERY: std::time::Duration = std::time::Duration::from_mins(10);
+pub(crate) const ERRORS_KEPT_EVERY: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// Kept values that one `-listKept` shows.
 pub(crate) const KEPT_LISTED_MAX: usize = 1000;

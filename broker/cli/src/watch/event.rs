@@ -65,9 +65,9 @@ impl WatchedEvent {
         self.details["topic"].as_str().unwrap_or_default()
     }
 
-    /// The same as the last value of its topic at this time, with word of values that were not shown.
-    pub(super) fn behind(mut self, skipped: u64, now: Timestamp) -> Self {
-        self.at = now;
+    /// The same as the last value of its topic now, with word of values that were not shown.
+    pub(super) fn behind(mut self, skipped: u64) -> Self {
+        self.at = Timestamp::now();
         if skipped > 0 {
             self.text.push_str(&format!(" ({skipped} before it not shown)"));
             self.details["skipped"] = json!(skipped);

@@ -3,8 +3,6 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use super::event::WatchedEvent;
 
 /// Shortest time between two values of a topic.
@@ -56,7 +54,7 @@ impl HeldValues {
                 && let Some(value) = recent.waiting.take()
             {
                 recent.shown_at = now;
-                due.push(value.behind(std::mem::take(&mut recent.skipped), Timestamp::now()));
+                due.push(value.behind(std::mem::take(&mut recent.skipped)));
             }
         }
         due
