@@ -79,19 +79,16 @@ pub(crate) fn completion(args: &CompletionArgs, definition: &mut Command) -> any
     clap_complete::generate(args.shell, definition, "lotmq", &mut script);
     let mut script = String::from_utf8(script)?;
     let verbs = || verb_names().map(|name| format!("-{name}"));
-    match args.shell {
-        Shell::Bash => {
-            script.push_str(&NAMES_IN_BASH.replace("VERBS", &verbs().collect::<Vec<_>>().join(" ")));
+    if args.shell == Shell::Bash {
+        script.push_str(&NAMES_IN_BASH.replace("VERBS", &verbs().collect::<Vec<_>>().join(" ")));
+    } else if args.shell == Shell::Zsh {
+        script = in_zsh(&script, &verbs().collect::<Vec<_>>().join("\n"));
+    } else {
+        script.push_str(NAMES_IN_FISH);
+        for name in verb_names() {
+            let line = format!("complete -c lotmq -n \"__fish_lotmq_using_subcommand cmd\" -o {name}\n");
+            script.push_str(&line);
         }
-        Shell::Zsh => script = in_zsh(&script, &verbs().collect::<Vec<_>>().join("\n")),
-        Shell::Fish => {
-            script.push_str(NAMES_IN_FISH);
-            for name in verb_names() {
-                let line = format!("complete -c lotmq -n \"__fish_lotmq_using_subcommand cmd\" -o {name}\n");
-                script.push_str(&line);
-            }
-        }
-        _ => {}
     }
     std::io::stdout().lock().write_all(script.as_bytes())?;
     Ok(Exit::Success)
