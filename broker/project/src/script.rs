@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 const INSTANCES_MAX: u32 = 64;
 
 /// Time after which it is said, again and again, that the interpreter is being prepared.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Runs scripts. Clones share it.
 #[derive(Clone)]
@@ -78,7 +78,7 @@ impl Interpreter {
                 Err(PythonError::Preparing) => {
                     waited += PATIENCE;
                     note(&format!(
-                        "machine code of Python is being made, once for this user, which may take a minute: {} s so far",
+                        "machine code of Python is being made, once for this user, which may take a minute or two: {} s so far",
                         waited.as_secs()
                     ));
                 }
