@@ -9,7 +9,7 @@ use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{WAIT_MAX, eventually};
 use serde_json::{Value as Json, json};
 
-use crate::{broker, event, failure, next, publish_all, send, watch};
+use crate::{backlog, broker, event, failure, next, publish_all, send, watch};
 use server::Server;
 
 /// A route with an address, more lines in its section, and events.
@@ -266,7 +266,7 @@ fn rows_are_stored_and_asked_for() {
 
 #[test]
 fn ten_thousand_that_wait_arrive_in_order() {
-    let count: usize = std::env::var("LOTMQ_BACKLOG").map_or(10_000, |count| count.parse().unwrap());
+    let count = backlog(10_000);
     let Some(mut server) = Server::start(&json!({ "batch": 100 })) else { return };
     let broker = broker();
     let section = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MAX_BYTES 4000000000\n".to_owned();
@@ -274,6 +274,8 @@ fn ten_thousand_that_wait_arrive_in_order() {
     broker.command_ok(&route(&server.address(), "", &(section + &documents())));
     publish_all(&broker, (0..count).map(|number| ("docs/1".to_owned(), format!("{{\"n\":{number}}}"))));
     server.start_again();
+    // The server is one thread, and to count is to read all: it is left alone until it has them.
+    broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);
     server.until("docs", count);
     let numbers = server.numbers("docs");
     assert!(numbers.iter().enumerate().all(|(place, number)| usize::try_from(*number) == Ok(place)));

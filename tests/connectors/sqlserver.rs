@@ -11,7 +11,7 @@ use serde_json::Value as Json;
 
 use self::fake::{DONE, packet, prelogin, serve};
 use self::server::{DATABASE, PASSWORD, Server, USER};
-use crate::{Standing, broker, event, failure, next, publish_all, send, watch};
+use crate::{Standing, backlog, broker, event, failure, next, publish_all, send, watch};
 
 /// A route to a port with lines in its section, and events.
 fn route_to(port: u16, section: &str, events: &str) -> String {
@@ -323,8 +323,7 @@ fn models_store_and_read_rows() {
 #[test]
 fn nothing_is_lost_when_the_server_is_killed_or_stands_still_under_load() {
     // More than that takes minutes: `docs/routes/sqlserver.md` has the command.
-    let messages: usize =
-        std::env::var("LOTMQ_TEST_BACKLOG").map_or(10_000, |number| number.parse().unwrap());
+    let messages = backlog(10_000);
     let Some(mut server) = Server::start() else { return };
     server.sql("CREATE TABLE t (id int IDENTITY(1,1), topic nvarchar(9), n int)");
     let broker = broker();

@@ -314,7 +314,8 @@ class Server:
         if found is None:
             raise Refused(43, "CursorNotFound", f"cursor id {command['getMore']} not found")
         where = f"{database}.{command['collection']}"
-        return self.page(where, found, command.get("batchSize", 101), "nextBatch")
+        # Only the first page is short where nobody says how long.
+        return self.page(where, found, command.get("batchSize", 10_000), "nextBatch")
 
     def do_killcursors(self, command, database, now):
         for cursor in command["cursors"]:
