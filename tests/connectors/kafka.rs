@@ -6,6 +6,7 @@
 mod cluster;
 mod faults;
 mod group;
+mod tansu;
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_codec::{PropertyId, PropertyValue};

@@ -1,7 +1,7 @@
 """A Kafka cluster of a test: the mock cluster of librdkafka, and librdkafka as a client beside it.
 
-Usage: cluster.py BROKERS. Says {"servers": …}, then answers each line of its input, a JSON object whose member "do" names a function below, with one line.
-The cluster keeps its log in memory, and keeps it over "down" and "up"; it does not look at the sequence numbers of producers.
+Usage: cluster.py BROKERS, or cluster.py beside SERVERS for the client alone, beside other people's brokers. Says {"servers": …}, then answers each line of
+its input, a JSON object whose member "do" names a function below, with one line. The cluster keeps its log in memory, and keeps it over "down" and "up"; it does not look at the sequence numbers of producers.
 """
 
 import ctypes
@@ -13,26 +13,39 @@ import time
 
 import confluent_kafka
 from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 
-folder = os.path.join(os.path.dirname(os.path.dirname(confluent_kafka.__file__)), "confluent_kafka.libs")
-library = ctypes.CDLL(glob.glob(os.path.join(folder, "librdkafka*.so*"))[0])
-library.rd_kafka_new.restype = ctypes.c_void_p
-library.rd_kafka_mock_cluster_new.restype = ctypes.c_void_p
-library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
 
-text = ctypes.create_string_buffer(512)
-handle = ctypes.c_void_p(library.rd_kafka_new(0, None, text, 512))
-cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(handle, int(sys.argv[1])))
-servers = library.rd_kafka_mock_cluster_bootstraps(cluster).decode()
-# Groups of a test are complete at once.
-library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0)
-library.rd_kafka_mock_get_requests.restype = ctypes.POINTER(ctypes.c_void_p)
-library.rd_kafka_mock_request_api_key.restype = ctypes.c_int16
-library.rd_kafka_mock_start_request_tracking(cluster)
+def mocked(brokers):
+    """The library and its cluster of so many brokers."""
+    folder = os.path.join(os.path.dirname(os.path.dirname(confluent_kafka.__file__)), "confluent_kafka.libs")
+    library = ctypes.CDLL(glob.glob(os.path.join(folder, "librdkafka*.so*"))[0])
+    library.rd_kafka_new.restype = ctypes.c_void_p
+    library.rd_kafka_mock_cluster_new.restype = ctypes.c_void_p
+    library.rd_kafka_mock_cluster_bootstraps.restype = ctypes.c_char_p
+
+    text = ctypes.create_string_buffer(512)
+    handle = ctypes.c_void_p(library.rd_kafka_new(0, None, text, 512))
+    cluster = ctypes.c_void_p(library.rd_kafka_mock_cluster_new(handle, brokers))
+    # Groups of a test are complete at once.
+    library.rd_kafka_mock_group_initial_rebalance_delay_ms(cluster, 0)
+    library.rd_kafka_mock_get_requests.restype = ctypes.POINTER(ctypes.c_void_p)
+    library.rd_kafka_mock_request_api_key.restype = ctypes.c_int16
+    library.rd_kafka_mock_start_request_tracking(cluster)
+    return library, cluster, library.rd_kafka_mock_cluster_bootstraps(cluster).decode()
+
+
+if sys.argv[1] == "beside":
+    library, cluster, servers = None, None, sys.argv[2]
+else:
+    library, cluster, servers = mocked(int(sys.argv[1]))
 members = {}
 
 
 def create(topic, partitions=1):
+    if library is None:
+        admin = AdminClient({"bootstrap.servers": servers})
+        return admin.create_topics([NewTopic(topic, partitions, 1)])[topic].result(30) or 0
     return library.rd_kafka_mock_topic_create(cluster, topic.encode(), partitions, 1)
 
 

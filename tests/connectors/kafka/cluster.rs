@@ -52,10 +52,20 @@ pub(super) struct Cluster {
 impl Cluster {
     /// Starts one of so many brokers; `None` where librdkafka is not installed.
     pub(super) fn start(brokers: usize) -> Option<Cluster> {
+        Cluster::run(&[&brokers.to_string()])
+    }
+
+    /// The client alone, beside brokers of others.
+    pub(super) fn beside(servers: &str) -> Option<Cluster> {
+        Cluster::run(&["beside", servers])
+    }
+
+    fn run(arguments: &[&str]) -> Option<Cluster> {
         let python = python_with_module("confluent_kafka")?;
         let mut command = Command::new(python);
         command
-            .args([CLUSTER, &brokers.to_string()])
+            .arg(CLUSTER)
+            .args(arguments)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null());
