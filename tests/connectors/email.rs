@@ -1,13 +1,15 @@
 //! `EMAIL`: mails to a server of aiosmtpd, in the clear and with TLS, to several, of templates, and to servers that are away.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::net::TcpListener;
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Authority, Broker, Program, Signed, eventually, free_port, python_with_module};
 use serde_json::Value as Json;
 
-use crate::{Standing, broker, options, send, watch};
+use crate::{Standing, backlog, broker, options, publish_all, send, watch};
 
 /// A mail server.
 struct Server {
@@ -239,6 +241,53 @@ fn nothing_is_lost_when_the_server_is_killed_or_frozen_under_load() {
     assert!(missing.windows(2).all(|pair| pair[1] == pair[0] + 1) && missing.len() <= MAILS, "{missing:?}");
 }
 
+/// Takes mails as fast as they come, and notes their subjects, which are numbers: the server in Python takes some hundreds a second.
+fn sink(port: u16) -> Arc<Mutex<Vec<usize>>> {
+    let taken: Arc<Mutex<Vec<usize>>> = Arc::default();
+    let (listener, noted) = (TcpListener::bind(("127.0.0.1", port)).unwrap(), Arc::clone(&taken));
+    thread::spawn(move || {
+        for stream in listener.incoming() {
+            let noted = Arc::clone(&noted);
+            // It ends with the broker.
+            thread::spawn(move || swallow(stream.unwrap(), &noted));
+        }
+    });
+    taken
+}
+
+/// A session of the sink.
+fn swallow(mut stream: TcpStream, noted: &Mutex<Vec<usize>>) -> io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?).lines();
+    stream.write_all(b"220 sink\r\n")?;
+    while let Some(command) = lines.next().transpose()? {
+        if command != "DATA" {
+            stream.write_all(if command == "QUIT" { b"221 bye\r\n" } else { b"250 yes\r\n" })?;
+            continue;
+        }
+        stream.write_all(b"354 go on\r\n")?;
+        let mut subject = None;
+        while let Some(line) = lines.next().transpose()?.filter(|line| line != ".") {
+            subject = subject.or_else(|| line.strip_prefix("Subject: ")?.parse().ok());
+        }
+        noted.lock().unwrap().push(subject.expect("a subject"));
+        stream.write_all(b"250 taken\r\n")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn ten_thousand_mails_wait_for_a_server_that_is_away_and_come_once_in_order() {
+    let (count, port) = (backlog(10_000), free_port());
+    let broker = broker();
+    let room = "    ADD ROUTE_CONFIG\n        WITH BUFFER_MODE disk\n        WITH BUFFER_MAX_BYTES 4000000000\n    ADD SMTP";
+    let definition = route(port, FROM, &format!("{TO}\nSUBJECT \"{{payload}}\""));
+    broker.command_ok(&definition.replace("    ADD SMTP", room));
+    publish_all(&broker, (0..count).map(|number| ("alert/1".to_owned(), number.to_string())));
+    let taken = sink(port);
+    broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);
+    assert!(taken.lock().unwrap().iter().copied().eq(0..count));
+}
+
 #[test]
 fn a_server_that_talks_nonsense_is_away() {
     for (says, told) in [
@@ -248,7 +297,7 @@ fn a_server_that_talks_nonsense_is_away() {
     ] {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
-        std::thread::spawn(move || {
+        thread::spawn(move || {
             for stream in listener.incoming() {
                 let mut stream = stream.unwrap();
                 // Its end is that of the client.
