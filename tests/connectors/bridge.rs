@@ -6,7 +6,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use lotmq_client::{Client, ConnectOptions, Message, PropertyId, PropertyValue, Publication, QoS};
-use lotmq_test_support::{Broker, Program, WAIT_MAX, free_port, wait_for_port};
+use lotmq_test_support::{Authority, Broker, Program, WAIT_MAX, free_port, wait_for_port};
 
 use crate::link::Link;
 use crate::{Standing, backlog, broker, next, options, publish_all, send, watch};
@@ -503,6 +503,50 @@ fn wrong_credentials_stop_the_route_and_tell_no_secret() {
     broker.command_ok("-setSecret FAR=coreflux");
     standing.until("\"Connected\"");
     assert!(!broker.log().text().contains("not-the-password"));
+}
+
+#[test]
+fn a_broker_is_trusted_by_its_certificate() {
+    let authority = Authority::new();
+    let signed = authority.server("localhost");
+    let files = format!("certfile {}\nkeyfile {}", signed.certificate.display(), signed.key.display());
+    let Some(mosquitto) = Mosquitto::start(&format!("{files}\n{ANYBODY}")) else { return };
+    let broker = broker();
+    let pem = std::fs::read_to_string(authority.file()).unwrap();
+    broker.command_ok(&format!("-setSecret CA={}", pem.trim().replace('\n', "\\n")));
+    broker.command_ok("-setSecret FAR=not-for-strangers");
+    let login = "USE_TLS TRUE\nUSERNAME \"u\"\nPASSWORD GET SECRET \"FAR\"";
+    let trust = format!("{login}\nSERVER_CA_CERT GET SECRET \"CA\"");
+    let out = mapping("M", "up/#", "up/#", "out");
+    send(&broker, "up/x", "1");
+    for (section, told) in [
+        (login.to_owned(), "UnknownIssuer"),
+        (format!("{trust}\nTLS_SERVER_NAME \"plant.example\""), "certificate not valid for name"),
+        (trust.replace("USE_TLS TRUE", "USE_TLS FALSE"), "\"Reconnecting\""),
+        (format!("{trust}\nTLS_SERVER_NAME \"localhost\""), "\"Connected\""),
+        (format!("{login}\nALLOW_UNTRUSTED_CERTS TRUE"), "\"Connected\""),
+    ] {
+        let mut standing = Standing::of(&broker, "Up");
+        broker.command_ok(&bridge(mosquitto.port, &section, &out));
+        standing.until(told);
+        broker.command_ok("-removeRoute Up");
+    }
+    assert!(!broker.log().text().contains("not-for-strangers"));
+}
+
+#[test]
+fn a_slow_link_is_waited_for() {
+    let Some(mosquitto) = Mosquitto::start(ANYBODY) else { return };
+    let link = Link::to(mosquitto.port);
+    link.slow_down(Duration::from_millis(150));
+    let broker = broker();
+    let mut there = mosquitto.watch("up/#");
+    broker.command_ok(&bridge(link.port, "", &mapping("M", "up/#", "up/#", "out")));
+    publish_all(&broker, (0..500).map(|number| ("up/x".to_owned(), number.to_string())));
+    for number in 0..500 {
+        assert_eq!(next(&mut there), format!("up/x={number}"));
+    }
+    assert_eq!(broker.metric("lotmq_route_reconnects_total"), Some(0.0));
 }
 
 #[test]

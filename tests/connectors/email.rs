@@ -4,11 +4,13 @@ use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Authority, Broker, Program, Signed, eventually, free_port, python_with_module};
 use serde_json::Value as Json;
 
+use crate::link::Link;
 use crate::{Standing, backlog, broker, options, publish_all, send, watch};
 
 /// A mail server.
@@ -286,6 +288,23 @@ fn ten_thousand_mails_wait_for_a_server_that_is_away_and_come_once_in_order() {
     let taken = sink(port);
     broker.wait_until_metric_is("lotmq_route_delivered_total", count as f64);
     assert!(taken.lock().unwrap().iter().copied().eq(0..count));
+}
+
+#[test]
+fn a_slow_server_is_waited_for() {
+    let Some(mut server) = Server::plain() else { return };
+    let link = Link::to(server.port);
+    link.slow_down(Duration::from_millis(100));
+    let broker = broker();
+    broker.command_ok(&route(link.port, FROM, &format!("{TO}\nSUBJECT \"{{payload}}\"")));
+    for number in 0..5 {
+        send(&broker, "alert/1", &number.to_string());
+    }
+    for number in 0..5 {
+        let text = server.next()["text"].as_str().unwrap().to_owned();
+        assert!(text.contains(&format!("Subject: {number}\r\n")), "{text}");
+    }
+    assert_eq!(broker.metric("lotmq_route_reconnects_total"), Some(0.0));
 }
 
 #[test]

@@ -1,9 +1,10 @@
-//! A TCP link that can be cut and counts what goes over it: a port of its own, from which everything goes on to a server.
+//! A TCP link that can be cut or slow, and counts what goes over it: a port of its own, from which everything goes on to a server.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::{Ipv4Addr, Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::Duration;
 
 /// The link; its threads live as long as the test's process.
 pub(crate) struct Link {
@@ -14,6 +15,8 @@ pub(crate) struct Link {
 #[derive(Default)]
 struct State {
     is_cut: bool,
+    /// How long each piece is on its way.
+    delay: Duration,
     /// Both ends of each connection.
     ends: Vec<TcpStream>,
     /// Bytes that went over it, both ways.
@@ -56,6 +59,11 @@ impl Link {
         }
     }
 
+    /// Holds up each piece, either way, for so long.
+    pub(crate) fn slow_down(&self, delay: Duration) {
+        self.state.lock().unwrap().delay = delay;
+    }
+
     pub(crate) fn join(&self) {
         self.state.lock().unwrap().is_cut = false;
     }
@@ -69,6 +77,8 @@ fn carry(from: &TcpStream, to: &TcpStream, state: &Arc<Mutex<State>>) {
         let mut piece = vec![0; 64 * 1024];
         let mut carried = || -> io::Result<usize> {
             let count = from.read(&mut piece)?;
+            let delay = state.lock().unwrap().delay;
+            thread::sleep(delay);
             to.write_all(&piece[..count])?;
             state.lock().unwrap().carried += count;
             Ok(count)

@@ -4,7 +4,7 @@ mod serving;
 
 use std::sync::{Arc, Mutex};
 
-use lotmq_test_support::{Answer, Asked, Broker, HttpServer};
+use lotmq_test_support::{Answer, Asked, Authority, Broker, HttpServer};
 
 use crate::{Standing, backlog, broker, next, options, publish_all, send, watch};
 
@@ -166,6 +166,42 @@ fn nothing_is_lost_while_the_server_is_away_slow_or_talks_nonsense() {
     let again = HttpServer::start_at(address, None, |asked| Answer::of(200, &told(asked)));
     assert_eq!(next(&mut watcher), "answer/later=POST / y");
     drop(again);
+}
+
+#[test]
+fn a_server_with_a_certificate_of_nobody_is_told_nothing() {
+    let authority = Authority::new();
+    let config = authority.server("localhost").server_config();
+    let server = HttpServer::start_at(([127, 0, 0, 1], 0).into(), Some(config), |asked| {
+        match asked.field("authorization") {
+            Some("Bearer hidden-right") => Answer::of(200, &told(asked)),
+            _ => Answer::of(401, "who are you?"),
+        }
+    });
+    let broker = broker();
+    broker.command_ok("-setSecret TOKEN=hidden-wrong");
+    let pem = std::fs::read_to_string(authority.file()).unwrap();
+    broker.command_ok(&format!("-setSecret CA={}", pem.trim().replace('\n', "\\n")));
+    let login = "AUTHORIZATION \"Bearer \" + GET SECRET \"TOKEN\"";
+    let secure = |more: &str| {
+        let section = format!("{login}\n{more}");
+        route(&server, "", section.trim(), &event("post", "METHOD \"POST\"")).replace("http://", "https://")
+    };
+    let (mut answers, mut errors) = (watch(&broker, "answer/+"), watch(&broker, "error/+"));
+    let mut standing = Standing::of(&broker, "Api");
+    broker.command_ok(&secure(""));
+    send(&broker, "post/1", "x");
+    standing.until("UnknownIssuer");
+    assert!(server.asked().is_empty());
+    // Who is trusted is told, and what he refuses is told where it belongs.
+    broker.command_ok(&secure("SERVER_CA_CERT GET SECRET \"CA\"\nTLS_SERVER_NAME \"localhost\""));
+    let refused = next(&mut errors);
+    assert!(refused.contains("the server answered 401"), "{refused}");
+    broker.command_ok("-setSecret TOKEN=hidden-right");
+    assert_eq!(next_of(&broker, &mut answers, "post/2", "y"), "answer/2=POST / y");
+    broker.command_ok(&secure("IGNORE_CERT_ERRORS TRUE"));
+    assert_eq!(next_of(&broker, &mut answers, "post/3", "z"), "answer/3=POST / z");
+    assert!(!refused.contains("hidden") && !broker.log().text().contains("hidden-"));
 }
 
 #[test]

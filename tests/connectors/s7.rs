@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
+use std::time::Duration;
 
 use lotmq_client::{Client, QoS};
 use lotmq_test_support::{Program, WAIT_MAX, free_port, python_with_module, wait_for_port};
 
+use crate::link::Link;
 use crate::{Standing, backlog, broker, next, publish_all, roomy, send, watch};
 
 /// A PLC.
@@ -202,5 +204,61 @@ fn malformed_answers_are_told_and_end_the_connection() {
         broker.command_ok(&route(port, "", r#"T ADDRESS "MW0"; DATA_TYPE "INT""#));
         let told = standing.until("\"Reconnecting\"");
         assert!(told.contains(expected), "{told}");
+    }
+}
+
+#[test]
+fn a_slow_plc_is_waited_for() {
+    let Some(plc) = Plc::start(free_port()) else { return };
+    let link = Link::to(plc.port);
+    link.slow_down(Duration::from_millis(150));
+    let broker = broker();
+    let mut watcher = watch(&broker, "plc/#");
+    broker.command_ok(&route(link.port, "", WRITTEN));
+    values(&mut watcher, 5);
+    for value in ["1.5", "-2.5", "3.5"] {
+        send(&broker, "write/word", value);
+        until(&mut watcher, &format!("plc/Word={value}"));
+    }
+    assert_eq!(broker.metric("lotmq_route_reconnects_total"), Some(0.0));
+}
+
+#[test]
+fn wrong_settings_are_told_by_their_names() {
+    let broker = broker();
+    let tag = r#"T ADDRESS "DB1.DBW0"; DATA_TYPE "INT""#;
+    for (settings, tags, expected) in [
+        ("CPU_TYPE \"S7900\"", tag, "CPU_TYPE"),
+        ("RACK \"left\"", tag, "RACK"),
+        ("SLOT 99", tag, "SLOT"),
+        ("CONNECTION_TIMEOUT 0", tag, "CONNECTION_TIMEOUT"),
+        ("READ_TIMEOUT \"long\"", tag, "READ_TIMEOUT"),
+        ("WRITE_TIMEOUT 0", tag, "WRITE_TIMEOUT"),
+        ("", r#"T DATA_TYPE "INT""#, "needs ADDRESS"),
+        ("", r#"T ADDRESS "DB1.DBW0""#, "needs DATA_TYPE"),
+        ("", r#"T ADDRESS "DB1.DBW0"; DATA_TYPE "INTEGER""#, "DATA_TYPE"),
+        ("", r#"T ADDRESS "DB1.DBW0"; DATA_TYPE "INT"; PUBLISH_MODE "NEVER""#, "PUBLISH_MODE"),
+    ] {
+        let reply = format!("{:?}", broker.command(&route(102, settings, tags)));
+        assert!(reply.contains(expected), "{settings} {tags}: {reply}");
+    }
+    for (text, expected) in [
+        (route(102, "", tag).replace("PORT 102", "PORT 70000"), "PORT is a whole number from 1 to 65535"),
+        (route(102, "", tag).replace("        WITH IP \"127.0.0.1\"\n", ""), "S7_CONFIG needs IP"),
+    ] {
+        let reply = format!("{:?}", broker.command(&text));
+        assert!(reply.contains(expected), "{reply}");
+    }
+    let Some(plc) = Plc::start(free_port()) else { return };
+    for (tags, expected) in [
+        (r#"T ADDRESS "DB1.DBQ0"; DATA_TYPE "INT""#, "tag M/T: ADDRESS"),
+        (r#"T ADDRESS "DB1.DBW0"; DATA_TYPE "INT"; SCALING 0"#, "tag M/T: SCALING is 0"),
+        (r#"T ADDRESS "DB1.DBD0"; DATA_TYPE "INT"; DESTINATION_TOPIC "w""#, "tag M/T"),
+        (r#"T ADDRESS "IW0"; DATA_TYPE "INT"; DESTINATION_TOPIC "w""#, "tag M/T"),
+    ] {
+        let mut standing = Standing::of(&broker, "Plc");
+        broker.command_ok(&route(plc.port, "", tags));
+        let told = standing.until("\"Disconnected\"");
+        assert!(told.contains(expected), "{tags}: {told}");
     }
 }
