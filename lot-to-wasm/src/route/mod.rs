@@ -11,6 +11,8 @@ mod own;
 mod service;
 mod storage;
 mod template;
+#[cfg(test)]
+mod wrong_keys;
 
 pub(crate) use key::{Key, Need, Section, ValueKind};
 pub use template::route_template;

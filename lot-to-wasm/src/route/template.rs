@@ -250,7 +250,7 @@ fn validation(value: ValueKind) -> String {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use crate::{CompileOptions, compile};
 
@@ -269,7 +269,8 @@ mod tests {
         }
     }
 
-    fn filled(template: &str) -> String {
+    /// A template whose fields are filled in.
+    pub(in crate::route) fn filled(template: &str) -> String {
         let mut names = Vec::new();
         let (program, metadata) = template.split_once("    ADD METADATA\n").unwrap();
         assert!(metadata.lines().all(|line| line.starts_with("        WITH ")), "{metadata}");
