@@ -9,6 +9,7 @@ use std::time::Duration;
 use lotmq_client::{Client, QoS};
 use lotmq_test_support::{Program, WAIT_MAX, free_port, python_with_module, wait_for_port};
 
+use crate::link::Link;
 use crate::{Standing, backlog, broker, next, publish_all, roomy, send, watch};
 
 /// A server of pymodbus.
@@ -195,6 +196,18 @@ fn a_server_that_hangs_is_away_until_it_answers() {
     server.signal("-CONT");
     standing.until("\"Connected\"");
     until(&mut watcher, "plc/T=215");
+}
+
+#[test]
+fn a_slow_device_is_waited_for() {
+    let Some(server) = Server::start(free_port()) else { return };
+    let link = Link::to(server.port);
+    link.slow_down(Duration::from_millis(150));
+    let broker = broker();
+    let mut watcher = watch(&broker, "plc/#");
+    broker.command_ok(&route(link.port, "", r#"T ADDRESS "40001"; DATA_TYPE "INT""#));
+    until(&mut watcher, "plc/T=215");
+    assert_eq!(broker.metric("lotmq_route_reconnects_total"), Some(0.0));
 }
 
 #[test]

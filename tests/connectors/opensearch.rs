@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Answer, Asked, Authority, Broker, HttpServer, eventually, free_address};
 use serde_json::{Value as Json, json};
 
+use crate::link::Link;
 use crate::{Standing, backlog, broker, event, next, publish_all, send, watch};
 
 /// What a server has: documents by their index, and how often each was refused for now.
@@ -253,6 +255,21 @@ fn nothing_is_lost_when_the_server_ends_under_load() {
     eventually("the port", || std::net::TcpListener::bind(address).ok());
     let _http = server.start_at(address);
     eventually("all of them", || (server.count("docs") == messages).then_some(()));
+}
+
+#[test]
+fn a_slow_server_is_waited_for() {
+    let server = Server::default();
+    let http = server.start();
+    let link = Link::to(http.address.port());
+    link.slow_down(Duration::from_millis(200));
+    let broker = broker();
+    let slow = route(&http, "", &documents())
+        .replace(&http.address.to_string(), &format!("127.0.0.1:{}", link.port));
+    broker.command_ok(&slow);
+    publish_all(&broker, (0..300).map(|number| ("docs/1".to_owned(), format!("{{\"n\":{number}}}"))));
+    eventually("all of them, each once", || (server.count("docs") == 300).then_some(()));
+    assert_eq!(broker.metric("lotmq_route_reconnects_total"), Some(0.0));
 }
 
 /// A broker with a route to a server that always answers in one way.
