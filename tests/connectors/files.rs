@@ -115,6 +115,26 @@ fn json_files_are_whole_arrays_and_lines_of_text_are_appended() {
 }
 
 #[test]
+fn a_file_that_is_no_array_stops_the_route_and_what_waits_is_kept() {
+    let broker = broker();
+    let file = path(&broker, "j.json");
+    std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+    std::fs::write(&file, "{\"of\": \"somebody else\"}").unwrap();
+    let definition = route("FORMAT \"JSON\"\nAPPEND TRUE", &event(CLEAN));
+    let mut standing = Standing::of(&broker, "Files");
+    broker.command_ok(&definition);
+    for record in ["{\"a\":1}", "{\"a\":2}"] {
+        send(&broker, "rows/j", record);
+    }
+    let told = standing.until("it is no JSON array");
+    assert!(told.contains("\"Disconnected\"") && told.contains("j.json"), "{told}");
+    assert_eq!(text(&broker, "j.json"), "{\"of\": \"somebody else\"}");
+    std::fs::remove_file(&file).unwrap();
+    broker.command_ok("-run Files");
+    eventually("what waited", || (text(&broker, "j.json") == "[{\"a\":1},\n{\"a\":2}]\n").then_some(()));
+}
+
+#[test]
 fn no_record_leads_out_of_the_folder_and_bad_ones_are_told() {
     let broker = broker();
     broker.command_ok(&route("APPEND TRUE", &event("CLEAN:{table: {payload.json.t}, data: {value.json}}")));
