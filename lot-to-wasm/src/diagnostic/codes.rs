@@ -229,6 +229,8 @@ codes! {
         "What the definition publishes matches its own trigger, or that of one that leads back to it. The broker stops such a message after 64 hops. Publish to another topic, or let the trigger name what others publish alone. Topics that are known only at run time are not looked at."
     334 TEXT_PLACEHOLDER "braces in a text"
         "Nothing in a text is replaced: \"t: {t}\" is published as it is written. Join with +, as in \"t: \" + {t}. Only in the texts of a topic {name} is replaced by a variable."
+    335 MISSING_INPUT "input of the called action without a value"
+        "The called action declares an INPUT that the call does not name; it is Empty then. Add `name = value` behind WITH, or `name = EMPTY` where that is meant."
     401 TOPIC_FILTER "invalid topic filter"
         "A + stands for a whole level, a # for the rest and only at the end; a filter is not empty, has no NUL and at most 65,535 bytes."
     402 TOPIC_NAME "invalid topic"

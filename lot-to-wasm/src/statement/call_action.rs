@@ -76,6 +76,7 @@ impl CallAction {
                 checker.error(draft.did_you_mean_path(&argument.target, &name, near));
             }
         }
+        self.check_missing(signature, checker);
         let (wanted, found) = (signature.outputs.len(), self.returns.len());
         if let (Some(first), Some(last)) = (self.returns.first(), self.returns.last())
             && wanted != found
@@ -89,6 +90,24 @@ impl CallAction {
             };
             checker.error(draft.suggest(hint));
         }
+    }
+}
+
+impl CallAction {
+    /// Warns of inputs that get no value. Where another name is wrong, that one was probably meant.
+    fn check_missing(&self, signature: &Signature, checker: &mut Checker<'_, '_, '_>) {
+        let given: Vec<String> = self.arguments.iter().map(|argument| argument.target.to_string()).collect();
+        let inputs = || signature.inputs.iter().map(|input| input.name.as_str());
+        if given.iter().any(|name| !inputs().any(|input| input == name)) {
+            return;
+        }
+        let missing: Vec<&str> = inputs().filter(|input| !given.iter().any(|name| name == input)).collect();
+        let Some(first) = missing.first() else { return };
+        let word = if missing.len() == 1 { "input" } else { "inputs" };
+        let listed = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+        let message = format!("action `{}` gets no value for its {word} {listed}", self.name.text);
+        let draft = Draft::warning(codes::MISSING_INPUT, self.name.span, message);
+        checker.sink.push(draft.suggest(format!("add {first} = value behind WITH, or {first} = EMPTY if it is meant")));
     }
 }
 
