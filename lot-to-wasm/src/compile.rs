@@ -11,10 +11,10 @@ use lot_nearest::nearest;
 
 use crate::check::{Callee, Known};
 use crate::compat::Compat;
-use crate::diagnostic::{Diagnostic, Draft, Severity, Sink, codes};
+use crate::diagnostic::{Diagnostic, Draft, Label, Severity, Sink, TextSpan, codes};
 use crate::limits::{ENTITIES_MAX, SOURCE_BYTES_MAX};
 use crate::lower::TooLarge;
-use crate::source::{Source, Span};
+use crate::source::{Position, Source, Span};
 use crate::split::{Slices, split};
 use crate::syntax;
 
@@ -26,6 +26,8 @@ pub struct CompileOptions<'a> {
     pub known: &'a dyn Known,
     /// How the language is read.
     pub compat: Compat,
+    /// Names of the texts, in their order, for places in another one than that of the diagnostic; empty where they have none.
+    pub files: &'a [String],
     /// Whether words and forms are told of that are extensions of this compiler (LOT240).
     pub portable: bool,
 }
@@ -46,6 +48,7 @@ impl Default for CompileOptions<'_> {
             form: Form::Linked,
             known: &crate::check::KnownNothing,
             compat: Compat::default(),
+            files: &[],
             portable: false,
         }
     }
@@ -209,9 +212,12 @@ fn compile_slices(
     let were_read = sinks.iter().map(|sink| !sink.has_errors()).collect();
     let mut known = InText::new(&trees, sources.iter().map(Source::text), options.known);
     known.forget(&trees, were_read);
-    let mut seen = BTreeSet::new();
+    let mut seen = BTreeMap::new();
     for ((tree, mut sink), (number, lines_before, range)) in trees.iter().zip(sinks).zip(places) {
-        warn_repeated(tree.as_ref(), &mut seen, whole, &mut sink);
+        if let Some(tree) = tree {
+            let file = options.files.get(number).cloned().unwrap_or_default();
+            warn_repeated(tree, (file, lines_before), &mut seen, whole, &mut sink);
+        }
         let output = tree.as_ref().and_then(|tree| output(tree, &known, options.compat, form, &mut sink));
         compilations[number].entities.push(Entity {
             kind: tree.as_ref().map(syntax::Entity::kind),
@@ -389,18 +395,25 @@ fn callee(action: &syntax::DefineAction) -> Callee {
     }
 }
 
-/// Warns when a kind and name are defined a second time in one text.
+/// Warns when a kind and name are defined a second time in one text, and says where the first time. `place` is the file and how many of its lines
+/// stand before the entity.
 fn warn_repeated(
-    tree: Option<&syntax::Entity>,
-    seen: &mut BTreeSet<(&'static str, String)>,
+    tree: &syntax::Entity,
+    (file, lines_before): (String, u32),
+    seen: &mut BTreeMap<(&'static str, String), Label>,
     whole: &str,
     sink: &mut Sink<'_>,
 ) {
-    let Some(tree) = tree else { return };
     let (kind, name) = (tree.kind().title(), tree.name());
-    if !seen.insert((kind, name.text.clone())) {
+    let down = |position: Position| Position { line: position.line.saturating_add(lines_before), ..position };
+    let span = TextSpan {
+        start: down(sink.source().position(name.span.start)),
+        end: down(sink.source().position(name.span.end)),
+    };
+    let here = Label { file: Some(file), span, text: "the other definition, which this one replaces".to_owned() };
+    if let Some(other) = seen.insert((kind, name.text.clone()), here) {
         let message = format!("{kind} `{}` is defined twice in this {whole}", name.text);
-        sink.push(Draft::warning(codes::DUPLICATE_ENTITY, name.span, message));
+        sink.push(Draft::warning(codes::DUPLICATE_ENTITY, name.span, message).elsewhere(other));
     }
 }
 

@@ -46,6 +46,8 @@ pub struct TextSpan {
 /// Another place that explains the primary one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Label {
+    /// File whose lines the place counts, empty for one without a name; `None` for the text that the diagnostic counts in.
+    pub file: Option<String>,
     /// Where.
     pub span: TextSpan,
     /// What is there.
@@ -96,7 +98,7 @@ impl Diagnostic {
             span.end.line = span.end.line.saturating_add(lines);
         };
         shift(&mut self.span);
-        for label in &mut self.labels {
+        for label in self.labels.iter_mut().filter(|label| label.file.is_none()) {
             shift(&mut label.span);
         }
         if let Some(fix) = &mut self.fix {

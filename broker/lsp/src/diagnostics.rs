@@ -1,6 +1,6 @@
 //! What the compiler says, as the protocol has it; its fixes as code actions.
 
-use lot_to_wasm::diagnostic::codes;
+use lot_to_wasm::diagnostic::{TextSpan, codes};
 use lot_to_wasm::{Diagnostic, Severity};
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, CodeActionResponse,
@@ -17,12 +17,14 @@ pub(crate) fn of_file(analysis: &Analysis, key: &str, uri: &Uri) -> Vec<lsp_type
     let Some(file) = analysis.workspace.file(key) else { return Vec::new() };
     let lines = Lines::of(&file.text);
     let found = analysis.found.get(key).map(Vec::as_slice).unwrap_or_default();
-    found.iter().map(|found| of(found, &lines, uri)).collect()
+    found.iter().map(|found| of(found, &lines, uri, analysis)).collect()
 }
 
-fn of(found: &Diagnostic, lines: &Lines<'_>, uri: &Uri) -> lsp_types::Diagnostic {
+fn of(found: &Diagnostic, lines: &Lines<'_>, uri: &Uri, analysis: &Analysis) -> lsp_types::Diagnostic {
     let related = |label: &lot_to_wasm::diagnostic::Label| DiagnosticRelatedInformation {
-        location: Location { uri: uri.clone(), range: lines.span(label.span) },
+        location: label.file.as_ref().and_then(|key| place_in(key, label.span, analysis)).unwrap_or_else(|| {
+            Location { uri: uri.clone(), range: lines.span(label.span) }
+        }),
         message: label.text.clone(),
     };
     lsp_types::Diagnostic {
@@ -38,6 +40,13 @@ fn of(found: &Diagnostic, lines: &Lines<'_>, uri: &Uri) -> lsp_types::Diagnostic
         tags: (found.code == codes::UNUSED_VARIABLE).then(|| vec![DiagnosticTag::UNNECESSARY]),
         ..lsp_types::Diagnostic::default()
     }
+}
+
+/// A place in another file; of a notebook its beginning, since the place is one in a cell.
+fn place_in(key: &str, span: TextSpan, analysis: &Analysis) -> Option<Location> {
+    let file = analysis.workspace.file(key)?;
+    let range = if file.is_lot { Lines::of(&file.text).span(span) } else { Range::default() };
+    Some(Location { uri: analysis.workspace.uri(key)?, range })
 }
 
 /// The sentence, and what a terminal shows below it.
@@ -61,7 +70,7 @@ pub(crate) fn code_actions(analysis: &Analysis, params: &CodeActionParams) -> Op
         kinds.iter().any(|kind| *kind == CodeActionKind::QUICKFIX || *kind == CodeActionKind::EMPTY)
     });
     let action = |found: &Diagnostic| {
-        let diagnostic = of(found, &lines, uri);
+        let diagnostic = of(found, &lines, uri, analysis);
         let fix = found.fix.as_ref().filter(|_| touch(diagnostic.range, params.range))?;
         let edit = TextEdit { range: lines.span(fix.span), new_text: fix.replacement.clone() };
         #[allow(clippy::mutable_key_type, reason = "the type of the protocol; nothing changes the key")]

@@ -153,7 +153,10 @@ fn relative(folders: &[PathBuf], path: &Path) -> String {
 fn check(files: &[(&Key, &SourceFile)]) -> BTreeMap<Key, Vec<Diagnostic>> {
     let texts: Vec<&str> =
         files.iter().flat_map(|(_, file)| file.programs.iter().map(String::as_str)).collect();
-    let mut compilations = check_project(&texts, &CompileOptions::default());
+    let keys: Vec<Key> =
+        files.iter().flat_map(|(key, file)| file.programs.iter().map(|_| (*key).clone())).collect();
+    let options = CompileOptions { files: &keys, ..CompileOptions::default() };
+    let mut compilations = check_project(&texts, &options);
     let mut programs: Vec<(&str, &mut Compilation)> = texts.into_iter().zip(&mut compilations).collect();
     let scripts: Vec<&str> =
         files.iter().flat_map(|(_, file)| file.scripts.iter().map(String::as_str)).collect();

@@ -102,10 +102,12 @@ impl Project {
     /// # Errors
     /// When there are scripts and the interpreter does not start.
     pub fn compile(self, form: Form, runs_route: RunsRoute) -> anyhow::Result<Compiled> {
-        let options = CompileOptions { form, portable: self.portable, ..CompileOptions::default() };
         let readable = self.parts.iter().filter_map(|part| part.as_ref().ok());
         let (lot, scripts): (Vec<&Part>, Vec<&Part>) =
             readable.partition(|part| part.language == Language::Lot);
+        let files: Vec<String> = lot.iter().map(|part| part.place()).collect();
+        let options =
+            CompileOptions { form, portable: self.portable, files: &files, ..CompileOptions::default() };
         let sources: Vec<&str> = lot.into_iter().map(|part| part.text.as_str()).collect();
         let mut compilations = match *sources {
             [source] if !self.has_parts => vec![compile(source, &options)],

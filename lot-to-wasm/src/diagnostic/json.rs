@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::Diagnostic;
+use super::{Diagnostic, Label};
 
 /// One entry of `errors[]` or `warnings[]` of a reply. `message`, `line`, `column`, `sourceLines` and `suggestions` are the public
 /// contract of the original; the others are ours.
@@ -33,6 +33,35 @@ pub struct Entry {
     /// More to know; left out when there is nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Other places that explain this one; left out when there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub related: Vec<Related>,
+}
+
+/// Another place that explains an [`Entry`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Related {
+    /// Its file; left out when it is that of the entry.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub file: String,
+    /// Line from 1.
+    pub line: u32,
+    /// Column from 1.
+    pub column: u32,
+    /// What is there.
+    pub message: String,
+}
+
+impl From<&Label> for Related {
+    fn from(label: &Label) -> Related {
+        let Label { file, span, text } = label;
+        Related {
+            file: file.clone().unwrap_or_default(),
+            line: span.start.line,
+            column: span.start.column,
+            message: text.clone(),
+        }
+    }
 }
 
 impl From<&Diagnostic> for Entry {
@@ -49,6 +78,7 @@ impl From<&Diagnostic> for Entry {
             suggestions: diagnostic.suggestions.clone(),
             expected: diagnostic.expected.clone(),
             notes: diagnostic.notes.clone(),
+            related: diagnostic.labels.iter().map(Related::from).collect(),
         }
     }
 }

@@ -33,6 +33,7 @@ pub(crate) struct Draft {
     label: String,
     expected: Vec<String>,
     labels: Vec<(Span, String)>,
+    elsewhere: Vec<Label>,
     notes: Vec<String>,
     suggestions: Vec<String>,
     fix: Option<(Span, String)>,
@@ -48,6 +49,7 @@ impl Draft {
             label: String::new(),
             expected: Vec::new(),
             labels: Vec::new(),
+            elsewhere: Vec::new(),
             notes: Vec::new(),
             suggestions: Vec::new(),
             fix: None,
@@ -79,6 +81,12 @@ impl Draft {
     /// Another place that explains this one.
     pub(crate) fn at(mut self, span: Span, text: impl Into<String>) -> Draft {
         self.labels.push((span, text.into()));
+        self
+    }
+
+    /// A place outside of the entity that explains this one.
+    pub(crate) fn elsewhere(mut self, label: Label) -> Draft {
+        self.elsewhere.push(label);
         self
     }
 
@@ -249,7 +257,8 @@ impl<'a> Sink<'a> {
             labels: draft
                 .labels
                 .into_iter()
-                .map(|(span, text)| Label { span: self.text_span(span), text })
+                .map(|(span, text)| Label { file: None, span: self.text_span(span), text })
+                .chain(draft.elsewhere)
                 .collect(),
             notes: draft.notes,
             suggestions: draft.suggestions,

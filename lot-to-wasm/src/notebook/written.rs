@@ -62,7 +62,8 @@ impl Written {
             *span = TextSpan { start: self.position(span.start), end: self.position(span.end) };
         };
         shift(&mut diagnostic.span);
-        diagnostic.labels.iter_mut().for_each(|label| shift(&mut label.span));
+        let of_cell = diagnostic.labels.iter_mut().filter(|label| label.file.is_none());
+        of_cell.for_each(|label| shift(&mut label.span));
         if let Some(fix) = &mut diagnostic.fix {
             shift(&mut fix.span);
             let quoted = serde_json::Value::from(fix.replacement.as_str()).to_string();

@@ -166,14 +166,16 @@ pub(crate) fn compile(
     parts: &[Part],
 ) -> CompiledProject {
     let (tenant, broker) = (call.tenant, call.broker);
+    let programs: Vec<&Part> = parts.iter().filter(|part| part.language == Language::Lot).collect();
+    let files: Vec<String> = programs.iter().map(|part| part.place()).collect();
     let options = CompileOptions {
         form: Form::Linked,
         known: &*tenant.programs().guests,
         compat: broker.compat(),
+        files: &files,
         ..CompileOptions::default()
     };
-    let texts: Vec<&str> =
-        parts.iter().filter(|part| part.language == Language::Lot).map(|part| &*part.text).collect();
+    let texts: Vec<&str> = programs.iter().map(|part| &*part.text).collect();
     let mut compilations = lot_to_wasm::compile_project(&texts, &options).into_iter();
     let mut compiled = CompiledProject { items: Vec::new(), problems: Problems::default(), existing };
     for part in parts {
