@@ -65,8 +65,16 @@ struct WindowTable {
     pane: u64,
     /// When it closes.
     end_ms: u64,
+    /// When that is on the wall clock, in milliseconds since 1970, unless it is set.
+    end_wall_ms: i64,
+    /// When the open step began, on the wall clock.
+    began_ms: i64,
+    /// When the first step of all began.
+    since_ms: i64,
     /// How many steps passed unseen while the broker was down.
     missed: u64,
+    /// How long the end of the open step has been over, when the broker began.
+    overdue_ms: i64,
     /// Windows that have closed and were not told.
     closed: VecDeque<ClosedWindow>,
     /// Closed windows that gave way to newer ones, since the last question.
@@ -189,7 +197,11 @@ impl WindowTable {
             topics: BTreeMap::new(),
             pane: 1,
             end_ms: NEVER,
+            end_wall_ms: 0,
+            began_ms: now.wall.as_millisecond(),
+            since_ms: now.wall.as_millisecond(),
             missed: 0,
+            overdue_ms: 0,
             closed: VecDeque::new(),
             lost: 0,
             again_ms: 0,
@@ -209,6 +221,13 @@ impl WindowTable {
         }
     }
 
+    /// When the open step, which is over, has ended on the wall clock: as planned, unless that clock was set.
+    fn ended_ms(&self, now: Now) -> i64 {
+        let late = i64::try_from(milliseconds(now.elapsed) - self.end_ms).unwrap_or(0);
+        let ended = now.wall.as_millisecond().saturating_sub(late.saturating_add(self.overdue_ms));
+        if ended.abs_diff(self.end_wall_ms) < 1_000 { self.end_wall_ms } else { ended }
+    }
+
     /// Notes a window that has closed; the oldest one gives way when too many wait.
     fn close(&mut self, topic: Arc<str>, figures: Vec<u8>) {
         if self.closed.len() >= WINDOWS_WAITING_MAX {
@@ -225,8 +244,9 @@ impl WindowWatch {
         self.topics_max
     }
 
-    /// Counts the number of a message. Once for each message, in their order.
-    pub fn take(&self, topic: &str, payload: &[u8]) -> Sampled {
+    /// Counts the number of a message that came at this time, in milliseconds since 1970. Once for each message, in their order.
+    pub fn take(&self, topic: &str, payload: &[u8], at_ms: u64) -> Sampled {
+        let at_ms = i64::try_from(at_ms).unwrap_or(i64::MAX);
         let number = sample::number(payload, self.path.as_deref());
         let mut table = self.table.lock();
         let table = &mut *table;
@@ -241,7 +261,7 @@ impl WindowWatch {
         let window = table.topics.entry(Arc::clone(&topic)).or_default();
         let pane = match self.extent {
             WindowExtent::Time { .. } => window.pane(table.pane),
-            WindowExtent::Messages { every, .. } => window.open_pane(every),
+            WindowExtent::Messages { every, .. } => window.open_pane(every, at_ms),
         };
         let taken = match number {
             None => {
@@ -252,7 +272,7 @@ impl WindowWatch {
                 pane.add(number);
                 match self.extent {
                     WindowExtent::Messages { every, .. } if pane.count >= every => {
-                        Sampled::Closed(window.closed_by_messages(self.extent.steps()))
+                        Sampled::Closed(window.closed_by_messages(self.extent.steps(), at_ms, &self.zone))
                     }
                     WindowExtent::Messages { .. } | WindowExtent::Time { .. } => Sampled::Counted,
                 }
@@ -278,19 +298,31 @@ impl WindowWatch {
         let mut table = self.table.lock();
         let table = &mut *table;
         table.seen = now;
-        let WindowExtent::Time { every_ms, .. } = self.extent else { return };
+        let WindowExtent::Time { every_ms, last_ms } = self.extent else { return };
         if table.end_ms > now_ms {
             return;
         }
         let (steps, pane) = (self.extent.steps(), table.pane);
+        let ended_ms = table.ended_ms(now);
+        // Where it has several steps, their own ends are not remembered.
+        let length_ms = i64::try_from(last_ms).unwrap_or(i64::MAX);
+        let nominal_ms = ended_ms.saturating_sub(length_ms).max(table.since_ms);
+        let start_ms = if steps == 1 { table.began_ms } else { nominal_ms };
+        let ends = (start_ms, ended_ms);
         let told: Vec<(Arc<str>, Vec<u8>)> = table
             .topics
             .iter()
-            .filter_map(|(topic, window)| Some((Arc::clone(topic), window.figures(pane, steps)?)))
+            .filter_map(|(topic, window)| {
+                Some((Arc::clone(topic), window.figures(pane, steps)?.to_json(ends, &self.zone)))
+            })
             .collect();
         told.into_iter().for_each(|(topic, figures)| table.close(topic, figures));
         let passed = 1 + (now_ms - table.end_ms) / every_ms.max(1);
-        table.pane = pane.saturating_add(passed).saturating_add(std::mem::take(&mut table.missed));
+        let passed = passed.saturating_add(std::mem::take(&mut table.missed));
+        table.pane = pane.saturating_add(passed);
+        let unseen_ms = i64::try_from((passed - 1).saturating_mul(every_ms)).unwrap_or(i64::MAX);
+        table.began_ms = ended_ms.saturating_add(unseen_ms);
+        table.overdue_ms = 0;
         let first = table.pane.saturating_sub(steps - 1);
         table.topics.retain(|topic, window| {
             window.panes.retain(|pane| pane.number >= first);
@@ -300,7 +332,7 @@ impl WindowWatch {
             }
             !is_over
         });
-        table.end_ms = self.end_after(now, every_ms / 2);
+        (table.end_ms, table.end_wall_ms) = self.end_after(now, every_ms / 2);
         table.is_clockwork_changed = true;
         self.note_next(table);
     }
@@ -359,6 +391,8 @@ impl WindowWatch {
                 pane: table.pane,
                 rest_ms: table.end_ms.saturating_sub(milliseconds(table.seen.elapsed)),
                 at_ms: table.seen.wall.as_millisecond(),
+                began_ms: table.began_ms,
+                since_ms: table.since_ms,
             };
             table.unkept += u64::from(!self.rows.keep_clockwork(&self.values, &clockwork));
         }
@@ -385,7 +419,7 @@ impl WindowWatch {
             match clockwork {
                 None => {
                     windows.clear();
-                    table.end_ms = self.end_after(now, 0);
+                    (table.end_ms, table.end_wall_ms) = self.end_after(now, 0);
                 }
                 Some(clockwork) => {
                     let now_ms = milliseconds(now.elapsed);
@@ -394,7 +428,12 @@ impl WindowWatch {
                     let rest = clockwork.rest_ms.min(every_ms.saturating_mul(2));
                     table.pane = clockwork.pane;
                     table.end_ms = now_ms.saturating_add(rest.saturating_sub(away));
-                    table.missed = away.saturating_sub(rest) / every_ms.max(1);
+                    let overdue = away.saturating_sub(rest);
+                    table.missed = overdue / every_ms.max(1);
+                    table.overdue_ms = i64::try_from(overdue).unwrap_or(i64::MAX);
+                    let rest = i64::try_from(rest).unwrap_or(i64::MAX);
+                    table.end_wall_ms = clockwork.at_ms.saturating_add(rest);
+                    (table.began_ms, table.since_ms) = (clockwork.began_ms, clockwork.since_ms);
                 }
             }
         }
@@ -405,15 +444,16 @@ impl WindowWatch {
         self.note_next(&table);
     }
 
-    /// The next end of a step that is not nearer than this.
-    fn end_after(&self, now: Now, nearest_ms: u64) -> u64 {
-        let WindowExtent::Time { every_ms, .. } = self.extent else { return NEVER };
+    /// The next end of a step that is not nearer than this, on both clocks.
+    fn end_after(&self, now: Now, nearest_ms: u64) -> (u64, i64) {
+        let WindowExtent::Time { every_ms, .. } = self.extent else { return (NEVER, 0) };
         let every = i64::try_from(every_ms).unwrap_or(i64::MAX);
         let offset_ms = i64::from(self.zone.to_offset(now.wall).seconds()) * 1000;
         let local = now.wall.as_millisecond().saturating_add(offset_ms + MONDAY_TO_1970_MS);
         let rest = u64::try_from(every - local.rem_euclid(every)).unwrap_or(every_ms);
         let rest = if rest < nearest_ms { rest.saturating_add(every_ms) } else { rest };
-        milliseconds(now.elapsed).saturating_add(rest)
+        let wall_ms = now.wall.as_millisecond().saturating_add(i64::try_from(rest).unwrap_or(i64::MAX));
+        (milliseconds(now.elapsed).saturating_add(rest), wall_ms)
     }
 
     fn note_next(&self, table: &WindowTable) {
@@ -431,28 +471,33 @@ impl TopicWindow {
         self.panes.back_mut().expect("there is one")
     }
 
-    /// The pane that has room for a message.
-    fn open_pane(&mut self, every: u64) -> &mut Pane {
+    /// The pane that has room for a message, which comes now.
+    fn open_pane(&mut self, every: u64, now_ms: i64) -> &mut Pane {
         let newest = self.panes.back().map_or((0, true), |pane| (pane.number, pane.count >= every));
         let number = newest.0 + u64::from(newest.1);
-        self.pane(number)
+        let pane = self.pane(number);
+        if newest.1 {
+            pane.began_ms = now_ms;
+        }
+        pane
     }
 
     /// PaneFigures of a window of messages that closes with its newest pane; leaves what the next one has of it.
-    fn closed_by_messages(&mut self, steps: u64) -> Vec<u8> {
+    fn closed_by_messages(&mut self, steps: u64, now_ms: i64, zone: &TimeZone) -> Vec<u8> {
         let newest = self.panes.back().map_or(0, |pane| pane.number);
-        let figures = self.figures(newest, steps).unwrap_or_default();
+        let figures = self.figures(newest, steps);
+        let figures = figures.map(|all| all.to_json((all.began_ms, now_ms), zone)).unwrap_or_default();
         let first = newest.saturating_sub(steps.saturating_sub(2));
         self.panes.retain(|pane| steps > 1 && pane.number >= first);
         figures
     }
 
     /// PaneFigures of the steps up to this one; `None` when they have no number.
-    fn figures(&self, newest: u64, steps: u64) -> Option<Vec<u8>> {
+    fn figures(&self, newest: u64, steps: u64) -> Option<Pane> {
         let first = newest.saturating_sub(steps - 1);
         let of_window = self.panes.iter().filter(|pane| pane.number >= first);
         let all = of_window.fold(Pane::new(0), |all, pane| all.and(pane));
-        (all.count > 0).then(|| all.to_json())
+        (all.count > 0).then_some(all)
     }
 }
 

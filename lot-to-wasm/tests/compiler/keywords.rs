@@ -7,7 +7,7 @@ use lot_to_wasm::editor::keywords;
 
 /// Words in capital letters that the parser knows, and that are none of the language: it refuses or explains them, or they name tokens and
 /// settings of routes.
-const OTHERS: [&str; 90] = [
+const OTHERS: [&str; 91] = [
     "ASSIGN",
     "AVERAGE",
     "AVG",
@@ -36,7 +36,6 @@ const OTHERS: [&str; 90] = [
     "ELSE_IF",
     "ELSIF",
     "EMIT",
-    "END",
     "ENDIF",
     "END_IF",
     "EVENT",
@@ -62,6 +61,7 @@ const OTHERS: [&str; 90] = [
     "MAP",
     "MAPPING",
     "METADATA",
+    "MOD",
     "N",
     "NEWLINE",
     "NOW",
@@ -73,6 +73,7 @@ const OTHERS: [&str; 90] = [
     "R",
     "REAL",
     "RECORD",
+    "REM",
     "REPEAT",
     "SAMPLE",
     "SAMPLES",

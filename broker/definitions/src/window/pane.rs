@@ -1,5 +1,7 @@
 //! PaneFigures of the numbers of one step of a window, or of several.
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 /// A step of a window: figures of its messages.
@@ -15,13 +17,15 @@ pub(super) struct Pane {
     pub(super) min: f64,
     pub(super) max: f64,
     pub(super) last: f64,
+    /// When the first of its messages came, in milliseconds since 1970; 0 in a window of time.
+    pub(super) began_ms: i64,
 }
 
 impl Pane {
     /// Without a message.
     pub(super) fn new(number: u64) -> Pane {
         let (min, max) = (f64::INFINITY, f64::NEG_INFINITY);
-        Pane { number, count: 0, bad: 0, sum: 0.0, min, max, last: 0.0 }
+        Pane { number, count: 0, bad: 0, sum: 0.0, min, max, last: 0.0, began_ms: 0 }
     }
 
     pub(super) fn add(&mut self, number: f64) {
@@ -43,11 +47,12 @@ impl Pane {
             min: self.min.min(later.min),
             max: self.max.max(later.max),
             last: if later.count > 0 { later.last } else { self.last },
+            began_ms: if self.began_ms == 0 { later.began_ms } else { self.began_ms },
         }
     }
 
-    /// The figures as a JSON object; there is at least one number.
-    pub(super) fn to_json(self) -> Vec<u8> {
+    /// The figures as a JSON object, with these instants as its ends; there is at least one number.
+    pub(super) fn to_json(self, (start_ms, end_ms): (i64, i64), zone: &TimeZone) -> Vec<u8> {
         #[derive(Serialize)]
         struct PaneFigures {
             count: u64,
@@ -57,6 +62,8 @@ impl Pane {
             max: serde_json::Value,
             last: serde_json::Value,
             bad: u64,
+            start: String,
+            end: String,
         }
         let figures = PaneFigures {
             count: self.count,
@@ -66,9 +73,17 @@ impl Pane {
             max: number(self.max),
             last: number(self.last),
             bad: self.bad,
+            start: local(start_ms, zone),
+            end: local(end_ms, zone),
         };
         serde_json::to_vec(&figures).unwrap_or_default()
     }
+}
+
+/// An instant as ISO 8601 has it, on the clocks of the zone, with its offset.
+fn local(ms: i64, zone: &TimeZone) -> String {
+    let instant = Timestamp::from_millisecond(ms).unwrap_or(Timestamp::UNIX_EPOCH);
+    instant.to_zoned(zone.clone()).strftime("%Y-%m-%dT%H:%M:%S%.f%:z").to_string()
 }
 
 /// Whole numbers without a fraction, as LoT writes them; what is none, as a sum that is too large, is `null`.

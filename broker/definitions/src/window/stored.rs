@@ -11,13 +11,13 @@ use super::pane::Pane;
 use crate::last_values::LastValues;
 
 /// Version of the form of the rows.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 /// Bytes of a number.
 const WORD: usize = 8;
 
 /// Numbers of a pane.
-const PANE_WORDS: usize = 7;
+const PANE_WORDS: usize = 8;
 
 /// The rows of one Action.
 pub(super) struct WindowRows {
@@ -36,6 +36,10 @@ pub(super) struct WindowClock {
     pub(super) rest_ms: u64,
     /// When that was, in milliseconds since 1970.
     pub(super) at_ms: i64,
+    /// When the open step began, likewise.
+    pub(super) began_ms: i64,
+    /// When the first step of all began, likewise.
+    pub(super) since_ms: i64,
 }
 
 impl WindowRows {
@@ -55,8 +59,9 @@ impl WindowRows {
     pub(super) fn keep(&self, values: &LastValues, topic: &str, panes: &VecDeque<Pane>) -> Option<usize> {
         let mut row = self.head.clone();
         for pane in panes {
-            let Pane { number, count, bad, sum, min, max, last } = *pane;
-            let words = [number, count, bad, sum.to_bits(), min.to_bits(), max.to_bits(), last.to_bits()];
+            let Pane { number, count, bad, sum, min, max, last, began_ms } = *pane;
+            let [sum, min, max, last] = [sum, min, max, last].map(f64::to_bits);
+            let words = [number, count, bad, sum, min, max, last, began_ms.cast_unsigned()];
             words.iter().for_each(|word| row.extend(word.to_le_bytes()));
         }
         values.keep(&format!("{}{topic}", self.beginning), &row).ok().map(|()| row.len())
@@ -67,7 +72,9 @@ impl WindowRows {
         let mut row = self.head.clone();
         row.extend(clockwork.pane.to_le_bytes());
         row.extend(clockwork.rest_ms.to_le_bytes());
-        row.extend(clockwork.at_ms.to_le_bytes());
+        for instant in [clockwork.at_ms, clockwork.began_ms, clockwork.since_ms] {
+            row.extend(instant.to_le_bytes());
+        }
         values.keep(&self.beginning, &row).is_ok()
     }
 
@@ -112,15 +119,16 @@ fn words(row: &[u8]) -> Option<Vec<u64>> {
 }
 
 fn read_clockwork(words: &[u64]) -> Option<WindowClock> {
-    let [pane, rest_ms, at_ms] = *words else { return None };
-    Some(WindowClock { pane, rest_ms, at_ms: i64::from_le_bytes(at_ms.to_le_bytes()) })
+    let [pane, rest_ms, instants @ ..] = *words.as_array::<5>()?;
+    let [at_ms, began_ms, since_ms] = instants.map(u64::cast_signed);
+    Some(WindowClock { pane, rest_ms, at_ms, began_ms, since_ms })
 }
 
 fn panes(words: &[u64]) -> VecDeque<Pane> {
     let (panes, _) = words.as_chunks::<PANE_WORDS>();
     panes
         .iter()
-        .map(|&[number, count, bad, sum, min, max, last]| Pane {
+        .map(|&[number, count, bad, sum, min, max, last, began_ms]| Pane {
             number,
             count,
             bad,
@@ -128,6 +136,7 @@ fn panes(words: &[u64]) -> VecDeque<Pane> {
             min: f64::from_bits(min),
             max: f64::from_bits(max),
             last: f64::from_bits(last),
+            began_ms: began_ms.cast_signed(),
         })
         .collect()
 }

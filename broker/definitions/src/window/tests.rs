@@ -38,9 +38,9 @@ fn a_window_of_time_closes_by_the_clock_and_an_empty_one_is_not_told() {
     let mut world = world(MINUTE);
     let watch = watch(&world);
     for payload in ["1", "5", "warm", "3"] {
-        watch.take("t/a", payload.as_bytes());
+        watch.take("t/a", payload.as_bytes(), 0);
     }
-    watch.take("t/b", b"7.5");
+    watch.take("t/b", b"7.5", 0);
     assert_eq!(closed(&world), [""; 0]);
     // The world begins at a full minute.
     assert_eq!(world.registry.next_timeout(world.now), Some(Duration::from_secs(60)));
@@ -48,8 +48,8 @@ fn a_window_of_time_closes_by_the_clock_and_an_empty_one_is_not_told() {
     assert_eq!(
         closed(&world),
         [
-            r#"t/a {"count":3,"sum":9,"mean":3,"min":1,"max":5,"last":3,"bad":1}"#,
-            r#"t/b {"count":1,"sum":7.5,"mean":7.5,"min":7.5,"max":7.5,"last":7.5,"bad":0}"#
+            r#"t/a {"count":3,"sum":9,"mean":3,"min":1,"max":5,"last":3,"bad":1,"start":"2026-11-20T09:00:00+00:00","end":"2026-11-20T09:01:00+00:00"}"#,
+            r#"t/b {"count":1,"sum":7.5,"mean":7.5,"min":7.5,"max":7.5,"last":7.5,"bad":0,"start":"2026-11-20T09:00:00+00:00","end":"2026-11-20T09:01:00+00:00"}"#
         ]
     );
     assert!(watch.table.lock().topics.is_empty());
@@ -81,7 +81,7 @@ fn a_clock_that_is_set_makes_one_window_longer_or_shorter_by_half() {
         let mut ends = vec![0];
         for second in 1..400 {
             world.pass(1);
-            watch(&world).take("t/a", b"1");
+            watch(&world).take("t/a", b"1", 0);
             if !closed(&world).is_empty() {
                 ends.push(second);
             }
@@ -98,7 +98,7 @@ fn a_sliding_window_of_time_has_the_last_steps() {
     let mut told = Vec::new();
     for payload in ["1", "2", "3", "4", "", "", ""] {
         if !payload.is_empty() {
-            watch(&world).take("t/a", payload.as_bytes());
+            watch(&world).take("t/a", payload.as_bytes(), 0);
         }
         world.pass(10);
         told.push(closed(&world).concat());
@@ -114,7 +114,7 @@ fn windows_of_messages_close_with_one_of_them() {
     let sums = |last, every| {
         let world = world(WindowExtent::Messages { last, every });
         let watch = watch(&world);
-        let sums = (1..=6).map(|number: u32| match watch.take("t/a", number.to_string().as_bytes()) {
+        let sums = (1..=6).map(|number: u32| match watch.take("t/a", number.to_string().as_bytes(), 0) {
             Sampled::Closed(figures) => {
                 serde_json::from_slice::<serde_json::Value>(&figures).unwrap()["sum"].as_u64().unwrap()
             }
@@ -128,6 +128,84 @@ fn windows_of_messages_close_with_one_of_them() {
     assert_eq!(sums(1, 1), [1, 2, 3, 4, 5, 6]);
 }
 
+/// Start and end of windows as they are told.
+fn ends(told: &[String]) -> Vec<(String, String)> {
+    let of = |told: &String| {
+        let figures: serde_json::Value = serde_json::from_str(&told[told.find('{').unwrap()..]).unwrap();
+        let text = |name: &str| figures[name].as_str().unwrap().to_owned();
+        (text("start"), text("end"))
+    };
+    told.iter().map(of).collect()
+}
+
+#[test]
+fn windows_say_from_when_to_when_in_local_time_over_a_change_of_the_clocks() {
+    let mut world = World::loading(RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap()));
+    world.now.wall = "2026-10-24T20:30:00Z".parse().unwrap();
+    let day = WindowExtent::Time { last_ms: 86_400_000, every_ms: 86_400_000 };
+    world.add(action("W", trigger(&["t/a"], day)));
+    let mut told = Vec::new();
+    for _ in 0..60 {
+        watch(&world).take("t/a", b"1", 0);
+        world.pass(3_600);
+        told.extend(ends(&closed(&world)));
+    }
+    let shown: Vec<String> = told.iter().map(|(start, end)| format!("{start} {end}")).collect();
+    assert_eq!(
+        shown,
+        [
+            // The first one begins with the action, and the second one is as long as on any other day: the clocks go back in it.
+            "2026-10-24T22:30:00+02:00 2026-10-25T00:00:00+02:00",
+            "2026-10-25T00:00:00+02:00 2026-10-25T23:00:00+01:00",
+            "2026-10-25T23:00:00+01:00 2026-10-27T00:00:00+01:00",
+        ]
+    );
+}
+
+#[test]
+fn ends_of_sliding_windows_and_of_windows_of_messages() {
+    let mut sliding = world(WindowExtent::Time { last_ms: 30_000, every_ms: 10_000 });
+    let mut told = Vec::new();
+    for _ in 0..4 {
+        watch(&sliding).take("t/a", b"1", 0);
+        sliding.pass(10);
+        told.extend(ends(&closed(&sliding)));
+    }
+    let seconds = |text: &str| text[17..19].to_owned();
+    let told: Vec<(String, String)> =
+        told.iter().map(|(start, end)| (seconds(start), seconds(end))).collect();
+    let expected = [("00", "10"), ("00", "20"), ("00", "30"), ("10", "40")];
+    assert_eq!(told, expected.map(|(start, end)| (start.to_owned(), end.to_owned())));
+
+    let messages = world(WindowExtent::Messages { last: 4, every: 2 });
+    let of = |at_ms| match watch(&messages).take("t/a", b"1", at_ms) {
+        Sampled::Closed(figures) => ends(&[String::from_utf8(figures).unwrap()]),
+        Sampled::Counted | Sampled::Bad | Sampled::Refused => Vec::new(),
+    };
+    let told: Vec<(String, String)> =
+        [1_000, 2_500, 3_000, 4_000, 5_000, 6_000].into_iter().flat_map(of).collect();
+    let expected = [("01", "02"), ("01", "04"), ("03", "06")];
+    let told: Vec<(&str, &str)> = told.iter().map(|(start, end)| (&start[17..19], &end[17..19])).collect();
+    assert_eq!(told, expected);
+}
+
+#[test]
+fn ends_are_those_of_before_a_restart() {
+    let mut before = world(MINUTE);
+    watch(&before).take("t/a", b"1", 0);
+    before.pass(20);
+    watch(&before).take("t/a", b"2", 0);
+    watch(&before).save_some(before.now);
+    let mut after = restarted(&before, MINUTE, 1_000);
+    let first = ("2026-11-20T09:00:00+00:00".to_owned(), "2026-11-20T09:01:00+00:00".to_owned());
+    assert_eq!(ends(&closed(&after)), [first]);
+    watch(&after).take("t/a", b"1", 0);
+    after.pass(60);
+    // 1,020 seconds after nine is the beginning of a minute.
+    let second = ("2026-11-20T09:17:00+00:00".to_owned(), "2026-11-20T09:18:00+00:00".to_owned());
+    assert_eq!(ends(&closed(&after)), [second]);
+}
+
 #[test]
 fn there_are_so_many_topics_and_so_many_steps() {
     let world = world(MINUTE);
@@ -135,10 +213,10 @@ fn there_are_so_many_topics_and_so_many_steps() {
     assert_eq!((few, topics_max(MINUTE)), (100, 1_000));
     let watch = watch(&world);
     for number in 0..1_000 {
-        assert_eq!(watch.take(&format!("t/{number}"), b"1"), Sampled::Counted);
+        assert_eq!(watch.take(&format!("t/{number}"), b"1", 0), Sampled::Counted);
     }
-    assert_eq!(watch.take("t/more", b"1"), Sampled::Refused);
-    assert_eq!(watch.take("t/0", b"1"), Sampled::Counted);
+    assert_eq!(watch.take("t/more", b"1", 0), Sampled::Refused);
+    assert_eq!(watch.take("t/0", b"1", 0), Sampled::Counted);
     assert_eq!(watch.take_trouble(), WindowTrouble { refused: 1, ..WindowTrouble::default() });
     assert_eq!(watch.take_trouble(), WindowTrouble::default());
 }
@@ -147,7 +225,7 @@ fn there_are_so_many_topics_and_so_many_steps() {
 fn what_is_not_taken_is_told_later_and_the_oldest_gives_way() {
     let mut world = world(MINUTE);
     let watch = watch(&world);
-    watch.take("t/a", b"1");
+    watch.take("t/a", b"1", 0);
     world.pass(60);
     watch.close_due(world.now);
     let first = watch.next_closed(world.now).unwrap();
@@ -178,13 +256,13 @@ fn restarted(before: &World, extent: WindowExtent, seconds: i64) -> World {
 #[test]
 fn windows_go_on_after_a_restart() {
     let mut before = world(MINUTE);
-    watch(&before).take("t/a", b"1");
+    watch(&before).take("t/a", b"1", 0);
     before.pass(20);
-    watch(&before).take("t/a", b"2");
+    watch(&before).take("t/a", b"2", 0);
     watch(&before).save_some(before.now);
     // The end of the window has not come yet.
     let mut after = restarted(&before, MINUTE, 10);
-    watch(&after).take("t/a", b"3");
+    watch(&after).take("t/a", b"3", 0);
     assert_eq!(watch(&after).next_timeout(after.now.elapsed), Some(Duration::from_secs(30)));
     after.pass(30);
     assert!(closed(&after)[0].contains(r#""sum":6"#));
@@ -206,10 +284,10 @@ fn windows_go_on_after_a_restart() {
 fn a_sliding_window_grows_older_while_the_broker_is_down() {
     let extent = WindowExtent::Time { last_ms: 30_000, every_ms: 10_000 };
     let mut before = world(extent);
-    watch(&before).take("t/a", b"1");
+    watch(&before).take("t/a", b"1", 0);
     before.pass(10);
     assert_eq!(closed(&before).len(), 1);
-    watch(&before).take("t/a", b"2");
+    watch(&before).take("t/a", b"2", 0);
     watch(&before).save_all();
     let mut after = restarted(&before, extent, 25);
     assert!(closed(&after)[0].contains(r#""sum":3"#), "the end that has passed");
@@ -222,17 +300,17 @@ fn a_sliding_window_grows_older_while_the_broker_is_down() {
 #[test]
 fn a_new_version_goes_on_and_who_removes_it_forgets() {
     let mut world = world(WindowExtent::Messages { last: 3, every: 3 });
-    watch(&world).take("t/a", b"1");
+    watch(&world).take("t/a", b"1", 0);
     world.add(action("W", trigger(&["t/+"], WindowExtent::Messages { last: 3, every: 3 })));
-    watch(&world).take("t/a", b"2");
-    assert!(matches!(watch(&world).take("t/a", b"3"), Sampled::Closed(_)));
-    watch(&world).take("t/a", b"4");
+    watch(&world).take("t/a", b"2", 0);
+    assert!(matches!(watch(&world).take("t/a", b"3", 0), Sampled::Closed(_)));
+    watch(&world).take("t/a", b"4", 0);
     watch(&world).save_all();
     assert_eq!(world.registry.values().figures().keep_topics, 1);
     world.add(action("W", Trigger::Start));
     assert_eq!(world.registry.values().figures().keep_topics, 0);
     world.add(action("W", trigger(&["t/+"], MINUTE)));
-    watch(&world).take("t/a", b"4");
+    watch(&world).take("t/a", b"4", 0);
     watch(&world).save_all();
     assert_eq!(world.registry.values().figures().keep_topics, 2);
     world.remove("W");
@@ -249,7 +327,7 @@ proptest! {
         let world = world(WindowExtent::Messages { last: steps * every, every });
         let watch = watch(&world);
         for (at, number) in numbers.iter().enumerate() {
-            let taken = watch.take("t/a", number.to_string().as_bytes());
+            let taken = watch.take("t/a", number.to_string().as_bytes(), 0);
             let count = at + 1;
             if count % usize::try_from(every).unwrap() > 0 {
                 prop_assert_eq!(taken, Sampled::Counted);

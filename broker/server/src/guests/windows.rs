@@ -57,7 +57,7 @@ pub(crate) fn keep_windows(guests: &Guests) {
 /// The event of a message for a definition with windows: of the window that closes with it, if one does.
 pub(super) fn closed_with(event: GuestEvent, window: &WindowWatch) -> Option<GuestEvent> {
     let parts = event.message.parts();
-    let figures = match window.take(parts.topic, parts.payload) {
+    let figures = match window.take(parts.topic, parts.payload, event.received_ms) {
         Sampled::Closed(figures) => figures,
         Sampled::Counted | Sampled::Refused => return None,
         Sampled::Bad => {

@@ -6,7 +6,7 @@ use crate::source::Span;
 use crate::syntax::{Expression, ExpressionKind};
 
 /// The words behind `WINDOW`; in small letters they are the members of the payload.
-pub(crate) const FIGURES: [&str; 7] = ["COUNT", "SUM", "MEAN", "MIN", "MAX", "LAST", "BAD"];
+pub(crate) const FIGURES: [&str; 9] = ["COUNT", "SUM", "MEAN", "MIN", "MAX", "LAST", "BAD", "START", "END"];
 
 /// Reads a figure, of which `WINDOW` stands here.
 pub(super) fn figure(parser: &mut Parser<'_, '_>, start: Span) -> Parsed<Expression> {
