@@ -320,6 +320,10 @@ fn what_uses_another_version_is_told_of() {
     assert_eq!(warning["code"], "DEPENDENT_MISFIT", "{changed:?}");
     let text = warning["message"].as_str().unwrap();
     assert!(text.starts_with("Action 'Caller' does not fit this version: "), "{text}");
+    let wider = callee("y").replace("DO\n", "INPUT z\nDO\n    PUBLISH TOPIC \"z\" WITH {z}\n");
+    let changed = broker.command_ok(&wider);
+    let text = changed.0["warnings"][0]["message"].as_str().unwrap();
+    assert!(text.contains("gets no value for its input `z`"), "{text}");
 }
 
 #[test]

@@ -107,7 +107,9 @@ impl CallAction {
         let listed = missing.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
         let message = format!("action `{}` gets no value for its {word} {listed}", self.name.text);
         let draft = Draft::warning(codes::MISSING_INPUT, self.name.span, message);
-        checker.sink.push(draft.suggest(format!("add {first} = value behind WITH, or {first} = EMPTY if it is meant")));
+        checker.sink.push(
+            draft.suggest(format!("add {first} = value behind WITH, or {first} = EMPTY if it is meant")),
+        );
     }
 }
 

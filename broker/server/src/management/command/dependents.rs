@@ -1,7 +1,7 @@
 //! Dependents of a new version of a definition: they are compiled against its inputs, outputs and fields, which may have changed.
 
-use lot_to_wasm::diagnostic::json::reply_message;
 use lot_to_wasm::diagnostic::codes;
+use lot_to_wasm::diagnostic::json::reply_message;
 use lot_to_wasm::{CompileOptions, Diagnostic, Form, Severity};
 use lotmq_definitions::Definition;
 use serde_json::Value;
@@ -26,9 +26,8 @@ pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
         .filter_map(|user| {
             let compilations = lot_to_wasm::check_project(&[&*user.deployed.source], &options);
             let found = compilations.iter().flat_map(|compilation| compilation.all_diagnostics());
-            let is_misfit = |found: &Diagnostic| {
-                found.severity == Severity::Error || found.code == codes::MISSING_INPUT
-            };
+            let is_misfit =
+                |found: &Diagnostic| found.severity == Severity::Error || found.code == codes::MISSING_INPUT;
             let mut found: Vec<Diagnostic> = found.into_iter().filter(is_misfit).collect();
             found.sort_by_key(|found| found.severity);
             let error = found.into_iter().next()?;
