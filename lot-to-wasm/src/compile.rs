@@ -410,7 +410,8 @@ fn warn_repeated(
         start: down(sink.source().position(name.span.start)),
         end: down(sink.source().position(name.span.end)),
     };
-    let here = Label { file: Some(file), span, text: "the other definition, which this one replaces".to_owned() };
+    let here =
+        Label { file: Some(file), span, text: "the other definition, which this one replaces".to_owned() };
     if let Some(other) = seen.insert((kind, name.text.clone()), here) {
         let message = format!("{kind} `{}` is defined twice in this {whole}", name.text);
         sink.push(Draft::warning(codes::DUPLICATE_ENTITY, name.span, message).elsewhere(other));

@@ -22,9 +22,11 @@ pub(crate) fn of_file(analysis: &Analysis, key: &str, uri: &Uri) -> Vec<lsp_type
 
 fn of(found: &Diagnostic, lines: &Lines<'_>, uri: &Uri, analysis: &Analysis) -> lsp_types::Diagnostic {
     let related = |label: &lot_to_wasm::diagnostic::Label| DiagnosticRelatedInformation {
-        location: label.file.as_ref().and_then(|key| place_in(key, label.span, analysis)).unwrap_or_else(|| {
-            Location { uri: uri.clone(), range: lines.span(label.span) }
-        }),
+        location: label
+            .file
+            .as_ref()
+            .and_then(|key| place_in(key, label.span, analysis))
+            .unwrap_or_else(|| Location { uri: uri.clone(), range: lines.span(label.span) }),
         message: label.text.clone(),
     };
     lsp_types::Diagnostic {

@@ -29,7 +29,8 @@ pub fn to_text(file: &str, diagnostic: &Diagnostic) -> String {
     line(format!("{} | {}", span.start.line, source_line));
     line(format!("{gutter} | {}{} {}", pad(span), marks(span, source_line), diagnostic.label));
     for Label { file, span, text } in &diagnostic.labels {
-        let file = file.as_ref().filter(|file| !file.is_empty()).map_or(String::new(), |file| format!("{file}:"));
+        let file =
+            file.as_ref().filter(|file| !file.is_empty()).map_or(String::new(), |file| format!("{file}:"));
         line(format!("{gutter} = {file}{}:{}: {text}", span.start.line, span.start.column));
     }
     if !diagnostic.expected.is_empty() {
