@@ -240,8 +240,21 @@ impl<'a> Sink<'a> {
 
     /// All of them in source order, errors before warnings at one place.
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
+        self.drop_consequences_of_quotes();
         self.found.sort_by_key(|(start, diagnostic)| (*start, diagnostic.severity));
         self.found.into_iter().map(|(_, diagnostic)| diagnostic).collect()
+    }
+
+    /// Where a quote is missing, the rest of its line is read the wrong way round: errors of syntax there say nothing, unless one knows what to write.
+    fn drop_consequences_of_quotes(&mut self) {
+        let unclosed = |found: &&(u32, Diagnostic)| found.1.code == codes::UNCLOSED_STRING;
+        let lines: Vec<u32> = self.found.iter().filter(unclosed).map(|(_, it)| it.span.start.line).collect();
+        self.found.retain(|(_, it)| {
+            let is_syntax = it.code.number() < 300 && it.severity == Severity::Error;
+            let quotes = it.fix.as_ref().is_some_and(|fix| fix.replacement.contains(['"', '\'']));
+            let is_of_other = it.code == codes::UNCLOSED_STRING || quotes;
+            !is_syntax || is_of_other || !lines.contains(&it.span.start.line)
+        });
     }
 
     fn resolve(&self, draft: Draft) -> Diagnostic {

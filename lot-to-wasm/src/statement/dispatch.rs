@@ -87,6 +87,12 @@ fn missing_second<T>(parser: &mut Parser<'_, '_>, keyword: &str, seconds: &[&str
         let draft = draft.expected(seconds).suggest("write PUBLISH TOPIC before the topic");
         return parser.fail(draft.fix(start, "TOPIC "));
     }
+    if keyword == "PUBLISH" && parser.word_at(1) == "TO" {
+        let value = parser.found();
+        let message = format!("expected TOPIC or MODEL after PUBLISH, found {value}");
+        let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), message).expected(seconds);
+        return parser.fail(draft.suggest(format!("write PUBLISH TOPIC \"topic\" WITH {value}")));
+    }
     if keyword == "PUBLISH"
         && parser.is_topic_without_quotes(0)
         && let Some(text) = parser.text_without_quotes("PUBLISH TOPIC")

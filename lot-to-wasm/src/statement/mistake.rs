@@ -18,6 +18,15 @@ fn is_update(parser: &Parser<'_, '_>) -> bool {
     is_arithmetic && (sign(2) == sign(1) || sign(2) == Some(Sign::Equal))
 }
 
+/// The variable of a line that begins with `{name} =`, `{name} +=` or `{name} :=`.
+fn braced_update<'p>(parser: &'p Parser<'_, '_>) -> Option<&'p str> {
+    let is = |ahead: usize, sign: Sign| parser.peek_at(ahead).kind == TokenKind::Sign(sign);
+    let is_assigned = is(3, Sign::Equal) || is(4, Sign::Equal);
+    let is_braced = is(0, Sign::OpenBrace) && is(2, Sign::CloseBrace) && is_assigned;
+    let name = parser.word_at(1);
+    (is_braced && !name.is_empty()).then_some(name)
+}
+
 /// Where a word that begins no statement belongs.
 fn place_of(word: &str) -> Option<&'static str> {
     Some(match word.to_ascii_uppercase().as_str() {
@@ -105,26 +114,47 @@ pub(super) fn known(parser: &Parser<'_, '_>) -> Option<Draft> {
             let message = format!("{word} is not part of the language");
             Draft::error(codes::NOT_LOT, span, message).suggest("write SET").fix(span, "SET")
         }
-        _ if parser.peek_at(1).kind == TokenKind::Sign(Sign::Equal) && !word.is_empty() => {
-            let message = format!("expected a statement, found {}", parser.found());
-            let place = Span { end: span.start, ..span };
-            Draft::error(codes::UNKNOWN_STATEMENT, span, message)
-                .suggest(format!("write SET {word} = value"))
-                .fix(place, "SET ")
+        "REM" => {
+            let draft = Draft::error(codes::NOT_LOT, span, "REM is not part of the language");
+            draft.suggest("begin a comment with -- or //").fix(span, "--")
         }
-        _ if !word.is_empty() && is_update(parser) => {
-            let message = format!("expected a statement, found {}", parser.found());
-            Draft::error(codes::UNKNOWN_STATEMENT, span, message)
-                .suggest(format!("write SET {word} WITH {{{word}}} and what is to be done with it"))
-        }
-        "GET" => {
-            let draft = Draft::error(codes::NOT_LOT, span, "GET is a value, no statement");
-            draft.suggest("write SET \"name\" WITH GET …, or use it where a value stands")
-        }
-        upper if foreign(upper).is_some() => {
-            let message = format!("{word} is not part of the language");
-            Draft::error(codes::NOT_LOT, span, message).suggest_if(foreign(upper).map(str::to_owned))
-        }
-        _ => return None,
+        _ => return assignment(parser, word, span).or_else(|| of_other_languages(word, span)),
     })
+}
+
+/// A line that assigns as other languages do.
+fn assignment(parser: &Parser<'_, '_>, word: &str, span: Span) -> Option<Draft> {
+    let is = |ahead: usize, sign: Sign| parser.peek_at(ahead).kind == TokenKind::Sign(sign);
+    let message = format!("expected a statement, found {}", parser.found());
+    let draft = Draft::error(codes::UNKNOWN_STATEMENT, span, message);
+    if let Some(name) = braced_update(parser) {
+        let help = format!("write SET {name} WITH and the new value; {{{name}}} reads the variable");
+        return Some(draft.suggest(help));
+    }
+    if word.is_empty() {
+        return None;
+    }
+    if is(1, Sign::Colon) && is(2, Sign::Equal) {
+        let place = span.to(parser.peek_at(2).span);
+        let draft = draft.suggest(format!("write SET {word} WITH value"));
+        return Some(draft.fix(place, format!("SET {word} WITH")));
+    }
+    if is(1, Sign::Equal) {
+        let place = Span { end: span.start, ..span };
+        return Some(draft.suggest(format!("write SET {word} = value")).fix(place, "SET "));
+    }
+    let help = format!("write SET {word} WITH {{{word}}} and what is to be done with it");
+    is_update(parser).then(|| draft.suggest(help))
+}
+
+/// A statement of other languages, or a value where a statement stands.
+fn of_other_languages(word: &str, span: Span) -> Option<Draft> {
+    let upper = word.to_ascii_uppercase();
+    if upper == "GET" {
+        let draft = Draft::error(codes::NOT_LOT, span, "GET is a value, no statement");
+        return Some(draft.suggest("write SET \"name\" WITH GET …, or use it where a value stands"));
+    }
+    let help = foreign(&upper)?;
+    let message = format!("{word} is not part of the language");
+    Some(Draft::error(codes::NOT_LOT, span, message).suggest(help))
 }

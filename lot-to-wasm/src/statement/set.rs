@@ -50,6 +50,15 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         let draft = Draft::error(codes::SET_SEPARATOR, parser.here(), message);
         let hint = format!("write: SET \"{}\" WITH value", name.text);
         let draft = draft.expected(&["WITH", "TO", "AS", "="]);
+        if let TokenKind::Sign(sign @ (Sign::Plus | Sign::Minus | Sign::Star | Sign::Slash)) =
+            parser.peek().kind
+            && parser.peek_at(1).kind == TokenKind::Sign(Sign::Equal)
+        {
+            let (name, span) = (&name.text, parser.span().to(parser.peek_at(1).span));
+            let right = format!("WITH {{{name}}} {}", sign.text());
+            return parser
+                .fail(draft.suggest(format!("write: SET \"{name}\" {right} value")).fix(span, right));
+        }
         return parser.fail(insert_with(parser, draft, hint));
     }
     if parser.is_line_end() && parser.peek().kind != TokenKind::Indent {

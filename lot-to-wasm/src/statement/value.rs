@@ -18,6 +18,14 @@ pub(super) fn with_value(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()>
         let draft = draft.suggest("write WITH before the value: PUBLISH TOPIC \"t\" WITH value");
         return parser.fail(draft.fix(parser.span(), "WITH"));
     }
+    if parser.word() == "RETAIN" && parser.word_at(1) == "WITH" {
+        let draft = Draft::error(
+            codes::EXPECTED_WITH,
+            parser.here(),
+            format!("expected WITH after {after}, found RETAIN"),
+        );
+        return parser.fail(draft.suggest("write it behind the value: WITH value WITH RETAIN"));
+    }
     if !parser.eat_keyword("WITH") {
         let message = format!("expected WITH after {after}, found {}", parser.found());
         let draft = Draft::error(codes::EXPECTED_WITH, parser.here(), message).expected(&["WITH"]);

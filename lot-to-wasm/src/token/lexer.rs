@@ -229,6 +229,10 @@ impl Scanner<'_, '_, '_> {
             "string is not closed on its line",
         );
         let Some(end) = self.end_below(quote) else {
+            let before = self.text.get(..start).unwrap_or("").rsplit(['\n', '\r']).next().unwrap_or("");
+            let is_first = !before.contains(quote);
+            let draft =
+                if is_first { draft } else { draft.note("or a quote is missing further left on the line") };
             self.sink.push(draft.suggest(format!("close it with {quote}")));
             return;
         };
@@ -370,6 +374,15 @@ impl Scanner<'_, '_, '_> {
             ';' => Some("leave it out: a statement ends with its line"),
             '#' => Some("begin a comment with -- or //"),
             '$' | '@' => Some("read a variable as {name}"),
+            '`' | '\u{ab}' | '\u{bb}' => Some("write strings in straight quotes: \"text\""),
+            '\u{2264}' => Some("write <="),
+            '\u{2265}' => Some("write >="),
+            '\u{2260}' => Some("write !="),
+            '\u{d7}' | '\u{b7}' => Some("write * for times"),
+            '\u{f7}' => Some("write / for divided by"),
+            '^' => Some("there are no powers: multiply, x * x"),
+            '?' => Some("write IF condition THEN value ELSE value"),
+            '\u{b0}' => Some("numbers have no units: leave it out"),
             _ => None,
         };
         let after_text =
@@ -380,6 +393,11 @@ impl Scanner<'_, '_, '_> {
             "|" | "||" => Some("OR"),
             ";" if self.text.get(self.at..).is_some_and(is_line_end) => Some(""),
             "\u{2013}" => Some("-"),
+            "\u{2264}" => Some("<="),
+            "\u{2265}" => Some(">="),
+            "\u{2260}" => Some("!="),
+            "\u{d7}" | "\u{b7}" => Some("*"),
+            "\u{f7}" => Some("/"),
             _ => None,
         };
         let suggestion = if replacement == Some("+") { Some("join texts with +") } else { suggestion };

@@ -1,6 +1,7 @@
 //! One mistake gives one error, and the fix is the right one: programs with what is said about them, all of it.
 
 mod bodies;
+mod habits;
 mod texts;
 
 use lot_to_wasm::diagnostic::Severity;
@@ -38,8 +39,11 @@ fn around(body: &str) -> String {
 
 /// All programs of the tables with what is said about them.
 fn rows() -> impl Iterator<Item = (String, &'static [&'static str])> {
-    let bodies = bodies::BODIES.iter().map(|(body, expected)| (around(body), *expected));
-    bodies.chain(texts::TEXTS.iter().map(|(text, expected)| ((*text).to_owned(), *expected)))
+    let bodies =
+        bodies::BODIES.iter().chain(habits::HABITS).map(|(body, expected)| (around(body), *expected));
+    bodies.chain(
+        texts::TEXTS.iter().chain(habits::TEXTS).map(|(text, expected)| ((*text).to_owned(), *expected)),
+    )
 }
 
 #[test]

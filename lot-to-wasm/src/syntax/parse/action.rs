@@ -28,6 +28,8 @@ struct Draught {
     description: Option<Text>,
     /// `DO` was seen, or its absence reported.
     begun: bool,
+    /// The line of the trigger, or of DO, is indented by mistake, so that the body may be no deeper.
+    is_indented: bool,
 }
 
 impl Parser<'_, '_> {
@@ -93,6 +95,7 @@ impl Parser<'_, '_> {
             let draft =
                 draft.suggest(format!("move the {word} line to column 1 and indent the body by 4 spaces"));
             self.sink.push(draft.fix(indent.span, ""));
+            draught.is_indented = true;
             return Ok(());
         }
         if draught.begun {
@@ -146,11 +149,20 @@ impl Parser<'_, '_> {
 
     fn do_block(&mut self, draught: &mut Draught) -> Parsed<()> {
         draught.begun = true;
+        if draught.is_indented && !self.is_block_ahead() {
+            draught.body = self.flat_statements();
+            return Ok(());
+        }
         match self.block("DO") {
             Ok(body) => draught.body = body,
             Err(Reported) => draught.body = self.flat_statements(),
         }
         Ok(())
+    }
+
+    /// Whether a deeper line follows.
+    fn is_block_ahead(&self) -> bool {
+        self.peek_at(self.newlines_ahead()).kind == TokenKind::Indent
     }
 
     /// Statements that stand in column 1 by mistake, which has been reported.
@@ -162,7 +174,9 @@ impl Parser<'_, '_> {
                 return statements;
             }
             let before = self.span();
-            if matches!(self.peek().kind, TokenKind::Indent) {
+            if matches!(self.peek().kind, TokenKind::Dedent) {
+                self.advance();
+            } else if matches!(self.peek().kind, TokenKind::Indent) {
                 self.advance();
                 statements.extend(self.statements());
             } else if let Ok(statement) = self.statement() {

@@ -148,6 +148,10 @@ impl Parser<'_, '_> {
         let mut draft = Draft::error(codes::EXPECTED_THEN, self.here(), message).expected(&["THEN"]);
         if self.is_line_end() && text.len() < 200 {
             draft = draft.suggest(format!("write: {text} THEN")).fix(self.previous().after(), " THEN");
+        } else if let Some(number) = self.decimal_comma() {
+            draft = draft.suggest(format!("write {number}: the sign is a point")).fix(self.span(), ".");
+        } else if self.slice(self.span()).starts_with('_') {
+            draft = draft.suggest("write numbers without _ in them");
         } else {
             draft = draft.suggest("write THEN after the condition");
         }

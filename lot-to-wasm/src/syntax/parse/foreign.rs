@@ -198,12 +198,52 @@ impl Parser<'_, '_> {
         Some(Text { value, span })
     }
 
+    /// What is said of `=>` and `=<`, of which the first sign has been read.
+    pub(crate) fn turned_comparison(&self) -> Option<Draft> {
+        let right = match self.peek().kind {
+            TokenKind::Sign(Sign::Greater) => ">=",
+            TokenKind::Sign(Sign::Less) => "<=",
+            _ => return None,
+        };
+        let is_one = self.slice(self.previous()) == "=" && self.touches(0);
+        let span = self.previous().to(self.span());
+        let message = format!("`{}` is no operator", self.slice(span));
+        is_one.then(|| {
+            Draft::error(codes::UNEXPECTED_TOKEN, span, message)
+                .suggest(format!("write {right}"))
+                .fix(span, right)
+        })
+    }
+
+    /// What is said of a number of per cent, of which `%` has been read.
+    pub(crate) fn percentage(&self) -> Option<Draft> {
+        let span = self.previous();
+        let number = self.at.checked_sub(2).and_then(|index| self.tokens.get(index))?;
+        let is_number = matches!(number.kind, TokenKind::Int(_) | TokenKind::Double(_));
+        let is_percentage = self.slice(span) == "%" && is_number && number.span.end == span.start;
+        let message = "`%` is the rest of a division, and has no number behind it";
+        is_percentage.then(|| {
+            Draft::error(codes::EXPECTED_EXPRESSION, span, message)
+                .suggest("numbers have no units: leave it out")
+                .fix(span, "")
+        })
+    }
+
     /// The number that is meant where a comma stands between two whole numbers, without blanks.
-    fn decimal_comma(&self) -> Option<String> {
+    pub(crate) fn decimal_comma(&self) -> Option<String> {
         let (before, after) = (self.slice(self.previous()), self.slice(self.peek_at(1).span));
         let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
         let is_one = self.is_sign(Sign::Comma) && self.touches(0) && self.touches(1);
         (is_one && is_digits(before) && is_digits(after)).then(|| format!("{before}.{after}"))
+    }
+
+    /// Whether a word follows a text without a blank, and on its line another text: they are one.
+    fn is_text_with_quotes_inside(&self) -> bool {
+        let is_after_text = self.slice(self.previous()).ends_with('"') && self.touches(0);
+        let ends = (0..64).take_while(|ahead| self.peek_at(*ahead).kind != TokenKind::Newline);
+        let has_text =
+            || ends.into_iter().any(|ahead| matches!(self.peek_at(ahead).kind, TokenKind::Text(_)));
+        self.peek().kind == TokenKind::Word && is_after_text && has_text()
     }
 
     /// Whether a topic without quotes stands `ahead` places further: a word, and a `/` with something behind it, without blanks between.
@@ -236,6 +276,12 @@ impl Parser<'_, '_> {
         };
         let draft = if let Some(number) = self.decimal_comma() {
             draft.suggest(format!("write {number}: the sign is a point")).fix(self.span(), ".")
+        } else if self.is_text_with_quotes_inside() {
+            draft.note("the text ends at its second quote").suggest(
+                "write \\\" for a quote inside, or leave out the quotes round JSON: { \"key\": value }",
+            )
+        } else if self.is_word("MOD") {
+            draft.suggest("write % for the rest of a division").fix(self.span(), "%")
         } else if begins_value {
             draft.suggest("join values with +").fix(place, "+ ")
         } else if self.is_sign(Sign::Dot) {

@@ -85,6 +85,9 @@ impl Parser<'_, '_> {
                 Draft::error(codes::UNEXPECTED_TOKEN, self.span(), "unexpected `=` after an operator");
             return self.fail(draft.suggest("equality is ==, inequality is !=").fix(self.span(), ""));
         }
+        if let Some(draft) = self.turned_comparison().or_else(|| self.percentage()) {
+            return self.fail(draft);
+        }
         let message = format!("expected a value, found {}", self.found());
         let draft = Draft::error(codes::EXPECTED_EXPRESSION, self.here(), message);
         self.fail(draft.expected(&["number", "STRING", "{variable}", "PAYLOAD", "TOPIC", "GET", "`(`"]))

@@ -143,6 +143,11 @@ impl Parser<'_, '_> {
             self.advance();
             return Ok(body);
         }
+        if matches!(self.word(), "ALLOW" | "DENY") {
+            let message = format!("a second verdict in one block: {}", self.word());
+            let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.here(), message);
+            return self.fail(draft.suggest("write ELSE above it, in the column of IF"));
+        }
         self.expected(codes::UNEXPECTED_TOKEN, &["end of the block"], "the verdict")
     }
 
