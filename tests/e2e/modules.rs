@@ -318,7 +318,9 @@ fn what_a_guest_gives_as_a_code_and_is_none_stands_in_the_text() {
     for (code, expected, shown) in [
         (b"not a number", "GUEST_CODE_INVALID", "'not a number' is no code: 'warm' on"),
         (b"A\nB\x1b[2JCODES", "GUEST_CODE_INVALID", "'A\\nB\\u{1b}[2JCODES' is no code: 'warm' on"),
-        (b"GUEST_4_CODE", "GUEST_4_CODE", "'warm' on"),
+        (b"GUEST_4_CODE", "GUEST_CODE_INVALID", "'GUEST_4_CODE' is a code of the broker: 'warm' on"),
+        (b"WINDOW_LIMIT", "GUEST_CODE_INVALID", "'WINDOW_LIMIT' is a code of the broker: 'warm' on"),
+        (b"LOT4_MY_CODE", "LOT4_MY_CODE", "'warm' on"),
     ] {
         let module = with_code(code);
         broker.command_ok(&format!(

@@ -164,7 +164,7 @@ impl ActionInstance {
         self.store.data_mut().end(event.trigger(), output);
         match result {
             Ok(Ok(outputs)) => RunOutcome::Done(outputs),
-            Ok(Err(error)) => RunOutcome::Failed(error),
+            Ok(Err(error)) => RunOutcome::Failed(self.store.data().ended_with(error)),
             Err(error) => self.stopped(&error),
         }
     }
@@ -243,7 +243,8 @@ fn call_model(
             Ok(values.map_err(RunError::from))
         }
         Event::Start | Event::Timer | Event::Connected(_) | Event::Disconnected(_) | Event::Subscribed(_) => {
-            Ok(Err(RunError::new("NOT_TRIGGERED", "a model is started by messages only")))
+            let refused = RunError::new("NOT_TRIGGERED", "a model is started by messages only");
+            Ok(store.data().give(Err(refused)))
         }
     }
 }

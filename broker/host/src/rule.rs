@@ -216,7 +216,7 @@ impl RuleInstance {
         state.end(asked.as_ref(), output);
         match called {
             Ok(Ok(verdict)) => RuleOutcome::Said(verdict),
-            Ok(Err(error)) => RuleOutcome::Failed(error.into()),
+            Ok(Err(error)) => RuleOutcome::Failed(self.store.data().ended_with(error.into())),
             Err(error) => {
                 self.is_poisoned = true;
                 let refused = self.store.data().memory_refused();

@@ -3,16 +3,18 @@
 //! Invariant: between two runs nothing of a run is left but memory for reuse.
 
 use crate::{
-    Authority, BorrowedMessage, Capability, Grants, GuestId, Qos, RunContext, RunOutput, Services, Writer,
+    Authority, BorrowedMessage, Capability, Grants, GuestId, Qos, RunContext, RunError, RunOutput, Services,
+    Writer,
     ambient::Perceives,
     deadline::{AtTick, Deadline, Stopped, time_of_run},
     limits::{MISSING_NAME_BYTES_MAX, MISSING_PER_RUN_MAX, SHORT_BACKTRACK_STEPS_MAX},
     memory::{Memory, Refusal},
     patterns::Patterns,
     services::question::{Read, Request, Subject},
-    texts::cut,
+    texts::{CODE_INVALID, cut, is_run_code, made_up},
 };
 use std::{
+    borrow::Cow,
     cell::{Cell, RefCell},
     sync::Arc,
     time::Duration,
@@ -37,6 +39,8 @@ pub(crate) struct RunState {
     pub(crate) protocol_version: Option<u8>,
     /// What the run read, for worlds whose results are remembered.
     reads: Option<RefCell<Vec<Read>>>,
+    /// Codes of the broker that the run was given with errors, which it may hand on; there are no more than [`RUN_CODES`](crate::RUN_CODES) and kinds of traps.
+    given: RefCell<Vec<String>>,
     /// What the run wanted and was not granted.
     missing: RefCell<Vec<(Capability, String)>>,
     trigger: TriggerMessage,
@@ -80,6 +84,7 @@ impl RunState {
             question: None,
             protocol_version: None,
             reads: None,
+            given: RefCell::default(),
             missing: RefCell::default(),
             trigger: TriggerMessage {
                 is_set: false,
@@ -135,11 +140,38 @@ impl RunState {
         self.authority = self.grants.acting.now();
         self.deadline.set(deadline);
         self.has_acted.set(false);
+        self.given.get_mut().clear();
         self.memory.begin();
         std::mem::swap(self.output.get_mut(), output);
         if self.keeps_trigger {
             self.trigger.set(trigger);
         }
+    }
+
+    /// Notes the code of an error that the guest is given: it may hand that on as its own.
+    pub(crate) fn give<T>(&self, result: Result<T, RunError>) -> Result<T, RunError> {
+        result.inspect_err(|error| {
+            let mut given = self.given.borrow_mut();
+            if is_run_code(&error.code) && !given.contains(&error.code) {
+                given.push(error.code.clone());
+            }
+        })
+    }
+
+    /// Code and text that the guest has given, unless it has made up a code of the broker.
+    pub(crate) fn said<'a>(&self, code: &'a str, message: &'a str) -> (&'a str, Cow<'a, str>) {
+        // What was no code at all has been given that one.
+        let is_own = code != CODE_INVALID && is_run_code(code);
+        if is_own && !self.given.borrow().iter().any(|given| given == code) {
+            return (CODE_INVALID, Cow::Owned(made_up(code, message)));
+        }
+        (code, Cow::Borrowed(message))
+    }
+
+    /// Error with which the guest has ended its run, unless it has made up a code of the broker.
+    pub(crate) fn ended_with(&self, error: RunError) -> RunError {
+        let (code, message) = self.said(&error.code, &error.message);
+        RunError { code: code.to_owned(), message: message.into_owned(), ..error }
     }
 
     /// The state of a rule: it notes what it reads, and its searches are short.

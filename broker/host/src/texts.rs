@@ -6,6 +6,61 @@ use std::borrow::Cow;
 /// Code in the place of what a guest gave as one and is none.
 pub(crate) const CODE_INVALID: &str = "GUEST_CODE_INVALID";
 
+/// Codes that the broker tells of runs, without those that begin with `GUEST_`, in their order. docs/codes.md explains them.
+pub const RUN_CODES: &[&str] = &[
+    "ACTION_NOT_FOUND",
+    "AUTHORITY_GONE",
+    "CALL_DEPTH",
+    "CALL_NOT_ALLOWED",
+    "FUNCTION_INVALID",
+    "GRANT_MISSING",
+    "HOP_LIMIT",
+    "INPUT_RESERVED",
+    "KEEP_LIMIT",
+    "MAILBOX_FULL",
+    "MESSAGE_PAUSED",
+    "METRIC_LIMIT",
+    "MODEL_NOT_FOUND",
+    "MODEL_PENDING",
+    "MODULE_DISABLED",
+    "MODULE_FAILED",
+    "MODULE_WORLD",
+    "NOT_RESTORED",
+    "NOT_TRIGGERED",
+    "PATTERN",
+    "PYTHON_BUSY",
+    "PYTHON_ERROR",
+    "PYTHON_PREPARING",
+    "PYTHON_UNAVAILABLE",
+    "PYTHON_UNKNOWN",
+    "ROUTE_AWAY",
+    "ROUTE_PANIC",
+    "ROUTE_REFUSED",
+    "ROUTE_REJECTED",
+    "ROUTE_STOPPED",
+    "ROUTE_STORE",
+    "ROUTE_TIMEOUT",
+    "ROUTE_UNKNOWN",
+    "RULE_DENIED",
+    "SILENCE_LIMIT",
+    "START_SLOW",
+    "STOPPED",
+    "WINDOW_LIMIT",
+    "WINDOW_VALUE",
+    "WRITE_LIMIT",
+];
+
+/// Whether a code is one that the broker tells of runs: a guest may hand it on, and not make it up.
+pub fn is_run_code(code: &str) -> bool {
+    let is_of_guests = code.split_once('_').is_some_and(|(first, _)| first == "GUEST");
+    is_of_guests || RUN_CODES.binary_search(&code).is_ok()
+}
+
+/// What a guest said under a code of the broker that it was not given: no code, with that word in front of the text.
+pub(crate) fn made_up(code: &str, message: &str) -> String {
+    cut(&format!("'{code}' is a code of the broker: {message}"), MESSAGE_BYTES_MAX).to_owned()
+}
+
 /// The longest part of a text that has at most `bytes_max` bytes and ends at a character.
 pub(crate) fn cut(text: &str, bytes_max: usize) -> &str {
     if text.len() <= bytes_max {
@@ -24,6 +79,14 @@ pub(crate) fn coded<'a>(code: &'a str, message: &'a str) -> (&'a str, Cow<'a, st
     (CODE_INVALID, Cow::Owned(cut(&message, MESSAGE_BYTES_MAX).to_owned()))
 }
 
+/// Code and text of a guest that is given no errors with codes, as [`coded`]: no code of the broker is its own.
+pub(crate) fn coded_alone<'a>(code: &'a str, message: &'a str) -> (&'a str, Cow<'a, str>) {
+    if is_run_code(code) {
+        return (CODE_INVALID, Cow::Owned(made_up(code, message)));
+    }
+    coded(code, message)
+}
+
 /// Whether a text is a code, as ours are: a word of upper-case letters, digits and `_` that begins with a letter.
 fn is_code(text: &str) -> bool {
     text.len() <= CODE_BYTES_MAX
@@ -39,6 +102,18 @@ pub(crate) fn shorten(text: &mut String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn codes_of_runs_are_known_in_their_order() {
+        assert!(RUN_CODES.is_sorted_by(|one, next| one < next));
+        for code in ["GUEST_PANIC", "PATTERN", "ACTION_NOT_FOUND", "WRITE_LIMIT"] {
+            assert!(is_run_code(code), "{code}");
+        }
+        for code in ["LOT501", "TIMEOUT", "NOT_FOUND", "PATTERNS", "GUEST"] {
+            assert!(!is_run_code(code), "{code}");
+        }
+        assert_eq!(made_up("PATTERN", "why"), "'PATTERN' is a code of the broker: why");
+    }
 
     #[test]
     fn what_is_no_code_is_in_the_text_and_both_are_bounded() {

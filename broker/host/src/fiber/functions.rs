@@ -196,7 +196,7 @@ impl diagnostics::Host for FiberState {
             diagnostics::Severity::Warning => Severity::Warning,
             diagnostics::Severity::Error => Severity::Error,
         };
-        let (code, message) = crate::texts::coded(&code, &message);
+        let (code, message) = crate::texts::coded_alone(&code, &message);
         self.services.report(&self.run, severity, code, &message);
     }
 }

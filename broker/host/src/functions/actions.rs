@@ -14,7 +14,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(interface!("actions"))?;
     interface.func_wrap("call", |store, (name, inputs): (WasmStr, Vec<Argument>)| {
         let name = name.to_str(&store)?;
-        Ok((call(store.data(), &name, &inputs),))
+        let state = store.data();
+        Ok((state.give(call(state, &name, &inputs)),))
     })
 }
 

@@ -25,8 +25,9 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
                 ReportSeverity::Warning => Severity::Warning,
                 ReportSeverity::Error => Severity::Error,
             };
+            let (code, message) = state.said(&code, &message);
             let mut output = state.output.borrow_mut();
-            output.report(state.writer(), severity, &code, &message, (line, column));
+            output.report(state.writer(), severity, code, &message, (line, column));
             Ok(())
         },
     )

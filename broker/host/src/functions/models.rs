@@ -17,7 +17,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(interface!("models"))?;
     interface.func_wrap("publish", |store, (model, topic, assignments): (WasmStr, WasmStr, Vec<Argument>)| {
         let (model, topic) = (model.to_str(&store)?, topic.to_str(&store)?);
-        Ok((publish(store.data(), &model, &topic, &assignments),))
+        let state = store.data();
+        Ok((state.give(publish(state, &model, &topic, &assignments)),))
     })
 }
 

@@ -44,12 +44,14 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(interface!("modules"))?;
     interface.func_wrap("call", |store, (function, inputs): (WasmStr, Vec<Argument>)| {
         let function = function.to_str(&store)?;
-        Ok((call(store.data(), &function, inputs),))
+        let state = store.data();
+        Ok((state.give(call(state, &function, inputs)),))
     })?;
     let mut interface = linker.instance(interface!("rule-modules"))?;
     interface.func_wrap("ask", |store, (name,): (WasmStr,)| {
         let name = name.to_str(&store)?;
-        Ok((ask(store.data(), &name).map(Opinion::from),))
+        let state = store.data();
+        Ok((state.give(ask(state, &name)).map(Opinion::from),))
     })
 }
 

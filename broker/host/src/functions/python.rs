@@ -18,7 +18,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
         "call",
         |store, (function, arguments, line, column): (WasmStr, Vec<Value>, u32, u32)| {
             let function = function.to_str(&store)?;
-            Ok((call(store.data(), &function, &arguments, (line, column)),))
+            let state = store.data();
+            Ok((state.give(call(state, &function, &arguments, (line, column))),))
         },
     )
 }

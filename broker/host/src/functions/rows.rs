@@ -14,7 +14,8 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     interface.func_wrap("select", |store, (route, query, parameters, line, column): Asked| {
         let (route, query) = (route.to_str(&store)?, query.to_str(&store)?);
         let query = RowQuery { route: &route, query: &query, parameters: &parameters };
-        Ok((select(store.data(), &query, (line, column)),))
+        let state = store.data();
+        Ok((state.give(select(state, &query, (line, column))),))
     })
 }
 

@@ -4,8 +4,8 @@ use crate::support::{
     Broker, PUBLISH_PAYLOAD, StandingStill, Text, engine, message, published, run_once, wrap_with,
 };
 use lotmq_host::{
-    ComponentSource, Grants, GuestId, GuestLimits, LoadError, NameGrant, RunContext, RunOutcome, RunOutput,
-    TopicGrant, ValueGrant, World, limits::FUNCTION_BYTES_MAX,
+    ComponentSource, Effect, Grants, GuestId, GuestLimits, LoadError, NameGrant, RunContext, RunOutcome,
+    RunOutput, Severity, TopicGrant, ValueGrant, World, limits::FUNCTION_BYTES_MAX,
 };
 use std::sync::Arc;
 
@@ -168,6 +168,42 @@ fn run_errors_keep_their_place_in_the_source() {
         ("GUEST_CODE_INVALID", "'out' is no code: callee")
     );
     assert_eq!((error.line, error.column), (3, 9));
+}
+
+#[test]
+fn codes_of_the_broker_are_handed_on_and_not_made_up() {
+    // The error of the call is that of the run.
+    let handed_on =
+        "(call $call_action (i32.const 80) (i32.const 6) (i32.const 0) (i32.const 0) (i32.const 32))
+        (memory.copy (i32.const 200) (i32.const 32) (i32.const 28)) (return (i32.const 200))";
+    // Writes err{code, message: "callee"}; reports a warning of the same.
+    let made_up = "(i32.store (i32.const 200) (i32.const 1))
+        (i32.store (i32.const 204) (i32.const 300)) (i32.store (i32.const 208) (i32.const 14))
+        (i32.store (i32.const 212) (i32.const 80)) (i32.store (i32.const 216) (i32.const 6))
+        (call $report (i32.const 0) (i32.const 300) (i32.const 14) (i32.const 80) (i32.const 6) (i32.const 0) (i32.const 0))
+        (return (i32.const 200))";
+    for (on_message, code, text) in [
+        (handed_on, "CALL_NOT_ALLOWED", "this definition may not call 'callee'"),
+        (made_up, "GUEST_CODE_INVALID", "'MESSAGE_PAUSED' is a code of the broker: callee"),
+    ] {
+        let guest =
+            Text { on_message, more: r#"(data (i32.const 300) "MESSAGE_PAUSED")"#, ..Text::default() };
+        let mut instance = guest
+            .guest()
+            .instance(Arc::new(Broker::default()), Arc::default(), GuestLimits::default())
+            .unwrap();
+        let mut output = RunOutput::new();
+        // What one run was given, the next one was not.
+        for _ in 0..2 {
+            let outcome = instance.run(&message("in", b""), RunContext::new(GuestId(1)), &mut output);
+            let RunOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
+            assert_eq!((&*error.code, &*error.message), (code, text));
+        }
+        let expected =
+            Effect::Report { severity: Severity::Warning, code, message: text, line: 0, column: 0 };
+        assert!(output.effects().all(|(_, effect)| effect == expected), "{:?}", output.effects().next());
+        assert_eq!(output.effects().count(), usize::from(on_message == made_up));
+    }
 }
 
 fn refusal(bytes: &[u8], world: World, origin: ComponentSource) -> LoadError {

@@ -101,7 +101,7 @@ codes! {
         GUEST_BOUNDS "a module reached outside its memory"
             "A component of your own read or wrote where it has no memory. Its instance was thrown away; the next event starts a fresh one."
         GUEST_CODE_INVALID "a module gave a code that is none"
-            "A component of your own ended a run with an error, or reported one, whose code is no word: at most 64 upper-case letters, digits and _, a letter first, such as NOT_A_NUMBER. What it gave stands in front of the text."
+            "A component of your own ended a run with an error, or reported one, whose code is no word: at most 64 upper-case letters, digits and _, a letter first, such as NOT_A_NUMBER; or is one that the broker tells of runs, which no run was given. What it gave stands in front of the text."
         GUEST_HOST_CALL "a module broke the contract"
             "A component called a function of the broker in a way that the contract forbids. Its instance was thrown away."
         GUEST_MEMORY "a run needed too much memory"
@@ -471,6 +471,16 @@ mod tests {
         let mut names: Vec<&str> = all().map(|code| code.name).collect();
         names.sort_unstable();
         names.windows(2).for_each(|pair| assert_ne!(pair[0], pair[1]));
+    }
+
+    #[test]
+    fn no_guest_makes_up_what_is_told_of_runs() {
+        for code in all().filter(|code| code.place == Occasion::Run) {
+            assert!(lotmq_host::is_run_code(code.name), "{} belongs into RUN_CODES", code.name);
+        }
+        for name in lotmq_host::RUN_CODES {
+            assert!(find(name).is_some_and(|code| code.place == Occasion::Run), "{name}");
+        }
     }
 
     #[test]
