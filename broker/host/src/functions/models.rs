@@ -5,7 +5,7 @@ use super::messages::{WriteError, checked};
 use crate::{
     Argument, BorrowedMessage, NestedCall, RunContext, RunError, Severity,
     grants::Capability,
-    limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX},
+    limits::{CALL_DEPTH_MAX, NAME_BYTES_MAX, WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX},
     services::ModelInstance,
     stack,
     state::RunState,
@@ -64,6 +64,11 @@ fn refused(error: WriteError, topic: &str) -> RunError {
         WriteError::NotAllowed => {
             RunError::new("LOT611", format!("this definition may not publish to '{topic}'"))
         }
-        WriteError::LimitReached => RunError::new("LOT609", "the run has reached its bound of writes"),
+        WriteError::LimitReached => {
+            let mib = WRITE_BYTES_PER_RUN_MAX >> 20;
+            let message =
+                format!("the run has written all that it may: {WRITES_PER_RUN_MAX} messages, or {mib} MiB");
+            RunError::new("LOT609", message)
+        }
     }
 }

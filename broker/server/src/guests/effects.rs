@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lotmq_codec::QoS;
 use lotmq_definitions::{Definition, DefinitionId, RunError};
+use lotmq_host::limits::{WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX};
 use lotmq_host::{Effect, PostError, Qos, RunOutcome, RunOutput, Severity};
 use tracing::{debug, trace};
 
@@ -245,7 +246,10 @@ fn ended(
     // A run of LoT has ended with that very error.
     let is_told = error.as_ref().is_some_and(|error| error.code == "LOT609");
     if output.writes_refused() > 0 && !is_told {
-        let message = format!("{} writes beyond the limits of a run were dropped", output.writes_refused());
+        let (refused, mib) = (output.writes_refused(), WRITE_BYTES_PER_RUN_MAX >> 20);
+        let message = format!(
+            "{refused} writes beyond the {WRITES_PER_RUN_MAX} messages or {mib} MiB of a run were dropped"
+        );
         record(turn, definition, run, ("WRITE_LIMIT", &message, 0, 0));
     }
     definition.activity.suppress_lines(output.lines_dropped().into());
