@@ -18,6 +18,9 @@ const WARNINGS_MAX: usize = 16;
 /// Different errors of one definition that are kept until they are told.
 const UNTOLD_MAX: usize = 16;
 
+/// Codes of one definition of which the errors are counted one by one; what has another code is counted with all others of that kind.
+const CODES_MAX: usize = 16;
+
 /// The last error, and those that nobody was told of yet.
 #[derive(Debug, Default)]
 struct Errors {
@@ -25,6 +28,8 @@ struct Errors {
     /// In the order in which they came first, those of the same code and message once; without the last one.
     untold: Vec<ErrorRecord>,
     is_last_untold: bool,
+    /// Errors by code; those of further codes are behind an empty one.
+    by_code: Vec<(Box<str>, u64)>,
 }
 
 /// What runs warned of at one place.
@@ -101,7 +106,7 @@ impl Activity {
     /// Keeps an error as the last one and counts it as so many. Returns how many there were since the deploy.
     pub fn record_errors(&self, action: &str, error: &RunError<'_>, at: Timestamp, times: u64) -> u64 {
         let mut errors = self.errors.lock();
-        let Errors { last, untold, is_last_untold } = &mut **errors;
+        let Errors { last, untold, is_last_untold, by_code: _ } = &mut **errors;
         let count = last.as_ref().map_or(0, |before| before.count).saturating_add(times);
         let new = ErrorRecord::new(action, error, at, count);
         let is_same = |other: &ErrorRecord| other.code == new.code && other.message == new.message;
@@ -117,10 +122,29 @@ impl Activity {
         self.errors.lock().last.get_or_insert(record);
     }
 
+    /// Counts an error for whoever tells the first ones of each code alone. Returns how many of its code there were since the deploy; from the 17th code on,
+    /// of all codes that came so late.
+    pub fn count_code(&self, code: &str) -> u64 {
+        let mut errors = self.errors.lock();
+        let by_code = &mut errors.by_code;
+        let is_known = by_code.iter().any(|(known, _)| **known == *code);
+        let code = if is_known || by_code.len() < CODES_MAX { code } else { "" };
+        match by_code.iter_mut().find(|(known, _)| **known == *code) {
+            Some((_, count)) => {
+                *count = count.saturating_add(1);
+                *count
+            }
+            None => {
+                by_code.push((code.into(), 1));
+                1
+            }
+        }
+    }
+
     /// Errors since the last call, in their order and the last one last: of those with the same code and message the last, of different ones at most 17.
     pub fn take_untold(&self) -> Vec<ErrorRecord> {
         let mut errors = self.errors.lock();
-        let Errors { last, untold, is_last_untold } = &mut **errors;
+        let Errors { last, untold, is_last_untold, by_code: _ } = &mut **errors;
         let mut told = std::mem::take(untold);
         told.extend(last.clone().filter(|_| *is_last_untold));
         *is_last_untold = false;
@@ -311,6 +335,18 @@ mod tests {
         assert_eq!(note(&after, "b"), 4);
         after.restore_error(before.last_error().unwrap());
         assert_eq!(after.last_error().unwrap().message, "b");
+    }
+
+    #[test]
+    fn errors_are_counted_by_code_and_late_codes_together() {
+        let activity = Activity::default();
+        for count in 1..=3 {
+            assert_eq!([activity.count_code("A"), activity.count_code("B")], [count, count]);
+        }
+        for code in 2..CODES_MAX {
+            assert_eq!(activity.count_code(&format!("C{code}")), 1);
+        }
+        assert_eq!(["D", "E", "D", "A"].map(|code| activity.count_code(code)), [1, 2, 3, 4]);
     }
 
     #[test]

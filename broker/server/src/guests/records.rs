@@ -53,9 +53,10 @@ pub(super) fn record_at(
     (now, hops): (Timestamp, u8),
 ) {
     core.counters.guest_errors.add(1);
-    let count = record_masked(tenant, definition, error, now);
-    if count.is_power_of_two() {
-        tell_log(tenant, definition, error, count);
+    record_masked(tenant, definition, error, now);
+    let of_code = definition.activity.count_code(error.code);
+    if of_code.is_power_of_two() {
+        tell_log(tenant, definition, error, of_code);
     }
     let mut changed = tenant.programs().guests.changed_errors.lock();
     if let Some((_, known)) = changed.iter_mut().find(|(known, _)| Arc::ptr_eq(known, definition)) {

@@ -100,7 +100,8 @@ impl AskedDefinition {
     pub(super) fn failed(&self, place: AskedPlace<'_>, found: RunError<'_>) {
         let (Some(tenant), Some(hosting)) = (self.tenant.upgrade(), self.hosting.upgrade()) else { return };
         let found = RunError { topic: place.topic.unwrap_or_default(), ..found };
-        let count = super::note(&tenant, &hosting, &self.definition, &found);
+        super::note(&tenant, &hosting, &self.definition, &found);
+        let count = self.definition.activity.count_code(found.code);
         if count.is_power_of_two() {
             let kind = if self.definition.kind() == DefinitionKind::Module { "module" } else { "rule" };
             warn!(
