@@ -1,7 +1,7 @@
 //! `lotmq watch`: what goes wrong and what definitions do, as it happens.
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Broker, Program, eventually, free_port};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_port};
 use serde_json::Value;
 
 use crate::{LOTMQ, broker, options, send};
@@ -43,8 +43,8 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(LOCK);
     let mut watch = start(&broker, &[]);
-    // Its reply topic aside: errors, three of denials, traces, three of sources, and what Ratio publishes.
-    wait_for_watcher(&broker, 9);
+    // Its reply topic aside: errors and two of logs, three of denials, traces, three of sources, and what Ratio publishes.
+    wait_for_watcher(&broker, 11);
     send(&broker, "in/a", "4");
     line_with(&watch, &[" value ", "Ratio out/a = 0.25"]);
     send(&broker, "in/a", "0");
@@ -65,12 +65,32 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
 }
 
 #[test]
+fn what_guests_warn_of_is_a_line_of_their_log() {
+    let broker = broker();
+    let program = "DEFINE ACTION Warn\nON TOPIC \"in/+\" DO\n    IF PAYLOAD > 5 THEN\n        PUBLISH TOPIC \"out\" WITH 1\n";
+    broker.command_ok(&format!(
+        "-addModule warn -world action -on in/# -grantAll wasm64:{}",
+        crate::modules::compiled(program)
+    ));
+    let mut lines = broker.root("reader");
+    lines.subscribe_to("$SYS/Coreflux/Modules/warn/Log", QoS::AtLeastOnce).unwrap();
+    let mut watch = start(&broker, &["--only", "errors"]);
+    wait_for_watcher(&broker, 3);
+    send(&broker, "in/a", "hot");
+    let line: Value = serde_json::from_str(&lines.receive(WAIT_MAX).unwrap().unwrap().text()).unwrap();
+    assert_eq!((&line["level"], &line["code"]), (&"warn".into(), &"LOT601".into()), "{line}");
+    assert!(line["text"].as_str().unwrap().ends_with(" (LOT601)"), "{line}");
+    line_with(&watch, &[" warning ", "warn ", "(LOT601)"]);
+    watch.kill();
+}
+
+#[test]
 fn a_named_action_is_traced_until_the_end() {
     let broker = broker();
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(&format!("-addAction {OTHER}"));
     let watch = start(&broker, &["Ratio", "--json"]);
-    wait_for_watcher(&broker, 7);
+    wait_for_watcher(&broker, 9);
     assert!(is_traced(&broker));
     send(&broker, "in/a", "2");
     let trace: Value = serde_json::from_str(&line_with(&watch, &["\"trace\""])).unwrap();

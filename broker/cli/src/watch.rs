@@ -74,7 +74,7 @@ pub(crate) struct WatchArgs {
 /// Kind of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Kind {
-    /// Errors of programs
+    /// Errors of programs, and what guests warn of
     Errors,
     /// What rules and logins refuse
     Denials,
@@ -224,7 +224,10 @@ impl<'a> Watch<'a> {
         self.outputs.forget_subscriptions();
         let mut filters = Vec::new();
         for (kind, of_kind) in [
-            (Kind::Errors, &["$SYS/Coreflux/+/+/Error"][..]),
+            (
+                Kind::Errors,
+                &["$SYS/Coreflux/+/+/Error", "$SYS/Coreflux/Modules/+/Log", "$SYS/Coreflux/Routes/+/Log"][..],
+            ),
             (
                 Kind::Denials,
                 &["$SYS/Coreflux/Log/Warning", "$SYS/Coreflux/Log/Debug", "$SYS/Coreflux/Comms/Logins"],
@@ -256,6 +259,7 @@ impl<'a> Watch<'a> {
             ["Log", _] => self.show_if(event::denial(&message.payload)),
             ["Comms", "Logins"] => self.show_if(event::refused_login(&message.payload)),
             ["Actions", name, "Trace"] if self.is_named(name) => self.show_if(event::trace(&message.payload)),
+            [_, name, "Log"] if self.is_named(name) => self.show_if(event::warning(name, &message.payload)),
             [kind, name, "Error"] if self.is_named(name) => {
                 if message.payload.is_empty() {
                     self.errors.remove(&message.topic);

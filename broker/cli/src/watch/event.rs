@@ -16,7 +16,7 @@ const PAYLOAD_CHARS_MAX: usize = 120;
 #[derive(Clone, Debug)]
 pub(super) struct WatchedEvent {
     at: Timestamp,
-    /// `error`, `denial`, `trace` or `value`.
+    /// `error`, `warning`, `denial`, `trace` or `value`.
     kind: &'static str,
     /// Name of the definition; of a denial the user.
     name: String,
@@ -31,7 +31,7 @@ impl WatchedEvent {
         let time = self.at.to_zoned(zone.clone()).strftime("%H:%M:%S%.3f").to_string();
         let colour = match self.kind {
             "error" => Colour::Red,
-            "denial" => Colour::Yellow,
+            "denial" | "warning" => Colour::Yellow,
             "trace" => Colour::Dim,
             _ => Colour::Cyan,
         };
@@ -90,6 +90,14 @@ pub(super) fn error(level: &str, payload: &[u8]) -> Option<WatchedEvent> {
     let said = format!("{}{place}: {} ({times}{trigger})", text(&record["code"]), text(&record["message"]));
     record["kind"] = json!(level.trim_end_matches('s'));
     Some(WatchedEvent { at: time(&record["timestamp"]), kind: "error", name, text: said, details: record })
+}
+
+/// Event of a line of a module or a route that it has reported as a warning; `None` for all other lines.
+pub(super) fn warning(name: &str, payload: &[u8]) -> Option<WatchedEvent> {
+    let line = parsed(payload);
+    line["code"].as_str()?;
+    let (at, said) = (time(&line["ts"]), text(&line["text"]).to_owned());
+    Some(WatchedEvent { at, kind: "warning", name: name.to_owned(), text: said, details: line })
 }
 
 /// Event of a line of the log that tells of a denial; `None` for all other lines.
@@ -206,6 +214,9 @@ mod tests {
             shown(error("Actions", record)),
             "22:11:24.553 error  Fail LOT602 at 3:5: division by zero; the result is Null (7 times so far; started by in = 0)"
         );
+        let line = br#"{"ts":"2026-11-25T22:11:24.600Z","level":"warn","text":"slow (SLOW)","code":"SLOW"}"#;
+        assert_eq!(shown(warning("poll", line)), "22:11:24.600 warning poll slow (SLOW)");
+        assert!(warning("poll", br#"{"ts":"x","level":"warn","text":"slow"}"#).is_none());
         let line = br#"{"ts":"2026-11-25T22:11:24.676Z","level":"Warning","category":"rules","message":"denied by a rule","fields":{"tenant":"default","user":"","client_id":"c1","scope":"Publish","topic":"valve/\u001b1","by":"rule Valves (valves.lot:3)","count":"1"}}"#;
         assert_eq!(
             shown(denial(line)),

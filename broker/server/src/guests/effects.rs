@@ -93,7 +93,7 @@ pub(super) fn carry_out(
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {
                 turn.core.counters.guest_warnings.add(1);
                 let warning = RunError { code, message, line, column, ..RunError::default() };
-                records::note_warning(run.tenant, by, &warning);
+                records::warn(turn, run.tenant, by, &warning);
             }
             Effect::Report { severity: Severity::Error, code, message, line, column } => {
                 // A callee's report belongs to the callee.

@@ -58,7 +58,9 @@ impl FiberServices for TenantServices {
         this_turn::with(|turn| match severity {
             Severity::Warning => {
                 turn.core.counters.guest_warnings.add(1);
-                records::note_warning(&tenant, &definition, &error);
+                turn.tick();
+                records::warn(turn, &tenant, &definition, &error);
+                turn.flush();
             }
             Severity::Error => records::record(turn, &tenant, &definition, &error, 0),
         });

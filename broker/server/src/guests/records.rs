@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 use lotmq_definitions::limits::RECORD_PAYLOAD_BYTES_MAX;
-use lotmq_definitions::{Definition, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger};
+use lotmq_definitions::{
+    Definition, DefinitionKind, MessageText, RunError, TraceRecord, TraceTiming, TraceTrigger,
+};
 use lotmq_host::{Effect, LogLevel};
 use serde_json::json;
-use tracing::{enabled, event, warn};
+use tracing::{enabled, event};
 
 use super::asset_names;
 use super::run::Run;
@@ -71,7 +73,7 @@ fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, coun
     let RunError { code, column, .. } = *error;
     let line = definition.line_of_file(error.line);
     let topic = format!("{}/Error", definition.sys_topic());
-    warn!(
+    tracing::warn!(
         target: "lot",
         tenant = &*tenant.name,
         definition = &**definition.name(),
@@ -94,13 +96,8 @@ pub(super) fn log_line(
     (level, text): (LogLevel, &str),
     at: Timestamp,
 ) -> bool {
-    let Some(line) = written(tenant, definition, (level, text), at) else { return false };
-    let mut lines = tenant.programs().guests.lines.lock();
-    let has_room = lines.len() < LINES_MAX;
-    if has_room {
-        lines.push(line);
-    }
-    has_room
+    let line = written(tenant, definition, (level, text), None, at);
+    line.is_some_and(|line| wait_for_sweep(tenant, line))
 }
 
 /// Writes a line as [`log_line`] does, and publishes it at once. It starts nothing.
@@ -114,9 +111,52 @@ pub(super) fn tell_line(
         let text = tenant.programs().variables.masked_text(text);
         witness.sees(definition.name(), Deed::Printed(text.into_owned()));
     }
-    if let Some(line) = written(tenant, definition, (level, text), timestamp(turn.wall_ms())) {
+    if let Some(line) = written(tenant, definition, (level, text), None, timestamp(turn.wall_ms())) {
         publish_line(turn, tenant, &line);
     }
+}
+
+/// Notes a warning, as [`note_warning`]; that of a module or a route is a line at its topics, too.
+pub(super) fn warn(turn: &mut Turn, tenant: &Arc<Tenant>, definition: &Definition, warning: &RunError<'_>) {
+    note_warning(tenant, definition, warning);
+    if let Some(line) = warned(tenant, definition, warning, timestamp(turn.wall_ms())) {
+        publish_line(turn, tenant, &line);
+    }
+}
+
+/// Notes a warning, as [`warn`], for a thread whose turn is in use. True if the sweep has something to do.
+pub(super) fn warn_later(
+    tenant: &Tenant,
+    definition: &Definition,
+    warning: &RunError<'_>,
+    at: Timestamp,
+) -> bool {
+    note_warning(tenant, definition, warning);
+    warned(tenant, definition, warning, at).is_some_and(|line| wait_for_sweep(tenant, line))
+}
+
+/// Line of a warning, of those who have no source that `lotmq check` warns about.
+fn warned(
+    tenant: &Tenant,
+    definition: &Definition,
+    warning: &RunError<'_>,
+    at: Timestamp,
+) -> Option<HeardLine> {
+    if !matches!(definition.kind(), DefinitionKind::Module | DefinitionKind::Route) {
+        return None;
+    }
+    let text = format!("{} ({})", warning.message, warning.code);
+    written(tenant, definition, (LogLevel::Warn, &text), Some(warning.code), at)
+}
+
+/// Keeps a line until the sweep publishes it; false where there is no room.
+fn wait_for_sweep(tenant: &Tenant, line: HeardLine) -> bool {
+    let mut lines = tenant.programs().guests.lines.lock();
+    let has_room = lines.len() < LINES_MAX;
+    if has_room {
+        lines.push(line);
+    }
+    has_room
 }
 
 /// Line of a definition for those who are subscribed to its topics.
@@ -135,11 +175,12 @@ pub(super) fn publish_line(turn: &mut Turn, tenant: &Arc<Tenant>, line: &HeardLi
     }
 }
 
-/// Writes a line to the log, without the values of secrets, if it is not one of too many; what somebody is subscribed to.
+/// Writes a line to the log, without the values of secrets, if it is not one of too many; what somebody is subscribed to. What was reported has a code.
 fn written(
     tenant: &Tenant,
     definition: &Definition,
     (level, text): (LogLevel, &str),
+    code: Option<&str>,
     at: Timestamp,
 ) -> Option<HeardLine> {
     let own = format!("{}/Log", definition.sys_topic());
@@ -157,6 +198,9 @@ fn written(
     }
     let at_ms = u64::try_from(at.as_millisecond()).unwrap_or_default();
     let mut line = json!({ "ts": utc_text(at_ms), "level": level_name(level), "text": &*text });
+    if let Some(code) = code {
+        line["code"] = code.into();
+    }
     if suppressed > 0 {
         line["suppressed"] = suppressed.into();
     }

@@ -69,10 +69,8 @@ impl AskedDefinition {
         for (_, effect) in output.effects() {
             match effect {
                 Effect::Log { level, text } => {
-                    if records::log_line(tenant, &self.definition, (level, text), self.now())
-                        && let Some(hosting) = self.hosting.upgrade()
-                    {
-                        hosting.housekeeping.wake();
+                    if records::log_line(tenant, &self.definition, (level, text), self.now()) {
+                        self.wake();
                     }
                 }
                 Effect::Metric { name, change } => {
@@ -88,11 +86,22 @@ impl AskedDefinition {
                     let told = RunError { code, message, line, column, ..RunError::default() };
                     match severity {
                         Severity::Error => self.failed(place, told),
-                        Severity::Warning => records::note_warning(tenant, &self.definition, &told),
+                        Severity::Warning => {
+                            if records::warn_later(tenant, &self.definition, &told, self.now()) {
+                                self.wake();
+                            }
+                        }
                     }
                 }
                 Effect::Publish { .. } | Effect::Keep { .. } | Effect::Forget { .. } => {}
             }
+        }
+    }
+
+    /// Has the sweep publish the lines that wait.
+    fn wake(&self) {
+        if let Some(hosting) = self.hosting.upgrade() {
+            hosting.housekeeping.wake();
         }
     }
 
