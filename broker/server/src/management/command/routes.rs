@@ -145,17 +145,27 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let route = call.tenant.programs().guests.route(&name);
     let route = route.ok_or_else(|| Refusal::not_found(format!("Route '{name}' not found.")))?;
     let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, PROBE_PATIENCE);
+    // A route that has failed for good, and waits for somebody.
+    let stopped =
+        route.stands_still().then(|| route.standing().reason().unwrap_or("see its topic Error").to_owned());
     let data = json!({
         "name": name,
+        "stopped": stopped.is_some() || route.standing().is_stopped(),
         "type": route.version().said().kind,
         "connection": route.standing().connection().word(),
         "reachable": probe.refusal.is_none(),
         "latencyMs": u64::try_from(probe.latency.as_millis()).unwrap_or(u64::MAX),
         "detail": probe.refusal.clone().unwrap_or_default(),
     });
-    match probe.refusal {
-        None => Ok(Done::new(format!("Route '{name}' is reachable.")).with_data(data)),
-        Some(reason) => {
+    match (probe.refusal, stopped) {
+        (None, Some(reason)) => {
+            let message = format!(
+                "Route '{name}' is reachable, and has stopped: {reason}. What waits for it is kept; add the route again when the reason is gone."
+            );
+            Ok(Done::new(message).with_data(data))
+        }
+        (None, None) => Ok(Done::new(format!("Route '{name}' is reachable.")).with_data(data)),
+        (Some(reason), _) => {
             let message = format!("Route '{name}' is not reachable: {reason}");
             let errors = vec![problem("NOT_REACHABLE", &message)];
             Err(Refusal { message, errors, data: Some(data) })
