@@ -1,7 +1,7 @@
 //! Dead letters: what a route has given up is on the disk with the reason, is listed, and goes to the route once more or is deleted when an administrator says so.
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Broker, Program, WAIT_MAX, free_address};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_address};
 use serde_json::Value;
 
 use crate::{LOTMQ, options};
@@ -234,4 +234,39 @@ fn a_removed_route_leaves_no_dead_letters_and_a_replaced_one_keeps_them() {
     broker.start_again();
     broker.command_ok(&route("reject", &[]));
     assert_eq!(list(&broker)["count"], 0);
+}
+
+#[test]
+fn a_route_that_has_stopped_is_not_called_reachable_alone() {
+    let broker = options().start();
+    broker.command_ok(&route(REFUSES, &[]));
+    let probe = broker.command_ok("-checkRouteConnection Line");
+    assert_eq!((probe.message(), &probe.data()["stopped"]), ("Route 'Line' is reachable.", &false.into()));
+    publish(&broker, "in/a", r#"{"fail":"fatal"}"#);
+    eventually("the probe tells of it", || {
+        let probe = broker.command_ok("-checkRouteConnection Line");
+        let told = "Route 'Line' is reachable, and has stopped: it was asked to fail. ";
+        (probe.message().starts_with(told) && probe.data()["stopped"] == true).then_some(())
+    });
+}
+
+#[test]
+fn what_goes_with_a_removed_route_is_told() {
+    let broker = options().start();
+    broker.command_ok(&route(REFUSES, &[]));
+    publish(&broker, "in/a", r#"{"fail":"reject"}"#);
+    broker.wait_until_metric_is("lotmq_route_dead_letters_total", 1.0);
+    broker.command_ok("-stop Line");
+    for number in 0..3 {
+        publish(&broker, "in/a", number.to_string());
+    }
+    broker.wait_until_metric_is("lotmq_route_waiting", 3.0);
+    let removed = broker.command_ok("-removeRoute Line");
+    assert_eq!(
+        removed.message(),
+        "Route 'Line' removed successfully! (3 waiting message(s) and 1 dead letter(s) went with it)"
+    );
+    assert_eq!((&removed.data()["waiting"], &removed.data()["deadLetters"]), (&3.into(), &1.into()));
+    broker.command_ok(&route(REFUSES, &[]));
+    assert_eq!(broker.command_ok("-removeAllRoutes").message(), "Removed all routes successfully");
 }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
+use serde_json::json;
 
 use super::add_entity::entity_type;
 use super::ownership::Removal;
@@ -24,11 +25,54 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     removal.check_definitions(call, kind, [&**name])?;
+    let left = LeftMessages::of(call, kind, name);
     let removed = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch)
         .map_err(|missing| Refusal::not_found(missing.to_string()))?;
     call.changed_topics.extend(sys::removed_topics(&removed.definition));
     call.commit(batch)?;
-    Ok(Done::new(format!("{} '{name}' removed successfully!", kind.title())))
+    Ok(left.told(format!("{} '{name}' removed successfully!", kind.title())))
+}
+
+/// Messages that go with routes which are removed.
+#[derive(Default)]
+pub(super) struct LeftMessages {
+    waiting: u64,
+    waiting_bytes: u64,
+    dead_letters: u64,
+}
+
+impl LeftMessages {
+    /// Those of a definition; nothing of what is no route.
+    fn of(call: &Call<'_>, kind: DefinitionKind, name: &str) -> LeftMessages {
+        if kind != DefinitionKind::Route {
+            return LeftMessages::default();
+        }
+        let guests = &call.tenant.programs().guests;
+        let id = guests.registry.read().get(kind, name).map(|definition| definition.id);
+        let Some(route) = id.and_then(|id| guests.route_by_id(id)) else { return LeftMessages::default() };
+        let (waiting, waiting_bytes) = route.waiting();
+        let dead_letters = route.dead_letters.figures().waiting.messages;
+        LeftMessages { waiting, waiting_bytes, dead_letters }
+    }
+
+    fn add(&mut self, other: &LeftMessages) {
+        self.waiting += other.waiting;
+        self.waiting_bytes += other.waiting_bytes;
+        self.dead_letters += other.dead_letters;
+    }
+
+    /// A reply with what went, if anything did.
+    fn told(&self, message: String) -> Done {
+        if self.waiting + self.dead_letters == 0 {
+            return Done::new(message);
+        }
+        let Self { waiting, waiting_bytes, dead_letters } = self;
+        let told = format!(
+            "{message} ({waiting} waiting message(s) and {dead_letters} dead letter(s) went with it)"
+        );
+        let data = json!({ "waiting": waiting, "waitingBytes": waiting_bytes, "deadLetters": dead_letters });
+        Done::new(told).with_data(data)
+    }
 }
 
 /// Removes all entities of a kind; `plural` is the word of the reply that clients look for.
@@ -36,8 +80,8 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
 /// # Errors
 /// Those of [`remove_where`].
 pub(super) fn remove_all(call: &mut Call<'_>, kind: DefinitionKind, plural: &str) -> Result<Done, Refusal> {
-    remove_where(call, kind, |_| true)?;
-    Ok(Done::new(format!("Removed all {plural} successfully")))
+    let left = remove_where(call, kind, |_| true)?;
+    Ok(left.told(format!("Removed all {plural} successfully")))
 }
 
 /// Removes the entities of a kind whose names `goes` says yes to.
@@ -48,7 +92,7 @@ pub(super) fn remove_where(
     call: &mut Call<'_>,
     kind: DefinitionKind,
     goes: impl Fn(&str) -> bool,
-) -> Result<(), Refusal> {
+) -> Result<LeftMessages, Refusal> {
     let removal = Removal::read(call, &[])?;
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
@@ -58,7 +102,9 @@ pub(super) fn remove_where(
         all.filter(|name| goes(name)).collect()
     };
     removal.check_definitions(call, kind, names.iter().map(|name| &**name))?;
+    let mut left = LeftMessages::default();
     for name in names {
+        left.add(&LeftMessages::of(call, kind, &name));
         if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, kind, &name, &mut batch) {
             call.changed_topics.extend(sys::removed_topics(&removed.definition));
         }
@@ -66,5 +112,6 @@ pub(super) fn remove_where(
     if kind == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }
-    call.commit(batch)
+    call.commit(batch)?;
+    Ok(left)
 }
