@@ -136,13 +136,20 @@ fn deploying_again_keeps_the_configuration_that_somebody_has_set() {
     assert!(!deploy("--config 0.5").contains("CONFIG_KEPT"));
     assert_eq!(configured(), 0.5);
     broker.command_ok("-asset-config-save scale 2");
-    let told = deploy("");
-    assert!(
-        told.contains("warning: The configuration that was there was kept") && told.contains("(CONFIG_KEPT)"),
-        "{told}"
-    );
+    assert!(!deploy("").contains("CONFIG_KEPT"), "nothing else was wanted");
     assert_eq!(configured(), 2);
     assert!(!deploy("--config 3").contains("CONFIG_KEPT"));
+    assert_eq!(configured(), 3);
+    // What a command brings along for a module that has none is told where it means something else.
+    let keeping = |config: &str| {
+        broker.command_ok(&format!(
+            "-addModule scale -world action -on raw/# -grantAll -replace -keepConfig -config {config} wasm64:{}",
+            scale()
+        ))
+    };
+    assert_eq!(keeping("3").0.get("warnings"), None);
+    let told = keeping("7").0["warnings"].to_string();
+    assert!(told.contains("CONFIG_KEPT") && told.contains("lotmq guest deploy --config"), "{told}");
     assert_eq!(configured(), 3);
     // The command alone says all that there is, as before; and nobody keeps what was another's.
     let add = format!(

@@ -146,7 +146,7 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     })?;
     let schema = manifest.as_ref().and_then(|manifest| manifest.configuration.as_ref());
     if asked.keeps_config {
-        keep_config(call, &name, &mut asked);
+        keep_config(call, &name, &mut asked, (world, schema));
     }
     asked.options.config = configured(world, schema, asked.options.config.take())?;
     let manifest: Option<GrantSet> = manifest.map(|manifest| manifest.asks.into_iter().collect());
@@ -173,9 +173,14 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(asked.warnings.iter().fold(done, |done, (code, warning)| done.with_warning(code, warning)))
 }
 
-/// Takes over the configuration of the module in whose place another one comes, and says so where the command had not the same. What another owner configured is not
-/// for whoever replaces it, as of a rollback.
-fn keep_config(call: &Call<'_>, name: &str, asked: &mut ModuleRequest) {
+/// Takes over the configuration of the module in whose place another one comes, and says so where the command has one that means something else. What another owner
+/// configured is not for whoever replaces it, as of a rollback.
+fn keep_config(
+    call: &Call<'_>,
+    name: &str,
+    asked: &mut ModuleRequest,
+    (world, schema): (World, Option<&Value>),
+) {
     let Some(module) = call.tenant.managed().modules.get(name) else { return };
     let Some(config) = module.options.config.clone() else { return };
     if !call.identity.is_root() && module.owner != call.owner() {
@@ -183,9 +188,12 @@ fn keep_config(call: &Call<'_>, name: &str, asked: &mut ModuleRequest) {
         asked.warnings.push(("CONFIG_NOT_KEPT", warning.to_owned()));
         return;
     }
-    let given = asked.options.config.replace(config);
-    if given != asked.options.config {
-        let warning = "The configuration that was there was kept; -config without -keepConfig changes it.";
+    let Some(given) = asked.options.config.replace(config.clone()) else { return };
+    // One that its schema refuses is another one.
+    let given = configured(world, schema, Some(given.clone())).ok().flatten().unwrap_or(given);
+    let kept = configured(world, schema, Some(config.clone())).ok().flatten().unwrap_or(config);
+    if given != kept {
+        let warning = "The configuration that was there was kept, not that of the command; lotmq guest deploy --config, or -config without -keepConfig, changes it.";
         asked.warnings.push(("CONFIG_KEPT", warning.to_owned()));
     }
 }
