@@ -69,6 +69,13 @@ pub(crate) fn mask(schema: &Json, configuration: &mut Json) {
     each_secret(schema, configuration, &mut |value, _| *value = MASK.into(), None);
 }
 
+/// A configuration with a mask in the place of secrets, by the text of its schema, which may be empty.
+pub(crate) fn masked(schema: &str, configuration: &Json) -> Json {
+    let mut shown = configuration.clone();
+    mask(&schema_of(schema).unwrap_or_default(), &mut shown);
+    shown
+}
+
 /// Puts what a configuration had before in the place of masks, so that one can be read, changed and saved again.
 pub(crate) fn unmask(schema: &Json, configuration: &mut Json, before: Option<&Json>) {
     let put_back = &mut |value: &mut Json, before: Option<&Json>| {

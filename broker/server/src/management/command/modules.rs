@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::add_entity::refused;
+use super::assets;
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
@@ -396,7 +397,15 @@ fn info(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = named(call)?;
     call.about(EntityType::Module, &name);
     let module = call.tenant.managed().modules.get(&name).ok_or_else(|| not_found(&name))?;
-    let done = Done::new(format!("Module '{name}'.")).with_data(modules::info(call.tenant, &module));
+    let mut told = modules::info(call.tenant, &module);
+    if let Some(config) = &module.options.config {
+        told["configurationBytes"] = config.to_string().len().into();
+        if Permission::Scope(Scope::AssetManagementUpdate).admits(call.tenant, call.identity) {
+            let schema = assets::package::of_module(call, &module, &module.name).schema;
+            told["configuration"] = asset_configuration::masked(&schema, config);
+        }
+    }
+    let done = Done::new(format!("Module '{name}'.")).with_data(told);
     Ok(tell_not_asked(done, &name, module.world))
 }
 

@@ -46,16 +46,20 @@ pub(in crate::management::command) static HELP: Verb = Verb {
 };
 
 /// What a package says of itself.
-pub(super) struct PackageText {
+pub(in crate::management::command) struct PackageText {
     /// JSON Schema of its configuration.
-    pub(super) schema: String,
+    pub(in crate::management::command) schema: String,
     description: String,
     /// Type of routes, whose text has a template.
     shipped: Option<&'static str>,
 }
 
 /// Schema of a package's configuration, with the package's own text.
-pub(super) fn of_module(call: &Call<'_>, module: &Module, definition: &str) -> PackageText {
+pub(in crate::management::command) fn of_module(
+    call: &Call<'_>,
+    module: &Module,
+    definition: &str,
+) -> PackageText {
     let manifest = grants::manifest(&module.bytes).ok().flatten();
     let (description, configuration) =
         manifest.map(|manifest| (manifest.description, manifest.configuration)).unwrap_or_default();

@@ -182,7 +182,7 @@ fn config_load(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("asset")?;
     call.about(EntityType::Asset, &name);
     let asset = find(call, &name)?;
-    let (schema, mut config) = match asset.kind {
+    let (schema, config) = match asset.kind {
         AssetKind::Route => {
             let guests = &call.tenant.programs().guests;
             let route = guests.route(&asset.definition).ok_or_else(|| not_found(call, &name))?;
@@ -196,8 +196,7 @@ fn config_load(call: &mut Call<'_>) -> Result<Done, Refusal> {
             (package::of_module(call, &module, &asset.definition).schema, config)
         }
     };
-    let schema = asset_configuration::schema_of(&schema).unwrap_or_default();
-    asset_configuration::mask(&schema, &mut config);
+    let config = asset_configuration::masked(&schema, &config);
     Ok(Done::new(format!("Configuration of asset '{name}'.")).with_data(config))
 }
 
