@@ -58,6 +58,8 @@ pub struct Activity {
     warnings: Mutex<Vec<RunWarning>>,
     /// Events that were not taken since the last [`take_refused`](Activity::take_refused).
     refused: AtomicU64,
+    /// Messages that would have started it while it was disabled.
+    missed: AtomicU64,
     change: Option<Mutex<ChangeMemory>>,
     lines: Mutex<Lines>,
 }
@@ -203,6 +205,16 @@ impl Activity {
             let mut lines = self.lines.lock();
             lines.suppressed = lines.suppressed.saturating_add(count);
         }
+    }
+
+    /// Counts a message that would have started it, if it were not disabled.
+    pub fn note_missed(&self) {
+        self.missed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Messages that came while it was disabled, since the deploy.
+    pub fn missed(&self) -> u64 {
+        self.missed.load(Ordering::Relaxed)
     }
 
     /// How many events were not taken since the last call, and begins to count anew.

@@ -319,6 +319,19 @@ impl Registry {
         found.dedup_by_key(|definition| definition.id);
     }
 
+    /// Disabled modules, of which there are few, that a message with this topic would start. Asked once per new topic, as [`silence_watches`](Self::silence_watches).
+    pub fn disabled_modules(&self, topic: &str) -> Vec<Arc<Definition>> {
+        let would_start = |definition: &&Arc<Definition>| {
+            let filters = definition.trigger().filter(|trigger| trigger.takes_messages());
+            let mut filters = filters.map(lot_facts::Trigger::filters).unwrap_or_default().iter();
+            filters.any(|filter| lotmq_router::filter_matches(filter, topic))
+        };
+        let modules =
+            self.names[DefinitionKind::Module.index()].values().filter_map(|id| self.entries.get(id));
+        let disabled = modules.filter(|entry| entry.state() == State::Disabled);
+        disabled.map(|entry| &entry.definition).filter(would_start).cloned().collect()
+    }
+
     /// Appends the watches of armed definitions whose `ON SILENCE` matches the topic, each once, in the order of deployment. Asked once per
     /// new topic; per message, use an [`Ear`](crate::Ear) of each.
     pub fn silence_watches(&self, topic: &str, found: &mut Vec<Arc<SilenceWatch>>) {

@@ -148,28 +148,41 @@ impl Triggers for TopicTriggers {
     }
 }
 
-/// Definitions with `ON SILENCE` that hear of one topic.
-struct Ears(Box<[Ear]>);
+/// Definitions with `ON SILENCE` that hear of one topic, and disabled ones that count what they miss of it.
+struct Ears {
+    ears: Box<[Ear]>,
+    disabled: Box<[Arc<Definition>]>,
+}
 
 impl Listeners for Ears {
     fn heard(&self, now: Time) {
-        self.0.iter().for_each(|ear| ear.hears(now.as_millis()));
+        self.ears.iter().for_each(|ear| ear.hears(now.as_millis()));
+        self.disabled.iter().for_each(|definition| definition.activity.note_missed());
     }
 }
 
-/// Definitions with `ON SILENCE` of `topic` whose owners may read it. False when the rules have to be asked again for the next message.
+/// Definitions with `ON SILENCE` of `topic`, and disabled ones that it would start, whose owners may read it. False when the rules have to be asked again for the next
+/// message.
 fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool) {
     let guests = &tenant.programs().guests;
     let mut watches = Vec::new();
-    guests.registry.read().silence_watches(topic, &mut watches);
+    let mut disabled = {
+        let registry = guests.registry.read();
+        registry.silence_watches(topic, &mut watches);
+        registry.disabled_modules(topic)
+    };
     let mut is_stable = true;
-    watches.retain(|watch| {
-        let decision = rights::may_hear(tenant, guests.authority, topic, &watch.definition);
+    let mut may_hear = |definition: &Definition| {
+        let decision = rights::may_hear(tenant, guests.authority, topic, definition);
         is_stable &= decision.is_stable;
         decision.authorization == Authorization::Allow
-    });
+    };
+    watches.retain(|watch| may_hear(&watch.definition));
+    disabled.retain(|definition| may_hear(definition));
     let ears: Box<[Ear]> = watches.iter().map(|watch| watch.ear(topic)).collect();
-    let listeners = (!ears.is_empty()).then(|| Box::new(Ears(ears)) as Box<dyn Listeners>);
+    let are_some = !ears.is_empty() || !disabled.is_empty();
+    let listeners =
+        are_some.then(|| Box::new(Ears { ears, disabled: disabled.into() }) as Box<dyn Listeners>);
     (listeners, is_stable)
 }
 

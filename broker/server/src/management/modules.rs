@@ -265,6 +265,12 @@ fn figures(tenant: &Tenant, name: &str) -> (u64, u64, bool) {
     })
 }
 
+/// Messages that would have started a module while it was disabled.
+fn missed(tenant: &Tenant, name: &str) -> u64 {
+    let registry = tenant.programs().guests.registry.read();
+    registry.get(DefinitionKind::Module, name).map_or(0, |definition| definition.activity.missed())
+}
+
 /// Data of `-moduleInfo`, and payload of `Modules/<name>`.
 pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
     let guests = &tenant.programs().guests;
@@ -305,6 +311,7 @@ pub(crate) fn info(tenant: &Tenant, module: &Module) -> Value {
         "granted": module.options.granted(),
         "calls": calls,
         "traps": traps,
+        "missed": missed(tenant, &module.name),
     })
 }
 
