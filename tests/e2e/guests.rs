@@ -6,11 +6,11 @@ use std::process::Command;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lotmq_client::{Publication, QoS};
-use lotmq_test_support::{Program, WAIT_MAX};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_port};
 use serde_json::{Value, json};
 
 use crate::modules::{compiled, component, scale, with_manifest};
-use crate::{LOTMQ, broker};
+use crate::{LOTMQ, broker, options};
 
 /// Runs `lotmq guest` in a folder; what it writes, and its exit code.
 fn guest(folder: &Path, arguments: &str) -> (String, Option<i32>) {
@@ -205,6 +205,79 @@ fn authors_add_modules_and_read_their_logs_with_the_rules_of_the_page() {
     broker.command_ok("-removeRule AuthorsAdd");
     let (told, code) = guest(place.path(), &deploy);
     assert!(told.contains("PERMISSION_DENIED") && code == Some(1), "{told}");
+}
+
+#[test]
+fn the_configuration_of_a_module_is_shown_without_secrets() {
+    let broker = broker();
+    let config = r#"{"limit":3,"api_key":"k3y","far":{"password":"pw","token":{"secret":"T"}}}"#;
+    broker.command_ok(&format!(
+        "-addModule scale -world action -on raw/# -grantAll -config {config} wasm64:{}",
+        scale()
+    ));
+    let info = broker.command_ok("-moduleInfo scale");
+    let shown = json!({"limit":3,"api_key":"****","far":{"password":"****","token":{"secret":"T"}}});
+    assert_eq!(info.data()["configuration"], shown);
+    assert_eq!(info.data()["configurationBytes"], config.len());
+    // Who may not see the configuration of assets sees how long it is.
+    broker.command_ok("-addUser ann password");
+    let rule = "-addRule DEFINE RULE AnnCommands WITH PRIORITY 10 FOR CommandCall\n    IF USER IS \"ann\" THEN\n        ALLOW\n";
+    broker.command_ok(rule);
+    let info = broker.command_as(("ann", "password"), "-moduleInfo scale");
+    assert_eq!(info.data()["configurationBytes"], config.len(), "{info:?}");
+    assert_eq!(info.data().get("configuration"), None);
+}
+
+#[test]
+fn what_a_disabled_module_misses_is_counted() {
+    let broker = broker();
+    broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
+    let missed = || broker.command_ok("-moduleInfo scale").data()["missed"].as_u64();
+    let mut client = broker.client("");
+    let mut send = |topic: &str| {
+        client.publish(&Publication::new(topic, "1").qos(QoS::AtLeastOnce)).unwrap();
+    };
+    send("raw/a");
+    broker.command_ok("-disableModule scale");
+    send("raw/a");
+    send("raw/b");
+    send("other");
+    assert_eq!(missed(), Some(2));
+    broker.command_ok("-enableModule scale");
+    send("raw/a");
+    assert_eq!(missed(), Some(2));
+}
+
+#[test]
+fn logs_are_followed_over_a_restart_and_tell_the_state_of_the_module() {
+    let port = free_port().to_string();
+    let mut broker = options().listen(&format!("127.0.0.1:{port}")).start();
+    broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
+    let mut logs = Program::start(LOTMQ, &["guest", "logs", "scale", "-f", "-p", &port]).unwrap();
+    let is_told = |part: &'static str| {
+        let told = logs.stderr.wait_for(part, |line| line.contains(part).then_some(()));
+        assert!(told.is_some(), "{part}: {}", logs.stderr.text());
+    };
+    let is_said = |part: &'static str| {
+        let said = logs.stdout.wait_for(part, |line| line.contains(part).then_some(()));
+        assert!(said.is_some(), "{part}: {}", logs.stdout.text());
+    };
+    let send = |broker: &Broker, payload: &str| crate::send(broker, "raw/a", payload);
+    is_told("following scale");
+    send(&broker, "warm");
+    is_said("'warm' on 'raw/a' is not a number");
+    broker.stop();
+    broker.start_again();
+    is_told("connected again");
+    eventually("the new subscription", || {
+        send(&broker, "hot");
+        logs.stdout.text().contains("'hot' on 'raw/a' is not a number").then_some(())
+    });
+    broker.command_ok("-disableModule scale");
+    is_told("scale is disabled: lotmq guest enable starts it again");
+    broker.command_ok("-enableModule scale");
+    is_told("scale is enabled");
+    logs.kill();
 }
 
 /// Makes, builds and tests a guest in a language whose tools `prepare` puts in place.

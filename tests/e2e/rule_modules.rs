@@ -5,11 +5,11 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use lotmq_client::{Client, ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Broker, WAIT_MAX, eventually};
+use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 
-use crate::broker;
 use crate::modules::{compiled, component};
+use crate::{LOTMQ, broker};
 
 /// The example `rule-guard`.
 pub(crate) const GUARD: &[u8] = include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm");
@@ -128,6 +128,13 @@ fn a_module_that_goes_on_trapping_is_not_asked_and_comes_back() {
     broker.command_ok(GUARDED);
     let mut watcher = broker.root("watcher");
     watcher.subscribe_to("$SYS/Coreflux/Modules/guard", QoS::AtLeastOnce).unwrap();
+    let port = broker.port();
+    let mut logs = Program::start(LOTMQ, &["guest", "logs", "guard", "-f", "-p", &port]).unwrap();
+    let is_told = |logs: &Program, part: &str| {
+        let told = logs.stderr.wait_for(part, |line| line.contains(part).then_some(()));
+        assert!(told.is_some(), "{part}: {}", logs.stderr.text());
+    };
+    is_told(&logs, "following guard");
     let mut one = client(&broker, "one");
     for trap in ["panic", "loop", "panic", "loop"] {
         assert!(!may(&mut one, "plant/a", trap));
@@ -153,6 +160,9 @@ fn a_module_that_goes_on_trapping_is_not_asked_and_comes_back() {
     });
     // By itself, with the first question behind a pause.
     state_is(&mut one, "enabled", "x");
+    is_told(&logs, "guard is failed: it has trapped too often");
+    is_told(&logs, "guard is enabled");
+    logs.kill();
     assert_eq!(info(&broker)["state"], "enabled");
     // By command, at once.
     eventually("it comes to that", || {

@@ -16,6 +16,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/cli/src/cmd.rs", "patience with a reply"),
     ("broker/cli/src/demo.rs", "sensors of the demonstration"),
     ("broker/cli/src/demo/plc.rs", "time of the simulated press"),
+    ("broker/cli/src/guest/installed.rs", "patience with what is retained"),
     ("broker/cli/src/log/json.rs", "time of a log line"),
     ("broker/cli/src/log/line.rs", "time of a log line"),
     ("broker/cli/src/request.rs", "patience with an answer, and the time that is printed"),

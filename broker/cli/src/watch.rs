@@ -30,7 +30,7 @@ use throttle::HeldValues;
 use traces::Traces;
 
 /// Longest wait until a signal, a value that is held back or a trace that ends is looked after.
-const LOOK: Duration = Duration::from_millis(100);
+pub(crate) const LOOK: Duration = Duration::from_millis(100);
 
 /// Pause before another attempt to connect.
 const RETRY_PAUSE: Duration = Duration::from_secs(1);
@@ -107,7 +107,7 @@ pub(crate) fn watch(args: &WatchArgs) -> anyhow::Result<Exit> {
             }
         };
         output::note(&format!("{}; connecting again", output::chain(&lost)));
-        match watch.connect_again(&interruption)? {
+        match connect_again(&args.connect, &interruption)? {
             Some(again) => client = again,
             None => return Ok(Exit::Success),
         }
@@ -116,7 +116,7 @@ pub(crate) fn watch(args: &WatchArgs) -> anyhow::Result<Exit> {
 }
 
 /// Whether a connection is at its end, or none came about, so that another one may do better.
-fn is_lost(error: &anyhow::Error) -> bool {
+pub(crate) fn is_lost(error: &anyhow::Error) -> bool {
     error.downcast_ref::<ClientError>().is_some_and(|error| {
         let is_busy = |reason| [ReasonCode::ServerUnavailable, ReasonCode::ServerBusy].contains(&reason);
         if let ClientError::Refused { reason, .. } = error {
@@ -315,22 +315,25 @@ impl<'a> Watch<'a> {
         }
         Ok(())
     }
+}
 
-    /// Connects as soon as that works; `None` when a signal came before.
-    fn connect_again(&self, interruption: &Interruption) -> anyhow::Result<Option<Client>> {
-        loop {
-            let next = Instant::now() + RETRY_PAUSE;
-            while Instant::now() < next {
-                if interruption.has_come() {
-                    return Ok(None);
-                }
-                std::thread::sleep(LOOK);
+/// Connects as soon as that works; `None` when a signal came before.
+pub(crate) fn connect_again(
+    connect: &ConnectArgs,
+    interruption: &Interruption,
+) -> anyhow::Result<Option<Client>> {
+    loop {
+        let next = Instant::now() + RETRY_PAUSE;
+        while Instant::now() < next {
+            if interruption.has_come() {
+                return Ok(None);
             }
-            match connect_as_root(&self.args.connect) {
-                Ok(client) => return Ok(Some(client)),
-                Err(error) if is_lost(&error) => {}
-                Err(error) => return Err(error),
-            }
+            std::thread::sleep(LOOK);
+        }
+        match connect_as_root(connect) {
+            Ok(client) => return Ok(Some(client)),
+            Err(error) if is_lost(&error) => {}
+            Err(error) => return Err(error),
         }
     }
 }

@@ -1,9 +1,10 @@
 //! `lotmq guest list`, `rollback`, `enable`, `disable`, `remove` and `logs`: what is installed in a broker, what becomes of it, and what it says.
 
-use std::time::Duration;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use lotmq_client::{Message, QoS};
+use lotmq_client::{Client, Message, QoS};
 use lotmq_connect::ConnectArgs;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
@@ -11,6 +12,8 @@ use serde_json::Value;
 use super::folder::check_name;
 use crate::cmd::{asked, connect_as_root};
 use crate::columns::{printable, printable_lines};
+use crate::interruption::Interruption;
+use crate::watch::{LOOK, connect_again, is_lost};
 
 /// Where modules are told about.
 const MODULES: &str = "$SYS/Coreflux/Modules";
@@ -20,9 +23,6 @@ const ROUTES: &str = "$SYS/Coreflux/Routes";
 
 /// What the topic of the last error of a definition ends with.
 const ERROR: &str = "/Error";
-
-/// Longest wait for one line.
-const WAIT_MAX: Duration = Duration::from_secs(3600);
 
 /// List the modules of a broker, and the types of routes that come with it.
 ///
@@ -158,7 +158,8 @@ pub(super) fn message(reply: &Value) -> anyhow::Result<Exit> {
 
 /// Show what a module has to say, and the routes that run it.
 ///
-/// That is its last error, and with -f also each further one and each line that it prints or logs, as they come. What it has printed before, the broker does not keep.
+/// That is its last error, and with -f also each further one and each line that it prints or logs, as they come, and on standard error which state it comes to, as failed.
+/// With -f a connection that is lost is made again. What it has printed before, the broker does not keep.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -187,44 +188,122 @@ pub(super) struct LogsArgs {
 
 pub(super) fn logs(args: &LogsArgs) -> anyhow::Result<Exit> {
     check_name(&args.name)?;
+    let interruption = Interruption::catch()?;
     let mut client = connect_as_root(&args.connect)?;
-    let info = match asked(&mut client, &format!("-moduleInfo {}", args.name), args.timeout)? {
-        Ok(info) => info,
-        Err(exit) => return Ok(exit),
-    };
-    for who in speakers(&info, &args.name) {
-        for topic in [format!("{who}/Log"), format!("{who}{ERROR}")] {
-            let granted = client.subscribe_to(&topic, QoS::AtLeastOnce)?;
-            anyhow::ensure!(
-                !granted.is_failure(),
-                "the broker refused the subscription to {topic}: {granted}; a rule of scope SubscribeSys lets this user read it (docs/sdk/modules.md, \"Who may add one, and read its log\")"
-            );
-        }
-    }
-    if args.follow {
-        output::note(&format!("following {}; Ctrl-C ends", args.name));
-    }
-    let (mut left, mut has_told) = (args.count, false);
-    while left != Some(0) {
-        // What is retained comes at once.
-        let wait = if args.follow { WAIT_MAX } else { Duration::from_secs_f64(args.timeout.min(1.0)) };
-        let Some(message) = client.receive(wait)? else {
-            if args.follow {
-                continue;
+    let mut told = Told { left: args.count, ..Told::default() };
+    loop {
+        let lost = match told.listen(args, &mut client, &interruption) {
+            Ok(exit) => {
+                client.disconnect().ok();
+                return Ok(exit);
             }
-            break;
+            Err(error) if args.follow && is_lost(&error) => error,
+            Err(error) => return Err(error),
         };
-        if let Some(line) = line(&message, args.json) {
-            output::line(&line)?;
-            has_told = true;
-            left = left.map(|left| left - 1);
+        output::note(&format!("{}; connecting again", output::chain(&lost)));
+        match connect_again(&args.connect, &interruption)? {
+            Some(again) => client = again,
+            None => return Ok(Exit::Success),
         }
+        output::note("connected again");
     }
-    if !args.follow && !has_told {
-        output::note("no error is known; what it prints comes with -f, as it prints it");
+}
+
+/// What `lotmq guest logs` has shown, over all its connections.
+#[derive(Default)]
+struct Told {
+    is_following: bool,
+    left: Option<u64>,
+    has_told: bool,
+    /// Last errors by topic, which a new connection gives again.
+    errors: HashMap<String, Vec<u8>>,
+    /// State of the module.
+    state: Option<String>,
+}
+
+impl Told {
+    /// Shows what the module has to say until the connection is lost, a signal comes or there were enough lines.
+    fn listen(
+        &mut self,
+        args: &LogsArgs,
+        client: &mut Client,
+        interruption: &Interruption,
+    ) -> anyhow::Result<Exit> {
+        let info = match asked(client, &format!("-moduleInfo {}", args.name), args.timeout)? {
+            Ok(info) => info,
+            Err(exit) => return Ok(exit),
+        };
+        subscribe(client, &info, &args.name)?;
+        if args.follow && !std::mem::replace(&mut self.is_following, true) {
+            output::note(&format!("following {}; Ctrl-C ends", args.name));
+        }
+        let state = format!("{MODULES}/{}", args.name);
+        // What is retained comes at once.
+        let patience = Instant::now() + Duration::from_secs_f64(args.timeout.min(1.0));
+        while self.left != Some(0) && !interruption.has_come() {
+            let Some(message) = client.receive(LOOK)? else {
+                if args.follow || Instant::now() < patience {
+                    continue;
+                }
+                break;
+            };
+            if message.topic == state {
+                self.note_state(&args.name, &message);
+            } else if let Some(line) = self.line(&message, args.json) {
+                output::line(&line)?;
+                self.has_told = true;
+                self.left = self.left.map(|left| left - 1);
+            }
+        }
+        if !args.follow && !self.has_told {
+            output::note("no error is known; what it prints comes with -f, as it prints it");
+        }
+        Ok(Exit::Success)
     }
-    client.disconnect()?;
-    Ok(Exit::Success)
+
+    /// Says on standard error which state the module has come to. It begins as enabled, of which nothing is said.
+    fn note_state(&mut self, name: &str, message: &Message) {
+        let value: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+        let state = value.get("state").and_then(Value::as_str).unwrap_or("removed");
+        if self.state.as_deref().unwrap_or("enabled") == state {
+            return;
+        }
+        let more = match state {
+            "failed" => {
+                ": it has trapped too often; it is tried again after pauses, and a route is opened again"
+            }
+            "disabled" => ": lotmq guest enable starts it again",
+            _ => "",
+        };
+        output::note(&format!("{} is {}{more}", printable(name), printable(state)));
+        self.state = Some(state.to_owned());
+    }
+
+    /// A message as a line, unless it is an error that was shown before.
+    fn line(&mut self, message: &Message, json: bool) -> Option<String> {
+        if message.topic.ends_with(ERROR) {
+            if self.errors.get(&message.topic).is_some_and(|known| **known == *message.payload) {
+                return None;
+            }
+            self.errors.insert(message.topic.clone(), message.payload.to_vec());
+        }
+        line(message, json)
+    }
+}
+
+/// Subscribes to what a module and the routes that run it say, and to the state of the module.
+fn subscribe(client: &mut Client, info: &Value, name: &str) -> anyhow::Result<()> {
+    let of_speakers = speakers(info, name).into_iter().flat_map(|who| [format!("{who}/Log"), who + ERROR]);
+    for topic in of_speakers {
+        let granted = client.subscribe_to(&topic, QoS::AtLeastOnce)?;
+        anyhow::ensure!(
+            !granted.is_failure(),
+            "the broker refused the subscription to {topic}: {granted}; a rule of scope SubscribeSys lets this user read it (docs/sdk/modules.md, \"Who may add one, and read its log\")"
+        );
+    }
+    // Who may read the log alone is not told the state.
+    client.subscribe_to(&format!("{MODULES}/{name}"), QoS::AtLeastOnce)?;
+    Ok(())
 }
 
 /// Topics of a module, and of the routes that run it.
