@@ -1,5 +1,6 @@
 //! What is in every package: the files, and where each lies in a system.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::Write as _;
 use std::path::Path;
@@ -67,7 +68,8 @@ impl PackagedFile {
     /// Whether a container has it: what runs, and the licences.
     pub(crate) fn is_for_image(&self) -> bool {
         let of_service = ["usr/lib/systemd", "usr/lib/sysusers", "etc/", "usr/share/man"];
-        let to_read = ["changelog", "README.md", "docs/"].map(|place| format!("usr/share/doc/lotmq/{place}"));
+        let to_read = ["changelog", "README.md", "docs/", "sdk/", "guests/"]
+            .map(|place| format!("usr/share/doc/lotmq/{place}"));
         let is_to_read = to_read.iter().any(|start| self.path.starts_with(start));
         let is_completion = self.portable.as_deref().is_some_and(|place| place.starts_with("completion/"));
         !is_completion && !is_to_read && !of_service.iter().any(|start| self.path.starts_with(start))
@@ -123,7 +125,8 @@ impl PackageContents {
     }
 }
 
-/// Pages of the documentation for who runs and programs the broker, by their paths: on a machine without internet there are no others.
+/// Pages of the documentation for who runs and programs the broker, and the examples that those of the SDK name, by their paths: on a machine without internet there
+/// are no others.
 pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
     let mut found: Vec<String> = PAGES.iter().map(|name| format!("docs/{name}.md")).collect();
     for folder in ["docs/lot", "docs/routes", "docs/sdk"] {
@@ -133,6 +136,25 @@ pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
             if name.ends_with(".md") {
                 found.push(format!("{folder}/{name}"));
             }
+        }
+    }
+    let examples = examples(root, &found)?;
+    found.extend(examples);
+    Ok(found)
+}
+
+/// Beginning of a link from a page of `docs/sdk` to what is not documentation.
+const FROM_SDK: &str = "](../../";
+
+/// Sources of guests that the pages of `docs/sdk` show as examples, each with the manifest of its crate.
+fn examples(root: &Path, pages: &[String]) -> Result<BTreeSet<String>> {
+    let mut found = BTreeSet::new();
+    for page in pages.iter().filter(|page| page.starts_with("docs/sdk/")) {
+        let text = fs::read_to_string(root.join(page)).with_context(|| format!("cannot read {page}"))?;
+        let links = text.split(FROM_SDK).skip(1).filter_map(|rest| rest.split_once(')'));
+        for source in links.map(|(link, _)| link).filter(|link| link.ends_with("/src/lib.rs")) {
+            found.insert(source.replace("src/lib.rs", "Cargo.toml"));
+            found.insert(source.to_owned());
         }
     }
     Ok(found)

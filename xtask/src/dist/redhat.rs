@@ -3,6 +3,8 @@
 //!
 //! Not signed. Tags by their numbers in rpm's `rpmtag.h`.
 
+use std::collections::BTreeSet;
+
 use anyhow::Result;
 
 use crate::dist::contents::{PackageContents, PackagedFile, gzip};
@@ -16,16 +18,11 @@ const SCRIPTS: [(u32, u32, &str); 3] = [
     (1026, 1088, include_str!("../../../packaging/rpm/postun")),
 ];
 
-/// Folders that are ours alone, so that they go with the package.
-const FOLDERS: [&str; 7] = [
-    "etc/lotmq",
-    "usr/lib/lotmq",
-    "usr/share/doc/lotmq",
-    "usr/share/doc/lotmq/docs",
-    "usr/share/doc/lotmq/docs/lot",
-    "usr/share/doc/lotmq/docs/routes",
-    "usr/share/doc/lotmq/docs/sdk",
-];
+/// Folders that are ours alone, so that they go with the package; those below the last one are, too.
+const FOLDERS: [&str; 3] = ["etc/lotmq", "usr/lib/lotmq", DOCUMENTATION];
+
+/// Folder of the pages to read.
+const DOCUMENTATION: &str = "usr/share/doc/lotmq";
 
 /// What it needs: a name, a version, and how that is meant (`rpmds.h`).
 const REQUIRED: [(&str, &str, u32); 5] = [
@@ -83,7 +80,9 @@ struct File<'a> {
 }
 
 fn files(contents: &PackageContents) -> Vec<File<'_>> {
-    let folders = FOLDERS.iter().map(|path| File { path, mode: 0o040_755, bytes: &[], flags: 0 });
+    let of_pages = contents.items.iter().flat_map(|item| folders_of(&item.path));
+    let folders: BTreeSet<&str> = FOLDERS.into_iter().chain(of_pages).collect();
+    let folders = folders.into_iter().map(|path| File { path, mode: 0o040_755, bytes: &[], flags: 0 });
     let items = contents.items.iter().map(|item| File {
         path: &item.path,
         // Permissions have twelve bits.
@@ -94,6 +93,13 @@ fn files(contents: &PackageContents) -> Vec<File<'_>> {
     let mut files: Vec<File<'_>> = folders.chain(items).collect();
     files.sort_by_key(|file| file.path);
     files
+}
+
+/// Folders below that of the pages in which a file lies.
+fn folders_of(path: &str) -> impl Iterator<Item = &str> {
+    let below = path.strip_prefix(DOCUMENTATION).is_some_and(|rest| rest.starts_with('/'));
+    let ends = path.match_indices('/').map(|(end, _)| &path[..end]);
+    ends.filter(move |folder| below && folder.len() > DOCUMENTATION.len())
 }
 
 /// What rpm does with the file: configuration that it does not replace, documentation, a licence.

@@ -80,6 +80,14 @@ fn pages_to_read_are_there_and_in_no_image() {
     {
         assert!(pages.iter().any(|page| page == wanted), "{wanted}");
     }
+    // What the pages of the SDK name as examples lies where their links lead.
+    for page in pages.iter().filter(|page| page.starts_with("docs/sdk/")) {
+        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        for link in text.split("](../../").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
+            assert!(pages.iter().any(|page| page == link), "{page}: {link}");
+        }
+    }
+    assert!(pages.iter().any(|page| page == "sdk/examples/route-lines/Cargo.toml"));
     for page in pages {
         assert!(root.join(&page).is_file(), "{page}");
         let path = format!("usr/share/doc/lotmq/{page}");
