@@ -172,3 +172,17 @@ fn decisions_are_questions_with_an_answer_and_a_reason() {
     assert!(questions.len() > 300, "there are many decisions");
     assert_none(&findings);
 }
+
+#[test]
+fn what_a_page_shows_of_an_example_is_what_the_tests_run() {
+    let (page, source) = (document("docs/sdk/routes.md"), document("sdk/examples/route-lines/src/lib.rs"));
+    let (_, section) = page.split_once("## Bringing messages").unwrap();
+    let (_, code) = section.split_once("```rust\n").unwrap();
+    let (code, _) = code.split_once("```").unwrap();
+    let parts: Vec<&str> = code.split("\n    fn run").collect();
+    assert_eq!(parts.len(), 2, "open, and run with what it drives");
+    let run = format!("    fn run{}", parts[1].trim_end());
+    for part in [parts[0].trim_end(), &run] {
+        assert!(source.contains(part), "{part}");
+    }
+}
