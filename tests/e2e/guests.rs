@@ -190,7 +190,7 @@ fn authors_add_modules_and_read_their_logs_with_the_rules_of_the_page() {
     let mut sender = broker.client("sender");
     sender.publish(&Publication::new("raw/a", "warm").qos(QoS::AtLeastOnce)).unwrap();
     let errors = || guest(place.path(), &format!("logs scale {of_ann}"));
-    let found = lotmq_test_support::eventually("the error", || {
+    let found = eventually("the error", || {
         let (told, code) = errors();
         assert_eq!(code, Some(0), "{told}");
         told.contains("NOT_A_NUMBER").then_some(told)
