@@ -82,7 +82,7 @@ fn pages_to_read_are_there_and_in_no_image() {
     }
     // What the pages of the SDK name as examples lies where their links lead.
     for page in pages.iter().filter(|page| page.starts_with("docs/sdk/")) {
-        let text = std::fs::read_to_string(root.join(page)).unwrap();
+        let text = fs::read_to_string(root.join(page)).unwrap();
         for link in text.split("](../../").skip(1).map(|rest| rest.split([')', '#']).next().unwrap()) {
             assert!(pages.iter().any(|page| page == link), "{page}: {link}");
         }
