@@ -76,7 +76,7 @@ fn bridge(port: u16, more: &str, mappings: &str) -> String {
     )
 }
 
-fn mapping(name: &str, source: &str, destination: &str, direction: &str) -> String {
+pub(crate) fn mapping(name: &str, source: &str, destination: &str, direction: &str) -> String {
     format!(
         "    ADD MAPPING {name}\n        WITH SOURCE_TOPIC \"{source}\"\n        WITH DESTINATION_TOPIC \"{destination}\"\n        WITH DIRECTION \"{direction}\"\n"
     )

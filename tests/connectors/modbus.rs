@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use lotmq_client::{Client, QoS};
-use lotmq_test_support::{Program, WAIT_MAX, free_port, python_with_module, wait_for_port};
+use lotmq_test_support::{Program, WAIT_MAX, eventually, free_port, python_with_module, wait_for_port};
 
 use crate::link::Link;
 use crate::{Standing, backlog, broker, next, publish_all, roomy, send, watch};
@@ -179,6 +179,38 @@ fn a_server_that_was_killed_is_read_and_written_again() {
     let _server = Server::start(port).unwrap();
     until(&mut watcher, "plc/Word=12.3");
     standing.until("\"Connected\"");
+}
+
+/// What a route brings right when the broker has started, the routes that were added behind it are there to take.
+#[test]
+fn the_first_values_after_a_start_reach_the_other_routes() {
+    let Some(server) = Server::start(free_port()) else { return };
+    let mut broker = broker();
+    let mut standing = Standing::of(&broker, "Plc");
+    broker.command_ok(&route(
+        server.port,
+        "",
+        r#"T ADDRESS "40001"; DATA_TYPE "INT"; PUBLISH_MODE "ON_CHANGE""#,
+    ));
+    standing.until("\"Connected\"");
+    let nobody = free_port();
+    broker.command_ok(&format!(
+        "-addRoute DEFINE ROUTE Up WITH TYPE MQTT_BRIDGE\n    ADD SOURCE_CONFIG\n        WITH BROKER SELF\n    ADD DESTINATION_CONFIG\n        \
+         WITH BROKER_ADDRESS \"127.0.0.1\"\n        WITH BROKER_PORT \"{nobody}\"\n{}",
+        crate::bridge::mapping("All", "plc/#", "plc/#", "out")
+    ));
+    for _ in 0..3 {
+        broker.kill();
+        broker.start_again();
+        Standing::of(&broker, "Plc").until("\"Connected\"");
+        eventually("the value to wait for the bridge", || {
+            let figures = broker.http("/metrics").body;
+            let waiting = figures
+                .lines()
+                .find(|line| line.starts_with("lotmq_route_waiting{") && line.contains("\"Up\""));
+            waiting.filter(|line| !line.ends_with(" 0")).map(drop)
+        });
+    }
 }
 
 #[test]

@@ -259,7 +259,7 @@ impl Server {
         let options =
             ExecutorOptions { pulses: broker.watchdog.pulses.clone(), ..ExecutorOptions::default() };
         *broker.executor.lock() = Some(Executor::start(options, sink)?);
-        let routes = route_drivers::start(&broker.hosting)?;
+        let orders = route_drivers::open(&broker.hosting);
         // No route is opened before the module that it names, and those that decide on what it publishes.
         let (under_definitions, other_modules): (Vec<_>, Vec<_>) =
             recovered.modules.into_iter().partition(modules::is_under_definitions);
@@ -272,6 +272,8 @@ impl Server {
         modules::restore(&broker.hosting, other_modules);
         assets::restore(&broker.hosting);
         assets::tell_lost(&broker.hosting);
+        // What the first of them brings, all others are there to take.
+        let routes = route_drivers::start(&broker.hosting, orders)?;
         let left_runs = Arc::new(LeftRuns::default());
         let housekeeper = housekeeping::start(&broker, &left_runs)?;
         let mut workers = command::start(&broker)?;

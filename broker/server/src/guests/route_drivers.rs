@@ -22,7 +22,7 @@ use lot_facts::{Facts, RouteFacts, TopicFact};
 use lotmq_host::route::{Abilities, Description};
 use lotmq_host::{Acting, Ambient, Grants, NameGrant, Qos, TopicGrant, ValueGrant};
 
-pub(crate) use thread::{SteppedRoutes, start};
+pub(crate) use thread::{SteppedRoutes, open, start};
 
 /// Reason why a guest that is described so, of a module with a configuration, cannot be opened with the settings of a route, whatever values the environment and secrets
 /// give them.

@@ -32,20 +32,24 @@ const STATUS_PAUSE: Duration = Duration::from_millis(200);
 /// Native stack of such a thread; guests run on fibers of their own.
 const STACK_BYTES: usize = 2 << 20;
 
+/// Has the threads of routes take orders, which wait until the threads [start].
+pub(crate) fn open(hosting: &Hosting) -> Vec<Orders> {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (0..cores.min(ROUTE_THREADS_MAX)).map(|_| hosting.routes.open()).collect()
+}
+
 /// Starts the threads of routes: as many as there are cores, at most [`ROUTE_THREADS_MAX`].
 ///
 /// # Errors
 /// When the system gives none; those that were started end then.
-pub(crate) fn start(hosting: &Arc<Hosting>) -> std::io::Result<Vec<JoinHandle<()>>> {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let started = (0..cores.min(ROUTE_THREADS_MAX)).map(|number| start_one(hosting, number));
+pub(crate) fn start(hosting: &Arc<Hosting>, orders: Vec<Orders>) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let started = orders.into_iter().enumerate().map(|(number, orders)| start_one(hosting, number, orders));
     started.collect::<std::io::Result<Vec<_>>>().inspect_err(|_| hosting.routes.stop())
 }
 
-fn start_one(hosting: &Arc<Hosting>, number: usize) -> std::io::Result<JoinHandle<()>> {
+fn start_one(hosting: &Arc<Hosting>, number: usize, orders: Orders) -> std::io::Result<JoinHandle<()>> {
     let pulse = hosting.watchdog.pulses.add(format!("thread of routes {number}"), ROUND_SILENCE_MAX);
     let runtime = watchdog::runtime(&pulse)?;
-    let orders = hosting.routes.open();
     let hosting = Arc::clone(hosting);
     std::thread::Builder::new().name(format!("routes-{number}")).stack_size(STACK_BYTES).spawn(move || {
         this_turn::install(Arc::clone(&hosting.context), None);

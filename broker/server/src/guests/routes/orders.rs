@@ -34,7 +34,7 @@ struct RouteThread {
 }
 
 /// Orders to one of the threads.
-pub(in crate::guests) struct Orders {
+pub(crate) struct Orders {
     tasks: mpsc::UnboundedReceiver<Order>,
     probes: mpsc::Receiver<Order>,
 }
