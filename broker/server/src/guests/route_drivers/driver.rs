@@ -135,7 +135,10 @@ impl Driver {
                         self.failed(&version, "ROUTE_AWAY", &reason);
                     }
                     if !self.is_at_once() {
-                        self.pause(number, &mut pause).await;
+                        tokio::select! {
+                            () = self.pause(number, &mut pause) => {}
+                            () = self.seat.another_connected() => {}
+                        }
                     }
                 }
                 Ended::Fatal(reason) => {
@@ -240,10 +243,7 @@ impl Driver {
         match opened {
             Ok(Ok(Ok(()))) => Ok(Opened { instance, abilities, figures }),
             Ok(Ok(Err(failure))) => Err(ended(failure)),
-            Ok(Err(trap)) => {
-                count_trap(figures.as_ref());
-                Err(Ended::Away(trap.to_string()))
-            }
+            Ok(Err(trap)) => Err(Ended::Away(trapped(figures.as_ref(), &trap))),
             Err(_) => Err(Ended::Away(too_long(call_time))),
         }
     }
@@ -265,10 +265,7 @@ impl Driver {
         let configuration = laid_under(configuration, spec.grants.config.as_deref());
         let is_idle = route_types::runs_only_to_serve(&version.said().kind)
             && !spec.endpoints.values().any(|endpoint| endpoint.listens);
-        let away = |trap: Trap| {
-            count_trap(figures.as_ref());
-            Ended::Away(trap.to_string())
-        };
+        let away = |trap: Trap| Ended::Away(trapped(figures.as_ref(), &trap));
         let mut instance = guest.instance(spec).await.map_err(away)?;
         let call_time = version.call_time();
         let described = tokio::time::timeout(call_time, instance.describe()).await;
@@ -432,10 +429,7 @@ impl Driver {
         let probed = match asked {
             Ok(Ok(Ok(_))) => Ok(()),
             Ok(Ok(Err(failure))) => Err(self.masked(&text_of(failure))),
-            Ok(Err(trap)) => {
-                count_trap(figures.as_ref());
-                Err(trap.to_string())
-            }
+            Ok(Err(trap)) => Err(trapped(figures.as_ref(), &trap)),
             Err(_) => Err(too_long(version.call_time())),
         };
         if probed.is_ok() {
@@ -546,8 +540,7 @@ impl Serving<'_> {
                 Some(ended(failure))
             }
             Ok(Err(trap)) => {
-                count_trap(self.figures.as_ref());
-                let reason = trap.to_string();
+                let reason = trapped(self.figures.as_ref(), &trap);
                 self.refused(batch, &reason);
                 Some(Ended::Away(reason))
             }
@@ -767,10 +760,12 @@ fn count_call(figures: Option<&Arc<ModuleFigures>>) {
     }
 }
 
-fn count_trap(figures: Option<&Arc<ModuleFigures>>) {
+/// Counts a trap; returns what it was, with the code that is explained.
+fn trapped(figures: Option<&Arc<ModuleFigures>>, trap: &Trap) -> String {
     if let Some(figures) = figures {
         figures.trapped();
     }
+    format!("{} ({})", trap.message, trap.kind.code())
 }
 
 fn ended(failure: Failure) -> Ended {

@@ -37,6 +37,8 @@ pub(crate) struct RouteRunner {
     pub(in crate::guests) outbox_called: Notify,
     /// Signal that its standing has changed.
     pub(in crate::guests) stands: Notify,
+    /// Signal that an instance has connected.
+    pub(super) connections: Notify,
     /// Payload on which a driver panics, so many times.
     #[cfg(test)]
     pub(in crate::guests) planted: Mutex<Option<(&'static [u8], u32)>>,
@@ -123,6 +125,7 @@ impl RouteRunner {
             clock,
             outbox_called: Notify::new(),
             stands: Notify::new(),
+            connections: Notify::new(),
             #[cfg(test)]
             planted: Mutex::default(),
         }

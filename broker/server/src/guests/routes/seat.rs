@@ -160,7 +160,14 @@ impl RouteSeat {
 
     /// Notes that the instance of version `number` is connected.
     pub(in crate::guests) fn connected(&self, number: u64, now: Timestamp) {
-        self.has_become(number, (Connection::Connected, now), |_| ());
+        if self.has_become(number, (Connection::Connected, now), |_| ()) {
+            self.route.connections.notify_waiters();
+        }
+    }
+
+    /// Waits until another instance of the route is connected: its far side is there.
+    pub(in crate::guests) async fn another_connected(&self) {
+        self.route.connections.notified().await;
     }
 
     /// Notes that the instance of version `number` is not connected, with the reason, and will try again; false where it is not to work for that version any more:

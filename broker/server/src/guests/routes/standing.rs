@@ -250,9 +250,11 @@ impl Standing {
             return Some(STOPPED);
         }
         let is_away = matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting);
+        let is_of_now =
+            |at: Timestamp| self.consecutive > 0 && self.connected_since.is_none_or(|since| at >= since);
         self.last_error
             .as_ref()
-            .filter(|_| is_away || self.consecutive > 0)
+            .filter(|(_, at)| is_away || is_of_now(*at))
             .map(|(reason, _)| reason.as_str())
     }
 

@@ -2,7 +2,7 @@
 
 use lotmq_host::route::{Abilities, Failure};
 
-use super::{Ended, Serving, count_call, count_trap, text_of, too_long};
+use super::{Ended, Serving, count_call, text_of, too_long, trapped};
 use crate::guests::routes::questions::Question;
 
 impl Serving<'_> {
@@ -64,8 +64,7 @@ impl Serving<'_> {
                 Some(Ended::Fatal(reason))
             }
             Ok(Err(trap)) => {
-                count_trap(self.figures.as_ref());
-                let reason = trap.to_string();
+                let reason = trapped(self.figures.as_ref(), &trap);
                 refuse(question, &reason);
                 Some(Ended::Away(reason))
             }

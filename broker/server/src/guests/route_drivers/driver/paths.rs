@@ -10,7 +10,7 @@ use std::time::Instant;
 use lot_facts::RouteFacts;
 use lotmq_host::route::{Abilities, RouteInstance};
 
-use super::{Driver, Ended, count_call, count_trap, too_long};
+use super::{Driver, Ended, count_call, too_long, trapped};
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::routes::version::Version;
 use crate::limits::{ROUTE_PATH_CHARACTERS_MAX, ROUTE_PATHS_PAUSE};
@@ -55,10 +55,7 @@ impl Paths {
                 tell(driver, told.unwrap_or_default());
                 None
             }
-            Ok(Err(trap)) => {
-                count_trap(figures);
-                Some(Ended::Away(trap.to_string()))
-            }
+            Ok(Err(trap)) => Some(Ended::Away(trapped(figures, &trap))),
             Err(_) => Some(Ended::Away(too_long(call_time))),
         }
     }

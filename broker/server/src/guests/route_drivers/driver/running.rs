@@ -9,7 +9,7 @@ use lotmq_host::route::Failure;
 use tokio::time::{Instant, timeout};
 
 use super::pause::Pause;
-use super::{Ended, Serving, count_call, count_trap, text_of, too_long};
+use super::{Ended, Serving, count_call, text_of, too_long, trapped};
 use crate::guests::routes::seat::Work;
 use crate::limits::ROUTE_RUN_TIME;
 
@@ -78,10 +78,7 @@ impl Serving<'_> {
                 Ok(())
             }
             Ok(Ok(Err(failure))) => Err(super::ended(failure)),
-            Ok(Err(trap)) => {
-                count_trap(self.figures.as_ref());
-                Err(Ended::Away(trap.to_string()))
-            }
+            Ok(Err(trap)) => Err(Ended::Away(trapped(self.figures.as_ref(), &trap))),
             Err(_) => Err(Ended::Away(too_long(call_time))),
         }
     }
