@@ -233,7 +233,9 @@ impl Told {
             Ok(info) => info,
             Err(exit) => return Ok(exit),
         };
-        subscribe(client, &info, &args.name)?;
+        let mut followed = Vec::new();
+        let info = info.get("data").cloned().unwrap_or_default();
+        subscribe(client, (&info, &args.name), &mut followed)?;
         if args.follow && !std::mem::replace(&mut self.is_following, true) {
             output::note(&format!("following {}; Ctrl-C ends", args.name));
         }
@@ -248,7 +250,10 @@ impl Told {
                 break;
             };
             if message.topic == state {
-                self.note_state(&args.name, &message);
+                let info: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
+                self.note_state(&args.name, &info);
+                // Routes that have come meanwhile.
+                subscribe(client, (&info, &args.name), &mut followed)?;
             } else if let Some(line) = self.line(&message, args.json) {
                 output::line(&line)?;
                 self.has_told = true;
@@ -262,9 +267,8 @@ impl Told {
     }
 
     /// Says on standard error which state the module has come to. It begins as enabled, of which nothing is said.
-    fn note_state(&mut self, name: &str, message: &Message) {
-        let value: Value = serde_json::from_slice(&message.payload).unwrap_or_default();
-        let state = value.get("state").and_then(Value::as_str).unwrap_or("removed");
+    fn note_state(&mut self, name: &str, info: &Value) {
+        let state = info.get("state").and_then(Value::as_str).unwrap_or("removed");
         if self.state.as_deref().unwrap_or("enabled") == state {
             return;
         }
@@ -291,26 +295,34 @@ impl Told {
     }
 }
 
-/// Subscribes to what a module and the routes that run it say, and to the state of the module.
-fn subscribe(client: &mut Client, info: &Value, name: &str) -> anyhow::Result<()> {
-    let of_speakers = speakers(info, name).into_iter().flat_map(|who| [format!("{who}/Log"), who + ERROR]);
-    for topic in of_speakers {
+/// Subscribes to what a module and the routes that run it say, and to the state of the module, but for what is `followed` already.
+fn subscribe(
+    client: &mut Client,
+    (info, name): (&Value, &str),
+    followed: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let is_first = followed.is_empty();
+    let new: Vec<String> = speakers(info, name).filter(|who| !followed.contains(who)).collect();
+    for topic in new.iter().flat_map(|who| [format!("{who}/Log"), format!("{who}{ERROR}")]) {
         let granted = client.subscribe_to(&topic, QoS::AtLeastOnce)?;
         anyhow::ensure!(
             !granted.is_failure(),
             "the broker refused the subscription to {topic}: {granted}; a rule of scope SubscribeSys lets this user read it (docs/sdk/modules.md, \"Who may add one, and read its log\")"
         );
     }
-    // Who may read the log alone is not told the state.
-    client.subscribe_to(&format!("{MODULES}/{name}"), QoS::AtLeastOnce)?;
+    if is_first {
+        // Who may read the log alone is not told the state.
+        client.subscribe_to(&format!("{MODULES}/{name}"), QoS::AtLeastOnce)?;
+    }
+    followed.extend(new);
     Ok(())
 }
 
 /// Topics of a module, and of the routes that run it.
-fn speakers(info: &Value, name: &str) -> Vec<String> {
-    let used_by = info.get("data").and_then(|data| data.get("usedBy")?.as_array()).into_iter().flatten();
+fn speakers<'a>(info: &'a Value, name: &str) -> impl Iterator<Item = String> + 'a {
+    let used_by = info.get("usedBy").and_then(Value::as_array).into_iter().flatten();
     let routes = used_by.filter_map(|user| Some(format!("{ROUTES}/{}", user.get("name")?.as_str()?)));
-    [format!("{MODULES}/{name}")].into_iter().chain(routes).collect()
+    std::iter::once(format!("{MODULES}/{name}")).chain(routes)
 }
 
 /// A message of a module in one line; `None` of a reply to a command, and of an error that was taken back.

@@ -52,7 +52,7 @@ impl environment::Host for FiberState {
 
 impl FiberState {
     /// Whether the grants cover a name; the server hears of what they do not cover.
-    fn may(&self, capability: Capability, name: &str) -> bool {
+    pub(crate) fn may(&self, capability: Capability, name: &str) -> bool {
         let may = self.grants.cover(capability, name);
         if !may {
             self.services.not_granted(&self.run, (capability, name), None);

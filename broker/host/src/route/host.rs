@@ -8,7 +8,7 @@ use super::{
     properties::IngestedMessage,
 };
 use crate::{
-    RunContext,
+    Capability, RunContext,
     fiber::{FiberServices, FiberState, OnFiber},
 };
 use std::{pin::Pin, sync::Arc};
@@ -67,13 +67,21 @@ impl retained::Host for RouteState {
 
 impl ingest::Host for RouteState {
     async fn publish(&mut self, messages: Vec<ingest::Arrival>) -> Result<(), IngestError> {
-        let granted = |arrival: &IngestedMessage| self.fiber.grants.write.covers(&arrival.topic);
-        let bounds = self.services.message_bounds();
-        let checked = |arrival| IngestedMessage::checked(arrival, &bounds).filter(granted);
-        let messages: Option<Vec<_>> = messages.into_iter().map(checked).collect();
-        let messages = messages.ok_or(IngestError::NotAllowed)?;
+        let messages = self.checked(messages).ok_or(IngestError::NotAllowed)?;
         let services = Arc::clone(&self.services);
         let run = self.fiber.run;
         self.fiber.waits(async move |_| services.ingest(run, messages).await).await
+    }
+}
+
+impl RouteState {
+    /// Messages that the route may bring; `None` when one of them is none, or is not granted.
+    fn checked(&self, messages: Vec<ingest::Arrival>) -> Option<Vec<IngestedMessage>> {
+        let bounds = self.services.message_bounds();
+        let is_granted = |arrival: &IngestedMessage| self.fiber.may(Capability::WriteTopic, &arrival.topic);
+        messages
+            .into_iter()
+            .map(|arrival| IngestedMessage::checked(arrival, &bounds).filter(is_granted))
+            .collect()
     }
 }

@@ -21,6 +21,7 @@ use tracing::warn;
 use super::guest_id::definition_id;
 use super::records;
 use super::rights::{Access, Rights, Variable};
+use super::route_modules;
 use super::states::States;
 use super::witness::Deed;
 use crate::guests::HasPrograms as _;
@@ -263,10 +264,11 @@ impl Services for TenantServices {
     ) {
         let Some((tenant, definition)) = self.definition(run) else { return };
         // What is compiled from LoT has all that its statements can want; elsewhere, reading gives nothing.
-        let Some(hosting) = self.hosting.upgrade().filter(|_| definition.kind() == DefinitionKind::Module)
-        else {
-            return;
+        let module = match definition.facts().route.as_deref() {
+            Some(route) => route_modules::named(route),
+            None => (definition.kind() == DefinitionKind::Module).then(|| &**definition.name()),
         };
+        let (Some(module), Some(hosting)) = (module, self.hosting.upgrade()) else { return };
         let shown: String = name.chars().take(MODULE_GRANT_BYTES_MAX / 4).collect();
         let word = capability.word();
         let grant = if shown.is_empty() { word.to_owned() } else { format!("{word}:{shown}") };
@@ -276,10 +278,17 @@ impl Services for TenantServices {
                 tenant = &*tenant.name,
                 definition = &**definition.name(),
                 kind = definition.kind().title(),
+                module,
                 grant,
                 "a module wanted what it was not granted"
             );
-            let message = format!("this module was not granted '{grant}', and is refused it from now on");
+            let message = if definition.kind() == DefinitionKind::Module {
+                format!("this module was not granted '{grant}', and is refused it from now on")
+            } else {
+                format!(
+                    "module '{module}' was not granted '{grant}', or this route does not name that, and is refused it from now on"
+                )
+            };
             let (topic, payload) = trigger.map_or(("", &[][..]), |trigger| (trigger.topic, trigger.payload));
             let error = DefinitionError {
                 code: "GRANT_MISSING",

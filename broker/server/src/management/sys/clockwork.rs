@@ -300,7 +300,7 @@ fn publish_monitor(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>) {
     }
 }
 
-/// Publishes the modules whose state changed by itself, as by too many traps, or its recovery.
+/// Publishes the modules whose state changed by itself, as by too many traps, or its recovery, or that other definitions use now.
 fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u32, Arc<str>), String>) {
     let modules = tenant.managed().modules.all();
     told.retain(|(number, name), _| {
@@ -308,11 +308,13 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
     });
     for module in modules {
         let info = crate::management::modules::info(tenant, &module);
-        let state = info["state"].as_str().unwrap_or_default();
-        let before = told.insert((tenant.number, Arc::clone(&module.name)), state.to_owned());
+        let now = format!("{} {}", info["state"].as_str().unwrap_or_default(), info["usedBy"]);
         // What was told when it was installed, or when the broker started.
-        let as_installed = if module.options.is_disabled { "disabled" } else { "enabled" };
-        if before.as_deref().unwrap_or(as_installed) != state {
+        let as_installed = if module.options.is_disabled { "disabled []" } else { "enabled []" };
+        let is_as_told =
+            told.get(&(tenant.number, Arc::clone(&module.name))).map_or(as_installed, String::as_str) == now;
+        told.insert((tenant.number, Arc::clone(&module.name)), now);
+        if !is_as_told {
             let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
             publish(turn, tenant, &topic, info.to_string().as_bytes(), true);
         }
