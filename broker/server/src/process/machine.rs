@@ -1,5 +1,8 @@
 //! Memory of the machine, from which bounds derive.
 
+use std::fs;
+use std::path::Path;
+
 use lotmq_config::{Config, Limits, ValueOrigin};
 
 use crate::limits::{GUESTS_MEMORY_PART, GUESTS_MEMORY_RANGE, SUM_MEMORY_MIN, SUM_MEMORY_PART};
@@ -42,13 +45,32 @@ fn part(memory: u64) -> u64 {
     (memory / GUESTS_MEMORY_PART).clamp(*GUESTS_MEMORY_RANGE.start(), *GUESTS_MEMORY_RANGE.end())
 }
 
-/// Memory of the machine in bytes, or of the container where that has less.
+/// Memory of the machine in bytes, or of the container or service where that has less.
 pub(crate) fn memory() -> u64 {
     let machine =
-        std::fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(total).unwrap_or(MEMORY_GUESSED);
-    let container = std::fs::read_to_string("/sys/fs/cgroup/memory.max").ok();
-    let container = container.and_then(|text| text.trim().parse().ok());
-    container.unwrap_or(u64::MAX).min(machine)
+        fs::read_to_string("/proc/meminfo").ok().as_deref().and_then(total).unwrap_or(MEMORY_GUESSED);
+    let cgroups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+    limit(&cgroups, Path::new("/sys/fs/cgroup")).unwrap_or(u64::MAX).min(machine)
+}
+
+/// The least memory that a control group leaves: that of the process, or one around it. Of groups as `/proc/self/cgroup` lists them, of version 2 or 1, in the
+/// folder at which they are mounted. A container may see its own group as the outermost.
+fn limit(cgroups: &str, mounted: &Path) -> Option<u64> {
+    let limits = cgroups.lines().flat_map(|line| {
+        let mut parts = line.splitn(3, ':');
+        let (number, controllers) = (parts.next(), parts.next().unwrap_or_default());
+        let path = Path::new(parts.next().unwrap_or_default().trim_start_matches('/'));
+        let found = match (number, controllers) {
+            (Some("0"), "") => Some((mounted.to_owned(), "memory.max")),
+            _ if controllers.split(',').any(|controller| controller == "memory") => {
+                Some((mounted.join("memory"), "memory.limit_in_bytes"))
+            }
+            _ => None,
+        };
+        let around = path.ancestors();
+        found.into_iter().flat_map(move |(root, file)| around.map(move |group| root.join(group).join(file)))
+    });
+    limits.filter_map(|file| fs::read_to_string(file).ok()?.trim().parse().ok()).min()
 }
 
 /// Parses the line `MemTotal: 16384256 kB`, to bytes.
@@ -75,6 +97,27 @@ mod tests {
         assert_eq!((small.retained_bytes, small.tenant_session_bytes), (128 << 20, 128 << 20));
         assert_eq!(small.all_queue_bytes, 700_000_000, "it was asked for");
         assert_eq!(fitted_to(&config, 0).limits.all_output_bytes, 32 << 20);
+    }
+
+    #[test]
+    fn the_least_limit_of_the_groups_around_counts() {
+        let mounted = tempfile::tempdir().unwrap();
+        for (file, limit) in [
+            ("system.slice/lotmq.service/memory.max", "max\n"),
+            ("system.slice/memory.max", "300\n"),
+            ("memory/docker/memory.limit_in_bytes", "9223372036854771712\n"),
+            ("memory/docker/a/memory.limit_in_bytes", "200\n"),
+            ("memory/memory.limit_in_bytes", "500\n"),
+        ] {
+            let file = mounted.path().join(file);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, limit).unwrap();
+        }
+        let limit = |cgroups: &str| limit(cgroups, mounted.path());
+        assert_eq!(limit("0::/system.slice/lotmq.service\n"), Some(300));
+        assert_eq!(limit("4:cpu,memory:/docker/a\n1:cpu:/\n0::/\n"), Some(200));
+        assert_eq!(limit("4:memory:/of/the/host\n"), Some(500), "a container sees its own as the outermost");
+        assert_eq!([limit("1:cpu:/\n"), limit("0::/\n"), limit("")], [None; 3]);
     }
 
     #[test]
