@@ -566,23 +566,23 @@ fn deploy_takes_over_what_belongs_to_others_only_when_told_so() {
     fs::write(&file, format!("{MODEL}\n{RULE}")).unwrap();
     let port = broker.port();
     let deploy = |user: &str, path: &std::path::Path, more: &[&str]| {
-        let fixed =
-            ["deploy", path.to_str().unwrap(), "--name", "plant", "-p", &port, "-u", user, "-P", "password"];
-        Program::run(LOTMQ, &fixed.iter().chain(more).copied().collect::<Vec<_>>()).unwrap()
+        let fixed = ["deploy", path.to_str().unwrap(), "-p", &port, "-u", user, "-P", "password"];
+        let of_project: &[&str] = if path.is_dir() { &["--name", "plant", "--replace-project"] } else { &[] };
+        Program::run(LOTMQ, &fixed.iter().chain(of_project).chain(more).copied().collect::<Vec<_>>()).unwrap()
     };
     for path in [file.as_path(), folder.path()] {
         let is_done = |finished: &lotmq_test_support::Finished| finished.status.code() == Some(0);
         for user in ["ann", "ann"] {
-            let done = deploy(user, path, &["--replace-project"]);
+            let done = deploy(user, path, &[]);
             assert!(is_done(&done), "{} {}", done.stdout, done.stderr);
         }
-        let refused = deploy("bob", path, &["--replace-project"]);
+        let refused = deploy("bob", path, &[]);
         assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
         assert!(refused.stdout.contains("belongs to user 'ann'"), "{}", refused.stdout);
         assert!(refused.stderr.contains("--replace takes over"), "{}", refused.stderr);
-        let done = deploy("bob", path, &["--replace-project", "--replace"]);
+        let done = deploy("bob", path, &["--replace"]);
         assert!(is_done(&done), "{} {}", done.stdout, done.stderr);
-        assert!(!is_done(&deploy("ann", path, &["--replace-project"])), "it is his now");
+        assert!(!is_done(&deploy("ann", path, &[])), "it is his now");
         for command in ["-removeModel Reading -force", "-removeRule NoSecrets -force"] {
             broker.command_ok(command);
         }
@@ -603,4 +603,27 @@ fn deploy_takes_over_no_rule_unasked() {
     let refused = Program::run(LOTMQ, &["deploy", file.to_str().unwrap(), "-p", &broker.port()]).unwrap();
     assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
     assert!(refused.stdout.contains("Rule 'NoSecrets' belongs to user 'ann'"), "{}", refused.stdout);
+}
+
+/// A file of a project that is loaded: on its own it would be no part of that any more.
+#[test]
+fn a_file_of_a_project_is_deployed_on_its_own_only_when_told_so() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("rule.lot");
+    fs::write(&file, RULE).unwrap();
+    let port = broker.port();
+    let deploy = |path: &std::path::Path, more: &[&str]| {
+        let fixed = ["deploy", path.to_str().unwrap(), "-p", &port];
+        Program::run(LOTMQ, &fixed.iter().chain(more).copied().collect::<Vec<_>>()).unwrap()
+    };
+    assert_eq!(deploy(folder.path(), &["--name", "plant"]).status.code(), Some(0));
+    let refused = deploy(&file, &[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+    assert!(refused.stderr.contains("Rule 'NoSecrets' is of project 'plant'"), "{}", refused.stderr);
+    let misused = deploy(&file, &["--no-load"]);
+    assert!(misused.stderr.contains("--no-load is for the project in a folder"), "{}", misused.stderr);
+    assert_eq!(deploy(folder.path(), &["--name", "plant"]).status.code(), Some(0), "it is whole as before");
+    let done = deploy(&file, &["--yes"]);
+    assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
 }

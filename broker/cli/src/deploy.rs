@@ -17,6 +17,7 @@ use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use crate::cmd::{connect_as_root, exchange, quoted, render_reply};
+use crate::columns::printable;
 use crate::confirmation::is_confirmed;
 
 /// Upload a program or a project to a broker.
@@ -81,10 +82,20 @@ pub(crate) fn deploy(args: &DeployArgs) -> anyhow::Result<Exit> {
             "--dry-run compares the project in a folder with what is loaded; `lotmq check` looks at a file"
         );
     }
+    let of_projects = [
+        ("--diff", args.diff),
+        ("--no-load", args.no_load),
+        ("--replace-project", args.replace_project),
+        ("--name", args.name.is_some()),
+    ];
+    if let Some((option, _)) = of_projects.into_iter().find(|(_, is_given)| *is_given && !is_folder) {
+        anyhow::bail!(
+            "{option} is for the project in a folder, and this is a file, whose definitions are added one by one"
+        );
+    }
     let commands = if is_folder { Vec::new() } else { compiled.commands() };
     let mut broker = Broker { client: connect_as_root(&args.connect)?, timeout: args.timeout };
-    let exit =
-        if is_folder { project(&mut broker, args)? } else { add_all(&mut broker, &commands, args.replace)? };
+    let exit = if is_folder { project(&mut broker, args)? } else { file(&mut broker, args, &commands)? };
     broker.client.disconnect()?;
     Ok(exit)
 }
@@ -149,6 +160,38 @@ fn is_agreed_to(args: &DeployArgs, plan: &Value) -> anyhow::Result<bool> {
         output::note(&format!("{concern} Nothing was changed; --yes goes on"));
     }
     Ok(is_agreed)
+}
+
+/// What a file defines, as by hand. What a project has brought is taken out of it by that, so it is asked about.
+fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyhow::Result<Exit> {
+    let Some(listed) = broker.send("-listEntities")? else { return Ok(Exit::NoBroker) };
+    let known = listed.get("data").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
+    let of_projects: Vec<String> = commands
+        .iter()
+        .filter_map(|command| {
+            let (kind, name) = command.entity()?;
+            let text = |entity: &'_ Value, member: &str| {
+                entity.get(member).and_then(Value::as_str).map(str::to_owned)
+            };
+            let is_it = |entity: &&Value| {
+                text(entity, "type").as_deref() == Some(kind) && text(entity, "name").as_deref() == Some(name)
+            };
+            let origin = known.iter().find(is_it).and_then(|entity| text(entity, "origin"))?;
+            let (project, _) = origin.split_once('/')?;
+            Some(format!("{kind} '{name}' is of project '{}'", printable(project)))
+        })
+        .collect();
+    if !of_projects.is_empty() && !args.yes {
+        let concern = format!(
+            "{}: added by hand it is no part of that any more, which cannot be deployed until it is removed. Deploy the folder instead.",
+            of_projects.join(", ")
+        );
+        if !is_confirmed(&format!("{concern} Go on all the same?"))? {
+            output::note(&format!("{concern} Nothing was changed; --yes goes on"));
+            return Ok(Exit::Failure);
+        }
+    }
+    add_all(broker, commands, args.replace)
 }
 
 /// One after the other, up to the first that is refused.

@@ -223,6 +223,7 @@ pub struct AddCommand {
     /// The option with which it replaces what belongs to the same owner.
     replaces: &'static str,
     text: String,
+    entity: Option<(&'static str, String)>,
 }
 
 impl AddCommand {
@@ -230,6 +231,11 @@ impl AddCommand {
     pub fn to_text(&self, takes_over: bool) -> String {
         let replaces = if takes_over { "-replace " } else { self.replaces };
         format!("{} {replaces}{}", self.verb, self.text)
+    }
+
+    /// Kind and name of what it defines; `None` of a script.
+    pub fn entity(&self) -> Option<(&str, &str)> {
+        self.entity.as_ref().map(|(kind, name)| (*kind, name.as_str()))
     }
 }
 
@@ -295,8 +301,8 @@ impl Compiled {
                         _ => String::new(),
                     };
                     let text = format!("{header}{}", part.text);
-                    commands
-                        .push((SCRIPTS_AT, AddCommand { verb: "-addPython".to_owned(), replaces: "", text }));
+                    let verb = "-addPython".to_owned();
+                    commands.push((SCRIPTS_AT, AddCommand { verb, replaces: "", text, entity: None }));
                 }
                 Outcome::Lot(compilation) => {
                     commands.extend(compilation.entities.iter().filter_map(|entity| {
@@ -305,10 +311,9 @@ impl Compiled {
                         let text = part.text.get(entity.range.clone())?.to_owned();
                         // Of all kinds rules alone are not replaced unless told so.
                         let replaces = if kind == Kind::Rule { "-replaceOwn " } else { "" };
-                        Some((
-                            place * 2,
-                            AddCommand { verb: format!("-add{}", kind.title()), replaces, text },
-                        ))
+                        let verb = format!("-add{}", kind.title());
+                        let entity = Some((kind.title(), entity.name.clone()));
+                        Some((place * 2, AddCommand { verb, replaces, text, entity }))
                     }))
                 }
                 Outcome::Unreadable(_) => {}
