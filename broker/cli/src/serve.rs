@@ -63,6 +63,13 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
     if let Some(password) = new_password.filter(|password| server.is_password_of_root(password)) {
         output::line(&format!("password of root (shown only now): {}", password.reveal()))?;
     }
+    if let Some(given) = config.initial_root_password.as_ref().filter(|_| !args.secure)
+        && !server.is_password_of_root(given)
+    {
+        tracing::warn!(
+            "LOTMQ_ROOT_PASSWORD is not root's password and changes nothing: it is that of new data alone; `lotmq cmd -changeUserPassword root NEW` changes it"
+        );
+    }
     if let Some(advice) = server.advice() {
         output::line(advice)?;
     }
