@@ -135,10 +135,16 @@ fn a_module_asks_the_servers_that_it_was_granted_and_the_operator_allows() {
     broker.command_ok(&module("-grantAll"));
     standing.says(&format!("API_CONFIG: module 'post' was not granted endpoint:{}", server.address));
 
+    let refused = "127.0.0.1 is this machine, and routes.allow_loopback is not set";
     let strict = posting(with_modules(), &server, "");
+    // An address is refused before there is anything to post, a name when it has been looked up.
+    Standing::of(&strict).says(refused);
+    let port = server.address.port();
+    strict.command_ok(&module(&format!("-replace -grantAll -net localhost:{port}")));
+    strict.command_ok(&route("Line", "out", &server, "").replace("127.0.0.1", "localhost"));
     let mut standing = Standing::of(&strict);
     send(&strict, "out/1", "secret");
-    standing.says("127.0.0.1 is this machine, and routes.allow_loopback is not set");
+    standing.says(refused);
     let failures = strict.http("/metrics").body;
     assert!(
         failures.contains("lotmq_route_http_failures_total{") && failures.contains("error=\"denied\"} 1"),
