@@ -107,6 +107,7 @@ fn what_is_refused_again_dies_again_and_is_seen() {
     broker.wait_for_metric("lotmq_route_dead_letters_total", 2.0);
     let again = list(&broker);
     assert_eq!(again["count"], 1);
+    assert_eq!(again["letters"][0]["qos"], before["letters"][0]["qos"], "of the same quality of service");
     assert_eq!(again["letters"][0]["receivedUtc"], before["letters"][0]["receivedUtc"], "it came once");
     assert!(again["letters"][0]["diedUtc"].as_str() > before["letters"][0]["diedUtc"].as_str(), "{again}");
     assert_eq!(broker.command_ok("-removeDeadLetters Line").data()["count"], 1);

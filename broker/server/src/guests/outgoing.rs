@@ -13,6 +13,7 @@ use lotmq_host::limits::HOPS_MAX;
 use lotmq_host::{Lease, OwnedMessage, PostError};
 use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 
+use super::effects::codec_qos;
 use super::noted::noted;
 use super::outbox_entry::OutboxEntry;
 use super::routes::keeping::{PostPlace, RoomQuery};
@@ -119,7 +120,7 @@ fn store_for(
         topic: &message.topic,
         properties: &message.properties,
         payload: &message.payload,
-        qos,
+        qos: codec_qos(message.qos),
         retain: message.retain,
         expires_at_ms: message.expires_at_ms,
     };
