@@ -1,7 +1,6 @@
 //! Publishes the readings of `raw/<sensor>`, which are in tenths, as degrees on `scaled/<sensor>`.
 
 use lotmq_guest::action::{Action, Message, QoS, RunError, error, publish};
-use lotmq_guest::println;
 
 // What the guest needs: shown to who deploys it, and granted by them.
 lotmq_guest::manifest!("write:scaled/#");
@@ -15,7 +14,7 @@ impl Action for Guest {
         let Some(degrees) = degrees(&reading) else {
             return Err(error("NOT_A_NUMBER", format!("'{reading}' is not a number")));
         };
-        println!("{sensor} has {degrees} degrees");
+        lotmq_guest::println!("{sensor} has {degrees} degrees");
         publish(&format!("scaled/{sensor}"), degrees.to_string().as_bytes(), QoS::AtMostOnce, false)
     }
 }

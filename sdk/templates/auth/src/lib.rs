@@ -4,7 +4,6 @@ use lotmq_guest::auth::{
     Actions, Answer, Authenticator, BAD_USER_NAME_OR_PASSWORD, Grant, Login, Permission, Principal, allow,
     deny, environment,
 };
-use lotmq_guest::println;
 
 // What the guest needs: shown to who deploys it, and granted by them.
 lotmq_guest::manifest!("secret-read:DEVICE_TOKEN");
@@ -20,7 +19,7 @@ impl Authenticator for Guest {
         if !is_same(login.password.as_deref().unwrap_or_default(), token.as_bytes()) {
             return deny(BAD_USER_NAME_OR_PASSWORD, format!("{user} does not have the token"));
         }
-        println!("{user} is let in from {}", login.listener);
+        lotmq_guest::println!("{user} is let in from {}", login.listener);
         allow(device(&user))
     }
 }

@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::io::Write as _;
 
-use lotmq_guest::println;
 use lotmq_guest::route::{Abilities, Connection, Delivery, Description, Failure, Receipt, Route, failure};
 
 // What the guest needs: shown to who deploys it, and granted by them.
@@ -29,7 +28,7 @@ impl Route for Guest {
 
     fn open(_configuration: String) -> Result<(), Failure> {
         LINE.set(Some(Connection::open("line", TIMEOUT_MS).map_err(|error| failure(&error))?));
-        println!("connected");
+        lotmq_guest::println!("connected");
         Ok(())
     }
 

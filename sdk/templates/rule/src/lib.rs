@@ -1,6 +1,5 @@
 //! Allows what has a small payload, while the plant is not locked. A Rule asks it: `IF MODULE "my-guest" THEN`.
 
-use lotmq_guest::println;
 use lotmq_guest::rule::{Request, Rule, RunError, Verdict, last_value};
 
 // What the guest needs: shown to who deploys it, and granted by them.
@@ -16,7 +15,7 @@ impl Rule for Guest {
         let is_locked = last_value("plant/locked").is_some_and(|value| value == b"true");
         let verdict = verdict(is_locked, request.payload.as_deref().unwrap_or_default());
         if verdict == Verdict::Deny {
-            println!("{} was denied {}", request.client_id, request.topic.unwrap_or_default());
+            lotmq_guest::println!("{} was denied {}", request.client_id, request.topic.unwrap_or_default());
         }
         Ok(verdict)
     }
