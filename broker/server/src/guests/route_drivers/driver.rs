@@ -126,6 +126,7 @@ impl Driver {
             if paused_for.replace(number) != Some(number) {
                 pause = Pause::reconnecting();
             }
+            let beside = self.seat.connections_beside();
             let ended = self.serve(number, &version, &mut pause).await;
             match self.by_policy(&version, ended) {
                 Ended::Changed => {}
@@ -136,8 +137,8 @@ impl Driver {
                     }
                     if !self.is_at_once() {
                         tokio::select! {
-                            () = self.pause(number, &mut pause) => {}
-                            () = self.seat.another_connected() => {}
+                            () = tokio::time::sleep(pause.next()) => {}
+                            () = self.seat.changed_or_joined(number, beside) => {}
                         }
                     }
                 }

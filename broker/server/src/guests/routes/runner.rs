@@ -37,8 +37,6 @@ pub(crate) struct RouteRunner {
     pub(in crate::guests) outbox_called: Notify,
     /// Signal that its standing has changed.
     pub(in crate::guests) stands: Notify,
-    /// Signal that an instance has connected.
-    pub(super) connections: Notify,
     /// Payload on which a driver panics, so many times.
     #[cfg(test)]
     pub(in crate::guests) planted: Mutex<Option<(&'static [u8], u32)>>,
@@ -70,6 +68,8 @@ pub(super) struct InstancePlace {
     pub(super) bell: Arc<Bell>,
     /// Whether somebody drives it, or has the order to.
     pub(super) is_driven: bool,
+    /// How often it has connected.
+    pub(super) connections: u64,
 }
 
 /// Bell by which a driver is called.
@@ -125,7 +125,6 @@ impl RouteRunner {
             clock,
             outbox_called: Notify::new(),
             stands: Notify::new(),
-            connections: Notify::new(),
             #[cfg(test)]
             planted: Mutex::default(),
         }
@@ -359,6 +358,12 @@ impl SharedRoute {
     /// Number of instances that are to be at work.
     pub(super) fn instances(&self) -> usize {
         if self.is_alone { 1 } else { self.version.instances() }
+    }
+
+    /// How often others than this instance have connected.
+    pub(super) fn connections_beside(&self, instance: usize) -> u64 {
+        let others = self.places.iter().enumerate().filter(|(index, _)| *index != instance);
+        others.map(|(_, place)| place.connections).sum()
     }
 
     /// Has all drivers look what there is to do.

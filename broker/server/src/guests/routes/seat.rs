@@ -160,14 +160,28 @@ impl RouteSeat {
 
     /// Notes that the instance of version `number` is connected.
     pub(in crate::guests) fn connected(&self, number: u64, now: Timestamp) {
-        if self.has_become(number, (Connection::Connected, now), |_| ()) {
-            self.route.connections.notify_waiters();
+        if !self.has_become(number, (Connection::Connected, now), |_| ()) {
+            return;
         }
+        let mut shared = self.route.shared.lock();
+        if let Some(place) = shared.places.get_mut(self.instance) {
+            place.connections += 1;
+        }
+        // Those that pause try again: the far side is there.
+        shared.call_all();
     }
 
-    /// Waits until another instance of the route is connected: its far side is there.
-    pub(in crate::guests) async fn another_connected(&self) {
-        self.route.connections.notified().await;
+    /// How often other instances of the route have connected.
+    pub(in crate::guests) fn connections_beside(&self) -> u64 {
+        self.route.shared.lock().connections_beside(self.instance)
+    }
+
+    /// Waits until it is not to work for version `number` any more, or another instance has connected since there were so many connections beside it.
+    pub(in crate::guests) async fn changed_or_joined(&self, number: u64, beside: u64) {
+        let is_so = |shared: &mut SharedRoute| {
+            !works(shared, self.instance, number) || shared.connections_beside(self.instance) != beside
+        };
+        self.until(is_so).await;
     }
 
     /// Notes that the instance of version `number` is not connected, with the reason, and will try again; false where it is not to work for that version any more:

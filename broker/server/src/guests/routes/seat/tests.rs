@@ -172,3 +172,22 @@ fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
     assert_eq!(route.standing().reason(), Some("away"));
     running.server.stop();
 }
+
+#[test]
+fn who_pauses_is_woken_by_a_connection_of_another_also_by_one_during_its_own_attempt() {
+    let running = Running::start("none");
+    let route = route(&running, 2);
+    let [first, second] = [0, 1].map(|instance| RouteSeat::new(&route, instance));
+    let (number, _) = first.current().unwrap();
+    let is_woken = |seat: &RouteSeat, beside| {
+        let waits = pin!(seat.changed_or_joined(number, beside));
+        waits.poll(&mut Context::from_waker(Waker::noop())).is_ready()
+    };
+    let beside = second.connections_beside();
+    assert!(!is_woken(&second, beside));
+    second.connected(number, Timestamp::UNIX_EPOCH);
+    assert!(!is_woken(&second, beside), "its own does not count");
+    first.connected(number, Timestamp::UNIX_EPOCH);
+    assert!(is_woken(&second, beside));
+    assert!(!is_woken(&second, second.connections_beside()));
+}
