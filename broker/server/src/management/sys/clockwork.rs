@@ -311,10 +311,8 @@ fn publish_modules(turn: &mut Turn, tenant: &Arc<Tenant>, told: &mut HashMap<(u3
         let now = format!("{} {}", info["state"].as_str().unwrap_or_default(), info["usedBy"]);
         // What was told when it was installed, or when the broker started.
         let as_installed = if module.options.is_disabled { "disabled []" } else { "enabled []" };
-        let is_as_told =
-            told.get(&(tenant.number, Arc::clone(&module.name))).map_or(as_installed, String::as_str) == now;
-        told.insert((tenant.number, Arc::clone(&module.name)), now);
-        if !is_as_told {
+        let before = told.insert((tenant.number, Arc::clone(&module.name)), now.clone());
+        if before.as_deref().unwrap_or(as_installed) != now {
             let topic = format!("$SYS/Coreflux/Modules/{}", module.name);
             publish(turn, tenant, &topic, info.to_string().as_bytes(), true);
         }
