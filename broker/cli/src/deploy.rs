@@ -42,7 +42,7 @@ pub(crate) struct DeployArgs {
     /// Say what would change, and change nothing
     #[arg(long, conflicts_with = "no_load")]
     dry_run: bool,
-    /// Show what differs in the definitions that change, as --dry-run does
+    /// Show what differs in the definitions that change, too; --dry-run shows it alone
     #[arg(long)]
     diff: bool,
     /// Do not ask before a rule of the project goes or what was added by hand is taken over
@@ -170,14 +170,8 @@ fn file(broker: &mut Broker, args: &DeployArgs, commands: &[AddCommand]) -> anyh
         .iter()
         .filter_map(|command| {
             let (kind, name) = command.entity()?;
-            let text = |entity: &'_ Value, member: &str| {
-                entity.get(member).and_then(Value::as_str).map(str::to_owned)
-            };
-            let is_it = |entity: &&Value| {
-                text(entity, "type").as_deref() == Some(kind) && text(entity, "name").as_deref() == Some(name)
-            };
-            let origin = known.iter().find(is_it).and_then(|entity| text(entity, "origin"))?;
-            let (project, _) = origin.split_once('/')?;
+            let entity = known.iter().find(|entity| entity["type"] == kind && entity["name"] == name)?;
+            let (project, _) = entity["origin"].as_str()?.split_once('/')?;
             Some(format!("{kind} '{name}' is of project '{}'", printable(project)))
         })
         .collect();
