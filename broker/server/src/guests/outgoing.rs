@@ -14,10 +14,11 @@ use lotmq_host::{Lease, OwnedMessage, PostError};
 use lotmq_store::{Delivery, MessageRef, Op, SessionId};
 
 use super::effects::codec_qos;
+use super::message_qos::qos;
 use super::noted::noted;
 use super::outbox_entry::OutboxEntry;
 use super::routes::keeping::{PostPlace, RoomQuery};
-use super::routes::mailbox::Addressee;
+use super::routes::mailbox::{Addressee, Post};
 use super::routes::stored_post::StoredPost;
 use super::routes::{self, ForRoute, RouteRunner};
 use super::{Guests, Starts, TriggeredDefinition};
@@ -50,7 +51,8 @@ struct Target {
 struct Outgoing<'a> {
     tenant: &'a Tenant,
     parts: MessageParts<'a>,
-    client_id: &'a str,
+    /// Client Identifier of the publisher; empty for none.
+    client_id: Arc<str>,
     hops: u8,
     /// When it was received, in milliseconds since 1970, if not now.
     received_ms: Option<u64>,
@@ -90,7 +92,7 @@ pub(super) fn store(
     }
     let of_route = publication.origin.map(|id| tenant.programs().guests.client_id_of_route(id));
     let client_id = publication.source.map(|client| &client.client_id).or(of_route.as_ref());
-    let client_id = client_id.map_or("", |client_id| client_id);
+    let client_id = client_id.cloned().unwrap_or_default();
     let hops = publication.hops;
     put(notes, &Outgoing { tenant, parts, client_id, hops, received_ms: None }, &targets, None);
     fates
@@ -124,7 +126,7 @@ fn store_for(
         retain: message.retain,
         expires_at_ms: message.expires_at_ms,
     };
-    let client_id = &*message.client_id;
+    let client_id = Arc::clone(&message.client_id);
     let received_ms = (message.received_ms != turn.wall_ms()).then_some(message.received_ms);
     let outgoing = Outgoing { tenant, parts, client_id, hops, received_ms };
     let target = Target { route: Arc::clone(route), session, takers: vec![to.clone()] };
@@ -234,11 +236,40 @@ fn put(notes: &mut TurnNotes<'_>, outgoing: &Outgoing<'_>, targets: &[Target], l
         let deliveries: Vec<Delivery<'_>> = of_round.iter().map(delivery).collect();
         notes.batch.push(Op::Enqueue { message, deliveries: &deliveries });
         let bytes = (parts.topic.len() + beside.len() + parts.payload.len()) as u64;
-        for (_, _, entry) in &of_round {
-            entry.route.enters(bytes);
+        let mut kept = None;
+        for (_, taker, entry) in &of_round {
+            let received_ms = || received_ms.unwrap_or_else(|| entry.route.wall_of(notes.lifetime_ms));
+            let message = || Arc::new(as_read_back(outgoing, received_ms()));
+            entry.route.enters((id, bytes), || Post {
+                to: Addressee::clone(taker),
+                message: Arc::clone(kept.get_or_insert_with(message)),
+                waits_since_ms: notes.lifetime_ms,
+                hops: *hops,
+                sequence: id.0,
+                ripe_at: None,
+                panics: 0,
+                stored_bytes: Some(bytes),
+            });
             entry.last.fetch_max(id.0, Ordering::AcqRel);
             entry.leases.lock().extend(lease.cloned());
         }
+    }
+}
+
+/// Message as it is read back from an outbox.
+fn as_read_back(outgoing: &Outgoing<'_>, received_ms: u64) -> OwnedMessage {
+    let parts = &outgoing.parts;
+    OwnedMessage {
+        topic: parts.topic.into(),
+        payload: Bytes::copy_from_slice(parts.payload),
+        qos: qos(parts.qos),
+        retain: parts.retain,
+        client_id: Arc::clone(&outgoing.client_id),
+        user: None,
+        properties: Bytes::copy_from_slice(parts.properties),
+        expires_at_ms: parts.expires_at_ms,
+        received_ms,
+        lease: None,
     }
 }
 

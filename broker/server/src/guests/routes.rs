@@ -12,6 +12,7 @@
 pub(super) mod batch;
 pub(super) mod buffering;
 pub(crate) mod dead_letters;
+mod fresh_posts;
 pub(crate) mod http_figures;
 pub(super) mod keeping;
 pub(super) mod mailbox;

@@ -75,6 +75,22 @@ impl SharedRoute {
                 && owner().is_some_and(|owner| tenant.shares.of_user(&owner.name).are_queues_full()))
     }
 
+    /// Whether more may be in memory of what waits in the store.
+    fn may_read_ahead(&self) -> bool {
+        let ((messages, bytes), fresh) = (self.mailbox.waiting(), self.outbox.fresh());
+        messages as u64 + fresh.messages < ROUTE_READ_AHEAD_MESSAGES as u64
+            && bytes as u64 + fresh.bytes < ROUTE_READ_AHEAD_BYTES as u64
+    }
+
+    /// Takes what is in memory and on the disk into the mailbox.
+    fn take_fresh(&mut self) {
+        let posts = self.outbox.take_fresh();
+        if !posts.is_empty() {
+            self.mailbox.page_in(posts.into_iter());
+            self.call_all();
+        }
+    }
+
     /// When a publisher looks again who has to wait; `None` where he has not.
     fn waits_until(&mut self, asking: &RoomQuery<'_>) -> Option<Time> {
         if self.is_closed || !self.is_full(asking) {
@@ -151,17 +167,27 @@ impl RouteRunner {
         self.shared.lock().outbox.batch_begins(floor);
     }
 
-    /// Counts a message that is in the batch of a thread.
-    pub(in crate::guests) fn enters(&self, bytes: u64) {
+    /// Counts a message that is in the batch of a thread; `post` makes of it what a route that keeps up need not read back.
+    pub(in crate::guests) fn enters(&self, stored: (MessageId, u64), post: impl FnOnce() -> Post) {
         let mut shared = self.shared.lock();
         shared.standing.messages_came(1);
-        shared.outbox.enters(bytes);
+        let has_room = shared.may_read_ahead();
+        shared.outbox.enters(stored, has_room, post);
     }
 
-    /// Notes what became of such a batch.
+    /// Notes what became of such a batch; what of it is in memory goes on from there.
     pub(in crate::guests) fn batch_ended(&self, floor: MessageId, last: MessageId, is_stored: bool) {
-        self.shared.lock().outbox.batch_ended(floor, last, is_stored);
+        {
+            let mut shared = self.shared.lock();
+            shared.outbox.batch_ended(floor, last, is_stored);
+            shared.take_fresh();
+        }
         self.outbox_called.notify_one();
+    }
+
+    /// The wall clock's time of a moment in lifetime milliseconds.
+    pub(in crate::guests) fn wall_of(&self, lifetime_ms: u64) -> u64 {
+        self.clock.wall_of(lifetime_ms)
     }
 }
 
@@ -170,8 +196,7 @@ impl RouteRunner {
     /// Part of the queue that is to be read now: when less is in memory than guests may get in two calls.
     pub(in crate::guests) fn begin_reading(&self) -> Option<OutboxStretch> {
         let mut shared = self.shared.lock();
-        let (messages, bytes) = shared.mailbox.waiting();
-        if messages >= ROUTE_READ_AHEAD_MESSAGES || bytes >= ROUTE_READ_AHEAD_BYTES {
+        if !shared.may_read_ahead() {
             return None;
         }
         if shared.outbox.read_again_at.is_some_and(|at| at > Instant::now()) {
@@ -267,6 +292,7 @@ impl RouteRunner {
         let mut shared = self.shared.lock();
         if works && shared.outbox.is_in_doubt() {
             shared.outbox.settle_doubts();
+            shared.take_fresh();
         }
         shared.outbox.is_in_doubt()
     }

@@ -168,12 +168,17 @@ impl Mailbox {
     pub(in crate::guests) fn page_in(&mut self, posts: impl Iterator<Item = Post>) {
         let linger = self.batches.linger;
         let ripe_at = if linger.is_zero() { None } else { Some(Instant::now() + linger) };
+        let mut is_sorted = true;
         for post in posts {
             self.next_sequence = self.next_sequence.max(post.sequence.saturating_add(1));
-            self.put(Post { ripe_at, ..post });
+            let sequence = post.sequence;
+            let lane = self.put(Post { ripe_at, ..post });
+            is_sorted &= self.lanes[lane].is_last(sequence);
         }
         // What is in memory alone may have overtaken them.
-        self.lanes.iter_mut().for_each(Lane::sort);
+        if !is_sorted {
+            self.lanes.iter_mut().for_each(Lane::sort);
+        }
     }
 
     /// Takes the messages in front of each lane that have waited since before this time, in lifetime milliseconds.

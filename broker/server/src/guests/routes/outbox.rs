@@ -1,7 +1,8 @@
 //! Outbox of a route: what is known in memory of the messages that wait for it in the store.
 //!
 //! They are the queue of a session of the route's own. A message enters it in the batch of its publisher; it is read back slice by slice when its batch is on the disk, and
-//! leaves when the far side has it. In memory are the slices that were read and are not done, and nothing else, however many wait.
+//! leaves when the far side has it. In memory are the slices that were read and are not done, and as long as the route keeps up what is on its way to the disk
+//! ([`FreshPosts`]), which it then takes from there; nothing else, however many wait.
 //!
 //! Several threads have batches with messages for the route under way, and one with lower numbers may come to the disk behind one with higher ones. So each batch is
 //! known by a number below all of its own (its *floor*) until it is there, and reading does not go beyond the lowest floor.
@@ -17,6 +18,9 @@ use std::time::Instant;
 use lotmq_session::Time;
 use lotmq_store::{MessageId, SessionId, Waiting};
 
+use super::fresh_posts::FreshPosts;
+use super::mailbox::Post;
+
 /// Outboxes by the names of their routes.
 pub(in crate::guests) type LeftOutboxes = Mutex<HashMap<Box<str>, (SessionId, Waiting)>>;
 
@@ -27,6 +31,8 @@ pub(in crate::guests) struct RouteOutbox {
     session: Option<SessionId>,
     /// What waits in the store and was not read.
     unread: Amount,
+    /// What of it is in memory, too.
+    fresh: FreshPosts,
     /// What was read and is not done.
     in_hand: Amount,
     /// Number up to which everything was read.
@@ -123,9 +129,36 @@ impl RouteOutbox {
         self.entering.insert(floor, Standing::OnItsWay);
     }
 
-    /// Counts a message that enters.
-    pub(in crate::guests) fn enters(&mut self, bytes: u64) {
+    /// Counts a message that enters. `post` makes of it what is kept in memory, where the route has read everything else and `has_room` for it.
+    pub(in crate::guests) fn enters(
+        &mut self,
+        (id, bytes): (MessageId, u64),
+        has_room: bool,
+        post: impl FnOnce() -> Post,
+    ) {
+        let keeps_up = self.unread.messages == self.fresh.amount().messages;
         self.unread.add(Amount { messages: 1, bytes });
+        match keeps_up && has_room && self.session.is_some() {
+            true => self.fresh.keep(post()),
+            false => self.fresh.misses(id.0),
+        }
+    }
+
+    /// What is in memory before it was read.
+    pub(in crate::guests) fn fresh(&self) -> Amount {
+        self.fresh.amount()
+    }
+
+    /// Reads what is in memory and on the disk.
+    pub(in crate::guests) fn take_fresh(&mut self) -> Vec<Post> {
+        let posts = self.fresh.take_below(self.stored_below().0);
+        for post in &posts {
+            let read = FreshPosts::amount_of(post);
+            self.unread.remove(read);
+            self.in_hand.add(read);
+            self.read_until = self.read_until.max(MessageId(post.sequence));
+        }
+        posts
     }
 
     /// Notes what became of a batch; `last` is its highest number.
@@ -135,6 +168,8 @@ impl RouteOutbox {
             self.newest = self.newest.max(last);
         } else {
             self.entering.insert(floor, Standing::Doubtful(last));
+            // Only the store knows what it has of that.
+            self.fresh = FreshPosts::default();
         }
     }
 
@@ -155,12 +190,13 @@ impl RouteOutbox {
         });
     }
 
-    /// Begins to read, if there is anything to be read.
+    /// Begins to read from the store, if there is anything to be read that is not in memory.
     pub(in crate::guests) fn begin_reading(&mut self) -> Option<OutboxStretch> {
         let session = self.session?;
         let before = self.stored_below();
         let has_any = self.newest > self.read_until && self.read_until.0.saturating_add(1) < before.0;
-        if self.is_reading || self.unread.messages == 0 || !has_any {
+        let is_in_memory = self.fresh.amount() != Amount::default();
+        if self.is_reading || self.unread.messages == 0 || is_in_memory || !has_any {
             return None;
         }
         self.is_reading = true;
@@ -233,101 +269,4 @@ impl RouteOutbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn opened(messages: u32) -> RouteOutbox {
-        let mut outbox = RouteOutbox::default();
-        outbox.open(SessionId(1), Waiting { messages, bytes: u64::from(messages) * 10 }, MessageId(100));
-        outbox
-    }
-
-    fn stretch(after: u64, before: u64) -> OutboxStretch {
-        OutboxStretch { session: SessionId(1), after: MessageId(after), before: MessageId(before) }
-    }
-
-    fn amount(messages: u64) -> Amount {
-        Amount { messages, bytes: messages * 10 }
-    }
-
-    #[test]
-    fn what_was_left_is_read_in_slices_and_once() {
-        let mut outbox = opened(3);
-        let first = outbox.begin_reading().unwrap();
-        assert_eq!(first, stretch(0, 100));
-        assert_eq!(outbox.begin_reading(), None, "one at a time");
-        outbox.has_read(first, amount(2), (Some(MessageId(40)), false));
-        assert_eq!((outbox.unread(), outbox.waiting()), (amount(1), amount(3)));
-        let second = outbox.begin_reading().unwrap();
-        assert_eq!(second.after, MessageId(40));
-        outbox.has_read(second, amount(1), (Some(MessageId(70)), true));
-        assert_eq!((outbox.begin_reading(), outbox.unread()), (None, amount(0)));
-        for message in [10, 40, 70] {
-            outbox.is_done(MessageId(message), 10);
-        }
-        assert_eq!(outbox.waiting(), amount(0));
-        assert_eq!(outbox.done, [10, 40, 70].map(MessageId));
-    }
-
-    #[test]
-    fn nothing_is_read_beyond_a_batch_that_is_not_on_the_disk() {
-        let mut outbox = opened(0);
-        // Two threads: the one with the lower numbers is slower.
-        outbox.batch_begins(MessageId(101));
-        outbox.enters(10);
-        outbox.batch_begins(MessageId(103));
-        outbox.enters(10);
-        outbox.batch_ended(MessageId(103), MessageId(104), true);
-        let wanted = outbox.begin_reading().unwrap();
-        assert_eq!(wanted.before, MessageId(101));
-        outbox.has_read(wanted, amount(0), (Some(MessageId(104)), true));
-        assert_eq!(outbox.begin_reading(), None, "there is nothing below it");
-        outbox.batch_ended(MessageId(101), MessageId(102), true);
-        assert_eq!(outbox.begin_reading().unwrap().after, MessageId(100));
-    }
-
-    #[test]
-    fn what_comes_while_the_end_is_read_is_read_next() {
-        let mut outbox = opened(1);
-        let wanted = outbox.begin_reading().unwrap();
-        outbox.batch_begins(MessageId(101));
-        outbox.enters(10);
-        outbox.has_read(wanted, amount(1), (Some(MessageId(99)), true));
-        outbox.batch_ended(MessageId(101), MessageId(102), true);
-        let next = outbox.begin_reading().unwrap();
-        assert_eq!((next.after, outbox.unread()), (MessageId(99), amount(1)));
-    }
-
-    #[test]
-    fn a_failed_batch_holds_the_reading_until_the_store_works() {
-        let mut outbox = opened(0);
-        outbox.batch_begins(MessageId(101));
-        outbox.enters(10);
-        outbox.batch_ended(MessageId(101), MessageId(102), false);
-        assert!(outbox.is_in_doubt());
-        assert_eq!(outbox.begin_reading(), None);
-        outbox.settle_doubts();
-        let wanted = outbox.begin_reading().unwrap();
-        // It was lost: it does not count for ever.
-        outbox.has_read(wanted, amount(0), (None, true));
-        assert_eq!(outbox.waiting(), amount(0));
-    }
-
-    #[test]
-    fn what_became_a_dead_letter_is_not_removed_without_it() {
-        let mut outbox = opened(3);
-        let stretch = outbox.begin_reading().unwrap();
-        outbox.has_read(stretch, Amount { messages: 3, bytes: 30 }, (Some(MessageId(3)), true));
-        outbox.is_buried(MessageId(2));
-        (1..=3).for_each(|id| outbox.is_done(MessageId(id), 10));
-        assert_eq!(outbox.done, [MessageId(1), MessageId(3)]);
-        assert_eq!((outbox.waiting(), outbox.buried.len()), (Amount::default(), 0));
-    }
-
-    #[test]
-    fn what_is_done_with_the_route_is_forgotten() {
-        let mut outbox = opened(4);
-        assert_eq!(outbox.close(), 4);
-        assert_eq!((outbox.session(), outbox.begin_reading()), (None, None));
-    }
-}
+mod tests;

@@ -75,6 +75,11 @@ impl Lane {
         self.posts.push_back(post);
     }
 
+    /// Whether no message before the last has a number above this.
+    pub(super) fn is_last(&self, sequence: u64) -> bool {
+        self.posts.iter().rev().nth(1).is_none_or(|before| before.sequence < sequence)
+    }
+
     /// When the next batch is due. What comes again and parts of what was refused do not wait for a batch to fill.
     pub(super) fn due(&self, batches: &Batches) -> BatchDue {
         let Some(first) = self.posts.front() else { return BatchDue::Never };
