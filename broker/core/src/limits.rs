@@ -70,8 +70,11 @@ pub(crate) const CONTROL_BYTES_MAX: usize = 1 << 20;
 /// What may wait for one Client of these, in bytes, also while more waits for all Clients than their bound.
 pub(crate) const CONTROL_BYTES_MIN: u64 = 16 << 10;
 
-/// Topics whose routes one thread remembers for a tenant, at some 200 bytes each beside their receivers.
+/// Topics whose routes one thread remembers for a tenant, at some 200 bytes each and the topic, beside their receivers.
 pub(crate) const ROUTE_CACHE_TOPICS: usize = 32 << 10;
+
+/// Longest topic of those, in bytes. The route of a longer one, which no device has, is made for each message, unless that repeats the topic of the one before.
+pub(crate) const ROUTE_CACHE_TOPIC_BYTES: usize = 512;
 
 /// Receivers in all those routes together, at 40 bytes each. A route of more than these is made for each message that does not repeat the topic of the
 /// one before, which costs less than sending it does.

@@ -24,7 +24,9 @@ use lotmq_router::Match;
 
 use crate::arena::text;
 use crate::hashing::Hashing;
-use crate::limits::{RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPICS};
+use crate::limits::{
+    RECEIVERS_ASKED_AT_ONCE, ROUTE_CACHE_RECEIVERS, ROUTE_CACHE_TOPIC_BYTES, ROUTE_CACHE_TOPICS,
+};
 use crate::tenant::Tenant;
 use crate::tenant::subscriber::{SharedGroup, Target};
 use crate::tenant::system_topics::may_have_own_replies;
@@ -301,7 +303,10 @@ impl TenantRoutes {
     /// Caches a route that is good for more than one message.
     fn remember(&mut self, hash: u64, route: &Arc<Route>, hasher: &Hashing) {
         let receivers = route.receivers();
-        if !route.is_stable || receivers > ROUTE_CACHE_RECEIVERS {
+        if !route.is_stable
+            || receivers > ROUTE_CACHE_RECEIVERS
+            || route.topic.len() > ROUTE_CACHE_TOPIC_BYTES
+        {
             return;
         }
         if self.routes.len() >= ROUTE_CACHE_TOPICS || self.receivers + receivers > ROUTE_CACHE_RECEIVERS {
@@ -365,5 +370,22 @@ mod tests {
         assert!(most > ROUTE_CACHE_RECEIVERS / 2, "they are remembered: {most}");
         let known = &cache.tenants[tenant.number as usize];
         assert_eq!(known.receivers, known.routes.iter().map(|route| route.receivers()).sum::<usize>());
+    }
+    #[test]
+    fn routes_of_long_topics_are_not_remembered() {
+        let tenant = fixture::open_tenant();
+        let mut cache = RouteCache::new(Hashing::fixed(0));
+        for (length, remembered) in [(ROUTE_CACHE_TOPIC_BYTES, 1), (ROUTE_CACHE_TOPIC_BYTES + 1, 1)] {
+            for _ in 0..3 {
+                for topic in ["a".repeat(length), "between".to_owned()] {
+                    let route = cache.take(&tenant, topic.as_bytes());
+                    assert_eq!(*route.topic, *topic);
+                    cache.put_back(&tenant, route);
+                }
+            }
+            let known = &cache.tenants[tenant.number as usize];
+            let long = known.routes.iter().filter(|route| route.topic.starts_with("aa")).count();
+            assert_eq!(long, remembered, "{length}");
+        }
     }
 }
