@@ -10,6 +10,10 @@ pub const DEFINITIONS_MAX: usize = 100_000;
 /// 48 bytes each.
 pub const CHANGE_TOPICS_MAX: usize = 100_000;
 
+/// Longest topic in bytes that `ON SILENCE` hears of and `ON WINDOW` has a window of; what comes on a longer one is refused with an error. They are remembered by their
+/// names, which no device has as long.
+pub const WATCHED_TOPIC_BYTES_MAX: usize = 1 << 10;
+
 /// Most topics that an Action with `ON SILENCE` hears of; those that are silent do not count, and what comes on others is refused
 /// with an error. About 150 bytes and the topic each.
 pub const SILENCE_TOPICS_MAX: usize = 10_000;

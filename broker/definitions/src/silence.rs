@@ -16,7 +16,7 @@ use lotmq_router::SubscriptionIndex;
 use parking_lot::Mutex;
 
 use crate::definition::{Definition, DefinitionId};
-use crate::limits::INTERVAL_MIN;
+use crate::limits::{INTERVAL_MIN, WATCHED_TOPIC_BYTES_MAX};
 
 /// Time of a topic that is silent, and of a watch without a deadline.
 const NEVER: u64 = u64::MAX;
@@ -187,7 +187,7 @@ impl SilenceWatch {
         self.admit(topic, milliseconds(at).saturating_sub(self.after_ms));
     }
 
-    /// Messages that were not heard since the last call because there were too many topics.
+    /// Messages that were not heard since the last call because there were too many topics, or theirs was too long.
     pub fn take_refused(&self) -> u64 {
         if self.refused.load(Ordering::Relaxed) == 0 { 0 } else { self.refused.swap(0, Ordering::Relaxed) }
     }
@@ -229,7 +229,7 @@ impl SilenceWatch {
         self.note_first(&table);
     }
 
-    /// The entry of a topic that is heard now; `None` when there are too many.
+    /// The entry of a topic that is heard now; `None` when there are too many, or it is too long.
     fn admit(&self, topic: &str, now_ms: u64) -> Option<Arc<Heard>> {
         let mut table = self.table.lock();
         if let Some(heard) = table.topics.get(topic) {
@@ -237,7 +237,7 @@ impl SilenceWatch {
             heard.again(now_ms);
             return Some(Arc::clone(heard));
         }
-        if table.topics.len() >= self.topics_max {
+        if table.topics.len() >= self.topics_max || topic.len() > WATCHED_TOPIC_BYTES_MAX {
             self.refused.fetch_add(1, Ordering::Relaxed);
             return None;
         }
@@ -339,6 +339,16 @@ mod tests {
         assert_eq!(silent(&watch, 1_000), ["a", "b"]);
         late.hears(1_000);
         assert_eq!((watch.take_refused(), silent(&watch, 2_000)), (0, vec!["c".to_owned()]));
+    }
+
+    #[test]
+    fn a_topic_that_is_heard_has_so_many_bytes() {
+        let watch = watch(&["+"], 1_000, 2);
+        let longest = "t".repeat(WATCHED_TOPIC_BYTES_MAX);
+        watch.ear(&longest).hears(0);
+        assert_eq!(watch.take_refused(), 0);
+        watch.ear(&format!("{longest}t")).hears(0);
+        assert_eq!((watch.take_refused(), silent(&watch, 1_000)), (1, vec![longest]));
     }
 
     #[test]

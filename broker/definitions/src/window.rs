@@ -24,7 +24,8 @@ use parking_lot::Mutex;
 use crate::definition::{Definition, DefinitionId};
 use crate::last_values::LastValues;
 use crate::limits::{
-    WINDOW_PANES_MAX, WINDOW_SAVE_BYTES, WINDOW_SAVE_PERIOD, WINDOW_TOPICS_MAX, WINDOWS_WAITING_MAX,
+    WATCHED_TOPIC_BYTES_MAX, WINDOW_PANES_MAX, WINDOW_SAVE_BYTES, WINDOW_SAVE_PERIOD, WINDOW_TOPICS_MAX,
+    WINDOWS_WAITING_MAX,
 };
 use crate::now::Now;
 use pane::Pane;
@@ -106,7 +107,7 @@ pub enum Sampled {
     Counted,
     /// It has no number, or not where the trigger looks for one.
     Bad,
-    /// There are too many topics.
+    /// There are too many topics, or this one is too long.
     Refused,
     /// It counts, and a window of messages has closed; these are its figures.
     Closed(Vec<u8>),
@@ -115,7 +116,7 @@ pub enum Sampled {
 /// What went wrong since the last question.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct WindowTrouble {
-    /// Messages on topics for which there was no room.
+    /// Messages on topics for which there was no room, or that are too long.
     pub refused: u64,
     /// Closed windows that could not be told in time.
     pub lost: u64,
@@ -252,7 +253,7 @@ impl WindowWatch {
         let table = &mut *table;
         let topic = match table.topics.get_key_value(topic) {
             Some((topic, _)) => Arc::clone(topic),
-            None if table.topics.len() >= self.topics_max => {
+            None if table.topics.len() >= self.topics_max || topic.len() > WATCHED_TOPIC_BYTES_MAX => {
                 self.refused.fetch_add(1, Ordering::Relaxed);
                 return Sampled::Refused;
             }

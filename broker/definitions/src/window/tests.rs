@@ -222,6 +222,15 @@ fn there_are_so_many_topics_and_so_many_steps() {
 }
 
 #[test]
+fn a_topic_with_a_window_has_so_many_bytes() {
+    let world = world(MINUTE);
+    let watch = watch(&world);
+    let longest = "t".repeat(WATCHED_TOPIC_BYTES_MAX);
+    assert_eq!(watch.take(&longest, b"1", 0), Sampled::Counted);
+    assert_eq!(watch.take(&format!("{longest}t"), b"1", 0), Sampled::Refused);
+}
+
+#[test]
 fn what_is_not_taken_is_told_later_and_the_oldest_gives_way() {
     let mut world = world(MINUTE);
     let watch = watch(&world);
