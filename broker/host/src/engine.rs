@@ -10,10 +10,10 @@ pub(crate) use crate::ticker::Ticker;
 pub use pool::{Pool, PoolKind};
 
 use crate::{
-    LoadError, World,
+    LoadError, MailboxRoom, World,
     cache::CodeCache,
     functions, heap, inert, limits,
-    memory::AllMemory,
+    memory::Shares,
     state::RunState,
     validate::{self, ComponentSource, Summary},
 };
@@ -118,8 +118,10 @@ struct Shared {
     ticker: Ticker,
     cache: Option<CodeCache>,
     pool: Pool,
-    memory: Arc<AllMemory>,
-    memory_of_rules: Arc<AllMemory>,
+    memory: Arc<Shares>,
+    memory_of_rules: Arc<Shares>,
+    stacks: Arc<Shares>,
+    mailboxes: Arc<Shares>,
 }
 
 impl fmt::Debug for Engine {
@@ -154,10 +156,22 @@ impl Engine {
         let shells = compiled.collect::<Result<_, EngineError>>()?;
         let pulse = options.pulses.add("the clock of running guests", limits::TICKER_SILENCE_MAX);
         let ticker = Ticker::start(engine.weak(), pulse).map_err(EngineError::Ticker)?;
-        let memory = AllMemory::new(options.all_memory_bytes_max);
-        let memory_of_rules = AllMemory::new(u64::MAX);
-        let shared = Shared { engine, linker, shells, ticker, cache, pool, memory, memory_of_rules };
-        Ok(Engine(Arc::new(shared)))
+        let memory = Shares::new(options.all_memory_bytes_max);
+        let memory_of_rules = Shares::new(u64::MAX);
+        let stacks = Shares::new(pool.stacks().into());
+        let mailboxes = Shares::new(options.all_memory_bytes_max / limits::MAILBOXES_MEMORY_PART);
+        Ok(Engine(Arc::new(Shared {
+            engine,
+            linker,
+            shells,
+            ticker,
+            cache,
+            pool,
+            memory,
+            memory_of_rules,
+            stacks,
+            mailboxes,
+        })))
     }
 
     /// The native code of a component, or of a core module in its shell, with everything linked that it imports.
@@ -202,12 +216,27 @@ impl Engine {
         self.0.memory.refused()
     }
 
-    pub(crate) fn memory(&self) -> &Arc<AllMemory> {
+    pub(crate) fn memory(&self) -> &Arc<Shares> {
         &self.0.memory
     }
 
+    /// Stacks for instances on fibers.
+    pub(crate) fn stacks(&self) -> &Arc<Shares> {
+        &self.0.stacks
+    }
+
+    /// Bytes that may wait in mailboxes, beyond a first part of each.
+    pub(crate) fn mailboxes(&self) -> &Arc<Shares> {
+        &self.0.mailboxes
+    }
+
+    /// Room for a mailbox that the server keeps for a guest which acts for this account.
+    pub fn mailbox_room(&self, account: u64) -> MailboxRoom {
+        MailboxRoom::new(account, self.mailboxes())
+    }
+
     /// That of rules, of which there are few instances: a rule that gets none denies, and no other guest is to bring that about.
-    pub(crate) fn memory_of_rules(&self) -> &Arc<AllMemory> {
+    pub(crate) fn memory_of_rules(&self) -> &Arc<Shares> {
         &self.0.memory_of_rules
     }
 

@@ -9,6 +9,7 @@
 mod backoff;
 mod inline;
 mod mailbox;
+mod mailbox_room;
 mod poison;
 mod queue;
 mod runner;
@@ -18,6 +19,7 @@ mod worker;
 
 pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{MailboxOptions, PostError, Posted, WhenFull};
+pub use mailbox_room::MailboxRoom;
 pub use poison::MESSAGE_PAUSED;
 pub use runner::{Runner, RunnerMetrics, RunnerSpec, RunnerState};
 pub use stand_in::away;

@@ -183,6 +183,16 @@ pub const MAILBOX_MESSAGES_MAX: usize = 10_000;
 /// Bytes of topics and payloads that may wait in one definition's mailbox.
 pub const MAILBOX_BYTES_MAX: usize = 16 * 1024 * 1024;
 
+/// Bytes that may wait in all mailboxes together, as a part of the memory of all guests, beside it. Of that one owner has at most three quarters of what the others leave; a
+/// mailbox that gets no more is full.
+pub const MAILBOXES_MEMORY_PART: u64 = 4;
+
+/// Bytes of a mailbox that do not count in that sum.
+pub const MAILBOX_ROOM_FREE: u64 = 16 << 10;
+
+/// Bytes in which a mailbox takes its part of that sum.
+pub const MAILBOX_ROOM_STEP: u64 = 64 << 10;
+
 /// How many times its bounds a mailbox takes from senders that wait from then on: what each thread's turn had read already, some
 /// 10,000 of the smallest messages.
 pub const HELD_BACK_FACTOR: usize = 8;

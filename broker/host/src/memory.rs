@@ -1,4 +1,4 @@
-//! Memory of guests: what one instance may have, all those of one owner, and all of them together.
+//! Shares of guests: of memory what one instance may have, all those of one owner, and all of them together; and of the stacks for instances on fibers.
 //!
 //! One owner has at most [`OWNER_PART`] of what all others leave, so that nobody's guests keep those of all others out, nor those of several together:
 //! each has less than the one before. What instances were granted is given back when they are dropped.
@@ -22,9 +22,9 @@ pub(crate) const OF_SCRIPTS: u64 = u64::MAX;
 /// The same for rules, whose memory is not bounded in sum.
 pub(crate) const OF_RULES: u64 = u64::MAX - 1;
 
-/// Memory of all instances of an engine.
+/// What all instances of an engine share: memory, in bytes, or stacks.
 #[derive(Debug)]
-pub(crate) struct AllMemory {
+pub(crate) struct Shares {
     used: Mutex<Used>,
     max: u64,
     refused: AtomicU64,
@@ -37,12 +37,12 @@ struct Used {
     of: HashMap<u64, u64>,
 }
 
-impl AllMemory {
-    pub(crate) fn new(bytes_max: u64) -> Arc<Self> {
-        Arc::new(AllMemory { used: Mutex::default(), max: bytes_max, refused: AtomicU64::new(0) })
+impl Shares {
+    pub(crate) fn new(max: u64) -> Arc<Self> {
+        Arc::new(Shares { used: Mutex::default(), max, refused: AtomicU64::new(0) })
     }
 
-    /// Bytes that instances have.
+    /// What instances have.
     pub(crate) fn used(&self) -> u64 {
         self.used.lock().all
     }
@@ -52,16 +52,28 @@ impl AllMemory {
         self.refused.load(Ordering::Relaxed)
     }
 
-    fn take(&self, account: u64, bytes: u64) -> Result<(), Refusal> {
-        let mut used = self.used.lock();
+    /// Whether more than half is in use of all, or of what this account may have.
+    pub(crate) fn is_scarce_for(&self, account: u64) -> bool {
+        let used = self.used.lock();
         let own = used.of.get(&account).copied().unwrap_or_default();
+        used.all > self.max / 2 || own > self.part(&used, own) / 2
+    }
+
+    /// What an owner may have who has `own`.
+    fn part(&self, used: &Used, own: u64) -> u64 {
         let (numerator, denominator) = OWNER_PART;
         let left = self.max.saturating_sub(used.all - own);
-        let own_max = left / denominator * numerator;
+        left / denominator * numerator + left % denominator * numerator / denominator
+    }
+
+    pub(crate) fn take(&self, account: u64, bytes: u64) -> Result<(), Refusal> {
+        let mut used = self.used.lock();
+        let own = used.of.get(&account).copied().unwrap_or_default();
+        let own_max = self.part(&used, own);
         let refusal = if used.all.saturating_add(bytes) > self.max {
-            Refusal::All { bytes_max: self.max }
+            Refusal::All { max: self.max }
         } else if own + bytes > own_max {
-            Refusal::Owner { bytes_max: own_max }
+            Refusal::Owner { max: own_max }
         } else {
             used.all += bytes;
             used.of.insert(account, own + bytes);
@@ -72,7 +84,7 @@ impl AllMemory {
         Err(refusal)
     }
 
-    fn give_back(&self, account: u64, bytes: u64) {
+    pub(crate) fn give_back(&self, account: u64, bytes: u64) {
         let mut used = self.used.lock();
         used.all -= bytes;
         let own = used.of.get(&account).map_or(0, |own| own - bytes);
@@ -84,15 +96,35 @@ impl AllMemory {
     }
 }
 
-/// Why a guest got no more memory.
+/// Why a guest got no more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     /// It has what one instance may have.
     Own,
     /// Those of its owner have what all others leave to them.
-    Owner { bytes_max: u64 },
+    Owner { max: u64 },
     /// All guests together have what they may have.
-    All { bytes_max: u64 },
+    All { max: u64 },
+}
+
+/// Stack of one instance on a fiber.
+pub(crate) struct StackShare {
+    account: u64,
+    all: Arc<Shares>,
+}
+
+impl StackShare {
+    /// For an instance that acts for this account.
+    pub(crate) fn take(account: u64, all: &Arc<Shares>) -> Result<Self, Refusal> {
+        all.take(account, 1)?;
+        Ok(Self { account, all: Arc::clone(all) })
+    }
+}
+
+impl Drop for StackShare {
+    fn drop(&mut self) {
+        self.all.give_back(self.account, 1);
+    }
 }
 
 /// Bounds memory and tables of one store.
@@ -100,14 +132,19 @@ pub(crate) struct Memory {
     used: usize,
     max: usize,
     account: u64,
-    all: Arc<AllMemory>,
+    all: Arc<Shares>,
     refused: Option<Refusal>,
 }
 
 impl Memory {
     /// For an instance that acts for this account.
-    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<AllMemory>) -> Self {
+    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<Shares>) -> Self {
         Memory { used: 0, max: bytes_max, account, all: Arc::clone(all), refused: None }
+    }
+
+    /// For whom it acts.
+    pub(crate) fn account(&self) -> u64 {
+        self.account
     }
 
     /// A run begins.
@@ -168,7 +205,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_for_one_and_for_all_and_given_back() {
-        let all = AllMemory::new(100);
+        let all = Shares::new(100);
         let mut one = Memory::new(60, 1, &all);
         let mut other = Memory::new(60, 2, &all);
         assert!(one.memory_growing(0, 60, None).unwrap());
@@ -176,7 +213,7 @@ mod tests {
         assert_eq!((one.refused(), all.used(), all.refused()), (Some(Refusal::Own), 60, 0));
         assert!(other.memory_growing(0, 30, None).unwrap());
         assert!(!other.memory_growing(30, 41, None).unwrap());
-        assert_eq!((other.refused(), all.refused()), (Some(Refusal::All { bytes_max: 100 }), 1));
+        assert_eq!((other.refused(), all.refused()), (Some(Refusal::All { max: 100 }), 1));
         drop(one);
         other.begin();
         assert!(other.memory_growing(30, 60, None).unwrap());
@@ -188,7 +225,7 @@ mod tests {
     /// However many instances the guests of some owners have, those of the next one find room.
     #[test]
     fn nobodys_guests_have_all_of_the_memory() {
-        let all = AllMemory::new(100 << 10);
+        let all = Shares::new(100 << 10);
         let mut kept = Vec::new();
         let mut filled = Vec::new();
         for account in 1..=3 {
@@ -210,5 +247,14 @@ mod tests {
         drop(next);
         let mut again = Memory::new(1 << 20, 1, &all);
         assert!(again.memory_growing(0, 75 << 10, None).unwrap(), "it was given back");
+    }
+    #[test]
+    fn nobodys_routes_have_all_of_the_stacks() {
+        let stacks = Shares::new(8);
+        let mut kept: Vec<_> = (0..6).map(|_| StackShare::take(1, &stacks).unwrap()).collect();
+        assert_eq!(StackShare::take(1, &stacks).err(), Some(Refusal::Owner { max: 6 }));
+        kept.push(StackShare::take(2, &stacks).unwrap());
+        kept.clear();
+        assert_eq!(stacks.used(), 0);
     }
 }

@@ -26,20 +26,32 @@ pub(crate) fn explain(
             return Trap { kind: TrapKind::Memory, message, function };
         }
         // An instance that is not made says so with an error of the engine's own.
-        Some(Refusal::Owner { bytes_max }) if by_itself || kind == TrapKind::HostCall => {
+        Some(Refusal::Owner { max }) if by_itself || kind == TrapKind::HostCall => {
             let message = format!(
                 "the guests of its owner need more than {} KiB of memory, their part of what all guests have",
-                bytes_max / 1024
+                max / 1024
             );
             return Trap { kind: TrapKind::Memory, message, function };
         }
-        Some(Refusal::All { bytes_max }) if by_itself || kind == TrapKind::HostCall => {
-            let message = format!("all guests together need more than {} KiB of memory", bytes_max / 1024);
+        Some(Refusal::All { max }) if by_itself || kind == TrapKind::HostCall => {
+            let message = format!("all guests together need more than {} KiB of memory", max / 1024);
             return Trap { kind: TrapKind::Memory, message, function };
         }
         Some(_) | None => {}
     }
     Trap { kind, message, function }
+}
+
+/// Why an instance on a fiber was not made: there is no stack for it.
+pub(crate) fn no_stack(refusal: Refusal) -> Trap {
+    let message = match refusal {
+        Refusal::Owner { max } => {
+            format!("no instance is free: the routes of its owner have {max}, their part of what all have")
+        }
+        Refusal::All { max } => format!("no instance is free: all routes together have {max}"),
+        Refusal::Own => "no instance is free".to_owned(),
+    };
+    Trap { kind: TrapKind::Pool, message, function: None }
 }
 
 fn kind_and_message(error: &wasmtime::Error) -> (TrapKind, String) {

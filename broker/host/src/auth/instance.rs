@@ -85,7 +85,7 @@ impl AuthGuest {
         let services = Arc::clone(&spec.services);
         let places = Places { endpoints: spec.endpoints, ..Places::default() };
         let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, memory);
-        let mut fiber = Fiber::new(&self.engine, AuthState { fiber, services }, spec.limits);
+        let mut fiber = Fiber::new(&self.engine, AuthState { fiber, services }, spec.limits)?;
         let made = self.pre.instantiate_async(&mut fiber.store).await;
         let exports = fiber.end(made)?;
         Ok(AuthInstance { fiber, exports })

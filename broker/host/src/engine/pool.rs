@@ -69,8 +69,12 @@ impl Pool {
         }
     }
 
-    fn stacks(&self) -> u32 {
-        (self.instances_max / 8).clamp(4, 512)
+    /// Stacks of instances on fibers, those of routes: where there is address space, all may be such.
+    pub(super) fn stacks(&self) -> u32 {
+        match self.kind {
+            PoolKind::Wide => self.instances_max,
+            PoolKind::Dense => (self.instances_max / 8).clamp(4, 512),
+        }
     }
 
     fn configure(&self, make: impl Fn(InstanceAllocationStrategy) -> Config) -> Config {

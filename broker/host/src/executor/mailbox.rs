@@ -4,6 +4,7 @@
 
 use super::{
     backoff::Backoff,
+    mailbox_room::MailboxRoom,
     poison::{Poison, Poisons},
 };
 use crate::{
@@ -128,11 +129,13 @@ pub(crate) struct Mailbox {
     failed_behind: Option<u64>,
     queue: VecDeque<Job>,
     bytes: usize,
+    room: MailboxRoom,
 }
 
 impl Mailbox {
-    pub(crate) fn new(is_pure: bool) -> Self {
+    pub(crate) fn new(is_pure: bool, room: MailboxRoom) -> Self {
         Mailbox {
+            room,
             activity: Activity::Idle,
             instance: None,
             version: 0,
@@ -163,9 +166,10 @@ impl Mailbox {
         let bytes = job.event.bytes();
         let messages_max = options.messages_max.saturating_mul(factor);
         let bytes_max = options.bytes_max.saturating_mul(factor);
-        let fits = |mailbox: &Mailbox| {
+        let fits = |mailbox: &mut Mailbox| {
             mailbox.queue.len() < messages_max
                 && (mailbox.queue.is_empty() || mailbox.bytes + bytes <= bytes_max)
+                && mailbox.room.holds(mailbox.bytes + bytes)
         };
         if options.when_full == WhenFull::DropOldest {
             while !fits(self) && self.pop().is_some() {
@@ -181,9 +185,11 @@ impl Mailbox {
         Ok(if self.is_filled(options, 2) { Posted::Crowded } else { Posted::Roomy })
     }
 
-    /// Whether more waits than this part of what may wait.
+    /// Whether more waits than this part of what may wait, or all mailboxes together have much.
     fn is_filled(&self, options: &MailboxOptions, part: usize) -> bool {
-        self.queue.len() > options.messages_max / part || self.bytes > options.bytes_max / part
+        self.queue.len() > options.messages_max / part
+            || self.bytes > options.bytes_max / part
+            || self.room.is_scarce()
     }
 
     /// Calls `waker` when there is room again. False when there is; also while the definition does not run, so that nobody waits for one
@@ -215,6 +221,7 @@ impl Mailbox {
     pub(crate) fn pop(&mut self) -> Option<Job> {
         let job = self.queue.pop_front()?;
         self.bytes = self.bytes.saturating_sub(job.event.bytes());
+        self.room.shrinks(self.bytes);
         if self.queue.is_empty() {
             self.queue.shrink_to(64);
         }
@@ -237,6 +244,12 @@ impl Mailbox {
         self.dropped += self.queue.len() as u64;
         self.queue = VecDeque::new();
         self.bytes = 0;
+        self.room.shrinks(0);
+    }
+
+    /// It acts for the account from now on.
+    pub(crate) fn acts_for(&mut self, account: u64) {
+        self.room.acts_for(account);
     }
 
     /// It trapped: what it is doing from now on. While its other runs end, the message pauses and not the definition, but for as long as the run took.
@@ -317,11 +330,15 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::OwnedMessage;
+    use crate::{OwnedMessage, memory::Shares};
     use std::sync::Arc;
 
     fn job(tag: u64) -> Job {
         Job { event: OwnedEvent::Timer, hops: 0, tag }
+    }
+
+    fn new_mailbox() -> Mailbox {
+        Mailbox::new(false, MailboxRoom::new(0, &Shares::new(u64::MAX)))
     }
 
     fn tags(mailbox: &mut Mailbox) -> Vec<u64> {
@@ -344,7 +361,7 @@ mod tests {
                 2,
             ),
         ] {
-            let mut mailbox = Mailbox::new(false);
+            let mut mailbox = new_mailbox();
             for tag in 0..4 {
                 let pushed = mailbox.push(job(tag), &options, 1);
                 assert_eq!(
@@ -359,8 +376,29 @@ mod tests {
     }
 
     #[test]
+    fn all_mailboxes_together_hold_so_much() {
+        let all = Shares::new(1 << 20);
+        let options = |when_full| MailboxOptions { when_full, ..MailboxOptions::default() };
+        let large = |tag| {
+            let message = OwnedMessage::new("t", vec![0; 100_000]);
+            Job { event: OwnedEvent::Message(Arc::new(message)), hops: 0, tag }
+        };
+        let mut first = Mailbox::new(false, MailboxRoom::new(1, &all));
+        let taken =
+            (0..20).filter(|tag| first.push(large(*tag), &options(WhenFull::Refuse), 1).is_ok()).count();
+        assert_eq!((taken, first.dropped), (8, 12), "three quarters");
+        let mut other = Mailbox::new(false, MailboxRoom::new(2, &all));
+        for tag in 0..3 {
+            other.push(large(tag), &options(WhenFull::DropOldest), 1).unwrap();
+        }
+        assert_eq!((tags(&mut other), other.dropped), (vec![1, 2], 1), "the oldest makes room");
+        drop((first, other));
+        assert_eq!(all.used(), 0);
+    }
+
+    #[test]
     fn what_was_taken_goes_back_to_the_front_or_is_counted() {
-        let mut mailbox = Mailbox::new(false);
+        let mut mailbox = new_mailbox();
         for tag in 0..4 {
             mailbox.push(job(tag), &MailboxOptions::default(), 1).unwrap();
         }
@@ -377,7 +415,7 @@ mod tests {
 
     #[test]
     fn one_event_always_fits_an_empty_mailbox() {
-        let mut mailbox = Mailbox::new(false);
+        let mut mailbox = new_mailbox();
         assert_eq!(
             mailbox.push(job(1), &MailboxOptions { bytes_max: 1, ..MailboxOptions::default() }, 1),
             Ok(Posted::Crowded)
@@ -387,7 +425,7 @@ mod tests {
     #[test]
     fn the_fifth_trap_within_a_minute_fails_a_definition_until_a_run_ends() {
         let start = Instant::now();
-        let mut mailbox = Mailbox::new(false);
+        let mut mailbox = new_mailbox();
         let trap = |mailbox: &mut Mailbox, second, ended_before| {
             let run = TrappedRun { ended_before, ..TrappedRun::default() };
             let activity = mailbox.trapped(start + Duration::from_secs(second), run);
@@ -412,7 +450,7 @@ mod tests {
     #[test]
     fn one_message_does_not_fail_a_definition_and_five_do() {
         let now = Instant::now();
-        let mut mailbox = Mailbox::new(false);
+        let mut mailbox = new_mailbox();
         for _ in 0..20 {
             mailbox.trapped(now, TrappedRun { poison: poison(b"bad"), ..TrappedRun::default() });
             assert!(!mailbox.has_failed(0));
@@ -426,7 +464,7 @@ mod tests {
     #[test]
     fn a_definition_whose_other_runs_end_goes_on_at_once() {
         let mut now = Instant::now();
-        let mut mailbox = Mailbox::new(false);
+        let mut mailbox = new_mailbox();
         let took = Duration::from_millis(3);
         // Others end between the traps, and it does not fail.
         for number in 1..=100_u8 {

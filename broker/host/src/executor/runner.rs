@@ -6,6 +6,7 @@
 use super::{
     Shared,
     mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
+    mailbox_room::MailboxRoom,
     poison::{self, Poison},
     spare::{Spares, Taken},
 };
@@ -214,6 +215,8 @@ impl fmt::Debug for Runner {
 
 impl Runner {
     pub(super) fn new(spec: RunnerSpec, executor: Arc<Shared>) -> Arc<Runner> {
+        let account = spec.grants.acting.now().account;
+        let room = MailboxRoom::new(account, spec.guest.engine().mailboxes());
         Arc::new_cyclic(|me| Runner {
             id: spec.id,
             name: spec.name,
@@ -225,7 +228,7 @@ impl Runner {
                 limits: spec.limits,
             }),
             mailbox_options: spec.mailbox,
-            mailbox: Mutex::new(Mailbox::new(spec.is_pure)),
+            mailbox: Mutex::new(Mailbox::new(spec.is_pure, room)),
             spares: Spares::default(),
             executor,
             figures: Figures::default(),
@@ -325,8 +328,10 @@ impl Runner {
         limits: GuestLimits,
         is_pure: bool,
     ) {
+        let account = grants.acting.now().account;
         *self.code.lock() = Code { guest, services, grants, limits };
         let mut mailbox = self.mailbox.lock();
+        mailbox.acts_for(account);
         mailbox.version += 1;
         mailbox.is_pure = is_pure;
         self.spares.replace(mailbox.version);

@@ -11,6 +11,7 @@ use super::{
 use crate::{
     Engine, GuestLimits, Trap,
     limits::CALL_BYTES_MAX,
+    memory::StackShare,
     ticker::{Pace, Ticker},
 };
 use wasmtime::{
@@ -43,6 +44,7 @@ pub(crate) struct Fiber<T: OnFiber> {
     work: HostWork,
     ticker: Ticker,
     limits: GuestLimits,
+    _stack: StackShare,
 }
 
 /// What a call of a guest gives: its own answer, or the trap that ended it.
@@ -50,7 +52,12 @@ pub(crate) type CallResult<T> = Result<T, Trap>;
 
 impl<T: OnFiber> Fiber<T> {
     /// Prepares an instance; its start code may run for the time of a call.
-    pub(crate) fn new(engine: &Engine, mut state: T, limits: GuestLimits) -> Self {
+    ///
+    /// # Errors
+    /// When there is no stack for it.
+    pub(crate) fn new(engine: &Engine, mut state: T, limits: GuestLimits) -> CallResult<Self> {
+        let account = state.fiber().memory.account();
+        let stack = StackShare::take(account, engine.stacks()).map_err(crate::trap::no_stack)?;
         state.fiber().begin(limits.time);
         let work = state.fiber().work.clone();
         let ticker = engine.ticker().clone();
@@ -65,7 +72,7 @@ impl<T: OnFiber> Fiber<T> {
         });
         ticker.run_begins(Pace::Coarse);
         store.set_epoch_deadline(1);
-        Fiber { store, work, ticker, limits }
+        Ok(Fiber { store, work, ticker, limits, _stack: stack })
     }
 
     /// The means to end a call that waits.

@@ -99,7 +99,7 @@ impl RouteGuest {
         let RouteSpec { endpoints, folders, serial_lines, .. } = spec;
         let places = Places { endpoints, folders, serial_lines };
         let fiber = FiberState::new(services.clone(), spec.grants, spec.id, places, memory);
-        let mut fiber = Fiber::new(&self.engine, RouteState { fiber, services }, spec.limits);
+        let mut fiber = Fiber::new(&self.engine, RouteState { fiber, services }, spec.limits)?;
         let made = self.pre.instantiate_async(&mut fiber.store).await;
         let exports = fiber.end(made)?;
         Ok(RouteInstance { fiber, exports })

@@ -163,6 +163,7 @@ pub(super) fn arm(
                 (Arc::clone(&hosting.ids), Arc::clone(&hosting.clock)),
                 order.is_stopped,
             ));
+            route.share(hosting.engine.mailbox_room(definition.account()));
             give_outbox(tenant, hosting, &route, &route.version());
             tenant.programs().guests.routes.write().insert(definition.id, Arc::clone(&route));
             threads.tell(tenant, &route);

@@ -12,7 +12,7 @@
 //! Invariants: never more messages or bytes than the bounds say, but for what is put back; each message is in one lane, waiting or taken, until it is done; all
 //! of a key are in the same lane; a lane has them in the order of their sequence numbers, which need not be without gaps; the number of lanes changes only while
 //! nothing is taken. Messages of several lanes are done in any order. Policy when full: the arriving message is refused, counted and told. What waits survives a
-//! replacement of the route; of a restart what was promised (`promised`), which each message holds as long as it waits or is on its way.
+//! replacement of the route; of a restart what was promised (`promised`), which each message holds as long as it waits or is on its way. What waits in memory alone counts in the sum of all mailboxes ([`MailboxRoom`]).
 
 mod lane;
 mod post;
@@ -22,7 +22,7 @@ use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::Instant;
 
-use lotmq_host::OwnedMessage;
+use lotmq_host::{MailboxRoom, OwnedMessage};
 
 use crate::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_MAILBOX_MESSAGES_MAX};
 use lane::Lane;
@@ -49,6 +49,8 @@ pub(crate) struct Mailbox {
     /// Most bytes of them.
     bytes_max: usize,
     batches: Batches,
+    /// Room among the mailboxes of all guests, for what waits in memory alone.
+    room: Option<MailboxRoom>,
 }
 
 /// Lane of a key, and the number of messages because of which it is that one.
@@ -75,7 +77,13 @@ impl Mailbox {
             posts_max: ROUTE_MAILBOX_MESSAGES_MAX,
             bytes_max: ROUTE_MAILBOX_BYTES_MAX,
             batches: Batches::default(),
+            room: None,
         }
+    }
+
+    /// Has its part of this room from now on.
+    pub(in crate::guests) fn share(&mut self, room: MailboxRoom) {
+        self.room = Some(room);
     }
 
     /// Sets how many messages and bytes may wait in memory alone; those that wait already stay.
@@ -148,7 +156,8 @@ impl Mailbox {
     ) -> Result<usize, Full> {
         let (posts, bytes) = self.waiting();
         let fits = posts < self.posts_max && (posts == 0 || bytes + size(&message) <= self.bytes_max);
-        if !fits {
+        let mut holds = || self.room.as_mut().is_none_or(|room| room.holds(bytes + size(&message)));
+        if !fits || !holds() {
             return Err(Full(posts));
         }
         let sequence = self.next_sequence;
@@ -238,10 +247,18 @@ impl Mailbox {
     /// taken.
     pub(crate) fn take(&mut self, lane: usize, before: u64) -> Vec<Post> {
         let is_distributed = self.is_distributed();
-        match self.lanes.get_mut(lane) {
+        let taken = match self.lanes.get_mut(lane) {
             Some(lane) if is_distributed => lane.take(before, &self.batches),
-            Some(_) | None => Vec::new(),
-        }
+            Some(_) | None => return Vec::new(),
+        };
+        self.room_shrinks();
+        taken
+    }
+
+    /// Gives back what is not needed any more of the room of all.
+    fn room_shrinks(&mut self) {
+        let (_, bytes) = self.waiting();
+        self.room.iter_mut().for_each(|room| room.shrinks(bytes));
     }
 
     /// The first messages of what was taken, these, are done.
@@ -324,7 +341,9 @@ impl Mailbox {
     /// Drops all messages that wait; returns their number.
     pub(crate) fn clear(&mut self) -> usize {
         self.keys.clear();
-        self.lanes.iter_mut().map(|lane| lane.empty().len()).sum()
+        let dropped = self.lanes.iter_mut().map(|lane| lane.empty().len()).sum();
+        self.room_shrinks();
+        dropped
     }
 }
 

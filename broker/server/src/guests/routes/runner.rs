@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use lotmq_core::clock::Clock;
-use lotmq_host::{OwnedMessage, PostError, limits::HOPS_MAX};
+use lotmq_host::{MailboxRoom, OwnedMessage, PostError, limits::HOPS_MAX};
 use lotmq_store::Ids;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
@@ -271,6 +271,11 @@ impl RouteRunner {
         let answered = shared.questions.ask(body, behind, patience);
         shared.call_all();
         answered
+    }
+
+    /// Has its part of this room for what waits in memory.
+    pub(in crate::guests) fn share(&self, room: MailboxRoom) {
+        self.shared.lock().mailbox.share(room);
     }
 
     /// Whether its mailbox takes a message more.

@@ -1,6 +1,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lotmq_host::{Engine, EngineOptions};
 use proptest::prelude::*;
 
 use super::*;
@@ -161,6 +162,23 @@ fn what_does_not_fit_is_refused() {
     assert_eq!(mailbox.post(event(), (Arc::clone(&large), 0), 0), Err(Full(2)));
     mailbox.clear();
     assert_eq!(mailbox.post(event(), (large, 0), 0), Ok(0), "one always fits an empty mailbox");
+}
+
+#[test]
+fn what_waits_in_memory_counts_in_the_sum_of_all_mailboxes() {
+    let options = EngineOptions { all_memory_bytes_max: 4 << 20, ..EngineOptions::default() };
+    let engine = Engine::new(&options).unwrap();
+    let large = message(&vec![0; 100_000]);
+    let full = |account| {
+        let mut mailbox = Mailbox::new();
+        mailbox.share(engine.mailbox_room(account));
+        let taken = (0..20).filter(|_| mailbox.post(event(), (Arc::clone(&large), 0), 0).is_ok()).count();
+        (mailbox, taken)
+    };
+    let (mut mailbox, taken) = full(1);
+    assert_eq!(taken, 8, "three quarters of a MiB, which is a quarter of what guests have");
+    assert_eq!(mailbox.take(0, u64::MAX).len(), 8);
+    assert_eq!(full(2).1, 8, "it was given back");
 }
 
 #[test]

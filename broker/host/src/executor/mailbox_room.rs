@@ -1,0 +1,101 @@
+//! Room of a mailbox among those of all definitions: what waits beyond a first part is taken from their sum, of which one owner has at most a part of what others leave.
+//!
+//! It is taken and given back in steps, so that a definition which keeps up asks nobody.
+
+use std::sync::Arc;
+
+use crate::limits::{MAILBOX_ROOM_FREE, MAILBOX_ROOM_STEP};
+use crate::memory::Shares;
+
+/// Room of one mailbox.
+#[derive(Debug)]
+pub struct MailboxRoom {
+    account: u64,
+    all: Arc<Shares>,
+    taken: u64,
+}
+
+impl MailboxRoom {
+    /// None yet, for a definition that acts for this account.
+    pub(crate) fn new(account: u64, all: &Arc<Shares>) -> Self {
+        Self { account, all: Arc::clone(all), taken: 0 }
+    }
+
+    /// Acts for somebody else from now on; what is taken stays with whom it was taken for until it is given back.
+    pub fn acts_for(&mut self, account: u64) {
+        if self.taken == 0 {
+            self.account = account;
+        }
+    }
+
+    /// Whether so many bytes may wait.
+    pub fn holds(&mut self, bytes: usize) -> bool {
+        let wanted = steps(bytes);
+        if wanted <= self.taken {
+            return true;
+        }
+        if self.all.take(self.account, wanted - self.taken).is_err() {
+            return false;
+        }
+        self.taken = wanted;
+        true
+    }
+
+    /// Whether it has some of the sum and there is not much more.
+    pub(super) fn is_scarce(&self) -> bool {
+        self.taken > 0 && self.all.is_scarce_for(self.account)
+    }
+
+    /// Gives back what so many bytes that still wait have no need of, but for a step, which the next may need.
+    pub fn shrinks(&mut self, bytes: usize) {
+        if self.taken == 0 {
+            return;
+        }
+        let kept = if bytes == 0 { 0 } else { steps(bytes) + MAILBOX_ROOM_STEP };
+        if kept < self.taken {
+            self.all.give_back(self.account, self.taken - kept);
+            self.taken = kept;
+        }
+    }
+}
+
+impl Drop for MailboxRoom {
+    fn drop(&mut self) {
+        self.shrinks(0);
+    }
+}
+
+/// What so many bytes take of the sum.
+fn steps(bytes: usize) -> u64 {
+    let bytes = u64::try_from(bytes).unwrap_or(u64::MAX);
+    bytes.saturating_sub(MAILBOX_ROOM_FREE).div_ceil(MAILBOX_ROOM_STEP).saturating_mul(MAILBOX_ROOM_STEP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_taken_is_given_back_in_steps() {
+        let all = Shares::new(4 * MAILBOX_ROOM_STEP);
+        let (step, free) = (MAILBOX_ROOM_STEP as usize, MAILBOX_ROOM_FREE as usize);
+        let mut one = MailboxRoom::new(1, &all);
+        assert!(one.holds(free));
+        assert_eq!(all.used(), 0);
+        assert!(one.holds(free + 1) && one.holds(free + 3 * step));
+        assert_eq!(all.used(), 3 * MAILBOX_ROOM_STEP);
+        assert!(!one.holds(free + 3 * step + 1), "an owner has three quarters");
+        let mut other = MailboxRoom::new(2, &all);
+        assert!(
+            other.holds(free) && !other.holds(free + 1),
+            "three quarters of what is left are less than a step"
+        );
+        assert!(one.is_scarce() && !other.is_scarce(), "who has nothing need not wait");
+        one.shrinks(free + step);
+        assert_eq!(all.used(), 2 * MAILBOX_ROOM_STEP);
+        assert!(other.holds(free + 1));
+        drop(other);
+        one.shrinks(0);
+        assert_eq!(all.used(), 0);
+    }
+}
