@@ -438,6 +438,15 @@ pub(crate) const ROUTE_READ_AHEAD_MESSAGES: usize = 2000;
 /// Bytes of them, with 64 for each message. A slice that is read beyond that has as many again at most, and one message at least.
 pub(crate) const ROUTE_READ_AHEAD_BYTES: usize = 2 << 20;
 
+/// Messages of a route that are published at once, all or none; with a thousand subscribers some ten milliseconds, in which its thread does nothing for other routes.
+pub(crate) const INGEST_PIECE_MESSAGES: usize = 256;
+
+/// Bytes of them, topic and payload.
+pub(crate) const INGEST_PIECE_BYTES: usize = 1 << 20;
+
+/// Bytes of the values of placeholders, with 64 for each, that one message of a route may have, and all of a batch: what would have more comes in a batch of its own.
+pub(crate) const ROUTE_FILLED_BYTES_MAX: usize = 8 << 20;
+
 /// Messages of an outbox that are read at once.
 pub(crate) const ROUTE_SLICE_MESSAGES: usize = 2048;
 

@@ -23,6 +23,7 @@ use super::guest_id::definition_id;
 use super::retained;
 use super::services::TenantServices;
 use crate::guests::HasPrograms as _;
+use crate::limits::{INGEST_PIECE_BYTES, INGEST_PIECE_MESSAGES};
 use crate::process::this_turn;
 
 /// Time between two looks whether the disk has caught up: some commits.
@@ -44,28 +45,55 @@ impl RouteServices for TenantServices {
     }
 }
 
-/// Publishes the messages of a route in order, all or none, and waits until they are stored.
+/// Publishes the messages of a route in order, and waits until they are stored: all of a [piece](piece) or none. The thread goes on with other routes in between.
 ///
 /// # Errors
-/// See [`IngestError`].
+/// See [`IngestError`]; what was published before stays so.
 async fn ingest(
     services: &TenantServices,
     run: RunContext,
     messages: Vec<IngestedMessage>,
 ) -> Result<(), IngestError> {
-    let tenant = services.tenant.upgrade().ok_or(IngestError::Closed)?;
-    wait_for_room(services, &tenant, &messages).await;
-    wait_for_outboxes(&tenant, &run, &messages).await;
-    // What its owner may is asked behind the wait, in which it may have changed.
     check_rights(services, &run, &messages)?;
-    let Some(stored) = publish(services, &tenant, &run, &messages)? else { return Ok(()) };
-    drop((tenant, messages));
-    match stored.await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(_failure)) => Err(IngestError::NotStored),
-        // Whoever would have told it has ended with the broker.
-        Err(_) => Err(IngestError::Closed),
+    let mut storing = Vec::new();
+    let mut rest = &messages[..];
+    while !rest.is_empty() {
+        let (first, others) = rest.split_at(piece(rest));
+        let tenant = services.tenant.upgrade().ok_or(IngestError::Closed)?;
+        wait_for_room(services, &tenant, first).await;
+        wait_for_outboxes(&tenant, &run, first).await;
+        // What its owner may is asked behind the wait, in which it may have changed.
+        match check_rights(services, &run, first) {
+            // The guest is to hear that none was taken when none was: with the next attempt.
+            Err(IngestError::NotAllowed) if !storing.is_empty() => return Err(IngestError::NotStored),
+            checked => checked?,
+        }
+        storing.extend(publish(services, &tenant, &run, first)?);
+        rest = others;
+        if !rest.is_empty() {
+            tokio::task::yield_now().await;
+        }
     }
+    drop(messages);
+    for stored in storing {
+        match stored.await {
+            Ok(Ok(())) => {}
+            Ok(Err(_failure)) => return Err(IngestError::NotStored),
+            // Whoever would have told it has ended with the broker.
+            Err(_) => return Err(IngestError::Closed),
+        }
+    }
+    Ok(())
+}
+
+/// Number of messages that are published at once: as many as the bounds of a piece say, and one at least.
+fn piece(messages: &[IngestedMessage]) -> usize {
+    let mut bytes = 0;
+    let fits = |message: &&IngestedMessage| {
+        bytes += message.topic.len() + message.payload.len();
+        bytes <= INGEST_PIECE_BYTES
+    };
+    messages.iter().take(INGEST_PIECE_MESSAGES).take_while(fits).count().max(1)
 }
 
 /// Waits while the disk is behind, as Clients of the same owner would.

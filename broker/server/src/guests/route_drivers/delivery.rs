@@ -9,7 +9,7 @@ use serde_json::json;
 use super::template::{Document, ERROR_TOPIC, Names, Subject, fill, values};
 use crate::guests::routes::mailbox::Addressee;
 
-/// Values of the placeholders of a message's event or mapping; none for a row and for what a tag gets. A message that has waited has the time of its arrival, however often
+/// Values of the placeholders of a message's event or mapping, with their bytes; none for a row and for what a tag gets. A message that has waited has the time of its arrival, however often
 /// it is tried.
 ///
 /// # Errors
@@ -18,9 +18,9 @@ pub(super) fn placeholders(
     said: &RouteFacts,
     (to, message): (&Addressee, &OwnedMessage),
     names: &impl Names,
-) -> Result<Vec<PlaceholderValues>, String> {
+) -> Result<(Vec<PlaceholderValues>, usize), String> {
     if matches!(to, Addressee::Table(_) | Addressee::Tag(..)) {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), 0));
     }
     let block = to.block(said).ok_or("the route was replaced and has no such event any more")?;
     let at = i64::try_from(message.received_ms).ok().and_then(|ms| Timestamp::from_millisecond(ms).ok());
@@ -35,7 +35,7 @@ pub(super) fn placeholders(
             filled.push(PlaceholderValues { setting: key.clone(), values });
         }
     }
-    Ok(filled)
+    Ok((filled, document.filled()))
 }
 
 /// Delivery of a message with the values of its placeholders.
@@ -102,8 +102,17 @@ pub(super) fn contradiction(receipt: &Receipt, deliveries: usize) -> Option<Stri
     if accepted > deliveries {
         return Some(format!("the receipt of the guest accepts {accepted} messages of {deliveries}"));
     }
-    let outside = receipt.rejected.iter().find(|rejection| rejection.index as usize >= accepted)?;
-    Some(format!("the receipt of the guest rejects message {}, and accepts {accepted}", outside.index))
+    let outside = receipt.rejected.iter().find(|rejection| rejection.index as usize >= accepted);
+    if let Some(outside) = outside {
+        return Some(format!(
+            "the receipt of the guest rejects message {}, and accepts {accepted}",
+            outside.index
+        ));
+    }
+    let rejections = receipt.rejected.len();
+    (rejections > accepted).then(|| {
+        format!("the receipt of the guest has {rejections} rejections, and accepts {accepted} messages")
+    })
 }
 
 #[cfg(test)]
@@ -126,6 +135,11 @@ mod tests {
             (receipt(3, &[0, 2]), 3, None),
             (receipt(4, &[]), 3, Some("the receipt of the guest accepts 4 messages of 3")),
             (receipt(2, &[2]), 3, Some("the receipt of the guest rejects message 2, and accepts 2")),
+            (
+                receipt(1, &[0, 0]),
+                3,
+                Some("the receipt of the guest has 2 rejections, and accepts 1 messages"),
+            ),
             (receipt(0, &[99]), 1, Some("the receipt of the guest rejects message 99, and accepts 0")),
         ] {
             assert_eq!(contradiction(&receipt, deliveries).as_deref(), expected);

@@ -46,7 +46,7 @@ use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{dead_letter_queue, effects, outgoing, records};
-use crate::limits::{ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
+use crate::limits::{ROUTE_FILLED_BYTES_MAX, ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use paths::Paths;
@@ -560,11 +560,15 @@ impl Serving<'_> {
 
     /// Makes the deliveries of a batch, with the values of their placeholders; a message that cannot be filled is rejected when those before it are done.
     fn deliveries(&self, batch: &mut PostBatch) -> Vec<Delivery> {
-        let mut deliveries = Vec::with_capacity(batch.len());
+        let (mut deliveries, mut bytes) = (Vec::with_capacity(batch.len()), 0);
         while let Some(post) = batch.get(deliveries.len()) {
             let (said, names) = (self.version.said(), self.names());
             match placeholders(said, (&post.to, &post.message), &names) {
-                Ok(placeholders) => {
+                Ok((_, more)) if bytes + more > ROUTE_FILLED_BYTES_MAX && !deliveries.is_empty() => {
+                    batch.put_back_from(deliveries.len());
+                }
+                Ok((placeholders, more)) => {
+                    bytes += more;
                     let message = (&*post.message, self.driver.now_ms());
                     deliveries.push(delivery(&post.to, message, post.sequence, placeholders));
                 }
@@ -587,11 +591,13 @@ impl Serving<'_> {
         let accepted = receipt.accepted as usize;
         let (mut passed, mut bytes, mut latency_ms) = (0, 0, 0);
         let now_ms = self.driver.now_ms();
+        let rejected = receipt.rejected.iter().rev();
+        let reasons: HashMap<usize, &str> =
+            rejected.map(|rejection| (rejection.index as usize, &*rejection.reason)).collect();
         for index in 0..accepted {
             let Some(post) = batch.first() else { break };
-            let rejection = receipt.rejected.iter().find(|rejection| rejection.index as usize == index);
-            match rejection {
-                Some(rejection) => self.reject(post, &rejection.reason),
+            match reasons.get(&index) {
+                Some(reason) => self.reject(post, reason),
                 None => {
                     passed += 1;
                     bytes += post.message.payload.len() as u64;

@@ -9,6 +9,7 @@ use lotmq_host::{RunContext, Services as _};
 use serde_json::Value as Json;
 
 use crate::guests::services::TenantServices;
+use crate::limits::ROUTE_FILLED_BYTES_MAX;
 
 /// Setting of an event that the host fills itself, with where it reports what can never pass; guests do not see it.
 pub(super) const ERROR_TOPIC: &str = "ERROR_TOPIC";
@@ -31,6 +32,8 @@ pub(super) enum Unfilled {
     NoEnvironment(String),
     #[error("secret '{0}' is not set")]
     NoSecret(String),
+    #[error("the values of its placeholders have more than {} MiB", ROUTE_FILLED_BYTES_MAX >> 20)]
+    TooMuch,
 }
 
 /// Values that placeholders name.
@@ -79,8 +82,38 @@ pub(super) fn values<'a>(
     parts.iter().filter_map(|part| value(part, subject, document, names).transpose()).collect()
 }
 
-/// Value of a placeholder; `None` for text.
+/// Value of a placeholder, which is counted; `None` for text.
 fn value<'a>(
+    part: &TemplatePart,
+    subject: Subject<'a>,
+    document: &mut Document<'a>,
+    names: &impl Names,
+) -> Result<Option<Value>, Unfilled> {
+    let Some(value) = uncounted_value(part, subject, document, names)? else { return Ok(None) };
+    // A column is looked for from the beginning, some ten times as fast as a value is copied.
+    let searched = if matches!(part, TemplatePart::Csv(_)) { subject.payload.len() / 16 } else { 0 };
+    document.count(VALUE_BYTES + bytes_of(&value) + searched)?;
+    Ok(Some(value))
+}
+
+/// Bytes that a value takes besides its text.
+const VALUE_BYTES: usize = 64;
+
+/// Bytes of the text of a value.
+fn bytes_of(value: &Value) -> usize {
+    match value {
+        Value::Text(text) | Value::Json(text) => text.len(),
+        Value::Bytes(bytes) => bytes.len(),
+        Value::Empty
+        | Value::Null
+        | Value::Boolean(_)
+        | Value::Integer(_)
+        | Value::Double(_)
+        | Value::Time(_) => 0,
+    }
+}
+
+fn uncounted_value<'a>(
     part: &TemplatePart,
     subject: Subject<'a>,
     document: &mut Document<'a>,
@@ -131,15 +164,26 @@ fn text_of(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// Payload that may be JSON, parsed at most once.
+/// Payload that may be JSON, parsed at most once, and what was filled of it.
 pub(super) struct Document<'a> {
     payload: &'a [u8],
     parsed: Option<Option<Json>>,
+    filled: usize,
 }
 
 impl<'a> Document<'a> {
     pub(super) fn new(payload: &'a [u8]) -> Self {
-        Self { payload, parsed: None }
+        Self { payload, parsed: None, filled: 0 }
+    }
+
+    /// Bytes of all values that it was asked for.
+    pub(super) fn filled(&self) -> usize {
+        self.filled
+    }
+
+    fn count(&mut self, bytes: usize) -> Result<(), Unfilled> {
+        self.filled += bytes;
+        if self.filled > ROUTE_FILLED_BYTES_MAX { Err(Unfilled::TooMuch) } else { Ok(()) }
     }
 
     fn root(&mut self) -> Option<&Json> {
@@ -270,5 +314,24 @@ mod tests {
         let values = values(&parts, subject, &mut Document::new(subject.payload), &OneEach).unwrap();
         let expected = [Value::Bytes(vec![0xff]), Value::Time(0), Value::Text("b".into())];
         assert_eq!(format!("{values:?}"), format!("{expected:?}"));
+    }
+    #[test]
+    fn a_message_fills_so_many_bytes() {
+        let payload = vec![b'x'; 1 << 20];
+        let subject = Subject { topic: "a/b", payload: &payload, at: Timestamp::UNIX_EPOCH };
+        for (part, count, expected) in [
+            (TemplatePart::Payload, 7, Ok(7)),
+            (TemplatePart::Payload, 8, Err(Unfilled::TooMuch)),
+            (TemplatePart::Csv(2), 100, Ok(100)),
+            (TemplatePart::Csv(2), 200, Err(Unfilled::TooMuch)),
+            (TemplatePart::UnixSeconds, 100_000, Ok(100_000)),
+            (TemplatePart::UnixSeconds, 200_000, Err(Unfilled::TooMuch)),
+        ] {
+            let parts = vec![part.clone(); count];
+            let found = values(&parts, subject, &mut Document::new(&payload), &OneEach);
+            assert_eq!(found.map(|values| values.len()), expected, "{part:?}");
+            let filled = fill(&parts, subject, &mut Document::new(&payload), &OneEach);
+            assert_eq!(filled.is_ok(), expected.is_ok(), "{part:?}");
+        }
     }
 }
