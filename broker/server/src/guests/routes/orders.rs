@@ -22,8 +22,10 @@ pub(crate) struct Routes {
     /// Why guests reach no network at all; `None` where the configuration decides.
     pub(in crate::guests) network_refused: Option<&'static str>,
     threads: Mutex<Vec<RouteThread>>,
-    /// Number of orders: they go round.
-    given: AtomicUsize,
+    /// Number of drivers: they go round.
+    drivers: AtomicUsize,
+    /// Number of other orders, which go round by themselves: with those of the same routes in between, drivers would miss every other thread.
+    others: AtomicUsize,
 }
 
 /// Way to one of the threads.
@@ -75,18 +77,18 @@ impl Routes {
 
     /// Starts a driver of a route; not when the broker is stopping.
     pub(in crate::guests) fn drive(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>, instance: usize) {
-        self.task(tenant, route, Task::Drive(instance));
+        self.task((tenant, route), Task::Drive(instance), &self.drivers);
     }
 
     /// Lets the standing of a new route be told; not where time stands still.
     pub(in crate::guests) fn tell(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
         if !self.is_at_once {
-            self.task(tenant, route, Task::Tell);
+            self.task((tenant, route), Task::Tell, &self.others);
         }
     }
 
-    fn task(&self, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>, task: Task) {
-        if let Some(thread) = self.next_thread() {
+    fn task(&self, (tenant, route): (&Arc<Tenant>, &Arc<RouteRunner>), task: Task, given: &AtomicUsize) {
+        if let Some(thread) = self.next_thread(given) {
             // It fails only when the thread has ended, with which the broker does.
             let _ = thread.tasks.send(Order { tenant: Arc::clone(tenant), route: Arc::clone(route), task });
         }
@@ -99,7 +101,7 @@ impl Routes {
         route: &Arc<RouteRunner>,
     ) -> Receiver<Result<(), String>> {
         let (answer, answered) = sync_channel(1);
-        if let Some(thread) = self.next_thread() {
+        if let Some(thread) = self.next_thread(&self.others) {
             let (tenant, route, task) = (Arc::clone(tenant), Arc::clone(route), Task::Probe(answer));
             // As above.
             let _ = thread.probes.blocking_send(Order { tenant, route, task });
@@ -107,9 +109,9 @@ impl Routes {
         answered
     }
 
-    fn next_thread(&self) -> Option<RouteThread> {
+    fn next_thread(&self, given: &AtomicUsize) -> Option<RouteThread> {
         let threads = self.threads.lock();
-        let index = self.given.fetch_add(1, Ordering::Relaxed).checked_rem(threads.len())?;
+        let index = given.fetch_add(1, Ordering::Relaxed).checked_rem(threads.len())?;
         threads.get(index).cloned()
     }
 
