@@ -192,7 +192,8 @@ impl Services for TenantServices {
         tenant.programs().guests.values.each_topic(&mut add);
         let mut after = None;
         loop {
-            let (page, next) = retained_topics(&tenant, filter, after.as_deref(), hosting.clock.wall_ms());
+            let (page, next) =
+                retained_topics(&tenant, filter, after.as_deref(), hosting.clock.lifetime_ms());
             if page.iter().try_for_each(|topic| add(topic)).is_break() {
                 return Err(TooManyTopics);
             }
