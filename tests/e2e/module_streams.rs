@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
+use std::time::{Duration, Instant};
 
 use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, WAIT_MAX};
@@ -60,9 +61,11 @@ fn a_task_reads_while_the_route_delivers() {
     for number in 0..COUNT {
         assert_eq!(reader.receive(WAIT_MAX).unwrap().unwrap().text(), format!("in-{number}"));
     }
-    // The end is noticed by the task, and the route comes back.
+    // The end is noticed by the task, and the route comes back: not when the time of its run is over, 10 s.
+    let ended_at = Instant::now();
     drop((sending.join().unwrap(), lines));
     let (mut stream, mut lines) = accept(&far);
+    assert!(ended_at.elapsed() < Duration::from_secs(5), "{:?}", ended_at.elapsed());
     stream.write_all(b"again\n").unwrap();
     assert_eq!(reader.receive(WAIT_MAX).unwrap().unwrap().text(), "again");
     sender.publish(&Publication::new("out/line", "back").qos(QoS::AtLeastOnce)).unwrap();

@@ -45,6 +45,10 @@ struct Executor {
     timers: BTreeMap<(u64, u64), Waker>,
     last_number: u64,
     is_running: bool,
+    /// Whether a task has ended since [`drive`] came back last.
+    has_ended: bool,
+    /// What a [`drive`] that is under way is woken by when a task ends.
+    at_end: Option<Waker>,
 }
 
 impl Executor {
@@ -55,12 +59,21 @@ impl Executor {
             timers: BTreeMap::new(),
             last_number: 0,
             is_running: false,
+            has_ended: false,
+            at_end: None,
         }
     }
 
     fn next_number(&mut self) -> u64 {
         self.last_number += 1;
         self.last_number
+    }
+
+    fn task_ended(&mut self) {
+        self.has_ended = true;
+        if let Some(waker) = &self.at_end {
+            waker.wake_by_ref();
+        }
     }
 }
 
@@ -208,6 +221,8 @@ fn poll_task(number: u64) {
     let waker = Number::waker(number);
     if task.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
         EXECUTOR.with_borrow_mut(|executor| executor.tasks.insert(number, task));
+    } else {
+        EXECUTOR.with_borrow_mut(Executor::task_ended);
     }
 }
 
@@ -238,10 +253,34 @@ fn park(most_ms: u32) {
     woken.iter().for_each(Waker::wake_by_ref);
 }
 
-/// Goes on with the tasks until the host has work for this instance or the time is over; what [`Route::run`](super::Route::run) does.
+/// Goes on with the tasks until the host has work for this instance, a task has ended or the time is over; what [`Route::run`](super::Route::run) does.
+///
+/// A task that has ended before, beside a delivery, ends it at once, each only once. Without tasks it waits, so that a guest that runs again at once does not spin.
 pub fn drive(until_ms: u32) {
-    // Either ends it.
-    let _ = block_on(timeout(Duration::from_millis(until_ms.into()), host_work()));
+    // Each ends it.
+    let _ = block_on(timeout(Duration::from_millis(until_ms.into()), async {
+        let (mut work, mut end) = (pin!(host_work()), pin!(task_end()));
+        poll_fn(|cx| match end.as_mut().poll(cx) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => work.as_mut().poll(cx),
+        })
+        .await;
+    }));
+    EXECUTOR.with_borrow_mut(|executor| (executor.has_ended, executor.at_end) = (false, None));
+}
+
+/// Waits until a task has ended.
+async fn task_end() {
+    poll_fn(|cx| {
+        EXECUTOR.with_borrow_mut(|executor| {
+            if executor.has_ended {
+                return Poll::Ready(());
+            }
+            executor.at_end = Some(cx.waker().clone());
+            Poll::Pending
+        })
+    })
+    .await;
 }
 
 /// Waits until the host has a batch, a request or a `close` for this instance.

@@ -108,8 +108,21 @@ mod tests {
         let line = |text: &str| ("lines/in".to_owned(), text.as_bytes().to_vec());
         assert_eq!(all, [line("first"), line("second")]);
         drop((stream, lines));
-        while Lines::run(10).is_ok() {}
+        // It comes back at once when the task has ended, however long it may run.
+        while Lines::run(u32::MAX).is_ok() {}
         assert!(matches!(Lines::run(10), Err(Failure::Reconnect(_))));
+    }
+
+    #[test]
+    fn an_end_beside_a_delivery_ends_the_next_run() {
+        let (stream, lines) = opened();
+        drop((stream, lines));
+        while !HAS_ENDED.get() {
+            executor::block_on(executor::sleep(std::time::Duration::from_millis(1)));
+        }
+        assert!(matches!(Lines::run(u32::MAX), Err(Failure::Reconnect(_))));
+        // With no task left it waits for its time.
+        Lines::run(10).unwrap_err();
     }
 
     #[test]
