@@ -205,12 +205,20 @@ pub fn error(code: &str, message: impl Into<String>) -> RunError {
     RunError { code: code.to_owned(), message: message.into(), line: 0, column: 0 }
 }
 
+/// Messages, kept values included, that one run may write. The broker's bound, which its test `the_text_of_a_write_too_many_names_the_bound` compares.
+const WRITES_PER_RUN_MAX: u32 = 10_000;
+
+/// Mebibytes of topics and payloads that one run may write; the broker's as well.
+const WRITE_MIB_PER_RUN_MAX: u32 = 16;
+
 fn refused(what: &str, topic: &str, refusal: WriteError) -> RunError {
     let why = match refusal {
-        WriteError::InvalidTopic => "the topic is not valid",
-        WriteError::NotAllowed => "it was not granted",
-        WriteError::LimitReached => "the run has written all that it may",
-        WriteError::InvalidProperties => "a property is not valid",
+        WriteError::InvalidTopic => "the topic is not valid".to_owned(),
+        WriteError::NotAllowed => "it was not granted".to_owned(),
+        WriteError::LimitReached => format!(
+            "the run has written all that it may: {WRITES_PER_RUN_MAX} messages, or {WRITE_MIB_PER_RUN_MAX} MiB"
+        ),
+        WriteError::InvalidProperties => "a property is not valid".to_owned(),
     };
     error("WRITE_REFUSED", format!("cannot {what} '{topic}': {why}"))
 }

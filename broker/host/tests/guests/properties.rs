@@ -5,6 +5,7 @@ use lotmq_codec::{Properties, PropertyBuf, PropertyId, PropertyPlace, PropertyVa
 use lotmq_host::{
     BorrowedMessage, ComponentSource, Effect, Event, Grants, GuestId, GuestLimits, MetricChange, Qos,
     RunContext, RunOutcome, RunOutput, World,
+    limits::{WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX},
     rule::{About, Read, Request, RuleGuest, RuleOutcome, Verdict},
 };
 use std::sync::Arc;
@@ -75,6 +76,23 @@ fn what_is_answered_below_sys_needs_a_right() {
     let (outcome, output) =
         answered(BorrowedMessage { properties, ..BorrowedMessage::new("questions/1", b"who?") });
     assert!(matches!(&outcome, RunOutcome::Failed(error) if error.code == "WRITE_REFUSED"), "{outcome:?}");
+    assert!(published(&output).is_empty());
+}
+
+#[test]
+fn the_text_of_a_write_too_many_names_the_bound() {
+    let payload = vec![b'a'; WRITE_BYTES_PER_RUN_MAX];
+    let request = list(&[(PropertyId::ResponseTopic, PropertyValue::Utf8("answers/1"))]);
+    let properties = request.properties().raw();
+    let (outcome, output) =
+        answered(BorrowedMessage { properties, ..BorrowedMessage::new("questions/1", &payload) });
+    let RunOutcome::Failed(error) = outcome else { panic!("{outcome:?}") };
+    let mib = WRITE_BYTES_PER_RUN_MAX >> 20;
+    let bound = format!("the run has written all that it may: {WRITES_PER_RUN_MAX} messages, or {mib} MiB");
+    assert_eq!(
+        (&*error.code, &*error.message),
+        ("WRITE_REFUSED", &*format!("cannot publish to 'answers/1': {bound}"))
+    );
     assert!(published(&output).is_empty());
 }
 
