@@ -9,6 +9,7 @@ mod contents;
 mod deb;
 mod elf;
 mod licences;
+mod page_links;
 mod redhat;
 mod redhat_header;
 mod sbom;

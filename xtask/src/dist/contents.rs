@@ -10,6 +10,7 @@ use flate2::{Compression, GzBuilder};
 
 use crate::dist::PackagedRelease;
 use crate::dist::build::Built;
+use crate::dist::page_links::within_package;
 
 /// Unit of the service.
 pub(crate) const SERVICE: &str = include_str!("../../../packaging/lotmq.service");
@@ -38,6 +39,10 @@ const PAGES: [&str; 12] = [
     "security",
     "zstd-transport",
 ];
+
+/// What the page about metrics offers for other programs.
+const OF_METRICS: [&str; 3] =
+    ["docs/grafana/broker.json", "docs/grafana/routes.json", "docs/prometheus/alerts.yml"];
 
 /// A file.
 pub(crate) struct PackagedFile {
@@ -107,10 +112,9 @@ impl PackageContents {
             PackagedFile::new("usr/share/doc/lotmq/LICENSES-OF-OTHERS", Some("LICENSES-OF-OTHERS"), licences),
             PackagedFile::new("usr/share/doc/lotmq/lotmq.cdx.json", Some("lotmq.cdx.json"), sbom),
             PackagedFile::new("usr/share/doc/lotmq/changelog", Some("CHANGELOG.md"), file("CHANGELOG.md")?),
-            PackagedFile::new("usr/share/doc/lotmq/README.md", Some("README.md"), file("README.md")?),
         ];
-        for page in documents(root)? {
-            items.push(PackagedFile::new(&format!("usr/share/doc/lotmq/{page}"), Some(&page), file(&page)?));
+        for (page, bytes) in documentation(root)? {
+            items.push(PackagedFile::new(&format!("usr/share/doc/lotmq/{page}"), Some(&page), bytes));
         }
         items.extend(of_service());
         items.extend(completions(&built.completions));
@@ -138,9 +142,28 @@ pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
             }
         }
     }
+    found.extend(OF_METRICS.map(str::to_owned));
     let examples = examples(root, &found)?;
     found.extend(examples);
     Ok(found)
+}
+
+/// All that is there to read, by path, with links within the package only.
+pub(crate) fn documentation(root: &Path) -> Result<Vec<(String, Vec<u8>)>> {
+    let mut named = documents(root)?;
+    named.push("README.md".to_owned());
+    let beside = ["CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", "LICENSES-OF-OTHERS"];
+    let files: BTreeSet<String> = named.iter().cloned().chain(beside.map(str::to_owned)).collect();
+    let packed = named.into_iter().map(|path| {
+        let bytes = read(&root.join(&path))?;
+        if !path.ends_with(".md") {
+            return Ok((path, bytes));
+        }
+        let text = String::from_utf8(bytes).with_context(|| format!("{path} is no text"))?;
+        let text = within_package(&path, &text, &files);
+        Ok((path, text.into_bytes()))
+    });
+    packed.collect()
 }
 
 /// Beginning of a link from a page of `docs/sdk` to what is not documentation.

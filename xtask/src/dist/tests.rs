@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
-use crate::dist::contents::{PackagedFile, documents, of_service};
+use crate::dist::contents::{PackagedFile, documentation, documents, of_service};
 
 fn release(target: Processor) -> PackagedRelease {
     PackagedRelease { version: "1.2.3".to_owned(), time: 1_700_000_000, target }
@@ -87,6 +87,7 @@ fn pages_to_read_are_there_and_in_no_image() {
             assert!(pages.iter().any(|page| page == link), "{page}: {link}");
         }
     }
+    assert!(pages.iter().any(|page| page == "docs/prometheus/alerts.yml"));
     assert!(pages.iter().any(|page| page == "sdk/examples/route-lines/Cargo.toml"));
     for page in pages {
         assert!(root.join(&page).is_file(), "{page}");
@@ -94,6 +95,28 @@ fn pages_to_read_are_there_and_in_no_image() {
         let file = PackagedFile { path, portable: Some(page), mode: 0o644, bytes: Vec::new() };
         assert!(!file.is_for_image(), "{}", file.path);
     }
+}
+
+#[test]
+fn each_link_of_a_page_leads_to_a_file_of_the_package() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let packed = documentation(root).unwrap();
+    let mut files: Vec<&str> = packed.iter().map(|(path, _)| path.as_str()).collect();
+    files.extend(["CHANGELOG.md", "LICENSE-MIT", "LICENSE-APACHE", "LICENSES-OF-OTHERS"]);
+    let mut links = 0;
+    for (page, bytes) in packed.iter().filter(|(path, _)| path.ends_with(".md")) {
+        let text = std::str::from_utf8(bytes).unwrap();
+        let prose: String = text.split("```").step_by(2).collect();
+        for link in prose.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let Some(target) = page_links::target(page, link) else { continue };
+            assert!(files.contains(&&*target), "{page}: {link}");
+            links += 1;
+        }
+    }
+    assert!(links > 300, "{links}");
+    // What is left of a link is its text.
+    let (_, durability) = packed.iter().find(|(path, _)| path == "docs/durability.md").unwrap();
+    assert!(!String::from_utf8_lossy(durability).contains("](fuzzing.md)"));
 }
 
 #[test]
