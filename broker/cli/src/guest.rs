@@ -4,6 +4,7 @@ mod build;
 mod create;
 mod deploy;
 mod folder;
+mod in_time;
 mod installed;
 mod last_build;
 mod other_tools;

@@ -4,12 +4,14 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use jiff::Timestamp;
 use lotmq_client::{Client, Message, QoS};
 use lotmq_connect::ConnectArgs;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
 use super::folder::check_name;
+use super::in_time::LinesInTime;
 use crate::cmd::{asked, connect_as_root};
 use crate::columns::{printable, printable_lines};
 use crate::interruption::Interruption;
@@ -159,7 +161,7 @@ pub(super) fn message(reply: &Value) -> anyhow::Result<Exit> {
 /// Show what a module has to say, and the routes that run it.
 ///
 /// That is its last error, and with -f also each further one and each line that it prints or logs, as they come, and on standard error which state it comes to, as failed.
-/// With -f a connection that is lost is made again. What it has printed before, the broker does not keep.
+/// Lines stand in the order of their times. With -f a connection that is lost is made again. What it has printed before, the broker does not keep.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -219,6 +221,8 @@ struct Told {
     errors: HashMap<String, Vec<u8>>,
     /// State of the module.
     state: Option<String>,
+    /// Lines that are not printed yet.
+    lines: LinesInTime,
 }
 
 impl Told {
@@ -243,7 +247,9 @@ impl Told {
         // What is retained comes at once.
         let patience = Instant::now() + Duration::from_secs_f64(args.timeout.min(1.0));
         while self.left != Some(0) && !interruption.has_come() {
-            let Some(message) = client.receive(LOOK)? else {
+            let received = client.receive(LOOK);
+            self.print_due(received.is_err())?;
+            let Some(message) = received? else {
                 if args.follow || Instant::now() < patience {
                     continue;
                 }
@@ -255,15 +261,26 @@ impl Told {
                 // Routes that have come meanwhile.
                 subscribe(client, (&info, &args.name), &mut followed)?;
             } else if let Some(line) = self.line(&message, args.json) {
-                output::line(&line)?;
+                self.lines.take(time_of(&message), line, Instant::now());
                 self.has_told = true;
-                self.left = self.left.map(|left| left - 1);
             }
         }
+        self.print_due(true)?;
         if !args.follow && !self.has_told {
             output::note("no error is known; what it prints comes with -f, as it prints it");
         }
         Ok(Exit::Success)
+    }
+
+    /// Prints the lines that have been held for long enough, or all of them.
+    fn print_due(&mut self, all: bool) -> anyhow::Result<()> {
+        while self.left != Some(0)
+            && let Some(line) = if all { self.lines.next() } else { self.lines.due(Instant::now()) }
+        {
+            output::line(&line)?;
+            self.left = self.left.map(|left| left - 1);
+        }
+        Ok(())
     }
 
     /// Says on standard error which state the module has come to. It begins as enabled, of which nothing is said.
@@ -316,6 +333,13 @@ fn subscribe(
     }
     followed.extend(new);
     Ok(())
+}
+
+/// When what a message tells of was.
+fn time_of(message: &Message) -> Option<Timestamp> {
+    let name = if message.topic.ends_with(ERROR) { "timestamp" } else { "ts" };
+    let told: Value = serde_json::from_slice(&message.payload).ok()?;
+    told.get(name)?.as_str()?.parse().ok()
 }
 
 /// Topics of a module, and of the routes that run it.
