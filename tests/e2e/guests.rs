@@ -5,7 +5,7 @@ use std::process::Command;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
-use lotmq_client::{Publication, QoS};
+use lotmq_client::{ConnectOptions, Publication, QoS};
 use lotmq_test_support::{Broker, Program, WAIT_MAX, eventually, free_port};
 use serde_json::{Value, json};
 
@@ -222,6 +222,75 @@ fn the_configuration_of_a_module_is_shown_without_secrets() {
 }
 
 #[test]
+fn the_configuration_of_a_module_is_not_for_everybody() {
+    let broker = broker();
+    let add = format!(
+        "-addModule scale -world action -on raw/# -grantAll -config {{\"limit\":\"l1mit\"}} wasm64:{}",
+        scale()
+    );
+    broker.command_ok(&add);
+    broker.command_ok(&add.replace("-world", "-replace -world"));
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-addUserToGroup ann readers");
+    for scope in
+        ["CommandCall", "PublishSys TO TOPIC \"$SYS/#\"", "SubscribeSys TO TOPIC \"$SYS/Coreflux/#\""]
+    {
+        let name: String = scope.chars().take_while(|sign| sign.is_alphabetic()).collect();
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Readers{name} WITH PRIORITY 5 FOR {scope}\n    IF USER IN GROUP \"readers\" THEN\n        ALLOW\n"
+        ));
+    }
+    let mut listener = broker.connect(&ConnectOptions::new("listener").user("ann", "password"));
+    for topic in ["$SYS/Coreflux/Modules/#", "$SYS/Coreflux/Audit/#", "$SYS/Coreflux/Assets/#"] {
+        listener.subscribe_to(topic, QoS::AtLeastOnce).unwrap();
+    }
+    let told = |command: &str| {
+        let reply = broker.command_as(("ann", "password"), command);
+        let text = reply.0.to_string();
+        assert!(!text.contains("l1mit"), "{command}: {text}");
+        (reply.success(), text)
+    };
+    // What everybody who may command is told, which is how much there is of it.
+    for command in [
+        "-moduleInfo scale",
+        "-listModules",
+        "-list",
+        "-listAvailable",
+        "-assetSchema scale",
+        "-assetDefaultConfig scale",
+        "-assetHelp scale",
+    ] {
+        assert!(told(command).0, "{command}: {}", told(command).1);
+    }
+    let info = broker.command_as(("ann", "password"), "-moduleInfo scale");
+    assert_eq!(info.data()["configurationBytes"], 17);
+    assert_eq!(info.data().get("configuration"), None);
+    // What needs a right of its own.
+    for command in [
+        "-getModule scale",
+        "-rollbackModule scale",
+        "-disableModule scale",
+        "-assetConfigSave scale",
+        "-auditQuery",
+        "-backup",
+    ] {
+        let (succeeded, text) = told(command);
+        assert!(!succeeded, "{command}: {text}");
+    }
+    broker.command_ok("-disableModule scale");
+    broker.command_ok("-enableModule scale");
+    // The last of what is told of it.
+    broker.command_ok("-removeModule scale");
+    loop {
+        let message = listener.receive(WAIT_MAX).unwrap().expect("it is told that it was removed");
+        assert!(!message.text().contains("l1mit"), "{}: {}", message.topic, message.text());
+        if message.topic == "$SYS/Coreflux/Modules/scale" && message.payload.is_empty() {
+            break;
+        }
+    }
+}
+
+#[test]
 fn what_a_disabled_module_misses_is_counted() {
     let broker = broker();
     broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
@@ -236,6 +305,11 @@ fn what_a_disabled_module_misses_is_counted() {
     send("raw/b");
     send("other");
     assert_eq!(missed(), Some(2));
+    let figure = || {
+        broker
+            .metric("lotmq_definition_missed_total{tenant=\"default\",kind=\"Module\",definition=\"scale\"}")
+    };
+    assert_eq!(figure(), Some(2.0));
     broker.command_ok("-enableModule scale");
     send("raw/a");
     assert_eq!(missed(), Some(2));
@@ -270,6 +344,29 @@ fn logs_are_followed_over_a_restart_and_tell_the_state_of_the_module() {
     is_told("scale is disabled: lotmq guest enable starts it again");
     broker.command_ok("-enableModule scale");
     is_told("scale is enabled");
+    logs.kill();
+}
+
+#[test]
+fn logs_are_in_the_order_of_their_times() {
+    let broker = broker();
+    broker.command_ok(&format!("-addModule scale -world action -on raw/# -grantAll wasm64:{}", scale()));
+    let port = broker.port();
+    let mut logs = Program::start(LOTMQ, &["guest", "logs", "scale", "-f", "-p", &port]).unwrap();
+    let begun = logs.stderr.wait_for("it follows", |line| line.contains("following scale").then_some(()));
+    assert!(begun.is_some(), "{}", logs.stderr.text());
+    // Each is a line of its log, and an error, which come by ways of their own.
+    const COUNT: usize = 30;
+    for number in 0..COUNT {
+        crate::send(&broker, "raw/a", &format!("hot-{number}"));
+    }
+    let last = format!("'hot-{}' on 'raw/a'", COUNT - 1);
+    let said = logs.stdout.wait_for("the last", |line| line.contains(&last).then_some(()));
+    assert!(said.is_some(), "{}", logs.stdout.text());
+    let text = logs.stdout.text();
+    let times: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).map(|(time, _)| time).collect();
+    let in_order: Vec<jiff::Timestamp> = times.iter().map(|time| time.parse().unwrap()).collect();
+    assert!(in_order.is_sorted() && text.contains("readings could not be read"), "{text}");
     logs.kill();
 }
 

@@ -37,6 +37,8 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
         |it, to| by_definition(it, to, |of| of.traps as f64);
     Counter "lotmq_definition_dropped_total" ["tenant", "kind", "definition"] "Events that did not start the definition, because its mailbox was full or their message is put aside."
         |it, to| by_definition(it, to, |of| of.dropped as f64);
+    Counter "lotmq_definition_missed_total" ["tenant", "kind", "definition"] "Messages that would have started a module while it was disabled, since it was deployed."
+        |it, to| by_definition(it, to, |of| of.missed as f64);
     Gauge "lotmq_definition_waiting" ["tenant", "kind", "definition"] "Events that wait in the mailbox of a definition."
         |it, to| by_definition(it, to, |of| of.waiting as f64);
     Counter "lotmq_definition_seconds_total" ["tenant", "kind", "definition"] "Time of all runs of a definition, as an estimate: the mean of those that are measured, one in eight, times their number."
@@ -61,6 +63,7 @@ pub(super) struct DefinitionReading {
     errors: u64,
     traps: u64,
     dropped: u64,
+    missed: u64,
     waiting: usize,
     seconds: f64,
     run_times: DurationCounts<RUN_BUCKETS>,
@@ -79,6 +82,7 @@ impl DefinitionReading {
                     ..Self::default()
                 };
                 of.add(&figures);
+                of.missed = definition.activity.missed();
                 of.errors = definition.activity.last_error().map_or(0, |error| error.count);
                 all.push(of);
             }
@@ -113,6 +117,7 @@ impl DefinitionReading {
         self.errors += other.errors;
         self.traps += other.traps;
         self.dropped += other.dropped;
+        self.missed += other.missed;
         self.waiting += other.waiting;
         self.seconds += other.seconds;
         self.run_times.add(&other.run_times);
