@@ -127,6 +127,9 @@ fn what_is_made_of_each_template_passes_its_tests_and_is_a_guest_of_its_world() 
         assert!(!folder.join("target/release").exists() && place.path().join("target/release").is_dir());
         assert!(written.contains(&format!("test result: ok. {passed} passed; 0 failed")), "{written}");
         assert!(written.contains(&format!("fits world {kind}\n")) && written.contains(told), "{written}");
+        if kind == "route" {
+            assert!(written.contains("\npassed: its own tests; there are no cases\n"), "{written}");
+        }
     }
     let folder = place.path().join("my-auth");
     let (written, _) =

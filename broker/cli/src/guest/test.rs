@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use clap::Args;
 use lotmq_runner::{EmbeddedModule, Embedding, Player, Program, SUFFIX, Start, read_recording, test_module};
-use lotmq_terminal::{Exit, output};
+use lotmq_terminal::{Exit, Misuse, output};
 
 use super::build::{built, cargo};
 use super::folder::{GuestFolder, GuestLanguage, GuestType};
@@ -50,7 +50,8 @@ pub(super) struct TestGuestArgs {
 pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
     let guest = GuestFolder::open(&args.folder)?;
     let is_played = args.replay.is_some() || !args.messages.is_empty();
-    if guest.language == GuestLanguage::Rust && !args.no_native && !is_played {
+    let has_own_tests = guest.language == GuestLanguage::Rust && !args.no_native;
+    if has_own_tests && !is_played {
         run_native(&guest)?;
     }
     let module = guest.module(built(&guest, false)?);
@@ -67,11 +68,20 @@ pub(super) fn test(args: &TestGuestArgs) -> anyhow::Result<Exit> {
             return Ok(Exit::Success);
         }
     };
-    if let Some(needs) = needs.filter(|_| is_played || files.is_empty()) {
+    if let Some(needs) = needs.filter(|_| is_played) {
         let kind = guest.kind.name();
-        output::note(&format!(
-            "a guest of type {kind} needs {needs}: name the program in its cases, as program = \"….lot\", or run it with lotmq run --module"
-        ));
+        return Err(Misuse(format!(
+            "messages start no guest of type {kind}, which needs {needs}: run both with lotmq run --module, or write a case that names the program, as program = \"….lot\""
+        ))
+        .into());
+    }
+    if needs.is_some() && files.is_empty() {
+        verify::tell(&embedding, &guest.component(), &module.component)?;
+        output::line(match has_own_tests {
+            true => "passed: its own tests; there are no cases",
+            false => "passed: it is a guest of its type; there are no cases",
+        })?;
+        output::note("how to write cases is in docs/sdk/testing.md");
         return Ok(Exit::Success);
     }
     if is_played { play(&embedding, module, args) } else { cases(&embedding, &files, &module, &args.name) }
