@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use lotmq_client::{Publication, QoS};
 use lotmq_test_support::{Broker, Finished, Program, WAIT_MAX};
 use serde_json::json;
 
@@ -204,6 +205,44 @@ fn a_project_goes_back_to_the_version_before_and_forth_again() {
         "NOT_FOUND",
         "nothing is left of who was removed"
     );
+}
+
+#[test]
+fn deploy_tells_which_messages_go_with_a_route_and_asks() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let route = folder.path().join("line.lot");
+    let text = "DEFINE ROUTE Line WITH TYPE LOOPBACK\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"in/+\"\n        WITH FAIL \"{payload.json.fail}\"\n        WITH DESTINATION_TOPIC \"done\"\n";
+    fs::write(&route, text).unwrap();
+    fs::write(folder.path().join("a.lot"), CELL).unwrap();
+    assert_eq!(deploy(&broker, folder.path(), &[]).status.code(), Some(0));
+    let mut client = broker.client("sender");
+    for fail in ["reject", "reject", "retry"] {
+        let message = Publication::new("in/a", format!("{{\"fail\":\"{fail}\"}}")).qos(QoS::AtLeastOnce);
+        client.publish(&message).unwrap();
+    }
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 2.0);
+    broker.wait_until_metric_is("lotmq_route_waiting", 1.0);
+    fs::remove_file(&route).unwrap();
+    let left = "1 waiting message(s) and 2 dead letter(s)";
+    let plan = deploy(&broker, folder.path(), &["--dry-run"]);
+    assert_eq!(plan.status.code(), Some(0), "{}", plan.stderr);
+    let row = plan.stdout.lines().find(|line| line.starts_with("- Route Line")).unwrap();
+    assert!(row.ends_with(&format!("{left} go with it")), "{row}");
+    // Nobody is there to be asked.
+    let refused = deploy(&broker, folder.path(), &[]);
+    let asks = format!("Routes that go with messages: Line ({left}). Nothing was changed; --yes goes on");
+    assert!(refused.status.code() == Some(1) && refused.stderr.contains(&asks), "{}", refused.stderr);
+    assert_eq!(broker.command_ok("-listDeadLetters Line").data()["count"], 2);
+    let done = deploy(&broker, folder.path(), &["--yes"]);
+    assert!(done.status.success(), "{} {}", done.stdout, done.stderr);
+    assert!(!origins(&broker).iter().any(|(name, _)| name == "Line"));
+    // One that has none goes unasked.
+    fs::write(&route, text).unwrap();
+    assert!(deploy(&broker, folder.path(), &[]).status.success());
+    fs::remove_file(&route).unwrap();
+    let done = deploy(&broker, folder.path(), &[]);
+    assert!(done.status.success() && done.stdout.contains("- Route Line"), "{} {}", done.stdout, done.stderr);
 }
 
 #[test]

@@ -27,8 +27,11 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
     for (key, sign, remark) in LISTS {
         for row in rows(reply, key) {
             let remark = match (key, kind(row)) {
-                ("removed", "Rule") => "what it denied may be allowed then",
-                _ => remark,
+                ("removed", "Rule") => "what it denied may be allowed then".to_owned(),
+                ("removed", "Route") => {
+                    left(row).map(|left| format!("{left} go with it")).unwrap_or_default()
+                }
+                _ => remark.to_owned(),
             };
             let text = format!("{sign} {} {:<24} {}{remark}", kind(row), name(row), place(row));
             lines.push(text.trim_end().to_owned());
@@ -47,19 +50,32 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
     lines
 }
 
-/// What should not happen unasked: rules of the project that go, and what was added by hand and is taken over. `None` if there is nothing of that.
-pub(crate) fn concern(reply: &Value, (rules_too, by_hand_too): (bool, bool)) -> Option<String> {
-    let rules = rows(reply, "removed").filter(|row| kind(row) == "Rule");
-    let gone: Vec<&str> = rules.filter(|_| rules_too).map(name).collect();
+/// What should not happen unasked: rules of the project that go, and routes with what waits for them, and what was added by hand and is taken over. `None` if there
+/// is nothing of that.
+pub(crate) fn concern(reply: &Value, (removed_too, by_hand_too): (bool, bool)) -> Option<String> {
+    let removed = || rows(reply, "removed").filter(|_| removed_too);
+    let gone: Vec<&str> = removed().filter(|row| kind(row) == "Rule").map(name).collect();
+    let routes = removed().filter_map(|row| Some(format!("{} ({})", name(row), left(row)?)));
+    let routes: Vec<String> = routes.collect();
     let taken: Vec<&str> = rows(reply, "takesOver").filter(|_| by_hand_too).map(name).collect();
     let mut parts = Vec::new();
     if !gone.is_empty() {
         parts.push(format!("Rules that go: {}.", gone.join(", ")));
     }
+    if !routes.is_empty() {
+        parts.push(format!("Routes that go with messages: {}.", routes.join(", ")));
+    }
     if !taken.is_empty() {
         parts.push(format!("Added by hand and taken over: {}.", taken.join(", ")));
     }
     (!parts.is_empty()).then(|| parts.join(" "))
+}
+
+/// Messages that go with a route, where there are any.
+fn left(row: &Value) -> Option<String> {
+    let count = |key: &str| row[key].as_u64().unwrap_or_default();
+    let (waiting, dead) = (count("waiting"), count("deadLetters"));
+    (waiting + dead > 0).then(|| format!("{waiting} waiting message(s) and {dead} dead letter(s)"))
 }
 
 fn rows<'a>(reply: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {

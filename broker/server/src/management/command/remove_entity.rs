@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
 use super::ownership::Removal;
@@ -13,6 +13,7 @@ use super::verb::Call;
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
 use crate::management::sys;
+use lotmq_core::tenant::Tenant;
 
 /// Removes one entity.
 ///
@@ -25,7 +26,7 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
     removal.check_definitions(call, kind, [&**name])?;
-    let left = LeftMessages::of(call, kind, name);
+    let left = LeftMessages::of(call.tenant, kind, name);
     let removed = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch)
         .map_err(|missing| Refusal::not_found(missing.to_string()))?;
     call.changed_topics.extend(sys::removed_topics(&removed.definition));
@@ -43,11 +44,11 @@ pub(super) struct LeftMessages {
 
 impl LeftMessages {
     /// Those of a definition; nothing of what is no route.
-    fn of(call: &Call<'_>, kind: DefinitionKind, name: &str) -> LeftMessages {
+    pub(super) fn of(tenant: &Tenant, kind: DefinitionKind, name: &str) -> LeftMessages {
         if kind != DefinitionKind::Route {
             return LeftMessages::default();
         }
-        let guests = &call.tenant.programs().guests;
+        let guests = &tenant.programs().guests;
         let id = guests.registry.read().get(kind, name).map(|definition| definition.id);
         let Some(route) = id.and_then(|id| guests.route_by_id(id)) else { return LeftMessages::default() };
         let (waiting, waiting_bytes) = route.waiting();
@@ -66,12 +67,21 @@ impl LeftMessages {
         if self.waiting + self.dead_letters == 0 {
             return Done::new(message);
         }
-        let Self { waiting, waiting_bytes, dead_letters } = self;
+        let Self { waiting, dead_letters, .. } = self;
         let told = format!(
             "{message} ({waiting} waiting message(s) and {dead_letters} dead letter(s) went with it)"
         );
-        let data = json!({ "waiting": waiting, "waitingBytes": waiting_bytes, "deadLetters": dead_letters });
-        Done::new(told).with_data(data)
+        Done::new(told).with_data(self.marked(json!({})))
+    }
+
+    /// Adds them to the row of a route, if there are any.
+    pub(super) fn marked(&self, mut row: Value) -> Value {
+        if self.waiting + self.dead_letters > 0 {
+            row["waiting"] = self.waiting.into();
+            row["waitingBytes"] = self.waiting_bytes.into();
+            row["deadLetters"] = self.dead_letters.into();
+        }
+        row
     }
 }
 
@@ -104,7 +114,7 @@ pub(super) fn remove_where(
     removal.check_definitions(call, kind, names.iter().map(|name| &**name))?;
     let mut left = LeftMessages::default();
     for name in names {
-        left.add(&LeftMessages::of(call, kind, &name));
+        left.add(&LeftMessages::of(call.tenant, kind, &name));
         if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, kind, &name, &mut batch) {
             call.changed_topics.extend(sys::removed_topics(&removed.definition));
         }

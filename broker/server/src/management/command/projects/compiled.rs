@@ -23,6 +23,7 @@ use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests};
 use crate::limits::PROJECT_PROBLEMS_MAX;
 use crate::management::broker::Broker;
 use crate::management::command::add_entity::refused;
+use crate::management::command::remove_entity::LeftMessages;
 use crate::management::command::reply::{Refusal, problem};
 use crate::management::command::verb::Call;
 use crate::management::managed::Managing as _;
@@ -246,7 +247,7 @@ impl CompiledProject {
     pub(crate) fn would_remove(&self, tenant: &Tenant, ends: &dyn Fn(&str) -> bool) -> Vec<Value> {
         let coming = self.coming();
         let gone = owned(tenant, ends).into_iter().filter(|(kind, name)| !coming.contains(&(*kind, &**name)));
-        gone.map(|(kind, name)| entity_row(kind, &name)).collect()
+        gone.map(|(kind, name)| gone_row(tenant, kind, &name)).collect()
     }
 
     /// What comes, as replies list it, each with its text and with what is there under its name.
@@ -346,6 +347,13 @@ impl Gone {
 fn entity_row(kind: &str, name: &str) -> Value {
     let title = TITLES.iter().find(|title| title.eq_ignore_ascii_case(kind));
     json!({ "type": title.copied().unwrap_or(kind), "name": name })
+}
+
+/// Row of what goes, with the messages that go with a route.
+fn gone_row(tenant: &Tenant, kind: &str, name: &str) -> Value {
+    let row = entity_row(kind, name);
+    let definition = DefinitionKind::ALL.into_iter().find(|known| known.key() == kind);
+    definition.map(|kind| LeftMessages::of(tenant, kind, name).marked(row.clone())).unwrap_or(row)
 }
 
 /// Installs a project in the place of those that it `ends`, its own version before among them: what comes again is replaced in one step, what does not is removed. The caller holds the
@@ -536,8 +544,8 @@ pub(crate) fn remove_owned(
         if coming.contains(&(kind, &*name)) {
             continue;
         }
+        gone.removed.push(gone_row(call.tenant, kind, &name));
         remove_one(call, kind, &name, batch);
-        gone.removed.push(entity_row(kind, &name));
     }
     let given = given_back::give_back(call, is_coming, batch);
     gone.given_back = given.iter().map(|(kind, name)| entity_row(kind, name)).collect();
