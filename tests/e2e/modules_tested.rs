@@ -15,6 +15,7 @@ use crate::{LOTMQ, broker};
 
 const SCALE: &[u8] = include_bytes!("../../sdk/examples/action-scale/prebuilt/action-scale.wasm");
 const GUARD: &[u8] = include_bytes!("../../sdk/examples/rule-guard/prebuilt/rule-guard.wasm");
+const LINES: &[u8] = include_bytes!("../../sdk/examples/route-lines/prebuilt/route-lines.wasm");
 const ECHO: &[u8] = include_bytes!("../../guests/route-echo/prebuilt/route-echo.wasm");
 
 /// Runs `lotmq` in a folder.
@@ -82,6 +83,116 @@ fn a_route_in_lotmq_run_is_run_by_its_module() {
         "{}",
         run.stderr
     );
+}
+
+/// The route of the example with a reader, to the far side of its cases.
+const LINES_ROUTE: &str = "DEFINE ROUTE Lines WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"lines\"\n    ADD LINE_CONFIG\n        WITH HOST \"127.0.0.1\"\n        \
+     WITH PORT GET ENV \"LINE_PORT\"\n    ADD EVENT Out\n        WITH SOURCE_TOPIC \"out/#\"\n        WITH DESTINATION_TOPIC \"lines/in\"\n";
+
+/// What `lotmq test` says of these cases, with the modules that they may name.
+fn tested(folder: &Path, cases: &str) -> Finished {
+    std::fs::write(folder.join("lines.wasm"), BASE64_STANDARD.decode(component(LINES)).unwrap()).unwrap();
+    std::fs::write(folder.join("lines.lot"), LINES_ROUTE).unwrap();
+    let cases = format!(
+        "[modules]\nlines = \"lines.wasm\"\nscale = {{ file = \"scale.wasm\", on = [\"raw/#\"] }}\n{cases}"
+    );
+    std::fs::write(folder.join("lines.test.toml"), cases).unwrap();
+    lotmq(folder, "test lines.lot")
+}
+
+#[test]
+fn a_case_lets_the_guest_of_a_route_run() {
+    let folder = folder();
+    let cases = r#"
+[[case]]
+name = "lines that come are messages"
+far = { LINE_PORT = { sends = "first\nsecond\n", gets = "21.5\n" } }
+when = [{ topic = "out/a", payload = "21.5" }, { run = "Lines", for = "10s", brings = 2 }]
+then = [{ topic = "lines/in", payload = "first" }, { topic = "lines/in", payload = "second" }]
+
+[[case]]
+name = "a line that answers one"
+far = { LINE_PORT = { answers = { "ask\n" = "told\n" }, contains = "ask" } }
+when = [{ topic = "out/a", payload = "ask" }, { run = "Lines", for = "10s", brings = 1 }]
+then = [{ topic = "lines/in", payload = "told" }]
+
+[[case]]
+name = "the far side ends"
+far = { LINE_PORT = { ends = true } }
+when = [{ run = "Lines", for = "10s" }]
+then = [{ error = "the other side has ended" }]
+
+[[case]]
+name = "nothing comes in a while"
+far = { LINE_PORT = { gets = "" } }
+when = [{ run = "Lines", for = "20ms" }]
+
+[[case]]
+name = "what is logged is looked at apart"
+far = { LINE_PORT = {} }
+when = [{ topic = "raw/a", payload = "hot" }, { topic = "raw/a", payload = "warm" }]
+then = [{ error = "'hot'" }, { error = "'warm'" }]
+logs = ["1 readings could not", "2 readings could not"]
+"#;
+    let begun = std::time::Instant::now();
+    let run = tested(folder.path(), cases);
+    assert!(run.stdout.ends_with("5 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
+    // Each run has ended when it was enough.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn what_a_run_does_not_do_is_told() {
+    let folder = folder();
+    for (case, part) in [
+        (
+            "far = { LINE_PORT = { sends = \"one\\n\" } }\nwhen = [{ run = \"Lines\", for = \"2s\", brings = 1 }]",
+            "expected nothing more, found lines/in one",
+        ),
+        (
+            "far = { LINE_PORT = { gets = \"x\\n\" } }\nwhen = [{ topic = \"out/a\", payload = \"y\" }]",
+            "far.LINE_PORT: expected to get \"x\\n\", got \"y\\n\"",
+        ),
+        ("far = { LINE_PORT = {} }\nlogs = [\"hello\"]", "expected log … hello …"),
+        (
+            "far = { LINE_PORT = {} }\nwhen = [{ run = \"Other\" }]",
+            "there is no route 'Other' in the program",
+        ),
+        (
+            "env = { LINE_PORT = \"1\" }\nwhen = [{ run = \"Lines\" }]\nthen = [{ error = \"ROUTE_STOPPED\" }]",
+            "Lines: it is not open, so its guest does not run (ROUTE_RUN)",
+        ),
+    ] {
+        let run = tested(folder.path(), &format!("\n[[case]]\nname = \"x\"\n{case}\n"));
+        let told = format!("{}{}", run.stdout, run.stderr);
+        assert!(told.contains(part) && run.status.code() == Some(1), "{case}: {told}");
+    }
+}
+
+#[test]
+fn values_of_a_file_hold_for_all_its_cases_but_where_they_have_their_own() {
+    let folder = folder();
+    let program = "DEFINE ACTION Tells\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH GET ENV \"A\" + GET ENV \"B\" + GET SECRET \"C\" + GET SECRET \"D\"\n";
+    std::fs::write(folder.path().join("a.lot"), program).unwrap();
+    let cases = r#"
+env = { A = "a", B = "b" }
+secrets = { C = "c", D = "d" }
+
+[[case]]
+name = "of the file"
+when = [{ topic = "in", payload = 1 }]
+then = [{ topic = "out", payload = "abcd" }]
+
+[[case]]
+name = "of the case"
+env = { B = "2" }
+secrets = { C = "3" }
+when = [{ topic = "in", payload = 1 }]
+then = [{ topic = "out", payload = "a23d" }]
+"#;
+    std::fs::write(folder.path().join("a.test.toml"), cases).unwrap();
+    let run = lotmq(folder.path(), "test a.lot");
+    assert!(run.stdout.ends_with("2 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
 }
 
 #[test]

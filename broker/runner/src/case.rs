@@ -8,9 +8,10 @@ use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lotmq_codec::{PropertyBuf, QoS};
 use lotmq_router::{topic_filter_valid, topic_name_valid};
-use lotmq_server::embedded::ClientIdentity;
+use lotmq_server::embedded::{ClientIdentity, EmbeddedBroker};
 use serde::Deserialize;
 
+use crate::far::FarSide;
 use crate::keys::{CLIENT_KEYS, Keys};
 use crate::modules::CaseModule;
 use crate::payload::Payload;
@@ -18,6 +19,9 @@ use crate::properties::{KEYS, WantedProperties};
 
 /// When a case begins that does not say when.
 const AT: &str = "2026-01-01T00:00:00Z";
+
+/// Time for which a guest runs that a step does not say.
+const RUN_TIME: Duration = Duration::from_secs(1);
 
 /// Longest span of time that passes at once: a leap year. Calendars look at the clock each minute of it.
 const PASS_MAX: Duration = Duration::from_secs(8_784 * 3600);
@@ -34,6 +38,11 @@ pub(crate) struct Cases {
     /// What rules know of users, by name.
     #[serde(default)]
     pub(crate) users: BTreeMap<String, CaseUser>,
+    /// Environment values and secrets of all cases, of which a case has its own of a name in their place.
+    #[serde(default)]
+    pub(crate) env: BTreeMap<String, String>,
+    #[serde(default)]
+    pub(crate) secrets: BTreeMap<String, String>,
     pub(crate) case: Vec<Case>,
 }
 
@@ -72,6 +81,12 @@ pub(crate) struct Case {
     /// Last values at the end.
     #[serde(default)]
     pub(crate) kept: BTreeMap<Topic, Payload>,
+    /// Parts of lines for the log, in order; between them may be others.
+    #[serde(default)]
+    pub(crate) logs: Vec<String>,
+    /// Servers of its own that the program connects to, by the environment values that have their ports.
+    #[serde(default)]
+    pub(crate) far: BTreeMap<String, FarSide>,
 }
 
 /// What happens to the program.
@@ -98,6 +113,14 @@ pub(crate) enum Step {
         call: String,
         inputs: BTreeMap<String, toml::Value>,
     },
+    /// The guest of a route runs by itself.
+    Run {
+        route: String,
+        /// Time of the machine.
+        time: Duration,
+        /// Messages after which it is enough.
+        brings: Option<u64>,
+    },
 }
 
 impl TryFrom<toml::Table> for Step {
@@ -105,7 +128,7 @@ impl TryFrom<toml::Table> for Step {
 
     fn try_from(table: toml::Table) -> Result<Self, String> {
         let mut keys = Keys { table, of: "a step" };
-        let kind = keys.first_of(&["topic", "subscribe", "pass", "call"])?;
+        let kind = keys.first_of(&["topic", "subscribe", "pass", "call", "run"])?;
         let step = match kind {
             "topic" => Step::Message {
                 topic: keys.text("topic")?.try_into()?,
@@ -120,12 +143,18 @@ impl TryFrom<toml::Table> for Step {
                 client: keys.client()?.unwrap_or_else(|| ClientIdentity::of(None, None, None)),
             },
             "pass" => Step::Pass { pass: keys.text("pass")? },
+            "run" => Step::Run {
+                route: keys.text("run")?,
+                time: keys.optional_text("for")?.as_deref().map_or(Ok(RUN_TIME), run_time)?,
+                brings: keys.integer("brings")?.map(brings).transpose()?,
+            },
             _ => Step::Call { call: keys.text("call")?, inputs: keys.table("inputs")? },
         };
         keys.finish(match kind {
             "topic" => &[&["topic", "payload", "qos", "retain"], &KEYS, &CLIENT_KEYS],
             "subscribe" => &[&["subscribe"], &CLIENT_KEYS],
             "pass" => &[&["pass"]],
+            "run" => &[&["run", "for", "brings"]],
             _ => &[&["call", "inputs"]],
         })?;
         Ok(step)
@@ -191,6 +220,18 @@ impl TryFrom<toml::Table> for Expected {
         })?;
         Ok(expected)
     }
+}
+
+fn run_time(text: &str) -> Result<Duration, String> {
+    let time = text.parse().ok().and_then(|time: SignedDuration| Duration::try_from(time).ok());
+    let max = EmbeddedBroker::RUN_MAX;
+    let time = time.filter(|time| *time <= max);
+    time.ok_or_else(|| format!("`for` is a span of time up to {} s, as 500ms, found `{text}`", max.as_secs()))
+}
+
+fn brings(number: i64) -> Result<u64, String> {
+    let number = u64::try_from(number).ok().filter(|number| *number > 0);
+    number.ok_or_else(|| "`brings` is how many messages are enough, from 1".to_owned())
 }
 
 /// A topic without wildcards.
@@ -318,6 +359,17 @@ mod tests {
             ("given = { \"a/#\" = 1 }", "`a/#` is no topic: "),
             ("given = { a = 07:32:00 }", "write the time 07:32:00 in quotes"),
             ("kept = { \"\" = 1 }", "`` is no topic: "),
+            ("when = [{ run = 1 }]", "`run` is a text in quotes, found 1"),
+            (
+                "when = [{ run = \"R\", time = \"1s\" }]",
+                "unknown key `time`; known here: `run`, `for`, `brings`",
+            ),
+            (
+                "when = [{ run = \"R\", for = \"11s\" }]",
+                "`for` is a span of time up to 10 s, as 500ms, found `11s`",
+            ),
+            ("when = [{ run = \"R\", brings = 0 }]", "`brings` is how many messages are enough, from 1"),
+            ("far = { PORT = { send = \"x\" } }", "unknown field `send`"),
             ("ignore = [\"a/#/b\"]", "`a/#/b` is no topic filter: "),
             ("whne = []", "unknown field `whne`"),
         ] {

@@ -11,6 +11,7 @@ use lotmq_server::runs_route_type;
 use lotmq_terminal::output;
 
 use crate::case::{self, Case, CaseUser, Cases, Step};
+use crate::far::RunningFarSide;
 use crate::judge::{Seen, judge};
 use crate::program::{Program, Start, inputs};
 
@@ -67,7 +68,7 @@ fn run_all(
 ) -> anyhow::Result<u32> {
     let mut failed = 0;
     for case in cases.case.iter().filter(|case| case.name.contains(wanted)) {
-        let complaints = run(embedding, program, &cases.users, case)?;
+        let complaints = run(embedding, program, cases, case)?;
         let name = format!("{}: {}", file.display(), case.name);
         if complaints.is_empty() {
             *passed += 1;
@@ -115,21 +116,22 @@ fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<Program> {
 }
 
 /// Runs a case, and says what is not as it should be.
-fn run(
-    embedding: &Embedding,
-    program: &Program,
-    users: &BTreeMap<String, CaseUser>,
-    case: &Case,
-) -> anyhow::Result<Vec<String>> {
+fn run(embedding: &Embedding, program: &Program, all: &Cases, case: &Case) -> anyhow::Result<Vec<String>> {
     let mut broker = program.broker(embedding, Start { wall: case.at()?, zone: case.zone()? })?;
-    for (name, CaseUser { groups, properties }) in users {
+    for (name, CaseUser { groups, properties }) in &all.users {
         let properties: Vec<_> =
             properties.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
         broker.add_user(name, groups, &properties)?;
     }
     // A route reads its values when it is deployed.
-    case.env.iter().try_for_each(|(name, value)| broker.set_environment(name, value))?;
-    case.secrets.iter().try_for_each(|(name, value)| broker.set_secret(name, value))?;
+    overridden(&all.env, &case.env).try_for_each(|(name, value)| broker.set_environment(name, value))?;
+    overridden(&all.secrets, &case.secrets).try_for_each(|(name, value)| broker.set_secret(name, value))?;
+    let mut far_sides = Vec::with_capacity(case.far.len());
+    for (name, far) in &case.far {
+        let running = far.start(name)?;
+        broker.set_environment(name, &running.port().to_string())?;
+        far_sides.push(running);
+    }
     program.deploy(&mut broker)?;
     case.given.iter().try_for_each(|(topic, value)| broker.keep(topic, &value.to_bytes()))?;
     let mut seen = Vec::new();
@@ -146,7 +148,16 @@ fn run(
             complaints.push(format!("kept {}: expected `{wanted}`, found {found}", &**topic));
         }
     }
+    complaints.extend(far_sides.into_iter().filter_map(RunningFarSide::judged));
     Ok(complaints)
+}
+
+/// The values of a file, with those of a case in place of others of their names.
+fn overridden<'a>(
+    of_file: &'a BTreeMap<String, String>,
+    of_case: &'a BTreeMap<String, String>,
+) -> impl Iterator<Item = (&'a String, &'a String)> {
+    of_file.iter().filter(|(name, _)| !of_case.contains_key(*name)).chain(of_case)
 }
 
 fn settle(broker: &mut EmbeddedBroker, seen: &mut Vec<Seen>) -> anyhow::Result<()> {
@@ -167,6 +178,7 @@ fn take(step: &Step, name: &str, broker: &mut EmbeddedBroker, seen: &mut Vec<See
             }
         }
         Step::Subscribe { filter, client } => broker.subscribe(client, filter)?,
+        Step::Run { route, time, brings } => broker.run_route(route, *time, *brings)?,
         Step::Call { call, inputs: given } => broker.call(call, inputs(serde_json::to_value(given)?)?)?,
         Step::Pass { pass } => {
             let mut left = case::duration(pass)?;

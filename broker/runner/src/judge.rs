@@ -11,6 +11,9 @@ use crate::player::tell_printed;
 use crate::properties::StatedProperties;
 use crate::show;
 
+/// Most lines for the log that are shown where one is missing.
+const LINES_SHOWN_MAX: usize = 100;
+
 /// Something that the program did.
 #[derive(Debug)]
 pub(crate) enum Seen {
@@ -25,10 +28,12 @@ pub(crate) enum Seen {
     Denied(Denial),
     Returned(String),
     Error(String),
+    /// A line for the log, which is not among what is expected in order.
+    Said(String),
 }
 
 impl Seen {
-    /// Remembers what happened; neither warnings nor what scripts print are any of it.
+    /// Remembers what happened, without warnings.
     pub(crate) fn note(Happening { definition, what }: Happening, seen: &mut Vec<Self>) {
         match what {
             What::Published(message) => seen.push(Self::message(None, message)),
@@ -39,7 +44,10 @@ impl Seen {
                 seen.push(Self::Error(format!("{definition}{report}")));
             }
             What::Reported(_) => {}
-            What::Printed(text) => tell_printed(&text),
+            What::Printed(text) => {
+                tell_printed(&text);
+                seen.push(Self::Said(text));
+            }
         }
     }
 
@@ -96,6 +104,7 @@ impl fmt::Display for Seen {
             Self::Denied(denial) => denial.fmt(f),
             Self::Returned(outputs) => write!(f, "returned {outputs}"),
             Self::Error(text) => write!(f, "error {text}"),
+            Self::Said(text) => write!(f, "log {}", text.trim_end()),
         }
     }
 }
@@ -125,15 +134,36 @@ impl fmt::Display for Expected {
 
 /// What is not as it should be: the first difference, and all that happened.
 pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
-    let is_ignored = |seen: &&Seen| matches!(seen, Seen::Message { topic, .. } if case.ignore.iter().any(|filter| filter_matches(filter, topic)));
+    let unsaid = unsaid(case, seen);
+    let is_ignored = |seen: &&Seen| match seen {
+        Seen::Message { topic, .. } => case.ignore.iter().any(|filter| filter_matches(filter, topic)),
+        Seen::Said(_) => true,
+        Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) => false,
+    };
     let seen: Vec<&Seen> = seen.iter().filter(|seen| !is_ignored(seen)).collect();
     let same = seen.iter().zip(&case.then).take_while(|(seen, expected)| seen.is(expected)).count();
     let difference = match (case.then.get(same), seen.get(same)) {
-        (None, None) => return Vec::new(),
+        (None, None) => return unsaid,
         (Some(expected), Some(found)) => format!("expected {expected}, found {found}"),
         (Some(expected), None) => format!("expected {expected}, and nothing more happened"),
         (None, Some(found)) => format!("expected nothing more, found {found}"),
     };
     let all = seen.iter().map(|seen| format!("  {seen}"));
-    [difference, "all that happened:".to_owned()].into_iter().chain(all).collect()
+    unsaid.into_iter().chain([difference, "all that happened:".to_owned()]).chain(all).collect()
+}
+
+/// Lines for the log that are expected and did not come, in their order: the first one, and all that came.
+fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
+    let mut said = seen.iter().filter_map(|seen| match seen {
+        Seen::Said(text) => Some(text),
+        Seen::Message { .. } | Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) => None,
+    });
+    let Some(part) = case.logs.iter().find(|part| !said.any(|text| text.contains(&***part))) else {
+        return Vec::new();
+    };
+    let lines = seen.iter().filter(|seen| matches!(seen, Seen::Said(_))).map(|line| format!("  {line}"));
+    [format!("expected log … {part} …, and no such line came behind those before it:")]
+        .into_iter()
+        .chain(lines.take(LINES_SHOWN_MAX))
+        .collect()
 }

@@ -5,6 +5,7 @@
 
 mod case;
 mod cases;
+mod far;
 mod judge;
 mod keys;
 mod modules;

@@ -17,6 +17,7 @@ mod error;
 mod happening;
 mod module;
 mod program;
+mod running;
 mod time;
 
 use std::sync::Arc;
@@ -427,7 +428,7 @@ impl EmbeddedBroker {
             if self.run_definitions()? || self.run_routes()? || self.take_commits() || self.tell_errors() {
                 continue;
             }
-            return Ok(self.deeds.take(&mut self.clients));
+            return self.deeds.take(&mut self.clients);
         }
     }
 

@@ -494,6 +494,7 @@ impl Serving<'_> {
             let ended = match work {
                 Work::Batch(batch) => self.deliver(batch).await,
                 Work::Question(question) => self.answer(question).await,
+                Work::Run(run) => self.run_as_asked(run).await,
             };
             if let Some(ended) = ended {
                 return ended;

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::Receiver;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -17,6 +17,7 @@ use lotmq_store::Ids;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
 
+use super::asked_run::{AskedRun, RunBounds};
 use super::buffering::BufferMode;
 use super::dead_letters::DeadLetters;
 use super::mailbox::{Addressee, BatchDue, Full, Mailbox};
@@ -60,6 +61,8 @@ pub(super) struct SharedRoute {
     pub(super) places: Vec<InstancePlace>,
     /// Number of drivers at work.
     pub(super) drivers: usize,
+    /// Run that waits for the guest, where time stands still.
+    pub(super) asked_run: Option<AskedRun>,
 }
 
 /// Place of one instance.
@@ -115,6 +118,7 @@ impl RouteRunner {
             is_alone: false,
             places: Vec::new(),
             drivers: 0,
+            asked_run: None,
         };
         shared.standing.stopped_is(is_stopped);
         shared.begin_anew();
@@ -276,6 +280,20 @@ impl RouteRunner {
     /// Has its part of this room for what waits in memory.
     pub(in crate::guests) fn share(&self, room: MailboxRoom) {
         self.shared.lock().mailbox.share(room);
+    }
+
+    /// Asks its guest to run once, behind what waits for it now. The receiver is disconnected where no instance is open for that.
+    pub(crate) fn ask_run(&self, bounds: RunBounds) -> Receiver<Result<(), String>> {
+        let (outcome, outcomes) = sync_channel(1);
+        let mut shared = self.shared.lock();
+        shared.asked_run = Some(AskedRun { bounds, outcome });
+        shared.call_all();
+        outcomes
+    }
+
+    /// Drops a run that nobody has taken.
+    pub(crate) fn forget_run(&self) {
+        self.shared.lock().asked_run = None;
     }
 
     /// Whether its mailbox takes a message more.

@@ -9,6 +9,7 @@ use std::sync::atomic::Ordering;
 
 use jiff::Timestamp;
 
+use super::asked_run::AskedRun;
 use super::batch::PostBatch;
 use super::mailbox::{BatchDue, Post};
 use super::questions::Question;
@@ -30,6 +31,7 @@ pub(in crate::guests) enum Work {
     /// Messages, at least one.
     Batch(PostBatch),
     Question(Question),
+    Run(AskedRun),
 }
 
 /// Guard for a drive. When the last of a route ends, nobody waits for an answer any more.
@@ -125,7 +127,7 @@ impl RouteSeat {
             return Some(Work::Question(question));
         }
         if shared.due(self.instance) != BatchDue::Now {
-            return None;
+            return shared.asked_run.take().map(Work::Run);
         }
         // An instance that has nothing before the question goes on with what is behind it.
         let behind = shared.questions.next_behind();

@@ -47,6 +47,9 @@ pub enum EmbeddedError {
         /// Why.
         reason: String,
     },
+    /// There is no route of this name.
+    #[error("there is no route '{0}' in the program")]
+    UnknownRoute(String),
     /// There can be no packet with this message.
     #[error("`{topic}` cannot be published: {reason}")]
     Unencodable {
@@ -97,6 +100,14 @@ pub enum EmbeddedError {
     /// A run goes on and on.
     #[error("a run did not end")]
     Endless,
+    /// So much happened between two steps that it is not kept.
+    #[error("more than {happenings_max} things, or {} MiB of messages and lines, happened in one step", bytes_max >> 20)]
+    TooMuch {
+        /// Most of them.
+        happenings_max: usize,
+        /// Most bytes of their texts.
+        bytes_max: usize,
+    },
 }
 
 impl EmbeddedError {

@@ -6,6 +6,7 @@ use lotmq_host::Value;
 use parking_lot::Mutex;
 
 use super::clients::Clients;
+use super::error::EmbeddedError;
 use crate::guests::witness::{Deed, Denial, Published, Report, Witness};
 
 /// Something that happened in the broker.
@@ -41,7 +42,44 @@ pub enum What {
 
 /// What was noted, until the owner takes it.
 #[derive(Default)]
-pub(super) struct Deeds(Mutex<Vec<Noted>>);
+pub(super) struct Deeds(Mutex<Notes>);
+
+#[derive(Default)]
+struct Notes {
+    all: Vec<Noted>,
+    /// Bytes of messages and texts that were noted.
+    bytes: usize,
+    /// More happened than is kept.
+    is_too_much: bool,
+}
+
+/// Most happenings that are kept until the owner takes them: what a day of timers, one each second, does.
+pub(super) const HAPPENINGS_MAX: usize = 200_000;
+
+/// Most bytes of their messages and texts: several runs that write all that they may.
+pub(super) const HAPPENED_BYTES_MAX: usize = 256 << 20;
+
+impl Notes {
+    fn push(&mut self, noted: Noted) {
+        self.bytes = self.bytes.saturating_add(noted.bytes());
+        self.is_too_much |= self.all.len() >= HAPPENINGS_MAX || self.bytes > HAPPENED_BYTES_MAX;
+        if !self.is_too_much {
+            self.all.push(noted);
+        }
+    }
+}
+
+impl Noted {
+    fn bytes(&self) -> usize {
+        match self {
+            Self::Arrived { topic, payload } => topic.len() + payload.len(),
+            Self::Done(_, Deed::Published(message)) => message.topic.len() + message.payload.len(),
+            Self::Done(_, Deed::Printed(text)) => text.len(),
+            Self::Done(_, Deed::Reported(report)) => report.message.len(),
+            Self::Done(_, Deed::Returned(_)) | Self::Denied(_) => 0,
+        }
+    }
+}
 
 enum Noted {
     /// A Client published a message: who sees everything gets it, too.
@@ -61,7 +99,7 @@ impl Witness for Deeds {
     fn sees_denial(&self, denial: Denial) {
         let mut noted = self.0.lock();
         // It has not arrived.
-        noted.pop_if(
+        noted.all.pop_if(
             |last| matches!(last, Noted::Arrived { topic, .. } if denial.topic.as_ref() == Some(topic)),
         );
         noted.push(Noted::Denied(denial));
@@ -76,8 +114,12 @@ impl Deeds {
 
     /// What happened since this was called last: messages as they were received, among everything else in the order in which it was done, and then what the
     /// other Clients have got.
-    pub(super) fn take(&self, clients: &mut Clients) -> Vec<Happening> {
-        let noted = std::mem::take(&mut *self.0.lock());
+    pub(super) fn take(&self, clients: &mut Clients) -> Result<Vec<Happening>, EmbeddedError> {
+        let Notes { all: noted, is_too_much, .. } = std::mem::take(&mut *self.0.lock());
+        if is_too_much {
+            let (happenings_max, bytes_max) = (HAPPENINGS_MAX, HAPPENED_BYTES_MAX);
+            return Err(EmbeddedError::TooMuch { happenings_max, bytes_max });
+        }
         let mut none = VecDeque::new();
         let received = clients.observed().unwrap_or(&mut none);
         let mut all = Vec::with_capacity(noted.len());
@@ -106,7 +148,7 @@ impl Deeds {
             Happening { definition: String::new(), what }
         });
         all.extend(delivered);
-        all
+        Ok(all)
     }
 }
 

@@ -5,13 +5,21 @@
 
 use std::time::Duration;
 
-use lotmq_host::route::Failure;
+use lotmq_host::route::{Abilities, Failure};
 use tokio::time::{Instant, timeout};
 
 use super::pause::Pause;
 use super::{Ended, Serving, count_call, text_of, too_long, trapped};
+use crate::guests::routes::asked_run::{AskedRun, RunBounds};
+use crate::guests::routes::runner::RouteRunner;
 use crate::guests::routes::seat::Work;
 use crate::limits::ROUTE_RUN_TIME;
+
+/// Period at which a run that was asked for is looked at.
+const BROUGHT_LOOK: Duration = Duration::from_millis(1);
+
+/// Longest wait for the end of a run that was asked for, once the guest is told that there is other work: a case is not to wait for as long as a far side may.
+const ASKED_RUN_PATIENCE: Duration = Duration::from_secs(10);
 
 /// When a guest runs again.
 pub(super) struct Runs {
@@ -83,6 +91,47 @@ impl Serving<'_> {
         }
     }
 
+    /// Lets the guest run once, where time stands still, and tells how that went.
+    pub(super) async fn run_as_asked(&mut self, AskedRun { bounds, outcome }: AskedRun) -> Option<Ended> {
+        // Whoever asked may have gone.
+        let tell = |went| drop(outcome.try_send(went));
+        if !self.abilities.contains(Abilities::RUN) {
+            tell(Err("its guest does not run by itself: it has no ability RUN".to_owned()));
+            return None;
+        }
+        let patience = self.version.call_time().min(ASKED_RUN_PATIENCE);
+        let work = self.instance.host_work();
+        self.instance.comes_behind(0);
+        count_call(self.figures.as_ref());
+        let until_ms = u32::try_from(bounds.time.as_millis()).unwrap_or(u32::MAX);
+        let ran = {
+            let mut ran = std::pin::pin!(self.instance.run(until_ms));
+            tokio::select! {
+                biased;
+                ran = &mut ran => Ok(ran),
+                () = reached(bounds, &self.driver.route) => {
+                    work.announce();
+                    timeout(patience, ran).await
+                }
+            }
+        };
+        work.done();
+        let (went, ended) = match ran {
+            Ok(Ok(Ok(_))) => (Ok(()), None),
+            Ok(Ok(Err(failure @ (Failure::Retry(_) | Failure::Reject(_))))) => {
+                (Err(self.driver.masked(&text_of(failure))), None)
+            }
+            Ok(Ok(Err(failure))) => (Ok(()), Some(super::ended(failure))),
+            Ok(Err(trap)) => (Ok(()), Some(Ended::Away(trapped(self.figures.as_ref(), &trap)))),
+            Err(_) => {
+                let reason = format!("its run did not end within {} s of being told to", patience.as_secs());
+                (Ok(()), Some(Ended::Away(reason)))
+            }
+        };
+        tell(went);
+        ended
+    }
+
     fn runs_after(&mut self, time: Duration) {
         self.runs = Some(Runs { next: Instant::now() + time, pause: Pause::retrying() });
     }
@@ -93,5 +142,14 @@ impl Serving<'_> {
         if let Some(runs) = &mut self.runs {
             runs.next = Instant::now() + runs.pause.next();
         }
+    }
+}
+
+/// Waits until a run has reached one of its bounds.
+async fn reached(bounds: RunBounds, route: &RouteRunner) {
+    let (began, before) = (Instant::now(), route.brought());
+    let is_enough = || bounds.brings.is_some_and(|wanted| route.brought() - before >= wanted);
+    while began.elapsed() < bounds.time && !is_enough() {
+        tokio::time::sleep(BROUGHT_LOOK).await;
     }
 }

@@ -1,0 +1,21 @@
+//! Runs of a guest that somebody asks for: where time stands still, none comes by itself.
+
+use std::sync::mpsc::SyncSender;
+use std::time::Duration;
+
+/// End of a run at the latest.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RunBounds {
+    /// Time of the machine after which the guest is told that there is other work; at most [`ROUTE_RUN_TIME`](crate::limits::ROUTE_RUN_TIME).
+    pub(crate) time: Duration,
+    /// Number of messages after which it is told so; `None`: the time alone.
+    pub(crate) brings: Option<u64>,
+}
+
+/// Run that waits for an instance.
+#[derive(Debug)]
+pub(in crate::guests) struct AskedRun {
+    pub(in crate::guests) bounds: RunBounds,
+    /// Outcome: the reason of a failure that the connection has outlived, or that it does not run. Ends by which it has not are told as those of any call.
+    pub(in crate::guests) outcome: SyncSender<Result<(), String>>,
+}
