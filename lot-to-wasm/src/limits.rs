@@ -65,6 +65,12 @@ pub const WINDOW_MESSAGES_MAX: u64 = 1_000_000_000;
 /// Most loop passes of one run, over all its loops (LoT reference §7.8); one more ends the run with an error.
 pub const LOOP_PASSES_MAX: u32 = 100_000;
 
+/// Most messages, kept values included, that one run writes (LoT reference §7.8): the host's bound, which ends the run; the compiler names it in the error.
+pub const RUN_WRITES_MAX: u32 = 10_000;
+
+/// Most mebibytes of topics and payloads that one run writes; the host's as well.
+pub const RUN_WRITE_MIB_MAX: u32 = 16;
+
 /// Most elements that an array of a model can get by assignment to them; the runtime library has the same bound.
 pub const ASSIGNED_ELEMENTS_MAX: u32 = 10_000;
 

@@ -334,7 +334,7 @@ codes! {
     608 RUN_ITERATIONS "too many loop passes"
         "At run time: the run exceeded its budget of loop passes and was ended."
     609 RUN_WRITES "too many writes"
-        "At run time: the run exceeded its budget of writes and was ended."
+        "At run time: the run wrote more than 10,000 messages, kept values included, or more than 16 MiB of topics and payloads, and was ended."
     610 RUN_CALL_FAILED "called action failed"
         "At run time: a CALL ACTION ended with an error, which ends the caller."
     611 RUN_NOT_ALLOWED "not allowed"

@@ -10,6 +10,7 @@ use super::module::{Helper, PENDING};
 use super::runtime::{Runtime, pending};
 use crate::check::tree::Constant;
 use crate::diagnostic::codes::{self, Code};
+use crate::limits::{RUN_WRITE_MIB_MAX, RUN_WRITES_MAX};
 use crate::syntax::Position;
 
 /// Severities of the WIT enum.
@@ -231,7 +232,9 @@ impl Generator<'_> {
             self.code.end();
         }
         self.push_text(&codes::RUN_WRITES.to_string());
-        self.push_text("the run has reached its bound of writes");
+        self.push_text(&format!(
+            "the run has written all that it may: {RUN_WRITES_MAX} messages, or {RUN_WRITE_MIB_MAX} MiB"
+        ));
         self.code.parameter(0);
         self.code.parameter(1);
         self.needs(Helper::Fail);

@@ -2,6 +2,7 @@
 
 use crate::bench::{Bench, on_in};
 use lotmq_host::RunOutcome;
+use lotmq_host::limits::{WRITE_BYTES_PER_RUN_MAX, WRITES_PER_RUN_MAX};
 
 #[test]
 fn operands_that_are_no_numbers_are_reported_where_they_are() {
@@ -69,6 +70,10 @@ fn one_write_too_many_ends_the_run() {
         assert_eq!((published.len(), published.last().map(String::as_str)), (10_000, Some("o=10000")));
         let [error] = bench.failures().try_into().unwrap();
         assert_eq!((error.code.as_str(), error.line, error.column), ("LOT609", 6, 9));
+        let mib = WRITE_BYTES_PER_RUN_MAX >> 20;
+        let text =
+            format!("the run has written all that it may: {WRITES_PER_RUN_MAX} messages, or {mib} MiB");
+        assert_eq!(&*error.message, text);
         assert_eq!(bench.reports(), [""; 0]);
     }
 }
