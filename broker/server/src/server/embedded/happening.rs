@@ -54,10 +54,10 @@ struct Notes {
 }
 
 /// Most happenings that are kept until the owner takes them: what a day of timers, one each second, does.
-pub(super) const HAPPENINGS_MAX: usize = 200_000;
+const HAPPENINGS_MAX: usize = 200_000;
 
 /// Most bytes of their messages and texts: several runs that write all that they may.
-pub(super) const HAPPENED_BYTES_MAX: usize = 256 << 20;
+const HAPPENED_BYTES_MAX: usize = 256 << 20;
 
 impl Notes {
     fn push(&mut self, noted: Noted) {
@@ -112,13 +112,22 @@ impl Deeds {
         self.0.lock().push(Noted::Arrived { topic: topic.to_owned(), payload: payload.to_vec() });
     }
 
+    /// Whether more happened than is kept.
+    pub(super) fn are_too_many(&self) -> bool {
+        self.0.lock().is_too_much
+    }
+
+    /// The error that says so.
+    pub(super) fn too_many() -> EmbeddedError {
+        EmbeddedError::TooMuch { happenings_max: HAPPENINGS_MAX, bytes_max: HAPPENED_BYTES_MAX }
+    }
+
     /// What happened since this was called last: messages as they were received, among everything else in the order in which it was done, and then what the
     /// other Clients have got.
     pub(super) fn take(&self, clients: &mut Clients) -> Result<Vec<Happening>, EmbeddedError> {
         let Notes { all: noted, is_too_much, .. } = std::mem::take(&mut *self.0.lock());
         if is_too_much {
-            let (happenings_max, bytes_max) = (HAPPENINGS_MAX, HAPPENED_BYTES_MAX);
-            return Err(EmbeddedError::TooMuch { happenings_max, bytes_max });
+            return Err(Self::too_many());
         }
         let mut none = VecDeque::new();
         let received = clients.observed().unwrap_or(&mut none);

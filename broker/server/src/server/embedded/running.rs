@@ -3,6 +3,7 @@
 use std::sync::mpsc::TryRecvError;
 use std::time::{Duration, Instant};
 
+use super::happening::Deeds;
 use super::{EmbeddedBroker, EmbeddedError, PATIENCE};
 use crate::guests::HasPrograms as _;
 use crate::guests::routes::asked_run::RunBounds;
@@ -35,11 +36,14 @@ impl EmbeddedBroker {
             || {
                 let now = Instant::now();
                 self.time.pass(now.duration_since(before.replace(now)));
-                guests.routes_rest()
+                guests.routes_rest() || self.deeds.are_too_many()
             },
             Instant::now() + time + PATIENCE,
         );
         route.forget_run();
+        if self.deeds.are_too_many() {
+            return Err(Deeds::too_many());
+        }
         let went = outcomes.try_recv();
         driven?;
         let failed = match went {
