@@ -40,11 +40,11 @@ impl LinesInTime {
     pub(super) fn due(&mut self, now: Instant) -> Option<String> {
         let is_due = |(_, since): &(Place, Instant)| now.duration_since(*since) >= HOLD;
         let is_next = self.held.len() > LINES_MAX || self.arrivals.front().is_some_and(is_due);
-        is_next.then(|| self.next()).flatten()
+        is_next.then(|| self.pop()).flatten()
     }
 
     /// The next line, however long it has been held.
-    pub(super) fn next(&mut self) -> Option<String> {
+    pub(super) fn pop(&mut self) -> Option<String> {
         let (_, text) = self.held.pop_first()?;
         while self.arrivals.pop_front_if(|(place, _)| !self.held.contains_key(place)).is_some() {}
         Some(text)
@@ -72,7 +72,7 @@ mod tests {
         lines.take(at(2), "late".to_owned(), later);
         let told: Vec<_> = std::iter::from_fn(|| lines.due(later)).collect();
         assert_eq!(told, ["a", "b", "late", "c", "d", "e"]);
-        assert_eq!((lines.due(later), lines.next().as_deref()), (None, Some("held")));
+        assert_eq!((lines.due(later), lines.pop().as_deref()), (None, Some("held")));
     }
 
     #[test]

@@ -275,7 +275,7 @@ impl Told {
     /// Prints the lines that have been held for long enough, or all of them.
     fn print_due(&mut self, all: bool) -> anyhow::Result<()> {
         while self.left != Some(0)
-            && let Some(line) = if all { self.lines.next() } else { self.lines.due(Instant::now()) }
+            && let Some(line) = if all { self.lines.pop() } else { self.lines.due(Instant::now()) }
         {
             output::line(&line)?;
             self.left = self.left.map(|left| left - 1);
