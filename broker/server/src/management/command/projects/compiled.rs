@@ -352,8 +352,10 @@ fn entity_row(kind: &str, name: &str) -> Value {
 /// Row of what goes, with the messages that go with a route.
 fn gone_row(tenant: &Tenant, kind: &str, name: &str) -> Value {
     let row = entity_row(kind, name);
-    let definition = DefinitionKind::ALL.into_iter().find(|known| known.key() == kind);
-    definition.map(|kind| LeftMessages::of(tenant, kind, name).marked(row.clone())).unwrap_or(row)
+    match DefinitionKind::ALL.into_iter().find(|known| known.key() == kind) {
+        Some(kind) => LeftMessages::of(tenant, kind, name).marked(row),
+        None => row,
+    }
 }
 
 /// Installs a project in the place of those that it `ends`, its own version before among them: what comes again is replaced in one step, what does not is removed. The caller holds the
