@@ -164,6 +164,8 @@ codes! {
             "GET MODEL or a call asked a route for rows, and what it is connected to said no. The message is its answer."
         ROUTE_REJECTED "a message cannot pass a route"
             "What the route is connected to will never take this message, for instance because the statement for it is wrong. It is among the dead letters of the route (`lotmq cmd -listDeadLetters ROUTE`), from where -replayDeadLetters hands it in again; others go on."
+        ROUTE_RUN "the guest of a route did not run well"
+            "A case let the guest of a route run by itself (`{ run = \"Route\" }`). It failed in a way that the connection has outlived, does not run by itself, or was not open. The message says which."
         ROUTE_STOPPED "a route stopped"
             "The route failed in a way that trying again does not mend, such as a wrong password. What comes for it waits. When the reason is gone, `lotmq cmd -run ROUTE` opens it again; so does a new version of it."
         ROUTE_STORE "a row was not stored"
