@@ -101,6 +101,37 @@ fn rows_are_written_and_asked_for() {
     standing.until(&format!(r#""paths":{paths}"#));
 }
 
+#[test]
+fn a_statement_that_the_server_cannot_run_costs_no_message() {
+    let Some(server) = PostgresServer::start() else { return };
+    let broker = broker();
+    let put = event("Put", "in/+", "QUERY \"INSERT INTO temps (v) VALUES ({payload})\"");
+    broker.command_ok(&route(&server, "POOL_SIZE 1", &put));
+    let mut standing = Standing::of(&broker, "Db");
+    // Before the first message a probe says what is missing.
+    let probe = broker.command("-checkRouteConnection Db");
+    assert!(!probe.success() && probe.message().contains("relation \"temps\" does not exist"), "{probe:?}");
+    let publish = |from: usize| {
+        publish_all(&broker, (from..from + 50).map(|number| ("in/a".to_owned(), number.to_string())));
+    };
+    publish(0);
+    let told = standing.until(
+        "relation \\\"temps\\\" does not exist (SQLSTATE 42P01): so it is for every message; they wait",
+    );
+    assert!(told.contains("\"Reconnecting\""), "{told}");
+    server.sql("CREATE TABLE temps (v float8)");
+    server.until("SELECT count(*), min(v), max(v) FROM temps", "50|0|49");
+    server.sql("ALTER TABLE temps RENAME COLUMN v TO w");
+    publish(50);
+    standing.until("SQLSTATE 42703");
+    server.sql("ALTER TABLE temps RENAME COLUMN w TO v");
+    server.until("SELECT count(*), min(v), max(v) FROM temps", "100|0|99");
+    // What is wrong with one row costs that row.
+    send(&broker, "in/a", "no number");
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    assert_eq!(broker.command_ok("-listDeadLetters Db").data()["letters"][0]["payload"], "no number");
+}
+
 /// Lines of a section that gathers messages for a while, so that they come as one batch.
 const GATHERED: &str = "    ADD ROUTE_CONFIG\n        WITH BATCH_SIZE 1000\n        WITH BATCH_LINGER 700\n";
 

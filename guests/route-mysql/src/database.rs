@@ -19,6 +19,7 @@ use crate::session::{Done, OnRow, Session};
 pub(crate) struct MySql {
     session: Session,
     dialect: Dialect,
+    is_raw: bool,
     /// Tables that rows were stored in.
     tables: KnownTables<Rc<KnownTable>>,
 }
@@ -35,7 +36,8 @@ struct Rows<'a> {
 impl MySql {
     /// Connects and logs in.
     pub(crate) fn open(server: &Server, dialect: Dialect) -> Result<MySql, Failure> {
-        Ok(MySql { session: Session::open(server)?, dialect, tables: KnownTables::default() })
+        let (session, is_raw) = (Session::open(server)?, server.is_raw);
+        Ok(MySql { session, dialect, is_raw, tables: KnownTables::default() })
     }
 
     /// Says goodbye.
@@ -52,7 +54,7 @@ impl MySql {
             }
             outcome => outcome,
         };
-        outcome.map_err(Fault::of_statement)
+        outcome.map_err(|fault| fault.of_statement(self.is_raw))
     }
 
     fn write_all(&mut self, writes: &[Write<'_>]) -> Result<(), Fault> {

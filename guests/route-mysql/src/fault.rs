@@ -42,6 +42,10 @@ const LOGIN: [u16; 15] =
 /// What was prepared or is known of tables is not so any more: unknown column, no such table, statements to prepare again.
 const STALE: [u16; 5] = [1054, 1146, 1243, 1461, 1615];
 
+/// What the server has against a statement whatever its values are: database, table, column, function or right that is not there, and syntax.
+const OF_STATEMENT: [u16; 14] =
+    [1044, 1046, 1049, 1051, 1054, 1064, 1109, 1142, 1143, 1146, 1227, 1305, 1370, 1356];
+
 /// A packet that is larger than the server takes.
 const PACKET_TOO_LARGE: u16 = 1153;
 
@@ -108,10 +112,14 @@ impl Fault {
         }
     }
 
-    /// Its class where it came of a statement.
-    pub(crate) fn of_statement(self) -> Failure {
+    /// Its class where it came of a statement. What is the same for every message costs none: they wait as for a server that is away. Where messages are a part of the
+    /// statement (`is_raw`), it may be the fault of one.
+    pub(crate) fn of_statement(self, is_raw: bool) -> Failure {
         let text = self.text();
         match &self {
+            Fault::Server { code, .. } if !is_raw && OF_STATEMENT.contains(code) => {
+                Failure::Reconnect(format!("{text}: so it is for every message; they wait"))
+            }
             Fault::Lost(_) | Fault::Broken(_) => Failure::Reconnect(text),
             Fault::Oversize | Fault::Rejected(_) => Failure::Reject(text),
             Fault::Server { code, .. } if *code == PACKET_TOO_LARGE => Failure::Reject(text),
@@ -170,9 +178,9 @@ mod tests {
             (4025, "23000", "reject", "reconnect"),
             (3819, "HY000", "reject", "reconnect"),
             (1364, "HY000", "reject", "reconnect"),
-            (1064, "42000", "reject", "reconnect"),
-            (1146, "42S02", "reject", "reconnect"),
-            (1142, "42000", "reject", "reconnect"),
+            (1064, "42000", "reconnect", "reconnect"),
+            (1146, "42S02", "reconnect", "reconnect"),
+            (1142, "42000", "reconnect", "reconnect"),
             (1153, "08S01", "reject", "reconnect"),
             (1205, "HY000", "retry", "reconnect"),
             (1213, "40001", "retry", "reconnect"),
@@ -185,15 +193,16 @@ mod tests {
             (1927, "70100", "reconnect", "reconnect"),
             (4031, "HY000", "reconnect", "reconnect"),
             (1045, "28000", "reject", "fatal"),
-            (1044, "42000", "reject", "fatal"),
-            (1049, "42000", "reject", "fatal"),
+            (1044, "42000", "reconnect", "fatal"),
+            (1049, "42000", "reconnect", "fatal"),
             (1130, "", "reject", "fatal"),
             (1040, "08004", "reconnect", "reconnect"),
         ] {
             let fault = server(code, state);
-            let classes = (class(&fault.clone().of_statement()), class(&fault.of_login()));
+            let classes = (class(&fault.clone().of_statement(false)), class(&fault.of_login()));
             assert_eq!(classes, (of_statement, of_login), "{code}");
         }
+        assert_eq!(class(&server(1146, "42S02").of_statement(true)), "reject", "a message may name the table");
     }
 
     #[test]

@@ -18,6 +18,8 @@ pub(crate) enum Outcome {
     Rejected(String),
     /// It can be stored later.
     Busy(String),
+    /// It can be stored when somebody has changed something of the server.
+    Waits(String),
 }
 
 /// Stores documents; what became of each, in their order.
@@ -61,6 +63,7 @@ fn outcome(item: &Json) -> Result<Outcome, String> {
             json!([{ "affected": 1, "_index": done["_index"], "_id": done["_id"], "result": done["result"] }]),
         ),
         Class::Retry => Outcome::Busy(reason()),
+        Class::Wait => Outcome::Waits(format!("{}: so it is for every message; they wait", reason())),
         Class::Reject | Class::Fatal => Outcome::Rejected(reason()),
     })
 }

@@ -17,6 +17,8 @@ const REASON_CHARS_MAX: usize = 400;
 pub(crate) enum Class {
     Done,
     Retry,
+    /// The same for every message: they wait as for a server that is away.
+    Wait,
     Reject,
     Fatal,
 }
@@ -66,6 +68,7 @@ fn heeded(status: u16, body: &[u8]) -> Result<(), Failure> {
     match class_of_whole(status) {
         Class::Done => Ok(()),
         Class::Retry => Err(Failure::Retry(reason)),
+        Class::Wait => Err(Failure::Reconnect(reason)),
         Class::Reject => Err(Failure::Reject(reason)),
         Class::Fatal => Err(Failure::Fatal(reason)),
     }
@@ -87,6 +90,8 @@ pub(crate) fn class_of_document(status: u16, error: &Json) -> Class {
         200..300 => Class::Done,
         408 | 425 | 429 | 500.. => Class::Retry,
         403 if error["type"] == "cluster_block_exception" => Class::Retry,
+        // Who we are may not write there; the index is not there, and none is made.
+        403 | 404 => Class::Wait,
         _ => Class::Reject,
     }
 }
@@ -145,8 +150,8 @@ mod tests {
             (201, "", Class::Done),
             (400, "mapper_parsing_exception", Class::Reject),
             (403, "cluster_block_exception", Class::Retry),
-            (403, "security_exception", Class::Reject),
-            (404, "index_not_found_exception", Class::Reject),
+            (403, "security_exception", Class::Wait),
+            (404, "index_not_found_exception", Class::Wait),
             (409, "version_conflict_engine_exception", Class::Reject),
             (429, "es_rejected_execution_exception", Class::Retry),
             (503, "unavailable_shards_exception", Class::Retry),

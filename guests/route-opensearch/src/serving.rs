@@ -132,6 +132,7 @@ impl Serving {
                     failed = failed.and(answered);
                 }
                 Outcome::Rejected(reason) => self.note(delivery, Done::Rejected(reason)),
+                Outcome::Waits(reason) => failed = failed.and(Err(Failure::Reconnect(reason))),
                 Outcome::Busy(reason) => failed = failed.and(Err(Failure::Retry(reason))),
             }
         }

@@ -7,7 +7,9 @@ use std::rc::Rc;
 use lotmq_guest::route::{Failure, Level, log, metrics};
 use route_sql::limits::TABLES_MAX;
 use route_sql::rows::{self, Column, Row};
-use route_sql::{Block, Database, Dialect, Filled, Insert, KnownTables, Parameter, Server, Tasks, Write};
+use route_sql::{
+    Block, Database, Dialect, Filled, Insert, KnownTables, Parameter, Server, Tasks, UNPREPARED, Write,
+};
 
 use crate::fault::Fault;
 use crate::limits::NAME_BYTES_MAX;
@@ -375,9 +377,9 @@ impl Database for Postgres {
         if self.is_raw
             && let [Write::Statement(filled)] = writes
         {
-            return Ok(self.session.query(&filled.sql).map(drop)?);
+            return self.session.query(&filled.sql).map(drop).map_err(|fault| fault.of_statement(true));
         }
-        Ok(self.write_again(writes)?)
+        self.write_again(writes).map_err(|fault| fault.of_statement(self.is_raw))
     }
 
     fn ask(&mut self, filled: &Filled) -> Result<(String, u64), Failure> {
@@ -386,7 +388,7 @@ impl Database for Postgres {
             self.session.forget();
             asked = self.asked(filled);
         }
-        Ok(asked?)
+        asked.map_err(|fault| fault.of_statement(self.is_raw))
     }
 
     fn path(&mut self, insert: Option<&Insert>) -> Result<String, Failure> {
@@ -394,13 +396,13 @@ impl Database for Postgres {
             Way::Together => "unnest".to_owned(),
             Way::Apart(None) => "one by one".to_owned(),
             Way::Apart(Some(reason)) => format!("one by one: {reason}"),
-            Way::Unprepared(reason) => format!("cannot be prepared: {reason}"),
+            Way::Unprepared(reason) => format!("{UNPREPARED}: {reason}"),
         })
     }
 
     fn columns(&mut self, table: &str) -> Result<Option<Cow<'_, [Column]>>, Failure> {
         // Others may have changed it meanwhile.
-        let columns = self.asked_columns(table)?;
+        let columns = self.asked_columns(table).map_err(|fault| fault.of_statement(self.is_raw))?;
         Ok(columns.map(|columns| Cow::Owned(columns.to_vec())))
     }
 }

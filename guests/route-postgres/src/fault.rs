@@ -22,11 +22,9 @@ impl From<Failure> for Fault {
     }
 }
 
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Failure {
-        fault.failure
-    }
-}
+/// What the server has against a statement whatever its values are: schema, table, column, function, type or right that is not there, and syntax.
+const OF_STATEMENT: [&str; 11] =
+    ["42P01", "42703", "42501", "3F000", "42883", "42704", "42601", "42P02", "42P18", "42702", "42809"];
 
 impl Fault {
     /// What an error of the server means. `is_login` says that we have just begun.
@@ -47,6 +45,17 @@ impl Fault {
         let told = format!("{told} (SQLSTATE {code})");
         let failure = if is_login { login(&code, told) } else { class(&code, told) };
         Fault { code, message, failure }
+    }
+
+    /// Its class where it came of a statement. What is the same for every message costs none: they wait as for a server that is away. Where messages are a part of the
+    /// statement (`is_raw`), it may be the fault of one.
+    pub(crate) fn of_statement(self, is_raw: bool) -> Failure {
+        match self.failure {
+            Failure::Reject(reason) if !is_raw && OF_STATEMENT.contains(&self.code.as_str()) => {
+                Failure::Reconnect(format!("{reason}: so it is for every message; they wait"))
+            }
+            failure => failure,
+        }
     }
 
     /// Whether a statement that was prepared is no good any more, so that it is worth to prepare it anew: a column has another type, or somebody between us
@@ -115,6 +124,29 @@ mod tests {
         ] {
             assert_eq!(name(login(code, String::new())), in_login, "{code}");
             assert_eq!(name(class(code, String::new())), in_session, "{code}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_statement_rejects_no_message() {
+        for (code, bound, raw) in [
+            ("42P01", true, false),
+            ("42703", true, false),
+            ("42501", true, false),
+            ("3F000", true, false),
+            ("42804", false, false),
+            ("22P02", false, false),
+            ("23505", false, false),
+        ] {
+            let fault = || Fault {
+                code: code.to_owned(),
+                message: String::new(),
+                failure: class(code, String::new()),
+            };
+            for (is_raw, waits) in [(false, bound), (true, raw)] {
+                let failure = fault().of_statement(is_raw);
+                assert_eq!(matches!(failure, Failure::Reconnect(_)), waits, "{code} {is_raw}");
+            }
         }
     }
 }

@@ -79,7 +79,7 @@ impl Session {
         let mut session = Session { wire, timeout_ms, prepared: HashMap::new(), last_number: 0 };
         let settings = login::settings(server, dialect);
         if !settings.is_empty() {
-            session.query(&settings)?;
+            session.query(&settings).map_err(|fault| fault.failure)?;
         }
         Ok(session)
     }

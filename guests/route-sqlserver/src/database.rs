@@ -20,6 +20,7 @@ use crate::value::Value;
 /// An open database.
 pub(crate) struct SqlServer {
     session: Session,
+    is_raw: bool,
     /// Tables that rows were stored in.
     tables: KnownTables<Rc<KnownTable>>,
 }
@@ -27,7 +28,8 @@ pub(crate) struct SqlServer {
 impl SqlServer {
     /// Connects and logs in.
     pub(crate) fn open(server: &Server, options: &Options) -> Result<SqlServer, Failure> {
-        Ok(SqlServer { session: Session::open(server, options)?, tables: KnownTables::default() })
+        let (session, is_raw) = (Session::open(server, options)?, server.is_raw);
+        Ok(SqlServer { session, is_raw, tables: KnownTables::default() })
     }
 
     /// Does something, and once more where what was known of the server is not so any more.
@@ -39,7 +41,7 @@ impl SqlServer {
             }
             outcome => outcome,
         };
-        outcome.map_err(Fault::of_statement)
+        outcome.map_err(|fault| fault.of_statement(self.is_raw))
     }
 
     /// Writes all; where a time with a zone is none for the server, it gets the same in UTC.

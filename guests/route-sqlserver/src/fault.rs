@@ -48,6 +48,10 @@ const LOGIN: [i32; 21] = [
 /// What is known of tables is not so any more: unknown column, no such table.
 const STALE: [i32; 2] = [207, 208];
 
+/// What the server has against a statement whatever its values are: database, table, column, function or right that is not there, and syntax.
+const OF_STATEMENT: [i32; 15] =
+    [102, 105, 156, 195, 207, 208, 229, 230, 262, 297, 911, 916, 2812, 4121, 4902];
+
 /// A text that is no time.
 const NO_TIME: [i32; 4] = [241, 242, 295, 8114];
 
@@ -101,10 +105,14 @@ impl Fault {
         }
     }
 
-    /// Its class where it came of a statement.
-    pub(crate) fn of_statement(self) -> Failure {
+    /// Its class where it came of a statement. What is the same for every message costs none: they wait as for a server that is away. Where messages are a part of the
+    /// statement (`is_raw`), it may be the fault of one.
+    pub(crate) fn of_statement(self, is_raw: bool) -> Failure {
         let text = self.text();
         match self {
+            Fault::Server { number, .. } if !is_raw && OF_STATEMENT.contains(&number) => {
+                Failure::Reconnect(format!("{text}: so it is for every message; they wait"))
+            }
             Fault::Lost(_) | Fault::Broken(_) => Failure::Reconnect(text),
             Fault::Oversize | Fault::Rejected(_) => Failure::Reject(text),
             Fault::TooSlow(_) => Failure::Retry(text),
@@ -161,9 +169,9 @@ mod tests {
             (2628, 16, "reject", "reconnect"),
             (547, 16, "reject", "reconnect"),
             (515, 16, "reject", "reconnect"),
-            (102, 15, "reject", "reconnect"),
-            (208, 16, "reject", "reconnect"),
-            (229, 14, "reject", "reconnect"),
+            (102, 15, "reconnect", "reconnect"),
+            (208, 16, "reconnect", "reconnect"),
+            (229, 14, "reconnect", "reconnect"),
             (50000, 16, "reject", "reconnect"),
             (1205, 13, "retry", "reconnect"),
             (1222, 16, "retry", "reconnect"),
@@ -183,8 +191,10 @@ mod tests {
             (18401, 14, "retry", "reconnect"),
         ] {
             let fault = Fault::Server { number, severity, message: "m".to_owned() };
-            let classes = (class(&fault.clone().of_statement()), class(&fault.of_login()));
+            let classes = (class(&fault.clone().of_statement(false)), class(&fault.of_login()));
             assert_eq!(classes, (of_statement, of_login), "{number}");
         }
+        let missing = Fault::Server { number: 208, severity: 16, message: "m".to_owned() };
+        assert_eq!(class(&missing.of_statement(true)), "reject", "a message may name the table");
     }
 }

@@ -33,6 +33,7 @@ pub use dialect::{ColumnKind, Dialect};
 pub use insert::Insert;
 pub use known_tables::{KnownTable, KnownTables};
 pub use opened::Opened;
+pub use request::UNPREPARED;
 pub use statement::{Filled, Parameter, Statement};
 pub use target::Target;
 pub use task::Tasks;

@@ -8,6 +8,9 @@ use crate::condition::Question;
 use crate::delivery::told_of_rows_left_out;
 use crate::{Database, Filled, Tasks};
 
+/// Beginning of the path of a query that the server does not take.
+pub const UNPREPARED: &str = "cannot be prepared";
+
 /// Answers a request.
 ///
 /// # Errors
@@ -21,6 +24,13 @@ pub(crate) fn request(
     match operation {
         "probe" => {
             database.ask(&Filled { sql: "SELECT 1".to_owned(), parameters: Vec::new() })?;
+            // What the server already has against a query holds for each of its messages.
+            for (name, insert) in tasks.queries() {
+                let path = database.path(insert)?;
+                if path.starts_with(UNPREPARED) {
+                    return Err(Failure::Reject(format!("the server is there, and {name} {path}")));
+                }
+            }
             Ok(b"{}".to_vec())
         }
         "query" => {

@@ -169,7 +169,10 @@ impl Statement {
             {
                 Ok(Parameter::Number(text_of(value)))
             }
-            _ => Err(format!("Unsafe unquoted value for {{{}}}", self.names[place])),
+            _ => Err(format!(
+                "Unsafe unquoted value for {{{name}}}: only a number, true, false and null may stand outside of quotes; write '{{{name}}}' in the QUERY to take it as a text",
+                name = self.names[place]
+            )),
         }
     }
 }
