@@ -18,6 +18,7 @@ mod identifier;
 pub mod limits;
 pub mod lower;
 pub mod notebook;
+mod passwords;
 pub mod project;
 mod route;
 pub mod script;
@@ -38,4 +39,5 @@ pub use compile::{
 pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::{FormatError, format};
 pub use fuzz::fuzz_compile;
-pub use route::route_template;
+pub use passwords::{masked_passwords, passwords};
+pub use route::{nearest_route_type, route_template};

@@ -237,6 +237,10 @@ impl RouteChecker<'_, '_> {
     fn section(&mut self, block: &AddBlock, word: String) {
         let known = self.kind.sections.iter().chain(COMMON).find(|section| section.name == word);
         if let Some(name) = &block.name {
+            let with_names = ["EVENT", "MAPPING"];
+            if known.is_none() && nearest(&word, with_names).is_some() {
+                return self.unknown_section(block, &word);
+            }
             let message = format!("{word} has no name");
             let draft = Draft::error(codes::UNEXPECTED_TOKEN, name.span, message);
             return self.sink.push(draft.suggest(format!("write ADD {word}")));
@@ -264,8 +268,8 @@ impl RouteChecker<'_, '_> {
     fn unknown_section(&mut self, block: &AddBlock, word: &str) {
         let own = self.kind.sections.iter().map(|section| section.name);
         let mut words: Vec<&str> = own.chain(COMMON.iter().map(|section| section.name)).collect();
-        words.extend(self.kind.event.map(|_| "EVENT"));
-        words.extend(self.kind.mapping.as_ref().map(|_| "MAPPING"));
+        words.extend((self.kind.is_open || self.kind.event.is_some()).then_some("EVENT"));
+        words.extend((self.kind.is_open || self.kind.mapping.is_some()).then_some("MAPPING"));
         let near = nearest(word, words.iter().copied());
         let fallback = words.first().filter(|_| near.is_none());
         let fallback = fallback.map(|first| format!("a route of this type has ADD {first}"));
@@ -345,7 +349,32 @@ impl RouteChecker<'_, '_> {
         let name = self.named(block)?;
         let title = format!("tag {name}");
         let others = self.others(Others::Taken);
-        Some(self.content(block, name, BlockSchema { title: &title, keys, others, is_polled: false }, None))
+        let schema = BlockSchema { title: &title, keys, others, is_polled: false };
+        let checked = self.content(block, name, schema, None);
+        self.register(block, &checked);
+        Some(checked)
+    }
+
+    /// Numbers of registers as they stand in tables of units: without ADDRESS_TYPE, one of 5 or 6 digits says its area first and counts from 1.
+    fn register(&mut self, block: &AddBlock, tag: &RouteBlock) {
+        let is_modbus = ["MODBUS_TCP", "MODBUS_SERIAL"].contains(&self.kind.name);
+        if !is_modbus || tag.settings.contains_key("ADDRESS_TYPE") {
+            return;
+        }
+        let Some(address) = tag.text("ADDRESS").map(str::trim) else { return };
+        let number = address.split('.').next().unwrap_or(address);
+        let is_table = matches!(number.len(), 5 | 6) && number.bytes().all(|byte| byte.is_ascii_digit());
+        let (area, place) = number.split_at_checked(1).unwrap_or((number, ""));
+        let is_good = ["0", "1", "3", "4"].contains(&area)
+            && place.parse::<u32>().is_ok_and(|place| (1..=65_536).contains(&place));
+        if is_table && !is_good {
+            let message =
+                format!("ADDRESS is a number from 00001, 10001, 30001 or 40001 on, not `{address}`");
+            let span = key_of(block, "ADDRESS").map_or(block.kind.span, |setting| setting.key.span);
+            let draft = Draft::error(codes::SETTING_VALUE, span, message);
+            let way = "write 40001 for the first holding register, or WITH ADDRESS_TYPE for numbers that count from 0";
+            self.sink.push(draft.suggest(way));
+        }
     }
 
     fn setting(

@@ -136,7 +136,7 @@ codes! {
     226 WITH_FORMATS "WITH FORMATS"
         "The option is WITH FORMAT JSON, PROTOBUF or BOTH."
     227 ADD_METADATA "ADD METADATA in a deployed route"
-        "Metadata belongs to templates only. Remove the block."
+        "The block is for people and for editors of templates: nothing comes of it."
     228 TAG_OUTSIDE_MAPPING "ADD TAG outside of a MAPPING"
         "A tag belongs to a mapping: indent ADD TAG below ADD MAPPING."
     229 ROUTE_TYPE "route without a type"

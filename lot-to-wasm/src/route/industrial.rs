@@ -183,7 +183,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 ),
                 Key::new("AUTO_ACCEPT_UNTRUSTED_CERTIFICATES", ValueKind::Bool),
                 Key::new("SUPPRESS_NONCE_VALIDATION_ERRORS", ValueKind::Bool),
-                Key::new("STORAGE_DIR", ValueKind::Text),
+                Key::new("STORAGE_DIR", ValueKind::Folder),
                 Key::new("APPLICATION_URI", ValueKind::Text),
                 Key::new("TIMEOUT", key::MILLISECONDS).or(&["CONNECTION_TIMEOUT"]),
                 Key::new("REQUEST_TIMEOUT", key::MILLISECONDS),

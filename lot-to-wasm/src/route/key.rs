@@ -41,6 +41,8 @@ pub(crate) enum ValueKind {
     Character,
     /// `http://…` or `https://…`.
     Url,
+    /// A path on a disk of the broker's machine, which leads nowhere else.
+    Folder,
     /// `mongodb://…`, with a login in it that is not to be shown.
     MongoAddress,
     /// A Topic Filter.

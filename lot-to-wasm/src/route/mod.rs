@@ -15,7 +15,7 @@ mod template;
 mod wrong_keys;
 
 pub(crate) use key::{Key, Need, Section, ValueKind};
-pub use template::route_template;
+pub use template::{nearest_route_type, route_template};
 
 /// A type of route.
 #[derive(Debug)]

@@ -96,7 +96,7 @@ pub(super) const TYPES: &[RouteType] = &[
         sections: &[Section::required(
             "FILE_STORAGE_CONFIG",
             &[
-                Key::new("STORAGE_DIR", ValueKind::Text).or(&["PATH"]).required(),
+                Key::new("STORAGE_DIR", ValueKind::Folder).or(&["PATH"]).required(),
                 Key::new("FORMAT", ValueKind::Words(&["CSV", "JSON"])),
                 Key::new("FILE_PATTERN", ValueKind::Text),
                 Key::new("CSV_DELIMITER", ValueKind::Character),

@@ -3,8 +3,16 @@
 //! A template has the keys that a route of its type must have, and those that most have. A field is `#NAME,type,description,validation,env#`, where
 //! `env` says whether the value may as well come from the environment. `ADD METADATA` at the end is for people and is left out when the rest is deployed.
 
+use lot_nearest::nearest;
+
 use super::key::{Key, Need, ValueKind};
-use super::{Mapping, RouteType, find};
+use super::{Mapping, RouteType, all, find};
+
+/// Module of a route that one runs.
+const MODULE: Key = Key::new("MODULE", ValueKind::Text);
+
+/// Where the other side of a route is of which no more is known.
+const HOST: Key = Key::new("HOST", ValueKind::Text);
 
 /// Keys that may be left out and stand in a template all the same.
 const USUAL: &[&str] = &[
@@ -88,6 +96,7 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("MEMORY_TYPE", "Memory area of the PLC"),
     ("METHOD", "Method of the request"),
     ("MODEL", "Name of the language model"),
+    ("MODULE", "Name of the module that runs the route"),
     ("PARITY", "Parity of the line"),
     ("PASSWORD", "Password"),
     ("PORT", "Port of the device or server"),
@@ -116,16 +125,27 @@ const DESCRIPTIONS: &[(&str, &str)] = &[
     ("WAREHOUSE", "Name of the warehouse"),
 ];
 
-/// The template of a type of route by name or alias, in any case, behind the canonical name of the type. `None` for a type that does not exist or of which only the name is known.
+/// The type whose name or alias is nearest to a name that none has.
+#[must_use]
+pub fn nearest_route_type(name: &str) -> Option<&'static str> {
+    let name = name.to_ascii_uppercase();
+    nearest(&name, all().flat_map(|kind| kind.aliases.iter().copied().chain([kind.name])))
+}
+
+/// The template of a type of route by name or alias, in any case, behind the canonical name of the type. `None` for a type that does not exist.
 #[must_use]
 pub fn route_template(name: &str) -> Option<(&'static str, String)> {
-    let kind = find(name).filter(|kind| !kind.is_open)?;
+    let kind = find(name)?;
     let mut template = Template::default();
     template.line(0, &format!("DEFINE ROUTE {} WITH TYPE {}", example_name(kind.name), kind.name));
+    if kind.is_open {
+        template.open(kind);
+    }
     for section in kind.sections {
         template.section(section.name, section.keys);
     }
-    if let Some(keys) = kind.event {
+    if kind.is_open {
+    } else if let Some(keys) = kind.event {
         template.line(4, "ADD EVENT Example");
         template.fields(8, keys, false);
     } else if let Some(mapping) = &kind.mapping {
@@ -153,6 +173,18 @@ impl Template {
         self.0.extend(std::iter::repeat_n(' ', indentation));
         self.0.push_str(text);
         self.0.push('\n');
+    }
+
+    /// What a route of an open type has in any case: the module that runs it, or how the other side is reached.
+    fn open(&mut self, kind: &'static RouteType) {
+        self.line(4, &format!("ADD {}_CONFIG", kind.name));
+        let is_module = kind.name == "WASM";
+        self.field(8, if is_module { &MODULE } else { &HOST }, !is_module);
+        if let Some(keys) = kind.event.filter(|_| is_module) {
+            self.line(4, "ADD EVENT Example");
+            let wanted = ["SOURCE_TOPIC", "DESTINATION_TOPIC"];
+            keys.iter().filter(|key| wanted.contains(&key.name)).for_each(|key| self.field(8, key, false));
+        }
     }
 
     fn section(&mut self, name: &str, keys: &'static [Key]) {
@@ -222,6 +254,7 @@ fn type_of(value: ValueKind) -> &'static str {
         | ValueKind::Words(_)
         | ValueKind::Character
         | ValueKind::Url
+        | ValueKind::Folder
         | ValueKind::MongoAddress
         | ValueKind::Filter
         | ValueKind::Topic
@@ -241,6 +274,7 @@ fn validation(value: ValueKind) -> String {
         | ValueKind::Number
         | ValueKind::Character
         | ValueKind::Url
+        | ValueKind::Folder
         | ValueKind::MongoAddress
         | ValueKind::Filter
         | ValueKind::Topic
@@ -269,12 +303,17 @@ pub(super) mod tests {
         }
     }
 
-    /// A template whose fields are filled in.
+    /// A template whose fields are filled in, without what is there for people.
     pub(in crate::route) fn filled(template: &str) -> String {
-        let mut names = Vec::new();
         let (program, metadata) = template.split_once("    ADD METADATA\n").unwrap();
         assert!(metadata.lines().all(|line| line.starts_with("        WITH ")), "{metadata}");
-        let lines = program.lines().map(|line| {
+        with_values(program)
+    }
+
+    /// A template whose fields are filled in.
+    fn with_values(template: &str) -> String {
+        let mut names = Vec::new();
+        let lines = template.lines().map(|line| {
             let Some((before, field)) = line.split_once('#') else { return line.to_owned() };
             let field = field.strip_suffix('#').unwrap();
             let [name, kind, description, validation, env]: [&str; 5] =
@@ -290,11 +329,12 @@ pub(super) mod tests {
     #[test]
     fn every_template_compiles_without_a_word_once_it_is_filled() {
         for kind in super::super::all() {
-            let Some((name, template)) = route_template(kind.name) else {
-                assert!(kind.is_open, "{}", kind.name);
-                continue;
-            };
+            let (name, template) = route_template(kind.name).expect("each type has a template");
             assert_eq!(name, kind.name);
+            // The block for people may stay; it is told that nothing comes of it.
+            let whole = compile(&with_values(&template), &CompileOptions::default());
+            let told: Vec<_> = whole.entities[0].diagnostics.iter().map(|told| told.code.number()).collect();
+            assert!(told == [227] && whole.entities[0].output.is_some(), "{template}\n{told:?}");
             let program = filled(&template);
             let compilation = compile(&program, &CompileOptions::default());
             let told: Vec<_> = compilation.entities.iter().flat_map(|entity| &entity.diagnostics).collect();
@@ -313,7 +353,8 @@ pub(super) mod tests {
         assert!(template.contains(
             "        WITH BROKER_ADDRESS #BROKER_ADDRESS,string,Name or address of the other broker,,true#\n"
         ));
-        assert_eq!(route_template("WASM"), None);
         assert_eq!(route_template("NO_SUCH_TYPE"), None);
+        assert_eq!(nearest_route_type("POSTGRE_SQL"), Some("POSTGRESQL"));
+        assert_eq!((nearest_route_type("mqt_bridge"), nearest_route_type("x")), (Some("MQTT_BRIDGE"), None));
     }
 }

@@ -18,6 +18,7 @@ fn wrong_values(kind: ValueKind) -> Vec<String> {
         ValueKind::Words(_) => &["\"no such word\""],
         ValueKind::Character => &["\"two\""],
         ValueKind::Url => &["\"ftp://h\""],
+        ValueKind::Folder => &["\"../../etc\"", "\"a/./b\""],
         ValueKind::MongoAddress => &["\"h:27017\""],
         ValueKind::Filter => &["\"a/#/b\""],
         ValueKind::Topic => &["\"a/+\""],

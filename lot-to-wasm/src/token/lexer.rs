@@ -372,6 +372,9 @@ impl Scanner<'_, '_, '_> {
             '|' => Some("write OR"),
             '!' => Some("write NOT, or != for unequal"),
             ';' => Some("leave it out: a statement ends with its line"),
+            '#' if is_template_field(self.text.get(start..).unwrap_or_default()) => {
+                Some("write a value in place of the field, from # to #")
+            }
             '#' => Some("begin a comment with -- or //"),
             '$' | '@' => Some("read a variable as {name}"),
             '`' | '\u{ab}' | '\u{bb}' => Some("write strings in straight quotes: \"text\""),
@@ -419,6 +422,14 @@ impl Scanner<'_, '_, '_> {
 /// The first characters of a text, for a message.
 fn shown(text: &str) -> String {
     text.chars().take(10).flat_map(char::escape_debug).collect()
+}
+
+/// Whether a text begins with a field of a template of routes, `#NAME,type,description,validation,env#`.
+fn is_template_field(text: &str) -> bool {
+    let line = text.lines().next().unwrap_or_default();
+    line.strip_prefix('#')
+        .and_then(|rest| rest.split_once('#'))
+        .is_some_and(|(field, _)| field.split(',').count() == 5)
 }
 
 /// Whether nothing but blanks stands before the next line's end.

@@ -45,6 +45,7 @@ pub(super) fn of_setting(text: &str, span: Span, key: &Key, sink: &mut Sink<'_>)
         | ValueKind::Words(_)
         | ValueKind::Character
         | ValueKind::Url
+        | ValueKind::Folder
         | ValueKind::MongoAddress => None,
     }
 }

@@ -8,6 +8,7 @@ use lot_nearest::nearest;
 use super::template;
 use crate::check::tree::SettingStore;
 use crate::diagnostic::{Draft, Sink, codes};
+use crate::passwords::passwords;
 use crate::route::{Key, ValueKind};
 use crate::syntax::route::Setting;
 use crate::syntax::{BinaryOperator, Expression, ExpressionKind, RandomKind};
@@ -115,6 +116,12 @@ fn of_kind(text: &str, kind: ValueKind) -> Result<Option<RouteValue>, String> {
             is_http.then_some(()).ok_or("a URL that begins with http:// or https://")?;
             Some(RouteValue::Text(trimmed.to_owned()))
         }
+        ValueKind::Folder => {
+            let is_step = |part: &str| matches!(part, "." | "..");
+            let has_steps = text.split(['/', '\\']).any(is_step);
+            (!has_steps).then_some(()).ok_or("a path below a folder, without '.' and '..'")?;
+            Some(RouteValue::Text(text.to_owned()))
+        }
         ValueKind::MongoAddress => match trimmed.split_once("://") {
             Some(("mongodb", rest)) if !rest.is_empty() => Some(RouteValue::Text(trimmed.to_owned())),
             Some(("mongodb+srv", _)) => {
@@ -146,6 +153,15 @@ fn suggestion(text: &str, key: &Key) -> String {
     {
         return format!("did you mean {near}?");
     }
+    if let ValueKind::Int(least, most) = key.value
+        && text.trim().parse::<i128>().is_ok()
+    {
+        // Any number of the range may be meant.
+        return match most {
+            i64::MAX => format!("write a number from {least} on"),
+            _ => format!("write a number from {least} to {most}"),
+        };
+    }
     format!("write WITH {} {}", key.name, example(key.value))
 }
 
@@ -158,6 +174,7 @@ fn example(kind: ValueKind) -> String {
         ValueKind::Words(words) => format!("\"{}\"", words.first().copied().unwrap_or_default()),
         ValueKind::Character => "\";\"".to_owned(),
         ValueKind::Url => "\"https://host\"".to_owned(),
+        ValueKind::Folder => "\"plant/line4\"".to_owned(),
         ValueKind::MongoAddress => {
             "\"mongodb://a:27017,b:27017/?replicaSet=NAME&tls=true&authSource=admin\"".to_owned()
         }
@@ -264,6 +281,28 @@ pub(super) fn warn_of_secret(setting: &Setting, sink: &mut Sink<'_>) {
         let message = format!("{key} stands in the source, which is readable at $SYS");
         let draft = Draft::warning(codes::LITERAL_PASSWORD, value.span, message);
         sink.push(draft.suggest("store it with -setSecret and write GET SECRET \"NAME\""));
+        return;
+    }
+    let may_hold_one =
+        ["CONNECTION_STRING", "ADDRESS", "URL", "SERVER", "HOST"].iter().any(|word| key.contains(word));
+    if let Some(value) = setting.value.as_ref().filter(|_| may_hold_one)
+        && has_password(value)
+    {
+        let message = format!("the password in {key} stands in the source, which is readable at $SYS");
+        let draft = Draft::warning(codes::LITERAL_PASSWORD, value.span, message);
+        let way = "store it with -setSecret and write it as a setting of its own, PASSWORD GET SECRET \"NAME\", or join the text by +: \"…Password=\" + GET SECRET \"NAME\"";
+        sink.push(draft.suggest(way));
+    }
+}
+
+/// Whether a password stands in a text, or in one that others are joined to.
+fn has_password(value: &Expression) -> bool {
+    match &value.kind {
+        ExpressionKind::Text(text) => !passwords(text).is_empty(),
+        ExpressionKind::Binary { operator: BinaryOperator::Add, left, right } => {
+            has_password(left) || has_password(right)
+        }
+        _ => false,
     }
 }
 
