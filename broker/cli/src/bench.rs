@@ -127,7 +127,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
 impl BenchArgs {
     /// Where the broker is, if the options fit one another.
     fn checked(&self) -> Result<Endpoint, Misuse> {
-        let ConnectArgs { login, transport } = &self.connection;
+        let ConnectArgs { login, transport, patience: _ } = &self.connection;
         if login.version_or(ProtocolVersion::V3_1_1) == ProtocolVersion::V3_1 {
             return Err(Misuse("version 3.1 is not measured; use 311 or 5".to_owned()));
         }
@@ -165,7 +165,7 @@ impl BenchArgs {
             | Scenario::Connect
             | Scenario::Connections => (self.window, self.batch),
         };
-        let ConnectArgs { login, transport } = &self.connection;
+        let ConnectArgs { login, transport, patience: _ } = &self.connection;
         Ok(Plan {
             target,
             resumes_tls: self.tls_resume,

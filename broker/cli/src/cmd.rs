@@ -126,7 +126,10 @@ pub(crate) fn cmd(
     args.refuse_options_behind_the_verb()?;
     let command = args.command()?;
     anyhow::ensure!(!command.trim().is_empty(), "no command given; `lotmq cmd -help` lists the commands");
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = match args.timeout {
+        Some(timeout) => connect_within(&args.connect, timeout)?,
+        None => connect_as_root(&args.connect)?,
+    };
     if is_silent(&command) {
         client.publish(&Publication::new(COMMAND_TOPIC, command).qos(QoS::AtLeastOnce))?;
         client.disconnect()?;
@@ -208,6 +211,14 @@ impl CmdArgs {
         }
         Ok(command)
     }
+}
+
+/// Connects as [`connect_as_root`] does, and waits for that, and for each acknowledgement, no longer than so many seconds.
+///
+/// # Errors
+/// Those of [`connect_as_root`].
+pub(crate) fn connect_within(connect: &ConnectArgs, timeout: f64) -> anyhow::Result<Client> {
+    connect_as_root(&ConnectArgs { patience: Some(Duration::from_secs_f64(timeout)), ..connect.clone() })
 }
 
 /// Connects as the user of these options, else as root with the password in LOTMQ_ROOT_PASSWORD or that of a new broker. These two go to this machine

@@ -8,6 +8,7 @@ mod properties;
 mod url;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use clap::error::ErrorKind;
@@ -33,6 +34,8 @@ pub struct ConnectArgs {
     pub login: LoginArgs,
     /// What lies between the broker and MQTT.
     pub transport: TransportArgs,
+    /// Longest wait for the connection, and for each acknowledgement, where somebody waits for less than usual.
+    pub patience: Option<Duration>,
 }
 
 impl Args for ConnectArgs {
@@ -51,6 +54,7 @@ impl FromArgMatches for ConnectArgs {
         let by_hand = Self {
             login: LoginArgs::from_arg_matches(matches)?,
             transport: TransportArgs::from_arg_matches(matches)?,
+            patience: None,
         };
         by_hand.with_context().map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, chain(&error)))
     }
@@ -382,6 +386,10 @@ impl ConnectArgs {
         let login = self.login.clone();
         let mut options =
             login.options(self.transport.zstd, version)?.clean_start(!session.disable_clean_session);
+        if let Some(patience) = self.patience {
+            options.connect_timeout = options.connect_timeout.min(patience);
+            options.reply_timeout = options.reply_timeout.min(patience);
+        }
         options.properties = session.properties.of(PropertyPlace::Connect);
         let has_expiry = options.properties.properties().contains(PropertyId::SessionExpiryInterval);
         let expiry = match session.session_expiry_interval {
