@@ -237,6 +237,10 @@ fn a_definition_that_makes_no_files_is_told() {
         broker.command_ok("-removeRoute Files");
     }
     let outside = route("", "").replace("\"logs\"", "\"../x\"");
-    broker.command_ok(&outside);
+    let refused = broker.command(&outside);
+    assert!(refused.message().contains("STORAGE_DIR is a path below a folder"), "{refused:?}");
+    // What comes with a value is found out when the route begins.
+    broker.command_ok("-setEnv PLACE=../x");
+    broker.command_ok(&outside.replace("\"../x\"", "GET ENV \"PLACE\""));
     Standing::of(&broker, "Files").until("is not a path below a folder");
 }

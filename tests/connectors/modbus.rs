@@ -396,16 +396,19 @@ fn wrong_settings_are_told_by_their_names() {
         ("MAX_REGISTERS 126", tag, "MAX_REGISTERS is a whole number from 1 to 125"),
         ("", r#"T ADDRESS "40001""#, "needs DATA_TYPE"),
         ("", r#"T DATA_TYPE "INT""#, "needs ADDRESS"),
+        (
+            "",
+            r#"T ADDRESS "40000"; DATA_TYPE "INT""#,
+            "ADDRESS is a number from 00001, 10001, 30001 or 40001 on",
+        ),
+        ("", r#"T ADDRESS "20001"; DATA_TYPE "INT""#, "ADDRESS is a number from 00001"),
     ] {
         let reply = format!("{:?}", broker.command(&route(502, settings, tags)));
         assert!(reply.contains(expected), "{settings} {tags}: {reply}");
     }
     let mut standing = Standing::of(&broker, "Plc");
     for (tags, expected) in [
-        (
-            r#"T ADDRESS "40000"; DATA_TYPE "INT""#,
-            "tag M/T: ADDRESS '40000': numbers of 5 or 6 digits count from 1",
-        ),
+        (r#"T ADDRESS "4000x"; DATA_TYPE "INT""#, "tag M/T: ADDRESS '4000x': it is no number"),
         (r#"T ADDRESS "40001"; DATA_TYPE "STRING""#, "tag M/T: ADDRESS '40001': a text needs LENGTH"),
         (
             r#"T ADDRESS "30001"; DATA_TYPE "INT"; DESTINATION_TOPIC "w""#,

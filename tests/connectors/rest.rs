@@ -1,5 +1,6 @@
 //! `REST_API` against HTTP servers whose answers the tests write, and as a server.
 
+mod garbage;
 mod serving;
 
 use std::sync::{Arc, Mutex};

@@ -422,6 +422,11 @@ fn topics_of_a_policy_bound_what_starts_an_asset_and_what_it_writes() {
         send(&broker, "raw/a", "10");
         assert_eq!(next(&mut watcher), "scaled/a=1");
     }
+    let listed = broker.command_ok("-list").data().clone();
+    let row = |name: &str| listed.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
+    assert_eq!((&row("Up")["refusedByPolicy"], row("scale").get("refusedByPolicy")), (&2.into(), None));
+    assert_eq!(broker.metric("lotmq_route_policy_refused_total"), Some(2.0));
+    assert_eq!(broker.log().text().matches("policy topics of a route refuses a message").count(), 1);
     // Both directions.
     broker.command_ok("-asset-policy-set scale topics raw/a");
     send(&broker, "raw/a", "10");

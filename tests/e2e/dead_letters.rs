@@ -159,8 +159,8 @@ fn routes_are_shown_with_what_waits_and_what_was_given_up() {
     let port = broker.address().port().to_string();
     let lotmq = |arguments: &[&str]| Program::run(LOTMQ, arguments).unwrap();
     let shown = lotmq(&["routes", "-p", &port]);
-    let expected = "NAME  TYPE      CONNECTION  HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD\n\
-                    Line  LOOPBACK  Connected   Green           1         1       1        0             1";
+    let expected = "NAME  TYPE      CONNECTION  HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD  DROPPED\n\
+                    Line  LOOPBACK  Connected   Green           1         1       1        0             1        0";
     assert_eq!((&*shown.stdout, shown.status.code()), (expected, Some(0)));
     let json = lotmq(&["routes", "Line", "--json", "-p", &port]);
     let row: Value = serde_json::from_str(&json.stdout).unwrap();
@@ -209,7 +209,9 @@ fn wrong_commands_are_told_and_what_is_of_another_user_is_left_alone() {
     ] {
         assert_eq!(broker.command(command).code(), code, "{command}");
     }
-    assert_eq!(broker.command_ok("-removeDeadLetters Line 1 2").data()["count"], 0);
+    let none = broker.command_ok("-removeDeadLetters Line 2 1 2");
+    assert_eq!((&none.data()["count"], &none.data()["missing"]), (&0.into(), &serde_json::json!([1, 2])));
+    assert_eq!(none.message(), "0 dead letter(s) removed. No dead letter has the number 1, 2.");
     broker.command_ok("-addUser cfg password");
     broker.command_ok("-changeUserSettings cfg AllowedSystemConfiguration true");
     let cfg = ("cfg", "password");
@@ -243,12 +245,48 @@ fn a_route_that_has_stopped_is_not_called_reachable_alone() {
     broker.command_ok(&route(REFUSES, &[]));
     let probe = broker.command_ok("-checkRouteConnection Line");
     assert_eq!((probe.message(), &probe.data()["stopped"]), ("Route 'Line' is reachable.", &false.into()));
+    publish(&broker, "in/a", r#"{"fail":"reject"}"#);
+    let told = "Route 'Line' is connected, and what was handed over last did not pass: it was asked to fail";
+    eventually("the probe tells of it", || {
+        let probe = broker.command("-checkRouteConnection Line");
+        ((probe.code(), probe.message()) == ("MESSAGES_FAIL", told)).then_some(())
+    });
     publish(&broker, "in/a", r#"{"fail":"fatal"}"#);
     eventually("the probe tells of it", || {
         let probe = broker.command_ok("-checkRouteConnection Line");
         let told = "Route 'Line' is reachable, and has stopped: it was asked to fail. ";
         (probe.message().starts_with(told) && probe.data()["stopped"] == true).then_some(())
     });
+}
+
+#[test]
+fn what_waits_for_events_that_go_is_told_by_who_replaces_a_route() {
+    let broker = options().start();
+    broker.command_ok(&route(REFUSES, &[]));
+    broker.command_ok("-stop Line");
+    for number in 0..3 {
+        publish(&broker, "in/a", number.to_string());
+    }
+    broker.wait_until_metric_is("lotmq_route_waiting", 3.0);
+    assert_eq!(broker.command_ok(&route("never", &[])).0.get("warnings"), None);
+    let other = route("never", &[]).replace("ADD EVENT Save", "ADD EVENT Keep");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("line.lot");
+    std::fs::write(&file, other.strip_prefix("-addRoute ").unwrap()).unwrap();
+    let plan =
+        Program::run(LOTMQ, &["deploy", "-p", &broker.port(), "--dry-run", folder.path().to_str().unwrap()]);
+    let told = "3 waiting message(s) are for events that go, and become dead letters: Save (3)";
+    let shown = plan.unwrap();
+    assert!(shown.stdout.contains(told), "{shown:?}");
+    let replaced = broker.command_ok(&other);
+    let warning = &replaced.0["warnings"][0];
+    assert_eq!((&warning["code"], &warning["message"]), (&"WAITING_FOR_GONE".into(), &told.into()));
+    broker.command_ok("-run Line");
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 3.0);
+    // With the event back under its name they are delivered.
+    broker.command_ok(&route("never", &[]));
+    assert_eq!(broker.command_ok("-replayDeadLetters Line").data()["count"], 3);
+    broker.wait_for_metric("lotmq_route_delivered_total", 3.0);
 }
 
 #[test]

@@ -183,12 +183,20 @@ fn every_type_that_runs_has_a_template_that_deploys() {
     let mut answers = watch(&broker, "destination_topic");
     send(&broker, "source_topic", "{\"v\":1}");
     assert_eq!(next(&mut answers), "destination_topic={\"v\":1}");
-    assert_eq!(broker.command_ok("-routeCode loopback").message(), "Template of route type 'LOOPBACK'.");
+    let told = broker.command_ok("-routeCode loopback");
+    assert!(told.message().starts_with("Template of route type 'LOOPBACK': write a value "), "{told:?}");
+    let module = broker.command_ok("-routeCode wasm");
+    assert!(
+        module.data().as_str().unwrap().contains("ADD WASM_CONFIG\n        WITH MODULE #MODULE,"),
+        "{module:?}"
+    );
+    let unknown = broker.command("-routeCode POSTGRE_SQL");
+    assert_eq!(unknown.errors()[0]["suggestions"][0], "did you mean POSTGRESQL?", "{unknown:?}");
     let checked = broker.command_ok("-routeCode SNOWFLAKE");
     assert!(checked.data().as_str().unwrap().starts_with("DEFINE ROUTE Snowflake WITH TYPE SNOWFLAKE\n"));
     assert_eq!(checked.0["warnings"][0]["code"], "ROUTE_TYPE_UNAVAILABLE", "{checked:?}");
     for (command, code, message) in [
-        ("-routeCode ADS", "NOT_FOUND", "Unknown route type 'ADS'."),
+        ("-routeCode ACME", "NOT_FOUND", "Unknown route type 'ACME'."),
         ("-routeCode", "MISSING_ARGUMENT", "Missing argument: TYPE. Usage: -routeCode <TYPE>"),
         ("-listTemplates x", "TOO_MANY_ARGUMENTS", "Too many arguments. Usage: -listTemplates"),
     ] {

@@ -89,6 +89,7 @@ mod rules;
 mod rules_tested;
 mod same_as_broker;
 mod sessions;
+mod skip_waiting;
 mod slow_client;
 mod small_disk;
 mod start;

@@ -3,7 +3,7 @@
 use std::net::TcpListener;
 
 use lotmq_client::{ConnectOptions, Publication, QoS};
-use lotmq_test_support::{Finished, Program, WAIT_MAX};
+use lotmq_test_support::{Finished, Program, WAIT_MAX, eventually};
 use serde_json::Value;
 
 use crate::{LOTMQ, broker, options, send};
@@ -54,6 +54,34 @@ fn a_healthy_broker_is_shown_on_one_screen() {
     assert!(
         told["messages"]["received"].as_u64().unwrap() > 0 && told["store"]["bytes"].as_u64().unwrap() > 0
     );
+}
+
+#[test]
+fn routes_that_are_not_well_stand_in_the_first_line_and_what_is_over_is_marked() {
+    let broker = broker();
+    for name in ["Well", "Unwell"] {
+        broker.command_ok(&format!(
+            "-addRoute DEFINE ROUTE {name} WITH TYPE LOOPBACK\n    ADD EVENT Save\n        WITH SOURCE_TOPIC \"{name}\"\n        WITH FAIL \"{{payload}}\"\n"
+        ));
+    }
+    send(&broker, "Well", "reject");
+    send(&broker, "Unwell", "fatal");
+    let told = eventually("the routes have failed", || {
+        let told = json(&status(&broker.port(), &["--json"]));
+        (told["errors"].as_array().unwrap().len() == 2 && told["routes"][1]["health"] == "Red")
+            .then_some(told)
+    });
+    assert!(told["errors"].as_array().unwrap().iter().all(|error| error["over"] == false), "{told}");
+    send(&broker, "Well", "never");
+    broker.wait_for_metric("lotmq_route_delivered_total", 1.0);
+    let shown = status(&broker.port(), &[]);
+    let text = shown.output();
+    assert!(text.contains(" is healthy, with 1 Red of 2 routes, up "), "{text}");
+    assert!(text.contains("NAME    TYPE      CONNECTION    HEALTH  WAITING  OLDEST  FAILED  DEAD"), "{text}");
+    let line = |beginning: &str| text.lines().find(|line| line.contains(beginning)).unwrap();
+    assert!(line("Route  Well  ").contains("Z over  it was asked to fail"), "{text}");
+    assert!(line("Well    LOOPBACK").ends_with("1     1"), "{text}");
+    assert!(text.contains("2 Route (1 with errors)"), "{text}");
 }
 
 #[test]

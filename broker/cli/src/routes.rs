@@ -5,13 +5,13 @@ use lotmq_connect::ConnectArgs;
 use lotmq_terminal::{Exit, output, seconds};
 use serde_json::Value;
 
-use crate::cmd::{asked, connect_as_root};
+use crate::cmd::{asked, connect_within};
 use crate::columns::{self, age};
 
 /// Show the routes of a broker: how they are connected and what waits for them.
 ///
-/// DELIVERED are messages that the other side has got, RECEIVED those that came from there, answers included, WAITING those that the other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those that were given up and are kept
-/// (`lotmq cmd -listDeadLetters NAME`). Behind a route that is not connected stands the reason.
+/// DELIVERED are messages that the other side has got, RECEIVED those that came from there, answers included, FAILED those that never pass or found no room, WAITING those that the other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those that were given up and are kept
+/// (`lotmq cmd -listDeadLetters NAME`), DROPPED those that are not kept because there were too many. Behind a route that is not connected stands the reason. `lotmq cmd -skipWaiting NAME` takes the oldest that waits out and makes a dead letter of it.
 ///
 /// Exit codes: 0 done, 1 the broker says no, 2 wrong usage, 3 no broker or no reply.
 #[derive(Args, Debug)]
@@ -33,7 +33,7 @@ pub(crate) struct RoutesArgs {
 }
 
 pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = connect_within(&args.connect, args.timeout)?;
     let reply = match asked(&mut client, "-listRoutes", args.timeout)? {
         Ok(reply) => reply,
         Err(exit) => return Ok(exit),
@@ -57,7 +57,7 @@ pub(crate) fn routes(args: &RoutesArgs) -> anyhow::Result<Exit> {
 
 /// Table of routes, each column as wide as it needs to be.
 pub(crate) fn table(routes: &[Value]) -> String {
-    const HEAD: [&str; 11] = [
+    const HEAD: [&str; 12] = [
         "NAME",
         "TYPE",
         "CONNECTION",
@@ -68,6 +68,7 @@ pub(crate) fn table(routes: &[Value]) -> String {
         "WAITING",
         "OLDEST",
         "DEAD",
+        "DROPPED",
         "",
     ];
     let row = |route: &Value| {
@@ -85,11 +86,12 @@ pub(crate) fn table(routes: &[Value]) -> String {
             number("waiting"),
             oldest,
             number("deadLetters"),
+            number("deadLettersDropped"),
             text("reason"),
         ]
     };
-    let rows: Vec<[String; 11]> = routes.iter().map(row).collect();
-    columns::table(HEAD, &rows, &[4, 5, 6, 7, 8, 9])
+    let rows: Vec<[String; 12]> = routes.iter().map(row).collect();
+    columns::table(HEAD, &rows, &[4, 5, 6, 7, 8, 9, 10])
 }
 
 #[cfg(test)]
@@ -101,14 +103,14 @@ mod tests {
     #[test]
     fn columns_are_as_wide_as_they_need_to_be() {
         let routes = [
-            json!({"name":"Line","type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":0,"received":12345,"failed":0,"waiting":0,"oldestSeconds":null,"deadLetters":0,"reason":null}),
-            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"received":0,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"reason":"connection refused"}),
+            json!({"name":"Line","type":"MODBUS_TCP","connection":"Connected","health":"Green","delivered":0,"received":12345,"failed":0,"waiting":0,"oldestSeconds":null,"deadLetters":0,"deadLettersDropped":0,"reason":null}),
+            json!({"name":"ToTheCloud","type":"MQTT_BRIDGE","connection":"Reconnecting","health":"Red","delivered":7,"received":0,"failed":2,"waiting":1200,"oldestSeconds":93784,"deadLetters":2,"deadLettersDropped":17,"reason":"connection refused"}),
         ];
         assert_eq!(
             table(&routes),
-            "NAME        TYPE         CONNECTION    HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD\n\
-             Line        MODBUS_TCP   Connected     Green           0     12345       0        0             0\n\
-             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7         0       2     1200   1d02h     2  connection refused\n"
+            "NAME        TYPE         CONNECTION    HEALTH  DELIVERED  RECEIVED  FAILED  WAITING  OLDEST  DEAD  DROPPED\n\
+             Line        MODBUS_TCP   Connected     Green           0     12345       0        0             0        0\n\
+             ToTheCloud  MQTT_BRIDGE  Reconnecting  Red             7         0       2     1200   1d02h     2       17  connection refused\n"
         );
     }
 }

@@ -10,7 +10,7 @@ use lotmq_connect::ConnectArgs;
 use lotmq_terminal::{Exit, Paint, output, seconds};
 use serde_json::{Map, Value, json};
 
-use crate::cmd::{asked, connect_as_root};
+use crate::cmd::{asked, connect_within};
 
 /// Show how a running broker is: clients, rates, definitions and their errors, routes, store, and what is wrong or nearly full.
 ///
@@ -20,7 +20,8 @@ use crate::cmd::{asked, connect_as_root};
 /// a user who may configure the system; without -u that is root, as in `lotmq cmd`.
 ///
 /// Healthy is a broker whose /health says so: its store takes what is to be stored, its threads go on, and its listeners for clients are open. Errors of
-/// programs and routes that are not connected are shown, and change nothing about that.
+/// programs and routes that are not connected change nothing about that; routes that are not Green stand beside it in the first line. The error of a route that
+/// works again is marked `over`.
 ///
 /// Exit codes: 0 healthy, 1 not healthy or not reachable, 2 wrong usage.
 #[derive(Args, Debug)]
@@ -64,7 +65,7 @@ pub(crate) fn status(args: &StatusArgs) -> anyhow::Result<Exit> {
 
 /// What the broker says of itself: the data of `-brokerStatus` with `definitions`, `pending` and `routes`. Else the exit code, after having said why.
 fn ask(args: &StatusArgs) -> anyhow::Result<Result<Value, Exit>> {
-    let mut client = connect_as_root(&args.connect)?;
+    let mut client = connect_within(&args.connect, args.timeout)?;
     let outcome = ask_all(&mut client, args.timeout)?;
     client.disconnect()?;
     Ok(outcome)
@@ -92,7 +93,7 @@ fn definitions(entities: &Value, errors: &Value) -> Value {
     for entity in list(entities) {
         kinds.entry(entity["type"].as_str().unwrap_or_default()).or_default().0 += 1;
     }
-    for error in list(errors) {
+    for error in list(errors).iter().filter(|error| error["over"] != true) {
         kinds.entry(error["kind"].as_str().unwrap_or_default()).or_default().1 += 1;
     }
     let rows = kinds

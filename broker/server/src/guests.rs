@@ -50,6 +50,7 @@ pub(crate) mod seeds;
 mod services;
 mod silences;
 mod sink;
+pub(crate) mod skipping;
 mod states;
 pub(crate) mod variables;
 pub(crate) mod views;

@@ -495,6 +495,9 @@ pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
 /// A message on which the driver of its route, alone with it, has ended by a panic so often counts as rejected.
 pub(crate) const ROUTE_PANICS_MAX: u8 = 2;
 
+/// Most events that go when a route is replaced, and for which messages wait, that are named.
+pub(crate) const GONE_EVENTS_SHOWN: usize = 10;
+
 /// A message that was answered with `retry` at least so often, for at least [`ROUTE_RETRY_TIME_MIN`], counts as rejected. Routes reference §3.3.
 pub(crate) const ROUTE_RETRIES_MIN: u32 = 20;
 

@@ -35,6 +35,7 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
             };
             let text = format!("{sign} {} {:<24} {}{remark}", kind(row), name(row), place(row));
             lines.push(text.trim_end().to_owned());
+            lines.extend(row["waiting"].as_str().map(|told| format!("    {told}")));
             if let (Some(paint), "changed") = (differences, key) {
                 lines.extend(difference::lines(row, paint));
             }
@@ -50,8 +51,8 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
     lines
 }
 
-/// What should not happen unasked: rules of the project that go, and routes with what waits for them, and what was added by hand and is taken over. `None` if there
-/// is nothing of that.
+/// What should not happen unasked: rules of the project that go, routes with what waits for them, what was added by hand and is taken over, and what waits for a route and
+/// is for events that go. `None` if there is nothing of that.
 pub(crate) fn concern(reply: &Value, (removed_too, by_hand_too): (bool, bool)) -> Option<String> {
     let removed = || rows(reply, "removed").filter(|_| removed_too);
     let gone: Vec<&str> = removed().filter(|row| kind(row) == "Rule").map(name).collect();
@@ -67,6 +68,11 @@ pub(crate) fn concern(reply: &Value, (removed_too, by_hand_too): (bool, bool)) -
     }
     if !taken.is_empty() {
         parts.push(format!("Added by hand and taken over: {}.", taken.join(", ")));
+    }
+    for row in ["changed", "takesOver"].into_iter().flat_map(|key| rows(reply, key)) {
+        if let Some(told) = row["waiting"].as_str() {
+            parts.push(format!("Route {}: {told}.", name(row)));
+        }
     }
     (!parts.is_empty()).then(|| parts.join(" "))
 }

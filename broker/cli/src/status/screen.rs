@@ -37,7 +37,23 @@ fn head(condition: &Value, endpoint: &str, paint: Paint) -> String {
     let colour = if state == "healthy" { Colour::Green } else { Colour::Red };
     let (version, state) = (shown(&condition["version"]), paint.text(colour, state));
     let uptime = age(number(&condition["uptimeSeconds"]));
-    format!("lotmq {version} at {endpoint} is {state}, up {uptime}\n\n")
+    let routes = unwell(list(&condition["routes"]), paint);
+    format!("lotmq {version} at {endpoint} is {state}{routes}, up {uptime}\n\n")
+}
+
+/// Routes that are not `Green`, by their number.
+fn unwell(routes: &[Value], paint: Paint) -> String {
+    let count = |health: &str| routes.iter().filter(|route| route["health"] == health).count();
+    let counts =
+        [("Red", Colour::Red), ("Yellow", Colour::Yellow)].map(|(health, colour)| match count(health) {
+            0 => None,
+            count => Some(paint.text(colour, &format!("{count} {health}"))),
+        });
+    let counts: Vec<String> = counts.into_iter().flatten().collect();
+    if counts.is_empty() {
+        return String::new();
+    }
+    format!(", with {} of {} routes", counts.join(" and "), routes.len())
 }
 
 fn figures(condition: &Value) -> String {
@@ -134,7 +150,7 @@ fn errors(errors: &Value) -> String {
             shown(&error["code"]),
             place,
             shown(&error["count"]),
-            shown(&error["timestamp"]),
+            shown(&error["timestamp"]) + if error["over"] == true { " over" } else { "" },
             shown(&error["message"]),
         ]
     })
@@ -159,13 +175,17 @@ fn routes(routes: &Value) -> String {
             shown(&route["name"]),
             shown(&route["type"]),
             shown(&route["connection"]),
+            shown(&route["health"]),
             shown(&route["waiting"]),
             oldest,
+            shown(&route["failed"]),
+            shown(&route["deadLetters"]),
             shown(&route["reason"]),
         ]
     })
     .map_or_else(String::new, |(rows, more)| {
-        table(["", "NAME", "TYPE", "CONNECTION", "WAITING", "OLDEST", ""], &rows, &[4, 5]) + &more
+        let head = ["", "NAME", "TYPE", "CONNECTION", "HEALTH", "WAITING", "OLDEST", "FAILED", "DEAD", ""];
+        table(head, &rows, &[5, 6, 7, 8]) + &more
     })
 }
 
@@ -211,13 +231,20 @@ mod tests {
             "store": {"bytes": 1_048_576, "waitingMessages": 6, "quarantinedRows": 0, "damagedFound": 0},
             "process": {"memoryBytes": 1024, "cpuPercent": 1.5},
             "definitions": {"Action": {"count": 2, "withErrors": 1}, "Rule": {"count": 1, "withErrors": 0}},
-            "listenersNotOpened": [], "pending": [], "routes": [],
+            "listenersNotOpened": [], "pending": [],
+            "routes": [
+                {"name": "Db", "type": "POSTGRESQL", "connection": "Reconnecting", "health": "Red", "waiting": 12, "oldestSeconds": 75,
+                    "failed": 2, "deadLetters": 1, "reason": "no such table"},
+                {"name": "Up", "type": "MQTT_BRIDGE", "connection": "Connected", "health": "Green", "waiting": 0, "failed": 0, "deadLetters": 0},
+            ],
             "limitsNear": [{"limit": "sessions", "used": 9, "max": 10, "percent": 90}],
             "errors": [{"kind": "Action", "name": "Hot", "code": "LOT602", "file": "line.lot", "line": 3, "column": 5, "count": 7,
-                "timestamp": "2026-11-25T22:11:24.553Z", "message": "division by zero"}],
+                "timestamp": "2026-11-25T22:11:24.553Z", "message": "division by zero"},
+                {"kind": "Route", "name": "Up", "code": "ROUTE_AWAY", "count": 1, "over": true,
+                "timestamp": "2026-11-25T22:00:00.000Z", "message": "connection refused"}],
         });
         let expected = "\
-lotmq 1.0 at 127.0.0.1:1883 is failing, up 1m01s
+lotmq 1.0 at 127.0.0.1:1883 is failing, with 1 Red of 2 routes, up 1m01s
 
 clients      2 connected with this one, 3 sessions, 4 subscriptions
 messages     1.3/s in, 2.0/s out, 0.0/s dropped; since the start 10 in, 20 out, 0 dropped
@@ -233,8 +260,14 @@ LIMITS THAT ARE NEAR
   sessions     9  10  90 %
 
 ERRORS OF DEFINITIONS (the last one of each)
-  KIND    NAME  CODE    PLACE         COUNT  LAST                      MESSAGE
-  Action  Hot   LOT602  line.lot:3:5      7  2026-11-25T22:11:24.553Z  division by zero
+  KIND    NAME  CODE        PLACE         COUNT  LAST                           MESSAGE
+  Action  Hot   LOT602      line.lot:3:5      7  2026-11-25T22:11:24.553Z       division by zero
+  Route   Up    ROUTE_AWAY                    1  2026-11-25T22:00:00.000Z over  connection refused
+
+ROUTES
+  NAME  TYPE         CONNECTION    HEALTH  WAITING  OLDEST  FAILED  DEAD
+  Db    POSTGRESQL   Reconnecting  Red          12   1m15s       2     1  no such table
+  Up    MQTT_BRIDGE  Connected     Green         0               0     0
 ";
         assert_eq!(screen(&condition, "127.0.0.1:1883", Paint::none()), expected);
     }

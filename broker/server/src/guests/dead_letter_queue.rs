@@ -4,10 +4,12 @@
 //! The queue is that of a session whose Client Identifier no Client can have, made when the first message is given up. Not here: what is known in memory
 //! ([`dead_letters`](super::routes::dead_letters)).
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lotmq_codec::QoS;
+use lotmq_core::durable::commit_watcher::CommitWatcher;
 use lotmq_host::PostError;
 use lotmq_store::{Batch, Delivery, MessageId, MessageRef, Op, QueueSlice, SessionId, StoreError, Waiting};
 use tracing::warn;
@@ -47,6 +49,17 @@ pub(super) fn bury(
         route.dead_letters.finds_no_place();
         return route.stands.notify_one();
     };
+    enter(hosting, tenant, (route, session), (post, reason), None);
+}
+
+/// Puts a message among the dead letters that are in the queue of `session`; `watcher` hears when that is on the disk.
+pub(super) fn enter(
+    hosting: &Hosting,
+    tenant: &Tenant,
+    (route, session): (&RouteRunner, SessionId),
+    (post, reason): (&Post, &str),
+    watcher: Option<Arc<dyn CommitWatcher>>,
+) {
     let message = &*post.message;
     let letter = Letter::new(reason, hosting.clock.wall_ms());
     let stored = StoredPost {
@@ -81,6 +94,9 @@ pub(super) fn bury(
     route.stands.notify_one();
     this_turn::with(|turn| {
         turn.tick();
+        if let Some(watcher) = watcher {
+            turn.notes().watch(watcher);
+        }
         turn.batch.push(Op::Enqueue { message: enters, deliveries: &[delivery] });
         let is_stored = post.stored_bytes.is_some();
         let message = MessageId(post.sequence);
@@ -94,7 +110,7 @@ pub(super) fn bury(
 }
 
 /// Session for the dead letters of a route, made where there is none; `None` when the store takes nothing.
-fn session(hosting: &Hosting, tenant: &Tenant, route: &RouteRunner) -> Option<SessionId> {
+pub(super) fn session(hosting: &Hosting, tenant: &Tenant, route: &RouteRunner) -> Option<SessionId> {
     if let Some(session) = route.dead_letters.session() {
         return Some(session);
     }
@@ -152,6 +168,14 @@ pub(crate) enum Chosen {
 }
 
 impl Chosen {
+    /// Numbers that were named, each once.
+    pub(crate) fn numbers(&self) -> Vec<u64> {
+        match self {
+            Chosen::All => Vec::new(),
+            Chosen::These(ids) => BTreeSet::from_iter(ids.iter().copied()).into_iter().collect(),
+        }
+    }
+
     fn has(&self, id: MessageId) -> bool {
         match self {
             Chosen::All => true,
@@ -168,6 +192,8 @@ pub(crate) struct LettersTaken {
     pub(crate) damaged: u64,
     /// Why no more were replayed.
     pub(crate) stopped: Option<PostError>,
+    /// Numbers that were named and that no letter has.
+    pub(crate) missing: Vec<u64>,
 }
 
 /// Error: somebody else takes letters out for so long.
@@ -206,7 +232,8 @@ impl LetterTaking {
         });
         let claim = Arc::new(claim.ok_or(LettersBusy)?);
         let (route, after, until) = (Arc::clone(route), MessageId(0), hosting.ids.next_message());
-        Ok(Some(Self { claim, route, after, until, chosen, taken: LettersTaken::default() }))
+        let taken = LettersTaken { missing: chosen.numbers(), ..LettersTaken::default() };
+        Ok(Some(Self { claim, route, after, until, chosen, taken }))
     }
 
     /// Where the next letters are to be read: the session, and the number behind which.
@@ -222,6 +249,7 @@ impl LetterTaking {
         let (mut left, mut ids) = (Amount::default(), Vec::new());
         this_turn::with(|turn| turn.tick());
         for delivery in slice.deliveries.iter().filter(meant) {
+            self.taken.missing.retain(|number| *number != delivery.message.id.0);
             match (replay, DeadLetter::read(delivery, self.claim.session)) {
                 (_, None) => self.taken.damaged += 1,
                 (None, Some(_)) => self.taken.letters += 1,

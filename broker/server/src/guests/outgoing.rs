@@ -79,7 +79,7 @@ pub(super) fn store(
             _ if publication.hops > HOPS_MAX => Fate::Shed(PostError::TooManyHops { hops: publication.hops }),
             PostPlace::Full(bytes) => Fate::Shed(PostError::OutboxFull { bytes }),
             PostPlace::Store(session) => {
-                let takers: Vec<_> = route.version().takers_of(parts.topic).cloned().collect();
+                let takers = route.takers(parts.topic);
                 let is_stored = !takers.is_empty();
                 targets.push(Target { route: Arc::clone(route), session, takers });
                 Fate::Settled { is_stored }

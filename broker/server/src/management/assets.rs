@@ -158,7 +158,7 @@ impl Asset {
     pub(crate) fn info(&self, tenant: &Tenant, now_ms: u64) -> Value {
         let standing = self.standing(tenant);
         let since_ms = tenant.managed().assets.sees(&self.name, standing.state, now_ms);
-        json!({
+        let mut info = json!({
             "name": self.name,
             "package": standing.package,
             "version": standing.version,
@@ -169,7 +169,11 @@ impl Asset {
             "restarts": standing.restarts,
             "lastError": standing.last_error,
             "policies": self.policies(tenant),
-        })
+        });
+        if standing.refused_by_policy > 0 {
+            info["refusedByPolicy"] = standing.refused_by_policy.into();
+        }
+        info
     }
 
     fn of_route(&self, tenant: &Tenant) -> AssetStanding {
@@ -192,6 +196,7 @@ impl Asset {
             state,
             restarts,
             last_error,
+            refused_by_policy: 0,
         };
         let Some(route) = guests.route(&self.definition) else {
             let is_stopped = guests.route_orders.get(&self.definition).is_stopped;
@@ -206,7 +211,8 @@ impl Asset {
             Connection::Connecting | Connection::Reconnecting | Connection::Disconnected => "starting",
         };
         let last_error = stands.last_error().map(str::to_owned);
-        standing(state, stands.deliveries.reconnects, last_error)
+        let refused_by_policy = stands.deliveries.refused_by_policy;
+        AssetStanding { refused_by_policy, ..standing(state, stands.deliveries.reconnects, last_error) }
     }
 
     fn of_code(&self, tenant: &Tenant) -> AssetStanding {
@@ -246,6 +252,7 @@ impl Asset {
                 None => Some(format!("module '{package}' could not be restored")),
                 Some(known) => last_error(known),
             },
+            refused_by_policy: 0,
         }
     }
 }
@@ -258,6 +265,8 @@ struct AssetStanding {
     state: &'static str,
     restarts: u64,
     last_error: Option<String>,
+    /// Messages that its policies refused.
+    refused_by_policy: u64,
 }
 
 fn last_error(definition: &Definition) -> Option<String> {

@@ -4,6 +4,7 @@
 
 use std::fmt::Write as _;
 
+use lot_to_wasm::masked_passwords;
 use serde_json::{Map, Value as Json};
 
 use super::schema;
@@ -69,11 +70,46 @@ pub(crate) fn mask(schema: &Json, configuration: &mut Json) {
     each_secret(schema, configuration, &mut |value, _| *value = MASK.into(), None);
 }
 
-/// A configuration with a mask in the place of secrets, by the text of its schema, which may be empty.
+/// A configuration with a mask in the place of secrets, by the text of its schema, which may be empty; of passwords within other texts, such as connection strings, too.
 pub(crate) fn masked(schema: &str, configuration: &Json) -> Json {
     let mut shown = configuration.clone();
     mask(&schema_of(schema).unwrap_or_default(), &mut shown);
+    mask_within(&mut shown);
     shown
+}
+
+fn mask_within(configuration: &mut Json) {
+    match configuration {
+        Json::String(text) => *text = masked_passwords(text).into_owned(),
+        Json::Array(items) => items.iter_mut().for_each(mask_within),
+        Json::Object(members) => members.values_mut().for_each(mask_within),
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
+}
+
+/// Puts texts of before in the place of those that are the same but for masks within them.
+fn unmask_within(configuration: &mut Json, before: Option<&Json>) {
+    match configuration {
+        Json::String(text) => {
+            if let Some(Json::String(before)) = before
+                && text.contains(MASK)
+                && masked_passwords(before) == *text
+            {
+                text.clone_from(before);
+            }
+        }
+        Json::Array(items) => {
+            for (at, item) in items.iter_mut().enumerate() {
+                unmask_within(item, before.and_then(|before| before.get(at)));
+            }
+        }
+        Json::Object(members) => {
+            for (name, member) in members {
+                unmask_within(member, before.and_then(|before| before.get(name)));
+            }
+        }
+        Json::Null | Json::Bool(_) | Json::Number(_) => {}
+    }
 }
 
 /// Puts what a configuration had before in the place of masks, so that one can be read, changed and saved again.
@@ -84,6 +120,7 @@ pub(crate) fn unmask(schema: &Json, configuration: &mut Json, before: Option<&Js
         }
     };
     each_secret(schema, configuration, put_back, before);
+    unmask_within(configuration, before);
 }
 
 fn each_secret(

@@ -473,9 +473,10 @@ impl Driver {
         this_turn::with(|turn| records::record(turn, &self.tenant, &version.definition, error, hops));
     }
 
-    /// Masks the values of secrets in a text (routes reference §2).
+    /// Masks the values of secrets in a text (routes reference §2), and passwords of connection strings.
     fn masked(&self, text: &str) -> String {
-        self.tenant.programs().variables.masked_text(text).into_owned()
+        let masked = self.tenant.programs().variables.masked_text(text);
+        lot_to_wasm::masked_passwords(&masked).into_owned()
     }
 }
 
@@ -539,6 +540,8 @@ impl Serving<'_> {
             }
             Ok(Ok(Err(failure))) => {
                 self.comes_again(&batch);
+                // Should it be one of them because of which this happens whenever it is handed over, that one comes to stand in front of what waits.
+                batch.put_back_halved();
                 Some(ended(failure))
             }
             Ok(Err(trap)) => {

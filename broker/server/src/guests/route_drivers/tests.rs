@@ -62,7 +62,7 @@ fn wait_for_error(running: &Running, part: &str) {
     let deadline = Instant::now() + PATIENCE;
     loop {
         let now = running.server.broker.hosting.definitions_now().wall;
-        let standing = route.standing().to_json(("Line", "WASM"), 0, now).to_string();
+        let standing = route.standing().to_json(("Line", "WASM"), &route.beside(), now).to_string();
         if standing.contains(part) {
             return;
         }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
+use jiff::SignedDuration;
 use lotmq_codec::QoS;
 use lotmq_session::Time;
 use lotmq_store::{MessageId, QueueSlice, SessionId, Waiting};
@@ -14,6 +15,7 @@ use super::buffering::{BufferMode, Overload};
 use super::mailbox::Post;
 use super::outbox::{Amount, OutboxStretch};
 use super::runner::{RouteRunner, SharedRoute};
+use super::standing::Beside;
 use super::stored_post;
 use crate::limits::{ROUTE_MAILBOX_BYTES_MAX, ROUTE_READ_AHEAD_BYTES, ROUTE_READ_AHEAD_MESSAGES};
 use lotmq_core::Core;
@@ -316,6 +318,17 @@ impl RouteRunner {
         });
         let again = shared.outbox.read_again_at.map(|at| at.saturating_duration_since(Instant::now()));
         expiry.into_iter().chain(again).min()
+    }
+
+    /// What a status tells besides its standing.
+    pub(crate) fn beside(&self) -> Beside {
+        let dead = self.dead_letters.figures();
+        let linger = self.shared.lock().mailbox.linger();
+        let oldest_waits = self.oldest_age_ms().map(|age_ms| {
+            let age = SignedDuration::from_millis(i64::try_from(age_ms).unwrap_or(i64::MAX));
+            age.saturating_sub(SignedDuration::try_from(linger).unwrap_or(SignedDuration::MAX))
+        });
+        Beside { dead_letters: dead.waiting.messages, dead_letters_dropped: dead.dropped, oldest_waits }
     }
 
     /// For how long the oldest message has waited, as far as any was read.

@@ -20,7 +20,7 @@ mod post;
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use lotmq_host::{MailboxRoom, OwnedMessage};
 
@@ -94,6 +94,11 @@ impl Mailbox {
     /// Sets how large the next batches are, and how long they wait for that.
     pub(in crate::guests) fn batch_by(&mut self, batches: Batches) {
         self.batches = batches;
+    }
+
+    /// Time for which a message waits until its batch is full.
+    pub(in crate::guests) fn linger(&self) -> Duration {
+        self.batches.linger
     }
 
     /// Sets the number of lanes. Until nothing is taken any more they stay as they are, and nothing more can be taken.
@@ -199,6 +204,34 @@ impl Mailbox {
             }
         }
         taken
+    }
+
+    /// Takes the oldest messages that wait, `most` at most, with sequence numbers below `before` and that of the first which an instance has.
+    pub(in crate::guests) fn take_oldest(&mut self, most: usize, before: u64) -> Vec<Post> {
+        let end = self.lanes.iter().filter_map(Lane::first_taken).fold(before, u64::min);
+        let mut taken = Vec::new();
+        while taken.len() < most {
+            let firsts = self.lanes.iter_mut().filter_map(|lane| Some((lane.first()?, lane)));
+            let oldest = firsts.filter(|(first, _)| *first < end).min_by_key(|(first, _)| *first);
+            let Some(post) = oldest.and_then(|(_, lane)| lane.take_first()) else { break };
+            taken.push(post);
+        }
+        if self.lanes.len() > 1 {
+            for post in &taken {
+                self.forget_key_of(post);
+            }
+        }
+        taken
+    }
+
+    /// Messages that wait.
+    pub(in crate::guests) fn posts(&self) -> impl Iterator<Item = &Post> {
+        self.lanes.iter().flat_map(|lane| &lane.posts)
+    }
+
+    /// Whether an instance has messages.
+    pub(in crate::guests) fn has_taken(&self) -> bool {
+        self.lanes.iter().any(Lane::has_taken)
     }
 
     /// Since when the oldest message has waited, in lifetime milliseconds.

@@ -16,6 +16,7 @@ use lotmq_host::{MailboxRoom, OwnedMessage, PostError, limits::HOPS_MAX};
 use lotmq_store::Ids;
 use parking_lot::Mutex;
 use tokio::sync::Notify;
+use tracing::warn;
 
 use super::asked_run::{AskedRun, RunBounds};
 use super::buffering::BufferMode;
@@ -63,6 +64,8 @@ pub(super) struct SharedRoute {
     pub(super) drivers: usize,
     /// Run that waits for the guest, where time stands still.
     pub(super) asked_run: Option<AskedRun>,
+    /// Number of those who keep instances from taking messages.
+    pub(super) holds: usize,
 }
 
 /// Place of one instance.
@@ -119,6 +122,7 @@ impl RouteRunner {
             places: Vec::new(),
             drivers: 0,
             asked_run: None,
+            holds: 0,
         };
         shared.standing.stopped_is(is_stopped);
         shared.begin_anew();
@@ -222,11 +226,28 @@ impl RouteRunner {
 
     /// Takes a message on a topic of some of its events, mappings and tags; it waits in memory.
     pub(crate) fn arrived(&self, message: &Arc<OwnedMessage>, hops: u8) -> Result<(), PostError> {
-        let version = self.version();
-        for taker in version.takers_of(&message.topic) {
-            self.post(taker.clone(), Arc::clone(message), hops)?;
+        for taker in self.takers(&message.topic) {
+            self.post(taker, Arc::clone(message), hops)?;
         }
         Ok(())
+    }
+
+    /// What of it takes messages on a topic that reaches it. Where policies are why nothing does, that is counted, and told the first time.
+    pub(in crate::guests) fn takers(&self, topic: &str) -> Vec<Addressee> {
+        let version = self.version();
+        if version.allows(topic) {
+            return version.takers_of(topic).cloned().collect();
+        }
+        let is_first = {
+            let mut shared = self.shared.lock();
+            shared.standing.deliveries.refused_by_policy += 1;
+            shared.standing.deliveries.refused_by_policy == 1
+        };
+        if is_first {
+            let route = &**version.definition.name();
+            warn!(target: "routes", route, topic, "policy topics of a route refuses a message; further ones are only counted");
+        }
+        Vec::new()
     }
 
     /// Puts a message at the end of the mailbox, in memory.
@@ -397,6 +418,11 @@ impl SharedRoute {
     /// When an instance has work.
     pub(super) fn due(&self, instance: usize) -> BatchDue {
         match self.questions.next_behind() {
+            None if self.holds > 0 => BatchDue::Never,
+            Some(behind) if self.holds > 0 => match self.oldest().is_none_or(|oldest| oldest >= behind) {
+                true => BatchDue::Now,
+                false => BatchDue::Never,
+            },
             // What stands in the way of a question does not wait for a batch to fill.
             Some(behind) if self.mailbox.holds_before(instance, behind) => BatchDue::Now,
             Some(behind) if self.oldest().is_none_or(|oldest| oldest >= behind) => BatchDue::Now,

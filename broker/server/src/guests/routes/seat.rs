@@ -126,6 +126,9 @@ impl RouteSeat {
         if let Some(question) = shared.questions.take(shared.oldest()) {
             return Some(Work::Question(question));
         }
+        if shared.holds > 0 {
+            return None;
+        }
         if shared.due(self.instance) != BatchDue::Now {
             return shared.asked_run.take().map(Work::Run);
         }

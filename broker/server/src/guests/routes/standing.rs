@@ -17,6 +17,9 @@ const RECENT: SignedDuration = SignedDuration::from_mins(5);
 /// Time without a connection after which the health is `Red`.
 const AWAY_MAX: SignedDuration = SignedDuration::from_secs(60);
 
+/// Time for which the oldest message may wait, and nothing pass, before the health is `Yellow`: a beat of the status topic.
+const STANDSTILL: SignedDuration = SignedDuration::from_secs(30);
+
 /// Reason why a route does nothing that was stopped.
 pub(in crate::guests) const STOPPED: &str = "it is stopped; -run starts it";
 
@@ -73,6 +76,16 @@ pub(crate) struct Standing {
     pub(crate) paths: Arc<BTreeMap<String, String>>,
 }
 
+/// What a status tells besides the standing.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Beside {
+    pub(crate) dead_letters: u64,
+    /// Dead letters that are not kept any more.
+    pub(crate) dead_letters_dropped: u64,
+    /// For how long the oldest message has waited, beside the time for which batches fill.
+    pub(crate) oldest_waits: Option<SignedDuration>,
+}
+
 /// Connection of an instance.
 #[derive(Clone, Copy, Debug)]
 struct OfInstance {
@@ -90,6 +103,8 @@ pub(crate) struct DeliveryFigures {
     pub(crate) retried: u64,
     /// Milliseconds from the reception of messages until the far side had them, all together.
     pub(crate) latency_ms: u64,
+    /// Messages that nothing of it takes because of its policies.
+    pub(crate) refused_by_policy: u64,
     /// Messages that the guest has brought.
     pub(crate) brought: u64,
     /// Connections after the first.
@@ -209,6 +224,11 @@ impl Standing {
         self.note(true, now);
     }
 
+    /// Counts messages that were taken out by order, which is no failure of the route.
+    pub(in crate::guests) fn taken_out(&mut self, messages: u64) {
+        self.failed += messages;
+    }
+
     /// Notes a partial success: shown as the last error, and not counted as one.
     pub(crate) fn warned(&mut self, reason: &str, now: Timestamp) {
         self.last_error = Some((reason.to_owned(), now));
@@ -239,6 +259,11 @@ impl Standing {
         self.last_success.map(|at| now.duration_since(at).as_secs_f64().max(0.0))
     }
 
+    /// Whether something has passed since the last error, and it is connected; false where there was none.
+    pub(crate) fn last_error_is_over(&self) -> bool {
+        self.last_error.is_some() && self.reason().is_none()
+    }
+
     /// What it was last told that went wrong.
     pub(crate) fn last_error(&self) -> Option<&str> {
         self.last_error.as_ref().map(|(reason, _)| reason.as_str())
@@ -258,14 +283,18 @@ impl Standing {
             .map(|(reason, _)| reason.as_str())
     }
 
-    /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself.
-    pub(crate) fn health(&self, now: Timestamp) -> &'static str {
+    /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself. What only waits is `Yellow`, where the oldest message has
+    /// waited for `oldest_waits` and nothing has passed meanwhile: a far side that answers nothing is away before anybody has said so.
+    pub(crate) fn health(&self, oldest_waits: Option<SignedDuration>, now: Timestamp) -> &'static str {
+        let passed = self.last_success.map(|at| now.duration_since(at));
+        let is_over = |time: SignedDuration| time > STANDSTILL;
+        let hangs = oldest_waits.is_some_and(is_over) && passed.is_none_or(is_over);
         let is_away = self.connection() == Connection::Disconnected
             || self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
         match self.rate(now) {
             _ if is_away => "Red",
             rate if rate > 0.5 => "Red",
-            rate if rate > 0.1 => "Yellow",
+            rate if rate > 0.1 || hangs => "Yellow",
             _ => "Green",
         }
     }
@@ -280,19 +309,22 @@ impl Standing {
     }
 
     /// Payload of the status topic.
-    pub(crate) fn to_json(&self, (name, kind): (&str, &str), dead_letters: u64, now: Timestamp) -> Json {
+    pub(crate) fn to_json(&self, (name, kind): (&str, &str), beside: &Beside, now: Timestamp) -> Json {
+        let oldest_waits = beside.oldest_waits;
         let last_error = self.last_error.as_ref().map(|(reason, at)| format!("{} {reason}", text(*at)));
         let mut status = json!({
             "name": name,
             "type": kind,
             "connection": self.connection().word(),
-            "health": self.health(now),
+            "health": self.health(oldest_waits, now),
             "errors": { "total": self.errors, "consecutive": self.consecutive, "rate": self.rate(now) },
             "messages": { "total": self.messages, "succeeded": self.succeeded, "failed": self.failed },
-            "deadLetters": dead_letters,
+            "deadLetters": beside.dead_letters,
+            "deadLettersDropped": beside.dead_letters_dropped,
             "lastActivity": self.last_activity.map(text),
             "lastSuccess": self.last_success.map(text),
             "lastError": last_error,
+            "lastErrorIsOver": self.last_error_is_over(),
             "uptime": uptime(now.duration_since(self.started)),
             "connectedSince": self.connected_since(),
             "timestamp": text(now),
@@ -333,12 +365,14 @@ mod tests {
         }
         standing.passed(12, start);
         let now = start + SignedDuration::from_secs(90);
-        let text = standing.to_json(("PLC1", "MODBUS_TCP"), 3, now).to_string();
+        let text = standing
+            .to_json(("PLC1", "MODBUS_TCP"), &Beside { dead_letters: 3, ..Beside::default() }, now)
+            .to_string();
         assert_eq!(
             text,
             r#"{"name":"PLC1","type":"MODBUS_TCP","connection":"Connected","health":"Green","#.to_owned()
                 + r#""errors":{"total":0,"consecutive":0,"rate":0.0},"messages":{"total":12,"succeeded":12,"failed":0},"#
-                + r#""deadLetters":3,"lastActivity":"2026-11-20T09:18:25.000Z","lastSuccess":"2026-11-20T09:18:25.000Z","lastError":null,"#
+                + r#""deadLetters":3,"deadLettersDropped":0,"lastActivity":"2026-11-20T09:18:25.000Z","lastSuccess":"2026-11-20T09:18:25.000Z","lastError":null,"lastErrorIsOver":false,"#
                 + r#""uptime":"00:01:30","connectedSince":"2026-11-20T09:18:25.000Z","timestamp":"2026-11-20T09:19:55.000Z"}"#
         );
     }
@@ -347,20 +381,34 @@ mod tests {
     fn health_follows_the_errors_and_the_absence() {
         let start = Timestamp::UNIX_EPOCH;
         let mut standing = Standing::new(start);
-        assert_eq!(standing.health(start + SignedDuration::from_secs(60)), "Green");
-        assert_eq!(standing.health(start + SignedDuration::from_secs(61)), "Red");
+        assert_eq!(standing.health(None, start + SignedDuration::from_secs(60)), "Green");
+        assert_eq!(standing.health(None, start + SignedDuration::from_secs(61)), "Red");
         standing.connection_is(0, Connection::Connected, start);
         for (failures, expected) in [(2, "Green"), (3, "Yellow"), (10, "Yellow"), (11, "Red")] {
             while standing.errors < failures {
                 standing.failed(1, "no", start);
             }
-            assert_eq!(standing.health(start), expected, "{failures}");
+            assert_eq!(standing.health(None, start), expected, "{failures}");
         }
-        assert_eq!(standing.health(start + RECENT), "Green", "that was long ago");
+        assert_eq!(standing.health(None, start + RECENT), "Green", "that was long ago");
         for _ in 0..20 {
             standing.passed(1, start);
         }
-        assert_eq!(standing.health(start), "Green");
+        assert_eq!(standing.health(None, start), "Green");
+    }
+
+    #[test]
+    fn who_answers_nothing_is_not_green_while_messages_wait() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut standing = Standing::new(start);
+        standing.connection_is(0, Connection::Connected, start);
+        let waits = |seconds| Some(SignedDuration::from_secs(seconds));
+        assert_eq!(standing.health(waits(30), start), "Green");
+        assert_eq!(standing.health(waits(31), start), "Yellow");
+        standing.passed(1, start);
+        assert_eq!(standing.health(waits(3600), start), "Green", "a backlog passes");
+        let later = start + SignedDuration::from_secs(31);
+        assert_eq!((standing.health(waits(31), later), standing.health(None, later)), ("Yellow", "Green"));
     }
 
     #[test]
@@ -369,13 +417,17 @@ mod tests {
         let mut standing = Standing::new(start);
         standing.connection_is(0, Connection::Connected, start);
         standing.failed(0, "no", start);
-        assert_eq!((standing.health(start), standing.reason()), ("Green", Some("no")), "it is tried again");
+        assert_eq!(
+            (standing.health(None, start), standing.reason()),
+            ("Green", Some("no")),
+            "it is tried again"
+        );
         standing.passed(1, start);
         assert_eq!(standing.reason(), None);
         standing.connection_is(0, Connection::Reconnecting, start);
-        assert_eq!((standing.health(start), standing.reason()), ("Green", Some("no")));
+        assert_eq!((standing.health(None, start), standing.reason()), ("Green", Some("no")));
         standing.connection_is(0, Connection::Disconnected, start);
-        assert_eq!((standing.health(start), standing.reason()), ("Red", Some("no")));
+        assert_eq!((standing.health(None, start), standing.reason()), ("Red", Some("no")));
     }
 
     #[test]

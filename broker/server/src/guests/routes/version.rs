@@ -87,12 +87,15 @@ impl Version {
         Self { allowed: policies.topics.clone(), ..self.clone() }
     }
 
+    /// Whether policies let it take messages on a topic.
+    pub(super) fn allows(&self, topic: &str) -> bool {
+        let allowed = self.allowed.as_ref();
+        allowed.is_none_or(|allowed| allowed.iter().any(|filter| filter_matches(filter, topic)))
+    }
+
     /// What takes messages on a topic.
-    pub(in crate::guests) fn takers_of<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Addressee> {
-        let is_allowed = self
-            .allowed
-            .as_ref()
-            .is_none_or(|allowed| allowed.iter().any(|filter| filter_matches(filter, topic)));
+    pub(super) fn takers_of<'a>(&'a self, topic: &'a str) -> impl Iterator<Item = &'a Addressee> {
+        let is_allowed = self.allows(topic);
         let takes = move |filter: &str| is_allowed && filter_matches(filter, topic);
         self.takers.iter().filter(move |(_, filter)| takes(filter)).map(|(taker, _)| taker)
     }

@@ -125,8 +125,15 @@ fn add_one(
         let message = format!("{} '{name}' was not compiled.", kind.title());
         return failed(message.clone(), vec![problem("COMPILE_FAILED", &message)]);
     };
+    // Before its drivers go over to the new text.
+    let told = output
+        .facts
+        .route
+        .as_deref()
+        .and_then(|said| call.tenant.programs().guests.route(&name)?.told_of_replacement(said));
     match deploy(call, output, (source, entity.lines_before), existing) {
         Ok(installed) => {
+            warnings.extend(told.map(|text| problem("WAITING_FOR_GONE", &text)));
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));
             let of_route = guests::routes::warnings(call.tenant, installed.definition.facts());

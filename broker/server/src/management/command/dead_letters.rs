@@ -1,4 +1,4 @@
-//! `-listDeadLetters`, `-replayDeadLetters`, `-removeDeadLetters`: messages that routes have given up. Routes reference §3.3.
+//! `-listDeadLetters`, `-replayDeadLetters`, `-removeDeadLetters`: messages that routes have given up; `-skipWaiting` makes some of what waits. Routes reference §3.3.
 
 use std::sync::Arc;
 
@@ -15,9 +15,13 @@ use crate::guests::HasPrograms as _;
 use crate::guests::dead_letter_queue::{Chosen, LetterTaking, LettersBusy, LettersTaken};
 use crate::guests::routes::RouteRunner;
 use crate::guests::routes::dead_letters::DeadLetter;
+use crate::guests::skipping::{self, SkipError, Skipped};
 use crate::limits::{
-    DEAD_LETTERS_LISTED, DEAD_LETTERS_LISTED_BYTES, ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES,
+    DEAD_LETTERS_LISTED, DEAD_LETTERS_LISTED_BYTES, DEAD_LETTERS_MAX, ROUTE_SLICE_BYTES, ROUTE_SLICE_MESSAGES,
 };
+
+/// Numbers that a reply names which no dead letter has; its data has all of them.
+const MISSING_SHOWN: usize = 10;
 
 pub(super) static LIST: Verb = Verb {
     name: "listDeadLetters",
@@ -52,6 +56,17 @@ pub(super) static REMOVE: Verb = Verb {
     execute: remove,
 };
 
+pub(super) static SKIP: Verb = Verb {
+    name: "skipWaiting",
+    usage: "<route> [count] [-force]",
+    shown: Shown::All,
+    permission: Permission::Scope(Scope::SystemConfiguration),
+    effect: Effect::Stores,
+    summary: "Takes the oldest messages that wait for a route out, one or so many, and makes dead letters of them, whether the route runs or not.",
+    example: "-skipWaiting Up",
+    execute: skip,
+};
+
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let arguments = call.arguments(&["route"], 1)?;
     let route = route(call, &arguments[0])?;
@@ -73,10 +88,10 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let Some(taken) = take(call, true)? else { return Ok(none()) };
+    let taken = take(call, true)?;
     let (count, data) = (taken.letters, data(&taken));
     match &taken.stopped {
-        None => Ok(Done::new(format!("{count} dead letter(s) handed to the route again.")).with_data(data)),
+        None => Ok(told(&taken, "handed to the route again").with_data(data)),
         Some(reason) => {
             let message = format!("{count} dead letter(s) handed to the route again, and no more: {reason}.");
             let errors = vec![problem("REPLAY_STOPPED", &message)];
@@ -86,20 +101,82 @@ fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    let Some(taken) = take(call, false)? else { return Ok(none()) };
-    Ok(Done::new(format!("{} dead letter(s) removed.", taken.letters)).with_data(data(&taken)))
+    let taken = take(call, false)?;
+    Ok(told(&taken, "removed").with_data(data(&taken)))
 }
 
-fn none() -> Done {
-    Done::new("No dead letters.".to_owned()).with_data(data(&LettersTaken::default()))
+/// What was done, with the numbers that no dead letter has.
+fn told(taken: &LettersTaken, done: &str) -> Done {
+    let (count, missing) = (taken.letters, &taken.missing);
+    if missing.is_empty() {
+        return Done::new(match count {
+            0 => "No dead letters.".to_owned(),
+            _ => format!("{count} dead letter(s) {done}."),
+        });
+    }
+    let shown: Vec<String> = missing.iter().take(MISSING_SHOWN).map(u64::to_string).collect();
+    let more = match missing.len().saturating_sub(MISSING_SHOWN) {
+        0 => String::new(),
+        more => format!(" and {more} more"),
+    };
+    let text = format!("No dead letter has the number {}{more}.", shown.join(", "));
+    Done::new(format!("{count} dead letter(s) {done}. {text}")).with_warning("NOT_FOUND", &text)
+}
+
+fn skip(call: &mut Call<'_>) -> Result<Done, Refusal> {
+    let removal = Removal::of(call.all_arguments()?);
+    call.check_count(&removal.arguments, &["route"], 1)?;
+    let name = &removal.arguments[0];
+    let count = removal.arguments.get(1).map_or(Ok(1), |text| count(text))?;
+    let route = route(call, name)?;
+    removal.check_definitions(call, DefinitionKind::Route, [&**name])?;
+    let skipped = skipping::skip(&call.broker.hosting, call.tenant, &route, count);
+    let Skipped { messages, waiting, is_in_call } = skipped.map_err(skip_refusal)?;
+    let data = json!({ "count": messages, "waiting": waiting });
+    if is_in_call {
+        let message = format!(
+            "{messages} message(s) taken out; the next is in a call of the route's guest, which may have delivered it: try again when the call has ended."
+        );
+        let errors = vec![problem("IN_CALL", &message)];
+        return Err(Refusal { message, errors, data: Some(data) });
+    }
+    let text = match messages {
+        0 => "No messages wait.".to_owned(),
+        _ => format!("{messages} message(s) made dead letters; {waiting} wait."),
+    };
+    Ok(Done::new(text).with_data(data))
+}
+
+fn count(text: &str) -> Result<u64, Refusal> {
+    let found = text.parse().ok().filter(|count| (1..=DEAD_LETTERS_MAX).contains(count));
+    found.ok_or_else(|| {
+        let text = format!("'{text}' is no number of messages: write one from 1 to {DEAD_LETTERS_MAX}.");
+        Refusal::new("ARGUMENT_INVALID", text)
+    })
+}
+
+fn skip_refusal(error: SkipError) -> Refusal {
+    match error {
+        SkipError::NoPlace => Refusal::new(
+            "NO_SPACE",
+            "There is no room for dead letters: queues have all the space that they may. Nothing has changed.",
+        ),
+        SkipError::NotStored(failure) => {
+            Refusal::not_stored(failure, "What was taken out comes back with the next start.")
+        }
+        SkipError::Hangs => Refusal::new(
+            "STORE_FAILED",
+            "The disk has not answered. What was taken out comes back with the next start if it is not stored.",
+        ),
+    }
 }
 
 fn data(taken: &LettersTaken) -> Value {
-    json!({ "count": taken.letters, "damaged": taken.damaged })
+    json!({ "count": taken.letters, "damaged": taken.damaged, "missing": taken.missing })
 }
 
-/// Takes the letters that the command means out of the queue; `None` where there never were any.
-fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<Option<LettersTaken>, Refusal> {
+/// Takes the letters that the command means out of the queue.
+fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<LettersTaken, Refusal> {
     let removal = Removal::of(call.all_arguments()?);
     let [name, numbers @ ..] = &*removal.arguments else {
         return Err(super::reply::missing_argument(call.verb, "route"));
@@ -110,15 +187,19 @@ fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<Option<LettersTaken>,
         [] => Chosen::All,
         some => Chosen::These(some.iter().map(|text| number(text)).collect::<Result<_, _>>()?),
     };
+    let missing = chosen.numbers();
     let begun = LetterTaking::begin(&call.broker.hosting, &route, chosen);
     let begun = begun.map_err(|LettersBusy| {
         Refusal::new("DEAD_LETTERS_BUSY", "Another command takes dead letters of this route out.")
     })?;
-    let Some(mut taking) = begun else { return Ok(None) };
+    let Some(mut taking) = begun else {
+        // There never were any.
+        return Ok(LettersTaken { missing, ..LettersTaken::default() });
+    };
     loop {
         let slice = read(call, taking.next(), (ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES))?;
         if taking.take(&slice, are_replayed.then_some(&**call.tenant)) {
-            return Ok(Some(taking.end()));
+            return Ok(taking.end());
         }
     }
 }

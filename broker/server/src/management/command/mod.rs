@@ -95,6 +95,7 @@ static GROUPS: &[(&str, &[&Verb])] = &[
             &dead_letters::LIST,
             &dead_letters::REPLAY,
             &dead_letters::REMOVE,
+            &dead_letters::SKIP,
             &route_templates::LIST,
             &route_templates::CODE,
         ],

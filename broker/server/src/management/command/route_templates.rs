@@ -37,9 +37,18 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn code(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let wanted = call.argument("TYPE")?;
     let found = lot_to_wasm::route_template(&wanted);
-    let (name, template) =
-        found.ok_or_else(|| Refusal::not_found(format!("Unknown route type '{wanted}'.")))?;
-    let done = Done::new(format!("Template of route type '{name}'.")).with_data(template);
+    let unknown = || {
+        let refusal = Refusal::not_found(format!("Unknown route type '{wanted}'."));
+        match lot_to_wasm::nearest_route_type(&wanted) {
+            Some(near) => refusal.with_suggestion(format!("did you mean {near}?")),
+            None => refusal,
+        }
+    };
+    let (name, template) = found.ok_or_else(unknown)?;
+    let message = format!(
+        "Template of route type '{name}': write a value in place of each field, #NAME,type,description,validation,env#."
+    );
+    let done = Done::new(message).with_data(template);
     if runs_route_type(name) {
         return Ok(done);
     }

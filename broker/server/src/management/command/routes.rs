@@ -97,6 +97,8 @@ struct Row {
     /// Time for which the oldest message has waited, as far as it was read.
     oldest_seconds: Option<u64>,
     dead_letters: u64,
+    /// Dead letters that are not kept any more.
+    dead_letters_dropped: u64,
     /// Which way the messages of each query go.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     paths: BTreeMap<String, String>,
@@ -115,12 +117,12 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             Origin::AdHoc => None,
         };
         let ((delivered, failed), (waiting, waiting_bytes)) = (standing.done(), route.waiting());
-        let waited_ms = route.oldest_age_ms();
+        let (waited_ms, beside) = (route.oldest_age_ms(), route.beside());
         Row {
             name: Arc::clone(version.definition.name()),
             kind: version.said().kind.clone(),
             connection: standing.connection().word(),
-            health: standing.health(now),
+            health: standing.health(beside.oldest_waits, now),
             project,
             errors: standing.errors,
             since: standing.connected_since(),
@@ -131,7 +133,8 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             waiting,
             waiting_bytes,
             oldest_seconds: waited_ms.map(|ms| ms / 1000),
-            dead_letters: route.dead_letters.figures().waiting.messages,
+            dead_letters: beside.dead_letters,
+            dead_letters_dropped: beside.dead_letters_dropped,
             paths: BTreeMap::clone(&standing.paths),
             served: standing.deliveries.http.served.shown(),
         }
@@ -164,7 +167,17 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
             );
             Ok(Done::new(message).with_data(data))
         }
-        (None, None) => Ok(Done::new(format!("Route '{name}' is reachable.")).with_data(data)),
+        (None, None) => match route.standing().reason() {
+            // What was handed over last did not pass, which a probe does not find out.
+            Some(reason) => {
+                let message = format!(
+                    "Route '{name}' is connected, and what was handed over last did not pass: {reason}"
+                );
+                let errors = vec![problem("MESSAGES_FAIL", &message)];
+                Err(Refusal { message, errors, data: Some(data) })
+            }
+            None => Ok(Done::new(format!("Route '{name}' is reachable.")).with_data(data)),
+        },
         (Some(reason), _) => {
             let message = format!("Route '{name}' is not reachable: {reason}");
             let errors = vec![problem("NOT_REACHABLE", &message)];

@@ -136,12 +136,18 @@ fn errors(tenant: &Tenant) -> Vec<Value> {
         .filter_map(|definition| Some((definition.kind(), definition.activity.last_error()?)))
         .collect();
     drop(registry);
+    // A route says itself whether it works again.
+    let is_over = |kind: DefinitionKind, name: &str| {
+        let route = (kind == DefinitionKind::Route).then(|| tenant.programs().guests.route(name)).flatten();
+        route.is_some_and(|route| route.standing().reason().is_none())
+    };
     errors.sort_by_key(|(_, error)| std::cmp::Reverse(error.timestamp));
     errors.truncate(LISTING_ROWS_MAX);
     errors
         .iter()
         .map(|(kind, error)| {
             let mut row = json!(error);
+            row["over"] = is_over(*kind, &error.action).into();
             row["name"] = row["action"].take();
             row["kind"] = json!(kind.title());
             if let Some(row) = row.as_object_mut() {

@@ -154,6 +154,18 @@ impl Lane {
         taken
     }
 
+    /// Takes the first message that waits.
+    pub(super) fn take_first(&mut self) -> Option<Post> {
+        let post = self.posts.pop_front()?;
+        self.bytes -= post.bytes();
+        Some(post)
+    }
+
+    /// Sequence number of the first message that was taken.
+    pub(super) fn first_taken(&self) -> Option<u64> {
+        self.taken.front().map(|taken| taken.sequence)
+    }
+
     /// Takes out all that waits.
     pub(super) fn empty(&mut self) -> VecDeque<Post> {
         self.bytes = 0;

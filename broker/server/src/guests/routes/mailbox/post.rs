@@ -1,5 +1,6 @@
 //! Post: one message on its way to the far side, with the part of the route that takes it, and the bounds of the batches in which it goes.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -61,6 +62,15 @@ impl From<Taker<'_>> for Addressee {
             Taker::Event(name) => Self::Event(name.into()),
             Taker::Mapping(name) => Self::Mapping(name.into()),
             Taker::Tag { mapping, tag } => Self::Tag(mapping.into(), tag.into()),
+        }
+    }
+}
+
+impl fmt::Display for Addressee {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Event(name) | Self::Mapping(name) | Self::Table(name) => f.write_str(name),
+            Self::Tag(mapping, name) => write!(f, "{mapping}/{name}"),
         }
     }
 }

@@ -52,6 +52,13 @@ struct Item {
     compiled: Result<CompiledProgram, ()>,
 }
 
+/// What becomes of what waits for a route that is replaced, where that is worth to be told.
+fn told_of_replacement(tenant: &Tenant, compiled: &Result<CompiledProgram, ()>) -> Option<String> {
+    let Ok(CompiledProgram::Definition(definition)) = compiled else { return None };
+    let said = definition.new.facts.route.as_deref()?;
+    tenant.programs().guests.route(&definition.new.name)?.told_of_replacement(said)
+}
+
 /// Location of something in the files of a project.
 #[derive(Clone)]
 struct SourceLocation {
@@ -258,7 +265,11 @@ impl CompiledProject {
                 let source = stored(tenant, item.title, &item.name).map(|row| row.source);
                 Present { origin, source }
             });
-            (item.place.mark(json!({ "type": item.title, "name": item.name })), &*item.source, known)
+            let mut row = item.place.mark(json!({ "type": item.title, "name": item.name }));
+            if let Some(told) = told_of_replacement(tenant, &item.compiled) {
+                row["waiting"] = told.into();
+            }
+            (row, &*item.source, known)
         })
         .collect()
     }

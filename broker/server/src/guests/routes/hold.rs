@@ -1,0 +1,48 @@
+//! Hold on the messages of a route: while somebody takes the oldest out, no instance takes any.
+//!
+//! What an instance has is left to it: the far side may have it by now. It waits again when the call under way has ended without it.
+
+use std::sync::Arc;
+
+use super::mailbox::Post;
+use super::runner::RouteRunner;
+
+/// Hold on a route; it ends when this is dropped.
+pub(in crate::guests) struct Hold(Arc<RouteRunner>);
+
+/// What can be taken out now.
+pub(in crate::guests) enum Held {
+    /// The oldest messages, at least one.
+    Posts(Vec<Post>),
+    /// An instance has older ones, or they are being read.
+    Later,
+    /// Nothing waits.
+    Nothing,
+}
+
+impl Hold {
+    pub(in crate::guests) fn on(route: &Arc<RouteRunner>) -> Hold {
+        route.shared.lock().holds += 1;
+        Hold(Arc::clone(route))
+    }
+
+    /// Takes the oldest messages out, `most` at most.
+    pub(in crate::guests) fn take(&self, most: usize) -> Held {
+        let mut shared = self.0.shared.lock();
+        let unread = shared.outbox.first_unread();
+        let posts = shared.mailbox.take_oldest(most, unread.unwrap_or(u64::MAX));
+        match posts.is_empty() {
+            false => Held::Posts(posts),
+            true if shared.is_closed || (unread.is_none() && !shared.mailbox.has_taken()) => Held::Nothing,
+            true => Held::Later,
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut shared = self.0.shared.lock();
+        shared.holds -= 1;
+        shared.call_all();
+    }
+}
