@@ -245,12 +245,18 @@ fn a_route_that_has_stopped_is_not_called_reachable_alone() {
     broker.command_ok(&route(REFUSES, &[]));
     let probe = broker.command_ok("-checkRouteConnection Line");
     assert_eq!((probe.message(), &probe.data()["stopped"]), ("Route 'Line' is reachable.", &false.into()));
+    // One message that can never pass says nothing of the others.
     publish(&broker, "in/a", r#"{"fail":"reject"}"#);
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    broker.wait_until_metric_is("lotmq_route_waiting", 0.0);
+    assert_eq!(broker.command_ok("-checkRouteConnection Line").message(), "Route 'Line' is reachable.");
+    publish(&broker, "in/a", r#"{"fail":"reconnect"}"#);
     let told = "Route 'Line' is connected, and what was handed over last did not pass: it was asked to fail";
     eventually("the probe tells of it", || {
         let probe = broker.command("-checkRouteConnection Line");
         ((probe.code(), probe.message()) == ("MESSAGES_FAIL", told)).then_some(())
     });
+    broker.command_ok("-skipWaiting Line");
     publish(&broker, "in/a", r#"{"fail":"fatal"}"#);
     eventually("the probe tells of it", || {
         let probe = broker.command_ok("-checkRouteConnection Line");

@@ -41,7 +41,7 @@ const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
     ),
     ("lot-to-wasm/src/route/later.rs", &["call_route"]),
     ("lot-to-wasm/src/route/service.rs", &["call_route", "delete"]),
-    ("lot-to-wasm/src/route/template.rs", &["call_route"]),
+    ("lot-to-wasm/src/route/template.rs", &["call_module", "call_route"]),
     ("lot-to-wasm/src/statement/call_module.rs", &["call_action"]),
     ("lot-to-wasm/src/statement/call_python.rs", &["call_action"]),
     ("lot-to-wasm/src/statement/call_route.rs", &["call_action"]),

@@ -21,7 +21,7 @@ pub(super) mod mailbox;
 mod orders;
 pub(super) mod outbox;
 pub(super) mod questions;
-mod replacing;
+pub(crate) mod replacing;
 mod rows;
 pub(super) mod runner;
 pub(super) mod seat;

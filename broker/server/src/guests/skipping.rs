@@ -11,7 +11,7 @@ use lotmq_core::tenant::Tenant;
 use super::dead_letter_queue;
 use super::hosting::Hosting;
 use super::routes::RouteRunner;
-use super::routes::hold::{Held, Hold};
+use super::routes::hold::{HeldPosts, RouteHold};
 use super::routes::mailbox::Post;
 use super::routes::standing::Connection;
 use crate::limits::COMMIT_PATIENCE;
@@ -75,12 +75,12 @@ pub(crate) fn skip(
     let session = session.ok_or(SkipError::NoPlace)?;
     let (sender, failed) = sync_channel(1);
     let watcher: Arc<dyn CommitWatcher> = Arc::new(Failed(sender));
-    let (hold, until) = (Hold::on(route), Instant::now() + PATIENCE);
+    let (hold, until) = (RouteHold::on(route), Instant::now() + PATIENCE);
     let mut skipped = Skipped::default();
     while skipped.messages < most {
         let left = usize::try_from(most - skipped.messages).unwrap_or(usize::MAX);
         match hold.take(left) {
-            Held::Posts(posts) => {
+            HeldPosts::Posts(posts) => {
                 skipped.messages += posts.len() as u64;
                 for post in &posts {
                     let watcher = Some(Arc::clone(&watcher));
@@ -88,9 +88,9 @@ pub(crate) fn skip(
                 }
                 leave(route, &posts);
             }
-            Held::Nothing => break,
-            Held::Later if Instant::now() < until => std::thread::sleep(PAUSE),
-            Held::Later => {
+            HeldPosts::Nothing => break,
+            HeldPosts::Later if Instant::now() < until => std::thread::sleep(PAUSE),
+            HeldPosts::Later => {
                 skipped.is_in_call = true;
                 break;
             }

@@ -8,10 +8,10 @@ use super::mailbox::Post;
 use super::runner::RouteRunner;
 
 /// Hold on a route; it ends when this is dropped.
-pub(in crate::guests) struct Hold(Arc<RouteRunner>);
+pub(in crate::guests) struct RouteHold(Arc<RouteRunner>);
 
 /// What can be taken out now.
-pub(in crate::guests) enum Held {
+pub(in crate::guests) enum HeldPosts {
     /// The oldest messages, at least one.
     Posts(Vec<Post>),
     /// An instance has older ones, or they are being read.
@@ -20,26 +20,28 @@ pub(in crate::guests) enum Held {
     Nothing,
 }
 
-impl Hold {
-    pub(in crate::guests) fn on(route: &Arc<RouteRunner>) -> Hold {
+impl RouteHold {
+    pub(in crate::guests) fn on(route: &Arc<RouteRunner>) -> RouteHold {
         route.shared.lock().holds += 1;
-        Hold(Arc::clone(route))
+        RouteHold(Arc::clone(route))
     }
 
     /// Takes the oldest messages out, `most` at most.
-    pub(in crate::guests) fn take(&self, most: usize) -> Held {
+    pub(in crate::guests) fn take(&self, most: usize) -> HeldPosts {
         let mut shared = self.0.shared.lock();
         let unread = shared.outbox.first_unread();
         let posts = shared.mailbox.take_oldest(most, unread.unwrap_or(u64::MAX));
         match posts.is_empty() {
-            false => Held::Posts(posts),
-            true if shared.is_closed || (unread.is_none() && !shared.mailbox.has_taken()) => Held::Nothing,
-            true => Held::Later,
+            false => HeldPosts::Posts(posts),
+            true if shared.is_closed || (unread.is_none() && !shared.mailbox.has_taken()) => {
+                HeldPosts::Nothing
+            }
+            true => HeldPosts::Later,
         }
     }
 }
 
-impl Drop for Hold {
+impl Drop for RouteHold {
     fn drop(&mut self) {
         let mut shared = self.0.shared.lock();
         shared.holds -= 1;

@@ -8,49 +8,40 @@ use super::mailbox::{Addressee, Post};
 use super::runner::RouteRunner;
 use crate::limits::GONE_EVENTS_SHOWN;
 
-impl RouteRunner {
-    /// What becomes of what waits when this replaces the text of the route, where that is worth to be told: messages for events, mappings and tags that go become dead
-    /// letters. Told is what was read of the outbox, which is its beginning.
-    pub(crate) fn told_of_replacement(&self, said: &RouteFacts) -> Option<String> {
-        let shared = self.shared.lock();
-        let mut gone: BTreeMap<String, u64> = BTreeMap::new();
-        let is_gone = |post: &&Post| !matches!(post.to, Addressee::Table(_)) && post.to.block(said).is_none();
-        for post in shared.mailbox.posts().filter(is_gone) {
-            *gone.entry(post.to.to_string()).or_default() += 1;
-        }
-        let (unread, former) = (shared.outbox.unread().messages, &shared.version.said().kind);
-        let waiting = shared.mailbox.unfinished().0 as u64 + unread;
-        if !gone.is_empty() {
-            let count: u64 = gone.values().sum();
-            let shown: Vec<String> = gone
-                .iter()
-                .take(GONE_EVENTS_SHOWN)
-                .map(|(name, count)| format!("{name} ({count})"))
-                .collect();
-            let more = if gone.len() > GONE_EVENTS_SHOWN { ", …" } else { "" };
-            let behind = if unread > 0 {
-                format!("; {unread} more that wait were not looked at")
-            } else {
-                String::new()
-            };
-            return Some(format!(
-                "{count} waiting message(s) are for events that go, and become dead letters: {}{more}{behind}",
-                shown.join(", ")
-            ));
-        }
-        let former_said = shared.version.said();
-        let events = former_said.events.iter().filter(|event| said.event(&event.name).is_none());
-        let mappings = former_said.mappings.iter().filter(|mapping| said.mapping(&mapping.name).is_none());
-        let names: Vec<&str> =
-            events.chain(mappings).take(GONE_EVENTS_SHOWN).map(|block| &*block.name).collect();
-        if unread > 0 && !names.is_empty() {
-            return Some(format!(
-                "{unread} message(s) wait that were not looked at; those for events that go become dead letters: {}",
-                names.join(", ")
-            ));
-        }
-        (waiting > 0 && *former != said.kind).then(|| {
-            format!("{waiting} waiting message(s) were taken for type {former}; type {} gets those whose events it has", said.kind)
-        })
+/// What becomes of what waits when this replaces the text of the route, where that is worth to be told: messages for events, mappings and tags that go become dead
+/// letters. Told is what was read of the outbox, which is its beginning.
+pub(crate) fn told(route: &RouteRunner, said: &RouteFacts) -> Option<String> {
+    let shared = route.shared.lock();
+    let mut gone: BTreeMap<String, u64> = BTreeMap::new();
+    let is_gone = |post: &&Post| !matches!(post.to, Addressee::Table(_)) && post.to.block(said).is_none();
+    for post in shared.mailbox.posts().filter(is_gone) {
+        *gone.entry(post.to.to_string()).or_default() += 1;
     }
+    let (unread, former) = (shared.outbox.unread().messages, &shared.version.said().kind);
+    let waiting = shared.mailbox.unfinished().0 as u64 + unread;
+    if !gone.is_empty() {
+        let count: u64 = gone.values().sum();
+        let shown: Vec<String> =
+            gone.iter().take(GONE_EVENTS_SHOWN).map(|(name, count)| format!("{name} ({count})")).collect();
+        let more = if gone.len() > GONE_EVENTS_SHOWN { ", …" } else { "" };
+        let behind =
+            if unread > 0 { format!("; {unread} more that wait were not looked at") } else { String::new() };
+        return Some(format!(
+            "{count} waiting message(s) are for events that go, and become dead letters: {}{more}{behind}",
+            shown.join(", ")
+        ));
+    }
+    let former_said = shared.version.said();
+    let events = former_said.events.iter().filter(|event| said.event(&event.name).is_none());
+    let mappings = former_said.mappings.iter().filter(|mapping| said.mapping(&mapping.name).is_none());
+    let names: Vec<&str> = events.chain(mappings).take(GONE_EVENTS_SHOWN).map(|block| &*block.name).collect();
+    if unread > 0 && !names.is_empty() {
+        return Some(format!(
+            "{unread} message(s) wait that were not looked at; those for events that go become dead letters: {}",
+            names.join(", ")
+        ));
+    }
+    (waiting > 0 && *former != said.kind).then(|| {
+        format!("{waiting} waiting message(s) were taken for type {former}; type {} gets those whose events it has", said.kind)
+    })
 }

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::verb::Call;
 use crate::guests::HasPrograms as _;
+use crate::guests::routes::replacing;
 use crate::guests::{self, CompiledDefinition, DeployError};
 use crate::management::command_text::{entity_body, without_request_id};
 use crate::management::sys;
@@ -130,7 +131,7 @@ fn add_one(
         .facts
         .route
         .as_deref()
-        .and_then(|said| call.tenant.programs().guests.route(&name)?.told_of_replacement(said));
+        .and_then(|said| replacing::told(&*call.tenant.programs().guests.route(&name)?, said));
     match deploy(call, output, (source, entity.lines_before), existing) {
         Ok(installed) => {
             warnings.extend(told.map(|text| problem("WAITING_FOR_GONE", &text)));

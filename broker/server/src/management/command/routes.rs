@@ -167,8 +167,8 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
             );
             Ok(Done::new(message).with_data(data))
         }
-        (None, None) => match route.standing().reason() {
-            // What was handed over last did not pass, which a probe does not find out.
+        (None, None) => match route.standing().reason().filter(|_| route.waiting().0 > 0) {
+            // What waits was handed over and did not pass, which a probe does not find out.
             Some(reason) => {
                 let message = format!(
                     "Route '{name}' is connected, and what was handed over last did not pass: {reason}"

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::given_back::{self, origin_of};
 use super::rights::check_owner;
 use crate::guests::HasPrograms as _;
+use crate::guests::routes::replacing;
 use crate::guests::scripts::{self, Provenance};
 use crate::guests::{self, CompiledDefinition, CompiledProgram, Guests};
 use crate::limits::PROJECT_PROBLEMS_MAX;
@@ -56,7 +57,7 @@ struct Item {
 fn told_of_replacement(tenant: &Tenant, compiled: &Result<CompiledProgram, ()>) -> Option<String> {
     let Ok(CompiledProgram::Definition(definition)) = compiled else { return None };
     let said = definition.new.facts.route.as_deref()?;
-    tenant.programs().guests.route(&definition.new.name)?.told_of_replacement(said)
+    replacing::told(&*tenant.programs().guests.route(&definition.new.name)?, said)
 }
 
 /// Location of something in the files of a project.
