@@ -427,3 +427,61 @@ fn answer(broker: &Broker, command: &str) -> Value {
     root.publish(&Publication::new("$SYS/Coreflux/Command", command).qos(QoS::AtLeastOnce)).unwrap();
     serde_json::from_slice(&root.receive(WAIT_MAX).unwrap().expect("a reply comes").payload).unwrap()
 }
+
+#[test]
+fn whoever_needs_what_is_removed_is_told() {
+    let broker = broker();
+    let callee = "-addAction DEFINE ACTION Double\nINPUT x AS INT\nDO\n    SET \"y\" WITH {x} * 2\nRETURN\n    OUTPUT y\n";
+    let caller = |name: &str| {
+        format!(
+            "-addAction DEFINE ACTION {name}\nON TOPIC \"in\" DO\n    CALL ACTION Double WITH x = PAYLOAD RETURN y\n    PUBLISH TOPIC \"out\" WITH {{y}}\n"
+        )
+    };
+    broker.command_ok(callee);
+    assert_eq!(broker.command_ok("-removeAction Double").0.get("warnings"), None, "nobody needs it");
+    broker.command_ok(callee);
+    broker.command_ok(&caller("Caller"));
+    let warning_of = |command: &str| {
+        let done = broker.command_ok(command);
+        let warning = &done.0["warnings"][0];
+        assert_eq!(warning["code"], "DEPENDENT_WAITS", "{done:?}");
+        warning["message"].as_str().unwrap().to_owned()
+    };
+    let told = warning_of("-removeAction Double");
+    assert_eq!(told, "Action 'Caller' needs Action 'Double' and does not run until it is added again.");
+    let pending = broker.command_ok("-getPendingStatus").data().to_string();
+    assert!(pending.contains("Caller") && pending.contains("Double"), "{pending}");
+    broker.command_ok(callee);
+    broker.command_ok(&caller("Other"));
+    let told = warning_of("-removeAction Double");
+    assert!(
+        told.starts_with("Action 'Caller' and Action 'Other' need Action 'Double' and do not run"),
+        "{told}"
+    );
+    // What goes with it needs nothing any more.
+    broker.command_ok(callee);
+    assert_eq!(broker.command_ok("-removeAllActions").0.get("warnings"), None);
+
+    broker.command_ok("-addModel DEFINE MODEL Unit COLLAPSED\n    ADD STRING \"unit\" WITH \"C\"\n");
+    broker.command_ok("-addAction DEFINE ACTION Tell\nON TOPIC \"in\" DO\n    PUBLISH MODEL Unit TO \"out\" WITH\n        unit = \"K\"\n");
+    for remove in ["-removeModel Unit", "-removeAllModels"] {
+        let told = warning_of(remove);
+        assert!(told.starts_with("Action 'Tell' needs Model 'Unit'"), "{remove}: {told}");
+        broker.command_ok("-addModel DEFINE MODEL Unit COLLAPSED\n    ADD STRING \"unit\" WITH \"C\"\n");
+    }
+}
+
+#[test]
+fn a_rule_that_is_there_is_replaced_when_told_so_and_the_refusal_says_how() {
+    let broker = broker();
+    let rule = "DEFINE RULE Once WITH PRIORITY 100 FOR Publish TO TOPIC \"x\"\n    DENY";
+    broker.command_ok(&format!("-addRule {rule}"));
+    let refused = broker.command(&format!("-addRule {rule}"));
+    assert_eq!(refused.code(), "EXISTS");
+    let hint = refused.errors()[0]["suggestions"][0].as_str().unwrap().to_owned();
+    assert!(hint.starts_with("-addRule -replace takes the place of 'Once'; `lotmq deploy "), "{hint}");
+    broker.command_ok(&format!("-addRule -replace {rule}"));
+    let meant = broker.command("-listActions");
+    let hint = meant.errors()[0]["suggestions"][0].as_str().unwrap().to_owned();
+    assert!(hint.starts_with("did you mean -listEntities?"), "{hint}");
+}

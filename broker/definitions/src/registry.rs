@@ -295,6 +295,12 @@ impl Registry {
         ids.filter(|id| **id != definition.id).filter_map(|id| self.by_id(*id).cloned()).collect()
     }
 
+    /// What needs something of this kind and name, whether that is there or not, in the order of deployment.
+    pub fn dependents_of(&self, need: &Need) -> impl Iterator<Item = &Arc<Definition>> {
+        let ids = self.dependents.get(need).into_iter().flatten();
+        ids.filter_map(|id| self.by_id(*id))
+    }
+
     /// Number of definitions of a kind.
     pub fn count(&self, kind: DefinitionKind) -> usize {
         self.names[kind.index()].len()

@@ -106,6 +106,9 @@ pub(crate) const KEPT_LISTED_MAX: usize = 1000;
 /// Definitions that are looked at again when one that they use is replaced; each takes some tenths of a millisecond.
 pub(crate) const DEPENDENTS_CHECKED_MAX: usize = 100;
 
+/// Definitions that the reply to a removal names as those that need what was removed; of further ones it tells the number.
+pub(crate) const DEPENDENTS_NAMED_MAX: usize = 10;
+
 /// Name of an environment variable or secret, in bytes. What shells and container tools accept is far shorter.
 pub(crate) const VARIABLE_NAME_BYTES_MAX: usize = 256;
 

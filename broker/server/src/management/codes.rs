@@ -208,6 +208,8 @@ codes! {
             "What another user configured is not for whoever puts a version into the place of his module: there may be passwords in it. The module has the configuration of the command."
         DEPENDENT_MISFIT "something that uses it does not fit any more"
             "The definition was replaced, and another one names inputs, outputs, fields or events that it no longer has. That one is left as it is and fails when it comes to that place. Change it, too."
+        DEPENDENT_WAITS "something needs what was removed"
+            "A definition that calls or names what was removed does not run until that is added again. The reply names those that need it; -getPendingStatus lists all that wait for others. Change or remove them, too, or add what is missing."
         EXISTS "a definition of that name is there"
             "Say -replace behind the command (-addRule -replace …, lotmq deploy --replace) to take its place, remove it first, or choose another name."
         EXPORT_IGNORED "module exports more than its world"

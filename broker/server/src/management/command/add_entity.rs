@@ -211,6 +211,14 @@ fn deploy(
 /// Refusal for an entity that was not deployed.
 pub(crate) fn refused(error: DeployError) -> Refusal {
     let text = error.to_string();
+    let hint = if let DeployError::Install(InstallError::Exists { kind, name }) = &error {
+        let title = kind.title();
+        Some(format!(
+            "-add{title} -replace takes the place of '{name}'; `lotmq deploy FOLDER` shows what changes, and asks first"
+        ))
+    } else {
+        None
+    };
     let code = match error {
         DeployError::Script(error) => return error.into(),
         DeployError::Load(error) => error.code(),
@@ -224,7 +232,11 @@ pub(crate) fn refused(error: DeployError) -> Refusal {
         DeployError::RouteSettings(_) => "ROUTE_SETTINGS_INVALID",
         DeployError::Stopping => "STOPPING",
     };
-    Refusal::new(code, text)
+    let refusal = Refusal::new(code, text);
+    match hint {
+        Some(hint) => refusal.with_suggestion(hint),
+        None => refusal,
+    }
 }
 
 /// Errors and warnings among diagnostics, as replies show them.

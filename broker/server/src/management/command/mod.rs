@@ -304,10 +304,38 @@ fn find(name: &str) -> Option<&'static Verb> {
     short.or_else(|| verbs().find(|verb| verb.name.eq_ignore_ascii_case(name)))
 }
 
+/// Verbs that are meant by names which are tried and which no verb has.
+const MEANT: &[(&str, &str)] = &[
+    ("listActions", "listEntities"),
+    ("listModels", "listEntities"),
+    ("listPython", "listEntities"),
+    ("listScripts", "listEntities"),
+    ("listPythonScripts", "listEntities"),
+    ("listDefinitions", "listEntities"),
+    ("status", "brokerStatus"),
+    ("health", "brokerStatus"),
+    ("changePassword", "changeUserPassword"),
+    ("setPassword", "changeUserPassword"),
+    ("passwd", "changeUserPassword"),
+    ("createUser", "addUser"),
+    ("deleteUser", "removeUser"),
+    ("deleteAction", "removeAction"),
+    ("deleteModel", "removeModel"),
+    ("deleteRule", "removeRule"),
+    ("deleteRoute", "removeRoute"),
+    ("deletePython", "removePython"),
+    ("deleteProject", "removeProject"),
+    ("deleteModule", "removeModule"),
+    ("restore", "restoreBackup"),
+];
+
 /// Finds the verb whose name is most like the written one.
 fn nearest_verb(written: &str) -> Option<&'static str> {
     const EDITS_MAX: usize = 3;
-    let written = written.replace('-', "");
+    let written = written.replace(['-', '_'], "");
+    if let Some((_, meant)) = MEANT.iter().find(|(name, _)| name.eq_ignore_ascii_case(&written)) {
+        return Some(meant);
+    }
     // Any short verb is three letters away from a word of three.
     let edits_max = EDITS_MAX.min(written.chars().count() / 2);
     nearest_within(edits_max, &written, verbs().map(|verb| verb.name))
@@ -347,6 +375,15 @@ mod tests {
         ] {
             let name = command_text::normalized_verb(written).unwrap();
             assert_eq!(find(&name).map(|verb| verb.name), expected, "{written}");
+        }
+    }
+
+    #[test]
+    fn what_is_meant_is_a_verb() {
+        for (written, meant) in MEANT {
+            assert!(verbs().any(|verb| verb.name == *meant), "{meant}");
+            assert!(!verbs().any(|verb| verb.name.eq_ignore_ascii_case(written)), "{written}");
+            assert_eq!(nearest_verb(&format!("--{written}")), Some(*meant));
         }
     }
 

@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use super::add_entity::refused;
 use super::assets;
+use super::dependents::left_without_module;
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
@@ -359,8 +360,10 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
         call.changed(format!("$SYS/Coreflux/Modules/{name}/Error"), Vec::new());
     }
     call.changed(topic(name), Vec::new());
+    let needed_by = left_without_module(call, name);
     call.commit(batch)?;
-    Ok(Done::new(format!("Module '{name}' removed successfully!")))
+    let done = Done::new(format!("Module '{name}' removed successfully!"));
+    Ok(Done { warnings: needed_by.into_iter().collect(), ..done })
 }
 
 /// Checks that no definition names a module, or that it does not matter.

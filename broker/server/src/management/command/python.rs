@@ -1,11 +1,12 @@
 //! `-addPython`, `-removePython`, `-removeAllPythonScripts`. Commands reference §4.
 
 use lotmq_auth::Scope;
-use lotmq_definitions::{OnExisting, Origin};
+use lotmq_definitions::{Need, OnExisting, Origin};
 use lotmq_host::python::PythonError;
 use lotmq_store::{Batch, Op};
 use serde_json::{Value, json};
 
+use super::dependents::left_without;
 use super::ownership::Removal;
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
@@ -13,6 +14,7 @@ use super::verb::{Call, Effect, Permission, Verb};
 use crate::guests::HasPrograms as _;
 use crate::guests::scripts::{Provenance, ScriptError};
 use crate::guests::{Guests, install_script, scripts};
+use crate::limits::DEPENDENTS_CHECKED_MAX;
 use crate::management::command_text::without_line_of_request_id;
 
 pub(super) static ADD: Verb = Verb {
@@ -110,19 +112,19 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     if !call.tenant.programs().scripts.contains(name) {
         return Err(Refusal::not_found(format!("Python script '{name}' not found.")));
     }
-    remove_these(call, &removal, &[name.as_str().into()])?;
-    Ok(Done::new(format!("Python script '{name}' removed successfully!")))
+    let warnings = remove_these(call, &removal, &[name.as_str().into()])?;
+    Ok(Done { warnings, ..Done::new(format!("Python script '{name}' removed successfully!")) })
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let removal = Removal::read(call, &[])?;
     let _changes = call.broker.commands.changes.lock();
-    remove_these(call, &removal, &call.tenant.programs().scripts.names())?;
-    Ok(Done::new("Removed all python scripts successfully"))
+    let warnings = remove_these(call, &removal, &call.tenant.programs().scripts.names())?;
+    Ok(Done { warnings, ..Done::new("Removed all python scripts successfully") })
 }
 
-/// Removes scripts, from the store first: one that could not be removed there would be back after a restart.
-fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> Result<(), Refusal> {
+/// Removes scripts, from the store first: one that could not be removed there would be back after a restart. Gives warnings of what needs them.
+fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> Result<Vec<Value>, Refusal> {
     let owner = |name: &str| call.tenant.programs().scripts.owner(name);
     removal.check(call, "Python script", names.iter().map(|name| (name.to_string(), owner(name))))?;
     let mut batch = Batch::new();
@@ -135,5 +137,6 @@ fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> R
         Guests::script_is_there(call.tenant, call.broker, name, false);
     }
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
-    Ok(())
+    let needs = names.iter().map(|name| Need::Script((&**name).into()));
+    Ok(needs.filter_map(|need| left_without(call, &need)).take(DEPENDENTS_CHECKED_MAX).collect())
 }

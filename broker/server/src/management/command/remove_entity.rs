@@ -2,16 +2,18 @@
 
 use std::sync::Arc;
 
-use lotmq_definitions::DefinitionKind;
+use lotmq_definitions::{DefinitionKind, Need};
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
+use super::dependents::left_without;
 use super::ownership::Removal;
 use super::reply::{Done, Refusal};
 use super::verb::Call;
 use crate::guests::Guests;
 use crate::guests::HasPrograms as _;
+use crate::limits::DEPENDENTS_CHECKED_MAX;
 use crate::management::sys;
 use lotmq_core::tenant::Tenant;
 
@@ -30,8 +32,10 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
     let removed = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch)
         .map_err(|missing| Refusal::not_found(missing.to_string()))?;
     call.changed_topics.extend(sys::removed_topics(&removed.definition));
+    let needed_by = left_without(call, &Need::Definition(kind, name.as_str().into()));
     call.commit(batch)?;
-    Ok(left.told(format!("{} '{name}' removed successfully!", kind.title())))
+    let done = left.told(format!("{} '{name}' removed successfully!", kind.title()));
+    Ok(Done { warnings: needed_by.into_iter().collect(), ..done })
 }
 
 /// Messages that go with routes which are removed.
@@ -90,11 +94,11 @@ impl LeftMessages {
 /// # Errors
 /// Those of [`remove_where`].
 pub(super) fn remove_all(call: &mut Call<'_>, kind: DefinitionKind, plural: &str) -> Result<Done, Refusal> {
-    let left = remove_where(call, kind, |_| true)?;
-    Ok(left.told(format!("Removed all {plural} successfully")))
+    let (left, warnings) = remove_where(call, kind, |_| true)?;
+    Ok(Done { warnings, ..left.told(format!("Removed all {plural} successfully")) })
 }
 
-/// Removes the entities of a kind whose names `goes` says yes to.
+/// Removes the entities of a kind whose names `goes` says yes to; gives the messages that went with them, and warnings of others that need them.
 ///
 /// # Errors
 /// When one of them belongs to another user and the command does not say that it is to go all the same, and when the removal is not stored.
@@ -102,7 +106,7 @@ pub(super) fn remove_where(
     call: &mut Call<'_>,
     kind: DefinitionKind,
     goes: impl Fn(&str) -> bool,
-) -> Result<LeftMessages, Refusal> {
+) -> Result<(LeftMessages, Vec<Value>), Refusal> {
     let removal = Removal::read(call, &[])?;
     let mut batch = Batch::new();
     let _changes = call.broker.commands.changes.lock();
@@ -113,15 +117,17 @@ pub(super) fn remove_where(
     };
     removal.check_definitions(call, kind, names.iter().map(|name| &**name))?;
     let mut left = LeftMessages::default();
-    for name in names {
-        left.add(&LeftMessages::of(call.tenant, kind, &name));
-        if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, kind, &name, &mut batch) {
+    for name in &names {
+        left.add(&LeftMessages::of(call.tenant, kind, name));
+        if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch) {
             call.changed_topics.extend(sys::removed_topics(&removed.definition));
         }
     }
     if kind == DefinitionKind::Rule {
         super::rules::count_changed(call);
     }
+    let needs = names.into_iter().map(|name| Need::Definition(kind, name));
+    let warnings = needs.filter_map(|need| left_without(call, &need)).take(DEPENDENTS_CHECKED_MAX).collect();
     call.commit(batch)?;
-    Ok(left)
+    Ok((left, warnings))
 }

@@ -444,7 +444,10 @@ fn may_come(
     if was_ad_hoc && title == kind.title() {
         let exists = InstallError::Exists { kind, name: name.into() };
         let text = format!("{exists}, added by hand. A project does not replace rules of others.");
-        return Err(Refusal::new("EXISTS", text));
+        let hint = format!(
+            "-removeRule {name} makes room for that of the project; it is removed with the project then"
+        );
+        return Err(Refusal::new("EXISTS", text).with_suggestion(hint));
     }
     Ok(())
 }
