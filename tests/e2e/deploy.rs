@@ -290,3 +290,36 @@ fn what_differs_is_shown_and_a_rollback_asks_before_protection_goes() {
     assert!(rollback(&[]).stdout.contains("the project is not loaded"));
     assert_eq!(run(&["rollback", "z", "-p", &port]).status.code(), Some(1));
 }
+
+#[test]
+fn a_rule_that_changes_is_shown_and_asked_about() {
+    let broker = broker();
+    let folder = tempfile::tempdir().unwrap();
+    let rule = folder.path().join("rule.lot");
+    fs::write(&rule, RULE).unwrap();
+    assert_eq!(deploy(&broker, folder.path(), &[]).status.code(), Some(0));
+    let mut client = broker.connect(&lotmq_client::ConnectOptions::v5("stranger"));
+    let may_publish = |client: &mut lotmq_client::Client| {
+        let publication = lotmq_client::Publication::new("closed/x", "1");
+        !client.publish(&publication.qos(lotmq_client::QoS::AtLeastOnce)).unwrap().is_failure()
+    };
+    assert!(!may_publish(&mut client));
+    // A comment is no change of what it says.
+    fs::write(&rule, format!("-- nobody\n{RULE}")).unwrap();
+    assert_eq!(deploy(&broker, folder.path(), &[]).status.code(), Some(0));
+    fs::write(&rule, RULE.replace("DENY", "ALLOW")).unwrap();
+    let refused = deploy(&broker, folder.path(), &[]);
+    assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
+    for shown in ["~ Rule NoSecrets", "what it denied may be allowed then", "-    DENY", "+    ALLOW"] {
+        assert!(refused.stdout.contains(shown), "{shown} in {}", refused.stdout);
+    }
+    let asks =
+        "Rules that change, by which more may be allowed: NoSecrets. Nothing was changed; --yes goes on";
+    assert!(refused.stderr.contains(asks), "{}", refused.stderr);
+    assert!(!may_publish(&mut client), "nothing has changed");
+    assert_eq!(deploy(&broker, folder.path(), &["--yes"]).status.code(), Some(0));
+    assert!(may_publish(&mut client));
+    let port = broker.port();
+    let back = Program::run(LOTMQ, &["rollback", "b", "-p", &port]).unwrap();
+    assert!(back.status.code() == Some(1) && back.stderr.contains("Rules that change"), "{}", back.stderr);
+}

@@ -45,7 +45,7 @@ pub(crate) struct CmdArgs {
     /// Print the reply as JSON
     #[arg(long)]
     json: bool,
-    /// Do not ask before -rollbackProject takes a rule away or takes over what was added by hand
+    /// Do not ask before -rollbackProject takes a rule away, changes one or takes over what was added by hand
     #[arg(long)]
     yes: bool,
     /// Seconds to wait for the reply [default: 15, with what may have to prepare Python 180]

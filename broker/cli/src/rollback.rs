@@ -14,7 +14,9 @@ use crate::deploy::plan;
 
 /// Go back to the version of a project that was stored before.
 ///
-/// First it says what would change, with what differs in each definition, and asks before a rule goes or what was added by hand is taken over. The two versions
+/// As in: lotmq rollback plant, or to see what that changes: lotmq rollback plant --dry-run.
+///
+/// First it says what would change, with what differs in each definition, and asks before a rule goes or changes or what was added by hand is taken over. The two versions
 /// change places: a second rollback undoes the first. A project that is not loaded is stored as it was, and not loaded.
 ///
 /// Exit codes: 0 done, 1 it was not agreed to or the broker says no, 2 wrong usage, 3 no broker or no reply.
@@ -26,7 +28,7 @@ pub(crate) struct RollbackArgs {
     /// Say what would change, and change nothing
     #[arg(long)]
     dry_run: bool,
-    /// Do not ask before a rule of the project goes or what was added by hand is taken over
+    /// Do not ask before a rule of the project goes or changes or what was added by hand is taken over
     #[arg(long, short = 'y')]
     yes: bool,
     /// Take over definitions and scripts of other users

@@ -31,12 +31,17 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
                 ("removed", "Route") => {
                     left(row).map(|left| format!("{left} go with it")).unwrap_or_default()
                 }
+                ("changed", "Rule") if says_something_else(row) => {
+                    "what it denied may be allowed then".to_owned()
+                }
                 _ => remark.to_owned(),
             };
             let text = format!("{sign} {} {:<24} {}{remark}", kind(row), name(row), place(row));
             lines.push(text.trim_end().to_owned());
             lines.extend(row["waiting"].as_str().map(|told| format!("    {told}")));
-            if let (Some(paint), "changed") = (differences, key) {
+            // Of rules it is what is asked about.
+            let paint = differences.or_else(|| (kind(row) == "Rule").then(Paint::none));
+            if let (Some(paint), "changed") = (paint, key) {
                 lines.extend(difference::lines(row, paint));
             }
         }
@@ -51,17 +56,23 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
     lines
 }
 
-/// What should not happen unasked: rules of the project that go, routes with what waits for them, what was added by hand and is taken over, and what waits for a route and
-/// is for events that go. `None` if there is nothing of that.
+/// What should not happen unasked: rules of the project that go or say something else, routes with what waits for them, what was added by hand and is taken over, and what
+/// waits for a route and is for events that go. `None` if there is nothing of that. Whether a rule allows more than before cannot be told from its text, so that every
+/// change of one is asked about.
 pub(crate) fn concern(reply: &Value, (removed_too, by_hand_too): (bool, bool)) -> Option<String> {
     let removed = || rows(reply, "removed").filter(|_| removed_too);
     let gone: Vec<&str> = removed().filter(|row| kind(row) == "Rule").map(name).collect();
     let routes = removed().filter_map(|row| Some(format!("{} ({})", name(row), left(row)?)));
     let routes: Vec<String> = routes.collect();
+    let rules = rows(reply, "changed").filter(|row| kind(row) == "Rule");
+    let changed: Vec<&str> = rules.filter(|row| says_something_else(row)).map(name).collect();
     let taken: Vec<&str> = rows(reply, "takesOver").filter(|_| by_hand_too).map(name).collect();
     let mut parts = Vec::new();
     if !gone.is_empty() {
         parts.push(format!("Rules that go: {}.", gone.join(", ")));
+    }
+    if !changed.is_empty() {
+        parts.push(format!("Rules that change, by which more may be allowed: {}.", changed.join(", ")));
     }
     if !routes.is_empty() {
         parts.push(format!("Routes that go with messages: {}.", routes.join(", ")));
@@ -84,6 +95,19 @@ fn left(row: &Value) -> Option<String> {
     (waiting + dead > 0).then(|| format!("{waiting} waiting message(s) and {dead} dead letter(s)"))
 }
 
+/// Whether the two texts of a row differ in more than lines of comments and blanks at the ends of lines. Of texts that the broker has left out, it is taken for granted.
+fn says_something_else(row: &Value) -> bool {
+    let (Some(before), Some(after)) = (row["before"].as_str(), row["after"].as_str()) else { return true };
+    let is_code = |line: &&str| {
+        let start = line.trim_start();
+        !(start.is_empty() || start.starts_with("--") || start.starts_with("//"))
+    };
+    let code = |text: &'_ str| -> Vec<String> {
+        text.lines().filter(is_code).map(|line| line.trim_end().to_owned()).collect()
+    };
+    code(before) != code(after)
+}
+
 fn rows<'a>(reply: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
     reply["data"][key].as_array().into_iter().flatten()
 }
@@ -102,5 +126,30 @@ fn place(row: &Value) -> String {
         (None, _) => String::new(),
         (Some(file), None) => format!("{file} "),
         (Some(file), Some(cell)) => format!("{file}#{cell} "),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_rule_that_says_something_else_is_a_concern_and_shown() {
+        let deny = "DEFINE RULE R\n    DENY\n";
+        for (after, kind, is_concern) in [
+            ("DEFINE RULE R\n    ALLOW\n", "Rule", true),
+            ("-- why\nDEFINE RULE R\n\n    DENY  \n// end\n", "Rule", false),
+            ("  DEFINE RULE R\n    DENY\n", "Rule", true),
+            ("DEFINE RULE R\n    ALLOW\n", "Action", false),
+        ] {
+            let row = json!({ "type": kind, "name": "R", "before": deny, "after": after });
+            let reply = json!({ "data": { "changed": [row] } });
+            assert_eq!(concern(&reply, (false, false)).is_some(), is_concern, "{kind} {after}");
+            assert_eq!(lines(&reply, None).len() > 1, kind == "Rule", "{after}");
+        }
+        let untold = json!({ "data": { "changed": [{ "type": "Rule", "name": "R" }] } });
+        assert!(concern(&untold, (true, true)).is_some_and(|text| text.contains("allowed: R.")));
     }
 }
