@@ -231,3 +231,50 @@ fn many_with_the_right_password_are_hashed_once() {
     }
     assert_eq!(site.metric("lotmq_passwords_checked_total"), 1.0);
 }
+
+#[test]
+fn who_has_to_wait_and_until_when_is_told() {
+    let broker = options().start();
+    broker.command_ok("-addUser ann right");
+    let guess = |user: &str| {
+        let wrong = ConnectOptions::new("guesser").user(user, "guess");
+        assert!(lotmq_client::Client::connect(broker.address(), &wrong).is_err());
+    };
+    let guess_both = || ["ann", "nobody-of-this-name"].into_iter().for_each(guess);
+    (0..5).for_each(|_| guess_both());
+    let refused = broker.log().wait_for("a refused login with its wait", |line| {
+        (line.contains("login refused") && line.contains("ann") && line.contains("wait_sec=1"))
+            .then(|| line.to_owned())
+    });
+    assert!(refused.is_some_and(|line| line.contains("WARN")));
+    let port = broker.port();
+    let tool = |words: &[&str]| {
+        lotmq_test_support::Program::run(crate::LOTMQ, &[words, &["-p", &port]].concat()).unwrap().stdout
+    };
+    // Waits of a second end while a tool starts; who fails again waits longer.
+    let told = lotmq_test_support::eventually("both waits at once", || {
+        guess_both();
+        let status: serde_json::Value = serde_json::from_str(&tool(&["status", "--json"])).unwrap();
+        Some(status["loginWaits"].clone())
+            .filter(|waits| waits.as_array().is_some_and(|waits| waits.len() == 2))
+    });
+    for user in [serde_json::Value::from("ann"), serde_json::Value::Null] {
+        let wait = told.as_array().unwrap().iter().find(|wait| wait["user"] == user).unwrap();
+        assert_eq!(wait["from"], "127.0.0.1");
+        assert!(
+            wait["failures"].as_u64().unwrap() >= 5 && wait["secondsLeft"].as_u64().unwrap() > 0,
+            "{wait}"
+        );
+    }
+    let screen = lotmq_test_support::eventually("the waits on the screen", || {
+        guess_both();
+        Some(tool(&["status"])).filter(|screen| screen.contains("LOGINS THAT WAIT"))
+    });
+    assert!(screen.contains("ann") && screen.contains("127.0.0.1"), "{screen}");
+    let listed = lotmq_test_support::eventually("the wait in the list of users", || {
+        guess("ann");
+        Some(broker.command_ok("-listUsers").data().to_string())
+            .filter(|listed| listed.contains("LoginWaits"))
+    });
+    assert!(listed.contains("from 127.0.0.1 until 20"), "{listed}");
+}

@@ -83,7 +83,7 @@ impl Attempts {
 
     /// The key of an attempt.
     pub(crate) fn key(&self, source: Source, user: &str) -> AttemptKey {
-        AttemptKey(source, self.hasher.hash_one(user))
+        AttemptKey(source, self.user(user))
     }
 
     /// What an attempt that comes now may do.
@@ -102,6 +102,24 @@ impl Attempts {
     /// Whether an attempt has to wait.
     pub(crate) fn must_wait(&self, key: AttemptKey, now_ms: u64) -> bool {
         now_ms < self.row(key, now_ms).until
+    }
+
+    /// How long an attempt has to wait, in milliseconds; 0 for one that has not.
+    pub(crate) fn left_ms(&self, key: AttemptKey, now_ms: u64) -> u64 {
+        self.row(key, now_ms).until.saturating_sub(now_ms)
+    }
+
+    /// Those who have to wait: the key, failures since the last success, and how long in milliseconds.
+    pub(crate) fn waiting(&self, now_ms: u64) -> impl Iterator<Item = (AttemptKey, u32, u64)> {
+        // A row is in one of the two alone.
+        let rows = self.young.iter().chain(&self.old);
+        let waiting = rows.filter(move |(_, row)| now_ms < row.until);
+        waiting.map(move |(key, row)| (*key, row.failures, row.until - now_ms))
+    }
+
+    /// What stands for a user in keys.
+    pub(crate) fn user(&self, name: &str) -> u64 {
+        self.hasher.hash_one(name)
     }
 
     /// Whether an attempt has failed since the last one that did not, and not long ago.
@@ -192,6 +210,9 @@ mod tests {
             attempts.failed(key, 0);
         }
         assert!(attempts.must_wait(key, WAIT_MAX_MS - 1));
+        assert_eq!(attempts.left_ms(key, 1), WAIT_MAX_MS - 1);
+        assert_eq!(attempts.waiting(1).collect::<Vec<_>>(), [(key, 20, WAIT_MAX_MS - 1)]);
+        assert_eq!(attempts.waiting(WAIT_MAX_MS).count(), 0);
         assert!(!attempts.must_wait(key, WAIT_MAX_MS));
         for (address, user, waits) in [
             ("192.0.2.1", "ann", true),

@@ -37,7 +37,8 @@ pub use decide::{AskedMessage, Authorization, Decide, Decision, Denier, Question
 pub use directory::{Directory, DirectoryOptions};
 pub use exchange::{Exchange, ExchangeStep, Method};
 pub use login::{
-    AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin,
+    AnonymousLogin, Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin,
+    VerifiedLogin,
 };
 pub use name::{NameError, check_group_name, check_user_name};
 pub use opinion::{Answer, Ask, Opinion, Still, Validity};

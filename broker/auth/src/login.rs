@@ -147,6 +147,19 @@ pub struct LoginOrigin {
     pub is_familiar: bool,
 }
 
+/// Wait after failed logins as one user from one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LoginWait {
+    /// The user; `None` for a name that nobody has.
+    pub user: Option<Arc<str>>,
+    /// Where they came from.
+    pub source: Source,
+    /// Failures since the last success.
+    pub failures: u32,
+    /// How long the next one has to wait, in milliseconds.
+    pub left_ms: u64,
+}
+
 /// A login whose password waits for its Argon2id. Holds the password until it is dropped, then wipes it.
 pub struct PendingLogin {
     pub(crate) identity: Identity,

@@ -1,6 +1,6 @@
 //! Peers: from where a connection came, as rules see it and as logins are counted.
 
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// From where a connection came.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -77,6 +77,17 @@ impl Source {
     pub fn network(self) -> Source {
         let is_ipv4 = u32::try_from(self.0).is_ok();
         Source(if is_ipv4 { self.0 & !0xff } else { self.0 & !0xffff })
+    }
+
+    /// As people read it: an address of IPv4, a network of IPv6 as `2001:db8::/64`, `unix`.
+    pub fn shown(self) -> String {
+        match (self.0, u32::try_from(self.0)) {
+            (0, _) => "unix".to_owned(),
+            (1, _) => Ipv6Addr::LOCALHOST.to_string(),
+            (u64::MAX, _) => "unknown".to_owned(),
+            (_, Ok(bits)) => Ipv4Addr::from_bits(bits).to_string(),
+            (bits, Err(_)) => format!("{}/64", Ipv6Addr::from_bits(u128::from(bits) << 64)),
+        }
     }
 
     /// As it is stored.

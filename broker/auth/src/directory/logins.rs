@@ -3,12 +3,13 @@
 //! Passwords that were right before are known without hashing ([`remembered`](crate::remembered)); whoever fails waits before the next one is looked
 //! at ([`attempts`](crate::attempts)), which also holds for looks at what is remembered.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Directory, is_default_root_elsewhere, new_salt};
 use crate::attempts::{AttemptKey, Judgement};
 use crate::login::{
-    Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, PendingLogin, VerifiedLogin,
+    Identity, LoginOrigin, LoginRefusal, LoginRequest, LoginStep, LoginWait, PendingLogin, VerifiedLogin,
 };
 use crate::peer::Source;
 
@@ -67,6 +68,30 @@ impl Directory {
     /// Whether somebody has failed as that user from there since the last success. Who waits may ask before his turn.
     pub fn has_failed(&self, origin: LoginOrigin, now_ms: u64) -> bool {
         self.attempts.lock().has_failed(AttemptKey::of(origin.source, origin.user), now_ms)
+    }
+
+    /// How long the next login as this user from there has to wait, in milliseconds; 0 when it has not.
+    pub fn wait_left_ms(&self, user_name: &str, source: Source, now_ms: u64) -> u64 {
+        let attempts = self.attempts.lock();
+        attempts.left_ms(attempts.key(source, user_name), now_ms)
+    }
+
+    /// Logins that have to wait after others have failed, those that wait longest first, at most `max`; and how many there are in all. Cost: O(what is known of failures).
+    pub fn login_waits(&self, now_ms: u64, max: usize) -> (Vec<LoginWait>, usize) {
+        let accounts = self.accounts();
+        let attempts = self.attempts.lock();
+        let mut waiting: Vec<(AttemptKey, u32, u64)> = attempts.waiting(now_ms).collect();
+        let names: HashMap<u64, &Arc<str>> =
+            accounts.iter().map(|account| (attempts.user(&account.name), &account.name)).collect();
+        drop(attempts);
+        let total = waiting.len();
+        waiting.sort_unstable_by_key(|(_, failures, left_ms)| std::cmp::Reverse((*left_ms, *failures)));
+        waiting.truncate(max);
+        let row = |(key, failures, left_ms): (AttemptKey, u32, u64)| {
+            let (source, user) = key.parts();
+            LoginWait { user: names.get(&user).map(|name| Arc::clone(name)), source, failures, left_ms }
+        };
+        (waiting.into_iter().map(row).collect(), total)
     }
 
     fn is_remembered(&self, pending: &PendingLogin) -> bool {

@@ -21,6 +21,7 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
         ("FAILURES", Colour::Red, failures),
         ("LISTENERS THAT ARE NOT OPEN", Colour::Red, listeners(&condition["listenersNotOpened"])),
         ("LIMITS THAT ARE NEAR", Colour::Yellow, limits(&condition["limitsNear"])),
+        ("LOGINS THAT WAIT AFTER WRONG PASSWORDS", Colour::Yellow, login_waits(&condition["loginWaits"])),
         ("ERRORS OF DEFINITIONS (the last one of each)", Colour::Red, errors(&condition["errors"])),
         ("DEFINITIONS THAT WAIT FOR OTHERS", Colour::Yellow, pending(&condition["pending"])),
         ("ROUTES", Colour::Cyan, routes(&condition["routes"])),
@@ -140,6 +141,16 @@ fn limits(limits: &Value) -> String {
     })
 }
 
+fn login_waits(waits: &Value) -> String {
+    rows(waits, "--json has them all", |wait| {
+        let user = if wait["user"].is_null() { "(no such user)".to_owned() } else { shown(&wait["user"]) };
+        [String::new(), user, shown(&wait["from"]), shown(&wait["failures"]), shown(&wait["until"])]
+    })
+    .map_or_else(String::new, |(rows, more)| {
+        table(["", "USER", "FROM", "FAILURES", "UNTIL"], &rows, &[3]) + &more
+    })
+}
+
 fn errors(errors: &Value) -> String {
     rows(errors, "--json has them all", |error| {
         let place = place(error).unwrap_or_default();
@@ -237,6 +248,8 @@ mod tests {
                     "failed": 2, "deadLetters": 1, "reason": "no such table"},
                 {"name": "Up", "type": "MQTT_BRIDGE", "connection": "Connected", "health": "Green", "waiting": 0, "failed": 0, "deadLetters": 0},
             ],
+            "loginWaits": [{"user": "ann", "from": "192.0.2.1", "failures": 6, "secondsLeft": 2, "until": "2026-11-25T22:11:24.553Z"},
+                {"user": null, "from": "unix", "failures": 12, "secondsLeft": 1, "until": "2026-11-25T22:11:23.553Z"}],
             "limitsNear": [{"limit": "sessions", "used": 9, "max": 10, "percent": 90}],
             "errors": [{"kind": "Action", "name": "Hot", "code": "LOT602", "file": "line.lot", "line": 3, "column": 5, "count": 7,
                 "timestamp": "2026-11-25T22:11:24.553Z", "message": "division by zero"},
@@ -258,6 +271,11 @@ FAILURES
 LIMITS THAT ARE NEAR
   LIMIT     USED  OF
   sessions     9  10  90 %
+
+LOGINS THAT WAIT AFTER WRONG PASSWORDS
+  USER            FROM       FAILURES  UNTIL
+  ann             192.0.2.1         6  2026-11-25T22:11:24.553Z
+  (no such user)  unix             12  2026-11-25T22:11:23.553Z
 
 ERRORS OF DEFINITIONS (the last one of each)
   KIND    NAME  CODE        PLACE         COUNT  LAST                           MESSAGE

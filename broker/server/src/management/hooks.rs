@@ -31,6 +31,15 @@ use lotmq_core::turn::Turn;
 use lotmq_core::turn::above::Outcome;
 use lotmq_core::turn::release::Release;
 
+impl Broker {
+    /// Seconds that the next login as this user from where the connection comes has to wait, if it has.
+    fn login_wait_sec(&self, tenant: &Tenant, user: &str, connection: &Connection) -> Option<u64> {
+        let source = connection.peer().for_login().source();
+        let left_ms = tenant.users.wait_left_ms(user, source, self.clock.now().as_millis());
+        (left_ms > 0).then(|| left_ms.div_ceil(1000))
+    }
+}
+
 impl AboveGuests for Broker {
     fn command_of_guest(&self, turn: &mut Turn, command: GuestCommand<'_>) -> bool {
         command::command_of_guest(self, turn, command)
@@ -61,7 +70,8 @@ impl Above for Broker {
     ) {
         if let Some(Written { suppressed }) = self.client_lines.refused.next(self.clock.now().as_millis()) {
             let not_local = connection.transport.why_not_local();
-            warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %cause, not_local, suppressed, "login refused");
+            let wait_sec = user.and_then(|user| self.login_wait_sec(tenant, user, connection));
+            warn!(target: "client", peer = %connection.peer(), client_id, user, reason = %cause, not_local, wait_sec, suppressed, "login refused");
         }
         let (audit, who) = (&tenant.managed().audit, (user, client_id));
         audit.refused(&self.counters, self.clock.wall_ms(), who, connection.peer(), cause);

@@ -10,7 +10,7 @@ use lotmq_auth::{
 };
 use lotmq_definitions::DefinitionKind;
 use lotmq_store::Batch;
-use serde_json::Value;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::reply::{Done, EntityType, Refusal};
@@ -67,7 +67,7 @@ pub(super) static LIST: Verb = Verb {
     shown: Shown::All,
     permission: Permission::Scope(Scope::UserManagementUpdate),
     effect: Effect::TellsWhatIsStored,
-    summary: "Lists users with their groups and settings.",
+    summary: "Lists users with their groups and settings, and from where they have to wait after wrong passwords.",
     example: "-listUsers",
     execute: list,
 };
@@ -142,7 +142,20 @@ fn change_password(call: &mut Call<'_>) -> Result<Done, Refusal> {
 
 fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.arguments(&[], 0)?;
-    let users = sys::users_json(&call.tenant.users);
+    let mut users = sys::users_json(&call.tenant.users);
+    for wait in sys::login_waits(call.broker, call.tenant) {
+        let of_user = |user: &&mut Value| wait["user"].is_string() && user["Username"] == wait["user"];
+        let Some(user) = users.iter_mut().find(of_user) else { continue };
+        let text = format!(
+            "from {} until {}",
+            wait["from"].as_str().unwrap_or_default(),
+            wait["until"].as_str().unwrap_or_default()
+        );
+        match user["LoginWaits"].as_array_mut() {
+            Some(waits) => waits.push(text.into()),
+            None => user["LoginWaits"] = json!([text]),
+        }
+    }
     Ok(Done::new(format!("{} user(s).", users.len())).with_data(users))
 }
 

@@ -2,6 +2,7 @@
 //!
 //! `/health` and `-brokerStatus` tell it. Not here: figures for monitoring tools (`monitor`, `/metrics`).
 
+use lotmq_auth::LoginWait;
 use lotmq_core::limits::Limit;
 use lotmq_core::tenant::Tenant;
 use lotmq_definitions::{DefinitionKind, ErrorRecord};
@@ -14,6 +15,7 @@ use crate::limits::LISTING_ROWS_MAX;
 use crate::management::broker::Broker;
 use crate::management::system_state::dropped;
 use crate::net::not_opened;
+use crate::process::clock::utc_text;
 use crate::process::{machine, usage};
 
 /// Part of a limit, in percent, from which on it is told.
@@ -68,8 +70,25 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         "process": { "memoryBytes": usage::memory().0, "cpuPercent": broker.sys.cpu_percent() },
         "listenersNotOpened": not_opened,
         "limitsNear": near(&limits(broker, tenant)),
+        "loginWaits": login_waits(broker, tenant),
         "errors": errors(tenant),
     })
+}
+
+/// Logins that have to wait after wrong passwords, those that wait longest first, at most so many as a listing has.
+pub(crate) fn login_waits(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
+    let (now_ms, wall_ms) = (broker.clock.now().as_millis(), broker.clock.wall_ms());
+    let (waits, _) = tenant.users.login_waits(now_ms, LISTING_ROWS_MAX);
+    let row = |wait: &LoginWait| {
+        json!({
+            "user": wait.user.as_deref(),
+            "from": wait.source.shown(),
+            "failures": wait.failures,
+            "secondsLeft": wait.left_ms.div_ceil(1000),
+            "until": utc_text(wall_ms + wait.left_ms),
+        })
+    };
+    waits.iter().map(row).collect()
 }
 
 /// Rate with two digits behind the point.
