@@ -72,6 +72,7 @@ mod outbox;
 mod ownership;
 mod packages;
 mod panels;
+mod passwd;
 mod projects;
 mod proxy_protocol;
 mod publishers;

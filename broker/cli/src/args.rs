@@ -17,6 +17,7 @@ use crate::fmt::FmtArgs;
 use crate::guest::GuestArgs;
 use crate::lsp::LspArgs;
 use crate::man::ManArgs;
+use crate::passwd::PasswdArgs;
 use crate::publish::PubArgs;
 use crate::request::RequestArgs;
 use crate::restore::RestoreArgs;
@@ -70,6 +71,7 @@ pub(crate) enum Command {
     Config(ConfigArgs),
     Store(StoreArgs),
     Backup(BackupArgs),
+    Passwd(PasswdArgs),
     Restore(RestoreArgs),
     Completion(CompletionArgs),
     Man(ManArgs),

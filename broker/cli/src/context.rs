@@ -10,6 +10,8 @@ use clap::{Args, Subcommand};
 use lotmq_connect::{Context, Contexts, Url};
 use lotmq_terminal::{Exit, Misuse, output};
 
+pub(crate) use terminal::read_hidden;
+
 /// Keep brokers with their logins under names.
 ///
 /// As in: lotmq context add plant --url mqtts://plant.example --user ada, then: lotmq sub --context plant -t '#'. They are in
@@ -144,7 +146,7 @@ impl AddArgs {
         if self.password_stdin {
             std::io::stdin().lock().read_line(&mut password).context("cannot read standard input")?;
         } else if std::io::stdin().is_terminal() {
-            password = terminal::read_hidden(&format!("password of {user}: "))?;
+            password = read_hidden(&format!("password of {user}: "))?;
         } else {
             let told = "there is no terminal to ask for the password; give it with --password-stdin";
             return Err(Misuse(told.to_owned()).into());

@@ -31,6 +31,7 @@ mod lsp;
 mod man;
 mod open_files;
 mod publish;
+mod passwd;
 mod request;
 mod restore;
 mod rollback;
@@ -92,6 +93,7 @@ fn main() -> ExitCode {
         Command::Context(args) => context::context(&args),
         Command::Config(args) => config_show::config(&args),
         Command::Store(args) => store::store(&args),
+        Command::Passwd(args) => passwd::passwd(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Completion(args) => completion::completion(&args, &mut Cli::command()),

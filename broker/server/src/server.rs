@@ -6,6 +6,7 @@
 pub(crate) mod admin;
 pub mod embedded;
 mod housekeeping;
+pub(crate) mod offline_password;
 mod recover;
 mod restart;
 pub(crate) mod signals;
@@ -151,6 +152,9 @@ pub enum StartError {
     /// Passwords cannot be hashed.
     #[error(transparent)]
     Password(#[from] lotmq_auth::PasswordError),
+    /// The password that was given for `root` of new data cannot be used.
+    #[error("{0}")]
+    RootPassword(String),
     /// The MQTT listener could not be opened, or none where clients look for one.
     #[error("no MQTT listener could be opened: {0}")]
     NoListener(String),
@@ -181,6 +185,7 @@ impl From<AccountsError> for StartError {
     fn from(error: AccountsError) -> Self {
         match error {
             AccountsError::Password(error) => error.into(),
+            AccountsError::RootPasswordTooShort { .. } => Self::RootPassword(error.to_string()),
             AccountsError::Store(error) => error.into(),
         }
     }

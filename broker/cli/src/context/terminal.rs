@@ -6,7 +6,7 @@ use anyhow::Context as _;
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 
 /// Asks on standard error and reads a line from the terminal on standard input, without its echo.
-pub(super) fn read_hidden(question: &str) -> anyhow::Result<String> {
+pub(crate) fn read_hidden(question: &str) -> anyhow::Result<String> {
     let stdin = std::io::stdin();
     let hidden = Hidden::begin(&stdin)?;
     // Whoever cannot read the question may answer it all the same.

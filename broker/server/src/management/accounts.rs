@@ -21,6 +21,11 @@ const VERSION_BYTES: usize = 8;
 pub(crate) enum AccountsError {
     #[error(transparent)]
     Password(#[from] PasswordError),
+    /// The password that new data is to have for `root` would not be taken from a command either.
+    #[error(
+        "LOTMQ_ROOT_PASSWORD has fewer than {chars_min} characters, which `auth.password_chars_min` asks of every password; give a longer one, and start again"
+    )]
+    RootPasswordTooShort { chars_min: u32 },
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -140,20 +145,35 @@ pub(crate) fn restored(row: UserRow) -> Account {
     account
 }
 
-/// Creates `root` where it is missing, durably. With `replaces_default` the password also takes the place of the one that every new broker has.
+/// Password for a new `root`.
+#[derive(Clone, Copy)]
+pub(crate) struct NewRoot<'a> {
+    /// The one that was given; else it is that of every new broker.
+    pub(crate) password: Option<&'a str>,
+    /// Whether it also takes the place of the password that every new broker has.
+    pub(crate) replaces_default: bool,
+    /// Fewest characters that one which was given has.
+    pub(crate) chars_min: u32,
+}
+
+/// Creates `root` where it is missing, durably.
 ///
 /// # Errors
-/// When the password cannot be hashed or the store takes nothing.
+/// When the password is too short or cannot be hashed, or the store takes nothing.
 pub(crate) fn ensure_root(
     users: &Directory,
     tenant: TenantId,
-    (password, replaces_default): (Option<&str>, bool),
+    new: &NewRoot<'_>,
     store: &Store,
     now_ms: u64,
 ) -> Result<(), AccountsError> {
+    let NewRoot { password, replaces_default, chars_min } = *new;
     let is_there = users.account(ROOT).is_some();
     if is_there && !(replaces_default && users.root_has_default_password()) {
         return Ok(());
+    }
+    if password.is_some_and(|password| password.chars().count() < chars_min as usize) {
+        return Err(AccountsError::RootPasswordTooShort { chars_min });
     }
     let credential = users.hash(password.unwrap_or(DEFAULT_ROOT_PASSWORD))?;
     let root = if is_there { users.change_password(ROOT, credential) } else { users.create_root(credential) };

@@ -58,7 +58,11 @@ pub(crate) fn tenants(
             accounts::ensure_root(
                 &users,
                 row.id,
-                (password, config.replaces_default_password),
+                &accounts::NewRoot {
+                    password,
+                    replaces_default: config.replaces_default_password,
+                    chars_min: config.auth.password_chars_min,
+                },
                 store,
                 surroundings.clock.wall_ms(),
             )?;

@@ -1,0 +1,79 @@
+//! `lotmq passwd`: a new password for a user of a broker that is stopped.
+
+use std::io::{BufRead as _, IsTerminal as _};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, bail};
+use clap::Args;
+use lotmq_server::change_password;
+use lotmq_terminal::{Exit, Misuse, output};
+use zeroize::Zeroizing;
+
+use crate::config_show::PlaceArgs;
+use crate::context::read_hidden;
+
+/// Give a user of a stopped broker a new password.
+///
+/// As in: sudo -u lotmq lotmq passwd root, or from a file: lotmq passwd ann --password-file ann.txt --data ./data. It is for whoever has lost the password of
+/// root: everybody who may write to the data directory may do this, so run it as the user whose broker it is. It is asked for twice on the terminal and never
+/// stands on the command line. What clients of the user were connected with is good no more. While the broker runs, lotmq cmd -changeUserPassword does the same.
+///
+/// Exit codes: 0 done, 1 it failed and nothing has changed, 2 wrong usage.
+#[derive(Args, Debug)]
+pub(crate) struct PasswdArgs {
+    /// The user
+    #[arg(default_value = "root")]
+    user: String,
+    /// Read the password from the first line of this file; `-` is standard input
+    #[arg(long, value_name = "FILE")]
+    password_file: Option<PathBuf>,
+    #[command(flatten)]
+    place: PlaceArgs,
+}
+
+pub(crate) fn passwd(args: &PasswdArgs) -> anyhow::Result<Exit> {
+    let config = args.place.load(Vec::new())?;
+    let password = args.password()?;
+    change_password(&config, &args.user, &password)?;
+    output::line(&format!("The password of {} in {} is changed.", args.user, config.data.path.display()))?;
+    Ok(Exit::Success)
+}
+
+impl PasswdArgs {
+    fn password(&self) -> anyhow::Result<Zeroizing<String>> {
+        let first_line = |text: &str| Zeroizing::new(text.lines().next().unwrap_or_default().to_owned());
+        let password = match &self.password_file {
+            Some(path) if path.as_os_str() == "-" => {
+                let mut line = Zeroizing::new(String::new());
+                std::io::stdin().lock().read_line(&mut line).context("cannot read standard input")?;
+                first_line(&line)
+            }
+            Some(path) => {
+                let text = std::fs::read_to_string(path);
+                let text = text.with_context(|| format!("cannot read {}", path.display()))?;
+                first_line(&Zeroizing::new(text))
+            }
+            None if std::io::stdin().is_terminal() => self.asked()?,
+            None => {
+                let told = "there is no terminal to ask for the password; give it with --password-file FILE, or - for standard input";
+                return Err(Misuse(told.to_owned()).into());
+            }
+        };
+        if password.is_empty() {
+            bail!("the password is empty; nothing was changed");
+        }
+        Ok(password)
+    }
+
+    fn asked(&self) -> anyhow::Result<Zeroizing<String>> {
+        let read = |question: &str| -> anyhow::Result<Zeroizing<String>> {
+            let line = Zeroizing::new(read_hidden(question)?);
+            Ok(Zeroizing::new(line.trim_end_matches(['\r', '\n']).to_owned()))
+        };
+        let password = read(&format!("new password of {}: ", self.user))?;
+        if *read("once more: ")? != *password {
+            bail!("the two are not the same; nothing was changed");
+        }
+        Ok(password)
+    }
+}
