@@ -52,6 +52,30 @@ pub(crate) fn cache_home() -> PathBuf {
     home
 }
 
+/// A second data directory of a user does not wait for what the first one has made.
+#[test]
+fn native_code_of_the_interpreter_is_shared_by_the_data_directories_of_a_user() {
+    use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+    drop(broker());
+    let home = TempDir::new().unwrap();
+    let shared = home.path().join("lotmq");
+    fs::DirBuilder::new().mode(0o700).create(&shared).unwrap();
+    for file in fs::read_dir(Path::new(env!("CARGO_TARGET_TMPDIR")).join("python-code")).unwrap() {
+        let file = file.unwrap();
+        let copy = shared.join(file.file_name());
+        fs::copy(file.path(), &copy).unwrap();
+        fs::set_permissions(&copy, fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let broker = options().variable("XDG_CACHE_HOME", home.path().to_str().unwrap()).start();
+    broker.command_ok(&format!("-addPython {STAT}"));
+    let largest = |dir: &Path| {
+        let sizes = fs::read_dir(dir).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+        sizes.max().unwrap()
+    };
+    assert!(largest(&shared) > 10 << 20, "the interpreter is there");
+    assert!(largest(&broker.data().join("cache")) < 10 << 20, "and not in the data directory");
+}
+
 fn next(client: &mut Client) -> (String, String) {
     let message = client.receive(WAIT_MAX).unwrap().unwrap();
     let text = message.text();

@@ -20,7 +20,7 @@ use std::{
     fs,
     hash::{Hash, Hasher},
     io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
@@ -60,6 +60,25 @@ impl CodeCache {
             found: AtomicU64::new(0),
             missing: AtomicU64::new(0),
         })
+    }
+
+    /// Opens a directory that several processes of a user share; `None` where that cannot be, or somebody else may write to it: who can put a key there can put
+    /// code there.
+    pub(crate) fn open_shared(dir: &Path, engine: &wasmtime::Engine) -> Option<Self> {
+        let opened = fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(dir)
+            .and_then(|()| of_us_alone(dir))
+            .map_err(|source| (dir.to_owned(), source))
+            .and_then(|()| Self::open(dir, engine));
+        match opened {
+            Ok(cache) => Some(cache),
+            Err((path, error)) => {
+                tracing::debug!(path = %path.display(), %error, "the shared cache of compiled code is not used");
+                None
+            }
+        }
     }
 
     /// Compiled code of a component, if it is there and ours.
@@ -136,6 +155,30 @@ impl CodeCache {
     }
 }
 
+/// Checks that nobody else can change what is in a directory: it is ours, as is its key, and others may not write to it, nor put another one in its place.
+fn of_us_alone(dir: &Path) -> io::Result<()> {
+    let us = rustix::process::geteuid().as_raw();
+    let refused = |what: &str| Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+    let is_ours = |data: &fs::Metadata| data.uid() == us && data.mode() & 0o022 == 0;
+    let own = fs::symlink_metadata(dir)?;
+    if !own.is_dir() || !is_ours(&own) {
+        return refused("somebody else may write to the directory");
+    }
+    if let Some(parent) = dir.parent().map(fs::metadata).transpose()? {
+        let is_of_system = parent.uid() == 0 || parent.uid() == us;
+        // With the sticky bit nobody renames what belongs to others.
+        if !is_of_system || (parent.mode() & 0o022 != 0 && parent.mode() & 0o1000 == 0) {
+            return refused("somebody else may put another directory in its place");
+        }
+    }
+    match fs::symlink_metadata(dir.join(CACHE_KEY_FILE)) {
+        Ok(key) if key.is_file() && is_ours(&key) && key.mode() & 0o077 == 0 => Ok(()),
+        Ok(_) => refused("somebody else may read or write its key"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 /// The key for files of this form.
 fn derived(key: &[u8; KEY_BYTES]) -> LessSafeKey {
     let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), PURPOSE);
@@ -205,5 +248,30 @@ mod tests {
         }
         let again = CodeCache::open(dir.path(), &wasmtime::Engine::default()).unwrap();
         assert!(again.authentic(&name, content).is_some());
+    }
+
+    #[test]
+    fn a_shared_directory_is_used_only_while_nobody_else_may_write_to_it() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("lotmq");
+        let opens = || CodeCache::open_shared(&dir, &wasmtime::Engine::default()).is_some();
+        let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        assert!(opens() && opens(), "one that is made, and one that is there");
+        for (path, wrong, right) in [
+            (dir.clone(), 0o770, 0o700),
+            (dir.clone(), 0o703, 0o755),
+            (dir.join(CACHE_KEY_FILE), 0o640, 0o600),
+            (home.path().to_owned(), 0o777, 0o700),
+        ] {
+            mode(&path, wrong);
+            assert!(!opens(), "{} with {wrong:o}", path.display());
+            mode(&path, right);
+            assert!(opens(), "{} with {right:o}", path.display());
+        }
+        mode(home.path(), 0o1777);
+        assert!(opens(), "with the sticky bit");
+        fs::rename(&dir, home.path().join("real")).unwrap();
+        std::os::unix::fs::symlink(home.path().join("real"), &dir).unwrap();
+        assert!(!opens(), "a link");
     }
 }

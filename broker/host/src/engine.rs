@@ -33,6 +33,9 @@ pub struct EngineOptions {
     /// Directory for compiled code, made when missing; `None` compiles anew in each process. It holds a key that must not be copied
     /// into backups, see [`CACHE_KEY_FILE`](crate::CACHE_KEY_FILE).
     pub cache_dir: Option<PathBuf>,
+    /// Directory for the native code of what every process of a user has in common and nobody uploads: the interpreter of Python. It is looked into only when
+    /// `cache_dir` has none, and used only while nobody else may write to it. `None`: that code is in `cache_dir`, too.
+    pub shared_cache_dir: Option<PathBuf>,
     /// Component instances alive at once; fewer when the address space is small. Default [`limits::INSTANCES_MAX`].
     pub instances_max: u32,
     /// Largest linear memory of one instance in bytes; smaller when the address space is small. Default 64 MiB, at most 4 GiB.
@@ -54,6 +57,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         EngineOptions {
             cache_dir: None,
+            shared_cache_dir: None,
             instances_max: limits::INSTANCES_MAX,
             memory_bytes_max: limits::ACTION_MEMORY_BYTES,
             all_memory_bytes_max: u64::MAX,
@@ -117,6 +121,7 @@ struct Shared {
     shells: Vec<(World, Component)>,
     ticker: Ticker,
     cache: Option<CodeCache>,
+    shared_cache_dir: Option<PathBuf>,
     pool: Pool,
     memory: Arc<Shares>,
     memory_of_rules: Arc<Shares>,
@@ -166,6 +171,7 @@ impl Engine {
             shells,
             ticker,
             cache,
+            shared_cache_dir: options.shared_cache_dir.clone(),
             pool,
             memory,
             memory_of_rules,
@@ -268,8 +274,14 @@ impl Engine {
         if let Some(found) = cache.and_then(|cache| cache.component(&self.0.engine, packed)) {
             return Ok(found);
         }
+        // Opened now and not before: who has no scripts has no files there, and no thread.
+        let shared =
+            self.0.shared_cache_dir.as_deref().and_then(|dir| CodeCache::open_shared(dir, &self.0.engine));
+        if let Some(found) = shared.as_ref().and_then(|shared| shared.component(&self.0.engine, packed)) {
+            return Ok(found);
+        }
         let compiled = Component::from_binary(&self.0.engine, &unpack()?).map_err(compile_failed)?;
-        if let Some(cache) = cache {
+        if let Some(cache) = shared.as_ref().or(cache) {
             cache.store(packed, &compiled.serialize().map_err(compile_failed)?);
         }
         Ok(compiled)

@@ -152,6 +152,8 @@ impl BrokerOptions {
         command.env("LOTMQ_AUTH_PASSWORD_CHARS_MIN", "1");
         // No file of the user's who runs the tests.
         command.env("XDG_CONFIG_HOME", data.with_file_name("no-configuration"));
+        // Nor what others have left in his cache.
+        command.env("XDG_CACHE_HOME", "/dev/null/no-cache");
         command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
