@@ -97,7 +97,7 @@ impl PlaceArgs {
     }
 }
 
-fn warn_of_unknown_variables() {
+pub(crate) fn warn_of_unknown_variables() {
     for (name, nearest) in unknown_variables(&Surroundings::of_process().environment) {
         let hint = if nearest.is_empty() { String::new() } else { format!("; did you mean {nearest}?") };
         output::note(&format!("warning: environment variable {name} means nothing to lotmq{hint}"));

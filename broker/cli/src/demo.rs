@@ -92,7 +92,7 @@ pub(crate) fn demo(args: &DemoArgs) -> anyhow::Result<Exit> {
         return Ok(Exit::Success);
     }
     output::line(&hints(address))?;
-    server.wait(signals)?;
+    server.wait(signals, &|| {})?;
     Ok(Exit::Success)
 }
 

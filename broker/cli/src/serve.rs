@@ -1,6 +1,9 @@
 //! `lotmq serve`: starts the broker and waits until it is told to stop.
 
+mod reload;
+
 use std::net::{SocketAddr, ToSocketAddrs as _};
+use std::sync::Arc;
 
 use clap::Args;
 use lotmq_config::{Config, Secret};
@@ -8,8 +11,9 @@ use lotmq_connect::random_text;
 use lotmq_server::{Server, Signals};
 use lotmq_terminal::{Exit, output};
 
-use crate::config_show::PlaceArgs;
+use crate::config_show::{PlaceArgs, warn_of_unknown_variables};
 use crate::{log, open_files};
+use reload::Reload;
 
 /// What is logged with `log.debug`.
 const DEBUG: &str = "info,client=debug,command=debug,lotmq=debug,lotmq_core=debug,lotmq_server=debug";
@@ -18,8 +22,11 @@ const DEBUG: &str = "info,client=debug,command=debug,lotmq=debug,lotmq_core=debu
 ///
 /// Without configuration it listens on loopback only: MQTT on port 1883, MQTT over WebSocket on port 5000, health and metrics on port 9100.
 ///
+/// As in: lotmq serve --data ./data --listen 127.0.0.1:1883. SIGHUP makes it read changed certificates again; of the configuration it says which keys have
+/// changed and take a restart.
+///
 /// Exit codes: 0 stopped by SIGTERM or SIGINT, 1 it could not start, 2 wrong usage.
-#[derive(Args, Debug, Default)]
+#[derive(Args, Clone, Debug, Default)]
 pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
@@ -40,6 +47,11 @@ pub(crate) struct ServeArgs {
 /// Reads `ADDR:PORT`; names and `localhost` are looked up, an address in front of the port may be left out.
 fn address(text: &str) -> Result<SocketAddr, String> {
     let full = if text.starts_with(':') { format!("127.0.0.1{text}") } else { text.to_owned() };
+    if text.parse::<u16>().is_ok() {
+        return Err(format!(
+            "expected ADDR:PORT: 127.0.0.1:{text} is for this machine only, 0.0.0.0:{text} for all addresses"
+        ));
+    }
     let mut found = full.to_socket_addrs().map_err(|error| format!("expected ADDR:PORT: {error}"))?;
     found.next().ok_or_else(|| "the name has no address".to_owned())
 }
@@ -74,13 +86,20 @@ pub(crate) fn serve(args: &ServeArgs) -> anyhow::Result<Exit> {
         output::line(advice)?;
     }
     output::line("ready")?;
-    server.wait(signals)?;
+    let reload = Arc::new(Reload::new(args.clone(), config));
+    server.wait(signals, &|| Reload::look_aside(&reload))?;
     Ok(Exit::Success)
 }
 
 impl ServeArgs {
-    /// The configuration with these flags on top.
+    /// The configuration with these flags on top; warns of variables that mean nothing.
     pub(crate) fn config(&self) -> anyhow::Result<Config> {
+        warn_of_unknown_variables();
+        self.read()
+    }
+
+    /// The same without warnings.
+    fn read(&self) -> anyhow::Result<Config> {
         let mut flags = Vec::new();
         if let Some(listen) = self.listen {
             flags.push(("--listen", "listener.mqtt.bind", listen.ip().to_string()));
@@ -96,7 +115,7 @@ impl ServeArgs {
         if self.secure {
             flags.push(("--secure", "auth.anonymous", "false".to_owned()));
         }
-        let mut config = self.place.load(flags)?;
+        let mut config = self.place.read(flags)?;
         if self.listen.is_some() {
             // The health port follows the MQTT listener's configuration, not that flag, which opens nothing else to the network.
             config.health_fallback = Some(self.place.read(Vec::new())?.listener.mqtt.bind);

@@ -505,15 +505,15 @@ impl Server {
         root.is_some_and(|root| root.credential.verify(password.reveal().as_bytes()))
     }
 
-    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile makes it read changed certificates again; a backup that is
+    /// Waits until the process is told to end (SIGTERM or SIGINT), then stops. SIGHUP meanwhile makes it read changed certificates again, and calls `on_hang_up`, which must not block; a backup that is
     /// to be restored has the broker started anew. The service manager that started the process (`NOTIFY_SOCKET`) is told that the broker is ready, lives and stops.
     ///
     /// # Errors
     /// [`StartError`] when it starts neither on the restored store nor on the former one.
-    pub fn wait(mut self, mut signals: Signals) -> Result<(), StartError> {
+    pub fn wait(mut self, mut signals: Signals, on_hang_up: &dyn Fn()) -> Result<(), StartError> {
         let manager = ServiceManager::of_environment();
         manager.ready();
-        while signals.wait(&self, &manager) == Awaited::Restart {
+        while signals.wait(&self, &manager, on_hang_up) == Awaited::Restart {
             if let Some(staged) = self.broker.backups.take() {
                 manager.restores();
                 self = self.restart_on(staged)?;

@@ -41,7 +41,12 @@ impl Signals {
     }
 
     /// Waits for SIGTERM or SIGINT, or for a restart that the broker asks for; handles each SIGHUP meanwhile, and gives the service manager signs of life.
-    pub(crate) fn wait(&mut self, server: &Server, manager: &ServiceManager) -> Awaited {
+    pub(crate) fn wait(
+        &mut self,
+        server: &Server,
+        manager: &ServiceManager,
+        on_hang_up: &dyn Fn(),
+    ) -> Awaited {
         self.runtime.block_on(async {
             let mut looks = manager.look_period().map(interval);
             if let Some(looks) = &mut looks {
@@ -53,7 +58,10 @@ impl Signals {
                     _ = self.terminate.recv() => return Awaited::End,
                     _ = self.interrupt.recv() => return Awaited::End,
                     () = server.broker.backups.asked() => return Awaited::Restart,
-                    _ = self.hang_up.recv() => server.reread_certificates(),
+                    _ = self.hang_up.recv() => {
+                        server.reread_certificates();
+                        on_hang_up();
+                    }
                     () = due(looks.as_mut()) => manager.look(&server.broker.watchdog, Instant::now()),
                 }
             }

@@ -1,0 +1,104 @@
+//! What SIGHUP has to say of the configuration: no key is read again while the broker runs, so that each that has changed is told.
+//!
+//! Invariant: the same is told once, however often a file is written. Not here: certificates, which are read again (`lotmq_server`).
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use lotmq_config::Config;
+use lotmq_terminal::output::chain;
+use parking_lot::Mutex;
+use tracing::{info, warn};
+
+use super::ServeArgs;
+
+/// Texts that are remembered as told; a file that says ever new things is told anew behind that.
+const TOLD_MAX: usize = 256;
+
+/// Keys of one look that are told by name.
+const KEYS_MAX: usize = 20;
+
+/// Configuration of the running broker, and what was told of the one that a restart would have.
+pub(super) struct Reload {
+    args: ServeArgs,
+    running: Config,
+    told: Mutex<BTreeSet<String>>,
+}
+
+/// Key whose value a restart would change.
+struct Change {
+    key: &'static str,
+    running: String,
+    configured: String,
+}
+
+impl Reload {
+    pub(super) fn new(args: ServeArgs, running: Config) -> Self {
+        Self { args, running, told: Mutex::default() }
+    }
+
+    /// Looks on a thread of its own: a file may be on a disk that does not answer.
+    pub(super) fn look_aside(this: &Arc<Self>) {
+        let of_thread = Arc::clone(this);
+        let looking =
+            std::thread::Builder::new().name("lotmq-reload".to_owned()).spawn(move || of_thread.look());
+        if let Err(error) = looking {
+            warn!(%error, "the configuration is not looked at");
+        }
+    }
+
+    fn look(&self) {
+        // One at a time; who comes meanwhile has nothing to add.
+        let Some(mut told) = self.told.try_lock() else { return };
+        if told.len() >= TOLD_MAX {
+            told.clear();
+        }
+        match self.args.read() {
+            Err(error) => {
+                let error = chain(&error);
+                if told.insert(error.clone()) {
+                    warn!(
+                        error,
+                        "the configuration is wrong and would stop the next start; the broker runs on with what it has"
+                    );
+                }
+            }
+            Ok(configured) => self.tell(&configured, &mut told),
+        }
+    }
+
+    fn tell(&self, configured: &Config, told: &mut BTreeSet<String>) {
+        let changes = changes(&self.running, configured);
+        let mut left = 0_usize;
+        for (number, Change { key, running, configured }) in changes.iter().enumerate() {
+            if !told.insert(format!("{key} = {configured}")) {
+                continue;
+            }
+            if number < KEYS_MAX {
+                warn!(key, running, configured, "changed in the configuration, and takes a restart");
+            } else {
+                left += 1;
+            }
+        }
+        if left > 0 {
+            info!(count = left, "more keys have changed; `lotmq config show --origin` prints all");
+        }
+    }
+}
+
+fn changes(running: &Config, configured: &Config) -> Vec<Change> {
+    let changed = configured.entries().filter_map(|(key, value, _)| {
+        let before = key.get(running);
+        (before != value).then(|| Change {
+            key: key.path,
+            running: before.to_string(),
+            configured: value.to_string(),
+        })
+    });
+    let mut changes: Vec<Change> = changed.collect();
+    if running.data.path != configured.data.path {
+        let shown = |config: &Config| config.data.path.display().to_string();
+        changes.push(Change { key: "data", running: shown(running), configured: shown(configured) });
+    }
+    changes
+}
