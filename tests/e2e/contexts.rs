@@ -157,6 +157,27 @@ fn contexts_that_make_no_sense_are_refused() {
     assert!(code == 2 && stderr.contains("there are: a"), "{stderr}");
 }
 
+#[test]
+fn what_a_context_gave_and_was_refused_is_told_with_its_name() {
+    let (mut broker, user) = (broker(), User::new());
+    user.add("plant", &broker, "not this one");
+    user.ok(&["context", "use", "plant"]);
+    for arguments in
+        [&["cmd", "-listUsers"][..], &["sub", "-t", "a"], &["status"], &["pub", "-t", "a", "-m", "b"]]
+    {
+        let (code, _, stderr) = user.run(arguments);
+        assert!(
+            code != 0 && stderr.contains("the login is that of context `plant`"),
+            "{arguments:?} {stderr}"
+        );
+    }
+    let (_, _, stderr) = user.run(&["cmd", "-u", "root", "-P", "wrong", "-p", &broker.port(), "-listUsers"]);
+    assert!(!stderr.contains("plant"), "{stderr}");
+    broker.stop();
+    let (code, _, stderr) = user.run(&["cmd", "-listUsers"]);
+    assert!(code == 3 && stderr.contains("the broker is that of context `plant`"), "{stderr}");
+}
+
 /// A terminal on which `script` runs a command; what it shows.
 fn on_a_terminal(user: &User, command: &str, typed: &str) -> Option<String> {
     let mut script = Command::new("script");

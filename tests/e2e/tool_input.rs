@@ -302,3 +302,80 @@ fn config_check_tells_all_mistakes_with_their_lines() {
     );
     assert_eq!(check("none.toml").status.code(), Some(1));
 }
+
+#[test]
+fn what_was_probably_meant_is_told() {
+    let folder = folder(&[
+        ("overheat.lot", "DEFINE ACTION A\nON TOPIC \"a\" DO\n    PUBLISH TOPIC \"b\" WITH 1\n"),
+        ("lotmq.toml", "[helth]\nport = 1\n\n[limits]\nmessage_bytes = 5\n"),
+    ]);
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (lot, toml) = (path("overheat.lot"), path("lotmq.toml"));
+    for (arguments, code, told) in [
+        (&["serve", "-p", "1883"][..], 2, "--listen 127.0.0.1:1883 for this machine only"),
+        (&["users"], 2, "tip: users: lotmq cmd -addUser NAME"),
+        (&["uninstall"], 2, "docs/install.md"),
+        (&["serve", "-c", "x.conf"], 2, "the configuration file is --config FILE"),
+        (&["serve", "--listen", "21900"], 2, "0.0.0.0:21900 for all addresses"),
+        (&["pub", "-h", "plant:1884", "-t", "a", "-m", "b"], 2, "the port is for -p, as in -h plant -p 1884"),
+        (&["sub", "-h", "mqtt://plant", "-t", "a"], 2, "a URL is for -L, as in -L mqtt://plant"),
+        (&["cmd", "-addAction", &lot], 2, &format!("lotmq cmd -addAction --file {lot}")),
+        (&["cmd", "-addRule", "-replace", "valves.lot"], 2, "would be sent as the text itself"),
+        (&["restore", &lot], 1, "overheat.lot: this is no backup of lotmq: it is no zip archive"),
+        (
+            &["store", "import", &lot, "--data", &path("none")],
+            1,
+            "overheat.lot: this is no export of a lotmq store",
+        ),
+    ] {
+        let refused = lotmq(arguments);
+        assert_eq!(refused.status.code(), Some(code), "{arguments:?} {}", refused.stderr);
+        assert!(refused.stderr.contains(told), "{told} in {}", refused.stderr);
+        assert!(!refused.stderr.contains("EOCD"), "{}", refused.stderr);
+    }
+    let checked = lotmq(&["config", "check", &toml]);
+    for (line, meant) in [(2, "admin.health_port"), (5, "limits.max_packet_size")] {
+        let told = |text: &str| {
+            text.contains(&format!(":{line}: ")) && text.ends_with(&format!("did you mean `{meant}`?"))
+        };
+        assert!(checked.stdout.lines().any(told), "{meant} in {}", checked.stdout);
+    }
+}
+
+/// What docs/tools.md says of all commands that connect, and of a wrong command line.
+#[test]
+fn a_broker_that_is_not_there_and_a_wrong_command_line_have_their_exit_codes() {
+    let folder = folder(&[("a.lot", PROGRAM)]);
+    let lot = folder.path().join("a.lot").display().to_string();
+    let zip = folder.path().join("b.zip").display().to_string();
+    let port = lotmq_test_support::free_port().to_string();
+    for (arguments, code) in [
+        (&["status"][..], 1),
+        (&["deploy", &lot], 3),
+        (&["rollback", "plant"], 3),
+        (&["watch"], 3),
+        (&["top", "clients"], 3),
+        (&["topics"], 3),
+        (&["routes"], 3),
+        (&["cmd", "-listEntities"], 3),
+        (&["pub", "-t", "a", "-m", "b"], 3),
+        (&["sub", "-t", "a"], 3),
+        (&["request", "-t", "a", "-m", "b"], 3),
+        (&["bench", "pair"], 3),
+        (&["backup", &zip], 3),
+        (&["guest", "list"], 3),
+    ] {
+        // Behind a command of the broker our short options would be part of that.
+        let place = ["-p", &port];
+        let all = [&arguments[..1], &place[..], &arguments[1..]].concat();
+        let all = if arguments[0] == "guest" { [arguments, &place[..]].concat() } else { all };
+        let ended = lotmq(&all);
+        assert_eq!(ended.status.code(), Some(code), "{all:?}: {}", ended.stderr);
+        assert!(ended.stderr.contains("is it running? `lotmq serve`"), "{all:?}: {}", ended.stderr);
+        // What stands behind a command goes to the broker as it is.
+        if arguments[0] != "cmd" {
+            let wrong = lotmq(&[arguments, &["--no-such-option"]].concat());
+            assert_eq!(wrong.status.code(), Some(2), "{arguments:?}: {}", wrong.stderr);
+        }
+    }
+}

@@ -22,6 +22,8 @@ use traffic::{Pace, Plan};
 
 /// Measure a broker.
 ///
+/// As in: lotmq bench pair, or of one that runs here: lotmq bench pair --pid 4711.
+///
 /// Sends messages as fast as the broker delivers them, or at a given rate, and prints deliveries per second and the time from
 /// publisher to subscriber. With --pid also deliveries per second of the broker's processor time, the figure that depends least on
 /// what else the machine does. `connect` counts answers to CONNECT instead, and the time from opening the connection to them, TLS and WebSocket
@@ -127,7 +129,7 @@ pub(crate) fn bench(args: &BenchArgs) -> anyhow::Result<Exit> {
 impl BenchArgs {
     /// Where the broker is, if the options fit one another.
     fn checked(&self) -> Result<Endpoint, Misuse> {
-        let ConnectArgs { login, transport, patience: _ } = &self.connection;
+        let ConnectArgs { login, transport, patience: _, used_context: _ } = &self.connection;
         if login.version_or(ProtocolVersion::V3_1_1) == ProtocolVersion::V3_1 {
             return Err(Misuse("version 3.1 is not measured; use 311 or 5".to_owned()));
         }
@@ -165,7 +167,7 @@ impl BenchArgs {
             | Scenario::Connect
             | Scenario::Connections => (self.window, self.batch),
         };
-        let ConnectArgs { login, transport, patience: _ } = &self.connection;
+        let ConnectArgs { login, transport, patience: _, used_context: _ } = &self.connection;
         Ok(Plan {
             target,
             resumes_tls: self.tls_resume,

@@ -124,6 +124,7 @@ pub(crate) fn cmd(
     may_be_sent: impl FnOnce(&mut Client, &str, Duration) -> anyhow::Result<bool>,
 ) -> anyhow::Result<Exit> {
     args.refuse_options_behind_the_verb()?;
+    args.refuse_name_of_a_file()?;
     let command = args.command()?;
     anyhow::ensure!(!command.trim().is_empty(), "no command given; `lotmq cmd -help` lists the commands");
     let mut client = match args.timeout {
@@ -201,6 +202,19 @@ impl CmdArgs {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Refuses the name of a file where its text is meant: the broker would take it for the text.
+    fn refuse_name_of_a_file(&self) -> Result<(), Misuse> {
+        let ([verb, .., name], None) = (self.words.as_slice(), &self.file) else { return Ok(()) };
+        let is_add = verb.trim_start_matches('-').to_ascii_lowercase().starts_with("add");
+        let has_ending = [".lot", ".lotnb", ".py"].iter().any(|ending| name.ends_with(ending));
+        if !is_add || !takes_text(verb) || !has_ending || name.contains(char::is_whitespace) {
+            return Ok(());
+        }
+        Err(Misuse(format!(
+            "`{name}` would be sent as the text itself; to send what stands in the file: lotmq cmd {verb} --file {name}"
+        )))
     }
 
     fn command(&self) -> anyhow::Result<String> {

@@ -25,13 +25,14 @@ mod deploy;
 mod explain;
 mod fmt;
 mod guest;
+mod hint;
 mod interruption;
 mod log;
 mod lsp;
 mod man;
 mod open_files;
-mod publish;
 mod passwd;
+mod publish;
 mod request;
 mod restore;
 mod rollback;
@@ -92,8 +93,8 @@ fn main() -> ExitCode {
         Command::Bench(args) => bench::bench(&args),
         Command::Context(args) => context::context(&args),
         Command::Config(args) => config_show::config(&args),
-        Command::Store(args) => store::store(&args),
         Command::Passwd(args) => passwd::passwd(&args),
+        Command::Store(args) => store::store(&args),
         Command::Backup(args) => backup::backup(&args),
         Command::Restore(args) => restore::restore(&args),
         Command::Completion(args) => completion::completion(&args, &mut Cli::command()),
@@ -114,7 +115,12 @@ fn main() -> ExitCode {
 fn refused(error: &clap::Error) -> ExitCode {
     let is_ours = error.kind() == ErrorKind::ValueValidation && error.context().next().is_none();
     if !is_ours {
-        error.exit();
+        let hint = hint::of(error, std::env::args().nth(1).as_deref());
+        // Without a hint as always; there is nobody to tell when that fails.
+        let Some(hint) = hint else { error.exit() };
+        let _ = error.print();
+        output::note(&format!("\n  tip: {hint}"));
+        return Exit::Usage.into();
     }
     let text = error.to_string();
     output::note(text.split("\n\nUsage:").next().unwrap_or(&text).trim_end());

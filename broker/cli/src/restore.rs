@@ -23,6 +23,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Have a running broker go on with what a backup holds.
 ///
+/// As in: lotmq restore monday.zip.
+///
 /// The backup is checked first. What it replaces is told and asked about; where there is no terminal, --yes has to say so. Then the broker restarts on it and all its clients are disconnected; parts that are not in the backup stay as they
 /// are, and what was there before is kept beside it as lotmq.redb.before-restore. A backup that no packet holds is restored with `lotmq store import`
 /// while the broker is stopped. Without -u it is done as root, with the password in LOTMQ_ROOT_PASSWORD or else the one of a new broker.
@@ -52,7 +54,8 @@ pub(crate) struct RestoreArgs {
 
 pub(crate) fn restore(args: &RestoreArgs) -> anyhow::Result<Exit> {
     let bytes = std::fs::read(&args.file).with_context(|| format!("cannot read {}", args.file.display()))?;
-    let manifest = Archive::open(Cursor::new(&bytes), u64::MAX)?.manifest;
+    let archive = Archive::open(Cursor::new(&bytes), u64::MAX);
+    let manifest = archive.with_context(|| format!("cannot restore {}", args.file.display()))?.manifest;
     let concern = args.concern(&manifest)?;
     if !args.yes && !is_confirmed(&format!("{concern} Go on?"))? {
         output::note(&format!("{concern} Nothing was changed; --yes goes on"));

@@ -225,7 +225,8 @@ fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     let sizes = if args.file.as_os_str() == "-" {
         Store::import(&directory, &mut io::stdin().lock())?
     } else {
-        import_file(&directory, &args.file)?
+        import_file(&directory, &args.file)
+            .with_context(|| format!("cannot import {}", args.file.display()))?
     };
     output::line(tables(&sizes).trim_end())?;
     Ok(Exit::Success)

@@ -170,7 +170,7 @@ impl Tls {
                 let invalid = io::ErrorKind::InvalidData;
                 match is_handshaking && is_other {
                     true => io::Error::new(invalid, "no answer as a server of TLS has"),
-                    false => io::Error::new(invalid, error),
+                    false => io::Error::new(invalid, told(&error)),
                 }
             })?;
             self.read_plain(plain);
@@ -237,6 +237,21 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
 }
 
 /// Checks everything but the name.
+/// The error, with what it means where its own words are those of a library.
+fn told(error: &Error) -> String {
+    let text = error.to_string();
+    let is_unknown = matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
+    let hint = if is_unknown {
+        "; its authority is not among those that are trusted here"
+    } else if text.contains("CaUsedAsEndEntity") {
+        // Of a type of the verifier, which is not ours to name.
+        "; it is the certificate of an authority (CA:TRUE), which is no server's: make one with basicConstraints=CA:FALSE"
+    } else {
+        ""
+    };
+    text + hint
+}
+
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 

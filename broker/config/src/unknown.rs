@@ -1,6 +1,6 @@
 //! Errors for keys that do not exist, with the nearest that does.
 
-use lot_nearest::nearest_name;
+use lot_nearest::{nearest, nearest_name};
 
 use super::{ConfigError, KEYS, Key, ValueOrigin};
 
@@ -10,25 +10,105 @@ pub(crate) fn unknown_key(name: &str, origin: &ValueOrigin) -> ConfigError {
     let of_broker = name.strip_prefix("listener.").and_then(|rest| rest.split_once('.'));
     let of_broker = of_broker.map(|(_, limit)| format!("limits.{limit}"));
     if let Some(limit) = of_broker.filter(|limit| Key::find(limit).is_some()) {
-        return unknown(name, origin, std::iter::once(limit));
+        return unknown(name, origin, Some(limit));
     }
-    let names = KEYS.iter().map(|key| key.path.to_owned());
-    unknown(name, origin, names)
+    let near = meant(name).map_or_else(|| nearest_name(name, KEYS.iter().map(|key| key.path)), Some);
+    unknown(name, origin, near.or_else(|| of_like_words(name)).map(str::to_owned))
+}
+
+/// Keys that are meant by names which are tried: those of other brokers' configurations, and what else a thing is called.
+const MEANT: &[(&str, &str)] = &[
+    ("allow_anonymous", "auth.anonymous"),
+    ("bind_address", "listener.mqtt.bind"),
+    ("cafile", "tls.client_ca"),
+    ("certfile", "tls.certificate"),
+    ("keyfile", "tls.key"),
+    ("cert", "tls.certificate"),
+    ("max_connections", "limits.connections"),
+    ("max_message_size", "limits.max_packet_size"),
+    ("max_packet_bytes", "limits.max_packet_size"),
+    ("max_payload", "limits.max_packet_size"),
+    ("max_queued_bytes", "limits.queue_bytes"),
+    ("max_queued_messages", "limits.queue_messages"),
+    ("message_bytes", "limits.max_packet_size"),
+    ("message_size", "limits.max_packet_size"),
+    ("message_size_limit", "limits.max_packet_size"),
+    ("packet_bytes", "limits.max_packet_size"),
+    ("packet_size", "limits.max_packet_size"),
+    ("payload_bytes", "limits.max_packet_size"),
+    ("sys_interval", "sys.interval_sec"),
+    ("websocket_port", "listener.ws.port"),
+];
+
+/// The key that is meant by a name of [`MEANT`], or that is called so in another section, or in one whose name is almost this.
+fn meant(name: &str) -> Option<&'static str> {
+    let (section, last) = name.rsplit_once('.').unwrap_or(("", name));
+    if let Some((_, key)) = MEANT.iter().find(|(written, _)| *written == last) {
+        return Some(key);
+    }
+    let mut of_name = KEYS.iter().map(|key| key.path).filter(|path| leaf(path) == last);
+    if let (Some(only), None) = (of_name.next(), of_name.next()) {
+        return Some(only);
+    }
+    let sections = KEYS.iter().filter_map(|key| key.path.rsplit_once('.')).map(|(section, _)| section);
+    let section = nearest(section, sections)?;
+    let key = Key::find(&format!("{section}.{last}"))?;
+    Some(key.path)
+}
+
+fn leaf(path: &str) -> &str {
+    path.rsplit_once('.').map_or(path, |(_, last)| last)
+}
+
+/// The key that has most words that are almost those of the name; `None` where none has any.
+fn of_like_words(name: &str) -> Option<&'static str> {
+    let words = |text: &'_ str| -> Vec<String> { text.split(['.', '_']).map(str::to_owned).collect() };
+    let written: Vec<String> = words(name).into_iter().filter(|word| word.len() > 3).collect();
+    let alike = |key: &Key| {
+        let known = words(key.path);
+        written.iter().filter(|word| nearest(word, known.iter().map(String::as_str)).is_some()).count()
+    };
+    // The first one of equals.
+    let best = KEYS.iter().rev().max_by_key(|key| alike(key))?;
+    (alike(best) > 0).then_some(best.path)
 }
 
 /// The same for a JSON name.
 pub(crate) fn unknown_json_key(name: &str) -> ConfigError {
     let names = KEYS.iter().filter_map(|key| key.json.map(str::to_owned));
-    unknown(name, &ValueOrigin::Stored, names)
+    unknown(name, &ValueOrigin::Stored, nearest_name(name, names))
 }
 
-fn unknown(name: &str, origin: &ValueOrigin, names: impl Iterator<Item = String>) -> ConfigError {
+fn unknown(name: &str, origin: &ValueOrigin, nearest: Option<String>) -> ConfigError {
     if super::not_yet::is_not_yet(name) {
         return ConfigError::KeyNotYet { name: name.to_owned(), origin: origin.clone() };
     }
-    ConfigError::KeyUnknown {
-        name: name.to_owned(),
-        origin: origin.clone(),
-        nearest: nearest_name(name, names),
+    ConfigError::KeyUnknown { name: name.to_owned(), origin: origin.clone(), nearest }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_probably_meant_is_told() {
+        for (written, meant) in [
+            ("helth.port", "admin.health_port"),
+            ("limits.message_bytes", "limits.max_packet_size"),
+            ("allow_anonymous", "auth.anonymous"),
+            ("anonymous", "auth.anonymous"),
+            ("listner.mqtt.port", "listener.mqtt.port"),
+            ("listener.mqt.bind", "listener.mqtt.bind"),
+            ("limit.queue_bytes", "limits.queue_bytes"),
+            ("sys.intervall_sec", "sys.interval_sec"),
+        ] {
+            let told = unknown_key(written, &ValueOrigin::Stored).to_string();
+            assert!(told.ends_with(&format!("did you mean `{meant}`?")), "{told}");
+        }
+        for (written, key) in MEANT {
+            assert!(Key::find(key).is_some(), "{written}: {key}");
+        }
+        let told = unknown_key("qqq.zzz", &ValueOrigin::Stored).to_string();
+        assert!(!told.contains("did you mean"), "{told}");
     }
 }

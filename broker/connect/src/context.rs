@@ -144,6 +144,7 @@ impl ConnectArgs {
         };
         if let Some(name) = name {
             self.add(contexts.find(&name)?)?;
+            self.used_context = Some(name);
         }
         Ok(self)
     }

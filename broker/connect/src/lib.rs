@@ -36,6 +36,8 @@ pub struct ConnectArgs {
     pub transport: TransportArgs,
     /// Longest wait for the connection, and for each acknowledgement, where somebody waits for less than usual.
     pub patience: Option<Duration>,
+    /// Context of which user, password or broker are, if one was used.
+    pub used_context: Option<String>,
 }
 
 impl Args for ConnectArgs {
@@ -55,6 +57,7 @@ impl FromArgMatches for ConnectArgs {
             login: LoginArgs::from_arg_matches(matches)?,
             transport: TransportArgs::from_arg_matches(matches)?,
             patience: None,
+            used_context: None,
         };
         by_hand.with_context().map_err(|error| clap::Error::raw(ErrorKind::ValueValidation, chain(&error)))
     }
@@ -70,7 +73,7 @@ impl FromArgMatches for ConnectArgs {
 #[command(next_help_heading = "Connection")]
 pub struct LoginArgs {
     /// Name or address of the broker [default: 127.0.0.1]
-    #[arg(short = 'h', long)]
+    #[arg(short = 'h', long, value_parser = host)]
     pub host: Option<String>,
     /// Port of the broker [default: 1883, with TLS 8883, with WebSocket 80 and 443]
     #[arg(short = 'p', long)]
@@ -202,6 +205,20 @@ pub type Quality = QoS;
 /// A protocol version on the command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Version(pub ProtocolVersion);
+
+/// A name or address alone: what else is written into it has an option of its own.
+fn host(text: &str) -> Result<String, String> {
+    if text.contains("://") {
+        return Err(format!("a URL is for -L, as in -L {text}"));
+    }
+    let is_port = |port: &str| !port.is_empty() && port.bytes().all(|byte| byte.is_ascii_digit());
+    match text.split_once(':') {
+        Some((host, port)) if is_port(port) && !host.is_empty() => {
+            Err(format!("the port is for -p, as in -h {host} -p {port}"))
+        }
+        Some(_) | None => Ok(text.to_owned()),
+    }
+}
 
 fn version(text: &str) -> Result<Version, String> {
     let number = text.trim_start_matches("mqttv").trim_start_matches('v');
@@ -428,7 +445,7 @@ impl ConnectArgs {
     /// [`Misuse`] for the options, [`ClientError`] for the broker.
     pub fn connect(&self, session: &SessionArgs) -> anyhow::Result<Client> {
         let endpoint = self.endpoint()?;
-        let client = self.log_in(&endpoint, session)?;
+        let client = self.log_in(&endpoint, session).map_err(|error| self.with_its_context(error))?;
         let present = if client.session_present() { ", session resumed" } else { "" };
         let zstd = if client.has_zstd() { ", zstd" } else { "" };
         self.login.debug(&format!("connected to {endpoint} as `{}`{present}{zstd}", client.client_id()));
@@ -437,6 +454,24 @@ impl ConnectArgs {
 }
 
 impl ConnectArgs {
+    /// The error of a connection, with the context that broker or login are of.
+    fn with_its_context(&self, error: anyhow::Error) -> anyhow::Error {
+        let Some(name) = &self.used_context else { return error };
+        let told = match error.downcast_ref() {
+            Some(ClientError::Refused {
+                reason: ReasonCode::BadUserNameOrPassword | ReasonCode::NotAuthorized,
+                ..
+            }) => format!(
+                "{error}; the login is that of context `{name}`, which `lotmq context add {name} --replace …` writes anew"
+            ),
+            Some(ClientError::Unreachable { .. }) => {
+                format!("{error}; the broker is that of context `{name}`")
+            }
+            Some(_) | None => return error,
+        };
+        error.context(told)
+    }
+
     fn log_in(&self, endpoint: &Endpoint, session: &SessionArgs) -> anyhow::Result<Client> {
         let versions = self.versions(session)?;
         let mut first_error = None;

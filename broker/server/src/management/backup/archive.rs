@@ -183,7 +183,10 @@ impl<R: Read + Seek> Archive<R> {
     /// See [`ArchiveError`].
     pub fn open(reader: R, bytes_max: u64) -> Result<Self, ArchiveError> {
         let mut zip = zip_members::open(reader).map_err(|error| match error {
-            OpenZipError::Zip(error) => ArchiveError::Foreign(error.to_string()),
+            OpenZipError::Zip(ZipError::Io(error)) => ArchiveError::Foreign(error.to_string()),
+            OpenZipError::Zip(_) => ArchiveError::Foreign(
+                "it is no zip archive, or not a whole one; `lotmq backup` writes them".to_owned(),
+            ),
             OpenZipError::Twice(_) => ArchiveError::Damaged(error.to_string()),
         })?;
         if zip.len() > BACKUP_MEMBERS_MAX {

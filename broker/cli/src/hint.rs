@@ -1,0 +1,67 @@
+//! What was probably meant by a subcommand or option that we do not have, and other brokers and package managers do.
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Words that are tried as subcommands, and the way there is.
+const SUBCOMMANDS: &[(&[&str], &str)] = &[
+    (
+        &["user", "users", "adduser", "useradd"],
+        "users: lotmq cmd -addUser NAME 'a password', lotmq cmd -listUsers; a lost password of root: lotmq passwd",
+    ),
+    (
+        &["password", "changepassword"],
+        "lotmq cmd -changeUserPassword NAME 'a password'; a lost one of root: lotmq passwd",
+    ),
+    (
+        &["log", "logs", "journal"],
+        "the broker logs to standard error, as a service to journalctl -u lotmq; lotmq watch shows errors and denials live",
+    ),
+    (
+        &["start", "broker", "server", "up"],
+        "lotmq serve starts the broker; the service: systemctl start lotmq",
+    ),
+    (&["stop", "down", "kill"], "Ctrl-C or SIGTERM ends lotmq serve; the service: systemctl stop lotmq"),
+    (&["restart"], "the service: systemctl restart lotmq"),
+    (
+        &["reload"],
+        "SIGHUP, or systemctl reload lotmq, has certificates read again; the configuration takes a restart",
+    ),
+    (
+        &["install", "uninstall", "update", "upgrade", "remove"],
+        "that is the business of the package: docs/install.md; data is in what lotmq config show calls the data directory",
+    ),
+    (&["clients", "connections", "sessions"], "lotmq top clients, or all of them: lotmq cmd -listClients"),
+    (&["info", "health", "stats"], "lotmq status"),
+    (
+        &["rules", "acl", "actions", "models", "entities"],
+        "lotmq cmd -listEntities, lotmq cmd -listRules; all commands: lotmq cmd -help",
+    ),
+    (&["listen"], "lotmq sub -t 'topic/#', or what the whole broker does: lotmq watch"),
+];
+
+/// The way there is, for what the command line asks for.
+pub(crate) fn of(error: &clap::Error, subcommand: Option<&str>) -> Option<&'static str> {
+    let named = |kind: ContextKind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        Some(_) | None => None,
+    };
+    if error.kind() == ErrorKind::InvalidSubcommand {
+        let word = named(ContextKind::InvalidSubcommand)?.to_ascii_lowercase();
+        return SUBCOMMANDS.iter().find(|(words, _)| words.contains(&&*word)).map(|(_, hint)| *hint);
+    }
+    if error.kind() != ErrorKind::UnknownArgument || subcommand != Some("serve") {
+        return None;
+    }
+    let option = named(ContextKind::InvalidArg)?;
+    Some(match option.split('=').next().unwrap_or_default() {
+        "-p" | "--port" | "-h" | "--host" | "--bind" => {
+            "address and port are one option: --listen 127.0.0.1:1883 for this machine only, --listen 0.0.0.0:1883 for all addresses"
+        }
+        "-c" => "the configuration file is --config FILE, of keys as in docs/configuration.md",
+        "-v" | "--verbose" | "--debug" => {
+            "more is logged with LOTMQ_LOG_DEBUG=true, or log.debug in the configuration"
+        }
+        "-d" | "--daemon" => "it stays in the foreground, as systemd wants it; the packages have a unit",
+        _ => return None,
+    })
+}
