@@ -7,7 +7,7 @@ use lotmq_client::{Client, Publication, QoS};
 use lotmq_test_support::{Broker, Finished, Program};
 use serde_json::Value;
 
-use crate::{LOTMQ, broker};
+use crate::{LOTMQ, broker, options};
 
 fn top(broker: &Broker, arguments: &[&str]) -> Finished {
     let port = broker.port();
@@ -109,4 +109,52 @@ fn wrong_usage_and_a_broker_that_refuses_are_told() {
     broker.command_ok("-addUser plain x");
     let refused = top(&broker, &["definitions", "--once", "-u", "plain", "-P", "x"]);
     assert_eq!(refused.status.code(), Some(1), "{refused:?}");
+}
+
+/// What `script` shows of a command on a terminal with so many columns and lines, ended by SIGINT after a while; `None` where there is no `script`.
+fn on_a_terminal(command: &str, (columns, lines): (u16, u16)) -> Option<String> {
+    let command = format!("stty cols {columns} rows {lines}; exec timeout --foreground -s INT 4 {command}");
+    let shown = Program::run("script", &["-qec", &command, "/dev/null"])?;
+    Some(shown.stdout)
+}
+
+#[test]
+fn it_fits_the_terminal_and_ends_in_order_at_a_signal() {
+    let broker = broker();
+    let _clients: Vec<Client> =
+        (0..12).map(|n| broker.client(&format!("a-client-with-a-rather-long-name-{n:02}"))).collect();
+    let command = format!("{LOTMQ} top clients -p {} --interval 1", broker.port());
+    let Some(shown) = on_a_terminal(&command, (40, 9)) else { return };
+    let screens: Vec<&str> = shown.split("\u{1b}[H\u{1b}[2J").skip(1).collect();
+    assert!(!screens.is_empty(), "{shown:?}");
+    for screen in screens {
+        let lines: Vec<&str> = screen.trim_end().lines().collect();
+        assert!(lines.len() <= 8, "{lines:?}");
+        let width = |line: &str| line.replace("\u{1b}[2m", "").replace("\u{1b}[0m", "").chars().count();
+        assert!(lines.iter().all(|line| width(line) <= 40), "{lines:?}");
+        assert!(lines.iter().any(|line| line.ends_with('…')), "{lines:?}");
+    }
+}
+
+#[test]
+fn it_goes_on_when_the_broker_is_back() {
+    let port = lotmq_test_support::free_port().to_string();
+    let mut broker = options().listen(&format!("127.0.0.1:{port}")).start();
+    for what in ["clients", "topics"] {
+        let arguments = ["top", what, "-p", &port, "--interval", "0.3", "--json"];
+        let watching = Program::start(LOTMQ, &arguments).unwrap();
+        watching.stdout.expect("\"total\"");
+        broker.kill();
+        broker.start_again();
+        watching.stderr.expect("connected again");
+        let id = watching.process_id().to_string();
+        assert!(Program::run("kill", &["-INT", &id]).unwrap().status.success());
+        let ended = watching.wait();
+        assert_eq!(ended.status.code(), Some(0), "{what}: {}", ended.stderr);
+        assert!(ended.stderr.contains("connecting again"), "{}", ended.stderr);
+        assert!(!ended.stdout.contains('\u{1b}'), "no terminal, no sequences");
+    }
+    broker.stop();
+    let gone = Program::run(LOTMQ, &["top", "clients", "--once", "-p", &port]).unwrap();
+    assert_eq!(gone.status.code(), Some(3), "{}", gone.stderr);
 }

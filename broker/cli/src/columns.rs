@@ -1,6 +1,7 @@
 //! Tables for people: each column as wide as it needs to be.
 
 use std::fmt::Write as _;
+use std::io::IsTerminal as _;
 
 use serde_json::Value;
 
@@ -27,6 +28,23 @@ pub(crate) fn table<const N: usize>(head: [&str; N], rows: &[[String; N]], right
         table.push('\n');
     }
     table
+}
+
+/// Columns and lines of the terminal on standard output; `None` where that is none, or does not say.
+pub(crate) fn terminal_size() -> Option<(usize, usize)> {
+    let stdout = std::io::stdout();
+    let size = stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten()?;
+    (size.ws_col > 0 && size.ws_row > 0).then(|| (size.ws_col.into(), size.ws_row.into()))
+}
+
+/// The line, or what of it has room, with `…` at its end.
+pub(crate) fn cut(line: &str, width: usize) -> String {
+    if line.chars().count() <= width {
+        return line.to_owned();
+    }
+    let mut cut: String = line.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
 }
 
 /// The text with `?` for every control character, as those that move the cursor of a terminal.

@@ -16,8 +16,9 @@ use lotmq_terminal::{Colour, Exit, OrMisuse as _, Paint, output, seconds};
 use serde_json::{Map, Value, json};
 
 use crate::cmd::{asked, connect_as_root, quoted};
-use crate::columns::table;
+use crate::columns::{cut, table, terminal_size};
 use crate::interruption::Interruption;
+use crate::watch::{connect_again, is_lost};
 use heard::Heard;
 use rates::{CountedRow, RATES_OF_CLIENTS, RATES_OF_DEFINITIONS, Rated, RatedColumn, rated};
 
@@ -35,6 +36,8 @@ const PAGES_MAX: usize = 20;
 /// As in: lotmq top clients, or every 10 seconds: lotmq top definitions --interval 10, or once for a script: lotmq top topics --once --json. Clients and definitions
 /// are read twice and compared; of topics it counts the messages that come meanwhile, which the broker sends it for that. Without -u it asks as root, as in
 /// `lotmq cmd`; others need to be users who may configure the system.
+///
+/// On a terminal it shows as many rows and columns as that has; elsewhere one table after the other. When the broker goes away, it connects again. Ctrl-C ends it.
 ///
 /// IN is what clients publish, OUT what they are sent. BUSY is the time of a definition's runs as part of one processor, waiting included.
 ///
@@ -110,16 +113,36 @@ pub(crate) fn top(args: &TopArgs) -> anyhow::Result<Exit> {
     }
     let mut client = connect_as_root(&args.connect)?;
     let interruption = Interruption::catch()?;
-    let exit = match args.what {
-        Ranked::Clients => args.compare(&mut client, &interruption, clients, RATES_OF_CLIENTS)?,
-        Ranked::Definitions => args.compare(&mut client, &interruption, definitions, RATES_OF_DEFINITIONS)?,
-        Ranked::Topics => args.listen(&mut client, &interruption)?,
-    };
-    client.disconnect()?;
-    Ok(exit)
+    loop {
+        let error = match args.follow(&mut client, &interruption) {
+            Ok(exit) => {
+                client.disconnect().ok();
+                return Ok(exit);
+            }
+            Err(error) => error,
+        };
+        if args.once || !is_lost(&error) {
+            return Err(error);
+        }
+        output::note(&format!("{}; connecting again", output::chain(&error)));
+        match connect_again(&args.connect, &interruption)? {
+            Some(again) => client = again,
+            None => return Ok(Exit::Success),
+        }
+        output::note("connected again");
+    }
 }
 
 impl TopArgs {
+    /// Shows rates until a signal comes, or once.
+    fn follow(&self, client: &mut Client, interruption: &Interruption) -> anyhow::Result<Exit> {
+        match self.what {
+            Ranked::Clients => self.compare(client, interruption, clients, RATES_OF_CLIENTS),
+            Ranked::Definitions => self.compare(client, interruption, definitions, RATES_OF_DEFINITIONS),
+            Ranked::Topics => self.listen(client, interruption),
+        }
+    }
+
     fn interval(&self) -> Duration {
         Duration::from_secs_f64(self.interval.max(INTERVAL_MIN))
     }
@@ -187,7 +210,10 @@ impl TopArgs {
     fn show(&self, mut rows: Vec<Rated>, columns: &[RatedColumn], elapsed: Duration) -> anyhow::Result<()> {
         rows.sort_by(|a, b| b.rank().total_cmp(&a.rank()).then_with(|| a.name.cmp(&b.name)));
         let all = rows.len();
-        rows.truncate(self.rows as usize);
+        let size = if self.once || self.json { None } else { terminal_size() };
+        // Beside the rows there are two lines, and the one of the cursor.
+        let fitting = size.map_or(usize::MAX, |(_, lines)| lines.saturating_sub(3).max(1));
+        rows.truncate(fitting.min(self.rows as usize));
         if self.json {
             let (_, of) = self.what.names();
             let listed: Vec<Value> = rows.iter().map(|row| row.json(of, columns)).collect();
@@ -200,7 +226,9 @@ impl TopArgs {
         }
         let paint = Paint::of_stdout();
         let summary = format!("{} of {all} {}, {:.1} s", rows.len(), self.what.word(), elapsed.as_secs_f64());
-        let screen = format!("{}\n{}", paint.text(Colour::Dim, &summary), self.table(&rows, columns));
+        let width = size.map_or(usize::MAX, |(columns, _)| columns);
+        let table: String = self.table(&rows, columns).lines().map(|line| cut(line, width) + "\n").collect();
+        let screen = format!("{}\n{table}", paint.text(Colour::Dim, &cut(&summary, width)));
         // To the upper left corner, and everything away that was there.
         let clear = if !self.once && io::stdout().is_terminal() { "\u{1b}[H\u{1b}[2J" } else { "" };
         output::line(&format!("{clear}{}", screen.trim_end()))?;
