@@ -63,16 +63,19 @@ pub(crate) enum Command {
     Topics(TopicsArgs),
     Routes(RoutesArgs),
     Cmd(CmdArgs),
+    #[command(alias = "publish")]
     Pub(PubArgs),
+    #[command(alias = "subscribe")]
     Sub(SubArgs),
     Request(RequestArgs),
     Bench(BenchArgs),
     Context(ContextArgs),
     Config(ConfigArgs),
+    Passwd(PasswdArgs),
     Store(StoreArgs),
     Backup(BackupArgs),
-    Passwd(PasswdArgs),
     Restore(RestoreArgs),
+    #[command(alias = "completions")]
     Completion(CompletionArgs),
     Man(ManArgs),
 }
@@ -86,6 +89,66 @@ mod tests {
     #[test]
     fn command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    /// The sentence about exit codes in the help of a command.
+    fn exit_codes(command: &clap::Command) -> Option<String> {
+        let help = command.get_long_about()?.to_string();
+        let (_, codes) = help.split_once("Exit codes: ")?;
+        codes.lines().next().map(str::to_owned)
+    }
+
+    /// The commands that do something, each with the help of itself and of what it belongs to.
+    fn leaves(command: &clap::Command, name: &str, above: &str) -> Vec<(String, String)> {
+        let help =
+            command.get_long_about().or(command.get_about()).map(ToString::to_string).unwrap_or_default();
+        let help = format!("{above}\n{help}");
+        let mut below: Vec<&clap::Command> =
+            command.get_subcommands().filter(|it| !it.is_hide_set()).collect();
+        if command.get_name() == "demo" {
+            below.clear();
+        }
+        if below.is_empty() {
+            return vec![(name.to_owned(), help)];
+        }
+        below.iter().flat_map(|it| leaves(it, &format!("{name} {}", it.get_name()), &help)).collect()
+    }
+
+    #[test]
+    fn every_command_has_an_example_and_says_its_exit_codes() {
+        for subcommand in Cli::command().get_subcommands() {
+            for (name, help) in leaves(subcommand, subcommand.get_name(), "") {
+                assert!(help.contains("Exit codes: 0 "), "{name} says what its exit codes mean");
+                let is_example = |text: &str| help.contains(&format!("lotmq {text}"));
+                let first = name.split(' ').next().unwrap();
+                assert!(is_example(&name) || is_example(first), "{name} has an example");
+            }
+        }
+    }
+
+    /// `UPDATE=1` writes the table.
+    #[test]
+    fn the_table_of_exit_codes_is_that_of_the_help() {
+        const BEGIN: &str = "<!-- exit codes, from --help -->\n";
+        const END: &str = "<!-- end of exit codes -->";
+        let mut table = String::from("| command | exit codes |\n|---|---|\n");
+        for subcommand in Cli::command().get_subcommands() {
+            let codes = exit_codes(subcommand).unwrap_or_else(|| panic!("{}", subcommand.get_name()));
+            table.push_str(&format!(
+                "| `lotmq {}` | {} |\n",
+                subcommand.get_name(),
+                codes.trim_end_matches('.')
+            ));
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/tools.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once(BEGIN).unwrap();
+        let (written, behind) = rest.split_once(END).unwrap();
+        if std::env::var_os("UPDATE").is_some() {
+            std::fs::write(path, format!("{before}{BEGIN}{table}{END}{behind}")).unwrap();
+        } else {
+            assert_eq!(written, table, "UPDATE=1 writes it");
+        }
     }
 
     #[test]

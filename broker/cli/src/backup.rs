@@ -24,6 +24,8 @@ const NAME_CHARS_MAX: usize = 64;
 
 /// Take a backup of a running broker: users, rules, definitions, modules, variables, secrets as they are encrypted, retained messages, kept values, and sessions with what waits for them.
 ///
+/// As in: lotmq backup monday.zip.
+///
 /// FILE is a zip; it must not exist. The key of the secrets, secret.key, is not in it. Without -u it is taken as root, with the password in
 /// LOTMQ_ROOT_PASSWORD or else the one of a new broker; nobody else may. See also: lotmq restore, lotmq store import.
 ///

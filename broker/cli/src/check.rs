@@ -12,6 +12,8 @@ use crate::coloured::coloured;
 
 /// Check LoT programs.
 ///
+/// As in: lotmq check overheat.lot, or of the project in a folder: lotmq check plant.
+///
 /// The programs of a folder, cells of notebooks among them, know each other; several files on the command line do not. What is named and
 /// defined by none of them is a warning, since the broker may have it.
 ///

@@ -11,6 +11,8 @@ use lotmq_terminal::{Exit, output};
 
 /// Compile a LoT program to a WebAssembly component.
 ///
+/// As in: lotmq compile overheat.lot -o overheat.wasm.
+///
 /// Exit codes: 0 written, 1 the program has errors or a file could not be read or written, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct CompileArgs {

@@ -10,6 +10,10 @@ use lotmq_terminal::{Exit, output};
 use serde_json::{Map, Value, json};
 
 /// Show the configuration, or check it.
+///
+/// As in: lotmq config show --origin, or: lotmq config check lotmq.toml.
+///
+/// Exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct ConfigArgs {
     #[command(subcommand)]

@@ -39,6 +39,10 @@ const UPLOAD_TIMEOUT: Duration = Duration::from_secs(180);
 const PREPARING_MAX: Duration = Duration::from_secs(300);
 
 /// Show what lotmq does: broker, programs, sensors, results. Leaves the broker running.
+///
+/// As in: lotmq demo. Ctrl-C ends it; what it stored stays in its own data directory, which another lotmq demo takes up.
+///
+/// Exit codes: 0 ended by a signal, 1 it could not start or something of it failed, 2 wrong usage.
 #[derive(Args, Debug)]
 #[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct DemoArgs {

@@ -10,6 +10,8 @@ use crate::coloured::coloured;
 
 /// Explain a code, as LOT302 of the compiler, or HOP_LIMIT of an Error topic or a reply.
 ///
+/// As in: lotmq explain LOT302, or: lotmq explain HOP_LIMIT.
+///
 /// Exit codes: 0 explained, 2 there is no such code.
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {

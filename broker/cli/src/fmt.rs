@@ -14,6 +14,8 @@ use lotmq_terminal::{Exit, Misuse, output};
 
 /// Format LoT programs.
 ///
+/// As in: lotmq fmt overheat.lot, or in a pipeline: lotmq fmt --check plant.
+///
 /// Indents by 4 spaces, puts one space where there were more and around operators, and leaves comments and line breaks where they are; lines end
 /// with LF. A file with errors is left alone, and so is one that is formatted already.
 ///

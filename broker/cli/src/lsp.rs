@@ -6,6 +6,8 @@ use lotmq_terminal::Exit;
 
 /// Answer an editor about LoT programs: a language server on standard input and output.
 ///
+/// As in: lotmq lsp, or with last values of a broker in hovers: lotmq lsp --broker mqtt://127.0.0.1.
+///
 /// Diagnostics with fixes, hover, completion, definitions, symbols and formatting for .lot files. How editors are set up:
 /// docs/lot/editors.md.
 ///

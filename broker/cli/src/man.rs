@@ -10,6 +10,8 @@ use lotmq_terminal::{Exit, output};
 
 /// Write the manual pages into a folder, as `lotmq.1` and `lotmq-serve.1`.
 ///
+/// As in: lotmq man /usr/local/share/man/man1.
+///
 /// Exit codes: 0 written, 1 a file cannot be written, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct ManArgs {

@@ -10,6 +10,8 @@ use crate::columns::{self, age};
 
 /// Show the routes of a broker: how they are connected and what waits for them.
 ///
+/// As in: lotmq routes.
+///
 /// DELIVERED are messages that the other side has got, RECEIVED those that came from there, answers included, FAILED those that never pass or found no room, WAITING those that the other side does not have yet, OLDEST the time for which the first of them has waited, DEAD those that were given up and are kept
 /// (`lotmq cmd -listDeadLetters NAME`), DROPPED those that are not kept because there were too many. Behind a route that is not connected stands the reason. `lotmq cmd -skipWaiting NAME` takes the oldest that waits out and makes a dead letter of it.
 ///

@@ -18,6 +18,8 @@ const ZIP: &[u8] = b"PK\x03\x04";
 
 /// Look after what a stopped broker has stored.
 ///
+/// As in: lotmq store check --data ./data, or to another machine: lotmq store export all.lotmq, and there: lotmq store import all.lotmq.
+///
 /// Exit codes: 0 done, 1 it failed or damage was found, 2 wrong usage.
 #[derive(Args, Debug)]
 pub(crate) struct StoreArgs {

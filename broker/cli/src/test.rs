@@ -9,6 +9,8 @@ use lotmq_terminal::{Exit, Misuse, output};
 
 /// Test LoT programs.
 ///
+/// As in: lotmq test heater.test.toml, or of all below a folder: lotmq test plant.
+///
 /// Cases stand in a file beside the program: heater.test.toml tests heater.lot or heater.lotnb. Each starts anew, in virtual time. docs/lot/testing.md says what
 /// stands in such a file.
 ///
