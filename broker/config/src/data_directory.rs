@@ -39,6 +39,9 @@ pub struct DataDirectory {
     pub path: PathBuf,
     /// What named it, in the words of `lotmq config show --origin`.
     pub origin: &'static str,
+    /// Where processes of one user share what takes long to make and is the same for all: `$XDG_CACHE_HOME/lotmq`, else `~/.cache/lotmq`; `None` for a service,
+    /// which has its data directory alone, and without a home.
+    pub user_cache: Option<PathBuf>,
 }
 
 impl DataDirectory {
@@ -62,8 +65,17 @@ impl DataDirectory {
         } else {
             (PathBuf::from("lotmq-data"), "default")
         };
-        Self { path, origin }
+        Self { path, origin, user_cache: user_cache(surroundings) }
     }
+}
+
+fn user_cache(surroundings: &Surroundings) -> Option<PathBuf> {
+    if surroundings.variable("STATE_DIRECTORY").is_some() {
+        return None;
+    }
+    let home = || Some(Path::new(surroundings.variable("HOME")?).join(".cache"));
+    let base = surroundings.variable("XDG_CACHE_HOME").map(PathBuf::from).or_else(home)?;
+    base.is_absolute().then(|| base.join("lotmq"))
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
 //! The environment: `LOTMQ_` and a key's path in upper case.
 
-use std::path::{Path, PathBuf};
-
 use lot_nearest::nearest_name;
 use serde_json::Value;
 
@@ -59,20 +57,6 @@ pub(crate) fn root_password(environment: &[(String, String)]) -> Option<Secret> 
         let (_, value) = environment.iter().find(|(name, value)| name == wanted && !value.is_empty())?;
         Some(Secret::new(value.clone()))
     })
-}
-
-/// Directory of caches that processes of one user share.
-pub(crate) fn user_cache(environment: &[(String, String)]) -> Option<PathBuf> {
-    let variable = |wanted: &str| {
-        let (_, value) = environment.iter().find(|(name, value)| name == wanted && !value.is_empty())?;
-        Some(Path::new(value))
-    };
-    if variable("STATE_DIRECTORY").is_some() {
-        return None;
-    }
-    let home = || Some(variable("HOME")?.join(".cache"));
-    let base = variable("XDG_CACHE_HOME").map(Path::to_owned).or_else(home)?;
-    base.is_absolute().then(|| base.join("lotmq"))
 }
 
 pub(crate) fn unknown(environment: &[(String, String)]) -> Vec<(String, String)> {

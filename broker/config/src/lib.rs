@@ -140,9 +140,6 @@ pub struct Config {
     pub sys: Sys,
     /// Where everything durable lies; not a key of the file, because the stored configuration lies in it.
     pub data: DataDirectory,
-    /// Where processes of one user share what takes long to make and is the same for all: `$XDG_CACHE_HOME/lotmq`, else `~/.cache/lotmq`; `None` for a service,
-    /// which has its data directory alone, and without a home.
-    pub user_cache: Option<PathBuf>,
     /// Password that `root` gets when it is created, from `LOTMQ_ROOT_PASSWORD` or `--secure`; `None` is the documented default.
     pub initial_root_password: Option<Secret>,
     /// Whether that takes the place of the default password of a `root` that there is, as `--secure` has it.
@@ -177,7 +174,6 @@ impl Config {
         let assignments = Self::assignments(&sources).collect::<Result<_, _>>()?;
         let start = Self {
             data: sources.data,
-            user_cache: environment::user_cache(&sources.environment),
             initial_root_password: environment::root_password(&sources.environment),
             ..Self::default()
         };
@@ -213,7 +209,6 @@ impl Config {
         }
         let start = Self {
             data: self.data.clone(),
-            user_cache: self.user_cache.clone(),
             initial_root_password: self.initial_root_password.clone(),
             replaces_default_password: self.replaces_default_password,
             health_fallback: self.health_fallback.clone(),

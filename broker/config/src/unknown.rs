@@ -19,7 +19,6 @@ pub(crate) fn unknown_key(name: &str, origin: &ValueOrigin) -> ConfigError {
 /// Keys that are meant by names which are tried: those of other brokers' configurations, and what else a thing is called.
 const MEANT: &[(&str, &str)] = &[
     ("allow_anonymous", "auth.anonymous"),
-    ("bind_address", "listener.mqtt.bind"),
     ("cafile", "tls.client_ca"),
     ("certfile", "tls.certificate"),
     ("keyfile", "tls.key"),
@@ -37,7 +36,6 @@ const MEANT: &[(&str, &str)] = &[
     ("packet_size", "limits.max_packet_size"),
     ("payload_bytes", "limits.max_packet_size"),
     ("sys_interval", "sys.interval_sec"),
-    ("websocket_port", "listener.ws.port"),
 ];
 
 /// The key that is meant by a name of [`MEANT`], or that is called so in another section, or in one whose name is almost this.
@@ -97,8 +95,6 @@ mod tests {
             ("limits.message_bytes", "limits.max_packet_size"),
             ("allow_anonymous", "auth.anonymous"),
             ("anonymous", "auth.anonymous"),
-            ("listner.mqtt.port", "listener.mqtt.port"),
-            ("listener.mqt.bind", "listener.mqtt.bind"),
             ("limit.queue_bytes", "limits.queue_bytes"),
             ("sys.intervall_sec", "sys.interval_sec"),
         ] {

@@ -730,7 +730,7 @@ fn engine(config: &Config, pulses: &Pulses) -> Result<Engine, EngineError> {
     let is_durable = config.store.durability != lotmq_config::Durability::None;
     Engine::new(&EngineOptions {
         cache_dir: is_durable.then(|| config.data.path.join("cache")),
-        shared_cache_dir: config.user_cache.clone(),
+        shared_cache_dir: config.data.user_cache.clone(),
         all_memory_bytes_max: machine::guests_memory(&config.limits),
         pulses: pulses.clone(),
         ..lot_engine()

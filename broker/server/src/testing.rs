@@ -51,7 +51,7 @@ impl Running {
         environment.extend(settings.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
         let config = Config::load(Sources {
             environment,
-            data: DataDirectory { path: dir.into(), origin: "test" },
+            data: DataDirectory { path: dir.into(), origin: "test", user_cache: None },
             ..Sources::default()
         })
         .unwrap();

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use lotmq_auth::{
     Account, Credential, DEFAULT_ROOT_PASSWORD, Directory, PasswordError, ROOT, ScramSecret, ScramVerifier,
 };
+use lotmq_config::{Config, Secret};
 use lotmq_store::{Batch, Op, RecoveredSecret, Store, StoreError, TenantId, UserRow};
 use zeroize::Zeroizing;
 
@@ -154,6 +155,17 @@ pub(crate) struct NewRoot<'a> {
     pub(crate) replaces_default: bool,
     /// Fewest characters that one which was given has.
     pub(crate) chars_min: u32,
+}
+
+impl NewRoot<'_> {
+    /// That of the configuration.
+    pub(crate) fn of(config: &Config) -> NewRoot<'_> {
+        NewRoot {
+            password: config.initial_root_password.as_ref().map(Secret::reveal),
+            replaces_default: config.replaces_default_password,
+            chars_min: config.auth.password_chars_min,
+        }
+    }
 }
 
 /// Creates `root` where it is missing, durably.

@@ -32,10 +32,10 @@ pub enum PasswordChangeError {
     NotKept,
     /// The store could not be opened, or the accounts not be read.
     #[error(transparent)]
-    Store(#[from] StartError),
+    Store(Box<StartError>),
     /// The broker of this directory runs.
     #[error("{0} Stop it first, or change the password in it: `lotmq cmd -changeUserPassword {1} NEW`")]
-    Running(StartError, String),
+    Running(Box<StartError>, String),
     /// No account has this name.
     #[error("there is no user '{user}'; there are: {}", .known.join(", "))]
     NoSuchUser {
@@ -57,6 +57,12 @@ pub enum PasswordChangeError {
     NotStored(#[from] StoreError),
 }
 
+impl From<StartError> for PasswordChangeError {
+    fn from(error: StartError) -> Self {
+        Self::Store(Box::new(error))
+    }
+}
+
 /// Users that are named where one is not there.
 const KNOWN_SHOWN_MAX: usize = 10;
 
@@ -76,9 +82,12 @@ pub fn change_password(config: &Config, user: &str, password: &str) -> Result<()
         return Err(PasswordChangeError::TooShort(chars_min));
     }
     let opened = Store::open(store_options(config, &Pulses::default()), Box::new(|_| {}));
-    let (store, recovered) = opened.map_err(|error| match StartError::from(error) {
-        error @ StartError::DataInUse { .. } => PasswordChangeError::Running(error, user.to_owned()),
-        error => error.into(),
+    let (store, recovered) = opened.map_err(|error| {
+        let error = Box::new(StartError::from(error));
+        match matches!(*error, StartError::DataInUse { .. }) {
+            true => PasswordChangeError::Running(error, user.to_owned()),
+            false => PasswordChangeError::Store(error),
+        }
     })?;
     let outcome = in_store(config, &store, recovered, (user, password));
     store.close();
@@ -92,7 +101,7 @@ fn in_store(
     (user, password): (&str, &str),
 ) -> Result<(), PasswordChangeError> {
     let tenant = TenantId::DEFAULT;
-    let of_accounts = |error: AccountsError| PasswordChangeError::Store(error.into());
+    let of_accounts = |error: AccountsError| PasswordChangeError::from(StartError::from(error));
     let scram = Scram::recover(config.auth.scram_sha_256, tenant, &mut recovered.secrets, store);
     let scram = scram.map_err(of_accounts)?;
     let users = Directory::new(DirectoryOptions { scram: scram.secret, ..DirectoryOptions::default() })?;

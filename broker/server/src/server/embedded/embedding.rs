@@ -101,7 +101,7 @@ fn configuration() -> Result<Config, ConfigError> {
     Config::load(Sources {
         environment: settings.map(|(name, value)| (name.to_owned(), value)).into(),
         // There is no such directory, and nothing is written.
-        data: DataDirectory { path: "/dev/null/lotmq".into(), origin: "embedded" },
+        data: DataDirectory { path: "/dev/null/lotmq".into(), origin: "embedded", user_cache: None },
         ..Sources::default()
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use lotmq_auth::{Directory, DirectoryOptions, ROOT, Rulebook};
-use lotmq_config::{Config, LotCache, Secret};
+use lotmq_config::{Config, LotCache};
 use lotmq_definitions::{CacheLimits, CacheMode, RegistryOptions};
 use lotmq_store::{KeepRow, QuarantineRow, Recovered, Store, TenantId};
 use tracing::{error, warn};
@@ -13,7 +13,7 @@ use tracing::{error, warn};
 use crate::guests::HasPrograms as _;
 use crate::guests::variables::Variables;
 use crate::guests::{Guests, Programs};
-use crate::management::accounts::{self, AccountsError, Scram};
+use crate::management::accounts::{self, AccountsError, NewRoot, Scram};
 use crate::management::audit::Audit;
 use crate::management::login_places;
 use crate::management::managed::Managed;
@@ -36,7 +36,6 @@ pub(crate) fn tenants(
     config: &Config,
     surroundings: &Surroundings,
 ) -> Result<Vec<Arc<Tenant>>, StartError> {
-    let password = config.initial_root_password.as_ref().map(Secret::reveal);
     let mut tenants = Vec::new();
     for (number, row) in recovered.tenants.iter().enumerate() {
         let is_on = config.auth.scram_sha_256;
@@ -55,17 +54,7 @@ pub(crate) fn tenants(
                 "root may be among the damaged users and is not made anew before `lotmq store quarantine --forget`"
             );
         } else {
-            accounts::ensure_root(
-                &users,
-                row.id,
-                &accounts::NewRoot {
-                    password,
-                    replaces_default: config.replaces_default_password,
-                    chars_min: config.auth.password_chars_min,
-                },
-                store,
-                surroundings.clock.wall_ms(),
-            )?;
+            accounts::ensure_root(&users, row.id, &NewRoot::of(config), store, surroundings.clock.wall_ms())?;
         }
         let places = login_places::restore(row.id, &recovered.settings, &users);
         if !places.is_empty() {
