@@ -13,7 +13,7 @@ fn passwd(arguments: &[&str], data: &Path, input: &str) -> Finished {
 }
 
 fn gets_in(broker: &Broker, user: &str, password: &str) -> bool {
-    Client::connect(&broker.address().to_string(), &ConnectOptions::new("x").user(user, password)).is_ok()
+    Client::connect(broker.address(), &ConnectOptions::new("x").user(user, password)).is_ok()
 }
 
 #[test]
