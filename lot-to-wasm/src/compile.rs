@@ -219,6 +219,9 @@ fn compile_slices(
             warn_repeated(tree, (file, lines_before), &mut seen, whole, &mut sink);
         }
         let output = tree.as_ref().and_then(|tree| output(tree, &known, options.compat, form, &mut sink));
+        if let (Some(syntax::Entity::Rule(rule)), Some(_)) = (tree, &output) {
+            crate::check::warn_of_gaps(rule, &trees, &mut sink);
+        }
         compilations[number].entities.push(Entity {
             kind: tree.as_ref().map(syntax::Entity::kind),
             name: tree.as_ref().map_or(String::new(), |tree| tree.name().text.clone()),

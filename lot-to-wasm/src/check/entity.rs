@@ -67,5 +67,7 @@ pub(super) fn filter(topic: &Text, sink: &mut Sink<'_>) {
     if let Some(problem) = crate::topic::filter_problem(&topic.value) {
         let message = format!("invalid topic \"{}\": {problem}", topic.value.escape_debug());
         sink.push(Draft::error(codes::TOPIC_FILTER, topic.span, message));
+    } else {
+        crate::topic::warn_of_foreign_wildcard(&topic.value, topic.span, sink);
     }
 }

@@ -170,6 +170,7 @@ impl Checker<'_, '_, '_> {
                     let draft = draft.suggest("write keys joined by dots, with [n] for elements: a.b[0].c");
                     self.error(draft.note("a computed path is \"a[\" + {i} + \"]\", or in parentheses"));
                 }
+                self.warn_of_foreign_path(text, path.span);
                 JsonPath::Literal { text: text.clone(), steps: steps.unwrap_or_default() }
             }
             _ => JsonPath::Computed(self.boxed(path)),
@@ -515,7 +516,37 @@ impl Checker<'_, '_, '_> {
             let message = format!("{} takes {wanted} arguments, found {}", row.keyword, arguments.len());
             self.error(Draft::error(codes::ARGUMENT_COUNT, span, message));
         }
+        if let ([syntax::Expression { kind: Source::Payload, .. }], Some(row)) = (arguments, row) {
+            self.warn_of_window(row.keyword, span);
+        }
         let arguments = arguments.iter().map(|argument| self.operand(argument)).collect();
         ExpressionKind::Function { function, arguments }
+    }
+
+    /// A path as JSONPath or JSON Pointer write it, which names a member called `$`, or one with `/` in its name.
+    fn warn_of_foreign_path(&mut self, text: &str, span: Span) {
+        let own = match (text.strip_prefix("$."), text.strip_prefix('/')) {
+            (Some(rest), _) => rest.to_owned(),
+            (None, Some(rest)) if !rest.is_empty() => rest.replace('/', "."),
+            (None, Some(_) | None) => return,
+        };
+        let message = format!("the path \"{}\" names a member of that very name", text.escape_debug());
+        let own = format!("\"{own}\"");
+        let draft = Draft::warning(codes::FOREIGN_PATH, span, message);
+        self.error(draft.suggest(format!("write {own}")).fix(span, own));
+    }
+
+    /// A function over the payload of a window, which is no list but the JSON of its figures.
+    fn warn_of_window(&mut self, keyword: &str, span: Span) {
+        let in_window = matches!(self.start, super::Start::Triggered(lot_facts::Trigger::Window { .. }));
+        if !in_window || !["SUM", "MEAN", "MIN", "MAX"].contains(&keyword) {
+            return;
+        }
+        let figure = format!("WINDOW {keyword}");
+        let message = format!("{keyword}(PAYLOAD) is not the figure of the window");
+        let draft = Draft::warning(codes::WINDOW_FIGURE, span, message);
+        let draft =
+            draft.note("PAYLOAD of ON WINDOW is the JSON of all its figures, not the list of its numbers");
+        self.error(draft.suggest(format!("write {figure}")).fix(span, figure));
     }
 }

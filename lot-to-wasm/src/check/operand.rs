@@ -5,8 +5,8 @@ use super::tree::{Constant, Expression, ExpressionKind, JsonPath, PublisherWord,
 use super::{Checker, Start, json_path};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
-use crate::syntax::parse::{session_name, window};
-use crate::syntax::{self, Path};
+use crate::syntax::parse::{habit, session_name, window};
+use crate::syntax::{self, Path, PathStep};
 use lot_facts::Trigger;
 use lot_nearest::nearest;
 
@@ -75,6 +75,9 @@ impl Checker<'_, '_, '_> {
 
     /// The value of a variable at the current place.
     pub(super) fn read(&mut self, id: VariableId, span: Span) -> Expression {
+        if matches!(self.start, Start::Triggered(_)) && self.scope.is_state(id) {
+            self.warn_of_state(id, span);
+        }
         let unset = if self.scope.read(id) { KindSet::EMPTY } else { KindSet::NONE };
         let assigned = self.scope.entry(id).map_or(KindSet::NONE, |entry| entry.kinds);
         self.node(span, assigned | unset, ExpressionKind::Variable(id))
@@ -106,7 +109,7 @@ impl Checker<'_, '_, '_> {
         self.error(match (near, at) {
             (Some(near), Some(at)) => draft.suggest(format!("did you mean `{{{near}}}`?")).fix(at, near),
             (Some(near), None) => draft.suggest(format!("did you mean `{{{near}}}`?")),
-            (None, _) => draft,
+            (None, _) => draft.suggest_if(self.hint_of_runs(name)),
         });
     }
 
@@ -144,6 +147,11 @@ impl Checker<'_, '_, '_> {
             let figure = format!("WINDOW {upper}");
             return self.error(draft.suggest(format!("write {figure}")).fix(span, figure));
         }
+        if let Some(ours) = member_of_message(path).or_else(|| habit::word_hint(name).map(str::to_owned))
+            && near.is_none()
+        {
+            return self.error(draft.suggest(format!("write {ours}")).fix(span, ours));
+        }
         self.error(match (keyword, near, nearest(name, VALUE_WORDS)) {
             (Some(keyword), _, _) => draft.suggest(format!("write {keyword}")).fix(span, keyword),
             (None, Some(near), _) => draft
@@ -154,6 +162,28 @@ impl Checker<'_, '_, '_> {
                 draft.suggest(format!("write {{{path}}} for a variable, or \"{path}\" for text"))
             }
         });
+    }
+
+    /// Reports a variable that looks like a state, told once: it is Empty in runs that do not set it.
+    fn warn_of_state(&mut self, id: VariableId, span: Span) {
+        let Some(name) = self.scope.entry(id).filter(|entry| !entry.is_read).map(|entry| entry.name.clone())
+        else {
+            return;
+        };
+        let message =
+            format!("`{name}` is Empty in runs that set it on no path, whatever a run before has set");
+        let draft = Draft::warning(codes::STATE_IN_VARIABLE, span, message)
+            .note(format!("set it on every path, with ELSE, or begin with SET \"{name}\" WITH a value"));
+        self.error(draft.suggest(format!(
+            "for a state write KEEP TOPIC \"state/{name}\" WITH value, and read it by GET TOPIC \"state/{name}\""
+        )));
+    }
+
+    /// What to do where a variable is read that only a later statement sets: perhaps that of a run before was meant.
+    fn hint_of_runs(&self, name: &str) -> Option<String> {
+        let is_set_later = self.scope.find(name).is_some();
+        let is_started = matches!(self.start, Start::Triggered(_));
+        (is_set_later && is_started).then(|| format!("a variable is gone when the run ends: write KEEP TOPIC \"state/{name}\" WITH value, and read it by GET TOPIC \"state/{name}\""))
     }
 
     /// Reports PAYLOAD, TOPIC or a property where the trigger has no message.
@@ -271,4 +301,32 @@ fn session_word_fits(word: SessionWord, trigger: &Trigger) -> bool {
             matches!(trigger, Trigger::Connect | Trigger::Disconnect | Trigger::Subscribe { .. })
         }
     }
+}
+
+/// What to write for `msg.payload`, `msg.topic`, `payload.a` and the like.
+fn member_of_message(path: &Path) -> Option<String> {
+    let is_message = matches!(path.name.as_str(), "msg" | "message");
+    let is_payload = path.name.eq_ignore_ascii_case("PAYLOAD");
+    let mut steps = path.steps.as_slice();
+    if is_message {
+        let [PathStep::Key(first), rest @ ..] = steps else { return None };
+        match first.as_str() {
+            "topic" if rest.is_empty() => return Some("TOPIC".to_owned()),
+            "payload" if rest.is_empty() => return Some("PAYLOAD".to_owned()),
+            "payload" => steps = rest,
+            _ => return None,
+        }
+    }
+    if !is_message && !is_payload || steps.is_empty() {
+        return None;
+    }
+    let mut text = String::new();
+    for step in steps {
+        match step {
+            PathStep::Key(key) if text.is_empty() => text.push_str(key),
+            PathStep::Key(key) => text.push_str(&format!(".{key}")),
+            PathStep::Index(index) => text.push_str(&format!("[{index}]")),
+        }
+    }
+    Some(format!("GET JSON \"{text}\" IN PAYLOAD"))
 }

@@ -21,6 +21,8 @@ pub(crate) struct Entry {
     pub(crate) kinds: KindSet,
     /// How often statements assign it.
     assignments: usize,
+    /// How many of the assignments so far were constants of the program.
+    constants: usize,
     /// The text of the program that was assigned, if the last assignment so far had one.
     text: Option<String>,
     /// Some read may give Empty.
@@ -90,6 +92,7 @@ impl Scope {
             span: Span::default(),
             kinds: KindSet::NONE,
             assignments: 1,
+            constants: 0,
             text: None,
             may_be_unset: false,
             is_read: true,
@@ -114,6 +117,7 @@ impl Scope {
             span,
             kinds: KindSet::NONE,
             assignments: 1,
+            constants: 0,
             text: None,
             may_be_unset: false,
             is_read: false,
@@ -165,6 +169,22 @@ impl Scope {
         if let Some(entry) = self.entry(id) {
             entry.text = Some(text.to_owned());
         }
+    }
+
+    /// Notes that what was just assigned is a constant of the program.
+    pub(crate) fn set_constant(&mut self, id: VariableId) {
+        if let Some(entry) = self.entry(id) {
+            entry.constants += 1;
+        }
+    }
+
+    /// Whether the variable is a state: set to constants alone, in several places, but not on every path to the current place.
+    pub(crate) fn is_state(&self, id: VariableId) -> bool {
+        let index = id.0 as usize;
+        let (may, must) = (self.flow.may.get(index), self.flow.must.get(index));
+        let is_open = may == Some(&true) && must == Some(&false);
+        let of_constants = |entry: &Entry| entry.assignments > 1 && entry.constants == entry.assignments;
+        is_open && self.entries.get(index).is_some_and(of_constants)
     }
 
     /// The text of the program that a variable certainly holds at the current place: its only assignment.

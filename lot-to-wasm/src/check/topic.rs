@@ -65,7 +65,10 @@ impl Checker<'_, '_, '_> {
         let mut has_unset = false;
         for part in &operand.parts {
             match &part.kind {
-                Source::Text(text) => self.literal(text, part.span, &mut pieces),
+                Source::Text(text) => {
+                    crate::topic::warn_of_foreign_wildcard(text, part.span, self.sink);
+                    self.literal(text, part.span, &mut pieces);
+                }
                 _ => {
                     let value = self.operand(part);
                     has_unset |= matches!(part.kind, Source::Variable(_))
@@ -146,7 +149,7 @@ impl Checker<'_, '_, '_> {
     fn capture(&mut self, span: Span, of: impl Fn(&str) -> TopicPart) -> TopicPart {
         let parts: Vec<TopicPart> = self.filters().iter().map(|filter| of(filter)).collect();
         let is_missing = parts.iter().any(|part| matches!(part, TopicPart::Missing)) || parts.is_empty();
-        if is_missing {
+        if is_missing && !matches!(self.start, super::Start::Unreadable) {
             let draft =
                 Draft::warning(codes::NO_CAPTURE, span, "wildcard without a counterpart in the trigger");
             self.error(draft.note("a read gives Empty, a publish is dropped with an error record"));

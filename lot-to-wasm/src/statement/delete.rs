@@ -11,7 +11,6 @@ use super::{CheckedKind, Construct, Executable, Form, Part, StatementKind, Word,
 use crate::check::tree::walk::{self, Need, parts};
 use crate::check::tree::{self, SettingStore};
 use crate::check::{Checker, TopicUse};
-use crate::diagnostic::codes;
 use crate::lower::{ANSWER, Callee, Generator, Host};
 use crate::source::Span;
 use crate::syntax::parse::{Parsed, Parser};
@@ -50,7 +49,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         Some("TOPIC") => DeleteTarget::Topic(parser.chained_topic("DELETE TOPIC")?),
         Some("ENV") => DeleteTarget::Setting(SettingStore::Environment, parser.expect_text("DELETE ENV")?),
         Some(_) => DeleteTarget::Setting(SettingStore::Secret, parser.expect_text("DELETE SECRET")?),
-        None => return parser.expected(codes::UNEXPECTED_TOKEN, &["TOPIC", "ENV", "SECRET"], "DELETE"),
+        None => return parser.missing(&["TOPIC", "ENV", "SECRET"], "DELETE"),
     };
     Ok(StatementKind::Delete(Delete { target }))
 }

@@ -77,9 +77,17 @@ fn missing_second<T>(parser: &mut Parser<'_, '_>, keyword: &str, seconds: &[&str
             draft.suggest("write CALL ACTION name WITH …, or CALL PYTHON \"Script.function\" WITH (…)"),
         );
     }
+    if keyword == "PUBLISH" && parser.is_sign(Sign::OpenParen) {
+        let draft = Draft::error(
+            codes::EXPECTED_WORD,
+            parser.span(),
+            "expected TOPIC or MODEL after PUBLISH, found `(`",
+        );
+        return parser.fail(draft.expected(seconds).suggest("write PUBLISH TOPIC \"topic\" WITH value"));
+    }
     if keyword == "PUBLISH" && parser.is_text() {
         let draft = Draft::error(
-            codes::UNEXPECTED_TOKEN,
+            codes::EXPECTED_WORD,
             parser.span(),
             "expected TOPIC or MODEL after PUBLISH, found STRING",
         );
@@ -90,17 +98,17 @@ fn missing_second<T>(parser: &mut Parser<'_, '_>, keyword: &str, seconds: &[&str
     if keyword == "PUBLISH" && parser.word_at(1) == "TO" {
         let value = parser.found();
         let message = format!("expected TOPIC or MODEL after PUBLISH, found {value}");
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), message).expected(seconds);
+        let draft = Draft::error(codes::EXPECTED_WORD, parser.span(), message).expected(seconds);
         return parser.fail(draft.suggest(format!("write PUBLISH TOPIC \"topic\" WITH {value}")));
     }
     if keyword == "PUBLISH"
         && parser.is_topic_without_quotes(0)
         && let Some(text) = parser.text_without_quotes("PUBLISH TOPIC")
     {
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, text.span, "expected TOPIC or MODEL after PUBLISH");
+        let draft = Draft::error(codes::EXPECTED_WORD, text.span, "expected TOPIC or MODEL after PUBLISH");
         let whole = format!("TOPIC \"{}\"", text.value);
         parser.sink.push_over(draft.suggest(format!("write PUBLISH {whole}")).fix(text.span, whole));
         return Err(Reported);
     }
-    parser.expected(codes::UNEXPECTED_TOKEN, seconds, keyword)
+    parser.missing(seconds, keyword)
 }

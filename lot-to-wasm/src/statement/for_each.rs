@@ -79,7 +79,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     };
     if !parser.eat_keyword("IN") {
         let message = format!("expected IN after the variable `{}`, found {}", item.text, parser.found());
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&["IN", "WITH"]);
+        let draft = Draft::error(codes::EXPECTED_WORD, parser.here(), message).expected(&["IN", "WITH"]);
         return parser.fail(draft.suggest(format!("write: FOR EACH {{{}}} IN list DO", item.text)));
     }
     let list = if parser.eat_word("TOPICS") {

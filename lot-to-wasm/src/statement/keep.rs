@@ -56,7 +56,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
         Some("TOPIC") => KeepTarget::Topic(parser.chained_topic("KEEP TOPIC")?),
         Some("ENV") => KeepTarget::Setting(SettingStore::Environment, parser.expect_text("KEEP ENV")?),
         Some(_) => KeepTarget::Setting(SettingStore::Secret, parser.expect_text("KEEP SECRET")?),
-        None => return parser.expected(codes::UNEXPECTED_TOKEN, &["TOPIC", "ENV", "SECRET"], "KEEP"),
+        None => return parser.missing(&["TOPIC", "ENV", "SECRET"], "KEEP"),
     };
     with_value(parser, "what is kept")?;
     let value = parser.value()?;

@@ -66,7 +66,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     if !parser.eat_keyword("UNTIL") {
         let message = format!("expected UNTIL after the block of LOOP, found {}", parser.found());
         let near = nearest(parser.word(), ["UNTIL"]);
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&["UNTIL"]);
+        let draft = Draft::error(codes::EXPECTED_UNTIL, parser.here(), message).expected(&["UNTIL"]);
         let draft = draft.did_you_mean(near);
         return parser.fail(draft.suggest("write UNTIL condition in the column of LOOP"));
     }

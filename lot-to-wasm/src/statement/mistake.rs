@@ -5,7 +5,7 @@ use lot_nearest::nearest;
 use super::dispatch::{first_of_each, first_words};
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
-use crate::syntax::parse::{Parsed, Parser};
+use crate::syntax::parse::{Parsed, Parser, Reported};
 use crate::token::{Sign, TokenKind};
 
 /// Whether `++`, `--`, `+=` or another such operator follows the word here.
@@ -59,6 +59,25 @@ fn foreign(word: &str) -> Option<&'static str> {
         }
         "FUNCTION" | "DEF" => "define another action with INPUT lines and DO, and CALL ACTION it",
         "TRY" | "CATCH" | "THROW" => "errors end the run and are recorded; there is nothing to catch",
+        "PASS" | "NOP" => "a block needs a statement: leave out the IF, or turn its condition round with NOT",
+        "SELECT" => {
+            "read a topic by GET TOPIC \"topic\", rows of a database by GET MODEL \"Name\" FROM \"Route\""
+        }
+        "INSERT" | "UPDATE" | "UPSERT" => {
+            "rows are stored by STORE IN of a model, or by TRIGGER \"Event\" TO Route WITH value"
+        }
+        "TON" | "TOF" | "TP" => {
+            "there are no timer blocks: keep in a topic when it began, or use ON SILENCE OF \"topic\" FOR 30 SECONDS"
+        }
+        "IMPORT" | "USE" | "INCLUDE" | "REQUIRE" => {
+            "files of a project know each other: CALL ACTION Name, CALL PYTHON \"Script.function\""
+        }
+        "ASSERT" | "RAISE" => "check values with IF, and publish what is wrong",
+        "CLASS" | "STRUCT" => "a structure of fields is a model: DEFINE MODEL Name",
+        "CREATE" => "an entity begins with DEFINE in column 1",
+        "INCREMENT" | "INC" => {
+            "write SET name WITH {name} + 1; what outlives the run is kept: KEEP TOPIC \"n\" WITH (GET TOPIC \"n\" AS INT) + 1"
+        }
         "WAIT" | "SLEEP" | "DELAY" => {
             "an action does not wait: define one with ON EVERY, and keep what it needs with KEEP TOPIC"
         }
@@ -68,8 +87,17 @@ fn foreign(word: &str) -> Option<&'static str> {
 
 /// A line that begins with none of the statements' words.
 pub(super) fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
+    if parser.is_keyword("CASE") && (parser.word_at(2) == "OF" || parser.word_at(4) == "OF") {
+        return case_of(parser);
+    }
     if let Some(draft) = known(parser) {
         return parser.fail(draft);
+    }
+    if parser.peek_at(1).kind == TokenKind::Sign(Sign::OpenParen) && !parser.word().is_empty() {
+        let word = parser.word();
+        let message = format!("expected a statement, found {word}");
+        let draft = Draft::error(codes::UNKNOWN_STATEMENT, parser.here(), message);
+        return parser.fail(draft.suggest(format!("write CALL ACTION {word} WITH input = value")));
     }
     let near = nearest(parser.word(), first_of_each());
     let message = format!("expected a statement, found {}", parser.found());
@@ -81,12 +109,39 @@ pub(super) fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     parser.fail(draft)
 }
 
+/// `CASE value OF` with all of its lines up to `END_CASE`: reported once, and left out.
+fn case_of<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
+    let start = parser.span();
+    loop {
+        parser.skip_line();
+        parser.skip_newlines();
+        if parser.peek().kind == TokenKind::Indent {
+            parser.advance();
+            parser.skip_block();
+        }
+        if parser.is_keyword("END_CASE") {
+            parser.skip_line();
+            break;
+        }
+        if !matches!(parser.peek().kind, TokenKind::Int(_)) && !parser.is_else_at(0) {
+            break;
+        }
+    }
+    let draft =
+        Draft::error(codes::NOT_LOT, parser.span_from(start), "CASE … OF is not part of the language");
+    parser.sink.push_over(draft.suggest(
+        "write SWITCH value, and below it, indented, CASE 1 THEN with its statements, indented again",
+    ));
+    Err(Reported)
+}
+
 /// What is said about a line that begins as in other languages, or with a word that belongs elsewhere.
 pub(super) fn known(parser: &Parser<'_, '_>) -> Option<Draft> {
     let span = parser.here();
     let word = parser.word();
     Some(match word.to_ascii_uppercase().as_str() {
-        "END" | "ENDIF" | "END_IF" => {
+        "END" | "ENDIF" | "END_IF" | "END_CASE" | "END_FOR" | "END_WHILE" | "END_REPEAT" | "END_VAR"
+        | "ENDFOR" | "ENDWHILE" | "ENDCASE" | "ENDSWITCH" | "WEND" | "FI" | "DONE" | "ESAC" => {
             let message = format!("{word}: blocks are closed by indentation");
             Draft::error(codes::END_IF, span, message)
                 .suggest("remove the line")
@@ -105,6 +160,22 @@ pub(super) fn known(parser: &Parser<'_, '_>) -> Option<Draft> {
             .suggest("put ELSE into the column of its IF, directly after the IF's block"),
         "VALIDATE" => Draft::error(codes::NOT_LOT, span, "VALIDATE is not part of the language")
             .suggest("check values with IF"),
+        "UNLESS" => {
+            let draft = Draft::error(codes::NOT_LOT, span, format!("{word} is not part of the language"));
+            draft.suggest("write IF NOT").fix(span, "IF NOT")
+        }
+        "WHEN" if parser.word_at(1) != "OTHERS" => {
+            let draft = Draft::error(codes::NOT_LOT, span, "WHEN begins no statement");
+            draft.suggest("write IF").fix(span, "IF")
+        }
+        "ON" if parser.column(span) == 1 => {
+            let draft = Draft::error(codes::MISPLACED_CLAUSE, span, "an action has one trigger");
+            draft.suggest("write ON TOPIC \"a\" OR \"b\" DO, or a second action")
+        }
+        "VAR" | "VAR_INPUT" | "VAR_OUTPUT" if parser.ends_after_next() => {
+            let draft = Draft::error(codes::NOT_LOT, span, "variables are not declared");
+            draft.suggest("leave the block out: SET \"name\" WITH value makes a variable")
+        }
         "STORE" | "FETCH" | "ADD" | "CASE" | "DEFAULT" | "OUTPUT" | "INPUT" | "UNTIL" | "THEN" | "RETURN"
         | "ON" | "DO" | "DESCRIPTION" | "DEFINE" => {
             let message = format!("{word} is not allowed here");

@@ -48,6 +48,11 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<StatementKind> {
     if !separated {
         let message = format!("expected WITH after the variable `{}`, found {}", name.text, parser.found());
         let draft = Draft::error(codes::SET_SEPARATOR, parser.here(), message);
+        if name.text == "TOPIC" && !name.quoted && parser.is_text() {
+            let hint = "write PUBLISH TOPIC to send a message, or KEEP TOPIC to store the last value alone";
+            let draft = Draft::error(codes::NOT_LOT, name.span, "SET sets a variable, not a topic");
+            return parser.fail(draft.suggest(hint));
+        }
         let hint = format!("write: SET \"{}\" WITH value", name.text);
         let draft = draft.expected(&["WITH", "TO", "AS", "="]);
         if let TokenKind::Sign(sign @ (Sign::Plus | Sign::Minus | Sign::Star | Sign::Slash)) =
@@ -75,6 +80,9 @@ impl Construct for Set {
         let value = checker.value(&self.value);
         let variable = checker.scope.find(&self.name.text)?;
         checker.scope.set(variable, value.kinds);
+        if matches!(value.kind, tree::ExpressionKind::Constant(_)) {
+            checker.scope.set_constant(variable);
+        }
         if let tree::ExpressionKind::Constant(tree::Constant::Text(text)) = &value.kind {
             checker.scope.set_text(variable, text);
         }

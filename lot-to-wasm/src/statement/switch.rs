@@ -115,19 +115,32 @@ fn line(parser: &mut Parser<'_, '_>, switch: &mut Switch) -> Parsed<()> {
         }
         None if parser.is_keyword("ELSE") => {
             let message = "expected CASE or DEFAULT after SWITCH, found ELSE";
-            let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), message);
+            let draft = Draft::error(codes::EXPECTED_WORD, parser.span(), message);
             parser.sink.push(draft.did_you_mean(Some("DEFAULT")));
             parser.advance();
             parser.eat_keyword("THEN");
             switch.otherwise = Some(parser.block("DEFAULT")?);
             Ok(())
         }
-        None => parser.expected(codes::UNEXPECTED_TOKEN, &["CASE", "DEFAULT"], "SWITCH"),
+        None => parser.missing(&["CASE", "DEFAULT"], "SWITCH"),
     }
 }
 
 fn case(parser: &mut Parser<'_, '_>) -> Parsed<SwitchCase> {
+    let is_comparison = matches!(
+        parser.peek().kind,
+        TokenKind::Sign(Sign::Less | Sign::LessEqual | Sign::Greater | Sign::GreaterEqual | Sign::NotEqual)
+    );
+    if is_comparison {
+        let draft =
+            Draft::error(codes::EXPECTED_EXPRESSION, parser.span(), "CASE takes values, no comparisons");
+        return parser.fail(draft.suggest("write IF … THEN and ELSE IF … THEN for ranges"));
+    }
     let mut values = vec![parser.value()?];
+    if parser.is_sign(Sign::Dot) {
+        let draft = Draft::error(codes::EXPECTED_EXPRESSION, parser.span(), "CASE takes values, no ranges");
+        return parser.fail(draft.suggest("write IF … THEN and ELSE IF … THEN for ranges"));
+    }
     while parser.eat_sign(Sign::Comma) {
         values.push(parser.value()?);
     }

@@ -10,6 +10,7 @@ mod action;
 mod blocks;
 mod expression;
 mod foreign;
+pub(crate) mod habit;
 mod header;
 pub(crate) mod message;
 mod model;
@@ -155,8 +156,8 @@ impl<'k> Parser<'_, 'k> {
             TokenKind::Sign(sign) => format!("`{}`", sign.text()),
             TokenKind::Unknown => "unknown character".to_owned(),
             TokenKind::Newline => "NEWLINE".to_owned(),
-            TokenKind::Indent => "INDENT".to_owned(),
-            TokenKind::Dedent => "DEDENT".to_owned(),
+            TokenKind::Indent => "a deeper line".to_owned(),
+            TokenKind::Dedent => "the end of the block".to_owned(),
             TokenKind::End => "end of text".to_owned(),
         }
     }
@@ -276,7 +277,7 @@ impl Parser<'_, '_> {
         if self.eat_keyword(keyword) {
             return Ok(());
         }
-        self.expected(codes::UNEXPECTED_TOKEN, &[keyword], after)
+        self.missing(&[keyword], after)
     }
 
     /// Takes this sign or reports that it is missing.
@@ -289,7 +290,7 @@ impl Parser<'_, '_> {
             // Inside of brackets a line ends, and another bracket closes, only after the layout has reported the open one.
             return Err(Reported);
         }
-        self.expected(codes::UNEXPECTED_TOKEN, &[&format!("`{}`", sign.text())], after)
+        self.missing(&[&format!("`{}`", sign.text())], after)
     }
 
     /// Takes a string or reports that it is missing.
@@ -302,7 +303,7 @@ impl Parser<'_, '_> {
         if let Some(text) = self.text_without_quotes(after).or_else(|| self.word_without_quotes(after)) {
             return Ok(text);
         }
-        self.expected(codes::UNEXPECTED_TOKEN, &["STRING"], after)
+        self.missing(&["STRING"], after)
     }
 
     /// Takes a whole number or reports that it is missing.
@@ -311,7 +312,7 @@ impl Parser<'_, '_> {
             self.advance();
             return Ok(number);
         }
-        self.expected(codes::UNEXPECTED_TOKEN, &["whole number"], after)
+        self.missing(&["whole number"], after)
     }
 
     /// Takes a bare or quoted name or reports that it is missing.
@@ -328,7 +329,7 @@ impl Parser<'_, '_> {
                 self.advance();
                 Ok(Name { text, span, quoted: true })
             }
-            _ => self.expected(codes::UNEXPECTED_TOKEN, &["name"], after),
+            _ => self.missing(&["name"], after),
         }
     }
 
@@ -350,7 +351,7 @@ impl Parser<'_, '_> {
             self.skip_newlines();
             return Ok(());
         }
-        self.expected(codes::UNEXPECTED_TOKEN, &["NEWLINE"], after)
+        self.missing(&["NEWLINE"], after)
     }
 }
 
@@ -360,6 +361,23 @@ impl Parser<'_, '_> {
     pub(crate) fn fail<T>(&mut self, draft: Draft) -> Parsed<T> {
         self.sink.push(draft);
         Err(Reported)
+    }
+
+    /// Reports that something is missing here, by the code of its kind.
+    pub(crate) fn missing<T>(&mut self, what: &[&str], after: &str) -> Parsed<T> {
+        let is_keyword =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_' || byte == b' ');
+        let code = match what {
+            ["NEWLINE"] => codes::AFTER_LINE,
+            ["==", ..] => codes::UNKNOWN_OPERATOR,
+            ["STRING", ..] | ["topic"] => codes::EXPECTED_TEXT,
+            ["name", ..] | ["variable name", ..] => codes::EXPECTED_NAME,
+            ["whole number", ..] => codes::EXPECTED_NUMBER,
+            [sign] if sign.starts_with('`') => codes::EXPECTED_SIGN,
+            words if words.iter().all(|word| is_keyword(word)) => codes::EXPECTED_WORD,
+            _ => codes::UNEXPECTED_TOKEN,
+        };
+        self.expected(code, what, after)
     }
 
     /// Reports that something else was expected here, with the nearest keyword as suggestion.

@@ -57,8 +57,8 @@ impl Scanner<'_, '_, '_> {
                 _ if is_curly_quote(character) => self.curly_string(start),
                 '\n' | '\r' => self.line_end(),
                 '"' | '\'' => self.string(character),
-                '-' if self.rest().starts_with("--") => self.skip_line(),
-                '/' if self.rest().starts_with("//") => self.skip_line(),
+                '-' if self.rest().starts_with("--") => self.comment(),
+                '/' if self.rest().starts_with("//") => self.comment(),
                 '/' if self.rest().starts_with("/*") => self.block_comment(),
                 '0'..='9' => self.number(),
                 _ if character.is_alphabetic() || character == '_' => self.word(start),
@@ -80,8 +80,29 @@ impl Scanner<'_, '_, '_> {
         self.at += rest.find(|c| !accept(c)).unwrap_or(rest.len());
     }
 
-    fn skip_line(&mut self) {
+    /// A comment up to the line's end; one that reads as the rest of a calculation is warned of.
+    fn comment(&mut self) {
+        let start = self.at;
         self.skip_while(|c| c != '\n' && c != '\r');
+        let whole = self.text.get(start..self.at).unwrap_or("");
+        let (sign, rest) = whole.split_at(2);
+        let ends_value = self.tokens.last().is_some_and(|last| match last.token.kind {
+            TokenKind::Int(_) | TokenKind::Double(_) => true,
+            TokenKind::Sign(sign) => matches!(sign, Sign::CloseParen | Sign::CloseBrace | Sign::CloseBracket),
+            TokenKind::Word => !self.sink.source().slice(last.token.span).contains(char::is_lowercase),
+            TokenKind::Text(_) | TokenKind::Newline | TokenKind::Indent | TokenKind::Dedent => false,
+            TokenKind::Unknown | TokenKind::End => false,
+        });
+        let Some(operand) = operand(rest).filter(|_| self.line.is_none() && ends_value) else { return };
+        let message = format!("`{sign}` begins a comment: `{}` is not calculated", shown(rest.trim()));
+        let draft = Draft::warning(codes::DOUBTFUL_COMMENT, Span::new(start, start + 2), message);
+        let hint = match sign {
+            "//" => format!(
+                "divide by / {operand}, and for whole numbers FLOOR(a / {operand}); if it is a comment, begin it with a word"
+            ),
+            _ => format!("write - (-{operand}); if it is a comment, begin it with a word"),
+        };
+        self.sink.push(draft.suggest(hint));
     }
 
     fn push(&mut self, kind: TokenKind, start: usize) {
@@ -355,9 +376,42 @@ impl Scanner<'_, '_, '_> {
         self.push(TokenKind::Text(value), start);
     }
 
+    /// Whether the line begins with a word that a condition follows, or has a comparison before this place.
+    fn is_in_condition(&self) -> bool {
+        let line = self.text.get(..self.at).unwrap_or("").rsplit(['\n', '\r']).next().unwrap_or("");
+        let first = line.split_whitespace().next().unwrap_or("");
+        ["IF", "ELSE", "UNTIL", "WHEN"].iter().any(|word| first.eq_ignore_ascii_case(word))
+            || line.contains(['=', '<', '>'])
+    }
+
+    /// The rest of `T#30s`, a time of Structured Text, of which `T` was taken for a word: reported; whether it is one.
+    fn duration_literal(&mut self) -> bool {
+        let Some(last) = self.tokens.last().map(|last| last.token.span) else { return false };
+        let word = self.sink.source().slice(last);
+        if !["T", "TIME", "t"].contains(&word) || last.end as usize != self.at {
+            return false;
+        }
+        let start = self.at;
+        self.at += 1;
+        self.skip_while(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+        let text = self.text.get(start + 1..self.at).unwrap_or("");
+        let span = Span::new(last.start as usize, self.at);
+        let message = format!("`{}` is not part of the language", self.sink.source().slice(span));
+        let draft = Draft::error(codes::NOT_LOT, span, message);
+        self.sink.push(match crate::trigger::written_out(text) {
+            Some(ours) => draft.suggest(format!("write {ours}")).fix(span, ours),
+            None => draft.suggest("write a number and a unit, such as 30 SECONDS"),
+        });
+        self.push(TokenKind::Unknown, start);
+        true
+    }
+
     /// A run of characters that begin no token.
     fn unknown(&mut self, start: usize) {
         let first = self.peek().unwrap_or(' ');
+        if first == '#' && self.duration_literal() {
+            return;
+        }
         self.skip_while(|c| !c.is_ascii_alphanumeric() && !c.is_ascii_whitespace() && !is_known(c));
         if self.at == start {
             self.at += first.len_utf8();
@@ -393,6 +447,7 @@ impl Scanner<'_, '_, '_> {
         let replacement = match run.as_str() {
             "&" if after_text => Some("+"),
             "&" | "&&" => Some("AND"),
+            "||" if after_text && !self.is_in_condition() => Some("+"),
             "|" | "||" => Some("OR"),
             ";" if self.text.get(self.at..).is_some_and(is_line_end) => Some(""),
             "\u{2013}" => Some("-"),
@@ -403,7 +458,11 @@ impl Scanner<'_, '_, '_> {
             "\u{f7}" => Some("/"),
             _ => None,
         };
-        let suggestion = if replacement == Some("+") { Some("join texts with +") } else { suggestion };
+        let suggestion = if replacement == Some("+") {
+            Some("join texts with +, or write OR between conditions")
+        } else {
+            suggestion
+        };
         let span = Span::new(start, self.at);
         let draft = Draft::error(
             codes::UNEXPECTED_CHARACTER,
@@ -417,6 +476,21 @@ impl Scanner<'_, '_, '_> {
         });
         self.push(TokenKind::Unknown, start);
     }
+}
+
+/// The number or variable with which a comment begins that could be the rest of a calculation.
+fn operand(comment: &str) -> Option<&str> {
+    let text = comment.trim();
+    let end = match text.strip_prefix('{') {
+        Some(inside) => inside.find('}')? + 2,
+        None => text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len()),
+    };
+    let (operand, rest) = text.split_at_checked(end)?;
+    let rest = rest.trim_start();
+    let goes_on = rest.starts_with(['+', '-', '*', '/', '%', ')', '<', '>', '=', '!'])
+        || ["THEN", "DO", "AS", "AND", "OR", "WITH"].iter().any(|word| rest.split(' ').next() == Some(word));
+    let is_number = operand.starts_with(|c: char| c.is_ascii_digit() || c == '{');
+    (is_number && (rest.is_empty() || goes_on)).then_some(operand)
 }
 
 /// The first characters of a text, for a message.

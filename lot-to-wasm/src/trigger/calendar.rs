@@ -33,7 +33,7 @@ pub(super) fn days(parser: &mut Parser<'_, '_>) -> Parsed<Option<CalendarDays>> 
     while is_separator(parser) {
         parser.advance();
         let Some(more) = day(parser) else {
-            return parser.expected(codes::UNEXPECTED_TOKEN, &WEEKDAYS, "the comma");
+            return parser.missing(&WEEKDAYS, "the comma");
         };
         days = days.and(more);
         if !is_separator(parser) {
@@ -78,7 +78,7 @@ fn of_month(parser: &mut Parser<'_, '_>, start: Span) -> Parsed<MonthDays> {
     for word in ["OF", "MONTH"] {
         if !parser.eat_keyword(word) {
             let draft = Draft::error(
-                codes::UNEXPECTED_TOKEN,
+                codes::EXPECTED_WORD,
                 parser.here(),
                 format!("expected {word} after the days of the month, found {}", parser.found()),
             );
@@ -134,7 +134,7 @@ pub(super) fn time_text(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<Text
     let span = parser.span_from(start);
     let value = parser.slice(span).to_owned();
     let quoted = format!("\"{value}\"");
-    let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, format!("time without quotes: {value}"));
+    let draft = Draft::error(codes::EXPECTED_TEXT, span, format!("time without quotes: {value}"));
     parser.sink.push(draft.suggest(format!("write {quoted}")).fix(span, quoted));
     Ok(Text { value, span })
 }

@@ -44,6 +44,37 @@ const UNITS: [(&str, Unit); 16] = [
     ("YEARS", Unit::Months(12)),
 ];
 
+/// Abbreviations of units, in small letters.
+const SHORT_UNITS: [(&str, &str); 13] = [
+    ("ms", "MILLISECONDS"),
+    ("msec", "MILLISECONDS"),
+    ("s", "SECONDS"),
+    ("sec", "SECONDS"),
+    ("secs", "SECONDS"),
+    ("m", "MINUTES"),
+    ("min", "MINUTES"),
+    ("mins", "MINUTES"),
+    ("h", "HOURS"),
+    ("hr", "HOURS"),
+    ("hrs", "HOURS"),
+    ("d", "DAYS"),
+    ("w", "WEEKS"),
+];
+
+/// The unit that an abbreviation stands for.
+pub(crate) fn unit_of(short: &str) -> Option<&'static str> {
+    let short = short.to_ascii_lowercase();
+    SHORT_UNITS.iter().find(|(theirs, _)| *theirs == short).map(|(_, ours)| *ours)
+}
+
+/// A number with an abbreviated unit, such as `30s`, as it is written here.
+pub(crate) fn written_out(text: &str) -> Option<String> {
+    let end = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at_checked(end)?;
+    let unit = unit_of(unit.trim())?;
+    (!number.is_empty()).then(|| format!("{number} {unit}"))
+}
+
 fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     if matches!(parser.peek().kind, TokenKind::Int(_) | TokenKind::Double(_)) {
         let start = parser.span();
@@ -83,8 +114,7 @@ fn time_of_interval(parser: &mut Parser<'_, '_>, start: Span, interval: Interval
 fn is_at_missing(parser: &mut Parser<'_, '_>) -> bool {
     let is_missing = parser.is_text();
     if is_missing {
-        let draft =
-            Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), "expected AT before the time of day");
+        let draft = Draft::error(codes::EXPECTED_WORD, parser.span(), "expected AT before the time of day");
         let place = Span { end: parser.span().start, ..parser.span() };
         parser.sink.push(draft.suggest("write AT before it").fix(place, "AT "));
     }
@@ -95,6 +125,26 @@ fn no_interval<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     let hint = nearest(parser.word(), calendar::day_words());
     let message = format!("expected a number and a unit, or a day, after EVERY, found {}", parser.found());
     let draft = Draft::error(codes::INTERVAL_UNIT, parser.here(), message);
+    if let Some((unit, _)) = UNITS.iter().find(|(name, _)| *name == parser.word()) {
+        let place = Span { end: parser.span().start, ..parser.span() };
+        return parser.fail(draft.suggest(format!("write a number before it: 1 {unit}")).fix(place, "1 "));
+    }
+    if let TokenKind::Text(text) = &parser.peek().kind {
+        let (text, span) = (text.clone(), parser.span());
+        if let Some(ours) = written_out(&text) {
+            return parser.fail(draft.suggest(format!("write {ours}")).fix(span, ours));
+        }
+        let is_cron = text.split_whitespace().count() >= 5;
+        if is_cron {
+            return parser.fail(draft.suggest(
+                "there is no cron: write ON EVERY 5 MINUTES, ON EVERY DAY AT \"06:00\", or ON EVERY MONDAY, FRIDAY AT \"06:00\"",
+            ));
+        }
+        if super::at_time::time_of_day(&text).is_some() {
+            let place = Span { end: span.start, ..span };
+            return parser.fail(draft.suggest("write DAY AT before the time of day").fix(place, "DAY AT "));
+        }
+    }
     parser.fail(match hint {
         Some(_) => draft.did_you_mean(hint),
         None if parser.is_word("LAST") => draft.suggest("write ON EVERY DAY LAST OF MONTH"),
@@ -147,9 +197,14 @@ fn missing_unit<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
     let message = format!("expected a unit after the number, found {}", parser.found());
     let names = ["MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS", "WEEKS", "MONTHS", "YEARS"];
     let draft = Draft::error(codes::INTERVAL_UNIT, parser.here(), message).expected(&names);
-    parser.fail(match hint {
-        Some(_) => draft.did_you_mean(hint),
-        None => draft.suggest("write for instance SECONDS"),
+    let short = unit_of(parser.word());
+    parser.fail(match (hint, short) {
+        (_, Some(unit)) => {
+            let gap = Span { start: parser.previous().end, ..parser.span() };
+            draft.suggest(format!("write {unit}")).fix(gap, format!(" {unit}"))
+        }
+        (Some(_), None) => draft.did_you_mean(hint),
+        (None, None) => draft.suggest("write for instance SECONDS"),
     })
 }
 

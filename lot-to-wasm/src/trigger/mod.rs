@@ -14,10 +14,12 @@ mod subscribe;
 mod topic;
 mod window;
 
+pub(crate) use every::written_out;
 use lot_nearest::nearest;
 
 use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
+use crate::syntax::Text;
 use crate::syntax::parse::{Parsed, Parser};
 
 /// Trigger clause of an Action: `ON …`.
@@ -91,10 +93,31 @@ fn unknown<T>(parser: &mut Parser<'_, '_>) -> Parsed<T> {
         let draft = Draft::error(codes::NOT_LOT, parser.span(), "ON VALIDATION_FAILURE is not LoT");
         return parser.fail(draft.suggest("check the value with IF in the action that receives it"));
     }
+    let foreign = match word.to_ascii_uppercase().as_str() {
+        "CRON" | "SCHEDULE" | "DAILY" | "AT" | "TIMER" | "INTERVAL" | "HOURLY" => Some(
+            "write ON EVERY 5 MINUTES, ON EVERY DAY AT \"06:00\", or ON EVERY MONDAY, FRIDAY AT \"06:00\"",
+        ),
+        "MESSAGE" | "RECEIVE" | "RECEIVED" | "PUBLISH" | "DATA" | "MQTT" | "INPUT" => {
+            Some("write ON TOPIC \"filter\" DO")
+        }
+        "TIMEOUT" | "OFFLINE" | "MISSING" | "NO" => Some("write ON SILENCE OF \"filter\" FOR 30 SECONDS DO"),
+        "BOOT" | "STARTUP" | "INIT" | "LOAD" => Some("write ON START DO"),
+        "ERROR" | "EXCEPTION" => {
+            Some("errors of actions are told at topics below $SYS: lotmq watch shows them")
+        }
+        _ => None,
+    };
     let names: Vec<&str> = words().collect();
     let hint = nearest(word, names.iter().copied());
     let message = format!("expected a trigger after ON, found {}", parser.found());
-    let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&names);
+    let draft = Draft::error(codes::UNKNOWN_TRIGGER, parser.here(), message).expected(&names);
+    if parser.is_text() {
+        let place = Span { end: parser.span().start, ..parser.span() };
+        return parser.fail(draft.suggest("write TOPIC before the filter").fix(place, "TOPIC "));
+    }
+    if let Some(foreign) = foreign {
+        return parser.fail(draft.suggest(foreign));
+    }
     let Some(hint) = hint else { return parser.fail(draft) };
     let span = parser.span();
     parser.fail(draft.suggest(format!("did you mean ON {hint}?")).fix(span, hint))
@@ -107,7 +130,24 @@ fn filter(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<String> {
         let message = format!("invalid topic filter \"{}\": {problem}", text.value.escape_debug());
         return parser.fail(Draft::error(codes::TOPIC_FILTER, text.span, message));
     }
+    crate::topic::warn_of_foreign_wildcard(&text.value, text.span, parser.sink);
+    warn_of_names(parser, &text);
     Ok(text.value)
+}
+
+/// Names in braces, which other routers of messages take for wildcards that set a variable.
+fn warn_of_names(parser: &mut Parser<'_, '_>, filter: &Text) {
+    let is_name = |level: &str| level.len() > 2 && level.starts_with('{') && level.ends_with('}');
+    let Some((index, level)) = filter.value.split('/').enumerate().find(|(_, level)| is_name(level)) else {
+        return;
+    };
+    let message =
+        format!("`{level}` in the filter of a trigger stands for nothing else, it matches only itself");
+    let levels = filter.value.split('/').map(|level| if is_name(level) { "+" } else { level });
+    let own = format!("\"{}\"", levels.collect::<Vec<_>>().join("/"));
+    let hint = format!("write {own} and read the level by TOPIC POSITION {}", index + 1);
+    let draft = Draft::warning(codes::TOPIC_PLACEHOLDER, filter.span, message);
+    parser.sink.push(draft.suggest(hint).fix(filter.span, own));
 }
 
 /// As [`filter`], where messages come from: a subscription that is shared with others is none of a definition.

@@ -21,7 +21,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     let filters = topic::filters(parser, "OF")?;
     if !parser.eat_keyword("FOR") {
         let message = format!("expected FOR and a time after the topic, found {}", parser.found());
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&["FOR"]);
+        let draft = Draft::error(codes::EXPECTED_WORD, parser.here(), message).expected(&["FOR"]);
         return parser.fail(draft.suggest("write for instance FOR 30 SECONDS"));
     }
     let after_ms = every::fixed_interval(parser)?.max(INTERVAL_MS_MIN);
@@ -34,7 +34,7 @@ pub(super) fn expect_of(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<()> 
     if !parser.is_text() && !parser.is_word("TOPIC") {
         return parser.expect_word("OF", after);
     }
-    let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.span(), format!("expected OF after {after}"));
+    let draft = Draft::error(codes::EXPECTED_WORD, parser.span(), format!("expected OF after {after}"));
     let place = Span { end: parser.span().start, ..parser.span() };
     parser.sink.push(draft.suggest("write OF before the topic").fix(place, "OF "));
     Ok(())

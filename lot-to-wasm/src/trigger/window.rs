@@ -38,6 +38,11 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     silence::expect_of(parser, "ON WINDOW")?;
     let path = path(parser)?;
     parser.eat_word("TOPIC");
+    if let TokenKind::Int(_) | TokenKind::Double(_) = parser.peek().kind {
+        let message = format!("expected the topic after OF, found {}", parser.found());
+        let draft = Draft::error(codes::EXPECTED_TEXT, parser.span(), message).expected(&["STRING"]);
+        return parser.fail(draft.suggest("write the topic first: ON WINDOW OF \"topic\" EVERY 8 HOURS DO"));
+    }
     let filters = topic::filters(parser, "OF")?;
     let start = parser.span();
     let last = if parser.eat_word("LAST") { Some(length(parser, "LAST")?) } else { None };
@@ -102,13 +107,13 @@ fn extent(
         (None, Some(every)) => (every, every),
         (Some(last @ Length::Messages(_)), None) => (last, Length::Messages(1)),
         (Some(Length::Milliseconds(_)), None) => {
-            let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), "expected EVERY after the time");
+            let draft = Draft::error(codes::EXPECTED_WORD, parser.here(), "expected EVERY after the time");
             let draft = draft.expected(&["EVERY"]).note("a window of time closes by a timer");
             return parser.fail(draft.suggest("write for instance LAST 5 MINUTES EVERY 10 SECONDS"));
         }
         (None, None) => {
             let message = format!("expected EVERY or LAST after the topic, found {}", parser.found());
-            let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message);
+            let draft = Draft::error(codes::EXPECTED_WORD, parser.here(), message);
             let draft = draft.expected(&["EVERY", "LAST"]);
             return parser.fail(
                 draft.suggest("write for instance EVERY 1 MINUTE, EVERY 100 MESSAGES, or LAST 100 MESSAGES"),

@@ -195,11 +195,26 @@ impl Parser<'_, '_> {
         self.eat_keyword("INPUT");
         let name = self.expect_name("INPUT")?;
         let mut kind = None;
-        if self.eat_keyword("AS") {
+        if self.is_sign(Sign::Colon) {
+            let draft =
+                Draft::error(codes::EXPECTED_WORD, self.span(), "expected AS before the type, found `:`");
+            let gap = Span { start: self.previous().end, ..self.span() };
+            self.sink.push(draft.suggest("write AS in its place").fix(gap, " AS"));
+            self.advance();
+            kind = Some(self.type_word(&INPUT_KINDS, "AS")?);
+        } else if self.eat_keyword("AS") {
             kind = Some(self.type_word(&INPUT_KINDS, "AS")?);
         }
         let span = self.span_from(start);
         draught.inputs.push(InputLine { name, kind, span });
+        if self.is_sign(Sign::Comma) {
+            let draft = Draft::error(codes::AFTER_LINE, self.span(), "one input on each line");
+            let gap = Span { start: self.previous().end, end: self.peek_at(1).span.start };
+            self.sink.push(draft.suggest("write INPUT again, on a line of its own").fix(gap, "\nINPUT "));
+            self.skip_line();
+            self.skip_newlines();
+            return Ok(());
+        }
         if self.is_keyword("DO") { Ok(()) } else { self.expect_line_end("the input") }
     }
 
@@ -214,7 +229,18 @@ impl Parser<'_, '_> {
         self.eat_keyword("RETURN");
         if !self.is_line_end() {
             let draft = Draft::error(codes::RETURN_ON_LINE, self.span(), "RETURN stands alone on its line");
-            return self.fail(draft.suggest("write each OUTPUT on an indented line of its own below RETURN"));
+            let draft = draft.suggest("write each OUTPUT on an indented line of its own below RETURN");
+            let name = match self.peek().kind {
+                TokenKind::Sign(Sign::OpenBrace) => self.word_at(1),
+                _ => self.word(),
+            };
+            let gap = Span { start: self.previous().end, ..self.rest_of_line() };
+            let is_name = self.slice(gap).trim().trim_matches(['{', '}']) == name && name != "OUTPUT";
+            return self.fail(if is_name && !name.is_empty() {
+                draft.fix(gap, format!("\n    OUTPUT {name}"))
+            } else {
+                draft
+            });
         }
         self.skip_newlines();
         if self.peek().kind != TokenKind::Indent {
@@ -239,6 +265,9 @@ impl Parser<'_, '_> {
 
     /// Something else before `DO`.
     fn before_body(&mut self, draught: &mut Draught) -> Parsed<()> {
+        if matches!(self.word(), "OUTPUT" | "RETURN") && self.begins_line() {
+            return self.output_before_body();
+        }
         let is_input = draught.trigger.is_none() && self.word_at(1) == "AS";
         if !is_input && (draught.trigger.is_some() || !draught.inputs.is_empty()) {
             self.missing_do(draught);
@@ -272,16 +301,49 @@ impl Parser<'_, '_> {
         self.expected(codes::NO_TRIGGER, &["ON", "INPUT", "DO"], "the name of the action")
     }
 
+    /// `OUTPUT` lines in column 1 behind the statements: reported once, with the RETURN that belongs above them.
+    fn output_without_return(&mut self) -> Parsed<()> {
+        let message = "OUTPUT stands below RETURN, indented";
+        let draft = Draft::error(codes::MISPLACED_CLAUSE, self.span(), message);
+        let start = Span { end: self.span().start, ..self.span() };
+        self.sink.push(
+            draft.suggest("write RETURN above it, and indent it by 4 spaces").fix(start, "RETURN\n    "),
+        );
+        while self.is_word("OUTPUT") {
+            self.skip_line();
+            self.skip_newlines();
+        }
+        Ok(())
+    }
+
+    /// `OUTPUT` or `RETURN` before `DO`: reported, and left out.
+    fn output_before_body(&mut self) -> Parsed<()> {
+        let message = format!("{} stands after the statements, not before DO", self.word());
+        let draft = Draft::error(codes::MISPLACED_CLAUSE, self.span(), message);
+        self.sink.push(draft.suggest(
+            "write RETURN in column 1 after the statements, and each OUTPUT name on an indented line below",
+        ));
+        self.skip_line();
+        self.skip_newlines();
+        if self.peek().kind == TokenKind::Indent {
+            self.advance();
+            self.skip_block();
+        }
+        Ok(())
+    }
+
     /// What else stands behind the name says nothing about the lines below.
     fn after_name(&mut self) -> Parsed<()> {
         let name = self.slice(self.previous());
         let (word, span) = (self.word(), self.span());
         let message = format!("expected NEWLINE after the name of the action, found {}", self.found());
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.here(), message).expected(&["ON", "NEWLINE"]);
+        let draft = Draft::error(codes::AFTER_LINE, self.here(), message).expected(&["ON", "NEWLINE"]);
         let gap = self.previous().after().to(span);
         let gap = Span { end: span.start, ..gap };
         let is_name = !word.is_empty() && self.ends_after_next();
-        self.sink.push(if is_name {
+        self.sink.push(if self.is_sign(Sign::OpenParen) {
+            draft.suggest("inputs have lines of their own below the name: INPUT x AS INT")
+        } else if is_name {
             draft.suggest(format!("a name is one word: write {name}_{word}")).fix(gap, "_")
         } else {
             draft
@@ -303,6 +365,19 @@ impl Parser<'_, '_> {
         let draft = Draft::error(code, self.here(), message).expected(&["DO"]);
         self.sink.push(if code == codes::EXPECTED_DO && self.is_keyword("AND") {
             draft.suggest("write OR, or a comma, between topics that start it: ON TOPIC \"a\" OR \"b\" DO")
+        } else if code == codes::EXPECTED_DO && matches!(self.word(), "WHEN" | "IF" | "WHERE" | "HAVING") {
+            draft.suggest("a trigger has no condition: write DO, and IF condition THEN below it")
+        } else if code == codes::EXPECTED_DO && self.is_word("EVERY") && !self.begins_line() {
+            draft.suggest("an action has one trigger: write a second action for ON EVERY, or ON WINDOW OF \"topic\" EVERY 5 SECONDS for figures of what came")
+        } else if code == codes::EXPECTED_DO && self.is_word("FOR") && !self.begins_line() {
+            draft.suggest("a condition that holds for some time: keep in a topic when it began, or write ON SILENCE OF \"topic\" FOR 30 SECONDS")
+        } else if code == codes::EXPECTED_DO
+            && !self.begins_line()
+            && matches!(self.word(), "FROM" | "AT" | "STARTING" | "OFFSET" | "SINCE")
+        {
+            draft.suggest("a window begins at a multiple of its length; for shifts add the numbers up by KEEP TOPIC in an action ON TOPIC, and tell the sum ON EVERY DAY AT \"06:00\", \"14:00\", \"22:00\" DO")
+        } else if code == codes::EXPECTED_DO && !self.begins_line() {
+            draft.suggest("write DO in its place, and end the line there")
         } else if code == codes::EXPECTED_DO {
             draft.suggest("write DO at the end of the trigger's line").fix(self.line_before(), " DO")
         } else {
@@ -355,10 +430,13 @@ impl Parser<'_, '_> {
         };
         let place = if draught.outputs.is_empty() { "the statements" } else { "the outputs" };
         let message = format!("unexpected {} in column 1 after {place}", self.found());
-        let code = if self.word() == "END" { codes::END_IF } else { codes::UNEXPECTED_TOKEN };
+        let code = if self.word() == "END" { codes::END_IF } else { codes::AFTER_BODY };
         let draft = Draft::error(code, self.span(), message);
         let draft = draft.suggest(hint);
         let start = Span { end: self.span().start, ..self.span() };
+        if self.word() == "OUTPUT" {
+            return self.output_without_return();
+        }
         let is_statement = crate::statement::is_first_word(self.word());
         self.fail(if is_statement { draft.fix(start, "    ") } else { draft })
     }

@@ -27,7 +27,7 @@ impl Parser<'_, '_> {
     fn block_before(&mut self, opener: &str, end: Option<&str>) -> Parsed<Vec<Statement>> {
         self.skip_foreign_opener();
         if !self.is_line_end() {
-            self.expected::<()>(codes::UNEXPECTED_TOKEN, &["NEWLINE"], opener).ok();
+            self.missing::<()>(&["NEWLINE"], opener).ok();
             self.skip_line();
         }
         self.skip_newlines();

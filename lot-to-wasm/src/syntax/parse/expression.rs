@@ -63,6 +63,9 @@ impl Parser<'_, '_> {
         self.deeper(|parser| {
             let mut value =
                 if parser.is_word("IF") { parser.inline_if()? } else { parser.binary(Level::Or)? };
+            if parser.is_keyword("IF") && !parser.begins_line() {
+                return parser.python_choice(value);
+            }
             while parser.eat_word("AND_THEN") {
                 value = parser.chained_transform(value)?;
             }
@@ -114,7 +117,7 @@ impl Parser<'_, '_> {
             return self.node(start, ExpressionKind::Call { function: row.function, arguments: vec![value] });
         }
         let what = ["FILTER", "REPLACE", "TRIM", "SPLIT", "UPPER", "LOWER"];
-        self.expected(codes::UNEXPECTED_TOKEN, &what, "AND_THEN")
+        self.missing(&what, "AND_THEN")
     }
 
     fn inline_if(&mut self) -> Parsed<Expression> {
@@ -142,6 +145,15 @@ impl Parser<'_, '_> {
         if self.skip_foreign_word("THEN") {
             return Ok(());
         }
+        if self.is_keyword("DO") {
+            let draft = Draft::error(codes::EXPECTED_THEN, self.span(), "expected THEN, found DO");
+            self.sink.push(draft.suggest("write THEN in its place").fix(self.span(), "THEN"));
+            self.advance();
+            return Ok(());
+        }
+        if self.then_on_next_line() {
+            return Ok(());
+        }
         let line = self.sink.source().position(self.previous().start).line;
         let text = self.sink.source().line(line).trim();
         let message = format!("expected THEN after {after}, found {}", self.found());
@@ -156,6 +168,20 @@ impl Parser<'_, '_> {
             draft = draft.suggest("write THEN after the condition");
         }
         self.fail(draft)
+    }
+
+    /// THEN on a line of its own: reported, and taken.
+    fn then_on_next_line(&mut self) -> bool {
+        let ahead = self.newlines_ahead();
+        if ahead == 0 || self.word_at(ahead) != "THEN" {
+            return false;
+        }
+        let (then, end) = (self.peek_at(ahead).span, self.previous().end);
+        let draft =
+            Draft::error(codes::EXPECTED_THEN, then, "THEN stands at the end of the condition's line");
+        self.sink.push(draft.suggest("write it there").fix(Span { start: end, ..then }, " THEN"));
+        (0..=ahead).for_each(|_| drop(self.advance()));
+        true
     }
 
     fn between_condition<T>(&mut self) -> Parsed<T> {
@@ -189,6 +215,7 @@ impl Parser<'_, '_> {
                 self.advance();
             }
             let right = match level {
+                Level::Comparison if self.is_list_in_parentheses(operator) => self.list_in_parentheses()?,
                 Level::Product | Level::Cast => self.cast()?,
                 Level::Or | Level::And | Level::Not | Level::Comparison | Level::Sum => {
                     self.deeper(|parser| parser.binary(level.tighter()))?
@@ -199,6 +226,11 @@ impl Parser<'_, '_> {
         }
         if least <= Level::Comparison && self.is_word("BETWEEN") {
             return self.between_condition();
+        }
+        if least <= Level::Comparison
+            && let Some(draft) = self.foreign_operator(start)
+        {
+            return self.fail(draft);
         }
         Ok(left)
     }

@@ -105,7 +105,7 @@ impl Parser<'_, '_> {
     /// Reports that the line lacks its first word.
     pub(crate) fn missing_first_word(&mut self, missing: &str, expected: &[&str]) {
         let message = format!("expected {missing} before {}", self.found());
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message).expected(expected);
+        let draft = Draft::error(codes::EXPECTED_WORD, self.span(), message).expected(expected);
         let place = Span { end: self.span().start, ..self.span() };
         self.sink.push(draft.suggest(format!("write {missing} before it")).fix(place, format!("{missing} ")));
     }
@@ -127,7 +127,7 @@ impl Parser<'_, '_> {
     /// Members of the payload as other languages read them, `PAYLOAD.a[0]`: reported, and read as GET JSON.
     pub(crate) fn payload_member(&mut self, start: Span) -> Option<Text> {
         let mut path = String::new();
-        while self.touches(0) {
+        while self.touches(0) && !self.is_method_call() {
             let (sign, next) = (self.peek().kind.clone(), self.peek_at(1).kind.clone());
             match (sign, next) {
                 (TokenKind::Sign(Sign::Dot), TokenKind::Word) if self.touches(1) => {
@@ -177,7 +177,7 @@ impl Parser<'_, '_> {
         let span = self.span_from(start);
         let value = self.slice(span).to_owned();
         let message = format!("expected STRING after {after}, found text without quotes");
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, message).expected(&["STRING"]);
+        let draft = Draft::error(codes::EXPECTED_TEXT, span, message).expected(&["STRING"]);
         let quoted = format!("\"{value}\"");
         self.sink.push_over(draft.suggest(format!("write it in quotes: {quoted}")).fix(span, quoted));
         Some(Text { value, span })
@@ -191,7 +191,7 @@ impl Parser<'_, '_> {
             return None;
         }
         let message = format!("expected STRING after {after}, found {value}");
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, message).expected(&["STRING"]);
+        let draft = Draft::error(codes::EXPECTED_TEXT, span, message).expected(&["STRING"]);
         let quoted = format!("\"{value}\"");
         self.sink.push(draft.suggest(format!("write it in quotes: {quoted}")).fix(span, quoted));
         self.advance();
@@ -209,7 +209,7 @@ impl Parser<'_, '_> {
         let span = self.previous().to(self.span());
         let message = format!("`{}` is no operator", self.slice(span));
         is_one.then(|| {
-            Draft::error(codes::UNEXPECTED_TOKEN, span, message)
+            Draft::error(codes::UNKNOWN_OPERATOR, span, message)
                 .suggest(format!("write {right}"))
                 .fix(span, right)
         })
@@ -254,7 +254,7 @@ impl Parser<'_, '_> {
     }
 
     /// Whether the token `ahead` places further follows the one before without a blank.
-    fn touches(&self, ahead: usize) -> bool {
+    pub(super) fn touches(&self, ahead: usize) -> bool {
         let is_layout =
             matches!(self.peek_at(ahead).kind, TokenKind::Newline | TokenKind::Dedent | TokenKind::End);
         let before = if ahead == 0 { self.previous() } else { self.peek_at(ahead - 1).span };
@@ -264,7 +264,7 @@ impl Parser<'_, '_> {
     /// Reports what follows a whole statement on its line.
     pub(crate) fn after_statement<T>(&mut self) -> Parsed<T> {
         let message = format!("expected NEWLINE after the statement, found {}", self.found());
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message).expected(&["NEWLINE"]);
+        let draft = Draft::error(codes::AFTER_LINE, self.span(), message).expected(&["NEWLINE"]);
         let place = Span { end: self.span().start, ..self.span() };
         let begins_value = match &self.peek().kind {
             TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_) => true,
@@ -274,7 +274,13 @@ impl Parser<'_, '_> {
             }
             _ => false,
         };
-        let draft = if let Some(number) = self.decimal_comma() {
+        let draft = if let Some((hint, fix)) = self.touching() {
+            let draft = draft.suggest(hint);
+            return self.fail(match fix {
+                Some((span, text)) => draft.fix(span, text),
+                None => draft,
+            });
+        } else if let Some(number) = self.decimal_comma() {
             draft.suggest(format!("write {number}: the sign is a point")).fix(self.span(), ".")
         } else if self.is_text_with_quotes_inside() {
             draft.note("the text ends at its second quote").suggest(

@@ -68,6 +68,29 @@ impl Parser<'_, '_> {
             let draft = Draft::error(codes::THING_UNSUPPORTED, self.span(), "DEFINE THING is not supported");
             return self.fail(draft.suggest("define a MODEL for data and ACTIONs for behaviour"));
         }
+        let foreign = match word {
+            "FUNCTION" | "PROCEDURE" | "METHOD" | "FUNCTION_BLOCK" | "PROGRAM" => {
+                Some("define an ACTION with INPUT lines, DO, RETURN and OUTPUT, and CALL ACTION it")
+            }
+            "VARIABLE" | "VAR" | "CONST" | "CONSTANT" | "TAG" => Some(
+                "variables belong to an action: SET \"name\" WITH value; what outlives a run is kept: KEEP TOPIC",
+            ),
+            "BRIDGE" | "CONNECTION" | "DATABASE" | "CONNECTOR" | "SOURCE" | "SINK" => {
+                Some("define a ROUTE: DEFINE ROUTE Name WITH TYPE MQTT_BRIDGE")
+            }
+            "TRIGGER" | "TIMER" | "EVENT" | "ALARM" | "ALERT" | "FLOW" | "JOB" => {
+                Some("define an ACTION with a trigger")
+            }
+            "TABLE" | "STRUCT" | "TYPE" | "CLASS" | "OBJECT" => Some("define a MODEL"),
+            "PERMISSION" | "ACL" | "POLICY" | "USER" => Some("define a RULE"),
+            "DASHBOARD" | "PAGE" => Some("define a PANEL"),
+            _ => None,
+        };
+        if let Some(foreign) = foreign {
+            let message = format!("expected a kind of entity after DEFINE, found {word}");
+            let draft = Draft::error(codes::UNKNOWN_ENTITY, self.here(), message).expected(&names);
+            return self.fail(draft.suggest(foreign));
+        }
         let hint = nearest(word, names);
         let message = format!("expected a kind of entity after DEFINE, found {}", self.found());
         let draft = Draft::error(codes::UNKNOWN_ENTITY, self.here(), message).expected(&names);
@@ -94,11 +117,11 @@ impl Parser<'_, '_> {
         }
         if let TokenKind::Int(_) | TokenKind::Double(_) = self.peek().kind {
             let message = format!("expected name after the kind of entity, found {}", self.found());
-            let draft = Draft::error(codes::UNEXPECTED_TOKEN, start, message);
+            let draft = Draft::error(codes::EXPECTED_NAME, start, message);
             let place = Span { end: start.start, ..start };
             self.sink.push(draft.suggest("a name begins with a letter or _").fix(place, "_"));
         } else if self.peek().kind != TokenKind::Word {
-            return self.expected(codes::UNEXPECTED_TOKEN, &["name"], "the kind of entity");
+            return self.missing(&["name"], "the kind of entity");
         }
         self.advance();
         // Names may contain `-` and `.`, so tokens that touch belong together.
@@ -133,7 +156,7 @@ impl Parser<'_, '_> {
             let found = self.found();
             let span: Span = self.span();
             let message = format!("unexpected {found} after {what}");
-            let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, message);
+            let draft = Draft::error(codes::AFTER_BODY, span, message);
             let is_flat = self.column(span) == 1;
             let hint = "indent the lines below DEFINE by 4 spaces".to_owned();
             self.sink.push(draft.suggest_if(is_flat.then_some(hint)));

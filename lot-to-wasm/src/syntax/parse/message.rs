@@ -4,7 +4,6 @@
 
 use super::{Parsed, Parser};
 use crate::check::tree::MessageProperty;
-use crate::diagnostic::codes;
 use crate::source::Span;
 use crate::syntax::{Expression, ExpressionKind};
 use crate::token::{Sign, TokenKind};
@@ -58,6 +57,6 @@ pub(super) fn property(parser: &mut Parser<'_, '_>, start: Span) -> Parsed<Expre
 pub(crate) fn user_property_name(parser: &mut Parser<'_, '_>) -> Parsed<Expression> {
     match parser.peek().kind {
         TokenKind::Text(_) | TokenKind::Sign(Sign::OpenParen | Sign::OpenBrace) => parser.primary(),
-        _ => parser.expected(codes::UNEXPECTED_TOKEN, &["STRING", "{variable}", "`(`"], "USER PROPERTY"),
+        _ => parser.missing(&["STRING", "{variable}", "`(`"], "USER PROPERTY"),
     }
 }

@@ -86,7 +86,7 @@ impl Parser<'_, '_> {
                     Some(_) => ModelFormat::Both,
                     None => {
                         let what = ["JSON", "PROTOBUF", "BOTH"];
-                        return self.expected(codes::UNEXPECTED_TOKEN, &what, "FORMAT");
+                        return self.missing(&what, "FORMAT");
                     }
                 });
                 Ok(())
@@ -97,7 +97,7 @@ impl Parser<'_, '_> {
             }
             _ => {
                 let what = ["COLLAPSED", "FROM", "WITH TOPIC", "RETAIN", "KEEP", "QOS", "FORMAT", "NEWLINE"];
-                self.expected(codes::UNEXPECTED_TOKEN, &what, "the name of the model")
+                self.missing(&what, "the name of the model")
             }
         }
     }

@@ -1,7 +1,6 @@
 //! `DEFINE PANEL` and `DEFINE THEME` (LoT reference §13).
 
 use super::{Parsed, Parser, Reported};
-use crate::diagnostic::codes;
 use crate::syntax::Name;
 use crate::syntax::panel::{Component, DefinePanel, DefineTheme, PanelClause, PanelValue};
 use crate::token::{Sign, TokenKind};
@@ -87,11 +86,7 @@ impl Parser<'_, '_> {
     fn clause(&mut self) -> Parsed<PanelClause> {
         let start = self.span();
         let Some(first) = self.eat_any(&["WITH", "SET", "BIND", "COLUMNS"]) else {
-            return self.expected(
-                codes::UNEXPECTED_TOKEN,
-                &["WITH", "SET", "BIND", "ADD COMPONENT"],
-                "the line before",
-            );
+            return self.missing(&["WITH", "SET", "BIND", "ADD COMPONENT"], "the line before");
         };
         let mut words = vec![first.to_owned()];
         if self.peek().kind == TokenKind::Word {

@@ -1,6 +1,6 @@
 //! Primary expressions: literals, variables, what comes from outside, and everything in brackets (LoT reference §3, §5.2).
 
-use super::{Parsed, Parser, Reported, message, window};
+use super::{Parsed, Parser, Reported, habit, message, window};
 use crate::check::json_path;
 use crate::check::tree::{SessionWord, SettingStore};
 use crate::diagnostic::{Draft, codes};
@@ -20,29 +20,6 @@ pub(crate) const SESSION_WORDS: [(&str, SessionWord); 7] = [
     ("SUBSCRIBEQOS", SessionWord::SubscribeQos),
 ];
 
-/// Names of invented functions with what to write instead, §15.
-const INVENTED: [(&str, &str); 19] = [
-    ("CONCATENATE", "join texts with +"),
-    ("CONCAT", "join texts with +"),
-    ("FORMAT", "join texts with +"),
-    ("LEN", "write LENGTH(value)"),
-    ("SIZE", "write LENGTH(value)"),
-    ("COUNT", "write LENGTH(list AS ARRAY)"),
-    ("AVG", "write MEAN(list)"),
-    ("AVERAGE", "write MEAN(list)"),
-    ("NOW", "write TIMESTAMP \"ISO\", or TIMESTAMP \"UNIX\" for seconds"),
-    ("UUID", "write RANDOM UUID"),
-    ("INT", "write value AS INT"),
-    ("STR", "write value AS STRING"),
-    ("STRING", "write value AS STRING"),
-    ("DOUBLE", "write value AS DOUBLE"),
-    ("FLOAT", "write value AS DOUBLE"),
-    ("BOOL", "write value AS BOOL"),
-    ("SUBSTRING", "write FILTER value USING REGEX \"pattern\""),
-    ("EXTRACT_FROM_TOPIC", "write TOPIC POSITION n"),
-    ("GET_TIME_HOUR", "write TIMESTAMP \"HOUR\""),
-];
-
 /// The session word that a keyword is.
 pub(crate) fn session_word(keyword: &str) -> Option<SessionWord> {
     SESSION_WORDS.iter().find(|(word, _)| *word == keyword).map(|(_, session)| *session)
@@ -57,6 +34,9 @@ impl Parser<'_, '_> {
     /// An operand without operators around it.
     pub(crate) fn primary(&mut self) -> Parsed<Expression> {
         let start = self.span();
+        if let Some(number) = self.fraction(start) {
+            return number;
+        }
         match self.peek().kind.clone() {
             TokenKind::Int(number) => self.leaf(ExpressionKind::Int(number)),
             TokenKind::Double(number) => self.leaf(ExpressionKind::Double(number)),
@@ -82,10 +62,11 @@ impl Parser<'_, '_> {
         let is_third_equal = self.is_sign(Sign::Equal) && self.slice(self.previous()).ends_with('=');
         if is_third_equal {
             let draft =
-                Draft::error(codes::UNEXPECTED_TOKEN, self.span(), "unexpected `=` after an operator");
+                Draft::error(codes::UNKNOWN_OPERATOR, self.span(), "unexpected `=` after an operator");
             return self.fail(draft.suggest("equality is ==, inequality is !=").fix(self.span(), ""));
         }
-        if let Some(draft) = self.turned_comparison().or_else(|| self.percentage()) {
+        let draft = self.turned_comparison().or_else(|| self.percentage()).or_else(|| self.foreign_signs());
+        if let Some(draft) = draft {
             return self.fail(draft);
         }
         let message = format!("expected a value, found {}", self.found());
@@ -130,6 +111,18 @@ impl Parser<'_, '_> {
             _ if self.peek_at(1).kind == TokenKind::Sign(Sign::OpenParen) => self.call(start),
             _ if is_clause(word) => self.no_expression(),
             _ => {
+                if word == "CASE" {
+                    let draft = Draft::error(codes::NOT_LOT, start, "CASE is no value");
+                    return self.fail(draft.suggest("write IF condition THEN value ELSE value"));
+                }
+                if self.peek_at(1).kind == TokenKind::Sign(Sign::Dot)
+                    && self.peek_at(3).kind == TokenKind::Sign(Sign::OpenParen)
+                {
+                    self.advance();
+                    if self.is_method_call() {
+                        return self.method_call();
+                    }
+                }
                 let path = self.path("the name")?;
                 self.node(start, ExpressionKind::Name(path))
             }
@@ -140,6 +133,9 @@ impl Parser<'_, '_> {
     fn payload(&mut self, start: Span) -> Parsed<Expression> {
         self.advance();
         let payload = self.node(start, ExpressionKind::Payload)?;
+        if self.is_method_call() {
+            return self.method_call();
+        }
         if let Some(Text { value, span }) = self.payload_member(start) {
             let path = Box::new(Expression { span, ..self.node(start, ExpressionKind::Text(value))? });
             return self.node(start, ExpressionKind::GetJson { path, source: Some(Box::new(payload)) });
@@ -182,7 +178,7 @@ impl Parser<'_, '_> {
         if is_operand {
             return self.primary();
         }
-        self.expected(codes::UNEXPECTED_TOKEN, &["whole number", "{variable}", "`(`"], "TOPIC POSITION")
+        self.missing(&["whole number", "{variable}", "`(`"], "TOPIC POSITION")
     }
 
     fn get(&mut self, start: Span) -> Parsed<Expression> {
@@ -217,14 +213,23 @@ impl Parser<'_, '_> {
             _ if self.is_text() && self.word_at(1) != "FROM" => {
                 let what = ["TOPIC", "JSON", "ENV", "SECRET", "MODEL"];
                 let message = "expected TOPIC, JSON, ENV, SECRET or MODEL after GET, found STRING";
-                let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message).expected(&what);
+                let draft = Draft::error(codes::EXPECTED_WORD, self.span(), message).expected(&what);
                 let place = Span { end: self.span().start, ..self.span() };
                 self.sink.push(draft.suggest("write TOPIC before the topic").fix(place, "TOPIC "));
                 ExpressionKind::GetTopic(Box::new(self.read_topic()?))
             }
+            "PAYLOAD" => {
+                let draft = Draft::error(codes::EXPECTED_WORD, self.span(), "GET before PAYLOAD");
+                let gap = Span { end: self.span().start, ..start };
+                return self.fail(
+                    draft
+                        .suggest("write PAYLOAD alone, or GET JSON \"path\" IN PAYLOAD for a member")
+                        .fix(gap, ""),
+                );
+            }
             _ => {
                 let what = ["TOPIC", "JSON", "ENV", "SECRET", "MODEL"];
-                return self.expected(codes::UNEXPECTED_TOKEN, &what, "GET");
+                return self.missing(&what, "GET");
             }
         };
         self.node(start, kind)
@@ -236,7 +241,7 @@ impl Parser<'_, '_> {
             return self.eat_word("IN");
         }
         let message = format!("expected IN after the path, found {}", self.word());
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message);
+        let draft = Draft::error(codes::EXPECTED_WORD, self.span(), message);
         self.sink.push(draft.suggest("write IN").fix(self.span(), "IN"));
         self.advance();
         true
@@ -270,11 +275,16 @@ impl Parser<'_, '_> {
         let what = ["STRING", "{variable}", "`(`"];
         let is_keyword = self.word().bytes().all(|byte| byte.is_ascii_uppercase() || byte == b'_');
         if is_keyword {
-            return self.expected(codes::UNEXPECTED_TOKEN, &what, "JSON");
+            if matches!(self.word(), "PAYLOAD" | "IN") {
+                let message = format!("expected the path after JSON, found {}", self.word());
+                let draft = Draft::error(codes::EXPECTED_TEXT, self.span(), message).expected(&what);
+                return self.fail(draft.suggest("write the path first: GET JSON \"path\" IN PAYLOAD"));
+            }
+            return self.missing(&what, "JSON");
         }
         let path = self.path("JSON")?;
         let span = self.span_from(start);
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, format!("path without quotes: {path}"));
+        let draft = Draft::error(codes::EXPECTED_TEXT, span, format!("path without quotes: {path}"));
         let quoted = format!("\"{path}\"");
         self.fail(draft.expected(&what).suggest(format!("write GET JSON {quoted}")).fix(span, quoted))
     }
@@ -314,13 +324,20 @@ impl Parser<'_, '_> {
         };
         let mut bounds = None;
         if kind != RandomKind::Uuid {
+            if self.is_sign(Sign::OpenParen) {
+                let draft =
+                    Draft::error(codes::NOT_LOT, self.span(), "RANDOM has no arguments in parentheses");
+                return self.fail(draft.suggest(
+                    "write RANDOM INT BETWEEN 1 AND 6, RANDOM DOUBLE BETWEEN 0 AND 1 or RANDOM UUID",
+                ));
+            }
             if !self.eat_keyword("BETWEEN") {
                 let what: &[&str] = if kind == RandomKind::Untyped {
                     &["UUID", "INT", "DOUBLE", "BETWEEN"]
                 } else {
                     &["BETWEEN"]
                 };
-                return self.expected(codes::UNEXPECTED_TOKEN, what, "RANDOM");
+                return self.missing(what, "RANDOM");
             }
             let low = self.cast()?;
             self.expect_word("AND", "the lower bound")?;
@@ -337,7 +354,10 @@ impl Parser<'_, '_> {
     fn call(&mut self, start: Span) -> Parsed<Expression> {
         let word = self.word();
         let Some(row) = function::call(word) else {
-            let hint = INVENTED.iter().find(|(name, _)| *name == word).map(|(_, hint)| (*hint).to_owned());
+            if word.eq_ignore_ascii_case("CAST") {
+                return self.cast_as_call(start);
+            }
+            let hint = habit::function_hint(word).map(str::to_owned);
             let code = if hint.is_some() { codes::NOT_LOT } else { codes::UNKNOWN_IDENTIFIER };
             let names = function::CALLS.iter().map(|row| row.keyword);
             let near = lot_nearest::nearest(word, names).filter(|_| hint.is_none());
@@ -355,6 +375,17 @@ impl Parser<'_, '_> {
         self.advance();
         let mut value = self.enclosed(Self::value)?;
         let inner = value.span;
+        if self.is_sign(Sign::Comma) {
+            let draft = Draft::error(
+                codes::EXPECTED_SIGN,
+                self.span(),
+                "expected `)` after the expression, found `,`",
+            );
+            let draft = draft.expected(&["`)`"]);
+            return self.fail(draft.suggest(
+                "a list stands in brackets, [a, b]; TRIM, SPLIT and FILTER have words between what they take: SPLIT x USING \";\"",
+            ));
+        }
         self.expect_sign(Sign::CloseParen, "the expression")?;
         value.span = inner;
         Ok(value)
@@ -379,7 +410,7 @@ impl Parser<'_, '_> {
                 self.object()
             }
             (TokenKind::Text(_), TokenKind::Sign(Sign::CloseBrace)) => {
-                let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), "variable name in quotes");
+                let draft = Draft::error(codes::EXPECTED_NAME, self.span(), "variable name in quotes");
                 let name = self.peek_at(1);
                 let bare = self.slice(name.span).trim_matches(['"', '\'']);
                 self.fail(draft.suggest("read a variable as {name}, without quotes").fix(name.span, bare))
@@ -390,7 +421,7 @@ impl Parser<'_, '_> {
                     // The layout has reported the brace that is open here.
                     return Err(Reported);
                 }
-                self.expected(codes::UNEXPECTED_TOKEN, &["variable name", "\"key\":", "`}`"], "`{`")
+                self.missing(&["variable name", "\"key\":", "`}`"], "`{`")
             }
         }
     }
@@ -398,8 +429,9 @@ impl Parser<'_, '_> {
     fn variable(&mut self) -> Parsed<Expression> {
         let start = self.span();
         self.advance();
-        let path = self.path("`{`")?;
+        let mut path = self.path("`{`")?;
         self.expect_sign(Sign::CloseBrace, "the variable's name")?;
+        path.steps.extend(self.member_behind_braces(start)?);
         if !path.steps.is_empty() {
             self.non_portable(start, "a path inside a variable");
         }
@@ -410,6 +442,12 @@ impl Parser<'_, '_> {
     pub(crate) fn path(&mut self, after: &str) -> Parsed<Path> {
         let start = self.span();
         let name = self.path_word(after)?;
+        let steps = self.path_steps()?;
+        Ok(Path { name, steps, span: self.span_from(start) })
+    }
+
+    /// `.b[0]`, any number of them.
+    pub(super) fn path_steps(&mut self) -> Parsed<Vec<PathStep>> {
         let mut steps = Vec::new();
         loop {
             if self.eat_sign(Sign::Dot) {
@@ -426,14 +464,14 @@ impl Parser<'_, '_> {
                 steps.push(PathStep::Index(u32::try_from(index).unwrap_or(u32::MAX)));
                 self.expect_sign(Sign::CloseBracket, "the index")?;
             } else {
-                return Ok(Path { name, steps, span: self.span_from(start) });
+                return Ok(steps);
             }
         }
     }
 
     fn path_word(&mut self, after: &str) -> Parsed<String> {
         if self.peek().kind != TokenKind::Word {
-            return self.expected(codes::UNEXPECTED_TOKEN, &["name"], after);
+            return self.missing(&["name"], after);
         }
         let word = self.word().to_owned();
         self.advance();
@@ -458,7 +496,7 @@ impl Parser<'_, '_> {
             return self.expect_text("`{` or `,`");
         }
         let quoted = format!("\"{word}\"");
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, span, "key without quotes");
+        let draft = Draft::error(codes::EXPECTED_TEXT, span, "key without quotes");
         self.sink.push(draft.suggest(format!("write it in quotes: {quoted}")).fix(span, quoted));
         self.advance();
         Ok(Text { value: word, span })
@@ -472,7 +510,7 @@ impl Parser<'_, '_> {
             return self.expect_sign(Sign::Colon, "the key");
         }
         let message = format!("expected `:` after the key, found {}", self.found());
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.span(), message).expected(&["`:`"]);
+        let draft = Draft::error(codes::EXPECTED_SIGN, self.span(), message).expected(&["`:`"]);
         self.sink.push(draft.suggest("write : behind the key").fix(self.previous().after(), ":"));
         Ok(())
     }

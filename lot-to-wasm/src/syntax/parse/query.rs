@@ -2,7 +2,6 @@
 
 use super::expression::Level;
 use super::{Parsed, Parser};
-use crate::diagnostic::codes;
 use crate::syntax::{BinaryOperator, Expression, ExpressionKind, ModelQuery};
 
 impl Parser<'_, '_> {
@@ -58,7 +57,7 @@ impl Parser<'_, '_> {
     pub(crate) fn comparison(&mut self, after: &str) -> Parsed<(BinaryOperator, Expression)> {
         let Some((operator, Level::Comparison, words)) = self.operator() else {
             let what = ["==", "!=", "<", ">", "<=", ">=", "EQUALS", "IS", "CONTAINS", "MATCHES"];
-            return self.expected(codes::UNEXPECTED_TOKEN, &what, after);
+            return self.missing(&what, after);
         };
         for _ in 0..words {
             self.advance();

@@ -46,7 +46,7 @@ impl Parser<'_, '_> {
                     parser.missing_first_word("WITH", &["ADD", "WITH"]);
                     parser.setting()?
                 }
-                _ => return parser.expected(codes::UNEXPECTED_TOKEN, &["ADD", "WITH"], "the line before"),
+                _ => return parser.missing(&["ADD", "WITH"], "the line before"),
             };
             items.push(item);
             Ok(())
@@ -112,7 +112,7 @@ impl Parser<'_, '_> {
         let start = self.span();
         if self.is_word("GET") && self.begins_value(1) {
             self.advance();
-            return self.expected(codes::UNEXPECTED_TOKEN, &["ENV", "SECRET"], "GET");
+            return self.missing(&["ENV", "SECRET"], "GET");
         }
         let is_operator = ["IN", "OR", "AND", "IS", "NOT", "MATCHES"]
             .iter()

@@ -93,7 +93,7 @@ impl Parser<'_, '_> {
                 return self.fail(draft.suggest("a rule has IF, ALLOW and DENY alone; keep in a topic what it is to read by GET TOPIC, or ask a MODULE"));
             }
             None => {
-                return self.expected(codes::UNEXPECTED_TOKEN, &["ALLOW", "DENY", "IF"], "the line before");
+                return self.missing(&["ALLOW", "DENY", "IF"], "the line before");
             }
         };
         if !self.is_line_end() && !self.is_else_at(0) {
@@ -148,7 +148,7 @@ impl Parser<'_, '_> {
             let draft = Draft::error(codes::UNEXPECTED_TOKEN, self.here(), message);
             return self.fail(draft.suggest("write ELSE above it, in the column of IF"));
         }
-        self.expected(codes::UNEXPECTED_TOKEN, &["end of the block"], "the verdict")
+        self.missing(&["end of the block"], "the verdict")
     }
 
     fn rule_condition(&mut self) -> Parsed<RuleCondition> {
@@ -195,6 +195,10 @@ impl Parser<'_, '_> {
 
     fn rule_atom(&mut self) -> Parsed<RuleCondition> {
         let start = self.span();
+        if self.is_sign(Sign::OpenParen) && self.is_value_in_parens() {
+            let kind = self.compare_atom()?;
+            return self.rule_node(start, kind);
+        }
         if self.eat_sign(Sign::OpenParen) {
             let inner = self.rule_condition()?;
             self.expect_sign(Sign::CloseParen, "the condition")?;
@@ -218,12 +222,66 @@ impl Parser<'_, '_> {
             _ => {
                 let message = format!("expected a condition of a rule, found {}", self.found());
                 let draft = Draft::error(codes::RULE_CONDITION, self.here(), message);
+                let draft = self.turned_condition(draft);
                 let what =
                     ["USER", "CLIENTID", "ENDPOINT", "TOPIC", "PAYLOAD", "GET TOPIC", "MODULE", "NOT", "`(`"];
                 return self.fail(draft.expected(&what));
             }
         };
         self.rule_node(start, kind)
+    }
+
+    /// Whether the parentheses that open here enclose a value, which is compared behind them.
+    fn is_value_in_parens(&self) -> bool {
+        let Some(length) = self.bracket_length(0) else { return false };
+        let after = self.peek_at(length);
+        let word = self.word_at(length);
+        match after.kind {
+            TokenKind::Sign(sign) => {
+                matches!(
+                    sign,
+                    Sign::Equal
+                        | Sign::EqualEqual
+                        | Sign::NotEqual
+                        | Sign::Less
+                        | Sign::LessEqual
+                        | Sign::Greater
+                        | Sign::GreaterEqual
+                )
+            }
+            TokenKind::Word => matches!(
+                word,
+                "IS" | "EQUALS"
+                    | "EQUAL"
+                    | "CONTAINS"
+                    | "STARTS_WITH"
+                    | "ENDS_WITH"
+                    | "MATCHES"
+                    | "IN"
+                    | "AS"
+            ),
+            _ => false,
+        }
+    }
+
+    /// What to write for a condition that begins with a value, or with a function.
+    fn turned_condition(&self, draft: Draft) -> Draft {
+        let begins_value =
+            matches!(self.peek().kind, TokenKind::Text(_) | TokenKind::Int(_) | TokenKind::Double(_));
+        let is_call = crate::function::call(self.word()).is_some();
+        if begins_value {
+            draft.suggest("write what is asked about on the left: PAYLOAD > 5, USER IS \"name\"")
+        } else if is_call {
+            draft.suggest(
+                "a rule does not calculate: let an action keep the result, and ask GET TOPIC \"topic\"",
+            )
+        } else if self.is_sign(Sign::OpenBrace) {
+            draft.suggest(
+                "a rule has no variables: ask for USER, CLIENTID, TOPIC POSITION n, PAYLOAD or GET TOPIC",
+            )
+        } else {
+            draft
+        }
     }
 
     fn user_atom(&mut self) -> Parsed<RuleConditionKind> {
@@ -283,11 +341,18 @@ impl Parser<'_, '_> {
         let subject = self.cast()?;
         let allowed = match &subject.kind {
             ExpressionKind::Cast { value, .. } => {
-                matches!(value.kind, ExpressionKind::GetTopic(_) | ExpressionKind::UserProperty(_))
+                matches!(
+                    value.kind,
+                    ExpressionKind::GetTopic(_)
+                        | ExpressionKind::GetJson { .. }
+                        | ExpressionKind::Payload
+                        | ExpressionKind::UserProperty(_)
+                )
             }
             kind => matches!(
                 kind,
                 ExpressionKind::GetTopic(_)
+                    | ExpressionKind::GetJson { .. }
                     | ExpressionKind::Session(_)
                     | ExpressionKind::WindowFigure(_)
                     | ExpressionKind::MessageProperty(_)
@@ -300,7 +365,7 @@ impl Parser<'_, '_> {
         if !allowed {
             let draft = Draft::error(codes::RULE_CONDITION, subject.span, "a rule cannot ask about this");
             return self.fail(draft.suggest(
-                "write on the left, without brackets, USER, CLIENTID, ENDPOINT, TOPIC, PAYLOAD, GET JSON, GET TOPIC or a property of the message",
+                "write on the left USER, CLIENTID, ENDPOINT, TOPIC, PAYLOAD, GET JSON \"path\" IN PAYLOAD, GET TOPIC or a property of the message; a rule does not calculate",
             ));
         }
         let (operator, value) = self.comparison("the subject of the condition")?;

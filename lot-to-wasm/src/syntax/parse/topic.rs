@@ -2,6 +2,7 @@
 
 use super::primary::session_word;
 use super::{Parsed, Parser};
+use crate::diagnostic::{Draft, codes};
 use crate::source::Span;
 use crate::syntax::{BinaryOperator, Expression, ExpressionKind, TopicOperand};
 use crate::token::{Sign, TokenKind};
@@ -11,7 +12,7 @@ impl Parser<'_, '_> {
     pub(crate) fn chained_topic(&mut self, after: &str) -> Parsed<TopicOperand> {
         let start = self.span();
         if self.is_line_end() {
-            return self.expected(crate::diagnostic::codes::UNEXPECTED_TOKEN, &["topic"], after);
+            return self.missing(&["topic"], after);
         }
         let mut parts = vec![self.first_topic_part(Self::cast, after)?];
         while self.eat_sign(Sign::Plus) {
@@ -32,10 +33,57 @@ impl Parser<'_, '_> {
             if is_quotient { self.primary() } else { self.first_topic_part(Self::primary, "GET TOPIC") };
         let mut parts = vec![first?];
         while !is_whole && self.is_sign(Sign::Plus) && self.absorbs(&parts) {
+            let plus = self.span();
             self.advance();
-            parts.push(self.primary()?);
+            let part = self.primary()?;
+            self.warn_of_text(start, plus, &parts, &part);
+            parts.push(part);
+        }
+        if !is_whole && self.is_sign(Sign::Plus) && ends_open(&parts) {
+            self.warn_of_value(start);
         }
         Ok(self.topic(start, parts))
+    }
+
+    /// A text that goes on with the topic, though nothing in it says so: the value may have been meant.
+    fn warn_of_text(&mut self, start: Span, plus: Span, parts: &[Expression], part: &Expression) {
+        let ExpressionKind::Text(text) = &part.kind else { return };
+        if text.starts_with(['/', '-', '_', '.', ':']) || ends_open(parts) {
+            return;
+        }
+        let (topic, text) = (self.before(start, plus), self.slice(part.span));
+        let message = format!("{text} is joined to the topic, not to its value");
+        let draft = Draft::warning(codes::TOPIC_OR_VALUE, plus, message);
+        let value = format!("for the value write (GET TOPIC {topic}) + {text}");
+        self.sink
+            .push(draft.suggest(format!("for the topic write GET TOPIC ({topic} + {text})")).suggest(value));
+    }
+
+    /// A `+` that adds to the value of a topic that is not at its end: the topic may have been meant.
+    fn warn_of_value(&mut self, start: Span) {
+        let plus = self.span();
+        let topic = self.before(start, plus);
+        let length = match self.peek_at(1).kind {
+            TokenKind::Word if self.peek_at(2).kind == TokenKind::Sign(Sign::OpenParen) => {
+                self.bracket_length(2).map(|length| length + 1)
+            }
+            TokenKind::Sign(_) => self.bracket_length(1),
+            TokenKind::Int(_) | TokenKind::Double(_) => Some(1),
+            _ => None,
+        };
+        let last = length.map_or(self.rest_of_line(), |length| self.peek_at(length).span);
+        let operand = self.slice(Span { start: self.peek_at(1).span.start, ..last });
+        let message = format!("`+` is added to the value of the topic {topic}, not to the topic");
+        let draft = Draft::warning(codes::TOPIC_OR_VALUE, plus, message);
+        let value = format!("for the value write (GET TOPIC {topic}) + {operand}");
+        self.sink.push(
+            draft.suggest(format!("for the topic write GET TOPIC ({topic} + {operand})")).suggest(value),
+        );
+    }
+
+    /// The text from a place up to another one.
+    fn before(&self, start: Span, end: Span) -> String {
+        self.slice(Span { start: start.start, end: end.start }).trim_end().to_owned()
     }
 
     /// The first part of a topic, which may be the whole of one without its quotes.
@@ -59,14 +107,10 @@ impl Parser<'_, '_> {
             return true;
         }
         let Some(length) = self.topic_part_length(1) else { return false };
-        let ends_open = parts.last().is_some_and(|part| match &part.kind {
-            ExpressionKind::Text(text) => text.ends_with(['/', '-', '_', '.', ':']),
-            _ => false,
-        });
         let after = 1 + length;
         let slash_follows = self.peek_at(after).kind == TokenKind::Sign(Sign::Plus)
             && matches!(&self.peek_at(after + 1).kind, TokenKind::Text(text) if text.starts_with('/'));
-        ends_open || slash_follows
+        ends_open(parts) || slash_follows
     }
 
     /// Tokens of a variable, `TOPIC POSITION n`, `PAYLOAD` or session word that begins `ahead` places further.
@@ -86,7 +130,7 @@ impl Parser<'_, '_> {
     }
 
     /// Tokens from an opening bracket to its end.
-    fn bracket_length(&self, ahead: usize) -> Option<usize> {
+    pub(crate) fn bracket_length(&self, ahead: usize) -> Option<usize> {
         let mut open = 0usize;
         for length in 0..64 {
             match &self.peek_at(ahead + length).kind {
@@ -110,6 +154,14 @@ impl Parser<'_, '_> {
         }
         TopicOperand { parts, span: self.span_from(start) }
     }
+}
+
+/// Whether the last part is a text that a topic does not end with.
+fn ends_open(parts: &[Expression]) -> bool {
+    parts.last().is_some_and(|part| match &part.kind {
+        ExpressionKind::Text(text) => text.ends_with(['/', '-', '_', '.', ':']),
+        _ => false,
+    })
 }
 
 /// A parenthesised `"a/" + {b} + "/c"` as its parts: a chain of `+` that begins with a literal in one of its first two places joins texts.

@@ -18,7 +18,7 @@ pub(super) fn figure(parser: &mut Parser<'_, '_>, start: Span) -> Parsed<Express
             _ => lot_nearest::nearest(word, FIGURES),
         };
         let message = format!("expected a figure after WINDOW, found {}", parser.found());
-        let draft = Draft::error(codes::UNEXPECTED_TOKEN, parser.here(), message).expected(&FIGURES);
+        let draft = Draft::error(codes::EXPECTED_WORD, parser.here(), message).expected(&FIGURES);
         return parser.fail(draft.did_you_mean(near));
     };
     parser.eat_keyword(figure);

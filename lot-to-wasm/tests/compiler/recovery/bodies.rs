@@ -84,10 +84,10 @@ ELIF PAYLOAD > 2 THEN
         "LOT220 5 =>     ELSE IF PAYLOAD > 2 THEN",
     ]),
     ("PUBLISH TOPIC a/b WITH 1", &[
-        r#"LOT201 3 =>     PUBLISH TOPIC "a/b" WITH 1"#,
+        r#"LOT243 3 =>     PUBLISH TOPIC "a/b" WITH 1"#,
     ]),
     ("PUBLISH TOPIC a/#/b WITH 1", &[
-        r#"LOT201 3 =>     PUBLISH TOPIC "a/#/b" WITH 1"#,
+        r#"LOT243 3 =>     PUBLISH TOPIC "a/#/b" WITH 1"#,
         "LOT402 3",
     ]),
     (r#"x = 5
@@ -98,7 +98,7 @@ KEEP TOPIC "k" WITH {x}"#, &[
         r#"LOT220 3: publish the text: PUBLISH TOPIC "log" WITH value"#,
     ]),
     (r#"PUBLISH TOPIC "a" WITH "a" PAYLOAD"#, &[
-        r#"LOT201 3 =>     PUBLISH TOPIC "a" WITH "a" + PAYLOAD"#,
+        r#"LOT247 3 =>     PUBLISH TOPIC "a" WITH "a" + PAYLOAD"#,
     ]),
     ("UNTIL PAYLOAD > 1", &[
         "LOT236 3: it ends a loop: write LOOP above the statements that repeat, in the column of UNTIL",
@@ -148,7 +148,7 @@ KEEP TOPIC "m" WITH 2"#, &[
     ]),
     (r#"IF PAYLOAD === 1 THEN
     KEEP TOPIC "m" WITH 1"#, &[
-        "LOT201 3 =>     IF PAYLOAD == 1 THEN",
+        "LOT250 3 =>     IF PAYLOAD == 1 THEN",
     ]),
     ("KEEP TOPIC “m” WITH 1", &[
         r#"LOT101 3 =>     KEEP TOPIC "m" WITH 1"#,
@@ -201,10 +201,10 @@ KEEP TOPIC "k" WITH {x}"#, &[
         "LOT220 3: a loop ends with UNTIL condition; skip statements with IF",
     ]),
     (r#"PUBLISH "a/b" WITH 1"#, &[
-        r#"LOT201 3 =>     PUBLISH TOPIC "a/b" WITH 1"#,
+        r#"LOT242 3 =>     PUBLISH TOPIC "a/b" WITH 1"#,
     ]),
     ("PUBLISH a/b WITH 1", &[
-        r#"LOT201 3 =>     PUBLISH TOPIC "a/b" WITH 1"#,
+        r#"LOT242 3 =>     PUBLISH TOPIC "a/b" WITH 1"#,
     ]),
     (r#"PUBLISH TOPIC "a", 1"#, &[
         r#"LOT215 3 =>     PUBLISH TOPIC "a" WITH 1"#,
@@ -213,7 +213,7 @@ KEEP TOPIC "k" WITH {x}"#, &[
         r#"LOT215 3 =>     PUBLISH TOPIC "a" WITH PAYLOAD"#,
     ]),
     (r#"PUBLISH TOPIC "a" WITH "b" . PAYLOAD"#, &[
-        r#"LOT201 3 =>     PUBLISH TOPIC "a" WITH "b" + PAYLOAD"#,
+        r#"LOT247 3 =>     PUBLISH TOPIC "a" WITH "b" + PAYLOAD"#,
     ]),
     (r#"PUBLISH TOPIC "a" WITH "b" & PAYLOAD"#, &[
         r#"LOT101 3 =>     PUBLISH TOPIC "a" WITH "b" + PAYLOAD"#,
@@ -254,12 +254,12 @@ KEEP TOPIC "k" WITH {x}"#, &[
         r#"LOT220 3: write SET "name" WITH GET …, or use it where a value stands"#,
     ]),
     ("SET x WITH GET TOPIC a/b + 1", &[
-        r#"LOT201 3 =>     SET x WITH GET TOPIC "a/b" + 1"#,
+        r#"LOT243 3 =>     SET x WITH GET TOPIC "a/b" + 1"#,
     ]),
     (r#"SET x WITH GET TOPIC a/b/c
 KEEP TOPIC a/$SYS/x WITH {x}"#, &[
-        r#"LOT201 3 =>     SET x WITH GET TOPIC "a/b/c""#,
-        r#"LOT201 4 =>     KEEP TOPIC "a/$SYS/x" WITH {x}"#,
+        r#"LOT243 3 =>     SET x WITH GET TOPIC "a/b/c""#,
+        r#"LOT243 4 =>     KEEP TOPIC "a/$SYS/x" WITH {x}"#,
     ]),
     ("\u{c}KEEP TOPIC \"l\" WITH 1", &[
         r#"LOT101 3 =>     KEEP TOPIC "l" WITH 1"#,
@@ -381,7 +381,7 @@ IF PAYLOAD > 1 THEN
         "LOT230 3: write SET x WITH {x} and what is to be done with it",
     ]),
     (r#"KEEP TOPIC "a" WITH 1 KEEP TOPIC "b" WITH 2"#, &[
-        "LOT201 3: write each statement on a line of its own",
+        "LOT247 3: write each statement on a line of its own",
     ]),
     (r#"KEEP TOPIC "a" WITH 1; KEEP TOPIC "b" WITH 2"#, &[
         "LOT101 3: leave it out: a statement ends with its line",
@@ -404,7 +404,7 @@ KEEP TOPIC "k" WITH {x}"#, &[
     (r#"LOOP
     SET "x" WITH 1
 UNTL {x} > 1"#, &[
-        "LOT201 5 =>     UNTIL {x} > 1",
+        "LOT249 5 =>     UNTIL {x} > 1",
     ]),
     (r#"CALL ACTION Avg
     WITH first = 2,
@@ -487,14 +487,14 @@ KEEP TOPIC "k" WITH {x} + {y}"#, &[
         KEEP TOPIC "k" WITH 1
     ELSE
         KEEP TOPIC "k" WITH 2"#, &[
-        "LOT201 6 =>         DEFAULT",
+        "LOT242 6 =>         DEFAULT",
     ]),
     (r#"SWITCH PAYLOAD
     "on", 1 THEN
         KEEP TOPIC "k" WITH 1
     DEFAULT
         KEEP TOPIC "k" WITH 2"#, &[
-        r#"LOT201 4 =>         CASE "on", 1 THEN"#,
+        r#"LOT242 4 =>         CASE "on", 1 THEN"#,
     ]),
     (r#"CALL ACTION B(first = 1)
 CALL PYTHON "S.f" (1, 2)
@@ -505,16 +505,16 @@ KEEP TOPIC "k" WITH TIMESTAMP("ISO")"#, &[
     ]),
     (r#"KEEP TOPIC "k" WITH {k: 1, "l" 2, "m": 3}
 KEEP TOPIC "l" WITH {"a" 1}"#, &[
-        r#"LOT201 3 =>     KEEP TOPIC "k" WITH {"k": 1, "l" 2, "m": 3}"#,
-        r#"LOT201 3 =>     KEEP TOPIC "k" WITH {k: 1, "l": 2, "m": 3}"#,
-        r#"LOT201 4 =>     KEEP TOPIC "l" WITH {"a": 1}"#,
+        r#"LOT243 3 =>     KEEP TOPIC "k" WITH {"k": 1, "l" 2, "m": 3}"#,
+        r#"LOT246 3 =>     KEEP TOPIC "k" WITH {k: 1, "l": 2, "m": 3}"#,
+        r#"LOT246 4 =>     KEEP TOPIC "l" WITH {"a": 1}"#,
     ]),
     (r#"KEEP TOPIC "k" WITH GET JSON "a" FROM PAYLOAD
 KEEP TOPIC "l" WITH GET "x"
 KEEP TOPIC "m" WITH PAYLOAD AS INTEGER
 KEEP TOPIC "n" WITH PAYLOAD AS NUMBER"#, &[
-        r#"LOT201 3 =>     KEEP TOPIC "k" WITH GET JSON "a" IN PAYLOAD"#,
-        r#"LOT201 4 =>     KEEP TOPIC "l" WITH GET TOPIC "x""#,
+        r#"LOT242 3 =>     KEEP TOPIC "k" WITH GET JSON "a" IN PAYLOAD"#,
+        r#"LOT242 4 =>     KEEP TOPIC "l" WITH GET TOPIC "x""#,
         r#"LOT234 5 =>     KEEP TOPIC "m" WITH PAYLOAD AS INT"#,
         r#"LOT234 6 =>     KEEP TOPIC "n" WITH PAYLOAD AS DOUBLE"#,
     ]),

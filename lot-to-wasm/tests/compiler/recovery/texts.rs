@@ -47,20 +47,20 @@ ON START DO
 KEEP TOPIC "l" WITH 1
 KEEP TOPIC "m" WITH 1
 "#, &[
-        r#"LOT201 4 =>     KEEP TOPIC "l" WITH 1"#,
-        r#"LOT201 5 =>     KEEP TOPIC "m" WITH 1"#,
+        r#"LOT251 4 =>     KEEP TOPIC "l" WITH 1"#,
+        r#"LOT251 5 =>     KEEP TOPIC "m" WITH 1"#,
     ]),
     (r#"DEFINE ACTION A
 ON TOPIC a/b DO
     KEEP TOPIC "k" WITH 1
 "#, &[
-        r#"LOT201 2 => ON TOPIC "a/b" DO"#,
+        r#"LOT243 2 => ON TOPIC "a/b" DO"#,
     ]),
     (r#"DEFINE ACTION A
 ON TOPIC a/# DO
     KEEP TOPIC "k" WITH 1
 "#, &[
-        r#"LOT201 2 => ON TOPIC "a/#" DO"#,
+        r#"LOT243 2 => ON TOPIC "a/#" DO"#,
     ]),
     (r#"DEFINE ACTION A:
 ON START DO:
@@ -112,13 +112,13 @@ ON START
 ON START DO
     KEEP TOPIC "k" WITH 1
 "#, &[
-        "LOT201 1 => DEFINE ACTION A_B",
+        "LOT247 1 => DEFINE ACTION A_B",
     ]),
     (r#"DEFINE ACTION 1A
 ON EVERY 1 DAY AT "12:00" DO
     KEEP TOPIC "k" WITH 1
 "#, &[
-        "LOT201 1 => DEFINE ACTION _1A",
+        "LOT245 1 => DEFINE ACTION _1A",
         r#"LOT213 2 => ON EVERY DAY AT "12:00" DO"#,
     ]),
     (r#"DEFINE ACTION A
@@ -132,7 +132,7 @@ DO
 ON EVERY FRIDAY "12:00" DO
     KEEP TOPIC "k" WITH 1
 "#, &[
-        r#"LOT201 2 => ON EVERY FRIDAY AT "12:00" DO"#,
+        r#"LOT242 2 => ON EVERY FRIDAY AT "12:00" DO"#,
     ]),
     (r#"DEFINE ACTION A
 ON TOPIC "$share/g/a" DO
@@ -157,9 +157,9 @@ DO
     ADD INT "e" AS TRIGGER WITH TOPIC "x"
 "#, &[
         r#"LOT234 2 =>     ADD INT "a""#,
-        r#"LOT201 3 =>     ADD INT "b" WITH 1"#,
+        r#"LOT243 3 =>     ADD INT "b" WITH 1"#,
         r#"LOT215 4 =>     ADD INT "c" WITH TOPIC "x""#,
-        r#"LOT201 5 =>     ADD INT "d" WITH TOPIC "x""#,
+        r#"LOT243 5 =>     ADD INT "d" WITH TOPIC "x""#,
         r#"LOT201 6 =>     ADD INT "e" WITH TOPIC "x" AS TRIGGER"#,
     ]),
     (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
@@ -170,7 +170,7 @@ DO
 "#, &[
         r#"LOT235 2 =>     IF USER IS "x" OR USER != "y" OR USER IS z THEN"#,
         r#"LOT235 2 =>     IF USER = "x" OR USER IS NOT "y" OR USER IS z THEN"#,
-        r#"LOT201 2 =>     IF USER = "x" OR USER != "y" OR USER IS "z" THEN"#,
+        r#"LOT243 2 =>     IF USER = "x" OR USER != "y" OR USER IS "z" THEN"#,
     ]),
     (r#"DEFINE ACTION A
 TOPIC "a" DO
@@ -180,7 +180,7 @@ ON START DO
     KEEP TOPIC "k" WITH 1
 "#, &[
         r#"LOT212 2 => ON TOPIC "a" DO"#,
-        "LOT201 4 => DEFINE ACTION B",
+        "LOT242 4 => DEFINE ACTION B",
     ]),
     (r#"DEFINE ACTION A
 ON START DO
@@ -194,20 +194,20 @@ DO
 RETURN
     OUTPUT
 "#, &[
-        "LOT201 7",
-        "LOT201 11",
+        "LOT245 7",
+        "LOT245 11",
     ]),
     (r#"DEFINE ROUTE R WITH TYPE LOOPBACK
     ADD EVENT e
         SOURCE_TOPIC "a"
 "#, &[
-        r#"LOT201 3 =>         WITH SOURCE_TOPIC "a""#,
+        r#"LOT242 3 =>         WITH SOURCE_TOPIC "a""#,
     ]),
     (r#"DEFINE MODEL M WITH TOPIC "m"
     INT "a" WITH TOPIC "x" AS TRIGGER
     ADD INT "b" WITH a + 1
 "#, &[
-        r#"LOT201 2 =>     ADD INT "a" WITH TOPIC "x" AS TRIGGER"#,
+        r#"LOT242 2 =>     ADD INT "a" WITH TOPIC "x" AS TRIGGER"#,
     ]),
     (r#"DEFINE ACTION A
 a AS INT
@@ -216,14 +216,14 @@ c AS JSON
 DO
     KEEP TOPIC "k" WITH {a} + {b} + {c}
 "#, &[
-        "LOT201 2 => INPUT a AS INT",
-        "LOT201 4 => INPUT c AS JSON",
+        "LOT242 2 => INPUT a AS INT",
+        "LOT242 4 => INPUT c AS JSON",
     ]),
     (r#"DEFINE ROUTE R WITH TYPE MQTT_BRIDGE
     ADD MQTT_CONFIG
         WITH BROKER_ADDRESS GET "HOST"
 "#, &[
-        "LOT201 3",
+        "LOT242 3",
     ]),
     (r#"DEFINE ACTION Ähre
 ON START DO
@@ -249,7 +249,7 @@ ON START
 ADD STRING "a"
 ADD STRING "b"
 "#, &[
-        "LOT201 2: indent the lines below DEFINE by 4 spaces",
+        "LOT251 2: indent the lines below DEFINE by 4 spaces",
     ]),
     (r#"DEFINE MODEL M {
     ADD STRING "a"
@@ -260,13 +260,13 @@ ADD STRING "b"
     (r#"DEFINE MODEL M WITH TOPIC a/b
     ADD STRING "a" WITH TOPIC b/c AS TRIGGER
 "#, &[
-        r#"LOT201 1 => DEFINE MODEL M WITH TOPIC "a/b""#,
-        r#"LOT201 2 =>     ADD STRING "a" WITH TOPIC "b/c" AS TRIGGER"#,
+        r#"LOT243 1 => DEFINE MODEL M WITH TOPIC "a/b""#,
+        r#"LOT243 2 =>     ADD STRING "a" WITH TOPIC "b/c" AS TRIGGER"#,
     ]),
     (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC a/#
     ALLOW
 "#, &[
-        r#"LOT201 1 => DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#""#,
+        r#"LOT243 1 => DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#""#,
     ]),
     (r#"DEFINE RULE R WITH PRIORITY 100 FOR Publish TO TOPIC "a/#"
     IF USER IS "a" THEN

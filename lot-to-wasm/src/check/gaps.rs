@@ -1,0 +1,155 @@
+//! What a Rule leaves open, though it does not look so: whom it does not name, and who is not logged in (LoT reference §10.3, §10.4).
+
+use crate::check::tree::SessionWord;
+use crate::diagnostic::{Draft, Sink, codes};
+use crate::syntax::rule::{DefineRule, RuleBody, RuleCondition, RuleConditionKind, Verdict};
+use crate::syntax::{BinaryOperator, Entity, ExpressionKind};
+
+/// Scopes that a new broker allows to everybody, with the rule that does it.
+const OPEN_SCOPES: [(&str, &str); 3] =
+    [("Connect", "AllowConnect"), ("Publish", "AllowPublishTopic"), ("Subscribe", "AllowSubscribeTopic")];
+
+/// What a body may say.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+struct Outcomes {
+    allow: bool,
+    deny: bool,
+    /// It may say nothing, so that rules with higher numbers are asked.
+    nothing: bool,
+}
+
+impl Outcomes {
+    fn of(body: &RuleBody) -> Outcomes {
+        match body {
+            RuleBody::Verdict(Verdict::Allow) => Outcomes { allow: true, ..Outcomes::default() },
+            RuleBody::Verdict(Verdict::Deny) => Outcomes { deny: true, ..Outcomes::default() },
+            RuleBody::If { branches, otherwise } => {
+                let rest = Outcomes::of_otherwise(otherwise.as_deref());
+                branches.iter().map(|(_, body)| Outcomes::of(body)).fold(rest, Outcomes::or)
+            }
+        }
+    }
+
+    fn of_otherwise(otherwise: Option<&RuleBody>) -> Outcomes {
+        otherwise.map_or(Outcomes { nothing: true, ..Outcomes::default() }, Outcomes::of)
+    }
+
+    fn or(self, other: Outcomes) -> Outcomes {
+        Outcomes {
+            allow: self.allow || other.allow,
+            deny: self.deny || other.deny,
+            nothing: self.nothing || other.nothing,
+        }
+    }
+}
+
+/// Warns of a Rule that was read without errors; `all` is what its text or project defines, for rules that close the gap.
+pub(crate) fn warn_of_gaps(rule: &DefineRule, all: &[Option<Entity>], sink: &mut Sink<'_>) {
+    let Some(body) = &rule.body else { return };
+    warn_of_open(rule, body, all, sink);
+    warn_of_anonymous(body, sink);
+}
+
+/// A rule that only allows, and says nothing to whom it does not name: the seeded rule lets them in.
+fn warn_of_open(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink: &mut Sink<'_>) {
+    let scope = OPEN_SCOPES.iter().find(|(scope, _)| *scope == rule.scope.text);
+    let (Some((_, seed)), RuleBody::If { branches, .. }) = (scope, body) else { return };
+    let outcomes = Outcomes::of(body);
+    let is_open = outcomes.allow && outcomes.nothing && !outcomes.deny;
+    let is_closed_by = |other: &DefineRule| {
+        let denies = other.body.as_ref().is_some_and(|body| Outcomes::of(body).deny);
+        denies
+            && other.scope.text == rule.scope.text
+            && other.priority >= rule.priority
+            && covers(other, rule)
+    };
+    let mut others = all.iter().filter_map(|entity| match entity {
+        Some(Entity::Rule(other)) => Some(other),
+        Some(
+            Entity::Action(_) | Entity::Model(_) | Entity::Route(_) | Entity::Panel(_) | Entity::Theme(_),
+        )
+        | None => None,
+    });
+    if !is_open || others.any(is_closed_by) {
+        return;
+    }
+    let span = branches.first().map_or(rule.name.span, |(condition, _)| condition.span);
+    let message = "nobody is refused: without ELSE, rules with higher numbers decide about the others";
+    let draft = Draft::warning(codes::OPEN_RULE, span, message)
+        .note(format!("the last of them is {seed}, which every new broker has, and which allows"));
+    sink.push(draft.suggest(
+        "write ELSE in the column of IF and DENY below it, or a second rule with a higher number that denies",
+    ));
+}
+
+/// Whether every topic of `narrow` is one of `wide`.
+fn covers(wide: &DefineRule, narrow: &DefineRule) -> bool {
+    let Some(wide) = &wide.topic else { return true };
+    let narrow = narrow.topic.as_ref().map_or("#", |topic| topic.value.as_str());
+    let mut levels = narrow.split('/');
+    for level in wide.value.split('/') {
+        let other = levels.next();
+        match level {
+            "#" => return true,
+            "+" if other.is_some_and(|other| other != "#") => {}
+            _ if other == Some(level) => {}
+            _ => return false,
+        }
+    }
+    levels.next().is_none()
+}
+
+/// `USER IS NOT "x"` and its like in front of DENY: false of who is not logged in, who therefore passes.
+fn warn_of_anonymous(body: &RuleBody, sink: &mut Sink<'_>) {
+    let RuleBody::If { branches, otherwise } = body else { return };
+    for (index, (condition, then)) in branches.iter().enumerate() {
+        let others = branches.iter().skip(index + 1).map(|(_, body)| Outcomes::of(body));
+        let rest = others.fold(Outcomes::of_otherwise(otherwise.as_deref()), Outcomes::or);
+        let then_outcomes = Outcomes::of(then);
+        if then_outcomes.deny && !then_outcomes.allow && (rest.allow || rest.nothing) {
+            warn_of_negations(condition, sink);
+        }
+        warn_of_anonymous(then, sink);
+    }
+    if let Some(otherwise) = otherwise {
+        warn_of_anonymous(otherwise, sink);
+    }
+}
+
+/// The negations of a condition that are not inside of a NOT themselves.
+fn warn_of_negations(condition: &RuleCondition, sink: &mut Sink<'_>) {
+    if let RuleConditionKind::Or(left, right) | RuleConditionKind::And(left, right) = &condition.kind {
+        warn_of_negations(left, sink);
+        return warn_of_negations(right, sink);
+    }
+    if !is_negated_user(&condition.kind) {
+        return;
+    }
+    let written = sink.source().slice(condition.span);
+    let mut words: Vec<&str> = written.split_whitespace().collect();
+    words.retain(|word| *word != "NOT");
+    let positive = words.join(" ").replacen("!=", "IS", 1).replacen("<>", "IS", 1);
+    let message = format!("`{written}` is false of who is not logged in, who is not denied here");
+    let hint = format!("NOT {positive}");
+    let draft = Draft::warning(codes::ANONYMOUS_PASSES, condition.span, message);
+    sink.push(draft.suggest(format!("write {hint}, which is true of them too")).fix(condition.span, hint));
+}
+
+fn is_negated_user(kind: &RuleConditionKind) -> bool {
+    match kind {
+        RuleConditionKind::UserIs { negated, .. }
+        | RuleConditionKind::InGroup { negated, .. }
+        | RuleConditionKind::UserHas { negated, compare: None, .. } => *negated,
+        RuleConditionKind::Compare { subject, operator, .. } => {
+            let is_user = matches!(subject.kind, ExpressionKind::Session(SessionWord::User));
+            is_user && *operator == BinaryOperator::NotEqual
+        }
+        RuleConditionKind::UserHas { compare: Some(_), .. }
+        | RuleConditionKind::Invalid
+        | RuleConditionKind::Or(..)
+        | RuleConditionKind::And(..)
+        | RuleConditionKind::Not(_)
+        | RuleConditionKind::Module(_)
+        | RuleConditionKind::TopicExists(_) => false,
+    }
+}

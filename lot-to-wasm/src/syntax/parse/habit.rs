@@ -1,0 +1,327 @@
+//! Operators and values as other languages write them: reported with what is written here, and read as that where it can be told.
+
+use super::{Parsed, Parser};
+use crate::diagnostic::{Draft, codes};
+use crate::source::Span;
+use crate::syntax::{BinaryOperator, Expression, ExpressionKind};
+use crate::token::{Sign, TokenKind};
+
+/// Comparisons in words.
+const COMPARISONS: [(&str, &str); 12] = [
+    ("GT", ">"),
+    ("LT", "<"),
+    ("GE", ">="),
+    ("GTE", ">="),
+    ("LE", "<="),
+    ("LTE", "<="),
+    ("EQ", "=="),
+    ("NE", "!="),
+    ("NEQ", "!="),
+    ("STARTSWITH", "STARTS_WITH"),
+    ("ENDSWITH", "ENDS_WITH"),
+    ("INCLUDES", "CONTAINS"),
+];
+
+/// Functions that other languages have, with what to write instead; in any case.
+const FUNCTIONS: [(&[&str], &str); 22] = [
+    (&["CONCATENATE", "CONCAT", "FORMAT", "JOIN"], "join texts with +"),
+    (&["LEN", "SIZE", "STRLEN", "CHAR_LENGTH"], "write LENGTH(value)"),
+    (&["COUNT"], "write LENGTH(list AS ARRAY), or WINDOW COUNT in ON WINDOW"),
+    (&["AVG", "AVERAGE"], "write MEAN(list), or WINDOW MEAN in ON WINDOW"),
+    (
+        &["NOW", "GETDATE", "CURRENT_TIMESTAMP", "DATETIME", "GET_TIME"],
+        "write TIMESTAMP \"ISO\", or TIMESTAMP \"UNIX\" for seconds",
+    ),
+    (&["DATE", "TODAY", "CURDATE"], "write TIMESTAMP \"yyyy-MM-dd\""),
+    (&["UUID", "GUID", "NEWID"], "write RANDOM UUID"),
+    (&["INT", "PARSEINT", "TO_INT", "TOINT", "TRUNC", "TRUNCATE"], "write value AS INT"),
+    (&["STR", "STRING", "TO_STRING", "TOSTRING", "TO_CHAR"], "write value AS STRING"),
+    (&["DOUBLE", "FLOAT", "REAL", "NUMBER", "PARSEFLOAT", "TO_NUMBER"], "write value AS DOUBLE"),
+    (&["BOOL", "BOOLEAN", "TO_BOOL"], "write value AS BOOL"),
+    (
+        &["SUBSTRING", "SUBSTR", "LEFT", "RIGHT", "MID", "SLICE"],
+        "write FILTER value USING REGEX \"pattern\", such as \"^.{3}\" for the first three characters",
+    ),
+    (&["EXTRACT_FROM_TOPIC"], "write TOPIC POSITION n"),
+    (&["GET_TIME_HOUR", "HOUR"], "write TIMESTAMP \"HOUR\""),
+    (&["COALESCE", "IFNULL", "NVL", "ISNULL"], "write IF value == EMPTY THEN other ELSE value"),
+    (&["POW", "POWER", "EXPT"], "there are no powers: multiply, x * x"),
+    (
+        &["LOG", "LN", "LOG10", "EXP", "SIN", "COS", "TAN", "ASIN", "ACOS", "ATAN"],
+        "call a Python script for it: CALL PYTHON \"Script.function\" WITH (value) RETURN AS {x}",
+    ),
+    (&["LIMIT", "CLAMP", "CONSTRAIN"], "write MIN(MAX(value, low), high)"),
+    (&["ISNAN", "ISNUMBER", "ISNUMERIC", "IS_NUMBER"], "write value MATCHES REGEX \"^-?[0-9.]+$\""),
+    (&["MOD", "FMOD"], "write a % b for the rest of a division"),
+    (&["IIF", "SEL", "DECODE"], "write IF condition THEN value ELSE value"),
+    (&["FIND", "INDEXOF", "INSTR", "CONTAINS"], "write text CONTAINS \"part\""),
+];
+
+/// Methods of values in other languages, with what to write for `PAYLOAD.method(…)`.
+const METHODS: [(&[&str], &str); 10] = [
+    (&["get"], "write GET JSON \"path\" IN PAYLOAD"),
+    (&["startswith", "startsWith"], "write PAYLOAD STARTS_WITH \"text\""),
+    (&["endswith", "endsWith"], "write PAYLOAD ENDS_WITH \"text\""),
+    (&["includes", "contains", "indexOf", "find"], "write PAYLOAD CONTAINS \"text\""),
+    (&["upper", "toUpperCase"], "write UPPER(PAYLOAD)"),
+    (&["lower", "toLowerCase"], "write LOWER(PAYLOAD)"),
+    (&["split"], "write SPLIT PAYLOAD USING \";\""),
+    (&["strip", "trim"], "write TRIM PAYLOAD"),
+    (&["replace"], "write REPLACE \"a\" WITH \"b\" IN PAYLOAD"),
+    (&["loads", "parse"], "a JSON text is read as it is: GET JSON \"path\" IN PAYLOAD"),
+];
+
+/// What to write for a function of another language.
+pub(crate) fn function_hint(name: &str) -> Option<&'static str> {
+    let upper = name.to_ascii_uppercase();
+    FUNCTIONS.iter().find(|(names, _)| names.contains(&upper.as_str())).map(|(_, hint)| *hint)
+}
+
+/// What to write for a bare word that is a value in other languages.
+pub(crate) fn word_hint(word: &str) -> Option<&'static str> {
+    Some(match word {
+        "None" | "none" | "NONE" | "nil" | "NIL" | "undefined" | "Undefined" | "Nothing" | "nothing"
+        | "NaN" | "nan" => "EMPTY",
+        "NOW" | "now" | "CURRENT_TIMESTAMP" | "SYSDATE" | "GETDATE" => "TIMESTAMP \"ISO\"",
+        "TODAY" | "CURRENT_DATE" => "TIMESTAMP \"yyyy-MM-dd\"",
+        "msg" | "message" | "value" | "VALUE" | "data" => "PAYLOAD",
+        "HOUR" => "TIMESTAMP \"HOUR\"",
+        _ => return None,
+    })
+}
+
+impl Parser<'_, '_> {
+    /// What is said of an operator of another language that stands here, behind the operand that begins at `start`.
+    pub(super) fn foreign_operator(&mut self, start: Span) -> Option<Draft> {
+        let (word, next) = (self.word().to_ascii_uppercase(), self.word_at(1).to_ascii_uppercase());
+        let left = self.slice(Span { end: self.previous().end, ..start }).to_owned();
+        let one = self.span();
+        let two = one.to(self.peek_at(1).span);
+        let no = |span: Span, what: &str| {
+            Draft::error(codes::UNKNOWN_OPERATOR, span, format!("{what} is no operator"))
+        };
+        let whole = |end: Span| Span { end: end.end, ..start };
+        Some(match (word.as_str(), next.as_str()) {
+            ("NOT", "IN") => {
+                let ours = format!("NOT {left} IN");
+                no(two, "NOT IN").suggest(format!("write {ours} …")).fix(whole(two), ours)
+            }
+            ("NOT", "LIKE") => self.like(no(two, "NOT LIKE"), two, 2, Some((&left, start))),
+            ("LIKE" | "ILIKE", _) => self.like(no(one, "LIKE"), one, 1, None),
+            ("NOT", "BETWEEN") => {
+                no(two, "NOT BETWEEN").suggest(format!("write: {left} < low OR {left} > high"))
+            }
+            ("XOR", _) => {
+                no(one, "XOR").suggest("write (a) != (b) for conditions of which one alone is true")
+            }
+            ("STARTS", "WITH") => no(two, "STARTS WITH").suggest("write STARTS_WITH").fix(two, "STARTS_WITH"),
+            ("ENDS", "WITH") => no(two, "ENDS WITH").suggest("write ENDS_WITH").fix(two, "ENDS_WITH"),
+            ("DOES", "NOT") => {
+                let span = one.to(self.peek_at(2).span);
+                no(span, "DOES NOT CONTAIN").suggest("write NOT CONTAINS").fix(span, "NOT CONTAINS")
+            }
+            ("ISNULL", _) => no(one, "ISNULL").suggest("write == EMPTY").fix(one, "== EMPTY"),
+            ("MOD", _) | ("DIV", _) => return None,
+            _ => {
+                let (_, ours) = COMPARISONS.iter().find(|(theirs, _)| *theirs == word)?;
+                no(one, &word).suggest(format!("write {ours}")).fix(one, *ours)
+            }
+        })
+    }
+
+    /// `LIKE "pattern"`, of which `words` words stand here.
+    fn like(&self, draft: Draft, span: Span, words: usize, negated: Option<(&str, Span)>) -> Draft {
+        let pattern = self.peek_at(words);
+        let TokenKind::Text(text) = &pattern.kind else {
+            return draft.suggest("write CONTAINS, STARTS_WITH, ENDS_WITH or MATCHES REGEX");
+        };
+        let bare = text.trim_matches('%');
+        if bare.contains(['%', '_']) || bare.is_empty() {
+            return draft
+                .suggest("write MATCHES REGEX \"pattern\": .* stands for any text, . for one character");
+        }
+        let operator = match (text.starts_with('%'), text.ends_with('%')) {
+            (true, true) => "CONTAINS",
+            (false, true) => "STARTS_WITH",
+            (true, false) => "ENDS_WITH",
+            (false, false) => "==",
+        };
+        let ours = format!("{operator} \"{}\"", bare.escape_debug());
+        match negated {
+            None => draft.suggest(format!("write {ours}")).fix(span.to(pattern.span), ours),
+            Some((left, start)) => {
+                let ours = format!("NOT {left} {ours}");
+                draft.suggest(format!("write {ours}")).fix(start.to(pattern.span), ours)
+            }
+        }
+    }
+
+    /// `IN (a, b)`: reported, and read as the list that it is.
+    pub(super) fn list_in_parentheses(&mut self) -> Parsed<Expression> {
+        let start = self.span();
+        self.advance();
+        let elements = self.items(Sign::CloseParen, "the list", Self::value)?;
+        let span = self.span_from(start);
+        let inside = Span { start: start.end, end: self.previous().start };
+        let ours = format!("[{}]", self.slice(inside).trim());
+        let draft = Draft::error(codes::EXPECTED_SIGN, start, "a list stands in brackets");
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(span, ours));
+        self.node(start, ExpressionKind::Array(elements))
+    }
+
+    /// `value IF condition ELSE other`, as Python writes it, of which the value has been read: reported, and read.
+    pub(super) fn python_choice(&mut self, then: Expression) -> Parsed<Expression> {
+        let (start, at) = (then.span, self.span());
+        self.advance();
+        let condition = self.condition()?;
+        if !self.is_keyword("ELSE") {
+            let draft = Draft::error(codes::AFTER_LINE, at, "IF behind a value");
+            return self
+                .fail(draft.suggest("write IF condition THEN value ELSE value, or IF on a line of its own"));
+        }
+        self.advance();
+        let otherwise = self.value()?;
+        let span = self.span_from(start);
+        let part = |inner: Span| self.slice(inner);
+        let ours =
+            format!("IF {} THEN {} ELSE {}", part(condition.span), part(then.span), part(otherwise.span));
+        let draft = Draft::error(codes::NOT_LOT, at, "the condition stands before its values");
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(span, ours));
+        let (condition, then) = (Box::new(condition), Box::new(then));
+        self.node(start, ExpressionKind::If { condition, then, otherwise: Some(Box::new(otherwise)) })
+    }
+
+    /// `CAST(value AS TYPE)`: reported, and read as the cast in it.
+    pub(super) fn cast_as_call(&mut self, start: Span) -> Parsed<Expression> {
+        let word = self.span();
+        self.advance();
+        let value = self.primary()?;
+        let ours = self.slice(Span { start: word.end, end: self.previous().end }).to_owned();
+        let draft = Draft::error(codes::NOT_LOT, start, "CAST is not part of the language");
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(word, ""));
+        Ok(value)
+    }
+
+    /// A method of PAYLOAD, `PAYLOAD.get("a")`: reported.
+    pub(super) fn is_method_call(&self) -> bool {
+        let is_call = self.peek_at(2).kind == TokenKind::Sign(Sign::OpenParen) && self.touches(2);
+        self.is_sign(Sign::Dot)
+            && self.touches(0)
+            && self.touches(1)
+            && is_call
+            && !self.word_at(1).is_empty()
+    }
+
+    /// Reports a method, of which the dot before its name stands here.
+    pub(super) fn method_call<T>(&mut self) -> Parsed<T> {
+        let name = self.word_at(1);
+        let span = self.span().to(self.peek_at(1).span);
+        let hint =
+            METHODS.iter().find(|(names, _)| names.contains(&name)).map(|(_, hint)| (*hint).to_owned());
+        let upper = name.to_ascii_uppercase();
+        let own = crate::function::call(&upper).map(|row| format!("write {}(value)", row.keyword));
+        let hint = hint.or(own).or_else(|| function_hint(name).map(str::to_owned));
+        let draft = Draft::error(codes::NOT_LOT, span, format!("values have no methods: `.{name}(…)`"));
+        self.fail(draft.suggest_if(
+            hint.or_else(|| Some("the functions of the language are in docs/lot/reference.md".to_owned())),
+        ))
+    }
+
+    /// `{x}.a` and `{x}[0]`: members stand inside of the braces. Reported, and read.
+    pub(super) fn member_behind_braces(&mut self, start: Span) -> Parsed<Vec<crate::syntax::PathStep>> {
+        let is_member = match (&self.peek().kind, &self.peek_at(1).kind) {
+            (TokenKind::Sign(Sign::Dot), TokenKind::Word) => self.touches(1),
+            (TokenKind::Sign(Sign::OpenBracket), TokenKind::Int(_)) => {
+                self.peek_at(2).kind == TokenKind::Sign(Sign::CloseBracket)
+            }
+            _ => false,
+        };
+        if !is_member || !self.touches(0) || self.is_method_call() {
+            return Ok(Vec::new());
+        }
+        let (brace, at) = (self.previous(), self.span());
+        let steps = self.path_steps()?;
+        let span = self.span_from(start);
+        let inside = self.slice(Span { end: brace.start, ..start }).to_owned();
+        let behind = self.slice(Span { start: brace.end, end: span.end }).to_owned();
+        let ours = format!("{inside}{behind}}}");
+        let draft = Draft::error(codes::NOT_LOT, at, "members stand inside of the braces");
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(span, ours));
+        Ok(steps)
+    }
+
+    /// Signs that are operators in other languages alone, of which the second one stands where a value should.
+    pub(super) fn foreign_signs(&self) -> Option<Draft> {
+        let before = self.slice(self.previous());
+        let span = self.previous().to(self.span());
+        let sign = |sign: Sign| self.is_sign(sign) && self.touches(0);
+        let hint = if before == "*" && sign(Sign::Star) {
+            "there are no powers: multiply, x * x"
+        } else if before == "<" && sign(Sign::Less) || before == ">" && sign(Sign::Greater) {
+            "numbers have no bits to shift: multiply or divide by a power of 2"
+        } else {
+            return None;
+        };
+        let draft =
+            Draft::error(codes::UNKNOWN_OPERATOR, span, format!("`{}` is no operator", self.slice(span)));
+        Some(draft.suggest(hint))
+    }
+
+    /// `.5`: reported, and read.
+    pub(super) fn fraction(&mut self, start: Span) -> Option<Parsed<Expression>> {
+        let TokenKind::Int(_) = self.peek_at(1).kind else { return None };
+        if !self.is_sign(Sign::Dot) || self.peek_at(1).span.start != start.end {
+            return None;
+        }
+        let span = start.to(self.peek_at(1).span);
+        let ours = format!("0{}", self.slice(span));
+        let number = ours.parse().unwrap_or(0.0);
+        let draft = Draft::error(codes::EXPECTED_NUMBER, span, "a number begins with a digit");
+        self.sink.push(draft.suggest(format!("write {ours}")).fix(span, ours));
+        self.advance();
+        self.advance();
+        Some(self.node(start, ExpressionKind::Double(number)))
+    }
+
+    /// What is said of a word that touches the number or word before it, or of a value behind a function's name.
+    pub(super) fn touching(&self) -> Option<(String, Option<(Span, String)>)> {
+        let before = self.previous();
+        let (last, word) = (self.slice(before), self.word());
+        let is_number = last.starts_with(|c: char| c.is_ascii_digit());
+        if last == "0" && self.touches(0) && word.starts_with(['x', 'X']) {
+            let number = i64::from_str_radix(word.get(1..)?, 16).ok()?;
+            let fix = (before.to(self.span()), number.to_string());
+            return Some((format!("numbers are decimal: write {number}"), Some(fix)));
+        }
+        if is_number && self.touches(0) && !word.is_empty() {
+            return Some((
+                "numbers have no unit and no suffix: leave it out".to_owned(),
+                Some((self.span(), String::new())),
+            ));
+        }
+        if self.is_text() && self.touches(0) && matches!(last, "f" | "F" | "r" | "b" | "L" | "u") {
+            return Some(("texts have no values in them: write \"text \" + PAYLOAD".to_owned(), None));
+        }
+        if self.is_text() && last == "TOPIC" {
+            let place = Span { end: before.start, ..before };
+            return Some((
+                "write GET TOPIC for the last value of a topic".to_owned(),
+                Some((place, "GET ".to_owned())),
+            ));
+        }
+        if self.is_text() && last == "JSON" {
+            let place = Span { end: before.start, ..before };
+            return Some(("write GET JSON \"path\" IN PAYLOAD".to_owned(), Some((place, "GET ".to_owned()))));
+        }
+        if let Some(row) = crate::function::call(last) {
+            return Some((format!("arguments stand in parentheses: {}(value)", row.keyword), None));
+        }
+        matches!((last, word), ("RETAIN", "TRUE" | "true" | "FALSE" | "false"))
+            .then(|| ("write RETAIN alone, or leave it out".to_owned(), None))
+    }
+
+    /// Whether the right side of an operator is a list in parentheses.
+    pub(super) fn is_list_in_parentheses(&self, operator: BinaryOperator) -> bool {
+        operator == BinaryOperator::In && self.is_sign(Sign::OpenParen) && self.comma_follows_in_parens()
+    }
+}
