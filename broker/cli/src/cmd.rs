@@ -147,7 +147,7 @@ pub(crate) fn cmd(
         return Ok(Exit::NoBroker);
     };
     let is_done = reply.get("success").and_then(Value::as_bool).unwrap_or(false);
-    let text = if args.json { format!("{reply:#}") } else { render_reply(&reply) };
+    let text = if args.json { format!("{reply:#}") } else { args.render(&reply) };
     output::line(text.trim_end())?;
     Ok(if is_done { Exit::Success } else { Exit::Failure })
 }
@@ -215,6 +215,12 @@ impl CmdArgs {
         Err(Misuse(format!(
             "`{name}` would be sent as the text itself; to send what stands in the file: lotmq cmd {verb} --file {name}"
         )))
+    }
+
+    /// The reply for people; the lines of its errors count in the file that was sent.
+    fn render(&self, reply: &Value) -> String {
+        let file = self.file.as_ref().filter(|path| path.as_os_str() != "-");
+        render::reply_about(reply, file.map(|path| path.to_string_lossy()).as_deref())
     }
 
     fn command(&self) -> anyhow::Result<String> {

@@ -3,19 +3,20 @@
 use clap::Args;
 use lot_to_wasm::diagnostic::{example, render};
 use lot_to_wasm::{Code, CompileOptions};
+use lotmq_codec::{PacketType, ReasonCode};
 use lotmq_server::codes;
 use lotmq_terminal::{Exit, Misuse, Paint, output};
 
 use crate::coloured::coloured;
 
-/// Explain a code, as LOT302 of the compiler, or HOP_LIMIT of an Error topic or a reply.
+/// Explain a code, as LOT302 of the compiler, HOP_LIMIT of an Error topic or a reply, or 0x87 (or 135) of MQTT.
 ///
 /// As in: lotmq explain LOT302, or: lotmq explain HOP_LIMIT.
 ///
 /// Exit codes: 0 explained, 2 there is no such code.
 #[derive(Args, Debug)]
 pub(crate) struct ExplainArgs {
-    /// The code, in any case of letters, with or without LOT; without one all codes are listed
+    /// The code, in any case of letters, with or without LOT; of MQTT in hexadecimal with 0x, or decimal; without one all codes but those of MQTT are listed
     code: Option<String>,
 }
 
@@ -31,6 +32,10 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
     };
     let of_compiler = Code::parse(&wanted.to_ascii_uppercase())
         .map(|code| (code.to_string(), code.title(), code.explanation()));
+    if let Some(reason) = reason_code(wanted).filter(|_| of_compiler.is_none()) {
+        output::line(&told_of_reason(reason))?;
+        return Ok(Exit::Success);
+    }
     let of_broker = || codes::find(wanted).map(|code| (code.name.to_owned(), code.title, code.explanation));
     let (name, title, explanation) = of_compiler.or_else(of_broker).ok_or_else(|| unknown(wanted))?;
     output::line(&format!("{name}: {title}\n\n{explanation}"))?;
@@ -40,6 +45,73 @@ pub(crate) fn explain(args: &ExplainArgs) -> anyhow::Result<Exit> {
     }
     Ok(Exit::Success)
 }
+
+/// The reason code of MQTT with this number, written `0x87` or `135`.
+fn reason_code(text: &str) -> Option<ReasonCode> {
+    let number = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u8::from_str_radix(digits, 16).ok()?,
+        None => text.parse().ok()?,
+    };
+    ReasonCode::from_byte(number)
+}
+
+/// A reason code with what it means, and what to look at.
+fn told_of_reason(reason: ReasonCode) -> String {
+    let packets: Vec<&str> =
+        ANSWERS.iter().filter(|(packet, _)| reason.allowed_in(*packet)).map(|(_, name)| *name).collect();
+    let byte = reason.byte();
+    let mut text = format!(
+        "0x{byte:02X} ({byte}): {}\n\nA reason code of MQTT 5.0, in {}.",
+        reason.text(),
+        packets.join(", ")
+    );
+    if let Some(code) = reason.connect_return_code() {
+        text.push_str(&format!(" MQTT 3.1.1 says {code} for it in CONNACK."));
+    }
+    let hint = HINTS.iter().find(|(of, _)| *of == reason).map(|(_, hint)| *hint);
+    hint.map_or(text.clone(), |hint| format!("{text} {hint}"))
+}
+
+/// Packets that carry reason codes, as the standard writes them.
+const ANSWERS: [(PacketType, &str); 9] = [
+    (PacketType::Connack, "CONNACK"),
+    (PacketType::Puback, "PUBACK"),
+    (PacketType::Pubrec, "PUBREC"),
+    (PacketType::Pubrel, "PUBREL"),
+    (PacketType::Pubcomp, "PUBCOMP"),
+    (PacketType::Suback, "SUBACK"),
+    (PacketType::Unsuback, "UNSUBACK"),
+    (PacketType::Disconnect, "DISCONNECT"),
+    (PacketType::Auth, "AUTH"),
+];
+
+/// What to look at when a broker says so.
+const HINTS: [(ReasonCode, &str); 9] = [
+    (
+        ReasonCode::BadUserNameOrPassword,
+        "The login was refused: look at user name and password; -addUser makes a user.",
+    ),
+    (
+        ReasonCode::NotAuthorized,
+        "A rule denied it: `lotmq watch` shows which, -auditQuery denial lists them.",
+    ),
+    (
+        ReasonCode::ClientIdentifierNotValid,
+        "The Client Identifier is empty without a clean session, or another one is asked for.",
+    ),
+    (
+        ReasonCode::SessionTakenOver,
+        "Another client has connected with the same Client Identifier: each needs its own.",
+    ),
+    (ReasonCode::KeepAliveTimeout, "The client has sent nothing for 1.5 times its Keep Alive."),
+    (ReasonCode::PacketTooLarge, "The packet is longer than what was announced in Maximum Packet Size."),
+    (
+        ReasonCode::ReceiveMaximumExceeded,
+        "More messages of QoS 1 and 2 were under way than Receive Maximum allows.",
+    ),
+    (ReasonCode::QuotaExceeded, "A limit of the broker is reached: `lotmq status` shows which are near."),
+    (ReasonCode::TopicFilterInvalid, "+ and # are whole levels, and # is the last one."),
+];
 
 /// How the compiler tells a code of a program that has the mistake.
 fn told(code: Code) -> Option<String> {
@@ -54,4 +126,21 @@ fn unknown(wanted: &str) -> Misuse {
         None => "`lotmq explain` lists them all".to_owned(),
     };
     Misuse(format!("there is no code `{wanted}`; {help}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reason_codes_are_told_by_either_number() {
+        for text in ["0x87", "0X87", "135"] {
+            let reason = reason_code(text).expect("a reason code");
+            assert!(told_of_reason(reason).starts_with("0x87 (135): not authorized\n"), "{text}");
+        }
+        assert!(told_of_reason(ReasonCode::NotAuthorized).contains("MQTT 3.1.1 says 5 for it in CONNACK"));
+        for text in ["0x05", "300", "0xzz", "LOT302", "302"] {
+            assert_eq!(reason_code(text), None, "{text}");
+        }
+    }
 }

@@ -8,6 +8,11 @@ use crate::columns::printable_lines;
 
 /// The text for a reply envelope (commands reference §2).
 pub(crate) fn reply(envelope: &Value) -> String {
+    reply_about(envelope, None)
+}
+
+/// As [`reply`], to a command that ended with the content of a file.
+pub(crate) fn reply_about(envelope: &Value, sent: Option<&str>) -> String {
     let mut text = String::new();
     let is_done = envelope.get("success").and_then(Value::as_bool).unwrap_or(false);
     let errors = list(envelope, "errors");
@@ -16,10 +21,10 @@ pub(crate) fn reply(envelope: &Value) -> String {
         let _ = writeln!(text, "{message}");
     }
     for error in errors {
-        text.push_str(&problem("error", error));
+        text.push_str(&problem("error", error, sent));
     }
     for warning in list(envelope, "warnings") {
-        text.push_str(&problem("warning", warning));
+        text.push_str(&problem("warning", warning, sent));
     }
     text.push_str(&data(envelope.get("data").unwrap_or(&Value::Null)));
     // Texts may be anybody's.
@@ -31,7 +36,7 @@ fn list<'a>(envelope: &'a Value, key: &str) -> &'a [Value] {
 }
 
 /// One entry of `errors` or `warnings`, in the shape of `lotmq check`.
-fn problem(severity: &str, entry: &Value) -> String {
+fn problem(severity: &str, entry: &Value, sent: Option<&str>) -> String {
     let text_of = |key: &str| entry.get(key).and_then(Value::as_str).unwrap_or_default();
     let number_of = |key: &str| entry.get(key).and_then(Value::as_u64);
     let code = text_of("code");
@@ -44,7 +49,10 @@ fn problem(severity: &str, entry: &Value) -> String {
     let file = file.map(|file| number_of("cell").map_or(file.to_owned(), |cell| format!("{file}#{cell}")));
     if let (Some(line), Some(column)) = (number_of("line"), number_of("column")) {
         let _ = match &file {
-            None => writeln!(text, "  --> line {line}, column {column}"),
+            None => match sent {
+                None => writeln!(text, "  --> line {line}, column {column}"),
+                Some(sent) => writeln!(text, "  --> {sent}:{line}:{column}"),
+            },
             Some(file) => writeln!(text, "  --> {file}:{line}:{column}"),
         };
         for source in list(entry, "sourceLines").iter().filter_map(Value::as_str) {
@@ -194,6 +202,7 @@ mod tests {
             reply(&envelope),
             "error[LOT203]: expected THEN\n  --> line 4, column 5\n   4 |     IF {t} > 30\n     |     ^^\n  = help: write: IF {t} > 30 THEN\n"
         );
+        assert!(reply_about(&envelope, Some("heater.lot")).contains("\n  --> heater.lot:4:5\n"));
     }
 
     #[test]

@@ -28,7 +28,9 @@ const TEMPLATE: &str = "TEMPLATE_PATH";
 pub(super) enum NoFolder {
     #[error("{section}: {key} is '{value}', which is not a path below a folder, without '.' and '..'")]
     Path { section: String, key: &'static str, value: String },
-    #[error("{section}: {key} is '{value}', which is below none of routes.file_roots")]
+    #[error(
+        "{section}: {key} is '{value}', which is below none of routes.file_roots; put a folder around it there, or write a path that does not begin with /, for a folder below the first of them or, where there are none, below the data directory"
+    )]
     Outside { section: String, key: &'static str, value: String },
     #[error("{section}: module '{module}' was not granted file-read:{value} or file-write:{value}")]
     NotGranted { section: String, module: String, value: String },

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use lot_to_wasm::diagnostic::codes;
-use lot_to_wasm::diagnostic::json::reply_message;
 use lot_to_wasm::{CompileOptions, Diagnostic, Form, Severity};
 use lotmq_definitions::{Definition, Need};
 use serde_json::{Value, json};
@@ -34,7 +33,12 @@ pub(super) fn misfits(call: &Call<'_>, definition: &Definition) -> Vec<Value> {
             found.sort_by_key(|found| found.severity);
             let error = found.into_iter().next()?;
             let (title, name) = (user.kind().title(), user.name());
-            let text = format!("{title} '{name}' does not fit this version: {}", reply_message(&error));
+            let place = error.span.start;
+            let hint = error.suggestions.first().map(|hint| format!("; {hint}")).unwrap_or_default();
+            let text = format!(
+                "{title} '{name}' does not fit this version: {} (line {}, column {}){hint}",
+                error.message, place.line, place.column
+            );
             Some(problem("DEPENDENT_MISFIT", &text))
         })
         .collect()
