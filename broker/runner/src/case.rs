@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::time::Duration;
 
-use anyhow::Context as _;
 use jiff::{SignedDuration, Timestamp, tz::TimeZone};
 use lotmq_codec::{PropertyBuf, QoS};
 use lotmq_router::{topic_filter_valid, topic_name_valid};
@@ -18,7 +17,7 @@ use crate::payload::Payload;
 use crate::properties::{KEYS, WantedProperties};
 
 /// When a case begins that does not say when.
-const AT: &str = "2026-01-01T00:00:00Z";
+const AT: Timestamp = Timestamp::constant(1_767_225_600, 0);
 
 /// Time for which a guest runs that a step does not say.
 const RUN_TIME: Duration = Duration::from_secs(1);
@@ -61,8 +60,8 @@ pub(crate) struct CaseUser {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Case {
     pub(crate) name: String,
-    at: Option<String>,
-    zone: Option<String>,
+    at: Option<StartTime>,
+    zone: Option<ZoneName>,
     /// Last values of topics.
     #[serde(default)]
     pub(crate) given: BTreeMap<Topic, Payload>,
@@ -107,7 +106,9 @@ pub(crate) enum Step {
         client: ClientIdentity,
     },
     Pass {
+        /// As it is written.
         pass: String,
+        length: Duration,
     },
     Call {
         call: String,
@@ -142,7 +143,10 @@ impl TryFrom<toml::Table> for Step {
                 filter: keys.text("subscribe")?.try_into()?,
                 client: keys.client()?.unwrap_or_else(|| ClientIdentity::of(None, None, None)),
             },
-            "pass" => Step::Pass { pass: keys.text("pass")? },
+            "pass" => {
+                let pass = keys.text("pass")?;
+                Step::Pass { length: duration(&pass)?, pass }
+            }
             "run" => Step::Run {
                 route: keys.text("run")?,
                 time: keys.optional_text("for")?.as_deref().map_or(Ok(RUN_TIME), run_time)?,
@@ -279,23 +283,51 @@ impl TryFrom<String> for Filter {
 }
 
 impl Case {
-    pub(crate) fn at(&self) -> anyhow::Result<Timestamp> {
-        let at = self.at.as_deref().unwrap_or(AT);
-        at.parse().with_context(|| format!("{}: at = \"{at}\" is no time as {AT}", self.name))
+    pub(crate) fn at(&self) -> Timestamp {
+        self.at.as_ref().map_or(AT, |at| at.0)
     }
 
-    pub(crate) fn zone(&self) -> anyhow::Result<TimeZone> {
-        let Some(zone) = &self.zone else { return Ok(TimeZone::UTC) };
-        TimeZone::get(zone).with_context(|| format!("{}: zone = \"{zone}\"", self.name))
+    pub(crate) fn zone(&self) -> TimeZone {
+        self.zone.as_ref().map_or(TimeZone::UTC, |zone| zone.0.clone())
+    }
+}
+
+/// When a case begins.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct StartTime(Timestamp);
+
+impl TryFrom<String> for StartTime {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        let wrong =
+            |_| format!("`{text}` is no time as {AT}: a case begins on a day, in UTC or with an offset");
+        text.parse().map(Self).map_err(wrong)
+    }
+}
+
+/// The time zone of the broker in a case.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "String")]
+struct ZoneName(TimeZone);
+
+impl TryFrom<String> for ZoneName {
+    type Error = String;
+
+    fn try_from(name: String) -> Result<Self, String> {
+        TimeZone::get(&name).map(Self).map_err(|_| format!("`{name}` is no time zone as Europe/Berlin"))
     }
 }
 
 /// Reads a span of time, as `90s`, `1h 30m` or `PT5S`.
-pub(crate) fn duration(text: &str) -> anyhow::Result<Duration> {
-    let wrong = || format!("pass = \"{text}\" is no span of time as 90s");
-    let duration: SignedDuration = text.parse().with_context(wrong)?;
-    let duration = Duration::try_from(duration).with_context(wrong)?;
-    anyhow::ensure!(duration <= PASS_MAX, "pass = \"{text}\" is more than {} h", PASS_MAX.as_secs() / 3600);
+fn duration(text: &str) -> Result<Duration, String> {
+    let wrong = || format!("pass = \"{text}\" is no span of time as 90s, 5m or 1h 30m");
+    let duration: SignedDuration = text.parse().map_err(|_| wrong())?;
+    let duration = Duration::try_from(duration).map_err(|_| wrong())?;
+    if duration > PASS_MAX {
+        return Err(format!("pass = \"{text}\" is more than {} h", PASS_MAX.as_secs() / 3600));
+    }
     Ok(duration)
 }
 

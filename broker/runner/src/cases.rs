@@ -10,10 +10,11 @@ use lotmq_server::embedded::{Arriving, EmbeddedBroker, EmbeddedModule, Embedding
 use lotmq_server::runs_route_type;
 use lotmq_terminal::output;
 
-use crate::case::{self, Case, CaseUser, Cases, Step};
+use crate::case::{Case, CaseUser, Cases, Step};
 use crate::far::RunningFarSide;
 use crate::judge::{Seen, judge};
 use crate::program::{Program, Start, inputs};
+use crate::told::told;
 
 /// Most times that timers are due in one `pass`: a day of one each second.
 const TIMERS_MAX: u64 = 86_400;
@@ -55,7 +56,7 @@ pub fn test_module(
 
 fn read(file: &Path) -> anyhow::Result<Cases> {
     let text = std::fs::read_to_string(file).context("cannot be read")?;
-    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", error.to_string().trim_end()))
+    toml::from_str(&text).map_err(|error| anyhow::anyhow!("{}", told(&text, &error)))
 }
 
 /// Runs those of the cases whose names have a text in them.
@@ -117,7 +118,7 @@ fn load(embedding: &Embedding, path: &Path) -> anyhow::Result<Program> {
 
 /// Runs a case, and says what is not as it should be.
 fn run(embedding: &Embedding, program: &Program, all: &Cases, case: &Case) -> anyhow::Result<Vec<String>> {
-    let mut broker = program.broker(embedding, Start { wall: case.at()?, zone: case.zone()? })?;
+    let mut broker = program.broker(embedding, Start { wall: case.at(), zone: case.zone() })?;
     for (name, CaseUser { groups, properties }) in &all.users {
         let properties: Vec<_> =
             properties.iter().map(|(name, value)| (name.clone(), value.to_string())).collect();
@@ -180,8 +181,8 @@ fn take(step: &Step, name: &str, broker: &mut EmbeddedBroker, seen: &mut Vec<See
         Step::Subscribe { filter, client } => broker.subscribe(client, filter)?,
         Step::Run { route, time, brings } => broker.run_route(route, *time, *brings)?,
         Step::Call { call, inputs: given } => broker.call(call, inputs(serde_json::to_value(given)?)?)?,
-        Step::Pass { pass } => {
-            let mut left = case::duration(pass)?;
+        Step::Pass { pass, length } => {
+            let mut left = *length;
             let before = broker.timers_fired();
             while let Some(passed) = broker.pass_time(left) {
                 left -= passed;

@@ -148,6 +148,10 @@ pub(crate) fn judge(case: &Case, seen: &[Seen]) -> Vec<String> {
         (Some(expected), None) => format!("expected {expected}, and nothing more happened"),
         (None, Some(found)) => format!("expected nothing more, found {found}"),
     };
+    let difference = match case.then.get(same).and_then(|expected| never_published(expected, &seen)) {
+        Some(hint) => format!("{difference}; {hint}"),
+        None => difference,
+    };
     let all = seen.iter().map(|seen| format!("  {seen}"));
     unsaid.into_iter().chain([difference, "all that happened:".to_owned()]).chain(all).collect()
 }
@@ -166,4 +170,21 @@ fn unsaid(case: &Case, seen: &[Seen]) -> Vec<String> {
         .into_iter()
         .chain(lines.take(LINES_SHOWN_MAX))
         .collect()
+}
+
+/// What is said of a topic to which nothing was published in the whole case.
+fn never_published(expected: &Expected, seen: &[&Seen]) -> Option<String> {
+    let Expected::Message { topic: wanted, .. } = expected else { return None };
+    let topics = || {
+        seen.iter().filter_map(|seen| match seen {
+            Seen::Message { topic, .. } => Some(topic.as_str()),
+            Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) => None,
+        })
+    };
+    if topics().any(|topic| topic == &**wanted) {
+        return None;
+    }
+    let near = lot_nearest::nearest(wanted, topics());
+    let hint = near.map(|near| format!(": did you mean {near}?")).unwrap_or_default();
+    Some(format!("nothing was published to {} at all{hint}", &**wanted))
 }

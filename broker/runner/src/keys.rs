@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lot_nearest::nearest;
 use lotmq_codec::QoS;
 use lotmq_server::embedded::ClientIdentity;
 
@@ -33,7 +34,12 @@ impl Keys {
     }
 
     pub(crate) fn take(&mut self, key: &str) -> Result<toml::Value, String> {
-        self.table.remove(key).ok_or_else(|| format!("{} lacks the key `{key}`", self.of))
+        let Some(value) = self.table.remove(key) else {
+            let near = nearest(key, self.table.keys().map(String::as_str));
+            let hint = near.map(|near| format!("; is `{near}` meant to be it?")).unwrap_or_default();
+            return Err(format!("{} lacks the key `{key}`{hint}", self.of));
+        };
+        Ok(value)
     }
 
     pub(crate) fn text(&mut self, key: &str) -> Result<String, String> {
@@ -196,7 +202,8 @@ impl Keys {
             None => Ok(()),
             Some(key) => {
                 let known = known.concat();
-                let meant = known.iter().find(|known| key.starts_with(&format!("{known}_")));
+                let meant = known.iter().copied().find(|known| key.starts_with(&format!("{known}_")));
+                let meant = meant.or_else(|| nearest(key, known.iter().copied()));
                 let hint = meant.map(|meant| format!(" did you mean `{meant}`?")).unwrap_or_default();
                 Err(format!("unknown key `{key}`;{hint} known here: {}", listed(&known)))
             }

@@ -14,6 +14,7 @@ mod player;
 mod program;
 mod properties;
 mod show;
+mod told;
 mod traffic;
 
 pub use cases::{SUFFIX, test_file, test_module};
