@@ -219,10 +219,21 @@ fn extent_text(extent: WindowExtent) -> String {
     let time = |length: u64| interval_text(Interval::Milliseconds(length));
     let messages = |count: u64| format!("{count} {}", if count == 1 { "MESSAGE" } else { "MESSAGES" });
     let (last, every) = match extent {
-        WindowExtent::Time { last_ms, every_ms } => (time(last_ms), time(every_ms)),
+        WindowExtent::Time { last_ms, every_ms, .. } => (time(last_ms), time(every_ms)),
         WindowExtent::Messages { last, every } => (messages(last), messages(every)),
     };
-    if extent.steps() == 1 { format!("EVERY {every}") } else { format!("LAST {last} EVERY {every}") }
+    let from = match extent {
+        WindowExtent::Time { from_ms, .. } if from_ms > 0 => {
+            let seconds = from_ms / 1000;
+            let part = |value: u64| u8::try_from(value % 60).unwrap_or_default();
+            let hour = u8::try_from(seconds / 3600).unwrap_or_default();
+            let time = TimeOfDay { hour, minute: part(seconds / 60), second: part(seconds) };
+            format!(" FROM \"{}\"", time_text(time))
+        }
+        WindowExtent::Time { .. } | WindowExtent::Messages { .. } => String::new(),
+    };
+    let every = format!("EVERY {every}{from}");
+    if extent.steps() == 1 { every } else { format!("LAST {last} {every}") }
 }
 
 fn interval_text(interval: Interval) -> String {

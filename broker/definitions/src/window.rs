@@ -2,7 +2,7 @@
 //!
 //! One [`WindowWatch`] for each armed Action. Threads that route messages [hand it](WindowWatch::take) each message; windows of messages close with one of them,
 //! windows of time when the thread of the timers asks for what is [due](WindowWatch::close_due). A window is a row of steps, [`Pane`]s, of which only those with
-//! messages are there. All windows of time of an Action close together, at multiples of the step from a Monday, midnight, on, as the clock on the wall has it; from one
+//! messages are there. All windows of time of an Action close together, at multiples of the step from a Monday on, midnight or the time of day behind `FROM`, as the clock on the wall has it; from one
 //! end to the next the monotonic clock runs, so that a clock that is set makes one window at most half as long or half as long again.
 //!
 //! What windows hold is kept as rows below `$LOT/Window/` among the last values, and found again when the Action is armed with the same trigger.
@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use lot_facts::{Trigger, WindowExtent};
 use parking_lot::Mutex;
@@ -299,7 +300,7 @@ impl WindowWatch {
         let mut table = self.table.lock();
         let table = &mut *table;
         table.seen = now;
-        let WindowExtent::Time { every_ms, last_ms } = self.extent else { return };
+        let WindowExtent::Time { every_ms, last_ms, .. } = self.extent else { return };
         if table.end_ms > now_ms {
             return;
         }
@@ -447,14 +448,29 @@ impl WindowWatch {
 
     /// The next end of a step that is not nearer than this, on both clocks.
     fn end_after(&self, now: Now, nearest_ms: u64) -> (u64, i64) {
-        let WindowExtent::Time { every_ms, .. } = self.extent else { return (NEVER, 0) };
+        let WindowExtent::Time { every_ms, from_ms, .. } = self.extent else { return (NEVER, 0) };
+        let from = i64::try_from(from_ms).unwrap_or(0);
         let every = i64::try_from(every_ms).unwrap_or(i64::MAX);
         let offset_ms = i64::from(self.zone.to_offset(now.wall).seconds()) * 1000;
-        let local = now.wall.as_millisecond().saturating_add(offset_ms + MONDAY_TO_1970_MS);
+        let local = now.wall.as_millisecond().saturating_add(offset_ms + MONDAY_TO_1970_MS - from);
         let rest = u64::try_from(every - local.rem_euclid(every)).unwrap_or(every_ms);
         let rest = if rest < nearest_ms { rest.saturating_add(every_ms) } else { rest };
+        let rest = self.over_change_of_clocks(now, rest, every);
         let wall_ms = now.wall.as_millisecond().saturating_add(i64::try_from(rest).unwrap_or(i64::MAX));
         (milliseconds(now.elapsed).saturating_add(rest), wall_ms)
+    }
+
+    /// The time up to an end, where the clocks change before it by what is no multiple of a step: the end stays where the clock on the wall has it.
+    fn over_change_of_clocks(&self, now: Now, rest: u64, every: i64) -> u64 {
+        let seconds = |at: Timestamp| i64::from(self.zone.to_offset(at).seconds());
+        let signed = i64::try_from(rest).unwrap_or(i64::MAX);
+        let end_ms = now.wall.as_millisecond().saturating_add(signed);
+        let Ok(end) = Timestamp::from_millisecond(end_ms) else { return rest };
+        let change = (seconds(end) - seconds(now.wall)) * 1000;
+        if change % every.max(1) == 0 {
+            return rest;
+        }
+        u64::try_from(signed.saturating_sub(change)).ok().filter(|rest| *rest > 0).unwrap_or(rest)
     }
 
     fn note_next(&self, table: &WindowTable) {

@@ -119,6 +119,9 @@ pub enum WindowExtent {
         last_ms: u64,
         /// Length of a step, at least 10.
         every_ms: u64,
+        /// How long after midnight, in local time, a step begins; below a day. Steps begin at multiples of their length from there on.
+        #[serde(default, skip_serializing_if = "is_midnight")]
+        from_ms: u64,
     },
     /// Of messages with a number.
     Messages {
@@ -133,10 +136,14 @@ impl WindowExtent {
     /// How many steps a window has, at least 1.
     pub fn steps(self) -> u64 {
         match self {
-            WindowExtent::Time { last_ms, every_ms } => (last_ms / every_ms.max(1)).max(1),
+            WindowExtent::Time { last_ms, every_ms, .. } => (last_ms / every_ms.max(1)).max(1),
             WindowExtent::Messages { last, every } => (last / every.max(1)).max(1),
         }
     }
+}
+
+fn is_midnight(from_ms: &u64) -> bool {
+    *from_ms == 0
 }
 
 /// Time between two runs of `ON EVERY`.

@@ -104,7 +104,7 @@ keywords! {
         "FETCH" "`FETCH FROM \"Route\" WITH TABLE \"table\" WHEN column = value LIMIT 1`: fields take what rows have."
         "TABLE" "`WITH TABLE \"table\"`: the table of `STORE IN` and `FETCH FROM`; without it, it is called as the model."
         "WHEN" "A condition of `STORE IN`, a filter of `FETCH FROM`."
-        "FROM" "Where something comes from: `GET MODEL \"Name\" FROM \"Route\"`, `FETCH FROM \"Route\"`; in the header of a model its parent."
+        "FROM" "Where something comes from: `GET MODEL \"Name\" FROM \"Route\"`, `FETCH FROM \"Route\"`; in the header of a model its parent. `ON WINDOW OF \"topic\" EVERY 8 HOURS FROM \"06:00\"`: when windows begin."
         "WHERE" "`GET MODEL … WHERE column = value`: which rows."
         "ORDER" "`ORDER BY column DESC`: in which order rows come."
         "BY" "`ORDER BY column`."

@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! window = "WINDOW" "OF" [ "JSON" string "IN" ] [ "TOPIC" ] string { ( "OR" | "," ) [ "TOPIC" ] string }
-//!          ( "EVERY" extent | "LAST" extent [ "EVERY" extent ] ) ;     -- without EVERY, of messages alone: with each of them
+//!          ( "EVERY" extent [ from ] | "LAST" extent [ "EVERY" extent [ from ] ] ) ;     -- without EVERY, of messages alone: with each of them
+//! from   = "FROM" string ;     -- a time of day, of windows of time that divide a day, or are days or weeks
 //! extent = number unit | integer ( "MESSAGE" | "MESSAGES" ) ;
 //! ```
 
 use lot_facts::{Trigger, WindowExtent};
 
-use super::{Row, every, silence, topic};
+use super::{Row, calendar, every, silence, topic};
 use crate::check::json_path;
 use crate::diagnostic::{Draft, codes};
 use crate::limits::{INTERVAL_MS_MIN, WINDOW_MESSAGES_MAX, WINDOW_STEPS_MAX};
@@ -48,6 +49,7 @@ fn parse(parser: &mut Parser<'_, '_>) -> Parsed<Trigger> {
     let last = if parser.eat_word("LAST") { Some(length(parser, "LAST")?) } else { None };
     let every = if parser.eat_word("EVERY") { Some(length(parser, "EVERY")?) } else { None };
     let extent = extent(parser, start, last, every)?;
+    let extent = from(parser, extent)?;
     parser.non_portable(parser.span_from(word), "ON WINDOW");
     Ok(Trigger::Window { filters, path, extent })
 }
@@ -122,7 +124,7 @@ fn extent(
     };
     let extent = match (last, every) {
         (Length::Milliseconds(last_ms), Length::Milliseconds(every_ms)) => {
-            WindowExtent::Time { last_ms, every_ms }
+            WindowExtent::Time { last_ms, every_ms, from_ms: 0 }
         }
         (Length::Messages(last), Length::Messages(every)) => WindowExtent::Messages { last, every },
         (Length::Milliseconds(_), Length::Messages(_)) | (Length::Messages(_), Length::Milliseconds(_)) => {
@@ -141,4 +143,33 @@ fn extent(
         return parser.fail(draft.suggest("let it close less often: EVERY with more"));
     }
     Ok(extent)
+}
+
+/// `FROM "06:00"`: when windows begin that do not begin at midnight. Other words for it are reported, and taken.
+fn from(parser: &mut Parser<'_, '_>, extent: WindowExtent) -> Parsed<WindowExtent> {
+    const DAY_MS: u64 = 86_400_000;
+    let span = parser.span();
+    if matches!(parser.word(), "AT" | "STARTING" | "SINCE" | "OFFSET") {
+        let message = format!("expected FROM before the time of day, found {}", parser.word());
+        let draft = Draft::error(codes::EXPECTED_WORD, span, message);
+        parser.sink.push(draft.suggest("write FROM").fix(span, "FROM"));
+        parser.advance();
+    } else if !parser.eat_keyword("FROM") {
+        return Ok(extent);
+    }
+    let text = calendar::time_text(parser, "FROM")?;
+    let time = calendar::read(parser, &text)?;
+    let span = parser.span_from(span);
+    let WindowExtent::Time { last_ms, every_ms, .. } = extent else {
+        let draft = Draft::error(codes::BAD_INTERVAL, span, "a window of messages begins at no time of day");
+        return parser.fail(draft.suggest("leave FROM out, or write EVERY 8 HOURS FROM \"06:00\""));
+    };
+    if !DAY_MS.is_multiple_of(every_ms) && !every_ms.is_multiple_of(DAY_MS) {
+        let message = "windows of this length begin at another time each day";
+        let draft = Draft::error(codes::BAD_INTERVAL, span, message);
+        return parser
+            .fail(draft.suggest("write a length that divides a day, such as EVERY 8 HOURS, or whole days"));
+    }
+    let seconds = (u64::from(time.hour) * 60 + u64::from(time.minute)) * 60 + u64::from(time.second);
+    Ok(WindowExtent::Time { last_ms, every_ms, from_ms: seconds * 1000 })
 }

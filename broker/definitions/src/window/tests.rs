@@ -6,7 +6,7 @@ use super::*;
 use crate::fixture::{World, action};
 use crate::registry::RegistryOptions;
 
-const MINUTE: WindowExtent = WindowExtent::Time { last_ms: 60_000, every_ms: 60_000 };
+const MINUTE: WindowExtent = WindowExtent::Time { last_ms: 60_000, every_ms: 60_000, from_ms: 0 };
 
 fn trigger(filters: &[&str], extent: WindowExtent) -> Trigger {
     let filters = filters.iter().map(|filter| (*filter).to_owned()).collect();
@@ -59,17 +59,59 @@ fn a_window_of_time_closes_by_the_clock_and_an_empty_one_is_not_told() {
 
 #[test]
 fn windows_begin_at_multiples_of_their_length_in_local_time() {
-    for (zone, wall, every_ms, rest) in [
-        ("UTC", "2026-11-20T09:00:20Z", 60_000, 40),
-        ("Europe/Berlin", "2026-11-20T21:30:00Z", 86_400_000, 90 * 60),
-        ("UTC", "2026-11-20T09:00:00Z", 7 * 86_400_000, 2 * 86_400 + 15 * 3600),
-        ("Asia/Kolkata", "2026-11-20T09:00:00Z", 3_600_000, 30 * 60),
+    let (hour, day) = (3_600_000, 86_400_000);
+    for (zone, wall, every_ms, from_ms, rest) in [
+        ("UTC", "2026-11-20T09:00:20Z", 60_000, 0, 40),
+        ("Europe/Berlin", "2026-11-20T21:30:00Z", day, 0, 90 * 60),
+        ("UTC", "2026-11-20T09:00:00Z", 7 * day, 0, 2 * 86_400 + 15 * 3600),
+        ("Asia/Kolkata", "2026-11-20T09:00:00Z", hour, 0, 30 * 60),
+        ("Europe/Berlin", "2026-11-20T09:00:00Z", 8 * hour, 6 * hour, 4 * 3600),
+        ("Europe/Berlin", "2026-11-20T04:00:00Z", 8 * hour, 6 * hour, 3600),
+        ("UTC", "2026-11-20T09:00:00Z", 7 * day, 6 * hour, 2 * 86_400 + 21 * 3600),
     ] {
         let mut world = World::loading(RegistryOptions::new(TimeZone::get(zone).unwrap()));
         world.now.wall = wall.parse().unwrap();
-        world.add(action("W", trigger(&["t"], WindowExtent::Time { last_ms: every_ms, every_ms })));
+        world.add(action("W", trigger(&["t"], WindowExtent::Time { last_ms: every_ms, every_ms, from_ms })));
         let timeout = watch(&world).next_timeout(world.now.elapsed);
         assert_eq!(timeout, Some(Duration::from_secs(rest)), "{zone} {wall}");
+    }
+}
+
+#[test]
+fn shifts_begin_at_their_time_of_day_on_days_on_which_clocks_change_too() {
+    let hour = 3_600_000;
+    let shift = WindowExtent::Time { last_ms: 8 * hour, every_ms: 8 * hour, from_ms: 6 * hour };
+    for (wall, expected) in [
+        (
+            "2026-10-24T12:00:00Z",
+            [
+                "2026-10-24T14:00:00+02:00 2026-10-24T22:00:00+02:00",
+                "2026-10-24T22:00:00+02:00 2026-10-25T06:00:00+01:00",
+                "2026-10-25T06:00:00+01:00 2026-10-25T14:00:00+01:00",
+                "2026-10-25T14:00:00+01:00 2026-10-25T22:00:00+01:00",
+            ],
+        ),
+        (
+            "2026-03-28T13:00:00Z",
+            [
+                "2026-03-28T14:00:00+01:00 2026-03-28T22:00:00+01:00",
+                "2026-03-28T22:00:00+01:00 2026-03-29T06:00:00+02:00",
+                "2026-03-29T06:00:00+02:00 2026-03-29T14:00:00+02:00",
+                "2026-03-29T14:00:00+02:00 2026-03-29T22:00:00+02:00",
+            ],
+        ),
+    ] {
+        let mut world = World::loading(RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap()));
+        world.now.wall = wall.parse().unwrap();
+        world.add(action("W", trigger(&["t/a"], shift)));
+        let mut told = Vec::new();
+        for _ in 0..33 {
+            watch(&world).take("t/a", b"1", 0);
+            world.pass(3_600);
+            told.extend(ends(&closed(&world)));
+        }
+        let shown: Vec<String> = told.iter().map(|(start, end)| format!("{start} {end}")).collect();
+        assert_eq!(shown, expected, "{wall}");
     }
 }
 
@@ -94,7 +136,7 @@ fn a_clock_that_is_set_makes_one_window_longer_or_shorter_by_half() {
 
 #[test]
 fn a_sliding_window_of_time_has_the_last_steps() {
-    let mut world = world(WindowExtent::Time { last_ms: 30_000, every_ms: 10_000 });
+    let mut world = world(WindowExtent::Time { last_ms: 30_000, every_ms: 10_000, from_ms: 0 });
     let mut told = Vec::new();
     for payload in ["1", "2", "3", "4", "", "", ""] {
         if !payload.is_empty() {
@@ -142,7 +184,7 @@ fn ends(told: &[String]) -> Vec<(String, String)> {
 fn windows_say_from_when_to_when_in_local_time_over_a_change_of_the_clocks() {
     let mut world = World::loading(RegistryOptions::new(TimeZone::get("Europe/Berlin").unwrap()));
     world.now.wall = "2026-10-24T20:30:00Z".parse().unwrap();
-    let day = WindowExtent::Time { last_ms: 86_400_000, every_ms: 86_400_000 };
+    let day = WindowExtent::Time { last_ms: 86_400_000, every_ms: 86_400_000, from_ms: 0 };
     world.add(action("W", trigger(&["t/a"], day)));
     let mut told = Vec::new();
     for _ in 0..60 {
@@ -154,17 +196,17 @@ fn windows_say_from_when_to_when_in_local_time_over_a_change_of_the_clocks() {
     assert_eq!(
         shown,
         [
-            // The first one begins with the action, and the second one is as long as on any other day: the clocks go back in it.
+            // The first one begins with the action, and the second one has 25 hours: the clocks go back in it.
             "2026-10-24T22:30:00+02:00 2026-10-25T00:00:00+02:00",
-            "2026-10-25T00:00:00+02:00 2026-10-25T23:00:00+01:00",
-            "2026-10-25T23:00:00+01:00 2026-10-27T00:00:00+01:00",
+            "2026-10-25T00:00:00+02:00 2026-10-26T00:00:00+01:00",
+            "2026-10-26T00:00:00+01:00 2026-10-27T00:00:00+01:00",
         ]
     );
 }
 
 #[test]
 fn ends_of_sliding_windows_and_of_windows_of_messages() {
-    let mut sliding = world(WindowExtent::Time { last_ms: 30_000, every_ms: 10_000 });
+    let mut sliding = world(WindowExtent::Time { last_ms: 30_000, every_ms: 10_000, from_ms: 0 });
     let mut told = Vec::new();
     for _ in 0..4 {
         watch(&sliding).take("t/a", b"1", 0);
@@ -291,7 +333,7 @@ fn windows_go_on_after_a_restart() {
 
 #[test]
 fn a_sliding_window_grows_older_while_the_broker_is_down() {
-    let extent = WindowExtent::Time { last_ms: 30_000, every_ms: 10_000 };
+    let extent = WindowExtent::Time { last_ms: 30_000, every_ms: 10_000, from_ms: 0 };
     let mut before = world(extent);
     watch(&before).take("t/a", b"1", 0);
     before.pass(10);

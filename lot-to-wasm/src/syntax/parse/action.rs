@@ -371,11 +371,6 @@ impl Parser<'_, '_> {
             draft.suggest("an action has one trigger: write a second action for ON EVERY, or ON WINDOW OF \"topic\" EVERY 5 SECONDS for figures of what came")
         } else if code == codes::EXPECTED_DO && self.is_word("FOR") && !self.begins_line() {
             draft.suggest("a condition that holds for some time: keep in a topic when it began, or write ON SILENCE OF \"topic\" FOR 30 SECONDS")
-        } else if code == codes::EXPECTED_DO
-            && !self.begins_line()
-            && matches!(self.word(), "FROM" | "AT" | "STARTING" | "OFFSET" | "SINCE")
-        {
-            draft.suggest("a window begins at a multiple of its length; for shifts add the numbers up by KEEP TOPIC in an action ON TOPIC, and tell the sum ON EVERY DAY AT \"06:00\", \"14:00\", \"22:00\" DO")
         } else if code == codes::EXPECTED_DO && !self.begins_line() {
             draft.suggest("write DO in its place, and end the line there")
         } else if code == codes::EXPECTED_DO {
