@@ -622,6 +622,10 @@ fn explain_knows_every_code() {
     assert!(lotmq(&["explain", "lot203"]).stdout.contains("THEN"));
     assert!(lotmq(&["explain", "hop_limit"]).stdout.starts_with("HOP_LIMIT: "));
     assert!(lotmq(&["explain", "MAILBOX_FUL"]).stderr.contains("did you mean MAILBOX_FULL?"));
+    for number in ["0x87", "135"] {
+        let told = lotmq(&["explain", number]).stdout;
+        assert!(told.starts_with("0x87 (135): not authorized\n") && told.contains("CONNACK"), "{told}");
+    }
     assert_eq!(lotmq(&["explain", "LOT999"]).status.code(), Some(2));
 }
 

@@ -374,7 +374,7 @@ fn errors_in_cells_of_notebooks_are_told_where_they_are_written() {
     let text = notebook(wrong);
     let found = editor.did_open(&uri, &text);
     assert_eq!(found.len(), 2, "{found:?}");
-    assert_eq!((&found[0]["code"], &found[0]["range"]), (&json!("LOT201"), &range(&text, "a/b")));
+    assert_eq!((&found[0]["code"], &found[0]["range"]), (&json!("LOT243"), &range(&text, "a/b")));
     assert_eq!((&found[1]["code"], &found[1]["range"]), (&json!("LOT215"), &range(&text, "WIHT")));
     let actions = editor.request(
         "textDocument/codeAction",

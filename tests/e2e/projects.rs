@@ -311,7 +311,7 @@ fn what_is_wrong_is_told_with_its_file_cell_and_line_and_the_rest_runs() {
     assert_eq!(
         places,
         [
-            ("n.lotnb", "LOT201", Some(2), Some(4)),
+            ("n.lotnb", "LOT242", Some(2), Some(4)),
             ("rule.lot", "EXISTS", None, None),
             ("stray.lot", "LOT202", None, Some(1)),
         ],
