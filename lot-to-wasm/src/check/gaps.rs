@@ -11,31 +11,36 @@ const OPEN_SCOPES: [(&str, &str); 3] =
 
 /// What a body may say.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
-struct Outcomes {
+struct PossibleVerdicts {
     allow: bool,
     deny: bool,
     /// It may say nothing, so that rules with higher numbers are asked.
     nothing: bool,
 }
 
-impl Outcomes {
-    fn of(body: &RuleBody) -> Outcomes {
+impl PossibleVerdicts {
+    fn of(body: &RuleBody) -> PossibleVerdicts {
         match body {
-            RuleBody::Verdict(Verdict::Allow) => Outcomes { allow: true, ..Outcomes::default() },
-            RuleBody::Verdict(Verdict::Deny) => Outcomes { deny: true, ..Outcomes::default() },
+            RuleBody::Verdict(Verdict::Allow) => {
+                PossibleVerdicts { allow: true, ..PossibleVerdicts::default() }
+            }
+            RuleBody::Verdict(Verdict::Deny) => {
+                PossibleVerdicts { deny: true, ..PossibleVerdicts::default() }
+            }
             RuleBody::If { branches, otherwise } => {
-                let rest = Outcomes::of_otherwise(otherwise.as_deref());
-                branches.iter().map(|(_, body)| Outcomes::of(body)).fold(rest, Outcomes::or)
+                let rest = PossibleVerdicts::of_otherwise(otherwise.as_deref());
+                branches.iter().map(|(_, body)| PossibleVerdicts::of(body)).fold(rest, PossibleVerdicts::or)
             }
         }
     }
 
-    fn of_otherwise(otherwise: Option<&RuleBody>) -> Outcomes {
-        otherwise.map_or(Outcomes { nothing: true, ..Outcomes::default() }, Outcomes::of)
+    fn of_otherwise(otherwise: Option<&RuleBody>) -> PossibleVerdicts {
+        otherwise
+            .map_or(PossibleVerdicts { nothing: true, ..PossibleVerdicts::default() }, PossibleVerdicts::of)
     }
 
-    fn or(self, other: Outcomes) -> Outcomes {
-        Outcomes {
+    fn or(self, other: PossibleVerdicts) -> PossibleVerdicts {
+        PossibleVerdicts {
             allow: self.allow || other.allow,
             deny: self.deny || other.deny,
             nothing: self.nothing || other.nothing,
@@ -54,10 +59,10 @@ pub(crate) fn warn_of_gaps(rule: &DefineRule, all: &[Option<Entity>], sink: &mut
 fn warn_of_open(rule: &DefineRule, body: &RuleBody, all: &[Option<Entity>], sink: &mut Sink<'_>) {
     let scope = OPEN_SCOPES.iter().find(|(scope, _)| *scope == rule.scope.text);
     let (Some((_, seed)), RuleBody::If { branches, .. }) = (scope, body) else { return };
-    let outcomes = Outcomes::of(body);
+    let outcomes = PossibleVerdicts::of(body);
     let is_open = outcomes.allow && outcomes.nothing && !outcomes.deny;
     let is_closed_by = |other: &DefineRule| {
-        let denies = other.body.as_ref().is_some_and(|body| Outcomes::of(body).deny);
+        let denies = other.body.as_ref().is_some_and(|body| PossibleVerdicts::of(body).deny);
         denies
             && other.scope.text == rule.scope.text
             && other.priority >= rule.priority
@@ -103,9 +108,9 @@ fn covers(wide: &DefineRule, narrow: &DefineRule) -> bool {
 fn warn_of_anonymous(body: &RuleBody, sink: &mut Sink<'_>) {
     let RuleBody::If { branches, otherwise } = body else { return };
     for (index, (condition, then)) in branches.iter().enumerate() {
-        let others = branches.iter().skip(index + 1).map(|(_, body)| Outcomes::of(body));
-        let rest = others.fold(Outcomes::of_otherwise(otherwise.as_deref()), Outcomes::or);
-        let then_outcomes = Outcomes::of(then);
+        let others = branches.iter().skip(index + 1).map(|(_, body)| PossibleVerdicts::of(body));
+        let rest = others.fold(PossibleVerdicts::of_otherwise(otherwise.as_deref()), PossibleVerdicts::or);
+        let then_outcomes = PossibleVerdicts::of(then);
         if then_outcomes.deny && !then_outcomes.allow && (rest.allow || rest.nothing) {
             warn_of_negations(condition, sink);
         }
