@@ -30,6 +30,7 @@ mod topic;
 pub mod tree;
 mod view;
 mod whole;
+mod wildcard;
 
 use std::sync::Arc;
 
@@ -49,6 +50,7 @@ pub(crate) use rule::rule;
 use scope::Scope;
 pub(crate) use topic::TopicUse;
 pub(crate) use view::{panel, theme};
+pub(crate) use wildcard::warn_of_foreign_wildcard;
 
 /// What is known about other definitions while one is checked.
 pub trait Known {

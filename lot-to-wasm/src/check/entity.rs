@@ -68,6 +68,6 @@ pub(super) fn filter(topic: &Text, sink: &mut Sink<'_>) {
         let message = format!("invalid topic \"{}\": {problem}", topic.value.escape_debug());
         sink.push(Draft::error(codes::TOPIC_FILTER, topic.span, message));
     } else {
-        crate::topic::warn_of_foreign_wildcard(&topic.value, topic.span, sink);
+        crate::check::warn_of_foreign_wildcard(&topic.value, topic.span, sink);
     }
 }

@@ -66,7 +66,7 @@ impl Checker<'_, '_, '_> {
         for part in &operand.parts {
             match &part.kind {
                 Source::Text(text) => {
-                    crate::topic::warn_of_foreign_wildcard(text, part.span, self.sink);
+                    crate::check::warn_of_foreign_wildcard(text, part.span, self.sink);
                     self.literal(text, part.span, &mut pieces);
                 }
                 _ => {

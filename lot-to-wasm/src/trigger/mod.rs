@@ -130,7 +130,7 @@ fn filter(parser: &mut Parser<'_, '_>, after: &str) -> Parsed<String> {
         let message = format!("invalid topic filter \"{}\": {problem}", text.value.escape_debug());
         return parser.fail(Draft::error(codes::TOPIC_FILTER, text.span, message));
     }
-    crate::topic::warn_of_foreign_wildcard(&text.value, text.span, parser.sink);
+    crate::check::warn_of_foreign_wildcard(&text.value, text.span, parser.sink);
     warn_of_names(parser, &text);
     Ok(text.value)
 }
