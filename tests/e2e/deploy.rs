@@ -300,8 +300,8 @@ fn a_rule_that_changes_is_shown_and_asked_about() {
     assert_eq!(deploy(&broker, folder.path(), &[]).status.code(), Some(0));
     let mut client = broker.connect(&lotmq_client::ConnectOptions::v5("stranger"));
     let may_publish = |client: &mut lotmq_client::Client| {
-        let publication = lotmq_client::Publication::new("closed/x", "1");
-        !client.publish(&publication.qos(lotmq_client::QoS::AtLeastOnce)).unwrap().is_failure()
+        let publication = Publication::new("closed/x", "1");
+        !client.publish(&publication.qos(QoS::AtLeastOnce)).unwrap().is_failure()
     };
     assert!(!may_publish(&mut client));
     // A comment is no change of what it says.

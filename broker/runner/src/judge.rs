@@ -178,7 +178,7 @@ fn never_published(expected: &Expected, seen: &[&Seen]) -> Option<String> {
     let topics = || {
         seen.iter().filter_map(|seen| match seen {
             Seen::Message { topic, .. } => Some(topic.as_str()),
-            Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) => None,
+            Seen::Denied(_) | Seen::Returned(_) | Seen::Error(_) | Seen::Said(_) => None,
         })
     };
     if topics().any(|topic| topic == &**wanted) {

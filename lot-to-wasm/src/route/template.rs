@@ -328,7 +328,7 @@ pub(super) mod tests {
 
     #[test]
     fn every_template_compiles_without_a_word_once_it_is_filled() {
-        for kind in super::super::all() {
+        for kind in all() {
             let (name, template) = route_template(kind.name).expect("each type has a template");
             assert_eq!(name, kind.name);
             // The block for people may stay; it is told that nothing comes of it.
