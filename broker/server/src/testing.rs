@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use lotmq_client::{Client, ConnectOptions};
 use lotmq_config::{Config, DataDirectory, Sources};
 use lotmq_pulse::Silence;
+use lotmq_store::{Batch, EnvironmentRow, Op, Store, StoreError, TenantId};
 
 use crate::Server;
 
@@ -90,4 +91,25 @@ pub(crate) fn until_silent(running: &Running, name: &str, later: Duration, is_si
 pub(crate) fn receive(client: &mut Client) -> (String, String) {
     let message = client.receive(PATIENCE).unwrap().expect("a message comes");
     (message.topic.clone(), message.text())
+}
+
+/// Fills the queue of a store: it is full until one large batch is written, which takes far longer than any call.
+pub(crate) fn fill(store: &Store) {
+    let of_bytes = |bytes: usize| {
+        let row =
+            EnvironmentRow { tenant: TenantId::DEFAULT, name: "FILLER".into(), value: "v".repeat(bytes) };
+        let mut batch = Batch::new();
+        // What is alone may be larger than what is to wait.
+        (0..bytes.div_ceil(40)).for_each(|_| batch.push(Op::PutEnv(&row)));
+        batch
+    };
+    loop {
+        store.wait(store.last_ticket()).unwrap();
+        // Others may have been faster.
+        if store.offer(of_bytes(60_000)).is_ok()
+            && matches!(store.offer(of_bytes(1)), Err((StoreError::Full { .. }, _)))
+        {
+            return;
+        }
+    }
 }

@@ -3,6 +3,7 @@
 mod asked;
 mod attach;
 mod backlog;
+mod full_queue;
 mod memory;
 mod parts;
 mod session_end;

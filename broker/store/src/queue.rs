@@ -78,23 +78,31 @@ impl Queue {
         }
     }
 
-    /// Takes a batch in, or gives it back.
-    pub(crate) fn push(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)> {
-        let bytes = batch.bytes();
-        let mut state = self.state.lock();
-        if state.is_closed {
-            return Err((StoreError::Closed, batch));
-        }
+    /// Takes a batch in where there is room, or gives it back.
+    pub(crate) fn offer(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)> {
+        let state = self.state.lock();
         let limit_bytes = self.limits.waiting_bytes_max;
         let waiting_bytes = self.unsettled_bytes();
-        let is_full = waiting_bytes.saturating_add(bytes) > limit_bytes;
-        if waiting_bytes > 0 && (is_full || is_taken(Rare::StoreFull)) {
+        let is_full = waiting_bytes.saturating_add(batch.bytes()) > limit_bytes;
+        if !state.is_closed && waiting_bytes > 0 && (is_full || is_taken(Rare::StoreFull)) {
             return Err((StoreError::Full { waiting_bytes, limit_bytes }, batch));
+        }
+        self.push(state, batch)
+    }
+
+    /// Takes a batch in, however much waits, or gives it back when the queue is closed.
+    pub(crate) fn append(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)> {
+        self.push(self.state.lock(), batch)
+    }
+
+    fn push(&self, mut state: MutexGuard<'_, State>, batch: Batch) -> Result<Ticket, (StoreError, Batch)> {
+        if state.is_closed {
+            return Err((StoreError::Closed, batch));
         }
         if state.waiting.is_empty() && !self.limits.linger.is_zero() {
             state.waiting_since = Some(self.clock.now());
         }
-        self.unsettled_bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.unsettled_bytes.fetch_add(batch.bytes(), Ordering::Relaxed);
         state.waiting_ops += batch.len();
         state.waiting.push_back(batch);
         state.last_ticket += 1;

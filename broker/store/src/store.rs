@@ -286,25 +286,27 @@ impl Store {
         Assembled { store, recovered, writer, work }
     }
 
-    /// Hands a batch over and returns its ticket; never waits for the disk.
+    /// Hands a batch over, however much waits already, and returns its ticket; never waits for the disk.
+    ///
+    /// For what is in force when it is handed over, and cannot be taken back. Nothing bounds what waits but those who call this: their changes are few, or they wait
+    /// for each before they make the next. All else is [offered](Store::offer).
     ///
     /// # Errors
-    /// [`StoreError::Full`] when too much waits already, [`StoreError::Closed`] after [`Store::close`]. The batch is lost
-    /// then: nothing of it will be stored.
+    /// [`StoreError::Closed`] after [`Store::close`]: nothing of the batch will be stored.
     pub fn append(&self, batch: Batch) -> Result<Ticket, StoreError> {
-        self.offer(batch).map_err(|(error, _)| error)
+        self.shared.queue.append(batch).map_err(|(error, _)| error)
     }
 
-    /// Like [`Store::append`], but a batch that is not taken comes back, to be offered again when something was committed.
+    /// Like [`Store::append`] while there is room; a batch that is not taken comes back, to be offered again when something was committed.
     ///
     /// # Errors
-    /// Those of [`Store::append`], with the batch.
+    /// [`StoreError::Full`] when too much waits already, and those of [`Store::append`], with the batch.
     #[allow(
         clippy::result_large_err,
         reason = "the batch comes back as it went in, by value, and only when the store is full"
     )]
     pub fn offer(&self, batch: Batch) -> Result<Ticket, (StoreError, Batch)> {
-        self.shared.queue.push(batch)
+        self.shared.queue.offer(batch)
     }
 
     /// The ticket of the batch that was appended last, by whomever: when it is settled, so are all before.

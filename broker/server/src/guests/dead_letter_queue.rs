@@ -109,7 +109,7 @@ pub(super) fn enter(
     route.outbox_called.notify_one();
 }
 
-/// Session for the dead letters of a route, made where there is none; `None` when the store takes nothing.
+/// Session for the dead letters of a route, made where there is none; `None` when the store is closed, so that the message stays in the outbox for the next start.
 pub(super) fn session(hosting: &Hosting, tenant: &Tenant, route: &RouteRunner) -> Option<SessionId> {
     if let Some(session) = route.dead_letters.session() {
         return Some(session);
@@ -127,7 +127,7 @@ pub(super) fn session(hosting: &Hosting, tenant: &Tenant, route: &RouteRunner) -
         // Another thread was faster.
         let mut batch = Batch::new();
         batch.push(Op::DeleteSession { tenant: tenant.id, session: id });
-        if let Err((error, _)) = hosting.log.offer(batch) {
+        if let Err(error) = hosting.store.append(batch) {
             warn!(tenant = &*tenant.name, route = &**name, %error, "an empty queue of dead letters is left");
         }
     }

@@ -28,15 +28,16 @@ fn route_of(kept: &str) -> &str {
     kept.strip_prefix('\u{1}').unwrap_or(kept)
 }
 
-/// Makes a session in whose queue messages are kept under a name; it is in front of every batch that names it.
+/// Makes a session in whose queue messages are kept under a name; it is in front of every batch that names it. However much waits for the disk: each route needs two
+/// at most, and messages that were acknowledged would be lost without.
 ///
 /// # Errors
-/// When the store takes nothing.
+/// When the store is closed.
 pub(super) fn new_queue(hosting: &Hosting, tenant: &Tenant, kept: &str) -> Result<SessionId, StoreError> {
     let id = hosting.ids.next_session();
     let mut batch = Batch::new();
     batch.push(Op::PutSession(&SessionRow::new(tenant.id, id, &format!("{ROUTE_CLIENT_IDS}{kept}"))));
-    hosting.log.offer(batch).map(|_| id).map_err(|(error, _)| error)
+    hosting.store.append(batch).map(|_| id)
 }
 
 /// Takes the outboxes of all tenants out of `sessions`. Of two for one route, as a crash may leave them, the older is deleted.
@@ -83,7 +84,7 @@ pub(crate) fn forget_unclaimed(hosting: &Hosting) {
 
 fn delete(hosting: &Hosting, batch: Batch) {
     if !batch.is_empty()
-        && let Err((error, _)) = hosting.log.offer(batch)
+        && let Err(error) = hosting.store.append(batch)
     {
         warn!(%error, "stale outboxes not deleted");
     }
@@ -172,5 +173,24 @@ pub(super) fn arm(
     };
     for instance in route.undriven() {
         threads.drive(tenant, &route, instance);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{Running, fill};
+
+    #[test]
+    fn queues_are_made_while_that_of_the_store_is_full() {
+        let dir = tempfile::tempdir().unwrap();
+        let running = Running::start_in(dir.path(), "os");
+        let broker = &running.server.broker;
+        let tenant = broker.tenants.default_tenant();
+        for kept in ["Line", &kept_name("Line")] {
+            fill(&broker.store);
+            new_queue(&broker.hosting, &tenant, kept).expect("messages would be lost without");
+        }
+        running.server.stop();
     }
 }

@@ -33,8 +33,8 @@ pub(crate) use query::Selection;
 pub(crate) use record::{Event, Record};
 pub(crate) use start::started;
 use sums::{Deed, Sort, Sum, Sums};
-use trail::Trail;
 pub(crate) use trail::{Head, Kind};
+use trail::{Trail, Urgency};
 
 /// Time that a record may wait in memory; it is checked twice a second.
 pub(crate) const AUDIT_DELAY: Duration = Duration::from_millis(500);
@@ -180,12 +180,13 @@ impl Audit {
 
     /// Hands waiting records to the store; returns their ticket, if there were any.
     pub(crate) fn flush(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
-        self.flush_with(self.sums.take(now_ms, false), store, counters, now_ms)
+        self.flush_with((self.sums.take(now_ms, false), Urgency::Whenever), store, counters, now_ms)
     }
 
     /// Hands waiting records to the store, as [`Audit::flush`]; where another thread has just done so, returns that ticket. For answers that wait until the record is stored.
     pub(crate) fn settle(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
-        let _ = self.flush(store, counters, now_ms);
+        let sums = self.sums.take(now_ms, false);
+        let _ = self.flush_with((sums, Urgency::Awaited), store, counters, now_ms);
         // Tickets are settled in their order, so that who waits for the later one has waited for both.
         let of_changes = self.changes.lock().last_ticket();
         self.administration.lock().last_ticket().max(of_changes)
@@ -193,7 +194,9 @@ impl Audit {
 
     /// Hands all records to the store and reports the heads, because the broker stops.
     pub(crate) fn close(&self, store: &Store, counters: &Counters, now_ms: u64, tenant: &str) {
-        let ticket = self.flush_with(self.sums.take(now_ms, true), store, counters, now_ms);
+        let sums = self.sums.take(now_ms, true);
+        let ticket = self.flush_with((sums, Urgency::Awaited), store, counters, now_ms);
+        let ticket = ticket.max(self.access.lock().flush(Urgency::Awaited, store, counters, now_ms));
         let is_stored = ticket.is_none_or(|ticket| store.wait(ticket).is_ok());
         for kind in Kind::ALL {
             if let Some(head) = self.trail(kind).lock().head_to_tell(now_ms, 0, |_| is_stored) {
@@ -202,7 +205,13 @@ impl Audit {
         }
     }
 
-    fn flush_with(&self, sums: Vec<Sum>, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
+    fn flush_with(
+        &self,
+        (sums, urgency): (Vec<Sum>, Urgency),
+        store: &Store,
+        counters: &Counters,
+        now_ms: u64,
+    ) -> Option<Ticket> {
         if !self.settings.enabled {
             return None;
         }
@@ -210,22 +219,29 @@ impl Audit {
         for sum in &sums {
             note_sum(&mut access, counters, now_ms, sum);
         }
-        let ticket = access.flush(store, counters, now_ms);
+        // No command is answered behind these.
+        let ticket = access.flush(Urgency::Whenever, store, counters, now_ms);
         drop(access);
-        let of_administration = self.administration.lock().flush(store, counters, now_ms);
-        ticket.max(self.flush_changes(store, counters, now_ms)).max(of_administration)
+        let of_administration = self.administration.lock().flush(urgency, store, counters, now_ms);
+        ticket.max(self.flush_changes(urgency, store, counters, now_ms)).max(of_administration)
     }
 
-    fn flush_changes(&self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
+    fn flush_changes(
+        &self,
+        urgency: Urgency,
+        store: &Store,
+        counters: &Counters,
+        now_ms: u64,
+    ) -> Option<Ticket> {
         let mut changes = self.changes.lock();
-        let ticket = changes.flush(store, counters, now_ms);
+        let ticket = changes.flush(urgency, store, counters, now_ms);
         if !changes.is_too_long() || !changes.is_flushed() {
             return ticket;
         }
         if let Err(error) = changes.make_room(store, counters) {
             debug!(%error, "no room is made in the audit yet");
         }
-        ticket.max(changes.flush(store, counters, now_ms))
+        ticket.max(changes.flush(urgency, store, counters, now_ms))
     }
 
     /// Heads that are to be reported now; `is_stored` says whether the disk has the batch of a ticket.

@@ -165,9 +165,9 @@ fn too_much_waiting_is_refused_until_it_is_committed() {
     let closed = gate.close();
     let mut accepted = Vec::new();
     let refused = loop {
-        match store.append(batch_of(1_000)) {
+        match store.offer(batch_of(1_000)) {
             Ok(ticket) => accepted.push(ticket),
-            Err(error) => break error,
+            Err((error, _)) => break error,
         }
     };
     assert!(matches!(refused, StoreError::Full { limit_bytes: 10_000, .. }), "{refused}");
@@ -177,6 +177,32 @@ fn too_much_waiting_is_refused_until_it_is_committed() {
     store.wait(accepted[8]).unwrap();
     store.commit(batch_of(1_000)).unwrap();
     assert!(!store.is_congested(0));
+}
+
+#[test]
+fn what_is_in_force_is_taken_however_much_waits() {
+    let directory = tempfile::tempdir().unwrap();
+    let limits =
+        Limits { waiting_bytes_max: 10_000, linger: Duration::from_secs(3_600), ..Limits::default() };
+    let options = StoreOptions { limits, ..options(directory.path()) };
+    let (store, _) = Store::open(options, Box::new(|_| {})).unwrap();
+    let env = |value: &str| {
+        let row = EnvironmentRow { tenant: TenantId::DEFAULT, name: "SITE".into(), value: value.into() };
+        let mut batch = Batch::new();
+        batch.push(Op::PutEnv(&row));
+        batch
+    };
+    while store.offer(batch_of(1_000)).is_ok() {}
+    while store.offer(env("before")).is_ok() {}
+    let changed = store.append(env("changed")).unwrap();
+    // It is in its place among the others: behind it they are refused until there is room.
+    assert!(matches!(store.offer(env("refused")), Err((StoreError::Full { .. }, _))));
+    assert_eq!(store.last_ticket(), changed);
+    store.close();
+    assert!(matches!(store.append(env("closed")), Err(StoreError::Closed)));
+    drop(store);
+    let (_, recovered) = open(directory.path());
+    assert_eq!(recovered.environment.iter().map(|row| &*row.value).collect::<Vec<_>>(), ["changed"]);
 }
 
 #[test]

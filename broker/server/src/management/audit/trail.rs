@@ -101,6 +101,15 @@ impl Head {
     }
 }
 
+/// Urgency of records on their way to the store.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Urgency {
+    /// An answer waits for them: the store takes them however much waits for the disk.
+    Awaited,
+    /// Nobody waits for them: while the store is full they stay where they are.
+    Whenever,
+}
+
 /// Sequence of records.
 #[derive(Debug)]
 pub(super) struct Trail {
@@ -238,7 +247,14 @@ impl Trail {
         }
     }
 
-    pub(super) fn flush(&mut self, store: &Store, counters: &Counters, now_ms: u64) -> Option<Ticket> {
+    /// Hands waiting records to the store; returns their ticket, if there were any and it took them.
+    pub(super) fn flush(
+        &mut self,
+        urgency: Urgency,
+        store: &Store,
+        counters: &Counters,
+        now_ms: u64,
+    ) -> Option<Ticket> {
         if self.batch.is_empty() {
             return None;
         }
@@ -250,7 +266,12 @@ impl Trail {
         }
         let (tenant, number, head) = (self.tenant, self.kind.head(), self.head());
         self.batch.push(Op::PutAudit { tenant, number, at_ms: now_ms, digest: [0; 32], text: &head.text() });
-        match store.offer(std::mem::take(&mut self.batch)) {
+        let batch = std::mem::take(&mut self.batch);
+        let taken = match urgency {
+            Urgency::Awaited => store.append(batch).map_err(|error| (error, Batch::new())),
+            Urgency::Whenever => store.offer(batch),
+        };
+        match taken {
             Ok(ticket) => {
                 self.waiting = 0;
                 self.flushed = Some((head, ticket));

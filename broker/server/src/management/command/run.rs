@@ -262,6 +262,7 @@ fn note_executed(call: &Call<'_>, job: &Job, outcome: &Result<Done, Refusal>) {
     note(broker, job, noted);
     if has_changed
         && broker.store_failure().is_none()
+        && broker.commands.stored.hangs(&broker.store).is_none()
         && let Some(ticket) = audit.settle(&broker.store, &broker.counters, broker.clock.wall_ms())
         && let Err(error) = broker.commands.stored.wait(&broker.store, ticket)
     {

@@ -260,7 +260,7 @@ impl Clockwork {
 
     /// Stores from where users have logged in.
     fn store_places(&self) {
-        if self.broker.store_failure().is_some() {
+        if self.broker.store_failure().is_some() || self.broker.store.is_congested(0) {
             return;
         }
         let mut batch = Batch::new();
