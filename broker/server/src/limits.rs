@@ -130,6 +130,9 @@ pub(crate) const REMOVED_NAMES_MAX: usize = 10_000;
 /// Environment variables, and as many secrets, of one tenant; all of them are in memory.
 pub(crate) const VARIABLES_MAX: usize = 10_000;
 
+/// Bytes of variables and secrets, changed by runs, that are handed to the store at once; a value more where that is more.
+pub(crate) const VARIABLES_SAVED_BYTES: usize = 1 << 20;
+
 /// Name that a Client gives a command with `-requestId`, in characters. Commands reference §1.4.
 pub(crate) const REQUEST_ID_CHARS_MAX: usize = 128;
 

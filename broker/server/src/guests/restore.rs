@@ -19,6 +19,7 @@ use super::scripts::{self, CompiledScript};
 use super::{RunReport, authority, kept_errors, records, rules, seeds, views};
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
+use crate::limits::COMMIT_PATIENCE;
 use crate::process::clock::definitions_now;
 use lotmq_core::durable::kept_values;
 use lotmq_core::tenant::Tenant;
@@ -268,6 +269,24 @@ pub(crate) fn save_kept(
     let _saving = programs.guests.saving.lock();
     let of_now = (tenant.id, hosting.clock.wall_ms());
     kept_values::save(&programs.guests.values, &*hosting.store, of_now, topics_max)
+}
+
+/// Hands all kept values that have changed to the store, waiting for room where there is none; the ticket with which they are durable, if there were any.
+///
+/// # Errors
+/// When they are not stored.
+pub(crate) fn save_all_kept(hosting: &Hosting, tenant: &Tenant) -> Result<Option<Ticket>, StoreError> {
+    let mut last = None;
+    loop {
+        match save_kept(hosting, tenant, KEPT_PER_GROUP) {
+            Ok(None) => return Ok(last),
+            Ok(ticket) => last = ticket,
+            Err(StoreError::Full { .. }) => {
+                hosting.store.wait_for(hosting.store.last_ticket(), COMMIT_PATIENCE)?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ use super::states::States;
 use super::witness::Deed;
 use crate::guests::HasPrograms as _;
 use crate::guests::hosting::Hosting;
-use crate::guests::variables::Variables;
+use crate::guests::variables::{VariableError, Variables};
 use crate::limits::{
     LISTED_TOPICS_FOUND_MAX, MISSING_GRANTS_TOLD_MAX, MODULE_GRANT_BYTES_MAX, RETAINED_TOPICS_AT_ONCE,
 };
@@ -111,14 +111,19 @@ impl TenantServices {
         self.tenant.upgrade()
     }
 
-    /// Changes a variable or secret. It is durable with the next group; nobody waits for it (language reference §8.2).
-    fn change(&self, name: &str, change: impl FnOnce(&Variables, &Store) -> bool) -> bool {
+    /// Changes a variable or secret. It is stored soon; nobody waits for it (language reference §8.2).
+    fn change(
+        &self,
+        name: &str,
+        change: impl FnOnce(&Variables, &Store) -> Result<bool, VariableError>,
+    ) -> bool {
         let (Some(tenant), Some(hosting)) = (self.tenant(), self.hosting.upgrade()) else { return false };
-        let is_changed = change(&tenant.programs().variables, &hosting.store);
-        if is_changed {
-            tenant.programs().guests.variable_changed(name);
+        let Ok(waits) = change(&tenant.programs().variables, &hosting.store) else { return false };
+        if waits {
+            hosting.housekeeping.wake();
         }
-        is_changed
+        tenant.programs().guests.variable_changed(name);
+        true
     }
 }
 
@@ -214,10 +219,7 @@ impl Services for TenantServices {
 
     fn set_environment(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
         let may = self.may_use(run, (Variable::Environment, name), Access::Write);
-        may && self.change(name, |variables, store| match value {
-            Some(value) => variables.set_environment(store, name, value).is_ok(),
-            None => variables.remove_environment(store, name).is_ok(),
-        })
+        may && self.change(name, |variables, store| variables.keep_environment(store, name, value))
     }
 
     fn secret(&self, run: &RunContext, name: &str) -> Option<String> {
@@ -230,10 +232,7 @@ impl Services for TenantServices {
 
     fn set_secret(&self, run: &RunContext, name: &str, value: Option<&str>) -> bool {
         let may = self.may_use(run, (Variable::Secret, name), Access::Write);
-        may && self.change(name, |variables, store| match value {
-            Some(value) => variables.set_secret(store, name, value).is_ok(),
-            None => variables.remove_secret(store, name).is_ok(),
-        })
+        may && self.change(name, |variables, store| variables.keep_secret(store, name, value))
     }
 
     fn state(&self, run: &RunContext, key: &str) -> Option<Vec<u8>> {

@@ -1,27 +1,40 @@
 //! Environment variables and secrets of a tenant: what `GET ENV` and `GET SECRET` see and what `-setEnv` and `-setSecret` change.
 //!
-//! Invariants: a change is handed to the store before it is visible, in the order in which it becomes visible; values of secrets leave this
+//! A change by a command is with the store before it is visible. One by a run is visible first, and marked until the store has it: of all changes of a name while the
+//! store is at the former ones, the newest alone is written, so that runs fill no queue.
+//!
+//! Invariants: the changes of a name reach the store in the order in which they become visible; values of secrets leave this
 //! module only for the guest that asked for them, never for replies, topics or logs. Not here: encryption at rest (`store`).
 
 mod masking;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use lotmq_config::{VariableNames, is_of_broker, process_variable};
 use lotmq_store::{Batch, EnvironmentRow, Op, RecoveredSecret, Store, StoreError, TenantId, Ticket};
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use zeroize::Zeroizing;
 
 use self::masking::Masking;
 use crate::limits::{
-    MASKED_CUT_BYTES_MIN, MASKED_PRINTED_BYTES_MIN, VARIABLE_NAME_BYTES_MAX, VARIABLE_VALUE_BYTES_MAX,
-    VARIABLES_MAX,
+    COMMIT_PATIENCE, MASKED_CUT_BYTES_MIN, MASKED_PRINTED_BYTES_MIN, VARIABLE_NAME_BYTES_MAX,
+    VARIABLE_VALUE_BYTES_MAX, VARIABLES_MAX, VARIABLES_SAVED_BYTES,
 };
 
 /// Value that is wiped from memory when it is dropped.
 type Secret = Arc<Zeroizing<Vec<u8>>>;
+
+/// Names whose changes by runs are not with the store yet.
+type UnsavedNames = BTreeSet<Box<str>>;
+
+/// Environment variables by name.
+#[derive(Default)]
+struct Environment {
+    values: BTreeMap<Box<str>, Box<str>>,
+    unsaved: UnsavedNames,
+}
 
 /// Secrets by name, and what masks their values.
 #[derive(Default)]
@@ -29,6 +42,7 @@ struct Secrets {
     /// `None` for a secret that was encrypted with another key and cannot be read.
     values: BTreeMap<Box<str>, Option<Secret>>,
     masking: Masking,
+    unsaved: UnsavedNames,
 }
 
 impl Secrets {
@@ -41,10 +55,13 @@ impl Secrets {
         self.values.insert(name.into(), value);
     }
 
-    fn remove(&mut self, name: &str) {
-        if let Some(Some(value)) = self.values.remove(name) {
-            self.masking.remove(&value);
+    /// Removes a secret; whether there was one.
+    fn remove(&mut self, name: &str) -> bool {
+        let removed = self.values.remove(name);
+        if let Some(Some(value)) = &removed {
+            self.masking.remove(value);
         }
+        removed.is_some()
     }
 }
 
@@ -52,12 +69,14 @@ impl Secrets {
 #[derive(Default)]
 pub(crate) struct Variables {
     tenant: TenantId,
-    environment: RwLock<BTreeMap<Box<str>, Box<str>>>,
+    environment: RwLock<Environment>,
     /// Names from the file `.env`, behind those of the store.
     file: BTreeMap<Box<str>, Box<str>>,
     /// Variables of the process that may be read.
     process: VariableNames,
     secrets: RwLock<Secrets>,
+    /// Ticket of the changes by runs that were handed to the store last. Locked before the others.
+    saving: Mutex<Option<Ticket>>,
 }
 
 /// Reason why a variable or secret was not set.
@@ -86,7 +105,7 @@ impl Variables {
 
     /// Restores a stored row, at a start.
     pub(crate) fn restore_environment(&self, row: EnvironmentRow) {
-        self.environment.write().insert(row.name.into(), row.value.into());
+        self.environment.write().values.insert(row.name.into(), row.value.into());
     }
 
     /// Puts back what was stored, at start.
@@ -112,7 +131,7 @@ impl Variables {
     /// Value for `GET ENV`: from the store, then `.env`, then those variables of the process that the configuration lists; of the latter two nothing that configures the broker.
     pub(crate) fn environment(&self, name: &str) -> Option<String> {
         let of_process = || self.process.contains(name).then(|| process_variable(name)).flatten();
-        if let Some(value) = self.environment.read().get(name) {
+        if let Some(value) = self.environment.read().values.get(name) {
             return Some(value.as_ref().to_owned());
         }
         self.file.get(name).map(|value| value.as_ref().to_owned()).or_else(of_process)
@@ -151,7 +170,7 @@ impl Variables {
     /// List for `-listEnv`: names and values, by name, with those of `.env` that the store does not have.
     pub(crate) fn environment_list(&self) -> Vec<(Box<str>, Box<str>)> {
         let mut all = self.file.clone();
-        all.extend(self.environment.read().iter().map(|(name, value)| (name.clone(), value.clone())));
+        all.extend(self.environment.read().values.iter().map(|(name, value)| (name.clone(), value.clone())));
         all.into_iter().collect()
     }
 
@@ -160,7 +179,7 @@ impl Variables {
         self.secrets.read().values.keys().cloned().collect()
     }
 
-    /// Sets a variable; returns the ticket with which it is durable.
+    /// Sets a variable for a command; returns the ticket with which it is durable.
     ///
     /// # Errors
     /// [`VariableError`]; nothing has changed then.
@@ -172,56 +191,194 @@ impl Variables {
     ) -> Result<Ticket, VariableError> {
         check(name, value)?;
         let mut environment = self.environment.write();
-        if environment.len() >= VARIABLES_MAX && !environment.contains_key(name) {
-            return Err(VariableError::TooMany);
-        }
+        check_room(&environment.values, name)?;
         let row = EnvironmentRow { tenant: self.tenant, name: name.into(), value: value.into() };
         let ticket = append(store, Op::PutEnv(&row))?;
-        environment.insert(name.into(), value.into());
+        environment.unsaved.remove(name);
+        environment.values.insert(name.into(), value.into());
         Ok(ticket)
     }
 
-    /// Removes a variable; `None` when there is none of that name in the store.
+    /// Removes a variable for a command; `None` when there is none of that name in the store, which the store's last ticket makes durable.
     ///
     /// # Errors
     /// When the store takes nothing.
     pub(crate) fn remove_environment(&self, store: &Store, name: &str) -> Result<Option<Ticket>, StoreError> {
         let mut environment = self.environment.write();
-        if !environment.contains_key(name) {
+        let is_there = environment.values.contains_key(name);
+        if !is_there && !environment.unsaved.contains(name) {
             return Ok(None);
         }
         let ticket = append(store, Op::DeleteEnv { tenant: self.tenant, name })?;
-        environment.remove(name);
-        Ok(Some(ticket))
+        environment.unsaved.remove(name);
+        environment.values.remove(name);
+        Ok(is_there.then_some(ticket))
     }
 
-    /// Sets a secret; returns the ticket with which it is durable.
+    /// Sets a variable for a run, or removes it. True when that waits to be [saved](Variables::save), where nothing has before.
+    ///
+    /// # Errors
+    /// [`VariableError`]; nothing has changed then.
+    pub(crate) fn keep_environment(
+        &self,
+        store: &Store,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<bool, VariableError> {
+        let mut environment = self.environment.write();
+        let is_changed = match value {
+            Some(value) => {
+                check(name, value)?;
+                check_room(&environment.values, name)?;
+                environment.values.insert(name.into(), value.into());
+                true
+            }
+            None => environment.values.remove(name).is_some(),
+        };
+        let is_first = is_changed && environment.unsaved.is_empty();
+        if is_changed {
+            environment.unsaved.insert(name.into());
+        }
+        drop(environment);
+        self.save(store);
+        Ok(is_first && self.has_unsaved())
+    }
+
+    /// Sets a secret for a command; returns the ticket with which it is durable.
     ///
     /// # Errors
     /// [`VariableError`]; nothing has changed then.
     pub(crate) fn set_secret(&self, store: &Store, name: &str, value: &str) -> Result<Ticket, VariableError> {
         check(name, value)?;
         let mut secrets = self.secrets.write();
-        if secrets.values.len() >= VARIABLES_MAX && !secrets.values.contains_key(name) {
-            return Err(VariableError::TooMany);
-        }
+        check_room(&secrets.values, name)?;
         let ticket = append(store, Op::PutSecret { tenant: self.tenant, name, value: value.as_bytes() })?;
+        secrets.unsaved.remove(name);
         secrets.insert(name, Some(Zeroizing::new(value.as_bytes().to_vec())));
         Ok(ticket)
     }
 
-    /// Removes a secret; `None` when there is none of that name.
+    /// Removes a secret for a command; `None` when there is none of that name, which the store's last ticket makes durable.
     ///
     /// # Errors
     /// When the store takes nothing.
     pub(crate) fn remove_secret(&self, store: &Store, name: &str) -> Result<Option<Ticket>, StoreError> {
         let mut secrets = self.secrets.write();
-        if !secrets.values.contains_key(name) {
+        let is_there = secrets.values.contains_key(name);
+        if !is_there && !secrets.unsaved.contains(name) {
             return Ok(None);
         }
         let ticket = append(store, Op::DeleteSecret { tenant: self.tenant, name })?;
+        secrets.unsaved.remove(name);
         secrets.remove(name);
-        Ok(Some(ticket))
+        Ok(is_there.then_some(ticket))
+    }
+
+    /// Sets a secret for a run, or removes it. True as of [`Variables::keep_environment`].
+    ///
+    /// # Errors
+    /// [`VariableError`]; nothing has changed then.
+    pub(crate) fn keep_secret(
+        &self,
+        store: &Store,
+        name: &str,
+        value: Option<&str>,
+    ) -> Result<bool, VariableError> {
+        let mut secrets = self.secrets.write();
+        let is_changed = match value {
+            Some(value) => {
+                check(name, value)?;
+                check_room(&secrets.values, name)?;
+                secrets.insert(name, Some(Zeroizing::new(value.as_bytes().to_vec())));
+                true
+            }
+            None => secrets.remove(name),
+        };
+        let is_first = is_changed && secrets.unsaved.is_empty();
+        if is_changed {
+            secrets.unsaved.insert(name.into());
+        }
+        drop(secrets);
+        self.save(store);
+        Ok(is_first && self.has_unsaved())
+    }
+
+    /// Whether changes by runs are not with the store yet.
+    pub(crate) fn has_unsaved(&self) -> bool {
+        !self.environment.read().unsaved.is_empty() || !self.secrets.read().unsaved.is_empty()
+    }
+
+    /// Hands changes by runs to the store, unless it fails, is behind, or has not stored the former ones: then they stay, of each name the newest.
+    pub(crate) fn save(&self, store: &Store) {
+        if !self.has_unsaved() {
+            return;
+        }
+        // Whoever saves at this moment leaves what has just changed to the next round.
+        let Some(mut saving) = self.saving.try_lock() else { return };
+        let is_busy = saving.is_some_and(|former| store.settled(former).is_none());
+        if is_busy || store.failure().is_some() || store.is_congested(0) {
+            return;
+        }
+        // What the store does not take stays.
+        if let Ok(ticket) = self.offer(store) {
+            *saving = Some(ticket);
+        }
+    }
+
+    /// Stores all changes by runs, as the broker stops.
+    ///
+    /// # Errors
+    /// When they are not stored.
+    pub(crate) fn save_all(&self, store: &Store) -> Result<(), StoreError> {
+        let _saving = self.saving.lock();
+        while self.has_unsaved() {
+            let ticket = match self.offer(store) {
+                Err(StoreError::Full { .. }) => store.last_ticket(),
+                offered => offered?,
+            };
+            store.wait_for(ticket, COMMIT_PATIENCE)?;
+        }
+        Ok(())
+    }
+
+    /// Offers changes by runs to the store, so many that they make about [`VARIABLES_SAVED_BYTES`].
+    fn offer(&self, store: &Store) -> Result<Ticket, StoreError> {
+        let tenant = self.tenant;
+        let (mut environment, mut secrets) = (self.environment.write(), self.secrets.write());
+        let mut batch = Batch::new();
+        let (Environment { values, unsaved }, mut variables) = (&mut *environment, UnsavedNames::new());
+        while batch.bytes() < VARIABLES_SAVED_BYTES
+            && let Some(name) = unsaved.pop_first()
+        {
+            match values.get(&name) {
+                Some(value) => {
+                    let (name, value) = (name.as_ref().to_owned(), value.as_ref().to_owned());
+                    batch.push(Op::PutEnv(&EnvironmentRow { tenant, name, value }));
+                }
+                None => batch.push(Op::DeleteEnv { tenant, name: &name }),
+            }
+            variables.insert(name);
+        }
+        let (Secrets { values, unsaved, .. }, mut names) = (&mut *secrets, UnsavedNames::new());
+        while batch.bytes() < VARIABLES_SAVED_BYTES
+            && let Some(name) = unsaved.pop_first()
+        {
+            match values.get(&name) {
+                Some(Some(value)) => {
+                    batch.push(Op::PutSecret { tenant, name: &name, value: value.as_slice() })
+                }
+                Some(None) | None => batch.push(Op::DeleteSecret { tenant, name: &name }),
+            }
+            names.insert(name);
+        }
+        if batch.is_empty() {
+            return Ok(store.last_ticket());
+        }
+        store.offer(batch).map_err(|(error, _)| {
+            environment.unsaved.append(&mut variables);
+            secrets.unsaved.append(&mut names);
+            error
+        })
     }
 }
 
@@ -236,6 +393,14 @@ fn append(store: &Store, op: Op<'_>) -> Result<Ticket, StoreError> {
     let mut batch = Batch::new();
     batch.push(op);
     store.append(batch)
+}
+
+/// Checks that there is room for a value of this name.
+fn check_room<T>(values: &BTreeMap<Box<str>, T>, name: &str) -> Result<(), VariableError> {
+    match values.len() >= VARIABLES_MAX && !values.contains_key(name) {
+        true => Err(VariableError::TooMany),
+        false => Ok(()),
+    }
 }
 
 fn check(name: &str, value: &str) -> Result<(), VariableError> {
@@ -335,5 +500,59 @@ mod tests {
         }
         variables.remove_secret(&store, "A").unwrap();
         assert_eq!(masked(), "hunter2, swordfish");
+    }
+
+    /// A store on the disk.
+    fn stored(directory: &std::path::Path) -> (Store, lotmq_store::Recovered) {
+        let options = StoreOptions { durability: Durability::Os, ..StoreOptions::new(directory) };
+        Store::open(options, Box::new(|_| {})).unwrap()
+    }
+
+    #[test]
+    fn what_runs_keep_fills_no_queue_and_the_newest_is_stored() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = stored(directory.path());
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        let large = "v".repeat(VARIABLE_VALUE_BYTES_MAX);
+        for number in 0..2_000 {
+            variables.keep_environment(&store, "LARGE", Some(&large)).unwrap();
+            variables.keep_environment(&store, "COUNT", Some(&number.to_string())).unwrap();
+            variables.keep_secret(&store, "KEY", Some(&number.to_string())).unwrap();
+            let waiting = store.metrics().waiting_bytes;
+            assert!(waiting <= 2 * VARIABLES_SAVED_BYTES as u64, "{waiting} bytes wait");
+        }
+        assert_eq!(variables.environment("COUNT").as_deref(), Some("1999"));
+        variables.save_all(&store).unwrap();
+        drop(store);
+        let (_store, recovered) = stored(directory.path());
+        let row = recovered.environment.iter().find(|row| row.name == "COUNT").unwrap();
+        assert_eq!(row.value, "1999");
+        let secret = recovered.secrets.iter().find(|row| row.name == "KEY").unwrap();
+        assert_eq!(secret.value.as_deref().map(Vec::as_slice), Some(&b"1999"[..]));
+    }
+
+    #[test]
+    fn what_runs_keep_while_the_queue_is_full_keeps_its_place_among_commands() {
+        let directory = tempfile::tempdir().unwrap();
+        let (store, _) = stored(directory.path());
+        let variables = Variables::new(TenantId::DEFAULT, VariableNames::NONE);
+        variables.set_environment(&store, "GONE", "1").unwrap();
+        variables.set_environment(&store, "OVER", "1").unwrap();
+        crate::testing::fill(&store);
+        variables.keep_environment(&store, "GONE", None).unwrap();
+        variables.keep_environment(&store, "OVER", Some("2")).unwrap();
+        variables.keep_environment(&store, "LAST", Some("3")).unwrap();
+        assert!(variables.has_unsaved());
+        // In force, and stored by whoever says that there is nothing to do.
+        assert_eq!(variables.remove_environment(&store, "GONE").unwrap(), None);
+        let over = variables.set_environment(&store, "OVER", "of a command").unwrap();
+        assert_eq!(store.last_ticket(), over);
+        variables.save_all(&store).unwrap();
+        assert!(!variables.has_unsaved());
+        drop(store);
+        let (_store, recovered) = stored(directory.path());
+        let mut rows: Vec<_> = recovered.environment.iter().map(|row| (&*row.name, &*row.value)).collect();
+        rows.retain(|(name, _)| *name != "FILLER");
+        assert_eq!(rows, [("LAST", "3"), ("OVER", "of a command")]);
     }
 }

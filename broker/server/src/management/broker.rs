@@ -37,7 +37,10 @@ impl Broker {
     ///
     /// What ends it wakes the housekeeper.
     pub(crate) fn rests(&self) -> bool {
-        let is_watched = |tenant: &Arc<Tenant>| tenant.programs().guests.needs_rounds();
+        let is_watched = |tenant: &Arc<Tenant>| {
+            let programs = tenant.programs();
+            programs.guests.needs_rounds() || programs.variables.has_unsaved()
+        };
         self.net.rests() && self.commands.waiting() == 0 && !self.tenants.all().iter().any(is_watched)
     }
 }

@@ -64,12 +64,12 @@ pub(crate) fn start(broker: &Arc<Broker>, left_runs: &Arc<LeftRuns>) -> std::io:
             }
         }
         end_the_last();
-        // Kept values of the last moments.
+        // Kept values, variables and secrets of the last moments.
         for tenant in broker.tenants.all().iter() {
             let guests = &tenant.programs().guests;
             guests::keep_windows(guests);
             guests.kept_errors.keep_all(guests);
-            save_kept(&broker, tenant, usize::MAX);
+            save_the_last(&broker, tenant);
         }
         this_turn::uninstall();
     })
@@ -169,8 +169,11 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     // While the store takes nothing they stay where they are, newest only.
     let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
     if takes && guests.values.has_unsaved() {
-        save_kept(broker, tenant, guests::KEPT_PER_GROUP);
+        if let Err(error) = guests::save_kept(broker, tenant, guests::KEPT_PER_GROUP) {
+            warn!(%error, "kept values not stored");
+        }
     }
+    tenant.programs().variables.save(&broker.store);
     tenant.remove_expired(turn);
 }
 
@@ -185,8 +188,11 @@ fn end_the_last() {
     });
 }
 
-fn save_kept(broker: &Broker, tenant: &Tenant, topics_max: usize) {
-    if let Err(error) = guests::save_kept(broker, tenant, topics_max) {
+fn save_the_last(broker: &Broker, tenant: &Tenant) {
+    if let Err(error) = guests::save_all_kept(broker, tenant) {
         warn!(%error, "kept values not stored");
+    }
+    if let Err(error) = tenant.programs().variables.save_all(&broker.store) {
+        warn!(%error, "variables and secrets that were kept last are not stored");
     }
 }

@@ -57,8 +57,11 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let name = call.argument("NAME")?;
     let _changes = call.broker.commands.changes.lock();
     let removed = call.tenant.programs().variables.remove_environment(&call.broker.store, &name)?;
-    let ticket =
-        removed.ok_or_else(|| Refusal::not_found(format!("Environment variable '{name}' not found.")))?;
+    let Some(ticket) = removed else {
+        // A run may have removed it just now.
+        wait(call, call.broker.store.last_ticket())?;
+        return Err(Refusal::not_found(format!("Environment variable '{name}' not found.")));
+    };
     wait(call, ticket)?;
     call.tenant.programs().guests.variable_changed(&name);
     Ok(Done::new(format!("Environment variable '{name}' removed successfully!")))
