@@ -33,6 +33,7 @@ mod examples;
 mod first_steps;
 mod flood;
 mod full_disk;
+mod full_queue;
 mod golden;
 mod guest_templates;
 mod guest_tutorial;
