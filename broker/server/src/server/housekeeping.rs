@@ -168,10 +168,11 @@ fn tend(broker: &Broker, turn: &mut Turn, tenant: &Arc<Tenant>, due: &mut Due) {
     due.timer = [due.timer, timer].into_iter().flatten().min();
     // While the store takes nothing they stay where they are, newest only.
     let takes = broker.store_failure().is_none() && !broker.store.is_congested(0);
-    if takes && guests.values.has_unsaved() {
-        if let Err(error) = guests::save_kept(broker, tenant, guests::KEPT_PER_GROUP) {
-            warn!(%error, "kept values not stored");
-        }
+    if takes
+        && guests.values.has_unsaved()
+        && let Err(error) = guests::save_kept(broker, tenant, guests::KEPT_PER_GROUP)
+    {
+        warn!(%error, "kept values not stored");
     }
     tenant.programs().variables.save(&broker.store);
     tenant.remove_expired(turn);
