@@ -26,8 +26,41 @@ use crate::limits::{
 /// Value that is wiped from memory when it is dropped.
 type Secret = Arc<Zeroizing<Vec<u8>>>;
 
-/// Names whose changes by runs are not with the store yet.
-type UnsavedNames = BTreeSet<Box<str>>;
+/// Names whose changes by runs are not with the store yet. Those that change again and again come behind all that were there before.
+#[derive(Default)]
+struct UnsavedNames {
+    /// Those that are saved next.
+    due: BTreeSet<Box<str>>,
+    later: BTreeSet<Box<str>>,
+}
+
+impl UnsavedNames {
+    fn insert(&mut self, name: &str) {
+        if !self.due.contains(name) {
+            self.later.insert(name.into());
+        }
+    }
+
+    fn remove(&mut self, name: &str) {
+        self.due.remove(name);
+        self.later.remove(name);
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.due.contains(name) || self.later.contains(name)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.due.is_empty() && self.later.is_empty()
+    }
+
+    fn take_next(&mut self) -> Option<Box<str>> {
+        if self.due.is_empty() {
+            self.due = std::mem::take(&mut self.later);
+        }
+        self.due.pop_first()
+    }
+}
 
 /// Environment variables by name.
 #[derive(Default)]
@@ -237,7 +270,7 @@ impl Variables {
         };
         let is_first = is_changed && environment.unsaved.is_empty();
         if is_changed {
-            environment.unsaved.insert(name.into());
+            environment.unsaved.insert(name);
         }
         drop(environment);
         self.save(store);
@@ -296,7 +329,7 @@ impl Variables {
         };
         let is_first = is_changed && secrets.unsaved.is_empty();
         if is_changed {
-            secrets.unsaved.insert(name.into());
+            secrets.unsaved.insert(name);
         }
         drop(secrets);
         self.save(store);
@@ -346,9 +379,22 @@ impl Variables {
         let tenant = self.tenant;
         let (mut environment, mut secrets) = (self.environment.write(), self.secrets.write());
         let mut batch = Batch::new();
-        let (Environment { values, unsaved }, mut variables) = (&mut *environment, UnsavedNames::new());
+        // Neither kind keeps the other waiting.
+        let (Secrets { values, unsaved, .. }, mut names) = (&mut *secrets, BTreeSet::new());
+        while batch.bytes() < VARIABLES_SAVED_BYTES / 2
+            && let Some(name) = unsaved.take_next()
+        {
+            match values.get(&name) {
+                Some(Some(value)) => {
+                    batch.push(Op::PutSecret { tenant, name: &name, value: value.as_slice() })
+                }
+                Some(None) | None => batch.push(Op::DeleteSecret { tenant, name: &name }),
+            }
+            names.insert(name);
+        }
+        let (Environment { values, unsaved }, mut variables) = (&mut *environment, BTreeSet::new());
         while batch.bytes() < VARIABLES_SAVED_BYTES
-            && let Some(name) = unsaved.pop_first()
+            && let Some(name) = unsaved.take_next()
         {
             match values.get(&name) {
                 Some(value) => {
@@ -359,24 +405,12 @@ impl Variables {
             }
             variables.insert(name);
         }
-        let (Secrets { values, unsaved, .. }, mut names) = (&mut *secrets, UnsavedNames::new());
-        while batch.bytes() < VARIABLES_SAVED_BYTES
-            && let Some(name) = unsaved.pop_first()
-        {
-            match values.get(&name) {
-                Some(Some(value)) => {
-                    batch.push(Op::PutSecret { tenant, name: &name, value: value.as_slice() })
-                }
-                Some(None) | None => batch.push(Op::DeleteSecret { tenant, name: &name }),
-            }
-            names.insert(name);
-        }
         if batch.is_empty() {
             return Ok(store.last_ticket());
         }
         store.offer(batch).map_err(|(error, _)| {
-            environment.unsaved.append(&mut variables);
-            secrets.unsaved.append(&mut names);
+            environment.unsaved.due.append(&mut variables);
+            secrets.unsaved.due.append(&mut names);
             error
         })
     }
@@ -554,5 +588,17 @@ mod tests {
         let mut rows: Vec<_> = recovered.environment.iter().map(|row| (&*row.name, &*row.value)).collect();
         rows.retain(|(name, _)| *name != "FILLER");
         assert_eq!(rows, [("LAST", "3"), ("OVER", "of a command")]);
+    }
+
+    #[test]
+    fn names_that_change_all_the_time_keep_no_other_waiting() {
+        let mut unsaved = UnsavedNames::default();
+        ["a", "b", "z"].iter().for_each(|name| unsaved.insert(name));
+        for expected in ["a", "b", "z", "a"] {
+            let next = unsaved.take_next();
+            assert_eq!(next.as_deref(), Some(expected));
+            unsaved.insert("a");
+            unsaved.insert("b");
+        }
     }
 }
