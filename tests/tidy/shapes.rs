@@ -35,7 +35,7 @@ const SPREAD_TYPES: &[(&str, usize)] = &[
     ("lot-to-wasm: Builder", 5),
     ("lot-to-wasm: Checker", 10),
     ("lot-to-wasm: Generator", 16),
-    ("lot-to-wasm: Parser", 14),
+    ("lot-to-wasm: Parser", 15),
     ("lot-to-wasm: Writer", 5),
 ];
 

@@ -50,16 +50,24 @@ const KNOWN_ELSEWHERE: &[(&str, &[&str])] = &[
     ("lot-to-wasm/src/statement/publish_model.rs", &["publish_topic"]),
     ("lot-to-wasm/src/statement/switch.rs", &["if_else"]),
     ("lot-to-wasm/src/statement/trigger_event.rs", &["to_route"]),
+    ("lot-to-wasm/src/syntax/parse/action.rs", &["if_else"]),
     ("lot-to-wasm/src/syntax/parse/blocks.rs", &["if_else", "loop_until"]),
     ("lot-to-wasm/src/syntax/parse/expression.rs", &["if_else", "trigger_event"]),
     ("lot-to-wasm/src/syntax/parse/foreign.rs", &["if_else"]),
+    ("lot-to-wasm/src/syntax/parse/habit.rs", &["if_else"]),
+    ("lot-to-wasm/src/syntax/parse/header.rs", &["call_route", "trigger_event"]),
     ("lot-to-wasm/src/syntax/parse/model.rs", &["keep", "trigger_event"]),
     ("lot-to-wasm/src/syntax/parse/panel.rs", &["set"]),
-    ("lot-to-wasm/src/syntax/parse/primary.rs", &["if_else", "keep", "loop_until", "publish_topic", "set"]),
+    (
+        "lot-to-wasm/src/syntax/parse/primary.rs",
+        &["if_else", "keep", "loop_until", "publish_topic", "set", "switch"],
+    ),
     ("lot-to-wasm/src/syntax/parse/rule.rs", &["call_module", "if_else"]),
     ("lot-to-wasm/src/token/layout.rs", &["call_action", "call_route", "if_else", "publish_topic", "switch"]),
     ("lot-to-wasm/src/token/layout/level.rs", &["if_else", "loop_until", "switch"]),
     ("lot-to-wasm/src/token/layout/rest.rs", &["call_python"]),
+    ("lot-to-wasm/src/token/lexer.rs", &["if_else", "loop_until"]),
+    ("lot-to-wasm/src/trigger/mod.rs", &["publish_topic"]),
 ];
 
 /// A statement: its file's name, its name in the enumerations of both trees, and its words.

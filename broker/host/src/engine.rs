@@ -13,7 +13,7 @@ use crate::{
     LoadError, MailboxRoom, World,
     cache::CodeCache,
     functions, heap, inert, limits,
-    memory::Shares,
+    memory::GuestShares,
     state::RunState,
     validate::{self, ComponentSource, Summary},
 };
@@ -123,10 +123,10 @@ struct Shared {
     cache: Option<CodeCache>,
     shared_cache_dir: Option<PathBuf>,
     pool: Pool,
-    memory: Arc<Shares>,
-    memory_of_rules: Arc<Shares>,
-    stacks: Arc<Shares>,
-    mailboxes: Arc<Shares>,
+    memory: Arc<GuestShares>,
+    memory_of_rules: Arc<GuestShares>,
+    stacks: Arc<GuestShares>,
+    mailboxes: Arc<GuestShares>,
 }
 
 impl fmt::Debug for Engine {
@@ -161,10 +161,10 @@ impl Engine {
         let shells = compiled.collect::<Result<_, EngineError>>()?;
         let pulse = options.pulses.add("the clock of running guests", limits::TICKER_SILENCE_MAX);
         let ticker = Ticker::start(engine.weak(), pulse).map_err(EngineError::Ticker)?;
-        let memory = Shares::new(options.all_memory_bytes_max);
-        let memory_of_rules = Shares::new(u64::MAX);
-        let stacks = Shares::new(pool.stacks().into());
-        let mailboxes = Shares::new(options.all_memory_bytes_max / limits::MAILBOXES_MEMORY_PART);
+        let memory = GuestShares::new(options.all_memory_bytes_max);
+        let memory_of_rules = GuestShares::new(u64::MAX);
+        let stacks = GuestShares::new(pool.stacks().into());
+        let mailboxes = GuestShares::new(options.all_memory_bytes_max / limits::MAILBOXES_MEMORY_PART);
         Ok(Engine(Arc::new(Shared {
             engine,
             linker,
@@ -222,17 +222,17 @@ impl Engine {
         self.0.memory.refused()
     }
 
-    pub(crate) fn memory(&self) -> &Arc<Shares> {
+    pub(crate) fn memory(&self) -> &Arc<GuestShares> {
         &self.0.memory
     }
 
     /// Stacks for instances on fibers.
-    pub(crate) fn stacks(&self) -> &Arc<Shares> {
+    pub(crate) fn stacks(&self) -> &Arc<GuestShares> {
         &self.0.stacks
     }
 
     /// Bytes that may wait in mailboxes, beyond a first part of each.
-    pub(crate) fn mailboxes(&self) -> &Arc<Shares> {
+    pub(crate) fn mailboxes(&self) -> &Arc<GuestShares> {
         &self.0.mailboxes
     }
 
@@ -242,7 +242,7 @@ impl Engine {
     }
 
     /// That of rules, of which there are few instances: a rule that gets none denies, and no other guest is to bring that about.
-    pub(crate) fn memory_of_rules(&self) -> &Arc<Shares> {
+    pub(crate) fn memory_of_rules(&self) -> &Arc<GuestShares> {
         &self.0.memory_of_rules
     }
 

@@ -9,7 +9,6 @@
 mod backoff;
 mod inline;
 mod mailbox;
-mod mailbox_room;
 mod poison;
 mod queue;
 mod runner;
@@ -19,7 +18,6 @@ mod worker;
 
 pub use inline::{BatchRuns, Inline, InlineRuns};
 pub use mailbox::{MailboxOptions, PostError, Posted, WhenFull};
-pub use mailbox_room::MailboxRoom;
 pub use poison::MESSAGE_PAUSED;
 pub use runner::{Runner, RunnerMetrics, RunnerSpec, RunnerState};
 pub use stand_in::away;

@@ -34,6 +34,7 @@ mod heap;
 mod inert;
 mod instance;
 pub mod limits;
+mod mailbox_room;
 mod memory;
 mod outcome;
 mod output;
@@ -61,7 +62,7 @@ pub use complexity::TooComplex;
 pub use engine::{Engine, EngineError, EngineOptions, MAIN_MODULE, Pool, PoolKind};
 pub use executor::{
     BatchRuns, Executor, ExecutorOptions, FinishedRun, Inline, InlineRuns, MESSAGE_PAUSED, MailboxOptions,
-    MailboxRoom, PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerState, Sink, WhenFull, away,
+    PostError, Posted, Runner, RunnerMetrics, RunnerSpec, RunnerState, Sink, WhenFull, away,
 };
 #[doc(hidden)]
 pub use fuzz::fuzz_component;
@@ -70,6 +71,7 @@ pub use guest::Guest;
 pub use heap::trim as give_memory_back;
 pub use instance::ActionInstance;
 pub use limits::GuestLimits;
+pub use mailbox_room::MailboxRoom;
 pub use outcome::{RunOutcome, Trap, TrapKind};
 pub use output::{Effect, GuestId, LogLevel, MetricChange, RunOutput, Severity, Writer};
 pub use packed::unpack;

@@ -24,7 +24,7 @@ pub(crate) const OF_RULES: u64 = u64::MAX - 1;
 
 /// What all instances of an engine share: memory, in bytes, or stacks.
 #[derive(Debug)]
-pub(crate) struct Shares {
+pub(crate) struct GuestShares {
     used: Mutex<Used>,
     max: u64,
     refused: AtomicU64,
@@ -37,9 +37,9 @@ struct Used {
     of: HashMap<u64, u64>,
 }
 
-impl Shares {
+impl GuestShares {
     pub(crate) fn new(max: u64) -> Arc<Self> {
-        Arc::new(Shares { used: Mutex::default(), max, refused: AtomicU64::new(0) })
+        Arc::new(GuestShares { used: Mutex::default(), max, refused: AtomicU64::new(0) })
     }
 
     /// What instances have.
@@ -110,12 +110,12 @@ pub(crate) enum Refusal {
 /// Stack of one instance on a fiber.
 pub(crate) struct StackShare {
     account: u64,
-    all: Arc<Shares>,
+    all: Arc<GuestShares>,
 }
 
 impl StackShare {
     /// For an instance that acts for this account.
-    pub(crate) fn take(account: u64, all: &Arc<Shares>) -> Result<Self, Refusal> {
+    pub(crate) fn take(account: u64, all: &Arc<GuestShares>) -> Result<Self, Refusal> {
         all.take(account, 1)?;
         Ok(Self { account, all: Arc::clone(all) })
     }
@@ -132,13 +132,13 @@ pub(crate) struct Memory {
     used: usize,
     max: usize,
     account: u64,
-    all: Arc<Shares>,
+    all: Arc<GuestShares>,
     refused: Option<Refusal>,
 }
 
 impl Memory {
     /// For an instance that acts for this account.
-    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<Shares>) -> Self {
+    pub(crate) fn new(bytes_max: usize, account: u64, all: &Arc<GuestShares>) -> Self {
         Memory { used: 0, max: bytes_max, account, all: Arc::clone(all), refused: None }
     }
 
@@ -205,7 +205,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_for_one_and_for_all_and_given_back() {
-        let all = Shares::new(100);
+        let all = GuestShares::new(100);
         let mut one = Memory::new(60, 1, &all);
         let mut other = Memory::new(60, 2, &all);
         assert!(one.memory_growing(0, 60, None).unwrap());
@@ -225,7 +225,7 @@ mod tests {
     /// However many instances the guests of some owners have, those of the next one find room.
     #[test]
     fn nobodys_guests_have_all_of_the_memory() {
-        let all = Shares::new(100 << 10);
+        let all = GuestShares::new(100 << 10);
         let mut kept = Vec::new();
         let mut filled = Vec::new();
         for account in 1..=3 {
@@ -250,7 +250,7 @@ mod tests {
     }
     #[test]
     fn nobodys_routes_have_all_of_the_stacks() {
-        let stacks = Shares::new(8);
+        let stacks = GuestShares::new(8);
         let mut kept: Vec<_> = (0..6).map(|_| StackShare::take(1, &stacks).unwrap()).collect();
         assert_eq!(StackShare::take(1, &stacks).err(), Some(Refusal::Owner { max: 6 }));
         kept.push(StackShare::take(2, &stacks).unwrap());

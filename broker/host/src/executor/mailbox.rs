@@ -4,11 +4,10 @@
 
 use super::{
     backoff::Backoff,
-    mailbox_room::MailboxRoom,
     poison::{Poison, Poisons},
 };
 use crate::{
-    ActionInstance, OwnedEvent,
+    ActionInstance, MailboxRoom, OwnedEvent,
     limits::{self, BACKOFF_FIRST, BACKOFF_MAX, FAILED_AFTER_TRAPS, FAILED_WITHIN, POISONS_IN_A_ROW_MAX},
 };
 use std::{
@@ -330,7 +329,7 @@ impl Progress {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{OwnedMessage, memory::Shares};
+    use crate::{OwnedMessage, memory::GuestShares};
     use std::sync::Arc;
 
     fn job(tag: u64) -> Job {
@@ -338,7 +337,7 @@ mod tests {
     }
 
     fn new_mailbox() -> Mailbox {
-        Mailbox::new(false, MailboxRoom::new(0, &Shares::new(u64::MAX)))
+        Mailbox::new(false, MailboxRoom::new(0, &GuestShares::new(u64::MAX)))
     }
 
     fn tags(mailbox: &mut Mailbox) -> Vec<u64> {
@@ -377,7 +376,7 @@ mod tests {
 
     #[test]
     fn all_mailboxes_together_hold_so_much() {
-        let all = Shares::new(1 << 20);
+        let all = GuestShares::new(1 << 20);
         let options = |when_full| MailboxOptions { when_full, ..MailboxOptions::default() };
         let large = |tag| {
             let message = OwnedMessage::new("t", vec![0; 100_000]);

@@ -6,13 +6,12 @@
 use super::{
     Shared,
     mailbox::{Activity, Job, Mailbox, MailboxOptions, PostError, Posted, TrappedRun},
-    mailbox_room::MailboxRoom,
     poison::{self, Poison},
     spare::{Spares, Taken},
 };
 use crate::{
-    ActionInstance, Argument, Event, Grants, Guest, GuestId, GuestLimits, NestedCall, OwnedEvent, RunContext,
-    RunError, RunOutcome, Services, Trap, TrapKind, Value,
+    ActionInstance, Argument, Event, Grants, Guest, GuestId, GuestLimits, MailboxRoom, NestedCall,
+    OwnedEvent, RunContext, RunError, RunOutcome, Services, Trap, TrapKind, Value,
     limits::{BATCH_PAUSE, BATCH_TIME, HELD_BACK_FACTOR, HOPS_MAX, RUN_BOUNDS, RUN_BUCKETS, RUNS_PER_LOCK},
 };
 use lotmq_histogram::{DurationCounts, Histogram};

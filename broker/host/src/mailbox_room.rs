@@ -5,19 +5,19 @@
 use std::sync::Arc;
 
 use crate::limits::{MAILBOX_ROOM_FREE, MAILBOX_ROOM_STEP};
-use crate::memory::Shares;
+use crate::memory::GuestShares;
 
 /// Room of one mailbox.
 #[derive(Debug)]
 pub struct MailboxRoom {
     account: u64,
-    all: Arc<Shares>,
+    all: Arc<GuestShares>,
     taken: u64,
 }
 
 impl MailboxRoom {
     /// None yet, for a definition that acts for this account.
-    pub(crate) fn new(account: u64, all: &Arc<Shares>) -> Self {
+    pub(crate) fn new(account: u64, all: &Arc<GuestShares>) -> Self {
         Self { account, all: Arc::clone(all), taken: 0 }
     }
 
@@ -42,7 +42,7 @@ impl MailboxRoom {
     }
 
     /// Whether it has some of the sum and there is not much more.
-    pub(super) fn is_scarce(&self) -> bool {
+    pub(crate) fn is_scarce(&self) -> bool {
         self.taken > 0 && self.all.is_scarce_for(self.account)
     }
 
@@ -77,7 +77,7 @@ mod tests {
 
     #[test]
     fn what_is_taken_is_given_back_in_steps() {
-        let all = Shares::new(4 * MAILBOX_ROOM_STEP);
+        let all = GuestShares::new(4 * MAILBOX_ROOM_STEP);
         let (step, free) = (MAILBOX_ROOM_STEP as usize, MAILBOX_ROOM_FREE as usize);
         let mut one = MailboxRoom::new(1, &all);
         assert!(one.holds(free));
