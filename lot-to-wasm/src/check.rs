@@ -124,6 +124,7 @@ pub(crate) struct Checker<'s, 'k, 'n> {
     pub(crate) start: Start,
     pub(crate) scope: Scope,
     regexes: Vec<tree::Regex>,
+    spent_on_patterns: regex::Spent,
     compat: Compat,
     /// The parser found no error, so every assignment is known: names that are not are worth a report.
     names_are_complete: bool,

@@ -74,8 +74,30 @@ pub const RUN_WRITE_MIB_MAX: u32 = 16;
 /// Most elements that an array of a model can get by assignment to them; the runtime library has the same bound.
 pub const ASSIGNED_ELEMENTS_MAX: u32 = 10_000;
 
-/// Longest regular expression in bytes; the longest public one has 180.
-pub const PATTERN_BYTES_MAX: usize = 4096;
+/// Most that the patterns with look-around of one definition may cost together; one may cost a quarter of it. They are compiled, some 60 ms, whenever
+/// the definition is checked.
+pub const PATTERNS_COST_MAX: u64 = 640_000;
+
+/// Steps of a search with a pattern that is only checked.
+pub(crate) const STEPS_OF_CHECK: usize = 1;
+
+/// Most bytes of the states of one pattern without look-around; a repetition has those of what it repeats as many times as its upper bound says.
+pub const LINEAR_BYTES_MAX: usize = 262_144;
+
+/// Bytes of states that a pattern without look-around has for each of its own, if no repetition in it is large.
+pub(crate) const LINEAR_BYTES_PER_BYTE: usize = 256;
+
+/// Bytes of states that any pattern without look-around may have beside those.
+pub(crate) const LINEAR_BYTES_SMALL: usize = 4_096;
+
+/// Most patterns of a definition that may run where others wait for it: each new instance compiles them.
+pub const SHORT_PATTERNS_MAX: usize = 32;
+
+/// Most bytes of those patterns together.
+pub const SHORT_PATTERN_BYTES_MAX: usize = 2_048;
+
+/// Most patterns without look-around in one definition that have more states than that.
+pub const LARGE_PATTERNS_MAX: usize = 16;
 
 /// Passes over an Action to find the kinds of its variables; beyond it they are taken to be anything. Real programs need three.
 pub const INFERENCE_PASSES_MAX: usize = 20;

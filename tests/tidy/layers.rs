@@ -8,9 +8,10 @@ use serde_json::Value;
 use crate::{assert_none, root};
 
 /// Our crates by layer; one may depend on crates of lower layers only.
-const LAYERS: [(&str, u8); 30] = [
+const LAYERS: [(&str, u8); 31] = [
     ("lot-facts", 0),
     ("lot-nearest", 0),
+    ("lot-patterns", 0),
     ("lotmq-codec", 0),
     ("lotmq-websocket", 0),
     ("lotmq-pulse", 0),
@@ -46,11 +47,15 @@ const LAYERS: [(&str, u8); 30] = [
 const SLOW_FEATURE: &str = "component-model-async";
 
 /// Crates that know nothing of the broker: their only dependencies among ours.
-const OWN_WORLD: [(&str, &[&str]); 3] =
-    [("lot-facts", &[]), ("lot-nearest", &[]), ("lot-to-wasm", &["lot-facts", "lot-nearest"])];
+const OWN_WORLD: [(&str, &[&str]); 4] = [
+    ("lot-facts", &[]),
+    ("lot-nearest", &[]),
+    ("lot-patterns", &[]),
+    ("lot-to-wasm", &["lot-facts", "lot-nearest", "lot-patterns"]),
+];
 
 /// Crates without I/O, clock, threads and chance.
-const SANS_IO: [&str; 11] = [
+const SANS_IO: [&str; 12] = [
     "lotmq-codec",
     "lotmq-websocket",
     "lotmq-zstd",
@@ -62,6 +67,7 @@ const SANS_IO: [&str; 11] = [
     "lot-to-wasm",
     "lot-facts",
     "lot-nearest",
+    "lot-patterns",
 ];
 
 /// What such a crate calls although it has I/O, chance or a clock inside: a crate of ours, by its own face.

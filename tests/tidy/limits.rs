@@ -7,7 +7,7 @@ use lotmq_config::KEYS;
 use crate::{assert_none, root};
 
 /// Crates with bounds, and what each is about.
-const CRATES: [(&str, &str); 15] = [
+const CRATES: [(&str, &str); 16] = [
     ("broker/core", "The data path"),
     ("broker/server", "Connections, commands, modules"),
     ("broker/session", "A session's flows"),
@@ -23,6 +23,7 @@ const CRATES: [(&str, &str); 15] = [
     ("broker/chain", "Chains of certificates"),
     ("broker/pulse", "Threads that stand still"),
     ("lot-to-wasm", "LoT programs"),
+    ("lot-to-wasm/patterns", "Regular expressions with look-around"),
 ];
 
 /// Where the defaults of settings are.

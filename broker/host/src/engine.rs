@@ -14,6 +14,7 @@ use crate::{
     cache::CodeCache,
     functions, heap, inert, limits,
     memory::GuestShares,
+    patterns::PatternCache,
     state::RunState,
     validate::{self, ComponentSource, Summary},
 };
@@ -127,6 +128,8 @@ struct Shared {
     memory_of_rules: Arc<GuestShares>,
     stacks: Arc<GuestShares>,
     mailboxes: Arc<GuestShares>,
+    patterns: Arc<PatternCache>,
+    patterns_of_rules: Arc<PatternCache>,
 }
 
 impl fmt::Debug for Engine {
@@ -165,6 +168,9 @@ impl Engine {
         let memory_of_rules = GuestShares::new(u64::MAX);
         let stacks = GuestShares::new(pool.stacks().into());
         let mailboxes = GuestShares::new(options.all_memory_bytes_max / limits::MAILBOXES_MEMORY_PART);
+        let patterns = PatternCache::new(limits::PATTERN_CACHE_BYTES_MAX, limits::BACKTRACK_STEPS_MAX);
+        let patterns_of_rules =
+            PatternCache::new(limits::RULE_PATTERN_CACHE_BYTES_MAX, limits::SHORT_BACKTRACK_STEPS_MAX);
         Ok(Engine(Arc::new(Shared {
             engine,
             linker,
@@ -177,6 +183,8 @@ impl Engine {
             memory_of_rules,
             stacks,
             mailboxes,
+            patterns,
+            patterns_of_rules,
         })))
     }
 
@@ -215,6 +223,21 @@ impl Engine {
     /// Linear memory that instances have now, in bytes.
     pub fn memory_bytes(&self) -> u64 {
         self.0.memory.used()
+    }
+
+    /// Memory of compiled patterns, in bytes, about.
+    pub fn pattern_bytes(&self) -> u64 {
+        self.0.patterns.bytes() + self.0.patterns_of_rules.bytes()
+    }
+
+    /// Compiled patterns of all instances but those of rules.
+    pub(crate) fn patterns(&self) -> &Arc<PatternCache> {
+        &self.0.patterns
+    }
+
+    /// Those of rules, whose searches are shorter, and which no other guest is to push out.
+    pub(crate) fn patterns_of_rules(&self) -> &Arc<PatternCache> {
+        &self.0.patterns_of_rules
     }
 
     /// How often instances were refused memory because all of them together had too much.

@@ -66,7 +66,8 @@ impl ActionInstance {
         let engine = guest.engine();
         let memory_bytes = limits.memory_bytes.min(engine.memory_bytes_max());
         let memory = Memory::new(memory_bytes, grants.acting.now().account, engine.memory());
-        let state = RunState::new(services, grants, memory, guest.asks_for_its_message());
+        let state =
+            RunState::new(services, grants, (memory, engine.patterns()), guest.asks_for_its_message());
         let mut store = new_store(engine, state, limits.time);
         let ticker = engine.ticker().clone();
         let exports = match guest.pre() {

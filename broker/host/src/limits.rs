@@ -254,11 +254,14 @@ pub const BATCH_TIME: Duration = Duration::from_micros(100);
 /// Messages that run one by one after a batch of which some had to: a definition for which batches are of no use pays for few.
 pub const BATCH_PAUSE: u32 = 512;
 
-/// Compiled patterns that one definition keeps for `backtracking`; the oldest goes first.
+/// Patterns for `backtracking` that an instance finds without asking for them among all; the one used longest ago goes first.
 pub const PATTERNS_MAX: usize = 32;
 
-/// Bytes of a pattern for `backtracking`.
-pub const PATTERN_BYTES_MAX: usize = 4096;
+/// Bytes of compiled patterns for `backtracking`, of all definitions together; those that nobody has used lately go first.
+pub const PATTERN_CACHE_BYTES_MAX: u64 = 64 * 1024 * 1024;
+
+/// The same for those of rules.
+pub const RULE_PATTERN_CACHE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 
 /// Steps of one search with backtracking, as the WIT promises. Some tens of milliseconds, if none of them reads far.
 pub const BACKTRACK_STEPS_MAX: usize = 1_000_000;

@@ -124,7 +124,12 @@ impl RuleGuest {
             ..GuestLimits::default()
         };
         let memory = Memory::new(memory_bytes, OF_RULES, self.engine.memory_of_rules());
-        let state = RunState::of_rule(services, grants, memory, self.asks_for_message);
+        let state = RunState::of_rule(
+            services,
+            grants,
+            (memory, self.engine.patterns_of_rules()),
+            self.asks_for_message,
+        );
         let mut store = new_store(&self.engine, state, limits.time);
         match self.pre.instantiate(&mut store) {
             Ok(exports) => {

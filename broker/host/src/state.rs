@@ -7,9 +7,9 @@ use crate::{
     Writer,
     ambient::Perceives,
     deadline::{AtTick, Deadline, Stopped, time_of_run},
-    limits::{MISSING_NAME_BYTES_MAX, MISSING_PER_RUN_MAX, SHORT_BACKTRACK_STEPS_MAX},
+    limits::{MISSING_NAME_BYTES_MAX, MISSING_PER_RUN_MAX},
     memory::{Memory, Refusal},
-    patterns::Patterns,
+    patterns::{PatternCache, Patterns},
     services::question::{Read, Request, Subject},
     texts::{CODE_INVALID, cut, is_run_code, made_up},
 };
@@ -69,7 +69,7 @@ impl RunState {
     pub(crate) fn new(
         services: Arc<dyn Services>,
         grants: Arc<Grants>,
-        memory: Memory,
+        (memory, patterns): (Memory, &Arc<PatternCache>),
         keeps_trigger: bool,
     ) -> Self {
         RunState {
@@ -79,7 +79,7 @@ impl RunState {
             authority: Authority::default(),
             deadline: Cell::new(Deadline::new(Duration::ZERO)),
             output: RefCell::default(),
-            patterns: Patterns::default(),
+            patterns: Patterns::new(patterns),
             subject: None,
             question: None,
             protocol_version: None,
@@ -174,15 +174,14 @@ impl RunState {
         RunError { code: code.to_owned(), message: message.into_owned(), ..error }
     }
 
-    /// The state of a rule: it notes what it reads, and its searches are short.
+    /// The state of a rule: it notes what it reads.
     pub(crate) fn of_rule(
         services: Arc<dyn Services>,
         grants: Arc<Grants>,
-        memory: Memory,
+        (memory, patterns): (Memory, &Arc<PatternCache>),
         keeps_message: bool,
     ) -> Self {
-        let mut state = RunState::new(services, grants, memory, keeps_message);
-        state.patterns = Patterns::new(SHORT_BACKTRACK_STEPS_MAX);
+        let mut state = RunState::new(services, grants, (memory, patterns), keeps_message);
         state.reads = Some(RefCell::default());
         state
     }

@@ -127,7 +127,7 @@ pub struct Facts {
     /// What a run touches beside topics.
     #[serde(default)]
     pub effects: Effects,
-    /// No `LOOP` and no `CALL ACTION`: the number of steps has a static bound.
+    /// No `LOOP`, no `CALL ACTION` and no pattern with look-around: the number of steps has a static bound.
     #[serde(default)]
     pub bounded: bool,
     /// Definitions that must be there before this one is armed.

@@ -52,6 +52,7 @@ fn read(action: &DefineAction, known: &dyn Known, compat: Compat, sink: &mut Sin
         start: start(action),
         scope: Scope::new(action),
         regexes: Vec::new(),
+        spent_on_patterns: super::regex::Spent::default(),
         compat,
         names_are_complete,
     };

@@ -6,6 +6,7 @@ use lot_facts::{Dependency, Facts, Input, Kind, Signature, TopicFact, Trigger};
 
 use super::TopicUse;
 use super::level::Levels;
+use super::regex;
 use super::topic;
 use super::tree::walk::{Need, PartMut};
 use super::tree::{Action, Entry, Expression, ExpressionKind, SettingStore, Statement, Topic, TopicPart};
@@ -23,7 +24,7 @@ pub(super) struct Looks {
 pub(super) fn collect(action: &mut Action) -> Looks {
     let levels = Levels::of(action);
     let mut collector = Collector { facts: action.facts.clone(), levels, ..Collector::default() };
-    collector.facts.bounded = true;
+    collector.facts.bounded = !regex::take_long(&action.regexes);
     match &action.entry {
         Entry::Triggered(trigger) => collector.facts.trigger = Some(trigger.clone()),
         Entry::Callable { inputs, outputs } => {

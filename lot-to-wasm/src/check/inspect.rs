@@ -42,6 +42,7 @@ impl<'a> Inspection<'a> {
             start: super::action::start(self.action),
             scope,
             regexes: Vec::new(),
+            spent_on_patterns: super::regex::Spent::default(),
             compat: self.compat,
             names_are_complete: false,
         };

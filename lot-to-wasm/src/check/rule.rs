@@ -91,6 +91,7 @@ pub(crate) fn rule(
         start,
         scope: Scope::empty(),
         regexes: Vec::new(),
+        spent_on_patterns: super::regex::Spent::default(),
         compat,
         names_are_complete,
     };

@@ -1,5 +1,5 @@
-//! `backtracking`: regular expressions with look-around. No capability needed. Bounds: length of patterns, how many are kept, steps, and
-//! the time of the run, which a search counts against.
+//! `backtracking`: regular expressions with look-around. No capability needed. Bounds: what a pattern may cost, how many bytes are kept, steps,
+//! and the time of the run, which a search counts against.
 
 mod watched;
 
@@ -24,9 +24,10 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     interface.func_wrap("find", |store, (pattern, text, line, column): (WasmStr, WasmStr, u32, u32)| {
         let (pattern, text) = (pattern.to_str(&store)?, text.to_str(&store)?);
         let state = store.data();
-        let found = match state.patterns.get(&pattern) {
-            Ok(regex) => find(&regex, &text, &|| state.check_time())?.map_err(|error| error.to_string()),
-            Err(reason) => Err(reason),
+        let judged = state.patterns.get(&pattern, &|| state.check_time())?;
+        let found = match &judged.regex {
+            Ok(regex) => find(regex, &text, &|| state.check_time())?.map_err(|error| error.to_string()),
+            Err(reason) => Err(reason.clone()),
         };
         Ok((found.unwrap_or_else(|message| {
             let mut output = state.output.borrow_mut();
@@ -58,10 +59,14 @@ fn find(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::patterns::Patterns;
+    use crate::limits::BACKTRACK_STEPS_MAX;
+
+    fn compiled(pattern: &str) -> Regex {
+        lot_patterns::compile(pattern, BACKTRACK_STEPS_MAX).unwrap().regex
+    }
 
     fn found(pattern: &str, text: &str) -> Result<Option<Span>, fancy_regex::Error> {
-        find(&Patterns::default().get(pattern).unwrap(), text, &|| Ok(())).unwrap()
+        find(&compiled(pattern), text, &|| Ok(())).unwrap()
     }
 
     #[test]
@@ -89,7 +94,7 @@ mod tests {
     /// Each of its few steps reads the whole text.
     #[test]
     fn a_search_ends_with_the_time_of_the_run() {
-        let regex = Patterns::default().get(r"(?<!x)[a-z ]+9").unwrap();
+        let regex = compiled(r"(?<!x)[a-z ]+9");
         let text = "a".repeat(1_000_000);
         let asked = std::cell::Cell::new(0);
         let check_time = || {

@@ -69,6 +69,7 @@ impl<'p, 's, 'k, 'n> Builder<'p, 's, 'k, 'n> {
             start,
             scope,
             regexes: Vec::new(),
+            spent_on_patterns: super::super::regex::Spent::default(),
             compat: plan.compat,
             names_are_complete,
         };

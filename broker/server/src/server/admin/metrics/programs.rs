@@ -27,6 +27,8 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
         |it, to| to.one(it.broker.engine.cache_counts().1);
     Gauge "lotmq_guests_memory_bytes" [] "Linear memory of all instances of guests, those of rules aside."
         |it, to| to.one(it.broker.engine.memory_bytes());
+    Gauge "lotmq_guests_pattern_bytes" [] "Memory of compiled regular expressions with look-around, of all guests together, about."
+        |it, to| to.one(it.broker.engine.pattern_bytes());
     Gauge "lotmq_last_values_topics" [] "Topics whose last value is remembered."
         |it, to| to.one(of_tenants(it.broker, |tenant| usize::try_from(tenant.programs().guests.values.figures().topics).unwrap_or(usize::MAX)));
     Counter "lotmq_definition_runs_total" ["tenant", "kind", "definition"] "Runs of a definition, those that others call included."
