@@ -13,6 +13,7 @@ mod flood;
 mod handshakes;
 mod large;
 mod masses;
+mod patterns;
 mod retained;
 mod rounds;
 mod rules;
