@@ -7,6 +7,7 @@
 
 use crate::{deadline::Stopped, limits::PATTERNS_MAX};
 use fancy_regex::Regex;
+use lot_patterns::limits::PATTERN_BYTES_MAX;
 use parking_lot::Mutex;
 use std::{
     cell::RefCell,
@@ -32,7 +33,6 @@ impl JudgedPattern {
     fn new(pattern: &str, steps_max: usize) -> Self {
         let compiled = lot_patterns::compile(pattern, steps_max);
         let machines = compiled.as_ref().map_or(0, |compiled| compiled.price.bytes());
-        // A pattern that is too long is not kept for it.
         let text = pattern.len() as u64 * 2;
         let regex = compiled.map(|compiled| compiled.regex).map_err(|error| error.to_string());
         JudgedPattern { regex, bytes: machines + text + ENTRY_BYTES, was_used: AtomicBool::new(false) }
@@ -129,6 +129,10 @@ impl Patterns {
         pattern: &str,
         check_time: &dyn Fn() -> Result<(), Stopped>,
     ) -> Result<Arc<JudgedPattern>, Stopped> {
+        // It can be as long as a guest's memory.
+        if pattern.len() > PATTERN_BYTES_MAX {
+            return Ok(Arc::new(JudgedPattern::new(pattern, self.cache.steps_max)));
+        }
         let mut used = self.used.borrow_mut();
         let found = used.iter().position(|(known, _)| **known == *pattern).map(|index| used.remove(index));
         let judged = found.as_ref().and_then(|(_, judged)| judged.upgrade());
@@ -152,7 +156,6 @@ impl Patterns {
 mod tests {
     use super::*;
     use crate::limits::{BACKTRACK_STEPS_MAX, PATTERN_CACHE_BYTES_MAX};
-    use lot_patterns::limits::PATTERN_BYTES_MAX;
 
     fn get(patterns: &Patterns, pattern: &str) -> Arc<JudgedPattern> {
         patterns.get(pattern, &|| Ok(())).unwrap()
@@ -162,6 +165,7 @@ mod tests {
     fn an_instance_remembers_few() {
         let patterns = Patterns::new(&PatternCache::new(PATTERN_CACHE_BYTES_MAX, BACKTRACK_STEPS_MAX));
         assert!(get(&patterns, &"x".repeat(PATTERN_BYTES_MAX + 1)).regex.is_err());
+        assert_eq!(patterns.cache.bytes(), 0, "what is too long is not kept");
         for number in 0..2 * PATTERNS_MAX {
             assert!(get(&patterns, &format!("p{number}")).regex.is_ok());
         }

@@ -131,7 +131,7 @@ impl<'t> Walk<'t> {
             // What is looked for backwards is compiled a second time where it needs backtracking itself, or has groups.
             Expr::LookAround(child, LookAround::LookBehind | LookAround::LookBehindNeg) => {
                 let once = self.size(child, true)?;
-                let is_twice = self.is_hard(child, true) || child.has_descendant(|part| is_group(part));
+                let is_twice = self.is_hard(child, true) || child.has_descendant(is_group);
                 return Ok(PART.saturating_add(once.saturating_mul(if is_twice { 2 } else { 1 })));
             }
             // There the text of its group stands for a back reference.
