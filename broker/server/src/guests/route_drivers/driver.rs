@@ -541,7 +541,7 @@ impl Serving<'_> {
             Ok(Ok(Err(failure))) => {
                 self.comes_again(&batch);
                 // Should it be one of them because of which this happens whenever it is handed over, that one comes to stand in front of what waits.
-                batch.put_back_halved();
+                batch.put_back_lost();
                 Some(ended(failure))
             }
             Ok(Err(trap)) => {

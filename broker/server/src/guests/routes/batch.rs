@@ -58,6 +58,11 @@ impl PostBatch {
     pub(in crate::guests) fn put_back_halved(mut self) {
         self.route.put_back_halved(self.instance, std::mem::take(&mut self.posts));
     }
+
+    /// Puts all messages back to the front of the mailbox, because the connection has ended with them; by halves when that happens again and again.
+    pub(in crate::guests) fn put_back_lost(mut self) {
+        self.route.put_back_lost(self.instance, std::mem::take(&mut self.posts));
+    }
 }
 
 impl Drop for PostBatch {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! post ─▶ lane of its key ─▶ take(lane) ─▶ batch ─┬▶ done(lane, first messages)
-//!                ▲                                └▶ put_back(lane, last messages) or put_back_halved
+//!                ▲                                └▶ put_back(lane, last messages), put_back_halved or put_back_lost
 //!                └────────────────────────────────────┘
 //! ```
 //!
@@ -328,6 +328,14 @@ impl Mailbox {
     pub(crate) fn put_back_halved(&mut self, lane: usize, batch: VecDeque<Post>) {
         if !batch.is_empty() {
             self.lanes[lane].put_back_halved(batch);
+            self.distribute();
+        }
+    }
+
+    /// Puts messages with which the connection has ended back to the front of their lane.
+    pub(in crate::guests) fn put_back_lost(&mut self, lane: usize, batch: VecDeque<Post>) {
+        if !batch.is_empty() {
+            self.lanes[lane].put_back_lost(batch);
             self.distribute();
         }
     }

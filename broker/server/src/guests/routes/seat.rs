@@ -284,6 +284,11 @@ impl RouteRunner {
         self.give_back(|shared| shared.mailbox.put_back_halved(instance, batch));
     }
 
+    /// Puts back messages with which the connection has ended, one of which may be why.
+    pub(super) fn put_back_lost(&self, instance: usize, batch: VecDeque<Post>) {
+        self.give_back(|shared| shared.mailbox.put_back_lost(instance, batch));
+    }
+
     fn give_back(&self, change: impl FnOnce(&mut SharedRoute)) {
         let mut shared = self.shared.lock();
         if shared.is_closed {

@@ -37,6 +37,8 @@ pub(super) struct Lane {
     /// Sequence numbers at which a new batch begins: bounds of the parts of one that was refused, until it is found what cannot pass. They hold however often a
     /// part is tried.
     pub(super) cuts: BTreeSet<u64>,
+    /// Sequence number of the first message of those with which the connection ended last.
+    lost: Option<u64>,
 }
 
 impl Lane {
@@ -144,6 +146,18 @@ impl Lane {
         let behind = batch.back().map(|post| post.sequence + 1);
         self.cuts.extend(middle.into_iter().chain(behind));
         self.put_back(batch);
+    }
+
+    /// Puts back messages with which the connection ended: whole the first time, as who knows a batch by what is in it has to have it again, and halved when it ends so
+    /// again with the same in front.
+    pub(super) fn put_back_lost(&mut self, batch: VecDeque<Post>) {
+        let first = batch.front().map(|post| post.sequence);
+        let is_again = first.is_some() && self.lost == first;
+        self.lost = first;
+        match is_again {
+            true => self.put_back_halved(batch),
+            false => self.put_back(batch),
+        }
     }
 
     /// Takes the messages from the front that have waited since before this time, in lifetime milliseconds.

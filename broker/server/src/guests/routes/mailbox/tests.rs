@@ -150,6 +150,35 @@ fn a_part_that_is_tried_again_stays_that_part() {
 }
 
 #[test]
+fn what_ends_the_connection_comes_whole_and_then_by_halves_until_it_stands_in_front() {
+    let mut mailbox = Mailbox::new();
+    posts(&mut mailbox, 8);
+    let mut sizes = Vec::new();
+    loop {
+        let batch = mailbox.take(0, u64::MAX);
+        sizes.push(batch.len());
+        if batch.len() == 1 {
+            break;
+        }
+        mailbox.put_back_lost(0, batch.into());
+    }
+    assert_eq!(sizes, [8, 8, 4, 2, 1]);
+    let mut mailbox = Mailbox::new();
+    posts(&mut mailbox, 8);
+    for _ in 0..9 {
+        let batch = mailbox.take(0, u64::MAX);
+        assert_eq!(batch.len(), mailbox.unfinished().0, "another one in front each time");
+        mailbox.put_back_lost(0, batch.into());
+        let batch = mailbox.take(0, u64::MAX);
+        if batch.is_empty() {
+            break;
+        }
+        mailbox.done(0, &batch[..1]);
+        mailbox.put_back(0, batch[1..].to_vec().into());
+    }
+}
+
+#[test]
 fn what_does_not_fit_is_refused() {
     let mut mailbox = Mailbox::new();
     mailbox.bound(2, ROUTE_MAILBOX_BYTES_MAX);
