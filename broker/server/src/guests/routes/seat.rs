@@ -276,17 +276,23 @@ impl RouteRunner {
 
     /// Puts back messages that were not delivered.
     pub(super) fn put_back(&self, instance: usize, batch: VecDeque<Post>) {
-        self.give_back(|shared| shared.mailbox.put_back(instance, batch));
+        self.comes_back(|shared| shared.mailbox.put_back(instance, batch));
     }
 
     /// Puts back messages of which some cannot pass, to be delivered by halves.
     pub(super) fn put_back_halved(&self, instance: usize, batch: VecDeque<Post>) {
-        self.give_back(|shared| shared.mailbox.put_back_halved(instance, batch));
+        self.comes_back(|shared| shared.mailbox.put_back_halved(instance, batch));
     }
 
     /// Puts back messages with which the connection has ended, one of which may be why.
     pub(super) fn put_back_lost(&self, instance: usize, batch: VecDeque<Post>) {
-        self.give_back(|shared| shared.mailbox.put_back_lost(instance, batch));
+        self.comes_back(|shared| shared.mailbox.put_back_lost(instance, batch));
+    }
+
+    /// What comes back may have waited for too long by now, or does soon.
+    fn comes_back(&self, change: impl FnOnce(&mut SharedRoute)) {
+        self.give_back(change);
+        self.outbox_called.notify_one();
     }
 
     fn give_back(&self, change: impl FnOnce(&mut SharedRoute)) {
