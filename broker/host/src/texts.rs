@@ -37,6 +37,7 @@ pub const RUN_CODES: &[&str] = &[
     "ROUTE_PANIC",
     "ROUTE_REFUSED",
     "ROUTE_REJECTED",
+    "ROUTE_RUN",
     "ROUTE_STOPPED",
     "ROUTE_STORE",
     "ROUTE_TIMEOUT",
