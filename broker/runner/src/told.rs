@@ -37,11 +37,11 @@ mod tests {
         for (text, expected) in [
             (
                 "[[case]]\nname = \"x\"\nwhn = []\n",
-                "line 3, column 1: unknown field `whn`, expected one of `name`, `at`, `zone`, `given`, `env`, `secrets`, `when`, `then`, `ignore`, `kept`; did you mean `when`?\n  |\n3 | whn = []\n  | ^^^",
+                "line 3, column 1: unknown field `whn`, expected one of `name`, `at`, `zone`, `given`, `env`, `secrets`, `when`, `then`, `ignore`, `kept`, `logs`, `far`; did you mean `when`?\n  |\n3 | whn = []\n  | ^^^",
             ),
             (
                 "[[cases]]\nname = \"x\"\n",
-                "line 1, column 3: unknown field `cases`, expected one of `program`, `modules`, `users`, `case`; did you mean `case`?\n  |\n1 | [[cases]]\n  |   ^^^^^",
+                "line 1, column 3: unknown field `cases`, expected one of `program`, `modules`, `users`, `env`, `secrets`, `case`; did you mean `case`?\n  |\n1 | [[cases]]\n  |   ^^^^^",
             ),
             (
                 "[[case]]\nname = \"x\"\nwhen = [{ topic = \"a\", paylod = 1 }]\n",
