@@ -113,10 +113,10 @@ fn rows_are_written_and_asked_for() {
     }
     assert_eq!(server.sql("SELECT at FROM t"), "2026-01-05T10:00:00.500000");
     // What is in a topic or a payload stays a value.
+    let mut standing = Standing::of(&broker, "Db");
     send(&broker, "in/x'); DROP TABLE t; --", r#"{"v":null}"#);
     server.until("SELECT dev FROM t WHERE v IS NULL", "x'); DROP TABLE t; --");
     assert_eq!(broker.command_ok("-checkRouteConnection Db").message(), "Route 'Db' is reachable.");
-    let mut standing = Standing::of(&broker, "Db");
     let status = standing.until("\"paths\"");
     assert!(
         status.contains(r#""Put":"rows together""#) && status.contains(r#""Late":"one by one""#),

@@ -137,8 +137,8 @@ logs = ["1 readings could not", "2 readings could not"]
     let begun = std::time::Instant::now();
     let run = tested(folder.path(), cases);
     assert!(run.stdout.ends_with("5 passed, 0 failed"), "{}{}", run.stdout, run.stderr);
-    // Each run has ended when it was enough.
-    assert!(begun.elapsed() < std::time::Duration::from_secs(10), "{:?}", begun.elapsed());
+    // Not each of the three runs has gone on for its ten seconds: they end when it was enough.
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }
 
 #[test]
