@@ -1,6 +1,7 @@
 //! Fresh posts of an outbox: messages at its end that are in memory since they entered, so that a route which keeps up reads nothing back.
 //!
-//! Invariant: while there are any, all are here that were not read and have a number below the first that was missed.
+//! Invariant: while there are any, all are here that were not read and have a number below the first that was missed. Whoever keeps them takes none more until everything
+//! that was missed is read.
 
 use std::collections::VecDeque;
 
@@ -12,8 +13,6 @@ use super::outbox::Amount;
 pub(in crate::guests) struct FreshPosts {
     posts: VecDeque<Post>,
     amount: Amount,
-    /// Number from which on nothing is kept until everything here was taken.
-    until: Option<u64>,
 }
 
 impl FreshPosts {
@@ -41,15 +40,9 @@ impl FreshPosts {
 
     /// Notes that a message is not kept: those behind it would overtake it, so they go.
     pub(super) fn misses(&mut self, sequence: u64) {
-        if self.posts.is_empty() {
-            return;
-        }
-        let until = self.until.map_or(sequence, |until| until.min(sequence));
-        self.until = Some(until);
-        while let Some(post) = self.posts.pop_back_if(|post| post.sequence > until) {
+        while let Some(post) = self.posts.pop_back_if(|post| post.sequence > sequence) {
             self.amount.remove(Self::amount_of(&post));
         }
-        self.begin_anew_if_empty();
     }
 
     /// Takes the messages with numbers below `before`.
@@ -57,13 +50,6 @@ impl FreshPosts {
         let taken = self.posts.partition_point(|post| post.sequence < before);
         let taken: Vec<Post> = self.posts.drain(..taken).collect();
         taken.iter().for_each(|post| self.amount.remove(Self::amount_of(post)));
-        self.begin_anew_if_empty();
         taken
-    }
-
-    fn begin_anew_if_empty(&mut self) {
-        if self.posts.is_empty() {
-            *self = Self::default();
-        }
     }
 }
