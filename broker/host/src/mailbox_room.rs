@@ -22,7 +22,7 @@ impl MailboxRoom {
     }
 
     /// Acts for somebody else from now on; what is taken stays with whom it was taken for until it is given back.
-    pub fn acts_for(&mut self, account: u64) {
+    pub(crate) fn acts_for(&mut self, account: u64) {
         if self.taken == 0 {
             self.account = account;
         }

@@ -150,9 +150,12 @@ pub(super) fn arm(
     let order = tenant.programs().guests.route_orders.get(definition.name());
     let bounds = (&hosting.config.routes, threads.is_at_once);
     let version = Version::new(Arc::clone(definition), code, bounds, &order.policies);
+    let room = hosting.engine.mailbox_room(definition.account());
     let former = tenant.programs().guests.routes.read().get(&definition.id).cloned();
     let route = match former {
         Some(route) => {
+            // Its owner may be another one.
+            route.share(room);
             give_outbox(tenant, hosting, &route, &version);
             route.replace(version);
             route
@@ -164,7 +167,7 @@ pub(super) fn arm(
                 (Arc::clone(&hosting.ids), Arc::clone(&hosting.clock)),
                 order.is_stopped,
             ));
-            route.share(hosting.engine.mailbox_room(definition.account()));
+            route.share(room);
             give_outbox(tenant, hosting, &route, &route.version());
             tenant.programs().guests.routes.write().insert(definition.id, Arc::clone(&route));
             threads.tell(tenant, &route);
