@@ -218,6 +218,45 @@ fn what_waits_goes_to_those_only_who_may_have_it_by_then() {
     }
 }
 
+/// A session that comes back from elsewhere is another one for rules: neither what waits nor what was sent without an answer goes where it may not.
+#[test]
+fn what_waits_or_was_sent_goes_nowhere_else_than_it_may() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("mqtt.sock");
+    let broker = options().variable("LOTMQ_LISTENER_UNIX_PATH", socket.to_str().unwrap()).start();
+    broker.command_ok("-addUser ann pw");
+    broker.command_ok("-addRule DEFINE RULE Local WITH PRIORITY 100 FOR Subscribe TO TOPIC \"secret/#\"\n    IF ENDPOINT IS \"unix\" THEN\n        ALLOW\n    ELSE\n        DENY\n");
+    let options = v5("ann", "away").clean_start(false).session_expiry(3600);
+    let local = |options: &ConnectOptions| Client::connect_at(&Endpoint::unix(&socket), options).unwrap();
+    let mut ann = local(&options.clone().manual_acks());
+    ann.subscribe_to("#", QoS::ExactlyOnce).unwrap();
+    let mut sender = broker.root("sender");
+    publish(&mut sender, "secret/0", "answered");
+    let first = ann.receive(WAIT_MAX).unwrap().unwrap();
+    ann.acknowledge(&first, ReasonCode::Success).unwrap();
+    let twice = |topic: &str| Publication::new(topic, topic).qos(QoS::ExactlyOnce);
+    publish(&mut sender, "secret/1", "sent");
+    sender.publish(&twice("secret/2")).unwrap();
+    assert_eq!(texts(&mut ann, 2), ["sent", "secret/2"], "without an answer");
+    drop(ann);
+    eventually("she is away", || broker.metric("lotmq_connections").filter(|count| *count == 1.0));
+    publish(&mut sender, "secret/3", "queued");
+    sender.publish(&twice("open/1")).unwrap();
+    let mut ann = broker.connect(&options);
+    assert_eq!(texts(&mut ann, 1), ["open/1"]);
+    assert_eq!(broker.metric("lotmq_queued_denied_total"), Some(3.0));
+    // The exchange is over on both sides: its identifier serves the next.
+    for number in 0..5 {
+        let topic = format!("open/{number}");
+        sender.publish(&twice(&topic)).unwrap();
+        assert_eq!(texts(&mut ann, 1), [topic]);
+    }
+    ann.disconnect().unwrap();
+    let mut ann = local(&options);
+    publish(&mut sender, "secret/4", "again");
+    assert_eq!(texts(&mut ann, 1), ["again"]);
+}
+
 /// The address of a session that is away is that of its last connection, after a restart too.
 #[test]
 fn a_session_is_no_local_one_after_a_restart() {

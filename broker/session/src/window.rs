@@ -285,6 +285,11 @@ impl<M: Clone> Window<M> {
         (self.pubrels, self.publishes) = (ids(false), ids(true));
     }
 
+    /// Whether a PUBLISH is to be sent again.
+    pub(crate) fn has_unsent(&self) -> bool {
+        self.unsent > 0
+    }
+
     /// Whether anything is to be sent again, as far as can be told without looking for it.
     pub(crate) fn has_resend(&self, maximum: usize) -> bool {
         !self.pubrels.is_empty() || (self.unsent > 0 && self.len - self.unsent < maximum)

@@ -155,6 +155,9 @@ fn resume(
     turn.changes(client);
     let was_durable = client.is_durable();
     let is_for_another = differs(&state.identity, identity);
+    if is_for_another {
+        state.queue_allowed_at = 0;
+    }
     state.holding.give(client.tenant.shares.of(identity));
     state.session.resume(session_options(request, connection));
     let window_bytes = state.holding.share().window_bytes();

@@ -86,7 +86,8 @@ pub struct ClientState {
     pub left_at: LeftAt,
     /// Retained messages that are still to be sent for new subscriptions.
     pub replays: Replays,
-    /// Generation of permissions under which all waiting messages were allowed; under another one each is checked again.
+    /// Generation of permissions under which all that waits, or is to be sent again, was allowed to the Client where it is; under another one each is checked
+    /// again.
     pub queue_allowed_at: u64,
     /// Whether rows of the session stay in the store until it ends, even if it ends with its connection.
     pub keeps_rows: bool,

@@ -10,7 +10,7 @@ use lotmq_codec::{
     Ack, AckType, ForwardProperties, PacketId, Properties, PropertyPlace, ProtocolVersion, PublishHead, QoS,
     ReasonCode, encode_ack, encode_publish, encode_publish_head,
 };
-use lotmq_session::{Offer, Outbound};
+use lotmq_session::{Offer, Outbound, PubrecOutcome};
 use lotmq_store::rare::{Rare, is_taken};
 use lotmq_store::{Delivery, MessageRef, Op};
 
@@ -18,7 +18,7 @@ use crate::arena::{Arena, Span};
 use crate::fault::{Fault, is_planted};
 use crate::limits::{GIVEN_UP_AT_ONCE_MAX, QUEUE_QUESTIONS_PER_TURN, REPLAY_BYTES_MAX, SHARED_BYTES_MIN};
 use crate::message::Message;
-use crate::tenant::client::{Client, ClientState, Queued};
+use crate::tenant::client::{Client, ClientState, Queued, stored_packet_id};
 use crate::tenant::link::Link;
 use crate::tenant::replay::Next;
 use crate::tenant::subscription::{Identifiers, Options};
@@ -78,16 +78,17 @@ pub(super) fn send_backlog(
                     given_up += 1;
                     continue;
                 }
-                // What was sent once, the Client has. All else it may get if it may now, whatever held when it was published.
+                // It may get it if it may now, whatever held when it was published, or sent for the first time to another address.
                 let topic = queued.message.topic();
-                if !dup
-                    && state.queue_allowed_at != generation
-                    && permissions.delivers_to_all(topic) != Some(true)
-                {
+                if state.queue_allowed_at != generation && permissions.delivers_to_all(topic) != Some(true) {
                     asked += 1;
                     if !client.tenant.still_delivers_message(&state.identity, &queued.message) {
                         turn.core.counters.queued_denied.add(1);
-                        give_up(client, state, packet_id, &queued, turn);
+                        if dup && qos == QoS::ExactlyOnce {
+                            push(withheld(client, state, packet_id, version, turn));
+                        } else {
+                            give_up(client, state, packet_id, &queued, turn);
+                        }
                         continue;
                     }
                 }
@@ -114,11 +115,30 @@ pub(super) fn send_backlog(
         push(span);
     }
     let goes_on = (room == 0 || is_enough(given_up, asked)) && state.session.has_outbound();
-    if state.session.counts().queued == 0 {
+    if state.session.has_sent_all() {
         state.queue_allowed_at = generation;
     }
     paging::ask(client, state, turn.core);
     replay(client, state, room.min(REPLAY_BYTES_MAX), turn, push) || goes_on
+}
+
+/// Ends the exchange of a QoS 2 message that was sent and may not be sent again, as if the Client had it: with PUBREL, because it may wait for that, and would
+/// take the next message with this identifier for a repetition.
+fn withheld(
+    client: &Client,
+    state: &mut ClientState,
+    packet_id: PacketId,
+    version: ProtocolVersion,
+    turn: &mut DeliveryContext<'_>,
+) -> Span {
+    let outcome = state.session.handle_pubrec(packet_id, ReasonCode::Success);
+    if let Ok(PubrecOutcome::SendPubrel { message: Some(message) }) = outcome
+        && let Some(message) = message.stored_id()
+    {
+        let (session, packet_id) = (client.stored_id(), stored_packet_id(packet_id));
+        turn.batch.push(Op::PubrecReceived { session, message, packet_id });
+    }
+    pubrel(turn.arena, version, packet_id)
 }
 
 /// A message as it is sent from the queue: one that waited in memory alone, as those of the tree do, is stored now where it must be.
