@@ -218,7 +218,7 @@ impl Runner {
             self.end_turn(None, version);
             return Inline::Post;
         };
-        let measured = self.is_measured().then(Instant::now);
+        let measured = self.is_measured(0).then(Instant::now);
         let outcome = instance.run_sliced(event, context(self, hops), output);
         self.account(&outcome, measured);
         drop(unwinding);

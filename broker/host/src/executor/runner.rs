@@ -458,6 +458,7 @@ impl Runner {
     pub(super) fn take_jobs(&self, version: u64, jobs: &mut VecDeque<Job>) {
         let mut mailbox = self.mailbox.lock();
         if mailbox.version == version && mailbox.activity == Activity::Running {
+            jobs.reserve(mailbox.len().min(RUNS_PER_LOCK));
             jobs.extend(std::iter::from_fn(|| mailbox.pop()).take(RUNS_PER_LOCK));
         }
     }
@@ -598,9 +599,10 @@ impl Runner {
         }
     }
 
-    /// Whether the next run is to be measured.
-    pub(super) fn is_measured(&self) -> bool {
-        self.is_traced() || self.figures.runs.load(Ordering::Relaxed).is_multiple_of(RUNS_PER_MEASURED)
+    /// Whether the next run is to be measured, after so many that are not counted yet.
+    pub(super) fn is_measured(&self, uncounted: u64) -> bool {
+        let runs = self.figures.runs.load(Ordering::Relaxed) + uncounted;
+        self.is_traced() || runs.is_multiple_of(RUNS_PER_MEASURED)
     }
 
     /// How many of so many messages that wait may run in one call; 1 while they are to run one by one.

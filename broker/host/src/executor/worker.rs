@@ -1,6 +1,9 @@
 //! One thread of the executor: takes definitions from the run queue and runs bounded turns.
 
-use super::{FinishedRun, Runner, Seat, Shared, Sink, mailbox::Job, poison::Poison, queue::Next, stand_in};
+use super::{
+    FinishedRun, Runner, Seat, Shared, Sink, mailbox::Job, poison::Poison, queue::Next, runner::Tally,
+    stand_in,
+};
 use crate::{
     ActionInstance, RunContext, RunOutcome, RunOutput, TrapKind,
     limits::{EXECUTOR_STACK_BYTES, RUNS_PER_TURN_MAX},
@@ -97,10 +100,10 @@ fn run_jobs(
     output: &mut RunOutput,
 ) -> Result<(), Trapped> {
     let began = Instant::now();
-    let mut taken = Taken { runner, version, jobs: VecDeque::new() };
+    let mut taken = Taken { runner, version, jobs: VecDeque::new(), tally: Tally::default() };
     for number in 1..=RUNS_PER_TURN_MAX {
         let Some(job) = taken.next() else { break };
-        if !run_job(runner, &job, instance, sink, output) {
+        if !run_job(runner, &job, instance, sink, output, &mut taken.tally) {
             return Err(Trapped { poison: Poison::of(&job.event.as_event()), took: began.elapsed() });
         }
         if number.is_multiple_of(8) && began.elapsed() > runner.turn_time_max() {
@@ -117,6 +120,7 @@ fn run_job(
     instance: &mut ActionInstance,
     sink: &SharedSink,
     output: &mut RunOutput,
+    tally: &mut Tally,
 ) -> bool {
     let event = job.event.as_event();
     let (outcome, timing) = match runner.refuses(&event) {
@@ -125,10 +129,10 @@ fn run_job(
             (RunOutcome::Failed(refusal), None)
         }
         None => {
-            let measured = runner.is_measured().then(Instant::now);
+            let began = runner.is_measured(tally.runs).then(Instant::now);
             let run = RunContext { hops: job.hops, ..RunContext::new(runner.id()) };
             let outcome = instance.run(&event, run, output);
-            let timing = runner.account(&outcome, measured);
+            let timing = tally.count(&outcome, began);
             (outcome, timing)
         }
     };
@@ -138,11 +142,13 @@ fn run_job(
     !is_trap
 }
 
-/// Events that were taken out of the mailbox for this turn. Those that have not begun to run when it ends go back, also when it ends by a panic.
+/// Events that were taken out of the mailbox for this turn. Those that have not begun to run when it ends go back, and those that have run are counted, also
+/// when it ends by a panic.
 struct Taken<'a> {
     runner: &'a Runner,
     version: u64,
     jobs: VecDeque<Job>,
+    tally: Tally,
 }
 
 impl Taken<'_> {
@@ -157,6 +163,7 @@ impl Taken<'_> {
 
 impl Drop for Taken<'_> {
     fn drop(&mut self) {
+        self.runner.add_runs(&self.tally);
         if !self.jobs.is_empty() {
             self.runner.put_back(&mut self.jobs);
         }
