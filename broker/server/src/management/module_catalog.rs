@@ -96,6 +96,11 @@ impl Modules {
         self.present.read().values().cloned().collect()
     }
 
+    /// The versions before them, as far as they are kept.
+    pub(crate) fn all_former(&self) -> Vec<Arc<Module>> {
+        self.former.read().values().cloned().collect()
+    }
+
     pub(crate) fn count(&self) -> usize {
         self.present.read().len()
     }

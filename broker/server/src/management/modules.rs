@@ -224,25 +224,31 @@ pub(crate) fn set_disabled(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, name: &
     }
 }
 
-/// Adds to `batch` that the modules of `user` belong to nobody.
+/// Adds to `batch` that the modules of `user` belong to nobody, with the versions before that are kept.
 pub(crate) fn store_without_owner(tenant: &Tenant, user: &str, batch: &mut Batch) {
-    for module in of_owner(tenant, user) {
-        batch.push(Op::PutModule(&row(tenant, &module)));
+    let modules = &tenant.managed().modules;
+    for (kept, is_former) in [(modules.all(), false), (modules.all_former(), true)] {
+        for module in without_owner(kept, user) {
+            batch.push(Op::PutModule(&ModuleRow { is_former, ..row(tenant, &module) }));
+        }
     }
 }
 
 /// Takes the owner off the modules of `user`; for their definitions that is `Guests::disown`.
 pub(crate) fn disown(tenant: &Tenant, user: &str) {
-    for module in of_owner(tenant, user) {
-        tenant.managed().modules.insert(Arc::new(module));
+    let modules = &tenant.managed().modules;
+    for module in without_owner(modules.all(), user) {
+        modules.insert(Arc::new(module));
+    }
+    for module in without_owner(modules.all_former(), user) {
+        modules.keep(&Arc::clone(&module.name), Some(Arc::new(module)));
     }
 }
 
-/// Modules of a user, without their owner.
-fn of_owner(tenant: &Tenant, user: &str) -> impl Iterator<Item = Module> {
-    let all = tenant.managed().modules.all().into_iter();
-    all.filter(move |module| module.owner.as_ref().is_some_and(|owner| *owner.name == *user))
-        .map(|module| Module { owner: None, ..(*module).clone() })
+/// Those of `modules` that belong to a user, without their owner.
+fn without_owner(modules: Vec<Arc<Module>>, user: &str) -> impl Iterator<Item = Module> {
+    let is_his = |module: &Arc<Module>| module.owner.as_ref().is_some_and(|owner| *owner.name == *user);
+    modules.into_iter().filter(is_his).map(|module| Module { owner: None, ..(*module).clone() })
 }
 
 fn runner(tenant: &Tenant, name: &str) -> Option<Arc<lotmq_host::Runner>> {
