@@ -29,6 +29,7 @@ use options::{
     read_options, world_of,
 };
 
+mod authority;
 pub(super) mod compiling;
 pub(super) mod download;
 pub(super) mod instances;
@@ -185,7 +186,7 @@ fn keep_config(
 ) {
     let Some(module) = call.tenant.managed().modules.get(name) else { return };
     let Some(config) = module.options.config.clone() else { return };
-    if !call.identity.is_root() && module.owner != call.owner() {
+    if !authority::is_own(call, &module) {
         let warning = "The configuration that was there is that of another owner and was not kept.";
         asked.warnings.push(("CONFIG_NOT_KEPT", warning.to_owned()));
         return;
@@ -314,6 +315,7 @@ fn check_place(
         let message = format!("'{name}' is the name of an installed asset. Choose another name.");
         return Err(Refusal::new("MODULE_EXISTS", message));
     }
+    authority::check(call, name)?;
     let known = call.tenant.managed().modules.get(name);
     if known.is_some() && !replaces {
         return Err(Refusal::new("MODULE_EXISTS", format!("Module '{name}' already exists. Use -replace.")));
@@ -441,10 +443,8 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     call.details =
         Some(json!({ "sha256": data_encoding::HEXLOWER.encode(&former.hash), "bytes": former.bytes.len() }));
     let signed_by = signed_by(call, &former.bytes, former.options.signature.as_deref())?;
-    let owner = call.owner();
     // What another owner configured is not for whoever rolls back: there may be passwords in it, and the module of his that reads it may tell them.
-    let is_own = call.identity.is_root() || former.owner == owner;
-    let config = former.options.config.clone().filter(|_| is_own);
+    let config = former.options.config.clone().filter(|_| authority::is_own(call, &former));
     let what = if config == former.options.config {
         "rolled back"
     } else {
@@ -452,7 +452,7 @@ fn rollback(call: &mut Call<'_>) -> Result<Done, Refusal> {
     };
     let module = Module {
         options: ModuleOptions { signed_by, config, ..former.options.clone() },
-        owner,
+        owner: call.owner(),
         installed_at_ms: call.broker.clock.wall_ms(),
         ..(*former).clone()
     };
