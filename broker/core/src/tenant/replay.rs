@@ -24,14 +24,20 @@ pub enum Pending {
     Ready(Arc<Message>),
     /// A message that is made when its turn comes, unless its subject is gone by then.
     Made(Box<dyn FnOnce() -> Option<Arc<Message>> + Send>),
+    /// Messages that are made one after the other when their turns come, until there are no more: what anybody may fill must not be copied for each Client.
+    Each(Box<dyn FnMut() -> Option<Arc<Message>> + Send>),
 }
 
 impl Pending {
-    /// The message; `None` when its subject is gone.
-    pub fn message(self) -> Option<Arc<Message>> {
+    /// The next message; `None` when its subject is gone, or there are no more. With it what is left.
+    pub fn next(self) -> (Option<Arc<Message>>, Option<Self>) {
         match self {
-            Self::Ready(message) => Some(message),
-            Self::Made(make) => make(),
+            Self::Ready(message) => (Some(message), None),
+            Self::Made(make) => (make(), None),
+            Self::Each(mut make) => match make() {
+                Some(message) => (Some(message), Some(Self::Each(make))),
+                None => (None, None),
+            },
         }
     }
 }
@@ -41,6 +47,7 @@ impl fmt::Debug for Pending {
         match self {
             Self::Ready(message) => formatter.debug_tuple("Ready").field(message).finish(),
             Self::Made(_) => formatter.write_str("Made"),
+            Self::Each(_) => formatter.write_str("Each"),
         }
     }
 }
@@ -180,7 +187,9 @@ impl Replay {
         self.has_begun = true;
         loop {
             if let Some(pending) = self.system.pop_front() {
-                if let Some(next) = pending.message().and_then(allowed) {
+                let (message, rest) = pending.next();
+                rest.into_iter().for_each(|rest| self.system.push_front(rest));
+                if let Some(next) = message.and_then(allowed) {
                     return next;
                 }
             } else if let Some(found) = self.slice.get(self.done).map(Weak::upgrade) {

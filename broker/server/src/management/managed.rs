@@ -9,11 +9,12 @@ use crate::management::projects::Projects;
 use crate::management::removed_names::RemovedNames;
 use crate::management::system_state::{BridgeStates, Counted};
 use lotmq_core::tenant::Tenant;
+use std::sync::Arc;
 
 /// Management of one tenant.
 pub(crate) struct Managed {
     pub(crate) counted: Counted,
-    pub(crate) bridges: BridgeStates,
+    pub(crate) bridges: Arc<BridgeStates>,
     pub(crate) modules: Modules,
     pub(crate) assets: Assets,
     pub(crate) projects: Projects,
@@ -26,7 +27,7 @@ impl Managed {
     pub(crate) fn new(audit: Audit) -> Self {
         Self {
             counted: Counted::default(),
-            bridges: BridgeStates::default(),
+            bridges: Arc::default(),
             modules: Modules::default(),
             assets: Assets::default(),
             projects: Projects::default(),

@@ -1,7 +1,7 @@
 //! Snapshot of the `$SYS` tree's retained topics for a new subscription.
 //!
-//! Everything is decided when the subscription is made, before any lock of its Client is taken; only the sources of definitions, which may
-//! be many, are copied when their turn comes. Of a definition that is gone or replaced by then nothing is sent: its end was published.
+//! Everything is decided when the subscription is made, before any lock of its Client is taken; only the sources of definitions and the states of bridges,
+//! which may be many, are copied when their turn comes. Of a definition that is gone or replaced by then nothing is sent: its end was published.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Weak};
@@ -50,9 +50,7 @@ pub(crate) fn snapshot(
         }
     }
     if may_match(filter, "broker") {
-        for (topic, state) in tenant.managed().bridges.all().iter().filter(|(topic, _)| wants(topic)) {
-            push(topic, state);
-        }
+        found.push_back(bridges(tenant, filter, options));
     }
     if may_match(filter, "Coreflux") {
         for module in tenant.managed().modules.all() {
@@ -84,6 +82,18 @@ pub(crate) fn snapshot(
 /// Whether the filter's second level reaches this one.
 fn may_match(filter: &str, second: &str) -> bool {
     filter.split('/').nth(1).is_some_and(|level| matches!(level, "+" | "#") || level == second)
+}
+
+/// States of bridges, which any Client may fill up to their bound: each is looked up when its turn comes.
+fn bridges(tenant: &Tenant, filter: &str, options: Options) -> Pending {
+    let states = Arc::clone(&tenant.managed().bridges);
+    let (filter, mut last): (Box<str>, Option<Arc<str>>) = (filter.into(), None);
+    Pending::Each(Box::new(move || {
+        let wants = |topic: &str| options.cover(topic) && filter_matches(&filter, topic);
+        let (topic, state) = states.next(last.as_deref(), wants)?;
+        last = Some(Arc::clone(&topic));
+        Some(message(&topic, &state))
+    }))
 }
 
 fn assets(
