@@ -166,18 +166,18 @@ impl Rulebook {
         self.weigh(question).1
     }
 
-    /// Whether a rule looks at the membership of this group.
+    /// Whether a rule looks at the membership of this group, or may: what a module looks at is not known.
     pub fn names_group(&self, group: &str) -> bool {
-        self.rules.read().all.iter().any(|entry| entry.inputs.groups.iter().any(|named| named == group))
+        self.has_inputs(|inputs| inputs.modules || inputs.groups.iter().any(|named| named == group))
     }
 
-    /// Whether a rule looks at this property of users.
+    /// Whether a rule looks at this property of users, or may, by a module.
     pub fn names_property(&self, property: &str) -> bool {
-        self.rules
-            .read()
-            .all
-            .iter()
-            .any(|entry| entry.inputs.properties.iter().any(|named| named == property))
+        self.has_inputs(|inputs| inputs.modules || inputs.properties.iter().any(|named| named == property))
+    }
+
+    fn has_inputs(&self, are_such: impl Fn(&RuleInputs) -> bool) -> bool {
+        self.rules.read().all.iter().any(|entry| are_such(&entry.inputs))
     }
 
     fn change(&self, change: impl FnOnce(&mut Vec<Arc<Entry>>)) {
