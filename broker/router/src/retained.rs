@@ -127,6 +127,16 @@ impl<V> RetainedIndex<V> {
         self.scan_wildcard(&Jumper::new(filter), after, limit.max(1))
     }
 
+    /// Finds topics in their order, also those whose first level begins with `$`, at most `limit`, behind `after`.
+    pub fn all(&self, after: Option<&str>, limit: usize) -> RetainedSlice<'_, V> {
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let stored = self.values.range::<str, _>((from, Bound::Unbounded));
+        let entries: Vec<_> = stored.take(limit.max(1)).collect();
+        let is_full = entries.len() == limit.max(1);
+        let resume_after = entries.last().filter(|_| is_full).map(|(topic, _)| Arc::clone(topic));
+        RetainedSlice { entries, resume_after }
+    }
+
     fn scan_wildcard(&self, jumper: &Jumper<'_>, after: Option<&str>, limit: usize) -> RetainedSlice<'_, V> {
         let mut entries = Vec::new();
         let first = jumper.first();

@@ -104,7 +104,7 @@ impl Tenant {
         loop {
             let expired: Vec<Arc<Message>> = {
                 let retained = self.retained.read();
-                let found = retained.scan("#", after.as_deref(), SLICE_TOPICS);
+                let found = retained.all(after.as_deref(), SLICE_TOPICS);
                 after = found.resume_after;
                 let expired = found.entries.iter().filter(|(_, message)| message.is_expired(now_ms));
                 expired.map(|(_, message)| Arc::clone(message)).collect()

@@ -71,6 +71,15 @@ fn scan_of_an_exact_topic_resumes_behind_it() {
 }
 
 #[test]
+fn all_topics_are_those_that_begin_with_a_dollar_too() {
+    let index = index(&["$x/a", "a", "b"]);
+    let first = index.all(None, 2);
+    assert_eq!(first.entries.iter().map(|(topic, _)| &***topic).collect::<Vec<_>>(), ["$x/a", "a"]);
+    let rest = index.all(first.resume_after.as_deref(), 2);
+    assert_eq!((rest.entries.len(), rest.resume_after), (1, None));
+}
+
+#[test]
 fn scan_that_finds_nothing_still_ends_its_slice() {
     let mut index = RetainedIndex::new();
     (0..10_000).for_each(|n| {
