@@ -346,10 +346,11 @@ fn store(
     }
     let mut batch = Batch::new();
     let former = put(call, project, archive, &mut batch)?;
-    call.commit(batch)?;
+    // In force whatever becomes of it: the store keeps it for when it works again.
+    let stored = call.commit(batch);
     insert(call, project, former);
     changed(call, &[project]);
-    Ok(())
+    stored
 }
 
 /// Takes in a project that is stored, with what becomes of the version before.
@@ -683,11 +684,13 @@ fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
     for name in [name, &former_name(name)] {
         batch.push(Op::DeleteProject { tenant: call.tenant.id, name });
     }
-    call.commit(batch)?;
+    // In force whatever becomes of it: the store keeps it for when it works again.
+    let stored = call.commit(batch);
     call.tenant.managed().projects.remove(name);
     for leaf in ["status", "manifest"] {
         call.changed(project.topic(leaf), Vec::new());
     }
     changed(call, &[]);
+    stored?;
     Ok(Done::new(format!("Project '{name}' removed successfully!")))
 }

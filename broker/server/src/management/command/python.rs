@@ -123,7 +123,7 @@ fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
     Ok(Done { warnings, ..Done::new("Removed all python scripts successfully") })
 }
 
-/// Removes scripts, from the store first: one that could not be removed there would be back after a restart. Gives warnings of what needs them.
+/// Removes scripts. Gives warnings of what needs them.
 fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> Result<Vec<Value>, Refusal> {
     let owner = |name: &str| call.tenant.programs().scripts.owner(name);
     removal.check(call, "Python script", names.iter().map(|name| (name.to_string(), owner(name))))?;
@@ -131,12 +131,14 @@ fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> R
     for name in names {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind: scripts::KIND, name });
     }
-    call.commit(batch)?;
+    // In force whatever becomes of it: the store keeps it for when it works again.
+    let stored = call.commit(batch);
     for name in names {
         call.tenant.programs().scripts.remove(name);
         Guests::script_is_there(call.tenant, call.broker, name, false);
     }
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
+    stored?;
     let needs = names.iter().map(|name| Need::Script((&**name).into()));
     Ok(needs.filter_map(|need| left_without(call, &need)).take(DEPENDENTS_CHECKED_MAX).collect())
 }

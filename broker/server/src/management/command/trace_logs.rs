@@ -83,9 +83,11 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     }
     let mut batch = Batch::new();
     batch.push(Op::PutSetting(&log.setting(call.tenant.id, &arguments)));
-    call.commit(batch)?;
+    // In force whatever becomes of it: the store keeps it for when it works again.
+    let stored = call.commit(batch);
     let data = row(&log);
     logs.put(log, call.tenant);
+    stored?;
     Ok(Done::new(format!("Trace log '{name}' added successfully!")).with_data(data))
 }
 
@@ -122,9 +124,9 @@ fn forget(call: &Call<'_>, names: &[&str]) -> Result<(), Refusal> {
         let setting = TraceLog::setting_name(name);
         batch.push(Op::DeleteSetting { tenant: call.tenant.id, name: &setting });
     }
-    call.commit(batch)?;
+    let stored = call.commit(batch);
     names.iter().for_each(|name| call.broker.logs.remove(name, call.tenant));
-    Ok(())
+    stored
 }
 
 /// Refuses other tenants than `default`: the lines are those of the whole broker.
