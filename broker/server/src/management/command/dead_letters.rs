@@ -199,7 +199,10 @@ fn take(call: &mut Call<'_>, are_replayed: bool) -> Result<LettersTaken, Refusal
     loop {
         let slice = read(call, taking.next(), (ROUTE_SLICE_MESSAGES, ROUTE_SLICE_BYTES))?;
         if taking.take(&slice, are_replayed.then_some(&**call.tenant)) {
-            return Ok(taking.end());
+            let taken = taking.end();
+            // Of this command and of those before it: that there are none may rest on them.
+            call.await_stored(call.broker.store.last_ticket())?;
+            return Ok(taken);
         }
     }
 }
