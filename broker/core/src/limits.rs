@@ -21,6 +21,13 @@ pub use reached::LimitsReached;
 pub(crate) use reached::Reached;
 pub(crate) use sums::*;
 
+/// Releases that wait for the disk on one shard before Clients that store something are read from no more: some 20 MB. What PUBREL and PUBREC wait for is hardly
+/// any bytes in the log.
+pub(crate) const RELEASES_WAITING_MAX: usize = 250_000;
+
+/// Bytes of a turn's batch that waits for room in the log, from which on no session that is to be stored begins. Each replaces the one before it, with its Will.
+pub(crate) const BATCH_WAITING_BYTES_MAX: usize = 16 << 20;
+
 /// Longest topic in bytes that is remembered as one that a connection may publish to. Others are asked about with each message.
 pub(crate) const ALLOWED_TOPIC_BYTES_MAX: usize = 1 << 10;
 

@@ -54,7 +54,11 @@ pub(crate) fn handle(
     packet: Span,
 ) -> Result<(), CloseReason> {
     let body = packet.slice(usize::from(header.header_len), header.remaining_len as usize);
-    match header.check_from_client(open.version)? {
+    let packet_type = header.check_from_client(open.version)?;
+    if changes_session(packet_type) {
+        open.feeds_store = open.client.is_durable();
+    }
+    match packet_type {
         PacketType::Publish => publish::handle(connection, open, turn, header, packet, body),
         PacketType::Puback => acknowledge::handle(connection, open, turn, AckType::Puback, body),
         PacketType::Pubrec => acknowledge::handle(connection, open, turn, AckType::Pubrec, body),
@@ -75,6 +79,27 @@ pub(crate) fn handle(
         | PacketType::Suback
         | PacketType::Unsuback
         | PacketType::Pingresp) => Err(Violation::Unexpected(unexpected).into()),
+    }
+}
+
+/// Whether a packet changes what is stored of a session, or waits for what is: the disk has to keep up with those, as with messages.
+const fn changes_session(packet_type: PacketType) -> bool {
+    match packet_type {
+        PacketType::Puback
+        | PacketType::Pubrec
+        | PacketType::Pubrel
+        | PacketType::Pubcomp
+        | PacketType::Subscribe
+        | PacketType::Unsubscribe => true,
+        PacketType::Publish
+        | PacketType::Connect
+        | PacketType::Connack
+        | PacketType::Suback
+        | PacketType::Unsuback
+        | PacketType::Pingreq
+        | PacketType::Pingresp
+        | PacketType::Disconnect
+        | PacketType::Auth => false,
     }
 }
 

@@ -68,7 +68,10 @@ use crate::durable::changes::{Seat, Stamp, Standing};
 use crate::durable::commit_watcher::CommitWatcher;
 use crate::durable::store_failure::StoreFailure;
 use crate::figures::{OwnFigures, ThreadFigures};
-use crate::limits::{STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE, TURN_ENCODED_BYTES_MAX};
+use crate::limits::{
+    BATCH_WAITING_BYTES_MAX, RELEASES_WAITING_MAX, STEPS_PER_LOOK, STEPS_PER_ROUTE, STORE_FULL_PAUSE,
+    TURN_ENCODED_BYTES_MAX,
+};
 use crate::reason::violation::Violation;
 use crate::routing::route::RouteCache;
 use crate::shares::Share;
@@ -647,6 +650,11 @@ impl Turn {
         self.thread.home.is_some()
     }
 
+    /// Whether the store took no more for so long that the batch has become large.
+    pub(crate) fn is_far_behind(&self) -> bool {
+        self.is_log_full() && self.batch.bytes() >= BATCH_WAITING_BYTES_MAX
+    }
+
     /// Whether the store took no more.
     pub(crate) fn is_log_full(&self) -> bool {
         self.log.is_full
@@ -662,7 +670,7 @@ impl Turn {
         })
     }
 
-    /// Whether `connection`, whose Client publishes what must be stored, has to wait until the disk has caught up. It is called then.
+    /// Whether `connection`, whose Client changes what must be stored, has to wait until the disk has caught up. It is called then.
     pub(crate) fn wait_for_store(&mut self, connection: &Arc<Connection>, client: &Client) -> bool {
         let Some(home) = &self.thread.home else { return false };
         if !self.must_rest_for_store(client) {
@@ -684,6 +692,7 @@ impl Turn {
     pub fn is_store_busy_for(&self, share: impl FnOnce() -> Option<Arc<Share>>) -> bool {
         let (log, more) = (&self.core.log, self.batch.bytes());
         self.is_log_full()
+            || self.releases.count() >= RELEASES_WAITING_MAX
             || (log.is_congested(more)
                 && (log.is_nearly_full(more)
                     || share().is_some_and(|share| share.feeds_too_much(log.congested_bytes()))))

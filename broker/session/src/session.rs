@@ -401,7 +401,7 @@ impl<M: Clone> Session<M> {
     /// Whether no PUBLISH waits, neither in the queue nor to be sent again.
     #[must_use]
     pub fn has_sent_all(&self) -> bool {
-        self.flows.as_ref().is_none_or(|flows| flows.queue.len() == 0 && !flows.window.has_unsent())
+        self.flows.as_ref().is_none_or(|flows| flows.queue.is_empty() && !flows.window.has_unsent())
     }
 
     /// The Client has, or refuses, a QoS 1 message: its reason code makes no difference \[MQTT-4.4.0-2\].

@@ -95,6 +95,12 @@ fn attach_allowed(
         let reason = unstored_reason(request.recipient, failure);
         return Err(turn_away(connection, request, turn, reason, &unstored_words(failure)));
     }
+    if turn.is_far_behind() && promises_durability(&tenant, request, &identity) {
+        let has_code = request.version.has_properties();
+        let reason = if has_code { ReasonCode::ServerBusy } else { ReasonCode::ServerUnavailable };
+        let words = "the disk of the broker is too slow for more sessions that are stored";
+        return Err(turn_away(connection, request, turn, reason, &words));
+    }
     if let Err(limit) = takes_session(&tenant, request, &identity, turn) {
         return Err(turn_away_for(connection, request, turn, limit));
     }

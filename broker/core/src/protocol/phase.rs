@@ -51,7 +51,7 @@ pub struct Open {
     pub aliases: Option<Box<TopicAliases>>,
     /// Whether QoS 2 exchanges of the Client may be open: it began one on this connection, or its session came with some.
     pub(crate) has_exchanges: bool,
-    /// Whether its last message had to be stored: it waits when the disk cannot keep up.
+    /// Whether its last packet changed what is stored: it waits when the disk cannot keep up.
     pub feeds_store: bool,
     /// Whether its last message starts guests: it waits when they cannot keep up.
     pub feeds_guests: bool,

@@ -227,6 +227,11 @@ impl Releases {
         self.waiting.extend(self.on_commit.drain(..).map(|release| (ticket, release)));
     }
 
+    /// How many wait, with those for the batch of the turn.
+    pub(crate) fn count(&self) -> usize {
+        self.on_commit.len() + self.waiting.len()
+    }
+
     /// Whether none waits for a batch that has a ticket.
     pub(crate) fn is_empty(&self) -> bool {
         self.waiting.is_empty()
