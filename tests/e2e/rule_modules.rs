@@ -280,3 +280,33 @@ fn connections_and_subscriptions_are_decided_by_modules_too() {
     may(&mut broker.root("r"), "a/1", "y");
     assert_eq!(honest.receive(WAIT_MAX).unwrap().unwrap().text(), "y");
 }
+
+/// Which groups a module looks at is not known, so whoever manages users gives himself none while a rule asks one.
+#[test]
+fn a_user_manager_joins_no_group_while_a_rule_asks_a_module() {
+    let broker = broker();
+    broker.command_ok("-addUser manager password");
+    broker.command_ok("-changeUserSettings manager AllowedUserManagement true");
+    let join =
+        |group: &str| broker.command_as(("manager", "password"), &format!("-addUserToGroup manager {group}"));
+    assert!(join("before").success());
+    broker.command_ok(&add_guard("-grantAll"));
+    broker.command_ok(GUARDED);
+    let refused = join("ops");
+    assert!(!refused.success() && refused.message().contains("rules name it"), "{refused:?}");
+}
+
+/// What a removed module remembered is gone with the answer: after a crash the next module of its name does not find it.
+#[test]
+fn the_memory_of_a_removed_module_is_gone_before_the_answer() {
+    let mut broker = broker();
+    broker.command_ok(&add_guard("-grantAll"));
+    broker.command_ok(GUARDED);
+    assert!(may(&mut client(&broker, "one"), "plant/a", "small"));
+    let kept = |broker: &Broker| broker.command_ok("-listKept $LOT/#").data().to_string().contains("guard");
+    eventually("it remembers", || kept(&broker).then_some(()));
+    broker.command_ok("-removeModule guard -force");
+    broker.kill();
+    broker.start_again();
+    assert!(!kept(&broker));
+}

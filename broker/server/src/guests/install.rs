@@ -187,8 +187,27 @@ impl Guests {
         }
         if let Some(taken_over) = installed.replaced.as_deref().filter(|former| former.id != id) {
             outboxes::forget(tenant, self, taken_over, batch);
-            self.states.clear(&self.values, taken_over);
+            self.clear_state(tenant, taken_over, batch);
             self.metrics.clear(taken_over.id);
+        }
+    }
+
+    /// Removes the state of a definition, for good with `batch`: the next definition of its name, perhaps another user's, must not find it after a crash either.
+    fn clear_state(&self, tenant: &Tenant, definition: &Definition, batch: &mut Batch) {
+        // What is on its way to the store is in front of the batch then.
+        let _saving = self.saving.lock();
+        let topics = self.states.clear(&self.values, definition);
+        for topic in &topics {
+            batch.push(Op::DeleteKeep { tenant: tenant.id, topic });
+        }
+        self.cleared.lock().extend(topics);
+    }
+
+    /// Notes that a batch is with the store: what took the place of a state since it was [cleared](Self::clear_state) is written once more, behind it.
+    pub(crate) fn batch_appended(&self) {
+        let cleared = std::mem::take(&mut *self.cleared.lock());
+        if !cleared.is_empty() {
+            self.values.save_again(cleared);
         }
     }
 
@@ -250,7 +269,7 @@ impl Guests {
             guests.route_orders.forget(tenant.id, name, batch);
         }
         guests.end(tenant, &removed.definition, batch);
-        guests.states.clear(&guests.values, &removed.definition);
+        guests.clear_state(tenant, &removed.definition, batch);
         guests.kept_errors.forget(&guests.values, &removed.definition);
         guests.metrics.clear(removed.definition.id);
         if kind == DefinitionKind::Module {

@@ -71,13 +71,14 @@ impl States {
         self.with(values, of, |held, _| held.keys().map(|key| key.clone().into_string()).collect())
     }
 
-    /// Removes all that a definition has.
-    pub(super) fn clear(&self, values: &LastValues, of: &Definition) {
+    /// Removes all that a definition has; gives the topics, which are to be removed from the store, too.
+    pub(super) fn clear(&self, values: &LastValues, of: &Definition) -> Vec<String> {
         self.with(values, of, |held, beginning| {
-            for key in std::mem::take(held).into_keys() {
-                values.forget(&(beginning.clone() + &key));
-            }
-        });
+            let topics: Vec<String> =
+                std::mem::take(held).into_keys().map(|key| beginning.clone() + &key).collect();
+            topics.iter().for_each(|topic| values.forget(topic));
+            topics
+        })
     }
 
     /// Looks anew for what there is: kept values were removed by a command.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
+use crate::guests::HasPrograms as _;
 use crate::guests::authority;
 use crate::management::broker::Broker;
 use crate::management::command_queue::Job;
@@ -196,8 +197,9 @@ impl Call<'_> {
     /// When they are not stored.
     pub(crate) fn commit(&self, batch: Batch) -> Result<(), Refusal> {
         if !batch.is_empty() {
-            let ticket = self.broker.store.append(batch)?;
-            self.await_stored(ticket)?;
+            let appended = self.broker.store.append(batch);
+            self.tenant.programs().guests.batch_appended();
+            self.await_stored(appended?)?;
         }
         Ok(())
     }
