@@ -2,7 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lotmq_test_support::{Broker, Reply};
+use lotmq_client::{Publication, QoS};
+use lotmq_test_support::{Broker, Reply, WAIT_MAX, eventually};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -151,4 +152,97 @@ fn what_belongs_to_nobody_is_removed_by_anybody() {
     for Kind { remove, .. } in kinds() {
         done(&broker, "bob", remove);
     }
+}
+
+/// Users of what a module does, other than its owner, are not given code by whoever may add modules.
+#[test]
+fn code_that_runs_for_others_comes_from_administrators() {
+    let (broker, _data) = with_users();
+    broker.command_ok("-addUser eve password");
+    for scope in
+        ["CommandCall", "ModuleManagementCreation", "AssetManagementCreation", "AssetManagementUpdate"]
+    {
+        broker.command_ok(&format!(
+            "-addRule DEFINE RULE Eve{scope} WITH PRIORITY 5 FOR {scope}\n    IF USER IS \"eve\" THEN\n        ALLOW\n"
+        ));
+    }
+    let module = |name: &str, more: &str| {
+        format!("-addModule {name} -world action -on in {more} -grantAll wasm64:{}", modules::scale())
+    };
+    // One of her own is hers to replace, with its instance.
+    done(&broker, "eve", &module("hers", ""));
+    done(&broker, "eve", "-install hers -name her-asset");
+    done(&broker, "eve", &module("hers", "-replace -version 2"));
+    // What another one runs of it is not, whoever owns the module.
+    done(&broker, "ann", "-install hers -name his-asset");
+    let refused = |user: &str, command: &str, message: &str| {
+        let reply = ask(&broker, user, command);
+        assert_eq!((reply.code(), reply.message()), ("RUNS_FOR_OTHERS", message), "{command:.60}");
+    };
+    let by_ann =
+        "Asset 'his-asset' runs module 'hers' with the rights of 'ann', so an administrator puts code there.";
+    refused("eve", &module("hers", "-replace -version 3"), by_ann);
+    refused("eve", "-rollbackModule hers", by_ann);
+    done(&broker, "bob", &module("hers", "-replace -version 3"));
+    // Nor is what a route waits for.
+    done(
+        &broker,
+        "ann",
+        "-addRoute DEFINE ROUTE Later WITH TYPE WASM\n    ADD WASM_CONFIG\n        WITH MODULE \"later\"",
+    );
+    let route =
+        "Route 'Later' runs module 'later' with the rights of 'ann', so an administrator puts code there.";
+    refused("eve", &module("later", ""), route);
+}
+
+/// The version before a module is not left to the next user of its owner's name, with what he had configured.
+#[test]
+fn a_former_version_of_a_removed_user_is_nobodys() {
+    let (mut broker, data) = with_users();
+    let module = |more: &str| {
+        format!("-addModule m -world action -on in {more} -grantAll wasm64:{}", modules::scale())
+    };
+    done(&broker, "ann", &module("-config \"\\\"hidden\\\"\""));
+    done(&broker, "ann", &module("-replace -version 2"));
+    broker.command_ok("-removeUser ann");
+    broker.command_ok("-addUser ann password");
+    broker.command_ok("-changeUserSettings ann AllowedSystemConfiguration true");
+    broker.kill();
+    broker.start_again();
+    let _kept = &data;
+    let reply = ask(&broker, "ann", "-rollbackModule m");
+    assert_eq!(
+        reply.message(),
+        "Module 'm' rolled back without the -config of its former owner successfully!"
+    );
+}
+
+/// What waits for a route goes out with the right that its owner has then.
+#[test]
+fn what_waits_for_a_route_is_for_its_owner_as_long_as_he_may_read_it() {
+    let (broker, _data) = with_users();
+    done(
+        &broker,
+        "ann",
+        "-addRoute DEFINE ROUTE Out WITH TYPE LOOPBACK\n    ADD EVENT Send\n        WITH SOURCE_TOPIC \"hidden/+\"\n        WITH DESTINATION_TOPIC \"seen\"\n",
+    );
+    done(&broker, "ann", "-stop Out");
+    let send = |text: &str| {
+        let message = Publication::new("hidden/a", text).qos(QoS::AtLeastOnce);
+        broker.root("").publish(&message).unwrap();
+    };
+    send("waits");
+    let rule = "-addRule DEFINE RULE Hidden WITH PRIORITY 100 FOR Subscribe TO TOPIC \"hidden/#\"\n    IF USER IS \"ann\" THEN\n        DENY\n    ELSE\n        ALLOW\n";
+    broker.command_ok(rule);
+    let mut seen = broker.root("watcher");
+    seen.subscribe_to("seen", QoS::AtMostOnce).unwrap();
+    done(&broker, "ann", "-run Out");
+    let letters = || broker.command_ok("-listDeadLetters Out").data()["letters"].clone();
+    let letter = eventually("a dead letter", || letters().get(0).cloned());
+    assert_eq!(letter["reason"], "the owner of the route may not read this topic any more");
+    broker.command_ok("-removeRule Hidden");
+    send("live");
+    assert_eq!(seen.receive(WAIT_MAX).unwrap().unwrap().text(), "live");
+    done(&broker, "ann", "-replayDeadLetters Out");
+    assert_eq!(seen.receive(WAIT_MAX).unwrap().unwrap().text(), "waits");
 }

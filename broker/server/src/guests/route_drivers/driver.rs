@@ -5,6 +5,7 @@
 //! only where the class is `fatal`: then the route stands still.
 
 mod answer;
+mod deliveries;
 mod paths;
 mod pause;
 mod running;
@@ -16,7 +17,7 @@ use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
 use lotmq_host::fiber::{Endpoint, FiberServices as _, RouteFolder, SerialLine};
-use lotmq_host::route::{Abilities, Delivery, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec};
+use lotmq_host::route::{Abilities, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec};
 use lotmq_host::{
     Acting, BorrowedMessage, Grants, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME,
 };
@@ -24,7 +25,7 @@ use tracing::{error, info, warn};
 
 use super::asset_configuration::laid_under;
 use super::configuration::{about, without_delay};
-use super::delivery::{contradiction, delivery, placeholders, told_of_error};
+use super::delivery::{contradiction, told_of_error};
 use super::endpoints::{GrantedPlaces, PlaceBounds, SectionTls, endpoints};
 use super::folders::{self, folders};
 use super::places::placed;
@@ -46,7 +47,7 @@ use crate::guests::routes::seat::{RouteSeat, Work};
 use crate::guests::routes::version::{RouteCode, Version};
 use crate::guests::services::TenantServices;
 use crate::guests::{dead_letter_queue, effects, outgoing, records};
-use crate::limits::{ROUTE_FILLED_BYTES_MAX, ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
+use crate::limits::{ROUTE_PANICS_MAX, ROUTE_RETRIES_MIN, ROUTE_RETRY_TIME_MIN};
 use crate::process::this_turn;
 use lotmq_core::tenant::Tenant;
 use paths::Paths;
@@ -560,30 +561,6 @@ impl Serving<'_> {
                 Some(Ended::Away(too_long(self.version.call_time())))
             }
         }
-    }
-
-    /// Makes the deliveries of a batch, with the values of their placeholders; a message that cannot be filled is rejected when those before it are done.
-    fn deliveries(&self, batch: &mut PostBatch) -> Vec<Delivery> {
-        let (mut deliveries, mut bytes) = (Vec::with_capacity(batch.len()), 0);
-        while let Some(post) = batch.get(deliveries.len()) {
-            let (said, names) = (self.version.said(), self.names());
-            match placeholders(said, (&post.to, &post.message), &names) {
-                Ok((_, more)) if bytes + more > ROUTE_FILLED_BYTES_MAX && !deliveries.is_empty() => {
-                    batch.put_back_from(deliveries.len());
-                }
-                Ok((placeholders, more)) => {
-                    bytes += more;
-                    let message = (&*post.message, self.driver.now_ms());
-                    deliveries.push(delivery(&post.to, message, post.sequence, placeholders));
-                }
-                Err(reason) if deliveries.is_empty() => {
-                    self.reject(post, &reason);
-                    batch.done();
-                }
-                Err(_) => batch.put_back_from(deliveries.len()),
-            }
-        }
-        deliveries
     }
 
     async fn accepted(&mut self, mut batch: PostBatch, receipt: &Receipt) -> Option<Ended> {
