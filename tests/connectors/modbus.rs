@@ -252,11 +252,24 @@ fn a_tag_that_the_device_refuses_does_not_keep_back_the_others() {
         Bad ADDRESS "1000"; DATA_TYPE "INT"
         C ADDRESS "998"; DATA_TYPE "INT""#;
     broker.command_ok(&route(server.port, "", tags));
-    let told = standing.until("illegal data address");
+    let told = standing.until(r#""tags":{"failing":1"#);
     assert!(told.contains("M/Bad: illegal data address (exception 2)"), "{told}");
     assert!(told.contains("\"Connected\""), "{told}");
     let topics: BTreeSet<String> = values(&mut watcher, 2).into_keys().collect();
     assert_eq!(topics, ["plc/A", "plc/C"].map(str::to_owned).into());
+    assert!(told.contains(r#""reasons":{"M/Bad":"illegal data address (exception 2)"}"#), "{told}");
+    assert!(told.contains(r#""health":"Yellow""#) && told.contains(r#""lastErrorIsOver":false"#), "{told}");
+    let reply = broker.command_ok("-listRoutes");
+    assert_eq!(reply.data()[0]["failingTags"], 1, "{reply:?}");
+    let reason = "1 tag has no value: M/Bad: illegal data address (exception 2)";
+    assert_eq!(reply.data()[0]["reason"], reason, "{reply:?}");
+    let shown = Program::run(env!("CARGO_BIN_EXE_lotmq"), &["routes", "-p", &broker.port()]).unwrap().stdout;
+    assert!(shown.contains(reason), "{shown}");
+    assert_eq!(broker.metric("lotmq_route_failing_tags"), Some(1.0));
+    let log = broker.log().all();
+    let lines: Vec<_> = log.iter().filter(|line| line.contains("tags of a route have no value")).collect();
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    assert!(lines[0].contains("M/Bad") && !lines[0].contains("illegal"), "{lines:?}");
 }
 
 /// A server of the test's own, which answers each request as it is told: by the connection's number and that of the request.

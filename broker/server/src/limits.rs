@@ -486,6 +486,15 @@ pub(crate) const ROUTE_PATHS_PAUSE: std::time::Duration = std::time::Duration::f
 /// Characters of what a guest says of the path of a query: a few words, and perhaps a reason.
 pub(crate) const ROUTE_PATH_CHARACTERS_MAX: usize = 200;
 
+/// Pause between two requests for the tags that have no value, while there are some: people look no more often.
+pub(crate) const ROUTE_TAGS_PAUSE: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Tags without a value that the standing of a route names; of all of them it has the number.
+pub(crate) const ROUTE_FAILING_TAGS_TOLD_MAX: usize = 10;
+
+/// Characters of the name of such a tag, and of the reason.
+pub(crate) const ROUTE_TAG_TEXT_CHARACTERS_MAX: usize = 200;
+
 /// Instances of the guest of a route, each with a connection of its own: more than most databases give to one user.
 pub(crate) const ROUTE_INSTANCES_MAX: usize = 64;
 

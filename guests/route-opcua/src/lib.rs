@@ -66,6 +66,7 @@ impl Route for OpcUa {
     fn request(operation: String, _body: Vec<u8>) -> Result<Vec<u8>, Failure> {
         match operation.as_str() {
             "probe" => with_plant(|plant| plant.device().probe()).map(|()| b"{}".to_vec()),
+            "tags" => with_plant(|plant| Ok(plant.failing())),
             _ => Err(Failure::Reject(format!("unknown operation '{operation}'"))),
         }
     }

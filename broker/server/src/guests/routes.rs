@@ -13,6 +13,7 @@ pub(crate) mod asked_run;
 pub(super) mod batch;
 pub(super) mod buffering;
 pub(crate) mod dead_letters;
+pub(in crate::guests) mod failing_tags;
 mod fresh_posts;
 pub(super) mod hold;
 pub(crate) mod http_figures;

@@ -8,8 +8,9 @@ use lotmq_guest::route::{
     metrics, net, unpublished,
 };
 use route_settings::Configuration;
+use serde_json::{Map, Value as Json, json};
 
-use crate::limits::{PERIOD_MS, PERIOD_MS_MIN};
+use crate::limits::{FAILING_TAGS_MAX, PERIOD_MS, PERIOD_MS_MIN};
 use crate::planned::{Planned, Reading};
 use crate::poll::{Due, Polls, Step};
 use crate::{Tag, TagSettings, Value};
@@ -149,6 +150,17 @@ impl<D: Device> Plant<D> {
             Err(Fault::Skipped) => Err(Failure::Retry("the device was silent a short while ago".to_owned())),
             Err(Fault::Lost(failure)) => Err(failure),
         }
+    }
+
+    /// Tags that have no value and why, as the host asks for it (operation `tags`): their number, and the reasons of the first.
+    pub fn failing(&self) -> Vec<u8> {
+        let reason = |tag: &Tag<_>| {
+            let name = format!("{}/{}", tag.settings.mapping, tag.settings.name);
+            tag.failing.clone().map(|reason| (name, Json::String(reason)))
+        };
+        let count = self.tags.iter().filter(|tag| tag.failing.is_some()).count();
+        let reasons: Map<String, Json> = self.tags.iter().filter_map(reason).take(FAILING_TAGS_MAX).collect();
+        json!({ "failing": count, "reasons": reasons }).to_string().into_bytes()
     }
 
     /// Polls what is due and takes what the device sends until that is done, or the host has other work; for

@@ -15,6 +15,9 @@ pub const REFUSED_PAUSE_MS_MAX: u64 = 60_000;
 /// Tags that an error text names; of further ones it says how many.
 pub const TAGS_TOLD_MAX: usize = 3;
 
+/// Tags that an answer about those without a value names; of all of them it has the number.
+pub const FAILING_TAGS_MAX: usize = 10;
+
 /// Bytes of a payload that is to be written: longer than any value of a device as text.
 pub const PAYLOAD_BYTES_MAX: usize = 65_536;
 

@@ -369,6 +369,7 @@ impl SharedRoute {
         self.stands_still = false;
         self.is_alone = false;
         self.standing.paths = Arc::default();
+        self.standing.failing_tags = None;
         self.version.fit(&mut self.mailbox);
         match self.standing.is_stopped() {
             true => self.questions.refuse(STOPPED),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
+use super::failing_tags::FailingTags;
 use super::http_figures::HttpFigures;
 
 /// Number of operations in the error rate.
@@ -74,6 +75,8 @@ pub(crate) struct Standing {
     pub(crate) deliveries: DeliveryFigures,
     /// Which way the messages of each query go, as its guest has told.
     pub(crate) paths: Arc<BTreeMap<String, String>>,
+    /// Its tags that have no value; `None` where its guest has told nothing of tags.
+    pub(crate) failing_tags: Option<Arc<FailingTags>>,
 }
 
 /// What a status tells besides the standing.
@@ -131,6 +134,7 @@ impl Standing {
             started: now,
             deliveries: DeliveryFigures::default(),
             paths: Arc::default(),
+            failing_tags: None,
         }
     }
 
@@ -259,9 +263,9 @@ impl Standing {
         self.last_success.map(|at| now.duration_since(at).as_secs_f64().max(0.0))
     }
 
-    /// Whether something has passed since the last error, and it is connected; false where there was none.
+    /// Whether something has passed since the last error, it is connected, and all its tags have values; false where there was none.
     pub(crate) fn last_error_is_over(&self) -> bool {
-        self.last_error.is_some() && self.reason().is_none()
+        self.last_error.is_some() && self.trouble().is_none()
     }
 
     /// What it was last told that went wrong.
@@ -283,18 +287,29 @@ impl Standing {
             .map(|(reason, _)| reason.as_str())
     }
 
+    /// What is wrong with it, where something is: [`reason`](Self::reason), else which of its tags have no value.
+    pub(crate) fn trouble(&self) -> Option<&str> {
+        self.reason().or_else(|| self.failing_tags.as_ref()?.text())
+    }
+
+    /// Number of tags that have no value; `None` where its guest has told nothing of tags.
+    pub(crate) fn failing_tags(&self) -> Option<u64> {
+        self.failing_tags.as_ref().map(|tags| tags.count())
+    }
+
     /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself. What only waits is `Yellow`, where the oldest message has
-    /// waited for `oldest_waits` and nothing has passed meanwhile: a far side that answers nothing is away before anybody has said so.
+    /// waited for `oldest_waits` and nothing has passed meanwhile: a far side that answers nothing is away before anybody has said so. So is one of whose tags some have no value.
     pub(crate) fn health(&self, oldest_waits: Option<SignedDuration>, now: Timestamp) -> &'static str {
         let passed = self.last_success.map(|at| now.duration_since(at));
         let is_over = |time: SignedDuration| time > STANDSTILL;
         let hangs = oldest_waits.is_some_and(is_over) && passed.is_none_or(is_over);
         let is_away = self.connection() == Connection::Disconnected
             || self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
+        let lacks_tags = self.failing_tags().is_some_and(|failing| failing > 0);
         match self.rate(now) {
             _ if is_away => "Red",
             rate if rate > 0.5 => "Red",
-            rate if rate > 0.1 || hangs => "Yellow",
+            rate if rate > 0.1 || hangs || lacks_tags => "Yellow",
             _ => "Green",
         }
     }
@@ -331,6 +346,9 @@ impl Standing {
         });
         if !self.paths.is_empty() {
             status["paths"] = json!(*self.paths);
+        }
+        if let Some(tags) = &self.failing_tags {
+            status["tags"] = tags.to_json();
         }
         if let Some(served) = self.deliveries.http.served.shown() {
             status["served"] = served;
@@ -409,6 +427,26 @@ mod tests {
         assert_eq!(standing.health(waits(3600), start), "Green", "a backlog passes");
         let later = start + SignedDuration::from_secs(31);
         assert_eq!((standing.health(waits(31), later), standing.health(None, later)), ("Yellow", "Green"));
+    }
+
+    #[test]
+    fn a_tag_without_a_value_is_seen_as_long_as_it_has_none() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut standing = Standing::new(start);
+        standing.connection_is(0, Connection::Connected, start);
+        standing.failed(0, "M/A: no", start);
+        standing.brought(start);
+        let told = FailingTags::read(br#"{"failing":1,"reasons":{"M/A":"no"}}"#, str::to_owned);
+        standing.failing_tags = told.map(Arc::new);
+        let seen = |standing: &Standing| {
+            let trouble = standing.trouble().map(str::to_owned);
+            (standing.health(None, start), trouble, standing.last_error_is_over())
+        };
+        assert_eq!(seen(&standing), ("Yellow", Some("1 tag has no value: M/A: no".to_owned()), false));
+        let status = standing.to_json(("R", "MODBUS_TCP"), &Beside::default(), start);
+        assert_eq!(status["tags"], json!({ "failing": 1, "reasons": { "M/A": "no" } }));
+        standing.failing_tags = FailingTags::read(br#"{"failing":0}"#, str::to_owned).map(Arc::new);
+        assert_eq!(seen(&standing), ("Green", None, true));
     }
 
     #[test]

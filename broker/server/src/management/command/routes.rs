@@ -86,8 +86,11 @@ struct Row {
     project: Option<Arc<str>>,
     errors: u64,
     since: Option<String>,
-    /// Reason why it is not connected.
+    /// What is wrong with it, where something is.
     reason: Option<String>,
+    /// Number of tags that have no value.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    failing_tags: Option<u64>,
     delivered: u64,
     failed: u64,
     /// Messages that came from the other side.
@@ -126,7 +129,8 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             project,
             errors: standing.errors,
             since: standing.connected_since(),
-            reason: standing.reason().map(str::to_owned),
+            reason: standing.trouble().map(str::to_owned),
+            failing_tags: standing.failing_tags(),
             delivered,
             failed,
             received: standing.deliveries.brought,
@@ -176,7 +180,12 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
                 let errors = vec![problem("MESSAGES_FAIL", &message)];
                 Err(Refusal { message, errors, data: Some(data) })
             }
-            None => Ok(Done::new(format!("Route '{name}' is reachable.")).with_data(data)),
+            None => {
+                let standing = route.standing();
+                let tags = standing.failing_tags.as_ref().and_then(|tags| tags.text());
+                let tags = tags.map_or_else(String::new, |text| format!(" {text}."));
+                Ok(Done::new(format!("Route '{name}' is reachable.{tags}")).with_data(data))
+            }
         },
         (Some(reason), _) => {
             let message = format!("Route '{name}' is not reachable: {reason}");

@@ -3,6 +3,8 @@
 //! A guest is called from one place at a time. While it runs, work that comes is announced to it, and it returns soon; it runs again when the work is done, so that
 //! neither keeps the other from its turn.
 
+mod tags;
+
 use std::time::Duration;
 
 use lotmq_host::route::{Abilities, Failure};
@@ -14,6 +16,7 @@ use crate::guests::routes::asked_run::{AskedRun, RunBounds};
 use crate::guests::routes::runner::RouteRunner;
 use crate::guests::routes::seat::Work;
 use crate::limits::ROUTE_RUN_TIME;
+use tags::TagsAsked;
 
 /// Period at which a run that was asked for is looked at.
 const BROUGHT_LOOK: Duration = Duration::from_millis(1);
@@ -25,12 +28,13 @@ const ASKED_RUN_PATIENCE: Duration = Duration::from_secs(10);
 pub(super) struct Runs {
     next: Instant,
     pause: Pause,
+    tags: TagsAsked,
 }
 
 impl Runs {
     /// A guest that wants to run at once.
     pub(super) fn at_once() -> Runs {
-        Runs { next: Instant::now(), pause: Pause::retrying() }
+        Runs { next: Instant::now(), pause: Pause::retrying(), tags: TagsAsked::at_once() }
     }
 }
 
@@ -79,11 +83,11 @@ impl Serving<'_> {
         match ran {
             Ok(Ok(Ok(after_ms))) => {
                 self.runs_after(Duration::from_millis(after_ms.into()));
-                Ok(())
+                self.ask_for_tags(false).await
             }
             Ok(Ok(Err(failure @ (Failure::Retry(_) | Failure::Reject(_))))) => {
                 self.runs_after_failing(&text_of(failure));
-                Ok(())
+                self.ask_for_tags(true).await
             }
             Ok(Ok(Err(failure))) => Err(super::ended(failure)),
             Ok(Err(trap)) => Err(Ended::Away(trapped(self.figures.as_ref(), &trap))),
@@ -133,7 +137,9 @@ impl Serving<'_> {
     }
 
     fn runs_after(&mut self, time: Duration) {
-        self.runs = Some(Runs { next: Instant::now() + time, pause: Pause::retrying() });
+        if let Some(runs) = &mut self.runs {
+            (runs.next, runs.pause) = (Instant::now() + time, Pause::retrying());
+        }
     }
 
     fn runs_after_failing(&mut self, reason: &str) {

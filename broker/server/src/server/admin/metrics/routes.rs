@@ -43,6 +43,8 @@ pub(super) static ROUTES: &[FamilyRow] = families! {
         |it, to| each(it, to, |of| Some(of.waited.as_secs_f64()));
     Counter "lotmq_route_delivery_seconds_total" ["tenant", "route", "type"] "Time from the reception of messages until the other side of a route had them, all together."
         |it, to| each(it, to, |of| Some(Duration::from_millis(of.standing.deliveries.latency_ms).as_secs_f64()));
+    Gauge "lotmq_route_failing_tags" ["tenant", "route", "type"] "Tags of a route that have no value, which its status names; none where its guest tells nothing of tags."
+        |it, to| each(it, to, |of| of.standing.failing_tags());
     Gauge "lotmq_route_dead_letters" ["tenant", "route", "type"] "Messages that a route has given up and that are kept with the reason."
         |it, to| each(it, to, |of| Some(of.dead_letters.waiting.messages));
     Counter "lotmq_route_dead_letters_total" ["tenant", "route", "type"] "Messages that a route has given up and that were kept, since its start."
