@@ -17,6 +17,8 @@ use crate::{Standing, backlog, broker, event, next, publish_all, send, watch};
 struct Held {
     documents: BTreeMap<String, Index>,
     busy: BTreeMap<String, u64>,
+    /// Status and type of the error with which each index is refused.
+    refused: BTreeMap<String, (u16, &'static str)>,
 }
 
 /// Documents of an index, in the order in which they came; one that comes again is the last.
@@ -81,6 +83,10 @@ impl Server {
         let body: Json = serde_json::from_slice(body).unwrap();
         let index = path.trim_start_matches("POST /").trim_end_matches("/_search");
         let held = self.0.lock().unwrap();
+        if let Some((status, kind)) = held.refused.get(index) {
+            let error = json!({ "error": { "type": kind, "reason": "so" }, "status": status });
+            return Answer::of(*status, &error.to_string());
+        }
         let wanted = body.pointer("/query/bool/filter/0/term/id.keyword").or(body.pointer("/query/term/id"));
         let found = held.documents.get(index).into_iter().flat_map(|index| index.documents.values().rev());
         let hits: Vec<Json> = found
@@ -95,6 +101,13 @@ impl Server {
         held.documents.get(index).into_iter().flat_map(|index| index.documents.values().cloned()).collect()
     }
 
+    /// Refuses an index from now on, or takes it again.
+    fn refuses(&self, index: &str, error: Option<(u16, &'static str)>) {
+        let mut held = self.0.lock().unwrap();
+        held.refused.remove(index);
+        held.refused.extend(error.map(|error| (index.to_owned(), error)));
+    }
+
     fn count(&self, index: &str) -> usize {
         self.0.lock().unwrap().documents.get(index).map_or(0, |index| index.documents.len())
     }
@@ -103,6 +116,9 @@ impl Server {
 impl Held {
     fn index(&mut self, action: &Json, document: &Json) -> Json {
         let error = |status: u16, kind: &str| json!({ "index": { "status": status, "error": { "type": kind, "reason": "so" } } });
+        if let Some((status, kind)) = self.refused.get(action["_index"].as_str().unwrap()) {
+            return error(*status, kind);
+        }
         if document.get("wrong").is_some() {
             return error(400, "mapper_parsing_exception");
         }
@@ -302,6 +318,44 @@ fn what_the_server_answers_decides_what_becomes_of_the_route() {
         assert!(!status.contains("hidden-password"));
         assert!(!broker.log().text().contains("hidden-password"));
     }
+}
+
+#[test]
+fn what_an_index_refuses_for_all_waits_until_it_is_mended() {
+    let server = Server::default();
+    let http = server.start();
+    let broker = broker();
+    let search = event("S", "ask", "QUERY \"SEARCH docs\"\nDESTINATION_TOPIC \"found\"");
+    broker.command_ok(&route(&http, "", &(documents() + &search)));
+    let mut standing = Standing::of(&broker, "Idx");
+    let mut found = watch(&broker, "found");
+    let mut stored = Vec::new();
+    for (number, (status, kind)) in [
+        (403, "cluster_block_exception"),
+        (429, "cluster_block_exception"),
+        (403, "security_exception"),
+        (404, "index_not_found_exception"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        server.refuses("docs", Some((status, kind)));
+        let told = format!("the server answered {status}: {kind}: so: so it is for every message; they wait");
+        let document = json!({ "n": number });
+        send(&broker, "docs/1", &document.to_string());
+        let status = standing.until(&told);
+        assert!(status.contains("\"Reconnecting\"") && status.contains("\"deadLetters\":0"), "{status}");
+        server.refuses("docs", None);
+        stored.push(document);
+        eventually("it is stored", || (server.sources("docs") == stored).then_some(()));
+    }
+    // A search is told of the whole request.
+    server.refuses("docs", Some((404, "index_not_found_exception")));
+    send(&broker, "ask", "");
+    standing.until("the server answered 404: index_not_found_exception: so: so it is");
+    server.refuses("docs", None);
+    assert_eq!(next(&mut found), r#"found=[{"n":3},{"n":2},{"n":1},{"n":0}]"#);
+    assert_eq!(broker.metric("lotmq_route_dead_letters_total"), Some(0.0));
 }
 
 #[test]

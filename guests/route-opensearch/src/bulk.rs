@@ -3,7 +3,7 @@
 use lotmq_guest::route::Failure;
 use serde_json::{Value as Json, json};
 
-use crate::far::{Class, Far, class_of_document, reason_of};
+use crate::far::{Class, Far, class_of_document, reason_of, waiting};
 use crate::statement::Document;
 
 /// Where documents are posted to. Of the answer no more is asked for than is read.
@@ -63,7 +63,7 @@ fn outcome(item: &Json) -> Result<Outcome, String> {
             json!([{ "affected": 1, "_index": done["_index"], "_id": done["_id"], "result": done["result"] }]),
         ),
         Class::Retry => Outcome::Busy(reason()),
-        Class::Wait => Outcome::Waits(format!("{}: so it is for every message; they wait", reason())),
+        Class::Wait => Outcome::Waits(waiting(&reason())),
         Class::Reject | Class::Fatal => Outcome::Rejected(reason()),
     })
 }

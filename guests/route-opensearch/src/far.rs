@@ -64,34 +64,46 @@ fn answered(response: HttpResponse) -> Result<Json, Failure> {
 /// Checks the status of a whole response.
 fn heeded(status: u16, body: &[u8]) -> Result<(), Failure> {
     let error: Json = serde_json::from_slice(body).unwrap_or_default();
-    let reason = format!("the server answered {status}{}", reason_of(&error["error"]));
-    match class_of_whole(status) {
+    let error = &error["error"];
+    let reason = format!("the server answered {status}{}", reason_of(error));
+    match class_of_whole(status, error) {
         Class::Done => Ok(()),
         Class::Retry => Err(Failure::Retry(reason)),
-        Class::Wait => Err(Failure::Reconnect(reason)),
+        Class::Wait => Err(Failure::Reconnect(waiting(&reason))),
         Class::Reject => Err(Failure::Reject(reason)),
         Class::Fatal => Err(Failure::Fatal(reason)),
     }
 }
 
-/// Class of the status of a response: who may not log in or asks at the wrong address never gets further.
-fn class_of_whole(status: u16) -> Class {
+/// A reason of [`Class::Wait`], for people.
+pub(crate) fn waiting(reason: &str) -> String {
+    format!("{reason}: so it is for every message; they wait")
+}
+
+/// Class of the status of a response. Who may not log in or asks at the wrong address, where no such server answers, never gets further.
+fn class_of_whole(status: u16, error: &Json) -> Class {
     match status {
         200..300 => Class::Done,
+        403 | 404 | 429 if is_of_server(error) => class_of_document(status, error),
         300..=399 | 401 | 403 | 404 | 405 => Class::Fatal,
         408 | 425 | 429 | 500.. => Class::Retry,
         _ => Class::Reject,
     }
 }
 
-/// Class of the status of one document in a `_bulk`. An index that is read-only because the disk is full (403) will be writable again.
+/// Whether it is an error in the words of the server, and not of something in between.
+fn is_of_server(error: &Json) -> bool {
+    error["type"].is_string()
+}
+
+/// Class of the status of one document in a `_bulk`. What is the same for every message of an index waits until somebody, or the server, has changed that: who we
+/// are may not write there (403), the index is not there and none is made (404), or it is blocked (403; 429 because the disk is full).
 pub(crate) fn class_of_document(status: u16, error: &Json) -> Class {
     match status {
         200..300 => Class::Done,
-        408 | 425 | 429 | 500.. => Class::Retry,
-        403 if error["type"] == "cluster_block_exception" => Class::Retry,
-        // Who we are may not write there; the index is not there, and none is made.
         403 | 404 => Class::Wait,
+        429 if error["type"] == "cluster_block_exception" => Class::Wait,
+        408 | 425 | 429 | 500.. => Class::Retry,
         _ => Class::Reject,
     }
 }
@@ -134,25 +146,33 @@ mod tests {
 
     #[test]
     fn statuses_have_the_class_of_what_helps() {
-        for (status, class) in [
-            (200, Class::Done),
-            (301, Class::Fatal),
-            (400, Class::Reject),
-            (401, Class::Fatal),
-            (404, Class::Fatal),
-            (413, Class::Reject),
-            (429, Class::Retry),
-            (503, Class::Retry),
+        for (status, kind, class) in [
+            (200, "", Class::Done),
+            (301, "", Class::Fatal),
+            (400, "parse_exception", Class::Reject),
+            (401, "security_exception", Class::Fatal),
+            (403, "", Class::Fatal),
+            (403, "cluster_block_exception", Class::Wait),
+            (403, "security_exception", Class::Wait),
+            (404, "", Class::Fatal),
+            (404, "index_not_found_exception", Class::Wait),
+            (405, "", Class::Fatal),
+            (413, "", Class::Reject),
+            (429, "", Class::Retry),
+            (429, "cluster_block_exception", Class::Wait),
+            (503, "cluster_block_exception", Class::Retry),
         ] {
-            assert_eq!(class_of_whole(status), class, "{status}");
+            let error = if kind.is_empty() { Json::Null } else { json!({ "type": kind }) };
+            assert_eq!(class_of_whole(status, &error), class, "{status} {kind}");
         }
         for (status, kind, class) in [
             (201, "", Class::Done),
             (400, "mapper_parsing_exception", Class::Reject),
-            (403, "cluster_block_exception", Class::Retry),
+            (403, "cluster_block_exception", Class::Wait),
             (403, "security_exception", Class::Wait),
             (404, "index_not_found_exception", Class::Wait),
             (409, "version_conflict_engine_exception", Class::Reject),
+            (429, "cluster_block_exception", Class::Wait),
             (429, "es_rejected_execution_exception", Class::Retry),
             (503, "unavailable_shards_exception", Class::Retry),
         ] {
