@@ -40,4 +40,4 @@ pub use diagnostic::{Code, Diagnostic, Severity};
 pub use format::{FormatError, format};
 pub use fuzz::fuzz_compile;
 pub use passwords::{masked_passwords, passwords};
-pub use route::{nearest_route_type, route_template};
+pub use route::{nearest_route_type, route_schema, route_template};

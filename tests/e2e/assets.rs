@@ -607,6 +607,14 @@ fn shipped_types_are_in_the_catalogue_and_need_no_installation() {
     let loaded = broker.command_ok("-asset-config-load Up");
     assert_eq!(loaded.data()["events"]["Save"]["SOURCE_TOPIC"], "in/+", "{loaded:?}");
     let refused = broker.command("-asset-config-save Up {}");
+    let schema = broker.command_ok("-asset-schema POSTGRESQL").data().clone();
+    let sections = &schema["properties"]["sections"];
+    assert_eq!(sections["required"], json!(["SQL_CONFIG"]));
+    let section = &sections["properties"]["SQL_CONFIG"]["properties"];
+    let pool = json!({ "type": "integer", "minimum": 1, "maximum": 64, "default": 4 });
+    assert_eq!((&section["POOL_SIZE"], &section["PORT"]["default"]), (&pool, &5432.into()));
+    assert_eq!(section["SERVER"]["description"], "needed without CONNECTION_STRING; also HOST, IP, ADDRESS");
+    assert_eq!(schema["properties"]["events"]["additionalProperties"]["required"], json!(["SOURCE_TOPIC"]));
     assert_eq!(
         (refused.code(), refused.message()),
         ("CONFIG_OF_TEXT", "The configuration of route 'Up' is its text. Change it with -addRoute.")
@@ -779,4 +787,56 @@ fn wrong_arguments_are_answered_by_name() {
     broker.command_ok("-install scale 1");
     let mut anybody = broker.connect(&ConnectOptions::v5("anybody"));
     assert!(anybody.subscribe_to("$SYS/Coreflux/Assets/#", QoS::AtMostOnce).unwrap().is_failure());
+}
+
+/// What a schema lacks of another one, and has beyond it, below a path.
+fn differences(of_compiler: &Value, shown: &Value, path: &str) -> Vec<String> {
+    let empty = serde_json::Map::new();
+    let properties = |schema: &Value| schema["properties"].as_object().unwrap_or(&empty).clone();
+    let (keys, more) = (properties(of_compiler), properties(shown));
+    let mut told: Vec<String> = more
+        .keys()
+        .filter(|name| !keys.contains_key(*name))
+        .map(|name| format!("{path}/{name} is no key"))
+        .collect();
+    for (name, key) in &keys {
+        let (path, of_key) = (format!("{path}/{name}"), &shown["properties"][name]);
+        match of_key {
+            Value::Null => told.push(format!("{path} is missing")),
+            _ if !key["type"].is_null() && of_key["type"] != key["type"] => {
+                told.push(format!("{path} is {of_key}"))
+            }
+            _ => told.extend(differences(key, of_key, &path)),
+        }
+        for word in key["enum"].as_array().into_iter().flatten() {
+            if !of_key["enum"].as_array().unwrap().contains(word) {
+                told.push(format!("{path} does not take {word}"));
+            }
+        }
+        if !key["default"].is_null() && of_key["default"] != key["default"] {
+            told.push(format!("{path} is {} by default, and not {}", of_key["default"], key["default"]));
+        }
+    }
+    if of_compiler["additionalProperties"].is_object() {
+        let (each, shown) = (&of_compiler["additionalProperties"], &shown["additionalProperties"]);
+        told.extend(differences(each, shown, &format!("{path}/*")));
+    }
+    let required = of_compiler["required"].as_array().into_iter().flatten();
+    let is_lost = |name: &&Value| !shown["required"].as_array().is_some_and(|names| names.contains(name));
+    told.extend(required.filter(is_lost).map(|name| format!("{path}/{name} must be there")));
+    told
+}
+
+#[test]
+fn schemas_of_all_types_have_the_keys_that_the_compiler_takes_and_no_others() {
+    let broker = broker();
+    let listed = broker.command_ok("-listAvailable").data().clone();
+    let shipped = listed.as_array().unwrap().iter().filter(|row| row["kind"] == "shipped");
+    let names: Vec<&str> = shipped.map(|row| row["package"].as_str().unwrap()).collect();
+    assert!(names.len() > 15, "{names:?}");
+    for name in names {
+        let (_, of_compiler) = lot_to_wasm::route_schema(name).unwrap();
+        let reply = broker.slow_command(&format!("-assetSchema {name}"));
+        assert_eq!(differences(&of_compiler, reply.data(), name), [""; 0], "{name}");
+    }
 }

@@ -11,14 +11,14 @@ const BROKER: &[Key] = key::with_tls![
     Key::new("CLIENT_ID", ValueKind::Text),
     Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
     Key::new("PASSWORD", ValueKind::Text),
-    Key::new("USE_TLS", ValueKind::Bool),
-    Key::new("ALLOW_UNTRUSTED_CERTS", ValueKind::Bool),
+    Key::new("USE_TLS", ValueKind::Bool).by_default("false"),
+    Key::new("ALLOW_UNTRUSTED_CERTS", ValueKind::Bool).by_default("false"),
     Key::new("CLIENT_CERT_PASS", ValueKind::Text),
     Key::new("RECONNECTION_RETRIES", ValueKind::Int(0, 1_000_000)),
-    Key::new("KEEP_ALIVE", ValueKind::Int(0, 65_535)),
-    Key::new("CLEAN_SESSION", ValueKind::Bool),
+    Key::new("KEEP_ALIVE", ValueKind::Int(0, 65_535)).by_default("60"),
+    Key::new("CLEAN_SESSION", ValueKind::Bool).by_default("true"),
     Key::new("PROTOCOL_VERSION", ValueKind::Words(&["5", "3.1.1", "4", "3.1", "3"])),
-    Key::new("USE_ZSTD", ValueKind::Bool),
+    Key::new("USE_ZSTD", ValueKind::Bool).by_default("false"),
 ];
 
 pub(super) const TYPES: &[RouteType] = &[RouteType {
@@ -27,9 +27,10 @@ pub(super) const TYPES: &[RouteType] = &[RouteType {
         keys: &[
             Key::new("SOURCE_TOPIC", ValueKind::Filter).or(&["TOPIC"]).required(),
             Key::new("DESTINATION_TOPIC", ValueKind::Rewritten),
-            Key::new("DIRECTION", ValueKind::Words(&["out", "in", "both"])),
-            key::QOS,
-            key::RETAIN,
+            Key::new("DIRECTION", ValueKind::Words(&["out", "in", "both"])).by_default("out"),
+            key::QOS.by_default("1"),
+            // Without it that of the message.
+            Key::new("RETAIN", ValueKind::Bool),
         ],
         tag: None,
         rewrites: true,

@@ -11,6 +11,8 @@ pub(crate) struct Key {
     pub(crate) value: ValueKind,
     /// Whether it must be there.
     pub(crate) need: Need,
+    /// What counts without it, where that is one value whatever else is said.
+    pub(crate) default: Option<&'static str>,
 }
 
 /// Whether a key must be there.
@@ -67,7 +69,7 @@ pub(super) const MILLISECONDS: ValueKind = ValueKind::Int(0, MILLISECONDS_MAX);
 impl Key {
     /// A key that may be left out.
     pub(super) const fn new(name: &'static str, value: ValueKind) -> Key {
-        Key { name, aliases: &[], value, need: Need::Optional }
+        Key { name, aliases: &[], value, need: Need::Optional, default: None }
     }
 
     /// It must be there.
@@ -78,6 +80,11 @@ impl Key {
     /// It must be there unless one of `others` is.
     pub(super) const fn unless(self, others: &'static [&'static str]) -> Key {
         Key { need: Need::Unless(others), ..self }
+    }
+
+    /// What counts without it.
+    pub(super) const fn by_default(self, default: &'static str) -> Key {
+        Key { default: Some(default), ..self }
     }
 
     /// Other names.
@@ -118,8 +125,11 @@ impl Section {
 /// `QOS` of what a route publishes.
 pub(super) const QOS: Key = Key::new("QOS", ValueKind::Int(0, 2));
 
+/// The same, 0 by default.
+pub(super) const QOS_0: Key = QOS.by_default("0");
+
 /// `RETAIN` of what a route publishes.
-pub(super) const RETAIN: Key = Key::new("RETAIN", ValueKind::Bool);
+pub(super) const RETAIN: Key = Key::new("RETAIN", ValueKind::Bool).by_default("false");
 
 /// `SOURCE_TOPIC` of an event.
 pub(super) const SOURCE: Key = Key::new("SOURCE_TOPIC", ValueKind::Filter).required();

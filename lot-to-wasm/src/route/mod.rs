@@ -8,6 +8,7 @@ mod industrial;
 mod key;
 mod later;
 mod own;
+mod schema;
 mod service;
 mod storage;
 mod template;
@@ -15,6 +16,7 @@ mod template;
 mod wrong_keys;
 
 pub(crate) use key::{Key, Need, Section, ValueKind};
+pub use schema::route_schema;
 pub use template::{nearest_route_type, route_template};
 
 /// A type of route.
@@ -63,15 +65,15 @@ pub(crate) const COMMON: &[Section] = &[
         "ROUTE_CONFIG",
         &[
             Key::new("BUFFER_MODE", ValueKind::Words(&["none", "memory", "disk"])),
-            Key::new("BUFFER_MAX_BYTES", ValueKind::Int(1, i64::MAX)),
-            Key::new("BUFFER_TTL_SEC", ValueKind::Int(0, i64::MAX)),
+            Key::new("BUFFER_MAX_BYTES", ValueKind::Int(1, i64::MAX)).by_default("1073741824"),
+            Key::new("BUFFER_TTL_SEC", ValueKind::Int(0, i64::MAX)).by_default("0"),
             Key::new("OVERLOAD_POLICY", ValueKind::Words(&["lossless", "balanced", "realtime"])),
             Key::new("OVERLOAD_TIMEOUT", ValueKind::Int(0, key::MILLISECONDS_MAX)),
             Key::new("OVERLOAD_CAPACITY", ValueKind::Int(1, i64::MAX)),
-            Key::new("BATCH_SIZE", ValueKind::Int(1, i64::MAX)),
-            Key::new("BATCH_BYTES", ValueKind::Int(1, i64::MAX)),
-            Key::new("BATCH_LINGER", ValueKind::Int(0, 60_000)),
-            Key::new("ACTIVITY_TIMEOUT", ValueKind::Int(1, 3_600)),
+            Key::new("BATCH_SIZE", ValueKind::Int(1, i64::MAX)).by_default("1000"),
+            Key::new("BATCH_BYTES", ValueKind::Int(1, i64::MAX)).by_default("1048576"),
+            Key::new("BATCH_LINGER", ValueKind::Int(0, 60_000)).by_default("0"),
+            Key::new("ACTIVITY_TIMEOUT", ValueKind::Int(1, 3_600)).by_default("60"),
             Key::new("INSTANCES", ValueKind::Int(1, 64)).or(&["POOL_SIZE"]),
         ],
     ),

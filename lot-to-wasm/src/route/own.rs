@@ -1,6 +1,6 @@
 //! Routes that the original does not have: one that stores in memory, one that a module of the user's runs, and connectors.
 
-use super::key::{self, DESTINATION, ERRORS, Key, QOS, RETAIN, SOURCE, Section, ValueKind};
+use super::key::{self, DESTINATION, ERRORS, Key, QOS, QOS_0, RETAIN, SOURCE, Section, ValueKind};
 use super::{Mapping, RouteType};
 
 /// How an operation fails: the classes of `wit/guest`.
@@ -19,7 +19,7 @@ pub(super) const TYPES: &[RouteType] = &[
         event: Some(&[
             SOURCE,
             DESTINATION,
-            QOS,
+            QOS_0,
             RETAIN,
             ERRORS,
             Key::new("TABLE", ValueKind::Text).or(&["TABLE_NAME", "INDEX_NAME", "COLLECTION"]),
@@ -37,15 +37,15 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
                 Key::new("PASSWORD", ValueKind::Text),
                 Key::new("USE_TLS", ValueKind::Bool).or(&["USE_SSL"]),
-                Key::new("ALLOW_UNTRUSTED_CERTS", ValueKind::Bool),
-                Key::new("TIMEOUT", ValueKind::Int(1, 3_600)),
+                Key::new("ALLOW_UNTRUSTED_CERTS", ValueKind::Bool).by_default("false"),
+                Key::new("TIMEOUT", ValueKind::Int(1, 3_600)).by_default("10"),
             ],
         )],
         event: Some(&[
             SOURCE,
             Key::new("COMMAND", ValueKind::Template).required(),
             DESTINATION,
-            QOS,
+            QOS_0,
             RETAIN,
             ERRORS,
         ]),
@@ -70,7 +70,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("SERVER", ValueKind::Text).or(&["HOST", "IP", "ADDRESS"]),
                 Key::new("PORT", key::PORT),
                 Key::new("USE_SSL", ValueKind::Bool).or(&["USE_TLS"]),
-                Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool),
+                Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool).by_default("false"),
                 Key::new("DATABASE", ValueKind::Text).unless(&["BUCKET"]),
                 Key::new("RETENTION_POLICY", ValueKind::Text),
                 Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
@@ -78,7 +78,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("BUCKET", ValueKind::Text),
                 Key::new("ORG", ValueKind::Text),
                 Key::new("TOKEN", ValueKind::Text),
-                Key::new("PRECISION", ValueKind::Words(&["s", "ms", "us", "ns"])),
+                Key::new("PRECISION", ValueKind::Words(&["s", "ms", "us", "ns"])).by_default("ms"),
             ],
         )],
         event: Some(&[
@@ -89,7 +89,7 @@ pub(super) const TYPES: &[RouteType] = &[
             Key::new("TIMESTAMP", ValueKind::Template),
             Key::new("QUERY", ValueKind::Template),
             DESTINATION,
-            QOS,
+            QOS_0,
             RETAIN,
             ERRORS,
         ]),
@@ -105,9 +105,9 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("PASSWORD", ValueKind::Text),
                 Key::new("TOKEN", ValueKind::Text),
                 Key::new("USE_TLS", ValueKind::Bool).or(&["USE_SSL"]),
-                Key::new("ALLOW_UNTRUSTED_CERTS", ValueKind::Bool),
-                Key::new("JETSTREAM", ValueKind::Bool),
-                Key::new("TIMEOUT", ValueKind::Int(1, 3_600)),
+                Key::new("ALLOW_UNTRUSTED_CERTS", ValueKind::Bool).by_default("false"),
+                Key::new("JETSTREAM", ValueKind::Bool).by_default("false"),
+                Key::new("TIMEOUT", ValueKind::Int(1, 3_600)).by_default("10"),
             ],
         )],
         mapping: Some(Mapping {
@@ -130,7 +130,7 @@ pub(super) const TYPES: &[RouteType] = &[
             Key::new("SOURCE_TOPIC", ValueKind::Filter),
             Key::new("READ_TOPIC", ValueKind::Filter),
             DESTINATION,
-            QOS,
+            QOS_0,
             RETAIN,
             ERRORS,
         ]),

@@ -1,6 +1,6 @@
 //! Routes to web services and mail, routes reference §7 and §8.
 
-use super::key::{self, DESTINATION, ERRORS, Key, QOS, RETAIN, Section, ValueKind};
+use super::key::{self, DESTINATION, ERRORS, Key, QOS_0, RETAIN, Section, ValueKind};
 use super::{Mapping, RouteType};
 
 const METHODS: ValueKind = ValueKind::Words(&["GET", "POST", "PUT", "PATCH", "DELETE"]);
@@ -25,12 +25,12 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("SERVER_PORT", key::PORT),
                 Key::new("USE_SSL", ValueKind::Bool),
                 Key::new("AUTHORIZATION", ValueKind::Text),
-                Key::new("TIMEOUT", key::MILLISECONDS),
+                Key::new("TIMEOUT", key::MILLISECONDS).by_default("30000"),
                 Key::new("HEADERS", ValueKind::Text),
-                Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool),
+                Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool).by_default("false"),
                 Key::new("SERVER_TOKEN", ValueKind::Text),
                 // Ours: where the server listens, and what it shows with TLS.
-                Key::new("SERVER_BIND", ValueKind::Text),
+                Key::new("SERVER_BIND", ValueKind::Text).by_default("0.0.0.0"),
                 Key::new("SERVER_CERT_PATH", ValueKind::Text),
                 Key::new("SERVER_CERT", ValueKind::Text),
                 Key::new("SERVER_KEY_PATH", ValueKind::Text),
@@ -47,7 +47,7 @@ pub(super) const TYPES: &[RouteType] = &[
             Key::new("HEADERS", ValueKind::Template),
             // Ours: whose event it is, where the route asks and serves.
             Key::new("SIDE", ValueKind::Words(&["CLIENT", "SERVER"])),
-            QOS,
+            QOS_0,
             RETAIN,
             ERRORS,
         ]),
@@ -62,7 +62,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
                 Key::new("PASSWORD", ValueKind::Text),
                 Key::new("USE_TLS", ValueKind::Bool),
-                Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool),
+                Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool).by_default("false"),
                 Key::new("FROM", ValueKind::Text),
             ],
         )],

@@ -1,17 +1,17 @@
 //! Storage routes, routes reference §4.
 
-use super::key::{self, DESTINATION, ERRORS, Key, QOS, RETAIN, SOURCE, Section, ValueKind};
+use super::key::{self, DESTINATION, ERRORS, Key, QOS_0, RETAIN, SOURCE, Section, ValueKind};
 use super::{Mapping, RouteType};
 
 const EVENT: &[Key] =
-    &[SOURCE, Key::new("QUERY", ValueKind::Template).required(), DESTINATION, QOS, RETAIN, ERRORS];
+    &[SOURCE, Key::new("QUERY", ValueKind::Template).required(), DESTINATION, QOS_0, RETAIN, ERRORS];
 
 /// Events of routes that may store without a query (§4.2: the table is made of the first document, §4.8).
 const STORING: &[Key] = &[
     SOURCE,
     Key::new("QUERY", ValueKind::Template),
     DESTINATION,
-    QOS,
+    QOS_0,
     RETAIN,
     ERRORS,
     Key::new("TABLE", ValueKind::Text).or(&["TABLE_NAME", "INDEX_NAME", "COLLECTION"]),
@@ -24,7 +24,7 @@ const MAPPING: Mapping = Mapping {
         DESTINATION,
         Key::new("QUERY", ValueKind::Template),
         Key::new("INDEX", ValueKind::Text).or(&["TABLE", "TABLE_NAME", "INDEX_NAME", "COLLECTION"]),
-        QOS,
+        QOS_0,
         RETAIN,
     ],
     tag: None,
@@ -39,13 +39,13 @@ const SQL: &[Section] = &[Section::required(
         Key::new("DATABASE", ValueKind::Text).unless(&["CONNECTION_STRING"]),
         Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
         Key::new("PASSWORD", ValueKind::Text),
-        Key::new("USE_SSL", ValueKind::Bool),
-        Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool),
+        Key::new("USE_SSL", ValueKind::Bool).by_default("false"),
+        Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool).by_default("false"),
         Key::new("SCHEMA", ValueKind::Text),
         Key::new("CONNECTION_STRING", ValueKind::Text),
-        Key::new("POOL_SIZE", ValueKind::Int(1, 64)),
-        Key::new("QUERY_TIMEOUT", ValueKind::Int(1, 86_400)),
-        Key::new("RAW_PLACEHOLDERS", ValueKind::Bool),
+        Key::new("POOL_SIZE", ValueKind::Int(1, 64)).by_default("4"),
+        Key::new("QUERY_TIMEOUT", ValueKind::Int(1, 86_400)).by_default("30"),
+        Key::new("RAW_PLACEHOLDERS", ValueKind::Bool).by_default("false"),
     ],
 )];
 
@@ -66,7 +66,9 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("CONNECTION_STRING", ValueKind::MongoAddress).required(),
                 Key::new("DATABASE", ValueKind::Text).required(),
                 Key::new("USE_TLS", ValueKind::Bool).or(&["USE_SSL"]),
-                Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool).or(&["ALLOW_UNTRUSTED_CERTS"]),
+                Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool)
+                    .by_default("false")
+                    .or(&["ALLOW_UNTRUSTED_CERTS"]),
             ],
         )],
         event: Some(STORING),
@@ -84,7 +86,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
                 Key::new("PASSWORD", ValueKind::Text),
                 Key::new("USE_SSL", ValueKind::Bool),
-                Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool),
+                Key::new("IGNORE_CERT_ERRORS", ValueKind::Bool).by_default("false"),
                 Key::new("INDEX", ValueKind::Text),
             ],
         )],
@@ -97,13 +99,13 @@ pub(super) const TYPES: &[RouteType] = &[
             "FILE_STORAGE_CONFIG",
             &[
                 Key::new("STORAGE_DIR", ValueKind::Folder).or(&["PATH"]).required(),
-                Key::new("FORMAT", ValueKind::Words(&["CSV", "JSON"])),
+                Key::new("FORMAT", ValueKind::Words(&["CSV", "JSON"])).by_default("CSV"),
                 Key::new("FILE_PATTERN", ValueKind::Text),
-                Key::new("CSV_DELIMITER", ValueKind::Character),
-                Key::new("APPEND", ValueKind::Bool),
-                Key::new("INCLUDE_TIMESTAMP", ValueKind::Bool),
-                Key::new("DATE_FORMAT", ValueKind::Text),
-                Key::new("MAX_RECORDS", ValueKind::Int(1, i64::MAX)),
+                Key::new("CSV_DELIMITER", ValueKind::Character).by_default(","),
+                Key::new("APPEND", ValueKind::Bool).by_default("false"),
+                Key::new("INCLUDE_TIMESTAMP", ValueKind::Bool).by_default("false"),
+                Key::new("DATE_FORMAT", ValueKind::Text).by_default("yyyy-MM-dd HH:mm:ss"),
+                Key::new("MAX_RECORDS", ValueKind::Int(1, i64::MAX)).by_default("10000"),
             ],
         )],
         event: Some(STORING),
@@ -119,7 +121,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("DATABASE", ValueKind::Text),
                 Key::new("SCHEMA", ValueKind::Text),
                 Key::new("ROLE", ValueKind::Text),
-                Key::new("QUERY_TIMEOUT", ValueKind::Int(1, 86_400)),
+                Key::new("QUERY_TIMEOUT", ValueKind::Int(1, 86_400)).by_default("30"),
             ],
         )],
         event: Some(EVENT),
@@ -135,25 +137,28 @@ pub(super) const TYPES: &[RouteType] = &[
                     "SECURITY_PROTOCOL",
                     ValueKind::Words(&["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"]),
                 ),
-                Key::new("SASL_MECHANISM", ValueKind::Words(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"])),
+                Key::new("SASL_MECHANISM", ValueKind::Words(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]))
+                    .by_default("PLAIN"),
                 Key::new("USE_TLS", ValueKind::Bool),
-                Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool),
+                Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool).by_default("false"),
                 Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
                 Key::new("PASSWORD", ValueKind::Text),
                 Key::new("GROUP_ID", ValueKind::Text),
                 Key::new("CLIENT_ID", ValueKind::Text),
-                Key::new("COMPRESSION_TYPE", ValueKind::Words(&["none", "gzip", "snappy", "lz4"])),
-                Key::new("SESSION_TIMEOUT_MS", ValueKind::Int(1, 1_800_000)),
-                Key::new("AUTO_OFFSET_RESET", ValueKind::Words(&["earliest", "latest"])),
+                Key::new("COMPRESSION_TYPE", ValueKind::Words(&["none", "gzip", "snappy", "lz4"]))
+                    .by_default("none"),
+                Key::new("SESSION_TIMEOUT_MS", ValueKind::Int(1, 1_800_000)).by_default("30000"),
+                Key::new("AUTO_OFFSET_RESET", ValueKind::Words(&["earliest", "latest"]))
+                    .by_default("earliest"),
             ],
         )],
         mapping: Some(Mapping {
             keys: &[
                 Key::new("SOURCE_TOPIC", ValueKind::Text).required(),
                 Key::new("DESTINATION_TOPIC", ValueKind::Text).required(),
-                Key::new("DIRECTION", ValueKind::Words(&["out", "in"])),
+                Key::new("DIRECTION", ValueKind::Words(&["out", "in"])).by_default("out"),
                 Key::new("KEY", ValueKind::Template),
-                QOS,
+                key::QOS.by_default("1"),
                 RETAIN,
             ],
             tag: None,

@@ -15,6 +15,7 @@ mod template;
 mod tending;
 mod thread;
 mod tls_profiles;
+pub(crate) mod type_schema;
 
 use std::collections::BTreeSet;
 

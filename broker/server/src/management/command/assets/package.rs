@@ -8,6 +8,7 @@ use super::super::verb::{Call, Effect, Permission, Verb};
 use super::not_found;
 use crate::guests::HasPrograms as _;
 use crate::guests::route_drivers::asset_configuration::{self, ANYTHING};
+use crate::guests::route_drivers::type_schema;
 use crate::guests::route_types::TYPES;
 use crate::management::assets::{Asset, AssetKind};
 use crate::management::module_catalog::{Module, grants};
@@ -104,7 +105,14 @@ fn of_route(call: &Call<'_>, asset: &Asset) -> Result<PackageText, Refusal> {
     let kind = &version.said().kind;
     let shipped = TYPES.iter().find(|shipped| shipped.name == *kind).map(|shipped| shipped.name);
     let schema = schema.unwrap_or_else(|| ANYTHING.to_owned());
+    let schema = shipped.map_or(schema.clone(), |kind| of_shipped(kind, &schema));
     Ok(PackageText { schema, description: String::new(), shipped })
+}
+
+/// Schema of a type that this build runs, with all of its keys.
+fn of_shipped(kind: &str, of_guest: &str) -> String {
+    let of_guest = asset_configuration::schema_of(of_guest).unwrap_or_default();
+    type_schema::of_type(kind, &of_guest).to_string()
 }
 
 fn of_type(call: &Call<'_>, kind: &'static str) -> Result<PackageText, Refusal> {
@@ -113,6 +121,7 @@ fn of_type(call: &Call<'_>, kind: &'static str) -> Result<PackageText, Refusal> 
     let guest = guest.map_err(|error| Refusal::new(error.code(), error.to_string()))?;
     let described = guest.as_ref().and_then(|guest| guest.description());
     let schema = described.map_or_else(|| ANYTHING.to_owned(), |described| described.configuration.clone());
+    let schema = of_shipped(kind, &schema);
     Ok(PackageText { schema, description: String::new(), shipped: Some(kind) })
 }
 
