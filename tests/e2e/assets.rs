@@ -424,8 +424,11 @@ fn topics_of_a_policy_bound_what_starts_an_asset_and_what_it_writes() {
     }
     let listed = broker.command_ok("-list").data().clone();
     let row = |name: &str| listed.as_array().unwrap().iter().find(|row| row["name"] == name).unwrap().clone();
-    assert_eq!((&row("Up")["refusedByPolicy"], row("scale").get("refusedByPolicy")), (&2.into(), None));
+    assert_eq!((&row("Up")["refusedByPolicy"], &row("scale")["refusedByPolicy"]), (&2.into(), &2.into()));
     assert_eq!(broker.metric("lotmq_route_policy_refused_total"), Some(2.0));
+    assert_eq!(broker.metric("lotmq_definition_policy_refused_total"), Some(2.0));
+    let told = "policy topics of a module refuses a message";
+    assert_eq!(broker.log().text().matches(told).count(), 1);
     assert_eq!(broker.log().text().matches("policy topics of a route refuses a message").count(), 1);
     // Both directions.
     broker.command_ok("-asset-policy-set scale topics raw/a");
@@ -604,9 +607,6 @@ fn shipped_types_are_in_the_catalogue_and_need_no_installation() {
     let help = broker.command_ok("-asset-help loopback");
     assert!(help.data().as_str().unwrap().contains("DEFINE ROUTE"), "{help:?}");
     assert!(broker.command_ok("-asset-schema Up").data().is_object());
-    let loaded = broker.command_ok("-asset-config-load Up");
-    assert_eq!(loaded.data()["events"]["Save"]["SOURCE_TOPIC"], "in/+", "{loaded:?}");
-    let refused = broker.command("-asset-config-save Up {}");
     let schema = broker.command_ok("-asset-schema POSTGRESQL").data().clone();
     let sections = &schema["properties"]["sections"];
     assert_eq!(sections["required"], json!(["SQL_CONFIG"]));
@@ -615,6 +615,9 @@ fn shipped_types_are_in_the_catalogue_and_need_no_installation() {
     assert_eq!((&section["POOL_SIZE"], &section["PORT"]["default"]), (&pool, &5432.into()));
     assert_eq!(section["SERVER"]["description"], "needed without CONNECTION_STRING; also HOST, IP, ADDRESS");
     assert_eq!(schema["properties"]["events"]["additionalProperties"]["required"], json!(["SOURCE_TOPIC"]));
+    let loaded = broker.command_ok("-asset-config-load Up");
+    assert_eq!(loaded.data()["events"]["Save"]["SOURCE_TOPIC"], "in/+", "{loaded:?}");
+    let refused = broker.command("-asset-config-save Up {}");
     assert_eq!(
         (refused.code(), refused.message()),
         ("CONFIG_OF_TEXT", "The configuration of route 'Up' is its text. Change it with -addRoute.")

@@ -23,6 +23,7 @@ use lotmq_host::{ComponentSource, Engine, Grants, Guest, GuestLimits, LoadError,
 use super::Guests;
 use super::compile_permits::{CompilePermits, Permit};
 use super::hosting::Hosting;
+use super::policed::PolicedTopics;
 use super::route_drivers;
 use super::route_modules::{self, RouteModule};
 use super::route_types::RouteTypes;
@@ -94,6 +95,8 @@ pub(crate) struct ExecutorCode {
     pub(crate) guest: Guest,
     pub(crate) grants: Grants,
     pub(crate) limits: GuestLimits,
+    /// What a policy keeps it from.
+    pub(crate) policed: Option<PolicedTopics>,
 }
 
 /// Reason why a definition was not deployed.
@@ -298,7 +301,12 @@ impl<'a> Loader<'a> {
     fn of_lot(self, component: &[u8], world: World, grants: Grants) -> Result<Code, DeployError> {
         let _permit = self.permit(component);
         let guest = self.engine.compile(component, world, ComponentSource::Compiler)?;
-        Ok(Code::Executor(Box::new(ExecutorCode { guest, grants, limits: GuestLimits::default() })))
+        Ok(Code::Executor(Box::new(ExecutorCode {
+            guest,
+            grants,
+            limits: GuestLimits::default(),
+            policed: None,
+        })))
     }
 
     fn of_route(self, new: &NewDefinition) -> Result<Code, DeployError> {

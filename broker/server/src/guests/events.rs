@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::task::Context;
 
 use lotmq_auth::Authorization;
-use lotmq_definitions::{Caching, Definition, Ear};
+use lotmq_definitions::{Caching, Definition, Ear, State};
 use lotmq_host::limits::BATCH_BYTES_MAX;
 use lotmq_host::{
     BatchRuns, BorrowedMessage, Event, Inline, MessageBatch, OwnedEvent, OwnedMessage, PostError, Posted,
@@ -25,6 +25,7 @@ use super::effects;
 use super::message_qos::qos;
 use super::noted::{self, GuestEvent, GuestEvents, look, noted};
 use super::outgoing::{self, Fate, NotPosted};
+use super::policed::PolicedModule;
 use super::promised::promise;
 use super::rights;
 use super::routes::RouteRunner;
@@ -148,16 +149,19 @@ impl Triggers for TopicTriggers {
     }
 }
 
-/// Definitions with `ON SILENCE` that hear of one topic, and disabled ones that count what they miss of it.
+/// Definitions with `ON SILENCE` that hear of one topic, and those that count what they miss of it: disabled ones, and modules that a policy keeps from it.
 struct Ears {
     ears: Box<[Ear]>,
     disabled: Box<[Arc<Definition>]>,
+    policed: Box<[Arc<PolicedModule>]>,
+    topic: Box<str>,
 }
 
 impl Listeners for Ears {
     fn heard(&self, now: Time) {
         self.ears.iter().for_each(|ear| ear.hears(now.as_millis()));
         self.disabled.iter().for_each(|definition| definition.activity.note_missed());
+        self.policed.iter().for_each(|module| module.refuses(&self.topic));
     }
 }
 
@@ -166,9 +170,11 @@ impl Listeners for Ears {
 fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool) {
     let guests = &tenant.programs().guests;
     let mut watches = Vec::new();
+    let mut policed = guests.policed.refusing(topic);
     let mut disabled = {
         let registry = guests.registry.read();
         registry.silence_watches(topic, &mut watches);
+        policed.retain(|module| registry.state(module.definition.id) == Some(State::Running));
         registry.disabled_modules(topic)
     };
     let mut is_stable = true;
@@ -179,10 +185,13 @@ fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool)
     };
     watches.retain(|watch| may_hear(&watch.definition));
     disabled.retain(|definition| may_hear(definition));
+    policed.retain(|module| may_hear(&module.definition));
     let ears: Box<[Ear]> = watches.iter().map(|watch| watch.ear(topic)).collect();
-    let are_some = !ears.is_empty() || !disabled.is_empty();
-    let listeners =
-        are_some.then(|| Box::new(Ears { ears, disabled: disabled.into() }) as Box<dyn Listeners>);
+    let are_some = !ears.is_empty() || !disabled.is_empty() || !policed.is_empty();
+    let listeners = are_some.then(|| {
+        let (disabled, policed, topic) = (disabled.into(), policed.into(), topic.into());
+        Box::new(Ears { ears, disabled, policed, topic }) as Box<dyn Listeners>
+    });
     (listeners, is_stable)
 }
 

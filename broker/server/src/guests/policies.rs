@@ -10,6 +10,7 @@ use lotmq_host::{Grants, GuestLimits, TopicGrant};
 use serde::{Deserialize, Serialize};
 
 use super::in_common::{both_topics, reaches};
+use super::policed::PolicedTopics;
 
 /// Policies of an asset; stored as JSON.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,18 +81,20 @@ impl Policies {
         }
     }
 
-    /// Takes topics out of what starts a module that these policies do not name; a message tells it what is there.
-    pub(crate) fn narrow_trigger(&self, facts: &mut Facts) {
+    /// Takes topics out of what starts a module that these policies do not name; a message tells it what is there. Returns what they are.
+    pub(crate) fn narrow_trigger(&self, facts: &mut Facts) -> Option<PolicedTopics> {
         let (Some(allowed), Some(Trigger::Topic { filters })) = (&self.topics, &facts.trigger) else {
-            return;
+            return None;
         };
+        let policed = PolicedTopics { starting: filters.clone(), allowed: allowed.clone() };
         let granted = TopicGrant::Filters(filters.iter().map(|filter| filter.as_str().into()).collect());
         let TopicGrant::Filters(common) = both_topics(&granted, &TopicGrant::Filters(allowed.clone().into()))
         else {
-            return;
+            return None;
         };
         let filters: Vec<String> = common.iter().map(|filter| filter.to_string()).collect();
         facts.trigger = (!filters.is_empty()).then_some(Trigger::Topic { filters });
+        Some(policed)
     }
 
     /// Whether a place of the network, as `host:port`, is within these policies.

@@ -113,9 +113,9 @@ pub(crate) fn compile(
     let further_exports = guest.further_exports().to_vec();
     let (mut facts, refused_trigger) =
         facts(&module, guest.imports().iter().any(|it| it.contains("topic-store")));
-    policies.narrow_trigger(&mut facts);
+    let policed = policies.narrow_trigger(&mut facts);
     let new = new_definition(&module, facts);
-    let code = ExecutorCode { guest, grants, limits };
+    let code = ExecutorCode { guest, grants, limits, policed };
     let definition = CompiledDefinition::of_module(code, new, module.options.is_disabled);
     Ok(CompiledModule { module, definition, further_exports, refused_trigger })
 }

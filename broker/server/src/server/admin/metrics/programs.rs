@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use lotmq_definitions::DefinitionKind;
 use lotmq_histogram::DurationCounts;
 use lotmq_host::limits::{RUN_BOUNDS, RUN_BUCKETS};
 use lotmq_host::{MetricChange, RunnerMetrics};
@@ -41,6 +42,8 @@ pub(super) static PROGRAMS: &[FamilyRow] = families! {
         |it, to| by_definition(it, to, |of| of.dropped as f64);
     Counter "lotmq_definition_missed_total" ["tenant", "kind", "definition"] "Messages that would have started a module while it was disabled, since it was deployed."
         |it, to| by_definition(it, to, |of| of.missed as f64);
+    Counter "lotmq_definition_policy_refused_total" ["tenant", "kind", "definition"] "Messages that would have started a module and are not named by its policy topics."
+        |it, to| by_definition(it, to, |of| of.refused as f64);
     Gauge "lotmq_definition_waiting" ["tenant", "kind", "definition"] "Events that wait in the mailbox of a definition."
         |it, to| by_definition(it, to, |of| of.waiting as f64);
     Counter "lotmq_definition_seconds_total" ["tenant", "kind", "definition"] "Time of all runs of a definition, as an estimate: the mean of those that are measured, one in eight, times their number."
@@ -66,6 +69,7 @@ pub(super) struct DefinitionReading {
     traps: u64,
     dropped: u64,
     missed: u64,
+    refused: u64,
     waiting: usize,
     seconds: f64,
     run_times: DurationCounts<RUN_BUCKETS>,
@@ -85,6 +89,9 @@ impl DefinitionReading {
                 };
                 of.add(&figures);
                 of.missed = definition.activity.missed();
+                if definition.kind() == DefinitionKind::Module {
+                    of.refused = tenant.programs().guests.policed.refused(definition.name());
+                }
                 of.errors = definition.activity.last_error().map_or(0, |error| error.count);
                 all.push(of);
             }
@@ -120,6 +127,7 @@ impl DefinitionReading {
         self.traps += other.traps;
         self.dropped += other.dropped;
         self.missed += other.missed;
+        self.refused += other.refused;
         self.waiting += other.waiting;
         self.seconds += other.seconds;
         self.run_times.add(&other.run_times);
