@@ -125,7 +125,7 @@ impl Driver {
             }
             // What its predecessor has failed at says nothing of a version.
             if paused_for.replace(number) != Some(number) {
-                pause = Pause::reconnecting();
+                pause = Pause::reconnecting().fast_for(version.fast_attempts());
             }
             let beside = self.seat.connections_beside();
             let ended = self.serve(number, &version, &mut pause).await;

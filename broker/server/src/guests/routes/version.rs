@@ -134,6 +134,13 @@ impl Version {
         seconds.map_or(ROUTE_CALL_TIME, Duration::from_secs)
     }
 
+    /// Number of attempts to connect that come soon after each other, by `RECONNECTION_RETRIES` of either side of a bridge; then there is one each minute.
+    pub(in crate::guests) fn fast_attempts(&self) -> Option<u32> {
+        let sides = ["DESTINATION_CONFIG", "SOURCE_CONFIG"];
+        let said = sides.into_iter().find_map(|side| self.number(side, "RECONNECTION_RETRIES"))?;
+        Some(u32::try_from(said).unwrap_or(u32::MAX))
+    }
+
     /// Number of instances that its guest is to have, by `INSTANCES`, or `POOL_SIZE` of a database.
     pub(super) fn instances(&self) -> usize {
         if self.is_at_once {

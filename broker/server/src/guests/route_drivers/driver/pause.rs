@@ -9,6 +9,10 @@ const LONGEST: Duration = Duration::from_secs(60);
 pub(in crate::guests::route_drivers) struct Pause {
     first: Duration,
     next: Duration,
+    /// How many there are before all are the longest.
+    fast: u32,
+    /// How many there were.
+    count: u32,
 }
 
 impl Pause {
@@ -17,26 +21,32 @@ impl Pause {
         Self::from(Duration::from_secs(1))
     }
 
+    /// The same, of which only the first `fast` are shorter than the longest, where that is told.
+    pub(in crate::guests::route_drivers) fn fast_for(self, fast: Option<u32>) -> Self {
+        Self { fast: fast.unwrap_or(u32::MAX), ..self }
+    }
+
     /// Pauses between two tries on the same connection: from a tenth of a second on.
     pub(in crate::guests::route_drivers) fn retrying() -> Self {
         Self::from(Duration::from_millis(100))
     }
 
     fn from(first: Duration) -> Self {
-        Self { first, next: first }
+        Self { first, next: first, fast: u32::MAX, count: 0 }
     }
 
     /// Notes for how long the connection was well.
     pub(in crate::guests::route_drivers) fn was_well_for(&mut self, time: Duration) {
         if time >= LONGEST {
-            self.next = self.first;
+            (self.next, self.count) = (self.first, 0);
         }
     }
 
     /// Next pause, with 20 % of jitter either way.
     pub(in crate::guests::route_drivers) fn next(&mut self) -> Duration {
-        let pause = self.next;
+        let pause = if self.count >= self.fast { LONGEST } else { self.next };
         self.next = (pause * 2).min(LONGEST);
+        self.count = self.count.saturating_add(1);
         let mut random = [0_u8; 2];
         // Without entropy all routes come back at the same time.
         let _ = getrandom::fill(&mut random);
@@ -60,5 +70,21 @@ mod tests {
         assert!(pause.next() > Duration::from_secs(40));
         pause.was_well_for(Duration::from_secs(60));
         assert!(pause.next() < Duration::from_secs(2));
+    }
+
+    #[test]
+    fn so_many_pauses_are_short_and_all_others_a_minute() {
+        let mut pause = Pause::reconnecting().fast_for(Some(2));
+        for round in 0..2 {
+            for expected in [1.0, 2.0, 60.0, 60.0] {
+                let next = pause.next().as_secs_f64();
+                assert!(
+                    (expected * 0.8..=expected * 1.2).contains(&next),
+                    "{round}: {next} about {expected}"
+                );
+            }
+            pause.was_well_for(Duration::from_secs(60));
+        }
+        assert!(Pause::reconnecting().fast_for(Some(0)).next() > Duration::from_secs(40));
     }
 }
