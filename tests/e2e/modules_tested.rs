@@ -170,6 +170,26 @@ fn what_a_run_does_not_do_is_told() {
 }
 
 #[test]
+fn a_run_of_a_route_without_its_module_says_so() {
+    let folder = folder();
+    std::fs::write(folder.path().join("lines.lot"), LINES_ROUTE).unwrap();
+    let other = "DEFINE ROUTE Cell WITH TYPE BACNET\n    ADD BACNET_CONFIG\n        WITH IP \"127.0.0.1\"\n";
+    std::fs::write(folder.path().join("cell.lot"), other).unwrap();
+    for (program, route, part) in [
+        ("lines", "Lines", "Lines: its guest does not run: module 'lines' is not installed (ROUTE_RUN)"),
+        ("cell", "Cell", "route 'Cell' does not run: type BACNET does not run here"),
+    ] {
+        let case = format!(
+            "[[case]]\nname = \"x\"\nenv = {{ LINE_PORT = \"1\" }}\nwhen = [{{ run = \"{route}\" }}]\n"
+        );
+        std::fs::write(folder.path().join(format!("{program}.test.toml")), case).unwrap();
+        let run = lotmq(folder.path(), &format!("test {program}.lot"));
+        let told = format!("{}{}", run.stdout, run.stderr);
+        assert!(told.contains(part) && run.status.code() == Some(1), "{told}");
+    }
+}
+
+#[test]
 fn values_of_a_file_hold_for_all_its_cases_but_where_they_have_their_own() {
     let folder = folder();
     let program = "DEFINE ACTION Tells\nON TOPIC \"in\" DO\n    PUBLISH TOPIC \"out\" WITH GET ENV \"A\" + GET ENV \"B\" + GET SECRET \"C\" + GET SECRET \"D\"\n";

@@ -49,6 +49,7 @@ pub(crate) use version::RouteCode;
 
 use super::Guests;
 use super::route_modules::{self, ModuleFigures, RouteModule};
+use super::route_types::runs_route_type;
 use crate::guests::HasPrograms as _;
 use crate::limits::ROWS_BYTES_MAX;
 use lotmq_core::tenant::Tenant;
@@ -232,6 +233,18 @@ impl Guests {
             return Err(RunError::new("MODULE_DISABLED", format!("module '{name}' is disabled")));
         }
         Ok(Arc::clone(module))
+    }
+
+    /// What a route that was deployed lacks to run: its module, which is not there or switched off, or a guest of this build for its type. `None` where there is no
+    /// such route, or it lacks nothing.
+    pub(crate) fn lacks(&self, name: &str) -> Option<String> {
+        let known = self.registry.read().get(DefinitionKind::Route, name).cloned()?;
+        let said = known.facts().route.as_deref()?;
+        match route_modules::named(said) {
+            Some(module) => self.route_module(module).err(),
+            None if runs_route_type(&said.kind) => None,
+            None => Some(format!("type {} does not run here", said.kind)),
+        }
     }
 
     /// Definitions that name a module, by kind and in the order of their deployment: Routes that it runs, Rules that ask it, Actions that call it.

@@ -50,6 +50,14 @@ pub enum EmbeddedError {
     /// There is no route of this name.
     #[error("there is no route '{0}' in the program")]
     UnknownRoute(String),
+    /// A route of the program does not run.
+    #[error("route '{name}' does not run: {reason}")]
+    RouteWaits {
+        /// Its name.
+        name: String,
+        /// Why.
+        reason: String,
+    },
     /// There can be no packet with this message.
     #[error("`{topic}` cannot be published: {reason}")]
     Unencodable {

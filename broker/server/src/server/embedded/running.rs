@@ -20,7 +20,7 @@ impl EmbeddedBroker {
     /// What it does is told by the next [`settle`](Self::settle), and an error where it has failed, or could not run.
     ///
     /// # Errors
-    /// [`EmbeddedError::UnknownRoute`]; [`EmbeddedError::Endless`] where it does not come back.
+    /// [`EmbeddedError::UnknownRoute`]; [`EmbeddedError::RouteWaits`]; [`EmbeddedError::Endless`] where it does not come back.
     pub fn run_route(
         &mut self,
         name: &str,
@@ -28,7 +28,11 @@ impl EmbeddedBroker {
         brings: Option<u64>,
     ) -> Result<(), EmbeddedError> {
         let guests = &self.tenant.programs().guests;
-        let route = guests.route(name).ok_or_else(|| EmbeddedError::UnknownRoute(name.to_owned()))?;
+        let missing = || match self.lacks(name) {
+            Some(reason) => EmbeddedError::RouteWaits { name: name.to_owned(), reason },
+            None => EmbeddedError::UnknownRoute(name.to_owned()),
+        };
+        let route = guests.route(name).ok_or_else(missing)?;
         let time = time.min(ROUTE_RUN_TIME);
         let outcomes = route.ask_run(RunBounds { time, brings });
         let before = std::cell::Cell::new(Instant::now());
@@ -49,9 +53,10 @@ impl EmbeddedBroker {
         let failed = match went {
             Ok(Ok(())) => None,
             Ok(Err(reason)) => Some(reason),
-            Err(TryRecvError::Empty | TryRecvError::Disconnected) => {
-                Some("it is not open, so its guest does not run".to_owned())
-            }
+            Err(TryRecvError::Empty | TryRecvError::Disconnected) => Some(match self.lacks(name) {
+                Some(reason) => format!("its guest does not run: {reason}"),
+                None => "it is not open, so its guest does not run".to_owned(),
+            }),
         };
         if let Some(message) = failed {
             let code = "ROUTE_RUN".to_owned();
@@ -60,5 +65,9 @@ impl EmbeddedBroker {
         }
         self.stand(Duration::ZERO);
         Ok(())
+    }
+
+    fn lacks(&self, name: &str) -> Option<String> {
+        self.tenant.programs().guests.lacks(name)
     }
 }
