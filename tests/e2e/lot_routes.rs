@@ -551,11 +551,15 @@ fn a_route_to_an_address_that_the_operator_refuses_says_so_before_its_first_mess
     const NATS: &str = "-addRoute DEFINE ROUTE Bus WITH TYPE NATS\n    ADD NATS_CONFIG\n        WITH SERVER \"203.0.113.8\"\n    \
         ADD MAPPING Out\n        WITH SOURCE_TOPIC \"plant/#\"\n        WITH DESTINATION_TOPIC \"mqtt.>\"\n";
     let mut broker = options().variable("LOTMQ_ROUTES_DENIED_NETWORKS", "203.0.113.0/24").start();
-    broker.command_ok(REST);
-    broker.command_ok(NATS);
+    let added = [broker.command_ok(REST), broker.command_ok(NATS)];
     let of_rest =
         "REST_API_CONFIG: 203.0.113.7:8080: 203.0.113.7 is one of routes.denied_networks".to_owned();
     let of_nats = "NATS_CONFIG: 203.0.113.8:4222: 203.0.113.8 is one of routes.denied_networks".to_owned();
+    for (added, reason) in added.iter().zip([&of_rest, &of_nats]) {
+        let told =
+            json!([{ "code": "ADDRESS_REFUSED", "message": format!("the route stands still: {reason}") }]);
+        assert_eq!(added.0["warnings"], told, "{added:?}");
+    }
     let both =
         format!("Api (REST_API): Disconnected, Red: {of_rest}\nBus (NATS): Disconnected, Red: {of_nats}");
     for _ in 0..2 {
@@ -573,4 +577,18 @@ fn a_route_to_an_address_that_the_operator_refuses_says_so_before_its_first_mess
         broker.stop();
         broker.start_again();
     }
+}
+
+#[test]
+fn a_definition_that_is_refused_has_its_warnings_told_as_well() {
+    let broker = broker();
+    let refused = broker.command(
+        "-addRoute DEFINE ROUTE Db WITH TYPE POSTGRESQL\n    ADD SQL_CONFIG\n        WITH SERVER \"h\"\n        WITH COLOUR \"red\"\n        WITH PORT 70000\n        WITH DATABASE \"d\"\n",
+    );
+    assert!(
+        refused.errors().iter().any(|error| error["message"].to_string().contains("PORT")),
+        "{refused:?}"
+    );
+    let warnings = refused.0["warnings"].as_array().unwrap();
+    assert!(warnings.iter().any(|warning| warning["message"].to_string().contains("COLOUR")), "{refused:?}");
 }

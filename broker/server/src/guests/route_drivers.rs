@@ -18,10 +18,20 @@ mod tls_profiles;
 pub(crate) mod type_schema;
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use lot_facts::{Facts, RouteFacts, TopicFact};
+use lotmq_core::tenant::Tenant;
+use lotmq_definitions::Definition;
+use lotmq_host::fiber::FiberServices as _;
 use lotmq_host::route::{Abilities, Description};
-use lotmq_host::{Acting, Ambient, Grants, NameGrant, Qos, TopicGrant, ValueGrant};
+use lotmq_host::{Acting, Ambient, Grants, NameGrant, Qos, RunContext, TopicGrant, ValueGrant};
+
+use super::guest_id::guest_id;
+use super::hosting::Hosting;
+use super::route_types;
+use super::services::TenantServices;
+use endpoints::{NoEndpoint, PlaceBounds, SectionTls};
 
 pub(crate) use thread::{SteppedRoutes, open, start};
 
@@ -38,6 +48,23 @@ pub(crate) fn refusal(described: &Description, route: &RouteFacts, of_asset: Opt
 fn refuses_events(abilities: Abilities, route: &RouteFacts) -> Option<&'static str> {
     let has_none = abilities.contains(Abilities::DELIVER) || route.events.is_empty();
     (!has_none).then_some("its guest takes no messages, so it can have no events")
+}
+
+/// Why the operator refuses the address that a route names, as it is told when the route is opened; `None` where it names none, or what is wrong is something else.
+pub(crate) fn refused_address(
+    (tenant, hosting): (&Arc<Tenant>, &Arc<Hosting>),
+    definition: &Arc<Definition>,
+) -> Option<String> {
+    let route = definition.facts().route.as_deref()?;
+    let services = Arc::new(TenantServices::new(tenant, hosting, definition));
+    let names = template::OfRoute(&services, RunContext::new(guest_id(tenant, definition.id)));
+    let said = places::placed(route, route_types::places(&route.kind), &names).ok()?;
+    let refuses = |address| services.refuses_address(address);
+    let bounds = PlaceBounds { refuses: Some(&refuses), ..PlaceBounds::default() };
+    endpoints::endpoints(&said, &names, bounds, &SectionTls::default())
+        .err()
+        .filter(NoEndpoint::is_refused)
+        .map(|refused| refused.to_string())
 }
 
 /// Settings of a route as its guest gets them, as far as its text says them: secrets by their names.

@@ -50,6 +50,13 @@ pub(super) enum NoEndpoint {
     Refused { section: String, place: String, reason: String },
 }
 
+impl NoEndpoint {
+    /// Whether the operator refuses the address.
+    pub(super) fn is_refused(&self) -> bool {
+        matches!(self, NoEndpoint::Refused { .. })
+    }
+}
+
 /// Whether a section connects to other places.
 pub(super) fn is_far(block: &RouteBlock) -> bool {
     FAR.iter().any(|key| block.settings.contains_key(*key))

@@ -86,8 +86,8 @@ mod tests {
         let many: BTreeMap<String, &str> = (0..100).map(|tag| (format!("{tag}{long}"), &*long)).collect();
         let told = read(&json!({ "failing": 100, "reasons": many }).to_string()).unwrap();
         assert_eq!((told.count(), told.reasons.len()), (100, ROUTE_FAILING_TAGS_TOLD_MAX));
-        assert!(told.reasons.iter().all(|(tag, reason)| [tag, reason]
-            .iter()
-            .all(|text| text.chars().count() == ROUTE_TAG_TEXT_CHARACTERS_MAX)));
+        assert!(told.reasons.iter().all(|(tag, reason)| {
+            [tag, reason].iter().all(|text| text.chars().count() == ROUTE_TAG_TEXT_CHARACTERS_MAX)
+        }));
     }
 }

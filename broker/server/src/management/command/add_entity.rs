@@ -71,7 +71,7 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     }
     let Some(first) = outcomes.first() else {
         let message = diagnostics.first().map(reply_message).unwrap_or_default();
-        return Err(Refusal { message, errors: outside, data: None });
+        return Err(Refusal { message, errors: outside, warnings: outside_warnings, data: None });
     };
     call.about(entity_type(first.kind), &first.name);
     let message = match diagnostics.iter().find(|diagnostic| diagnostic.severity == Severity::Error) {
@@ -81,16 +81,12 @@ pub(super) fn add_text(call: &mut Call<'_>, kind: DefinitionKind, body: &str) ->
     let data = (!is_alone).then(|| json!({ "entities": outcomes.iter().map(row).collect::<Vec<_>>() }));
     let errors: Vec<Value> =
         outside.into_iter().chain(outcomes.iter().flat_map(|outcome| outcome.errors.clone())).collect();
-    if !errors.is_empty() {
-        return Err(Refusal { message, errors, data });
-    }
     let warnings = outcomes.into_iter().flat_map(|outcome| outcome.warnings);
-    Ok(Done {
-        message,
-        data,
-        warnings: outside_warnings.into_iter().chain(warnings).collect(),
-        is_silent: false,
-    })
+    let warnings: Vec<Value> = outside_warnings.into_iter().chain(warnings).collect();
+    if !errors.is_empty() {
+        return Err(Refusal { message, errors, warnings, data });
+    }
+    Ok(Done { message, data, warnings, is_silent: false })
 }
 
 fn row(outcome: &Outcome) -> Value {
@@ -109,8 +105,15 @@ fn add_one(
     let of_text: Vec<Diagnostic> =
         entity.diagnostics.iter().map(|found| found.clone().moved_down(entity.lines_before)).collect();
     let (errors, mut warnings) = split(&of_text);
-    let failed =
-        |message: String, errors| Outcome { kind, name: name.clone(), message, errors, warnings: Vec::new() };
+    // Whoever corrects what is wrong corrects that as well.
+    let of_compiler = warnings.clone();
+    let failed = |message: String, errors| Outcome {
+        kind,
+        name: name.clone(),
+        message,
+        errors,
+        warnings: of_compiler.clone(),
+    };
     if entity.kind.is_some() && kind != wanted {
         let title = kind.title();
         let article = if kind == DefinitionKind::Action { "an" } else { "a" };
@@ -139,6 +142,10 @@ fn add_one(
             warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));
             let of_route = guests::routes::warnings(call.tenant, installed.definition.facts());
             warnings.extend(of_route.iter().map(|(code, text)| problem(code, text)));
+            let place = (call.tenant, &call.broker.hosting);
+            let refused = guests::route_drivers::refused_address(place, &installed.definition);
+            let stands = |reason| problem("ADDRESS_REFUSED", &format!("the route stands still: {reason}"));
+            warnings.extend(refused.map(stands));
             warnings.extend(super::dependents::misfits(call, &installed.definition));
             let message = format!("{} '{name}' added successfully!", kind.title());
             Outcome { kind, name, message, errors: Vec::new(), warnings }

@@ -273,7 +273,7 @@ fn uninstall_multiple(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let message = format!("{} of {all} asset(s) uninstalled.", all - failed);
     match failed {
         0 => Ok(Done::new(message).with_data(rows)),
-        _ => Err(Refusal { message, errors, data: Some(rows.into()) }),
+        _ => Err(Refusal { message, errors, data: Some(rows.into()), ..Refusal::default() }),
     }
 }
 

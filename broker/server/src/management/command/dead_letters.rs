@@ -95,7 +95,7 @@ fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
         Some(reason) => {
             let message = format!("{count} dead letter(s) handed to the route again, and no more: {reason}.");
             let errors = vec![problem("REPLAY_STOPPED", &message)];
-            Err(Refusal { message, errors, data: Some(data) })
+            Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
         }
     }
 }
@@ -138,7 +138,7 @@ fn skip(call: &mut Call<'_>) -> Result<Done, Refusal> {
             "{messages} message(s) taken out; the next is in a call of the route's guest, which may have delivered it: try again when the call has ended."
         );
         let errors = vec![problem("IN_CALL", &message)];
-        return Err(Refusal { message, errors, data: Some(data) });
+        return Err(Refusal { message, errors, data: Some(data), ..Refusal::default() });
     }
     let text = match messages {
         0 => "No messages wait.".to_owned(),

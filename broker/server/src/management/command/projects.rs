@@ -571,7 +571,7 @@ fn deploy(
     if problems.errors_total > 0 {
         let message =
             format!("Project '{}' is loaded, with {} error(s).", project.name, problems.errors_total);
-        return Err(Refusal { message, errors: problems.errors, data: Some(data) });
+        return Err(Refusal { message, errors: problems.errors, data: Some(data), ..Refusal::default() });
     }
     let message = format!("Project '{}' loaded successfully!", project.name);
     Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })

@@ -70,7 +70,7 @@ impl From<ScriptError> for Refusal {
                     "severity": "error", "code": error.code(), "message": message, "line": line, "column": 1, "sourceLines": shown,
                 });
                 let message = format!("Parsing error: {message} ({line},1)");
-                Self { message, errors: vec![found], data: None }
+                Self { message, errors: vec![found], ..Self::default() }
             }
             ScriptError::TooMany => Self::new("QUOTA_EXCEEDED", text),
             ScriptError::OfAnother { .. } => Self::new("OF_ANOTHER", text),

@@ -64,11 +64,13 @@ impl Done {
 }
 
 /// Refusal of a command. Nothing has changed, unless the message says otherwise.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Refusal {
     pub(crate) message: String,
     /// Errors, at least one, each with a message and a code.
     pub(crate) errors: Vec<Value>,
+    /// Warnings beside them.
+    pub(crate) warnings: Vec<Value>,
     pub(crate) data: Option<Value>,
 }
 
@@ -76,7 +78,7 @@ impl Refusal {
     /// Refusal with one error of the same message. `code` is upper-case words.
     pub(crate) fn new(code: &str, message: impl Into<String>) -> Self {
         let message = message.into();
-        Self { errors: vec![problem(code, &message)], message, data: None }
+        Self { errors: vec![problem(code, &message)], message, ..Self::default() }
     }
 
     /// Adds a suggestion, in the field that diagnostics of programs have too.
@@ -253,7 +255,10 @@ impl Heading<'_> {
             entity_name: self.entity.map(|(_, name)| name),
             data: data.as_ref().unwrap_or(&nothing),
             errors: outcome.as_ref().err().map_or(&[], |refusal| &refusal.errors),
-            warnings: outcome.as_ref().map_or(&[], |done| &done.warnings),
+            warnings: match outcome {
+                Ok(done) => &done.warnings,
+                Err(refusal) => &refusal.warnings,
+            },
         };
         serde_json::to_string(&envelope).expect("an envelope is strings and JSON values")
     }

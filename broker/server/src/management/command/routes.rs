@@ -178,7 +178,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
                     "Route '{name}' is connected, and what was handed over last did not pass: {reason}"
                 );
                 let errors = vec![problem("MESSAGES_FAIL", &message)];
-                Err(Refusal { message, errors, data: Some(data) })
+                Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
             }
             None => {
                 let standing = route.standing();
@@ -190,7 +190,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
         (Some(reason), _) => {
             let message = format!("Route '{name}' is not reachable: {reason}");
             let errors = vec![problem("NOT_REACHABLE", &message)];
-            Err(Refusal { message, errors, data: Some(data) })
+            Err(Refusal { message, errors, data: Some(data), ..Refusal::default() })
         }
     }
 }

@@ -64,7 +64,7 @@ pub(super) fn told(
             "Project '{}' would be loaded with {} error(s). Nothing was changed.",
             project.name, problems.errors_total
         );
-        return Err(Refusal { message, errors: problems.errors, data: Some(data) });
+        return Err(Refusal { message, errors: problems.errors, data: Some(data), ..Refusal::default() });
     }
     let message = format!("Project '{}' can be loaded. Nothing was changed.", project.name);
     Ok(Done { warnings: problems.warnings, ..Done::new(message).with_data(data) })
