@@ -104,6 +104,7 @@ mod top;
 mod topics;
 mod transport;
 mod triggers;
+mod type_schemas;
 mod unattended;
 mod unfinished;
 mod unix_socket;

@@ -120,8 +120,6 @@ pub(crate) struct Guests {
     pub(crate) route_modules: route_modules::RouteModules,
     /// Modules that rules ask.
     pub(crate) rule_modules: rules::RuleModules,
-    /// Modules that policies keep from messages.
-    pub(crate) policed: policed::PolicedModules,
     /// Definitions whose error record changed since it was last published, with the hops of what led to it.
     pub(crate) changed_errors: parking_lot::Mutex<Vec<(Arc<Definition>, u8)>>,
     /// Lines of modules that rules ask, to be published with the next sweep.
@@ -172,7 +170,6 @@ impl Guests {
             route_orders: route_orders::RouteOrders::default(),
             route_modules: route_modules::RouteModules::default(),
             rule_modules: rules::RuleModules::default(),
-            policed: policed::PolicedModules::default(),
             changed_errors: parking_lot::Mutex::default(),
             lines: parking_lot::Mutex::default(),
             waiting: Waiting::default(),

@@ -170,7 +170,7 @@ impl Listeners for Ears {
 fn listeners(tenant: &Tenant, topic: &str) -> (Option<Box<dyn Listeners>>, bool) {
     let guests = &tenant.programs().guests;
     let mut watches = Vec::new();
-    let mut policed = guests.policed.refusing(topic);
+    let mut policed = tenant.programs().policed.refusing(topic);
     let mut disabled = {
         let registry = guests.registry.read();
         registry.silence_watches(topic, &mut watches);

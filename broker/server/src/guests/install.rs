@@ -156,7 +156,7 @@ fn arm(
 ) {
     let ExecutorCode { guest, grants, limits, policed } = code;
     if definition.kind() == DefinitionKind::Module {
-        tenant.programs().guests.policed.put(definition, policed);
+        tenant.programs().policed.put(definition, policed);
     }
     let is_pure = definition.facts().is_pure();
     let services = Arc::new(TenantServices::new(tenant, hosting, definition));
@@ -278,7 +278,7 @@ impl Guests {
         if kind == DefinitionKind::Module {
             guests.route_modules.remove(name);
             guests.rule_modules.remove(name);
-            guests.policed.remove(name);
+            tenant.programs().policed.remove(name);
             guests.module_changed(name);
         } else {
             batch.push(Op::DeleteDefinition { tenant: tenant.id, kind: kind.key(), name });

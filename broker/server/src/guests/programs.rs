@@ -6,6 +6,7 @@ use std::any::Any;
 use std::sync::Arc;
 
 use super::Guests;
+use super::policed::PolicedModules;
 use super::scripts::Scripts;
 use super::variables::Variables;
 use lotmq_core::tenant::Tenant;
@@ -15,6 +16,8 @@ pub(crate) struct Programs {
     pub(crate) guests: Arc<Guests>,
     pub(crate) scripts: Scripts,
     pub(crate) variables: Variables,
+    /// Modules that policies keep from messages.
+    pub(crate) policed: PolicedModules,
     /// State that the management above keeps for the tenant; guests do not look into it.
     pub(crate) above: Box<dyn Any + Send + Sync>,
 }
@@ -22,7 +25,8 @@ pub(crate) struct Programs {
 impl Programs {
     /// Programs of a tenant that has none yet, with these values and secrets, and the management's state.
     pub(crate) fn new(guests: Guests, variables: Variables, above: Box<dyn Any + Send + Sync>) -> Self {
-        Self { guests: Arc::new(guests), scripts: Scripts::default(), variables, above }
+        let (guests, scripts, policed) = (Arc::new(guests), Scripts::default(), PolicedModules::default());
+        Self { guests, scripts, variables, policed, above }
     }
 }
 

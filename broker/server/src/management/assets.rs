@@ -252,7 +252,7 @@ impl Asset {
                 None => Some(format!("module '{package}' could not be restored")),
                 Some(known) => last_error(known),
             },
-            refused_by_policy: guests.policed.refused(&self.definition),
+            refused_by_policy: tenant.programs().policed.refused(&self.definition),
         }
     }
 }

@@ -136,8 +136,8 @@ impl Version {
 
     /// Number of attempts to connect that come soon after each other, by `RECONNECTION_RETRIES` of either side of a bridge; then there is one each minute.
     pub(in crate::guests) fn fast_attempts(&self) -> Option<u32> {
-        let sides = ["DESTINATION_CONFIG", "SOURCE_CONFIG"];
-        let said = sides.into_iter().find_map(|side| self.number(side, "RECONNECTION_RETRIES"))?;
+        let mut sides = self.said().sections.iter();
+        let said = sides.find_map(|side| self.number(&side.name, "RECONNECTION_RETRIES"))?;
         Some(u32::try_from(said).unwrap_or(u32::MAX))
     }
 

@@ -136,6 +136,15 @@ impl Serving<'_> {
         ended
     }
 
+    /// Asks the guest which tags have no value, behind a run.
+    async fn ask_for_tags(&mut self, has_failed: bool) -> Result<(), Ended> {
+        let Some(runs) = self.runs.as_mut().filter(|_| self.abilities.contains(Abilities::REQUEST)) else {
+            return Ok(());
+        };
+        let (instance, figures) = (&mut self.instance, self.figures.as_ref());
+        runs.tags.ask(self.driver, &self.version, instance, figures, has_failed).await
+    }
+
     fn runs_after(&mut self, time: Duration) {
         if let Some(runs) = &mut self.runs {
             (runs.next, runs.pause) = (Instant::now() + time, Pause::retrying());

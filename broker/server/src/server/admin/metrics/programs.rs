@@ -90,7 +90,7 @@ impl DefinitionReading {
                 of.add(&figures);
                 of.missed = definition.activity.missed();
                 if definition.kind() == DefinitionKind::Module {
-                    of.refused = tenant.programs().guests.policed.refused(definition.name());
+                    of.refused = tenant.programs().policed.refused(definition.name());
                 }
                 of.errors = definition.activity.last_error().map_or(0, |error| error.count);
                 all.push(of);
