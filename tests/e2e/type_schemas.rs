@@ -16,13 +16,14 @@ fn differences(of_compiler: &Value, shown: &Value, path: &str) -> Vec<String> {
         .collect();
     for (name, key) in &keys {
         let (path, of_key) = (format!("{path}/{name}"), &shown["properties"][name]);
-        match of_key {
-            Value::Null => told.push(format!("{path} is missing")),
-            _ if !key["type"].is_null() && of_key["type"] != key["type"] => {
-                told.push(format!("{path} is {of_key}"))
-            }
-            _ => told.extend(differences(key, of_key, &path)),
+        if of_key.is_null() {
+            told.push(format!("{path} is missing"));
+            continue;
         }
+        if !key["type"].is_null() && of_key["type"] != key["type"] {
+            told.push(format!("{path} is {of_key}"));
+        }
+        told.extend(differences(key, of_key, &path));
         for word in key["enum"].as_array().into_iter().flatten() {
             if !of_key["enum"].as_array().unwrap().contains(word) {
                 told.push(format!("{path} does not take {word}"));
