@@ -510,6 +510,9 @@ pub(crate) const ROWS_BYTES_MAX: usize = 1 << 20;
 /// A message on which the driver of its route, alone with it, has ended by a panic so often counts as rejected.
 pub(crate) const ROUTE_PANICS_MAX: u8 = 2;
 
+/// Most events, mappings, tags and tables of a route whose standing is known one by one.
+pub(crate) const EVENT_STANDINGS_MAX: usize = 256;
+
 /// Most events that go when a route is replaced, and for which messages wait, that are named.
 pub(crate) const GONE_EVENTS_SHOWN: usize = 10;
 

@@ -13,6 +13,7 @@ pub(crate) mod asked_run;
 pub(super) mod batch;
 pub(super) mod buffering;
 pub(crate) mod dead_letters;
+mod event_standing;
 pub(in crate::guests) mod failing_tags;
 mod fresh_posts;
 pub(super) mod hold;
@@ -281,7 +282,11 @@ impl Guests {
         let refusal = match answered.recv_timeout(patience) {
             Ok(Ok(())) => None,
             Ok(Err(reason)) => Some(reason),
-            Err(RecvTimeoutError::Timeout) => Some(format!("no answer within {} s", patience.as_secs())),
+            Err(RecvTimeoutError::Timeout) => {
+                let reason = format!("no answer within {} s", patience.as_secs());
+                route.is_silent(&reason);
+                Some(reason)
+            }
             Err(RecvTimeoutError::Disconnected) => Some("the broker is stopping".to_owned()),
         };
         Probe { latency: began.elapsed(), refusal }

@@ -6,37 +6,28 @@
 
 mod answer;
 mod deliveries;
+mod means;
 mod paths;
 mod pause;
 mod running;
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use lotmq_definitions::RunError;
-use lotmq_host::fiber::{Endpoint, FiberServices as _, RouteFolder, SerialLine};
-use lotmq_host::route::{Abilities, Failure, Receipt, RouteGuest, RouteInstance, RouteSpec};
-use lotmq_host::{
-    Acting, BorrowedMessage, Grants, GuestLimits, RunContext, Services as _, Trap, limits::ROUTE_TIME,
-};
+use lotmq_host::route::{Abilities, Failure, Receipt, RouteInstance};
+use lotmq_host::{BorrowedMessage, RunContext, Services as _, Trap};
 use tracing::{error, info, warn};
 
 use super::asset_configuration::laid_under;
 use super::configuration::{about, without_delay};
 use super::delivery::{contradiction, told_of_error};
-use super::endpoints::{GrantedPlaces, PlaceBounds, SectionTls, endpoints};
-use super::folders::{self, folders};
-use super::places::placed;
 use super::schema;
-use super::serial_lines::serial_lines;
 use super::template::OfRoute;
-use super::tls_profiles::{self, NamedSections};
 use crate::guests::HasPrograms as _;
 use crate::guests::guest_id::guest_id;
 use crate::guests::hosting::Hosting;
-use crate::guests::in_common;
 use crate::guests::policies::Restart;
 use crate::guests::route_modules::ModuleFigures;
 use crate::guests::route_types;
@@ -73,6 +64,22 @@ enum Ended {
     Fatal(String),
 }
 
+/// First message of what was handed over when an instance was given up, with what of the route takes it.
+struct Handed {
+    event: String,
+    topic: String,
+    /// Its payload, where it was alone.
+    payload: Vec<u8>,
+}
+
+impl Handed {
+    fn first_of(batch: &PostBatch) -> Option<Handed> {
+        let post = batch.first()?;
+        let payload = if batch.len() == 1 { post.message.payload.to_vec() } else { Vec::new() };
+        Some(Handed { event: post.to.described(), topic: post.message.topic.to_string(), payload })
+    }
+}
+
 /// Instance that is not open yet, with the configuration for that.
 struct Made {
     instance: RouteInstance,
@@ -103,6 +110,8 @@ struct Serving<'a> {
     pause: Pause,
     retries: Option<Retries>,
     paths: Paths,
+    /// What was handed over last, where that is why it ends.
+    handed: Option<Handed>,
 }
 
 /// Retries of the same message: their number and since when.
@@ -128,13 +137,13 @@ impl Driver {
                 pause = Pause::reconnecting().fast_for(version.fast_attempts());
             }
             let beside = self.seat.connections_beside();
-            let ended = self.serve(number, &version, &mut pause).await;
+            let (ended, handed) = self.serve(number, &version, &mut pause).await;
             match self.by_policy(&version, ended) {
                 Ended::Changed => {}
                 Ended::Away(reason) => {
                     let reason = self.masked(&reason);
                     if self.seat.lost(number, &reason, self.now()) {
-                        self.failed(&version, "ROUTE_AWAY", &reason);
+                        self.failed(&version, ("ROUTE_AWAY", &reason), handed.as_ref());
                     }
                     if !self.is_at_once() {
                         tokio::select! {
@@ -147,7 +156,7 @@ impl Driver {
                     let reason = self.masked(&reason);
                     // What one instance finds out holds for all of them, and is told once.
                     if self.seat.stand_still(number, &reason, self.now()) {
-                        self.failed(&version, "ROUTE_STOPPED", &reason);
+                        self.failed(&version, ("ROUTE_STOPPED", &reason), handed.as_ref());
                     }
                 }
             }
@@ -184,19 +193,19 @@ impl Driver {
         }
     }
 
-    async fn serve(&self, number: u64, version: &Arc<Version>, pause: &mut Pause) -> Ended {
+    async fn serve(&self, number: u64, version: &Arc<Version>, pause: &mut Pause) -> (Ended, Option<Handed>) {
         let services = self.services(version);
         let opened = self.open(version, &services, Some(number)).await;
         let Opened { instance, abilities, figures } = match opened {
             Ok(opened) => opened,
             // It would be away for ever where nothing changes by itself.
-            Err(Ended::Away(reason)) if self.is_at_once() => return Ended::Fatal(reason),
+            Err(Ended::Away(reason)) if self.is_at_once() => return (Ended::Fatal(reason), None),
             Err(Ended::Away(reason)) => {
                 // Others may be better off.
                 self.seat.hand_over();
-                return Ended::Away(reason);
+                return (Ended::Away(reason), None);
             }
-            Err(ended) => return ended,
+            Err(ended) => return (ended, None),
         };
         self.seat.connected(number, self.now());
         let instance_number = self.seat.instance;
@@ -215,6 +224,7 @@ impl Driver {
             pause: Pause::retrying(),
             retries: None,
             paths: Paths::of(self, version, abilities),
+            handed: None,
         };
         let ended = serving.serve().await;
         pause.was_well_for(connected.elapsed());
@@ -283,135 +293,6 @@ impl Driver {
         Ok(Made { instance, abilities, configuration: configuration.to_string(), figures })
     }
 
-    /// Code that the route has now, what its instances may do and use, and the figures of a module.
-    async fn code(
-        &self,
-        version: &Version,
-        services: &Arc<TenantServices>,
-        names: &OfRoute<'_>,
-    ) -> Result<(RouteGuest, RouteSpec, Option<Arc<ModuleFigures>>), Ended> {
-        let definition = &version.definition;
-        let acting = Acting { version: definition.version, account: definition.shared_account() };
-        let spec = RouteSpec {
-            id: guest_id(&self.tenant, definition.id),
-            services: Arc::clone(services) as _,
-            grants: Arc::default(),
-            endpoints: Arc::default(),
-            folders: Arc::default(),
-            serial_lines: Arc::default(),
-            limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
-        };
-        let of_text = super::grants(definition.facts(), acting);
-        let order = self.tenant.programs().guests.route_orders.get(definition.name());
-        let own = &order.policies;
-        let of_text = own.grants(of_text);
-        let asked = |address| services.refuses_address(address);
-        let refuses: &(dyn Fn(IpAddr) -> Option<String> + Sync) = &asked;
-        // Where there is no network at all, what is tried says so.
-        let refuses = services.refuses_network().is_none().then_some(refuses);
-        match &version.code {
-            RouteCode::Own(guest) => {
-                let bounds = PlaceBounds { granted: None, policies: [Some(own), None], refuses };
-                let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
-                let folders = self.folders(version, names, &of_text, None).await?;
-                let serial_lines = self.serial_lines(version, names, &of_text, None)?;
-                let limits = own.limits(spec.limits);
-                let grants = Arc::new(of_text);
-                Ok((
-                    guest.clone(),
-                    RouteSpec { grants, endpoints, folders, serial_lines, limits, ..spec },
-                    None,
-                ))
-            }
-            RouteCode::Module(name) => {
-                let found = self.tenant.programs().guests.route_module(name);
-                let (module, figures) = found.map_err(Ended::Fatal)?;
-                let granted = GrantedPlaces { module: name, places: &module.places };
-                let policies = [Some(own), Some(&module.policies)];
-                let bounds = PlaceBounds { granted: Some(granted), policies, refuses };
-                let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
-                let grants = Arc::new(in_common::both(of_text, &module.grants));
-                let folders = self.folders(version, names, &grants, Some(name)).await?;
-                let serial_lines = self.serial_lines(version, names, &grants, Some(name))?;
-                let limits = own.limits(module.limits);
-                let spec = RouteSpec { grants, endpoints, folders, serial_lines, limits, ..spec };
-                Ok((module.guest.clone(), spec, Some(figures)))
-            }
-        }
-    }
-
-    async fn endpoints(
-        &self,
-        version: &Version,
-        names: &OfRoute<'_>,
-        bounds: PlaceBounds<'_>,
-    ) -> Result<HashMap<String, Endpoint>, Ended> {
-        let fatal = |reason: String| Ended::Fatal(reason);
-        let places = route_types::places(&version.said().kind);
-        let said = placed(version.said(), places, names).map_err(|reason| fatal(reason.to_string()))?;
-        let named = tls_profiles::named(&said, names).map_err(|reason| fatal(reason.to_string()))?;
-        let tls = self.tls(named).await?;
-        let made = endpoints(&said, names, bounds, &tls);
-        made.map_err(|reason| fatal(reason.to_string()))
-    }
-
-    /// The serial ports that the version names.
-    fn serial_lines(
-        &self,
-        version: &Version,
-        names: &OfRoute<'_>,
-        grants: &Grants,
-        module: Option<&str>,
-    ) -> Result<Arc<HashMap<String, SerialLine>>, Ended> {
-        let made = serial_lines(version.said(), names, grants, module);
-        made.map(Arc::new).map_err(|reason| Ended::Fatal(reason.to_string()))
-    }
-
-    /// TLS of the sections that ask for it.
-    async fn tls(&self, named: NamedSections) -> Result<SectionTls, Ended> {
-        if named.is_empty() {
-            return Ok(SectionTls::default());
-        }
-        let site = self.site();
-        let read = tokio::task::spawn_blocking(move || tls_profiles::read(named, &site)).await;
-        let read = read.map_err(|_| Ended::Away("its certificates could not be read".to_owned()))?;
-        read.map_err(|reason| match reason.may_pass() {
-            true => Ended::Away(reason.to_string()),
-            false => Ended::Fatal(reason.to_string()),
-        })
-    }
-
-    /// What the operator says of folders and files of routes.
-    fn site(&self) -> folders::Site {
-        let config = &self.hosting.config;
-        folders::Site {
-            roots: config.routes.file_roots.iter().map(Into::into).collect(),
-            own: config.data.path.join("files").join(&*self.tenant.name),
-            data_directory: config.data.path.clone(),
-            reserve_bytes: config.limits.disk_reserve_bytes,
-        }
-    }
-
-    /// The folders that the version names, as it may use them.
-    async fn folders(
-        &self,
-        version: &Version,
-        names: &OfRoute<'_>,
-        grants: &Grants,
-        module: Option<&str>,
-    ) -> Result<Arc<HashMap<String, RouteFolder>>, Ended> {
-        let named = folders::named(version.said(), names);
-        if named.is_empty() {
-            return Ok(Arc::default());
-        }
-        let site = self.site();
-        let (grants, module) = (grants.clone(), module.map(str::to_owned));
-        let work = move || folders(named, &grants, module.as_deref(), &site);
-        let made = tokio::task::spawn_blocking(work).await;
-        let made = made.map_err(|_| Ended::Away("its folders could not be looked at".to_owned()))?;
-        made.map(Arc::new).map_err(|reason| Ended::Fatal(reason.to_string()))
-    }
-
     /// Opens another instance and asks it whether the far side can be reached.
     pub(super) async fn probe(&self) -> Result<(), String> {
         let version = self.route.version();
@@ -463,11 +344,19 @@ impl Driver {
         self.record(&version, &RunError { code: "ROUTE_PANIC", message: REASON, ..RunError::default() }, 0);
     }
 
-    /// Tells that the instance is not connected.
-    fn failed(&self, version: &Version, code: &str, reason: &str) {
+    /// Tells that the instance is not connected, and what was handed over to it when that was so.
+    fn failed(&self, version: &Version, (code, reason): (&str, &str), handed: Option<&Handed>) {
         // The reason may be the far side's own words, which are for the route's topics.
         warn!(target: "routes", route = &**version.definition.name(), reason = code, "route not connected");
-        self.record(version, &RunError { code, message: reason, ..RunError::default() }, 0);
+        let message = handed.map(|handed| format!("{}: {reason}", handed.event));
+        let error = RunError {
+            code,
+            message: message.as_deref().unwrap_or(reason),
+            topic: handed.map_or("", |handed| &handed.topic),
+            payload: handed.map_or(&[], |handed| &handed.payload),
+            ..RunError::default()
+        };
+        self.record(version, &error, 0);
     }
 
     fn record(&self, version: &Version, error: &RunError<'_>, hops: u8) {
@@ -482,16 +371,16 @@ impl Driver {
 }
 
 impl Serving<'_> {
-    async fn serve(mut self) -> Ended {
+    async fn serve(mut self) -> (Ended, Option<Handed>) {
         loop {
             let (instance, figures) = (&mut self.instance, self.figures.as_ref());
             if let Some(ended) = self.paths.ask(self.driver, &self.version, instance, figures).await {
-                return ended;
+                return (ended, None);
             }
             let work = match self.next_work().await {
                 Ok(Some(work)) => work,
                 Ok(None) => break,
-                Err(ended) => return ended,
+                Err(ended) => return (ended, None),
             };
             let ended = match work {
                 Work::Batch(batch) => self.deliver(batch).await,
@@ -499,12 +388,12 @@ impl Serving<'_> {
                 Work::Run(run) => self.run_as_asked(run).await,
             };
             if let Some(ended) = ended {
-                return ended;
+                return (ended, self.handed);
             }
         }
         // How it says goodbye does not matter any more.
         let _ = tokio::time::timeout(self.version.call_time(), self.instance.close()).await;
-        Ended::Changed
+        (Ended::Changed, None)
     }
 
     async fn deliver(&mut self, mut batch: PostBatch) -> Option<Ended> {
@@ -540,7 +429,7 @@ impl Serving<'_> {
                 Some(ended)
             }
             Ok(Ok(Err(failure))) => {
-                self.comes_again(&batch);
+                self.has_lost(&batch, &text_of(failure.clone()));
                 // Should it be one of them because of which this happens whenever it is handed over, that one comes to stand in front of what waits.
                 batch.put_back_lost();
                 Some(ended(failure))
@@ -556,9 +445,10 @@ impl Serving<'_> {
             }
             Err(_) => {
                 // Who does not answer is away: nothing is known against the messages, but that there may be too many of them for one call.
-                self.comes_again(&batch);
+                let reason = too_long(self.version.call_time());
+                self.has_lost(&batch, &reason);
                 batch.put_back_halved();
-                Some(Ended::Away(too_long(self.version.call_time())))
+                Some(Ended::Away(reason))
             }
         }
     }
@@ -571,6 +461,7 @@ impl Serving<'_> {
         }
         let accepted = receipt.accepted as usize;
         let (mut passed, mut bytes, mut latency_ms) = (0, 0, 0);
+        let mut events: Vec<Addressee> = Vec::new();
         let now_ms = self.driver.now_ms();
         let rejected = receipt.rejected.iter().rev();
         let reasons: HashMap<usize, &str> =
@@ -583,6 +474,9 @@ impl Serving<'_> {
                     passed += 1;
                     bytes += post.message.payload.len() as u64;
                     latency_ms += now_ms.saturating_sub(post.waits_since_ms);
+                    if events.last() != Some(&post.to) {
+                        events.push(post.to.clone());
+                    }
                     self.hand_on(post);
                 }
             }
@@ -592,6 +486,7 @@ impl Serving<'_> {
         if passed > 0 {
             self.driver.route.update(|standing| {
                 standing.passed(passed, now);
+                events.iter().for_each(|event| standing.event_passed(event, now));
                 standing.deliveries.bytes += bytes;
                 standing.deliveries.latency_ms += latency_ms;
             });
@@ -669,7 +564,7 @@ impl Serving<'_> {
         } else {
             self.retries = Some(retries);
             let (now, reason) = (self.driver.now(), self.driver.masked(reason));
-            self.driver.route.update(|standing| standing.failed(0, &reason, now));
+            self.driver.route.update(|standing| standing.event_failed(&post.to, 0, &reason, now));
         }
         self.comes_again(&batch);
         drop(batch);
@@ -694,6 +589,20 @@ impl Serving<'_> {
         }
     }
 
+    /// Notes that the instance has lost the far side, or got no answer, when it had these messages, which are to come again.
+    fn has_lost(&mut self, batch: &PostBatch, reason: &str) {
+        self.comes_again(batch);
+        self.handed = Handed::first_of(batch);
+        let (now, reason) = (self.driver.now(), self.driver.masked(reason));
+        self.driver.route.update(|standing| {
+            standing.is_doubtful(now);
+            let mut last = None;
+            for post in batch.iter().filter(|post| last.replace(&post.to) != Some(&post.to)) {
+                standing.event_waits(&post.to, &reason, now);
+            }
+        });
+    }
+
     /// Counts messages that did not pass and are to come again.
     fn comes_again(&self, batch: &PostBatch) {
         let count = batch.len() as u64;
@@ -706,11 +615,12 @@ impl Serving<'_> {
         let Driver { hosting, tenant, route, .. } = self.driver;
         dead_letter_queue::bury(hosting, tenant, route, (post, &reason));
         let now = self.driver.now();
-        self.driver.route.update(|standing| standing.failed(1, &reason, now));
+        self.driver.route.update(|standing| standing.event_failed(&post.to, 1, &reason, now));
         let topic = &*post.message.topic;
+        let message = format!("{}: {reason}", post.to.described());
         let error = RunError {
             code: "ROUTE_REJECTED",
-            message: &reason,
+            message: &message,
             topic,
             payload: &post.message.payload,
             ..RunError::default()

@@ -58,10 +58,11 @@ fn give_up_expired(hosting: &Hosting, tenant: &Arc<Tenant>, route: &RouteRunner)
     let (definition, now) = (Arc::clone(&route.version().definition), hosting.definitions_now().wall);
     for post in &expired {
         dead_letter_queue::bury(hosting, tenant, route, (post, REASON));
-        route.update(|standing| standing.failed(1, REASON, now));
+        route.update(|standing| standing.event_failed(&post.to, 1, REASON, now));
+        let message = format!("{}: {REASON}", post.to.described());
         let error = RunError {
             code: "ROUTE_REJECTED",
-            message: REASON,
+            message: &message,
             topic: &post.message.topic,
             payload: &post.message.payload,
             ..RunError::default()

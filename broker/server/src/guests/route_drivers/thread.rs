@@ -119,10 +119,27 @@ async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
                 // Beside the first instance, from whose seat it takes nothing.
                 let driver = driver(0);
                 spawn_local(async move {
+                    let probed = driver.probe().await;
+                    let is_heard_of = probed.is_ok();
                     // Whoever asked may have gone.
-                    let _ = answer.try_send(driver.probe().await);
+                    let _ = answer.try_send(probed);
+                    if is_heard_of { driver.route.is_heard_of() } else { listen(driver).await }
                 });
             }
+        }
+    }
+}
+
+/// Tries whether a far side that has not answered does by now, until it is heard of: where nothing waits, nobody else would find out.
+async fn listen(driver: Driver) {
+    if !driver.route.begins_to_listen() {
+        return;
+    }
+    let mut pause = Pause::reconnecting();
+    while driver.route.listens_on() {
+        tokio::time::sleep(pause.next()).await;
+        if driver.probe().await.is_ok() {
+            driver.route.is_heard_of();
         }
     }
 }

@@ -323,12 +323,18 @@ impl RouteRunner {
     /// What a status tells besides its standing.
     pub(crate) fn beside(&self) -> Beside {
         let dead = self.dead_letters.figures();
-        let linger = self.shared.lock().mailbox.linger();
-        let oldest_waits = self.oldest_age_ms().map(|age_ms| {
-            let age = SignedDuration::from_millis(i64::try_from(age_ms).unwrap_or(i64::MAX));
-            age.saturating_sub(SignedDuration::try_from(linger).unwrap_or(SignedDuration::MAX))
-        });
-        Beside { dead_letters: dead.waiting.messages, dead_letters_dropped: dead.dropped, oldest_waits }
+        let (linger, oldest) = {
+            let shared = self.shared.lock();
+            (shared.mailbox.linger(), shared.mailbox.unfinished_since_ms_of_each())
+        };
+        let now_ms = self.clock.lifetime_ms();
+        let linger = SignedDuration::try_from(linger).unwrap_or(SignedDuration::MAX);
+        let wait = |(event, since_ms): (_, u64)| {
+            let age = i64::try_from(now_ms.saturating_sub(since_ms)).unwrap_or(i64::MAX);
+            (event, SignedDuration::from_millis(age).saturating_sub(linger))
+        };
+        let waits = oldest.into_iter().map(wait).collect();
+        Beside { dead_letters: dead.waiting.messages, dead_letters_dropped: dead.dropped, waits }
     }
 
     /// For how long the oldest message has waited, as far as any was read.

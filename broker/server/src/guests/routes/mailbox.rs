@@ -17,7 +17,7 @@
 mod lane;
 mod post;
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::hash::{BuildHasher as _, RandomState};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -130,6 +130,25 @@ impl Mailbox {
     /// Since when the oldest message that is not done has waited, in lifetime milliseconds.
     pub(in crate::guests) fn unfinished_since_ms(&self) -> Option<u64> {
         self.lanes.iter().filter_map(Lane::unfinished_since_ms).min()
+    }
+
+    /// The same by what takes the messages.
+    pub(in crate::guests) fn unfinished_since_ms_of_each(&self) -> BTreeMap<Addressee, u64> {
+        let mut oldest: BTreeMap<Addressee, u64> = BTreeMap::new();
+        for lane in &self.lanes {
+            let mut last = None;
+            // Messages of one event mostly follow each other.
+            for (to, since_ms) in lane.unfinished_waits() {
+                if last.replace(to) == Some(to) {
+                    continue;
+                }
+                match oldest.get_mut(to) {
+                    Some(known) => *known = since_ms.min(*known),
+                    None => drop(oldest.insert(to.clone(), since_ms)),
+                }
+            }
+        }
+        oldest
     }
 
     /// When the next batch of a lane is due.

@@ -27,6 +27,7 @@ use super::questions::{Answer, Questions, refused};
 use super::standing::{Connection, DeliveryFigures, STOPPED, Standing};
 use super::version::Version;
 use crate::guests::route_orders::RouteOrder;
+use crate::process::clock::definitions_now;
 
 /// Runner of a route.
 pub(crate) struct RouteRunner {
@@ -66,6 +67,8 @@ pub(super) struct SharedRoute {
     pub(super) asked_run: Option<AskedRun>,
     /// Number of those who keep instances from taking messages.
     pub(super) holds: usize,
+    /// Whether somebody tries until the far side is heard of.
+    is_listened_for: bool,
 }
 
 /// Place of one instance.
@@ -123,9 +126,10 @@ impl RouteRunner {
             drivers: 0,
             asked_run: None,
             holds: 0,
+            is_listened_for: false,
         };
         shared.standing.stopped_is(is_stopped);
-        shared.begin_anew();
+        shared.begin_anew(now);
         Self {
             shared: Mutex::new(shared),
             dead_letters: DeadLetters::default(),
@@ -169,12 +173,46 @@ impl RouteRunner {
     pub(in crate::guests) fn replace(&self, version: Version) {
         let mut shared = self.shared.lock();
         shared.version = Arc::new(version);
-        shared.begin_anew();
+        shared.begin_anew(self.now());
+        drop(shared);
+        self.stands.notify_one();
+    }
+
+    /// Notes that the far side has not answered somebody who tried.
+    pub(in crate::guests) fn is_silent(&self, reason: &str) {
+        let now = self.now();
+        self.update(|standing| {
+            standing.failed(0, reason, now);
+            standing.is_doubtful(now);
+        });
+    }
+
+    /// Notes that the far side has answered somebody who tried.
+    pub(in crate::guests) fn is_heard_of(&self) {
+        let now = self.now();
+        self.update(|standing| standing.is_heard_of(now));
+    }
+
+    /// Begins to try until the far side is heard of; false where somebody does.
+    pub(in crate::guests) fn begins_to_listen(&self) -> bool {
+        !std::mem::replace(&mut self.shared.lock().is_listened_for, true)
+    }
+
+    /// Whether the far side still has to be heard of; where not, nobody tries any more.
+    pub(in crate::guests) fn listens_on(&self) -> bool {
+        let mut shared = self.shared.lock();
+        shared.is_listened_for = !shared.is_closed && shared.standing.has_doubts();
+        shared.is_listened_for
+    }
+
+    fn now(&self) -> Timestamp {
+        definitions_now(&*self.clock).wall
     }
 
     /// Reopens the route, because a value that it was opened with has changed.
     pub(in crate::guests) fn reopen(&self) {
-        self.shared.lock().begin_anew();
+        self.shared.lock().begin_anew(self.now());
+        self.stands.notify_one();
     }
 
     /// Follows an order: its guest is closed when the call under way has ended, and opened within the policies of the order, unless that says that the route is
@@ -183,7 +221,7 @@ impl RouteRunner {
         let mut shared = self.shared.lock();
         shared.version = Arc::new(shared.version.within(&order.policies));
         shared.standing.stopped_is(order.is_stopped);
-        shared.begin_anew();
+        shared.begin_anew(self.now());
         drop(shared);
         self.stands.notify_one();
     }
@@ -364,8 +402,9 @@ impl RouteRunner {
 }
 
 impl SharedRoute {
-    fn begin_anew(&mut self) {
+    fn begin_anew(&mut self, now: Timestamp) {
         self.number += 1;
+        self.standing.begins_anew(now);
         self.stands_still = false;
         self.is_alone = false;
         self.standing.paths = Arc::default();

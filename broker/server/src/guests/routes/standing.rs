@@ -6,20 +6,25 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value as Json, json};
 
+use super::event_standing::{EventStandings, EventWait};
 use super::failing_tags::FailingTags;
 use super::http_figures::HttpFigures;
+use super::mailbox::Addressee;
 
 /// Number of operations in the error rate.
 const WINDOW: usize = 20;
 
 /// Time after which an operation says nothing about the health any more: a route that has had nothing to do since it came back is well.
-const RECENT: SignedDuration = SignedDuration::from_mins(5);
+const RECENT: SignedDuration = SignedDuration::from_secs(60);
 
-/// Time without a connection after which the health is `Red`.
+/// Time without a connection, or for which all fails that is tried of an event, after which the health is `Red`.
 const AWAY_MAX: SignedDuration = SignedDuration::from_secs(60);
 
-/// Time for which the oldest message may wait, and nothing pass, before the health is `Yellow`: a beat of the status topic.
+/// Time for which the oldest message of an event may wait, and nothing of that event pass, before the health is `Yellow`: a beat of the status topic.
 const STANDSTILL: SignedDuration = SignedDuration::from_secs(30);
+
+/// The same before it is `Red`.
+const LONG_STANDSTILL: SignedDuration = SignedDuration::from_mins(5);
 
 /// Reason why a route does nothing that was stopped.
 pub(in crate::guests) const STOPPED: &str = "it is stopped; -run starts it";
@@ -60,8 +65,9 @@ pub(crate) struct Standing {
     is_stopped: bool,
     pub(crate) errors: u64,
     consecutive: u64,
-    /// Whether each of the last operations failed, oldest first.
-    recent: VecDeque<(bool, Timestamp)>,
+    /// The last operations, oldest first.
+    recent: VecDeque<Operation>,
+    events: EventStandings,
     messages: u64,
     succeeded: u64,
     failed: u64,
@@ -69,6 +75,8 @@ pub(crate) struct Standing {
     last_success: Option<Timestamp>,
     last_error: Option<(String, Timestamp)>,
     connected_since: Option<Timestamp>,
+    /// Whether one of its instances has lost the far side in a call, and nothing has been heard of it since: what the others believe of their connections is from before.
+    is_doubtful: bool,
     /// Beginning of the time without a connection.
     away_since: Option<Timestamp>,
     started: Timestamp,
@@ -79,14 +87,29 @@ pub(crate) struct Standing {
     pub(crate) failing_tags: Option<Arc<FailingTags>>,
 }
 
+/// Operation of a route.
+#[derive(Clone, Debug)]
+struct Operation {
+    at: Timestamp,
+    failure: Option<FailedOperation>,
+}
+
+/// Failure of an operation.
+#[derive(Clone, Debug)]
+struct FailedOperation {
+    event: Option<Addressee>,
+    /// Whether messages were given up: what passes later does not make that good.
+    gives_up: bool,
+}
+
 /// What a status tells besides the standing.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Beside {
     pub(crate) dead_letters: u64,
     /// Dead letters that are not kept any more.
     pub(crate) dead_letters_dropped: u64,
-    /// For how long the oldest message has waited, beside the time for which batches fill.
-    pub(crate) oldest_waits: Option<SignedDuration>,
+    /// For how long the oldest message of each event has waited, beside the time for which batches fill.
+    pub(crate) waits: Vec<EventWait>,
 }
 
 /// Connection of an instance.
@@ -123,6 +146,7 @@ impl Standing {
             errors: 0,
             consecutive: 0,
             recent: VecDeque::with_capacity(WINDOW),
+            events: EventStandings::default(),
             messages: 0,
             succeeded: 0,
             failed: 0,
@@ -130,6 +154,7 @@ impl Standing {
             last_success: None,
             last_error: None,
             connected_since: None,
+            is_doubtful: false,
             away_since: Some(now),
             started: now,
             deliveries: DeliveryFigures::default(),
@@ -159,6 +184,38 @@ impl Standing {
         self.is_stopped
     }
 
+    /// Notes that an instance has lost the far side in a call.
+    pub(in crate::guests) fn is_doubtful(&mut self, now: Timestamp) {
+        self.is_doubtful = true;
+        self.connected_since = None;
+        self.away_since.get_or_insert(now);
+    }
+
+    /// Notes that the far side has been heard of.
+    pub(super) fn is_heard_of(&mut self, now: Timestamp) {
+        self.is_doubtful = false;
+        if self.connection() == Connection::Connected {
+            self.connected_since.get_or_insert(now);
+            self.away_since = None;
+        }
+    }
+
+    pub(super) fn has_doubts(&self) -> bool {
+        self.is_doubtful
+    }
+
+    /// Notes that there is another version, or that it is opened anew: it is not connected until one of its instances is, and what kept its predecessor's messages says nothing
+    /// of it.
+    pub(super) fn begins_anew(&mut self, now: Timestamp) {
+        for of in &mut self.instances {
+            of.connection = Connection::Connecting;
+        }
+        self.events.begin_anew();
+        self.is_doubtful = false;
+        self.connected_since = None;
+        self.away_since = Some(now);
+    }
+
     pub(crate) fn connection_is(&mut self, instance: usize, connection: Connection, now: Timestamp) {
         let is_other_connected = self
             .instances
@@ -170,6 +227,7 @@ impl Standing {
         if connection == Connection::Connected {
             self.deliveries.reconnects += u64::from(of.was_connected);
             of.was_connected = true;
+            self.is_doubtful = false;
         }
         if self.connection() == Connection::Connected {
             self.connected_since = self.connected_since.filter(|_| is_other_connected).or(Some(now));
@@ -180,13 +238,16 @@ impl Standing {
         }
     }
 
-    /// Connection of the route: that of the instance which has come furthest.
+    /// Connection of the route: that of the instance which has come furthest, as long as what it believes was heard since the far side was lost last.
     pub(crate) fn connection(&self) -> Connection {
         if self.is_stopped {
             return Connection::Disconnected;
         }
         let has = |connection| self.instances.iter().any(|of| of.connection == connection);
         let best = [Connection::Connected, Connection::Reconnecting, Connection::Connecting];
+        if self.is_doubtful && has(Connection::Connected) {
+            return Connection::Reconnecting;
+        }
         best.into_iter().find(|connection| has(*connection)).unwrap_or(Connection::Disconnected)
     }
 
@@ -210,7 +271,18 @@ impl Standing {
         self.consecutive = 0;
         self.last_activity = Some(now);
         self.last_success = Some(now);
-        self.note(false, now);
+        self.is_heard_of(now);
+        self.note(None, now);
+    }
+
+    /// Notes that messages of an event have passed.
+    pub(in crate::guests) fn event_passed(&mut self, event: &Addressee, now: Timestamp) {
+        self.events.passed(event, now);
+    }
+
+    /// Notes that messages of an event did not pass, and come again.
+    pub(in crate::guests) fn event_waits(&mut self, event: &Addressee, reason: &str, now: Timestamp) {
+        self.events.failed(event, reason, now);
     }
 
     /// Notes an operation that has brought messages, such as a poll.
@@ -220,12 +292,28 @@ impl Standing {
 
     /// Notes an operation that failed; `messages` of its messages never pass.
     pub(crate) fn failed(&mut self, messages: u64, reason: &str, now: Timestamp) {
+        self.fails(None, messages, reason, now);
+    }
+
+    /// Notes an operation that failed with messages of an event, `messages` of which never pass.
+    pub(in crate::guests) fn event_failed(
+        &mut self,
+        event: &Addressee,
+        messages: u64,
+        reason: &str,
+        now: Timestamp,
+    ) {
+        self.events.failed(event, reason, now);
+        self.fails(Some(event.clone()), messages, reason, now);
+    }
+
+    fn fails(&mut self, event: Option<Addressee>, messages: u64, reason: &str, now: Timestamp) {
         self.failed += messages;
         self.errors += 1;
         self.consecutive += 1;
         self.last_activity = Some(now);
         self.last_error = Some((reason.to_owned(), now));
-        self.note(true, now);
+        self.note(Some(FailedOperation { event, gives_up: messages > 0 }), now);
     }
 
     /// Counts messages that were taken out by order, which is no failure of the route.
@@ -238,19 +326,29 @@ impl Standing {
         self.last_error = Some((reason.to_owned(), now));
     }
 
-    fn note(&mut self, has_failed: bool, now: Timestamp) {
+    fn note(&mut self, failure: Option<FailedOperation>, now: Timestamp) {
         if self.recent.len() == WINDOW {
             self.recent.pop_front();
         }
-        self.recent.push_back((has_failed, now));
+        self.recent.push_back(Operation { at: now, failure });
     }
 
     fn rate(&self, now: Timestamp) -> f64 {
-        let counts = |(has_failed, at): &&(bool, Timestamp)| *has_failed && now.duration_since(*at) < RECENT;
-        let failed = self.recent.iter().filter(counts).count();
+        let failed = self.recent.iter().filter(|operation| self.counts(operation, now)).count();
         #[allow(clippy::cast_precision_loss, reason = "at most 20")]
         let rate = failed as f64 / WINDOW as f64;
         rate
+    }
+
+    /// Whether an operation failed that says something of now.
+    fn counts(&self, operation: &Operation, now: Timestamp) -> bool {
+        let Some(failure) = &operation.failure else { return false };
+        let success = match &failure.event {
+            Some(event) => self.events.last_success(event),
+            None => self.last_success,
+        };
+        let is_made_good = !failure.gives_up && success.is_some_and(|at| at >= operation.at);
+        !is_made_good && now.duration_since(operation.at) < RECENT
     }
 
     /// Numbers of messages that passed, and of those that never will.
@@ -263,33 +361,38 @@ impl Standing {
         self.last_success.map(|at| now.duration_since(at).as_secs_f64().max(0.0))
     }
 
-    /// Whether something has passed since the last error, it is connected, and all its tags have values; false where there was none.
+    /// Whether something of the same event has passed since the last error, it is connected, and all its tags have values; false where there was none.
     pub(crate) fn last_error_is_over(&self) -> bool {
-        self.last_error.is_some() && self.trouble().is_none()
+        self.last_error().is_some() && self.trouble().is_none()
     }
 
-    /// What it was last told that went wrong.
+    /// What it was last told that went wrong: of several, what is not over.
     pub(crate) fn last_error(&self) -> Option<&str> {
-        self.last_error.as_ref().map(|(reason, _)| reason.as_str())
+        self.last_error_at().map(|(reason, _)| reason)
     }
 
-    /// Reason why it is not connected, or why what it tried last did not pass, where it was told.
-    pub(crate) fn reason(&self) -> Option<&str> {
+    fn last_error_at(&self) -> Option<(&str, Timestamp)> {
+        let trouble = self.events.trouble().map(|(_, reason, at)| (reason, at));
+        trouble.or_else(|| self.last_error.as_ref().map(|(reason, at)| (reason.as_str(), *at)))
+    }
+
+    /// Reason why it is not connected, or why what it tried last of an event did not pass, where it was told.
+    pub(crate) fn reason(&self) -> Option<String> {
         if self.is_stopped {
-            return Some(STOPPED);
+            return Some(STOPPED.to_owned());
         }
         let is_away = matches!(self.connection(), Connection::Disconnected | Connection::Reconnecting);
+        if !is_away && let Some((event, reason, _)) = self.events.trouble() {
+            return Some(format!("{}: {reason}", event.described()));
+        }
         let is_of_now =
             |at: Timestamp| self.consecutive > 0 && self.connected_since.is_none_or(|since| at >= since);
-        self.last_error
-            .as_ref()
-            .filter(|(_, at)| is_away || is_of_now(*at))
-            .map(|(reason, _)| reason.as_str())
+        self.last_error.as_ref().filter(|(_, at)| is_away || is_of_now(*at)).map(|(reason, _)| reason.clone())
     }
 
     /// What is wrong with it, where something is: [`reason`](Self::reason), else which of its tags have no value.
-    pub(crate) fn trouble(&self) -> Option<&str> {
-        self.reason().or_else(|| self.failing_tags.as_ref()?.text())
+    pub(crate) fn trouble(&self) -> Option<String> {
+        self.reason().or_else(|| self.failing_tags.as_ref()?.text().map(str::to_owned))
     }
 
     /// Number of tags that have no value; `None` where its guest has told nothing of tags.
@@ -297,21 +400,28 @@ impl Standing {
         self.failing_tags.as_ref().map(|tags| tags.count())
     }
 
-    /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself. What only waits is `Yellow`, where the oldest message has
-    /// waited for `oldest_waits` and nothing has passed meanwhile: a far side that answers nothing is away before anybody has said so. So is one of whose tags some have no value.
-    pub(crate) fn health(&self, oldest_waits: Option<SignedDuration>, now: Timestamp) -> &'static str {
-        let passed = self.last_success.map(|at| now.duration_since(at));
-        let is_over = |time: SignedDuration| time > STANDSTILL;
-        let hangs = oldest_waits.is_some_and(is_over) && passed.is_none_or(is_over);
+    /// Health: `Green`, `Yellow` or `Red`. What stands still is `Red` at once: it does not come back by itself. What only waits is `Yellow`, where the oldest message of an event has
+    /// waited for long and nothing of that event has passed meanwhile: a far side that answers nothing is away before anybody has said so. `waits` says how long that is. So is one of
+    /// whose tags some have no value.
+    pub(crate) fn health(&self, waits: &[EventWait], now: Timestamp) -> &'static str {
         let is_away = self.connection() == Connection::Disconnected
             || self.away_since.is_some_and(|since| now.duration_since(since) > AWAY_MAX);
+        let fails = self.events.fails_for(waits, AWAY_MAX, now);
         let lacks_tags = self.failing_tags().is_some_and(|failing| failing > 0);
         match self.rate(now) {
-            _ if is_away => "Red",
+            _ if is_away || fails || self.hangs(waits, LONG_STANDSTILL, now) => "Red",
             rate if rate > 0.5 => "Red",
-            rate if rate > 0.1 || hangs || lacks_tags => "Yellow",
+            rate if rate > 0.1 || lacks_tags || self.hangs(waits, STANDSTILL, now) => "Yellow",
             _ => "Green",
         }
+    }
+
+    /// Whether the oldest message of an event has waited for longer than this, and nothing of that event has passed for as long.
+    fn hangs(&self, waits: &[EventWait], time: SignedDuration, now: Timestamp) -> bool {
+        let passed_lately = |event: &Addressee| {
+            self.events.last_success(event).is_some_and(|at| now.duration_since(at) <= time)
+        };
+        waits.iter().any(|(event, wait)| *wait > time && !passed_lately(event))
     }
 
     /// Time for which it has not been connected.
@@ -325,13 +435,12 @@ impl Standing {
 
     /// Payload of the status topic.
     pub(crate) fn to_json(&self, (name, kind): (&str, &str), beside: &Beside, now: Timestamp) -> Json {
-        let oldest_waits = beside.oldest_waits;
-        let last_error = self.last_error.as_ref().map(|(reason, at)| format!("{} {reason}", text(*at)));
+        let last_error = self.last_error_at().map(|(reason, at)| format!("{} {reason}", text(at)));
         let mut status = json!({
             "name": name,
             "type": kind,
             "connection": self.connection().word(),
-            "health": self.health(oldest_waits, now),
+            "health": self.health(&beside.waits, now),
             "errors": { "total": self.errors, "consecutive": self.consecutive, "rate": self.rate(now) },
             "messages": { "total": self.messages, "succeeded": self.succeeded, "failed": self.failed },
             "deadLetters": beside.dead_letters,
@@ -399,20 +508,28 @@ mod tests {
     fn health_follows_the_errors_and_the_absence() {
         let start = Timestamp::UNIX_EPOCH;
         let mut standing = Standing::new(start);
-        assert_eq!(standing.health(None, start + SignedDuration::from_secs(60)), "Green");
-        assert_eq!(standing.health(None, start + SignedDuration::from_secs(61)), "Red");
+        assert_eq!(standing.health(&[], start + SignedDuration::from_secs(60)), "Green");
+        assert_eq!(standing.health(&[], start + SignedDuration::from_secs(61)), "Red");
         standing.connection_is(0, Connection::Connected, start);
         for (failures, expected) in [(2, "Green"), (3, "Yellow"), (10, "Yellow"), (11, "Red")] {
             while standing.errors < failures {
                 standing.failed(1, "no", start);
             }
-            assert_eq!(standing.health(None, start), expected, "{failures}");
+            assert_eq!(standing.health(&[], start), expected, "{failures}");
         }
-        assert_eq!(standing.health(None, start + RECENT), "Green", "that was long ago");
+        assert_eq!(standing.health(&[], start + RECENT), "Green", "that was long ago");
         for _ in 0..20 {
             standing.passed(1, start);
         }
-        assert_eq!(standing.health(None, start), "Green");
+        assert_eq!(standing.health(&[], start), "Green");
+    }
+
+    fn event(name: &str) -> Addressee {
+        Addressee::Event(name.into())
+    }
+
+    fn waits(name: &str, seconds: i64) -> [EventWait; 1] {
+        [(event(name), SignedDuration::from_secs(seconds))]
     }
 
     #[test]
@@ -420,13 +537,56 @@ mod tests {
         let start = Timestamp::UNIX_EPOCH;
         let mut standing = Standing::new(start);
         standing.connection_is(0, Connection::Connected, start);
-        let waits = |seconds| Some(SignedDuration::from_secs(seconds));
-        assert_eq!(standing.health(waits(30), start), "Green");
-        assert_eq!(standing.health(waits(31), start), "Yellow");
+        assert_eq!(standing.health(&waits("A", 30), start), "Green");
+        assert_eq!(standing.health(&waits("A", 31), start), "Yellow");
+        assert_eq!(standing.health(&waits("A", 301), start), "Red");
         standing.passed(1, start);
-        assert_eq!(standing.health(waits(3600), start), "Green", "a backlog passes");
+        standing.event_passed(&event("A"), start);
+        assert_eq!(standing.health(&waits("A", 3600), start), "Green", "a backlog passes");
         let later = start + SignedDuration::from_secs(31);
-        assert_eq!((standing.health(waits(31), later), standing.health(None, later)), ("Yellow", "Green"));
+        assert_eq!(
+            (standing.health(&waits("A", 31), later), standing.health(&[], later)),
+            ("Yellow", "Green")
+        );
+    }
+
+    #[test]
+    fn what_passes_of_one_event_says_nothing_of_another() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut standing = Standing::new(start);
+        standing.connection_is(0, Connection::Connected, start);
+        standing.event_failed(&event("B"), 0, "no such table", start);
+        standing.passed(1, start);
+        standing.event_passed(&event("A"), start);
+        assert_eq!(standing.reason().as_deref(), Some("event `B`: no such table"));
+        assert!(!standing.last_error_is_over());
+        let after = |seconds| start + SignedDuration::from_secs(seconds);
+        for (seconds, expected) in [(30, "Green"), (31, "Yellow"), (61, "Red")] {
+            let now = after(seconds);
+            standing.event_passed(&event("A"), now);
+            assert_eq!(standing.health(&waits("B", seconds), now), expected, "{seconds}");
+        }
+        assert_eq!(standing.health(&[], after(61)), "Green", "nothing of it waits any more");
+        standing.event_passed(&event("B"), after(62));
+        assert_eq!((standing.reason(), standing.last_error_is_over()), (None, true));
+        assert_eq!(standing.health(&waits("B", 62), after(62)), "Green");
+    }
+
+    #[test]
+    fn what_is_made_good_does_not_count() {
+        let start = Timestamp::UNIX_EPOCH;
+        let mut standing = Standing::new(start);
+        standing.connection_is(0, Connection::Connected, start);
+        (0..20).for_each(|_| standing.event_failed(&event("A"), 0, "no", start));
+        assert_eq!(standing.health(&[], start), "Red");
+        standing.event_passed(&event("B"), start);
+        assert_eq!(standing.health(&[], start), "Red", "another event");
+        standing.event_passed(&event("A"), start);
+        assert_eq!(standing.health(&[], start), "Green");
+        (0..20).for_each(|_| standing.event_failed(&event("A"), 1, "no", start));
+        standing.event_passed(&event("A"), start);
+        assert_eq!(standing.health(&[], start), "Red", "they were given up");
+        assert_eq!(standing.health(&[], start + RECENT), "Green");
     }
 
     #[test]
@@ -439,8 +599,8 @@ mod tests {
         let told = FailingTags::read(br#"{"failing":1,"reasons":{"M/A":"no"}}"#, str::to_owned);
         standing.failing_tags = told.map(Arc::new);
         let seen = |standing: &Standing| {
-            let trouble = standing.trouble().map(str::to_owned);
-            (standing.health(None, start), trouble, standing.last_error_is_over())
+            let trouble = standing.trouble();
+            (standing.health(&[], start), trouble, standing.last_error_is_over())
         };
         assert_eq!(seen(&standing), ("Yellow", Some("1 tag has no value: M/A: no".to_owned()), false));
         let status = standing.to_json(("R", "MODBUS_TCP"), &Beside::default(), start);
@@ -456,16 +616,16 @@ mod tests {
         standing.connection_is(0, Connection::Connected, start);
         standing.failed(0, "no", start);
         assert_eq!(
-            (standing.health(None, start), standing.reason()),
+            (standing.health(&[], start), standing.reason().as_deref()),
             ("Green", Some("no")),
             "it is tried again"
         );
         standing.passed(1, start);
-        assert_eq!(standing.reason(), None);
+        assert_eq!(standing.reason().as_deref(), None);
         standing.connection_is(0, Connection::Reconnecting, start);
-        assert_eq!((standing.health(None, start), standing.reason()), ("Green", Some("no")));
+        assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Green", Some("no")));
         standing.connection_is(0, Connection::Disconnected, start);
-        assert_eq!((standing.health(None, start), standing.reason()), ("Red", Some("no")));
+        assert_eq!((standing.health(&[], start), standing.reason().as_deref()), ("Red", Some("no")));
     }
 
     #[test]

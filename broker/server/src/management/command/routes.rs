@@ -125,11 +125,11 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             name: Arc::clone(version.definition.name()),
             kind: version.said().kind.clone(),
             connection: standing.connection().word(),
-            health: standing.health(beside.oldest_waits, now),
+            health: standing.health(&beside.waits, now),
             project,
             errors: standing.errors,
             since: standing.connected_since(),
-            reason: standing.trouble().map(str::to_owned),
+            reason: standing.trouble(),
             failing_tags: standing.failing_tags(),
             delivered,
             failed,
@@ -154,7 +154,7 @@ fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let probe = Guests::probe(call.tenant, &call.broker.hosting.routes, &route, PROBE_PATIENCE);
     // A route that has failed for good, and waits for somebody.
     let stopped =
-        route.stands_still().then(|| route.standing().reason().unwrap_or("see its topic Error").to_owned());
+        route.stands_still().then(|| route.standing().reason().unwrap_or("see its topic Error".to_owned()));
     let data = json!({
         "name": name,
         "stopped": stopped.is_some() || route.standing().is_stopped(),

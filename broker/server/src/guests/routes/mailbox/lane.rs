@@ -5,7 +5,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Instant;
 
-use super::post::{Batches, Post};
+use super::post::{Addressee, Batches, Post};
 
 /// When something can be taken.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -18,8 +18,9 @@ pub(in crate::guests) enum BatchDue {
 }
 
 /// Message that an instance has taken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct TakenPost {
+    to: Addressee,
     sequence: u64,
     bytes: usize,
     /// Lifetime milliseconds.
@@ -60,6 +61,12 @@ impl Lane {
     pub(super) fn unfinished_since_ms(&self) -> Option<u64> {
         let waiting = self.posts.front().map(|post| post.waits_since_ms);
         waiting.into_iter().chain(self.taken.front().map(|taken| taken.waits_since_ms)).min()
+    }
+
+    /// Messages that are not done, by what takes them, with when they came in lifetime milliseconds: of each the oldest first.
+    pub(super) fn unfinished_waits(&self) -> impl Iterator<Item = (&Addressee, u64)> {
+        let taken = self.taken.iter().map(|taken| (&taken.to, taken.waits_since_ms));
+        taken.chain(self.posts.iter().map(|post| (&post.to, post.waits_since_ms)))
     }
 
     /// Sequence number of the first message that waits.
@@ -108,6 +115,7 @@ impl Lane {
         let batch: Vec<Post> = self.posts.drain(..fitting).collect();
         self.bytes -= batch.iter().map(Post::bytes).sum::<usize>();
         self.taken.extend(batch.iter().map(|post| TakenPost {
+            to: post.to.clone(),
             sequence: post.sequence,
             bytes: post.bytes(),
             waits_since_ms: post.waits_since_ms,

@@ -29,7 +29,7 @@ pub(crate) struct Post {
 }
 
 /// Part of the route that takes a message.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Addressee {
     /// The event of this name.
     Event(Arc<str>),
@@ -76,6 +76,17 @@ impl fmt::Display for Addressee {
 }
 
 impl Addressee {
+    /// Its noun and its name, for people.
+    pub(in crate::guests) fn described(&self) -> String {
+        let noun = match self {
+            Self::Event(_) => "event",
+            Self::Mapping(_) => "mapping",
+            Self::Tag(..) => "tag",
+            Self::Table(_) => "table",
+        };
+        format!("{noun} `{self}`")
+    }
+
     /// What the definition says of it; nothing of a table, and of what is there no more.
     pub(in crate::guests) fn block<'a>(&self, said: &'a RouteFacts) -> Option<&'a RouteBlock> {
         match self {

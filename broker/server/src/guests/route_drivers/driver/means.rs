@@ -1,0 +1,156 @@
+//! What an instance is given: its code, and the places, folders, serial ports and certificates that its settings name, within what is allowed.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use lotmq_host::fiber::{Endpoint, FiberServices as _, RouteFolder, SerialLine};
+use lotmq_host::route::{RouteGuest, RouteSpec};
+use lotmq_host::{Acting, Grants, GuestLimits, limits::ROUTE_TIME};
+
+use super::{Driver, Ended};
+use crate::guests::HasPrograms as _;
+use crate::guests::guest_id::guest_id;
+use crate::guests::in_common;
+use crate::guests::route_drivers::endpoints::{GrantedPlaces, PlaceBounds, SectionTls, endpoints};
+use crate::guests::route_drivers::folders::{self, folders};
+use crate::guests::route_drivers::grants;
+use crate::guests::route_drivers::places::placed;
+use crate::guests::route_drivers::serial_lines::serial_lines;
+use crate::guests::route_drivers::template::OfRoute;
+use crate::guests::route_drivers::tls_profiles::{self, NamedSections};
+use crate::guests::route_modules::ModuleFigures;
+use crate::guests::route_types;
+use crate::guests::routes::version::{RouteCode, Version};
+use crate::guests::services::TenantServices;
+
+impl Driver {
+    /// Code that the route has now, what its instances may do and use, and the figures of a module.
+    pub(super) async fn code(
+        &self,
+        version: &Version,
+        services: &Arc<TenantServices>,
+        names: &OfRoute<'_>,
+    ) -> Result<(RouteGuest, RouteSpec, Option<Arc<ModuleFigures>>), Ended> {
+        let definition = &version.definition;
+        let acting = Acting { version: definition.version, account: definition.shared_account() };
+        let spec = RouteSpec {
+            id: guest_id(&self.tenant, definition.id),
+            services: Arc::clone(services) as _,
+            grants: Arc::default(),
+            endpoints: Arc::default(),
+            folders: Arc::default(),
+            serial_lines: Arc::default(),
+            limits: GuestLimits { time: ROUTE_TIME, ..GuestLimits::default() },
+        };
+        let of_text = grants(definition.facts(), acting);
+        let order = self.tenant.programs().guests.route_orders.get(definition.name());
+        let own = &order.policies;
+        let of_text = own.grants(of_text);
+        let asked = |address| services.refuses_address(address);
+        let refuses: &(dyn Fn(IpAddr) -> Option<String> + Sync) = &asked;
+        // Where there is no network at all, what is tried says so.
+        let refuses = services.refuses_network().is_none().then_some(refuses);
+        match &version.code {
+            RouteCode::Own(guest) => {
+                let bounds = PlaceBounds { granted: None, policies: [Some(own), None], refuses };
+                let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
+                let folders = self.folders(version, names, &of_text, None).await?;
+                let serial_lines = self.serial_lines(version, names, &of_text, None)?;
+                let limits = own.limits(spec.limits);
+                let grants = Arc::new(of_text);
+                Ok((
+                    guest.clone(),
+                    RouteSpec { grants, endpoints, folders, serial_lines, limits, ..spec },
+                    None,
+                ))
+            }
+            RouteCode::Module(name) => {
+                let found = self.tenant.programs().guests.route_module(name);
+                let (module, figures) = found.map_err(Ended::Fatal)?;
+                let granted = GrantedPlaces { module: name, places: &module.places };
+                let policies = [Some(own), Some(&module.policies)];
+                let bounds = PlaceBounds { granted: Some(granted), policies, refuses };
+                let endpoints = Arc::new(self.endpoints(version, names, bounds).await?);
+                let grants = Arc::new(in_common::both(of_text, &module.grants));
+                let folders = self.folders(version, names, &grants, Some(name)).await?;
+                let serial_lines = self.serial_lines(version, names, &grants, Some(name))?;
+                let limits = own.limits(module.limits);
+                let spec = RouteSpec { grants, endpoints, folders, serial_lines, limits, ..spec };
+                Ok((module.guest.clone(), spec, Some(figures)))
+            }
+        }
+    }
+
+    async fn endpoints(
+        &self,
+        version: &Version,
+        names: &OfRoute<'_>,
+        bounds: PlaceBounds<'_>,
+    ) -> Result<HashMap<String, Endpoint>, Ended> {
+        let fatal = |reason: String| Ended::Fatal(reason);
+        let places = route_types::places(&version.said().kind);
+        let said = placed(version.said(), places, names).map_err(|reason| fatal(reason.to_string()))?;
+        let named = tls_profiles::named(&said, names).map_err(|reason| fatal(reason.to_string()))?;
+        let tls = self.tls(named).await?;
+        let made = endpoints(&said, names, bounds, &tls);
+        made.map_err(|reason| fatal(reason.to_string()))
+    }
+
+    /// The serial ports that the version names.
+    fn serial_lines(
+        &self,
+        version: &Version,
+        names: &OfRoute<'_>,
+        grants: &Grants,
+        module: Option<&str>,
+    ) -> Result<Arc<HashMap<String, SerialLine>>, Ended> {
+        let made = serial_lines(version.said(), names, grants, module);
+        made.map(Arc::new).map_err(|reason| Ended::Fatal(reason.to_string()))
+    }
+
+    /// TLS of the sections that ask for it.
+    async fn tls(&self, named: NamedSections) -> Result<SectionTls, Ended> {
+        if named.is_empty() {
+            return Ok(SectionTls::default());
+        }
+        let site = self.site();
+        let read = tokio::task::spawn_blocking(move || tls_profiles::read(named, &site)).await;
+        let read = read.map_err(|_| Ended::Away("its certificates could not be read".to_owned()))?;
+        read.map_err(|reason| match reason.may_pass() {
+            true => Ended::Away(reason.to_string()),
+            false => Ended::Fatal(reason.to_string()),
+        })
+    }
+
+    /// What the operator says of folders and files of routes.
+    fn site(&self) -> folders::Site {
+        let config = &self.hosting.config;
+        folders::Site {
+            roots: config.routes.file_roots.iter().map(Into::into).collect(),
+            own: config.data.path.join("files").join(&*self.tenant.name),
+            data_directory: config.data.path.clone(),
+            reserve_bytes: config.limits.disk_reserve_bytes,
+        }
+    }
+
+    /// The folders that the version names, as it may use them.
+    async fn folders(
+        &self,
+        version: &Version,
+        names: &OfRoute<'_>,
+        grants: &Grants,
+        module: Option<&str>,
+    ) -> Result<Arc<HashMap<String, RouteFolder>>, Ended> {
+        let named = folders::named(version.said(), names);
+        if named.is_empty() {
+            return Ok(Arc::default());
+        }
+        let site = self.site();
+        let (grants, module) = (grants.clone(), module.map(str::to_owned));
+        let work = move || folders(named, &grants, module.as_deref(), &site);
+        let made = tokio::task::spawn_blocking(work).await;
+        let made = made.map_err(|_| Ended::Away("its folders could not be looked at".to_owned()))?;
+        made.map(Arc::new).map_err(|reason| Ended::Fatal(reason.to_string()))
+    }
+}
