@@ -143,9 +143,17 @@ pub(crate) fn documents(root: &Path) -> Result<Vec<String>> {
         }
     }
     found.extend(OF_METRICS.map(str::to_owned));
+    found.extend(line_example(root)?);
     let examples = examples(root, &found)?;
     found.extend(examples);
     Ok(found)
+}
+
+/// Files of the example that the pages of routes name: a whole line.
+fn line_example(root: &Path) -> Result<BTreeSet<String>> {
+    const FOLDER: &str = "examples/line4";
+    let entries = fs::read_dir(root.join(FOLDER)).with_context(|| format!("cannot read {FOLDER}"))?;
+    entries.map(|entry| Ok(format!("{FOLDER}/{}", entry?.file_name().to_string_lossy()))).collect()
 }
 
 /// All that is there to read, by path, with links within the package only.
