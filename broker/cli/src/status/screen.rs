@@ -179,7 +179,14 @@ fn pending(pending: &Value) -> String {
 }
 
 fn routes(routes: &Value) -> String {
-    rows(routes, "lotmq routes has them all", |route| {
+    // Those that are not well first: what is cut off are others.
+    let mut sorted = list(routes).to_vec();
+    sorted.sort_by_key(|route| match route["health"].as_str() {
+        Some("Red") => 0,
+        Some("Yellow") => 1,
+        Some(_) | None => 2,
+    });
+    rows(&sorted.into(), "lotmq routes has them all", |route| {
         let oldest = route["oldestSeconds"].as_u64().map_or_else(String::new, age);
         [
             String::new(),
@@ -231,6 +238,23 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn routes_that_are_not_well_are_not_cut_off() {
+        let route = |number: usize| {
+            let health = match number {
+                11 => "Yellow",
+                12 => "Red",
+                _ => "Green",
+            };
+            json!({"name": format!("R{number}"), "health": health})
+        };
+        let table = routes(&(0..13).map(route).collect());
+        let names: Vec<&str> =
+            table.lines().skip(1).filter_map(|line| line.split_whitespace().next()).collect();
+        assert_eq!(names[..3], ["R12", "R11", "R0"]);
+        assert_eq!(names.len(), 11, "{table}");
+    }
 
     #[test]
     fn what_is_wrong_stands_behind_the_figures() {
