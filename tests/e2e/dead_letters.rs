@@ -132,6 +132,39 @@ fn what_waited_for_too_long_is_a_dead_letter() {
 }
 
 #[test]
+fn letters_are_counted_though_their_route_may_keep_few() {
+    let broker = options().variable("LOTMQ_ROUTES_ALLOW_LOOPBACK", "true").start();
+    // A tenth of it is for dead letters, of which each is more than half of that.
+    broker.command_ok(&route("reject", &["BUFFER_MAX_BYTES 3000"]));
+    for number in 0..20 {
+        publish(&broker, &format!("in/{number}"), "x".repeat(100));
+    }
+    broker.wait_for_metric("lotmq_route_dead_letters_total", 20.0);
+    let mut found = Value::Null;
+    eventually("what is dropped has left", || {
+        found = broker.command_ok("-listDeadLetters Line").data().clone();
+        (found["letters"].as_array().map(Vec::len) == Some(1)).then_some(())
+    });
+    assert_eq!((&found["count"], &found["dropped"]), (&1.into(), &19.into()), "{found}");
+    assert_eq!(broker.command_ok("-listRoutes").data()[0]["deadLetters"], 1);
+}
+
+#[test]
+fn letters_for_an_event_that_is_gone_stay_with_their_reason() {
+    let broker = options().start();
+    broker.command_ok(&route("reject", &[]));
+    publish(&broker, "in/a", "x");
+    broker.wait_until_metric_is("lotmq_route_dead_letters", 1.0);
+    let before = list(&broker);
+    broker.command_ok(&route("never", &[]).replace("ADD EVENT Save", "ADD EVENT Other"));
+    let refused = broker.command("-replayDeadLetters Line");
+    assert!(!refused.success() && refused.message().contains("event `Save` (1)"), "{refused:?}");
+    assert_eq!(list(&broker)["letters"], before["letters"]);
+    broker.command_ok(&route("never", &[]));
+    assert_eq!(broker.command_ok("-replayDeadLetters Line").data()["count"], 1);
+}
+
+#[test]
 fn the_oldest_of_too_many_go_and_are_counted() {
     let broker = options().start();
     // A tenth of it is for dead letters.

@@ -4,7 +4,7 @@
 //! The queue is that of a session whose Client Identifier no Client can have, made when the first message is given up. Not here: what is known in memory
 //! ([`dead_letters`](super::routes::dead_letters)).
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use super::hosting::Hosting;
 use super::outboxes::{kept_name, new_queue};
 use super::outgoing;
 use super::routes::RouteRunner;
-use super::routes::dead_letters::{Claim, DeadLetter, Letter};
+use super::routes::dead_letters::{Claim, DeadLetter, EnteringLetter, Letter};
 use super::routes::mailbox::Post;
 use super::routes::outbox::Amount;
 use super::routes::stored_post::{self, StoredPost};
@@ -37,7 +37,7 @@ const CLAIM_TRIES: usize = 500;
 pub(super) fn bury(
     hosting: &Hosting,
     tenant: &Arc<Tenant>,
-    route: &RouteRunner,
+    route: &Arc<RouteRunner>,
     (post, reason): (&Post, &str),
 ) {
     if hosting.routes.is_at_once {
@@ -56,7 +56,7 @@ pub(super) fn bury(
 pub(super) fn enter(
     hosting: &Hosting,
     tenant: &Tenant,
-    (route, session): (&RouteRunner, SessionId),
+    (route, session): (&Arc<RouteRunner>, SessionId),
     (post, reason): (&Post, &str),
     watcher: Option<Arc<dyn CommitWatcher>>,
 ) {
@@ -94,6 +94,7 @@ pub(super) fn enter(
     route.stands.notify_one();
     this_turn::with(|turn| {
         turn.tick();
+        turn.notes().watch(Arc::new(EnteringLetter::of(route)));
         if let Some(watcher) = watcher {
             turn.notes().watch(watcher);
         }
@@ -192,6 +193,8 @@ pub(crate) struct LettersTaken {
     pub(crate) damaged: u64,
     /// Why no more were replayed.
     pub(crate) stopped: Option<PostError>,
+    /// Letters that stay, because the route does not have what they are for any more, by what that is.
+    pub(crate) gone: BTreeMap<String, u64>,
     /// Numbers that were named and that no letter has.
     pub(crate) missing: Vec<u64>,
 }
@@ -247,12 +250,17 @@ impl LetterTaking {
             delivery.message.id < self.until && self.chosen.has(delivery.message.id)
         };
         let (mut left, mut ids) = (Amount::default(), Vec::new());
+        let version = self.route.version();
         this_turn::with(|turn| turn.tick());
         for delivery in slice.deliveries.iter().filter(meant) {
             self.taken.missing.retain(|number| *number != delivery.message.id.0);
             match (replay, DeadLetter::read(delivery, self.claim.session)) {
                 (_, None) => self.taken.damaged += 1,
                 (None, Some(_)) => self.taken.letters += 1,
+                (Some(_), Some(letter)) if letter.to.is_gone(version.said()) => {
+                    *self.taken.gone.entry(letter.to.described()).or_default() += 1;
+                    continue;
+                }
                 (Some(tenant), Some(letter)) => {
                     if let Err(error) = self.replay(tenant, letter) {
                         self.taken.stopped = Some(error);

@@ -49,7 +49,7 @@ fn look(hosting: &Hosting, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) -> Op
 }
 
 /// Gives up what has waited for longer than `BUFFER_TTL_SEC`: it is counted and told, and becomes a dead letter.
-fn give_up_expired(hosting: &Hosting, tenant: &Arc<Tenant>, route: &RouteRunner) {
+fn give_up_expired(hosting: &Hosting, tenant: &Arc<Tenant>, route: &Arc<RouteRunner>) {
     const REASON: &str = "it waited for longer than BUFFER_TTL_SEC";
     let expired = route.take_expired();
     if expired.is_empty() {

@@ -44,6 +44,8 @@ struct DeadState {
     /// The newest, since the route was armed.
     newest: VecDeque<Note>,
     is_claimed: bool,
+    /// Letters that are on their way to the disk: none of the queue is read to find the oldest until they are there.
+    entering: u64,
     /// Letters that were dropped and are still in the queue.
     dropped_ids: Vec<MessageId>,
 }
@@ -97,6 +99,7 @@ impl DeadState {
 
     fn enters(&mut self, note: Note, bytes: u64) {
         self.came += 1;
+        self.entering += 1;
         self.changes += 1;
         self.waiting.add(Amount { messages: 1, bytes });
         if self.newest.len() == DEAD_LETTERS_SHOWN {
@@ -112,7 +115,7 @@ impl DeadState {
     }
 
     /// Takes the letters that are too many from what was read of the oldest.
-    fn drop_surplus(&mut self, slice: &QueueSlice, bytes_max: u64) {
+    fn drop_surplus(&mut self, slice: &QueueSlice, (bytes_max, came): (u64, u64)) {
         for delivery in &slice.deliveries {
             if !is_over(self.waiting, bytes_max) {
                 return;
@@ -122,8 +125,8 @@ impl DeadState {
             self.leave(Amount { messages: 1, bytes }, &[delivery.message.id]);
             self.dropped_ids.push(delivery.message.id);
         }
-        if slice.is_last && slice.deliveries.is_empty() {
-            // What was counted and has never come to the disk.
+        if slice.is_last && slice.deliveries.is_empty() && self.came == came {
+            // What was counted and has never come to the disk; nothing has come since that was read.
             self.waiting = Amount::default();
         }
     }
@@ -167,6 +170,12 @@ impl DeadLetters {
         self.0.lock().enters(note, bytes);
     }
 
+    /// Notes that the batch with a letter has come to the disk, or has not.
+    fn has_entered(&self) {
+        let mut dead = self.0.lock();
+        dead.entering = dead.entering.saturating_sub(1);
+    }
+
     /// Counts a message that was given up and finds no place.
     pub(in crate::guests) fn finds_no_place(&self) {
         let mut dead = self.0.lock();
@@ -179,11 +188,11 @@ impl DeadLetters {
         *self.0.lock() = DeadState::default();
     }
 
-    fn claim(&self) -> Option<SessionId> {
+    fn claim(&self) -> Option<(SessionId, u64)> {
         let mut dead = self.0.lock();
         let session = dead.session.filter(|_| !dead.is_claimed)?;
         dead.is_claimed = true;
-        Some(session)
+        Some((session, dead.came))
     }
 }
 
@@ -191,20 +200,47 @@ impl DeadLetters {
 pub(in crate::guests) struct Claim {
     route: Arc<RouteRunner>,
     pub(in crate::guests) session: SessionId,
+    /// Number of letters that had come.
+    came: u64,
     /// Whether another one has taken its place.
     is_passed_on: bool,
+}
+
+/// Letter on its way to the disk.
+pub(in crate::guests) struct EnteringLetter(Arc<RouteRunner>);
+
+impl EnteringLetter {
+    pub(in crate::guests) fn of(route: &Arc<RouteRunner>) -> Self {
+        Self(Arc::clone(route))
+    }
+}
+
+impl CommitWatcher for EnteringLetter {
+    /// What becomes of it, it is known when it is dropped.
+    fn settled(&self, _: Result<(), StoreFailure>) {}
+}
+
+impl Drop for EnteringLetter {
+    fn drop(&mut self) {
+        self.0.dead_letters.has_entered();
+        self.0.outbox_called.notify_one();
+    }
 }
 
 impl Claim {
     /// Claims the letters of a route; `None` while somebody else takes some out, and where there never were any.
     pub(in crate::guests) fn on(route: &Arc<RouteRunner>) -> Option<Self> {
-        let session = route.dead_letters.claim()?;
-        Some(Claim { route: Arc::clone(route), session, is_passed_on: false })
+        let (session, came) = route.dead_letters.claim()?;
+        Some(Claim { route: Arc::clone(route), session, came, is_passed_on: false })
     }
 
     /// The same where there are too many.
     pub(in crate::guests) fn on_surplus(route: &Arc<RouteRunner>) -> Option<Self> {
-        let is_surplus = is_over(route.dead_letters.0.lock().waiting, bytes_max(route));
+        let bytes_max = bytes_max(route);
+        let is_surplus = {
+            let dead = route.dead_letters.0.lock();
+            dead.entering == 0 && is_over(dead.waiting, bytes_max)
+        };
         if is_surplus { Self::on(route) } else { None }
     }
 
@@ -218,7 +254,7 @@ impl Claim {
     pub(in crate::guests) fn drop_surplus(mut self, slice: &QueueSlice) {
         let bytes_max = bytes_max(&self.route);
         let mut dead = self.route.dead_letters.0.lock();
-        dead.drop_surplus(slice, bytes_max);
+        dead.drop_surplus(slice, (bytes_max, self.came));
         self.is_passed_on = !dead.dropped_ids.is_empty();
         drop(dead);
         self.route.outbox_called.notify_one();
@@ -229,7 +265,8 @@ impl Claim {
         let mut dead = route.dead_letters.0.lock();
         let dropped = std::mem::take(&mut dead.dropped_ids);
         let session = dead.session.filter(|_| !dropped.is_empty())?;
-        Some((Claim { route: Arc::clone(route), session, is_passed_on: false }, dropped))
+        let came = dead.came;
+        Some((Claim { route: Arc::clone(route), session, came, is_passed_on: false }, dropped))
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lot_facts::RouteFacts;
 
-use super::mailbox::{Addressee, Post};
+use super::mailbox::Post;
 use super::runner::RouteRunner;
 use crate::limits::GONE_EVENTS_SHOWN;
 
@@ -13,7 +13,7 @@ use crate::limits::GONE_EVENTS_SHOWN;
 pub(crate) fn told(route: &RouteRunner, said: &RouteFacts) -> Option<String> {
     let shared = route.shared.lock();
     let mut gone: BTreeMap<String, u64> = BTreeMap::new();
-    let is_gone = |post: &&Post| !matches!(post.to, Addressee::Table(_)) && post.to.block(said).is_none();
+    let is_gone = |post: &&Post| post.to.is_gone(said);
     for post in shared.mailbox.posts().filter(is_gone) {
         *gone.entry(post.to.to_string()).or_default() += 1;
     }

@@ -90,6 +90,21 @@ fn list(call: &mut Call<'_>) -> Result<Done, Refusal> {
 fn replay(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let taken = take(call, true)?;
     let (count, data) = (taken.letters, data(&taken));
+    if !taken.gone.is_empty() {
+        let gone: Vec<String> = taken
+            .gone
+            .iter()
+            .take(MISSING_SHOWN)
+            .map(|(event, count)| format!("{event} ({count})"))
+            .collect();
+        let more = if taken.gone.len() > MISSING_SHOWN { ", …" } else { "" };
+        let message = format!(
+            "{count} dead letter(s) handed to the route again; others stay, as the route does not have what they are for: {}{more}. Add the route with it, or remove them.",
+            gone.join(", ")
+        );
+        let errors = vec![problem("EVENT_GONE", &message)];
+        return Err(Refusal { message, errors, data: Some(data) });
+    }
     match &taken.stopped {
         None => Ok(told(&taken, "handed to the route again").with_data(data)),
         Some(reason) => {
@@ -172,7 +187,11 @@ fn skip_refusal(error: SkipError) -> Refusal {
 }
 
 fn data(taken: &LettersTaken) -> Value {
-    json!({ "count": taken.letters, "damaged": taken.damaged, "missing": taken.missing })
+    let mut data = json!({ "count": taken.letters, "damaged": taken.damaged, "missing": taken.missing });
+    if !taken.gone.is_empty() {
+        data["gone"] = json!(taken.gone);
+    }
+    data
 }
 
 /// Takes the letters that the command means out of the queue.

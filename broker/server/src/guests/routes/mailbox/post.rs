@@ -87,6 +87,11 @@ impl Addressee {
         format!("{noun} `{self}`")
     }
 
+    /// Whether a route of this text does not have it.
+    pub(in crate::guests) fn is_gone(&self, said: &RouteFacts) -> bool {
+        !matches!(self, Self::Table(_)) && self.block(said).is_none()
+    }
+
     /// What the definition says of it; nothing of a table, and of what is there no more.
     pub(in crate::guests) fn block<'a>(&self, said: &'a RouteFacts) -> Option<&'a RouteBlock> {
         match self {
