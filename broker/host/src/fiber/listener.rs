@@ -79,7 +79,10 @@ pub(super) fn listening(address: SocketAddr) -> io::Result<TcpListener> {
     // The route is opened again soon after its end.
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
+    // The system says what, and not where.
+    socket
+        .bind(&address.into())
+        .map_err(|error| io::Error::new(error.kind(), format!("{address}: {error}")))?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use lotmq_definitions::RunError;
 use lotmq_host::route::{Abilities, Failure, Receipt, RouteInstance};
 use lotmq_host::{BorrowedMessage, RunContext, Services as _, Trap};
+use parking_lot::Mutex;
 use tracing::{error, info, warn};
 
 use super::asset_configuration::laid_under;
@@ -52,6 +53,8 @@ pub(super) struct Driver {
     pub(super) route: Arc<RouteRunner>,
     /// Place of the instance.
     pub(super) seat: RouteSeat,
+    /// Where the instance that was opened last may connect to, as `host:port`.
+    pub(super) far: Mutex<Vec<String>>,
 }
 
 /// Reason why an instance was given up.
@@ -274,6 +277,7 @@ impl Driver {
             .map_err(|missing| Ended::Fatal(missing.to_string()))?;
         let configuration = if self.is_at_once() { without_delay(configuration) } else { configuration };
         let (guest, spec, figures) = self.code(version, services, &names).await?;
+        *self.far.lock() = means::far(&spec);
         let configuration = laid_under(configuration, spec.grants.config.as_deref());
         let is_idle = route_types::runs_only_to_serve(&version.said().kind)
             && !spec.endpoints.values().any(|endpoint| endpoint.listens);
@@ -365,7 +369,8 @@ impl Driver {
 
     /// Masks the values of secrets in a text (routes reference §2), and passwords of connection strings.
     fn masked(&self, text: &str) -> String {
-        let masked = self.tenant.programs().variables.masked_text(text);
+        let text = means::with_places(text, &self.far.lock());
+        let masked = self.tenant.programs().variables.masked_text(&text);
         lot_to_wasm::masked_passwords(&masked).into_owned()
     }
 }

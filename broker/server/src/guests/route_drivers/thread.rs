@@ -8,6 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lotmq_pulse::Pulse;
+use parking_lot::Mutex;
 use tokio::runtime::Runtime;
 use tokio::task::{LocalSet, spawn_local};
 
@@ -107,6 +108,7 @@ async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
             tenant: Arc::clone(&tenant),
             seat: RouteSeat::new(&route, instance),
             route: Arc::clone(&route),
+            far: Mutex::default(),
         };
         match task {
             Task::Drive(instance) => drop(spawn_local(drive(driver(instance)))),
@@ -121,9 +123,14 @@ async fn take_orders(hosting: Arc<Hosting>, mut orders: Orders) {
                 spawn_local(async move {
                     let probed = driver.probe().await;
                     let is_heard_of = probed.is_ok();
+                    if is_heard_of {
+                        driver.route.is_heard_of();
+                    }
                     // Whoever asked may have gone.
                     let _ = answer.try_send(probed);
-                    if is_heard_of { driver.route.is_heard_of() } else { listen(driver).await }
+                    if !is_heard_of {
+                        listen(driver).await;
+                    }
                 });
             }
         }
@@ -242,7 +249,7 @@ mod tests {
         let route = tenant.programs().guests.route("R").unwrap();
         this_turn::install(Arc::clone(&broker.context), None);
         let (hosting, seat) = (Arc::clone(&broker.hosting), RouteSeat::new(&route, 0));
-        Driver { hosting, tenant, seat, route: Arc::clone(&route) }.panicked();
+        Driver { hosting, tenant, seat, route: Arc::clone(&route), far: Mutex::default() }.panicked();
         this_turn::uninstall();
         assert_eq!(route.standing().connection(), Connection::Reconnecting);
         let record = receive(&mut root).1;

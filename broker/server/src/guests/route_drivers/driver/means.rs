@@ -1,5 +1,6 @@
 //! What an instance is given: its code, and the places, folders, serial ports and certificates that its settings name, within what is allowed.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -152,5 +153,43 @@ impl Driver {
         let made = tokio::task::spawn_blocking(work).await;
         let made = made.map_err(|_| Ended::Away("its folders could not be looked at".to_owned()))?;
         made.map(Arc::new).map_err(|reason| Ended::Fatal(reason.to_string()))
+    }
+}
+
+/// Most places that a reason names.
+const PLACES_SHOWN: usize = 3;
+
+/// Where an instance connects to, as `host:port`.
+pub(super) fn far(spec: &RouteSpec) -> Vec<String> {
+    let far = spec.endpoints.values().filter(|endpoint| !endpoint.listens);
+    let mut places: Vec<String> = far.map(|far| format!("{}:{}", far.host, far.port)).collect();
+    places.sort();
+    places.dedup();
+    places.truncate(PLACES_SHOWN);
+    places
+}
+
+/// A reason with the places at which nothing listens, which a guest is not told.
+pub(super) fn with_places<'a>(reason: &'a str, places: &[String]) -> Cow<'a, str> {
+    /// Words of the SDK.
+    const REFUSED: &str = "nothing listens there";
+    if places.is_empty() || !reason.contains(REFUSED) {
+        return reason.into();
+    }
+    reason.replacen(REFUSED, &format!("{REFUSED} ({})", places.join(" or ")), 1).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_nothing_listens_is_named() {
+        let places = ["10.0.0.1:502".to_owned()];
+        assert_eq!(
+            with_places("unit 1: nothing listens there", &places),
+            "unit 1: nothing listens there (10.0.0.1:502)"
+        );
+        assert_eq!(with_places("it took too long", &places), "it took too long");
     }
 }
