@@ -71,6 +71,10 @@ fn a_deployed_route_is_a_running_asset_and_what_waits_while_it_is_stopped_comes_
         (&"LOOPBACK".into(), &"route".into(), &"route".into())
     );
     assert_eq!((&row["restarts"], &row["lastError"]), (&0.into(), &Value::Null));
+    // It has been connected since it was, not since somebody looks.
+    assert_eq!(row["since"], broker.command_ok("-listRoutes").data()[0]["since"]);
+    let hint = broker.command("-stopRoute Up").errors()[0]["suggestions"][0].to_string();
+    assert!(hint.contains("-stop?"), "{hint}");
     let mut status = broker.root("status");
     status.subscribe_to("$SYS/Coreflux/Assets/Up", QoS::AtLeastOnce).unwrap();
     assert!(status.receive(WAIT_MAX).unwrap().unwrap().retain);

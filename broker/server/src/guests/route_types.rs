@@ -87,6 +87,19 @@ pub(crate) enum TlsOf {
     AtOnceAt(u16),
 }
 
+/// What a type connects with, in a few words: the row of its table in the documentation, of which this is no copy. Empty where there is none.
+pub(crate) fn connects_with(name: &str) -> &'static str {
+    static TABLE: &str = include_str!("../../../../docs/routes/README.md");
+    let named = format!("`{name}`");
+    let cells = |line: &'static str| {
+        let mut cells = line.split('|').map(str::trim);
+        (cells.nth(1).unwrap_or_default(), cells.next().unwrap_or_default())
+    };
+    let mut rows = TABLE.lines().filter(|line| line.starts_with('|')).map(cells);
+    let row = rows.find(|(types, _)| types.split(", ").any(|type_name| type_name == named));
+    row.map_or("", |(_, with)| with)
+}
+
 /// Component of a guest, packed by the build script.
 macro_rules! packed {
     ($guest:literal) => {
@@ -320,5 +333,19 @@ impl RouteTypes {
         let guest = RouteGuest::compile(engine, &component, ComponentSource::Upload)?;
         compiled.insert(found.name, guest.clone());
         Ok(Some(guest))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_says_what_it_connects_with() {
+        for shipped in TYPES {
+            assert!(!connects_with(shipped.name).is_empty(), "{}", shipped.name);
+        }
+        assert_eq!(connects_with("MARIADB"), "MySQL and MariaDB");
+        assert_eq!(connects_with("NONE"), "");
     }
 }

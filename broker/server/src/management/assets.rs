@@ -157,7 +157,9 @@ impl Asset {
     /// Status: data of `-list`, and payload of its topic.
     pub(crate) fn info(&self, tenant: &Tenant, now_ms: u64) -> Value {
         let standing = self.standing(tenant);
-        let since_ms = tenant.managed().assets.sees(&self.name, standing.state, now_ms);
+        let seen_ms = tenant.managed().assets.sees(&self.name, standing.state, now_ms);
+        // What does not say it itself has its state since somebody looks.
+        let since_ms = standing.since_ms.unwrap_or(seen_ms);
         let mut info = json!({
             "name": self.name,
             "package": standing.package,
@@ -168,6 +170,7 @@ impl Asset {
             "since": utc_text(since_ms),
             "restarts": standing.restarts,
             "lastError": standing.last_error,
+            "lastErrorIsOver": standing.last_error_is_over,
             "policies": self.policies(tenant),
         });
         if standing.refused_by_policy > 0 {
@@ -194,8 +197,10 @@ impl Asset {
             version: version.clone(),
             world,
             state,
+            since_ms: None,
             restarts,
             last_error,
+            last_error_is_over: false,
             refused_by_policy: 0,
         };
         let Some(route) = guests.route(&self.definition) else {
@@ -212,7 +217,12 @@ impl Asset {
         };
         let last_error = stands.last_error().map(str::to_owned);
         let refused_by_policy = stands.deliveries.refused_by_policy;
-        AssetStanding { refused_by_policy, ..standing(state, stands.deliveries.reconnects, last_error) }
+        AssetStanding {
+            refused_by_policy,
+            since_ms: u64::try_from(stands.since().as_millisecond()).ok(),
+            last_error_is_over: stands.last_error_is_over(),
+            ..standing(state, stands.deliveries.reconnects, last_error)
+        }
     }
 
     fn of_code(&self, tenant: &Tenant) -> AssetStanding {
@@ -247,7 +257,9 @@ impl Asset {
             version: module.as_ref().map(|module| module.options.version.clone()).unwrap_or_default(),
             world: module.as_ref().map_or("", |module| module.world.name()),
             state,
+            since_ms: None,
             restarts,
+            last_error_is_over: false,
             last_error: match &known {
                 None => Some(format!("module '{package}' could not be restored")),
                 Some(known) => last_error(known),
@@ -263,8 +275,11 @@ struct AssetStanding {
     version: String,
     world: &'static str,
     state: &'static str,
+    /// Since when, where that is known.
+    since_ms: Option<u64>,
     restarts: u64,
     last_error: Option<String>,
+    last_error_is_over: bool,
     /// Messages that its policies refused.
     refused_by_policy: u64,
 }

@@ -331,6 +331,15 @@ const MEANT: &[(&str, &str)] = &[
     ("deleteProject", "removeProject"),
     ("deleteModule", "removeModule"),
     ("restore", "restoreBackup"),
+    ("stopRoute", "stop"),
+    ("disableRoute", "stop"),
+    ("pauseRoute", "stop"),
+    ("startRoute", "run"),
+    ("runRoute", "run"),
+    ("enableRoute", "run"),
+    ("stopAsset", "stop"),
+    ("startAsset", "run"),
+    ("runAsset", "run"),
 ];
 
 /// Finds the verb whose name is most like the written one.

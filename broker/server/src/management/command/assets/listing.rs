@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::reply::{Done, Refusal};
 use super::super::shown::Shown;
 use super::super::verb::{Call, Effect, Permission, Verb};
-use crate::guests::route_types::TYPES;
+use crate::guests::route_types::{TYPES, connects_with};
 use crate::management::assets::Asset;
 use crate::management::managed::Managing as _;
 use crate::management::module_catalog::grants;
@@ -55,7 +55,7 @@ fn available(call: &mut Call<'_>) -> Result<Done, Refusal> {
             "version": env!("CARGO_PKG_VERSION"),
             "world": "route",
             "kind": "shipped",
-            "description": "",
+            "description": connects_with(shipped.name),
             "assets": assets(shipped.name),
         })
     });
