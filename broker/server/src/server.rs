@@ -566,6 +566,7 @@ impl Server {
             // A panic there has been reported by the thread itself.
             let _ = thread.join();
         }
+        tell_lost(&self.broker);
         drop(self.broker.executor.lock().take());
         self.broker.housekeeping.stop();
         // A panic there has been reported by the thread itself.
@@ -577,6 +578,19 @@ impl Server {
         }
         self.broker.store.close();
         info!("stopped");
+    }
+}
+
+/// Logs what waits for routes in memory alone, which ends with the broker.
+fn tell_lost(broker: &Broker) {
+    for tenant in broker.tenants.all().iter() {
+        for route in tenant.programs().guests.routes_in_order() {
+            let (count, version) = (route.in_memory_alone(), route.version());
+            if count > 0 {
+                let route = &**version.definition.name();
+                warn!(target: "routes", tenant = &*tenant.name, route, count, "messages that wait for a route in memory alone are lost with the stop; BUFFER_MODE \"disk\" keeps them");
+            }
+        }
     }
 }
 
