@@ -166,6 +166,44 @@ fn what_was_acknowledged_reaches_the_far_side_after_kill_9_in_order_and_once() {
 }
 
 #[test]
+fn an_outbox_that_is_full_says_so_where_people_look() {
+    let broker = broker();
+    let address = free_address();
+    broker.command_ok(&route(address, &["BUFFER_MAX_BYTES 2000", "OVERLOAD_POLICY lossless"]));
+    publish_all(&broker, "out/a", (0..2).map(|_| "x".repeat(970)));
+    let mut held = broker.client("held back");
+    held.send_publish(&Publication::new("out/a", "y").qos(QoS::AtLeastOnce)).unwrap();
+    eventually("it is told", || {
+        let row = standing(&broker);
+        let reason = row["reason"].as_str().unwrap_or_default().to_owned();
+        let bytes = row["waitingBytes"].as_u64().unwrap();
+        let grouped = format!("{},{:03}", bytes / 1000, bytes % 1000);
+        reason.starts_with(&format!("outbox full, publishers wait ({grouped} of 2,000 bytes)")).then_some(())
+    });
+    assert_eq!(standing(&broker)["waitingBytesMax"], 2000);
+    assert_eq!(broker.metric("lotmq_route_waiting_max_bytes"), Some(2000.0));
+    broker.wait_for_metric("lotmq_route_outbox_full_total", 1.0);
+    eventually("it is in the log", || {
+        broker.log().text().contains("outbox full, publishers wait (").then_some(())
+    });
+    let far = FarSide::at(address);
+    assert_eq!(far.take(3).len(), 3);
+    eventually("there is room", || standing(&broker)["reason"].is_null().then_some(()));
+}
+
+#[test]
+fn what_is_lost_with_an_orderly_stop_is_told() {
+    let mut broker = broker();
+    broker.command_ok(&route(free_address(), &["BUFFER_MODE memory"]));
+    publish_all(&broker, "out/a", numbered(0..3));
+    broker.wait_until_metric_is("lotmq_route_waiting", 3.0);
+    broker.stop();
+    let log = broker.log().text();
+    let told = log.lines().find(|line| line.contains("wait for a route in memory alone are lost"));
+    assert!(told.is_some_and(|line| line.contains("Line") && line.contains('3')), "{log}");
+}
+
+#[test]
 fn what_came_without_a_promise_waits_as_well() {
     let mut broker = broker();
     let address = free_address();

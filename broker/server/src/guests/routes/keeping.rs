@@ -10,6 +10,8 @@ use jiff::SignedDuration;
 use lotmq_codec::QoS;
 use lotmq_session::Time;
 use lotmq_store::{MessageId, QueueSlice, SessionId, Waiting};
+use parking_lot::MutexGuard;
+use tracing::warn;
 
 use super::buffering::{BufferMode, Overload};
 use super::mailbox::Post;
@@ -57,7 +59,7 @@ pub(in crate::guests) struct ReadBack {
 
 impl SharedRoute {
     /// Whether messages wait in the store: in any mode as long as any wait there, so that they keep their order.
-    fn is_stored(&self) -> bool {
+    pub(super) fn is_stored(&self) -> bool {
         self.outbox.session().is_some()
             && (self.version.buffering.mode == BufferMode::Disk || self.outbox.waiting().messages > 0)
     }
@@ -67,6 +69,20 @@ impl SharedRoute {
             return self.is_away() || !self.mailbox.has_room();
         }
         self.outbox.waiting().bytes >= self.version.buffering.bytes_max || self.is_storage_full(asking)
+    }
+
+    /// That no more may wait, and what becomes of what comes, where that is so.
+    fn fullness(&self) -> Option<String> {
+        let (bytes, bytes_max) = (self.outbox.waiting().bytes, self.version.buffering.bytes_max);
+        if !self.is_stored() || bytes < bytes_max {
+            return None;
+        }
+        let what = match self.version.buffering.overload(QoS::AtLeastOnce) {
+            Overload::Lossless => "publishers wait",
+            Overload::Balanced => "publishers wait for a short time, then messages are shed",
+            Overload::Realtime => "messages are shed",
+        };
+        Some(format!("outbox full, {what} ({} of {} bytes)", grouped(bytes), grouped(bytes_max)))
     }
 
     /// Whether what waits in the store altogether, or for routes and sessions of the owner, is as much as may wait.
@@ -98,6 +114,10 @@ impl SharedRoute {
         if self.is_closed || !self.is_full(asking) {
             self.outbox.full_since = None;
             return None;
+        }
+        if self.outbox.full_since.is_none() {
+            self.standing.deliveries.full_times += 1;
+            self.outbox.is_full_anew = true;
         }
         let since = *self.outbox.full_since.get_or_insert(asking.now);
         match self.version.buffering.overload(asking.qos) {
@@ -138,7 +158,34 @@ impl RouteRunner {
 
     /// Whether a message has to wait until there is room; when to look again.
     pub(in crate::guests) fn waits_until(&self, asking: &RoomQuery<'_>) -> Option<Time> {
-        self.shared.lock().waits_until(asking)
+        let mut shared = self.shared.lock();
+        let until = shared.waits_until(asking);
+        self.tell_full(shared);
+        until
+    }
+
+    /// Tells that the outbox has become full: at its topic, and in the log the first time, the second, the fourth and so on.
+    fn tell_full(&self, mut shared: MutexGuard<'_, SharedRoute>) {
+        if !std::mem::take(&mut shared.outbox.is_full_anew) {
+            return;
+        }
+        let (times, told) = (shared.standing.deliveries.full_times, shared.fullness());
+        let version = Arc::clone(&shared.version);
+        drop(shared);
+        self.stands.notify_one();
+        if let Some(told) = told.filter(|_| times.is_power_of_two()) {
+            warn!(target: "routes", route = &**version.definition.name(), count = times, "{told}");
+        }
+    }
+
+    /// That no more may wait for it, and what becomes of what comes, where that is so.
+    pub(crate) fn fullness(&self) -> Option<String> {
+        self.shared.lock().fullness()
+    }
+
+    /// Most bytes that may wait for it, by `BUFFER_MAX_BYTES`.
+    pub(crate) fn outbox_bytes_max(&self) -> u64 {
+        self.shared.lock().version.buffering.bytes_max
     }
 
     /// As [`RouteRunner::waits_until`], and wakes the task of `cx` when there is room.
@@ -148,6 +195,7 @@ impl RouteRunner {
             return Poll::Ready(());
         }
         shared.outbox.wake_when_roomy(cx.waker());
+        self.tell_full(shared);
         Poll::Pending
     }
 
@@ -334,7 +382,8 @@ impl RouteRunner {
             (event, SignedDuration::from_millis(age).saturating_sub(linger))
         };
         let waits = oldest.into_iter().map(wait).collect();
-        Beside { dead_letters: dead.waiting.messages, dead_letters_dropped: dead.dropped, waits }
+        let full = self.fullness();
+        Beside { dead_letters: dead.waiting.messages, dead_letters_dropped: dead.dropped, waits, full }
     }
 
     /// For how long the oldest message has waited, as far as any was read.
@@ -342,6 +391,19 @@ impl RouteRunner {
         let oldest_ms = self.shared.lock().mailbox.unfinished_since_ms();
         oldest_ms.map(|since_ms| self.clock.lifetime_ms().saturating_sub(since_ms))
     }
+}
+
+/// Digits of a number in groups of three.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 const _: () = assert!(ROUTE_READ_AHEAD_BYTES <= ROUTE_MAILBOX_BYTES_MAX);

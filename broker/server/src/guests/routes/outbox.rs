@@ -46,6 +46,8 @@ pub(in crate::guests) struct RouteOutbox {
     pub(in crate::guests) read_again_at: Option<Instant>,
     /// Since when it has been full.
     pub(in crate::guests) full_since: Option<Time>,
+    /// Whether it has become full and nobody was told.
+    pub(in crate::guests) is_full_anew: bool,
     /// Who waits for room.
     waiting: Vec<Waker>,
     /// Numbers of messages that are done and still in the queue.

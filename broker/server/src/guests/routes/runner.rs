@@ -21,7 +21,7 @@ use tracing::warn;
 use super::asked_run::{AskedRun, RunBounds};
 use super::buffering::BufferMode;
 use super::dead_letters::DeadLetters;
-use super::mailbox::{Addressee, BatchDue, Full, Mailbox};
+use super::mailbox::{Addressee, BatchDue, Full, Mailbox, Post};
 use super::outbox::RouteOutbox;
 use super::questions::{Answer, Questions, refused};
 use super::standing::{Connection, DeliveryFigures, STOPPED, Standing};
@@ -162,11 +162,20 @@ impl RouteRunner {
         self.shared.lock().standing.clone()
     }
 
-    /// Numbers of messages that the other side does not have yet and of their bytes, those in the store and those in a call of a guest among them.
+    /// Numbers of messages that the other side does not have yet and of their bytes, those in the store and those in a call of a guest among them. The bytes are those that
+    /// `BUFFER_MAX_BYTES` bounds: of an outbox what is kept, of a mailbox 64 for each message besides.
     pub(crate) fn waiting(&self) -> (u64, u64) {
         let shared = self.shared.lock();
-        let ((messages, bytes), unread) = (shared.mailbox.unfinished(), shared.outbox.unread());
-        (messages as u64 + unread.messages, bytes as u64 + unread.bytes)
+        let (messages, bytes) = shared.mailbox.unfinished();
+        let bytes = if shared.is_stored() { shared.outbox.waiting().bytes } else { bytes as u64 };
+        (messages as u64 + shared.outbox.unread().messages, bytes)
+    }
+
+    /// Number of messages that wait in memory and nowhere else, and that nobody else keeps.
+    pub(crate) fn in_memory_alone(&self) -> usize {
+        let shared = self.shared.lock();
+        let is_kept = |post: &&Post| post.stored_bytes.is_some() || post.message.lease.is_some();
+        shared.mailbox.posts().filter(|post| !is_kept(post)).count()
     }
 
     /// Replaces the version; waiting messages go to the new one.

@@ -110,6 +110,8 @@ pub(crate) struct Beside {
     pub(crate) dead_letters_dropped: u64,
     /// For how long the oldest message of each event has waited, beside the time for which batches fill.
     pub(crate) waits: Vec<EventWait>,
+    /// That no more may wait, where that is so.
+    pub(crate) full: Option<String>,
 }
 
 /// Connection of an instance.
@@ -133,6 +135,8 @@ pub(crate) struct DeliveryFigures {
     pub(crate) refused_by_policy: u64,
     /// Messages that the guest has brought.
     pub(crate) brought: u64,
+    /// How often its outbox became full.
+    pub(crate) full_times: u64,
     /// Connections after the first.
     pub(crate) reconnects: u64,
     pub(crate) http: HttpFigures,
@@ -429,6 +433,11 @@ impl Standing {
         self.away_since.map(|since| now.duration_since(since))
     }
 
+    /// Since when it has been connected, or not.
+    pub(crate) fn since(&self) -> Timestamp {
+        self.connected_since.or(self.away_since).unwrap_or(self.started)
+    }
+
     pub(crate) fn connected_since(&self) -> Option<String> {
         self.connected_since.map(text)
     }
@@ -453,6 +462,9 @@ impl Standing {
             "connectedSince": self.connected_since(),
             "timestamp": text(now),
         });
+        if let Some(full) = &beside.full {
+            status["outbox"] = full.as_str().into();
+        }
         if !self.paths.is_empty() {
             status["paths"] = json!(*self.paths);
         }

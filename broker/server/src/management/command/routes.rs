@@ -97,6 +97,8 @@ struct Row {
     received: u64,
     waiting: u64,
     waiting_bytes: u64,
+    /// Most bytes that may wait.
+    waiting_bytes_max: u64,
     /// Time for which the oldest message has waited, as far as it was read.
     oldest_seconds: Option<u64>,
     dead_letters: u64,
@@ -129,13 +131,14 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
             project,
             errors: standing.errors,
             since: standing.connected_since(),
-            reason: standing.trouble(),
+            reason: reason(beside.full.clone(), standing.trouble()),
             failing_tags: standing.failing_tags(),
             delivered,
             failed,
             received: standing.deliveries.brought,
             waiting,
             waiting_bytes,
+            waiting_bytes_max: route.outbox_bytes_max(),
             oldest_seconds: waited_ms.map(|ms| ms / 1000),
             dead_letters: beside.dead_letters,
             dead_letters_dropped: beside.dead_letters_dropped,
@@ -144,6 +147,12 @@ fn rows(call: &Call<'_>) -> Vec<Row> {
         }
     };
     routes.iter().map(row).collect()
+}
+
+/// Why a route is not as it should be: first that nobody can hand in more.
+fn reason(full: Option<String>, reason: Option<String>) -> Option<String> {
+    let all: Vec<String> = [full, reason].into_iter().flatten().collect();
+    (!all.is_empty()).then(|| all.join("; "))
 }
 
 fn check_connection(call: &mut Call<'_>) -> Result<Done, Refusal> {

@@ -161,7 +161,7 @@ fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
     first.connected(number, now);
     assert!(!first.lost(number, "nobody is there", now));
     assert_eq!(route.standing().connection(), Connection::Disconnected);
-    assert_eq!(route.standing().reason(), Some("no"));
+    assert_eq!(route.standing().reason().as_deref(), Some("no"));
     let answer = route.ask(b"?".to_vec(), Duration::from_secs(3600), now);
     assert_eq!(answer.recv().unwrap(), Err("no".to_owned()));
     route.replace(version(&running, 2));
@@ -169,7 +169,7 @@ fn what_only_people_can_correct_stops_all_and_another_version_goes_on() {
     assert!(first.works(number));
     // What happens to the version before is not told of this one.
     assert!(!second.lost(former, "nobody is there", now) && second.lost(number, "away", now));
-    assert_eq!(route.standing().reason(), Some("away"));
+    assert_eq!(route.standing().reason().as_deref(), Some("away"));
     running.server.stop();
 }
 

@@ -31,7 +31,7 @@ pub(super) static ROUTES: &[FamilyRow] = families! {
         |it, to| each(it, to, |of| Some(of.standing.deliveries.reconnects));
     Gauge "lotmq_route_waiting" ["tenant", "route", "type"] "Messages that wait for a route."
         |it, to| each(it, to, |of| Some(of.waiting.0));
-    Gauge "lotmq_route_waiting_bytes" ["tenant", "route", "type"] "Bytes of the messages that wait for a route, with 64 for each of them."
+    Gauge "lotmq_route_waiting_bytes" ["tenant", "route", "type"] "Bytes of the messages that wait for a route, as BUFFER_MAX_BYTES bounds them."
         |it, to| each(it, to, |of| Some(of.waiting.1));
     Gauge "lotmq_route_state" ["tenant", "route", "type", "state"] "1 for the state in which the connection of a route is."
         |it, to| each_by(it, to, |of| vec![(of.standing.connection().word(), 1)]);
@@ -39,6 +39,10 @@ pub(super) static ROUTES: &[FamilyRow] = families! {
         |it, to| each(it, to, |of| of.standing.since_success(of.now));
     Gauge "lotmq_route_outbox_bytes" ["tenant", "route", "type"] "Bytes in the outbox of a route, in the store, with what is on its way to the far side."
         |it, to| each(it, to, |of| Some(of.outbox_bytes));
+    Gauge "lotmq_route_waiting_max_bytes" ["tenant", "route", "type"] "Most bytes of messages that may wait for a route: its BUFFER_MAX_BYTES."
+        |it, to| each(it, to, |of| Some(of.waiting_bytes_max));
+    Counter "lotmq_route_outbox_full_total" ["tenant", "route", "type"] "How often the outbox of a route became full, so that publishers waited or messages were shed."
+        |it, to| each(it, to, |of| Some(of.standing.deliveries.full_times));
     Gauge "lotmq_route_oldest_seconds" ["tenant", "route", "type"] "Time for which the oldest message of a route has waited."
         |it, to| each(it, to, |of| Some(of.waited.as_secs_f64()));
     Counter "lotmq_route_delivery_seconds_total" ["tenant", "route", "type"] "Time from the reception of messages until the other side of a route had them, all together."
@@ -79,6 +83,7 @@ pub(super) struct RouteReading {
     standing: Standing,
     waiting: (u64, u64),
     outbox_bytes: u64,
+    waiting_bytes_max: u64,
     /// Time for which the oldest message has waited.
     waited: Duration,
     dead_letters: DeadFigures,
@@ -107,6 +112,7 @@ impl RouteReading {
             kind: version.said().kind.to_string(),
             standing: route.standing(),
             waiting: route.waiting(),
+            waiting_bytes_max: route.outbox_bytes_max(),
             outbox_bytes: route.outbox_waiting().bytes,
             waited: Duration::from_millis(waited_ms),
             dead_letters: route.dead_letters.figures(),
