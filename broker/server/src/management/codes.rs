@@ -354,6 +354,8 @@ codes! {
             "-replayDeadLetters or -removeDeadLetters of the same route was still under way after five seconds. Give the command again."
         DOWNLOAD_FAILED "backup was not sent"
             "The connection ended, or the client did not take it."
+        EVENT_GONE "a route does not have what dead letters are for"
+            "The route was replaced by a text without the events that the message names. Their letters stay as they are: add the route with those events, or remove the letters."
         FILE_EXISTS "file is there already"
             "Nothing is overwritten. Choose another name."
         FILE_NOT_WRITTEN "file could not be written"
