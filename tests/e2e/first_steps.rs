@@ -45,12 +45,18 @@ fn topics_of_the_broker_are_said_to_take_a_login() {
 
 #[test]
 fn a_port_of_another_protocol_is_told_apart() {
+    let authority = Authority::new();
+    let signed = authority.server("broker");
     let broker = options()
         .health("127.0.0.1:0")
         .variable("LOTMQ_LISTENER_WS_PORT", "0")
         .variable("LOTMQ_LISTENER_WS_BIND", "127.0.0.1")
+        .variable("LOTMQ_TLS_CERTIFICATE", signed.certificate.to_str().unwrap())
+        .variable("LOTMQ_TLS_KEY", signed.key.to_str().unwrap())
+        .variable("LOTMQ_LISTENER_MQTTS_PORT", "0")
+        .variable("LOTMQ_LISTENER_MQTTS_BIND", "127.0.0.1")
+        .variable("LOTMQ_LISTENER_WSS_PORT", "off")
         .start();
-    let authority = Authority::new();
     let ca = authority.file().display().to_string();
     let port = |name: &str| broker.port_of(name).to_string();
     let http = "error: an HTTP server answers there, not an MQTT server; --ws is for MQTT over WebSocket";
@@ -59,6 +65,11 @@ fn a_port_of_another_protocol_is_told_apart() {
     for (listener, options, told) in [
         ("health", &[][..], http),
         ("ws", &[], http),
+        (
+            "mqtts",
+            &[],
+            "a server of TLS answers there, and this connection is without TLS; --tls-use-os-certs, ",
+        ),
         ("mqtt", &["--ws"], websocket),
         ("mqtt", &["--cafile", &ca], tls),
         ("ws", &["--cafile", &ca], tls),
@@ -101,7 +112,7 @@ fn a_wrong_configuration_leads_to_its_check() {
     let half = file("half.toml", &format!("[tls]\ncertificate = \"{alone}\"\n"));
     let (code, stdout, _) = run(&["config", "check", &half], &home);
     assert_eq!(code, Some(1), "{stdout}");
-    assert!(stdout.ends_with("which has no private key in it; set `tls.key`"), "{stdout}");
+    assert!(stdout.ends_with("has the certificate and no private key in it; set `tls.key`"), "{stdout}");
 
     // The place depends on who asks, and a file may be there.
     let (_, stdout, _) = run(&["config", "check"], &home);

@@ -11,7 +11,7 @@ use lotmq_client::{
 };
 use lotmq_test_support::{Authority, Broker, BrokerOptions, Program, Signed, WAIT_MAX};
 
-use crate::{flood, options};
+use crate::{LOTMQ, flood, options};
 
 /// How to start a broker with a TLS listener that shows this certificate.
 fn with_tls(signed: &Signed) -> BrokerOptions {
@@ -238,7 +238,9 @@ fn a_certificate_says_which_user_a_client_is_where_it_is_asked() {
         if is_asked {
             assert_eq!(user_of("claims").as_deref(), Some(account), "{setting}");
             let refused = connect(&broker, &shown("device-2"), "unknown").unwrap_err();
-            assert!(refused.to_string().contains("the client certificate names no user"), "{refused}");
+            let told = refused.to_string();
+            assert!(told.contains("the client certificate names no user: there is no user '"), "{told}");
+            assert!(told.contains("device-2"), "{told}");
             let method = PropertyValue::Utf8("SCRAM-SHA-256");
             let other = ConnectOptions::v5("other").property(PropertyId::AuthenticationMethod, method);
             let refused = Client::connect_at(&endpoint(&broker, &shown("device-1")), &other).unwrap_err();
@@ -450,6 +452,9 @@ fn wrong_settings_are_named_at_start() {
     let empty = authority.path("empty.pem");
     std::fs::write(&empty, "no PEM\n").unwrap();
     let missing = authority.path("missing.pem");
+    // Without extensions `openssl` makes certificates of version 1.
+    let [old, old_key] = ["old.pem", "old.key"].map(|name| authority.path(name));
+    old_certificate(&old, &old_key);
     for (certificate, key, expected) in [
         (&missing, &signed.key, format!("cannot read {}: No such file", missing.display())),
         (&empty, &signed.key, format!("{} holds no certificate in PEM", empty.display())),
@@ -459,6 +464,7 @@ fn wrong_settings_are_named_at_start() {
             format!("{} holds no private key in PEM that is not encrypted", empty.display()),
         ),
         (&signed.certificate, &other.key, format!("the key in {} does not belong to", other.key.display())),
+        (&old, &old_key, format!("{} holds a certificate of X.509 version 1", old.display())),
     ] {
         // Listeners without TLS are no substitute.
         for plain in ["0", "off"] {
@@ -473,6 +479,15 @@ fn wrong_settings_are_named_at_start() {
             assert!(line.contains("listener mqtts: ") && line.contains(&expected), "{}", failed.stderr);
             assert!(!failed.stdout.contains("ready"), "{}", failed.stdout);
         }
+        let checked = std::process::Command::new(LOTMQ)
+            .args(["config", "check"])
+            .env("LOTMQ_TLS_CERTIFICATE", certificate)
+            .env("LOTMQ_TLS_KEY", key)
+            .output()
+            .unwrap();
+        let told = String::from_utf8(checked.stdout).unwrap();
+        assert_eq!(checked.status.code(), Some(1), "{told}");
+        assert!(told.contains(&expected), "{told}");
     }
     let failed = options().variable("LOTMQ_LISTENER_MQTTS_USER_FROM_CERTIFICATE", "subject").fail();
     assert!(failed.stderr.contains("which needs `listener.mqtts.client_certificate`"), "{}", failed.stderr);
@@ -485,6 +500,15 @@ fn wrong_settings_are_named_at_start() {
         "{}",
         failed.stderr
     );
+}
+
+fn old_certificate(certificate: &std::path::Path, key: &std::path::Path) {
+    let run = |arguments: &[&str]| Program::run("openssl", arguments).map(|done| done.output().to_owned());
+    let (request, name) = (certificate.with_extension("csr"), ["-subj", "/CN=broker"]);
+    let [certificate, key, request] = [certificate, key, &request].map(|path| path.to_str().unwrap());
+    let made = ["req", "-newkey", "rsa:2048", "-nodes", "-keyout", key, "-out", request, name[0], name[1]];
+    run(&made).expect("openssl is there");
+    run(&["x509", "-req", "-in", request, "-signkey", key, "-out", certificate]).unwrap();
 }
 
 #[test]

@@ -1,11 +1,13 @@
 //! `lotmq config`: every key, its value, and where that comes from; what is wrong with a configuration.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use lotmq_config::{
-    Config, ConfigFile, DataDirectory, Mistake, Sources, Surroundings, Tls, default_path, unknown_variables,
+    Config, ConfigFile, DataDirectory, Mistake, Sources, Surroundings, ValueOrigin, default_path,
+    unknown_variables,
 };
+use lotmq_server::{LocalZone, preflight};
 use lotmq_terminal::{Exit, output};
 use serde_json::{Map, Value, json};
 
@@ -29,8 +31,8 @@ enum ConfigCommand {
     Show(ShowArgs),
     /// Say what is wrong with the configuration: every mistake, with its file and line
     ///
-    /// As in: lotmq config check lotmq.toml. The environment is checked, too, since `lotmq serve` reads it. Of what values name only one thing
-    /// is looked at: whether a certificate without `tls.key` has its key in the same file.
+    /// As in: lotmq config check lotmq.toml. The environment is checked, too, since `lotmq serve` reads it. Certificates and keys are read as at
+    /// a start, and no two listeners may want one port; whether other programs have a port is not looked at.
     ///
     /// Exit codes: 0 nothing is wrong, 1 something is, 2 wrong usage.
     Check(ConfigCheckArgs),
@@ -144,14 +146,22 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     if !mistakes.is_empty() {
         return Ok(Exit::Failure);
     }
+    let configured = sources.file.clone();
     let config = Config::load(sources)?;
-    if let Some(certificate) = certificate_without_key(&config.tls) {
-        let origin = config.origin("tls.certificate");
-        let path = certificate.display();
-        output::line(&format!(
-            "`tls.certificate` is {path} ({origin}), which has no private key in it; set `tls.key`"
-        ))?;
+    let refused = preflight::refused(&config);
+    for preflight::RefusedAtStart { key, reason } in &refused {
+        let origin = config.origin(&key);
+        let line = configured.as_ref().and_then(|file| file.line_of(key));
+        output::line(&match (line, &origin) {
+            (Some(line), ValueOrigin::File(path)) => format!("{}:{line}: `{key}`: {reason}", path.display()),
+            _ => format!("`{key}` ({origin}): {reason}"),
+        })?;
+    }
+    if !refused.is_empty() {
         return Ok(Exit::Failure);
+    }
+    if let Some(fault) = LocalZone::of_process().fault {
+        output::note(&format!("warning: {fault}: timers go by UTC"));
     }
     output::line(&match (file, default_path(&Surroundings::of_process())) {
         (Some(file), _) => format!("{file}: ok"),
@@ -163,22 +173,15 @@ fn check(place: &PlaceArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Success)
 }
 
-/// The file of a certificate that should hold its key, and does not. Of one that cannot be read nothing is known.
-fn certificate_without_key(tls: &Tls) -> Option<&Path> {
-    let certificate = tls.certificate.as_deref().filter(|_| tls.key.is_none())?;
-    let text = std::fs::read(certificate).ok()?;
-    let mark = b"PRIVATE KEY-----";
-    let has_key = text.windows(mark.len()).any(|window| window == mark);
-    (!has_key).then_some(certificate)
-}
-
 fn as_text(config: &Config, with_origin: bool) -> String {
     let data =
         ("data directory".to_owned(), config.data.path.display().to_string(), config.data.origin.to_owned());
+    let zone = LocalZone::of_process();
+    let zone = ("time zone".to_owned(), zone.name(), zone.origin.to_owned());
     let keys = config
         .entries()
         .map(|(key, value, origin)| (key.path.to_owned(), value.to_string(), origin.to_string()));
-    let rows: Vec<(String, String, String)> = keys.chain(std::iter::once(data)).collect();
+    let rows: Vec<(String, String, String)> = keys.chain([data, zone]).collect();
     let name_width = rows.iter().map(|row| row.0.len()).max().unwrap_or(0);
     let value_width = rows.iter().map(|row| row.1.len()).max().unwrap_or(0);
     let lines: Vec<String> = rows
@@ -204,5 +207,7 @@ fn as_json(config: &Config, with_origin: bool) -> String {
         .collect();
     let path = Value::String(config.data.path.display().to_string());
     object.insert("data".to_owned(), show(path, config.data.origin.to_owned()));
+    let zone = LocalZone::of_process();
+    object.insert("time_zone".to_owned(), show(Value::String(zone.name()), zone.origin.to_owned()));
     format!("{:#}", Value::Object(object))
 }

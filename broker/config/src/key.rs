@@ -23,6 +23,8 @@ pub struct Key {
     pub type_name: &'static str,
     /// Smallest and largest number, where it is one.
     pub range: Option<RangeInclusive<u64>>,
+    /// What it counts, where it is a limit: `bytes`.
+    pub unit: Option<&'static str>,
     /// Whether it is a limit of a listener, which has the value of `[limits]` until it is set.
     pub is_inherited: bool,
     pub(super) set: fn(&mut Config, &Value) -> Result<(), ValueError>,
@@ -43,7 +45,17 @@ impl Key {
     }
 
     pub(super) fn set(&self, config: &mut Config, value: &Value) -> Result<(), ValueError> {
-        (self.set)(config, value)
+        (self.set)(config, value).map_err(|error| self.with_range(error))
+    }
+
+    /// Of a number its unit and range, where something else was written: `16MB` is none.
+    fn with_range(&self, error: ValueError) -> ValueError {
+        match (error, &self.range, self.unit) {
+            (ValueError::WrongType { .. }, Some(range), Some(unit)) => {
+                ValueError::NoNumber { unit, low: *range.start(), high: *range.end() }
+            }
+            (error, _, _) => error,
+        }
     }
 }
 
@@ -62,7 +74,7 @@ impl PartialEq for Key {
 /// Declares a section: a struct with a field per key, its defaults, and the table `KEYS`.
 ///
 /// A row is `/// doc` lines, then `name: Type = default` and, in this order and where they apply, `json "Name"`,
-/// `range low..=high`, `variable "SHORT"`.
+/// `range low..=high`, `unit "bytes"`, `variable "SHORT"`.
 macro_rules! section {
     (
         $(#[doc = $section_doc:literal])+
@@ -70,7 +82,7 @@ macro_rules! section {
             $(
                 $(#[doc = $doc:literal])+
                 $name:ident: $type:ty = $default:expr
-                    $(, json $json:literal)? $(, range $range:expr)? $(, variable $variable:literal)?;
+                    $(, json $json:literal)? $(, range $range:expr)? $(, unit $unit:literal)? $(, variable $variable:literal)?;
             )+
         }
     ) => {
@@ -98,6 +110,7 @@ macro_rules! section {
                 doc: &[$($doc),+],
                 type_name: <$type as $crate::setting::Setting>::TYPE,
                 range: $crate::key::optional!($($range)?),
+                unit: $crate::key::optional!($($unit)?),
                 is_inherited: false,
                 set: |$config, value| {
                     let parsed = <$type as $crate::setting::Setting>::parse(value)?;

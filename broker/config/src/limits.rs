@@ -22,7 +22,7 @@ macro_rules! limits_section {
         section! {
             /// What one client or session may use. Listeners may have values of their own.
             Limits at "limits", |config| config.limits => {
-                $( $(#[doc = $doc])+ $name: $type = $default $(, json $json)?, range $range; )+
+                $( $(#[doc = $doc])+ $name: $type = $default $(, json $json)?, range $range, unit $unit; )+
                 /// What becomes of a message for a session whose queue is full.
                 on_full: OnFull = OnFull::DropNew, json "OnFull";
                 /// Longest time that a session outlives its connection; longer requests are cut down to it.

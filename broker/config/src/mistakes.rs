@@ -46,6 +46,14 @@ impl Config {
     }
 }
 
+impl ConfigFile {
+    /// Line of the key in this file, from 1; `None` where it is not in it.
+    #[must_use]
+    pub fn line_of(&self, key: &str) -> Option<usize> {
+        lines_of(self).0.get(key).copied()
+    }
+}
+
 /// Line of each key of the file by its path, and what is wrong with its TOML.
 fn lines_of(file: &ConfigFile) -> (BTreeMap<String, usize>, Vec<Mistake>) {
     let (table, errors) = DeTable::parse_recoverable(&file.text);
@@ -123,6 +131,9 @@ mod tests {
             assert!(told.get(at).is_some_and(|line| line.starts_with(part)), "{part} in {told:?}");
         }
         assert_eq!(told.len(), 4);
+        let with_unit = found("[limits]\nmax_packet_size = \"16MB\"\n", &[]);
+        let expected = "expected a whole number in bytes, 1024 to 268435460, without a unit behind it";
+        assert!(with_unit[0].ends_with(expected), "{with_unit:?}");
         let needs = found("[tls]\nkey = \"k.pem\"\nclient_ca = \"ca.pem\"\n", &[]);
         assert_eq!(needs.iter().map(|line| &line[..2]).collect::<Vec<_>>(), ["2:", "3:"], "{needs:?}");
         let malformed = found("[sys]\ninterval_sec = \n[listener\nport = 1\n", &[]);

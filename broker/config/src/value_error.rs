@@ -10,6 +10,16 @@ pub enum ValueError {
         /// What the key takes.
         expected: &'static str,
     },
+    /// Something else than the number of a limit, such as one with a unit.
+    #[error("expected a whole number in {unit}, {low} to {high}, without a unit behind it")]
+    NoNumber {
+        /// What is counted.
+        unit: &'static str,
+        /// Smallest allowed.
+        low: u64,
+        /// Largest allowed.
+        high: u64,
+    },
     /// A number outside the range of the key.
     #[error("allowed are {low} to {high}")]
     OutOfRange {

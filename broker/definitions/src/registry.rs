@@ -155,6 +155,11 @@ impl Registry {
         }
     }
 
+    /// The time zone of timers.
+    pub fn zone(&self) -> &TimeZone {
+        self.schedule.zone()
+    }
+
     /// Deploys a definition: arms it, or leaves it pending, and arms those that waited for it.
     ///
     /// # Errors

@@ -66,6 +66,11 @@ impl Schedule {
         }
     }
 
+    /// The local time of the broker.
+    pub(crate) fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
     /// Arms the timer of a definition, in place of one it may have.
     pub(crate) fn arm(&mut self, id: DefinitionId, trigger: &Trigger, now: Now) -> Arming {
         self.disarm(id);

@@ -33,7 +33,8 @@ pub use management::{backup, codes, projects};
 pub use net::listening_socket::ListenAddress;
 #[doc(hidden)]
 pub use net::proxy::fuzz_proxy;
+pub use process::time_zone::LocalZone;
 pub use server::admin::metrics::documents as metrics_documents;
 pub use server::offline_password::{PasswordChangeError, change_password};
 pub use server::signals::{Signals, survive_file_size_limit};
-pub use server::{Server, StartError, embedded};
+pub use server::{Server, StartError, embedded, preflight};

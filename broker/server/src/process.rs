@@ -10,5 +10,6 @@ pub(crate) mod lifetimes;
 pub(crate) mod machine;
 pub(crate) mod service_manager;
 pub(crate) mod this_turn;
+pub(crate) mod time_zone;
 pub(crate) mod usage;
 pub(crate) mod watchdog;

@@ -7,6 +7,7 @@ pub(crate) mod admin;
 pub mod embedded;
 mod housekeeping;
 pub(crate) mod offline_password;
+pub mod preflight;
 mod recover;
 mod restart;
 pub(crate) mod signals;
@@ -79,6 +80,7 @@ use crate::process::descriptors::Descriptors;
 use crate::process::lifetimes::Anchor;
 use crate::process::machine;
 use crate::process::service_manager::ServiceManager;
+use crate::process::time_zone::LocalZone;
 use crate::process::watchdog::Watchdog;
 use lotmq_core::clock::Clock;
 use lotmq_core::connection::ListenerTerms;
@@ -313,7 +315,7 @@ impl Server {
                 continue;
             }
             match self.listener(config, &plan) {
-                Ok(listener) => self.open(&Arc::new(listener), &plan, former),
+                Ok(listener) => self.open(config, &Arc::new(listener), &plan, former),
                 Err(error) => return Err(unusable(&plan, &error)),
             }
         }
@@ -346,13 +348,9 @@ impl Server {
         config: &Config,
         plan: &ListenerPlan,
     ) -> Result<Option<Arc<ListenerTls>>, CertificateError> {
-        let (Some(certificate), Some(client_certificate)) = (&config.tls.certificate, plan.tls) else {
-            return Ok(None);
-        };
-        let tls = ListenerTls::load(plan.name, &config.tls, certificate, client_certificate, &[b"mqtt"])?;
-        let tls = Arc::new(tls);
-        self.broker.net.certificates.add(&tls);
-        Ok(Some(tls))
+        let tls = preflight::certificates(config, plan)?.map(Arc::new);
+        tls.iter().for_each(|tls| self.broker.net.certificates.add(tls));
+        Ok(tls)
     }
 
     fn plain_listener(&self, config: &Config, plan: &ListenerPlan) -> Listener {
@@ -384,11 +382,11 @@ impl Server {
         }
     }
 
-    fn open(&mut self, listener: &Arc<Listener>, plan: &ListenerPlan, former: &Former) {
+    fn open(&mut self, config: &Config, listener: &Arc<Listener>, plan: &ListenerPlan, former: &Former) {
         let network = plan.addresses.iter().map(|&address| {
             let address = former.address(plan.name, address);
             let opened = listening_socket::bind(address).map(ListeningSocket::Tcp);
-            opened.map_err(|error| (listening_socket::refusal(address, &error), error.kind()))
+            opened.map_err(|error| (preflight::refusal(config, plan.name, address, &error), error.kind()))
         });
         let unix = if let Carrier::Unix(unix) = &plan.carrier { unix.as_ref() } else { None };
         let unix = unix.into_iter().map(|unix| {
@@ -436,7 +434,7 @@ impl Server {
                     opened.push(QuicListener { listener, tls, idle_timeout, socket });
                 }
                 Err(error) => {
-                    let reason = listening_socket::refusal(address, &error);
+                    let reason = preflight::refusal(config, listener.name, address, &error);
                     self.not_opened(NotOpened::for_clients(listener.name, reason, error.kind()));
                 }
             }
@@ -471,7 +469,7 @@ impl Server {
                     sockets.push(socket);
                 }
                 Err(error) => {
-                    let reason = listening_socket::refusal(address, &error);
+                    let reason = preflight::refusal(config, HEALTH, address, &error);
                     self.not_opened(NotOpened { listener: HEALTH, reason, is_missed: false });
                 }
             }
@@ -663,7 +661,7 @@ impl Surroundings {
         Ok(Self {
             clock: Arc::new(SystemClock::resuming(Anchor::stored(facts))),
             chance: chance(),
-            zone: TimeZone::system(),
+            zone: LocalZone::told().zone,
             password_cost: PasswordCost::default(),
             python: Python::new(&engine),
             ambient: Arc::new(Machine::start()),

@@ -73,6 +73,7 @@ macro_rules! limit_keys {
             doc: &[$($doc),+, " That of `[limits]` until it is set."],
             type_name: <$type as $crate::setting::Setting>::TYPE,
             range: Some($range),
+            unit: Some($unit),
             is_inherited: true,
             set: |config, value| {
                 let parsed = <Option<$type> as $crate::setting::Setting>::parse(value)?;

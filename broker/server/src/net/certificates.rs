@@ -44,6 +44,10 @@ pub(crate) enum CertificateError {
     BadAuthority { path: PathBuf, reason: String },
     #[error("the key in {} does not belong to the certificate in {}", key.display(), certificate.display())]
     KeyMismatch { certificate: PathBuf, key: PathBuf },
+    #[error("{} has the certificate and no private key in it; set `tls.key`", certificate.display())]
+    NoKey { certificate: PathBuf },
+    #[error("{} holds a certificate of X.509 version 1, which names no hosts and is not taken; `openssl x509 -req … -extfile FILE` makes one of version 3", certificate.display())]
+    OldVersion { certificate: PathBuf },
     #[error("the certificate in {} with the key in {} cannot be used: {reason}", certificate.display(), key.display())]
     Unusable { certificate: PathBuf, key: PathBuf, reason: rustls::Error },
 }
@@ -157,7 +161,12 @@ impl Files {
         alpn: &[&[u8]],
     ) -> Result<ServerConfig, CertificateError> {
         let chain = read_certificates(&self.certificate)?;
-        let key = read_key(&self.key)?;
+        let key = read_key(&self.key).map_err(|error| match error {
+            CertificateError::NotPem { path, fault: NotPem::NoKey } if path == self.certificate => {
+                CertificateError::NoKey { certificate: path }
+            }
+            other => other,
+        })?;
         let versions: &[&rustls::SupportedProtocolVersion] = match min_version {
             TlsVersion::V1_2 => &[&rustls::version::TLS13, &rustls::version::TLS12],
             TlsVersion::V1_3 => &[&rustls::version::TLS13],
@@ -180,6 +189,8 @@ impl Files {
             let (certificate, key) = (self.certificate.clone(), self.key.clone());
             if matches!(reason, rustls::Error::InconsistentKeys(_)) {
                 CertificateError::KeyMismatch { certificate, key }
+            } else if is_old_version(&reason) {
+                CertificateError::OldVersion { certificate }
             } else {
                 CertificateError::Unusable { certificate, key, reason }
             }
@@ -203,6 +214,11 @@ impl Files {
         config.send_tls13_tickets = 1;
         Ok(config)
     }
+}
+
+/// Whether a certificate is of a version before 3. The library that reads it has no other word for that than its text.
+fn is_old_version(reason: &rustls::Error) -> bool {
+    reason.to_string().contains("UnsupportedCertVersion")
 }
 
 fn verifier(

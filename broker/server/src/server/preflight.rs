@@ -1,0 +1,152 @@
+//! What a start would refuse of a configuration whose values are right: certificates that cannot be used, and two listeners on one port.
+//!
+//! `lotmq config check` asks for it, and [`super::Server`] uses the same for its own listeners. Not here: ports that other programs have.
+
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use lotmq_config::{Carrier, Config, ListenerPlan};
+
+use super::HEALTH;
+use crate::net::certificates::{CertificateError, ListenerTls};
+use crate::net::listening_socket;
+
+/// Something that a start would refuse.
+#[derive(Debug, PartialEq, Eq)]
+pub struct RefusedAtStart {
+    /// The key of the configuration that says it: `tls.certificate`.
+    pub key: String,
+    /// Why, as a start says it.
+    pub reason: String,
+}
+
+/// All that a start would refuse of `config`: each file once, then each port that two listeners want.
+#[must_use]
+pub fn refused(config: &Config) -> Vec<RefusedAtStart> {
+    let mut refused: Vec<RefusedAtStart> = Vec::new();
+    for plan in config.listeners() {
+        if let Err(error) = certificates(config, &plan) {
+            let reason = error.to_string();
+            if refused.iter().all(|other| other.reason != reason) {
+                refused.push(RefusedAtStart { key: key_of(config, &error).to_owned(), reason });
+            }
+        }
+    }
+    refused.extend(twice(config));
+    refused
+}
+
+/// Loads the certificates of a listener with TLS.
+///
+/// # Errors
+/// See [`CertificateError`].
+pub(super) fn certificates(
+    config: &Config,
+    plan: &ListenerPlan,
+) -> Result<Option<ListenerTls>, CertificateError> {
+    let (Some(certificate), Some(client_certificate)) = (&config.tls.certificate, plan.tls) else {
+        return Ok(None);
+    };
+    ListenerTls::load(plan.name, &config.tls, certificate, client_certificate, &[b"mqtt"]).map(Some)
+}
+
+/// Why the address is not free for listener `name`: another one of this configuration, which comes before it, has it.
+fn taken(config: &Config, name: &str, address: SocketAddr) -> Option<String> {
+    let places = places(config);
+    let own = places.iter().position(|place| place.0 == name)?;
+    let is_udp = places[own].2;
+    let (other, _, _) = places[..own].iter().find(|place| place.2 == is_udp && overlap(place.1, address))?;
+    Some(format!("port {} is that of listener {other} of this configuration ({address})", address.port()))
+}
+
+/// Why an address could not be opened: another listener of this configuration has it, or what the system says.
+pub(super) fn refusal(config: &Config, name: &str, address: SocketAddr, error: &io::Error) -> String {
+    let taken = taken(config, name, address).filter(|_| error.kind() == io::ErrorKind::AddrInUse);
+    taken.unwrap_or_else(|| listening_socket::refusal(address, error))
+}
+
+fn twice(config: &Config) -> Vec<RefusedAtStart> {
+    let mut found: Vec<RefusedAtStart> = Vec::new();
+    for (name, address, _) in places(config) {
+        let key =
+            if name == HEALTH { "admin.health_port".to_owned() } else { format!("listener.{name}.port") };
+        if let Some(reason) = taken(config, name, address)
+            && found.iter().all(|other| other.key != key)
+        {
+            found.push(RefusedAtStart { key, reason });
+        }
+    }
+    found
+}
+
+/// Name and address of each listener in the order in which they are opened, and whether it is of UDP.
+fn places(config: &Config) -> Vec<(&'static str, SocketAddr, bool)> {
+    let of_plan = |plan: ListenerPlan| {
+        let is_udp = matches!(plan.carrier, Carrier::Quic { .. });
+        plan.addresses.into_iter().map(move |address| (plan.name, address, is_udp)).collect::<Vec<_>>()
+    };
+    let health = config.health_addresses().into_iter().map(|address| (HEALTH, address, false));
+    config.listeners().into_iter().flat_map(of_plan).chain(health).collect()
+}
+
+/// Whether only one socket can have both. Each family of addresses has its own.
+fn overlap(one: SocketAddr, other: SocketAddr) -> bool {
+    let (a, b) = (one.ip(), other.ip());
+    let is_same_place = a == b || a.is_unspecified() || b.is_unspecified();
+    one.port() != 0 && one.port() == other.port() && one.is_ipv4() == other.is_ipv4() && is_same_place
+}
+
+/// The key whose file an error is about.
+fn key_of(config: &Config, error: &CertificateError) -> &'static str {
+    let of_path = |path: &Path| {
+        if config.tls.key.as_deref() == Some(path) {
+            "tls.key"
+        } else if config.tls.client_ca.as_deref() == Some(path) {
+            "tls.client_ca"
+        } else {
+            "tls.certificate"
+        }
+    };
+    match error {
+        CertificateError::Unreadable { path, .. }
+        | CertificateError::TooLarge { path }
+        | CertificateError::Pkcs12 { path }
+        | CertificateError::NotPem { path, .. }
+        | CertificateError::BadAuthority { path, .. } => of_path(path),
+        CertificateError::KeyMismatch { key, .. } => of_path(key),
+        CertificateError::NoKey { certificate }
+        | CertificateError::OldVersion { certificate }
+        | CertificateError::Unusable { certificate, .. } => of_path(certificate),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_port_for_two_is_told_of_the_second() {
+        for (keys, told) in [
+            (&[("listener.mqtt.port", "1883"), ("listener.ws.port", "5000")][..], &[][..]),
+            (&[("listener.mqtt.port", "1700"), ("listener.ws.port", "1700")], &["listener.ws.port"]),
+            (&[("listener.mqtt.port", "0"), ("listener.ws.port", "0")], &[]),
+            (&[("listener.mqtt.port", "9100")], &["admin.health_port"]),
+            (&[("listener.mqtt.port", "9100"), ("admin.bind", "127.0.0.2")], &[]),
+            (
+                &[
+                    ("listener.mqtt.bind", "0.0.0.0"),
+                    ("listener.mqtt.port", "9100"),
+                    ("admin.bind", "127.0.0.2"),
+                ],
+                &["admin.health_port"],
+            ),
+        ] {
+            let flags = keys.iter().map(|(key, value)| ("--test", *key, (*value).to_owned())).collect();
+            let sources = lotmq_config::Sources { flags, ..lotmq_config::Sources::default() };
+            let refused = refused(&Config::load(sources).unwrap());
+            let found: Vec<&str> = refused.iter().map(|refused| &*refused.key).collect();
+            assert_eq!(found, told, "{keys:?}");
+        }
+    }
+}
