@@ -228,7 +228,12 @@ fn failing_programs_and_denials_are_warned_of_first_and_then_at_doubled_counts()
     assert_eq!(warned(&broker, "program failed", &["1", "2", "4"]), ["1", "2", "4"]);
     assert_eq!(warned(&broker, "denied by a rule", &["1", "2", "4"]), ["1", "2", "4"]);
     let log = broker.log().text();
-    for part in ["definition=\"Divide\"", "topic=\"$SYS/Coreflux/Actions/Divide/Error\"", "line=3"] {
+    for part in [
+        "definition=\"Divide\"",
+        "error=\"division by zero; the result is Null\"",
+        "topic=\"$SYS/Coreflux/Actions/Divide/Error\"",
+        "line=3",
+    ] {
         assert!(log.contains(part), "{part} in {log}");
     }
     for part in ["client_id=\"sender\"", "scope=\"Publish\"", "topic=\"valve/7\"", "by=\"rule Locked\""] {

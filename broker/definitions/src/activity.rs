@@ -21,7 +21,7 @@ const UNTOLD_MAX: usize = 16;
 /// Codes of one definition of which the errors are counted one by one; what has another code is counted with all others of that kind.
 const CODES_MAX: usize = 16;
 
-/// The last error, and those that nobody was told of yet.
+/// The last error, of a run with several its first one, and those that nobody was told of yet.
 #[derive(Debug, Default)]
 struct Errors {
     last: Option<ErrorRecord>,
@@ -105,14 +105,22 @@ impl Activity {
         self.record_errors(action, error, at, 1)
     }
 
-    /// Keeps an error as the last one and counts it as so many. Returns how many there were since the deploy.
+    /// Keeps an error as the last one and counts it as so many; one that follows another of its run is told, and that one stays the last: what comes of an
+    /// error hides it from nobody. Returns how many there were since the deploy.
     pub fn record_errors(&self, action: &str, error: &RunError<'_>, at: Timestamp, times: u64) -> u64 {
         let mut errors = self.errors.lock();
-        let Errors { last, untold, is_last_untold, by_code: _ } = &mut **errors;
+        let Errors { last, untold, is_last_untold, by_code } = &mut **errors;
         let count = last.as_ref().map_or(0, |before| before.count).saturating_add(times);
-        let new = ErrorRecord::new(action, error, at, count);
+        let of_code = place_of(by_code, error.code);
+        *of_code = of_code.saturating_add(times);
+        let new = ErrorRecord::new(action, error, at, (count, *of_code));
         let is_same = |other: &ErrorRecord| other.code == new.code && other.message == new.message;
         untold.retain(|other| !is_same(other));
+        if let Some(first) = last.as_mut().filter(|first| error.is_follow_up && !is_same(first)) {
+            first.count = count;
+            untold.extend((untold.len() < UNTOLD_MAX).then_some(new));
+            return count;
+        }
         let before = last.take().filter(|before| *is_last_untold && !is_same(before));
         untold.extend(before.filter(|_| untold.len() < UNTOLD_MAX));
         (*last, *is_last_untold) = (Some(new), true);
@@ -121,26 +129,18 @@ impl Activity {
 
     /// Puts back the last error of this version, which another process has noted; not in the place of a newer one, and nobody is told of it.
     pub fn restore_error(&self, record: ErrorRecord) {
-        self.errors.lock().last.get_or_insert(record);
+        let mut errors = self.errors.lock();
+        if errors.last.is_none() {
+            let of_code = place_of(&mut errors.by_code, &record.code);
+            *of_code = of_code.saturating_add(record.code_count);
+            errors.last = Some(record);
+        }
     }
 
-    /// Counts an error for whoever tells the first ones of each code alone. Returns how many of its code there were since the deploy; from the 17th code on,
-    /// of all codes that came so late.
-    pub fn count_code(&self, code: &str) -> u64 {
-        let mut errors = self.errors.lock();
-        let by_code = &mut errors.by_code;
-        let is_known = by_code.iter().any(|(known, _)| **known == *code);
-        let code = if is_known || by_code.len() < CODES_MAX { code } else { "" };
-        match by_code.iter_mut().find(|(known, _)| **known == *code) {
-            Some((_, count)) => {
-                *count = count.saturating_add(1);
-                *count
-            }
-            None => {
-                by_code.push((code.into(), 1));
-                1
-            }
-        }
+    /// How many errors of a code there were since the deploy, for whoever tells the first ones of each code alone; from the 17th code on, of all codes that came
+    /// so late.
+    pub fn code_count(&self, code: &str) -> u64 {
+        *place_of(&mut self.errors.lock().by_code, code)
     }
 
     /// Errors since the last call, in their order and the last one last: of those with the same code and message the last, of different ones at most 17.
@@ -283,6 +283,19 @@ impl Activity {
     }
 }
 
+/// Count of a code; of one that came late, of all such.
+fn place_of<'a>(by_code: &'a mut Vec<(Box<str>, u64)>, code: &str) -> &'a mut u64 {
+    let find =
+        |by_code: &[(Box<str>, u64)], code: &str| by_code.iter().position(|(known, _)| **known == *code);
+    let is_late = find(by_code, code).is_none() && by_code.len() >= CODES_MAX;
+    let code = if is_late { "" } else { code };
+    let at = find(by_code, code).unwrap_or_else(|| {
+        by_code.push((code.into(), 0));
+        by_code.len() - 1
+    });
+    &mut by_code[at].1
+}
+
 fn from_ms(ms: i64) -> Option<Timestamp> {
     if ms == 0 { None } else { Timestamp::from_millisecond(ms).ok() }
 }
@@ -352,13 +365,36 @@ mod tests {
     #[test]
     fn errors_are_counted_by_code_and_late_codes_together() {
         let activity = Activity::default();
-        for count in 1..=3 {
-            assert_eq!([activity.count_code("A"), activity.count_code("B")], [count, count]);
+        let count = |code: &str| {
+            activity.record_error("Hot", &RunError { code, ..RunError::default() }, at(100));
+            activity.code_count(code)
+        };
+        for number in 1..=3 {
+            assert_eq!(["A", "B"].map(count), [number, number]);
         }
+        let last = activity.last_error().unwrap();
+        assert_eq!((last.count, last.code_count), (6, 3));
         for code in 2..CODES_MAX {
-            assert_eq!(activity.count_code(&format!("C{code}")), 1);
+            assert_eq!(count(&format!("C{code}")), 1);
         }
-        assert_eq!(["D", "E", "D", "A"].map(|code| activity.count_code(code)), [1, 2, 3, 4]);
+        assert_eq!(["D", "E", "D", "A"].map(count), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn the_first_error_of_a_run_is_shown_and_all_are_told() {
+        let activity = Activity::default();
+        let note = |code: &str, is_follow_up: bool| {
+            activity.record_error("Hot", &RunError { code, is_follow_up, ..RunError::default() }, at(100))
+        };
+        for run in 0..2 {
+            assert_eq!([note("PYTHON_ERROR", false), note("LOT602", true)], [run * 2 + 1, run * 2 + 2]);
+            let last = activity.last_error().unwrap();
+            assert_eq!((&*last.code, last.count, last.code_count), ("PYTHON_ERROR", run * 2 + 2, run + 1));
+        }
+        let told: Vec<String> = activity.take_untold().into_iter().map(|record| record.code).collect();
+        assert_eq!(told, ["LOT602", "PYTHON_ERROR"]);
+        note("LOT602", false);
+        assert_eq!(activity.last_error().unwrap().code, "LOT602");
     }
 
     #[test]

@@ -24,6 +24,8 @@ pub struct RunError<'a> {
     pub topic: &'a str,
     /// Its payload.
     pub payload: &'a [u8],
+    /// Whether the same run has told of an error before, of which this one may come.
+    pub is_follow_up: bool,
 }
 
 /// Payload of the retained topic `Actions/<N>/Error`; serialises with the keys in the order of the reference.
@@ -46,6 +48,9 @@ pub struct ErrorRecord {
     pub timestamp: Timestamp,
     /// Errors of this definition since it was deployed.
     pub count: u64,
+    /// Those of them with this code; from the 17th code on, those of all codes that came so late.
+    #[serde(default, rename = "codeCount")]
+    pub code_count: u64,
     /// File of its project that the line is in; empty when it came with a command.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub file: String,
@@ -55,7 +60,12 @@ pub struct ErrorRecord {
 }
 
 impl ErrorRecord {
-    pub(crate) fn new(action: &str, error: &RunError<'_>, at: Timestamp, count: u64) -> ErrorRecord {
+    pub(crate) fn new(
+        action: &str,
+        error: &RunError<'_>,
+        at: Timestamp,
+        (count, code_count): (u64, u64),
+    ) -> ErrorRecord {
         ErrorRecord {
             action: action.to_owned(),
             code: error.code.to_owned(),
@@ -65,6 +75,7 @@ impl ErrorRecord {
             trigger: MessageText::new(error.topic, error.payload),
             timestamp: at,
             count,
+            code_count,
             file: error.file.to_owned(),
             cell: error.cell,
         }
@@ -191,25 +202,25 @@ mod tests {
         };
         let at = Timestamp::from_millisecond(1_795_166_305_120).unwrap();
         assert_eq!(
-            ErrorRecord::new("Hot", &error, at, 2).to_json(),
+            ErrorRecord::new("Hot", &error, at, (2, 1)).to_json(),
             r#"{"action":"Hot","code":"LOT501","message":"more than 100000 iterations","line":4,"column":5,"#
                 .to_owned()
-                + r#""trigger":{"topic":"s/k1/t","payload":"31�"},"timestamp":"2026-11-20T09:18:25.120Z","count":2}"#
+                + r#""trigger":{"topic":"s/k1/t","payload":"31�"},"timestamp":"2026-11-20T09:18:25.120Z","count":2,"codeCount":1}"#
         );
         let of_project = RunError { file: "main.lotnb", cell: Some(3), ..error };
         for error in [&error, &of_project] {
-            let record = ErrorRecord::new("Hot", error, at, 2);
+            let record = ErrorRecord::new("Hot", error, at, (2, 1));
             assert_eq!(serde_json::from_str::<ErrorRecord>(&record.to_json()).unwrap(), record);
         }
-        let record = ErrorRecord::new("Hot", &of_project, at, 2).to_json();
-        assert!(record.ends_with(r#""count":2,"file":"main.lotnb","cell":3}"#), "{record}");
+        let record = ErrorRecord::new("Hot", &of_project, at, (2, 1)).to_json();
+        assert!(record.ends_with(r#""count":2,"codeCount":1,"file":"main.lotnb","cell":3}"#), "{record}");
     }
 
     #[test]
     fn records_are_cut() {
         let message = "ü".repeat(2000);
         let error = RunError { message: &message, payload: &[b'x'; 10_000], ..RunError::default() };
-        let record = ErrorRecord::new("A", &error, Timestamp::UNIX_EPOCH, 1);
+        let record = ErrorRecord::new("A", &error, Timestamp::UNIX_EPOCH, (1, 1));
         assert_eq!(record.message.len(), RECORD_MESSAGE_BYTES_MAX);
         assert_eq!(record.trigger.payload.len(), RECORD_PAYLOAD_BYTES_MAX);
     }

@@ -55,6 +55,7 @@ pub(super) fn carry_out(
 ) -> Undone {
     let mut writers = Writers::new(run.tenant, definition);
     let mut undone = Undone::default();
+    let mut failed = Failed::default();
     for (place, (writer, effect)) in output.effects().enumerate() {
         let hops = run.hops.saturating_add(1);
         if let Effect::Publish { topic, payload, .. } = effect
@@ -80,14 +81,14 @@ pub(super) fn carry_out(
                 let is_done = message.publish(turn, run.tenant, Sender { owner, origin: None, hops });
                 undone.0.extend((!is_done).then_some(place));
             }
-            Effect::Keep { topic, payload } => keep(turn, by, run, topic, payload),
+            Effect::Keep { topic, payload } => keep(turn, (by, &mut failed), run, (topic, payload)),
             Effect::Forget { topic } => run.tenant.programs().guests.values.forget(topic),
             Effect::Log { level, text } => {
                 records::tell_line(turn, run.tenant, by, (level, text));
             }
             Effect::Metric { name, change } => {
                 if !run.tenant.programs().guests.metrics.change(by.id, name, change) {
-                    record(turn, by, run, (METRIC_LIMIT, &metrics::too_many(name), 0, 0));
+                    failed.record(turn, by, run, (METRIC_LIMIT, &metrics::too_many(name), 0, 0));
                 }
             }
             Effect::Report { severity: Severity::Warning, code, message, line, column } => {
@@ -97,18 +98,23 @@ pub(super) fn carry_out(
             }
             Effect::Report { severity: Severity::Error, code, message, line, column } => {
                 // A callee's report belongs to the callee.
-                record(turn, by, run, (code, message, line, column));
+                failed.record(turn, by, run, (code, message, line, column));
             }
         }
     }
     writers.tell(turn, run);
-    ended(turn, definition, run, (output, &undone));
+    ended(turn, (definition, failed), run, (output, &undone));
     undone
 }
 
-fn keep(turn: &mut Turn, definition: &Arc<Definition>, run: &Run<'_>, topic: &str, payload: &[u8]) {
+fn keep(
+    turn: &mut Turn,
+    (definition, failed): (&Arc<Definition>, &mut Failed),
+    run: &Run<'_>,
+    (topic, payload): (&str, &[u8]),
+) {
     if let Err(refused) = run.tenant.programs().guests.values.keep(topic, payload) {
-        record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
+        failed.record(turn, definition, run, ("KEEP_LIMIT", &refused.to_string(), 0, 0));
         return;
     }
     if turn.core.config.compat.keep_visible_retained {
@@ -212,7 +218,7 @@ fn reported_error(effect: &Effect<'_>) -> Option<String> {
 /// Notes the end of a run: counters, an error, a trace.
 fn ended(
     turn: &mut Turn,
-    definition: &Arc<Definition>,
+    (definition, mut failed): (&Arc<Definition>, Failed),
     run: &Run<'_>,
     (output, undone): (&RunOutput, &Undone),
 ) {
@@ -241,7 +247,7 @@ fn ended(
     }
     if let Some(error) = &error {
         debug!(target: "lot", definition = &**definition.name(), code = &*error.code, line = error.line, column = error.column, "run failed");
-        record(turn, definition, run, (&error.code, &error.message, error.line, error.column));
+        failed.record(turn, definition, run, (&error.code, &error.message, error.line, error.column));
     }
     // A run of LoT has ended with that very error.
     let is_told = error.as_ref().is_some_and(|error| error.code == "LOT609");
@@ -250,7 +256,7 @@ fn ended(
         let message = format!(
             "{refused} writes beyond the {WRITES_PER_RUN_MAX} messages or {mib} MiB of a run were dropped"
         );
-        record(turn, definition, run, ("WRITE_LIMIT", &message, 0, 0));
+        failed.record(turn, definition, run, ("WRITE_LIMIT", &message, 0, 0));
     }
     definition.activity.suppress_lines(output.lines_dropped().into());
     if definition.activity.is_traced(|| now) {
@@ -263,15 +269,27 @@ fn ended(
     }
 }
 
-fn record(
-    turn: &mut Turn,
-    definition: &Arc<Definition>,
-    run: &Run<'_>,
-    (code, message, line, column): (&str, &str, u32, u32),
-) {
-    let Started { topic, payload, .. } = run.trigger.unwrap_or_default();
-    let error = RunError { code, message, line, column, topic, payload, ..RunError::default() };
-    records::record(turn, run.tenant, definition, &error, run.hops.saturating_add(1));
+/// Definitions that have told of an error in a run: the run's own, and those that it calls.
+#[derive(Default)]
+struct Failed(Vec<DefinitionId>);
+
+impl Failed {
+    fn record(
+        &mut self,
+        turn: &mut Turn,
+        definition: &Arc<Definition>,
+        run: &Run<'_>,
+        (code, message, line, column): (&str, &str, u32, u32),
+    ) {
+        let is_follow_up = self.0.contains(&definition.id);
+        if !is_follow_up {
+            self.0.push(definition.id);
+        }
+        let Started { topic, payload, .. } = run.trigger.unwrap_or_default();
+        let error =
+            RunError { code, message, line, column, topic, payload, is_follow_up, ..RunError::default() };
+        records::record(turn, run.tenant, definition, &error, run.hops.saturating_add(1));
+    }
 }
 
 /// Records an event that a mailbox did not take. Of a flood of them one has a record, and the others are counted together, by

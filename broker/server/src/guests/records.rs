@@ -56,7 +56,7 @@ pub(super) fn record_at(
 ) {
     core.counters.guest_errors.add(1);
     record_masked(tenant, definition, error, now);
-    let of_code = definition.activity.count_code(error.code);
+    let of_code = definition.activity.code_count(error.code);
     if of_code.is_power_of_two() {
         tell_log(tenant, definition, error, of_code);
     }
@@ -68,7 +68,29 @@ pub(super) fn record_at(
     }
 }
 
-/// Logs an error and where to read more. Its text and the message are left out: both may hold payloads.
+/// Characters of an error's text that the log shows.
+const LOGGED_CHARS_MAX: usize = 200;
+
+/// Text of an error for the log: its first line without secrets, and without what it quotes of the message that started the run, since no line holds a payload.
+pub(super) fn logged_text(variables: &Variables, message: &str, payload: &[u8]) -> String {
+    let masked = variables.masked_text(message.lines().next().unwrap_or_default());
+    without_payload(&masked, &String::from_utf8_lossy(payload)).chars().take(LOGGED_CHARS_MAX).collect()
+}
+
+/// The text without quoted words and numbers that stand in the payload.
+fn without_payload(text: &str, payload: &str) -> String {
+    const QUOTES: [char; 3] = ['\'', '"', '`'];
+    let part_without = |part: &str| {
+        let is_around = |letter: char| QUOTES.contains(&letter) || letter == ' ' || ",;:.()".contains(letter);
+        let word = part.trim_matches(is_around);
+        let is_value = part.ends_with(QUOTES) || word.bytes().any(|byte| byte.is_ascii_digit());
+        let is_of_payload = is_value && !word.is_empty() && payload.contains(word);
+        if is_of_payload { part.replacen(word, "…", 1) } else { part.to_owned() }
+    };
+    text.split_inclusive(|letter| QUOTES.contains(&letter) || letter == ' ').map(part_without).collect()
+}
+
+/// Logs an error and where to read more. The message that started the run is left out.
 fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, count: u64) {
     let RunError { code, column, .. } = *error;
     let line = definition.line_of_file(error.line);
@@ -80,6 +102,7 @@ fn tell_log(tenant: &Tenant, definition: &Definition, error: &RunError<'_>, coun
         kind = definition.kind().title(),
         origin = %definition.deployed.origin,
         code,
+        error = logged_text(&tenant.programs().variables, error.message, error.payload),
         line,
         column,
         count,
@@ -374,4 +397,21 @@ pub(super) fn publish_trace(
 ) {
     let topic = format!("{}/Trace", definition.sys_topic());
     internal::publish_after(turn, tenant, &topic, trace.to_json().as_bytes(), false, hops);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_an_error_holds_nothing_of_the_payload() {
+        for (text, payload, expected) in [
+            ("division by zero; the result is Null", "0", "division by zero; the result is Null"),
+            ("'abc' is no number", "abc", "'…' is no number"),
+            ("41 is beyond 40", "{\"a\":41}", "… is beyond 40"),
+            ("TypeError: 'NoneType' has no 'x'", "{\"vals\":[3]}", "TypeError: 'NoneType' has no 'x'"),
+        ] {
+            assert_eq!(without_payload(text, payload), expected);
+        }
+    }
 }

@@ -350,14 +350,15 @@ impl Driver {
 
     /// Tells that the instance is not connected, and what was handed over to it when that was so.
     fn failed(&self, version: &Version, (code, reason): (&str, &str), handed: Option<&Handed>) {
-        // The reason may be the far side's own words, which are for the route's topics.
-        warn!(target: "routes", route = &**version.definition.name(), reason = code, "route not connected");
+        let payload: &[u8] = handed.map_or(&[], |handed| &handed.payload);
+        let error = records::logged_text(&self.tenant.programs().variables, reason, payload);
+        warn!(target: "routes", route = &**version.definition.name(), reason = code, error, "route not connected");
         let message = handed.map(|handed| format!("{}: {reason}", handed.event));
         let error = RunError {
             code,
             message: message.as_deref().unwrap_or(reason),
             topic: handed.map_or("", |handed| &handed.topic),
-            payload: handed.map_or(&[], |handed| &handed.payload),
+            payload,
             ..RunError::default()
         };
         self.record(version, &error, 0);

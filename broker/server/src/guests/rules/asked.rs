@@ -110,7 +110,7 @@ impl AskedDefinition {
         let (Some(tenant), Some(hosting)) = (self.tenant.upgrade(), self.hosting.upgrade()) else { return };
         let found = RunError { topic: place.topic.unwrap_or_default(), ..found };
         super::note(&tenant, &hosting, &self.definition, &found);
-        let count = self.definition.activity.count_code(found.code);
+        let count = self.definition.activity.code_count(found.code);
         if count.is_power_of_two() {
             let kind = if self.definition.kind() == DefinitionKind::Module { "module" } else { "rule" };
             warn!(
