@@ -10,7 +10,7 @@ use lot_facts::Kind;
 use crate::notebook::{self, Language, NotebookError};
 
 pub use cycle::warn_of_cycles;
-pub use undefined::warn_of_undefined;
+pub use undefined::{warn_of_functions, warn_of_undefined};
 
 /// A program of a project: a file, or a cell of one.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -14,12 +14,14 @@ use lot_facts::Kind;
 use lot_to_wasm::diagnostic::json;
 use lot_to_wasm::diagnostic::render::{self, printable};
 use lot_to_wasm::notebook::Language;
-use lot_to_wasm::project::{Part, is_notebook, is_program, parts, warn_of_cycles, warn_of_undefined};
+use lot_to_wasm::project::{
+    Part, is_notebook, is_program, parts, warn_of_cycles, warn_of_functions, warn_of_undefined,
+};
 use lot_to_wasm::{Compilation, CompileOptions, Entity, Form, compile, compile_project};
 use lotmq_terminal::{Misuse, output};
 use serde_json::{Value, json};
 
-pub use script::{Interpreter, ScriptProblem};
+pub use script::{CheckedScript, Interpreter, ScriptProblem};
 
 /// Scripts come behind rules, before themes (LoT reference §1.6); entities have even places.
 const SCRIPTS_AT: usize = 7;
@@ -51,7 +53,7 @@ pub struct Compiled {
 /// What came of a program.
 enum Outcome {
     Lot(Compilation),
-    Script(Result<String, ScriptProblem>),
+    Script(Result<CheckedScript, ScriptProblem>),
     Unreadable(Unreadable),
 }
 
@@ -240,20 +242,25 @@ impl AddCommand {
 }
 
 impl Compiled {
-    /// Warns of what is seen only of all programs together: names that none of them defines, and definitions that start each other. For who has no
+    /// Warns of what is seen only of all programs together: names that none of them defines, functions that a script does not have, and definitions that start each other. For who has no
     /// broker at hand, which may know more.
     pub fn warn_of_whole(&mut self) {
         let mut scripts: Vec<&str> = Vec::new();
+        let mut functions: Vec<(&str, &[String])> = Vec::new();
         let mut programs: Vec<(&str, &mut Compilation)> = Vec::new();
         for (part, outcome) in &mut self.parts {
             match outcome {
                 Outcome::Lot(compilation) => programs.push((&part.text, compilation)),
-                Outcome::Script(Ok(name)) => scripts.push(name),
+                Outcome::Script(Ok(script)) => {
+                    scripts.push(&script.name);
+                    functions.push((&script.name, &script.functions));
+                }
                 Outcome::Script(Err(_)) => scripts.extend(part.name_of_script()),
                 Outcome::Unreadable(_) => {}
             }
         }
         warn_of_undefined(&mut programs, &scripts);
+        warn_of_functions(&mut programs, &functions);
         warn_of_cycles(&mut programs);
     }
 
@@ -284,7 +291,7 @@ impl Compiled {
     /// Names and texts of the scripts.
     pub fn scripts(&self) -> impl Iterator<Item = (&str, &str)> {
         self.parts.iter().filter_map(|(part, outcome)| match outcome {
-            Outcome::Script(Ok(name)) => Some((name.as_str(), part.text.as_str())),
+            Outcome::Script(Ok(script)) => Some((script.name.as_str(), part.text.as_str())),
             Outcome::Script(Err(_)) | Outcome::Lot(_) | Outcome::Unreadable(_) => None,
         })
     }
@@ -365,7 +372,7 @@ impl Outcome {
     fn to_text(&self, place: &str, runs_route: RunsRoute) -> String {
         let compilation = match self {
             Outcome::Lot(compilation) => compilation,
-            Outcome::Script(Ok(name)) => return format!("{place}: ok (python {name})"),
+            Outcome::Script(Ok(script)) => return format!("{place}: ok (python {})", script.name),
             Outcome::Script(Err(problem)) => return problem.to_text(place),
             Outcome::Unreadable(unreadable) => {
                 return format!("error: {}", printable(&output::chain(&unreadable.error)));
@@ -410,8 +417,8 @@ impl Outcome {
                     found.iter().map(|found| json!(json::Entry::from(found))).collect(),
                 )
             }
-            Outcome::Script(Ok(name)) => {
-                (vec![json!({"type": "python", "name": name, "success": true})], Vec::new())
+            Outcome::Script(Ok(script)) => {
+                (vec![json!({"type": "python", "name": script.name, "success": true})], Vec::new())
             }
             Outcome::Script(Err(problem)) => (Vec::new(), vec![problem.to_json()]),
             Outcome::Unreadable(unreadable) => (Vec::new(), vec![unreadable.to_json()]),

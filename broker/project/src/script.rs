@@ -23,6 +23,15 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Clone)]
 pub struct Interpreter(Python);
 
+/// A script that can be used.
+#[derive(Debug)]
+pub struct CheckedScript {
+    /// Its name.
+    pub name: String,
+    /// Names of its functions.
+    pub functions: Vec<String>,
+}
+
 /// Why a script cannot be used.
 #[derive(Debug)]
 pub struct ScriptProblem {
@@ -55,11 +64,11 @@ impl Interpreter {
         &self.0
     }
 
-    /// Runs a script once, from top to bottom; its name.
+    /// Runs a script once, from top to bottom; its name, and those of its functions.
     ///
     /// # Errors
     /// What is wrong with it, be it the machine.
-    pub fn check(&self, part: &Part) -> Result<String, ScriptProblem> {
+    pub fn check(&self, part: &Part) -> Result<CheckedScript, ScriptProblem> {
         let given = part.script_name.as_deref().filter(|name| script::is_name(name));
         let name = match given {
             Some(name) => name,
@@ -74,7 +83,10 @@ impl Interpreter {
         let mut waited = Duration::ZERO;
         loop {
             match Script::load_within(&self.0, &part.text, PATIENCE) {
-                Ok(_) => return Ok(name.to_owned()),
+                Ok((_, functions, _)) => {
+                    let functions = serde_json::from_str(&functions).unwrap_or_default();
+                    return Ok(CheckedScript { name: name.to_owned(), functions });
+                }
                 Err(PythonError::Preparing) => {
                     waited += PATIENCE;
                     note(&format!(

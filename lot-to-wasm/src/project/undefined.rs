@@ -31,6 +31,39 @@ pub fn warn_of_undefined(programs: &mut [(&str, &mut Compilation)], scripts: &[&
     }
 }
 
+/// Warns where the programs of a project name a function that a script of the project does not define; `scripts` are those whose functions are known. It is
+/// no error, since the broker may have another version of the script.
+pub fn warn_of_functions(programs: &mut [(&str, &mut Compilation)], scripts: &[(&str, &[String])]) {
+    for (text, compilation) in programs {
+        for entity in compilation.entities.iter_mut().filter(|entity| entity.output.is_some()) {
+            let slice = text.get(entity.range.clone()).unwrap_or("");
+            entity.diagnostics.extend(without_function(slice, scripts));
+            entity.diagnostics.sort_by_key(|found| (found.span.start, found.severity));
+        }
+    }
+}
+
+fn without_function(slice: &str, scripts: &[(&str, &[String])]) -> Vec<Diagnostic> {
+    let source = Source::new(slice);
+    let mut sink = Sink::new(&source);
+    let mut told = BTreeSet::new();
+    for reference in references(slice) {
+        let Target::Python(name) = reference.target else { continue };
+        let Some((script, function)) = name.split_once('.') else { continue };
+        let Some((_, functions)) = scripts.iter().find(|(known, _)| *known == script) else { continue };
+        if functions.iter().any(|known| known == function) || !told.insert(name) {
+            continue;
+        }
+        let start = reference.range.start + script.len() + 1;
+        let message = format!("the script `{script}` defines no function `{function}`");
+        let draft = Draft::warning(codes::UNDEFINED, Span::new(start, start + function.len()), message)
+            .note("the call ends in an error in the broker")
+            .did_you_mean(nearest(function, functions.iter().map(String::as_str)));
+        sink.push(draft);
+    }
+    sink.finish()
+}
+
 /// What a reference names, unless it is something else.
 fn named<'t>(reference: &Reference<'t>) -> Option<Named<'t>> {
     match reference.target {
@@ -107,6 +140,20 @@ mod tests {
                 "9:20 no Route `Rt` is defined here",
             ]
         );
+    }
+
+    #[test]
+    fn functions_that_a_script_does_not_define_are_told() {
+        let text = "DEFINE ACTION A\nON START DO\n    CALL PYTHON \"Stat.spreed\"\n    CALL PYTHON \"Stat.mean\"\n    CALL PYTHON \"Other.x\"\n";
+        let mut compilations = compile_project(&[text], &CompileOptions::default());
+        let mut programs: Vec<_> = [text].into_iter().zip(&mut compilations).collect();
+        warn_of_functions(&mut programs, &[("Stat", &["mean".to_owned(), "spread".to_owned()])]);
+        let found = compilations[0].all_diagnostics();
+        assert_eq!(found.len(), 1, "{found:?}");
+        let place = found[0].span.start;
+        assert_eq!((place.line, place.column), (3, 23));
+        assert_eq!(found[0].message, "the script `Stat` defines no function `spreed`");
+        assert_eq!(found[0].suggestions, ["did you mean spread?"]);
     }
 
     #[test]
