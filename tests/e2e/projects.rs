@@ -627,3 +627,39 @@ fn a_file_of_a_project_is_deployed_on_its_own_only_when_told_so() {
     let done = deploy(&file, &["--yes"]);
     assert_eq!(done.status.code(), Some(0), "{}{}", done.stdout, done.stderr);
 }
+
+#[test]
+fn who_changes_by_hand_what_a_project_brought_is_told_whose_it_is() {
+    let broker = broker();
+    assert!(upload(&broker, "plant", &plant(), " load").success());
+    let removed = "the next `lotmq deploy` or `lotmq rollback` of plant brings it back";
+    let refused = "`lotmq rollback` of plant is refused until it is removed (-removeRule NoSecrets)";
+    for (command, title, expected) in [
+        (format!("-addAction {CELL}"), "Action 'Celsius'", "puts its own in this one's place"),
+        ("-removeRoute Store".to_owned(), "Route 'Store'", removed),
+        (format!("-addRule -replace {RULE}"), "Rule 'NoSecrets'", refused),
+        ("-removeAllModels".to_owned(), "Model 'Reading'", removed),
+    ] {
+        let reply = broker.command_ok(&command);
+        let warnings = reply.0["warnings"].as_array().cloned().unwrap_or_default();
+        let told: Vec<&str> = warnings
+            .iter()
+            .filter(|warning| warning["code"] == "OF_PROJECT")
+            .filter_map(|warning| warning["message"].as_str())
+            .collect();
+        let starts = format!("{title} was of project 'plant'");
+        assert!(matches!(told[..], [one] if one.starts_with(&starts) && one.contains(expected)), "{reply:?}");
+    }
+    // What is by hand already is nobody's business.
+    assert_eq!(broker.command_ok(&format!("-addAction {CELL}")).0["warnings"], Value::Null);
+    // As was told.
+    let again = upload(&broker, "plant", &plant(), " load");
+    assert_eq!((again.success(), again.code()), (false, "EXISTS"), "{again:?}");
+    broker.command_ok("-removeRule NoSecrets");
+    assert!(upload(&broker, "plant", &plant(), " load").success());
+    assert!(
+        origins(&broker).iter().all(|(_, origin)| origin.starts_with("plant/")),
+        "{broker:?}",
+        broker = origins(&broker)
+    );
+}

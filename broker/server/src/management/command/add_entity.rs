@@ -11,6 +11,7 @@ use lotmq_definitions::{
 use lotmq_store::Batch;
 use serde_json::{Value, json};
 
+use super::ownership::{self, ByHand};
 use super::reply::{Done, EntityType, Refusal, missing_argument, problem};
 use super::verb::Call;
 use crate::guests::HasPrograms as _;
@@ -135,8 +136,11 @@ fn add_one(
         .route
         .as_deref()
         .and_then(|said| replacing::told(&*call.tenant.programs().guests.route(&name)?, said));
+    let project = ownership::project_of(call, kind, &name);
     match deploy(call, output, (source, entity.lines_before), existing) {
         Ok(installed) => {
+            let of_project = project.map(|of| ownership::warning(ByHand::Replaced, kind.title(), &name, &of));
+            warnings.extend(of_project);
             warnings.extend(told.map(|text| problem("WAITING_FOR_GONE", &text)));
             let of_deploy = &installed.warnings;
             warnings.extend(of_deploy.iter().map(|found| of_deployed(call, found)));

@@ -1,9 +1,11 @@
 //! Ownership of what commands remove or switch: what belongs to another user is left alone unless the command says so, as it is replaced only then.
 
-use lotmq_definitions::{DefinitionKind, Owner};
+use std::sync::Arc;
+
+use lotmq_definitions::{DefinitionKind, Origin, Owner};
 use serde_json::{Value, json};
 
-use super::reply::Refusal;
+use super::reply::{Refusal, problem};
 use super::verb::Call;
 use crate::guests::HasPrograms as _;
 use crate::limits::OF_OTHERS_SHOWN_MAX;
@@ -81,6 +83,50 @@ impl Removal {
         let owner = |name: &str| registry.get(kind, name).and_then(|known| known.owner().cloned());
         self.check(call, kind.title(), names.into_iter().map(|name| (name.to_owned(), owner(name))))
     }
+}
+
+/// What becomes by hand of a thing that belongs to a project.
+#[derive(Clone, Copy)]
+pub(super) enum ByHand {
+    /// Another one takes its place.
+    Replaced,
+    /// It is removed.
+    Removed,
+}
+
+/// Project of a definition, where it belongs to one.
+pub(super) fn project_of(call: &Call<'_>, kind: DefinitionKind, name: &str) -> Option<Arc<str>> {
+    let registry = call.tenant.programs().guests.registry.read();
+    of_origin(&registry.get(kind, name)?.deployed.origin)
+}
+
+/// Project of a Python script, where it belongs to one.
+pub(super) fn project_of_script(call: &Call<'_>, name: &str) -> Option<Arc<str>> {
+    of_origin(&call.tenant.programs().scripts.origin(name)?)
+}
+
+fn of_origin(origin: &Origin) -> Option<Arc<str>> {
+    match origin {
+        Origin::Project { project, .. } => Some(Arc::clone(project)),
+        Origin::AdHoc => None,
+    }
+}
+
+/// Warning for who changes by hand what belongs to a project. It is no refusal: clients of Coreflux know no other way.
+pub(super) fn warning(done: ByHand, title: &str, name: &str, project: &str) -> Value {
+    let next = format!("the next `lotmq deploy` or `lotmq rollback` of {project}");
+    let text = match done {
+        ByHand::Replaced if title == DefinitionKind::Rule.title() => format!(
+            "{title} '{name}' was of project '{project}' and is by hand now: {next} is refused until it is removed (-removeRule {name})"
+        ),
+        ByHand::Replaced => format!(
+            "{title} '{name}' was of project '{project}' and is by hand now: {next} asks, and puts its own in this one's place"
+        ),
+        ByHand::Removed => {
+            format!("{title} '{name}' was of project '{project}': {next} brings it back")
+        }
+    };
+    problem("OF_PROJECT", &text)
 }
 
 /// Takes the option out of the arguments. Whether it was there.

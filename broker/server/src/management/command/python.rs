@@ -7,7 +7,7 @@ use lotmq_store::{Batch, Op};
 use serde_json::{Value, json};
 
 use super::dependents::left_without;
-use super::ownership::Removal;
+use super::ownership::{self, ByHand, Removal};
 use super::reply::{Done, EntityType, Refusal, missing_argument};
 use super::shown::Shown;
 use super::verb::{Call, Effect, Permission, Verb};
@@ -16,6 +16,9 @@ use crate::guests::scripts::{Provenance, ScriptError};
 use crate::guests::{Guests, install_script, scripts};
 use crate::limits::DEPENDENTS_CHECKED_MAX;
 use crate::management::command_text::without_line_of_request_id;
+
+/// A script, as messages call it.
+const SCRIPT: &str = "Python script";
 
 pub(super) static ADD: Verb = Verb {
     name: "addPython",
@@ -97,11 +100,14 @@ fn add(call: &mut Call<'_>) -> Result<Done, Refusal> {
     let compiled = scripts::compile(&call.broker.python, name, source, provenance)?;
     let _changes = call.broker.commands.changes.lock();
     call.check_current()?;
+    let project = ownership::project_of_script(call, name);
     let mut batch = Batch::new();
     install_script(call.tenant, call.broker, compiled, &mut batch)?;
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     call.commit(batch)?;
-    Ok(Done::new(format!("Python script '{name}' added successfully!")))
+    let warning = project.map(|of| ownership::warning(ByHand::Replaced, SCRIPT, name, &of));
+    let done = Done::new(format!("Python script '{name}' added successfully!"));
+    Ok(Done { warnings: warning.into_iter().collect(), ..done })
 }
 
 fn remove(call: &mut Call<'_>) -> Result<Done, Refusal> {
@@ -126,7 +132,12 @@ fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
 /// Removes scripts. Gives warnings of what needs them.
 fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> Result<Vec<Value>, Refusal> {
     let owner = |name: &str| call.tenant.programs().scripts.owner(name);
-    removal.check(call, "Python script", names.iter().map(|name| (name.to_string(), owner(name))))?;
+    removal.check(call, SCRIPT, names.iter().map(|name| (name.to_string(), owner(name))))?;
+    let of_project = |name: &Box<str>| {
+        let project = ownership::project_of_script(call, name)?;
+        Some(ownership::warning(ByHand::Removed, SCRIPT, name, &project))
+    };
+    let of_projects: Vec<Value> = names.iter().filter_map(of_project).collect();
     let mut batch = Batch::new();
     for name in names {
         batch.push(Op::DeleteDefinition { tenant: call.tenant.id, kind: scripts::KIND, name });
@@ -140,5 +151,6 @@ fn remove_these(call: &mut Call<'_>, removal: &Removal, names: &[Box<str>]) -> R
     call.changed(scripts::TOPIC, call.tenant.programs().scripts.to_json());
     stored?;
     let needs = names.iter().map(|name| Need::Script((&**name).into()));
-    Ok(needs.filter_map(|need| left_without(call, &need)).take(DEPENDENTS_CHECKED_MAX).collect())
+    let left_without = needs.filter_map(|need| left_without(call, &need));
+    Ok(of_projects.into_iter().chain(left_without).take(DEPENDENTS_CHECKED_MAX).collect())
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::add_entity::entity_type;
 use super::dependents::left_without;
-use super::ownership::Removal;
+use super::ownership::{self, ByHand, Removal};
 use super::reply::{Done, Refusal};
 use super::verb::Call;
 use crate::guests::Guests;
@@ -29,13 +29,20 @@ pub(super) fn remove(call: &mut Call<'_>, kind: DefinitionKind) -> Result<Done, 
     let _changes = call.broker.commands.changes.lock();
     removal.check_definitions(call, kind, [&**name])?;
     let left = LeftMessages::of(call.tenant, kind, name);
+    let of_project = of_project(call, kind, name);
     let removed = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch)
         .map_err(|missing| Refusal::not_found(missing.to_string()))?;
     call.changed_topics.extend(sys::removed_topics(&removed.definition));
     let needed_by = left_without(call, &Need::Definition(kind, name.as_str().into()));
     call.commit(batch)?;
     let done = left.told(format!("{} '{name}' removed successfully!", kind.title()));
-    Ok(Done { warnings: needed_by.into_iter().collect(), ..done })
+    Ok(Done { warnings: of_project.into_iter().chain(needed_by).collect(), ..done })
+}
+
+/// Warning of what a project brings back.
+fn of_project(call: &Call<'_>, kind: DefinitionKind, name: &str) -> Option<Value> {
+    let project = ownership::project_of(call, kind, name)?;
+    Some(ownership::warning(ByHand::Removed, kind.title(), name, &project))
 }
 
 /// Messages that go with routes which are removed.
@@ -117,6 +124,7 @@ pub(super) fn remove_where(
     };
     removal.check_definitions(call, kind, names.iter().map(|name| &**name))?;
     let mut left = LeftMessages::default();
+    let of_projects: Vec<Value> = names.iter().filter_map(|name| of_project(call, kind, name)).collect();
     for name in &names {
         left.add(&LeftMessages::of(call.tenant, kind, name));
         if let Ok(removed) = Guests::remove(call.tenant, &call.broker.hosting, kind, name, &mut batch) {
@@ -127,7 +135,8 @@ pub(super) fn remove_where(
         super::rules::count_changed(call);
     }
     let needs = names.into_iter().map(|name| Need::Definition(kind, name));
-    let warnings = needs.filter_map(|need| left_without(call, &need)).take(DEPENDENTS_CHECKED_MAX).collect();
+    let left_without = needs.filter_map(|need| left_without(call, &need));
+    let warnings = of_projects.into_iter().chain(left_without).take(DEPENDENTS_CHECKED_MAX).collect();
     call.commit(batch)?;
     Ok((left, warnings))
 }

@@ -69,8 +69,8 @@ fn remove_one(call: &mut Call<'_>) -> Result<Done, Refusal> {
 }
 
 fn remove_all(call: &mut Call<'_>) -> Result<Done, Refusal> {
-    remove_where(call, DefinitionKind::Rule, |name| !seeds::is_seed(name))?;
-    Ok(Done::new("Removed all rules successfully"))
+    let (_, warnings) = remove_where(call, DefinitionKind::Rule, |name| !seeds::is_seed(name))?;
+    Ok(Done { warnings, ..Done::new("Removed all rules successfully") })
 }
 
 fn restore(call: &mut Call<'_>) -> Result<Done, Refusal> {
