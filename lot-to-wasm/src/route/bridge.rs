@@ -11,7 +11,7 @@ const BROKER: &[Key] = key::with_tls![
     Key::new("CLIENT_ID", ValueKind::Text),
     Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
     Key::new("PASSWORD", ValueKind::Text),
-    Key::new("USE_TLS", ValueKind::Bool).by_default("false"),
+    Key::new("USE_TLS", ValueKind::Bool).or(&["USE_SSL"]).by_default("false"),
     Key::new("ALLOW_UNTRUSTED_CERTS", ValueKind::Bool).by_default("false"),
     Key::new("CLIENT_CERT_PASS", ValueKind::Text),
     Key::new("RECONNECTION_RETRIES", ValueKind::Int(0, 1_000_000)),

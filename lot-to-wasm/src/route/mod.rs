@@ -86,7 +86,7 @@ pub(crate) const COMMON: &[Section] = &[
             Key::new("CLIENT_ID", ValueKind::Text),
             Key::new("USERNAME", ValueKind::Text),
             Key::new("PASSWORD", ValueKind::Text),
-            Key::new("USE_TLS", ValueKind::Bool),
+            Key::new("USE_TLS", ValueKind::Bool).or(&["USE_SSL"]),
         ],
     ),
 ];

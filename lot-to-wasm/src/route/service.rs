@@ -23,7 +23,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 Key::new("ENABLE_CLIENT", ValueKind::Bool),
                 Key::new("ENABLE_SERVER", ValueKind::Bool),
                 Key::new("SERVER_PORT", key::PORT),
-                Key::new("USE_SSL", ValueKind::Bool),
+                Key::new("USE_SSL", ValueKind::Bool).or(&["USE_TLS"]),
                 Key::new("AUTHORIZATION", ValueKind::Text),
                 Key::new("TIMEOUT", key::MILLISECONDS).by_default("30000"),
                 Key::new("HEADERS", ValueKind::Text),
