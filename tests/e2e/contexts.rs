@@ -173,6 +173,12 @@ fn what_a_context_gave_and_was_refused_is_told_with_its_name() {
     }
     let (_, _, stderr) = user.run(&["cmd", "-u", "root", "-P", "wrong", "-p", &broker.port(), "-listUsers"]);
     assert!(!stderr.contains("plant"), "{stderr}");
+    // What is given by hand is no login of the context, and not root's of a new broker.
+    for login in [&["-u", "root", "-P", "wrong"][..], &["-P", "wrong"]] {
+        let (code, _, stderr) = user.run(&[&["cmd"], login, &["-listUsers"]].concat());
+        assert_eq!(code, 3, "{stderr}");
+        assert!(!stderr.contains("plant") && !stderr.contains("tried as root"), "{stderr}");
+    }
     broker.stop();
     let (code, _, stderr) = user.run(&["cmd", "-listUsers"]);
     assert!(code == 3 && stderr.contains("the broker is that of context `plant`"), "{stderr}");

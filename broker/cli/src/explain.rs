@@ -93,7 +93,7 @@ const HINTS: [(ReasonCode, &str); 9] = [
     ),
     (
         ReasonCode::NotAuthorized,
-        "A rule denied it: `lotmq watch` shows which, -auditQuery denial lists them.",
+        "A rule denied it: `lotmq watch` shows which, and `lotmq cmd -auditQuery \"$(date -u +%F)|denial\"` lists those of today.",
     ),
     (
         ReasonCode::ClientIdentifierNotValid,

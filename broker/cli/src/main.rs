@@ -133,6 +133,9 @@ fn told(error: &anyhow::Error) -> String {
     match error.downcast_ref::<ClientError>() {
         Some(error) if is_nobody_there(error) => format!("{text}; is it running? `lotmq serve`"),
         Some(ClientError::Http) => format!("{text}; --ws is for MQTT over WebSocket"),
+        Some(ClientError::Tls) => {
+            format!("{text}; --tls-use-os-certs, --cafile FILE or -L mqtts://… asks for it")
+        }
         _ => text,
     }
 }

@@ -43,7 +43,7 @@ impl Client {
     /// Connects and waits for CONNACK.
     ///
     /// # Errors
-    /// [`ClientError::Unreachable`], [`ClientError::Refused`], [`ClientError::Closed`], [`ClientError::Http`], [`ClientError::Timeout`],
+    /// [`ClientError::Unreachable`], [`ClientError::Refused`], [`ClientError::Closed`], [`ClientError::Http`], [`ClientError::Tls`], [`ClientError::Timeout`],
     /// [`ClientError::Encode`] for options that this version cannot say.
     pub fn connect(
         address: impl ToSocketAddrs + std::fmt::Display,
@@ -71,8 +71,13 @@ impl Client {
         connection.send(&packet)?;
         let timeout = ClientError::Timeout { wanted: "CONNACK", after: options.connect_timeout };
         let received = connection.receive(options.connect_timeout);
-        if matches!(received, Err(ClientError::Malformed(_))) && connection.is_http() {
-            return Err(ClientError::Http);
+        if matches!(received, Err(ClientError::Malformed(_))) {
+            if connection.is_http() {
+                return Err(ClientError::Http);
+            }
+            if connection.is_tls() {
+                return Err(ClientError::Tls);
+            }
         }
         let answer = received?.ok_or(timeout)?;
         let ServerPacket::Connack(connack) = answer.decode()? else {

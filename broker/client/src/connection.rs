@@ -219,6 +219,11 @@ impl Connection {
         self.received.get(self.taken..).is_some_and(|waiting| waiting.starts_with(b"HTTP/1."))
     }
 
+    /// Whether what waits is the beginning of a record of TLS, an alert or a handshake.
+    pub(crate) fn is_tls(&self) -> bool {
+        matches!(self.received.get(self.taken..), Some([0x15 | 0x16, 0x03, ..]))
+    }
+
     fn take_packet(&mut self) -> Result<Option<Packet>, ClientError> {
         let waiting = self.received.get(self.taken..).unwrap_or_default();
         let Some(header) = fixed_header(waiting, self.max_packet_size)? else { return Ok(None) };

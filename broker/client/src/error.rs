@@ -54,6 +54,9 @@ pub enum ClientError {
     /// What came first is an answer of HTTP: a port of another service, or MQTT is behind WebSocket there.
     #[error("an HTTP server answers there, not an MQTT server")]
     Http,
+    /// What came first is an alert of TLS (RFC 8446 §6): the port speaks TLS, and the connection does not.
+    #[error("a server of TLS answers there, and this connection is without TLS")]
+    Tls,
     /// The server sent a packet that does not belong here.
     #[error("unexpected {packet_type} from the server")]
     Unexpected {
@@ -94,6 +97,7 @@ impl ClientError {
             | Self::Timeout { .. }
             | Self::Malformed(_)
             | Self::Http
+            | Self::Tls
             | Self::Unexpected { .. }
             | Self::Encode(_)
             | Self::TooLarge { .. }

@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 use serde::{Deserialize, Serialize};
 
-use super::{ConnectArgs, Url, random_text};
+use super::{ConnectArgs, Url, UsedContext, random_text};
 
 /// Names the context of commands that connect.
 const VARIABLE: &str = "LOTMQ_CONTEXT";
@@ -143,8 +143,13 @@ impl ConnectArgs {
             Choice::Current => contexts.current.clone(),
         };
         if let Some(name) = name {
-            self.add(contexts.find(&name)?)?;
-            self.used_context = Some(name);
+            let context = contexts.find(&name)?;
+            let has_own_password = self.login.has_password();
+            self.add(context)?;
+            // A password by hand, or of somebody else, is not the context's.
+            let gave_login =
+                context.password.is_some() && !has_own_password && self.login.password == context.password;
+            self.used_context = Some(UsedContext { name, gave_login });
         }
         Ok(self)
     }

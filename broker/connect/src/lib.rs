@@ -37,7 +37,16 @@ pub struct ConnectArgs {
     /// Longest wait for the connection, and for each acknowledgement, where somebody waits for less than usual.
     pub patience: Option<Duration>,
     /// Context of which user, password or broker are, if one was used.
-    pub used_context: Option<String>,
+    pub used_context: Option<UsedContext>,
+}
+
+/// A context of which something was used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsedContext {
+    /// Its name.
+    pub name: String,
+    /// Whether the login is its own.
+    pub gave_login: bool,
 }
 
 impl Args for ConnectArgs {
@@ -270,6 +279,11 @@ impl LoginArgs {
         (host, self.port.or(url.and_then(|url| url.port)).unwrap_or(usual))
     }
 
+    /// Whether a password was given, by an option or in the URL.
+    fn has_password(&self) -> bool {
+        self.password.is_some() || self.url.as_ref().is_some_and(|url| url.password.is_some())
+    }
+
     /// Chooses version 5, without which there is no `option`, where no version was chosen.
     ///
     /// # Errors
@@ -456,12 +470,12 @@ impl ConnectArgs {
 impl ConnectArgs {
     /// The error of a connection, with the context that broker or login are of.
     fn with_its_context(&self, error: anyhow::Error) -> anyhow::Error {
-        let Some(name) = &self.used_context else { return error };
+        let Some(UsedContext { name, gave_login }) = &self.used_context else { return error };
         let told = match error.downcast_ref() {
             Some(ClientError::Refused {
                 reason: ReasonCode::BadUserNameOrPassword | ReasonCode::NotAuthorized,
                 ..
-            }) => format!(
+            }) if *gave_login => format!(
                 "{error}; the login is that of context `{name}`, which `lotmq context add {name} --replace …` writes anew"
             ),
             Some(ClientError::Unreachable { .. }) => {
