@@ -122,6 +122,17 @@ fn an_upgrade_is_taken_back_by_the_backup_that_was_made_before() {
     fs::rename(&data, &aside).unwrap();
     let imported = run(&["store", "import", "--data", data.to_str().unwrap()], &backup);
     assert_eq!(imported.status.code(), Some(0), "{imported:?}");
+    let told = &imported.stderr;
+    assert!(told.contains("SECRETS_LOCKED") && told.contains("copy its secret.key into"), "{told}");
+    // Started without it the broker says so, and keeps them.
+    broker.start_again();
+    let shown = broker.command_ok("-brokerStatus");
+    assert_eq!(shown.data()["lockedSecrets"], serde_json::json!(["PUMP"]));
+    let route = "-addRoute DEFINE ROUTE Log WITH TYPE LOOPBACK\n    ADD LOOPBACK_CONFIG\n        WITH FAIL GET SECRET \"PUMP\"\n";
+    let warned = broker.command_ok(route).0["warnings"].to_string();
+    assert!(warned.contains("SECRETS_LOCKED"), "{warned}");
+    broker.command_ok("-removeRoute Log");
+    assert!(broker.stop().success());
     fs::copy(aside.join("secret.key"), data.join("secret.key")).unwrap();
     broker.start_again();
     assert_eq!(retained(&broker), "before the upgrade");

@@ -222,6 +222,9 @@ pub(crate) fn export_to<T>(
     written
 }
 
+/// File of the key for secrets, in the data directory.
+const SECRET_KEY: &str = "secret.key";
+
 fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
     let directory = directory(&args.place)?;
     let sizes = if args.file.as_os_str() == "-" {
@@ -231,6 +234,14 @@ fn import(args: &ImportArgs) -> anyhow::Result<Exit> {
             .with_context(|| format!("cannot import {}", args.file.display()))?
     };
     output::line(tables(&sizes).trim_end())?;
+    let has_secrets = sizes.iter().any(|table| table.name == "secrets" && table.rows > 0);
+    if has_secrets && !directory.join(SECRET_KEY).exists() && std::env::var_os("LOTMQ_SECRET_KEY").is_none() {
+        output::note(&format!(
+            "warning: SECRETS_LOCKED: secrets are encrypted with the key of the broker that they come from; copy its {SECRET_KEY} into {} before the first start, \
+             or set them anew (-setSecret)",
+            directory.display()
+        ));
+    }
     Ok(Exit::Success)
 }
 

@@ -301,7 +301,14 @@ pub(crate) fn warnings(tenant: &Tenant, facts: &Facts) -> Vec<(&'static str, Str
         warnings.push(("VALUE_MISSING", format!("environment value '{name}' is not set")));
     }
     for name in facts.secrets.iter().filter(|name| tenant.programs().variables.secret(name).is_none()) {
-        warnings.push(("VALUE_MISSING", format!("secret '{name}' is not set")));
+        let is_locked = tenant.programs().variables.is_locked(name);
+        warnings.push(match is_locked {
+            true => (
+                "SECRETS_LOCKED",
+                format!("secret '{name}' is stored, and the key of this broker does not open it"),
+            ),
+            false => ("VALUE_MISSING", format!("secret '{name}' is not set")),
+        });
     }
     let is_elsewhere = |section: &RouteBlock| {
         section.name == "MQTT_CONFIG" && section.settings.contains_key("BROKER_ADDRESS")

@@ -207,6 +207,18 @@ impl Variables {
         all.into_iter().collect()
     }
 
+    /// Whether a secret is stored that the key of this broker does not open.
+    pub(crate) fn is_locked(&self, name: &str) -> bool {
+        matches!(self.secrets.read().values.get(name), Some(None))
+    }
+
+    /// Names of the secrets that the key of this broker does not open.
+    pub(crate) fn locked_secrets(&self) -> Vec<Box<str>> {
+        let secrets = self.secrets.read();
+        let locked = secrets.values.iter().filter(|(_, value)| value.is_none());
+        locked.map(|(name, _)| name.clone()).collect()
+    }
+
     /// List for `-listSecrets`: names only.
     pub(crate) fn secret_names(&self) -> Vec<Box<str>> {
         self.secrets.read().values.keys().cloned().collect()

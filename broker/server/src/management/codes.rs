@@ -258,6 +258,8 @@ codes! {
             "It was added, and is refused what the message names. Add it again with -replace and -grant, or -grantAll, if it is to have it."
         OF_ANOTHER "it belongs to somebody else"
             "The message names whose it is. A definition acts for who deployed it, so taking it over has to be said: -replace, in front of its text or behind the arguments; so has removing it: -force, behind the name."
+        OF_PROJECT "it belongs to a project"
+            "What a project brought was replaced or removed by hand. The message names the project, and says what its next deployment does. Change the files of the project and deploy its folder instead."
         OPTION_IGNORED "option of a module has no effect"
             "The module was added without it; the message says why."
         OTHER_LOADED "another project is loaded"
@@ -437,7 +439,7 @@ codes! {
         SCHEMA_INVALID "schema of a package cannot be used"
             "What the package says of its configuration is not JSON Schema, or has keywords that are not checked here."
         SECRETS_LOCKED "secrets cannot be opened"
-            "The backup was made with another key. Put that one, the file secret.key of the data directory of the broker that made the backup, in the place of this broker's and restart it: \
+            "They were stored with another key: a backup of another broker, or a data directory without its secret.key. Put that key, the file secret.key of the broker that stored them, in the place of this broker's and restart it: \
             it opens them. Where it is lost, set them anew (-setSecret)."
         STORE_FAILED "the store failed"
             "What was asked for was not stored, and is as it was. The message is that of the store or the system."

@@ -30,7 +30,7 @@ pub(super) enum Unfilled {
     NotJson,
     #[error("environment value '{0}' is not set")]
     NoEnvironment(String),
-    #[error("secret '{0}' is not set")]
+    #[error("secret '{0}' is not set, or stored with another key than this broker's (SECRETS_LOCKED)")]
     NoSecret(String),
     #[error("the values of its placeholders have more than {} MiB", ROUTE_FILLED_BYTES_MAX >> 20)]
     TooMuch,
