@@ -21,6 +21,13 @@ pub(crate) const OUTPUT_TOPIC: &str = "$SYS/Coreflux/Command/Output";
 /// How long a reply may take before something is said.
 const PATIENCE: Duration = Duration::from_secs(3);
 
+/// Commands whose text is a program, in lower case.
+const ADDS_PROGRAMS: [&str; 7] =
+    ["addaction", "addmodel", "addroute", "addrule", "addpanel", "addtheme", "addpython"];
+
+/// Options in front of a program: what may be replaced.
+const REPLACING: [&str; 2] = ["-replace", "-replaceOwn"];
+
 /// Time after which it is said again.
 const PATIENCE_AGAIN: Duration = Duration::from_secs(10);
 
@@ -224,13 +231,39 @@ impl CmdArgs {
     }
 
     fn command(&self) -> anyhow::Result<String> {
-        let mut command = joined(&self.words)?;
+        let words = if self.file.is_some() { before_text(&self.words)? } else { self.words.clone() };
+        let mut command = joined(&words)?;
         if let Some(path) = &self.file {
             command.push(' ');
             command.push_str(&read_text(path)?);
         }
         Ok(command)
     }
+}
+
+/// The words in front of the text of a file, where a command that takes LoT or Python has options that say how it is added. Written with two dashes, or in other
+/// letters, they are those that the broker knows; others would become a part of the text.
+fn before_text(words: &[String]) -> Result<Vec<String>, Misuse> {
+    let [verb, behind @ ..] = words else { return Ok(Vec::new()) };
+    let name = verb.trim_start_matches('-').to_ascii_lowercase();
+    if behind.is_empty() || !takes_text(verb) || !ADDS_PROGRAMS.contains(&&*name.replace('-', "")) {
+        return Ok(words.to_vec());
+    }
+    let option = |word: &String| {
+        if !word.starts_with('-') {
+            return Ok(word.clone());
+        }
+        let known = REPLACING
+            .iter()
+            .find(|known| known.eq_ignore_ascii_case(&format!("-{}", word.trim_start_matches('-'))));
+        known.map(|known| (*known).to_owned()).ok_or_else(|| {
+            Misuse(format!(
+                "`{word}` is no option of {verb}, which has {}; the text comes from --file",
+                REPLACING.join(" and ")
+            ))
+        })
+    };
+    std::iter::once(Ok(verb.clone())).chain(behind.iter().map(option)).collect()
 }
 
 /// Connects as [`connect_as_root`] does, and waits for that, and for each acknowledgement, no longer than so many seconds.
@@ -430,6 +463,27 @@ mod tests {
         }
         let refused = joined(&["-addUser".to_owned(), "ada".to_owned(), "a b\\".to_owned()]);
         assert!(refused.unwrap_err().0.contains("end in a backslash"));
+    }
+
+    #[test]
+    fn options_in_front_of_a_file_are_those_of_the_verb() {
+        let before = |words: &[&str]| {
+            let words: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
+            before_text(&words).map(|words| words.join(" ")).map_err(|Misuse(text)| text)
+        };
+        for (words, expected) in [
+            (&["-addAction", "--replace"][..], "-addAction -replace"),
+            (&["-addRule", "-REPLACEOWN"], "-addRule -replaceOwn"),
+            (&["--add-model", "Name"], "--add-model Name"),
+            (&["-addModule", "m", "-config", "{}"], "-addModule m -config {}"),
+        ] {
+            assert_eq!(before(words).as_deref(), Ok(expected));
+        }
+        let refused = before(&["-addRule", "--force"]).unwrap_err();
+        assert!(
+            refused.starts_with("`--force` is no option of -addRule, which has -replace and -replaceOwn"),
+            "{refused}"
+        );
     }
 
     #[test]
