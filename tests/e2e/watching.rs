@@ -43,8 +43,8 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
     broker.command_ok(&format!("-addAction {RATIO}"));
     broker.command_ok(LOCK);
     let mut watch = start(&broker, &[]);
-    // Its reply topic aside: errors and two of logs, three of denials, traces, three of sources, and what Ratio publishes.
-    wait_for_watcher(&broker, 11);
+    // Its reply topic aside: errors and two of logs, four of denials, traces, three of sources, and what Ratio publishes.
+    wait_for_watcher(&broker, 12);
     send(&broker, "in/a", "4");
     line_with(&watch, &[" value ", "Ratio out/a = 0.25"]);
     send(&broker, "in/a", "0");
@@ -59,7 +59,13 @@ fn errors_denials_and_values_are_shown_as_they_happen() {
     }
     let wrong = ConnectOptions::new("thief").user("root", "wrong");
     assert!(lotmq_client::Client::connect(broker.address(), &wrong).is_err());
-    line_with(&watch, &[" denial ", "root login refused with 0x", "to client thief"]);
+    line_with(
+        &watch,
+        &[" denial ", "root login refused with 0x86: bad user name or password", "to client thief"],
+    );
+    let mut lost = std::net::TcpStream::connect(broker.address()).unwrap();
+    std::io::Write::write_all(&mut lost, b"GET / HTTP/1.1\r\n\r\n").unwrap();
+    line_with(&watch, &[" denial ", "listener mqtt handshake refused: ", "this is HTTP", "from 127.0.0.1"]);
     assert!(!is_traced(&broker) && !watch.stdout.text().contains('\u{1b}'));
     watch.kill();
 }

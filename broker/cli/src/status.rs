@@ -15,8 +15,8 @@ use crate::cmd::{asked, connect_within};
 /// Show how a running broker is: clients, rates, definitions and their errors, routes, store, and what is wrong or nearly full.
 ///
 /// As in: lotmq status, or in a script: lotmq status --json | jq .state, or of another broker: lotmq status -L mqtts://admin:secret@plant.example.
-/// What is not as it should be comes behind the figures: failures, listeners that are not open, the last error of each definition with its code, line and
-/// count, definitions that wait for others, routes, limits of which 80 % or more are used. Rates are means of about a minute, taken every ten seconds. It needs
+/// What is not as it should be comes behind the figures: failures, listeners that are not open, the last error of each definition (of a run with several
+/// the first one) with its code, line and count, definitions that wait for others, routes, limits of which 80 % or more are used. Rates are means of about a minute, taken every ten seconds. It needs
 /// a user who may configure the system; without -u that is root, as in `lotmq cmd`.
 ///
 /// Healthy is a broker whose /health says so: its store takes what is to be stored, its threads go on, and its listeners for clients are open. Errors of

@@ -230,7 +230,12 @@ impl<'a> Watch<'a> {
             ),
             (
                 Kind::Denials,
-                &["$SYS/Coreflux/Log/Warning", "$SYS/Coreflux/Log/Debug", "$SYS/Coreflux/Comms/Logins"],
+                &[
+                    "$SYS/Coreflux/Log/Warning",
+                    "$SYS/Coreflux/Log/Info",
+                    "$SYS/Coreflux/Log/Debug",
+                    "$SYS/Coreflux/Comms/Logins",
+                ],
             ),
             (Kind::Traces, &["$SYS/Coreflux/Actions/+/Trace"]),
             // Sources: their facts say where they publish.
@@ -256,7 +261,10 @@ impl<'a> Watch<'a> {
         };
         let levels: Vec<&str> = system.split('/').collect();
         match levels[..] {
-            ["Log", _] => self.show_if(event::denial(&message.payload)),
+            ["Log", _] => {
+                let line = &message.payload;
+                self.show_if(event::denial(line).or_else(|| event::refused_handshake(line)))
+            }
             ["Comms", "Logins"] => self.show_if(event::refused_login(&message.payload)),
             ["Actions", name, "Trace"] if self.is_named(name) => self.show_if(event::trace(&message.payload)),
             [_, name, "Log"] if self.is_named(name) => self.show_if(event::warning(name, &message.payload)),

@@ -21,6 +21,11 @@ pub(super) fn screen(condition: &Value, endpoint: &str, paint: Paint) -> String 
         ("FAILURES", Colour::Red, failures),
         ("LISTENERS THAT ARE NOT OPEN", Colour::Red, listeners(&condition["listenersNotOpened"])),
         ("LIMITS THAT ARE NEAR", Colour::Yellow, limits(&condition["limitsNear"])),
+        (
+            "SECRETS THAT THE KEY OF THIS BROKER DOES NOT OPEN (SECRETS_LOCKED)",
+            Colour::Red,
+            locked(&condition["lockedSecrets"]),
+        ),
         ("LOGINS THAT WAIT AFTER WRONG PASSWORDS", Colour::Yellow, login_waits(&condition["loginWaits"])),
         ("ERRORS OF DEFINITIONS (the last one of each)", Colour::Red, errors(&condition["errors"])),
         ("DEFINITIONS THAT WAIT FOR OTHERS", Colour::Yellow, pending(&condition["pending"])),
@@ -96,7 +101,25 @@ fn figures(condition: &Value) -> String {
     );
     let cpu = process["cpuPercent"].as_f64().unwrap_or_default();
     line("process", format!("{} of memory, {cpu:.1} % of a core", size(number(&process["memoryBytes"]))));
+    if number(&condition["denials"]["count"]) > 0 {
+        line("denied", denials(&condition["denials"]));
+    }
+    if let Some(zone) = condition["timeZone"].as_str() {
+        line("time zone", printable(zone));
+    }
     text
+}
+
+/// Denials by rules: their number, and the last one.
+fn denials(denials: &Value) -> String {
+    let last = &denials["last"];
+    let user = if last["user"].is_null() { "(anonymous)".to_owned() } else { shown(&last["user"]) };
+    let (scope, topic, at) = (shown(&last["scope"]), shown(&last["topic"]), shown(&last["timestamp"]));
+    let what = if topic.is_empty() { scope } else { format!("{scope} {topic}") };
+    format!(
+        "{} since the start; the last one: {user}, {what}, {at} (lotmq watch shows who denies)",
+        denials["count"]
+    )
 }
 
 /// Damage of the store, where there is any.
@@ -149,6 +172,11 @@ fn login_waits(waits: &Value) -> String {
     .map_or_else(String::new, |(rows, more)| {
         table(["", "USER", "FROM", "FAILURES", "UNTIL"], &rows, &[3]) + &more
     })
+}
+
+fn locked(names: &Value) -> String {
+    rows(names, "lotmq cmd -listSecrets has all names", |name| [String::new(), shown(name)])
+        .map_or_else(String::new, |(rows, more)| table(["", "NAME"], &rows, &[]) + &more)
 }
 
 fn errors(errors: &Value) -> String {
@@ -259,7 +287,7 @@ mod tests {
     #[test]
     fn what_is_wrong_stands_behind_the_figures() {
         let condition = json!({
-            "version": "1.0", "uptimeSeconds": 61, "state": "failing", "failures": ["nothing can be stored"],
+            "version": "1.0", "uptimeSeconds": 61, "timeZone": "Europe/Berlin", "state": "failing", "failures": ["nothing can be stored"],
             "clients": {"connected": 2, "sessions": 3, "subscriptions": 4},
             "messages": {"received": 10, "sent": 20, "dropped": 0, "receivedPerSecond": 1.26, "sentPerSecond": 2.0,
                 "droppedPerSecond": 0.0, "retained": 5},
@@ -267,6 +295,7 @@ mod tests {
             "process": {"memoryBytes": 1024, "cpuPercent": 1.5},
             "definitions": {"Action": {"count": 2, "withErrors": 1}, "Rule": {"count": 1, "withErrors": 0}},
             "listenersNotOpened": [], "pending": [],
+            "denials": {"count": 3, "last": {"user": null, "scope": "Publish", "topic": "valve/1", "timestamp": "2026-11-25T22:11:20.000Z"}},
             "routes": [
                 {"name": "Db", "type": "POSTGRESQL", "connection": "Reconnecting", "health": "Red", "waiting": 12, "oldestSeconds": 75,
                     "failed": 2, "deadLetters": 1, "reason": "no such table"},
@@ -288,6 +317,8 @@ messages     1.3/s in, 2.0/s out, 0.0/s dropped; since the start 10 in, 20 out, 
 definitions  2 Action (1 with errors), 1 Rule
 store        1.0 MiB, 6 messages wait, 5 retained
 process      1.0 KiB of memory, 1.5 % of a core
+denied       3 since the start; the last one: (anonymous), Publish valve/1, 2026-11-25T22:11:20.000Z (lotmq watch shows who denies)
+time zone    Europe/Berlin
 
 FAILURES
   nothing can be stored

@@ -85,7 +85,8 @@ pub(super) fn error(level: &str, payload: &[u8]) -> Option<WatchedEvent> {
         None | Some("") => String::new(),
         Some(topic) => format!("; started by {topic} = {}", cut(text(&record["trigger"]["payload"]))),
     };
-    let count = record["count"].as_u64().unwrap_or(1);
+    // A broker of an earlier version counts all codes together.
+    let count = record["codeCount"].as_u64().or(record["count"].as_u64()).unwrap_or(1);
     let times = if count == 1 { "first time".to_owned() } else { format!("{count} times so far") };
     let said = format!("{}{place}: {} ({times}{trigger})", text(&record["code"]), text(&record["message"]));
     record["kind"] = json!(level.trim_end_matches('s'));
@@ -127,6 +128,18 @@ pub(super) fn denial(payload: &[u8]) -> Option<WatchedEvent> {
     })
 }
 
+/// Event of a line of the log that tells of a connection without a login, such as one whose TLS came to nothing; `None` for all other lines.
+pub(super) fn refused_handshake(payload: &[u8]) -> Option<WatchedEvent> {
+    let line = parsed(payload);
+    if line["message"] != "handshake refused" {
+        return None;
+    }
+    let fields = line["fields"].clone();
+    let name = format!("listener {}", text(&fields["listener"]));
+    let said = format!("handshake refused: {}, from {}", text(&fields["error"]), text(&fields["peer"]));
+    Some(WatchedEvent { at: time(&line["ts"]), kind: "denial", name, text: said, details: fields })
+}
+
 /// Event of a login that was refused; `None` for all others.
 pub(super) fn refused_login(payload: &[u8]) -> Option<WatchedEvent> {
     let record = parsed(payload);
@@ -138,8 +151,10 @@ pub(super) fn refused_login(payload: &[u8]) -> Option<WatchedEvent> {
         user => user,
     };
     let code = record["result"].as_u64().unwrap_or_default();
+    // A broker of an earlier version does not say why.
+    let reason = record["reason"].as_str().map(|reason| format!(": {reason}")).unwrap_or_default();
     let said = format!(
-        "login refused with 0x{code:02x}, to client {} from {}",
+        "login refused with 0x{code:02x}{reason}, to client {} from {}",
         text(&record["clientId"]),
         text(&record["endpoint"])
     );
@@ -209,7 +224,7 @@ mod tests {
 
     #[test]
     fn records_of_the_broker_become_lines() {
-        let record = br#"{"action":"Fail","code":"LOT602","message":"division by zero; the result is Null","line":3,"column":5,"trigger":{"topic":"in","payload":"0"},"timestamp":"2026-11-25T22:11:24.553Z","count":7}"#;
+        let record = br#"{"action":"Fail","code":"LOT602","message":"division by zero; the result is Null","line":3,"column":5,"trigger":{"topic":"in","payload":"0"},"timestamp":"2026-11-25T22:11:24.553Z","count":9,"codeCount":7}"#;
         assert_eq!(
             shown(error("Actions", record)),
             "22:11:24.553 error  Fail LOT602 at 3:5: division by zero; the result is Null (7 times so far; started by in = 0)"

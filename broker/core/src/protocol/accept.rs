@@ -13,6 +13,7 @@ use crate::client::attach::{Attachment, NotAttached, attach};
 use crate::client::connack::connack_fits;
 use crate::client::request::Request;
 use crate::connection::Connection;
+use crate::connection::peer::Certified;
 use crate::connection::refusal::{answer_refusal, unstored_reason, unstored_words};
 use crate::durable::store_failure::StoreFailure;
 use crate::limits::{ClientRate, Limit, ZSTD_PACKET_BYTES_MIN};
@@ -49,6 +50,9 @@ enum Attached {
     InTurn(Arc<Identity>),
 }
 
+/// Characters of a name in a certificate that are told; a common name has at most 64 (X.520).
+const CERTIFIED_NAME_CHARS_MAX: usize = 128;
+
 fn attach_allowed(
     connection: &Arc<Connection>,
     request: &mut Request,
@@ -63,7 +67,7 @@ fn attach_allowed(
             if let Some(limit) = limit {
                 connection.listener.limit_reached(limit, &connection.peer());
             }
-            return Err(turn_away(connection, request, turn, reason, &refusal));
+            return Err(turn_away(connection, request, turn, reason, &words_of(refusal, connection)));
         }
     };
     may_connect(connection, request, turn, &identity)?;
@@ -205,6 +209,17 @@ fn turn_away(
     words: &dyn Display,
 ) -> CloseReason {
     turn_away_because(connection, request, turn, reason, (words, words))
+}
+
+/// The refusal in words; of a certificate with the name that it shows, which its Client knows.
+fn words_of(refusal: LoginRefusal, connection: &Connection) -> String {
+    match connection.transport.certified() {
+        Some(Certified::User(name)) if refusal == LoginRefusal::CertificateOfNobody => {
+            let name: String = name.chars().take(CERTIFIED_NAME_CHARS_MAX).collect();
+            format!("{refusal}: there is no user '{}'", name.escape_debug())
+        }
+        Some(Certified::User(_) | Certified::Nobody) | None => refusal.to_string(),
+    }
 }
 
 /// Refuses a Client that rules do not let connect. It is not told by which; the operator is.

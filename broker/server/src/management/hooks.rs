@@ -14,7 +14,7 @@ use crate::guests::{AboveGuests, GuestCommand, HasPrograms as _};
 use crate::management::broker::Broker;
 use crate::management::client_lines::Written;
 use crate::management::command;
-use crate::management::denials;
+use crate::management::denials::{self, LastDenial};
 use crate::management::logins;
 use crate::management::managed::Managing as _;
 use crate::management::sys;
@@ -57,7 +57,7 @@ impl Above for Broker {
         cause: &dyn Display,
     ) {
         self.authentication_refused(tenant, connection, client_id, user, cause);
-        sys::logins::refused(turn, tenant, connection, (client_id, user), reason as u8);
+        sys::logins::refused(turn, tenant, connection, (client_id, user), (reason as u8, cause));
     }
 
     fn authentication_refused(
@@ -131,7 +131,13 @@ impl Above for Broker {
             });
         }
         let (user, client_id) = (identity.user.as_deref().unwrap_or_default(), &*client.client_id);
-        match tenant.managed().denials.note(identity.user.as_ref(), scope) {
+        let last = LastDenial {
+            user: identity.user.clone(),
+            scope: scope.name(),
+            topic: topic.to_owned(),
+            at_ms: self.clock.wall_ms(),
+        };
+        match tenant.managed().denials.note(identity.user.as_ref(), scope, last) {
             Some(count) => {
                 warn!(target: "rules", tenant = &*tenant.name, user, client_id, scope = scope.name(), topic, by = denials::by(tenant, denier), count, "denied by a rule");
             }

@@ -13,10 +13,11 @@ use super::figures::Figures;
 use crate::guests::HasPrograms as _;
 use crate::limits::LISTING_ROWS_MAX;
 use crate::management::broker::Broker;
+use crate::management::managed::Managing as _;
 use crate::management::system_state::dropped;
 use crate::net::not_opened;
 use crate::process::clock::utc_text;
-use crate::process::{machine, usage};
+use crate::process::{machine, time_zone, usage};
 
 /// Part of a limit, in percent, from which on it is told.
 const NEAR_PERCENT: u64 = 80;
@@ -42,6 +43,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         .iter()
         .map(|it| json!({ "listener": it.listener, "reason": it.reason }))
         .collect();
+    let zone = time_zone::name(tenant.programs().guests.registry.read().zone());
     json!({
         "version": env!("CARGO_PKG_VERSION"),
         "uptimeSeconds": broker.sys.uptime().as_secs(),
@@ -52,6 +54,7 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
             "sessions": figures.total,
             "subscriptions": tenant.subscriptions(),
         },
+        "timeZone": zone,
         "messages": {
             "received": counters.publish_received.get(),
             "sent": counters.publish_sent.get(),
@@ -71,6 +74,8 @@ pub(crate) fn condition(broker: &Broker, tenant: &Tenant, failures: &[String]) -
         "listenersNotOpened": not_opened,
         "limitsNear": near(&limits(broker, tenant)),
         "loginWaits": login_waits(broker, tenant),
+        "denials": denials(tenant),
+        "lockedSecrets": tenant.programs().variables.locked_secrets(),
         "errors": errors(tenant),
     })
 }
@@ -89,6 +94,20 @@ pub(crate) fn login_waits(broker: &Broker, tenant: &Tenant) -> Vec<Value> {
         })
     };
     waits.iter().map(row).collect()
+}
+
+/// Number of denials by rules since the start, and the last one: who, what, when.
+fn denials(tenant: &Tenant) -> Value {
+    let (count, last) = tenant.managed().denials.so_far();
+    let last = last.map(|denial| {
+        json!({
+            "user": denial.user.as_deref(),
+            "scope": denial.scope,
+            "topic": denial.topic,
+            "timestamp": utc_text(denial.at_ms),
+        })
+    });
+    json!({ "count": count, "last": last })
 }
 
 /// Rate with two digits behind the point.
