@@ -27,7 +27,7 @@ fn deploy_replaces_no_other_project_unasked() {
     fs::write(folder.path().join("models.lot"), MODEL).unwrap();
     let done = deploy(&broker, folder.path(), &[]);
     assert_eq!(done.status.code(), Some(0), "{} {}", done.stdout, done.stderr);
-    assert!(done.stdout.starts_with("+ Model Reading"), "{}", done.stdout);
+    assert!(done.stdout.starts_with("+ Model  Reading"), "{}", done.stdout);
     let both = [
         ("Reading".to_owned(), "b/models.lot".to_owned()),
         ("NoSecrets".to_owned(), "a/rule.lot".to_owned()),
@@ -35,7 +35,7 @@ fn deploy_replaces_no_other_project_unasked() {
     assert_eq!(origins(&broker), both);
     let done = deploy(&broker, folder.path(), &["--replace-project"]);
     assert_eq!(done.status.code(), Some(0), "{}", done.stderr);
-    assert!(done.stdout.contains("- Rule NoSecrets"), "{}", done.stdout);
+    assert!(done.stdout.contains("- Rule   NoSecrets"), "{}", done.stdout);
     assert!(done.stdout.contains("what it denied may be allowed now"), "{}", done.stdout);
     assert_eq!(origins(&broker), both[..1]);
 }
@@ -53,7 +53,7 @@ fn deploy_shows_what_changes_and_asks_before_protection_or_work_goes() {
         let done = deploy(&broker, folder.path(), options);
         assert_eq!(done.status.code(), Some(code), "{options:?} {} {}", done.stdout, done.stderr);
         assert!(done.stdout.contains("! Action Celsius"), "{}", done.stdout);
-        assert!(done.stdout.contains("+ Rule NoSecrets"), "{}", done.stdout);
+        assert!(done.stdout.contains("+ Rule   NoSecrets"), "{}", done.stdout);
         assert_eq!(done.stderr.contains("--yes goes on"), code == 1, "{}", done.stderr);
         let is_loaded = origins(&broker).iter().any(|(name, _)| name == "NoSecrets");
         assert_eq!(is_loaded, options == ["--yes"], "{options:?}");
@@ -61,7 +61,8 @@ fn deploy_shows_what_changes_and_asks_before_protection_or_work_goes() {
     // The same again changes nothing, and asks nothing.
     let again = deploy(&broker, folder.path(), &[]);
     assert_eq!(again.status.code(), Some(0), "{}", again.stderr);
-    assert!(again.stdout.starts_with("nothing changes\n= 2 unchanged\n"), "{}", again.stdout);
+    let expected = "nothing changes\n= 2 unchanged\nproject \"b\" is loaded as it was: nothing has changed";
+    assert_eq!(again.stdout.trim_end(), expected);
 
     fs::remove_file(&rule).unwrap();
     fs::write(&action, CELL.replace("5 / 9", "0.5555")).unwrap();
@@ -71,12 +72,15 @@ fn deploy_shows_what_changes_and_asks_before_protection_or_work_goes() {
     assert!(refused.stdout.contains("what it denied may be allowed then"), "{}", refused.stdout);
     assert!(refused.stderr.contains("Rules that go: NoSecrets."), "{}", refused.stderr);
     assert!(origins(&broker).iter().any(|(name, _)| name == "NoSecrets"));
+    let plan = deploy(&broker, folder.path(), &["--dry-run"]).stdout;
+    assert!(plan.contains("Rules that go: NoSecrets. This is asked about, or needs --yes"), "{plan}");
     assert_eq!(deploy(&broker, folder.path(), &["-y"]).status.code(), Some(0));
     assert_eq!(origins(&broker), [("Celsius".to_owned(), "b/a.lot".to_owned())]);
     // One that does not define it any more gives it back, and says so.
     fs::write(&action, MODEL).unwrap();
     let last = deploy(&broker, folder.path(), &[]);
     assert!(last.stdout.contains("< Action Celsius"), "{}", last.stdout);
+    assert!(!last.stdout.contains("- Action Celsius"), "told once: {}", last.stdout);
     assert_eq!(last.status.code(), Some(0), "{}", last.stderr);
 }
 
@@ -227,7 +231,7 @@ fn deploy_tells_which_messages_go_with_a_route_and_asks() {
     let left = "1 waiting message(s) and 2 dead letter(s)";
     let plan = deploy(&broker, folder.path(), &["--dry-run"]);
     assert_eq!(plan.status.code(), Some(0), "{}", plan.stderr);
-    let row = plan.stdout.lines().find(|line| line.starts_with("- Route Line")).unwrap();
+    let row = plan.stdout.lines().find(|line| line.starts_with("- Route  Line")).unwrap();
     assert!(row.ends_with(&format!("{left} go with it")), "{row}");
     // Nobody is there to be asked.
     let refused = deploy(&broker, folder.path(), &[]);
@@ -242,7 +246,12 @@ fn deploy_tells_which_messages_go_with_a_route_and_asks() {
     assert!(deploy(&broker, folder.path(), &[]).status.success());
     fs::remove_file(&route).unwrap();
     let done = deploy(&broker, folder.path(), &[]);
-    assert!(done.status.success() && done.stdout.contains("- Route Line"), "{} {}", done.stdout, done.stderr);
+    assert!(
+        done.status.success() && done.stdout.contains("- Route  Line"),
+        "{} {}",
+        done.stdout,
+        done.stderr
+    );
 }
 
 #[test]
@@ -270,7 +279,7 @@ fn what_differs_is_shown_and_a_rollback_asks_before_protection_goes() {
     let told = rollback(&["--dry-run"]);
     assert_eq!(told.status.code(), Some(0), "{}", told.stderr);
     let is_told = |text: &str| {
-        text.contains("~ Action Celsius") && text.contains("- Rule NoSecrets") && text.contains("@@ -")
+        text.contains("~ Action Celsius") && text.contains("- Rule   NoSecrets") && text.contains("@@ -")
     };
     assert!(is_told(&told.stdout), "{}", told.stdout);
     // Nobody is there to be asked.
@@ -310,7 +319,7 @@ fn a_rule_that_changes_is_shown_and_asked_about() {
     fs::write(&rule, RULE.replace("DENY", "ALLOW")).unwrap();
     let refused = deploy(&broker, folder.path(), &[]);
     assert_eq!(refused.status.code(), Some(1), "{}", refused.stdout);
-    for shown in ["~ Rule NoSecrets", "what it denied may be allowed then", "-    DENY", "+    ALLOW"] {
+    for shown in ["~ Rule   NoSecrets", "what it denied may be allowed then", "-    DENY", "+    ALLOW"] {
         assert!(refused.stdout.contains(shown), "{shown} in {}", refused.stdout);
     }
     let asks =

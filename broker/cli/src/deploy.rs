@@ -128,12 +128,16 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
         (false, false) => " load -beside",
     };
     // Uploaded twice: first for what would change, then for good.
-    let mut is_plan = !args.no_load;
+    let (mut is_plan, mut changes_nothing) = (!args.no_load, false);
     loop {
         let replace = if takes_over { " -replace" } else { "" };
         let dry_run = if is_plan { " -dryRun" } else { "" };
         let sent = broker.send(&format!("-addProject zip64:{archive} {name}{load}{replace}{dry_run}"))?;
         let Some(reply) = sent else { return Ok(Exit::NoBroker) };
+        if !is_plan && changes_nothing && is_success(&reply) && reply["warnings"].is_null() {
+            output::line(&format!("project {name} is loaded as it was: nothing has changed"))?;
+            return Ok(Exit::Success);
+        }
         if !is_plan || !is_success(&reply) {
             let exit = shown(&reply)?;
             if exit == Exit::Success || !is_to_be_taken_over(&mut takes_over, &reply)? {
@@ -143,12 +147,15 @@ fn project(broker: &mut Broker, args: &DeployArgs) -> anyhow::Result<Exit> {
         }
         plan::show(&reply, args.diff || args.dry_run)?;
         if args.dry_run {
+            if let Some(concern) = plan::concern(&reply, (!args.replace_project, !args.replace)) {
+                output::line(&format!("{concern} This is asked about, or needs --yes"))?;
+            }
             return Ok(Exit::Success);
         }
         if !is_agreed_to(args, &reply)? {
             return Ok(Exit::Failure);
         }
-        is_plan = false;
+        (is_plan, changes_nothing) = (false, plan::is_empty(&reply));
     }
 }
 

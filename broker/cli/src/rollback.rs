@@ -62,6 +62,9 @@ pub(crate) fn rollback(args: &RollbackArgs) -> anyhow::Result<Exit> {
         output::line("the project is not loaded: nothing that runs changes")?;
     }
     if args.dry_run {
+        if let Some(concern) = plan::concern(&told, (true, !args.replace)) {
+            output::line(&format!("{concern} This is asked about, or needs --yes"))?;
+        }
         return Ok(Exit::Success);
     }
     if !is_agreed_to(&told, args.yes, !args.replace)? {

@@ -25,7 +25,7 @@ pub(crate) fn show(reply: &Value, with_differences: bool) -> anyhow::Result<()> 
 pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
     let mut lines = Vec::new();
     for (key, sign, remark) in LISTS {
-        for row in rows(reply, key) {
+        for row in rows(reply, key).filter(|row| key != "removed" || !is_given_back(reply, row)) {
             let remark = match (key, kind(row)) {
                 ("removed", "Rule") => "what it denied may be allowed then".to_owned(),
                 ("removed", "Route") => {
@@ -36,7 +36,7 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
                 }
                 _ => remark.to_owned(),
             };
-            let text = format!("{sign} {} {:<24} {}{remark}", kind(row), name(row), place(row));
+            let text = format!("{sign} {:<6} {:<24} {}{remark}", kind(row), name(row), place(row));
             lines.push(text.trim_end().to_owned());
             lines.extend(row["waiting"].as_str().map(|told| format!("    {told}")));
             // Of rules it is what is asked about.
@@ -54,6 +54,16 @@ pub(crate) fn lines(reply: &Value, differences: Option<Paint>) -> Vec<String> {
         lines.push(format!("= {unchanged} unchanged"));
     }
     lines
+}
+
+/// Whether what goes makes room for what was there before, by hand, which is told once.
+fn is_given_back(reply: &Value, row: &Value) -> bool {
+    rows(reply, "givenBack").any(|given| (kind(given), name(given)) == (kind(row), name(row)))
+}
+
+/// Whether loading would change nothing that runs.
+pub(crate) fn is_empty(reply: &Value) -> bool {
+    LISTS.iter().all(|(key, _, _)| rows(reply, key).next().is_none())
 }
 
 /// What should not happen unasked: rules of the project that go or say something else, routes with what waits for them, what was added by hand and is taken over, and what

@@ -24,7 +24,9 @@ pub(super) fn told(
         (Vec::new(), Vec::new(), Vec::new(), 0_usize);
     let mut room = PLAN_TEXT_BYTES_MAX;
     for (mut row, after, known) in compiled.compared(call.tenant) {
-        let is_same = |source: &Option<String>| source.as_deref() == Some(after);
+        // Blank lines behind a definition come and go with what stands behind it.
+        let is_same =
+            |source: &Option<String>| source.as_deref().map(str::trim_end) == Some(after.trim_end());
         match known {
             None => added.push(row),
             Some(Present { origin: Origin::AdHoc, .. }) => takes_over.push(row),
