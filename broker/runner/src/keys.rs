@@ -30,7 +30,12 @@ impl Keys {
     /// Which of several keys, one of which tells what it is, is there.
     pub(crate) fn first_of(&self, keys: &[&'static str]) -> Result<&'static str, String> {
         let found = keys.iter().copied().find(|key| self.has(key));
-        found.ok_or_else(|| format!("{} needs one of the keys {}", self.of, listed(keys)))
+        found.ok_or_else(|| {
+            let meant = self.table.keys().find_map(|key| Some((key, nearest(key, keys.iter().copied())?)));
+            let hint =
+                meant.map(|(key, near)| format!("; `{key}`: did you mean `{near}`?")).unwrap_or_default();
+            format!("{} needs one of the keys {}{hint}", self.of, listed(keys))
+        })
     }
 
     pub(crate) fn take(&mut self, key: &str) -> Result<toml::Value, String> {

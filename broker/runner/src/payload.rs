@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 /// A text, or a value that is written as JSON.
 #[derive(Debug, Deserialize)]
@@ -39,13 +40,41 @@ impl Payload {
         self.to_string().into_bytes()
     }
 
-    /// Whether a payload says this: the same text, or where a table or list is expected the same JSON.
+    /// Whether a payload says this: of a text the same bytes, of a number, a table or a list the same JSON, where numbers are the same by value.
     pub(crate) fn is_like(&self, found: &[u8]) -> bool {
-        if let toml::Value::Table(_) | toml::Value::Array(_) = &self.0 {
-            let wanted = serde_json::to_value(&self.0).ok();
-            return wanted.is_some() && serde_json::from_slice::<serde_json::Value>(found).ok() == wanted;
+        match &self.0 {
+            toml::Value::Table(_)
+            | toml::Value::Array(_)
+            | toml::Value::Integer(_)
+            | toml::Value::Float(_) => {
+                let wanted = serde_json::to_value(&self.0).ok();
+                let found = serde_json::from_slice::<Value>(found).ok();
+                wanted.zip(found).is_some_and(|(wanted, found)| is_same(&wanted, &found))
+            }
+            toml::Value::String(_) | toml::Value::Boolean(_) | toml::Value::Datetime(_) => {
+                self.to_string().as_bytes() == found
+            }
         }
-        self.to_string().as_bytes() == found
+    }
+}
+
+/// Whether two values of JSON are the same, where 1 and 1.0 are. Whole numbers of any size are compared as such.
+fn is_same(one: &Value, other: &Value) -> bool {
+    match (one, other) {
+        (Value::Number(a), Value::Number(b)) => {
+            let has_fraction = a.is_f64() || b.is_f64();
+            a == b
+                || (has_fraction
+                    && a.as_f64().zip(b.as_f64()).is_some_and(|(a, b)| a.to_bits() == b.to_bits()))
+        }
+        (Value::Array(a), Value::Array(b)) => {
+            a.len() == b.len() && a.iter().zip(b).all(|(a, b)| is_same(a, b))
+        }
+        (Value::Object(a), Value::Object(b)) => {
+            let has_same = |(key, a)| b.get(key).is_some_and(|b| is_same(a, b));
+            a.len() == b.len() && a.iter().all(has_same)
+        }
+        (a, b) => a == b,
     }
 }
 
@@ -54,6 +83,30 @@ impl fmt::Display for Payload {
         match self.0.as_str() {
             Some(text) => f.write_str(text),
             None => f.write_str(&serde_json::to_string(&self.0).map_err(|_| fmt::Error)?),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_the_same_by_value_and_texts_by_their_bytes() {
+        for (wanted, found, is_like) in [
+            ("1.0", "1", true),
+            ("1", "1.0", true),
+            ("1", "1.5", false),
+            ("9007199254740993", "9007199254740992", false),
+            ("\"1.0\"", "1", false),
+            ("\"1.0\"", "1.0", true),
+            ("{ a = [1.0, 2] }", "{\"a\":[1,2.0]}", true),
+            ("{ a = 1 }", "{\"a\":1,\"b\":2}", false),
+            ("1", "one", false),
+        ] {
+            let table: toml::Table = format!("payload = {wanted}").parse().unwrap();
+            let payload = Payload::try_from(table["payload"].clone()).unwrap();
+            assert_eq!(payload.is_like(found.as_bytes()), is_like, "{wanted} {found}");
         }
     }
 }
