@@ -14,15 +14,20 @@ use lotmq_connect::{ConnectArgs, Quality, SessionArgs, qos};
 use lotmq_router::{filter_matches, topic_filter_valid};
 use lotmq_terminal::{Exit, Misuse, OrMisuse as _, output, seconds};
 
+use crate::interruption::Interruption;
 pub(crate) use format::Format;
 use lasting_connection::LastingConnection;
+
+/// Longest time without a look whether a signal has come.
+const LOOK: Duration = Duration::from_millis(200);
 
 /// Subscribe and print messages; options that mosquitto_sub has too are named as there.
 ///
 /// As in: lotmq sub -t 'plant/#' -v, or: lotmq sub -t orders -F '%t %C %P' --pretty. When the broker goes away, it connects again, with
-/// pauses of up to 8 s between the attempts. A refused subscription is told, and the others go on.
+/// pauses of up to 8 s between the attempts. A refused subscription is told, and the others go on. Ctrl-C and SIGTERM end it with a goodbye to
+/// the broker, so that no Will is sent.
 ///
-/// Exit codes: 0 done, 1 a subscription was refused, 2 wrong usage, 3 no broker, 27 the time of -W is over.
+/// Exit codes: 0 done or ended by a signal, 1 a subscription was refused, 2 wrong usage, 3 no broker, 27 the time of -W is over.
 #[derive(Args, Debug)]
 #[command(disable_help_flag = true)]
 pub(crate) struct SubArgs {
@@ -98,6 +103,7 @@ pub(crate) fn subscribe(args: &SubArgs) -> anyhow::Result<Exit> {
     if args.no_local {
         connect.login.needs_version_5("--no-local")?;
     }
+    let interruption = Interruption::catch()?;
     let mut connection = LastingConnection::open(connect, &args.session, args.quiet)?;
     let granted = args.make_subscriptions(&mut connection.client, &filters)?;
     let exit = if granted.is_nothing() {
@@ -105,7 +111,11 @@ pub(crate) fn subscribe(args: &SubArgs) -> anyhow::Result<Exit> {
     } else if args.exit_after_subscribe || filters.is_empty() {
         Exit::Success
     } else {
-        args.print_messages(&mut connection, &filters)?
+        match args.print_messages(&mut connection, &filters, &interruption)? {
+            Some(exit) => exit,
+            // It ended while there was no connection, so that nobody has to be told.
+            None => return Ok(Exit::Success),
+        }
     };
     let goodbye = properties.of(PropertyPlace::DisconnectFromClient);
     connection.client.disconnect_with(ReasonCode::Success, goodbye.properties())?;
@@ -127,7 +137,8 @@ impl Granted {
 }
 
 /// How far printing has come.
-struct Progress {
+struct Progress<'a> {
+    interruption: &'a Interruption,
     /// Messages that are left to print; `None` for any number.
     left: Option<u64>,
     deadline: Option<Instant>,
@@ -182,40 +193,46 @@ impl SubArgs {
         filter.starts_with("$SYS/") && login.username.is_none() && url_user.is_none()
     }
 
-    /// Prints messages to the end, over as many connections as it takes.
+    /// Prints messages to the end, over as many connections as it takes; `None` when a signal came between two of them.
     fn print_messages(
         &self,
         connection: &mut LastingConnection<'_>,
         filters: &[&str],
-    ) -> anyhow::Result<Exit> {
+        interruption: &Interruption,
+    ) -> anyhow::Result<Option<Exit>> {
         let deadline = self.timeout.map(|seconds| Instant::now() + Duration::from_secs_f64(seconds));
-        let mut progress = Progress { left: self.count, deadline };
+        let mut progress = Progress { left: self.count, deadline, interruption };
         let mut outcome = self.print_until_lost(&mut connection.client, &mut progress);
         loop {
             let lost = match outcome {
-                Ok(exit) => return Ok(exit),
+                Ok(exit) => return Ok(Some(exit)),
                 Err(error) => error,
             };
-            if !connection.reopen(lost, deadline)? {
-                return Ok(Exit::TimeOver);
+            if !connection.reopen(lost, deadline, interruption)? {
+                return Ok((!interruption.has_come()).then_some(Exit::TimeOver));
             }
             outcome = self.resume(&mut connection.client, filters, &mut progress);
         }
     }
 
     /// Goes on after a loss; a session that the broker kept has its subscriptions.
-    fn resume(&self, client: &mut Client, filters: &[&str], progress: &mut Progress) -> anyhow::Result<Exit> {
+    fn resume(
+        &self,
+        client: &mut Client,
+        filters: &[&str],
+        progress: &mut Progress<'_>,
+    ) -> anyhow::Result<Exit> {
         if !client.session_present() && self.make_subscriptions(client, filters)?.is_nothing() {
             return Ok(Exit::Failure);
         }
         self.print_until_lost(client, progress)
     }
 
-    fn print_until_lost(&self, client: &mut Client, progress: &mut Progress) -> anyhow::Result<Exit> {
+    fn print_until_lost(&self, client: &mut Client, progress: &mut Progress<'_>) -> anyhow::Result<Exit> {
         let format = self.format();
-        while progress.left != Some(0) {
+        while progress.left != Some(0) && !progress.interruption.has_come() {
             let until = progress.deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            match client.receive(until.unwrap_or(Duration::from_secs(3600)))? {
+            match client.receive(until.map_or(LOOK, |until| until.min(LOOK)))? {
                 Some(message) if self.wants(&message) => {
                     output::bytes(&format.render(&message, jiff::Timestamp::now()))?;
                     progress.left = progress.left.map(|count| count - 1);

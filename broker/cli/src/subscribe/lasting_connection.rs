@@ -9,6 +9,9 @@ use lotmq_client::{Client, ClientError, ReasonCode};
 use lotmq_connect::{ConnectArgs, SessionArgs};
 use lotmq_terminal::output;
 
+use super::LOOK;
+use crate::interruption::Interruption;
+
 /// Pause before the first attempt to connect again.
 const PAUSE_MIN: Duration = Duration::from_millis(500);
 
@@ -65,11 +68,16 @@ impl<'a> LastingConnection<'a> {
         Ok(Self { client, connect, session, is_quiet, pause: PAUSE_MIN, since: Instant::now() })
     }
 
-    /// Connects again after `error`, until the deadline; whether that came about before.
+    /// Connects again after `error`, until the deadline or a signal; whether that came about before.
     ///
     /// # Errors
     /// `error` itself, or a later one, when it is none that another attempt may overcome.
-    pub(super) fn reopen(&mut self, error: anyhow::Error, deadline: Option<Instant>) -> anyhow::Result<bool> {
+    pub(super) fn reopen(
+        &mut self,
+        error: anyhow::Error,
+        deadline: Option<Instant>,
+        interruption: &Interruption,
+    ) -> anyhow::Result<bool> {
         let mut error = overcome(error)?;
         self.say(&format!("{}; connecting again", output::chain(&error)));
         if self.since.elapsed() >= PAUSE_MAX {
@@ -77,11 +85,11 @@ impl<'a> LastingConnection<'a> {
         }
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            if left.is_some_and(|left| left <= self.pause) {
-                std::thread::sleep(left.unwrap_or_default());
+            let is_last = left.is_some_and(|left| left <= self.pause);
+            let pause = if is_last { left.unwrap_or_default() } else { self.pause };
+            if !sleep(pause, interruption) || is_last {
                 return Ok(false);
             }
-            std::thread::sleep(self.pause);
             self.pause = PAUSE_MAX.min(self.pause * 2);
             match self.connect.connect(self.session) {
                 Ok(client) => {
@@ -103,6 +111,19 @@ impl<'a> LastingConnection<'a> {
             output::note(text);
         }
     }
+}
+
+/// Waits; false when a signal came meanwhile.
+fn sleep(pause: Duration, interruption: &Interruption) -> bool {
+    let end = Instant::now() + pause;
+    while !interruption.has_come() {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return true;
+        }
+        std::thread::sleep(left.min(LOOK));
+    }
+    false
 }
 
 /// The error again if another attempt may overcome it.
