@@ -94,6 +94,7 @@ const READERS: &[(&str, &str)] = &[
     ("broker/server/src/net/shard.rs", "age of a connection, and patience at a stop"),
     ("broker/server/src/process/alarm.rs", "until when a thread sleeps"),
     ("broker/server/src/process/clock.rs", "the clock of the data path"),
+    ("broker/server/src/process/time_zone.rs", "the offset of a zone without a name"),
     ("broker/server/src/process/heap.rs", "how long it took"),
     ("broker/server/src/process/usage.rs", "processor time of the process"),
     ("broker/server/src/process/watchdog.rs", "threads that stand still"),

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
+use lot_to_wasm::FormatError;
+
 use crate::{assert_none, root};
 
 /// Hard stop for `ARCHITECTURE.md`, house style §12.
@@ -185,4 +187,32 @@ fn what_a_page_shows_of_an_example_is_what_the_tests_run() {
     for part in [parts[0].trim_end(), &run] {
         assert!(source.contains(part), "{part}");
     }
+}
+
+/// Programs in pages are as `lotmq fmt` writes them; those with errors show these.
+#[test]
+fn programs_in_pages_are_formatted() {
+    let mut unformatted = Vec::new();
+    let mut programs = 0;
+    for folder in ["docs/lot", "docs/routes"] {
+        for entry in std::fs::read_dir(root().join(folder)).unwrap() {
+            let path = entry.unwrap().path();
+            let page = std::fs::read_to_string(&path).unwrap();
+            for (block, _) in page.split("\n```lot").skip(1).filter_map(|rest| rest.split_once("\n```")) {
+                let (first, program) = block.split_once('\n').unwrap_or((block, ""));
+                let program = format!("{program}\n");
+                programs += 1;
+                match lot_to_wasm::format(&program) {
+                    Ok(formatted) if formatted != program => {
+                        let head = program.lines().next().unwrap_or_default();
+                        unformatted.push(format!("{}: {first} {head}", path.display()));
+                    }
+                    Ok(_) | Err(FormatError::Invalid(_)) => {}
+                    Err(error) => unformatted.push(format!("{}: {error}", path.display())),
+                }
+            }
+        }
+    }
+    assert!(programs > 50, "{programs}");
+    assert_none(&unformatted);
 }
