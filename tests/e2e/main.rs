@@ -99,6 +99,7 @@ mod status;
 mod store_tools;
 mod system_topics;
 mod tls;
+mod tls_guide;
 mod tool_input;
 mod top;
 mod topics;

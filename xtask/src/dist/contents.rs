@@ -25,7 +25,7 @@ pub(crate) const CONTAINERFILE: &str = include_str!("../../../packaging/containe
 pub(crate) const CONFIGURATION_PATH: &str = "etc/lotmq/lotmq.toml";
 
 /// Pages of `docs` that are packed; the others are about how the broker is made and tested.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 14] = [
     "assets",
     "audit-and-logs",
     "codes",
@@ -37,6 +37,8 @@ const PAGES: [&str; 12] = [
     "metrics",
     "performance",
     "security",
+    "tls",
+    "tools",
     "zstd-transport",
 ];
 
@@ -73,7 +75,7 @@ impl PackagedFile {
     /// Whether a container has it: what runs, and the licences.
     pub(crate) fn is_for_image(&self) -> bool {
         let of_service = ["usr/lib/systemd", "usr/lib/sysusers", "etc/", "usr/share/man"];
-        let to_read = ["changelog", "README.md", "docs/", "sdk/", "guests/"]
+        let to_read = ["CHANGELOG.md", "README.md", "docs/", "sdk/", "guests/"]
             .map(|place| format!("usr/share/doc/lotmq/{place}"));
         let is_to_read = to_read.iter().any(|start| self.path.starts_with(start));
         let is_completion = self.portable.as_deref().is_some_and(|place| place.starts_with("completion/"));
@@ -111,7 +113,7 @@ impl PackageContents {
             ),
             PackagedFile::new("usr/share/doc/lotmq/LICENSES-OF-OTHERS", Some("LICENSES-OF-OTHERS"), licences),
             PackagedFile::new("usr/share/doc/lotmq/lotmq.cdx.json", Some("lotmq.cdx.json"), sbom),
-            PackagedFile::new("usr/share/doc/lotmq/changelog", Some("CHANGELOG.md"), file("CHANGELOG.md")?),
+            changelog(root)?,
         ];
         for (page, bytes) in documentation(root)? {
             items.push(PackagedFile::new(&format!("usr/share/doc/lotmq/{page}"), Some(&page), bytes));
@@ -199,6 +201,12 @@ pub(crate) fn of_service() -> [PackagedFile; 3] {
         // The group comes with the account, when it is installed.
         PackagedFile::new(CONFIGURATION_PATH, Some("lotmq.toml"), CONFIGURATION).mode(0o640),
     ]
+}
+
+/// What changed from version to version, under the name that links lead to.
+pub(crate) fn changelog(root: &Path) -> Result<PackagedFile> {
+    const NAME: &str = "CHANGELOG.md";
+    Ok(PackagedFile::new(&format!("usr/share/doc/lotmq/{NAME}"), Some(NAME), read(&root.join(NAME))?))
 }
 
 /// Completions in the order of `SHELLS`, where each shell looks for those of packages.

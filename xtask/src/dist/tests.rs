@@ -6,7 +6,18 @@ use std::path::Path;
 use std::process::Command;
 
 use super::*;
-use crate::dist::contents::{PackagedFile, documentation, documents, of_service};
+use crate::dist::contents::{PackagedFile, changelog, documentation, documents, of_service};
+
+/// Pages that the README names for those who change the broker; a package has the texts of the links alone.
+const FOR_CONTRIBUTORS: [&str; 7] = [
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "docs/commands-coverage.md",
+    "docs/conformance.md",
+    "docs/decisions/README.md",
+    "docs/lot-coverage.md",
+    "examples/README.md",
+];
 
 fn release(target: Processor) -> PackagedRelease {
     PackagedRelease { version: "1.2.3".to_owned(), time: 1_700_000_000, target }
@@ -114,6 +125,17 @@ fn each_link_of_a_page_leads_to_a_file_of_the_package() {
         }
     }
     assert!(links > 300, "{links}");
+    // Whoever reads the README or how it is installed is sent to pages that are there.
+    for page in ["README.md", "docs/install.md"] {
+        let text = fs::read_to_string(root.join(page)).unwrap();
+        for link in text.split("](").skip(1).map(|rest| rest.split(')').next().unwrap()) {
+            let Some(target) = page_links::target(page, link) else { continue };
+            let is_for_contributors = FOR_CONTRIBUTORS.contains(&&*target);
+            assert!(files.contains(&&*target) || is_for_contributors, "{page}: {link} is in no package");
+        }
+    }
+    let changelog = changelog(root).unwrap();
+    assert_eq!(changelog.path, "usr/share/doc/lotmq/CHANGELOG.md", "links lead to it");
     // What is left of a link is its text.
     let (_, durability) = packed.iter().find(|(path, _)| path == "docs/durability.md").unwrap();
     assert!(!String::from_utf8_lossy(durability).contains("](fuzzing.md)"));
