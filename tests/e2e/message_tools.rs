@@ -7,7 +7,7 @@ use lotmq_test_support::{
 use serde_json::{Value, json};
 
 use crate::bridge::mosquitto;
-use crate::{LOTMQ, broker, options};
+use crate::{LOTMQ, broker, next, options, send, watch};
 
 const LOCKED: &str = "DEFINE RULE Locked WITH PRIORITY 100 FOR Publish TO TOPIC \"valve/#\"\n    DENY\n";
 
@@ -308,4 +308,19 @@ fn sub_leaves_a_broker_that_answers_no_more() {
     eventually("the subscription", || subscribed().then_some(()));
     publish(&broker, &["-t", "a", "-m", "one", "-q", "1"]).output();
     assert_eq!(watcher.wait().output(), "one");
+}
+
+#[test]
+fn a_signal_ends_sub_with_a_goodbye_and_without_its_will() {
+    let broker = broker();
+    let mut watcher = watch(&broker, "gone");
+    let will = ["-t", "a", "--will-topic", "gone", "--will-payload", "lost"];
+    for signal in ["TERM", "INT"] {
+        let sub = subscriber(&broker, &will);
+        let kill = format!("kill -{signal} {}", sub.process_id());
+        Program::run("sh", &["-c", &kill]).unwrap().output();
+        assert_eq!(sub.wait().status.code(), Some(0), "{signal}");
+        send(&broker, "gone", "by somebody else");
+        assert_eq!(next(&mut watcher), "gone=by somebody else", "{signal}");
+    }
 }

@@ -111,6 +111,18 @@ mod tests {
     use super::*;
     use std::collections::BTreeSet;
 
+    /// The docs offer both words for every endpoint. E-mail has a TLS of its own, which begins later.
+    #[test]
+    fn tls_has_two_names_wherever_it_begins_at_once() {
+        for section in all().flat_map(|kind| kind.sections.iter().chain(COMMON)) {
+            for key in section.keys.iter().filter(|key| ["USE_TLS", "USE_SSL"].contains(&key.name)) {
+                let names: BTreeSet<&str> = key.aliases.iter().copied().chain([key.name]).collect();
+                let is_both = names.is_superset(&BTreeSet::from(["USE_TLS", "USE_SSL"]));
+                assert!(is_both || section.name == "SMTP_CONFIG", "{} in {}", key.name, section.name);
+            }
+        }
+    }
+
     #[test]
     fn names_of_types_and_keys_are_unique() {
         let mut types = BTreeSet::new();

@@ -139,7 +139,7 @@ pub(super) const TYPES: &[RouteType] = &[
                 ),
                 Key::new("SASL_MECHANISM", ValueKind::Words(&["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"]))
                     .by_default("PLAIN"),
-                Key::new("USE_TLS", ValueKind::Bool),
+                Key::new("USE_TLS", ValueKind::Bool).or(&["USE_SSL"]),
                 Key::new("TRUST_SERVER_CERTIFICATE", ValueKind::Bool).by_default("false"),
                 Key::new("USERNAME", ValueKind::Text).or(&["USER"]),
                 Key::new("PASSWORD", ValueKind::Text),
