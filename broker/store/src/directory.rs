@@ -73,12 +73,31 @@ pub(crate) fn enter(dir: &Path) -> Result<DirectoryLock, OpenError> {
     Ok(lock)
 }
 
+/// Directories of a path that are not there, the innermost first.
+pub(crate) fn missing(dir: &Path) -> Vec<PathBuf> {
+    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
+    dir.ancestors().take_while(is_missing).map(Path::to_owned).collect()
+}
+
+/// Removes directories that [`enter`] has made and in which nothing but its lock came to be. Without the lock they are somebody else's if they are not empty.
+pub(crate) fn leave_unmade(missing: &[PathBuf], lock: Option<DirectoryLock>) {
+    let Some(innermost) = missing.first() else { return };
+    if let Some(_held) = lock {
+        // Whatever is left stands in the way of nothing.
+        let _ = std::fs::remove_file(innermost.join(LOCK_FILE));
+    }
+    for directory in missing {
+        if std::fs::remove_dir(directory).is_err() {
+            return;
+        }
+    }
+}
+
 /// Makes a directory and those above it that are not there, durably: what is acknowledged in it is of no use when the power takes the directory.
 fn make(dir: &Path) -> std::io::Result<()> {
-    let is_missing = |dir: &&Path| !dir.as_os_str().is_empty() && !dir.exists();
-    let missing: Vec<&Path> = dir.ancestors().take_while(is_missing).collect();
+    let missing = missing(dir);
     DirBuilder::new().recursive(true).mode(OWNER_ONLY).create(dir)?;
-    for made in missing {
+    for made in &missing {
         let above = made.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
         match sync(above) {
             // It may be one that we may write to and not read.

@@ -129,24 +129,19 @@ impl Store {
     /// # Errors
     /// See [`ImportError`]; nothing is left behind then.
     pub fn import(path: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, ImportError> {
-        let _lock = directory::enter(path).map_err(|error| ImportError::Load(error.to_string()))?;
-        let file = path.join(DATABASE_FILE);
-        if file.exists() {
-            return Err(ImportError::Exists(file));
+        let missing = directory::missing(path);
+        let lock = match directory::enter(path) {
+            Ok(lock) => lock,
+            Err(error) => {
+                directory::leave_unmade(&missing, None);
+                return Err(ImportError::Load(error.to_string()));
+            }
+        };
+        let imported = import_locked(path, input);
+        if imported.is_err() {
+            directory::leave_unmade(&missing, Some(lock));
         }
-        let part = path.join("lotmq.redb.import");
-        if part.exists() {
-            std::fs::remove_file(&part)?;
-        }
-        let result = fill(&part, input);
-        if result.is_err() {
-            // What matters is said by the first error.
-            let _ = std::fs::remove_file(&part);
-        }
-        let sizes = result?;
-        std::fs::rename(&part, &file)?;
-        directory::sync(path)?;
-        Ok(sizes)
+        imported
     }
 
     /// Rewrites the file of a closed store as small as it can be, without large messages that nobody is to get; takes seconds per GiB.
@@ -161,6 +156,27 @@ impl Store {
             Ok(())
         })
     }
+}
+
+/// Makes the file of an exported stream in a directory whose lock is held.
+fn import_locked(path: &Path, input: &mut dyn Read) -> Result<Vec<TableSize>, ImportError> {
+    let file = path.join(DATABASE_FILE);
+    if file.exists() {
+        return Err(ImportError::Exists(file));
+    }
+    let part = path.join("lotmq.redb.import");
+    if part.exists() {
+        std::fs::remove_file(&part)?;
+    }
+    let result = fill(&part, input);
+    if result.is_err() {
+        // What matters is said by the first error.
+        let _ = std::fs::remove_file(&part);
+    }
+    let sizes = result?;
+    std::fs::rename(&part, &file)?;
+    directory::sync(path)?;
+    Ok(sizes)
 }
 
 /// Locks the directory and opens the file that must be there.

@@ -78,6 +78,24 @@ fn a_stream_that_was_cut_or_changed_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_refused_import_makes_no_directory() {
+    let (source, _) = filled();
+    let stream = exported(source.path(), &[Configuration]);
+    let empty = tempfile::tempdir().unwrap();
+    let place = empty.path().join("var/data");
+    for bytes in [&b"#!/bin/sh\nexit"[..], &stream[..stream.len() - 1]] {
+        Store::import(&place, &mut &*bytes).unwrap_err();
+        assert_eq!(std::fs::read_dir(empty.path()).unwrap().count(), 0, "nothing is left of var/data");
+    }
+    // What was there stays, and what works makes all of it.
+    std::fs::create_dir(empty.path().join("var")).unwrap();
+    Store::import(&place, &mut &b"none"[..]).unwrap_err();
+    assert!(!place.exists() && empty.path().join("var").exists());
+    Store::import(&place, &mut &stream[..]).unwrap();
+    assert!(place.join("lotmq.redb").exists());
+}
+
+#[test]
 fn a_store_is_not_overwritten_and_one_that_is_not_there_not_made() {
     let (source, description) = filled();
     let stream = exported(source.path(), &[Sessions]);
