@@ -305,6 +305,12 @@ pub trait Services: Send + Sync {
         u64::try_from(self.ambient().monotonic().as_millis()).unwrap_or(u64::MAX)
     }
 
+    /// How far local time is ahead of UTC at an instant in milliseconds since 1970-01-01 UTC, in seconds.
+    fn utc_offset_seconds(&self, at_ms: i64) -> i32 {
+        let _ = at_ms;
+        0
+    }
+
     /// 64 random bits, on a machine not predictable from outside.
     fn random(&self) -> u64 {
         self.ambient().random()

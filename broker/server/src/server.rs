@@ -634,7 +634,7 @@ fn on_commit(net: &Arc<OnceLock<Weak<Net>>>) -> OnCommit {
 pub(crate) struct Surroundings {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) chance: Chance,
-    /// Local time of calendars.
+    /// Local time: of calendars, and as guests see it.
     pub(crate) zone: TimeZone,
     pub(crate) password_cost: PasswordCost,
     pub(crate) engine: Engine,
@@ -685,8 +685,9 @@ pub(crate) fn assemble(
     mut recovered: Recovered,
 ) -> Result<(Arc<Broker>, Recovered), StartError> {
     let tenants = recover::tenants(&store, &mut recovered, config, &surroundings)?;
-    let Surroundings { clock, chance, engine, python, ambient, shards, routes, watchdog, report, .. } =
-        surroundings;
+    let Surroundings {
+        clock, chance, zone, engine, python, ambient, shards, routes, watchdog, report, ..
+    } = surroundings;
     let tenants = Arc::new(Tenants::new(tenants));
     let housekeeping = Arc::new(Alarm::default());
     let store = Arc::new(store);
@@ -706,6 +707,7 @@ pub(crate) fn assemble(
         compile_permits: CompilePermits::default(),
         python,
         ambient,
+        zone,
         executor: Mutex::new(None),
         routes,
         route_types: RouteTypes::default(),

@@ -226,6 +226,9 @@ export! {
     "lot.timestamp" timestamp(ms: i64, pattern: u32, length: u32) -> Ref {
         timestamp::timestamp(ms, text_at(pattern, length)).into()
     }
+    "lot.local-timestamp" local_timestamp(ms: i64, offset_seconds: i32, pattern: u32, length: u32) -> Ref {
+        timestamp::local_timestamp(ms, offset_seconds, text_at(pattern, length)).into()
+    }
     "lot.random-int" random_int(bits: u64, low: Ref, high: Ref) -> Ref {
         random::int_between(bits, low.get(), high.get()).into()
     }

@@ -1,4 +1,4 @@
-//! Time as text (§5.2): always UTC, proleptic Gregorian.
+//! Time as text (§5.2), proleptic Gregorian: UTC, or with the offset of local time.
 
 mod format;
 mod parse;
@@ -10,7 +10,7 @@ pub use parse::parse;
 /// Milliseconds of a day.
 const DAY_MS: i64 = 86_400_000;
 
-/// A UTC instant in its parts.
+/// An instant in its parts, on clocks that are ahead of UTC by an offset.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Civil {
     pub(crate) year: i64,
@@ -24,10 +24,18 @@ pub(crate) struct Civil {
     pub(crate) minute: u32,
     pub(crate) second: u32,
     pub(crate) ms: u32,
+    /// How far the clocks are ahead of UTC.
+    pub(crate) offset_minutes: i32,
 }
 
 impl Civil {
-    /// The parts of an instant in milliseconds since 1970-01-01. After H. Hinnant, "chrono-compatible low-level date algorithms".
+    /// The parts of an instant on clocks that are ahead of UTC by an offset.
+    pub(crate) fn local(ms: i64, offset_seconds: i32) -> Self {
+        let shifted = ms.saturating_add(i64::from(offset_seconds) * 1000);
+        Self { offset_minutes: offset_seconds / 60, ..Self::from_ms(shifted) }
+    }
+
+    /// The parts of an instant in milliseconds since 1970-01-01, in UTC. After H. Hinnant, "chrono-compatible low-level date algorithms".
     pub(crate) fn from_ms(ms: i64) -> Self {
         let days = ms.div_euclid(DAY_MS);
         let of_day = ms.rem_euclid(DAY_MS);
@@ -47,6 +55,7 @@ impl Civil {
             minute: (of_day / 60_000 % 60) as u32,
             second: (of_day / 1000 % 60) as u32,
             ms: (of_day % 1000) as u32,
+            offset_minutes: 0,
         }
     }
 

@@ -5,12 +5,26 @@ use crate::value::{Origin, Value};
 
 /// `TIMESTAMP "pattern"` at an instant in milliseconds. A malformed pattern gives an empty text.
 pub fn timestamp(ms: i64, pattern: &str) -> Value {
-    let civil = Civil::from_ms(ms);
+    match pattern {
+        "ISO" | "" => Value::Text(Value::Time(ms).text(), Origin::Data),
+        "UTC" => custom("yyyy-MM-dd HH:mm:ss", &Civil::from_ms(ms)),
+        "UNIX" => Value::Int(ms.div_euclid(1000)),
+        "UNIX-MS" | "UNIX_MS" => Value::Int(ms),
+        _ => part_or_custom(pattern, &Civil::from_ms(ms)),
+    }
+}
+
+/// `LOCAL TIMESTAMP "pattern"` at an instant in milliseconds, on clocks that are ahead of UTC by an offset.
+pub fn local_timestamp(ms: i64, offset_seconds: i32, pattern: &str) -> Value {
+    let civil = Civil::local(ms, offset_seconds);
+    match pattern {
+        "ISO" => custom("yyyy-MM-ddTHH:mm:ss.fffzzz", &civil),
+        _ => part_or_custom(pattern, &civil),
+    }
+}
+
+fn part_or_custom(pattern: &str, civil: &Civil) -> Value {
     let part = match pattern {
-        "ISO" | "" => return Value::Text(Value::Time(ms).text(), Origin::Data),
-        "UTC" => return custom("yyyy-MM-dd HH:mm:ss", &civil),
-        "UNIX" => ms.div_euclid(1000),
-        "UNIX-MS" | "UNIX_MS" => ms,
         "YEAR" => civil.year,
         "MONTH" => i64::from(civil.month),
         "DAY" => i64::from(civil.day),
@@ -19,7 +33,7 @@ pub fn timestamp(ms: i64, pattern: &str) -> Value {
         "SECOND" => i64::from(civil.second),
         // Monday is 1, Sunday 7, as in ISO 8601.
         "WEEKDAY" => i64::from((civil.weekday + 6) % 7 + 1),
-        _ => return custom(pattern, &civil),
+        _ => return custom(pattern, civil),
     };
     Value::Int(part)
 }
@@ -71,6 +85,24 @@ mod tests {
         ] {
             assert_eq!(timestamp(MORNING, pattern), expected, "{pattern}");
         }
+    }
+
+    #[test]
+    fn local_times_have_their_offset() {
+        for (offset_seconds, pattern, expected) in [
+            (3600, "ISO", Value::data("2026-01-05T10:03:07.045+01:00")),
+            (0, "ISO", Value::data("2026-01-05T09:03:07.045+00:00")),
+            (-12_600, "yyyy-MM-dd HH:mm z zz zzz", Value::data("2026-01-05 05:33 -3 -03 -03:30")),
+            (20_700, "z zzz", Value::data("+5 +05:45")),
+            (-36_000, "dddd HH", Value::data("Sunday 23")),
+            (-36_000, "WEEKDAY", Value::Int(7)),
+            (50_400, "HOUR", Value::Int(23)),
+            (3600, "UTC", Value::data("UTC")),
+            (3600, "'open", Value::data("")),
+        ] {
+            assert_eq!(local_timestamp(MORNING, offset_seconds, pattern), expected, "{offset_seconds} {pattern}");
+        }
+        assert_eq!(local_timestamp(i64::MAX, 3600, "HH"), local_timestamp(i64::MAX, 0, "HH"));
     }
 
     #[test]

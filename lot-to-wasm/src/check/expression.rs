@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use super::kind::KindSet;
 use super::tree::{
-    Arithmetic, Candidate, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath, RESULT,
-    SettingStore, TimestampFormat,
+    Arithmetic, Candidate, CastKind, Comparison, Constant, Expression, ExpressionKind, JsonPath,
+    LocalTimestampFormat, RESULT, SettingStore, TimestampFormat,
 };
 use super::{Checker, TopicUse, fold, infer, json_path, text, timestamp};
 use crate::diagnostic::{Draft, codes};
@@ -84,6 +84,7 @@ impl Checker<'_, '_, '_> {
             }
             Source::GetModel(query) => return self.get_model(query, span),
             Source::Timestamp(format) => return self.timestamp(format.as_deref(), span),
+            Source::LocalTimestamp(format) => return self.local_timestamp(format.as_deref(), span),
             Source::Random(random) => self.random(random),
             Source::Not(operand) => ExpressionKind::Not(self.boxed(operand)),
             Source::If { condition, then, otherwise } => {
@@ -203,21 +204,56 @@ impl Checker<'_, '_, '_> {
         }
     }
 
+    /// The format behind TIMESTAMP, of which it reports what is doubtful; `None` for a malformed pattern.
+    fn timestamp_format(&mut self, text: &Text, clock: timestamp::Clock) -> Option<TimestampFormat> {
+        let format = timestamp::format(&text.value);
+        if format.is_none() {
+            let message = format!("malformed timestamp pattern \"{}\"", text.value.escape_debug());
+            self.error(Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message));
+        }
+        if matches!(format, Some(TimestampFormat::Pattern(_)))
+            && let Some((message, help)) = timestamp::doubt(&text.value, clock)
+        {
+            let draft = Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message);
+            self.error(draft.suggest(help));
+        }
+        format
+    }
+
+    /// `LOCAL TIMESTAMP ["F"]`. What is the same in all time zones is refused.
+    fn local_timestamp(&mut self, format: Option<&Text>, span: Span) -> Expression {
+        let format = match format {
+            None => Some(TimestampFormat::Iso),
+            Some(text) => self.timestamp_format(text, timestamp::Clock::Local),
+        };
+        let format = match format {
+            Some(TimestampFormat::Iso) => LocalTimestampFormat::Iso,
+            Some(TimestampFormat::Part(part)) => LocalTimestampFormat::Part(part),
+            Some(TimestampFormat::Pattern(pattern)) => LocalTimestampFormat::Pattern(pattern),
+            Some(TimestampFormat::Unix | TimestampFormat::UnixMs) => {
+                let message = "the time since 1970 is the same in all time zones";
+                let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, message);
+                self.error(draft.suggest("leave LOCAL out"));
+                return self.constant(span, Constant::Int(0));
+            }
+            Some(TimestampFormat::Utc) => {
+                let draft = Draft::error(codes::TIMESTAMP_PATTERN, span, "local time is no UTC");
+                self.error(
+                    draft.suggest("write LOCAL TIMESTAMP \"yyyy-MM-dd HH:mm:ss\", or leave LOCAL out"),
+                );
+                return self.constant(span, Constant::Text(String::new()));
+            }
+            None => return self.constant(span, Constant::Text(String::new())),
+        };
+        let kind = ExpressionKind::LocalTimestamp(format);
+        self.node(span, infer::kinds_of(&kind), kind)
+    }
+
     fn timestamp(&mut self, format: Option<&Text>, span: Span) -> Expression {
         let format = match format {
             None => Some(TimestampFormat::Iso),
             Some(text) => {
-                let format = timestamp::format(&text.value);
-                if format.is_none() {
-                    let message = format!("malformed timestamp pattern \"{}\"", text.value.escape_debug());
-                    self.error(Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message));
-                }
-                if matches!(format, Some(TimestampFormat::Pattern(_)))
-                    && let Some((message, help)) = timestamp::doubt(&text.value)
-                {
-                    let draft = Draft::warning(codes::TIMESTAMP_PATTERN, text.span, message);
-                    self.error(draft.suggest(help));
-                }
+                let format = self.timestamp_format(text, timestamp::Clock::Utc);
                 if matches!(format, Some(TimestampFormat::Part(_))) {
                     let message = "a part of the date as a number is not portable";
                     self.error(Draft::warning(codes::NON_PORTABLE, text.span, message));

@@ -226,7 +226,9 @@ impl Collector {
             | ExpressionKind::Publisher(_) => {
                 self.facts.effects.properties = true;
             }
-            ExpressionKind::Timestamp(_) => self.facts.effects.clock = true,
+            ExpressionKind::Timestamp(_) | ExpressionKind::LocalTimestamp(_) => {
+                self.facts.effects.clock = true
+            }
             ExpressionKind::RandomUuid
             | ExpressionKind::RandomInt { .. }
             | ExpressionKind::RandomDouble { .. } => {

@@ -7,8 +7,8 @@ use super::fold;
 use super::kind::KindSet;
 use super::tree::walk::PartMut;
 use super::tree::{
-    Action, Arithmetic, CastKind, Expression, ExpressionKind, JsonShape, MessageProperty, SessionWord,
-    Statement, TimestampFormat, Variable,
+    Action, Arithmetic, CastKind, Expression, ExpressionKind, JsonShape, LocalTimestampFormat,
+    MessageProperty, SessionWord, Statement, TimestampFormat, Variable,
 };
 use super::whole::{self, Bound};
 use crate::function;
@@ -118,10 +118,9 @@ pub(super) fn kinds_of(kind: &ExpressionKind) -> KindSet {
         | Kind::Split { at: Some(_), .. } => KindSet::TEXT_DATA | KindSet::EMPTY,
         Kind::GetJson { .. } => KindSet::FROM_JSON,
         Kind::Select(_) => KindSet::JSON | KindSet::NULL,
-        Kind::Timestamp(TimestampFormat::Unix | TimestampFormat::UnixMs | TimestampFormat::Part(_)) => {
-            KindSet::INT
-        }
-        Kind::Timestamp(_) => KindSet::TEXT_DATA,
+        Kind::Timestamp(TimestampFormat::Unix | TimestampFormat::UnixMs | TimestampFormat::Part(_))
+        | Kind::LocalTimestamp(LocalTimestampFormat::Part(_)) => KindSet::INT,
+        Kind::Timestamp(_) | Kind::LocalTimestamp(_) => KindSet::TEXT_DATA,
         Kind::RandomInt { .. } => KindSet::INT,
         Kind::RandomDouble { .. } => KindSet::DOUBLE,
         Kind::Session(word) => session(*word),

@@ -424,7 +424,7 @@ fn impurity(value: &mut Expression) -> Option<&'static str> {
     let mut found = None;
     each(value, &mut |node| {
         let what = match &node.kind {
-            ExpressionKind::Timestamp(_) => Some("the clock"),
+            ExpressionKind::Timestamp(_) | ExpressionKind::LocalTimestamp(_) => Some("the clock"),
             ExpressionKind::RandomUuid
             | ExpressionKind::RandomInt { .. }
             | ExpressionKind::RandomDouble { .. } => Some("chance"),

@@ -21,6 +21,14 @@ pub(super) fn format(text: &str) -> Option<TimestampFormat> {
     })
 }
 
+/// Whose time a pattern shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clock {
+    Utc,
+    /// The broker's time zone.
+    Local,
+}
+
 /// Letters that stand for a part of the date or of the time.
 const FIELDS: &str = "yMdHhmsftz";
 
@@ -28,7 +36,7 @@ const FIELDS: &str = "yMdHhmsftz";
 const SEPARATORS: &str = "TZ";
 
 /// What a pattern says that its author hardly meant, and what to write instead.
-pub(super) fn doubt(pattern: &str) -> Option<(String, String)> {
+pub(super) fn doubt(pattern: &str, clock: Clock) -> Option<(String, String)> {
     let name = pattern.to_ascii_uppercase();
     if !matches!(format(&name), None | Some(TimestampFormat::Pattern(_))) {
         return Some((format!("\"{pattern}\" is no format"), format!("write \"{name}\"")));
@@ -37,15 +45,23 @@ pub(super) fn doubt(pattern: &str) -> Option<(String, String)> {
     let unknown = letters.chars().find(|letter| {
         letter.is_ascii_alphabetic() && !FIELDS.contains(*letter) && !SEPARATORS.contains(*letter)
     });
-    let help = "write yyyy for the year, MM the month, dd the day, HH the hour, mm the minute, ss the second, fff milliseconds, \
-                other letters in quotes ('); the time is always UTC";
+    let zone = match clock {
+        Clock::Utc => "; the time is always UTC",
+        Clock::Local => "",
+    };
+    let help = format!(
+        "write yyyy for the year, MM the month, dd the day, HH the hour, mm the minute, ss the second, fff milliseconds, other letters in quotes ('){zone}"
+    );
+    if clock == Clock::Local && letters.contains('Z') {
+        let message = "`Z` says that the time is UTC, and it is not".to_owned();
+        return Some((message, "write zzz for the offset of local time, or 'Z' for the letter".to_owned()));
+    }
     if let Some(letter) = unknown {
         let letter = letter.escape_debug();
-        return Some((format!("`{letter}` is no part of a time and stands as it is"), help.to_owned()));
+        return Some((format!("`{letter}` is no part of a time and stands as it is"), help));
     }
     let has_field = letters.contains(|letter| FIELDS.contains(letter));
-    (!has_field)
-        .then(|| (format!("\"{}\" has no part of a time in it", pattern.escape_debug()), help.to_owned()))
+    (!has_field).then(|| (format!("\"{}\" has no part of a time in it", pattern.escape_debug()), help))
 }
 
 /// The characters of a pattern that are neither in quotes nor behind a backslash.

@@ -16,7 +16,8 @@ pub(crate) mod walk;
 
 pub use expression::{
     Arithmetic, Candidate, CastKind, Comparison, Constant, DatePart, Expression, ExpressionKind, Function,
-    JsonPath, JsonShape, JsonStep, MessageProperty, PublisherWord, Select, SessionWord, TimestampFormat,
+    JsonPath, JsonShape, JsonStep, LocalTimestampFormat, MessageProperty, PublisherWord, Select, SessionWord,
+    TimestampFormat,
 };
 use lot_facts::{Facts, InputKind, TopicFact, Trigger};
 

@@ -294,7 +294,7 @@ codes! {
     419 DUPLICATE_KEY "key used twice"
         "Each key of a JSON object literal stands once."
     420 TIMESTAMP_PATTERN "doubtful timestamp pattern"
-        "A quoted part is not closed, or the pattern ends with a backslash: it gives empty text. Or it has letters that stand for nothing, or no part of a time: those stand as they are."
+        "A quoted part is not closed, or the pattern ends with a backslash: it gives empty text. Or it has letters that stand for nothing, or no part of a time: those stand as they are. Behind LOCAL, UNIX, UNIX-MS and UTC are refused, which are no local time."
     421 BAD_INDEX "bad number"
         "Fields and pieces count from 1. Elements of an array count from 0, and an assignment reaches the first 10,000."
     422 BAD_SEPARATOR "empty separator"

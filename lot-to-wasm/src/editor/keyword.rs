@@ -150,6 +150,7 @@ keywords! {
         "ENV" "`GET ENV \"name\"`: a setting of the broker, or of its environment."
         "SECRET" "`GET SECRET \"name\"`: a setting that is stored encrypted."
         "RESPONSE" "`RESPONSE TOPIC`: where the message wants its answer; Empty if it wants none. Behind the value of `PUBLISH TOPIC`: that of what is published."
+        "LOCAL" "`LOCAL TIMESTAMP \"yyyy-MM-dd HH:mm\"`: the time on the clocks of the broker's time zone; `\"ISO\"` with its offset."
         "CORRELATION" "`CORRELATION DATA`: what tells the requester which request an answer is for."
         "DATA" "`CORRELATION DATA`: what tells the requester which request an answer is for."
         "CONTENT" "`CONTENT TYPE`: what the payload of the message is, as its publisher says."

@@ -80,7 +80,7 @@ const DAYS: [&str; 10] = [
 const UNITS: [&str; 8] = ["MILLISECONDS", "SECONDS", "MINUTES", "HOURS", "DAYS", "WEEKS", "MONTHS", "YEARS"];
 
 /// Words that begin values.
-const VALUES: [&str; 21] = [
+const VALUES: [&str; 22] = [
     "PAYLOAD",
     "TOPIC",
     "TOPIC POSITION",
@@ -91,6 +91,7 @@ const VALUES: [&str; 21] = [
     "GET SECRET",
     "GET MODEL",
     "TIMESTAMP",
+    "LOCAL TIMESTAMP",
     "RANDOM",
     "RESULT",
     "IF",

@@ -9,8 +9,8 @@ use super::host::Host;
 use super::rule::question;
 use super::runtime::Runtime;
 use crate::check::tree::{
-    Constant, DatePart, Entry, Expression, ExpressionKind, MessageProperty, PublisherWord, SessionWord,
-    TimestampFormat,
+    Constant, DatePart, Entry, Expression, ExpressionKind, LocalTimestampFormat, MessageProperty,
+    PublisherWord, SessionWord, TimestampFormat,
 };
 
 impl Generator<'_> {
@@ -31,6 +31,23 @@ impl Generator<'_> {
         };
         self.push_text(pattern);
         self.runtime(Runtime::Timestamp);
+    }
+
+    pub(super) fn local_timestamp(&mut self, format: &LocalTimestampFormat) {
+        let pattern = match format {
+            LocalTimestampFormat::Iso => "ISO",
+            LocalTimestampFormat::Part(part) => date_part(*part),
+            LocalTimestampFormat::Pattern(pattern) => pattern,
+        };
+        let now = self.code.local(ValType::I64);
+        self.code.call(Callee::Host(Host::NowMs));
+        self.code.set(now);
+        self.code.get(now);
+        self.code.get(now);
+        self.code.release(now);
+        self.code.call(Callee::Host(Host::UtcOffsetSeconds));
+        self.push_text(pattern);
+        self.runtime(Runtime::LocalTimestamp);
     }
 
     pub(super) fn random_bits(&mut self) {

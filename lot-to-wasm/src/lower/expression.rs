@@ -140,6 +140,7 @@ impl Generator<'_> {
             Kind::GetEnv(name) => self.get_setting(Host::GetEnvironment, name, None),
             Kind::GetSecret(name) => self.get_setting(Host::GetSecret, name, Some(expression.at)),
             Kind::Timestamp(format) => self.timestamp(format),
+            Kind::LocalTimestamp(format) => self.local_timestamp(format),
             Kind::RandomUuid => {
                 self.random_bits();
                 self.random_bits();

@@ -31,6 +31,7 @@ pub(crate) enum Host {
     SetSecret,
     RemoveSecret,
     NowMs,
+    UtcOffsetSeconds,
     Random,
     CallAction,
     CallPython,
@@ -79,7 +80,7 @@ impl Host {
     ];
 
     /// Those of the world `model`.
-    pub(super) const OF_MODELS: [Host; 21] = [
+    pub(super) const OF_MODELS: [Host; 22] = [
         Host::Publish,
         Host::Keep,
         Host::Forget,
@@ -97,6 +98,7 @@ impl Host {
         Host::SetSecret,
         Host::RemoveSecret,
         Host::NowMs,
+        Host::UtcOffsetSeconds,
         Host::Random,
         Host::Select,
         Host::Find,
@@ -104,7 +106,7 @@ impl Host {
     ];
 
     /// Those of the world `action`.
-    pub(super) const OF_ACTIONS: [Host; 29] = [
+    pub(super) const OF_ACTIONS: [Host; 30] = [
         Host::Publish,
         Host::PublishWith,
         Host::Keep,
@@ -126,6 +128,7 @@ impl Host {
         Host::SetSecret,
         Host::RemoveSecret,
         Host::NowMs,
+        Host::UtcOffsetSeconds,
         Host::Random,
         Host::CallAction,
         Host::CallPython,
@@ -160,6 +163,7 @@ impl Host {
             Host::SetSecret => &SET_SECRET,
             Host::RemoveSecret => &REMOVE_SECRET,
             Host::NowMs => &NOW_MS,
+            Host::UtcOffsetSeconds => &UTC_OFFSET_SECONDS,
             Host::Random => &RANDOM,
             Host::CallAction => &CALL_ACTION,
             Host::CallPython => &CALL_PYTHON,
@@ -294,6 +298,14 @@ const NOW_MS: Declaration = Declaration {
     result: Some(Shape::S64),
     core_parameters: &[],
     core_results: &[I64],
+};
+const UTC_OFFSET_SECONDS: Declaration = Declaration {
+    interface: "ambient",
+    name: "utc-offset-seconds",
+    parameters: &[("at-ms", Shape::S64)],
+    result: Some(Shape::S32),
+    core_parameters: &[I64],
+    core_results: &[I32],
 };
 const RANDOM: Declaration = Declaration {
     interface: "ambient",

@@ -21,6 +21,7 @@ pub(super) fn qualified(interface: &str) -> String {
 pub(super) enum Shape {
     Bool,
     U32,
+    S32,
     S64,
     U64,
     Text,
@@ -72,6 +73,7 @@ pub(super) enum Shape {
 pub(super) const BOOL: ComponentValType = ComponentValType::Primitive(PrimitiveValType::Bool);
 pub(super) const U8: ComponentValType = ComponentValType::Primitive(PrimitiveValType::U8);
 pub(super) const U32: ComponentValType = ComponentValType::Primitive(PrimitiveValType::U32);
+const S32: ComponentValType = ComponentValType::Primitive(PrimitiveValType::S32);
 pub(super) const S64: ComponentValType = ComponentValType::Primitive(PrimitiveValType::S64);
 const U64: ComponentValType = ComponentValType::Primitive(PrimitiveValType::U64);
 const F64: ComponentValType = ComponentValType::Primitive(PrimitiveValType::F64);
@@ -260,6 +262,7 @@ impl InstanceWriter<'_> {
         match shape {
             Shape::Bool => BOOL,
             Shape::U32 => U32,
+            Shape::S32 => S32,
             Shape::S64 => S64,
             Shape::U64 => U64,
             Shape::Text => TEXT,
@@ -276,7 +279,7 @@ impl InstanceWriter<'_> {
 
     fn define_shape(&mut self, shape: Shape) -> u32 {
         match shape {
-            Shape::Bool | Shape::U32 | Shape::S64 | Shape::U64 | Shape::Text | Shape::Bytes => {
+            Shape::Bool | Shape::U32 | Shape::S32 | Shape::S64 | Shape::U64 | Shape::Text | Shape::Bytes => {
                 define_bytes(&mut self.instance)
             }
             Shape::OptionBytes => self.option(Shape::Bytes),

@@ -131,6 +131,7 @@ runtime_functions! {
     #[raises] Sum "lot.sum" (I32) -> I32;
     #[raises] Mean "lot.mean" (I32) -> I32;
     Timestamp "lot.timestamp" (I64, I32, I32) -> I32;
+    LocalTimestamp "lot.local-timestamp" (I64, I32, I32, I32) -> I32;
     #[raises] RandomInt "lot.random-int" (I64, I32, I32) -> I32;
     #[raises] RandomDouble "lot.random-double" (I64, I32, I32) -> I32;
     Uuid "lot.uuid" (I64, I64) -> I32;

@@ -79,6 +79,8 @@ pub enum ExpressionKind {
     GetModel(Box<ModelQuery>),
     /// `TIMESTAMP ["F"]`.
     Timestamp(Option<Box<Text>>),
+    /// `LOCAL TIMESTAMP ["F"]`.
+    LocalTimestamp(Option<Box<Text>>),
     /// `RANDOM …`.
     Random(Box<Random>),
     /// `-x`.
@@ -376,7 +378,8 @@ impl ExpressionKind {
             | Kind::MessageProperty(_)
             | Kind::LiveTopic(_)
             | Kind::GetSetting(..)
-            | Kind::Timestamp(_) => {}
+            | Kind::Timestamp(_)
+            | Kind::LocalTimestamp(_) => {}
             Kind::TopicPosition(value)
             | Kind::UserProperty(value)
             | Kind::Negate(value)

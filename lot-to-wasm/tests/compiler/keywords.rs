@@ -8,7 +8,7 @@ use lot_to_wasm::editor::keywords;
 /// Words in capital letters that the parser knows, and that are none of the language: it refuses or explains them, or they name tokens and
 /// settings of routes.
 #[rustfmt::skip]
-const OTHERS: [&str; 252] = [
+const OTHERS: [&str; 251] = [
     "ACL", "ACOS", "ALARM", "ALERT", "ASIN", "ASSERT", "ASSIGN", "ATAN", "AVERAGE", "AVG", "BIT", "BOOLEAN", "BOOT",
     "BREAK", "BRIDGE", "CAST", "CATCH", "CHAR", "CHAR_LENGTH", "CLAMP", "CLASS", "COALESCE", "CONCAT",
     "CONCATENATE", "CONNECTION", "CONNECTOR", "CONSOLE", "CONST", "CONSTANT", "CONSTRAIN", "CONTINUE", "COS",
@@ -21,7 +21,7 @@ const OTHERS: [&str; 252] = [
     "GTE", "GUID", "HAVING", "HOURLY", "IFNULL", "IIF", "ILIKE", "IMPORT", "INC", "INCLUDE", "INCLUDES",
     "INCREMENT", "INDENT", "INDEXOF", "INIT", "INSERT", "INSTR", "INT32", "INT64", "INTEGER", "INTERVAL", "ISNAN",
     "ISNULL", "ISNUMBER", "ISNUMERIC", "IS_NUMBER", "JOB", "JOIN", "L", "LE", "LEAVE", "LEFT", "LEN", "LET", "LIKE",
-    "LIST", "LN", "LOAD", "LOCAL", "LOG", "LOG10", "LONG", "LT", "LTE", "M", "MAP", "MAPPING", "METADATA", "MID",
+    "LIST", "LN", "LOAD", "LOG", "LOG10", "LONG", "LT", "LTE", "M", "MAP", "MAPPING", "METADATA", "MID",
     "MISSING", "MOD", "MQTT", "N", "NE", "NEQ", "NEWID", "NEWLINE", "NIL", "NO", "NONE", "NOP", "NOW", "NUMBER",
     "NUMERIC", "NVL", "OFFLINE", "OFFSET", "OTHERS", "PAGE", "PARSEFLOAT", "PARSEINT", "PASS", "PERMISSION",
     "POINTS", "POLICY", "POW", "POWER", "PRINT", "PRINTLN", "PROCEDURE", "PROGRAM", "R", "RAISE", "REAL", "RECEIVE",

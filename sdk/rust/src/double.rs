@@ -23,6 +23,10 @@ pub mod ambient {
         })
     }
 
+    pub fn utc_offset_seconds(_at_ms: i64) -> i32 {
+        crate::testing::with(|host| host.utc_offset_seconds)
+    }
+
     /// The same numbers in each test.
     pub fn random() -> u64 {
         crate::testing::with(|host| {

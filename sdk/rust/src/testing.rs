@@ -32,6 +32,7 @@ pub(crate) struct HostDouble {
     pub(crate) groups: BTreeSet<String>,
     pub(crate) properties: BTreeMap<String, String>,
     pub(crate) time_ms: Option<i64>,
+    pub(crate) utc_offset_seconds: i32,
     pub(crate) began: Instant,
     pub(crate) random: u64,
     pub(crate) lines: Vec<String>,
@@ -52,6 +53,7 @@ thread_local! {
         groups: BTreeSet::new(),
         properties: BTreeMap::new(),
         time_ms: None,
+        utc_offset_seconds: 0,
         began: Instant::now(),
         random: 0x9E37_79B9_7F4A_7C15,
         lines: Vec::new(),
@@ -116,6 +118,11 @@ pub fn set_user_property(name: &str, value: &str) {
 /// Lets the clock stand at a time, in milliseconds since 1970; the monotonic clock stands with it. Without this both go on.
 pub fn set_time_ms(ms: i64) {
     with(|host| host.time_ms = Some(ms));
+}
+
+/// Sets how far local time is ahead of UTC, in seconds: 0 without this.
+pub fn set_utc_offset_seconds(seconds: i32) {
+    with(|host| host.utc_offset_seconds = seconds);
 }
 
 /// Lines that the guest has written to its log with `log`; those of `println!` go to standard output.

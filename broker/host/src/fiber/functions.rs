@@ -82,6 +82,10 @@ impl ambient::Host for FiberState {
         self.services.monotonic_ms()
     }
 
+    fn utc_offset_seconds(&mut self, at_ms: i64) -> i32 {
+        self.services.utc_offset_seconds(at_ms)
+    }
+
     fn random(&mut self) -> u64 {
         self.services.random()
     }

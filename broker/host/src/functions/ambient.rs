@@ -7,6 +7,9 @@ pub(super) fn link(linker: &mut Linker<RunState>) -> wasmtime::Result<()> {
     let mut interface = linker.instance(interface!("ambient"))?;
     interface.func_wrap("now-ms", |store, (): ()| Ok((asked(store.data()).now_ms(),)))?;
     interface.func_wrap("monotonic-ms", |store, (): ()| Ok((asked(store.data()).monotonic_ms(),)))?;
+    interface.func_wrap("utc-offset-seconds", |store, (at_ms,): (i64,)| {
+        Ok((asked(store.data()).utc_offset_seconds(at_ms),))
+    })?;
     interface.func_wrap("random", |store, (): ()| Ok((asked(store.data()).random(),)))
 }
 

@@ -152,6 +152,10 @@ impl Services for State {
     fn now_ms(&self) -> i64 {
         NOW_MS
     }
+    fn utc_offset_seconds(&self, at_ms: i64) -> i32 {
+        assert_eq!(at_ms, NOW_MS);
+        20_700
+    }
     fn random(&self) -> u64 {
         let mut random = self.random.lock();
         *random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

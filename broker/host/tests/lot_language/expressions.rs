@@ -317,6 +317,31 @@ fn the_clock_is_shown_in_utc() {
     }
 }
 
+/// Ours: LOCAL TIMESTAMP. The broker of the bench is in Nepal.
+#[test]
+fn the_clock_is_shown_in_local_time() {
+    for (expression, expected) in [
+        ("LOCAL TIMESTAMP", "2026-01-15T16:15:00.123+05:45"),
+        ("LOCAL TIMESTAMP \"ISO\"", "2026-01-15T16:15:00.123+05:45"),
+        ("LOCAL TIMESTAMP WITH \"yyyy-MM-dd HH:mm\"", "2026-01-15 16:15"),
+        ("LOCAL TIMESTAMP \"HOUR\" + 1", "17"),
+        ("\"at \" + LOCAL TIMESTAMP \"HH:mm:ss zzz\" AND_THEN UPPER", "AT 16:15:00 +05:45"),
+        ("\"x\" + TIMESTAMP \"HH\" + LOCAL TIMESTAMP \"HH\"", "x1016"),
+    ] {
+        check_value(expression, "", expected);
+    }
+}
+
+/// A value that takes the name LOCAL, or stands before one that takes TIMESTAMP, is none.
+#[test]
+fn names_are_no_local_time() {
+    let source = on_in(
+        "CALL ACTION Called WITH LOCAL = 1, TIMESTAMP = 2 RETURN AS {sum}\nPUBLISH TOPIC \"o\" WITH {sum}",
+    );
+    let called = "DEFINE ACTION Called\nINPUT LOCAL AS INT\nINPUT TIMESTAMP AS INT\nDO\n    SET \"sum\" WITH {LOCAL} + {TIMESTAMP}\nRETURN\n    OUTPUT sum\n";
+    assert_eq!(Bench::new(&format!("{called}{source}")).send("in", "x").published(), ["o=3"]);
+}
+
 /// OD-21: the switch.
 #[test]
 fn utc_is_iso_where_the_switch_says_so() {

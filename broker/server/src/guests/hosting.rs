@@ -3,6 +3,7 @@
 use std::ops::Deref;
 use std::sync::Arc;
 
+use jiff::tz::TimeZone;
 use lot_to_wasm::{Compat, ModelOutput};
 use lotmq_config::{self as config, RuleTrailingPlus, TimestampUtc};
 use lotmq_definitions::Now;
@@ -39,6 +40,8 @@ pub(crate) struct Hosting {
     pub(crate) python: Python,
     /// Clocks and chance of guests.
     pub(crate) ambient: Arc<dyn Ambient>,
+    /// Local time: of calendars, and as guests see it.
+    pub(crate) zone: TimeZone,
     /// Executor of guests; taken away when the broker stops.
     pub(crate) executor: Mutex<Option<Executor>>,
     /// Threads of routes.

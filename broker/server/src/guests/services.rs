@@ -4,6 +4,8 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Weak};
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use lotmq_auth::{Decide as _, Identity, Peer, Question};
 use lotmq_definitions::{Definition, DefinitionKind, Owner, RunError as DefinitionError};
 use lotmq_host::limits::LISTED_TOPICS_MAX;
@@ -45,6 +47,8 @@ pub(crate) struct TenantServices {
     pub(crate) bounds: MessageBounds,
     /// Clocks and chance of the code.
     pub(crate) ambient: Arc<dyn Ambient>,
+    /// Local time of the code.
+    pub(crate) zone: TimeZone,
 }
 
 /// Missing grants that were told, each once.
@@ -74,6 +78,7 @@ impl TenantServices {
             missing: MissingGrants::default(),
             bounds: hosting.message_bounds(),
             ambient: Arc::clone(&hosting.ambient),
+            zone: hosting.zone.clone(),
         }
     }
 
@@ -429,6 +434,13 @@ impl Services for TenantServices {
 
     fn ambient(&self) -> &dyn Ambient {
         &*self.ambient
+    }
+
+    fn utc_offset_seconds(&self, at_ms: i64) -> i32 {
+        let at = Timestamp::from_millisecond(at_ms);
+        self.zone
+            .to_offset(at.unwrap_or_else(|_| if at_ms < 0 { Timestamp::MIN } else { Timestamp::MAX }))
+            .seconds()
     }
 
     fn lifetime_ms(&self) -> u64 {

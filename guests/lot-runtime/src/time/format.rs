@@ -67,10 +67,19 @@ fn append_field(out: &mut String, letter: char, run: usize, civil: &Civil) {
         ('f', 1..=7) => append_fraction(out, civil.ms, run),
         ('t', 1) => out.push(if civil.hour < 12 { 'A' } else { 'P' }),
         ('t', _) => out.push_str(if civil.hour < 12 { "AM" } else { "PM" }),
-        ('z', 1) => out.push_str("+0"),
-        ('z', 2) => out.push_str("+00"),
-        ('z', _) => out.push_str("+00:00"),
+        ('z', _) => append_offset(out, civil.offset_minutes, run),
         _ => out.extend(std::iter::repeat_n(letter, run)),
+    }
+}
+
+/// Appends `+2`, `+02` or `+02:00`.
+fn append_offset(out: &mut String, minutes: i32, run: usize) {
+    out.push(if minutes < 0 { '-' } else { '+' });
+    let minutes = i64::from(minutes.abs());
+    padded(out, minutes / 60, run.min(2));
+    if run > 2 {
+        out.push(':');
+        padded(out, minutes % 60, 2);
     }
 }
 

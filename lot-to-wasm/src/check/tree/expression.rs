@@ -78,6 +78,8 @@ pub enum ExpressionKind {
     GetSecret(String),
     /// The wall clock, read anew at each evaluation.
     Timestamp(TimestampFormat),
+    /// The same on the clocks of the broker's time zone.
+    LocalTimestamp(LocalTimestampFormat),
     /// `RANDOM UUID`: lower-case version 4.
     RandomUuid,
     /// Both ends inclusive; swapped when low > high. Operands are cast as `AS INT`.
@@ -390,7 +392,18 @@ pub enum TimestampFormat {
     Pattern(String),
 }
 
-/// A part of the UTC date and time as a number (OD-59).
+/// How `LOCAL TIMESTAMP` shows the clock, in the broker's time zone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LocalTimestampFormat {
+    /// `2026-01-15T11:30:00.123+01:00`.
+    Iso,
+    /// `YEAR`, `HOUR`, … as Int.
+    Part(DatePart),
+    /// A well-formed custom pattern, as written.
+    Pattern(String),
+}
+
+/// A part of the date and time as a number (OD-59).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DatePart {
     /// Four digits.

@@ -159,6 +159,7 @@ impl ExpressionKind {
             | Kind::GetEnv(_)
             | Kind::GetSecret(_)
             | Kind::Timestamp(_)
+            | Kind::LocalTimestamp(_)
             | Kind::RandomUuid
             | Kind::Assigned(_)
             | Kind::IsAssigned(_)

@@ -271,6 +271,7 @@ impl Parser<'_, '_> {
             TokenKind::Sign(sign) => matches!(sign, Sign::OpenBrace | Sign::OpenParen),
             TokenKind::Word => {
                 matches!(self.word(), "PAYLOAD" | "TOPIC" | "GET" | "TIMESTAMP" | "CLIENTID" | "USER")
+                    || self.is_local_timestamp()
             }
             _ => false,
         };

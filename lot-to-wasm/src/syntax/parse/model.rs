@@ -180,7 +180,8 @@ impl Parser<'_, '_> {
                 | TokenKind::Double(_)
                 | TokenKind::Sign(Sign::OpenBrace | Sign::OpenBracket | Sign::OpenParen)
         );
-        let is_missing = is_value || matches!(self.word(), "TOPIC" | "GET" | "PAYLOAD" | "TIMESTAMP");
+        let is_missing =
+            is_value || matches!(self.word(), "TOPIC" | "GET" | "PAYLOAD" | "TIMESTAMP" | "LOCAL");
         if is_missing {
             let message = format!("expected WITH after the field's name, found {}", self.found());
             let draft = Draft::error(codes::EXPECTED_WITH, self.span(), message).expected(&["WITH"]);

@@ -100,6 +100,7 @@ impl Parser<'_, '_> {
             "TOPIC" => self.topic_word(start),
             "GET" => self.get(start),
             "TIMESTAMP" => self.timestamp(start),
+            "LOCAL" if self.is_local_timestamp() => self.local_timestamp(start),
             "RANDOM" => self.random(start),
             "RESULT" => self.leaf(ExpressionKind::Result),
             "USING" if function::TRANSFORMS.iter().any(|row| row.keyword == self.word_at(1)) => {
@@ -291,12 +292,42 @@ impl Parser<'_, '_> {
 
     fn timestamp(&mut self, start: Span) -> Parsed<Expression> {
         self.advance();
+        if self.is_word("LOCAL") {
+            let words = self.span_from(start).to(self.span());
+            let draft = Draft::error(codes::NOT_LOT, self.span(), "LOCAL stands before TIMESTAMP");
+            self.sink.push(draft.suggest("write LOCAL TIMESTAMP").fix(words, "LOCAL TIMESTAMP"));
+            self.advance();
+            let format = self.timestamp_format()?;
+            return self.node(start, ExpressionKind::LocalTimestamp(format));
+        }
+        let format = self.timestamp_format()?;
+        self.node(start, ExpressionKind::Timestamp(format))
+    }
+
+    /// Whether these are the words `LOCAL TIMESTAMP`, and not a name and one that takes a value.
+    pub(super) fn is_local_timestamp(&self) -> bool {
+        self.is_word("LOCAL")
+            && self.word_at(1) == "TIMESTAMP"
+            && self.peek_at(2).kind != TokenKind::Sign(Sign::Equal)
+    }
+
+    /// `LOCAL TIMESTAMP ["F"]`: the time on the clocks of the broker's time zone.
+    fn local_timestamp(&mut self, start: Span) -> Parsed<Expression> {
+        self.advance();
+        self.advance();
+        let words = self.span_from(start);
+        let format = self.timestamp_format()?;
+        self.non_portable(words, "LOCAL TIMESTAMP");
+        self.node(start, ExpressionKind::LocalTimestamp(format))
+    }
+
+    /// What stands behind TIMESTAMP: `["WITH"] ["F"]`.
+    fn timestamp_format(&mut self) -> Parsed<Option<Box<Text>>> {
         if self.is_word("WITH") && matches!(self.peek_at(1).kind, TokenKind::Text(_)) {
             self.advance();
         }
         self.take_off_parentheses();
-        let format = if self.is_text() { Some(Box::new(self.expect_text("TIMESTAMP")?)) } else { None };
-        self.node(start, ExpressionKind::Timestamp(format))
+        if self.is_text() { Ok(Some(Box::new(self.expect_text("TIMESTAMP")?))) } else { Ok(None) }
     }
 
     /// Parentheses round the one text that follows are reported, and read as none.

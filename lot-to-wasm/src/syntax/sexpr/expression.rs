@@ -38,6 +38,8 @@ pub(crate) fn text(expression: &Expression) -> String {
         Kind::GetModel(query) => model_query(query),
         Kind::Timestamp(None) => "(timestamp)".to_owned(),
         Kind::Timestamp(Some(format)) => format!("(timestamp {})", quoted(&format.value)),
+        Kind::LocalTimestamp(None) => "(local-timestamp)".to_owned(),
+        Kind::LocalTimestamp(Some(format)) => format!("(local-timestamp {})", quoted(&format.value)),
         Kind::Random(value) => random(value),
         Kind::Negate(value) => format!("(- {})", text(value)),
         Kind::Not(value) => format!("(not {})", text(value)),

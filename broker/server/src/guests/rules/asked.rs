@@ -43,7 +43,7 @@ impl<'a> AskedPlace<'a> {
 impl AskedDefinition {
     pub(super) fn new(tenant: &Arc<Tenant>, hosting: &Arc<Hosting>, definition: &Arc<Definition>) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
-        let ambient = Arc::clone(&hosting.ambient);
+        let (ambient, zone) = (Arc::clone(&hosting.ambient), hosting.zone.clone());
         let (tenant, hosting) = (Arc::downgrade(tenant), Arc::downgrade(hosting));
         // Whoever decides what others may is not asked about himself: what a module may read is what it was granted.
         let services = Arc::new(TenantServices {
@@ -54,6 +54,7 @@ impl AskedDefinition {
             missing: MissingGrants::default(),
             bounds: MessageBounds::default(),
             ambient,
+            zone,
         });
         let key = NEXT.fetch_add(1, Ordering::Relaxed);
         AskedDefinition { definition: Arc::clone(definition), key, services, tenant, hosting }

@@ -31,7 +31,10 @@ impl Builder<'_, '_, '_, '_> {
                 self.typed(node.kind, value)
             }
             Some(FieldSource::Value(value)) => {
-                let is_text = matches!(value.kind, syntax::ExpressionKind::Timestamp(_));
+                let is_text = matches!(
+                    value.kind,
+                    syntax::ExpressionKind::Timestamp(_) | syntax::ExpressionKind::LocalTimestamp(_)
+                );
                 let checked = self.checker.operand(value);
                 // A TIMESTAMP is shown as its pattern says; anything else is read as a time.
                 let kind = if is_text && node.kind == Some(CastType::Timestamp) {
