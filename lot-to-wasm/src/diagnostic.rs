@@ -5,6 +5,7 @@
 
 pub mod codes;
 mod examples;
+mod follow_up;
 pub mod json;
 pub mod render;
 mod sink;
@@ -88,6 +89,8 @@ pub struct Diagnostic {
     pub suggestions: Vec<String>,
     /// The first suggestion as a change of the text, where the compiler knows it.
     pub fix: Option<Fix>,
+    /// The same at the other places of a mistake that is told once; none overlaps another.
+    pub more_fixes: Vec<Fix>,
 }
 
 impl Diagnostic {
@@ -101,9 +104,14 @@ impl Diagnostic {
         for label in self.labels.iter_mut().filter(|label| label.file.is_none()) {
             shift(&mut label.span);
         }
-        if let Some(fix) = &mut self.fix {
+        for fix in self.fix.iter_mut().chain(&mut self.more_fixes) {
             shift(&mut fix.span);
         }
         self
+    }
+
+    /// All changes of the text that mend it, in their order.
+    pub fn fixes(&self) -> impl Iterator<Item = &Fix> {
+        self.fix.iter().chain(&self.more_fixes)
     }
 }

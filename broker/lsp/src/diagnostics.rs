@@ -1,6 +1,6 @@
 //! What the compiler says, as the protocol has it; its fixes as code actions.
 
-use lot_to_wasm::diagnostic::{TextSpan, codes};
+use lot_to_wasm::diagnostic::{Fix, TextSpan, codes};
 use lot_to_wasm::{Diagnostic, Severity};
 use lsp_types::{
     CodeAction, CodeActionKind, CodeActionOrCommand, CodeActionParams, CodeActionResponse,
@@ -73,10 +73,13 @@ pub(crate) fn code_actions(analysis: &Analysis, params: &CodeActionParams) -> Op
     });
     let action = |found: &Diagnostic| {
         let diagnostic = of(found, &lines, uri, analysis);
-        let fix = found.fix.as_ref().filter(|_| touch(diagnostic.range, params.range))?;
-        let edit = TextEdit { range: lines.span(fix.span), new_text: fix.replacement.clone() };
+        let edit = |fix: &Fix| TextEdit { range: lines.span(fix.span), new_text: fix.replacement.clone() };
+        let edits: Vec<TextEdit> = found.fixes().map(edit).collect();
+        if edits.is_empty() || !touch(diagnostic.range, params.range) {
+            return None;
+        }
         #[allow(clippy::mutable_key_type, reason = "the type of the protocol; nothing changes the key")]
-        let changes = [(uri.clone(), vec![edit])].into();
+        let changes = [(uri.clone(), edits)].into();
         Some(CodeActionOrCommand::CodeAction(CodeAction {
             title: found.suggestions.first().unwrap_or(&found.message).clone(),
             kind: Some(CodeActionKind::QUICKFIX),

@@ -1,6 +1,6 @@
 //! Where the phases put their diagnostics: bounded, in source order, without repeats at one place.
 
-use super::{Code, Diagnostic, Fix, Label, Severity, TextSpan, codes};
+use super::{Code, Diagnostic, Fix, Label, Severity, TextSpan, codes, follow_up};
 use crate::limits::{ERRORS_MAX, WARNINGS_MAX};
 use crate::source::{Position, Source, Span};
 use crate::syntax::{Name, Path};
@@ -8,7 +8,7 @@ use crate::syntax::{Name, Path};
 /// Collects the diagnostics of one entity.
 ///
 /// Invariants: at most [`ERRORS_MAX`] errors and [`WARNINGS_MAX`] warnings; at most one error per start of a span, because a second one
-/// there is a consequence of the first.
+/// there is a consequence of the first. What [follows](follow_up) from others is dropped at the end.
 #[derive(Debug)]
 pub(crate) struct Sink<'a> {
     source: &'a Source<'a>,
@@ -204,6 +204,9 @@ impl<'a> Sink<'a> {
         if self.cut.is_some_and(|end| !is_error || draft.span.end >= end) {
             return;
         }
+        if is_error && draft.code != codes::LOWER_CASE_KEYWORD {
+            self.forget_case_at(draft.span.start);
+        }
         let full = if is_error { self.errors >= ERRORS_MAX } else { self.warnings >= WARNINGS_MAX };
         let repeated = self.found.iter().any(|(start, known)| {
             *start == draft.span.start
@@ -229,6 +232,13 @@ impl<'a> Sink<'a> {
         self.found.push((start, diagnostic));
     }
 
+    /// Forgets that the word here is in small letters: something else is wrong with it.
+    fn forget_case_at(&mut self, place: u32) {
+        let before = self.found.len();
+        self.found.retain(|(start, known)| *start != place || known.code != codes::LOWER_CASE_KEYWORD);
+        self.errors -= before - self.found.len();
+    }
+
     /// As [`push`](Self::push), in place of the errors inside of its span: it explains them.
     pub(crate) fn push_over(&mut self, draft: Draft) {
         let covered = draft.span.start..draft.span.end;
@@ -242,7 +252,9 @@ impl<'a> Sink<'a> {
     pub(crate) fn finish(mut self) -> Vec<Diagnostic> {
         self.drop_consequences_of_quotes();
         self.found.sort_by_key(|(start, diagnostic)| (*start, diagnostic.severity));
-        self.found.into_iter().map(|(_, diagnostic)| diagnostic).collect()
+        let mut found: Vec<Diagnostic> = self.found.into_iter().map(|(_, diagnostic)| diagnostic).collect();
+        follow_up::drop_from(&mut found);
+        found
     }
 
     /// Where a quote is missing, the rest of its line is read the wrong way round: errors of syntax there say nothing, unless one knows what to write.
@@ -276,6 +288,7 @@ impl<'a> Sink<'a> {
             notes: draft.notes,
             suggestions: draft.suggestions,
             fix: draft.fix.map(|(span, replacement)| Fix { span: self.exact_span(span), replacement }),
+            more_fixes: Vec::new(),
         }
     }
 

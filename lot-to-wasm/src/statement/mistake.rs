@@ -58,7 +58,9 @@ fn foreign(word: &str) -> Option<&'static str> {
             "an action reads its messages by ON TOPIC \"filter\" DO; a topic's last value is GET TOPIC"
         }
         "FUNCTION" | "DEF" => "define another action with INPUT lines and DO, and CALL ACTION it",
-        "TRY" | "CATCH" | "THROW" => "errors end the run and are recorded; there is nothing to catch",
+        "TRY" | "CATCH" | "EXCEPT" | "FINALLY" | "THROW" => {
+            "errors end the run and are recorded; there is nothing to catch"
+        }
         "PASS" | "NOP" => "a block needs a statement: leave out the IF, or turn its condition round with NOT",
         "SELECT" => {
             "read a topic by GET TOPIC \"topic\", rows of a database by GET MODEL \"Name\" FROM \"Route\""

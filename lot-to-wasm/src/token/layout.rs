@@ -354,7 +354,10 @@ impl<'k> Layout<'_, 'k> {
     fn close(&mut self, sign: Sign, span: Span) {
         let Some(depth) = self.brackets.iter().rposition(|(open, _)| open.closing() == Some(sign)) else {
             let message = format!("`{}` closes no bracket", sign.text());
-            let draft = Draft::error(codes::UNMATCHED_BRACKET, span, message).suggest("remove it");
+            let draft = Draft::error(codes::UNMATCHED_BRACKET, span, message).suggest(match sign {
+                Sign::CloseBrace => "remove it: blocks are not written in braces",
+                _ => "remove it",
+            });
             self.sink.push(draft.fix(span, ""));
             return;
         };

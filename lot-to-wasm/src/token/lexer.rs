@@ -431,6 +431,9 @@ impl Scanner<'_, '_, '_> {
             }
             '#' => Some("begin a comment with -- or //"),
             '$' | '@' => Some("read a variable as {name}"),
+            '`' if self.text.get(start..).is_some_and(is_template) => {
+                Some("write texts in straight quotes and join them with values: \"a = \" + {a}")
+            }
             '`' | '\u{ab}' | '\u{bb}' => Some("write strings in straight quotes: \"text\""),
             '\u{2264}' => Some("write <="),
             '\u{2265}' => Some("write >="),
@@ -491,6 +494,11 @@ fn operand(comment: &str) -> Option<&str> {
         || ["THEN", "DO", "AS", "AND", "OR", "WITH"].iter().any(|word| rest.split(' ').next() == Some(word));
     let is_number = operand.starts_with(|c: char| c.is_ascii_digit() || c == '{');
     (is_number && (rest.is_empty() || goes_on)).then_some(operand)
+}
+
+/// Whether a text that begins with a backtick has values in it on its line, as JavaScript's templates.
+fn is_template(text: &str) -> bool {
+    text.lines().next().is_some_and(|line| line.contains("${"))
 }
 
 /// The first characters of a text, for a message.

@@ -123,6 +123,13 @@ fn offset(text: &str, place: lot_to_wasm::syntax::Position) -> usize {
     line + rest.char_indices().nth(place.column as usize - 1).map_or(rest.len(), |(at, _)| at)
 }
 
+/// The text with all fixes of a diagnostic applied.
+pub(crate) fn mend_all(text: &str, found: &lot_to_wasm::Diagnostic) -> String {
+    let mut fixes: Vec<_> = found.fixes().collect();
+    fixes.sort_by_key(|fix| std::cmp::Reverse(offset(text, fix.span.start)));
+    fixes.into_iter().fold(text.to_owned(), |text, fix| mend(&text, fix))
+}
+
 /// The text with a fix applied.
 pub(crate) fn mend(text: &str, fix: &lot_to_wasm::diagnostic::Fix) -> String {
     let (start, end) = (offset(text, fix.span.start), offset(text, fix.span.end));
@@ -147,8 +154,10 @@ fn a_fix_ends_what_it_is_for() {
         }
         let before = check(&text);
         for found in &before {
-            let Some(fix) = &found.fix else { continue };
-            let mended = mend(&text, fix);
+            if found.fix.is_none() {
+                continue;
+            }
+            let mended = mend_all(&text, found);
             let same = |other: &&lot_to_wasm::Diagnostic| {
                 (other.code, &other.message) == (found.code, &found.message)
             };

@@ -8,7 +8,7 @@ use lot_to_wasm::editor::keywords;
 /// Words in capital letters that the parser knows, and that are none of the language: it refuses or explains them, or they name tokens and
 /// settings of routes.
 #[rustfmt::skip]
-const OTHERS: [&str; 251] = [
+const OTHERS: [&str; 253] = [
     "ACL", "ACOS", "ALARM", "ALERT", "ASIN", "ASSERT", "ASSIGN", "ATAN", "AVERAGE", "AVG", "BIT", "BOOLEAN", "BOOT",
     "BREAK", "BRIDGE", "CAST", "CATCH", "CHAR", "CHAR_LENGTH", "CLAMP", "CLASS", "COALESCE", "CONCAT",
     "CONCATENATE", "CONNECTION", "CONNECTOR", "CONSOLE", "CONST", "CONSTANT", "CONSTRAIN", "CONTINUE", "COS",
@@ -16,7 +16,7 @@ const OTHERS: [&str; 251] = [
     "DATETIME", "DEBUG", "DECIMAL", "DECODE", "DEDENT", "DEF", "DELAY", "DICT", "DIM", "DIV", "DOES", "DONE",
     "ECHO", "ELIF", "ELSEIF", "ELSE_IF", "ELSIF", "EMIT", "ENDCASE", "ENDFOR", "ENDIF", "ENDS", "ENDSWITCH",
     "ENDSWITH", "ENDWHILE", "END_CASE", "END_FOR", "END_IF", "END_REPEAT", "END_VAR", "END_WHILE", "EQ", "ERROR",
-    "ESAC", "EVENT", "EVENTS", "EXCEPTION", "EXIT", "EXP", "EXPT", "EXTRACT_FROM_TOPIC", "F", "FI", "FIND", "FLOW",
+    "ESAC", "EVENT", "EVENTS", "EXCEPT", "EXCEPTION", "EXIT", "EXP", "EXPT", "EXTRACT_FROM_TOPIC", "F", "FI", "FINALLY", "FIND", "FLOW",
     "FMOD", "FOREACH", "FORMATS", "FUNCTION", "FUNCTION_BLOCK", "GE", "GETDATE", "GET_TIME", "GET_TIME_HOUR", "GT",
     "GTE", "GUID", "HAVING", "HOURLY", "IFNULL", "IIF", "ILIKE", "IMPORT", "INC", "INCLUDE", "INCLUDES",
     "INCREMENT", "INDENT", "INDEXOF", "INIT", "INSERT", "INSTR", "INT32", "INT64", "INTEGER", "INTERVAL", "ISNAN",

@@ -4,30 +4,41 @@ mod bodies;
 mod habits;
 mod texts;
 
-use lot_to_wasm::diagnostic::Severity;
+use lot_to_wasm::diagnostic::{Fix, Severity};
 use lot_to_wasm::{CompileOptions, Diagnostic, check_project};
 
-use crate::corpus::mend;
+use crate::corpus::{mend, mend_all};
 
 fn check(text: &str) -> Vec<Diagnostic> {
     check_project(&[text], &CompileOptions::default()).remove(0).all_diagnostics()
 }
 
-/// What is said about a program: per diagnostic its code and line, and the line as the fix leaves it, or the suggestion where there is no fix.
+/// What is said about a program: per diagnostic its code and line, and the line as the fix leaves it, or the suggestion where there is no fix. A mistake that is
+/// told once has a row for each of its fixes.
 fn said(text: &str) -> Vec<String> {
-    check(text).iter().map(|found| line_of(text, found)).collect()
+    let mut rows: Vec<(u32, String)> = check(text).iter().flat_map(|found| rows_of(text, found)).collect();
+    rows.sort_by_key(|(line, _)| *line);
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
-fn line_of(text: &str, found: &Diagnostic) -> String {
-    let place = format!("{} {}", found.code, found.span.start.line);
-    if let Some(fix) = &found.fix {
+fn rows_of(text: &str, found: &Diagnostic) -> Vec<(u32, String)> {
+    let line = found.span.start.line;
+    if found.fix.is_none() {
+        let place = format!("{} {line}", found.code);
+        return vec![(
+            line,
+            found.suggestions.first().map_or(place.clone(), |hint| format!("{place}: {hint}")),
+        )];
+    }
+    let row = |(number, fix): (usize, &Fix)| {
         let mended = mend(text, fix);
         let first = fix.span.start.line as usize - 1;
         let count = fix.replacement.split('\n').count();
         let lines: Vec<&str> = mended.split('\n').skip(first).take(count).map(str::trim_end).collect();
-        return format!("{place} => {}", lines.join("\n"));
-    }
-    found.suggestions.first().map_or(place.clone(), |hint| format!("{place}: {hint}"))
+        let line = if number == 0 { line } else { fix.span.start.line };
+        (line, format!("{} {line} => {}", found.code, lines.join("\n")))
+    };
+    found.fixes().enumerate().map(row).collect()
 }
 
 /// A text with these statements in an action, in front of another one that can be called.
@@ -68,8 +79,8 @@ fn fixes_lead_to_a_program_without_errors() {
             continue;
         }
         for _ in 0..20 {
-            let Some(fix) = errors(&text).into_iter().find_map(|error| error.fix) else { break };
-            text = mend(&text, &fix);
+            let Some(error) = errors(&text).into_iter().find(|error| error.fix.is_some()) else { break };
+            text = mend_all(&text, &error);
         }
         assert!(errors(&text).is_empty(), "{:?} in\n{text}", said(&text));
         mended += 1;

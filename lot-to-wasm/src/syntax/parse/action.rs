@@ -285,6 +285,10 @@ impl Parser<'_, '_> {
             self.sink.push(draft.suggest("write ON before it").fix(place, "ON "));
             return self.trigger_part(draught);
         }
+        if self.is_keyword("VAR") || self.is_keyword("VAR_INPUT") || self.is_keyword("VAR_OUTPUT") {
+            self.skip_declarations();
+            return Ok(());
+        }
         if is_input {
             self.missing_first_word("INPUT", &["INPUT"]);
             return self.input_line(draught);
@@ -299,6 +303,23 @@ impl Parser<'_, '_> {
             return Ok(());
         }
         self.expected(codes::NO_TRIGGER, &["ON", "INPUT", "DO"], "the name of the action")
+    }
+
+    /// A block of declarations, as in Structured Text, up to its `END_VAR`: reported once, and left out.
+    fn skip_declarations(&mut self) {
+        let start = self.span();
+        while !matches!(self.peek().kind, TokenKind::End) && !self.is_keyword("END_VAR") {
+            if ["ON", "DO", "INPUT"].iter().any(|word| self.is_keyword(word)) && self.begins_line() {
+                break;
+            }
+            self.advance();
+        }
+        if self.is_keyword("END_VAR") {
+            self.skip_line();
+        }
+        let draft = Draft::error(codes::NOT_LOT, start.to(self.previous()), "variables are not declared");
+        self.sink.push_over(draft.suggest("leave the block out: SET \"name\" WITH value makes a variable"));
+        self.skip_newlines();
     }
 
     /// `OUTPUT` lines in column 1 behind the statements: reported once, with the RETURN that belongs above them.

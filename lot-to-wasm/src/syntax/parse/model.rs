@@ -26,6 +26,10 @@ impl Parser<'_, '_> {
         self.in_model = true;
         let mut options = ModelOptions::default();
         while !self.is_line_end() {
+            self.skip_foreign_opener();
+            if self.is_line_end() {
+                break;
+            }
             if self.model_option(&mut options).is_err() {
                 self.skip_line();
             }

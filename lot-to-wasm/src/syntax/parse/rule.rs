@@ -58,6 +58,7 @@ impl Parser<'_, '_> {
 
     /// What people write behind the header, and what there is instead.
     fn more_in_header(&mut self) -> Parsed<()> {
+        self.skip_foreign_opener();
         if self.is_keyword("DO") {
             let draft = Draft::error(codes::RULE_HEADER, self.span(), "a rule has no DO");
             let gap = Span { start: self.previous().end, ..self.span() };

@@ -271,7 +271,6 @@ KEEP TOPIC a/$SYS/x WITH {x}"#, &[
     ]),
     ("KEEP TOPIC \"l\"\u{200b} WITH 1\u{7}", &[
         "LOT101 3 =>     KEEP TOPIC \"l\" WITH 1\u{7}",
-        "LOT101 3 =>     KEEP TOPIC \"l\"\u{200b} WITH 1",
     ]),
     (r#"IF PAYLOAD > 1 THEN
     KEEP TOPIC "a" WITH 1

@@ -9,7 +9,7 @@ pub(super) const HABITS: &[(&str, &[&str])] = &[
     ("IF PAYLOAD =< 5 THEN\n    KEEP TOPIC \"k\" WITH 1", &["LOT250 3 =>     IF PAYLOAD <= 5 THEN"]),
     ("IF PAYLOAD \u{2264} 5 THEN\n    KEEP TOPIC \"k\" WITH 1", &["LOT101 3 =>     IF PAYLOAD <= 5 THEN"]),
     ("IF PAYLOAD > 80% THEN\n    KEEP TOPIC \"k\" WITH 1", &["LOT231 3 =>     IF PAYLOAD > 80 THEN"]),
-    ("KEEP TOPIC `k` WITH 1", &["LOT101 3: write strings in straight quotes: \"text\"", "LOT101 3: write strings in straight quotes: \"text\""]),
+    ("KEEP TOPIC `k` WITH 1", &["LOT101 3: write strings in straight quotes: \"text\""]),
     ("KEEP TOPIC \"k\" WITH PAYLOAD MOD 3", &["LOT247 3 =>     KEEP TOPIC \"k\" WITH PAYLOAD % 3"]),
     ("KEEP TOPIC \"k\" WITH PAYLOAD ^ 2", &["LOT101 3: there are no powers: multiply, x * x"]),
     ("KEEP TOPIC \"k\" WITH PAYLOAD > 5 ? 1 : 2", &["LOT101 3: write IF condition THEN value ELSE value"]),
