@@ -105,4 +105,6 @@ fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 #[cfg(test)]
+mod script_tests;
+#[cfg(test)]
 mod tests;

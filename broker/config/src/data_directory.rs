@@ -24,6 +24,12 @@ impl Surroundings {
         }
     }
 
+    /// Whether the process is the service, or a tool that was called as its account, whose home packages put where its data are: `sudo -u lotmq lotmq passwd root`.
+    #[must_use]
+    pub fn is_service(&self) -> bool {
+        self.variable("STATE_DIRECTORY").is_some() || self.variable("HOME") == Some(SERVICE_DIRECTORY)
+    }
+
     /// The value of a variable that is set and not empty.
     #[must_use]
     pub fn variable(&self, name: &str) -> Option<&str> {
@@ -31,6 +37,9 @@ impl Surroundings {
         found.map(|(_, value)| value.as_str())
     }
 }
+
+/// Data directory of the service.
+const SERVICE_DIRECTORY: &str = "/var/lib/lotmq";
 
 /// Where everything durable lies.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -45,8 +54,8 @@ pub struct DataDirectory {
 }
 
 impl DataDirectory {
-    /// `flag` if given, else the first that applies: `$CONFIG_PATH/Coreflux`, `$STATE_DIRECTORY`, `/var/lib/lotmq` as root,
-    /// `$XDG_STATE_HOME/lotmq`, `~/.local/state/lotmq`; without even a home, `./lotmq-data`.
+    /// `flag` if given, else the first that applies: `$CONFIG_PATH/Coreflux`, `$STATE_DIRECTORY`, `/var/lib/lotmq` as root and for
+    /// the account whose home that is, `$XDG_STATE_HOME/lotmq`, `~/.local/state/lotmq`; without even a home, `./lotmq-data`.
     #[must_use]
     pub fn find(flag: Option<&Path>, surroundings: &Surroundings) -> Self {
         let of_variable = |name: &str| surroundings.variable(name).map(Path::new);
@@ -56,8 +65,8 @@ impl DataDirectory {
             (root.join("Coreflux"), "environment CONFIG_PATH")
         } else if let Some(state) = of_variable("STATE_DIRECTORY") {
             (state.to_owned(), "environment STATE_DIRECTORY")
-        } else if surroundings.is_root {
-            (PathBuf::from("/var/lib/lotmq"), "default")
+        } else if surroundings.is_root || surroundings.is_service() {
+            (PathBuf::from(SERVICE_DIRECTORY), "default")
         } else if let Some(state) = of_variable("XDG_STATE_HOME") {
             (state.join("lotmq"), "environment XDG_STATE_HOME")
         } else if let Some(home) = of_variable("HOME") {
@@ -70,7 +79,7 @@ impl DataDirectory {
 }
 
 fn user_cache(surroundings: &Surroundings) -> Option<PathBuf> {
-    if surroundings.variable("STATE_DIRECTORY").is_some() {
+    if surroundings.is_service() {
         return None;
     }
     let home = || Some(Path::new(surroundings.variable("HOME")?).join(".cache"));
@@ -87,11 +96,12 @@ mod tests {
 
     #[test]
     fn first_that_applies_names_the_directory() {
-        let cases: [Case; 7] = [
+        let cases: [Case; 8] = [
             (Some("/d"), true, &[("CONFIG_PATH", "/c")], "/d"),
             (None, true, &[("CONFIG_PATH", "/c"), ("STATE_DIRECTORY", "/s")], "/c/Coreflux"),
             (None, true, &[("STATE_DIRECTORY", "/s")], "/s"),
             (None, true, &[("HOME", "/home/ada")], "/var/lib/lotmq"),
+            (None, false, &[("HOME", "/var/lib/lotmq")], "/var/lib/lotmq"),
             (None, false, &[("HOME", "/home/ada"), ("XDG_STATE_HOME", "/x")], "/x/lotmq"),
             (None, false, &[("HOME", "/home/ada"), ("XDG_STATE_HOME", "")], "/home/ada/.local/state/lotmq"),
             (None, false, &[], "lotmq-data"),

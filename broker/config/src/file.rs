@@ -64,7 +64,7 @@ impl ConfigFile {
 /// `$XDG_CONFIG_HOME/lotmq/lotmq.toml`, else `~/.config/lotmq/lotmq.toml`; `None` for a user without home.
 #[must_use]
 pub fn default_path(surroundings: &Surroundings) -> Option<PathBuf> {
-    if surroundings.is_root || surroundings.variable("STATE_DIRECTORY").is_some() {
+    if surroundings.is_root || surroundings.is_service() {
         return Some(PathBuf::from("/etc/lotmq/lotmq.toml"));
     }
     let base = surroundings
@@ -118,9 +118,10 @@ mod tests {
 
     #[test]
     fn the_default_place_follows_who_runs_the_broker() {
-        let cases: [Case; 5] = [
+        let cases: [Case; 6] = [
             (true, &[("XDG_CONFIG_HOME", "/x")], Some("/etc/lotmq/lotmq.toml")),
             (false, &[("STATE_DIRECTORY", "/s"), ("HOME", "/home/ada")], Some("/etc/lotmq/lotmq.toml")),
+            (false, &[("HOME", "/var/lib/lotmq")], Some("/etc/lotmq/lotmq.toml")),
             (false, &[("XDG_CONFIG_HOME", "/x"), ("HOME", "/home/ada")], Some("/x/lotmq/lotmq.toml")),
             (false, &[("HOME", "/home/ada")], Some("/home/ada/.config/lotmq/lotmq.toml")),
             (false, &[], None),

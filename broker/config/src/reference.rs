@@ -20,8 +20,8 @@ lotmq needs no configuration. What can be set, can be set in four places; for ea
 `lotmq config show --origin` prints every key with its value and where it comes from. An unknown key in the file is an error.
 All keys are read at the start and take a restart. SIGHUP (`systemctl reload`) reads certificates again, and says at WARN which keys have changed meanwhile.
 
-The data directory is not a key: `--data`, else `$CONFIG_PATH/Coreflux`, else `$STATE_DIRECTORY`, else `/var/lib/lotmq` as root,
-else `$XDG_STATE_HOME/lotmq`, else `~/.local/state/lotmq`. One process at a time can use it.
+The data directory is not a key: `--data`, else `$CONFIG_PATH/Coreflux`, else `$STATE_DIRECTORY`, else `/var/lib/lotmq` as root and
+for the account whose home that is, as packages make it (`sudo -u lotmq lotmq passwd root`), else `$XDG_STATE_HOME/lotmq`, else `~/.local/state/lotmq`. One process at a time can use it.
 
 Besides the keys there are `LOTMQ_ROOT_PASSWORD` (password of `root`, used only when the data directory is new, of at least `auth.password_chars_min` characters; the older name
 `BROKER_ROOT_PASSWORD` works too), `LOTMQ_SECRET_KEY` (key for stored secrets, instead of the file `secret.key` in the data

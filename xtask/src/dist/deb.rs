@@ -9,7 +9,7 @@ use crate::dist::archive::PackageArchive;
 use crate::dist::contents::{PackageContents, gzip};
 
 /// What is run at an installation, a removal and after it.
-const SCRIPTS: [(&str, &str); 3] = [
+pub(super) const SCRIPTS: [(&str, &str); 3] = [
     ("postinst", include_str!("../../../packaging/deb/postinst")),
     ("prerm", include_str!("../../../packaging/deb/prerm")),
     ("postrm", include_str!("../../../packaging/deb/postrm")),
