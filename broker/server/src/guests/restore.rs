@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use lot_facts::{Facts, Kind, RuleFacts};
+use lot_to_wasm::diagnostic::{Diagnostic, Severity};
 use lot_to_wasm::{CompileOptions, Form, Output};
 use lotmq_auth::{Rule, Scope};
 use lotmq_definitions::{Definition, DefinitionKind, Installed, NewDefinition, OnExisting, Origin, RunError};
@@ -63,7 +64,7 @@ pub(crate) fn definitions(
                 definition = row.name,
                 kind = row.kind,
                 reason,
-                "definition not restored"
+                "definition not restored; it does nothing until a text that compiles is deployed under its name"
             );
             install_failed(&tenant, hosting, &row, &reason);
         }
@@ -106,8 +107,14 @@ pub(super) fn compiled(
         ..CompileOptions::default()
     };
     let mut compilation = lot_to_wasm::compile(&row.source, &options);
-    let output = compilation.entities.pop().and_then(|entity| entity.output);
-    let Output { component, facts } = output.ok_or("its source does not compile")?;
+    let mut entity = compilation.entities.pop();
+    let Some(Output { component, facts }) = entity.as_mut().and_then(|entity| entity.output.take()) else {
+        let mut of_entity = entity.iter().flat_map(|entity| &entity.diagnostics);
+        let is_error = |it: &&Diagnostic| it.severity == Severity::Error;
+        let first =
+            of_entity.find(is_error).or_else(|| compilation.diagnostics.iter().find(|it| is_error(it)));
+        return Err(first.map_or_else(|| "its text does not compile".to_owned(), told));
+    };
     let new = new_definition(tenant, row, views::restored(facts, row));
     if new.kind.key() != row.kind {
         return Err(format!("its source is that of a {}", new.kind.title()));
@@ -120,6 +127,13 @@ pub(super) fn compiled(
     }
     CompiledDefinition::of_entity(hosting.loader(), &component, new, OnExisting::Replace)
         .map_err(|refusal| refusal.to_string())
+}
+
+/// Why a text does not compile, in one sentence, with what to write instead.
+fn told(first: &Diagnostic) -> String {
+    let Diagnostic { code, message, span, suggestions, .. } = first;
+    let help = suggestions.first().map(|help| format!("; {help}")).unwrap_or_default();
+    format!("its text does not compile with this version: line {}: {message} ({code}){help}", span.start.line)
 }
 
 /// Deploys a stored definition or script anew; `None` for a script, which is in no registry.
@@ -185,9 +199,11 @@ fn install_failed(tenant: &Tenant, hosting: &Hosting, row: &DefinitionRow, reaso
     let new = new_definition(tenant, row, Facts::new(kind, row.name.as_str()));
     let mut registry = tenant.programs().guests.registry.write();
     let now = hosting.definitions_now();
-    if let Ok(installed) = registry.install(new, OnExisting::Replace, now) {
-        registry.set_failed(installed.definition.id, reason, now);
-    }
+    let Ok(installed) = registry.install(new, OnExisting::Replace, now) else { return };
+    registry.set_failed(installed.definition.id, reason, now);
+    drop(registry);
+    let error = RunError { code: "NOT_RESTORED", message: reason, ..RunError::default() };
+    records::record_at(hosting, tenant, &installed.definition, &error, (now.wall, 0));
 }
 
 /// Definition from a stored row, with the facts that the compiler finds today.

@@ -88,6 +88,58 @@ fn what_cannot_be_restored_keeps_its_place_and_not_its_removed_owner() {
     store.close();
 }
 
+/// A pattern that was taken before its cost was limited.
+const DEAR: &str = "DEFINE ACTION Dear\nON TOPIC \"in\" DO\n    IF PAYLOAD MATCHES REGEX \"(?=.)(\\w{1,1000}){1,50}\" THEN\n        PUBLISH TOPIC \"out\" WITH 1\n";
+
+#[test]
+fn what_does_not_compile_any_more_is_told_kept_and_repaired() {
+    let dir = tempfile::tempdir().unwrap();
+    Running::start_in(dir.path(), "fsync").server.stop();
+    let row = DefinitionRow {
+        tenant: TenantId::DEFAULT,
+        kind: "action".into(),
+        name: "Dear".into(),
+        source: DEAR.into(),
+        owner: "root".into(),
+        origin: "null".into(),
+        order: 7,
+        changed_at_ms: 1,
+        state: Vec::new(),
+    };
+    let (store, _) = Store::open(StoreOptions::new(dir.path()), Box::new(|_| {})).unwrap();
+    let mut batch = Batch::new();
+    batch.push(Op::PutDefinition(&row));
+    store.commit(batch).unwrap();
+    store.close();
+
+    // Twice: it is there after the second start, too.
+    for _ in 0..2 {
+        let running = Running::start_in(dir.path(), "fsync");
+        let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+        root.subscribe_to("$SYS/Coreflux/Actions/Dear/Error", QoS::AtMostOnce).unwrap();
+        let record = receive(&mut root).1;
+        for part in ["NOT_RESTORED", "line 3: ", "LOT", "too large: it costs", "lower the upper bounds"] {
+            assert!(record.contains(part), "{part} in {record}");
+        }
+        assert_eq!(
+            record.matches("\"count\":1,").count() + record.matches("\"count\":1}").count(),
+            1,
+            "{record}"
+        );
+        root.subscribe_to("$SYS/Coreflux/Actions/Dear", QoS::AtMostOnce).unwrap();
+        assert!(receive(&mut root).1.contains("MATCHES REGEX"), "its text can be read");
+        running.server.stop();
+    }
+    let running = Running::start_in(dir.path(), "fsync");
+    let mut root = connect(running.address(), &ConnectOptions::v5("root").user("root", "coreflux"));
+    root.subscribe_to("$SYS/Coreflux/Command/Output", QoS::AtLeastOnce).unwrap();
+    ok(&mut root, &format!("-addAction {}", DEAR.replace("(?=.)(\\w{1,1000}){1,50}", "a+")));
+    root.subscribe_to("out", QoS::AtMostOnce).unwrap();
+    root.publish(&Publication::new("in", "aa")).unwrap();
+    assert_eq!(receive(&mut root), ("out".into(), "1".into()));
+    running.server.stop();
+}
+
 #[test]
 fn a_stored_name_that_no_topic_can_hold_harms_nobody_and_can_be_removed() {
     let dir = tempfile::tempdir().unwrap();
