@@ -10,6 +10,7 @@ pub mod der;
 pub mod limits;
 pub mod pem;
 pub mod stamp;
+pub mod told;
 pub mod validity;
 
 use std::sync::Arc;

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lotmq_chain::ShortServerChains;
+use lotmq_chain::pem::{self, NotPem};
+use lotmq_chain::told::{KEYS, Side, told};
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier};
-use rustls::pki_types::pem::PemObject as _;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, Error, HandshakeKind,
     InvalidMessage, RootCertStore, SignatureScheme,
@@ -47,13 +48,37 @@ impl fmt::Debug for TlsContext {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum TlsError {
-    /// A file could not be read, or is not PEM.
-    #[error("{}: {reason}", path.display())]
-    File {
+    /// A file could not be read.
+    #[error("cannot read {}: {reason}", path.display())]
+    Unreadable {
         /// The file.
         path: PathBuf,
         /// What is wrong with it.
-        reason: rustls::pki_types::pem::Error,
+        reason: io::Error,
+    },
+    /// A file is not what is wanted.
+    #[error("{} {fault}", path.display())]
+    NotPem {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        fault: NotPem,
+    },
+    /// A certificate with the key of another one.
+    #[error("the key in {} does not belong to the certificate in {}", key.display(), certificate.display())]
+    KeyMismatch {
+        /// File of the certificate.
+        certificate: PathBuf,
+        /// File of the key.
+        key: PathBuf,
+    },
+    /// A key of a kind that is not known here.
+    #[error("the key in {} cannot be used: {reason}; {KEYS}", path.display())]
+    BadKey {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
     },
     /// A file holds nothing that can be used.
     #[error("{}: {reason}", path.display())]
@@ -92,10 +117,16 @@ impl TlsContext {
         let mut config = match (&options.certificate, &options.key) {
             (Some(certificate), Some(key)) => {
                 let chain = certificates(certificate)?;
-                let key_der = PrivateKeyDer::from_pem_file(key)
-                    .map_err(|reason| TlsError::File { path: key.clone(), reason })?;
-                let unusable = |reason| TlsError::Unusable { path: certificate.clone(), reason };
-                builder.with_client_auth_cert(chain, key_der).map_err(unusable)?
+                let key_der =
+                    pem::key(&read(key)?).map_err(|fault| TlsError::NotPem { path: key.clone(), fault })?;
+                builder.with_client_auth_cert(chain, key_der).map_err(|reason| match reason {
+                    Error::InconsistentKeys(_) => {
+                        TlsError::KeyMismatch { certificate: certificate.clone(), key: key.clone() }
+                    }
+                    // So the provider says that it does not know the kind of key.
+                    Error::General(reason) => TlsError::BadKey { path: key.clone(), reason },
+                    reason => TlsError::Unusable { path: certificate.clone(), reason },
+                })?
             }
             (None, None) => builder.with_no_client_auth(),
             (Some(_), None) | (None, Some(_)) => return Err(TlsError::HalfCertificate),
@@ -170,7 +201,7 @@ impl Tls {
                 let invalid = io::ErrorKind::InvalidData;
                 match is_handshaking && is_other {
                     true => io::Error::new(invalid, "no answer as a server of TLS has"),
-                    false => io::Error::new(invalid, told(&error)),
+                    false => io::Error::new(invalid, told(&error, Side::Client)),
                 }
             })?;
             self.read_plain(plain);
@@ -230,28 +261,15 @@ fn authorities(options: &TlsOptions) -> Result<RootCertStore, TlsError> {
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let file = |reason| TlsError::File { path: path.to_owned(), reason };
-    let found: Vec<_> =
-        CertificateDer::pem_file_iter(path).map_err(file)?.collect::<Result<_, _>>().map_err(file)?;
-    if found.is_empty() { Err(file(rustls::pki_types::pem::Error::NoItemsFound)) } else { Ok(found) }
+    pem::certificates(&read(path)?).map_err(|fault| TlsError::NotPem { path: path.to_owned(), fault })
 }
 
-/// Checks everything but the name.
-/// The error, with what it means where its own words are those of a library.
-fn told(error: &Error) -> String {
-    let text = error.to_string();
-    let is_unknown = matches!(error, Error::InvalidCertificate(CertificateError::UnknownIssuer));
-    let hint = if is_unknown {
-        "; its authority is not among those that are trusted here"
-    } else if text.contains("CaUsedAsEndEntity") {
-        // Of a type of the verifier, which is not ours to name.
-        "; it is the certificate of an authority (CA:TRUE), which is no server's: make one with basicConstraints=CA:FALSE"
-    } else {
-        ""
-    };
-    text + hint
+fn read(path: &Path) -> Result<Vec<u8>, TlsError> {
+    let unreadable = |reason| TlsError::Unreadable { path: path.to_owned(), reason };
+    std::fs::read(path).map_err(unreadable)
 }
 
+/// Judge that checks everything but the name.
 #[derive(Debug)]
 struct AnyName(Arc<WebPkiServerVerifier>);
 

@@ -16,18 +16,27 @@ use lotmq_chain::ShortClientChains;
 use lotmq_chain::limits::CERTIFICATE_FILE_BYTES_MAX;
 use lotmq_chain::pem::{self, NotPem};
 use lotmq_chain::stamp::FileStamp;
+use lotmq_chain::told::KEYS;
+use lotmq_chain::validity;
 use lotmq_config::{ClientCertificate, Tls, TlsVersion};
 use parking_lot::{Mutex, RwLock};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{RootCertStore, ServerConfig};
 use sha2::{Digest as _, Sha256};
-use tracing::{error, info};
+use tracing::{error, info, warn};
 
+use crate::process::clock::wall_ms;
 use lotmq_core::counters::Counters;
 
 /// Period at which the files are looked at: one `stat` each.
 const CHECK_PERIOD: Duration = Duration::from_secs(2);
+
+/// Time before the end of a certificate from which on it is told, once a day.
+const END_TOLD_BEFORE_MS: u64 = 14 * 86_400_000;
+
+/// Period at which the end of a certificate is told.
+const END_TOLD_EVERY: Duration = Duration::from_secs(86_400);
 
 /// Reason why the files of a listener cannot be used. Each renders as one line that names the file.
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +57,8 @@ pub(crate) enum CertificateError {
     NoKey { certificate: PathBuf },
     #[error("{} holds a certificate of X.509 version 1, which names no hosts and is not taken; `openssl x509 -req … -extfile FILE` makes one of version 3", certificate.display())]
     OldVersion { certificate: PathBuf },
+    #[error("the key in {} cannot be used: {reason}; {KEYS}", key.display())]
+    BadKey { key: PathBuf, reason: String },
     #[error("the certificate in {} with the key in {} cannot be used: {reason}", certificate.display(), key.display())]
     Unusable { certificate: PathBuf, key: PathBuf, reason: rustls::Error },
 }
@@ -62,6 +73,20 @@ pub(crate) struct ListenerTls {
     current: RwLock<Arc<ServerConfig>>,
     /// The files when they were last read, successfully or not.
     seen: Mutex<Seen>,
+    end: Mutex<End>,
+}
+
+/// End of the certificate that is shown, and when somebody was told of it last.
+struct End {
+    /// In milliseconds since 1970.
+    at_ms: u64,
+    told: Option<Instant>,
+}
+
+/// Configuration of a listener, and the end of its certificate in milliseconds since 1970.
+struct Loaded {
+    config: ServerConfig,
+    ends_at_ms: u64,
 }
 
 /// Files as they were looked at.
@@ -98,9 +123,10 @@ impl ListenerTls {
             client_ca: tls.client_ca.clone(),
         };
         let seen = Mutex::new(Seen { stamps: files.stamps(), contents: files.contents() });
-        let config = files.read(client_certificate, tls.min_version, alpn)?;
+        let Loaded { config, ends_at_ms } = files.read(client_certificate, tls.min_version, alpn)?;
         let current = RwLock::new(Arc::new(config));
-        Ok(Self { listener, files, client_certificate, min_version: tls.min_version, alpn, current, seen })
+        let (min_version, end) = (tls.min_version, Mutex::new(End { at_ms: ends_at_ms, told: None }));
+        Ok(Self { listener, files, client_certificate, min_version, alpn, current, seen, end })
     }
 
     /// Configuration for a handshake that begins now.
@@ -121,8 +147,9 @@ impl ListenerTls {
             return;
         }
         match self.files.read(self.client_certificate, self.min_version, self.alpn) {
-            Ok(config) => {
+            Ok(Loaded { config, ends_at_ms }) => {
                 *self.current.write() = Arc::new(config);
+                *self.end.lock() = End { at_ms: ends_at_ms, told: None };
                 counters.certificate_reloads.add(1);
                 info!(listener = self.listener, "certificate replaced");
             }
@@ -130,6 +157,25 @@ impl ListenerTls {
                 counters.certificate_reloads_failed.add(1);
                 error!(listener = self.listener, %error, "certificate not replaced; the former one stays");
             }
+        }
+    }
+}
+
+impl ListenerTls {
+    /// Tells of a certificate that has ended, or soon does.
+    fn tell_end(&self, now_ms: u64) {
+        let mut end = self.end.lock();
+        let is_near = end.at_ms <= now_ms.saturating_add(END_TOLD_BEFORE_MS);
+        if !is_near || end.told.is_some_and(|at| at.elapsed() < END_TOLD_EVERY) {
+            return;
+        }
+        end.told = Some(Instant::now());
+        let (listener, path) = (self.listener, self.files.certificate.display());
+        let until = validity::text((end.at_ms / 1000).saturating_sub(1));
+        if end.at_ms <= now_ms {
+            warn!(listener, %path, until, "the certificate of this listener has expired and clients refuse it: write a new one into the file, or set the clock");
+        } else {
+            warn!(listener, %path, until, "the certificate of this listener expires soon: write a new one into the file");
         }
     }
 }
@@ -159,8 +205,9 @@ impl Files {
         client_certificate: ClientCertificate,
         min_version: TlsVersion,
         alpn: &[&[u8]],
-    ) -> Result<ServerConfig, CertificateError> {
+    ) -> Result<Loaded, CertificateError> {
         let chain = read_certificates(&self.certificate)?;
+        let ends_at_ms = chain.first().map_or(0, |certificate| validity::ends_at_ms(certificate));
         let key = read_key(&self.key).map_err(|error| match error {
             CertificateError::NotPem { path, fault: NotPem::NoKey } if path == self.certificate => {
                 CertificateError::NoKey { certificate: path }
@@ -191,6 +238,9 @@ impl Files {
                 CertificateError::KeyMismatch { certificate, key }
             } else if is_old_version(&reason) {
                 CertificateError::OldVersion { certificate }
+            } else if let rustls::Error::General(reason) = reason {
+                // So the provider says that it does not know the kind of key.
+                CertificateError::BadKey { key, reason }
             } else {
                 CertificateError::Unusable { certificate, key, reason }
             }
@@ -201,7 +251,7 @@ impl Files {
             // one proves each time that it is his and still good.
             config.session_storage = Arc::new(rustls::server::NoServerSessionStorage {});
             config.send_tls13_tickets = 0;
-            return Ok(config);
+            return Ok(Loaded { config, ends_at_ms });
         }
         // Tickets carry the session themselves: nothing is kept for a client that may never come back.
         config.ticketer =
@@ -212,7 +262,7 @@ impl Files {
             })?;
         // A device resumes one session at a time, and every further ticket costs it some 250 bytes at each connection.
         config.send_tls13_tickets = 1;
-        Ok(config)
+        Ok(Loaded { config, ends_at_ms })
     }
 }
 
@@ -293,6 +343,7 @@ impl Certificates {
         *self.next_check.lock() = Some(now + CHECK_PERIOD);
         for listener in listeners {
             listener.check(counters);
+            listener.tell_end(wall_ms());
         }
     }
 }
@@ -311,6 +362,26 @@ mod tests {
     fn signed() -> (String, String) {
         let signed = rcgen::generate_simple_self_signed(vec!["broker".to_owned()]).unwrap();
         (signed.cert.pem(), signed.signing_key.serialize_pem())
+    }
+
+    #[test]
+    fn an_end_is_told_once_a_day_when_it_is_near() {
+        let folder = tempfile::tempdir().unwrap();
+        let [certificate, key] = ["certificate.pem", "key.pem"].map(|name| folder.path().join(name));
+        let (pem, key_pem) = signed();
+        replace(&certificate, &pem);
+        replace(&key, &key_pem);
+        let mut tls = Tls::default();
+        tls.key = Some(key);
+        let listener = ListenerTls::load("mqtts", &tls, &certificate, ClientCertificate::Off, &[]).unwrap();
+        let end = listener.end.lock().at_ms;
+        let is_told = || listener.end.lock().told;
+        listener.tell_end(end - END_TOLD_BEFORE_MS - 1);
+        assert_eq!(is_told(), None);
+        listener.tell_end(end - 1);
+        let first = is_told().expect("it is near");
+        listener.tell_end(end);
+        assert_eq!(is_told(), Some(first), "not again on the same day");
     }
 
     #[test]

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use rustls::{HandshakeKind, InvalidMessage, ServerConfig, ServerConnection};
 use tracing::debug;
 
+use lotmq_chain::told::{Side, told};
 use lotmq_core::counters::Counters;
 use lotmq_core::reason::close::{CloseReason, TransportFailure};
 
@@ -68,7 +69,7 @@ impl Tls {
         let is_foreign = matches!(failure, rustls::Error::InvalidMessage(InvalidMessage::InvalidContentType));
         Some(match is_foreign {
             true => "this is not TLS, and the listener is encrypted".to_owned(),
-            false => failure.to_string(),
+            false => told(failure, Side::Server),
         })
     }
 
